@@ -1,0 +1,170 @@
+//! `entropy-viz auto`: every history below a directory of models, drawn and counted at once.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use clap::Args;
+
+use super::Outcome;
+use super::chart::{ChartArgs, Target, stats_beside, target, window, write};
+use super::failure::{Failure, WithHint};
+use super::inputs::{Reading, say};
+use super::plot::{Chart, draw};
+use super::terminal::Terminal;
+use crate::discover::{self, Input, Location, Origin};
+use crate::history::Comparison;
+use crate::output;
+use crate::plot::Encoding;
+use crate::report;
+
+const PATTERN: &str = "*/entropy_history_*.json";
+const RECURSIVE_PATTERN: &str = "**/entropy_history_*.json";
+const OUTPUT: &str = "entropy_comparison.png";
+
+const EXAMPLES: &str = "\
+Examples:
+  entropy-viz auto
+  entropy-viz auto /storage/models comparison.png
+  entropy-viz auto runs --recursive --smooth ema:0.9
+  entropy-viz auto --artifacts ci/entropy";
+
+/// Finds, draws and counts.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Auto {
+    /// Where the models are [default: $STORAGE_PATH/models].
+    models_dir: Option<PathBuf>,
+    /// The picture to write, as the shell script took it.
+    #[arg(value_name = "OUTPUT", hide = true, conflicts_with = "output")]
+    positional_output: Option<PathBuf>,
+    /// The picture to write; the statistics go beside it [default: entropy_comparison.png].
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Write the whole set for CI into this directory: pictures, stats.json, stats.csv, summary.md.
+    #[arg(long, value_name = "DIR")]
+    artifacts: Option<PathBuf>,
+    /// Which files below MODELS_DIR are histories.
+    #[arg(long, value_name = "GLOB", conflicts_with = "recursive")]
+    pattern: Option<String>,
+    /// Look at any depth.
+    #[arg(long)]
+    recursive: bool,
+    #[command(flatten)]
+    reading: Reading,
+    #[command(flatten)]
+    chart: ChartArgs,
+}
+
+impl Auto {
+    pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
+        self.chart.check()?;
+        let output = self.output.clone().or_else(|| self.positional_output.clone());
+        // The set for CI has the pictures in it: others are written only if they are asked for.
+        let output = output.or_else(|| self.artifacts.is_none().then(|| OUTPUT.into()));
+        let encoding = match output.as_deref().map(target) {
+            Some(Target::Stdout) => {
+                return Err(anyhow!("two pictures do not go to stdout"))
+                    .hint("name a file with -o");
+            }
+            Some(target) => Some(self.chart.encoding(&target)?),
+            None => None,
+        };
+
+        let (inputs, unreadable) = self.find()?;
+        let (comparison, outcome) = self.reading.load(inputs, &unreadable, terminal)?;
+        if let (Some(output), Some(encoding)) = (&output, encoding) {
+            draw(&comparison, &self.chart, &[encoding], true, terminal, |_, chart| {
+                Target::File(match chart {
+                    Chart::Curves => output.clone(),
+                    Chart::Stats => stats_beside(output),
+                })
+            })?;
+        }
+        if let Some(directory) = &self.artifacts {
+            self.write_artifacts(directory, &comparison, terminal)?;
+        }
+        let runs = comparison.runs().len();
+        terminal.note(&format!("{runs} {} compared", if runs == 1 { "run" } else { "runs" }));
+        Ok(outcome)
+    }
+
+    /// The histories, or an error that says where was looked and why there may be none.
+    fn find(&self) -> Result<(Vec<Input>, Vec<String>), Failure> {
+        let storage = std::env::var_os("STORAGE_PATH").filter(|path| !path.is_empty());
+        let models = match (&self.models_dir, &storage) {
+            (Some(directory), _) => directory.clone(),
+            (None, Some(storage)) => Path::new(storage).join("models"),
+            (None, None) => {
+                return Err(anyhow!("cannot tell where the models are: $STORAGE_PATH is not set"))
+                    .hint("entropy-viz auto MODELS_DIR, or export STORAGE_PATH");
+            }
+        };
+        let told = match (&self.models_dir, &storage) {
+            (Some(_), _) => String::new(),
+            (None, storage) => {
+                let path = storage.as_deref().unwrap_or_default();
+                format!("; $STORAGE_PATH is {}", path.to_string_lossy())
+            }
+        };
+        if !models.is_dir() {
+            return Err(anyhow!(
+                "cannot look into {}: there is no such directory{told}",
+                models.display()
+            ))
+            .hint("entropy-viz auto MODELS_DIR");
+        }
+        let default = if self.recursive { RECURSIVE_PATTERN } else { PATTERN };
+        let pattern = discover::below(&models, self.pattern.as_deref().unwrap_or(default));
+        let found = discover::expand(&pattern).hint("see --pattern")?;
+        if found.files.is_empty() {
+            let unreadable = match &found.unreadable[..] {
+                [] => String::new(),
+                [first, ..] => format!("; could not look into {first}"),
+            };
+            return Err(anyhow!("no entropy history found: nothing matches {pattern}{told}{unreadable}"))
+                .hint(
+                    "either training did not finish (the trainer writes the file at its end), or it ran \
+                     before entropy was recorded (`entropy-viz compute` on its checkpoints makes one)",
+                );
+        }
+        let input =
+            |path| Input { location: Location::File(path), label: None, origin: Origin::Found };
+        Ok((found.files.into_iter().map(input).collect(), found.unreadable))
+    }
+
+    /// The set for CI.
+    fn write_artifacts(
+        &self,
+        directory: &Path,
+        comparison: &Comparison,
+        terminal: &Terminal,
+    ) -> Result<(), Failure> {
+        let encodings = [Encoding::Png, Encoding::Svg];
+        draw(comparison, &self.chart, &encodings, true, terminal, |encoding, chart| {
+            let extension = if encoding == Encoding::Svg { "svg" } else { "png" };
+            let stem = match chart {
+                Chart::Curves => "entropy_comparison",
+                Chart::Stats => "entropy_comparison_stats",
+            };
+            Target::File(directory.join(format!("{stem}.{extension}")))
+        })?;
+        let (_, analysis) = window(comparison, self.chart.steps(), &Terminal::new(true, false))?;
+        let summary = report::summary(&analysis);
+        let texts = [
+            ("stats.json", report::json(&analysis)),
+            ("stats.csv", report::csv(&analysis)),
+            ("summary.md", summary.clone()),
+        ];
+        for (name, text) in texts {
+            write(&Target::File(directory.join(name)), text.as_bytes(), terminal)?;
+        }
+        if let Some(path) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty())
+        {
+            let path = PathBuf::from(path);
+            output::append(&path, &summary).map_err(|e| {
+                anyhow!("cannot append to $GITHUB_STEP_SUMMARY {}: {}", path.display(), say(&e))
+            })?;
+        }
+        Ok(())
+    }
+}

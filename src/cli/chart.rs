@@ -1,0 +1,299 @@
+//! What every command that draws has in common: how pictures look, and where they go.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use clap::{Args, ValueEnum};
+
+use super::failure::{Failure, WithHint};
+use super::inputs::say;
+use super::terminal::Terminal;
+use crate::history::Comparison;
+use crate::output::write_atomically;
+use crate::plot::theme::{DARK, LIGHT};
+use crate::plot::{Encoding, Fonts, Look, Picture, ValueScale, bars, curves, encode, texts_of};
+use crate::stats::smooth::Smoothing;
+use crate::stats::{Analysis, analyse};
+
+/// How pictures look.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Picture")]
+pub(super) struct ChartArgs {
+    /// Title of the picture.
+    #[arg(long)]
+    title: Option<String>,
+    /// Name of the x axis.
+    #[arg(long, value_name = "TEXT")]
+    x_label: Option<String>,
+    /// Name and unit of the y axis.
+    #[arg(long, value_name = "TEXT")]
+    y_label: Option<String>,
+    /// Logarithmic y axis.
+    #[arg(long)]
+    log_y: bool,
+    /// First step to show.
+    #[arg(long, value_name = "STEP", allow_negative_numbers = true)]
+    from_step: Option<f64>,
+    /// Last step to show.
+    #[arg(long, value_name = "STEP", allow_negative_numbers = true)]
+    to_step: Option<f64>,
+    /// Smallest entropy to show, in nats.
+    #[arg(long, value_name = "NATS", allow_negative_numbers = true)]
+    y_min: Option<f64>,
+    /// Largest entropy to show, in nats.
+    #[arg(long, value_name = "NATS", allow_negative_numbers = true)]
+    y_max: Option<f64>,
+    /// Smoothing of the curves: none, or ema:WEIGHT as TensorBoard's slider; the logged curve stays
+    /// behind it.
+    #[arg(long, value_name = "KIND", default_value = "none")]
+    smooth: Smoothing,
+    /// Width and height in inches, as in 14x7.
+    #[arg(long, value_name = "WxH", value_parser = inches)]
+    size: Option<(f64, f64)>,
+    /// Pixels an inch, for PNG.
+    #[arg(long, default_value_t = 200.0, value_parser = dots)]
+    dpi: f64,
+    /// Colours.
+    #[arg(long, value_enum, default_value_t = ThemeName::Light)]
+    theme: ThemeName,
+    /// A TrueType or OpenType font for characters that the built-in one lacks, such as Chinese.
+    #[arg(long, value_name = "FILE")]
+    font: Option<PathBuf>,
+    /// A quiet line at the foot; without TEXT, the version and the sources.
+    #[arg(long, value_name = "TEXT", num_args = 0..=1, default_missing_value = "")]
+    footer: Option<String>,
+    /// Kind of picture, instead of the file's extension.
+    #[arg(long, value_enum, value_name = "KIND")]
+    output_format: Option<EncodingName>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ThemeName {
+    Light,
+    Dark,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum EncodingName {
+    Png,
+    Svg,
+    Pdf,
+}
+
+fn inches(text: &str) -> Result<(f64, f64), String> {
+    let parse = |side: &str| side.trim().parse::<f64>().ok().filter(|s| (2.0..=100.0).contains(s));
+    let sides = text.split_once(['x', 'X', '×', ',']);
+    let size = sides.and_then(|(w, h)| Some((parse(w)?, parse(h)?)));
+    size.ok_or_else(|| {
+        "a size is WIDTHxHEIGHT in inches, each from 2 to 100, as in 14x7".to_owned()
+    })
+}
+
+fn dots(text: &str) -> Result<f64, String> {
+    let dots = text.parse::<f64>().ok().filter(|d| (10.0..=2400.0).contains(d));
+    dots.ok_or_else(|| "dots an inch are a number from 10 to 2400".to_owned())
+}
+
+/// A file to be written, or stdout.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Target {
+    Stdout,
+    File(PathBuf),
+}
+
+impl ChartArgs {
+    /// Checks flags that limit each other.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        if let (Some(from), Some(to)) = (self.from_step, self.to_step)
+            && from >= to
+        {
+            return Err(anyhow!("--from-step {from} is not before --to-step {to}"))
+                .hint("swap them");
+        }
+        if let (Some(min), Some(max)) = (self.y_min, self.y_max)
+            && min >= max
+        {
+            return Err(anyhow!("--y-min {min} is not below --y-max {max}")).hint("swap them");
+        }
+        if self.log_y && self.y_min.is_some_and(|min| min <= 0.0) {
+            return Err(anyhow!(
+                "a logarithmic axis cannot start at --y-min {}",
+                self.y_min.unwrap_or(0.0)
+            ))
+            .hint("give a --y-min above 0");
+        }
+        Ok(())
+    }
+
+    /// The encoding of a target, checked before any work is done.
+    pub(super) fn encoding(&self, target: &Target) -> Result<Encoding, Failure> {
+        let named = self.output_format.map(|name| match name {
+            EncodingName::Png => Encoding::Png,
+            EncodingName::Svg => Encoding::Svg,
+            EncodingName::Pdf => Encoding::Pdf,
+        });
+        if let Some(encoding) = named {
+            return Ok(encoding);
+        }
+        let Target::File(path) = target else {
+            return Err(anyhow!("cannot tell the kind of picture for stdout"))
+                .hint("add --output-format png, svg or pdf");
+        };
+        let extension = path.extension().unwrap_or_default().to_string_lossy();
+        Encoding::of_extension(&extension)
+            .ok_or_else(|| {
+                anyhow!("cannot draw {}: {extension:?} is no kind of picture", path.display())
+            })
+            .hint("end its name in .png, .svg or .pdf, or add --output-format")
+    }
+
+    /// The steps shown; infinite where not limited.
+    pub(super) fn steps(&self) -> (f64, f64) {
+        (self.from_step.unwrap_or(f64::NEG_INFINITY), self.to_step.unwrap_or(f64::INFINITY))
+    }
+
+    /// The look of a picture of `comparison`.
+    fn look(&self, comparison: &Comparison) -> Look {
+        let sources = || {
+            let sources = comparison.runs().iter().map(|run| run.source.as_str());
+            format!(
+                "entropy-viz {} · {}",
+                env!("CARGO_PKG_VERSION"),
+                sources.collect::<Vec<_>>().join(", ")
+            )
+        };
+        let footer = self.footer.as_ref().map(|t| if t.is_empty() { sources() } else { t.clone() });
+        Look {
+            theme: match self.theme {
+                ThemeName::Light => &LIGHT,
+                ThemeName::Dark => &DARK,
+            },
+            size: self.size,
+            title: self.title.clone(),
+            footer,
+            x_label: self.x_label.clone(),
+            y_label: self.y_label.clone(),
+            scale: if self.log_y { ValueScale::Log } else { ValueScale::Linear },
+            smoothing: self.smooth,
+            steps: self.steps(),
+            y_min: self.y_min,
+            y_max: self.y_max,
+        }
+    }
+
+    /// A studio for the pictures of one comparison.
+    pub(super) fn studio<'a>(
+        &'a self,
+        comparison: &'a Comparison,
+        terminal: &Terminal,
+    ) -> Result<Studio<'a>, Failure> {
+        let look = self.look(comparison);
+        let texts = texts_of(comparison, &look);
+        let fonts = Fonts::for_texts(texts.iter().map(String::as_str), self.font.as_deref())
+            .map_err(|e| {
+                let font = self.font.as_deref().unwrap_or(Path::new(""));
+                anyhow!("cannot use the font {}: {}", font.display(), say(&e))
+            })
+            .hint("--font takes a .ttf, .otf or .ttc file")?;
+        if !fonts.missing().is_empty() {
+            let missing: Vec<String> = fonts.missing().iter().map(|c| format!("{c}")).collect();
+            terminal.warn(&format!(
+                "no font here has {}: drawn as boxes; --font FILE names one that has",
+                missing.join(" ")
+            ));
+        }
+        Ok(Studio { comparison, look, fonts, dpi: self.dpi })
+    }
+}
+
+/// Everything that the pictures of one comparison share.
+pub(super) struct Studio<'a> {
+    comparison: &'a Comparison,
+    look: Look,
+    fonts: Fonts,
+    dpi: f64,
+}
+
+impl Studio<'_> {
+    pub(super) fn curves(&self) -> Picture {
+        curves(self.comparison, &self.look, &self.fonts)
+    }
+
+    /// The bars, of the steps shown.
+    pub(super) fn bars(&self, analysis: &Analysis) -> Picture {
+        bars(self.comparison, analysis, &self.look, &self.fonts)
+    }
+
+    pub(super) fn encode(&self, picture: &Picture, encoding: Encoding) -> Result<Vec<u8>, Failure> {
+        encode(&picture.drawing, &self.fonts, encoding, self.dpi)
+            .map_err(|e| anyhow!("cannot draw the picture: {e}"))
+            .hint("a smaller --size or --dpi may help")
+    }
+}
+
+/// The comparison cut to the steps shown; runs with no point there are told and left out.
+pub(super) fn window(
+    comparison: &Comparison,
+    (from, to): (f64, f64),
+    terminal: &Terminal,
+) -> Result<(Comparison, Analysis), Failure> {
+    let (runs, outside) = comparison.between(from, to);
+    for label in &outside {
+        terminal.warn(&format!("{label} has no point among the steps shown and is left out"));
+    }
+    let cut = Comparison::new(runs)
+        .map_err(|_| anyhow!("no run has a point from step {from} to step {to}"))
+        .hint("widen --from-step and --to-step")?;
+    let analysis = analyse(&cut);
+    Ok((cut, analysis))
+}
+
+/// Writes bytes where they belong and says where that was.
+pub(super) fn write(target: &Target, bytes: &[u8], terminal: &Terminal) -> Result<(), Failure> {
+    match target {
+        Target::Stdout => terminal.print(bytes)?,
+        Target::File(path) => {
+            write_atomically(path, bytes)
+                .map_err(|e| anyhow!("cannot write {}: {}", path.display(), say(&e)))
+                .hint("check the directory, its permissions and the free space")?;
+            terminal.print(format!("{}\n", path.display()).as_bytes())?;
+        }
+    }
+    Ok(())
+}
+
+/// `<stem>_stats.<ext>` beside a picture.
+pub(super) fn stats_beside(path: &Path) -> PathBuf {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    match path.extension() {
+        Some(extension) => {
+            path.with_file_name(format!("{stem}_stats.{}", extension.to_string_lossy()))
+        }
+        None => path.with_file_name(format!("{stem}_stats")),
+    }
+}
+
+/// `-` is stdout.
+pub(super) fn target(path: &Path) -> Target {
+    if path == Path::new("-") { Target::Stdout } else { Target::File(path.to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_in_inches() {
+        assert_eq!(inches("14x7"), Ok((14.0, 7.0)));
+        assert_eq!(inches("11.5X5.6"), Ok((11.5, 5.6)));
+        for bad in ["14", "x", "1x1", "14x", "1e9x3", "nanx3"] {
+            assert!(inches(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn statistics_stand_beside_the_picture() {
+        assert_eq!(stats_beside(Path::new("a/b.c.png")), Path::new("a/b.c_stats.png"));
+        assert_eq!(stats_beside(Path::new("plot")), Path::new("plot_stats"));
+    }
+}

@@ -1,0 +1,137 @@
+//! The command line: what is parsed, which command runs, and what becomes of its outcome.
+//!
+//! This is the only room that prints, reads the environment or names flags. Libraries below return
+//! facts; here they become warnings, hints and exit codes.
+
+mod auto;
+mod chart;
+mod failure;
+mod formats;
+mod inputs;
+mod pages;
+mod plot;
+mod stats;
+mod table;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
+
+use failure::Failure;
+use terminal::Terminal;
+
+const EXAMPLES: &str = "\
+Examples:
+  entropy-viz auto                                  every history below $STORAGE_PATH/models
+  entropy-viz plot q.json s.json --labels Questioner Solver
+  entropy-viz plot 'runs/*/entropy_history_*.json' --smooth ema:0.9 -o curves.pdf
+  entropy-viz stats baseline=a.json new=b.json --json
+  entropy-viz auto --artifacts ci/entropy           pictures, numbers and a summary for CI";
+
+/// Plots and compares the policy-entropy histories of language models trained with reinforcement
+/// learning.
+#[derive(Debug, Parser)]
+#[command(name = "entropy-viz", version, after_help = EXAMPLES, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    global: Global,
+}
+
+#[derive(Debug, Args)]
+struct Global {
+    /// Say only what went wrong.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Explain what was recognised and how long it took.
+    #[arg(short, long, global = true, action = ArgAction::SetTrue)]
+    verbose: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Find every history below a directory of models; draw the comparison and the statistics.
+    Auto(auto::Auto),
+    /// Draw line curves, one a run.
+    Plot(plot::Plot),
+    /// Bars of mean, max and min; a table, or JSON or CSV.
+    Stats(stats::Stats),
+    /// List the log formats that can be read.
+    Formats,
+    /// Print shell completions.
+    Completions(pages::Completions),
+    /// Print the manual page, or write those of all commands.
+    Man(pages::Man),
+}
+
+/// What became of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// All was done.
+    Done,
+    /// Something found could not be used; the rest was done.
+    Partial,
+}
+
+/// Runs the program on the process's arguments.
+pub fn main() -> ExitCode {
+    // A panic is a bug; the user gets a line, not a backtrace.
+    std::panic::set_hook(Box::new(|info| {
+        let place =
+            info.location().map_or(String::new(), |l| format!(" ({}:{})", l.file(), l.line()));
+        terminal::complain(
+            &format!("this is a bug in entropy-viz{place}"),
+            Some("please report it with the command and the file that brought it about"),
+        );
+    }));
+    let result = std::panic::catch_unwind(|| match Cli::try_parse() {
+        Ok(cli) => run(cli),
+        Err(error) => usage(&error),
+    });
+    result.unwrap_or(ExitCode::from(2))
+}
+
+fn run(cli: Cli) -> ExitCode {
+    let terminal = Terminal::new(cli.global.quiet, cli.global.verbose);
+    let result = match cli.command {
+        Command::Auto(args) => args.run(&terminal),
+        Command::Plot(args) => args.run(&terminal),
+        Command::Stats(args) => args.run(&terminal),
+        Command::Formats => formats::run(&terminal),
+        Command::Completions(args) => args.run(&terminal, Cli::command()),
+        Command::Man(args) => args.run(&terminal, Cli::command()),
+    };
+    terminal.count_unsaid_warnings();
+    match result {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Partial) => ExitCode::from(2),
+        Err(Failure { error, .. }) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(Failure { error, hint }) => {
+            terminal::complain(&format!("{error:#}"), hint.as_deref());
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// The reader of stdout went away, as `head` does: that is no failure.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let io = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
+    io.is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// Help and version go to stdout; mistakes to stderr in the form of every other message.
+fn usage(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        // A closed pipe is the only way this fails.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let text = error.render().to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text).replace("\n  tip: ", "\n  hint: ");
+    let (what, rest) = text.split_once('\n').unwrap_or((&text, ""));
+    terminal::complain(what, None);
+    terminal::say_raw(rest);
+    ExitCode::from(2)
+}

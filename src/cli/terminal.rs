@@ -1,0 +1,126 @@
+//! The terminal: results to stdout, everything else to stderr, and nothing raw from a file name.
+
+#![allow(clippy::print_stderr)]
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::label::visible;
+
+/// Warnings said before the rest are only counted, unless the user wants to hear all.
+const WARNINGS_SAID: usize = 20;
+
+/// How much is said, and whether in colour.
+pub(super) struct Terminal {
+    quiet: bool,
+    verbose: bool,
+    colour: bool,
+    warnings: AtomicUsize,
+}
+
+impl Terminal {
+    pub(super) fn new(quiet: bool, verbose: bool) -> Terminal {
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty())
+            || std::env::var_os("TERM").is_some_and(|v| v == "dumb");
+        let colour = !plain && io::stdout().is_terminal();
+        Terminal { quiet, verbose, colour, warnings: AtomicUsize::new(0) }
+    }
+
+    /// Whether stdout takes colour.
+    pub(super) fn colour(&self) -> bool {
+        self.colour
+    }
+
+    /// Something that went wrong and did not stop the work.
+    pub(super) fn warn(&self, what: &str) {
+        let said = self.warnings.fetch_add(1, Ordering::Relaxed);
+        if !self.quiet && (self.verbose || said < WARNINGS_SAID) {
+            eprintln!("entropy-viz: warning: {}", visible(what));
+        }
+    }
+
+    /// What was not skipped in silence after all: the number of warnings held back.
+    pub(super) fn count_unsaid_warnings(&self) {
+        let warnings = self.warnings.load(Ordering::Relaxed);
+        if !self.quiet && !self.verbose && warnings > WARNINGS_SAID {
+            eprintln!("entropy-viz: warning: and {} more (-v says all)", warnings - WARNINGS_SAID);
+        }
+    }
+
+    /// The closing line.
+    pub(super) fn note(&self, what: &str) {
+        if !self.quiet {
+            eprintln!("{}", visible(what));
+        }
+    }
+
+    /// What only the curious want to know.
+    pub(super) fn explain(&self, what: impl FnOnce() -> String) {
+        if self.verbose {
+            eprintln!("{}", visible(&what()));
+        }
+    }
+
+    /// The result asked for.
+    pub(super) fn print(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(bytes)?;
+        stdout.flush()
+    }
+
+    /// A counter on stderr for work that takes over half a second.
+    pub(super) fn progress(&self, doing: &'static str, total: usize) -> Progress {
+        let shown = !self.quiet && io::stderr().is_terminal();
+        let state = Mutex::new((0, Instant::now() + Duration::from_millis(500), false));
+        Progress { doing, total, shown, state }
+    }
+}
+
+/// Says an error in the form of every message.
+pub(super) fn complain(what: &str, hint: Option<&str>) {
+    // Line breaks are ours (the numbered list of a label mismatch); what is between may not be.
+    let lines: Vec<_> = what.trim_end().lines().map(visible).collect();
+    eprintln!("entropy-viz: {}", lines.join("\n"));
+    if let Some(hint) = hint {
+        eprintln!("  hint: {}", visible(hint));
+    }
+}
+
+/// Says text that is already in form.
+pub(super) fn say_raw(text: &str) {
+    eprint!("{text}");
+}
+
+/// How far a piece of work is.
+pub(super) struct Progress {
+    doing: &'static str,
+    total: usize,
+    shown: bool,
+    state: Mutex<(usize, Instant, bool)>, // done, when to show next, whether anything was shown
+}
+
+impl Progress {
+    /// One more is done.
+    pub(super) fn advance(&self) {
+        if !self.shown {
+            return;
+        }
+        let Ok(mut state) = self.state.lock() else { return };
+        state.0 += 1;
+        if Instant::now() >= state.1 {
+            state.1 = Instant::now() + Duration::from_millis(100);
+            state.2 = true;
+            eprint!("\r{} {}/{} ", self.doing, state.0, self.total);
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if self.state.lock().is_ok_and(|state| state.2) {
+            eprint!("\r\x1b[K");
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Frames turn bytes into records and know nothing of entropy.
+
+pub mod json;

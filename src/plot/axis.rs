@@ -1,0 +1,227 @@
+//! Axes: where the ticks are, what they say, and how values become places.
+
+/// From values to px, linear or logarithmic.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Scale {
+    low: f64,
+    high: f64,
+    from: f64,
+    to: f64,
+    log: bool,
+}
+
+impl Scale {
+    /// Maps `low..high` to the places `from..to` (which may run backwards, as y does).
+    pub fn new((low, high): (f64, f64), (from, to): (f64, f64), log: bool) -> Scale {
+        let (low, high) = if log { (low.log10(), high.log10()) } else { (low, high) };
+        Scale { low, high, from, to, log }
+    }
+
+    /// The place of a value.
+    #[inline]
+    pub fn at(&self, value: f64) -> f64 {
+        let value = if self.log { value.log10() } else { value };
+        self.from + (value - self.low) / (self.high - self.low) * (self.to - self.from)
+    }
+}
+
+/// The largest magnitude that axis arithmetic takes; beyond it spans would overflow.
+const LARGEST: f64 = 1e300;
+
+/// Ticks with the text of each, and the limits of the axis they belong to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Axis {
+    /// Smallest value of the axis.
+    pub low: f64,
+    /// Largest value of the axis.
+    pub high: f64,
+    /// Values and their texts, increasing.
+    pub ticks: Vec<(f64, String)>,
+}
+
+/// A round step, 1, 2 or 5 times a power of ten, that makes at most `most` intervals of `span`.
+fn round_step(span: f64, most: usize) -> f64 {
+    let rough = span / most.max(1) as f64;
+    let power = 10f64.powf(rough.log10().floor());
+    // The hair above 1 keeps a rounding error from choosing the next larger step.
+    let round = [1.0, 2.0, 5.0, 10.0].into_iter().find(|m| m * power >= rough * (1.0 - 1e-9));
+    round.unwrap_or(10.0) * power
+}
+
+/// An axis for values from `low` to `high`, its ends moved out to round numbers unless they are
+/// `fixed` by the user; ticks at most `most`.
+pub fn value_axis(low: f64, high: f64, fixed: (bool, bool), most: usize) -> Axis {
+    let (low, high) = (low.clamp(-LARGEST, LARGEST), high.clamp(-LARGEST, LARGEST));
+    let step = round_step(high - low, most);
+    let first = if fixed.0 { (low / step).ceil() } else { (low / step).floor() };
+    let last = if fixed.1 { (high / step).floor() } else { (high / step).ceil() };
+    let format = formatter(step, (first * step).abs().max((last * step).abs()));
+    let ticks = multiples(first, last, step).map(|v| (v, format(v))).collect();
+    let low = if fixed.0 { low } else { first * step };
+    let high = if fixed.1 { high } else { last * step };
+    Axis { low, high, ticks }
+}
+
+/// A logarithmic axis: ticks at powers of ten, with 2 and 5 between when there are few.
+pub fn log_axis(low: f64, high: f64, fixed: (bool, bool)) -> Axis {
+    let mantissas: &[f64] = if (high / low).log10() > 3.0 { &[1.0] } else { &[1.0, 2.0, 5.0] };
+    let (from, to) = (low.log10().floor() as i32 - 1, high.log10().ceil() as i32 + 1);
+    let stride = ((to - from) / 8).max(1) as usize;
+    let power = |e: i32| mantissas.iter().map(move |m| m * 10f64.powi(e));
+    let round: Vec<f64> = (from..=to).step_by(stride).flat_map(power).collect();
+    let below = round.iter().rfind(|v| **v <= low).copied().unwrap_or(low);
+    let above = round.iter().find(|v| **v >= high).copied().unwrap_or(high);
+    let low = if fixed.0 || below <= 0.0 { low } else { below };
+    let high = if fixed.1 || !above.is_finite() { high } else { above };
+    let inside = round.into_iter().filter(|v| (low..=high).contains(v));
+    let text = |v: f64| if (1e-4..1e6).contains(&v) { shortest(v) } else { format!("{v:e}") };
+    Axis { low, high, ticks: inside.map(|v| (v, text(v))).collect() }
+}
+
+/// An axis of training steps from the first to the last, the first one labelled; ticks that would
+/// stand within `apart` (a share of the axis) of the first are left out.
+pub fn step_axis(first: f64, last: f64, most: usize, apart: f64) -> Axis {
+    if first == last {
+        let ticks = vec![(first, exact(first))];
+        return Axis { low: first - 1.0, high: last + 1.0, ticks };
+    }
+    let span = last - first;
+    let mut step = round_step(span, most);
+    if first.fract() == 0.0 && last.fract() == 0.0 {
+        step = step.max(1.0);
+    }
+    let format = formatter(step, first.abs().max(last.abs()));
+    let mut ticks = vec![(first, exact(first))];
+    let inner = multiples((first / step).ceil(), (last / step).floor(), step);
+    ticks.extend(inner.filter(|v| v - first > apart * span).map(|v| (v, format(v))));
+    Axis { low: first, high: last, ticks }
+}
+
+fn multiples(first: f64, last: f64, step: f64) -> impl Iterator<Item = f64> {
+    // A step far smaller than the numbers makes these counts meaningless: never more than 64.
+    let count = (last - first).clamp(0.0, 64.0) as usize + 1;
+    (0..count).map(move |i| (first + i as f64) * step)
+}
+
+/// How the ticks of one axis are written: with the same decimals, thousands as k.
+fn formatter(step: f64, largest: f64) -> impl Fn(f64) -> String {
+    let decimals = move |unit: f64| (-(step / unit).log10().floor()).max(0.0) as usize;
+    let (unit, suffix) = match largest {
+        _ if step < 1e-4 || largest >= 1e12 => (0.0, ""),
+        _ if largest >= 1e9 && step >= 1e7 => (1e9, "G"),
+        _ if largest >= 1e6 && step >= 1e4 => (1e6, "M"),
+        _ if largest >= 1e4 && step >= 1e2 => (1e3, "k"),
+        _ => (1.0, ""),
+    };
+    move |value: f64| {
+        if value == 0.0 {
+            return if step < 1.0 && unit == 1.0 {
+                format!("{:.*}", decimals(1.0), 0.0)
+            } else {
+                "0".into()
+            };
+        }
+        if unit == 0.0 {
+            let digits = (value.abs().log10().floor() - step.log10().floor()).clamp(0.0, 15.0);
+            return typographic(format!("{:.*e}", digits as usize, value));
+        }
+        typographic(format!("{:.*}{suffix}", decimals(unit), value / unit))
+    }
+}
+
+/// A step as logged: all its digits.
+pub fn exact(step: f64) -> String {
+    typographic(shortest(step))
+}
+
+fn shortest(value: f64) -> String {
+    if value != 0.0 && !(1e-5..1e15).contains(&value.abs()) {
+        format!("{value:e}")
+    } else {
+        format!("{value}")
+    }
+}
+
+/// A true minus sign.
+fn typographic(text: String) -> String {
+    text.replace('-', "−")
+}
+
+/// A value as it stands on a chart: three significant digits, two decimals from 1 on.
+pub fn short(value: f64) -> String {
+    let magnitude = value.abs();
+    let text = match magnitude {
+        0.0 => "0".to_owned(),
+        1e6.. | ..1e-4 => format!("{value:.2e}"),
+        1000.0.. => format!("{value:.0}"),
+        100.0.. => format!("{value:.1}"),
+        0.9995.. => format!("{value:.2}"),
+        _ => format!("{:.*}", (2.0 - magnitude.log10().floor()) as usize, value),
+    };
+    typographic(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(axis: &Axis) -> Vec<&str> {
+        axis.ticks.iter().map(|(_, text)| text.as_str()).collect()
+    }
+
+    #[test]
+    fn values_get_round_ticks_with_the_same_decimals() {
+        let axis = value_axis(0.0, 3.84, (false, false), 8);
+        assert_eq!(texts(&axis), ["0.0", "0.5", "1.0", "1.5", "2.0", "2.5", "3.0", "3.5", "4.0"]);
+        assert_eq!((axis.low, axis.high), (0.0, 4.0));
+        let axis = value_axis(-0.75, 0.25, (false, false), 6);
+        assert_eq!(texts(&axis), ["−0.8", "−0.6", "−0.4", "−0.2", "0.0", "0.2", "0.4"]);
+        assert_eq!(texts(&value_axis(0.0, 4.2, (false, false), 5)), ["0", "1", "2", "3", "4", "5"]);
+    }
+
+    #[test]
+    fn limits_that_the_user_set_stay() {
+        let axis = value_axis(0.3, 1.7, (true, true), 5);
+        assert_eq!((axis.low, axis.high), (0.3, 1.7));
+        assert_eq!(texts(&axis), ["0.5", "1.0", "1.5"]);
+    }
+
+    #[test]
+    fn extreme_values_do_not_overflow() {
+        let axis = value_axis(-f64::MAX, f64::MAX, (false, false), 6);
+        assert!(axis.high.is_finite() && axis.ticks.iter().all(|(v, _)| v.is_finite()));
+        let axis = value_axis(0.0, 5e-324, (false, false), 6);
+        assert!(axis.ticks.len() < 70);
+    }
+
+    #[test]
+    fn steps_begin_with_the_first_and_thousands_are_k() {
+        assert_eq!(
+            texts(&step_axis(1.0, 120.0, 7, 0.05)),
+            ["1", "20", "40", "60", "80", "100", "120"]
+        );
+        assert_eq!(texts(&step_axis(21.0, 40.0, 5, 0.1)), ["21", "25", "30", "35", "40"]);
+        assert_eq!(texts(&step_axis(1.0, 10_000.0, 5, 0.05)), ["1", "2k", "4k", "6k", "8k", "10k"]);
+        assert_eq!(texts(&step_axis(0.0, 100.0, 5, 0.05)), ["0", "20", "40", "60", "80", "100"]);
+        assert_eq!(texts(&step_axis(1.0, 3.0, 8, 0.05)), ["1", "2", "3"]);
+        assert_eq!(texts(&step_axis(7.0, 7.0, 8, 0.05)), ["7"]);
+    }
+
+    #[test]
+    fn short_values_keep_three_digits() {
+        let cases = [2.563042, 0.323983, 0.001753, 123.456, 0.0, -0.5, 12.0, 1e16, 0.99999];
+        let wanted =
+            ["2.56", "0.324", "0.00175", "123.5", "0", "−0.500", "12.00", "1.00e16", "1.00"];
+        assert_eq!(cases.map(short), wanted);
+    }
+
+    #[test]
+    fn a_log_axis_has_round_ticks() {
+        assert_eq!(
+            texts(&log_axis(0.03, 3.0, (false, false))),
+            ["0.02", "0.05", "0.1", "0.2", "0.5", "1", "2", "5"]
+        );
+        let scale = Scale::new((0.01, 100.0), (100.0, 0.0), true);
+        assert!((scale.at(1.0) - 50.0).abs() < 1e-9);
+    }
+}

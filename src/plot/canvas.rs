@@ -1,0 +1,225 @@
+//! One drawing for every encoding: marks in px, drawn with plotters' SVG backend.
+//!
+//! A chart decides ([`Drawing`] is plain data, tested on numbers), [`Drawing::to_svg`] obeys. plotters
+//! takes whole numbers, so marks are drawn on a grid of 1/100 px and the picture's `viewBox` scales
+//! them back; and its backend has no groups, so each layer is drawn by a backend of its own and
+//! wrapped in a `<g>` that carries what plotters cannot say: weight, round joins, a name.
+
+use std::fmt::Write;
+
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+use super::fonts::{FAMILY, Weight};
+use super::ink::Xy;
+use super::theme::Rgb;
+
+/// Units of the drawing grid in a px.
+const GRID: f64 = 100.0;
+/// px in an inch, as in CSS.
+pub const PX_PER_INCH: f64 = 96.0;
+
+/// A picture: its size, its ground and its layers from back to front.
+#[derive(Debug, PartialEq)]
+pub struct Drawing {
+    /// Width in px (1/96 in).
+    pub width: f64,
+    /// Height in px.
+    pub height: f64,
+    /// Background colour.
+    pub ground: Rgb,
+    /// What a screen reader says of it.
+    pub title: String,
+    /// Back to front.
+    pub layers: Vec<Layer>,
+}
+
+/// Marks that belong together.
+#[derive(Debug, PartialEq)]
+pub struct Layer {
+    /// What it shows.
+    pub name: String,
+    /// Its marks, back to front.
+    pub marks: Vec<Mark>,
+}
+
+/// Something drawn. Places and lengths in px.
+#[derive(Debug, PartialEq)]
+pub enum Mark {
+    /// A stroked line.
+    Line(Vec<Xy>, f64, Rgb),
+    /// A filled region.
+    Region(Vec<Xy>, Rgb),
+    /// A filled box: left top, right bottom.
+    Bar(Xy, Xy, Rgb),
+    /// A filled disc: centre, radius.
+    Disc(Xy, f64, Rgb),
+    /// A text.
+    Text(Text),
+}
+
+/// Which end of a text its place is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Anchor {
+    /// The left end.
+    Start,
+    /// The middle.
+    Middle,
+    /// The right end.
+    End,
+}
+
+/// A text with the room it takes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Text {
+    /// What it says.
+    pub text: String,
+    /// Its place on the baseline.
+    pub at: Xy,
+    /// Which end of it stands there.
+    pub anchor: Anchor,
+    /// Font size in px.
+    pub size: f64,
+    /// Font weight.
+    pub weight: Weight,
+    /// Colour.
+    pub colour: Rgb,
+    /// Its width in px.
+    pub width: f64,
+}
+
+impl Text {
+    /// Left, top, right and bottom of the room it takes: from the ascenders to the descenders.
+    pub fn bounds(&self) -> (f64, f64, f64, f64) {
+        let left = match self.anchor {
+            Anchor::Start => self.at.0,
+            Anchor::Middle => self.at.0 - self.width / 2.0,
+            Anchor::End => self.at.0 - self.width,
+        };
+        let (top, bottom) = (self.at.1 - 0.76 * self.size, self.at.1 + 0.22 * self.size);
+        (left, top, left + self.width, bottom)
+    }
+}
+
+impl Drawing {
+    /// All texts, back to front.
+    pub fn texts(&self) -> impl Iterator<Item = &Text> {
+        self.layers.iter().flat_map(|layer| &layer.marks).filter_map(|mark| match mark {
+            Mark::Text(text) => Some(text),
+            _ => None,
+        })
+    }
+
+    /// The drawing as an SVG document; the same drawing gives the same bytes.
+    pub fn to_svg(&self) -> String {
+        let (width, height) = (grid(self.width), grid(self.height));
+        let mut svg = String::new();
+        let (w, h) = (self.width / PX_PER_INCH, self.height / PX_PER_INCH);
+        let _ = write!(
+            svg,
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{w}in\" height=\"{h}in\" \
+             viewBox=\"0 0 {width} {height}\" role=\"img\" stroke-linejoin=\"round\" \
+             stroke-linecap=\"round\">\n<title>{}</title>\n",
+            escape(&self.title)
+        );
+        let ground = Mark::Bar((0.0, 0.0), (self.width, self.height), self.ground);
+        svg.push_str(&draw(&[&ground], (width, height)));
+        for layer in &self.layers {
+            let _ = writeln!(svg, "<g aria-label=\"{}\">", escape(&layer.name));
+            let bold = |mark: &&Mark| matches!(mark, Mark::Text(t) if t.weight == Weight::SemiBold);
+            let (heavy, plain): (Vec<_>, Vec<_>) = layer.marks.iter().partition(bold);
+            svg.push_str(&draw(&plain, (width, height)));
+            if !heavy.is_empty() {
+                svg.push_str("<g font-weight=\"600\">\n");
+                svg.push_str(&draw(&heavy, (width, height)));
+                svg.push_str("</g>\n");
+            }
+            svg.push_str("</g>\n");
+        }
+        svg.push_str("</svg>\n");
+        svg
+    }
+}
+
+/// The marks as SVG elements, without the document around them.
+fn draw(marks: &[&Mark], (width, height): (i32, i32)) -> String {
+    let mut svg = String::new();
+    {
+        let size = (width.unsigned_abs(), height.unsigned_abs());
+        let area = SVGBackend::with_string(&mut svg, size).into_drawing_area();
+        for mark in marks {
+            let drawn = match mark {
+                Mark::Line(line, pen, colour) => {
+                    area.draw(&PathElement::new(places(line), pen_of(*colour, *pen)))
+                }
+                Mark::Region(outline, colour) => {
+                    area.draw(&Polygon::new(places(outline), fill_of(*colour)))
+                }
+                Mark::Bar(from, to, colour) => {
+                    area.draw(&Rectangle::new([place(from), place(to)], fill_of(*colour)))
+                }
+                Mark::Disc(centre, radius, colour) => {
+                    area.draw(&Circle::new(place(centre), grid(*radius), fill_of(*colour)))
+                }
+                Mark::Text(text) => area.draw(&element(text)),
+            };
+            drawn.expect("BUG: writing to a string cannot fail");
+        }
+        area.present().expect("BUG: writing to a string cannot fail");
+    }
+    // plotters writes a document: its root is the first line and the last.
+    let body = svg.split_once('\n').map_or("", |(_, rest)| rest);
+    body.trim_end().trim_end_matches("</svg>").to_owned()
+}
+
+fn element(text: &Text) -> plotters::element::Text<'static, (i32, i32), &str> {
+    let h_pos = match text.anchor {
+        Anchor::Start => HPos::Left,
+        Anchor::Middle => HPos::Center,
+        Anchor::End => HPos::Right,
+    };
+    // plotters divides sizes by 1.24 and moves a text anchored at its top down by 0.76 em.
+    let mut style = TextStyle::from((FAMILY, text.size * GRID * 1.24).into_font())
+        .pos(Pos::new(h_pos, VPos::Top));
+    style.color = colour_of(text.colour).to_backend_color();
+    let (x, y) = text.at;
+    plotters::element::Text::new(text.text.as_str(), place(&(x, y - 0.76 * text.size)), style)
+}
+
+fn grid(px: f64) -> i32 {
+    (px * GRID).round() as i32
+}
+
+fn place(&(x, y): &Xy) -> (i32, i32) {
+    (grid(x), grid(y))
+}
+
+fn places(line: &[Xy]) -> Vec<(i32, i32)> {
+    line.iter().map(place).collect()
+}
+
+fn colour_of(Rgb(r, g, b): Rgb) -> RGBColor {
+    RGBColor(r, g, b)
+}
+
+fn fill_of(colour: Rgb) -> ShapeStyle {
+    colour_of(colour).filled()
+}
+
+fn pen_of(colour: Rgb, pen: f64) -> ShapeStyle {
+    colour_of(colour).stroke_width(grid(pen).unsigned_abs())
+}
+
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '&' => escaped.push_str("&amp;"),
+            '"' => escaped.push_str("&quot;"),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}

@@ -1,0 +1,579 @@
+//! Line curves over training steps, one a run, each named at its end or in a legend beside the plot.
+
+use super::axis::{Axis, Scale, log_axis, step_axis, value_axis};
+use super::canvas::{Anchor, Drawing, Layer, Mark, PX_PER_INCH, Text};
+use super::fonts::{Fonts, Weight};
+use super::header::{BODY, Names, PAD, footer, header, text};
+use super::ink::{Ink, Xy, between_x, between_y, dashes, ink};
+use super::place::{Occupied, push_apart};
+use super::theme::{Rgb, STYLES, Style};
+use super::{Look, Picture, ValueScale, named};
+use crate::history::{Comparison, History, Run};
+use crate::label::shorten_middle;
+use crate::stats::health::{Health, State};
+use crate::stats::smooth::Smoothing;
+
+const DEFAULT_SIZE: (f64, f64) = (11.0, 5.6);
+/// Up to so many runs are named at the ends of their lines.
+const NAMED_AT_END: usize = 12;
+/// Fewer points than this get a marker each.
+const FEW_POINTS: usize = 30;
+const LINE_HEIGHT: f64 = 1.32 * BODY;
+/// From the plot's edge to the names at the line ends.
+const LEADER: f64 = 34.0;
+/// Pens in px: a smoothed line, a line as logged, a logged line behind a smoothed one.
+const SMOOTH_PEN: f64 = 2.0;
+const PLAIN_PEN: f64 = 1.6;
+const FAINT_PEN: f64 = 0.9;
+const CROWD_PEN: f64 = 0.7;
+
+/// A run on its way into the picture.
+struct Curve<'a> {
+    run: &'a Run,
+    health: Health,
+    name: String,
+    style: Option<Style>,
+    smoothed: Option<History>,
+}
+
+impl Curve<'_> {
+    /// What the line shows: smoothed if that was asked for.
+    fn shown(&self) -> &History {
+        self.smoothed.as_ref().unwrap_or(&self.run.history)
+    }
+}
+
+/// The frame that curves are drawn in.
+struct Frame {
+    left: f64,
+    right: f64,
+    top: f64,
+    bottom: f64,
+    x: Scale,
+    y: Scale,
+    clipped: bool,
+}
+
+impl Frame {
+    /// The curve in px, cut into the parts that are inside the frame.
+    fn parts(&self, history: &History) -> Vec<Vec<Xy>> {
+        let mut parts = Vec::new();
+        for segment in history.segments() {
+            let place = |p: &crate::history::Point| (self.x.at(p.step), self.y.at(p.entropy));
+            // Logarithms of what is not positive are not finite and break the line.
+            let places: Vec<Xy> = segment.iter().map(place).collect();
+            for part in places.split(|p| !p.1.is_finite()).filter(|part| !part.is_empty()) {
+                if !self.clipped {
+                    parts.push(part.to_vec());
+                    continue;
+                }
+                let inside = between_x(part, self.left, self.right);
+                if !inside.is_empty() {
+                    parts.extend(between_y(&inside, self.top, self.bottom));
+                }
+            }
+        }
+        parts
+    }
+}
+
+/// Lays the picture out.
+pub fn curves(comparison: &Comparison, look: &Look, fonts: &Fonts) -> Picture {
+    let (width, height) = look.size.unwrap_or(DEFAULT_SIZE);
+    let (width, height) = (width * PX_PER_INCH, height * PX_PER_INCH);
+    let mut warnings = Vec::new();
+
+    let named = named(comparison.runs());
+    let names = Names::of(comparison.runs().iter().map(|run| run.history.label()));
+    let mut curves = Vec::new();
+    let mut styled = 0;
+    for ((run, named), name) in comparison.runs().iter().zip(&named).zip(names.short) {
+        let style = named.then(|| look.theme.style(styled));
+        styled += usize::from(*named);
+        let values: Vec<f64> = run.history.points().iter().map(|p| p.entropy).collect();
+        let smoothed = match look.smoothing {
+            Smoothing::None => None,
+            smoothing => Some(run.history.with_values(&smoothing.apply(&values))),
+        };
+        curves.push(Curve { run, health: Health::of(run.history.points()), name, style, smoothed });
+    }
+
+    // Values first: the width of their texts decides where the plot begins.
+    let steps = step_range(&curves, look);
+    let Some((low, high)) = value_range(&curves, look, steps, &mut warnings) else {
+        warnings.push("no value can be drawn on this axis".to_owned());
+        let drawing = Drawing {
+            width,
+            height,
+            ground: look.theme.ground,
+            title: String::new(),
+            layers: vec![],
+        };
+        return Picture { drawing, warnings };
+    };
+    let values = values_axis(low, high, look, height);
+    let label_width = |axis: &Axis| {
+        let widths = axis.ticks.iter().map(|(_, t)| fonts.width(t, BODY, Weight::Regular));
+        widths.fold(0.0, f64::max)
+    };
+    let left = (PAD + label_width(&values) + 8.0).max(44.0);
+
+    let subtitle = subtitle(comparison, look, &names.prefix, curves.len(), values.low);
+    let title = default_title(comparison);
+    let (mut words, below_header) = header(fonts, look, &title, &subtitle, (left, width - PAD));
+    let (foot, above_footer) = footer(fonts, look, (left, width - PAD), height);
+    words.extend(foot);
+    let top = below_header + 26.0;
+    let bottom = above_footer - 3.0 * BODY;
+
+    let fits_at_end = (bottom - top + LINE_HEIGHT) / LINE_HEIGHT;
+    let at_end = curves.len() <= NAMED_AT_END && curves.len() as f64 <= fits_at_end;
+    let legend =
+        if at_end { None } else { Some(Legend::new(&mut curves, fonts, width, bottom - top)) };
+    let right = match &legend {
+        Some(legend) => width - PAD - legend.width() - 24.0,
+        None => {
+            let room = 0.3 * width;
+            let mut widest: f64 = 0.0;
+            for curve in &mut curves {
+                let wide = |t: &str| fonts.width(t, BODY, Weight::SemiBold);
+                curve.name = shorten_middle(&curve.name, |t| wide(t) <= room);
+                widest = widest.max(wide(&curve.name));
+            }
+            width - PAD - widest - LEADER
+        }
+    };
+
+    let most = ((right - left) / 95.0).clamp(2.0, 8.0) as usize;
+    let first_width = fonts.width(&super::exact(steps.0), BODY, Weight::Regular);
+    let x_axis = step_axis(steps.0, steps.1, most, (0.5 * first_width + 24.0) / (right - left));
+    let log = look.scale == ValueScale::Log;
+    let frame = Frame {
+        left,
+        right,
+        top,
+        bottom,
+        x: Scale::new((x_axis.low, x_axis.high), (left, right), false),
+        y: Scale::new((values.low, values.high), (bottom, top), log),
+        clipped: look.y_min.is_some()
+            || look.y_max.is_some()
+            || look.steps.0.is_finite()
+            || look.steps.1.is_finite()
+            || low.abs().max(high.abs()) > values.low.abs().max(values.high.abs()),
+    };
+
+    let mut layers = vec![
+        grid(&frame, &values, look, fonts),
+        x_ticks(&frame, &x_axis, look, fonts),
+        Layer { name: "title".to_owned(), marks: words },
+    ];
+    let mut occupied = Occupied::new(left, right);
+    layers.extend(lines(&curves, &frame, look, &mut occupied));
+    match legend {
+        Some(legend) => layers.push(legend.layer(&curves, &frame, look, fonts)),
+        None => layers.push(end_labels(&curves, &frame, look, fonts)),
+    }
+    if curves.len() <= NAMED_AT_END {
+        layers.push(events(&curves, &frame, look, fonts, &occupied));
+    }
+    let title = look.title.clone().unwrap_or(title);
+    let drawing = Drawing { width, height, ground: look.theme.ground, title, layers };
+    Picture { drawing, warnings }
+}
+
+fn default_title(comparison: &Comparison) -> String {
+    match comparison.runs() {
+        [run] => format!("Policy entropy of {}", crate::label::visible(run.history.label())),
+        _ => "Policy entropy by run".to_owned(),
+    }
+}
+
+fn subtitle(
+    comparison: &Comparison,
+    look: &Look,
+    prefix: &str,
+    runs: usize,
+    low: f64,
+) -> Vec<String> {
+    let mut parts = Vec::new();
+    match &look.y_label {
+        Some(label) => parts.push(crate::label::visible(label).into_owned()),
+        None => {
+            let kinds = comparison.kinds();
+            let kinds: Vec<_> = kinds.iter().map(|kind| kind.describe()).collect();
+            parts.push(kinds.join(" | "));
+        }
+    }
+    if look.smoothing != Smoothing::None {
+        parts.push(format!("line: {}, faint: as logged", look.smoothing));
+    }
+    if look.scale == ValueScale::Log {
+        parts.push("logarithmic scale".to_owned());
+    } else if low > 0.0 && look.y_min.is_none() {
+        parts.push("axis does not start at 0".to_owned());
+    }
+    if !prefix.is_empty() {
+        parts.push(format!("names without “{prefix}”"));
+    }
+    if runs > STYLES {
+        parts.push(format!("{runs} runs, the {STYLES} with the largest spread in colour"));
+    }
+    parts
+}
+
+/// First and last step shown.
+fn step_range(curves: &[Curve<'_>], look: &Look) -> (f64, f64) {
+    let ends = curves.iter().map(|curve| {
+        let points = curve.run.history.points();
+        (points[0].step, points[points.len() - 1].step)
+    });
+    let (first, last) =
+        ends.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))).expect("BUG: a comparison has a run");
+    let first = if look.steps.0.is_finite() { look.steps.0 } else { first };
+    let last = if look.steps.1.is_finite() { look.steps.1 } else { last };
+    (first, last.max(first))
+}
+
+/// Smallest and largest value shown, among the steps shown; `None` if there is none.
+fn value_range(
+    curves: &[Curve<'_>],
+    look: &Look,
+    steps: (f64, f64),
+    warnings: &mut Vec<String>,
+) -> Option<(f64, f64)> {
+    let mut low = f64::INFINITY;
+    let mut high = f64::NEG_INFINITY;
+    let mut not_positive = 0;
+    for curve in curves {
+        let histories = [Some(&curve.run.history), curve.smoothed.as_ref()];
+        for (i, history) in histories.into_iter().flatten().enumerate() {
+            for point in history.points() {
+                if point.step < steps.0 || point.step > steps.1 {
+                    continue;
+                }
+                if look.scale == ValueScale::Log && point.entropy <= 0.0 {
+                    not_positive += usize::from(i == 0);
+                    continue;
+                }
+                low = low.min(point.entropy);
+                high = high.max(point.entropy);
+            }
+        }
+    }
+    if not_positive > 0 {
+        let values = if not_positive == 1 { "value is" } else { "values are" };
+        warnings.push(format!(
+            "{not_positive} {values} not positive and cannot be drawn on a logarithmic axis"
+        ));
+    }
+    (low <= high).then_some((low, high))
+}
+
+/// The value axis: from 0 unless that would waste two thirds of the height.
+fn values_axis(low: f64, high: f64, look: &Look, height: f64) -> Axis {
+    let fixed = (look.y_min.is_some(), look.y_max.is_some());
+    let given = (look.y_min.unwrap_or(low), look.y_max.unwrap_or(high));
+    if look.scale == ValueScale::Log {
+        let (low, high) = given;
+        let high = if high > low { high } else { low * 10.0 };
+        return log_axis(low, high, fixed);
+    }
+    let (mut low, mut high) = given;
+    let worth = |near: f64, far: f64| near == far || near.abs() <= far.abs() * 2.0 / 3.0;
+    if !fixed.0 && low > 0.0 && worth(low, high) {
+        low = 0.0;
+    }
+    if !fixed.1 && high < 0.0 && worth(high, low) {
+        high = 0.0;
+    }
+    if low >= high {
+        // All values are 0, or the user's limits leave one value: some height is needed.
+        if fixed.1 { low = high - 1.0 } else { high = low + 1.0 }
+    }
+    value_axis(low, high, fixed, (height / 62.0).clamp(3.0, 8.0) as usize)
+}
+
+fn grid(frame: &Frame, values: &Axis, look: &Look, fonts: &Fonts) -> Layer {
+    let mut marks = Vec::new();
+    let base = if values.low <= 0.0 && values.high >= 0.0 { 0.0 } else { values.low };
+    for (value, words) in &values.ticks {
+        let y = frame.y.at(*value);
+        if (y - frame.bottom).abs() > 1.0 {
+            let zero = *value == 0.0 && base == 0.0;
+            let colour = if zero { look.theme.quiet } else { look.theme.hairline };
+            marks.push(Mark::Line(vec![(frame.left, y), (frame.right, y)], 1.0, colour));
+        }
+        let at = (frame.left - 8.0, y + 0.36 * BODY);
+        marks.push(Mark::Text(text(
+            fonts,
+            words,
+            at,
+            Anchor::End,
+            BODY,
+            Weight::Regular,
+            look.theme.quiet,
+        )));
+    }
+    Layer { name: "value axis".to_owned(), marks }
+}
+
+fn x_ticks(frame: &Frame, axis: &Axis, look: &Look, fonts: &Fonts) -> Layer {
+    let quiet = look.theme.quiet;
+    let (left, right, bottom) = (frame.left, frame.right, frame.bottom);
+    let mut marks = Vec::new();
+    let words = |words: &str, at| {
+        Mark::Text(text(fonts, words, at, Anchor::Middle, BODY, Weight::Regular, quiet))
+    };
+    marks.push(Mark::Line(vec![(left, bottom), (right, bottom)], 1.1, quiet));
+    for (step, tick) in &axis.ticks {
+        let x = frame.x.at(*step);
+        marks.push(Mark::Line(vec![(x, bottom), (x, bottom + 4.5)], 1.1, quiet));
+        marks.push(words(tick, (x, bottom + 7.0 + BODY)));
+    }
+    let name = look.x_label.as_deref().unwrap_or("training step");
+    let name = shorten_middle(&crate::label::visible(name), |t| {
+        fonts.width(t, BODY, Weight::Regular) <= right - left
+    });
+    marks.push(words(&name, ((left + right) / 2.0, bottom + 2.95 * BODY)));
+    Layer { name: "step axis".to_owned(), marks }
+}
+
+/// The lines, a layer a run: first what stands behind all, then the named ones in order.
+fn lines(curves: &[Curve<'_>], frame: &Frame, look: &Look, occupied: &mut Occupied) -> Vec<Layer> {
+    let mut crowd = Vec::new();
+    let mut behind = Vec::new();
+    let mut layers = Vec::new();
+    for curve in curves {
+        let Some(style) = curve.style else {
+            for part in frame.parts(curve.shown()) {
+                crowd.extend(stroke(&part, CROWD_PEN, look.theme.crowd, &[]));
+            }
+            continue;
+        };
+        if curve.smoothed.is_some() {
+            for part in frame.parts(&curve.run.history) {
+                occupied.add(&part);
+                behind.extend(stroke(&part, FAINT_PEN, style.faint, &[]));
+            }
+        }
+        let pen = if curve.smoothed.is_some() { SMOOTH_PEN } else { PLAIN_PEN };
+        let mut marks = Vec::new();
+        let few = curve.shown().points().len() < FEW_POINTS;
+        for part in frame.parts(curve.shown()) {
+            occupied.add(&part);
+            let dash = if few { &[] } else { style.dash };
+            marks.extend(stroke(&part, pen, style.line, dash));
+            if few {
+                let dots = part.iter().filter(|_| part.len() > 1);
+                marks
+                    .extend(dots.flat_map(|at| ring(*at, 3.0, 1.5, style.line, look.theme.ground)));
+            }
+        }
+        layers.push(Layer { name: curve.run.history.label().to_owned(), marks });
+    }
+    let behind = Layer { name: "as logged".to_owned(), marks: behind };
+    let crowd = Layer { name: "other runs".to_owned(), marks: crowd };
+    [crowd, behind].into_iter().chain(layers).filter(|layer| !layer.marks.is_empty()).collect()
+}
+
+/// One part of a curve; a single point is a disc, or it would not be seen.
+fn stroke(part: &[Xy], pen: f64, colour: Rgb, dash: &[f64]) -> Vec<Mark> {
+    if let [point] = part {
+        return vec![Mark::Disc(*point, 1.2 + pen, colour)];
+    }
+    let inked = |dash: &Vec<Xy>| match ink(dash, pen) {
+        Ink::Stroke(line) => Mark::Line(line, pen, colour),
+        Ink::Fill(outline) => Mark::Region(outline, colour),
+    };
+    dashes(part, dash).iter().map(inked).collect()
+}
+
+/// An open circle.
+fn ring(at: Xy, radius: f64, pen: f64, colour: Rgb, ground: Rgb) -> [Mark; 2] {
+    [Mark::Disc(at, radius, colour), Mark::Disc(at, radius - pen, ground)]
+}
+
+/// Where a curve ends within the frame.
+fn end_of(curve: &Curve<'_>, frame: &Frame) -> Option<Xy> {
+    frame.parts(curve.shown()).last().and_then(|part| part.last().copied())
+}
+
+/// Names at the line ends, pushed apart where ends are close, with a thin leader.
+fn end_labels(curves: &[Curve<'_>], frame: &Frame, look: &Look, fonts: &Fonts) -> Layer {
+    let x = frame.right + LEADER;
+    let mut ends: Vec<(Xy, &Curve<'_>)> = Vec::new();
+    for curve in curves {
+        // A run outside the limits has no line, and keeps its name at the foot.
+        let end = end_of(curve, frame).unwrap_or((f64::NAN, frame.bottom));
+        ends.push((end, curve));
+    }
+    ends.sort_by(|a, b| a.0.1.total_cmp(&b.0.1));
+    let wanted: Vec<f64> = ends.iter().map(|((_, y), _)| *y).collect();
+    let room = (frame.top - LINE_HEIGHT / 2.0, frame.bottom + LINE_HEIGHT / 2.0);
+    let mut marks = Vec::new();
+    let mut names = Vec::new();
+    for (y, (end, curve)) in push_apart(&wanted, LINE_HEIGHT, room).into_iter().zip(&ends) {
+        let Some(style) = curve.style else { continue };
+        if end.0.is_finite() {
+            let bend = end.0.max(frame.right + 4.0);
+            let leader = style.line.over(look.theme.ground, 0.55);
+            let mut line = vec![(end.0 + 2.0, end.1)];
+            if bend > end.0 + 6.0 {
+                line.push((bend, end.1));
+            }
+            line.push((x - 6.0, y));
+            marks.push(Mark::Line(line, 0.9, leader));
+        }
+        let at = (x, y + 0.36 * BODY);
+        let words = &curve.name;
+        names.push(Mark::Text(text(
+            fonts,
+            words,
+            at,
+            Anchor::Start,
+            BODY,
+            Weight::SemiBold,
+            style.name,
+        )));
+    }
+    marks.extend(names);
+    Layer { name: "names".to_owned(), marks }
+}
+
+/// A legend beside the plot: columns of names in the order in which the lines end.
+struct Legend {
+    rows: usize,
+    columns: usize,
+    column_width: f64,
+    size: f64,
+}
+
+const SWATCH: f64 = 26.0;
+
+impl Legend {
+    /// Chooses rows, columns and a font size, and shortens the names to fit.
+    fn new(curves: &mut [Curve<'_>], fonts: &Fonts, width: f64, height: f64) -> Legend {
+        let named = curves.iter().filter(|c| c.style.is_some()).count();
+        let rest = curves.len() - named;
+        let entries = named + usize::from(rest > 0);
+        let most_columns = 3;
+        let mut size = BODY;
+        let rows_at = |size: f64| ((height / (1.32 * size)) as usize).max(1);
+        while rows_at(size) * most_columns < entries && size > 8.0 {
+            size -= 0.4;
+        }
+        let rows = rows_at(size).min(entries);
+        let columns = entries.div_ceil(rows).min(most_columns);
+        let room = 0.42 * width / columns as f64 - SWATCH - 12.0;
+        let room = room.min(0.26 * width);
+        let wide = |t: &str| fonts.width(t, size, Weight::Regular);
+        let mut widest = if rest > 0 { wide(&format!("and {rest} more")) } else { 0.0 };
+        for curve in curves.iter_mut().filter(|c| c.style.is_some()) {
+            curve.name = shorten_middle(&curve.name, |t| wide(t) <= room);
+            widest = widest.max(wide(&curve.name));
+        }
+        Legend { rows, columns, column_width: SWATCH + widest + 12.0, size }
+    }
+
+    fn width(&self) -> f64 {
+        self.column_width * self.columns as f64
+    }
+
+    fn layer(self, curves: &[Curve<'_>], frame: &Frame, look: &Look, fonts: &Fonts) -> Layer {
+        let mut entries: Vec<(f64, &Curve<'_>, Style)> = curves
+            .iter()
+            .filter_map(|c| Some((end_of(c, frame).map_or(f64::INFINITY, |e| e.1), c, c.style?)))
+            .collect();
+        entries.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let slots = self.rows * self.columns;
+        let unnamed = curves.len() - entries.len();
+        let last = usize::from(unnamed > 0 || entries.len() > slots);
+        let shown = entries.len().min(slots - last);
+        let unlisted = curves.len() - shown;
+
+        let left = frame.right + 24.0;
+        let slot = |i: usize| {
+            let x = left + (i / self.rows) as f64 * self.column_width;
+            (x, frame.top + (i % self.rows) as f64 * 1.32 * self.size)
+        };
+        let words = |words: &str, (x, y): Xy, colour| {
+            let at = (x + SWATCH, y + 0.36 * self.size);
+            Mark::Text(text(fonts, words, at, Anchor::Start, self.size, Weight::Regular, colour))
+        };
+        let mut marks = Vec::new();
+        for (i, (_, curve, style)) in entries[..shown].iter().enumerate() {
+            let (x, y) = slot(i);
+            let few = curve.shown().points().len() < FEW_POINTS;
+            let dash = if few { &[] } else { style.dash };
+            marks.extend(stroke(&[(x, y), (x + SWATCH - 6.0, y)], 2.4, style.line, dash));
+            marks.push(words(&curve.name, (x, y), style.name));
+        }
+        if unlisted > 0 {
+            let (x, y) = slot(shown);
+            marks.extend(stroke(&[(x, y), (x + SWATCH - 6.0, y)], 1.0, look.theme.crowd, &[]));
+            marks.push(words(&format!("and {unlisted} more"), (x, y), look.theme.quiet));
+        }
+        Layer { name: "legend".to_owned(), marks }
+    }
+}
+
+/// Collapses and explosions: an open circle on the line and a few words where no line runs.
+fn events(
+    curves: &[Curve<'_>],
+    frame: &Frame,
+    look: &Look,
+    fonts: &Fonts,
+    occupied: &Occupied,
+) -> Layer {
+    let mut marks = Vec::new();
+    let mut taken: Vec<(f64, f64, f64, f64)> = Vec::new();
+    for curve in curves {
+        let (Some(style), Some(step)) = (curve.style, curve.health.state_step) else { continue };
+        let word = match curve.health.state {
+            State::Collapsed => "collapsed",
+            State::Exploded => "exploded",
+            _ => continue,
+        };
+        let points = curve.shown().points();
+        let at = points.partition_point(|p| p.step < step);
+        let Some(point) = points.get(at) else { continue };
+        let (x, y) = (frame.x.at(point.step), frame.y.at(point.entropy));
+        if !(frame.left..=frame.right).contains(&x) || !(frame.top..=frame.bottom).contains(&y) {
+            continue;
+        }
+        let words = format!("{word} at step {}", super::exact(step));
+        let note = |at, anchor| {
+            text(fonts, words.clone(), at, anchor, BODY, Weight::Regular, look.theme.quiet)
+        };
+        let room = |note: &Text| {
+            let (left, top, right, bottom) = note.bounds();
+            (left - 3.0, top - 2.0, right + 3.0, bottom + 2.0)
+        };
+        let inside = |b: &(f64, f64, f64, f64)| {
+            b.0 > frame.left && b.2 < frame.right && b.1 > frame.top - BODY && b.3 < frame.bottom
+        };
+        let free = |b: &(f64, f64, f64, f64)| {
+            taken.iter().all(|t| b.2 < t.0 || t.2 < b.0 || b.3 < t.1 || t.3 < b.1)
+        };
+        let candidates = (0..14).flat_map(|ring| {
+            let (dx, dy) = (12.0 + 3.0 * f64::from(ring), 8.0 + 13.0 * f64::from(ring));
+            [
+                note((x + dx, y - dy), Anchor::Start),
+                note((x + dx, y + dy + 8.0), Anchor::Start),
+                note((x - dx, y - dy), Anchor::End),
+                note((x - dx, y + dy + 8.0), Anchor::End),
+            ]
+        });
+        let best = candidates
+            .map(|note| (room(&note), note))
+            .filter(|(bounds, _)| inside(bounds) && free(bounds))
+            .enumerate()
+            .min_by_key(|(distance, (bounds, _))| occupied.crossings(*bounds) * 4 + distance);
+        marks.extend(ring((x, y), 5.0, 2.0, style.line, look.theme.ground));
+        if let Some((_, (bounds, note))) = best {
+            taken.push(bounds);
+            marks.push(Mark::Text(note));
+        }
+    }
+    Layer { name: "events".to_owned(), marks }
+}

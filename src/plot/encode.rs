@@ -1,0 +1,156 @@
+//! Encodings of a drawing: SVG as it is, PNG through resvg, PDF through krilla.
+//!
+//! A picture for print has tens of millions of pixels, so it is never held whole: one thread renders
+//! bands of rows while another compresses them.
+
+use std::sync::mpsc;
+
+use resvg::tiny_skia::{Color, Pixmap, Transform};
+use resvg::usvg::Tree;
+use thiserror::Error;
+
+use super::canvas::{Drawing, PX_PER_INCH};
+use super::fonts::Fonts;
+
+/// A kind of picture file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// Pixels.
+    Png,
+    /// Shapes, with text as text.
+    Svg,
+    /// A page, with its fonts.
+    Pdf,
+}
+
+impl Encoding {
+    /// The encoding that a file extension names.
+    pub fn of_extension(extension: &str) -> Option<Encoding> {
+        match extension.to_ascii_lowercase().as_str() {
+            "png" => Some(Encoding::Png),
+            "svg" => Some(Encoding::Svg),
+            "pdf" => Some(Encoding::Pdf),
+            _ => None,
+        }
+    }
+}
+
+/// Why a drawing could not be encoded.
+#[derive(Debug, Error)]
+pub enum EncodeError {
+    /// The picture has more pixels than can be addressed.
+    #[error("a picture of {width} x {height} pixels is too large")]
+    TooLarge {
+        /// Pixels across.
+        width: u32,
+        /// Pixels down.
+        height: u32,
+    },
+    /// A library refused.
+    #[error("{0}")]
+    Library(String),
+}
+
+/// Bytes of pixels rendered at once.
+const BAND: usize = 6 << 20;
+/// Neither side of a picture may have more pixels.
+const LONGEST_SIDE: u32 = 60_000;
+
+/// Encodes a drawing; `dpi` is for PNG alone.
+pub fn encode(
+    drawing: &Drawing,
+    fonts: &Fonts,
+    encoding: Encoding,
+    dpi: f64,
+) -> Result<Vec<u8>, EncodeError> {
+    let svg = drawing.to_svg();
+    if encoding == Encoding::Svg {
+        return Ok(svg.into_bytes());
+    }
+    let tree = Tree::from_str(&svg, &fonts.options()).map_err(library)?;
+    drop(svg);
+    match encoding {
+        Encoding::Pdf => pdf(&tree, drawing),
+        _ => png(&tree, drawing, dpi),
+    }
+}
+
+fn library(error: impl std::fmt::Display) -> EncodeError {
+    EncodeError::Library(error.to_string())
+}
+
+fn png(tree: &Tree, drawing: &Drawing, dpi: f64) -> Result<Vec<u8>, EncodeError> {
+    let scale = dpi / PX_PER_INCH;
+    let width = (drawing.width * scale).round() as u32;
+    let height = (drawing.height * scale).round() as u32;
+    if width.max(height) > LONGEST_SIDE || width.min(height) == 0 {
+        return Err(EncodeError::TooLarge { width, height });
+    }
+    let rows = (BAND / (4 * width as usize)).clamp(1, height as usize) as u32;
+    let (ground, scale) = (drawing.ground, scale as f32);
+
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width, height);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_compression(png::Compression::Fast);
+    encoder.set_filter(png::Filter::Up);
+    let per_metre = (dpi / 0.0254).round() as u32;
+    let unit = png::Unit::Meter;
+    encoder.set_pixel_dims(Some(png::PixelDimensions { xppu: per_metre, yppu: per_metre, unit }));
+    let mut writer = encoder.write_header().map_err(library)?;
+    let mut stream = writer.stream_writer().map_err(library)?;
+
+    std::thread::scope(|scope| {
+        let (to_encoder, bands) = mpsc::sync_channel::<Pixmap>(1);
+        let (to_renderer, used) = mpsc::channel::<Pixmap>();
+        scope.spawn(move || {
+            for top in (0..height).step_by(rows as usize) {
+                let fresh = || Pixmap::new(width, rows);
+                let Some(mut band) = used.try_recv().ok().or_else(fresh) else { return };
+                band.fill(Color::from_rgba8(ground.0, ground.1, ground.2, 255));
+                let down = Transform::from_scale(scale, scale).post_translate(0.0, -(top as f32));
+                resvg::render(tree, down, &mut band.as_mut());
+                if to_encoder.send(band).is_err() {
+                    return; // the encoder failed and says why
+                }
+            }
+        });
+        let mut left = height;
+        let mut row = vec![0; 3 * width as usize];
+        for band in bands {
+            let pixels = band.data().chunks_exact(4 * width as usize).take(left as usize);
+            left -= pixels.len() as u32;
+            for line in pixels {
+                for (to, from) in row.chunks_exact_mut(3).zip(line.chunks_exact(4)) {
+                    to.copy_from_slice(&from[..3]);
+                }
+                std::io::Write::write_all(&mut stream, &row).map_err(library)?;
+            }
+            let _ = to_renderer.send(band); // it may be done already
+        }
+        Ok::<(), EncodeError>(())
+    })?;
+    stream.finish().map_err(library)?;
+    writer.finish().map_err(library)?;
+    Ok(bytes)
+}
+
+fn pdf(tree: &Tree, drawing: &Drawing) -> Result<Vec<u8>, EncodeError> {
+    use krilla::geom::Size;
+    use krilla::metadata::Metadata;
+    use krilla::page::PageSettings;
+    use krilla_svg::{SurfaceExt, SvgSettings};
+
+    let points = |px: f64| (px * 72.0 / PX_PER_INCH) as f32;
+    let no_size = || EncodeError::Library("the page has no size".to_owned());
+    let size = Size::from_wh(points(drawing.width), points(drawing.height)).ok_or_else(no_size)?;
+    let mut document = krilla::Document::new();
+    document.set_metadata(Metadata::new().title(drawing.title.clone()));
+    let settings = PageSettings::from_wh(size.width(), size.height()).ok_or_else(no_size)?;
+    let mut page = document.start_page_with(settings);
+    let mut surface = page.surface();
+    surface.draw_svg(tree, size, SvgSettings::default()).ok_or_else(no_size)?;
+    surface.finish();
+    page.finish();
+    document.finish().map_err(|e| EncodeError::Library(format!("{e:?}")))
+}

@@ -1,0 +1,104 @@
+//! Pictures: a chart decides where everything stands, the canvas draws it, encoders turn it into files.
+//!
+//! A chart is one file that turns a [`Comparison`] into a [`Drawing`] in px; it knows nothing of
+//! plotters, files or pixels. [`Fonts`] measure its texts, [`encode`] makes its bytes.
+
+mod axis;
+mod bars;
+mod canvas;
+mod curves;
+mod encode;
+mod fonts;
+mod header;
+mod ink;
+mod place;
+pub mod theme;
+
+pub use axis::{exact, short};
+pub use bars::bars;
+pub use canvas::{Drawing, Text};
+pub use curves::curves;
+pub use encode::{EncodeError, Encoding, encode};
+pub use fonts::Fonts;
+
+use crate::history::{Comparison, Run};
+use crate::label::visible;
+use crate::stats::smooth::Smoothing;
+use theme::{STYLES, Theme};
+
+/// How a picture is to look; lengths in inches.
+#[derive(Debug, Clone)]
+pub struct Look {
+    /// Colours.
+    pub theme: &'static Theme,
+    /// Width and height; `None` lets the chart choose.
+    pub size: Option<(f64, f64)>,
+    /// Title; `None` lets the chart choose.
+    pub title: Option<String>,
+    /// A quiet line at the foot.
+    pub footer: Option<String>,
+    /// Name of the x axis.
+    pub x_label: Option<String>,
+    /// Name of the y axis, put where the unit stands.
+    pub y_label: Option<String>,
+    /// Logarithmic y axis.
+    pub scale: ValueScale,
+    /// Smoothing of the curves.
+    pub smoothing: Smoothing,
+    /// Steps shown.
+    pub steps: (f64, f64),
+    /// Smallest value shown.
+    pub y_min: Option<f64>,
+    /// Largest value shown.
+    pub y_max: Option<f64>,
+}
+
+/// The scale of the value axis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ValueScale {
+    /// Equal distances for equal differences.
+    Linear,
+    /// Equal distances for equal ratios.
+    Log,
+}
+
+/// A picture and what the user should know about it.
+#[derive(Debug)]
+pub struct Picture {
+    /// What to draw.
+    pub drawing: Drawing,
+    /// What it leaves out, in words.
+    pub warnings: Vec<String>,
+}
+
+/// Every text of a comparison that a picture may show, for [`Fonts::for_texts`].
+pub fn texts_of<'a>(comparison: &'a Comparison, look: &'a Look) -> Vec<String> {
+    let labels = comparison.runs().iter().map(|run| run.history.label());
+    let given = [&look.title, &look.footer, &look.x_label, &look.y_label];
+    labels
+        .chain(given.into_iter().flatten().map(String::as_str))
+        .map(|t| visible(t).into_owned())
+        .collect()
+}
+
+/// Which runs have a style of their own: all, or in a larger crowd those whose entropy spans most.
+fn named(runs: &[Run]) -> Vec<bool> {
+    if runs.len() <= STYLES {
+        return vec![true; runs.len()];
+    }
+    let spread = |run: &Run| {
+        let values = run.history.points().iter().map(|p| p.entropy);
+        values.clone().fold(f64::MIN, f64::max) - values.fold(f64::MAX, f64::min)
+    };
+    let spreads: Vec<f64> = runs.iter().map(spread).collect();
+    let mut order: Vec<usize> = (0..runs.len()).collect();
+    order.sort_by(|&a, &b| spreads[b].total_cmp(&spreads[a]).then(a.cmp(&b)));
+    let mut named = vec![false; runs.len()];
+    for &index in &order[..STYLES] {
+        named[index] = true;
+    }
+    named
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,125 @@
+//! Finding room: names pushed apart, notes put where no curve runs.
+
+use super::ink::Xy;
+
+/// Centres for boxes of one height that want to stand at `wanted` (sorted), pushed apart as little
+/// as possible within `top..bottom`. The boxes must fit.
+///
+/// Least squares under order constraints: neighbours that overlap are merged into a block that
+/// stands at the mean of what its members want (pool adjacent violators).
+pub(super) fn push_apart(wanted: &[f64], height: f64, (top, bottom): (f64, f64)) -> Vec<f64> {
+    struct Block {
+        members: usize,
+        sum: f64, // of each member's wanted centre, less its offset within the block
+    }
+    let n = wanted.len();
+    let clamp = |y: f64, below: usize, from: usize| {
+        let low = top + height * (from as f64 + 0.5);
+        let high = bottom - height * (below as f64 + 0.5);
+        y.clamp(low.min(high), high)
+    };
+    let mut blocks: Vec<Block> = Vec::new();
+    for (i, &y) in wanted.iter().enumerate() {
+        let mut block = Block { members: 1, sum: clamp(y, n - 1 - i, i) };
+        while let Some(before) = blocks.last() {
+            let end = before.sum / before.members as f64 + height * before.members as f64;
+            if end <= block.sum / block.members as f64 + 1e-9 {
+                break;
+            }
+            block.sum = before.sum + block.sum - height * (before.members * block.members) as f64;
+            block.members += before.members;
+            blocks.pop();
+        }
+        blocks.push(block);
+    }
+    let centres = |block: &Block| {
+        let first = block.sum / block.members as f64;
+        (0..block.members).map(move |i| first + height * i as f64).collect::<Vec<_>>()
+    };
+    blocks.iter().flat_map(centres).collect()
+}
+
+/// What the curves cover, by column: for finding room for a note among them.
+pub(super) struct Occupied {
+    left: f64,
+    columns: Vec<Vec<(f64, f64)>>,
+}
+
+const COLUMN: f64 = 4.0;
+
+impl Occupied {
+    pub(super) fn new(left: f64, right: f64) -> Occupied {
+        let count = ((right - left) / COLUMN).ceil().max(1.0) as usize;
+        Occupied { left, columns: vec![Vec::new(); count] }
+    }
+
+    fn column(&self, x: f64) -> usize {
+        (((x - self.left) / COLUMN).max(0.0) as usize).min(self.columns.len() - 1)
+    }
+
+    /// Adds a curve with increasing x.
+    pub(super) fn add(&mut self, curve: &[Xy]) {
+        let pieces = curve.windows(2).map(|w| (w[0], w[1]));
+        let mut open: Option<(usize, f64, f64)> = None;
+        for ((x0, y0), (x1, y1)) in pieces {
+            let (from, to) = (self.column(x0), self.column(x1));
+            for column in from..=to {
+                let x = |c: usize| self.left + c as f64 * COLUMN;
+                let y = |x: f64| y0 + (y1 - y0) * ((x - x0) / (x1 - x0)).clamp(0.0, 1.0);
+                let (a, b) = (y(x(column)), y(x(column + 1)));
+                let (low, high) = (a.min(b), a.max(b));
+                open = match open {
+                    Some((c, l, h)) if c == column => Some((c, l.min(low), h.max(high))),
+                    Some((c, l, h)) => {
+                        self.columns[c].push((l, h));
+                        Some((column, low, high))
+                    }
+                    None => Some((column, low, high)),
+                };
+            }
+        }
+        if let Some((c, low, high)) = open {
+            self.columns[c].push((low, high));
+        }
+    }
+
+    /// How many curve columns run through the box.
+    pub(super) fn crossings(&self, (left, top, right, bottom): (f64, f64, f64, f64)) -> usize {
+        let columns = &self.columns[self.column(left)..=self.column(right)];
+        let through =
+            |c: &Vec<(f64, f64)>| c.iter().filter(|(l, h)| *h > top && *l < bottom).count();
+        columns.iter().map(through).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_do_not_touch_stay() {
+        assert_eq!(push_apart(&[10.0, 50.0], 10.0, (0.0, 100.0)), [10.0, 50.0]);
+    }
+
+    #[test]
+    fn names_that_touch_share_the_shift() {
+        assert_eq!(push_apart(&[50.0, 52.0], 10.0, (0.0, 100.0)), [46.0, 56.0]);
+        assert_eq!(push_apart(&[50.0, 50.0, 50.0], 10.0, (0.0, 100.0)), [40.0, 50.0, 60.0]);
+    }
+
+    #[test]
+    fn names_stay_within_the_picture() {
+        let places = push_apart(&[-20.0, 0.0, 99.0, 100.0], 10.0, (0.0, 100.0));
+        assert_eq!(places, [5.0, 15.0, 85.0, 95.0]);
+        let full = push_apart(&[50.0; 10], 10.0, (0.0, 100.0));
+        assert_eq!(full, [5.0, 15.0, 25.0, 35.0, 45.0, 55.0, 65.0, 75.0, 85.0, 95.0]);
+    }
+
+    #[test]
+    fn a_curve_is_in_the_way_where_it_runs() {
+        let mut occupied = Occupied::new(0.0, 100.0);
+        occupied.add(&[(0.0, 0.0), (100.0, 100.0)]);
+        assert_eq!(occupied.crossings((60.0, 0.0, 90.0, 40.0)), 0);
+        assert!(occupied.crossings((40.0, 40.0, 60.0, 60.0)) > 3);
+    }
+}

@@ -1,0 +1,143 @@
+//! Numbers as documents: JSON and CSV for programs, the Markdown summary for a pull request.
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Value;
+use minijinja::{Environment, context};
+
+use crate::label::visible;
+use crate::plot::{exact, short};
+use crate::stats::{Analysis, RunStats};
+
+static SUMMARY: &str = include_str!("../templates/summary.md");
+
+/// The analysis as one JSON document, indented, with a newline at its end.
+pub fn json(analysis: &Analysis) -> String {
+    let text = serde_json::to_string_pretty(analysis);
+    text.expect("BUG: the analysis has string keys and finite numbers") + "\n"
+}
+
+/// One row a run, all numbers in full precision, empty where there is none. Texts that a spreadsheet
+/// would run as a formula carry an apostrophe in front.
+pub fn csv(analysis: &Analysis) -> String {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let columns = columns();
+    writer.write_record(columns.iter().map(|(name, _)| name)).expect("BUG: memory takes all");
+    for run in &analysis.runs {
+        let cells = columns.iter().map(|(_, cell)| cell(run));
+        writer.write_record(cells).expect("BUG: every row has the same columns");
+    }
+    let bytes = writer.into_inner().expect("BUG: memory takes all");
+    String::from_utf8(bytes).expect("BUG: only text was written")
+}
+
+type Column = (&'static str, fn(&RunStats) -> String);
+
+fn columns() -> [Column; 25] {
+    fn number(value: f64) -> String {
+        value.to_string()
+    }
+    fn maybe(value: Option<f64>) -> String {
+        value.map_or(String::new(), number)
+    }
+    [
+        ("label", |r| harmless(&r.label)),
+        ("source", |r| harmless(&r.source)),
+        ("format", |r| r.format.to_owned()),
+        ("metric", |r| harmless(&r.metric)),
+        ("quantity", |r| r.quantity.to_owned()),
+        ("points", |r| r.points.to_string()),
+        ("first_step", |r| number(r.first_step)),
+        ("last_step", |r| number(r.last_step)),
+        ("first", |r| number(r.first)),
+        ("last", |r| number(r.last)),
+        ("mean", |r| maybe(r.mean)),
+        ("median", |r| number(r.median)),
+        ("std", |r| maybe(r.std)),
+        ("max", |r| number(r.max)),
+        ("max_step", |r| number(r.max_step)),
+        ("min", |r| number(r.min)),
+        ("min_step", |r| number(r.min_step)),
+        ("auc", |r| maybe(r.auc)),
+        ("half_life_step", |r| maybe(r.half_life_step)),
+        ("state", |r| r.state.words().replace(' ', "_")),
+        ("state_step", |r| maybe(r.state_step)),
+        ("baseline", |r| maybe(r.baseline)),
+        ("not_finite", |r| r.repairs.not_finite.to_string()),
+        ("relogged", |r| r.repairs.relogged.to_string()),
+        ("warnings", |r| harmless(&r.warnings.join("; "))),
+    ]
+}
+
+/// The text, so that no spreadsheet takes it for a formula.
+fn harmless(text: &str) -> String {
+    let text = visible(text);
+    if text.starts_with(['=', '+', '-', '@']) { format!("'{text}") } else { text.into_owned() }
+}
+
+/// The summary for a pull request, from `templates/summary.md`.
+pub fn summary(analysis: &Analysis) -> String {
+    let mut environment = Environment::new();
+    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+    environment.set_syntax(syntax.expect("BUG: the syntax is the default one"));
+    environment.add_template("summary.md", SUMMARY).expect("BUG: the template parses");
+    let template = environment.get_template("summary.md").expect("BUG: it was just added");
+    let runs: Vec<Value> = analysis.runs.iter().map(row).collect();
+    template
+        .render(context! { runs, version => env!("CARGO_PKG_VERSION") })
+        .expect("BUG: the template names what it is given")
+}
+
+fn row(run: &RunStats) -> Value {
+    let state = match run.state_step {
+        Some(step) => format!("{} at step {}", run.state.words(), exact(step)),
+        None => run.state.words().to_owned(),
+    };
+    context! {
+        label => code(&run.label),
+        points => run.points,
+        first => short(run.first),
+        last => short(run.last),
+        mean => run.mean.map_or("–".to_owned(), short),
+        std => run.std.map_or("–".to_owned(), short),
+        median => short(run.median),
+        min => short(run.min),
+        min_step => exact(run.min_step),
+        max => short(run.max),
+        max_step => exact(run.max_step),
+        state,
+        warnings => run.warnings.iter().map(|w| code(w)).collect::<Vec<_>>(),
+    }
+}
+
+/// Text as code in Markdown: every character that Markdown, HTML or a forge could act on as an
+/// entity, so that a label is never a link, a mention or a tag.
+fn code(text: &str) -> String {
+    let mut escaped = String::from("<code>");
+    for c in visible(text).chars() {
+        if c.is_ascii_punctuation() && !matches!(c, '-' | '.' | ',' | '/') {
+            escaped.push_str(&format!("&#{};", u32::from(c)));
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped + "</code>"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_is_no_formula() {
+        assert_eq!(harmless("=HYPERLINK(1)"), "'=HYPERLINK(1)");
+        assert_eq!(harmless("@x"), "'@x");
+        assert_eq!(harmless("\tx"), r"\u{9}x");
+        assert_eq!(harmless("run"), "run");
+    }
+
+    #[test]
+    fn a_label_is_no_markup() {
+        assert_eq!(code("<b>|@x"), "<code>&#60;b&#62;&#124;&#64;x</code>");
+        assert_eq!(code("a-b.c"), "<code>a-b.c</code>");
+    }
+}

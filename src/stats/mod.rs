@@ -1,0 +1,37 @@
+//! Slices in, numbers out: what the table, the JSON document and the bar charts say of each run.
+
+pub mod health;
+pub mod smooth;
+mod summary;
+
+use serde::Serialize;
+
+pub use summary::{RunStats, median};
+
+use crate::history::Comparison;
+
+/// The document of `stats --json`; keys are only ever added.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Analysis {
+    /// Version of this document.
+    pub schema: u32,
+    /// Unit of every entropy in it.
+    pub unit: &'static str,
+    /// One entry a run, in the order given.
+    pub runs: Vec<RunStats>,
+    /// Pairwise comparisons; none are made yet.
+    pub comparisons: Vec<()>,
+    /// Groups of runs; none are made yet.
+    pub groups: Vec<()>,
+}
+
+/// Computes the numbers of every run.
+pub fn analyse(comparison: &Comparison) -> Analysis {
+    Analysis {
+        schema: 1,
+        unit: "nats",
+        runs: comparison.runs().iter().map(RunStats::of).collect(),
+        comparisons: Vec::new(),
+        groups: Vec::new(),
+    }
+}

@@ -1,0 +1,186 @@
+//! The numbers of one run. Means and deviations are statrs' (one pass, no cancellation).
+
+use serde::Serialize;
+use statrs::statistics::Statistics;
+
+use super::health::{Health, State};
+use crate::history::{Point, Repairs, Run};
+
+/// What `stats` says of a run. Entropies are in nats; a number that does not exist is `None`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RunStats {
+    /// Its name.
+    pub label: String,
+    /// The file it was read from.
+    pub source: String,
+    /// The format of that file.
+    pub format: &'static str,
+    /// The key of the series.
+    pub metric: String,
+    /// Which entropy that is.
+    pub quantity: &'static str,
+    /// How many points the curve has.
+    pub points: usize,
+    /// The smallest step.
+    pub first_step: f64,
+    /// The largest step.
+    pub last_step: f64,
+    /// The value at the first step.
+    pub first: f64,
+    /// The value at the last step.
+    pub last: f64,
+    /// Mean over the points.
+    pub mean: Option<f64>,
+    /// Median over the points.
+    pub median: f64,
+    /// Sample standard deviation (n − 1).
+    pub std: Option<f64>,
+    /// The largest value.
+    pub max: f64,
+    /// The first step with it.
+    pub max_step: f64,
+    /// The smallest value.
+    pub min: f64,
+    /// The first step with it.
+    pub min_step: f64,
+    /// Area under the curve in nats × steps, by trapezoids; none for one point.
+    pub auc: Option<f64>,
+    /// The first step with the smoothed curve at or under half of the baseline.
+    pub half_life_step: Option<f64>,
+    /// Collapsed, exploded or neither.
+    pub state: State,
+    /// Where a collapse or an explosion began.
+    pub state_step: Option<f64>,
+    /// Entropy at the start.
+    pub baseline: Option<f64>,
+    /// What was put right in the log.
+    pub repairs: Repairs,
+    /// What was odd about it.
+    pub warnings: Vec<String>,
+}
+
+impl RunStats {
+    /// Computes the numbers of `run`.
+    pub fn of(run: &Run) -> RunStats {
+        let points = run.history.points();
+        let (first, last) = (points[0], points[points.len() - 1]);
+        let (max, min) = extremes(points);
+        let health = Health::of(points);
+        let values: Vec<f64> = points.iter().map(|p| p.entropy).collect();
+        RunStats {
+            label: run.history.label().to_owned(),
+            source: run.source.clone(),
+            format: run.format,
+            metric: run.metric.clone(),
+            quantity: run.history.kind().name(),
+            points: points.len(),
+            first_step: first.step,
+            last_step: last.step,
+            first: first.entropy,
+            last: last.entropy,
+            mean: finite(values.iter().mean()),
+            std: finite(values.iter().std_dev()),
+            median: median(&values),
+            max: max.entropy,
+            max_step: max.step,
+            min: min.entropy,
+            min_step: min.step,
+            auc: finite(area(points)),
+            half_life_step: health.half_life_step,
+            state: health.state,
+            state_step: health.state_step,
+            baseline: health.baseline,
+            repairs: run.repairs,
+            warnings: run.warnings.clone(),
+        }
+    }
+}
+
+fn finite(value: f64) -> Option<f64> {
+    value.is_finite().then_some(value)
+}
+
+/// The points with the largest and the smallest value; the first of equals.
+fn extremes(points: &[Point]) -> (Point, Point) {
+    let mut max = points[0];
+    let mut min = points[0];
+    for &point in points {
+        if point.entropy > max.entropy {
+            max = point;
+        }
+        if point.entropy < min.entropy {
+            min = point;
+        }
+    }
+    (max, min)
+}
+
+/// Trapezoids over steps; NaN for one point.
+fn area(points: &[Point]) -> f64 {
+    if points.len() < 2 {
+        return f64::NAN;
+    }
+    let trapezoid =
+        |w: &[Point]| (w[1].step - w[0].step) * (0.5 * w[0].entropy + 0.5 * w[1].entropy);
+    points.windows(2).map(trapezoid).sum()
+}
+
+/// The middle value, or the mean of the two in the middle. Linear time.
+///
+/// # Panics
+/// When there are no values.
+pub fn median(values: &[f64]) -> f64 {
+    let mut values = values.to_vec();
+    let middle = values.len() / 2;
+    let even = values.len().is_multiple_of(2);
+    let (below, &mut upper, _) = values.select_nth_unstable_by(middle, f64::total_cmp);
+    if !even {
+        return upper;
+    }
+    let lower = below.iter().copied().max_by(f64::total_cmp).unwrap_or(upper);
+    0.5 * lower + 0.5 * upper
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::History;
+    use crate::quantity::Kind;
+
+    fn stats(values: &[f64]) -> RunStats {
+        let points =
+            values.iter().enumerate().map(|(i, &entropy)| Point { step: (i * i) as f64, entropy });
+        let (history, repairs) = History::from_raw("x", Kind::TokenMean, points.collect()).unwrap();
+        RunStats::of(&Run {
+            history,
+            source: "x.json".into(),
+            format: "rzero",
+            metric: "entropy".into(),
+            repairs,
+            warnings: vec![],
+        })
+    }
+
+    #[test]
+    fn numbers_agree_with_numpy() {
+        // numpy 2.4: x = [2.5, 1.0, 4.0, 4.0, 0.5], t = [0, 1, 4, 9, 16];
+        // mean, median, std(ddof=1), trapezoid(x, t).
+        let s = stats(&[2.5, 1.0, 4.0, 4.0, 0.5]);
+        assert_eq!((s.mean, s.median), (Some(2.4), 2.5));
+        assert!((s.std.unwrap() - 1.6355427233796124).abs() < 1e-15);
+        assert_eq!(s.auc, Some(45.0));
+        assert_eq!((s.max, s.max_step, s.min, s.min_step), (4.0, 4.0, 0.5, 16.0));
+    }
+
+    #[test]
+    fn one_point_has_no_deviation_and_no_area() {
+        let s = stats(&[2.0]);
+        assert_eq!((s.mean, s.std, s.auc, s.median), (Some(2.0), None, None, 2.0));
+    }
+
+    #[test]
+    fn numbers_that_overflow_do_not_exist() {
+        let s = stats(&[f64::MAX, -f64::MAX, f64::MAX]);
+        assert_eq!((s.std, s.median), (None, f64::MAX));
+    }
+}
