@@ -6,10 +6,10 @@ use anyhow::anyhow;
 use clap::Args;
 
 use super::Outcome;
-use super::chart::{ChartArgs, Target, stats_beside, target, window, write};
+use super::chart::{ChartArgs, Target, stats_beside, target, write};
 use super::failure::{Failure, WithHint};
 use super::inputs::{Reading, say};
-use super::plot::{Chart, draw};
+use super::plot::{BOTH, Chart, draw};
 use super::terminal::Terminal;
 use crate::discover::{self, Input, Location, Origin};
 use crate::history::Comparison;
@@ -73,7 +73,7 @@ impl Auto {
         let (inputs, unreadable) = self.find()?;
         let (comparison, outcome) = self.reading.load(inputs, &unreadable, terminal)?;
         if let (Some(output), Some(encoding)) = (&output, encoding) {
-            draw(&comparison, &self.chart, &[encoding], true, terminal, |_, chart| {
+            draw(&comparison, &self.chart, &[encoding], &BOTH, terminal, |_, chart| {
                 Target::File(match chart {
                     Chart::Curves => output.clone(),
                     Chart::Stats => stats_beside(output),
@@ -140,15 +140,15 @@ impl Auto {
         terminal: &Terminal,
     ) -> Result<(), Failure> {
         let encodings = [Encoding::Png, Encoding::Svg];
-        draw(comparison, &self.chart, &encodings, true, terminal, |encoding, chart| {
+        let pictures = |encoding, chart| {
             let extension = if encoding == Encoding::Svg { "svg" } else { "png" };
             let stem = match chart {
                 Chart::Curves => "entropy_comparison",
                 Chart::Stats => "entropy_comparison_stats",
             };
             Target::File(directory.join(format!("{stem}.{extension}")))
-        })?;
-        let (_, analysis) = window(comparison, self.chart.steps(), &Terminal::new(true, false))?;
+        };
+        let analysis = draw(comparison, &self.chart, &encodings, &BOTH, terminal, pictures)?;
         let summary = report::summary(&analysis);
         let texts = [
             ("stats.json", report::json(&analysis)),

@@ -12,8 +12,8 @@ use crate::history::Comparison;
 use crate::output::write_atomically;
 use crate::plot::theme::{DARK, LIGHT};
 use crate::plot::{Encoding, Fonts, Look, Picture, ValueScale, bars, curves, encode, texts_of};
+use crate::stats::Analysis;
 use crate::stats::smooth::Smoothing;
-use crate::stats::{Analysis, analyse};
 
 /// How pictures look.
 #[derive(Debug, Args)]
@@ -148,7 +148,7 @@ impl ChartArgs {
     }
 
     /// The steps shown; infinite where not limited.
-    pub(super) fn steps(&self) -> (f64, f64) {
+    fn steps(&self) -> (f64, f64) {
         (self.from_step.unwrap_or(f64::NEG_INFINITY), self.to_step.unwrap_or(f64::INFINITY))
     }
 
@@ -181,12 +181,12 @@ impl ChartArgs {
         }
     }
 
-    /// A studio for the pictures of one comparison.
-    pub(super) fn studio<'a>(
-        &'a self,
-        comparison: &'a Comparison,
+    /// A studio for pictures of `comparison`, or a part of it.
+    pub(super) fn studio(
+        &self,
+        comparison: &Comparison,
         terminal: &Terminal,
-    ) -> Result<Studio<'a>, Failure> {
+    ) -> Result<Studio, Failure> {
         let look = self.look(comparison);
         let texts = texts_of(comparison, &look);
         let fonts = Fonts::for_texts(texts.iter().map(String::as_str), self.font.as_deref())
@@ -202,26 +202,45 @@ impl ChartArgs {
                 missing.join(" ")
             ));
         }
-        Ok(Studio { comparison, look, fonts, dpi: self.dpi })
+        Ok(Studio { look, fonts, dpi: self.dpi })
+    }
+
+    /// The comparison cut to the steps shown, if they are limited; runs with no point there are told
+    /// and left out.
+    pub(super) fn window(
+        &self,
+        comparison: &Comparison,
+        terminal: &Terminal,
+    ) -> Result<Option<Comparison>, Failure> {
+        if self.from_step.is_none() && self.to_step.is_none() {
+            return Ok(None);
+        }
+        let (from, to) = self.steps();
+        let (runs, outside) = comparison.between(from, to);
+        for label in &outside {
+            terminal.warn(&format!("{label} has no point among the steps shown and is left out"));
+        }
+        Comparison::new(runs)
+            .map(Some)
+            .map_err(|_| anyhow!("no run has a point from step {from} to step {to}"))
+            .hint("widen --from-step and --to-step")
     }
 }
 
-/// Everything that the pictures of one comparison share.
-pub(super) struct Studio<'a> {
-    comparison: &'a Comparison,
+/// What pictures are drawn with.
+pub(super) struct Studio {
     look: Look,
     fonts: Fonts,
     dpi: f64,
 }
 
-impl Studio<'_> {
-    pub(super) fn curves(&self) -> Picture {
-        curves(self.comparison, &self.look, &self.fonts)
+impl Studio {
+    pub(super) fn curves(&self, comparison: &Comparison, analysis: &Analysis) -> Picture {
+        curves(comparison, analysis, &self.look, &self.fonts)
     }
 
-    /// The bars, of the steps shown.
-    pub(super) fn bars(&self, analysis: &Analysis) -> Picture {
-        bars(self.comparison, analysis, &self.look, &self.fonts)
+    pub(super) fn bars(&self, comparison: &Comparison, analysis: &Analysis) -> Picture {
+        bars(comparison, analysis, &self.look, &self.fonts)
     }
 
     pub(super) fn encode(&self, picture: &Picture, encoding: Encoding) -> Result<Vec<u8>, Failure> {
@@ -229,23 +248,6 @@ impl Studio<'_> {
             .map_err(|e| anyhow!("cannot draw the picture: {e}"))
             .hint("a smaller --size or --dpi may help")
     }
-}
-
-/// The comparison cut to the steps shown; runs with no point there are told and left out.
-pub(super) fn window(
-    comparison: &Comparison,
-    (from, to): (f64, f64),
-    terminal: &Terminal,
-) -> Result<(Comparison, Analysis), Failure> {
-    let (runs, outside) = comparison.between(from, to);
-    for label in &outside {
-        terminal.warn(&format!("{label} has no point among the steps shown and is left out"));
-    }
-    let cut = Comparison::new(runs)
-        .map_err(|_| anyhow!("no run has a point from step {from} to step {to}"))
-        .hint("widen --from-step and --to-step")?;
-    let analysis = analyse(&cut);
-    Ok((cut, analysis))
 }
 
 /// Writes bytes where they belong and says where that was.

@@ -1,15 +1,20 @@
 //! `entropy-viz plot`: line curves, one a run.
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use anyhow::anyhow;
 use clap::Args;
+use rayon::prelude::*;
 
 use super::Outcome;
-use super::chart::{ChartArgs, Target, stats_beside, target, window, write};
+use super::chart::{ChartArgs, Target, stats_beside, target, write};
 use super::failure::{Failure, WithHint};
 use super::inputs::InputArgs;
 use super::terminal::Terminal;
+use crate::history::Comparison;
+use crate::plot::Encoding;
+use crate::stats::{Analysis, analyse};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -43,15 +48,17 @@ impl Plot {
             return Err(anyhow!("two pictures do not go to stdout")).hint("name a file with -o");
         }
         let (comparison, outcome) = self.inputs.load(terminal)?;
-        draw(&comparison, &self.chart, &[encoding], self.with_stats, terminal, |_, chart| {
-            match chart {
-                Chart::Curves => output.clone(),
-                Chart::Stats => Target::File(stats_beside(&self.output)),
-            }
+        let charts = if self.with_stats { &BOTH[..] } else { &BOTH[..1] };
+        draw(&comparison, &self.chart, &[encoding], charts, terminal, |_, chart| match chart {
+            Chart::Curves => output.clone(),
+            Chart::Stats => Target::File(stats_beside(&self.output)),
         })?;
         Ok(outcome)
     }
 }
+
+/// Both pictures.
+pub(super) const BOTH: [Chart; 2] = [Chart::Curves, Chart::Stats];
 
 /// Which of the two pictures.
 #[derive(Clone, Copy)]
@@ -61,49 +68,44 @@ pub(super) enum Chart {
 }
 
 /// Draws the curves, and the statistics if asked for, side by side in each encoding, then writes
-/// them: nothing is written when one of them fails.
+/// them: nothing is written when one of them fails. Returns the analysis of the steps shown.
 pub(super) fn draw(
-    comparison: &crate::history::Comparison,
-    chart: &ChartArgs,
-    encodings: &[crate::plot::Encoding],
-    with_stats: bool,
+    comparison: &Comparison,
+    args: &ChartArgs,
+    encodings: &[Encoding],
+    charts: &[Chart],
     terminal: &Terminal,
-    target: impl Fn(crate::plot::Encoding, Chart) -> Target,
-) -> Result<(), Failure> {
-    let (cut, analysis) = window(comparison, chart.steps(), terminal)?;
-    let studio = chart.studio(comparison, terminal)?;
-    let cut_studio = chart.studio(&cut, terminal)?;
-    let encode_all = |studio: &super::chart::Studio<'_>, picture: &crate::plot::Picture| {
-        let encode = |e: &crate::plot::Encoding| Ok((*e, studio.encode(picture, *e)?));
-        encodings.iter().map(encode).collect::<Result<Vec<_>, Failure>>()
-    };
-    let ((curves, curve_files), stats) = rayon::join(
-        || {
-            let picture = studio.curves();
-            let files = encode_all(&studio, &picture);
-            (picture, files)
-        },
-        || {
-            with_stats.then(|| {
-                let picture = cut_studio.bars(&analysis);
-                let files = encode_all(&cut_studio, &picture);
-                (picture, files)
-            })
-        },
-    );
+    target: impl Fn(Encoding, Chart) -> Target,
+) -> Result<Analysis, Failure> {
+    let start = Instant::now();
+    let analysis = analyse(comparison);
+    terminal.explain(|| format!("analysed in {:.1?}", start.elapsed()));
+    let cut = args.window(comparison, terminal)?.map(|cut| (analyse(&cut), cut));
+    let (shown_analysis, shown) = cut.as_ref().map_or((&analysis, comparison), |(a, c)| (a, c));
+    let studio = args.studio(comparison, terminal)?;
+    terminal.explain(|| format!("fonts at hand after {:.1?}", start.elapsed()));
+    let drawn: Vec<_> = charts
+        .par_iter()
+        .map(|&chart| {
+            let picture = match chart {
+                // All points take part: what is smoothed starts where the run does.
+                Chart::Curves => studio.curves(comparison, &analysis),
+                Chart::Stats => studio.bars(shown, shown_analysis),
+            };
+            let encode = |&encoding: &Encoding| Ok((encoding, studio.encode(&picture, encoding)?));
+            let files: Result<Vec<_>, Failure> = encodings.iter().map(encode).collect();
+            (chart, picture.warnings, files)
+        })
+        .collect();
+    terminal.explain(|| format!("drawn after {:.1?}", start.elapsed()));
     let mut files = Vec::new();
-    for warning in &curves.warnings {
-        terminal.warn(warning);
-    }
-    files.extend(curve_files?.into_iter().map(|(e, bytes)| (target(e, Chart::Curves), bytes)));
-    if let Some((picture, stats_files)) = stats {
-        for warning in &picture.warnings {
-            terminal.warn(warning);
-        }
-        files.extend(stats_files?.into_iter().map(|(e, bytes)| (target(e, Chart::Stats), bytes)));
+    for (chart, warnings, encoded) in drawn {
+        warnings.iter().for_each(|warning| terminal.warn(warning));
+        files
+            .extend(encoded?.into_iter().map(|(encoding, bytes)| (target(encoding, chart), bytes)));
     }
     for (target, bytes) in &files {
         write(target, bytes, terminal)?;
     }
-    Ok(())
+    Ok(cut.map_or(analysis, |(analysis, _)| analysis))
 }

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Outcome;
-use super::chart::{ChartArgs, Target, target, window, write};
+use super::chart::{ChartArgs, Target, target, write};
 use super::failure::Failure;
 use super::inputs::InputArgs;
 use super::table;
 use super::terminal::Terminal;
 use crate::report;
+use crate::stats::analyse;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -50,10 +51,11 @@ impl Stats {
         let encoding = output.as_ref().map(|output| self.chart.encoding(output)).transpose()?;
 
         let (comparison, outcome) = self.inputs.load(terminal)?;
-        let (comparison, analysis) = window(&comparison, self.chart.steps(), terminal)?;
+        let comparison = self.chart.window(&comparison, terminal)?.unwrap_or(comparison);
+        let analysis = analyse(&comparison);
         if let (Some(output), Some(encoding)) = (&output, encoding) {
             let studio = self.chart.studio(&comparison, terminal)?;
-            let picture = studio.bars(&analysis);
+            let picture = studio.bars(&comparison, &analysis);
             for warning in &picture.warnings {
                 terminal.warn(warning);
             }

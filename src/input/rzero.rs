@@ -95,16 +95,16 @@ fn wrapped(scanner: &mut Scanner<'_>, table: &mut Table<'_>, rows: &str) -> Resu
 
 #[inline]
 fn row(scanner: &mut Scanner<'_>, table: &mut Table<'_>) -> Result<(), ReadError> {
-    if scanner.peek()? != Some(b'{') {
-        let place = scanner.place();
-        let Value::Other(what) = scanner.value()? else {
-            return Err(table.row_error(place, "it is a number or null, not an object"));
-        };
-        return Err(table.row_error(place, format!("it is {what}, not an object")));
-    }
-    scanner.object(|scanner, key| table.read_step_or_value(scanner, key))?;
-    table.end_row();
-    Ok(())
+    table.row(scanner, |table, scanner| {
+        if scanner.peek()? != Some(b'{') {
+            let place = scanner.place();
+            let Value::Other(what) = scanner.value()? else {
+                return Err(table.row_error(place, "it is a number or null, not an object"));
+            };
+            return Err(table.row_error(place, format!("it is {what}, not an object")));
+        }
+        scanner.object(|scanner, key| table.read_step_or_value(scanner, key))
+    })
 }
 
 fn nothing_follows(scanner: &mut Scanner<'_>) -> Result<(), ReadError> {

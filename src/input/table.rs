@@ -2,12 +2,30 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::frame::json::{Place, ScanError, Scanner, Value};
+use super::frame::json::{Place, ScanError, Scanner, Skeleton, Value};
 use super::{Log, Note, ReadError};
 use crate::history::Point;
 
 /// Keys kept for the message that says what a log has instead.
 const KEYS_KEPT: usize = 24;
+
+/// Rows from which a skeleton is learnt before giving up: a log whose rows all differ.
+const LESSONS: usize = 16;
+
+/// What a number of a row is.
+#[derive(Clone, Copy, PartialEq)]
+enum Role {
+    Step,
+    Metric(usize),
+    Ignored,
+}
+
+/// How a row looked, and so the next ones most likely will.
+struct Expected {
+    skeleton: Skeleton,
+    roles: Vec<Role>,
+    numbers: Vec<f64>,
+}
 
 /// What rows without the metric are.
 #[derive(Clone, Copy, PartialEq)]
@@ -31,6 +49,9 @@ pub(super) struct Table<'m> {
     step: Option<f64>,
     values: Vec<Option<f64>>,
     notes: Vec<Note>,
+    expected: Option<Expected>,
+    lessons: usize,
+    roles: Option<Vec<Role>>, // of the row being read; none once it cannot be learnt from
 }
 
 impl<'m> Table<'m> {
@@ -46,6 +67,61 @@ impl<'m> Table<'m> {
             step: None,
             values: vec![None; metrics.len()],
             notes: Vec::new(),
+            expected: None,
+            lessons: LESSONS,
+            roles: None,
+        }
+    }
+
+    /// Reads a row: at once if it looks like the ones before, else with `general`.
+    #[inline]
+    pub(super) fn row(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        general: impl FnOnce(&mut Self, &mut Scanner<'_>) -> Result<(), ReadError>,
+    ) -> Result<(), ReadError> {
+        if let Some(expected) = &mut self.expected
+            && scanner.matches(&expected.skeleton, &mut expected.numbers)
+        {
+            for (role, number) in expected.roles.iter().zip(&expected.numbers) {
+                match role {
+                    Role::Step => self.step = Some(*number),
+                    Role::Metric(metric) => self.values[*metric] = Some(*number),
+                    Role::Ignored => {}
+                }
+            }
+            self.end_row();
+            return Ok(());
+        }
+        if self.lessons == 0 {
+            general(self, scanner)?;
+            self.end_row();
+            return Ok(());
+        }
+        let start = scanner.record();
+        self.roles = Some(Vec::new());
+        general(self, scanner)?;
+        self.end_row();
+        if let (Some(mut roles), Some(skeleton)) = (self.roles.take(), scanner.skeleton(start)) {
+            self.lessons -= 1;
+            roles.resize(skeleton.numbers(), Role::Ignored);
+            let numbers = vec![0.0; roles.len()];
+            self.expected = Some(Expected { skeleton, roles, numbers });
+        }
+        Ok(())
+    }
+
+    /// Notes the role of the value just taken, `before` numbers having been recorded before it. A row
+    /// whose value is no plain number (NaN, null) is not one to expect.
+    #[inline]
+    fn note_role(&mut self, scanner: &Scanner<'_>, before: Option<usize>, role: Role) {
+        let Some(roles) = &mut self.roles else { return };
+        match (before, scanner.recorded()) {
+            (Some(before), Some(after)) if after == before + 1 => {
+                roles.resize(before, Role::Ignored);
+                roles.push(role);
+            }
+            _ => self.roles = None,
         }
     }
 
@@ -102,7 +178,9 @@ impl<'m> Table<'m> {
         if key != "step" {
             return self.read_value(scanner, key);
         }
+        let before = scanner.recorded();
         let value = scanner.value()?;
+        self.note_role(scanner, before, Role::Step);
         if let Value::Number(step) = value
             && step.is_finite()
         {
@@ -125,7 +203,10 @@ impl<'m> Table<'m> {
             }
             return Ok(scanner.skip()?);
         };
-        match scanner.value()? {
+        let before = scanner.recorded();
+        let value = scanner.value()?;
+        self.note_role(scanner, before, Role::Metric(metric));
+        match value {
             Value::Number(value) => self.values[metric] = Some(value), // last wins, as in Python
             value => self.take_value(metric, value, scanner.place())?,
         }
@@ -150,7 +231,7 @@ impl<'m> Table<'m> {
         Ok(())
     }
 
-    /// Ends the row being read.
+    /// Ends the row being read; [`Self::row`] does, columns do it themselves.
     #[inline]
     pub(super) fn end_row(&mut self) {
         self.rows += 1;

@@ -42,12 +42,13 @@ fn read(_: &Head, source: &mut dyn Read, metrics: &[&str]) -> Result<Log, ReadEr
 
 fn rows(scanner: &mut Scanner<'_>, table: &mut Table<'_>) -> Result<(), ReadError> {
     while scanner.peek()?.is_some() {
-        scanner.object::<ReadError>(|scanner, key| match key {
-            "step" => table.read_step_or_value(scanner, key),
-            "data" => scanner.object(|scanner, key| table.read_value(scanner, key)),
-            _ => Ok(scanner.skip()?),
+        table.row(scanner, |table, scanner| {
+            scanner.object(|scanner, key| match key {
+                "step" => table.read_step_or_value(scanner, key),
+                "data" => scanner.object(|scanner, key| table.read_value(scanner, key)),
+                _ => Ok(scanner.skip()?),
+            })
         })?;
-        table.end_row();
     }
     Ok(())
 }

@@ -1,27 +1,33 @@
 //! Axes: where the ticks are, what they say, and how values become places.
 
+use super::ValueScale;
+
 /// From values to px, linear or logarithmic.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Scale {
     low: f64,
     high: f64,
     from: f64,
     to: f64,
-    log: bool,
+    // Not a bool: the compiler would compute logarithms of linear values and throw them away.
+    transform: fn(f64) -> f64,
 }
 
 impl Scale {
     /// Maps `low..high` to the places `from..to` (which may run backwards, as y does).
-    pub fn new((low, high): (f64, f64), (from, to): (f64, f64), log: bool) -> Scale {
-        let (low, high) = if log { (low.log10(), high.log10()) } else { (low, high) };
-        Scale { low, high, from, to, log }
+    pub fn new((low, high): (f64, f64), (from, to): (f64, f64), scale: ValueScale) -> Scale {
+        let transform = match scale {
+            ValueScale::Linear => std::convert::identity,
+            ValueScale::Log => f64::log10,
+        };
+        Scale { low: transform(low), high: transform(high), from, to, transform }
     }
 
-    /// The place of a value.
+    /// The place of a value; not finite for what has no logarithm on a logarithmic scale.
     #[inline]
     pub fn at(&self, value: f64) -> f64 {
-        let value = if self.log { value.log10() } else { value };
-        self.from + (value - self.low) / (self.high - self.low) * (self.to - self.from)
+        let share = ((self.transform)(value) - self.low) / (self.high - self.low);
+        self.from + share * (self.to - self.from)
     }
 }
 
@@ -221,7 +227,7 @@ mod tests {
             texts(&log_axis(0.03, 3.0, (false, false))),
             ["0.02", "0.05", "0.1", "0.2", "0.5", "1", "2", "5"]
         );
-        let scale = Scale::new((0.01, 100.0), (100.0, 0.0), true);
+        let scale = Scale::new((0.01, 100.0), (100.0, 0.0), ValueScale::Log);
         assert!((scale.at(1.0) - 50.0).abs() < 1e-9);
     }
 }

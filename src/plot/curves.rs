@@ -1,17 +1,20 @@
 //! Line curves over training steps, one a run, each named at its end or in a legend beside the plot.
 
+use rayon::prelude::*;
+
 use super::axis::{Axis, Scale, log_axis, step_axis, value_axis};
 use super::canvas::{Anchor, Drawing, Layer, Mark, PX_PER_INCH, Text};
 use super::fonts::{Fonts, Weight};
 use super::header::{BODY, Names, PAD, footer, header, text};
-use super::ink::{Ink, Xy, between_x, between_y, dashes, ink};
+use super::ink::{Pen, Xy, between_x, between_y, dashes};
 use super::place::{Occupied, push_apart};
 use super::theme::{Rgb, STYLES, Style};
 use super::{Look, Picture, ValueScale, named};
 use crate::history::{Comparison, History, Run};
 use crate::label::shorten_middle;
-use crate::stats::health::{Health, State};
+use crate::stats::health::State;
 use crate::stats::smooth::Smoothing;
+use crate::stats::{Analysis, RunStats};
 
 const DEFAULT_SIZE: (f64, f64) = (11.0, 5.6);
 /// Up to so many runs are named at the ends of their lines.
@@ -21,25 +24,32 @@ const FEW_POINTS: usize = 30;
 const LINE_HEIGHT: f64 = 1.32 * BODY;
 /// From the plot's edge to the names at the line ends.
 const LEADER: f64 = 34.0;
-/// Pens in px: a smoothed line, a line as logged, a logged line behind a smoothed one.
+/// Pens in px: a smoothed line, a line as logged, one of many, one behind a smoothed one, the crowd.
 const SMOOTH_PEN: f64 = 2.0;
 const PLAIN_PEN: f64 = 1.6;
+const MANY_PEN: f64 = 1.1;
 const FAINT_PEN: f64 = 0.9;
 const CROWD_PEN: f64 = 0.7;
 
 /// A run on its way into the picture.
 struct Curve<'a> {
     run: &'a Run,
-    health: Health,
+    stats: &'a RunStats,
     name: String,
     style: Option<Style>,
     smoothed: Option<History>,
+    parts: Vec<Vec<Xy>>, // what is shown, in px
 }
 
 impl Curve<'_> {
     /// What the line shows: smoothed if that was asked for.
     fn shown(&self) -> &History {
         self.smoothed.as_ref().unwrap_or(&self.run.history)
+    }
+
+    /// Where the line ends, if any of it is inside the frame.
+    fn end(&self) -> Option<Xy> {
+        self.parts.last().and_then(|part| part.last().copied())
     }
 }
 
@@ -55,6 +65,10 @@ struct Frame {
 }
 
 impl Frame {
+    fn contains(&self, (x, y): Xy) -> bool {
+        (self.left..=self.right).contains(&x) && (self.top..=self.bottom).contains(&y)
+    }
+
     /// The curve in px, cut into the parts that are inside the frame.
     fn parts(&self, history: &History) -> Vec<Vec<Xy>> {
         let mut parts = Vec::new();
@@ -77,26 +91,27 @@ impl Frame {
     }
 }
 
-/// Lays the picture out.
-pub fn curves(comparison: &Comparison, look: &Look, fonts: &Fonts) -> Picture {
+/// Lays the picture out; `analysis` is that of `comparison`.
+pub fn curves(comparison: &Comparison, analysis: &Analysis, look: &Look, fonts: &Fonts) -> Picture {
     let (width, height) = look.size.unwrap_or(DEFAULT_SIZE);
     let (width, height) = (width * PX_PER_INCH, height * PX_PER_INCH);
     let mut warnings = Vec::new();
 
     let named = named(comparison.runs());
     let names = Names::of(comparison.runs().iter().map(|run| run.history.label()));
-    let mut curves = Vec::new();
-    let mut styled = 0;
-    for ((run, named), name) in comparison.runs().iter().zip(&named).zip(names.short) {
-        let style = named.then(|| look.theme.style(styled));
-        styled += usize::from(*named);
-        let values: Vec<f64> = run.history.points().iter().map(|p| p.entropy).collect();
-        let smoothed = match look.smoothing {
-            Smoothing::None => None,
-            smoothing => Some(run.history.with_values(&smoothing.apply(&values))),
-        };
-        curves.push(Curve { run, health: Health::of(run.history.points()), name, style, smoothed });
-    }
+    let mut styles = 0..;
+    let styles = named.iter().map(|named| if *named { styles.next() } else { None });
+    let runs = comparison.runs().iter().zip(&analysis.runs).zip(styles).zip(names.short);
+    let mut curves: Vec<Curve<'_>> = runs
+        .map(|(((run, stats), style), name)| Curve {
+            run,
+            stats,
+            name,
+            style: style.map(|index| look.theme.style(index)),
+            smoothed: smoothed(&run.history, look.smoothing),
+            parts: Vec::new(),
+        })
+        .collect();
 
     // Values first: the width of their texts decides where the plot begins.
     let steps = step_range(&curves, look);
@@ -147,14 +162,13 @@ pub fn curves(comparison: &Comparison, look: &Look, fonts: &Fonts) -> Picture {
     let most = ((right - left) / 95.0).clamp(2.0, 8.0) as usize;
     let first_width = fonts.width(&super::exact(steps.0), BODY, Weight::Regular);
     let x_axis = step_axis(steps.0, steps.1, most, (0.5 * first_width + 24.0) / (right - left));
-    let log = look.scale == ValueScale::Log;
     let frame = Frame {
         left,
         right,
         top,
         bottom,
-        x: Scale::new((x_axis.low, x_axis.high), (left, right), false),
-        y: Scale::new((values.low, values.high), (bottom, top), log),
+        x: Scale::new((x_axis.low, x_axis.high), (left, right), ValueScale::Linear),
+        y: Scale::new((values.low, values.high), (bottom, top), look.scale),
         clipped: look.y_min.is_some()
             || look.y_max.is_some()
             || look.steps.0.is_finite()
@@ -167,18 +181,26 @@ pub fn curves(comparison: &Comparison, look: &Look, fonts: &Fonts) -> Picture {
         x_ticks(&frame, &x_axis, look, fonts),
         Layer { name: "title".to_owned(), marks: words },
     ];
-    let mut occupied = Occupied::new(left, right);
-    layers.extend(lines(&curves, &frame, look, &mut occupied));
+    curves.par_iter_mut().for_each(|curve| curve.parts = frame.parts(curve.shown()));
+    layers.extend(lines(&curves, &frame, look));
     match legend {
         Some(legend) => layers.push(legend.layer(&curves, &frame, look, fonts)),
         None => layers.push(end_labels(&curves, &frame, look, fonts)),
     }
     if curves.len() <= NAMED_AT_END {
-        layers.push(events(&curves, &frame, look, fonts, &occupied));
+        layers.extend(events(&curves, &frame, look, fonts));
     }
     let title = look.title.clone().unwrap_or(title);
     let drawing = Drawing { width, height, ground: look.theme.ground, title, layers };
     Picture { drawing, warnings }
+}
+
+fn smoothed(history: &History, smoothing: Smoothing) -> Option<History> {
+    if smoothing == Smoothing::None {
+        return None;
+    }
+    let values: Vec<f64> = history.points().iter().map(|p| p.entropy).collect();
+    Some(history.with_values(&smoothing.apply(&values)))
 }
 
 fn default_title(comparison: &Comparison) -> String {
@@ -339,63 +361,66 @@ fn x_ticks(frame: &Frame, axis: &Axis, look: &Look, fonts: &Fonts) -> Layer {
 }
 
 /// The lines, a layer a run: first what stands behind all, then the named ones in order.
-fn lines(curves: &[Curve<'_>], frame: &Frame, look: &Look, occupied: &mut Occupied) -> Vec<Layer> {
-    let mut crowd = Vec::new();
-    let mut behind = Vec::new();
-    let mut layers = Vec::new();
-    for curve in curves {
-        let Some(style) = curve.style else {
-            for part in frame.parts(curve.shown()) {
-                crowd.extend(stroke(&part, CROWD_PEN, look.theme.crowd, &[]));
-            }
-            continue;
-        };
-        if curve.smoothed.is_some() {
-            for part in frame.parts(&curve.run.history) {
-                occupied.add(&part);
-                behind.extend(stroke(&part, FAINT_PEN, style.faint, &[]));
-            }
+fn lines(curves: &[Curve<'_>], frame: &Frame, look: &Look) -> Vec<Layer> {
+    let faint = |curve: &Curve<'_>| match (&curve.style, &curve.smoothed) {
+        (Some(style), Some(_)) => {
+            let parts = frame.parts(&curve.run.history);
+            parts.iter().flat_map(|part| stroke(part, FAINT_PEN, style.faint, &[])).collect()
         }
-        let pen = if curve.smoothed.is_some() { SMOOTH_PEN } else { PLAIN_PEN };
-        let mut marks = Vec::new();
+        _ => Vec::new(),
+    };
+    let line = |curve: &Curve<'_>| -> Vec<Mark> {
+        let Some(style) = curve.style else {
+            let colour = look.theme.crowd;
+            return curve.parts.iter().flat_map(|p| stroke(p, CROWD_PEN, colour, &[])).collect();
+        };
+        let pen = match (&curve.smoothed, curves.len()) {
+            (Some(_), _) => SMOOTH_PEN,
+            (None, 0..=NAMED_AT_END) => PLAIN_PEN,
+            (None, _) => MANY_PEN,
+        };
         let few = curve.shown().points().len() < FEW_POINTS;
-        for part in frame.parts(curve.shown()) {
-            occupied.add(&part);
-            let dash = if few { &[] } else { style.dash };
-            marks.extend(stroke(&part, pen, style.line, dash));
-            if few {
-                let dots = part.iter().filter(|_| part.len() > 1);
+        let dash = if few { &[] } else { style.dash };
+        let mut marks = Vec::new();
+        for part in &curve.parts {
+            marks.extend(stroke(part, pen, style.line, dash));
+            if few && part.len() > 1 {
+                let dots = part.iter();
                 marks
                     .extend(dots.flat_map(|at| ring(*at, 3.0, 1.5, style.line, look.theme.ground)));
             }
         }
-        layers.push(Layer { name: curve.run.history.label().to_owned(), marks });
+        marks
+    };
+    let (behind, marks): (Vec<_>, Vec<_>) =
+        curves.par_iter().map(|curve| (faint(curve), line(curve))).unzip();
+    let mut crowd = Vec::new();
+    let mut layers = Vec::new();
+    for (curve, marks) in curves.iter().zip(marks) {
+        match curve.style {
+            Some(_) => {
+                layers.push(Layer { name: curve.run.history.label().to_owned(), marks });
+            }
+            None => crowd.extend(marks),
+        }
     }
-    let behind = Layer { name: "as logged".to_owned(), marks: behind };
+    let behind = Layer { name: "as logged".to_owned(), marks: behind.concat() };
     let crowd = Layer { name: "other runs".to_owned(), marks: crowd };
     [crowd, behind].into_iter().chain(layers).filter(|layer| !layer.marks.is_empty()).collect()
 }
 
 /// One part of a curve; a single point is a disc, or it would not be seen.
-fn stroke(part: &[Xy], pen: f64, colour: Rgb, dash: &[f64]) -> Vec<Mark> {
+fn stroke(part: &[Xy], width: f64, colour: Rgb, dash: &[f64]) -> Vec<Mark> {
     if let [point] = part {
-        return vec![Mark::Disc(*point, 1.2 + pen, colour)];
+        return vec![Mark::Disc(*point, 1.2 + width, colour)];
     }
-    let inked = |dash: &Vec<Xy>| match ink(dash, pen) {
-        Ink::Stroke(line) => Mark::Line(line, pen, colour),
-        Ink::Fill(outline) => Mark::Region(outline, colour),
-    };
-    dashes(part, dash).iter().map(inked).collect()
+    let pen = Pen::new(width, part.len(), part[part.len() - 1].0 - part[0].0);
+    dashes(part, dash).iter().map(|piece| pen.draw(piece, colour)).collect()
 }
 
 /// An open circle.
 fn ring(at: Xy, radius: f64, pen: f64, colour: Rgb, ground: Rgb) -> [Mark; 2] {
     [Mark::Disc(at, radius, colour), Mark::Disc(at, radius - pen, ground)]
-}
-
-/// Where a curve ends within the frame.
-fn end_of(curve: &Curve<'_>, frame: &Frame) -> Option<Xy> {
-    frame.parts(curve.shown()).last().and_then(|part| part.last().copied())
 }
 
 /// Names at the line ends, pushed apart where ends are close, with a thin leader.
@@ -404,7 +429,7 @@ fn end_labels(curves: &[Curve<'_>], frame: &Frame, look: &Look, fonts: &Fonts) -
     let mut ends: Vec<(Xy, &Curve<'_>)> = Vec::new();
     for curve in curves {
         // A run outside the limits has no line, and keeps its name at the foot.
-        let end = end_of(curve, frame).unwrap_or((f64::NAN, frame.bottom));
+        let end = curve.end().unwrap_or((f64::NAN, frame.bottom));
         ends.push((end, curve));
     }
     ends.sort_by(|a, b| a.0.1.total_cmp(&b.0.1));
@@ -482,7 +507,7 @@ impl Legend {
     fn layer(self, curves: &[Curve<'_>], frame: &Frame, look: &Look, fonts: &Fonts) -> Layer {
         let mut entries: Vec<(f64, &Curve<'_>, Style)> = curves
             .iter()
-            .filter_map(|c| Some((end_of(c, frame).map_or(f64::INFINITY, |e| e.1), c, c.style?)))
+            .filter_map(|c| Some((c.end().map_or(f64::INFINITY, |e| e.1), c, c.style?)))
             .collect();
         entries.sort_by(|a, b| a.0.total_cmp(&b.0));
         let slots = self.rows * self.columns;
@@ -517,63 +542,90 @@ impl Legend {
     }
 }
 
-/// Collapses and explosions: an open circle on the line and a few words where no line runs.
-fn events(
-    curves: &[Curve<'_>],
+/// Collapses and explosions: an open circle on the line, and a few words where no line runs, with a
+/// leader when that is not close by.
+fn events(curves: &[Curve<'_>], frame: &Frame, look: &Look, fonts: &Fonts) -> Option<Layer> {
+    let happened = |curve: &&Curve<'_>| curve.stats.state_step.is_some();
+    if !curves.iter().any(|curve| happened(&curve)) {
+        return None;
+    }
+    let mut occupied = Occupied::new(frame.left, frame.right);
+    for part in curves.iter().flat_map(|curve| &curve.parts) {
+        occupied.add(part);
+    }
+    if look.smoothing != Smoothing::None {
+        let logged = curves.iter().flat_map(|curve| frame.parts(&curve.run.history));
+        logged.for_each(|part| occupied.add(&part));
+    }
+    let (mut leaders, mut rings, mut notes) = (Vec::new(), Vec::new(), Vec::new());
+    let mut taken: Vec<Bounds> = Vec::new();
+    for curve in curves.iter().filter(happened) {
+        let (Some(style), Some(step)) = (curve.style, curve.stats.state_step) else { continue };
+        let points = curve.shown().points();
+        let Some(point) = points.get(points.partition_point(|p| p.step < step)) else { continue };
+        let at = (frame.x.at(point.step), frame.y.at(point.entropy));
+        if !frame.contains(at) {
+            continue;
+        }
+        rings.extend(ring(at, 5.0, 2.0, style.line, look.theme.ground));
+        let word = if curve.stats.state == State::Exploded { "exploded" } else { "collapsed" };
+        let words = format!("{word} at step {}", super::exact(step));
+        let Some(note) = place_note(words, at, frame, look, fonts, &occupied, &taken) else {
+            continue;
+        };
+        let bounds = room(&note);
+        let (left, top, right, bottom) = bounds;
+        let near = (at.0.clamp(left, right), at.1.clamp(top, bottom));
+        if (near.0 - at.0).hypot(near.1 - at.1) > 14.0 {
+            let leader = style.line.over(look.theme.ground, 0.7);
+            leaders.push(Mark::Line(vec![at, near], 0.9, leader));
+        }
+        taken.push(bounds);
+        notes.push(Mark::Text(note));
+    }
+    leaders.extend(rings);
+    leaders.extend(notes);
+    Some(Layer { name: "events".to_owned(), marks: leaders })
+}
+
+/// Left, top, right, bottom.
+type Bounds = (f64, f64, f64, f64);
+
+/// The room that a note takes with some air around it.
+fn room(note: &Text) -> Bounds {
+    let (left, top, right, bottom) = note.bounds();
+    (left - 3.0, top - 2.0, right + 3.0, bottom + 2.0)
+}
+
+/// The place for a note about the point `at` with the fewest lines in it, near before far.
+fn place_note(
+    words: String,
+    at: Xy,
     frame: &Frame,
     look: &Look,
     fonts: &Fonts,
     occupied: &Occupied,
-) -> Layer {
-    let mut marks = Vec::new();
-    let mut taken: Vec<(f64, f64, f64, f64)> = Vec::new();
-    for curve in curves {
-        let (Some(style), Some(step)) = (curve.style, curve.health.state_step) else { continue };
-        let word = match curve.health.state {
-            State::Collapsed => "collapsed",
-            State::Exploded => "exploded",
-            _ => continue,
-        };
-        let points = curve.shown().points();
-        let at = points.partition_point(|p| p.step < step);
-        let Some(point) = points.get(at) else { continue };
-        let (x, y) = (frame.x.at(point.step), frame.y.at(point.entropy));
-        if !(frame.left..=frame.right).contains(&x) || !(frame.top..=frame.bottom).contains(&y) {
-            continue;
-        }
-        let words = format!("{word} at step {}", super::exact(step));
-        let note = |at, anchor| {
-            text(fonts, words.clone(), at, anchor, BODY, Weight::Regular, look.theme.quiet)
-        };
-        let room = |note: &Text| {
-            let (left, top, right, bottom) = note.bounds();
-            (left - 3.0, top - 2.0, right + 3.0, bottom + 2.0)
-        };
-        let inside = |b: &(f64, f64, f64, f64)| {
-            b.0 > frame.left && b.2 < frame.right && b.1 > frame.top - BODY && b.3 < frame.bottom
-        };
-        let free = |b: &(f64, f64, f64, f64)| {
-            taken.iter().all(|t| b.2 < t.0 || t.2 < b.0 || b.3 < t.1 || t.3 < b.1)
-        };
-        let candidates = (0..14).flat_map(|ring| {
-            let (dx, dy) = (12.0 + 3.0 * f64::from(ring), 8.0 + 13.0 * f64::from(ring));
-            [
-                note((x + dx, y - dy), Anchor::Start),
-                note((x + dx, y + dy + 8.0), Anchor::Start),
-                note((x - dx, y - dy), Anchor::End),
-                note((x - dx, y + dy + 8.0), Anchor::End),
-            ]
-        });
-        let best = candidates
-            .map(|note| (room(&note), note))
-            .filter(|(bounds, _)| inside(bounds) && free(bounds))
-            .enumerate()
-            .min_by_key(|(distance, (bounds, _))| occupied.crossings(*bounds) * 4 + distance);
-        marks.extend(ring((x, y), 5.0, 2.0, style.line, look.theme.ground));
-        if let Some((_, (bounds, note))) = best {
-            taken.push(bounds);
-            marks.push(Mark::Text(note));
-        }
-    }
-    Layer { name: "events".to_owned(), marks }
+    taken: &[Bounds],
+) -> Option<Text> {
+    let note = |at, anchor| {
+        text(fonts, words.clone(), at, anchor, BODY, Weight::Regular, look.theme.quiet)
+    };
+    let inside = |b: &Bounds| {
+        b.0 > frame.left && b.2 < frame.right && b.1 > frame.top - BODY && b.3 < frame.bottom
+    };
+    let free = |b: &Bounds| taken.iter().all(|t| b.2 < t.0 || t.2 < b.0 || b.3 < t.1 || t.3 < b.1);
+    let (x, y) = at;
+    let candidates = (0..30).flat_map(|ring| {
+        let (dx, dy) = (11.0 + 2.0 * f64::from(ring), 6.0 + 9.0 * f64::from(ring));
+        [
+            note((x + dx, y - dy), Anchor::Start),
+            note((x + dx, y + dy + 8.0), Anchor::Start),
+            note((x - dx, y - dy), Anchor::End),
+            note((x - dx, y + dy + 8.0), Anchor::End),
+        ]
+    });
+    let fitting =
+        candidates.enumerate().filter(|(_, note)| inside(&room(note)) && free(&room(note)));
+    let cost = |(distance, note): &(usize, Text)| occupied.crossings(room(note)) * 4 + distance;
+    fitting.min_by_key(cost).map(|(_, note)| note)
 }

@@ -1,6 +1,6 @@
 //! Encodings of a drawing: SVG as it is, PNG through resvg, PDF through krilla.
 //!
-//! A picture for print has tens of millions of pixels, so it is never held whole: one thread renders
+//! A picture for print has tens of millions of pixels, so it is never held whole: threads render
 //! bands of rows while another compresses them.
 
 use std::sync::mpsc;
@@ -9,7 +9,7 @@ use resvg::tiny_skia::{Color, Pixmap, Transform};
 use resvg::usvg::Tree;
 use thiserror::Error;
 
-use super::canvas::{Drawing, PX_PER_INCH};
+use super::canvas::{Drawing, Edges, PX_PER_INCH};
 use super::fonts::Fonts;
 
 /// A kind of picture file.
@@ -52,7 +52,10 @@ pub enum EncodeError {
 }
 
 /// Bytes of pixels rendered at once.
-const BAND: usize = 6 << 20;
+const SMALL_BAND: usize = 2 << 20;
+const LARGE_BAND: usize = 8 << 20;
+/// From so many dots an inch on, the edge of a ragged curve looks the same hard or smooth.
+const SMALL_PIXELS: f64 = 150.0;
 /// Neither side of a picture may have more pixels.
 const LONGEST_SIDE: u32 = 60_000;
 
@@ -63,15 +66,18 @@ pub fn encode(
     encoding: Encoding,
     dpi: f64,
 ) -> Result<Vec<u8>, EncodeError> {
-    let svg = drawing.to_svg();
+    let small = encoding == Encoding::Png && dpi >= SMALL_PIXELS;
+    let svg = drawing.to_svg(if small { Edges::Hard } else { Edges::Smooth });
     if encoding == Encoding::Svg {
         return Ok(svg.into_bytes());
     }
     let tree = Tree::from_str(&svg, &fonts.options()).map_err(library)?;
+    // Every band takes another look at every shape, so many shapes want few bands.
+    let band = if svg.len() > 1 << 20 { LARGE_BAND } else { SMALL_BAND };
     drop(svg);
     match encoding {
         Encoding::Pdf => pdf(&tree, drawing),
-        _ => png(&tree, drawing, dpi),
+        _ => png(&tree, drawing, dpi, band),
     }
 }
 
@@ -79,14 +85,14 @@ fn library(error: impl std::fmt::Display) -> EncodeError {
     EncodeError::Library(error.to_string())
 }
 
-fn png(tree: &Tree, drawing: &Drawing, dpi: f64) -> Result<Vec<u8>, EncodeError> {
+fn png(tree: &Tree, drawing: &Drawing, dpi: f64, band: usize) -> Result<Vec<u8>, EncodeError> {
     let scale = dpi / PX_PER_INCH;
     let width = (drawing.width * scale).round() as u32;
     let height = (drawing.height * scale).round() as u32;
     if width.max(height) > LONGEST_SIDE || width.min(height) == 0 {
         return Err(EncodeError::TooLarge { width, height });
     }
-    let rows = (BAND / (4 * width as usize)).clamp(1, height as usize) as u32;
+    let rows = (band / (4 * width as usize)).clamp(1, height as usize) as u32;
     let (ground, scale) = (drawing.ground, scale as f32);
 
     let mut bytes = Vec::new();
@@ -100,39 +106,65 @@ fn png(tree: &Tree, drawing: &Drawing, dpi: f64) -> Result<Vec<u8>, EncodeError>
     let mut writer = encoder.write_header().map_err(library)?;
     let mut stream = writer.stream_writer().map_err(library)?;
 
+    let tops: Vec<u32> = (0..height).step_by(rows as usize).collect();
+    let workers = std::thread::available_parallelism().map_or(1, |n| n.get().min(8));
     std::thread::scope(|scope| {
-        let (to_encoder, bands) = mpsc::sync_channel::<Pixmap>(1);
-        let (to_renderer, used) = mpsc::channel::<Pixmap>();
-        scope.spawn(move || {
-            for top in (0..height).step_by(rows as usize) {
-                let fresh = || Pixmap::new(width, rows);
-                let Some(mut band) = used.try_recv().ok().or_else(fresh) else { return };
-                band.fill(Color::from_rgba8(ground.0, ground.1, ground.2, 255));
-                let down = Transform::from_scale(scale, scale).post_translate(0.0, -(top as f32));
-                resvg::render(tree, down, &mut band.as_mut());
-                if to_encoder.send(band).is_err() {
-                    return; // the encoder failed and says why
+        // Worker k renders the bands k, k + workers, …; the encoder asks them in turn.
+        let mut bands = Vec::new();
+        for worker in 0..workers.min(tops.len()) {
+            let (to_encoder, rendered) = mpsc::sync_channel::<Pixmap>(0);
+            let (to_worker, used) = mpsc::channel::<Pixmap>();
+            bands.push((rendered, to_worker));
+            let tops = tops.iter().skip(worker).step_by(workers);
+            scope.spawn(move || {
+                for &top in tops {
+                    let fresh = || Pixmap::new(width, rows);
+                    let Some(mut band) = used.try_recv().ok().or_else(fresh) else { return };
+                    band.fill(Color::from_rgba8(ground.0, ground.1, ground.2, 255));
+                    let scaled = Transform::from_scale(scale, scale);
+                    let down = scaled.post_translate(0.0, -(top as f32));
+                    resvg::render(tree, down, &mut band.as_mut());
+                    if to_encoder.send(band).is_err() {
+                        return; // the encoder failed and says why
+                    }
                 }
-            }
-        });
+            });
+        }
         let mut left = height;
         let mut row = vec![0; 3 * width as usize];
-        for band in bands {
+        for (rendered, to_worker) in (0..tops.len()).map(|i| &bands[i % bands.len()]) {
+            let band = rendered.recv().map_err(|_| library("a band could not be allocated"))?;
             let pixels = band.data().chunks_exact(4 * width as usize).take(left as usize);
             left -= pixels.len() as u32;
             for line in pixels {
-                for (to, from) in row.chunks_exact_mut(3).zip(line.chunks_exact(4)) {
-                    to.copy_from_slice(&from[..3]);
-                }
+                drop_alpha(line, &mut row);
                 std::io::Write::write_all(&mut stream, &row).map_err(library)?;
             }
-            let _ = to_renderer.send(band); // it may be done already
+            let _ = to_worker.send(band); // it may be done already
         }
         Ok::<(), EncodeError>(())
     })?;
     stream.finish().map_err(library)?;
     writer.finish().map_err(library)?;
     Ok(bytes)
+}
+
+/// RGBA pixels as RGB, four at a time in three words: byte by byte takes as long as compressing.
+fn drop_alpha(rgba: &[u8], rgb: &mut [u8]) {
+    let (fours, rest) = rgba.as_chunks::<16>();
+    let (threes, rest_rgb) = rgb.as_chunks_mut::<12>();
+    for (four, three) in fours.iter().zip(threes) {
+        let word = |i: usize| u32::from_le_bytes([four[i], four[i + 1], four[i + 2], four[i + 3]]);
+        let (a, b, c, d) = (word(0), word(4), word(8), word(12));
+        let words =
+            [a & 0xff_ffff | b << 24, (b >> 8) & 0xffff | c << 16, (c >> 16) & 0xff | d << 8];
+        for (to, word) in three.as_chunks_mut::<4>().0.iter_mut().zip(words) {
+            *to = word.to_le_bytes();
+        }
+    }
+    for (to, from) in rest_rgb.chunks_exact_mut(3).zip(rest.chunks_exact(4)) {
+        to.copy_from_slice(&from[..3]);
+    }
 }
 
 fn pdf(tree: &Tree, drawing: &Drawing) -> Result<Vec<u8>, EncodeError> {
@@ -153,4 +185,18 @@ fn pdf(tree: &Tree, drawing: &Drawing) -> Result<Vec<u8>, EncodeError> {
     surface.finish();
     page.finish();
     document.finish().map_err(|e| EncodeError::Library(format!("{e:?}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pixels_lose_their_alpha_and_nothing_else() {
+        let rgba: Vec<u8> = (0..7 * 4).collect();
+        let mut rgb = vec![0; 7 * 3];
+        drop_alpha(&rgba, &mut rgb);
+        let wanted: Vec<u8> = rgba.chunks(4).flat_map(|p| p[..3].to_vec()).collect();
+        assert_eq!(rgb, wanted);
+    }
 }

@@ -6,45 +6,67 @@
 //! reduced to its lowest and highest value per narrow column, both are widened, and the region
 //! between is filled once. A sparse curve is left to the stroker.
 
+use super::canvas::Mark;
+use super::theme::Rgb;
+
 /// A place in px; x grows to the right, y downwards.
 pub type Xy = (f64, f64);
 
-/// Width of a column in px (1/96 in): a third of a pixel of a screen, about one at 300 dpi.
+/// Width of a column in px (1/96 in): about a pixel at 300 dpi.
 const COLUMN: f64 = 0.35;
+/// Width of a column where many points share it, so that only its extremes can be seen anyway.
+const DENSE_COLUMN: f64 = 0.8;
 /// How far an outline may be moved to save vertices, in px.
 const TOLERANCE: f64 = 0.04;
-/// Fewer points than this share of the columns are stroked.
-const SPARSE: f64 = 0.25;
+/// Fewer points in a px are stroked, more than the second make a dense curve.
+const DENSITIES: (f64, f64) = (0.7, 4.0);
+/// An edge with a mean slope over this is ragged.
+const RAGGED: f64 = 1.5;
 
-/// How a curve is best drawn.
-#[derive(Debug, PartialEq)]
-pub enum Ink {
-    /// As a stroked line.
-    Stroke(Vec<Xy>),
-    /// As a filled outline.
-    Fill(Vec<Xy>),
+/// How a curve of so many points over so many px is best drawn.
+#[derive(Debug, Clone, Copy)]
+pub struct Pen {
+    width: f64,
+    column: Option<f64>, // none: stroke
 }
 
-/// The ink of a curve with strictly increasing x, drawn with a pen of that width.
-pub fn ink(curve: &[Xy], pen: f64) -> Ink {
-    let width = curve[curve.len() - 1].0 - curve[0].0;
-    if (curve.len() as f64) < (SPARSE * width / COLUMN).max(64.0) {
-        Ink::Stroke(curve.to_vec())
-    } else {
-        Ink::Fill(outline(curve, pen))
+impl Pen {
+    /// A pen of that width in px.
+    pub fn new(width: f64, points: usize, extent: f64) -> Pen {
+        let density = points as f64 / extent.max(100.0);
+        let column = match density {
+            d if d < DENSITIES.0 => None,
+            d if d < DENSITIES.1 => Some(COLUMN),
+            _ => Some(DENSE_COLUMN),
+        };
+        Pen { width, column }
+    }
+
+    /// The ink of a piece of the curve; its x strictly increase.
+    pub fn draw(&self, piece: &[Xy], colour: Rgb) -> Mark {
+        let Some(column) = self.column else {
+            return Mark::Line(piece.to_vec(), self.width, colour);
+        };
+        let outline = outline(piece, self.width / 2.0, column);
+        let extent = piece[piece.len() - 1].0 - piece[0].0;
+        let travel: f64 = outline.windows(2).map(|w| (w[1].1 - w[0].1).abs()).sum();
+        if travel > RAGGED * 2.0 * extent {
+            Mark::Ragged(outline, colour)
+        } else {
+            Mark::Region(outline, colour)
+        }
     }
 }
 
-/// The outline of the stroked curve, clockwise.
-fn outline(curve: &[Xy], pen: f64) -> Vec<Xy> {
-    let radius = pen / 2.0;
+/// The outline of the curve stroked with a round pen, clockwise.
+fn outline(curve: &[Xy], radius: f64, width: f64) -> Vec<Xy> {
     let start = curve[0].0 - radius;
-    let columns = envelope(curve, start, curve[curve.len() - 1].0 + radius);
+    let columns = envelope(curve, start, curve[curve.len() - 1].0 + radius, width);
 
     // Widen by the disc: its reach at a distance of k columns. Half a column is taken off the
     // distance, since a column's extremes may lie anywhere in it.
     let reaches: Vec<f64> = (0..)
-        .map(|k| (k as f64 - 0.5).max(0.0) * COLUMN)
+        .map(|k| (k as f64 - 0.5).max(0.0) * width)
         .take_while(|distance| *distance < radius)
         .map(|distance| (radius * radius - distance * distance).sqrt())
         .collect();
@@ -58,7 +80,7 @@ fn outline(curve: &[Xy], pen: f64) -> Vec<Xy> {
             };
             reaches.iter().enumerate().filter_map(|(k, reach)| near(k, *reach)).reduce(pick)
         };
-    let x = |column: usize| start + (column as f64 + 0.5) * COLUMN;
+    let x = |column: usize| start + (column as f64 + 0.5) * width;
     let edge = |pick, of, side| {
         let places = (0..columns.len()).filter_map(|c| Some((x(c), widen(c, pick, of, side)?)));
         // Where no column is near, the envelope is empty and the reduction is not finite.
@@ -72,10 +94,10 @@ fn outline(curve: &[Xy], pen: f64) -> Vec<Xy> {
 
 /// The smallest and largest y of the curve in each column from `start` to `end`; infinite the wrong
 /// way round where there is no curve.
-fn envelope(curve: &[Xy], start: f64, end: f64) -> Vec<(f64, f64)> {
-    let count = ((end - start) / COLUMN).ceil() as usize + 1;
+fn envelope(curve: &[Xy], start: f64, end: f64, width: f64) -> Vec<(f64, f64)> {
+    let count = ((end - start) / width).ceil() as usize + 1;
     let mut columns = vec![(f64::INFINITY, f64::NEG_INFINITY); count];
-    let column_of = |x: f64| (((x - start) / COLUMN) as usize).min(count - 1);
+    let column_of = |x: f64| (((x - start) / width) as usize).min(count - 1);
     let mut add = |column: usize, y: f64| {
         let (low, high) = &mut columns[column];
         *low = low.min(y);
@@ -89,7 +111,7 @@ fn envelope(curve: &[Xy], start: f64, end: f64) -> Vec<(f64, f64)> {
         if to > at {
             let slope = (y1 - y0) / (x1 - x0);
             for border in at + 1..=to {
-                let y = y0 + slope * (start + border as f64 * COLUMN - x0);
+                let y = y0 + slope * (start + border as f64 * width - x0);
                 let y = y.clamp(y0.min(y1), y0.max(y1));
                 add(border - 1, y);
                 add(border, y);
@@ -221,9 +243,10 @@ mod tests {
 
     #[test]
     fn a_dense_curve_costs_no_more_than_the_picture_can_show() {
-        let Ink::Fill(outline) = ink(&wave(1_000_000, 800.0), 1.5) else { panic!("not dense") };
-        assert!(outline.len() < 2 * (803.0 / COLUMN) as usize);
-        assert!(matches!(ink(&wave(100, 800.0), 1.5), Ink::Stroke(_)));
+        let wave_of = |n| Pen::new(1.5, n, 800.0).draw(&wave(n, 800.0), Rgb(0, 0, 0));
+        let Mark::Region(outline, _) = wave_of(1_000_000) else { panic!("not filled") };
+        assert!(outline.len() < 2 * (803.0 / DENSE_COLUMN) as usize);
+        assert!(matches!(wave_of(100), Mark::Line(..)));
     }
 
     #[test]
@@ -231,7 +254,7 @@ mod tests {
         let mut curve = wave(100_000, 800.0);
         curve[43_210].1 = 3.0;
         curve[87_654].1 = 300.0;
-        let outline = outline(&curve, 2.0);
+        let outline = outline(&curve, 1.0, COLUMN);
         let top = outline.iter().map(|p| p.1).fold(f64::INFINITY, f64::min);
         let bottom = outline.iter().map(|p| p.1).fold(f64::NEG_INFINITY, f64::max);
         assert!((top - 2.0).abs() < 2.0 * TOLERANCE, "{top}");
@@ -241,7 +264,7 @@ mod tests {
     #[test]
     fn the_outline_of_a_level_line_is_the_pens_width_apart() {
         let curve: Vec<Xy> = (0..4000).map(|i| (f64::from(i) * 0.1, 50.0)).collect();
-        let outline = outline(&curve, 2.0);
+        let outline = outline(&curve, 1.0, COLUMN);
         let inner = outline.iter().filter(|p| (5.0..395.0).contains(&p.0));
         assert!(inner.clone().all(|p| ((p.1 - 50.0).abs() - 1.0).abs() < 1.5 * TOLERANCE));
         assert!(outline.len() < 40, "{}", outline.len());

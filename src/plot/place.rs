@@ -59,28 +59,21 @@ impl Occupied {
 
     /// Adds a curve with increasing x.
     pub(super) fn add(&mut self, curve: &[Xy]) {
-        let pieces = curve.windows(2).map(|w| (w[0], w[1]));
-        let mut open: Option<(usize, f64, f64)> = None;
-        for ((x0, y0), (x1, y1)) in pieces {
-            let (from, to) = (self.column(x0), self.column(x1));
-            for column in from..=to {
-                let x = |c: usize| self.left + c as f64 * COLUMN;
-                let y = |x: f64| y0 + (y1 - y0) * ((x - x0) / (x1 - x0)).clamp(0.0, 1.0);
-                let (a, b) = (y(x(column)), y(x(column + 1)));
-                let (low, high) = (a.min(b), a.max(b));
-                open = match open {
-                    Some((c, l, h)) if c == column => Some((c, l.min(low), h.max(high))),
-                    Some((c, l, h)) => {
-                        self.columns[c].push((l, h));
-                        Some((column, low, high))
-                    }
-                    None => Some((column, low, high)),
-                };
+        let mut at = self.column(curve[0].0);
+        let (mut low, mut high) = (curve[0].1, curve[0].1);
+        for pair in curve.windows(2) {
+            let ((x0, y0), (x1, y1)) = (pair[0], pair[1]);
+            let to = self.column(x1);
+            while at < to {
+                let border = self.left + (at + 1) as f64 * COLUMN;
+                let y = y0 + (y1 - y0) * ((border - x0) / (x1 - x0)).clamp(0.0, 1.0);
+                self.columns[at].push((low.min(y), high.max(y)));
+                (low, high) = (y, y);
+                at += 1;
             }
+            (low, high) = (low.min(y1), high.max(y1));
         }
-        if let Some((c, low, high)) = open {
-            self.columns[c].push((low, high));
-        }
+        self.columns[at].push((low, high));
     }
 
     /// How many curve columns run through the box.

@@ -69,21 +69,21 @@ pub struct Health {
 }
 
 impl Health {
-    /// Judges a curve: at least one point, values finite, steps increasing.
-    pub fn of(points: &[Point]) -> Health {
+    /// Judges a curve: at least one point, values finite, steps increasing; `values` are those of the
+    /// points.
+    pub fn of(points: &[Point], values: &[f64]) -> Health {
         let n = points.len();
         let undecided =
             |state| Health { state, state_step: None, baseline: None, half_life_step: None };
-        if points.iter().all(|p| p.entropy == 0.0) {
+        if values.iter().all(|v| *v == 0.0) {
             return undecided(State::NotRecorded);
         }
         if n < FEWEST_POINTS {
             return undecided(State::TooShort);
         }
-        let values: Vec<f64> = points.iter().map(|p| p.entropy).collect();
         let stretch = (n / 20).max(5); // max(5, 5 %)
         let baseline = median(&values[..stretch]);
-        let smooth = running_mean(&values, 5);
+        let smooth = running_mean(values, 5);
         let health = |state, state_step: Option<usize>| Health {
             state,
             state_step: state_step.map(|i| points[i].step),
@@ -144,9 +144,10 @@ fn theil_sen(points: &[Point], values: &[f64]) -> f64 {
 mod tests {
     use super::*;
 
-    fn run(n: usize, entropy: impl Fn(usize) -> f64) -> Health {
+    fn run(n: usize, entropy: impl Fn(usize) -> f64 + Copy) -> Health {
         let point = |i| Point { step: (i + 1) as f64, entropy: entropy(i) };
-        Health::of(&(0..n).map(point).collect::<Vec<_>>())
+        let points: Vec<Point> = (0..n).map(point).collect();
+        Health::of(&points, &(0..n).map(entropy).collect::<Vec<_>>())
     }
 
     #[test]

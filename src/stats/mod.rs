@@ -4,6 +4,7 @@ pub mod health;
 pub mod smooth;
 mod summary;
 
+use rayon::prelude::*;
 use serde::Serialize;
 
 pub use summary::{RunStats, median};
@@ -30,7 +31,7 @@ pub fn analyse(comparison: &Comparison) -> Analysis {
     Analysis {
         schema: 1,
         unit: "nats",
-        runs: comparison.runs().iter().map(RunStats::of).collect(),
+        runs: comparison.runs().par_iter().map(RunStats::of).collect(),
         comparisons: Vec::new(),
         groups: Vec::new(),
     }

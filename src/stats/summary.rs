@@ -65,8 +65,8 @@ impl RunStats {
         let points = run.history.points();
         let (first, last) = (points[0], points[points.len() - 1]);
         let (max, min) = extremes(points);
-        let health = Health::of(points);
         let values: Vec<f64> = points.iter().map(|p| p.entropy).collect();
+        let health = Health::of(points, &values);
         RunStats {
             label: run.history.label().to_owned(),
             source: run.source.clone(),

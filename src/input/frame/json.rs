@@ -69,6 +69,7 @@ pub struct Scanner<'a> {
     window: Vec<u8>,
     pos: usize,
     end: usize,
+    recording: Option<Vec<(usize, usize)>>, // window offsets of the numbers since `record`
     lines_before: u64,
     line_start: i64, // window offset of the current line's first byte at `pos == 0`; negative: earlier
 }
@@ -77,8 +78,9 @@ impl<'a> Scanner<'a> {
     /// A scanner at the start of `source`; a UTF-8 byte order mark is passed over.
     pub fn new(source: &'a mut dyn Read) -> Result<Scanner<'a>, ScanError> {
         let window = vec![0; WINDOW];
+        let (lines_before, line_start) = (0, 0);
         let mut scanner =
-            Scanner { source, window, pos: 0, end: 0, lines_before: 0, line_start: 0 };
+            Scanner { source, window, pos: 0, end: 0, recording: None, lines_before, line_start };
         while scanner.end < 3 && scanner.refill()? {}
         if scanner.window[..scanner.end].starts_with(b"\xef\xbb\xbf") {
             scanner.pos = 3;
@@ -89,6 +91,7 @@ impl<'a> Scanner<'a> {
     /// Reads more behind what is not consumed yet; false at the end of the input.
     #[cold]
     fn refill(&mut self) -> Result<bool, ScanError> {
+        self.recording = None; // its offsets are about to change
         let used = &self.window[..self.pos];
         self.lines_before += memchr::memchr_iter(b'\n', used).count() as u64;
         self.line_start = match memchr::memrchr(b'\n', used) {
@@ -313,6 +316,9 @@ impl<'a> Scanner<'a> {
             let text = String::from_utf8_lossy(token).into_owned();
             return Err(self.syntax(format!("{text:?} is not a number")));
         };
+        if let Some(numbers) = &mut self.recording {
+            numbers.push((self.pos, self.pos + length));
+        }
         self.pos += length;
         Ok(value)
     }
@@ -417,6 +423,81 @@ fn parse_number(token: &[u8]) -> Option<Value> {
             Some(Value::InexactInteger(integer, float))
         }
         _ => Some(Value::Number(float)),
+    }
+}
+
+/// The text between the numbers of one row, which a program writes anew for every row. Rows that
+/// have it are read by comparing it and parsing the numbers, several times as fast as by scanning.
+#[derive(Debug)]
+pub struct Skeleton {
+    texts: Vec<Vec<u8>>,
+}
+
+impl Skeleton {
+    /// How many numbers a row has.
+    pub fn numbers(&self) -> usize {
+        self.texts.len() - 1
+    }
+}
+
+impl Scanner<'_> {
+    /// Starts to learn a skeleton from the values taken from here on.
+    pub fn record(&mut self) -> usize {
+        self.recording = Some(Vec::new());
+        self.pos
+    }
+
+    /// How many numbers were taken since [`Self::record`]; `None` if there is nothing to learn.
+    pub fn recorded(&self) -> Option<usize> {
+        self.recording.as_ref().map(Vec::len)
+    }
+
+    /// The skeleton of what was read since [`Self::record`] returned `start`; `None` when the window
+    /// moved meanwhile.
+    pub fn skeleton(&mut self, start: usize) -> Option<Skeleton> {
+        let numbers = self.recording.take()?;
+        let starts = std::iter::once(start).chain(numbers.iter().map(|n| n.1));
+        let ends = numbers.iter().map(|n| n.0).chain([self.pos]);
+        let texts = starts.zip(ends).map(|(from, to)| self.window[from..to].to_vec());
+        Some(Skeleton { texts: texts.collect() })
+    }
+
+    /// Reads a row of that skeleton into `values`, or nothing at all: then the row is another, ends
+    /// outside the window, or holds a number that takes a second look.
+    #[inline]
+    pub fn matches(&mut self, skeleton: &Skeleton, values: &mut [f64]) -> bool {
+        let mut rest = &self.window[self.pos..self.end];
+        let (last, texts) = skeleton.texts.split_last().expect("BUG: a skeleton has an end");
+        for (text, value) in texts.iter().zip(values) {
+            let Some(number) = rest.strip_prefix(text.as_slice()) else { return false };
+            let Some((parsed, length)) = plain_number(number) else { return false };
+            *value = parsed;
+            rest = &number[length..];
+        }
+        let Some(rest) = rest.strip_prefix(last.as_slice()) else { return false };
+        self.pos = self.end - rest.len();
+        true
+    }
+}
+
+/// The value and length of a number at the start of `text`, if it is an integer that a float holds
+/// or has a decimal point, and something that is no part of it follows.
+#[inline]
+fn plain_number(text: &[u8]) -> Option<(f64, usize)> {
+    let sign = usize::from(text.first() == Some(&b'-'));
+    let digits = text[sign..].iter().take(16).take_while(|b| b.is_ascii_digit()).count();
+    match text.get(sign + digits)? {
+        b'.' if digits > 0 => {
+            let (value, length) = fast_float2::parse_partial::<f64, _>(text).ok()?;
+            (length < text.len()).then_some((value, length))
+        }
+        b'0'..=b'9' | b'e' | b'E' => None,
+        _ if (1..=15).contains(&digits) => {
+            let (digits, length) = (&text[sign..sign + digits], sign + digits);
+            let integer = digits.iter().fold(0, |n, d| 10 * n + u64::from(d - b'0')) as f64;
+            Some((if sign == 1 { -integer } else { integer }, length))
+        }
+        _ => None,
     }
 }
 
