@@ -10,7 +10,7 @@ use super::ink::{Pen, Xy, between_x, between_y, dashes};
 use super::place::{Occupied, push_apart};
 use super::theme::{Rgb, STYLES, Style};
 use super::{Look, Picture, ValueScale, named};
-use crate::history::{Comparison, History, Run};
+use crate::history::{Comparison, History, Point, Run};
 use crate::label::shorten_middle;
 use crate::stats::health::State;
 use crate::stats::smooth::Smoothing;
@@ -61,7 +61,7 @@ struct Frame {
     bottom: f64,
     x: Scale,
     y: Scale,
-    clipped: bool,
+    limited: bool, // some points may be outside, or have no place
 }
 
 impl Frame {
@@ -73,14 +73,14 @@ impl Frame {
     fn parts(&self, history: &History) -> Vec<Vec<Xy>> {
         let mut parts = Vec::new();
         for segment in history.segments() {
-            let place = |p: &crate::history::Point| (self.x.at(p.step), self.y.at(p.entropy));
-            // Logarithms of what is not positive are not finite and break the line.
+            let place = |p: &Point| (self.x.at(p.step), self.y.at(p.entropy));
             let places: Vec<Xy> = segment.iter().map(place).collect();
+            if !self.limited {
+                parts.push(places);
+                continue;
+            }
+            // Logarithms of what is not positive are not finite and break the line.
             for part in places.split(|p| !p.1.is_finite()).filter(|part| !part.is_empty()) {
-                if !self.clipped {
-                    parts.push(part.to_vec());
-                    continue;
-                }
                 let inside = between_x(part, self.left, self.right);
                 if !inside.is_empty() {
                     parts.extend(between_y(&inside, self.top, self.bottom));
@@ -169,11 +169,13 @@ pub fn curves(comparison: &Comparison, analysis: &Analysis, look: &Look, fonts: 
         bottom,
         x: Scale::new((x_axis.low, x_axis.high), (left, right), ValueScale::Linear),
         y: Scale::new((values.low, values.high), (bottom, top), look.scale),
-        clipped: look.y_min.is_some()
+        limited: look.y_min.is_some()
             || look.y_max.is_some()
             || look.steps.0.is_finite()
             || look.steps.1.is_finite()
-            || low.abs().max(high.abs()) > values.low.abs().max(values.high.abs()),
+            || look.scale == ValueScale::Log
+            || low < values.low
+            || high > values.high,
     };
 
     let mut layers = vec![

@@ -66,7 +66,10 @@ impl RunStats {
         let (first, last) = (points[0], points[points.len() - 1]);
         let (max, min) = extremes(points);
         let values: Vec<f64> = points.iter().map(|p| p.entropy).collect();
-        let health = Health::of(points, &values);
+        let (health, (mean, std)) = rayon::join(
+            || Health::of(points, &values),
+            || (finite(values.iter().mean()), finite(values.iter().std_dev())),
+        );
         RunStats {
             label: run.history.label().to_owned(),
             source: run.source.clone(),
@@ -78,8 +81,8 @@ impl RunStats {
             last_step: last.step,
             first: first.entropy,
             last: last.entropy,
-            mean: finite(values.iter().mean()),
-            std: finite(values.iter().std_dev()),
+            mean,
+            std,
             median: median(&values),
             max: max.entropy,
             max_step: max.step,
