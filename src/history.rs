@@ -178,6 +178,15 @@ pub struct Comparison {
     runs: Vec<Run>,
 }
 
+/// The runs that have points among some steps.
+#[derive(Debug)]
+pub struct Window {
+    /// Their points there.
+    pub cut: Comparison,
+    /// All their points.
+    pub whole: Comparison,
+}
+
 /// Why runs cannot be shown side by side.
 #[derive(Debug, Error, PartialEq)]
 pub enum ComparisonError {
@@ -231,17 +240,21 @@ impl Comparison {
         kinds
     }
 
-    /// The runs cut to `from <= step <= to`, and the labels of those with no point there.
-    pub fn between(&self, from: f64, to: f64) -> (Vec<Run>, Vec<String>) {
-        let mut kept = Vec::new();
-        let mut outside = Vec::new();
+    /// The runs that have a point in `from <= step <= to`: cut to it, and whole; and the labels of
+    /// the others. `None` when no run has.
+    pub fn between(&self, from: f64, to: f64) -> (Option<Window>, Vec<String>) {
+        let (mut cut, mut whole, mut outside) = (Vec::new(), Vec::new(), Vec::new());
         for run in &self.runs {
             match run.history.between(from, to) {
-                Some(history) => kept.push(Run { history, ..run.clone() }),
+                Some(history) => {
+                    cut.push(Run { history, ..run.clone() });
+                    whole.push(run.clone());
+                }
                 None => outside.push(run.history.label().to_owned()),
             }
         }
-        (kept, outside)
+        let window = Window { cut: Comparison { runs: cut }, whole: Comparison { runs: whole } };
+        ((!window.cut.runs.is_empty()).then_some(window), outside)
     }
 }
 

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use super::failure::{Failure, WithHint};
 use super::inputs::say;
 use super::terminal::Terminal;
-use crate::history::Comparison;
+use crate::history::{Comparison, Window};
 use crate::output::write_atomically;
 use crate::plot::theme::{DARK, LIGHT};
 use crate::plot::{Encoding, Fonts, Look, Picture, ValueScale, bars, curves, encode, texts_of};
@@ -205,24 +205,24 @@ impl ChartArgs {
         Ok(Studio { look, fonts, dpi: self.dpi })
     }
 
-    /// The comparison cut to the steps shown, if they are limited; runs with no point there are told
-    /// and left out.
+    /// The runs with points among the steps shown, if these are limited; the others are told and left
+    /// out.
     pub(super) fn window(
         &self,
         comparison: &Comparison,
         terminal: &Terminal,
-    ) -> Result<Option<Comparison>, Failure> {
+    ) -> Result<Option<Window>, Failure> {
         if self.from_step.is_none() && self.to_step.is_none() {
             return Ok(None);
         }
         let (from, to) = self.steps();
-        let (runs, outside) = comparison.between(from, to);
+        let (window, outside) = comparison.between(from, to);
         for label in &outside {
             terminal.warn(&format!("{label} has no point among the steps shown and is left out"));
         }
-        Comparison::new(runs)
+        window
             .map(Some)
-            .map_err(|_| anyhow!("no run has a point from step {from} to step {to}"))
+            .ok_or_else(|| anyhow!("no run has a point among the steps shown"))
             .hint("widen --from-step and --to-step")
     }
 }

@@ -231,10 +231,14 @@ impl Reading {
 
     fn explain_read_error(&self, source: &str, error: ReadError) -> Failure {
         let hint = match &error {
-            ReadError::NoMetric { .. } => match error.near_miss() {
+            ReadError::NoMetric { wanted, .. } => match error.near_miss() {
                 Some(key) => format!("try --metric {key}"),
+                None if wanted == &["step"] => "each row needs a \"step\"".to_owned(),
                 None => "--metric KEY names the series to take".to_owned(),
             },
+            ReadError::Unrecognised(what) if what.contains("UTF-16") => {
+                "convert it: iconv -f UTF-16 -t UTF-8".to_owned()
+            }
             ReadError::Unrecognised(_) => "`entropy-viz formats` lists what can be read".to_owned(),
             ReadError::Nothing(_) => {
                 "the trainer writes it at the end of training, which may not have come".to_owned()

@@ -78,26 +78,29 @@ pub(super) fn draw(
     target: impl Fn(Encoding, Chart) -> Target,
 ) -> Result<Analysis, Failure> {
     let start = Instant::now();
-    let analysis = analyse(comparison);
+    let window = args.window(comparison, terminal)?;
+    // Curves take all points of the runs shown: what is smoothed starts where the run does.
+    let (whole, cut) = window.as_ref().map_or((comparison, comparison), |w| (&w.whole, &w.cut));
+    let whole_analysis = analyse(whole);
+    let cut_analysis = window.as_ref().map(|_| analyse(cut));
+    let shown = cut_analysis.as_ref().unwrap_or(&whole_analysis);
     terminal.explain(|| format!("analysed in {:.1?}", start.elapsed()));
-    let cut = args.window(comparison, terminal)?.map(|cut| (analyse(&cut), cut));
-    let (shown_analysis, shown) = cut.as_ref().map_or((&analysis, comparison), |(a, c)| (a, c));
-    let studio = args.studio(comparison, terminal)?;
-    terminal.explain(|| format!("fonts at hand after {:.1?}", start.elapsed()));
+
+    let start = Instant::now();
+    let studio = args.studio(whole, terminal)?;
     let drawn: Vec<_> = charts
         .par_iter()
         .map(|&chart| {
             let picture = match chart {
-                // All points take part: what is smoothed starts where the run does.
-                Chart::Curves => studio.curves(comparison, &analysis),
-                Chart::Stats => studio.bars(shown, shown_analysis),
+                Chart::Curves => studio.curves(whole, &whole_analysis),
+                Chart::Stats => studio.bars(cut, shown),
             };
             let encode = |&encoding: &Encoding| Ok((encoding, studio.encode(&picture, encoding)?));
             let files: Result<Vec<_>, Failure> = encodings.iter().map(encode).collect();
             (chart, picture.warnings, files)
         })
         .collect();
-    terminal.explain(|| format!("drawn after {:.1?}", start.elapsed()));
+    terminal.explain(|| format!("drawn in {:.1?}", start.elapsed()));
     let mut files = Vec::new();
     for (chart, warnings, encoded) in drawn {
         warnings.iter().for_each(|warning| terminal.warn(warning));
@@ -107,5 +110,5 @@ pub(super) fn draw(
     for (target, bytes) in &files {
         write(target, bytes, terminal)?;
     }
-    Ok(cut.map_or(analysis, |(analysis, _)| analysis))
+    Ok(cut_analysis.unwrap_or(whole_analysis))
 }

@@ -51,7 +51,8 @@ impl Stats {
         let encoding = output.as_ref().map(|output| self.chart.encoding(output)).transpose()?;
 
         let (comparison, outcome) = self.inputs.load(terminal)?;
-        let comparison = self.chart.window(&comparison, terminal)?.unwrap_or(comparison);
+        let window = self.chart.window(&comparison, terminal)?;
+        let comparison = window.map_or(comparison, |window| window.cut);
         let analysis = analyse(&comparison);
         if let (Some(output), Some(encoding)) = (&output, encoding) {
             let studio = self.chart.studio(&comparison, terminal)?;

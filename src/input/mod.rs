@@ -172,7 +172,10 @@ pub enum ReadError {
 impl ReadError {
     /// The key of the log that is most like the one looked for, to offer as `--metric`.
     pub fn near_miss(&self) -> Option<&str> {
-        let ReadError::NoMetric { found, .. } = self else { return None };
+        let ReadError::NoMetric { wanted, found } = self else { return None };
+        if wanted == &["step"] {
+            return None; // another metric would not help
+        }
         let like = |k: &&String| k.to_lowercase().contains("entropy");
         found.iter().filter(like).min_by_key(|k| k.len()).map(String::as_str)
     }
@@ -227,8 +230,7 @@ fn recognise(head: &Head) -> Option<&'static Format> {
 /// What a file that no format claims begins with, in words.
 fn describe(head: &[u8]) -> String {
     if head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff") {
-        return "it is UTF-16 text, and must be UTF-8 (iconv -f UTF-16 -t UTF-8 converts it)"
-            .into();
+        return "it is UTF-16 text, and must be UTF-8".into();
     }
     let start = &head[..head.len().min(24)];
     match std::str::from_utf8(start) {

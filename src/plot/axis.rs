@@ -128,7 +128,7 @@ fn formatter(step: f64, largest: f64) -> impl Fn(f64) -> String {
             };
         }
         if unit == 0.0 {
-            let digits = (value.abs().log10().floor() - step.log10().floor()).clamp(0.0, 15.0);
+            let digits = (largest.log10().floor() - step.log10().floor()).clamp(0.0, 15.0);
             return typographic(format!("{:.*e}", digits as usize, value));
         }
         typographic(format!("{:.*}{suffix}", decimals(unit), value / unit))
@@ -141,7 +141,7 @@ pub fn exact(step: f64) -> String {
 }
 
 fn shortest(value: f64) -> String {
-    if value != 0.0 && !(1e-5..1e15).contains(&value.abs()) {
+    if value != 0.0 && !(1e-5..1e21).contains(&value.abs()) {
         format!("{value:e}")
     } else {
         format!("{value}")

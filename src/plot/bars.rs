@@ -27,7 +27,7 @@ struct Row<'a> {
 pub fn bars(comparison: &Comparison, analysis: &Analysis, look: &Look, fonts: &Fonts) -> Picture {
     let runs = comparison.runs();
     let names = Names::of(runs.iter().map(|run| run.history.label()));
-    let named = named(runs);
+    let named = named(runs, look.steps);
     let shown = named.iter().filter(|named| **named).count();
 
     let mut subtitle = Vec::new();

@@ -10,9 +10,10 @@ use std::fmt::Write;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::fonts::{FAMILY, Weight};
+use super::fonts::{FAMILY, Fonts, Weight};
 use super::ink::Xy;
 use super::theme::Rgb;
+use crate::label::visible;
 
 /// Units of the drawing grid in a px.
 const GRID: f64 = 100.0;
@@ -139,7 +140,7 @@ impl Drawing {
     }
 
     /// The drawing as an SVG document; the same drawing gives the same bytes.
-    pub fn to_svg(&self, edges: Edges) -> String {
+    pub fn to_svg(&self, fonts: &Fonts, edges: Edges) -> String {
         let (width, height) = (grid(self.width), grid(self.height));
         let mut svg = String::new();
         let (w, h) = (self.width / PX_PER_INCH, self.height / PX_PER_INCH);
@@ -151,13 +152,17 @@ impl Drawing {
             escape(&self.title)
         );
         let ground = Mark::Bar((0.0, 0.0), (self.width, self.height), self.ground);
-        svg.push_str(&draw(&[&ground], (width, height)));
+        svg.push_str(&draw(&[&ground], fonts, (width, height)));
         for layer in &self.layers {
             let _ = writeln!(svg, "<g aria-label=\"{}\">", escape(&layer.name));
             for (attributes, of_group) in GROUPS {
                 let marks: Vec<&Mark> = layer.marks.iter().filter(|m| of_group(m, edges)).collect();
                 if !marks.is_empty() {
-                    let _ = write!(svg, "<g{attributes}>\n{}</g>\n", draw(&marks, (width, height)));
+                    let _ = write!(
+                        svg,
+                        "<g{attributes}>\n{}</g>\n",
+                        draw(&marks, fonts, (width, height))
+                    );
                 }
             }
             svg.push_str("</g>\n");
@@ -168,7 +173,7 @@ impl Drawing {
 }
 
 /// The marks as SVG elements, without the document around them.
-fn draw(marks: &[&Mark], (width, height): (i32, i32)) -> String {
+fn draw(marks: &[&Mark], fonts: &Fonts, (width, height): (i32, i32)) -> String {
     let mut svg = String::new();
     {
         let size = (width.unsigned_abs(), height.unsigned_abs());
@@ -187,7 +192,9 @@ fn draw(marks: &[&Mark], (width, height): (i32, i32)) -> String {
                 Mark::Disc(centre, radius, colour) => {
                     area.draw(&Circle::new(place(centre), grid(*radius), fill_of(*colour)))
                 }
-                Mark::Text(text) => area.draw(&element(text)),
+                Mark::Text(text) => {
+                    elements(text, fonts).iter().try_for_each(|element| area.draw(element))
+                }
             };
             drawn.expect("BUG: writing to a string cannot fail");
         }
@@ -198,8 +205,29 @@ fn draw(marks: &[&Mark], (width, height): (i32, i32)) -> String {
     body.trim_end().trim_end_matches("</svg>").to_owned()
 }
 
-fn element(text: &Text) -> plotters::element::Text<'static, (i32, i32), &str> {
-    let h_pos = match text.anchor {
+type Element<'t> = plotters::element::Text<'static, (i32, i32), &'t str>;
+
+/// The text as elements, one a font.
+fn elements<'t>(text: &'t Text, fonts: &Fonts) -> Vec<Element<'t>> {
+    let pieces = fonts.pieces(&text.text);
+    if pieces.len() == 1 {
+        return vec![element(text, &text.text, text.at.0, text.anchor)];
+    }
+    let (mut x, ..) = text.bounds();
+    let mut elements = Vec::new();
+    for piece in pieces {
+        // White space at an end is dropped when drawn, so it is stepped over.
+        let width = |text: &str, from: &Text| fonts.width(text, from.size, from.weight);
+        let words = piece.trim_start();
+        let indent = width(&piece[..piece.len() - words.len()], text);
+        elements.push(element(text, words.trim_end(), x + indent, Anchor::Start));
+        x += width(piece, text);
+    }
+    elements
+}
+
+fn element<'t>(text: &Text, words: &'t str, x: f64, anchor: Anchor) -> Element<'t> {
+    let h_pos = match anchor {
         Anchor::Start => HPos::Left,
         Anchor::Middle => HPos::Center,
         Anchor::End => HPos::Right,
@@ -208,8 +236,8 @@ fn element(text: &Text) -> plotters::element::Text<'static, (i32, i32), &str> {
     let mut style = TextStyle::from((FAMILY, text.size * GRID * 1.24).into_font())
         .pos(Pos::new(h_pos, VPos::Top));
     style.color = colour_of(text.colour).to_backend_color();
-    let (x, y) = text.at;
-    plotters::element::Text::new(text.text.as_str(), place(&(x, y - 0.76 * text.size)), style)
+    let y = text.at.1 - 0.76 * text.size;
+    plotters::element::Text::new(words, place(&(x, y)), style)
 }
 
 fn grid(px: f64) -> i32 {
@@ -236,9 +264,10 @@ fn pen_of(colour: Rgb, pen: f64) -> ShapeStyle {
     colour_of(colour).stroke_width(grid(pen).unsigned_abs())
 }
 
+/// Text as XML takes it: a control character would make the document invalid.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
+    for c in visible(text).chars() {
         match c {
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),

@@ -97,7 +97,7 @@ pub fn curves(comparison: &Comparison, analysis: &Analysis, look: &Look, fonts: 
     let (width, height) = (width * PX_PER_INCH, height * PX_PER_INCH);
     let mut warnings = Vec::new();
 
-    let named = named(comparison.runs());
+    let named = named(comparison.runs(), look.steps);
     let names = Names::of(comparison.runs().iter().map(|run| run.history.label()));
     let mut styles = 0..;
     let styles = named.iter().map(|named| if *named { styles.next() } else { None });
@@ -178,6 +178,9 @@ pub fn curves(comparison: &Comparison, analysis: &Analysis, look: &Look, fonts: 
             || high > values.high,
     };
 
+    if look.y_min.is_none() && low < values.low || look.y_max.is_none() && high > values.high {
+        warnings.push("values beyond 1e300 are cut off".to_owned());
+    }
     let mut layers = vec![
         grid(&frame, &values, look, fonts),
         x_ticks(&frame, &x_axis, look, fonts),
@@ -349,10 +352,16 @@ fn x_ticks(frame: &Frame, axis: &Axis, look: &Look, fonts: &Fonts) -> Layer {
         Mark::Text(text(fonts, words, at, Anchor::Middle, BODY, Weight::Regular, quiet))
     };
     marks.push(Mark::Line(vec![(left, bottom), (right, bottom)], 1.1, quiet));
+    let mut free = f64::NEG_INFINITY;
     for (step, tick) in &axis.ticks {
         let x = frame.x.at(*step);
         marks.push(Mark::Line(vec![(x, bottom), (x, bottom + 4.5)], 1.1, quiet));
-        marks.push(words(tick, (x, bottom + 7.0 + BODY)));
+        let half = fonts.width(tick, BODY, Weight::Regular) / 2.0;
+        let middle = x.max(half + 4.0); // a long first step must not leave the picture
+        if middle - half > free {
+            marks.push(words(tick, (middle, bottom + 7.0 + BODY)));
+            free = middle + half + 6.0;
+        }
     }
     let name = look.x_label.as_deref().unwrap_or("training step");
     let name = shorten_middle(&crate::label::visible(name), |t| {
@@ -430,9 +439,13 @@ fn end_labels(curves: &[Curve<'_>], frame: &Frame, look: &Look, fonts: &Fonts) -
     let x = frame.right + LEADER;
     let mut ends: Vec<(Xy, &Curve<'_>)> = Vec::new();
     for curve in curves {
-        // A run outside the limits has no line, and keeps its name at the foot.
-        let end = curve.end().unwrap_or((f64::NAN, frame.bottom));
-        ends.push((end, curve));
+        // A run above or below the limits has no line, and keeps its name at that side.
+        let outside = || {
+            let points = curve.shown().points();
+            let y = frame.y.at(points[points.len() - 1].entropy);
+            (f64::NAN, if y < frame.top { frame.top } else { frame.bottom })
+        };
+        ends.push((curve.end().unwrap_or_else(outside), curve));
     }
     ends.sort_by(|a, b| a.0.1.total_cmp(&b.0.1));
     let wanted: Vec<f64> = ends.iter().map(|((_, y), _)| *y).collect();

@@ -67,7 +67,7 @@ pub fn encode(
     dpi: f64,
 ) -> Result<Vec<u8>, EncodeError> {
     let small = encoding == Encoding::Png && dpi >= SMALL_PIXELS;
-    let svg = drawing.to_svg(if small { Edges::Hard } else { Edges::Smooth });
+    let svg = drawing.to_svg(fonts, if small { Edges::Hard } else { Edges::Smooth });
     if encoding == Encoding::Svg {
         return Ok(svg.into_bytes());
     }

@@ -100,6 +100,25 @@ impl Fonts {
         text.chars().map(advance).sum::<f64>() * size
     }
 
+    /// The text in pieces that one font draws each. Where a text needs two fonts, the renderer would
+    /// draw all of it with the second if that has every character, Latin included.
+    pub fn pieces<'t>(&self, text: &'t str) -> Vec<&'t str> {
+        let face_of = |c: char| self.fallbacks.get(&c).map(|fallback| fallback.face);
+        let mut pieces = Vec::new();
+        let mut start = 0;
+        let mut current = None;
+        for (at, c) in text.char_indices().filter(|(_, c)| !takes_no_room(*c)) {
+            let face = Some(face_of(c));
+            if current.is_some() && face != current {
+                pieces.push(&text[start..at]);
+                start = at;
+            }
+            current = face;
+        }
+        pieces.push(&text[start..]);
+        pieces
+    }
+
     /// Options for parsing a drawing with these fonts, and no others.
     pub fn options(&self) -> usvg::Options<'_> {
         let mut options = usvg::Options { fontdb: self.database.clone(), ..Default::default() };

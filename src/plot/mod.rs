@@ -81,13 +81,15 @@ pub fn texts_of<'a>(comparison: &'a Comparison, look: &'a Look) -> Vec<String> {
         .collect()
 }
 
-/// Which runs have a style of their own: all, or in a larger crowd those whose entropy spans most.
-fn named(runs: &[Run]) -> Vec<bool> {
+/// Which runs have a style of their own: all, or in a larger crowd those whose entropy spans most
+/// over the steps shown.
+fn named(runs: &[Run], (from, to): (f64, f64)) -> Vec<bool> {
     if runs.len() <= STYLES {
         return vec![true; runs.len()];
     }
     let spread = |run: &Run| {
-        let values = run.history.points().iter().map(|p| p.entropy);
+        let shown = run.history.points().iter().filter(|p| (from..=to).contains(&p.step));
+        let values = shown.map(|p| p.entropy);
         values.clone().fold(f64::MIN, f64::max) - values.fold(f64::MAX, f64::min)
     };
     let spreads: Vec<f64> = runs.iter().map(spread).collect();

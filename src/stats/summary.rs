@@ -1,6 +1,6 @@
 //! The numbers of one run. Means and deviations are statrs' (one pass, no cancellation).
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use statrs::statistics::Statistics;
 
 use super::health::{Health, State};
@@ -22,8 +22,10 @@ pub struct RunStats {
     /// How many points the curve has.
     pub points: usize,
     /// The smallest step.
+    #[serde(serialize_with = "step")]
     pub first_step: f64,
     /// The largest step.
+    #[serde(serialize_with = "step")]
     pub last_step: f64,
     /// The value at the first step.
     pub first: f64,
@@ -38,18 +40,22 @@ pub struct RunStats {
     /// The largest value.
     pub max: f64,
     /// The first step with it.
+    #[serde(serialize_with = "step")]
     pub max_step: f64,
     /// The smallest value.
     pub min: f64,
     /// The first step with it.
+    #[serde(serialize_with = "step")]
     pub min_step: f64,
     /// Area under the curve in nats × steps, by trapezoids; none for one point.
     pub auc: Option<f64>,
     /// The first step with the smoothed curve at or under half of the baseline.
+    #[serde(serialize_with = "maybe_step")]
     pub half_life_step: Option<f64>,
     /// Collapsed, exploded or neither.
     pub state: State,
     /// Where a collapse or an explosion began.
+    #[serde(serialize_with = "maybe_step")]
     pub state_step: Option<f64>,
     /// Entropy at the start.
     pub baseline: Option<f64>,
@@ -96,6 +102,22 @@ impl RunStats {
             repairs: run.repairs,
             warnings: run.warnings.clone(),
         }
+    }
+}
+
+/// A whole step as an integer: that is how it was logged, and `1.0` is not a step.
+fn step<S: Serializer>(step: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    if step.fract() == 0.0 && step.abs() < 2f64.powi(63) {
+        serializer.serialize_i64(*step as i64)
+    } else {
+        serializer.serialize_f64(*step)
+    }
+}
+
+fn maybe_step<S: Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => step(value, serializer),
+        None => serializer.serialize_none(),
     }
 }
 
