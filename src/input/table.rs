@@ -12,6 +12,9 @@ const KEYS_KEPT: usize = 24;
 /// Rows from which a skeleton is learnt before giving up: a log whose rows all differ.
 const LESSONS: usize = 16;
 
+/// From here on, 2^53, some integers are no 64-bit floats.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
 /// What a number of a row is.
 #[derive(Clone, Copy, PartialEq)]
 enum Role {
@@ -44,7 +47,7 @@ pub(super) struct Table<'m> {
     lacking: Vec<(usize, usize)>, // a metric: rows without it, and the first
     without_step: (usize, usize),
     keys: BTreeSet<String>,
-    beyond: BTreeMap<u64, i128>, // steps that no float holds, by the bits of the float shown
+    beyond: BTreeMap<u64, i128>, // steps from EXACT on, by the bits of the float shown
     rows: usize,
     step: Option<f64>,
     values: Vec<Option<f64>>,
@@ -157,7 +160,10 @@ impl<'m> Table<'m> {
         shown: f64,
     ) -> Result<f64, ReadError> {
         match self.beyond.insert(shown.to_bits(), logged) {
-            None => self.notes.push(Note::RoundedStep { logged, shown }),
+            None if logged != shown as i128 => {
+                self.notes.push(Note::RoundedStep { logged, shown });
+            }
+            None => {}
             Some(other) if other != logged => {
                 let what =
                     format!("steps {other} and {logged} cannot be told apart as 64-bit floats");
@@ -182,7 +188,7 @@ impl<'m> Table<'m> {
         let value = scanner.value()?;
         self.note_role(scanner, before, Role::Step);
         if let Value::Number(step) = value
-            && step.is_finite()
+            && step.abs() < EXACT
         {
             self.step = Some(step);
             return Ok(());

@@ -39,6 +39,14 @@ pub fn bars(comparison: &Comparison, analysis: &Analysis, look: &Look, fonts: &F
         }
     }
     subtitle.push("@ step of the extreme".to_owned());
+    match look.steps {
+        (from, to) if from.is_finite() && to.is_finite() => {
+            subtitle.push(format!("steps {} to {}", exact(from), exact(to)));
+        }
+        (from, _) if from.is_finite() => subtitle.push(format!("from step {}", exact(from))),
+        (_, to) if to.is_finite() => subtitle.push(format!("up to step {}", exact(to))),
+        _ => {}
+    }
     if !names.prefix.is_empty() {
         subtitle.push(format!("names without “{}”", names.prefix));
     }

@@ -507,7 +507,9 @@ impl Legend {
         let room = 0.42 * width / columns as f64 - SWATCH - 12.0;
         let room = room.min(0.26 * width);
         let wide = |t: &str| fonts.width(t, size, Weight::Regular);
-        let mut widest = if rest > 0 { wide(&format!("and {rest} more")) } else { 0.0 };
+        let all_listed = rest == 0 && entries <= rows * columns;
+        let more = format!("and {} more", curves.len());
+        let mut widest = if all_listed { 0.0 } else { wide(&more) };
         for curve in curves.iter_mut().filter(|c| c.style.is_some()) {
             curve.name = shorten_middle(&curve.name, |t| wide(t) <= room);
             widest = widest.max(wide(&curve.name));

@@ -1,0 +1,467 @@
+//! The program as a person at a terminal, a shell script and a CI job meet it.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::{files, fixture, program, run, stderr, stdout};
+use serde_json::Value;
+use tempfile::TempDir;
+
+const SOLVER: &str = "models/qwen3-tiny_solver_s1/entropy_history_qwen3-tiny_solver_s1.json";
+const COLLAPSE: &str = "models/qwen3-tiny_questioner_collapse_s1/entropy_history_qwen3-tiny_questioner_collapse_s1.json";
+
+fn desk() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn path_of(name: &str) -> String {
+    fixture(name).to_str().unwrap().to_owned()
+}
+
+fn history(values: &[f64]) -> String {
+    let rows = values
+        .iter()
+        .enumerate()
+        .map(|(i, v)| format!(r#"{{"step": {}, "entropy": {v:?}}}"#, i + 1));
+    format!("[{}]", rows.collect::<Vec<_>>().join(", "))
+}
+
+fn is_png(path: &Path, width: u32, height: u32) -> bool {
+    let bytes = fs::read(path).unwrap();
+    let number = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
+    bytes.starts_with(b"\x89PNG") && (number(16), number(20)) == (width, height)
+}
+
+/// Fails with exit code 2, these words on stderr, a hint, and nothing written.
+fn refuses(desk: &TempDir, arguments: &[&str], words: &[&str]) {
+    let before = files(desk.path());
+    let output = run(desk.path(), arguments);
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+    assert!(said.starts_with("entropy-viz: "), "{arguments:?}: {said}");
+    for word in words {
+        assert!(said.contains(word), "{arguments:?} does not say {word:?}: {said}");
+    }
+    assert!(!said.contains("os error") && !said.contains("bug in"), "{said}");
+    assert_eq!(files(desk.path()), before, "{arguments:?} left files behind");
+}
+
+#[test]
+fn plot_writes_one_picture_and_says_where() {
+    let desk = desk();
+    let output = run(desk.path(), &["plot", &path_of(SOLVER), "--dpi", "50"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(stdout(&output), "entropy_plot.png\n");
+    assert!(is_png(&desk.path().join("entropy_plot.png"), 550, 280));
+    assert_eq!(files(desk.path()), ["entropy_plot.png"]);
+}
+
+#[test]
+fn the_extension_chooses_the_kind_of_picture() {
+    let desk = desk();
+    for (name, magic) in [("a.svg", "<svg "), ("b.PDF", "%PDF-")] {
+        let output = run(desk.path(), &["plot", &path_of(SOLVER), "-o", name]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert!(fs::read(desk.path().join(name)).unwrap().starts_with(magic.as_bytes()));
+    }
+    let output = run(desk.path(), &["plot", &path_of(SOLVER), "-o", "-", "--output-format", "svg"]);
+    assert!(stdout(&output).starts_with("<svg ") && stdout(&output).ends_with("</svg>\n"));
+}
+
+#[test]
+fn text_in_an_svg_stays_text_and_a_pdf_carries_its_fonts() {
+    let desk = desk();
+    run(desk.path(), &["plot", &path_of(SOLVER), "--title", "A title", "-o", "a.svg"]);
+    let svg = fs::read_to_string(desk.path().join("a.svg")).unwrap();
+    assert!(svg.contains("A title") && svg.contains("training step"));
+    run(desk.path(), &["plot", &path_of(SOLVER), "-o", "a.pdf"]);
+    let pdf = fs::read(desk.path().join("a.pdf")).unwrap();
+    assert!(String::from_utf8_lossy(&pdf).contains("Inter"));
+}
+
+#[test]
+fn the_flags_of_the_python_script_work_as_they_stand() {
+    let desk = desk();
+    let (a, b) = (path_of(SOLVER), path_of(COLLAPSE));
+    let arguments = ["plot", "--entropy_files", &a, &b, "--labels", "Solver", "Questioner"];
+    let rest = ["--output", "plots/new/out.png", "--with_stats", "--title", "T", "--dpi", "40"];
+    let output = run(desk.path(), &[&arguments[..], &rest[..]].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(stdout(&output), "plots/new/out.png\nplots/new/out_stats.png\n");
+    let output = run(desk.path(), &["plot", "--entropy_file", &a, "--output", "one.png"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+}
+
+#[test]
+fn auto_finds_the_histories_of_storage_path() {
+    let desk = desk();
+    let output =
+        program(desk.path()).arg("auto").env("STORAGE_PATH", fixture("")).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(stdout(&output), "entropy_comparison.png\nentropy_comparison_stats.png\n");
+    assert!(stderr(&output).ends_with("7 runs compared\n"));
+}
+
+#[test]
+fn auto_takes_the_two_words_of_the_shell_script() {
+    let desk = desk();
+    let output = run(desk.path(), &["auto", &path_of("models"), "out.png", "--dpi", "40"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(files(desk.path()), ["out.png", "out_stats.png"]);
+}
+
+#[test]
+fn auto_artifacts_is_the_whole_set_for_ci() {
+    let desk = desk();
+    let summary = desk.path().join("step_summary");
+    fs::write(&summary, "before\n").unwrap();
+    let mut command = program(desk.path());
+    command.args(["auto", &path_of("models"), "--artifacts", "ci", "--dpi", "40"]);
+    let output = command.env("GITHUB_STEP_SUMMARY", &summary).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let wanted = [
+        "entropy_comparison.png",
+        "entropy_comparison.svg",
+        "entropy_comparison_stats.png",
+        "entropy_comparison_stats.svg",
+        "stats.csv",
+        "stats.json",
+        "summary.md",
+    ];
+    assert_eq!(files(&desk.path().join("ci")), wanted);
+    let markdown = fs::read_to_string(desk.path().join("ci/summary.md")).unwrap();
+    assert_eq!(fs::read_to_string(&summary).unwrap(), format!("before\n{markdown}"));
+    assert!(markdown.contains("collapsed at step 62"), "{markdown}");
+    let document: Value =
+        serde_json::from_slice(&fs::read(desk.path().join("ci/stats.json")).unwrap()).unwrap();
+    assert_eq!(document["runs"].as_array().unwrap().len(), 7);
+}
+
+#[test]
+fn auto_skips_what_is_broken_and_says_so_with_its_exit_code() {
+    let desk = desk();
+    for (name, text) in
+        [("a", history(&[1.0, 2.0])), ("b", "[{".to_owned()), ("c", history(&[3.0]))]
+    {
+        let directory = desk.path().join("models").join(name);
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(directory.join(format!("entropy_history_{name}.json")), text).unwrap();
+    }
+    let output = run(desk.path(), &["auto", "models", "--dpi", "40"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains("warning: skipped: cannot read models/b/entropy_history_b.json")
+    );
+    assert!(stdout(&output).contains("entropy_comparison.png"));
+    let output = run(desk.path(), &["auto", "models", "--dpi", "40", "--allow-partial"]);
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn auto_says_where_it_looked_and_why_there_may_be_nothing() {
+    let desk = desk();
+    refuses(&desk, &["auto"], &["$STORAGE_PATH is not set", "hint: entropy-viz auto MODELS_DIR"]);
+    fs::create_dir_all(desk.path().join("s/models/x")).unwrap();
+    let mut command = program(desk.path());
+    let output = command.arg("auto").env("STORAGE_PATH", desk.path().join("s")).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = stderr(&output);
+    for word in [
+        "*/entropy_history_*.json",
+        "$STORAGE_PATH is",
+        "did not finish",
+        "before entropy was recorded",
+    ] {
+        assert!(said.contains(word), "{said}");
+    }
+}
+
+#[test]
+fn auto_takes_a_directory_whose_name_is_a_pattern() {
+    let desk = desk();
+    let directory = desk.path().join("m[1]*/run");
+    fs::create_dir_all(&directory).unwrap();
+    fs::write(directory.join("entropy_history_run.json"), history(&[1.0, 2.0])).unwrap();
+    let output = run(desk.path(), &["auto", "m[1]*", "--dpi", "40"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+}
+
+#[test]
+fn a_count_of_labels_that_does_not_match_lists_the_files() {
+    let desk = desk();
+    let (a, b) = (path_of(SOLVER), path_of(COLLAPSE));
+    let arguments = ["plot", &a, &b, "--labels", "one"];
+    refuses(
+        &desk,
+        &arguments,
+        &["1 label for 2 files", "\n  1. ", "\n  2. ", "hint: give one label a file"],
+    );
+    refuses(&desk, &["plot", "--labels", "one", &a], &["put the files first"]);
+    refuses(&desk, &["plot", &a, "--labels", "one", &b], &["put the files first"]);
+    refuses(&desk, &["plot", &a, &b, "--labels", "x", "x"], &["two runs are called \"x\"", &a, &b]);
+    refuses(&desk, &["plot", &a, &a], &["is given twice"]);
+}
+
+#[test]
+fn a_label_may_stand_before_an_input() {
+    let desk = desk();
+    let argument = format!("a=b={}", path_of(SOLVER));
+    refuses(&desk, &["stats", "--json", &argument], &["there is no such file"]);
+    fs::write(desk.path().join("x=1.json"), history(&[1.0])).unwrap();
+    let labels = |arguments: &[&str]| -> Vec<String> {
+        let output = run(desk.path(), &[&["stats", "--json"], arguments].concat());
+        let document: Value = serde_json::from_str(&stdout(&output)).unwrap();
+        let runs = document["runs"].as_array().unwrap().clone();
+        runs.iter().map(|run| run["label"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(labels(&["x=1.json"]), ["x=1"]);
+    assert_eq!(labels(&["问=x=1.json"]), ["问"]);
+}
+
+#[test]
+fn usage_errors_come_before_any_work() {
+    let desk = desk();
+    let file = path_of(SOLVER);
+    refuses(&desk, &["plot", &file, "-o", "x.jpg"], &["x.jpg", "\"jpg\"", "hint: "]);
+    refuses(&desk, &["plot", &file, "-o", "-"], &["--output-format"]);
+    refuses(&desk, &["plot", "nowhere.json"], &["nowhere.json: there is no such file"]);
+    refuses(&desk, &["plot", "runs/*.json"], &["nothing matches runs/*.json"]);
+    refuses(&desk, &["plot"], &["no input is given"]);
+    refuses(&desk, &["plot", &file, "--smooth", "magic:3"], &["ema:WEIGHT"]);
+    refuses(&desk, &["plot", &file, "--size", "1x1"], &["14x7"]);
+    refuses(&desk, &["plot", &file, "--format", "xml"], &["known are rzero, verl"]);
+    refuses(
+        &desk,
+        &["plot", &file, "--metric", "loss"],
+        &["no row has \"loss\"", "try --metric entropy"],
+    );
+    refuses(&desk, &["plot", &file, "--from-step", "9", "--to-step", "3"], &["is not before"]);
+    refuses(
+        &desk,
+        &["plot", &file, "--from-step", "900"],
+        &["no run has a point among the steps shown"],
+    );
+    refuses(&desk, &["plot", &file, "--font", "/dev/null"], &["cannot use the font"]);
+    refuses(&desk, &["plto"], &["plot"]);
+}
+
+#[test]
+fn a_picture_that_cannot_be_written_leaves_nothing_behind() {
+    let desk = desk();
+    fs::write(desk.path().join("file"), "").unwrap();
+    fs::create_dir(desk.path().join("taken.png")).unwrap();
+    let file = path_of(SOLVER);
+    refuses(&desk, &["plot", &file, "-o", "file/x.png"], &["cannot write file/x.png", "hint: "]);
+    refuses(&desk, &["plot", &file, "-o", "taken.png"], &["cannot write taken.png"]);
+    refuses(&desk, &["plot", &file, "-o", "/proc/x.png"], &["cannot write /proc/x.png"]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_told() {
+    let output = run(
+        desk().path(),
+        &["plot", &path_of(SOLVER), "-o", "/dev/full", "--output-format", "png"],
+    );
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        stderr(&output).contains("cannot write /dev/full: no space left on device"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn files_have_the_mode_that_the_umask_leaves() {
+    use std::os::unix::fs::PermissionsExt;
+    let desk = desk();
+    run(desk.path(), &["plot", &path_of(SOLVER), "-o", "a.svg"]);
+    fs::write(desk.path().join("b"), "").unwrap();
+    let mode = |name: &str| fs::metadata(desk.path().join(name)).unwrap().permissions().mode();
+    assert_eq!(mode("a.svg"), mode("b"));
+}
+
+#[test]
+fn the_json_document_is_as_promised() {
+    let output = run(desk().path(), &["stats", "--json", &path_of(COLLAPSE)]);
+    let document: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!((&document["schema"], &document["unit"]), (&1.into(), &"nats".into()));
+    let run = document["runs"][0].as_object().unwrap();
+    let keys = [
+        "label",
+        "source",
+        "format",
+        "metric",
+        "quantity",
+        "points",
+        "first_step",
+        "last_step",
+        "first",
+        "last",
+        "mean",
+        "median",
+        "std",
+        "max",
+        "max_step",
+        "min",
+        "min_step",
+        "auc",
+        "half_life_step",
+        "state",
+        "state_step",
+        "baseline",
+        "repairs",
+        "warnings",
+    ];
+    for key in keys {
+        assert!(run.contains_key(key), "{key} is missing");
+    }
+    assert_eq!((&run["state"], &run["state_step"]), (&"collapsed".into(), &62.into()));
+    assert_eq!(document["comparisons"], Value::Array(vec![]));
+    assert_eq!(document["groups"], Value::Array(vec![]));
+}
+
+#[test]
+fn one_point_has_null_for_what_it_has_not() {
+    let output = run(desk().path(), &["stats", "--json", &path_of("awkward/one_point.json")]);
+    let document: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let run = &document["runs"][0];
+    assert_eq!(
+        (&run["std"], &run["auc"], &run["baseline"]),
+        (&Value::Null, &Value::Null, &Value::Null)
+    );
+}
+
+#[test]
+fn stats_prints_a_table_and_draws_bars_unless_told() {
+    let desk = desk();
+    let output = run(desk.path(), &["stats", &path_of(SOLVER), &path_of(COLLAPSE)]);
+    let table = stdout(&output);
+    let lines: Vec<&str> = table.lines().collect();
+    assert_eq!(lines[0], "entropy_stats.png");
+    assert!(lines[1].starts_with("run ") && lines[1].contains("mean ± sd"));
+    assert!(lines[2].contains("0.3240 @ 98") && lines[3].ends_with("collapsed @ 62"), "{table}");
+    fs::remove_file(desk.path().join("entropy_stats.png")).unwrap();
+    for flag in ["--json", "--csv", "--no-plot"] {
+        run(desk.path(), &["stats", flag, &path_of(SOLVER)]);
+        assert!(files(desk.path()).is_empty(), "{flag}");
+    }
+}
+
+#[test]
+fn csv_cells_are_no_formulas() {
+    let output =
+        run(desk().path(), &["stats", "--csv", &format!("=SUM(A1),\"x={}", path_of(SOLVER))]);
+    assert!(!output.status.success(), "the first = ends an empty label");
+    let input = format!("@SUM(A1),\"x={}", path_of(SOLVER));
+    let output = run(desk().path(), &["stats", "--csv", &input]);
+    let text = stdout(&output);
+    let row = text.lines().nth(1).unwrap();
+    assert!(row.starts_with("\"'@SUM(A1),\"\"x\","), "{row}");
+}
+
+#[test]
+fn control_characters_never_reach_the_terminal() {
+    let desk = desk();
+    let directory = fixture("awkward/ansi");
+    let argument = directory.to_str().unwrap();
+    for arguments in
+        [&["stats", argument][..], &["stats", "--csv", argument], &["-v", "plot", argument]]
+    {
+        let output = run(desk.path(), arguments);
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert!(!output.stdout.contains(&0x1b) && !output.stderr.contains(&0x1b), "{arguments:?}");
+    }
+}
+
+#[test]
+fn stdin_is_an_input() {
+    let desk = desk();
+    let mut command = program(desk.path());
+    command.args(["stats", "--json", "piped=-"]).write_stdin(history(&[1.0, 2.0, 3.0]));
+    let output = command.output().unwrap();
+    let document: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(
+        (&document["runs"][0]["label"], &document["runs"][0]["mean"]),
+        (&"piped".into(), &2.0.into())
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let binary = assert_cmd::cargo::cargo_bin("entropy-viz");
+    let script = format!("{} man | true; echo ${{PIPESTATUS[0]}}", binary.display());
+    let output = std::process::Command::new("bash").args(["-c", &script]).output().unwrap();
+    assert_eq!((stdout(&output).as_str(), stderr(&output).as_str()), ("0\n", ""));
+}
+
+#[test]
+fn quiet_says_only_errors_and_verbose_explains() {
+    let desk = desk();
+    let resumed = path_of("models/qwen3-tiny_solver_resumed");
+    let said = |flag| stderr(&run(desk.path(), &[flag, "stats", "--no-plot", &resumed]));
+    assert_eq!(said("-q"), "");
+    assert!(said("-v").contains("entropy read as rzero, 100 points"));
+}
+
+#[test]
+fn completions_and_manual_pages_are_made() {
+    let desk = desk();
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(stdout(&run(desk.path(), &["completions", shell])).contains("entropy-viz"));
+    }
+    assert!(stdout(&run(desk.path(), &["man"])).starts_with(".ie"));
+    run(desk.path(), &["man", "--dir", "man"]);
+    assert!(files(&desk.path().join("man")).contains(&"entropy-viz-plot.1".to_owned()));
+}
+
+#[test]
+fn every_command_has_help_with_an_example() {
+    for command in ["auto", "plot", "stats"] {
+        let help = stdout(&run(desk().path(), &[command, "--help"]));
+        assert!(help.contains("Examples:\n  entropy-viz "), "{help}");
+    }
+}
+
+#[test]
+fn a_label_that_no_font_can_draw_is_told() {
+    let desk = desk();
+    let input = format!("\u{10fffd}={}", path_of(SOLVER));
+    let output = run(desk.path(), &["plot", &input, "-o", "a.svg"]);
+    assert!(output.status.success());
+    assert!(stderr(&output).contains("no font here has \u{10fffd}"), "{}", stderr(&output));
+    assert!(fs::read_to_string(desk.path().join("a.svg")).unwrap().contains('\u{10fffd}'));
+}
+
+/// Drawings of real runs, kept as files: a change in them is a decision. `UPDATE_GOLDEN=1` takes it.
+#[test]
+fn drawings_of_real_runs_are_as_they_were() {
+    let desk = desk();
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let models = path_of("models");
+    let cases = [
+        ("light", &["--smooth", "ema:0.8"][..]),
+        ("dark_log", &["--theme", "dark", "--log-y", "--title", "On a logarithmic scale"][..]),
+    ];
+    for (name, flags) in cases {
+        let file = format!("{name}.svg");
+        let arguments =
+            [&["plot", &models, "--with-stats", "--size", "9x4", "-o", &file][..], flags].concat();
+        let output = run(desk.path(), &arguments);
+        assert!(output.status.success(), "{}", stderr(&output));
+        for file in [file.clone(), format!("{name}_stats.svg")] {
+            let drawn = fs::read_to_string(desk.path().join(&file)).unwrap();
+            if std::env::var_os("UPDATE_GOLDEN").is_some() {
+                fs::write(golden.join(&file), &drawn).unwrap();
+            }
+            let kept = fs::read_to_string(golden.join(&file)).unwrap();
+            assert!(drawn == kept, "{file} changed: look at it, then UPDATE_GOLDEN=1 cargo test");
+        }
+    }
+}

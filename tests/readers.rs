@@ -1,0 +1,186 @@
+//! Every format against real logs, and against every way in which a log can be broken.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::{fixture, run, stderr, stdout};
+use entropy_viz::history::{History, Point};
+use entropy_viz::input::{self, FORMATS};
+use entropy_viz::quantity::Kind;
+use serde_json::Value;
+
+fn json(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+fn close(a: &Value, b: &Value, what: &str) {
+    let (a, b) = (a.as_f64().unwrap(), b.as_f64().unwrap());
+    assert!((a - b).abs() <= 1e-12 * b.abs().max(1.0), "{what}: {a} is not {b}");
+}
+
+#[test]
+fn real_logs_give_the_numbers_that_numpy_gives() {
+    let expected = json(&fixture("expected/logs.json"));
+    let files = expected["files"].as_array().unwrap();
+    assert!(files.len() >= 14);
+    for file in files {
+        let path = file["path"].as_str().unwrap();
+        let metric = file["metric"].as_str().unwrap();
+        let source = fixture(path);
+        let arguments = ["stats", "--json", "--metric", metric, source.to_str().unwrap()];
+        let output = run(Path::new("."), &arguments);
+        assert!(output.status.success(), "{path}: {}", stderr(&output));
+        let document: Value = serde_json::from_str(&stdout(&output)).unwrap();
+        let run = &document["runs"][0];
+        let wanted = &file["keep_last_per_step"];
+        assert_eq!(run["points"], wanted["n"], "{path}");
+        close(&run["mean"], &wanted["mean"], path);
+        close(&run["std"], &wanted["std_sample"], path);
+        close(&run["min"], &wanted["min"], path);
+        assert_eq!(run["min_step"], wanted["min_step"], "{path}");
+        close(&run["max"], &wanted["max"], path);
+        close(&run["median"], &wanted["median"], path);
+        assert_eq!(run["max_step"], wanted["max_step"], "{path}");
+        close(&run["first"], &file["first"]["value"], path);
+        close(&run["last"], &file["last"]["value"], path);
+        let relogged = file["rows"].as_u64().unwrap() - file["distinct_steps"].as_u64().unwrap();
+        assert_eq!(run["repairs"]["relogged"], relogged, "{path}");
+    }
+}
+
+#[test]
+fn each_log_is_recognised_as_its_own_format() {
+    for (directory, format) in [("models", "rzero"), ("verl", "verl")] {
+        let mut seen = 0;
+        for name in common::files(&fixture(directory)) {
+            let mut source = fs::File::open(fixture(directory).join(&name)).unwrap();
+            let (found, log) = input::read(&mut source, None, None).unwrap();
+            assert_eq!(found.name, format, "{name}");
+            assert!(!log.points.is_empty(), "{name}");
+            seen += 1;
+        }
+        assert!(seen > 0, "{directory} has no fixture");
+    }
+    assert_eq!(FORMATS.len(), 2, "a new format needs a fixture directory in this test");
+}
+
+/// The points of a file as `expected.json` lists them; NaN is written as a string there.
+fn points_of(case: &Value) -> Option<Vec<Point>> {
+    let points = case["points"].as_array()?;
+    let number = |v: &Value| v.as_f64().or_else(|| v.as_str()?.parse().ok());
+    let point = |p: &Value| Some(Point { step: number(&p[0])?, entropy: number(&p[1])? });
+    points.iter().map(point).collect()
+}
+
+#[test]
+fn every_awkward_file_is_read_right_or_refused_with_a_place_and_a_hint() {
+    let cases = json(&fixture("awkward/expected.json"));
+    let mut read = 0;
+    let mut refused = 0;
+    for case in cases.as_array().unwrap() {
+        let path = case["path"].as_str().unwrap();
+        let source = fixture(path);
+        if !source.is_file() || !(path.ends_with(".json") || path.ends_with(".jsonl")) {
+            continue; // the binary formats have no reader yet
+        }
+        let output = run(Path::new("."), &["stats", "--json", source.to_str().unwrap()]);
+        let said = stderr(&output);
+        assert!(!said.contains("bug in entropy-viz"), "{path}: {said}");
+        if output.status.success() {
+            read += 1;
+            let Some(points) = points_of(case) else { continue };
+            let (history, _) = History::from_raw("x", Kind::TokenMean, points).unwrap();
+            let document: Value = serde_json::from_str(&stdout(&output)).unwrap();
+            let run = &document["runs"][0];
+            assert_eq!(run["points"], history.points().len(), "{path}");
+            let (first, last) = (history.points()[0], history.points()[history.points().len() - 1]);
+            let got = |key: &str| run[key].as_f64().unwrap();
+            assert_eq!((got("first_step"), got("first")), (first.step, first.entropy), "{path}");
+            assert_eq!((got("last_step"), got("last")), (last.step, last.entropy), "{path}");
+        } else {
+            refused += 1;
+            assert_eq!(output.status.code(), Some(2), "{path}");
+            assert!(said.starts_with("entropy-viz: cannot "), "{path}: {said}");
+            assert!(said.contains("\n  hint: "), "{path}: {said}");
+            assert!(output.stdout.is_empty(), "{path}");
+        }
+    }
+    assert!((read, refused) > (30, 10), "{read} read, {refused} refused");
+}
+
+#[test]
+fn a_log_cut_at_any_byte_is_read_to_its_last_whole_row_or_refused() {
+    let sources = [
+        fixture("models/qwen3-tiny_solver_resumed/entropy_history_qwen3-tiny_solver_resumed.json"),
+        fixture("verl/qwen3-tiny_questioner_log5.jsonl"),
+        fixture("awkward/nan_inf.json"),
+        fixture("awkward/wrapped.json"),
+        fixture("awkward/columns.json"),
+        fixture("awkward/extra_keys.json"),
+        fixture("awkward/bom.json"),
+        fixture("awkward/crlf.jsonl"),
+    ];
+    for source in sources {
+        let bytes = fs::read(&source).unwrap();
+        let (_, whole) = input::read(&mut &bytes[..], None, None).unwrap();
+        let bits = |points: &[Point]| -> Vec<_> {
+            points.iter().map(|p| (p.step.to_bits(), p.entropy.to_bits())).collect()
+        };
+        let whole = bits(&whole.points);
+        for length in 0..bytes.len() {
+            if let Ok((_, log)) = input::read(&mut &bytes[..length], None, None) {
+                let part = bits(&log.points);
+                assert!(whole.starts_with(&part), "{} cut at {length}", source.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn rows_of_another_shape_are_not_taken_for_the_one_before() {
+    // The second row looks like the first up to a number; the third lacks one; the fourth has NaN.
+    let text = r#"[{"step": 1, "entropy": 1.5}, {"step": 2, "entropy": 2.5, "x": [3]},
+        {"step": 3, "reward": 1.0}, {"step": 4, "entropy": NaN}, {"step": 5, "entropy": -5.25e-1},
+        {"entropy": 6.5, "step": 6}, {"step": 7, "entropy": 7}, {"step": 8, "entropy": 8.5}]"#;
+    let (_, log) = input::read(&mut text.as_bytes(), None, None).unwrap();
+    let steps: Vec<f64> = log.points.iter().map(|p| p.step).collect();
+    assert_eq!(steps, [1.0, 2.0, 4.0, 5.0, 6.0, 7.0, 8.0]);
+    let values: Vec<f64> = log.points.iter().map(|p| p.entropy).collect();
+    assert!(values[2].is_nan());
+    assert_eq!((values[1], values[3], values[4], values[5]), (2.5, -0.525, 6.5, 7.0));
+}
+
+#[test]
+fn a_million_rows_are_read_as_pythons_json_reads_them() {
+    // Long enough for several windows, so that rows meet their ends.
+    let value = |i: u32| f64::from(i).sin() * 1e-3 + f64::from(i).sqrt();
+    let rows: Vec<String> = (1..=40_000)
+        .map(|i| format!("  {{\n    \"step\": {i},\n    \"entropy\": {:?}\n  }}", value(i)))
+        .collect();
+    let text = format!("[\n{}\n]", rows.join(",\n"));
+    let (_, log) = input::read(&mut text.as_bytes(), None, None).unwrap();
+    assert_eq!(log.points.len(), 40_000);
+    for (i, point) in (1..).zip(&log.points) {
+        assert_eq!((point.step, point.entropy), (f64::from(i), value(i)));
+    }
+}
+
+#[test]
+fn distinct_steps_that_would_become_equal_are_refused() {
+    let pairs = [
+        ("9007199254740993", "9007199254740992"), // the second is the float that the first rounds to
+        ("9007199254740992", "9007199254740993"),
+        ("9007199254740995", "9007199254740997"), // both round to …996
+    ];
+    for (a, b) in pairs {
+        let text = format!(r#"[{{"step": {a}, "entropy": 1.0}}, {{"step": {b}, "entropy": 2.0}}]"#);
+        let error = input::read(&mut text.as_bytes(), None, None).unwrap_err().to_string();
+        assert!(error.contains("cannot be told apart"), "{error}");
+    }
+    let same = r#"[{"step": 9007199254740993, "entropy": 1.0}, {"step": 9007199254740993, "entropy": 2.0}]"#;
+    assert!(input::read(&mut same.as_bytes(), None, None).is_ok());
+}
