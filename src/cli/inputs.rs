@@ -14,8 +14,11 @@ use super::failure::{Failure, WithHint};
 use super::terminal::Terminal;
 use crate::discover::{self, DiscoverError, Input, Location, Origin};
 use crate::history::{Comparison, History, Run};
-use crate::input::{self, Format, ReadError};
+use crate::input::{self, Format, ReadAhead, ReadError};
 use crate::quantity::kind_of;
+
+/// Files from so many bytes on are read ahead.
+const LARGE: u64 = 8 << 20;
 
 /// The logs to read.
 #[derive(Debug, Args)]
@@ -205,7 +208,10 @@ impl Reading {
             Location::File(path) => {
                 let file =
                     File::open(path).map_err(|e| anyhow!("cannot read {source}: {}", say(&e)))?;
-                Box::new(file)
+                match file.metadata() {
+                    Ok(metadata) if metadata.len() >= LARGE => Box::new(ReadAhead::new(file)),
+                    _ => Box::new(file),
+                }
             }
         };
         let (format, log) = input::read(&mut *reader, self.format, self.metric.as_deref())

@@ -4,6 +4,7 @@
 //! stream, never a path, so the same reader serves files, stdin and (later) compressed files. It
 //! returns raw points in log order; [`crate::history::History::from_raw`] checks them.
 
+mod ahead;
 pub mod frame;
 mod rzero;
 mod table;
@@ -13,6 +14,8 @@ use std::fmt;
 use std::io::{self, Read};
 
 use thiserror::Error;
+
+pub use ahead::ReadAhead;
 
 use crate::history::Point;
 use frame::json::{ScanError, Shape, shape};

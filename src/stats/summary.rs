@@ -70,12 +70,12 @@ impl RunStats {
     pub fn of(run: &Run) -> RunStats {
         let points = run.history.points();
         let (first, last) = (points[0], points[points.len() - 1]);
-        let (max, min) = extremes(points);
         let values: Vec<f64> = points.iter().map(|p| p.entropy).collect();
         let (health, (mean, std)) = rayon::join(
             || Health::of(points, &values),
             || (finite(values.iter().mean()), finite(values.iter().std_dev())),
         );
+        let ((max, min), median) = rayon::join(|| extremes(points), || median_in_place(values));
         RunStats {
             label: run.history.label().to_owned(),
             source: run.source.clone(),
@@ -89,7 +89,7 @@ impl RunStats {
             last: last.entropy,
             mean,
             std,
-            median: median(&values),
+            median,
             max: max.entropy,
             max_step: max.step,
             min: min.entropy,
@@ -155,7 +155,10 @@ fn area(points: &[Point]) -> f64 {
 /// # Panics
 /// When there are no values.
 pub fn median(values: &[f64]) -> f64 {
-    let mut values = values.to_vec();
+    median_in_place(values.to_vec())
+}
+
+fn median_in_place(mut values: Vec<f64>) -> f64 {
     let middle = values.len() / 2;
     let even = values.len().is_multiple_of(2);
     let (below, &mut upper, _) = values.select_nth_unstable_by(middle, f64::total_cmp);

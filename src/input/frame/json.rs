@@ -212,10 +212,14 @@ impl<'a> Scanner<'a> {
         }
         loop {
             visit(self)?;
-            if self.take(b']')? {
-                return Ok(false);
+            match self.next()? {
+                b',' => self.pos += 1,
+                b']' => {
+                    self.pos += 1;
+                    return Ok(false);
+                }
+                _ => return Err(self.unexpected("',' or ']'").into()),
             }
-            self.expect(b',', "',' or ']'")?;
             if self.take(b']')? {
                 return Ok(true);
             }

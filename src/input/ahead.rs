@@ -1,0 +1,81 @@
+//! Reading ahead: the kernel copies the next block of a large file while the last is being parsed.
+//!
+//! Mapping the file would save the copy, and would kill the program when a trainer truncates it.
+
+use std::io::{self, Read};
+use std::sync::mpsc::{self, Receiver, Sender};
+
+const BLOCK: usize = 1 << 20;
+/// Blocks read and not yet parsed.
+const AHEAD: usize = 4;
+
+/// A reader whose source is read by a thread of its own; dropping it ends the thread.
+pub struct ReadAhead {
+    full: Receiver<io::Result<Vec<u8>>>,
+    empty: Sender<Vec<u8>>,
+    block: Vec<u8>,
+    pos: usize,
+}
+
+impl ReadAhead {
+    /// Starts reading.
+    pub fn new(mut source: impl Read + Send + 'static) -> ReadAhead {
+        let (to_parser, full) = mpsc::sync_channel(AHEAD);
+        let (empty, from_parser) = mpsc::channel::<Vec<u8>>();
+        std::thread::spawn(move || {
+            loop {
+                let mut block = from_parser.try_recv().unwrap_or_default();
+                block.clear();
+                let read = source.by_ref().take(BLOCK as u64).read_to_end(&mut block);
+                let end = !matches!(read, Ok(n) if n > 0);
+                if to_parser.send(read.map(|_| block)).is_err() || end {
+                    return;
+                }
+            }
+        });
+        ReadAhead { full, empty, block: Vec::new(), pos: 0 }
+    }
+}
+
+impl Read for ReadAhead {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if self.pos == self.block.len() {
+            // The thread is gone once it has sent the end or an error: that is the end from then on.
+            let Ok(next) = self.full.recv() else { return Ok(0) };
+            let used = std::mem::replace(&mut self.block, next?);
+            self.pos = 0;
+            let _ = self.empty.send(used); // the thread may be done
+        }
+        let n = buf.len().min(self.block.len() - self.pos);
+        buf[..n].copy_from_slice(&self.block[self.pos..self.pos + n]);
+        self.pos += n;
+        Ok(n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_arrives_in_order() {
+        let bytes: Vec<u8> = (0..3 * BLOCK + 7).map(|i| (i * 31 % 251) as u8).collect();
+        let mut read = Vec::new();
+        ReadAhead::new(io::Cursor::new(bytes.clone())).read_to_end(&mut read).unwrap();
+        assert!(read == bytes);
+    }
+
+    #[test]
+    fn an_error_arrives_after_what_was_read_before_it() {
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::other("the disk is gone"))
+            }
+        }
+        let mut read = Vec::new();
+        let source = io::Cursor::new(vec![1; BLOCK]).chain(Broken);
+        let error = ReadAhead::new(source).read_to_end(&mut read).unwrap_err();
+        assert_eq!((read.len(), error.to_string().as_str()), (BLOCK, "the disk is gone"));
+    }
+}
