@@ -9,7 +9,7 @@ use super::Outcome;
 use super::chart::{ChartArgs, Target, stats_beside, target, write};
 use super::failure::{Failure, WithHint};
 use super::inputs::{Reading, say};
-use super::plot::{BOTH, Chart, draw};
+use super::plot::{Chart, Charts, draw};
 use super::terminal::Terminal;
 use crate::discover::{self, Input, Location, Origin};
 use crate::history::Comparison;
@@ -73,7 +73,7 @@ impl Auto {
         let (inputs, unreadable) = self.find()?;
         let (comparison, outcome) = self.reading.load(inputs, &unreadable, terminal)?;
         if let (Some(output), Some(encoding)) = (&output, encoding) {
-            draw(&comparison, &self.chart, &[encoding], &BOTH, terminal, |_, chart| {
+            draw(&comparison, &self.chart, &[encoding], Charts::Both, terminal, |_, chart| {
                 Target::File(match chart {
                     Chart::Curves => output.clone(),
                     Chart::Stats => stats_beside(output),
@@ -148,7 +148,7 @@ impl Auto {
             };
             Target::File(directory.join(format!("{stem}.{extension}")))
         };
-        let analysis = draw(comparison, &self.chart, &encodings, &BOTH, terminal, pictures)?;
+        let analysis = draw(comparison, &self.chart, &encodings, Charts::Both, terminal, pictures)?;
         let summary = report::summary(&analysis);
         let texts = [
             ("stats.json", report::json(&analysis)),

@@ -11,7 +11,7 @@ use super::terminal::Terminal;
 use crate::history::{Comparison, Window};
 use crate::output::write_atomically;
 use crate::plot::theme::{DARK, LIGHT};
-use crate::plot::{Encoding, Fonts, Look, Picture, ValueScale, bars, curves, encode, texts_of};
+use crate::plot::{Curves, Encoding, Fonts, Look, Picture, ValueScale, bars, encode, texts_of};
 use crate::stats::Analysis;
 use crate::stats::smooth::Smoothing;
 
@@ -235,8 +235,9 @@ pub(super) struct Studio {
 }
 
 impl Studio {
-    pub(super) fn curves(&self, comparison: &Comparison, analysis: &Analysis) -> Picture {
-        curves(comparison, analysis, &self.look, &self.fonts)
+    pub(super) fn curves<'a>(&'a self, comparison: &'a Comparison) -> Result<Curves<'a>, Failure> {
+        Curves::new(comparison, &self.look, &self.fonts)
+            .hint("widen --y-min and --y-max; zeros have no place with --log-y")
     }
 
     pub(super) fn bars(&self, comparison: &Comparison, analysis: &Analysis) -> Picture {

@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use anyhow::anyhow;
 use clap::Args;
-use rayon::prelude::*;
 
 use super::Outcome;
 use super::chart::{ChartArgs, Target, stats_beside, target, write};
@@ -13,7 +12,7 @@ use super::failure::{Failure, WithHint};
 use super::inputs::InputArgs;
 use super::terminal::Terminal;
 use crate::history::Comparison;
-use crate::plot::Encoding;
+use crate::plot::{Encoding, Picture};
 use crate::stats::{Analysis, analyse};
 
 const EXAMPLES: &str = "\
@@ -48,7 +47,7 @@ impl Plot {
             return Err(anyhow!("two pictures do not go to stdout")).hint("name a file with -o");
         }
         let (comparison, outcome) = self.inputs.load(terminal)?;
-        let charts = if self.with_stats { &BOTH[..] } else { &BOTH[..1] };
+        let charts = if self.with_stats { Charts::Both } else { Charts::Curves };
         draw(&comparison, &self.chart, &[encoding], charts, terminal, |_, chart| match chart {
             Chart::Curves => output.clone(),
             Chart::Stats => Target::File(stats_beside(&self.output)),
@@ -57,8 +56,12 @@ impl Plot {
     }
 }
 
-/// Both pictures.
-pub(super) const BOTH: [Chart; 2] = [Chart::Curves, Chart::Stats];
+/// What is drawn.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Charts {
+    Curves,
+    Both,
+}
 
 /// Which of the two pictures.
 #[derive(Clone, Copy)]
@@ -73,7 +76,7 @@ pub(super) fn draw(
     comparison: &Comparison,
     args: &ChartArgs,
     encodings: &[Encoding],
-    charts: &[Chart],
+    charts: Charts,
     terminal: &Terminal,
     target: impl Fn(Encoding, Chart) -> Target,
 ) -> Result<Analysis, Failure> {
@@ -81,28 +84,29 @@ pub(super) fn draw(
     let window = args.window(comparison, terminal)?;
     // Curves take all points of the runs shown: what is smoothed starts where the run does.
     let (whole, cut) = window.as_ref().map_or((comparison, comparison), |w| (&w.whole, &w.cut));
-    let whole_analysis = analyse(whole);
-    let cut_analysis = window.as_ref().map(|_| analyse(cut));
+    let studio = args.studio(whole, terminal)?;
+    let (curves, (whole_analysis, cut_analysis)) = rayon::join(
+        || studio.curves(whole),
+        || (analyse(whole), window.as_ref().map(|window| analyse(&window.cut))),
+    );
+    let curves = curves?;
     let shown = cut_analysis.as_ref().unwrap_or(&whole_analysis);
-    terminal.explain(|| format!("analysed in {:.1?}", start.elapsed()));
+    terminal.explain(|| format!("analysed and laid out in {:.1?}", start.elapsed()));
 
     let start = Instant::now();
-    let studio = args.studio(whole, terminal)?;
-    let drawn: Vec<_> = charts
-        .par_iter()
-        .map(|&chart| {
-            let picture = match chart {
-                Chart::Curves => studio.curves(whole, &whole_analysis),
-                Chart::Stats => studio.bars(cut, shown),
-            };
-            let encode = |&encoding: &Encoding| Ok((encoding, studio.encode(&picture, encoding)?));
-            let files: Result<Vec<_>, Failure> = encodings.iter().map(encode).collect();
-            (chart, picture.warnings, files)
-        })
-        .collect();
+    let encode_all = |picture: Picture| {
+        let encode = |&encoding: &Encoding| Ok((encoding, studio.encode(&picture, encoding)?));
+        let files: Result<Vec<_>, Failure> = encodings.iter().map(encode).collect();
+        (picture.warnings, files)
+    };
+    let (curves, stats) = rayon::join(
+        || encode_all(curves.picture(&whole_analysis)),
+        || (charts == Charts::Both).then(|| encode_all(studio.bars(cut, shown))),
+    );
+    let drawn = [(Chart::Curves, Some(curves)), (Chart::Stats, stats)];
     terminal.explain(|| format!("drawn in {:.1?}", start.elapsed()));
     let mut files = Vec::new();
-    for (chart, warnings, encoded) in drawn {
+    for (chart, (warnings, encoded)) in drawn.into_iter().filter_map(|(c, d)| Some((c, d?))) {
         warnings.iter().for_each(|warning| terminal.warn(warning));
         files
             .extend(encoded?.into_iter().map(|(encoding, bytes)| (target(encoding, chart), bytes)));

@@ -1,6 +1,7 @@
 //! Line curves over training steps, one a run, each named at its end or in a legend beside the plot.
 
 use rayon::prelude::*;
+use thiserror::Error;
 
 use super::axis::{Axis, Scale, log_axis, step_axis, value_axis};
 use super::canvas::{Anchor, Drawing, Layer, Mark, PX_PER_INCH, Text};
@@ -12,9 +13,9 @@ use super::theme::{Rgb, STYLES, Style};
 use super::{Look, Picture, ValueScale, named};
 use crate::history::{Comparison, History, Point, Run};
 use crate::label::shorten_middle;
+use crate::stats::Analysis;
 use crate::stats::health::State;
 use crate::stats::smooth::Smoothing;
-use crate::stats::{Analysis, RunStats};
 
 const DEFAULT_SIZE: (f64, f64) = (11.0, 5.6);
 /// Up to so many runs are named at the ends of their lines.
@@ -34,7 +35,6 @@ const CROWD_PEN: f64 = 0.7;
 /// A run on its way into the picture.
 struct Curve<'a> {
     run: &'a Run,
-    stats: &'a RunStats,
     name: String,
     style: Option<Style>,
     smoothed: Option<History>,
@@ -91,8 +91,47 @@ impl Frame {
     }
 }
 
-/// Lays the picture out; `analysis` is that of `comparison`.
-pub fn curves(comparison: &Comparison, analysis: &Analysis, look: &Look, fonts: &Fonts) -> Picture {
+/// The picture without what an analysis adds to it: laying it out and analysing the same runs can go
+/// side by side.
+pub struct Curves<'a> {
+    curves: Vec<Curve<'a>>,
+    frame: Frame,
+    look: &'a Look,
+    fonts: &'a Fonts,
+    drawing: Drawing,
+    warnings: Vec<String>,
+}
+
+/// No point is within the limits, or none has a place on the axis.
+#[derive(Debug, Error)]
+#[error("no value can be drawn within these limits and on this axis")]
+pub struct NothingToDraw;
+
+impl<'a> Curves<'a> {
+    /// Lays the picture out.
+    pub fn new(
+        comparison: &'a Comparison,
+        look: &'a Look,
+        fonts: &'a Fonts,
+    ) -> Result<Curves<'a>, NothingToDraw> {
+        lay_out(comparison, look, fonts)
+    }
+
+    /// The picture, with collapses and explosions marked; `analysis` is that of the same comparison.
+    pub fn picture(mut self, analysis: &Analysis) -> Picture {
+        if self.curves.len() <= NAMED_AT_END {
+            let events = events(&self.curves, analysis, &self.frame, self.look, self.fonts);
+            self.drawing.layers.extend(events);
+        }
+        Picture { drawing: self.drawing, warnings: self.warnings }
+    }
+}
+
+fn lay_out<'a>(
+    comparison: &'a Comparison,
+    look: &'a Look,
+    fonts: &'a Fonts,
+) -> Result<Curves<'a>, NothingToDraw> {
     let (width, height) = look.size.unwrap_or(DEFAULT_SIZE);
     let (width, height) = (width * PX_PER_INCH, height * PX_PER_INCH);
     let mut warnings = Vec::new();
@@ -101,11 +140,10 @@ pub fn curves(comparison: &Comparison, analysis: &Analysis, look: &Look, fonts: 
     let names = Names::of(comparison.runs().iter().map(|run| run.history.label()));
     let mut styles = 0..;
     let styles = named.iter().map(|named| if *named { styles.next() } else { None });
-    let runs = comparison.runs().iter().zip(&analysis.runs).zip(styles).zip(names.short);
+    let runs = comparison.runs().iter().zip(styles).zip(names.short);
     let mut curves: Vec<Curve<'_>> = runs
-        .map(|(((run, stats), style), name)| Curve {
+        .map(|((run, style), name)| Curve {
             run,
-            stats,
             name,
             style: style.map(|index| look.theme.style(index)),
             smoothed: smoothed(&run.history, look.smoothing),
@@ -115,17 +153,7 @@ pub fn curves(comparison: &Comparison, analysis: &Analysis, look: &Look, fonts: 
 
     // Values first: the width of their texts decides where the plot begins.
     let steps = step_range(&curves, look);
-    let Some((low, high)) = value_range(&curves, look, steps, &mut warnings) else {
-        warnings.push("no value can be drawn on this axis".to_owned());
-        let drawing = Drawing {
-            width,
-            height,
-            ground: look.theme.ground,
-            title: String::new(),
-            layers: vec![],
-        };
-        return Picture { drawing, warnings };
-    };
+    let (low, high) = value_range(&curves, look, steps, &mut warnings).ok_or(NothingToDraw)?;
     let values = values_axis(low, high, look, height);
     let label_width = |axis: &Axis| {
         let widths = axis.ticks.iter().map(|(_, t)| fonts.width(t, BODY, Weight::Regular));
@@ -192,12 +220,9 @@ pub fn curves(comparison: &Comparison, analysis: &Analysis, look: &Look, fonts: 
         Some(legend) => layers.push(legend.layer(&curves, &frame, look, fonts)),
         None => layers.push(end_labels(&curves, &frame, look, fonts)),
     }
-    if curves.len() <= NAMED_AT_END {
-        layers.extend(events(&curves, &frame, look, fonts));
-    }
     let title = look.title.clone().unwrap_or(title);
     let drawing = Drawing { width, height, ground: look.theme.ground, title, layers };
-    Picture { drawing, warnings }
+    Ok(Curves { curves, frame, look, fonts, drawing, warnings })
 }
 
 fn smoothed(history: &History, smoothing: Smoothing) -> Option<History> {
@@ -561,9 +586,14 @@ impl Legend {
 
 /// Collapses and explosions: an open circle on the line, and a few words where no line runs, with a
 /// leader when that is not close by.
-fn events(curves: &[Curve<'_>], frame: &Frame, look: &Look, fonts: &Fonts) -> Option<Layer> {
-    let happened = |curve: &&Curve<'_>| curve.stats.state_step.is_some();
-    if !curves.iter().any(|curve| happened(&curve)) {
+fn events(
+    curves: &[Curve<'_>],
+    analysis: &Analysis,
+    frame: &Frame,
+    look: &Look,
+    fonts: &Fonts,
+) -> Option<Layer> {
+    if analysis.runs.iter().all(|stats| stats.state_step.is_none()) {
         return None;
     }
     let mut occupied = Occupied::new(frame.left, frame.right);
@@ -576,8 +606,8 @@ fn events(curves: &[Curve<'_>], frame: &Frame, look: &Look, fonts: &Fonts) -> Op
     }
     let (mut leaders, mut rings, mut notes) = (Vec::new(), Vec::new(), Vec::new());
     let mut taken: Vec<Bounds> = Vec::new();
-    for curve in curves.iter().filter(happened) {
-        let (Some(style), Some(step)) = (curve.style, curve.stats.state_step) else { continue };
+    for (curve, stats) in curves.iter().zip(&analysis.runs) {
+        let (Some(style), Some(step)) = (curve.style, stats.state_step) else { continue };
         let points = curve.shown().points();
         let Some(point) = points.get(points.partition_point(|p| p.step < step)) else { continue };
         let at = (frame.x.at(point.step), frame.y.at(point.entropy));
@@ -585,7 +615,7 @@ fn events(curves: &[Curve<'_>], frame: &Frame, look: &Look, fonts: &Fonts) -> Op
             continue;
         }
         rings.extend(ring(at, 5.0, 2.0, style.line, look.theme.ground));
-        let word = if curve.stats.state == State::Exploded { "exploded" } else { "collapsed" };
+        let word = if stats.state == State::Exploded { "exploded" } else { "collapsed" };
         let words = format!("{word} at step {}", super::exact(step));
         let Some(note) = place_note(words, at, frame, look, fonts, &occupied, &taken) else {
             continue;

@@ -17,7 +17,7 @@ pub mod theme;
 pub use axis::{exact, short};
 pub use bars::bars;
 pub use canvas::{Drawing, Text};
-pub use curves::curves;
+pub use curves::{Curves, NothingToDraw};
 pub use encode::{EncodeError, Encoding, encode};
 pub use fonts::Fonts;
 

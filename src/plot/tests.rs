@@ -49,7 +49,7 @@ fn both(comparison: &Comparison, look: &Look) -> ([Picture; 2], Fonts) {
     let texts = texts_of(comparison, look);
     let fonts = Fonts::for_texts(texts.iter().map(String::as_str), None).unwrap();
     let analysis = analyse(comparison);
-    let curves = curves(comparison, &analysis, look, &fonts);
+    let curves = Curves::new(comparison, look, &fonts).unwrap().picture(&analysis);
     ([curves, bars(comparison, &analysis, look, &fonts)], fonts)
 }
 
