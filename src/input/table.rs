@@ -137,7 +137,10 @@ impl<'m> Table<'m> {
     #[inline]
     pub(super) fn take_step(&mut self, value: Value, place: Place) -> Result<(), ReadError> {
         self.step = Some(match value {
-            Value::Number(step) if step.is_finite() => step,
+            Value::Number(step) if step.abs() < EXACT => step,
+            Value::Number(step) if step.is_finite() => {
+                self.step_beyond_floats(place, step as i128, step)?
+            }
             Value::InexactInteger(logged, shown) => {
                 self.step_beyond_floats(place, logged, shown)?
             }
