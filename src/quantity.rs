@@ -21,7 +21,7 @@ impl Kind {
         match self {
             Kind::TokenMean => "nats per response token, mean over the batch",
             Kind::LogProbSurrogate => "nats, mean −log π of the sampled tokens",
-            Kind::Unknown => "nats, as logged",
+            Kind::Unknown => "as logged",
         }
     }
 

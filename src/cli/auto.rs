@@ -8,7 +8,7 @@ use clap::Args;
 use super::Outcome;
 use super::chart::{ChartArgs, Target, stats_beside, target, write};
 use super::failure::{Failure, WithHint};
-use super::inputs::{Reading, say};
+use super::inputs::{Reading, plural, say};
 use super::plot::{Chart, Charts, draw};
 use super::terminal::Terminal;
 use crate::discover::{self, Input, Location, Origin};
@@ -83,8 +83,7 @@ impl Auto {
         if let Some(directory) = &self.artifacts {
             self.write_artifacts(directory, &comparison, terminal)?;
         }
-        let runs = comparison.runs().len();
-        terminal.note(&format!("{runs} {} compared", if runs == 1 { "run" } else { "runs" }));
+        terminal.note(&format!("{} compared", plural(comparison.runs().len(), "run", "runs")));
         Ok(outcome)
     }
 

@@ -32,16 +32,16 @@ pub(super) struct ChartArgs {
     #[arg(long)]
     log_y: bool,
     /// First step to show.
-    #[arg(long, value_name = "STEP", allow_negative_numbers = true)]
+    #[arg(long, value_name = "STEP", allow_negative_numbers = true, value_parser = finite)]
     from_step: Option<f64>,
     /// Last step to show.
-    #[arg(long, value_name = "STEP", allow_negative_numbers = true)]
+    #[arg(long, value_name = "STEP", allow_negative_numbers = true, value_parser = finite)]
     to_step: Option<f64>,
     /// Smallest entropy to show, in nats.
-    #[arg(long, value_name = "NATS", allow_negative_numbers = true)]
+    #[arg(long, value_name = "NATS", allow_negative_numbers = true, value_parser = finite)]
     y_min: Option<f64>,
     /// Largest entropy to show, in nats.
-    #[arg(long, value_name = "NATS", allow_negative_numbers = true)]
+    #[arg(long, value_name = "NATS", allow_negative_numbers = true, value_parser = finite)]
     y_max: Option<f64>,
     /// Smoothing of the curves: none, or ema:WEIGHT as TensorBoard's slider; the logged curve stays
     /// behind it.
@@ -78,6 +78,11 @@ enum EncodingName {
     Png,
     Svg,
     Pdf,
+}
+
+fn finite(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|n| n.is_finite());
+    number.ok_or_else(|| "it is not a finite number".to_owned())
 }
 
 fn inches(text: &str) -> Result<(f64, f64), String> {

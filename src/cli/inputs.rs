@@ -17,7 +17,7 @@ use crate::history::{Comparison, History, Run};
 use crate::input::{self, Format, ReadAhead, ReadError};
 use crate::quantity::kind_of;
 
-/// Files from so many bytes on are read ahead.
+/// Files from so many bytes on are read ahead, where a second core can do it.
 const LARGE: u64 = 8 << 20;
 
 /// The logs to read.
@@ -104,14 +104,11 @@ impl InputArgs {
                 .map(|(i, input)| format!("\n  {}. {}", i + 1, input.location.name()))
                 .collect();
             let (labels, n) = (self.labels.len(), inputs.len());
-            let plural = |n: usize, word: &str| {
-                if n == 1 { format!("1 {word}") } else { format!("{n} {word}s") }
-            };
             let swallowed = self.labels.iter().any(|label| std::path::Path::new(label).is_file());
             return Err(anyhow!(
                 "cannot name the runs: {} for {}:{}",
-                plural(labels, "label"),
-                plural(n, "file"),
+                plural(labels, "label", "labels"),
+                plural(n, "file", "files"),
                 files.concat()
             ))
             .hint(if swallowed {
@@ -208,10 +205,9 @@ impl Reading {
             Location::File(path) => {
                 let file =
                     File::open(path).map_err(|e| anyhow!("cannot read {source}: {}", say(&e)))?;
-                match file.metadata() {
-                    Ok(metadata) if metadata.len() >= LARGE => Box::new(ReadAhead::new(file)),
-                    _ => Box::new(file),
-                }
+                let large = file.metadata().is_ok_and(|metadata| metadata.len() >= LARGE);
+                let cores = std::thread::available_parallelism().map_or(1, usize::from);
+                if large && cores > 1 { Box::new(ReadAhead::new(file)) } else { Box::new(file) }
             }
         };
         let (format, log) = input::read(&mut *reader, self.format, self.metric.as_deref())
@@ -297,12 +293,14 @@ fn warn_of_mixed_kinds(comparison: &Comparison, terminal: &Terminal) {
     }
 }
 
+/// The count with its noun.
+pub(super) fn plural(n: usize, one: &str, many: &str) -> String {
+    if n == 1 { format!("1 {one}") } else { format!("{n} {many}") }
+}
+
 /// What was put right in a run, and what looks wrong and was left.
 fn oddities(run: &Run) -> Vec<String> {
     let mut odd = Vec::new();
-    let plural = |n: usize, one: &str, many: &str| {
-        if n == 1 { format!("1 {one}") } else { format!("{n} {many}") }
-    };
     let repairs = run.repairs;
     if repairs.not_finite > 0 {
         let what = plural(repairs.not_finite, "value is", "values are");

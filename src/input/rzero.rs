@@ -93,9 +93,9 @@ fn wrapped(scanner: &mut Scanner<'_>, table: &mut Table<'_>, rows: &str) -> Resu
     nothing_follows(scanner)
 }
 
-#[inline]
+/// Takes the row here, and may take rows behind it.
 fn row(scanner: &mut Scanner<'_>, table: &mut Table<'_>) -> Result<(), ReadError> {
-    table.row(scanner, |table, scanner| {
+    table.rows(scanner, |table, scanner| {
         if scanner.peek()? != Some(b'{') {
             let place = scanner.place();
             let Value::Other(what) = scanner.value()? else {

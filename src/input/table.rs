@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::frame::json::{Place, ScanError, Scanner, Skeleton, Value};
+use super::frame::json::{Mark, Place, ScanError, Scanner, Skeleton, Value};
 use super::{Log, Note, ReadError};
 use crate::history::Point;
 
@@ -28,6 +28,7 @@ struct Expected {
     skeleton: Skeleton,
     roles: Vec<Role>,
     numbers: Vec<f64>,
+    between: Option<Vec<u8>>, // what stands between two rows, once two were seen
 }
 
 /// What rows without the metric are.
@@ -55,6 +56,7 @@ pub(super) struct Table<'m> {
     expected: Option<Expected>,
     lessons: usize,
     roles: Option<Vec<Role>>, // of the row being read; none once it cannot be learnt from
+    row_end: Option<Mark>,    // of the row before
 }
 
 impl<'m> Table<'m> {
@@ -73,19 +75,49 @@ impl<'m> Table<'m> {
             expected: None,
             lessons: LESSONS,
             roles: None,
+            row_end: None,
         }
     }
 
-    /// Reads a row: at once if it looks like the ones before, else with `general`.
-    #[inline]
-    pub(super) fn row(
+    /// Reads a row, and as many behind it as look like the ones before: those at once, another with
+    /// `general`.
+    pub(super) fn rows(
         &mut self,
         scanner: &mut Scanner<'_>,
         general: impl FnOnce(&mut Self, &mut Scanner<'_>) -> Result<(), ReadError>,
     ) -> Result<(), ReadError> {
-        if let Some(expected) = &mut self.expected
-            && scanner.matches(&expected.skeleton, &mut expected.numbers)
-        {
+        let between = self.row_end.and_then(|end| scanner.text_since(end)).map(<[u8]>::to_vec);
+        if let Some(mut expected) = self.expected.take() {
+            expected.between = expected.between.or(between);
+            let found = self.read_expected(scanner, &mut expected);
+            self.expected = Some(expected);
+            if found {
+                self.row_end = Some(scanner.mark());
+                return Ok(());
+            }
+        }
+        let start = (self.lessons > 0).then(|| scanner.record());
+        self.roles = start.map(|_| Vec::new());
+        general(self, scanner)?;
+        self.end_row();
+        self.row_end = Some(scanner.mark());
+        let learnt = start.and_then(|start| scanner.skeleton(start));
+        if let (Some(mut roles), Some(skeleton)) = (self.roles.take(), learnt) {
+            self.lessons -= 1;
+            roles.resize(skeleton.numbers(), Role::Ignored);
+            let numbers = vec![0.0; roles.len()];
+            self.expected = Some(Expected { skeleton, roles, numbers, between: None });
+        }
+        Ok(())
+    }
+
+    /// Reads rows for as long as they are what is expected; whether there was one.
+    #[inline]
+    fn read_expected(&mut self, scanner: &mut Scanner<'_>, expected: &mut Expected) -> bool {
+        if !scanner.matches(&[], &expected.skeleton, &mut expected.numbers) {
+            return false;
+        }
+        loop {
             for (role, number) in expected.roles.iter().zip(&expected.numbers) {
                 match role {
                     Role::Step => self.step = Some(*number),
@@ -94,24 +126,11 @@ impl<'m> Table<'m> {
                 }
             }
             self.end_row();
-            return Ok(());
+            let Some(between) = &expected.between else { return true };
+            if !scanner.matches(between, &expected.skeleton, &mut expected.numbers) {
+                return true;
+            }
         }
-        if self.lessons == 0 {
-            general(self, scanner)?;
-            self.end_row();
-            return Ok(());
-        }
-        let start = scanner.record();
-        self.roles = Some(Vec::new());
-        general(self, scanner)?;
-        self.end_row();
-        if let (Some(mut roles), Some(skeleton)) = (self.roles.take(), scanner.skeleton(start)) {
-            self.lessons -= 1;
-            roles.resize(skeleton.numbers(), Role::Ignored);
-            let numbers = vec![0.0; roles.len()];
-            self.expected = Some(Expected { skeleton, roles, numbers });
-        }
-        Ok(())
     }
 
     /// Notes the role of the value just taken, `before` numbers having been recorded before it. A row
@@ -240,7 +259,7 @@ impl<'m> Table<'m> {
         Ok(())
     }
 
-    /// Ends the row being read; [`Self::row`] does, columns do it themselves.
+    /// Ends the row being read; [`Self::rows`] does, columns do it themselves.
     #[inline]
     pub(super) fn end_row(&mut self) {
         self.rows += 1;

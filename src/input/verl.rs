@@ -42,7 +42,7 @@ fn read(_: &Head, source: &mut dyn Read, metrics: &[&str]) -> Result<Log, ReadEr
 
 fn rows(scanner: &mut Scanner<'_>, table: &mut Table<'_>) -> Result<(), ReadError> {
     while scanner.peek()?.is_some() {
-        table.row(scanner, |table, scanner| {
+        table.rows(scanner, |table, scanner| {
             scanner.object(|scanner, key| match key {
                 "step" => table.read_step_or_value(scanner, key),
                 "data" => scanner.object(|scanner, key| table.read_value(scanner, key)),

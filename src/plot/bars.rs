@@ -3,8 +3,8 @@
 use super::axis::{exact, short};
 use super::canvas::{Anchor, Drawing, Layer, Mark, PX_PER_INCH};
 use super::fonts::{Fonts, Weight};
-use super::header::{BODY, Names, PAD, footer, header, text};
-use super::theme::{STYLES, Style};
+use super::header::{BODY, Names, PAD, footer, header, quantity, text};
+use super::theme::Style;
 use super::{Look, Picture, named};
 use crate::history::Comparison;
 use crate::label::shorten_middle;
@@ -23,6 +23,8 @@ struct Row<'a> {
     stats: &'a RunStats,
 }
 
+const DEFAULT_TITLE: &str = "Policy entropy: mean, max, min";
+
 /// Lays the picture out; `analysis` is that of `comparison`.
 pub fn bars(comparison: &Comparison, analysis: &Analysis, look: &Look, fonts: &Fonts) -> Picture {
     let runs = comparison.runs();
@@ -30,14 +32,7 @@ pub fn bars(comparison: &Comparison, analysis: &Analysis, look: &Look, fonts: &F
     let named = named(runs, look.steps);
     let shown = named.iter().filter(|named| **named).count();
 
-    let mut subtitle = Vec::new();
-    match &look.y_label {
-        Some(label) => subtitle.push(crate::label::visible(label).into_owned()),
-        None => {
-            let kinds: Vec<_> = comparison.kinds().iter().map(|kind| kind.describe()).collect();
-            subtitle.push(kinds.join(" | "));
-        }
-    }
+    let mut subtitle = vec![quantity(comparison, look)];
     subtitle.push("@ step of the extreme".to_owned());
     match look.steps {
         (from, to) if from.is_finite() && to.is_finite() => {
@@ -47,9 +42,7 @@ pub fn bars(comparison: &Comparison, analysis: &Analysis, look: &Look, fonts: &F
         (_, to) if to.is_finite() => subtitle.push(format!("up to step {}", exact(to))),
         _ => {}
     }
-    if !names.prefix.is_empty() {
-        subtitle.push(format!("names without “{}”", names.prefix));
-    }
+    subtitle.extend(names.remark());
 
     let width = look.size.map_or(DEFAULT_WIDTH, |(width, _)| width) * PX_PER_INCH;
     let footed = if look.footer.is_some() { 20.0 } else { 0.0 };
@@ -60,15 +53,13 @@ pub fn bars(comparison: &Comparison, analysis: &Analysis, look: &Look, fonts: &F
 
     // How many rows there is room for decides what the quiet line says, which may take a line more.
     let fitting = |top: f64| (((above_footer - top) / SMALLEST_ROW) as usize).clamp(1, shown);
-    let mut words = subtitle.clone();
     let mut count = shown;
     let (head, top) = loop {
+        let mut words = subtitle.clone();
         if count < runs.len() {
-            words = subtitle.clone();
             words.push(format!("{count} of {} runs, those with the largest spread", runs.len()));
         }
-        let (head, below) =
-            header(fonts, look, "Policy entropy: mean, max, min", &words, (PAD, width - PAD));
+        let (head, below) = header(fonts, look, DEFAULT_TITLE, &words, (PAD, width - PAD));
         let top = below + 24.0 + 1.2 * BODY;
         if fitting(top) >= count {
             break (head, top);
@@ -100,10 +91,9 @@ pub fn bars(comparison: &Comparison, analysis: &Analysis, look: &Look, fonts: &F
     } else {
         vec![]
     };
-    let title = look.title.clone().unwrap_or_else(|| "Policy entropy: mean, max, min".to_owned());
+    let title = look.title.clone().unwrap_or_else(|| DEFAULT_TITLE.to_owned());
     let layers = vec![Layer { name: "bars".to_owned(), marks }];
     let drawing = Drawing { width, height, ground: look.theme.ground, title, layers };
-    debug_assert!(shown <= STYLES);
     Picture { drawing, warnings }
 }
 

@@ -6,7 +6,7 @@ use thiserror::Error;
 use super::axis::{Axis, Scale, log_axis, step_axis, value_axis};
 use super::canvas::{Anchor, Drawing, Layer, Mark, PX_PER_INCH, Text};
 use super::fonts::{Fonts, Weight};
-use super::header::{BODY, Names, PAD, footer, header, text};
+use super::header::{BODY, Names, PAD, footer, header, quantity, text};
 use super::ink::{Pen, Xy, between_x, between_y, dashes};
 use super::place::{Occupied, push_apart};
 use super::theme::{Rgb, STYLES, Style};
@@ -140,11 +140,11 @@ fn lay_out<'a>(
     let names = Names::of(comparison.runs().iter().map(|run| run.history.label()));
     let mut styles = 0..;
     let styles = named.iter().map(|named| if *named { styles.next() } else { None });
-    let runs = comparison.runs().iter().zip(styles).zip(names.short);
+    let runs = comparison.runs().iter().zip(styles).zip(&names.short);
     let mut curves: Vec<Curve<'_>> = runs
         .map(|((run, style), name)| Curve {
             run,
-            name,
+            name: name.clone(),
             style: style.map(|index| look.theme.style(index)),
             smoothed: smoothed(&run.history, look.smoothing),
             parts: Vec::new(),
@@ -161,7 +161,7 @@ fn lay_out<'a>(
     };
     let left = (PAD + label_width(&values) + 8.0).max(44.0);
 
-    let subtitle = subtitle(comparison, look, &names.prefix, curves.len(), values.low);
+    let subtitle = subtitle(comparison, look, &names, curves.len(), values.low);
     let title = default_title(comparison);
     let (mut words, below_header) = header(fonts, look, &title, &subtitle, (left, width - PAD));
     let (foot, above_footer) = footer(fonts, look, (left, width - PAD), height);
@@ -243,19 +243,11 @@ fn default_title(comparison: &Comparison) -> String {
 fn subtitle(
     comparison: &Comparison,
     look: &Look,
-    prefix: &str,
+    names: &Names,
     runs: usize,
     low: f64,
 ) -> Vec<String> {
-    let mut parts = Vec::new();
-    match &look.y_label {
-        Some(label) => parts.push(crate::label::visible(label).into_owned()),
-        None => {
-            let kinds = comparison.kinds();
-            let kinds: Vec<_> = kinds.iter().map(|kind| kind.describe()).collect();
-            parts.push(kinds.join(" | "));
-        }
-    }
+    let mut parts = vec![quantity(comparison, look)];
     if look.smoothing != Smoothing::None {
         parts.push(format!("line: {}, faint: as logged", look.smoothing));
     }
@@ -264,9 +256,7 @@ fn subtitle(
     } else if low > 0.0 && look.y_min.is_none() {
         parts.push("axis does not start at 0".to_owned());
     }
-    if !prefix.is_empty() {
-        parts.push(format!("names without “{prefix}”"));
-    }
+    parts.extend(names.remark());
     if runs > STYLES {
         parts.push(format!("{runs} runs, the {STYLES} with the largest spread in colour"));
     }

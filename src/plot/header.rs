@@ -5,6 +5,7 @@ use super::canvas::{Anchor, Mark, Text};
 use super::fonts::{Fonts, Weight};
 use super::ink::Xy;
 use super::theme::Rgb;
+use crate::history::Comparison;
 use crate::label::{common_prefix, shorten_middle, visible};
 
 /// 15 pt, 10 pt and 9.5 pt in px.
@@ -34,7 +35,7 @@ pub(super) struct Names {
     /// One a run.
     pub(super) short: Vec<String>,
     /// What was dropped from each; may be empty.
-    pub(super) prefix: String,
+    prefix: String,
 }
 
 impl Names {
@@ -44,6 +45,22 @@ impl Names {
         let prefix = common_prefix(&all);
         let short = all.iter().map(|label| label[prefix.len()..].to_owned()).collect();
         Names { short, prefix: prefix.to_owned() }
+    }
+
+    /// What the quiet line says of the prefix, if there is one.
+    pub(super) fn remark(&self) -> Option<String> {
+        (!self.prefix.is_empty()).then(|| format!("names without “{}”", self.prefix))
+    }
+}
+
+/// What the values are, for the quiet line.
+pub(super) fn quantity(comparison: &Comparison, look: &Look) -> String {
+    match &look.y_label {
+        Some(label) => visible(label).into_owned(),
+        None => {
+            let kinds = comparison.kinds();
+            kinds.iter().map(|kind| kind.describe()).collect::<Vec<_>>().join(" | ")
+        }
     }
 }
 

@@ -69,6 +69,7 @@ pub struct Scanner<'a> {
     window: Vec<u8>,
     pos: usize,
     end: usize,
+    moves: u64,                             // of the window
     recording: Option<Vec<(usize, usize)>>, // window offsets of the numbers since `record`
     lines_before: u64,
     line_start: i64, // window offset of the current line's first byte at `pos == 0`; negative: earlier
@@ -79,8 +80,16 @@ impl<'a> Scanner<'a> {
     pub fn new(source: &'a mut dyn Read) -> Result<Scanner<'a>, ScanError> {
         let window = vec![0; WINDOW];
         let (lines_before, line_start) = (0, 0);
-        let mut scanner =
-            Scanner { source, window, pos: 0, end: 0, recording: None, lines_before, line_start };
+        let mut scanner = Scanner {
+            source,
+            window,
+            pos: 0,
+            end: 0,
+            moves: 0,
+            recording: None,
+            lines_before,
+            line_start,
+        };
         while scanner.end < 3 && scanner.refill()? {}
         if scanner.window[..scanner.end].starts_with(b"\xef\xbb\xbf") {
             scanner.pos = 3;
@@ -92,6 +101,7 @@ impl<'a> Scanner<'a> {
     #[cold]
     fn refill(&mut self) -> Result<bool, ScanError> {
         self.recording = None; // its offsets are about to change
+        self.moves += 1;
         let used = &self.window[..self.pos];
         self.lines_before += memchr::memchr_iter(b'\n', used).count() as u64;
         self.line_start = match memchr::memrchr(b'\n', used) {
@@ -466,22 +476,53 @@ impl Scanner<'_> {
         Some(Skeleton { texts: texts.collect() })
     }
 
-    /// Reads a row of that skeleton into `values`, or nothing at all: then the row is another, ends
-    /// outside the window, or holds a number that takes a second look.
+    /// Where the scanner is, for [`Self::text_since`].
+    pub fn mark(&self) -> Mark {
+        Mark { moves: self.moves, pos: self.pos }
+    }
+
+    /// The text since a mark; `None` when the window moved meanwhile.
+    pub fn text_since(&self, mark: Mark) -> Option<&[u8]> {
+        (mark.moves == self.moves).then(|| &self.window[mark.pos..self.pos])
+    }
+
+    /// Reads `before` and a row of that skeleton into `values`, or nothing at all: then the row is
+    /// another, ends outside the window, or holds a number that takes a second look.
     #[inline]
-    pub fn matches(&mut self, skeleton: &Skeleton, values: &mut [f64]) -> bool {
-        let mut rest = &self.window[self.pos..self.end];
+    pub fn matches(&mut self, before: &[u8], skeleton: &Skeleton, values: &mut [f64]) -> bool {
+        let rest = &self.window[self.pos..self.end];
+        let Some(mut rest) = strip(rest, before) else { return false };
         let (last, texts) = skeleton.texts.split_last().expect("BUG: a skeleton has an end");
         for (text, value) in texts.iter().zip(values) {
-            let Some(number) = rest.strip_prefix(text.as_slice()) else { return false };
+            let Some(number) = strip(rest, text) else { return false };
             let Some((parsed, length)) = plain_number(number) else { return false };
             *value = parsed;
             rest = &number[length..];
         }
-        let Some(rest) = rest.strip_prefix(last.as_slice()) else { return false };
+        let Some(rest) = strip(rest, last) else { return false };
         self.pos = self.end - rest.len();
         true
     }
+}
+
+/// A place in the input that is good until the window moves.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark {
+    moves: u64,
+    pos: usize,
+}
+
+/// `text` without `prefix`, if it begins with it. Eight bytes at a time: for texts this short, a call
+/// to `memcmp` takes longer than the comparison.
+#[inline]
+fn strip<'t>(text: &'t [u8], prefix: &[u8]) -> Option<&'t [u8]> {
+    let (head, rest) = text.split_at_checked(prefix.len())?;
+    let (head_words, head_bytes) = head.as_chunks::<8>();
+    let (words, bytes) = prefix.as_chunks::<8>();
+    let same_words =
+        head_words.iter().zip(words).all(|(a, b)| u64::from_ne_bytes(*a) == u64::from_ne_bytes(*b));
+    let same = same_words && head_bytes.iter().zip(bytes).all(|(a, b)| a == b);
+    same.then_some(rest)
 }
 
 /// The value and length of a number at the start of `text`, if it is an integer that a float holds
