@@ -77,7 +77,11 @@ fn harmless(text: &str) -> String {
 /// The summary for a pull request, from `templates/summary.md`.
 pub fn summary(analysis: &Analysis) -> String {
     let mut environment = Environment::new();
-    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+    let syntax = SyntaxConfig::builder()
+        .trim_blocks(true)
+        .lstrip_blocks(true)
+        .keep_trailing_newline(true)
+        .build();
     environment.set_syntax(syntax.expect("BUG: the syntax is the default one"));
     environment.add_template("summary.md", SUMMARY).expect("BUG: the template parses");
     let template = environment.get_template("summary.md").expect("BUG: it was just added");
@@ -105,22 +109,26 @@ fn row(run: &RunStats) -> Value {
         max => short(run.max),
         max_step => exact(run.max_step),
         state,
-        warnings => run.warnings.iter().map(|w| code(w)).collect::<Vec<_>>(),
+        warnings => run.warnings.iter().map(|w| plain(w)).collect::<Vec<_>>(),
     }
 }
 
-/// Text as code in Markdown: every character that Markdown, HTML or a forge could act on as an
-/// entity, so that a label is never a link, a mention or a tag.
+/// Text as code in Markdown, so that a label is never a mention or a link.
 fn code(text: &str) -> String {
-    let mut escaped = String::from("<code>");
+    format!("<code>{}</code>", plain(text))
+}
+
+/// Text without effect in Markdown and HTML: what they could act on stands as an entity.
+fn plain(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
     for c in visible(text).chars() {
-        if c.is_ascii_punctuation() && !matches!(c, '-' | '.' | ',' | '/') {
+        if "\\`*_{}[]()<>#+!|~$^@&\"=:".contains(c) {
             escaped.push_str(&format!("&#{};", u32::from(c)));
         } else {
             escaped.push(c);
         }
     }
-    escaped + "</code>"
+    escaped
 }
 
 #[cfg(test)]
@@ -139,5 +147,6 @@ mod tests {
     fn a_label_is_no_markup() {
         assert_eq!(code("<b>|@x"), "<code>&#60;b&#62;&#124;&#64;x</code>");
         assert_eq!(code("a-b.c"), "<code>a-b.c</code>");
+        assert_eq!(plain("no \"x\"; see *y*"), "no &#34;x&#34;; see &#42;y&#42;");
     }
 }

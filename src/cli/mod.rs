@@ -129,6 +129,10 @@ fn usage(error: &clap::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let text = error.render().to_string();
+    if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        terminal::say_raw(&text);
+        return ExitCode::from(2);
+    }
     let text = text.strip_prefix("error: ").unwrap_or(&text).replace("\n  tip: ", "\n  hint: ");
     let (what, rest) = text.split_once('\n').unwrap_or((&text, ""));
     terminal::complain(what, None);
