@@ -3,18 +3,19 @@
 use rayon::prelude::*;
 use thiserror::Error;
 
+mod events;
+mod names;
+
 use super::axis::{Axis, Scale, log_axis, step_axis, value_axis};
-use super::canvas::{Anchor, Drawing, Layer, Mark, PX_PER_INCH, Text};
+use super::canvas::{Anchor, Drawing, Layer, Mark, PX_PER_INCH};
 use super::fonts::{Fonts, Weight};
 use super::header::{BODY, Names, PAD, footer, header, quantity, text};
 use super::ink::{Pen, Xy, between_x, between_y, dashes};
-use super::place::{Occupied, push_apart};
 use super::theme::{Rgb, STYLES, Style};
 use super::{Look, Picture, ValueScale, named};
 use crate::history::{Comparison, History, Point, Run};
 use crate::label::shorten_middle;
 use crate::stats::Analysis;
-use crate::stats::health::State;
 use crate::stats::smooth::Smoothing;
 
 const DEFAULT_SIZE: (f64, f64) = (11.0, 5.6);
@@ -120,7 +121,7 @@ impl<'a> Curves<'a> {
     /// The picture, with collapses and explosions marked; `analysis` is that of the same comparison.
     pub fn picture(mut self, analysis: &Analysis) -> Picture {
         if self.curves.len() <= NAMED_AT_END {
-            let events = events(&self.curves, analysis, &self.frame, self.look, self.fonts);
+            let events = events::events(&self.curves, analysis, &self.frame, self.look, self.fonts);
             self.drawing.layers.extend(events);
         }
         Picture { drawing: self.drawing, warnings: self.warnings }
@@ -171,8 +172,11 @@ fn lay_out<'a>(
 
     let fits_at_end = (bottom - top + LINE_HEIGHT) / LINE_HEIGHT;
     let at_end = curves.len() <= NAMED_AT_END && curves.len() as f64 <= fits_at_end;
-    let legend =
-        if at_end { None } else { Some(Legend::new(&mut curves, fonts, width, bottom - top)) };
+    let legend = if at_end {
+        None
+    } else {
+        Some(names::Legend::new(&mut curves, fonts, width, bottom - top))
+    };
     let right = match &legend {
         Some(legend) => width - PAD - legend.width() - 24.0,
         None => {
@@ -218,7 +222,7 @@ fn lay_out<'a>(
     layers.extend(lines(&curves, &frame, look));
     match legend {
         Some(legend) => layers.push(legend.layer(&curves, &frame, look, fonts)),
-        None => layers.push(end_labels(&curves, &frame, look, fonts)),
+        None => layers.push(names::end_labels(&curves, &frame, look, fonts)),
     }
     let title = look.title.clone().unwrap_or(title);
     let drawing = Drawing { width, height, ground: look.theme.ground, title, layers };
@@ -447,222 +451,4 @@ fn stroke(part: &[Xy], width: f64, colour: Rgb, dash: &[f64]) -> Vec<Mark> {
 /// An open circle.
 fn ring(at: Xy, radius: f64, pen: f64, colour: Rgb, ground: Rgb) -> [Mark; 2] {
     [Mark::Disc(at, radius, colour), Mark::Disc(at, radius - pen, ground)]
-}
-
-/// Names at the line ends, pushed apart where ends are close, with a thin leader.
-fn end_labels(curves: &[Curve<'_>], frame: &Frame, look: &Look, fonts: &Fonts) -> Layer {
-    let x = frame.right + LEADER;
-    let mut ends: Vec<(Xy, &Curve<'_>)> = Vec::new();
-    for curve in curves {
-        // A run above or below the limits has no line, and keeps its name at that side.
-        let outside = || {
-            let points = curve.shown().points();
-            let y = frame.y.at(points[points.len() - 1].entropy);
-            (f64::NAN, if y < frame.top { frame.top } else { frame.bottom })
-        };
-        ends.push((curve.end().unwrap_or_else(outside), curve));
-    }
-    ends.sort_by(|a, b| a.0.1.total_cmp(&b.0.1));
-    let wanted: Vec<f64> = ends.iter().map(|((_, y), _)| *y).collect();
-    let room = (frame.top - LINE_HEIGHT / 2.0, frame.bottom + LINE_HEIGHT / 2.0);
-    let mut marks = Vec::new();
-    let mut names = Vec::new();
-    for (y, (end, curve)) in push_apart(&wanted, LINE_HEIGHT, room).into_iter().zip(&ends) {
-        let Some(style) = curve.style else { continue };
-        if end.0.is_finite() {
-            let bend = end.0.max(frame.right + 4.0);
-            let leader = style.line.over(look.theme.ground, 0.55);
-            let mut line = vec![(end.0 + 2.0, end.1)];
-            if bend > end.0 + 6.0 {
-                line.push((bend, end.1));
-            }
-            line.push((x - 6.0, y));
-            marks.push(Mark::Line(line, 0.9, leader));
-        }
-        let at = (x, y + 0.36 * BODY);
-        let words = &curve.name;
-        names.push(Mark::Text(text(
-            fonts,
-            words,
-            at,
-            Anchor::Start,
-            BODY,
-            Weight::SemiBold,
-            style.name,
-        )));
-    }
-    marks.extend(names);
-    Layer { name: "names".to_owned(), marks }
-}
-
-/// A legend beside the plot: columns of names in the order in which the lines end.
-struct Legend {
-    rows: usize,
-    columns: usize,
-    column_width: f64,
-    size: f64,
-}
-
-const SWATCH: f64 = 26.0;
-
-impl Legend {
-    /// Chooses rows, columns and a font size, and shortens the names to fit.
-    fn new(curves: &mut [Curve<'_>], fonts: &Fonts, width: f64, height: f64) -> Legend {
-        let named = curves.iter().filter(|c| c.style.is_some()).count();
-        let rest = curves.len() - named;
-        let entries = named + usize::from(rest > 0);
-        let most_columns = 3;
-        let mut size = BODY;
-        let rows_at = |size: f64| ((height / (1.32 * size)) as usize).max(1);
-        while rows_at(size) * most_columns < entries && size > 8.0 {
-            size -= 0.4;
-        }
-        let rows = rows_at(size).min(entries);
-        let columns = entries.div_ceil(rows).min(most_columns);
-        let room = 0.42 * width / columns as f64 - SWATCH - 12.0;
-        let room = room.min(0.26 * width);
-        let wide = |t: &str| fonts.width(t, size, Weight::Regular);
-        let all_listed = rest == 0 && entries <= rows * columns;
-        let more = format!("and {} more", curves.len());
-        let mut widest = if all_listed { 0.0 } else { wide(&more) };
-        for curve in curves.iter_mut().filter(|c| c.style.is_some()) {
-            curve.name = shorten_middle(&curve.name, |t| wide(t) <= room);
-            widest = widest.max(wide(&curve.name));
-        }
-        Legend { rows, columns, column_width: SWATCH + widest + 12.0, size }
-    }
-
-    fn width(&self) -> f64 {
-        self.column_width * self.columns as f64
-    }
-
-    fn layer(self, curves: &[Curve<'_>], frame: &Frame, look: &Look, fonts: &Fonts) -> Layer {
-        let mut entries: Vec<(f64, &Curve<'_>, Style)> = curves
-            .iter()
-            .filter_map(|c| Some((c.end().map_or(f64::INFINITY, |e| e.1), c, c.style?)))
-            .collect();
-        entries.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let slots = self.rows * self.columns;
-        let unnamed = curves.len() - entries.len();
-        let last = usize::from(unnamed > 0 || entries.len() > slots);
-        let shown = entries.len().min(slots - last);
-        let unlisted = curves.len() - shown;
-
-        let left = frame.right + 24.0;
-        let slot = |i: usize| {
-            let x = left + (i / self.rows) as f64 * self.column_width;
-            (x, frame.top + (i % self.rows) as f64 * 1.32 * self.size)
-        };
-        let words = |words: &str, (x, y): Xy, colour| {
-            let at = (x + SWATCH, y + 0.36 * self.size);
-            Mark::Text(text(fonts, words, at, Anchor::Start, self.size, Weight::Regular, colour))
-        };
-        let mut marks = Vec::new();
-        for (i, (_, curve, style)) in entries[..shown].iter().enumerate() {
-            let (x, y) = slot(i);
-            let few = curve.shown().points().len() < FEW_POINTS;
-            let dash = if few { &[] } else { style.dash };
-            marks.extend(stroke(&[(x, y), (x + SWATCH - 6.0, y)], 2.4, style.line, dash));
-            marks.push(words(&curve.name, (x, y), style.name));
-        }
-        if unlisted > 0 {
-            let (x, y) = slot(shown);
-            marks.extend(stroke(&[(x, y), (x + SWATCH - 6.0, y)], 1.0, look.theme.crowd, &[]));
-            marks.push(words(&format!("and {unlisted} more"), (x, y), look.theme.quiet));
-        }
-        Layer { name: "legend".to_owned(), marks }
-    }
-}
-
-/// Collapses and explosions: an open circle on the line, and a few words where no line runs, with a
-/// leader when that is not close by.
-fn events(
-    curves: &[Curve<'_>],
-    analysis: &Analysis,
-    frame: &Frame,
-    look: &Look,
-    fonts: &Fonts,
-) -> Option<Layer> {
-    if analysis.runs.iter().all(|stats| stats.state_step.is_none()) {
-        return None;
-    }
-    let mut occupied = Occupied::new(frame.left, frame.right);
-    for part in curves.iter().flat_map(|curve| &curve.parts) {
-        occupied.add(part);
-    }
-    if look.smoothing != Smoothing::None {
-        let logged = curves.iter().flat_map(|curve| frame.parts(&curve.run.history));
-        logged.for_each(|part| occupied.add(&part));
-    }
-    let (mut leaders, mut rings, mut notes) = (Vec::new(), Vec::new(), Vec::new());
-    let mut taken: Vec<Bounds> = Vec::new();
-    for (curve, stats) in curves.iter().zip(&analysis.runs) {
-        let (Some(style), Some(step)) = (curve.style, stats.state_step) else { continue };
-        let points = curve.shown().points();
-        let Some(point) = points.get(points.partition_point(|p| p.step < step)) else { continue };
-        let at = (frame.x.at(point.step), frame.y.at(point.entropy));
-        if !frame.contains(at) {
-            continue;
-        }
-        rings.extend(ring(at, 5.0, 2.0, style.line, look.theme.ground));
-        let word = if stats.state == State::Exploded { "exploded" } else { "collapsed" };
-        let words = format!("{word} at step {}", super::exact(step));
-        let Some(note) = place_note(words, at, frame, look, fonts, &occupied, &taken) else {
-            continue;
-        };
-        let bounds = room(&note);
-        let (left, top, right, bottom) = bounds;
-        let near = (at.0.clamp(left, right), at.1.clamp(top, bottom));
-        if (near.0 - at.0).hypot(near.1 - at.1) > 14.0 {
-            let leader = style.line.over(look.theme.ground, 0.7);
-            leaders.push(Mark::Line(vec![at, near], 0.9, leader));
-        }
-        taken.push(bounds);
-        notes.push(Mark::Text(note));
-    }
-    leaders.extend(rings);
-    leaders.extend(notes);
-    Some(Layer { name: "events".to_owned(), marks: leaders })
-}
-
-/// Left, top, right, bottom.
-type Bounds = (f64, f64, f64, f64);
-
-/// The room that a note takes with some air around it.
-fn room(note: &Text) -> Bounds {
-    let (left, top, right, bottom) = note.bounds();
-    (left - 3.0, top - 2.0, right + 3.0, bottom + 2.0)
-}
-
-/// The place for a note about the point `at` with the fewest lines in it, near before far.
-fn place_note(
-    words: String,
-    at: Xy,
-    frame: &Frame,
-    look: &Look,
-    fonts: &Fonts,
-    occupied: &Occupied,
-    taken: &[Bounds],
-) -> Option<Text> {
-    let note = |at, anchor| {
-        text(fonts, words.clone(), at, anchor, BODY, Weight::Regular, look.theme.quiet)
-    };
-    let inside = |b: &Bounds| {
-        b.0 > frame.left && b.2 < frame.right && b.1 > frame.top - BODY && b.3 < frame.bottom
-    };
-    let free = |b: &Bounds| taken.iter().all(|t| b.2 < t.0 || t.2 < b.0 || b.3 < t.1 || t.3 < b.1);
-    let (x, y) = at;
-    let candidates = (0..30).flat_map(|ring| {
-        let (dx, dy) = (11.0 + 2.0 * f64::from(ring), 6.0 + 9.0 * f64::from(ring));
-        [
-            note((x + dx, y - dy), Anchor::Start),
-            note((x + dx, y + dy + 8.0), Anchor::Start),
-            note((x - dx, y - dy), Anchor::End),
-            note((x - dx, y + dy + 8.0), Anchor::End),
-        ]
-    });
-    let fitting =
-        candidates.enumerate().filter(|(_, note)| inside(&room(note)) && free(&room(note)));
-    let cost = |(distance, note): &(usize, Text)| occupied.crossings(room(note)) * 4 + distance;
-    fitting.min_by_key(cost).map(|(_, note)| note)
 }

@@ -1,0 +1,142 @@
+//! Which line is whose: names at the line ends, or a legend beside the plot.
+
+use super::{Curve, FEW_POINTS, Frame, LEADER, LINE_HEIGHT, stroke};
+use crate::label::shorten_middle;
+use crate::plot::Look;
+use crate::plot::canvas::{Anchor, Layer, Mark};
+use crate::plot::fonts::{Fonts, Weight};
+use crate::plot::header::{BODY, text};
+use crate::plot::ink::Xy;
+use crate::plot::place::push_apart;
+use crate::plot::theme::Style;
+
+/// Names at the line ends, pushed apart where ends are close, with a thin leader.
+pub(super) fn end_labels(curves: &[Curve<'_>], frame: &Frame, look: &Look, fonts: &Fonts) -> Layer {
+    let x = frame.right + LEADER;
+    let mut ends: Vec<(Xy, &Curve<'_>)> = Vec::new();
+    for curve in curves {
+        // A run above or below the limits has no line, and keeps its name at that side.
+        let outside = || {
+            let points = curve.shown().points();
+            let y = frame.y.at(points[points.len() - 1].entropy);
+            (f64::NAN, if y < frame.top { frame.top } else { frame.bottom })
+        };
+        ends.push((curve.end().unwrap_or_else(outside), curve));
+    }
+    ends.sort_by(|a, b| a.0.1.total_cmp(&b.0.1));
+    let wanted: Vec<f64> = ends.iter().map(|((_, y), _)| *y).collect();
+    let room = (frame.top - LINE_HEIGHT / 2.0, frame.bottom + LINE_HEIGHT / 2.0);
+    let mut marks = Vec::new();
+    let mut names = Vec::new();
+    for (y, (end, curve)) in push_apart(&wanted, LINE_HEIGHT, room).into_iter().zip(&ends) {
+        let Some(style) = curve.style else { continue };
+        if end.0.is_finite() {
+            let bend = end.0.max(frame.right + 4.0);
+            let leader = style.line.over(look.theme.ground, 0.55);
+            let mut line = vec![(end.0 + 2.0, end.1)];
+            if bend > end.0 + 6.0 {
+                line.push((bend, end.1));
+            }
+            line.push((x - 6.0, y));
+            marks.push(Mark::Line(line, 0.9, leader));
+        }
+        let at = (x, y + 0.36 * BODY);
+        let words = &curve.name;
+        names.push(Mark::Text(text(
+            fonts,
+            words,
+            at,
+            Anchor::Start,
+            BODY,
+            Weight::SemiBold,
+            style.name,
+        )));
+    }
+    marks.extend(names);
+    Layer { name: "names".to_owned(), marks }
+}
+
+/// A legend beside the plot: columns of names in the order in which the lines end.
+pub(super) struct Legend {
+    rows: usize,
+    columns: usize,
+    column_width: f64,
+    size: f64,
+}
+
+const SWATCH: f64 = 26.0;
+
+impl Legend {
+    /// Chooses rows, columns and a font size, and shortens the names to fit.
+    pub(super) fn new(curves: &mut [Curve<'_>], fonts: &Fonts, width: f64, height: f64) -> Legend {
+        let named = curves.iter().filter(|c| c.style.is_some()).count();
+        let rest = curves.len() - named;
+        let entries = named + usize::from(rest > 0);
+        let most_columns = 3;
+        let mut size = BODY;
+        let rows_at = |size: f64| ((height / (1.32 * size)) as usize).max(1);
+        while rows_at(size) * most_columns < entries && size > 8.0 {
+            size -= 0.4;
+        }
+        let rows = rows_at(size).min(entries);
+        let columns = entries.div_ceil(rows).min(most_columns);
+        let room = 0.42 * width / columns as f64 - SWATCH - 12.0;
+        let room = room.min(0.26 * width);
+        let wide = |t: &str| fonts.width(t, size, Weight::Regular);
+        let all_listed = rest == 0 && entries <= rows * columns;
+        let more = format!("and {} more", curves.len());
+        let mut widest = if all_listed { 0.0 } else { wide(&more) };
+        for curve in curves.iter_mut().filter(|c| c.style.is_some()) {
+            curve.name = shorten_middle(&curve.name, |t| wide(t) <= room);
+            widest = widest.max(wide(&curve.name));
+        }
+        Legend { rows, columns, column_width: SWATCH + widest + 12.0, size }
+    }
+
+    pub(super) fn width(&self) -> f64 {
+        self.column_width * self.columns as f64
+    }
+
+    pub(super) fn layer(
+        self,
+        curves: &[Curve<'_>],
+        frame: &Frame,
+        look: &Look,
+        fonts: &Fonts,
+    ) -> Layer {
+        let mut entries: Vec<(f64, &Curve<'_>, Style)> = curves
+            .iter()
+            .filter_map(|c| Some((c.end().map_or(f64::INFINITY, |e| e.1), c, c.style?)))
+            .collect();
+        entries.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let slots = self.rows * self.columns;
+        let unnamed = curves.len() - entries.len();
+        let last = usize::from(unnamed > 0 || entries.len() > slots);
+        let shown = entries.len().min(slots - last);
+        let unlisted = curves.len() - shown;
+
+        let left = frame.right + 24.0;
+        let slot = |i: usize| {
+            let x = left + (i / self.rows) as f64 * self.column_width;
+            (x, frame.top + (i % self.rows) as f64 * 1.32 * self.size)
+        };
+        let words = |words: &str, (x, y): Xy, colour| {
+            let at = (x + SWATCH, y + 0.36 * self.size);
+            Mark::Text(text(fonts, words, at, Anchor::Start, self.size, Weight::Regular, colour))
+        };
+        let mut marks = Vec::new();
+        for (i, (_, curve, style)) in entries[..shown].iter().enumerate() {
+            let (x, y) = slot(i);
+            let few = curve.shown().points().len() < FEW_POINTS;
+            let dash = if few { &[] } else { style.dash };
+            marks.extend(stroke(&[(x, y), (x + SWATCH - 6.0, y)], 2.4, style.line, dash));
+            marks.push(words(&curve.name, (x, y), style.name));
+        }
+        if unlisted > 0 {
+            let (x, y) = slot(shown);
+            marks.extend(stroke(&[(x, y), (x + SWATCH - 6.0, y)], 1.0, look.theme.crowd, &[]));
+            marks.push(words(&format!("and {unlisted} more"), (x, y), look.theme.quiet));
+        }
+        Layer { name: "legend".to_owned(), marks }
+    }
+}
