@@ -158,7 +158,9 @@ pub fn expand(pattern: &str) -> Result<Found<PathBuf>, DiscoverError> {
         match entry {
             Ok(path) if path.is_dir() => {}
             Ok(path) => found.files.push(path),
-            Err(e) => found.unreadable.push(format!("{}: {}", e.path().display(), e.error())),
+            Err(e) => {
+                found.unreadable.push(format!("{}: {}", e.path().display(), e.error().kind()))
+            }
         }
     }
     found.files.sort_by(|a, b| {
