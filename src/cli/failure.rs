@@ -2,9 +2,11 @@
 
 /// An error with a hint. `?` turns any error into one without.
 #[derive(Debug)]
-pub(super) struct Failure {
-    pub(super) error: anyhow::Error,
-    pub(super) hint: Option<String>,
+pub struct Failure {
+    /// What could not be done, to which file, where in it and why.
+    pub error: anyhow::Error,
+    /// What to type next.
+    pub hint: Option<String>,
 }
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {
@@ -14,7 +16,11 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 }
 
 /// Adds a hint to an error.
-pub(super) trait WithHint<T> {
+pub trait WithHint<T> {
+    /// The same result, its error with a hint.
+    ///
+    /// # Errors
+    /// Whatever it was.
     fn hint(self, hint: impl Into<String>) -> Result<T, Failure>;
 }
 

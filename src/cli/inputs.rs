@@ -261,7 +261,7 @@ impl Reading {
 }
 
 /// What the system says, without Rust's `(os error 2)`.
-pub(super) fn say(error: &io::Error) -> String {
+pub fn say(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or(&text);
     let mut chars = text.chars();
@@ -294,7 +294,7 @@ fn warn_of_mixed_kinds(comparison: &Comparison, terminal: &Terminal) {
 }
 
 /// The count with its noun.
-pub(super) fn plural(n: usize, one: &str, many: &str) -> String {
+pub fn plural(n: usize, one: &str, many: &str) -> String {
     if n == 1 { format!("1 {one}") } else { format!("{n} {many}") }
 }
 

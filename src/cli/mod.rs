@@ -5,6 +5,7 @@
 
 mod auto;
 mod chart;
+pub mod compute;
 mod failure;
 mod formats;
 mod inputs;
@@ -18,8 +19,9 @@ use std::process::ExitCode;
 
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 
-use failure::Failure;
-use terminal::Terminal;
+pub use failure::{Failure, WithHint};
+pub use inputs::{plural, say};
+pub use terminal::Terminal;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -58,6 +60,8 @@ enum Command {
     Plot(plot::Plot),
     /// Bars of mean, max and min; a table, or JSON or CSV.
     Stats(stats::Stats),
+    /// Compute entropies of a checkpoint, or of every checkpoint of a run, with libtorch.
+    Compute(Box<compute::ComputeArgs>),
     /// List the log formats that can be read.
     Formats,
     /// Print shell completions.
@@ -68,16 +72,25 @@ enum Command {
 
 /// What became of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
+pub enum Outcome {
     /// All was done.
     Done,
     /// Something found could not be used; the rest was done.
     Partial,
+    /// The user stopped it.
+    Interrupted,
 }
 
 /// Runs the program on the process's arguments.
 pub fn main() -> ExitCode {
-    // A panic is a bug; the user gets a line, not a backtrace.
+    run_guarded(|| match Cli::try_parse() {
+        Ok(cli) => run(cli),
+        Err(error) => usage(&error),
+    })
+}
+
+/// Runs a program; a panic is a bug, and the user gets a line, not a backtrace.
+fn run_guarded(program: impl FnOnce() -> ExitCode) -> ExitCode {
     std::panic::set_hook(Box::new(|info| {
         let place =
             info.location().map_or(String::new(), |l| format!(" ({}:{})", l.file(), l.line()));
@@ -86,10 +99,7 @@ pub fn main() -> ExitCode {
             Some("please report it with the command and the file that brought it about"),
         );
     }));
-    let result = std::panic::catch_unwind(|| match Cli::try_parse() {
-        Ok(cli) => run(cli),
-        Err(error) => usage(&error),
-    });
+    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(program));
     result.unwrap_or(ExitCode::from(2))
 }
 
@@ -99,14 +109,21 @@ fn run(cli: Cli) -> ExitCode {
         Command::Auto(args) => args.run(&terminal),
         Command::Plot(args) => args.run(&terminal),
         Command::Stats(args) => args.run(&terminal),
+        Command::Compute(args) => args.run(&terminal),
         Command::Formats => formats::run(&terminal),
         Command::Completions(args) => args.run(&terminal, Cli::command()),
         Command::Man(args) => args.run(&terminal, Cli::command()),
     };
+    finish(result, &terminal)
+}
+
+/// What became of a command, as an exit code and, if it failed, a message.
+fn finish(result: Result<Outcome, Failure>, terminal: &Terminal) -> ExitCode {
     terminal.count_unsaid_warnings();
     match result {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Partial) => ExitCode::from(2),
+        Ok(Outcome::Interrupted) => ExitCode::from(130),
         Err(Failure { error, .. }) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(Failure { error, hint }) => {
             terminal::complain(&format!("{error:#}"), hint.as_deref());

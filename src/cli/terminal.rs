@@ -13,7 +13,7 @@ use crate::label::visible;
 const WARNINGS_SAID: usize = 20;
 
 /// How much is said, and whether in colour.
-pub(super) struct Terminal {
+pub struct Terminal {
     quiet: bool,
     verbose: bool,
     colour: bool,
@@ -28,13 +28,18 @@ impl Terminal {
         Terminal { quiet, verbose, colour, warnings: AtomicUsize::new(0) }
     }
 
+    /// Whether only errors are said.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// Whether stdout takes colour.
     pub(super) fn colour(&self) -> bool {
         self.colour
     }
 
     /// Something that went wrong and did not stop the work.
-    pub(super) fn warn(&self, what: &str) {
+    pub fn warn(&self, what: &str) {
         let said = self.warnings.fetch_add(1, Ordering::Relaxed);
         if !self.quiet && (self.verbose || said < WARNINGS_SAID) {
             eprintln!("entropy-viz: warning: {}", visible(what));
@@ -50,21 +55,24 @@ impl Terminal {
     }
 
     /// The closing line.
-    pub(super) fn note(&self, what: &str) {
+    pub fn note(&self, what: &str) {
         if !self.quiet {
             eprintln!("{}", visible(what));
         }
     }
 
     /// What only the curious want to know.
-    pub(super) fn explain(&self, what: impl FnOnce() -> String) {
+    pub fn explain(&self, what: impl FnOnce() -> String) {
         if self.verbose {
             eprintln!("{}", visible(&what()));
         }
     }
 
     /// The result asked for.
-    pub(super) fn print(&self, bytes: &[u8]) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// Whatever stdout says.
+    pub fn print(&self, bytes: &[u8]) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
         stdout.write_all(bytes)?;
         stdout.flush()

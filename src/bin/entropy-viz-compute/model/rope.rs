@@ -1,0 +1,213 @@
+//! Rotary position embedding: frequencies as `config.json` has them, and their sines and cosines.
+//!
+//! The types and their formulas are those of transformers' `modeling_rope_utils.py`: default, linear
+//! (Chen et al. 2023), llama3 (Llama 3.1), yarn (Peng et al. 2023) and longrope (Ding et al. 2024).
+//! Others are refused by name.
+
+use anyhow::bail;
+use serde_json::Value;
+use tch::{Device, Kind, Tensor};
+
+use crate::checkpoint::config::Config;
+
+/// The frequencies of a model.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Rope {
+    /// How many numbers of a head are rotated, an even number; the rest pass as they are.
+    pub(crate) dim: i64,
+    /// Radians a position, one for each pair of numbers.
+    frequencies: Vec<f32>,
+    /// What sines and cosines are multiplied by.
+    factor: f64,
+    /// longrope: the frequencies of sequences longer than so many tokens.
+    long: Option<(i64, Vec<f32>)>,
+}
+
+impl Rope {
+    /// Reads the settings; `head_dim` is the size of a head.
+    pub(crate) fn read(config: &Config, head_dim: i64) -> anyhow::Result<Rope> {
+        let (top, path) = (config, config.path().display());
+        // New configs have everything in rope_parameters, old ones rope_theta and rope_scaling at the top.
+        let scaling = config.section("rope_parameters").or_else(|| config.section("rope_scaling"));
+        let theta = match scaling.as_ref().filter(|section| section.get("rope_theta").is_some()) {
+            Some(section) => section.number("rope_theta")?,
+            None => top.number_or("rope_theta", 10_000.0)?,
+        };
+        let part =
+            match scaling.as_ref().filter(|section| section.get("partial_rotary_factor").is_some())
+            {
+                Some(section) => section.number("partial_rotary_factor")?,
+                None => top.number_or("partial_rotary_factor", 1.0)?,
+            };
+        let dim = (head_dim as f64 * part) as i64;
+        if dim < 2 || dim % 2 != 0 || dim > head_dim {
+            bail!(
+                "{path}: {dim} of {head_dim} numbers of a head would be rotated; it must be an even part"
+            );
+        }
+        let base: Vec<f64> =
+            (0..dim / 2).map(|i| theta.powf(-(2 * i) as f64 / dim as f64)).collect();
+        let plain = Rope { dim, frequencies: narrow(&base), factor: 1.0, long: None };
+        let Some(scaling) = scaling else { return Ok(plain) };
+        let kind = scaling
+            .get("rope_type")
+            .or_else(|| scaling.get("type"))
+            .and_then(Value::as_str)
+            .unwrap_or("default");
+        let original = |section: &Config| match section.get("original_max_position_embeddings") {
+            Some(_) => section.count("original_max_position_embeddings"),
+            None => top.count_or(
+                "original_max_position_embeddings",
+                top.count("max_position_embeddings")?,
+            ),
+        };
+        match kind {
+            "default" => Ok(plain),
+            "linear" => {
+                let factor = scaling.number("factor")?;
+                Ok(Rope {
+                    frequencies: narrow(&base.iter().map(|f| f / factor).collect::<Vec<_>>()),
+                    ..plain
+                })
+            }
+            "llama3" => Ok(Rope {
+                frequencies: llama3(&base, &scaling, original(&scaling)? as f64)?,
+                ..plain
+            }),
+            "yarn" => yarn(plain, &base, theta, &scaling, original(&scaling)? as f64, top),
+            "longrope" | "su" => longrope(plain, &base, &scaling, original(&scaling)?, top),
+            other => bail!(
+                "{path}: rope type {other:?} is not supported; default, linear, llama3, yarn and longrope are"
+            ),
+        }
+    }
+
+    /// The longest sequence that one set of frequencies serves, where there are two.
+    pub(crate) fn short_context(&self) -> Option<i64> {
+        self.long.as_ref().map(|(original, _)| *original)
+    }
+
+    /// Cosines and sines, each positions × (dim / 2), in f32. `lengths` are those of the sequences
+    /// that the positions belong to.
+    pub(crate) fn table(
+        &self,
+        positions: &[i64],
+        lengths: &[i64],
+        device: Device,
+    ) -> Result<Table, tch::TchError> {
+        let turn = |frequencies: &[f32]| -> Result<Tensor, tch::TchError> {
+            let frequencies = Tensor::f_from_slice(frequencies)?;
+            let positions = Tensor::f_from_slice(positions)?.f_to_kind(Kind::Float)?;
+            positions.f_unsqueeze(1)?.f_mul(&frequencies.f_unsqueeze(0)?)
+        };
+        let mut angles = turn(&self.frequencies)?;
+        if let Some((original, frequencies)) = &self.long
+            && lengths.iter().any(|length| length > original)
+        {
+            let long: Vec<bool> = lengths.iter().map(|length| length > original).collect();
+            let long = Tensor::f_from_slice(&long)?.f_unsqueeze(1)?;
+            angles = turn(frequencies)?.f_where_self(&long, &angles)?;
+        }
+        let scaled = |t: Tensor| -> Result<Tensor, tch::TchError> {
+            let t = if self.factor == 1.0 { t } else { t.f_mul_scalar(self.factor)? };
+            t.f_unsqueeze(1)?.f_to_device(device)
+        };
+        Ok(Table { cos: scaled(angles.f_cos()?)?, sin: scaled(angles.f_sin()?)? })
+    }
+}
+
+/// Cosines and sines of some positions, positions × 1 × (dim / 2).
+pub(crate) struct Table {
+    pub(crate) cos: Tensor,
+    pub(crate) sin: Tensor,
+}
+
+impl Table {
+    /// The same in another type.
+    pub(crate) fn to_kind(&self, kind: Kind) -> Result<Table, tch::TchError> {
+        Ok(Table { cos: self.cos.f_to_kind(kind)?, sin: self.sin.f_to_kind(kind)? })
+    }
+}
+
+fn narrow(frequencies: &[f64]) -> Vec<f32> {
+    frequencies.iter().map(|f| *f as f32).collect()
+}
+
+fn llama3(base: &[f64], scaling: &Config, original: f64) -> anyhow::Result<Vec<f32>> {
+    let factor = scaling.number("factor")?;
+    let (low, high) = (scaling.number("low_freq_factor")?, scaling.number("high_freq_factor")?);
+    let scaled = base.iter().map(|&f| {
+        let wavelength = std::f64::consts::TAU / f;
+        if wavelength < original / high {
+            f
+        } else if wavelength > original / low {
+            f / factor
+        } else {
+            let smooth = (original / wavelength - low) / (high - low);
+            (1.0 - smooth) * f / factor + smooth * f
+        }
+    });
+    Ok(scaled.map(|f| f as f32).collect())
+}
+
+fn yarn(
+    plain: Rope,
+    base: &[f64],
+    theta: f64,
+    scaling: &Config,
+    original: f64,
+    top: &Config,
+) -> anyhow::Result<Rope> {
+    let factor =
+        scaling.number_or("factor", top.count("max_position_embeddings")? as f64 / original)?;
+    let magnitude =
+        |scale: f64, m: f64| if scale <= 1.0 { 1.0 } else { 0.1 * m * scale.ln() + 1.0 };
+    let nonzero = |key: &str| scaling.number_or(key, 0.0).map(|m| Some(m).filter(|m| *m != 0.0));
+    let attention = match (nonzero("mscale")?, nonzero("mscale_all_dim")?) {
+        _ if scaling.get("attention_factor").is_some() => scaling.number("attention_factor")?,
+        (Some(m), Some(all)) => magnitude(factor, m) / magnitude(factor, all),
+        _ => magnitude(factor, 1.0),
+    };
+    let dim = plain.dim as f64;
+    let correction = |rotations: f64| {
+        dim * (original / (rotations * std::f64::consts::TAU)).ln() / (2.0 * theta.ln())
+    };
+    let low = correction(nonzero("beta_fast")?.unwrap_or(32.0));
+    let high = correction(nonzero("beta_slow")?.unwrap_or(1.0));
+    let (low, high) =
+        if scaling.flag_or("truncate", true)? { (low.floor(), high.ceil()) } else { (low, high) };
+    let (low, high) = (low.max(0.0), high.min(dim - 1.0));
+    let width = if low == high { 0.001 } else { high - low };
+    let frequencies = base.iter().enumerate().map(|(i, &f)| {
+        let ramp = ((i as f64 - low) / width).clamp(0.0, 1.0);
+        f / factor * ramp + f * (1.0 - ramp)
+    });
+    Ok(Rope { frequencies: frequencies.map(|f| f as f32).collect(), factor: attention, ..plain })
+}
+
+fn longrope(
+    plain: Rope,
+    base: &[f64],
+    scaling: &Config,
+    original: i64,
+    top: &Config,
+) -> anyhow::Result<Rope> {
+    let stretched = |key: &str| -> anyhow::Result<Vec<f32>> {
+        let factors = scaling.numbers(key)?;
+        if factors.len() != base.len() {
+            let path = scaling.path().display();
+            bail!("{path}: {key} has {} numbers, {} are needed", factors.len(), base.len());
+        }
+        Ok(base.iter().zip(factors).map(|(f, by)| (f / by) as f32).collect())
+    };
+    let ratio = top.count("max_position_embeddings")? as f64 / original as f64;
+    let factor = scaling.number_or("factor", ratio)?;
+    let by_length =
+        if factor <= 1.0 { 1.0 } else { (1.0 + factor.ln() / (original as f64).ln()).sqrt() };
+    Ok(Rope {
+        frequencies: stretched("short_factor")?,
+        factor: scaling.number_or("attention_factor", by_length)?,
+        long: Some((original, stretched("long_factor")?)),
+        ..plain
+    })
+}

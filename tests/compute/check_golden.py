@@ -1,0 +1,187 @@
+"""Checks the fixtures of make_golden.py: that they load, hold on a second run, and notice mistakes.
+
+A golden number is worth what it would catch. So each thing an implementation could leave out (a window, a
+bias, a rope scaling) is left out here in transformers itself, and the table says by how much the token mean
+and the worst entropy or log-probability of one token move. Exits with 1 when a number does not hold.
+
+    python3 tests/compute/check_golden.py
+"""
+import itertools
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+sys.dont_write_bytecode = True
+
+import torch
+from common import FIXTURES, TEMPERATURES, score
+from make_golden import ADAPTERS, CASES, all_logits, load, quieten
+from transformers import AutoConfig
+
+SEEN = 1e-3  # a mistake that moves the token mean by less than this may pass for rounding
+
+
+def main():
+    torch.set_num_threads(1)
+    quieten()
+    rollouts = [json.loads(line) for line in (FIXTURES / "rollouts.jsonl").read_text(encoding="utf-8").splitlines()]
+    faults = []
+    for name in [*CASES, *ADAPTERS]:
+        faults += check_case(name, rollouts)
+    faults += check_torchscript(rollouts)
+    print("\nleft out                                          token mean     worst token")
+    for name, what, model in mistakes():
+        moved, worst = difference(golden(name), model, rollouts)
+        print(f"{name:15} {what:33} {moved:10.6f} {worst:15.6f}{'' if moved > SEEN else '   not noticed by the mean'}")
+    print("\n" + ("\n".join(faults) or "all fixtures hold"))
+    sys.exit(bool(faults))
+
+
+def check_case(name, rollouts):
+    expected = golden(name)
+    faults = []
+    checks = [("again", 1e-5, load(name)), ("float64", 1e-4, load(name).double()), ("config of transformers 4", 1e-5, load(name, config=older_config(name)))]
+    if name != "gemma2":  # its soft cap has no fused kernel
+        checks.append(("sdpa", 1e-4, load(name, "sdpa")))
+    for what, tolerance, model in checks:
+        worst = max(difference(expected, model, rollouts, temperature)[1] for temperature in TEMPERATURES)
+        print(f"{name:15} {what:26} {worst:.1e}")
+        if worst > tolerance:
+            faults.append(f"{name}: {what}: a token differs by {worst}")
+    if "moe" in name and routing_margin(load(name), rollouts) < 1e-4:
+        faults.append(f"{name}: two experts are a near tie")
+    for row in expected["greedy_12"]:
+        if row["min_top2_margin"] < 1e-3:
+            faults.append(f"{name}: greedy continuation of prompt {row['id']} is a near tie")
+    return faults
+
+
+def golden(name):
+    return json.loads((FIXTURES / name / "golden.json").read_text())
+
+
+def older_config(name):
+    base = FIXTURES / ("qwen2" if name in ADAPTERS else name)
+    with tempfile.TemporaryDirectory() as directory:
+        (Path(directory) / "config.json").write_text((base / "config.transformers4.json").read_text())
+        return AutoConfig.from_pretrained(directory)
+
+
+def difference(expected, model, rollouts, temperature=1.0):
+    """How far the token mean, and the worst single entropy or log-probability, lie from the golden ones."""
+    found = score(lambda ids: all_logits(model, ids), rollouts, temperature)
+    wanted = expected["temperatures"][str(temperature)]
+    worst = max(abs(a - b) for one, other in zip(found["per_rollout"], wanted["per_rollout"], strict=True)
+                for key in ("entropy", "logprob") for a, b in zip(one[key], other[key], strict=True))
+    return abs(found["token_mean"] - wanted["token_mean"]), worst
+
+
+def routing_margin(model, rollouts):
+    """The least gap, over all tokens and layers, between the last expert chosen and the first one left out."""
+    gaps = []
+
+    def watch(router, inputs, _):
+        scores = torch.nn.functional.linear(inputs[0].flatten(0, -2), router.weight).softmax(-1)
+        best = scores.topk(model.config.num_experts_per_tok + 1).values
+        gaps.append((best[:, -2] - best[:, -1]).min().item())
+
+    routers = [module for module in model.modules() if type(module).__name__.endswith("TopKRouter")]
+    for router in routers:
+        router.register_forward_hook(watch)
+    for row in rollouts:
+        all_logits(model, row["prompt_token_ids"] + row["response_token_ids"])
+    assert len(gaps) == len(routers) * len(rollouts) > 0
+    return min(gaps)
+
+
+def check_torchscript(rollouts):
+    """Batches padded on the right must give what single sequences give: shapes are not frozen, nothing looks ahead."""
+    module = torch.jit.load(FIXTURES / "torchscript" / "model.pt")
+    faults = []
+    sequences = [row["prompt_token_ids"] + row["response_token_ids"] for row in rollouts]
+    for size, start in itertools.product((1, 2, 5, 12), (0, 3, 7)):
+        batch = sequences[start:start + size]
+        width = max(map(len, batch))
+        with torch.inference_mode():
+            together = module(torch.tensor([ids + [0] * (width - len(ids)) for ids in batch]))
+            for row, ids in zip(together, batch, strict=True):
+                if (row[:len(ids)] - module(torch.tensor([ids]))[0]).abs().max() > 1e-4:
+                    faults.append(f"torchscript: a batch of {len(batch)} by {width} differs from its rows")
+    return faults
+
+
+def mistakes():
+    """Each case with one thing left out or got wrong."""
+    for name, overrides in [
+        ("qwen2-sliding", {"layer_types": ["full_attention"] * 2}),
+        ("qwen2-sliding", {"layer_types": ["sliding_attention"] * 2}),
+        ("qwen2-sliding", {"sliding_window": 9}),
+        ("mistral", {"sliding_window": None}),
+        ("mistral", {"sliding_window": 9}),
+        ("mistral", {"sliding_window": 7}),
+        ("mistral", {"rms_norm_eps": 1e-6}),
+        ("gemma2", {"layer_types": ["full_attention"] * 2}),
+        ("gemma2", {"layer_types": ["full_attention", "sliding_attention"]}),
+        ("gemma2", {"sliding_window": 9}),
+        ("gemma2", {"attn_logit_softcapping": None}),
+        ("gemma2", {"final_logit_softcapping": None}),
+        ("gemma2", {"query_pre_attn_scalar": 8}),
+        ("gemma2", {"hidden_activation": "gelu"}),
+        ("phi3-partial", {"sliding_window": None}),
+        ("phi3-partial", {"sliding_window": 9}),
+        ("qwen3_moe", {"norm_topk_prob": False}),
+        ("qwen3_moe", {"num_experts_per_tok": 1}),
+        ("qwen3_moe-raw", {"norm_topk_prob": True}),
+    ]:
+        yield name, ", ".join(f"{key}={short(value)}" for key, value in overrides.items()), load(name, **overrides)
+
+    for name, change in [
+        ("qwen2", {"rope_theta": 10000.0}),
+        ("qwen2-yarn", {"rope_type": "default"}),
+        ("qwen2-yarn", {"attention_factor": 1.0}),
+        ("qwen2-yarn", {"original_max_position_embeddings": 128}),
+        ("llama", {"rope_type": "default"}),
+        ("llama", {"rope_type": "linear"}),
+        ("llama", {"low_freq_factor": 0.5}),
+        ("llama-plain", {"rope_type": "default"}),
+        ("phi3-partial", {"partial_rotary_factor": 1.0}),
+        ("phi3-longrope", {"long_factor": [1.0, 1.1, 1.3, 1.6]}),
+        ("phi3-longrope", {"short_factor": [1.2, 2.5, 5.0, 9.0]}),
+        ("phi3-longrope", {"attention_factor": 1.0}),
+    ]:
+        config = AutoConfig.from_pretrained(FIXTURES / name)
+        config.rope_parameters = dict(config.rope_parameters, **change)
+        yield name, "rope: " + ", ".join(f"{key}={short(value)}" for key, value in change.items()), load(name, config=config)
+
+    for name, part, neutral in [
+        ("qwen2", "q_proj.bias", 0.0), ("qwen2", "k_proj.bias", 0.0), ("qwen2", "v_proj.bias", 0.0),
+        ("llama", "q_proj.bias", 0.0), ("llama", "k_proj.bias", 0.0), ("llama", "v_proj.bias", 0.0), ("llama", "o_proj.bias", 0.0),
+        ("llama", "gate_proj.bias", 0.0), ("llama", "up_proj.bias", 0.0), ("llama", "down_proj.bias", 0.0),
+        ("qwen3", "q_norm.weight", 1.0), ("qwen3", "k_norm.weight", 1.0), ("qwen3_moe", "q_norm.weight", 1.0),
+        ("gemma2", "pre_feedforward_layernorm.weight", 0.0), ("gemma2", "post_feedforward_layernorm.weight", 0.0),
+        ("gemma2", "post_attention_layernorm.weight", 0.0), ("phi3", "input_layernorm.weight", 1.0), ("mistral", "model.norm.weight", 1.0),
+        ("lora", "q_proj.lora_B.default.weight", 0.0), ("lora", "v_proj.lora_B.default.weight", 0.0), ("lora", "down_proj.lora_B.default.weight", 0.0),
+    ]:
+        model = load(name)
+        with torch.no_grad():
+            changed = [parameter.fill_(neutral) for parameter_name, parameter in model.named_parameters() if parameter_name.endswith(part)]
+        assert changed, f"{name} has no {part}"
+        yield name, part.replace(".default", "") + f"={neutral:g}", model
+
+    for name, factor in [("lora", 2.0), ("lora-rslora", 0.5)]:
+        model = load(name)
+        for module in model.modules():
+            if hasattr(module, "lora_B"):
+                module.scaling["default"] *= factor
+        yield name, "use_rslora the other way", model
+
+
+def short(value):
+    return json.dumps(value).replace("_attention", "").replace('"', "")
+
+
+if __name__ == "__main__":
+    main()

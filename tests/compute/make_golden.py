@@ -1,0 +1,343 @@
+"""Makes tests/fixtures/compute: tiny random checkpoints and what Hugging Face's own code says of them.
+
+`entropy-viz compute` builds each architecture anew on libtorch, so its numbers are checked against the
+library that defines them. The weights are random and nothing in them is at its neutral default (no zero
+bias, no norm of ones), so that a bias or a scale left out shows; windows, soft caps and rope scalings are
+small enough to matter within forty tokens.
+
+Made with Python 3.11, torch 2.11.0 (CPU, one thread), transformers 5.23.0, tokenizers 0.23.3, peft 0.21.2,
+pyarrow 26.0.1. Fixed seeds; run again, it gives the same bytes. No network.
+
+    pip install torch==2.11.0 transformers==5.23.0 peft==0.21.2 pyarrow==26.0.1
+    python3 tests/compute/make_golden.py && python3 tests/compute/check_golden.py
+"""
+import json
+import logging
+import os
+import sys
+import warnings
+import zlib
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+sys.dont_write_bytecode = True
+
+import chat_cases
+import prompt_files
+import torch
+import torchscript_module
+import transformers
+from common import FIXTURES, TEMPERATURES, VOCABULARY, fresh, score, write_json, write_lines
+from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors import safe_open
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedTokenizerFast
+
+GREEDY_TOKENS = 12
+EOS, PAD, START = "<|im_end|>", "<|endoftext|>", "<|im_start|>"
+
+# What the byte-level BPE learns its few merges from.
+TEXT = """What is the entropy of a policy? The answer is the mean of the entropies of its tokens, in nats.
+Explain why the entropy of a policy collapses: the model is sure of the answer before it reads the question.
+def mean(values):
+    return sum(values) / len(values)
+user assistant system You are a careful assistant. Think step by step and put the answer in a box.
+"""
+
+CHATML = """{%- for message in messages %}
+    {{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|im_start|>assistant\\n' }}
+{%- endif %}
+"""
+
+# (prompt, response length, why it ended). Lengths are chosen, so an ending eos is put there, not sampled.
+PROMPTS = [
+    ("What is 3 + 4?", 8, "length"),
+    ([{"role": "user", "content": "What is 12 * 7?"}], 28, "stop"),
+    ([{"role": "system", "content": "You are a careful assistant."}, {"role": "user", "content": "Explain entropy."}], 40, "length"),
+    (" ", 16, "length"),
+    ("策略熵", 30, "stop"),
+    ([{"role": "user", "content": "naïve café 🎲"}], 5, "stop"),
+    ("def mean(values):\n    return sum(values) / len(values)\n\ndef entropy(p):\n", 36, "length"),
+    ([{"role": "user", "content": "What is 9 - 30?"}, {"role": "assistant", "content": "-21."}, {"role": "user", "content": "Why?"}], 26, "stop"),
+    ("\n\n\n", 3, "length"),
+    ("Привет, мир!", 1, "stop"),
+    ([{"role": "user", "content": ""}], 44, "length"),
+    ("The answer is", 13, "stop"),
+]
+
+ATTENTION = dict(hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2)
+ROPE = {"rope_type": "default", "rope_theta": 10000.0}
+EXPERTS = dict(intermediate_size=48, moe_intermediate_size=12, num_experts=8, num_experts_per_tok=2, head_dim=8,
+               decoder_sparse_step=1, tie_word_embeddings=True)
+
+# name: (model_type, what its config has beyond ATTENTION)
+CASES = {
+    "qwen2": ("qwen2", dict(num_hidden_layers=3, tie_word_embeddings=True, rope_parameters={"rope_type": "default", "rope_theta": 1e6})),
+    "qwen2-sliding": ("qwen2", dict(tie_word_embeddings=True, use_sliding_window=True, sliding_window=8, max_window_layers=1)),
+    "qwen2-yarn": ("qwen2", dict(tie_word_embeddings=True, max_position_embeddings=128, rope_parameters={
+        "rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, "original_max_position_embeddings": 32})),
+    "qwen3": ("qwen3", dict(num_hidden_layers=3, head_dim=16, tie_word_embeddings=False, dtype=torch.bfloat16)),
+    "llama": ("llama", dict(tie_word_embeddings=True, attention_bias=True, mlp_bias=True, rope_parameters={
+        "rope_type": "llama3", "rope_theta": 5000.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 64})),
+    "llama-plain": ("llama", dict(head_dim=12, tie_word_embeddings=True, rope_parameters={
+        "rope_type": "linear", "rope_theta": 10000.0, "factor": 2.0})),
+    "mistral": ("mistral", dict(tie_word_embeddings=False, sliding_window=8, head_dim=8, rms_norm_eps=1e-2)),
+    "qwen3_moe": ("qwen3_moe", dict(EXPERTS, norm_topk_prob=True, mlp_only_layers=[0])),
+    "qwen3_moe-raw": ("qwen3_moe", dict(EXPERTS, moe_intermediate_size=8, norm_topk_prob=False)),
+    "gemma2": ("gemma2", dict(head_dim=8, query_pre_attn_scalar=3, attn_logit_softcapping=5.0, final_logit_softcapping=10.0, sliding_window=8)),
+    "phi3": ("phi3", dict(tie_word_embeddings=False, sliding_window=None)),
+    "phi3-partial": ("phi3", dict(tie_word_embeddings=True, sliding_window=8, rope_parameters=dict(ROPE, partial_rotary_factor=0.5))),
+    "phi3-longrope": ("phi3", dict(tie_word_embeddings=True, max_position_embeddings=128, original_max_position_embeddings=32, rope_parameters={
+        "rope_type": "longrope", "rope_theta": 10000.0, "short_factor": [1.0, 1.1, 1.3, 1.6], "long_factor": [1.2, 2.5, 5.0, 9.0],
+        "original_max_position_embeddings": 32})),
+}
+
+# Adapters of the qwen2 case. rsLoRA scales by alpha / sqrt(r) where LoRA scales by alpha / r.
+ADAPTERS = {"lora": dict(use_rslora=False), "lora-rslora": dict(use_rslora=True)}
+
+# Where the first seed gave a greedy choice or a routing too near a tie for float32, or a mean that a mistake left alone.
+SEEDS = {"qwen3": 1, "qwen3_moe": 2, "phi3-partial": 1, "lora": 1}
+
+
+def main():
+    torch.set_num_threads(1)
+    quieten()
+    FIXTURES.mkdir(parents=True, exist_ok=True)
+    for name in CASES:
+        save_checkpoint(name)
+    for name in ADAPTERS:
+        save_adapter(name)
+    rollouts = make_rollouts()
+    write_lines(FIXTURES / "rollouts.jsonl", rollouts)
+    for name in [*CASES, *ADAPTERS]:
+        directory = FIXTURES / name
+        write_json(directory / "golden.json", golden(name, rollouts))
+    torchscript_module.make(FIXTURES / "torchscript", rollouts)
+    chat_cases.make(FIXTURES / "chat.json", make_tokenizer("qwen2").backend_tokenizer)
+    prompt_files.make(FIXTURES / "prompts")
+
+
+def quieten():
+    warnings.filterwarnings("ignore")
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    transformers.utils.logging.disable_progress_bar()
+
+
+def save_checkpoint(name):
+    directory = fresh(FIXTURES / name)
+    tokenizer = make_tokenizer(name)
+    model_type, extra = CASES[name]
+    options = dict(ATTENTION, vocab_size=VOCABULARY, max_position_embeddings=256, rope_parameters=dict(ROPE), attn_implementation="eager",
+                   bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)
+    options.update(extra)
+    dtype = options.pop("dtype", torch.float32)
+    config = AutoConfig.for_model(model_type, **options)
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    randomise(model, name)
+    # Qwen's generation_config.json names two tokens that end a text where its config.json names one.
+    ends = [tokenizer.eos_token_id, tokenizer.pad_token_id] if model_type == "qwen3" else tokenizer.eos_token_id
+    model.generation_config = GenerationConfig(bos_token_id=tokenizer.bos_token_id, eos_token_id=ends, pad_token_id=tokenizer.pad_token_id)
+    model.to(dtype).save_pretrained(directory)
+    (directory / "model.safetensors").chmod(0o644)
+    tokenizer.save_pretrained(directory)
+    older = transformers_4_config(json.loads((directory / "config.json").read_text()))
+    (directory / "config.transformers4.json").write_text(json.dumps(older, indent=2, sort_keys=True) + "\n")
+
+
+def make_tokenizer(name):
+    """One small byte-level BPE in the manner of Qwen's for all; llama-plain's also puts a BOS in front."""
+    backend = Tokenizer(models.BPE())
+    backend.normalizer = normalizers.NFC()
+    backend.pre_tokenizer = pre_tokenizers.Sequence([
+        pre_tokenizers.Split(Regex(r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"), "isolated"),
+        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    backend.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(vocab_size=300, initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()), show_progress=False)
+    backend.train_from_iterator(TEXT.splitlines(keepends=True), trainer)
+    bos = None
+    template = CHATML
+    backend.add_special_tokens([EOS, PAD, START])
+    if name == "llama-plain":
+        bos = PAD
+        template = "{{- bos_token }}\n" + CHATML
+        backend.post_processor = processors.TemplateProcessing(single=f"{PAD} $A", special_tokens=[(PAD, backend.token_to_id(PAD))])
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, bos_token=bos, eos_token=EOS, pad_token=PAD,
+                                        extra_special_tokens=[START], model_max_length=512, clean_up_tokenization_spaces=False)
+    tokenizer.chat_template = template
+    return tokenizer
+
+
+def randomise(model, name):
+    """Draws every parameter anew, wide enough that entropies lie well below ln V and attention is not even."""
+    generator = seeded(name)
+    with torch.no_grad():
+        for parameter_name, parameter in sorted(model.named_parameters()):
+            noise = torch.randn(parameter.shape, generator=generator)
+            parameter.copy_(draw(parameter_name, noise, model.config))
+            if "embed_tokens" in parameter_name or "lm_head" in parameter_name:
+                parameter[model.config.eos_token_id] *= 1.5  # so that some greedy continuations end
+
+
+def seeded(name):
+    return torch.Generator().manual_seed(zlib.crc32(f"{name} {SEEDS.get(name, 0)}".encode()))
+
+
+def draw(name, noise, config):
+    if "norm" in name:
+        return 0.3 * noise if config.model_type == "gemma2" else 1 + 0.3 * noise
+    if name.endswith("bias"):
+        return 0.3 * noise
+    if "embed_tokens" in name or "lm_head" in name:
+        return 0.4 * noise
+    spread = 1.5 if any(part in name for part in ("q_proj", "k_proj", "qkv_proj", "mlp.gate.")) else 1.0
+    return spread * noise / noise.shape[-1] ** 0.5
+
+
+def transformers_4_config(config):
+    """The same config in the shape that transformers 4 wrote, as nearly every published checkpoint has it."""
+    older = {key: value for key, value in config.items() if key not in ("dtype", "layer_types", "rope_parameters")}
+    older["torch_dtype"] = config["dtype"]
+    older["transformers_version"] = "4.51.3"
+    if "num_local_experts" in older:
+        older["num_experts"] = older.pop("num_local_experts")
+    rope = dict(config["rope_parameters"])
+    older["rope_theta"] = rope.pop("rope_theta")
+    if "partial_rotary_factor" in rope:
+        older["partial_rotary_factor"] = rope.pop("partial_rotary_factor")
+    kind = rope.pop("rope_type")
+    older["rope_scaling"] = None
+    if kind != "default":
+        older["rope_scaling"] = {"rope_type" if kind == "llama3" else "type": kind, **rope}
+    if kind == "longrope":
+        older["original_max_position_embeddings"] = older["rope_scaling"].pop("original_max_position_embeddings")
+    return older
+
+
+def save_adapter(name):
+    directory = fresh(FIXTURES / name)
+    model = AutoModelForCausalLM.from_pretrained(FIXTURES / "qwen2", dtype=torch.float32)
+    config = LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj", "v_proj", "down_proj"], lora_dropout=0.05,
+                        task_type="CAUSAL_LM", base_model_name_or_path="../qwen2", **ADAPTERS[name])
+    adapted = get_peft_model(model, config)
+    generator = seeded(name)
+    with torch.no_grad():
+        for parameter_name, parameter in sorted(adapted.named_parameters()):
+            if "lora_" in parameter_name:
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) * (0.2 if "lora_B" in parameter_name else 0.15))
+    adapted.peft_config["default"].base_model_name_or_path = "../qwen2"
+    adapted.save_pretrained(directory)
+    (directory / "adapter_model.safetensors").chmod(0o644)
+    (directory / "README.md").unlink(missing_ok=True)  # PEFT's empty model card
+    tidy_adapter_config(directory / "adapter_config.json")
+
+
+def tidy_adapter_config(path):
+    """PEFT writes target_modules, a set, in an order that changes from run to run."""
+    config = json.loads(path.read_text())
+    config["target_modules"].sort()
+    path.write_text(json.dumps(config, indent=2, sort_keys=True))
+
+
+def load(name, attention="eager", config=None, **overrides):
+    """The model of a case in float32, its adapter applied; `overrides` change its config."""
+    base = "qwen2" if name in ADAPTERS else name
+    options = dict(dtype=torch.float32, attn_implementation=attention, **overrides)
+    if "moe" in name:
+        options["experts_implementation"] = "eager"
+    if config is not None:
+        options["config"] = config
+    model = AutoModelForCausalLM.from_pretrained(FIXTURES / base, **options)
+    if name in ADAPTERS:
+        model = PeftModel.from_pretrained(model, FIXTURES / name)
+    return model.eval()
+
+
+def make_rollouts():
+    """The prompts, with responses of printable tokens sampled from the qwen3 case."""
+    tokenizer = AutoTokenizer.from_pretrained(FIXTURES / "qwen3")
+    model = load("qwen3")
+    printable = torch.tensor([is_printable(tokenizer, token) for token in range(VOCABULARY)])
+    generator = torch.Generator().manual_seed(7)
+    rollouts = []
+    for number, (prompt, length, reason) in enumerate(PROMPTS):
+        prompt_ids = tokenize_prompt(tokenizer, prompt)
+        response_ids = []
+        for _ in range(length - (reason == "stop")):
+            logits = all_logits(model, prompt_ids + response_ids)[-1].masked_fill(~printable, -torch.inf)
+            response_ids.append(torch.multinomial(logits.softmax(-1), 1, generator=generator).item())
+        response = tokenizer.decode(response_ids)
+        if reason == "stop":
+            response_ids.append(tokenizer.eos_token_id)
+        rollouts.append(dict(id=number, prompt=prompt, response=response, prompt_token_ids=prompt_ids,
+                             response_token_ids=response_ids, finish_reason=reason))
+    return rollouts
+
+
+def is_printable(tokenizer, token):
+    text = tokenizer.decode([token]) if token < len(tokenizer) else ""
+    return text != "" and text not in (EOS, PAD, START) and all(c.isascii() and (c.isprintable() or c == "\n") for c in text)
+
+
+def tokenize_prompt(tokenizer, prompt):
+    if isinstance(prompt, str):
+        return tokenizer(prompt)["input_ids"]
+    return tokenizer.apply_chat_template(prompt, tokenize=True, add_generation_prompt=True, return_dict=False)
+
+
+def golden(name, rollouts):
+    model = load(name)
+    base = "qwen2" if name in ADAPTERS else name
+    tokenizer = AutoTokenizer.from_pretrained(FIXTURES / base)
+    prompts = [{"id": row["id"], "token_ids": tokenize_prompt(tokenizer, row["prompt"])} for row in rollouts]
+    ends = model.generation_config.eos_token_id
+    ends = ends if isinstance(ends, list) else [ends]
+    return {
+        "unit": "nats",
+        "made_with": {"torch": torch.__version__, "transformers": transformers.__version__, "device": "cpu",
+                      "attn_implementation": "eager", "weights": "upcast to float32"},
+        "rollouts": "rollouts.jsonl",
+        "model_type": model.config.model_type,
+        "stored_dtype": stored_dtype(FIXTURES / base / "model.safetensors"),
+        "dtype_of_weights_in_memory": "float32",
+        "num_parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "eos_token_ids": ends,
+        "temperatures": {str(temperature): score(lambda ids: all_logits(model, ids), rollouts, temperature) for temperature in TEMPERATURES},
+        "debug_logits_T1": [debug_logits(model, row) for row in rollouts],
+        "prompt_token_ids": prompts,
+        "greedy_12": [greedy(model, row["id"], row["token_ids"], ends) for row in prompts],
+    }
+
+
+def all_logits(model, token_ids):
+    """float32 logits at every position of one sequence: no batch, no padding, no cache."""
+    with torch.inference_mode():
+        return model(input_ids=torch.tensor([token_ids]), use_cache=False).logits[0].float()
+
+
+def debug_logits(model, row):
+    position = len(row["prompt_token_ids"]) - 1
+    logits = all_logits(model, row["prompt_token_ids"])[position]
+    return {"id": row["id"], "position": position, "first8": logits[:8].tolist(), "argmax": logits.argmax().item()}
+
+
+def greedy(model, number, prompt, ends):
+    """The likeliest continuation; `min_top2_margin` is how near its closest choice came to falling otherwise."""
+    token_ids, margins = [], []
+    while len(token_ids) < GREEDY_TOKENS and not (token_ids and token_ids[-1] in ends):
+        best = all_logits(model, prompt + token_ids)[-1].topk(2)
+        token_ids.append(best.indices[0].item())
+        margins.append((best.values[0] - best.values[1]).item())
+    return {"id": number, "token_ids": token_ids, "min_top2_margin": min(margins)}
+
+
+def stored_dtype(path):
+    with safe_open(path, "pt") as file:
+        dtypes = {str(file.get_tensor(key).dtype).removeprefix("torch.") for key in file.keys()}
+    return "/".join(sorted(dtypes))
+
+
+if __name__ == "__main__":
+    main()
