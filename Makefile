@@ -1,12 +1,14 @@
 # Everything a person or CI does here; `make help` lists it.
-# The program needs Rust alone; Python 3 makes the link check and the comparison with matplotlib.
+# The program needs Rust alone; its helper for `compute` needs libtorch, which Python 3 fetches.
 
 CARGO ?= cargo
 PYTHON ?= python3
 PREFIX ?= $(HOME)/.local
 BINARY := target/release/entropy-viz
+HELPER := target/release/entropy-viz-compute
+REFERENCE := .venv/reference/bin/python
 
-.PHONY: help build demo test lint bench install clean
+.PHONY: help build compute demo test lint bench install clean libtorch
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -14,25 +16,37 @@ help: ## list the targets
 build: ## the program, into target/release
 	$(CARGO) build --release --locked
 
+compute: libtorch ## the helper of `entropy-viz compute`, into target/release
+	$(CARGO) build --release --locked --features compute --bin entropy-viz-compute
+
+libtorch:
+	PYTHON=$(PYTHON) scripts/libtorch.sh
+
 demo: build ## pictures and numbers of the real runs in tests/fixtures, into demo/
 	mkdir -p demo
 	$(BINARY) auto tests/fixtures/models --smooth ema:0.8 --artifacts demo
 	$(BINARY) stats tests/fixtures/models --no-plot
 	@echo "look at demo/entropy_comparison.png"
 
-test: ## every test
-	$(CARGO) test --locked
+test: libtorch ## both programs, and every test
+	$(CARGO) test --locked --features compute
 
-lint: ## format, clippy, links in the documents
+lint: libtorch ## format, clippy, links in the documents
 	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --features compute --all-targets -- -D warnings
 	$(PYTHON) scripts/check_links.py
 
-bench: build ## time and memory beside a matplotlib script (makes .venv/bench)
+bench: build compute $(REFERENCE) ## time and memory beside matplotlib and transformers (makes .venv, 5 GB)
 	$(PYTHON) benches/run.py $(BINARY)
+	$(PYTHON) benches/compute.py $(HELPER) --reference $(REFERENCE)
 
-install: build ## the program, its manual pages and completions, below PREFIX
+$(REFERENCE):
+	$(PYTHON) -m venv .venv/reference
+	.venv/reference/bin/pip install --quiet --disable-pip-version-check torch==2.11.0 transformers==5.23.0 numpy==2.4.6
+
+install: build ## the programs (the helper if it is built), manual pages and completions, below PREFIX
 	install -Dm755 $(BINARY) $(PREFIX)/bin/entropy-viz
+	if [ -e $(HELPER) ]; then install -m755 $(HELPER) $(PREFIX)/bin/entropy-viz-compute; fi
 	$(BINARY) man --dir $(PREFIX)/share/man/man1
 	install -d $(PREFIX)/share/bash-completion/completions $(PREFIX)/share/zsh/site-functions
 	$(BINARY) completions bash > $(PREFIX)/share/bash-completion/completions/entropy-viz
@@ -40,4 +54,4 @@ install: build ## the program, its manual pages and completions, below PREFIX
 
 clean: ## what the targets made
 	$(CARGO) clean
-	rm -rf demo .venv
+	rm -rf demo .venv .libtorch

@@ -123,7 +123,7 @@ impl Auto {
             return Err(anyhow!("no entropy history found: nothing matches {pattern}{told}{unreadable}"))
                 .hint(
                     "either training did not finish (the trainer writes the file at its end), or it ran \
-                     before entropy was recorded",
+                     before entropy was recorded; `entropy-viz compute` on its checkpoints makes one",
                 );
         }
         let input =

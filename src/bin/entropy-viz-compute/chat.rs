@@ -8,14 +8,16 @@
 //! tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
 //! ```
 //!
-//! minijinja runs the template; [`python`] holds what Python does otherwise, and [`engine`] what
-//! keeps a template, which is a stranger's program, from running forever.
+//! minijinja runs the template. [`source`] and [`python`] bring it in line with Jinja and Python;
+//! [`engine`] keeps a template, which is a stranger's program, from running forever.
 
 mod engine;
 mod json;
 mod methods;
 mod python;
 mod source;
+#[cfg(test)]
+mod tests;
 
 use std::fs;
 use std::io::ErrorKind;
@@ -25,7 +27,7 @@ use minijinja::value::{Serde, Value};
 use serde_json::{Map, Value as Json, json};
 use thiserror::Error;
 
-use engine::{Fault, Template};
+use engine::{Fault, Lines, Template};
 
 /// Why there is no text for these messages.
 #[derive(Debug, Error, PartialEq)]
@@ -62,7 +64,6 @@ impl ChatError {
 #[derive(Debug)]
 pub(crate) struct ChatTemplate {
     file: String,
-    source: String,
     template: Template,
     tokens: Map<String, Json>,
 }
@@ -90,13 +91,9 @@ impl ChatTemplate {
         source: String,
         tokens: Map<String, Json>,
     ) -> Result<ChatTemplate, ChatError> {
-        let template = Template::new(&source).map_err(|fault| ChatError::of(fault, file))?;
-        Ok(ChatTemplate { file: file.to_owned(), source, template, tokens })
-    }
-
-    /// The template's text as the checkpoint has it.
-    pub(crate) fn source(&self) -> &str {
-        &self.source
+        let template = Template::new(&source, Lines::TagsStripped)
+            .map_err(|fault| ChatError::of(fault, file))?;
+        Ok(ChatTemplate { file: file.to_owned(), template, tokens })
     }
 
     /// The text up to where the model's reply begins. `args` are further variables; they win over
@@ -106,6 +103,10 @@ impl ChatTemplate {
         messages: &[Json],
         args: &[(String, Json)],
     ) -> Result<String, ChatError> {
+        if messages.is_empty() {
+            let why = "there are no messages".to_owned();
+            return Err(ChatError::Template { file: self.file.clone(), line: None, why });
+        }
         let mut variables = self.tokens.clone();
         for (name, default) in [
             ("tools", Json::Null),
@@ -134,7 +135,8 @@ fn as_transformers_gives_it(message: &Json) -> Json {
     let mut message: Map<String, Json> = given.map(|(k, v)| (k.clone(), v.clone())).collect();
     let names = ["reasoning_content", "thinking", "reasoning"];
     if let Some(reasoning) = names.iter().find_map(|name| message.get(*name)).cloned() {
-        message.shift_insert(0, "thinking".to_owned(), reasoning.clone());
+        let thinking = message.get("thinking").unwrap_or(&reasoning).clone();
+        message.shift_insert(0, "thinking".to_owned(), thinking);
         message.insert("reasoning_content".to_owned(), reasoning);
     }
     Json::Object(message)
@@ -192,15 +194,10 @@ fn special_tokens(content: &Map<String, Json>) -> Map<String, Json> {
     let text = |value: &Json| value.as_str().or_else(|| value["content"].as_str()).map(Json::from);
     let named = content.iter().filter(|(key, _)| key.ends_with("_token"));
     let extra = content.get("extra_special_tokens").and_then(Json::as_object);
+    let own = content.get("model_specific_special_tokens").and_then(Json::as_object);
     named
         .chain(extra.into_iter().flatten())
-        .chain(
-            content
-                .get("model_specific_special_tokens")
-                .and_then(Json::as_object)
-                .into_iter()
-                .flatten(),
-        )
+        .chain(own.into_iter().flatten())
         .filter_map(|(key, value)| Some((key.clone(), text(value)?)))
         .collect()
 }
@@ -235,68 +232,53 @@ fn json_file(directory: &Path, file: &str) -> Result<Option<Map<String, Json>>, 
     }
 }
 
-pub(crate) fn compare(cases: &[Json]) {
-    let mut bad = 0;
-    for case in cases {
-        let tokens = case["tokens"].as_object().cloned().unwrap_or_default();
-        let args: Vec<(String, Json)> = case["args"]
-            .as_object()
-            .into_iter()
-            .flatten()
-            .map(|(k, v)| (k.clone(), v.clone()))
-            .collect();
-        let got = ChatTemplate::new("t", case["template"].as_str().unwrap().to_owned(), tokens)
-            .and_then(|t| t.render(case["messages"].as_array().unwrap(), &args));
-        let fine = match (&got, case["expected"].as_str(), case["expected_error"].as_str()) {
-            (Ok(got), Some(want), _) => got == want,
-            (Err(ChatError::Refused { message, .. }), _, Some(want)) => {
-                want.contains(message.as_str())
-            }
-            (Err(_), _, Some(_)) => true,
-            _ => false,
-        };
-        if !fine {
-            bad += 1;
-            println!("== {}", case["name"]);
-            if case["template"].as_str().unwrap().len() < 300 {
-                println!("   {}", case["template"]);
-            }
-            match &got {
-                Ok(t) => println!("  got  {:?}", t),
-                Err(e) => println!("  got  error {e}"),
-            }
-            println!(
-                "  want {:?} {:?}",
-                case["expected"].as_str(),
-                case["expected_error"].as_str()
-            );
-        }
-    }
-    println!("{} of {} differ", bad, cases.len());
+/// A variable for the template from `KEY=VALUE`, as of `--template-arg enable_thinking=false`. The
+/// value is JSON, or `True`, `False` or `None`, or else a text.
+pub(crate) fn template_arg(text: &str) -> Result<(String, Json), String> {
+    let name = |name: &str| {
+        name.starts_with(|c: char| c == '_' || c.is_ascii_alphabetic())
+            && name.chars().all(|c| c == '_' || c.is_ascii_alphanumeric())
+    };
+    let Some((key, value)) = text.split_once('=').filter(|(key, _)| name(key)) else {
+        return Err(format!("{text:?} is not KEY=VALUE"));
+    };
+    let value = match value {
+        "True" => json!(true),
+        "False" => json!(false),
+        "None" => Json::Null,
+        _ => serde_json::from_str(value).unwrap_or_else(|_| value.into()),
+    };
+    Ok((key.to_owned(), value))
 }
 
-pub(crate) fn hostile(source: String) {
-    let t = std::time::Instant::now();
-    let r = ChatTemplate::new("t", source, Map::new())
-        .and_then(|t| t.render(&[json!({"role": "user", "content": "x"})], &[]));
-    match r {
-        Ok(s) => println!("ok {} bytes {:.60}", s.len(), s),
-        Err(e) => println!("err {e}"),
-    }
-    println!("{:?}", t.elapsed());
+/// EasyR1's `format_prompt`: a Jinja text that puts instructions around a question, its `content`.
+///
+/// EasyR1 renders `jinja2.Template(text.strip())` (`_build_messages` of its
+/// `verl/utils/dataset.py`), so a tag's line is not stripped as in a chat template.
+#[derive(Debug)]
+pub(crate) struct PromptTemplate {
+    name: String,
+    source: String,
+    template: Template,
 }
-pub(crate) struct PromptTemplate(String);
+
 impl PromptTemplate {
-    pub(crate) fn new(_n: &str, source: String) -> Result<PromptTemplate, ChatError> {
-        Ok(PromptTemplate(source))
+    /// `name` is the file's, for errors.
+    pub(crate) fn new(name: &str, source: String) -> Result<PromptTemplate, ChatError> {
+        let template = Template::new(source.trim(), Lines::AsWritten)
+            .map_err(|fault| ChatError::of(fault, name))?;
+        Ok(PromptTemplate { name: name.to_owned(), source, template })
     }
-    pub(crate) fn render(&self, c: &str) -> Result<String, ChatError> {
-        Ok(c.into())
-    }
+
+    /// The text of the file.
     pub(crate) fn source(&self) -> &str {
-        &self.0
+        &self.source
     }
-}
-pub(crate) fn template_arg(_: &str) -> Result<(String, serde_json::Value), String> {
-    Err("x".into())
+
+    /// The prompt that asks the question.
+    pub(crate) fn render(&self, content: &str) -> Result<String, ChatError> {
+        self.template
+            .render(Value::from_pairs([("content", content)]))
+            .map_err(|fault| ChatError::of(fault, &self.name))
+    }
 }

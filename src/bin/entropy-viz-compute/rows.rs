@@ -22,9 +22,12 @@ use crate::entropy::Token;
 #[derive(Debug)]
 pub(crate) struct Rows {
     path: PathBuf,
-    rows: Vec<(u64, Map<String, Value>)>, // by step
+    rows: Vec<Row>, // by step
     overwrite: bool,
 }
+
+/// A step and its row.
+type Row = (u64, Map<String, Value>);
 
 /// The two digests of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -197,7 +200,7 @@ fn shards_of(path: &Path) -> Vec<PathBuf> {
 }
 
 /// The rows of a file, which must be of these prompts and flags.
-fn read(path: &Path, inputs: &str) -> Result<Vec<(u64, Map<String, Value>)>, Failure> {
+fn read(path: &Path, inputs: &str) -> Result<Vec<Row>, Failure> {
     let text = match fs::read(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),

@@ -6,9 +6,10 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use entropy_viz::cli::compute::{BatchTokens, ComputeArgs, say_interrupted};
 use entropy_viz::cli::{Failure, Outcome, Terminal, WithHint, plural};
+use entropy_viz::output::Growing;
 use serde_json::json;
 use tch::Device;
 
@@ -22,12 +23,12 @@ use crate::inputs::{Item, Items, Recipe};
 use crate::model::script::Script;
 use crate::model::{self, Model};
 use crate::progress::{self, Progress, duration};
-use crate::prompts::{self, Row};
+use crate::prompts::{self, PromptError, Row};
 use crate::rows::{Rows, Settings, Summary, of_shard};
 use crate::sample::{Choice, Source};
 use crate::score::{ScoreError, Scoring, Sequence};
 use crate::tokenizer::Tokenizer;
-use crate::tokens::{Answer, Sink};
+use crate::tokens::{Answer, Sink, unwritable};
 use crate::torch;
 
 /// Tokens of a batch that is scored: on the CPU more are no faster.
@@ -75,8 +76,14 @@ pub(crate) fn run(args: &ComputeArgs, terminal: &Terminal) -> Result<Outcome, Fa
     progress::listen();
     let device = torch::device(args.device)?;
     let recipe = Recipe::new(args)?;
-    let rows = prompts::read(prompts, args.prompt_key.as_deref())
-        .map_err(|error| Failure { hint: error.hint(), error: error.into() })?;
+    let rows = prompts::read(prompts, args.prompt_key.as_deref()).map_err(|error| {
+        let hint = error.hint();
+        let why = match error {
+            PromptError::Io(error) => entropy_viz::cli::say(&error),
+            other => other.to_string(),
+        };
+        Failure { error: anyhow!("cannot read {}: {why}", prompts.display()), hint }
+    })?;
     let job = Job { args, terminal, device, prompts, rows, recipe };
     let (checkpoints, mut partial) = job.checkpoints(path)?;
 
@@ -84,6 +91,8 @@ pub(crate) fn run(args: &ComputeArgs, terminal: &Terminal) -> Result<Outcome, Fa
     let inputs = job.inputs_digest()?;
     let mut history = Rows::open(&output, &inputs, args.overwrite)?;
     let adopted = history.len();
+    // What cannot be written is said before hours are spent on it.
+    drop(Growing::create(&output).map_err(|error| unwritable(&output, &error))?);
     let mut sinks = job.sinks()?;
 
     let start = Instant::now();
@@ -373,7 +382,9 @@ impl Job<'_> {
         let directory = self.tokenizer_directory(checkpoint, &base);
         let has_tokenizer = !is_script || self.args.tokenizer.is_some();
         let tokenizer = if has_tokenizer { Some(Tokenizer::load(&directory)?) } else { None };
-        let chat = if has_tokenizer { ChatTemplate::load(&directory)? } else { None };
+        let chat = if has_tokenizer { ChatTemplate::load(&directory) } else { Ok(None) };
+        let chat = chat
+            .with_context(|| format!("cannot use the chat template of {}", directory.display()))?;
         let vocabulary = spec.as_ref().map(|spec| spec.vocabulary);
         if let (Some(vocabulary), Some(tokenizer)) = (vocabulary, &tokenizer)
             && tokenizer.largest() >= vocabulary

@@ -126,6 +126,6 @@ fn line(file: &mut BufWriter<Growing>, row: &Value) -> io::Result<()> {
     file.write_all(b"\n")
 }
 
-fn unwritable(path: &Path, error: &io::Error) -> Failure {
+pub(crate) fn unwritable(path: &Path, error: &io::Error) -> Failure {
     anyhow!("cannot write {}: {}", path.display(), say(error)).into()
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use chrono::{DateTime, Local, NaiveDateTime};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
-use minijinja::{AutoEscape, Environment, Error, ErrorKind};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, State};
 use thiserror::Error;
 
 use super::{json, methods, python, source};
@@ -20,6 +20,7 @@ use super::{json, methods, python, source};
 /// A long conversation takes some ten thousand.
 const STEPS: u64 = 4_000_000;
 const LARGEST_OUTPUT: usize = 16 << 20;
+const LONGEST_MESSAGE: usize = 500;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Address space, not memory: only what is used is there.
 const STACK: usize = 512 << 20;
@@ -45,15 +46,24 @@ impl Fault {
 #[error("{0}")]
 struct Raised(String);
 
+/// What becomes of the line a tag stands on.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Lines {
+    /// A line with nothing but a tag leaves nothing.
+    TagsStripped,
+    /// Jinja's default.
+    AsWritten,
+}
+
 /// A compiled template.
 #[derive(Debug)]
 pub(super) struct Template(Arc<Environment<'static>>);
 
 impl Template {
-    pub(super) fn new(text: &str) -> Result<Template, Fault> {
+    pub(super) fn new(text: &str, lines: Lines) -> Result<Template, Fault> {
         let text = source::prepared(text).map_err(|(line, why)| Fault::new(line, why))?;
-        let mut environment = environment();
-        let environment = on_own_stack(move || {
+        let mut environment = environment(lines);
+        let environment = on_own_stack(PATIENCE, move || {
             environment.add_template_owned(NAME, text).map_err(|error| fault(&error))?;
             Ok(environment)
         })?;
@@ -62,7 +72,7 @@ impl Template {
 
     pub(super) fn render(&self, variables: Value) -> Result<String, Fault> {
         let environment = Arc::clone(&self.0);
-        on_own_stack(move || {
+        on_own_stack(PATIENCE, move || {
             let mut out = Limited(Vec::new());
             environment
                 .get_template(NAME)
@@ -75,9 +85,10 @@ impl Template {
 
 /// As transformers sets Jinja up (`_cached_compile_jinja_template` of its `chat_template_utils.py`,
 /// 5.23).
-fn environment() -> Environment<'static> {
+fn environment(lines: Lines) -> Environment<'static> {
     let mut environment = Environment::new();
-    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+    let strip = matches!(lines, Lines::TagsStripped);
+    let syntax = SyntaxConfig::builder().trim_blocks(strip).lstrip_blocks(strip).build();
     environment.set_syntax(syntax.expect("BUG: the delimiters are the usual ones"));
     environment.set_auto_escape_callback(|_| AutoEscape::None);
     environment.set_fuel(Some(STEPS));
@@ -102,8 +113,8 @@ fn environment() -> Environment<'static> {
     environment
 }
 
-fn raise_exception(message: &Value) -> Result<Value, Error> {
-    let raised = Raised(message.to_string());
+fn raise_exception(state: &State, message: &Value) -> Result<Value, Error> {
+    let raised = Raised(python::text(state, message)?);
     Err(Error::new(ErrorKind::InvalidOperation, "raised").with_source(raised))
 }
 
@@ -122,12 +133,20 @@ fn strftime_now(format: &str) -> Result<String, Error> {
     Ok(text)
 }
 
+/// What a template says can be as long as it likes.
+fn short(text: &str) -> String {
+    match text.char_indices().nth(LONGEST_MESSAGE) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 fn fault(error: &Error) -> Fault {
     let line = error.line();
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(inner) = cause {
         if let Some(Raised(message)) = inner.downcast_ref() {
-            return Fault::Raised { line, message: message.clone() };
+            return Fault::Raised { line, message: short(message) };
         }
         cause = inner.source();
     }
@@ -143,7 +162,7 @@ fn fault(error: &Error) -> Fault {
         (kind, Some(detail)) => format!("{kind}: {detail}"),
         (kind, None) => kind.to_string(),
     };
-    Fault::new(line, why)
+    Fault::new(line, short(&why))
 }
 
 /// Collects what is written, up to a limit.
@@ -166,6 +185,7 @@ impl Write for Limited {
 /// Does the work on a thread with a large stack. Work that takes too long is left to itself: a
 /// thread cannot be stopped, and the program, told of the error, is about to end.
 fn on_own_stack<T: Send + 'static>(
+    patience: Duration,
     work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
 ) -> Result<T, Fault> {
     let (sender, receiver) = mpsc::channel();
@@ -177,12 +197,27 @@ fn on_own_stack<T: Send + 'static>(
         .stack_size(STACK)
         .spawn(run)
         .map_err(|error| Fault::new(None, format!("no thread to run it on: {error}")))?;
-    receiver.recv_timeout(PATIENCE).unwrap_or_else(|error| {
+    receiver.recv_timeout(patience).unwrap_or_else(|error| {
         Err(match error {
             mpsc::RecvTimeoutError::Timeout => {
-                Fault::new(None, format!("it takes more than {} seconds", PATIENCE.as_secs()))
+                Fault::new(None, format!("it takes more than {patience:?}"))
             }
             mpsc::RecvTimeoutError::Disconnected => Fault::new(None, "the engine gave up on it"),
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_without_end_is_left_behind() {
+        let work = || {
+            thread::sleep(Duration::from_secs(5));
+            Ok(())
+        };
+        let fault = on_own_stack(Duration::from_millis(10), work).unwrap_err();
+        assert_eq!(fault, Fault::new(None, "it takes more than 10ms"));
+    }
 }

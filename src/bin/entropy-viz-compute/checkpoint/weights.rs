@@ -83,7 +83,7 @@ impl Shard {
         let shape: Vec<i64> = info.shape.iter().map(|n| *n as i64).collect();
         let (start, end) = info.data_offsets;
         let bytes = &self.map[self.data + start..self.data + end];
-        if (bytes.as_ptr() as usize) % (kind.elt_size_in_bytes()) != 0 {
+        if !bytes.as_ptr().addr().is_multiple_of(kind.elt_size_in_bytes()) {
             return Ok(Tensor::f_from_data_size(bytes, &shape, kind)?);
         }
         // SAFETY: `read_metadata` has checked that the bytes are those of the shape and type; the
@@ -214,11 +214,6 @@ impl Weights {
         }
         self.taken.insert(name.to_owned());
         Ok(())
-    }
-
-    /// Counts a tensor as known though nothing is computed with it.
-    pub(crate) fn ignore(&mut self, name: &str) {
-        self.taken.insert(name.to_owned());
     }
 
     fn missing(&self, name: &str) -> anyhow::Error {

@@ -4,8 +4,7 @@
 //! What decides a number is in [`Spec`], read from config.json by the architecture's own file.
 
 use anyhow::bail;
-use serde_json::Value;
-use tch::{Kind, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use super::Packed;
 use super::attention::{Attention, Cache, Masks, Step};
@@ -93,7 +92,7 @@ impl Spec {
                 config.path().display()
             );
         }
-        config.refuse("num_nextn_predict_layers", |value| *value == Value::from(0))?;
+        config.refuse("num_nextn_predict_layers", |value| value.as_i64() == Some(0))?;
         Ok(Spec {
             hidden,
             layers,
@@ -309,6 +308,15 @@ impl Decoder {
             None => Ok(logits),
             Some(cap) => (logits.f_div_scalar(cap)?.f_tanh()?).f_mul_scalar(cap),
         }
+    }
+
+    /// Whether the products of so many rows are done without libtorch's threads.
+    pub(crate) fn is_skinny(&self, rows: usize) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return self.place == Place { device: Device::Cpu, kind: Kind::Float }
+            && super::skinny::takes(rows);
+        #[cfg(not(target_arch = "x86_64"))]
+        return false;
     }
 
     /// Bytes that one token of one sequence takes in the cache.

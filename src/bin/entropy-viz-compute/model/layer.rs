@@ -34,6 +34,13 @@ impl Linear {
     }
 
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(mut product) = super::skinny::product(x, &self.weight)? {
+            return match &self.bias {
+                Some(bias) => product.f_add_(bias),
+                None => Ok(product),
+            };
+        }
         x.f_linear(&self.weight, self.bias.as_ref())
     }
 }

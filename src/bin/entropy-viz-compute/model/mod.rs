@@ -17,6 +17,8 @@ mod qwen3;
 mod qwen3_moe;
 pub(crate) mod rope;
 pub(crate) mod script;
+#[cfg(target_arch = "x86_64")]
+mod skinny;
 
 use anyhow::bail;
 use tch::{Kind, TchError, Tensor};

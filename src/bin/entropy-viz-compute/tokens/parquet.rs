@@ -142,7 +142,9 @@ impl Columns {
                 (7, ColumnWriter::DoubleColumnWriter(to)) => lists(to, &self.log_probs)?,
                 (8, ColumnWriter::ByteArrayColumnWriter(to)) => optional(to, &self.finishes)?,
                 (at, _) => {
-                    return Err(ParquetError::General(format!("BUG: column {at} has another type")));
+                    return Err(ParquetError::General(format!(
+                        "BUG: column {at} has another type"
+                    )));
                 }
             }
             column.close()?;

@@ -1,0 +1,197 @@
+"""Times `entropy-viz compute` beside transformers: same weights, threads and type, in one run.
+
+A random Qwen2 of 203 M parameters with a vocabulary of 151,936 is made once, in target/bench. Two jobs,
+entropies and log-probs of every response token included on both sides:
+
+- scoring 16 given responses (prompts of 32-160 tokens, responses of 64-256); transformers gets them longest
+  first, padded, in batches of 4;
+- sampling 64 tokens for each of 16 prompts of 64 tokens, as one batch.
+
+Rates are those of the work itself, without loading the weights: each side says its own. The two sides take turns. A
+report, not a test. Linux only.
+
+    python3 benches/compute.py target/release/entropy-viz-compute --reference .venv/reference/bin/python [--rounds N]
+"""
+
+import argparse
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from statistics import median
+
+# Nothing bigger is imported here: a child's peak memory is never reported as less than that of the process
+# which started it, so torch lives in a process of its own.
+
+ROOT = Path(__file__).resolve().parent.parent
+HOME = ROOT / "target" / "bench"
+THREADS = len(os.sched_getaffinity(0))
+VOCABULARY = 151_936
+
+
+def make_model(directory):
+    """In the reference's process: weights, and the settings of a model that never ends by itself."""
+    if (directory / "model.safetensors").exists():
+        return
+    import torch
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    torch.manual_seed(1)
+    config = Qwen2Config(
+        hidden_size=768, intermediate_size=3072, num_hidden_layers=10, num_attention_heads=12, num_key_value_heads=4,
+        vocab_size=VOCABULARY, max_position_embeddings=32_768, tie_word_embeddings=True, initializer_range=0.05,
+        bos_token_id=None, eos_token_id=VOCABULARY - 1,
+    )
+    Qwen2ForCausalLM(config).save_pretrained(directory)
+    for name in ["tokenizer.json", "tokenizer_config.json"]:
+        source = ROOT / "tests" / "fixtures" / "compute" / "qwen2" / name
+        (directory / name).write_bytes(source.read_bytes())
+
+
+def write_rows(lengths, path):
+    generator = random.Random(1)
+    with path.open("w") as file:
+        for i, (prompt, response) in enumerate(lengths):
+            row = {"id": i, "prompt_token_ids": [generator.randrange(150_000) for _ in range(prompt)]}
+            if response:
+                row["response_token_ids"] = [generator.randrange(150_000) for _ in range(response)]
+            file.write(json.dumps(row) + "\n")
+
+
+class Transformers:
+    """What a trainer does, in a process of its own."""
+
+    def __init__(self, directory):
+        import torch
+        from transformers import AutoModelForCausalLM
+
+        torch.set_num_threads(THREADS)
+        torch.set_grad_enabled(False)
+        self.torch = torch
+        self.model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32).eval()
+        self.model.generation_config.eos_token_id = None
+
+    def entropy(self, logits):
+        # As verl's entropy_from_logits.
+        torch = self.torch
+        return torch.logsumexp(logits, dim=-1) - (torch.softmax(logits, dim=-1) * logits).sum(-1)
+
+    def score(self, rows, batch=4):
+        torch = self.torch
+        length = lambda row: len(row["prompt_token_ids"]) + len(row["response_token_ids"])
+        rows = sorted(rows, key=length, reverse=True)
+        total = tokens = 0
+        start = time.perf_counter()
+        for first in range(0, len(rows), batch):
+            part = rows[first:first + batch]
+            texts = [row["prompt_token_ids"] + row["response_token_ids"] for row in part]
+            longest = max(map(len, texts))
+            ids = torch.tensor([text + [0] * (longest - len(text)) for text in texts])
+            mask = torch.tensor([[1] * len(text) + [0] * (longest - len(text)) for text in texts])
+            logits = self.model(input_ids=ids, attention_mask=mask, use_cache=False).logits
+            for row, text, of_row in zip(part, texts, logits):
+                wanted = of_row[len(row["prompt_token_ids"]) - 1:len(text) - 1]
+                target = torch.tensor(row["response_token_ids"])
+                torch.log_softmax(wanted, -1).gather(1, target[:, None])
+                total += self.entropy(wanted).sum().item()
+                tokens += len(target)
+        return {"entropy": total / tokens, "rate": sum(map(length, rows)) / (time.perf_counter() - start)}
+
+    def sample(self, rows, new):
+        torch = self.torch
+        entropies = []
+
+        def record(_ids, scores):
+            entropies.append(self.entropy(scores))
+            return scores
+
+        ids = torch.tensor([row["prompt_token_ids"] for row in rows])
+        start = time.perf_counter()
+        self.model.generate(
+            ids, attention_mask=torch.ones_like(ids), do_sample=True, top_k=0, top_p=1.0, temperature=1.0,
+            max_new_tokens=new, pad_token_id=0, logits_processor=[record],
+        )
+        seconds = time.perf_counter() - start
+        return {"entropy": torch.stack(entropies).mean().item(), "rate": len(rows) * new / seconds}
+
+    def serve(self):
+        for line in sys.stdin:
+            path, new = json.loads(line)
+            rows = [json.loads(row) for row in Path(path).read_text().splitlines()]
+            result = self.sample(rows, new) if new else self.score(rows)
+            print(json.dumps(result), flush=True)
+
+
+class Reference:
+    """The other end of Transformers.serve."""
+
+    def __init__(self, python):
+        self.process = subprocess.Popen([python, __file__, "--serve", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.DEVNULL, text=True)
+        if self.process.stdout.readline().strip() != "ready":
+            sys.exit("the reference did not start; does its Python have torch and transformers?")
+
+    def run(self, path, new):
+        self.process.stdin.write(json.dumps([str(path), new]) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+
+def helper(binary, path, new):
+    output = HOME / "history.json"
+    output.unlink(missing_ok=True)
+    command = [binary, "--model", str(HOME / "model"), "--prompts", str(path), "-o", str(output), "--step", "1",
+               "--device", "cpu", "--threads", str(THREADS)]
+    command += ["--max-new-tokens", str(new)] if new else []
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    said = process.stderr.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        sys.exit(f"the helper failed: {said}")
+    rate = re.search(r": (\d+) tokens/s, (\d+) % of it on entropy", said)
+    entropy = json.loads(output.read_text())[0]["entropy"]
+    return {"entropy": entropy, "rate": float(rate[1]), "share": int(rate[2]), "peak": usage.ru_maxrss / 1024}
+
+
+def compare(name, rounds, binary, reference, path, new):
+    pairs = [(helper(binary, path, new), reference.run(path, new)) for _ in range(rounds)]
+    ratios = [ours["rate"] / theirs["rate"] for ours, theirs in pairs]
+    ours, theirs = pairs[-1]
+    print(f"{name}: {median(ratios):.2f} times as fast as transformers ({min(ratios):.2f}-{max(ratios):.2f} of {rounds}); "
+          f"{median(o['rate'] for o, _ in pairs):.0f} and {median(t['rate'] for _, t in pairs):.0f} tokens/s; "
+          f"{ours['share']} % of ours on entropy; entropies {ours['entropy']:.5f} and {theirs['entropy']:.5f}", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("helper", nargs="?")
+    parser.add_argument("--reference")
+    parser.add_argument("--serve")
+    parser.add_argument("--rounds", type=int, default=5)
+    args = parser.parse_args()
+    HOME.mkdir(parents=True, exist_ok=True)
+    if args.serve:
+        make_model(HOME / "model")
+        reference = Transformers(HOME / "model")
+        print("ready", flush=True)
+        return reference.serve()
+    reference = Reference(args.reference)
+    weights = (HOME / "model" / "model.safetensors").stat().st_size / 2**20
+    print(f"{THREADS} threads, float32, 203 M parameters ({weights:.0f} MiB), vocabulary {VOCABULARY}", flush=True)
+    write_rows([(32 + 37 * i % 129, 64 + 53 * i % 193) for i in range(16)], HOME / "given.jsonl")
+    write_rows([(64, 0)] * 16, HOME / "open.jsonl")
+    write_rows([(256, 16_128)], HOME / "long.jsonl")
+    compare("scoring", args.rounds, args.helper, reference, HOME / "given.jsonl", 0)
+    compare("sampling", args.rounds, args.helper, reference, HOME / "open.jsonl", 64)
+    reference.process.kill()
+    one = helper(args.helper, HOME / "long.jsonl", 0)
+    print(f"one row of 16,384 tokens: peak {one['peak']:.0f} MiB, {one['peak'] - weights:.0f} MiB more than the weights; "
+          f"{one['rate']:.0f} tokens/s, {one['share']} % on entropy")
+
+
+if __name__ == "__main__":
+    main()

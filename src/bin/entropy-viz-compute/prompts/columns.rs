@@ -1,0 +1,93 @@
+//! Parquet. Only the columns with a meaning are read: a dataset's others can be images.
+
+use std::cell::Cell;
+use std::fs::File;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::{Arc, Once};
+
+use parquet::errors::ParquetError;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::Field;
+use parquet::record::reader::RowIter;
+use parquet::schema::types::Type;
+use serde_json::{Map, Value as Json};
+
+use super::{Item, KEYS, PromptError, Record};
+
+pub(super) fn records(file: File, prompt_key: Option<&str>) -> Result<Vec<Record>, PromptError> {
+    quietly(|| rows(file, prompt_key)).unwrap_or_else(|| {
+        Err(PromptError::Format("it is not a valid Parquet file: it is damaged".to_owned()))
+    })
+}
+
+/// Does work that may panic: the Parquet reader asserts some of what a damaged file breaks.
+fn quietly<T>(work: impl FnOnce() -> T) -> Option<T> {
+    thread_local!(static QUIET: Cell<bool> = const { Cell::new(false) });
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let usual = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| {
+            if !QUIET.get() {
+                usual(panic);
+            }
+        }));
+    });
+    QUIET.set(true);
+    let result = panic::catch_unwind(AssertUnwindSafe(work)).ok();
+    QUIET.set(false);
+    result
+}
+
+fn rows(file: File, prompt_key: Option<&str>) -> Result<Vec<Record>, PromptError> {
+    let reader = SerializedFileReader::new(file).map_err(|error| refuse(&error))?;
+    let schema = reader.metadata().file_metadata().schema().clone();
+    let fields = schema.get_fields().iter();
+    let wanted = fields
+        .clone()
+        .filter(|field| KEYS.contains(&field.name()) || prompt_key == Some(field.name()))
+        .map(Arc::clone)
+        .collect();
+    // The others, without values, are there to be named in an error.
+    let all: Map<String, Json> =
+        fields.map(|field| (field.name().to_owned(), Json::Null)).collect();
+    let wanted = Type::group_type_builder(schema.name()).with_fields(wanted).build();
+    let rows = wanted
+        .and_then(|wanted| RowIter::from_file(Some(wanted), &reader))
+        .map_err(|error| refuse(&error))?;
+    rows.enumerate()
+        .map(|(index, row)| {
+            let place = format!("row {}", index + 1);
+            let row = row.map_err(|error| PromptError::at(&place, reason(&error)))?;
+            let mut keys = all.clone();
+            keys.extend(row.into_columns().into_iter().map(|(name, field)| (name, value(field))));
+            Ok(Record { place, item: Item::Keys(keys) })
+        })
+        .collect()
+}
+
+fn value(field: Field) -> Json {
+    match field {
+        Field::Str(text) => Json::String(text),
+        // Some writers do not say that their bytes are text.
+        Field::Bytes(ref bytes) => String::from_utf8(bytes.data().to_vec())
+            .map_or_else(|_| field.to_json_value(), Json::from),
+        // pandas has NaN for nothing.
+        Field::Double(number) if number.is_nan() => Json::Null,
+        Field::Float(number) if number.is_nan() => Json::Null,
+        Field::ListInternal(list) => list.elements().iter().cloned().map(value).collect(),
+        Field::Group(row) => {
+            row.into_columns().into_iter().map(|(name, field)| (name, value(field))).collect()
+        }
+        other => other.to_json_value(),
+    }
+}
+
+fn refuse(error: &ParquetError) -> PromptError {
+    PromptError::Format(format!("it is not a valid Parquet file: {}", reason(error)))
+}
+
+/// The error without the name of its kind: «EOF: …», «Parquet error: …».
+fn reason(error: &ParquetError) -> String {
+    let text = error.to_string();
+    text.split_once(": ").map_or(text.clone(), |(_, reason)| reason.to_owned())
+}
