@@ -240,8 +240,7 @@ impl Sampling<'_> {
             let ids: Vec<i64> = active.iter().map(Active::newest).collect();
             let positions: Vec<i64> = active.iter().map(Active::position).collect();
             let lengths: Vec<i64> = positions.iter().map(|position| position + 1).collect();
-            let mut step = || decoder.head(&decoder.step(&ids, &positions, &lengths, &mut cache)?);
-            let logits = if decoder.is_skinny(ids.len()) { torch::alone(step)? } else { step()? };
+            let logits = decoder.decode(&ids, &positions, &lengths, &mut cache)?;
             let mut all: Vec<&mut Active> = active.iter_mut().collect();
             self.extend(&logits, &mut all)?;
             self.settle(&active, done);

@@ -79,17 +79,6 @@ pub(crate) fn set_threads(threads: usize) -> anyhow::Result<()> {
     Ok(rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?)
 }
 
-/// Runs `work` with libtorch on one thread.
-///
-/// Where the large products are done by rayon's threads, libtorch's own would only stand in their way:
-/// they wait for work by spinning.
-pub(crate) fn alone<T>(work: impl FnOnce() -> T) -> T {
-    tch::set_num_threads(1);
-    let result = work();
-    tch::set_num_threads(rayon::current_num_threads() as i32);
-    result
-}
-
 /// libtorch's message without the C++ backtrace below it.
 pub(crate) fn say(error: &TchError) -> String {
     let text = match error {

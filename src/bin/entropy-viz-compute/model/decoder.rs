@@ -4,13 +4,17 @@
 //! What decides a number is in [`Spec`], read from config.json by the architecture's own file.
 
 use anyhow::bail;
-use tch::{Device, Kind, TchError, Tensor};
+#[cfg(target_arch = "x86_64")]
+use tch::Device;
+use tch::{Kind, TchError, Tensor};
 
 use super::Packed;
 use super::attention::{Attention, Cache, Masks, Step};
 use super::layer::{Activation, Feed, Linear, MostTokens, Norm, NormKind};
 use super::moe::Experts;
 use super::rope::Rope;
+#[cfg(target_arch = "x86_64")]
+use super::skinny;
 use crate::checkpoint::config::Config;
 use crate::checkpoint::weights::{Place, Weights};
 
@@ -280,9 +284,26 @@ impl Decoder {
         self.norm.forward(&hidden.f_index_select(0, &rows)?)
     }
 
-    /// One more token of each of the first `ids.len()` rows of the cache, which stand at `positions`;
-    /// the hidden states after the last norm.
-    pub(crate) fn step(
+    /// One more token of each of the first `ids.len()` rows of the cache, which stand at `positions` of
+    /// sequences of these lengths; logits of what may follow.
+    pub(crate) fn decode(
+        &self,
+        ids: &[i64],
+        positions: &[i64],
+        lengths: &[i64],
+        cache: &mut Cache,
+    ) -> Result<Tensor, TchError> {
+        let mut step = || self.head(&self.step(ids, positions, lengths, cache)?);
+        #[cfg(target_arch = "x86_64")]
+        if self.place == (Place { device: Device::Cpu, kind: Kind::Float })
+            && skinny::takes(ids.len())
+        {
+            return skinny::stepping(step);
+        }
+        step()
+    }
+
+    fn step(
         &self,
         ids: &[i64],
         positions: &[i64],
@@ -308,15 +329,6 @@ impl Decoder {
             None => Ok(logits),
             Some(cap) => (logits.f_div_scalar(cap)?.f_tanh()?).f_mul_scalar(cap),
         }
-    }
-
-    /// Whether the products of so many rows are done without libtorch's threads.
-    pub(crate) fn is_skinny(&self, rows: usize) -> bool {
-        #[cfg(target_arch = "x86_64")]
-        return self.place == Place { device: Device::Cpu, kind: Kind::Float }
-            && super::skinny::takes(rows);
-        #[cfg(not(target_arch = "x86_64"))]
-        return false;
     }
 
     /// Bytes that one token of one sequence takes in the cache.
