@@ -415,6 +415,28 @@ fn shards_together_are_the_run() {
 }
 
 #[test]
+fn what_was_computed_before_is_not_lost_when_more_is() {
+    let desk = desk();
+    let run_dir = run_directory(&desk);
+    let given = rollouts();
+    let arguments =
+        ["--model", text(&run_dir), "--prompts", text(&given), "--tokens-out", "t.jsonl"];
+    done(desk.path(), &[&arguments[..], &["--steps", "40:80"]].concat());
+    let steps = || {
+        lines(&desk.path().join("t.jsonl"))
+            .iter()
+            .map(|row| row["step"].as_u64().unwrap())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(steps().len(), 24);
+    let output = done(desk.path(), &arguments);
+    assert_eq!(stderr(&output).matches("already in").count(), 2, "{}", stderr(&output));
+    assert_eq!((steps().len(), steps()[0], steps()[35]), (36, 40, 120));
+    done(desk.path(), &arguments);
+    assert_eq!(steps().len(), 36);
+}
+
+#[test]
 fn a_broken_checkpoint_does_not_stop_the_others() {
     let desk = desk();
     let run_dir = run_directory(&desk);
@@ -580,6 +602,18 @@ fn what_cannot_be_used_is_refused_by_name() {
         &["--model", text(&whole), "--prompts", text(&given), "--device", "cuda:63"],
         &["cuda:63"],
     );
+}
+
+#[test]
+fn a_gpu_that_is_not_there_is_said_to_be_missing() {
+    let desk = desk();
+    let (whole, given) = (model("qwen2"), rollouts());
+    let mut command = Command::cargo_bin("entropy-viz-compute").unwrap();
+    command.args(["--model", text(&whole), "--prompts", text(&given), "--device", "cuda:63"]);
+    let output = command.current_dir(desk.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("cannot compute on cuda:63"), "{}", stderr(&output));
+    assert!(files(desk.path()).is_empty());
 }
 
 #[test]

@@ -455,7 +455,7 @@ fn invert(weights: &Tensor, uniform: &Tensor) -> Result<Tensor, TchError> {
     let cumulated = weights.f_cumsum(-1, Kind::Double)?;
     let last = cumulated.size()[1] - 1;
     let at = uniform.f_to_kind(Kind::Double)?.f_mul(&cumulated.f_narrow(1, last, 1)?)?;
-    cumulated.f_searchsorted(&at, false, true, "right", None::<Tensor>)?.f_clamp_max(last)
+    at.f_searchsorted(&cumulated, false, true, "right", None::<Tensor>)?.f_clamp_max(last)
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ pub(crate) struct Recipe {
     templates: ChatTemplates,
     arguments: Vec<(String, Value)>,
     truncate: bool,
+    most_new: usize,
 }
 
 /// A row, ready for the model.
@@ -64,6 +65,7 @@ impl Recipe {
             templates: args.chat_template,
             arguments: arguments.map_err(|why| anyhow!("cannot take --template-arg: {why}"))?,
             truncate: args.truncate_prompts,
+            most_new: args.max_new_tokens as usize,
         })
     }
 
@@ -124,6 +126,8 @@ impl Recipe {
                     items.too_long += 1;
                     continue;
                 }
+                // A response that is to be sampled gets what it may have, if that leaves half to the prompt.
+                let needed = response.as_ref().map_or(self.most_new.min(room / 2).max(1), Vec::len);
                 prompt.drain(..prompt.len() + needed - room);
                 items.truncated += 1;
             }

@@ -24,6 +24,7 @@ pub(crate) struct Rows {
     path: PathBuf,
     rows: Vec<Row>, // by step
     overwrite: bool,
+    unwritten: bool, // rows of shards that the file does not have yet
 }
 
 /// A step and its row.
@@ -60,8 +61,8 @@ pub(crate) struct Summary {
 
 impl Summary {
     /// Of responses, each of at least one token; `None` of none.
-    pub(crate) fn of(responses: &[Vec<Token>]) -> Option<Summary> {
-        let all = || responses.iter().flatten();
+    pub(crate) fn of(responses: &[&[Token]]) -> Option<Summary> {
+        let all = || responses.iter().copied().flatten();
         let tokens = all().count();
         if tokens == 0 {
             return None;
@@ -69,7 +70,7 @@ impl Summary {
         let n = tokens as f64;
         let entropy = all().map(|token| token.entropy).sum::<f64>() / n;
         let squares: f64 = all().map(|token| (token.entropy - entropy).powi(2)).sum();
-        let mean = |response: &Vec<Token>| {
+        let mean = |response: &&[Token]| {
             response.iter().map(|t| t.entropy).sum::<f64>() / response.len() as f64
         };
         Some(Summary {
@@ -90,7 +91,8 @@ impl Rows {
     /// If rows are there that others wrote, or that were computed with other prompts or flags. With
     /// `overwrite` those are left out, and no step counts as computed.
     pub(crate) fn open(path: &Path, inputs: &str, overwrite: bool) -> Result<Rows, Failure> {
-        let mut rows = Rows { path: path.to_owned(), rows: Vec::new(), overwrite };
+        let mut rows =
+            Rows { path: path.to_owned(), rows: Vec::new(), overwrite, unwritten: false };
         for (file, origin) in shards_of(path)
             .into_iter()
             .map(|file| (file, Origin::Shard))
@@ -103,9 +105,13 @@ impl Rows {
                 (Err(_), Origin::Shard) => Vec::new(),
                 (Err(failure), Origin::Own) => return Err(failure),
             };
+            let of_shards = rows.rows.len();
+            let own: Vec<u64> = found.iter().map(|(step, _)| *step).collect();
             for (step, row) in found {
                 rows.put(step, row);
             }
+            let news = |(step, _): &Row| !own.contains(step);
+            rows.unwritten = of_shards > 0 && rows.rows.iter().any(news);
         }
         Ok(rows)
     }
@@ -127,10 +133,15 @@ impl Rows {
             return Ok(true);
         }
         Err(anyhow!(
-            "cannot add to {}: its step {step} was computed with other model files",
+            "cannot add to {}: its step {step} was computed with other model files, or as another --dtype",
             self.path.display()
         ))
         .hint("write elsewhere with -o, or replace it with --overwrite")
+    }
+
+    /// Whether a step is there, however it was computed.
+    pub(crate) fn has_step(&self, step: u64) -> bool {
+        !self.overwrite && self.rows.iter().any(|(at, _)| *at == step)
     }
 
     /// Adds a step and writes the file, whole or not at all.
@@ -155,13 +166,19 @@ impl Rows {
         self.write()
     }
 
-    /// Writes the file, whole or not at all.
-    pub(crate) fn write(&self) -> Result<(), Failure> {
+    /// Writes what came from shards, if the file does not have it.
+    pub(crate) fn settle(&mut self) -> Result<(), Failure> {
+        if self.unwritten { self.write() } else { Ok(()) }
+    }
+
+    fn write(&mut self) -> Result<(), Failure> {
         let rows: Vec<&Map<String, Value>> = self.rows.iter().map(|(_, row)| row).collect();
         let text = serde_json::to_vec_pretty(&rows)?;
         output::write_atomically(&self.path, &text)
             .map_err(|error| anyhow!("cannot write {}: {}", self.path.display(), say(&error)))
-            .hint("the rows written before are kept; started again, compute goes on from there")
+            .hint("the rows written before are kept; started again, compute goes on from there")?;
+        self.unwritten = false;
+        Ok(())
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -181,7 +198,7 @@ enum Origin {
 /// Where shard i of n writes: below its history, so that `auto` does not take it for a run.
 pub(crate) fn of_shard(path: &Path, (i, n): (usize, usize)) -> PathBuf {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    path.with_file_name("shards").join(format!("{stem}.{i}-of-{n}.json"))
+    path.with_file_name("shards").join(format!("{i}-of-{n}.{stem}.json"))
 }
 
 /// The shards of a history that are there.
@@ -192,8 +209,7 @@ fn shards_of(path: &Path) -> Vec<PathBuf> {
         entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
     shards.retain(|shard| {
         let name = shard.file_name().unwrap_or_default().to_string_lossy();
-        name.strip_prefix(&format!("{stem}."))
-            .is_some_and(|rest| rest.contains("-of-") && rest.ends_with(".json"))
+        name.strip_suffix(&format!(".{stem}.json")).is_some_and(|shard| shard.contains("-of-"))
     });
     shards.sort();
     shards
@@ -240,12 +256,12 @@ mod tests {
 
     #[test]
     fn tokens_and_sequences_are_weighed_apart() {
-        let summary = Summary::of(&[tokens(&[1.0, 2.0, 3.0]), tokens(&[6.0])]).unwrap();
+        let summary = Summary::of(&[&tokens(&[1.0, 2.0, 3.0]), &tokens(&[6.0])]).unwrap();
         assert_eq!((summary.entropy, summary.sequence_mean), (3.0, 4.0));
         assert_eq!((summary.tokens, summary.sequences, summary.log_prob), (4, 2, -3.0));
         // statistics.stdev([1, 2, 3, 6]) of Python.
         assert!((summary.deviation.unwrap() - 2.160_246_899_469_287).abs() < 1e-12);
-        assert_eq!(Summary::of(&[tokens(&[1.0])]).unwrap().deviation, None);
+        assert_eq!(Summary::of(&[&tokens(&[1.0])]).unwrap().deviation, None);
         assert_eq!(Summary::of(&[]), None);
     }
 
@@ -254,7 +270,7 @@ mod tests {
         let desk = tempfile::tempdir().unwrap();
         let path = desk.path().join("h.json");
         let settings = Settings { inputs: "a".into(), model: "m".into() };
-        let summary = Summary::of(&[tokens(&[1.0])]).unwrap();
+        let summary = Summary::of(&[&tokens(&[1.0])]).unwrap();
         Rows::open(&path, "a", false).unwrap().add(7, &summary, &settings).unwrap();
 
         let again = Rows::open(&path, "a", false).unwrap();
@@ -277,7 +293,7 @@ mod tests {
         let desk = tempfile::tempdir().unwrap();
         let path = desk.path().join("entropy_history_q.json");
         let settings = Settings { inputs: "a".into(), model: "m".into() };
-        let summary = Summary::of(&[tokens(&[1.0])]).unwrap();
+        let summary = Summary::of(&[&tokens(&[1.0])]).unwrap();
         for i in 1..=2 {
             let shard = of_shard(&path, (i, 2));
             Rows::open(&shard, "a", false)
@@ -288,5 +304,14 @@ mod tests {
         let whole = Rows::open(&path, "a", false).unwrap();
         assert!(whole.has(10, &settings).unwrap() && whole.has(20, &settings).unwrap());
         assert_eq!(Rows::open(&path, "b", false).unwrap().len(), 0);
+        let steps = || read(&path, "a").unwrap().len();
+        Rows::open(&path, "a", false).unwrap().settle().unwrap();
+        assert_eq!(steps(), 2);
+        Rows::open(&of_shard(&path, (1, 2)), "a", false)
+            .unwrap()
+            .add(30, &summary, &settings)
+            .unwrap();
+        Rows::open(&path, "a", false).unwrap().settle().unwrap();
+        assert_eq!(steps(), 3);
     }
 }

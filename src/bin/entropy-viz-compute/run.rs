@@ -15,11 +15,12 @@ use tch::Device;
 
 use crate::chat::ChatTemplate;
 use crate::checkpoint::config::Config;
-use crate::checkpoint::weights::Place;
+use crate::checkpoint::weights::{Place, Weights};
 use crate::checkpoint::{self, Checkpoint, Found, Kind};
 use crate::entropy::Token;
 use crate::generate::{Finish, GenerateError, Request, Sampling};
 use crate::inputs::{Item, Items, Recipe};
+use crate::model::decoder::Spec;
 use crate::model::script::Script;
 use crate::model::{self, Model};
 use crate::progress::{self, Progress, duration};
@@ -34,6 +35,16 @@ use crate::torch;
 /// Tokens of a batch that is scored: on the CPU more are no faster.
 const BATCH_ON_CPU: usize = 4096;
 const BATCH_ON_GPU: usize = 32_768;
+
+/// The files that decide which tokens a text becomes and which end a response.
+const TOKENIZER_FILES: [&str; 6] = [
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "chat_template.jinja",
+    "chat_template.json",
+    "generation_config.json",
+];
 
 /// What stays the same from checkpoint to checkpoint.
 struct Job<'a> {
@@ -50,6 +61,14 @@ struct Loaded {
     model: Model,
     tokenizer: Option<Tokenizer>,
     items: Items,
+}
+
+/// A checkpoint that is opened but not loaded.
+struct Prepared {
+    base: Checkpoint,
+    model: Option<(Spec, Weights)>, // none of a TorchScript module
+    kind: tch::Kind,
+    settings: Settings,
 }
 
 /// The responses of one checkpoint, with their numbers.
@@ -85,104 +104,85 @@ pub(crate) fn run(args: &ComputeArgs, terminal: &Terminal) -> Result<Outcome, Fa
         Failure { error: anyhow!("cannot read {}: {why}", prompts.display()), hint }
     })?;
     let job = Job { args, terminal, device, prompts, rows, recipe };
-    let (checkpoints, mut partial) = job.checkpoints(path)?;
-
-    let output = job.output(path, &checkpoints);
-    let inputs = job.inputs_digest()?;
-    let mut history = Rows::open(&output, &inputs, args.overwrite)?;
-    let adopted = history.len();
-    // What cannot be written is said before hours are spent on it.
-    drop(Growing::create(&output).map_err(|error| unwritable(&output, &error))?);
-    let mut sinks = job.sinks()?;
-
+    let (checkpoints, all_usable) = job.checkpoints(path)?;
+    if checkpoints.is_empty() {
+        terminal.note("nothing to compute in this shard");
+        return Ok(Outcome::Done);
+    }
+    let mut book = job.open_book(path, &checkpoints)?;
+    let mut tally = Tally { partial: !all_usable, ..Tally::default() };
     let start = Instant::now();
-    let (mut computed, mut skipped) = (0, 0);
-    let mut scored_tokens = 0;
-    let (mut busy, mut on_entropy) = (0.0, 0.0);
-    let mut last_failure = None;
-    for (i, checkpoint) in checkpoints.iter().enumerate() {
+    for (i, (checkpoint, todo)) in checkpoints.iter().zip(book.todo.clone()).enumerate() {
         if progress::interrupted() {
             break;
         }
         let step = checkpoint.step.unwrap_or(0);
+        if todo == Todo::Nothing {
+            tally.skipped += 1;
+            terminal.note(&format!("step {step}: already in {}", book.history.path().display()));
+            book.carry(step)?;
+            continue;
+        }
         let counted = format!("checkpoint {} of {} (step {step})", i + 1, checkpoints.len());
-        let result = job.one(checkpoint, &inputs, &history, &counted);
-        let (settings, loaded, scored) = match result {
-            Ok(Some(done)) => done,
-            Ok(None) => {
-                skipped += 1;
-                job.terminal.note(&format!("step {step}: already in {}", output.display()));
-                continue;
-            }
+        match job.one(checkpoint, &book.inputs, &counted) {
+            Ok(done) => job.enter(step, done, &mut book, &mut tally)?,
             Err(Stop::Interrupted) => break,
             Err(Stop::Failed(failure)) if checkpoints.len() == 1 => return Err(failure),
             Err(Stop::Failed(failure)) => {
-                let hint = failure.hint.as_ref().map_or(String::new(), |hint| format!(" ({hint})"));
-                terminal.warn(&format!("skipped step {step}: {:#}{hint}", failure.error));
-                last_failure = Some(failure);
-                partial = true;
-                continue;
+                job.say_skipped(step, &failure);
+                tally.failure = Some(failure);
+                tally.partial = true;
             }
-        };
-        let scores: Vec<Vec<Token>> =
-            scored.answers.iter().map(|answer| answer.scores.clone()).collect();
-        let Some(summary) = Summary::of(&scores) else {
-            return Err(job.nothing_left(&loaded.items));
-        };
-        history.add(step, &summary, &settings)?;
-        job.write_answers(step, &loaded, &scored, &mut sinks)?;
-        job.say(step, &summary, &loaded, &scored, i == 0 || computed == 0);
-        computed += 1;
-        scored_tokens += scored.run_tokens;
-        busy += scored.seconds;
-        on_entropy += scored.on_entropy.as_secs_f64();
+        }
+    }
+    job.close(book, tally, checkpoints.len(), start.elapsed())
+}
+
+/// What is written: the history and the files beside it.
+struct Book {
+    inputs: String,
+    history: Rows,
+    tokens: Option<Sink>,
+    rollouts: Option<Sink>,
+    todo: Vec<Todo>,
+}
+
+/// What is left to do for a checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Todo {
+    Compute,
+    /// Its row is there already, computed with the same settings.
+    Nothing,
+}
+
+impl Book {
+    fn sinks(&mut self) -> impl Iterator<Item = &mut Sink> {
+        [&mut self.tokens, &mut self.rollouts].into_iter().flatten()
     }
 
-    if computed == 0 && history.len() > 0 && adopted > 0 && !output.exists() {
-        history.write()?; // all of it came from shards
+    /// Takes over what the files beside the history have of a step.
+    fn carry(&mut self, step: u64) -> Result<(), Failure> {
+        self.sinks().try_for_each(|sink| sink.carry(step))
     }
-    if computed == 0
-        && skipped == 0
-        && let Some(failure) = last_failure
-    {
-        return Err(Failure {
-            error: failure.error.context("no checkpoint could be computed"),
-            ..failure
-        });
-    }
-    let mut written = Vec::new();
-    if history.len() > 0 {
-        written.push(history.path().to_owned());
-    }
-    for sink in [sinks.tokens, sinks.rollouts].into_iter().flatten() {
-        written.push(sink.finish()?);
-    }
-    let listed: String = written.iter().map(|path| format!("{}\n", path.display())).collect();
-    terminal.print(listed.as_bytes())?;
-    if progress::interrupted() {
-        let left = checkpoints.len() - computed - skipped;
-        say_interrupted(&format!(
-            "interrupted with {} to go; {} in {}",
-            plural(left, "checkpoint", "checkpoints"),
-            plural(history.len(), "row is", "rows are"),
-            output.display()
-        ));
-        return Ok(Outcome::Interrupted);
-    }
-    if computed > 0 {
-        let share = if device == Device::Cpu {
-            format!(", {:.0} % of it on entropy", 100.0 * on_entropy / busy)
-        } else {
-            String::new()
-        };
-        terminal.note(&format!(
-            "{} in {}: {:.0} tokens/s{share}",
-            plural(computed, "checkpoint", "checkpoints"),
-            duration(start.elapsed().as_secs_f64()),
-            scored_tokens as f64 / busy
-        ));
-    }
-    Ok(if partial { Outcome::Partial } else { Outcome::Done })
+}
+
+/// What was done.
+#[derive(Default)]
+struct Tally {
+    computed: usize,
+    skipped: usize,
+    partial: bool,
+    failure: Option<Failure>, // the last one
+    tokens: usize,
+    seconds: f64,
+    on_entropy: f64,
+}
+
+/// The row of one checkpoint, and what it was made from.
+struct Done {
+    settings: Settings,
+    loaded: Loaded,
+    scored: Scored,
 }
 
 /// Why a checkpoint gave no row.
@@ -197,14 +197,8 @@ impl<E: Into<Failure>> From<E> for Stop {
     }
 }
 
-/// The files beside the history.
-struct Sinks {
-    tokens: Option<Sink>,
-    rollouts: Option<Sink>,
-}
-
 impl Job<'_> {
-    /// The checkpoints asked for, and whether some that are there cannot be used.
+    /// The checkpoints asked for, none if this shard has none, and whether all of them can be used.
     fn checkpoints(&self, path: &Path) -> Result<(Vec<Checkpoint>, bool), Failure> {
         let args = self.args;
         let (found, unusable) = match checkpoint::find(path)? {
@@ -220,7 +214,7 @@ impl Job<'_> {
                 if step.is_none() {
                     self.terminal.warn("the step of this checkpoint is not known and written as 0 (--step N names it)");
                 }
-                return Ok((vec![Checkpoint { step, ..checkpoint }], false));
+                return Ok((vec![Checkpoint { step, ..checkpoint }], true));
             }
             Found::Run { checkpoints, unusable } => (checkpoints, unusable),
         };
@@ -233,31 +227,32 @@ impl Job<'_> {
         }
         let (from, to) = args.steps.unwrap_or((0, u64::MAX));
         let wanted = |step: u64| (from..=to).contains(&step);
-        let in_shard = |(i, checkpoint)| match args.shard {
-            Some((shard, of)) if i % of != shard - 1 => None,
-            _ => Some(checkpoint),
-        };
         let all = found.len();
-        let chosen =
-            found.into_iter().filter(|checkpoint| checkpoint.step.is_none_or(wanted)).enumerate();
-        let chosen: Vec<Checkpoint> = chosen.filter_map(in_shard).collect();
+        let chosen: Vec<Checkpoint> =
+            found.into_iter().filter(|checkpoint| checkpoint.step.is_none_or(wanted)).collect();
         let unusable: Vec<_> = unusable.into_iter().filter(|(step, _)| wanted(*step)).collect();
         if chosen.is_empty() {
             if let Some((_, failure)) = unusable.into_iter().next() {
                 return Err(failure);
             }
             return Err(anyhow!(
-                "nothing to compute: {} has {}, none of them is in --steps and --shard",
+                "nothing to compute: {} has {}, none of them in --steps",
                 path.display(),
                 plural(all, "checkpoint", "checkpoints")
             ))
-            .hint("leave --steps and --shard out to compute all");
+            .hint("leave --steps out to compute all");
         }
         for (step, failure) in &unusable {
-            let hint = failure.hint.as_ref().map_or(String::new(), |hint| format!(" ({hint})"));
-            self.terminal.warn(&format!("skipped step {step}: {:#}{hint}", failure.error));
+            self.say_skipped(*step, failure);
         }
-        Ok((chosen, !unusable.is_empty()))
+        let (shard, of) = args.shard.unwrap_or((1, 1));
+        let in_shard = chosen.into_iter().skip(shard - 1).step_by(of).collect();
+        Ok((in_shard, unusable.is_empty()))
+    }
+
+    fn say_skipped(&self, step: u64, failure: &Failure) {
+        let hint = failure.hint.as_ref().map_or(String::new(), |hint| format!(" ({hint})"));
+        self.terminal.warn(&format!("skipped step {step}: {:#}{hint}", failure.error));
     }
 
     /// Where the history goes.
@@ -273,23 +268,56 @@ impl Job<'_> {
         let name =
             named.file_stem().filter(|_| named.is_file()).or(named.file_name()).unwrap_or_default();
         let file = format!("entropy_history_{}.json", name.to_string_lossy());
-        let output = match &self.args.output {
+        match &self.args.output {
             Some(output) => output.clone(),
             None if is_run => path.join(file),
             None => PathBuf::from(file),
-        };
-        match self.args.shard {
-            Some(shard) => of_shard(&output, shard),
-            None => output,
         }
     }
 
-    fn sinks(&self) -> Result<Sinks, Failure> {
+    /// Opens what will be written, and sees what is there already.
+    ///
+    /// # Errors
+    /// If the history holds rows that are not to be touched, or something cannot be written: before
+    /// hours are spent on it.
+    fn open_book(&self, path: &Path, checkpoints: &[Checkpoint]) -> Result<Book, Failure> {
+        let args = self.args;
+        if let Some(file) = args.save_rollouts.as_ref().filter(|file| is_parquet(file)) {
+            return Err(anyhow!("cannot write {}: rollouts are JSON lines", file.display()))
+                .hint("name it .jsonl");
+        }
+        let inputs = self.inputs_digest()?;
+        let whole = self.output(path, checkpoints);
+        let history = Rows::open(&whole, &inputs, args.overwrite)?;
+        let history = match args.shard {
+            Some(shard) => Rows::open(&of_shard(&whole, shard), &inputs, args.overwrite)?,
+            None => history,
+        };
+        let output = history.path();
+        drop(Growing::create(output).map_err(|error| unwritable(output, &error))?);
         let create = |path: &Option<PathBuf>| path.as_deref().map(Sink::create).transpose();
-        Ok(Sinks {
-            tokens: create(&self.args.tokens_out)?,
-            rollouts: create(&self.args.save_rollouts)?,
-        })
+        let (tokens, rollouts) = (create(&args.tokens_out)?, create(&args.save_rollouts)?);
+        let mut book = Book { inputs, history, tokens, rollouts, todo: Vec::new() };
+        for checkpoint in checkpoints {
+            let todo = self.todo(checkpoint, &mut book)?;
+            book.todo.push(todo);
+        }
+        Ok(book)
+    }
+
+    /// What is left to do for a checkpoint whose step may be in the history.
+    fn todo(&self, checkpoint: &Checkpoint, book: &mut Book) -> Result<Todo, Failure> {
+        let step = checkpoint.step.unwrap_or(0);
+        if !book.history.has_step(step) {
+            return Ok(Todo::Compute);
+        }
+        let settings = self.prepare(checkpoint, &book.inputs).map(|prepared| prepared.settings);
+        // A checkpoint that cannot be read says so when its turn comes.
+        let Ok(settings) = settings else { return Ok(Todo::Compute) };
+        let known = book.history.has(step, &settings)?;
+        // Its tokens are wanted too, and nowhere to be had without computing.
+        let beside = book.sinks().all(|sink| sink.carries(step));
+        Ok(if known && beside { Todo::Nothing } else { Todo::Compute })
     }
 
     /// A digest of prompts and of the flags that change a number.
@@ -327,17 +355,8 @@ impl Job<'_> {
             files.extend(base.files());
         }
         let tokenizer = self.tokenizer_directory(checkpoint, base);
-        files.extend(
-            [
-                "tokenizer.json",
-                "tokenizer_config.json",
-                "chat_template.jinja",
-                "chat_template.json",
-            ]
-            .map(|name| tokenizer.join(name))
-            .into_iter()
-            .filter(|file| file.is_file()),
-        );
+        files.extend(TOKENIZER_FILES.map(|name| tokenizer.join(name)));
+        files.retain(|file| file.is_file());
         for file in files {
             hash_file(&mut hasher, &file)?;
         }
@@ -354,34 +373,33 @@ impl Job<'_> {
         }
     }
 
-    /// The numbers of one checkpoint, or nothing if the history has them.
-    fn one(
-        &self,
-        checkpoint: &Checkpoint,
-        inputs: &str,
-        history: &Rows,
-        counted: &str,
-    ) -> Result<Option<(Settings, Loaded, Scored)>, Stop> {
+    /// Opens a checkpoint: what it is and what its row's settings are.
+    fn prepare(&self, checkpoint: &Checkpoint, inputs: &str) -> Result<Prepared, Failure> {
         let base = checkpoint.base(self.args.base_model.as_deref())?;
-        let is_script = base.kind == Kind::TorchScript;
-        let (spec, weights) = if is_script {
-            (None, None)
-        } else {
-            (Some(model::spec(&Config::read(&base.path)?)?), Some(checkpoint.open(&base)?))
+        let model = match base.kind {
+            Kind::TorchScript => None,
+            _ => Some((model::spec(&Config::read(&base.path)?)?, checkpoint.open(&base)?)),
         };
-        let stored = weights.as_ref().map_or(tch::Kind::Float, |weights| weights.stored_kind());
-        let kind = torch::kind(self.args.dtype, stored, self.device);
-        let settings = Settings {
-            inputs: inputs.to_owned(),
-            model: self.model_digest(checkpoint, &base, kind)?,
+        let stored = model.as_ref().map_or(tch::Kind::Float, |(_, weights)| weights.stored_kind());
+        let kind = match model {
+            Some(_) => torch::kind(self.args.dtype, stored, self.device),
+            None => tch::Kind::Float, // a module has types of its own
         };
-        if history.has(checkpoint.step.unwrap_or(0), &settings)? {
-            return Ok(None);
-        }
+        let model_digest = self.model_digest(checkpoint, &base, kind)?;
+        let settings = Settings { inputs: inputs.to_owned(), model: model_digest };
+        Ok(Prepared { base, model, kind, settings })
+    }
 
+    /// The numbers of one checkpoint.
+    fn one(&self, checkpoint: &Checkpoint, inputs: &str, counted: &str) -> Result<Done, Stop> {
+        let Prepared { base, model, kind, settings } = self.prepare(checkpoint, inputs)?;
+        let (spec, weights) = model.unzip();
+        let is_script = spec.is_none();
         let directory = self.tokenizer_directory(checkpoint, &base);
         let has_tokenizer = !is_script || self.args.tokenizer.is_some();
-        let tokenizer = if has_tokenizer { Some(Tokenizer::load(&directory)?) } else { None };
+        let models = [&checkpoint.path, &base.path, &directory].map(PathBuf::as_path);
+        let tokenizer =
+            if has_tokenizer { Some(Tokenizer::load(&directory, &models)?) } else { None };
         let chat = if has_tokenizer { ChatTemplate::load(&directory) } else { Ok(None) };
         let chat = chat
             .with_context(|| format!("cannot use the chat template of {}", directory.display()))?;
@@ -432,7 +450,80 @@ impl Job<'_> {
         };
         let loaded = Loaded { model, tokenizer, items };
         let scored = self.score(&loaded, counted)?;
-        Ok(Some((settings, loaded, scored)))
+        Ok(Done { settings, loaded, scored })
+    }
+
+    /// Writes a checkpoint's row and what belongs to it.
+    fn enter(
+        &self,
+        step: u64,
+        done: Done,
+        book: &mut Book,
+        tally: &mut Tally,
+    ) -> Result<(), Failure> {
+        let Done { settings, loaded, scored } = done;
+        let scores: Vec<&[Token]> =
+            scored.answers.iter().map(|answer| &answer.scores[..]).collect();
+        let Some(summary) = Summary::of(&scores) else {
+            return Err(self.nothing_left(&loaded.items));
+        };
+        book.history.add(step, &summary, &settings)?;
+        self.write_answers(step, &loaded, &scored, book)?;
+        self.say(step, &summary, &loaded, &scored, tally.computed == 0);
+        tally.computed += 1;
+        tally.tokens += scored.run_tokens;
+        tally.seconds += scored.seconds;
+        tally.on_entropy += scored.on_entropy.as_secs_f64();
+        Ok(())
+    }
+
+    /// Puts the files in their places and says what was done.
+    fn close(
+        &self,
+        mut book: Book,
+        tally: Tally,
+        all: usize,
+        took: Duration,
+    ) -> Result<Outcome, Failure> {
+        book.history.settle()?;
+        if tally.computed + tally.skipped == 0
+            && let Some(failure) = tally.failure
+        {
+            let error = failure.error.context("no checkpoint could be computed");
+            return Err(Failure { error, ..failure });
+        }
+        let history = book.history;
+        let mut written = Vec::from_iter((history.len() > 0).then(|| history.path().to_owned()));
+        for sink in [book.tokens, book.rollouts].into_iter().flatten() {
+            written.extend(sink.finish()?);
+        }
+        let listed: String = written.iter().map(|path| format!("{}\n", path.display())).collect();
+        self.terminal.print(listed.as_bytes())?;
+        if progress::interrupted() {
+            let left = all - tally.computed - tally.skipped;
+            say_interrupted(&format!(
+                "interrupted with {} to go; {} in {}",
+                plural(left, "checkpoint", "checkpoints"),
+                plural(history.len(), "row is", "rows are"),
+                history.path().display()
+            ));
+            return Ok(Outcome::Interrupted);
+        }
+        if tally.computed > 0 {
+            let share = match self.device {
+                Device::Cpu => {
+                    format!(", {:.0} % of it on entropy", 100.0 * tally.on_entropy / tally.seconds)
+                }
+                _ => String::new(),
+            };
+            self.terminal.note(&format!(
+                "{} in {}: {:.0} tokens/s{share}",
+                plural(tally.computed, "checkpoint", "checkpoints"),
+                duration(took.as_secs_f64()),
+                tally.tokens as f64 / tally.seconds
+            ));
+        }
+        Ok(if tally.partial { Outcome::Partial } else { Outcome::Done })
     }
 
     /// Scores the responses that are there and samples the others.
@@ -613,7 +704,7 @@ impl Job<'_> {
         step: u64,
         loaded: &Loaded,
         scored: &Scored,
-        sinks: &mut Sinks,
+        book: &mut Book,
     ) -> Result<(), Failure> {
         for answer in &scored.answers {
             let item = &loaded.items.items[answer.item];
@@ -629,13 +720,13 @@ impl Job<'_> {
                 finish: answer.finish.map(Finish::name).or(row.finish_reason.as_deref()),
             };
             let tokenizer = loaded.tokenizer.as_ref();
-            if let Some(sink) = &mut sinks.tokens {
+            if let Some(sink) = &mut book.tokens {
                 let pieces = tokenizer
                     .map(|tokenizer| tokenizer.pieces(&answer.response))
                     .unwrap_or_default();
                 sink.tokens(&out, &pieces)?;
             }
-            if let (Some(sink), Some(_)) = (&mut sinks.rollouts, answer.sample) {
+            if let (Some(sink), Some(_)) = (&mut book.rollouts, answer.sample) {
                 let mut text = tokenizer
                     .map(|tokenizer| tokenizer.decode(&answer.response))
                     .unwrap_or_default();
@@ -706,6 +797,10 @@ fn left_out(items: &Items) -> String {
 /// Where the first of the stop texts begins.
 fn first_stop(text: &str, stops: &[String]) -> Option<usize> {
     stops.iter().filter_map(|stop| text.find(stop.as_str())).min()
+}
+
+fn is_parquet(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "parquet")
 }
 
 fn hash_file(hasher: &mut blake3::Hasher, path: &Path) -> Result<(), Failure> {

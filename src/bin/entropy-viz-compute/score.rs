@@ -151,6 +151,10 @@ impl Scoring<'_> {
             Rows::Logits(logits) => logits.size()[1],
             Rows::Hidden(_) => self.model.vocabulary().unwrap_or(1),
         };
+        if let Some(token) = targets.iter().find(|token| !(0..vocabulary).contains(*token)) {
+            let error = format!("token id {token} is not among the model's {vocabulary} logits");
+            return Err(RowError::Torch(TchError::Shape(error)));
+        }
         let at_once =
             if self.device == Device::Cpu { LOGITS_ON_CPU } else { LOGITS_ON_GPU } / vocabulary;
         let mut first = 0;
@@ -206,9 +210,8 @@ pub(crate) fn on_device(
     targets: &[i64],
     temperature: f64,
 ) -> Result<Vec<Token>, RowError> {
-    let z = logits.f_div_scalar(temperature)?;
-    let (max, _) = z.f_max_dim(-1, true)?;
-    let x = z.f_sub(&max)?;
+    let (max, _) = logits.f_max_dim(-1, true)?;
+    let x = logits.f_sub(&max)?.f_div_scalar(temperature)?;
     let e = x.f_exp()?;
     let sum = e.f_sum_dim_intlist(-1, false, Kind::Float)?;
     // 0 · −∞ is NaN, and e is 0 where x is −∞.

@@ -19,8 +19,9 @@ pub(crate) struct Tokenizer {
 }
 
 impl Tokenizer {
-    /// Reads tokenizer.json of a directory. Its truncation and padding are turned off.
-    pub(crate) fn load(directory: &Path) -> Result<Tokenizer, Failure> {
+    /// Reads tokenizer.json of a directory. Its truncation and padding are turned off. End tokens are
+    /// those of the first of the `models` that says any, else the tokenizer's own.
+    pub(crate) fn load(directory: &Path, models: &[&Path]) -> Result<Tokenizer, Failure> {
         let path = directory.join("tokenizer.json");
         if !path.is_file() {
             return Err(anyhow!("cannot tokenise: {} has no tokenizer.json", directory.display())).hint(
@@ -34,8 +35,10 @@ impl Tokenizer {
         inner.with_padding(None);
         let mut ends = BTreeSet::new();
         // Of a generation config only the end tokens count: its sampling settings are not the trainer's.
-        for file in ["generation_config.json", "config.json"] {
-            let path = directory.join(file);
+        let files = models.iter().flat_map(|model| {
+            ["generation_config.json", "config.json"].map(|file| model.join(file))
+        });
+        for path in files {
             if ends.is_empty() && path.is_file() {
                 ends.extend(ids(&read_json(&path)?, "eos_token_id"));
             }

@@ -1,5 +1,6 @@
 //! `--tokens-out` and `--save-rollouts`: what every token was, and what was sampled.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -67,6 +68,9 @@ impl Answer<'_> {
 pub(crate) struct Sink {
     path: PathBuf,
     to: To,
+    rows: usize,
+    /// The lines of the file that is there already, by step.
+    before: BTreeMap<u64, Vec<String>>,
 }
 
 enum To {
@@ -87,11 +91,30 @@ impl Sink {
             })
         };
         let to = create().map_err(|error| unwritable(path, &error))?;
-        Ok(Sink { path: path.to_owned(), to })
+        let before = match &to {
+            To::Lines(_) => lines_by_step(path),
+            To::Parquet(_) => BTreeMap::new(),
+        };
+        Ok(Sink { path: path.to_owned(), to, rows: 0, before })
+    }
+
+    /// Whether steps that need not be computed again can be taken over from the file that is there.
+    pub(crate) fn carries(&self, step: u64) -> bool {
+        self.before.contains_key(&step)
+    }
+
+    /// Takes over a step's lines.
+    pub(crate) fn carry(&mut self, step: u64) -> Result<(), Failure> {
+        let lines = self.before.remove(&step).unwrap_or_default();
+        self.rows += lines.len();
+        let To::Lines(file) = &mut self.to else { return Ok(()) };
+        let written = lines.iter().try_for_each(|line| writeln!(file, "{line}"));
+        written.map_err(|error| unwritable(&self.path, &error))
     }
 
     /// Adds tokens with their numbers.
     pub(crate) fn tokens(&mut self, answer: &Answer<'_>, pieces: &[String]) -> Result<(), Failure> {
+        self.rows += 1;
         let written = match &mut self.to {
             To::Lines(file) => line(file, &answer.scored(pieces)),
             To::Parquet(table) => table.add(answer, pieces),
@@ -101,6 +124,7 @@ impl Sink {
 
     /// Adds what was sampled.
     pub(crate) fn rollout(&mut self, answer: &Answer<'_>, text: &str) -> Result<(), Failure> {
+        self.rows += 1;
         let written = match &mut self.to {
             To::Lines(file) => line(file, &answer.rollout(text)),
             To::Parquet(_) => {
@@ -110,15 +134,30 @@ impl Sink {
         written.map_err(|error| unwritable(&self.path, &error))
     }
 
-    /// Puts the file in its place.
-    pub(crate) fn finish(self) -> Result<PathBuf, Failure> {
+    /// Puts the file in its place, if there is anything in it.
+    pub(crate) fn finish(self) -> Result<Option<PathBuf>, Failure> {
+        if self.rows == 0 {
+            return Ok(None);
+        }
         let written = match self.to {
             To::Lines(file) => file.into_inner().map_err(io::Error::from).and_then(Growing::commit),
             To::Parquet(table) => table.finish(),
         };
         written.map_err(|error| unwritable(&self.path, &error))?;
-        Ok(self.path)
+        Ok(Some(self.path))
     }
+}
+
+fn lines_by_step(path: &Path) -> BTreeMap<u64, Vec<String>> {
+    let mut lines: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+    for line in std::fs::read_to_string(path).unwrap_or_default().lines() {
+        let step =
+            serde_json::from_str::<Value>(line).ok().and_then(|row| row.get("step")?.as_u64());
+        if let Some(step) = step {
+            lines.entry(step).or_default().push(line.to_owned());
+        }
+    }
+    lines
 }
 
 fn line(file: &mut BufWriter<Growing>, row: &Value) -> io::Result<()> {
