@@ -3,6 +3,7 @@
 //! Checkpoints come one after the other; each that is finished is in the history before the next
 //! begins, so an interruption, a full disk or a broken checkpoint loses nothing that was done.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -104,13 +105,14 @@ pub(crate) fn run(args: &ComputeArgs, terminal: &Terminal) -> Result<Outcome, Fa
         Failure { error: anyhow!("cannot read {}: {why}", prompts.display()), hint }
     })?;
     let job = Job { args, terminal, device, prompts, rows, recipe };
-    let (checkpoints, all_usable) = job.checkpoints(path)?;
+    let chosen = job.checkpoints(path)?;
+    let checkpoints = &chosen.checkpoints;
     if checkpoints.is_empty() {
         terminal.note("nothing to compute in this shard");
         return Ok(Outcome::Done);
     }
-    let mut book = job.open_book(path, &checkpoints)?;
-    let mut tally = Tally { partial: !all_usable, ..Tally::default() };
+    let mut book = job.open_book(path, &chosen)?;
+    let mut tally = Tally { partial: chosen.left_out > 0, ..Tally::default() };
     let start = Instant::now();
     for (i, (checkpoint, todo)) in checkpoints.iter().zip(book.todo.clone()).enumerate() {
         if progress::interrupted() {
@@ -136,6 +138,21 @@ pub(crate) fn run(args: &ComputeArgs, terminal: &Terminal) -> Result<Outcome, Fa
         }
     }
     job.close(book, tally, checkpoints.len(), start.elapsed())
+}
+
+/// What is to be computed.
+struct Chosen {
+    checkpoints: Vec<Checkpoint>,
+    extent: Extent,
+    /// Checkpoints that were asked for and cannot be used.
+    left_out: usize,
+}
+
+/// What `--model` names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    Single,
+    Run,
 }
 
 /// What is written: the history and the files beside it.
@@ -198,8 +215,8 @@ impl<E: Into<Failure>> From<E> for Stop {
 }
 
 impl Job<'_> {
-    /// The checkpoints asked for, none if this shard has none, and whether all of them can be used.
-    fn checkpoints(&self, path: &Path) -> Result<(Vec<Checkpoint>, bool), Failure> {
+    /// The checkpoints asked for, none if this shard has none.
+    fn checkpoints(&self, path: &Path) -> Result<Chosen, Failure> {
         let args = self.args;
         let (found, unusable) = match checkpoint::find(path)? {
             Found::Single(checkpoint) => {
@@ -214,7 +231,8 @@ impl Job<'_> {
                 if step.is_none() {
                     self.terminal.warn("the step of this checkpoint is not known and written as 0 (--step N names it)");
                 }
-                return Ok((vec![Checkpoint { step, ..checkpoint }], true));
+                let checkpoints = vec![Checkpoint { step, ..checkpoint }];
+                return Ok(Chosen { checkpoints, extent: Extent::Single, left_out: 0 });
             }
             Found::Run { checkpoints, unusable } => (checkpoints, unusable),
         };
@@ -246,8 +264,8 @@ impl Job<'_> {
             self.say_skipped(*step, failure);
         }
         let (shard, of) = args.shard.unwrap_or((1, 1));
-        let in_shard = chosen.into_iter().skip(shard - 1).step_by(of).collect();
-        Ok((in_shard, unusable.is_empty()))
+        let checkpoints = chosen.into_iter().skip(shard - 1).step_by(of).collect();
+        Ok(Chosen { checkpoints, extent: Extent::Run, left_out: unusable.len() })
     }
 
     fn say_skipped(&self, step: u64, failure: &Failure) {
@@ -256,22 +274,20 @@ impl Job<'_> {
     }
 
     /// Where the history goes.
-    fn output(&self, path: &Path, checkpoints: &[Checkpoint]) -> PathBuf {
-        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        let is_run = !checkpoints.iter().any(|checkpoint| {
-            checkpoint.path.starts_with(&absolute) && checkpoint.path == absolute
-        }) && checkpoints.iter().all(|checkpoint| {
-            checkpoint::run_of(&checkpoint.path) == std::fs::canonicalize(path).ok()
-        });
-        let run = if is_run { Some(absolute.clone()) } else { checkpoint::run_of(path) };
-        let named = run.as_deref().unwrap_or(&absolute);
-        let name =
-            named.file_stem().filter(|_| named.is_file()).or(named.file_name()).unwrap_or_default();
-        let file = format!("entropy_history_{}.json", name.to_string_lossy());
-        match &self.args.output {
-            Some(output) => output.clone(),
-            None if is_run => path.join(file),
-            None => PathBuf::from(file),
+    fn output(&self, path: &Path, extent: Extent) -> PathBuf {
+        if let Some(output) = &self.args.output {
+            return output.clone();
+        }
+        let named = match extent {
+            Extent::Run => fs::canonicalize(path).ok(),
+            Extent::Single => checkpoint::run_of(path).or_else(|| fs::canonicalize(path).ok()),
+        };
+        let named = named.unwrap_or_else(|| path.to_owned());
+        let stem = if named.is_file() { named.file_stem() } else { named.file_name() };
+        let file = format!("entropy_history_{}.json", stem.unwrap_or_default().to_string_lossy());
+        match extent {
+            Extent::Run => path.join(file),
+            Extent::Single => PathBuf::from(file),
         }
     }
 
@@ -280,14 +296,14 @@ impl Job<'_> {
     /// # Errors
     /// If the history holds rows that are not to be touched, or something cannot be written: before
     /// hours are spent on it.
-    fn open_book(&self, path: &Path, checkpoints: &[Checkpoint]) -> Result<Book, Failure> {
+    fn open_book(&self, path: &Path, chosen: &Chosen) -> Result<Book, Failure> {
         let args = self.args;
         if let Some(file) = args.save_rollouts.as_ref().filter(|file| is_parquet(file)) {
             return Err(anyhow!("cannot write {}: rollouts are JSON lines", file.display()))
                 .hint("name it .jsonl");
         }
         let inputs = self.inputs_digest()?;
-        let whole = self.output(path, checkpoints);
+        let whole = self.output(path, chosen.extent);
         let history = Rows::open(&whole, &inputs, args.overwrite)?;
         let history = match args.shard {
             Some(shard) => Rows::open(&of_shard(&whole, shard), &inputs, args.overwrite)?,
@@ -298,7 +314,7 @@ impl Job<'_> {
         let create = |path: &Option<PathBuf>| path.as_deref().map(Sink::create).transpose();
         let (tokens, rollouts) = (create(&args.tokens_out)?, create(&args.save_rollouts)?);
         let mut book = Book { inputs, history, tokens, rollouts, todo: Vec::new() };
-        for checkpoint in checkpoints {
+        for checkpoint in &chosen.checkpoints {
             let todo = self.todo(checkpoint, &mut book)?;
             book.todo.push(todo);
         }
@@ -805,7 +821,7 @@ fn is_parquet(path: &Path) -> bool {
 
 fn hash_file(hasher: &mut blake3::Hasher, path: &Path) -> Result<(), Failure> {
     // The size first: two files then never look like one.
-    let size = std::fs::metadata(path).map(|metadata| metadata.len());
+    let size = fs::metadata(path).map(|metadata| metadata.len());
     let hashed = size.and_then(|size| {
         hasher.update(&size.to_le_bytes());
         hasher.update_mmap_rayon(path).map(|_| ())

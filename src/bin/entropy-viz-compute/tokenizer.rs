@@ -75,20 +75,11 @@ impl Tokenizer {
     /// Each token's own text, special tokens by name.
     pub(crate) fn pieces(&self, ids: &[i64]) -> Vec<String> {
         let piece = |&id: &i64| {
-            let name = u32::try_from(id)
-                .ok()
-                .and_then(|id| self.inner.id_to_token(id))
-                .unwrap_or_default();
-            // A decoder strips the space of a text's first word, which every piece is here.
-            let space = if name.starts_with('▁') { " " } else { "" };
-            format!(
-                "{space}{}",
-                self.text(&[id], false).trim_start_matches(if space.is_empty() {
-                    '\0'
-                } else {
-                    ' '
-                })
-            )
+            let text = self.text(&[id], false);
+            let name = u32::try_from(id).ok().and_then(|id| self.inner.id_to_token(id));
+            // Some decoders strip the space of a text's first word, which every piece is here.
+            let spaced = name.is_some_and(|name| name.starts_with('▁'));
+            if spaced && !text.starts_with(' ') { format!(" {text}") } else { text }
         };
         ids.iter().map(piece).collect()
     }

@@ -10,7 +10,7 @@ use tch::{Kind, TchError, Tensor};
 
 use super::Packed;
 use super::attention::{Attention, Cache, Masks, Step};
-use super::layer::{Activation, Feed, Linear, MostTokens, Norm, NormKind};
+use super::layer::{Activation, Feed, Linear, Norm, NormKind};
 use super::moe::Experts;
 use super::rope::Rope;
 #[cfg(target_arch = "x86_64")]
@@ -96,7 +96,6 @@ impl Spec {
                 config.path().display()
             );
         }
-        config.refuse("num_nextn_predict_layers", |value| value.as_i64() == Some(0))?;
         Ok(Spec {
             hidden,
             layers,
@@ -374,7 +373,7 @@ impl Layer {
         let hidden = hidden.f_add(&attended)?;
         let normed = self.before_feed.forward(&hidden)?;
         let fed = match &self.feed {
-            Part::Feed(feed) => feed.forward(&normed, MostTokens::default())?,
+            Part::Feed(feed) => feed.forward(&normed)?,
             Part::Experts(experts) => experts.forward(&normed)?,
         };
         let fed = match &self.after_feed {

@@ -118,14 +118,7 @@ impl Activation {
 }
 
 /// Tokens that go through the feed-forward at once: more are no faster and take memory.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct MostTokens(i64);
-
-impl Default for MostTokens {
-    fn default() -> MostTokens {
-        MostTokens(4096)
-    }
-}
+const MOST_TOKENS: i64 = 4096;
 
 /// Gated feed-forward: W_down·(activation(W_gate·x) ⊙ W_up·x).
 #[derive(Debug)]
@@ -156,13 +149,13 @@ impl Feed {
     }
 
     /// `x` is tokens × hidden.
-    pub(super) fn forward(&self, x: &Tensor, most: MostTokens) -> Result<Tensor, TchError> {
+    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
         let once =
             |x: &Tensor| self.down.forward(&self.activation.gated(&self.gate_up.forward(x)?)?);
-        if x.size()[0] <= most.0 {
+        if x.size()[0] <= MOST_TOKENS {
             return once(x);
         }
-        let parts = x.f_split(most.0, 0)?.iter().map(once).collect::<Result<Vec<_>, _>>()?;
+        let parts = x.f_split(MOST_TOKENS, 0)?.iter().map(once).collect::<Result<Vec<_>, _>>()?;
         Tensor::f_cat(&parts, 0)
     }
 }
