@@ -449,7 +449,10 @@ impl Job<'_> {
         let model = match (spec, weights) {
             (Some(spec), Some(weights)) => {
                 let parameters = weights.parameters();
-                let model = Model::load(spec, weights, Place { kind, device: self.device })?;
+                let place = Place { kind, device: self.device };
+                let loading = format!("cannot load {}", base.path.display());
+                let model = Model::load(spec, weights, place)
+                    .map_err(|error| torch::plain(error, &loading))?;
                 self.terminal.explain(|| {
                     format!(
                         "loaded {} ({:.1} M parameters as {} on {:?}) in {}",

@@ -92,6 +92,15 @@ pub(crate) fn say(error: &TchError) -> String {
     line.trim_start_matches("RuntimeError: ").trim_end_matches('.').to_owned()
 }
 
+/// An error that happened while `doing` something: of libtorch's text only the reason.
+pub(crate) fn plain(error: anyhow::Error, doing: &str) -> anyhow::Error {
+    match error.downcast::<TchError>() {
+        Ok(error) if is_out_of_memory(&error) => anyhow!("{doing}: memory runs out"),
+        Ok(error) => anyhow!("{doing}: {}", say(&error)),
+        Err(other) => other,
+    }
+}
+
 /// Whether memory ran out, so that a smaller batch may do.
 pub(crate) fn is_out_of_memory(error: &TchError) -> bool {
     let TchError::Torch(text) = error else { return false };
