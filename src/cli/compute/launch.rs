@@ -15,6 +15,9 @@ const HELPER: &str = "entropy-viz-compute";
 const VERSION: &str = "2.11";
 const INSTALL: &str = "pip install torch==2.11.0, or name the directory of one with --libtorch";
 
+/// Some microseconds; then a thread sleeps until there is work.
+const SPINS: &str = "1000";
+
 /// The helper program: `$ENTROPY_VIZ_COMPUTE`, beside this program, or on the PATH.
 pub(super) fn helper() -> Option<PathBuf> {
     let named = std::env::var_os("ENTROPY_VIZ_COMPUTE").filter(|path| !path.is_empty());
@@ -111,6 +114,12 @@ pub(super) fn hand_over(
     let paths = std::env::join_paths(paths).context("cannot name the libraries of libtorch")?;
     let mut command = Command::new(helper);
     command.args(arguments).env("LD_LIBRARY_PATH", paths);
+    // libtorch's threads wait for each other by spinning, by default for milliseconds: on a machine that
+    // others use too, most of the time goes there.
+    if std::env::var_os("OMP_WAIT_POLICY").is_none() && std::env::var_os("GOMP_SPINCOUNT").is_none()
+    {
+        command.env("GOMP_SPINCOUNT", SPINS);
+    }
     #[cfg(unix)]
     {
         use std::os::unix::process::CommandExt;
