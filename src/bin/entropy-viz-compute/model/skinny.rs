@@ -19,6 +19,8 @@ use tch::{Device, Kind, TchError, Tensor};
 const MOST_ROWS: usize = 32;
 /// Rows of W that one task multiplies: some 100 KiB to 1 MiB.
 const ROWS_A_TASK: usize = 96;
+/// Multiplications from which a second thread is worth waking: some 20 microseconds of one.
+const WORTH_SHARING: usize = 1 << 20;
 
 thread_local! {
     static STEPPING: Cell<bool> = const { Cell::new(false) };
@@ -68,10 +70,16 @@ pub(super) fn product(x: &Tensor, weight: &Tensor) -> Result<Option<Tensor>, Tch
     };
     // SAFETY: the pointers are those of contiguous f32 tensors of the job's sizes, which outlive it; a
     // task writes only the columns of the result that are its own.
-    (0..outputs.div_ceil(ROWS_A_TASK)).into_par_iter().for_each(|task| unsafe {
+    let task = |task: usize| unsafe {
         let first = task * ROWS_A_TASK;
         multiply(&job, first, (first + ROWS_A_TASK).min(outputs));
-    });
+    };
+    let tasks = outputs.div_ceil(ROWS_A_TASK);
+    if rows * columns * outputs < WORTH_SHARING {
+        (0..tasks).for_each(task);
+    } else {
+        (0..tasks).into_par_iter().for_each(task);
+    }
     Ok(Some(result))
 }
 
