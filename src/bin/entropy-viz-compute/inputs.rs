@@ -99,7 +99,7 @@ impl Recipe {
             let in_row =
                 |failure: Failure| Failure { error: failure.error.context(place()), ..failure };
             let mut prompt = self.prompt(row, tokenizer, chat).map_err(in_row)?;
-            let response = self.response(row, tokenizer, &mut items).map_err(in_row)?;
+            let response = self.response(row, tokenizer).map_err(in_row)?;
             let used = prompt.iter().chain(response.iter().flatten());
             if let Some(vocabulary) = vocabulary
                 && let Some(token) = used.copied().find(|token| !(0..vocabulary).contains(token))
@@ -131,6 +131,7 @@ impl Recipe {
                 prompt.drain(..prompt.len() + needed - room);
                 items.truncated += 1;
             }
+            items.from_text += usize::from(matches!(row.response, Some(Response::Text(_))));
             items.items.push(Item { row: i, prompt, response });
         }
         Ok(items)
@@ -202,14 +203,12 @@ impl Recipe {
         &self,
         row: &Row,
         tokenizer: Option<&Tokenizer>,
-        items: &mut Items,
     ) -> Result<Option<Vec<i64>>, Failure> {
         match &row.response {
             None => Ok(None),
             Some(Response::Tokens(tokens)) => Ok(Some(tokens.clone())),
             Some(Response::Text(text)) => {
                 let tokenizer = needed(tokenizer)?;
-                items.from_text += 1;
                 let mut tokens = tokenizer.encode(text, false)?;
                 if row.finish_reason.as_deref() == Some("stop") {
                     tokens.extend(tokenizer.end.filter(|end| tokens.last() != Some(end)));

@@ -162,6 +162,12 @@ impl Rows {
             "settings": settings.text(),
         });
         let Value::Object(row) = row else { return Err(anyhow!("BUG: a row is an object").into()) };
+        // Another process may have added steps meanwhile.
+        for (theirs, row) in read(&self.path, &settings.inputs).unwrap_or_default() {
+            if !self.rows.iter().any(|(step, _)| *step == theirs) {
+                self.put(theirs, row);
+            }
+        }
         self.put(step, row);
         self.write()
     }

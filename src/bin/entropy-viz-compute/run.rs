@@ -96,6 +96,14 @@ pub(crate) fn run(args: &ComputeArgs, terminal: &Terminal) -> Result<Outcome, Fa
     progress::listen();
     let device = torch::device(args.device)?;
     let recipe = Recipe::new(args)?;
+    if fs::metadata(prompts).is_ok_and(|metadata| !metadata.is_file()) || prompts.as_os_str() == "-"
+    {
+        return Err(anyhow!(
+            "cannot read {}: prompts are read more than once, from a file",
+            prompts.display()
+        ))
+        .hint("save them to a file first");
+    }
     let rows = prompts::read(prompts, args.prompt_key.as_deref()).map_err(|error| {
         let hint = error.hint();
         let why = match error {
@@ -298,12 +306,32 @@ impl Job<'_> {
     /// hours are spent on it.
     fn open_book(&self, path: &Path, chosen: &Chosen) -> Result<Book, Failure> {
         let args = self.args;
-        if let Some(file) = args.save_rollouts.as_ref().filter(|file| is_parquet(file)) {
-            return Err(anyhow!("cannot write {}: rollouts are JSON lines", file.display()))
-                .hint("name it .jsonl");
+        let whole = self.output(path, chosen.extent);
+        expect_name(Some(&whole), &["json"], "a history is JSON")?;
+        expect_name(
+            args.tokens_out.as_ref(),
+            &["jsonl", "ndjson", "json", "parquet"],
+            "tokens are JSON lines or Parquet",
+        )?;
+        expect_name(
+            args.save_rollouts.as_ref(),
+            &["jsonl", "ndjson", "json"],
+            "rollouts are JSON lines",
+        )?;
+        let files = [
+            Some(&whole),
+            args.tokens_out.as_ref(),
+            args.save_rollouts.as_ref(),
+            args.prompts.as_ref(),
+        ];
+        let mut files: Vec<PathBuf> =
+            files.into_iter().flatten().map(|file| place_of(file)).collect();
+        files.sort();
+        if let Some(twice) = files.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(anyhow!("{} is named for two different things", twice[0].display()))
+                .hint("give every output a name of its own, and not that of --prompts");
         }
         let inputs = self.inputs_digest()?;
-        let whole = self.output(path, chosen.extent);
         let history = Rows::open(&whole, &inputs, args.overwrite)?;
         let history = match args.shard {
             Some(shard) => Rows::open(&of_shard(&whole, shard), &inputs, args.overwrite)?,
@@ -818,8 +846,23 @@ fn first_stop(text: &str, stops: &[String]) -> Option<usize> {
     stops.iter().filter_map(|stop| text.find(stop.as_str())).min()
 }
 
-fn is_parquet(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "parquet")
+/// Refuses a file whose name promises something else.
+fn expect_name(path: Option<&PathBuf>, extensions: &[&str], what: &str) -> Result<(), Failure> {
+    let Some(path) = path else { return Ok(()) };
+    let fits = path.extension().is_some_and(|extension| extensions.iter().any(|e| extension == *e));
+    // A device or a pipe has the name it has.
+    if fits || fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        return Ok(());
+    }
+    Err(anyhow!("cannot write {}: {what}", path.display()))
+        .hint(format!("let the name end in .{}", extensions.join(" or .")))
+}
+
+/// The place a path means, whether or not there is something yet.
+fn place_of(path: &Path) -> PathBuf {
+    fs::canonicalize(path)
+        .or_else(|_| std::path::absolute(path))
+        .unwrap_or_else(|_| path.to_owned())
 }
 
 fn hash_file(hasher: &mut blake3::Hasher, path: &Path) -> Result<(), Failure> {

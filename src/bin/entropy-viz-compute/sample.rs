@@ -6,7 +6,7 @@
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use crate::entropy::{Pass, position_of_max};
+use crate::entropy::{Pass, position_of_max, race};
 
 /// How tokens are chosen.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -42,18 +42,10 @@ impl Source {
 pub(crate) fn choose(choice: Choice, logits: &[f32], pass: &Pass, source: &mut Source) -> usize {
     match choice {
         Choice::Greedy => position_of_max(logits),
-        Choice::Random { top_k: 0, top_p: 1.0 } => pass.sample(logits, source.uniform()),
+        Choice::Random { top_k: 0, top_p: 1.0 } => pass.sample(logits, || source.uniform()),
         Choice::Random { top_k, top_p } => {
             let kept = kept(logits, pass, top_k, top_p);
-            let total: f64 = kept.iter().map(|(_, p)| p).sum();
-            let mut left = source.uniform() * total;
-            for (token, p) in &kept {
-                left -= p;
-                if left < 0.0 {
-                    return *token;
-                }
-            }
-            kept.last().map_or_else(|| position_of_max(logits), |(token, _)| *token)
+            kept[race(kept.iter().map(|(_, p)| p.ln()), || source.uniform())].0
         }
     }
 }
@@ -147,6 +139,31 @@ mod tests {
         let expected = p.map(|p| p * draws as f64);
         let chi: f64 = counts.iter().zip(expected).map(|(n, e)| (*n as f64 - e).powi(2) / e).sum();
         assert!(chi < 16.3, "{counts:?}");
+    }
+
+    #[test]
+    fn draws_follow_the_distribution_across_blocks() {
+        // Three blocks of the kernel with weights 1, 2 and 5, spread evenly inside.
+        let block = |weight: f32, n: usize| vec![(weight / n as f32).ln(); n];
+        let logits = [block(1.0, 4096), block(2.0, 4096), block(5.0, 1000)].concat();
+        let pass = pass(&logits);
+        let mut counts = [0usize; 6]; // each block's halves
+        let mut source = Source::new(2, 0, 0);
+        let draws = 4_000;
+        for _ in 0..draws {
+            let token =
+                choose(Choice::Random { top_k: 0, top_p: 1.0 }, &logits, &pass, &mut source);
+            let (block, half) = match token {
+                0..4096 => (0, token / 2048),
+                4096..8192 => (1, (token - 4096) / 2048),
+                _ => (2, (token - 8192) / 500),
+            };
+            counts[2 * block + half] += 1;
+        }
+        let expected = [1.0, 1.0, 2.0, 2.0, 5.0, 5.0].map(|w| w / 16.0 * draws as f64);
+        // 20.5 is the 0.999 quantile of chi-squared with 5 degrees of freedom.
+        let chi: f64 = counts.iter().zip(expected).map(|(n, e)| (*n as f64 - e).powi(2) / e).sum();
+        assert!(chi < 20.5, "{counts:?}");
     }
 
     #[test]

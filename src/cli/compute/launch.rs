@@ -74,10 +74,6 @@ fn of_python() -> Option<PathBuf> {
 
 fn checked(directory: &Path, origin: &str) -> Result<PathBuf, Failure> {
     let shown = directory.display();
-    if !directory.join("lib").is_dir() {
-        return Err(anyhow!("cannot compute: {shown} ({origin}) is no libtorch: it has no lib"))
-            .hint(INSTALL);
-    }
     let version = version(directory);
     let version = version
         .with_context(|| format!("cannot compute: {shown} ({origin}) does not tell its version"));
@@ -85,6 +81,16 @@ fn checked(directory: &Path, origin: &str) -> Result<PathBuf, Failure> {
     if version.strip_prefix(VERSION).is_none_or(|rest| !rest.starts_with('.')) {
         return Err(anyhow!(
             "cannot compute: {shown} ({origin}) is libtorch {version}, {VERSION} is needed"
+        ))
+        .hint(INSTALL);
+    }
+    let library =
+        format!("{}torch_cpu{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    let library = directory.join("lib").join(library);
+    if fs::metadata(&library).map_or(0, |metadata| metadata.len()) == 0 {
+        return Err(anyhow!(
+            "cannot compute: {} of {origin} is missing or empty",
+            library.display()
         ))
         .hint(INSTALL);
     }

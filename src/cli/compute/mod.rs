@@ -59,7 +59,8 @@ pub struct ComputeArgs {
     /// Only the run's checkpoints from step A to step B; either may be left out.
     #[arg(long, value_name = "A:B", help_heading = "Checkpoints", value_parser = steps)]
     pub steps: Option<(u64, u64)>,
-    /// Only every n-th checkpoint, beginning with the i-th: one shard a GPU or job.
+    /// Only every n-th checkpoint, beginning with the i-th: one shard a GPU or job. Rows go to shards/
+    /// beside the history; the same command without --shard merges them.
     #[arg(long, value_name = "I/N", help_heading = "Checkpoints", value_parser = shard)]
     pub shard: Option<(usize, usize)>,
     /// The model that a LoRA adapter belongs to.
@@ -110,7 +111,7 @@ pub struct ComputeArgs {
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Sampling")]
     pub seed: u64,
     /// A text that ends a response; may be repeated.
-    #[arg(long, value_name = "TEXT", action = ArgAction::Append, help_heading = "Sampling")]
+    #[arg(long, value_name = "TEXT", action = ArgAction::Append, value_parser = clap::builder::NonEmptyStringValueParser::new(), help_heading = "Sampling")]
     pub stop: Vec<String>,
 
     /// Write tokens, entropies and log-probs of every response; JSON lines, or Parquet by its name.
@@ -127,7 +128,7 @@ pub struct ComputeArgs {
     #[arg(long, value_enum, default_value_t = Dtype::Auto, help_heading = "Machine")]
     pub dtype: Dtype,
     /// CPU threads [default: all cores].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Machine")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=512), help_heading = "Machine")]
     pub threads: Option<u32>,
     /// Tokens in one batch.
     #[arg(long, value_name = "auto|N", default_value = "auto", value_parser = batch_tokens, help_heading = "Machine")]

@@ -183,8 +183,13 @@ fn weights_in(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
         return Err(pickled_refused(pickled));
     }
     let Some(first) = entries.iter().find(|path| is_weights(path)) else {
+        let hint = match directory.file_name().is_some_and(|name| name == "huggingface") {
+            true => merge_command(directory.parent().unwrap_or(directory)),
+            false => "it needs model.safetensors, or model.safetensors.index.json and its shards"
+                .to_owned(),
+        };
         return Err(anyhow!("cannot use {shown} as a model: it has config.json and no weights"))
-            .hint("it needs model.safetensors, or model.safetensors.index.json and its shards");
+            .hint(hint);
     };
     Err(anyhow!(
         "cannot use {shown} as a model: {} is there, model.safetensors and its index are not",
@@ -233,11 +238,17 @@ fn unmerged(directory: &Path) -> Option<Failure> {
             "cannot use {shown} as a model: it holds FSDP shards ({}) that have not been merged",
             name.to_string_lossy()
         ),
-        hint: Some(format!(
-            "python3 -m verl.model_merger merge --backend fsdp --local_dir {shown} --target_dir \
-             {shown}/huggingface; in EasyR1 and R-Zero: python3 scripts/model_merger.py --local_dir {shown}"
-        )),
+        hint: Some(merge_command(directory)),
     })
+}
+
+/// What merges the shards of a directory.
+fn merge_command(directory: &Path) -> String {
+    let shown = directory.display();
+    format!(
+        "python3 -m verl.model_merger merge --backend fsdp --local_dir {shown} --target_dir \
+         {shown}/huggingface; in EasyR1 and R-Zero: python3 scripts/model_merger.py --local_dir {shown}"
+    )
 }
 
 fn is_pickled(path: &Path) -> bool {

@@ -81,12 +81,18 @@ pub(crate) struct ExpertSpec {
     pub(crate) layers: Vec<bool>,
 }
 
+/// More layers than any model has: a config.json that says so is broken.
+const MOST_LAYERS: i64 = 10_000;
+
 impl Spec {
     /// What Llama has and the others changed: no biases but those of the config, full attention, RMS
     /// norm, SiLU. `head_dim` is the default where config.json has none.
     pub(super) fn llama_like(config: &Config, head_dim: Option<i64>) -> anyhow::Result<Spec> {
         let hidden = config.count("hidden_size")?;
         let layers = config.count("num_hidden_layers")?;
+        if layers > MOST_LAYERS {
+            bail!("{}: num_hidden_layers is {layers}", config.path().display());
+        }
         let heads = config.count("num_attention_heads")?;
         let kv_heads = config.count_or("num_key_value_heads", heads)?;
         let head_dim = config.count_or("head_dim", head_dim.unwrap_or(hidden / heads))?;

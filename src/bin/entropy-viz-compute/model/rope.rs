@@ -45,8 +45,12 @@ impl Rope {
                 "{path}: {dim} of {head_dim} numbers of a head would be rotated; it must be an even part"
             );
         }
-        let base: Vec<f64> =
-            (0..dim / 2).map(|i| theta.powf(-(2 * i) as f64 / dim as f64)).collect();
+        // By libtorch in f32, as transformers does: one unit in the last place of a frequency grows
+        // with the position, and after some thousand tokens is seen in the entropies.
+        let exponents: Vec<f32> = (0..dim / 2).map(|i| (2 * i) as f32 / dim as f32).collect();
+        let base =
+            Tensor::f_pow_scalar(theta, &Tensor::f_from_slice(&exponents)?)?.f_reciprocal()?;
+        let base = Vec::<f64>::try_from(base.f_to_kind(Kind::Double)?)?;
         let plain = Rope { dim, frequencies: narrow(&base), factor: 1.0, long: None };
         let Some(scaling) = scaling else { return Ok(plain) };
         let kind = scaling
