@@ -215,3 +215,27 @@ fn longrope(
         ..plain
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frequencies_are_those_of_transformers_to_the_last_bit() {
+        let directory = tempfile::tempdir().unwrap();
+        let text = r#"{"rope_theta": 500000.0, "max_position_embeddings": 8192}"#;
+        std::fs::write(directory.path().join("config.json"), text).unwrap();
+        let rope = Rope::read(&Config::read(directory.path()).unwrap(), 128).unwrap();
+        // torch 2.11: 1.0 / (500000.0 ** (torch.arange(0, 128, 2).float() / 128))
+        let expected = [
+            (1, 0.814_617_216_587_066_7),
+            (7, 0.238_053_813_576_698_3),
+            (20, 0.016_560_440_883_040_428),
+            (33, 0.001_152_042_648_755_014),
+            (63, 2.455_140_702_295_466_3e-6),
+        ];
+        for (i, frequency) in expected {
+            assert_eq!(f64::from(rope.frequencies[i]), frequency, "number {i}");
+        }
+    }
+}
