@@ -434,6 +434,13 @@ fn what_was_computed_before_is_not_lost_when_more_is() {
     assert_eq!((steps().len(), steps()[0], steps()[35]), (36, 40, 120));
     done(desk.path(), &arguments);
     assert_eq!(steps().len(), 36);
+    // A part computed again replaces its own lines, in their place.
+    done(desk.path(), &[&arguments[..], &["--steps", "80:80", "--overwrite"]].concat());
+    assert_eq!((steps().len(), steps()[12], steps()[35]), (36, 80, 120));
+    // Other flags are another experiment: nothing of the first is mixed into it.
+    let other = ["--temperature", "0.5", "-o", "other.json", "--steps", "40:40"];
+    done(desk.path(), &[&arguments[..], &other].concat());
+    assert_eq!(steps(), [40; 12]);
 }
 
 #[test]

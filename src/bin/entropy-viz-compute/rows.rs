@@ -139,9 +139,14 @@ impl Rows {
         .hint("write elsewhere with -o, or replace it with --overwrite")
     }
 
-    /// Whether a step is there, however it was computed.
+    /// Whether there is a row of a step, of these prompts and flags.
+    pub(crate) fn has_row(&self, step: u64) -> bool {
+        self.rows.iter().any(|(at, _)| *at == step)
+    }
+
+    /// Whether a step's row may make computing it again needless.
     pub(crate) fn has_step(&self, step: u64) -> bool {
-        !self.overwrite && self.rows.iter().any(|(at, _)| *at == step)
+        !self.overwrite && self.has_row(step)
     }
 
     /// Adds a step and writes the file, whole or not at all.

@@ -130,7 +130,6 @@ pub(crate) fn run(args: &ComputeArgs, terminal: &Terminal) -> Result<Outcome, Fa
         if todo == Todo::Nothing {
             tally.skipped += 1;
             terminal.note(&format!("step {step}: already in {}", book.history.path().display()));
-            book.carry(step)?;
             continue;
         }
         let counted = format!("checkpoint {} of {} (step {step})", i + 1, checkpoints.len());
@@ -183,11 +182,6 @@ enum Todo {
 impl Book {
     fn sinks(&mut self) -> impl Iterator<Item = &mut Sink> {
         [&mut self.tokens, &mut self.rollouts].into_iter().flatten()
-    }
-
-    /// Takes over what the files beside the history have of a step.
-    fn carry(&mut self, step: u64) -> Result<(), Failure> {
-        self.sinks().try_for_each(|sink| sink.carry(step))
     }
 }
 
@@ -339,7 +333,10 @@ impl Job<'_> {
         };
         let output = history.path();
         drop(Growing::create(output).map_err(|error| unwritable(output, &error))?);
-        let create = |path: &Option<PathBuf>| path.as_deref().map(Sink::create).transpose();
+        let keeps = |step| history.has_row(step);
+        let create = |path: &Option<PathBuf>| {
+            path.as_deref().map(|path| Sink::create(path, keeps)).transpose()
+        };
         let (tokens, rollouts) = (create(&args.tokens_out)?, create(&args.save_rollouts)?);
         let mut book = Book { inputs, history, tokens, rollouts, todo: Vec::new() };
         for checkpoint in &chosen.checkpoints {
@@ -360,7 +357,7 @@ impl Job<'_> {
         let Ok(settings) = settings else { return Ok(Todo::Compute) };
         let known = book.history.has(step, &settings)?;
         // Its tokens are wanted too, and nowhere to be had without computing.
-        let beside = book.sinks().all(|sink| sink.carries(step));
+        let beside = book.sinks().all(|sink| sink.has(step));
         Ok(if known && beside { Todo::Nothing } else { Todo::Compute })
     }
 
@@ -541,8 +538,15 @@ impl Job<'_> {
         }
         let history = book.history;
         let mut written = Vec::from_iter((history.len() > 0).then(|| history.path().to_owned()));
-        for sink in [book.tokens, book.rollouts].into_iter().flatten() {
-            written.extend(sink.finish()?);
+        for (sink, what) in [(book.tokens, "computed"), (book.rollouts, "sampled")] {
+            let Some(sink) = sink else { continue };
+            let path = sink.path().to_owned();
+            match sink.finish()? {
+                Some(path) => written.push(path),
+                None => self
+                    .terminal
+                    .warn(&format!("{} is not written: nothing was {what}", path.display())),
+            }
         }
         let listed: String = written.iter().map(|path| format!("{}\n", path.display())).collect();
         self.terminal.print(listed.as_bytes())?;
@@ -584,7 +588,7 @@ impl Job<'_> {
             None => args.samples as usize * args.max_new_tokens as usize,
         };
         let total = items.iter().map(tokens).sum();
-        let progress = Progress::new(self.args_quiet(), counted.to_owned(), total);
+        let progress = Progress::new(self.terminal.is_quiet(), counted.to_owned(), total);
         let run_tokens = std::cell::Cell::new(0);
         let advance = |tokens: usize| {
             run_tokens.set(run_tokens.get() + tokens);
@@ -753,6 +757,7 @@ impl Job<'_> {
         scored: &Scored,
         book: &mut Book,
     ) -> Result<(), Failure> {
+        book.sinks().try_for_each(|sink| sink.begin(step))?;
         for answer in &scored.answers {
             let item = &loaded.items.items[answer.item];
             let row = &self.rows[item.row];
@@ -820,10 +825,6 @@ impl Job<'_> {
             plural(summary.sequences, "response", "responses"),
             summary.sequence_mean
         ));
-    }
-
-    fn args_quiet(&self) -> bool {
-        self.terminal.is_quiet()
     }
 }
 

@@ -68,9 +68,9 @@ impl Answer<'_> {
 pub(crate) struct Sink {
     path: PathBuf,
     to: To,
-    rows: usize,
-    /// The lines of the file that is there already, by step.
+    /// The lines of the file that is there already, by step: they stay unless the step is written anew.
     before: BTreeMap<u64, Vec<String>>,
+    any_new: bool,
 }
 
 enum To {
@@ -79,8 +79,9 @@ enum To {
 }
 
 impl Sink {
-    /// Begins a file; Parquet if its name ends so.
-    pub(crate) fn create(path: &Path) -> Result<Sink, Failure> {
+    /// Begins a file; Parquet if its name ends so. If there is one of JSON lines already, its lines of
+    /// steps that `keeps` wants stay.
+    pub(crate) fn create(path: &Path, keeps: impl Fn(u64) -> bool) -> Result<Sink, Failure> {
         let create = || -> io::Result<To> {
             let file = Growing::create(path)?;
             let is_parquet = path.extension().is_some_and(|extension| extension == "parquet");
@@ -91,30 +92,43 @@ impl Sink {
             })
         };
         let to = create().map_err(|error| unwritable(path, &error))?;
-        let before = match &to {
+        let mut before = match &to {
             To::Lines(_) => lines_by_step(path),
             To::Parquet(_) => BTreeMap::new(),
         };
-        Ok(Sink { path: path.to_owned(), to, rows: 0, before })
+        before.retain(|step, _| keeps(*step));
+        Ok(Sink { path: path.to_owned(), to, before, any_new: false })
     }
 
-    /// Whether steps that need not be computed again can be taken over from the file that is there.
-    pub(crate) fn carries(&self, step: u64) -> bool {
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether a step need not be computed again for this file's sake.
+    pub(crate) fn has(&self, step: u64) -> bool {
         self.before.contains_key(&step)
     }
 
-    /// Takes over a step's lines.
-    pub(crate) fn carry(&mut self, step: u64) -> Result<(), Failure> {
-        let lines = self.before.remove(&step).unwrap_or_default();
-        self.rows += lines.len();
+    /// Comes to a step that is written anew: earlier ones that are there stay in front of it.
+    pub(crate) fn begin(&mut self, step: u64) -> Result<(), Failure> {
+        let later = self.before.split_off(&step);
+        self.keep_all()?;
+        self.before = later;
+        self.before.remove(&step);
+        Ok(())
+    }
+
+    /// Writes the lines that stay.
+    fn keep_all(&mut self) -> Result<(), Failure> {
+        let lines = std::mem::take(&mut self.before).into_values().flatten();
         let To::Lines(file) = &mut self.to else { return Ok(()) };
-        let written = lines.iter().try_for_each(|line| writeln!(file, "{line}"));
+        let written = lines.into_iter().try_for_each(|line| writeln!(file, "{line}"));
         written.map_err(|error| unwritable(&self.path, &error))
     }
 
     /// Adds tokens with their numbers.
     pub(crate) fn tokens(&mut self, answer: &Answer<'_>, pieces: &[String]) -> Result<(), Failure> {
-        self.rows += 1;
+        self.any_new = true;
         let written = match &mut self.to {
             To::Lines(file) => line(file, &answer.scored(pieces)),
             To::Parquet(table) => table.add(answer, pieces),
@@ -124,7 +138,7 @@ impl Sink {
 
     /// Adds what was sampled.
     pub(crate) fn rollout(&mut self, answer: &Answer<'_>, text: &str) -> Result<(), Failure> {
-        self.rows += 1;
+        self.any_new = true;
         let written = match &mut self.to {
             To::Lines(file) => line(file, &answer.rollout(text)),
             To::Parquet(_) => {
@@ -134,11 +148,12 @@ impl Sink {
         written.map_err(|error| unwritable(&self.path, &error))
     }
 
-    /// Puts the file in its place, if there is anything in it.
-    pub(crate) fn finish(self) -> Result<Option<PathBuf>, Failure> {
-        if self.rows == 0 {
-            return Ok(None);
+    /// Puts the file in its place; without anything new, what is there stays as it is.
+    pub(crate) fn finish(mut self) -> Result<Option<PathBuf>, Failure> {
+        if !self.any_new {
+            return Ok(Some(self.path).filter(|path| path.exists()));
         }
+        self.keep_all()?;
         let written = match self.to {
             To::Lines(file) => file.into_inner().map_err(io::Error::from).and_then(Growing::commit),
             To::Parquet(table) => table.finish(),
