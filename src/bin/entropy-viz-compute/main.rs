@@ -8,6 +8,7 @@ mod entropy;
 mod generate;
 mod inputs;
 mod model;
+mod on_device;
 mod progress;
 mod prompts;
 mod rows;

@@ -3,49 +3,27 @@
 //! Checkpoints come one after the other; each that is finished is in the history before the next
 //! begins, so an interruption, a full disk or a broken checkpoint loses nothing that was done.
 
+mod book;
+mod measure;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow};
-use entropy_viz::cli::compute::{BatchTokens, ComputeArgs, say_interrupted};
+use anyhow::anyhow;
+use entropy_viz::cli::compute::{ComputeArgs, say_interrupted};
 use entropy_viz::cli::{Failure, Outcome, Terminal, WithHint, plural};
-use entropy_viz::output::Growing;
-use serde_json::json;
 use tch::Device;
 
-use crate::chat::ChatTemplate;
-use crate::checkpoint::config::Config;
-use crate::checkpoint::weights::{Place, Weights};
-use crate::checkpoint::{self, Checkpoint, Found, Kind};
+use crate::checkpoint::{self, Checkpoint, Found};
 use crate::entropy::Token;
-use crate::generate::{Finish, GenerateError, Request, Sampling};
-use crate::inputs::{Item, Items, Recipe};
-use crate::model::decoder::Spec;
-use crate::model::script::Script;
-use crate::model::{self, Model};
-use crate::progress::{self, Progress, duration};
+use crate::inputs::{Items, Recipe};
+use crate::progress::{self, duration};
 use crate::prompts::{self, PromptError, Row};
-use crate::rows::{Rows, Settings, Summary, of_shard};
-use crate::sample::{Choice, Source};
-use crate::score::{ScoreError, Scoring, Sequence};
-use crate::tokenizer::Tokenizer;
-use crate::tokens::{Answer, Sink, unwritable};
+use crate::rows::{Settings, Summary};
 use crate::torch;
-
-/// Tokens of a batch that is scored: on the CPU more are no faster.
-const BATCH_ON_CPU: usize = 4096;
-const BATCH_ON_GPU: usize = 32_768;
-
-/// The files that decide which tokens a text becomes and which end a response.
-const TOKENIZER_FILES: [&str; 6] = [
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "chat_template.jinja",
-    "chat_template.json",
-    "generation_config.json",
-];
+use book::{Book, Todo};
+use measure::{Loaded, Scored, Stop};
 
 /// What stays the same from checkpoint to checkpoint.
 struct Job<'a> {
@@ -55,37 +33,6 @@ struct Job<'a> {
     prompts: &'a Path,
     rows: Vec<Row>,
     recipe: Recipe,
-}
-
-/// A model with all that belongs to it.
-struct Loaded {
-    model: Model,
-    tokenizer: Option<Tokenizer>,
-    items: Items,
-}
-
-/// A checkpoint that is opened but not loaded.
-struct Prepared {
-    base: Checkpoint,
-    model: Option<(Spec, Weights)>, // none of a TorchScript module
-    kind: tch::Kind,
-    settings: Settings,
-}
-
-/// The responses of one checkpoint, with their numbers.
-struct Scored {
-    answers: Vec<Given>,
-    seconds: f64,
-    on_entropy: Duration,
-    run_tokens: usize, // all that went through the model
-}
-
-struct Given {
-    item: usize,
-    sample: Option<usize>,
-    response: Vec<i64>,
-    scores: Vec<Token>,
-    finish: Option<Finish>, // of a sampled one
 }
 
 /// Runs `compute` as its flags say.
@@ -162,29 +109,6 @@ enum Extent {
     Run,
 }
 
-/// What is written: the history and the files beside it.
-struct Book {
-    inputs: String,
-    history: Rows,
-    tokens: Option<Sink>,
-    rollouts: Option<Sink>,
-    todo: Vec<Todo>,
-}
-
-/// What is left to do for a checkpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Todo {
-    Compute,
-    /// Its row is there already, computed with the same settings.
-    Nothing,
-}
-
-impl Book {
-    fn sinks(&mut self) -> impl Iterator<Item = &mut Sink> {
-        [&mut self.tokens, &mut self.rollouts].into_iter().flatten()
-    }
-}
-
 /// What was done.
 #[derive(Default)]
 struct Tally {
@@ -202,18 +126,6 @@ struct Done {
     settings: Settings,
     loaded: Loaded,
     scored: Scored,
-}
-
-/// Why a checkpoint gave no row.
-enum Stop {
-    Interrupted,
-    Failed(Failure),
-}
-
-impl<E: Into<Failure>> From<E> for Stop {
-    fn from(error: E) -> Stop {
-        Stop::Failed(error.into())
-    }
 }
 
 impl Job<'_> {
@@ -273,228 +185,6 @@ impl Job<'_> {
     fn say_skipped(&self, step: u64, failure: &Failure) {
         let hint = failure.hint.as_ref().map_or(String::new(), |hint| format!(" ({hint})"));
         self.terminal.warn(&format!("skipped step {step}: {:#}{hint}", failure.error));
-    }
-
-    /// Where the history goes.
-    fn output(&self, path: &Path, extent: Extent) -> PathBuf {
-        if let Some(output) = &self.args.output {
-            return output.clone();
-        }
-        let named = match extent {
-            Extent::Run => fs::canonicalize(path).ok(),
-            Extent::Single => checkpoint::run_of(path).or_else(|| fs::canonicalize(path).ok()),
-        };
-        let named = named.unwrap_or_else(|| path.to_owned());
-        let stem = if named.is_file() { named.file_stem() } else { named.file_name() };
-        let file = format!("entropy_history_{}.json", stem.unwrap_or_default().to_string_lossy());
-        match extent {
-            Extent::Run => path.join(file),
-            Extent::Single => PathBuf::from(file),
-        }
-    }
-
-    /// Opens what will be written, and sees what is there already.
-    ///
-    /// # Errors
-    /// If the history holds rows that are not to be touched, or something cannot be written: before
-    /// hours are spent on it.
-    fn open_book(&self, path: &Path, chosen: &Chosen) -> Result<Book, Failure> {
-        let args = self.args;
-        let whole = self.output(path, chosen.extent);
-        expect_name(Some(&whole), &["json"], "a history is JSON")?;
-        expect_name(
-            args.tokens_out.as_ref(),
-            &["jsonl", "ndjson", "json", "parquet"],
-            "tokens are JSON lines or Parquet",
-        )?;
-        expect_name(
-            args.save_rollouts.as_ref(),
-            &["jsonl", "ndjson", "json"],
-            "rollouts are JSON lines",
-        )?;
-        let files = [
-            Some(&whole),
-            args.tokens_out.as_ref(),
-            args.save_rollouts.as_ref(),
-            args.prompts.as_ref(),
-        ];
-        let mut files: Vec<PathBuf> =
-            files.into_iter().flatten().map(|file| place_of(file)).collect();
-        files.sort();
-        if let Some(twice) = files.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(anyhow!("{} is named for two different things", twice[0].display()))
-                .hint("give every output a name of its own, and not that of --prompts");
-        }
-        let inputs = self.inputs_digest()?;
-        let history = Rows::open(&whole, &inputs, args.overwrite)?;
-        let history = match args.shard {
-            Some(shard) => Rows::open(&of_shard(&whole, shard), &inputs, args.overwrite)?,
-            None => history,
-        };
-        let output = history.path();
-        drop(Growing::create(output).map_err(|error| unwritable(output, &error))?);
-        let keeps = |step| history.has_row(step);
-        let create = |path: &Option<PathBuf>| {
-            path.as_deref().map(|path| Sink::create(path, keeps)).transpose()
-        };
-        let (tokens, rollouts) = (create(&args.tokens_out)?, create(&args.save_rollouts)?);
-        let mut book = Book { inputs, history, tokens, rollouts, todo: Vec::new() };
-        for checkpoint in &chosen.checkpoints {
-            let todo = self.todo(checkpoint, &mut book)?;
-            book.todo.push(todo);
-        }
-        Ok(book)
-    }
-
-    /// What is left to do for a checkpoint whose step may be in the history.
-    fn todo(&self, checkpoint: &Checkpoint, book: &mut Book) -> Result<Todo, Failure> {
-        let step = checkpoint.step.unwrap_or(0);
-        if !book.history.has_step(step) {
-            return Ok(Todo::Compute);
-        }
-        let settings = self.prepare(checkpoint, &book.inputs).map(|prepared| prepared.settings);
-        // A checkpoint that cannot be read says so when its turn comes.
-        let Ok(settings) = settings else { return Ok(Todo::Compute) };
-        let known = book.history.has(step, &settings)?;
-        // Its tokens are wanted too, and nowhere to be had without computing.
-        let beside = book.sinks().all(|sink| sink.has(step));
-        Ok(if known && beside { Todo::Nothing } else { Todo::Compute })
-    }
-
-    /// A digest of prompts and of the flags that change a number.
-    fn inputs_digest(&self) -> Result<String, Failure> {
-        let args = self.args;
-        let mut hasher = blake3::Hasher::new();
-        hash_file(&mut hasher, self.prompts)?;
-        let sampled = self.rows.iter().any(|row| row.response.is_none());
-        let sampling = sampled.then(|| {
-            json!([
-                args.samples,
-                args.max_new_tokens,
-                args.top_p,
-                args.top_k,
-                args.greedy,
-                args.seed,
-                args.stop
-            ])
-        });
-        let flags = json!([1, args.temperature, args.prompt_key, self.recipe.describe(), sampling]);
-        hasher.update(flags.to_string().as_bytes());
-        Ok(short(&hasher))
-    }
-
-    /// A digest of the files that decide what the model computes, and of how it computes.
-    fn model_digest(
-        &self,
-        checkpoint: &Checkpoint,
-        base: &Checkpoint,
-        kind: tch::Kind,
-    ) -> Result<String, Failure> {
-        let mut hasher = blake3::Hasher::new();
-        let mut files = checkpoint.files();
-        if base != checkpoint {
-            files.extend(base.files());
-        }
-        let tokenizer = self.tokenizer_directory(checkpoint, base);
-        files.extend(TOKENIZER_FILES.map(|name| tokenizer.join(name)));
-        files.retain(|file| file.is_file());
-        for file in files {
-            hash_file(&mut hasher, &file)?;
-        }
-        hasher.update(torch::name_of(kind).as_bytes());
-        Ok(short(&hasher))
-    }
-
-    fn tokenizer_directory(&self, checkpoint: &Checkpoint, base: &Checkpoint) -> PathBuf {
-        let beside = |checkpoint: &Checkpoint| checkpoint.path.join("tokenizer.json").is_file();
-        match &self.args.tokenizer {
-            Some(directory) => directory.clone(),
-            None if beside(checkpoint) => checkpoint.path.clone(),
-            None => base.path.clone(),
-        }
-    }
-
-    /// Opens a checkpoint: what it is and what its row's settings are.
-    fn prepare(&self, checkpoint: &Checkpoint, inputs: &str) -> Result<Prepared, Failure> {
-        let base = checkpoint.base(self.args.base_model.as_deref())?;
-        let model = match base.kind {
-            Kind::TorchScript => None,
-            _ => Some((model::spec(&Config::read(&base.path)?)?, checkpoint.open(&base)?)),
-        };
-        let stored = model.as_ref().map_or(tch::Kind::Float, |(_, weights)| weights.stored_kind());
-        let kind = match model {
-            Some(_) => torch::kind(self.args.dtype, stored, self.device),
-            None => tch::Kind::Float, // a module has types of its own
-        };
-        let model_digest = self.model_digest(checkpoint, &base, kind)?;
-        let settings = Settings { inputs: inputs.to_owned(), model: model_digest };
-        Ok(Prepared { base, model, kind, settings })
-    }
-
-    /// The numbers of one checkpoint.
-    fn one(&self, checkpoint: &Checkpoint, inputs: &str, counted: &str) -> Result<Done, Stop> {
-        let Prepared { base, model, kind, settings } = self.prepare(checkpoint, inputs)?;
-        let (spec, weights) = model.unzip();
-        let is_script = spec.is_none();
-        let directory = self.tokenizer_directory(checkpoint, &base);
-        let has_tokenizer = !is_script || self.args.tokenizer.is_some();
-        let models = [&checkpoint.path, &base.path, &directory].map(PathBuf::as_path);
-        let tokenizer =
-            if has_tokenizer { Some(Tokenizer::load(&directory, &models)?) } else { None };
-        let chat = if has_tokenizer { ChatTemplate::load(&directory) } else { Ok(None) };
-        let chat = chat
-            .with_context(|| format!("cannot use the chat template of {}", directory.display()))?;
-        let vocabulary = spec.as_ref().map(|spec| spec.vocabulary);
-        if let (Some(vocabulary), Some(tokenizer)) = (vocabulary, &tokenizer)
-            && tokenizer.largest() >= vocabulary
-        {
-            return Err(Stop::Failed(Failure {
-                error: anyhow!(
-                    "cannot use {} with this tokenizer: its ids go up to {}, the model's vocabulary is {vocabulary}",
-                    base.path.display(),
-                    tokenizer.largest()
-                ),
-                hint: Some("take the tokenizer the model was trained with".to_owned()),
-            }));
-        }
-        let context = spec.as_ref().map(|spec| spec.context);
-        let items = self.recipe.items(
-            &self.rows,
-            tokenizer.as_ref(),
-            chat.as_ref(),
-            context,
-            vocabulary,
-            self.prompts,
-        )?;
-        if items.items.is_empty() {
-            return Err(Stop::Failed(self.nothing_left(&items)));
-        }
-
-        let start = Instant::now();
-        let model = match (spec, weights) {
-            (Some(spec), Some(weights)) => {
-                let parameters = weights.parameters();
-                let place = Place { kind, device: self.device };
-                let loading = format!("cannot load {}", base.path.display());
-                let model = Model::load(spec, weights, place)
-                    .map_err(|error| torch::plain(error, &loading))?;
-                self.terminal.explain(|| {
-                    format!(
-                        "loaded {} ({:.1} M parameters as {} on {:?}) in {}",
-                        base.path.display(),
-                        parameters as f64 / 1e6,
-                        torch::name_of(kind),
-                        self.device,
-                        duration(start.elapsed().as_secs_f64())
-                    )
-                });
-                model
-            }
-            _ => Model::Script(Script::load(&base.path, self.device)?),
-        };
-        let loaded = Loaded { model, tokenizer, items };
-        let scored = self.score(&loaded, counted)?;
-        Ok(Done { settings, loaded, scored })
     }
 
     /// Writes a checkpoint's row and what belongs to it.
@@ -577,163 +267,6 @@ impl Job<'_> {
         Ok(if tally.partial { Outcome::Partial } else { Outcome::Done })
     }
 
-    /// Scores the responses that are there and samples the others.
-    fn score(&self, loaded: &Loaded, counted: &str) -> Result<Scored, Stop> {
-        let args = self.args;
-        let items = &loaded.items.items;
-        let given: Vec<usize> = (0..items.len()).filter(|&i| items[i].response.is_some()).collect();
-        let open: Vec<usize> = (0..items.len()).filter(|&i| items[i].response.is_none()).collect();
-        let tokens = |item: &Item| match &item.response {
-            Some(response) => item.prompt.len() + response.len(),
-            None => args.samples as usize * args.max_new_tokens as usize,
-        };
-        let total = items.iter().map(tokens).sum();
-        let progress = Progress::new(self.terminal.is_quiet(), counted.to_owned(), total);
-        let run_tokens = std::cell::Cell::new(0);
-        let advance = |tokens: usize| {
-            run_tokens.set(run_tokens.get() + tokens);
-            progress.advance(tokens)
-        };
-        let start = Instant::now();
-
-        let batch_tokens = match args.batch_tokens {
-            BatchTokens::Most(tokens) => tokens,
-            BatchTokens::Auto if self.device == Device::Cpu => BATCH_ON_CPU,
-            BatchTokens::Auto => BATCH_ON_GPU,
-        };
-        let shrunk = |tokens| {
-            self.terminal.warn(&format!("memory ran out; going on with batches of {tokens} tokens"))
-        };
-        let mut scoring = Scoring {
-            model: &loaded.model,
-            device: self.device,
-            temperature: args.temperature,
-            batch_tokens,
-            advance: &advance,
-            shrunk: &shrunk,
-            on_entropy: Duration::ZERO,
-        };
-        let sequence = |&i: &usize| {
-            let response = items[i].response.as_deref().unwrap_or_default();
-            Sequence { prompt: &items[i].prompt, response }
-        };
-        let sequences: Vec<Sequence<'_>> = given.iter().map(sequence).collect();
-        let scores = scoring.run(&sequences).map_err(|error| match error {
-            ScoreError::Interrupted => Stop::Interrupted,
-            ScoreError::NotFinite { sequence, token } => {
-                Stop::Failed(self.not_finite(&items[given[sequence]], token))
-            }
-            other => Stop::Failed(anyhow!("cannot score: {other}").into()),
-        })?;
-        let mut on_entropy = scoring.on_entropy;
-        let mut answers: Vec<Given> = given
-            .iter()
-            .zip(scores)
-            .map(|(&item, scores)| Given {
-                item,
-                sample: None,
-                response: items[item].response.clone().unwrap_or_default(),
-                scores,
-                finish: None,
-            })
-            .collect();
-
-        if !open.is_empty() {
-            let (sampled, spent) = self.sample(loaded, &open, &advance)?;
-            answers.extend(sampled);
-            on_entropy += spent;
-        }
-        answers.sort_by_key(|answer| (answer.item, answer.sample));
-        Ok(Scored {
-            answers,
-            seconds: start.elapsed().as_secs_f64(),
-            on_entropy,
-            run_tokens: run_tokens.get(),
-        })
-    }
-
-    fn sample(
-        &self,
-        loaded: &Loaded,
-        open: &[usize],
-        advance: &dyn Fn(usize) -> bool,
-    ) -> Result<(Vec<Given>, Duration), Stop> {
-        let args = self.args;
-        let items = &loaded.items.items;
-        let tokenizer = loaded.tokenizer.as_ref();
-        if tokenizer.is_none() && !args.stop.is_empty() {
-            return Err(Stop::Failed(Failure {
-                error: anyhow!("--stop needs a tokenizer, and the model has none"),
-                hint: Some("--tokenizer DIR".to_owned()),
-            }));
-        }
-        let samples = args.samples as usize;
-        let each = open.iter().flat_map(|&item| (0..samples).map(move |sample| (item, sample)));
-        let each: Vec<(usize, usize)> = each.collect();
-        let requests: Vec<Request<'_>> = each
-            .iter()
-            .map(|&(item, sample)| Request {
-                prompt: &items[item].prompt,
-                source: Source::new(args.seed, items[item].row, sample),
-            })
-            .collect();
-        let stops = |tokens: &[i64]| {
-            let text = || tokenizer.map(|tokenizer| tokenizer.decode(tokens)).unwrap_or_default();
-            !args.stop.is_empty() && first_stop(&text(), &args.stop).is_some()
-        };
-        let shrunk = |slots| {
-            self.terminal.warn(&format!(
-                "memory ran out; going on with {} at a time",
-                plural(slots, "sequence", "sequences")
-            ));
-        };
-        let mut sampling = Sampling {
-            model: &loaded.model,
-            device: self.device,
-            temperature: args.temperature,
-            choice: match args.greedy {
-                true => Choice::Greedy,
-                false => Choice::Random { top_k: args.top_k as usize, top_p: args.top_p },
-            },
-            most_tokens: args.max_new_tokens as usize,
-            ends: tokenizer.map_or(&[], |tokenizer| &tokenizer.ends),
-            stops: &stops,
-            batch_tokens: match args.batch_tokens {
-                BatchTokens::Most(tokens) => Some(tokens),
-                BatchTokens::Auto => None,
-            },
-            advance,
-            shrunk: &shrunk,
-            on_entropy: Duration::ZERO,
-        };
-        let responses = sampling.run(&requests).map_err(|error| match error {
-            GenerateError::Interrupted => Stop::Interrupted,
-            GenerateError::NotFinite { request, token } => {
-                Stop::Failed(self.not_finite(&items[each[request].0], token))
-            }
-            other => Stop::Failed(anyhow!("cannot sample: {other}").into()),
-        })?;
-        let given = each.iter().zip(responses).map(|(&(item, sample), response)| Given {
-            item,
-            sample: Some(sample),
-            response: response.tokens,
-            scores: response.scores,
-            finish: Some(response.finish),
-        });
-        Ok((given.collect(), sampling.on_entropy))
-    }
-
-    fn not_finite(&self, item: &Item, token: usize) -> Failure {
-        let place = &self.rows[item.row].place;
-        Failure {
-            error: anyhow!(
-                "the model's logits are NaN or infinite at token {token} of the response to {place} of {}",
-                self.prompts.display()
-            ),
-            hint: Some("try --dtype float32; if they still are, the weights are broken".to_owned()),
-        }
-    }
-
     fn nothing_left(&self, items: &Items) -> Failure {
         let file = self.prompts.display();
         let hint = match items.too_long {
@@ -747,48 +280,6 @@ impl Job<'_> {
             ),
             hint: Some(hint),
         }
-    }
-
-    /// Writes what every token was and what was sampled.
-    fn write_answers(
-        &self,
-        step: u64,
-        loaded: &Loaded,
-        scored: &Scored,
-        book: &mut Book,
-    ) -> Result<(), Failure> {
-        book.sinks().try_for_each(|sink| sink.begin(step))?;
-        for answer in &scored.answers {
-            let item = &loaded.items.items[answer.item];
-            let row = &self.rows[item.row];
-            let out = Answer {
-                step,
-                id: &row.id,
-                sample: answer.sample.filter(|_| self.args.samples > 1),
-                prompt_as_given: row.prompt_text.as_ref(),
-                prompt: &item.prompt,
-                response: &answer.response,
-                scores: &answer.scores,
-                finish: answer.finish.map(Finish::name).or(row.finish_reason.as_deref()),
-            };
-            let tokenizer = loaded.tokenizer.as_ref();
-            if let Some(sink) = &mut book.tokens {
-                let pieces = tokenizer
-                    .map(|tokenizer| tokenizer.pieces(&answer.response))
-                    .unwrap_or_default();
-                sink.tokens(&out, &pieces)?;
-            }
-            if let (Some(sink), Some(_)) = (&mut book.rollouts, answer.sample) {
-                let mut text = tokenizer
-                    .map(|tokenizer| tokenizer.decode(&answer.response))
-                    .unwrap_or_default();
-                if let Some(end) = first_stop(&text, &self.args.stop) {
-                    text.truncate(end);
-                }
-                sink.rollout(&out, &text)?;
-            }
-        }
-        Ok(())
     }
 
     /// One line for a checkpoint; what was left out is said with the first.
@@ -840,44 +331,4 @@ fn left_out(items: &Items) -> String {
         .filter(|(n, _)| *n > 0)
         .map(|(n, why)| format!("{} {why}", plural(*n, "row", "rows")));
     said.collect::<Vec<_>>().join(", ")
-}
-
-/// Where the first of the stop texts begins.
-fn first_stop(text: &str, stops: &[String]) -> Option<usize> {
-    stops.iter().filter_map(|stop| text.find(stop.as_str())).min()
-}
-
-/// Refuses a file whose name promises something else.
-fn expect_name(path: Option<&PathBuf>, extensions: &[&str], what: &str) -> Result<(), Failure> {
-    let Some(path) = path else { return Ok(()) };
-    let fits = path.extension().is_some_and(|extension| extensions.iter().any(|e| extension == *e));
-    // A device or a pipe has the name it has.
-    if fits || fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
-        return Ok(());
-    }
-    Err(anyhow!("cannot write {}: {what}", path.display()))
-        .hint(format!("let the name end in .{}", extensions.join(" or .")))
-}
-
-/// The place a path means, whether or not there is something yet.
-fn place_of(path: &Path) -> PathBuf {
-    fs::canonicalize(path)
-        .or_else(|_| std::path::absolute(path))
-        .unwrap_or_else(|_| path.to_owned())
-}
-
-fn hash_file(hasher: &mut blake3::Hasher, path: &Path) -> Result<(), Failure> {
-    // The size first: two files then never look like one.
-    let size = fs::metadata(path).map(|metadata| metadata.len());
-    let hashed = size.and_then(|size| {
-        hasher.update(&size.to_le_bytes());
-        hasher.update_mmap_rayon(path).map(|_| ())
-    });
-    hashed.map_err(|error| {
-        anyhow!("cannot read {}: {}", path.display(), entropy_viz::cli::say(&error)).into()
-    })
-}
-
-fn short(hasher: &blake3::Hasher) -> String {
-    hasher.finalize().to_hex()[..16].to_owned()
 }

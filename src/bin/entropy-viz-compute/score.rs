@@ -6,10 +6,11 @@
 
 use std::time::{Duration, Instant};
 
-use tch::{Device, Kind, TchError, Tensor};
+use tch::{Device, TchError, Tensor};
 
 use crate::entropy::{self, Token};
 use crate::model::{Model, Packed, Rows};
+use crate::on_device::{self, RowError};
 use crate::torch;
 
 /// Logits held at once: 128 MiB on the CPU, where more is no faster, 1 GiB on a GPU.
@@ -172,66 +173,12 @@ impl Scoring<'_> {
 
     fn of_logits(&mut self, logits: &Tensor, targets: &[i64]) -> Result<Vec<Token>, RowError> {
         if self.device != Device::Cpu {
-            return on_device(logits, targets, self.temperature);
+            return on_device::tokens(logits, targets, self.temperature);
         }
         let start = Instant::now();
         let vocabulary = logits.size()[1] as usize;
         let scores = entropy::rows(torch::slice(logits), vocabulary, targets, self.temperature);
         self.on_entropy += start.elapsed();
         scores.map_err(|(row, _)| RowError::NotFinite(row))
-    }
-}
-
-/// Why rows could not be scored.
-#[derive(Debug)]
-pub(crate) enum RowError {
-    Torch(TchError),
-    NotFinite(usize),
-}
-
-impl From<TchError> for RowError {
-    fn from(error: TchError) -> RowError {
-        RowError::Torch(error)
-    }
-}
-
-impl RowError {
-    fn after(self, rows: usize) -> RowError {
-        match self {
-            RowError::NotFinite(row) => RowError::NotFinite(rows + row),
-            other => other,
-        }
-    }
-}
-
-/// The same as [`entropy::rows`] where the logits are: m + ln s − t / s with sums relative to m.
-pub(crate) fn on_device(
-    logits: &Tensor,
-    targets: &[i64],
-    temperature: f64,
-) -> Result<Vec<Token>, RowError> {
-    let (max, _) = logits.f_max_dim(-1, true)?;
-    let x = logits.f_sub(&max)?.f_div_scalar(temperature)?;
-    let e = x.f_exp()?;
-    let sum = e.f_sum_dim_intlist(-1, false, Kind::Float)?;
-    // 0 · −∞ is NaN, and e is 0 where x is −∞.
-    let weighted = e.f_mul(&x.f_clamp_min(-1e4)?)?.f_sum_dim_intlist(-1, false, Kind::Float)?;
-    let log_sum = sum.f_log()?;
-    let entropy = log_sum.f_sub(&weighted.f_div(&sum)?)?;
-    let targets = Tensor::f_from_slice(targets)?.f_to_device(logits.device())?.f_unsqueeze(1)?;
-    let log_prob = x.f_gather(1, &targets, false)?.f_squeeze_dim(1)?.f_sub(&log_sum)?;
-    let both = Tensor::f_stack(&[entropy, log_prob], 0)?
-        .f_to_kind(Kind::Double)?
-        .f_to_device(Device::Cpu)?;
-    let both = Vec::<Vec<f64>>::try_from(both)?;
-    let tokens = both[0]
-        .iter()
-        .zip(&both[1])
-        .map(|(&entropy, &log_prob)| Token { entropy: entropy.max(0.0), log_prob });
-    let tokens: Vec<Token> = tokens.collect();
-    // max(0) hides a NaN of the entropy, not one of the log-prob, which has the same sum in it.
-    match tokens.iter().position(|token| token.log_prob.is_nan()) {
-        Some(row) => Err(RowError::NotFinite(row)),
-        None => Ok(tokens),
     }
 }

@@ -20,7 +20,7 @@ use crate::generate::{Request, Sampling};
 use crate::model::{self, Model};
 use crate::sample::{Choice, Source};
 use crate::score::{Scoring, Sequence};
-use crate::{entropy, score, torch};
+use crate::{entropy, on_device, torch};
 
 /// Of transformers 5.23 with torch 2.11, float32 on the CPU: the mean entropy of the tokens below at
 /// temperatures 1 and 0.7, and the sum of their log-probs at 1.
@@ -70,7 +70,7 @@ fn closed_forms(device: Device) -> Result<Vec<Check>, Failure> {
             return Ok(token.map_err(|_| anyhow!("a closed form came out as NaN"))?[0].entropy);
         }
         let logits = Tensor::f_from_slice(logits)?.f_unsqueeze(0)?.f_to_device(device)?;
-        let token = score::on_device(&logits, &[0], temperature);
+        let token = on_device::tokens(&logits, &[0], temperature);
         Ok(token.map_err(|error| anyhow!("a closed form failed: {error:?}"))?[0].entropy)
     };
     let words = 151_936;
