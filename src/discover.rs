@@ -1,12 +1,13 @@
-//! From what the user typed to files and labels: globs, directories, `LABEL=INPUT`.
+//! From what the user typed to files and labels: globs, directories, segments, `LABEL=INPUT`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-/// The name of R-Zero's histories.
-const HISTORY_FILES: &str = "entropy_history_*.json";
+mod scan;
+
+pub use scan::{Depth, logs_in};
 
 /// Where the bytes of a log are.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,19 +33,48 @@ impl Location {
 pub enum Origin {
     /// By its own name.
     Named,
-    /// By a pattern or in a directory.
+    /// By a pattern, or under the name that a trainer gives to its history.
     Found,
+    /// In a directory, among files of any kind: it may be no log at all.
+    Scanned,
 }
 
-/// One log to read.
+/// One log to read, of one run or several.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Input {
-    /// Where.
-    pub location: Location,
+    /// Its files, in the order in which they were written: most have one.
+    pub segments: Vec<Location>,
+    /// The directory that stands for it, where a trainer writes several files into one.
+    pub directory: Option<PathBuf>,
     /// What it is called, if the user said so.
     pub label: Option<String>,
     /// How it came to be.
     pub origin: Origin,
+}
+
+impl Input {
+    /// A log in one file.
+    pub fn file(path: PathBuf, origin: Origin) -> Input {
+        let segments = vec![Location::File(path)];
+        Input { segments, directory: None, label: None, origin }
+    }
+
+    /// As the user would write it.
+    pub fn name(&self) -> String {
+        match &self.directory {
+            Some(directory) => directory.to_string_lossy().into_owned(),
+            None => self.segments.iter().map(Location::name).collect::<Vec<_>>().join("+"),
+        }
+    }
+
+    /// The path that its name is made from.
+    fn path(&self) -> Option<&Path> {
+        match (&self.directory, self.segments.first()) {
+            (Some(directory), _) => Some(directory),
+            (None, Some(Location::File(path))) => Some(path),
+            _ => None,
+        }
+    }
 }
 
 /// Why an input names nothing.
@@ -57,30 +87,28 @@ pub enum DiscoverError {
     #[error("nothing matches {0}")]
     NoMatch(String),
     /// The directory has no log that is known.
-    #[error("cannot read {directory} as a run: it holds no {pattern}")]
-    NoLog {
-        /// The directory.
-        directory: String,
-        /// What was looked for.
-        pattern: String,
-    },
+    #[error("cannot read {0}: the directory holds no file that looks like a log")]
+    NoLog(String),
     /// The pattern is not one.
     #[error("{0:?} is not a glob pattern: {1}")]
     BadPattern(String, String),
     /// One label for several files.
-    #[error("the label {label:?} names {count} files: {first}, …")]
+    #[error("the label {label:?} names {count} logs: {first}, …")]
     OneLabelForMany {
         /// The label.
         label: String,
-        /// How many files.
+        /// How many logs.
         count: usize,
         /// The first of them.
         first: String,
     },
+    /// A segment of a run that is several logs.
+    #[error("{0} is more than one log, and cannot be a segment of a run")]
+    ManySegments(String),
 }
 
 /// What a pattern or an argument stands for.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, PartialEq)]
 pub struct Found<T> {
     /// The files, in natural order (`v2` before `v10`).
     pub files: Vec<T>,
@@ -88,8 +116,15 @@ pub struct Found<T> {
     pub unreadable: Vec<String>,
 }
 
+impl<T> Default for Found<T> {
+    fn default() -> Found<T> {
+        Found { files: Vec::new(), unreadable: Vec::new() }
+    }
+}
+
 /// Resolves one INPUT: what exists as a path is a path, else the text before the first `=` is a
-/// label; `-` is stdin; a directory stands for the histories in it; anything else is a glob.
+/// label; `-` is stdin; a directory stands for the logs in it; what has `+` between parts that all
+/// exist are segments of one run; anything else is a glob.
 pub fn resolve(argument: &str) -> Result<Found<Input>, DiscoverError> {
     let (label, rest) = match argument.split_once('=') {
         Some((label, rest)) if !label.is_empty() && !Path::new(argument).exists() => {
@@ -97,46 +132,81 @@ pub fn resolve(argument: &str) -> Result<Found<Input>, DiscoverError> {
         }
         _ => (None, argument),
     };
-    let input = |location, origin| Input { location, label: label.clone(), origin };
-    let named =
-        |location| Found { files: vec![input(location, Origin::Named)], unreadable: vec![] };
-    if rest == "-" {
-        return Ok(named(Location::Stdin));
-    }
-    let path = Path::new(rest);
-    let found = if path.is_dir() {
-        histories_in(path)?
-    } else if path.exists() {
-        return Ok(named(Location::File(path.to_owned())));
-    } else if rest.contains(['*', '?', '[']) {
-        let found = expand(rest)?;
-        if found.files.is_empty() && found.unreadable.is_empty() {
-            return Err(DiscoverError::NoMatch(rest.to_owned()));
-        }
-        found
-    } else {
-        return Err(DiscoverError::Missing(rest.to_owned()));
+    let mut found = match segments(rest) {
+        Some(parts) => joined(&parts)?,
+        None => resolve_one(rest)?,
     };
     if let (Some(label), [first, _, ..]) = (&label, &found.files[..]) {
-        let (count, first) = (found.files.len(), first.display().to_string());
+        let (count, first) = (found.files.len(), first.name());
         return Err(DiscoverError::OneLabelForMany { label: label.clone(), count, first });
     }
-    let files = found.files.into_iter().map(|path| input(Location::File(path), Origin::Found));
+    for input in &mut found.files {
+        input.label.clone_from(&label);
+    }
+    Ok(found)
+}
+
+fn resolve_one(text: &str) -> Result<Found<Input>, DiscoverError> {
+    if text == "-" {
+        let input = Input {
+            segments: vec![Location::Stdin],
+            directory: None,
+            label: None,
+            origin: Origin::Named,
+        };
+        return Ok(Found { files: vec![input], unreadable: vec![] });
+    }
+    let path = Path::new(text);
+    if path.is_dir() {
+        let found = logs_in(path, Depth::Runs);
+        if found.files.is_empty() && found.unreadable.is_empty() {
+            return Err(DiscoverError::NoLog(text.to_owned()));
+        }
+        return Ok(found);
+    }
+    if path.exists() {
+        let input = Input::file(path.to_owned(), Origin::Named);
+        return Ok(Found { files: vec![input], unreadable: vec![] });
+    }
+    if !text.contains(['*', '?', '[']) {
+        return Err(DiscoverError::Missing(text.to_owned()));
+    }
+    let found = expand(text)?;
+    if found.files.is_empty() && found.unreadable.is_empty() {
+        return Err(DiscoverError::NoMatch(text.to_owned()));
+    }
+    let files = found.files.into_iter().map(|path| Input::file(path, Origin::Found));
     Ok(Found { files: files.collect(), unreadable: found.unreadable })
 }
 
-/// The histories of the run, or else of the runs, in a directory.
-fn histories_in(directory: &Path) -> Result<Found<PathBuf>, DiscoverError> {
-    for pattern in [HISTORY_FILES.to_owned(), format!("*/{HISTORY_FILES}")] {
-        let found = expand(&below(directory, &pattern))?;
-        if !found.files.is_empty() || !found.unreadable.is_empty() {
-            return Ok(found);
+/// The parts of `a+b`, if that is no path and each part is one, or would be a path with `+` in it.
+fn segments(text: &str) -> Option<Vec<&str>> {
+    if !text.contains('+') || Path::new(text).exists() {
+        return None;
+    }
+    let mut parts: Vec<&str> = Vec::new();
+    let mut start = 0;
+    // The shortest piece that exists comes first, so that a `+` in a name is no separator.
+    for (at, _) in text.match_indices('+').chain([(text.len(), "")]) {
+        if Path::new(&text[start..at]).exists() {
+            parts.push(&text[start..at]);
+            start = at + 1;
         }
     }
-    Err(DiscoverError::NoLog {
-        directory: directory.display().to_string(),
-        pattern: HISTORY_FILES.to_owned(),
-    })
+    (parts.len() > 1 && start > text.len()).then_some(parts)
+}
+
+fn joined(parts: &[&str]) -> Result<Found<Input>, DiscoverError> {
+    let mut segments = Vec::new();
+    for part in parts {
+        let found = resolve_one(part)?;
+        let [input] = &found.files[..] else {
+            return Err(DiscoverError::ManySegments((*part).to_owned()));
+        };
+        segments.extend(input.segments.iter().cloned());
+    }
+    let input = Input { segments, directory: None, label: None, origin: Origin::Named };
+    Ok(Found { files: vec![input], unreadable: vec![] })
 }
 
 /// The pattern below a directory whose own name is taken literally.
@@ -163,37 +233,112 @@ pub fn expand(pattern: &str) -> Result<Found<PathBuf>, DiscoverError> {
             }
         }
     }
-    found.files.sort_by(|a, b| {
-        alphanumeric_sort::compare_str(a.to_string_lossy(), b.to_string_lossy()).then(a.cmp(b))
-    });
+    found.files.sort_by(|a, b| natural(a, b));
     Ok(found)
 }
 
-/// The label of a log that was given none: `<name>` of `entropy_history_<name>.json`, else the file's
-/// name without its extension.
-pub fn default_label(location: &Location) -> String {
-    let Location::File(path) = location else { return location.name() };
-    let stem = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy();
-    match stem.strip_prefix("entropy_history_") {
-        Some(name) if !name.is_empty() => name.to_owned(),
-        _ => stem.into_owned(),
+/// `v2` before `v10`.
+fn natural(a: &Path, b: &Path) -> std::cmp::Ordering {
+    alphanumeric_sort::compare_str(a.to_string_lossy(), b.to_string_lossy()).then(a.cmp(b))
+}
+
+/// Names of files that many runs have: the directory tells them apart.
+const FILES_OF_ANY_RUN: [&str; 13] = [
+    "trainer_state",
+    "experiment_log",
+    "metrics",
+    "progress",
+    "history",
+    "log",
+    "train",
+    "events",
+    "stdout",
+    "output",
+    "console",
+    "nohup",
+    "results",
+];
+/// Names of directories that many runs have: the one above tells them apart.
+const DIRECTORIES_OF_ANY_RUN: [&str; 14] = [
+    "tensorboard",
+    "tensorboard_log",
+    "tensorboard_logs",
+    "tb",
+    "tb_log",
+    "tb_logs",
+    "logs",
+    "log",
+    "runs",
+    "events",
+    "wandb",
+    "output",
+    "outputs",
+    "files",
+];
+
+/// The label of a log that was given none: `<name>` of `entropy_history_<name>.json`, else the name
+/// of its file or directory, whichever is its own.
+pub fn default_label(input: &Input) -> String {
+    let Some(path) = input.path() else { return input.name() };
+    if input.directory.is_some() {
+        return name_of_directory(path).unwrap_or_else(|| input.name());
+    }
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    let name = name.strip_suffix(".gz").or(name.strip_suffix(".zst")).unwrap_or(&name);
+    let stem = Path::new(name).file_stem().unwrap_or_default().to_string_lossy();
+    if let Some(name) = stem.strip_prefix("entropy_history_").filter(|name| !name.is_empty()) {
+        return name.to_owned();
+    }
+    let own = !FILES_OF_ANY_RUN.contains(&stem.as_ref()) && !name.contains(".tfevents.");
+    let of_directory = || name_of_directory(path.parent()?);
+    match own {
+        true => stem.into_owned(),
+        false => of_directory().unwrap_or_else(|| stem.into_owned()),
     }
 }
 
-/// Default labels for all, told apart by the directories in front where names are equal.
-pub fn default_labels(locations: &[&Location]) -> Vec<String> {
-    let mut labels: Vec<String> = locations.iter().map(|l| default_label(l)).collect();
-    for depth in 1.. {
-        let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
-        for label in &labels {
-            *seen.entry(label).or_default() += 1;
+/// The name of the nearest directory that is a run's own.
+fn name_of_directory(path: &Path) -> Option<String> {
+    let absolute = std::path::absolute(path).ok()?;
+    let names = absolute.ancestors().filter_map(Path::file_name).map(|name| name.to_string_lossy());
+    let mut names = names.filter(|name| {
+        let is_checkpoint = scan::checkpoint_step(name).is_some();
+        !is_checkpoint && !DIRECTORIES_OF_ANY_RUN.contains(&name.to_lowercase().as_str())
+    });
+    names.next().map(|name| name.into_owned())
+}
+
+/// Labels for all, told apart where names are equal: by the names of their files where these are in
+/// one directory, else by the directories in front. `names` are what they would be called alone.
+pub fn distinct(names: Vec<String>, inputs: &[&Input]) -> Vec<String> {
+    let free = |i: usize| inputs[i].label.is_none();
+    let mut beside: BTreeMap<(&str, Option<&Path>), Vec<&Path>> = BTreeMap::new();
+    for (name, input) in names.iter().zip(inputs) {
+        let Some(path) = input.path() else { continue };
+        let paths = beside.entry((name, path.parent())).or_default();
+        if !paths.contains(&path) {
+            paths.push(path);
         }
-        let clashes: Vec<usize> =
-            (0..labels.len()).filter(|&i| seen[labels[i].as_str()] > 1).collect();
+    }
+    let by_file = names.iter().enumerate().map(|(i, name)| {
+        let path = inputs[i].path().filter(|_| free(i))?;
+        let file = path.file_name()?.to_string_lossy();
+        let several = beside.get(&(name.as_str(), path.parent())).is_some_and(|p| p.len() > 1);
+        let of_file = *name == default_label(inputs[i]);
+        several.then(|| if of_file { file.into_owned() } else { format!("{file}/{name}") })
+    });
+    let by_file: Vec<Option<String>> = by_file.collect();
+    let mut labels: Vec<String> = names
+        .iter()
+        .zip(by_file)
+        .map(|(name, file)| file.unwrap_or_else(|| name.clone()))
+        .collect();
+    for depth in 1.. {
         let mut longer = false;
-        for i in clashes {
-            let Location::File(path) = locations[i] else { continue };
-            if let Some(directory) = path.ancestors().nth(depth).and_then(Path::file_name) {
+        for i in clashes(&labels) {
+            let directory =
+                inputs[i].path().and_then(|path| path.ancestors().nth(depth)?.file_name());
+            if let Some(directory) = directory.filter(|_| free(i)) {
                 labels[i] = format!("{}/{}", directory.to_string_lossy(), labels[i]);
                 longer = true;
             }
@@ -205,33 +350,56 @@ pub fn default_labels(locations: &[&Location]) -> Vec<String> {
     labels
 }
 
+/// The labels that others have too.
+fn clashes(labels: &[String]) -> Vec<usize> {
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    for label in labels {
+        *seen.entry(label).or_default() += 1;
+    }
+    (0..labels.len()).filter(|&i| seen[labels[i].as_str()] > 1).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn file(path: &str) -> Location {
-        Location::File(path.into())
+    fn file(path: &str) -> Input {
+        Input::file(path.into(), Origin::Named)
+    }
+
+    fn labels(paths: &[&str]) -> Vec<String> {
+        let inputs: Vec<Input> = paths.iter().map(|path| file(path)).collect();
+        let names = inputs.iter().map(default_label).collect();
+        distinct(names, &inputs.iter().collect::<Vec<_>>())
     }
 
     #[test]
     fn a_label_is_the_name_of_the_run() {
         let label = |path| default_label(&file(path));
         assert_eq!(label("models/q/entropy_history_q_v1.json"), "q_v1");
+        assert_eq!(label("models/q/entropy_history_q_v1.json.gz"), "q_v1");
         assert_eq!(label("entropy_history_.json"), "entropy_history_");
         assert_eq!(label("logs/solver.v2.jsonl"), "solver.v2");
+        assert_eq!(label("out/solver/trainer_state.json"), "solver");
+        assert_eq!(label("out/solver/checkpoint-40/trainer_state.json"), "solver");
+        assert_eq!(label("solver/tensorboard_log/events.out.tfevents.1.h.1.0"), "solver");
+        assert_eq!(label("easyr1/solver/experiment_log.jsonl.zst"), "solver");
     }
 
     #[test]
     fn equal_labels_get_their_directory_in_front() {
-        let paths = [file("a/x/e.json"), file("b/x/e.json"), file("b/y/e.json"), file("c/f.json")];
-        let labels = default_labels(&paths.each_ref());
+        let labels = labels(&["a/x/e.json", "b/x/e.json", "b/y/e.json", "c/f.json"]);
         assert_eq!(labels, ["a/x/e", "b/x/e", "y/e", "f"]);
     }
 
     #[test]
+    fn equal_labels_in_one_directory_are_told_by_their_files() {
+        assert_eq!(labels(&["a/e.json", "a/e.csv", "b/e.csv"]), ["e.json", "e.csv", "e"]);
+    }
+
+    #[test]
     fn one_file_given_twice_keeps_its_clash() {
-        let paths = [file("a/e.json"), file("a/e.json")];
-        let labels = default_labels(&paths.each_ref());
+        let labels = labels(&["a/e.json", "a/e.json"]);
         assert_eq!(labels[0], labels[1]);
     }
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::quantity::Kind;
+use crate::quantity::{Kind, Sign};
 
 /// One logged value: a training step and the entropy in nats.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -29,6 +29,14 @@ pub struct Repairs {
     pub relogged: usize,
     /// Rows that stood before a row with a smaller step.
     pub reordered: usize,
+}
+
+impl std::ops::AddAssign for Repairs {
+    fn add_assign(&mut self, other: Repairs) {
+        self.not_finite += other.not_finite;
+        self.relogged += other.relogged;
+        self.reordered += other.reordered;
+    }
 }
 
 /// Why rows are not a curve.
@@ -113,6 +121,11 @@ impl History {
         &self.label
     }
 
+    /// The same curve under another name.
+    pub fn relabelled(self, label: impl Into<String>) -> History {
+        History { label: label.into(), ..self }
+    }
+
     /// Which entropy the values are.
     pub fn kind(&self) -> Kind {
         self.kind
@@ -166,10 +179,44 @@ pub struct Run {
     pub format: &'static str,
     /// The key of the series.
     pub metric: String,
+    /// Whether the log holds it negated.
+    pub sign: Sign,
+    /// Where rounds of training meet that were laid end to end; empty for a run as logged.
+    pub joints: Vec<Joint>,
     /// What was put right.
     pub repairs: Repairs,
     /// What the user should know about this run, in words.
     pub warnings: Vec<String>,
+}
+
+impl Run {
+    /// A curve about which nothing is odd.
+    pub fn new(
+        history: History,
+        source: impl Into<String>,
+        format: &'static str,
+        metric: impl Into<String>,
+    ) -> Run {
+        Run {
+            history,
+            source: source.into(),
+            format,
+            metric: metric.into(),
+            sign: Sign::AsLogged,
+            joints: Vec::new(),
+            repairs: Repairs::default(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+/// Where a round of training begins in a history of several.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Joint {
+    /// The first step of the round.
+    pub step: f64,
+    /// The name of the round.
+    pub round: String,
 }
 
 /// Runs to be shown side by side: at least one, labels unique, in the order given.

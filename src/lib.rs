@@ -5,6 +5,7 @@
 //! something to look at, and [`output`] is the only place that writes files. Nothing below [`cli`]
 //! prints, exits or reads the environment. `tests/layers.rs` holds these directions.
 
+pub mod chain;
 pub mod cli;
 pub mod discover;
 pub mod history;

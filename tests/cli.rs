@@ -233,7 +233,7 @@ fn usage_errors_come_before_any_work() {
     refuses(&desk, &["plot"], &["no input is given"]);
     refuses(&desk, &["plot", &file, "--smooth", "magic:3"], &["ema:WEIGHT"]);
     refuses(&desk, &["plot", &file, "--size", "1x1"], &["14x7"]);
-    refuses(&desk, &["plot", &file, "--format", "xml"], &["known are rzero, verl"]);
+    refuses(&desk, &["plot", &file, "--format", "xml"], &["known are rzero, verl, easyr1"]);
     refuses(
         &desk,
         &["plot", &file, "--metric", "loss"],

@@ -6,11 +6,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A room and the rooms it may use, besides itself.
-const ROOMS: [(&str, &[&str]); 12] = [
+const ROOMS: [(&str, &[&str]); 13] = [
     ("quantity", &[]),
     ("label", &[]),
     ("history", &["quantity"]),
-    ("stats", &["history"]),
+    ("chain", &["history", "quantity"]),
+    ("stats", &["history", "quantity"]),
     ("input", &["history", "quantity"]),
     ("discover", &[]),
     ("output", &[]),
@@ -18,7 +19,10 @@ const ROOMS: [(&str, &[&str]); 12] = [
     ("report", &["history", "stats", "label", "plot"]), // plot: how a value is written
     (
         "cli",
-        &["history", "stats", "label", "plot", "report", "input", "discover", "output", "quantity"],
+        &[
+            "history", "stats", "label", "plot", "report", "input", "discover", "output",
+            "quantity", "chain",
+        ],
     ),
     ("main", &["cli"]),
     ("bin", &[]), // the helper, a program of its own

@@ -5,11 +5,12 @@
 mod common;
 
 use std::fs;
-use std::path::Path;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use common::{fixture, run, stderr, stdout};
 use entropy_viz::history::{History, Point};
-use entropy_viz::input::{self, FORMATS};
+use entropy_viz::input::{self, Confidence, FORMATS, Format, ReadError, Series, Source, Wanted};
 use entropy_viz::quantity::Kind;
 use serde_json::Value;
 
@@ -22,20 +23,41 @@ fn close(a: &Value, b: &Value, what: &str) {
     assert!((a - b).abs() <= 1e-12 * b.abs().max(1.0), "{what}: {a} is not {b}");
 }
 
+/// Reads a log as the program does: its best known series.
+fn read(bytes: &[u8], path: Option<&Path>) -> Result<(&'static Format, Vec<Series>), ReadError> {
+    let source = Source { reader: &mut &*bytes, path };
+    let (format, log) = input::read(source, None, &Wanted::known())?;
+    let (series, _) = log.choose(&Wanted::known(), format)?;
+    Ok((format, series))
+}
+
+/// The only series of a text.
+fn only(text: &str) -> Result<Series, ReadError> {
+    let (_, mut series) = read(text.as_bytes(), None)?;
+    assert_eq!(series.len(), 1);
+    Ok(series.remove(0))
+}
+
 #[test]
 fn real_logs_give_the_numbers_that_numpy_gives() {
     let expected = json(&fixture("expected/logs.json"));
     let files = expected["files"].as_array().unwrap();
-    assert!(files.len() >= 14);
-    for file in files {
+    assert!(files.len() >= 48);
+    for file in files.iter().filter(|file| file["rows"].as_u64() > Some(0)) {
         let path = file["path"].as_str().unwrap();
-        let metric = file["metric"].as_str().unwrap();
+        let (label, metric) = match file["metric"].as_str().unwrap().split_once(" - ") {
+            Some((run, metric)) => (Some(run), metric), // a column of W&B's export
+            None => (file["run"].as_str(), file["metric"].as_str().unwrap()),
+        };
         let source = fixture(path);
         let arguments = ["stats", "--json", "--metric", metric, source.to_str().unwrap()];
         let output = run(Path::new("."), &arguments);
         assert!(output.status.success(), "{path}: {}", stderr(&output));
         let document: Value = serde_json::from_str(&stdout(&output)).unwrap();
-        let run = &document["runs"][0];
+        let runs = document["runs"].as_array().unwrap();
+        let mut runs = runs.iter().filter(|run| label.is_none_or(|label| run["label"] == label));
+        let run = runs.next().unwrap_or_else(|| panic!("{path}: no run {label:?}"));
+        assert!(runs.next().is_none(), "{path}: more than one run");
         let wanted = &file["keep_last_per_step"];
         assert_eq!(run["points"], wanted["n"], "{path}");
         close(&run["mean"], &wanted["mean"], path);
@@ -49,23 +71,48 @@ fn real_logs_give_the_numbers_that_numpy_gives() {
         close(&run["last"], &file["last"]["value"], path);
         let relogged = file["rows"].as_u64().unwrap() - file["distinct_steps"].as_u64().unwrap();
         assert_eq!(run["repairs"]["relogged"], relogged, "{path}");
+        if let Some(name) = file["display_name"].as_str() {
+            assert_eq!(run["label"], name, "{path}");
+        }
     }
 }
 
-#[test]
-fn each_log_is_recognised_as_its_own_format() {
-    for (directory, format) in [("models", "rzero"), ("verl", "verl")] {
-        let mut seen = 0;
-        for name in common::files(&fixture(directory)) {
-            let mut source = fs::File::open(fixture(directory).join(&name)).unwrap();
-            let (found, log) = input::read(&mut source, None, None).unwrap();
-            assert_eq!(found.name, format, "{name}");
-            assert!(!log.points.is_empty(), "{name}");
-            seen += 1;
+/// Every file in the directory of a format, at any depth.
+fn fixtures_of(format: &Format) -> Vec<PathBuf> {
+    fn walk(directory: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() {
+                walk(&path, found);
+            } else if name != "experiment_config.json"
+                && !name.ends_with("-wal")
+                && !name.ends_with("-shm")
+            {
+                found.push(path);
+            }
         }
-        assert!(seen > 0, "{directory} has no fixture");
     }
-    assert_eq!(FORMATS.len(), 2, "a new format needs a fixture directory in this test");
+    let directory = if format.name == "rzero" { "models" } else { format.name };
+    let mut found = Vec::new();
+    walk(&fixture(directory), &mut found);
+    found.sort();
+    assert!(!found.is_empty(), "{} has no fixture in tests/fixtures/{directory}", format.name);
+    found
+}
+
+#[test]
+fn each_log_is_recognised_as_its_own_format_and_no_other() {
+    for format in FORMATS {
+        for path in fixtures_of(format) {
+            let mut file = fs::File::open(&path).unwrap();
+            let source = Source { reader: &mut file, path: None }; // by its content alone
+            let claims = input::claims(source).unwrap();
+            let sure = claims.iter().filter(|(_, claim)| *claim >= Confidence::Likely);
+            let names: Vec<_> = sure.map(|(format, _)| format.name).collect();
+            assert_eq!(names, [format.name], "{}", path.display());
+        }
+    }
 }
 
 /// The points of a file as `expected.json` lists them; NaN is written as a string there.
@@ -84,8 +131,8 @@ fn every_awkward_file_is_read_right_or_refused_with_a_place_and_a_hint() {
     for case in cases.as_array().unwrap() {
         let path = case["path"].as_str().unwrap();
         let source = fixture(path);
-        if !source.is_file() || !(path.ends_with(".json") || path.ends_with(".jsonl")) {
-            continue; // the binary formats have no reader yet
+        if !source.is_file() {
+            continue; // made by a generator when it is needed
         }
         let output = run(Path::new("."), &["stats", "--json", source.to_str().unwrap()]);
         let said = stderr(&output);
@@ -114,29 +161,57 @@ fn every_awkward_file_is_read_right_or_refused_with_a_place_and_a_hint() {
 
 #[test]
 fn a_log_cut_at_any_byte_is_read_to_its_last_whole_row_or_refused() {
-    let sources = [
-        fixture("models/qwen3-tiny_solver_resumed/entropy_history_qwen3-tiny_solver_resumed.json"),
-        fixture("verl/qwen3-tiny_questioner_log5.jsonl"),
-        fixture("awkward/nan_inf.json"),
-        fixture("awkward/wrapped.json"),
-        fixture("awkward/columns.json"),
-        fixture("awkward/extra_keys.json"),
-        fixture("awkward/bom.json"),
-        fixture("awkward/crlf.jsonl"),
+    let odd = [
+        "nan_inf.json",
+        "wrapped.json",
+        "columns.json",
+        "extra_keys.json",
+        "bom.json",
+        "crlf.jsonl",
     ];
-    for source in sources {
+    let odd = odd.iter().map(|name| fixture(&format!("awkward/{name}")));
+    let real = FORMATS.iter().flat_map(fixtures_of);
+    for source in odd.chain(real) {
         let bytes = fs::read(&source).unwrap();
-        let (_, whole) = input::read(&mut &bytes[..], None, None).unwrap();
         let bits = |points: &[Point]| -> Vec<_> {
             points.iter().map(|p| (p.step.to_bits(), p.entropy.to_bits())).collect()
         };
-        let whole = bits(&whole.points);
-        for length in 0..bytes.len() {
-            if let Ok((_, log)) = input::read(&mut &bytes[..length], None, None) {
-                let part = bits(&log.points);
-                assert!(whole.starts_with(&part), "{} cut at {length}", source.display());
+        let Ok((_, whole)) = read(&bytes, Some(&source)) else { continue }; // without an entropy
+        let whole: Vec<_> = whole.iter().map(|s| (&s.run, &s.metric, bits(&s.points))).collect();
+        // Every byte of what is short, and of the end of what is long; a few hundred of the rest.
+        let stride = 1 + bytes.len() / 500;
+        let last = bytes.len().saturating_sub(600);
+        for length in (0..last).step_by(stride).chain(last..bytes.len()) {
+            let Ok((_, cut)) = read(&bytes[..length], Some(&source)) else { continue };
+            for series in cut {
+                let part = bits(&series.points);
+                let of = whole.iter().find(|(_, metric, points)| {
+                    **metric == series.metric && points.starts_with(&part)
+                });
+                assert!(of.is_some(), "{} cut at {length}", source.display());
             }
         }
+    }
+}
+
+#[test]
+fn a_packed_log_is_the_log() {
+    let path = fixture("verl/qwen3-tiny_solver_s1.jsonl");
+    let bytes = fs::read(&path).unwrap();
+    let (_, whole) = read(&bytes, Some(&path)).unwrap();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(&bytes).unwrap();
+    let gzip = gzip.finish().unwrap();
+    let zstd = zstd::encode_all(&bytes[..], 3).unwrap();
+    for packed in [&gzip, &zstd] {
+        let (format, series) = read(packed, None).unwrap();
+        assert_eq!((format.name, &series), ("verl", &whole));
+        let source = Source { reader: &mut &packed[..packed.len() / 2], path: None };
+        let Ok((_, log)) = input::read(source, None, &Wanted::known()) else { continue };
+        assert!(whole[0].points.starts_with(&log.series[0].points));
+        assert!(
+            log.notes.iter().any(|note| note.to_string().contains("compression ends too early"))
+        );
     }
 }
 
@@ -146,7 +221,7 @@ fn rows_of_another_shape_are_not_taken_for_the_one_before() {
     let text = r#"[{"step": 1, "entropy": 1.5}, {"step": 2, "entropy": 2.5, "x": [3]},
         {"step": 3, "reward": 1.0}, {"step": 4, "entropy": NaN}, {"step": 5, "entropy": -5.25e-1},
         {"entropy": 6.5, "step": 6}, {"step": 7, "entropy": 7}, {"step": 8, "entropy": 8.5}]"#;
-    let (_, log) = input::read(&mut text.as_bytes(), None, None).unwrap();
+    let log = only(text).unwrap();
     let steps: Vec<f64> = log.points.iter().map(|p| p.step).collect();
     assert_eq!(steps, [1.0, 2.0, 4.0, 5.0, 6.0, 7.0, 8.0]);
     let values: Vec<f64> = log.points.iter().map(|p| p.entropy).collect();
@@ -162,7 +237,7 @@ fn a_million_rows_are_read_as_pythons_json_reads_them() {
         .map(|i| format!("  {{\n    \"step\": {i},\n    \"entropy\": {:?}\n  }}", value(i)))
         .collect();
     let text = format!("[\n{}\n]", rows.join(",\n"));
-    let (_, log) = input::read(&mut text.as_bytes(), None, None).unwrap();
+    let log = only(&text).unwrap();
     assert_eq!(log.points.len(), 40_000);
     for (i, point) in (1..).zip(&log.points) {
         assert_eq!((point.step, point.entropy), (f64::from(i), value(i)));
@@ -178,9 +253,9 @@ fn distinct_steps_that_would_become_equal_are_refused() {
     ];
     for (a, b) in pairs {
         let text = format!(r#"[{{"step": {a}, "entropy": 1.0}}, {{"step": {b}, "entropy": 2.0}}]"#);
-        let error = input::read(&mut text.as_bytes(), None, None).unwrap_err().to_string();
+        let error = only(&text).unwrap_err().to_string();
         assert!(error.contains("cannot be told apart"), "{error}");
     }
     let same = r#"[{"step": 9007199254740993, "entropy": 1.0}, {"step": 9007199254740993, "entropy": 2.0}]"#;
-    assert!(input::read(&mut same.as_bytes(), None, None).is_ok());
+    assert!(only(same).is_ok());
 }

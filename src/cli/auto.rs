@@ -8,17 +8,18 @@ use clap::Args;
 use super::Outcome;
 use super::chart::{ChartArgs, Target, stats_beside, target, write};
 use super::failure::{Failure, WithHint};
-use super::inputs::{Reading, plural, say};
+use super::inputs::{plural, say};
+use super::labels::Labels;
+use super::load::Reading;
 use super::plot::{Chart, Charts, draw};
 use super::terminal::Terminal;
-use crate::discover::{self, Input, Location, Origin};
+use crate::discover::{self, Depth, Found, Input, Origin};
 use crate::history::Comparison;
 use crate::output;
 use crate::plot::Encoding;
 use crate::report;
 
 const PATTERN: &str = "*/entropy_history_*.json";
-const RECURSIVE_PATTERN: &str = "**/entropy_history_*.json";
 const OUTPUT: &str = "entropy_comparison.png";
 
 const EXAMPLES: &str = "\
@@ -71,7 +72,8 @@ impl Auto {
         };
 
         let (inputs, unreadable) = self.find()?;
-        let (comparison, outcome) = self.reading.load(inputs, &unreadable, terminal)?;
+        let (comparison, outcome) =
+            self.reading.load(inputs, &unreadable, &Labels::none(), terminal)?;
         if let (Some(output), Some(encoding)) = (&output, encoding) {
             draw(&comparison, &self.chart, &[encoding], Charts::Both, terminal, |_, chart| {
                 Target::File(match chart {
@@ -112,23 +114,31 @@ impl Auto {
             ))
             .hint("entropy-viz auto MODELS_DIR");
         }
-        let default = if self.recursive { RECURSIVE_PATTERN } else { PATTERN };
-        let pattern = discover::below(&models, self.pattern.as_deref().unwrap_or(default));
-        let found = discover::expand(&pattern).hint("see --pattern")?;
+        let pattern = discover::below(&models, self.pattern.as_deref().unwrap_or(PATTERN));
+        let found = match (&self.pattern, self.recursive) {
+            (Some(_), _) => {
+                let found = discover::expand(&pattern).hint("see --pattern")?;
+                let file = |path| Input::file(path, Origin::Found);
+                Found {
+                    files: found.files.into_iter().map(file).collect(),
+                    unreadable: found.unreadable,
+                }
+            }
+            (None, true) => discover::logs_in(&models, Depth::Any),
+            (None, false) => discover::logs_in(&models, Depth::Runs),
+        };
         if found.files.is_empty() {
             let unreadable = match &found.unreadable[..] {
                 [] => String::new(),
                 [first, ..] => format!("; could not look into {first}"),
             };
-            return Err(anyhow!("no entropy history found: nothing matches {pattern}{told}{unreadable}"))
+            return Err(anyhow!("no entropy history found: nothing matches {pattern}, and no other log is there{told}{unreadable}"))
                 .hint(
                     "either training did not finish (the trainer writes the file at its end), or it ran \
                      before entropy was recorded; `entropy-viz compute` on its checkpoints makes one",
                 );
         }
-        let input =
-            |path| Input { location: Location::File(path), label: None, origin: Origin::Found };
-        Ok((found.files.into_iter().map(input).collect(), found.unreadable))
+        Ok((found.files, found.unreadable))
     }
 
     /// The set for CI.

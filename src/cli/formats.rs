@@ -1,21 +1,73 @@
-//! `entropy-viz formats`: what can be read.
+//! `entropy-viz formats`: what can be read, and which keys are known.
+
+use clap::Args;
+use serde_json::json;
 
 use super::Outcome;
 use super::failure::Failure;
 use super::terminal::Terminal;
 use crate::input::FORMATS;
+use crate::quantity::KNOWN;
 
-pub(super) fn run(terminal: &Terminal) -> Result<Outcome, Failure> {
+/// Lists what can be read.
+#[derive(Debug, Args)]
+pub(super) struct Formats {
+    /// Print a JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Formats {
+    pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
+        let text = if self.json { document() } else { list() };
+        terminal.print(text.as_bytes())?;
+        Ok(Outcome::Done)
+    }
+}
+
+fn list() -> String {
     let mut text = String::new();
     for format in FORMATS {
         text.push_str(&format!(
-            "{}\n    {}\n    recognised by: {}\n    metrics: {}\n",
+            "{}\n    {}\n    recognised by: {}\n    looks first for: {}\n",
             format.name,
             format.about,
             format.recognised_by,
             format.metrics.join(", ")
         ));
     }
-    terminal.print(text.as_bytes())?;
-    Ok(Outcome::Done)
+    text.push_str("\nany of them may be packed with gzip or Zstandard (.gz, .zst)\n");
+    text.push_str("\nkeys that are known, best first; --metric KEY takes any other\n");
+    let width = KNOWN.iter().map(|known| known.key.len()).max().unwrap_or(0);
+    for known in KNOWN {
+        let (key, kind) = (known.key, known.kind.words());
+        text.push_str(&format!("    {key:width$}  {kind:19}  {}\n", known.trainers));
+    }
+    text
+}
+
+fn document() -> String {
+    let formats = FORMATS.iter().map(|format| {
+        json!({
+            "name": format.name,
+            "about": format.about,
+            "recognised_by": format.recognised_by,
+            "metrics": format.metrics,
+        })
+    });
+    let known = KNOWN.iter().map(|known| {
+        json!({
+            "key": known.key,
+            "quantity": known.kind.name(),
+            "aggregation": known.kind.aggregation(),
+            "unit": "nats",
+            "trainers": known.trainers,
+        })
+    });
+    let document = json!({
+        "schema": 1,
+        "formats": formats.collect::<Vec<_>>(),
+        "keys": known.collect::<Vec<_>>(),
+    });
+    format!("{document:#}\n")
 }

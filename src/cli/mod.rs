@@ -9,6 +9,9 @@ pub mod compute;
 mod failure;
 mod formats;
 mod inputs;
+mod inspect;
+mod labels;
+mod load;
 mod pages;
 mod plot;
 mod stats;
@@ -62,8 +65,10 @@ enum Command {
     Stats(stats::Stats),
     /// Compute entropies of a checkpoint, or of every checkpoint of a run, with libtorch.
     Compute(Box<compute::ComputeArgs>),
+    /// Show what is in a log, what of it would be taken, and what is odd.
+    Inspect(inspect::Inspect),
     /// List the log formats that can be read.
-    Formats,
+    Formats(formats::Formats),
     /// Print shell completions.
     Completions(pages::Completions),
     /// Print the manual page, or write those of all commands.
@@ -110,7 +115,8 @@ fn run(cli: Cli) -> ExitCode {
         Command::Plot(args) => args.run(&terminal),
         Command::Stats(args) => args.run(&terminal),
         Command::Compute(args) => args.run(&terminal),
-        Command::Formats => formats::run(&terminal),
+        Command::Inspect(args) => args.run(&terminal),
+        Command::Formats(args) => args.run(&terminal),
         Command::Completions(args) => args.run(&terminal, Cli::command()),
         Command::Man(args) => args.run(&terminal, Cli::command()),
     };

@@ -1,27 +1,55 @@
 //! Reading logs: the table of formats, recognition by content, and what a reader gives back.
 //!
 //! A format is one file with a [`Format`] constant and one line in [`FORMATS`]. It is handed a byte
-//! stream, never a path, so the same reader serves files, stdin and (later) compressed files. It
-//! returns raw points in log order; [`crate::history::History::from_raw`] checks them.
+//! stream, so the same reader serves files, stdin and compressed files (a database alone needs its
+//! path), and a [`book::Book`] for the rows it finds. What comes back are raw points in log order;
+//! [`crate::history::History::from_raw`] checks them.
 
 mod ahead;
+mod book;
+mod compressed;
+mod csv;
+mod easyr1;
+mod flat;
 pub mod frame;
+mod log;
+mod note;
+mod rows;
 mod rzero;
-mod table;
+mod tensorboard;
+mod tensorboard_json;
+mod trainer_state;
 mod verl;
+mod wandb;
+mod wanted;
 
-use std::fmt;
 use std::io::{self, Read};
+use std::path::Path;
 
 use thiserror::Error;
 
 pub use ahead::ReadAhead;
+pub use log::{Log, Series, Tally};
+pub use note::Note;
+pub use wanted::{Rank, Wanted};
 
-use crate::history::Point;
-use frame::json::{ScanError, Shape, shape};
+use book::Book;
+use compressed::Compressed;
+use frame::Damage;
+use frame::json::{Holds, ScanError, Shape, shape};
 
 /// Every format that can be read, in the order in which they are asked.
-pub static FORMATS: &[Format] = &[rzero::FORMAT, verl::FORMAT];
+pub static FORMATS: &[Format] = &[
+    rzero::FORMAT,
+    verl::FORMAT,
+    easyr1::FORMAT,
+    flat::FORMAT,
+    trainer_state::FORMAT,
+    tensorboard::FORMAT,
+    tensorboard_json::FORMAT,
+    wandb::FORMAT,
+    csv::FORMAT,
+];
 
 /// The first bytes of a log are enough to recognise it.
 const HEAD: usize = 1 << 16;
@@ -37,8 +65,8 @@ pub struct Format {
     pub recognised_by: &'static str,
     /// The keys looked for when `--metric` names none, best first.
     pub metrics: &'static [&'static str],
-    recognise: fn(&Head) -> Confidence,
-    read: fn(&Head, &mut dyn Read, &[&str]) -> Result<Log, ReadError>,
+    recognise: fn(&Head<'_>) -> Confidence,
+    read: fn(&Head<'_>, &mut dyn Read, &mut Book<'_>) -> Result<(), ReadError>,
 }
 
 /// How sure a format is that a log is its own.
@@ -54,86 +82,38 @@ pub enum Confidence {
     Certain,
 }
 
+/// Where the bytes of a log come from.
+pub struct Source<'a> {
+    /// The bytes, from the first on.
+    pub reader: &'a mut dyn Read,
+    /// The file they are in, if they are in one: a database is opened by its path, since what is
+    /// newest may be in a file beside it.
+    pub path: Option<&'a Path>,
+}
+
 /// What recognition sees.
 #[derive(Debug)]
-struct Head {
+struct Head<'a> {
+    bytes: &'a [u8],
     shape: Shape,
+    path: Option<&'a Path>,
 }
 
-/// One series of a log, in log order, as it stands there.
-#[derive(Debug, PartialEq)]
-pub struct Log {
-    /// The key the values were logged under.
-    pub metric: String,
-    /// The rows; values may be NaN or infinite, steps may repeat.
-    pub points: Vec<Point>,
-    /// What the user should know about the file.
-    pub notes: Vec<Note>,
-}
-
-/// Something odd about a file that did not stop its reading.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Note {
-    /// The file ends inside a row; the rows before it were read.
-    Cut {
-        /// Rows read.
-        rows: usize,
-        /// Where it ends.
-        place: String,
-    },
-    /// Rows without the metric, or without a step, were passed over.
-    RowsWithout {
-        /// The key they lack.
-        key: String,
-        /// How many.
-        rows: usize,
-        /// The first of them, from 1.
-        first: usize,
-    },
-    /// Rows of another kind that carry no value by design, such as verl's validation rows.
-    OtherRows(usize),
-    /// A comma stands before the closing bracket, which JSON does not allow.
-    TrailingComma,
-    /// A step beyond 2^53 is shown as the nearest number that a 64-bit float holds.
-    RoundedStep {
-        /// As logged.
-        logged: i128,
-        /// As shown.
-        shown: f64,
-    },
-}
-
-impl Note {
-    /// Whether the user should hear of it unasked.
-    pub fn is_warning(&self) -> bool {
-        !matches!(self, Note::OtherRows(_))
+impl<'a> Head<'a> {
+    fn new(bytes: &'a [u8], path: Option<&'a Path>) -> Head<'a> {
+        Head { bytes, shape: shape(bytes), path }
     }
-}
 
-impl fmt::Display for Note {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Note::Cut { rows, place } => write!(
-                f,
-                "the file ends inside a row ({place}); {rows} whole {} read",
-                if *rows == 1 { "row was" } else { "rows were" }
-            ),
-            Note::RowsWithout { key, rows: 1, first } => {
-                write!(f, "row {first} has no {key:?} and was passed over")
-            }
-            Note::RowsWithout { key, rows, first } => {
-                write!(
-                    f,
-                    "{rows} rows have no {key:?} and were passed over, the first is row {first}"
-                )
-            }
-            Note::OtherRows(1) => write!(f, "1 row carries no entropy"),
-            Note::OtherRows(rows) => write!(f, "{rows} rows carry no entropy"),
-            Note::TrailingComma => write!(f, "a comma stands before the closing bracket"),
-            Note::RoundedStep { logged, shown } => {
-                write!(f, "step {logged} is beyond 2^53 and shown as {shown}")
-            }
-        }
+    /// Whether the file has a name, and one like that: a hint where the content is damaged.
+    fn is_named(&self, like: impl Fn(&str) -> bool) -> bool {
+        let name = self.path.and_then(Path::file_name);
+        name.is_some_and(|name| like(&name.to_string_lossy()))
+    }
+
+    /// Whether it begins with an object that has the key, holding such a value.
+    fn has(&self, key: &str, holds: Holds) -> bool {
+        let Shape::Object(keys) = &self.shape else { return false };
+        keys.iter().any(|(k, h)| k == key && *h == holds)
     }
 }
 
@@ -153,11 +133,25 @@ pub enum ReadError {
         /// What is wrong with it.
         what: String,
     },
+    /// A record of a binary file is not what the format says.
+    #[error("{place}: {what}")]
+    Record {
+        /// Which record, and where it begins.
+        place: String,
+        /// What is wrong with it.
+        what: String,
+    },
     /// The log has rows, and none has the key.
     #[error("no row has {}; the log has {}", quoted(.wanted), quoted(.found))]
     NoMetric {
         /// The keys looked for.
         wanted: Vec<String>,
+        /// The keys found, as many as were kept, those most like an entropy first.
+        found: Vec<String>,
+    },
+    /// The log has rows, and none has a step.
+    #[error("no row has a step; the log has {}", quoted(.found))]
+    NoStep {
         /// The keys found, as many as were kept.
         found: Vec<String>,
     },
@@ -175,19 +169,21 @@ pub enum ReadError {
 impl ReadError {
     /// The key of the log that is most like the one looked for, to offer as `--metric`.
     pub fn near_miss(&self) -> Option<&str> {
-        let ReadError::NoMetric { wanted, found } = self else { return None };
-        if wanted == &["step"] {
-            return None; // another metric would not help
-        }
-        let like = |k: &&String| k.to_lowercase().contains("entropy");
-        found.iter().filter(like).min_by_key(|k| k.len()).map(String::as_str)
+        let ReadError::NoMetric { found, .. } = self else { return None };
+        found.first().filter(|key| key.to_lowercase().contains("entropy")).map(String::as_str)
     }
 }
 
+/// The keys in quotes, the first of them where there are many.
 fn quoted(keys: &[String]) -> String {
-    match keys {
-        [] => "no keys".to_owned(),
-        keys => keys.iter().map(|k| format!("{k:?}")).collect::<Vec<_>>().join(", "),
+    const SHOWN: usize = 10;
+    if keys.is_empty() {
+        return "no keys".to_owned();
+    }
+    let shown: Vec<String> = keys.iter().take(SHOWN).map(|k| format!("{k:?}")).collect();
+    match keys.len() - shown.len() {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
     }
 }
 
@@ -196,38 +192,80 @@ pub fn by_name(name: &str) -> Option<&'static Format> {
     FORMATS.iter().find(|f| f.name == name)
 }
 
-/// Reads a log: recognises its format unless one is given, and takes the series `metric`, or the
-/// first of the format's own metrics that the log has.
+/// Reads a log: unpacks it, recognises its format unless one is given, and takes what is wanted.
 ///
 /// The stream is read once, front to back; memory holds the points and a window of the text.
 pub fn read(
-    source: &mut dyn Read,
+    source: Source<'_>,
     format: Option<&'static Format>,
-    metric: Option<&str>,
+    wanted: &Wanted,
 ) -> Result<(&'static Format, Log), ReadError> {
-    let mut head = Vec::new();
-    source.take(HEAD as u64).read_to_end(&mut head)?;
-    let seen = Head { shape: shape(&head) };
-    if head.is_empty() {
+    let Opened { head, mut reader, path } = Opened::new(source)?;
+    let head = Head::new(&head, path);
+    if head.bytes.is_empty() {
         return Err(ReadError::Nothing("the file is empty"));
     }
-    if seen.shape == Shape::Blank {
+    if head.shape == Shape::Blank {
         return Err(ReadError::Nothing("the file holds nothing but white space"));
     }
-    let format = match format.or_else(|| recognise(&seen)) {
-        Some(format) => format,
-        None => return Err(ReadError::Unrecognised(describe(&head))),
+    let Some(format) = format.or_else(|| recognise(&head).map(|(format, _)| format)) else {
+        return Err(ReadError::Unrecognised(describe(head.bytes)));
     };
-    let metrics = metric.as_ref().map_or(format.metrics, std::slice::from_ref);
-    let log = (format.read)(&seen, &mut head.chain(source), metrics)?;
-    Ok((format, log))
+    let mut book = Book::new(wanted, format.metrics);
+    let mut stream = head.bytes.chain(&mut reader);
+    let outcome = (format.read)(&head, &mut stream, &mut book);
+    if let Some(why) = reader.cut() {
+        book.note(Note::CompressionCut(why));
+    }
+    Ok((format, book.finish(outcome)?))
+}
+
+/// How sure each format is that a log is its own, judged by its first bytes, in the order of the table.
+pub fn claims(source: Source<'_>) -> io::Result<Vec<(&'static Format, Confidence)>> {
+    let Opened { head, path, .. } = Opened::new(source)?;
+    let head = Head::new(&head, path);
+    Ok(FORMATS.iter().map(|format| (format, (format.recognise)(&head))).collect())
+}
+
+/// A source whose head was read.
+struct Opened<'a> {
+    head: Vec<u8>,
+    reader: Compressed<'a>,
+    path: Option<&'a Path>,
+}
+
+impl<'a> Opened<'a> {
+    fn new(source: Source<'a>) -> io::Result<Opened<'a>> {
+        let mut reader = Compressed::new(source.reader)?;
+        let mut head = Vec::new();
+        (&mut reader).take(HEAD as u64).read_to_end(&mut head)?;
+        let path = source.path.filter(|_| !reader.is_compressed());
+        Ok(Opened { head, reader, path })
+    }
+}
+
+/// Tells what was wrong with a framed file of which `read` records were read; `malformed` of them were
+/// whole, and not what they should be.
+fn note_damage(book: &mut Book<'_>, damage: &Damage, read: usize, malformed: (usize, &str)) {
+    if let Some((place, what)) = &damage.first {
+        let more = match damage.places {
+            1 => String::new(),
+            places => format!("; {} more places are damaged", places - 1),
+        };
+        book.note(Note::Damaged { place: place.clone(), what: format!("{what}{more}") });
+    }
+    if let (records @ 1.., what) = malformed {
+        book.note(Note::Odd(format!("it has {records} records {what}; they were passed over")));
+    }
+    if let Some(place) = &damage.cut {
+        book.note(Note::Cut { unit: "record", read, place: place.clone() });
+    }
 }
 
 /// The format that claims this head most firmly; the earlier in the table where two are as sure.
-fn recognise(head: &Head) -> Option<&'static Format> {
-    let claims = FORMATS.iter().map(|format| ((format.recognise)(head), format)).rev();
-    let (claim, format) = claims.max_by_key(|(claim, _)| *claim)?;
-    (claim > Confidence::No).then_some(format)
+fn recognise(head: &Head<'_>) -> Option<(&'static Format, Confidence)> {
+    let claims = FORMATS.iter().map(|format| (format, (format.recognise)(head))).rev();
+    claims.max_by_key(|(_, claim)| *claim).filter(|(_, claim)| *claim > Confidence::No)
 }
 
 /// What a file that no format claims begins with, in words.

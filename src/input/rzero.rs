@@ -11,9 +11,10 @@
 
 use std::io::Read;
 
+use super::book::{Book, ColumnId};
 use super::frame::json::{Holds, ScanError, Scanner, Shape, Value};
-use super::table::{Lacking, Table};
-use super::{Confidence, Format, Head, Log, ReadError};
+use super::rows::{JsonRows, nothing_follows};
+use super::{Confidence, Format, Head, ReadError};
 
 pub(super) const FORMAT: Format = Format {
     name: "rzero",
@@ -48,89 +49,88 @@ fn layout(shape: &Shape) -> Option<Layout> {
     Some(wrapped.map_or(Layout::Lines, |(key, _)| Layout::Wrapped(key.clone())))
 }
 
-fn recognise(head: &Head) -> Confidence {
-    match layout(&head.shape) {
-        Some(Layout::Array) => Confidence::Likely,
-        Some(_) => Confidence::Maybe,
-        None => Confidence::No,
-    }
-}
-
-fn read(head: &Head, source: &mut dyn Read, metrics: &[&str]) -> Result<Log, ReadError> {
-    let mut scanner = Scanner::new(source)?;
-    let layout = layout(&head.shape).unwrap_or(Layout::Array);
-    let mut table = Table::new(metrics);
-    let outcome = match layout {
-        Layout::Wrapped(rows) => wrapped(&mut scanner, &mut table, &rows),
-        Layout::Lines => lines(&mut scanner, &mut table),
-        Layout::Columns => columns(&mut scanner, &mut table, metrics),
-        Layout::Array => {
-            array(&mut scanner, &mut table).and_then(|()| nothing_follows(&mut scanner))
+fn recognise(head: &Head<'_>) -> Confidence {
+    match (layout(&head.shape), &head.shape) {
+        (Some(Layout::Array), Shape::Rows(_) | Shape::EmptyArray) => Confidence::Likely,
+        (Some(Layout::Lines), Shape::Object(keys)) => {
+            let named = keys.iter().any(|(key, holds)| {
+                *holds == Holds::Scalar && key.to_lowercase().contains("entropy")
+            });
+            let steps = head.has("step", Holds::Scalar);
+            if steps && named { Confidence::Likely } else { Confidence::Maybe }
         }
-    };
-    table.finish(outcome, Lacking::Warned)
+        (Some(_), _) => Confidence::Maybe,
+        (None, _) => Confidence::No,
+    }
 }
 
-fn array(scanner: &mut Scanner<'_>, table: &mut Table<'_>) -> Result<(), ReadError> {
-    let comma = scanner.array(|scanner| row(scanner, table))?;
-    table.end_array(comma);
+fn read(head: &Head<'_>, source: &mut dyn Read, book: &mut Book<'_>) -> Result<(), ReadError> {
+    let mut scanner = Scanner::new(source)?;
+    let mut rows = JsonRows::new(book, "step");
+    match layout(&head.shape).unwrap_or(Layout::Array) {
+        Layout::Wrapped(key) => wrapped(&mut scanner, &mut rows, &key),
+        Layout::Lines => lines(&mut scanner, &mut rows),
+        Layout::Columns => columns(&mut scanner, &mut rows),
+        Layout::Array => {
+            array(&mut scanner, &mut rows)?;
+            nothing_follows(&mut scanner)
+        }
+    }
+}
+
+fn array(scanner: &mut Scanner<'_>, rows: &mut JsonRows<'_, '_>) -> Result<(), ReadError> {
+    let comma = scanner.array(|scanner| row(scanner, rows))?;
+    rows.end_array(comma);
     Ok(())
 }
 
-fn lines(scanner: &mut Scanner<'_>, table: &mut Table<'_>) -> Result<(), ReadError> {
+fn lines(scanner: &mut Scanner<'_>, rows: &mut JsonRows<'_, '_>) -> Result<(), ReadError> {
     while scanner.peek()?.is_some() {
-        row(scanner, table)?;
+        row(scanner, rows)?;
     }
     Ok(())
 }
 
-fn wrapped(scanner: &mut Scanner<'_>, table: &mut Table<'_>, rows: &str) -> Result<(), ReadError> {
+/// The array of rows is the value of `name`.
+fn wrapped(
+    scanner: &mut Scanner<'_>,
+    rows: &mut JsonRows<'_, '_>,
+    name: &str,
+) -> Result<(), ReadError> {
     scanner.object(
         |scanner, key| {
-            if key == rows { array(scanner, table) } else { Ok(scanner.skip()?) }
+            if key == name { array(scanner, rows) } else { Ok(scanner.skip()?) }
         },
     )?;
     nothing_follows(scanner)
 }
 
 /// Takes the row here, and may take rows behind it.
-fn row(scanner: &mut Scanner<'_>, table: &mut Table<'_>) -> Result<(), ReadError> {
-    table.rows(scanner, |table, scanner| {
+fn row(scanner: &mut Scanner<'_>, rows: &mut JsonRows<'_, '_>) -> Result<(), ReadError> {
+    rows.rows(scanner, |rows, scanner| {
         if scanner.peek()? != Some(b'{') {
             let place = scanner.place();
             let Value::Other(what) = scanner.value()? else {
-                return Err(table.row_error(place, "it is a number or null, not an object"));
+                return Err(rows.row_error(place, "it is a number or null, not an object"));
             };
-            return Err(table.row_error(place, format!("it is {what}, not an object")));
+            return Err(rows.row_error(place, format!("it is {what}, not an object")));
         }
-        scanner.object(|scanner, key| table.read_step_or_value(scanner, key))
+        scanner.object(|scanner, key| rows.read_step_or_value(scanner, key))
     })
 }
 
-fn nothing_follows(scanner: &mut Scanner<'_>) -> Result<(), ReadError> {
-    match scanner.peek()? {
-        None => Ok(()),
-        Some(_) => Err(ScanError::Syntax {
-            place: scanner.place(),
-            what: "more follows behind the end of the JSON value".to_owned(),
-        }
-        .into()),
-    }
-}
-
 /// Columns are held whole, since all steps come before the first value.
-fn columns(
-    scanner: &mut Scanner<'_>,
-    table: &mut Table<'_>,
-    metrics: &[&str],
-) -> Result<(), ReadError> {
+fn columns(scanner: &mut Scanner<'_>, rows: &mut JsonRows<'_, '_>) -> Result<(), ReadError> {
     let mut steps = Vec::new();
-    let mut series = vec![Vec::new(); metrics.len()];
+    let mut columns: Vec<(ColumnId, String, Vec<Value>)> = Vec::new();
     scanner.object::<ReadError>(|scanner, key| {
-        let column = match metrics.iter().position(|m| *m == key) {
-            Some(metric) => &mut series[metric],
-            None if key == "step" => &mut steps,
-            None => return Ok(scanner.skip()?),
+        let column = match rows.column(key) {
+            _ if key == "step" => &mut steps,
+            Some(id) if scanner.peek()? == Some(b'[') => {
+                columns.push((id, key.to_owned(), Vec::new()));
+                &mut columns.last_mut().expect("BUG: one was just added").2
+            }
+            _ => return Ok(scanner.skip()?),
         };
         scanner.array::<ReadError>(|scanner| {
             column.push(scanner.value()?);
@@ -139,21 +139,21 @@ fn columns(
         Ok(())
     })?;
     let place = scanner.place();
-    for (metric, values) in series.iter().enumerate().filter(|(_, values)| !values.is_empty()) {
+    for (_, key, values) in columns.iter().filter(|(_, _, values)| !values.is_empty()) {
         if values.len() != steps.len() {
-            let (key, n, m) = (metrics[metric], values.len(), steps.len());
+            let (n, m) = (values.len(), steps.len());
             let what = format!("column {key:?} has {n} values and column \"step\" has {m}");
             return Err(ScanError::Syntax { place, what }.into());
         }
     }
     for (row, &step) in steps.iter().enumerate() {
-        table.take_step(step, place)?;
-        for (metric, values) in series.iter().enumerate() {
+        rows.take_step(step, place)?;
+        for (column, _, values) in &columns {
             if let Some(&value) = values.get(row) {
-                table.take_value(metric, value, place)?;
+                rows.take_value(*column, value, place)?;
             }
         }
-        table.end_row();
+        rows.end_row();
     }
     nothing_follows(scanner)
 }

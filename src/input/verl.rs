@@ -10,9 +10,10 @@
 
 use std::io::Read;
 
-use super::frame::json::{Holds, Scanner, Shape};
-use super::table::{Lacking, Table};
-use super::{Confidence, Format, Head, Log, ReadError};
+use super::book::{Book, Lacking};
+use super::frame::json::{Holds, Scanner};
+use super::rows::JsonRows;
+use super::{Confidence, Format, Head, ReadError};
 
 pub(super) const FORMAT: Format = Format {
     name: "verl",
@@ -23,29 +24,20 @@ pub(super) const FORMAT: Format = Format {
     read,
 };
 
-fn recognise(head: &Head) -> Confidence {
-    let Shape::Object(keys) = &head.shape else { return Confidence::No };
-    let has = |key: &str, holds| keys.iter().any(|(k, h)| k == key && *h == holds);
-    if has("step", Holds::Scalar) && has("data", Holds::Object) {
-        Confidence::Certain
-    } else {
-        Confidence::No
-    }
+fn recognise(head: &Head<'_>) -> Confidence {
+    let is_verl = head.has("step", Holds::Scalar) && head.has("data", Holds::Object);
+    if is_verl { Confidence::Certain } else { Confidence::No }
 }
 
-fn read(_: &Head, source: &mut dyn Read, metrics: &[&str]) -> Result<Log, ReadError> {
+fn read(_: &Head<'_>, source: &mut dyn Read, book: &mut Book<'_>) -> Result<(), ReadError> {
+    book.lacking(Lacking::Counted);
     let mut scanner = Scanner::new(source)?;
-    let mut table = Table::new(metrics);
-    let outcome = rows(&mut scanner, &mut table);
-    table.finish(outcome, Lacking::Expected)
-}
-
-fn rows(scanner: &mut Scanner<'_>, table: &mut Table<'_>) -> Result<(), ReadError> {
+    let mut rows = JsonRows::new(book, "step");
     while scanner.peek()?.is_some() {
-        table.rows(scanner, |table, scanner| {
+        rows.rows(&mut scanner, |rows, scanner| {
             scanner.object(|scanner, key| match key {
-                "step" => table.read_step_or_value(scanner, key),
-                "data" => scanner.object(|scanner, key| table.read_value(scanner, key)),
+                "step" => rows.read_step_or_value(scanner, key),
+                "data" => scanner.object(|scanner, key| rows.read_value(scanner, key)),
                 _ => Ok(scanner.skip()?),
             })
         })?;

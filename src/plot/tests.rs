@@ -35,10 +35,8 @@ fn comparison(count: usize, label: impl Fn(usize) -> String) -> Comparison {
             0.3 + 3.0 * (-(t as f64) / (5.0 + 9.0 * (i % 11) as f64)).exp() + wave
         };
         let points = (0..length).map(|t| Point { step: (t + 1) as f64, entropy: entropy(t) });
-        let (history, repairs) =
-            History::from_raw(label(i), Kind::TokenMean, points.collect()).unwrap();
-        let (source, metric) = (format!("{i}.json"), "entropy".to_owned());
-        Run { history, source, format: "rzero", metric, repairs, warnings: vec![] }
+        let (history, _) = History::from_raw(label(i), Kind::TokenMean, points.collect()).unwrap();
+        Run::new(history, format!("{i}.json"), "rzero", "entropy")
     };
     Comparison::new((0..count).map(run).collect()).unwrap()
 }
@@ -194,9 +192,8 @@ fn labels_are_escaped_in_svg() {
 fn a_value_without_a_logarithm_is_told() {
     let points = [1.0, 0.0, 2.0].iter().enumerate();
     let points = points.map(|(i, &entropy)| Point { step: i as f64, entropy }).collect();
-    let (history, repairs) = History::from_raw("x", Kind::TokenMean, points).unwrap();
-    let (source, metric) = ("x.json".to_owned(), "entropy".to_owned());
-    let run = Run { history, source, format: "rzero", metric, repairs, warnings: vec![] };
+    let (history, _) = History::from_raw("x", Kind::TokenMean, points).unwrap();
+    let run = Run::new(history, "x.json", "rzero", "entropy");
     let comparison = Comparison::new(vec![run]).unwrap();
     let ([curves, _], _) = both(&comparison, &Look { scale: ValueScale::Log, ..look() });
     assert_eq!(

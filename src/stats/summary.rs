@@ -4,7 +4,8 @@ use serde::{Serialize, Serializer};
 use statrs::statistics::Statistics;
 
 use super::health::{Health, State};
-use crate::history::{Point, Repairs, Run};
+use crate::history::{Joint, Point, Repairs, Run};
+use crate::quantity::Sign;
 
 /// What `stats` says of a run. Entropies are in nats; a number that does not exist is `None`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -19,6 +20,10 @@ pub struct RunStats {
     pub metric: String,
     /// Which entropy that is.
     pub quantity: &'static str,
+    /// How a step's tokens become one number, where that is known.
+    pub aggregation: Option<&'static str>,
+    /// Whether the log holds it negated.
+    pub sign: Sign,
     /// How many points the curve has.
     pub points: usize,
     /// The smallest step.
@@ -59,6 +64,8 @@ pub struct RunStats {
     pub state_step: Option<f64>,
     /// Entropy at the start.
     pub baseline: Option<f64>,
+    /// Where rounds of training meet that were laid end to end.
+    pub joints: Vec<Joint>,
     /// What was put right in the log.
     pub repairs: Repairs,
     /// What was odd about it.
@@ -82,6 +89,8 @@ impl RunStats {
             format: run.format,
             metric: run.metric.clone(),
             quantity: run.history.kind().name(),
+            aggregation: run.history.kind().aggregation(),
+            sign: run.sign,
             points: points.len(),
             first_step: first.step,
             last_step: last.step,
@@ -99,6 +108,7 @@ impl RunStats {
             state: health.state,
             state_step: health.state_step,
             baseline: health.baseline,
+            joints: run.joints.clone(),
             repairs: run.repairs,
             warnings: run.warnings.clone(),
         }
@@ -178,15 +188,8 @@ mod tests {
     fn stats(values: &[f64]) -> RunStats {
         let points =
             values.iter().enumerate().map(|(i, &entropy)| Point { step: (i * i) as f64, entropy });
-        let (history, repairs) = History::from_raw("x", Kind::TokenMean, points.collect()).unwrap();
-        RunStats::of(&Run {
-            history,
-            source: "x.json".into(),
-            format: "rzero",
-            metric: "entropy".into(),
-            repairs,
-            warnings: vec![],
-        })
+        let (history, _) = History::from_raw("x", Kind::TokenMean, points.collect()).unwrap();
+        RunStats::of(&Run::new(history, "x.json", "rzero", "entropy"))
     }
 
     #[test]

@@ -84,7 +84,16 @@ pub struct Scanner<'a> {
 impl<'a> Scanner<'a> {
     /// A scanner at the start of `source`; a UTF-8 byte order mark is passed over.
     pub fn new(source: &'a mut dyn Read) -> Result<Scanner<'a>, ScanError> {
-        let window = vec![0; WINDOW];
+        Scanner::with_window(source, WINDOW)
+    }
+
+    /// The same for a few hundred bytes, which need no large window.
+    pub fn small(source: &'a mut dyn Read) -> Result<Scanner<'a>, ScanError> {
+        Scanner::with_window(source, 1 << 10)
+    }
+
+    fn with_window(source: &'a mut dyn Read, size: usize) -> Result<Scanner<'a>, ScanError> {
+        let window = vec![0; size];
         let (lines_before, line_start) = (0, 0);
         let mut scanner = Scanner {
             source,

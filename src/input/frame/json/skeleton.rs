@@ -7,12 +7,18 @@ use super::Scanner;
 #[derive(Debug)]
 pub struct Skeleton {
     texts: Vec<Vec<u8>>,
+    ignored: Vec<bool>, // one a number
 }
 
 impl Skeleton {
     /// How many numbers a row has.
     pub fn numbers(&self) -> usize {
-        self.texts.len() - 1
+        self.ignored.len()
+    }
+
+    /// Says which numbers nobody wants: they are passed over, and may be written in any way.
+    pub fn ignore(&mut self, is_ignored: impl Fn(usize) -> bool) {
+        self.ignored = (0..self.numbers()).map(is_ignored).collect();
     }
 }
 
@@ -32,10 +38,11 @@ impl Scanner<'_> {
     /// moved meanwhile.
     pub fn skeleton(&mut self, start: usize) -> Option<Skeleton> {
         let numbers = self.recording.take()?;
+        let ignored = vec![false; numbers.len()];
         let starts = std::iter::once(start).chain(numbers.iter().map(|n| n.1));
         let ends = numbers.iter().map(|n| n.0).chain([self.pos]);
         let texts = starts.zip(ends).map(|(from, to)| self.window[from..to].to_vec());
-        Some(Skeleton { texts: texts.collect() })
+        Some(Skeleton { texts: texts.collect(), ignored })
     }
 
     /// Where the scanner is, for [`Self::text_since`].
@@ -55,8 +62,16 @@ impl Scanner<'_> {
         let rest = &self.window[self.pos..self.end];
         let Some(mut rest) = strip(rest, before) else { return false };
         let (last, texts) = skeleton.texts.split_last().expect("BUG: a skeleton has an end");
-        for (text, value) in texts.iter().zip(values) {
+        for ((text, ignored), value) in texts.iter().zip(&skeleton.ignored).zip(values) {
             let Some(number) = strip(rest, text) else { return false };
+            if *ignored {
+                let is_end = |b: &u8| !matches!(b, b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E');
+                match number.iter().position(is_end) {
+                    Some(length) if length > 0 => rest = &number[length..],
+                    _ => return false,
+                }
+                continue;
+            }
             let Some((parsed, length)) = plain_number(number) else { return false };
             *value = parsed;
             rest = &number[length..];

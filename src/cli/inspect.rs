@@ -1,0 +1,209 @@
+//! `entropy-viz inspect`: what is in a log, what of it would be taken, and what is odd.
+
+use clap::Args;
+use serde::Serialize;
+use unicode_width::UnicodeWidthStr;
+
+use super::Outcome;
+use super::failure::Failure;
+use super::inputs::{plural, resolve};
+use super::load::{Reading, explain, open};
+use super::terminal::Terminal;
+use crate::discover::{Input, Location};
+use crate::input::{self, Format, Log, Note, Source, Tally, Wanted};
+use crate::label::visible;
+use crate::plot::exact;
+use crate::quantity::{Kind, Sign};
+
+const EXAMPLES: &str = "\
+Examples:
+  entropy-viz inspect run-abc.wandb
+  entropy-viz inspect output_dir --metric '*/entropy*'
+  entropy-viz inspect trainer_state.json --json | jq -r '.logs[0].series[].metric'";
+
+/// Shows what is in logs.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Inspect {
+    /// A log file, a directory, a quoted glob, or `-` for stdin.
+    #[arg(value_name = "INPUT", required = true)]
+    inputs: Vec<String>,
+    /// Print a JSON document.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    reading: Reading,
+}
+
+/// The document of `--json`.
+#[derive(Serialize)]
+struct Document {
+    schema: u32,
+    logs: Vec<Contents>,
+}
+
+/// What is in one file.
+#[derive(Serialize)]
+struct Contents {
+    source: String,
+    format: &'static str,
+    recognised_by: &'static str,
+    step: Option<String>,
+    taken: Vec<Taken>,
+    series: Vec<Listed>,
+    odd: Vec<String>,
+}
+
+/// A series that the other commands would take.
+#[derive(Serialize)]
+struct Taken {
+    run: Option<String>,
+    metric: String,
+    quantity: &'static str,
+    sign: Sign,
+    why: &'static str,
+    #[serde(skip)]
+    kind: Kind,
+}
+
+/// A series of numbers in the log.
+#[derive(Serialize)]
+struct Listed {
+    run: Option<String>,
+    metric: String,
+    #[serde(flatten)]
+    tally: Tally,
+}
+
+impl Inspect {
+    pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
+        let (inputs, unreadable) = resolve(&self.inputs)?;
+        let wanted = self.reading.wanted()?.with_survey();
+        for directory in &unreadable {
+            terminal.warn(&format!("skipped {directory}"));
+        }
+        let mut partial = !unreadable.is_empty();
+        let mut logs = Vec::new();
+        let segments = |input: &Input| -> Vec<Location> { input.segments.clone() };
+        let files: Vec<Location> = inputs.iter().flat_map(segments).collect();
+        for location in &files {
+            match self.inspect(location, &wanted) {
+                Ok(contents) => logs.push(contents),
+                Err(failure) if files.len() == 1 => return Err(failure),
+                Err(failure) => {
+                    terminal.warn(&format!("skipped: {:#}", failure.error));
+                    partial = true;
+                }
+            }
+        }
+        let text = if self.json {
+            let text = serde_json::to_string_pretty(&Document { schema: 1, logs });
+            text.expect("BUG: the document has string keys") + "\n"
+        } else {
+            logs.iter().map(describe).collect::<Vec<_>>().join("\n")
+        };
+        terminal.print(text.as_bytes())?;
+        Ok(if partial { Outcome::Partial } else { Outcome::Done })
+    }
+
+    fn inspect(&self, location: &Location, wanted: &Wanted) -> Result<Contents, Failure> {
+        let source = location.name();
+        let (mut reader, path) = open(location).map_err(|e| explain(&source, e.into()))?;
+        let log = input::read(Source { reader: &mut *reader, path }, self.reading.format(), wanted);
+        let (format, log) = log.map_err(|error| explain(&source, error))?;
+        Ok(contents(source, format, log, wanted))
+    }
+}
+
+fn contents(source: String, format: &'static Format, mut log: Log, wanted: &Wanted) -> Contents {
+    let series = std::mem::take(&mut log.survey).into_iter();
+    let mut series: Vec<Listed> =
+        series.map(|(run, metric, tally)| Listed { run, metric, tally }).collect();
+    series.sort_by(|a, b| (&a.run, &a.metric).cmp(&(&b.run, &b.metric)));
+    let step = log.step_key.clone();
+    let in_file = log.notes.clone();
+    let (taken, notes, none) = match log.choose(wanted, format) {
+        Ok((taken, notes)) => (taken, notes, None),
+        Err(error) => (Vec::new(), in_file, Some(error.to_string())),
+    };
+    let notes = notes.iter().chain(taken.iter().flat_map(|s| &s.notes)).map(Note::to_string);
+    let odd = none.into_iter().chain(notes).collect();
+    let why = if wanted.is_known() { "the first known key it has" } else { "--metric" };
+    let taken = taken.into_iter().map(|series| {
+        let (kind, sign) = series.quantity(format.name);
+        Taken { quantity: kind.name(), kind, sign, why, run: series.run, metric: series.metric }
+    });
+    Contents {
+        source,
+        format: format.name,
+        recognised_by: format.recognised_by,
+        step,
+        taken: taken.collect(),
+        series,
+        odd,
+    }
+}
+
+fn describe(log: &Contents) -> String {
+    let mut text =
+        format!("{}\n  format  {}: {}\n", visible(&log.source), log.format, log.recognised_by);
+    if let Some(step) = &log.step {
+        text.push_str(&format!("  step    {}\n", visible(step)));
+    }
+    for taken in &log.taken {
+        let run = taken.run.as_ref().map_or(String::new(), |run| format!(" of {}", visible(run)));
+        let turned = if taken.sign == Sign::Flipped { ", the sign turned" } else { "" };
+        text.push_str(&format!(
+            "  taken   {}{run}: {}{turned} ({}), being {}\n",
+            visible(&taken.metric),
+            taken.kind.words(),
+            taken.kind.describe(),
+            taken.why,
+        ));
+    }
+    if log.taken.is_empty() {
+        text.push_str("  taken   nothing\n");
+    }
+    for odd in &log.odd {
+        text.push_str(&format!("  odd     {}\n", visible(odd)));
+    }
+    text.push_str(&table(log));
+    text
+}
+
+/// The series with what they span, those that are taken marked.
+fn table(log: &Contents) -> String {
+    let several_runs = log.series.iter().any(|series| series.run != log.series[0].run);
+    let names: Vec<String> = log
+        .series
+        .iter()
+        .map(|series| {
+            let metric = visible(&series.metric);
+            match &series.run {
+                Some(run) if several_runs => format!("{} · {metric}", visible(run)),
+                _ => metric.into_owned(),
+            }
+        })
+        .collect();
+    let width = names.iter().map(|name| name.width()).max().unwrap_or(0).max("series".len());
+    let mut text = format!("  {}\n", plural(names.len(), "series of numbers", "series of numbers"));
+    if names.is_empty() {
+        return text;
+    }
+    let pad = |name: &str| " ".repeat(width - name.width());
+    text.push_str(&format!("    series{}   values  not finite  steps\n", pad("series")));
+    for (name, series) in names.iter().zip(&log.series) {
+        let is_taken = log.taken.iter().any(|t| t.run == series.run && t.metric == series.metric);
+        let tally = series.tally;
+        text.push_str(&format!(
+            "  {} {name}{}  {:>7}  {:>10}  {} → {}\n",
+            if is_taken { "*" } else { " " },
+            pad(name),
+            tally.rows,
+            tally.not_finite,
+            exact(tally.first_step),
+            exact(tally.last_step),
+        ));
+    }
+    text
+}

@@ -1,0 +1,261 @@
+//! The logs in a directory: what trainers leave there, found by name and told apart by content later.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{Found, Input, Location, Origin, natural};
+
+/// How far below a directory logs are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// Where trainers write below the directory of a run, or of many runs.
+    Runs,
+    /// At any depth.
+    Any,
+}
+
+/// `runs/<run>/wandb/offline-run-…/run-….wandb`, and one level to spare.
+const LEVELS: usize = 5;
+/// What a trainer names its history is looked for in the directory and the ones in it.
+const LEVELS_OF_HISTORIES: usize = 1;
+/// No file system is this deep but for a loop.
+const DEEPEST: usize = 64;
+
+/// Extensions of files that may be logs, without what compresses them.
+const EXTENSIONS: [&str; 11] =
+    ["json", "jsonl", "ndjson", "csv", "tsv", "db", "sqlite", "log", "out", "txt", "wandb"];
+/// Directories that hold no logs and many files.
+const PASSED_OVER: [&str; 8] = [
+    "huggingface",
+    "token_exports",
+    "node_modules",
+    "__pycache__",
+    "site-packages",
+    "profile",
+    "artifacts",
+    "lost+found",
+];
+
+/// The logs below a directory, in natural order.
+pub fn logs_in(directory: &Path, depth: Depth) -> Found<Input> {
+    let mut found = Found::default();
+    walk(directory, 0, depth, &mut found);
+    join_wandb_segments(&mut found.files);
+    found
+}
+
+fn walk(directory: &Path, level: usize, depth: Depth, found: &mut Found<Input>) {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(e) => {
+            found.unreadable.push(format!("{}: {}", directory.display(), e.kind()));
+            return;
+        }
+    };
+    let (mut files, mut directories) = (Vec::new(), Vec::new());
+    for entry in entries.flatten() {
+        let path = entry.path();
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
+        // A link to a directory may lead anywhere, and W&B's latest-run to a run that is here already.
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => directories.push(path),
+            Ok(kind) if kind.is_file() => files.push(path),
+            Ok(kind) if kind.is_symlink() && path.is_file() => files.push(path),
+            _ => {}
+        }
+    }
+    files.sort_by(|a, b| natural(a, b));
+    directories.sort_by(|a, b| natural(a, b));
+    let histories = depth == Depth::Any || level <= LEVELS_OF_HISTORIES;
+    found.files.extend(logs_among(directory, files, &directories, histories));
+
+    let levels = if depth == Depth::Any { DEEPEST } else { LEVELS };
+    for directory in directories.iter().filter(|_| level < levels) {
+        let name = directory.file_name().unwrap_or_default().to_string_lossy();
+        if !PASSED_OVER.contains(&name.as_ref()) && checkpoint_step(&name).is_none() {
+            walk(directory, level + 1, depth, found);
+        }
+    }
+}
+
+/// The logs among the files of one directory.
+fn logs_among(
+    directory: &Path,
+    files: Vec<PathBuf>,
+    directories: &[PathBuf],
+    histories: bool,
+) -> Vec<Input> {
+    let (events, files): (Vec<_>, Vec<_>) =
+        files.into_iter().partition(|path| name(path).contains(".tfevents."));
+    let mut logs = Vec::new();
+    if !events.is_empty() {
+        logs.push(Input {
+            segments: events.into_iter().map(Location::File).collect(),
+            directory: Some(directory.to_owned()),
+            label: None,
+            origin: Origin::Scanned,
+        });
+    }
+    let may_be_log = |path: &PathBuf| EXTENSIONS.contains(&extension(path).as_str());
+    let mut files: Vec<PathBuf> = files.into_iter().filter(may_be_log).collect();
+    if !files.iter().any(|path| name(path) == "trainer_state.json") {
+        files.extend(state_of_last_checkpoint(directories));
+    }
+    files.sort_by(|a, b| natural(Path::new(&stem(a)), Path::new(&stem(b))).then(natural(a, b)));
+    for path in files {
+        let is_history = name(&path).starts_with("entropy_history_") && extension(&path) == "json";
+        if is_history && !histories {
+            continue;
+        }
+        let before = logs.iter_mut().find(|log| continues(log, &path));
+        match before {
+            Some(log) => log.segments.push(Location::File(path)),
+            None if is_history => logs.push(Input::file(path, Origin::Found)),
+            None => logs.push(Input::file(path, Origin::Scanned)),
+        }
+    }
+    logs
+}
+
+/// Whether a file carries on the log of a run that was resumed: `q.jsonl` and `q_resumed.jsonl`.
+fn continues(log: &Input, path: &Path) -> bool {
+    const MARKS: [&str; 6] = ["resumed", "resume", "restarted", "continued", "part", "segment"];
+    let Some(Location::File(first)) = log.segments.first() else { return false };
+    let (base, name) = (stem(first), stem(path));
+    let same_kind = log.directory.is_none() && extension(first) == extension(path);
+    let Some(mark) = name.strip_prefix(&base).filter(|_| same_kind) else { return false };
+    let Some(mark) = mark.strip_prefix(['_', '-', '.']) else { return false };
+    let word = mark.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '_' | '-' | '.'));
+    MARKS.contains(&word.to_lowercase().as_str())
+}
+
+/// The `trainer_state.json` of the last checkpoint: it has the whole history.
+fn state_of_last_checkpoint(directories: &[PathBuf]) -> Option<PathBuf> {
+    let states = directories.iter().filter_map(|directory| {
+        let step = checkpoint_step(&name(directory))?;
+        let state = directory.join("trainer_state.json");
+        state.is_file().then_some((step, state))
+    });
+    states.max().map(|(_, state)| state)
+}
+
+/// The step of a checkpoint's directory: `checkpoint-40`, `global_step_40`.
+pub(super) fn checkpoint_step(name: &str) -> Option<u64> {
+    let step = name.strip_prefix("checkpoint-").or_else(|| name.strip_prefix("global_step_"));
+    step?.parse().ok()
+}
+
+/// A run resumed under its W&B id writes another directory with a file of the same name.
+fn join_wandb_segments(logs: &mut Vec<Input>) {
+    let mut runs: BTreeMap<(PathBuf, String), usize> = BTreeMap::new();
+    let mut joined: Vec<Input> = Vec::new();
+    for log in logs.drain(..) {
+        let run = match &log.segments[..] {
+            [Location::File(path)] if extension(path) == "wandb" => {
+                let of_all_runs = path.parent().and_then(Path::parent).unwrap_or(Path::new(""));
+                Some((of_all_runs.to_owned(), name(path)))
+            }
+            _ => None,
+        };
+        match run.as_ref().and_then(|run| runs.get(run)) {
+            Some(&first) => joined[first].segments.extend(log.segments),
+            None => {
+                if let Some(run) = run {
+                    runs.insert(run, joined.len());
+                }
+                joined.push(log);
+            }
+        }
+    }
+    *logs = joined;
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// The path without what compresses it.
+fn unpacked(path: &Path) -> PathBuf {
+    let packed = path.extension().is_some_and(|e| e == OsStr::new("gz") || e == OsStr::new("zst"));
+    if packed { path.with_extension("") } else { path.to_owned() }
+}
+
+fn extension(path: &Path) -> String {
+    unpacked(path).extension().unwrap_or_default().to_string_lossy().to_lowercase()
+}
+
+fn stem(path: &Path) -> String {
+    unpacked(path).file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(files: &[&str]) -> Vec<String> {
+        let desk = tempfile::tempdir().unwrap();
+        for file in files {
+            let path = desk.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::File::create(path).unwrap();
+        }
+        let relative = |location: &Location| {
+            let Location::File(path) = location else { panic!("not a file") };
+            path.strip_prefix(desk.path()).unwrap().display().to_string()
+        };
+        let logs = logs_in(desk.path(), Depth::Runs).files;
+        logs.iter().map(|l| l.segments.iter().map(relative).collect::<Vec<_>>().join("+")).collect()
+    }
+
+    #[test]
+    fn event_files_of_one_directory_are_one_log() {
+        let files = [
+            "a/events.out.tfevents.2.h.0",
+            "a/events.out.tfevents.1.h.0",
+            "a/sub/events.out.tfevents.3.h.0",
+        ];
+        let events = "a/events.out.tfevents.1.h.0+a/events.out.tfevents.2.h.0";
+        assert_eq!(found(&files), [events, "a/sub/events.out.tfevents.3.h.0"]);
+    }
+
+    #[test]
+    fn the_last_checkpoint_stands_for_an_output_directory() {
+        let files = ["checkpoint-9/trainer_state.json", "checkpoint-10/trainer_state.json"];
+        assert_eq!(found(&files), ["checkpoint-10/trainer_state.json"]);
+        let whole = [&files[..], &["trainer_state.json"]].concat();
+        assert_eq!(found(&whole), ["trainer_state.json"]);
+    }
+
+    #[test]
+    fn a_file_that_says_it_was_resumed_carries_on_the_one_before() {
+        assert_eq!(
+            found(&["q.jsonl", "q_resumed.jsonl", "q_resumed_2.jsonl"]),
+            ["q.jsonl+q_resumed.jsonl+q_resumed_2.jsonl"]
+        );
+        assert_eq!(found(&["q.jsonl", "q_v2.jsonl"]), ["q.jsonl", "q_v2.jsonl"]);
+        assert_eq!(found(&["q_resumed.jsonl", "s.jsonl"]), ["q_resumed.jsonl", "s.jsonl"]);
+        assert_eq!(found(&["q-resumed.jsonl", "q.jsonl"]), ["q.jsonl+q-resumed.jsonl"]);
+    }
+
+    #[test]
+    fn a_run_of_wandb_that_was_resumed_under_its_id_is_one_log() {
+        let files = [
+            "wandb/run-1-abc/run-abc.wandb",
+            "wandb/run-2-abc/run-abc.wandb",
+            "wandb/run-3-x/run-x.wandb",
+        ];
+        assert_eq!(found(&files), [format!("{}+{}", files[0], files[1]), files[2].to_owned()]);
+    }
+
+    #[test]
+    fn what_is_no_log_is_not_looked_at() {
+        assert_eq!(
+            found(&["model.safetensors", ".hidden.json", "huggingface/config.json", "a.png"]),
+            [""; 0]
+        );
+    }
+}

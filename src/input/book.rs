@@ -1,0 +1,354 @@
+//! Rows of (step, values) on their way into a [`Log`]: what every format does alike.
+//!
+//! A reader says what it sees ([`Book::set_step`], [`Book::set_value`], [`Book::end_row`]); the book
+//! knows what is wanted, keeps that and counts the rest, so memory is bounded by what is kept.
+
+use std::collections::HashMap;
+
+use super::log::{Hint, Log, Series, Tally};
+use super::note::Note;
+use super::wanted::{Rank, Wanted};
+use super::{ReadError, frame::json::ScanError};
+use crate::history::Point;
+
+/// More keys than any trainer logs; the names of those beyond are not kept.
+const MOST_KEYS: usize = 1 << 14;
+
+/// What rows without the metric are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lacking {
+    /// Odd: the user is told.
+    Warned,
+    /// Normal for the trainer, which logs other rows too: said when asked for.
+    Counted,
+    /// Normal for the format, where each value stands alone.
+    Meant,
+}
+
+/// A series being read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ColumnId(usize);
+
+struct Column {
+    run: usize,
+    key: String,
+    rank: Option<Rank>, // none: only counted
+    points: Vec<Point>,
+    tally: Tally,
+    last_row: usize,
+    lacking: (usize, usize), // rows with a step and without a value, and the first of them
+}
+
+/// A run of the log: most logs hold one, which need not have a name.
+#[derive(Default)]
+struct RunRows {
+    name: Option<String>,
+    keys: HashMap<String, Option<ColumnId>>, // none: nobody wants it
+    wanted: Vec<ColumnId>,
+    rows: usize,
+    without_step: usize,
+    first_with_step: usize,
+}
+
+/// Collects the rows of a log, for all series wanted at once: which of them it has is known only at
+/// its end.
+pub(super) struct Book<'w> {
+    wanted: &'w Wanted,
+    first_choice: &'static [&'static str],
+    lacking: Lacking,
+    columns: Vec<Column>,
+    runs: Vec<RunRows>,
+    run: usize,
+    rows: usize,
+    step: Option<f64>,
+    values: Vec<(ColumnId, f64)>,
+    without_step: (usize, usize),
+    step_key: Option<String>,
+    hint: Hint,
+    taken_back_to: Option<f64>,
+    notes: Vec<Note>,
+}
+
+impl<'w> Book<'w> {
+    /// An empty book; `first_choice` are the format's own keys, best first.
+    pub(super) fn new(wanted: &'w Wanted, first_choice: &'static [&'static str]) -> Book<'w> {
+        Book {
+            wanted,
+            first_choice,
+            lacking: Lacking::Warned,
+            columns: Vec::new(),
+            runs: vec![RunRows::default()],
+            run: 0,
+            rows: 0,
+            step: None,
+            values: Vec::new(),
+            without_step: (0, 0),
+            step_key: None,
+            hint: Hint::default(),
+            taken_back_to: None,
+            notes: Vec::new(),
+        }
+    }
+
+    /// Says what rows without the metric are; odd unless told.
+    pub(super) fn lacking(&mut self, lacking: Lacking) {
+        self.lacking = lacking;
+    }
+
+    /// Names the run that the log is of.
+    pub(super) fn name_run(&mut self, name: &str) {
+        if !name.is_empty() {
+            self.runs[self.run].name = Some(name.to_owned());
+        }
+    }
+
+    /// Rows from here on belong to the run of that name.
+    pub(super) fn enter_run(&mut self, name: &str) {
+        let named = |run: &RunRows| run.name.as_deref() == Some(name);
+        self.run = match self.runs.iter().rposition(named) {
+            Some(run) => run,
+            None if self.runs.len() == 1 && self.runs[0].name.is_none() && self.rows == 0 => {
+                self.runs[0].name = Some(name.to_owned());
+                0
+            }
+            None => {
+                self.runs.push(RunRows { name: Some(name.to_owned()), ..RunRows::default() });
+                self.runs.len() - 1
+            }
+        };
+    }
+
+    /// Names the key that steps are taken from, where a log has several clocks.
+    pub(super) fn name_step(&mut self, key: &str) {
+        self.step_key = Some(key.to_owned());
+    }
+
+    /// What is wanted of the log.
+    pub(super) fn wanted(&self) -> &Wanted {
+        self.wanted
+    }
+
+    /// Takes what the file's name tells of run and tag.
+    pub(super) fn hint(&mut self, hint: Hint) {
+        self.hint = hint;
+    }
+
+    /// The series of that key in the run being read; `None` if nobody wants it.
+    #[inline]
+    pub(super) fn column(&mut self, key: &str) -> Option<ColumnId> {
+        match self.runs[self.run].keys.get(key) {
+            Some(column) => *column,
+            None => self.add_column(key, self.wanted.rank(self.first_choice, key)),
+        }
+    }
+
+    /// The series of that key in the run of that name; `heading` is what a table calls it, which may
+    /// be wanted too.
+    pub(super) fn column_of(&mut self, run: &str, key: &str, heading: &str) -> Option<ColumnId> {
+        self.enter_run(run);
+        let rank = self.wanted.rank(self.first_choice, key);
+        let rank = rank.or_else(|| self.wanted.rank(&[], heading));
+        self.add_column(key, rank)
+    }
+
+    /// A series that is a run of its own.
+    pub(super) fn column_as_run(&mut self, name: &str) -> Option<ColumnId> {
+        self.enter_run(name);
+        self.add_column(name, Some(Rank { pattern: usize::MAX, loose: true }))
+    }
+
+    fn add_column(&mut self, key: &str, rank: Option<Rank>) -> Option<ColumnId> {
+        let run = &mut self.runs[self.run];
+        let kept = rank.is_some() || self.wanted.survey();
+        if !kept && run.keys.len() >= MOST_KEYS || kept && self.columns.len() >= MOST_KEYS {
+            return None;
+        }
+        let column = kept.then_some(ColumnId(self.columns.len()));
+        run.keys.insert(key.to_owned(), column);
+        let (rows, first) = (run.rows - run.without_step, run.first_with_step);
+        if kept {
+            self.columns.push(Column {
+                run: self.run,
+                key: key.to_owned(),
+                rank,
+                points: Vec::new(),
+                tally: Tally::default(),
+                last_row: 0,
+                lacking: (rows, first),
+            });
+        }
+        if rank.is_some() {
+            run.wanted.extend(column);
+        }
+        column
+    }
+
+    /// The log says that the run was taken back to this step: what was logged from it on is void.
+    pub(super) fn take_back_to(&mut self, step: f64) {
+        for column in &mut self.columns {
+            column.points.retain(|point| point.step < step);
+        }
+        self.taken_back_to = Some(step.min(self.taken_back_to.unwrap_or(step)));
+    }
+
+    /// The key of a series.
+    pub(super) fn key(&self, column: ColumnId) -> &str {
+        &self.columns[column.0].key
+    }
+
+    /// Whether a series was asked for, and is not only counted.
+    pub(super) fn is_wanted(&self, column: ColumnId) -> bool {
+        self.columns[column.0].rank.is_some()
+    }
+
+    /// Notes something odd.
+    pub(super) fn note(&mut self, note: Note) {
+        self.notes.push(note);
+    }
+
+    /// Rows ended so far.
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Takes the step of the row being read; the later one counts.
+    #[inline]
+    pub(super) fn set_step(&mut self, step: f64) {
+        self.step = Some(step);
+    }
+
+    /// Takes a value of the row being read, NaN for a null; the later one of a key counts.
+    #[inline]
+    pub(super) fn set_value(&mut self, key: &str, value: f64) {
+        if let Some(column) = self.column(key) {
+            self.set(column, value);
+        }
+    }
+
+    /// Takes a value of the row being read.
+    #[inline]
+    pub(super) fn set(&mut self, column: ColumnId, value: f64) {
+        match self.values.iter_mut().find(|(other, _)| *other == column) {
+            Some((_, old)) => *old = value, // last wins, as in Python
+            None => self.values.push((column, value)),
+        }
+    }
+
+    /// Ends the row being read.
+    #[inline]
+    pub(super) fn end_row(&mut self) {
+        self.rows += 1;
+        let run = &mut self.runs[self.run];
+        run.rows += 1;
+        let row = run.rows;
+        let Some(step) = self.step.take() else {
+            run.without_step += 1;
+            count(&mut self.without_step, self.rows);
+            self.values.clear();
+            return;
+        };
+        if run.first_with_step == 0 {
+            run.first_with_step = row;
+        }
+        for &(column, value) in &self.values {
+            self.columns[column.0].push(row, Point { step, entropy: value });
+        }
+        if self.values.len() < run.wanted.len() || self.wanted.survey() {
+            for column in &run.wanted {
+                let column = &mut self.columns[column.0];
+                if column.last_row != row {
+                    count(&mut column.lacking, row);
+                }
+            }
+        }
+        self.values.clear();
+    }
+
+    /// Takes a value that stands alone, with its step.
+    #[inline]
+    pub(super) fn push(&mut self, column: ColumnId, step: f64, value: f64) {
+        self.rows += 1;
+        let run = &mut self.runs[self.columns[column.0].run];
+        run.rows += 1;
+        self.columns[column.0].push(run.rows, Point { step, entropy: value });
+    }
+
+    /// Ends the log, `outcome` being how its reading ended: a cut keeps the whole rows before it.
+    pub(super) fn finish(mut self, outcome: Result<(), ReadError>) -> Result<Log, ReadError> {
+        match outcome {
+            Err(ReadError::Scan(ScanError::Cut(place))) if self.rows > 0 => {
+                self.notes.push(Note::Cut {
+                    unit: "row",
+                    read: self.rows,
+                    place: place.to_string(),
+                });
+            }
+            Err(ReadError::Scan(ScanError::Cut(place))) => {
+                let what = "the file ends inside its first row".to_owned();
+                return Err(ScanError::Syntax { place, what }.into());
+            }
+            outcome => outcome?,
+        }
+        let mut keys: Vec<String> = Vec::new();
+        for key in self.runs.iter().flat_map(|run| run.keys.keys()) {
+            keys.push(key.clone());
+        }
+        keys.sort_unstable();
+        keys.dedup();
+        let nothing_kept = self.columns.iter().all(|column| column.tally.rows == 0);
+        if self.rows == 0 && keys.is_empty() {
+            return Err(ReadError::Nothing("it holds no points"));
+        }
+        if nothing_kept && self.rows > 0 && self.without_step.0 == self.rows {
+            return Err(ReadError::NoStep { found: keys });
+        }
+        let (rows, first) = self.without_step;
+        match (rows, self.lacking) {
+            (0, _) => {}
+            (_, Lacking::Warned) => {
+                self.notes.push(Note::RowsWithout { key: "step".to_owned(), rows, first });
+            }
+            (_, Lacking::Counted | Lacking::Meant) => self.notes.push(Note::RowsWithoutStep(rows)),
+        }
+        let (mut series, mut survey) = (Vec::new(), Vec::new());
+        for column in std::mem::take(&mut self.columns) {
+            let run = &self.runs[column.run];
+            if self.wanted.survey() && column.tally.rows > 0 {
+                survey.push((run.name.clone(), column.key.clone(), column.tally));
+            }
+            let Some(rank) = column.rank.filter(|_| !column.points.is_empty()) else { continue };
+            let mut notes = Vec::new();
+            match (column.lacking, self.lacking) {
+                ((0, _), _) | (_, Lacking::Meant) => {}
+                ((rows, _), Lacking::Counted) => notes.push(Note::OtherRows(rows)),
+                ((rows, first), Lacking::Warned) => {
+                    notes.push(Note::RowsWithout { key: column.key.clone(), rows, first });
+                }
+            }
+            let run = run.name.clone().or_else(|| self.hint.run.clone());
+            let tag = self.hint.tag.clone();
+            let Column { key: metric, points, .. } = column;
+            series.push(Series { run, metric, tag, rank, points, notes });
+        }
+        let Book { step_key, taken_back_to, notes, .. } = self;
+        Ok(Log { series, survey, keys, step_key, taken_back_to, notes })
+    }
+}
+
+impl Column {
+    #[inline]
+    fn push(&mut self, row: usize, point: Point) {
+        self.last_row = row;
+        self.tally.add(point);
+        if self.rank.is_some() {
+            self.points.push(point);
+        }
+    }
+}
+
+fn count((rows, first): &mut (usize, usize), row: usize) {
+    if *rows == 0 {
+        *first = row;
+    }
+    *rows += 1;
+}

@@ -1,0 +1,122 @@
+//! gzip and Zstandard, unpacked on the way in; told by their first bytes.
+//!
+//! A compressed log that a killed job left ends too early. What came out before is as good as the
+//! same part of the plain file, so the end is taken for the end of the file, and remembered.
+
+use std::io::{self, Read};
+
+use flate2::read::MultiGzDecoder;
+
+const GZIP: [u8; 3] = [0x1f, 0x8b, 0x08];
+const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// 128 MiB: the largest window that `zstd` itself unpacks unasked. A frame that asks for more memory
+/// is refused.
+const LARGEST_WINDOW: u32 = 27;
+
+/// A reader that unpacks what is packed.
+pub(super) struct Compressed<'a> {
+    inner: Inner<'a>,
+    cut: Option<String>,
+}
+
+type Packed<'a> = io::Chain<io::Cursor<Vec<u8>>, &'a mut dyn Read>;
+
+enum Inner<'a> {
+    Plain(Packed<'a>),
+    Gzip(Box<MultiGzDecoder<Packed<'a>>>),
+    Zstd(Box<zstd::Decoder<'static, io::BufReader<Packed<'a>>>>),
+}
+
+impl<'a> Compressed<'a> {
+    pub(super) fn new(source: &'a mut dyn Read) -> io::Result<Compressed<'a>> {
+        let mut magic = Vec::new();
+        source.take(4).read_to_end(&mut magic)?;
+        let (gzip, zstd) = (magic.starts_with(&GZIP), magic == ZSTD);
+        let packed = io::Cursor::new(magic).chain(source);
+        let inner = if gzip {
+            Inner::Gzip(Box::new(MultiGzDecoder::new(packed)))
+        } else if zstd {
+            let mut decoder = zstd::Decoder::new(packed)?;
+            decoder.window_log_max(LARGEST_WINDOW)?;
+            Inner::Zstd(Box::new(decoder))
+        } else {
+            Inner::Plain(packed)
+        };
+        Ok(Compressed { inner, cut: None })
+    }
+
+    pub(super) fn is_compressed(&self) -> bool {
+        !matches!(self.inner, Inner::Plain(_))
+    }
+
+    /// Why the compressed stream ended before its end, if it did.
+    pub(super) fn cut(&mut self) -> Option<String> {
+        self.cut.take()
+    }
+}
+
+impl Read for Compressed<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if self.cut.is_some() {
+            return Ok(0);
+        }
+        let read = match &mut self.inner {
+            Inner::Plain(plain) => return plain.read(buf),
+            Inner::Gzip(gzip) => gzip.read(buf),
+            Inner::Zstd(zstd) => zstd.read(buf),
+        };
+        match read {
+            // The system's own errors have a number; the others are about the compressed bytes.
+            Err(e) if e.raw_os_error().is_none() && e.kind() != io::ErrorKind::Interrupted => {
+                self.cut = Some(match e.kind() {
+                    io::ErrorKind::UnexpectedEof => "it is cut off".to_owned(),
+                    _ => e.to_string(),
+                });
+                Ok(0)
+            }
+            read => read,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn unpacked(mut bytes: &[u8]) -> (Vec<u8>, Option<String>) {
+        let mut reader = Compressed::new(&mut bytes).unwrap();
+        let mut text = Vec::new();
+        reader.read_to_end(&mut text).unwrap();
+        (text, reader.cut())
+    }
+
+    fn gzip(text: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn what_is_packed_is_unpacked_and_the_rest_passes() {
+        let text = b"{\"step\": 1}\n".repeat(5_000);
+        let zstd = zstd::encode_all(&text[..], 1).unwrap();
+        let members = [gzip(&text[..600]), gzip(&text[600..])].concat();
+        for packed in [gzip(&text), members, zstd, text.clone()] {
+            assert!(unpacked(&packed) == (text.clone(), None));
+        }
+        assert_eq!(unpacked(b"\x1f"), (b"\x1f".to_vec(), None));
+    }
+
+    #[test]
+    fn a_stream_that_is_cut_gives_what_came_before_and_says_so() {
+        let text: Vec<u8> =
+            (0..200_000u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+        for packed in [gzip(&text), zstd::encode_all(&text[..], 1).unwrap()] {
+            let (got, cut) = unpacked(&packed[..packed.len() / 2]);
+            assert!(!got.is_empty() && text.starts_with(&got));
+            assert!(cut.is_some());
+        }
+    }
+}

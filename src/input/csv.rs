@@ -1,0 +1,329 @@
+//! Tables of comma-, tab- or semicolon-separated values: W&B's and TensorBoard's downloads, pandas,
+//! Stable-Baselines3's and RLlib's `progress.csv`, spreadsheets.
+//!
+//! ```text
+//! "Step","<run> - policy/entropy","<run> - policy/entropy__MIN","<run> - policy/entropy__MAX"    W&B
+//! Wall time,Step,Value                                                                   TensorBoard
+//! ,_step,_runtime,policy/entropy                                             pandas, of W&B's history
+//! run,step,entropy        one row a run and step
+//! step,questioner,solver  one column a run
+//! ```
+//!
+//! An empty cell is no value; `nan` is one. The last field of a last line that does not end may be
+//! cut in the middle of a number, and is not taken.
+
+use std::io::{self, Read};
+
+use csv::ByteRecord;
+
+use super::book::{Book, ColumnId, Lacking};
+use super::note::Note;
+use super::tensorboard_json::name_hint;
+use super::{Confidence, Format, Head, ReadError, flat};
+
+pub(super) const FORMAT: Format = Format {
+    name: "csv",
+    about: "CSV and TSV: downloads of W&B and TensorBoard, progress.csv, pandas",
+    recognised_by: "a header with a step, and numbers below it",
+    metrics: &["policy/entropy", "entropy", "Value"],
+    recognise,
+    read,
+};
+
+/// Names of step columns that JSON lines do not have, in lower case.
+const STEPS: [&str; 6] = ["steps", "iter", "training_iteration", "timesteps", "wall step", "epoch"];
+/// Names of columns that say which run a row is of.
+const RUNS: [&str; 4] = ["run", "run_name", "experiment", "label"];
+/// Words in the names of columns that are surely no run's.
+const METRIC_WORDS: [&str; 24] = [
+    "loss",
+    "reward",
+    "lr",
+    "learning",
+    "kl",
+    "grad",
+    "time",
+    "token",
+    "epoch",
+    "length",
+    "acc",
+    "score",
+    "clip",
+    "fps",
+    "value",
+    "ratio",
+    "mean",
+    "std",
+    "min",
+    "max",
+    "count",
+    "adv",
+    "timestamp",
+    "runtime",
+];
+/// What stands for a value that is not a number.
+const NOT_NUMBERS: [&str; 7] = ["nan", "none", "null", "na", "n/a", "<na>", "-nan"];
+
+fn recognise(head: &Head<'_>) -> Confidence {
+    let text = without_mark(head.bytes);
+    let Some(delimiter) = delimiter(text) else { return Confidence::No };
+    let mut records = reader(delimiter, text);
+    let mut header = ByteRecord::new();
+    if !matches!(records.read_byte_record(&mut header), Ok(true)) || header.len() < 2 {
+        return Confidence::No;
+    }
+    let names: Vec<String> = names(&header);
+    let is_number = |field: &[u8]| field.is_empty() || number(field, delimiter).is_some();
+    if header.iter().any(|field| !field.is_empty() && number(field, delimiter).is_some()) {
+        return Confidence::No; // numbers are no names
+    }
+    let mut row = ByteRecord::new();
+    let has_row = matches!(records.read_byte_record(&mut row), Ok(true)) && !row.is_empty();
+    let step = step_column(&names);
+    match step {
+        Some(_) if !has_row => Confidence::Maybe,
+        Some(step) if row.get(step).is_some_and(is_number) => Confidence::Certain,
+        _ => Confidence::No,
+    }
+}
+
+/// What a column holds.
+enum Role {
+    Step,
+    Run,
+    Value(ColumnId),
+    Ignored,
+}
+
+fn read(head: &Head<'_>, source: &mut dyn Read, book: &mut Book<'_>) -> Result<(), ReadError> {
+    book.lacking(Lacking::Meant);
+    let delimiter = delimiter(without_mark(head.bytes)).unwrap_or(b',');
+    let mut source = LastByte { source, last: None };
+    let mut records = reader(delimiter, &mut source);
+    let mut header = ByteRecord::new();
+    if !records.read_byte_record(&mut header).map_err(broken)? {
+        return Err(ReadError::Nothing("it holds no points"));
+    }
+    let names = names(&header);
+    let mut roles = roles(head, &names, book);
+
+    // A row is taken when the next has come: only then is it sure to be whole.
+    let (mut row, mut next) = (ByteRecord::new(), ByteRecord::new());
+    let mut number = 0;
+    let mut pending = false;
+    while records.read_byte_record(&mut next).map_err(broken)? {
+        if pending {
+            take(&row, &mut roles, &names, delimiter, number, book)?;
+        }
+        std::mem::swap(&mut row, &mut next);
+        (number, pending) = (number + 1, true);
+    }
+    drop(records);
+    if !pending {
+        return Ok(());
+    }
+    if !matches!(source.last, Some(b'\n' | b'\r' | b'"')) {
+        let place = place(&row, number);
+        let whole = row.len() - 1;
+        let lost = roles.get(whole).is_some_and(|role| !matches!(role, Role::Ignored));
+        let lost = lost || row.len() < names.len();
+        row.truncate(whole);
+        if lost {
+            let what = "the last line does not end, so its last field was not taken".to_owned();
+            book.note(Note::Damaged { place, what });
+        }
+    }
+    take(&row, &mut roles, &names, delimiter, number, book)
+}
+
+/// Decides what each column is.
+fn roles(head: &Head<'_>, names: &[String], book: &mut Book<'_>) -> Vec<Role> {
+    let step = step_column(names);
+    let run = names.iter().position(|name| RUNS.contains(&name.to_lowercase().as_str()));
+    let run = run.filter(|run| Some(*run) != step);
+    if let Some(step) = step {
+        book.name_step(&names[step]);
+    }
+    if let [_, _, value] = names
+        && value == "Value"
+    {
+        book.hint(name_hint(head.path));
+    }
+    let mut roles: Vec<Role> = Vec::new();
+    for (i, name) in names.iter().enumerate() {
+        let base = ["__MIN", "__MAX", "__STDERR", "__STDDEV"]
+            .iter()
+            .find_map(|end| name.strip_suffix(end));
+        let role = match name.rsplit_once(" - ") {
+            _ if Some(i) == step => Some(Role::Step),
+            _ if Some(i) == run => Some(Role::Run),
+            _ if base.is_some_and(|base| names.iter().any(|name| name == base)) => None,
+            _ if name.is_empty() => None,
+            Some((of, metric)) => book.column_of(of, metric, name).map(Role::Value),
+            None => book.column(name).map(Role::Value),
+        };
+        roles.push(role.unwrap_or(Role::Ignored));
+    }
+    let some_wanted =
+        roles.iter().any(|role| matches!(role, Role::Value(column) if book.is_wanted(*column)));
+    if !some_wanted && run.is_none() && book.wanted().is_known() {
+        columns_as_runs(names, &mut roles, book);
+    }
+    roles
+}
+
+/// Where no column is named after a known metric, columns may be named after runs: those with
+/// "entropy" in their names, else all, unless one is surely a metric.
+fn columns_as_runs(names: &[String], roles: &mut [Role], book: &mut Book<'_>) {
+    let free = |i: usize| !names[i].is_empty() && !matches!(roles[i], Role::Step | Role::Run);
+    let columns: Vec<usize> = (0..names.len()).filter(|&i| free(i)).collect();
+    let lower = |i: usize| names[i].to_lowercase();
+    let entropies: Vec<usize> =
+        columns.iter().copied().filter(|&i| lower(i).contains("entropy")).collect();
+    let is_metric = |i: usize| {
+        let name = lower(i);
+        let mut words = name.split(|c: char| !c.is_alphanumeric());
+        name.contains('/') || words.any(|word| METRIC_WORDS.contains(&word))
+    };
+    let runs = match entropies.is_empty() {
+        false => entropies,
+        true if columns.iter().any(|&i| is_metric(i)) => return,
+        true => columns,
+    };
+    for &i in &runs {
+        roles[i] = book.column_as_run(&names[i]).map_or(Role::Ignored, Role::Value);
+    }
+    if !runs.is_empty() {
+        book.note(Note::ColumnsAsRuns(runs.iter().map(|&i| names[i].clone()).collect()));
+    }
+}
+
+fn take(
+    row: &ByteRecord,
+    roles: &mut [Role],
+    names: &[String],
+    delimiter: u8,
+    number_of_row: usize,
+    book: &mut Book<'_>,
+) -> Result<(), ReadError> {
+    if row.len() > roles.len() {
+        let what = format!("it has {} fields, the header has {}", row.len(), roles.len());
+        return Err(row_error(row, number_of_row, what));
+    }
+    if let Some(run) = roles.iter().position(|role| matches!(role, Role::Run)) {
+        let name = String::from_utf8_lossy(row.get(run).unwrap_or_default()).trim().to_owned();
+        book.enter_run(&name);
+        for (role, name) in roles.iter_mut().zip(names) {
+            if !matches!(role, Role::Step | Role::Run) {
+                *role = book.column(name).map_or(Role::Ignored, Role::Value);
+            }
+        }
+    }
+    for ((field, role), name) in row.iter().zip(roles.iter()).zip(names) {
+        let field = field.trim_ascii();
+        if field.is_empty() {
+            continue;
+        }
+        match (role, number(field, delimiter)) {
+            (Role::Step, Some(step)) if step.is_finite() => book.set_step(step),
+            (Role::Value(column), Some(value)) => book.set(*column, value),
+            (Role::Value(column), None) if !book.is_wanted(*column) => {}
+            (Role::Step | Role::Value(_), _) => {
+                let text = String::from_utf8_lossy(&field[..field.len().min(40)]).into_owned();
+                return Err(row_error(
+                    row,
+                    number_of_row,
+                    format!("{name:?} is {text:?}, not a number"),
+                ));
+            }
+            _ => {}
+        }
+    }
+    book.end_row();
+    Ok(())
+}
+
+fn place(row: &ByteRecord, number: usize) -> String {
+    row.position().map_or(format!("row {number}"), |position| format!("line {}", position.line()))
+}
+
+fn row_error(row: &ByteRecord, number: usize, what: String) -> ReadError {
+    ReadError::Row { row: number, place: place(row, number), what }
+}
+
+fn broken(error: csv::Error) -> ReadError {
+    match error.into_kind() {
+        csv::ErrorKind::Io(e) => ReadError::Io(e),
+        other => ReadError::Io(io::Error::other(format!("{other:?}"))), // byte records have no other
+    }
+}
+
+fn names(header: &ByteRecord) -> Vec<String> {
+    let text = |field: &[u8]| {
+        String::from_utf8_lossy(field).trim().trim_start_matches('\u{feff}').to_owned()
+    };
+    header.iter().map(text).collect()
+}
+
+/// The column that steps are in: the best known name, else W&B's first.
+fn step_column(names: &[String]) -> Option<usize> {
+    let is = |step: &&str, name: &String| name.eq_ignore_ascii_case(step);
+    let known = flat::STEPS.iter().chain(&STEPS);
+    let named = known.into_iter().find_map(|step| names.iter().position(|name| is(step, name)));
+    let wandb = || names.get(1)?.contains(" - ").then_some(0);
+    named.or_else(wandb)
+}
+
+fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+}
+
+/// What separates the fields of the first line.
+fn delimiter(text: &[u8]) -> Option<u8> {
+    let line = text.split(|b| matches!(b, b'\n' | b'\r')).next().unwrap_or_default();
+    let line = std::str::from_utf8(line).ok()?;
+    let mut quoted = false;
+    let mut counts = [(b'\t', 0), (b';', 0), (b',', 0)];
+    for byte in line.bytes() {
+        quoted ^= byte == b'"';
+        let count = counts.iter_mut().find(|(delimiter, _)| *delimiter == byte && !quoted);
+        if let Some((_, n)) = count {
+            *n += 1;
+        }
+    }
+    let (delimiter, n) = counts.into_iter().max_by_key(|(_, n)| *n)?;
+    (n > 0).then_some(delimiter)
+}
+
+fn reader<R: Read>(delimiter: u8, source: R) -> csv::Reader<R> {
+    let mut builder = csv::ReaderBuilder::new();
+    builder.delimiter(delimiter).has_headers(false).flexible(true).from_reader(source)
+}
+
+/// The number in a field; semicolons separate where the comma is the decimal point.
+fn number(field: &[u8], delimiter: u8) -> Option<f64> {
+    let text = std::str::from_utf8(field.trim_ascii()).ok()?;
+    match fast_float2::parse(text) {
+        Ok(number) => Some(number),
+        Err(_) if delimiter == b';' && text.contains(',') => {
+            text.replacen(',', ".", 1).parse().ok()
+        }
+        Err(_) => {
+            NOT_NUMBERS.iter().any(|word| text.eq_ignore_ascii_case(word)).then_some(f64::NAN)
+        }
+    }
+}
+
+/// A reader that remembers the last byte.
+struct LastByte<'a> {
+    source: &'a mut dyn Read,
+    last: Option<u8>,
+}
+
+impl Read for LastByte<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.source.read(buf)?;
+        self.last = buf[..n].last().copied().or(self.last);
+        Ok(n)
+    }
+}

@@ -1,0 +1,307 @@
+//! Rows of JSON on their way into a [`Book`].
+//!
+//! A program writes rows that differ in their numbers only. The text between the numbers of a row is
+//! learnt and compared with the next rows, which reads them several times as fast as scanning; what
+//! does not match is scanned.
+
+use std::collections::BTreeMap;
+
+use super::ReadError;
+use super::book::{Book, ColumnId};
+use super::frame::json::{Mark, Place, ScanError, Scanner, Skeleton, Value};
+use super::note::Note;
+
+/// Rows from which a skeleton is learnt before giving up: a log whose rows all differ.
+const LESSONS: usize = 16;
+/// Skeletons kept: some trainers log training, validation and timing in rows of their own.
+const SKELETONS: usize = 4;
+
+/// From here on, 2^53, some integers are no 64-bit floats.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// What a number of a row is.
+#[derive(Clone, Copy, PartialEq)]
+enum Role {
+    Step,
+    Value(ColumnId),
+    Ignored,
+}
+
+/// How a row looked, and so others most likely will.
+struct Expected {
+    skeleton: Skeleton,
+    roles: Vec<Role>,
+    numbers: Vec<f64>,
+}
+
+/// Reads rows of JSON into a book.
+pub(super) struct JsonRows<'b, 'w> {
+    book: &'b mut Book<'w>,
+    step_key: &'static str,
+    beyond: BTreeMap<u64, i128>, // steps from EXACT on, by the bits of the float shown
+    expected: Vec<Expected>,     // the one that matched last comes first
+    between: Option<Vec<u8>>,    // what stands between two rows, once two were seen
+    lessons: usize,
+    roles: Option<Vec<Role>>, // of the row being read; none once it cannot be learnt from
+    row_end: Option<Mark>,    // of the row before
+    path: String,             // of the object being flattened
+    depth: usize,             // of that object
+}
+
+impl<'b, 'w> JsonRows<'b, 'w> {
+    /// Rows whose step stands under `step_key`.
+    pub(super) fn new(book: &'b mut Book<'w>, step_key: &'static str) -> Self {
+        JsonRows {
+            book,
+            step_key,
+            beyond: BTreeMap::new(),
+            expected: Vec::new(),
+            between: None,
+            lessons: LESSONS,
+            roles: None,
+            row_end: None,
+            path: String::new(),
+            depth: 0,
+        }
+    }
+
+    /// Reads a row, and as many behind it as look like ones before: those at once, another with
+    /// `general`.
+    pub(super) fn rows(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        general: impl FnOnce(&mut Self, &mut Scanner<'_>) -> Result<(), ReadError>,
+    ) -> Result<(), ReadError> {
+        let between = self.row_end.and_then(|end| scanner.text_since(end)).map(<[u8]>::to_vec);
+        self.between = self.between.take().or(between);
+        for i in 0..self.expected.len() {
+            if self.read_expected(scanner, i) {
+                self.expected.swap(0, i);
+                self.row_end = Some(scanner.mark());
+                return Ok(());
+            }
+        }
+        let start = (self.lessons > 0).then(|| scanner.record());
+        self.roles = start.map(|_| Vec::new());
+        general(self, scanner)?;
+        self.book.end_row();
+        self.row_end = Some(scanner.mark());
+        let learnt = start.and_then(|start| scanner.skeleton(start));
+        if let (Some(mut roles), Some(mut skeleton)) = (self.roles.take(), learnt) {
+            self.lessons -= 1;
+            roles.resize(skeleton.numbers(), Role::Ignored);
+            skeleton.ignore(|number| roles[number] == Role::Ignored);
+            let numbers = vec![0.0; roles.len()];
+            self.expected.truncate(SKELETONS - 1);
+            self.expected.insert(0, Expected { skeleton, roles, numbers });
+        }
+        Ok(())
+    }
+
+    /// Reads rows for as long as they are what is expected; whether there was one.
+    #[inline]
+    fn read_expected(&mut self, scanner: &mut Scanner<'_>, which: usize) -> bool {
+        let Expected { skeleton, roles, numbers } = &mut self.expected[which];
+        if !scanner.matches(&[], skeleton, numbers) {
+            return false;
+        }
+        loop {
+            for (role, number) in roles.iter().zip(&*numbers) {
+                match role {
+                    Role::Step => self.book.set_step(*number),
+                    Role::Value(column) => self.book.set(*column, *number),
+                    Role::Ignored => {}
+                }
+            }
+            self.book.end_row();
+            let Some(between) = &self.between else { return true };
+            if !scanner.matches(between, skeleton, numbers) {
+                return true;
+            }
+        }
+    }
+
+    /// Notes the role of the value just taken, `before` numbers having been recorded before it. A row
+    /// whose value is no plain number (NaN, null) is not one to expect.
+    #[inline]
+    fn note_role(&mut self, scanner: &Scanner<'_>, before: Option<usize>, role: Role) {
+        let Some(roles) = &mut self.roles else { return };
+        match (before, scanner.recorded()) {
+            (Some(before), Some(after)) if after == before + 1 => {
+                roles.resize(before, Role::Ignored);
+                roles.push(role);
+            }
+            _ => self.roles = None,
+        }
+    }
+
+    /// An error about the row being read.
+    pub(super) fn row_error(&self, place: Place, what: impl Into<String>) -> ReadError {
+        ReadError::Row { row: self.book.rows() + 1, place: place.to_string(), what: what.into() }
+    }
+
+    /// Takes the step of the row being read.
+    #[inline]
+    pub(super) fn take_step(&mut self, value: Value, place: Place) -> Result<(), ReadError> {
+        let step = match value {
+            Value::Number(step) if step.abs() < EXACT => step,
+            Value::Number(step) if step.is_finite() => {
+                self.step_beyond_floats(place, step as i128, step)?
+            }
+            Value::InexactInteger(logged, shown) => {
+                self.step_beyond_floats(place, logged, shown)?
+            }
+            Value::Number(step) => {
+                return Err(self.row_error(place, format!("the step is {step}")));
+            }
+            Value::Null => return Err(self.row_error(place, "the step is null")),
+            Value::Other(what) => {
+                return Err(self.row_error(place, format!("the step is {what}, not a number")));
+            }
+        };
+        self.book.set_step(step);
+        Ok(())
+    }
+
+    /// Two integers may round to one float; that would merge distinct steps, so it is refused.
+    fn step_beyond_floats(
+        &mut self,
+        place: Place,
+        logged: i128,
+        shown: f64,
+    ) -> Result<f64, ReadError> {
+        match self.beyond.insert(shown.to_bits(), logged) {
+            None if logged != shown as i128 => {
+                self.book.note(Note::RoundedStep { logged, shown });
+            }
+            None => {}
+            Some(other) if other != logged => {
+                let what =
+                    format!("steps {other} and {logged} cannot be told apart as 64-bit floats");
+                return Err(self.row_error(place, what));
+            }
+            Some(_) => {}
+        }
+        Ok(shown)
+    }
+
+    /// Reads `key: value` of the row: its step, a metric looked for, or something to pass over.
+    #[inline]
+    pub(super) fn read_step_or_value(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        key: &str,
+    ) -> Result<(), ReadError> {
+        if key != self.step_key {
+            return self.read_value(scanner, key);
+        }
+        let before = scanner.recorded();
+        let value = scanner.value()?;
+        self.note_role(scanner, before, Role::Step);
+        if let Value::Number(step) = value
+            && step.abs() < EXACT
+        {
+            self.book.set_step(step);
+            return Ok(());
+        }
+        self.take_step(value, scanner.place()) // finding the place costs a look back
+    }
+
+    /// Reads the value of `key` if it is a metric looked for; passes it over if not.
+    #[inline]
+    pub(super) fn read_value(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        key: &str,
+    ) -> Result<(), ReadError> {
+        let Some(column) = self.book.column(key) else { return Ok(scanner.skip()?) };
+        let before = scanner.recorded();
+        let value = scanner.value()?;
+        self.note_role(scanner, before, Role::Value(column));
+        match value {
+            Value::Number(value) => self.book.set(column, value),
+            value => self.take_value(column, value, scanner.place())?,
+        }
+        Ok(())
+    }
+
+    /// Reads the object here, whose keys stand for `path/key`, however deep.
+    pub(super) fn read_nested(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        key: &str,
+    ) -> Result<(), ReadError> {
+        if scanner.peek()? != Some(b'{') {
+            let path = std::mem::take(&mut self.path);
+            let full = if path.is_empty() { key.to_owned() } else { format!("{path}/{key}") };
+            let outcome = self.read_value(scanner, &full);
+            self.path = path;
+            return outcome;
+        }
+        if self.depth == DEEPEST {
+            return Err(self.row_error(scanner.place(), "objects are nested too deep"));
+        }
+        let outside = self.path.len();
+        if outside > 0 {
+            self.path.push('/');
+        }
+        self.path.push_str(key);
+        self.depth += 1;
+        scanner.object::<ReadError>(|scanner, key| self.read_nested(scanner, key))?;
+        self.depth -= 1;
+        self.path.truncate(outside);
+        Ok(())
+    }
+
+    /// Takes the value of a metric in the row being read.
+    pub(super) fn take_value(
+        &mut self,
+        column: ColumnId,
+        value: Value,
+        place: Place,
+    ) -> Result<(), ReadError> {
+        let value = match value {
+            Value::Number(value) | Value::InexactInteger(_, value) => value,
+            Value::Null => f64::NAN,
+            Value::Other(_) if !self.book.is_wanted(column) => return Ok(()),
+            Value::Other(what) => {
+                let key = self.book.key(column);
+                return Err(self.row_error(place, format!("{key:?} is {what}, not a number")));
+            }
+        };
+        self.book.set(column, value);
+        Ok(())
+    }
+
+    /// Ends a row that was not read by [`Self::rows`].
+    pub(super) fn end_row(&mut self) {
+        self.book.end_row();
+    }
+
+    /// The series of that key; `None` if nobody wants it.
+    pub(super) fn column(&mut self, key: &str) -> Option<ColumnId> {
+        self.book.column(key)
+    }
+
+    /// Ends a JSON array; `comma` if one stood before its bracket.
+    pub(super) fn end_array(&mut self, comma: bool) {
+        if comma {
+            self.book.note(Note::TrailingComma);
+        }
+    }
+}
+
+/// Objects in objects of a row: trainers nest two or three deep.
+const DEEPEST: usize = 32;
+
+/// Nothing but white space may follow a document.
+pub(super) fn nothing_follows(scanner: &mut Scanner<'_>) -> Result<(), ReadError> {
+    match scanner.peek()? {
+        None => Ok(()),
+        Some(_) => Err(ScanError::Syntax {
+            place: scanner.place(),
+            what: "more follows behind the end of the JSON value".to_owned(),
+        }
+        .into()),
+    }
+}

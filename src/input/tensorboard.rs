@@ -1,0 +1,156 @@
+//! TensorBoard's event files, `events.out.tfevents.<seconds>.<host>…`: TFRecords of `Event` messages.
+//!
+//! ```text
+//! Event   1 wall_time double | 2 step int64 | 3 file_version string | 5 summary | 7 session_log {1 status}
+//! Summary 1 value, repeated:   1 tag | 2 simple_value float | 8 tensor | 9 metadata
+//! Tensor  1 dtype | 2 shape | 4 content | 5 float_val | 6 double_val | 7 int_val | 10 int64_val
+//! ```
+//!
+//! torch writes `simple_value`, a 32-bit float, or with `new_style` a tensor; TensorFlow 2 writes
+//! tensors. Step 0 is not written at all. A writer that resumes may log a session that starts at a
+//! step (`purge_step`): what was logged from it on is void. (`tensorflow/core/util/event.proto`, `framework/summary.proto`.)
+
+use std::io::Read;
+
+use super::book::{Book, Lacking};
+use super::frame::protobuf::{Fields, Malformed, Wire, varint};
+use super::frame::tfrecord::{self, Records};
+use super::{Confidence, Format, Head, ReadError, note_damage};
+
+pub(super) const FORMAT: Format = Format {
+    name: "tensorboard",
+    about: "TensorBoard event files, and directories of them",
+    recognised_by: "TFRecord framing with its checksum",
+    metrics: &["policy/entropy", "actor/entropy", "train/entropy"],
+    recognise,
+    read,
+};
+
+/// `SessionLog.START`.
+const SESSION_START: u64 = 1;
+
+fn recognise(head: &Head<'_>) -> Confidence {
+    if tfrecord::begins(head.bytes) {
+        Confidence::Certain
+    } else if head.is_named(|name| name.contains(".tfevents.")) {
+        Confidence::Likely // the first record may be the damaged one
+    } else {
+        Confidence::No
+    }
+}
+
+fn read(_: &Head<'_>, source: &mut dyn Read, book: &mut Book<'_>) -> Result<(), ReadError> {
+    book.lacking(Lacking::Meant);
+    let mut records = Records::new(source);
+    let mut malformed = 0;
+    while let Some(record) = records.next()? {
+        malformed += usize::from(event(record, book).is_err());
+    }
+    if records.read() == 0 && records.damage().places > 0 {
+        let what = "no record in it has a right checksum; it is no event file".to_owned();
+        return Err(ReadError::Record { place: "record 1, byte 0".to_owned(), what });
+    }
+    let wrong = "whose checksum is right, but which is no event";
+    note_damage(book, records.damage(), records.read(), (malformed, wrong));
+    Ok(())
+}
+
+fn event(record: &[u8], book: &mut Book<'_>) -> Result<(), Malformed> {
+    let mut step = 0; // not written when 0
+    let mut summary = None;
+    let mut session: &[u8] = b"";
+    for field in Fields::new(record) {
+        match field? {
+            (2, Wire::Varint(value)) => step = value as i64,
+            (5, Wire::Bytes(bytes)) => summary = Some(bytes),
+            (7, Wire::Bytes(bytes)) => session = bytes,
+            _ => {}
+        }
+    }
+    for field in Fields::new(session) {
+        if field? == (1, Wire::Varint(SESSION_START)) {
+            book.take_back_to(step as f64);
+        }
+    }
+    for field in Fields::new(summary.unwrap_or_default()) {
+        if let (1, Wire::Bytes(value)) = field? {
+            self::value(value, step as f64, book)?;
+        }
+    }
+    Ok(())
+}
+
+fn value(message: &[u8], step: f64, book: &mut Book<'_>) -> Result<(), Malformed> {
+    let mut tag: &[u8] = b"";
+    let mut number = None;
+    for field in Fields::new(message) {
+        match field? {
+            (1, Wire::Bytes(bytes)) => tag = bytes,
+            (2, Wire::Fixed32(bits)) => number = Some(f64::from(f32::from_bits(bits))),
+            (8, Wire::Bytes(tensor)) => number = number.or(scalar(tensor)?),
+            _ => {}
+        }
+    }
+    let (Some(number), Ok(tag)) = (number, std::str::from_utf8(tag)) else { return Ok(()) };
+    if let Some(column) = book.column(tag) {
+        book.push(column, step, number);
+    }
+    Ok(())
+}
+
+/// The number that a tensor holds, if it holds one alone.
+fn scalar(message: &[u8]) -> Result<Option<f64>, Malformed> {
+    let mut dtype = 0;
+    let mut content: &[u8] = b"";
+    let mut numbers = (0, None); // how many, and the first
+    let mut count = |n: usize, first: Option<f64>| numbers = (numbers.0 + n, numbers.1.or(first));
+    for field in Fields::new(message) {
+        match field? {
+            (1, Wire::Varint(value)) => dtype = value,
+            (2, Wire::Bytes(shape)) if elements(shape)? != 1 => return Ok(None),
+            (4, Wire::Bytes(bytes)) => content = bytes,
+            (5, Wire::Fixed32(bits)) => count(1, Some(f64::from(f32::from_bits(bits)))),
+            (5, Wire::Bytes(packed)) => count(packed.len() / 4, float(packed)),
+            (6, Wire::Fixed64(bits)) => count(1, Some(f64::from_bits(bits))),
+            (6, Wire::Bytes(packed)) => count(packed.len() / 8, double(packed)),
+            (7 | 10, Wire::Varint(value)) => count(1, Some(value as i64 as f64)),
+            (7 | 10, Wire::Bytes(packed)) => {
+                let (value, rest) = varint(packed).ok_or(Malformed)?;
+                count(if rest.is_empty() { 1 } else { 2 }, Some(value as i64 as f64));
+            }
+            _ => {}
+        }
+    }
+    Ok(match (numbers, dtype, content.len()) {
+        ((1, first), _, _) => first,
+        ((0, _), 1, 4) => float(content),
+        ((0, _), 2, 8) => double(content),
+        ((0, _), 3, 4) => content.first_chunk().map(|b| f64::from(i32::from_le_bytes(*b))),
+        ((0, _), 9, 8) => content.first_chunk().map(|b| i64::from_le_bytes(*b) as f64),
+        _ => None,
+    })
+}
+
+/// How many elements a tensor of that shape has.
+fn elements(shape: &[u8]) -> Result<i64, Malformed> {
+    let mut elements: i64 = 1;
+    for field in Fields::new(shape) {
+        let (2, Wire::Bytes(dimension)) = field? else { continue };
+        let mut size = 0;
+        for field in Fields::new(dimension) {
+            if let (1, Wire::Varint(value)) = field? {
+                size = value as i64;
+            }
+        }
+        elements = elements.saturating_mul(size);
+    }
+    Ok(elements)
+}
+
+fn float(bytes: &[u8]) -> Option<f64> {
+    bytes.first_chunk().map(|b| f64::from(f32::from_le_bytes(*b)))
+}
+
+fn double(bytes: &[u8]) -> Option<f64> {
+    bytes.first_chunk().map(|b| f64::from_le_bytes(*b))
+}

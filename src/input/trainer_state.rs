@@ -1,0 +1,53 @@
+//! Hugging Face's `trainer_state.json`, which TRL, Axolotl, unsloth and ms-swift write too: the rows
+//! are in `log_history`.
+//!
+//! ```json
+//! {"global_step": 120, "log_history": [{"entropy": 2.37, "epoch": 0.01, "step": 1}, …]}
+//! ```
+//!
+//! Evaluation logs rows with `eval_` keys, and the last row of a finished run has only totals. It is
+//! written beside each checkpoint, and goes on in a resumed run. (transformers 5.23,
+//! `TrainerState.save_to_json`.)
+
+use std::io::Read;
+
+use super::book::{Book, Lacking};
+use super::frame::json::{Holds, Scanner};
+use super::rows::{JsonRows, nothing_follows};
+use super::{Confidence, Format, Head, ReadError};
+
+pub(super) const FORMAT: Format = Format {
+    name: "trainer_state",
+    about: "trainer_state.json of TRL and other Hugging Face trainers",
+    recognised_by: "an object with log_history",
+    metrics: &["entropy", "train/entropy"],
+    recognise,
+    read,
+};
+
+fn recognise(head: &Head<'_>) -> Confidence {
+    if head.has("log_history", Holds::Objects) || head.has("log_history", Holds::Array) {
+        Confidence::Certain
+    } else {
+        Confidence::No
+    }
+}
+
+fn read(_: &Head<'_>, source: &mut dyn Read, book: &mut Book<'_>) -> Result<(), ReadError> {
+    book.lacking(Lacking::Counted);
+    let mut scanner = Scanner::new(source)?;
+    let mut rows = JsonRows::new(book, "step");
+    scanner.object::<ReadError>(|scanner, key| {
+        if key != "log_history" {
+            return Ok(scanner.skip()?);
+        }
+        let comma = scanner.array::<ReadError>(|scanner| {
+            rows.rows(scanner, |rows, scanner| {
+                scanner.object(|scanner, key| rows.read_step_or_value(scanner, key))
+            })
+        })?;
+        rows.end_array(comma);
+        Ok(())
+    })?;
+    nothing_follows(&mut scanner)
+}

@@ -1,0 +1,291 @@
+//! W&B's run file, `wandb/run-<time>-<id>/run-<id>.wandb` (`offline-run-…`): all that a run logged.
+//!
+//! ```text
+//! ":W&B" | u16le 0xbee1 | u8 version | LevelDB log of Record messages
+//! Record  2 history | 12 metric | 17 run | 18 exit
+//! History 1 item, repeated: 1 key | 2 nested_key, repeated | 3…8 typed value | 16 value_json    2 step {1 num}
+//! Metric  1 name | 2 glob_name | 4 step_metric      Run  1 id | 8 display_name
+//! ```
+//!
+//! wandb 0.16 and 0.31 write version 0, later ones 1; 0.16 writes `key`, 0.31 `nested_key`. `_step`
+//! counts the rows of `wandb.log`; where the run declares a step metric for a key (transformers does:
+//! `train/global_step` for all) that is the step. Nested objects join their keys with a dot, as W&B's
+//! own pages do. (wandb 0.31, `wandb_internal.proto`, `datastore.py`.)
+
+use std::borrow::Cow;
+use std::io::Read;
+
+use super::book::{Book, ColumnId, Lacking};
+use super::frame::json::{Scanner, Value};
+use super::frame::leveldb::Records;
+use super::frame::protobuf::{Fields, Malformed, Wire, zigzag};
+use super::note::Note;
+use super::{Confidence, Format, Head, ReadError, note_damage};
+
+pub(super) const FORMAT: Format = Format {
+    name: "wandb",
+    about: "W&B run files (.wandb), online or offline",
+    recognised_by: "the bytes :W&B",
+    metrics: &["policy/entropy", "actor/entropy", "train/entropy"],
+    recognise,
+    read,
+};
+
+const MAGIC: &[u8] = b":W&B\xe1\xbe";
+const HEADER: u64 = 7;
+
+fn recognise(head: &Head<'_>) -> Confidence {
+    if head.bytes.starts_with(b":W&B") || head.is_named(|name| name.ends_with(".wandb")) {
+        Confidence::Certain
+    } else {
+        Confidence::No
+    }
+}
+
+fn read(head: &Head<'_>, source: &mut dyn Read, book: &mut Book<'_>) -> Result<(), ReadError> {
+    book.lacking(Lacking::Meant);
+    match head.bytes.split_at_checked(MAGIC.len()) {
+        Some((MAGIC, [0 | 1, ..])) => {}
+        Some((MAGIC, [version, ..])) => {
+            let what = format!("it has version {version} of W&B's format; 0 and 1 can be read");
+            return Err(ReadError::Record { place: "byte 6".to_owned(), what });
+        }
+        _ => {
+            let what = "it does not begin as a W&B file does".to_owned();
+            return Err(ReadError::Record { place: "byte 0".to_owned(), what });
+        }
+    }
+    let mut records = Records::new(source, HEADER)?;
+    let mut run = Run::default();
+    let mut malformed = 0;
+    while let Some(record) = records.next()? {
+        malformed += usize::from(run.record(record, book).is_err());
+    }
+    let wrong = "whose checksum is right, but which is no record of W&B";
+    note_damage(book, records.damage(), records.read(), (malformed, wrong));
+    run.finish(book);
+    Ok(())
+}
+
+/// What is known of the run so far.
+#[derive(Default)]
+struct Run {
+    step_metrics: Vec<StepMetric>,
+    columns: Vec<(ColumnId, Option<usize>)>, // a wanted series, and its step metric
+    without_step: usize,
+    exited: bool,
+}
+
+/// A declaration that keys have a step of their own.
+struct StepMetric {
+    name: String,
+    glob: Option<glob::Pattern>,
+    step: String,
+}
+
+/// An item of a row: its key, and its value as JSON text.
+type Item<'a> = (Cow<'a, str>, Cow<'a, [u8]>);
+
+impl Run {
+    fn record(&mut self, record: &[u8], book: &mut Book<'_>) -> Result<(), Malformed> {
+        for field in Fields::new(record) {
+            match field? {
+                (2, Wire::Bytes(history)) => self.row(history, book)?,
+                (12, Wire::Bytes(metric)) => self.metric(metric)?,
+                (17, Wire::Bytes(run)) => name(run, book)?,
+                (18, Wire::Bytes(_)) => self.exited = true,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn metric(&mut self, message: &[u8]) -> Result<(), Malformed> {
+        let (mut name, mut glob, mut step) = ("", "", "");
+        for field in Fields::new(message) {
+            match field? {
+                (1, Wire::Bytes(text)) => name = utf8(text)?,
+                (2, Wire::Bytes(text)) => glob = utf8(text)?,
+                (4, Wire::Bytes(text)) => step = utf8(text)?,
+                _ => {}
+            }
+        }
+        if step.is_empty() {
+            return Ok(());
+        }
+        let glob = (!glob.is_empty()).then(|| glob::Pattern::new(glob).ok()).flatten();
+        let declared = StepMetric { name: name.to_owned(), glob, step: step.to_owned() };
+        // A name counts before a pattern, and the later declaration before the earlier.
+        self.step_metrics
+            .retain(|known| known.name != declared.name || known.glob != declared.glob);
+        self.step_metrics.push(declared);
+        self.columns.clear();
+        Ok(())
+    }
+
+    fn step_metric_of(&self, key: &str) -> Option<usize> {
+        let by_name = self.step_metrics.iter().rposition(|m| !m.name.is_empty() && m.name == key);
+        by_name.or_else(|| {
+            let matches = |m: &StepMetric| m.glob.as_ref().is_some_and(|glob| glob.matches(key));
+            self.step_metrics.iter().rposition(matches)
+        })
+    }
+
+    fn row(&mut self, message: &[u8], book: &mut Book<'_>) -> Result<(), Malformed> {
+        let mut items: Vec<Item<'_>> = Vec::new();
+        let mut step = None;
+        for field in Fields::new(message) {
+            match field? {
+                (1, Wire::Bytes(item)) => self::item(item, &mut items)?,
+                (2, Wire::Bytes(message)) => {
+                    step = Some(0.0); // not written when 0
+                    for field in Fields::new(message) {
+                        if let (1, Wire::Varint(number)) = field? {
+                            step = Some(number as i64 as f64);
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        let find = |key: &str| items.iter().find(|(k, _)| k == key).and_then(|(_, v)| number(v));
+        let row_step = find("_step").or(step);
+        for (key, value) in &items {
+            if key.starts_with('_') {
+                continue;
+            }
+            let Some(column) = book.column(key) else { continue };
+            let Some(value) = number(value) else { continue };
+            let metric = match self.columns.iter().find(|(known, _)| *known == column) {
+                Some((_, metric)) => *metric,
+                None => {
+                    let metric = self.step_metric_of(key);
+                    self.columns.push((column, metric));
+                    metric
+                }
+            };
+            let step = match metric.map(|metric| &self.step_metrics[metric].step) {
+                Some(step) if step == key => row_step,
+                Some(step) => find(step),
+                None => row_step,
+            };
+            match step.filter(|step| step.is_finite()) {
+                Some(step) => book.push(column, step, value),
+                None if book.is_wanted(column) => self.without_step += 1,
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self, book: &mut Book<'_>) {
+        let wanted = |column: &&(ColumnId, Option<usize>)| book.is_wanted(column.0);
+        let step = self.columns.iter().filter(wanted).find_map(|(_, metric)| *metric);
+        book.name_step(step.map_or("_step", |metric| &self.step_metrics[metric].step));
+        if self.without_step > 0 {
+            let rows = self.without_step;
+            book.note(Note::Odd(format!("{rows} values have no step and were passed over")));
+        }
+        if !self.exited {
+            book.note(Note::Aside("the run had not ended when the file was written".to_owned()));
+        }
+    }
+}
+
+fn name(message: &[u8], book: &mut Book<'_>) -> Result<(), Malformed> {
+    let (mut id, mut display_name) = ("", "");
+    for field in Fields::new(message) {
+        match field? {
+            (1, Wire::Bytes(text)) => id = utf8(text)?,
+            (8, Wire::Bytes(text)) => display_name = utf8(text)?,
+            _ => {}
+        }
+    }
+    book.name_run(if display_name.is_empty() { id } else { display_name });
+    Ok(())
+}
+
+/// Adds an item of a row to `items`; the items of a nested object each for itself.
+fn item<'a>(message: &'a [u8], items: &mut Vec<Item<'a>>) -> Result<(), Malformed> {
+    let mut key = Cow::Borrowed("");
+    let mut value: Cow<'a, [u8]> = Cow::Borrowed(b"");
+    let mut nested = 0;
+    for field in Fields::new(message) {
+        match field? {
+            (1, Wire::Bytes(text)) if nested == 0 => key = Cow::Borrowed(utf8(text)?),
+            (2, Wire::Bytes(text)) => {
+                let part = utf8(text)?;
+                key = if nested == 0 {
+                    Cow::Borrowed(part)
+                } else {
+                    Cow::Owned(format!("{key}.{part}"))
+                };
+                nested += 1;
+            }
+            // The typed values of newer versions; nobody was seen to write them.
+            (5, Wire::Varint(number)) => {
+                value = Cow::Owned(zigzag(number).to_string().into_bytes())
+            }
+            (6, Wire::Fixed64(bits)) => value = Cow::Owned(float_text(f64::from_bits(bits))),
+            (8 | 16, Wire::Bytes(json)) => value = Cow::Borrowed(json),
+            _ => {}
+        }
+    }
+    if value.first() == Some(&b'{') {
+        nested_object(&key, &value, items);
+    } else {
+        items.push((key, value));
+    }
+    Ok(())
+}
+
+fn float_text(value: f64) -> Vec<u8> {
+    match value {
+        f64::INFINITY => b"Infinity".to_vec(),
+        f64::NEG_INFINITY => b"-Infinity".to_vec(),
+        value => format!("{value:?}").into_bytes(),
+    }
+}
+
+/// The numbers of an object, each under its path; a picture or a histogram holds none.
+fn nested_object(key: &str, mut json: &[u8], items: &mut Vec<Item<'_>>) {
+    fn walk(
+        scanner: &mut Scanner<'_>,
+        path: &str,
+        depth: usize,
+        items: &mut Vec<Item<'_>>,
+    ) -> Result<(), super::frame::json::ScanError> {
+        scanner.object(|scanner, key| {
+            let path = format!("{path}.{key}");
+            if scanner.peek()? == Some(b'{') && depth < 32 {
+                return walk(scanner, &path, depth + 1, items);
+            }
+            if let Value::Number(value) = scanner.value()? {
+                items.push((Cow::Owned(path), Cow::Owned(float_text(value))));
+            }
+            Ok(())
+        })
+    }
+    if let Ok(mut scanner) = Scanner::small(&mut json) {
+        let _ = walk(&mut scanner, key, 0, items); // what is no JSON holds no numbers
+    }
+}
+
+/// The number that a JSON text is; W&B writes NaN and the infinities bare or in quotes.
+fn number(json: &[u8]) -> Option<f64> {
+    let text = json.strip_prefix(b"\"").and_then(|t| t.strip_suffix(b"\""));
+    match text.unwrap_or(json) {
+        b"NaN" => Some(f64::NAN),
+        b"Infinity" => Some(f64::INFINITY),
+        b"-Infinity" => Some(f64::NEG_INFINITY),
+        _ if text.is_some() => None,
+        plain => match plain.first()? {
+            b'0'..=b'9' | b'-' => fast_float2::parse(plain).ok(),
+            _ => None,
+        },
+    }
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str, Malformed> {
+    std::str::from_utf8(bytes).map_err(|_| Malformed)
+}

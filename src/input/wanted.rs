@@ -1,0 +1,116 @@
+//! Which series of a log are wanted: the best known one, or those that `--metric` names.
+
+use crate::quantity::{KNOWN, is_key};
+
+/// How well a key is what is wanted; the smaller the better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rank {
+    /// The pattern that it matches, or its place in the list of known keys.
+    pub pattern: usize,
+    /// It matches with dots for slashes.
+    pub loose: bool,
+}
+
+/// What is wanted of a log.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    patterns: Vec<(String, Option<glob::Pattern>)>,
+    survey: bool,
+}
+
+impl Wanted {
+    /// The first known key that a log has.
+    pub fn known() -> Wanted {
+        Wanted::default()
+    }
+
+    /// Every key that is one of `patterns`, or matches one that has `*`, `?` or `[`.
+    ///
+    /// # Errors
+    /// The pattern that is none, and why.
+    pub fn metrics(patterns: &[String]) -> Result<Wanted, (String, String)> {
+        let compiled = patterns.iter().map(|text| {
+            let is_glob = text.contains(['*', '?', '[']);
+            let glob = is_glob.then(|| glob::Pattern::new(text)).transpose();
+            let glob = glob.map_err(|e| (text.clone(), e.msg.to_owned()))?;
+            Ok((text.clone(), glob))
+        });
+        let patterns = compiled.collect::<Result<_, (String, String)>>()?;
+        Ok(Wanted { patterns, survey: false })
+    }
+
+    /// The same, and a count of every other series.
+    pub fn with_survey(self) -> Wanted {
+        Wanted { survey: true, ..self }
+    }
+
+    /// Whether every series is to be counted.
+    pub fn survey(&self) -> bool {
+        self.survey
+    }
+
+    /// Whether the best known series is wanted, and none by its name.
+    pub fn is_known(&self) -> bool {
+        self.patterns.is_empty()
+    }
+
+    /// How many patterns there are; `None` if the known keys are looked for.
+    pub(super) fn patterns(&self) -> Option<usize> {
+        (!self.patterns.is_empty()).then_some(self.patterns.len())
+    }
+
+    /// How well `key` is what is wanted; `first_choice` comes before the known keys.
+    pub(super) fn rank(&self, first_choice: &[&str], key: &str) -> Option<Rank> {
+        if self.patterns.is_empty() {
+            let known = KNOWN.iter().map(|known| known.key);
+            let all = first_choice.iter().copied().chain(known);
+            let rank = |pattern: usize, text: &str| Rank { pattern, loose: text != key };
+            let ranks = all.enumerate().filter(|(_, text)| is_key(text, key));
+            return ranks.map(|(i, text)| rank(i, text)).min_by_key(|r| (r.loose, r.pattern));
+        }
+        for (pattern, (text, glob)) in self.patterns.iter().enumerate() {
+            let matches = text == key || glob.as_ref().is_some_and(|glob| glob.matches(key));
+            if matches {
+                return Some(Rank { pattern, loose: false });
+            }
+        }
+        let loose = self.patterns.iter().position(|(text, _)| is_key_literally(text, key));
+        loose.map(|pattern| Rank { pattern, loose: true })
+    }
+
+    /// What was looked for, for an error.
+    pub(super) fn names(&self, first_choice: &[&str]) -> Vec<String> {
+        match &self.patterns[..] {
+            [] => first_choice.iter().map(|&key| key.to_owned()).collect(),
+            patterns => patterns.iter().map(|(text, _)| text.clone()).collect(),
+        }
+    }
+}
+
+fn is_key_literally(text: &str, key: &str) -> bool {
+    !text.starts_with('*') && is_key(text, key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_formats_own_key_comes_first() {
+        let known = Wanted::known();
+        let rank = |key| known.rank(&["actor/entropy"], key);
+        assert!(rank("actor/entropy") < rank("policy/entropy"));
+        assert!(rank("policy/entropy") < rank("train/entropy"));
+        assert!(rank("policy.entropy").unwrap().loose);
+        assert_eq!(rank("loss"), None);
+    }
+
+    #[test]
+    fn a_glob_takes_what_matches() {
+        let wanted = Wanted::metrics(&["*/entropy*".to_owned(), "loss".to_owned()]).unwrap();
+        let pattern = |key| wanted.rank(&[], key).map(|rank| rank.pattern);
+        assert_eq!(pattern("actor/entropy_loss"), Some(0));
+        assert_eq!((pattern("loss"), pattern("kl")), (Some(1), None));
+        assert!(Wanted::metrics(&["[a".to_owned()]).is_err());
+    }
+}
