@@ -54,7 +54,7 @@ fn recognise(head: &Head<'_>) -> Confidence {
         (Some(Layout::Array), Shape::Rows(_) | Shape::EmptyArray) => Confidence::Likely,
         (Some(Layout::Lines), Shape::Object(keys)) => {
             let named = keys.iter().any(|(key, holds)| {
-                *holds == Holds::Scalar && key.to_lowercase().contains("entropy")
+                *holds == Holds::Scalar && key.contains("entropy") && !key.contains('/')
             });
             let steps = head.has("step", Holds::Scalar);
             if steps && named { Confidence::Likely } else { Confidence::Maybe }
