@@ -6,13 +6,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A room and the rooms it may use, besides itself.
-const ROOMS: [(&str, &[&str]); 13] = [
+const ROOMS: [(&str, &[&str]); 14] = [
     ("quantity", &[]),
     ("label", &[]),
     ("history", &["quantity"]),
     ("chain", &["history", "quantity"]),
     ("stats", &["history", "quantity"]),
     ("input", &["history", "quantity"]),
+    ("export", &["history"]),
     ("discover", &[]),
     ("output", &[]),
     ("plot", &["history", "stats", "label"]),

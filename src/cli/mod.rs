@@ -6,6 +6,7 @@
 mod auto;
 mod chart;
 pub mod compute;
+mod convert;
 mod failure;
 mod formats;
 mod inputs;
@@ -32,6 +33,7 @@ Examples:
   entropy-viz plot q.json s.json --labels Questioner Solver
   entropy-viz plot 'runs/*/entropy_history_*.json' --smooth ema:0.9 -o curves.pdf
   entropy-viz stats baseline=a.json new=b.json --json
+  entropy-viz plot wandb/ logs/tensorboard trainer_state.json slurm-17.out
   entropy-viz auto --artifacts ci/entropy           pictures, numbers and a summary for CI";
 
 /// Plots and compares the policy-entropy histories of language models trained with reinforcement
@@ -65,6 +67,8 @@ enum Command {
     Stats(stats::Stats),
     /// Compute entropies of a checkpoint, or of every checkpoint of a run, with libtorch.
     Compute(Box<compute::ComputeArgs>),
+    /// Write logs as R-Zero JSON, JSON lines, CSV, Parquet, TensorBoard events or W&B offline runs.
+    Convert(convert::Convert),
     /// Show what is in a log, what of it would be taken, and what is odd.
     Inspect(inspect::Inspect),
     /// List the log formats that can be read.
@@ -115,6 +119,7 @@ fn run(cli: Cli) -> ExitCode {
         Command::Plot(args) => args.run(&terminal),
         Command::Stats(args) => args.run(&terminal),
         Command::Compute(args) => args.run(&terminal),
+        Command::Convert(args) => args.run(&terminal),
         Command::Inspect(args) => args.run(&terminal),
         Command::Formats(args) => args.run(&terminal),
         Command::Completions(args) => args.run(&terminal, Cli::command()),

@@ -72,7 +72,7 @@ impl Stats {
         } else if self.csv {
             report::csv(&analysis)
         } else {
-            table::render(&analysis, terminal.colour())
+            table::render(&comparison, &analysis, terminal.colour())
         };
         terminal.print(text.as_bytes())?;
         Ok(outcome)

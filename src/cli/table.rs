@@ -2,31 +2,57 @@
 
 use unicode_width::UnicodeWidthStr;
 
+use crate::history::Comparison;
 use crate::label::visible;
 use crate::plot::exact;
 use crate::stats::health::State;
 use crate::stats::{Analysis, RunStats};
 
-const HEADS: [&str; 8] =
-    ["run", "points", "first → last", "mean ± sd", "median", "min @ step", "max @ step", "state"];
+const HEADS: [&str; 9] = [
+    "run",
+    "quantity",
+    "points",
+    "first → last",
+    "mean ± sd",
+    "median",
+    "min @ step",
+    "max @ step",
+    "state",
+];
 
-/// The table; states in colour if asked for.
-pub(super) fn render(analysis: &Analysis, colour: bool) -> String {
-    let rows: Vec<[String; 8]> = analysis.runs.iter().map(cells).collect();
+/// The table, states in colour if asked for; what the numbers are stands below it where they are all
+/// the same, else in a column.
+pub(super) fn render(comparison: &Comparison, analysis: &Analysis, colour: bool) -> String {
+    let kinds = comparison.kinds();
+    let mut rows: Vec<[String; 9]> = analysis.runs.iter().map(cells).collect();
+    for (row, run) in rows.iter_mut().zip(comparison.runs()) {
+        row[1] = run.history.kind().words().to_owned();
+    }
+    let shown: &[usize] = match kinds.len() {
+        1 => &[0, 2, 3, 4, 5, 6, 7, 8],
+        _ => &[0, 1, 2, 3, 4, 5, 6, 7, 8],
+    };
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].width());
         cells.chain([HEADS[column].width()]).max().unwrap_or(0)
     };
-    let widths: Vec<usize> = (0..HEADS.len()).map(width).collect();
+    let widths: Vec<usize> = shown.iter().map(|column| width(*column)).collect();
+    let among = |cells: [&'static str; 9]| shown.iter().map(move |column| cells[*column]);
     let mut text = String::new();
-    line(&mut text, &HEADS, &widths, |_, cell| cell.to_owned());
+    line(&mut text, &among(HEADS).collect::<Vec<_>>(), &widths, |_, cell| cell.to_owned());
     for (row, run) in rows.iter().zip(&analysis.runs) {
-        let cells = row.each_ref().map(String::as_str);
-        line(&mut text, &cells, &widths, |column, cell| match (colour, column, run.state) {
-            (true, 7, State::Collapsed | State::Exploded) => format!("\x1b[31m{cell}\x1b[0m"),
-            (true, 7, State::Falling | State::NotRecorded) => format!("\x1b[33m{cell}\x1b[0m"),
-            _ => cell.to_owned(),
+        let cells: Vec<&str> = shown.iter().map(|column| row[*column].as_str()).collect();
+        let last = cells.len() - 1;
+        line(&mut text, &cells, &widths, |column, cell| {
+            match (colour && column == last, run.state) {
+                (true, State::Collapsed | State::Exploded) => format!("\x1b[31m{cell}\x1b[0m"),
+                (true, State::Falling | State::NotRecorded) => format!("\x1b[33m{cell}\x1b[0m"),
+                _ => cell.to_owned(),
+            }
         });
+    }
+    if let [kind] = kinds[..] {
+        text.push_str(&format!("quantity: {} ({})\n", kind.words(), kind.describe()));
     }
     text
 }
@@ -52,7 +78,7 @@ fn line(
     text.push('\n');
 }
 
-fn cells(run: &RunStats) -> [String; 8] {
+fn cells(run: &RunStats) -> [String; 9] {
     let deviation = match (run.mean, run.std) {
         (Some(mean), Some(std)) => format!("{} ± {}", number(mean), number(std)),
         (Some(mean), None) => number(mean),
@@ -64,6 +90,7 @@ fn cells(run: &RunStats) -> [String; 8] {
     };
     [
         visible(&run.label).into_owned(),
+        String::new(),
         run.points.to_string(),
         format!("{} → {}", number(run.first), number(run.last)),
         deviation,

@@ -1,6 +1,7 @@
-//! Collapses and explosions, marked on the curves.
+//! What happens on a curve: collapses and explosions, and where rounds of training meet.
 
 use super::{Curve, Frame, ring};
+use crate::label::visible;
 use crate::plot::canvas::{Anchor, Layer, Mark, Text};
 use crate::plot::fonts::{Fonts, Weight};
 use crate::plot::header::{BODY, text};
@@ -11,7 +12,32 @@ use crate::stats::Analysis;
 use crate::stats::health::State;
 use crate::stats::smooth::Smoothing;
 
-/// Collapses and explosions: an open circle on the line, and a few words where no line runs, with a
+/// Something that happens at a step of a curve.
+struct Event {
+    curve: usize,
+    step: f64,
+    words: String,
+}
+
+/// What happens on the curves, in the order in which room is given to its words.
+fn happenings(curves: &[Curve<'_>], analysis: &Analysis) -> Vec<Event> {
+    let states = analysis.runs.iter().enumerate().filter_map(|(curve, stats)| {
+        let step = stats.state_step?;
+        let word = if stats.state == State::Exploded { "exploded" } else { "collapsed" };
+        Some(Event { curve, step, words: format!("{word} at step {}", exact(step)) })
+    });
+    let joints = curves.iter().enumerate().flat_map(|(i, curve)| {
+        curve.run.joints.iter().map(move |joint| {
+            let is_number = joint.round.chars().all(|c| c.is_ascii_digit());
+            let round = visible(&joint.round);
+            let words = if is_number { format!("round {round}") } else { round.into_owned() };
+            Event { curve: i, step: joint.step, words }
+        })
+    });
+    states.chain(joints).collect()
+}
+
+/// Collapses, explosions and joints: an open circle on the line, and a few words where no line runs, with a
 /// leader when that is not close by.
 pub(super) fn events(
     curves: &[Curve<'_>],
@@ -20,7 +46,8 @@ pub(super) fn events(
     look: &Look,
     fonts: &Fonts,
 ) -> Option<Layer> {
-    if analysis.runs.iter().all(|stats| stats.state_step.is_none()) {
+    let happenings = happenings(curves, analysis);
+    if happenings.is_empty() {
         return None;
     }
     let mut occupied = Occupied::new(frame.left, frame.right);
@@ -33,8 +60,9 @@ pub(super) fn events(
     }
     let (mut leaders, mut rings, mut notes) = (Vec::new(), Vec::new(), Vec::new());
     let mut taken: Vec<Bounds> = Vec::new();
-    for (curve, stats) in curves.iter().zip(&analysis.runs) {
-        let (Some(style), Some(step)) = (curve.style, stats.state_step) else { continue };
+    for Event { curve, step, words } in happenings {
+        let curve = &curves[curve];
+        let Some(style) = curve.style else { continue };
         let points = curve.shown().points();
         let Some(point) = points.get(points.partition_point(|p| p.step < step)) else { continue };
         let at = (frame.x.at(point.step), frame.y.at(point.entropy));
@@ -42,8 +70,6 @@ pub(super) fn events(
             continue;
         }
         rings.extend(ring(at, 5.0, 2.0, style.line, look.theme.ground));
-        let word = if stats.state == State::Exploded { "exploded" } else { "collapsed" };
-        let words = format!("{word} at step {}", exact(step));
         let Some(note) = place_note(words, at, frame, look, fonts, &occupied, &taken) else {
             continue;
         };

@@ -1,0 +1,228 @@
+//! `entropy-viz convert`: any log that can be read, as the file of another program.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, anyhow};
+use clap::{Args, ValueEnum};
+
+use super::Outcome;
+use super::chart::{Target, target, write};
+use super::failure::{Failure, WithHint};
+use super::inputs::{InputArgs, plural};
+use super::terminal::Terminal;
+use crate::export::parquet::Series;
+use crate::export::{json, parquet, table, tensorboard, wandb};
+use crate::history::Run;
+
+const EXAMPLES: &str = "\
+Examples:
+  entropy-viz convert run-abc.wandb --to json -o entropy_history_solver.json
+  entropy-viz convert runs/ --to csv -o - | xsv stats
+  entropy-viz convert q=a.json+b.json --to tensorboard -o logs && tensorboard --logdir logs
+  entropy-viz convert *.jsonl --to wandb -o offline && wandb sync offline/*
+  entropy-viz convert 'logs/*.out' --to json -o models && entropy-viz auto models";
+
+/// Writes logs as other programs have them.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Convert {
+    #[command(flatten)]
+    inputs: InputArgs,
+    /// What to write.
+    #[arg(long, value_enum)]
+    to: To,
+    /// The file to write, - for stdout; for several runs in formats of one run a file, and for
+    /// tensorboard and wandb, the directory.
+    #[arg(short, long, value_name = "OUT")]
+    output: PathBuf,
+    /// The key that the values get, where the format has keys.
+    #[arg(long = "as", value_name = "KEY", default_value = wandb::METRIC)]
+    key: String,
+    /// The project that `wandb sync` uploads to.
+    #[arg(long, value_name = "NAME", default_value = "entropy-viz", value_parser = project)]
+    project: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
+enum To {
+    /// R-Zero's entropy_history_<run>.json.
+    Json,
+    /// The same rows, one a line.
+    Jsonl,
+    /// A table of all runs: run, step, metric, entropy.
+    Csv,
+    /// The same table, for pandas, polars and DuckDB.
+    Parquet,
+    /// A directory of event files, one directory a run; values become 32-bit floats.
+    Tensorboard,
+    /// Offline runs, for `wandb sync`.
+    Wandb,
+}
+
+fn project(text: &str) -> Result<String, String> {
+    let refused = ['/', '\\', '#', '?', '%', ':'];
+    if text.is_empty() || text.contains(refused) {
+        return Err("W&B takes no project with / \\ # ? % or : in its name".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+impl Convert {
+    pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
+        let output = target(&self.output);
+        let is_directory = matches!(self.to, To::Tensorboard | To::Wandb);
+        if output == Target::Stdout && is_directory {
+            return Err(anyhow!("a directory does not go to stdout")).hint("name one with -o");
+        }
+        if is_directory && self.output.is_file() {
+            return Err(anyhow!("cannot write {}: it is a file", self.output.display()))
+                .hint("name a directory with -o");
+        }
+        let start = start()?;
+        let (comparison, outcome) = self.inputs.load(terminal)?;
+        let runs = comparison.runs();
+        let files = match self.to {
+            To::Csv => vec![(output, table::csv(&self.table(runs)))],
+            To::Parquet => {
+                let bytes = parquet::table(&self.table(runs)).context("cannot make the table")?;
+                vec![(output, bytes)]
+            }
+            To::Json => self.one_each(runs, "json", |run| json::history(run.history.points()))?,
+            To::Jsonl => {
+                self.one_each(runs, "jsonl", |run| json::lines(&self.key, run.history.points()))?
+            }
+            To::Tensorboard => self.event_files(runs, start)?,
+            To::Wandb => self.offline_runs(runs, start)?,
+        };
+        for (target, bytes) in &files {
+            match target {
+                Target::Stdout => terminal.print(bytes)?,
+                Target::File(_) => write(target, bytes, terminal)?,
+            }
+        }
+        let points: usize = runs.iter().map(|run| run.history.points().len()).sum();
+        terminal.note(&format!(
+            "{} of {} converted",
+            plural(points, "point", "points"),
+            plural(runs.len(), "run", "runs")
+        ));
+        Ok(outcome)
+    }
+
+    fn table<'a>(&'a self, runs: &'a [Run]) -> Vec<Series<'a>> {
+        let series = |run: &'a Run| Series {
+            run: run.history.label(),
+            metric: &self.key,
+            points: run.history.points(),
+        };
+        runs.iter().map(series).collect()
+    }
+
+    /// One file for one run; else R-Zero's layout below a directory, which `auto` finds again.
+    fn one_each(
+        &self,
+        runs: &[Run],
+        extension: &str,
+        bytes: impl Fn(&Run) -> Vec<u8>,
+    ) -> Result<Vec<(Target, Vec<u8>)>, Failure> {
+        let names_file = |path: &Path| {
+            !path.is_dir() && path.extension().is_some_and(|e| e.eq_ignore_ascii_case(extension))
+        };
+        let output = target(&self.output);
+        match (runs, &output) {
+            ([run], Target::Stdout) => return Ok(vec![(output, bytes(run))]),
+            ([run], Target::File(path)) if names_file(path) => {
+                return Ok(vec![(output, bytes(run))]);
+            }
+            (_, Target::File(path)) if !names_file(path) => {}
+            _ => {
+                return Err(anyhow!("{} runs do not go into one {extension} file", runs.len()))
+                    .hint("name a directory with -o, or --to csv, which holds all");
+            }
+        }
+        let names = file_names(runs);
+        let files = runs.iter().zip(&names).map(|(run, name)| {
+            let directory = self.output.join(name);
+            let file = match extension {
+                "json" => directory.join(format!("entropy_history_{name}.json")),
+                _ => self.output.join(format!("{name}.{extension}")),
+            };
+            (Target::File(file), bytes(run))
+        });
+        Ok(files.collect())
+    }
+
+    fn event_files(&self, runs: &[Run], start: u64) -> Result<Vec<(Target, Vec<u8>)>, Failure> {
+        let files = runs.iter().zip(file_names(runs)).map(|(run, name)| {
+            let path = self.output.join(name).join(tensorboard::file_name(start));
+            let bytes = tensorboard::event_file(&self.key, run.history.points(), start as f64);
+            Ok((Target::File(path), bytes.map_err(|e| unwritable(run, e))?))
+        });
+        files.collect()
+    }
+
+    fn offline_runs(&self, runs: &[Run], start: u64) -> Result<Vec<(Target, Vec<u8>)>, Failure> {
+        let files = runs.iter().map(|run| {
+            let (label, points) = (run.history.label(), run.history.points());
+            let id = wandb::id(label, points);
+            let described = wandb::Run {
+                id: &id,
+                name: label,
+                project: &self.project,
+                metric: &self.key,
+                start,
+            };
+            let bytes = wandb::run_file(&described, points).map_err(|e| unwritable(run, e))?;
+            let directory = self.output.join(wandb::directory_name(start, &id));
+            Ok((Target::File(directory.join(wandb::file_name(&id))), bytes))
+        });
+        files.collect()
+    }
+}
+
+fn unwritable(run: &Run, error: impl std::error::Error) -> Failure {
+    Failure {
+        error: anyhow!("cannot convert {}: {error}", run.source),
+        hint: Some("--to json, csv and parquet keep any step".to_owned()),
+    }
+}
+
+/// When converted runs begin, in Unix seconds: logs tell no times. `$SOURCE_DATE_EPOCH` makes the
+/// bytes the same each time.
+fn start() -> Result<u64, Failure> {
+    match std::env::var("SOURCE_DATE_EPOCH") {
+        Ok(text) => text
+            .parse()
+            .map_err(|_| anyhow!("$SOURCE_DATE_EPOCH is {text:?}, not a number of seconds"))
+            .hint("unset it, or set it to `date +%s`"),
+        Err(_) => {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            Ok(now.as_secs())
+        }
+    }
+}
+
+/// Labels as names of files: without what separates directories or acts on a terminal, and distinct.
+fn file_names(runs: &[Run]) -> Vec<String> {
+    const LONGEST: usize = 200;
+    let mut taken = BTreeSet::new();
+    let names = runs.iter().map(|run| {
+        let harmless = |c: char| if c.is_control() || "/\\:".contains(c) { '_' } else { c };
+        let mut name: String = run.history.label().chars().map(harmless).collect();
+        if name.is_empty() || name.starts_with('.') {
+            name.insert(0, '_');
+        }
+        name.truncate(name.floor_char_boundary(LONGEST));
+        let mut distinct = name.clone();
+        for n in 2.. {
+            if taken.insert(distinct.clone()) {
+                break;
+            }
+            distinct = format!("{name}-{n}");
+        }
+        distinct
+    });
+    names.collect()
+}

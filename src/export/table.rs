@@ -1,0 +1,22 @@
+//! The CSV table of `convert`: a row a point, all runs in one file, as a long data frame.
+
+use super::parquet::Series;
+use super::step;
+
+/// The whole file, with a header `run,step,metric,entropy`; numbers read back as the same ones.
+pub fn csv(series: &[Series<'_>]) -> Vec<u8> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let full = "BUG: memory takes all";
+    writer.write_record(["run", "step", "metric", "entropy"]).expect(full);
+    for one in series {
+        for point in one.points {
+            let step = match step::integer(point.step) {
+                Some(integer) => integer.to_string(),
+                None => format!("{:?}", point.step),
+            };
+            let entropy = format!("{:?}", point.entropy);
+            writer.write_record([one.run, &step, one.metric, &entropy]).expect(full);
+        }
+    }
+    writer.into_inner().expect(full)
+}
