@@ -22,7 +22,7 @@ const ROOMS: [(&str, &[&str]); 14] = [
         "cli",
         &[
             "history", "stats", "label", "plot", "report", "input", "discover", "output",
-            "quantity", "chain",
+            "quantity", "chain", "export",
         ],
     ),
     ("main", &["cli"]),

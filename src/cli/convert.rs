@@ -15,6 +15,7 @@ use super::terminal::Terminal;
 use crate::export::parquet::Series;
 use crate::export::{json, parquet, table, tensorboard, wandb};
 use crate::history::Run;
+use crate::quantity::Kind;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -37,9 +38,10 @@ pub(super) struct Convert {
     /// tensorboard and wandb, the directory.
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
-    /// The key that the values get, where the format has keys.
-    #[arg(long = "as", value_name = "KEY", default_value = wandb::METRIC)]
-    key: String,
+    /// The key that the values get, where the format has keys [default: policy/entropy; in csv and
+    /// parquet, the log's own].
+    #[arg(long = "as", value_name = "KEY")]
+    key: Option<String>,
     /// The project that `wandb sync` uploads to.
     #[arg(long, value_name = "NAME", default_value = "entropy-viz", value_parser = project)]
     project: String,
@@ -83,6 +85,7 @@ impl Convert {
         let start = start()?;
         let (comparison, outcome) = self.inputs.load(terminal)?;
         let runs = comparison.runs();
+        self.warn_of_other_kinds(runs, terminal);
         let files = match self.to {
             To::Csv => vec![(output, table::csv(&self.table(runs)))],
             To::Parquet => {
@@ -91,7 +94,7 @@ impl Convert {
             }
             To::Json => self.one_each(runs, "json", |run| json::history(run.history.points()))?,
             To::Jsonl => {
-                self.one_each(runs, "jsonl", |run| json::lines(&self.key, run.history.points()))?
+                self.one_each(runs, "jsonl", |run| json::lines(self.key(), run.history.points()))?
             }
             To::Tensorboard => self.event_files(runs, start)?,
             To::Wandb => self.offline_runs(runs, start)?,
@@ -111,10 +114,29 @@ impl Convert {
         Ok(outcome)
     }
 
+    fn key(&self) -> &str {
+        self.key.as_deref().unwrap_or(wandb::METRIC)
+    }
+
+    /// `policy/entropy` is the exact entropy: another quantity under that name would deceive.
+    fn warn_of_other_kinds(&self, runs: &[Run], terminal: &Terminal) {
+        if self.key.is_some() || matches!(self.to, To::Csv | To::Parquet) {
+            return;
+        }
+        for run in runs.iter().filter(|run| run.history.kind() != Kind::TokenMean) {
+            let (kind, metric) = (run.history.kind().words(), &run.metric);
+            let key = if self.to == To::Json { "entropy" } else { self.key() };
+            terminal.warn(&format!(
+                "{}: {metric:?} ({kind}) is written as {key:?}, the name of the exact token mean",
+                run.source
+            ));
+        }
+    }
+
     fn table<'a>(&'a self, runs: &'a [Run]) -> Vec<Series<'a>> {
         let series = |run: &'a Run| Series {
             run: run.history.label(),
-            metric: &self.key,
+            metric: self.key.as_deref().unwrap_or(&run.metric),
             points: run.history.points(),
         };
         runs.iter().map(series).collect()
@@ -157,7 +179,7 @@ impl Convert {
     fn event_files(&self, runs: &[Run], start: u64) -> Result<Vec<(Target, Vec<u8>)>, Failure> {
         let files = runs.iter().zip(file_names(runs)).map(|(run, name)| {
             let path = self.output.join(name).join(tensorboard::file_name(start));
-            let bytes = tensorboard::event_file(&self.key, run.history.points(), start as f64);
+            let bytes = tensorboard::event_file(self.key(), run.history.points(), start as f64);
             Ok((Target::File(path), bytes.map_err(|e| unwritable(run, e))?))
         });
         files.collect()
@@ -171,7 +193,7 @@ impl Convert {
                 id: &id,
                 name: label,
                 project: &self.project,
-                metric: &self.key,
+                metric: self.key(),
                 start,
             };
             let bytes = wandb::run_file(&described, points).map_err(|e| unwritable(run, e))?;

@@ -24,8 +24,10 @@ const LEVELS_OF_HISTORIES: usize = 1;
 const DEEPEST: usize = 64;
 
 /// Extensions of files that may be logs, without what compresses them.
-const EXTENSIONS: [&str; 11] =
-    ["json", "jsonl", "ndjson", "csv", "tsv", "db", "sqlite", "log", "out", "txt", "wandb"];
+const EXTENSIONS: [&str; 12] = [
+    "json", "jsonl", "ndjson", "csv", "tsv", "parquet", "db", "sqlite", "log", "out", "txt",
+    "wandb",
+];
 /// Directories that hold no logs and many files.
 const PASSED_OVER: [&str; 8] = [
     "huggingface",

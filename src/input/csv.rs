@@ -5,7 +5,7 @@
 //! "Step","<run> - policy/entropy","<run> - policy/entropy__MIN","<run> - policy/entropy__MAX"    W&B
 //! Wall time,Step,Value                                                                   TensorBoard
 //! ,_step,_runtime,policy/entropy                                             pandas, of W&B's history
-//! run,step,entropy        one row a run and step
+//! run,step,metric,entropy        one row a run and step, as `convert` writes it
 //! step,questioner,solver  one column a run
 //! ```
 //!
@@ -33,7 +33,11 @@ pub(super) const FORMAT: Format = Format {
 /// Names of step columns that JSON lines do not have, in lower case.
 const STEPS: [&str; 6] = ["steps", "iter", "training_iteration", "timesteps", "wall step", "epoch"];
 /// Names of columns that say which run a row is of.
-const RUNS: [&str; 4] = ["run", "run_name", "experiment", "label"];
+pub(super) const RUNS: [&str; 4] = ["run", "run_name", "experiment", "label"];
+/// In a table with a column of this name, it says what the column `entropy` or `value` holds.
+pub(super) const METRIC: &str = "metric";
+/// Names of columns that hold whatever the column `metric` says.
+pub(super) const VALUES: [&str; 2] = ["entropy", "value"];
 /// Words in the names of columns that are surely no run's.
 const METRIC_WORDS: [&str; 24] = [
     "loss",
@@ -91,6 +95,7 @@ fn recognise(head: &Head<'_>) -> Confidence {
 enum Role {
     Step,
     Run,
+    Metric,
     Value(ColumnId),
     Ignored,
 }
@@ -157,6 +162,7 @@ fn roles(head: &Head<'_>, names: &[String], book: &mut Book<'_>) -> Vec<Role> {
         let role = match name.rsplit_once(" - ") {
             _ if Some(i) == step => Some(Role::Step),
             _ if Some(i) == run => Some(Role::Run),
+            _ if name == METRIC => Some(Role::Metric),
             _ if base.is_some_and(|base| names.iter().any(|name| name == base)) => None,
             _ if name.is_empty() => None,
             Some((of, metric)) => book.column_of(of, metric, name).map(Role::Value),
@@ -175,7 +181,9 @@ fn roles(head: &Head<'_>, names: &[String], book: &mut Book<'_>) -> Vec<Role> {
 /// Where no column is named after a known metric, columns may be named after runs: those with
 /// "entropy" in their names, else all, unless one is surely a metric.
 fn columns_as_runs(names: &[String], roles: &mut [Role], book: &mut Book<'_>) {
-    let free = |i: usize| !names[i].is_empty() && !matches!(roles[i], Role::Step | Role::Run);
+    let free = |i: usize| {
+        !names[i].is_empty() && !matches!(roles[i], Role::Step | Role::Run | Role::Metric)
+    };
     let columns: Vec<usize> = (0..names.len()).filter(|&i| free(i)).collect();
     let lower = |i: usize| names[i].to_lowercase();
     let entropies: Vec<usize> =
@@ -210,12 +218,20 @@ fn take(
         let what = format!("it has {} fields, the header has {}", row.len(), roles.len());
         return Err(row_error(row, number_of_row, what));
     }
-    if let Some(run) = roles.iter().position(|role| matches!(role, Role::Run)) {
-        let name = String::from_utf8_lossy(row.get(run).unwrap_or_default()).trim().to_owned();
-        book.enter_run(&name);
+    let text = |is: fn(&Role) -> bool| {
+        let field = row.get(roles.iter().position(is)?)?;
+        Some(String::from_utf8_lossy(field).trim().to_owned())
+    };
+    let run = text(|role| matches!(role, Role::Run));
+    let metric = text(|role| matches!(role, Role::Metric));
+    if let Some(run) = &run {
+        book.enter_run(run);
+    }
+    if run.is_some() || metric.is_some() {
         for (role, name) in roles.iter_mut().zip(names) {
-            if !matches!(role, Role::Step | Role::Run) {
-                *role = book.column(name).map_or(Role::Ignored, Role::Value);
+            if let Role::Value(_) | Role::Ignored = role {
+                let metric = metric.as_ref().filter(|_| VALUES.contains(&name.as_str()));
+                *role = book.column(metric.unwrap_or(name)).map_or(Role::Ignored, Role::Value);
             }
         }
     }
@@ -266,7 +282,7 @@ fn names(header: &ByteRecord) -> Vec<String> {
 }
 
 /// The column that steps are in: the best known name, else W&B's first.
-fn step_column(names: &[String]) -> Option<usize> {
+pub(super) fn step_column(names: &[String]) -> Option<usize> {
     let is = |step: &&str, name: &String| name.eq_ignore_ascii_case(step);
     let known = flat::STEPS.iter().chain(&STEPS);
     let named = known.into_iter().find_map(|step| names.iter().position(|name| is(step, name)));

@@ -14,6 +14,7 @@ mod flat;
 pub mod frame;
 mod log;
 mod note;
+mod parquet;
 mod rows;
 mod rzero;
 mod tensorboard;
@@ -49,6 +50,7 @@ pub static FORMATS: &[Format] = &[
     tensorboard_json::FORMAT,
     wandb::FORMAT,
     csv::FORMAT,
+    parquet::FORMAT,
 ];
 
 /// The first bytes of a log are enough to recognise it.

@@ -1,0 +1,134 @@
+//! Parquet tables: what `convert` and pandas write, and W&B's export of a run's history.
+//!
+//! ```text
+//! run (string) | step (integer) | metric (string) | entropy (double)     one row a run and step
+//! _step | policy/entropy | …                                             one column a metric
+//! ```
+//!
+//! The footer is at the end, so the file is held whole while it is read; only the columns that are
+//! wanted are decoded. A null is no value, as an empty cell of a CSV table is.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parquet::basic::Type as Physical;
+use parquet::errors::ParquetError;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::Field;
+use parquet::schema::types::{Type, TypePtr};
+
+use super::book::{Book, ColumnId, Lacking};
+use super::csv::{METRIC, RUNS, VALUES, step_column};
+use super::{Confidence, Format, Head, ReadError};
+
+pub(super) const FORMAT: Format = Format {
+    name: "parquet",
+    about: "Parquet tables of pandas, polars and W&B",
+    recognised_by: "the bytes PAR1",
+    metrics: &["policy/entropy", "entropy"],
+    recognise,
+    read,
+};
+
+fn recognise(head: &Head<'_>) -> Confidence {
+    if head.bytes.starts_with(b"PAR1") { Confidence::Certain } else { Confidence::No }
+}
+
+/// What a column holds.
+enum Role {
+    Step,
+    Run,
+    Metric,
+    Value(Option<ColumnId>), // none where the run or the metric of the row decides
+}
+
+fn read(_: &Head<'_>, source: &mut dyn Read, book: &mut Book<'_>) -> Result<(), ReadError> {
+    book.lacking(Lacking::Meant);
+    let mut bytes = Vec::new();
+    source.read_to_end(&mut bytes)?;
+    let file = SerializedFileReader::new(Bytes::from(bytes)).map_err(broken)?;
+    let schema = file.metadata().file_metadata().schema();
+    let names: Vec<String> = schema.get_fields().iter().map(|f| f.name().to_owned()).collect();
+    let step = step_column(&names);
+    let run = names.iter().position(|name| RUNS.contains(&name.to_lowercase().as_str()));
+    let metric = names.iter().position(|name| name == METRIC);
+    if let Some(step) = step {
+        book.name_step(&names[step]);
+    }
+
+    let mut roles: Vec<(String, Role)> = Vec::new();
+    let mut fields: Vec<TypePtr> = Vec::new();
+    for (i, field) in schema.get_fields().iter().enumerate() {
+        let role = match () {
+            () if Some(i) == step => Role::Step,
+            () if Some(i) == run => Role::Run,
+            () if Some(i) == metric => Role::Metric,
+            () if !is_number(field) => continue,
+            () if metric.is_some() && VALUES.contains(&names[i].as_str()) => Role::Value(None),
+            () => match book.column(&names[i]) {
+                Some(column) => Role::Value(Some(column).filter(|_| run.is_none())),
+                None => continue,
+            },
+        };
+        roles.push((names[i].clone(), role));
+        fields.push(Arc::clone(field));
+    }
+    let projection = Type::group_type_builder(schema.name()).with_fields(fields).build();
+    let rows = file.get_row_iter(Some(projection.map_err(broken)?)).map_err(broken)?;
+    for row in rows {
+        let row = row.map_err(broken)?;
+        // The run and the metric first: they say whose and what the other columns are.
+        let mut metric = None;
+        for ((_, role), (_, field)) in roles.iter().zip(row.get_column_iter()) {
+            match (role, field) {
+                (Role::Run, Field::Str(name)) => book.enter_run(name),
+                (Role::Metric, Field::Str(key)) => metric = Some(key),
+                _ => {}
+            }
+        }
+        for ((name, role), (_, field)) in roles.iter().zip(row.get_column_iter()) {
+            match (role, number(field)) {
+                (Role::Step, Some(step)) if step.is_finite() => book.set_step(step),
+                (Role::Value(Some(column)), Some(value)) => book.set(*column, value),
+                (Role::Value(None), Some(value)) => {
+                    let metric = metric.filter(|_| VALUES.contains(&name.as_str()));
+                    book.set_value(metric.unwrap_or(name), value);
+                }
+                _ => {}
+            }
+        }
+        book.end_row();
+    }
+    Ok(())
+}
+
+fn is_number(field: &TypePtr) -> bool {
+    let physical = field.is_primitive().then(|| field.get_physical_type());
+    matches!(physical, Some(Physical::INT32 | Physical::INT64 | Physical::FLOAT | Physical::DOUBLE))
+}
+
+fn number(field: &Field) -> Option<f64> {
+    Some(match *field {
+        Field::Byte(n) => f64::from(n),
+        Field::Short(n) => f64::from(n),
+        Field::Int(n) => f64::from(n),
+        Field::Long(n) => n as f64,
+        Field::UByte(n) => f64::from(n),
+        Field::UShort(n) => f64::from(n),
+        Field::UInt(n) => f64::from(n),
+        Field::ULong(n) => n as f64,
+        Field::Float16(n) => f64::from(n),
+        Field::Float(n) => f64::from(n),
+        Field::Double(n) => n,
+        _ => return None,
+    })
+}
+
+fn broken(error: ParquetError) -> ReadError {
+    let what = match error {
+        ParquetError::General(what) | ParquetError::EOF(what) | ParquetError::NYI(what) => what,
+        other => other.to_string(),
+    };
+    ReadError::Record { place: "the table".to_owned(), what }
+}
