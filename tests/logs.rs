@@ -121,7 +121,7 @@ fn a_directory_of_all_formats_is_one_chart_with_the_right_labels() {
     assert!(said.contains("9 runs compared"), "{said}");
     assert!(said.contains("3 other files hold no entropy and were left out"), "{said}");
     let svg = fs::read_to_string(desk.path().join("all.svg")).unwrap();
-    assert!(svg.contains(">verl_run<") && svg.contains(">board<"), "{svg}");
+    assert!(svg.contains("\nverl_run\n") && svg.contains("\nboard\n"), "{svg}");
     let one = runs(&[desk.path().join("board").to_str().unwrap()]);
     assert_eq!((&one[0]["points"], &one[0]["repairs"]["relogged"]), (&100.into(), &7.into()));
 }
