@@ -16,7 +16,7 @@ use super::step;
 use crate::history::Point;
 
 /// Rows that are written as one group, the unit that readers load at a time.
-const GROUP: usize = 1 << 20;
+const GROUP: usize = 1 << 17;
 
 /// One curve of the table.
 #[derive(Debug, Clone, Copy)]
@@ -119,6 +119,9 @@ fn write_column<T: DataType>(
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+    use std::io::Write;
+
     use parquet::basic::Type;
     use parquet::file::reader::{FileReader, SerializedFileReader};
     use parquet::record::RowAccessor;
@@ -129,8 +132,10 @@ mod tests {
         Point { step, entropy }
     }
 
-    fn read(bytes: Vec<u8>) -> SerializedFileReader<bytes::Bytes> {
-        SerializedFileReader::new(bytes::Bytes::from(bytes)).unwrap()
+    fn read(bytes: &[u8]) -> SerializedFileReader<File> {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        SerializedFileReader::new(file).unwrap()
     }
 
     #[test]
@@ -139,7 +144,7 @@ mod tests {
             Series { run: "a", metric: "policy/entropy", points: &[at(1.0, 2.5), at(2.0, 0.1)] },
             Series { run: "名前 <b>", metric: "entropy", points: &[at(-7.0, -0.0)] },
         ];
-        let file = read(table(&series).unwrap());
+        let file = read(&table(&series).unwrap());
         let rows: Vec<_> = file
             .get_row_iter(None)
             .unwrap()
@@ -162,7 +167,7 @@ mod tests {
         let whole = Series { run: "a", metric: "m", points: &[at(1.0, 2.5)] };
         let broken = Series { run: "b", metric: "m", points: &[at(0.5, 2.5)] };
         let type_of_steps = |series: &[Series<'_>]| {
-            let file = read(table(series).unwrap());
+            let file = read(&table(series).unwrap());
             file.metadata().file_metadata().schema_descr().column(1).physical_type()
         };
         assert_eq!(type_of_steps(&[whole]), Type::INT64);
@@ -174,7 +179,7 @@ mod tests {
         let series = [Series { run: "a", metric: "m", points: &[at(1.0, 2.5)] }];
         let bytes = table(&series).unwrap();
         assert_eq!(bytes, table(&series).unwrap());
-        let file = read(bytes);
+        let file = read(&bytes);
         let by = file.metadata().file_metadata().created_by().unwrap();
         assert!(by.starts_with("entropy-viz version "), "{by}");
     }
@@ -182,7 +187,7 @@ mod tests {
     #[test]
     fn a_table_without_rows_still_has_its_columns() {
         for series in [&[][..], &[Series { run: "a", metric: "m", points: &[] }]] {
-            let file = read(table(series).unwrap());
+            let file = read(&table(series).unwrap());
             let metadata = file.metadata().file_metadata();
             assert_eq!((metadata.num_rows(), metadata.schema_descr().num_columns()), (0, 4));
         }
@@ -193,7 +198,7 @@ mod tests {
         let points: Vec<_> = (0..GROUP + 3).map(|i| at(i as f64, 1.0)).collect();
         let bytes = table(&[Series { run: "a", metric: "m", points: &points }]).unwrap();
         let groups: Vec<_> =
-            read(bytes).metadata().row_groups().iter().map(|g| g.num_rows()).collect();
+            read(&bytes).metadata().row_groups().iter().map(|g| g.num_rows()).collect();
         assert_eq!(groups, [GROUP as i64, 3]);
     }
 }

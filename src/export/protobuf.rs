@@ -47,7 +47,7 @@ impl Message {
         self.delimited(field, value.as_bytes())
     }
 
-    /// A message within the message, written even when it has no fields: that it is there says something.
+    /// A message within the message, written even when it has no fields: being there is its meaning.
     pub(super) fn message(self, field: u32, value: &Message) -> Message {
         self.delimited(field, &value.bytes)
     }

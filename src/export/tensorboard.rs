@@ -39,7 +39,7 @@ pub fn event_file(tag: &str, points: &[Point], start: f64) -> Result<Vec<u8>, St
     Ok(file)
 }
 
-/// A name that TensorBoard takes for an event file, for one that starts at `start`, in Unix seconds.
+/// A name that TensorBoard takes for an event file, of one that begins at `start`, in Unix seconds.
 ///
 /// Where other writers put the host and the process stands a fixed word, so that the same input
 /// gives the same name. A directory is to hold one curve, so nothing tells two files apart.
@@ -57,7 +57,7 @@ fn append(file: &mut Vec<u8>, event: &Message) {
     file.extend(masked_crc(data).to_le_bytes());
 }
 
-/// TensorFlow's mask, `tsl/lib/hash/crc32c.h`: the CRC of data that holds its own CRC is a poor check.
+/// Masked as in TensorFlow's `crc32c.h`, since a CRC of data that contains CRCs is a poor check.
 fn masked_crc(data: &[u8]) -> u32 {
     crc32c::crc32c(data).rotate_right(15).wrapping_add(0xa282_ead8)
 }
@@ -88,7 +88,7 @@ mod tests {
     // RecordWriter(f).write(Event(…).SerializeToString()) of tensorboard 2.21.0.
     const VERSION: &str = "1800000000000000a37f4b220900000040fc54d9411a0d627261696e2e4576656e743a\
                            32eced8f9d";
-    const SCALAR: &str = "2400000000000000422b804d0904000040fc54d94110072a170a150a0e706f6c69637\
+    const SCALAR: &str = "2400000000000000422b804d0900000040fc54d94110072a170a150a0e706f6c69637\
                           92f656e74726f707915000020407731d1ab";
 
     #[test]

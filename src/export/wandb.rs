@@ -9,7 +9,8 @@
 //! of wandb 0.31.0:
 //!
 //! ```text
-//! Record { num = 1, history = 2 | summary = 3 | run = 17 | exit = 18 | final = 20 | header = 21 | footer = 22 }
+//! Record { num = 1, history = 2, summary = 3, run = 17, exit = 18, final = 20, header = 21,
+//!          footer = 22 }                                                  // num and one other
 //! RunRecord { run_id = 1, project = 3, display_name = 8, start_time = 17 { seconds = 1 } }
 //! HistoryRecord { item = 1 { key = 1, value_json = 16 }, step = 2 { num = 1 } }
 //! SummaryRecord { update = 1 { key = 1, value_json = 16 } }
@@ -132,7 +133,8 @@ fn date(days: u64) -> (u64, u64, u64) {
 /// same curve converted again is the same run, and an upload of it no second one.
 ///
 /// It is FNV-1a (64 bits, <http://www.isthe.com/chongo/tech/comp/fnv/>) of the label, a zero byte,
-/// and step and entropy of each point as little-endian doubles; then base 36, the lowest digit first.
+/// and the step and entropy of each point as little-endian doubles; of that the lowest eight
+/// digits in base 36, the lowest first.
 pub fn id(label: &str, points: &[Point]) -> String {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
     let mut take = |bytes: &[u8]| {
@@ -202,5 +204,185 @@ fn append_chunks(log: &mut Vec<u8>, record: &[u8]) {
             return;
         }
         (rest, is_first) = (after, false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RUN: Run<'_> =
+        Run { id: "abcd1234", name: "名", project: "p", metric: METRIC, start: 1_700_000_000 };
+
+    fn at(step: f64, entropy: f64) -> Point {
+        Point { step, entropy }
+    }
+
+    /// A chunk's type and data.
+    type Chunk = (u8, Vec<u8>);
+
+    /// The chunks from byte `at` on, their checksums and the padding checked.
+    fn chunks(log: &[u8], mut at: usize) -> Vec<Chunk> {
+        let mut chunks = Vec::new();
+        while at < log.len() {
+            let left = BLOCK - at % BLOCK;
+            if left < 7 {
+                assert!(log[at..at + left].iter().all(|&byte| byte == 0));
+                at += left;
+                continue;
+            }
+            let crc = u32::from_le_bytes(log[at..at + 4].try_into().unwrap());
+            let length = u16::from_le_bytes(log[at + 4..at + 6].try_into().unwrap());
+            let end = at + 7 + usize::from(length);
+            assert!(end <= at + left, "the chunk at {at} leaves its block");
+            assert_eq!(crc32fast::hash(&log[at + 6..end]), crc);
+            chunks.push((log[at + 6], log[at + 7..end].to_vec()));
+            at = end;
+        }
+        chunks
+    }
+
+    fn records(file: &[u8]) -> Vec<Vec<u8>> {
+        let mut records: Vec<Vec<u8>> = Vec::new();
+        for (kind, data) in chunks(file, HEADER.len()) {
+            match kind {
+                1 | 2 => records.push(data),
+                _ => records.last_mut().unwrap().extend(data),
+            }
+        }
+        records
+    }
+
+    /// The chunks of `record` in a log whose block has `left` bytes left.
+    fn chunks_with_left(left: usize, record: &[u8]) -> Vec<Chunk> {
+        let mut log = vec![0; BLOCK - left];
+        append_chunks(&mut log, record);
+        chunks(&log, BLOCK - left)
+    }
+
+    #[test]
+    fn the_checksum_is_the_crc_32_of_type_and_data() {
+        let mut log = Vec::new();
+        append_chunks(&mut log, b"abc");
+        // hex(zlib.crc32(b"\x01abc")) is 0x539d20a9
+        assert_eq!(log, *b"\xa9\x20\x9d\x53\x03\x00\x01abc");
+    }
+
+    #[test]
+    fn a_record_that_just_fits_stays_whole() {
+        assert_eq!(chunks_with_left(10, b"abc"), [(1, b"abc".to_vec())]);
+        assert_eq!(chunks_with_left(9, b"abc"), [(2, b"ab".to_vec()), (4, b"c".to_vec())]);
+    }
+
+    #[test]
+    fn seven_bytes_left_are_a_first_chunk_without_data() {
+        assert_eq!(chunks_with_left(7, b"abc"), [(2, vec![]), (4, b"abc".to_vec())]);
+    }
+
+    #[test]
+    fn fewer_than_seven_bytes_left_are_filled_with_zeros() {
+        for left in 1..7 {
+            assert_eq!(chunks_with_left(left, b"abc"), [(1, b"abc".to_vec())]);
+        }
+    }
+
+    #[test]
+    fn a_record_can_span_three_blocks() {
+        let record: Vec<u8> = (0..BLOCK + 20).map(|i| (i % 251) as u8).collect();
+        let chunks = chunks_with_left(17, &record);
+        let lengths: Vec<_> = chunks.iter().map(|(kind, data)| (*kind, data.len())).collect();
+        assert_eq!(lengths, [(2, 10), (3, BLOCK - 7), (4, 17)]);
+        assert_eq!(chunks.into_iter().flat_map(|(_, data)| data).collect::<Vec<_>>(), record);
+    }
+
+    #[test]
+    fn the_records_are_those_of_wandb() {
+        let file = run_file(&RUN, &[at(3.0, 0.1)]).unwrap();
+        assert_eq!(file[..7], *b":W&B\xe1\xbe\x00");
+        // SerializeToString() of wandb_internal_pb2.Record of wandb 0.31.0, given these fields.
+        let expected: [&[u8]; 6] = [
+            b"\x08\x02\x8a\x01\x1b\n\x08abcd1234\x1a\x01pB\x03\xe5\x90\x8d\
+              \x8a\x01\x06\x08\x80\xe2\xcf\xaa\x06",
+            b"\x08\x03\x12T\n\x0b\n\x05_step\x82\x01\x013\n\x0e\n\x08_runtime\x82\x01\x010\
+              \n\x19\n\n_timestamp\x82\x01\n1700000000\n\x16\n\x0epolicy/entropy\x82\x01\x030.1\
+              \x12\x02\x08\x03",
+            b"\x08\x04\x1aj\n\x0b\n\x05_step\x82\x01\x013\n\x0e\n\x08_runtime\x82\x01\x010\
+              \n\x19\n\n_timestamp\x82\x01\n1700000000\n\x16\n\x0epolicy/entropy\x82\x01\x030.1\
+              \n\x18\n\x06_wandb\x82\x01\r{\"runtime\":0}",
+            b"\x08\x05\x92\x01\x00",
+            b"\x08\x06\xa2\x01\x00",
+            b"\x08\x07\xb2\x01\x00",
+        ];
+        assert_eq!(records(&file)[1..], expected);
+    }
+
+    #[test]
+    fn a_run_without_points_has_no_history_and_an_end() {
+        let file = run_file(&RUN, &[]).unwrap();
+        let kinds: Vec<_> = records(&file).iter().map(|record| record[2]).collect();
+        // The tags of header, run, summary, exit, final and footer, of which two bytes the first.
+        assert_eq!(kinds, [0xaa, 0x8a, 0x1a, 0x92, 0xa2, 0xb2]);
+    }
+
+    #[test]
+    fn values_are_written_so_that_they_read_back_the_same() {
+        for entropy in [0.1 + 0.2, 1.0 / 3.0, 2.0, -0.0, 5e-324, 1e-7, 1.5e16, f64::MAX] {
+            let row = row(&RUN, 1, 1, entropy);
+            let json = row.bytes().rsplit(|&byte| byte == 0x01).next().unwrap();
+            let json = str::from_utf8(&json[1..]).unwrap(); // after the tag 0x82 0x01 and a length
+            let read: f64 = serde_json::from_str(json).unwrap();
+            assert_eq!(read.to_bits(), entropy.to_bits(), "{json}");
+        }
+    }
+
+    #[test]
+    fn wherever_a_block_ends_the_records_are_whole() {
+        let points: Vec<_> = (0..400).map(|i| at(f64::from(i), 0.5)).collect();
+        let mut has_empty_chunk = false;
+        for length in 0..130 {
+            let name = "x".repeat(length); // shifts all after it by a byte
+            let file = run_file(&Run { name: &name, ..RUN }, &points).unwrap();
+            let records = records(&file);
+            assert_eq!((records.len(), &records[405][..]), (406, &b"\x08\x96\x03\xb2\x01\x00"[..]));
+            has_empty_chunk |= chunks(&file, 7).contains(&(2, vec![]));
+        }
+        assert!(has_empty_chunk, "the names are as many as a record has bytes");
+    }
+
+    #[test]
+    fn steps_are_never_rounded() {
+        for step in [1.5, -1.0, -0.25, 1e19] {
+            let points = [at(0.0, 1.0), at(step, 1.0)];
+            assert_eq!(run_file(&RUN, &points), Err(StepError(step)));
+        }
+        let message = "step -1.0 is no integer from 0 on, as W&B's steps are";
+        assert_eq!(StepError(-1.0).to_string(), message);
+    }
+
+    #[test]
+    fn directories_are_named_for_the_time_in_utc() {
+        // datetime.fromtimestamp(t, UTC).strftime("%Y%m%d_%H%M%S"), around leap days and centuries
+        let times = [
+            (0, "19700101_000000"),
+            (951_782_399, "20000228_235959"),
+            (951_782_400, "20000229_000000"),
+            (1_700_000_000, "20231114_221320"),
+            (4_107_542_399, "21000228_235959"),
+            (4_107_542_400, "21000301_000000"),
+            (253_402_300_799, "99991231_235959"),
+        ];
+        for (start, time) in times {
+            assert_eq!(directory_name(start, "abcd1234"), format!("offline-run-{time}-abcd1234"));
+        }
+        assert_eq!(file_name("abcd1234"), "run-abcd1234.wandb");
+    }
+
+    #[test]
+    fn an_id_depends_on_the_label_and_the_points() {
+        let points = [at(1.0, 2.5), at(2.0, 0.1)];
+        // By a Python implementation of the same description.
+        assert_eq!(id("solver_v1", &points), "q4g0cg3x");
+        assert_ne!(id("solver_v2", &points), id("solver_v1", &points));
+        assert_ne!(id("solver_v1", &points[..1]), id("solver_v1", &points));
     }
 }

@@ -296,7 +296,8 @@ impl<'w> Book<'w> {
         keys.sort_unstable();
         keys.dedup();
         let nothing_kept = self.columns.iter().all(|column| column.tally.rows == 0);
-        if self.rows == 0 && keys.is_empty() {
+        let wanted = self.columns.iter().any(|column| column.rank.is_some());
+        if self.rows == 0 && (keys.is_empty() || wanted) {
             return Err(ReadError::Nothing("it holds no points"));
         }
         if nothing_kept && self.rows > 0 && self.without_step.0 == self.rows {

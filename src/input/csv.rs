@@ -117,6 +117,9 @@ fn read(head: &Head<'_>, source: &mut dyn Read, book: &mut Book<'_>) -> Result<(
     let mut number = 0;
     let mut pending = false;
     while records.read_byte_record(&mut next).map_err(broken)? {
+        if next == header {
+            continue; // a job that resumed wrote it again
+        }
         if pending {
             take(&row, &mut roles, &names, delimiter, number, book)?;
         }
@@ -296,7 +299,8 @@ fn without_mark(bytes: &[u8]) -> &[u8] {
 
 /// What separates the fields of the first line.
 fn delimiter(text: &[u8]) -> Option<u8> {
-    let line = text.split(|b| matches!(b, b'\n' | b'\r')).next().unwrap_or_default();
+    let mut lines = text.split(|b| matches!(b, b'\n' | b'\r'));
+    let line = lines.find(|line| !line.is_empty() && !line.starts_with(b"#"))?;
     let line = std::str::from_utf8(line).ok()?;
     let mut quoted = false;
     let mut counts = [(b'\t', 0), (b';', 0), (b',', 0)];
@@ -313,7 +317,8 @@ fn delimiter(text: &[u8]) -> Option<u8> {
 
 fn reader<R: Read>(delimiter: u8, source: R) -> csv::Reader<R> {
     let mut builder = csv::ReaderBuilder::new();
-    builder.delimiter(delimiter).has_headers(false).flexible(true).from_reader(source)
+    builder.delimiter(delimiter).comment(Some(b'#')).has_headers(false).flexible(true);
+    builder.from_reader(source)
 }
 
 /// The number in a field; semicolons separate where the comma is the decimal point.
