@@ -5,9 +5,10 @@ use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
 use super::Outcome;
+use super::curves::{explain, open};
 use super::failure::Failure;
 use super::inputs::{plural, resolve};
-use super::load::{Reading, explain, open};
+use super::load::Reading;
 use super::terminal::Terminal;
 use crate::discover::{Input, Location};
 use crate::input::{self, Format, Log, Note, Source, Tally, Wanted};

@@ -1,0 +1,254 @@
+//! The curves of one log: its files read, joined where they are segments of a run, and checked.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use anyhow::{Context, anyhow};
+
+use super::failure::{Failure, WithHint};
+use super::inputs::{plural, say};
+use super::oddities::oddities;
+use crate::discover::{Input, Location, Origin};
+use crate::history::{History, Point, Run};
+use crate::input::{self, Confidence, Format, Note, ReadAhead, ReadError, Series, Source, Wanted};
+use crate::quantity::Sign;
+
+/// Files from so many bytes on are read ahead, where a second core can do it.
+const LARGE: u64 = 8 << 20;
+
+/// A curve on its way to its name.
+pub(super) struct Draft {
+    pub(super) run: Run,             // its label is not its own yet
+    pub(super) name: Option<String>, // of the run, as the log has it
+    pub(super) asides: Vec<String>,
+}
+
+/// What became of a log that need not be one.
+pub(super) enum Outcome {
+    /// Its curves; at least one.
+    Curves(Vec<Draft>),
+    /// Why there are none.
+    NoEntropy(String),
+}
+
+/// How logs are read.
+pub(super) struct Reader<'a> {
+    /// The format of all of them, if it is not to be recognised.
+    pub(super) format: Option<&'static Format>,
+    /// The series to take.
+    pub(super) wanted: &'a Wanted,
+    /// Tokens in the vocabulary.
+    pub(super) vocabulary: u32,
+}
+
+impl Reader<'_> {
+    /// The curves of one log.
+    ///
+    /// # Errors
+    /// When it cannot be read; a log that was found among other files, and holds no entropy, is
+    /// none.
+    pub(super) fn read(&self, input: &Input) -> Result<Outcome, Failure> {
+        let mut parts = Vec::new();
+        let mut first_error = None;
+        for location in &input.segments {
+            match self.read_segment(location, input.origin) {
+                Ok(Some(part)) => parts.push(part),
+                Ok(None) => {}
+                // Of several files of a directory, some may hold other things.
+                Err((error, name)) if input.directory.is_some() && holds_no_entropy(&error) => {
+                    first_error.get_or_insert((error, name));
+                }
+                Err((error, name))
+                    if input.origin == Origin::Scanned && holds_no_entropy(&error) =>
+                {
+                    return Ok(Outcome::NoEntropy(format!("{name}: {error}")));
+                }
+                Err((error, name)) => return Err(explain(&name, error)),
+            }
+        }
+        if parts.is_empty() {
+            return match first_error {
+                Some((error, _)) if input.origin == Origin::Scanned => {
+                    Ok(Outcome::NoEntropy(format!("{}: {error}", input.name())))
+                }
+                Some((error, name)) => Err(explain(&name, error)),
+                None => {
+                    Ok(Outcome::NoEntropy(format!("{}: no log is recognised in it", input.name())))
+                }
+            };
+        }
+        let curves = join(input, parts)?.into_iter().map(|curve| self.draft(input, curve));
+        Ok(Outcome::Curves(curves.collect::<Result<_, _>>()?))
+    }
+
+    /// What one file holds; none if it is not recognised, and need not be.
+    fn read_segment(
+        &self,
+        location: &Location,
+        origin: Origin,
+    ) -> Result<Option<Part>, (ReadError, String)> {
+        let name = location.name();
+        let in_file = |e: io::Error| (ReadError::Io(e), name.clone());
+        if let (Location::File(path), Origin::Scanned, None) = (location, origin, self.format) {
+            let mut file = File::open(path).map_err(in_file)?;
+            let source = Source { reader: &mut file, path: Some(path) };
+            let claims = input::claims(source).map_err(in_file)?;
+            if claims.iter().all(|(_, claim)| *claim < Confidence::Likely) {
+                return Ok(None);
+            }
+        }
+        let (mut reader, path) = open(location).map_err(in_file)?;
+        let source = Source { reader: &mut *reader, path };
+        let read = input::read(source, self.format, self.wanted);
+        let (format, log) = read.map_err(|e| (e, name.clone()))?;
+        let taken_back_to = log.taken_back_to;
+        let (series, notes) = log.choose(self.wanted, format).map_err(|e| (e, name.clone()))?;
+        Ok(Some(Part { format, series, taken_back_to, notes, name }))
+    }
+
+    fn draft(&self, input: &Input, curve: Curve) -> Result<Draft, Failure> {
+        let source = input.name();
+        let Curve { format, mut series, notes } = curve;
+        let (kind, sign) = series.quantity(format.name);
+        if sign == Sign::Flipped {
+            series.points.iter_mut().for_each(|point| point.entropy = -point.entropy);
+        }
+        let (history, repairs) = History::from_raw("", kind, series.points)
+            .with_context(|| format!("cannot use {source}: {:?}", series.metric))
+            .hint(
+                "the trainer logged nothing usable under this metric; --metric KEY takes another",
+            )?;
+        let (loud, quiet): (Vec<_>, Vec<_>) = notes.iter().partition(|note| note.is_warning());
+        let warnings = loud.iter().map(ToString::to_string).collect();
+        let run = Run::new(history, source, format.name, series.metric);
+        let mut run = Run { sign, repairs, warnings, ..run };
+        run.warnings.extend(oddities(&run, self.vocabulary));
+        Ok(Draft { run, name: series.run, asides: quiet.iter().map(ToString::to_string).collect() })
+    }
+}
+
+/// What one file of a log holds.
+struct Part {
+    format: &'static Format,
+    series: Vec<Series>,
+    taken_back_to: Option<f64>,
+    notes: Vec<Note>,
+    name: String,
+}
+
+/// A series with all that is odd about it and its file.
+struct Curve {
+    format: &'static Format,
+    series: Series,
+    notes: Vec<Note>,
+}
+
+/// Opens a log; a large file is read ahead.
+pub(super) fn open(location: &Location) -> io::Result<(Box<dyn Read + '_>, Option<&Path>)> {
+    let Location::File(path) = location else { return Ok((Box::new(io::stdin().lock()), None)) };
+    let file = File::open(path)?;
+    let large = file.metadata().is_ok_and(|metadata| metadata.len() >= LARGE);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let reader: Box<dyn Read> =
+        if large && cores > 1 { Box::new(ReadAhead::new(file)) } else { Box::new(file) };
+    Ok((reader, Some(path)))
+}
+
+/// Joins the files of one run: the rows of a later file come after those of an earlier, so that of a
+/// step logged in both the later counts.
+fn join(input: &Input, parts: Vec<Part>) -> Result<Vec<Curve>, Failure> {
+    let several = parts.len() > 1;
+    let mut curves: Vec<Curve> = Vec::new();
+    let alone = |part: &Part| part.series.len() == 1;
+    let one_each = parts.iter().all(alone);
+    for part in parts {
+        let Part { format, series, taken_back_to, notes, name } = part;
+        for (i, mut series) in series.into_iter().enumerate() {
+            let own = std::mem::take(&mut series.notes);
+            let shared = if i == 0 { notes.clone() } else { Vec::new() };
+            let notes: Vec<Note> = shared.into_iter().chain(own).collect();
+            let same = |curve: &&mut Curve| {
+                one_each
+                    || (&curve.series.run, &curve.series.metric) == (&series.run, &series.metric)
+            };
+            let Some(curve) = curves.iter_mut().find(same).filter(|_| several) else {
+                curves.push(Curve { format, series, notes });
+                continue;
+            };
+            let (kind, other) =
+                (curve.series.quantity(curve.format.name).0, series.quantity(format.name).0);
+            if kind != other {
+                return Err(anyhow!(
+                    "cannot join {}: it holds {} and {name} holds {}",
+                    input.name(),
+                    kind.words(),
+                    other.words()
+                ))
+                .hint("--metric KEY takes the same series of each");
+            }
+            let starts = |points: &[Point]| points.first().map(|p| p.step);
+            if starts(&series.points) < starts(&curve.series.points) {
+                curve.notes.push(Note::Odd(format!(
+                    "{name} starts before the segment that it follows; where both log a step, {name} counts"
+                )));
+            }
+            if let Some(step) = taken_back_to {
+                let rows = curve.series.points.len();
+                curve.series.points.retain(|point| point.step < step);
+                let void = plural(rows - curve.series.points.len(), "row", "rows");
+                curve.notes.push(Note::Aside(format!(
+                    "{void} from step {step} on are void: the run was taken back to it"
+                )));
+            }
+            // The end of a segment that another carries on is where its job was killed.
+            curve.notes.retain(|note| !matches!(note, Note::Cut { .. }));
+            curve.series.points.append(&mut series.points);
+            curve.notes.extend(notes);
+            curve.notes.push(Note::Aside(format!("carried on in {name}")));
+        }
+    }
+    Ok(curves)
+}
+
+fn holds_no_entropy(error: &ReadError) -> bool {
+    matches!(
+        error,
+        ReadError::NoMetric { .. }
+            | ReadError::NoStep { .. }
+            | ReadError::Nothing(_)
+            | ReadError::Unrecognised(_)
+    )
+}
+
+/// The error with what to do about it.
+pub(super) fn explain(source: &str, error: ReadError) -> Failure {
+    let hint = match &error {
+        ReadError::NoMetric { .. } => match error.near_miss() {
+            Some(key) => format!("try --metric {key}"),
+            None => "--metric KEY names the series to take".to_owned(),
+        },
+        ReadError::NoStep { .. } => "each row needs a \"step\"".to_owned(),
+        ReadError::Unrecognised(what) if what.contains("UTF-16") => {
+            "convert it: iconv -f UTF-16 -t UTF-8".to_owned()
+        }
+        ReadError::Unrecognised(_) => "`entropy-viz formats` lists what can be read".to_owned(),
+        ReadError::Nothing(_) => {
+            "the trainer may not have logged yet, or may write only when training ends".to_owned()
+        }
+        ReadError::Scan(_) | ReadError::Row { .. } => {
+            "repair the file there, or leave it out".to_owned()
+        }
+        ReadError::Record { .. } => {
+            "the file is damaged, or --format names what it is not".to_owned()
+        }
+        ReadError::Io(_) => "check that it is a file that you may read".to_owned(),
+    };
+    let error = match &error {
+        ReadError::Io(e) | ReadError::Scan(input::frame::json::ScanError::Io(e)) => {
+            anyhow!("cannot read {source}: {}", say(e))
+        }
+        _ => anyhow!("cannot read {source}: {error}"),
+    };
+    Failure { error, hint: Some(hint) }
+}
