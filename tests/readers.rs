@@ -10,8 +10,11 @@ use std::path::{Path, PathBuf};
 
 use common::{fixture, run, stderr, stdout};
 use entropy_viz::history::{History, Point};
-use entropy_viz::input::{self, Confidence, FORMATS, Format, ReadError, Series, Source, Wanted};
+use entropy_viz::input::{
+    self, Confidence, FORMATS, Format, Note, ReadError, Series, Source, Wanted,
+};
 use entropy_viz::quantity::Kind;
+use rayon::prelude::*;
 use serde_json::Value;
 
 fn json(path: &Path) -> Value {
@@ -74,6 +77,34 @@ fn real_logs_give_the_numbers_that_numpy_gives() {
         if let Some(name) = file["display_name"].as_str() {
             assert_eq!(run["label"], name, "{path}");
         }
+    }
+}
+
+#[test]
+fn console_logs_give_the_numbers_that_the_trainers_kept() {
+    let expected = json(&fixture("expected/console.json"));
+    let cases = expected.as_array().unwrap();
+    assert!(cases.len() >= 40);
+    for case in cases {
+        let (file, metric) = (case["file"].as_str().unwrap(), case["metric"].as_str().unwrap());
+        let bytes = fs::read(fixture(file)).unwrap();
+        let wanted = Wanted::metrics(&[metric.to_owned()]).unwrap();
+        let source = Source { reader: &mut &bytes[..], path: None };
+        let (_, log) = input::read(source, None, &wanted).unwrap();
+        let run = case["run"].as_str();
+        let series = log.series.iter().find(|series| series.run.as_deref() == run).unwrap();
+        let points = points_of(case).unwrap();
+        assert_eq!(series.points.len(), points.len(), "{file} {metric}");
+        for (found, wanted) in series.points.iter().zip(&points) {
+            let same = (found.entropy - wanted.entropy).abs() <= 1e-12 * wanted.entropy.abs()
+                || found.entropy.to_string() == wanted.entropy.to_string(); // NaN and infinities
+            assert!(
+                found.step == wanted.step && same,
+                "{file} {metric}: {found:?} is not {wanted:?}"
+            );
+        }
+        let numbered = log.notes.contains(&Note::RowsNumbered);
+        assert_eq!(numbered, case["numbered"] == true, "{file}");
     }
 }
 
@@ -171,7 +202,8 @@ fn a_log_cut_at_any_byte_is_read_to_its_last_whole_row_or_refused() {
     ];
     let odd = odd.iter().map(|name| fixture(&format!("awkward/{name}")));
     let real = FORMATS.iter().flat_map(fixtures_of);
-    for source in odd.chain(real) {
+    let sources: Vec<PathBuf> = odd.chain(real).collect();
+    sources.into_par_iter().for_each(|source| {
         let bytes = fs::read(&source).unwrap();
         let bits = |points: &[Point]| -> Vec<_> {
             points.iter().map(|p| (p.step.to_bits(), p.entropy.to_bits())).collect()
@@ -184,8 +216,8 @@ fn a_log_cut_at_any_byte_is_read_to_its_last_whole_row_or_refused() {
         let whole = candidates(&bytes).unwrap_or_default(); // the one file that holds no point
         let whole: Vec<_> = whole.iter().map(|s| (&s.metric, bits(&s.points))).collect();
         // Every byte of what is short, and of the end of what is long; a few hundred of the rest.
-        let stride = 1 + bytes.len() / 500;
-        let last = bytes.len().saturating_sub(600);
+        let stride = 1 + bytes.len() / 150;
+        let last = bytes.len().saturating_sub(250);
         for length in (0..last).step_by(stride).chain(last..bytes.len()) {
             let Ok(cut) = candidates(&bytes[..length]) else { continue };
             for series in cut {
@@ -196,7 +228,7 @@ fn a_log_cut_at_any_byte_is_read_to_its_last_whole_row_or_refused() {
                 assert!(of.is_some(), "{} cut at {length}", source.display());
             }
         }
-    }
+    });
 }
 
 #[test]

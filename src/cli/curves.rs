@@ -94,7 +94,10 @@ impl Reader<'_> {
             let mut file = File::open(path).map_err(in_file)?;
             let source = Source { reader: &mut file, path: Some(path) };
             let claims = input::claims(source).map_err(in_file)?;
-            if claims.iter().all(|(_, claim)| *claim < Confidence::Likely) {
+            // The start of a console log may be noise alone.
+            let is_console = path.extension().is_some_and(|e| e == "out" || e == "log");
+            let least = if is_console { Confidence::Maybe } else { Confidence::Likely };
+            if claims.iter().all(|(_, claim)| *claim < least) {
                 return Ok(None);
             }
         }

@@ -96,6 +96,10 @@ fn names(curves: &[Name<'_>]) -> Vec<String> {
         let mut name = match (&curve.input.label, curve.run) {
             (Some(label), Some(run)) if several_runs => format!("{label}/{run}"),
             (Some(label), _) => label.clone(),
+            // A part of a log whose first run has no name, as a second training in a console log.
+            (None, Some(run)) if log().any(|other| other.run.is_none()) => {
+                format!("{}/{run}", discover::default_label(curve.input))
+            }
             (None, Some(run)) => run.to_owned(),
             (None, None) => discover::default_label(curve.input),
         };

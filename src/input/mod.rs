@@ -8,6 +8,7 @@
 mod ahead;
 mod book;
 mod compressed;
+mod console;
 mod csv;
 mod easyr1;
 mod flat;
@@ -51,6 +52,9 @@ pub static FORMATS: &[Format] = &[
     wandb::FORMAT,
     csv::FORMAT,
     parquet::FORMAT,
+    console::VERL,
+    console::EASYR1,
+    console::HUGGING_FACE,
 ];
 
 /// The first bytes of a log are enough to recognise it.
