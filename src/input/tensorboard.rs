@@ -43,7 +43,7 @@ fn read(_: &Head<'_>, source: &mut dyn Read, book: &mut Book<'_>) -> Result<(), 
     book.lacking(Lacking::Meant);
     let mut records = Records::new(source);
     let mut malformed = 0;
-    while let Some(record) = records.next()? {
+    while let Some(record) = records.next_record()? {
         malformed += usize::from(event(record, book).is_err());
     }
     if records.read() == 0 && records.damage().places > 0 {

@@ -58,7 +58,7 @@ fn read(head: &Head<'_>, source: &mut dyn Read, book: &mut Book<'_>) -> Result<(
     let mut records = Records::new(source, HEADER)?;
     let mut run = Run::default();
     let mut malformed = 0;
-    while let Some(record) = records.next()? {
+    while let Some(record) = records.next_record()? {
         malformed += usize::from(run.record(record, book).is_err());
     }
     let wrong = "whose checksum is right, but which is no record of W&B";

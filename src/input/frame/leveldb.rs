@@ -57,7 +57,7 @@ impl<'a> Records<'a> {
     }
 
     /// The next whole record; `None` at the end, or where the file ends inside one.
-    pub fn next(&mut self) -> io::Result<Option<&[u8]>> {
+    pub fn next_record(&mut self) -> io::Result<Option<&[u8]>> {
         let mut inside = false;
         self.window.pass(std::mem::take(&mut self.held));
         loop {
@@ -201,7 +201,7 @@ mod tests {
     fn read(mut bytes: &[u8]) -> (Vec<Vec<u8>>, Damage) {
         let mut records = Records::new(&mut bytes, HEADER as u64).unwrap();
         let mut found = Vec::new();
-        while let Some(record) = records.next().unwrap() {
+        while let Some(record) = records.next_record().unwrap() {
             found.push(record.to_vec());
         }
         (found, records.damage().clone())

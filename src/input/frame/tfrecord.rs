@@ -60,7 +60,7 @@ impl<'a> Records<'a> {
 
     /// The next whole record; `None` at the end, or where the file ends inside one.
     #[inline]
-    pub fn next(&mut self) -> io::Result<Option<&[u8]>> {
+    pub fn next_record(&mut self) -> io::Result<Option<&[u8]>> {
         loop {
             self.window.pass(std::mem::take(&mut self.held));
             if !self.window.fill(HEADER)? {
@@ -162,7 +162,7 @@ mod tests {
     fn read(mut bytes: &[u8]) -> (Vec<Vec<u8>>, Damage) {
         let mut records = Records::new(&mut bytes);
         let mut found = Vec::new();
-        while let Some(record) = records.next().unwrap() {
+        while let Some(record) = records.next_record().unwrap() {
             found.push(record.to_vec());
         }
         (found, records.damage().clone())
