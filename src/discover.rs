@@ -26,6 +26,14 @@ impl Location {
             Location::File(path) => path.to_string_lossy().into_owned(),
         }
     }
+
+    /// The path of the file from the root, if it is one.
+    pub fn absolute(&self) -> Option<PathBuf> {
+        match self {
+            Location::Stdin => None,
+            Location::File(path) => std::path::absolute(path).ok(),
+        }
+    }
 }
 
 /// How an input came to be: what is named must be usable, what is found may be skipped.
@@ -289,23 +297,52 @@ pub fn default_label(input: &Input) -> String {
     if let Some(name) = stem.strip_prefix("entropy_history_").filter(|name| !name.is_empty()) {
         return name.to_owned();
     }
-    let own = !FILES_OF_ANY_RUN.contains(&stem.as_ref()) && !name.contains(".tfevents.");
     let of_directory = || name_of_directory(path.parent()?);
-    match own {
-        true => stem.into_owned(),
-        false => of_directory().unwrap_or_else(|| stem.into_owned()),
+    match is_of_any_run(path) {
+        false => stem.into_owned(),
+        true => of_directory().unwrap_or_else(|| stem.into_owned()),
     }
 }
 
-/// The name of the nearest directory that is a run's own.
+/// Whether many runs have a file of that name.
+fn is_of_any_run(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let stem = name.split('.').next().unwrap_or_default();
+    FILES_OF_ANY_RUN.contains(&stem) || name.contains(".tfevents.")
+}
+
+/// The directory of the run whose log this is, where the log is called after it: what else is in it
+/// may be the same run's.
+pub fn run_directory(input: &Input) -> Option<PathBuf> {
+    let path = input.path()?;
+    if input.directory.is_some() {
+        return own_directory(path);
+    }
+    let parent = path.parent()?;
+    let directory = parent.file_name()?.to_string_lossy();
+    let history = format!("entropy_history_{directory}.json");
+    if path.file_name()?.to_string_lossy() == history {
+        return std::path::absolute(parent).ok();
+    }
+    if is_of_any_run(path) { own_directory(parent) } else { None }
+}
+
 fn name_of_directory(path: &Path) -> Option<String> {
+    let directory = own_directory(path)?;
+    Some(directory.file_name()?.to_string_lossy().into_owned())
+}
+
+/// The nearest directory that is a run's own.
+fn own_directory(path: &Path) -> Option<PathBuf> {
     let absolute = std::path::absolute(path).ok()?;
-    let names = absolute.ancestors().filter_map(Path::file_name).map(|name| name.to_string_lossy());
-    let mut names = names.filter(|name| {
-        let is_checkpoint = scan::checkpoint_step(name).is_some();
-        !is_checkpoint && !DIRECTORIES_OF_ANY_RUN.contains(&name.to_lowercase().as_str())
+    let own = absolute.ancestors().find(|directory| {
+        directory.file_name().is_some_and(|name| {
+            let name = name.to_string_lossy();
+            let is_checkpoint = scan::checkpoint_step(&name).is_some();
+            !is_checkpoint && !DIRECTORIES_OF_ANY_RUN.contains(&name.to_lowercase().as_str())
+        })
     });
-    names.next().map(|name| name.into_owned())
+    own.map(Path::to_owned)
 }
 
 /// Labels for all, told apart where names are equal: by the names of their files where these are in

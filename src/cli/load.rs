@@ -1,6 +1,8 @@
 //! From logs to a comparison: read in parallel, join what belongs together, name, and say what was
 //! odd.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::anyhow;
@@ -15,7 +17,7 @@ use super::inputs::plural;
 use super::labels::{Labels, Name};
 use super::terminal::Terminal;
 use crate::chain::chain;
-use crate::discover::{Input, Location, Origin};
+use crate::discover::{self, Input, Location, Origin};
 use crate::history::{Comparison, History, Point, Run};
 use crate::input::{self, Format, Wanted};
 
@@ -192,39 +194,35 @@ fn nothing_read(found: usize, without: &[String]) -> Failure {
     Failure { error, hint: Some(hint.to_owned()) }
 }
 
-/// R-Zero's directory of a run holds its history, and TensorBoard and W&B files of the same numbers:
-/// those would be drawn over it.
+/// Trainers log one run in several files of its directory: a history, event files, `progress.csv`.
+/// Those that hold the same points would be drawn over each other.
 fn leave_out_copies(drafts: &mut Vec<(&Input, Draft)>, terminal: &Terminal) {
-    let history_of_directory = |input: &Input| {
-        let [Location::File(path)] = &input.segments[..] else { return None };
-        let directory = path.parent()?;
-        let name = directory.file_name()?.to_string_lossy().into_owned();
-        let file = path.file_name()?.to_string_lossy().into_owned();
-        (file == format!("entropy_history_{name}.json")).then(|| directory.to_owned())
-    };
-    let histories: Vec<_> = drafts
-        .iter()
-        .filter_map(|(input, draft)| {
-            Some((
-                history_of_directory(input)?,
-                draft.run.history.clone(),
-                draft.run.source.clone(),
-            ))
-        })
-        .collect();
-    drafts.retain(|(input, draft)| {
-        if input.origin != Origin::Scanned {
-            return true;
+    let mut logs_of: BTreeMap<PathBuf, Vec<usize>> = BTreeMap::new(); // by the directory of the run
+    let mut copies: BTreeMap<usize, usize> = BTreeMap::new();
+    for (i, (input, draft)) in drafts.iter().enumerate() {
+        let own = discover::run_directory(input);
+        if input.origin == Origin::Scanned {
+            // Its own directory, and those above the one that it is in.
+            let path = input.segments.first().and_then(Location::absolute);
+            let above = path.iter().flat_map(|path| path.ancestors().skip(2));
+            let directories = own.iter().map(PathBuf::as_path).chain(above);
+            let mut earlier = directories.filter_map(|d| logs_of.get(d)).flatten();
+            let same = |j: &&usize| same_points(&drafts[**j].1.run.history, &draft.run.history);
+            if let Some(original) = earlier.find(same) {
+                copies.insert(i, *original);
+                continue;
+            }
         }
-        let Some(Location::File(path)) = input.segments.first() else { return true };
-        let original = histories.iter().find(|(directory, history, _)| {
-            path.starts_with(directory) && same_points(history, &draft.run.history)
-        });
-        if let Some((_, _, source)) = original {
-            terminal.note(&format!("{} holds the points of {source} again", draft.run.source));
+        if let Some(own) = own {
+            logs_of.entry(own).or_default().push(i);
         }
-        original.is_none()
-    });
+    }
+    for (copy, original) in &copies {
+        let (copy, original) = (&drafts[*copy].1.run.source, &drafts[*original].1.run.source);
+        terminal.note(&format!("{copy} holds the points of {original} again"));
+    }
+    let mut i = 0..;
+    drafts.retain(|_| i.next().is_some_and(|i| !copies.contains_key(&i)));
 }
 
 /// Whether two histories are one, as far as 32-bit floats tell.

@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn a_cut_leaves_the_whole_records() {
         let bytes = write(&sample());
-        for length in (HEADER..bytes.len()).step_by(13).chain([2 * BLOCK as usize]) {
+        for length in (HEADER..bytes.len()).step_by(131).chain([2 * BLOCK as usize]) {
             let (found, damage) = read(&bytes[..length]);
             assert!(sample().starts_with(&found), "{length}");
             assert_eq!(damage.places, 0, "{length}");
@@ -252,7 +252,7 @@ mod tests {
     #[test]
     fn damage_anywhere_never_invents_a_record() {
         let bytes = write(&sample());
-        for at in (HEADER..bytes.len()).step_by(101) {
+        for at in (HEADER..bytes.len()).step_by(1009) {
             let mut damaged = bytes.clone();
             damaged[at] ^= 0x10;
             let (found, _) = read(&damaged);
