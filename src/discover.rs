@@ -144,8 +144,10 @@ pub fn resolve(argument: &str) -> Result<Found<Input>, DiscoverError> {
         Some(parts) => joined(&parts)?,
         None => resolve_one(rest)?,
     };
-    if let (Some(label), [first, _, ..]) = (&label, &found.files[..]) {
-        let (count, first) = (found.files.len(), first.name());
+    // Of scanned files most may be no logs: which are is known once they are read.
+    let mut logs = found.files.iter().filter(|input| input.origin != Origin::Scanned);
+    if let (Some(label), Some(first), Some(_)) = (&label, logs.next(), logs.next()) {
+        let (count, first) = (logs.count() + 2, first.name());
         return Err(DiscoverError::OneLabelForMany { label: label.clone(), count, first });
     }
     for input in &mut found.files {
@@ -177,7 +179,11 @@ fn resolve_one(text: &str) -> Result<Found<Input>, DiscoverError> {
         return Ok(Found { files: vec![input], unreadable: vec![] });
     }
     if !text.contains(['*', '?', '[']) {
-        return Err(DiscoverError::Missing(text.to_owned()));
+        // Of segments, the one that is not there.
+        let missing = text.split('+').find(|part| !Path::new(part).exists());
+        let some = text.split('+').any(|part| Path::new(part).exists());
+        let missing = missing.filter(|_| some).unwrap_or(text);
+        return Err(DiscoverError::Missing(missing.to_owned()));
     }
     let found = expand(text)?;
     if found.files.is_empty() && found.unreadable.is_empty() {
@@ -346,9 +352,14 @@ fn own_directory(path: &Path) -> Option<PathBuf> {
 }
 
 /// Labels for all, told apart where names are equal: by the names of their files where these are in
-/// one directory, else by the directories in front. `names` are what they would be called alone.
-pub fn distinct(names: Vec<String>, inputs: &[&Input]) -> Vec<String> {
-    let free = |i: usize| inputs[i].label.is_none();
+/// one directory, else by the directories in front. `names` are what they would be called alone;
+/// those that `is_given` stay as they are.
+pub fn distinct(
+    names: Vec<String>,
+    inputs: &[&Input],
+    is_given: impl Fn(usize) -> bool,
+) -> Vec<String> {
+    let free = |i: usize| !is_given(i);
     let mut beside: BTreeMap<(&str, Option<&Path>), Vec<&Path>> = BTreeMap::new();
     for (name, input) in names.iter().zip(inputs) {
         let Some(path) = input.path() else { continue };
@@ -407,7 +418,7 @@ mod tests {
     fn labels(paths: &[&str]) -> Vec<String> {
         let inputs: Vec<Input> = paths.iter().map(|path| file(path)).collect();
         let names = inputs.iter().map(default_label).collect();
-        distinct(names, &inputs.iter().collect::<Vec<_>>())
+        distinct(names, &inputs.iter().collect::<Vec<_>>(), |_| false)
     }
 
     #[test]

@@ -1,8 +1,12 @@
 //! Numbers as documents: JSON and CSV for programs, the Markdown summary for a pull request.
 
+mod checks;
+
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
 use minijinja::{Environment, context};
+
+pub use checks::{annotation, junit};
 
 use crate::label::visible;
 use crate::plot::{exact, short};

@@ -119,11 +119,25 @@ fn a_directory_of_all_formats_is_one_chart_with_the_right_labels() {
     assert!(output.status.success(), "{}", stderr(&output));
     let said = stderr(&output);
     assert!(said.contains("9 runs compared"), "{said}");
-    assert!(said.contains("3 other files hold no entropy and were left out"), "{said}");
+    assert!(said.contains("1 other file holds no entropy and was left out"), "{said}");
     let svg = fs::read_to_string(desk.path().join("all.svg")).unwrap();
     assert!(svg.contains("\nverl_run\n") && svg.contains("\nboard\n"), "{svg}");
     let one = runs(&[desk.path().join("board").to_str().unwrap()]);
     assert_eq!((&one[0]["points"], &one[0]["repairs"]["relogged"]), (&100.into(), &7.into()));
+}
+
+#[test]
+fn a_directory_with_other_files_in_it_has_one_label() {
+    let desk = mixed();
+    let (trl, board) = (desk.path().join("trl"), desk.path().join("board"));
+    write(&board, "latest_global_step.txt", "40");
+    let (trl, board) = (trl.to_str().unwrap(), board.to_str().unwrap());
+    assert_eq!(labels(&runs(&[&format!("T={trl}"), board])), ["T", "board"]);
+    assert_eq!(labels(&runs(&[trl, board, "--labels", "A", "B"])), ["A", "B"]);
+    fails(&["stats", trl, board, "--labels", "A"], &["1 label for 2 curves", "1. ", "2. "]);
+    fails(&["stats", trl, board, "--labels", "A", "B", "C"], &["3 labels for 2 curves"]);
+    let all = desk.path().to_str().unwrap();
+    fails(&["stats", &format!("T={all}")], &["two runs are called \"T"]);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use clap::Args;
 use super::Outcome;
 use super::chart::{ChartArgs, Target, stats_beside, target, write};
 use super::failure::{Failure, WithHint};
+use super::health::HealthArgs;
 use super::inputs::{plural, say};
 use super::labels::Labels;
 use super::load::Reading;
@@ -53,6 +54,8 @@ pub(super) struct Auto {
     #[command(flatten)]
     reading: Reading,
     #[command(flatten)]
+    health: HealthArgs,
+    #[command(flatten)]
     chart: ChartArgs,
 }
 
@@ -75,7 +78,8 @@ impl Auto {
         let (comparison, outcome) =
             self.reading.load(inputs, &unreadable, &Labels::none(), terminal)?;
         if let (Some(output), Some(encoding)) = (&output, encoding) {
-            draw(&comparison, &self.chart, &[encoding], Charts::Both, terminal, |_, chart| {
+            let looks = (&self.chart, &self.health);
+            draw(&comparison, looks, &[encoding], Charts::Both, terminal, |_, chart| {
                 Target::File(match chart {
                     Chart::Curves => output.clone(),
                     Chart::Stats => stats_beside(output),
@@ -157,7 +161,8 @@ impl Auto {
             };
             Target::File(directory.join(format!("{stem}.{extension}")))
         };
-        let analysis = draw(comparison, &self.chart, &encodings, Charts::Both, terminal, pictures)?;
+        let looks = (&self.chart, &self.health);
+        let analysis = draw(comparison, looks, &encodings, Charts::Both, terminal, pictures)?;
         let summary = report::summary(&analysis);
         let texts = [
             ("stats.json", report::json(&analysis)),

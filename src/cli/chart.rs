@@ -261,13 +261,18 @@ pub(super) fn write(target: &Target, bytes: &[u8], terminal: &Terminal) -> Resul
     match target {
         Target::Stdout => terminal.print(bytes)?,
         Target::File(path) => {
-            write_atomically(path, bytes)
-                .map_err(|e| anyhow!("cannot write {}: {}", path.display(), say(&e)))
-                .hint("check the directory, its permissions and the free space")?;
+            save(path, bytes)?;
             terminal.print(format!("{}\n", path.display()).as_bytes())?;
         }
     }
     Ok(())
+}
+
+/// Writes a file, whole or not at all.
+pub(super) fn save(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    write_atomically(path, bytes)
+        .map_err(|e| anyhow!("cannot write {}: {}", path.display(), say(&e)))
+        .hint("check the directory, its permissions and the free space")
 }
 
 /// `<stem>_stats.<ext>` beside a picture.

@@ -28,8 +28,10 @@ pub(super) struct Draft {
 pub(super) enum Outcome {
     /// Its curves; at least one.
     Curves(Vec<Draft>),
-    /// Why there are none.
+    /// It is a log without an entropy; why.
     NoEntropy(String),
+    /// It is no log.
+    NoLog,
 }
 
 /// How logs are read.
@@ -73,9 +75,7 @@ impl Reader<'_> {
                     Ok(Outcome::NoEntropy(format!("{}: {error}", input.name())))
                 }
                 Some((error, name)) => Err(explain(&name, error)),
-                None => {
-                    Ok(Outcome::NoEntropy(format!("{}: no log is recognised in it", input.name())))
-                }
+                None => Ok(Outcome::NoLog),
             };
         }
         let curves = join(input, parts)?.into_iter().map(|curve| self.draft(input, curve));

@@ -7,7 +7,7 @@ use anyhow::anyhow;
 
 use super::failure::{Failure, WithHint};
 use super::inputs::plural;
-use crate::discover::{self, Input};
+use crate::discover::{self, Input, Origin};
 
 /// What one curve of a log is called, as far as the log tells.
 pub(super) struct Name<'a> {
@@ -19,53 +19,78 @@ pub(super) struct Name<'a> {
     pub(super) metric: &'a str,
 }
 
-/// The labels of `--labels` that stand for curves, where they are more than the logs.
+/// The labels of `--labels` that are not given to logs yet: which files are logs, and how many curves
+/// they hold, may be known only once they are read.
 pub(super) struct Labels<'a> {
-    of_curves: &'a [String],
+    pending: &'a [String],
 }
 
 impl<'a> Labels<'a> {
     /// No `--labels`.
     pub(super) fn none() -> Labels<'a> {
-        Labels { of_curves: &[] }
+        Labels { pending: &[] }
     }
 
-    /// Gives each log its label of `--labels`. Where there are more labels than logs, the logs may
-    /// hold as many curves: that is known once they are read.
+    /// Gives each log its label of `--labels`, if there are as many and all of them are surely logs.
     pub(super) fn new(labels: &'a [String], inputs: &mut [Input]) -> Result<Labels<'a>, Failure> {
-        if labels.len() > inputs.len() {
-            return Ok(Labels { of_curves: labels });
+        if labels.is_empty() {
+            return Ok(Labels::none());
         }
-        if !labels.is_empty() && labels.len() < inputs.len() {
+        let scanned = inputs.iter().any(|input| input.origin == Origin::Scanned);
+        if scanned || labels.len() > inputs.len() {
+            return Ok(Labels { pending: labels });
+        }
+        if labels.len() < inputs.len() {
             let logs: Vec<String> = inputs.iter().map(Input::name).collect();
             return Err(mismatch(labels, &logs, "file", "files"));
         }
         for (input, label) in inputs.iter_mut().zip(labels) {
-            if let Some(other) = &input.label {
-                return Err(anyhow!("{} is called both {other:?} and {label:?}", input.name()))
-                    .hint("use LABEL=INPUT or --labels, not both");
-            }
+            refuse_two(input, label)?;
             input.label = Some(label.clone());
         }
         Ok(Labels::none())
     }
 
-    /// One label a curve, all distinct.
-    pub(super) fn of(&self, curves: &[Name<'_>]) -> Result<Vec<String>, Failure> {
-        let labels = match self.of_curves {
-            [] => names(curves),
-            labels if labels.len() == curves.len() => labels.to_vec(),
+    /// One label a curve, all distinct: `--labels` has one a curve, or one a log. `unread` logs are
+    /// not among the curves.
+    pub(super) fn of(&self, curves: &[Name<'_>], unread: usize) -> Result<Vec<String>, Failure> {
+        let mut logs: Vec<&Input> = curves.iter().map(|curve| curve.input).collect();
+        logs.dedup_by(|a, b| std::ptr::eq(*a, *b));
+        let labels = match self.pending {
+            [] => names(curves, |input| input.label.as_deref()),
+            labels if labels.len() == curves.len() && unread == 0 => {
+                for (curve, label) in curves.iter().zip(labels) {
+                    refuse_two(curve.input, label)?;
+                }
+                labels.to_vec()
+            }
+            labels if labels.len() == logs.len() && unread == 0 => {
+                for (log, label) in logs.iter().zip(labels) {
+                    refuse_two(log, label)?;
+                }
+                names(curves, |input| {
+                    let log = logs.iter().position(|log| std::ptr::eq(*log, input))?;
+                    Some(labels[log].as_str())
+                })
+            }
             labels => {
-                let logs = curves.iter().map(|curve| match curve.run {
+                let names = curves.iter().map(|curve| match curve.run {
                     Some(run) => format!("{} ({run}, {})", curve.input.name(), curve.metric),
                     None => curve.input.name(),
                 });
-                return Err(mismatch(labels, &logs.collect::<Vec<_>>(), "curve", "curves"));
+                let names: Vec<String> = names.collect();
+                return Err(mismatch(labels, &names, "curve", "curves"));
             }
         };
         refuse_equal(curves, &labels)?;
         Ok(labels)
     }
+}
+
+fn refuse_two(input: &Input, label: &str) -> Result<(), Failure> {
+    let Some(other) = &input.label else { return Ok(()) };
+    Err(anyhow!("{} is called both {other:?} and {label:?}", input.name()))
+        .hint("use LABEL=INPUT or --labels, not both")
 }
 
 fn mismatch(labels: &[String], logs: &[String], one: &str, many: &str) -> Failure {
@@ -87,15 +112,15 @@ fn mismatch(labels: &[String], logs: &[String], one: &str, many: &str) -> Failur
 
 /// Names that tell the curves apart: the user's, else the log's, else the file's; with the metric or
 /// the run behind it where a log holds several, and directories in front where that is not enough.
-fn names(curves: &[Name<'_>]) -> Vec<String> {
+fn names<'a>(curves: &[Name<'a>], given: impl Fn(&'a Input) -> Option<&'a str>) -> Vec<String> {
     let names = curves.iter().map(|curve| {
         let log = || curves.iter().filter(|other| std::ptr::eq(other.input, curve.input));
         let several_runs = log().any(|other| other.run != curve.run);
         let several_metrics =
             log().any(|other| other.metric != curve.metric && other.run == curve.run);
-        let mut name = match (&curve.input.label, curve.run) {
+        let mut name = match (given(curve.input), curve.run) {
             (Some(label), Some(run)) if several_runs => format!("{label}/{run}"),
-            (Some(label), _) => label.clone(),
+            (Some(label), _) => label.to_owned(),
             // A part of a log whose first run has no name, as a second training in a console log.
             (None, Some(run)) if log().any(|other| other.run.is_none()) => {
                 format!("{}/{run}", discover::default_label(curve.input))
@@ -109,7 +134,8 @@ fn names(curves: &[Name<'_>]) -> Vec<String> {
         name
     });
     let inputs: Vec<&Input> = curves.iter().map(|curve| curve.input).collect();
-    discover::distinct(names.collect(), &inputs)
+    let is_given = |i: usize| given(inputs[i]).is_some();
+    discover::distinct(names.collect(), &inputs, is_given)
 }
 
 fn refuse_equal(curves: &[Name<'_>], labels: &[String]) -> Result<(), Failure> {
@@ -117,7 +143,7 @@ fn refuse_equal(curves: &[Name<'_>], labels: &[String]) -> Result<(), Failure> {
     for (i, label) in labels.iter().enumerate() {
         let Some(first) = seen.insert(label, i) else { continue };
         let (a, b) = (curves[first].input, curves[i].input);
-        if a.segments == b.segments && b.label.is_none() {
+        if a.segments == b.segments {
             return Err(anyhow!("{} is given twice", a.name())).hint("name each log once");
         }
         return Err(anyhow!("two runs are called {label:?}: {} and {}", a.name(), b.name()))

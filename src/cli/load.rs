@@ -88,28 +88,29 @@ impl Reading {
             .collect();
         drop(progress);
 
-        let mut partial = !unreadable.is_empty();
         for directory in unreadable {
             terminal.warn(&format!("skipped {directory}"));
         }
         let mut drafts: Vec<(&Input, Draft)> = Vec::new();
-        let mut without = Vec::new();
+        let (mut without, mut others, mut unread) = (Vec::new(), 0, 0);
         for (input, result) in inputs.iter().zip(results) {
             match result {
                 Ok(curves::Outcome::Curves(curves)) => {
                     drafts.extend(curves.into_iter().map(|c| (input, c)))
                 }
                 Ok(curves::Outcome::NoEntropy(why)) => without.push(why),
+                Ok(curves::Outcome::NoLog) => others += 1,
                 Err(failure) if input.origin == Origin::Named => return Err(failure),
                 Err(failure) => {
                     terminal.warn(&format!("skipped: {:#}", failure.error));
-                    partial = true;
+                    unread += 1;
                 }
             }
         }
+        terminal.explain(|| format!("{} no logs", plural(others, "file is", "files are")));
         leave_out_copies(&mut drafts, terminal);
         if drafts.is_empty() {
-            return Err(nothing_read(inputs.len(), &without));
+            return Err(nothing_read(inputs.len(), unread, &without));
         }
         if !without.is_empty() {
             without.iter().for_each(|why| terminal.explain(|| why.clone()));
@@ -127,7 +128,7 @@ impl Reading {
                 metric: &draft.run.metric,
             })
             .collect();
-        let labels = labels.of(&names)?;
+        let labels = labels.of(&names, unread)?;
         let mut runs = Vec::new();
         for ((_, Draft { run, asides, .. }), label) in drafts.into_iter().zip(labels) {
             for warning in &run.warnings {
@@ -142,6 +143,7 @@ impl Reading {
         });
         let comparison = Comparison::new(self.chained(runs, terminal)?)?;
         warn_of_mixed_kinds(&comparison, terminal);
+        let partial = unread > 0 || !unreadable.is_empty();
         let outcome = if partial && !self.allow_partial { Outcome::Partial } else { Outcome::Done };
         Ok((comparison, outcome))
     }
@@ -180,11 +182,16 @@ impl Reading {
     }
 }
 
-fn nothing_read(found: usize, without: &[String]) -> Failure {
+fn nothing_read(found: usize, unread: usize, without: &[String]) -> Failure {
     let (error, hint) = match without {
-        [] => {
-            (anyhow!("none of the {found} files found could be read"), "the warnings above say why")
-        }
+        [] if unread == 0 => (
+            anyhow!("none of the {found} files found is a log"),
+            "`entropy-viz formats` lists what can be read",
+        ),
+        [] => (
+            anyhow!("none of the {found} files found could be read"),
+            "the warnings above say why",
+        ),
         [why] => (anyhow!("no entropy found in {why}"), "--metric KEY names the series to take"),
         [why, ..] => (
             anyhow!("none of the {found} files found holds an entropy; {why}"),

@@ -5,11 +5,13 @@
 
 mod auto;
 mod chart;
+mod check;
 pub mod compute;
 mod convert;
 mod curves;
 mod failure;
 mod formats;
+mod health;
 mod inputs;
 mod inspect;
 mod labels;
@@ -69,6 +71,8 @@ enum Command {
     Stats(stats::Stats),
     /// Compute entropies of a checkpoint, or of every checkpoint of a run, with libtorch.
     Compute(Box<compute::ComputeArgs>),
+    /// The gate for CI: leave with 1 when a run collapsed, exploded or crossed a bound.
+    Check(check::Check),
     /// Write logs as R-Zero JSON, JSON lines, CSV, Parquet, TensorBoard events or W&B offline runs.
     Convert(convert::Convert),
     /// Show what is in a log, what of it would be taken, and what is odd.
@@ -88,6 +92,8 @@ pub enum Outcome {
     Done,
     /// Something found could not be used; the rest was done.
     Partial,
+    /// All was done, and a bound of `check` was crossed.
+    Violated,
     /// The user stopped it.
     Interrupted,
 }
@@ -121,6 +127,7 @@ fn run(cli: Cli) -> ExitCode {
         Command::Plot(args) => args.run(&terminal),
         Command::Stats(args) => args.run(&terminal),
         Command::Compute(args) => args.run(&terminal),
+        Command::Check(args) => args.run(&terminal),
         Command::Convert(args) => args.run(&terminal),
         Command::Inspect(args) => args.run(&terminal),
         Command::Formats(args) => args.run(&terminal),
@@ -135,6 +142,7 @@ fn finish(result: Result<Outcome, Failure>, terminal: &Terminal) -> ExitCode {
     terminal.count_unsaid_warnings();
     match result {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Violated) => ExitCode::from(1),
         Ok(Outcome::Partial) => ExitCode::from(2),
         Ok(Outcome::Interrupted) => ExitCode::from(130),
         Err(Failure { error, .. }) if is_closed_pipe(&error) => ExitCode::SUCCESS,

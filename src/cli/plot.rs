@@ -9,6 +9,7 @@ use clap::Args;
 use super::Outcome;
 use super::chart::{ChartArgs, Target, stats_beside, target, write};
 use super::failure::{Failure, WithHint};
+use super::health::HealthArgs;
 use super::inputs::InputArgs;
 use super::terminal::Terminal;
 use crate::history::Comparison;
@@ -35,6 +36,8 @@ pub(super) struct Plot {
     #[arg(long, alias = "with_stats")]
     with_stats: bool,
     #[command(flatten)]
+    health: HealthArgs,
+    #[command(flatten)]
     chart: ChartArgs,
 }
 
@@ -48,7 +51,8 @@ impl Plot {
         }
         let (comparison, outcome) = self.inputs.load(terminal)?;
         let charts = if self.with_stats { Charts::Both } else { Charts::Curves };
-        draw(&comparison, &self.chart, &[encoding], charts, terminal, |_, chart| match chart {
+        let looks = (&self.chart, &self.health);
+        draw(&comparison, looks, &[encoding], charts, terminal, |_, chart| match chart {
             Chart::Curves => output.clone(),
             Chart::Stats => Target::File(stats_beside(&self.output)),
         })?;
@@ -74,7 +78,7 @@ pub(super) enum Chart {
 /// them: nothing is written when one of them fails. Returns the analysis of the steps shown.
 pub(super) fn draw(
     comparison: &Comparison,
-    args: &ChartArgs,
+    (args, health): (&ChartArgs, &HealthArgs),
     encodings: &[Encoding],
     charts: Charts,
     terminal: &Terminal,
@@ -87,7 +91,10 @@ pub(super) fn draw(
     let studio = args.studio(whole, terminal)?;
     let (curves, (whole_analysis, cut_analysis)) = rayon::join(
         || studio.curves(whole),
-        || (analyse(whole), window.as_ref().map(|window| analyse(&window.cut))),
+        || {
+            let analyse = |comparison| analyse(comparison, &health.thresholds());
+            (analyse(whole), window.as_ref().map(|window| analyse(&window.cut)))
+        },
     );
     let curves = curves?;
     let shown = cut_analysis.as_ref().unwrap_or(&whole_analysis);

@@ -7,6 +7,7 @@ use clap::Args;
 use super::Outcome;
 use super::chart::{ChartArgs, Target, target, write};
 use super::failure::Failure;
+use super::health::HealthArgs;
 use super::inputs::InputArgs;
 use super::table;
 use super::terminal::Terminal;
@@ -39,6 +40,8 @@ pub(super) struct Stats {
     #[arg(long, conflicts_with = "json")]
     csv: bool,
     #[command(flatten)]
+    health: HealthArgs,
+    #[command(flatten)]
     chart: ChartArgs,
 }
 
@@ -53,7 +56,7 @@ impl Stats {
         let (comparison, outcome) = self.inputs.load(terminal)?;
         let window = self.chart.window(&comparison, terminal)?;
         let comparison = window.map_or(comparison, |window| window.cut);
-        let analysis = analyse(&comparison);
+        let analysis = analyse(&comparison, &self.health.thresholds());
         if let (Some(output), Some(encoding)) = (&output, encoding) {
             let studio = self.chart.studio(&comparison, terminal)?;
             let picture = studio.bars(&comparison, &analysis);

@@ -7,6 +7,7 @@ use super::*;
 use crate::history::{History, Point};
 use crate::quantity::Kind;
 use crate::stats::analyse;
+use crate::stats::health::Thresholds;
 
 const COUNTS: [usize; 8] = [1, 2, 10, 12, 13, 40, 41, 200];
 
@@ -46,7 +47,7 @@ type Labels = fn(usize) -> String;
 fn both(comparison: &Comparison, look: &Look) -> ([Picture; 2], Fonts) {
     let texts = texts_of(comparison, look);
     let fonts = Fonts::for_texts(texts.iter().map(String::as_str), None).unwrap();
-    let analysis = analyse(comparison);
+    let analysis = analyse(comparison, &Thresholds::default());
     let curves = Curves::new(comparison, look, &fonts).unwrap().picture(&analysis);
     ([curves, bars(comparison, &analysis, look, &fonts)], fonts)
 }

@@ -4,26 +4,36 @@
 //! of 0.2), so the default compares a run with itself; that choice is ours. The baseline is the
 //! median of the first max(5, 5 %) points; the curve is smoothed by a centred running mean of 5.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::median;
 use super::smooth::running_mean;
 use crate::history::Point;
 
-/// At or under this share of the baseline a run has collapsed, unless it comes back over
-/// [`RECOVERED_RATIO`].
-pub const COLLAPSE_RATIO: f64 = 0.25;
-/// A collapsed run never again exceeds this share of the baseline.
-pub const RECOVERED_RATIO: f64 = 0.35;
-/// At or over this share a run has exploded, unless it comes back under [`CALMED_RATIO`].
-pub const EXPLODE_RATIO: f64 = 2.0;
-/// An exploded run never again falls under this share of the baseline.
-pub const CALMED_RATIO: f64 = 1.5;
+/// The shares of its baseline at which a run's state changes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Thresholds {
+    /// At or under this share a run has collapsed, unless it comes back over 1.4 times the share.
+    pub collapse_ratio: f64,
+    /// At or over this share a run has exploded, unless it comes back under 0.75 times the share.
+    pub explode_ratio: f64,
+}
+
+impl Default for Thresholds {
+    fn default() -> Thresholds {
+        Thresholds { collapse_ratio: 0.25, explode_ratio: 2.0 }
+    }
+}
+
+/// A collapsed run never again exceeds the collapse ratio times this: 35 % for 25 %.
+const RECOVERED: f64 = 1.4;
+/// An exploded run never again falls under the explode ratio times this: 150 % for 200 %.
+const CALMED: f64 = 0.75;
 /// With fewer points there is no telling.
 pub const FEWEST_POINTS: usize = 10;
 
 /// The state of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// None of the others.
@@ -66,15 +76,25 @@ pub struct Health {
     pub baseline: Option<f64>,
     /// The first step with the smoothed curve at or under half of the baseline.
     pub half_life_step: Option<f64>,
+    /// The smoothed curve's end as a share of the baseline, if that is above 0.
+    pub final_ratio: Option<f64>,
+    /// Slope of the last fifth in nats per 100 steps: Theil–Sen, of the smoothed curve.
+    pub late_slope: Option<f64>,
 }
 
 impl Health {
     /// Judges a curve: at least one point, values finite, steps increasing; `values` are those of the
     /// points.
-    pub fn of(points: &[Point], values: &[f64]) -> Health {
+    pub fn of(points: &[Point], values: &[f64], thresholds: &Thresholds) -> Health {
         let n = points.len();
-        let undecided =
-            |state| Health { state, state_step: None, baseline: None, half_life_step: None };
+        let undecided = |state| Health {
+            state,
+            state_step: None,
+            baseline: None,
+            half_life_step: None,
+            final_ratio: None,
+            late_slope: None,
+        };
         if values.iter().all(|v| *v == 0.0) {
             return undecided(State::NotRecorded);
         }
@@ -84,6 +104,7 @@ impl Health {
         let stretch = (n / 20).max(5); // max(5, 5 %)
         let baseline = median(&values[..stretch]);
         let smooth = running_mean(values, 5);
+        let fifth = n - (n / 5).max(3);
         let health = |state, state_step: Option<usize>| Health {
             state,
             state_step: state_step.map(|i| points[i].step),
@@ -92,18 +113,20 @@ impl Health {
                 .iter()
                 .position(|v| baseline > 0.0 && *v <= 0.5 * baseline)
                 .map(|i| points[i].step),
+            final_ratio: (baseline > 0.0).then(|| smooth[n - 1] / baseline),
+            late_slope: Some(100.0 * theil_sen(&points[fifth..], &smooth[fifth..])),
         };
         if baseline <= 0.0 {
             return health(State::Healthy, None); // ratios to such a start mean nothing
         }
 
-        let low = COLLAPSE_RATIO * baseline;
-        let down = stays(&smooth, |v| v <= low, |v| v > RECOVERED_RATIO * baseline);
+        let low = thresholds.collapse_ratio * baseline;
+        let down = stays(&smooth, |v| v <= low, |v| v > RECOVERED * low);
         if let Some(start) = down.filter(|start| n - start >= stretch) {
             return health(State::Collapsed, Some(start));
         }
-        let high = EXPLODE_RATIO * baseline;
-        let up = stays(&smooth, |v| v >= high, |v| v < CALMED_RATIO * baseline);
+        let high = thresholds.explode_ratio * baseline;
+        let up = stays(&smooth, |v| v >= high, |v| v < CALMED * high);
         if let Some(start) = up.filter(|start| n - start >= stretch) {
             return health(State::Exploded, Some(start));
         }
@@ -147,7 +170,8 @@ mod tests {
     fn run(n: usize, entropy: impl Fn(usize) -> f64 + Copy) -> Health {
         let point = |i| Point { step: (i + 1) as f64, entropy: entropy(i) };
         let points: Vec<Point> = (0..n).map(point).collect();
-        Health::of(&points, &(0..n).map(entropy).collect::<Vec<_>>())
+        let values: Vec<f64> = (0..n).map(entropy).collect();
+        Health::of(&points, &values, &Thresholds::default())
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Slices in, numbers out: what the table, the JSON document and the bar charts say of each run.
 
+pub mod check;
 pub mod health;
 pub mod smooth;
 mod summary;
@@ -10,6 +11,7 @@ use serde::Serialize;
 pub use summary::{RunStats, median};
 
 use crate::history::Comparison;
+use health::Thresholds;
 
 /// The document of `stats --json`; keys are only ever added.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -27,11 +29,11 @@ pub struct Analysis {
 }
 
 /// Computes the numbers of every run.
-pub fn analyse(comparison: &Comparison) -> Analysis {
+pub fn analyse(comparison: &Comparison, thresholds: &Thresholds) -> Analysis {
     Analysis {
         schema: 1,
         unit: "nats",
-        runs: comparison.runs().par_iter().map(RunStats::of).collect(),
+        runs: comparison.runs().par_iter().map(|run| RunStats::of(run, thresholds)).collect(),
         comparisons: Vec::new(),
         groups: Vec::new(),
     }

@@ -3,7 +3,7 @@
 use serde::{Serialize, Serializer};
 use statrs::statistics::Statistics;
 
-use super::health::{Health, State};
+use super::health::{Health, State, Thresholds};
 use crate::history::{Joint, Point, Repairs, Run};
 use crate::quantity::Sign;
 
@@ -64,6 +64,10 @@ pub struct RunStats {
     pub state_step: Option<f64>,
     /// Entropy at the start.
     pub baseline: Option<f64>,
+    /// The smoothed curve's end as a share of the baseline.
+    pub final_ratio: Option<f64>,
+    /// Slope of the last fifth in nats per 100 steps.
+    pub late_slope: Option<f64>,
     /// Where rounds of training meet that were laid end to end.
     pub joints: Vec<Joint>,
     /// What was put right in the log.
@@ -74,12 +78,12 @@ pub struct RunStats {
 
 impl RunStats {
     /// Computes the numbers of `run`.
-    pub fn of(run: &Run) -> RunStats {
+    pub fn of(run: &Run, thresholds: &Thresholds) -> RunStats {
         let points = run.history.points();
         let (first, last) = (points[0], points[points.len() - 1]);
         let values: Vec<f64> = points.iter().map(|p| p.entropy).collect();
         let (health, (mean, std)) = rayon::join(
-            || Health::of(points, &values),
+            || Health::of(points, &values, thresholds),
             || (finite(values.iter().mean()), finite(values.iter().std_dev())),
         );
         let ((max, min), median) = rayon::join(|| extremes(points), || median_in_place(values));
@@ -108,6 +112,8 @@ impl RunStats {
             state: health.state,
             state_step: health.state_step,
             baseline: health.baseline,
+            final_ratio: health.final_ratio.and_then(finite),
+            late_slope: health.late_slope.and_then(finite),
             joints: run.joints.clone(),
             repairs: run.repairs,
             warnings: run.warnings.clone(),
@@ -189,7 +195,7 @@ mod tests {
         let points =
             values.iter().enumerate().map(|(i, &entropy)| Point { step: (i * i) as f64, entropy });
         let (history, _) = History::from_raw("x", Kind::TokenMean, points.collect()).unwrap();
-        RunStats::of(&Run::new(history, "x.json", "rzero", "entropy"))
+        RunStats::of(&Run::new(history, "x.json", "rzero", "entropy"), &Thresholds::default())
     }
 
     #[test]
