@@ -166,6 +166,7 @@ fn auto_says_where_it_looked_and_why_there_may_be_nothing() {
     let desk = desk();
     refuses(&desk, &["auto"], &["$STORAGE_PATH is not set", "hint: entropy-viz auto MODELS_DIR"]);
     fs::create_dir_all(desk.path().join("s/models/x")).unwrap();
+    fs::write(desk.path().join("s/models/x/config.json"), "{\"hidden_size\": 64}").unwrap();
     let mut command = program(desk.path());
     let output = command.arg("auto").env("STORAGE_PATH", desk.path().join("s")).output().unwrap();
     assert_eq!(output.status.code(), Some(2));

@@ -11,7 +11,7 @@ use super::failure::{Failure, WithHint};
 use super::health::HealthArgs;
 use super::inputs::{plural, say};
 use super::labels::Labels;
-use super::load::Reading;
+use super::load::{NoLogs, Reading};
 use super::plot::{Chart, Charts, draw};
 use super::terminal::Terminal;
 use crate::discover::{self, Depth, Found, Input, Origin};
@@ -59,6 +59,19 @@ pub(super) struct Auto {
     chart: ChartArgs,
 }
 
+/// What was found below the directory of models.
+struct Histories {
+    inputs: Vec<Input>,
+    unreadable: Vec<String>,
+    nothing: String, // what to say if none of it is a log
+}
+
+fn none_found(what: String) -> Failure {
+    let hint = "either training did not finish (the trainer writes the file at its end), or it ran \
+                before entropy was recorded; `entropy-viz compute` on its checkpoints makes one";
+    Failure { error: anyhow!(what), hint: Some(hint.to_owned()) }
+}
+
 impl Auto {
     pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
         self.chart.check()?;
@@ -74,9 +87,11 @@ impl Auto {
             None => None,
         };
 
-        let (inputs, unreadable) = self.find()?;
-        let (comparison, outcome) =
-            self.reading.load(inputs, &unreadable, &Labels::none(), terminal)?;
+        let Histories { inputs, unreadable, nothing } = self.find()?;
+        let loaded = self.reading.load(inputs, &unreadable, &Labels::none(), terminal);
+        let (comparison, outcome) = loaded.map_err(|failure| {
+            if failure.error.is::<NoLogs>() { none_found(nothing) } else { failure }
+        })?;
         if let (Some(output), Some(encoding)) = (&output, encoding) {
             let looks = (&self.chart, &self.health);
             draw(&comparison, looks, &[encoding], Charts::Both, terminal, |_, chart| {
@@ -94,7 +109,7 @@ impl Auto {
     }
 
     /// The histories, or an error that says where was looked and why there may be none.
-    fn find(&self) -> Result<(Vec<Input>, Vec<String>), Failure> {
+    fn find(&self) -> Result<Histories, Failure> {
         let storage = std::env::var_os("STORAGE_PATH").filter(|path| !path.is_empty());
         let models = match (&self.models_dir, &storage) {
             (Some(directory), _) => directory.clone(),
@@ -131,18 +146,17 @@ impl Auto {
             (None, true) => discover::logs_in(&models, Depth::Any),
             (None, false) => discover::logs_in(&models, Depth::Runs),
         };
+        let unreadable = match &found.unreadable[..] {
+            [] => String::new(),
+            [first, ..] => format!("; could not look into {first}"),
+        };
+        let nothing = format!(
+            "no entropy history found: nothing matches {pattern}, and no other log is there{told}{unreadable}"
+        );
         if found.files.is_empty() {
-            let unreadable = match &found.unreadable[..] {
-                [] => String::new(),
-                [first, ..] => format!("; could not look into {first}"),
-            };
-            return Err(anyhow!("no entropy history found: nothing matches {pattern}, and no other log is there{told}{unreadable}"))
-                .hint(
-                    "either training did not finish (the trainer writes the file at its end), or it ran \
-                     before entropy was recorded; `entropy-viz compute` on its checkpoints makes one",
-                );
+            return Err(none_found(nothing));
         }
-        Ok((found.files, found.unreadable))
+        Ok(Histories { inputs: found.files, unreadable: found.unreadable, nothing })
     }
 
     /// The set for CI.

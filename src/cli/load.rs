@@ -9,6 +9,7 @@ use anyhow::anyhow;
 use clap::Args;
 use rayon::prelude::*;
 use regex::Regex;
+use thiserror::Error;
 
 use super::Outcome;
 use super::curves::{self, Draft, Reader};
@@ -182,16 +183,17 @@ impl Reading {
     }
 }
 
+/// Files were found, and none is a log.
+#[derive(Debug, Error)]
+#[error("none of the {0} files found is a log")]
+pub(super) struct NoLogs(usize);
+
 fn nothing_read(found: usize, unread: usize, without: &[String]) -> Failure {
     let (error, hint) = match without {
-        [] if unread == 0 => (
-            anyhow!("none of the {found} files found is a log"),
-            "`entropy-viz formats` lists what can be read",
-        ),
-        [] => (
-            anyhow!("none of the {found} files found could be read"),
-            "the warnings above say why",
-        ),
+        [] if unread == 0 => (NoLogs(found).into(), "`entropy-viz formats` lists what can be read"),
+        [] => {
+            (anyhow!("none of the {found} files found could be read"), "the warnings above say why")
+        }
         [why] => (anyhow!("no entropy found in {why}"), "--metric KEY names the series to take"),
         [why, ..] => (
             anyhow!("none of the {found} files found holds an entropy; {why}"),
