@@ -389,3 +389,91 @@ fn a_history_of_its_directory_is_not_drawn_twice() {
     assert!(stderr(&output).ends_with("1 run compared\n"), "{}", stderr(&output));
     assert!(stderr(&output).contains("holds the points of"), "{}", stderr(&output));
 }
+
+#[test]
+fn a_record_with_a_wrong_checksum_is_passed_over_and_told() {
+    for (name, what) in
+        [("bad_data_crc", "checksum of the data"), ("bad_length_crc", "checksum of the length")]
+    {
+        let log = path_of(&format!("tensorboard/{name}"));
+        let output = run(desk().path(), &["stats", "--json", &log]);
+        assert!(stderr(&output).contains(what), "{}", stderr(&output));
+        assert!(stderr(&output).contains("record 31, byte 1567"), "{}", stderr(&output));
+        // 60 steps were logged; that of the damaged record, 30, is the one that is missing.
+        assert_eq!(runs(&[&log])[0]["points"], 59);
+    }
+}
+
+#[test]
+fn what_a_resumed_writer_declares_void_is_left_out() {
+    let log = &runs(&[&path_of("tensorboard/resumed_purge")])[0];
+    // Steps 1 to 47, then taken back to 41 and logged to 44; numpy's mean of those that count.
+    assert_eq!((&log["points"], &log["last_step"]), (&44.into(), &44.into()));
+    assert!((log["mean"].as_f64().unwrap() - 1.388_169_862_329_96).abs() < 1e-12);
+}
+
+#[test]
+fn packed_logs_are_read_by_any_name_and_damaged_ones_as_far_as_they_go() {
+    let points = |name: &str| {
+        let log = path_of(&format!("compressed/{name}"));
+        let output = run(desk().path(), &["stats", "--json", &log]);
+        let document: Value = serde_json::from_str(&stdout(&output)).unwrap();
+        let warned = stderr(&output).contains("compression ends too early");
+        (document["runs"][0]["points"].as_u64().unwrap(), warned)
+    };
+    for name in
+        ["no_gz_in_its_name.jsonl", "two_members_inside_a_line.jsonl.gz", "two_frames.jsonl.zst"]
+    {
+        assert_eq!(points(name), (120, false), "{name}");
+    }
+    // What zlib gives before the end (expected/logs.json).
+    for (name, rows) in
+        [("cut.jsonl.gz", 53), ("cut_trailer.jsonl.gz", 120), ("bad_checksum.jsonl.gz", 120)]
+    {
+        assert_eq!(points(name), (rows, true), "{name}");
+    }
+}
+
+#[test]
+fn one_run_logged_in_three_files_is_drawn_once() {
+    let desk = desk();
+    for (kind, name) in [("csv", "progress.csv"), ("jsonl", "progress.json")] {
+        copy(&format!("{kind}/sb3/a2c/{name}"), desk.path(), &format!("a2c/{name}"));
+    }
+    let events = files(&fixture("tensorboard/sb3/a2c")).remove(0);
+    copy(&format!("tensorboard/sb3/a2c/{events}"), desk.path(), &format!("a2c/{events}"));
+    let found = runs(&[desk.path().to_str().unwrap()]);
+    assert_eq!((labels(&found), &found[0]["sign"]), (vec!["a2c"], &"flipped".into()));
+}
+
+#[test]
+fn check_fails_on_collapse_and_passes_without() {
+    let desk = desk();
+    let check = |arguments: &[&str]| run(desk.path(), &[&["check"], arguments].concat());
+    let models = path_of("models");
+    let output = check(&[&models, "--junit", "junit.xml"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = stdout(&output);
+    assert!(said.contains("qwen3-tiny_questioner_collapse_s1: collapse [step 62]"), "{said}");
+    assert!(said.contains("qwen3-tiny_solver_resumed: collapse [step 48]"), "{said}");
+    assert_eq!(said.lines().count(), 2);
+    let junit = fs::read_to_string(desk.path().join("junit.xml")).unwrap();
+    assert!(junit.contains("tests=\"14\" failures=\"2\""), "{junit}");
+    for run in ["questioner_s1", "questioner_s2"] {
+        let output = check(&[&path_of(&format!("models/qwen3-tiny_{run}"))]);
+        assert_eq!((output.status.code(), stdout(&output)), (Some(0), String::new()));
+    }
+    let stats = run(desk.path(), &["stats", "--json", &models]);
+    fs::write(desk.path().join("stats.json"), &stats.stdout).unwrap();
+    let solver = path_of("models/qwen3-tiny_solver_s1");
+    let now = format!("qwen3-tiny_questioner_s1={solver}");
+    let output = check(&[&now, "--no-worse-than", "stats.json"]);
+    assert!(
+        stdout(&output).contains("no-worse-than: the mean is 1.6257 nats, was 2.5630"),
+        "{}",
+        stdout(&output)
+    );
+    let mut command = common::program(desk.path());
+    let output = command.args(["check", &models]).env("GITHUB_ACTIONS", "true").output().unwrap();
+    assert!(stdout(&output).contains("::error title=collapse%3A qwen3"));
+}

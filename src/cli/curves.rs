@@ -11,7 +11,9 @@ use super::inputs::{plural, say};
 use super::oddities::oddities;
 use crate::discover::{Input, Location, Origin};
 use crate::history::{History, Point, Run};
-use crate::input::{self, Confidence, Format, Note, ReadAhead, ReadError, Series, Source, Wanted};
+use crate::input::{
+    self, Confidence, Format, Note, ReadAhead, ReadError, Series, Source, TrackioError, Wanted,
+};
 use crate::quantity::Sign;
 
 /// Files from so many bytes on are read ahead, where a second core can do it.
@@ -26,8 +28,8 @@ pub(super) struct Draft {
 
 /// What became of a log that need not be one.
 pub(super) enum Outcome {
-    /// Its curves; at least one.
-    Curves(Vec<Draft>),
+    /// Its curves, at least one; and why others in it are none.
+    Curves(Vec<Draft>, Vec<Failure>),
     /// It is a log without an entropy; why.
     NoEntropy(String),
     /// It is no log.
@@ -78,8 +80,18 @@ impl Reader<'_> {
                 None => Ok(Outcome::NoLog),
             };
         }
-        let curves = join(input, parts)?.into_iter().map(|curve| self.draft(input, curve));
-        Ok(Outcome::Curves(curves.collect::<Result<_, _>>()?))
+        // Of several runs in one log, one without a finite value is left out.
+        let (mut drafts, mut failures) = (Vec::new(), Vec::new());
+        for curve in join(input, parts)? {
+            match self.draft(input, curve) {
+                Ok(draft) => drafts.push(draft),
+                Err(failure) => failures.push(failure),
+            }
+        }
+        match (drafts.is_empty(), failures.pop()) {
+            (true, Some(failure)) => Err(failure),
+            (_, last) => Ok(Outcome::Curves(drafts, failures.into_iter().chain(last).collect())),
+        }
     }
 
     /// What one file holds; none if it is not recognised, and need not be.
@@ -220,6 +232,7 @@ fn holds_no_entropy(error: &ReadError) -> bool {
         ReadError::NoMetric { .. }
             | ReadError::NoStep { .. }
             | ReadError::Nothing(_)
+            | ReadError::Trackio(TrackioError::Foreign(_))
             | ReadError::Unrecognised(_)
     )
 }
@@ -241,6 +254,10 @@ pub(super) fn explain(source: &str, error: ReadError) -> Failure {
         }
         ReadError::Scan(_) | ReadError::Row { .. } => {
             "repair the file there, or leave it out".to_owned()
+        }
+        ReadError::Trackio(_) => {
+            "trackio keeps <project>.db below $TRACKIO_DIR or ~/.cache/huggingface/trackio"
+                .to_owned()
         }
         ReadError::Record { .. } => {
             "the file is damaged, or --format names what it is not".to_owned()

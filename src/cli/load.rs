@@ -96,8 +96,11 @@ impl Reading {
         let (mut without, mut others, mut unread) = (Vec::new(), 0, 0);
         for (input, result) in inputs.iter().zip(results) {
             match result {
-                Ok(curves::Outcome::Curves(curves)) => {
-                    drafts.extend(curves.into_iter().map(|c| (input, c)))
+                Ok(curves::Outcome::Curves(curves, failures)) => {
+                    for failure in failures {
+                        terminal.warn(&format!("left out: {:#}", failure.error));
+                    }
+                    drafts.extend(curves.into_iter().map(|curve| (input, curve)));
                 }
                 Ok(curves::Outcome::NoEntropy(why)) => without.push(why),
                 Ok(curves::Outcome::NoLog) => others += 1,

@@ -20,6 +20,7 @@ mod rows;
 mod rzero;
 mod tensorboard;
 mod tensorboard_json;
+mod trackio;
 mod trainer_state;
 mod verl;
 mod wandb;
@@ -33,6 +34,7 @@ use thiserror::Error;
 pub use ahead::ReadAhead;
 pub use log::{Log, Series, Tally};
 pub use note::Note;
+pub use trackio::TrackioError;
 pub use wanted::{Rank, Wanted};
 
 use book::Book;
@@ -50,6 +52,7 @@ pub static FORMATS: &[Format] = &[
     tensorboard::FORMAT,
     tensorboard_json::FORMAT,
     wandb::FORMAT,
+    trackio::FORMAT,
     csv::FORMAT,
     parquet::FORMAT,
     console::VERL,
@@ -147,6 +150,9 @@ pub enum ReadError {
         /// What is wrong with it.
         what: String,
     },
+    /// A database is not trackio's, or could not be read.
+    #[error(transparent)]
+    Trackio(#[from] trackio::TrackioError),
     /// The log has rows, and none has the key.
     #[error("no row has {}; the log has {}", quoted(.wanted), quoted(.found))]
     NoMetric {

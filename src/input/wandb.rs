@@ -79,7 +79,7 @@ struct Run {
 /// A declaration that keys have a step of their own.
 struct StepMetric {
     name: String,
-    glob: Option<glob::Pattern>,
+    prefix: Option<String>,
     step: String,
 }
 
@@ -113,21 +113,22 @@ impl Run {
         if step.is_empty() {
             return Ok(());
         }
-        let glob = (!glob.is_empty()).then(|| glob::Pattern::new(glob).ok()).flatten();
-        let declared = StepMetric { name: name.to_owned(), glob, step: step.to_owned() };
-        // A name counts before a pattern, and the later declaration before the earlier.
+        // A pattern is a prefix with a star behind it; all else in it is literal.
+        let prefix = glob.strip_suffix('*').map(str::to_owned);
+        let declared = StepMetric { name: name.to_owned(), prefix, step: step.to_owned() };
         self.step_metrics
-            .retain(|known| known.name != declared.name || known.glob != declared.glob);
+            .retain(|known| known.name != declared.name || known.prefix != declared.prefix);
         self.step_metrics.push(declared);
         self.columns.clear();
         Ok(())
     }
 
+    /// A name counts before a pattern, and of patterns the first.
     fn step_metric_of(&self, key: &str) -> Option<usize> {
         let by_name = self.step_metrics.iter().rposition(|m| !m.name.is_empty() && m.name == key);
         by_name.or_else(|| {
-            let matches = |m: &StepMetric| m.glob.as_ref().is_some_and(|glob| glob.matches(key));
-            self.step_metrics.iter().rposition(matches)
+            let begins = |m: &StepMetric| m.prefix.as_ref().is_some_and(|p| key.starts_with(p));
+            self.step_metrics.iter().position(begins)
         })
     }
 

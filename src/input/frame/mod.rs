@@ -3,6 +3,7 @@
 pub mod json;
 pub mod leveldb;
 pub mod protobuf;
+pub mod sqlite;
 pub mod tfrecord;
 mod window;
 
