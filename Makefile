@@ -36,8 +36,9 @@ lint: libtorch ## format, clippy, links in the documents
 	$(CARGO) clippy --locked --features compute --all-targets -- -D warnings
 	$(PYTHON) scripts/check_links.py
 
-bench: build compute $(REFERENCE) ## time and memory beside matplotlib and transformers (makes .venv, 5 GB)
+bench: build compute $(REFERENCE) ## time and memory beside matplotlib, TensorBoard, wandb, transformers (makes .venv, 5 GB)
 	$(PYTHON) benches/run.py $(BINARY)
+	$(PYTHON) benches/readers.py $(BINARY)
 	$(PYTHON) benches/compute.py $(HELPER) --reference $(REFERENCE)
 
 $(REFERENCE):

@@ -91,7 +91,7 @@ fn mixed() -> TempDir {
         "wandb/offline-run-20261123_020319-3ptzi3v8/run-3ptzi3v8.wandb",
     );
     copy("csv/wandb_ui_export_ragged.csv", place, "export.csv");
-    copy("jsonl/metrics.jsonl", place, "prime/metrics.jsonl");
+    copy("jsonl/trainer/metrics.jsonl", place, "prime/metrics.jsonl");
     write(place, "trl/config.json", r#"{"hidden_size": 64, "rope": {"theta": 1e4}}"#);
     write(place, "notes.txt", "remember: entropy went down\nafter step: 12\n");
     write(place, "results.json", r#"[{"task": "gsm8k", "accuracy": 0.5}]"#);
