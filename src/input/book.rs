@@ -66,6 +66,7 @@ pub(super) struct Book<'w> {
     step_key: Option<String>,
     hint: Hint,
     taken_back_to: Option<f64>,
+    in_parts: bool,
     notes: Vec<Note>,
 }
 
@@ -86,6 +87,7 @@ impl<'w> Book<'w> {
             step_key: None,
             hint: Hint::default(),
             taken_back_to: None,
+            in_parts: false,
             notes: Vec::new(),
         }
     }
@@ -116,6 +118,12 @@ impl<'w> Book<'w> {
                 self.runs.len() - 1
             }
         };
+    }
+
+    /// Rows from here on belong to that part of the log: a run of its own, unless it is the only one.
+    pub(super) fn enter_part(&mut self, name: &str) {
+        self.in_parts = true;
+        self.enter_run(name);
     }
 
     /// Names the key that steps are taken from, where a log has several clocks.
@@ -295,6 +303,9 @@ impl<'w> Book<'w> {
         }
         keys.sort_unstable();
         keys.dedup();
+        if let ([only], true) = (&mut self.runs[..], self.in_parts) {
+            only.name = None;
+        }
         let nothing_kept = self.columns.iter().all(|column| column.tally.rows == 0);
         let wanted = self.columns.iter().any(|column| column.rank.is_some());
         if self.rows == 0 && (keys.is_empty() || wanted) {

@@ -33,7 +33,9 @@ pub(super) const FORMAT: Format = Format {
 /// Names of step columns that JSON lines do not have, in lower case.
 const STEPS: [&str; 6] = ["steps", "iter", "training_iteration", "timesteps", "wall step", "epoch"];
 /// Names of columns that say which run a row is of.
-pub(super) const RUNS: [&str; 4] = ["run", "run_name", "experiment", "label"];
+pub(super) const RUNS: [&str; 5] = ["run", "run_name", "experiment", "label", SEED];
+/// A column of that name tells repetitions apart, which are runs where there are several.
+const SEED: &str = "seed";
 /// In a table with a column of this name, it says what the column `entropy` or `value` holds.
 pub(super) const METRIC: &str = "metric";
 /// Names of columns that hold whatever the column `metric` says.
@@ -228,7 +230,11 @@ fn take(
     let run = text(|role| matches!(role, Role::Run));
     let metric = text(|role| matches!(role, Role::Metric));
     if let Some(run) = &run {
-        book.enter_run(run);
+        let column = roles.iter().position(|role| matches!(role, Role::Run));
+        match column.is_some_and(|column| names[column].eq_ignore_ascii_case(SEED)) {
+            true => book.enter_part(&format!("seed {run}")),
+            false => book.enter_run(run),
+        }
     }
     if run.is_some() || metric.is_some() {
         for (role, name) in roles.iter_mut().zip(names) {

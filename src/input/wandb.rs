@@ -91,7 +91,7 @@ impl Run {
         for field in Fields::new(record) {
             match field? {
                 (2, Wire::Bytes(history)) => self.row(history, book)?,
-                (12, Wire::Bytes(metric)) => self.metric(metric)?,
+                (12, Wire::Bytes(metric)) => self.metric(metric, book)?,
                 (17, Wire::Bytes(run)) => name(run, book)?,
                 (18, Wire::Bytes(_)) => self.exited = true,
                 _ => {}
@@ -100,7 +100,7 @@ impl Run {
         Ok(())
     }
 
-    fn metric(&mut self, message: &[u8]) -> Result<(), Malformed> {
+    fn metric(&mut self, message: &[u8], book: &mut Book<'_>) -> Result<(), Malformed> {
         let (mut name, mut glob, mut step) = ("", "", "");
         for field in Fields::new(message) {
             match field? {
@@ -118,9 +118,27 @@ impl Run {
         let declared = StepMetric { name: name.to_owned(), prefix, step: step.to_owned() };
         self.step_metrics
             .retain(|known| known.name != declared.name || known.prefix != declared.prefix);
+        let steps: Vec<Option<String>> =
+            self.columns.iter().map(|(_, metric)| self.step_name(*metric)).collect();
         self.step_metrics.push(declared);
-        self.columns.clear();
+        let columns = std::mem::take(&mut self.columns);
+        for ((column, _), before) in columns.into_iter().zip(steps) {
+            let metric = self.step_metric_of(book.key(column));
+            self.columns.push((column, metric));
+            let now = self.step_name(metric);
+            if now != before && book.is_wanted(column) {
+                let (key, now) = (book.key(column), now.unwrap_or_else(|| "_step".to_owned()));
+                book.note(Note::Odd(format!(
+                    "the step of {key:?} was declared to be {now:?} after its first values; those go by {:?}",
+                    before.as_deref().unwrap_or("_step")
+                )));
+            }
+        }
         Ok(())
+    }
+
+    fn step_name(&self, metric: Option<usize>) -> Option<String> {
+        metric.map(|metric| self.step_metrics[metric].step.clone())
     }
 
     /// A name counts before a pattern, and of patterns the first.
