@@ -4,6 +4,7 @@
 //! knows what is wanted, keeps that and counts the rest, so memory is bounded by what is kept.
 
 use std::collections::HashMap;
+use std::str::Utf8Error;
 
 use super::log::{Hint, Log, Series, Tally};
 use super::note::Note;
@@ -13,6 +14,9 @@ use crate::history::Point;
 
 /// More keys than any trainer logs; the names of those beyond are not kept.
 const MOST_KEYS: usize = 1 << 14;
+
+/// Keys of a row whose order is remembered.
+const KEYS_IN_ORDER: usize = 64;
 
 /// What rows without the metric are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +48,8 @@ struct Column {
 struct RunRows {
     name: Option<String>,
     keys: HashMap<String, Option<ColumnId>>, // none: nobody wants it
+    order: Vec<(String, Option<ColumnId>)>,  // the first of them, as they came
+    next: usize,                             // of these, the one that most likely comes next
     wanted: Vec<ColumnId>,
     rows: usize,
     without_step: usize,
@@ -144,8 +150,31 @@ impl<'w> Book<'w> {
     /// The series of that key in the run being read; `None` if nobody wants it.
     #[inline]
     pub(super) fn column(&mut self, key: &str) -> Option<ColumnId> {
-        match self.runs[self.run].keys.get(key) {
-            Some(column) => *column,
+        self.column_of_bytes(key.as_bytes()).ok().flatten()
+    }
+
+    /// The same for the bytes of a key; an error if they are no text.
+    #[inline]
+    pub(super) fn column_of_bytes(&mut self, key: &[u8]) -> Result<Option<ColumnId>, Utf8Error> {
+        // Rows have their keys in one order, as a rule: comparing is faster than hashing.
+        let run = &mut self.runs[self.run];
+        if let Some((next, column)) = run.order.get(run.next)
+            && next.as_bytes() == key
+        {
+            run.next = if run.next + 1 == run.order.len() { 0 } else { run.next + 1 };
+            return Ok(*column);
+        }
+        Ok(self.column_by_hash(std::str::from_utf8(key)?))
+    }
+
+    fn column_by_hash(&mut self, key: &str) -> Option<ColumnId> {
+        let run = &mut self.runs[self.run];
+        match run.keys.get(key).copied() {
+            Some(column) => {
+                let at = run.order.iter().position(|(known, _)| known == key);
+                run.next = at.map_or(0, |at| (at + 1) % run.order.len());
+                column
+            }
             None => self.add_column(key, self.wanted.rank(self.first_choice, key)),
         }
     }
@@ -173,6 +202,9 @@ impl<'w> Book<'w> {
         }
         let column = kept.then_some(ColumnId(self.columns.len()));
         run.keys.insert(key.to_owned(), column);
+        if run.order.len() < KEYS_IN_ORDER {
+            run.order.push((key.to_owned(), column));
+        }
         let (rows, first) = (run.rows - run.without_step, run.first_with_step);
         if kept {
             self.columns.push(Column {

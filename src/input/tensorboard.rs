@@ -91,8 +91,8 @@ fn value(message: &[u8], step: f64, book: &mut Book<'_>) -> Result<(), Malformed
             _ => {}
         }
     }
-    let (Some(number), Ok(tag)) = (number, std::str::from_utf8(tag)) else { return Ok(()) };
-    if let Some(column) = book.column(tag) {
+    let Some(number) = number else { return Ok(()) };
+    if let Ok(Some(column)) = book.column_of_bytes(tag) {
         book.push(column, step, number);
     }
     Ok(())

@@ -84,7 +84,7 @@ struct StepMetric {
 }
 
 /// An item of a row: its key, and its value as JSON text.
-type Item<'a> = (Cow<'a, str>, Cow<'a, [u8]>);
+type Item<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
 
 impl Run {
     fn record(&mut self, record: &[u8], book: &mut Book<'_>) -> Result<(), Malformed> {
@@ -151,7 +151,7 @@ impl Run {
     }
 
     fn row(&mut self, message: &[u8], book: &mut Book<'_>) -> Result<(), Malformed> {
-        let mut items: Vec<Item<'_>> = Vec::new();
+        let mut items: Vec<Item<'_>> = Vec::with_capacity(32);
         let mut step = None;
         for field in Fields::new(message) {
             match field? {
@@ -167,13 +167,16 @@ impl Run {
                 _ => {}
             }
         }
-        let find = |key: &str| items.iter().find(|(k, _)| k == key).and_then(|(_, v)| number(v));
+        let find = |key: &str| {
+            items.iter().find(|(k, _)| **k == *key.as_bytes()).and_then(|(_, v)| number(v))
+        };
         let row_step = find("_step").or(step);
         for (key, value) in &items {
-            if key.starts_with('_') {
+            if key.starts_with(b"_") {
                 continue;
             }
-            let Some(column) = book.column(key) else { continue };
+            let Some(column) = book.column_of_bytes(key).map_err(|_| Malformed)? else { continue };
+            let key = utf8(key)?;
             let Some(value) = number(value) else { continue };
             let metric = match self.columns.iter().find(|(known, _)| *known == column) {
                 Some((_, metric)) => *metric,
@@ -226,18 +229,17 @@ fn name(message: &[u8], book: &mut Book<'_>) -> Result<(), Malformed> {
 
 /// Adds an item of a row to `items`; the items of a nested object each for itself.
 fn item<'a>(message: &'a [u8], items: &mut Vec<Item<'a>>) -> Result<(), Malformed> {
-    let mut key = Cow::Borrowed("");
+    let mut key: Cow<'a, [u8]> = Cow::Borrowed(b"");
     let mut value: Cow<'a, [u8]> = Cow::Borrowed(b"");
     let mut nested = 0;
     for field in Fields::new(message) {
         match field? {
-            (1, Wire::Bytes(text)) if nested == 0 => key = Cow::Borrowed(utf8(text)?),
+            (1, Wire::Bytes(text)) if nested == 0 => key = Cow::Borrowed(text),
             (2, Wire::Bytes(text)) => {
-                let part = utf8(text)?;
                 key = if nested == 0 {
-                    Cow::Borrowed(part)
+                    Cow::Borrowed(text)
                 } else {
-                    Cow::Owned(format!("{key}.{part}"))
+                    Cow::Owned([&key[..], b".", text].concat())
                 };
                 nested += 1;
             }
@@ -251,7 +253,7 @@ fn item<'a>(message: &'a [u8], items: &mut Vec<Item<'a>>) -> Result<(), Malforme
         }
     }
     if value.first() == Some(&b'{') {
-        nested_object(&key, &value, items);
+        nested_object(utf8(&key)?, &value, items);
     } else {
         items.push((key, value));
     }
@@ -280,7 +282,7 @@ fn nested_object(key: &str, mut json: &[u8], items: &mut Vec<Item<'_>>) {
                 return walk(scanner, &path, depth + 1, items);
             }
             if let Value::Number(value) = scanner.value()? {
-                items.push((Cow::Owned(path), Cow::Owned(float_text(value))));
+                items.push((Cow::Owned(path.into_bytes()), Cow::Owned(float_text(value))));
             }
             Ok(())
         })

@@ -75,6 +75,13 @@ impl<'a> Iterator for Fields<'a> {
 /// The number at the start of `bytes`, and what follows it.
 #[inline]
 pub fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    match bytes {
+        [byte @ 0..0x80, rest @ ..] => Some((u64::from(*byte), rest)),
+        _ => long_varint(bytes),
+    }
+}
+
+fn long_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut value = 0;
     for (i, &byte) in bytes.iter().enumerate().take(10) {
         value |= u64::from(byte & 0x7f) << (7 * i);
