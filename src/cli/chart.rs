@@ -43,8 +43,8 @@ pub(super) struct ChartArgs {
     /// Largest entropy to show, in nats.
     #[arg(long, value_name = "NATS", allow_negative_numbers = true, value_parser = finite)]
     y_max: Option<f64>,
-    /// Smoothing of the curves: none, or ema:WEIGHT as TensorBoard's slider; the logged curve stays
-    /// behind it.
+    /// Smoothing of the curves: none, ema:WEIGHT (TensorBoard's slider), twema:WEIGHT (W&B's), mean:POINTS
+    /// or gaussian:STEPS; the logged curve stays behind it.
     #[arg(long, value_name = "KIND", default_value = "none")]
     smooth: Smoothing,
     /// Width and height in inches, as in 14x7.

@@ -141,13 +141,14 @@ fn lay_out<'a>(
     let names = Names::of(comparison.runs().iter().map(|run| run.history.label()));
     let mut styles = 0..;
     let styles = named.iter().map(|named| if *named { styles.next() } else { None });
+    let span = width_in_steps(comparison);
     let runs = comparison.runs().iter().zip(styles).zip(&names.short);
     let mut curves: Vec<Curve<'_>> = runs
         .map(|((run, style), name)| Curve {
             run,
             name: name.clone(),
             style: style.map(|index| look.theme.style(index)),
-            smoothed: smoothed(&run.history, look.smoothing),
+            smoothed: smoothed(&run.history, look.smoothing, span),
             parts: Vec::new(),
         })
         .collect();
@@ -229,12 +230,19 @@ fn lay_out<'a>(
     Ok(Curves { curves, frame, look, fonts, drawing, warnings })
 }
 
-fn smoothed(history: &History, smoothing: Smoothing) -> Option<History> {
+/// From the first step of any run to the last of any.
+fn width_in_steps(comparison: &Comparison) -> f64 {
+    let points = || comparison.runs().iter().map(|run| run.history.points());
+    let first = points().map(|points| points[0].step).fold(f64::INFINITY, f64::min);
+    let last = points().map(|points| points[points.len() - 1].step);
+    last.fold(f64::NEG_INFINITY, f64::max) - first
+}
+
+fn smoothed(history: &History, smoothing: Smoothing, width: f64) -> Option<History> {
     if smoothing == Smoothing::None {
         return None;
     }
-    let values: Vec<f64> = history.points().iter().map(|p| p.entropy).collect();
-    Some(history.with_values(&smoothing.apply(&values)))
+    Some(history.with_values(&smoothing.apply(history.points(), width)))
 }
 
 fn default_title(comparison: &Comparison) -> String {

@@ -1,7 +1,18 @@
-//! Smoothing of a curve for the eye. Input values are finite; gaps were taken out at the door.
+//! Smoothing of a curve for the eye. Input values are finite; gaps were taken out at the door, and a
+//! smoothed curve has them where the logged one does.
+//!
+//! `ema` is TensorBoard's: `last = w·last + (1−w)·y`, shown divided by `1 − w^n`. `twema` is W&B's as
+//! its manual has it: `last = last·v^Δ + y`, `norm = norm·v^Δ + 1`, shown `last / norm`, where
+//! `v = min(√w, 0.999)` and Δ is the distance to the point before in thousandths of the chart's width;
+//! W&B does not publish the thousand, which is ours. `mean` is a centred running mean over points,
+//! `gaussian` a mean weighted by `exp(−Δ²/2σ²)`, Δ in steps.
 
 use std::fmt;
 use std::str::FromStr;
+
+use rayon::prelude::*;
+
+use crate::history::Point;
 
 /// How a curve is smoothed.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -11,14 +22,25 @@ pub enum Smoothing {
     None,
     /// Exponential moving average of that weight in `[0, 1)`, debiased as TensorBoard does.
     Ema(f64),
+    /// W&B's time-weighted moving average of that weight in `[0, 1]`.
+    Twema(f64),
+    /// Centred running mean of so many points, an odd number.
+    Mean(usize),
+    /// Mean with Gaussian weights of that many steps' width.
+    Gaussian(f64),
 }
 
 impl Smoothing {
-    /// The smoothed values, as many as given.
-    pub fn apply(self, values: &[f64]) -> Vec<f64> {
+    /// The smoothed values, one for each point. `width` is the width of the chart in steps, from the
+    /// first step of any run to the last of any; the time-weighted average alone asks for it.
+    pub fn apply(self, points: &[Point], width: f64) -> Vec<f64> {
+        let values = || points.iter().map(|p| p.entropy).collect::<Vec<f64>>();
         match self {
-            Smoothing::None => values.to_vec(),
-            Smoothing::Ema(weight) => ema(values, weight),
+            Smoothing::None => values(),
+            Smoothing::Ema(weight) => ema(&values(), weight),
+            Smoothing::Twema(weight) => twema(points, weight, width),
+            Smoothing::Mean(points) => running_mean(&values(), points),
+            Smoothing::Gaussian(sigma) => gaussian(points, sigma),
         }
     }
 }
@@ -28,6 +50,9 @@ impl fmt::Display for Smoothing {
         match self {
             Smoothing::None => write!(f, "none"),
             Smoothing::Ema(weight) => write!(f, "EMA {weight}"),
+            Smoothing::Twema(weight) => write!(f, "time-weighted EMA {weight}"),
+            Smoothing::Mean(points) => write!(f, "mean of {points} points"),
+            Smoothing::Gaussian(sigma) => write!(f, "Gaussian of {sigma} steps"),
         }
     }
 }
@@ -37,31 +62,59 @@ impl FromStr for Smoothing {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (kind, amount) = text.split_once(':').unwrap_or((text, ""));
+        let number = amount.parse::<f64>().ok();
         match kind {
             "none" if amount.is_empty() => Ok(Smoothing::None),
-            "ema" => match amount.parse::<f64>() {
-                Ok(weight) if (0.0..1.0).contains(&weight) => Ok(Smoothing::Ema(weight)),
+            "ema" => match number {
+                Some(weight) if (0.0..1.0).contains(&weight) => Ok(Smoothing::Ema(weight)),
                 _ => Err("ema takes a weight from 0 up to, not including, 1, as in ema:0.9".into()),
             },
-            _ => Err("known are none and ema:WEIGHT, as in ema:0.9".into()),
+            "twema" => match number {
+                Some(weight) if (0.0..=1.0).contains(&weight) => Ok(Smoothing::Twema(weight)),
+                _ => Err("twema takes a weight from 0 to 1, as in twema:0.9".into()),
+            },
+            "mean" => match amount.parse() {
+                Ok(points) if points % 2 == 1 => Ok(Smoothing::Mean(points)),
+                _ => Err("mean takes an odd number of points, as in mean:5".into()),
+            },
+            "gaussian" => match number {
+                Some(sigma) if sigma > 0.0 && sigma.is_finite() => Ok(Smoothing::Gaussian(sigma)),
+                _ => Err("gaussian takes a width in steps over 0, as in gaussian:3".into()),
+            },
+            _ => Err("known are none, ema:WEIGHT, twema:WEIGHT, mean:POINTS and gaussian:STEPS, \
+                      as in ema:0.9"
+                .into()),
         }
     }
 }
 
-/// TensorBoard's smoothing (`tensorboard/webapp/widgets/line_chart_v2/.../data_transformer`):
-/// `last = w·last + (1−w)·y`, divided by `1 − w^n`; a constant series is left alone.
+/// TensorBoard's smoothing (`tensorboard/webapp/widgets/line_chart_v2/data_transformer.ts` at
+/// 412c86e, `classicSmoothing`); a constant series is left alone.
 fn ema(values: &[f64], weight: f64) -> Vec<f64> {
     if values.iter().all(|v| *v == values[0]) {
         return values.to_vec();
     }
     let mut last = 0.0;
-    let mut remaining = 1.0; // w^n
-    let smooth = |&value: &f64| {
+    let smooth = |(i, &value): (usize, &f64)| {
         last = weight * last + (1.0 - weight) * value;
-        remaining *= weight;
-        last / (1.0 - remaining)
+        last / (1.0 - weight.powf((i + 1) as f64))
     };
-    values.iter().map(smooth).collect()
+    values.iter().enumerate().map(smooth).collect()
+}
+
+fn twema(points: &[Point], weight: f64, width: f64) -> Vec<f64> {
+    let weight = weight.sqrt().min(0.999);
+    let (mut last, mut norm) = (0.0, 0.0);
+    let mut before = points[0].step;
+    let smooth = |point: &Point| {
+        let distance = if width > 0.0 { (point.step - before) / width * 1000.0 } else { 0.0 };
+        let kept = weight.powf(distance);
+        before = point.step;
+        last = last * kept + point.entropy;
+        norm = norm * kept + 1.0;
+        last / norm
+    };
+    points.iter().map(smooth).collect()
 }
 
 /// Centred running mean of `width` (odd) values; narrower towards both ends, where it stays centred.
@@ -72,23 +125,83 @@ pub fn running_mean(values: &[f64], width: usize) -> Vec<f64> {
         let around = &values[i - reach..=i + reach];
         around.iter().sum::<f64>() / around.len() as f64
     };
-    (0..n).map(mean_around).collect()
+    (0..n).into_par_iter().with_min_len(1000).map(mean_around).collect()
+}
+
+/// Neighbouring points, seen as one.
+struct Cell {
+    step: f64,
+    entropy: f64,
+    points: f64,
+}
+
+/// Weights end at 4 σ, where SciPy's `gaussian_filter1d` ends them; towards the ends of the curve what
+/// is there of the window counts. Points closer together than σ/64 are taken at their centre, which
+/// bounds the work for a wide window and changes weights by at most 1 in 10,000.
+fn gaussian(points: &[Point], sigma: f64) -> Vec<f64> {
+    let mut cells: Vec<Cell> = Vec::new();
+    let mut start = f64::NEG_INFINITY;
+    for &Point { step, entropy } in points {
+        match cells.last_mut() {
+            Some(cell) if step - start < sigma / 64.0 => {
+                cell.points += 1.0;
+                cell.step += (step - cell.step) / cell.points;
+                cell.entropy += (entropy - cell.entropy) / cell.points;
+            }
+            _ => {
+                start = step;
+                cells.push(Cell { step, entropy, points: 1.0 });
+            }
+        }
+    }
+    let mean_around = |point: &Point| {
+        let from = cells.partition_point(|cell| cell.step < point.step - 4.0 * sigma);
+        let near = cells[from..].iter().take_while(|cell| cell.step <= point.step + 4.0 * sigma);
+        let (mut sum, mut weights) = (0.0, 0.0);
+        for cell in near {
+            let distance = (cell.step - point.step) / sigma;
+            let weight = cell.points * (-0.5 * distance * distance).exp();
+            sum += weight * cell.entropy;
+            weights += weight;
+        }
+        sum / weights
+    };
+    points.par_iter().with_min_len(1000).map(mean_around).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn points(values: &[f64]) -> Vec<Point> {
+        let point = |(i, &entropy): (usize, &f64)| Point { step: i as f64, entropy };
+        values.iter().enumerate().map(point).collect()
+    }
+
+    fn close(got: &[f64], wanted: &[f64]) {
+        assert_eq!(got.len(), wanted.len());
+        for (got, wanted) in got.iter().zip(wanted) {
+            assert!((got - wanted).abs() < 1e-12, "{got} is not {wanted}");
+        }
+    }
+
     #[test]
     fn ema_is_tensorboards() {
         // pandas 2.2: Series([2.0, 4.0, 1.0, 3.0]).ewm(alpha=0.2, adjust=True).mean(), which is
         // TensorBoard's debiased average of weight 0.8.
         let wanted = [2.0, 3.111111111111111, 2.2459016393442623, 2.501355013550136];
-        for (got, wanted) in ema(&[2.0, 4.0, 1.0, 3.0], 0.8).iter().zip(wanted) {
-            assert!((got - wanted).abs() < 1e-12, "{got} is not {wanted}");
-        }
+        close(&ema(&[2.0, 4.0, 1.0, 3.0], 0.8), &wanted);
         assert_eq!(ema(&[0.1; 5], 0.9), [0.1; 5]);
         assert_eq!(ema(&[1.0, 2.0], 0.0), [1.0, 2.0]);
+    }
+
+    #[test]
+    fn twema_forgets_by_distance_not_by_count() {
+        // v = √0.25 = 0.5; a width of 1,000 steps makes the distance the steps: weights 0.5^3 and 1.
+        let points = [Point { step: 0.0, entropy: 1.0 }, Point { step: 3.0, entropy: 10.0 }];
+        close(&twema(&points, 0.25, 1000.0), &[1.0, (0.125 + 10.0) / 1.125]);
+        assert_eq!(twema(&points[..1], 0.25, 0.0), [1.0]);
+        assert_eq!(twema(&points, 0.0, 1000.0), [1.0, 10.0]);
     }
 
     #[test]
@@ -98,10 +211,37 @@ mod tests {
     }
 
     #[test]
+    fn a_gaussian_keeps_a_constant_and_weighs_by_steps() {
+        close(&gaussian(&points(&[2.5; 9]), 3.0), &[2.5; 9]);
+        let w = (-0.5f64).exp();
+        let pair = [Point { step: 0.0, entropy: 0.0 }, Point { step: 10.0, entropy: 1.0 }];
+        close(&gaussian(&pair, 10.0), &[w / (1.0 + w), 1.0 / (1.0 + w)]);
+        assert_eq!(gaussian(&pair, 1e-300), [0.0, 1.0]);
+        assert_eq!(gaussian(&pair, 1e300), [0.5, 0.5]);
+    }
+
+    #[test]
+    fn a_wide_gaussian_in_cells_is_the_plain_one() {
+        let wave = |i: usize| Point { step: i as f64, entropy: (i as f64 / 300.0).sin() };
+        let points: Vec<Point> = (0..4000).map(wave).collect();
+        let smooth = gaussian(&points, 250.0); // cells of 4 points
+        // The transfer of a Gaussian at that frequency, exp(−(σω)²/2), away from the ends.
+        let transfer = (-0.5 * (250.0f64 / 300.0).powi(2)).exp();
+        for i in (1000..3000).step_by(100) {
+            assert!((smooth[i] - transfer * points[i].entropy).abs() < 2e-4, "at {i}");
+        }
+    }
+
+    #[test]
     fn a_smoothing_that_is_not_known_is_refused() {
-        for text in ["ema", "ema:1", "ema:x", "none:1", "gaussian:3", ""] {
+        let bad = "ema ema:1 ema:x none:1 twema:1.1 twema:nan mean:4 mean:0 mean:-3 gaussian:0 \
+                   gaussian:inf gaussian magic:3";
+        for text in bad.split(' ').chain([""]) {
             assert!(text.parse::<Smoothing>().is_err(), "{text}");
         }
         assert_eq!("ema:0.9".parse(), Ok(Smoothing::Ema(0.9)));
+        assert_eq!("twema:1".parse(), Ok(Smoothing::Twema(1.0)));
+        assert_eq!("mean:5".parse(), Ok(Smoothing::Mean(5)));
+        assert_eq!("gaussian:2.5".parse(), Ok(Smoothing::Gaussian(2.5)));
     }
 }
