@@ -477,3 +477,27 @@ fn check_fails_on_collapse_and_passes_without() {
     let output = command.args(["check", &models]).env("GITHUB_ACTIONS", "true").output().unwrap();
     assert!(stdout(&output).contains("::error title=collapse%3A qwen3"));
 }
+
+#[test]
+fn a_label_that_looks_like_a_comment_survives_csv() {
+    let desk = desk();
+    let log = path_of("verl/qwen3-tiny_solver_s1.jsonl");
+    let input = format!("#1 of 2={log}");
+    let output = run(desk.path(), &["convert", &input, "--to", "csv", "-o", "out.csv"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let back = runs(&[desk.path().join("out.csv").to_str().unwrap()]);
+    assert_eq!((labels(&back), &back[0]["points"]), (vec!["#1 of 2"], &120.into()));
+}
+
+#[test]
+fn a_csv_line_that_ends_before_its_last_field_is_not_taken() {
+    let desk = desk();
+    let log = write(desk.path(), "a.csv", "step,entropy,run\n1,2.5,a\n2,2.25,a\n3,2.0");
+    let output = run(desk.path(), &["stats", "--json", log.to_str().unwrap()]);
+    assert!(
+        stderr(&output).contains("line 4: the last line ends before its last field"),
+        "{}",
+        stderr(&output)
+    );
+    assert_eq!(runs(&[log.to_str().unwrap()])[0]["points"], 2);
+}

@@ -5,7 +5,8 @@ use super::step;
 
 /// The whole file, with a header `run,step,metric,entropy`; numbers read back as the same ones.
 pub fn csv(series: &[Series<'_>]) -> Vec<u8> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
+    // What begins with # is a comment to many readers, this program's included: then it is quoted.
+    let mut writer = csv::WriterBuilder::new().comment(Some(b'#')).from_writer(Vec::new());
     let full = "BUG: memory takes all";
     writer.write_record(["run", "step", "metric", "entropy"]).expect(full);
     for one in series {

@@ -64,6 +64,7 @@ pub(super) struct Book<'w> {
     lacking: Lacking,
     columns: Vec<Column>,
     runs: Vec<RunRows>,
+    by_name: HashMap<String, usize>, // a table may have a run for each row
     run: usize,
     rows: usize,
     step: Option<f64>,
@@ -85,6 +86,7 @@ impl<'w> Book<'w> {
             lacking: Lacking::Warned,
             columns: Vec::new(),
             runs: vec![RunRows::default()],
+            by_name: HashMap::new(),
             run: 0,
             rows: 0,
             step: None,
@@ -106,24 +108,28 @@ impl<'w> Book<'w> {
     /// Names the run that the log is of.
     pub(super) fn name_run(&mut self, name: &str) {
         if !name.is_empty() {
-            self.runs[self.run].name = Some(name.to_owned());
+            self.set_name(name);
         }
+    }
+
+    fn set_name(&mut self, name: &str) {
+        self.runs[self.run].name = Some(name.to_owned());
+        self.by_name.insert(name.to_owned(), self.run);
     }
 
     /// Rows from here on belong to the run of that name.
     pub(super) fn enter_run(&mut self, name: &str) {
-        let named = |run: &RunRows| run.name.as_deref() == Some(name);
-        self.run = match self.runs.iter().rposition(named) {
-            Some(run) => run,
-            None if self.runs.len() == 1 && self.runs[0].name.is_none() && self.rows == 0 => {
-                self.runs[0].name = Some(name.to_owned());
-                0
-            }
-            None => {
-                self.runs.push(RunRows { name: Some(name.to_owned()), ..RunRows::default() });
-                self.runs.len() - 1
-            }
-        };
+        if let Some(run) = self.by_name.get(name) {
+            self.run = *run;
+            return;
+        }
+        if self.runs.len() == 1 && self.runs[0].name.is_none() && self.rows == 0 {
+            self.run = 0;
+        } else {
+            self.run = self.runs.len();
+            self.runs.push(RunRows::default());
+        }
+        self.set_name(name);
     }
 
     /// Rows from here on belong to that part of the log: a run of its own, unless it is the only one.

@@ -132,11 +132,17 @@ fn read(head: &Head<'_>, source: &mut dyn Read, book: &mut Book<'_>) -> Result<(
     if !pending {
         return Ok(());
     }
-    if !matches!(source.last, Some(b'\n' | b'\r' | b'"')) {
+    let ends = matches!(source.last, Some(b'\n' | b'\r'));
+    if !ends && row.len() < names.len() {
+        // Whose the values are may stand in a field that is not here.
+        let what = "the last line ends before its last field, so it was not taken".to_owned();
+        book.note(Note::Damaged { place: place(&row, number), what });
+        return Ok(());
+    }
+    if !ends && source.last != Some(b'"') {
         let place = place(&row, number);
         let whole = row.len() - 1;
         let lost = roles.get(whole).is_some_and(|role| !matches!(role, Role::Ignored));
-        let lost = lost || row.len() < names.len();
         row.truncate(whole);
         if lost {
             let what = "the last line does not end, so its last field was not taken".to_owned();

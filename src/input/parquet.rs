@@ -8,8 +8,10 @@
 //! The footer is at the end, so the file is held whole while it is read; only the columns that are
 //! wanted are decoded. A null is no value, as an empty cell of a CSV table is.
 
+use std::cell::Cell;
 use std::io::Read;
-use std::sync::Arc;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::{Arc, Once};
 
 use bytes::Bytes;
 use parquet::basic::Type as Physical;
@@ -47,6 +49,31 @@ fn read(_: &Head<'_>, source: &mut dyn Read, book: &mut Book<'_>) -> Result<(), 
     book.lacking(Lacking::Meant);
     let mut bytes = Vec::new();
     source.read_to_end(&mut bytes)?;
+    quietly(|| table(bytes, book)).unwrap_or_else(|| {
+        let what = "it is damaged".to_owned();
+        Err(ReadError::Record { place: "the table".to_owned(), what })
+    })
+}
+
+/// Does work that may panic: the Parquet reader asserts some of what a damaged file breaks.
+fn quietly<T>(work: impl FnOnce() -> T) -> Option<T> {
+    thread_local!(static QUIET: Cell<bool> = const { Cell::new(false) });
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let usual = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| {
+            if !QUIET.get() {
+                usual(panic);
+            }
+        }));
+    });
+    QUIET.set(true);
+    let result = panic::catch_unwind(AssertUnwindSafe(work)).ok();
+    QUIET.set(false);
+    result
+}
+
+fn table(bytes: Vec<u8>, book: &mut Book<'_>) -> Result<(), ReadError> {
     let file = SerializedFileReader::new(Bytes::from(bytes)).map_err(broken)?;
     let schema = file.metadata().file_metadata().schema();
     let names: Vec<String> = schema.get_fields().iter().map(|f| f.name().to_owned()).collect();

@@ -1,0 +1,78 @@
+#![no_main]
+//! What `convert` writes is read as it was, and damaged it is never read as something else.
+
+use entropy_viz_fuzz::ask;
+use entropy_viz_fuzz::export::parquet::Series;
+use entropy_viz_fuzz::export::{json, parquet, table, tensorboard, wandb};
+use entropy_viz_fuzz::history::Point;
+use libfuzzer_sys::arbitrary::{self, Arbitrary};
+use libfuzzer_sys::fuzz_target;
+
+const METRIC: &str = "policy/entropy";
+
+#[derive(Arbitrary, Debug)]
+struct Curve {
+    run: String,
+    points: Vec<(Step, f64)>,
+    start: u32,
+    cut: u16,
+    flip: (u16, u8),
+}
+
+#[derive(Arbitrary, Debug)]
+enum Step {
+    Next,
+    Integer(i64),
+    Number(f64),
+}
+
+fuzz_target!(|curve: Curve| {
+    let mut points: Vec<Point> = Vec::new();
+    for (step, entropy) in &curve.points {
+        let step = match step {
+            Step::Next => points.last().map_or(1.0, |last| last.step + 1.0),
+            Step::Integer(n) => *n as f64,
+            Step::Number(n) => *n,
+        };
+        if step.is_finite() && entropy.is_finite() {
+            points.push(Point { step, entropy: *entropy });
+        }
+    }
+    let floats: Vec<Point> =
+        points.iter().map(|p| Point { entropy: f64::from(p.entropy as f32), ..*p }).collect();
+    let series = [Series { run: &curve.run, metric: METRIC, points: &points }];
+    let id = wandb::id(&curve.run, &points);
+    let start = u64::from(curve.start);
+    let run = wandb::Run { id: &id, name: &curve.run, project: "p", metric: METRIC, start };
+
+    let texts = [
+        ("rzero", "entropy", json::history(&points)),
+        ("jsonl", METRIC, json::lines(METRIC, &points)),
+        ("csv", METRIC, table::csv(&series)),
+    ];
+    for (format, metric, bytes) in texts {
+        whole(&bytes, format, metric, &points);
+        let outcome = ask::read(&bytes, ask::format(format), &ask::every());
+        ask::prefix(&bytes, usize::from(curve.cut), &outcome, &ask::every());
+    }
+    let table = parquet::table(&series).expect("memory takes all");
+    whole(&table, "parquet", METRIC, &points);
+    let events = tensorboard::event_file(METRIC, &points, f64::from(curve.start));
+    let rows = wandb::run_file(&run, &points);
+    let framed = [("tensorboard", events.ok(), &floats), ("wandb", rows.ok(), &points)];
+    for (format, bytes, points) in framed {
+        let Some(mut bytes) = bytes else { continue };
+        whole(&bytes, format, METRIC, points);
+        let outcome = ask::read(&bytes, ask::format(format), &ask::every());
+        ask::prefix(&bytes, usize::from(curve.cut), &outcome, &ask::every());
+        let (at, mask) = curve.flip;
+        let at = usize::from(at) % bytes.len();
+        bytes[at] ^= mask;
+        ask::only_written(&ask::points(&bytes, format, METRIC), &ask::bits(points));
+    }
+});
+
+fn whole(bytes: &[u8], format: &str, metric: &str, points: &[Point]) {
+    let read = ask::points(bytes, format, metric);
+    assert!(ask::bits(&read) == ask::bits(points), "{format}: {points:?} became {read:?}");
+}
