@@ -35,7 +35,7 @@ fuzz_target!(|curve: Curve| {
             Step::Number(n) => *n,
         };
         if step.is_finite() && entropy.is_finite() {
-            points.push(Point { step, entropy: *entropy });
+            points.push(Point { step: step + 0.0, entropy: *entropy }); // a step of -0 is one of 0
         }
     }
     let floats: Vec<Point> =
