@@ -183,6 +183,10 @@ pub struct Run {
     pub sign: Sign,
     /// Where rounds of training meet that were laid end to end; empty for a run as logged.
     pub joints: Vec<Joint>,
+    /// Another series of the same log, such as the reward, if it was asked for.
+    pub reward: Option<Companion>,
+    /// When each step was logged, in seconds of one clock, if the log tells.
+    pub clock: Option<Companion>,
     /// What was put right.
     pub repairs: Repairs,
     /// What the user should know about this run, in words.
@@ -204,9 +208,52 @@ impl Run {
             metric: metric.into(),
             sign: Sign::AsLogged,
             joints: Vec::new(),
+            reward: None,
+            clock: None,
             repairs: Repairs::default(),
             warnings: Vec::new(),
         }
+    }
+}
+
+/// Another series of a run's log: a finite value at some steps, which strictly increase.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Companion {
+    metric: String,
+    values: Vec<(f64, f64)>,
+}
+
+impl Companion {
+    /// Takes rows of step and value in log order: the later row of a step counts, as in a
+    /// [`History`]; what is not finite is dropped. `None` when nothing is left.
+    pub fn from_raw(metric: impl Into<String>, mut rows: Vec<(f64, f64)>) -> Option<Companion> {
+        rows.retain(|(step, _)| step.is_finite());
+        rows.sort_by(|a, b| a.0.total_cmp(&b.0)); // stable: log order within a step
+        rows.dedup_by(|later, kept| {
+            let same = later.0 == kept.0;
+            if same {
+                *kept = *later;
+            }
+            same
+        });
+        rows.retain(|(_, value)| value.is_finite());
+        (!rows.is_empty()).then(|| Companion { metric: metric.into(), values: rows })
+    }
+
+    /// The key of the series.
+    pub fn metric(&self) -> &str {
+        &self.metric
+    }
+
+    /// Steps and values, by strictly increasing step.
+    pub fn values(&self) -> &[(f64, f64)] {
+        &self.values
+    }
+
+    /// The value at a step, if there is one.
+    pub fn at(&self, step: f64) -> Option<f64> {
+        let i = self.values.binary_search_by(|(s, _)| s.total_cmp(&step)).ok()?;
+        Some(self.values[i].1)
     }
 }
 

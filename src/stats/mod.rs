@@ -1,6 +1,8 @@
 //! Slices in, numbers out: what the table, the JSON document and the bar charts say of each run.
 
 pub mod check;
+pub mod contrast;
+pub mod group;
 pub mod health;
 pub mod smooth;
 mod summary;
@@ -11,6 +13,8 @@ use serde::Serialize;
 pub use summary::{RunStats, median};
 
 use crate::history::Comparison;
+use contrast::Contrast;
+use group::GroupStats;
 use health::Thresholds;
 
 /// The document of `stats --json`; keys are only ever added.
@@ -22,10 +26,10 @@ pub struct Analysis {
     pub unit: &'static str,
     /// One entry a run, in the order given.
     pub runs: Vec<RunStats>,
-    /// Pairwise comparisons; none are made yet.
-    pub comparisons: Vec<()>,
-    /// Groups of runs; none are made yet.
-    pub groups: Vec<()>,
+    /// Comparisons of pairs of runs, or of groups.
+    pub comparisons: Vec<Contrast>,
+    /// Groups of runs, in the order in which their first runs stand.
+    pub groups: Vec<GroupStats>,
 }
 
 /// Computes the numbers of every run.
