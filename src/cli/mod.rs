@@ -6,6 +6,8 @@
 mod auto;
 mod chart;
 mod check;
+mod compare;
+mod comparisons;
 pub mod compute;
 mod convert;
 mod curves;

@@ -6,6 +6,8 @@ use clap::Args;
 
 use super::Outcome;
 use super::chart::{ChartArgs, Target, target, write};
+use super::compare::CompareArgs;
+use super::comparisons;
 use super::failure::Failure;
 use super::health::HealthArgs;
 use super::inputs::InputArgs;
@@ -13,12 +15,14 @@ use super::table;
 use super::terminal::Terminal;
 use crate::report;
 use crate::stats::analyse;
+use crate::stats::compare::compare;
 
 const EXAMPLES: &str = "\
 Examples:
   entropy-viz stats 'runs/*.json'
   entropy-viz stats run.json --json | jq '.runs[0].state'
   entropy-viz stats a.json b.json --csv > numbers.csv
+  entropy-viz stats models --group 'questioner|solver'
   entropy-viz stats a.json b.json --from-step 200 -o late.svg";
 
 /// Says how runs compare in numbers.
@@ -40,6 +44,8 @@ pub(super) struct Stats {
     #[arg(long, conflicts_with = "json")]
     csv: bool,
     #[command(flatten)]
+    compare: CompareArgs,
+    #[command(flatten)]
     health: HealthArgs,
     #[command(flatten)]
     chart: ChartArgs,
@@ -56,7 +62,9 @@ impl Stats {
         let (comparison, outcome) = self.inputs.load(terminal)?;
         let window = self.chart.window(&comparison, terminal)?;
         let comparison = window.map_or(comparison, |window| window.cut);
-        let analysis = analyse(&comparison, &self.health.thresholds());
+        let plan = self.compare.plan(&comparison, terminal)?;
+        let mut analysis = analyse(&comparison, &self.health.thresholds());
+        compare(&comparison, &mut analysis, &plan);
         if let (Some(output), Some(encoding)) = (&output, encoding) {
             let studio = self.chart.studio(&comparison, terminal)?;
             let picture = studio.bars(&comparison, &analysis);
@@ -76,6 +84,7 @@ impl Stats {
             report::csv(&analysis)
         } else {
             table::render(&comparison, &analysis, terminal.colour())
+                + &comparisons::render(&analysis)
         };
         terminal.print(text.as_bytes())?;
         Ok(outcome)

@@ -8,7 +8,7 @@ use crate::plot::exact;
 use crate::stats::health::State;
 use crate::stats::{Analysis, RunStats};
 
-const HEADS: [&str; 9] = [
+const HEADS: [&str; 10] = [
     "run",
     "quantity",
     "points",
@@ -17,6 +17,7 @@ const HEADS: [&str; 9] = [
     "median",
     "min @ step",
     "max @ step",
+    "halved @",
     "state",
 ];
 
@@ -24,61 +25,64 @@ const HEADS: [&str; 9] = [
 /// the same, else in a column.
 pub(super) fn render(comparison: &Comparison, analysis: &Analysis, colour: bool) -> String {
     let kinds = comparison.kinds();
-    let mut rows: Vec<[String; 9]> = analysis.runs.iter().map(cells).collect();
+    let mut rows: Vec<[String; 10]> = analysis.runs.iter().map(cells).collect();
     for (row, run) in rows.iter_mut().zip(comparison.runs()) {
         row[1] = run.history.kind().words().to_owned();
     }
     let shown: &[usize] = match kinds.len() {
-        1 => &[0, 2, 3, 4, 5, 6, 7, 8],
-        _ => &[0, 1, 2, 3, 4, 5, 6, 7, 8],
+        1 => &[0, 2, 3, 4, 5, 6, 7, 8, 9],
+        _ => &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
     };
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].width());
-        cells.chain([HEADS[column].width()]).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = shown.iter().map(|column| width(*column)).collect();
-    let among = |cells: [&'static str; 9]| shown.iter().map(move |column| cells[*column]);
-    let mut text = String::new();
-    line(&mut text, &among(HEADS).collect::<Vec<_>>(), &widths, |_, cell| cell.to_owned());
-    for (row, run) in rows.iter().zip(&analysis.runs) {
-        let cells: Vec<&str> = shown.iter().map(|column| row[*column].as_str()).collect();
-        let last = cells.len() - 1;
-        line(&mut text, &cells, &widths, |column, cell| {
-            match (colour && column == last, run.state) {
-                (true, State::Collapsed | State::Exploded) => format!("\x1b[31m{cell}\x1b[0m"),
-                (true, State::Falling | State::NotRecorded) => format!("\x1b[33m{cell}\x1b[0m"),
-                _ => cell.to_owned(),
-            }
-        });
-    }
+    let among = |cells: &[String; 10]| shown.iter().map(|column| cells[*column].clone()).collect();
+    let heads: Vec<String> = shown.iter().map(|column| HEADS[*column].to_owned()).collect();
+    let rows: Vec<Vec<String>> = rows.iter().map(among).collect();
+    let last = heads.len() - 1;
+    let mut text = aligned(&heads, &rows, |row, column, cell| {
+        match (colour && column == last, analysis.runs[row].state) {
+            (true, State::Collapsed | State::Exploded) => format!("\x1b[31m{cell}\x1b[0m"),
+            (true, State::Falling | State::NotRecorded) => format!("\x1b[33m{cell}\x1b[0m"),
+            _ => cell.to_owned(),
+        }
+    });
     if let [kind] = kinds[..] {
         text.push_str(&format!("quantity: {} ({})\n", kind.words(), kind.describe()));
     }
     text
 }
 
-fn line(
-    text: &mut String,
-    cells: &[&str],
-    widths: &[usize],
-    paint: impl Fn(usize, &str) -> String,
-) {
-    let mut row = String::new();
-    for (column, (cell, width)) in cells.iter().zip(widths).enumerate() {
-        let room = " ".repeat(width - cell.width());
-        let cell = paint(column, cell);
-        let last = column + 1 == cells.len();
-        match column {
-            0 => row.push_str(&format!("{cell}{room}")),
-            _ if last => row.push_str(&format!("  {cell}")),
-            _ => row.push_str(&format!("  {room}{cell}")),
+/// Rows below their heads: the first column and the last begin at their left, the others end at their
+/// right. `paint` is given row, column and text of a cell, and may put colour around it.
+pub(super) fn aligned(
+    heads: &[String],
+    rows: &[Vec<String>],
+    paint: impl Fn(usize, usize, &str) -> String,
+) -> String {
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].width());
+        cells.chain([heads[column].width()]).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..heads.len()).map(width).collect();
+    let line = |cells: &[String], paint: &dyn Fn(usize, &str) -> String| {
+        let mut row = String::new();
+        for (column, (cell, width)) in cells.iter().zip(&widths).enumerate() {
+            let room = " ".repeat(width - cell.width());
+            let painted = paint(column, cell);
+            match column {
+                0 => row.push_str(&format!("{painted}{room}")),
+                _ if column + 1 == cells.len() => row.push_str(&format!("  {painted}")),
+                _ => row.push_str(&format!("  {room}{painted}")),
+            }
         }
+        row.trim_end().to_owned() + "\n"
+    };
+    let mut text = line(heads, &|_, cell| cell.to_owned());
+    for (i, row) in rows.iter().enumerate() {
+        text.push_str(&line(row, &|column, cell| paint(i, column, cell)));
     }
-    text.push_str(row.trim_end());
-    text.push('\n');
+    text
 }
 
-fn cells(run: &RunStats) -> [String; 9] {
+fn cells(run: &RunStats) -> [String; 10] {
     let deviation = match (run.mean, run.std) {
         (Some(mean), Some(std)) => format!("{} ± {}", number(mean), number(std)),
         (Some(mean), None) => number(mean),
@@ -97,12 +101,13 @@ fn cells(run: &RunStats) -> [String; 9] {
         number(run.median),
         format!("{} @ {}", number(run.min), exact(run.min_step)),
         format!("{} @ {}", number(run.max), exact(run.max_step)),
+        run.half_life_step.map_or("–".to_owned(), exact),
         state,
     ]
 }
 
 /// Four decimals, or powers of ten where these would say nothing.
-fn number(value: f64) -> String {
+pub(super) fn number(value: f64) -> String {
     let text = match value.abs() {
         0.0 => "0".to_owned(),
         1e-3..1e6 => format!("{value:.4}"),

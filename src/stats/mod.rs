@@ -1,9 +1,13 @@
 //! Slices in, numbers out: what the table, the JSON document and the bar charts say of each run.
 
+pub mod between;
+pub mod bootstrap;
 pub mod check;
+pub mod compare;
 pub mod contrast;
 pub mod group;
 pub mod health;
+mod pairs;
 pub mod smooth;
 mod summary;
 
@@ -13,6 +17,7 @@ use serde::Serialize;
 pub use summary::{RunStats, median};
 
 use crate::history::Comparison;
+use bootstrap::Resampling;
 use contrast::Contrast;
 use group::GroupStats;
 use health::Thresholds;
@@ -30,9 +35,13 @@ pub struct Analysis {
     pub comparisons: Vec<Contrast>,
     /// Groups of runs, in the order in which their first runs stand.
     pub groups: Vec<GroupStats>,
+    /// How the intervals of comparisons were resampled; none where nothing was compared.
+    pub resampling: Option<Resampling>,
+    /// What was not compared, in words.
+    pub notes: Vec<String>,
 }
 
-/// Computes the numbers of every run.
+/// Computes the numbers of every run; [`compare::compare`] adds those of pairs and groups.
 pub fn analyse(comparison: &Comparison, thresholds: &Thresholds) -> Analysis {
     Analysis {
         schema: 1,
@@ -40,5 +49,10 @@ pub fn analyse(comparison: &Comparison, thresholds: &Thresholds) -> Analysis {
         runs: comparison.runs().par_iter().map(|run| RunStats::of(run, thresholds)).collect(),
         comparisons: Vec::new(),
         groups: Vec::new(),
+        resampling: None,
+        notes: Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests;
