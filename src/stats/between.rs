@@ -45,7 +45,11 @@ pub fn welch(a: &[f64], b: &[f64], resampling: &Resampling) -> Option<Welch> {
         (va + vb).powi(2) / (va.powi(2) / (a.len() - 1) as f64 + vb.powi(2) / (b.len() - 1) as f64);
     // Values that differ in their last bits alone do not vary.
     let scale = a.iter().chain(b).fold(0.0f64, |largest, v| largest.max(v.abs()));
-    if !(error > 1e-12 * scale) || !degrees.is_finite() || !difference.is_finite() {
+    if error <= 1e-12 * scale
+        || !error.is_finite()
+        || !degrees.is_finite()
+        || !difference.is_finite()
+    {
         return None;
     }
     let t = StudentsT::new(0.0, 1.0, degrees).ok()?;

@@ -108,10 +108,10 @@ pub fn block_length(series: &[f64]) -> f64 {
     let window = forgotten.map_or(last_lag, |lag| (2 * lag).min(last_lag)); // M
 
     let (mut slope, mut spectrum) = (0.0, variance); // G, g(0)
-    for lag in 1..=window {
+    for (lag, covariance) in covariances.iter().enumerate().take(window + 1).skip(1) {
         let weight = (2.0 * (1.0 - lag as f64 / window as f64)).min(1.0); // flat-top
-        slope += 2.0 * weight * lag as f64 * covariances[lag];
-        spectrum += 2.0 * weight * covariances[lag];
+        slope += 2.0 * weight * lag as f64 * covariance;
+        spectrum += 2.0 * weight * covariance;
     }
     let length = (2.0 * slope * slope / (4.0 / 3.0 * spectrum * spectrum)).cbrt() * size.cbrt();
     length.min(longest_block(n)).max(1.0)

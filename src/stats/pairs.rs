@@ -22,6 +22,8 @@ const METHOD: &str =
 const ASSUMPTION: &str = "the differences are stationary over the shared steps; about these two runs, not their recipes; \
                           intervals meant to hold in 95 % of cases held in 73 to 94 % of simulated ones";
 
+const DRIFTS: &str = "the difference drifts over the whole run: the interval is rough";
+
 /// What two runs have in common, step by step.
 struct Shared {
     steps: Vec<f64>,
@@ -85,8 +87,7 @@ pub(super) fn contrasts(a: &History, b: &History, resampling: &Resampling) -> Ve
     }
     let shared_steps = shared.steps.len();
     let differences = shared.differences();
-    let blocks = block_length(&cells(&differences));
-    let [mean, ratio] = over_all_steps(&shared, &differences, blocks, resampling);
+    let [mean, ratio] = over_all_steps(&shared, &differences, resampling);
     let late = late_difference(&differences, resampling);
     let separation = separation(&shared.steps, &differences);
     let contrast = |statistic, number: Estimate| Contrast {
@@ -133,61 +134,49 @@ pub(super) fn mean(values: &[f64]) -> f64 {
 }
 
 /// Difference of means and ratio of areas, of the same resamples.
-fn over_all_steps(
-    shared: &Shared,
-    differences: &[f64],
-    blocks: f64,
-    resampling: &Resampling,
-) -> [Estimate; 2] {
-    let difference = finite(mean(differences));
+fn over_all_steps(shared: &Shared, differences: &[f64], resampling: &Resampling) -> [Estimate; 2] {
     let weights = shared.weights();
     let weighted = |values: &[f64]| values.iter().zip(&weights).map(|(v, w)| v * w).collect();
     let (over_a, over_b): (Vec<f64>, Vec<f64>) = (weighted(&shared.a), weighted(&shared.b));
-    let (area_a, area_b) = (over_a.iter().sum::<f64>(), over_b.iter().sum::<f64>());
-    let has_areas = shared.steps.len() > 1 && area_a > 0.0 && area_b > 0.0;
-    let ratio = has_areas.then(|| area_a / area_b).and_then(finite);
-
-    let mut estimates = [Estimate::default(), Estimate::default()];
-    estimates[0].estimate = difference;
-    estimates[1].estimate = ratio;
-    if !has_areas {
-        estimates[1].note = Some("an area that is not positive has no ratio".to_owned());
-    }
-    let (values, over_a, over_b) = (cells(differences), cells(&over_a), cells(&over_b));
-    let n = values.len();
-    let length = blocks.ceil() as usize;
-    let note = match () {
-        () if shared.steps.len() < FEWEST_STEPS => {
-            Some(format!("fewer than {FEWEST_STEPS} shared steps have no interval"))
-        }
-        () if is_constant(differences) => Some("the difference does not vary".to_owned()),
-        () => None,
+    let areas = (over_a.iter().sum::<f64>(), over_b.iter().sum::<f64>());
+    let has_ratio = shared.steps.len() > 1 && areas.0 > 0.0 && areas.1 > 0.0;
+    let mut difference = Estimate { estimate: finite(mean(differences)), ..Estimate::default() };
+    let mut ratio = match has_ratio {
+        true => Estimate { estimate: finite(areas.0 / areas.1), ..Estimate::default() },
+        false => no_estimate("an area that is not positive has no ratio"),
     };
-    if note.is_some() {
-        estimates[0].note = note;
-        return estimates;
+
+    if shared.steps.len() < FEWEST_STEPS || is_constant(differences) {
+        difference.note = Some(match shared.steps.len() < FEWEST_STEPS {
+            true => format!("fewer than {FEWEST_STEPS} shared steps have no interval"),
+            false => "the difference does not vary".to_owned(),
+        });
+        return [difference, ratio];
     }
+    let values = cells(differences);
+    let n = values.len();
+    let length = block_length(&values);
     let centre = mean(&values);
     let sums = Sums::of(values.iter().map(|v| v - centre));
-    let (sums_a, sums_b) = (Sums::of(over_a.into_iter()), Sums::of(over_b.into_iter()));
-    let (mut means, mut ratios) = (Vec::new(), Vec::new());
-    resample(n, length, resampling, |blocks| {
+    let sums_a = Sums::of(cells(&over_a).into_iter());
+    let sums_b = Sums::of(cells(&over_b).into_iter());
+    let (mut means, mut logarithms) = (Vec::new(), Vec::new());
+    let shape = (n, length.ceil() as usize);
+    resample(shape.0, shape.1, resampling, |blocks| {
         means.push(sums.over(blocks) / n as f64);
-        ratios.push((sums_a.over(blocks) / sums_b.over(blocks)).ln());
+        logarithms.push((sums_a.over(blocks) / sums_b.over(blocks)).ln());
     });
-    let shape = (n, length);
-    let drifts = (blocks >= longest_block(n))
-        .then(|| "the difference drifts over the whole run: the interval is rough".to_owned());
-    if let Some(estimate) = difference {
-        estimates[0].interval = interval(estimate, means, shape, resampling);
-        estimates[0].note.clone_from(&drifts);
+    let note = (length >= longest_block(n)).then(|| DRIFTS.to_owned());
+    if let Some(estimate) = difference.estimate {
+        difference.interval = interval(estimate, means, shape, resampling);
+        difference.note.clone_from(&note);
     }
-    if let Some(estimate) = ratio {
-        let logarithm = interval(estimate.ln(), ratios, shape, resampling);
-        estimates[1].interval = logarithm.map(|(low, high)| (low.exp(), high.exp()));
-        estimates[1].note = drifts;
+    if let Some(estimate) = ratio.estimate {
+        let ends = interval(estimate.ln(), logarithms, shape, resampling);
+        ratio.interval = ends.map(|(low, high)| (low.exp(), high.exp()));
+        ratio.note = note;
     }
-    estimates
+    [difference, ratio]
 }
 
 /// The mean of the last tenth of the differences. Its few steps do not tell what they remember, so
