@@ -1,18 +1,22 @@
 //! Numbers as documents: JSON and CSV for programs, the Markdown summary for a pull request.
 
 mod checks;
+mod contrasts;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
 use minijinja::{Environment, context};
 
 pub use checks::{annotation, junit};
+pub use contrasts::{Table, groups, pairs};
 
 use crate::label::visible;
 use crate::plot::{exact, short};
 use crate::stats::{Analysis, RunStats};
 
 static SUMMARY: &str = include_str!("../templates/summary.md");
+/// Pairs in the summary before the rest are only counted: all of five runs.
+const MOST_PAIRS: usize = 10;
 
 /// The analysis as one JSON document, indented, with a newline at its end.
 pub fn json(analysis: &Analysis) -> String {
@@ -90,9 +94,26 @@ pub fn summary(analysis: &Analysis) -> String {
     environment.add_template("summary.md", SUMMARY).expect("BUG: the template parses");
     let template = environment.get_template("summary.md").expect("BUG: it was just added");
     let runs: Vec<Value> = analysis.runs.iter().map(row).collect();
+    let tables = [groups(analysis), pairs(analysis, MOST_PAIRS)];
+    let tables: Vec<Value> = tables.iter().flatten().map(markdown_table).collect();
+    let notes: Vec<String> = analysis.notes.iter().map(|note| plain(note)).collect();
     template
-        .render(context! { runs, version => env!("CARGO_PKG_VERSION") })
+        .render(context! { runs, tables, notes, version => env!("CARGO_PKG_VERSION") })
         .expect("BUG: the template names what it is given")
+}
+
+fn markdown_table(table: &Table) -> Value {
+    let line = |cells: &[String]| {
+        let cells: Vec<String> = cells.iter().map(|cell| plain(cell)).collect();
+        format!("| {} |", cells.join(" | "))
+    };
+    context! {
+        head => line(&table.heads),
+        rule => format!("| --- |{}", " ---: |".repeat(table.heads.len() - 1)),
+        rows => table.rows.iter().map(|row| line(row)).collect::<Vec<_>>(),
+        left_out => table.left_out.as_ref().map(|words| plain(words)),
+        remarks => table.remarks.iter().map(|remark| plain(remark.trim())).collect::<Vec<_>>(),
+    }
 }
 
 fn row(run: &RunStats) -> Value {

@@ -128,6 +128,7 @@ fn auto_artifacts_is_the_whole_set_for_ci() {
         "entropy_comparison.svg",
         "entropy_comparison_stats.png",
         "entropy_comparison_stats.svg",
+        "junit.xml",
         "stats.csv",
         "stats.json",
         "summary.md",

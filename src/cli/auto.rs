@@ -7,6 +7,8 @@ use clap::Args;
 
 use super::Outcome;
 use super::chart::{ChartArgs, Target, stats_beside, target, write};
+use super::check::judge;
+use super::compare::CompareArgs;
 use super::failure::{Failure, WithHint};
 use super::health::HealthArgs;
 use super::inputs::{plural, say};
@@ -19,6 +21,8 @@ use crate::history::Comparison;
 use crate::output;
 use crate::plot::Encoding;
 use crate::report;
+use crate::stats::check::Rules;
+use crate::stats::compare::compare;
 
 const PATTERN: &str = "*/entropy_history_*.json";
 const OUTPUT: &str = "entropy_comparison.png";
@@ -42,7 +46,8 @@ pub(super) struct Auto {
     /// The picture to write; the statistics go beside it [default: entropy_comparison.png].
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Write the whole set for CI into this directory: pictures, stats.json, stats.csv, summary.md.
+    /// Write the whole set for CI into this directory: pictures, stats.json,
+    /// stats.csv, summary.md, junit.xml.
     #[arg(long, value_name = "DIR")]
     artifacts: Option<PathBuf>,
     /// Which files below MODELS_DIR are histories.
@@ -53,6 +58,8 @@ pub(super) struct Auto {
     recursive: bool,
     #[command(flatten)]
     reading: Reading,
+    #[command(flatten)]
+    compare: CompareArgs,
     #[command(flatten)]
     health: HealthArgs,
     #[command(flatten)]
@@ -176,12 +183,17 @@ impl Auto {
             Target::File(directory.join(format!("{stem}.{extension}")))
         };
         let looks = (&self.chart, &self.health);
-        let analysis = draw(comparison, looks, &encodings, Charts::Both, terminal, pictures)?;
+        let mut analysis = draw(comparison, looks, &encodings, Charts::Both, terminal, pictures)?;
+        let cut = self.chart.cut(comparison);
+        let shown = cut.as_ref().unwrap_or(comparison);
+        compare(shown, &mut analysis, &self.compare.plan(shown, terminal)?);
         let summary = report::summary(&analysis);
+        let verdicts = judge(shown, &analysis, &Rules::default());
         let texts = [
             ("stats.json", report::json(&analysis)),
             ("stats.csv", report::csv(&analysis)),
             ("summary.md", summary.clone()),
+            ("junit.xml", report::junit(&verdicts)),
         ];
         for (name, text) in texts {
             write(&Target::File(directory.join(name)), text.as_bytes(), terminal)?;

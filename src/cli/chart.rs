@@ -210,6 +210,13 @@ impl ChartArgs {
         Ok(Studio { look, fonts, dpi: self.dpi })
     }
 
+    /// The runs cut to the steps shown, if these are limited and there are any.
+    pub(super) fn cut(&self, comparison: &Comparison) -> Option<Comparison> {
+        let (from, to) = self.steps();
+        let limited = self.from_step.is_some() || self.to_step.is_some();
+        limited.then(|| comparison.between(from, to).0).flatten().map(|window| window.cut)
+    }
+
     /// The runs with points among the steps shown, if these are limited; the others are told and left
     /// out.
     pub(super) fn window(

@@ -7,7 +7,6 @@ mod auto;
 mod chart;
 mod check;
 mod compare;
-mod comparisons;
 pub mod compute;
 mod convert;
 mod curves;

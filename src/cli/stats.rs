@@ -7,7 +7,6 @@ use clap::Args;
 use super::Outcome;
 use super::chart::{ChartArgs, Target, target, write};
 use super::compare::CompareArgs;
-use super::comparisons;
 use super::failure::Failure;
 use super::health::HealthArgs;
 use super::inputs::InputArgs;
@@ -84,7 +83,7 @@ impl Stats {
             report::csv(&analysis)
         } else {
             table::render(&comparison, &analysis, terminal.colour())
-                + &comparisons::render(&analysis)
+                + &table::comparisons(&analysis)
         };
         terminal.print(text.as_bytes())?;
         Ok(outcome)

@@ -5,6 +5,7 @@ use unicode_width::UnicodeWidthStr;
 use crate::history::Comparison;
 use crate::label::visible;
 use crate::plot::exact;
+use crate::report;
 use crate::stats::health::State;
 use crate::stats::{Analysis, RunStats};
 
@@ -20,6 +21,9 @@ const HEADS: [&str; 10] = [
     "halved @",
     "state",
 ];
+
+/// Pairs printed before the rest are only counted: all of ten runs.
+const MOST_PAIRS: usize = 45;
 
 /// The table, states in colour if asked for; what the numbers are stands below it where they are all
 /// the same, else in a column.
@@ -50,9 +54,27 @@ pub(super) fn render(comparison: &Comparison, analysis: &Analysis, colour: bool)
     text
 }
 
+/// The tables of groups and of comparisons, and what was not compared; empty where there is nothing of it.
+pub(super) fn comparisons(analysis: &Analysis) -> String {
+    let mut text = String::new();
+    let tables = [report::groups(analysis), report::pairs(analysis, MOST_PAIRS)];
+    for table in tables.into_iter().flatten() {
+        text.push('\n');
+        text.push_str(&aligned(&table.heads, &table.rows, |_, _, cell| cell.to_owned()));
+        for remark in table.left_out.iter().chain(&table.remarks) {
+            text.push_str(remark);
+            text.push('\n');
+        }
+    }
+    for note in &analysis.notes {
+        text.push_str(&format!("\n{note}\n"));
+    }
+    text
+}
+
 /// Rows below their heads: the first column and the last begin at their left, the others end at their
 /// right. `paint` is given row, column and text of a cell, and may put colour around it.
-pub(super) fn aligned(
+fn aligned(
     heads: &[String],
     rows: &[Vec<String>],
     paint: impl Fn(usize, usize, &str) -> String,
@@ -107,7 +129,7 @@ fn cells(run: &RunStats) -> [String; 10] {
 }
 
 /// Four decimals, or powers of ten where these would say nothing.
-pub(super) fn number(value: f64) -> String {
+fn number(value: f64) -> String {
     let text = match value.abs() {
         0.0 => "0".to_owned(),
         1e-3..1e6 => format!("{value:.4}"),
