@@ -1,0 +1,162 @@
+//! Comparing runs and groups, and the gate, as a person at a terminal meets them.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::{fixture, run, stderr, stdout};
+use serde_json::Value;
+
+fn models() -> String {
+    fixture("models").to_str().unwrap().to_owned()
+}
+
+fn model(name: &str) -> String {
+    let path = format!("models/qwen3-tiny_{name}/entropy_history_qwen3-tiny_{name}.json");
+    fixture(&path).to_str().unwrap().to_owned()
+}
+
+fn write(directory: &Path, name: &str, values: &[f64]) {
+    let rows: Vec<String> = (1..)
+        .zip(values)
+        .map(|(step, value)| format!(r#"{{"step": {step}, "entropy": {value:?}}}"#))
+        .collect();
+    fs::write(directory.join(name), format!("[{}]", rows.join(", "))).unwrap();
+}
+
+fn document(directory: &Path, arguments: &[&str]) -> Value {
+    let output = run(directory, &[&["stats", "--json"], arguments].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(!stdout(&output).contains("NaN"));
+    serde_json::from_str(&stdout(&output)).unwrap()
+}
+
+#[test]
+fn every_pair_is_compared_with_what_it_assumes() {
+    let desk = tempfile::tempdir().unwrap();
+    let (a, b) = (model("questioner_s1"), model("solver_s1"));
+    let document = document(desk.path(), &[&a, &b]);
+    let comparisons = document["comparisons"].as_array().unwrap();
+    let keys: Vec<&str> = comparisons.iter().map(|c| c["statistic"].as_str().unwrap()).collect();
+    assert_eq!(keys, ["mean_difference", "late_difference", "area_ratio", "separation_step"]);
+    let mean = &comparisons[0];
+    assert_eq!(
+        (&mean["a"], &mean["b"]),
+        (&document["runs"][0]["label"], &document["runs"][1]["label"])
+    );
+    // NumPy 2.4: mean of the 120 step-wise differences.
+    assert!((mean["estimate"].as_f64().unwrap() - 0.9373536244034767).abs() < 1e-12, "{mean}");
+    assert!(mean["low"].as_f64() < mean["estimate"].as_f64());
+    assert!(mean["p"].is_null() && mean["p_holm"].is_null());
+    assert!(mean["assumption"].as_str().unwrap().contains("stationary"));
+    assert_eq!(document["resampling"]["resamples"], 1000);
+
+    let table = stdout(&run(desk.path(), &["stats", &a, &b, "--no-plot"]));
+    for words in ["a − b", "questioner_s1 − ", "1000 resamples, seed 0", "assumes: ", "no p: "]
+    {
+        assert!(table.contains(words), "{words:?} is not in {table}");
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_and_another_gives_others() {
+    let desk = tempfile::tempdir().unwrap();
+    let models = models();
+    let bytes = |seed| run(desk.path(), &["stats", &models, "--json", "--seed", seed]).stdout;
+    assert!(bytes("1") == bytes("1"));
+    assert!(bytes("1") != bytes("2"));
+}
+
+#[test]
+fn the_house_example_compares_questioners_with_solvers() {
+    let desk = tempfile::tempdir().unwrap();
+    let document = document(desk.path(), &[&models(), "--group", "questioner|solver"]);
+    let groups = document["groups"].as_array().unwrap();
+    assert_eq!(groups.len(), 2);
+    assert_eq!((&groups[0]["name"], &groups[1]["name"]), (&"questioner".into(), &"solver".into()));
+    assert_eq!(groups[0]["runs"].as_array().unwrap().len(), 4);
+    let comparisons = document["comparisons"].as_array().unwrap();
+    assert!(comparisons.iter().all(|c| c["between"] == "groups" && c["a"] == "questioner"));
+    let p = comparisons[0]["p"].as_f64().unwrap();
+    assert!((0.0..=1.0).contains(&p) && comparisons[0]["p_holm"].as_f64() == Some(p));
+    // The first capture names the group, if there is one.
+    let models = models();
+    let seeds = self::document(desk.path(), &[&models, "--group", r"_(s\d)$", "--baseline", "s2"]);
+    assert_eq!(seeds["comparisons"][0]["b"], "s2");
+}
+
+#[test]
+fn a_group_or_a_baseline_that_is_none_is_refused_by_name() {
+    let desk = tempfile::tempdir().unwrap();
+    let models = models();
+    for (arguments, words) in [
+        (["--group", "actor"], "--group actor matches none of the runs: \"qwen3-tiny_questioner"),
+        (["--group", "(x"], "unclosed group"),
+        (["--baseline", "solver"], "no run is called \"solver\""),
+    ] {
+        let output = run(desk.path(), &[&["stats", &models, "--json"], &arguments[..]].concat());
+        assert_eq!(output.status.code(), Some(2));
+        assert!(stderr(&output).contains(words), "{}", stderr(&output));
+        assert!(output.stdout.is_empty());
+    }
+    let output = run(desk.path(), &["stats", &models, "--json", "--group", "solver"]);
+    assert!(stderr(&output).contains("4 runs are in no group"), "{}", stderr(&output));
+}
+
+#[test]
+fn what_cannot_be_compared_is_said() {
+    let desk = tempfile::tempdir().unwrap();
+    write(desk.path(), "one.json", &[2.0]);
+    write(desk.path(), "two.json", &[2.0, 3.0]);
+    write(desk.path(), "flat.json", &[2.0; 40]);
+    write(desk.path(), "flat2.json", &[1.0; 40]);
+    fs::write(desk.path().join("late.json"), r#"[{"step": 900, "entropy": 1.0}]"#).unwrap();
+    let notes = |arguments: &[&str]| {
+        let text = stdout(&run(desk.path(), &[&["stats", "--no-plot"], arguments].concat()));
+        assert!(!text.contains("NaN") && !text.contains("inf"), "{text}");
+        text
+    };
+    assert!(!notes(&["one.json"]).contains("a − b"));
+    assert!(notes(&["one.json", "two.json"]).contains("fewer than 10 shared steps"));
+    assert!(notes(&["flat.json", "flat2.json"]).contains("the difference does not vary"));
+    assert!(notes(&["flat.json", "late.json"]).contains("the runs share no step"));
+    let groups = notes(&["flat.json", "flat2.json", "two.json", "--group", "flat|two"]);
+    assert!(groups.contains("one run has no spread over runs"), "{groups}");
+    let all = notes(&["flat.json", "flat2.json", "--group", "flat"]);
+    assert!(all.contains("flat") && !all.contains("a − b"), "{all}");
+}
+
+#[test]
+fn the_gate_passes_healthy_runs_and_names_the_step_of_a_collapse() {
+    let desk = tempfile::tempdir().unwrap();
+    let check = |names: &[&str]| {
+        let files: Vec<String> = names.iter().map(|name| model(name)).collect();
+        let files: Vec<&str> = files.iter().map(String::as_str).collect();
+        run(desk.path(), &[&["check"], &files[..]].concat())
+    };
+    let healthy = check(&["questioner_s1", "questioner_s2"]);
+    assert_eq!((healthy.status.code(), stdout(&healthy).as_str()), (Some(0), ""));
+    let collapsed = check(&["questioner_collapse_s1", "solver_resumed"]);
+    assert_eq!(collapsed.status.code(), Some(1));
+    let said = stdout(&collapsed);
+    assert!(said.contains("collapse [step 62]") && said.contains("collapse [step 48]"), "{said}");
+}
+
+#[test]
+fn a_baseline_with_other_labels_is_a_warning_not_a_pass() {
+    let desk = tempfile::tempdir().unwrap();
+    let (a, b) = (model("solver_s1"), model("solver_s2"));
+    let baseline = run(desk.path(), &["stats", &a, "--json"]);
+    fs::write(desk.path().join("main.json"), &baseline.stdout).unwrap();
+    let output = run(desk.path(), &["check", &b, "--no-worse-than", "main.json", "--json"]);
+    assert!(
+        stderr(&output).contains("the baseline has no run of this label"),
+        "{}",
+        stderr(&output)
+    );
+    let document: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(document["checks"][2]["outcome"], "skipped");
+}
