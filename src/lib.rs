@@ -15,5 +15,6 @@ pub mod label;
 pub mod output;
 pub mod plot;
 pub mod quantity;
+pub mod record;
 pub mod report;
 pub mod stats;

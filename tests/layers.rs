@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A room and the rooms it may use, besides itself.
-const ROOMS: [(&str, &[&str]); 14] = [
+const ROOMS: [(&str, &[&str]); 15] = [
     ("quantity", &[]),
     ("label", &[]),
     ("history", &["quantity"]),
@@ -14,6 +14,7 @@ const ROOMS: [(&str, &[&str]); 14] = [
     ("stats", &["history", "quantity"]),
     ("input", &["history", "quantity"]),
     ("export", &["history"]),
+    ("record", &["history", "input", "export"]),
     ("discover", &[]),
     ("output", &[]),
     ("plot", &["history", "stats", "label"]),
@@ -22,7 +23,7 @@ const ROOMS: [(&str, &[&str]); 14] = [
         "cli",
         &[
             "history", "stats", "label", "plot", "report", "input", "discover", "output",
-            "quantity", "chain", "export",
+            "quantity", "chain", "export", "record",
         ],
     ),
     ("main", &["cli"]),

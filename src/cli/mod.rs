@@ -20,6 +20,7 @@ mod load;
 mod oddities;
 mod pages;
 mod plot;
+mod record;
 mod stats;
 mod table;
 mod terminal;
@@ -78,6 +79,8 @@ enum Command {
     Convert(convert::Convert),
     /// Show what is in a log, what of it would be taken, and what is odd.
     Inspect(inspect::Inspect),
+    /// Append steps from stdin to a run's history, which is whole at any moment.
+    Record(record::Record),
     /// List the log formats that can be read.
     Formats(formats::Formats),
     /// Print shell completions.
@@ -131,6 +134,7 @@ fn run(cli: Cli) -> ExitCode {
         Command::Check(args) => args.run(&terminal),
         Command::Convert(args) => args.run(&terminal),
         Command::Inspect(args) => args.run(&terminal),
+        Command::Record(args) => args.run(&terminal),
         Command::Formats(args) => args.run(&terminal),
         Command::Completions(args) => args.run(&terminal, Cli::command()),
         Command::Man(args) => args.run(&terminal, Cli::command()),

@@ -1,46 +1,44 @@
 //! R-Zero's `entropy_history_<run>.json`, as Python's `json.dump(rows, file, indent=2)` has it, and the
 //! same rows one a line.
 
-use serde::Serialize;
+use std::io::Write;
 
 use super::step;
 use crate::history::Point;
 
-/// A row of the history.
-#[derive(Serialize)]
-struct Row {
-    #[serde(serialize_with = "as_logged")]
-    step: f64,
-    entropy: f64,
-}
-
-fn as_logged<S: serde::Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
-    match step::integer(*value) {
-        Some(integer) => serializer.serialize_i64(integer),
-        None => serializer.serialize_f64(*value),
-    }
-}
-
-fn row(point: &Point) -> Row {
-    Row { step: point.step, entropy: point.entropy }
-}
-
-/// The whole file: an array of `{"step", "entropy"}`, without a line end, as Python leaves it.
+/// The whole file: an array of `{"step", "entropy"}`, without a line end, as Python leaves it. What is not
+/// finite stands bare (`NaN`), which Python writes and reads.
 pub fn history(points: &[Point]) -> Vec<u8> {
-    let rows: Vec<Row> = points.iter().map(row).collect();
-    serde_json::to_vec_pretty(&rows).expect("BUG: rows are finite numbers under fixed keys")
+    let mut text = b"[".to_vec();
+    for (i, point) in points.iter().enumerate() {
+        let comma = if i > 0 { "," } else { "" };
+        let step = number(step::integer(point.step), point.step);
+        let entropy = number(None, point.entropy);
+        write!(text, "{comma}\n  {{\n    \"step\": {step},\n    \"entropy\": {entropy}\n  }}")
+            .expect("BUG: memory takes all");
+    }
+    text.extend_from_slice(if points.is_empty() { b"]" } else { b"\n]" });
+    text
+}
+
+/// The number in full precision: an integer as such, if it is one.
+fn number(integer: Option<i64>, value: f64) -> String {
+    match (integer, value) {
+        (Some(integer), _) => integer.to_string(),
+        (None, value) if value.is_finite() => serde_json::Value::from(value).to_string(),
+        (None, value) if value.is_nan() => "NaN".to_owned(),
+        (None, value) if value > 0.0 => "Infinity".to_owned(),
+        _ => "-Infinity".to_owned(),
+    }
 }
 
 /// The whole file: one row a line, the metric under its own key.
 pub fn lines(metric: &str, points: &[Point]) -> Vec<u8> {
     let mut text = Vec::new();
     for point in points {
-        let step = match step::integer(point.step) {
-            Some(integer) => serde_json::Value::from(integer),
-            None => serde_json::Value::from(point.step),
-        };
+        let step = number(step::integer(point.step), point.step);
         let key = serde_json::Value::from(metric);
-        let entropy = serde_json::Value::from(point.entropy);
+        let entropy = number(None, point.entropy);
         text.extend(format!("{{\"step\": {step}, {key}: {entropy}}}\n").bytes());
     }
     text

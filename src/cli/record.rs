@@ -1,0 +1,226 @@
+//! `entropy-viz record`: a history that grows with the training, whole at any moment.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, BufRead};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use anyhow::anyhow;
+use clap::Args;
+
+use super::Outcome;
+use super::curves::explain;
+use super::failure::{Failure, WithHint};
+use super::inputs::{plural, say};
+use super::terminal::Terminal;
+use crate::input::{self, Source, Wanted};
+use crate::output::write_atomically;
+use crate::plot::exact;
+use crate::record::{Recording, parse};
+
+/// The file is written at most this often, so that a crash loses no more than that.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+const EXAMPLES: &str = "\
+Examples:
+  python train.py | entropy-viz record --run solver_v1
+  tail -f metrics.jsonl | entropy-viz record --run solver_v1 --metric actor/entropy
+  echo 12 0.53 | entropy-viz record --run solver_v1
+
+A line is a JSON object with a \"step\" and the metric, or a step and a value. docs/recording.md has a
+callback for Python trainers.";
+
+/// Records a run.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Record {
+    /// Name of the run: the file is MODELS/NAME/entropy_history_NAME.json.
+    #[arg(long, value_name = "NAME", value_parser = plain_name)]
+    run: String,
+    /// The key of the value in JSON lines [default: the first known one].
+    #[arg(long, value_name = "KEY")]
+    metric: Option<String>,
+    /// Where the models are [default: $STORAGE_PATH/models].
+    #[arg(long, value_name = "DIR")]
+    models: Option<PathBuf>,
+}
+
+/// A name that is one directory, whatever it holds otherwise.
+fn plain_name(text: &str) -> Result<String, String> {
+    let is_plain =
+        !text.is_empty() && text != "." && text != ".." && !text.contains(['/', '\\', '\0']);
+    is_plain
+        .then(|| text.to_owned())
+        .ok_or_else(|| "a run's name is that of a directory".to_owned())
+}
+
+/// What the recorder waits for.
+enum Event {
+    Line(io::Result<String>),
+    End,
+    Stop,
+}
+
+impl Record {
+    pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
+        let models = self.models()?;
+        let directory = models.join(&self.run);
+        let path = directory.join(format!("entropy_history_{}.json", self.run));
+        let wanted = Wanted::metrics(self.metric.as_slice())
+            .map_err(|(text, why)| anyhow!("--metric {text:?} is not a glob pattern: {why}"))
+            .hint("put * ? or [ in brackets, as in [*], to mean the character")?;
+        std::fs::create_dir_all(&directory)
+            .map_err(|e| anyhow!("cannot make {}: {}", directory.display(), say(&e)))
+            .hint("check the directory and its permissions")?;
+        let _lock = lock(&directory)?;
+        let mut recording = resume(&path, terminal)?;
+
+        let (events, inbox) = channel();
+        let stop: Sender<Event> = events.clone();
+        ctrlc::set_handler(move || {
+            // The recorder is gone only when the program ends anyway.
+            let _ = stop.send(Event::Stop);
+        })
+        .map_err(|e| anyhow!("cannot listen to signals: {e}"))?;
+        std::thread::spawn(move || read_lines(&events));
+        let (refused, interrupted) = record(&mut recording, &path, &inbox, &wanted, terminal)?;
+
+        write_atomically(&path, &recording.to_json()).map_err(|e| unwritable(&path, &e))?;
+        terminal.print(format!("{}\n", path.display()).as_bytes())?;
+        terminal.note(&format!("{} recorded", plural(recording.steps(), "step", "steps")));
+        Ok(match (interrupted, refused) {
+            (true, _) => Outcome::Interrupted,
+            (false, 0) => Outcome::Done,
+            (false, _) => Outcome::Partial,
+        })
+    }
+
+    fn models(&self) -> Result<PathBuf, Failure> {
+        let storage =
+            || std::env::var_os("STORAGE_PATH").filter(|path: &OsString| !path.is_empty());
+        let models = self.models.clone().or_else(|| Some(Path::new(&storage()?).join("models")));
+        models
+            .ok_or_else(|| anyhow!("cannot tell where the models are: $STORAGE_PATH is not set"))
+            .hint("entropy-viz record --models DIR, or export STORAGE_PATH")
+    }
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> Failure {
+    let error = anyhow!("cannot write {}: {}", path.display(), say(error));
+    let hint = "check the directory, its permissions and the free space".to_owned();
+    Failure { error, hint: Some(hint) }
+}
+
+/// Keeps a second recorder away from the run: two would undo each other's rows.
+fn lock(directory: &Path) -> Result<Option<File>, Failure> {
+    if !cfg!(unix) {
+        return Ok(None); // a directory cannot be opened as a file
+    }
+    let file = File::open(directory)
+        .map_err(|e| anyhow!("cannot look into {}: {}", directory.display(), say(&e)))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(std::fs::TryLockError::WouldBlock) => Err(anyhow!(
+            "cannot record into {}: another recorder is at work there",
+            directory.display()
+        ))
+        .hint("give the run another --run NAME, or stop the other"),
+        // Some network file systems have no locks.
+        Err(std::fs::TryLockError::Error(_)) => Ok(None),
+    }
+}
+
+/// The rows that are there already.
+fn resume(path: &Path, terminal: &Terminal) -> Result<Recording, Failure> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Recording::default()),
+        Err(error) => return Err(anyhow!("cannot read {}: {}", path.display(), say(&error)).into()),
+    };
+    let name = path.display().to_string();
+    let wanted = Wanted::metrics(&["entropy".to_owned()]).expect("BUG: it is no pattern");
+    let source = Source { reader: &mut file, path: Some(path) };
+    let kept = "it is left as it is; move it away to begin anew";
+    let (format, log) = input::read(source, None, &wanted)
+        .map_err(|error| Failure { hint: Some(kept.to_owned()), ..explain(&name, error) })?;
+    let (series, notes) = log
+        .choose(&wanted, format)
+        .map_err(|error| Failure { hint: Some(kept.to_owned()), ..explain(&name, error) })?;
+    for note in notes.iter().filter(|note| note.is_warning()) {
+        terminal.warn(&format!("{name}: {note}"));
+    }
+    let rows = series.into_iter().next().map(|series| series.points).unwrap_or_default();
+    let recording = Recording::resume(rows);
+    if let Some(step) = recording.last_step() {
+        let steps = plural(recording.steps(), "step is", "steps are");
+        terminal.note(&format!("{steps} there already, up to step {}: going on", exact(step)));
+    }
+    Ok(recording)
+}
+
+fn read_lines(events: &Sender<Event>) {
+    for line in io::stdin().lock().lines() {
+        let failed = line.is_err();
+        if events.send(Event::Line(line)).is_err() || failed {
+            return;
+        }
+    }
+    let _ = events.send(Event::End); // nobody listens any more: the program ends
+}
+
+/// Takes lines until they end, writing at most once an interval; how many were no steps, and whether
+/// the user stopped it.
+fn record(
+    recording: &mut Recording,
+    path: &Path,
+    inbox: &Receiver<Event>,
+    wanted: &Wanted,
+    terminal: &Terminal,
+) -> Result<(usize, bool), Failure> {
+    let (mut number, mut refused) = (0, 0);
+    let mut due: Option<Instant> = None; // when what is not written yet is to be
+    let mut next = Instant::now();
+    loop {
+        let wait = due.map_or(Duration::MAX, |due| due.saturating_duration_since(Instant::now()));
+        let event = match inbox.recv_timeout(wait.min(Duration::from_secs(3600))) {
+            Ok(event) => Some(event),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => return Ok((refused, false)),
+        };
+        match event {
+            Some(Event::Line(line)) => {
+                number += 1;
+                let line = line
+                    .map_err(|e| anyhow!("cannot read stdin: line {number}: {}", say(&e)))
+                    .hint("lines are UTF-8 text");
+                match parse(&line?, wanted) {
+                    Ok(Some(row)) => {
+                        recording.take(row);
+                        due.get_or_insert(next);
+                    }
+                    Ok(None) => {}
+                    Err(error) => {
+                        refused += 1;
+                        terminal.warn(&format!("stdin, line {number} is not recorded: {error}"));
+                    }
+                }
+            }
+            Some(Event::End) => return Ok((refused, false)),
+            Some(Event::Stop) => return Ok((refused, true)),
+            None => {}
+        }
+        if due.is_some_and(|due| due <= Instant::now()) {
+            // A full disk may have room again in a second; at the end it is an error.
+            match write_atomically(path, &recording.to_json()) {
+                Ok(()) => due = None,
+                Err(error) => {
+                    terminal.warn(&format!("{:#}: trying again", unwritable(path, &error).error));
+                    due = Some(Instant::now() + INTERVAL);
+                }
+            }
+            next = Instant::now() + INTERVAL;
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! A history that is written while training goes on, so that a run that dies leaves one too.
+//!
+//! R-Zero writes `entropy_history_<run>.json` once, when training ends well. A [`Recording`] holds the same
+//! rows, takes each step as it comes, and gives the whole file whenever it is asked for: whoever writes it
+//! atomically has a whole file at any moment.
+
+use thiserror::Error;
+
+use crate::export::json;
+use crate::history::Point;
+use crate::input::{self, ReadError, Source, Wanted};
+
+/// Why a line is no step.
+#[derive(Debug, Error)]
+pub enum LineError {
+    /// It is neither JSON nor two numbers.
+    #[error("{0:?} is neither a JSON object nor a step and a value")]
+    Shape(String),
+    /// It is JSON, and not a row with a step and the metric.
+    #[error(transparent)]
+    Row(#[from] ReadError),
+}
+
+/// The rows of a run, by strictly increasing step; values may be NaN.
+#[derive(Debug, Default)]
+pub struct Recording {
+    rows: Vec<Point>,
+}
+
+impl Recording {
+    /// Goes on from the rows of an earlier recording, in log order.
+    pub fn resume(rows: Vec<Point>) -> Recording {
+        let mut recording = Recording::default();
+        rows.into_iter().for_each(|row| recording.take(row));
+        recording
+    }
+
+    /// Takes a step. One that is there already is replaced: a resumed run logs its steps again.
+    pub fn take(&mut self, row: Point) {
+        let at = self.rows.partition_point(|known| known.step < row.step);
+        match self.rows.get_mut(at) {
+            Some(known) if known.step == row.step => *known = row,
+            _ => self.rows.insert(at, row),
+        }
+    }
+
+    /// How many steps there are.
+    pub fn steps(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The last step, if there is one.
+    pub fn last_step(&self) -> Option<f64> {
+        self.rows.last().map(|row| row.step)
+    }
+
+    /// The file, as R-Zero's trainer would have written it.
+    pub fn to_json(&self) -> Vec<u8> {
+        json::history(&self.rows)
+    }
+}
+
+/// The row that a line stands for: `12 0.53`, or a JSON object with a step and what is wanted, in any of the
+/// shapes that trainers write. `None` for a blank line.
+///
+/// # Errors
+/// When it is neither.
+pub fn parse(line: &str, wanted: &Wanted) -> Result<Option<Point>, LineError> {
+    let line = line.trim();
+    if line.is_empty() {
+        return Ok(None);
+    }
+    if line.starts_with('{') {
+        let source = Source { reader: &mut line.as_bytes(), path: None };
+        let (format, log) = input::read(source, None, wanted)?;
+        let (series, _) = log.choose(wanted, format)?;
+        return Ok(series.first().and_then(|series| series.points.last()).copied());
+    }
+    let words: Vec<&str> = line.split([' ', '\t', ',']).filter(|word| !word.is_empty()).collect();
+    let numbers: Option<Vec<f64>> = words.iter().map(|word| word.parse().ok()).collect();
+    match numbers.as_deref() {
+        Some([step, entropy]) if step.is_finite() => {
+            Ok(Some(Point { step: *step, entropy: *entropy }))
+        }
+        _ => Err(LineError::Shape(line.chars().take(40).collect())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn point(line: &str) -> Option<(f64, f64)> {
+        parse(line, &Wanted::known()).unwrap().map(|p| (p.step, p.entropy))
+    }
+
+    #[test]
+    fn a_line_is_two_numbers_or_any_trainers_row() {
+        assert_eq!(point("12 0.53"), Some((12.0, 0.53)));
+        assert_eq!(point(" 12,\t0.53 \r\n"), Some((12.0, 0.53)));
+        assert_eq!(point(r#"{"step": 3, "entropy": 1.5, "loss": 2}"#), Some((3.0, 1.5)));
+        assert_eq!(point(r#"{"step":3,"data":{"actor/entropy":1.5}}"#), Some((3.0, 1.5)));
+        assert_eq!(point(r#"{"step":3,"actor":{"entropy_loss":1.5}}"#), Some((3.0, 1.5)));
+        assert!(point(r#"{"step": 3, "entropy": NaN}"#).unwrap().1.is_nan());
+        assert_eq!(point("  "), None);
+    }
+
+    #[test]
+    fn what_is_no_step_is_refused() {
+        for line in [
+            "hello",
+            "1",
+            "1 2 3",
+            "inf 2",
+            "{\"step\": 1}",
+            "{\"entropy\": 1}",
+            "{\"step\": 1, \"entropy\"",
+        ] {
+            assert!(parse(line, &Wanted::known()).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_resumed_run_goes_on_and_replaces_what_it_logs_again() {
+        let row = |step, entropy| Point { step, entropy };
+        let mut recording = Recording::resume(vec![row(1.0, 3.0), row(2.0, 2.0), row(3.0, 1.0)]);
+        recording.take(row(2.0, 2.5));
+        recording.take(row(4.0, f64::NAN));
+        assert_eq!((recording.steps(), recording.last_step()), (4, Some(4.0)));
+        // json.dumps of the same rows in Python 3.11, indent=2, without white space.
+        let text: String = String::from_utf8(recording.to_json()).unwrap();
+        let packed: String = text.split_whitespace().collect();
+        assert_eq!(
+            packed,
+            r#"[{"step":1,"entropy":3.0},{"step":2,"entropy":2.5},{"step":3,"entropy":1.0},{"step":4,"entropy":NaN}]"#
+        );
+    }
+}
