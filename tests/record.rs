@@ -135,3 +135,19 @@ fn a_killed_recorder_leaves_a_whole_file_and_a_stopped_one_all_of_it() {
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert_eq!(steps(desk.path(), "r").len(), 499);
 }
+
+#[test]
+fn the_callback_of_the_documents_records_a_run() {
+    let desk = tempfile::tempdir().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let program = assert_cmd::cargo::cargo_bin("entropy-viz");
+    let path =
+        format!("{}:{}", program.parent().unwrap().display(), std::env::var("PATH").unwrap());
+    let mut command = Command::new("python3");
+    command.arg(root.join("tests/recording_docs.py")).arg(root.join("docs/recording.md"));
+    let output = command.arg("trl run").env("PATH", path).env("STORAGE_PATH", desk.path()).output();
+    let output = output.unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    // Steps 10, 20 and 30 logged no entropy.
+    assert_eq!(steps(desk.path(), "trl run").len(), 27);
+}
