@@ -1,12 +1,14 @@
 //! Numbers as documents: JSON and CSV for programs, the Markdown summary for a pull request.
 
 mod checks;
+mod tokens;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
 use minijinja::{Environment, context};
 
 pub use checks::{annotation, junit};
+pub use tokens::tokens;
 
 use crate::label::visible;
 use crate::plot::{exact, short};

@@ -22,6 +22,7 @@ mod plot;
 mod stats;
 mod table;
 mod terminal;
+pub mod tokens;
 
 use std::process::ExitCode;
 

@@ -6,6 +6,7 @@ pub mod group;
 pub mod health;
 pub mod smooth;
 mod summary;
+pub mod tokens;
 
 use rayon::prelude::*;
 use serde::Serialize;

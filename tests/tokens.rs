@@ -1,0 +1,239 @@
+//! Dumps of single tokens: what is read, against what NumPy computes of the same file, and what a broken
+//! file says.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::fs;
+use std::io::Write;
+
+use common::fixture;
+use entropy_viz::dump::Dump;
+use entropy_viz::input::tokens::{TokensError, is_token_dump, read};
+use entropy_viz::input::{Note, Source};
+use entropy_viz::report;
+use entropy_viz::stats::tokens::{analyse, scorings};
+use serde_json::{Value, json};
+
+fn bytes(name: &str) -> Vec<u8> {
+    fs::read(fixture(name)).unwrap()
+}
+
+fn try_read(mut bytes: &[u8]) -> Result<(Dump, Vec<Note>), TokensError> {
+    let mut dump = Dump::default();
+    dump.begin("dump");
+    let notes = read(Source { reader: &mut bytes, path: None }, &mut dump)?;
+    Ok((dump, notes))
+}
+
+fn whole(bytes: &[u8]) -> Dump {
+    let (dump, notes) = try_read(bytes).unwrap();
+    assert_eq!(notes, []);
+    dump
+}
+
+fn refused(text: &str) -> String {
+    try_read(text.as_bytes()).unwrap_err().to_string()
+}
+
+/// A line of a dump with some keys set anew; null takes one away.
+fn line(changes: &Value) -> String {
+    let mut row = json!({
+        "step": 1, "id": 0, "prompt_token_ids": [1], "response_token_ids": [22, 30],
+        "tokens": ["7", "?"], "entropies": [2.5, 0.5], "log_probs": [-2.5, -0.5],
+        "finish_reason": null,
+    });
+    for (key, value) in changes.as_object().unwrap() {
+        match value {
+            Value::Null => drop(row.as_object_mut().unwrap().remove(key)),
+            value => row[key] = value.clone(),
+        }
+    }
+    format!("{row}\n")
+}
+
+/// Whether two documents agree in everything that the second has, numbers within 1e-12 of their size.
+fn agree(ours: &Value, theirs: &Value, place: &str) {
+    match theirs {
+        Value::Object(keys) => {
+            keys.iter()
+                .for_each(|(key, value)| agree(&ours[key], value, &format!("{place}.{key}")));
+        }
+        Value::Array(values) => {
+            assert_eq!(ours.as_array().unwrap().len(), values.len(), "{place}");
+            let pairs = ours.as_array().unwrap().iter().zip(values).enumerate();
+            pairs.for_each(|(i, (ours, value))| agree(ours, value, &format!("{place}[{i}]")));
+        }
+        _ => {
+            let (ours, theirs) = (ours.as_f64().unwrap(), theirs.as_f64().unwrap());
+            let near = (ours - theirs).abs() <= 1e-12 * theirs.abs().max(1.0);
+            assert!(near, "{place}: {ours} is not {theirs}");
+        }
+    }
+}
+
+#[test]
+fn the_numbers_are_those_of_numpy_and_scipy() {
+    let dump = whole(&bytes("tokens/run.jsonl"));
+    let ours = analyse(&dump, &scorings(&dump));
+    let mut expected: Value = serde_json::from_slice(&bytes("expected/tokens.json")).unwrap();
+    let with = expected.as_object_mut().unwrap().remove("made_with").unwrap();
+    assert!(with["numpy"].is_string() && with["scipy"].is_string());
+    let mut document = serde_json::to_value(&ours).unwrap();
+    for scoring in document["scorings"].as_array_mut().unwrap() {
+        let values = scoring["quantiles"].as_array().unwrap().iter().map(|q| q["value"].clone());
+        scoring["quantiles"] = values.collect();
+        for word in scoring["words"].as_array_mut().unwrap() {
+            let kind = usize::try_from(word["kind"].as_u64().unwrap()).unwrap();
+            word["id"] = dump.kinds()[kind].id.into();
+        }
+    }
+    assert_eq!(expected["overlaps"].as_array().unwrap().len(), 3);
+    agree(&document, &expected, "");
+    // transformers' own mean of the same tokens, in golden.json.
+    assert!((ours.scorings[0].mean - 3.076_163_327_826_719_3).abs() < 1e-9);
+}
+
+#[test]
+fn the_parquet_twin_holds_the_same() {
+    let (lines, table) = (whole(&bytes("tokens/run.jsonl")), whole(&bytes("tokens/run.parquet")));
+    assert_eq!(lines.responses(), table.responses());
+    assert_eq!(lines.kinds(), table.kinds());
+}
+
+#[test]
+fn of_prime_rls_sequences_the_sampled_tokens_are_taken() {
+    let (prime, run) = (whole(&bytes("tokens/prime.jsonl")), whole(&bytes("tokens/run.jsonl")));
+    let first = &run.responses()[..12];
+    assert_eq!(prime.responses().len(), 12);
+    for (sequence, response) in prime.responses().iter().zip(first) {
+        assert_eq!(sequence.entropies(), response.entropies());
+        assert_eq!(sequence.log_probs(), response.log_probs());
+        assert_eq!((sequence.step(), sequence.prompt()), (40, response.prompt()));
+    }
+    assert_eq!(prime.responses()[11].id(), "0/11");
+}
+
+#[test]
+fn keys_stand_in_any_order_and_packed_files_are_unpacked() {
+    let text = bytes("tokens/run.jsonl");
+    let rows = text.split(|b| *b == b'\n').filter(|row| !row.is_empty());
+    // Read into a sorted map and written again: `entropies` comes first.
+    let sorted: Vec<u8> = rows
+        .flat_map(|row| {
+            let row: std::collections::BTreeMap<String, Value> =
+                serde_json::from_slice(row).unwrap();
+            serde_json::to_vec(&row).unwrap().into_iter().chain(*b"\r\n")
+        })
+        .collect();
+    assert!(sorted.starts_with(b"{\"entropies\""));
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(&text).unwrap();
+    let marked = [b"\xef\xbb\xbf", &text[..]].concat();
+    let expected = whole(&text);
+    for file in [sorted, packed.finish().unwrap(), marked] {
+        assert_eq!(whole(&file).responses(), expected.responses());
+    }
+}
+
+#[test]
+fn a_file_cut_anywhere_gives_the_whole_lines_and_says_so() {
+    let text = [line(&json!({})), line(&json!({"id": "π"}))].concat();
+    let first = text.find('\n').unwrap() + 1;
+    for end in 1..first - 1 {
+        let said = try_read(&text.as_bytes()[..end]).unwrap_err().to_string();
+        assert_eq!(said, "the file ends inside its first line", "cut at {end}");
+    }
+    for end in first + 1..text.len() - 1 {
+        let (dump, notes) = try_read(&text.as_bytes()[..end]).unwrap();
+        assert_eq!(dump.responses().len(), 1, "cut at {end}");
+        assert_eq!(
+            notes.iter().map(Note::to_string).collect::<Vec<_>>(),
+            ["the file ends inside a line (line 2); 1 whole line was read"],
+            "cut at {end}"
+        );
+    }
+    assert_eq!(whole(text.trim_end().as_bytes()).responses().len(), 2);
+}
+
+#[test]
+fn a_table_cut_anywhere_is_an_error_and_no_panic() {
+    let table = bytes("tokens/run.parquet");
+    for end in (4..table.len()).step_by(97) {
+        assert!(try_read(&table[..end]).is_err(), "cut at {end}");
+    }
+}
+
+#[test]
+fn a_log_prob_of_nothing_is_minus_infinity() {
+    let dump = whole(line(&json!({"log_probs": [null, -0.5]})).as_bytes());
+    assert_eq!(dump.responses()[0].log_probs(), [f32::NEG_INFINITY, -0.5]);
+    let dump = whole(line(&json!({"tokens": [], "log_probs": null})).as_bytes());
+    assert_eq!((dump.responses()[0].log_probs(), &dump.kinds()[0].text), (&[][..], &None));
+}
+
+#[test]
+fn a_malformed_line_is_named_with_the_reason() {
+    let cases = [
+        (json!({"entropies": [1.0]}), "line 2: it has 2 tokens and 1 entropies"),
+        (json!({"tokens": ["a"]}), "line 2: it has 2 tokens and 1 texts"),
+        (json!({"log_probs": [0.0]}), "line 2: it has 2 tokens and 1 log-probs"),
+        (json!({"entropies": null}), "line 2: it has no \"entropies\""),
+        (json!({"response_token_ids": null}), "line 2: it has no \"response_token_ids\""),
+        (json!({"step": null}), "line 2: it has no \"step\""),
+        (json!({"step": -1}), "invalid value: integer `-1`, expected a whole number from 0"),
+        (json!({"step": 1.5}), "invalid value: floating point `1.5`, expected a whole number"),
+        (json!({"entropies": [1.0, "x"]}), "invalid type: string \"x\", expected a number"),
+        (json!({"response_token_ids": [1, -1]}), "expected the id of a token"),
+        (json!({"response_token_ids": [1, 4294967296u64]}), "expected the id of a token"),
+        (json!({"tokens": "7?"}), "invalid type: string \"7?\", expected a sequence"),
+    ];
+    for (change, expected) in cases {
+        let said = refused(&[line(&json!({})), line(&change), line(&json!({}))].concat());
+        assert!(said.starts_with("line 2") && said.contains(expected), "{change}: {said}");
+        assert!(!said.contains("at line 1"), "{said}");
+    }
+    let null = line(&json!({})).replace("2.5,0.5", "2.5,null");
+    assert!(refused(&null).contains("invalid type: null, expected a number"));
+    let said = refused(&(line(&json!({})) + "{\"step\": 1,\n" + &line(&json!({}))));
+    assert_eq!(said, "line 2, column 11: it ends inside the object");
+    assert!(refused("[1, 2]\n").starts_with("it is no dump of tokens: it begins with"));
+    assert_eq!(refused(""), "the file is empty");
+    assert_eq!(refused(" \n\n"), "the file holds nothing but white space");
+}
+
+#[test]
+fn a_dump_is_told_from_a_history_and_from_rollouts() {
+    assert!(is_token_dump(&bytes("tokens/run.jsonl")));
+    assert!(is_token_dump(&bytes("tokens/prime.jsonl")[..1 << 14]));
+    // A prompt longer than what recognition sees.
+    let prompt = ["1"; 9_000].join(",");
+    assert!(is_token_dump(
+        format!("{{\"step\":1,\"id\":0,\"prompt_token_ids\":[{prompt}").as_bytes()
+    ));
+    for other in [
+        "compute/rollouts.jsonl",
+        "models/qwen3-tiny_solver_s1/entropy_history_qwen3-tiny_solver_s1.json",
+        "verl/qwen3-tiny_solver_s1.jsonl",
+        "jsonl/trainer/metrics.jsonl",
+        "tokens/run.parquet",
+    ] {
+        let head = bytes(other);
+        assert!(!is_token_dump(&head), "{other}");
+        assert!(!is_token_dump(&head[..300]), "the start of {other}");
+    }
+}
+
+#[test]
+fn the_document_of_a_dump_is_bounded_and_says_what_is_left_out() {
+    let dump = whole(&bytes("tokens/run.jsonl"));
+    let document = report::tokens(&dump, &[]).unwrap();
+    assert_eq!(document["scorings"].as_array().unwrap().len(), 3);
+    assert_eq!(document["responses"].as_array().unwrap().len(), 36);
+    let response = &document["responses"][0];
+    assert_eq!(response["entropies"][0], 2.4753, "2.475285461, to four decimals");
+    let kind = usize::try_from(response["kinds"][0].as_u64().unwrap()).unwrap();
+    assert_eq!(document["kinds"][kind], json!([22, "7"]));
+    assert!(report::tokens(&Dump::default(), &[]).is_none());
+}
