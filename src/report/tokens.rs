@@ -64,7 +64,7 @@ pub fn tokens(dump: &Dump, odd: &[String]) -> Option<Value> {
             "levels": LEVELS,
             "certain": CERTAIN,
             "reference": REFERENCE,
-            "reference_of": "Qwen3-8B in arXiv 2506.01939",
+            "reference_of": "Qwen3-8B, arXiv 2506.01939",
             "top": TOP,
             "occurrences": OCCURRENCES,
         },
