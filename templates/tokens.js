@@ -9,6 +9,7 @@
   'use strict';
 
   const SVG = 'http://www.w3.org/2000/svg';
+  const LONGEST_PARAGRAPH = 1000; // tokens
   const section = document.getElementById('tokens');
   const source = document.getElementById('tokens-data');
   if (!section) return;
@@ -75,7 +76,7 @@
   const list = make('div', { class: 'responses', role: 'listbox', tabindex: '0', 'aria-label': 'Responses' });
   const detail = make('div', { class: 'detail', id: 'tokens-detail' });
   const heading = make('p', { class: 'about' });
-  const reading = make('div', { class: 'reading', role: 'listbox', 'aria-orientation': 'horizontal', dir: 'auto' });
+  const reading = make('div', { class: 'reading', role: 'listbox', 'aria-orientation': 'horizontal' });
   const legend = make('div', { class: 'legend' });
   const histogram = make('figure', { class: 'chart' });
   const places = make('figure', { class: 'chart' });
@@ -252,8 +253,8 @@
     showTokens();
   }
 
-  /** The responses as they are listed. */
-  let rows = [];
+  /** The responses as they are listed, and the tokens of the one in view. */
+  let [rows, spans] = [[], []];
 
   function choose(response) {
     view.response = response;
@@ -301,13 +302,24 @@
     heading.textContent = `Response ${response.id}` + (response.sample === null ? '' : `, sample ${response.sample}`) +
       `: ${plural(response.length, 'token', 'tokens')}${cut}, mean ${nats(response.mean)} nats`;
     reading.setAttribute('aria-label', `Tokens of response ${response.id}`);
-    reading.replaceChildren(...response.entropies.map((entropy, i) => {
+    // A paragraph ends with a line break of the text, or where it gets too long to be laid out quickly.
+    const paragraphs = document.createDocumentFragment();
+    let paragraph = null;
+    spans = response.entropies.map((entropy, i) => {
       const kind = kinds[response.kinds[i]];
-      return make('span', {
+      const span = make('span', {
         class: `token ${level(entropy)}${kind[1] === null ? ' id' : ''}`, role: 'option', 'data-at': i,
         tabindex: i === 0 ? '0' : '-1', 'aria-selected': 'false', 'aria-label': `${text(kind)}, ${nats(entropy)} nats`,
       }, text(kind));
-    }));
+      if (!paragraph || paragraph.childElementCount >= LONGEST_PARAGRAPH) {
+        paragraph = make('div', { role: 'presentation', dir: 'auto' });
+        paragraphs.append(paragraph);
+      }
+      paragraph.append(span);
+      if (text(kind).endsWith('\n')) paragraph = null;
+      return span;
+    });
+    reading.replaceChildren(paragraphs);
     reading.scrollTop = 0;
     tell(null);
   }
@@ -347,14 +359,16 @@
   reading.addEventListener('keydown', (event) => {
     const token = tokenOf(event);
     if (!token) return;
+    const at = Number(token.dataset.at);
     const to = {
-      ArrowRight: token.nextElementSibling, ArrowLeft: token.previousElementSibling,
-      ArrowDown: below(token, 1), ArrowUp: below(token, -1),
-      Home: reading.firstElementChild, End: reading.lastElementChild,
-    };
-    if (!(event.key in to)) return;
+      ArrowRight: () => spans[at + 1], ArrowLeft: () => spans[at - 1],
+      ArrowDown: () => below(at, 1), ArrowUp: () => below(at, -1),
+      Home: () => spans[0], End: () => spans[spans.length - 1],
+    }[event.key];
+    if (!to) return;
     event.preventDefault();
-    if (to[event.key]) enter(to[event.key]);
+    const other = to();
+    if (other) enter(other);
   });
 
   /** Moves the focus; only one token is in the page's tab order. */
@@ -366,16 +380,16 @@
   }
 
   /** The token nearest to this one on the line below it, or above. */
-  function below(token, direction) {
-    const from = token.getClientRects()[0];
+  function below(at, direction) {
+    const place = (span) => span.getClientRects()[0];
+    const from = place(spans[at]);
     let [best, line] = [null, null];
-    const step = direction > 0 ? 'nextElementSibling' : 'previousElementSibling';
-    for (let other = token[step]; other; other = other[step]) {
-      const box = other.getClientRects()[0];
+    for (let i = at + direction; spans[i]; i += direction) {
+      const box = place(spans[i]);
       if ((box.top - from.top) * direction < from.height / 2) continue;
       line ??= box.top;
       if (Math.abs(box.top - line) > from.height / 2) break;
-      if (!best || Math.abs(box.left - from.left) < Math.abs(best.getClientRects()[0].left - from.left)) best = other;
+      if (!best || Math.abs(box.left - from.left) < Math.abs(place(best).left - from.left)) best = spans[i];
     }
     return best;
   }
@@ -408,7 +422,7 @@
     const at = x(p80);
     const side = at > width - 134 ? 'end' : 'start';
     legend.replaceChildren(
-      draw('svg', { width, height: 48, role: 'img', 'aria-label': `Colours from 0 to ${scale.max} nats, by square root; 80th percentile ${nats(p80)}` },
+      draw('svg', { width, height: 48, viewBox: `0 0 ${width} 48`, role: 'img', 'aria-label': `Colours from 0 to ${scale.max} nats, by square root; 80th percentile ${nats(p80)}` },
         ...boxes, draw('rect', { class: 'frame', x: left, y: 19, height: 10, width: part * scale.levels }),
         draw('path', { class: 'mark', d: `M${at} 15V32` }),
         draw('text', { x: at + (side === 'start' ? 4 : -4), y: 12, 'text-anchor': side }, `80th percentile ${nats(p80)}`),
@@ -482,7 +496,7 @@
     const plot = { left: 36, right: width - 12, top: 22, bottom: height - 22 };
     figure.replaceChildren(
       make('figcaption', { class: 'quiet' }, caption),
-      draw('svg', { width, height, role: 'img', 'aria-label': caption }, ...content(width, plot).filter((part) => part !== null)));
+      draw('svg', { width, height, viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': caption }, ...content(width, plot).filter((part) => part !== null)));
   }
 
   function redraw() {

@@ -324,3 +324,98 @@ fn pearson(x: &[f64], y: &[f64]) -> Option<f64> {
     let scale = (xx * yy).sqrt();
     (scale > 0.0).then(|| (xy / scale).clamp(-1.0, 1.0))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dump::RawResponse;
+
+    /// A dump of one response a list, of ids 0, 1, …, each list of another step.
+    fn steps(entropies: &[&[f64]]) -> TokenAnalysis {
+        let mut dump = Dump::default();
+        for (step, entropies) in (1..).zip(entropies) {
+            let raw = RawResponse {
+                step,
+                tokens: (0..entropies.len() as u32).collect(),
+                entropies: entropies.to_vec(),
+                ..RawResponse::default()
+            };
+            dump.add(raw).unwrap();
+        }
+        analyse(&dump, &scorings(&dump))
+    }
+
+    #[test]
+    fn one_token_is_all_its_quantiles() {
+        let stats = &steps(&[&[0.5]]).scorings[0];
+        assert!(stats.quantiles.iter().all(|quantile| quantile.value == 0.5));
+        assert_eq!((stats.mean, stats.response_mean, stats.top_share), (0.5, 0.5, Some(1.0)));
+        assert_eq!(stats.parts[0], Part { tokens: 1, mean: Some(0.5) });
+        assert_eq!(stats.parts[1], Part { tokens: 0, mean: None });
+    }
+
+    #[test]
+    fn without_entropy_nothing_is_divided_by_it() {
+        let analysis = steps(&[&[0.0; 10], &[0.0; 10]]);
+        let stats = &analysis.scorings[0];
+        assert_eq!((stats.top_share, stats.certain_share), (None, 1.0));
+        assert_eq!(stats.histogram[0], 10);
+        assert_eq!(analysis.overlaps[0].pearson, None);
+        assert_eq!(analysis.overlaps[0].top_overlap, 1.0, "of equal tokens the first count");
+    }
+
+    #[test]
+    fn the_top_fifth_and_the_bounds_are_counted_as_they_say() {
+        let entropies: Vec<f64> = (0..10).map(f64::from).collect();
+        let stats = &steps(&[&entropies]).scorings[0];
+        assert_eq!(stats.top_share, Some((9.0 + 8.0) / 45.0));
+        assert_eq!((stats.certain_share, stats.over_reference_share), (0.1, 0.9));
+        let edges = &steps(&[&[CERTAIN, REFERENCE]]).scorings[0];
+        assert_eq!((edges.certain_share, edges.over_reference_share), (0.0, 0.0));
+    }
+
+    #[test]
+    fn opposite_orders_share_nothing_at_the_top() {
+        let up: Vec<f64> = (0..10).map(f64::from).collect();
+        let down: Vec<f64> = up.iter().rev().copied().collect();
+        let overlap = &steps(&[&up, &down]).overlaps[0];
+        assert_eq!((overlap.top_overlap, overlap.pearson), (0.0, Some(-1.0)));
+        // Two of ten each: 0.4 shared in expectation, of 3.6 in either.
+        assert!((overlap.top_overlap_by_chance - 0.4 / 3.6).abs() < 1e-15);
+    }
+
+    #[test]
+    fn only_the_same_tokens_are_compared() {
+        let analysis = steps(&[&[1.0, 2.0], &[1.0, 2.0, 3.0], &[2.0, 1.0]]);
+        let pairs: Vec<_> = analysis.overlaps.iter().map(|o| (o.a, o.b, o.tokens)).collect();
+        assert_eq!(pairs, [(0, 2, 2)]);
+    }
+
+    #[test]
+    fn a_response_that_stands_twice_is_paired_in_order() {
+        let mut dump = Dump::default();
+        for (step, entropy) in [(1, 1.0), (1, 2.0), (2, 1.0), (2, 2.0), (2, 9.0)] {
+            let (tokens, entropies) = (vec![5; 2], vec![entropy, entropy + 0.5]);
+            dump.add(RawResponse { step, tokens, entropies, ..RawResponse::default() }).unwrap();
+        }
+        let overlap = &analyse(&dump, &scorings(&dump)).overlaps[0];
+        assert_eq!((overlap.responses, overlap.pearson), (2, Some(1.0)));
+    }
+
+    #[test]
+    fn words_come_by_mean_then_by_id_and_only_frequent_ones() {
+        let mut dump = Dump::default();
+        let mut add = |id: u32, entropy: f64, times: usize| {
+            let (tokens, entropies) = (vec![id; times], vec![entropy; times]);
+            dump.add(RawResponse { tokens, entropies, ..RawResponse::default() }).unwrap();
+        };
+        add(9, 1.0, OCCURRENCES);
+        add(3, 1.0, OCCURRENCES);
+        add(4, 2.0, OCCURRENCES + 1);
+        add(5, 9.0, OCCURRENCES - 1);
+        let stats = &analyse(&dump, &scorings(&dump)).scorings[0];
+        let ids = stats.words.iter().map(|word| dump.kinds()[word.kind as usize].id);
+        assert_eq!(ids.collect::<Vec<_>>(), [4, 3, 9]);
+        assert_eq!((stats.frequent_kinds, stats.kinds), (3, 4));
+    }
+}
