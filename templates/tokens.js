@@ -342,7 +342,7 @@
     const entropy = response.entropies[at];
     const parts = [
       ['id', kind[0]], ['entropy', nats(entropy)], ['log-prob', logProb],
-      ['above', `${rank(entropy)} % of tokens`], ['place', `${count(at + 1)} of ${count(response.length)}`],
+      ['above about', `${rank(entropy)} % of tokens`], ['place', `${count(at + 1)} of ${count(response.length)}`],
     ];
     detail.replaceChildren(
       make('span', { class: `token ${level(entropy)}` }, text(kind).replace(/\n/g, '')),
