@@ -205,7 +205,7 @@
     return [
       make('h3', {}, 'The same tokens, scored again'),
       make('p', { class: 'quiet' },
-        `Each scoring beside the first and beside the one before it, over responses with the same prompt and tokens. ` +
+        `Each scoring beside the first and beside the one before it, over responses with the same id, prompt and tokens. ` +
         `Overlap: of the tokens in either ${top}, those in both; in brackets what chance would give.`),
       make('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'Overlap of scorings' },
         table(['', 'tokens', 'mean', `overlap of the ${top}`, 'correlation', 'of ranks'],

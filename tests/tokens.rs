@@ -347,6 +347,20 @@ fn hostile() -> Dump {
     dump
 }
 
+/// Two models beside each other, one of them without texts.
+fn two() -> Dump {
+    let mut dump = Dump::default();
+    for name in ["run.jsonl", "prime.jsonl"] {
+        dump.begin(name);
+        let notes = read(
+            Source { reader: &mut &bytes(&format!("tokens/{name}"))[..], path: None },
+            &mut dump,
+        );
+        assert_eq!(notes.unwrap(), []);
+    }
+    dump
+}
+
 /// Writes the pages that tests/browser/tokens_check.py opens.
 #[test]
 fn what_a_dump_says_is_no_markup_of_the_page() {
@@ -358,6 +372,7 @@ fn what_a_dump_says_is_no_markup_of_the_page() {
         ("prime", whole(&bytes("tokens/prime.jsonl")), &[]),
         ("reasoning", reasoning(240), &[]),
         ("hostile", hostile(), &odd),
+        ("two", two(), &[]),
     ];
     for (name, dump, odd) in pages {
         let document = report::tokens(&dump, odd).unwrap();

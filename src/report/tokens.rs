@@ -30,6 +30,7 @@ pub const RESPONSES: usize = 200;
 pub const TOKENS: usize = 100_000;
 /// Each scoring shows so many responses before long ones are shown whole.
 const FEWEST: usize = 4;
+const _: () = assert!(SCORINGS * FEWEST <= RESPONSES);
 /// Colours of the scale.
 const LEVELS: usize = 10;
 /// A name or a token longer than that is shortened in its middle.
@@ -115,10 +116,11 @@ fn choose(dump: &Dump, scorings: &[Scoring]) -> Vec<Chosen> {
         let mut picked: BTreeSet<usize> = BTreeSet::new();
         let known = of.responses.iter().copied().filter(|&at| wanted.contains(&name(at)));
         picked.extend(known.take(most));
-        let mut by_mean = of.responses.clone();
-        by_mean.sort_by(|&a, &b| response(b).mean().total_cmp(&response(a).mean()));
+        let means = of.responses.iter().map(|&at| (response(at).mean(), at));
+        let mut by_mean: Vec<(f64, usize)> = means.collect();
+        by_mean.sort_by(|(a, _), (b, _)| b.total_cmp(a));
         let extremes = by_mean.iter().take(most / 4).chain(by_mean.iter().rev().take(most / 4));
-        for at in extremes {
+        for (_, at) in extremes {
             if picked.len() < most {
                 picked.insert(*at);
             }

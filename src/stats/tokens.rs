@@ -17,7 +17,7 @@ use crate::dump::{Dump, Response};
 pub const QUANTILES: [u32; 8] = [5, 25, 50, 75, 80, 90, 95, 99];
 /// Under this many nats a token counts as certain.
 pub const CERTAIN: f64 = 0.01;
-/// The 80th percentile that arXiv 2506.01939 found in Qwen3-8B on AIME 2024 and 2025, in nats.
+/// The 80th percentile that arXiv 2506.01939 reports for Qwen3-8B, in nats.
 pub const REFERENCE: f64 = 0.672;
 /// The part of the tokens with the highest entropies that is looked at by itself.
 pub const TOP: f64 = 0.2;

@@ -97,13 +97,15 @@ def check_keyboard(driver):
 
 
 def check_steps(driver, data):
-    """Another step shows its own numbers, and the same response."""
+    """Another step shows its own numbers, and the same response where it has it."""
     if len(data["scorings"]) < 2:
         return
     name = find(driver, ".about").text.split(":")[0]
     mean = find(driver, ".figures dd").text
     Select(find(driver, "#tokens-scoring")).select_by_index(0)
-    assert find(driver, ".about").text.split(":")[0] == name, "the response changed with the step"
+    names = lambda scoring: {(r["id"], r["sample"]) for r in data["responses"] if r["scoring"] == scoring}
+    if names(0) == names(len(data["scorings"]) - 1):
+        assert find(driver, ".about").text.split(":")[0] == name, "the response changed with the step"
     assert find(driver, ".figures dd").text != mean or data["scorings"][0]["mean"] == data["scorings"][-1]["mean"]
     assert len(all_of(driver, "tr.marked")) == 1
     order = Select(find(driver, "#tokens-order"))
