@@ -9,7 +9,7 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use common::fixture;
+use common::{fixture, run, stderr};
 use entropy_viz::dump::{Dump, RawResponse};
 use entropy_viz::input::tokens::{TokensError, is_token_dump, read};
 use entropy_viz::input::{Note, Source};
@@ -237,6 +237,14 @@ fn the_document_of_a_dump_is_bounded_and_says_what_is_left_out() {
     let kind = usize::try_from(response["kinds"][0].as_u64().unwrap()).unwrap();
     assert_eq!(document["kinds"][kind], json!([22, "7"]));
     assert!(report::tokens(&Dump::default(), &[]).is_none());
+}
+
+#[test]
+fn a_dump_that_is_taken_for_a_history_is_told_where_to_go() {
+    let desk = tempfile::tempdir().unwrap();
+    let output = run(desk.path(), &["plot", fixture("tokens/run.jsonl").to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("report RUN --tokens FILE"), "{}", stderr(&output));
 }
 
 /// The section alone on a page, as the report embeds it.
