@@ -33,6 +33,7 @@ seed console "$fixtures"/*-console "$fixtures/csv"
 seed tensorboard "$fixtures/tensorboard" "$fixtures"/awkward/tensorboard*
 seed wandb "$fixtures/wandb" "$fixtures"/awkward/wandb*
 seed parquet "$fixtures/parquet"
+seed tokens "$fixtures/tokens"
 seed packed "$fixtures"/awkward/*.json*
 for file in "$fixtures"/awkward/*.jsonl; do
     gzip -nc "$file" > "fuzz/corpus/packed/seed-$(basename "$file").gz"

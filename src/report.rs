@@ -2,6 +2,7 @@
 
 mod checks;
 mod contrasts;
+mod tokens;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
@@ -9,6 +10,7 @@ use minijinja::{Environment, context};
 
 pub use checks::{annotation, junit};
 pub use contrasts::{Table, groups, pairs};
+pub use tokens::tokens;
 
 use crate::label::visible;
 use crate::plot::{exact, short};

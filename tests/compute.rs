@@ -14,6 +14,9 @@ use std::process::Output;
 
 use assert_cmd::Command;
 use common::{files, fixture, run, stderr, stdout};
+use entropy_viz::dump::Dump;
+use entropy_viz::input::Source;
+use entropy_viz::input::tokens::read as read_tokens;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -482,6 +485,20 @@ fn tokens_come_as_json_lines_and_as_parquet() {
     }
     let parquet = fs::read(desk.path().join("t.parquet")).unwrap();
     assert!(parquet.starts_with(b"PAR1") && parquet.ends_with(b"PAR1"));
+    let dump = |name: &str| {
+        let mut dump = Dump::default();
+        let mut file = fs::File::open(desk.path().join(name)).unwrap();
+        let notes = read_tokens(Source { reader: &mut file, path: None }, &mut dump).unwrap();
+        assert_eq!(notes, []);
+        dump
+    };
+    let (of_lines, of_table) = (dump("t.jsonl"), dump("t.parquet"));
+    assert_eq!(of_lines.kinds(), of_table.kinds());
+    for (a, b) in of_lines.responses().iter().zip(of_table.responses()) {
+        assert_eq!((a.id(), a.step(), a.kinds(), a.prompt()), (b.id(), 3, b.kinds(), b.prompt()));
+        assert!((a.mean() - b.mean()).abs() < 1e-12);
+    }
+    assert_eq!(of_lines.responses().len(), rows.len());
     // Scored again from the Parquet file: it has the token ids.
     done(
         desk.path(),

@@ -6,24 +6,25 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A room and the rooms it may use, besides itself.
-const ROOMS: [(&str, &[&str]); 15] = [
+const ROOMS: [(&str, &[&str]); 16] = [
     ("quantity", &[]),
     ("label", &[]),
     ("history", &["quantity"]),
     ("chain", &["history", "quantity"]),
-    ("stats", &["history", "quantity"]),
-    ("input", &["history", "quantity"]),
+    ("dump", &[]),
+    ("stats", &["history", "quantity", "dump"]),
+    ("input", &["history", "quantity", "dump"]),
     ("export", &["history"]),
     ("record", &["history", "input", "export"]),
     ("discover", &[]),
     ("output", &[]),
     ("plot", &["history", "stats", "label"]),
-    ("report", &["history", "stats", "label", "plot"]), // plot: how a value is written
+    ("report", &["history", "stats", "label", "plot", "dump"]), // plot: how a value is written
     (
         "cli",
         &[
             "history", "stats", "label", "plot", "report", "input", "discover", "output",
-            "quantity", "chain", "export", "record",
+            "quantity", "chain", "export", "record", "dump",
         ],
     ),
     ("main", &["cli"]),

@@ -6,6 +6,8 @@
 
 #![allow(dead_code)] // what only the command line uses
 
+#[path = "../../src/dump.rs"]
+pub mod dump;
 #[path = "../../src/export/mod.rs"]
 pub mod export;
 #[path = "../../src/history.rs"]

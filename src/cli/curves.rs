@@ -240,6 +240,10 @@ fn holds_no_entropy(error: &ReadError) -> bool {
 /// The error with what to do about it.
 pub(super) fn explain(source: &str, error: ReadError) -> Failure {
     let hint = match &error {
+        ReadError::NoMetric { found, .. } if found.iter().any(|k| k == "response_token_ids") => {
+            "it is a dump of single tokens, which `entropy-viz report RUN --tokens FILE` shows"
+                .to_owned()
+        }
         ReadError::NoMetric { .. } => match error.near_miss() {
             Some(key) => format!("try --metric {key}"),
             None => "--metric KEY names the series to take".to_owned(),

@@ -24,6 +24,7 @@ mod record;
 mod stats;
 mod table;
 mod terminal;
+pub mod tokens;
 
 use std::process::ExitCode;
 

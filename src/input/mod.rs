@@ -20,6 +20,7 @@ mod rows;
 mod rzero;
 mod tensorboard;
 mod tensorboard_json;
+pub mod tokens;
 mod trackio;
 mod trainer_state;
 mod verl;

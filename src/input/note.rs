@@ -9,7 +9,7 @@ use crate::quantity::Kind;
 pub enum Note {
     /// The file ends inside a row or a record; those before it were read.
     Cut {
-        /// "row" or "record".
+        /// "row", "line" or "record".
         unit: &'static str,
         /// How many were read.
         read: usize,

@@ -56,7 +56,7 @@ fn read(_: &Head<'_>, source: &mut dyn Read, book: &mut Book<'_>) -> Result<(), 
 }
 
 /// Does work that may panic: the Parquet reader asserts some of what a damaged file breaks.
-fn quietly<T>(work: impl FnOnce() -> T) -> Option<T> {
+pub(super) fn quietly<T>(work: impl FnOnce() -> T) -> Option<T> {
     thread_local!(static QUIET: Cell<bool> = const { Cell::new(false) });
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -153,9 +153,13 @@ fn number(field: &Field) -> Option<f64> {
 }
 
 fn broken(error: ParquetError) -> ReadError {
-    let what = match error {
+    ReadError::Record { place: "the table".to_owned(), what: say(error) }
+}
+
+/// What the Parquet reader says, without its own words in front.
+pub(super) fn say(error: ParquetError) -> String {
+    match error {
         ParquetError::General(what) | ParquetError::EOF(what) | ParquetError::NYI(what) => what,
         other => other.to_string(),
-    };
-    ReadError::Record { place: "the table".to_owned(), what }
+    }
 }

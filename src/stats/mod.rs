@@ -10,6 +10,7 @@ pub mod health;
 mod pairs;
 pub mod smooth;
 mod summary;
+pub mod tokens;
 
 use rayon::prelude::*;
 use serde::Serialize;

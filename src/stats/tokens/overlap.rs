@@ -1,0 +1,117 @@
+//! Two scorings of the same tokens: which of them each finds hard, and how far they agree.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{Scoring, top_count};
+use crate::dump::Dump;
+
+/// How alike two scorings of the same tokens are.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Overlap {
+    /// The earlier scoring, as a place among the scorings.
+    pub a: usize,
+    /// The later.
+    pub b: usize,
+    /// Responses that both scored: same id, sample, prompt and tokens.
+    pub responses: usize,
+    /// Their tokens.
+    pub tokens: usize,
+    /// Mean entropy of these tokens in a.
+    pub mean_a: f64,
+    /// Mean entropy of these tokens in b.
+    pub mean_b: f64,
+    /// Jaccard index of the sets of the [`TOP`](super::TOP) of these tokens: shared / in either.
+    pub top_overlap: f64,
+    /// What two sets of that size drawn at random would share, in expectation of the shared count.
+    pub top_overlap_by_chance: f64,
+    /// Pearson's correlation of the entropies; none where one scoring does not vary.
+    pub pearson: Option<f64>,
+    /// Spearman's, of their ranks.
+    pub spearman: Option<f64>,
+}
+
+/// What makes two responses the same one.
+type Key<'a> = (&'a str, Option<u64>, u64, Vec<u32>);
+
+/// The same tokens in two scorings, if there are any. Where a response stands twice in both, the first
+/// belongs to the first.
+pub(super) fn overlap(dump: &Dump, scorings: &[Scoring], a: usize, b: usize) -> Option<Overlap> {
+    let response = |at: usize| &dump.responses()[at];
+    let key = |at: usize| -> Key<'_> {
+        let response = response(at);
+        let ids = response.kinds().iter().map(|&kind| dump.kinds()[kind as usize].id);
+        (response.id(), response.sample(), response.prompt(), ids.collect())
+    };
+    let mut of_a: BTreeMap<Key<'_>, Vec<usize>> = BTreeMap::new();
+    for &at in scorings[a].responses.iter().rev() {
+        of_a.entry(key(at)).or_default().push(at);
+    }
+    let (mut x, mut y, mut responses) = (Vec::new(), Vec::new(), 0);
+    for &at in &scorings[b].responses {
+        if let Some(twin) = of_a.get_mut(&key(at)).and_then(Vec::pop) {
+            x.extend_from_slice(response(twin).entropies());
+            y.extend_from_slice(response(at).entropies());
+            responses += 1;
+        }
+    }
+    if responses == 0 {
+        return None;
+    }
+    let tokens = x.len();
+    let top = top_count(tokens);
+    let (top_x, top_y) = (top_set(&x, top), top_set(&y, top));
+    let shared = top_x.iter().zip(&top_y).filter(|(x, y)| **x && **y).count();
+    let jaccard = |shared: f64| shared / (2.0 * top as f64 - shared);
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / tokens as f64;
+    Some(Overlap {
+        a,
+        b,
+        responses,
+        tokens,
+        mean_a: mean(&x),
+        mean_b: mean(&y),
+        top_overlap: jaccard(shared as f64),
+        top_overlap_by_chance: jaccard(top as f64 * top as f64 / tokens as f64),
+        pearson: pearson(&x, &y),
+        spearman: pearson(&ranks(&x), &ranks(&y)),
+    })
+}
+
+/// Which values are among the `count` highest; of equal ones the earlier.
+fn top_set(values: &[f64], count: usize) -> Vec<bool> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|&a, &b| values[b].total_cmp(&values[a])); // stable: the earlier of equal ones
+    let mut set = vec![false; values.len()];
+    order[..count].iter().for_each(|&at| set[at] = true);
+    set
+}
+
+/// Ranks from 1; equal values share the mean of theirs.
+fn ranks(values: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|&a, &b| values[a].partial_cmp(&values[b]).unwrap_or(Ordering::Equal));
+    let mut ranks = vec![0.0; values.len()];
+    let mut before = 0;
+    for equal in order.chunk_by(|&a, &b| values[a] == values[b]) {
+        let rank = before as f64 + (equal.len() + 1) as f64 / 2.0;
+        equal.iter().for_each(|&at| ranks[at] = rank);
+        before += equal.len();
+    }
+    ranks
+}
+
+/// Pearson's correlation, from deviations; none where a side does not vary.
+fn pearson(x: &[f64], y: &[f64]) -> Option<f64> {
+    let n = x.len() as f64;
+    let (mean_x, mean_y) = (x.iter().sum::<f64>() / n, y.iter().sum::<f64>() / n);
+    let (mut xx, mut yy, mut xy) = (0.0, 0.0, 0.0);
+    for (x, y) in x.iter().zip(y) {
+        let (dx, dy) = (x - mean_x, y - mean_y);
+        (xx, yy, xy) = (xx + dx * dx, yy + dy * dy, xy + dx * dy);
+    }
+    let scale = (xx * yy).sqrt();
+    (scale > 0.0).then(|| (xy / scale).clamp(-1.0, 1.0))
+}

@@ -1,0 +1,400 @@
+//! Dumps of single tokens: what is read, against what NumPy computes of the same file, and what a broken
+//! file says.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use common::{fixture, run, stderr};
+use entropy_viz::dump::{Dump, RawResponse};
+use entropy_viz::input::tokens::{TokensError, is_token_dump, read};
+use entropy_viz::input::{Note, Source};
+use entropy_viz::report;
+use entropy_viz::stats::tokens::{analyse, scorings};
+use serde_json::{Value, json};
+
+fn bytes(name: &str) -> Vec<u8> {
+    fs::read(fixture(name)).unwrap()
+}
+
+fn try_read(mut bytes: &[u8]) -> Result<(Dump, Vec<Note>), TokensError> {
+    let mut dump = Dump::default();
+    dump.begin("dump");
+    let notes = read(Source { reader: &mut bytes, path: None }, &mut dump)?;
+    Ok((dump, notes))
+}
+
+fn whole(bytes: &[u8]) -> Dump {
+    let (dump, notes) = try_read(bytes).unwrap();
+    assert_eq!(notes, []);
+    dump
+}
+
+fn refused(text: &str) -> String {
+    try_read(text.as_bytes()).unwrap_err().to_string()
+}
+
+/// A line of a dump with some keys set anew; null takes one away.
+fn line(changes: &Value) -> String {
+    let mut row = json!({
+        "step": 1, "id": 0, "prompt_token_ids": [1], "response_token_ids": [22, 30],
+        "tokens": ["7", "?"], "entropies": [2.5, 0.5], "log_probs": [-2.5, -0.5],
+        "finish_reason": null,
+    });
+    for (key, value) in changes.as_object().unwrap() {
+        match value {
+            Value::Null => drop(row.as_object_mut().unwrap().remove(key)),
+            value => row[key] = value.clone(),
+        }
+    }
+    format!("{row}\n")
+}
+
+/// Whether two documents agree in everything that the second has, numbers within 1e-12 of their size.
+fn agree(ours: &Value, theirs: &Value, place: &str) {
+    match theirs {
+        Value::Object(keys) => {
+            keys.iter()
+                .for_each(|(key, value)| agree(&ours[key], value, &format!("{place}.{key}")));
+        }
+        Value::Array(values) => {
+            assert_eq!(ours.as_array().unwrap().len(), values.len(), "{place}");
+            let pairs = ours.as_array().unwrap().iter().zip(values).enumerate();
+            pairs.for_each(|(i, (ours, value))| agree(ours, value, &format!("{place}[{i}]")));
+        }
+        _ => {
+            let (ours, theirs) = (ours.as_f64().unwrap(), theirs.as_f64().unwrap());
+            let near = (ours - theirs).abs() <= 1e-12 * theirs.abs().max(1.0);
+            assert!(near, "{place}: {ours} is not {theirs}");
+        }
+    }
+}
+
+#[test]
+fn the_numbers_are_those_of_numpy_and_scipy() {
+    let dump = whole(&bytes("tokens/run.jsonl"));
+    let ours = analyse(&dump, &scorings(&dump));
+    let mut expected: Value = serde_json::from_slice(&bytes("expected/tokens.json")).unwrap();
+    let with = expected.as_object_mut().unwrap().remove("made_with").unwrap();
+    assert!(with["numpy"].is_string() && with["scipy"].is_string());
+    let mut document = serde_json::to_value(&ours).unwrap();
+    for scoring in document["scorings"].as_array_mut().unwrap() {
+        let values = scoring["quantiles"].as_array().unwrap().iter().map(|q| q["value"].clone());
+        scoring["quantiles"] = values.collect();
+        for word in scoring["words"].as_array_mut().unwrap() {
+            let kind = usize::try_from(word["kind"].as_u64().unwrap()).unwrap();
+            word["id"] = dump.kinds()[kind].id.into();
+        }
+    }
+    assert_eq!(expected["overlaps"].as_array().unwrap().len(), 3);
+    agree(&document, &expected, "");
+    // transformers' own mean of the same tokens, in golden.json.
+    assert!((ours.scorings[0].mean - 3.076_163_327_826_719_3).abs() < 1e-9);
+}
+
+#[test]
+fn the_parquet_twin_holds_the_same() {
+    let (lines, table) = (whole(&bytes("tokens/run.jsonl")), whole(&bytes("tokens/run.parquet")));
+    assert_eq!(lines.responses(), table.responses());
+    assert_eq!(lines.kinds(), table.kinds());
+}
+
+#[test]
+fn of_prime_rls_sequences_the_sampled_tokens_are_taken() {
+    let (prime, run) = (whole(&bytes("tokens/prime.jsonl")), whole(&bytes("tokens/run.jsonl")));
+    let first = &run.responses()[..12];
+    assert_eq!(prime.responses().len(), 12);
+    for (sequence, response) in prime.responses().iter().zip(first) {
+        assert_eq!(sequence.entropies(), response.entropies());
+        assert_eq!(sequence.log_probs(), response.log_probs());
+        assert_eq!((sequence.step(), sequence.prompt()), (40, response.prompt()));
+    }
+    assert_eq!(prime.responses()[11].id(), "0/11");
+}
+
+#[test]
+fn keys_stand_in_any_order_and_packed_files_are_unpacked() {
+    let text = bytes("tokens/run.jsonl");
+    let rows = text.split(|b| *b == b'\n').filter(|row| !row.is_empty());
+    // Read into a sorted map and written again: `entropies` comes first.
+    let sorted: Vec<u8> = rows
+        .flat_map(|row| {
+            let row: std::collections::BTreeMap<String, Value> =
+                serde_json::from_slice(row).unwrap();
+            serde_json::to_vec(&row).unwrap().into_iter().chain(*b"\r\n")
+        })
+        .collect();
+    assert!(sorted.starts_with(b"{\"entropies\""));
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(&text).unwrap();
+    let marked = [b"\xef\xbb\xbf", &text[..]].concat();
+    let expected = whole(&text);
+    for file in [sorted, packed.finish().unwrap(), marked] {
+        assert_eq!(whole(&file).responses(), expected.responses());
+    }
+}
+
+#[test]
+fn a_file_cut_anywhere_gives_the_whole_lines_and_says_so() {
+    let text = [line(&json!({})), line(&json!({"id": "π"}))].concat();
+    let first = text.find('\n').unwrap() + 1;
+    for end in 1..first - 1 {
+        let said = try_read(&text.as_bytes()[..end]).unwrap_err().to_string();
+        assert_eq!(said, "the file ends inside its first line", "cut at {end}");
+    }
+    for end in first + 1..text.len() - 1 {
+        let (dump, notes) = try_read(&text.as_bytes()[..end]).unwrap();
+        assert_eq!(dump.responses().len(), 1, "cut at {end}");
+        assert_eq!(
+            notes.iter().map(Note::to_string).collect::<Vec<_>>(),
+            ["the file ends inside a line (line 2); 1 whole line was read"],
+            "cut at {end}"
+        );
+    }
+    assert_eq!(whole(text.trim_end().as_bytes()).responses().len(), 2);
+}
+
+#[test]
+fn a_table_cut_anywhere_is_an_error_and_no_panic() {
+    let table = bytes("tokens/run.parquet");
+    for end in (4..table.len()).step_by(97) {
+        assert!(try_read(&table[..end]).is_err(), "cut at {end}");
+    }
+}
+
+#[test]
+fn a_log_prob_of_nothing_is_minus_infinity() {
+    let dump = whole(line(&json!({"log_probs": [null, -0.5]})).as_bytes());
+    assert_eq!(dump.responses()[0].log_probs(), [f32::NEG_INFINITY, -0.5]);
+    let dump = whole(line(&json!({"tokens": [], "log_probs": null})).as_bytes());
+    assert_eq!((dump.responses()[0].log_probs(), &dump.kinds()[0].text), (&[][..], &None));
+}
+
+#[test]
+fn a_malformed_line_is_named_with_the_reason() {
+    let cases = [
+        (json!({"entropies": [1.0]}), "line 2: it has 2 tokens and 1 entropies"),
+        (json!({"tokens": ["a"]}), "line 2: it has 2 tokens and 1 texts"),
+        (json!({"log_probs": [0.0]}), "line 2: it has 2 tokens and 1 log-probs"),
+        (json!({"entropies": null}), "line 2: it has no \"entropies\""),
+        (json!({"response_token_ids": null}), "line 2: it has no \"response_token_ids\""),
+        (json!({"step": null}), "line 2: it has no \"step\""),
+        (json!({"step": -1}), "invalid value: integer `-1`, expected a whole number from 0"),
+        (json!({"step": 1.5}), "invalid value: floating point `1.5`, expected a whole number"),
+        (json!({"entropies": [1.0, "x"]}), "invalid type: string \"x\", expected a number"),
+        (json!({"response_token_ids": [1, -1]}), "expected the id of a token"),
+        (json!({"response_token_ids": [1, 4294967296u64]}), "expected the id of a token"),
+        (json!({"tokens": "7?"}), "invalid type: string \"7?\", expected a sequence"),
+    ];
+    for (change, expected) in cases {
+        let said = refused(&[line(&json!({})), line(&change), line(&json!({}))].concat());
+        assert!(said.starts_with("line 2") && said.contains(expected), "{change}: {said}");
+        assert!(!said.contains("at line 1"), "{said}");
+    }
+    let null = line(&json!({})).replace("2.5,0.5", "2.5,null");
+    assert!(refused(&null).contains("invalid type: null, expected a number"));
+    let said = refused(&(line(&json!({})) + "{\"step\": 1,\n" + &line(&json!({}))));
+    assert_eq!(said, "line 2, column 11: it ends inside the object");
+    assert!(refused("[1, 2]\n").starts_with("it is no dump of tokens: it begins with"));
+    assert_eq!(refused(""), "the file is empty");
+    assert_eq!(refused(" \n\n"), "the file holds nothing but white space");
+}
+
+#[test]
+fn a_dump_is_told_from_a_history_and_from_rollouts() {
+    assert!(is_token_dump(&bytes("tokens/run.jsonl")));
+    assert!(is_token_dump(&bytes("tokens/prime.jsonl")[..1 << 14]));
+    // A prompt longer than what recognition sees.
+    let prompt = ["1"; 9_000].join(",");
+    assert!(is_token_dump(
+        format!("{{\"step\":1,\"id\":0,\"prompt_token_ids\":[{prompt}").as_bytes()
+    ));
+    for other in [
+        "compute/rollouts.jsonl",
+        "models/qwen3-tiny_solver_s1/entropy_history_qwen3-tiny_solver_s1.json",
+        "verl/qwen3-tiny_solver_s1.jsonl",
+        "jsonl/trainer/metrics.jsonl",
+        "tokens/run.parquet",
+    ] {
+        let head = bytes(other);
+        assert!(!is_token_dump(&head), "{other}");
+        assert!(!is_token_dump(&head[..300]), "the start of {other}");
+    }
+}
+
+#[test]
+fn the_document_of_a_dump_is_bounded_and_says_what_is_left_out() {
+    let dump = whole(&bytes("tokens/run.jsonl"));
+    let document = report::tokens(&dump, &[]).unwrap();
+    assert_eq!(document["scorings"].as_array().unwrap().len(), 3);
+    assert_eq!(document["responses"].as_array().unwrap().len(), 36);
+    let response = &document["responses"][0];
+    assert_eq!(response["entropies"][0], 2.4753, "2.475285461, to four decimals");
+    let kind = usize::try_from(response["kinds"][0].as_u64().unwrap()).unwrap();
+    assert_eq!(document["kinds"][kind], json!([22, "7"]));
+    assert!(report::tokens(&Dump::default(), &[]).is_none());
+}
+
+#[test]
+fn a_dump_that_is_taken_for_a_history_is_told_where_to_go() {
+    let desk = tempfile::tempdir().unwrap();
+    let output = run(desk.path(), &["plot", fixture("tokens/run.jsonl").to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("report RUN --tokens FILE"), "{}", stderr(&output));
+}
+
+/// The section alone on a page, as the report embeds it.
+fn page(document: &Value) -> String {
+    let templates = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+    let template = |name: &str| fs::read_to_string(templates.join(name)).unwrap();
+    let data = document.to_string().replace('<', "\\u003c");
+    format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width\"><title>Tokens</title>\n\
+         <style>{PAGE}</style>\n<style>{}</style></head>\n<body><main><section id=\"tokens\"></section></main>\n\
+         <script type=\"application/json\" id=\"tokens-data\">{data}</script>\n\
+         <script>{}</script></body></html>\n",
+        template("tokens.css"),
+        template("tokens.js"),
+    )
+}
+
+/// What the report's own style gives.
+const PAGE: &str = "
+    :root { --ground: #ffffff; --text: #1b1f24; --quiet: #5b6470; --hairline: #e6e9ed; --accent: #226daa; color-scheme: light dark; }
+    @media screen and (prefers-color-scheme: dark) { html:not([data-theme=light]) {
+        --ground: #12151a; --text: #e8eaed; --quiet: #9aa4b1; --hairline: #262b33; --accent: #4aabfd; } }
+    @media screen { html[data-theme=dark] {
+        --ground: #12151a; --text: #e8eaed; --quiet: #9aa4b1; --hairline: #262b33; --accent: #4aabfd; } }
+    body { margin: 0; background: var(--ground); color: var(--text); font: 15px/1.5 Inter, system-ui, sans-serif; }
+    main { max-width: 64rem; margin: 0 auto; padding: 1rem; }";
+
+/// Responses as a reasoning model gives them: most tokens certain, a few where it chooses.
+fn reasoning(responses: usize) -> Dump {
+    const TEXT: &str = "Okay, so I need to find the number of positive integers less than 1000 that are \
+        divisible by 7 but not by 11.\n\nLet me think. First, the multiples of 7: 999 / 7 = 142.7, so there \
+        are 142 of them. However, some are multiples of 77; since 999 / 77 = 12.97, there are 12. \
+        Therefore 142 - 12 = 130.\n\nWait, maybe I should check that again.  Suppose we count directly: \
+        142 * 7 = 994, which is less than 1000. So the answer is \\\\boxed{130}.";
+    let pieces: Vec<&str> = TEXT.split_inclusive([' ', '\n', ',', '.']).collect();
+    let mut state = 1u64;
+    let mut dice = || {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as f64 / f64::from(1u32 << 31)
+    };
+    let mut dump = Dump::default();
+    dump.begin("aime24_qwen3.jsonl");
+    for step in [20, 100, 400] {
+        for id in 0..responses {
+            let length = 60 + id * 7919 % 500;
+            let tokens: Vec<u32> = (0..length).map(|i| (i % pieces.len()) as u32).collect();
+            let fork = |id: &u32| {
+                pieces[*id as usize].starts_with(['W', 'H', 'S', 'T', 'm', 's', 'F', 'L'])
+            };
+            let entropies: Vec<f64> = tokens
+                .iter()
+                .map(|id| match dice() {
+                    p if fork(id) || p > 0.9 => {
+                        3.2 * dice() * 60.0 / (60.0 + f64::from(step)) + 0.3
+                    }
+                    p if p > 0.6 => 0.5 * dice(),
+                    p => 0.02 * p * dice(),
+                })
+                .collect();
+            let raw = RawResponse {
+                step: step as u64,
+                id: format!("aime-{:02}", id / 4),
+                sample: Some(id as u64 % 4),
+                texts: tokens.iter().map(|&id| pieces[id as usize].to_owned()).collect(),
+                log_probs: entropies.iter().map(|entropy| -entropy * dice()).collect(),
+                prompt: vec![id as u32],
+                finish: Some(if id % 5 == 0 { "length" } else { "stop" }.to_owned()),
+                tokens,
+                entropies,
+            };
+            dump.add(raw).unwrap();
+        }
+    }
+    dump
+}
+
+/// Tokens that would act on a page, or on its reader, if they were more than text.
+fn hostile() -> Dump {
+    const PIECES: [&str; 10] = [
+        "</script><img src=x onerror=alert(1)>",
+        "<!--<script>",
+        "\"'><svg/onload=alert(1)>",
+        "\u{202e}reversed",
+        "\u{0}\u{7}\u{1b}[31m",
+        "]]>",
+        "${alert(1)}",
+        "\u{2028}",
+        "策略熵",
+        "\u{fffd}",
+    ];
+    let mut dump = Dump::default();
+    dump.begin("</script><b>source</b>");
+    for step in [1, 2] {
+        let raw = RawResponse {
+            step,
+            id: "</script><img src=x onerror=alert(2)>".to_owned(),
+            tokens: (0..PIECES.len() as u32).collect(),
+            texts: PIECES.map(str::to_owned).to_vec(),
+            entropies: (0..PIECES.len()).map(|i| i as f64 / 4.0).collect(),
+            log_probs: vec![f64::NEG_INFINITY; PIECES.len()],
+            finish: Some("<img src=x onerror=alert(3)>".to_owned()),
+            ..RawResponse::default()
+        };
+        dump.add(raw).unwrap();
+    }
+    dump
+}
+
+/// Two models beside each other, one of them without texts.
+fn two() -> Dump {
+    let mut dump = Dump::default();
+    for name in ["run.jsonl", "prime.jsonl"] {
+        dump.begin(name);
+        let notes = read(
+            Source { reader: &mut &bytes(&format!("tokens/{name}"))[..], path: None },
+            &mut dump,
+        );
+        assert_eq!(notes.unwrap(), []);
+    }
+    dump
+}
+
+/// Writes the pages that tests/browser/tokens_check.py opens.
+#[test]
+fn what_a_dump_says_is_no_markup_of_the_page() {
+    let desk = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tokens");
+    fs::create_dir_all(&desk).unwrap();
+    let odd = ["<img src=x onerror=alert(4)>: the file ends inside a line".to_owned()];
+    let pages = [
+        ("run", whole(&bytes("tokens/run.jsonl")), &[][..]),
+        ("prime", whole(&bytes("tokens/prime.jsonl")), &[]),
+        ("reasoning", reasoning(240), &[]),
+        ("hostile", hostile(), &odd),
+        ("two", two(), &[]),
+    ];
+    for (name, dump, odd) in pages {
+        let document = report::tokens(&dump, odd).unwrap();
+        let page = page(&document);
+        fs::write(desk.join(name).with_extension("html"), &page).unwrap();
+        assert_eq!(page.matches("</script").count(), 2, "{name}");
+        assert!(
+            !page.contains("<img") && !page.contains("<b>") && !page.contains("<!--"),
+            "{name}"
+        );
+        assert!(!page.contains(['\u{202e}', '\u{2028}', '\u{1b}', '\0']), "{name}");
+        let (start, end) = ("id=\"tokens-data\">", "</script>");
+        let data = page.split(start).nth(1).unwrap().split(end).next().unwrap();
+        let data: Value = serde_json::from_str(data).unwrap();
+        assert_eq!(data["kinds"], document["kinds"], "{name}");
+    }
+}
