@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
-use crate::history::{History, HistoryError, Joint, Point, Run};
+use crate::history::{Companion, History, HistoryError, Joint, Point, Run};
 use crate::quantity::Kind;
 
 /// Why rounds do not make a chain.
@@ -111,12 +111,51 @@ fn end_to_end(mut rounds: Vec<Round>) -> Result<Run, ChainError> {
                 .map(|p| Point { step: p.step - first + behind, ..p }),
         );
         run.repairs += next.repairs;
+        // What was logged before the first entropy of a round, or after its last, has no place there.
+        let moved = |beside: &Companion| -> Vec<(f64, f64)> {
+            let rows = beside.values().iter().filter(|row| row.0 >= first);
+            rows.map(|(step, value)| (step - first + behind, *value)).collect()
+        };
+        run.reward = joined(run.reward, next.reward, behind, moved, |_, row| row.1);
+        // Time goes on as the steps do, without what passed between the rounds.
+        run.clock =
+            joined(run.clock, next.clock, behind, moved, |(end, start), row| row.1 - start + end);
         run.source = format!("{}, {}", run.source, next.source);
         run.warnings.extend(next.warnings);
         run.history = next.history;
     }
     let (history, _) = History::from_raw(chain, kind, points)?;
     Ok(Run { history, ..run })
+}
+
+/// What stands beside a chain and its next round, which `moved` puts behind step `behind`; where one
+/// has none, neither has the whole: a part would be taken for all. `value` is told which value follows
+/// the last of the chain as the first of the round, and what that one is.
+fn joined(
+    chain: Option<Companion>,
+    round: Option<Companion>,
+    behind: f64,
+    moved: impl Fn(&Companion) -> Vec<(f64, f64)>,
+    value: impl Fn((f64, f64), (f64, f64)) -> f64,
+) -> Option<Companion> {
+    let (chain, moved) = (chain?, moved(&round?));
+    let mut rows: Vec<(f64, f64)> =
+        chain.values().iter().copied().filter(|row| row.0 < behind).collect();
+    if let (Some(last), Some(first)) = (rows.last().copied(), moved.first()) {
+        let end = last.1 + typical_pause(&rows);
+        rows.extend(moved.iter().map(|row| (row.0, value((end, first.1), *row))));
+    }
+    Companion::from_raw(chain.metric(), rows)
+}
+
+/// From one value to the next, as the median; 0 for a single row.
+fn typical_pause(rows: &[(f64, f64)]) -> f64 {
+    let mut pauses: Vec<f64> = rows.windows(2).map(|w| w[1].1 - w[0].1).collect();
+    if pauses.is_empty() {
+        return 0.0;
+    }
+    let middle = pauses.len() / 2;
+    *pauses.select_nth_unstable_by(middle, f64::total_cmp).1
 }
 
 /// The points, with a value that is not finite where the line breaks.
@@ -198,6 +237,29 @@ mod tests {
         let (runs, _) = chain(vec![first, run("q_v2", &[1])], by_version).unwrap();
         assert_eq!(runs[0].history.segments().count(), 2);
         assert_eq!(runs[0].repairs, Repairs { not_finite: 1, ..Repairs::default() });
+    }
+
+    #[test]
+    fn what_stands_beside_rounds_goes_on_as_their_steps_do() {
+        let beside = |label, steps: &[i32], times: &[f64]| {
+            let rows = |values: &[f64]| {
+                steps.iter().map(|s| f64::from(*s)).zip(values.iter().copied()).collect()
+            };
+            let clock = Companion::from_raw("_timestamp", rows(times));
+            let reward = Companion::from_raw("reward", rows(&vec![0.5; times.len()]));
+            Run { clock, reward, ..run(label, steps) }
+        };
+        let runs = vec![
+            beside("q_v1", &[1, 2, 3], &[100.0, 110.0, 120.0]),
+            beside("q_v2", &[1, 2], &[5000.0, 5007.0]),
+        ];
+        let (runs, _) = chain(runs, by_version).unwrap();
+        let clock = runs[0].clock.as_ref().unwrap();
+        let wanted = [(1.0, 100.0), (2.0, 110.0), (3.0, 120.0), (4.0, 130.0), (5.0, 137.0)];
+        assert_eq!(clock.values(), wanted);
+        assert_eq!(runs[0].reward.as_ref().unwrap().at(5.0), Some(0.5));
+        let half = vec![beside("q_v1", &[1], &[1.0]), run("q_v2", &[1])];
+        assert_eq!(chain(half, by_version).unwrap().0[0].clock, None);
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod chain;
 pub mod cli;
 pub mod discover;
 pub mod dump;
+pub mod elapsed;
 pub mod export;
 pub mod history;
 pub mod input;

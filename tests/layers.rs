@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A room and the rooms it may use, besides itself.
-const ROOMS: [(&str, &[&str]); 16] = [
+const ROOMS: [(&str, &[&str]); 17] = [
     ("quantity", &[]),
     ("label", &[]),
     ("history", &["quantity"]),
@@ -14,6 +14,7 @@ const ROOMS: [(&str, &[&str]); 16] = [
     ("dump", &[]),
     ("stats", &["history", "quantity", "dump"]),
     ("input", &["history", "quantity", "dump"]),
+    ("elapsed", &["history"]),
     ("export", &["history"]),
     ("record", &["history", "input", "export"]),
     ("discover", &[]),
@@ -24,7 +25,7 @@ const ROOMS: [(&str, &[&str]); 16] = [
         "cli",
         &[
             "history", "stats", "label", "plot", "report", "input", "discover", "output",
-            "quantity", "chain", "export", "record", "dump",
+            "quantity", "chain", "elapsed", "export", "record", "dump",
         ],
     ),
     ("main", &["cli"]),

@@ -21,9 +21,10 @@ pub fn known() -> Wanted {
     Wanted::known().with_survey()
 }
 
-/// All keys there are.
+/// All keys there are, and what may stand beside them.
 pub fn every() -> Wanted {
-    Wanted::metrics(&["*".to_owned()]).expect("a pattern")
+    let wanted = Wanted::metrics(&["*".to_owned()]).expect("a pattern");
+    wanted.with_rewards(&["*rew*".to_owned()]).expect("a pattern").with_clock()
 }
 
 /// Reads as the program does.

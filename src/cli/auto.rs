@@ -6,6 +6,7 @@ use anyhow::anyhow;
 use clap::Args;
 
 use super::Outcome;
+use super::across::AcrossArgs;
 use super::chart::{ChartArgs, Target, stats_beside, target, write};
 use super::check::judge;
 use super::compare::CompareArgs;
@@ -19,8 +20,9 @@ use super::terminal::Terminal;
 use crate::discover::{self, Depth, Found, Input, Origin};
 use crate::history::Comparison;
 use crate::output;
-use crate::plot::Encoding;
+use crate::plot::{Across, Encoding};
 use crate::report;
+use crate::stats::analyse;
 use crate::stats::check::Rules;
 use crate::stats::compare::compare;
 
@@ -64,6 +66,8 @@ pub(super) struct Auto {
     health: HealthArgs,
     #[command(flatten)]
     chart: ChartArgs,
+    #[command(flatten)]
+    across: AcrossArgs,
 }
 
 /// What was found below the directory of models.
@@ -82,6 +86,12 @@ fn none_found(what: String) -> Failure {
 impl Auto {
     pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
         self.chart.check()?;
+        if self.artifacts.is_some() && self.across.is_moved() && self.chart.is_limited() {
+            return Err(anyhow!(
+                "the numbers of --artifacts are by step: --from-step and --to-step cannot count in --x"
+            ))
+            .hint("leave out --x, or the limits");
+        }
         let output = self.output.clone().or_else(|| self.positional_output.clone());
         // The set for CI has the pictures in it: others are written only if they are asked for.
         let output = output.or_else(|| self.artifacts.is_none().then(|| OUTPUT.into()));
@@ -95,13 +105,15 @@ impl Auto {
         };
 
         let Histories { inputs, unreadable, nothing } = self.find()?;
-        let loaded = self.reading.load(inputs, &unreadable, &Labels::none(), terminal);
+        let besides = self.across.besides();
+        let loaded = self.reading.load(inputs, &unreadable, &Labels::none(), &besides, terminal);
         let (comparison, outcome) = loaded.map_err(|failure| {
             if failure.error.is::<NoLogs>() { none_found(nothing) } else { failure }
         })?;
+        let (placed, across) = self.across.place(&comparison, terminal)?;
         if let (Some(output), Some(encoding)) = (&output, encoding) {
-            let looks = (&self.chart, &self.health);
-            draw(&comparison, looks, &[encoding], Charts::Both, terminal, |_, chart| {
+            let looks = (&self.chart, &self.health, across);
+            draw(&placed, looks, &[encoding], Charts::Both, terminal, |_, chart| {
                 Target::File(match chart {
                     Chart::Curves => output.clone(),
                     Chart::Stats => stats_beside(output),
@@ -109,7 +121,7 @@ impl Auto {
             })?;
         }
         if let Some(directory) = &self.artifacts {
-            self.write_artifacts(directory, &comparison, terminal)?;
+            self.write_artifacts(directory, &comparison, (&placed, across), terminal)?;
         }
         terminal.note(&format!("{} compared", plural(comparison.runs().len(), "run", "runs")));
         Ok(outcome)
@@ -166,11 +178,12 @@ impl Auto {
         Ok(Histories { inputs: found.files, unreadable: found.unreadable, nothing })
     }
 
-    /// The set for CI.
+    /// The set for CI; pictures are of `placed`, over what its axis counts.
     fn write_artifacts(
         &self,
         directory: &Path,
         comparison: &Comparison,
+        (placed, across): (&Comparison, Across),
         terminal: &Terminal,
     ) -> Result<(), Failure> {
         let encodings = [Encoding::Png, Encoding::Svg];
@@ -182,10 +195,15 @@ impl Auto {
             };
             Target::File(directory.join(format!("{stem}.{extension}")))
         };
-        let looks = (&self.chart, &self.health);
-        let mut analysis = draw(comparison, looks, &encodings, Charts::Both, terminal, pictures)?;
-        let cut = self.chart.cut(comparison);
+        let looks = (&self.chart, &self.health, across);
+        let drawn = draw(placed, looks, &encodings, Charts::Both, terminal, pictures)?;
+        // Numbers are by step, whatever the axis counts; its limits are steps only where it counts them.
+        let cut = self.chart.cut(comparison).filter(|_| across == Across::Steps);
         let shown = cut.as_ref().unwrap_or(comparison);
+        let mut analysis = match across {
+            Across::Steps => drawn,
+            Across::StepsIn | Across::Time(_) => analyse(comparison, &self.health.thresholds()),
+        };
         compare(shown, &mut analysis, &self.compare.plan(shown, terminal)?);
         let summary = report::summary(&analysis);
         let verdicts = judge(shown, &analysis, &Rules::default());

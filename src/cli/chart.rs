@@ -11,8 +11,11 @@ use super::terminal::Terminal;
 use crate::history::{Comparison, Window};
 use crate::output::write_atomically;
 use crate::plot::theme::{DARK, LIGHT};
-use crate::plot::{Curves, Encoding, Fonts, Look, Picture, ValueScale, bars, encode, texts_of};
+use crate::plot::{
+    Across, Curves, Encoding, Fonts, Look, Picture, ValueScale, bars, encode, law, texts_of,
+};
 use crate::stats::Analysis;
+use crate::stats::law::Law;
 use crate::stats::smooth::Smoothing;
 
 /// How pictures look.
@@ -31,10 +34,10 @@ pub(super) struct ChartArgs {
     /// Logarithmic y axis.
     #[arg(long)]
     log_y: bool,
-    /// First step to show.
+    /// First step to show; with --x, in what the axis counts.
     #[arg(long, value_name = "STEP", allow_negative_numbers = true, value_parser = finite)]
     from_step: Option<f64>,
-    /// Last step to show.
+    /// Last step to show; with --x, in what the axis counts.
     #[arg(long, value_name = "STEP", allow_negative_numbers = true, value_parser = finite)]
     to_step: Option<f64>,
     /// Smallest entropy to show, in nats.
@@ -130,6 +133,20 @@ impl ChartArgs {
         Ok(())
     }
 
+    /// Checks that nothing is asked for that a picture of the reward–entropy law cannot show.
+    pub(super) fn check_for_law(&self) -> Result<(), Failure> {
+        self.check()?;
+        if self.smooth != Smoothing::None {
+            return Err(anyhow!("the law is fitted to what was logged, without --smooth"))
+                .hint("leave --smooth out");
+        }
+        if self.log_y {
+            return Err(anyhow!("rewards may be negative: the law has no --log-y"))
+                .hint("leave --log-y out");
+        }
+        Ok(())
+    }
+
     /// The encoding of a target, checked before any work is done.
     pub(super) fn encoding(&self, target: &Target) -> Result<Encoding, Failure> {
         let named = self.output_format.map(|name| match name {
@@ -152,13 +169,18 @@ impl ChartArgs {
             .hint("end its name in .png, .svg or .pdf, or add --output-format")
     }
 
+    /// Whether a part of the x axis is shown.
+    pub(super) fn is_limited(&self) -> bool {
+        self.from_step.is_some() || self.to_step.is_some()
+    }
+
     /// The steps shown; infinite where not limited.
     fn steps(&self) -> (f64, f64) {
         (self.from_step.unwrap_or(f64::NEG_INFINITY), self.to_step.unwrap_or(f64::INFINITY))
     }
 
     /// The look of a picture of `comparison`.
-    fn look(&self, comparison: &Comparison) -> Look {
+    fn look(&self, comparison: &Comparison, across: Across) -> Look {
         let sources = || {
             let sources = comparison.runs().iter().map(|run| run.source.as_str());
             format!(
@@ -180,19 +202,30 @@ impl ChartArgs {
             y_label: self.y_label.clone(),
             scale: if self.log_y { ValueScale::Log } else { ValueScale::Linear },
             smoothing: self.smooth,
+            across,
             steps: self.steps(),
             y_min: self.y_min,
             y_max: self.y_max,
         }
     }
 
-    /// A studio for pictures of `comparison`, or a part of it.
+    /// A studio for pictures of `comparison`, or a part of it, over training steps.
     pub(super) fn studio(
         &self,
         comparison: &Comparison,
         terminal: &Terminal,
     ) -> Result<Studio, Failure> {
-        let look = self.look(comparison);
+        self.studio_across(comparison, Across::Steps, terminal)
+    }
+
+    /// The same, over what else the x axis may count.
+    pub(super) fn studio_across(
+        &self,
+        comparison: &Comparison,
+        across: Across,
+        terminal: &Terminal,
+    ) -> Result<Studio, Failure> {
+        let look = self.look(comparison, across);
         let texts = texts_of(comparison, &look);
         let fonts = Fonts::for_texts(texts.iter().map(String::as_str), self.font.as_deref())
             .map_err(|e| {
@@ -224,7 +257,7 @@ impl ChartArgs {
         comparison: &Comparison,
         terminal: &Terminal,
     ) -> Result<Option<Window>, Failure> {
-        if self.from_step.is_none() && self.to_step.is_none() {
+        if !self.is_limited() {
             return Ok(None);
         }
         let (from, to) = self.steps();
@@ -254,6 +287,10 @@ impl Studio {
 
     pub(super) fn bars(&self, comparison: &Comparison, analysis: &Analysis) -> Picture {
         bars(comparison, analysis, &self.look, &self.fonts)
+    }
+
+    pub(super) fn law(&self, comparison: &Comparison, laws: &[Law]) -> Result<Picture, Failure> {
+        law(comparison, laws, &self.look, &self.fonts).hint("widen --y-min and --y-max")
     }
 
     pub(super) fn encode(&self, picture: &Picture, encoding: Encoding) -> Result<Vec<u8>, Failure> {

@@ -6,13 +6,16 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow};
 
+use super::across::CLOCKS;
 use super::failure::{Failure, WithHint};
 use super::inputs::{plural, say};
 use super::oddities::oddities;
 use crate::discover::{Input, Location, Origin};
-use crate::history::{History, Point, Run};
+use crate::elapsed::{By, ElapsedError, since_start};
+use crate::history::{Companion, History, Point, Run};
 use crate::input::{
-    self, Confidence, Format, Note, ReadAhead, ReadError, Series, Source, TrackioError, Wanted,
+    self, Aside, Confidence, Format, Note, ReadAhead, ReadError, Series, Source, TrackioError,
+    Wanted,
 };
 use crate::quantity::Sign;
 
@@ -24,6 +27,17 @@ pub(super) struct Draft {
     pub(super) run: Run,             // its label is not its own yet
     pub(super) name: Option<String>, // of the run, as the log has it
     pub(super) asides: Vec<String>,
+    /// Why it has not all that is to stand beside its entropy.
+    pub(super) lacks: Option<Failure>,
+}
+
+/// What is to stand beside the entropy of each run.
+#[derive(Default)]
+pub(super) struct Besides<'a> {
+    /// Keys or globs of its reward, the first that a log has counting; none: no reward.
+    pub(super) rewards: &'a [String],
+    /// When each step was logged.
+    pub(super) clock: bool,
 }
 
 /// What became of a log that need not be one.
@@ -42,6 +56,8 @@ pub(super) struct Reader<'a> {
     pub(super) format: Option<&'static Format>,
     /// The series to take.
     pub(super) wanted: &'a Wanted,
+    /// What is to stand beside them; asked for in `wanted` too.
+    pub(super) besides: &'a Besides<'a>,
     /// Tokens in the vocabulary.
     pub(super) vocabulary: u32,
 }
@@ -118,13 +134,16 @@ impl Reader<'_> {
         let read = input::read(source, self.format, self.wanted);
         let (format, log) = read.map_err(|e| (e, name.clone()))?;
         let taken_back_to = log.taken_back_to;
+        let keys = if self.besides.rewards.is_empty() { Vec::new() } else { log.keys.clone() };
         let (series, notes) = log.choose(self.wanted, format).map_err(|e| (e, name.clone()))?;
-        Ok(Some(Part { format, series, taken_back_to, notes, name }))
+        Ok(Some(Part { format, series, taken_back_to, keys, notes, name }))
     }
 
     fn draft(&self, input: &Input, curve: Curve) -> Result<Draft, Failure> {
         let source = input.name();
-        let Curve { format, mut series, notes } = curve;
+        let Curve { format, mut series, keys, notes } = curve;
+        let reward = self.reward(&source, std::mem::take(&mut series.rewards), keys);
+        let clock = self.clock(&source, std::mem::take(&mut series.clocks));
         let (kind, sign) = series.quantity(format.name);
         if sign == Sign::Flipped {
             series.points.iter_mut().for_each(|point| point.entropy = -point.entropy);
@@ -139,7 +158,75 @@ impl Reader<'_> {
         let run = Run::new(history, source, format.name, series.metric);
         let mut run = Run { sign, repairs, warnings, ..run };
         run.warnings.extend(oddities(&run, self.vocabulary));
-        Ok(Draft { run, name: series.run, asides: quiet.iter().map(ToString::to_string).collect() })
+        let mut lacks = None;
+        match reward {
+            Ok(reward) => run.reward = reward,
+            Err(failure) => lacks = Some(failure),
+        }
+        match clock {
+            Ok(clock) => run.clock = clock,
+            Err(failure) => lacks = Some(failure),
+        }
+        if let (Some(_), Err(why)) = (&run.clock, since_start(&run, By::Time(1.0))) {
+            let error = anyhow!("cannot place {} in time: {why}", run.source);
+            lacks = Some(Failure { error, hint: Some(CLOCKS.to_owned()) });
+        }
+        let asides = quiet.iter().map(ToString::to_string).collect();
+        Ok(Draft { run, name: series.run, asides, lacks })
+    }
+
+    /// The reward that was asked for; none if none was.
+    fn reward(
+        &self,
+        source: &str,
+        asides: Vec<Aside>,
+        keys: Vec<String>,
+    ) -> Result<Option<Companion>, Failure> {
+        let Some(asked) = self.besides.rewards.first() else { return Ok(None) };
+        if let Some(best) = asides.iter().map(|aside| aside.rank).min() {
+            let mut equals: Vec<Aside> = asides.into_iter().filter(|a| a.rank == best).collect();
+            if equals.len() > 1 {
+                let pattern = &self.besides.rewards[best.pattern];
+                let names = equals.into_iter().map(|aside| aside.metric).collect();
+                let names = input::nearest_rewards(names, "");
+                let listed = input::quoted(&names);
+                let best = names.first().filter(|name| input::is_reward_like(name));
+                let name = best.map_or("KEY", String::as_str);
+                return Err(anyhow!("cannot use {source}: the reward {pattern:?} may be {listed}"))
+                    .hint(format!("name one of them: --reward {name}"));
+            }
+            let Aside { metric, rows, .. } = equals.remove(0);
+            let what = format!("cannot use {source}: no value of the reward {metric:?} is finite");
+            return match Companion::from_raw(metric, rows) {
+                Some(reward) => Ok(Some(reward)),
+                None => Err(anyhow!(what)).hint("--reward KEY takes another series"),
+            };
+        }
+        let wanted: Vec<String> = self.besides.rewards.iter().map(|r| format!("{r:?}")).collect();
+        let wanted = wanted.join(" or ");
+        let found = input::nearest_rewards(keys, asked);
+        let hint = match found.first() {
+            Some(key) if input::is_reward_like(key) => format!("try --reward {key}"),
+            _ => "`entropy-viz inspect` lists the series of a log; this one may hold no reward"
+                .to_owned(),
+        };
+        let found = input::quoted(&found);
+        Err(anyhow!("cannot use {source}: no row has the reward {wanted}; the log has {found}"))
+            .hint(hint)
+    }
+
+    /// The best clock that the log has, if clocks were asked for.
+    fn clock(&self, source: &str, mut asides: Vec<Aside>) -> Result<Option<Companion>, Failure> {
+        if !self.besides.clock {
+            return Ok(None);
+        }
+        asides.sort_by_key(|aside| aside.rank);
+        let clocks = asides.into_iter().map(|aside| Companion::from_raw(aside.metric, aside.rows));
+        match clocks.flatten().next() {
+            Some(clock) => Ok(Some(clock)),
+            None => Err(anyhow!("cannot place {source} in time: {}", ElapsedError::NoClock))
+                .hint(CLOCKS),
+        }
     }
 }
 
@@ -148,6 +235,7 @@ struct Part {
     format: &'static Format,
     series: Vec<Series>,
     taken_back_to: Option<f64>,
+    keys: Vec<String>, // all of the log, if a reward was asked for
     notes: Vec<Note>,
     name: String,
 }
@@ -156,6 +244,7 @@ struct Part {
 struct Curve {
     format: &'static Format,
     series: Series,
+    keys: Vec<String>,
     notes: Vec<Note>,
 }
 
@@ -178,7 +267,7 @@ fn join(input: &Input, parts: Vec<Part>) -> Result<Vec<Curve>, Failure> {
     let alone = |part: &Part| part.series.len() == 1;
     let one_each = parts.iter().all(alone);
     for part in parts {
-        let Part { format, series, taken_back_to, notes, name } = part;
+        let Part { format, series, taken_back_to, keys, notes, name } = part;
         for (i, mut series) in series.into_iter().enumerate() {
             let own = std::mem::take(&mut series.notes);
             let shared = if i == 0 { notes.clone() } else { Vec::new() };
@@ -188,7 +277,7 @@ fn join(input: &Input, parts: Vec<Part>) -> Result<Vec<Curve>, Failure> {
                     || (&curve.series.run, &curve.series.metric) == (&series.run, &series.metric)
             };
             let Some(curve) = curves.iter_mut().find(same).filter(|_| several) else {
-                curves.push(Curve { format, series, notes });
+                curves.push(Curve { format, series, keys: keys.clone(), notes });
                 continue;
             };
             let (kind, other) =
@@ -219,11 +308,48 @@ fn join(input: &Input, parts: Vec<Part>) -> Result<Vec<Curve>, Failure> {
             // The end of a segment that another carries on is where its job was killed.
             curve.notes.retain(|note| !matches!(note, Note::Cut { .. }));
             curve.series.points.append(&mut series.points);
+            carry_on(&mut curve.series.rewards, series.rewards, taken_back_to);
+            let anew = series.clocks.iter_mut().map(|clock| go_on(clock, &curve.series.clocks));
+            if anew.filter(|anew| *anew).count() > 0 {
+                curve.notes.push(Note::Aside(format!(
+                    "the clock of {name} starts anew; it goes on where the segment before ended"
+                )));
+            }
+            carry_on(&mut curve.series.clocks, series.clocks, taken_back_to);
+            curve.keys.extend(keys.iter().cloned());
+            curve.keys.sort_unstable();
+            curve.keys.dedup();
             curve.notes.extend(notes);
             curve.notes.push(Note::Aside(format!("carried on in {name}")));
         }
     }
     Ok(curves)
+}
+
+/// Appends what stands beside a later segment; what the run was taken back behind is void here too.
+fn carry_on(earlier: &mut Vec<Aside>, later: Vec<Aside>, taken_back_to: Option<f64>) {
+    if let Some(step) = taken_back_to {
+        earlier.iter_mut().for_each(|aside| aside.rows.retain(|row| row.0 < step));
+    }
+    for aside in later {
+        match earlier.iter_mut().find(|e| e.metric == aside.metric) {
+            Some(same) => same.rows.extend(aside.rows),
+            None => earlier.push(aside),
+        }
+    }
+}
+
+/// A clock that counts from the start of a process starts anew with each segment: there it goes on
+/// where the segment before ended. Whether it did.
+fn go_on(clock: &mut Aside, earlier: &[Aside]) -> bool {
+    let Some(before) = earlier.iter().find(|e| e.metric == clock.metric) else { return false };
+    let (Some(&(_, last)), Some(&(_, first))) = (before.rows.last(), clock.rows.first()) else {
+        return false;
+    };
+    if first < last {
+        clock.rows.iter_mut().for_each(|row| row.1 += last);
+    }
+    first < last
 }
 
 fn holds_no_entropy(error: &ReadError) -> bool {

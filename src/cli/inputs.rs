@@ -6,6 +6,7 @@ use anyhow::anyhow;
 use clap::Args;
 
 use super::Outcome;
+use super::curves::Besides;
 use super::failure::{Failure, WithHint};
 use super::labels::Labels;
 use super::load::Reading;
@@ -32,6 +33,15 @@ pub(super) struct InputArgs {
 impl InputArgs {
     /// Reads everything named.
     pub(super) fn load(&self, terminal: &Terminal) -> Result<(Comparison, Outcome), Failure> {
+        self.load_with(&Besides::default(), terminal)
+    }
+
+    /// The same, with what is to stand beside the entropies.
+    pub(super) fn load_with(
+        &self,
+        besides: &Besides<'_>,
+        terminal: &Terminal,
+    ) -> Result<(Comparison, Outcome), Failure> {
         let arguments: Vec<&String> = self.inputs.iter().chain(&self.entropy_files).collect();
         if arguments.is_empty() {
             let error = Err(anyhow!("no input is given"));
@@ -42,7 +52,7 @@ impl InputArgs {
         }
         let (mut inputs, unreadable) = resolve(&arguments)?;
         let labels = Labels::new(&self.labels, &mut inputs)?;
-        self.reading.load(inputs, &unreadable, &labels, terminal)
+        self.reading.load(inputs, &unreadable, &labels, besides, terminal)
     }
 }
 

@@ -12,7 +12,7 @@ use regex::Regex;
 use thiserror::Error;
 
 use super::Outcome;
-use super::curves::{self, Draft, Reader};
+use super::curves::{self, Besides, Draft, Reader};
 use super::failure::{Failure, WithHint};
 use super::inputs::plural;
 use super::labels::{Labels, Name};
@@ -66,17 +66,24 @@ fn two_groups(text: &str) -> Result<Regex, String> {
 
 impl Reading {
     /// Reads the inputs in parallel; one that was named must be usable, one that was found may be
-    /// skipped with a warning, and what holds no entropy among scanned files is counted.
+    /// skipped with a warning, and what holds no entropy among scanned files is counted. The same holds
+    /// for what is to stand beside the entropy.
     pub(super) fn load(
         &self,
         inputs: Vec<Input>,
         unreadable: &[String],
         labels: &Labels<'_>,
+        besides: &Besides<'_>,
         terminal: &Terminal,
     ) -> Result<(Comparison, Outcome), Failure> {
         let wanted = self.wanted()?;
+        let wanted = wanted
+            .with_rewards(besides.rewards)
+            .map_err(|(text, why)| anyhow!("--reward {text:?} is not a glob pattern: {why}"))
+            .hint("put * ? or [ in brackets, as in [*], to mean the character")?;
+        let wanted = if besides.clock { wanted.with_clock() } else { wanted };
         let vocabulary = self.vocabulary.unwrap_or(LARGEST_VOCABULARY);
-        let reader = Reader { format: self.format, wanted: &wanted, vocabulary };
+        let reader = Reader { format: self.format, wanted: &wanted, besides, vocabulary };
         let start = Instant::now();
         let progress = terminal.progress("reading", inputs.len());
         let results: Vec<Result<curves::Outcome, Failure>> = inputs
@@ -113,6 +120,7 @@ impl Reading {
         }
         terminal.explain(|| format!("{} no logs", plural(others, "file is", "files are")));
         leave_out_copies(&mut drafts, terminal);
+        unread += leave_out_lacking(&mut drafts, terminal)?;
         if drafts.is_empty() {
             return Err(nothing_read(inputs.len(), unread, &without));
         }
@@ -220,9 +228,16 @@ fn leave_out_copies(drafts: &mut Vec<(&Input, Draft)>, terminal: &Terminal) {
             let directories = own.iter().map(PathBuf::as_path).chain(above);
             let mut earlier = directories.filter_map(|d| logs_of.get(d)).flatten();
             let same = |j: &&usize| same_points(&drafts[**j].1.run.history, &draft.run.history);
-            if let Some(original) = earlier.find(same) {
-                copies.insert(i, *original);
-                continue;
+            match earlier.find(same) {
+                // The one that has what is asked for beside the entropy counts.
+                Some(original) if drafts[*original].1.lacks.is_some() && draft.lacks.is_none() => {
+                    copies.insert(*original, i);
+                }
+                Some(original) => {
+                    copies.insert(i, *original);
+                    continue;
+                }
+                None => {}
             }
         }
         if let Some(own) = own {
@@ -235,6 +250,34 @@ fn leave_out_copies(drafts: &mut Vec<(&Input, Draft)>, terminal: &Terminal) {
     }
     let mut i = 0..;
     drafts.retain(|_| i.next().is_some_and(|i| !copies.contains_key(&i)));
+}
+
+/// Leaves out runs without what is to stand beside their entropy: an error for a log that was named, a
+/// warning for one that was found, or for a run of several in a log. Returns how many logs are left out.
+fn leave_out_lacking(
+    drafts: &mut Vec<(&Input, Draft)>,
+    terminal: &Terminal,
+) -> Result<usize, Failure> {
+    if drafts.iter().all(|(_, draft)| draft.lacks.is_none()) {
+        return Ok(0);
+    }
+    let (lacking, whole) = std::mem::take(drafts).into_iter().partition(|(_, d)| d.lacks.is_some());
+    *drafts = whole;
+    let lacking: Vec<(&Input, Draft)> = lacking;
+    let mut unread = 0;
+    for (input, Draft { lacks, name, .. }) in lacking {
+        let Some(failure) = lacks else { continue };
+        if drafts.iter().any(|(other, _)| std::ptr::eq(*other, input)) {
+            let run = name.map_or(String::new(), |name| format!("{name}: "));
+            terminal.warn(&format!("left out: {run}{:#}", failure.error));
+        } else if input.origin == Origin::Named {
+            return Err(failure);
+        } else {
+            terminal.warn(&format!("skipped: {:#}", failure.error));
+            unread += 1;
+        }
+    }
+    Ok(unread)
 }
 
 /// Whether two histories are one, as far as 32-bit floats tell.

@@ -3,6 +3,7 @@
 //! This is the only room that prints, reads the environment or names flags. Libraries below return
 //! facts; here they become warnings, hints and exit codes.
 
+mod across;
 mod auto;
 mod chart;
 mod check;
@@ -16,6 +17,7 @@ mod health;
 mod inputs;
 mod inspect;
 mod labels;
+mod law;
 mod load;
 mod oddities;
 mod pages;
@@ -76,6 +78,8 @@ enum Command {
     Compute(Box<compute::ComputeArgs>),
     /// The gate for CI: leave with 1 when a run collapsed, exploded or crossed a bound.
     Check(check::Check),
+    /// Fit and draw the reward-entropy law, R = −a·e^H + b.
+    Law(law::Law),
     /// Write logs as R-Zero JSON, JSON lines, CSV, Parquet, TensorBoard events or W&B offline runs.
     Convert(convert::Convert),
     /// Show what is in a log, what of it would be taken, and what is odd.
@@ -133,6 +137,7 @@ fn run(cli: Cli) -> ExitCode {
         Command::Stats(args) => args.run(&terminal),
         Command::Compute(args) => args.run(&terminal),
         Command::Check(args) => args.run(&terminal),
+        Command::Law(args) => args.run(&terminal),
         Command::Convert(args) => args.run(&terminal),
         Command::Inspect(args) => args.run(&terminal),
         Command::Record(args) => args.run(&terminal),

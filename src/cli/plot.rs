@@ -7,13 +7,14 @@ use anyhow::anyhow;
 use clap::Args;
 
 use super::Outcome;
+use super::across::AcrossArgs;
 use super::chart::{ChartArgs, Target, stats_beside, target, write};
 use super::failure::{Failure, WithHint};
 use super::health::HealthArgs;
 use super::inputs::InputArgs;
 use super::terminal::Terminal;
 use crate::history::Comparison;
-use crate::plot::{Encoding, Picture};
+use crate::plot::{Across, Encoding, Picture};
 use crate::stats::{Analysis, analyse};
 
 const EXAMPLES: &str = "\
@@ -21,6 +22,7 @@ Examples:
   entropy-viz plot run.json
   entropy-viz plot q.json s.json --labels Questioner Solver --with-stats
   entropy-viz plot a=x.json b=y.json --smooth ema:0.9 --theme dark -o curves.svg
+  entropy-viz plot wandb/ logs/tensorboard --x time
   cat run.json | entropy-viz plot - -o - --output-format pdf > run.pdf";
 
 /// Draws line curves.
@@ -39,6 +41,8 @@ pub(super) struct Plot {
     health: HealthArgs,
     #[command(flatten)]
     chart: ChartArgs,
+    #[command(flatten)]
+    across: AcrossArgs,
 }
 
 impl Plot {
@@ -49,9 +53,10 @@ impl Plot {
         if output == Target::Stdout && self.with_stats {
             return Err(anyhow!("two pictures do not go to stdout")).hint("name a file with -o");
         }
-        let (comparison, outcome) = self.inputs.load(terminal)?;
+        let (comparison, outcome) = self.inputs.load_with(&self.across.besides(), terminal)?;
+        let (comparison, across) = self.across.place(&comparison, terminal)?;
         let charts = if self.with_stats { Charts::Both } else { Charts::Curves };
-        let looks = (&self.chart, &self.health);
+        let looks = (&self.chart, &self.health, across);
         draw(&comparison, looks, &[encoding], charts, terminal, |_, chart| match chart {
             Chart::Curves => output.clone(),
             Chart::Stats => Target::File(stats_beside(&self.output)),
@@ -78,7 +83,7 @@ pub(super) enum Chart {
 /// them: nothing is written when one of them fails. Returns the analysis of the steps shown.
 pub(super) fn draw(
     comparison: &Comparison,
-    (args, health): (&ChartArgs, &HealthArgs),
+    (args, health, across): (&ChartArgs, &HealthArgs, Across),
     encodings: &[Encoding],
     charts: Charts,
     terminal: &Terminal,
@@ -88,7 +93,7 @@ pub(super) fn draw(
     let window = args.window(comparison, terminal)?;
     // Curves take all points of the runs shown: what is smoothed starts where the run does.
     let (whole, cut) = window.as_ref().map_or((comparison, comparison), |w| (&w.whole, &w.cut));
-    let studio = args.studio(whole, terminal)?;
+    let studio = args.studio_across(whole, across, terminal)?;
     let (curves, (whole_analysis, cut_analysis)) = rayon::join(
         || studio.curves(whole),
         || {

@@ -74,7 +74,7 @@ pub(super) fn comparisons(analysis: &Analysis) -> String {
 
 /// Rows below their heads: the first column and the last begin at their left, the others end at their
 /// right. `paint` is given row, column and text of a cell, and may put colour around it.
-fn aligned(
+pub(super) fn aligned(
     heads: &[String],
     rows: &[Vec<String>],
     paint: impl Fn(usize, usize, &str) -> String,
@@ -129,7 +129,7 @@ fn cells(run: &RunStats) -> [String; 10] {
 }
 
 /// Four decimals, or powers of ten where these would say nothing.
-fn number(value: f64) -> String {
+pub(super) fn number(value: f64) -> String {
     let text = match value.abs() {
         0.0 => "0".to_owned(),
         1e-3..1e6 => format!("{value:.4}"),

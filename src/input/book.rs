@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::str::Utf8Error;
 
+use super::beside::{Aside, Beside, clock_rank, seconds};
 use super::log::{Hint, Log, Series, Tally};
 use super::note::Note;
 use super::wanted::{Rank, Wanted};
@@ -36,7 +37,9 @@ pub(super) struct ColumnId(usize);
 struct Column {
     run: usize,
     key: String,
-    rank: Option<Rank>, // none: only counted
+    rank: Option<Rank>, // none: only counted, unless it stands beside the metric
+    beside: Option<Beside>,
+    shared: bool, // by all runs of the log
     points: Vec<Point>,
     tally: Tally,
     last_row: usize,
@@ -74,6 +77,7 @@ pub(super) struct Book<'w> {
     hint: Hint,
     taken_back_to: Option<f64>,
     in_parts: bool,
+    count_each: bool, // of a row: its values alone do not tell what it lacks
     notes: Vec<Note>,
 }
 
@@ -96,6 +100,7 @@ impl<'w> Book<'w> {
             hint: Hint::default(),
             taken_back_to: None,
             in_parts: false,
+            count_each: wanted.survey() || wanted.has_rewards() || wanted.has_clock(),
             notes: Vec::new(),
         }
     }
@@ -201,8 +206,9 @@ impl<'w> Book<'w> {
     }
 
     fn add_column(&mut self, key: &str, rank: Option<Rank>) -> Option<ColumnId> {
+        let beside = self.wanted.beside(key);
         let run = &mut self.runs[self.run];
-        let kept = rank.is_some() || self.wanted.survey();
+        let kept = rank.is_some() || beside.is_some() || self.wanted.survey();
         if !kept && run.keys.len() >= MOST_KEYS || kept && self.columns.len() >= MOST_KEYS {
             return None;
         }
@@ -217,6 +223,8 @@ impl<'w> Book<'w> {
                 run: self.run,
                 key: key.to_owned(),
                 rank,
+                beside,
+                shared: false,
                 points: Vec::new(),
                 tally: Tally::default(),
                 last_row: 0,
@@ -227,6 +235,46 @@ impl<'w> Book<'w> {
             run.wanted.extend(column);
         }
         column
+    }
+
+    /// The clock that the format keeps apart from its metrics, for the run being read; `None` if nobody
+    /// wants to know the time.
+    pub(super) fn clock(&mut self, key: &str) -> Option<ColumnId> {
+        let rank = clock_rank(key).filter(|_| self.wanted.has_clock())?;
+        self.columns.push(Column {
+            run: self.run,
+            key: key.to_owned(),
+            rank: None,
+            beside: Some(Beside::Clock(rank)),
+            shared: false,
+            points: Vec::new(),
+            tally: Tally::default(),
+            last_row: 0,
+            lacking: (0, 0),
+        });
+        Some(ColumnId(self.columns.len() - 1))
+    }
+
+    /// Says that what stands beside the metrics in this column does so for all runs of the log.
+    pub(super) fn share(&mut self, column: ColumnId) {
+        self.columns[column.0].shared = true;
+    }
+
+    /// Whether the column stands beside the metrics.
+    pub(super) fn is_beside(&self, column: ColumnId) -> bool {
+        self.columns[column.0].beside.is_some()
+    }
+
+    /// Whether the column is a clock.
+    pub(super) fn is_clock(&self, column: ColumnId) -> bool {
+        matches!(self.columns[column.0].beside, Some(Beside::Clock(_)))
+    }
+
+    /// Whether the column is a metric that is wanted or a reward that was asked for, so that what is no
+    /// number in it is a mistake.
+    pub(super) fn must_be_number(&self, column: ColumnId) -> bool {
+        let column = &self.columns[column.0];
+        column.rank.is_some() || matches!(column.beside, Some(Beside::Reward(_)))
     }
 
     /// The log says that the run was taken back to this step: what was logged from it on is void.
@@ -299,7 +347,7 @@ impl<'w> Book<'w> {
         for &(column, value) in &self.values {
             self.columns[column.0].push(row, Point { step, entropy: value });
         }
-        if self.values.len() < run.wanted.len() || self.wanted.survey() {
+        if self.values.len() < run.wanted.len() || self.count_each {
             for column in &run.wanted {
                 let column = &mut self.columns[column.0];
                 if column.last_row != row {
@@ -313,10 +361,13 @@ impl<'w> Book<'w> {
     /// Takes a value that stands alone, with its step.
     #[inline]
     pub(super) fn push(&mut self, column: ColumnId, step: f64, value: f64) {
-        self.rows += 1;
-        let run = &mut self.runs[self.columns[column.0].run];
-        run.rows += 1;
-        self.columns[column.0].push(run.rows, Point { step, entropy: value });
+        let column = &mut self.columns[column.0];
+        let run = &mut self.runs[column.run];
+        if column.rank.is_some() || column.beside.is_none() {
+            self.rows += 1;
+            run.rows += 1;
+        }
+        column.push(run.rows, Point { step, entropy: value });
     }
 
     /// Ends the log, `outcome` being how its reading ended: a cut keeps the whole rows before it.
@@ -360,6 +411,7 @@ impl<'w> Book<'w> {
             }
             (_, Lacking::Counted | Lacking::Meant) => self.notes.push(Note::RowsWithoutStep(rows)),
         }
+        let besides = self.besides();
         let (mut series, mut survey) = (Vec::new(), Vec::new());
         for column in std::mem::take(&mut self.columns) {
             let run = &self.runs[column.run];
@@ -375,13 +427,58 @@ impl<'w> Book<'w> {
                     notes.push(Note::RowsWithout { key: column.key.clone(), rows, first });
                 }
             }
+            let beside = |is: fn(&Beside) -> Option<Rank>| -> Vec<Aside> {
+                let of_run = besides.iter().filter(|b| b.shared || b.run == column.run);
+                let asides = of_run.filter_map(|b| Some((b, is(&b.beside)?)));
+                asides.map(|(b, rank)| b.aside(rank)).collect()
+            };
+            let (rewards, clocks) = (beside(Beside::reward), beside(Beside::clock));
             let run = run.name.clone().or_else(|| self.hint.run.clone());
             let tag = self.hint.tag.clone();
             let Column { key: metric, points, .. } = column;
-            series.push(Series { run, metric, tag, rank, points, notes });
+            series.push(Series { run, metric, tag, rank, points, rewards, clocks, notes });
         }
         let Book { step_key, taken_back_to, notes, .. } = self;
         Ok(Log { series, survey, keys, step_key, taken_back_to, notes })
+    }
+
+    /// What stands beside the metrics, moved out of its columns unless it is a metric too.
+    fn besides(&mut self) -> Vec<BesideRows> {
+        let mut besides = Vec::new();
+        for column in &mut self.columns {
+            let Some(beside) = column.beside.filter(|_| !column.points.is_empty()) else {
+                continue;
+            };
+            let points = match column.rank {
+                Some(_) => column.points.clone(),
+                None => std::mem::take(&mut column.points),
+            };
+            let is_clock = beside.clock().is_some();
+            let value = |p: &Point| if is_clock { seconds(p.entropy) } else { p.entropy };
+            besides.push(BesideRows {
+                run: column.run,
+                shared: column.shared,
+                beside,
+                metric: column.key.clone(),
+                rows: points.iter().map(|p| (p.step, value(p))).collect(),
+            });
+        }
+        besides
+    }
+}
+
+/// A series beside the metrics of a run, or of all.
+struct BesideRows {
+    run: usize,
+    shared: bool,
+    beside: Beside,
+    metric: String,
+    rows: Vec<(f64, f64)>,
+}
+
+impl BesideRows {
+    fn aside(&self, rank: Rank) -> Aside {
+        Aside { metric: self.metric.clone(), rank, rows: self.rows.clone() }
     }
 }
 
@@ -390,7 +487,7 @@ impl Column {
     fn push(&mut self, row: usize, point: Point) {
         self.last_row = row;
         self.tally.add(point);
-        if self.rank.is_some() {
+        if self.rank.is_some() || self.beside.is_some() {
             self.points.push(point);
         }
     }

@@ -16,6 +16,7 @@ use std::io::{self, Read};
 
 use csv::ByteRecord;
 
+use super::beside::iso_seconds;
 use super::book::{Book, ColumnId, Lacking};
 use super::note::Note;
 use super::tensorboard_json::name_hint;
@@ -177,7 +178,12 @@ fn roles(head: &Head<'_>, names: &[String], book: &mut Book<'_>) -> Vec<Role> {
             _ if base.is_some_and(|base| names.iter().any(|name| name == base)) => None,
             _ if name.is_empty() => None,
             Some((of, metric)) => book.column_of(of, metric, name).map(Role::Value),
-            None => book.column(name).map(Role::Value),
+            None => book.column(name).map(|column| {
+                if run.is_none() {
+                    book.share(column); // a column of no run is every run's
+                }
+                Role::Value(column)
+            }),
         };
         roles.push(role.unwrap_or(Role::Ignored));
     }
@@ -209,6 +215,9 @@ fn columns_as_runs(names: &[String], roles: &mut [Role], book: &mut Book<'_>) {
         true if columns.iter().any(|&i| is_metric(i)) => return,
         true => columns,
     };
+    // A reward or a clock that was asked for tells what kind of table it is, and is no run.
+    let beside = |role: &Role| matches!(role, Role::Value(column) if book.is_beside(*column));
+    let runs: Vec<usize> = runs.into_iter().filter(|&i| !beside(&roles[i])).collect();
     for &i in &runs {
         roles[i] = book.column_as_run(&names[i]).map_or(Role::Ignored, Role::Value);
     }
@@ -258,7 +267,11 @@ fn take(
         match (role, number(field, delimiter)) {
             (Role::Step, Some(step)) if step.is_finite() => book.set_step(step),
             (Role::Value(column), Some(value)) => book.set(*column, value),
-            (Role::Value(column), None) if !book.is_wanted(*column) => {}
+            (Role::Value(column), None) if book.is_clock(*column) => {
+                let text = String::from_utf8_lossy(field);
+                book.set(*column, iso_seconds(&text).unwrap_or(f64::NAN));
+            }
+            (Role::Value(column), None) if !book.must_be_number(*column) => {}
             (Role::Step | Role::Value(_), _) => {
                 let text = String::from_utf8_lossy(&field[..field.len().min(40)]).into_owned();
                 return Err(row_error(

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::beside::Aside;
 use super::note::Note;
 use super::wanted::{Rank, Wanted};
 use super::{Format, ReadError};
@@ -39,6 +40,10 @@ pub struct Series {
     pub rank: Rank,
     /// The rows; values may be NaN or infinite, steps may repeat.
     pub points: Vec<Point>,
+    /// The series of the same run that could be the reward asked for.
+    pub rewards: Vec<Aside>,
+    /// The clocks of the same run, if they were asked for.
+    pub clocks: Vec<Aside>,
     /// What the user should know about the series.
     pub notes: Vec<Note>,
 }

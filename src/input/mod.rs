@@ -6,6 +6,7 @@
 //! [`crate::history::History::from_raw`] checks them.
 
 mod ahead;
+mod beside;
 mod book;
 mod compressed;
 mod console;
@@ -33,6 +34,7 @@ use std::path::Path;
 use thiserror::Error;
 
 pub use ahead::ReadAhead;
+pub use beside::{Aside, is_reward_like, nearest_rewards};
 pub use log::{Log, Series, Tally};
 pub use note::Note;
 pub use trackio::TrackioError;
@@ -188,7 +190,7 @@ impl ReadError {
 }
 
 /// The keys in quotes, the first of them where there are many.
-fn quoted(keys: &[String]) -> String {
+pub fn quoted(keys: &[String]) -> String {
     const SHOWN: usize = 10;
     if keys.is_empty() {
         return "no keys".to_owned();

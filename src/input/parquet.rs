@@ -148,6 +148,8 @@ fn number(field: &Field) -> Option<f64> {
         Field::Float16(n) => f64::from(n),
         Field::Float(n) => f64::from(n),
         Field::Double(n) => n,
+        Field::TimestampMillis(n) => n as f64 / 1e3, // a clock, in seconds
+        Field::TimestampMicros(n) => n as f64 / 1e6,
         _ => return None,
     })
 }

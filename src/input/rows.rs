@@ -214,7 +214,19 @@ impl<'b, 'w> JsonRows<'b, 'w> {
         scanner: &mut Scanner<'_>,
         key: &str,
     ) -> Result<(), ReadError> {
-        let Some(column) = self.book.column(key) else { return Ok(scanner.skip()?) };
+        match self.book.column(key) {
+            Some(column) => self.read_into(scanner, column),
+            None => Ok(scanner.skip()?),
+        }
+    }
+
+    /// Reads a value of that series.
+    #[inline]
+    pub(super) fn read_into(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        column: ColumnId,
+    ) -> Result<(), ReadError> {
         let before = scanner.recorded();
         let value = scanner.value()?;
         self.note_role(scanner, before, Role::Value(column));
@@ -263,7 +275,7 @@ impl<'b, 'w> JsonRows<'b, 'w> {
         let value = match value {
             Value::Number(value) | Value::InexactInteger(_, value) => value,
             Value::Null => f64::NAN,
-            Value::Other(_) if !self.book.is_wanted(column) => return Ok(()),
+            Value::Other(_) if !self.book.must_be_number(column) => return Ok(()),
             Value::Other(what) => {
                 let key = self.book.key(column);
                 return Err(self.row_error(place, format!("{key:?} is {what}, not a number")));

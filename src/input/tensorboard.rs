@@ -12,7 +12,7 @@
 
 use std::io::Read;
 
-use super::book::{Book, Lacking};
+use super::book::{Book, ColumnId, Lacking};
 use super::frame::protobuf::{Fields, Malformed, Wire, varint};
 use super::frame::tfrecord::{self, Records};
 use super::{Confidence, Format, Head, ReadError, note_damage};
@@ -41,10 +41,11 @@ fn recognise(head: &Head<'_>) -> Confidence {
 
 fn read(_: &Head<'_>, source: &mut dyn Read, book: &mut Book<'_>) -> Result<(), ReadError> {
     book.lacking(Lacking::Meant);
+    let clock = book.clock("wall_time");
     let mut records = Records::new(source);
     let mut malformed = 0;
     while let Some(record) = records.next_record()? {
-        malformed += usize::from(event(record, book).is_err());
+        malformed += usize::from(event(record, clock, book).is_err());
     }
     if records.read() == 0 && records.damage().places > 0 {
         let what = "no record in it has a right checksum; it is no event file".to_owned();
@@ -55,12 +56,14 @@ fn read(_: &Head<'_>, source: &mut dyn Read, book: &mut Book<'_>) -> Result<(), 
     Ok(())
 }
 
-fn event(record: &[u8], book: &mut Book<'_>) -> Result<(), Malformed> {
+fn event(record: &[u8], clock: Option<ColumnId>, book: &mut Book<'_>) -> Result<(), Malformed> {
+    let mut wall_time = 0.0;
     let mut step = 0; // not written when 0
     let mut summary = None;
     let mut session: &[u8] = b"";
     for field in Fields::new(record) {
         match field? {
+            (1, Wire::Fixed64(bits)) => wall_time = f64::from_bits(bits),
             (2, Wire::Varint(value)) => step = value as i64,
             (5, Wire::Bytes(bytes)) => summary = Some(bytes),
             (7, Wire::Bytes(bytes)) => session = bytes,
@@ -74,13 +77,17 @@ fn event(record: &[u8], book: &mut Book<'_>) -> Result<(), Malformed> {
     }
     for field in Fields::new(summary.unwrap_or_default()) {
         if let (1, Wire::Bytes(value)) = field? {
-            self::value(value, step as f64, book)?;
+            let is_wanted = self::value(value, step as f64, book)?;
+            if let (true, Some(clock)) = (is_wanted, clock) {
+                book.push(clock, step as f64, wall_time);
+            }
         }
     }
     Ok(())
 }
 
-fn value(message: &[u8], step: f64, book: &mut Book<'_>) -> Result<(), Malformed> {
+/// Takes a value; whether it is of a series that is wanted.
+fn value(message: &[u8], step: f64, book: &mut Book<'_>) -> Result<bool, Malformed> {
     let mut tag: &[u8] = b"";
     let mut number = None;
     for field in Fields::new(message) {
@@ -91,11 +98,10 @@ fn value(message: &[u8], step: f64, book: &mut Book<'_>) -> Result<(), Malformed
             _ => {}
         }
     }
-    let Some(number) = number else { return Ok(()) };
-    if let Ok(Some(column)) = book.column_of_bytes(tag) {
-        book.push(column, step, number);
-    }
-    Ok(())
+    let Some(number) = number else { return Ok(false) };
+    let Ok(Some(column)) = book.column_of_bytes(tag) else { return Ok(false) };
+    book.push(column, step, number);
+    Ok(book.is_wanted(column))
 }
 
 /// The number that a tensor holds, if it holds one alone.

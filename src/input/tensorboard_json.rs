@@ -37,6 +37,7 @@ fn read(head: &Head<'_>, source: &mut dyn Read, book: &mut Book<'_>) -> Result<(
     book.lacking(Lacking::Meant);
     book.hint(name_hint(head.path));
     let value = book.column("Value");
+    let clock = book.clock("Wall time");
     let mut scanner = Scanner::new(source)?;
     let mut rows = JsonRows::new(book, "step");
     let comma = scanner.array::<ReadError>(|scanner| {
@@ -45,6 +46,10 @@ fn read(head: &Head<'_>, source: &mut dyn Read, book: &mut Book<'_>) -> Result<(
             let mut fields = 0;
             scanner.array::<ReadError>(|scanner| {
                 match (fields, value) {
+                    (0, _) => match clock {
+                        Some(clock) => rows.read_into(scanner, clock)?,
+                        None => scanner.skip()?,
+                    },
                     (1, _) => rows.read_step_or_value(scanner, "step")?,
                     (2, Some(_)) => rows.read_value(scanner, "Value")?,
                     _ => scanner.skip()?,

@@ -20,9 +20,11 @@ use std::collections::{BTreeSet, HashMap};
 use std::io::Read;
 
 use rusqlite::Connection;
+use rusqlite::types::ValueRef;
 use serde_json::Value;
 use thiserror::Error;
 
+use super::beside::iso_seconds;
 use super::book::{Book, Lacking};
 use super::frame::sqlite::{DatabaseError, ask};
 use super::{Confidence, Format, Head, ReadError};
@@ -78,6 +80,8 @@ fn recognise(head: &Head<'_>) -> Confidence {
 fn read(head: &Head<'_>, _: &mut dyn Read, book: &mut Book<'_>) -> Result<(), ReadError> {
     let Some(path) = head.path else { return Err(TrackioError::NoFile.into()) };
     book.lacking(Lacking::Counted);
+    let with_clock = book.wanted().has_clock();
+    let query = |db: &Connection| query(db, with_clock);
     let runs = match ask(path, is_wal(head.bytes), query).map_err(TrackioError::from)? {
         Found::Runs(runs) => runs,
         Found::Tables(tables) => return Err(TrackioError::Foreign(tables).into()),
@@ -89,10 +93,14 @@ fn read(head: &Head<'_>, _: &mut dyn Read, book: &mut Book<'_>) -> Result<(), Re
         let name = name.expect("one of so many names is free");
         book.enter_run(&name);
         taken.insert(name);
+        let clock = book.clock("timestamp");
         for row in run.rows {
             let metrics =
                 parse(&row.metrics).map_err(|what| TrackioError::Row { id: row.id, what })?;
             book.set_step(row.step);
+            if let (Some(clock), Some(time)) = (clock, row.time) {
+                book.set(clock, time);
+            }
             flatten("", &metrics, book);
             book.end_row();
         }
@@ -118,11 +126,12 @@ struct Run {
 
 struct Row {
     id: i64,
-    step: f64, // SQLite keeps 1.5 in a column of integers
+    step: f64,         // SQLite keeps 1.5 in a column of integers
+    time: Option<f64>, // seconds since 1970
     metrics: Vec<u8>,
 }
 
-fn query(db: &Connection) -> rusqlite::Result<Found> {
+fn query(db: &Connection, with_clock: bool) -> rusqlite::Result<Found> {
     let names = |query| -> rusqlite::Result<Vec<String>> {
         db.prepare(query)?.query_map([], |row| row.get(0))?.collect()
     };
@@ -134,8 +143,9 @@ fn query(db: &Connection) -> rusqlite::Result<Found> {
         return Ok(Found::Tables(theirs.collect()));
     }
     let run = if has("run_id") { "run_id" } else { "run_name" };
+    let time = if with_clock && has("timestamp") { "timestamp" } else { "NULL" };
     let mut statement = db.prepare(&format!(
-        "SELECT {run}, run_name, rowid, step, metrics FROM metrics ORDER BY rowid"
+        "SELECT {run}, run_name, rowid, step, metrics, {time} FROM metrics ORDER BY rowid"
     ))?;
     let mut rows = statement.query([])?;
     let mut runs: Vec<Run> = Vec::new();
@@ -149,7 +159,11 @@ fn query(db: &Connection) -> rusqlite::Result<Found> {
             runs.push(Run { name, rows: Vec::new() });
         }
         let (id, step) = (row.get(2)?, row.get(3)?);
-        runs[place].rows.push(Row { id, step, metrics: bytes(4)?.to_owned() });
+        let time = match row.get_ref(5)? {
+            ValueRef::Text(text) => std::str::from_utf8(text).ok().and_then(iso_seconds),
+            _ => None,
+        };
+        runs[place].rows.push(Row { id, step, time, metrics: bytes(4)?.to_owned() });
     }
     Ok(Found::Runs(runs))
 }

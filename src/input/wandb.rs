@@ -34,6 +34,9 @@ pub(super) const FORMAT: Format = Format {
 const MAGIC: &[u8] = b":W&B\xe1\xbe";
 const HEADER: u64 = 7;
 
+/// What every row carries: the time of day, and the seconds since the run began.
+const CLOCKS: [&str; 2] = ["_timestamp", "_runtime"];
+
 fn recognise(head: &Head<'_>) -> Confidence {
     if head.bytes.starts_with(b":W&B") || head.is_named(|name| name.ends_with(".wandb")) {
         Confidence::Certain
@@ -57,6 +60,9 @@ fn read(head: &Head<'_>, source: &mut dyn Read, book: &mut Book<'_>) -> Result<(
     }
     let mut records = Records::new(source, HEADER)?;
     let mut run = Run::default();
+    for key in CLOCKS {
+        run.clocks.extend(book.clock(key).map(|column| (key, column)));
+    }
     let mut malformed = 0;
     while let Some(record) = records.next_record()? {
         malformed += usize::from(run.record(record, book).is_err());
@@ -72,6 +78,7 @@ fn read(head: &Head<'_>, source: &mut dyn Read, book: &mut Book<'_>) -> Result<(
 struct Run {
     step_metrics: Vec<StepMetric>,
     columns: Vec<(ColumnId, Option<usize>)>, // a wanted series, and its step metric
+    clocks: Vec<(&'static str, ColumnId)>,
     without_step: usize,
     exited: bool,
 }
@@ -192,7 +199,15 @@ impl Run {
                 None => row_step,
             };
             match step.filter(|step| step.is_finite()) {
-                Some(step) => book.push(column, step, value),
+                Some(step) => {
+                    book.push(column, step, value);
+                    let is_wanted = book.is_wanted(column);
+                    for (key, clock) in self.clocks.iter().filter(|_| is_wanted) {
+                        if let Some(time) = find(key) {
+                            book.push(*clock, step, time);
+                        }
+                    }
+                }
                 None if book.is_wanted(column) => self.without_step += 1,
                 None => {}
             }

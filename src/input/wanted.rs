@@ -1,6 +1,11 @@
-//! Which series of a log are wanted: the best known one, or those that `--metric` names.
+//! Which series of a log are wanted: the best known one, or those that `--metric` names; and which are
+//! to stand beside it.
 
+use super::beside::{Beside, clock_rank};
 use crate::quantity::{KNOWN, is_key};
+
+/// A key, and what it means if it is a glob.
+type Pattern = (String, Option<glob::Pattern>);
 
 /// How well a key is what is wanted; the smaller the better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,7 +19,9 @@ pub struct Rank {
 /// What is wanted of a log.
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
-    patterns: Vec<(String, Option<glob::Pattern>)>,
+    patterns: Vec<Pattern>,
+    rewards: Vec<Pattern>,
+    clock: bool,
     survey: bool,
 }
 
@@ -29,14 +36,20 @@ impl Wanted {
     /// # Errors
     /// The pattern that is none, and why.
     pub fn metrics(patterns: &[String]) -> Result<Wanted, (String, String)> {
-        let compiled = patterns.iter().map(|text| {
-            let is_glob = text.contains(['*', '?', '[']);
-            let glob = is_glob.then(|| glob::Pattern::new(text)).transpose();
-            let glob = glob.map_err(|e| (text.clone(), e.msg.to_owned()))?;
-            Ok((text.clone(), glob))
-        });
-        let patterns = compiled.collect::<Result<_, (String, String)>>()?;
-        Ok(Wanted { patterns, survey: false })
+        Ok(Wanted { patterns: compile(patterns)?, ..Wanted::default() })
+    }
+
+    /// The same, and of each run the first of these rewards that it has, as keys or globs.
+    ///
+    /// # Errors
+    /// The pattern that is none, and why.
+    pub fn with_rewards(self, patterns: &[String]) -> Result<Wanted, (String, String)> {
+        Ok(Wanted { rewards: compile(patterns)?, ..self })
+    }
+
+    /// The same, and when each step was logged.
+    pub fn with_clock(self) -> Wanted {
+        Wanted { clock: true, ..self }
     }
 
     /// The same, and a count of every other series.
@@ -47,6 +60,25 @@ impl Wanted {
     /// Whether every series is to be counted.
     pub fn survey(&self) -> bool {
         self.survey
+    }
+
+    /// Whether a reward is wanted too.
+    pub fn has_rewards(&self) -> bool {
+        !self.rewards.is_empty()
+    }
+
+    /// Whether the clock is wanted too.
+    pub fn has_clock(&self) -> bool {
+        self.clock
+    }
+
+    /// What `key` is besides a metric, if that is wanted.
+    pub(super) fn beside(&self, key: &str) -> Option<Beside> {
+        if self.rewards.is_empty() && !self.clock {
+            return None;
+        }
+        let clock = || clock_rank(key).filter(|_| self.clock).map(Beside::Clock);
+        rank_among(&self.rewards, key).map(Beside::Reward).or_else(clock)
     }
 
     /// Whether the best known series is wanted, and none by its name.
@@ -68,14 +100,7 @@ impl Wanted {
             let ranks = all.enumerate().filter(|(_, text)| is_key(text, key));
             return ranks.map(|(i, text)| rank(i, text)).min_by_key(|r| (r.loose, r.pattern));
         }
-        for (pattern, (text, glob)) in self.patterns.iter().enumerate() {
-            let matches = text == key || glob.as_ref().is_some_and(|glob| glob.matches(key));
-            if matches {
-                return Some(Rank { pattern, loose: false });
-            }
-        }
-        let loose = self.patterns.iter().position(|(text, _)| is_key_literally(text, key));
-        loose.map(|pattern| Rank { pattern, loose: true })
+        rank_among(&self.patterns, key)
     }
 
     /// What was looked for, for an error.
@@ -85,6 +110,28 @@ impl Wanted {
             patterns => patterns.iter().map(|(text, _)| text.clone()).collect(),
         }
     }
+}
+
+fn compile(patterns: &[String]) -> Result<Vec<Pattern>, (String, String)> {
+    let compiled = patterns.iter().map(|text| {
+        let is_glob = text.contains(['*', '?', '[']);
+        let glob = is_glob.then(|| glob::Pattern::new(text)).transpose();
+        let glob = glob.map_err(|e| (text.clone(), e.msg.to_owned()))?;
+        Ok((text.clone(), glob))
+    });
+    compiled.collect()
+}
+
+/// The first of the patterns that the key matches.
+fn rank_among(patterns: &[Pattern], key: &str) -> Option<Rank> {
+    for (pattern, (text, glob)) in patterns.iter().enumerate() {
+        let matches = text == key || glob.as_ref().is_some_and(|glob| glob.matches(key));
+        if matches {
+            return Some(Rank { pattern, loose: false });
+        }
+    }
+    let loose = patterns.iter().position(|(text, _)| is_key_literally(text, key));
+    loose.map(|pattern| Rank { pattern, loose: true })
 }
 
 fn is_key_literally(text: &str, key: &str) -> bool {
@@ -112,5 +159,15 @@ mod tests {
         assert_eq!(pattern("actor/entropy_loss"), Some(0));
         assert_eq!((pattern("loss"), pattern("kl")), (Some(1), None));
         assert!(Wanted::metrics(&["[a".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn a_reward_stands_beside_the_metric_and_is_none() {
+        let wanted = Wanted::known().with_rewards(&["critic/score/*".to_owned()]).unwrap();
+        assert!(matches!(wanted.beside("critic/score/mean"), Some(Beside::Reward(_))));
+        assert_eq!(wanted.rank(&[], "critic/score/mean"), None);
+        assert_eq!((wanted.beside("_timestamp"), wanted.beside("entropy")), (None, None));
+        let wanted = wanted.with_clock();
+        assert!(matches!(wanted.beside("_timestamp"), Some(Beside::Clock(_))));
     }
 }

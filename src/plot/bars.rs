@@ -1,11 +1,11 @@
 //! Bars of mean, maximum and minimum: three panels, one row a run, one shared scale.
 
-use super::axis::{exact, short};
+use super::axis::short;
 use super::canvas::{Anchor, Drawing, Layer, Mark, PX_PER_INCH};
 use super::fonts::{Fonts, Weight};
 use super::header::{BODY, Names, PAD, footer, header, quantity, text};
 use super::theme::Style;
-use super::{Look, Picture, named};
+use super::{Across, Look, Picture, named};
 use crate::history::Comparison;
 use crate::label::shorten_middle;
 use crate::stats::{Analysis, RunStats};
@@ -33,13 +33,14 @@ pub fn bars(comparison: &Comparison, analysis: &Analysis, look: &Look, fonts: &F
     let shown = named.iter().filter(|named| **named).count();
 
     let mut subtitle = vec![quantity(comparison, look)];
-    subtitle.push("@ step of the extreme".to_owned());
+    let across = look.across;
+    subtitle.push(format!("@ {} of the extreme", across.noun()));
     match look.steps {
         (from, to) if from.is_finite() && to.is_finite() => {
-            subtitle.push(format!("steps {} to {}", exact(from), exact(to)));
+            subtitle.push(across.range(from, to));
         }
-        (from, _) if from.is_finite() => subtitle.push(format!("from step {}", exact(from))),
-        (_, to) if to.is_finite() => subtitle.push(format!("up to step {}", exact(to))),
+        (from, _) if from.is_finite() => subtitle.push(format!("from {}", across.place(from))),
+        (_, to) if to.is_finite() => subtitle.push(format!("up to {}", across.place(to))),
         _ => {}
     }
     subtitle.extend(names.remark());
@@ -97,6 +98,11 @@ pub fn bars(comparison: &Comparison, analysis: &Analysis, look: &Look, fonts: &F
     Picture { drawing, warnings }
 }
 
+/// An extreme and where it is.
+fn extreme(value: f64, x: f64, across: Across) -> String {
+    format!("{}  @ {}", short(value), across.at(x))
+}
+
 /// The three panels between `top` and `bottom`.
 fn panels(
     rows: &mut [Row<'_>],
@@ -116,18 +122,19 @@ fn panels(
         names_width = names_width.max(wide(&row.name));
     }
     type Value = fn(&RunStats) -> Option<f64>;
-    type Words = fn(&RunStats) -> String;
+    type Words = fn(&RunStats, Across) -> String;
     let panels: [(&str, Value, Words); 3] = [
-        ("mean", |s| s.mean, |s| s.mean.map_or("too large".to_owned(), short)),
-        ("max", |s| Some(s.max), |s| format!("{}  @ {}", short(s.max), exact(s.max_step))),
-        ("min", |s| Some(s.min), |s| format!("{}  @ {}", short(s.min), exact(s.min_step))),
+        ("mean", |s| s.mean, |s, _| s.mean.map_or("too large".to_owned(), short)),
+        ("max", |s| Some(s.max), |s, across| extreme(s.max, s.max_step, across)),
+        ("min", |s| Some(s.min), |s, across| extreme(s.min, s.min_step, across)),
     ];
 
     // One scale for all: from the smallest value or 0 to the largest or 0.
     let values = rows.iter().flat_map(|row| panels.iter().filter_map(|p| p.1(row.stats)));
     let (low, high) = values.fold((0.0f64, 0.0f64), |(l, h), v| (l.min(v), h.max(v)));
     let span = if high / 2.0 > low / 2.0 { high / 2.0 - low / 2.0 } else { 1.0 };
-    let words = rows.iter().flat_map(|row| panels.iter().map(|p| wide(&p.2(row.stats))));
+    let words =
+        rows.iter().flat_map(|row| panels.iter().map(|p| wide(&p.2(row.stats, look.across))));
     let words_width = words.fold(0.0, f64::max) + 6.0;
     let left = PAD + names_width + 10.0;
     let panel_width = (width - PAD - left - 2.0 * GUTTER) / 3.0;
@@ -175,7 +182,7 @@ fn panels(
             let at = (x, y + 0.36 * size);
             marks.push(Mark::Text(text(
                 fonts,
-                words(row.stats),
+                words(row.stats, look.across),
                 at,
                 anchor,
                 size,

@@ -18,14 +18,14 @@ use crate::label::shorten_middle;
 use crate::stats::Analysis;
 use crate::stats::smooth::Smoothing;
 
-const DEFAULT_SIZE: (f64, f64) = (11.0, 5.6);
+pub(super) const DEFAULT_SIZE: (f64, f64) = (11.0, 5.6);
 /// Up to so many runs are named at the ends of their lines.
-const NAMED_AT_END: usize = 12;
+pub(super) const NAMED_AT_END: usize = 12;
 /// Fewer points than this get a marker each.
 const FEW_POINTS: usize = 30;
-const LINE_HEIGHT: f64 = 1.32 * BODY;
+pub(super) const LINE_HEIGHT: f64 = 1.32 * BODY;
 /// From the plot's edge to the names at the line ends.
-const LEADER: f64 = 34.0;
+pub(super) const LEADER: f64 = 34.0;
 /// Pens in px: a smoothed line, a line as logged, one of many, one behind a smoothed one, the crowd.
 const SMOOTH_PEN: f64 = 2.0;
 const PLAIN_PEN: f64 = 1.6;
@@ -55,18 +55,18 @@ impl Curve<'_> {
 }
 
 /// The frame that curves are drawn in.
-struct Frame {
-    left: f64,
-    right: f64,
-    top: f64,
-    bottom: f64,
-    x: Scale,
-    y: Scale,
-    limited: bool, // some points may be outside, or have no place
+pub(super) struct Frame {
+    pub(super) left: f64,
+    pub(super) right: f64,
+    pub(super) top: f64,
+    pub(super) bottom: f64,
+    pub(super) x: Scale,
+    pub(super) y: Scale,
+    pub(super) limited: bool, // some points may be outside, or have no place
 }
 
 impl Frame {
-    fn contains(&self, (x, y): Xy) -> bool {
+    pub(super) fn contains(&self, (x, y): Xy) -> bool {
         (self.left..=self.right).contains(&x) && (self.top..=self.bottom).contains(&y)
     }
 
@@ -216,7 +216,7 @@ fn lay_out<'a>(
     }
     let mut layers = vec![
         grid(&frame, &values, look, fonts),
-        x_ticks(&frame, &x_axis, look, fonts),
+        x_ticks(&frame, &x_axis, look.across.axis_name(), look, fonts),
         Layer { name: "title".to_owned(), marks: words },
     ];
     curves.par_iter_mut().for_each(|curve| curve.parts = frame.parts(curve.shown()));
@@ -261,7 +261,7 @@ fn subtitle(
 ) -> Vec<String> {
     let mut parts = vec![quantity(comparison, look)];
     if look.smoothing != Smoothing::None {
-        parts.push(format!("line: {}, faint: as logged", look.smoothing));
+        parts.push(format!("line: {}, faint: as logged", look.across.smoothing(look.smoothing)));
     }
     if look.scale == ValueScale::Log {
         parts.push("logarithmic scale".to_owned());
@@ -347,7 +347,7 @@ fn values_axis(low: f64, high: f64, look: &Look, height: f64) -> Axis {
     value_axis(low, high, fixed, (height / 62.0).clamp(3.0, 8.0) as usize)
 }
 
-fn grid(frame: &Frame, values: &Axis, look: &Look, fonts: &Fonts) -> Layer {
+pub(super) fn grid(frame: &Frame, values: &Axis, look: &Look, fonts: &Fonts) -> Layer {
     let mut marks = Vec::new();
     let base = if values.low <= 0.0 && values.high >= 0.0 { 0.0 } else { values.low };
     for (value, words) in &values.ticks {
@@ -371,7 +371,8 @@ fn grid(frame: &Frame, values: &Axis, look: &Look, fonts: &Fonts) -> Layer {
     Layer { name: "value axis".to_owned(), marks }
 }
 
-fn x_ticks(frame: &Frame, axis: &Axis, look: &Look, fonts: &Fonts) -> Layer {
+/// The ticks of the x axis, and its name unless the user gives one.
+pub(super) fn x_ticks(frame: &Frame, axis: &Axis, name: &str, look: &Look, fonts: &Fonts) -> Layer {
     let quiet = look.theme.quiet;
     let (left, right, bottom) = (frame.left, frame.right, frame.bottom);
     let mut marks = Vec::new();
@@ -390,7 +391,7 @@ fn x_ticks(frame: &Frame, axis: &Axis, look: &Look, fonts: &Fonts) -> Layer {
             free = middle + half + 6.0;
         }
     }
-    let name = look.x_label.as_deref().unwrap_or("training step");
+    let name = look.x_label.as_deref().unwrap_or(name);
     let name = shorten_middle(&crate::label::visible(name), |t| {
         fonts.width(t, BODY, Weight::Regular) <= right - left
     });
@@ -448,7 +449,7 @@ fn lines(curves: &[Curve<'_>], frame: &Frame, look: &Look) -> Vec<Layer> {
 }
 
 /// One part of a curve; a single point is a disc, or it would not be seen.
-fn stroke(part: &[Xy], width: f64, colour: Rgb, dash: &[f64]) -> Vec<Mark> {
+pub(super) fn stroke(part: &[Xy], width: f64, colour: Rgb, dash: &[f64]) -> Vec<Mark> {
     if let [point] = part {
         return vec![Mark::Disc(*point, 1.2 + width, colour)];
     }
@@ -457,6 +458,6 @@ fn stroke(part: &[Xy], width: f64, colour: Rgb, dash: &[f64]) -> Vec<Mark> {
 }
 
 /// An open circle.
-fn ring(at: Xy, radius: f64, pen: f64, colour: Rgb, ground: Rgb) -> [Mark; 2] {
+pub(super) fn ring(at: Xy, radius: f64, pen: f64, colour: Rgb, ground: Rgb) -> [Mark; 2] {
     [Mark::Disc(at, radius, colour), Mark::Disc(at, radius - pen, ground)]
 }

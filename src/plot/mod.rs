@@ -3,6 +3,7 @@
 //! A chart is one file that turns a [`Comparison`] into a [`Drawing`] in px; it knows nothing of
 //! plotters, files or pixels. [`Fonts`] measure its texts, [`encode`] makes its bytes.
 
+mod across;
 mod axis;
 mod bars;
 mod canvas;
@@ -11,15 +12,18 @@ mod encode;
 mod fonts;
 mod header;
 mod ink;
+mod law;
 mod place;
 pub mod theme;
 
+pub use across::{Across, Unit};
 pub use axis::{exact, short};
 pub use bars::bars;
 pub use canvas::{Drawing, Text};
 pub use curves::{Curves, NothingToDraw};
 pub use encode::{EncodeError, Encoding, encode};
 pub use fonts::Fonts;
+pub use law::law;
 
 use crate::history::{Comparison, Run};
 use crate::label::visible;
@@ -45,7 +49,9 @@ pub struct Look {
     pub scale: ValueScale,
     /// Smoothing of the curves.
     pub smoothing: Smoothing,
-    /// Steps shown.
+    /// What the x axis counts.
+    pub across: Across,
+    /// The part of it shown.
     pub steps: (f64, f64),
     /// Smallest value shown.
     pub y_min: Option<f64>,
@@ -74,8 +80,10 @@ pub struct Picture {
 /// Every text of a comparison that a picture may show, for [`Fonts::for_texts`].
 pub fn texts_of<'a>(comparison: &'a Comparison, look: &'a Look) -> Vec<String> {
     let labels = comparison.runs().iter().map(|run| run.history.label());
+    let rewards = comparison.runs().iter().filter_map(|run| run.reward.as_ref());
     let given = [&look.title, &look.footer, &look.x_label, &look.y_label];
     labels
+        .chain(rewards.map(|reward| reward.metric()))
         .chain(given.into_iter().flatten().map(String::as_str))
         .map(|t| visible(t).into_owned())
         .collect()

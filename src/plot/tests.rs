@@ -4,10 +4,12 @@
 use super::canvas::{Edges, Mark};
 use super::theme::{DARK, LIGHT};
 use super::*;
-use crate::history::{History, Point};
+use crate::history::{Companion, History, Point};
 use crate::quantity::Kind;
+use crate::stats;
 use crate::stats::analyse;
 use crate::stats::health::Thresholds;
+use crate::stats::law::Law;
 
 const COUNTS: [usize; 8] = [1, 2, 10, 12, 13, 40, 41, 200];
 
@@ -21,6 +23,7 @@ fn look() -> Look {
         y_label: None,
         scale: ValueScale::Linear,
         smoothing: Smoothing::None,
+        across: Across::Steps,
         steps: (f64::NEG_INFINITY, f64::INFINITY),
         y_min: None,
         y_max: None,
@@ -37,7 +40,10 @@ fn comparison(count: usize, label: impl Fn(usize) -> String) -> Comparison {
         };
         let points = (0..length).map(|t| Point { step: (t + 1) as f64, entropy: entropy(t) });
         let (history, _) = History::from_raw(label(i), Kind::TokenMean, points.collect()).unwrap();
-        Run::new(history, format!("{i}.json"), "rzero", "entropy")
+        let reward = |t: usize| 2.0 - 0.05 * entropy(t).exp() + 0.1 * ((t * t) as f64).sin();
+        let rewards = (0..length).map(|t| ((t + 1) as f64, reward(t)));
+        let reward = Companion::from_raw(format!("reward of {}", label(i)), rewards.collect());
+        Run { reward, ..Run::new(history, format!("{i}.json"), "rzero", "entropy") }
     };
     Comparison::new((0..count).map(run).collect()).unwrap()
 }
@@ -50,6 +56,16 @@ fn both(comparison: &Comparison, look: &Look) -> ([Picture; 2], Fonts) {
     let analysis = analyse(comparison, &Thresholds::default());
     let curves = Curves::new(comparison, look, &fonts).unwrap().picture(&analysis);
     ([curves, bars(comparison, &analysis, look, &fonts)], fonts)
+}
+
+fn laws_of(comparison: &Comparison) -> Vec<Law> {
+    comparison.runs().iter().map(stats::law::fit).collect()
+}
+
+fn law_picture(comparison: &Comparison, laws: &[Law], look: &Look) -> Picture {
+    let texts = texts_of(comparison, look);
+    let fonts = Fonts::for_texts(texts.iter().map(String::as_str), None).unwrap();
+    law(comparison, laws, look, &fonts).unwrap()
 }
 
 /// Every count with every kind of label, theme, size and smoothing that changes the layout.
@@ -79,11 +95,14 @@ fn each_picture(check: impl Fn(&str, &Drawing)) {
     for count in COUNTS {
         for (kind, label) in labels {
             let comparison = comparison(count, label);
+            let laws = laws_of(&comparison);
             for (name, look) in &looks {
                 let (pictures, _) = both(&comparison, look);
                 for (chart, picture) in ["curves", "bars"].iter().zip(&pictures) {
                     check(&format!("{chart}, {count} {kind} labels, {name}"), &picture.drawing);
                 }
+                let picture = law_picture(&comparison, &laws, look);
+                check(&format!("law, {count} {kind} labels, {name}"), &picture.drawing);
             }
         }
     }
@@ -201,4 +220,27 @@ fn a_value_without_a_logarithm_is_told() {
         curves.warnings,
         ["1 value is not positive and cannot be drawn on a logarithmic axis"]
     );
+}
+
+#[test]
+fn a_law_that_cannot_be_fitted_still_shows_its_steps() {
+    let constant = (0..20).map(|t| Point { step: f64::from(t), entropy: 1.0 }).collect();
+    let (history, _) = History::from_raw("flat", Kind::TokenMean, constant).unwrap();
+    let reward = Companion::from_raw("r", (0..20).map(|t| (f64::from(t), f64::from(t))).collect());
+    let run = Run { reward, ..Run::new(history, "x.json", "rzero", "entropy") };
+    let comparison = Comparison::new(vec![run]).unwrap();
+    let picture = law_picture(&comparison, &laws_of(&comparison), &look());
+    assert!(picture.drawing.texts().any(|t| t.text == "no fit"));
+    let steps = picture.drawing.layers.iter().find(|layer| layer.name == "steps").unwrap();
+    assert_eq!(steps.marks.len(), 20);
+}
+
+#[test]
+fn a_law_says_its_equation_and_where_it_ends() {
+    let comparison = comparison(2, |i| format!("run_{i}"));
+    let picture = law_picture(&comparison, &laws_of(&comparison), &look());
+    let says = |words: &str| picture.drawing.texts().any(|t| t.text.contains(words));
+    assert!(says("·e^H, R² ") && says(" at H = 0"));
+    assert!(says("entropy, nats per response token, mean over the batch"));
+    assert!(says("dashed: fitted to the first third of the steps"));
 }

@@ -7,6 +7,7 @@ pub mod compare;
 pub mod contrast;
 pub mod group;
 pub mod health;
+pub mod law;
 mod pairs;
 pub mod smooth;
 mod summary;

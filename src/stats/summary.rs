@@ -122,7 +122,7 @@ impl RunStats {
 }
 
 /// A whole step as an integer: that is how it was logged, and `1.0` is not a step.
-fn step<S: Serializer>(step: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn step<S: Serializer>(step: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     if step.fract() == 0.0 && step.abs() < 2f64.powi(63) {
         serializer.serialize_i64(*step as i64)
     } else {
@@ -130,14 +130,17 @@ fn step<S: Serializer>(step: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     }
 }
 
-fn maybe_step<S: Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn maybe_step<S: Serializer>(
+    value: &Option<f64>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     match value {
         Some(value) => step(value, serializer),
         None => serializer.serialize_none(),
     }
 }
 
-fn finite(value: f64) -> Option<f64> {
+pub(super) fn finite(value: f64) -> Option<f64> {
     value.is_finite().then_some(value)
 }
 

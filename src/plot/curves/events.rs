@@ -2,12 +2,12 @@
 
 use super::{Curve, Frame, ring};
 use crate::label::visible;
+use crate::plot::Look;
 use crate::plot::canvas::{Anchor, Layer, Mark, Text};
 use crate::plot::fonts::{Fonts, Weight};
 use crate::plot::header::{BODY, text};
 use crate::plot::ink::Xy;
 use crate::plot::place::Occupied;
-use crate::plot::{Look, exact};
 use crate::stats::Analysis;
 use crate::stats::health::State;
 use crate::stats::smooth::Smoothing;
@@ -20,11 +20,11 @@ struct Event {
 }
 
 /// What happens on the curves, in the order in which room is given to its words.
-fn happenings(curves: &[Curve<'_>], analysis: &Analysis) -> Vec<Event> {
+fn happenings(curves: &[Curve<'_>], analysis: &Analysis, look: &Look) -> Vec<Event> {
     let states = analysis.runs.iter().enumerate().filter_map(|(curve, stats)| {
         let step = stats.state_step?;
         let word = if stats.state == State::Exploded { "exploded" } else { "collapsed" };
-        Some(Event { curve, step, words: format!("{word} at step {}", exact(step)) })
+        Some(Event { curve, step, words: format!("{word} at {}", look.across.place(step)) })
     });
     let joints = curves.iter().enumerate().flat_map(|(i, curve)| {
         curve.run.joints.iter().map(move |joint| {
@@ -46,7 +46,7 @@ pub(super) fn events(
     look: &Look,
     fonts: &Fonts,
 ) -> Option<Layer> {
-    let happenings = happenings(curves, analysis);
+    let happenings = happenings(curves, analysis, look);
     if happenings.is_empty() {
         return None;
     }

@@ -1,0 +1,98 @@
+"""Writes tests/fixtures/expected/law.json: the reward-entropy law of the fixtures, as SciPy and NumPy have it.
+
+The fit is scipy.stats.linregress of the reward on e^H; the ends of the intervals are percentiles of a
+moving-block bootstrap with NumPy's generator and many more resamples than the program makes, so they agree
+within the noise of both. Python 3.11, SciPy and NumPy of the versions noted in the file.
+
+    python3 tests/stats/make_law_values.py
+"""
+import json
+import math
+import sys
+from pathlib import Path
+
+import numpy
+import scipy
+from scipy.stats import linregress
+
+FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
+RESAMPLES = 20_000
+
+CASES = [
+    ("verl/qwen3-tiny_questioner_s1.jsonl", "policy/entropy", "critic/rewards/mean"),
+    ("verl/qwen3-tiny_questioner_s2.jsonl", "policy/entropy", "critic/rewards/mean"),
+    ("verl/qwen3-tiny_questioner_collapse_s1.jsonl", "policy/entropy", "critic/rewards/mean"),
+    ("verl/qwen3-tiny_questioner_log5.jsonl", "policy/entropy", "critic/rewards/mean"),
+    ("verl/qwen3-tiny_solver_s1.jsonl", "policy/entropy", "critic/rewards/mean"),
+    ("verl/qwen3-tiny_solver_s2.jsonl", "policy/entropy", "critic/rewards/mean"),
+    ("trainer_state/qwen3-tiny_questioner_s1/trainer_state.json", "entropy", "reward"),
+    ("trainer_state/qwen3-tiny_solver_resumed/trainer_state.json", "entropy", "reward"),
+]
+
+
+def rows(path, entropy, reward):
+    text = path.read_text()
+    if path.suffix == ".jsonl":
+        logged = [json.loads(line) for line in text.splitlines()]
+        logged = [(row["step"], row["data"]) for row in logged]
+    else:
+        logged = [(row["step"], row) for row in json.loads(text)["log_history"]]
+    kept = ({}, {})  # the later row of a step counts
+    for step, row in logged:
+        for values, key in zip(kept, (entropy, reward)):
+            if key in row:
+                values[step] = row[key]
+    steps = sorted(set(kept[0]) & set(kept[1]))
+    return steps, numpy.array([[kept[0][s], kept[1][s]] for s in steps], dtype=float)
+
+
+def block_length(residuals):
+    n = len(residuals)
+    centred = residuals - residuals.mean()
+    rho = float(numpy.clip(centred[:-1] @ centred[1:] / (centred @ centred), 0, 0.99))
+    return min(max(math.ceil((math.sqrt(6) * rho / (1 - rho**2)) ** (2 / 3) * n ** (1 / 3)), 1), n // 3)
+
+
+def intervals(x, y, length, random):
+    n = len(x)
+    starts = random.integers(0, n - length + 1, size=(RESAMPLES, -(-n // length)))
+    index = (starts[:, :, None] + numpy.arange(length)).reshape(RESAMPLES, -1)[:, :n]
+    u, v = x[index], y[index]
+    du, dv = u - u.mean(axis=1, keepdims=True), v - v.mean(axis=1, keepdims=True)
+    a = -(du * dv).sum(axis=1) / (du**2).sum(axis=1)
+    b = v.mean(axis=1) + a * u.mean(axis=1)
+    return [numpy.quantile(values, [0.025, 0.975]).tolist() for values in (a, b, b - a)]
+
+
+def case(file, entropy, reward):
+    steps, pairs = rows(FIXTURES / file, entropy, reward)
+    x, y = numpy.exp(pairs[:, 0]), pairs[:, 1]
+    fit = linregress(x, y)
+    residuals = y - (fit.intercept + fit.slope * x)
+    length = block_length(residuals)
+    a, b, ceiling = intervals(x, y, length, numpy.random.default_rng(1))
+    third = len(x) // 3
+    first = linregress(x[:third], y[:third])
+    off = y[third:] - (first.intercept + first.slope * x[third:])
+    rest = y[third:] - y[third:].mean()
+    constant = y[third:] - y[:third].mean()
+    root = lambda values: float(numpy.sqrt((values**2).mean()))
+    return {
+        "file": file, "entropy": entropy, "reward": reward,
+        "pairs": len(x), "first_step": steps[0], "last_step": steps[-1],
+        "a": -fit.slope, "b": fit.intercept, "ceiling": fit.intercept + fit.slope,
+        "r2": fit.rvalue**2, "rmse": root(residuals), "block_length": length,
+        "intervals": {"a": a, "b": b, "ceiling": ceiling},
+        "hold_out": {
+            "fitted_pairs": third, "tested_pairs": len(x) - third, "last_fitted_step": steps[third - 1],
+            "a": -first.slope, "b": first.intercept, "rmse": root(off), "constant_rmse": root(constant),
+            "r2": float(1 - (off @ off) / (rest @ rest)),
+        },
+    }
+
+
+document = {
+    "versions": {"python": sys.version.split()[0], "scipy": scipy.__version__, "numpy": numpy.__version__},
+    "cases": [case(*c) for c in CASES],
+}
+(FIXTURES / "expected" / "law.json").write_text(json.dumps(document, indent=1) + "\n")
