@@ -14,6 +14,7 @@ use super::inputs::InputArgs;
 use super::table::{aligned, number};
 use super::terminal::Terminal;
 use crate::label::visible;
+use crate::stats::bootstrap::Resampling;
 use crate::stats::law::{self, ASSUMPTION, Estimate};
 
 const EXAMPLES: &str = "\
@@ -69,7 +70,9 @@ impl Law {
         let (comparison, outcome) = self.inputs.load_with(&besides, terminal)?;
         let window = self.chart.window(&comparison, terminal)?;
         let comparison = window.map_or(comparison, |window| window.cut);
-        let laws: Vec<law::Law> = comparison.runs().par_iter().map(law::fit).collect();
+        let resampling = Resampling::default();
+        let runs = comparison.runs().par_iter();
+        let laws: Vec<law::Law> = runs.map(|run| law::fit(run, &resampling)).collect();
         if let (Some(output), Some(encoding)) = (&output, encoding) {
             if laws.iter().all(|law| law.pairs == 0) {
                 terminal.warn("no step has both an entropy and a reward: no picture is drawn");

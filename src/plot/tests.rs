@@ -59,7 +59,8 @@ fn both(comparison: &Comparison, look: &Look) -> ([Picture; 2], Fonts) {
 }
 
 fn laws_of(comparison: &Comparison) -> Vec<Law> {
-    comparison.runs().iter().map(stats::law::fit).collect()
+    let fit = |run| stats::law::fit(run, &Default::default());
+    comparison.runs().iter().map(fit).collect()
 }
 
 fn law_picture(comparison: &Comparison, laws: &[Law], look: &Look) -> Picture {

@@ -6,11 +6,9 @@
 //! that both drift always fit somehow, what counts is the test: the law fitted to the first third of the
 //! steps, told how far it is off on the rest, beside a forecast that knows nothing.
 
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
-use rayon::prelude::*;
 use serde::Serialize;
 
+use super::bootstrap::{self, Block, Resampling};
 use super::summary::{finite, maybe_step, step};
 use crate::history::Run;
 use crate::quantity::Kind;
@@ -19,8 +17,6 @@ use crate::quantity::Kind;
 const FEWEST_PAIRS: usize = 3;
 /// Fewer pairs than this make no interval.
 const FEWEST_FOR_INTERVALS: usize = 10;
-const RESAMPLES: usize = 1000;
-const SEED: u64 = 250_522_617;
 /// Entropies beyond this have no e^H that could be squared; no mean of token entropies comes near.
 const LARGEST_ENTROPY: f64 = 350.0;
 
@@ -160,7 +156,7 @@ pub fn pairs(run: &Run) -> Vec<Pair> {
 }
 
 /// Fits the law to a run with a reward.
-pub fn fit(run: &Run) -> Law {
+pub fn fit(run: &Run, resampling: &Resampling) -> Law {
     let pairs = pairs(run);
     let mut law = Law {
         label: run.history.label().to_owned(),
@@ -183,14 +179,14 @@ pub fn fit(run: &Run) -> Law {
         assumption: ASSUMPTION,
         notes: kind_note(run.history.kind()).into_iter().map(str::to_owned).collect(),
     };
-    if let Err(why) = fill(&mut law, &pairs) {
+    if let Err(why) = fill(&mut law, &pairs, resampling) {
         law.notes.push(why);
     }
     law
 }
 
 /// Computes what can be computed; an error says why there is no fit.
-fn fill(law: &mut Law, pairs: &[Pair]) -> Result<(), String> {
+fn fill(law: &mut Law, pairs: &[Pair], resampling: &Resampling) -> Result<(), String> {
     if pairs.len() < FEWEST_PAIRS {
         let steps = if pairs.len() == 1 { "step has" } else { "steps have" };
         return Err(format!("no fit: {} {steps} both an entropy and a reward", pairs.len()));
@@ -218,7 +214,7 @@ fn fill(law: &mut Law, pairs: &[Pair]) -> Result<(), String> {
         Some(_) if pairs.len() < FEWEST_FOR_INTERVALS => {
             law.notes.push(format!("no intervals: {} pairs are too few", pairs.len()));
         }
-        Some(_) => match intervals(&data, &curve) {
+        Some(_) => match intervals(&data, &curve, resampling) {
             Some((length, ends)) => {
                 let with = |estimate, (low, high)| {
                     Some(Estimate { estimate, low: Some(low), high: Some(high) })
@@ -228,11 +224,14 @@ fn fill(law: &mut Law, pairs: &[Pair]) -> Result<(), String> {
                 law.ceiling = with(ceiling, ends[2]);
                 law.block_length = Some(length);
                 law.method.push_str(&format!(
-                    "; 95 % intervals: percentiles of a moving-block bootstrap of the pairs, \
-                     blocks of {length}, {RESAMPLES} resamples"
+                    "; 95 % intervals: moving-block bootstrap of the pairs, blocks of {length} by \
+                     Politis-White on the residuals, Student's t, {} resamples, seed {}",
+                    resampling.resamples, resampling.seed
                 ));
             }
-            None => law.notes.push("no intervals: most resamples have no fit".to_owned()),
+            None => law
+                .notes
+                .push("no intervals: too few pairs that do not depend on each other".to_owned()),
         },
     }
     if law.hold_out.is_none() {
@@ -352,57 +351,32 @@ fn hold_out(pairs: &[Pair]) -> Option<HoldOut> {
     })
 }
 
-/// The length of the blocks, and the 95 % intervals of a, b and b − a; `None` when over a tenth of the
-/// resamples has no fit.
-fn intervals(data: &Data, curve: &Curve) -> Option<(usize, [(f64, f64); 3])> {
-    let length = block_length(&data.residuals(curve));
+/// The length of the blocks, and the intervals of a, b and b − a; `None` when over a tenth of the resamples
+/// has no fit, or too few blocks make up the pairs.
+fn intervals(
+    data: &Data,
+    curve: &Curve,
+    resampling: &Resampling,
+) -> Option<(usize, [(f64, f64); 3])> {
+    let n = data.len();
+    let length = bootstrap::block_length(&data.residuals(curve)).ceil() as usize;
     let sums = Sums::of(data)?;
-    let resample = |stream: usize| {
-        let mut random = ChaCha8Rng::seed_from_u64(SEED);
-        random.set_stream(stream as u64);
-        sums.fit(blocks(data.len(), length, &mut random))
-    };
-    let fits: Vec<Curve> = (0..RESAMPLES).into_par_iter().filter_map(resample).collect();
-    if fits.len() < RESAMPLES - RESAMPLES / 10 {
+    let mut fits = Vec::with_capacity(resampling.resamples);
+    bootstrap::resample(n, length, resampling, |blocks| fits.extend(sums.fit(blocks)));
+    if fits.len() < resampling.resamples - resampling.resamples / 10 {
         return None;
     }
     let ends = |of: fn(&Curve) -> f64| {
-        let mut values: Vec<f64> = fits.iter().map(of).collect();
-        values.sort_unstable_by(f64::total_cmp);
-        Some((finite(quantile(&values, 0.025))?, finite(quantile(&values, 0.975))?))
+        let resampled = fits.iter().map(of).collect();
+        bootstrap::interval(of(curve), resampled, (n, length), resampling)
     };
     Some((length, [ends(|c| c.a)?, ends(|c| c.b)?, ends(|c| c.b - c.a)?]))
 }
 
-/// A block length for a moving-block bootstrap: what is best for the mean of an autoregression of first
-/// order, (√6·ρ / (1 − ρ²))^⅔ · n^⅓ (Carlstein 1986, for blocks that overlap), at most a third of all.
-fn block_length(series: &[f64]) -> usize {
-    let mean = mean(series);
-    let total: f64 = series.iter().map(|v| (v - mean).powi(2)).sum();
-    let lagged: f64 = series.windows(2).map(|w| (w[0] - mean) * (w[1] - mean)).sum();
-    let rho = if total > 0.0 { (lagged / total).clamp(0.0, 0.99) } else { 0.0 };
-    let ideal =
-        (6f64.sqrt() * rho / (1.0 - rho * rho)).powf(2.0 / 3.0) * (series.len() as f64).cbrt();
-    (ideal.ceil() as usize).clamp(1, (series.len() / 3).max(1))
-}
-
-/// Blocks of a moving-block bootstrap of `n` values, as ranges that together have `n`.
-fn blocks(
-    n: usize,
-    length: usize,
-    random: &mut ChaCha8Rng,
-) -> impl Iterator<Item = (usize, usize)> {
-    let starts = (n - length + 1) as u128;
-    (0..n).step_by(length).map(move |done| {
-        // The high half of a product is uniform, but for less than one in 2^64 − n.
-        let start = ((u128::from(random.next_u64()) * starts) >> 64) as usize;
-        (start, start + length.min(n - done))
-    })
-}
-
 /// Running sums of the pairs, centred and scaled, so that a block of any length costs the same.
 struct Sums {
-    running: Vec<[f64; 4]>, // of u, v, u², uv before each pair
+    of: [bootstrap::Sums; 4], // u, v, u², uv
+    pairs: usize,
     centre: (f64, f64),
     scale: (f64, f64),
 }
@@ -417,30 +391,17 @@ impl Sums {
             return None;
         }
         let centre = (data.mean_x, data.mean_y);
-        let mut running = vec![[0.0; 4]];
-        let mut sums = [0.0; 4];
-        for (x, y) in data.x.iter().zip(&data.y) {
-            let (u, v) = ((x - centre.0) / scale.0, (y - centre.1) / scale.1);
-            for (sum, term) in sums.iter_mut().zip([u, v, u * u, u * v]) {
-                *sum += term;
-            }
-            running.push(sums);
-        }
-        Some(Sums { running, centre, scale })
+        let pairs = data.x.iter().zip(&data.y);
+        let scaled: Vec<(f64, f64)> =
+            pairs.map(|(x, y)| ((x - centre.0) / scale.0, (y - centre.1) / scale.1)).collect();
+        let sums = |term: fn(&(f64, f64)) -> f64| bootstrap::Sums::of(scaled.iter().map(term));
+        let of = [sums(|p| p.0), sums(|p| p.1), sums(|p| p.0 * p.0), sums(|p| p.0 * p.1)];
+        Some(Sums { of, pairs: data.len(), centre, scale })
     }
 
     /// The line through the pairs of these blocks; `None` if their entropy does not vary.
-    fn fit(&self, blocks: impl Iterator<Item = (usize, usize)>) -> Option<Curve> {
-        let mut sums = [0.0; 4];
-        for (from, to) in blocks {
-            for (sum, (after, before)) in
-                sums.iter_mut().zip(self.running[to].iter().zip(self.running[from]))
-            {
-                *sum += after - before;
-            }
-        }
-        let n = (self.running.len() - 1) as f64;
-        let [u, v, uu, uv] = sums.map(|sum| sum / n);
+    fn fit(&self, blocks: &[Block]) -> Option<Curve> {
+        let [u, v, uu, uv] = self.of.each_ref().map(|sums| sums.over(blocks) / self.pairs as f64);
         let variance = uu - u * u;
         if variance <= 1e-12 {
             return None;
@@ -451,14 +412,6 @@ impl Sums {
         let middle = self.centre.1 + self.scale.1 * (v - slope * u);
         Some(Curve { a, b: middle + a * self.centre.0 })
     }
-}
-
-/// The quantile of sorted values, between two of them in proportion, as NumPy's.
-fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let at = share * (sorted.len() - 1) as f64;
-    let (below, part) = (at as usize, at.fract());
-    let above = sorted[(below + 1).min(sorted.len() - 1)];
-    sorted[below] + part * (above - sorted[below])
 }
 
 #[cfg(test)]
@@ -476,7 +429,7 @@ mod tests {
     }
 
     fn law(pairs: &[(f64, f64)]) -> Law {
-        fit(&run(Kind::TokenMean, pairs))
+        fit(&run(Kind::TokenMean, pairs), &Resampling::default())
     }
 
     /// Entropies that fall, and rewards by the law with a = 0.05 and b = 0.9.
@@ -541,40 +494,8 @@ mod tests {
     fn a_reward_that_grows_with_entropy_and_a_surrogate_are_told() {
         let against: Vec<_> = lawful(30).iter().map(|p| (p.0, -p.1)).collect();
         assert!(law(&against).notes[0].contains("a is below 0"));
-        let surrogate = fit(&run(Kind::LogProbSurrogate, &lawful(30)));
+        let surrogate = run(Kind::LogProbSurrogate, &lawful(30));
+        let surrogate = fit(&surrogate, &Resampling::default());
         assert!(surrogate.notes[0].contains("surrogate"));
-    }
-
-    #[test]
-    fn blocks_have_as_many_values_as_there_are_and_stay_inside() {
-        let mut random = ChaCha8Rng::seed_from_u64(1);
-        for (n, length) in [(10, 1), (10, 3), (10, 10), (7, 2)] {
-            let blocks: Vec<_> = blocks(n, length, &mut random).collect();
-            assert_eq!(blocks.iter().map(|b| b.1 - b.0).sum::<usize>(), n);
-            assert!(blocks.iter().all(|b| b.0 < b.1 && b.1 <= n));
-        }
-    }
-
-    #[test]
-    fn blocks_grow_with_the_likeness_of_neighbours() {
-        let alternating: Vec<f64> = (0..1000).map(|i| f64::from(i % 2)).collect();
-        assert_eq!(block_length(&alternating), 1);
-        // ρ = 0.5 by construction of the sum: (√6·0.5/0.75)^⅔ · 10 = 13.9.
-        let slow: Vec<f64> = (0..1000).map(|i| f64::from((i / 2) * (i / 2) % 1009)).collect();
-        assert!((13..=15).contains(&block_length(&slow)), "{}", block_length(&slow));
-        let trend: Vec<f64> = (0..30).map(f64::from).collect();
-        assert_eq!(block_length(&trend), 10);
-        assert_eq!(block_length(&[1.0; 5]), 1);
-    }
-
-    #[test]
-    fn quantiles_are_numpys() {
-        // numpy 2.4: quantile([1, 2, 4, 8], [0.025, 0.5, 0.975]).
-        let values = [1.0, 2.0, 4.0, 8.0];
-        let close = |share, wanted: f64| assert!((quantile(&values, share) - wanted).abs() < 1e-12);
-        close(0.025, 1.075);
-        close(0.5, 3.0);
-        close(0.975, 7.7);
-        close(1.0, 8.0);
     }
 }

@@ -1,19 +1,19 @@
 """Writes tests/fixtures/expected/law.json: the reward-entropy law of the fixtures, as SciPy and NumPy have it.
 
-The fit is scipy.stats.linregress of the reward on e^H; the ends of the intervals are percentiles of a
-moving-block bootstrap with NumPy's generator and many more resamples than the program makes, so they agree
-within the noise of both. Python 3.11, SciPy and NumPy of the versions noted in the file.
+The fit is scipy.stats.linregress of the reward on e^H; the length of blocks is Politis & White's of the residuals; the
+ends of the intervals are percentiles of a moving-block bootstrap with NumPy's generator, widened by Student's t as
+docs/comparing.md says, with many more resamples than the program makes, so they agree within the noise of both.
+Set up as make_statistics.py says.
 
-    python3 tests/stats/make_law_values.py
+    V/bin/python tests/stats/make_law_values.py
 """
 import json
-import math
 import sys
 from pathlib import Path
 
 import numpy
 import scipy
-from scipy.stats import linregress
+from scipy.stats import linregress, norm, t
 
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
 RESAMPLES = 20_000
@@ -47,21 +47,34 @@ def rows(path, entropy, reward):
 
 
 def block_length(residuals):
+    """Politis & White's for the circular bootstrap as b.star of R's package np has it, with the autocorrelations of
+    R's acf; arch divides each by the variance of its own pairs, which differs for short series."""
     n = len(residuals)
     centred = residuals - residuals.mean()
-    rho = float(numpy.clip(centred[:-1] @ centred[1:] / (centred @ centred), 0, 0.99))
-    return min(max(math.ceil((math.sqrt(6) * rho / (1 - rho**2)) ** (2 / 3) * n ** (1 / 3)), 1), n // 3)
+    lags = min(int(numpy.ceil(numpy.sqrt(n))) + 5, n - 1)
+    acov = numpy.array([centred[k:] @ centred[: n - k] / n for k in range(lags + 1)])
+    quiet = numpy.abs(acov / acov[0]) < 2 * numpy.sqrt(numpy.log10(n) / n)
+    forgotten = [first for first in range(1, lags - 4) if quiet[first : first + 5].all()]
+    window = min(2 * forgotten[0], lags) if forgotten else lags
+    k = numpy.arange(-window, window + 1)
+    flat_top = numpy.minimum(1, 2 * (1 - numpy.abs(k) / window))
+    g = (flat_top * numpy.abs(k) * acov[numpy.abs(k)]).sum()
+    d = 4 / 3 * (flat_top * acov[numpy.abs(k)]).sum() ** 2
+    return int(numpy.ceil(min((2 * g**2 / d) ** (1 / 3) * n ** (1 / 3), numpy.ceil(min(3 * numpy.sqrt(n), n / 3)))))
 
 
-def intervals(x, y, length, random):
+def intervals(x, y, fit, length, random):
     n = len(x)
+    wider = numpy.sqrt(n / (n - length)) * t.ppf(0.975, n / length - 1) / norm.ppf(0.975)
     starts = random.integers(0, n - length + 1, size=(RESAMPLES, -(-n // length)))
     index = (starts[:, :, None] + numpy.arange(length)).reshape(RESAMPLES, -1)[:, :n]
     u, v = x[index], y[index]
     du, dv = u - u.mean(axis=1, keepdims=True), v - v.mean(axis=1, keepdims=True)
     a = -(du * dv).sum(axis=1) / (du**2).sum(axis=1)
     b = v.mean(axis=1) + a * u.mean(axis=1)
-    return [numpy.quantile(values, [0.025, 0.975]).tolist() for values in (a, b, b - a)]
+    estimates = (-fit.slope, fit.intercept, fit.intercept + fit.slope)
+    ends = lambda values: numpy.quantile(values, [0.025, 0.975]) - values.mean()
+    return [(e + wider * ends(values)).tolist() for e, values in zip(estimates, (a, b, b - a))]
 
 
 def case(file, entropy, reward):
@@ -70,7 +83,7 @@ def case(file, entropy, reward):
     fit = linregress(x, y)
     residuals = y - (fit.intercept + fit.slope * x)
     length = block_length(residuals)
-    a, b, ceiling = intervals(x, y, length, numpy.random.default_rng(1))
+    a, b, ceiling = intervals(x, y, fit, length, numpy.random.default_rng(1))
     third = len(x) // 3
     first = linregress(x[:third], y[:third])
     off = y[third:] - (first.intercept + first.slope * x[third:])
