@@ -8,7 +8,7 @@ BINARY := target/release/entropy-viz
 HELPER := target/release/entropy-viz-compute
 REFERENCE := .venv/reference/bin/python
 
-.PHONY: help build compute demo test lint fuzz bench install clean libtorch
+.PHONY: help build compute demo test lint fuzz torture bench install clean libtorch
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,9 @@ lint: libtorch ## format, clippy, links in the documents
 
 fuzz: ## the readers on what no trainer writes, FUZZ_SECONDS=20 a target
 	scripts/fuzz.sh
+
+torture: build compute ## tries to break both programs, for ten minutes at most
+	$(PYTHON) tests/torture/run.py $(BINARY) --helper $(HELPER)
 
 bench: build compute $(REFERENCE) ## time and memory beside matplotlib, TensorBoard, wandb, transformers (makes .venv, 5 GB)
 	$(PYTHON) benches/run.py $(BINARY)

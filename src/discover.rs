@@ -1,6 +1,7 @@
 //! From what the user typed to files and labels: globs, directories, segments, `LABEL=INPUT`.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -132,8 +133,15 @@ impl<T> Default for Found<T> {
 
 /// Resolves one INPUT: what exists as a path is a path, else the text before the first `=` is a
 /// label; `-` is stdin; a directory stands for the logs in it; what has `+` between parts that all
-/// exist are segments of one run; anything else is a glob.
-pub fn resolve(argument: &str) -> Result<Found<Input>, DiscoverError> {
+/// exist are segments of one run; anything else is a glob. What is not UTF-8 is a path.
+///
+/// # Errors
+/// When it names nothing, or not what it must.
+pub fn resolve(argument: &OsStr) -> Result<Found<Input>, DiscoverError> {
+    let Some(argument) = argument.to_str() else {
+        let missing = || DiscoverError::Missing(argument.to_string_lossy().into_owned());
+        return at_path(Path::new(argument))?.ok_or_else(missing);
+    };
     let (label, rest) = match argument.split_once('=') {
         Some((label, rest)) if !label.is_empty() && !Path::new(argument).exists() => {
             (Some(label.to_owned()), rest)
@@ -166,17 +174,8 @@ fn resolve_one(text: &str) -> Result<Found<Input>, DiscoverError> {
         };
         return Ok(Found { files: vec![input], unreadable: vec![] });
     }
-    let path = Path::new(text);
-    if path.is_dir() {
-        let found = logs_in(path, Depth::Runs);
-        if found.files.is_empty() && found.unreadable.is_empty() {
-            return Err(DiscoverError::NoLog(text.to_owned()));
-        }
+    if let Some(found) = at_path(Path::new(text))? {
         return Ok(found);
-    }
-    if path.exists() {
-        let input = Input::file(path.to_owned(), Origin::Named);
-        return Ok(Found { files: vec![input], unreadable: vec![] });
     }
     if !text.contains(['*', '?', '[']) {
         // Of segments, the one that is not there.
@@ -191,6 +190,19 @@ fn resolve_one(text: &str) -> Result<Found<Input>, DiscoverError> {
     }
     let files = found.files.into_iter().map(|path| Input::file(path, Origin::Found));
     Ok(Found { files: files.collect(), unreadable: found.unreadable })
+}
+
+/// The log that a path is, or those in a directory; `None` if there is nothing.
+fn at_path(path: &Path) -> Result<Option<Found<Input>>, DiscoverError> {
+    if path.is_dir() {
+        let found = logs_in(path, Depth::Runs);
+        if found.files.is_empty() && found.unreadable.is_empty() {
+            return Err(DiscoverError::NoLog(path.to_string_lossy().into_owned()));
+        }
+        return Ok(Some(found));
+    }
+    let input = || Input::file(path.to_owned(), Origin::Named);
+    Ok(path.exists().then(|| Found { files: vec![input()], unreadable: vec![] }))
 }
 
 /// The parts of `a+b`, if that is no path and each part is one, or would be a path with `+` in it.

@@ -6,14 +6,20 @@
 
 use std::borrow::Cow;
 
-/// The label with control, bidirectional and other invisible characters written as `\u{1b}`.
+/// The label with control, bidirectional and other invisible characters written as `\u{1b}`; what GitHub
+/// would take for a command in a job's log is broken up in the same way: `::` at the start of a line, `##[`
+/// anywhere (ActionCommand.cs of actions/runner).
 pub fn visible(label: &str) -> Cow<'_, str> {
-    if !label.chars().any(is_unseen) {
+    let commands = || label.trim_start().starts_with("::") || label.contains("##[");
+    if !commands() && !label.chars().any(is_unseen) {
         return Cow::Borrowed(label);
     }
+    let at_start = label.len() - label.trim_start().len();
     let mut text = String::with_capacity(label.len() + 8);
-    for c in label.chars() {
-        if is_unseen(c) {
+    for (at, c) in label.char_indices() {
+        let rest = &label[at..];
+        let commands = at == at_start && rest.starts_with("::") || rest.starts_with("##[");
+        if commands || is_unseen(c) {
             text.extend(c.escape_unicode());
         } else {
             text.push(c);
@@ -85,6 +91,14 @@ mod tests {
         assert_eq!(visible("\u{1b}[31mred"), r"\u{1b}[31mred");
         assert_eq!(visible("a\u{202e}b\nc\u{7f}"), r"a\u{202e}b\u{a}c\u{7f}");
         assert_eq!(visible("实验 α 👩‍👧"), "实验 α 👩‍👧");
+    }
+
+    #[test]
+    fn what_would_command_a_job_on_github_is_written_out() {
+        assert_eq!(visible("::set-output name=a::b"), r"\u{3a}:set-output name=a::b");
+        assert_eq!(visible(" ::add-mask::x"), r" \u{3a}:add-mask::x");
+        assert_eq!(visible("a ##[add-mask]b"), r"a \u{23}#[add-mask]b");
+        assert_eq!(visible("a::b #[c] ##"), "a::b #[c] ##");
     }
 
     #[test]

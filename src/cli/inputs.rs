@@ -1,5 +1,6 @@
 //! From arguments to logs: what is named, and what it is to be called.
 
+use std::ffi::{OsStr, OsString};
 use std::io;
 
 use anyhow::anyhow;
@@ -19,13 +20,13 @@ use crate::history::Comparison;
 pub(super) struct InputArgs {
     /// Log files, directories, quoted globs, `-` for stdin, or LABEL=INPUT.
     #[arg(value_name = "INPUT")]
-    inputs: Vec<String>,
+    inputs: Vec<OsString>,
     /// Names of the runs, one a file, in the order of the files.
     #[arg(long, num_args = 1.., value_name = "LABEL")]
     labels: Vec<String>,
     /// As the Python script took its files.
     #[arg(long = "entropy_files", alias = "entropy_file", num_args = 1.., hide = true)]
-    entropy_files: Vec<String>,
+    entropy_files: Vec<OsString>,
     #[command(flatten)]
     pub(super) reading: Reading,
 }
@@ -42,7 +43,7 @@ impl InputArgs {
         besides: &Besides<'_>,
         terminal: &Terminal,
     ) -> Result<(Comparison, Outcome), Failure> {
-        let arguments: Vec<&String> = self.inputs.iter().chain(&self.entropy_files).collect();
+        let arguments: Vec<&OsString> = self.inputs.iter().chain(&self.entropy_files).collect();
         if arguments.is_empty() {
             let error = Err(anyhow!("no input is given"));
             return match self.labels.len() {
@@ -57,11 +58,12 @@ impl InputArgs {
 }
 
 /// The logs that arguments stand for, and what could not be looked into.
-pub(super) fn resolve(arguments: &[impl AsRef<str>]) -> Result<(Vec<Input>, Vec<String>), Failure> {
+pub(super) fn resolve(
+    arguments: &[impl AsRef<OsStr>],
+) -> Result<(Vec<Input>, Vec<String>), Failure> {
     let (mut inputs, mut unreadable) = (Vec::new(), Vec::new());
     for argument in arguments {
-        let argument = argument.as_ref();
-        let found = discover::resolve(argument).map_err(|error| {
+        let found = discover::resolve(argument.as_ref()).map_err(|error| {
             let hint = match &error {
                 DiscoverError::Missing(_) => {
                     "check the path, or quote a glob so that the shell leaves it alone"

@@ -1,5 +1,7 @@
 //! `entropy-viz inspect`: what is in a log, what of it would be taken, and what is odd.
 
+use std::ffi::OsString;
+
 use clap::Args;
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
@@ -28,7 +30,7 @@ Examples:
 pub(super) struct Inspect {
     /// A log file, a directory, a quoted glob, or `-` for stdin.
     #[arg(value_name = "INPUT", required = true)]
-    inputs: Vec<String>,
+    inputs: Vec<OsString>,
     /// Print a JSON document.
     #[arg(long)]
     json: bool,

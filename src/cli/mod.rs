@@ -34,7 +34,7 @@ use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
 
 pub use failure::{Failure, WithHint};
 pub use inputs::{plural, say};
-pub use terminal::Terminal;
+pub use terminal::{Terminal, tell};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -179,12 +179,12 @@ fn usage(error: &clap::Error) -> ExitCode {
     }
     let text = error.render().to_string();
     if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        terminal::say_raw(&text);
+        terminal::tell(&text);
         return ExitCode::from(2);
     }
     let text = text.strip_prefix("error: ").unwrap_or(&text).replace("\n  tip: ", "\n  hint: ");
     let (what, rest) = text.split_once('\n').unwrap_or((&text, ""));
     terminal::complain(what, None);
-    terminal::say_raw(rest);
+    terminal::tell(rest);
     ExitCode::from(2)
 }

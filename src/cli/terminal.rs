@@ -1,12 +1,14 @@
 //! The terminal: results to stdout, everything else to stderr, and nothing raw from a file name.
 
-#![allow(clippy::print_stderr)]
-
 use std::io::{self, IsTerminal, Write};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use anyhow::anyhow;
+
+use super::failure::Failure;
+use super::inputs::say;
 use crate::label::visible;
 
 /// Warnings said before the rest are only counted, unless the user wants to hear all.
@@ -42,7 +44,7 @@ impl Terminal {
     pub fn warn(&self, what: &str) {
         let said = self.warnings.fetch_add(1, Ordering::Relaxed);
         if !self.quiet && (self.verbose || said < WARNINGS_SAID) {
-            eprintln!("entropy-viz: warning: {}", visible(what));
+            tell(&format!("entropy-viz: warning: {}\n", visible(what)));
         }
     }
 
@@ -50,32 +52,36 @@ impl Terminal {
     pub(super) fn count_unsaid_warnings(&self) {
         let warnings = self.warnings.load(Ordering::Relaxed);
         if !self.quiet && !self.verbose && warnings > WARNINGS_SAID {
-            eprintln!("entropy-viz: warning: and {} more (-v says all)", warnings - WARNINGS_SAID);
+            let unsaid = warnings - WARNINGS_SAID;
+            tell(&format!("entropy-viz: warning: and {unsaid} more (-v says all)\n"));
         }
     }
 
     /// The closing line.
     pub fn note(&self, what: &str) {
         if !self.quiet {
-            eprintln!("{}", visible(what));
+            tell(&format!("{}\n", visible(what)));
         }
     }
 
     /// What only the curious want to know.
     pub fn explain(&self, what: impl FnOnce() -> String) {
         if self.verbose {
-            eprintln!("{}", visible(&what()));
+            tell(&format!("{}\n", visible(&what())));
         }
     }
 
     /// The result asked for.
     ///
     /// # Errors
-    /// Whatever stdout says.
-    pub fn print(&self, bytes: &[u8]) -> io::Result<()> {
+    /// When stdout does not take it; of a reader that went away the error holds the [`io::Error`].
+    pub fn print(&self, bytes: &[u8]) -> Result<(), Failure> {
         let mut stdout = io::stdout().lock();
-        stdout.write_all(bytes)?;
-        stdout.flush()
+        let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
+        written.map_err(|e| match e.kind() {
+            io::ErrorKind::BrokenPipe => e.into(),
+            _ => anyhow!("cannot write to stdout: {}", say(&e)).into(),
+        })
     }
 
     /// A counter on stderr for work that takes over half a second.
@@ -90,15 +96,15 @@ impl Terminal {
 pub(super) fn complain(what: &str, hint: Option<&str>) {
     // Line breaks are ours (the numbered list of a label mismatch); what is between may not be.
     let lines: Vec<_> = what.trim_end().lines().map(visible).collect();
-    eprintln!("entropy-viz: {}", lines.join("\n"));
+    tell(&format!("entropy-viz: {}\n", lines.join("\n")));
     if let Some(hint) = hint {
-        eprintln!("  hint: {}", visible(hint));
+        tell(&format!("  hint: {}\n", visible(hint)));
     }
 }
 
-/// Says text that is already in form.
-pub(super) fn say_raw(text: &str) {
-    eprint!("{text}");
+/// Says text that is already in form. Where stderr takes nothing, as on a full disk, nobody can be told.
+pub fn tell(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
 }
 
 /// How far a piece of work is.
@@ -120,7 +126,7 @@ impl Progress {
         if Instant::now() >= state.1 {
             state.1 = Instant::now() + Duration::from_millis(100);
             state.2 = true;
-            eprint!("\r{} {}/{} ", self.doing, state.0, self.total);
+            tell(&format!("\r{} {}/{} ", self.doing, state.0, self.total));
         }
     }
 }
@@ -128,7 +134,7 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         if self.state.lock().is_ok_and(|state| state.2) {
-            eprint!("\r\x1b[K");
+            tell("\r\x1b[K");
         }
     }
 }

@@ -1,11 +1,11 @@
 //! What a long computation says on stderr while it runs.
 
-#![allow(clippy::print_stderr)]
-
 use std::cell::RefCell;
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+
+use entropy_viz::cli::tell;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
@@ -61,12 +61,8 @@ impl Progress {
             state.written = true;
             let rate = state.done as f64 / state.start.elapsed().as_secs_f64();
             let left = self.total.saturating_sub(state.done) as f64 / rate;
-            eprint!(
-                "\r\x1b[K{}: {:.0} tokens/s, at most {} left",
-                self.doing,
-                rate,
-                duration(left)
-            );
+            let left = duration(left);
+            tell(&format!("\r\x1b[K{}: {rate:.0} tokens/s, at most {left} left", self.doing));
         }
         !interrupted()
     }
@@ -75,7 +71,7 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         if self.state.borrow().written {
-            eprint!("\r\x1b[K");
+            tell("\r\x1b[K");
         }
     }
 }

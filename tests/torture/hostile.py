@@ -1,0 +1,208 @@
+"""Labels and headers that somebody made to hurt."""
+import csv
+import gzip
+import io
+import json
+import random
+import re
+import shutil
+import struct
+import xml.etree.ElementTree as ElementTree
+
+from common import FIXTURES, MIB, history, note
+
+LABELS = [
+    "\x1b[31mred\x1b[0m \x1b]0;title\x07",
+    "<img src=x onerror=alert(1)>",
+    "</script><script>alert(1)</script>",
+    "a|b|c `code` [link](javascript:alert(1)) <!-- ",
+    "=HYPERLINK(\"http://x\",\"y\")",
+    "+1+cmd|' /C calc'!A0",
+    "two\nlines\r\n::error::not ours",
+    "::set-output name=a::b",
+    "x ##[add-mask]y",
+    "%0A::error::not ours",
+    "\u202eevil\u202c \u200b\ufeff",
+    "a\"b'c&d;e\\f$(touch pwned)`touch pwned`",
+    "]]>&lt;&#x0;{{ 7*7 }}{% for %}",
+    "名前 😀 " + "x" * 300,
+    "\x00\x01\x08\x7f\u0085\u2028\u2029".replace("\x00", ""),
+    "<!--#exec cmd=\"ls\"-->@everyone #1 @user",
+]
+# What a terminal, an editor or a viewer may obey: C0 but tab and line feed, DEL, C1, directions.
+OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f\u0080-\u009f\u202a-\u202e\u2066-\u2069]")
+
+
+def quiet(text, where):
+    found = OBEYED.search(text)
+    assert not found, f"{where} has {found.group()!r} in {text[max(0, found.start() - 40):found.end() + 10]!r}"
+
+
+def labels(tool, desk):
+    inputs = []
+    for i, label in enumerate(LABELS):
+        history(desk / f"{i}.json", 40, i)
+        inputs.append(f"{i}.json")
+    named = [*inputs, "--labels", *LABELS]
+    table = tool.does(["stats", *named, "--no-plot"], desk)
+    quiet(table.out.decode(), "the table")
+    quiet(table.err, "stderr of stats")
+    for line in [*table.out.decode().splitlines(), *table.err.splitlines()]:
+        assert not line.strip().startswith("::") and "##[" not in line, f"a job on GitHub would obey {line!r}"
+    document = json.loads(tool.does(["stats", *named, "--json"], desk).out)
+    assert [run["label"] for run in document["runs"]] == LABELS, "a label was changed on its way into JSON"
+
+    rows = list(csv.DictReader(io.StringIO(tool.does(["stats", *named, "--csv"], desk).out.decode(), newline="")))
+    assert len(rows) == len(LABELS)
+    for row in rows:
+        assert row["label"][:1] not in ("=", "+", "-", "@", "\t", "\r"), f"a spreadsheet would run {row['label']!r}"
+
+    for out in ("a.svg", "a.pdf", "a.png"):
+        drawn = tool.does(["plot", *named, "-o", out, "--with-stats"], desk)
+        quiet(drawn.err, "stderr of plot")
+    svg = ElementTree.parse(desk / "a.svg")
+    names = {element.tag.rpartition("}")[2] for element in svg.iter()}
+    assert not names & {"script", "image", "foreignObject", "a", "use"}, names
+    assert b"/JavaScript" not in (desk / "a.pdf").read_bytes() and b"/URI" not in (desk / "a.pdf").read_bytes()
+
+    check = tool.run(["check", *named, "--min-entropy", "9", "--junit", "j.xml", "--json"], desk, env={"GITHUB_ACTIONS": "true"})
+    assert check.code == 1, check.err
+    cases = list(ElementTree.parse(desk / "j.xml").iter("testcase"))
+    assert len(cases) >= len(LABELS), "a test case is missing"
+    plain = tool.run(["check", *named, "--min-entropy", "9"], desk, env={"GITHUB_ACTIONS": "true"})
+    both = plain.out.decode() + plain.err
+    quiet(both.replace("\r", ""), "check")
+    for line in both.splitlines():
+        command = line.strip().startswith("::") or "##[" in line
+        assert not command or line.startswith("::error title="), f"a job on GitHub would obey {line!r}"
+    for command in (["inspect", inputs[0]], ["convert", f"{LABELS[0]}={inputs[0]}", "--to", "csv", "-o", "c.csv"]):
+        quiet(tool.does(command, desk).err, str(command[0]))
+    assert not (desk / "pwned").exists()
+
+
+def artifacts(tool, desk):
+    """The same names as those of files, through everything that `auto` writes."""
+    for i, label in enumerate(LABELS):
+        name = label.replace("/", "_")[:60]
+        history(desk / "models" / name / f"entropy_history_{name}.json", 40, i)
+    made = tool.does(["auto", "models", "--artifacts", "out", "--recursive"], desk)
+    quiet(made.err, "stderr of auto")
+    assert f"{len(LABELS)} runs compared" in made.err, made.err[-300:]
+    summary = (desk / "out/summary.md").read_text()
+    quiet(summary, "summary.md")
+    assert "<img" not in summary and "<script" not in summary and "<!--" not in summary, "markup in summary.md"
+    tables = [line for line in summary.splitlines() if line.startswith("|")]
+    widths = {len(re.findall(r"(?<!\\)\|", line)) for line in tables[:len(LABELS) + 2]}
+    assert len(widths) == 1, f"a label breaks the table: {widths}"
+    ElementTree.parse(desk / "out/junit.xml")
+    for picture in (desk / "out").glob("*.svg"):
+        ElementTree.parse(picture)
+    page = desk / "out/report.html"
+    if page.exists():
+        text = page.read_text()
+        quiet(text, "report.html")
+        assert "<img src=x" not in text and "</script><script>alert" not in text
+
+
+def mutated(tool, desk):
+    """Bytes of real logs changed at random, most in their first hundred: an answer or a clear word, never a crash."""
+    logs = [FIXTURES / "tensorboard", FIXTURES / "wandb", FIXTURES / "parquet", FIXTURES / "trackio", FIXTURES / "compressed"]
+    logs = [path for directory in logs for path in sorted(directory.rglob("*")) if path.is_file() and path.stat().st_size < MIB]
+    chance = random.Random(5)
+    for turn in range(tool.rounds * 2):
+        source = chance.choice(logs)
+        data = bytearray(source.read_bytes())
+        for _ in range(chance.choice((1, 1, 4, 30))):
+            place = chance.randrange(min(len(data), 100) if chance.random() < 0.6 else len(data))
+            data[place] = chance.choice((0, 1, 0x7F, 0x80, 0xFF, chance.randrange(256)))
+        if chance.random() < 0.3:
+            del data[chance.randrange(len(data)):]
+        path = desk / f"mutated{source.suffix}"
+        path.write_bytes(data)
+        result = tool.run(["stats", str(path), "--json"], desk, limit=20)
+        assert result.peak < 300 * MIB, f"{source.name} changed: {result.peak / MIB:.0f} MiB"
+
+
+def headers_that_promise_too_much(tool, desk):
+    """Lengths of terabytes in headers: no allocation follows them."""
+    huge = 0x7FFF_FFFF_FFFF
+    crafted = {
+        "events.out.tfevents.1.host.1.0": struct.pack("<QI", huge, 0) + b"x" * 64,
+        "run-x.wandb": b":W&B\xee\xbe\x00" + struct.pack("<IHB", 0, 0xFFFF, 1) + b"x" * 64,
+        "a.parquet": b"PAR1" + b"x" * 64 + struct.pack("<I", 0x7FFFFFF0) + b"PAR1",
+        "a.jsonl.gz": b"\x1f\x8b\x08\x04" + b"\x00" * 6 + b"\xff\xff" + b"x" * 64,
+        "a.json.zst": b"\x28\xb5\x2f\xfd\xe0" + struct.pack("<Q", huge) + b"x" * 64,
+        "entropy.db": b"SQLite format 3\x00" + struct.pack(">H", 1) + b"\xff" * 82 + b"x" * 400,
+        "deep.json": b"[" * 300_000,
+        "deep.jsonl": b'{"a":' * 100_000,
+        "long_key.jsonl": b'{"step": 1, "' + b"k" * 3_000_000 + b'": 1}\n',
+    }
+    for name, data in crafted.items():
+        (desk / name).write_bytes(data)
+        result = tool.refuses(["stats", name, "--json"], desk, name, limit=30)
+        note(f"{name}: {result.peak / MIB:.0f} MiB: {result.err.splitlines()[0][:110]}")
+        assert result.peak < 200 * MIB
+
+
+def bombs(tool, desk):
+    """Packed files that unpack to far more than they are."""
+    with gzip.open(desk / "bomb.jsonl.gz", "wb", compresslevel=9) as file:
+        for _ in range(200 if tool.heavy else 40):
+            for _ in range(100):
+                file.write(b" " * 100_000)
+    result = tool.refuses(["stats", "bomb.jsonl.gz", "--json"], desk, "bomb.jsonl.gz", limit=100)
+    note(f"{result.peak / MIB:.0f} MiB: {result.err.splitlines()[0][:110]}")
+    assert result.peak < 200 * MIB
+
+
+def safetensors_and_templates(tool, desk):
+    """Checkpoints that lie: lengths, offsets, endless chat templates."""
+    if not tool.helper:
+        note("no helper was built: not tried")
+        return
+    helper = type(tool)(tool.helper, None, tool.rounds, tool.heavy)
+    tiny = FIXTURES / "compute/qwen3"
+    prompts = str(FIXTURES / "compute/rollouts.jsonl")
+    weights = next(tiny.glob("*.safetensors"))
+    good = weights.read_bytes()
+    length = struct.unpack("<Q", good[:8])[0]
+    lies = {
+        "length": struct.pack("<Q", 1 << 62) + good[8:],
+        "header beyond the file": struct.pack("<Q", len(good) + 5) + good[8:],
+        "no header": struct.pack("<Q", 0) + good[8:],
+        "header of rubbish": good[:8] + b"\xff" * length + good[8 + length:],
+        "cut": good[: len(good) // 2],
+        "empty": b"",
+        "offsets": good[:8] + good[8:8 + length].replace(b'"data_offsets":[0,', b'"data_offsets":[9,', 1) + good[8 + length:],
+    }
+    chance = random.Random(6)
+    for i in range(max(tool.rounds // 10, 3)):
+        data = bytearray(good)
+        for _ in range(8):
+            data[chance.randrange(8 + length)] = chance.randrange(256)
+        lies[f"mutation {i}"] = bytes(data)
+    for name, data in lies.items():
+        model = desk / "model"
+        shutil.copytree(tiny, model)
+        (model / weights.name).write_bytes(data)
+        result = helper.run(["--device", "cpu", "--model", "model", "--prompts", prompts, "-o", "h.json", "--overwrite"], desk, limit=60)
+        assert name.startswith("mutation") or result.code == 2, f"{name}: left with {result.code}"
+        shutil.rmtree(model)
+    for template in ("{% for i in range(10**9) %}{% for j in range(10**9) %}x{% endfor %}{% endfor %}",
+                     "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "{{ 'x' * 10**12 }}",
+                     "{% set ns = namespace(x='x') %}{% for i in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}{{ ns.x }}"):
+        model = desk / "model"
+        shutil.copytree(tiny, model)
+        config = json.loads((model / "tokenizer_config.json").read_text())
+        config["chat_template"] = template
+        (model / "tokenizer_config.json").write_text(json.dumps(config))
+        (model / "chat_template.jinja").unlink(missing_ok=True)
+        (desk / "chat.jsonl").write_text('{"messages": [{"role": "user", "content": "hi"}], "response": "yes"}\n')
+        result = helper.refuses(["--device", "cpu", "--model", "model", "--prompts", "chat.jsonl", "-o", "h.json", "--overwrite"], desk,
+                                "chat", limit=60)
+        note(f"{template[:30]}…: {result.seconds:.1f} s, {result.peak / MIB:.0f} MiB: {result.err.splitlines()[0][:100]}")
+        assert result.peak < 2_000 * MIB
+        shutil.rmtree(model)
+
+
+CASES = [labels, artifacts, mutated, headers_that_promise_too_much, bombs, safetensors_and_templates]

@@ -1,0 +1,155 @@
+"""Kill -9 at random moments: whatever is there afterwards is whole, and a second run finishes."""
+import json
+import random
+import shutil
+import zlib
+from pathlib import Path
+
+from common import FIXTURES, history, models, note
+
+
+def check_png(path):
+    data = path.read_bytes()
+    assert data[:8] == b"\x89PNG\r\n\x1a\n", f"{path} is no PNG"
+    at, kinds = 8, []
+    while at < len(data):
+        length, kind = int.from_bytes(data[at:at + 4], "big"), data[at + 4:at + 8]
+        body = data[at + 8:at + 8 + length]
+        assert zlib.crc32(kind + body) == int.from_bytes(data[at + 8 + length:at + 12 + length], "big"), f"{path} is cut"
+        kinds.append(kind)
+        at += 12 + length
+    assert kinds[-1] == b"IEND", f"{path} is cut"
+
+
+def check_file(path):
+    """The file is whole, by what its name says it is."""
+    text = lambda: path.read_text(encoding="utf-8")
+    match path.suffix:
+        case ".png":
+            check_png(path)
+        case ".json":
+            json.loads(text())
+        case ".svg":
+            assert text().endswith("</svg>\n"), f"{path} is cut"
+        case ".xml":
+            assert text().rstrip().endswith("</testsuites>"), f"{path} is cut"
+        case ".html":
+            assert text().rstrip().endswith("</html>"), f"{path} is cut"
+        case ".parquet":
+            data = path.read_bytes()
+            assert data[:4] == data[-4:] == b"PAR1", f"{path} is cut"
+        case ".csv" | ".md" | ".jsonl":
+            assert text().endswith("\n"), f"{path} is cut"
+
+
+def check_all(directory):
+    """No file under its name is cut; what is not finished is recognisable as such."""
+    for path in Path(directory).rglob("*"):
+        if path.is_file() and not path.name.startswith("."):
+            check_file(path)
+
+
+def moments(tool, arguments, directory, rounds):
+    """Random moments within the time that the command takes when it is left alone."""
+    whole = tool.does(arguments, directory).seconds
+    chance = random.Random(1)
+    return [chance.uniform(0, whole) for _ in range(rounds)]
+
+
+def auto(tool, desk):
+    models(desk / "models", 6)
+    arguments = ["auto", "models", "--artifacts", "out"]
+    killed = 0
+    for after in moments(tool, arguments, desk, tool.rounds):
+        shutil.rmtree(desk / "out", ignore_errors=True)
+        killed += tool.killed(arguments, desk, after)
+        check_all(desk / "out")
+    tool.does(arguments, desk)
+    note(f"killed {killed} of {tool.rounds} while running")
+
+
+def auto_over_earlier_files(tool, desk):
+    """Files of an earlier run are replaced whole, or not."""
+    models(desk / "models", 6)
+    arguments = ["auto", "models", "--artifacts", "out"]
+    for after in moments(tool, arguments, desk, tool.rounds // 4):
+        tool.killed(arguments, desk, after)
+        check_all(desk / "out")
+    tool.does(arguments, desk)
+    rubbish = [path.name for path in (desk / "out").iterdir() if path.name.startswith(".")]
+    note(f"{len(rubbish)} temporary files left behind by the kills")
+
+
+def convert(tool, desk):
+    history(desk / "long.json", 20_000)
+    targets = {"json": "out/models", "jsonl": "out/a.jsonl", "csv": "out/a.csv", "parquet": "out/a.parquet"}
+    (desk / "out").mkdir()
+    killed = 0
+    for form, out in targets.items():
+        arguments = ["convert", "long.json", "--to", form, "-o", out]
+        for after in moments(tool, arguments, desk, tool.rounds // len(targets)):
+            shutil.rmtree(desk / "out")
+            (desk / "out").mkdir()
+            killed += tool.killed(arguments, desk, after)
+            check_all(desk / "out")
+    note(f"killed {killed} of {tool.rounds} while running")
+
+
+def record(tool, desk):
+    """A killed recorder loses nothing that it had written, and goes on where it was."""
+    path = desk / "models/r/entropy_history_r.json"
+    known, step = 0, 0
+
+    def lines():
+        nonlocal step
+        while True:
+            step += 1
+            yield f"{step} {1 + 1 / step}\n".encode()
+
+    chance = random.Random(2)
+    for _ in range(tool.rounds):
+        # Most kills soon, while the file is made and locked; some after writes, which come once a second.
+        after = chance.uniform(0, 0.05) if chance.random() < 0.9 else chance.uniform(0.8, 1.4)
+        tool.killed(["record", "--run", "r", "--models", "models"], desk, after, feed=lines())
+        if path.exists():
+            rows = json.loads(path.read_text())
+            steps = [row["step"] for row in rows]
+            assert steps == sorted(set(steps)) and len(steps) >= known, f"{len(steps)} steps after {known}"
+            known = len(steps)
+    assert known > 0, "no kill came after a write"
+    tool.does(["record", "--run", "r", "--models", "models"], desk, stdin=f"{step + 1} 0.5\n".encode())
+    assert json.loads(path.read_text())[-1] == {"step": step + 1, "entropy": 0.5}
+    note(f"{known} steps were kept")
+
+
+def compute(tool, desk):
+    """A history grows a checkpoint at a time; a killed run goes on and ends with the same numbers."""
+    if not tool.helper:
+        note("no helper was built: not tried")
+        return
+    tiny = FIXTURES / "compute/qwen3"
+    for step in (10, 20, 30):
+        shutil.copytree(tiny, desk / f"models/m/global_step_{step}/actor/huggingface")
+    arguments = ["--device", "cpu", "--model", "models/m", "--prompts", str(FIXTURES / "compute/rollouts.jsonl"),
+                 "--tokens-out", "tokens.jsonl", "--quiet"]
+    helper = type(tool)(tool.helper, None, tool.rounds, tool.heavy)
+    chance = random.Random(3)
+    out = desk / "models/m/entropy_history_m.json"
+    whole = helper.does(arguments, desk).seconds
+    wanted = json.loads(out.read_text())
+    killed = 0
+    for turn in range(tool.rounds):
+        if turn % 3 == 0:
+            out.unlink(missing_ok=True)
+            (desk / "tokens.jsonl").unlink(missing_ok=True)
+        killed += helper.killed(arguments, desk, chance.uniform(0, whole))
+        check_all(desk / "models/m")
+    out.unlink(missing_ok=True)
+    (desk / "tokens.jsonl").unlink(missing_ok=True)
+    helper.killed(arguments, desk, 0.8 * whole)
+    helper.does(arguments, desk)
+    assert json.loads(out.read_text()) == wanted, "a resumed run ends with other numbers"
+    note(f"killed {killed} of {tool.rounds} while running")
+
+
+CASES = [auto, auto_over_earlier_files, convert, record, compute]
