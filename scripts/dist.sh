@@ -12,8 +12,11 @@ MATURIN=1.16.0
 CYCLONEDX=0.5.9
 
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
-SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
-export SOURCE_DATE_EPOCH PATH="$PWD/target/tools/bin:$PATH"
+export PATH="$PWD/target/tools/bin:$PATH"
+
+dated() { # what is packed bears the time of the commit, so that it can be packed again
+    export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
+}
 
 share() {
     local program=$1 share=$2/share
@@ -26,6 +29,7 @@ share() {
 
 papers() {
     local target=$1 into=$2
+    dated
     mkdir -p "$into"
     "$PYTHON" scripts/third_party.py "$target" >"$into/THIRD-PARTY-LICENSES"
     if ! cargo-cyclonedx --version 2>/dev/null | grep -qF " $CYCLONEDX"; then
@@ -39,6 +43,7 @@ papers() {
 
 archive() {
     local program=$1 target=$2 name stage
+    dated
     name=entropy-viz-$version-$target
     stage=target/dist/$name
     rm -rf "$stage"
@@ -54,6 +59,7 @@ archive() {
 
 all() {
     local target venv=.venv/dist
+    dated
     target=$(rustc -vV | sed -n 's/^host: //p')
     [ "$("$venv/bin/maturin" --version 2>/dev/null)" = "maturin $MATURIN" ] || {
         "$PYTHON" -m venv "$venv"
