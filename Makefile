@@ -8,7 +8,7 @@ BINARY := target/release/entropy-viz
 HELPER := target/release/entropy-viz-compute
 REFERENCE := .venv/reference/bin/python
 
-.PHONY: help build compute demo test lint fuzz torture bench install clean libtorch
+.PHONY: help build compute demo test lint audit sanitize fuzz torture bench dist install clean libtorch
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,12 @@ lint: libtorch ## format, clippy, links in the documents
 	$(CARGO) clippy --locked --features compute --all-targets -- -D warnings
 	$(PYTHON) scripts/check_links.py
 
+audit: ## licences, sources and duplicates of the dependencies, by cargo-deny
+	scripts/audit.sh
+
+sanitize: ## the tests of the helper's kernels under AddressSanitizer
+	scripts/sanitize.sh
+
 fuzz: ## the readers on what no trainer writes, FUZZ_SECONDS=20 a target
 	scripts/fuzz.sh
 
@@ -51,14 +57,14 @@ $(REFERENCE):
 	$(PYTHON) -m venv .venv/reference
 	.venv/reference/bin/pip install --quiet --disable-pip-version-check torch==2.11.0 transformers==5.23.0 numpy==2.4.6
 
+dist: ## what is handed out (wheel, sdist, archive, crate, SBOM, checksums), into dist/, tried in a clean folder
+	CARGO=$(CARGO) PYTHON=$(PYTHON) scripts/dist.sh all
+
 install: build ## the programs (the helper if it is built), manual pages and completions, below PREFIX
 	install -Dm755 $(BINARY) $(PREFIX)/bin/entropy-viz
 	if [ -e $(HELPER) ]; then install -m755 $(HELPER) $(PREFIX)/bin/entropy-viz-compute; fi
-	$(BINARY) man --dir $(PREFIX)/share/man/man1
-	install -d $(PREFIX)/share/bash-completion/completions $(PREFIX)/share/zsh/site-functions
-	$(BINARY) completions bash > $(PREFIX)/share/bash-completion/completions/entropy-viz
-	$(BINARY) completions zsh > $(PREFIX)/share/zsh/site-functions/_entropy-viz
+	scripts/dist.sh share $(BINARY) $(PREFIX)
 
 clean: ## what the targets made
 	$(CARGO) clean
-	rm -rf demo .venv .libtorch
+	rm -rf demo dist .venv .libtorch

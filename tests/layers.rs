@@ -112,3 +112,24 @@ fn tch_is_named_by_the_helper_alone() {
         assert!(!code.contains("tch::") || place.starts_with("bin"), "{}", place.display());
     }
 }
+
+/// The SIMD kernels and the boundary to libtorch: weights in files that are mapped, memory of tensors.
+const UNSAFE: [&str; 4] = [
+    "bin/entropy-viz-compute/checkpoint/weights.rs",
+    "bin/entropy-viz-compute/entropy.rs",
+    "bin/entropy-viz-compute/model/skinny/kernel.rs",
+    "bin/entropy-viz-compute/torch.rs",
+];
+
+#[test]
+fn unsafe_is_named_in_the_kernels_and_at_the_boundary_to_libtorch_alone() {
+    let mut found = Vec::new();
+    for (_, place, code) in rooms() {
+        let words = code.split(|c: char| !c.is_alphanumeric() && c != '_');
+        if words.into_iter().any(|word| word == "unsafe" || word == "unsafe_code") {
+            found.push(place.to_string_lossy().into_owned());
+        }
+    }
+    found.sort();
+    assert_eq!(found, UNSAFE);
+}

@@ -182,7 +182,7 @@ fn sums(block: &[f32], inverse_temperature: f32) -> (f32, f32, f32) {
             return unsafe { sums_avx512(block, inverse_temperature) };
         }
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            // SAFETY: as above.
+            // SAFETY: the processor has what the function is compiled for.
             #[allow(unsafe_code)]
             return unsafe { sums_avx2(block, inverse_temperature) };
         }
@@ -378,6 +378,14 @@ mod tests {
         let (m, s, w) = sums(&logits, 1.0);
         assert_eq!(max, m);
         assert!((sum - s).abs() <= 1e-6 * sum && (weighted - w).abs() <= 1e-6 * weighted.abs());
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            // SAFETY: the processor has what the function is compiled for.
+            #[allow(unsafe_code)]
+            let (m, s, w) = unsafe { sums_avx2(&logits, 1.0) };
+            assert_eq!(max, m);
+            assert!((sum - s).abs() <= 1e-6 * sum && (weighted - w).abs() <= 1e-6 * weighted.abs());
+        }
     }
 
     #[test]

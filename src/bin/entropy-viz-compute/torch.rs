@@ -111,13 +111,27 @@ pub(crate) fn is_out_of_memory(error: &TchError) -> bool {
 
 /// The numbers of a contiguous f32 tensor on the CPU.
 pub(crate) fn slice(tensor: &Tensor) -> &[f32] {
-    assert!(
-        tensor.kind() == Kind::Float && tensor.device() == Device::Cpu && tensor.is_contiguous(),
-        "BUG: only contiguous f32 on the CPU can be seen as a slice"
-    );
+    check(tensor);
     // SAFETY: just checked; the tensor outlives the slice, and nothing writes to it meanwhile.
     #[allow(unsafe_code)]
     unsafe {
         std::slice::from_raw_parts(tensor.data_ptr().cast(), tensor.numel())
     }
+}
+
+/// The same, to be written. The tensor must be new: one that shares its memory would change too.
+pub(crate) fn slice_mut(tensor: &mut Tensor) -> &mut [f32] {
+    check(tensor);
+    // SAFETY: just checked; the tensor outlives the slice, and is borrowed by nobody else.
+    #[allow(unsafe_code)]
+    unsafe {
+        std::slice::from_raw_parts_mut(tensor.data_ptr().cast(), tensor.numel())
+    }
+}
+
+fn check(tensor: &Tensor) {
+    assert!(
+        tensor.kind() == Kind::Float && tensor.device() == Device::Cpu && tensor.is_contiguous(),
+        "BUG: only contiguous f32 on the CPU can be seen as a slice"
+    );
 }

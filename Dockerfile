@@ -1,0 +1,50 @@
+# entropy-viz with the helper of `compute`:
+#   docker build --tag entropy-viz .                       for the CPU
+#   docker build --tag entropy-viz:cuda --target cuda .    with torch's CUDA libraries (some 8 GB)
+#   docker run --rm -v "$PWD:/work" entropy-viz compute --model runs/solver --prompts prompts.jsonl
+# The user in it is number 1000; `--user "$(id -u):$(id -g)"` makes the files yours.
+
+FROM rust:1.95.0-slim-bookworm AS build
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends g++ make python3 python3-venv \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /src
+# First what is large and seldom changes.
+COPY scripts/libtorch.sh scripts/
+RUN scripts/libtorch.sh
+COPY . .
+RUN make compute && make install PREFIX=/opt/entropy-viz
+# What the helper needs of torch on the CPU, as it lies in the package: its libraries look for each other beside them.
+RUN packages=$(dirname "$(readlink -f .libtorch)") && mkdir -p /opt/packages/torch/lib \
+    && cp "$packages"/torch/version.py /opt/packages/torch/ \
+    && cp "$packages"/torch/lib/libtorch_cpu.so "$packages"/torch/lib/libc10.so "$packages"/torch/lib/libgomp* /opt/packages/torch/lib/ \
+    && cp -r "$packages"/nvidia /opt/packages/
+
+FROM python:3.12.11-slim-bookworm AS cuda
+RUN pip install --no-cache-dir --disable-pip-version-check torch==2.11.0
+COPY --from=build /opt/entropy-viz /usr/local
+ENV LIBTORCH=/usr/local/lib/python3.12/site-packages/torch
+RUN useradd --uid 1000 --create-home viz
+USER viz
+WORKDIR /work
+RUN ["entropy-viz", "compute", "--self-test", "--device", "cpu"]
+ENTRYPOINT ["entropy-viz"]
+CMD ["--help"]
+LABEL org.opencontainers.image.title="entropy-viz" \
+    org.opencontainers.image.description="Policy-entropy histories of language models: computed, drawn, compared" \
+    org.opencontainers.image.licenses="Apache-2.0"
+
+FROM debian:12.12-slim AS cpu
+RUN apt-get update && apt-get install --yes --no-install-recommends libstdc++6 && rm -rf /var/lib/apt/lists/*
+COPY --from=build /opt/packages /opt/packages
+COPY --from=build /opt/entropy-viz /usr/local
+ENV LIBTORCH=/opt/packages/torch
+RUN useradd --uid 1000 --create-home viz
+USER viz
+WORKDIR /work
+RUN ["entropy-viz", "compute", "--self-test", "--device", "cpu"]
+ENTRYPOINT ["entropy-viz"]
+CMD ["--help"]
+LABEL org.opencontainers.image.title="entropy-viz" \
+    org.opencontainers.image.description="Policy-entropy histories of language models: computed, drawn, compared" \
+    org.opencontainers.image.licenses="Apache-2.0"

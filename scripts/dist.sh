@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# What is handed out, piece by piece; `make dist` does all of it, the release workflow what each machine can.
+#   dist.sh share PROGRAM DIR      manual pages and completions below DIR/share
+#   dist.sh papers TARGET DIR      the licences of what is linked and the SBOM (CycloneDX) of TARGET, into DIR
+#   dist.sh archive PROGRAM TARGET entropy-viz-VERSION-TARGET.tar.gz, into dist/, of the above and the documents
+#   dist.sh all                    archive, wheel, sdist, crate and SHA256SUMS for this machine, into dist/; then smoke.sh
+set -euo pipefail
+cd "$(dirname "$0")/.."
+CARGO=${CARGO:-cargo}
+PYTHON=${PYTHON:-python3}
+MATURIN=1.16.0
+CYCLONEDX=0.5.9
+
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+export PATH="$PWD/target/tools/bin:$PATH"
+
+dated() { # what is packed bears the time of the commit, so that it can be packed again
+    export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
+}
+
+share() {
+    local program=$1 share=$2/share
+    install -d "$share"/{man/man1,bash-completion/completions,zsh/site-functions,fish/vendor_completions.d}
+    "$program" man --dir "$share/man/man1" >/dev/null
+    "$program" completions bash >"$share/bash-completion/completions/entropy-viz"
+    "$program" completions zsh >"$share/zsh/site-functions/_entropy-viz"
+    "$program" completions fish >"$share/fish/vendor_completions.d/entropy-viz.fish"
+}
+
+papers() {
+    local target=$1 into=$2
+    dated
+    mkdir -p "$into"
+    "$PYTHON" scripts/third_party.py "$target" >"$into/THIRD-PARTY-LICENSES"
+    if ! cargo-cyclonedx --version 2>/dev/null | grep -qF " $CYCLONEDX"; then
+        "$CARGO" install cargo-cyclonedx --locked --version "$CYCLONEDX" --root target/tools
+    fi
+    "$CARGO" cyclonedx --quiet --format json --spec-version 1.5 --target "$target" --override-filename entropy-viz.cdx
+    # Where this checkout lies is nobody's business.
+    sed "s|path+file://$PWD|path+file:///entropy-viz|g" entropy-viz.cdx.json >"$into/entropy-viz.cdx.json"
+    rm entropy-viz.cdx.json
+}
+
+archive() {
+    local program=$1 target=$2 name stage
+    dated
+    name=entropy-viz-$version-$target
+    stage=target/dist/$name
+    rm -rf "$stage"
+    install -Dm755 "$program" "$stage/bin/entropy-viz"
+    share "$program" "$stage"
+    papers "$target" "$stage"
+    cp -r LICENSE README.md README.zh-CN.md CHANGELOG.md docs examples "$stage"
+    mkdir -p dist
+    tar --create --directory target/dist --sort name --mtime "@$SOURCE_DATE_EPOCH" --owner 0 --group 0 --numeric-owner \
+        --mode u+rw,go+r,go-w "$name" | gzip -9n >"dist/$name.tar.gz"
+    cp "$stage/entropy-viz.cdx.json" "dist/$name.cdx.json"
+}
+
+all() {
+    local target venv=.venv/dist
+    dated
+    target=$(rustc -vV | sed -n 's/^host: //p')
+    [ "$("$venv/bin/maturin" --version 2>/dev/null)" = "maturin $MATURIN" ] || {
+        "$PYTHON" -m venv "$venv"
+        "$venv/bin/pip" install --quiet --disable-pip-version-check "maturin==$MATURIN"
+    }
+    rm -rf dist
+    "$CARGO" build --release --locked
+    archive target/release/entropy-viz "$target"
+
+    # maturin takes what lies in this directory into the wheel as it is.
+    local data=entropy-viz.data/data
+    trap 'rm -rf entropy-viz.data' EXIT
+    rm -rf entropy-viz.data
+    share target/release/entropy-viz "$data"
+    install -Dm644 "target/dist/entropy-viz-$version-$target/THIRD-PARTY-LICENSES" -t "$data/share/doc/entropy-viz"
+    "$venv/bin/maturin" build --quiet --release --out dist --sbom-include "target/dist/entropy-viz-$version-$target/entropy-viz.cdx.json"
+    "$venv/bin/maturin" sdist --quiet --out dist
+    rm -rf entropy-viz.data
+    "$CARGO" package --quiet --locked # which builds what it packed
+    cp "target/package/entropy-viz-$version.crate" dist
+
+    (cd dist && sha256sum -- * >SHA256SUMS)
+    ls -l dist
+    scripts/smoke.sh dist
+}
+
+case ${1:-} in
+share | papers | archive | all) "$@" ;;
+*)
+    sed -n 's/^#   //p' "$0" >&2
+    exit 2
+    ;;
+esac

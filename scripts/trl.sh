@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Makes the virtual environment $1 with TRL, for a real training of a tiny model on the CPU. Does nothing when it
+# is there already with these versions.
+#
+# torch is not fetched a second time: it is the one that libtorch.sh has found or fetched. That copy may lack the CUDA
+# libraries (4 GB), without which `import torch` fails though nothing of them is called; then empty ones stand in.
+set -euo pipefail
+VENV=${1:?usage: trl.sh VENV}
+PYTHON=${PYTHON:-python3}
+root=$(cd "$(dirname "$0")/.." && pwd)
+pins=$root/tests/trl/requirements.txt
+
+cmp --quiet "$pins" "$VENV/pins" && exit 0
+
+rm -rf "$VENV"
+"$PYTHON" -m venv "$VENV"
+# The list is complete; resolving it anew would ask for torch and CUDA.
+"$VENV/bin/pip" install --quiet --disable-pip-version-check --no-compile --no-deps -r "$pins"
+packages=$(echo "$VENV"/lib/python3*/site-packages)
+
+imports() { "$VENV/bin/python" -c 'import torch' 2>/dev/null; }
+
+lend() { # the torch of .libtorch, with what it lacks
+    local torch library
+    torch=$(readlink -f "$root/.libtorch") && [ -e "$torch/__init__.py" ] || return 1
+    dirname "$torch" >"$packages/torch.pth"
+    imports && return
+    mkdir "$VENV/lib/no-cuda"
+    for library in "$torch"/lib/*.so; do
+        readelf -d "$library" | sed -n 's/.*NEEDED.*\[\(lib\(cu\|nccl\|nvshmem\).*\)\]/\1/p'
+    done | sort -u | while read -r library; do
+        gcc -shared -Wl,-soname,"$library" -x c /dev/null -o "$VENV/lib/no-cuda/$library"
+    done
+    # cudart and cupti, which libtorch_cpu does call, come with the copy; the driver is looked for when it is needed.
+    rm -f "$VENV"/lib/no-cuda/lib{cuda,cudart,cupti}.so.*
+    # Loaded before torch asks for them; symbols are looked up when they are called, which is never.
+    cat >"$packages/sitecustomize.py" <<'PYTHON'
+import ctypes, os, pathlib, sys
+for library in pathlib.Path(sys.prefix, "lib", "no-cuda").iterdir():
+    ctypes.CDLL(str(library))
+sys.setdlopenflags(os.RTLD_LAZY)
+PYTHON
+    imports
+}
+
+if ! lend; then
+    rm -f "$packages/torch.pth" "$packages/sitecustomize.py"
+    "$VENV/bin/pip" install --quiet --disable-pip-version-check torch==2.11.0
+fi
+cp "$pins" "$VENV/pins"
