@@ -2,6 +2,7 @@
 
 mod checks;
 mod contrasts;
+mod page;
 mod tokens;
 
 use minijinja::syntax::SyntaxConfig;
@@ -10,6 +11,7 @@ use minijinja::{Environment, context};
 
 pub use checks::{annotation, junit};
 pub use contrasts::{Table, groups, pairs};
+pub use page::{Page, document, page};
 pub use tokens::tokens;
 
 use crate::label::visible;
