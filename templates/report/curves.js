@@ -43,7 +43,7 @@ function curvesIn(root, view) {
   const side = make('div', { class: 'side' },
     make('div', { class: 'controls' }, button('All', 'Show all runs', () => toggle(() => true)), button('None', 'Hide all runs', () => toggle(() => false)), filter),
     place, list);
-  root.replaceChildren(controls, make('div', { class: 'split' }, make('div', { class: 'main' }, frame, words, keys, told), side));
+  root.replaceChildren(words, controls, make('div', { class: 'split' }, make('div', { class: 'main' }, frame, keys, told), side));
   let rows = [];
 
   const shown = () => runs.filter((run) => !view.hidden.has(run.label));
@@ -238,6 +238,8 @@ function curvesIn(root, view) {
     const taken = [];
     context.font = `${12 * pixel}px ${getComputedStyle(frame).fontFamily}`;
     context.lineJoin = 'round';
+    context.textAlign = 'left'; // uPlot leaves that of its axes
+    context.textBaseline = 'alphabetic';
     for (const track of tracks()) {
       const { stats, style } = track.run;
       const marks = stats.state_step === null ? [] : [[stats.state_step, `${stats.state} at step ${stepText(stats.state_step)}`]];
@@ -275,6 +277,7 @@ function curvesIn(root, view) {
 
   function build() {
     plot?.destroy();
+    canvas = null;
     look = lookup(frame);
     measure();
     const paper = () => colours(frame);
@@ -287,10 +290,10 @@ function curvesIn(root, view) {
       scales: { x: { time: false, range: () => ranges.x }, y: { distr: view.log ? 3 : 1, range: () => ranges.y } },
       series: [{}, { paths: () => null, points: { show: false } }],
       axes: [
-        axisOf({ grid: { show: false }, gap: 8, size: 44, space: 68, label: axisName(), labelSize: 20, labelFont: font, labelGap: 0,
+        axisOf({ grid: { show: false }, gap: 8, size: 30, space: 68, label: axisName(), labelSize: 22, labelFont: font, labelGap: 0,
           values: (_, splits) => splits.map((split) => (Number.isInteger(split) || view.axis === 'time' ? tickText(split) : '')) }),
         axisOf({ grid: { stroke: () => paper().hairline, width: 1 }, gap: 6, size: (_, values) => 16 + 7.2 * Math.max(1, ...(values ?? []).map((value) => value.length)), space: 42,
-          values: (_, splits) => splits.map(tickText),
+          values: (_, splits) => alike(splits.map(tickText)),
           ...(view.log ? { splits: () => logTicks(ranges.y), filter: (_, splits) => splits } : {}) }),
       ],
       cursor: {
@@ -298,7 +301,7 @@ function curvesIn(root, view) {
         bind: { dblclick: () => () => { zoom(null); return null; } },
       },
       hooks: {
-        draw: [paint],
+        draw: [paint, () => { if (canvas) overlay(); }],
         setSelect: [(u) => {
           if (u.select.width < 3) return;
           zoom([u.posToVal(u.select.left, 'x'), u.posToVal(u.select.left + u.select.width, 'x')]);
@@ -340,6 +343,12 @@ function curvesIn(root, view) {
     return minus(String(Number(value.toPrecision(6))));
   }
 
+  /** Numbers of one axis with the same decimals, unless they are of very different size. */
+  function alike(texts) {
+    const decimals = Math.max(...texts.map((text) => (/^−?[\d.]+$/.test(text) ? (text.split('.')[1] ?? '').length : 9)));
+    return view.log || decimals > 4 ? texts : texts.map((text) => (text === '0' || decimals === 0 ? text : minus(Number(text.replace('−', '-')).toFixed(decimals))));
+  }
+
   function logTicks([low, high]) {
     const decades = Math.log10(high / low);
     const ticks = [];
@@ -362,16 +371,14 @@ function curvesIn(root, view) {
   function redraw() {
     const start = performance.now();
     measure();
-    plot.batch(() => plot.setData(flat(), true));
+    plot.setData(flat(), true);
     say();
-    overlay();
     view.redraw = performance.now() - start;
   }
 
   function rebuild() {
     build();
     say();
-    overlay();
   }
 
   // --- What is said of it
@@ -460,6 +467,7 @@ function curvesIn(root, view) {
     const found = readings();
     const pixel = uPlot.pxRatio;
     const { clientWidth: width, clientHeight: height } = plot.over;
+    if (width === 0) return; // not laid out yet: the chart calls again
     if (canvas.width !== Math.round(width * pixel)) canvas.width = Math.round(width * pixel);
     if (canvas.height !== Math.round(height * pixel)) canvas.height = Math.round(height * pixel);
     const context = canvas.getContext('2d');
@@ -531,7 +539,7 @@ function curvesIn(root, view) {
           ? [make('b', {}, short(reading.value)), make('span', { class: 'quiet' }, ` logged ${logged(reading)}`)]
           : [make('b', {}, logged(reading))];
         return make('tr', { class: reading.run === out ? 'out' : null },
-          make('th', { scope: 'row' }, swatch(reading.run), reading.run.name),
+          make('th', { scope: 'row' }, named(reading.run)),
           make('td', {}, value, aside ? make('span', { class: 'quiet' }, ` ${aside}`) : null));
       }))),
       ...(found.length > told.length ? [make('p', { class: 'quiet' }, `and ${found.length - told.length} more, in the list`)] : []));
@@ -591,7 +599,6 @@ function curvesIn(root, view) {
     const { width, height } = size();
     if (width === plot.width) return;
     plot.setSize({ width, height });
-    overlay();
   }).observe(frame);
 
   return {

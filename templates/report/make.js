@@ -52,9 +52,9 @@ function swatch(run) {
     draw('line', { x1: 1, x2: 21, y1: 4, y2: 4 }));
 }
 
-/** A table in a frame that scrolls when it is too wide. */
+/** A table in a frame that scrolls when it is too wide, or too long. */
 function scrolling(label, table) {
-  return make('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': label }, table);
+  return make('div', { class: table.rows.length > 40 ? 'scroll long' : 'scroll', tabindex: '0', role: 'region', 'aria-label': label }, table);
 }
 
 /** A table whose columns sort it: `{head, value, cell, words}` each, words being sorted as such. */

@@ -24,7 +24,6 @@ function render(data) {
   byId('subtitle').textContent = [
     plural(runs.length, 'run', 'runs'), plural(data.points, 'point', 'points'),
     `steps ${steps('first_step', (...all) => all.reduce((a, b) => Math.min(a, b)))} to ${steps('last_step', (...all) => all.reduce((a, b) => Math.max(a, b)))}`,
-    data.quantity,
   ].join(' · ');
   findings(content('findings'), data, runs);
   curves.show(data, runs);

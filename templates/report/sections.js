@@ -5,7 +5,7 @@ const GRAVEST = ['collapsed', 'exploded', 'falling', 'not_recorded', 'too_short'
 const MOST_BARS = 40;
 
 /** A run's name behind its line. */
-const named = (run) => make('span', { class: 'run', title: run.label }, swatch(run), run.name);
+const named = (run) => make('span', { class: 'run', title: run.label }, swatch(run), make('span', { class: 'name' }, run.name));
 
 /** A state with its step. */
 function stateOf(run) {
@@ -54,14 +54,16 @@ function bars(root, runs) {
   const values = told.flatMap((run) => panels.map(([, value]) => value(run.stats)).filter((value) => value !== null));
   const [low, high] = [Math.min(0, ...values), Math.max(0, ...values)];
   const span = high / 2 - low / 2 || 1;
-  const at = (value) => ((value / 2 - low / 2) / span) * 100;
-  const bar = (value) => draw('svg', { class: 'bar', viewBox: '0 0 100 10', preserveAspectRatio: 'none', 'aria-hidden': 'true' },
-    draw('rect', { x: Math.min(at(value), at(0)), y: 0, width: Math.max(Math.abs(at(value) - at(0)), 0.4), height: 10 }));
-  const cell = (run, [name, value, step]) => make('td', { 'data-head': name },
-    make('div', { class: 'barline' },
-      value(run.stats) === null ? null : bar(value(run.stats)),
-      make('span', {}, value(run.stats) === null ? 'too large' : short(value(run.stats)),
-        step === null ? null : make('span', { class: 'quiet' }, ` @ ${stepText(step(run.stats))}`))));
+  const at = (value) => ((value / 2 - low / 2) / span) * 58; // per cent of the cell; the rest is for the words
+  function cell(run, [name, value, step]) {
+    const of = value(run.stats);
+    const [from, to] = [Math.min(at(of ?? 0), at(0)), Math.max(at(of ?? 0), at(0))];
+    return make('td', { 'data-head': name }, draw('svg', { class: 'bar', height: 18 },
+      of === null ? null : draw('rect', { x: `${from}%`, y: 3, width: `${Math.max(to - from, 0.3)}%`, height: 12 }),
+      draw('line', { x1: `${at(0)}%`, x2: `${at(0)}%`, y1: 0, y2: 18 }),
+      draw('text', { x: `${to}%`, y: 13, dx: 6 }, of === null ? 'too large' : short(of),
+        step === null ? null : draw('tspan', { class: 'aside', dx: 5 }, `@ ${stepText(step(run.stats))}`))));
+  }
   root.replaceChildren(
     make('table', { class: 'bars' },
       make('thead', {}, make('tr', {}, make('th', { scope: 'col', class: 'words' }, make('span', { class: 'unseen' }, 'Run')),
@@ -73,12 +75,16 @@ function bars(root, runs) {
 
 function table(root, runs, view) {
   const stat = (head, key, text = short) => ({ head, value: (run) => run.stats[key], cell: (run) => text(run.stats[key]) });
+  const extreme = (head, key) => ({
+    head, value: (run) => run.stats[key],
+    cell: (run) => [short(run.stats[key]), make('span', { class: 'quiet' }, ` @ ${stepText(run.stats[`${key}_step`])}`)],
+  });
   const columns = [
     { head: 'Run', words: true, value: (run) => run.name, cell: named },
     { head: 'State', words: true, value: (run) => String(GRAVEST.indexOf(run.stats.state)), cell: stateOf },
     stat('Points', 'points', count), stat('First step', 'first_step', stepText), stat('Last step', 'last_step', stepText),
     stat('First', 'first'), stat('Last', 'last'), stat('Mean', 'mean'), stat('Sd', 'std'), stat('Median', 'median'),
-    stat('Min', 'min'), stat('@ step', 'min_step', stepText), stat('Max', 'max'), stat('@ step', 'max_step', stepText),
+    extreme('Min @ step', 'min'), extreme('Max @ step', 'max'),
     stat('Half-life step', 'half_life_step', stepText), stat('Area', 'auc'),
   ];
   const rows = runs.map((run) => Object.assign(Object.create(run), { hidden: view.hidden.has(run.label) }));
