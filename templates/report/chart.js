@@ -1,8 +1,7 @@
 // --- The drawing of curves ---------------------------------------------------------------------------
 //
 // uPlot has the axes, the grid, the selection and the cursor; the lines are drawn here, since runs have
-// steps of their own and uPlot wants one list of places for all. A line with more places than pixels is
-// drawn by its extremes in each column of pixels, which looks the same.
+// steps of their own and uPlot wants one list of places for all.
 
 /** The colours of the page as they are now. */
 function colours(element) {
@@ -44,88 +43,151 @@ function scales(box, [x0, x1], [y0, y1], log) {
   };
 }
 
-/** Adds the line of `ys` between two indices to the current path; single places become dots. */
-function trace(context, { x, breaks }, ys, from, to, scale, pixel) {
-  let open = false; // whether the pen is on the paper
-  let alone = NaN; // where a part began that has one place so far
-  const begin = (px, py) => {
-    context.moveTo(px, py);
-    alone = px;
-    open = true;
-  };
-  const end = (px, py) => {
-    if (open && alone === px) {
-      context.moveTo(px - pixel, py);
-      context.lineTo(px + pixel, py);
+/**
+ * Ink on a picture of its own, laid over the chart when all lines are in it. A line goes from left to right, so
+ * in each column of pixels it covers one stretch: its lowest to its highest place there, and half its width at
+ * both ends, which are blended. Columns stand one behind the other in memory, so a stretch is filled at once; the
+ * time depends on the columns and not on what is in them, where a browser's own strokes take seconds for many
+ * dense lines.
+ */
+function makeInk() {
+  const canvas = document.createElement('canvas');
+  const context = canvas.getContext('2d');
+  let [width, height] = [0, 0];
+  let [pixels, image, rows] = [null, null, null];
+  let [top, bottom] = [null, null];
+
+  /** Begins an empty picture. */
+  function begin(columns, lines) {
+    if (columns !== width || lines !== height) {
+      [width, height] = [columns, lines];
+      [canvas.width, canvas.height] = [width, height];
+      pixels = new Uint32Array(width * height);
+      image = context.createImageData(width, height);
+      rows = new Uint32Array(image.data.buffer);
+      [top, bottom] = [new Float64Array(width), new Float64Array(width)];
     }
-    open = false;
-  };
-  if (to - from < 3 * (scale.x(x[to - 1]) - scale.x(x[from])) / pixel || to - from < 500) {
-    let [px, py] = [NaN, NaN];
+    pixels.fill(0);
+  }
+
+  function extend(column, y) {
+    if (y < top[column]) top[column] = y;
+    if (y > bottom[column]) bottom[column] = y;
+  }
+
+  /** The stretches that a line covers. */
+  function cover({ x, breaks }, ys, from, to, scale) {
+    let [x0, y0] = [NaN, NaN];
     for (let i = from; i < to; i++) {
-      const y = scale.y(ys[i]);
-      if (breaks[i] || Number.isNaN(y)) end(px, py);
-      if (Number.isNaN(y)) continue;
-      [px, py] = [scale.x(x[i]), y];
-      if (open) {
-        context.lineTo(px, py);
-        alone = NaN;
-      } else {
-        begin(px, py);
+      const [x1, y1] = [scale.x(x[i]), scale.y(ys[i])];
+      if (Number.isNaN(y1)) {
+        [x0, y0] = [NaN, NaN];
+        continue;
       }
-    }
-    end(px, py);
-    return;
-  }
-  // First, lowest, highest and last of each column, in that order of need.
-  let [column, low, high, last] = [NaN, 0, 0, 0];
-  const close = () => {
-    if (Number.isNaN(column)) return;
-    if (low !== high) {
-      context.lineTo(column, low);
-      context.lineTo(column, high);
-      alone = NaN;
-    }
-    context.lineTo(column, last);
-  };
-  for (let i = from; i < to; i++) {
-    const y = scale.y(ys[i]);
-    const px = Math.round(scale.x(x[i]) / pixel) * pixel;
-    if (breaks[i] || Number.isNaN(y)) {
-      close();
-      end(column, last);
-      column = NaN;
-      if (Number.isNaN(y)) continue;
-    }
-    if (px !== column) {
-      close();
-      if (open) {
-        context.lineTo(px, y);
-        alone = NaN;
+      if (Number.isNaN(x0) || breaks[i]) {
+        if (x1 >= 0 && x1 < width) extend(Math.floor(x1), y1);
       } else {
-        begin(px, y);
+        const [first, last] = [Math.max(Math.floor(x0), 0), Math.min(Math.floor(x1), width - 1)];
+        const slope = x1 > x0 ? (y1 - y0) / (x1 - x0) : 0;
+        for (let column = first; column <= last; column++) {
+          extend(column, column <= x0 ? y0 + Math.max(column - x0, 0) * slope : y0 + (Math.max(column, x0) - x0) * slope);
+          extend(column, column + 1 >= x1 ? y1 : y0 + (column + 1 - x0) * slope);
+        }
       }
-      [column, low, high, last] = [px, y, y, y];
-    } else {
-      if (y < low) low = y;
-      if (y > high) high = y;
-      last = y;
+      [x0, y0] = [x1, y1];
     }
   }
-  close();
-  end(column, last);
+
+  /** One pixel, covered in part. */
+  function blend(at, red, green, blue, share) {
+    const under = pixels[at];
+    if (under === 0) {
+      pixels[at] = ((Math.round(share * 255) << 24) | (blue << 16) | (green << 8) | red) >>> 0;
+      return;
+    }
+    if (under >= 0xff000000) {
+      const [over, below] = [Math.round(share * 256), 256 - Math.round(share * 256)];
+      pixels[at] = (0xff000000 | (((blue * over + ((under >> 16) & 255) * below) >> 8) << 16) |
+        (((green * over + ((under >> 8) & 255) * below) >> 8) << 8) | ((red * over + (under & 255) * below) >> 8)) >>> 0;
+      return;
+    }
+    const ground = (under >>> 24) / 255;
+    const alpha = share + ground * (1 - share);
+    const mix = (over, below) => Math.round((over * share + below * ground * (1 - share)) / alpha);
+    pixels[at] = ((Math.round(alpha * 255) << 24) | (mix(blue, (under >> 16) & 255) << 16) | (mix(green, (under >> 8) & 255) << 8) | mix(red, under & 255)) >>> 0;
+  }
+
+  /** Fills a column from one place to another. */
+  function fill(column, from, to, [red, green, blue]) {
+    const [start, end] = [Math.max(from, 0), Math.min(to, height)];
+    if (!(end > start)) return;
+    const [first, last] = [Math.floor(start), Math.floor(end)];
+    const base = column * height;
+    if (first === last) {
+      blend(base + first, red, green, blue, end - start);
+      return;
+    }
+    const whole = ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
+    if (start > first) blend(base + first, red, green, blue, first + 1 - start);
+    pixels.fill(whole, base + (start > first ? first + 1 : first), base + last);
+    if (end > last && last < height) blend(base + last, red, green, blue, end - last);
+  }
+
+  /** Draws the line of `ys`; dashes are lengths along x. */
+  function line(track, ys, from, to, scale, thick, colour, dash) {
+    top.fill(Infinity);
+    bottom.fill(-Infinity);
+    cover(track, ys, from, to, scale);
+    const rgb = parts(colour);
+    const columns = Math.max(1, Math.round(thick));
+    const [before, behind] = [(columns - 1) >> 1, columns >> 1];
+    const period = dash.reduce((sum, part) => sum + part, 0);
+    for (let column = 0; column < width; column++) {
+      if (period > 0 && !isOn(dash, column % period)) continue;
+      let [high, low] = [Infinity, -Infinity];
+      for (let near = Math.max(column - before, 0); near <= column + behind && near < width; near++) {
+        if (top[near] < high) high = top[near];
+        if (bottom[near] > low) low = bottom[near];
+      }
+      if (low >= high) fill(column, high - thick / 2, low + thick / 2, rgb);
+    }
+  }
+
+  /** Fills the area between the lowest and the highest values. */
+  function area(track, from, to, scale, colour) {
+    top.fill(Infinity);
+    bottom.fill(-Infinity);
+    cover(track, track.low, from, to, scale);
+    cover(track, track.high, from, to, scale);
+    const rgb = parts(colour);
+    for (let column = 0; column < width; column++) {
+      if (bottom[column] >= top[column]) fill(column, top[column] - 0.5, bottom[column] + 0.5, rgb);
+    }
+  }
+
+  /** Lays the picture over another. */
+  function lay(over, left, upper) {
+    for (let y = 0; y < height; y++) {
+      for (let x = 0, at = y, to = y * width; x < width; x++, at += height, to++) rows[to] = pixels[at];
+    }
+    context.putImageData(image, 0, 0);
+    over.drawImage(canvas, left, upper);
+  }
+
+  return { begin, line, area, lay };
 }
 
-/** Adds the area between the lowest and the highest values to the current path. */
-function area(context, { x, low, high, breaks }, from, to, scale) {
-  let start = from;
-  for (let i = from + 1; i <= to; i++) {
-    if (i < to && !breaks[i]) continue;
-    for (let j = start; j < i; j++) context[j === start ? 'moveTo' : 'lineTo'](scale.x(x[j]), scale.y(high[j]));
-    for (let j = i - 1; j >= start; j--) context.lineTo(scale.x(x[j]), scale.y(low[j]));
-    context.closePath();
-    start = i;
+const parts = (colour) => [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
+
+/** Whether a place in the period of a dash has ink. */
+function isOn(dash, place) {
+  let on = true;
+  for (const part of dash) {
+    if (place < part) return on;
+    place -= part;
+    on = !on;
   }
+  return false;
 }
 
 /** The indices of a track that a range of x needs: those inside, and one at each side. */

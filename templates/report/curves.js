@@ -10,7 +10,8 @@ const AXES = [['step', 'Step'], ['relative', 'Relative'], ['time', 'Time']];
 function curvesIn(root, view) {
   let [data, runs, unit] = [null, [], null];
   let [plot, look, due] = [null, null, 0];
-  let ranges = { x: [0, 1], y: [0, 1] };
+  const [ink, overInk] = [makeInk(), makeInk()];
+  const ranges = { x: [0, 1], y: [0, 1] };
 
   // --- Controls
 
@@ -167,6 +168,7 @@ function curvesIn(root, view) {
     const pixel = uPlot.pxRatio;
     const paper = colours(frame);
     const scale = scales(box, ranges.x, ranges.y, view.log);
+    const inside = scales({ left: 0, top: 0, width: box.width, height: box.height }, ranges.x, ranges.y, view.log);
     const all = tracks().map((track) => {
       const [from, to] = within(track, ranges.x);
       return { track, from, to };
@@ -176,18 +178,12 @@ function curvesIn(root, view) {
     context.beginPath();
     context.rect(box.left, box.top - 4 * pixel, box.width, box.height + 8 * pixel);
     context.clip();
-    context.lineJoin = many ? 'bevel' : 'round';
-    context.lineCap = 'butt';
+    ink.begin(Math.round(box.width), Math.round(box.height));
     for (const { track, from, to } of all) {
       const { behind, band } = drawn(track, many);
       const { faint } = look(track.run.style);
-      if (band) {
-        context.beginPath();
-        area(context, track, from, to, scale);
-        context.fillStyle = faint;
-        context.fill();
-      }
-      if (behind && (!band || track.run.exact)) stroke(context, track, track.y, from, to, scale, pixel, 0.9 * pixel, faint, []);
+      if (band) ink.area(track, from, to, inside, faint);
+      else if (behind) ink.line(track, track.y, from, to, inside, 0.9 * pixel, faint, []);
     }
     // The crowd first, under the runs that have a colour.
     const order = [...all.filter(({ track }) => track.run.style === 'crowd'), ...all.filter(({ track }) => track.run.style !== 'crowd')];
@@ -196,22 +192,15 @@ function curvesIn(root, view) {
       const crowd = track.run.style === 'crowd' && many;
       const width = crowd ? 0.7 : many ? 1.1 : view.weight > 0 ? 2 : 1.6;
       const values = smoothed(track, view.weight);
-      stroke(context, track, values, from, to, scale, pixel, width * pixel, line, to - from < FEW_PLACES ? [] : dash.map((part) => part * pixel));
-      if (to - from < FEW_PLACES && all.length <= MANY) dots(context, track, values, from, to, scale, pixel, line);
+      ink.line(track, values, from, to, inside, width * pixel, line, to - from < FEW_PLACES ? [] : dash.map((part) => part * pixel));
+    }
+    ink.lay(context, Math.round(box.left), Math.round(box.top));
+    for (const { track, from, to } of many ? [] : all) {
+      if (to - from < FEW_PLACES) dots(context, track, smoothed(track, view.weight), from, to, scale, pixel, look(track.run.style).line);
     }
     events(context, box, scale, pixel, paper, all.length);
     context.restore();
     view.drawing = performance.now() - start;
-  }
-
-  function stroke(context, track, values, from, to, scale, pixel, width, colour, dash) {
-    context.beginPath();
-    trace(context, track, values, from, to, scale, pixel);
-    context.setLineDash(dash);
-    context.lineWidth = width;
-    context.strokeStyle = colour;
-    context.stroke();
-    context.setLineDash([]);
   }
 
   function dots(context, track, values, from, to, scale, pixel, colour) {
@@ -483,11 +472,12 @@ function curvesIn(root, view) {
     if (track) {
       const [from, to] = within(track, ranges.x);
       const values = smoothed(track, view.weight);
-      context.lineJoin = 'round';
       const colour = out.style === 'crowd' ? paper.text : look(out.style).line;
       if (to > from) {
-        stroke(context, track, values, from, to, scale, pixel, 5 * pixel, paper.ground, []);
-        stroke(context, track, values, from, to, scale, pixel, 2.6 * pixel, colour, []);
+        overInk.begin(canvas.width, canvas.height);
+        overInk.line(track, values, from, to, scale, 5 * pixel, paper.ground, []);
+        overInk.line(track, values, from, to, scale, 2.6 * pixel, colour, []);
+        overInk.lay(context, 0, 0);
       }
     }
     if (view.cursor !== null && found.length > 0) {
@@ -613,6 +603,11 @@ function curvesIn(root, view) {
         make('label', {}, make('input', { type: 'radio', name: 'axis', value: name, onchange: () => axis(name) }), make('span', {}, words))));
       enlist();
       rebuild();
+    },
+    /** What is drawn of a run: places along the x axis, and values. */
+    values(label) {
+      const track = trackOf(runs.find((run) => run.label === label), view.axis, unit);
+      return track && { x: [...track.x], y: [...smoothed(track, view.weight)] };
     },
     /** Draws anew, in other colours or at another width; null for the width that there is. */
     rebuild(width = null) {
