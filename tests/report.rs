@@ -173,8 +173,8 @@ fn nothing_of_a_log_is_markup_and_the_policy_names_what_may_run() {
     let desk = desk();
     let log = desk.path().join("<b>.json");
     fs::write(&log, history((1..20).map(|i| (f64::from(i), 1.0)))).unwrap();
-    let input = format!("{HOSTILE}\u{2028}\u{202e}x=<b>.json");
-    let page = page(desk.path(), &[&input, "--title", "</title><script>alert(3)</script>"]);
+    let label = format!("{HOSTILE}\u{2028}\u{202e}x");
+    let page = page(desk.path(), &["<b>.json", "--labels", &label, "--title", "</title><script>alert(3)</script>"]);
     assert!(!page.contains("<img") && !page.contains("<b>") && !page.contains("<script>alert"));
     assert!(!page.contains(['\u{2028}', '\u{202e}']));
     let label = document(&page)["runs"][0]["stats"]["label"].as_str().unwrap().to_owned();
@@ -314,12 +314,11 @@ fn the_page_works_in_a_browser() {
         .map(|i| format!("{{\"step\": {i}, \"entropy\": {:?}, \"_timestamp\": {}}}\n", 2.0 / f64::from(i), 1_700_000_000 + 90 * i))
         .collect();
     fs::write(desk.join("clock.jsonl"), clock).unwrap();
-    let hostile = format!("{HOSTILE}={}", path_of(SOLVER));
     let pages: [(&str, &[&str]); 5] = [
         ("models.html", &[&models, "--group", "questioner|solver"]),
         ("many.html", &["many"]),
         ("clock.html", &["clock.jsonl", &path_of(SOLVER)]),
-        ("hostile.html", &[&hostile, &models]),
+        ("hostile.html", &[&path_of(SOLVER), "clock.jsonl", "--labels", HOSTILE, "策略熵 <b>"]),
         ("tokens.html", &[&path_of(SOLVER), "--tokens", &path_of("tokens/run.jsonl")]),
     ];
     for (name, arguments) in pages {

@@ -14,7 +14,7 @@ use std::fmt::Write;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use minijinja::value::Value;
-use minijinja::{AutoEscape, Environment, context};
+use minijinja::{AutoEscape, context};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -184,7 +184,7 @@ pub fn page(comparison: &Comparison, analysis: &Analysis, page: &Page<'_>) -> St
         data => safe(&data),
         tokens => safe(&tokens),
     };
-    let mut environment = Environment::new();
+    let mut environment = super::environment();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment.add_template("report.html", TEMPLATE).expect("BUG: the template parses");
     let template = environment.get_template("report.html").expect("BUG: it was just added");
