@@ -65,7 +65,10 @@ fn numbers(list: &Value) -> Vec<f64> {
     let bytes = |key: &str| BASE64_STANDARD.decode(list[key].as_str().unwrap()).unwrap();
     if list["f32"].is_string() {
         let parts = bytes("f32");
-        return parts.chunks(4).map(|b| f64::from(f32::from_le_bytes(b.try_into().unwrap()))).collect();
+        return parts
+            .chunks(4)
+            .map(|b| f64::from(f32::from_le_bytes(b.try_into().unwrap())))
+            .collect();
     }
     if list["f64"].is_string() {
         let parts = bytes("f64");
@@ -110,23 +113,39 @@ fn a_page_is_written_and_told() {
     assert_eq!(document["prefix"], "qwen3-tiny_");
     assert_eq!(document["runs"][0]["stats"]["state_step"], 62);
     let command = document["command"].as_str().unwrap();
-    assert!(command.starts_with("entropy-viz report ") && command.ends_with("/models"), "{command}");
+    assert!(
+        command.starts_with("entropy-viz report ") && command.ends_with("/models"),
+        "{command}"
+    );
     let heads = document["pairs"]["heads"].as_array().unwrap();
-    assert_eq!((heads[0].as_str(), document["pairs"]["rows"].as_array().unwrap().len()), (Some("a − b"), 21));
+    assert_eq!(
+        (heads[0].as_str(), document["pairs"]["rows"].as_array().unwrap().len()),
+        (Some("a − b"), 21)
+    );
     assert_eq!(document["groups"], Value::Null);
 }
 
 #[test]
 fn flags_reach_the_page() {
     let desk = desk();
-    let arguments = ["--title", "Seeds & <b>", "--smooth", "ema:0.9", "--log-y", "--group", "questioner|solver"];
+    let arguments = [
+        "--title",
+        "Seeds & <b>",
+        "--smooth",
+        "ema:0.9",
+        "--log-y",
+        "--group",
+        "questioner|solver",
+    ];
     let page = page(desk.path(), &[&[&path_of("models")[..]], &arguments[..]].concat());
     assert!(page.contains("<title>Seeds &amp; &lt;b&gt;</title>"));
     let document = document(&page);
     assert_eq!(document["title"], "Seeds & <b>");
     assert_eq!(document["start"], serde_json::json!({"smoothing": 0.9, "log_y": true}));
     assert_eq!(document["groups"]["rows"].as_array().unwrap().len(), 2);
-    assert!(document["command"].as_str().unwrap().ends_with("--title 'Seeds & <b>' --smooth ema:0.9 --log-y --group 'questioner|solver' -o -"));
+    assert!(document["command"].as_str().unwrap().ends_with(
+        "--title 'Seeds & <b>' --smooth ema:0.9 --log-y --group 'questioner|solver' -o -"
+    ));
 }
 
 #[test]
@@ -174,24 +193,40 @@ fn nothing_of_a_log_is_markup_and_the_policy_names_what_may_run() {
     let log = desk.path().join("<b>.json");
     fs::write(&log, history((1..20).map(|i| (f64::from(i), 1.0)))).unwrap();
     let label = format!("{HOSTILE}\u{2028}\u{202e}x");
-    let page = page(desk.path(), &["<b>.json", "--labels", &label, "--title", "</title><script>alert(3)</script>"]);
+    let page = page(
+        desk.path(),
+        &["<b>.json", "--labels", &label, "--title", "</title><script>alert(3)</script>"],
+    );
     assert!(!page.contains("<img") && !page.contains("<b>") && !page.contains("<script>alert"));
     assert!(!page.contains(['\u{2028}', '\u{202e}']));
     let label = document(&page)["runs"][0]["stats"]["label"].as_str().unwrap().to_owned();
     assert_eq!(label, format!(r"{HOSTILE}\u{{2028}}\u{{202e}}x"));
 
     let digests = |name| -> Vec<String> {
-        let digest = |body: &str| format!("'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(body.as_bytes())));
+        let digest = |body: &str| {
+            format!("'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(body.as_bytes())))
+        };
         bodies(&page, name).into_iter().map(digest).collect()
     };
-    let policy = page.split("Content-Security-Policy\" content=\"").nth(1).unwrap().split('"').next().unwrap();
+    let policy = page
+        .split("Content-Security-Policy\" content=\"")
+        .nth(1)
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap();
     let policy = policy.replace("&#x27;", "'").replace("&#x2f;", "/");
     let (scripts, styles) = (digests("script"), digests("style"));
     assert_eq!((scripts.len(), styles.len()), (2, 1));
-    let expected = format!("default-src 'none'; script-src {}; style-src {};", scripts.join(" "), styles.join(" "));
+    let expected = format!(
+        "default-src 'none'; script-src {}; style-src {};",
+        scripts.join(" "),
+        styles.join(" ")
+    );
     assert!(policy.starts_with(&expected), "{policy}");
     for attribute in [" style=", " onclick=", " onload=", "http-equiv=\"refresh"] {
-        let markup: String = page.split("<script").map(|part| part.split("</script>").last().unwrap()).collect();
+        let markup: String =
+            page.split("<script").map(|part| part.split("</script>").last().unwrap()).collect();
         assert!(!markup.contains(attribute), "{attribute}");
     }
 }
@@ -245,13 +280,16 @@ fn write_runs(directory: &Path, runs: u32, steps: u32) {
         let mut state = u64::from(run) + 1;
         let mut text = String::from("[");
         for step in 1..=steps {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             let noise = (state >> 33) as f64 / f64::from(1u32 << 31);
             let value = 2.0 * (-f64::from(step * (run % 4)) / f64::from(steps)).exp() + 0.3 * noise;
             let comma = if step > 1 { ",\n" } else { "" };
             write!(text, "{comma}{{\"step\": {step}, \"entropy\": {value:?}}}").unwrap();
         }
-        fs::write(directory.join(format!("entropy_history_run_{run:03}.json")), text + "]").unwrap();
+        fs::write(directory.join(format!("entropy_history_run_{run:03}.json")), text + "]")
+            .unwrap();
     }
 }
 
@@ -264,9 +302,12 @@ fn many_points_are_reduced_to_a_page_under_three_megabytes() {
     let document = document(&page);
     assert_eq!((&document["exact"], &document["points"]), (&false.into(), &1_000_000.into()));
     let series = &document["runs"][42]["series"];
-    let steps = |key: &str| numbers(&document["grids"][usize::try_from(series[key].as_u64().unwrap()).unwrap()]);
+    let steps = |key: &str| {
+        numbers(&document["grids"][usize::try_from(series[key].as_u64().unwrap()).unwrap()])
+    };
     let (from, to) = (steps("from"), steps("to"));
-    let [counts, mean, low, high] = ["counts", "mean", "low", "high"].map(|key| numbers(&series[key]));
+    let [counts, mean, low, high] =
+        ["counts", "mean", "low", "high"].map(|key| numbers(&series[key]));
     assert!(from.len() >= 1000, "{} places", from.len());
     assert_eq!((from[0], to[to.len() - 1], counts.iter().sum::<f64>()), (1.0, 10_000.0, 10_000.0));
     let log = fs::read(desk.path().join("runs/entropy_history_run_042.json")).unwrap();
@@ -299,7 +340,8 @@ fn two_hundred_thousand_points_are_exact_and_one_more_is_not() {
 fn browser() -> std::path::PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let venv = root.join(".venv/browser");
-    let status = Command::new("bash").arg(root.join("scripts/browser.sh")).arg(&venv).status().unwrap();
+    let status =
+        Command::new("bash").arg(root.join("scripts/browser.sh")).arg(&venv).status().unwrap();
     assert!(status.success(), "scripts/browser.sh failed: no browser to look at the page with");
     venv.join("bin/python")
 }
@@ -311,7 +353,13 @@ fn the_page_works_in_a_browser() {
     let models = path_of("models");
     write_runs(&desk.join("many"), 21, 10_000);
     let clock: String = (1..=60)
-        .map(|i| format!("{{\"step\": {i}, \"entropy\": {:?}, \"_timestamp\": {}}}\n", 2.0 / f64::from(i), 1_700_000_000 + 90 * i))
+        .map(|i| {
+            format!(
+                "{{\"step\": {i}, \"entropy\": {:?}, \"_timestamp\": {}}}\n",
+                2.0 / f64::from(i),
+                1_700_000_000 + 90 * i
+            )
+        })
         .collect();
     fs::write(desk.join("clock.jsonl"), clock).unwrap();
     let pages: [(&str, &[&str]); 5] = [

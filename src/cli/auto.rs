@@ -25,9 +25,9 @@ use crate::history::Comparison;
 use crate::output;
 use crate::plot::{Across, Encoding};
 use crate::report::{self, Page};
-use crate::stats::{Analysis, analyse};
 use crate::stats::check::Rules;
 use crate::stats::compare::compare;
+use crate::stats::{Analysis, analyse};
 
 const PATTERN: &str = "*/entropy_history_*.json";
 const OUTPUT: &str = "entropy_comparison.png";

@@ -18,9 +18,9 @@ use super::terminal::Terminal;
 use super::tokens::TokenArgs;
 use crate::history::Comparison;
 use crate::report::{self, Page};
+use crate::stats::compare::compare;
 use crate::stats::smooth::Smoothing;
 use crate::stats::{Analysis, analyse};
-use crate::stats::compare::compare;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -56,8 +56,7 @@ pub(super) struct Report {
 }
 
 /// What is not in the page, where some of what was found could not be read.
-pub(super) const PARTIAL: &str =
-    "Some files that were found could not be read and are not in this page; the command says which.";
+pub(super) const PARTIAL: &str = "Some files that were found could not be read and are not in this page; the command says which.";
 
 /// What is to be read for a page: when steps were, where a log tells.
 pub(super) const BESIDES: Besides<'static> = Besides { rewards: &[], clock: Clock::IfAny };

@@ -28,8 +28,11 @@ use crate::stats::{Analysis, RunStats};
 use series::{Embedded, Series, embed};
 
 static TEMPLATE: &str = include_str!("../../templates/report.html");
-static STYLE: &str =
-    concat!(include_str!("../../assets/uplot/uPlot.min.css"), "\n", include_str!("../../templates/report.css"));
+static STYLE: &str = concat!(
+    include_str!("../../assets/uplot/uPlot.min.css"),
+    "\n",
+    include_str!("../../templates/report.css")
+);
 static UPLOT: &str = include_str!("../../assets/uplot/uPlot.iife.min.js");
 /// One scope, several files: each an idea.
 static SCRIPT: &str = concat!(
@@ -119,7 +122,8 @@ struct Entry {
 /// The data of a page as JSON, ready to stand in an HTML element.
 pub fn document(comparison: &Comparison, analysis: &Analysis, page: &Page<'_>) -> String {
     let Embedded { grids, series, exact } = embed(comparison);
-    let runs = comparison.runs().iter().zip(&analysis.runs).zip(series).zip(styles(comparison.runs()));
+    let runs =
+        comparison.runs().iter().zip(&analysis.runs).zip(series).zip(styles(comparison.runs()));
     let runs: Vec<Entry> = runs
         .map(|(((run, stats), series), style)| Entry {
             style,
@@ -168,7 +172,8 @@ pub fn page(comparison: &Comparison, analysis: &Analysis, page: &Page<'_>) -> St
         styles.push(TOKENS_STYLE.to_owned());
         scripts.push(TOKENS_SCRIPT);
     }
-    let digests = |parts: &mut dyn Iterator<Item = &str>| parts.map(digest).collect::<Vec<_>>().join(" ");
+    let digests =
+        |parts: &mut dyn Iterator<Item = &str>| parts.map(digest).collect::<Vec<_>>().join(" ");
     let policy = format!(
         "default-src 'none'; script-src {}; style-src {}; img-src data:; base-uri 'none'; form-action 'none'",
         digests(&mut scripts.iter().copied()),
@@ -230,7 +235,10 @@ fn colours() -> String {
     };
     let by_system = dark("html:not([data-theme=light])");
     let by_button = dark("html[data-theme=dark]");
-    let _ = write!(css, "@media screen and (prefers-color-scheme:dark){{{by_system}}}@media screen{{{by_button}}}\n");
+    let _ = write!(
+        css,
+        "@media screen and (prefers-color-scheme:dark){{{by_system}}}@media screen{{{by_button}}}\n"
+    );
     css
 }
 

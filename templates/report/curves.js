@@ -134,8 +134,11 @@ function curvesIn(root, view) {
     for (const run of runs) {
       const track = trackOf(run, view.axis, unit);
       if (!track) continue;
-      low = Math.min(low, track.x[0]);
-      high = Math.max(high, track.x[track.x.length - 1]);
+      // A bucket stands in the middle of its steps.
+      const [first, last] = [track.x[0], track.x[track.x.length - 1]];
+      const half = (at) => (view.axis === 'time' ? 0 : (run.to.at(at) - run.from.at(at)) / 2);
+      low = Math.min(low, first - half(0));
+      high = Math.max(high, last + half(-1));
     }
     if (low > high) return [0, 1];
     return low === high ? [low - 1, high + 1] : [low, high];
@@ -253,7 +256,7 @@ function curvesIn(root, view) {
         const free = spots.find((spot) => taken.every((other) => left > other.right || left + wide < other.left || Math.abs(spot - other.y) >= high));
         if (free === undefined) continue;
         taken.push({ left: left - 6 * pixel, right: left + wide + 6 * pixel, y: free });
-        context.lineWidth = 4 * pixel;
+        context.lineWidth = 3 * pixel;
         context.strokeStyle = paper.ground;
         context.strokeText(what, left, free);
         context.fillStyle = paper.quiet;
@@ -388,6 +391,8 @@ function curvesIn(root, view) {
     if (line) parts.push(line + (visible.length <= MANY ? `, faint: as logged${reduced ? ', from least to most' : ''}` : ''));
     else if (reduced && visible.length <= MANY) parts.push('faint: from least to most');
     if (reduced) parts.push(`${count(data.points)} points are too many for one page: of neighbouring steps their mean, min and max are shown`);
+    const crowd = visible.filter((run) => run.style === 'crowd').length;
+    if (crowd > 0) parts.push(`grey: ${plural(crowd, 'run', 'runs')} of smaller spread`);
     if (without > 0) parts.push(`${plural(without, 'run has', 'runs have')} no clock and cannot be placed in time`);
     if (data.prefix) parts.push(`names without “${data.prefix}”`);
     words.textContent = parts.join(' · ');

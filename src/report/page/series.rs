@@ -262,8 +262,7 @@ mod tests {
 
     #[test]
     fn a_curve_full_of_gaps_is_reduced_all_the_same() {
-        let values: Vec<f64> =
-            (0..100).map(|i| if i % 3 == 1 { f64::NAN } else { 1.0 }).collect();
+        let values: Vec<f64> = (0..100).map(|i| if i % 3 == 1 { f64::NAN } else { 1.0 }).collect();
         let run = run(&values);
         let (buckets, gaps) = buckets(&run, 10);
         assert_eq!((buckets.len(), gaps.len()), (10, 0));
@@ -275,8 +274,14 @@ mod tests {
         let Draft { series, steps } = Draft::of(&run(&values), 50);
         let Places::Reduced { mean, low, high, counts, .. } = series.places else { panic!() };
         let stretches = |n| Numbers::Stretches { stretches: vec![n] };
-        assert_eq!((counts, low, high), (stretches([2, 0, 50]), stretches([0, 2, 50]), stretches([1, 2, 50])));
-        assert_eq!(mean, Numbers::of(&(0..50).map(|i| 0.5 + 2.0 * f64::from(i)).collect::<Vec<_>>()));
+        assert_eq!(
+            (counts, low, high),
+            (stretches([2, 0, 50]), stretches([0, 2, 50]), stretches([1, 2, 50]))
+        );
+        assert_eq!(
+            mean,
+            Numbers::of(&(0..50).map(|i| 0.5 + 2.0 * f64::from(i)).collect::<Vec<_>>())
+        );
         assert_eq!((steps[0][1], steps[1][1]), (2.0, 3.0));
     }
 
