@@ -28,7 +28,8 @@ demo: build ## pictures and numbers of the real runs in tests/fixtures, into dem
 	$(BINARY) stats tests/fixtures/models --no-plot
 	@echo "look at demo/entropy_comparison.png"
 
-test: libtorch ## both programs, and every test
+test: libtorch ## both programs, and every test (a browser is installed if there is none)
+	PYTHON=$(PYTHON) scripts/browser.sh .venv/browser
 	$(CARGO) test --locked --features compute
 
 lint: libtorch ## format, clippy, links in the documents

@@ -2,6 +2,7 @@
 
 mod checks;
 mod contrasts;
+mod page;
 mod tokens;
 
 use minijinja::syntax::SyntaxConfig;
@@ -10,6 +11,7 @@ use minijinja::{Environment, context};
 
 pub use checks::{annotation, junit};
 pub use contrasts::{Table, groups, pairs};
+pub use page::{Page, document, page};
 pub use tokens::tokens;
 
 use crate::label::visible;
@@ -86,13 +88,7 @@ fn harmless(text: &str) -> String {
 
 /// The summary for a pull request, from `templates/summary.md`.
 pub fn summary(analysis: &Analysis) -> String {
-    let mut environment = Environment::new();
-    let syntax = SyntaxConfig::builder()
-        .trim_blocks(true)
-        .lstrip_blocks(true)
-        .keep_trailing_newline(true)
-        .build();
-    environment.set_syntax(syntax.expect("BUG: the syntax is the default one"));
+    let mut environment = environment();
     environment.add_template("summary.md", SUMMARY).expect("BUG: the template parses");
     let template = environment.get_template("summary.md").expect("BUG: it was just added");
     let runs: Vec<Value> = analysis.runs.iter().map(row).collect();
@@ -102,6 +98,18 @@ pub fn summary(analysis: &Analysis) -> String {
     template
         .render(context! { runs, tables, notes, version => env!("CARGO_PKG_VERSION") })
         .expect("BUG: the template names what it is given")
+}
+
+/// What renders the templates: a line with a statement alone leaves nothing behind.
+fn environment() -> Environment<'static> {
+    let mut environment = Environment::new();
+    let syntax = SyntaxConfig::builder()
+        .trim_blocks(true)
+        .lstrip_blocks(true)
+        .keep_trailing_newline(true)
+        .build();
+    environment.set_syntax(syntax.expect("BUG: the syntax is the default one"));
+    environment
 }
 
 fn markdown_table(table: &Table) -> Value {

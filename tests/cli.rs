@@ -129,6 +129,7 @@ fn auto_artifacts_is_the_whole_set_for_ci() {
         "entropy_comparison_stats.png",
         "entropy_comparison_stats.svg",
         "junit.xml",
+        "report.html",
         "stats.csv",
         "stats.json",
         "summary.md",
@@ -140,6 +141,8 @@ fn auto_artifacts_is_the_whole_set_for_ci() {
     let document: Value =
         serde_json::from_slice(&fs::read(desk.path().join("ci/stats.json")).unwrap()).unwrap();
     assert_eq!(document["runs"].as_array().unwrap().len(), 7);
+    let page = fs::read_to_string(desk.path().join("ci/report.html")).unwrap();
+    assert!(page.contains("qwen3-tiny_solver_s1") && page.contains("--artifacts ci --dpi 40"));
 }
 
 #[test]
@@ -425,7 +428,7 @@ fn completions_and_manual_pages_are_made() {
 
 #[test]
 fn every_command_has_help_with_an_example() {
-    for command in ["auto", "plot", "stats"] {
+    for command in ["auto", "plot", "stats", "report"] {
         let help = stdout(&run(desk().path(), &[command, "--help"]));
         assert!(help.contains("Examples:\n  entropy-viz "), "{help}");
     }

@@ -3,7 +3,7 @@
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 
-use super::curves::Besides;
+use super::curves::{Besides, Clock};
 use super::failure::{Failure, WithHint};
 use super::inputs::plural;
 use super::terminal::Terminal;
@@ -42,7 +42,10 @@ enum Name {
 impl AcrossArgs {
     /// What must be read beside the entropies.
     pub(super) fn besides(&self) -> Besides<'static> {
-        let clock = !matches!(self.name, Name::Step | Name::Relative);
+        let clock = match self.name {
+            Name::Step | Name::Relative => Clock::Unasked,
+            _ => Clock::Needed,
+        };
         Besides { clock, ..Besides::default() }
     }
 

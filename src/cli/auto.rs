@@ -7,24 +7,27 @@ use clap::Args;
 
 use super::Outcome;
 use super::across::AcrossArgs;
+use super::call::{command_line, day, source_date_epoch};
 use super::chart::{ChartArgs, Target, stats_beside, target, write};
 use super::check::judge;
 use super::compare::CompareArgs;
+use super::curves::Clock;
 use super::failure::{Failure, WithHint};
 use super::health::HealthArgs;
 use super::inputs::{plural, say};
 use super::labels::Labels;
 use super::load::{NoLogs, Reading};
 use super::plot::{Chart, Charts, draw};
+use super::report::{BESIDES, PARTIAL, weight};
 use super::terminal::Terminal;
 use crate::discover::{self, Depth, Found, Input, Origin};
 use crate::history::Comparison;
 use crate::output;
 use crate::plot::{Across, Encoding};
-use crate::report;
-use crate::stats::analyse;
+use crate::report::{self, Page};
 use crate::stats::check::Rules;
 use crate::stats::compare::compare;
+use crate::stats::{Analysis, analyse};
 
 const PATTERN: &str = "*/entropy_history_*.json";
 const OUTPUT: &str = "entropy_comparison.png";
@@ -48,8 +51,8 @@ pub(super) struct Auto {
     /// The picture to write; the statistics go beside it [default: entropy_comparison.png].
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Write the whole set for CI into this directory: pictures, stats.json,
-    /// stats.csv, summary.md, junit.xml.
+    /// Write the whole set for CI into this directory: pictures, report.html, stats.json, stats.csv,
+    /// summary.md, junit.xml.
     #[arg(long, value_name = "DIR")]
     artifacts: Option<PathBuf>,
     /// Which files below MODELS_DIR are histories.
@@ -86,6 +89,7 @@ fn none_found(what: String) -> Failure {
 impl Auto {
     pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
         self.chart.check()?;
+        source_date_epoch()?;
         if self.artifacts.is_some() && self.across.is_moved() && self.chart.is_limited() {
             return Err(anyhow!(
                 "the numbers of --artifacts are by step: --from-step and --to-step cannot count in --x"
@@ -105,7 +109,10 @@ impl Auto {
         };
 
         let Histories { inputs, unreadable, nothing } = self.find()?;
-        let besides = self.across.besides();
+        let mut besides = self.across.besides();
+        if self.artifacts.is_some() && besides.clock == Clock::Unasked {
+            besides.clock = BESIDES.clock;
+        }
         let loaded = self.reading.load(inputs, &unreadable, &Labels::none(), &besides, terminal);
         let (comparison, outcome) = loaded.map_err(|failure| {
             if failure.error.is::<NoLogs>() { none_found(nothing) } else { failure }
@@ -121,7 +128,7 @@ impl Auto {
             })?;
         }
         if let Some(directory) = &self.artifacts {
-            self.write_artifacts(directory, &comparison, (&placed, across), terminal)?;
+            self.write_artifacts(directory, (&comparison, outcome), (&placed, across), terminal)?;
         }
         terminal.note(&format!("{} compared", plural(comparison.runs().len(), "run", "runs")));
         Ok(outcome)
@@ -182,7 +189,7 @@ impl Auto {
     fn write_artifacts(
         &self,
         directory: &Path,
-        comparison: &Comparison,
+        (comparison, outcome): (&Comparison, Outcome),
         (placed, across): (&Comparison, Across),
         terminal: &Terminal,
     ) -> Result<(), Failure> {
@@ -206,6 +213,8 @@ impl Auto {
         };
         compare(shown, &mut analysis, &self.compare.plan(shown, terminal)?);
         let summary = report::summary(&analysis);
+        let page = self.report(shown, &analysis, outcome)?;
+        write(&Target::File(directory.join("report.html")), page.as_bytes(), terminal)?;
         let verdicts = judge(shown, &analysis, &Rules::default());
         let texts = [
             ("stats.json", report::json(&analysis)),
@@ -224,5 +233,38 @@ impl Auto {
             })?;
         }
         Ok(())
+    }
+
+    /// The interactive page of the set.
+    fn report(
+        &self,
+        comparison: &Comparison,
+        analysis: &Analysis,
+        outcome: Outcome,
+    ) -> Result<String, Failure> {
+        let date = source_date_epoch()?.map(day);
+        let (title, smoothing, log_y) = self.chart.of_a_page();
+        let mut notes = Vec::new();
+        if outcome == Outcome::Partial {
+            notes.push(PARTIAL.to_owned());
+        }
+        let weight = weight(smoothing);
+        if weight.is_none() {
+            notes.push(format!(
+                "The pictures beside this page are smoothed ({smoothing}); its slider is an exponential \
+                 moving average and starts at none."
+            ));
+        }
+        let page = Page {
+            title,
+            command: &command_line(),
+            date: date.as_deref(),
+            smoothing: weight.unwrap_or(0.0),
+            log_y,
+            thresholds: self.health.thresholds(),
+            notes: &notes,
+            tokens: None,
+        };
+        Ok(report::page(comparison, analysis, &page))
     }
 }

@@ -169,6 +169,11 @@ impl ChartArgs {
             .hint("end its name in .png, .svg or .pdf, or add --output-format")
     }
 
+    /// What a page can be given of it: title, smoothing and whether the value axis is logarithmic.
+    pub(super) fn of_a_page(&self) -> (Option<&str>, Smoothing, bool) {
+        (self.title.as_deref(), self.smooth, self.log_y)
+    }
+
     /// Whether a part of the x axis is shown.
     pub(super) fn is_limited(&self) -> bool {
         self.from_step.is_some() || self.to_step.is_some()

@@ -8,6 +8,7 @@ use anyhow::{Context, anyhow};
 use clap::{Args, ValueEnum};
 
 use super::Outcome;
+use super::call::source_date_epoch;
 use super::chart::{Target, target, write};
 use super::failure::{Failure, WithHint};
 use super::inputs::{InputArgs, plural};
@@ -211,23 +212,12 @@ fn unwritable(run: &Run, error: impl std::error::Error) -> Failure {
     }
 }
 
-const YEAR_10000: u64 = 253_402_300_800;
-
 /// When converted runs begin, in Unix seconds: logs tell no times. `$SOURCE_DATE_EPOCH` makes the
 /// bytes the same each time.
 fn start() -> Result<u64, Failure> {
-    match std::env::var("SOURCE_DATE_EPOCH") {
-        Ok(text) => text
-            .parse()
-            .ok()
-            .filter(|seconds| *seconds < YEAR_10000)
-            .ok_or_else(|| anyhow!("$SOURCE_DATE_EPOCH is {text:?}, not a number of seconds"))
-            .hint("unset it, or set it to `date +%s`"),
-        Err(_) => {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            Ok(now.as_secs())
-        }
-    }
+    Ok(source_date_epoch()?.unwrap_or_else(|| {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+    }))
 }
 
 /// Labels as names of files: without what separates directories or acts on a terminal, and distinct.

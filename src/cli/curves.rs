@@ -37,7 +37,19 @@ pub(super) struct Besides<'a> {
     /// Keys or globs of its reward, the first that a log has counting; none: no reward.
     pub(super) rewards: &'a [String],
     /// When each step was logged.
-    pub(super) clock: bool,
+    pub(super) clock: Clock,
+}
+
+/// Whether a run has to say when its steps were logged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Clock {
+    /// Nobody asks.
+    #[default]
+    Unasked,
+    /// It is taken where a log has one.
+    IfAny,
+    /// A run without one is of no use.
+    Needed,
 }
 
 /// What became of a log that need not be one.
@@ -168,8 +180,12 @@ impl Reader<'_> {
             Err(failure) => lacks = Some(failure),
         }
         if let (Some(_), Err(why)) = (&run.clock, since_start(&run, By::Time(1.0))) {
-            let error = anyhow!("cannot place {} in time: {why}", run.source);
-            lacks = Some(Failure { error, hint: Some(CLOCKS.to_owned()) });
+            if self.besides.clock == Clock::IfAny {
+                run.clock = None;
+            } else {
+                let error = anyhow!("cannot place {} in time: {why}", run.source);
+                lacks = Some(Failure { error, hint: Some(CLOCKS.to_owned()) });
+            }
         }
         let asides = quiet.iter().map(ToString::to_string).collect();
         Ok(Draft { run, name: series.run, asides, lacks })
@@ -217,13 +233,14 @@ impl Reader<'_> {
 
     /// The best clock that the log has, if clocks were asked for.
     fn clock(&self, source: &str, mut asides: Vec<Aside>) -> Result<Option<Companion>, Failure> {
-        if !self.besides.clock {
+        if self.besides.clock == Clock::Unasked {
             return Ok(None);
         }
         asides.sort_by_key(|aside| aside.rank);
         let clocks = asides.into_iter().map(|aside| Companion::from_raw(aside.metric, aside.rows));
         match clocks.flatten().next() {
             Some(clock) => Ok(Some(clock)),
+            None if self.besides.clock == Clock::IfAny => Ok(None),
             None => Err(anyhow!("cannot place {source} in time: {}", ElapsedError::NoClock))
                 .hint(CLOCKS),
         }

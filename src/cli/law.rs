@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::Outcome;
 use super::chart::{ChartArgs, Target, target, write};
-use super::curves::Besides;
+use super::curves::{Besides, Clock};
 use super::failure::Failure;
 use super::inputs::InputArgs;
 use super::table::{aligned, number};
@@ -66,7 +66,7 @@ impl Law {
         let output = self.output.clone().or_else(default).map(|path| target(&path));
         let encoding = output.as_ref().map(|output| self.chart.encoding(output)).transpose()?;
 
-        let besides = Besides { rewards: &self.reward, clock: false };
+        let besides = Besides { rewards: &self.reward, clock: Clock::Unasked };
         let (comparison, outcome) = self.inputs.load_with(&besides, terminal)?;
         let window = self.chart.window(&comparison, terminal)?;
         let comparison = window.map_or(comparison, |window| window.cut);

@@ -12,7 +12,7 @@ use regex::Regex;
 use thiserror::Error;
 
 use super::Outcome;
-use super::curves::{self, Besides, Draft, Reader};
+use super::curves::{self, Besides, Clock, Draft, Reader};
 use super::failure::{Failure, WithHint};
 use super::inputs::plural;
 use super::labels::{Labels, Name};
@@ -81,7 +81,8 @@ impl Reading {
             .with_rewards(besides.rewards)
             .map_err(|(text, why)| anyhow!("--reward {text:?} is not a glob pattern: {why}"))
             .hint("put * ? or [ in brackets, as in [*], to mean the character")?;
-        let wanted = if besides.clock { wanted.with_clock() } else { wanted };
+        let clock = besides.clock != Clock::Unasked;
+        let wanted = if clock { wanted.with_clock() } else { wanted };
         let vocabulary = self.vocabulary.unwrap_or(LARGEST_VOCABULARY);
         let reader = Reader { format: self.format, wanted: &wanted, besides, vocabulary };
         let start = Instant::now();

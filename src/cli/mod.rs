@@ -5,6 +5,7 @@
 
 mod across;
 mod auto;
+mod call;
 mod chart;
 mod check;
 mod compare;
@@ -23,6 +24,7 @@ mod oddities;
 mod pages;
 mod plot;
 mod record;
+mod report;
 mod stats;
 mod table;
 mod terminal;
@@ -42,6 +44,7 @@ Examples:
   entropy-viz plot q.json s.json --labels Questioner Solver
   entropy-viz plot 'runs/*/entropy_history_*.json' --smooth ema:0.9 -o curves.pdf
   entropy-viz stats baseline=a.json new=b.json --json
+  entropy-viz report runs/ -o report.html           one interactive page to share
   entropy-viz plot wandb/ logs/tensorboard trainer_state.json slurm-17.out
   entropy-viz auto --artifacts ci/entropy           pictures, numbers and a summary for CI";
 
@@ -80,6 +83,8 @@ enum Command {
     Check(check::Check),
     /// Fit and draw the reward-entropy law, R = −a·e^H + b.
     Law(law::Law),
+    /// One self-contained interactive page: curves, bars, tables, comparisons, single tokens.
+    Report(report::Report),
     /// Write logs as R-Zero JSON, JSON lines, CSV, Parquet, TensorBoard events or W&B offline runs.
     Convert(convert::Convert),
     /// Show what is in a log, what of it would be taken, and what is odd.
@@ -138,6 +143,7 @@ fn run(cli: Cli) -> ExitCode {
         Command::Compute(args) => args.run(&terminal),
         Command::Check(args) => args.run(&terminal),
         Command::Law(args) => args.run(&terminal),
+        Command::Report(args) => args.run(&terminal),
         Command::Convert(args) => args.run(&terminal),
         Command::Inspect(args) => args.run(&terminal),
         Command::Record(args) => args.run(&terminal),

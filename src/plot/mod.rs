@@ -110,5 +110,12 @@ fn named(runs: &[Run], (from, to): (f64, f64)) -> Vec<bool> {
     named
 }
 
+/// Which style of a theme each run has, when all their steps are shown; none for one of the crowd.
+pub fn styles(runs: &[Run]) -> Vec<Option<usize>> {
+    let mut next = 0..;
+    let named = named(runs, (f64::NEG_INFINITY, f64::INFINITY));
+    named.into_iter().map(|named| if named { next.next() } else { None }).collect()
+}
+
 #[cfg(test)]
 mod tests;

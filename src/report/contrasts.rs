@@ -1,6 +1,8 @@
 //! Groups and comparisons as tables of words: a row a group or a pair, what is taken for granted below.
 //! The terminal and the summary for a pull request show the same.
 
+use serde::Serialize;
+
 use crate::label::{common_prefix, visible};
 use crate::plot::{exact, short};
 use crate::stats::Analysis;
@@ -8,7 +10,7 @@ use crate::stats::bootstrap::Resampling;
 use crate::stats::contrast::{Between, Contrast, Statistic};
 
 /// Cells below their heads, and what is to be said below them.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub struct Table {
     /// One a column.
     pub heads: Vec<String>,

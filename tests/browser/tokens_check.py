@@ -182,7 +182,7 @@ def driver_of(profile, width, height, scheme):
     options = webdriver.ChromeOptions()
     for flag in FLAGS + [f"--user-data-dir={profile}", f"--window-size={width},{height}"]:
         options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     options.binary_location = shutil.which("chromium")
     # Named, so that selenium does not ask the network for one.
     driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))

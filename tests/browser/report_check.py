@@ -1,0 +1,392 @@
+"""Looks at the page of `report` in a real browser: what a reader sees, clicks and hears.
+
+`cargo test --test report` makes the pages in target/tmp/report and runs this. Expected numbers are computed here, from
+the logs themselves. With a second directory it keeps pictures of each page: light, dark, phone and paper.
+
+    python3 tests/browser/report_check.py target/tmp/report [PICTURES]
+"""
+import base64
+import json
+import math
+import re
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+import tokens_check
+from tokens_check import driver_of
+
+MODELS = Path(__file__).parent.parent / "fixtures" / "models"
+
+
+def histories():
+    """Label: {step: entropy} of the fixtures; the later row of a step counts."""
+    logs = {}
+    for path in sorted(MODELS.glob("*/entropy_history_*.json")):
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        logs[path.parent.name] = {row["step"]: row["entropy"] for row in rows}
+    return logs
+
+
+def ema(values, weight):
+    """TensorBoard's debiased moving average."""
+    last, shown = 0.0, []
+    for n, value in enumerate(values, 1):
+        last = weight * last + (1 - weight) * value
+        shown.append(last / (1 - weight**n))
+    return shown
+
+
+def find(driver, selector):
+    return driver.find_element(By.CSS_SELECTOR, selector)
+
+
+def all_of(driver, selector):
+    return driver.find_elements(By.CSS_SELECTOR, selector)
+
+
+def settle(driver):
+    """Until what was asked for is drawn."""
+    driver.execute_async_script("const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 30)))")
+
+
+def picture(driver):
+    """The pixels of the curves."""
+    settle(driver)
+    return driver.execute_script("return document.querySelector('#chart canvas').toDataURL()")
+
+
+def hover(driver, share, height=0.5):
+    """Puts the mouse at a share of the plot's width and height."""
+    over = find(driver, ".u-over")
+    driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", over)
+    width, tall = over.size["width"], over.size["height"]
+    ActionChains(driver).move_to_element_with_offset(over, round((share - 0.5) * width), round((height - 0.5) * tall)).perform()
+    settle(driver)
+
+
+def tip(driver):
+    """What the words beside the cursor say: head, and name: value."""
+    head = find(driver, ".tip .at").text
+    rows = {find_in(row, "th").text: find_in(row, "td").text for row in all_of(driver, ".tip tr")}
+    return head, rows
+
+
+def find_in(element, selector):
+    return element.find_element(By.CSS_SELECTOR, selector)
+
+
+def legend(driver):
+    return driver.execute_script("""
+        return Object.fromEntries([...document.querySelectorAll('.legend li')].map(row =>
+            [row.querySelector('label').title, row.querySelector('.value').textContent]))""")
+
+
+def check_quiet(driver, page):
+    """No error, no warning, and no request but for the page itself."""
+    said = [entry["message"] for entry in driver.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
+    assert not said, said
+    asked = []
+    for entry in driver.get_log("performance"):
+        message = json.loads(entry["message"])["message"]
+        # The browser's own start page asks for much.
+        if message["method"] == "Network.requestWillBeSent" and not message["params"]["documentURL"].startswith("chrome://"):
+            asked.append(message["params"]["request"]["url"])
+    others = [url for url in asked if url != page.as_uri() and not url.startswith("data:")]
+    assert page.as_uri() in asked and not others, others
+
+
+def check_hover(driver, logs):
+    hover(driver, (62 - 1) / 119)
+    head, rows = tip(driver)
+    assert head == "step 62", head
+    shown = {label: repr(values[62]) for label, values in logs.items() if 62 in values}
+    for label, value in shown.items():
+        name = label.removeprefix("qwen3-tiny_")
+        assert rows.get(name) == value, f"{name}: {rows.get(name)} instead of {value}"
+    # questioner_log5 logs every fifth step: its nearest, with its own step.
+    assert rows["questioner_log5"] == f"{logs['qwen3-tiny_questioner_log5'][60]!r} step 60", rows
+    values = legend(driver)
+    for label, value in shown.items():
+        assert values[label] == value, f"{label}: {values[label]} instead of {value}"
+    # Behind the end of a run there is nothing of it.
+    hover(driver, (118 - 1) / 119)
+    head, rows = tip(driver)
+    assert head == "step 118" and "solver_resumed" not in rows and rows["solver_s1"] == repr(logs["qwen3-tiny_solver_s1"][118]), rows
+
+
+def check_runs(driver):
+    """Toggling changes the drawing, and back again gives the same."""
+    before = picture(driver)
+    boxes = all_of(driver, ".legend input")
+    boxes[2].click()
+    without = picture(driver)
+    assert without != before, "hiding a run changed nothing"
+    boxes[2].click()
+    assert picture(driver) == before, "showing it again is not as before"
+    ActionChains(driver).move_to_element(all_of(driver, ".legend li")[4]).perform()
+    all_of(driver, ".legend .only")[4].click()
+    assert [box.is_selected() for box in all_of(driver, ".legend input")] == [i == 4 for i in range(7)]
+    assert picture(driver) not in (before, without)
+    none, everything = find(driver, "[aria-label='Hide all runs']"), find(driver, "[aria-label='Show all runs']")
+    none.click()
+    assert not any(box.is_selected() for box in all_of(driver, ".legend input"))
+    empty = picture(driver)
+    everything.click()
+    assert picture(driver) == before != empty
+
+
+def slide(driver, value):
+    driver.execute_script("const s = document.getElementById('smoothing'); s.value = arguments[0]; s.dispatchEvent(new Event('input'))", value)
+    settle(driver)
+
+
+def check_smoothing(driver, logs):
+    before = picture(driver)
+    slide(driver, 0.8)
+    assert picture(driver) != before, "the slider changed nothing"
+    label = "qwen3-tiny_solver_s1"
+    steps = sorted(logs[label])
+    expected = ema([logs[label][step] for step in steps], 0.8)
+    shown = driver.execute_script("return entropyViz.values(arguments[0])", label)
+    assert shown["x"] == steps
+    worst = max(abs(a - b) for a, b in zip(shown["y"], expected))
+    assert worst < 1e-12, worst
+    hover(driver, (62 - 1) / 119)
+    words = tip(driver)[1]["solver_s1"]
+    assert words == f"{expected[61]:.3f} logged {logs[label][62]!r}", words
+    slider = find(driver, "#smoothing")
+    driver.execute_script("arguments[0].focus()", slider)
+    slider.send_keys(Keys.ARROW_RIGHT)
+    assert abs(driver.execute_script("return entropyViz.view.weight") - 0.81) < 1e-9
+    slide(driver, 0)
+    assert picture(driver) == before
+
+
+def range_of(driver):
+    """What the chart says it shows: from and to."""
+    found = re.search(r", (\S+) to (\S+) (?:steps|\w+), ", find(driver, "#chart").get_attribute("aria-label"))
+    return [float(number.replace(",", "").replace("−", "-")) for number in found.groups()]
+
+
+def check_zoom(driver):
+    before = picture(driver)
+    over = find(driver, ".u-over")
+    width = over.size["width"]
+    drag = ActionChains(driver).move_to_element_with_offset(over, round(-0.25 * width), 0).click_and_hold()
+    drag.move_by_offset(round(0.25 * width), 5).move_by_offset(round(0.25 * width), 0).release().perform()
+    zoomed = picture(driver)
+    assert zoomed != before
+    low, high = range_of(driver)
+    assert abs(low - (1 + 119 / 4)) <= 1.5 and abs(high - (1 + 119 * 3 / 4)) <= 1.5, (low, high)
+    ActionChains(driver).move_to_element(over).double_click().perform()
+    assert picture(driver) == before and range_of(driver) == [1, 120]
+    find(driver, "[aria-label='Zoom in']").click()
+    settle(driver)
+    low, high = range_of(driver)
+    assert abs((high - low) - 60) <= 1, (low, high)
+    find(driver, "[aria-label='Show the whole width']").click()
+    assert picture(driver) == before
+
+
+def check_axes(driver, logs):
+    before = picture(driver)
+    find(driver, "#log-y").click()
+    assert picture(driver) != before, "log y changed nothing"
+    find(driver, "#log-y").click()
+    assert picture(driver) == before
+    relative = find(driver, "input[name=axis][value=relative]")
+    driver.execute_script("arguments[0].click()", relative)
+    hover(driver, 61 / 119)
+    head, rows = tip(driver)
+    assert head == "61 steps in", head
+    assert rows["solver_s1"] == f"{logs['qwen3-tiny_solver_s1'][62]!r} step 62", rows
+    # Its first step is 5: 60 steps in is its step 65.
+    assert rows["questioner_log5"] == f"{logs['qwen3-tiny_questioner_log5'][65]!r} step 65", rows
+    driver.execute_script("arguments[0].click()", find(driver, "input[name=axis][value=step]"))
+    assert not all_of(driver, "input[name=axis][value=time]"), "no run has a clock"
+
+
+def check_table(driver, logs):
+    def column(section, head):
+        return next(cell for cell in all_of(driver, f"#{section} thead th") if cell.text.startswith(head))
+
+    means = {label.removeprefix("qwen3-tiny_"): sum(log.values()) / len(log) for label, log in logs.items()}
+    names = lambda: [cell.text for cell in all_of(driver, "#runs tbody th")]
+    assert names() == sorted(means), "runs stand in their order"
+    head = column("runs", "Mean")
+    find_in(head, "button").click()
+    assert names() == sorted(means, key=means.get, reverse=True)
+    assert head.get_attribute("aria-sort") == "descending"
+    find_in(head, "button").send_keys(Keys.ENTER)
+    assert names() == sorted(means, key=means.get)
+    assert head.get_attribute("aria-sort") == "ascending"
+    cells = {find_in(row, "th").text: [cell.text for cell in row.find_elements(By.CSS_SELECTOR, "td")] for row in all_of(driver, "#runs tbody tr")}
+    log = logs["qwen3-tiny_solver_s1"]
+    lowest = min(log, key=log.get)
+    assert f"{log[lowest]:.4f} @ {lowest}" in cells["solver_s1"], cells["solver_s1"]
+    assert "collapsed at step 62" in cells["questioner_collapse_s1"]
+    assert "collapsed at step 62" in find(driver, "#findings").text
+    assert len(all_of(driver, "#bars tbody tr")) == 7
+    assert len(all_of(driver, "#groups tbody tr")) == 2 and find(driver, "#pairs").is_displayed()
+    assert "7 rows were logged again" in find(driver, "#sources").text
+
+
+def check_keyboard(driver, logs):
+    chart = find(driver, "#chart")
+    driver.execute_script("arguments[0].focus()", chart)
+    told = lambda: find(driver, "#chart-told").get_attribute("textContent")
+    chart.send_keys(Keys.ARROW_RIGHT)
+    assert told().startswith("step 1: "), told()
+    chart.send_keys(Keys.ARROW_RIGHT)
+    assert told().startswith("step 2: ") and f"solver_s1 {logs['qwen3-tiny_solver_s1'][2]:.3f}" in told(), told()
+    chart.send_keys(Keys.END)
+    assert told().startswith("step 120: "), told()
+    chart.send_keys(Keys.ARROW_LEFT)
+    assert told().startswith("step 119: "), told()
+    chart.send_keys("+")
+    settle(driver)
+    low, high = range_of(driver)
+    assert high - low < 70, (low, high)
+    chart.send_keys("0", Keys.ESCAPE)
+    settle(driver)
+    assert range_of(driver) == [1, 120] and not find(driver, ".tip").is_displayed()
+    for element in all_of(driver, "button, input, [tabindex='0']"):
+        name = element.accessible_name
+        assert name or element.tag_name == "pre" or not element.is_displayed(), element.get_attribute("outerHTML")
+
+
+def check_themes(driver):
+    ground = lambda: find(driver, "body").value_of_css_property("background-color")
+    first, before = ground(), picture(driver)
+    find(driver, "#theme").click()
+    assert ground() != first and picture(driver) != before
+    dark = sorted([first, ground()])
+    assert dark == ["rgba(18, 21, 26, 1)", "rgba(255, 255, 255, 1)"], dark
+    find(driver, "#theme").click()
+    assert ground() == first and picture(driver) == before
+
+
+def check_new_data(driver):
+    """Another document keeps what the reader chose."""
+    all_of(driver, ".legend input")[1].click()
+    find(driver, "[aria-label='Zoom in']").click()
+    slide(driver, 0.5)
+    before, shown = picture(driver), range_of(driver)
+    renew = "const data = JSON.parse(document.getElementById('report-data').textContent); data.title = 'Newer'; %s; entropyViz.render(data)"
+    driver.execute_script(renew % "")
+    assert picture(driver) == before and find(driver, "h1").text == "Newer"
+    driver.execute_script(renew % "data.runs.splice(3, 1)")
+    settle(driver)
+    assert len(all_of(driver, ".legend li")) == 6 and range_of(driver) == shown
+    assert [box.is_selected() for box in all_of(driver, ".legend input")] == [True, False, True, True, True, True]
+    assert abs(driver.execute_script("return entropyViz.view.weight") - 0.5) < 1e-12
+    driver.refresh()
+
+
+def check_width(driver):
+    wide = driver.execute_script("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert wide <= 0, f"the page is {wide} px too wide"
+
+
+def check_models(driver, logs):
+    check_hover(driver, logs)
+    ActionChains(driver).move_to_element(find(driver, "h1")).perform()
+    check_runs(driver)
+    check_smoothing(driver, logs)
+    check_zoom(driver)
+    check_axes(driver, logs)
+    check_table(driver, logs)
+    check_keyboard(driver, logs)
+    check_themes(driver)
+    check_new_data(driver)
+    paper = base64.b64decode(driver.execute_cdp_cmd("Page.printToPDF", {})["data"])
+    assert paper.startswith(b"%PDF") and len(paper) > 20_000
+    settle(driver)
+    assert range_of(driver) == [1, 120], "the page is as it was before printing"
+
+
+def check_many(driver, desk):
+    """A reduced curve says so, and its buckets are those of the log."""
+    assert "210,000 points are too many" in find(driver, "#chart-words").text
+    hover(driver, 0.4)
+    head, rows = tip(driver)
+    low, high = [int(number.replace(",", "")) for number in re.fullmatch(r"steps ([\d,]+)–([\d,]+)", head).groups()]
+    name, words = next(iter(rows.items()))
+    labels = driver.execute_script("return [...document.querySelectorAll('.legend label')].map(l => [l.title, l.textContent])")
+    label = next(title for title, text in labels if text == name)
+    rows_of = json.loads((desk / "many" / f"entropy_history_{label}.json").read_text(encoding="utf-8"))
+    values = [row["entropy"] for row in rows_of if low <= row["step"] <= high]
+    found = re.fullmatch(r"([\d.]+) mean of (\d+) steps, ([\d.]+)–([\d.]+)", words)
+    assert found, words
+    assert int(found[2]) == len(values) == high - low + 1
+    for shown, expected in [(found[1], sum(values) / len(values)), (found[3], min(values)), (found[4], max(values))]:
+        assert math.isclose(float(shown), expected, rel_tol=1e-3), (words, expected)
+
+
+def check_clock(driver, desk):
+    rows = [json.loads(line) for line in (desk / "clock.jsonl").read_text().splitlines()]
+    driver.execute_script("arguments[0].click()", find(driver, "input[name=axis][value=time]"))
+    settle(driver)
+    assert "1 run has no clock" in find(driver, "#chart-words").text
+    hover(driver, 20 / 59)
+    head, shown = tip(driver)
+    assert head == "30.00 min", head
+    assert list(shown.values()) == [f"{rows[20]['entropy']!r} step 21"], shown
+
+
+def check_hostile(driver):
+    assert driver.execute_script("return document.querySelectorAll('img, b b, [onerror]').length") == 0
+    text = "<img src=x onerror=alert(1)></script><script>alert(2)</script>"
+    for selector in [".legend", "#runs", "#sources", "#bars", "#pairs"]:
+        assert text in find(driver, selector).get_attribute("textContent"), selector
+    hover(driver, 0.5)
+    assert text in find(driver, ".tip").text
+
+
+def keep(driver, pictures, name, width):
+    tall = driver.execute_script("return document.documentElement.scrollHeight")
+    clip = {"x": 0, "y": 0, "width": width, "height": min(tall, 8000), "scale": 1}
+    shot = driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip})
+    (pictures / f"{name}.png").write_bytes(base64.b64decode(shot["data"]))
+
+
+def main():
+    desk = Path(sys.argv[1]).resolve()
+    pictures = Path(sys.argv[2]) if len(sys.argv) > 2 else None
+    logs = histories()
+    checks = {
+        "models": lambda driver: check_models(driver, logs),
+        "many": lambda driver: check_many(driver, desk),
+        "clock": lambda driver: check_clock(driver, desk),
+        "hostile": check_hostile,
+        "tokens": lambda driver: (tokens_check.check(driver), check_width(driver)),
+    }
+    with tempfile.TemporaryDirectory() as profiles:
+        for name, check in checks.items():
+            page = desk / f"{name}.html"
+            for width, height, scheme in [(1280, 900, "light"), (360, 780, "dark")]:
+                started = time.monotonic()
+                driver = driver_of(f"{profiles}/{name}-{width}", width, height, scheme)
+                try:
+                    driver.get(page.as_uri())
+                    settle(driver)
+                    check_width(driver)
+                    if pictures:
+                        pictures.mkdir(exist_ok=True)
+                        keep(driver, pictures, f"{name}-{width}-{scheme}", width)
+                    if width > 600 or name == "tokens":
+                        check(driver)
+                    check_quiet(driver, page)
+                    print(f"ok {name} at {width} px, {scheme}: {time.monotonic() - started:.1f} s")
+                finally:
+                    driver.quit()
+
+
+if __name__ == "__main__":
+    main()

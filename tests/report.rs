@@ -1,0 +1,379 @@
+//! The page of `report`: what is in it, what is not, and what a reader meets in a real browser.
+//!
+//! `scripts/browser.sh` installs Chromium and selenium at the first run, which takes a network; without them
+//! the last test fails and says so.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use common::{files, fixture, program, run, stderr, stdout};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+const SOLVER: &str = "models/qwen3-tiny_solver_s1/entropy_history_qwen3-tiny_solver_s1.json";
+const HOSTILE: &str = "<img src=x onerror=alert(1)></script><script>alert(2)</script>";
+
+fn desk() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn path_of(name: &str) -> String {
+    fixture(name).to_str().unwrap().to_owned()
+}
+
+fn history(rows: impl Iterator<Item = (f64, f64)>) -> String {
+    let rows = rows.map(|(step, h)| format!(r#"{{"step": {step}, "entropy": {h:?}}}"#));
+    format!("[{}]", rows.collect::<Vec<_>>().join(", "))
+}
+
+/// Runs `report` and gives the page.
+fn page(desk: &Path, arguments: &[&str]) -> String {
+    let output = run(desk, &[&["report"], arguments, &["-o", "-"]].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    stdout(&output)
+}
+
+/// The elements of one name without attributes, in order.
+fn bodies<'a>(page: &'a str, name: &str) -> Vec<&'a str> {
+    let (start, end) = (format!("<{name}>"), format!("</{name}>"));
+    page.split(&start).skip(1).map(|rest| rest.split(&end).next().unwrap()).collect()
+}
+
+/// The data of the page.
+fn document(page: &str) -> Value {
+    let data = page.split("id=\"report-data\">").nth(1).unwrap().split("</script>").next().unwrap();
+    serde_json::from_str(data).unwrap()
+}
+
+/// The numbers of a list, as src/report/page/numbers.rs describes its forms.
+fn numbers(list: &Value) -> Vec<f64> {
+    if let Some(stretches) = list["stretches"].as_array() {
+        let each = stretches.iter().flat_map(|stretch| {
+            let [first, stride, count] = [0, 1, 2].map(|i| stretch[i].as_i64().unwrap());
+            (0..count).map(move |i| (first + i * stride) as f64)
+        });
+        return each.collect();
+    }
+    let bytes = |key: &str| BASE64_STANDARD.decode(list[key].as_str().unwrap()).unwrap();
+    if list["f32"].is_string() {
+        let parts = bytes("f32");
+        return parts
+            .chunks(4)
+            .map(|b| f64::from(f32::from_le_bytes(b.try_into().unwrap())))
+            .collect();
+    }
+    if list["f64"].is_string() {
+        let parts = bytes("f64");
+        return parts.chunks(8).map(|b| f64::from_le_bytes(b.try_into().unwrap())).collect();
+    }
+    let power = 10f64.powi(i32::try_from(list["decimals"].as_i64().unwrap()).unwrap());
+    let (mut values, mut sum, mut rest, mut shift) = (Vec::new(), 0i64, 0u64, 0);
+    for byte in bytes("deltas") {
+        rest |= u64::from(byte & 0x7f) << shift;
+        shift += 7;
+        if byte & 0x80 == 0 {
+            sum += (rest >> 1) as i64 ^ -((rest & 1) as i64);
+            values.push(sum as f64 / power);
+            (rest, shift) = (0, 0);
+        }
+    }
+    values
+}
+
+/// Steps and values of a run that is embedded exactly.
+fn points(document: &Value, run: usize) -> Vec<(f64, f64)> {
+    let series = &document["runs"][run]["series"];
+    let grid = usize::try_from(series["steps"].as_u64().unwrap()).unwrap();
+    let steps = numbers(&document["grids"][grid]);
+    let values = numbers(&series["values"]);
+    assert_eq!(steps.len(), values.len());
+    steps.into_iter().zip(values).collect()
+}
+
+#[test]
+fn a_page_is_written_and_told() {
+    let desk = desk();
+    let output = run(desk.path(), &["report", &path_of("models")]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(stdout(&output), "entropy_report.html\n");
+    let page = fs::read_to_string(desk.path().join("entropy_report.html")).unwrap();
+    assert!(page.starts_with("<!doctype html>\n") && page.ends_with("</html>\n"));
+    let document = document(&page);
+    assert_eq!((&document["schema"], &document["exact"]), (&1.into(), &true.into()));
+    let labels = document["runs"].as_array().unwrap().iter().map(|run| &run["stats"]["label"]);
+    assert_eq!(labels.count(), 7);
+    assert_eq!(document["prefix"], "qwen3-tiny_");
+    assert_eq!(document["runs"][0]["stats"]["state_step"], 62);
+    let command = document["command"].as_str().unwrap();
+    assert!(
+        command.starts_with("entropy-viz report ") && command.ends_with("/models"),
+        "{command}"
+    );
+    let heads = document["pairs"]["heads"].as_array().unwrap();
+    assert_eq!(
+        (heads[0].as_str(), document["pairs"]["rows"].as_array().unwrap().len()),
+        (Some("a − b"), 21)
+    );
+    assert_eq!(document["groups"], Value::Null);
+}
+
+#[test]
+fn flags_reach_the_page() {
+    let desk = desk();
+    let arguments = [
+        "--title",
+        "Seeds & <b>",
+        "--smooth",
+        "ema:0.9",
+        "--log-y",
+        "--group",
+        "questioner|solver",
+    ];
+    let page = page(desk.path(), &[&[&path_of("models")[..]], &arguments[..]].concat());
+    assert!(page.contains("<title>Seeds &amp; &lt;b&gt;</title>"));
+    let document = document(&page);
+    assert_eq!(document["title"], "Seeds & <b>");
+    assert_eq!(document["start"], serde_json::json!({"smoothing": 0.9, "log_y": true}));
+    assert_eq!(document["groups"]["rows"].as_array().unwrap().len(), 2);
+    assert!(document["command"].as_str().unwrap().ends_with(
+        "--title 'Seeds & <b>' --smooth ema:0.9 --log-y --group 'questioner|solver' -o -"
+    ));
+}
+
+#[test]
+fn every_logged_value_is_in_the_page() {
+    let desk = desk();
+    let values: [(&str, fn(u32) -> (f64, f64)); 6] = [
+        ("full", |i| (f64::from(i), (f64::from(i) * 0.7).sin() / 3.0)),
+        ("short", |i| (f64::from(5 * i), f64::from(i * 37 % 1000) / 1e4)),
+        ("single", |i| (f64::from(i * i), f64::from((f64::from(i) * 0.7).sin() as f32))),
+        ("fractional", |i| (f64::from(i) / 8.0 + 0.1, 1.0 / f64::from(i + 3))),
+        ("huge", |i| (f64::from(i) * 1e12, f64::from(i) * 1e300 - 1e302)),
+        ("tiny", |i| (-f64::from(500 - i), f64::from(i) * 5e-324)),
+    ];
+    for (name, point) in values {
+        fs::write(desk.path().join(format!("{name}.json")), history((1..400).map(point))).unwrap();
+    }
+    let names: Vec<String> = values.iter().map(|(name, _)| format!("{name}.json")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let document = document(&page(desk.path(), &names));
+    assert_eq!(document["exact"], true);
+    for (run, (name, point)) in values.iter().enumerate() {
+        let expected: Vec<(f64, f64)> = (1..400).map(point).collect();
+        assert_eq!(points(&document, run), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_gap_is_where_it_was_and_repairs_are_told() {
+    let desk = desk();
+    fs::write(
+        desk.path().join("a.json"),
+        r#"[{"step":1,"entropy":1.5},{"step":2,"entropy":NaN},{"step":3,"entropy":1.25},{"step":3,"entropy":1.0}]"#,
+    )
+    .unwrap();
+    let document = document(&page(desk.path(), &["a.json"]));
+    assert_eq!(points(&document, 0), [(1.0, 1.5), (3.0, 1.0)]);
+    assert_eq!(document["runs"][0]["series"]["gaps"], serde_json::json!([1]));
+    let repairs = &document["runs"][0]["stats"]["repairs"];
+    assert_eq!((&repairs["not_finite"], &repairs["relogged"]), (&1.into(), &1.into()));
+}
+
+#[test]
+fn nothing_of_a_log_is_markup_and_the_policy_names_what_may_run() {
+    let desk = desk();
+    let log = desk.path().join("<b>.json");
+    fs::write(&log, history((1..20).map(|i| (f64::from(i), 1.0)))).unwrap();
+    let label = format!("{HOSTILE}\u{2028}\u{202e}x");
+    let page = page(
+        desk.path(),
+        &["<b>.json", "--labels", &label, "--title", "</title><script>alert(3)</script>"],
+    );
+    assert!(!page.contains("<img") && !page.contains("<b>") && !page.contains("<script>alert"));
+    assert!(!page.contains(['\u{2028}', '\u{202e}']));
+    let label = document(&page)["runs"][0]["stats"]["label"].as_str().unwrap().to_owned();
+    assert_eq!(label, format!(r"{HOSTILE}\u{{2028}}\u{{202e}}x"));
+
+    let digests = |name| -> Vec<String> {
+        let digest = |body: &str| {
+            format!("'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(body.as_bytes())))
+        };
+        bodies(&page, name).into_iter().map(digest).collect()
+    };
+    let policy = page
+        .split("Content-Security-Policy\" content=\"")
+        .nth(1)
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap();
+    let policy = policy.replace("&#x27;", "'").replace("&#x2f;", "/");
+    let (scripts, styles) = (digests("script"), digests("style"));
+    assert_eq!((scripts.len(), styles.len()), (2, 1));
+    let expected = format!(
+        "default-src 'none'; script-src {}; style-src {};",
+        scripts.join(" "),
+        styles.join(" ")
+    );
+    assert!(policy.starts_with(&expected), "{policy}");
+    for attribute in [" style=", " onclick=", " onload=", "http-equiv=\"refresh"] {
+        let markup: String =
+            page.split("<script").map(|part| part.split("</script>").last().unwrap()).collect();
+        assert!(!markup.contains(attribute), "{attribute}");
+    }
+}
+
+#[test]
+fn the_same_command_makes_the_same_bytes_and_bears_a_day_only_if_told() {
+    let desk = desk();
+    let models = path_of("models");
+    let first = page(desk.path(), &[&models]);
+    assert!(first == page(desk.path(), &[&models]));
+    assert_eq!(document(&first)["date"], Value::Null);
+    let dated = |epoch: &str| {
+        let mut command = program(desk.path());
+        command.args(["report", &models, "-o", "-"]).env("SOURCE_DATE_EPOCH", epoch);
+        command.output().unwrap()
+    };
+    assert_eq!(document(&stdout(&dated("1764086400")))["date"], "2025-11-25");
+    let output = dated("yesterday");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("$SOURCE_DATE_EPOCH is \"yesterday\""), "{}", stderr(&output));
+}
+
+#[test]
+fn what_was_found_and_not_read_is_told_by_page_and_exit_code() {
+    let desk = desk();
+    fs::write(desk.path().join("a.json"), history((1..20).map(|i| (f64::from(i), 1.0)))).unwrap();
+    fs::write(desk.path().join("b.json"), "[{").unwrap();
+    let output = run(desk.path(), &["report", "*.json"]);
+    assert_eq!(output.status.code(), Some(2));
+    let page = fs::read_to_string(desk.path().join("entropy_report.html")).unwrap();
+    assert!(document(&page)["notes"][0].as_str().unwrap().contains("could not be read"));
+    fs::remove_file(desk.path().join("entropy_report.html")).unwrap();
+    let refused: [&[&str]; 4] = [
+        &["report", "a.json", "b.json"],
+        &["report", "a.json", "-o", "page.png"],
+        &["report", "a.json", "--smooth", "mean:5"],
+        &["report", "a.json", "--tokens", "a.json"],
+    ];
+    for arguments in refused {
+        let output = run(desk.path(), arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(stderr(&output).contains("\n  hint: "), "{}", stderr(&output));
+        assert_eq!(files(desk.path()), ["a.json", "b.json"], "{arguments:?}");
+    }
+}
+
+/// Runs of so many steps, as many digits as a double has, in one file a run.
+fn write_runs(directory: &Path, runs: u32, steps: u32) {
+    fs::create_dir_all(directory).unwrap();
+    for run in 0..runs {
+        let mut state = u64::from(run) + 1;
+        let mut text = String::from("[");
+        for step in 1..=steps {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            let noise = (state >> 33) as f64 / f64::from(1u32 << 31);
+            let value = 2.0 * (-f64::from(step * (run % 4)) / f64::from(steps)).exp() + 0.3 * noise;
+            let comma = if step > 1 { ",\n" } else { "" };
+            write!(text, "{comma}{{\"step\": {step}, \"entropy\": {value:?}}}").unwrap();
+        }
+        fs::write(directory.join(format!("entropy_history_run_{run:03}.json")), text + "]")
+            .unwrap();
+    }
+}
+
+#[test]
+fn many_points_are_reduced_to_a_page_under_three_megabytes() {
+    let desk = desk();
+    write_runs(&desk.path().join("runs"), 100, 10_000);
+    let page = page(desk.path(), &["runs"]);
+    assert!(page.len() < 3_000_000, "{} bytes", page.len());
+    let document = document(&page);
+    assert_eq!((&document["exact"], &document["points"]), (&false.into(), &1_000_000.into()));
+    let series = &document["runs"][42]["series"];
+    let steps = |key: &str| {
+        numbers(&document["grids"][usize::try_from(series[key].as_u64().unwrap()).unwrap()])
+    };
+    let (from, to) = (steps("from"), steps("to"));
+    let [counts, mean, low, high] =
+        ["counts", "mean", "low", "high"].map(|key| numbers(&series[key]));
+    assert!(from.len() >= 1000, "{} places", from.len());
+    assert_eq!((from[0], to[to.len() - 1], counts.iter().sum::<f64>()), (1.0, 10_000.0, 10_000.0));
+    let log = fs::read(desk.path().join("runs/entropy_history_run_042.json")).unwrap();
+    let log: Value = serde_json::from_slice(&log).unwrap();
+    for i in [0, 7, from.len() - 1] {
+        let logged = &log.as_array().unwrap()[from[i] as usize - 1..to[i] as usize];
+        let values: Vec<f64> = logged.iter().map(|row| row["entropy"].as_f64().unwrap()).collect();
+        assert_eq!(values.len() as f64, counts[i]);
+        let near = |a: f64, b: f64| (a - b).abs() < 1e-6;
+        assert!(near(mean[i], values.iter().sum::<f64>() / counts[i]));
+        assert!(near(low[i], values.iter().copied().fold(f64::MAX, f64::min)));
+        assert!(near(high[i], values.iter().copied().fold(f64::MIN, f64::max)));
+    }
+}
+
+#[test]
+fn two_hundred_thousand_points_are_exact_and_one_more_is_not() {
+    let desk = desk();
+    write_runs(&desk.path().join("runs"), 20, 10_000);
+    let exact = page(desk.path(), &["runs"]);
+    assert!(exact.len() < 3_000_000, "{} bytes", exact.len());
+    assert_eq!(document(&exact)["exact"], true);
+    fs::write(desk.path().join("one.json"), history([(1.0, 1.0)].into_iter())).unwrap();
+    let reduced = document(&page(desk.path(), &["runs", "one.json"]));
+    assert_eq!(reduced["exact"], false);
+    assert_eq!(points(&reduced, 20), [(1.0, 1.0)], "a short run stays whole");
+}
+
+/// The virtual environment with selenium, and Chromium beside it.
+fn browser() -> std::path::PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let venv = root.join(".venv/browser");
+    let status =
+        Command::new("bash").arg(root.join("scripts/browser.sh")).arg(&venv).status().unwrap();
+    assert!(status.success(), "scripts/browser.sh failed: no browser to look at the page with");
+    venv.join("bin/python")
+}
+
+#[test]
+fn the_page_works_in_a_browser() {
+    let desk = Path::new(env!("CARGO_TARGET_TMPDIR")).join("report");
+    fs::create_dir_all(&desk).unwrap();
+    let models = path_of("models");
+    write_runs(&desk.join("many"), 21, 10_000);
+    let clock: String = (1..=60)
+        .map(|i| {
+            format!(
+                "{{\"step\": {i}, \"entropy\": {:?}, \"_timestamp\": {}}}\n",
+                2.0 / f64::from(i),
+                1_700_000_000 + 90 * i
+            )
+        })
+        .collect();
+    fs::write(desk.join("clock.jsonl"), clock).unwrap();
+    let pages: [(&str, &[&str]); 5] = [
+        ("models.html", &[&models, "--group", "questioner|solver"]),
+        ("many.html", &["many"]),
+        ("clock.html", &["clock.jsonl", &path_of(SOLVER)]),
+        ("hostile.html", &[&path_of(SOLVER), "clock.jsonl", "--labels", HOSTILE, "策略熵 <b>"]),
+        ("tokens.html", &[&path_of(SOLVER), "--tokens", &path_of("tokens/run.jsonl")]),
+    ];
+    for (name, arguments) in pages {
+        let output = run(&desk, &[&["report", "-o", name], arguments].concat());
+        assert!(output.status.success(), "{name}: {}", stderr(&output));
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/report_check.py");
+    let output = Command::new(browser()).arg(script).arg(&desk).output().unwrap();
+    assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
+}
