@@ -128,6 +128,11 @@ impl History {
         History { label: label.into(), ..self }
     }
 
+    /// Whether the two are copies of one curve under one name.
+    pub fn is_copy_of(&self, other: &History) -> bool {
+        Arc::ptr_eq(&self.points, &other.points) && self.label == other.label
+    }
+
     /// Which entropy the values are.
     pub fn kind(&self) -> Kind {
         self.kind

@@ -24,7 +24,7 @@ use crate::input::{self, Format, Wanted};
 
 /// The largest vocabulary in use in 2026 has 262,144 tokens; no mean of token entropies is above its
 /// logarithm.
-const LARGEST_VOCABULARY: u32 = 262_144;
+pub(super) const LARGEST_VOCABULARY: u32 = 262_144;
 
 /// How logs are read.
 #[derive(Debug, Args)]

@@ -181,7 +181,10 @@ impl Dots {
             if bottom < 0.0 || top > last {
                 continue;
             }
-            let (top, bottom) = (top.max(0.0).round() as usize, bottom.min(last).round() as usize);
+            // Half open, so that a slope of one dot a column is one dot high.
+            let first = (top.max(0.0) + 0.5).floor();
+            let end = ((bottom.min(last) + 0.5).ceil() - 1.0).max(first);
+            let (top, bottom) = (first as usize, end.min(last) as usize);
             for row in top..=bottom {
                 let cell = &mut self.cells[row / 4 * (self.width / 2) + column / 2];
                 cell.dots |= BITS[column % 2][row % 4];
@@ -189,7 +192,7 @@ impl Dots {
                 cell.mark = None;
             }
             let Some((mark, first)) = curve.mark else { continue };
-            if column % 2 == 0 && (column / 2) % BETWEEN_MARKS == first % BETWEEN_MARKS {
+            if column % 2 == 1 && (column / 2) % BETWEEN_MARKS == first % BETWEEN_MARKS {
                 let row = (top + bottom) / 2;
                 self.cells[row / 4 * (self.width / 2) + column / 2].mark = Some(mark);
             }
@@ -295,7 +298,7 @@ mod tests {
     #[test]
     fn a_peak_of_one_point_among_thousands_is_seen() {
         let mut values = vec![0.0; 10_000];
-        values[5000] = 1.0;
+        values[5100] = 1.0;
         let points = points(&values);
         let rows = drawn(&[curve(&points)], 0.0, 9999.0, 4, 2);
         assert_eq!(rows, ["  ⡇ ", "⣀⣀⣇⣀"]);

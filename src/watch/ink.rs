@@ -58,8 +58,18 @@ impl Ink {
         match self.depth {
             Depth::Plain => Style::new(),
             Depth::Named => Style::new().fg(NAMED[index % NAMED.len()]),
-            Depth::True | Depth::Indexed => self.of(self.theme.style(index).line),
+            Depth::True => self.of(self.theme.style(index).line),
+            Depth::Indexed => Style::new().fg(Color::Indexed(self.indexed(index))),
         }
+    }
+
+    /// The nearest of 256 that no run before has.
+    fn indexed(&self, index: usize) -> u8 {
+        let mut taken: Vec<u8> = Vec::new();
+        for earlier in 0..=index % NAMED.len() {
+            taken.push(nearest(self.theme.style(earlier).line, &taken));
+        }
+        taken[taken.len() - 1]
     }
 
     /// The logged curve behind a smoothed one.
@@ -105,7 +115,7 @@ impl Ink {
     fn of(&self, colour: Rgb) -> Style {
         Style::new().fg(match self.depth {
             Depth::True => Color::Rgb(colour.0, colour.1, colour.2),
-            _ => Color::Indexed(nearest(colour)),
+            _ => Color::Indexed(nearest(colour, &[])),
         })
     }
 
@@ -132,8 +142,8 @@ impl Ink {
     }
 }
 
-/// The nearest of xterm's colours from 16 on: a cube of 6 × 6 × 6 and 24 greys.
-fn nearest(Rgb(r, g, b): Rgb) -> u8 {
+/// The nearest of xterm's colours from 16 on, a cube of 6 × 6 × 6 and 24 greys, without those taken.
+fn nearest(Rgb(r, g, b): Rgb, taken: &[u8]) -> u8 {
     const LEVELS: [u8; 6] = [0, 95, 135, 175, 215, 255];
     let squared = |a: (u8, u8, u8)| {
         let d = |a: u8, b: u8| (i32::from(a) - i32::from(b)).pow(2);
@@ -144,7 +154,8 @@ fn nearest(Rgb(r, g, b): Rgb) -> u8 {
         (16 + i, (level(i / 36), level(i / 6), level(i)))
     });
     let greys = (0..24u8).map(|i| (232 + i, (8 + 10 * i, 8 + 10 * i, 8 + 10 * i)));
-    let best = cube.chain(greys).min_by_key(|(_, colour)| squared(*colour));
+    let free = cube.chain(greys).filter(|(index, _)| !taken.contains(index));
+    let best = free.min_by_key(|(_, colour)| squared(*colour));
     best.expect("BUG: there are colours").0
 }
 
@@ -156,10 +167,10 @@ mod tests {
     #[test]
     fn the_nearest_of_256_is_xterms() {
         // From xterm's 256colres.h: 16 is black, 21 is 0000ff, 196 is ff0000, 244 is 808080.
-        assert_eq!(nearest(Rgb(0, 0, 0)), 16);
-        assert_eq!(nearest(Rgb(0, 0, 255)), 21);
-        assert_eq!(nearest(Rgb(255, 0, 0)), 196);
-        assert_eq!(nearest(Rgb(0x7f, 0x80, 0x80)), 244);
+        assert_eq!(nearest(Rgb(0, 0, 0), &[]), 16);
+        assert_eq!(nearest(Rgb(0, 0, 255), &[]), 21);
+        assert_eq!(nearest(Rgb(255, 0, 0), &[]), 196);
+        assert_eq!(nearest(Rgb(0x7f, 0x80, 0x80), &[]), 244);
     }
 
     #[test]
