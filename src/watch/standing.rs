@@ -70,9 +70,13 @@ impl Standing {
         self.stale = self.silence.zip(terms.stale).is_some_and(|(silence, most)| silence >= most);
     }
 
-    /// The state in words, staleness before all else.
+    /// The state in words: stale, unless what became of the run is worse.
     pub fn words(&self) -> &'static str {
-        if self.stale { "stale" } else { self.state.words() }
+        match self.state {
+            State::Collapsed | State::Exploded => self.state.words(),
+            _ if self.stale => "stale",
+            state => state.words(),
+        }
     }
 }
 

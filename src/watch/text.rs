@@ -3,12 +3,25 @@
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::style::{Color, Modifier};
 
-/// The lines of a frame, each ended; with the terminal's codes for colours where it has any.
-pub fn lines(buffer: &Buffer) -> String {
+/// Whether lines hold the codes of a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Codes {
+    /// Those that colours and weight need.
+    Some,
+    /// None: it is a file, or a terminal that knows none.
+    None,
+}
+
+/// The lines of a frame, each ended.
+pub fn lines(buffer: &Buffer, allowed: Codes) -> String {
     let mut text = String::new();
     for y in buffer.area.top()..buffer.area.bottom() {
         let cells: Vec<&Cell> =
             (buffer.area.left()..buffer.area.right()).map(|x| &buffer[(x, y)]).collect();
+        let codes = |cell: &Cell| match allowed {
+            Codes::Some => codes(cell),
+            Codes::None => String::new(),
+        };
         let plain = |cell: &&Cell| cell.symbol() == " " && codes(cell).is_empty();
         let end = cells.iter().rposition(|cell| !plain(cell)).map_or(0, |at| at + 1);
         let mut style = String::new();
@@ -91,6 +104,8 @@ mod tests {
         buffer.set_string(0, 0, "a", Style::new());
         buffer.set_string(1, 0, "bc", Style::new().fg(Color::LightRed));
         buffer.set_string(3, 0, "实d", Style::new().fg(Color::Rgb(1, 2, 3)));
-        assert_eq!(lines(&buffer), "a\x1b[91mbc\x1b[0m\x1b[38;2;1;2;3m实d\x1b[0m\n\n");
+        assert_eq!(lines(&buffer, Codes::None), "abc实d\n\n");
+        let lines = lines(&buffer, Codes::Some);
+        assert_eq!(lines, "a\x1b[91mbc\x1b[0m\x1b[38;2;1;2;3m实d\x1b[0m\n\n");
     }
 }

@@ -13,7 +13,7 @@ use crate::plot::theme::{DARK, LIGHT};
 use crate::watch::frame::{Scene, render};
 use crate::watch::ink::{Depth, Ink};
 use crate::watch::standing::Standing;
-use crate::watch::text;
+use crate::watch::text::{self, Codes};
 use crate::watch::view::View;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -50,7 +50,8 @@ pub(in crate::cli) fn frame(
     let area = Rect::new(0, 0, width, height);
     let mut buffer = Buffer::empty(area);
     render(&scene, area, &mut buffer);
-    text::lines(&buffer)
+    let codes = if terminal.colour() { Codes::Some } else { Codes::None };
+    text::lines(&buffer, codes)
 }
 
 /// Columns and lines: those asked for, else the terminal's but for some lines, else 80 by 24.

@@ -414,9 +414,9 @@ fn suspend(_: &mut Screen, _: &Signals) -> io::Result<()> {
 
 /// What has changed, as a line.
 fn line(turn: &Turn) -> String {
-    let Standing { label, last, state_step, stale, .. } = &turn.now;
+    let Standing { label, last, state_step, .. } = &turn.now;
     let before = turn.before.map_or(String::new(), |before| format!("{before} → "));
-    let step = state_step.filter(|_| !stale).map_or(String::new(), |s| format!(" from step {} on", exact(s)));
+    let step = state_step.map_or(String::new(), |s| format!(" from step {} on", exact(s)));
     let label = crate::label::visible(label);
     let (value, at) = (short(last.entropy), exact(last.step));
     format!("{label}: {before}{}{step}, {value} at step {at}", turn.now.words())

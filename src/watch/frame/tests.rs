@@ -97,15 +97,15 @@ fn a_hostile_name_is_written_out_and_a_wide_one_keeps_the_columns() {
         let row = rows.iter().find(|row| row.contains(name)).unwrap();
         row.split("healthy").next().unwrap().width()
     };
-    assert_eq!(column("实验实验"), column("  q "));
+    assert_eq!(column("实验实验"), column("q  "));
 }
 
 #[test]
 fn without_colour_the_curves_carry_their_marks() {
     let runs = [run("a", |_| 2.0), run("b", |_| 1.0)];
     let rows = frame(&runs, &view(), 80, 24, Depth::Plain);
-    let marked = |mark: char| rows[2..13].iter().filter(|row| row.contains(mark)).count();
-    assert_eq!((marked('A'), marked('B')), (1, 1), "{}", rows.join("\n"));
+    let marked = |mark: char| rows.iter().position(|row| row.contains(mark)).unwrap();
+    assert!(marked('A') < marked('B') && marked('B') < 18, "{}", rows.join("\n"));
     assert!(rows.iter().any(|row| row.starts_with(" A  a")), "{}", rows.join("\n"));
 }
 
