@@ -5,6 +5,7 @@
 //! [`Comparison::new`] is the door to drawing: at least one run, no two labels alike.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 use thiserror::Error;
@@ -60,7 +61,7 @@ pub enum HistoryError {
 pub struct History {
     label: String,
     kind: Kind,
-    points: Vec<Point>,
+    points: Arc<Vec<Point>>, // a copy of a curve shares them
     gaps: Vec<usize>,
 }
 
@@ -113,6 +114,7 @@ impl History {
             return Err(HistoryError::NothingFinite(rows));
         }
         repairs.not_finite = rows - repairs.relogged - points.len();
+        let points = Arc::new(points);
         Ok((History { label: label.into(), kind, points, gaps }, repairs))
     }
 
@@ -124,6 +126,11 @@ impl History {
     /// The same curve under another name.
     pub fn relabelled(self, label: impl Into<String>) -> History {
         History { label: label.into(), ..self }
+    }
+
+    /// Whether the two are copies of one curve under one name.
+    pub fn is_copy_of(&self, other: &History) -> bool {
+        Arc::ptr_eq(&self.points, &other.points) && self.label == other.label
     }
 
     /// Which entropy the values are.
@@ -148,7 +155,7 @@ impl History {
         assert_eq!(values.len(), self.points.len(), "BUG: one value for each point");
         let points =
             self.points.iter().zip(values).map(|(p, &entropy)| Point { step: p.step, entropy });
-        History { points: points.collect(), ..self.clone() }
+        History { points: Arc::new(points.collect()), ..self.clone() }
     }
 
     /// The part with `from <= step <= to`; `None` when no point is left.
@@ -162,7 +169,7 @@ impl History {
         Some(History {
             label: self.label.clone(),
             kind: self.kind,
-            points: self.points[start..end].to_vec(),
+            points: Arc::new(self.points[start..end].to_vec()),
             gaps: inner.collect(),
         })
     }

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A room and the rooms it may use, besides itself.
-const ROOMS: [(&str, &[&str]); 17] = [
+const ROOMS: [(&str, &[&str]); 18] = [
     ("quantity", &[]),
     ("label", &[]),
     ("history", &["quantity"]),
@@ -21,11 +21,12 @@ const ROOMS: [(&str, &[&str]); 17] = [
     ("output", &[]),
     ("plot", &["history", "stats", "label"]),
     ("report", &["history", "stats", "label", "plot", "dump"]), // plot: how a value is written
+    ("watch", &["history", "stats", "label", "plot", "input", "quantity"]),
     (
         "cli",
         &[
             "history", "stats", "label", "plot", "report", "input", "discover", "output",
-            "quantity", "chain", "elapsed", "export", "record", "dump",
+            "quantity", "chain", "elapsed", "export", "record", "dump", "watch",
         ],
     ),
     ("main", &["cli"]),
@@ -40,7 +41,7 @@ const FORBIDDEN: [(&str, &[&str]); 9] = [
     ("process::exit", &["bin"]),
     ("fs::write", &[]),
     ("File::create", &[]),
-    ("File::open", &["cli", "bin"]),
+    ("File::open", &["cli", "bin", "watch"]),
     ("clap::", &["cli"]),
     ("plotters::", &["plot"]),
 ];

@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use super::failure::{Failure, WithHint};
 use super::inputs::say;
 use super::terminal::Terminal;
+use super::watch::ThemeName;
 use crate::history::{Comparison, Window};
 use crate::output::write_atomically;
 use crate::plot::theme::{DARK, LIGHT};
@@ -17,6 +18,7 @@ use crate::plot::{
 use crate::stats::Analysis;
 use crate::stats::law::Law;
 use crate::stats::smooth::Smoothing;
+use crate::watch::view::View;
 
 /// How pictures look.
 #[derive(Debug, Args)]
@@ -56,9 +58,9 @@ pub(super) struct ChartArgs {
     /// Pixels an inch, for PNG.
     #[arg(long, default_value_t = 200.0, value_parser = dots)]
     dpi: f64,
-    /// Colours.
-    #[arg(long, value_enum, default_value_t = ThemeName::Light)]
-    theme: ThemeName,
+    /// Colours [default: light; with --terminal, what the terminal says, else dark].
+    #[arg(long, value_enum)]
+    theme: Option<ThemeName>,
     /// A TrueType or OpenType font for characters that the built-in one lacks, such as Chinese.
     #[arg(long, value_name = "FILE")]
     font: Option<PathBuf>,
@@ -68,12 +70,6 @@ pub(super) struct ChartArgs {
     /// Kind of picture, instead of the file's extension.
     #[arg(long, value_enum, value_name = "KIND")]
     output_format: Option<EncodingName>,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum ThemeName {
-    Light,
-    Dark,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -197,8 +193,8 @@ impl ChartArgs {
         let footer = self.footer.as_ref().map(|t| if t.is_empty() { sources() } else { t.clone() });
         Look {
             theme: match self.theme {
-                ThemeName::Light => &LIGHT,
-                ThemeName::Dark => &DARK,
+                None | Some(ThemeName::Light) => &LIGHT,
+                Some(ThemeName::Dark) => &DARK,
             },
             size: self.size,
             title: self.title.clone(),
@@ -212,6 +208,17 @@ impl ChartArgs {
             y_min: self.y_min,
             y_max: self.y_max,
         }
+    }
+
+    /// The same for a terminal.
+    pub(super) fn view(&self) -> View {
+        let scale = if self.log_y { ValueScale::Log } else { ValueScale::Linear };
+        View::new(self.smooth, scale, self.steps())
+    }
+
+    /// The colours, if they were chosen.
+    pub(super) fn theme_if_given(&self) -> Option<ThemeName> {
+        self.theme
     }
 
     /// A studio for pictures of `comparison`, or a part of it, over training steps.

@@ -14,7 +14,7 @@ use crate::discover::{Input, Location, Origin};
 use crate::elapsed::{By, ElapsedError, since_start};
 use crate::history::{Companion, History, Point, Run};
 use crate::input::{
-    self, Aside, Confidence, Format, Note, ReadAhead, ReadError, Series, Source, TrackioError,
+    self, Aside, Confidence, Format, Log, Note, ReadAhead, ReadError, Series, Source, TrackioError,
     Wanted,
 };
 use crate::quantity::Sign;
@@ -81,10 +81,23 @@ impl Reader<'_> {
     /// When it cannot be read; a log that was found among other files, and holds no entropy, is
     /// none.
     pub(super) fn read(&self, input: &Input) -> Result<Outcome, Failure> {
+        let segments = input.segments.iter();
+        self.curves(input, segments.map(|location| self.read_segment(location, input.origin)))
+    }
+
+    /// The curves of one log, of which these are the files.
+    ///
+    /// # Errors
+    /// As [`Reader::read`].
+    pub(super) fn curves(
+        &self,
+        input: &Input,
+        segments: impl Iterator<Item = Segment>,
+    ) -> Result<Outcome, Failure> {
         let mut parts = Vec::new();
         let mut first_error = None;
-        for location in &input.segments {
-            match self.read_segment(location, input.origin) {
+        for segment in segments {
+            match segment {
                 Ok(Some(part)) => parts.push(part),
                 Ok(None) => {}
                 // Of several files of a directory, some may hold other things.
@@ -123,27 +136,25 @@ impl Reader<'_> {
     }
 
     /// What one file holds; none if it is not recognised, and need not be.
-    fn read_segment(
-        &self,
-        location: &Location,
-        origin: Origin,
-    ) -> Result<Option<Part>, (ReadError, String)> {
+    fn read_segment(&self, location: &Location, origin: Origin) -> Segment {
         let name = location.name();
         let in_file = |e: io::Error| (ReadError::Io(e), name.clone());
-        if let (Location::File(path), Origin::Scanned, None) = (location, origin, self.format) {
-            let mut file = File::open(path).map_err(in_file)?;
-            let source = Source { reader: &mut file, path: Some(path) };
-            let claims = input::claims(source).map_err(in_file)?;
-            // The start of a console log may be noise alone.
-            let is_console = path.extension().is_some_and(|e| e == "out" || e == "log");
-            let least = if is_console { Confidence::Maybe } else { Confidence::Likely };
-            if claims.iter().all(|(_, claim)| *claim < least) {
-                return Ok(None);
-            }
+        if let (Location::File(path), Origin::Scanned, None) = (location, origin, self.format)
+            && !may_be_log(path).map_err(in_file)?
+        {
+            return Ok(None);
         }
         let (mut reader, path) = open(location).map_err(in_file)?;
         let source = Source { reader: &mut *reader, path };
-        let read = input::read(source, self.format, self.wanted);
+        self.part(name, input::read(source, self.format, self.wanted))
+    }
+
+    /// What one file holds, as it was read.
+    pub(super) fn part(
+        &self,
+        name: String,
+        read: Result<(&'static Format, Log), ReadError>,
+    ) -> Segment {
         let (format, log) = read.map_err(|e| (e, name.clone()))?;
         let taken_back_to = log.taken_back_to;
         let keys = if self.besides.rewards.is_empty() { Vec::new() } else { log.keys.clone() };
@@ -247,8 +258,24 @@ impl Reader<'_> {
     }
 }
 
+/// Whether a file that was found among others looks like a log.
+///
+/// # Errors
+/// When it cannot be read.
+pub(super) fn may_be_log(path: &Path) -> io::Result<bool> {
+    let mut file = File::open(path)?;
+    let claims = input::claims(Source { reader: &mut file, path: Some(path) })?;
+    // The start of a console log may be noise alone.
+    let is_console = path.extension().is_some_and(|e| e == "out" || e == "log");
+    let least = if is_console { Confidence::Maybe } else { Confidence::Likely };
+    Ok(claims.iter().any(|(_, claim)| *claim >= least))
+}
+
+/// What a file of a log holds; none if it is none; an error with the name of the file.
+pub(super) type Segment = Result<Option<Part>, (ReadError, String)>;
+
 /// What one file of a log holds.
-struct Part {
+pub(super) struct Part {
     format: &'static Format,
     series: Vec<Series>,
     taken_back_to: Option<f64>,
@@ -369,7 +396,8 @@ fn go_on(clock: &mut Aside, earlier: &[Aside]) -> bool {
     first < last
 }
 
-fn holds_no_entropy(error: &ReadError) -> bool {
+/// Whether a log is whole as far as it goes, and has nothing to draw.
+pub(super) fn holds_no_entropy(error: &ReadError) -> bool {
     matches!(
         error,
         ReadError::NoMetric { .. }

@@ -24,7 +24,7 @@ use crate::input::{self, Format, Wanted};
 
 /// The largest vocabulary in use in 2026 has 262,144 tokens; no mean of token entropies is above its
 /// logarithm.
-const LARGEST_VOCABULARY: u32 = 262_144;
+pub(super) const LARGEST_VOCABULARY: u32 = 262_144;
 
 /// How logs are read.
 #[derive(Debug, Args)]
@@ -48,7 +48,7 @@ pub(super) struct Reading {
     allow_partial: bool,
 }
 
-fn format_by_name(name: &str) -> Result<&'static Format, String> {
+pub(super) fn format_by_name(name: &str) -> Result<&'static Format, String> {
     let names = || input::FORMATS.iter().map(|f| f.name).collect::<Vec<_>>().join(", ");
     input::by_name(name).ok_or_else(|| format!("known are {}", names()))
 }
@@ -120,7 +120,7 @@ impl Reading {
             }
         }
         terminal.explain(|| format!("{} no logs", plural(others, "file is", "files are")));
-        leave_out_copies(&mut drafts, terminal);
+        leave_out_copies(&mut drafts).iter().for_each(|note| terminal.note(note));
         unread += leave_out_lacking(&mut drafts, terminal)?;
         if drafts.is_empty() {
             return Err(nothing_read(inputs.len(), unread, &without));
@@ -216,8 +216,8 @@ fn nothing_read(found: usize, unread: usize, without: &[String]) -> Failure {
 }
 
 /// Trainers log one run in several files of its directory: a history, event files, `progress.csv`.
-/// Those that hold the same points would be drawn over each other.
-fn leave_out_copies(drafts: &mut Vec<(&Input, Draft)>, terminal: &Terminal) {
+/// Those that hold the same points would be drawn over each other. Returns which were left out, in words.
+pub(super) fn leave_out_copies(drafts: &mut Vec<(&Input, Draft)>) -> Vec<String> {
     let mut logs_of: BTreeMap<PathBuf, Vec<usize>> = BTreeMap::new(); // by the directory of the run
     let mut copies: BTreeMap<usize, usize> = BTreeMap::new();
     for (i, (input, draft)) in drafts.iter().enumerate() {
@@ -245,12 +245,14 @@ fn leave_out_copies(drafts: &mut Vec<(&Input, Draft)>, terminal: &Terminal) {
             logs_of.entry(own).or_default().push(i);
         }
     }
-    for (copy, original) in &copies {
-        let (copy, original) = (&drafts[*copy].1.run.source, &drafts[*original].1.run.source);
-        terminal.note(&format!("{copy} holds the points of {original} again"));
-    }
+    let source = |i: usize| &drafts[i].1.run.source;
+    let again = copies.iter().map(|(copy, original)| {
+        format!("{} holds the points of {} again", source(*copy), source(*original))
+    });
+    let again = again.collect();
     let mut i = 0..;
     drafts.retain(|_| i.next().is_some_and(|i| !copies.contains_key(&i)));
+    again
 }
 
 /// Leaves out runs without what is to stand beside their entropy: an error for a log that was named, a

@@ -29,6 +29,7 @@ mod stats;
 mod table;
 mod terminal;
 pub mod tokens;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -91,6 +92,8 @@ enum Command {
     Inspect(inspect::Inspect),
     /// Append steps from stdin to a run's history, which is whole at any moment.
     Record(record::Record),
+    /// Follow logs while they grow, in the terminal.
+    Watch(Box<watch::Watch>),
     /// List the log formats that can be read.
     Formats(formats::Formats),
     /// Print shell completions.
@@ -147,6 +150,7 @@ fn run(cli: Cli) -> ExitCode {
         Command::Convert(args) => args.run(&terminal),
         Command::Inspect(args) => args.run(&terminal),
         Command::Record(args) => args.run(&terminal),
+        Command::Watch(args) => args.run(&terminal),
         Command::Formats(args) => args.run(&terminal),
         Command::Completions(args) => args.run(&terminal, Cli::command()),
         Command::Man(args) => args.run(&terminal, Cli::command()),

@@ -1,7 +1,7 @@
 //! `entropy-viz plot`: line curves, one a run.
 
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use anyhow::anyhow;
 use clap::Args;
@@ -13,9 +13,14 @@ use super::failure::{Failure, WithHint};
 use super::health::HealthArgs;
 use super::inputs::InputArgs;
 use super::terminal::Terminal;
+use super::watch::{Shown, frame, size};
 use crate::history::Comparison;
 use crate::plot::{Across, Encoding, Picture};
 use crate::stats::{Analysis, analyse};
+use crate::watch::standing::{Standing, Terms};
+
+/// Steps over which `--terminal` tells the change, as `watch` does.
+const CHANGE_OVER: f64 = 20.0;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -37,6 +42,9 @@ pub(super) struct Plot {
     /// Draw the statistics too, as `<stem>_stats.<ext>`.
     #[arg(long, alias = "with_stats")]
     with_stats: bool,
+    /// Draw the curves as text on stdout, and write no picture.
+    #[arg(long, conflicts_with_all = ["output", "with_stats"])]
+    terminal: bool,
     #[command(flatten)]
     health: HealthArgs,
     #[command(flatten)]
@@ -48,6 +56,9 @@ pub(super) struct Plot {
 impl Plot {
     pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
         self.chart.check()?;
+        if self.terminal {
+            return self.print(terminal);
+        }
         let output = target(&self.output);
         let encoding = self.chart.encoding(&output)?;
         if output == Target::Stdout && self.with_stats {
@@ -61,6 +72,27 @@ impl Plot {
             Chart::Curves => output.clone(),
             Chart::Stats => Target::File(stats_beside(&self.output)),
         })?;
+        Ok(outcome)
+    }
+
+    /// Draws the curves as text.
+    fn print(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
+        let (comparison, outcome) = self.inputs.load_with(&self.across.besides(), terminal)?;
+        let (comparison, _) = self.across.place(&comparison, terminal)?;
+        let window = self.chart.window(&comparison, terminal)?;
+        let comparison = window.map_or(comparison, |window| window.whole);
+        let terms = Terms { thresholds: self.health.thresholds(), stale: None, over: CHANGE_OVER };
+        let now = SystemTime::now();
+        let standings: Vec<Standing> =
+            comparison.runs().iter().map(|run| Standing::of(run, None, &terms, now)).collect();
+        let shown = Shown {
+            runs: comparison.runs(),
+            standings: &standings,
+            view: &self.chart.view(),
+            over: CHANGE_OVER,
+        };
+        let text = frame(&shown, self.chart.theme_if_given(), size(None, None, 2), terminal);
+        terminal.print(text.as_bytes())?;
         Ok(outcome)
     }
 }

@@ -34,6 +34,7 @@ pub(super) enum Lacking {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ColumnId(usize);
 
+#[derive(Clone)]
 struct Column {
     run: usize,
     key: String,
@@ -47,7 +48,7 @@ struct Column {
 }
 
 /// A run of the log: most logs hold one, which need not have a name.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct RunRows {
     name: Option<String>,
     keys: HashMap<String, Option<ColumnId>>, // none: nobody wants it
@@ -61,6 +62,7 @@ struct RunRows {
 
 /// Collects the rows of a log, for all series wanted at once: which of them it has is known only at
 /// its end.
+#[derive(Clone)]
 pub(super) struct Book<'w> {
     wanted: &'w Wanted,
     first_choice: &'static [&'static str],

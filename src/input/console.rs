@@ -27,7 +27,7 @@ use memchr::memchr;
 use memchr::memmem::{self, Finder};
 
 use super::book::{Book, Lacking};
-use super::{Confidence, Format, Head, Note, ReadError};
+use super::{Confidence, Format, Growth, Head, Note, ReadError};
 use bars::{Bars, Placed};
 use look::{Bar, Block, TrainerRow, Values, split_prefix, verl_row, without_ansi};
 use pieces::{Piece, pieces};
@@ -39,6 +39,7 @@ pub(super) const VERL: Format = Format {
     metrics: &["actor/entropy", "policy/entropy", "actor/entropy_loss"],
     recognise: |head| recognise(head, Dialect::Verl),
     read,
+    growth: |_| Growth::Rewritten,
 };
 
 pub(super) const EASYR1: Format = Format {
@@ -48,6 +49,7 @@ pub(super) const EASYR1: Format = Format {
     metrics: &["policy/entropy", "actor/entropy", "actor/entropy_loss"],
     recognise: |head| recognise(head, Dialect::EasyR1),
     read,
+    growth: |_| Growth::Rewritten,
 };
 
 pub(super) const HUGGING_FACE: Format = Format {
@@ -57,6 +59,7 @@ pub(super) const HUGGING_FACE: Format = Format {
     metrics: &["entropy", "train/entropy"],
     recognise: |head| recognise(head, Dialect::HuggingFace),
     read,
+    growth: |_| Growth::Rewritten,
 };
 
 /// Whose rows they are: the same key may be another quantity elsewhere, so each is a format.

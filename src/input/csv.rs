@@ -20,7 +20,7 @@ use super::beside::iso_seconds;
 use super::book::{Book, ColumnId, Lacking};
 use super::note::Note;
 use super::tensorboard_json::name_hint;
-use super::{Confidence, Format, Head, ReadError, flat};
+use super::{Confidence, Format, Growth, Head, ReadError, flat};
 
 pub(super) const FORMAT: Format = Format {
     name: "csv",
@@ -29,6 +29,7 @@ pub(super) const FORMAT: Format = Format {
     metrics: &["policy/entropy", "entropy", "Value"],
     recognise,
     read,
+    growth: |_| Growth::Table,
 };
 
 /// Names of step columns that JSON lines do not have, in lower case.
@@ -95,6 +96,7 @@ fn recognise(head: &Head<'_>) -> Confidence {
 }
 
 /// What a column holds.
+#[derive(Clone)]
 enum Role {
     Step,
     Run,
@@ -104,43 +106,91 @@ enum Role {
 }
 
 fn read(head: &Head<'_>, source: &mut dyn Read, book: &mut Book<'_>) -> Result<(), ReadError> {
-    book.lacking(Lacking::Meant);
-    let delimiter = delimiter(without_mark(head.bytes)).unwrap_or(b',');
-    let mut source = LastByte { source, last: None };
-    let mut records = reader(delimiter, &mut source);
-    let mut header = ByteRecord::new();
-    if !records.read_byte_record(&mut header).map_err(broken)? {
-        return Err(ReadError::Nothing("it holds no points"));
-    }
-    let names = names(&header);
-    let mut roles = roles(head, &names, book);
+    Table::default().read(head, source, book)
+}
 
-    // A row is taken when the next has come: only then is it sure to be whole.
-    let (mut row, mut next) = (ByteRecord::new(), ByteRecord::new());
-    let mut number = 0;
-    let mut pending = false;
-    while records.read_byte_record(&mut next).map_err(broken)? {
-        if next == header {
-            continue; // a job that resumed wrote it again
-        }
-        if pending {
-            take(&row, &mut roles, &names, delimiter, number, book)?;
-        }
-        std::mem::swap(&mut row, &mut next);
-        (number, pending) = (number + 1, true);
+/// A table as read so far: what its header said, and how many rows came below it.
+#[derive(Clone, Default)]
+pub(super) struct Table {
+    columns: Option<Columns>,
+    rows: usize,
+}
+
+#[derive(Clone)]
+struct Columns {
+    delimiter: u8,
+    header: ByteRecord,
+    names: Vec<String>,
+    roles: Vec<Role>,
+}
+
+impl Columns {
+    fn new(head: &Head<'_>, delimiter: u8, header: ByteRecord, book: &mut Book<'_>) -> Columns {
+        let names = names(&header);
+        let roles = roles(head, &names, book);
+        Columns { delimiter, header, names, roles }
     }
-    drop(records);
-    if !pending {
-        return Ok(());
+}
+
+impl Table {
+    /// Reads the header, unless it was read before, and the rows.
+    pub(super) fn read(
+        &mut self,
+        head: &Head<'_>,
+        source: &mut dyn Read,
+        book: &mut Book<'_>,
+    ) -> Result<(), ReadError> {
+        book.lacking(Lacking::Meant);
+        let delimiter = delimiter(without_mark(head.bytes)).unwrap_or(b',');
+        let mut source = LastByte { source, last: None };
+        let mut records = reader(delimiter, &mut source);
+        let columns = match self.columns.take() {
+            Some(columns) => columns,
+            None => {
+                let mut header = ByteRecord::new();
+                if !records.read_byte_record(&mut header).map_err(broken)? {
+                    return Err(ReadError::Nothing("it holds no points"));
+                }
+                Columns::new(head, delimiter, header, book)
+            }
+        };
+        let columns = self.columns.insert(columns);
+
+        // A row is taken when the next has come: only then is it sure to be whole.
+        let (mut row, mut next) = (ByteRecord::new(), ByteRecord::new());
+        let mut pending = false;
+        while records.read_byte_record(&mut next).map_err(broken)? {
+            if next == columns.header {
+                continue; // a job that resumed wrote it again
+            }
+            if pending {
+                take(&row, columns, self.rows, book)?;
+            }
+            std::mem::swap(&mut row, &mut next);
+            (self.rows, pending) = (self.rows + 1, true);
+        }
+        drop(records);
+        if pending { take_last(row, source.last, columns, self.rows, book) } else { Ok(()) }
     }
-    let ends = matches!(source.last, Some(b'\n' | b'\r'));
+}
+
+/// Takes the last row, as far as it is whole: `last` is the last byte of the log.
+fn take_last(
+    mut row: ByteRecord,
+    last: Option<u8>,
+    columns: &mut Columns,
+    number: usize,
+    book: &mut Book<'_>,
+) -> Result<(), ReadError> {
+    let Columns { names, roles, .. } = &*columns;
+    let ends = matches!(last, Some(b'\n' | b'\r'));
     if !ends && row.len() < names.len() {
         // Whose the values are may stand in a field that is not here.
         let what = "the last line ends before its last field, so it was not taken".to_owned();
         book.note(Note::Damaged { place: place(&row, number), what });
         return Ok(());
     }
-    if !ends && source.last != Some(b'"') {
+    if !ends && last != Some(b'"') {
         let place = place(&row, number);
         let whole = row.len() - 1;
         let lost = roles.get(whole).is_some_and(|role| !matches!(role, Role::Ignored));
@@ -150,7 +200,7 @@ fn read(head: &Head<'_>, source: &mut dyn Read, book: &mut Book<'_>) -> Result<(
             book.note(Note::Damaged { place, what });
         }
     }
-    take(&row, &mut roles, &names, delimiter, number, book)
+    take(&row, columns, number, book)
 }
 
 /// Decides what each column is.
@@ -228,12 +278,12 @@ fn columns_as_runs(names: &[String], roles: &mut [Role], book: &mut Book<'_>) {
 
 fn take(
     row: &ByteRecord,
-    roles: &mut [Role],
-    names: &[String],
-    delimiter: u8,
+    columns: &mut Columns,
     number_of_row: usize,
     book: &mut Book<'_>,
 ) -> Result<(), ReadError> {
+    let Columns { delimiter, names, roles, .. } = columns;
+    let delimiter = *delimiter;
     if row.len() > roles.len() {
         let what = format!("it has {} fields, the header has {}", row.len(), roles.len());
         return Err(row_error(row, number_of_row, what));
@@ -252,14 +302,14 @@ fn take(
         }
     }
     if run.is_some() || metric.is_some() {
-        for (role, name) in roles.iter_mut().zip(names) {
+        for (role, name) in roles.iter_mut().zip(&*names) {
             if let Role::Value(_) | Role::Ignored = role {
                 let metric = metric.as_ref().filter(|_| VALUES.contains(&name.as_str()));
                 *role = book.column(metric.unwrap_or(name)).map_or(Role::Ignored, Role::Value);
             }
         }
     }
-    for ((field, role), name) in row.iter().zip(roles.iter()).zip(names) {
+    for ((field, role), name) in row.iter().zip(roles.iter()).zip(&*names) {
         let field = field.trim_ascii();
         if field.is_empty() {
             continue;

@@ -14,7 +14,7 @@ use std::io::Read;
 use super::book::{Book, Lacking};
 use super::frame::json::{Holds, Scanner, Shape};
 use super::rows::JsonRows;
-use super::{Confidence, Format, Head, ReadError};
+use super::{Confidence, Format, Growth, Head, ReadError};
 
 pub(super) const FORMAT: Format = Format {
     name: "easyr1",
@@ -23,6 +23,7 @@ pub(super) const FORMAT: Format = Format {
     metrics: &["policy/entropy", "actor/entropy", "actor/entropy_loss"],
     recognise,
     read,
+    growth: |_| Growth::Lines,
 };
 
 fn recognise(head: &Head<'_>) -> Confidence {

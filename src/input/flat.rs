@@ -13,7 +13,7 @@ use std::io::Read;
 use super::book::{Book, Lacking};
 use super::frame::json::{Holds, Scanner, Shape};
 use super::rows::JsonRows;
-use super::{Confidence, Format, Head, ReadError};
+use super::{Confidence, Format, Growth, Head, ReadError};
 
 pub(super) const FORMAT: Format = Format {
     name: "jsonl",
@@ -22,6 +22,7 @@ pub(super) const FORMAT: Format = Format {
     metrics: &["entropy/all/mean"],
     recognise,
     read,
+    growth: |_| Growth::Lines,
 };
 
 /// What steps are called, best first.

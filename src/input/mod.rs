@@ -14,6 +14,7 @@ mod csv;
 mod easyr1;
 mod flat;
 pub mod frame;
+mod growing;
 mod log;
 mod note;
 mod parquet;
@@ -34,6 +35,7 @@ use std::path::Path;
 use thiserror::Error;
 
 pub use ahead::ReadAhead;
+pub use growing::Growing;
 pub use beside::{Aside, is_reward_like, nearest_rewards};
 pub use log::{Log, Series, Tally};
 pub use note::Note;
@@ -43,6 +45,7 @@ pub use wanted::{Rank, Wanted};
 use book::Book;
 use compressed::Compressed;
 use frame::Damage;
+use growing::Growth;
 use frame::json::{Holds, ScanError, Shape, shape};
 
 /// Every format that can be read, in the order in which they are asked.
@@ -79,6 +82,7 @@ pub struct Format {
     pub metrics: &'static [&'static str],
     recognise: fn(&Head<'_>) -> Confidence,
     read: fn(&Head<'_>, &mut dyn Read, &mut Book<'_>) -> Result<(), ReadError>,
+    growth: fn(&Head<'_>) -> Growth,
 }
 
 /// How sure a format is that a log is its own.

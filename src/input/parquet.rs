@@ -22,7 +22,7 @@ use parquet::schema::types::{Type, TypePtr};
 
 use super::book::{Book, ColumnId, Lacking};
 use super::csv::{METRIC, RUNS, VALUES, step_column};
-use super::{Confidence, Format, Head, ReadError};
+use super::{Confidence, Format, Growth, Head, ReadError};
 
 pub(super) const FORMAT: Format = Format {
     name: "parquet",
@@ -31,6 +31,7 @@ pub(super) const FORMAT: Format = Format {
     metrics: &["policy/entropy", "entropy"],
     recognise,
     read,
+    growth: |_| Growth::Rewritten,
 };
 
 fn recognise(head: &Head<'_>) -> Confidence {

@@ -14,7 +14,7 @@ use std::io::Read;
 use super::book::{Book, ColumnId};
 use super::frame::json::{Holds, ScanError, Scanner, Shape, Value};
 use super::rows::{JsonRows, nothing_follows};
-use super::{Confidence, Format, Head, ReadError};
+use super::{Confidence, Format, Growth, Head, ReadError};
 
 pub(super) const FORMAT: Format = Format {
     name: "rzero",
@@ -23,6 +23,10 @@ pub(super) const FORMAT: Format = Format {
     metrics: &["entropy", "policy/entropy"],
     recognise,
     read,
+    growth: |head| match layout(&head.shape) {
+        Some(Layout::Lines) => Growth::Lines,
+        _ => Growth::Rewritten,
+    },
 };
 
 /// How the rows stand in the file.

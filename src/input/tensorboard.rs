@@ -15,7 +15,8 @@ use std::io::Read;
 use super::book::{Book, ColumnId, Lacking};
 use super::frame::protobuf::{Fields, Malformed, Wire, varint};
 use super::frame::tfrecord::{self, Records};
-use super::{Confidence, Format, Head, ReadError, note_damage};
+use super::frame::{Damage, Position};
+use super::{Confidence, Format, Growth, Head, ReadError, note_damage};
 
 pub(super) const FORMAT: Format = Format {
     name: "tensorboard",
@@ -24,6 +25,7 @@ pub(super) const FORMAT: Format = Format {
     metrics: &["policy/entropy", "actor/entropy", "train/entropy"],
     recognise,
     read,
+    growth: |_| Growth::Events,
 };
 
 /// `SessionLog.START`.
@@ -40,20 +42,58 @@ fn recognise(head: &Head<'_>) -> Confidence {
 }
 
 fn read(_: &Head<'_>, source: &mut dyn Read, book: &mut Book<'_>) -> Result<(), ReadError> {
-    book.lacking(Lacking::Meant);
-    let clock = book.clock("wall_time");
-    let mut records = Records::new(source);
-    let mut malformed = 0;
-    while let Some(record) = records.next_record()? {
-        malformed += usize::from(event(record, clock, book).is_err());
-    }
-    if records.read() == 0 && records.damage().places > 0 {
+    let mut events = Events::new(book);
+    let damage = events.read(source, book)?;
+    if events.read == 0 && damage.places > 0 {
         let what = "no record in it has a right checksum; it is no event file".to_owned();
         return Err(ReadError::Record { place: "record 1, byte 0".to_owned(), what });
     }
-    let wrong = "whose checksum is right, but which is no event";
-    note_damage(book, records.damage(), records.read(), (malformed, wrong));
+    events.end(&damage, book);
     Ok(())
+}
+
+/// An event file as read so far.
+#[derive(Clone)]
+pub(super) struct Events {
+    clock: Option<ColumnId>,
+    read: usize,
+    malformed: usize,
+    at: Position,
+}
+
+impl Events {
+    /// Nothing was read yet.
+    pub(super) fn new(book: &mut Book<'_>) -> Events {
+        book.lacking(Lacking::Meant);
+        let at = Position::default();
+        Events { clock: book.clock("wall_time"), read: 0, malformed: 0, at }
+    }
+
+    /// Reads the whole records of `source`, which begins where the last reading came to.
+    pub(super) fn read(
+        &mut self,
+        source: &mut dyn Read,
+        book: &mut Book<'_>,
+    ) -> Result<Damage, ReadError> {
+        let mut records = Records::resume(source, self.at);
+        while let Some(record) = records.next_record()? {
+            self.malformed += usize::from(event(record, self.clock, book).is_err());
+        }
+        self.read += records.read();
+        self.at = records.position();
+        Ok(records.damage().clone())
+    }
+
+    /// Where the next reading begins.
+    pub(super) fn offset(&self) -> u64 {
+        self.at.offset
+    }
+
+    /// Tells what was odd, at the end of the log.
+    pub(super) fn end(&self, damage: &Damage, book: &mut Book<'_>) {
+        let wrong = "whose checksum is right, but which is no event";
+        note_damage(book, damage, self.read, (self.malformed, wrong));
+    }
 }
 
 fn event(record: &[u8], clock: Option<ColumnId>, book: &mut Book<'_>) -> Result<(), Malformed> {

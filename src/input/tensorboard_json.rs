@@ -10,7 +10,7 @@ use super::book::{Book, Lacking};
 use super::frame::json::{Scanner, Shape};
 use super::log::Hint;
 use super::rows::{JsonRows, nothing_follows};
-use super::{Confidence, Format, Head, ReadError};
+use super::{Confidence, Format, Growth, Head, ReadError};
 use crate::quantity::KNOWN;
 
 pub(super) const FORMAT: Format = Format {
@@ -20,6 +20,7 @@ pub(super) const FORMAT: Format = Format {
     metrics: &["Value"],
     recognise,
     read,
+    growth: |_| Growth::Rewritten,
 };
 
 fn recognise(head: &Head<'_>) -> Confidence {

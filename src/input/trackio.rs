@@ -27,7 +27,7 @@ use thiserror::Error;
 use super::beside::iso_seconds;
 use super::book::{Book, Lacking};
 use super::frame::sqlite::{DatabaseError, ask};
-use super::{Confidence, Format, Head, ReadError};
+use super::{Confidence, Format, Growth, Head, ReadError};
 
 pub(super) const FORMAT: Format = Format {
     name: "trackio",
@@ -36,6 +36,7 @@ pub(super) const FORMAT: Format = Format {
     metrics: &["train/entropy", "policy/entropy"],
     recognise,
     read,
+    growth: |_| Growth::Rewritten,
 };
 
 /// Why a database could not be read as trackio's.

@@ -14,7 +14,7 @@ use std::io::Read;
 use super::book::{Book, Lacking};
 use super::frame::json::{Holds, Scanner};
 use super::rows::{JsonRows, nothing_follows};
-use super::{Confidence, Format, Head, ReadError};
+use super::{Confidence, Format, Growth, Head, ReadError};
 
 pub(super) const FORMAT: Format = Format {
     name: "trainer_state",
@@ -23,6 +23,7 @@ pub(super) const FORMAT: Format = Format {
     metrics: &["entropy", "train/entropy"],
     recognise,
     read,
+    growth: |_| Growth::Rewritten,
 };
 
 fn recognise(head: &Head<'_>) -> Confidence {

@@ -13,7 +13,7 @@ use std::io::Read;
 use super::book::{Book, Lacking};
 use super::frame::json::{Holds, Scanner};
 use super::rows::JsonRows;
-use super::{Confidence, Format, Head, ReadError};
+use super::{Confidence, Format, Growth, Head, ReadError};
 
 pub(super) const FORMAT: Format = Format {
     name: "verl",
@@ -22,6 +22,7 @@ pub(super) const FORMAT: Format = Format {
     metrics: &["actor/entropy", "policy/entropy", "actor/entropy_loss"],
     recognise,
     read,
+    growth: |_| Growth::Lines,
 };
 
 fn recognise(head: &Head<'_>) -> Confidence {

@@ -18,9 +18,10 @@ use std::io::Read;
 use super::book::{Book, ColumnId, Lacking};
 use super::frame::json::{Scanner, Value};
 use super::frame::leveldb::Records;
+use super::frame::{Damage, Position};
 use super::frame::protobuf::{Fields, Malformed, Wire, zigzag};
 use super::note::Note;
-use super::{Confidence, Format, Head, ReadError, note_damage};
+use super::{Confidence, Format, Growth, Head, ReadError, note_damage};
 
 pub(super) const FORMAT: Format = Format {
     name: "wandb",
@@ -29,6 +30,7 @@ pub(super) const FORMAT: Format = Format {
     metrics: &["policy/entropy", "actor/entropy", "train/entropy"],
     recognise,
     read,
+    growth: |_| Growth::Wandb,
 };
 
 const MAGIC: &[u8] = b":W&B\xe1\xbe";
@@ -46,35 +48,81 @@ fn recognise(head: &Head<'_>) -> Confidence {
 }
 
 fn read(head: &Head<'_>, source: &mut dyn Read, book: &mut Book<'_>) -> Result<(), ReadError> {
-    book.lacking(Lacking::Meant);
-    match head.bytes.split_at_checked(MAGIC.len()) {
-        Some((MAGIC, [0 | 1, ..])) => {}
-        Some((MAGIC, [version, ..])) => {
-            let what = format!("it has version {version} of W&B's format; 0 and 1 can be read");
-            return Err(ReadError::Record { place: "byte 6".to_owned(), what });
-        }
-        _ => {
-            let what = "it does not begin as a W&B file does".to_owned();
-            return Err(ReadError::Record { place: "byte 0".to_owned(), what });
-        }
-    }
-    let mut records = Records::new(source, HEADER)?;
-    let mut run = Run::default();
-    for key in CLOCKS {
-        run.clocks.extend(book.clock(key).map(|column| (key, column)));
-    }
-    let mut malformed = 0;
-    while let Some(record) = records.next_record()? {
-        malformed += usize::from(run.record(record, book).is_err());
-    }
-    let wrong = "whose checksum is right, but which is no record of W&B";
-    note_damage(book, records.damage(), records.read(), (malformed, wrong));
-    run.finish(book);
+    let mut log = WandbLog::new(head, book)?;
+    let damage = log.read(source, book)?;
+    log.end(&damage, book);
     Ok(())
 }
 
+/// Whether the version of the format is one that can be read.
+fn check_header(head: &Head<'_>) -> Result<(), ReadError> {
+    match head.bytes.split_at_checked(MAGIC.len()) {
+        Some((MAGIC, [0 | 1, ..])) => Ok(()),
+        Some((MAGIC, [version, ..])) => {
+            let what = format!("it has version {version} of W&B's format; 0 and 1 can be read");
+            Err(ReadError::Record { place: "byte 6".to_owned(), what })
+        }
+        _ => {
+            let what = "it does not begin as a W&B file does".to_owned();
+            Err(ReadError::Record { place: "byte 0".to_owned(), what })
+        }
+    }
+}
+
+/// A run file as read so far.
+#[derive(Clone)]
+pub(super) struct WandbLog {
+    run: Run,
+    read: usize,
+    malformed: usize,
+    at: Option<Position>, // none: before the file's own header
+}
+
+impl WandbLog {
+    /// Nothing was read yet.
+    pub(super) fn new(head: &Head<'_>, book: &mut Book<'_>) -> Result<WandbLog, ReadError> {
+        book.lacking(Lacking::Meant);
+        check_header(head)?;
+        let mut run = Run::default();
+        for key in CLOCKS {
+            run.clocks.extend(book.clock(key).map(|column| (key, column)));
+        }
+        Ok(WandbLog { run, read: 0, malformed: 0, at: None })
+    }
+
+    /// Reads the whole records of `source`, which begins where the last reading came to.
+    pub(super) fn read(
+        &mut self,
+        source: &mut dyn Read,
+        book: &mut Book<'_>,
+    ) -> Result<Damage, ReadError> {
+        let mut records = match self.at {
+            Some(position) => Records::resume(source, position),
+            None => Records::new(source, HEADER)?,
+        };
+        while let Some(record) = records.next_record()? {
+            self.malformed += usize::from(self.run.record(record, book).is_err());
+        }
+        self.read += records.read();
+        self.at = Some(records.position());
+        Ok(records.damage().clone())
+    }
+
+    /// Where the next reading begins.
+    pub(super) fn offset(&self) -> u64 {
+        self.at.map_or(0, |at| at.offset)
+    }
+
+    /// Tells what was odd, at the end of the log.
+    pub(super) fn end(self, damage: &Damage, book: &mut Book<'_>) {
+        let wrong = "whose checksum is right, but which is no record of W&B";
+        note_damage(book, damage, self.read, (self.malformed, wrong));
+        self.run.finish(book);
+    }
+}
+
 /// What is known of the run so far.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Run {
     step_metrics: Vec<StepMetric>,
     columns: Vec<(ColumnId, Option<usize>)>, // a wanted series, and its step metric
@@ -84,6 +132,7 @@ struct Run {
 }
 
 /// A declaration that keys have a step of their own.
+#[derive(Clone)]
 struct StepMetric {
     name: String,
     prefix: Option<String>,

@@ -17,7 +17,7 @@ mod place;
 pub mod theme;
 
 pub use across::{Across, Unit};
-pub use axis::{exact, short};
+pub use axis::{Axis, Scale, exact, log_axis, short, step_axis, value_axis};
 pub use bars::bars;
 pub use canvas::{Drawing, Text};
 pub use curves::{Curves, NothingToDraw};

@@ -12,7 +12,7 @@
 
 use std::io::{self, Read};
 
-use super::Damage;
+use super::{Damage, Position};
 use super::window::Window;
 
 const BLOCK: u64 = 1 << 15;
@@ -25,6 +25,7 @@ pub struct Records<'a> {
     window: Window<'a>,
     record: Vec<u8>,
     held: usize, // bytes of the chunk handed out last
+    next: Position,
     number: usize,
     start: u64,
     read: usize,
@@ -50,16 +51,35 @@ enum Chunk {
 impl<'a> Records<'a> {
     /// Records from the start of `source`, whose first `header` bytes are the file's own.
     pub fn new(source: &'a mut dyn Read, header: u64) -> io::Result<Records<'a>> {
-        let mut window = Window::new(source);
-        window.skip(header)?;
-        let damage = Damage::default();
-        Ok(Records { window, record: Vec::new(), held: 0, number: 0, start: 0, read: 0, damage })
+        let mut records = Records::resume(source, Position::default());
+        records.window.skip(header)?;
+        Ok(records)
+    }
+
+    /// Records from `position` on, which is where `source` begins.
+    pub fn resume(source: &'a mut dyn Read, position: Position) -> Records<'a> {
+        Records {
+            window: Window::at(source, position.offset),
+            record: Vec::new(),
+            held: 0,
+            next: position,
+            number: position.number,
+            start: 0,
+            read: 0,
+            damage: Damage::default(),
+        }
+    }
+
+    /// Where reading goes on once the file has grown: behind the last whole record.
+    pub fn position(&self) -> Position {
+        self.next
     }
 
     /// The next whole record; `None` at the end, or where the file ends inside one.
     pub fn next_record(&mut self) -> io::Result<Option<&[u8]>> {
         let mut inside = false;
         self.window.pass(std::mem::take(&mut self.held));
+        self.next = Position { offset: self.window.offset(), number: self.number };
         loop {
             let start = self.window.offset();
             let (part, length) = match self.chunk()? {

@@ -7,6 +7,15 @@ pub mod sqlite;
 pub mod tfrecord;
 mod window;
 
+/// The end of the last whole record of a framed file, and how many stand before it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Position {
+    /// Bytes from the start of the file.
+    pub offset: u64,
+    /// Records.
+    pub number: usize,
+}
+
 /// What was wrong with a framed file, beside the records that came out of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Damage {

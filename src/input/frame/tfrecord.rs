@@ -11,7 +11,7 @@
 
 use std::io::{self, Read};
 
-use super::Damage;
+use super::{Damage, Position};
 use super::window::Window;
 
 const HEADER: usize = 12;
@@ -23,6 +23,7 @@ const LARGEST: u64 = 1 << 26;
 pub struct Records<'a> {
     window: Window<'a>,
     held: usize, // bytes of the record handed out last
+    next: Position,
     number: usize,
     read: usize,
     damage: Damage,
@@ -49,13 +50,24 @@ fn length(bytes: &[u8]) -> Option<u64> {
 impl<'a> Records<'a> {
     /// Records from the start of `source`.
     pub fn new(source: &'a mut dyn Read) -> Records<'a> {
+        Records::resume(source, Position::default())
+    }
+
+    /// Records from `position` on, which is where `source` begins.
+    pub fn resume(source: &'a mut dyn Read, position: Position) -> Records<'a> {
         Records {
-            window: Window::new(source),
+            window: Window::at(source, position.offset),
             held: 0,
-            number: 0,
+            next: position,
+            number: position.number,
             read: 0,
             damage: Damage::default(),
         }
+    }
+
+    /// Where reading goes on once the file has grown: behind the last whole record.
+    pub fn position(&self) -> Position {
+        self.next
     }
 
     /// The next whole record; `None` at the end, or where the file ends inside one.
@@ -63,6 +75,7 @@ impl<'a> Records<'a> {
     pub fn next_record(&mut self) -> io::Result<Option<&[u8]>> {
         loop {
             self.window.pass(std::mem::take(&mut self.held));
+            self.next = Position { offset: self.window.offset(), number: self.number };
             if !self.window.fill(HEADER)? {
                 if !self.window.rest().is_empty() {
                     self.damage.cut = Some(self.place(self.number + 1));

@@ -14,8 +14,9 @@ pub(super) struct Window<'a> {
 }
 
 impl<'a> Window<'a> {
-    pub(super) fn new(source: &'a mut dyn Read) -> Window<'a> {
-        Window { source, bytes: vec![0; CHUNK], pos: 0, end: 0, passed: 0 }
+    /// A window over a stream that begins `passed` bytes into its file.
+    pub(super) fn at(source: &'a mut dyn Read, passed: u64) -> Window<'a> {
+        Window { source, bytes: vec![0; CHUNK], pos: 0, end: 0, passed }
     }
 
     /// The offset in the stream of the first byte not yet passed.

@@ -1,0 +1,601 @@
+//! `entropy-viz watch`: training as it happens, in the terminal.
+
+mod follow;
+mod hooks;
+mod look;
+mod screen;
+
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::anyhow;
+use clap::{Args, ValueEnum};
+use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+
+use super::Outcome;
+use super::curves::{Besides, Reader};
+use super::failure::{Failure, WithHint};
+use super::health::HealthArgs;
+use super::load::{LARGEST_VOCABULARY, format_by_name};
+use super::terminal::Terminal;
+use crate::discover::Origin;
+use crate::history::{Comparison, History};
+use crate::input::{Format, Wanted};
+use crate::plot::{ValueScale, exact, short};
+use crate::stats::health::State;
+use crate::stats::smooth::Smoothing;
+use crate::watch::frame::span;
+use crate::watch::standing::{Standing, Terms, Turn, Turns};
+use crate::watch::view::{Act, View};
+use follow::{Changes, Follower, Place, Problem};
+use hooks::{Hooks, Output};
+pub(super) use look::{Shown, ThemeName, frame, size};
+use screen::Screen;
+
+/// Signals are looked at so often.
+const BLINK: Duration = Duration::from_millis(200);
+
+const EXAMPLES: &str = "\
+Examples:
+  entropy-viz watch                                 every history below $STORAGE_PATH/models
+  entropy-viz watch runs/ --smooth ema:0.9
+  entropy-viz watch metrics.jsonl --stale 30m --exec 'notify-send \"$ENTROPY_VIZ_RUN: $ENTROPY_VIZ_STATE\"'
+  entropy-viz watch wandb/ --exit-on collapse > states.txt || kill \"$TRAINER\"
+  entropy-viz watch runs/ --once --width 120 --height 40";
+
+/// Shows runs while they grow.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Watch {
+    /// Log files, directories, quoted globs, or LABEL=INPUT [default: $STORAGE_PATH/models].
+    #[arg(value_name = "INPUT")]
+    inputs: Vec<String>,
+    /// The series to take, where a log has several: a key, or a quoted glob; may be given again for
+    /// more series.
+    #[arg(long, value_name = "KEY")]
+    metric: Vec<String>,
+    /// The format of the logs, instead of recognising it (see `entropy-viz formats`).
+    #[arg(long, value_name = "NAME", value_parser = format_by_name)]
+    format: Option<&'static Format>,
+    /// Time between two looks at the logs, as 500ms, 1s or 1m.
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval)]
+    interval: Duration,
+    /// A run is stale when nothing was appended to its log for so long, as 90s, 10m or 2h; or never.
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = silence)]
+    stale: Silence,
+    /// Steps over which the change of each run is told.
+    #[arg(long, value_name = "STEPS", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    over: u32,
+    /// Smoothing to begin with: none, ema:WEIGHT, twema:WEIGHT, mean:POINTS or gaussian:STEPS.
+    #[arg(long, value_name = "KIND", default_value = "none")]
+    smooth: Smoothing,
+    /// A logarithmic y axis to begin with.
+    #[arg(long)]
+    log_y: bool,
+    /// Colours for a dark or a light ground [default: what the terminal says, else dark].
+    #[arg(long, value_enum)]
+    theme: Option<ThemeName>,
+    /// Print one frame and leave; without a terminal this is the default.
+    #[arg(long)]
+    once: bool,
+    /// Columns of the frame that is printed [default: those of the terminal, else 80].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(20..=1000))]
+    width: Option<u16>,
+    /// Lines of the frame that is printed [default: those of the terminal, else 24].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(3..=1000))]
+    height: Option<u16>,
+    /// Leave with 1 as soon as a run has collapsed or exploded; without a terminal, print a line for
+    /// each change of a state until then.
+    #[arg(long, value_enum, value_name = "STATE", value_delimiter = ',')]
+    exit_on: Vec<ExitOn>,
+    /// Ring the terminal's bell when the state of a run changes.
+    #[arg(long)]
+    bell: bool,
+    /// Run a command with sh when the state of a run changes; $ENTROPY_VIZ_RUN, $ENTROPY_VIZ_STATE and
+    /// $ENTROPY_VIZ_STEP say which, what and where.
+    #[arg(long, value_name = "CMD")]
+    exec: Option<String>,
+    #[command(flatten)]
+    health: HealthArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ExitOn {
+    /// It fell to a share of its start and stayed down.
+    Collapse,
+    /// It rose to a multiple of its start and stayed up.
+    Explode,
+}
+
+impl ExitOn {
+    fn is(self, state: State) -> bool {
+        match self {
+            ExitOn::Collapse => state == State::Collapsed,
+            ExitOn::Explode => state == State::Exploded,
+        }
+    }
+}
+
+/// The silence after which a run is stale; none: never.
+#[derive(Debug, Clone, Copy)]
+struct Silence(Option<Duration>);
+
+fn silence(text: &str) -> Result<Silence, String> {
+    match text {
+        "never" => Ok(Silence(None)),
+        _ => duration(text).map(|time| Silence(Some(time))),
+    }
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    let bounds = Duration::from_millis(50)..=Duration::from_secs(3600);
+    if bounds.contains(&time) { Ok(time) } else { Err("it is from 50ms to 1h".to_owned()) }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let units = [("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("d", 86_400.0)];
+    let parse = |(unit, seconds): &(&str, f64)| {
+        let number = text.strip_suffix(unit)?.trim().parse::<f64>().ok()?;
+        Duration::try_from_secs_f64(number * seconds).ok().filter(|time| !time.is_zero())
+    };
+    let time = units.iter().find_map(parse);
+    time.ok_or_else(|| "a time is a number over 0 with ms, s, m, h or d, as 10m".to_owned())
+}
+
+/// What ended the watching.
+enum End {
+    Left,
+    Interrupted,
+    /// A run is in a state that was to end it.
+    Reached(String),
+}
+
+impl Watch {
+    pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
+        let wanted = Wanted::metrics(&self.metric)
+            .map_err(|(text, why)| anyhow!("--metric {text:?} is not a glob pattern: {why}"))
+            .hint("put * ? or [ in brackets, as in [*], to mean the character")?;
+        let besides = Besides::default();
+        let vocabulary = LARGEST_VOCABULARY;
+        let reader = Reader { format: self.format, wanted: &wanted, besides: &besides, vocabulary };
+        let follower = Follower::new(self.places()?, reader, self.interval);
+        let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+        let taken = io::stdout().is_terminal() && !dumb;
+        let asked = !self.exit_on.is_empty() || self.exec.is_some() || self.bell;
+        if self.once || (!taken && !asked) {
+            return self.once(follower, terminal);
+        }
+        let watcher = Watcher::new(self, follower);
+        let signals = Signals::listen()?;
+        let end = match taken {
+            true => self.on_screen(watcher, &signals, terminal)?,
+            false => self.in_lines(watcher, &signals, terminal)?,
+        };
+        Ok(match end {
+            End::Left => Outcome::Done,
+            End::Interrupted => Outcome::Interrupted,
+            End::Reached(why) => {
+                terminal.note(&why);
+                Outcome::Violated
+            }
+        })
+    }
+
+    fn places(&self) -> Result<Vec<Place>, Failure> {
+        if !self.inputs.is_empty() {
+            return Ok(self.inputs.iter().cloned().map(Place::Argument).collect());
+        }
+        let Some(storage) = std::env::var_os("STORAGE_PATH").filter(|path| !path.is_empty()) else {
+            return Err(anyhow!("no input is given, and $STORAGE_PATH is not set"))
+                .hint("name a log file, a directory or a quoted glob, or export STORAGE_PATH");
+        };
+        let models: PathBuf = Path::new(&storage).join("models");
+        if !models.is_dir() {
+            let told = storage.to_string_lossy().into_owned();
+            return Err(anyhow!(
+                "cannot look into {}: there is no such directory; $STORAGE_PATH is {told}",
+                models.display()
+            ))
+            .hint("entropy-viz watch INPUT");
+        }
+        Ok(vec![Place::Models(models)])
+    }
+
+    fn terms(&self) -> Terms {
+        Terms {
+            thresholds: self.health.thresholds(),
+            stale: self.stale.0,
+            over: f64::from(self.over),
+        }
+    }
+
+    fn view(&self) -> View {
+        let scale = if self.log_y { ValueScale::Log } else { ValueScale::Linear };
+        View::new(self.smooth, scale, (f64::NEG_INFINITY, f64::INFINITY))
+    }
+
+    /// Prints one frame.
+    fn once(&self, follower: Follower<'_>, terminal: &Terminal) -> Result<Outcome, Failure> {
+        let mut watcher = Watcher::new(self, follower);
+        let news = watcher.look()?;
+        let mut outcome = Outcome::Done;
+        for problem in news.problems {
+            if problem.origin == Origin::Named {
+                return Err(problem.failure);
+            }
+            terminal.warn(&format!("skipped: {:#}", problem.failure.error));
+            outcome = Outcome::Partial;
+        }
+        let Some(comparison) = watcher.follower.comparison() else {
+            return Err(anyhow!("no run with an entropy in {}", watcher.follower.places()))
+                .hint("the trainer may not have logged yet; without --once a terminal waits for it");
+        };
+        let shown = Shown {
+            runs: comparison.runs(),
+            standings: &watcher.standings,
+            view: &self.view(),
+            over: f64::from(self.over),
+        };
+        let size = size(self.width, self.height, 0);
+        terminal.print(frame(&shown, self.theme, size, terminal).as_bytes())?;
+        match self.reached(&watcher.standings) {
+            Some(why) => {
+                terminal.note(&why);
+                Ok(Outcome::Violated)
+            }
+            None => Ok(outcome),
+        }
+    }
+
+    /// Why to leave, if a run is in a state to leave on.
+    fn reached(&self, standings: &[Standing]) -> Option<String> {
+        let is_one = |s: &&Standing| self.exit_on.iter().any(|exit| exit.is(s.state));
+        let standing = standings.iter().find(is_one)?;
+        let step = standing.state_step.map_or(String::new(), |s| format!(" from step {} on", exact(s)));
+        Some(format!("{} {}{step}", standing.label, standing.state.words()))
+    }
+
+    /// Prints a line for each change, without a terminal.
+    fn in_lines(
+        &self,
+        mut watcher: Watcher<'_>,
+        signals: &Signals,
+        terminal: &Terminal,
+    ) -> Result<End, Failure> {
+        let mut hooks = Hooks::new(self.exec.clone(), Output::Stderr);
+        loop {
+            let start = Instant::now();
+            let news = watcher.look()?;
+            for problem in news.problems {
+                terminal.warn(&format!("{:#}", problem.failure.error));
+            }
+            for turn in &news.turns {
+                terminal.print(format!("{}\n", line(turn)).as_bytes())?;
+            }
+            if self.bell && news.turns.iter().any(|turn| turn.before.is_some()) {
+                // Nobody may be there to hear it.
+                let _ = io::stderr().write_all(b"\x07");
+            }
+            hooks.take(&news.turns);
+            if let Some(why) = self.reached(&watcher.standings) {
+                hooks.finish().iter().for_each(|problem| terminal.warn(problem));
+                return Ok(End::Reached(why));
+            }
+            loop {
+                if signals.is_stopped() {
+                    return Ok(End::Interrupted);
+                }
+                if let Some(problem) = hooks.go_on() {
+                    terminal.warn(&problem);
+                }
+                let left = self.interval.saturating_sub(start.elapsed());
+                if left.is_zero() {
+                    break;
+                }
+                std::thread::sleep(left.min(BLINK));
+            }
+        }
+    }
+
+    /// Takes the terminal over until the user leaves.
+    fn on_screen(
+        &self,
+        mut watcher: Watcher<'_>,
+        signals: &Signals,
+        terminal: &Terminal,
+    ) -> Result<End, Failure> {
+        let mut news = watcher.look()?; // what is wrong at the start is said where it can be read later
+        let ink = look::ink(self.theme, terminal);
+        let mut hooks = Hooks::new(self.exec.clone(), Output::Dropped);
+        let mut view = self.view();
+        let mut message: Option<String> = None;
+        let mut next = Instant::now() + self.interval;
+        let waiting = format!("no run yet: looking for logs in {}", watcher.follower.places());
+        let mut screen = Screen::take()?;
+        let mut dirty = true;
+        loop {
+            if let Some(problem) = news.problems.last() {
+                message = Some(format!("{:#}", problem.failure.error));
+            }
+            if self.bell && news.turns.iter().any(|turn| turn.before.is_some()) {
+                screen.ring()?;
+            }
+            hooks.take(&news.turns);
+            if let Some(problem) = hooks.go_on() {
+                message = Some(problem);
+                dirty = true;
+            }
+            dirty |= news.is_new();
+            if let Some(why) = self.reached(&watcher.standings) {
+                drop(screen);
+                hooks.finish().iter().for_each(|problem| terminal.warn(problem));
+                return Ok(End::Reached(why));
+            }
+            news = News::default();
+
+            if dirty {
+                let drawn = screen.draw(|area, buffer| {
+                    let runs = watcher.follower.comparison().map_or(&[][..], Comparison::runs);
+                    let scene = crate::watch::frame::Scene {
+                        runs,
+                        standings: &watcher.standings,
+                        view: &view,
+                        ink,
+                        over: f64::from(self.over),
+                        message: message.as_deref(),
+                        waiting: &waiting,
+                        keys: true,
+                    };
+                    crate::watch::frame::render(&scene, area, buffer);
+                });
+                if let Err(error) = drawn {
+                    // The terminal went away.
+                    if signals.is_stopped() {
+                        return Ok(End::Interrupted);
+                    }
+                    return Err(error.into());
+                }
+                dirty = false;
+            }
+
+            let wait = next.saturating_duration_since(Instant::now()).min(BLINK);
+            if event::poll(wait)? {
+                match event::read()? {
+                    Event::Key(key) if key.kind != KeyEventKind::Release => match meaning(key, &view) {
+                        Some(Key::Leave) => return Ok(End::Left),
+                        Some(Key::Interrupt) => return Ok(End::Interrupted),
+                        Some(Key::Suspend) => suspend(&mut screen, signals)?,
+                        Some(Key::Act(act)) => {
+                            let runs = watcher.follower.comparison().map_or(&[][..], Comparison::runs);
+                            let labels: Vec<&str> = runs.iter().map(|r| r.history.label()).collect();
+                            view.act(act, &labels, span(runs));
+                            message = None;
+                        }
+                        None => {}
+                    },
+                    _ => {} // a new size is drawn for below
+                }
+                dirty = true;
+            }
+            if signals.is_stopped() {
+                return Ok(End::Interrupted);
+            }
+            if signals.take_suspend() {
+                suspend(&mut screen, signals)?;
+                dirty = true;
+            }
+            if signals.take_continue() {
+                screen.resume()?;
+                dirty = true;
+            }
+            if Instant::now() >= next {
+                news = watcher.look()?;
+                next = Instant::now() + self.interval;
+            }
+        }
+    }
+}
+
+#[cfg(unix)]
+fn suspend(screen: &mut Screen, signals: &Signals) -> io::Result<()> {
+    screen.suspend()?;
+    signals.take_continue(); // the screen was taken over again already
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn suspend(_: &mut Screen, _: &Signals) -> io::Result<()> {
+    Ok(())
+}
+
+/// What has changed, as a line.
+fn line(turn: &Turn) -> String {
+    let Standing { label, last, state_step, .. } = &turn.now;
+    let before = turn.before.map_or(String::new(), |before| format!("{before} → "));
+    let step = state_step.map_or(String::new(), |s| format!(" from step {} on", exact(s)));
+    let label = crate::label::visible(label);
+    let (value, at) = (short(last.entropy), exact(last.step));
+    format!("{label}: {before}{}{step}, {value} at step {at}", turn.now.words())
+}
+
+/// What a key means.
+#[derive(Debug, PartialEq)]
+enum Key {
+    Act(Act),
+    Leave,
+    Interrupt,
+    Suspend,
+}
+
+fn meaning(key: KeyEvent, view: &View) -> Option<Key> {
+    if key.modifiers.contains(KeyModifiers::CONTROL) {
+        return match key.code {
+            KeyCode::Char('c') => Some(Key::Interrupt),
+            KeyCode::Char('z') => Some(Key::Suspend),
+            _ => None,
+        };
+    }
+    let act = match key.code {
+        KeyCode::Esc | KeyCode::Char('q') if view.help => Act::Help,
+        KeyCode::Esc | KeyCode::Char('q') => return Some(Key::Leave),
+        KeyCode::Char('?' | 'h') => Act::Help,
+        KeyCode::Char('s') => Act::Smoother,
+        KeyCode::Char('S') => Act::Rougher,
+        KeyCode::Char('l') => Act::Scale,
+        KeyCode::Char('+' | '=') => Act::ZoomIn,
+        KeyCode::Char('-') => Act::ZoomOut,
+        KeyCode::Left => Act::Left,
+        KeyCode::Right => Act::Right,
+        KeyCode::Up | KeyCode::Char('k') => Act::Select(-1),
+        KeyCode::Down | KeyCode::Char('j') => Act::Select(1),
+        KeyCode::PageUp => Act::Select(-10),
+        KeyCode::PageDown => Act::Select(10),
+        KeyCode::Char(' ') => Act::Toggle,
+        KeyCode::Char(digit @ '1'..='9') => {
+            Act::ToggleNumber(digit.to_digit(10).map_or(0, |digit| digit as usize - 1))
+        }
+        KeyCode::Char('o') => Act::Only,
+        KeyCode::Char('a') => Act::All,
+        KeyCode::Char('r') => Act::Reset,
+        _ => return None,
+    };
+    Some(Key::Act(act))
+}
+
+/// A look's news.
+#[derive(Default)]
+struct News {
+    grew: bool,
+    aged: bool,
+    problems: Vec<Problem>,
+    turns: Vec<Turn>,
+}
+
+impl News {
+    /// Whether a frame would look another.
+    fn is_new(&self) -> bool {
+        self.grew || self.aged || !self.problems.is_empty() || !self.turns.is_empty()
+    }
+}
+
+/// Follows logs and judges their runs.
+struct Watcher<'a> {
+    follower: Follower<'a>,
+    terms: Terms,
+    standings: Vec<Standing>,
+    judged: Vec<History>, // of which the standings are
+    turns: Turns,
+    is_first: bool,
+}
+
+impl<'a> Watcher<'a> {
+    fn new(watch: &Watch, follower: Follower<'a>) -> Watcher<'a> {
+        Watcher {
+            follower,
+            terms: watch.terms(),
+            standings: Vec::new(),
+            judged: Vec::new(),
+            turns: Turns::default(),
+            is_first: true,
+        }
+    }
+
+    /// Looks at the logs.
+    ///
+    /// # Errors
+    /// At the first look, when what was named cannot be followed.
+    fn look(&mut self) -> Result<News, Failure> {
+        let Changes { grew, mut problems } = self.follower.poll(Instant::now())?;
+        if std::mem::take(&mut self.is_first) {
+            let is_fatal = |p: &Problem| p.origin == Origin::Named && !p.may_come;
+            if let Some(fatal) = problems.iter().position(is_fatal) {
+                return Err(problems.swap_remove(fatal).failure);
+            }
+        }
+        let now = SystemTime::now();
+        let runs = self.follower.comparison().map_or(&[][..], Comparison::runs);
+        let modified = self.follower.modified();
+        let mut aged = false;
+        if grew {
+            let judge = |(i, run): (usize, &crate::history::Run)| {
+                let known = self.judged.get(i).is_some_and(|judged| judged.is_copy_of(&run.history));
+                match known {
+                    true => self.standings[i].clone(),
+                    false => Standing::of(run, modified[i], &self.terms, now),
+                }
+            };
+            self.standings = runs.iter().enumerate().map(judge).collect();
+            self.judged = runs.iter().map(|run| run.history.clone()).collect();
+        }
+        for (standing, modified) in self.standings.iter_mut().zip(modified) {
+            standing.tick(*modified, &self.terms, now);
+            aged |= standing.stale; // for how long is shown
+        }
+        let turns = self.turns.take(&self.standings);
+        Ok(News { grew, aged, problems, turns })
+    }
+}
+
+/// The signals that a watching program listens to.
+struct Signals {
+    stop: Arc<AtomicBool>,
+    suspend: Arc<AtomicBool>,
+    resumed: Arc<AtomicBool>,
+}
+
+impl Signals {
+    fn listen() -> Result<Signals, Failure> {
+        use signal_hook::consts as signals;
+        let flag = || Arc::new(AtomicBool::new(false));
+        let listening = Signals { stop: flag(), suspend: flag(), resumed: flag() };
+        let mut wanted = vec![
+            (signals::SIGINT, &listening.stop),
+            (signals::SIGTERM, &listening.stop),
+        ];
+        #[cfg(unix)]
+        wanted.extend([(signals::SIGHUP, &listening.stop), (signals::SIGCONT, &listening.resumed)]);
+        // Without a screen to give back, to stop is the system's own affair.
+        #[cfg(unix)]
+        if io::stdout().is_terminal() {
+            wanted.push((signals::SIGTSTP, &listening.suspend));
+        }
+        for (signal, flag) in wanted {
+            signal_hook::flag::register(signal, Arc::clone(flag))
+                .map_err(|e| anyhow!("cannot listen to signals: {e}"))?;
+        }
+        Ok(listening)
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+
+    fn take_suspend(&self) -> bool {
+        self.suspend.swap(false, Ordering::SeqCst)
+    }
+
+    fn take_continue(&self) -> bool {
+        self.resumed.swap(false, Ordering::SeqCst)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_units() {
+        assert_eq!(duration("10m"), Ok(Duration::from_secs(600)));
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("1.5h"), Ok(Duration::from_secs(5400)));
+        for bad in ["10", "m", "0s", "-1s", "nans", "1e99d", "10 minutes"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+        assert!(interval("1ms").is_err() && interval("2h").is_err());
+        assert!(silence("never").unwrap().0.is_none());
+    }
+}

@@ -1,0 +1,218 @@
+//! A file that is followed: looked at cheaply, read only when it changed, and only what is new.
+//!
+//! A writer appends, or puts another file in its place, or cuts it short. Which of these it was is told
+//! by the file's length, its number (inode) and the time of its last change; what can be read on is.
+
+use std::fs::{self, File, Metadata};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::input::{Format, Growing, Log, ReadError, Wanted};
+
+/// A file that has to be read from its start is read again only after so many times as long as reading
+/// it took: a large one that changes all the time would keep a core busy.
+const REST: u32 = 40;
+
+/// A file that is followed.
+pub struct Tail<'w> {
+    path: PathBuf,
+    growing: Growing<'w>,
+    seen: Option<Seen>,
+    not_before: Option<Instant>,
+}
+
+/// What tells whether a file changed.
+#[derive(Debug, Clone, PartialEq)]
+enum Seen {
+    There(Stamp),
+    Gone,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Stamp {
+    number: u64,
+    length: u64,
+    modified: Option<SystemTime>,
+    beside: Option<(u64, Option<SystemTime>)>, // SQLite's newest rows
+}
+
+impl Stamp {
+    fn of(path: &Path, metadata: &Metadata) -> Stamp {
+        let wal = path.extension().is_some_and(|e| e == "db" || e == "sqlite").then(|| {
+            let mut wal = path.as_os_str().to_owned();
+            wal.push("-wal");
+            fs::metadata(wal).ok().map(|metadata| (metadata.len(), metadata.modified().ok()))
+        });
+        Stamp {
+            number: number(metadata),
+            length: metadata.len(),
+            modified: metadata.modified().ok(),
+            beside: wal.flatten(),
+        }
+    }
+}
+
+#[cfg(unix)]
+fn number(metadata: &Metadata) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    metadata.ino() ^ metadata.dev().rotate_left(32)
+}
+
+#[cfg(not(unix))]
+fn number(_: &Metadata) -> u64 {
+    0
+}
+
+impl<'w> Tail<'w> {
+    /// A file of which nothing was read yet.
+    pub fn new(path: PathBuf, format: Option<&'static Format>, wanted: &'w Wanted) -> Tail<'w> {
+        Tail { path, growing: Growing::new(format, wanted), seen: None, not_before: None }
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether the file is another than at the last reading, and may be read by now.
+    pub fn has_changed(&self, now: Instant) -> bool {
+        if self.not_before.is_some_and(|time| now < time) {
+            return false;
+        }
+        let seen = match fs::metadata(&self.path) {
+            Ok(metadata) => Seen::There(Stamp::of(&self.path, &metadata)),
+            Err(_) => Seen::Gone,
+        };
+        self.seen.as_ref() != Some(&seen)
+    }
+
+    /// When something was last written to it, as far as is known.
+    pub fn modified(&self) -> Option<SystemTime> {
+        let Some(Seen::There(stamp)) = &self.seen else { return None };
+        stamp.modified.max(stamp.beside.and_then(|(_, modified)| modified))
+    }
+
+    /// Remembers the file as it is now, without reading it: it is no log yet.
+    pub fn pass_over(&mut self) {
+        let seen = fs::metadata(&self.path).map(|metadata| Stamp::of(&self.path, &metadata));
+        self.seen = Some(seen.map_or(Seen::Gone, Seen::There));
+        self.growing.forget();
+    }
+
+    /// What the file holds now.
+    ///
+    /// # Errors
+    /// As [`crate::input::read`]. The file is read again once it has changed.
+    pub fn read(&mut self, now: Instant) -> Result<(&'static Format, Log), ReadError> {
+        let mut file = match File::open(&self.path) {
+            Ok(file) => file,
+            Err(error) => {
+                self.seen = Some(Seen::Gone);
+                self.growing.forget();
+                return Err(error.into());
+            }
+        };
+        let start = Instant::now();
+        // Taken before reading: what is written meanwhile is seen as a change.
+        let stamp = Stamp::of(&self.path, &file.metadata()?);
+        if self.is_another(&stamp) {
+            self.growing.forget();
+        }
+        let length = stamp.length;
+        self.seen = Some(Seen::There(stamp));
+        let read = self.growing.look(&mut file, Some(&self.path), length);
+        self.not_before = (!self.growing.reads_on()).then(|| now + start.elapsed() * REST);
+        read
+    }
+
+    /// Whether the file cannot be the one read before with something behind it.
+    fn is_another(&self, stamp: &Stamp) -> bool {
+        let Some(Seen::There(before)) = &self.seen else { return true };
+        let written_over = before.length == stamp.length && before.modified != stamp.modified;
+        before.number != stamp.number || stamp.length < before.length || written_over
+    }
+
+    /// How long the file rests at most before it is read again.
+    pub fn rest(&self, now: Instant) -> Duration {
+        self.not_before.map_or(Duration::ZERO, |time| time.saturating_duration_since(now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn rows(entropies: &[f64]) -> String {
+        let row = |(i, e): (usize, &f64)| format!("{{\"step\":{},\"entropy\":{e}}}\n", i + 1);
+        entropies.iter().enumerate().map(row).collect()
+    }
+
+    fn write(path: &Path, text: &str) {
+        fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(path)
+            .unwrap()
+            .write_all(text.as_bytes())
+            .unwrap();
+    }
+
+    fn values(tail: &mut Tail<'_>) -> Vec<f64> {
+        let (_, log) = tail.read(Instant::now()).unwrap();
+        log.series[0].points.iter().map(|p| p.entropy).collect()
+    }
+
+    #[test]
+    fn a_file_that_grew_was_cut_or_was_replaced_is_seen_as_it_is() {
+        let desk = tempfile::tempdir().unwrap();
+        let path = desk.path().join("q.jsonl");
+        let wanted = Wanted::known();
+        write(&path, &rows(&[3.0, 2.5]));
+        let mut tail = Tail::new(path.clone(), None, &wanted);
+        assert!(tail.has_changed(Instant::now()));
+        assert_eq!(values(&mut tail), [3.0, 2.5]);
+        assert!(!tail.has_changed(Instant::now()) && tail.growing.reads_on());
+
+        write(&path, &rows(&[3.0, 2.5, 2.0]));
+        assert!(tail.has_changed(Instant::now()));
+        assert_eq!(values(&mut tail), [3.0, 2.5, 2.0]);
+
+        write(&path, &rows(&[1.5]));
+        assert_eq!(values(&mut tail), [1.5]);
+
+        let other = desk.path().join("other");
+        write(&other, &rows(&[9.5, 8.5, 7.5, 6.5]));
+        fs::rename(&other, &path).unwrap();
+        assert!(tail.has_changed(Instant::now()));
+        assert_eq!(values(&mut tail), [9.5, 8.5, 7.5, 6.5]);
+
+        fs::remove_file(&path).unwrap();
+        assert!(tail.has_changed(Instant::now()));
+        assert!(tail.read(Instant::now()).is_err());
+        assert!(!tail.has_changed(Instant::now()));
+        write(&path, &rows(&[4.5]));
+        assert_eq!(values(&mut tail), [4.5]);
+    }
+
+    #[test]
+    fn a_document_that_is_written_anew_rests_after_its_reading() {
+        let desk = tempfile::tempdir().unwrap();
+        let path = desk.path().join("q.json");
+        let row = |i: usize| format!("{{\"step\": {i}, \"entropy\": 2.5}}");
+        let rows: Vec<String> = (1..100_000).map(row).collect();
+        write(&path, &format!("[{}]", rows.join(",")));
+        let wanted = Wanted::known();
+        let mut tail = Tail::new(path.clone(), None, &wanted);
+        let now = Instant::now();
+        assert_eq!(values(&mut tail).len(), 99_999);
+        assert!(!tail.growing.reads_on());
+        let rest = tail.rest(now);
+        assert!(rest > Duration::from_millis(10), "{rest:?}");
+        write(&path, "[{\"step\": 1, \"entropy\": 2.5}]");
+        assert!(!tail.has_changed(now));
+        assert!(tail.has_changed(now + rest + Duration::from_secs(60)));
+    }
+}
