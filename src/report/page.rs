@@ -235,9 +235,9 @@ fn colours() -> String {
     };
     let by_system = dark("html:not([data-theme=light])");
     let by_button = dark("html[data-theme=dark]");
-    let _ = write!(
+    let _ = writeln!(
         css,
-        "@media screen and (prefers-color-scheme:dark){{{by_system}}}@media screen{{{by_button}}}\n"
+        "@media screen and (prefers-color-scheme:dark){{{by_system}}}@media screen{{{by_button}}}"
     );
     css
 }

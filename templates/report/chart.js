@@ -43,6 +43,8 @@ function scales(box, [x0, x1], [y0, y1], log) {
   };
 }
 
+const TILE = 32;
+
 /**
  * Ink on a picture of its own, laid over the chart when all lines are in it. A line goes from left to right, so
  * in each column of pixels it covers one stretch: its lowest to its highest place there, and half its width at
@@ -70,6 +72,8 @@ function makeInk() {
     pixels.fill(0);
   }
 
+  // Here and below, what runs for each place or column makes no arrays.
+
   function extend(column, y) {
     if (y < top[column]) top[column] = y;
     if (y > bottom[column]) bottom[column] = y;
@@ -77,24 +81,29 @@ function makeInk() {
 
   /** The stretches that a line covers. */
   function cover({ x, breaks }, ys, from, to, scale) {
-    let [x0, y0] = [NaN, NaN];
+    let x0 = NaN;
+    let y0 = NaN;
     for (let i = from; i < to; i++) {
-      const [x1, y1] = [scale.x(x[i]), scale.y(ys[i])];
+      const x1 = scale.x(x[i]);
+      const y1 = scale.y(ys[i]);
       if (Number.isNaN(y1)) {
-        [x0, y0] = [NaN, NaN];
+        x0 = NaN;
         continue;
       }
-      if (Number.isNaN(x0) || breaks[i]) {
+      if (Number.isNaN(x0) || breaks[i] === 1) {
         if (x1 >= 0 && x1 < width) extend(Math.floor(x1), y1);
+        else if (x1 === width) extend(width - 1, y1);
       } else {
-        const [first, last] = [Math.max(Math.floor(x0), 0), Math.min(Math.floor(x1), width - 1)];
+        const first = Math.max(Math.floor(x0), 0);
+        const last = Math.min(Math.floor(x1), width - 1);
         const slope = x1 > x0 ? (y1 - y0) / (x1 - x0) : 0;
         for (let column = first; column <= last; column++) {
-          extend(column, column <= x0 ? y0 + Math.max(column - x0, 0) * slope : y0 + (Math.max(column, x0) - x0) * slope);
+          extend(column, column <= x0 ? y0 : y0 + (column - x0) * slope);
           extend(column, column + 1 >= x1 ? y1 : y0 + (column + 1 - x0) * slope);
         }
       }
-      [x0, y0] = [x1, y1];
+      x0 = x1;
+      y0 = y1;
     }
   }
 
@@ -106,22 +115,28 @@ function makeInk() {
       return;
     }
     if (under >= 0xff000000) {
-      const [over, below] = [Math.round(share * 256), 256 - Math.round(share * 256)];
+      const over = Math.round(share * 256);
+      const below = 256 - over;
       pixels[at] = (0xff000000 | (((blue * over + ((under >> 16) & 255) * below) >> 8) << 16) |
         (((green * over + ((under >> 8) & 255) * below) >> 8) << 8) | ((red * over + (under & 255) * below) >> 8)) >>> 0;
       return;
     }
-    const ground = (under >>> 24) / 255;
-    const alpha = share + ground * (1 - share);
-    const mix = (over, below) => Math.round((over * share + below * ground * (1 - share)) / alpha);
-    pixels[at] = ((Math.round(alpha * 255) << 24) | (mix(blue, (under >> 16) & 255) << 16) | (mix(green, (under >> 8) & 255) << 8) | mix(red, under & 255)) >>> 0;
+    // Over what is itself seen through in part.
+    const below = ((under >>> 24) / 255) * (1 - share);
+    const alpha = share + below;
+    const b = (blue * share + ((under >> 16) & 255) * below) / alpha;
+    const g = (green * share + ((under >> 8) & 255) * below) / alpha;
+    const r = (red * share + (under & 255) * below) / alpha;
+    pixels[at] = ((Math.round(alpha * 255) << 24) | (Math.round(b) << 16) | (Math.round(g) << 8) | Math.round(r)) >>> 0;
   }
 
   /** Fills a column from one place to another. */
-  function fill(column, from, to, [red, green, blue]) {
-    const [start, end] = [Math.max(from, 0), Math.min(to, height)];
+  function fill(column, from, to, red, green, blue) {
+    const start = Math.max(from, 0);
+    const end = Math.min(to, height);
     if (!(end > start)) return;
-    const [first, last] = [Math.floor(start), Math.floor(end)];
+    const first = Math.floor(start);
+    const last = Math.floor(end);
     const base = column * height;
     if (first === last) {
       blend(base + first, red, green, blue, end - start);
@@ -129,7 +144,7 @@ function makeInk() {
     }
     const whole = ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
     if (start > first) blend(base + first, red, green, blue, first + 1 - start);
-    pixels.fill(whole, base + (start > first ? first + 1 : first), base + last);
+    for (let at = base + (start > first ? first + 1 : first); at < base + last; at++) pixels[at] = whole;
     if (end > last && last < height) blend(base + last, red, green, blue, end - last);
   }
 
@@ -138,18 +153,19 @@ function makeInk() {
     top.fill(Infinity);
     bottom.fill(-Infinity);
     cover(track, ys, from, to, scale);
-    const rgb = parts(colour);
+    const [red, green, blue] = parts(colour);
     const columns = Math.max(1, Math.round(thick));
     const [before, behind] = [(columns - 1) >> 1, columns >> 1];
     const period = dash.reduce((sum, part) => sum + part, 0);
     for (let column = 0; column < width; column++) {
       if (period > 0 && !isOn(dash, column % period)) continue;
-      let [high, low] = [Infinity, -Infinity];
+      let high = Infinity;
+      let low = -Infinity;
       for (let near = Math.max(column - before, 0); near <= column + behind && near < width; near++) {
         if (top[near] < high) high = top[near];
         if (bottom[near] > low) low = bottom[near];
       }
-      if (low >= high) fill(column, high - thick / 2, low + thick / 2, rgb);
+      if (low >= high) fill(column, high - thick / 2, low + thick / 2, red, green, blue);
     }
   }
 
@@ -159,19 +175,26 @@ function makeInk() {
     bottom.fill(-Infinity);
     cover(track, track.low, from, to, scale);
     cover(track, track.high, from, to, scale);
-    const rgb = parts(colour);
+    const [red, green, blue] = parts(colour);
     for (let column = 0; column < width; column++) {
-      if (bottom[column] >= top[column]) fill(column, top[column] - 0.5, bottom[column] + 0.5, rgb);
+      if (bottom[column] >= top[column]) fill(column, top[column] - 0.5, bottom[column] + 0.5, red, green, blue);
     }
   }
 
   /** Lays the picture over another. */
-  function lay(over, left, upper) {
-    for (let y = 0; y < height; y++) {
-      for (let x = 0, at = y, to = y * width; x < width; x++, at += height, to++) rows[to] = pixels[at];
+  function lay(over, x0, y0) {
+    // Columns become rows by tiles, which stay in the processor's cache.
+    for (let left = 0; left < width; left += TILE) {
+      const right = Math.min(left + TILE, width);
+      for (let upper = 0; upper < height; upper += TILE) {
+        const lower = Math.min(upper + TILE, height);
+        for (let y = upper; y < lower; y++) {
+          for (let x = left; x < right; x++) rows[y * width + x] = pixels[x * height + y];
+        }
+      }
     }
     context.putImageData(image, 0, 0);
-    over.drawImage(canvas, left, upper);
+    over.drawImage(canvas, x0, y0);
   }
 
   return { begin, line, area, lay };

@@ -24,7 +24,8 @@ function fill(element, attributes, children) {
   return element;
 }
 
-const count = (n) => n.toLocaleString('en-US');
+const thousands = new Intl.NumberFormat('en-US');
+const count = (n) => thousands.format(n);
 const plural = (n, one, many) => `${count(n)} ${n === 1 ? one : many}`;
 const minus = (text) => text.replace(/^-/, '−').replace('e-', 'e−');
 
