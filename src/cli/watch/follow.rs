@@ -18,6 +18,7 @@ use super::super::labels::{Labels, Name};
 use super::super::load::leave_out_copies;
 use crate::discover::{self, Depth, DiscoverError, Input, Location, Origin};
 use crate::history::{Comparison, Run};
+use crate::input::ReadError;
 use crate::watch::tail::Tail;
 
 /// Looking for new logs takes place again only after so many times as long as it took.
@@ -325,6 +326,8 @@ impl<'a> Followed<'a> {
         let is_empty = |segment: &Segment| match segment {
             Ok(None) => true,
             Ok(Some(_)) => false,
+            // What is no log at the start will be none.
+            Err((ReadError::Unrecognised(_), _)) => false,
             Err((error, _)) => holds_no_entropy(error),
         };
         let may_come = segments.iter().all(is_empty);
