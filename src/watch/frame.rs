@@ -110,7 +110,8 @@ fn header(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
     let mut x = put(area, area.x, &runs, bold, buffer);
     for (words, count, style) in counts {
         x = put(area, x, " · ", scene.ink.quiet(), buffer);
-        let text = if scene.runs.len() == 1 { words.to_owned() } else { format!("{count} {words}") };
+        let text =
+            if scene.runs.len() == 1 { words.to_owned() } else { format!("{count} {words}") };
         x = put(area, x, &text, style, buffer);
     }
     let mut settings = Vec::new();
@@ -270,7 +271,7 @@ fn table(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
     let before = 4; // the selection, the sample of the line, a space
     let others: usize = before + widths.iter().map(|width| width + 2).sum::<usize>();
     let longest = scene.standings.iter().map(|s| visible(&s.label).width()).max().unwrap_or(0);
-    let name = usize::from(area.width).saturating_sub(others).clamp(8, longest.max(8));
+    let name = usize::from(area.width).saturating_sub(others).max(8).min(longest.max(3));
 
     let line = |n: u16| Rect { y: area.y + n, height: 1, ..area };
     let put_cells = |row: u16, cells: &[String; 4], style: [Style; 4], buffer: &mut Buffer| {

@@ -72,7 +72,9 @@ impl Screen {
     pub(super) fn resume(&mut self) -> io::Result<()> {
         disable_raw_mode()?; // what is set need not be what was set
         take_over()?;
-        self.terminal.clear()
+        // Unlike `clear`, this does not ask where the cursor is, which some terminals never say.
+        let size = self.terminal.size()?;
+        self.terminal.resize(Rect::new(0, 0, size.width, size.height))
     }
 }
 
@@ -98,5 +100,50 @@ pub(super) fn give_back() {
     if TAKEN.swap(false, Ordering::SeqCst) {
         let _ = execute!(io::stdout(), LeaveAlternateScreen, Show);
         let _ = disable_raw_mode();
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::io::Read;
+
+    use portable_pty::{CommandBuilder, PtySize, native_pty_system};
+
+    use super::*;
+
+    #[test]
+    #[ignore = "panics on a screen; the test below runs it in a terminal of its own"]
+    fn child_that_panics() {
+        let mut screen = Screen::take().unwrap();
+        screen.draw(|area, buffer| buffer.set_style(area, ratatui::style::Style::new())).unwrap();
+        panic!("something is wrong");
+    }
+
+    #[test]
+    fn a_panic_gives_the_terminal_back_and_is_read() {
+        let sized = |n| std::num::NonZero::new(n).unwrap();
+        let size = PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 };
+        let pair = native_pty_system().openpty(size).unwrap();
+        let modes = |pair: &portable_pty::PtyPair| {
+            let modes = pair.master.get_termios().unwrap();
+            format!("{:?} {:?} {:?}", modes.input_flags, modes.output_flags, modes.local_flags)
+        };
+        let before = modes(&pair);
+        let mut command = CommandBuilder::new(std::env::current_exe().unwrap());
+        let name = "cli::watch::screen::tests::child_that_panics";
+        command.args([name, "--exact", "--ignored", "--nocapture"]);
+        let mut child = pair.slave.spawn_command(command).unwrap();
+        child.wait().unwrap();
+        assert_eq!(modes(&pair), before);
+        let mut output = pair.master.try_clone_reader().unwrap();
+        drop(pair.slave);
+        let mut bytes = vec![0; 1 << 16];
+        let mut screen = vt100::Parser::new(sized(24), sized(80), 0);
+        while let Ok(n @ 1..) = output.read(&mut bytes) {
+            screen.process(&bytes[..n]);
+        }
+        let screen = screen.screen();
+        assert!(!screen.alternate_screen() && !screen.hide_cursor());
+        assert!(screen.contents().contains("something is wrong"), "{}", screen.contents());
     }
 }
