@@ -143,7 +143,7 @@ fn choose(dump: &Dump, scorings: &[Scoring]) -> Vec<Chosen> {
 }
 
 /// The greatest length to which lists can be cut so that together they are within the budget.
-fn longest_within(lengths: &[usize], budget: usize) -> usize {
+pub(super) fn longest_within(lengths: &[usize], budget: usize) -> usize {
     let mut sorted = lengths.to_vec();
     sorted.sort_unstable();
     let (mut left, mut lists) = (budget, sorted.len());

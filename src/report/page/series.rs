@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::numbers::Numbers;
 use crate::history::{Comparison, Point, Run};
+use crate::report::tokens::longest_within;
 
 /// Up to so many points in all are embedded exactly.
 pub const EXACT: usize = 200_000;
@@ -218,21 +219,6 @@ fn time<'a>(run: &Run, places: impl Iterator<Item = &'a [Point]>) -> Option<Time
     };
     let ticks: Vec<f64> = places.map(tick).collect();
     Some(Time { unit, ticks: Numbers::of(&ticks) })
-}
-
-/// The greatest length to which lists can be cut so that together they are within the budget.
-fn longest_within(lengths: &[usize], budget: usize) -> usize {
-    let mut sorted = lengths.to_vec();
-    sorted.sort_unstable();
-    let (mut left, mut lists) = (budget, sorted.len());
-    for length in sorted {
-        if length * lists > left {
-            return left / lists;
-        }
-        left -= length;
-        lists -= 1;
-    }
-    usize::MAX
 }
 
 #[cfg(test)]
