@@ -27,6 +27,7 @@ fn look() -> Look {
         steps: (f64::NEG_INFINITY, f64::INFINITY),
         y_min: None,
         y_max: None,
+        groups: None,
     }
 }
 
@@ -139,6 +140,7 @@ fn every_text_can_be_read_and_every_mark_is_in_the_picture() {
                 Mark::Line(places, ..) | Mark::Region(places, _) | Mark::Ragged(places, _) => {
                     &places[..]
                 }
+                Mark::Veil(places, ..) => &places[..],
                 Mark::Bar(from, to, _) => &[*from, *to][..],
                 Mark::Disc(centre, ..) => &[*centre][..],
                 Mark::Text(_) => &[],
