@@ -65,7 +65,8 @@ impl GroupArgs {
         let groups = group(comparison, |label| {
             let found = regex.captures(label)?;
             let name = (1..found.len()).find_map(|i| found.get(i)).or(found.get(0))?;
-            Some(name.as_str().to_owned())
+            // A pattern such as x* also matches where there is nothing to name a group by.
+            Some(name.as_str().to_owned()).filter(|name| !name.is_empty())
         });
         if groups.is_empty() {
             let labels: Vec<&str> =

@@ -403,11 +403,17 @@ fn value_range(
     }
     // A band may reach below 0, where no entropy is: it ends at an axis that starts there.
     let floor = if low >= 0.0 { 0.0 } else { f64::NEG_INFINITY };
+    let mut is_cut = false;
     for end in curves.iter().flat_map(|curve| band_ends(curve, steps)) {
-        if !log || end > 0.0 {
-            low = low.min(end.max(floor));
-            high = high.max(end);
+        if log && end <= 0.0 {
+            is_cut = true;
+            continue;
         }
+        low = low.min(end.max(floor));
+        high = high.max(end);
+    }
+    if is_cut {
+        warnings.push("a band that reaches 0 or less ends at the foot of the axis".to_owned());
     }
     if not_positive > 0 {
         let values = if not_positive == 1 { "value is" } else { "values are" };

@@ -30,10 +30,8 @@ const GAP: f64 = 10.0;
 const PEN: f64 = 2.0;
 const SMALL: f64 = 11.0;
 
-const PANELS: [(Statistic, &str); 2] = [
-    (Statistic::MeanDifference, "all shared steps"),
-    (Statistic::LateDifference, "last tenth of them"),
-];
+const PANELS: [(Statistic, &str); 2] =
+    [(Statistic::MeanDifference, "all shared steps"), (Statistic::LateDifference, "last tenth")];
 
 /// A pair of runs or groups.
 struct Row<'a> {
@@ -97,7 +95,7 @@ pub fn forest(comparison: &Comparison, analysis: &Analysis, look: &Look, fonts: 
     let footed = if look.footer.is_some() { 20.0 } else { 0.0 };
     let reasons_room = 1.4 * SMALL * reasons(&rows).len() as f64;
     let row_room = if count > 12 { MANY_ROW } else { ROW };
-    let free_height = 178.0 + footed + reasons_room + row_room * count as f64;
+    let free_height = 186.0 + footed + reasons_room + row_room * count as f64;
     let height = look.size.map_or(free_height, |(_, height)| height * PX_PER_INCH);
     let (foot, above_footer) = footer(fonts, look, (PAD, width - PAD), height);
 
@@ -110,7 +108,7 @@ pub fn forest(comparison: &Comparison, analysis: &Analysis, look: &Look, fonts: 
         }
         let (head, below) = header(fonts, look, title, &words, (PAD, width - PAD));
         let top = below + 24.0 + 1.2 * BODY;
-        let below_rows = above_footer - reasons_room - 3.4 * BODY;
+        let below_rows = above_footer - reasons_room - 3.8 * BODY;
         let fitting = (((below_rows - top) / SMALLEST_ROW) as usize).clamp(1, pairs);
         if fitting >= count {
             break (head, top);
@@ -121,7 +119,7 @@ pub fn forest(comparison: &Comparison, analysis: &Analysis, look: &Look, fonts: 
 
     let mut marks = head;
     marks.extend(foot);
-    let bottom = above_footer - reasons_room - 3.4 * BODY;
+    let bottom = above_footer - reasons_room - 3.8 * BODY;
     marks.extend(panels(&mut rows, look, fonts, (width, top, bottom)));
     let mut y = above_footer - reasons_room + 0.6 * SMALL;
     for reason in reasons(&rows) {
@@ -282,7 +280,10 @@ fn axis(rows: &[Row<'_>], plot_width: f64) -> Axis {
     let ends = contrasts.flat_map(|c| [c.estimate, c.low, c.high]).flatten();
     let (low, high) = ends.fold((0.0f64, 0.0f64), |(l, h), v| (l.min(v), h.max(v)));
     let (low, high) = if low < high { (low, high) } else { (-1.0, 1.0) };
-    value_axis(low, high, (false, false), (plot_width / 62.0).clamp(2.0, 6.0) as usize)
+    let air = 0.03 * (high - low);
+    let low = if low < 0.0 { low - air } else { low };
+    let high = if high > 0.0 { high + air } else { high };
+    value_axis(low, high, (true, true), (plot_width / 62.0).clamp(2.0, 6.0) as usize)
 }
 
 /// Hairlines with their values below, and a line at 0.
@@ -309,7 +310,7 @@ fn ticks(
     }
     let name = crate::label::visible(look.x_label.as_deref().unwrap_or("difference in nats"));
     let name = shorten_middle(&name, |t| fonts.width(t, BODY, Weight::Regular) <= end - start);
-    let at = ((start + end) / 2.0, bottom + 2.55 * BODY);
+    let at = ((start + end) / 2.0, bottom + 2.9 * BODY);
     marks.push(plain(fonts, name, at, Anchor::Middle, BODY, look));
     marks
 }

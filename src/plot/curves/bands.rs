@@ -186,7 +186,9 @@ pub(super) fn words(curves: &[Curve<'_>], grouped: &Grouped, look: &Look) -> Vec
             }
         });
     }
-    words.push("faint: runs as logged".to_owned());
+    if look.smoothing != Smoothing::None || curves.iter().any(|curve| curve.runs().len() > 1) {
+        words.push("faint: runs as logged".to_owned());
+    }
     if grouped.filling == Filling::Interpolated {
         words.push("interpolated between logged points".to_owned());
     }
@@ -217,7 +219,7 @@ fn change(curve: &Curve<'_>, across: Across, (from, to): (f64, f64)) -> Option<S
     let name = &curve.name;
     let counts = match &counts[..] {
         [(first, _), rest @ ..] if rest.len() <= 2 => {
-            let later = rest.iter().map(|(n, at)| format!(", {n} from {} on", across.place(*at)));
+            let later = rest.iter().map(|(n, at)| format!(", {n} from {}", across.place(*at)));
             format!("{first}{}", later.collect::<String>())
         }
         many => {

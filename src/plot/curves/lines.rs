@@ -18,7 +18,10 @@ const CROWD_PEN: f64 = 0.7;
 const MEAN_PEN: f64 = 2.2;
 const PARTIAL_PEN: f64 = 1.6;
 /// On and off along x in px, where only some of the runs of a group go on.
-const PARTIAL_DASH: [f64; 2] = [5.0, 3.5];
+const PARTIAL_DASH: [f64; 2] = [7.0, 3.0];
+/// More runs than this in groups are drawn fainter: so thin, and with so much of their colour.
+const MANY_MEMBERS: usize = 24;
+const FAINTER: (f64, f64) = (0.6, 0.15);
 
 /// The lines, a layer each: first what stands behind all, then the named ones in order.
 pub(super) fn lines(curves: &[Curve<'_>], frame: &Frame, look: &Look) -> Vec<Layer> {
@@ -26,8 +29,9 @@ pub(super) fn lines(curves: &[Curve<'_>], frame: &Frame, look: &Look) -> Vec<Lay
         Line::Run { .. } => run(curve, curves.len(), look),
         Line::Group { .. } => mean(curve, look),
     };
+    let members = curves.iter().map(|curve| curve.runs().len()).sum();
     let (behind, marks): (Vec<_>, Vec<_>) =
-        curves.par_iter().map(|curve| (behind(curve, frame, look), line(curve))).unzip();
+        curves.par_iter().map(|curve| (behind(curve, members, frame, look), line(curve))).unzip();
     let bands = curves.iter().flat_map(|curve| super::bands::marks(curve, frame));
     let bands = Layer { name: "bands".to_owned(), marks: bands.collect() };
     let mut crowd = Vec::new();
@@ -45,14 +49,17 @@ pub(super) fn lines(curves: &[Curve<'_>], frame: &Frame, look: &Look) -> Vec<Lay
 }
 
 /// What stands faint behind a line: a smoothed run as logged, or the runs of a group.
-fn behind(curve: &Curve<'_>, frame: &Frame, look: &Look) -> Vec<Mark> {
-    let colour = match (&curve.style, &curve.line) {
-        (Some(style), _) => style.faint,
+fn behind(curve: &Curve<'_>, runs: usize, frame: &Frame, look: &Look) -> Vec<Mark> {
+    let (pen, colour) = match (&curve.style, &curve.line) {
+        (Some(style), Line::Group { .. }) if runs > MANY_MEMBERS => {
+            (FAINTER.0, style.line.over(look.theme.ground, FAINTER.1))
+        }
+        (Some(style), _) => (FAINT_PEN, style.faint),
         (None, Line::Run { .. }) => return Vec::new(),
-        (None, Line::Group { .. }) => look.theme.hairline,
+        (None, Line::Group { .. }) => (FAINTER.0, look.theme.hairline),
     };
     let parts = curve.behind().flat_map(|history| frame.parts(history));
-    parts.flat_map(|part| stroke(&part, FAINT_PEN, colour, &[])).collect()
+    parts.flat_map(|part| stroke(&part, pen, colour, &[])).collect()
 }
 
 fn run(curve: &Curve<'_>, count: usize, look: &Look) -> Vec<Mark> {
