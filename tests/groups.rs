@@ -16,8 +16,9 @@ fn models() -> String {
 }
 
 fn write(directory: &Path, name: &str, points: impl Iterator<Item = (u32, f64)>) {
-    let rows: Vec<String> =
-        points.map(|(step, value)| format!(r#"{{"step": {step}, "entropy": {value:?}}}"#)).collect();
+    let rows: Vec<String> = points
+        .map(|(step, value)| format!(r#"{{"step": {step}, "entropy": {value:?}}}"#))
+        .collect();
     fs::write(directory.join(name), format!("[{}]", rows.join(", "))).unwrap();
 }
 
@@ -69,7 +70,10 @@ fn each_band_says_what_it_is_and_looks_different() {
     }
     let again = drawn(desk.path(), &["--band", "ci95", "--seed", "1"]);
     assert!(again.contains("seed 1") && again != pictures[3]);
-    assert!(drawn(desk.path(), &["--band", "ci95"]) == pictures[3], "the same seed, the same bytes");
+    assert!(
+        drawn(desk.path(), &["--band", "ci95"]) == pictures[3],
+        "the same seed, the same bytes"
+    );
 }
 
 #[test]
@@ -91,15 +95,19 @@ fn groups_go_with_every_axis_and_encoding() {
 #[test]
 fn runs_over_time_have_a_mean_once_it_is_interpolated() {
     let desk = tempfile::tempdir().unwrap();
-    for (name, tick) in [("a_s1.jsonl", 60.0), ("a_s2.jsonl", 61.5)] {
+    for (name, tick) in [("a_s1.jsonl", 60.0), ("a_s2.jsonl", 61.0371)] {
         let row = |step: i32| {
             let (step, time) = (f64::from(step), 1e9 + tick * f64::from(step));
-            format!("{{\"step\": {step}, \"entropy\": {}, \"_timestamp\": {time}}}\n", 2.0 - step / 100.0)
+            format!(
+                "{{\"step\": {step}, \"entropy\": {}, \"_timestamp\": {time}}}\n",
+                2.0 - step / 100.0
+            )
         };
         fs::write(desk.path().join(name), (0..50).map(row).collect::<String>()).unwrap();
     }
     let draw = |flags: &[&str]| {
-        let fixed = ["plot", "a_s1.jsonl", "a_s2.jsonl", "--group", "^a", "--x", "time", "-o", "t.svg"];
+        let fixed =
+            ["plot", "a_s1.jsonl", "a_s2.jsonl", "--group", "^a", "--x", "time", "-o", "t.svg"];
         run(desk.path(), &[&fixed[..], flags].concat())
     };
     let apart = draw(&[]);
@@ -119,7 +127,8 @@ fn what_a_group_cannot_have_is_said() {
     write(desk.path(), "flat_s2.json", (1..40).map(|step| (step, 0.5)));
     write(desk.path(), "odd_s1.json", (0..20).map(|i| (2 * i + 1, 1.0)));
     write(desk.path(), "odd_s2.json", (0..20).map(|i| (2 * i + 2, 2.0)));
-    let plot = |flags: &[&str]| run(desk.path(), &[&["plot", "*.json", "-o", "x.svg"], flags].concat());
+    let plot =
+        |flags: &[&str]| run(desk.path(), &[&["plot", "*.json", "-o", "x.svg"], flags].concat());
 
     let some = plot(&["--group", "^[a-z]+", "--band", "ci95"]);
     assert!(some.status.success(), "{}", stderr(&some));
@@ -172,7 +181,9 @@ fn pairs_are_drawn_as_a_forest_beside_a_document() {
     let mean = document["comparisons"].as_array().unwrap().iter();
     let mean = mean.filter(|c| c["statistic"] == "mean_difference");
     for contrast in mean {
-        let name = |key: &str| contrast[key].as_str().unwrap().trim_start_matches("qwen3-tiny_").to_owned();
+        let name = |key: &str| {
+            contrast[key].as_str().unwrap().trim_start_matches("qwen3-tiny_").to_owned()
+        };
         let row = format!("{} − {}", name("a"), name("b"));
         assert!(svg.contains(&row), "{row} has no row");
     }
@@ -188,8 +199,14 @@ fn groups_are_compared_in_a_forest_by_welchs_interval() {
     let output = run(desk.path(), &[&arguments[..], &["--comparison-plot", "g.svg"]].concat());
     assert!(stdout(&output).starts_with("g.svg\n"), "{}", stdout(&output));
     let svg = fs::read_to_string(desk.path().join("g.svg")).unwrap();
-    assert!(svg.contains("questioner − solver") && svg.contains("intervals by Welch’s t over runs"));
-    assert!(run(desk.path(), &[&arguments[..], &["--comparison-plot", "g.pdf"]].concat()).status.success());
+    assert!(
+        svg.contains("questioner − solver") && svg.contains("intervals by Welch’s t over runs")
+    );
+    assert!(
+        run(desk.path(), &[&arguments[..], &["--comparison-plot", "g.pdf"]].concat())
+            .status
+            .success()
+    );
     let bytes = run(
         desk.path(),
         &[&arguments[..], &["--comparison-plot", "-", "--output-format", "png"]].concat(),
@@ -204,7 +221,8 @@ fn a_forest_without_a_pair_is_refused_before_anything_is_written() {
     write(desk.path(), "run_a.json", at(1));
     write(desk.path(), "run_b.json", at(1000));
     let forest = |arguments: &[&str]| {
-        let output = run(desk.path(), &[&["stats", "--comparison-plot", "x.png"], arguments].concat());
+        let output =
+            run(desk.path(), &[&["stats", "--comparison-plot", "x.png"], arguments].concat());
         assert_eq!(files(desk.path()).len(), 2, "{:?}", files(desk.path()));
         output
     };
@@ -221,7 +239,8 @@ fn a_forest_without_a_pair_is_refused_before_anything_is_written() {
 fn many_runs_have_a_forest_against_a_baseline_only() {
     let desk = tempfile::tempdir().unwrap();
     for i in 0..50 {
-        let points = (1..20).map(move |step| (step, f64::from(i) + f64::from(step * i % 11)));
+        let value = move |step: u32| 1.0 + 0.1 * f64::from(i) + 0.02 * f64::from(step * i % 11);
+        let points = (1..20).map(move |step| (step, value(step)));
         write(desk.path(), &format!("r{i}.json"), points);
     }
     let output = run(desk.path(), &["stats", "*.json", "--no-plot", "--comparison-plot", "x.svg"]);
@@ -229,7 +248,11 @@ fn many_runs_have_a_forest_against_a_baseline_only() {
     let arguments =
         ["stats", "*.json", "--no-plot", "--comparison-plot", "x.svg", "--baseline", "r0"];
     let output = run(desk.path(), &arguments);
-    assert!(stderr(&output).contains("the other 9 are among the numbers only"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("the other 9 are among the numbers only"),
+        "{}",
+        stderr(&output)
+    );
     let svg = fs::read_to_string(desk.path().join("x.svg")).unwrap();
     assert!(svg.contains("40 of 49 pairs"));
     assert!(svg.contains("r49 − r0") && !svg.contains("r1 − r0"));

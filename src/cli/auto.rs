@@ -208,7 +208,8 @@ impl Auto {
             };
             Target::File(directory.join(format!("{stem}.{extension}")))
         };
-        let drawn = draw(placed, &self.looks(across), &encodings, Charts::Both, terminal, pictures)?;
+        let drawn =
+            draw(placed, &self.looks(across), &encodings, Charts::Both, terminal, pictures)?;
         // Numbers are by step, whatever the axis counts; its limits are steps only where it counts them.
         let cut = self.chart.cut(comparison).filter(|_| across == Across::Steps);
         let shown = cut.as_ref().unwrap_or(comparison);

@@ -12,8 +12,8 @@ use crate::history::{Comparison, Window};
 use crate::output::write_atomically;
 use crate::plot::theme::{DARK, LIGHT};
 use crate::plot::{
-    Across, Curves, Encoding, Fonts, Grouped, Look, NothingToDraw, Picture, ValueScale, bars, encode,
-    forest, law, texts_of,
+    Across, Curves, Encoding, Fonts, Grouped, Look, NothingToDraw, Picture, ValueScale, bars,
+    encode, forest, law, texts_of,
 };
 use crate::stats::Analysis;
 use crate::stats::law::Law;
@@ -291,7 +291,9 @@ impl Studio {
     pub(super) fn curves<'a>(&'a self, comparison: &'a Comparison) -> Result<Curves<'a>, Failure> {
         Curves::new(comparison, &self.look, &self.fonts).map_err(|why| {
             let hint = match why {
-                NothingToDraw::Limits => "widen --y-min and --y-max; zeros have no place with --log-y",
+                NothingToDraw::Limits => {
+                    "widen --y-min and --y-max; zeros have no place with --log-y"
+                }
                 NothingToDraw::NoMean(_) => {
                     "--interpolate takes values between logged points; --metric KEY takes one \
                      quantity of each; without --group every run has a line"

@@ -16,8 +16,8 @@ use super::terminal::Terminal;
 use crate::history::Comparison;
 use crate::plot::has_differences;
 use crate::report;
-use crate::stats::{Analysis, analyse};
 use crate::stats::compare::compare;
+use crate::stats::{Analysis, analyse};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -134,9 +134,10 @@ fn has_pairs(comparison: &Comparison, analysis: &Analysis) -> Result<(), Failure
             (why, "the table says what is missing of which pair")
         }
         (1, _) => ("there is one run".to_owned(), "name two runs or more"),
-        (_, 1) => {
-            ("--group makes one group of all runs".to_owned(), "a pattern such as 'questioner|solver' makes several")
-        }
+        (_, 1) => (
+            "--group makes one group of all runs".to_owned(),
+            "a pattern such as 'questioner|solver' makes several",
+        ),
         _ => {
             let note = analysis.notes.first().cloned().unwrap_or_default();
             (note, "--baseline LABEL compares all others with one")

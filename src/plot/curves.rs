@@ -119,7 +119,11 @@ impl<'a> Curve<'a> {
 
     /// Shortens the name until it fits with what stands behind it.
     fn fit_name(&mut self, fits: impl Fn(&str) -> bool) {
-        let count = std::mem::take(&mut self.count);
+        let mut count = std::mem::take(&mut self.count);
+        // A picture too small for both keeps the name.
+        if !fits(&format!("…{count}")) {
+            count.clear();
+        }
         self.name = shorten_middle(&self.name, |t| fits(&format!("{t}{count}"))) + &count;
     }
 
@@ -189,7 +193,8 @@ fn lay_out<'a>(
 
     // Values first: the width of their texts decides where the plot begins.
     let steps = step_range(&curves, look);
-    let (low, high) = value_range(&curves, look, steps, &mut warnings).ok_or(NothingToDraw::Limits)?;
+    let (low, high) =
+        value_range(&curves, look, steps, &mut warnings).ok_or(NothingToDraw::Limits)?;
     let values = frame::values_axis(low, high, look, height);
     let label_width = |axis: &Axis| {
         let widths = axis.ticks.iter().map(|(_, t)| fonts.width(t, BODY, Weight::Regular));
@@ -197,10 +202,18 @@ fn lay_out<'a>(
     };
     let left = (PAD + label_width(&values) + 8.0).max(44.0);
 
-    let subtitle = subtitle(comparison, &curves, look, &names, values.low);
+    let mut subtitle = subtitle(comparison, &curves, look, &names, values.low);
     let title = default_title(&curves, look);
-    let (mut words, below_header) = header(fonts, look, &title, &subtitle, (left, width - PAD));
     let (foot, above_footer) = footer(fonts, look, (left, width - PAD), height);
+    let (mut words, below_header) = loop {
+        let (words, below) = header(fonts, look, &title, &subtitle, (left, width - PAD));
+        // In a small picture, what there is to say of groups gives way to them, from its end.
+        let is_tight = look.groups.is_some() && below > 0.5 * height;
+        if !is_tight || subtitle.len() <= 2 {
+            break (words, below);
+        }
+        subtitle.pop();
+    };
     words.extend(foot);
     let top = below_header + 26.0;
     let bottom = above_footer - 3.0 * BODY;

@@ -11,7 +11,7 @@ use super::fonts::{Fonts, Weight};
 use super::header::{BODY, Names, PAD, footer, header, quantity, text};
 use super::{Look, Picture};
 use crate::history::Comparison;
-use crate::label::shorten_middle;
+use crate::label::{shorten_middle, visible};
 use crate::stats::Analysis;
 use crate::stats::contrast::{Between, Contrast, Statistic};
 
@@ -28,18 +28,26 @@ const MOST_REASONS: usize = 5;
 const GUTTER: f64 = 24.0;
 const GAP: f64 = 10.0;
 const PEN: f64 = 2.0;
+/// Size of reasons, and room of a line of them.
 const SMALL: f64 = 11.0;
+const REASON: f64 = 1.4 * SMALL;
+/// Below the rows: values and the name of the axis.
+const AXIS: f64 = 3.8 * BODY;
 
 const PANELS: [(Statistic, &str); 2] =
     [(Statistic::MeanDifference, "all shared steps"), (Statistic::LateDifference, "last tenth")];
 
 /// A pair of runs or groups.
 struct Row<'a> {
-    name: String,
+    names: [String; 2],
     contrasts: &'a [Contrast],
 }
 
 impl<'a> Row<'a> {
+    fn name(&self) -> String {
+        self.names.join(" − ")
+    }
+
     fn contrast(&self, statistic: Statistic) -> Option<&'a Contrast> {
         self.contrasts.iter().find(|contrast| contrast.statistic == statistic)
     }
@@ -71,7 +79,7 @@ pub fn has_differences(analysis: &Analysis) -> bool {
 /// A row a pair, in the order of the analysis, without names.
 fn rows(analysis: &Analysis) -> Vec<Row<'_>> {
     let pairs = analysis.comparisons.chunk_by(|x, y| (&x.a, &x.b) == (&y.a, &y.b));
-    pairs.map(|contrasts| Row { name: String::new(), contrasts }).collect()
+    pairs.map(|contrasts| Row { names: Default::default(), contrasts }).collect()
 }
 
 /// Lays the picture out; `analysis` is that of `comparison`, and [`has_differences`].
@@ -81,52 +89,57 @@ pub fn forest(comparison: &Comparison, analysis: &Analysis, look: &Look, fonts: 
     let named = rows.iter().flat_map(|row| [&row.contrasts[0].a, &row.contrasts[0].b]);
     let names = Names::of(named.map(String::as_str));
     for (row, pair) in rows.iter_mut().zip(names.short.chunks_exact(2)) {
-        row.name = format!("{} − {}", pair[0], pair[1]);
+        row.names = [pair[0].clone(), pair[1].clone()];
     }
     let groups = rows.iter().any(|row| row.contrasts[0].between == Between::Groups);
-    let title = if groups { "Difference of mean entropy by pair of groups" } else { "Difference of mean entropy by pair of runs" };
+    let title = if groups {
+        "Difference of mean entropy by pair of groups"
+    } else {
+        "Difference of mean entropy by pair of runs"
+    };
     let mut quiet = vec![quantity(comparison, look)];
     quiet.extend(method(analysis, groups));
     quiet.push("open: the interval holds 0".to_owned());
     quiet.extend(names.remark());
 
     let width = look.size.map_or(DEFAULT_WIDTH, |(width, _)| width) * PX_PER_INCH;
-    let count = pairs.min(MOST_ROWS);
+    let reasons = reasons(&rows);
+    let mut count = pairs.min(MOST_ROWS);
     let footed = if look.footer.is_some() { 20.0 } else { 0.0 };
-    let reasons_room = 1.4 * SMALL * reasons(&rows).len() as f64;
     let row_room = if count > 12 { MANY_ROW } else { ROW };
-    let free_height = 186.0 + footed + reasons_room + row_room * count as f64;
+    let free_height = 186.0 + footed + REASON * reasons.len() as f64 + row_room * count as f64;
     let height = look.size.map_or(free_height, |(_, height)| height * PX_PER_INCH);
     let (foot, above_footer) = footer(fonts, look, (PAD, width - PAD), height);
 
     // How many rows there is room for decides what the quiet line says, which may take a line more.
-    let mut count = count;
-    let (head, top) = loop {
+    let (head, top, bottom) = loop {
         let mut words = quiet.clone();
         if count < pairs {
             words.push(format!("{count} of {pairs} pairs, those with the largest difference"));
         }
         let (head, below) = header(fonts, look, title, &words, (PAD, width - PAD));
-        let top = below + 24.0 + 1.2 * BODY;
-        let below_rows = above_footer - reasons_room - 3.8 * BODY;
-        let fitting = (((below_rows - top) / SMALLEST_ROW) as usize).clamp(1, pairs);
+        let (top, bottom) = (below + 24.0 + 1.2 * BODY, above_footer - AXIS);
+        let fitting = (((bottom - top) / SMALLEST_ROW) as usize).clamp(1, pairs);
         if fitting >= count {
-            break (head, top);
+            break (head, top, bottom);
         }
         count = fitting;
     };
     keep_largest(&mut rows, count);
+    // Reasons give way to rows.
+    let spare = bottom - top - SMALLEST_ROW * count as f64;
+    let said = ((spare / REASON).max(0.0) as usize).min(reasons.len());
+    let bottom = bottom - REASON * said as f64;
 
     let mut marks = head;
     marks.extend(foot);
-    let bottom = above_footer - reasons_room - 3.8 * BODY;
     marks.extend(panels(&mut rows, look, fonts, (width, top, bottom)));
-    let mut y = above_footer - reasons_room + 0.6 * SMALL;
-    for reason in reasons(&rows) {
+    let mut y = bottom + AXIS + 0.6 * SMALL;
+    for reason in &reasons[..said] {
         let fits = |t: &str| fonts.width(t, SMALL, Weight::Regular) <= width - 2.0 * PAD;
-        let reason = shorten_middle(&reason, fits);
+        let reason = shorten_middle(reason, fits);
         marks.push(plain(fonts, reason, (PAD, y), Anchor::Start, SMALL, look));
-        y += 1.4 * SMALL;
+        y += REASON;
     }
     let left_out = pairs - rows.len();
     let warnings = if left_out > 0 {
@@ -213,17 +226,25 @@ fn panels(
     (width, top, bottom): (f64, f64, f64),
 ) -> Vec<Mark> {
     let theme = look.theme;
-    let row_height = ((bottom - top) / rows.len() as f64).min(1.6 * ROW);
+    let row_height = ((bottom - top) / rows.len() as f64).clamp(SMALLEST_ROW, 1.6 * ROW);
     let bottom = top + row_height * rows.len() as f64;
     let size = BODY.min(0.82 * row_height);
     let wide = |t: &str| fonts.width(t, size, Weight::Regular);
     let middle = |i: usize| top + (i as f64 + 0.5) * row_height;
 
-    let room = 0.26 * width;
+    let room = 0.3 * width;
     let mut names_width: f64 = 0.0;
     for row in rows.iter_mut() {
-        row.name = shorten_middle(&row.name, |t| wide(t) <= room);
-        names_width = names_width.max(wide(&row.name));
+        // Each name for itself: what tells runs apart stands mostly at its end.
+        let [a, b] = &mut row.names;
+        let whole = wide(&format!("{a} − {b}"));
+        if whole > room {
+            let half = 0.5 * (room - wide(" − "));
+            let (spare_a, spare_b) = ((half - wide(a)).max(0.0), (half - wide(b)).max(0.0));
+            *a = shorten_middle(a, |t| wide(t) <= half + spare_b);
+            *b = shorten_middle(b, |t| wide(t) <= half + spare_a);
+        }
+        names_width = names_width.max(wide(&row.name()));
     }
     let left = PAD + names_width + 14.0;
     let values = rows.iter().flat_map(|row| PANELS.map(|(s, _)| row.contrast(s).map(value)));
@@ -238,7 +259,15 @@ fn panels(
     for (i, row) in rows.iter().enumerate() {
         let at = (left - 14.0, middle(i) + 0.36 * size);
         let colour = if row.refusal().is_some() { theme.quiet } else { theme.text };
-        marks.push(Mark::Text(text(fonts, &row.name, at, Anchor::End, size, Weight::Regular, colour)));
+        marks.push(Mark::Text(text(
+            fonts,
+            row.name(),
+            at,
+            Anchor::End,
+            size,
+            Weight::Regular,
+            colour,
+        )));
     }
     for (panel, (statistic, name)) in PANELS.iter().enumerate() {
         let start = left + panel as f64 * (panel_width + GUTTER);
@@ -247,7 +276,15 @@ fn panels(
         let fits = |t: &str| fonts.width(t, BODY, Weight::SemiBold) <= panel_width;
         let name = shorten_middle(name, fits);
         let head = (start, top - 0.75 * BODY);
-        marks.push(Mark::Text(text(fonts, name, head, Anchor::Start, BODY, Weight::SemiBold, theme.text)));
+        marks.push(Mark::Text(text(
+            fonts,
+            name,
+            head,
+            Anchor::Start,
+            BODY,
+            Weight::SemiBold,
+            theme.text,
+        )));
         marks.extend(ticks(&axis, (start, end), (top, bottom), look, fonts));
         for (i, row) in rows.iter().enumerate() {
             let Some(contrast) = row.contrast(*statistic) else { continue };
@@ -257,7 +294,15 @@ fn panels(
             if with_values {
                 let at = (end + GAP, y + 0.36 * size);
                 let words = value(contrast);
-                marks.push(Mark::Text(text(fonts, words, at, Anchor::Start, size, Weight::Regular, theme.text)));
+                marks.push(Mark::Text(text(
+                    fonts,
+                    words,
+                    at,
+                    Anchor::Start,
+                    size,
+                    Weight::Regular,
+                    theme.text,
+                )));
             }
         }
     }
@@ -283,7 +328,7 @@ fn axis(rows: &[Row<'_>], plot_width: f64) -> Axis {
     let air = 0.03 * (high - low);
     let low = if low < 0.0 { low - air } else { low };
     let high = if high > 0.0 { high + air } else { high };
-    value_axis(low, high, (true, true), (plot_width / 62.0).clamp(2.0, 6.0) as usize)
+    value_axis(low, high, (true, true), (plot_width / 50.0).clamp(3.0, 6.0) as usize)
 }
 
 /// Hairlines with their values below, and a line at 0.
@@ -308,8 +353,12 @@ fn ticks(
             free = x + half + 6.0;
         }
     }
-    let name = crate::label::visible(look.x_label.as_deref().unwrap_or("difference in nats"));
-    let name = shorten_middle(&name, |t| fonts.width(t, BODY, Weight::Regular) <= end - start);
+    let fits = |t: &str| fonts.width(t, BODY, Weight::Regular) <= end - start;
+    let name = match &look.x_label {
+        Some(name) => shorten_middle(&visible(name), fits),
+        None if fits("difference in nats") => "difference in nats".to_owned(),
+        None => "nats".to_owned(),
+    };
     let at = ((start + end) / 2.0, bottom + 2.9 * BODY);
     marks.push(plain(fonts, name, at, Anchor::Middle, BODY, look));
     marks

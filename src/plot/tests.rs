@@ -55,12 +55,20 @@ fn comparison(count: usize, label: impl Fn(usize) -> String) -> Comparison {
 
 type Labels = fn(usize) -> String;
 
-fn both(comparison: &Comparison, look: &Look) -> ([Picture; 2], Fonts) {
+fn fonts_of(comparison: &Comparison, look: &Look) -> Fonts {
     let texts = texts_of(comparison, look);
-    let fonts = Fonts::for_texts(texts.iter().map(String::as_str), None).unwrap();
+    Fonts::for_texts(texts.iter().map(String::as_str), None).unwrap()
+}
+
+fn both(comparison: &Comparison, look: &Look) -> ([Picture; 2], Fonts) {
+    let fonts = fonts_of(comparison, look);
+    (both_with(comparison, look, &fonts), fonts)
+}
+
+fn both_with(comparison: &Comparison, look: &Look, fonts: &Fonts) -> [Picture; 2] {
     let analysis = analyse(comparison, &Thresholds::default());
-    let curves = Curves::new(comparison, look, &fonts).unwrap().picture(&analysis);
-    ([curves, bars(comparison, &analysis, look, &fonts)], fonts)
+    let curves = Curves::new(comparison, look, fonts).unwrap().picture(&analysis);
+    [curves, bars(comparison, &analysis, look, fonts)]
 }
 
 fn laws_of(comparison: &Comparison) -> Vec<Law> {
@@ -68,9 +76,7 @@ fn laws_of(comparison: &Comparison) -> Vec<Law> {
 }
 
 fn law_picture(comparison: &Comparison, laws: &[Law], look: &Look) -> Picture {
-    let texts = texts_of(comparison, look);
-    let fonts = Fonts::for_texts(texts.iter().map(String::as_str), None).unwrap();
-    law(comparison, laws, look, &fonts).unwrap()
+    law(comparison, laws, look, &fonts_of(comparison, look)).unwrap()
 }
 
 /// Half as many groups as runs, named like the first runs; the band is one by resampling where three
@@ -103,9 +109,7 @@ fn compared(comparison: &Comparison) -> stats::Analysis {
 }
 
 fn forest_picture(comparison: &Comparison, analysis: &stats::Analysis, look: &Look) -> Picture {
-    let texts = texts_of(comparison, look);
-    let fonts = Fonts::for_texts(texts.iter().map(String::as_str), None).unwrap();
-    forest(comparison, analysis, look, &fonts)
+    forest(comparison, analysis, look, &fonts_of(comparison, look))
 }
 
 /// Every count with every kind of label, theme, size and smoothing that changes the layout.
@@ -138,19 +142,18 @@ fn each_picture(check: impl Fn(&str, &Drawing)) {
             let laws = laws_of(&comparison);
             let pairs = compared(&comparison);
             for (name, look) in &looks {
-                let (pictures, _) = both(&comparison, &look_at_groups(&comparison, look));
-                for (chart, picture) in ["groups", "bars of groups"].iter().zip(&pictures) {
-                    check(&format!("{chart}, {count} {kind} labels, {name}"), &picture.drawing);
-                }
-                if has_differences(&pairs) {
-                    let picture = forest_picture(&comparison, &pairs, look);
-                    check(&format!("forest, {count} {kind} labels, {name}"), &picture.drawing);
-                }
-                let (pictures, _) = both(&comparison, look);
+                let (pictures, fonts) = both(&comparison, look);
                 for (chart, picture) in ["curves", "bars"].iter().zip(&pictures) {
                     check(&format!("{chart}, {count} {kind} labels, {name}"), &picture.drawing);
                 }
-                let picture = law_picture(&comparison, &laws, look);
+                let look = &look_at_groups(&comparison, look);
+                let [groups, _] = both_with(&comparison, look, &fonts);
+                check(&format!("groups, {count} {kind} labels, {name}"), &groups.drawing);
+                if has_differences(&pairs) {
+                    let picture = forest(&comparison, &pairs, look, &fonts);
+                    check(&format!("forest, {count} {kind} labels, {name}"), &picture.drawing);
+                }
+                let picture = law(&comparison, &laws, look, &fonts).unwrap();
                 check(&format!("law, {count} {kind} labels, {name}"), &picture.drawing);
             }
         }
@@ -379,7 +382,10 @@ fn a_band_that_leaves_the_frame_is_cut_at_its_edge() {
     let [(outline, _)] = &veils[..] else { panic!("{} bands", veils.len()) };
     let top = outline.iter().map(|p| p.1).fold(f64::INFINITY, f64::min);
     let flat: Vec<f64> = outline.iter().filter(|p| (p.1 - top).abs() < 1e-6).map(|p| p.0).collect();
-    let (from, to) = (flat.iter().copied().fold(f64::INFINITY, f64::min), flat.iter().copied().fold(0.0, f64::max));
+    let (from, to) = (
+        flat.iter().copied().fold(f64::INFINITY, f64::min),
+        flat.iter().copied().fold(0.0, f64::max),
+    );
     let (first, last) = (outline[0].0, outline.iter().map(|p| p.0).fold(0.0, f64::max));
     // From 1 to 5 the edge is above 3 for the second half of the way, and back.
     assert!((from - (first + (last - first) / 4.0)).abs() < 0.1, "{outline:?}");
@@ -397,7 +403,8 @@ fn a_forest_of_many_pairs_says_which_it_shows() {
 
 #[test]
 fn a_pair_that_cannot_be_compared_keeps_its_row_and_says_why() {
-    let points: Vec<(f64, f64)> = (0..40).map(|i| (f64::from(i), 1.0 + 0.1 * f64::from(i % 7))).collect();
+    let points: Vec<(f64, f64)> =
+        (0..40).map(|i| (f64::from(i), 1.0 + 0.1 * f64::from(i % 7))).collect();
     let runs = vec![
         grouped_run("x", Kind::TokenMean, &points),
         grouped_run("y", Kind::TokenMean, &points[..5]),
@@ -408,5 +415,8 @@ fn a_pair_that_cannot_be_compared_keeps_its_row_and_says_why() {
     assert!(says(&picture, "x − z"));
     assert!(says(&picture, "not compared: token mean and sequence sum are different quantities"));
     assert!(says(&picture, "0, no interval"));
-    assert!(says(&picture, "all shared steps, 1 pair: fewer than 10 shared steps have no interval"));
+    assert!(says(
+        &picture,
+        "all shared steps, 1 pair: fewer than 10 shared steps have no interval"
+    ));
 }

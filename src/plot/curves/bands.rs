@@ -30,6 +30,7 @@ pub(super) fn groups<'a>(
     span: f64,
 ) -> (Vec<Line<'a>>, Vec<String>) {
     let mut warnings = Vec::new();
+    let mut alone: Vec<&str> = Vec::new();
     let mut lines = Vec::new();
     for group in &grouped.groups {
         let members: Vec<&Run> = group.members.iter().map(|i| &comparison.runs()[*i]).collect();
@@ -39,12 +40,20 @@ pub(super) fn groups<'a>(
             true => Vec::new(),
             false => line(&members, grouped, look, span),
         };
+        if members.len() == 1 {
+            alone.push(&group.name);
+        }
         let why = match mixed {
             true => Some("its runs hold different quantities and are not averaged".to_owned()),
             false => remark(&members, &stretches, grouped),
         };
         warnings.extend(why.map(|why| format!("group {}: {why}", visible(&group.name))));
         lines.push(Line::Group { members, stretches });
+    }
+    match alone[..] {
+        [] => {}
+        [name] => warnings.push(format!("group {}: one run has no band", visible(name))),
+        _ => warnings.push(format!("{} groups are of one run each and have no band", alone.len())),
     }
     (lines, warnings)
 }
@@ -63,7 +72,7 @@ fn line(members: &[&Run], grouped: &Grouped, look: &Look, span: f64) -> Vec<Stre
 fn remark(members: &[&Run], stretches: &[Stretch], grouped: &Grouped) -> Option<String> {
     let runs = members.len();
     if runs == 1 {
-        return Some("one run has no band".to_owned());
+        return None; // counted with the others
     }
     let shared: usize = stretches.iter().map(|stretch| stretch.places.len()).sum();
     let fewest = members.iter().map(|run| run.history.points().len()).min().unwrap_or(0);
@@ -152,8 +161,10 @@ fn within(line: &[Xy], top: f64, bottom: f64) -> Vec<Xy> {
     for (i, &(x, y)) in line.iter().enumerate() {
         if let Some(&(x0, y0)) = i.checked_sub(1).and_then(|before| line.get(before)) {
             let crossing = |at: f64| (at - y0) / (y - y0);
-            let mut crossings: Vec<f64> =
-                [crossing(top), crossing(bottom)].into_iter().filter(|t| *t > 0.0 && *t < 1.0).collect();
+            let mut crossings: Vec<f64> = [crossing(top), crossing(bottom)]
+                .into_iter()
+                .filter(|t| *t > 0.0 && *t < 1.0)
+                .collect();
             crossings.sort_unstable_by(f64::total_cmp);
             let at = |t: f64| (x0 + (x - x0) * t, (y0 + (y - y0) * t).clamp(top, bottom));
             moved.extend(crossings.into_iter().map(at));
@@ -169,7 +180,10 @@ pub(super) fn words(curves: &[Curve<'_>], grouped: &Grouped, look: &Look) -> Vec
     words.push(match look.smoothing {
         Smoothing::None => "line: mean over runs".to_owned(),
         smoothing => {
-            format!("line: mean over runs, each smoothed by {} first", look.across.smoothing(smoothing))
+            format!(
+                "line: mean over runs, each smoothed by {} first",
+                look.across.smoothing(smoothing)
+            )
         }
     });
     if curves.iter().any(Curve::has_band) {

@@ -98,7 +98,13 @@ pub(in crate::plot) fn grid(frame: &Frame, values: &Axis, look: &Look, fonts: &F
 }
 
 /// The ticks of the x axis, and its name unless the user gives one.
-pub(in crate::plot) fn x_ticks(frame: &Frame, axis: &Axis, name: &str, look: &Look, fonts: &Fonts) -> Layer {
+pub(in crate::plot) fn x_ticks(
+    frame: &Frame,
+    axis: &Axis,
+    name: &str,
+    look: &Look,
+    fonts: &Fonts,
+) -> Layer {
     let quiet = look.theme.quiet;
     let (left, right, bottom) = (frame.left, frame.right, frame.bottom);
     let mut marks = Vec::new();
@@ -124,4 +130,3 @@ pub(in crate::plot) fn x_ticks(frame: &Frame, axis: &Axis, name: &str, look: &Lo
     marks.push(words(&name, ((left + right) / 2.0, bottom + 2.95 * BODY)));
     Layer { name: "step axis".to_owned(), marks }
 }
-
