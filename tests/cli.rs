@@ -470,5 +470,8 @@ fn drawings_of_real_runs_are_as_they_were() {
         compare(&[&fixed[..], flags].concat(), &[file.clone(), stats]);
     }
     let forest = "forest.svg".to_owned();
-    compare(&["stats", &models, "--no-plot", "--comparison-plot", &forest], &[forest.clone()]);
+    compare(
+        &["stats", &models, "--no-plot", "--comparison-plot", &forest],
+        std::slice::from_ref(&forest),
+    );
 }

@@ -111,7 +111,7 @@ fn runs_over_time_have_a_mean_once_it_is_interpolated() {
         run(desk.path(), &[&fixed[..], flags].concat())
     };
     let apart = draw(&[]);
-    refused(&apart, "there is no mean to draw: group a: its runs share 1 places");
+    refused(&apart, "there is no mean to draw: group a: its runs share 1 place on");
     assert!(stderr(&apart).contains("--interpolate"));
     assert!(files(desk.path()).iter().all(|name| !name.ends_with(".svg")));
     assert!(draw(&["--interpolate"]).status.success());

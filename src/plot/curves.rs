@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use thiserror::Error;
 
 mod bands;
+mod curve;
 mod events;
 mod frame;
 mod lines;
@@ -13,17 +14,17 @@ mod names;
 pub(super) use frame::{Frame, grid, x_ticks};
 pub(super) use lines::{ring, stroke};
 
+use curve::{Curve, Line, Part};
+
 use super::axis::{Axis, Scale, step_axis};
 use super::canvas::{Drawing, Layer, PX_PER_INCH};
 use super::fonts::{Fonts, Weight};
 use super::header::{BODY, Names, PAD, footer, header, quantity};
-use super::ink::Xy;
-use super::theme::{STYLES, Style};
+use super::theme::STYLES;
 use super::{Look, Picture, ValueScale, named};
 use crate::history::{Comparison, History, Run};
-use crate::label::{shorten_middle, visible};
+use crate::label::visible;
 use crate::stats::Analysis;
-use crate::stats::band::Stretch;
 use crate::stats::smooth::Smoothing;
 
 pub(super) const DEFAULT_SIZE: (f64, f64) = (11.0, 5.6);
@@ -34,110 +35,6 @@ const FEW_POINTS: usize = 30;
 pub(super) const LINE_HEIGHT: f64 = 1.32 * BODY;
 /// From the plot's edge to the names at the line ends.
 pub(super) const LEADER: f64 = 34.0;
-
-/// What a line shows.
-enum Line<'a> {
-    /// A run, smoothed if that was asked for.
-    Run { run: &'a Run, smoothed: Option<History> },
-    /// The mean of a group; no stretches if there is none.
-    Group { members: Vec<&'a Run>, stretches: Vec<Stretch> },
-}
-
-/// A line on its way into the picture.
-struct Curve<'a> {
-    line: Line<'a>,
-    label: &'a str,
-    name: String,
-    count: String, // behind the name of a group: how many runs it has
-    style: Option<Style>,
-    parts: Vec<Part>, // in px
-}
-
-/// A part of a line inside the frame.
-struct Part {
-    places: Vec<Xy>,
-    of_all: bool, // of all the runs of a group
-}
-
-impl<'a> Curve<'a> {
-    /// Its runs.
-    fn runs(&self) -> &[&'a Run] {
-        match &self.line {
-            Line::Run { run, .. } => std::slice::from_ref(run),
-            Line::Group { members, .. } => members,
-        }
-    }
-
-    /// The curve of a run as the line shows it.
-    fn shown(&self) -> Option<&History> {
-        match &self.line {
-            Line::Run { run, smoothed } => Some(smoothed.as_ref().unwrap_or(&run.history)),
-            Line::Group { .. } => None,
-        }
-    }
-
-    /// What stands faint behind the line.
-    fn behind(&self) -> impl Iterator<Item = &'a History> {
-        let (behind, _) = match &self.line {
-            Line::Run { smoothed: None, .. } => self.runs().split_at(0),
-            _ => self.runs().split_at(self.runs().len()),
-        };
-        behind.iter().map(|run| &run.history)
-    }
-
-    fn is_smoothed(&self) -> bool {
-        matches!(self.line, Line::Run { smoothed: Some(_), .. })
-    }
-
-    fn has_band(&self) -> bool {
-        let Line::Group { stretches, .. } = &self.line else { return false };
-        stretches.iter().flat_map(|stretch| &stretch.places).any(|place| place.band.is_some())
-    }
-
-    /// How many points the line has.
-    fn points(&self) -> usize {
-        match &self.line {
-            Line::Run { run, .. } => run.history.points().len(),
-            Line::Group { stretches, .. } => stretches.iter().map(|s| s.places.len()).sum(),
-        }
-    }
-
-    /// The last value of the line; of a group without a mean, that of its first run.
-    fn last(&self) -> f64 {
-        let mean = match &self.line {
-            Line::Run { .. } => None,
-            Line::Group { stretches, .. } => stretches.last().and_then(|s| s.places.last()),
-        };
-        let points = self.shown().unwrap_or(&self.runs()[0].history).points();
-        mean.map_or(points[points.len() - 1].entropy, |place| place.mean)
-    }
-
-    /// Where the line ends, if any of it is inside the frame.
-    fn end(&self) -> Option<Xy> {
-        self.parts.last().and_then(|part| part.places.last().copied())
-    }
-
-    /// Shortens the name until it fits with what stands behind it.
-    fn fit_name(&mut self, fits: impl Fn(&str) -> bool) {
-        let mut count = std::mem::take(&mut self.count);
-        // A picture too small for both keeps the name.
-        if !fits(&format!("…{count}")) {
-            count.clear();
-        }
-        self.name = shorten_middle(&self.name, |t| fits(&format!("{t}{count}"))) + &count;
-    }
-
-    /// Finds the places of the line.
-    fn place(&mut self, frame: &Frame) {
-        self.parts = match &self.line {
-            Line::Run { run, smoothed } => {
-                let parts = frame.parts(smoothed.as_ref().unwrap_or(&run.history)).into_iter();
-                parts.map(|places| Part { places, of_all: true }).collect()
-            }
-            Line::Group { members, stretches } => bands::parts(members.len(), stretches, frame),
-        };
-    }
-}
 
 /// The picture without what an analysis adds to it: laying it out and analysing the same runs can go
 /// side by side.
@@ -417,7 +314,7 @@ fn value_range(
     // A band may reach below 0, where no entropy is: it ends at an axis that starts there.
     let floor = if low >= 0.0 { 0.0 } else { f64::NEG_INFINITY };
     let mut is_cut = false;
-    for end in curves.iter().flat_map(|curve| band_ends(curve, steps)) {
+    for end in curves.iter().flat_map(|curve| curve.band_ends(steps)) {
         if log && end <= 0.0 {
             is_cut = true;
             continue;
@@ -435,15 +332,4 @@ fn value_range(
         ));
     }
     (low <= high).then_some((low, high))
-}
-
-/// Both ends of the band of a line at each of the steps shown.
-fn band_ends(curve: &Curve<'_>, (from, to): (f64, f64)) -> impl Iterator<Item = f64> {
-    let stretches = match &curve.line {
-        Line::Run { .. } => &[][..],
-        Line::Group { stretches, .. } => stretches,
-    };
-    let places = stretches.iter().flat_map(|stretch| &stretch.places);
-    let shown = places.filter(move |place| (from..=to).contains(&place.step));
-    shown.filter_map(|place| place.band).flat_map(|(low, high)| [low, high])
 }

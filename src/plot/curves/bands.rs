@@ -83,9 +83,12 @@ fn remark(members: &[&Run], stretches: &[Stretch], grouped: &Grouped) -> Option<
     match shared {
         0 => Some(format!("its runs share no place on the axis and have no mean{between}")),
         // Runs that log alike share most of what the shortest of them has.
-        _ if 2 * shared < fewest => Some(format!(
-            "its runs share {shared} places on the axis, the shortest having {fewest} points{between}"
-        )),
+        _ if 2 * shared < fewest => {
+            let places = if shared == 1 { "place" } else { "places" };
+            Some(format!(
+                "its runs share {shared} {places} on the axis, the shortest having {fewest} points{between}"
+            ))
+        }
         _ if stretches.iter().all(|s| s.runs < grouped.spread.fewest_runs()) => {
             let asked = grouped.spread.fewest_runs();
             Some(format!("{runs} runs: a band by resampling asks for {asked}"))
