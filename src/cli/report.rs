@@ -70,7 +70,8 @@ impl Report {
         let date = source_date_epoch()?.map(day);
 
         let (comparison, read) = self.inputs.load_with(&BESIDES, terminal)?;
-        let plan = self.compare.plan(&comparison, terminal)?;
+        self.compare.groups.tell_ungrouped(&comparison, "", terminal)?;
+        let plan = self.compare.plan(&comparison)?;
         let (tokens, tokens_read) = self.tokens.load(terminal)?;
         let start = Instant::now();
         let mut analysis = analyse(&comparison, &self.health.thresholds());
