@@ -1,5 +1,6 @@
 //! Slices in, numbers out: what the table, the JSON document and the bar charts say of each run.
 
+pub mod band;
 pub mod between;
 pub mod bootstrap;
 pub mod check;

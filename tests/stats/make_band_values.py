@@ -1,0 +1,104 @@
+"""Writes tests/fixtures/expected/bands.json: what NumPy says of the means and bands of groups of runs.
+
+    python -m venv V && V/bin/pip install numpy==2.4.6
+    V/bin/python tests/stats/make_band_values.py
+
+Means, standard deviations and straight lines between points are NumPy's (mean, std, interp). The interval by resampling is
+compared with the distribution of all possible resamples, each listed.
+"""
+import itertools
+import json
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+FIXTURES = Path(__file__).resolve().parent.parent.parent / "tests/fixtures"
+
+
+def history(run):
+    rows = json.loads((FIXTURES / f"models/{run}/entropy_history_{run}.json").read_text())
+    return [[row["step"], row["entropy"]] for row in rows]
+
+
+def autoregressive(rng, steps, phi=0.8):
+    value, run = 2.0, []
+    for step in steps:
+        value = 2.0 + phi * (value - 2.0) + 0.1 * rng.standard_normal()
+        run.append([int(step), round(value, 6)])
+    return run
+
+
+def cases():
+    rng = np.random.default_rng(20270114)
+    yield "aligned", [autoregressive(rng, range(1, 31)) for _ in range(5)]
+    yield "unequal lengths", [autoregressive(rng, range(1, end)) for end in (12, 31, 20, 31)]
+    yield "late start", [autoregressive(rng, range(start, 25)) for start in (1, 10, 1)]
+    yield "grids", [autoregressive(rng, range(first, 41, every)) for first, every in ((1, 1), (5, 5), (2, 2))]
+    gap = [autoregressive(rng, range(1, 16)) for _ in range(3)]
+    gap[1][6][1] = gap[1][7][1] = None
+    yield "a gap", gap
+    yield "one run", [autoregressive(rng, range(1, 5))]
+    yield "two steps", [autoregressive(rng, (1, 2)) for _ in range(2)]
+    yield "constant", [[[1, 0.5], [2, 0.5]], [[1, 0.5], [2, 0.5]], [[1, 0.5], [2, 0.5]]]
+    yield "real runs", [history(f"qwen3-tiny_{name}") for name in ("questioner_s1", "questioner_s2", "questioner_log5")]
+
+
+def covered(run):
+    """The stretches of a run without a gap: arrays of steps and of values."""
+    stretch = []
+    for step, value in [*run, [None, None]]:
+        if value is None:
+            if stretch:
+                yield np.array(stretch).T
+            stretch = []
+        else:
+            stretch.append((float(step), value))
+
+
+def value_at(run, step):
+    """None: the run does not stand behind the step; else (logged value or None, interpolated value)."""
+    for steps, values in covered(run):
+        if steps[0] <= step <= steps[-1]:
+            logged = values[steps == step]
+            return (logged[0] if len(logged) else None), float(np.interp(step, steps, values))
+    return None
+
+
+def line(runs, interpolated):
+    for step in sorted({float(step) for run in runs for step, value in run if value is not None}):
+        found = [value_at(run, step) for run in runs]
+        values = [f[1] if interpolated else f[0] for f in found if f is not None]
+        if None in values or len(values) < min(2, len(runs)):
+            continue
+        values = np.array(values)
+        mean, n = values.mean(), len(values)
+        place = {"step": step, "runs": n, "mean": mean, "sd": None, "se": None, "minmax": None}
+        if n > 1:
+            sd = values.std(ddof=1)
+            place["sd"] = [mean - sd, mean + sd]
+            place["se"] = [mean - sd / np.sqrt(n), mean + sd / np.sqrt(n)]
+            place["minmax"] = [values.min(), values.max()]
+        yield place
+
+
+def resampled():
+    rng = np.random.default_rng(4)
+    for n in (4, 5, 6):
+        values = rng.normal(2.0, 0.3, n).round(6)
+        means = np.sort([np.mean(draw) for draw in itertools.product(values, repeat=n)])
+        near = lambda share: np.quantile(means, [share - 0.002, share + 0.002], method="inverted_cdf")
+        hair = np.array([-1e-9, 1e-9])
+        yield {"values": values.tolist(), "low": (near(0.025) + hair).tolist(), "high": (near(0.975) + hair).tolist()}
+
+
+document = {
+    "versions": {"numpy": version("numpy")},
+    "lines": [
+        {"name": name, "runs": runs, "as_logged": list(line(runs, False)), "interpolated": list(line(runs, True))}
+        for name, runs in cases()
+    ],
+    "resampled": list(resampled()),
+}
+path = FIXTURES / "expected/bands.json"
+path.write_text(json.dumps(document, separators=(",", ":")).replace('{"name"', '\n{"name"') + "\n")
