@@ -447,23 +447,31 @@ fn drawings_of_real_runs_are_as_they_were() {
     let desk = desk();
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let models = path_of("models");
+    let compare = |arguments: &[&str], files: &[String]| {
+        let output = run(desk.path(), arguments);
+        assert!(output.status.success(), "{}", stderr(&output));
+        for file in files {
+            let drawn = fs::read_to_string(desk.path().join(file)).unwrap();
+            if std::env::var_os("UPDATE_GOLDEN").is_some() {
+                fs::write(golden.join(file), &drawn).unwrap();
+            }
+            let kept = fs::read_to_string(golden.join(file)).unwrap();
+            assert!(drawn == kept, "{file} changed: look at it, then UPDATE_GOLDEN=1 cargo test");
+        }
+    };
     let cases = [
         ("light", &["--smooth", "ema:0.8"][..]),
         ("dark_log", &["--theme", "dark", "--log-y", "--title", "On a logarithmic scale"][..]),
+        ("groups", &["--group", "questioner|solver", "--smooth", "ema:0.8"][..]),
     ];
     for (name, flags) in cases {
-        let file = format!("{name}.svg");
-        let arguments =
-            [&["plot", &models, "--with-stats", "--size", "9x4", "-o", &file][..], flags].concat();
-        let output = run(desk.path(), &arguments);
-        assert!(output.status.success(), "{}", stderr(&output));
-        for file in [file.clone(), format!("{name}_stats.svg")] {
-            let drawn = fs::read_to_string(desk.path().join(&file)).unwrap();
-            if std::env::var_os("UPDATE_GOLDEN").is_some() {
-                fs::write(golden.join(&file), &drawn).unwrap();
-            }
-            let kept = fs::read_to_string(golden.join(&file)).unwrap();
-            assert!(drawn == kept, "{file} changed: look at it, then UPDATE_GOLDEN=1 cargo test");
-        }
+        let (file, stats) = (format!("{name}.svg"), format!("{name}_stats.svg"));
+        let fixed = ["plot", &models, "--with-stats", "--size", "9x4", "-o", &file];
+        compare(&[&fixed[..], flags].concat(), &[file.clone(), stats]);
     }
+    let forest = "forest.svg".to_owned();
+    compare(
+        &["stats", &models, "--no-plot", "--comparison-plot", &forest],
+        std::slice::from_ref(&forest),
+    );
 }

@@ -11,11 +11,12 @@ use super::chart::{ChartArgs, Target, stats_beside, target, write};
 use super::check::judge;
 use super::compare::CompareArgs;
 use super::failure::{Failure, WithHint};
+use super::groups::BandArgs;
 use super::health::HealthArgs;
 use super::inputs::{plural, say};
 use super::labels::Labels;
 use super::load::{NoLogs, Reading};
-use super::plot::{Chart, Charts, draw};
+use super::plot::{Chart, Charts, Looks, draw};
 use super::terminal::Terminal;
 use crate::discover::{self, Depth, Found, Input, Origin};
 use crate::history::Comparison;
@@ -62,6 +63,8 @@ pub(super) struct Auto {
     reading: Reading,
     #[command(flatten)]
     compare: CompareArgs,
+    #[command(flatten)]
+    bands: BandArgs,
     #[command(flatten)]
     health: HealthArgs,
     #[command(flatten)]
@@ -111,9 +114,9 @@ impl Auto {
             if failure.error.is::<NoLogs>() { none_found(nothing) } else { failure }
         })?;
         let (placed, across) = self.across.place(&comparison, terminal)?;
+        self.compare.groups.tell_ungrouped(&placed, " and without a curve", terminal)?;
         if let (Some(output), Some(encoding)) = (&output, encoding) {
-            let looks = (&self.chart, &self.health, across);
-            draw(&placed, looks, &[encoding], Charts::Both, terminal, |_, chart| {
+            draw(&placed, &self.looks(across), &[encoding], Charts::Both, terminal, |_, chart| {
                 Target::File(match chart {
                     Chart::Curves => output.clone(),
                     Chart::Stats => stats_beside(output),
@@ -125,6 +128,16 @@ impl Auto {
         }
         terminal.note(&format!("{} compared", plural(comparison.runs().len(), "run", "runs")));
         Ok(outcome)
+    }
+
+    fn looks(&self, across: Across) -> Looks<'_> {
+        Looks {
+            chart: &self.chart,
+            health: &self.health,
+            across,
+            groups: &self.compare.groups,
+            bands: &self.bands,
+        }
     }
 
     /// The histories, or an error that says where was looked and why there may be none.
@@ -195,8 +208,8 @@ impl Auto {
             };
             Target::File(directory.join(format!("{stem}.{extension}")))
         };
-        let looks = (&self.chart, &self.health, across);
-        let drawn = draw(placed, looks, &encodings, Charts::Both, terminal, pictures)?;
+        let drawn =
+            draw(placed, &self.looks(across), &encodings, Charts::Both, terminal, pictures)?;
         // Numbers are by step, whatever the axis counts; its limits are steps only where it counts them.
         let cut = self.chart.cut(comparison).filter(|_| across == Across::Steps);
         let shown = cut.as_ref().unwrap_or(comparison);
@@ -204,7 +217,7 @@ impl Auto {
             Across::Steps => drawn,
             Across::StepsIn | Across::Time(_) => analyse(comparison, &self.health.thresholds()),
         };
-        compare(shown, &mut analysis, &self.compare.plan(shown, terminal)?);
+        compare(shown, &mut analysis, &self.compare.plan(shown)?);
         let summary = report::summary(&analysis);
         let verdicts = judge(shown, &analysis, &Rules::default());
         let texts = [

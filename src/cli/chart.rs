@@ -12,7 +12,8 @@ use crate::history::{Comparison, Window};
 use crate::output::write_atomically;
 use crate::plot::theme::{DARK, LIGHT};
 use crate::plot::{
-    Across, Curves, Encoding, Fonts, Look, Picture, ValueScale, bars, encode, law, texts_of,
+    Across, Curves, Encoding, Fonts, Grouped, Look, NothingToDraw, Picture, ValueScale, bars,
+    encode, forest, law, texts_of,
 };
 use crate::stats::Analysis;
 use crate::stats::law::Law;
@@ -206,6 +207,7 @@ impl ChartArgs {
             steps: self.steps(),
             y_min: self.y_min,
             y_max: self.y_max,
+            groups: None,
         }
     }
 
@@ -280,13 +282,33 @@ pub(super) struct Studio {
 }
 
 impl Studio {
+    /// The same for pictures of groups, if there are any.
+    pub(super) fn with_groups(mut self, groups: Option<Grouped>) -> Studio {
+        self.look.groups = groups;
+        self
+    }
+
     pub(super) fn curves<'a>(&'a self, comparison: &'a Comparison) -> Result<Curves<'a>, Failure> {
-        Curves::new(comparison, &self.look, &self.fonts)
-            .hint("widen --y-min and --y-max; zeros have no place with --log-y")
+        Curves::new(comparison, &self.look, &self.fonts).map_err(|why| {
+            let hint = match why {
+                NothingToDraw::Limits => {
+                    "widen --y-min and --y-max; zeros have no place with --log-y"
+                }
+                NothingToDraw::NoMean(_) => {
+                    "--interpolate takes values between logged points; --metric KEY takes one \
+                     quantity of each; without --group every run has a line"
+                }
+            };
+            Failure { error: why.into(), hint: Some(hint.to_owned()) }
+        })
     }
 
     pub(super) fn bars(&self, comparison: &Comparison, analysis: &Analysis) -> Picture {
         bars(comparison, analysis, &self.look, &self.fonts)
+    }
+
+    pub(super) fn forest(&self, comparison: &Comparison, analysis: &Analysis) -> Picture {
+        forest(comparison, analysis, &self.look, &self.fonts)
     }
 
     pub(super) fn law(&self, comparison: &Comparison, laws: &[Law]) -> Result<Picture, Failure> {
@@ -298,6 +320,23 @@ impl Studio {
             .map_err(|e| anyhow!("cannot draw the picture: {e}"))
             .hint("a smaller --size or --dpi may help")
     }
+}
+
+/// Writes bytes where they belong and says where that was: among the warnings where stdout carries a
+/// document.
+pub(super) fn write_beside_document(
+    target: &Target,
+    bytes: &[u8],
+    terminal: &Terminal,
+) -> Result<(), Failure> {
+    match target {
+        Target::Stdout => terminal.print(bytes)?,
+        Target::File(path) => {
+            save(path, bytes)?;
+            terminal.note(&path.display().to_string());
+        }
+    }
+    Ok(())
 }
 
 /// Writes bytes where they belong and says where that was.

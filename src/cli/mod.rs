@@ -13,6 +13,7 @@ mod convert;
 mod curves;
 mod failure;
 mod formats;
+mod groups;
 mod health;
 mod inputs;
 mod inspect;

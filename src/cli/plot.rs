@@ -10,6 +10,7 @@ use super::Outcome;
 use super::across::AcrossArgs;
 use super::chart::{ChartArgs, Target, stats_beside, target, write};
 use super::failure::{Failure, WithHint};
+use super::groups::{BandArgs, GroupArgs};
 use super::health::HealthArgs;
 use super::inputs::InputArgs;
 use super::terminal::Terminal;
@@ -23,6 +24,7 @@ Examples:
   entropy-viz plot q.json s.json --labels Questioner Solver --with-stats
   entropy-viz plot a=x.json b=y.json --smooth ema:0.9 --theme dark -o curves.svg
   entropy-viz plot wandb/ logs/tensorboard --x time
+  entropy-viz plot models --group 'questioner|solver' --band se
   cat run.json | entropy-viz plot - -o - --output-format pdf > run.pdf";
 
 /// Draws line curves.
@@ -43,6 +45,10 @@ pub(super) struct Plot {
     chart: ChartArgs,
     #[command(flatten)]
     across: AcrossArgs,
+    #[command(flatten)]
+    groups: GroupArgs,
+    #[command(flatten)]
+    bands: BandArgs,
 }
 
 impl Plot {
@@ -56,13 +62,29 @@ impl Plot {
         let (comparison, outcome) = self.inputs.load_with(&self.across.besides(), terminal)?;
         let (comparison, across) = self.across.place(&comparison, terminal)?;
         let charts = if self.with_stats { Charts::Both } else { Charts::Curves };
-        let looks = (&self.chart, &self.health, across);
-        draw(&comparison, looks, &[encoding], charts, terminal, |_, chart| match chart {
+        self.groups.tell_ungrouped(&comparison, " and not drawn", terminal)?;
+        let looks = Looks {
+            chart: &self.chart,
+            health: &self.health,
+            across,
+            groups: &self.groups,
+            bands: &self.bands,
+        };
+        draw(&comparison, &looks, &[encoding], charts, terminal, |_, chart| match chart {
             Chart::Curves => output.clone(),
             Chart::Stats => Target::File(stats_beside(&self.output)),
         })?;
         Ok(outcome)
     }
+}
+
+/// How pictures are drawn.
+pub(super) struct Looks<'a> {
+    pub(super) chart: &'a ChartArgs,
+    pub(super) health: &'a HealthArgs,
+    pub(super) across: Across,
+    pub(super) groups: &'a GroupArgs,
+    pub(super) bands: &'a BandArgs,
 }
 
 /// What is drawn.
@@ -83,17 +105,19 @@ pub(super) enum Chart {
 /// them: nothing is written when one of them fails. Returns the analysis of the steps shown.
 pub(super) fn draw(
     comparison: &Comparison,
-    (args, health, across): (&ChartArgs, &HealthArgs, Across),
+    looks: &Looks<'_>,
     encodings: &[Encoding],
     charts: Charts,
     terminal: &Terminal,
     target: impl Fn(Encoding, Chart) -> Target,
 ) -> Result<Analysis, Failure> {
     let start = Instant::now();
-    let window = args.window(comparison, terminal)?;
+    let &Looks { chart, health, across, groups, bands } = looks;
+    let window = chart.window(comparison, terminal)?;
     // Curves take all points of the runs shown: what is smoothed starts where the run does.
     let (whole, cut) = window.as_ref().map_or((comparison, comparison), |w| (&w.whole, &w.cut));
-    let studio = args.studio_across(whole, across, terminal)?;
+    let grouped = groups.grouped(Some(bands), whole)?;
+    let studio = chart.studio_across(whole, across, terminal)?.with_groups(grouped);
     let (curves, (whole_analysis, cut_analysis)) = rayon::join(
         || studio.curves(whole),
         || {

@@ -2,19 +2,22 @@
 
 use std::path::PathBuf;
 
+use anyhow::anyhow;
 use clap::Args;
 
 use super::Outcome;
-use super::chart::{ChartArgs, Target, target, write};
+use super::chart::{ChartArgs, Target, target, write, write_beside_document};
 use super::compare::CompareArgs;
-use super::failure::Failure;
+use super::failure::{Failure, WithHint};
 use super::health::HealthArgs;
 use super::inputs::InputArgs;
 use super::table;
 use super::terminal::Terminal;
+use crate::history::Comparison;
+use crate::plot::has_differences;
 use crate::report;
-use crate::stats::analyse;
 use crate::stats::compare::compare;
+use crate::stats::{Analysis, analyse};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -22,6 +25,7 @@ Examples:
   entropy-viz stats run.json --json | jq '.runs[0].state'
   entropy-viz stats a.json b.json --csv > numbers.csv
   entropy-viz stats models --group 'questioner|solver'
+  entropy-viz stats models --group 'questioner|solver' --comparison-plot pairs.svg
   entropy-viz stats a.json b.json --from-step 200 -o late.svg";
 
 /// Says how runs compare in numbers.
@@ -33,9 +37,12 @@ pub(super) struct Stats {
     /// The picture to write [default: entropy_stats.png, none with --json or --csv].
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Write no picture.
+    /// Write no picture of the runs.
     #[arg(long, conflicts_with = "output")]
     no_plot: bool,
+    /// Draw the differences of all pairs with their intervals, as a forest plot.
+    #[arg(long, value_name = "FILE")]
+    comparison_plot: Option<PathBuf>,
     /// Print a JSON document instead of the table.
     #[arg(long)]
     json: bool,
@@ -58,24 +65,48 @@ impl Stats {
         let output = self.output.clone().or_else(default).map(|path| target(&path));
         let encoding = output.as_ref().map(|output| self.chart.encoding(output)).transpose()?;
 
+        let forest = self.comparison_plot.as_deref().map(target);
+        let forest_encoding = forest.as_ref().map(|f| self.chart.encoding(f)).transpose()?;
+        if let (Some(Target::Stdout), Some(Target::Stdout)) = (&output, &forest) {
+            return Err(anyhow!("two pictures do not go to stdout"))
+                .hint("name a file with -o, or with --comparison-plot");
+        }
+
         let (comparison, outcome) = self.inputs.load(terminal)?;
         let window = self.chart.window(&comparison, terminal)?;
         let comparison = window.map_or(comparison, |window| window.cut);
-        let plan = self.compare.plan(&comparison, terminal)?;
+        self.compare.groups.tell_ungrouped(&comparison, "", terminal)?;
+        let plan = self.compare.plan(&comparison)?;
         let mut analysis = analyse(&comparison, &self.health.thresholds());
         compare(&comparison, &mut analysis, &plan);
-        if let (Some(output), Some(encoding)) = (&output, encoding) {
-            let studio = self.chart.studio(&comparison, terminal)?;
-            let picture = studio.bars(&comparison, &analysis);
-            for warning in &picture.warnings {
-                terminal.warn(warning);
+        if forest.is_some() {
+            has_pairs(&comparison, &analysis)?;
+        }
+        if output.is_some() || forest.is_some() {
+            let grouped = self.compare.groups.grouped(None, &comparison)?;
+            let studio = self.chart.studio(&comparison, terminal)?.with_groups(grouped);
+            let bars = || studio.bars(&comparison, &analysis);
+            let pairs = || studio.forest(&comparison, &analysis);
+            let drawn = [
+                output.as_ref().zip(encoding).map(|(to, encoding)| (to, encoding, bars())),
+                forest.as_ref().zip(forest_encoding).map(|(to, encoding)| (to, encoding, pairs())),
+            ];
+            // Nothing is written when one of them fails; what goes to stdout goes there alone.
+            let mut files = Vec::new();
+            for (to, encoding, picture) in drawn.into_iter().flatten() {
+                picture.warnings.iter().for_each(|warning| terminal.warn(warning));
+                files.push((to, studio.encode(&picture, encoding)?));
             }
-            let bytes = studio.encode(&picture, encoding)?;
-            if *output == Target::Stdout {
-                terminal.print(&bytes)?;
+            let is_alone = files.iter().any(|(to, _)| **to == Target::Stdout);
+            for (to, bytes) in &files {
+                match self.json || self.csv || is_alone {
+                    true => write_beside_document(to, bytes, terminal)?,
+                    false => write(to, bytes, terminal)?,
+                }
+            }
+            if is_alone {
                 return Ok(outcome);
             }
-            write(output, &bytes, terminal)?;
         }
         let text = if self.json {
             report::json(&analysis)
@@ -88,4 +119,29 @@ impl Stats {
         terminal.print(text.as_bytes())?;
         Ok(outcome)
     }
+}
+
+/// Checks that a plot of pairs would show one.
+fn has_pairs(comparison: &Comparison, analysis: &Analysis) -> Result<(), Failure> {
+    if has_differences(analysis) {
+        return Ok(());
+    }
+    let groups = analysis.groups.len();
+    let (why, hint) = match (comparison.runs().len(), groups) {
+        _ if !analysis.comparisons.is_empty() => {
+            let note = analysis.comparisons.iter().find_map(|contrast| contrast.note.clone());
+            let why = note.unwrap_or_else(|| "no pair has a finite difference".to_owned());
+            (why, "the table says what is missing of which pair")
+        }
+        (1, _) => ("there is one run".to_owned(), "name two runs or more"),
+        (_, 1) => (
+            "--group makes one group of all runs".to_owned(),
+            "a pattern such as 'questioner|solver' makes several",
+        ),
+        _ => {
+            let note = analysis.notes.first().cloned().unwrap_or_default();
+            (note, "--baseline LABEL compares all others with one")
+        }
+    };
+    Err(anyhow!("nothing to compare for --comparison-plot: {why}")).hint(hint)
 }

@@ -4,7 +4,7 @@ use super::axis::short;
 use super::canvas::{Anchor, Drawing, Layer, Mark, PX_PER_INCH};
 use super::fonts::{Fonts, Weight};
 use super::header::{BODY, Names, PAD, footer, header, quantity, text};
-use super::theme::Style;
+use super::theme::Rgb;
 use super::{Across, Look, Picture, named};
 use crate::history::Comparison;
 use crate::label::shorten_middle;
@@ -19,7 +19,7 @@ const GUTTER: f64 = 26.0;
 
 struct Row<'a> {
     name: String,
-    style: Style,
+    colour: Rgb,
     stats: &'a RunStats,
 }
 
@@ -42,6 +42,9 @@ pub fn bars(comparison: &Comparison, analysis: &Analysis, look: &Look, fonts: &F
         (from, _) if from.is_finite() => subtitle.push(format!("from {}", across.place(from))),
         (_, to) if to.is_finite() => subtitle.push(format!("up to {}", across.place(to))),
         _ => {}
+    }
+    if look.groups.is_some() {
+        subtitle.push("a colour a group".to_owned());
     }
     subtitle.extend(names.remark());
 
@@ -71,8 +74,11 @@ pub fn bars(comparison: &Comparison, analysis: &Analysis, look: &Look, fonts: &F
     let mut rows: Vec<Row<'_>> = Vec::new();
     for ((index, stats), name) in analysis.runs.iter().enumerate().zip(names.short) {
         if named[index] {
-            let style = look.theme.style(rows.len());
-            rows.push(Row { name, style, stats });
+            let colour = match &look.groups {
+                Some(grouped) => grouped.colour(index, look.theme),
+                None => look.theme.style(rows.len()).line,
+            };
+            rows.push(Row { name, colour, stats });
         }
     }
     if rows.len() > count {
@@ -175,7 +181,7 @@ fn panels(
             let end = zero + value(row.stats).map_or(0.0, reach);
             let (from, to) = (zero.min(end), zero.max(end));
             if to > from {
-                marks.push(Mark::Bar((from, y - half), (to, y + half), row.style.line));
+                marks.push(Mark::Bar((from, y - half), (to, y + half), row.colour));
             }
             let (x, anchor) =
                 if end < zero { (from - 5.0, Anchor::End) } else { (to + 5.0, Anchor::Start) };

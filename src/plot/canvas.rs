@@ -53,6 +53,8 @@ pub enum Mark {
     Region(Vec<Xy>, Rgb),
     /// A filled region whose edge goes up and down so steeply that smoothing it shows nothing.
     Ragged(Vec<Xy>, Rgb),
+    /// A filled region that lets through what is below: its colour, and how much of it, from 0 to 1.
+    Veil(Vec<Xy>, Rgb, f64),
     /// A filled box: left top, right bottom.
     Bar(Xy, Xy, Rgb),
     /// A filled disc: centre, radius.
@@ -185,6 +187,10 @@ fn draw(marks: &[&Mark], fonts: &Fonts, (width, height): (i32, i32)) -> String {
                 }
                 Mark::Region(outline, colour) | Mark::Ragged(outline, colour) => {
                     area.draw(&Polygon::new(places(outline), fill_of(*colour)))
+                }
+                Mark::Veil(outline, colour, opacity) => {
+                    let fill = colour_of(*colour).mix(*opacity).filled();
+                    area.draw(&Polygon::new(places(outline), fill))
                 }
                 Mark::Bar(from, to, colour) => {
                     area.draw(&Rectangle::new([place(from), place(to)], fill_of(*colour)))

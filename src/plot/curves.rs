@@ -1,96 +1,40 @@
-//! Line curves over training steps, one a run, each named at its end or in a legend beside the plot.
+//! Line curves over training steps, one a run or one a group of runs, each named at its end or in a legend
+//! beside the plot.
 
 use rayon::prelude::*;
 use thiserror::Error;
 
+mod bands;
+mod curve;
 mod events;
+mod frame;
+mod lines;
 mod names;
 
-use super::axis::{Axis, Scale, log_axis, step_axis, value_axis};
-use super::canvas::{Anchor, Drawing, Layer, Mark, PX_PER_INCH};
+pub(super) use frame::{Frame, grid, x_ticks};
+pub(super) use lines::{ring, stroke};
+
+use curve::{Curve, Line, Part};
+
+use super::axis::{Axis, Scale, step_axis};
+use super::canvas::{Drawing, Layer, PX_PER_INCH};
 use super::fonts::{Fonts, Weight};
-use super::header::{BODY, Names, PAD, footer, header, quantity, text};
-use super::ink::{Pen, Xy, between_x, between_y, dashes};
-use super::theme::{Rgb, STYLES, Style};
+use super::header::{BODY, Names, PAD, footer, header, quantity};
+use super::theme::STYLES;
 use super::{Look, Picture, ValueScale, named};
-use crate::history::{Comparison, History, Point, Run};
-use crate::label::shorten_middle;
+use crate::history::{Comparison, History, Run};
+use crate::label::visible;
 use crate::stats::Analysis;
 use crate::stats::smooth::Smoothing;
 
 pub(super) const DEFAULT_SIZE: (f64, f64) = (11.0, 5.6);
-/// Up to so many runs are named at the ends of their lines.
+/// Up to so many lines are named at their ends.
 pub(super) const NAMED_AT_END: usize = 12;
 /// Fewer points than this get a marker each.
 const FEW_POINTS: usize = 30;
 pub(super) const LINE_HEIGHT: f64 = 1.32 * BODY;
 /// From the plot's edge to the names at the line ends.
 pub(super) const LEADER: f64 = 34.0;
-/// Pens in px: a smoothed line, a line as logged, one of many, one behind a smoothed one, the crowd.
-const SMOOTH_PEN: f64 = 2.0;
-const PLAIN_PEN: f64 = 1.6;
-const MANY_PEN: f64 = 1.1;
-const FAINT_PEN: f64 = 0.9;
-const CROWD_PEN: f64 = 0.7;
-
-/// A run on its way into the picture.
-struct Curve<'a> {
-    run: &'a Run,
-    name: String,
-    style: Option<Style>,
-    smoothed: Option<History>,
-    parts: Vec<Vec<Xy>>, // what is shown, in px
-}
-
-impl Curve<'_> {
-    /// What the line shows: smoothed if that was asked for.
-    fn shown(&self) -> &History {
-        self.smoothed.as_ref().unwrap_or(&self.run.history)
-    }
-
-    /// Where the line ends, if any of it is inside the frame.
-    fn end(&self) -> Option<Xy> {
-        self.parts.last().and_then(|part| part.last().copied())
-    }
-}
-
-/// The frame that curves are drawn in.
-pub(super) struct Frame {
-    pub(super) left: f64,
-    pub(super) right: f64,
-    pub(super) top: f64,
-    pub(super) bottom: f64,
-    pub(super) x: Scale,
-    pub(super) y: Scale,
-    pub(super) limited: bool, // some points may be outside, or have no place
-}
-
-impl Frame {
-    pub(super) fn contains(&self, (x, y): Xy) -> bool {
-        (self.left..=self.right).contains(&x) && (self.top..=self.bottom).contains(&y)
-    }
-
-    /// The curve in px, cut into the parts that are inside the frame.
-    fn parts(&self, history: &History) -> Vec<Vec<Xy>> {
-        let mut parts = Vec::new();
-        for segment in history.segments() {
-            let place = |p: &Point| (self.x.at(p.step), self.y.at(p.entropy));
-            let places: Vec<Xy> = segment.iter().map(place).collect();
-            if !self.limited {
-                parts.push(places);
-                continue;
-            }
-            // Logarithms of what is not positive are not finite and break the line.
-            for part in places.split(|p| !p.1.is_finite()).filter(|part| !part.is_empty()) {
-                let inside = between_x(part, self.left, self.right);
-                if !inside.is_empty() {
-                    parts.extend(between_y(&inside, self.top, self.bottom));
-                }
-            }
-        }
-        parts
-    }
-}
 
 /// The picture without what an analysis adds to it: laying it out and analysing the same runs can go
 /// side by side.
@@ -103,10 +47,16 @@ pub struct Curves<'a> {
     warnings: Vec<String>,
 }
 
-/// No point is within the limits, or none has a place on the axis.
+/// Why a picture would be empty.
 #[derive(Debug, Error)]
-#[error("no value can be drawn within these limits and on this axis")]
-pub struct NothingToDraw;
+pub enum NothingToDraw {
+    /// No point is within the limits, or none has a place on the axis.
+    #[error("no value can be drawn within these limits and on this axis")]
+    Limits,
+    /// No group has a mean; why not.
+    #[error("there is no mean to draw: {0}")]
+    NoMean(String),
+}
 
 impl<'a> Curves<'a> {
     /// Lays the picture out.
@@ -120,7 +70,8 @@ impl<'a> Curves<'a> {
 
     /// The picture, with collapses and explosions marked; `analysis` is that of the same comparison.
     pub fn picture(mut self, analysis: &Analysis) -> Picture {
-        if self.curves.len() <= NAMED_AT_END {
+        // What happens to one run of a group says little of its mean.
+        if self.look.groups.is_none() && self.curves.len() <= NAMED_AT_END {
             let events = events::events(&self.curves, analysis, &self.frame, self.look, self.fonts);
             self.drawing.layers.extend(events);
         }
@@ -135,38 +86,31 @@ fn lay_out<'a>(
 ) -> Result<Curves<'a>, NothingToDraw> {
     let (width, height) = look.size.unwrap_or(DEFAULT_SIZE);
     let (width, height) = (width * PX_PER_INCH, height * PX_PER_INCH);
-    let mut warnings = Vec::new();
-
-    let named = named(comparison.runs(), look.steps);
-    let names = Names::of(comparison.runs().iter().map(|run| run.history.label()));
-    let mut styles = 0..;
-    let styles = named.iter().map(|named| if *named { styles.next() } else { None });
-    let span = width_in_steps(comparison);
-    let runs = comparison.runs().iter().zip(styles).zip(&names.short);
-    let mut curves: Vec<Curve<'_>> = runs
-        .map(|((run, style), name)| Curve {
-            run,
-            name: name.clone(),
-            style: style.map(|index| look.theme.style(index)),
-            smoothed: smoothed(&run.history, look.smoothing, span),
-            parts: Vec::new(),
-        })
-        .collect();
+    let (mut curves, names, mut warnings) = curves_of(comparison, look)?;
 
     // Values first: the width of their texts decides where the plot begins.
     let steps = step_range(&curves, look);
-    let (low, high) = value_range(&curves, look, steps, &mut warnings).ok_or(NothingToDraw)?;
-    let values = values_axis(low, high, look, height);
+    let (low, high) =
+        value_range(&curves, look, steps, &mut warnings).ok_or(NothingToDraw::Limits)?;
+    let values = frame::values_axis(low, high, look, height);
     let label_width = |axis: &Axis| {
         let widths = axis.ticks.iter().map(|(_, t)| fonts.width(t, BODY, Weight::Regular));
         widths.fold(0.0, f64::max)
     };
     let left = (PAD + label_width(&values) + 8.0).max(44.0);
 
-    let subtitle = subtitle(comparison, look, &names, curves.len(), values.low);
-    let title = default_title(comparison);
-    let (mut words, below_header) = header(fonts, look, &title, &subtitle, (left, width - PAD));
+    let mut subtitle = subtitle(comparison, &curves, look, &names, values.low);
+    let title = default_title(&curves, look);
     let (foot, above_footer) = footer(fonts, look, (left, width - PAD), height);
+    let (mut words, below_header) = loop {
+        let (words, below) = header(fonts, look, &title, &subtitle, (left, width - PAD));
+        // In a small picture, what there is to say of groups gives way to them, from its end.
+        let is_tight = look.groups.is_some() && below > 0.5 * height;
+        if !is_tight || subtitle.len() <= 2 {
+            break (words, below);
+        }
+        subtitle.pop();
+    };
     words.extend(foot);
     let top = below_header + 26.0;
     let bottom = above_footer - 3.0 * BODY;
@@ -185,7 +129,7 @@ fn lay_out<'a>(
             let mut widest: f64 = 0.0;
             for curve in &mut curves {
                 let wide = |t: &str| fonts.width(t, BODY, Weight::SemiBold);
-                curve.name = shorten_middle(&curve.name, |t| wide(t) <= room);
+                curve.fit_name(|t| wide(t) <= room);
                 widest = widest.max(wide(&curve.name));
             }
             width - PAD - widest - LEADER
@@ -219,8 +163,8 @@ fn lay_out<'a>(
         x_ticks(&frame, &x_axis, look.across.axis_name(), look, fonts),
         Layer { name: "title".to_owned(), marks: words },
     ];
-    curves.par_iter_mut().for_each(|curve| curve.parts = frame.parts(curve.shown()));
-    layers.extend(lines(&curves, &frame, look));
+    curves.par_iter_mut().for_each(|curve| curve.place(&frame));
+    layers.extend(lines::lines(&curves, &frame, look));
     match legend {
         Some(legend) => layers.push(legend.layer(&curves, &frame, look, fonts)),
         None => layers.push(names::end_labels(&curves, &frame, look, fonts)),
@@ -230,9 +174,53 @@ fn lay_out<'a>(
     Ok(Curves { curves, frame, look, fonts, drawing, warnings })
 }
 
+/// The lines, without places, their names and what is to be said of them.
+type Drafts<'a> = (Vec<Curve<'a>>, Names, Vec<String>);
+
+fn curves_of<'a>(comparison: &'a Comparison, look: &'a Look) -> Result<Drafts<'a>, NothingToDraw> {
+    let runs = comparison.runs();
+    let Some(grouped) = &look.groups else {
+        let span = width_in_steps(runs.iter());
+        let names = Names::of(runs.iter().map(|run| run.history.label()));
+        let mut styles = 0..;
+        let styles = named(runs, look.steps).into_iter().map(|named| named.then(|| styles.next()));
+        let lines = runs.iter().zip(styles).zip(&names.short);
+        let curves = lines.map(|((run, style), name)| Curve {
+            line: Line::Run { run, smoothed: smoothed(&run.history, look.smoothing, span) },
+            label: run.history.label(),
+            name: name.clone(),
+            count: String::new(),
+            style: style.flatten().map(|index| look.theme.style(index)),
+            parts: Vec::new(),
+        });
+        return Ok((curves.collect(), names, Vec::new()));
+    };
+    let members = grouped.groups.iter().flat_map(|group| &group.members);
+    let span = width_in_steps(members.map(|i| &runs[*i]));
+    let names = Names::of(grouped.groups.iter().map(|group| group.name.as_str()));
+    let (lines, warnings) = bands::groups(comparison, grouped, look, span);
+    let hardly = |line: &Line<'_>| match line {
+        Line::Run { .. } => false,
+        Line::Group { members, stretches } => bands::is_hardly_shared(members, stretches),
+    };
+    if lines.iter().all(hardly) {
+        return Err(NothingToDraw::NoMean(warnings.first().cloned().unwrap_or_default()));
+    }
+    let lines = lines.into_iter().zip(&grouped.groups).zip(&names.short).enumerate();
+    let curves = lines.map(|(index, ((line, group), name))| Curve {
+        line,
+        label: &group.name,
+        name: name.clone(),
+        count: format!(", n = {}", group.members.len()),
+        style: (index < STYLES).then(|| look.theme.style(index)),
+        parts: Vec::new(),
+    });
+    Ok((curves.collect(), names, warnings))
+}
+
 /// From the first step of any run to the last of any.
-fn width_in_steps(comparison: &Comparison) -> f64 {
-    let points = || comparison.runs().iter().map(|run| run.history.points());
+fn width_in_steps<'a>(runs: impl Iterator<Item = &'a Run> + Clone) -> f64 {
+    let points = || runs.clone().map(|run| run.history.points());
     let first = points().map(|points| points[0].step).fold(f64::INFINITY, f64::min);
     let last = points().map(|points| points[points.len() - 1].step);
     last.fold(f64::NEG_INFINITY, f64::max) - first
@@ -245,22 +233,25 @@ fn smoothed(history: &History, smoothing: Smoothing, width: f64) -> Option<Histo
     Some(history.with_values(&smoothing.apply(history.points(), width)))
 }
 
-fn default_title(comparison: &Comparison) -> String {
-    match comparison.runs() {
-        [run] => format!("Policy entropy of {}", crate::label::visible(run.history.label())),
+fn default_title(curves: &[Curve<'_>], look: &Look) -> String {
+    match curves {
+        [curve] => format!("Policy entropy of {}", visible(curve.label)),
+        _ if look.groups.is_some() => "Policy entropy by group".to_owned(),
         _ => "Policy entropy by run".to_owned(),
     }
 }
 
 fn subtitle(
     comparison: &Comparison,
+    curves: &[Curve<'_>],
     look: &Look,
     names: &Names,
-    runs: usize,
     low: f64,
 ) -> Vec<String> {
     let mut parts = vec![quantity(comparison, look)];
-    if look.smoothing != Smoothing::None {
+    if let Some(grouped) = &look.groups {
+        parts.extend(bands::words(curves, grouped, look));
+    } else if look.smoothing != Smoothing::None {
         parts.push(format!("line: {}, faint: as logged", look.across.smoothing(look.smoothing)));
     }
     if look.scale == ValueScale::Log {
@@ -269,16 +260,20 @@ fn subtitle(
         parts.push("axis does not start at 0".to_owned());
     }
     parts.extend(names.remark());
-    if runs > STYLES {
-        parts.push(format!("{runs} runs, the {STYLES} with the largest spread in colour"));
+    if curves.len() > STYLES {
+        let count = curves.len();
+        parts.push(match look.groups {
+            Some(_) => format!("{count} groups, the first {STYLES} in colour"),
+            None => format!("{count} runs, the {STYLES} with the largest spread in colour"),
+        });
     }
     parts
 }
 
 /// First and last step shown.
 fn step_range(curves: &[Curve<'_>], look: &Look) -> (f64, f64) {
-    let ends = curves.iter().map(|curve| {
-        let points = curve.run.history.points();
+    let ends = curves.iter().flat_map(Curve::runs).map(|run| {
+        let points = run.history.points();
         (points[0].step, points[points.len() - 1].step)
     });
     let (first, last) =
@@ -298,21 +293,37 @@ fn value_range(
     let mut low = f64::INFINITY;
     let mut high = f64::NEG_INFINITY;
     let mut not_positive = 0;
+    let log = look.scale == ValueScale::Log;
     for curve in curves {
-        let histories = [Some(&curve.run.history), curve.smoothed.as_ref()];
-        for (i, history) in histories.into_iter().flatten().enumerate() {
+        let logged = curve.runs().iter().map(|run| &run.history);
+        let smoothed = curve.shown().filter(|_| curve.is_smoothed());
+        for (history, is_logged) in logged.map(|h| (h, true)).chain(smoothed.map(|h| (h, false))) {
             for point in history.points() {
                 if point.step < steps.0 || point.step > steps.1 {
                     continue;
                 }
-                if look.scale == ValueScale::Log && point.entropy <= 0.0 {
-                    not_positive += usize::from(i == 0);
+                if log && point.entropy <= 0.0 {
+                    not_positive += usize::from(is_logged);
                     continue;
                 }
                 low = low.min(point.entropy);
                 high = high.max(point.entropy);
             }
         }
+    }
+    // A band may reach below 0, where no entropy is: it ends at an axis that starts there.
+    let floor = if low >= 0.0 { 0.0 } else { f64::NEG_INFINITY };
+    let mut is_cut = false;
+    for end in curves.iter().flat_map(|curve| curve.band_ends(steps)) {
+        if log && end <= 0.0 {
+            is_cut = true;
+            continue;
+        }
+        low = low.min(end.max(floor));
+        high = high.max(end);
+    }
+    if is_cut {
+        warnings.push("a band that reaches 0 or less ends at the foot of the axis".to_owned());
     }
     if not_positive > 0 {
         let values = if not_positive == 1 { "value is" } else { "values are" };
@@ -321,143 +332,4 @@ fn value_range(
         ));
     }
     (low <= high).then_some((low, high))
-}
-
-/// The value axis: from 0 unless that would waste two thirds of the height.
-fn values_axis(low: f64, high: f64, look: &Look, height: f64) -> Axis {
-    let fixed = (look.y_min.is_some(), look.y_max.is_some());
-    let given = (look.y_min.unwrap_or(low), look.y_max.unwrap_or(high));
-    if look.scale == ValueScale::Log {
-        let (low, high) = given;
-        let high = if high > low { high } else { low * 10.0 };
-        return log_axis(low, high, fixed);
-    }
-    let (mut low, mut high) = given;
-    let worth = |near: f64, far: f64| near == far || near.abs() <= far.abs() * 2.0 / 3.0;
-    if !fixed.0 && low > 0.0 && worth(low, high) {
-        low = 0.0;
-    }
-    if !fixed.1 && high < 0.0 && worth(high, low) {
-        high = 0.0;
-    }
-    if low >= high {
-        // All values are 0, or the user's limits leave one value: some height is needed.
-        if fixed.1 { low = high - 1.0 } else { high = low + 1.0 }
-    }
-    value_axis(low, high, fixed, (height / 62.0).clamp(3.0, 8.0) as usize)
-}
-
-pub(super) fn grid(frame: &Frame, values: &Axis, look: &Look, fonts: &Fonts) -> Layer {
-    let mut marks = Vec::new();
-    let base = if values.low <= 0.0 && values.high >= 0.0 { 0.0 } else { values.low };
-    for (value, words) in &values.ticks {
-        let y = frame.y.at(*value);
-        if (y - frame.bottom).abs() > 1.0 {
-            let zero = *value == 0.0 && base == 0.0;
-            let colour = if zero { look.theme.quiet } else { look.theme.hairline };
-            marks.push(Mark::Line(vec![(frame.left, y), (frame.right, y)], 1.0, colour));
-        }
-        let at = (frame.left - 8.0, y + 0.36 * BODY);
-        marks.push(Mark::Text(text(
-            fonts,
-            words,
-            at,
-            Anchor::End,
-            BODY,
-            Weight::Regular,
-            look.theme.quiet,
-        )));
-    }
-    Layer { name: "value axis".to_owned(), marks }
-}
-
-/// The ticks of the x axis, and its name unless the user gives one.
-pub(super) fn x_ticks(frame: &Frame, axis: &Axis, name: &str, look: &Look, fonts: &Fonts) -> Layer {
-    let quiet = look.theme.quiet;
-    let (left, right, bottom) = (frame.left, frame.right, frame.bottom);
-    let mut marks = Vec::new();
-    let words = |words: &str, at| {
-        Mark::Text(text(fonts, words, at, Anchor::Middle, BODY, Weight::Regular, quiet))
-    };
-    marks.push(Mark::Line(vec![(left, bottom), (right, bottom)], 1.1, quiet));
-    let mut free = f64::NEG_INFINITY;
-    for (step, tick) in &axis.ticks {
-        let x = frame.x.at(*step);
-        marks.push(Mark::Line(vec![(x, bottom), (x, bottom + 4.5)], 1.1, quiet));
-        let half = fonts.width(tick, BODY, Weight::Regular) / 2.0;
-        let middle = x.max(half + 4.0); // a long first step must not leave the picture
-        if middle - half > free {
-            marks.push(words(tick, (middle, bottom + 7.0 + BODY)));
-            free = middle + half + 6.0;
-        }
-    }
-    let name = look.x_label.as_deref().unwrap_or(name);
-    let name = shorten_middle(&crate::label::visible(name), |t| {
-        fonts.width(t, BODY, Weight::Regular) <= right - left
-    });
-    marks.push(words(&name, ((left + right) / 2.0, bottom + 2.95 * BODY)));
-    Layer { name: "step axis".to_owned(), marks }
-}
-
-/// The lines, a layer a run: first what stands behind all, then the named ones in order.
-fn lines(curves: &[Curve<'_>], frame: &Frame, look: &Look) -> Vec<Layer> {
-    let faint = |curve: &Curve<'_>| match (&curve.style, &curve.smoothed) {
-        (Some(style), Some(_)) => {
-            let parts = frame.parts(&curve.run.history);
-            parts.iter().flat_map(|part| stroke(part, FAINT_PEN, style.faint, &[])).collect()
-        }
-        _ => Vec::new(),
-    };
-    let line = |curve: &Curve<'_>| -> Vec<Mark> {
-        let Some(style) = curve.style else {
-            let colour = look.theme.crowd;
-            return curve.parts.iter().flat_map(|p| stroke(p, CROWD_PEN, colour, &[])).collect();
-        };
-        let pen = match (&curve.smoothed, curves.len()) {
-            (Some(_), _) => SMOOTH_PEN,
-            (None, 0..=NAMED_AT_END) => PLAIN_PEN,
-            (None, _) => MANY_PEN,
-        };
-        let few = curve.shown().points().len() < FEW_POINTS;
-        let dash = if few { &[] } else { style.dash };
-        let mut marks = Vec::new();
-        for part in &curve.parts {
-            marks.extend(stroke(part, pen, style.line, dash));
-            if few && part.len() > 1 {
-                let dots = part.iter();
-                marks
-                    .extend(dots.flat_map(|at| ring(*at, 3.0, 1.5, style.line, look.theme.ground)));
-            }
-        }
-        marks
-    };
-    let (behind, marks): (Vec<_>, Vec<_>) =
-        curves.par_iter().map(|curve| (faint(curve), line(curve))).unzip();
-    let mut crowd = Vec::new();
-    let mut layers = Vec::new();
-    for (curve, marks) in curves.iter().zip(marks) {
-        match curve.style {
-            Some(_) => {
-                layers.push(Layer { name: curve.run.history.label().to_owned(), marks });
-            }
-            None => crowd.extend(marks),
-        }
-    }
-    let behind = Layer { name: "as logged".to_owned(), marks: behind.concat() };
-    let crowd = Layer { name: "other runs".to_owned(), marks: crowd };
-    [crowd, behind].into_iter().chain(layers).filter(|layer| !layer.marks.is_empty()).collect()
-}
-
-/// One part of a curve; a single point is a disc, or it would not be seen.
-pub(super) fn stroke(part: &[Xy], width: f64, colour: Rgb, dash: &[f64]) -> Vec<Mark> {
-    if let [point] = part {
-        return vec![Mark::Disc(*point, 1.2 + width, colour)];
-    }
-    let pen = Pen::new(width, part.len(), part[part.len() - 1].0 - part[0].0);
-    dashes(part, dash).iter().map(|piece| pen.draw(piece, colour)).collect()
-}
-
-/// An open circle.
-pub(super) fn ring(at: Xy, radius: f64, pen: f64, colour: Rgb, ground: Rgb) -> [Mark; 2] {
-    [Mark::Disc(at, radius, colour), Mark::Disc(at, radius - pen, ground)]
 }

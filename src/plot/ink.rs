@@ -92,6 +92,20 @@ fn outline(curve: &[Xy], radius: f64, width: f64) -> Vec<Xy> {
     outline
 }
 
+/// The edge of a region: of the places in one column the `outermost` height, and no vertex that a straight
+/// line would pass anyway. Its x increase.
+pub fn edge(curve: &[Xy], outermost: fn(f64, f64) -> f64) -> Vec<Xy> {
+    let column = |x: f64| (x / COLUMN).floor();
+    let columns = curve.chunk_by(|a, b| column(a.0) == column(b.0));
+    let kept = columns.flat_map(|places| {
+        let (first, last) = (places[0].0, places[places.len() - 1].0);
+        let y = places.iter().map(|p| p.1).reduce(outermost).unwrap_or(0.0);
+        let ends: &[f64] = if last > first { &[first, last] } else { &[first] };
+        ends.iter().map(|x| (*x, y)).collect::<Vec<Xy>>()
+    });
+    simplify(kept)
+}
+
 /// The smallest and largest y of the curve in each column from `start` to `end`; infinite the wrong
 /// way round where there is no curve.
 fn envelope(curve: &[Xy], start: f64, end: f64, width: f64) -> Vec<(f64, f64)> {

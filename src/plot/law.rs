@@ -68,7 +68,7 @@ pub fn law(
         let style = named.then(|| look.theme.style(styles.next().unwrap_or(0)));
         rows.push(Row { law, pairs: pairs(run), name: name.clone(), style, end: None });
     }
-    let (entropy, reward) = limits(&rows, look).ok_or(NothingToDraw)?;
+    let (entropy, reward) = limits(&rows, look).ok_or(NothingToDraw::Limits)?;
     let y_fixed = (look.y_min.is_some(), look.y_max.is_some());
     let y_axis = padded_axis(reward, y_fixed, (height / 62.0).clamp(3.0, 8.0) as usize);
 

@@ -10,6 +10,7 @@ mod canvas;
 mod curves;
 mod encode;
 mod fonts;
+mod forest;
 mod header;
 mod ink;
 mod law;
@@ -23,12 +24,16 @@ pub use canvas::{Drawing, Text};
 pub use curves::{Curves, NothingToDraw};
 pub use encode::{EncodeError, Encoding, encode};
 pub use fonts::Fonts;
+pub use forest::{forest, has_differences};
 pub use law::law;
 
 use crate::history::{Comparison, Run};
 use crate::label::visible;
+use crate::stats::band::{Filling, Spread};
+use crate::stats::bootstrap::Resampling;
+use crate::stats::group::Group;
 use crate::stats::smooth::Smoothing;
-use theme::{STYLES, Theme};
+use theme::{Rgb, STYLES, Theme};
 
 /// How a picture is to look; lengths in inches.
 #[derive(Debug, Clone)]
@@ -57,6 +62,32 @@ pub struct Look {
     pub y_min: Option<f64>,
     /// Largest value shown.
     pub y_max: Option<f64>,
+    /// Groups of runs that share a hue, and of which curves show the mean; a curve a run if `None`.
+    pub groups: Option<Grouped>,
+}
+
+/// Groups of the runs of a picture, and how their means are drawn.
+#[derive(Debug, Clone)]
+pub struct Grouped {
+    /// The groups; runs in none of them have no curve.
+    pub groups: Vec<Group>,
+    /// What the band around a mean shows.
+    pub spread: Spread,
+    /// What counts where a run has no point.
+    pub filling: Filling,
+    /// How intervals are resampled.
+    pub resampling: Resampling,
+}
+
+impl Grouped {
+    /// The colour of the run at `index`: that of its group, or quiet.
+    fn colour(&self, index: usize, theme: &Theme) -> Rgb {
+        let group = self.groups.iter().position(|group| group.members.contains(&index));
+        match group {
+            Some(group) if group < STYLES => theme.style(group).line,
+            _ => theme.crowd,
+        }
+    }
 }
 
 /// The scale of the value axis.

@@ -8,6 +8,10 @@ use crate::history::{Companion, History, Point};
 use crate::quantity::Kind;
 use crate::stats;
 use crate::stats::analyse;
+use crate::stats::band::{Filling, Spread};
+use crate::stats::bootstrap::Resampling;
+use crate::stats::compare::{MOST_PAIRED, Plan, compare};
+use crate::stats::group::Group;
 use crate::stats::health::Thresholds;
 use crate::stats::law::Law;
 
@@ -27,6 +31,7 @@ fn look() -> Look {
         steps: (f64::NEG_INFINITY, f64::INFINITY),
         y_min: None,
         y_max: None,
+        groups: None,
     }
 }
 
@@ -50,12 +55,20 @@ fn comparison(count: usize, label: impl Fn(usize) -> String) -> Comparison {
 
 type Labels = fn(usize) -> String;
 
-fn both(comparison: &Comparison, look: &Look) -> ([Picture; 2], Fonts) {
+fn fonts_of(comparison: &Comparison, look: &Look) -> Fonts {
     let texts = texts_of(comparison, look);
-    let fonts = Fonts::for_texts(texts.iter().map(String::as_str), None).unwrap();
+    Fonts::for_texts(texts.iter().map(String::as_str), None).unwrap()
+}
+
+fn both(comparison: &Comparison, look: &Look) -> ([Picture; 2], Fonts) {
+    let fonts = fonts_of(comparison, look);
+    (both_with(comparison, look, &fonts), fonts)
+}
+
+fn both_with(comparison: &Comparison, look: &Look, fonts: &Fonts) -> [Picture; 2] {
     let analysis = analyse(comparison, &Thresholds::default());
-    let curves = Curves::new(comparison, look, &fonts).unwrap().picture(&analysis);
-    ([curves, bars(comparison, &analysis, look, &fonts)], fonts)
+    let curves = Curves::new(comparison, look, fonts).unwrap().picture(&analysis);
+    [curves, bars(comparison, &analysis, look, fonts)]
 }
 
 fn laws_of(comparison: &Comparison) -> Vec<Law> {
@@ -63,9 +76,40 @@ fn laws_of(comparison: &Comparison) -> Vec<Law> {
 }
 
 fn law_picture(comparison: &Comparison, laws: &[Law], look: &Look) -> Picture {
-    let texts = texts_of(comparison, look);
-    let fonts = Fonts::for_texts(texts.iter().map(String::as_str), None).unwrap();
-    law(comparison, laws, look, &fonts).unwrap()
+    law(comparison, laws, look, &fonts_of(comparison, look)).unwrap()
+}
+
+/// Half as many groups as runs, named like the first runs; the band is one by resampling where three
+/// runs or more are too few for it.
+fn look_at_groups(comparison: &Comparison, look: &Look) -> Look {
+    let runs = comparison.runs();
+    let count = runs.len().div_ceil(2);
+    let groups = (0..count).map(|first| Group {
+        name: runs[first].history.label().to_owned(),
+        members: (first..runs.len()).step_by(count).collect(),
+    });
+    let (spread, filling) = match runs.len() {
+        13 => (Spread::Ci95, Filling::AsLogged),
+        40.. => (Spread::MinMax, Filling::Interpolated),
+        _ => (Spread::Sd, Filling::AsLogged),
+    };
+    let resampling = Resampling { resamples: 50, ..Resampling::default() };
+    let groups = Some(Grouped { groups: groups.collect(), spread, filling, resampling });
+    Look { groups, ..look.clone() }
+}
+
+/// All pairs, or above twenty runs those with the first.
+fn compared(comparison: &Comparison) -> stats::Analysis {
+    let mut analysis = analyse(comparison, &Thresholds::default());
+    let first = comparison.runs()[0].history.label().to_owned();
+    let baseline = (comparison.runs().len() > MOST_PAIRED).then_some(first);
+    let resampling = Resampling { resamples: 50, ..Resampling::default() };
+    compare(comparison, &mut analysis, &Plan { groups: Vec::new(), baseline, resampling });
+    analysis
+}
+
+fn forest_picture(comparison: &Comparison, analysis: &stats::Analysis, look: &Look) -> Picture {
+    forest(comparison, analysis, look, &fonts_of(comparison, look))
 }
 
 /// Every count with every kind of label, theme, size and smoothing that changes the layout.
@@ -96,12 +140,20 @@ fn each_picture(check: impl Fn(&str, &Drawing)) {
         for (kind, label) in labels {
             let comparison = comparison(count, label);
             let laws = laws_of(&comparison);
+            let pairs = compared(&comparison);
             for (name, look) in &looks {
-                let (pictures, _) = both(&comparison, look);
+                let (pictures, fonts) = both(&comparison, look);
                 for (chart, picture) in ["curves", "bars"].iter().zip(&pictures) {
                     check(&format!("{chart}, {count} {kind} labels, {name}"), &picture.drawing);
                 }
-                let picture = law_picture(&comparison, &laws, look);
+                let look = &look_at_groups(&comparison, look);
+                let [groups, _] = both_with(&comparison, look, &fonts);
+                check(&format!("groups, {count} {kind} labels, {name}"), &groups.drawing);
+                if has_differences(&pairs) {
+                    let picture = forest(&comparison, &pairs, look, &fonts);
+                    check(&format!("forest, {count} {kind} labels, {name}"), &picture.drawing);
+                }
+                let picture = law(&comparison, &laws, look, &fonts).unwrap();
                 check(&format!("law, {count} {kind} labels, {name}"), &picture.drawing);
             }
         }
@@ -139,6 +191,7 @@ fn every_text_can_be_read_and_every_mark_is_in_the_picture() {
                 Mark::Line(places, ..) | Mark::Region(places, _) | Mark::Ragged(places, _) => {
                     &places[..]
                 }
+                Mark::Veil(places, ..) => &places[..],
                 Mark::Bar(from, to, _) => &[*from, *to][..],
                 Mark::Disc(centre, ..) => &[*centre][..],
                 Mark::Text(_) => &[],
@@ -243,4 +296,127 @@ fn a_law_says_its_equation_and_where_it_ends() {
     assert!(says("·e^H, R² ") && says(" at H = 0"));
     assert!(says("entropy, nats per response token, mean over the batch"));
     assert!(says("dashed: fitted to the first third of the steps"));
+}
+
+/// What a picture says of groups `a`, of the runs 1 and 3, and `b`, of run 2.
+fn two_groups(runs: Vec<Run>, spread: Spread, filling: Filling) -> Result<Picture, NothingToDraw> {
+    let comparison = Comparison::new(runs).unwrap();
+    let groups = [("a", vec![0, 2]), ("b", vec![1])];
+    let groups = groups.map(|(name, members)| Group { name: name.to_owned(), members });
+    let resampling = Resampling::default();
+    let grouped = Grouped { groups: groups.to_vec(), spread, filling, resampling };
+    let look = Look { groups: Some(grouped), ..look() };
+    let fonts = Fonts::for_texts(std::iter::empty(), None).unwrap();
+    let curves = Curves::new(&comparison, &look, &fonts)?;
+    Ok(curves.picture(&analyse(&comparison, &Thresholds::default())))
+}
+
+fn grouped_run(label: &str, kind: Kind, points: &[(f64, f64)]) -> Run {
+    let points = points.iter().map(|&(step, entropy)| Point { step, entropy });
+    let (history, _) = History::from_raw(label, kind, points.collect()).unwrap();
+    Run::new(history, format!("{label}.json"), "rzero", "entropy")
+}
+
+fn says(picture: &Picture, words: &str) -> bool {
+    picture.drawing.texts().any(|t| t.text.contains(words))
+}
+
+fn veils(picture: &Picture) -> Vec<(Vec<(f64, f64)>, f64)> {
+    let marks = picture.drawing.layers.iter().flat_map(|layer| &layer.marks);
+    let veil = |mark: &Mark| match mark {
+        Mark::Veil(places, _, opacity) => Some((places.clone(), *opacity)),
+        _ => None,
+    };
+    marks.filter_map(veil).collect()
+}
+
+#[test]
+fn a_band_is_lighter_where_fewer_runs_go_on_and_the_picture_says_how_many() {
+    let comparison = comparison(3, |i| format!("run_{i}")); // of 60, 70 and 80 steps
+    let groups = vec![Group { name: "all".to_owned(), members: vec![0, 1, 2] }];
+    let (spread, filling) = (Spread::Sd, Filling::AsLogged);
+    let grouped = Grouped { groups, spread, filling, resampling: Resampling::default() };
+    let ([curves, _], _) = both(&comparison, &Look { groups: Some(grouped), ..look() });
+    assert!(says(&curves, "all, n = 3"));
+    assert!(says(&curves, "dashed, lighter: fewer runs (all: n = 3, 2 from step 61)"));
+    let opacities: Vec<f64> = veils(&curves).iter().map(|(_, opacity)| *opacity).collect();
+    assert_eq!(opacities, [0.18, 0.09], "one run that goes on alone has none");
+    assert!(!says(&curves, "collapsed at step"), "that is of one run");
+}
+
+#[test]
+fn a_group_of_one_run_has_a_line_without_a_band() {
+    let runs = ["x", "y", "z"]
+        .map(|label| grouped_run(label, Kind::TokenMean, &[(1.0, 1.0), (2.0, 2.0)]))
+        .to_vec();
+    let picture = two_groups(runs, Spread::Sd, Filling::AsLogged).unwrap();
+    assert_eq!(picture.warnings, ["group b: one run has no band"]);
+    assert!(says(&picture, "b, n = 1") && veils(&picture).is_empty(), "equal runs have no spread");
+}
+
+#[test]
+fn different_quantities_are_not_averaged() {
+    let points = [(1.0, 1.0), (2.0, 2.0)];
+    let mut runs = ["x", "y", "z"].map(|l| grouped_run(l, Kind::TokenMean, &points)).to_vec();
+    runs[2] = grouped_run("z", Kind::SequenceSum, &points);
+    let picture = two_groups(runs, Spread::Sd, Filling::AsLogged).unwrap();
+    assert_eq!(
+        picture.warnings[0],
+        "group a: its runs hold different quantities and are not averaged"
+    );
+    assert!(veils(&picture).is_empty());
+}
+
+#[test]
+fn a_band_that_leaves_the_frame_is_cut_at_its_edge() {
+    let run = |label, high: f64| {
+        grouped_run(label, Kind::TokenMean, &[(1.0, 1.0), (2.0, high), (3.0, 1.0)])
+    };
+    let comparison = Comparison::new(vec![run("x", 1.0), run("y", 5.0)]).unwrap();
+    let groups = vec![Group { name: "a".to_owned(), members: vec![0, 1] }];
+    let (spread, filling) = (Spread::MinMax, Filling::AsLogged);
+    let grouped = Grouped { groups, spread, filling, resampling: Resampling::default() };
+    let limited = Look { groups: Some(grouped), y_max: Some(3.0), y_min: Some(0.0), ..look() };
+    let ([curves, _], _) = both(&comparison, &limited);
+    let veils = veils(&curves);
+    let [(outline, _)] = &veils[..] else { panic!("{} bands", veils.len()) };
+    let top = outline.iter().map(|p| p.1).fold(f64::INFINITY, f64::min);
+    let flat: Vec<f64> = outline.iter().filter(|p| (p.1 - top).abs() < 1e-6).map(|p| p.0).collect();
+    let (from, to) = (
+        flat.iter().copied().fold(f64::INFINITY, f64::min),
+        flat.iter().copied().fold(0.0, f64::max),
+    );
+    let (first, last) = (outline[0].0, outline.iter().map(|p| p.0).fold(0.0, f64::max));
+    // From 1 to 5 the edge is above 3 for the second half of the way, and back.
+    assert!((from - (first + (last - first) / 4.0)).abs() < 0.1, "{outline:?}");
+    assert!((to - (last - (last - first) / 4.0)).abs() < 0.1, "{outline:?}");
+}
+
+#[test]
+fn a_forest_of_many_pairs_says_which_it_shows() {
+    let comparison = comparison(13, |i| format!("run_{i}"));
+    let picture = forest_picture(&comparison, &compared(&comparison), &look());
+    assert!(says(&picture, "40 of 78 pairs, those with the largest difference"));
+    assert_eq!(picture.warnings.len(), 1);
+    assert_eq!(picture.drawing.texts().filter(|t| t.text.contains(" − ")).count(), 40 + 1); // and «a − b»
+}
+
+#[test]
+fn a_pair_that_cannot_be_compared_keeps_its_row_and_says_why() {
+    let points: Vec<(f64, f64)> =
+        (0..40).map(|i| (f64::from(i), 1.0 + 0.1 * f64::from(i % 7))).collect();
+    let runs = vec![
+        grouped_run("x", Kind::TokenMean, &points),
+        grouped_run("y", Kind::TokenMean, &points[..5]),
+        grouped_run("z", Kind::SequenceSum, &points),
+    ];
+    let comparison = Comparison::new(runs).unwrap();
+    let picture = forest_picture(&comparison, &compared(&comparison), &look());
+    assert!(says(&picture, "x − z"));
+    assert!(says(&picture, "not compared: token mean and sequence sum are different quantities"));
+    assert!(says(&picture, "0, no interval"));
+    assert!(says(
+        &picture,
+        "all shared steps, 1 pair: fewer than 10 shared steps have no interval"
+    ));
 }

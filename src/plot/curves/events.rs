@@ -10,7 +10,6 @@ use crate::plot::ink::Xy;
 use crate::plot::place::Occupied;
 use crate::stats::Analysis;
 use crate::stats::health::State;
-use crate::stats::smooth::Smoothing;
 
 /// Something that happens at a step of a curve.
 struct Event {
@@ -27,7 +26,7 @@ fn happenings(curves: &[Curve<'_>], analysis: &Analysis, look: &Look) -> Vec<Eve
         Some(Event { curve, step, words: format!("{word} at {}", look.across.place(step)) })
     });
     let joints = curves.iter().enumerate().flat_map(|(i, curve)| {
-        curve.run.joints.iter().map(move |joint| {
+        curve.runs().iter().flat_map(|run| &run.joints).map(move |joint| {
             let is_number = joint.round.chars().all(|c| c.is_ascii_digit());
             let round = visible(&joint.round);
             let words = if is_number { format!("round {round}") } else { round.into_owned() };
@@ -52,18 +51,16 @@ pub(super) fn events(
     }
     let mut occupied = Occupied::new(frame.left, frame.right);
     for part in curves.iter().flat_map(|curve| &curve.parts) {
-        occupied.add(part);
+        occupied.add(&part.places);
     }
-    if look.smoothing != Smoothing::None {
-        let logged = curves.iter().flat_map(|curve| frame.parts(&curve.run.history));
-        logged.for_each(|part| occupied.add(&part));
-    }
+    let logged = curves.iter().flat_map(Curve::behind).flat_map(|history| frame.parts(history));
+    logged.for_each(|part| occupied.add(&part));
     let (mut leaders, mut rings, mut notes) = (Vec::new(), Vec::new(), Vec::new());
     let mut taken: Vec<Bounds> = Vec::new();
     for Event { curve, step, words } in happenings {
         let curve = &curves[curve];
-        let Some(style) = curve.style else { continue };
-        let points = curve.shown().points();
+        let (Some(style), Some(shown)) = (curve.style, curve.shown()) else { continue };
+        let points = shown.points();
         let Some(point) = points.get(points.partition_point(|p| p.step < step)) else { continue };
         let at = (frame.x.at(point.step), frame.y.at(point.entropy));
         if !frame.contains(at) {

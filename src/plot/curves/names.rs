@@ -1,7 +1,6 @@
 //! Which line is whose: names at the line ends, or a legend beside the plot.
 
 use super::{Curve, FEW_POINTS, Frame, LEADER, LINE_HEIGHT, stroke};
-use crate::label::shorten_middle;
 use crate::plot::Look;
 use crate::plot::canvas::{Anchor, Layer, Mark};
 use crate::plot::fonts::{Fonts, Weight};
@@ -17,8 +16,7 @@ pub(super) fn end_labels(curves: &[Curve<'_>], frame: &Frame, look: &Look, fonts
     for curve in curves {
         // A run above or below the limits has no line, and keeps its name at that side.
         let outside = || {
-            let points = curve.shown().points();
-            let y = frame.y.at(points[points.len() - 1].entropy);
+            let y = frame.y.at(curve.last());
             (f64::NAN, if y < frame.top { frame.top } else { frame.bottom })
         };
         ends.push((curve.end().unwrap_or_else(outside), curve));
@@ -87,7 +85,7 @@ impl Legend {
         let more = format!("and {} more", curves.len());
         let mut widest = if all_listed { 0.0 } else { wide(&more) };
         for curve in curves.iter_mut().filter(|c| c.style.is_some()) {
-            curve.name = shorten_middle(&curve.name, |t| wide(t) <= room);
+            curve.fit_name(|t| wide(t) <= room);
             widest = widest.max(wide(&curve.name));
         }
         Legend { rows, columns, column_width: SWATCH + widest + 12.0, size }
@@ -127,7 +125,7 @@ impl Legend {
         let mut marks = Vec::new();
         for (i, (_, curve, style)) in entries[..shown].iter().enumerate() {
             let (x, y) = slot(i);
-            let few = curve.shown().points().len() < FEW_POINTS;
+            let few = curve.points() < FEW_POINTS;
             let dash = if few { &[] } else { style.dash };
             marks.extend(stroke(&[(x, y), (x + SWATCH - 6.0, y)], 2.4, style.line, dash));
             marks.push(words(&curve.name, (x, y), style.name));

@@ -1,0 +1,133 @@
+//! Flags that put runs together, and say how the mean of a group is drawn.
+
+use anyhow::anyhow;
+use clap::{Args, ValueEnum};
+use regex::Regex;
+
+use super::failure::{Failure, WithHint};
+use super::inputs::plural;
+use super::terminal::Terminal;
+use crate::history::Comparison;
+use crate::plot::Grouped;
+use crate::stats::band::{Filling, Spread};
+use crate::stats::bootstrap::Resampling;
+use crate::stats::group::{Group, group};
+
+/// Which runs are one group.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Comparison")]
+pub(super) struct GroupArgs {
+    /// Put runs into groups: the first group in parentheses, or the whole match, names the group of a
+    /// label, as in 'questioner|solver'.
+    #[arg(long, value_name = "REGEX", value_parser = regex)]
+    group: Option<Regex>,
+    /// Seed of the resampling behind intervals.
+    #[arg(long, value_name = "N", default_value_t = Resampling::default().seed)]
+    seed: u64,
+}
+
+/// How the mean of a group is drawn.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Comparison")]
+pub(super) struct BandArgs {
+    /// What the band around the mean of a group shows [default: sd].
+    #[arg(long, value_enum, value_name = "KIND", requires = "group")]
+    band: Option<BandName>,
+    /// Take the values of a run between its points from a straight line, so that runs that log at
+    /// different steps, or are drawn over time, have a mean.
+    #[arg(long, requires = "group")]
+    interpolate: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum BandName {
+    /// One sample standard deviation of the runs to either side.
+    Sd,
+    /// One standard error of the mean to either side.
+    Se,
+    /// From the smallest run to the largest.
+    Minmax,
+    /// The 95 % interval of the mean by resampling runs, from four runs on.
+    Ci95,
+}
+
+fn regex(text: &str) -> Result<Regex, String> {
+    Regex::new(text).map_err(|e| {
+        let text = e.to_string();
+        text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
+    })
+}
+
+impl GroupArgs {
+    /// The groups that the pattern makes of the runs; none if there is no pattern.
+    pub(super) fn groups(&self, comparison: &Comparison) -> Result<Vec<Group>, Failure> {
+        let Some(regex) = &self.group else { return Ok(Vec::new()) };
+        let groups = group(comparison, |label| {
+            let found = regex.captures(label)?;
+            let name = (1..found.len()).find_map(|i| found.get(i)).or(found.get(0))?;
+            // A pattern such as x* also matches where there is nothing to name a group by.
+            Some(name.as_str().to_owned()).filter(|name| !name.is_empty())
+        });
+        if groups.is_empty() {
+            let labels: Vec<&str> =
+                comparison.runs().iter().map(|run| run.history.label()).collect();
+            return Err(anyhow!("--group {regex} matches none of the runs: {}", list(&labels)))
+                .hint("the pattern is matched against labels, as in 'questioner|solver'");
+        }
+        Ok(groups)
+    }
+
+    /// Says how many runs are in no group, and what becomes of them.
+    pub(super) fn tell_ungrouped(
+        &self,
+        comparison: &Comparison,
+        so: &str,
+        terminal: &Terminal,
+    ) -> Result<(), Failure> {
+        let groups = self.groups(comparison)?;
+        let grouped: usize = groups.iter().map(|group| group.members.len()).sum();
+        let rest = comparison.runs().len() - grouped;
+        if !groups.is_empty() && rest > 0 {
+            let runs = plural(rest, "run is", "runs are");
+            terminal.warn(&format!("{runs} in no group{so}: --group does not match the label"));
+        }
+        Ok(())
+    }
+
+    /// How intervals are resampled.
+    pub(super) fn resampling(&self) -> Resampling {
+        Resampling { seed: self.seed, ..Resampling::default() }
+    }
+
+    /// What a picture of `comparison` draws of groups; nothing if there are none.
+    pub(super) fn grouped(
+        &self,
+        bands: Option<&BandArgs>,
+        comparison: &Comparison,
+    ) -> Result<Option<Grouped>, Failure> {
+        let groups = self.groups(comparison)?;
+        let spread = match bands.and_then(|bands| bands.band) {
+            None | Some(BandName::Sd) => Spread::Sd,
+            Some(BandName::Se) => Spread::Se,
+            Some(BandName::Minmax) => Spread::MinMax,
+            Some(BandName::Ci95) => Spread::Ci95,
+        };
+        let filling = match bands.is_some_and(|bands| bands.interpolate) {
+            true => Filling::Interpolated,
+            false => Filling::AsLogged,
+        };
+        let resampling = self.resampling();
+        let grouped = Grouped { groups, spread, filling, resampling };
+        Ok((!grouped.groups.is_empty()).then_some(grouped))
+    }
+}
+
+/// The names in quotes, the first of them where there are many.
+pub(super) fn list(names: &[&str]) -> String {
+    const SHOWN: usize = 20;
+    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("{name:?}")).collect();
+    match names.len() - shown.len() {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
