@@ -248,14 +248,14 @@ fn line((x0, y0): (f64, f64), (x1, y1): (f64, f64), heights: &mut [Option<(f64, 
         let share = if x1 > x0 { ((x - x0) / (x1 - x0)).clamp(0.0, 1.0) } else { 0.0 };
         y0 + share * (y1 - y0)
     };
-    for column in first as usize..=last as usize {
-        let middle = column as f64;
+    for (i, height) in heights[first as usize..=last as usize].iter_mut().enumerate() {
+        let middle = first + i as f64;
         let (mut a, mut b) = (at(middle - 0.5), at(middle + 0.5));
         if x1 <= x0 || (x0.round() == middle && x1.round() == middle) {
             (a, b) = (y0, y1);
         }
         let (low, high) = (a.min(b), a.max(b));
-        heights[column] = Some(match heights[column] {
+        *height = Some(match *height {
             Some((top, bottom)) => (top.min(low), bottom.max(high)),
             None => (low, high),
         });

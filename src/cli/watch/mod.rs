@@ -2,18 +2,19 @@
 
 mod follow;
 mod hooks;
+mod keys;
 mod look;
 mod screen;
+mod signals;
+mod watcher;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
-use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use ratatui::crossterm::event::{self, Event, KeyEventKind};
 
 use super::Outcome;
 use super::curves::{Besides, Reader};
@@ -22,18 +23,21 @@ use super::health::HealthArgs;
 use super::load::{LARGEST_VOCABULARY, format_by_name};
 use super::terminal::Terminal;
 use crate::discover::Origin;
-use crate::history::{Comparison, History};
+use crate::history::Comparison;
 use crate::input::{Format, Wanted};
 use crate::plot::{ValueScale, exact, short};
 use crate::stats::health::State;
 use crate::stats::smooth::Smoothing;
 use crate::watch::frame::span;
-use crate::watch::standing::{Standing, Terms, Turn, Turns};
-use crate::watch::view::{Act, View};
-use follow::{Changes, Follower, Place, Problem};
+use crate::watch::standing::{Standing, Terms, Turn};
+use crate::watch::view::View;
+use follow::{Follower, Place};
 use hooks::{Hooks, Output};
+use keys::{Key, meaning};
 pub(super) use look::{Shown, ThemeName, frame, size};
 use screen::Screen;
+use signals::Signals;
+use watcher::{News, Watcher};
 
 /// Signals are looked at so often.
 const BLINK: Duration = Duration::from_millis(200);
@@ -169,7 +173,7 @@ impl Watch {
         if self.once || (!taken && !asked) {
             return self.once(follower, terminal);
         }
-        let watcher = Watcher::new(self, follower);
+        let watcher = Watcher::new(self.terms(), follower);
         let signals = Signals::listen()?;
         let end = match taken {
             true => self.on_screen(watcher, &signals, terminal)?,
@@ -220,7 +224,7 @@ impl Watch {
 
     /// Prints one frame.
     fn once(&self, follower: Follower<'_>, terminal: &Terminal) -> Result<Outcome, Failure> {
-        let mut watcher = Watcher::new(self, follower);
+        let mut watcher = Watcher::new(self.terms(), follower);
         let news = watcher.look()?;
         let mut outcome = Outcome::Done;
         for problem in news.problems {
@@ -426,166 +430,6 @@ fn line(turn: &Turn) -> String {
     let label = crate::label::visible(label);
     let (value, at) = (short(last.entropy), exact(last.step));
     format!("{label}: {before}{}{step}, {value} at step {at}", turn.now.words())
-}
-
-/// What a key means.
-#[derive(Debug, PartialEq)]
-enum Key {
-    Act(Act),
-    Leave,
-    Interrupt,
-    Suspend,
-}
-
-fn meaning(key: KeyEvent, view: &View) -> Option<Key> {
-    if key.modifiers.contains(KeyModifiers::CONTROL) {
-        return match key.code {
-            KeyCode::Char('c') => Some(Key::Interrupt),
-            KeyCode::Char('z') => Some(Key::Suspend),
-            _ => None,
-        };
-    }
-    let act = match key.code {
-        KeyCode::Esc | KeyCode::Char('q') if view.help => Act::Help,
-        KeyCode::Esc | KeyCode::Char('q') => return Some(Key::Leave),
-        KeyCode::Char('?' | 'h') => Act::Help,
-        KeyCode::Char('s') => Act::Smoother,
-        KeyCode::Char('S') => Act::Rougher,
-        KeyCode::Char('l') => Act::Scale,
-        KeyCode::Char('+' | '=') => Act::ZoomIn,
-        KeyCode::Char('-') => Act::ZoomOut,
-        KeyCode::Left => Act::Left,
-        KeyCode::Right => Act::Right,
-        KeyCode::Up | KeyCode::Char('k') => Act::Select(-1),
-        KeyCode::Down | KeyCode::Char('j') => Act::Select(1),
-        KeyCode::PageUp => Act::Select(-10),
-        KeyCode::PageDown => Act::Select(10),
-        KeyCode::Char(' ') => Act::Toggle,
-        KeyCode::Char(digit @ '1'..='9') => {
-            Act::ToggleNumber(digit.to_digit(10).map_or(0, |digit| digit as usize - 1))
-        }
-        KeyCode::Char('o') => Act::Only,
-        KeyCode::Char('a') => Act::All,
-        KeyCode::Char('r') => Act::Reset,
-        _ => return None,
-    };
-    Some(Key::Act(act))
-}
-
-/// A look's news.
-#[derive(Default)]
-struct News {
-    grew: bool,
-    aged: bool,
-    problems: Vec<Problem>,
-    turns: Vec<Turn>,
-}
-
-impl News {
-    /// Whether a frame would look another.
-    fn is_new(&self) -> bool {
-        self.grew || self.aged || !self.problems.is_empty() || !self.turns.is_empty()
-    }
-}
-
-/// Follows logs and judges their runs.
-struct Watcher<'a> {
-    follower: Follower<'a>,
-    terms: Terms,
-    standings: Vec<Standing>,
-    judged: Vec<History>, // of which the standings are
-    turns: Turns,
-    is_first: bool,
-}
-
-impl<'a> Watcher<'a> {
-    fn new(watch: &Watch, follower: Follower<'a>) -> Watcher<'a> {
-        Watcher {
-            follower,
-            terms: watch.terms(),
-            standings: Vec::new(),
-            judged: Vec::new(),
-            turns: Turns::default(),
-            is_first: true,
-        }
-    }
-
-    /// Looks at the logs.
-    ///
-    /// # Errors
-    /// At the first look, when what was named cannot be followed.
-    fn look(&mut self) -> Result<News, Failure> {
-        let Changes { grew, mut problems } = self.follower.poll(Instant::now())?;
-        if std::mem::take(&mut self.is_first) {
-            let is_fatal = |p: &Problem| p.origin == Origin::Named && !p.may_come;
-            if let Some(fatal) = problems.iter().position(is_fatal) {
-                return Err(problems.swap_remove(fatal).failure);
-            }
-        }
-        let now = SystemTime::now();
-        let runs = self.follower.comparison().map_or(&[][..], Comparison::runs);
-        let modified = self.follower.modified();
-        let mut aged = false;
-        if grew {
-            let judge = |(i, run): (usize, &crate::history::Run)| {
-                let known =
-                    self.judged.get(i).is_some_and(|judged| judged.is_copy_of(&run.history));
-                match known {
-                    true => self.standings[i].clone(),
-                    false => Standing::of(run, modified[i], &self.terms, now),
-                }
-            };
-            self.standings = runs.iter().enumerate().map(judge).collect();
-            self.judged = runs.iter().map(|run| run.history.clone()).collect();
-        }
-        for (standing, modified) in self.standings.iter_mut().zip(modified) {
-            standing.tick(*modified, &self.terms, now);
-            aged |= standing.stale; // for how long is shown
-        }
-        let turns = self.turns.take(&self.standings);
-        Ok(News { grew, aged, problems, turns })
-    }
-}
-
-/// The signals that a watching program listens to.
-struct Signals {
-    stop: Arc<AtomicBool>,
-    suspend: Arc<AtomicBool>,
-    resumed: Arc<AtomicBool>,
-}
-
-impl Signals {
-    fn listen() -> Result<Signals, Failure> {
-        use signal_hook::consts as signals;
-        let flag = || Arc::new(AtomicBool::new(false));
-        let listening = Signals { stop: flag(), suspend: flag(), resumed: flag() };
-        let mut wanted =
-            vec![(signals::SIGINT, &listening.stop), (signals::SIGTERM, &listening.stop)];
-        #[cfg(unix)]
-        wanted.extend([(signals::SIGHUP, &listening.stop), (signals::SIGCONT, &listening.resumed)]);
-        // Without a screen to give back, to stop is the system's own affair.
-        #[cfg(unix)]
-        if io::stdout().is_terminal() {
-            wanted.push((signals::SIGTSTP, &listening.suspend));
-        }
-        for (signal, flag) in wanted {
-            signal_hook::flag::register(signal, Arc::clone(flag))
-                .map_err(|e| anyhow!("cannot listen to signals: {e}"))?;
-        }
-        Ok(listening)
-    }
-
-    fn is_stopped(&self) -> bool {
-        self.stop.load(Ordering::SeqCst)
-    }
-
-    fn take_suspend(&self) -> bool {
-        self.suspend.swap(false, Ordering::SeqCst)
-    }
-
-    fn take_continue(&self) -> bool {
-        self.resumed.swap(false, Ordering::SeqCst)
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,84 @@
+//! Logs that are followed, and what is to be said of their runs.
+
+use std::time::{Instant, SystemTime};
+
+use super::follow::{Changes, Follower, Problem};
+use crate::cli::Failure;
+use crate::discover::Origin;
+use crate::history::{Comparison, History, Run};
+use crate::watch::standing::{Standing, Terms, Turn, Turns};
+
+/// A look's news.
+#[derive(Default)]
+pub(super) struct News {
+    pub(super) grew: bool,
+    pub(super) aged: bool,
+    pub(super) problems: Vec<Problem>,
+    pub(super) turns: Vec<Turn>,
+}
+
+impl News {
+    /// Whether a frame would look another.
+    pub(super) fn is_new(&self) -> bool {
+        self.grew || self.aged || !self.problems.is_empty() || !self.turns.is_empty()
+    }
+}
+
+/// Follows logs and judges their runs.
+pub(super) struct Watcher<'a> {
+    pub(super) follower: Follower<'a>,
+    terms: Terms,
+    pub(super) standings: Vec<Standing>,
+    judged: Vec<History>, // of which the standings are
+    turns: Turns,
+    is_first: bool,
+}
+
+impl<'a> Watcher<'a> {
+    pub(super) fn new(terms: Terms, follower: Follower<'a>) -> Watcher<'a> {
+        Watcher {
+            follower,
+            terms,
+            standings: Vec::new(),
+            judged: Vec::new(),
+            turns: Turns::default(),
+            is_first: true,
+        }
+    }
+
+    /// Looks at the logs.
+    ///
+    /// # Errors
+    /// At the first look, when what was named cannot be followed.
+    pub(super) fn look(&mut self) -> Result<News, Failure> {
+        let Changes { grew, mut problems } = self.follower.poll(Instant::now())?;
+        if std::mem::take(&mut self.is_first) {
+            let is_fatal = |p: &Problem| p.origin == Origin::Named && !p.may_come;
+            if let Some(fatal) = problems.iter().position(is_fatal) {
+                return Err(problems.swap_remove(fatal).failure);
+            }
+        }
+        let now = SystemTime::now();
+        let runs = self.follower.comparison().map_or(&[][..], Comparison::runs);
+        let modified = self.follower.modified();
+        let mut aged = false;
+        if grew {
+            let judge = |(i, run): (usize, &Run)| {
+                let known =
+                    self.judged.get(i).is_some_and(|judged| judged.is_copy_of(&run.history));
+                match known {
+                    true => self.standings[i].clone(),
+                    false => Standing::of(run, modified[i], &self.terms, now),
+                }
+            };
+            self.standings = runs.iter().enumerate().map(judge).collect();
+            self.judged = runs.iter().map(|run| run.history.clone()).collect();
+        }
+        for (standing, modified) in self.standings.iter_mut().zip(modified) {
+            standing.tick(*modified, &self.terms, now);
+            aged |= standing.stale; // for how long is shown
+        }
+        let turns = self.turns.take(&self.standings);
+        Ok(News { grew, aged, problems, turns })
+    }
+}
