@@ -32,7 +32,7 @@ papers() {
     dated
     mkdir -p "$into"
     "$PYTHON" scripts/third_party.py "$target" >"$into/THIRD-PARTY-LICENSES"
-    if ! cargo-cyclonedx --version 2>/dev/null | grep -qF " $CYCLONEDX"; then
+    if ! "$CARGO" cyclonedx --version 2>/dev/null | grep -qF " $CYCLONEDX"; then
         "$CARGO" install cargo-cyclonedx --locked --version "$CYCLONEDX" --root target/tools
     fi
     "$CARGO" cyclonedx --quiet --format json --spec-version 1.5 --target "$target" --override-filename entropy-viz.cdx
