@@ -76,7 +76,7 @@ all() {
     share target/release/entropy-viz "$data"
     install -Dm644 "target/dist/entropy-viz-$version-$target/THIRD-PARTY-LICENSES" -t "$data/share/doc/entropy-viz"
     "$venv/bin/maturin" build --quiet --release --out dist --sbom-include "target/dist/entropy-viz-$version-$target/entropy-viz.cdx.json"
-    "$venv/bin/maturin" sdist --quiet --out dist
+    "$venv/bin/maturin" sdist --out dist
     rm -rf entropy-viz.data
     "$CARGO" package --quiet --locked # which builds what it packed
     cp "target/package/entropy-viz-$version.crate" dist
