@@ -14,9 +14,9 @@ CYCLONEDX=0.5.9
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 export PATH="$PWD/target/tools/bin:$PATH"
 
-dated() { # what is packed bears the time of the commit, so that it can be packed again
-    export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
-}
+# What is packed bears the time of the commit, so that it can be packed again. Not exported: C sources would be
+# compiled anew, and the program linked again, after each commit.
+epoch() { echo "${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}"; }
 
 share() {
     local program=$1 share=$2/share
@@ -29,13 +29,12 @@ share() {
 
 papers() {
     local target=$1 into=$2
-    dated
     mkdir -p "$into"
     "$PYTHON" scripts/third_party.py "$target" >"$into/THIRD-PARTY-LICENSES"
-    if ! cargo-cyclonedx --version 2>/dev/null | grep -qF " $CYCLONEDX"; then
+    if ! "$CARGO" cyclonedx --version 2>/dev/null | grep -qF " $CYCLONEDX"; then
         "$CARGO" install cargo-cyclonedx --locked --version "$CYCLONEDX" --root target/tools
     fi
-    "$CARGO" cyclonedx --quiet --format json --spec-version 1.5 --target "$target" --override-filename entropy-viz.cdx
+    SOURCE_DATE_EPOCH=$(epoch) "$CARGO" cyclonedx --quiet --format json --spec-version 1.5 --target "$target" --override-filename entropy-viz.cdx
     # Where this checkout lies is nobody's business.
     sed "s|path+file://$PWD|path+file:///entropy-viz|g" entropy-viz.cdx.json >"$into/entropy-viz.cdx.json"
     rm entropy-viz.cdx.json
@@ -43,7 +42,6 @@ papers() {
 
 archive() {
     local program=$1 target=$2 name stage
-    dated
     name=entropy-viz-$version-$target
     stage=target/dist/$name
     rm -rf "$stage"
@@ -52,14 +50,13 @@ archive() {
     papers "$target" "$stage"
     cp -r LICENSE README.md README.zh-CN.md CHANGELOG.md docs examples "$stage"
     mkdir -p dist
-    tar --create --directory target/dist --sort name --mtime "@$SOURCE_DATE_EPOCH" --owner 0 --group 0 --numeric-owner \
+    tar --create --directory target/dist --sort name --mtime "@$(epoch)" --owner 0 --group 0 --numeric-owner \
         --mode u+rw,go+r,go-w "$name" | gzip -9n >"dist/$name.tar.gz"
     cp "$stage/entropy-viz.cdx.json" "dist/$name.cdx.json"
 }
 
 all() {
     local target venv=.venv/dist
-    dated
     target=$(rustc -vV | sed -n 's/^host: //p')
     [ "$("$venv/bin/maturin" --version 2>/dev/null)" = "maturin $MATURIN" ] || {
         "$PYTHON" -m venv "$venv"
@@ -76,7 +73,7 @@ all() {
     share target/release/entropy-viz "$data"
     install -Dm644 "target/dist/entropy-viz-$version-$target/THIRD-PARTY-LICENSES" -t "$data/share/doc/entropy-viz"
     "$venv/bin/maturin" build --quiet --release --out dist --sbom-include "target/dist/entropy-viz-$version-$target/entropy-viz.cdx.json"
-    "$venv/bin/maturin" sdist --quiet --out dist
+    "$venv/bin/maturin" sdist --out dist
     rm -rf entropy-viz.data
     "$CARGO" package --quiet --locked # which builds what it packed
     cp "target/package/entropy-viz-$version.crate" dist
