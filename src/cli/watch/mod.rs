@@ -1,9 +1,10 @@
-//! `entropy-viz watch`: training as it happens, in the terminal.
+//! `entropy-viz watch`: training as it happens, in the terminal or a browser.
 
 mod follow;
 mod hooks;
 mod look;
 mod screen;
+mod serve;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ use super::curves::{Besides, Reader};
 use super::failure::{Failure, WithHint};
 use super::health::HealthArgs;
 use super::load::{LARGEST_VOCABULARY, format_by_name};
+use super::report::BESIDES;
 use super::terminal::Terminal;
 use crate::discover::Origin;
 use crate::history::{Comparison, History};
@@ -34,6 +36,7 @@ use follow::{Changes, Follower, Place, Problem};
 use hooks::{Hooks, Output};
 pub(super) use look::{Shown, ThemeName, frame, size};
 use screen::Screen;
+use serve::{ServeArgs, Service};
 
 /// Signals are looked at so often.
 const BLINK: Duration = Duration::from_millis(200);
@@ -44,7 +47,8 @@ Examples:
   entropy-viz watch runs/ --smooth ema:0.9
   entropy-viz watch metrics.jsonl --stale 30m --exec 'notify-send \"$ENTROPY_VIZ_RUN: $ENTROPY_VIZ_STATE\"'
   entropy-viz watch wandb/ --exit-on collapse > states.txt || kill \"$TRAINER\"
-  entropy-viz watch runs/ --once --width 120 --height 40";
+  entropy-viz watch runs/ --once --width 120 --height 40
+  entropy-viz watch runs/ --serve                   the page of `report`, live, at the address that is printed";
 
 /// Shows runs while they grow.
 #[derive(Debug, Args)]
@@ -98,6 +102,8 @@ pub(super) struct Watch {
     /// $ENTROPY_VIZ_STEP say which, what and where.
     #[arg(long, value_name = "CMD")]
     exec: Option<String>,
+    #[command(flatten)]
+    serve: ServeArgs,
     #[command(flatten)]
     health: HealthArgs,
 }
@@ -159,22 +165,27 @@ impl Watch {
         let wanted = Wanted::metrics(&self.metric)
             .map_err(|(text, why)| anyhow!("--metric {text:?} is not a glob pattern: {why}"))
             .hint("put * ? or [ in brackets, as in [*], to mean the character")?;
-        let besides = Besides::default();
+        let wanted = if self.serve.is_asked() { wanted.with_clock() } else { wanted };
+        let besides = if self.serve.is_asked() { BESIDES } else { Besides::default() };
         let vocabulary = LARGEST_VOCABULARY;
         let reader = Reader { format: self.format, wanted: &wanted, besides: &besides, vocabulary };
         let follower = Follower::new(self.places()?, reader, self.interval);
         let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
         let taken = io::stdout().is_terminal() && !dumb;
         let asked = !self.exit_on.is_empty() || self.exec.is_some() || self.bell;
-        if self.once || (!taken && !asked) {
+        let mut service = self.serve.prepare(self, &follower.places())?;
+        if self.once || (!taken && !asked && service.is_none()) {
             return self.once(follower, terminal);
         }
         let watcher = Watcher::new(self, follower);
         let signals = Signals::listen()?;
-        let end = match taken {
+        let end = match taken && service.is_none() {
             true => self.on_screen(watcher, &signals, terminal)?,
-            false => self.in_lines(watcher, &signals, terminal)?,
+            false => self.in_lines(watcher, &signals, service.as_mut(), terminal)?,
         };
+        if let Some(service) = &service {
+            service.end();
+        }
         Ok(match end {
             End::Left => Outcome::Done,
             End::Interrupted => Outcome::Interrupted,
@@ -259,11 +270,12 @@ impl Watch {
         Some(format!("{} {}{step}", standing.label, standing.state.words()))
     }
 
-    /// Prints a line for each change, without a terminal.
+    /// Prints a line for each change, without a terminal or beside a page.
     fn in_lines(
         &self,
         mut watcher: Watcher<'_>,
         signals: &Signals,
+        mut service: Option<&mut Service>,
         terminal: &Terminal,
     ) -> Result<End, Failure> {
         let mut hooks = Hooks::new(self.exec.clone(), Output::Stderr);
@@ -272,6 +284,11 @@ impl Watch {
             let news = watcher.look()?;
             for problem in news.problems {
                 terminal.warn(&format!("{:#}", problem.failure.error));
+            }
+            if let Some(service) = &mut service {
+                service.start(terminal)?; // once what is named has turned out to be readable
+                service.take(news.grew);
+                service.go_on(watcher.follower.comparison());
             }
             for turn in &news.turns {
                 terminal.print(format!("{}\n", line(turn)).as_bytes())?;
@@ -291,6 +308,9 @@ impl Watch {
                 }
                 if let Some(problem) = hooks.go_on() {
                     terminal.warn(&problem);
+                }
+                if let Some(service) = &mut service {
+                    service.go_on(watcher.follower.comparison());
                 }
                 let left = self.interval.saturating_sub(start.elapsed());
                 if left.is_zero() {
