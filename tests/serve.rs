@@ -100,7 +100,10 @@ impl Server {
         while !head.ends_with("\r\n\r\n") {
             assert!(lines.read_line(&mut head).unwrap() > 0, "{head}");
         }
-        assert!(head.starts_with("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"), "{head}");
+        assert!(
+            head.starts_with("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"),
+            "{head}"
+        );
         lines
     }
 
@@ -156,10 +159,18 @@ fn the_page_is_behind_its_token_and_says_what_it_may_do() {
     assert!(server.address.ip().is_loopback());
     assert_eq!(server.token.len(), 32);
     let (head, body) = server.ask("GET", &server.page());
-    assert!(head.starts_with("HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n"), "{head}");
+    assert!(
+        head.starts_with("HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n"),
+        "{head}"
+    );
     assert!(head.contains(&format!("\r\nContent-Length: {}\r\n", body.len())), "{head}");
     assert!(body.starts_with("<!doctype html>") && body.ends_with("</html>\n"));
-    assert_eq!(last_step(body.split("id=\"report-data\">").nth(1).unwrap().split("</script>").next().unwrap()), 60);
+    assert_eq!(
+        last_step(
+            body.split("id=\"report-data\">").nth(1).unwrap().split("</script>").next().unwrap()
+        ),
+        60
+    );
     for header in [
         "X-Content-Type-Options: nosniff",
         "Referrer-Policy: no-referrer",
@@ -168,7 +179,8 @@ fn the_page_is_behind_its_token_and_says_what_it_may_do() {
     ] {
         assert!(head.contains(&format!("\r\n{header}")), "{head}");
     }
-    let policy = head.split("\r\nContent-Security-Policy: ").nth(1).unwrap().lines().next().unwrap();
+    let policy =
+        head.split("\r\nContent-Security-Policy: ").nth(1).unwrap().lines().next().unwrap();
     assert!(policy.starts_with("default-src 'none'; script-src 'sha256-"), "{policy}");
     assert!(policy.contains("; connect-src 'self';") && !policy.contains("unsafe"), "{policy}");
     assert!(policy.ends_with("; frame-ancestors 'none'"), "{policy}");
@@ -201,7 +213,10 @@ fn every_other_path_is_not_found_and_not_repeated() {
     ];
     for path in paths {
         let (head, body) = server.ask("GET", &path);
-        assert!(head.starts_with("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n"), "{path}: {head}");
+        assert!(
+            head.starts_with("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n"),
+            "{path}: {head}"
+        );
         assert!(body.is_empty() && !head.contains("etc") && !head.contains("script>"), "{path}");
     }
 }
@@ -211,7 +226,10 @@ fn nothing_can_be_written() {
     let server = serve();
     for method in ["POST", "PUT", "DELETE", "OPTIONS", "CONNECT", "get", "X"] {
         let (head, body) = server.ask(method, &server.page());
-        assert!(head.starts_with("HTTP/1.1 405 Method Not Allowed\r\nAllow: GET, HEAD\r\n"), "{head}");
+        assert!(
+            head.starts_with("HTTP/1.1 405 Method Not Allowed\r\nAllow: GET, HEAD\r\n"),
+            "{head}"
+        );
         assert!(body.is_empty());
     }
     let long = format!(
@@ -232,7 +250,9 @@ fn a_name_that_is_not_this_machine_is_refused() {
     for host in ["localhost", "localhost:9000", "127.0.0.1:8765", "[::1]:1"] {
         assert_eq!(status(&format!("Host: {host}\r\n")), "HTTP/1.1 200 OK", "{host}");
     }
-    for host in ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:8765", "192.0.2.1"] {
+    for host in
+        ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:8765", "192.0.2.1"]
+    {
         assert_eq!(status(&format!("Host: {host}\r\n")), "HTTP/1.1 403 Forbidden", "{host}");
     }
     for none in ["", "Host: localhost\r\nHost: evil.example\r\n"] {
@@ -243,11 +263,24 @@ fn a_name_that_is_not_this_machine_is_refused() {
 #[test]
 fn what_is_no_request_is_refused_and_harms_nobody() {
     let server = serve();
-    let giant = format!("GET {} HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", server.page(), "x".repeat(300_000));
+    let giant = format!(
+        "GET {} HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n",
+        server.page(),
+        "x".repeat(300_000)
+    );
     assert!(server.exchange(giant.as_bytes()).0.starts_with("HTTP/1.1 431 "));
-    let many = format!("GET {} HTTP/1.1\r\nHost: localhost\r\n{}\r\n", server.page(), "X: y\r\n".repeat(500));
+    let many = format!(
+        "GET {} HTTP/1.1\r\nHost: localhost\r\n{}\r\n",
+        server.page(),
+        "X: y\r\n".repeat(500)
+    );
     assert!(server.exchange(many.as_bytes()).0.starts_with("HTTP/1.1 431 "));
-    for odd in [&b"\x16\x03\x01\x02\x00\x01\r\n\r\n"[..], b"GET\r\n\r\n", b"\0\0\0\0\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n"] {
+    for odd in [
+        &b"\x16\x03\x01\x02\x00\x01\r\n\r\n"[..],
+        b"GET\r\n\r\n",
+        b"\0\0\0\0\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+    ] {
         assert!(server.exchange(odd).0.starts_with("HTTP/1.1 400 "), "{odd:?}");
     }
     assert!(server.ask("GET", &server.page()).0.starts_with("HTTP/1.1 200 "));
@@ -348,7 +381,10 @@ fn a_collapse_ends_it_with_1_when_that_is_asked_for() {
     assert_eq!(server.code(), Some(1));
     let mut told = String::new();
     server.lines.read_to_string(&mut told).unwrap();
-    assert!(told.starts_with("a: healthy, ") && told.contains("\na: healthy → collapsed from step "), "{told}");
+    assert!(
+        told.starts_with("a: healthy, ") && told.contains("\na: healthy → collapsed from step "),
+        "{told}"
+    );
 }
 
 #[test]
@@ -387,14 +423,19 @@ fn what_cannot_be_served_is_said_with_what_to_do() {
         assert!(stderr(&output).contains(hint), "{}", stderr(&output));
     }
     let output = run(desk.path(), &["watch", "b.jsonl", "--serve", "0"]);
-    assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(2), ""), "no URL of what fails");
+    assert_eq!(
+        (output.status.code(), stdout(&output).as_str()),
+        (Some(2), ""),
+        "no URL of what fails"
+    );
 }
 
 #[test]
 fn the_page_is_live_in_a_browser() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let venv = root.join(".venv/browser");
-    let status = Command::new("bash").arg(root.join("scripts/browser.sh")).arg(&venv).status().unwrap();
+    let status =
+        Command::new("bash").arg(root.join("scripts/browser.sh")).arg(&venv).status().unwrap();
     assert!(status.success(), "scripts/browser.sh failed: no browser to look at the page with");
     let script = root.join("tests/browser/live_check.py");
     let program = env!("CARGO_BIN_EXE_entropy-viz");

@@ -35,8 +35,8 @@ use std::path::Path;
 use thiserror::Error;
 
 pub use ahead::ReadAhead;
-pub use growing::Growing;
 pub use beside::{Aside, is_reward_like, nearest_rewards};
+pub use growing::Growing;
 pub use log::{Log, Series, Tally};
 pub use note::Note;
 pub use trackio::TrackioError;
@@ -45,8 +45,8 @@ pub use wanted::{Rank, Wanted};
 use book::Book;
 use compressed::Compressed;
 use frame::Damage;
-use growing::Growth;
 use frame::json::{Holds, ScanError, Shape, shape};
+use growing::Growth;
 
 /// Every format that can be read, in the order in which they are asked.
 pub static FORMATS: &[Format] = &[

@@ -18,8 +18,8 @@ use std::io::Read;
 use super::book::{Book, ColumnId, Lacking};
 use super::frame::json::{Scanner, Value};
 use super::frame::leveldb::Records;
-use super::frame::{Damage, Position};
 use super::frame::protobuf::{Fields, Malformed, Wire, zigzag};
+use super::frame::{Damage, Position};
 use super::note::Note;
 use super::{Confidence, Format, Growth, Head, ReadError, note_damage};
 

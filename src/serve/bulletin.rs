@@ -21,7 +21,10 @@ struct State {
 
 /// What a reader learns.
 pub(super) enum News {
-    Newer { number: u64, data: Arc<str> },
+    Newer {
+        number: u64,
+        data: Arc<str>,
+    },
     /// Nothing, for as long as it waited.
     None,
     /// There will be no more.
@@ -78,7 +81,8 @@ impl Reader<'_> {
     /// Waits for data of another number than `seen`.
     pub(super) fn wait(&self, seen: u64, patience: Duration) -> News {
         let is_old = |state: &mut State| state.number == seen && !state.ended;
-        let waited = self.bulletin.changed.wait_timeout_while(self.bulletin.lock(), patience, is_old);
+        let waited =
+            self.bulletin.changed.wait_timeout_while(self.bulletin.lock(), patience, is_old);
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         match &state.data {
             Some(data) if state.number != seen => {

@@ -71,7 +71,9 @@ pub fn judge(head: &[u8], doors: &Doors) -> (Method, Answer) {
     };
     let is_host = |header: &&httparse::Header<'_>| header.name.eq_ignore_ascii_case("host");
     let mut hosts = request.headers.iter().filter(is_host);
-    let (Some(host), None) = (hosts.next(), hosts.next()) else { return refused("400 Bad Request") };
+    let (Some(host), None) = (hosts.next(), hosts.next()) else {
+        return refused("400 Bad Request");
+    };
     if !doors.hosts.knows(host.value) {
         return refused("403 Forbidden");
     }
@@ -129,8 +131,22 @@ mod tests {
         assert_eq!(get("/abc/"), Answer::Page);
         assert_eq!(get("/abc/events"), Answer::Events);
         let others = [
-            "/", "/abc", "/abd/", "/ab/", "/abcd/", "//", "/abc//", "/abc/events/", "/abc/?", "/abc/%2e",
-            "/abc/../abc/", "/ABC/", "/abc/Events", "abc/", "http://localhost/abc/", "*",
+            "/",
+            "/abc",
+            "/abd/",
+            "/ab/",
+            "/abcd/",
+            "//",
+            "/abc//",
+            "/abc/events/",
+            "/abc/?",
+            "/abc/%2e",
+            "/abc/../abc/",
+            "/ABC/",
+            "/abc/Events",
+            "abc/",
+            "http://localhost/abc/",
+            "*",
         ];
         for path in others {
             assert_eq!(get(path), Answer::Refused("404 Not Found"), "{path}");
@@ -140,16 +156,28 @@ mod tests {
     #[test]
     fn a_host_is_this_machine_whatever_the_port() {
         let host = |host: &str| asked(&format!("GET /abc/ HTTP/1.1\r\nHost: {host}\r\n\r\n"));
-        for local in ["localhost", "LocalHost:80", "127.0.0.1:9", "127.0.0.2", "[::1]:8765", "[::1]"] {
+        for local in
+            ["localhost", "LocalHost:80", "127.0.0.1:9", "127.0.0.2", "[::1]:8765", "[::1]"]
+        {
             assert_eq!(host(local), Answer::Page, "{local}");
         }
         for other in [
-            "example.org", "localhost.example.org", "127.0.0.1.nip.io:8765", "", "a@localhost",
-            "localhost:x", "10.0.0.1", "[::1", "localhost, example.org",
+            "example.org",
+            "localhost.example.org",
+            "127.0.0.1.nip.io:8765",
+            "",
+            "a@localhost",
+            "localhost:x",
+            "10.0.0.1",
+            "[::1",
+            "localhost, example.org",
         ] {
             assert_eq!(host(other), Answer::Refused("403 Forbidden"), "{other}");
         }
-        for odd in ["GET /abc/ HTTP/1.1\r\n\r\n", "GET /abc/ HTTP/1.1\r\nHost: localhost\r\nhost: a\r\n\r\n"] {
+        for odd in [
+            "GET /abc/ HTTP/1.1\r\n\r\n",
+            "GET /abc/ HTTP/1.1\r\nHost: localhost\r\nhost: a\r\n\r\n",
+        ] {
             assert_eq!(asked(odd), Answer::Refused("400 Bad Request"));
         }
     }

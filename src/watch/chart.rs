@@ -90,13 +90,13 @@ pub fn draw(curves: &[Curve<'_>], axes: &Axes, quiet: Style, area: Rect, buffer:
     if area.height < 4 || area.width < widest + 8 {
         return;
     }
-    let plot = Rect {
-        x: left + 1,
-        y: area.y,
-        width: area.right() - left - 1,
-        height: area.height - 2,
-    };
-    let y = Scale::new((axes.y.low, axes.y.high), (f64::from(plot.height) * 4.0 - 1.0, 0.0), axes.scale);
+    let plot =
+        Rect { x: left + 1, y: area.y, width: area.right() - left - 1, height: area.height - 2 };
+    let y = Scale::new(
+        (axes.y.low, axes.y.high),
+        (f64::from(plot.height) * 4.0 - 1.0, 0.0),
+        axes.scale,
+    );
     let x = Scale::new(
         (axes.x.low, axes.x.high),
         (0.0, f64::from(plot.width) * 2.0 - 1.0),
@@ -327,7 +327,8 @@ mod tests {
     #[test]
     fn what_has_no_logarithm_breaks_the_line_and_sets_no_axis() {
         let zeros = points(&[0.0, 0.0]);
-        let axes = |curves: &[Curve<'_>], scale| Axes::around(curves, (0.0, 2.0), scale, false, (40, 12));
+        let axes =
+            |curves: &[Curve<'_>], scale| Axes::around(curves, (0.0, 2.0), scale, false, (40, 12));
         assert_eq!(axes(&[curve(&zeros)], ValueScale::Log), None);
         assert!(axes(&[curve(&zeros)], ValueScale::Linear).is_some());
         let some = points(&[1.0, 0.0, 0.1]);

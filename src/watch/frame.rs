@@ -110,7 +110,8 @@ fn header(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
     let mut x = put(area, area.x, &runs, bold, buffer);
     for (words, count, style) in counts {
         x = put(area, x, " · ", scene.ink.quiet(), buffer);
-        let text = if scene.runs.len() == 1 { words.to_owned() } else { format!("{count} {words}") };
+        let text =
+            if scene.runs.len() == 1 { words.to_owned() } else { format!("{count} {words}") };
         x = put(area, x, &text, style, buffer);
     }
     let mut settings = Vec::new();

@@ -55,8 +55,7 @@ pub fn lines(buffer: &Buffer, allowed: Codes) -> String {
 /// The codes of a cell's look, as SGR takes them (ECMA-48).
 fn codes(cell: &Cell) -> String {
     let mut codes: Vec<String> = Vec::new();
-    for (modifier, code) in
-        [(Modifier::BOLD, "1"), (Modifier::DIM, "2"), (Modifier::REVERSED, "7")]
+    for (modifier, code) in [(Modifier::BOLD, "1"), (Modifier::DIM, "2"), (Modifier::REVERSED, "7")]
     {
         if cell.modifier.contains(modifier) {
             codes.push(code.to_owned());

@@ -242,7 +242,10 @@ mod tests {
         assert_eq!(after(&acts).steps(ALL), (68.75, 81.25));
         assert_eq!(after(&[Act::ZoomIn, Act::ZoomOut]).steps(ALL), ALL);
         assert!(!after(&[Act::ZoomIn, Act::ZoomOut, Act::ZoomOut]).is_zoomed());
-        assert_eq!(after(&[[Act::ZoomIn; 1].as_slice(), &[Act::Left; 7]].concat()).steps(ALL), (0.0, 50.0));
+        assert_eq!(
+            after(&[[Act::ZoomIn; 1].as_slice(), &[Act::Left; 7]].concat()).steps(ALL),
+            (0.0, 50.0)
+        );
         let deep = after(&[Act::ZoomIn; 60]).steps(ALL);
         assert!(deep.1 - deep.0 > 0.0);
     }

@@ -203,7 +203,11 @@ impl<'a> Follower<'a> {
             for what in unreadable {
                 if self.unreadable.insert(what.clone()) {
                     let failure = Failure::from(anyhow!("skipped {what}"));
-                    changes.problems.push(Problem { failure, origin: Origin::Found, may_come: false });
+                    changes.problems.push(Problem {
+                        failure,
+                        origin: Origin::Found,
+                        may_come: false,
+                    });
                 }
             }
             found.extend(inputs.into_iter().map(|input| (i, input)));
@@ -229,7 +233,8 @@ impl<'a> Follower<'a> {
         let mut modified: BTreeMap<&str, Option<SystemTime>> = BTreeMap::new();
         for log in &self.logs {
             let last = log.tails.iter().filter_map(Tail::modified).max();
-            for draft in log.drafts.iter().filter(|draft| !self.copies.contains(&draft.run.source)) {
+            for draft in log.drafts.iter().filter(|draft| !self.copies.contains(&draft.run.source))
+            {
                 modified.insert(&draft.run.source, last);
                 drafts.push((&log.input, copy_of(draft)));
             }
@@ -300,7 +305,9 @@ impl<'a> Followed<'a> {
             };
             let at = known.iter().position(|tail| tail.path() == path);
             let tail = at.map(|at| known.swap_remove(at));
-            tails.push(tail.unwrap_or_else(|| Tail::new(path.clone(), reader.format, reader.wanted)));
+            tails.push(
+                tail.unwrap_or_else(|| Tail::new(path.clone(), reader.format, reader.wanted)),
+            );
         }
         Ok(Followed { place, input, tails, drafts, said })
     }

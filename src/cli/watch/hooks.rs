@@ -49,7 +49,9 @@ impl Hooks {
             match child.try_wait() {
                 Ok(None) => return None,
                 Ok(Some(status)) if status.success() => {}
-                Ok(Some(status)) => problem = Some(format!("the command of --exec failed: {status}")),
+                Ok(Some(status)) => {
+                    problem = Some(format!("the command of --exec failed: {status}"))
+                }
                 Err(error) => problem = Some(format!("the command of --exec is lost: {error}")),
             }
             self.running = None;

@@ -242,8 +242,9 @@ impl Watch {
             outcome = Outcome::Partial;
         }
         let Some(comparison) = watcher.follower.comparison() else {
-            return Err(anyhow!("no run with an entropy in {}", watcher.follower.places()))
-                .hint("the trainer may not have logged yet; without --once a terminal waits for it");
+            return Err(anyhow!("no run with an entropy in {}", watcher.follower.places())).hint(
+                "the trainer may not have logged yet; without --once a terminal waits for it",
+            );
         };
         let shown = Shown {
             runs: comparison.runs(),
@@ -266,7 +267,8 @@ impl Watch {
     fn reached(&self, standings: &[Standing]) -> Option<String> {
         let is_one = |s: &&Standing| self.exit_on.iter().any(|exit| exit.is(s.state));
         let standing = standings.iter().find(is_one)?;
-        let step = standing.state_step.map_or(String::new(), |s| format!(" from step {} on", exact(s)));
+        let step =
+            standing.state_step.map_or(String::new(), |s| format!(" from step {} on", exact(s)));
         Some(format!("{} {}{step}", standing.label, standing.state.words()))
     }
 
@@ -286,9 +288,9 @@ impl Watch {
                 terminal.warn(&format!("{:#}", problem.failure.error));
             }
             if let Some(service) = &mut service {
-                service.start(terminal)?; // once what is named has turned out to be readable
                 service.take(news.grew);
                 service.go_on(watcher.follower.comparison());
+                service.start(terminal)?; // once what is named has turned out to be readable
             }
             for turn in &news.turns {
                 terminal.print(format!("{}\n", line(turn)).as_bytes())?;
@@ -385,18 +387,22 @@ impl Watch {
             let wait = next.saturating_duration_since(Instant::now()).min(BLINK);
             if event::poll(wait)? {
                 match event::read()? {
-                    Event::Key(key) if key.kind != KeyEventKind::Release => match meaning(key, &view) {
-                        Some(Key::Leave) => return Ok(End::Left),
-                        Some(Key::Interrupt) => return Ok(End::Interrupted),
-                        Some(Key::Suspend) => suspend(&mut screen, signals)?,
-                        Some(Key::Act(act)) => {
-                            let runs = watcher.follower.comparison().map_or(&[][..], Comparison::runs);
-                            let labels: Vec<&str> = runs.iter().map(|r| r.history.label()).collect();
-                            view.act(act, &labels, span(runs));
-                            message = None;
+                    Event::Key(key) if key.kind != KeyEventKind::Release => {
+                        match meaning(key, &view) {
+                            Some(Key::Leave) => return Ok(End::Left),
+                            Some(Key::Interrupt) => return Ok(End::Interrupted),
+                            Some(Key::Suspend) => suspend(&mut screen, signals)?,
+                            Some(Key::Act(act)) => {
+                                let runs =
+                                    watcher.follower.comparison().map_or(&[][..], Comparison::runs);
+                                let labels: Vec<&str> =
+                                    runs.iter().map(|r| r.history.label()).collect();
+                                view.act(act, &labels, span(runs));
+                                message = None;
+                            }
+                            None => {}
                         }
-                        None => {}
-                    },
+                    }
                     _ => {} // a new size is drawn for below
                 }
                 dirty = true;
@@ -542,7 +548,8 @@ impl<'a> Watcher<'a> {
         let mut aged = false;
         if grew {
             let judge = |(i, run): (usize, &crate::history::Run)| {
-                let known = self.judged.get(i).is_some_and(|judged| judged.is_copy_of(&run.history));
+                let known =
+                    self.judged.get(i).is_some_and(|judged| judged.is_copy_of(&run.history));
                 match known {
                     true => self.standings[i].clone(),
                     false => Standing::of(run, modified[i], &self.terms, now),
@@ -572,10 +579,8 @@ impl Signals {
         use signal_hook::consts as signals;
         let flag = || Arc::new(AtomicBool::new(false));
         let listening = Signals { stop: flag(), suspend: flag(), resumed: flag() };
-        let mut wanted = vec![
-            (signals::SIGINT, &listening.stop),
-            (signals::SIGTERM, &listening.stop),
-        ];
+        let mut wanted =
+            vec![(signals::SIGINT, &listening.stop), (signals::SIGTERM, &listening.stop)];
         #[cfg(unix)]
         wanted.extend([(signals::SIGHUP, &listening.stop), (signals::SIGCONT, &listening.resumed)]);
         // Without a screen to give back, to stop is the system's own affair.

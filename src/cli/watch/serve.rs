@@ -46,7 +46,8 @@ pub(super) struct ServeArgs {
 fn address(text: &str) -> Result<SocketAddr, String> {
     let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let port = |text: &str| text.parse::<u16>().ok();
-    let (bare, named) = (port(text.strip_prefix(':').unwrap_or(text)), text.strip_prefix("localhost:"));
+    let (bare, named) =
+        (port(text.strip_prefix(':').unwrap_or(text)), text.strip_prefix("localhost:"));
     let here = bare.or_else(|| named.and_then(port)).map(|port| SocketAddr::new(local, port));
     here.or_else(|| text.parse().ok()).ok_or_else(|| {
         "an address is IP:PORT, as 127.0.0.1:8765 or [::1]:0, or PORT alone; inputs come before --serve".to_owned()
@@ -108,7 +109,9 @@ impl ServeArgs {
         let listener = TcpListener::bind(address).map_err(|error| {
             let hint = match error.kind() {
                 io::ErrorKind::AddrInUse => "another port: --serve 127.0.0.1:0 takes a free one",
-                io::ErrorKind::PermissionDenied => "ports below 1024 may be the system's: --serve 127.0.0.1:8765",
+                io::ErrorKind::PermissionDenied => {
+                    "ports below 1024 may be the system's: --serve 127.0.0.1:8765"
+                }
                 _ => "--serve alone listens on 127.0.0.1:8765",
             };
             Failure {
@@ -117,7 +120,8 @@ impl ServeArgs {
             }
         })?;
         let bound = listener.local_addr()?;
-        let token = serve::token().map_err(|e| anyhow!("the system gives no randomness: {}", say(&e)))?;
+        let token =
+            serve::token().map_err(|e| anyhow!("the system gives no randomness: {}", say(&e)))?;
         let url = format!("http://{bound}/{token}/");
         let hosts = if self.allow_remote { Hosts::Any } else { Hosts::Local(bound.ip()) };
         let facts = Facts {

@@ -12,8 +12,8 @@
 
 use std::io::{self, Read};
 
-use super::{Damage, Position};
 use super::window::Window;
+use super::{Damage, Position};
 
 const BLOCK: u64 = 1 << 15;
 const HEADER: usize = 7;

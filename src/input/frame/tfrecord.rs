@@ -11,8 +11,8 @@
 
 use std::io::{self, Read};
 
-use super::{Damage, Position};
 use super::window::Window;
+use super::{Damage, Position};
 
 const HEADER: usize = 12;
 const FOOTER: usize = 4;

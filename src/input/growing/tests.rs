@@ -62,8 +62,17 @@ fn grow(bytes: &[u8], path: &Path, cuts: &[usize], wanted: &Wanted) -> usize {
 
 #[test]
 fn a_log_that_grew_by_pieces_is_what_a_fresh_reading_gives() {
-    let formats =
-        ["jsonl", "verl", "easyr1", "csv", "tensorboard", "wandb", "awkward", "models", "compressed"];
+    let formats = [
+        "jsonl",
+        "verl",
+        "easyr1",
+        "csv",
+        "tensorboard",
+        "wandb",
+        "awkward",
+        "models",
+        "compressed",
+    ];
     let mut random = ChaCha8Rng::seed_from_u64(6);
     let wanted = Wanted::known().with_clock();
     for path in fixtures(&formats) {
