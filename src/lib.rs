@@ -19,5 +19,6 @@ pub mod plot;
 pub mod quantity;
 pub mod record;
 pub mod report;
+pub mod serve;
 pub mod stats;
 pub mod watch;

@@ -11,7 +11,7 @@ use minijinja::{Environment, context};
 
 pub use checks::{annotation, junit};
 pub use contrasts::{Table, groups, pairs};
-pub use page::{Page, document, page};
+pub use page::{LivePage, Page, document, live_page, page};
 pub use tokens::tokens;
 
 use crate::label::visible;

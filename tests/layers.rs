@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A room and the rooms it may use, besides itself.
-const ROOMS: [(&str, &[&str]); 18] = [
+const ROOMS: [(&str, &[&str]); 19] = [
     ("quantity", &[]),
     ("label", &[]),
     ("history", &["quantity"]),
@@ -19,6 +19,7 @@ const ROOMS: [(&str, &[&str]); 18] = [
     ("record", &["history", "input", "export"]),
     ("discover", &[]),
     ("output", &[]),
+    ("serve", &[]),
     ("plot", &["history", "stats", "label"]),
     ("report", &["history", "stats", "label", "plot", "dump"]), // plot: how a value is written
     ("watch", &["history", "stats", "label", "plot", "input", "quantity"]),
@@ -26,7 +27,7 @@ const ROOMS: [(&str, &[&str]); 18] = [
         "cli",
         &[
             "history", "stats", "label", "plot", "report", "input", "discover", "output",
-            "quantity", "chain", "elapsed", "export", "record", "dump", "watch",
+            "quantity", "chain", "elapsed", "export", "record", "dump", "watch", "serve",
         ],
     ),
     ("main", &["cli"]),

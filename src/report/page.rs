@@ -7,6 +7,7 @@
 //! document, where `<` is written `\u003c` so that no text ends the element around it, and reaches the page as
 //! text only.
 
+mod live;
 mod numbers;
 mod series;
 
@@ -25,6 +26,7 @@ use crate::plot::styles;
 use crate::plot::theme::{DARK, LIGHT, STYLES, Theme};
 use crate::stats::health::{FEWEST_POINTS, Thresholds};
 use crate::stats::{Analysis, RunStats};
+pub use live::{LivePage, live_page};
 use series::{Embedded, Series, embed};
 
 static TEMPLATE: &str = include_str!("../../templates/report.html");
@@ -161,9 +163,22 @@ pub fn document(comparison: &Comparison, analysis: &Analysis, page: &Page<'_>) -
     in_html(&json.expect("BUG: the document has string keys and finite numbers"))
 }
 
+/// What a page may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// It asks nobody for anything.
+    Still,
+    /// It asks whoever sent it for newer data.
+    Live,
+}
+
 /// The page, with the document in it.
 pub fn page(comparison: &Comparison, analysis: &Analysis, page: &Page<'_>) -> String {
-    let data = document(comparison, analysis, page);
+    whole(&document(comparison, analysis, page), page, Kind::Still).0
+}
+
+/// The page around a document, and its policy.
+fn whole(data: &str, page: &Page<'_>, kind: Kind) -> (String, String) {
     let tokens = page.tokens.map_or(String::new(), |tokens| in_html(&tokens.to_string()));
     let mut style = colours();
     style.push_str(STYLE);
@@ -172,10 +187,15 @@ pub fn page(comparison: &Comparison, analysis: &Analysis, page: &Page<'_>) -> St
         styles.push(TOKENS_STYLE.to_owned());
         scripts.push(TOKENS_SCRIPT);
     }
+    if kind == Kind::Live {
+        styles.push(live::STYLE.to_owned());
+        scripts.push(live::SCRIPT);
+    }
     let digests =
         |parts: &mut dyn Iterator<Item = &str>| parts.map(digest).collect::<Vec<_>>().join(" ");
+    let connect = if kind == Kind::Live { " connect-src 'self';" } else { "" };
     let policy = format!(
-        "default-src 'none'; script-src {}; style-src {}; img-src data:; base-uri 'none'; form-action 'none'",
+        "default-src 'none'; script-src {}; style-src {};{connect} img-src data:; base-uri 'none'; form-action 'none'",
         digests(&mut scripts.iter().copied()),
         digests(&mut styles.iter().map(String::as_str)),
     );
@@ -183,17 +203,19 @@ pub fn page(comparison: &Comparison, analysis: &Analysis, page: &Page<'_>) -> St
     let context = context! {
         title => title(page),
         version => env!("CARGO_PKG_VERSION"),
-        policy,
+        policy => &policy,
+        live => kind == Kind::Live,
         styles => styles.iter().map(|text| safe(text)).collect::<Vec<_>>(),
         scripts => scripts.iter().map(|text| safe(text)).collect::<Vec<_>>(),
-        data => safe(&data),
+        data => safe(data),
         tokens => safe(&tokens),
     };
     let mut environment = super::environment();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment.add_template("report.html", TEMPLATE).expect("BUG: the template parses");
     let template = environment.get_template("report.html").expect("BUG: it was just added");
-    template.render(context).expect("BUG: the template names what it is given")
+    let text = template.render(context).expect("BUG: the template names what it is given");
+    (text, policy)
 }
 
 fn title(page: &Page<'_>) -> String {

@@ -34,7 +34,7 @@ function render(data) {
   sources(content('sources'), runs);
   document.querySelector('footer .content').replaceChildren(
     make('p', {}, 'Made with'), make('pre', { tabindex: '0' }, make('code', {}, data.command)),
-    make('p', {}, [`entropy-viz ${data.version}`, data.date, 'entropies in nats', 'this page makes no request'].filter(Boolean).join(' · ')));
+    make('p', {}, [`entropy-viz ${data.version}`, data.date, 'entropies in nats', byId('live') ? 'asks the program that sent it for newer data' : 'this page makes no request'].filter(Boolean).join(' · ')));
 }
 
 // --- Light, dark and paper

@@ -5,6 +5,7 @@
 //! reading of everything would give.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -28,7 +29,7 @@ const REST: u32 = 40;
 #[derive(Debug)]
 pub(in crate::cli) enum Place {
     /// What an argument stands for.
-    Argument(String),
+    Argument(OsString),
     /// A directory of models.
     Models(PathBuf),
 }
@@ -36,7 +37,7 @@ pub(in crate::cli) enum Place {
 impl Place {
     fn name(&self) -> String {
         match self {
-            Place::Argument(argument) => argument.clone(),
+            Place::Argument(argument) => argument.to_string_lossy().into_owned(),
             Place::Models(directory) => directory.to_string_lossy().into_owned(),
         }
     }

@@ -1,13 +1,15 @@
-//! `entropy-viz watch`: training as it happens, in the terminal.
+//! `entropy-viz watch`: training as it happens, in the terminal or a browser.
 
 mod follow;
 mod hooks;
 mod keys;
 mod look;
 mod screen;
+mod serve;
 mod signals;
 mod watcher;
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -21,6 +23,7 @@ use super::curves::{Besides, Reader};
 use super::failure::{Failure, WithHint};
 use super::health::HealthArgs;
 use super::load::{LARGEST_VOCABULARY, format_by_name};
+use super::report::BESIDES;
 use super::terminal::Terminal;
 use crate::discover::Origin;
 use crate::history::Comparison;
@@ -36,6 +39,7 @@ use hooks::{Hooks, Output};
 use keys::{Key, meaning};
 pub(super) use look::{Shown, ThemeName, frame, size};
 use screen::Screen;
+use serve::{ServeArgs, Service};
 use signals::Signals;
 use watcher::{News, Watcher};
 
@@ -48,7 +52,8 @@ Examples:
   entropy-viz watch runs/ --smooth ema:0.9
   entropy-viz watch metrics.jsonl --stale 30m --exec 'notify-send \"$ENTROPY_VIZ_RUN: $ENTROPY_VIZ_STATE\"'
   entropy-viz watch wandb/ --exit-on collapse > states.txt || kill \"$TRAINER\"
-  entropy-viz watch runs/ --once --width 120 --height 40";
+  entropy-viz watch runs/ --once --width 120 --height 40
+  entropy-viz watch runs/ --serve                   the page of `report`, live, at the address that is printed";
 
 /// Shows runs while they grow.
 #[derive(Debug, Args)]
@@ -56,7 +61,7 @@ Examples:
 pub(super) struct Watch {
     /// Log files, directories, quoted globs, or LABEL=INPUT [default: $STORAGE_PATH/models].
     #[arg(value_name = "INPUT")]
-    inputs: Vec<String>,
+    inputs: Vec<OsString>,
     /// The series to take, where a log has several: a key, or a quoted glob; may be given again for
     /// more series.
     #[arg(long, value_name = "KEY")]
@@ -102,6 +107,8 @@ pub(super) struct Watch {
     /// $ENTROPY_VIZ_STEP say which, what and where.
     #[arg(long, value_name = "CMD")]
     exec: Option<String>,
+    #[command(flatten)]
+    serve: ServeArgs,
     #[command(flatten)]
     health: HealthArgs,
 }
@@ -163,22 +170,27 @@ impl Watch {
         let wanted = Wanted::metrics(&self.metric)
             .map_err(|(text, why)| anyhow!("--metric {text:?} is not a glob pattern: {why}"))
             .hint("put * ? or [ in brackets, as in [*], to mean the character")?;
-        let besides = Besides::default();
+        let wanted = if self.serve.is_asked() { wanted.with_clock() } else { wanted };
+        let besides = if self.serve.is_asked() { BESIDES } else { Besides::default() };
         let vocabulary = LARGEST_VOCABULARY;
         let reader = Reader { format: self.format, wanted: &wanted, besides: &besides, vocabulary };
         let follower = Follower::new(self.places()?, reader, self.interval);
         let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
         let taken = io::stdout().is_terminal() && !dumb;
         let asked = !self.exit_on.is_empty() || self.exec.is_some() || self.bell;
-        if self.once || (!taken && !asked) {
+        let mut service = self.serve.prepare(self, &follower.places())?;
+        if self.once || (!taken && !asked && service.is_none()) {
             return self.once(follower, terminal);
         }
         let watcher = Watcher::new(self.terms(), follower);
         let signals = Signals::listen()?;
-        let end = match taken {
+        let end = match taken && service.is_none() {
             true => self.on_screen(watcher, &signals, terminal)?,
-            false => self.in_lines(watcher, &signals, terminal)?,
+            false => self.in_lines(watcher, &signals, service.as_mut(), terminal)?,
         };
+        if let Some(service) = &service {
+            service.end();
+        }
         Ok(match end {
             End::Left => Outcome::Done,
             End::Interrupted => Outcome::Interrupted,
@@ -265,11 +277,12 @@ impl Watch {
         Some(format!("{} {}{step}", standing.label, standing.state.words()))
     }
 
-    /// Prints a line for each change, without a terminal.
+    /// Prints a line for each change, without a terminal or beside a page.
     fn in_lines(
         &self,
         mut watcher: Watcher<'_>,
         signals: &Signals,
+        mut service: Option<&mut Service>,
         terminal: &Terminal,
     ) -> Result<End, Failure> {
         let mut hooks = Hooks::new(self.exec.clone(), Output::Stderr);
@@ -278,6 +291,11 @@ impl Watch {
             let news = watcher.look()?;
             for problem in news.problems {
                 terminal.warn(&format!("{:#}", problem.failure.error));
+            }
+            if let Some(service) = &mut service {
+                service.take(news.grew);
+                service.go_on(watcher.follower.comparison());
+                service.start(terminal)?; // once what is named has turned out to be readable
             }
             for turn in &news.turns {
                 terminal.print(format!("{}\n", line(turn)).as_bytes())?;
@@ -297,6 +315,9 @@ impl Watch {
                 }
                 if let Some(problem) = hooks.go_on() {
                     terminal.warn(&problem);
+                }
+                if let Some(service) = &mut service {
+                    service.go_on(watcher.follower.comparison());
                 }
                 let left = self.interval.saturating_sub(start.elapsed());
                 if left.is_zero() {

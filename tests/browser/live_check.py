@@ -1,0 +1,163 @@
+"""Looks at the page of `watch --serve` in headless Chromium while a log grows: a new point appears within two
+seconds, what the reader chose and where they are stays, and the page says whether it is live.
+
+    python3 tests/browser/live_check.py target/debug/entropy-viz [PICTURES]
+"""
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+
+from tokens_check import driver_of
+
+WITHIN = 2.0
+VIEW = "const v = entropyViz.view; return {hidden: [...v.hidden], range: v.range, weight: v.weight, log: v.log, axis: v.axis, sort: v.sort}"
+
+
+def entropy(run, step):
+    return (2 + run) * step**-0.2
+
+
+def append(path, run, steps):
+    with path.open("a", encoding="utf-8") as log:
+        for step in steps:
+            log.write(json.dumps({"step": step, "entropy": entropy(run, step)}) + "\n")
+
+
+def serve(program, desk, pattern):
+    arguments = [program, "watch", pattern, "--interval", "500ms", "--serve", "127.0.0.1:0"]
+    child = subprocess.Popen(arguments, cwd=desk, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    return child, child.stdout.readline().strip()
+
+
+def last(driver, label):
+    """The last step that is drawn of a run."""
+    return driver.execute_script("try { return entropyViz.values(arguments[0]).x.at(-1) } catch { return null }", label)
+
+
+def within(seconds, what, wanted):
+    start = time.monotonic()
+    while (seen := what()) != wanted:
+        assert time.monotonic() - start < seconds, (seen, wanted)
+        time.sleep(0.02)
+    return time.monotonic() - start
+
+
+def settle(driver):
+    driver.execute_async_script("const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 30)))")
+
+
+def picture(driver):
+    settle(driver)
+    return driver.execute_script("return document.querySelector('#chart canvas').toDataURL()")
+
+
+def check(driver, url, desk, pictures):
+    status = lambda: driver.find_element(By.ID, "live").text
+    box = lambda name: driver.find_element(By.XPATH, f"//ul[@class='legend']//label[@title='{name}']/input")
+    driver.get(url)
+    within(5, status, "live")
+    assert last(driver, "r0") == 60
+
+    # What is drawn grows.
+    before = picture(driver)
+    append(desk / "r0.jsonl", 0, [61])
+    took = within(WITHIN, lambda: last(driver, "r0"), 61)
+    print(f"ok a point after {took:.2f} s")
+    assert picture(driver) != before
+    assert "121 points" in driver.find_element(By.ID, "subtitle").text
+    shown = driver.execute_script("return entropyViz.values('r0').y.at(-1)")
+    assert shown == entropy(0, 61), shown
+
+    # What the reader chose, and where they are, stays.
+    driver.execute_script("document.getElementById('chart').focus()")
+    ActionChains(driver).send_keys("+").perform()
+    driver.execute_script("const s = document.getElementById('smoothing'); s.value = 0.6; s.dispatchEvent(new Event('input'))")
+    driver.find_element(By.ID, "log-y").click()
+    driver.find_element(By.XPATH, "//section[@id='runs']//button[.='Last']").click()
+    box("r1").click()
+    driver.execute_script("scrollTo(0, 150)")
+    settle(driver)
+    chosen = driver.execute_script(VIEW)
+    assert chosen["hidden"] == ["r1"] and chosen["range"] and chosen["weight"] == 0.6 and chosen["log"], chosen
+    append(desk / "r0.jsonl", 0, [62, 63])
+    within(WITHIN, lambda: last(driver, "r0"), 63)
+    settle(driver)
+    assert driver.execute_script(VIEW) == chosen
+    assert driver.execute_script("return [document.activeElement.type, document.activeElement.closest('label').title, scrollY]") == ["checkbox", "r1", 150]
+    assert not box("r1").is_selected() and box("r0").is_selected()
+    assert driver.find_element(By.ID, "smoothing").get_attribute("value") == "0.6"
+
+    # Nothing moves below a hand that drags; afterwards all of it is there.
+    over = driver.find_element(By.CSS_SELECTOR, ".u-over")
+    ActionChains(driver).move_to_element_with_offset(over, -100, 0).click_and_hold().move_by_offset(60, 0).perform()
+    append(desk / "r0.jsonl", 0, [64])
+    time.sleep(1.5)
+    assert last(driver, "r0") == 63
+    ActionChains(driver).release().perform()
+    within(WITHIN, lambda: last(driver, "r0"), 64)
+    zoomed = driver.execute_script(VIEW)["range"]
+    assert zoomed[1] - zoomed[0] < 0.5 * (chosen["range"][1] - chosen["range"][0]), (zoomed, chosen)
+
+    # A run that is new.
+    append(desk / "r2.jsonl", 2, range(1, 40))
+    within(2 * WITHIN, lambda: last(driver, "r2"), 39)
+    assert driver.execute_script(VIEW)["hidden"] == ["r1"]
+    if pictures:
+        pictures.mkdir(exist_ok=True)
+        driver.execute_script("scrollTo(0, 0)")
+        driver.save_screenshot(str(pictures / "live.png"))
+    severe = [entry["message"] for entry in driver.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
+    assert not severe, severe
+
+
+def main():
+    program = os.path.abspath(sys.argv[1])
+    pictures = Path(sys.argv[2]) if len(sys.argv) > 2 else None
+    with tempfile.TemporaryDirectory() as desk:
+        logs = Path(desk) / "logs"
+        logs.mkdir()
+        for run in range(2):
+            append(logs / f"r{run}.jsonl", run, range(1, 61))
+        driver = driver_of(f"{desk}/profile", 1100, 900, "light")
+        children = []
+        try:
+            child, url = serve(program, logs, "*.jsonl")
+            children.append(child)
+            check(driver, url, logs, pictures)
+            status = lambda: driver.find_element(By.ID, "live").text
+            child.kill()
+            within(5, status, "connection lost, trying again")
+            if pictures:
+                driver.save_screenshot(str(pictures / "lost.png"))
+            print("ok lost")
+
+            # Waiting for a first run, and a proper end.
+            child, url = serve(program, logs, "later/*.jsonl")
+            children.append(child)
+            driver.get(url)
+            assert "No run yet: looking for logs in later/*.jsonl" in driver.find_element(By.TAG_NAME, "body").text
+            if pictures:
+                driver.save_screenshot(str(pictures / "waiting.png"))
+            (logs / "later").mkdir()
+            append(logs / "later" / "r0.jsonl", 0, range(1, 30))
+            within(5, lambda: last(driver, "r0"), 29)
+            within(5, status, "live")
+            child.send_signal(signal.SIGINT)
+            within(5, status, "the watching has ended: this is the last of it")
+            print("ok ended")
+        finally:
+            driver.quit()
+            for child in children:
+                child.kill()
+                child.wait()
+
+
+main()
