@@ -214,6 +214,22 @@ fn a_history_that_is_written_anew_each_time_is_followed() {
 }
 
 #[test]
+fn a_run_logged_twice_is_shown_once_also_while_one_log_is_a_row_behind() {
+    let desk = desk();
+    log(desk.path(), "a", 40, 2.25);
+    let table = desk.path().join("runs/a/progress.csv");
+    let rows: String = (1..=40).map(|step| format!("{step},2.25\n")).collect();
+    append(&table, &format!("step,actor/entropy\n{rows}"));
+    let pty = Pty::watch(desk.path(), &["runs"]);
+    pty.until_says("1 run · healthy");
+    append(&table, "41,2.5\n42,2.5\n");
+    append(&desk.path().join("runs/a/metrics.jsonl"), &row(41, 2.5));
+    pty.until_says("a 2.50 41");
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(pty.text().contains("1 run · healthy"), "{}", pty.text());
+}
+
+#[test]
 fn nothing_yet_is_waited_for() {
     let desk = desk();
     fs::create_dir(desk.path().join("runs")).unwrap();

@@ -226,6 +226,9 @@ impl<'a> Follower<'a> {
             let log = before.remove(&key(&input));
             self.logs.push(Followed::new(place, input, log, &self.reader)?);
         }
+        if !before.is_empty() {
+            self.copies.clear(); // what they were copies of may be gone
+        }
         Ok(true)
     }
 

@@ -132,6 +132,7 @@ mod tests {
         let mut command = CommandBuilder::new(std::env::current_exe().unwrap());
         let name = "cli::watch::screen::tests::child_that_panics";
         command.args([name, "--exact", "--ignored", "--nocapture"]);
+        command.env("RUST_BACKTRACE", "0"); // so that all of it fits
         let mut child = pair.slave.spawn_command(command).unwrap();
         child.wait().unwrap();
         assert_eq!(modes(&pair), before);
