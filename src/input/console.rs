@@ -62,6 +62,14 @@ pub(super) const HUGGING_FACE: Format = Format {
     growth: |_| Growth::Rewritten,
 };
 
+/// How sure a console log can be told at most.
+pub(super) const SUREST: Confidence = Confidence::Likely;
+
+/// Whether a format is one of these.
+pub(super) fn is_one(format: &Format) -> bool {
+    [&VERL, &EASYR1, &HUGGING_FACE].iter().any(|console| console.name == format.name)
+}
+
 /// Whose rows they are: the same key may be another quantity elsewhere, so each is a format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Dialect {
@@ -81,7 +89,7 @@ fn dialect(head: &[u8]) -> Option<Dialect> {
 /// row, which is anyone's.
 fn recognise(head: &Head<'_>, own: Dialect) -> Confidence {
     match dialect(head.bytes) {
-        Some(dialect) if dialect == own && memchr(0, head.bytes).is_none() => Confidence::Likely,
+        Some(dialect) if dialect == own && memchr(0, head.bytes).is_none() => SUREST,
         Some(_) => Confidence::No,
         None => is_noise(head.bytes),
     }

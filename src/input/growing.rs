@@ -64,6 +64,9 @@ enum Tail {
     Wandb(WandbLog),
 }
 
+/// What a file turned out to be.
+type Recognised<'w> = (Option<&'static Format>, Option<Begun<'w>>);
+
 /// What ends a reading on; the file is read from its start then.
 enum Halt {
     Odd,
@@ -125,36 +128,40 @@ impl<'w> Growing<'w> {
                 Err(Halt::Odd) => self.is_whole = true,
             }
         }
-        if !self.is_whole
-            && let Some(mut begun) = self.begin(file, path)?
-        {
-            match begun.read_on(file, path, length) {
-                Ok(log) => {
-                    let format = begun.format;
-                    // Before its first record is whole, a log may yet turn out to be of another format.
-                    self.begun = Some(begun).filter(|begun| begun.taken > 0);
-                    return log.map(|log| (format, log));
+        let mut format = self.format;
+        if !self.is_whole {
+            let (recognised, begun) = self.begin(file, path)?;
+            format = recognised;
+            if let Some(mut begun) = begun {
+                match begun.read_on(file, path, length) {
+                    Ok(log) => {
+                        let format = begun.format;
+                        // Before its first record is whole, a log may turn out to be of another format.
+                        self.begun = Some(begun).filter(|begun| begun.taken > 0);
+                        return log.map(|log| (format, log));
+                    }
+                    Err(Halt::Io(error)) => return Err(ReadError::Io(error)),
+                    Err(Halt::Odd) => self.is_whole = true,
                 }
-                Err(Halt::Io(error)) => return Err(ReadError::Io(error)),
-                Err(Halt::Odd) => self.is_whole = true,
             }
         }
         file.seek(SeekFrom::Start(0))?;
         // What is written while this is read is left for the next look.
         let mut file = file.take(length);
-        super::read(Source { reader: &mut file, path }, self.format, self.wanted)
+        super::read(Source { reader: &mut file, path }, format, self.wanted)
     }
 
-    /// A log that can be read on, before its first byte; none if it cannot.
+    /// The format, if it is known or recognised, and a log that can be read on, before its first byte;
+    /// none if it cannot.
     fn begin(
         &self,
         file: &mut (impl Read + Seek),
         path: Option<&Path>,
-    ) -> Result<Option<Begun<'w>>, ReadError> {
+    ) -> Result<Recognised<'w>, ReadError> {
         file.seek(SeekFrom::Start(0))?;
         let Opened { head, reader, .. } = Opened::new(Source { reader: file, path })?;
         if reader.is_compressed() {
-            return Ok(None);
+            return Ok((self.format, None));
         }
         let seen = Head::new(&head, path);
         // What else a log may be is decided by what is not there yet, but for lines of objects.
@@ -163,20 +170,21 @@ impl<'w> Growing<'w> {
         };
         let recognised = || recognise(&seen).filter(is_sure);
         let Some(format) = self.format.or_else(|| recognised().map(|(format, _)| format)) else {
-            return Ok(None);
+            return Ok((None, None));
         };
         let mut book = Book::new(self.wanted, format.metrics);
         let tail = match (format.growth)(&seen) {
-            Growth::Rewritten => return Ok(None),
+            Growth::Rewritten => return Ok((Some(format), None)),
             Growth::Lines => Tail::Lines,
             Growth::Table => Tail::Table(Table::default()),
             Growth::Events => Tail::Events(Events::new(&mut book)),
             Growth::Wandb => match WandbLog::new(&seen, &mut book) {
                 Ok(log) => Tail::Wandb(log),
-                Err(_) => return Ok(None), // the fresh reading says why
+                Err(_) => return Ok((Some(format), None)), // the fresh reading says why
             },
         };
-        Ok(Some(Begun { format, head, book, tail, taken: 0, mark: Vec::new() }))
+        let begun = Begun { format, head, book, tail, taken: 0, mark: Vec::new() };
+        Ok((Some(format), Some(begun)))
     }
 }
 

@@ -283,8 +283,22 @@ fn note_damage(book: &mut Book<'_>, damage: &Damage, read: usize, malformed: (us
 
 /// The format that claims this head most firmly; the earlier in the table where two are as sure.
 fn recognise(head: &Head<'_>) -> Option<(&'static Format, Confidence)> {
-    let claims = FORMATS.iter().map(|format| (format, (format.recognise)(head))).rev();
-    claims.max_by_key(|(_, claim)| *claim).filter(|(_, claim)| *claim > Confidence::No)
+    let mut best: Option<(&'static Format, Confidence)> = None;
+    for format in FORMATS {
+        let surest = best.map_or(Confidence::No, |(_, claim)| claim);
+        if surest == Confidence::Certain {
+            break;
+        }
+        // To look through a head for rows of a console takes the longest.
+        if surest >= console::SUREST && console::is_one(format) {
+            continue;
+        }
+        let claim = (format.recognise)(head);
+        if claim > surest {
+            best = Some((format, claim));
+        }
+    }
+    best
 }
 
 /// What a file that no format claims begins with, in words.

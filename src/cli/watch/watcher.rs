@@ -2,6 +2,8 @@
 
 use std::time::{Instant, SystemTime};
 
+use rayon::prelude::*;
+
 use super::follow::{Changes, Follower, Problem};
 use crate::cli::Failure;
 use crate::discover::Origin;
@@ -52,7 +54,8 @@ impl<'a> Watcher<'a> {
     /// At the first look, when what was named cannot be followed.
     pub(super) fn look(&mut self) -> Result<News, Failure> {
         let Changes { grew, mut problems } = self.follower.poll(Instant::now())?;
-        if std::mem::take(&mut self.is_first) {
+        let is_first = std::mem::take(&mut self.is_first);
+        if is_first {
             let is_fatal = |p: &Problem| p.origin == Origin::Named && !p.may_come;
             if let Some(fatal) = problems.iter().position(is_fatal) {
                 return Err(problems.swap_remove(fatal).failure);
@@ -71,7 +74,10 @@ impl<'a> Watcher<'a> {
                     false => Standing::of(run, modified[i], &self.terms, now),
                 }
             };
-            self.standings = runs.iter().enumerate().map(judge).collect();
+            self.standings = match is_first {
+                true => runs.par_iter().enumerate().map(judge).collect(),
+                false => runs.iter().enumerate().map(judge).collect(),
+            };
             self.judged = runs.iter().map(|run| run.history.clone()).collect();
         }
         for (standing, modified) in self.standings.iter_mut().zip(modified) {

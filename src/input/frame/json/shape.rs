@@ -34,7 +34,7 @@ pub enum Shape {
 
 /// Looks at the first bytes of a file; a head that is cut anywhere gives the keys up to there.
 pub fn shape(mut head: &[u8]) -> Shape {
-    let Ok(mut scanner) = Scanner::new(&mut head) else { return Shape::NotJson };
+    let Ok(mut scanner) = Scanner::small(&mut head) else { return Shape::NotJson };
     match scanner.peek() {
         Ok(Some(b'{')) => Shape::Object(keys(&mut scanner)),
         Ok(Some(b'[')) => {
