@@ -107,7 +107,7 @@ def artifacts(tool, desk):
 def mutated(tool, desk):
     """Bytes of real logs changed at random, most in their first hundred: an answer or a clear word, never a crash."""
     logs = [FIXTURES / "tensorboard", FIXTURES / "wandb", FIXTURES / "parquet", FIXTURES / "trackio", FIXTURES / "compressed"]
-    logs = [path for directory in logs for path in sorted(directory.rglob("*")) if path.is_file() and path.stat().st_size < MIB]
+    logs = [path for directory in logs for path in sorted(directory.rglob("*")) if path.is_file() and 0 < path.stat().st_size < MIB]
     chance = random.Random(5)
     for turn in range(tool.rounds * 2):
         source = chance.choice(logs)
