@@ -87,14 +87,16 @@ def many_histories(tool, desk):
 def long_history(tool, desk):
     """A history of 2 GB; its bound on memory is in docs/limits.md."""
     size = 2_000 * MIB if tool.heavy else 4 * MIB
-    rows = 0
-    with open(desk / "long.json", "w") as file:
-        file.write("[")
+    # Ten thousand rows, in which @ stands for what their steps begin with.
+    block = ", ".join(f'{{"step": @{i:04}, "entropy": {1 + (i * 7919 % 1000) / 1000:.6f}}}' for i in range(10_000)).encode()
+    blocks = 0
+    with open(desk / "long.json", "wb") as file:
+        file.write(b"[")
         while file.tell() < size:
-            block = ", ".join(f'{{"step": {step}, "entropy": {1 + (step * 7919 % 1000) / 1000:.6f}}}' for step in range(rows, rows + 10_000))
-            file.write((", " if rows else "") + block)
-            rows += 10_000
-        file.write("]")
+            blocks += 1
+            file.write((b", " if blocks > 1 else b"") + block.replace(b"@", str(blocks).encode()))
+        file.write(b"]")
+    rows = 10_000 * blocks
     result = tool.does(["stats", "long.json", "--json"], desk, limit=300)
     run = json.loads(result.out)["runs"][0]
     assert run["points"] == rows, f"{run['points']} points of {rows}"
