@@ -30,7 +30,7 @@ demo: build ## pictures and numbers of the real runs in tests/fixtures, into dem
 
 test: libtorch ## both programs, and every test (a browser is installed if there is none)
 	PYTHON=$(PYTHON) scripts/browser.sh .venv/browser
-	$(CARGO) test --locked --features compute
+	$(CARGO) test --locked --features compute --no-fail-fast
 
 lint: libtorch ## format, clippy, links in the documents
 	$(CARGO) fmt --check

@@ -363,12 +363,15 @@ fn the_page_works_in_a_browser() {
         })
         .collect();
     fs::write(desk.join("clock.jsonl"), clock).unwrap();
+    let dump = desk.join("a_dump_whose_name_has_no_blank_and_is_longer_than_a_phone_is_wide.jsonl");
+    fs::copy(path_of("tokens/run.jsonl"), &dump).unwrap();
+    let dump = dump.to_str().unwrap();
     let pages: [(&str, &[&str]); 5] = [
         ("models.html", &[&models, "--group", "questioner|solver"]),
         ("many.html", &["many"]),
         ("clock.html", &["clock.jsonl", &path_of(SOLVER)]),
         ("hostile.html", &[&path_of(SOLVER), "clock.jsonl", "--labels", HOSTILE, "策略熵 <b>"]),
-        ("tokens.html", &[&path_of(SOLVER), "--tokens", &path_of("tokens/run.jsonl")]),
+        ("tokens.html", &[&path_of(SOLVER), "--tokens", dump]),
     ];
     for (name, arguments) in pages {
         let output = run(&desk, &[&["report", "-o", name], arguments].concat());
