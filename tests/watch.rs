@@ -230,11 +230,41 @@ fn a_run_logged_twice_is_shown_once_also_while_one_log_is_a_row_behind() {
 }
 
 #[test]
+fn a_terminal_that_goes_away_ends_it() {
+    let desk = desk();
+    log(desk.path(), "a", 15, 2.5);
+    let size = PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 };
+    let pair = native_pty_system().openpty(size).unwrap();
+    let mut command = CommandBuilder::new(PROGRAM);
+    command.args(["watch", "runs"]);
+    command.cwd(desk.path());
+    command.env("TERM", "xterm-256color");
+    let mut child = pair.slave.spawn_command(command).unwrap();
+    drop(pair.slave);
+    let mut output = pair.master.try_clone_reader().unwrap();
+    let (mut seen, mut bytes) = (Vec::new(), [0; 4096]);
+    while !String::from_utf8_lossy(&seen).contains("healthy") {
+        let n = output.read(&mut bytes).unwrap();
+        seen.extend_from_slice(&bytes[..n]);
+    }
+    drop((output, pair.master));
+    let end = Instant::now() + PATIENCE;
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > end {
+            child.kill().unwrap();
+            panic!("it goes on without a terminal");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
 fn nothing_yet_is_waited_for() {
     let desk = desk();
     fs::create_dir(desk.path().join("runs")).unwrap();
     let pty = Pty::watch(desk.path(), &["runs"]);
     pty.until_says("no run yet: looking for logs in runs");
+    assert!(!pty.text().contains("cannot read"), "{}", pty.text());
     log(desk.path(), "late", 15, 2.5);
     pty.until_says("late 2.50 15");
 }

@@ -61,6 +61,8 @@ pub enum Mark {
     Disc(Xy, f64, Rgb),
     /// A text.
     Text(Text),
+    /// A text among lines, with an edge of the ground around its letters.
+    Note(Text),
 }
 
 /// Which end of a text its place is.
@@ -115,14 +117,19 @@ pub enum Edges {
     Hard,
 }
 
-type Group = (&'static str, fn(&Mark, Edges) -> bool);
+type Group = (String, fn(&Mark, Edges) -> bool);
 
 /// What plotters' marks cannot say each for itself, from back to front within a layer.
-const GROUPS: [Group; 3] = [
-    (" shape-rendering=\"crispEdges\"", |mark, edges| hard(mark, edges)),
-    ("", |mark, edges| !hard(mark, edges) && !heavy(mark)),
-    (" font-weight=\"600\"", |mark, _| heavy(mark)),
-];
+fn groups(ground: Rgb) -> [Group; 4] {
+    let width = 3.5 * GRID;
+    let edge = format!(" stroke=\"{ground}\" stroke-width=\"{width}\" paint-order=\"stroke\"");
+    [
+        (" shape-rendering=\"crispEdges\"".to_owned(), |mark, edges| hard(mark, edges)),
+        (String::new(), |mark, edges| !hard(mark, edges) && !heavy(mark) && !edged(mark)),
+        (" font-weight=\"600\"".to_owned(), |mark, _| heavy(mark)),
+        (edge, |mark, _| edged(mark)),
+    ]
+}
 
 fn hard(mark: &Mark, edges: Edges) -> bool {
     edges == Edges::Hard && matches!(mark, Mark::Ragged(..))
@@ -132,11 +139,15 @@ fn heavy(mark: &Mark) -> bool {
     matches!(mark, Mark::Text(text) if text.weight == Weight::SemiBold)
 }
 
+fn edged(mark: &Mark) -> bool {
+    matches!(mark, Mark::Note(_))
+}
+
 impl Drawing {
     /// All texts, back to front.
     pub fn texts(&self) -> impl Iterator<Item = &Text> {
         self.layers.iter().flat_map(|layer| &layer.marks).filter_map(|mark| match mark {
-            Mark::Text(text) => Some(text),
+            Mark::Text(text) | Mark::Note(text) => Some(text),
             _ => None,
         })
     }
@@ -155,9 +166,10 @@ impl Drawing {
         );
         let ground = Mark::Bar((0.0, 0.0), (self.width, self.height), self.ground);
         svg.push_str(&draw(&[&ground], fonts, (width, height)));
+        let groups = groups(self.ground);
         for layer in &self.layers {
             let _ = writeln!(svg, "<g aria-label=\"{}\">", escape(&layer.name));
-            for (attributes, of_group) in GROUPS {
+            for (attributes, of_group) in &groups {
                 let marks: Vec<&Mark> = layer.marks.iter().filter(|m| of_group(m, edges)).collect();
                 if !marks.is_empty() {
                     let _ = write!(
@@ -198,7 +210,7 @@ fn draw(marks: &[&Mark], fonts: &Fonts, (width, height): (i32, i32)) -> String {
                 Mark::Disc(centre, radius, colour) => {
                     area.draw(&Circle::new(place(centre), grid(*radius), fill_of(*colour)))
                 }
-                Mark::Text(text) => {
+                Mark::Text(text) | Mark::Note(text) => {
                     elements(text, fonts).iter().try_for_each(|element| area.draw(element))
                 }
             };

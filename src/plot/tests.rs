@@ -195,7 +195,7 @@ fn every_text_can_be_read_and_every_mark_is_in_the_picture() {
                 Mark::Veil(places, ..) => &places[..],
                 Mark::Bar(from, to, _) => &[*from, *to][..],
                 Mark::Disc(centre, ..) => &[*centre][..],
-                Mark::Text(_) => &[],
+                Mark::Text(_) | Mark::Note(_) => &[],
             };
             for (x, y) in places {
                 let inside = (-1.0..=drawing.width + 1.0).contains(x)

@@ -62,6 +62,13 @@ pub(in crate::cli) struct Problem {
     pub(in crate::cli) may_come: bool,
 }
 
+impl Problem {
+    /// Nothing is where logs are looked for.
+    pub(in crate::cli) fn is_absence(&self) -> bool {
+        is_absence(&self.failure)
+    }
+}
+
 /// Follows logs.
 pub(in crate::cli) struct Follower<'a> {
     places: Vec<Place>,
@@ -190,7 +197,7 @@ impl<'a> Follower<'a> {
                 }
                 Place::Argument(argument) => match resolve(&[argument]) {
                     Ok(found) => found,
-                    Err(failure) if is_first && !may_come(&failure) => return Err(failure),
+                    Err(failure) if is_first && !is_absence(&failure) => return Err(failure),
                     Err(failure) => {
                         let kept = self.logs.iter().filter(|log| log.place == i);
                         found.extend(kept.map(|log| (i, log.input.clone())));
@@ -273,7 +280,7 @@ impl<'a> Follower<'a> {
 }
 
 /// Whether what is missing now may be there later: the pattern or directory is right, and empty.
-fn may_come(failure: &Failure) -> bool {
+fn is_absence(failure: &Failure) -> bool {
     let error = failure.error.downcast_ref::<DiscoverError>();
     matches!(error, Some(DiscoverError::NoMatch(_) | DiscoverError::NoLog(_)))
 }

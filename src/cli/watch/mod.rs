@@ -1,5 +1,6 @@
 //! `entropy-viz watch`: training as it happens, in the terminal or a browser.
 
+mod events;
 mod follow;
 mod hooks;
 mod keys;
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
-use ratatui::crossterm::event::{self, Event, KeyEventKind};
+use ratatui::crossterm::event::{Event, KeyEventKind};
 
 use super::Outcome;
 use super::curves::{Besides, Reader};
@@ -34,7 +35,8 @@ use crate::stats::smooth::Smoothing;
 use crate::watch::frame::span;
 use crate::watch::standing::{Standing, Terms, Turn};
 use crate::watch::view::View;
-use follow::{Follower, Place};
+use events::Events;
+use follow::{Follower, Place, Problem};
 use hooks::{Hooks, Output};
 use keys::{Key, meaning};
 pub(super) use look::{Shown, ThemeName, frame, size};
@@ -286,11 +288,15 @@ impl Watch {
         terminal: &Terminal,
     ) -> Result<End, Failure> {
         let mut hooks = Hooks::new(self.exec.clone(), Output::Stderr);
+        let waiting = waiting(&watcher);
         loop {
             let start = Instant::now();
             let news = watcher.look()?;
-            for problem in news.problems {
-                terminal.warn(&format!("{:#}", problem.failure.error));
+            for problem in &news.problems {
+                match problem.is_absence() && watcher.standings.is_empty() {
+                    true => terminal.note(&waiting),
+                    false => terminal.warn(&format!("{:#}", problem.failure.error)),
+                }
             }
             if let Some(service) = &mut service {
                 service.take(news.grew);
@@ -341,11 +347,13 @@ impl Watch {
         let mut view = self.view();
         let mut message: Option<String> = None;
         let mut next = Instant::now() + self.interval;
-        let waiting = format!("no run yet: looking for logs in {}", watcher.follower.places());
+        let waiting = waiting(&watcher);
         let mut screen = Screen::take()?;
+        let events = Events::listen()?;
         let mut dirty = true;
         loop {
-            if let Some(problem) = news.problems.last() {
+            let is_shown = |p: &&Problem| !p.is_absence() || !watcher.standings.is_empty();
+            if let Some(problem) = news.problems.iter().rfind(is_shown) {
                 message = Some(format!("{:#}", problem.failure.error));
             }
             if self.bell && news.turns.iter().any(|turn| turn.before.is_some()) {
@@ -380,18 +388,14 @@ impl Watch {
                     crate::watch::frame::render(&scene, area, buffer);
                 });
                 if let Err(error) = drawn {
-                    // The terminal went away.
-                    if signals.is_stopped() {
-                        return Ok(End::Interrupted);
-                    }
-                    return Err(error.into());
+                    return if is_left(signals) { Ok(End::Interrupted) } else { Err(error.into()) };
                 }
                 dirty = false;
             }
 
             let wait = next.saturating_duration_since(Instant::now()).min(BLINK);
-            if event::poll(wait)? {
-                match event::read()? {
+            if let Some(event) = events.next(wait)? {
+                match event {
                     Event::Key(key) if key.kind != KeyEventKind::Release => {
                         match meaning(key, &view) {
                             Some(Key::Leave) => return Ok(End::Left),
@@ -412,7 +416,7 @@ impl Watch {
                 }
                 dirty = true;
             }
-            if signals.is_stopped() {
+            if is_left(signals) {
                 return Ok(End::Interrupted);
             }
             if signals.take_suspend() {
@@ -429,6 +433,16 @@ impl Watch {
             }
         }
     }
+}
+
+/// Whether a signal came to leave, or the terminal went away, which not every program is told.
+fn is_left(signals: &Signals) -> bool {
+    signals.is_stopped() || !io::stdout().is_terminal()
+}
+
+/// What stands for the runs until there is one.
+fn waiting(watcher: &Watcher<'_>) -> String {
+    format!("no run yet: looking for logs in {}", watcher.follower.places())
 }
 
 #[cfg(unix)]

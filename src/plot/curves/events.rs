@@ -78,7 +78,7 @@ pub(super) fn events(
             leaders.push(Mark::Line(vec![at, near], 0.9, leader));
         }
         taken.push(bounds);
-        notes.push(Mark::Text(note));
+        notes.push(Mark::Note(note));
     }
     leaders.extend(rings);
     leaders.extend(notes);
