@@ -28,10 +28,23 @@ pub fn visible(label: &str) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
+/// The text as a cell of a table: what a spreadsheet would run as a formula gets an apostrophe in front.
+pub fn as_cell(text: &str) -> Cow<'_, str> {
+    match text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        true => Cow::Owned(format!("'{text}")),
+        false => Cow::Borrowed(text),
+    }
+}
+
 fn is_unseen(c: char) -> bool {
     // U+200D joins emoji and stays; the others change what is shown without being shown.
     c.is_control()
         || matches!(c, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{feff}')
+        || matches!(
+            c,
+            '\u{00ad}' | '\u{2060}'
+                ..='\u{2064}' | '\u{180e}' | '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}'
+        )
         || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{e0000}'..='\u{e007f}')
 }
 
@@ -91,6 +104,7 @@ mod tests {
         assert_eq!(visible("\u{1b}[31mred"), r"\u{1b}[31mred");
         assert_eq!(visible("a\u{202e}b\nc\u{7f}"), r"a\u{202e}b\u{a}c\u{7f}");
         assert_eq!(visible("实验 α 👩‍👧"), "实验 α 👩‍👧");
+        assert_eq!(visible("a\u{ad}b\u{2060}c\u{3164}"), r"a\u{ad}b\u{2060}c\u{3164}");
     }
 
     #[test]

@@ -13,6 +13,9 @@ use crate::input::{self, ReadError, Source, Wanted};
 /// Why a line is no step.
 #[derive(Debug, Error)]
 pub enum LineError {
+    /// It is not UTF-8.
+    #[error("it is not UTF-8 text")]
+    NoText,
     /// It is neither JSON nor two numbers.
     #[error("{0:?} is neither a JSON object nor a step and a value")]
     Shape(String),
@@ -60,27 +63,27 @@ impl Recording {
     }
 }
 
-/// The row that a line stands for: `12 0.53`, or a JSON object with a step and what is wanted, in any of the
-/// shapes that trainers write. `None` for a blank line.
+/// The rows that a line stands for: `12 0.53`, or JSON objects with a step and what is wanted, in any of the
+/// shapes that trainers write. None for a blank line; several where two writers share a line.
 ///
 /// # Errors
 /// When it is neither.
-pub fn parse(line: &str, wanted: &Wanted) -> Result<Option<Point>, LineError> {
-    let line = line.trim();
+pub fn parse(line: &[u8], wanted: &Wanted) -> Result<Vec<Point>, LineError> {
+    let line = std::str::from_utf8(line).map_err(|_| LineError::NoText)?.trim();
     if line.is_empty() {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     if line.starts_with('{') {
         let source = Source { reader: &mut line.as_bytes(), path: None };
         let (format, log) = input::read(source, None, wanted)?;
         let (series, _) = log.choose(wanted, format)?;
-        return Ok(series.first().and_then(|series| series.points.last()).copied());
+        return Ok(series.into_iter().next().map(|series| series.points).unwrap_or_default());
     }
     let words: Vec<&str> = line.split([' ', '\t', ',']).filter(|word| !word.is_empty()).collect();
     let numbers: Option<Vec<f64>> = words.iter().map(|word| word.parse().ok()).collect();
     match numbers.as_deref() {
         Some([step, entropy]) if step.is_finite() => {
-            Ok(Some(Point { step: *step, entropy: *entropy }))
+            Ok(vec![Point { step: *step, entropy: *entropy }])
         }
         _ => Err(LineError::Shape(line.chars().take(40).collect())),
     }
@@ -91,7 +94,9 @@ mod tests {
     use super::*;
 
     fn point(line: &str) -> Option<(f64, f64)> {
-        parse(line, &Wanted::known()).unwrap().map(|p| (p.step, p.entropy))
+        let rows = parse(line.as_bytes(), &Wanted::known()).unwrap();
+        assert!(rows.len() <= 1, "{rows:?}");
+        rows.first().map(|p| (p.step, p.entropy))
     }
 
     #[test]
@@ -106,6 +111,13 @@ mod tests {
     }
 
     #[test]
+    fn two_rows_on_one_line_are_both_taken() {
+        let line = br#"{"step":17,"entropy":2}{"step":18,"entropy":3}"#;
+        let rows = parse(line, &Wanted::known()).unwrap();
+        assert_eq!(rows, [17.0, 18.0].map(|step| Point { step, entropy: step - 15.0 }));
+    }
+
+    #[test]
     fn what_is_no_step_is_refused() {
         for line in [
             "hello",
@@ -116,8 +128,9 @@ mod tests {
             "{\"entropy\": 1}",
             "{\"step\": 1, \"entropy\"",
         ] {
-            assert!(parse(line, &Wanted::known()).is_err(), "{line}");
+            assert!(parse(line.as_bytes(), &Wanted::known()).is_err(), "{line}");
         }
+        assert!(parse(b"\xff 1", &Wanted::known()).is_err());
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub use contrasts::{Table, groups, pairs};
 pub use page::{LivePage, Page, document, live_page, page};
 pub use tokens::tokens;
 
-use crate::label::visible;
+use crate::label::{as_cell, visible};
 use crate::plot::{exact, short};
 use crate::stats::{Analysis, RunStats};
 
@@ -82,8 +82,7 @@ fn columns() -> [Column; 25] {
 
 /// The text, so that no spreadsheet takes it for a formula.
 fn harmless(text: &str) -> String {
-    let text = visible(text);
-    if text.starts_with(['=', '+', '-', '@']) { format!("'{text}") } else { text.into_owned() }
+    as_cell(&visible(text)).into_owned()
 }
 
 /// The summary for a pull request, from `templates/summary.md`.

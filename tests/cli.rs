@@ -368,6 +368,10 @@ fn csv_cells_are_no_formulas() {
     let text = stdout(&output);
     let row = text.lines().nth(1).unwrap();
     assert!(row.starts_with("\"'@SUM(A1),\"\"x\","), "{row}");
+    let arguments = ["convert", &input, "--to", "csv", "-o", "-"];
+    let text = stdout(&run(desk().path(), &arguments));
+    let row = text.lines().nth(1).unwrap();
+    assert!(row.starts_with("\"'@SUM(A1),\"\"x\","), "{row}");
 }
 
 #[test]

@@ -74,6 +74,30 @@ fn a_line_that_is_no_step_is_told_and_counted() {
 }
 
 #[test]
+fn a_byte_that_is_no_text_costs_one_line() {
+    let desk = tempfile::tempdir().unwrap();
+    let mut command = program(desk.path());
+    command.args(["record", "--run", "r", "--models", "models"]);
+    let output = command.write_stdin(&b"1 4.0\n2 3.0\n\xff\n4 1.0\n"[..]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("line 3 is not recorded: it is not UTF-8"));
+    assert_eq!(steps(desk.path(), "r"), [1, 2, 4]);
+}
+
+#[test]
+fn rows_that_hold_more_are_not_cut_down() {
+    let desk = tempfile::tempdir().unwrap();
+    let path = desk.path().join("models/q v1/entropy_history_q v1.json");
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let rows = r#"[{"step": 1, "entropy": 2.0, "reward": 0.5}]"#;
+    fs::write(&path, rows).unwrap();
+    let output = record(desk.path(), "2 4.0\n");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("its rows have \"reward\" too"), "{}", stderr(&output));
+    assert_eq!(fs::read_to_string(&path).unwrap(), rows);
+}
+
+#[test]
 fn what_is_there_and_no_history_is_left_alone() {
     let desk = tempfile::tempdir().unwrap();
     let path = desk.path().join("models/q v1/entropy_history_q v1.json");

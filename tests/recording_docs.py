@@ -13,9 +13,40 @@ namespace = {}
 for block in re.findall(r"```python\n(.*?)```", Path(sys.argv[1]).read_text(encoding="utf-8"), flags=re.S):
     exec(block, namespace)
 
-callback = namespace["EntropyCallback"](sys.argv[2])
-for step in range(1, 31):
-    state = types.SimpleNamespace(global_step=step, is_world_process_zero=True)
+
+
+def state_of(step, rank):
+    return types.SimpleNamespace(global_step=step, is_world_process_zero=rank == 0)
+
+
+def log(callback, step, rank=0):
     logs = {"loss": 0.1} if step % 10 == 0 else {"entropy": 2.0 / step, "loss": 0.1}
-    callback.on_log(None, state, None, logs=logs, model=None)
-callback.on_train_end(None, state, None)
+    callback.on_log(None, state_of(step, rank), None, logs=logs, model=None)
+
+
+run = sys.argv[2]
+# The other processes of a distributed training have the callback too.
+others = [namespace["EntropyCallback"](run) for _ in range(3)]
+callback = namespace["EntropyCallback"](run)
+for step in range(1, 31):
+    for rank, other in enumerate(others, 1):
+        log(other, step, rank)
+    log(callback, step)
+
+# A second recorder of the same run is refused; the training that it belongs to goes on.
+refused = namespace["EntropyCallback"](run)
+for step in range(1, 8):
+    log(refused, step)
+    refused.record.process.wait()
+assert refused.record.lost
+refused.on_train_end(None, state_of(8, 0), None)
+
+# Nor does it need the program.
+absent = namespace["EntropyCallback"](run)
+absent.record.command[0] = "entropy-viz-is-not-installed"
+log(absent, 1)
+assert absent.record.lost
+absent.on_train_end(None, state_of(2, 0), None)
+
+for each in [callback, *others]:
+    each.on_train_end(None, state_of(30, 0), None)

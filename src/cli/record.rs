@@ -4,7 +4,9 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
@@ -22,6 +24,9 @@ use crate::record::{Recording, parse};
 
 /// The file is written at most this often, so that a crash loses no more than that.
 const INTERVAL: Duration = Duration::from_secs(1);
+
+/// So many lines are read ahead; whoever writes faster than they are taken waits.
+const AHEAD: usize = 4096;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -49,8 +54,11 @@ pub(super) struct Record {
 
 /// A name that is one directory, whatever it holds otherwise.
 fn plain_name(text: &str) -> Result<String, String> {
-    let is_plain =
-        !text.is_empty() && text != "." && text != ".." && !text.contains(['/', '\\', '\0']);
+    let is_plain = !text.is_empty()
+        && text != "."
+        && text != ".."
+        && !text.contains(['/', '\\'])
+        && !text.contains(char::is_control);
     is_plain
         .then(|| text.to_owned())
         .ok_or_else(|| "a run's name is that of a directory".to_owned())
@@ -58,9 +66,18 @@ fn plain_name(text: &str) -> Result<String, String> {
 
 /// What the recorder waits for.
 enum Event {
-    Line(io::Result<String>),
+    Line(Vec<u8>),
+    Lost(io::Error),
     End,
-    Stop,
+    /// Look whether the user stopped it.
+    Wake,
+}
+
+/// Why recording ended.
+enum End {
+    Input,
+    Stopped,
+    Lost(io::Error),
 }
 
 impl Record {
@@ -77,24 +94,29 @@ impl Record {
         let _lock = lock(&directory)?;
         let mut recording = resume(&path, terminal)?;
 
-        let (events, inbox) = channel();
-        let stop: Sender<Event> = events.clone();
+        let (events, inbox) = sync_channel(AHEAD);
+        let stopped = Arc::new(AtomicBool::new(false));
+        let (stop, wake) = (Arc::clone(&stopped), events.clone());
         ctrlc::set_handler(move || {
-            // The recorder is gone only when the program ends anyway.
-            let _ = stop.send(Event::Stop);
+            stop.store(true, Ordering::SeqCst);
+            // Where there is no room there is something to wake up for.
+            let _ = wake.try_send(Event::Wake);
         })
         .map_err(|e| anyhow!("cannot listen to signals: {e}"))?;
         std::thread::spawn(move || read_lines(&events));
-        let (refused, interrupted) = record(&mut recording, &path, &inbox, &wanted, terminal)?;
+        let input = Input { inbox, stopped, wanted: &wanted };
+        let (refused, end) = record(&mut recording, &path, &input, terminal);
 
         write_atomically(&path, &recording.to_json()).map_err(|e| unwritable(&path, &e))?;
         terminal.print(format!("{}\n", path.display()).as_bytes())?;
         terminal.note(&format!("{} recorded", plural(recording.steps(), "step", "steps")));
-        Ok(match (interrupted, refused) {
-            (true, _) => Outcome::Interrupted,
-            (false, 0) => Outcome::Done,
-            (false, _) => Outcome::Partial,
-        })
+        match (end, refused) {
+            (End::Lost(error), _) => Err(anyhow!("cannot read stdin: {}", say(&error)))
+                .hint("what came before it is recorded"),
+            (End::Stopped, _) => Ok(Outcome::Interrupted),
+            (End::Input, 0) => Ok(Outcome::Done),
+            (End::Input, _) => Ok(Outcome::Partial),
+        }
     }
 
     fn models(&self) -> Result<PathBuf, Failure> {
@@ -141,10 +163,16 @@ fn resume(path: &Path, terminal: &Terminal) -> Result<Recording, Failure> {
     };
     let name = path.display().to_string();
     let wanted = Wanted::metrics(&["entropy".to_owned()]).expect("BUG: it is no pattern");
+    let wanted = wanted.with_survey();
     let source = Source { reader: &mut file, path: Some(path) };
     let kept = "it is left as it is; move it away to begin anew";
     let (format, log) = input::read(source, None, &wanted)
         .map_err(|error| Failure { hint: Some(kept.to_owned()), ..explain(&name, error) })?;
+    let mut more = log.survey.iter().map(|(_, key, _)| key).filter(|key| *key != "entropy");
+    if let Some(key) = more.next() {
+        let why = format!("its rows have {key:?} too, which a recording does not keep");
+        return Err(anyhow!("cannot go on with {name}: {why}")).hint(kept);
+    }
     let (series, notes) = log
         .choose(&wanted, format)
         .map_err(|error| Failure { hint: Some(kept.to_owned()), ..explain(&name, error) })?;
@@ -160,57 +188,71 @@ fn resume(path: &Path, terminal: &Terminal) -> Result<Recording, Failure> {
     Ok(recording)
 }
 
-fn read_lines(events: &Sender<Event>) {
-    for line in io::stdin().lock().lines() {
-        let failed = line.is_err();
-        if events.send(Event::Line(line)).is_err() || failed {
+fn read_lines(events: &SyncSender<Event>) {
+    for line in io::stdin().lock().split(b'\n') {
+        let (event, is_last) = match line {
+            Ok(line) => (Event::Line(line), false),
+            Err(error) => (Event::Lost(error), true),
+        };
+        if events.send(event).is_err() || is_last {
             return;
         }
     }
     let _ = events.send(Event::End); // nobody listens any more: the program ends
 }
 
-/// Takes lines until they end, writing at most once an interval; how many were no steps, and whether
-/// the user stopped it.
+/// Where steps come from.
+struct Input<'a> {
+    inbox: Receiver<Event>,
+    stopped: Arc<AtomicBool>,
+    wanted: &'a Wanted,
+}
+
+/// Takes lines until they end, writing at most once an interval; how many were no steps, and why it ended.
 fn record(
     recording: &mut Recording,
     path: &Path,
-    inbox: &Receiver<Event>,
-    wanted: &Wanted,
+    input: &Input<'_>,
     terminal: &Terminal,
-) -> Result<(usize, bool), Failure> {
+) -> (usize, End) {
     let (mut number, mut refused) = (0, 0);
     let mut due: Option<Instant> = None; // when what is not written yet is to be
     let mut next = Instant::now();
+    let mut left = AHEAD; // once it is stopped: what was read already is recorded, not what comes after
     loop {
-        let wait = due.map_or(Duration::MAX, |due| due.saturating_duration_since(Instant::now()));
-        let event = match inbox.recv_timeout(wait.min(Duration::from_secs(3600))) {
-            Ok(event) => Some(event),
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => return Ok((refused, false)),
+        let is_stopped = input.stopped.load(Ordering::SeqCst);
+        let wait = match due {
+            _ if is_stopped => Duration::ZERO,
+            Some(due) => due.saturating_duration_since(Instant::now()),
+            None => Duration::from_secs(3600),
+        };
+        let event = match input.inbox.recv_timeout(wait) {
+            Ok(_) if is_stopped && left == 0 => return (refused, End::Stopped),
+            Ok(event) => event,
+            Err(RecvTimeoutError::Timeout) if is_stopped => return (refused, End::Stopped),
+            Err(RecvTimeoutError::Timeout) => Event::Wake,
+            Err(RecvTimeoutError::Disconnected) => Event::End,
         };
         match event {
-            Some(Event::Line(line)) => {
+            Event::Line(line) => {
                 number += 1;
-                let line = line
-                    .map_err(|e| anyhow!("cannot read stdin: line {number}: {}", say(&e)))
-                    .hint("lines are UTF-8 text");
-                match parse(&line?, wanted) {
-                    Ok(Some(row)) => {
-                        recording.take(row);
+                match parse(&line, input.wanted) {
+                    Ok(rows) if rows.is_empty() => {}
+                    Ok(rows) => {
+                        rows.into_iter().for_each(|row| recording.take(row));
                         due.get_or_insert(next);
                     }
-                    Ok(None) => {}
                     Err(error) => {
                         refused += 1;
                         terminal.warn(&format!("stdin, line {number} is not recorded: {error}"));
                     }
                 }
             }
-            Some(Event::End) => return Ok((refused, false)),
-            Some(Event::Stop) => return Ok((refused, true)),
-            None => {}
+            Event::Lost(error) => return (refused, End::Lost(error)),
+            Event::End => return (refused, End::Input),
+            Event::Wake => {}
         }
+        left -= usize::from(is_stopped);
         if due.is_some_and(|due| due <= Instant::now()) {
             // A full disk may have room again in a second; at the end it is an error.
             match write_atomically(path, &recording.to_json()) {

@@ -2,8 +2,10 @@
 
 use super::parquet::Series;
 use super::step;
+use crate::label::as_cell;
 
-/// The whole file, with a header `run,step,metric,entropy`; numbers read back as the same ones.
+/// The whole file, with a header `run,step,metric,entropy`; numbers read back as the same ones. A name
+/// that a spreadsheet would run as a formula has an apostrophe in front.
 pub fn csv(series: &[Series<'_>]) -> Vec<u8> {
     // What begins with # is a comment to many readers, this program's included: then it is quoted.
     let mut writer = csv::WriterBuilder::new().comment(Some(b'#')).from_writer(Vec::new());
@@ -16,7 +18,8 @@ pub fn csv(series: &[Series<'_>]) -> Vec<u8> {
                 None => format!("{:?}", point.step),
             };
             let entropy = format!("{:?}", point.entropy);
-            writer.write_record([one.run, &step, one.metric, &entropy]).expect(full);
+            let (run, metric) = (as_cell(one.run), as_cell(one.metric));
+            writer.write_record([&*run, &step, &*metric, &entropy]).expect(full);
         }
     }
     writer.into_inner().expect(full)
