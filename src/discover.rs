@@ -131,7 +131,7 @@ impl<T> Default for Found<T> {
     }
 }
 
-/// Resolves one INPUT: what exists as a path is a path, else the text before the first `=` is a
+/// Resolves one INPUT: what exists as a path, or matches as a glob, is that, else the text before the first `=` is a
 /// label; `-` is stdin; a directory stands for the logs in it; what has `+` between parts that all
 /// exist are segments of one run; anything else is a glob. What is not UTF-8 is a path.
 ///
@@ -143,7 +143,7 @@ pub fn resolve(argument: &OsStr) -> Result<Found<Input>, DiscoverError> {
         return at_path(Path::new(argument))?.ok_or_else(missing);
     };
     let (label, rest) = match argument.split_once('=') {
-        Some((label, rest)) if !label.is_empty() && !Path::new(argument).exists() => {
+        Some((label, rest)) if !label.is_empty() && !names_files(argument) => {
             (Some(label.to_owned()), rest)
         }
         _ => (None, argument),
@@ -162,6 +162,13 @@ pub fn resolve(argument: &OsStr) -> Result<Found<Input>, DiscoverError> {
         input.label.clone_from(&label);
     }
     Ok(found)
+}
+
+/// Whether the whole text is a path, several, or a pattern that something matches.
+fn names_files(text: &str) -> bool {
+    let is_glob = text.contains(['*', '?', '[']);
+    let matches = || expand(text).is_ok_and(|found| !found.files.is_empty());
+    Path::new(text).exists() || segments(text).is_some() || is_glob && matches()
 }
 
 fn resolve_one(text: &str) -> Result<Found<Input>, DiscoverError> {
@@ -269,7 +276,7 @@ fn natural(a: &Path, b: &Path) -> std::cmp::Ordering {
 }
 
 /// Names of files that many runs have: the directory tells them apart.
-const FILES_OF_ANY_RUN: [&str; 13] = [
+const FILES_OF_ANY_RUN: [&str; 15] = [
     "trainer_state",
     "experiment_log",
     "metrics",
@@ -282,7 +289,9 @@ const FILES_OF_ANY_RUN: [&str; 13] = [
     "output",
     "console",
     "nohup",
+    "result",
     "results",
+    "logging",
 ];
 /// Names of directories that many runs have: the one above tells them apart.
 const DIRECTORIES_OF_ANY_RUN: [&str; 14] = [
@@ -388,6 +397,10 @@ pub fn distinct(
         several.then(|| if of_file { file.into_owned() } else { format!("{file}/{name}") })
     });
     let by_file: Vec<Option<String>> = by_file.collect();
+    // Where the directory is the name already, those above it come in front.
+    let named_after: Vec<usize> = (0..names.len())
+        .map(|i| if by_file[i].is_none() { depth_of_name(&names[i], inputs[i]) } else { 0 })
+        .collect();
     let mut labels: Vec<String> = names
         .iter()
         .zip(by_file)
@@ -396,8 +409,9 @@ pub fn distinct(
     for depth in 1.. {
         let mut longer = false;
         for i in clashes(&labels) {
-            let directory =
-                inputs[i].path().and_then(|path| path.ancestors().nth(depth)?.file_name());
+            let directory = inputs[i]
+                .path()
+                .and_then(|path| path.ancestors().nth(named_after[i] + depth)?.file_name());
             if let Some(directory) = directory.filter(|_| free(i)) {
                 labels[i] = format!("{}/{}", directory.to_string_lossy(), labels[i]);
                 longer = true;
@@ -408,6 +422,25 @@ pub fn distinct(
         }
     }
     labels
+}
+
+/// How far above the log the directory is that its name is made from; 0 if it is made from something
+/// else.
+fn depth_of_name(name: &str, input: &Input) -> usize {
+    let Some(path) = input.path() else { return 0 };
+    let (directory, above) = match &input.directory {
+        Some(directory) => (own_directory(directory), 0),
+        None if is_of_any_run(path) => (path.parent().and_then(own_directory), 1),
+        None => return 0,
+    };
+    let rest = name.strip_prefix(&default_label(input));
+    let Some(directory) = directory
+        .filter(|_| rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '/'])))
+    else {
+        return 0;
+    };
+    let is_own = |path: &Path| std::path::absolute(path).is_ok_and(|path| path == directory);
+    path.ancestors().skip(above).position(is_own).map_or(0, |at| at + above)
 }
 
 /// The labels that others have too.
@@ -450,6 +483,14 @@ mod tests {
     fn equal_labels_get_their_directory_in_front() {
         let labels = labels(&["a/x/e.json", "b/x/e.json", "b/y/e.json", "c/f.json"]);
         assert_eq!(labels, ["a/x/e", "b/x/e", "y/e", "f"]);
+    }
+
+    #[test]
+    fn a_directory_that_names_a_run_is_not_put_in_front_of_it_again() {
+        let paths = ["lab/a/metrics.jsonl", "lab/deep/a/metrics.jsonl", "lab/b/metrics.jsonl"];
+        assert_eq!(labels(&paths), ["lab/a", "deep/a", "b"]);
+        let paths = ["x/e/checkpoint-9/trainer_state.json", "y/e/logs/metrics.jsonl"];
+        assert_eq!(labels(&paths), ["x/e", "y/e"]);
     }
 
     #[test]

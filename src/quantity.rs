@@ -137,8 +137,11 @@ pub static KNOWN: &[Known] = &[
 ];
 
 /// Whether `key` is the one that `pattern` names; nested logs join their keys with a dot or a slash,
-/// so these are alike.
+/// so these are alike. A name without parts may be spelt with capitals, as the header of a table is.
 pub fn is_key(pattern: &str, key: &str) -> bool {
+    if !pattern.contains(['/', '*']) && pattern.eq_ignore_ascii_case(key) {
+        return true;
+    }
     let same = |a: &str, b: &str| {
         let alike = |(a, b)| a == b || matches!((a, b), (b'/', b'.') | (b'.', b'/'));
         a.len() == b.len() && a.bytes().zip(b.bytes()).all(alike)

@@ -501,3 +501,52 @@ fn a_csv_line_that_ends_before_its_last_field_is_not_taken() {
     );
     assert_eq!(runs(&[log.to_str().unwrap()])[0]["points"], 2);
 }
+
+/// An output directory of Hugging Face's Trainer, with what stands in it beside the log.
+fn output_directory() -> TempDir {
+    let desk = desk();
+    let state = "trainer_state/qwen3-tiny_questioner_s1/trainer_state.json";
+    copy(state, desk.path(), "out/trainer_state.json");
+    let config = "{\"architectures\": [\"Qwen3ForCausalLM\"], \"hidden_size\": 64}\n";
+    write(desk.path(), "out/config.json", config);
+    write(desk.path(), "out/all_results.json", "{\"epoch\": 1.0, \"train_loss\": 0.01}\n");
+    write(desk.path(), "out/merges.txt", "#version: 0.2\nĠ t\nĠ a\n");
+    write(desk.path(), "out/loss.csv", "step,loss\n1,2.5\n2,2.25\n");
+    desk
+}
+
+#[test]
+fn inspect_of_a_directory_shows_its_logs_and_leaves_out_other_files_as_stats_does() {
+    let desk = output_directory();
+    for arguments in [&["inspect", "out"][..], &["stats", "out"]] {
+        let output = run(desk.path(), arguments);
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {said}");
+        assert!(!said.contains("skipped"), "{said}");
+        assert!(said.contains("1 other file holds no entropy and was left out"), "{said}");
+    }
+    let text = stdout(&run(desk.path(), &["inspect", "--json", "out"]));
+    let document: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(document["logs"].as_array().unwrap().len(), 1);
+    assert_eq!(document["logs"][0]["source"], "out/trainer_state.json");
+
+    // A log that is broken is skipped, and told by the exit code.
+    write(desk.path(), "out/metrics.jsonl", "{\"step\": 1, \"a/entropy\": 1}\n{\"step\": 2; }\n");
+    let output = run(desk.path(), &["inspect", "out"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("skipped: cannot read out/metrics.jsonl"));
+    assert_eq!(run(desk.path(), &["inspect", "--allow-partial", "out"]).status.code(), Some(0));
+}
+
+#[test]
+fn inspect_of_a_directory_without_an_entropy_shows_what_is_there_instead() {
+    let desk = output_directory();
+    fs::remove_file(desk.path().join("out/trainer_state.json")).unwrap();
+    let output = run(desk.path(), &["inspect", "out"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stdout(&output).contains("    loss "), "{}", stdout(&output));
+    fs::remove_file(desk.path().join("out/loss.csv")).unwrap();
+    let output = run(desk.path(), &["inspect", "out"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("none of the 3 files found is a log"), "{}", stderr(&output));
+}

@@ -419,6 +419,13 @@ pub(super) fn explain(source: &str, error: ReadError) -> Failure {
             Some(key) => format!("try --metric {key}"),
             None => "--metric KEY names the series to take".to_owned(),
         },
+        ReadError::OverTime(_) => {
+            "set the x-axis of the panel to Step, and download it again".to_owned()
+        }
+        ReadError::Codec(_) => {
+            "write it anew with zstd or snappy, as in df.to_parquet(path, compression=\"zstd\")"
+                .to_owned()
+        }
         ReadError::NoStep { .. } => "each row needs a \"step\"".to_owned(),
         ReadError::Unrecognised(what) if what.contains("UTF-16") => {
             "convert it: iconv -f UTF-16 -t UTF-8".to_owned()

@@ -7,12 +7,12 @@ use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
 use super::Outcome;
-use super::curves::{explain, open};
+use super::curves::{explain, holds_no_entropy, may_be_log, open};
 use super::failure::Failure;
 use super::inputs::{plural, resolve};
-use super::load::Reading;
+use super::load::{Reading, left_out, nothing_read};
 use super::terminal::Terminal;
-use crate::discover::{Input, Location};
+use crate::discover::{Location, Origin};
 use crate::input::{self, Format, Log, Note, Source, Tally, Wanted};
 use crate::label::visible;
 use crate::plot::exact;
@@ -85,18 +85,32 @@ impl Inspect {
         for directory in &unreadable {
             terminal.warn(&format!("skipped {directory}"));
         }
-        let mut partial = !unreadable.is_empty();
-        let mut logs = Vec::new();
-        let segments = |input: &Input| -> Vec<Location> { input.segments.clone() };
-        let files: Vec<Location> = inputs.iter().flat_map(segments).collect();
-        for location in &files {
-            match self.inspect(location, &wanted) {
-                Ok(contents) => logs.push(contents),
-                Err(failure) if files.len() == 1 => return Err(failure),
+        let found: Vec<(&Location, Origin)> =
+            inputs.iter().flat_map(|i| i.segments.iter().map(|file| (file, i.origin))).collect();
+        let (mut logs, mut without, mut unread) = (Vec::new(), Vec::new(), 0);
+        for &(location, origin) in &found {
+            match self.inspect(location, origin, &wanted) {
+                Ok(Looked::Log(contents)) => logs.push(contents),
+                Ok(Looked::NoEntropy(why, contents)) => without.push((why, contents)),
+                Ok(Looked::NoLog) => {}
+                Err(failure) if found.len() == 1 => return Err(failure),
                 Err(failure) => {
                     terminal.warn(&format!("skipped: {:#}", failure.error));
-                    partial = true;
+                    unread += 1;
                 }
+            }
+        }
+        without.iter().for_each(|(why, _)| terminal.explain(|| why.clone()));
+        if !logs.is_empty() {
+            if !without.is_empty() {
+                terminal.note(&left_out(without.len()));
+            }
+        } else {
+            // Where nothing holds an entropy, what the files hold instead is what is looked for.
+            let (why, contents): (Vec<_>, Vec<_>) = without.into_iter().unzip();
+            logs.extend(contents.into_iter().flatten());
+            if logs.is_empty() {
+                return Err(nothing_read(found.len(), unread, &why));
             }
         }
         let text = if self.json {
@@ -106,19 +120,61 @@ impl Inspect {
             logs.iter().map(describe).collect::<Vec<_>>().join("\n")
         };
         terminal.print(text.as_bytes())?;
-        Ok(if partial { Outcome::Partial } else { Outcome::Done })
+        Ok(self.reading.outcome(unread + unreadable.len()))
     }
 
-    fn inspect(&self, location: &Location, wanted: &Wanted) -> Result<Contents, Failure> {
+    /// What one file holds. One that was found among files of any kind need be no log, and need hold no
+    /// entropy.
+    fn inspect(
+        &self,
+        location: &Location,
+        origin: Origin,
+        wanted: &Wanted,
+    ) -> Result<Looked, Failure> {
         let source = location.name();
+        let is_scanned = origin == Origin::Scanned;
+        if let (Location::File(path), true, None) = (location, is_scanned, self.reading.format())
+            && !may_be_log(path).map_err(|e| explain(&source, e.into()))?
+        {
+            return Ok(Looked::NoLog);
+        }
         let (mut reader, path) = open(location).map_err(|e| explain(&source, e.into()))?;
         let log = input::read(Source { reader: &mut *reader, path }, self.reading.format(), wanted);
-        let (format, log) = log.map_err(|error| explain(&source, error))?;
-        Ok(contents(source, format, log, wanted))
+        let (format, log) = match log {
+            Ok(read) => read,
+            Err(error) if is_scanned && holds_no_entropy(&error) => {
+                return Ok(Looked::NoEntropy(format!("{source}: {error}"), None));
+            }
+            Err(error) => return Err(explain(&source, error)),
+        };
+        let (contents, none) = contents(source, format, log, wanted);
+        match none.filter(|_| is_scanned) {
+            Some(why) => {
+                let why = format!("{}: {why}", contents.source);
+                Ok(Looked::NoEntropy(why, Some(contents)))
+            }
+            None => Ok(Looked::Log(contents)),
+        }
     }
 }
 
-fn contents(source: String, format: &'static Format, mut log: Log, wanted: &Wanted) -> Contents {
+/// What became of a file.
+enum Looked {
+    /// It is a log with an entropy, or was named.
+    Log(Contents),
+    /// It was found among others and holds no entropy: why, and what it holds if that could be told.
+    NoEntropy(String, Option<Contents>),
+    /// It is no log.
+    NoLog,
+}
+
+/// What is in a log, and why nothing of it would be taken if that is so.
+fn contents(
+    source: String,
+    format: &'static Format,
+    mut log: Log,
+    wanted: &Wanted,
+) -> (Contents, Option<String>) {
     let series = std::mem::take(&mut log.survey).into_iter();
     let mut series: Vec<Listed> =
         series.map(|(run, metric, tally)| Listed { run, metric, tally }).collect();
@@ -130,13 +186,13 @@ fn contents(source: String, format: &'static Format, mut log: Log, wanted: &Want
         Err(error) => (Vec::new(), in_file, Some(error.to_string())),
     };
     let notes = notes.iter().chain(taken.iter().flat_map(|s| &s.notes)).map(Note::to_string);
-    let odd = none.into_iter().chain(notes).collect();
+    let odd = none.iter().cloned().chain(notes).collect();
     let why = if wanted.is_known() { "the first known key it has" } else { "--metric" };
     let taken = taken.into_iter().map(|series| {
         let (kind, sign) = series.quantity(format.name);
         Taken { quantity: kind.name(), kind, sign, why, run: series.run, metric: series.metric }
     });
-    Contents {
+    let contents = Contents {
         source,
         format: format.name,
         recognised_by: format.recognised_by,
@@ -144,7 +200,8 @@ fn contents(source: String, format: &'static Format, mut log: Log, wanted: &Want
         taken: taken.collect(),
         series,
         odd,
-    }
+    };
+    (contents, none)
 }
 
 fn describe(log: &Contents) -> String {

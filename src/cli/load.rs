@@ -127,11 +127,7 @@ impl Reading {
         }
         if !without.is_empty() {
             without.iter().for_each(|why| terminal.explain(|| why.clone()));
-            let files = match without.len() {
-                1 => "1 other file holds no entropy and was left out".to_owned(),
-                n => format!("{n} other files hold no entropy and were left out"),
-            };
-            terminal.note(&format!("{files} (-v says which)"));
+            terminal.note(&left_out(without.len()));
         }
         let names: Vec<Name<'_>> = drafts
             .iter()
@@ -156,9 +152,12 @@ impl Reading {
         });
         let comparison = Comparison::new(self.chained(runs, terminal)?)?;
         warn_of_mixed_kinds(&comparison, terminal);
-        let partial = unread > 0 || !unreadable.is_empty();
-        let outcome = if partial && !self.allow_partial { Outcome::Partial } else { Outcome::Done };
-        Ok((comparison, outcome))
+        Ok((comparison, self.outcome(unread + unreadable.len())))
+    }
+
+    /// How it ended where so many files or directories that were found could not be used.
+    pub(super) fn outcome(&self, unread: usize) -> Outcome {
+        if unread > 0 && !self.allow_partial { Outcome::Partial } else { Outcome::Done }
     }
 
     /// What `--metric` asks for.
@@ -200,7 +199,17 @@ impl Reading {
 #[error("none of the {0} files found is a log")]
 pub(super) struct NoLogs(usize);
 
-fn nothing_read(found: usize, unread: usize, without: &[String]) -> Failure {
+/// How many of the files found hold no entropy, in words.
+pub(super) fn left_out(files: usize) -> String {
+    let files = match files {
+        1 => "1 other file holds no entropy and was left out".to_owned(),
+        n => format!("{n} other files hold no entropy and were left out"),
+    };
+    format!("{files} (-v says which)")
+}
+
+/// The error of files of which none could be used.
+pub(super) fn nothing_read(found: usize, unread: usize, without: &[String]) -> Failure {
     let (error, hint) = match without {
         [] if unread == 0 => (NoLogs(found).into(), "`entropy-viz formats` lists what can be read"),
         [] => {

@@ -56,7 +56,7 @@ struct RunRows {
     next: usize,                             // of these, the one that most likely comes next
     wanted: Vec<ColumnId>,
     rows: usize,
-    without_step: usize,
+    without_step: (usize, usize), // and the first of them, as rows of the log
     first_with_step: usize,
 }
 
@@ -74,7 +74,6 @@ pub(super) struct Book<'w> {
     rows: usize,
     step: Option<f64>,
     values: Vec<(ColumnId, f64)>,
-    without_step: (usize, usize),
     step_key: Option<String>,
     hint: Hint,
     taken_back_to: Option<f64>,
@@ -97,7 +96,6 @@ impl<'w> Book<'w> {
             rows: 0,
             step: None,
             values: Vec::new(),
-            without_step: (0, 0),
             step_key: None,
             hint: Hint::default(),
             taken_back_to: None,
@@ -155,6 +153,11 @@ impl<'w> Book<'w> {
         self.wanted
     }
 
+    /// Whether a series of that key would be taken.
+    pub(super) fn is_metric(&self, key: &str) -> bool {
+        self.wanted.rank(self.first_choice, key).is_some()
+    }
+
     /// Takes what the file's name tells of run and tag.
     pub(super) fn hint(&mut self, hint: Hint) {
         self.hint = hint;
@@ -203,8 +206,29 @@ impl<'w> Book<'w> {
 
     /// A series that is a run of its own.
     pub(super) fn column_as_run(&mut self, name: &str) -> Option<ColumnId> {
-        self.enter_run(name);
-        self.add_column(name, Some(Rank { pattern: usize::MAX, loose: true }))
+        self.column_of_unknown(name, name)
+    }
+
+    /// A series of that key in the run of that name, whose key is unknown.
+    pub(super) fn column_of_unknown(&mut self, run: &str, key: &str) -> Option<ColumnId> {
+        self.enter_run(run);
+        self.column_of_file(key)
+    }
+
+    /// A series of the run being read whose key is unknown.
+    pub(super) fn column_of_file(&mut self, key: &str) -> Option<ColumnId> {
+        self.add_column(key, Some(Rank { pattern: usize::MAX, loose: true }))
+    }
+
+    /// The series of a file that calls its values `key`, and by its name alone says that they are those of
+    /// `tag`, with underscores for slashes.
+    pub(super) fn column_of_tag(&mut self, key: &str, tag: &str) -> Option<ColumnId> {
+        let by_key = self.wanted.rank(self.first_choice, key);
+        match self.wanted.is_known() {
+            true if tag.to_lowercase().contains("entropy") => self.add_column(key, by_key),
+            true => self.add_column(tag, None),
+            false => self.add_column(tag, self.wanted.rank_of_tag(tag).or(by_key)),
+        }
     }
 
     fn add_column(&mut self, key: &str, rank: Option<Rank>) -> Option<ColumnId> {
@@ -219,7 +243,7 @@ impl<'w> Book<'w> {
         if run.order.len() < KEYS_IN_ORDER {
             run.order.push((key.to_owned(), column));
         }
-        let (rows, first) = (run.rows - run.without_step, run.first_with_step);
+        let (rows, first) = (run.rows - run.without_step.0, run.first_with_step);
         if kept {
             self.columns.push(Column {
                 run: self.run,
@@ -338,8 +362,7 @@ impl<'w> Book<'w> {
         run.rows += 1;
         let row = run.rows;
         let Some(step) = self.step.take() else {
-            run.without_step += 1;
-            count(&mut self.without_step, self.rows);
+            count(&mut run.without_step, self.rows);
             self.values.clear();
             return;
         };
@@ -394,18 +417,19 @@ impl<'w> Book<'w> {
         }
         keys.sort_unstable();
         keys.dedup();
-        if let ([only], true) = (&mut self.runs[..], self.in_parts) {
-            only.name = None;
+        let without_step = self.without_step();
+        if self.in_parts {
+            self.name_parts();
         }
         let nothing_kept = self.columns.iter().all(|column| column.tally.rows == 0);
         let wanted = self.columns.iter().any(|column| column.rank.is_some());
         if self.rows == 0 && (keys.is_empty() || wanted) {
             return Err(ReadError::Nothing("it holds no points"));
         }
-        if nothing_kept && self.rows > 0 && self.without_step.0 == self.rows {
+        if nothing_kept && self.rows > 0 && without_step.0 == self.rows {
             return Err(ReadError::NoStep { found: keys });
         }
-        let (rows, first) = self.without_step;
+        let (rows, first) = without_step;
         match (rows, self.lacking) {
             (0, _) => {}
             (_, Lacking::Warned) => {
@@ -442,6 +466,41 @@ impl<'w> Book<'w> {
         }
         let Book { step_key, taken_back_to, notes, .. } = self;
         Ok(Log { series, survey, keys, step_key, taken_back_to, notes })
+    }
+
+    /// Whether the run holds a series that is wanted.
+    fn holds_wanted(&self, run: usize) -> bool {
+        let wanted = |c: &Column| c.run == run && c.rank.is_some() && !c.points.is_empty();
+        self.columns.iter().any(wanted)
+    }
+
+    /// Rows without a step, and the first of them; of a log in parts, in those with a series that is
+    /// wanted, if there are any.
+    fn without_step(&self) -> (usize, usize) {
+        let mut parts: Vec<usize> = (0..self.runs.len()).collect();
+        if self.in_parts && parts.iter().any(|&run| self.holds_wanted(run)) {
+            parts.retain(|&run| self.holds_wanted(run));
+        }
+        let counts = parts.iter().map(|&run| self.runs[run].without_step);
+        let lacking = counts.filter(|(rows, _)| *rows > 0);
+        lacking.reduce(|(n, a), (m, b)| (n + m, a.min(b))).unwrap_or_default()
+    }
+
+    /// A log whose parts are not runs, but for one, is that run. The others are told.
+    fn name_parts(&mut self) {
+        let (runs, others): (Vec<usize>, Vec<usize>) =
+            (0..self.runs.len()).partition(|&run| self.holds_wanted(run));
+        let others: Vec<String> =
+            others.iter().filter_map(|&run| self.runs[run].name.clone()).collect();
+        if let (false, Some(_)) = (others.is_empty(), runs.first()) {
+            let what = format!("parts without the metric: {}", super::quoted(&others));
+            self.note(Note::Aside(what));
+        }
+        match (&runs[..], self.runs.len()) {
+            (&[only], _) => self.runs[only].name = None,
+            (_, 1) => self.runs[0].name = None,
+            _ => {}
+        }
     }
 
     /// What stands beside the metrics, moved out of its columns unless it is a metric too.

@@ -7,20 +7,27 @@
 //! ,_step,_runtime,policy/entropy                                             pandas, of W&B's history
 //! run,step,metric,entropy        one row a run and step, as `convert` writes it
 //! step,questioner,solver  one column a run
+//! "Relative Time (Process)","<run> - _step","<run> - policy/entropy"     W&B, over time
 //! ```
+//!
+//! A download of W&B over time has no step of its own; it is read by the runs' `_step` columns, and refused
+//! without them.
 //!
 //! An empty cell is no value; `nan` is one. The last field of a last line that does not end may be
 //! cut in the middle of a number, and is not taken.
+
+mod naming;
 
 use std::io::{self, Read};
 
 use csv::ByteRecord;
 
-use super::beside::iso_seconds;
+use super::beside::{clock_rank, iso_seconds};
 use super::book::{Book, ColumnId, Lacking};
 use super::note::Note;
-use super::tensorboard_json::name_hint;
-use super::{Confidence, Format, Growth, Head, ReadError, flat};
+use super::tensorboard_json::value_column;
+use super::{Confidence, Format, Growth, Head, ReadError, steps};
+use naming::{base_of_range, columns_as_runs, say_repeated};
 
 pub(super) const FORMAT: Format = Format {
     name: "csv",
@@ -32,8 +39,6 @@ pub(super) const FORMAT: Format = Format {
     growth: |_| Growth::Table,
 };
 
-/// Names of step columns that JSON lines do not have, in lower case.
-const STEPS: [&str; 6] = ["steps", "iter", "training_iteration", "timesteps", "wall step", "epoch"];
 /// Names of columns that say which run a row is of.
 pub(super) const RUNS: [&str; 5] = ["run", "run_name", "experiment", "label", SEED];
 /// A column of that name tells repetitions apart, which are runs where there are several.
@@ -42,33 +47,6 @@ const SEED: &str = "seed";
 pub(super) const METRIC: &str = "metric";
 /// Names of columns that hold whatever the column `metric` says.
 pub(super) const VALUES: [&str; 2] = ["entropy", "value"];
-/// Words in the names of columns that are surely no run's.
-const METRIC_WORDS: [&str; 24] = [
-    "loss",
-    "reward",
-    "lr",
-    "learning",
-    "kl",
-    "grad",
-    "time",
-    "token",
-    "epoch",
-    "length",
-    "acc",
-    "score",
-    "clip",
-    "fps",
-    "value",
-    "ratio",
-    "mean",
-    "std",
-    "min",
-    "max",
-    "count",
-    "adv",
-    "timestamp",
-    "runtime",
-];
 /// What stands for a value that is not a number.
 const NOT_NUMBERS: [&str; 7] = ["nan", "none", "null", "na", "n/a", "<na>", "-nan"];
 
@@ -91,6 +69,7 @@ fn recognise(head: &Head<'_>) -> Confidence {
     match step {
         Some(_) if !has_row => Confidence::Maybe,
         Some(step) if row.get(step).is_some_and(is_number) => Confidence::Certain,
+        None if is_over_time(&names) => Confidence::Certain,
         _ => Confidence::No,
     }
 }
@@ -122,14 +101,71 @@ struct Columns {
     header: ByteRecord,
     names: Vec<String>,
     roles: Vec<Role>,
+    own_steps: Vec<RunColumns>, // none: a row has one step
+}
+
+/// The columns of a run whose steps are its own.
+#[derive(Clone)]
+struct RunColumns {
+    run: String,
+    step: usize,
+    values: Vec<usize>,
 }
 
 impl Columns {
-    fn new(head: &Head<'_>, delimiter: u8, header: ByteRecord, book: &mut Book<'_>) -> Columns {
+    fn new(
+        head: &Head<'_>,
+        delimiter: u8,
+        header: ByteRecord,
+        book: &mut Book<'_>,
+    ) -> Result<Columns, ReadError> {
         let names = names(&header);
-        let roles = roles(head, &names, book);
-        Columns { delimiter, header, names, roles }
+        let mut roles = roles(head, &names, book);
+        let own_steps = match step_column(&names) {
+            None if is_over_time(&names) => own_steps(&names, &mut roles, book)?,
+            _ => Vec::new(),
+        };
+        Ok(Columns { delimiter, header, names, roles, own_steps })
     }
+}
+
+/// The runs of a table over time, with their own steps.
+fn own_steps(
+    names: &[String],
+    roles: &mut [Role],
+    book: &mut Book<'_>,
+) -> Result<Vec<RunColumns>, ReadError> {
+    let mut runs: Vec<RunColumns> = Vec::new();
+    for (i, name) in names.iter().enumerate() {
+        let (Role::Value(column), Some((run, _))) = (&roles[i], name.rsplit_once(" - ")) else {
+            continue;
+        };
+        if !book.is_wanted(*column) && !book.is_beside(*column) && !book.wanted().survey() {
+            continue;
+        }
+        let is_steps = |name: &String| name.rsplit_once(" - ") == Some((run, "_step"));
+        let Some(step) = names.iter().position(is_steps) else {
+            if book.is_wanted(*column) {
+                return Err(ReadError::OverTime(names[0].clone()));
+            }
+            continue;
+        };
+        match runs.iter_mut().find(|known| known.run == run) {
+            Some(known) => known.values.push(i),
+            None => runs.push(RunColumns { run: run.to_owned(), step, values: vec![i] }),
+        }
+    }
+    if runs.is_empty() {
+        return Err(ReadError::OverTime(names[0].clone()));
+    }
+    for run in &mut runs {
+        roles[run.step] = Role::Step;
+        run.values.retain(|value| *value != run.step);
+    }
+    book.name_step("_step");
+    let axis = &names[0];
+    book.note(Note::Aside(format!("the table is over {axis:?}; the runs' own \"_step\" counts")));
+    Ok(runs)
 }
 
 impl Table {
@@ -151,7 +187,7 @@ impl Table {
                 if !records.read_byte_record(&mut header).map_err(broken)? {
                     return Err(ReadError::Nothing("it holds no points"));
                 }
-                Columns::new(head, delimiter, header, book)
+                Columns::new(head, delimiter, header, book)?
             }
         };
         let columns = self.columns.insert(columns);
@@ -211,22 +247,17 @@ fn roles(head: &Head<'_>, names: &[String], book: &mut Book<'_>) -> Vec<Role> {
     if let Some(step) = step {
         book.name_step(&names[step]);
     }
-    if let [_, _, value] = names
-        && value == "Value"
-    {
-        book.hint(name_hint(head.path));
-    }
+    let is_download = matches!(names, [_, _, value] if value == "Value");
     let mut roles: Vec<Role> = Vec::new();
     for (i, name) in names.iter().enumerate() {
-        let base = ["__MIN", "__MAX", "__STDERR", "__STDDEV"]
-            .iter()
-            .find_map(|end| name.strip_suffix(end));
+        let base = base_of_range(name);
         let role = match name.rsplit_once(" - ") {
             _ if Some(i) == step => Some(Role::Step),
             _ if Some(i) == run => Some(Role::Run),
             _ if name == METRIC => Some(Role::Metric),
             _ if base.is_some_and(|base| names.iter().any(|name| name == base)) => None,
             _ if name.is_empty() => None,
+            _ if is_download && name == "Value" => value_column(head.path, book).map(Role::Value),
             Some((of, metric)) => book.column_of(of, metric, name).map(Role::Value),
             None => book.column(name).map(|column| {
                 if run.is_none() {
@@ -237,6 +268,7 @@ fn roles(head: &Head<'_>, names: &[String], book: &mut Book<'_>) -> Vec<Role> {
         };
         roles.push(role.unwrap_or(Role::Ignored));
     }
+    say_repeated(names, &roles, book);
     let some_wanted =
         roles.iter().any(|role| matches!(role, Role::Value(column) if book.is_wanted(*column)));
     if !some_wanted && run.is_none() && book.wanted().is_known() {
@@ -245,44 +277,13 @@ fn roles(head: &Head<'_>, names: &[String], book: &mut Book<'_>) -> Vec<Role> {
     roles
 }
 
-/// Where no column is named after a known metric, columns may be named after runs: those with
-/// "entropy" in their names, else all, unless one is surely a metric.
-fn columns_as_runs(names: &[String], roles: &mut [Role], book: &mut Book<'_>) {
-    let free = |i: usize| {
-        !names[i].is_empty() && !matches!(roles[i], Role::Step | Role::Run | Role::Metric)
-    };
-    let columns: Vec<usize> = (0..names.len()).filter(|&i| free(i)).collect();
-    let lower = |i: usize| names[i].to_lowercase();
-    let entropies: Vec<usize> =
-        columns.iter().copied().filter(|&i| lower(i).contains("entropy")).collect();
-    let is_metric = |i: usize| {
-        let name = lower(i);
-        let mut words = name.split(|c: char| !c.is_alphanumeric());
-        name.contains('/') || words.any(|word| METRIC_WORDS.contains(&word))
-    };
-    let runs = match entropies.is_empty() {
-        false => entropies,
-        true if columns.iter().any(|&i| is_metric(i)) => return,
-        true => columns,
-    };
-    // A reward or a clock that was asked for tells what kind of table it is, and is no run.
-    let beside = |role: &Role| matches!(role, Role::Value(column) if book.is_beside(*column));
-    let runs: Vec<usize> = runs.into_iter().filter(|&i| !beside(&roles[i])).collect();
-    for &i in &runs {
-        roles[i] = book.column_as_run(&names[i]).map_or(Role::Ignored, Role::Value);
-    }
-    if !runs.is_empty() {
-        book.note(Note::ColumnsAsRuns(runs.iter().map(|&i| names[i].clone()).collect()));
-    }
-}
-
 fn take(
     row: &ByteRecord,
     columns: &mut Columns,
     number_of_row: usize,
     book: &mut Book<'_>,
 ) -> Result<(), ReadError> {
-    let Columns { delimiter, names, roles, .. } = columns;
+    let Columns { delimiter, names, roles, own_steps, .. } = columns;
     let delimiter = *delimiter;
     if row.len() > roles.len() {
         let what = format!("it has {} fields, the header has {}", row.len(), roles.len());
@@ -309,31 +310,57 @@ fn take(
             }
         }
     }
-    for ((field, role), name) in row.iter().zip(roles.iter()).zip(&*names) {
-        let field = field.trim_ascii();
-        if field.is_empty() {
-            continue;
+    let place = (row, number_of_row);
+    if own_steps.is_empty() {
+        for ((field, role), name) in row.iter().zip(roles.iter()).zip(&*names) {
+            take_field(field, role, name, delimiter, place, book)?;
         }
-        match (role, number(field, delimiter)) {
-            (Role::Step, Some(step)) if step.is_finite() => book.set_step(step),
-            (Role::Value(column), Some(value)) => book.set(*column, value),
-            (Role::Value(column), None) if book.is_clock(*column) => {
-                let text = String::from_utf8_lossy(field);
-                book.set(*column, iso_seconds(&text).unwrap_or(f64::NAN));
-            }
-            (Role::Value(column), None) if !book.must_be_number(*column) => {}
-            (Role::Step | Role::Value(_), _) => {
-                let text = String::from_utf8_lossy(&field[..field.len().min(40)]).into_owned();
-                return Err(row_error(
-                    row,
-                    number_of_row,
-                    format!("{name:?} is {text:?}, not a number"),
-                ));
-            }
-            _ => {}
-        }
+        book.end_row();
+        return Ok(());
     }
-    book.end_row();
+    for RunColumns { run, step, values } in own_steps {
+        if row.get(*step).is_none_or(|field| field.trim_ascii().is_empty()) {
+            continue; // another run logged then
+        }
+        book.enter_run(run);
+        for &i in [&*step].into_iter().chain(&*values) {
+            let Some(field) = row.get(i) else { continue };
+            take_field(field, &roles[i], &names[i], delimiter, place, book)?;
+        }
+        book.end_row();
+    }
+    Ok(())
+}
+
+/// Takes a field for what its column is.
+#[inline]
+fn take_field(
+    field: &[u8],
+    role: &Role,
+    name: &str,
+    delimiter: u8,
+    (row, number_of_row): (&ByteRecord, usize),
+    book: &mut Book<'_>,
+) -> Result<(), ReadError> {
+    let field = field.trim_ascii();
+    if field.is_empty() {
+        return Ok(());
+    }
+    match (role, number(field, delimiter)) {
+        (Role::Step, Some(step)) if step.is_finite() => book.set_step(step),
+        (Role::Value(column), Some(value)) => book.set(*column, value),
+        (Role::Value(column), None) if book.is_clock(*column) => {
+            let text = String::from_utf8_lossy(field);
+            book.set(*column, iso_seconds(&text).unwrap_or(f64::NAN));
+        }
+        (Role::Value(column), None) if !book.must_be_number(*column) => {}
+        (Role::Step | Role::Value(_), _) => {
+            let text = String::from_utf8_lossy(&field[..field.len().min(40)]).into_owned();
+            let what = format!("{name:?} is {text:?}, not a number");
+            return Err(row_error(row, number_of_row, what));
+        }
+        _ => {}
+    }
     Ok(())
 }
 
@@ -361,11 +388,18 @@ fn names(header: &ByteRecord) -> Vec<String> {
 
 /// The column that steps are in: the best known name, else W&B's first.
 pub(super) fn step_column(names: &[String]) -> Option<usize> {
-    let is = |step: &&str, name: &String| name.eq_ignore_ascii_case(step);
-    let known = flat::STEPS.iter().chain(&STEPS);
-    let named = known.into_iter().find_map(|step| names.iter().position(|name| is(step, name)));
-    let wandb = || names.get(1)?.contains(" - ").then_some(0);
-    named.or_else(wandb)
+    let best = steps::best(names.iter().map(String::as_str));
+    let named = best.and_then(|best| names.iter().position(|name| name == best));
+    let is_wandb = names.get(1).is_some_and(|name| name.contains(" - "));
+    named.or((is_wandb && !is_over_time(names)).then_some(0))
+}
+
+/// Whether it is a download of W&B over time: seconds are no steps.
+fn is_over_time(names: &[String]) -> bool {
+    let [axis, first, ..] = names else { return false };
+    let lower = axis.to_lowercase();
+    let is_time = lower.starts_with("relative time") || lower.starts_with("wall time");
+    first.contains(" - ") && (is_time || clock_rank(axis).is_some())
 }
 
 fn without_mark(bytes: &[u8]) -> &[u8] {

@@ -20,6 +20,7 @@ mod note;
 mod parquet;
 mod rows;
 mod rzero;
+mod steps;
 mod tensorboard;
 mod tensorboard_json;
 pub mod tokens;
@@ -126,10 +127,14 @@ impl<'a> Head<'a> {
         name.is_some_and(|name| like(&name.to_string_lossy()))
     }
 
+    /// The keys of the object that it begins with.
+    fn keys(&self) -> &[(String, Holds)] {
+        if let Shape::Object(keys) = &self.shape { keys } else { &[] }
+    }
+
     /// Whether it begins with an object that has the key, holding such a value.
     fn has(&self, key: &str, holds: Holds) -> bool {
-        let Shape::Object(keys) = &self.shape else { return false };
-        keys.iter().any(|(k, h)| k == key && *h == holds)
+        self.keys().iter().any(|(k, h)| k == key && *h == holds)
     }
 }
 
@@ -174,6 +179,12 @@ pub enum ReadError {
         /// The keys found, as many as were kept.
         found: Vec<String>,
     },
+    /// A table has the time where its steps should be.
+    #[error("its rows are told by {0:?}, which is time: it has no steps")]
+    OverTime(String),
+    /// The columns of a Parquet file are compressed in a way that is not read.
+    #[error("its columns are compressed with {0}, which is not supported")]
+    Codec(String),
     /// There is nothing in it.
     #[error("{0}")]
     Nothing(&'static str),

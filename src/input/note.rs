@@ -56,6 +56,13 @@ pub enum Note {
     },
     /// The columns of a table were taken as runs, since no name of theirs is that of a metric.
     ColumnsAsRuns(Vec<String>),
+    /// No key of the log is known; this one is an entropy by its name.
+    UnknownMetric {
+        /// The one taken.
+        taken: String,
+        /// Others of which that could be said.
+        others: Vec<String>,
+    },
     /// The log holds no steps, so that its rows were numbered.
     RowsNumbered,
     /// Anything else that the user should hear of.
@@ -111,6 +118,13 @@ impl fmt::Display for Note {
                 "no column is named after a metric, so each is taken as a run: {}",
                 columns.join(", ")
             ),
+            Note::UnknownMetric { taken, others } => {
+                write!(f, "no column is named after a known metric; {taken:?} is taken")?;
+                if others.is_empty() {
+                    return Ok(());
+                }
+                write!(f, ", --metric picks {}", super::quoted(others))
+            }
             Note::RowsNumbered => write!(f, "the log has no steps; its rows are numbered"),
             Note::Odd(what) | Note::Aside(what) => f.write_str(what),
         }

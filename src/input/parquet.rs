@@ -14,7 +14,8 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Once};
 
 use bytes::Bytes;
-use parquet::basic::Type as Physical;
+use parquet::basic::{Compression, ConvertedType, LogicalType, Type as Physical};
+use parquet::data_type::Decimal;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
@@ -102,6 +103,9 @@ fn table(bytes: Vec<u8>, book: &mut Book<'_>) -> Result<(), ReadError> {
         roles.push((names[i].clone(), role));
         fields.push(Arc::clone(field));
     }
+    if let Some(codec) = unsupported_codec(&file, &fields) {
+        return Err(ReadError::Codec(codec));
+    }
     let projection = Type::group_type_builder(schema.name()).with_fields(fields).build();
     let rows = file.get_row_iter(Some(projection.map_err(broken)?)).map_err(broken)?;
     for row in rows {
@@ -131,9 +135,48 @@ fn table(bytes: Vec<u8>, book: &mut Book<'_>) -> Result<(), ReadError> {
     Ok(())
 }
 
+/// What compresses one of these columns, if it cannot be unpacked.
+fn unsupported_codec(file: &SerializedFileReader<Bytes>, fields: &[TypePtr]) -> Option<String> {
+    let columns = file.metadata().row_groups().iter().flat_map(|group| group.columns());
+    let wanted = columns.filter(|column| {
+        let name = column.column_path().parts().first();
+        fields.iter().any(|field| Some(field.name()) == name.map(String::as_str))
+    });
+    let codecs = wanted.map(|column| column.compression());
+    let name = |codec: Compression| match codec {
+        Compression::LZO => Some("LZO"),
+        Compression::BROTLI(_) if cfg!(not(feature = "compute")) => Some("Brotli"),
+        Compression::LZ4 | Compression::LZ4_RAW if cfg!(not(feature = "compute")) => Some("LZ4"),
+        _ => None,
+    };
+    codecs.filter_map(name).next().map(str::to_owned)
+}
+
 fn is_number(field: &TypePtr) -> bool {
-    let physical = field.is_primitive().then(|| field.get_physical_type());
-    matches!(physical, Some(Physical::INT32 | Physical::INT64 | Physical::FLOAT | Physical::DOUBLE))
+    if !field.is_primitive() {
+        return false;
+    }
+    let info = field.get_basic_info();
+    match field.get_physical_type() {
+        Physical::INT32 | Physical::INT64 | Physical::FLOAT | Physical::DOUBLE => true,
+        Physical::FIXED_LEN_BYTE_ARRAY | Physical::BYTE_ARRAY => {
+            info.logical_type_ref() == Some(&LogicalType::Float16)
+                || info.converted_type() == ConvertedType::DECIMAL
+        }
+        _ => false,
+    }
+}
+
+/// The number that a decimal is: its digits are an integer in two's complement, the first byte first.
+fn of_decimal(decimal: &Decimal) -> Option<f64> {
+    let bytes = decimal.data();
+    if bytes.is_empty() || bytes.len() > 16 {
+        return None;
+    }
+    let sign = if bytes[0] & 0x80 == 0 { 0 } else { -1 };
+    let digits = bytes.iter().fold(sign, |n: i128, byte| n << 8 | i128::from(*byte));
+    // The text is parsed, which rounds once.
+    format!("{digits}e{}", -i64::from(decimal.scale())).parse().ok()
 }
 
 fn number(field: &Field) -> Option<f64> {
@@ -146,6 +189,7 @@ fn number(field: &Field) -> Option<f64> {
         Field::UShort(n) => f64::from(n),
         Field::UInt(n) => f64::from(n),
         Field::ULong(n) => n as f64,
+        Field::Decimal(ref n) => return of_decimal(n),
         Field::Float16(n) => f64::from(n),
         Field::Float(n) => f64::from(n),
         Field::Double(n) => n,

@@ -10,6 +10,7 @@ use super::ReadError;
 use super::book::{Book, ColumnId};
 use super::frame::json::{Mark, Place, ScanError, Scanner, Skeleton, Value};
 use super::note::Note;
+use super::steps;
 
 /// Rows from which a skeleton is learnt before giving up: a log whose rows all differ.
 const LESSONS: usize = 16;
@@ -34,10 +35,19 @@ struct Expected {
     numbers: Vec<f64>,
 }
 
+/// What may be the step of the rows.
+struct Candidate {
+    rank: usize,
+    key: String,
+    value: Value,
+    place: Place,
+}
+
 /// Reads rows of JSON into a book.
 pub(super) struct JsonRows<'b, 'w> {
     book: &'b mut Book<'w>,
-    step_key: &'static str,
+    step_key: Option<String>,    // none: that of the first row that has one
+    candidates: Vec<Candidate>,  // of the row being read, while there is none
     beyond: BTreeMap<u64, i128>, // steps from EXACT on, by the bits of the float shown
     expected: Vec<Expected>,     // the one that matched last comes first
     between: Option<Vec<u8>>,    // what stands between two rows, once two were seen
@@ -50,10 +60,21 @@ pub(super) struct JsonRows<'b, 'w> {
 
 impl<'b, 'w> JsonRows<'b, 'w> {
     /// Rows whose step stands under `step_key`.
-    pub(super) fn new(book: &'b mut Book<'w>, step_key: &'static str) -> Self {
+    pub(super) fn new(book: &'b mut Book<'w>, step_key: &str) -> Self {
+        let mut rows = JsonRows::with_any_step(book);
+        rows.step_key = Some(step_key.to_owned());
+        if step_key != "step" {
+            rows.book.name_step(step_key);
+        }
+        rows
+    }
+
+    /// Rows whose step stands under the best name that the first of them has.
+    pub(super) fn with_any_step(book: &'b mut Book<'w>) -> Self {
         JsonRows {
             book,
-            step_key,
+            step_key: None,
+            candidates: Vec::new(),
             beyond: BTreeMap::new(),
             expected: Vec::new(),
             between: None,
@@ -63,6 +84,14 @@ impl<'b, 'w> JsonRows<'b, 'w> {
             path: String::new(),
             depth: 0,
         }
+    }
+
+    /// Rows from here on are of another part of the log, and may look otherwise.
+    pub(super) fn enter_part(&mut self, name: &str) {
+        self.book.enter_part(name);
+        self.step_key = None;
+        self.expected.clear(); // its columns are the other part's
+        (self.between, self.row_end, self.lessons) = (None, None, LESSONS);
     }
 
     /// Reads a row, and as many behind it as look like ones before: those at once, another with
@@ -84,6 +113,7 @@ impl<'b, 'w> JsonRows<'b, 'w> {
         let start = (self.lessons > 0).then(|| scanner.record());
         self.roles = start.map(|_| Vec::new());
         general(self, scanner)?;
+        self.decide_step()?;
         self.book.end_row();
         self.row_end = Some(scanner.mark());
         let learnt = start.and_then(|start| scanner.skeleton(start));
@@ -133,6 +163,24 @@ impl<'b, 'w> JsonRows<'b, 'w> {
             }
             _ => self.roles = None,
         }
+    }
+
+    /// Takes the best of the candidates for the step, which settles what the next rows call it.
+    fn decide_step(&mut self) -> Result<(), ReadError> {
+        self.candidates.sort_by_key(|candidate| candidate.rank);
+        let mut candidates = std::mem::take(&mut self.candidates).into_iter();
+        let Some(step) = candidates.next() else { return Ok(()) };
+        self.take_step(step.value, step.place)?;
+        if step.key != "step" {
+            self.book.name_step(&step.key);
+        }
+        self.step_key = Some(step.key);
+        for other in candidates {
+            if let Some(column) = self.book.column(&other.key) {
+                self.take_value(column, other.value, other.place)?;
+            }
+        }
+        Ok(())
     }
 
     /// An error about the row being read.
@@ -192,11 +240,20 @@ impl<'b, 'w> JsonRows<'b, 'w> {
         scanner: &mut Scanner<'_>,
         key: &str,
     ) -> Result<(), ReadError> {
-        if key != self.step_key {
-            return self.read_value(scanner, key);
+        match &self.step_key {
+            Some(step) if step == key => {}
+            Some(_) => return self.read_value(scanner, key),
+            None => {
+                let Some(rank) = steps::rank(key) else { return self.read_value(scanner, key) };
+                self.roles = None; // what it is, the end of the row tells
+                let value = step_value(scanner, key)?;
+                let (key, place) = (key.to_owned(), scanner.place());
+                self.candidates.push(Candidate { rank, key, value, place });
+                return Ok(());
+            }
         }
         let before = scanner.recorded();
-        let value = scanner.value()?;
+        let value = step_value(scanner, key)?;
         self.note_role(scanner, before, Role::Step);
         if let Value::Number(step) = value
             && step.abs() < EXACT
@@ -205,6 +262,23 @@ impl<'b, 'w> JsonRows<'b, 'w> {
             return Ok(());
         }
         self.take_step(value, scanner.place()) // finding the place costs a look back
+    }
+
+    /// Reads `key: value` of the row, where values may be objects with metrics in them.
+    #[inline]
+    pub(super) fn read_field(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        key: &str,
+    ) -> Result<(), ReadError> {
+        let is_step = || match &self.step_key {
+            Some(step) => step == key,
+            None => steps::rank(key).is_some(),
+        };
+        if scanner.peek()? == Some(b'{') && !is_step() && !self.book.is_metric(key) {
+            return self.read_nested(scanner, key);
+        }
+        self.read_step_or_value(scanner, key)
     }
 
     /// Reads the value of `key` if it is a metric looked for; passes it over if not.
@@ -301,6 +375,17 @@ impl<'b, 'w> JsonRows<'b, 'w> {
             self.book.note(Note::TrailingComma);
         }
     }
+}
+
+/// The value of a step: a number, or a text that begins with one.
+#[inline]
+fn step_value(scanner: &mut Scanner<'_>, key: &str) -> Result<Value, ReadError> {
+    if !key.eq_ignore_ascii_case(steps::OF_MOST) || scanner.peek()? != Some(b'"') {
+        return Ok(scanner.value()?);
+    }
+    let mut text = String::new();
+    scanner.string(&mut text)?;
+    Ok(steps::of_text(&text).map_or(Value::Other("a string"), Value::Number))
 }
 
 /// Objects in objects of a row: trainers nest two or three deep.

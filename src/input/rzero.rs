@@ -6,15 +6,16 @@
 //!
 //! Python's `json.dump` writes it, so a NaN stands bare, which JSON proper refuses; and a resumed
 //! run starts its list anew, so the first step need not be 1. People also keep the same rows as JSON
-//! lines, wrapped in an object (`{"entropy_history": [...]}`), or as columns (pandas'
-//! `to_dict("list")`); there is one way to read each, so they are read.
+//! lines, wrapped in an object (`{"entropy_history": [...]}`, or an array a run), or as columns
+//! (pandas' `to_dict("list")`); there is one way to read each, so they are read. Such rows have the
+//! step under any name of [`steps`], and metrics nested in objects.
 
 use std::io::Read;
 
 use super::book::{Book, ColumnId};
 use super::frame::json::{Holds, ScanError, Scanner, Shape, Value};
 use super::rows::{JsonRows, nothing_follows};
-use super::{Confidence, Format, Growth, Head, ReadError};
+use super::{Confidence, Format, Growth, Head, ReadError, steps};
 
 pub(super) const FORMAT: Format = Format {
     name: "rzero",
@@ -34,8 +35,10 @@ pub(super) const FORMAT: Format = Format {
 enum Layout {
     Array,
     Lines,
-    Wrapped(String),
-    Columns,
+    /// Arrays of rows in an object.
+    Wrapped,
+    /// An array for each key, that of the steps under this one.
+    Columns(String),
 }
 
 fn layout(shape: &Shape) -> Option<Layout> {
@@ -44,13 +47,15 @@ fn layout(shape: &Shape) -> Option<Layout> {
         Shape::Rows(_) | Shape::EmptyArray | Shape::Array => return Some(Layout::Array),
         Shape::Blank | Shape::NotJson => return None,
     };
-    match keys.iter().find(|(key, _)| key == "step") {
-        Some((_, Holds::Array)) => return Some(Layout::Columns),
-        Some(_) => return Some(Layout::Lines),
-        None => {}
+    let holds = |what: Holds| keys.iter().filter(move |(_, holds)| *holds == what);
+    if keys.iter().any(|(key, holds)| key == "step" && *holds != Holds::Array) {
+        return Some(Layout::Lines);
     }
-    let wrapped = keys.iter().find(|(_, holds)| *holds == Holds::Objects);
-    Some(wrapped.map_or(Layout::Lines, |(key, _)| Layout::Wrapped(key.clone())))
+    if holds(Holds::Objects).next().is_some() {
+        return Some(Layout::Wrapped);
+    }
+    let steps = steps::best(holds(Holds::Array).map(|(key, _)| key.as_str()));
+    Some(steps.map_or(Layout::Lines, |key| Layout::Columns(key.to_owned())))
 }
 
 fn recognise(head: &Head<'_>) -> Confidence {
@@ -70,13 +75,15 @@ fn recognise(head: &Head<'_>) -> Confidence {
 
 fn read(head: &Head<'_>, source: &mut dyn Read, book: &mut Book<'_>) -> Result<(), ReadError> {
     let mut scanner = Scanner::new(source)?;
-    let mut rows = JsonRows::new(book, "step");
     match layout(&head.shape).unwrap_or(Layout::Array) {
-        Layout::Wrapped(key) => wrapped(&mut scanner, &mut rows, &key),
-        Layout::Lines => lines(&mut scanner, &mut rows),
-        Layout::Columns => columns(&mut scanner, &mut rows),
+        Layout::Wrapped => wrapped(&mut scanner, &mut JsonRows::with_any_step(book)),
+        Layout::Lines => {
+            let step = steps::of_head(head);
+            lines(&mut scanner, &mut JsonRows::new(book, step.as_deref().unwrap_or("step")))
+        }
+        Layout::Columns(steps) => columns(&mut scanner, &mut JsonRows::new(book, &steps), &steps),
         Layout::Array => {
-            array(&mut scanner, &mut rows)?;
+            array(&mut scanner, &mut JsonRows::with_any_step(book))?;
             nothing_follows(&mut scanner)
         }
     }
@@ -95,17 +102,25 @@ fn lines(scanner: &mut Scanner<'_>, rows: &mut JsonRows<'_, '_>) -> Result<(), R
     Ok(())
 }
 
-/// The array of rows is the value of `name`.
-fn wrapped(
-    scanner: &mut Scanner<'_>,
-    rows: &mut JsonRows<'_, '_>,
-    name: &str,
-) -> Result<(), ReadError> {
-    scanner.object(
-        |scanner, key| {
-            if key == name { array(scanner, rows) } else { Ok(scanner.skip()?) }
-        },
-    )?;
+/// Each array of rows is a part of the log; what else is in the object is passed over.
+fn wrapped(scanner: &mut Scanner<'_>, rows: &mut JsonRows<'_, '_>) -> Result<(), ReadError> {
+    scanner.object::<ReadError>(|scanner, key| {
+        if scanner.peek()? != Some(b'[') {
+            return Ok(scanner.skip()?);
+        }
+        let mut holds_rows = None; // which its first element tells
+        let comma = scanner.array::<ReadError>(|scanner| {
+            if holds_rows.is_none() {
+                holds_rows = Some(scanner.peek()? == Some(b'{'));
+                if holds_rows == Some(true) {
+                    rows.enter_part(key);
+                }
+            }
+            if holds_rows == Some(true) { row(scanner, rows) } else { Ok(scanner.skip()?) }
+        })?;
+        rows.end_array(comma);
+        Ok(())
+    })?;
     nothing_follows(scanner)
 }
 
@@ -119,17 +134,21 @@ fn row(scanner: &mut Scanner<'_>, rows: &mut JsonRows<'_, '_>) -> Result<(), Rea
             };
             return Err(rows.row_error(place, format!("it is {what}, not an object")));
         }
-        scanner.object(|scanner, key| rows.read_step_or_value(scanner, key))
+        scanner.object(|scanner, key| rows.read_field(scanner, key))
     })
 }
 
 /// Columns are held whole, since all steps come before the first value.
-fn columns(scanner: &mut Scanner<'_>, rows: &mut JsonRows<'_, '_>) -> Result<(), ReadError> {
+fn columns(
+    scanner: &mut Scanner<'_>,
+    rows: &mut JsonRows<'_, '_>,
+    step_key: &str,
+) -> Result<(), ReadError> {
     let mut steps = Vec::new();
     let mut columns: Vec<(ColumnId, String, Vec<Value>)> = Vec::new();
     scanner.object::<ReadError>(|scanner, key| {
         let column = match rows.column(key) {
-            _ if key == "step" => &mut steps,
+            _ if key == step_key => &mut steps,
             Some(id) if scanner.peek()? == Some(b'[') => {
                 columns.push((id, key.to_owned(), Vec::new()));
                 &mut columns.last_mut().expect("BUG: one was just added").2
@@ -146,7 +165,7 @@ fn columns(scanner: &mut Scanner<'_>, rows: &mut JsonRows<'_, '_>) -> Result<(),
     for (_, key, values) in columns.iter().filter(|(_, _, values)| !values.is_empty()) {
         if values.len() != steps.len() {
             let (n, m) = (values.len(), steps.len());
-            let what = format!("column {key:?} has {n} values and column \"step\" has {m}");
+            let what = format!("column {key:?} has {n} values and column {step_key:?} has {m}");
             return Err(ScanError::Syntax { place, what }.into());
         }
     }

@@ -6,7 +6,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use super::book::{Book, Lacking};
+use super::book::{Book, ColumnId, Lacking};
 use super::frame::json::{Scanner, Shape};
 use super::log::Hint;
 use super::rows::{JsonRows, nothing_follows};
@@ -36,8 +36,7 @@ fn recognise(head: &Head<'_>) -> Confidence {
 
 fn read(head: &Head<'_>, source: &mut dyn Read, book: &mut Book<'_>) -> Result<(), ReadError> {
     book.lacking(Lacking::Meant);
-    book.hint(name_hint(head.path));
-    let value = book.column("Value");
+    let value = value_column(head.path, book);
     let clock = book.clock("Wall time");
     let mut scanner = Scanner::new(source)?;
     let mut rows = JsonRows::new(book, "step");
@@ -52,7 +51,7 @@ fn read(head: &Head<'_>, source: &mut dyn Read, book: &mut Book<'_>) -> Result<(
                         None => scanner.skip()?,
                     },
                     (1, _) => rows.read_step_or_value(scanner, "step")?,
-                    (2, Some(_)) => rows.read_value(scanner, "Value")?,
+                    (2, Some(value)) => rows.read_into(scanner, value)?,
                     _ => scanner.skip()?,
                 }
                 fields += 1;
@@ -71,18 +70,36 @@ fn read(head: &Head<'_>, source: &mut dyn Read, book: &mut Book<'_>) -> Result<(
     nothing_follows(&mut scanner)
 }
 
-/// What the name of a download tells of run and tag.
-pub(super) fn name_hint(path: Option<&Path>) -> Hint {
+/// The values of a download: those of the tag in its name, which may be no entropy; whatever is wanted
+/// where the name is not the one that TensorBoard gives it.
+pub(super) fn value_column(path: Option<&Path>, book: &mut Book<'_>) -> Option<ColumnId> {
+    book.hint(name_hint(path));
     let stem = path.and_then(Path::file_stem).unwrap_or_default().to_string_lossy();
-    let named = stem.strip_prefix("run-").and_then(|rest| rest.split_once("-tag-"));
+    match run_and_tag(&stem) {
+        Some((_, tag)) => book.column_of_tag("Value", tag),
+        None => book.column("Value"),
+    }
+}
+
+fn run_and_tag(stem: &str) -> Option<(&str, &str)> {
+    stem.strip_prefix("run-")?.split_once("-tag-")
+}
+
+/// What the name of a download tells of run and tag.
+fn name_hint(path: Option<&Path>) -> Hint {
+    let stem = path.and_then(Path::file_stem).unwrap_or_default().to_string_lossy();
+    let named = run_and_tag(&stem);
     let (run, tag) = named.map_or((None, stem.as_ref()), |(run, tag)| (Some(run.to_owned()), tag));
     let is_end = |key: &str| {
         let underscored = key.replace('/', "_");
         tag.strip_suffix(&underscored)
             .is_some_and(|before| before.is_empty() || before.ends_with('_'))
     };
-    let known = KNOWN.iter().filter(|known| known.key.contains('/') && is_end(known.key));
-    let tag = known.max_by_key(|known| known.key.len()).map(|known| known.key.to_owned());
+    let keys = KNOWN.iter().map(|known| known.key.trim_start_matches('*'));
+    // A key of one word could be the end of any other.
+    let known = keys
+        .filter(|key| if key.contains('/') { is_end(key) } else { named.is_some() && *key == tag });
+    let tag = known.max_by_key(|key| key.len()).map(str::to_owned);
     Hint { run: run.filter(|run| run != "."), tag }
 }
 
@@ -97,6 +114,9 @@ mod tests {
         assert_eq!(hint("run-solver_v1-tag-train_entropy.csv"), both);
         let tag = Hint { run: None, tag: Some("train/entropy".into()) };
         assert_eq!(hint("tensorboard_ui_x_train_entropy.json"), tag);
+        let tag = Hint { run: None, tag: Some("entropy".into()) };
+        assert_eq!(hint("run-.-tag-entropy.csv"), tag);
+        assert_eq!(hint("entropy.csv"), Hint { run: None, tag: None });
         assert_eq!(hint("numbers.csv"), Hint { run: None, tag: None });
     }
 }

@@ -103,6 +103,19 @@ impl Wanted {
         rank_among(&self.patterns, key)
     }
 
+    /// How well a tag with underscores for slashes is what is wanted.
+    pub(super) fn rank_of_tag(&self, tag: &str) -> Option<Rank> {
+        let is_tag = |(text, glob): &Pattern| {
+            let text = text.replace('/', "_");
+            match glob {
+                Some(_) => glob::Pattern::new(&text).is_ok_and(|glob| glob.matches(tag)),
+                None => text == tag,
+            }
+        };
+        let pattern = self.patterns.iter().position(is_tag)?;
+        Some(Rank { pattern, loose: false })
+    }
+
     /// What was looked for, for an error.
     pub(super) fn names(&self, first_choice: &[&str]) -> Vec<String> {
         match &self.patterns[..] {

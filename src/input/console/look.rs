@@ -98,7 +98,7 @@ pub(super) enum RowKind {
 #[derive(Debug, PartialEq)]
 pub(super) struct TrainerRow {
     pub(super) kind: RowKind,
-    /// ms-swift writes it into the row, as `'global_step/max_steps': '5/16'`.
+    /// ms-swift writes it into the row, as `'global_step/max_steps': '5/16'`, others as a number.
     pub(super) step: Option<f64>,
     pub(super) epoch: f64,
     pub(super) values: Values,
@@ -119,6 +119,9 @@ impl TrainerRow {
                 "train_runtime" => row.kind = RowKind::Summary,
                 "global_step/max_steps" => {
                     row.step = value.trim_matches('\'').split_once('/').and_then(|s| number(s.0));
+                }
+                "step" | "global_step" => {
+                    row.step = row.step.or(number(value).filter(|step| step.is_finite()));
                 }
                 _ if key.starts_with("eval_") => row.kind = RowKind::Evaluation,
                 _ => {}

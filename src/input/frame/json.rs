@@ -251,6 +251,11 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// Takes the string here.
+    pub fn string(&mut self, text: &mut String) -> Result<(), ScanError> {
+        self.key(text)
+    }
+
     #[inline]
     fn key(&mut self, key: &mut String) -> Result<(), ScanError> {
         if self.next()? != b'"' {
@@ -261,6 +266,7 @@ impl<'a> Scanner<'a> {
         loop {
             match self.window[..self.end].get(self.pos + length) {
                 Some(b'"') => break,
+                Some(b'\n') => return Err(self.open_string(self.pos + length)),
                 Some(b'\\') => {
                     escaped = true;
                     length += 2;
@@ -403,15 +409,32 @@ impl<'a> Scanner<'a> {
         self.expect(b':', "':'")
     }
 
+    /// Why a string has a line's end in it, which JSON does not allow: the writer was killed in it, and
+    /// nothing or a writer that resumed came after.
+    #[cold]
+    fn open_string(&mut self, line_end: usize) -> ScanError {
+        self.pos = line_end;
+        let place = self.place();
+        match self.peek() {
+            Ok(None) => ScanError::Cut(place),
+            Ok(Some(_)) => {
+                let what = "the line ends inside a string".to_owned();
+                ScanError::Syntax { place, what }
+            }
+            Err(error) => error,
+        }
+    }
+
     fn skip_string(&mut self) -> Result<(), ScanError> {
         self.pos += 1;
         loop {
             let rest = &self.window[self.pos..self.end];
-            match memchr::memchr2(b'"', b'\\', rest) {
+            match memchr::memchr3(b'"', b'\\', b'\n', rest) {
                 Some(at) if rest[at] == b'"' => {
                     self.pos += at + 1;
                     return Ok(());
                 }
+                Some(at) if rest[at] == b'\n' => return Err(self.open_string(self.pos + at)),
                 Some(at) if at + 1 < rest.len() => self.pos += at + 2,
                 Some(at) => {
                     self.pos += at; // the escaped byte is not here yet

@@ -1,0 +1,324 @@
+//! Shapes in which logs come: keys, columns, steps and parts as trainers, dashboards and scripts write them.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::{fixture, run, stderr, stdout};
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn desk(files: &[(&str, &str)]) -> TempDir {
+    let desk = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = desk.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    desk
+}
+
+/// What `stats --json` says of the arguments, and what it warns of.
+fn stats_in(directory: &Path, arguments: &[&str]) -> (Vec<Value>, String) {
+    let output = run(directory, &[&["stats", "--json"], arguments].concat());
+    let said = stderr(&output);
+    assert!(output.status.success(), "{arguments:?}: {said}");
+    let document: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    (document["runs"].as_array().unwrap().clone(), said)
+}
+
+/// The same of one file with that text.
+fn stats(name: &str, text: &str, arguments: &[&str]) -> (Vec<Value>, String) {
+    let desk = desk(&[(name, text)]);
+    stats_in(desk.path(), &[&[name], arguments].concat())
+}
+
+/// What is said of one file that cannot be read.
+fn refusal(name: &str, text: &str) -> String {
+    let desk = desk(&[(name, text)]);
+    let output = run(desk.path(), &["stats", name]);
+    assert_eq!(output.status.code(), Some(2), "{}", stdout(&output));
+    stderr(&output)
+}
+
+/// Label, metric, first and last step, last value.
+fn brief(runs: &[Value]) -> Vec<String> {
+    let brief = |run: &Value| {
+        let text = |key: &str| run[key].as_str().unwrap().to_owned();
+        let (label, metric) = (text("label"), text("metric"));
+        format!(
+            "{label}: {metric}, {} to {}, {}",
+            run["first_step"],
+            run["last_step"],
+            run["last"].as_f64().unwrap()
+        )
+    };
+    runs.iter().map(brief).collect()
+}
+
+const ROWS: &str = "r1 - policy_entropy\",\"r1 - policy_entropy__MIN\",\"r1 - policy_entropy__MAX\",\
+\"r2 - policy_entropy\",\"r2 - policy_entropy__MIN\",\"r2 - policy_entropy__MAX\"\n\
+\"0\",\"2.5\",\"2.25\",\"2.75\",\"3.5\",\"3.25\",\"3.75\"\n\
+\"10\",\"2\",\"1.75\",\"2.25\",\"3\",\"2.75\",\"3.25\"\n";
+
+#[test]
+fn the_ranges_in_a_download_of_wandb_are_no_runs_when_its_metric_is_unknown() {
+    let (runs, said) = stats("wb.csv", &format!("\"Step\",\"{ROWS}"), &[]);
+    assert_eq!(brief(&runs), ["r1: policy_entropy, 0 to 10, 2", "r2: policy_entropy, 0 to 10, 3"]);
+    assert!(said.contains("\"policy_entropy\" is taken"), "{said}");
+}
+
+#[test]
+fn the_spread_of_an_entropy_is_no_run() {
+    let text = "step,entropy_mean,entropy_std\n1,2.5,0.5\n2,2.25,0.25\n";
+    let (runs, said) = stats("run_a.csv", text, &[]);
+    assert_eq!(brief(&runs), ["run_a: entropy_mean, 1 to 2, 2.25"]);
+    assert!(said.contains("\"entropy_mean\" is taken"), "{said}");
+    let text = "step,a entropy,b entropy,b entropy std,max_entropy\n1,2,3,1,4\n2,1,2,1,4\n";
+    let (runs, _) = stats("two.csv", text, &[]);
+    assert_eq!(
+        brief(&runs),
+        ["a entropy: a entropy, 1 to 2, 1", "b entropy: b entropy, 1 to 2, 2"]
+    );
+}
+
+#[test]
+fn each_array_with_an_entropy_is_a_run_of_its_name() {
+    let rows = |first: u32| {
+        format!("[{{\"step\": 1, \"entropy\": {first}.5}}, {{\"step\": 2, \"entropy\": 1.5}}]")
+    };
+    let text = format!("{{\"run_a\": {}, \"note\": [1, 2], \"run_b\": {}}}", rows(2), rows(3));
+    let (runs, _) = stats("two.json", &text, &[]);
+    let values: Vec<_> =
+        runs.iter().map(|r| (r["label"].as_str().unwrap(), r["first"].as_f64().unwrap())).collect();
+    assert_eq!(values, [("run_a", 2.5), ("run_b", 3.5)]);
+
+    let text = "{\"config\": {\"lr\": 1}, \"reward_history\": [{\"step\": 1, \"reward\": 2.0}, {\"reward\": 1}],
+        \"entropy_history\": [{\"step\": 1, \"entropy\": 2.5}, {\"step\": 2, \"entropy\": 2}]}";
+    let (runs, said) = stats("wrapped.json", text, &["-v"]);
+    assert_eq!(brief(&runs), ["wrapped: entropy, 1 to 2, 2"]);
+    assert!(said.contains("parts without the metric: \"reward_history\""), "{said}");
+    assert!(!said.contains("warning"), "{said}");
+    let (runs, _) = stats("wrapped.json", text, &["--metric", "reward"]);
+    assert_eq!(brief(&runs), ["wrapped: reward, 1 to 1, 2"]);
+}
+
+#[test]
+fn a_step_has_the_same_names_in_arrays_as_in_lines_and_tables() {
+    let keys = [
+        "step",
+        "Step",
+        "global_step",
+        "_step",
+        "iteration",
+        "train/global_step",
+        "time/total_timesteps",
+        "training_iteration",
+        "steps",
+        "timestep",
+        "update",
+        "epoch",
+    ];
+    for key in keys {
+        let rows: Vec<String> = [(10, 2.5), (20, 2.25), (30, 2.0)]
+            .iter()
+            .map(|(step, value)| {
+                format!("{{\"{key}\": {step}, \"loss\": 0.5, \"entropy\": {value:?}}}")
+            })
+            .collect();
+        let array = format!("[{}]", rows.join(", "));
+        let wrapped = format!("{{\"history\": {array}}}");
+        let csv = format!("{key},loss,entropy\n10,0.5,2.5\n20,0.5,2.25\n30,0.5,2.0\n");
+        let columns = format!("{{\"{key}\": [10, 20, 30], \"entropy\": [2.5, 2.25, 2.0]}}");
+        for (name, text) in [
+            ("a.json", array),
+            ("a.jsonl", rows.join("\n") + "\n"),
+            ("a.json", wrapped),
+            ("a.csv", csv),
+            ("a.json", columns),
+        ] {
+            let (runs, _) = stats(name, &text, &[]);
+            assert_eq!(brief(&runs), ["a: entropy, 10 to 30, 2"], "{text}");
+        }
+    }
+    // The best name counts, wherever it stands.
+    let text = "[{\"epoch\": 0.1, \"entropy\": 2.5, \"_step\": 7, \"step\": 10}]";
+    assert_eq!(brief(&stats("a.json", text, &[]).0), ["a: entropy, 10 to 10, 2.5"]);
+}
+
+#[test]
+fn a_metric_may_be_nested_in_the_rows_of_an_array() {
+    let rows = "{\"step\": 1, \"train\": {\"entropy\": 2.5, \"loss\": 1}, \"lr\": 1}";
+    for text in [format!("[{rows}, {rows}]"), format!("{rows}\n"), format!("{{\"h\": [{rows}]}}")] {
+        let (runs, _) = stats("a.json", &text, &[]);
+        assert_eq!(brief(&runs), ["a: train/entropy, 1 to 1, 2.5"], "{text}");
+        assert_eq!(runs[0]["quantity"], "token_mean");
+    }
+}
+
+#[test]
+fn a_download_of_another_scalar_from_tensorboard_holds_no_entropy() {
+    let csv = "Wall time,Step,Value\n1700000000.0,1,2.5\n1700000010.0,2,2.25\n";
+    let json = "[[1700000000.0, 1, 2.5], [1700000010.0, 2, 2.25]]";
+    for (end, text) in [("csv", csv), ("json", json)] {
+        let loss = format!("run-exp1_tb-tag-train_loss.{end}");
+        let entropy = format!("run-exp1_tb-tag-train_entropy.{end}");
+        let desk = desk(&[(&loss, text), (&entropy, text)]);
+        let (runs, said) = stats_in(desk.path(), &["."]);
+        let labels: Vec<_> = runs.iter().map(|run| run["label"].as_str().unwrap()).collect();
+        assert_eq!(labels, ["exp1_tb"]);
+        assert_eq!(runs[0]["quantity"], "token_mean");
+        assert!(said.contains("1 other file holds no entropy"), "{said}");
+        let output = run(desk.path(), &["stats", &loss]);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(stderr(&output).contains("\"train_loss\""), "{}", stderr(&output));
+        for asked in ["train/loss", "train_loss", "*/loss"] {
+            let (runs, _) = stats_in(desk.path(), &[".", "--metric", asked]);
+            assert_eq!(brief(&runs), ["exp1_tb: train_loss, 1 to 2, 2.25"], "{asked}");
+        }
+    }
+}
+
+#[test]
+fn rllib_result_json_is_read() {
+    let row = |i: u32, entropy: f64| {
+        format!(
+            "{{\"custom_metrics\": {{}}, \"episode_reward_mean\": 20.5, \"hist_stats\": {{\"episode_reward\": [1.0, 2.0]}}, \
+             \"info\": {{\"learner\": {{\"default_policy\": {{\"learner_stats\": {{\"entropy\": {entropy:?}, \"kl\": 0.1}}}}}}}}, \
+             \"timesteps_total\": {}, \"training_iteration\": {i}, \"config\": {{\"entropy_coeff\": 0.0, \"step\": {{\"a\": 1}}}}, \"done\": false}}\n",
+            4000 * i
+        )
+    };
+    let text = row(1, 0.6875) + &row(2, 0.625);
+    let desk = desk(&[("PPO_x/result.json", &text), ("PPO_x/params.json", "{\"lr\": 1}\n")]);
+    let (runs, _) = stats_in(desk.path(), &["."]);
+    let key = "info/learner/default_policy/learner_stats/entropy";
+    assert_eq!(brief(&runs), [format!("PPO_x: {key}, 4000 to 8000, 0.625")]);
+    assert_eq!(runs[0]["quantity"], "action_distribution");
+}
+
+#[test]
+fn ms_swift_has_its_step_in_a_text_with_the_last_one() {
+    let row = |step: u32, entropy: f64| {
+        format!(
+            "{{\"loss\": 0.1, \"entropy\": {entropy:?}, \"epoch\": 0.25, \"global_step/max_steps\": \"{step}/400\"}}"
+        )
+    };
+    let (a, b) = (row(10, 2.5), row(20, 2.25));
+    for (name, text) in [("x.jsonl", format!("{a}\n{b}\n")), ("x.json", format!("[{a}, {b}]"))] {
+        assert_eq!(brief(&stats(name, &text, &[]).0), ["x: entropy, 10 to 20, 2.25"]);
+    }
+    let said = refusal("x.jsonl", "{\"entropy\": 2.5, \"global_step/max_steps\": \"ten\"}\n");
+    assert!(said.contains("the step is a string, not a number"), "{said}");
+}
+
+#[test]
+fn a_row_on_the_console_that_brings_its_step_is_not_numbered() {
+    for key in ["step", "global_step"] {
+        let row = |step: u32| {
+            format!("{{'loss': 0.5, 'entropy': {step}.5, '{key}': {step}, 'epoch': 0.1}}\n")
+        };
+        let (runs, said) = stats("train.log", &(row(10) + &row(20)), &[]);
+        assert_eq!(runs[0]["last_step"], 20, "{said}");
+        assert!(!said.contains("numbered"), "{said}");
+    }
+}
+
+#[test]
+fn seconds_are_no_steps_in_a_download_of_wandb() {
+    for axis in ["Relative Time (Process)", "Relative Time (Wall)", "Wall Time"] {
+        let said = refusal("wb.csv", &format!("\"{axis}\",\"{ROWS}"));
+        assert!(said.contains(&format!("told by {axis:?}, which is time")), "{said}");
+        assert!(said.contains("hint: set the x-axis of the panel to Step"), "{said}");
+    }
+    let text = "\"Wall Time\",\"r1 - actor/entropy\"\n\"2026-01-01T00:00:00.000Z\",\"2.0\"\n";
+    assert!(refusal("wb.csv", text).contains("which is time"));
+}
+
+#[test]
+fn a_download_over_time_is_read_by_the_steps_of_its_runs() {
+    let text = "\"Relative Time (Process)\",\"r1 - _step\",\"r1 - _step__MIN\",\"r1 - actor/entropy\",\"r2 - _step\",\"r2 - actor/entropy\"\n\
+        0.5,7,7,2.5,3,3.5\n1.5,15,15,2.25,,\n2.5,,,,9,3\n";
+    let (runs, _) = stats("wb.csv", text, &[]);
+    assert_eq!(brief(&runs), ["r1: actor/entropy, 7 to 15, 2.25", "r2: actor/entropy, 3 to 9, 3"]);
+}
+
+#[test]
+fn halves_and_decimals_in_parquet_are_read() {
+    // What pyarrow wrote: 2.5, 2.25, then a value that is rounded, and a null.
+    for (metric, last) in [("half", 0.333_251_953_125), ("decimal", 0.3333), ("wide", -0.125)] {
+        let path = fixture("parquet/small_numbers.parquet");
+        let (runs, _) = stats_in(Path::new("."), &[path.to_str().unwrap(), "--metric", metric]);
+        let run = &runs[0];
+        assert_eq!((&run["points"], run["first"].as_f64()), (&3.into(), Some(2.5)), "{metric}");
+        assert_eq!(run["last"].as_f64(), Some(last), "{metric}");
+    }
+}
+
+#[cfg(not(feature = "compute"))]
+#[test]
+fn a_codec_that_is_not_supported_is_named_and_the_file_not_called_damaged() {
+    for (file, codec) in [("brotli", "Brotli"), ("lz4", "LZ4")] {
+        let path = fixture(&format!("parquet/{file}.parquet"));
+        let output = run(Path::new("."), &["stats", path.to_str().unwrap()]);
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(
+            said.contains(&format!("compressed with {codec}, which is not supported")),
+            "{said}"
+        );
+        assert!(said.contains("hint: write it anew with zstd or snappy"), "{said}");
+    }
+}
+
+#[test]
+fn a_column_called_entropy_with_a_capital_is_the_entropy() {
+    for (name, text) in [
+        ("a.csv", "step,Entropy\n1,2.5\n2,2.25\n"),
+        ("a.json", "[{\"Step\": 1, \"Entropy\": 2.5}, {\"Step\": 2, \"Entropy\": 2.25}]"),
+    ] {
+        let (runs, said) = stats(name, text, &[]);
+        assert_eq!(brief(&runs), ["a: Entropy, 1 to 2, 2.25"]);
+        assert_eq!((&runs[0]["quantity"], said.as_str()), (&"token_mean".into(), ""));
+    }
+}
+
+#[test]
+fn what_matches_as_a_path_or_glob_is_no_label() {
+    let row = "{\"step\": 1, \"entropy\": 2.5}\n{\"step\": 2, \"entropy\": 2}\n";
+    let desk = desk(&[("lr=1e-6.jsonl", row), ("lr=1e-5,seed=1.jsonl", row), ("b.jsonl", row)]);
+    let labels = |argument: &str| -> Vec<String> {
+        let (runs, _) = stats_in(desk.path(), &[argument]);
+        runs.iter().map(|run| run["label"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(labels("lr=*.jsonl"), ["lr=1e-5,seed=1", "lr=1e-6"]);
+    assert_eq!(labels("lr=1e-6.jsonl+lr=1e-5,seed=1.jsonl"), ["lr=1e-6"]);
+    assert_eq!(labels("b=b*.jsonl"), ["b"]);
+}
+
+#[test]
+fn two_columns_of_one_name_are_told() {
+    let (runs, said) = stats("a.csv", "step,entropy,entropy\n1,2.5,3.5\n2,2,3\n", &[]);
+    assert_eq!(brief(&runs), ["a: entropy, 1 to 2, 3"]);
+    assert!(said.contains("2 columns are called \"entropy\"; the last is read"), "{said}");
+}
+
+#[test]
+fn a_line_cut_inside_a_string_is_told_at_that_line() {
+    let row = "{\"step\": 1, \"data\": {\"actor/entropy\": 2.5, \"note\": \"x\"}}\n";
+    for cut in ["{\"step\": 2, \"data\": {\"actor/ent", "{\"step\": 2, \"data\": {\"note\": \"unf"]
+    {
+        let said = refusal("a.jsonl", &format!("{row}{cut}\n{row}"));
+        assert!(
+            said.contains("line 2, column ") && said.contains("the line ends inside a string"),
+            "{said}"
+        );
+        // With nothing behind it, it is the end of a log that was killed.
+        let (runs, said) = stats("a.jsonl", &format!("{row}{cut}\n"), &[]);
+        assert_eq!(runs[0]["points"], 1);
+        assert!(said.contains("the file ends inside a row (line 2"), "{said}");
+    }
+}
