@@ -218,8 +218,8 @@ impl Auto {
         let drawn =
             draw(placed, &self.looks(across), &encodings, Charts::Both, terminal, pictures)?;
         // Numbers are by step, whatever the axis counts; its limits are steps only where it counts them.
-        let cut = self.chart.cut(comparison).filter(|_| across == Across::Steps);
-        let shown = cut.as_ref().unwrap_or(comparison);
+        let window = self.chart.window_again(comparison).filter(|_| across == Across::Steps);
+        let shown = window.as_ref().map_or(comparison, |window| &window.cut);
         let mut analysis = match across {
             Across::Steps => drawn,
             Across::StepsIn | Across::Time(_) => analyse(comparison, &self.health.thresholds()),
@@ -228,7 +228,9 @@ impl Auto {
         let summary = report::summary(&analysis);
         let page = self.report(shown, &analysis, outcome)?;
         write(&Target::File(directory.join("report.html")), page.as_bytes(), terminal)?;
-        let verdicts = judge(shown, &analysis, &Rules::default());
+        // What is judged are whole runs, all of them.
+        let whole = window.map(|_| analyse(comparison, &self.health.thresholds()));
+        let verdicts = judge(comparison, whole.as_ref().unwrap_or(&analysis), &Rules::default());
         let texts = [
             ("stats.json", report::json(&analysis)),
             ("stats.csv", report::csv(&analysis)),

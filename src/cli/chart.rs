@@ -37,10 +37,11 @@ pub(super) struct ChartArgs {
     /// Logarithmic y axis.
     #[arg(long)]
     log_y: bool,
-    /// First step to show; with --x, in what the axis counts.
+    /// First step to show, and to take numbers of; states are of whole runs. With --x, in what the axis
+    /// counts.
     #[arg(long, value_name = "STEP", allow_negative_numbers = true, value_parser = finite)]
     from_step: Option<f64>,
-    /// Last step to show; with --x, in what the axis counts.
+    /// Last step to show, likewise.
     #[arg(long, value_name = "STEP", allow_negative_numbers = true, value_parser = finite)]
     to_step: Option<f64>,
     /// Smallest entropy to show, in nats.
@@ -257,13 +258,6 @@ impl ChartArgs {
         Ok(Studio { look, fonts, dpi: self.dpi })
     }
 
-    /// The runs cut to the steps shown, if these are limited and there are any.
-    pub(super) fn cut(&self, comparison: &Comparison) -> Option<Comparison> {
-        let (from, to) = self.steps();
-        let limited = self.from_step.is_some() || self.to_step.is_some();
-        limited.then(|| comparison.between(from, to).0).flatten().map(|window| window.cut)
-    }
-
     /// The runs with points among the steps shown, if these are limited; the others are told and left
     /// out.
     pub(super) fn window(
@@ -283,6 +277,12 @@ impl ChartArgs {
             .map(Some)
             .ok_or_else(|| anyhow!("no run has a point among the steps shown"))
             .hint("widen --from-step and --to-step")
+    }
+
+    /// The same without a warning, for whoever was warned before.
+    pub(super) fn window_again(&self, comparison: &Comparison) -> Option<Window> {
+        let (from, to) = self.steps();
+        self.is_limited().then(|| comparison.between(from, to).0).flatten()
     }
 }
 
