@@ -160,3 +160,54 @@ fn a_baseline_with_other_labels_is_a_warning_not_a_pass() {
     let document: Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert_eq!(document["checks"][2]["outcome"], "skipped");
 }
+
+#[test]
+fn a_baseline_of_another_quantity_is_a_warning_and_no_verdict() {
+    let desk = tempfile::tempdir().unwrap();
+    write(desk.path(), "a.json", &[1.0; 40]);
+    let baseline = run(desk.path(), &["stats", "a.json", "--json"]);
+    let other = stdout(&baseline).replace("\"token_mean\"", "\"logprob_surrogate\"");
+    assert_ne!(other, stdout(&baseline));
+    fs::write(desk.path().join("main.stats"), other).unwrap();
+    let arguments = ["check", "a.json", "--no-worse-than", "main.stats", "--junit", "j.xml"];
+    let output = run(desk.path(), &arguments);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(stderr(&output).contains("different quantities"), "{}", stderr(&output));
+    let junit = fs::read_to_string(desk.path().join("j.xml")).unwrap();
+    assert!(junit.contains("name=\"no-worse-than\"><skipped"), "{junit}");
+}
+
+#[test]
+fn a_run_that_was_not_recorded_is_no_violation_of_its_baseline() {
+    let desk = tempfile::tempdir().unwrap();
+    write(desk.path(), "a.json", &[1.0; 40]);
+    let baseline = run(desk.path(), &["stats", "a.json", "--json"]);
+    fs::write(desk.path().join("main.stats"), &baseline.stdout).unwrap();
+    write(desk.path(), "a.json", &[0.0; 40]);
+    let rules = ["--no-worse-than", "main.stats", "--max-entropy", "3", "--junit", "j.xml"];
+    let output = run(desk.path(), &[&["check", "a.json"], &rules[..]].concat());
+    assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(0), ""));
+    let junit = fs::read_to_string(desk.path().join("j.xml")).unwrap();
+    assert_eq!((junit.matches("<testcase").count(), junit.matches("<skipped").count()), (4, 4));
+}
+
+#[test]
+fn bounds_that_no_entropy_can_keep_are_refused() {
+    let desk = tempfile::tempdir().unwrap();
+    write(desk.path(), "a.json", &[1.5; 40]);
+    let check = |more: &[&str]| run(desk.path(), &[&["check", "a.json"], more].concat());
+    let output = check(&["--min-entropy", "2", "--max-entropy", "1"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("at least 2 and at most 1"), "{}", stderr(&output));
+    assert_eq!(check(&["--preset", "rlwatch", "--max-entropy", "0.5"]).status.code(), Some(2));
+    assert_eq!(check(&["--min-entropy", "1", "--max-entropy", "2"]).status.code(), Some(0));
+}
+
+#[test]
+fn check_and_stats_write_a_step_alike() {
+    let desk = tempfile::tempdir().unwrap();
+    let values: Vec<f64> = (0..100).map(|i| if i < 50 { 2.0 } else { 0.2 }).collect();
+    write(desk.path(), "a.json", &values);
+    let said = stdout(&run(desk.path(), &["check", "a.json", "--json"]));
+    assert!(said.contains("\"step\": 53,"), "{said}");
+}

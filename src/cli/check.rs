@@ -17,8 +17,8 @@ use crate::history::Comparison;
 use crate::label::visible;
 use crate::plot::exact;
 use crate::report;
-use crate::stats::check::{self, Earlier, Rules, Verdict};
-use crate::stats::{Analysis, analyse};
+use crate::stats::check::{self, Earlier, Extent, Rules, Verdict};
+use crate::stats::{Analysis, Steps, analyse};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -155,6 +155,13 @@ impl RuleArgs {
             return Err(anyhow!("--preset and --min-entropy are two bounds for the same"))
                 .hint("give one of them");
         }
+        if let Some((min, _)) = preset.or(self.min_entropy.map(|bound| (bound, 1)))
+            && let Some(max) = self.max_entropy
+            && min > max
+        {
+            return Err(anyhow!("no entropy is at least {min} and at most {max} nats"))
+                .hint("swap --min-entropy and --max-entropy, or give one of them");
+        }
         let baseline = match &self.no_worse_than {
             Some(path) => Some((read_baseline(path)?, self.tolerance)),
             None => None,
@@ -180,6 +187,7 @@ fn read_baseline(path: &Path) -> Result<Vec<Earlier>, Failure> {
     struct Baseline {
         schema: u32,
         runs: Vec<Earlier>,
+        window: Option<Steps>,
     }
     let name = path.display();
     let text = fs::read(path)
@@ -193,7 +201,8 @@ fn read_baseline(path: &Path) -> Result<Vec<Earlier>, Failure> {
         return Err(anyhow!("cannot read {name} as a stats.json: it has schema {schema}, not 1"))
             .hint("make it anew with this version");
     }
-    Ok(baseline.runs)
+    let extent = if baseline.window.is_some() { Extent::Part } else { Extent::Whole };
+    Ok(baseline.runs.into_iter().map(|earlier| Earlier { extent, ..earlier }).collect())
 }
 
 /// `run: rule: what happened (step, value, bound)` on a line.
