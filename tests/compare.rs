@@ -211,3 +211,37 @@ fn check_and_stats_write_a_step_alike() {
     let said = stdout(&run(desk.path(), &["check", "a.json", "--json"]));
     assert!(said.contains("\"step\": 53,"), "{said}");
 }
+
+#[test]
+fn zeros_that_were_not_recorded_pull_no_mean_down() {
+    let desk = tempfile::tempdir().unwrap();
+    write(desk.path(), "solver_a.json", &[2.0; 40]);
+    write(desk.path(), "solver_b.json", &[3.0; 40]);
+    write(desk.path(), "solver_zero.json", &[0.0; 40]);
+    write(desk.path(), "other_zero.json", &[0.0; 40]);
+    let group = ["--group", "solver|other"];
+    let numbers = document(desk.path(), &[&["."], &group[..]].concat());
+    let solvers = numbers["groups"].as_array().unwrap().iter().find(|g| g["name"] == "solver");
+    assert_eq!(solvers.unwrap()["mean"], 2.5);
+    assert_eq!(solvers.unwrap()["left_out"], serde_json::json!(["solver_zero"]));
+    let table = stdout(&run(desk.path(), &[&["stats", ".", "--no-plot"], &group[..]].concat()));
+    assert!(table.contains("solver: left out: solver_zero was not recorded"), "{table}");
+    assert!(table.contains("no run of a group was recorded"), "{table}");
+
+    let plot = run(desk.path(), &[&["plot", ".", "-o", "x.svg"], &group[..]].concat());
+    assert!(plot.status.success(), "{}", stderr(&plot));
+    let said = stderr(&plot);
+    assert!(said.contains("group solver: left out: solver_zero was not recorded"), "{said}");
+    assert!(said.contains("group other: it has no mean: other_zero was not recorded"), "{said}");
+    let svg = fs::read_to_string(desk.path().join("x.svg")).unwrap();
+    assert!(svg.contains(", n = 2") && !svg.contains("other"), "the mean is of two runs");
+
+    let none = run(desk.path(), &["plot", ".", "-o", "y.svg", "--group", "zero"]);
+    assert_eq!(none.status.code(), Some(2));
+    assert!(stderr(&none).contains("no run of a group was recorded"), "{}", stderr(&none));
+
+    let forest = ["stats", ".", "--json", "--comparison-plot", "f.svg", "--baseline", "solver_a"];
+    assert!(run(desk.path(), &forest).status.success());
+    let svg = fs::read_to_string(desk.path().join("f.svg")).unwrap();
+    assert!(svg.contains("was not recorded"), "the row says why it has no point");
+}
