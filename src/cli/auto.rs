@@ -15,7 +15,7 @@ use super::curves::Clock;
 use super::failure::{Failure, WithHint};
 use super::groups::BandArgs;
 use super::health::HealthArgs;
-use super::inputs::{plural, say};
+use super::inputs::{WHY_NONE, plural, say};
 use super::labels::Labels;
 use super::load::{NoLogs, Reading};
 use super::plot::{Chart, Charts, Looks, draw};
@@ -84,9 +84,7 @@ struct Histories {
 }
 
 fn none_found(what: String) -> Failure {
-    let hint = "either training did not finish (the trainer writes the file at its end), or it ran \
-                before entropy was recorded; `entropy-viz compute` on its checkpoints makes one";
-    Failure { error: anyhow!(what), hint: Some(hint.to_owned()) }
+    Failure { error: anyhow!(what), hint: Some(WHY_NONE.to_owned()) }
 }
 
 impl Auto {
@@ -170,7 +168,7 @@ impl Auto {
                 "cannot look into {}: there is no such directory{told}",
                 models.display()
             ))
-            .hint("entropy-viz auto MODELS_DIR");
+            .hint(format!("entropy-viz auto MODELS_DIR, if they are elsewhere; else {WHY_NONE}"));
         }
         let pattern = discover::below(&models, self.pattern.as_deref().unwrap_or(PATTERN));
         let found = match (&self.pattern, self.recursive) {

@@ -131,6 +131,28 @@ impl ChartArgs {
         Ok(())
     }
 
+    /// Checks that nothing is asked for that bars and differences cannot show: both are of what was logged, on an
+    /// axis with a 0.
+    pub(super) fn check_for_stats(&self) -> Result<(), Failure> {
+        self.check()?;
+        if self.smooth != Smoothing::None {
+            return Err(anyhow!("statistics are of what was logged, without --smooth")).hint(
+                "leave --smooth out; plot --smooth --with-stats smooths the curves beside them",
+            );
+        }
+        if self.log_y {
+            return Err(anyhow!("bars begin at 0, which a logarithmic axis has no place for"))
+                .hint("leave --log-y out; plot --log-y --with-stats has it for the curves");
+        }
+        if self.y_min.is_some() || self.y_max.is_some() {
+            return Err(anyhow!(
+                "bars begin at 0 and show all of each value: they have no --y-min and --y-max"
+            ))
+            .hint("leave them out; plot --y-min --y-max --with-stats has them for the curves");
+        }
+        Ok(())
+    }
+
     /// Checks that nothing is asked for that a picture of the reward–entropy law cannot show.
     pub(super) fn check_for_law(&self) -> Result<(), Failure> {
         self.check()?;
@@ -381,9 +403,13 @@ pub(super) fn stats_beside(path: &Path) -> PathBuf {
     }
 }
 
-/// `-` is stdout.
+/// `-` is stdout, and so are its names as a file: behind a picture there comes no line with its path.
 pub(super) fn target(path: &Path) -> Target {
-    if path == Path::new("-") { Target::Stdout } else { Target::File(path.to_owned()) }
+    let names = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
+    if names.iter().any(|name| path == Path::new(name)) {
+        return Target::Stdout;
+    }
+    Target::File(path.to_owned())
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use super::Outcome;
-use super::chart::save;
+use super::chart::{Target, save, target};
 use super::failure::{Failure, WithHint};
 use super::health::HealthArgs;
 use super::inputs::{InputArgs, plural, say};
@@ -112,7 +112,11 @@ impl Check {
         let analysis = analyse(&comparison, &self.health.thresholds());
         let verdicts = judge(&comparison, &analysis, &rules);
         if let Some(path) = &self.junit {
-            save(path, report::junit(&verdicts).as_bytes())?;
+            let junit = report::junit(&verdicts);
+            match target(path) {
+                Target::Stdout => terminal.print(junit.as_bytes())?,
+                Target::File(path) => save(&path, junit.as_bytes())?,
+            }
         }
         let broken: Vec<&Verdict> =
             verdicts.iter().filter(|v| v.outcome == check::Outcome::Violated).collect();

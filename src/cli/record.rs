@@ -71,6 +71,7 @@ impl Record {
         let wanted = Wanted::metrics(self.metric.as_slice())
             .map_err(|(text, why)| anyhow!("--metric {text:?} is not a glob pattern: {why}"))
             .hint("put * ? or [ in brackets, as in [*], to mean the character")?;
+        let is_new = !directory.exists();
         std::fs::create_dir_all(&directory)
             .map_err(|e| anyhow!("cannot make {}: {}", directory.display(), say(&e)))
             .hint("check the directory and its permissions")?;
@@ -87,6 +88,19 @@ impl Record {
         std::thread::spawn(move || read_lines(&events));
         let (refused, interrupted) = record(&mut recording, &path, &inbox, &wanted, terminal)?;
 
+        if recording.steps() == 0 {
+            // An empty history is none: whatever reads it next would stop there.
+            if is_new {
+                let _ = std::fs::remove_dir(&directory); // unless something was put there meanwhile
+            }
+            if interrupted {
+                return Ok(Outcome::Interrupted);
+            }
+            return Err(anyhow!("nothing was recorded: no step came from stdin")).hint(format!(
+                "a line is a step and a value, or a JSON object; {} is not written",
+                path.display()
+            ));
+        }
         write_atomically(&path, &recording.to_json()).map_err(|e| unwritable(&path, &e))?;
         terminal.print(format!("{}\n", path.display()).as_bytes())?;
         terminal.note(&format!("{} recorded", plural(recording.steps(), "step", "steps")));

@@ -59,7 +59,7 @@ pub(super) struct Stats {
 
 impl Stats {
     pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
-        self.chart.check()?;
+        self.chart.check_for_stats()?;
         let default =
             || (!self.no_plot && !self.json && !self.csv).then(|| "entropy_stats.png".into());
         let output = self.output.clone().or_else(default).map(|path| target(&path));
