@@ -172,3 +172,14 @@ fn a_recorder_without_a_step_writes_no_history() {
     assert!(record("").status.success());
     assert!(desk.path().join("models/q/entropy_history_q.json").is_file());
 }
+
+#[test]
+fn the_help_names_no_flag_that_the_command_refuses() {
+    let desk = desk();
+    let help = |command: &str| stdout(&run(desk.path(), &[command, "--help"]));
+    for flag in ["--smooth", "--log-y", "--y-min", "--y-max"] {
+        assert!(!help("stats").contains(flag) && help("plot").contains(flag), "{flag}");
+    }
+    assert!(help("stats").contains("--from-step") && !help("stats").contains("entropy_files"));
+    assert!(!help("law").contains("--smooth") && help("law").contains("--y-min"));
+}

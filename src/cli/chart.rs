@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
-use clap::{Args, ValueEnum};
+use clap::{Arg, Args, ValueEnum};
 
 use super::failure::{Failure, WithHint};
 use super::inputs::say;
@@ -79,6 +79,12 @@ enum EncodingName {
     Png,
     Svg,
     Pdf,
+}
+
+/// Leaves a flag out of the help of a command that refuses it.
+pub(super) fn hide(arg: Arg, refused: &[&str]) -> Arg {
+    let is_refused = refused.iter().any(|id| arg.get_id() == *id);
+    if is_refused { arg.hide(true) } else { arg }
 }
 
 fn finite(text: &str) -> Result<f64, String> {

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::Outcome;
-use super::chart::{ChartArgs, Target, target, write};
+use super::chart::{ChartArgs, Target, hide, target, write};
 use super::curves::{Besides, Clock};
 use super::failure::Failure;
 use super::inputs::InputArgs;
@@ -33,6 +33,7 @@ where the test on the later steps is no better than a constant, it says nothing 
 /// Fits R = −a·e^H + b to each run, tests it on the later steps, and draws it.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
+#[command(mut_args(|arg| hide(arg, &["smooth", "log_y"])))]
 pub(super) struct Law {
     #[command(flatten)]
     inputs: InputArgs,

@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use clap::Args;
 
 use super::Outcome;
-use super::chart::{ChartArgs, Target, target, write, write_beside_document};
+use super::chart::{ChartArgs, Target, hide, target, write, write_beside_document};
 use super::compare::CompareArgs;
 use super::failure::{Failure, WithHint};
 use super::health::HealthArgs;
@@ -31,6 +31,7 @@ Examples:
 /// Says how runs compare in numbers.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
+#[command(mut_args(|arg| hide(arg, &["smooth", "log_y", "y_min", "y_max"])))]
 pub(super) struct Stats {
     #[command(flatten)]
     inputs: InputArgs,

@@ -176,6 +176,7 @@ fn explosion(stats: &RunStats) -> Verdict {
 fn undecided(rule: Rule, stats: &RunStats) -> Verdict {
     let why = match stats.state {
         State::NotRecorded => "every value is 0: entropy was not recorded".to_owned(),
+        _ if stats.points == 1 => "1 point is too few to tell".to_owned(),
         _ => format!("{} points are too few to tell", stats.points),
     };
     verdict(rule, Outcome::Skipped, why)
@@ -254,15 +255,16 @@ fn no_worse_than(stats: &RunStats, earlier: &[Earlier], tolerance: f64) -> Verdi
     let Some(before) = earlier.iter().find(|before| before.label == stats.label) else {
         return verdict(rule, Outcome::Skipped, "the baseline has no run of this label");
     };
-    if stats.state == State::NotRecorded {
+    if matches!(stats.state, State::NotRecorded | State::TooShort) {
         return undecided(rule, stats);
     }
-    if before.state == State::NotRecorded {
-        return verdict(
-            rule,
-            Outcome::Skipped,
-            "the baseline has no entropy of it, every value is 0",
-        );
+    let unjudged = match before.state {
+        State::NotRecorded => Some("entropy was not recorded in the baseline: every value is 0"),
+        State::TooShort => Some("the baseline has too few points of it to tell"),
+        _ => None,
+    };
+    if let Some(why) = unjudged {
+        return verdict(rule, Outcome::Skipped, why);
     }
     if let Some(was) = before.quantity.as_deref().filter(|was| *was != stats.quantity) {
         let message =
@@ -386,12 +388,15 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_recorded_is_no_worse_and_no_better() {
+    fn what_was_not_recorded_or_is_too_short_is_no_worse_and_no_better() {
         let zeros = [0.0; 50];
         let unrecorded = Earlier { state: State::NotRecorded, mean: Some(0.0), ..earlier() };
         assert_eq!(beside_earlier(&zeros, earlier()), Outcome::Skipped);
         assert_eq!(beside_earlier(&zeros, unrecorded.clone()), Outcome::Skipped);
         assert_eq!(beside_earlier(&[1.0; 50], unrecorded), Outcome::Skipped);
+        let short = Earlier { state: State::TooShort, ..earlier() };
+        assert_eq!(beside_earlier(&[1.0; 50], short), Outcome::Skipped);
+        assert_eq!(beside_earlier(&[1.0; 5], earlier()), Outcome::Skipped);
         let max = Rules { max: Some(3.0), ..Rules::default() };
         assert_eq!(verdicts(&zeros, &max)[2].1, Outcome::Skipped);
     }
