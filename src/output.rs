@@ -118,9 +118,8 @@ pub fn append(path: &Path, text: &str) -> io::Result<()> {
 }
 
 #[cfg(test)]
+#[cfg(unix)]
 mod tests {
-    #![cfg(unix)]
-
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::*;

@@ -81,12 +81,13 @@ fn unresolved(error: DiscoverError) -> Failure {
             "check the path, or quote a glob so that the shell leaves it alone"
         }
         DiscoverError::NoMatch(_) => {
-            let hint = format!("a pattern is matched from the current directory; {WHY_NONE}");
             let storage = std::env::var_os("STORAGE_PATH").filter(|path| !path.is_empty());
             let storage =
                 storage.map_or("not set".to_owned(), |s| s.to_string_lossy().into_owned());
-            let error = anyhow!("{error}; $STORAGE_PATH is {storage}");
-            return Failure { error, hint: Some(hint) };
+            let hint = format!(
+                "a pattern is matched from the current directory, and $STORAGE_PATH is {storage}; {WHY_NONE}"
+            );
+            return Failure { error: error.into(), hint: Some(hint) };
         }
         DiscoverError::NoLog(_) => {
             let hint = format!("name the log file itself; {WHY_NONE}");

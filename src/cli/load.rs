@@ -324,8 +324,7 @@ fn warn_of_mixed_kinds(comparison: &Comparison, terminal: &Terminal) {
 
 fn describe(run: &Run, asides: &[String]) -> String {
     let points = plural(run.history.points().len(), "point", "points");
-    let mut text =
-        format!("{}: {} read as {}, {points}", run.source, run.metric, run.format);
+    let mut text = format!("{}: {} read as {}, {points}", run.source, run.metric, run.format);
     for aside in asides {
         text.push_str("; ");
         text.push_str(aside);
