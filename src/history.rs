@@ -282,6 +282,8 @@ pub struct Comparison {
 /// The runs that have points among some steps.
 #[derive(Debug)]
 pub struct Window {
+    /// The first and the last step; infinite where there is no limit.
+    pub steps: (f64, f64),
     /// Their points there.
     pub cut: Comparison,
     /// All their points.
@@ -354,7 +356,8 @@ impl Comparison {
                 None => outside.push(run.history.label().to_owned()),
             }
         }
-        let window = Window { cut: Comparison { runs: cut }, whole: Comparison { runs: whole } };
+        let (cut, whole) = (Comparison { runs: cut }, Comparison { runs: whole });
+        let window = Window { steps: (from, to), cut, whole };
         ((!window.cut.runs.is_empty()).then_some(window), outside)
     }
 }

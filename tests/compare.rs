@@ -160,3 +160,88 @@ fn a_baseline_with_other_labels_is_a_warning_not_a_pass() {
     let document: Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert_eq!(document["checks"][2]["outcome"], "skipped");
 }
+
+#[test]
+fn a_baseline_of_another_quantity_is_a_warning_and_no_verdict() {
+    let desk = tempfile::tempdir().unwrap();
+    write(desk.path(), "a.json", &[1.0; 40]);
+    let baseline = run(desk.path(), &["stats", "a.json", "--json"]);
+    let other = stdout(&baseline).replace("\"token_mean\"", "\"logprob_surrogate\"");
+    assert_ne!(other, stdout(&baseline));
+    fs::write(desk.path().join("main.stats"), other).unwrap();
+    let arguments = ["check", "a.json", "--no-worse-than", "main.stats", "--junit", "j.xml"];
+    let output = run(desk.path(), &arguments);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(stderr(&output).contains("different quantities"), "{}", stderr(&output));
+    let junit = fs::read_to_string(desk.path().join("j.xml")).unwrap();
+    assert!(junit.contains("name=\"no-worse-than\"><skipped"), "{junit}");
+}
+
+#[test]
+fn a_run_that_was_not_recorded_is_no_violation_of_its_baseline() {
+    let desk = tempfile::tempdir().unwrap();
+    write(desk.path(), "a.json", &[1.0; 40]);
+    let baseline = run(desk.path(), &["stats", "a.json", "--json"]);
+    fs::write(desk.path().join("main.stats"), &baseline.stdout).unwrap();
+    write(desk.path(), "a.json", &[0.0; 40]);
+    let rules = ["--no-worse-than", "main.stats", "--max-entropy", "3", "--junit", "j.xml"];
+    let output = run(desk.path(), &[&["check", "a.json"], &rules[..]].concat());
+    assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(0), ""));
+    let junit = fs::read_to_string(desk.path().join("j.xml")).unwrap();
+    assert_eq!((junit.matches("<testcase").count(), junit.matches("<skipped").count()), (4, 4));
+}
+
+#[test]
+fn bounds_that_no_entropy_can_keep_are_refused() {
+    let desk = tempfile::tempdir().unwrap();
+    write(desk.path(), "a.json", &[1.5; 40]);
+    let check = |more: &[&str]| run(desk.path(), &[&["check", "a.json"], more].concat());
+    let output = check(&["--min-entropy", "2", "--max-entropy", "1"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("at least 2 and at most 1"), "{}", stderr(&output));
+    assert_eq!(check(&["--preset", "rlwatch", "--max-entropy", "0.5"]).status.code(), Some(2));
+    assert_eq!(check(&["--min-entropy", "1", "--max-entropy", "2"]).status.code(), Some(0));
+}
+
+#[test]
+fn check_and_stats_write_a_step_alike() {
+    let desk = tempfile::tempdir().unwrap();
+    let values: Vec<f64> = (0..100).map(|i| if i < 50 { 2.0 } else { 0.2 }).collect();
+    write(desk.path(), "a.json", &values);
+    let said = stdout(&run(desk.path(), &["check", "a.json", "--json"]));
+    assert!(said.contains("\"step\": 53,"), "{said}");
+}
+
+#[test]
+fn zeros_that_were_not_recorded_pull_no_mean_down() {
+    let desk = tempfile::tempdir().unwrap();
+    write(desk.path(), "solver_a.json", &[2.0; 40]);
+    write(desk.path(), "solver_b.json", &[3.0; 40]);
+    write(desk.path(), "solver_zero.json", &[0.0; 40]);
+    write(desk.path(), "other_zero.json", &[0.0; 40]);
+    let group = ["--group", "solver|other"];
+    let numbers = document(desk.path(), &[&["."], &group[..]].concat());
+    let solvers = numbers["groups"].as_array().unwrap().iter().find(|g| g["name"] == "solver");
+    assert_eq!(solvers.unwrap()["mean"], 2.5);
+    assert_eq!(solvers.unwrap()["left_out"], serde_json::json!(["solver_zero"]));
+    let table = stdout(&run(desk.path(), &[&["stats", ".", "--no-plot"], &group[..]].concat()));
+    assert!(table.contains("solver: left out: solver_zero was not recorded"), "{table}");
+    assert!(table.contains("no run of a group was recorded"), "{table}");
+
+    let plot = run(desk.path(), &[&["plot", ".", "-o", "x.svg"], &group[..]].concat());
+    assert!(plot.status.success(), "{}", stderr(&plot));
+    let said = stderr(&plot);
+    assert!(said.contains("group solver: left out: solver_zero was not recorded"), "{said}");
+    assert!(said.contains("group other: it has no mean: other_zero was not recorded"), "{said}");
+    let svg = fs::read_to_string(desk.path().join("x.svg")).unwrap();
+    assert!(svg.contains(", n = 2") && !svg.contains("other"), "the mean is of two runs");
+
+    let none = run(desk.path(), &["plot", ".", "-o", "y.svg", "--group", "zero"]);
+    assert_eq!(none.status.code(), Some(2));
+    assert!(stderr(&none).contains("no run of a group was recorded"), "{}", stderr(&none));
+
+    let forest = ["stats", ".", "--json", "--comparison-plot", "f.svg", "--baseline", "solver_a"];
+    assert!(run(desk.path(), &forest).status.success());
+    let svg = fs::read_to_string(desk.path().join("f.svg")).unwrap();
+    assert!(svg.contains("was not recorded"), "the row says why it has no point");
+}

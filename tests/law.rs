@@ -520,3 +520,28 @@ fn the_picture_of_a_law_is_the_same_bytes_each_time() {
     };
     assert!(draw("a.svg") == draw("b.svg"));
 }
+
+#[test]
+fn a_run_whose_entropy_was_not_recorded_has_no_law_and_no_dots() {
+    let desk = desk();
+    let line = |step: u32, entropy: f64| {
+        format!(
+            r#"{{"step": {step}, "entropy/all/mean": {entropy:?}, "reward/all/mean": {:?}}}"#,
+            0.1 + 0.01 * f64::from(step)
+        )
+    };
+    let log = |entropy: fn(u32) -> f64| {
+        (1..=60).map(|step| line(step, entropy(step))).collect::<Vec<_>>().join("\n")
+    };
+    fs::write(desk.path().join("on.jsonl"), log(|step| 2.0 - 0.02 * f64::from(step))).unwrap();
+    fs::write(desk.path().join("off.jsonl"), log(|_| 0.0)).unwrap();
+    let law = ["law", "on.jsonl", "off.jsonl", "--reward", "reward/all/mean"];
+    let output = run(desk.path(), &[&law[..], &["-o", "x.svg"]].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stdout(&output).contains("off: no fit: every entropy is 0"), "{}", stdout(&output));
+    assert!(stderr(&output).contains("off is not drawn"), "{}", stderr(&output));
+    let svg = fs::read_to_string(desk.path().join("x.svg")).unwrap();
+    assert!(!svg.contains(">off") && !svg.contains("\noff\n"), "off has a name in the picture");
+    let alone = run(desk.path(), &["law", "off.jsonl", "--reward", "reward/all/mean"]);
+    assert!(stderr(&alone).contains("no picture is drawn"), "{}", stderr(&alone));
+}

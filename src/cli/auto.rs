@@ -15,7 +15,7 @@ use super::curves::Clock;
 use super::failure::{Failure, WithHint};
 use super::groups::BandArgs;
 use super::health::HealthArgs;
-use super::inputs::{plural, say};
+use super::inputs::{WHY_NONE, plural, say};
 use super::labels::Labels;
 use super::load::{NoLogs, Reading};
 use super::plot::{Chart, Charts, Looks, draw};
@@ -84,9 +84,7 @@ struct Histories {
 }
 
 fn none_found(what: String) -> Failure {
-    let hint = "either training did not finish (the trainer writes the file at its end), or it ran \
-                before entropy was recorded; `entropy-viz compute` on its checkpoints makes one";
-    Failure { error: anyhow!(what), hint: Some(hint.to_owned()) }
+    Failure { error: anyhow!(what), hint: Some(WHY_NONE.to_owned()) }
 }
 
 impl Auto {
@@ -170,7 +168,7 @@ impl Auto {
                 "cannot look into {}: there is no such directory{told}",
                 models.display()
             ))
-            .hint("entropy-viz auto MODELS_DIR");
+            .hint(format!("entropy-viz auto MODELS_DIR, if they are elsewhere; else {WHY_NONE}"));
         }
         let pattern = discover::below(&models, self.pattern.as_deref().unwrap_or(PATTERN));
         let found = match (&self.pattern, self.recursive) {
@@ -218,8 +216,8 @@ impl Auto {
         let drawn =
             draw(placed, &self.looks(across), &encodings, Charts::Both, terminal, pictures)?;
         // Numbers are by step, whatever the axis counts; its limits are steps only where it counts them.
-        let cut = self.chart.cut(comparison).filter(|_| across == Across::Steps);
-        let shown = cut.as_ref().unwrap_or(comparison);
+        let window = self.chart.window_again(comparison).filter(|_| across == Across::Steps);
+        let shown = window.as_ref().map_or(comparison, |window| &window.cut);
         let mut analysis = match across {
             Across::Steps => drawn,
             Across::StepsIn | Across::Time(_) => analyse(comparison, &self.health.thresholds()),
@@ -228,7 +226,9 @@ impl Auto {
         let summary = report::summary(&analysis);
         let page = self.report(shown, &analysis, outcome)?;
         write(&Target::File(directory.join("report.html")), page.as_bytes(), terminal)?;
-        let verdicts = judge(shown, &analysis, &Rules::default());
+        // What is judged are whole runs, all of them.
+        let whole = window.map(|_| analyse(comparison, &self.health.thresholds()));
+        let verdicts = judge(comparison, whole.as_ref().unwrap_or(&analysis), &Rules::default());
         let texts = [
             ("stats.json", report::json(&analysis)),
             ("stats.csv", report::csv(&analysis)),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
-use clap::{Args, ValueEnum};
+use clap::{Arg, Args, ValueEnum};
 
 use super::failure::{Failure, WithHint};
 use super::inputs::say;
@@ -37,10 +37,11 @@ pub(super) struct ChartArgs {
     /// Logarithmic y axis.
     #[arg(long)]
     log_y: bool,
-    /// First step to show; with --x, in what the axis counts.
+    /// First step to show, and to take numbers of; states are of whole runs. With --x, in what the axis
+    /// counts.
     #[arg(long, value_name = "STEP", allow_negative_numbers = true, value_parser = finite)]
     from_step: Option<f64>,
-    /// Last step to show; with --x, in what the axis counts.
+    /// Last step to show, likewise.
     #[arg(long, value_name = "STEP", allow_negative_numbers = true, value_parser = finite)]
     to_step: Option<f64>,
     /// Smallest entropy to show, in nats.
@@ -78,6 +79,12 @@ enum EncodingName {
     Png,
     Svg,
     Pdf,
+}
+
+/// Leaves a flag out of the help of a command that refuses it.
+pub(super) fn hide(arg: Arg, refused: &[&str]) -> Arg {
+    let is_refused = refused.iter().any(|id| arg.get_id() == *id);
+    if is_refused { arg.hide(true) } else { arg }
 }
 
 fn finite(text: &str) -> Result<f64, String> {
@@ -126,6 +133,28 @@ impl ChartArgs {
                 self.y_min.unwrap_or(0.0)
             ))
             .hint("give a --y-min above 0");
+        }
+        Ok(())
+    }
+
+    /// Checks that nothing is asked for that bars and differences cannot show: both are of what was logged, on an
+    /// axis with a 0.
+    pub(super) fn check_for_stats(&self) -> Result<(), Failure> {
+        self.check()?;
+        if self.smooth != Smoothing::None {
+            return Err(anyhow!("statistics are of what was logged, without --smooth")).hint(
+                "leave --smooth out; plot --smooth --with-stats smooths the curves beside them",
+            );
+        }
+        if self.log_y {
+            return Err(anyhow!("bars begin at 0, which a logarithmic axis has no place for"))
+                .hint("leave --log-y out; plot --log-y --with-stats has it for the curves");
+        }
+        if self.y_min.is_some() || self.y_max.is_some() {
+            return Err(anyhow!(
+                "bars begin at 0 and show all of each value: they have no --y-min and --y-max"
+            ))
+            .hint("leave them out; plot --y-min --y-max --with-stats has them for the curves");
         }
         Ok(())
     }
@@ -257,13 +286,6 @@ impl ChartArgs {
         Ok(Studio { look, fonts, dpi: self.dpi })
     }
 
-    /// The runs cut to the steps shown, if these are limited and there are any.
-    pub(super) fn cut(&self, comparison: &Comparison) -> Option<Comparison> {
-        let (from, to) = self.steps();
-        let limited = self.from_step.is_some() || self.to_step.is_some();
-        limited.then(|| comparison.between(from, to).0).flatten().map(|window| window.cut)
-    }
-
     /// The runs with points among the steps shown, if these are limited; the others are told and left
     /// out.
     pub(super) fn window(
@@ -283,6 +305,12 @@ impl ChartArgs {
             .map(Some)
             .ok_or_else(|| anyhow!("no run has a point among the steps shown"))
             .hint("widen --from-step and --to-step")
+    }
+
+    /// The same without a warning, for whoever was warned before.
+    pub(super) fn window_again(&self, comparison: &Comparison) -> Option<Window> {
+        let (from, to) = self.steps();
+        self.is_limited().then(|| comparison.between(from, to).0).flatten()
     }
 }
 
@@ -381,9 +409,13 @@ pub(super) fn stats_beside(path: &Path) -> PathBuf {
     }
 }
 
-/// `-` is stdout.
+/// `-` is stdout, and so are its names as a file: behind a picture there comes no line with its path.
 pub(super) fn target(path: &Path) -> Target {
-    if path == Path::new("-") { Target::Stdout } else { Target::File(path.to_owned()) }
+    let names = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
+    if names.iter().any(|name| path == Path::new(name)) {
+        return Target::Stdout;
+    }
+    Target::File(path.to_owned())
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use super::Outcome;
-use super::chart::save;
+use super::chart::{Target, save, target};
 use super::failure::{Failure, WithHint};
 use super::health::HealthArgs;
 use super::inputs::{InputArgs, plural, say};
@@ -17,8 +17,8 @@ use crate::history::Comparison;
 use crate::label::visible;
 use crate::plot::exact;
 use crate::report;
-use crate::stats::check::{self, Earlier, Rules, Verdict};
-use crate::stats::{Analysis, analyse};
+use crate::stats::check::{self, Earlier, Extent, Rules, Verdict};
+use crate::stats::{Analysis, Steps, analyse};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -112,7 +112,11 @@ impl Check {
         let analysis = analyse(&comparison, &self.health.thresholds());
         let verdicts = judge(&comparison, &analysis, &rules);
         if let Some(path) = &self.junit {
-            save(path, report::junit(&verdicts).as_bytes())?;
+            let junit = report::junit(&verdicts);
+            match target(path) {
+                Target::Stdout => terminal.print(junit.as_bytes())?,
+                Target::File(path) => save(&path, junit.as_bytes())?,
+            }
         }
         let broken: Vec<&Verdict> =
             verdicts.iter().filter(|v| v.outcome == check::Outcome::Violated).collect();
@@ -155,6 +159,13 @@ impl RuleArgs {
             return Err(anyhow!("--preset and --min-entropy are two bounds for the same"))
                 .hint("give one of them");
         }
+        if let Some((min, _)) = preset.or(self.min_entropy.map(|bound| (bound, 1)))
+            && let Some(max) = self.max_entropy
+            && min > max
+        {
+            return Err(anyhow!("no entropy is at least {min} and at most {max} nats"))
+                .hint("swap --min-entropy and --max-entropy, or give one of them");
+        }
         let baseline = match &self.no_worse_than {
             Some(path) => Some((read_baseline(path)?, self.tolerance)),
             None => None,
@@ -180,6 +191,7 @@ fn read_baseline(path: &Path) -> Result<Vec<Earlier>, Failure> {
     struct Baseline {
         schema: u32,
         runs: Vec<Earlier>,
+        window: Option<Steps>,
     }
     let name = path.display();
     let text = fs::read(path)
@@ -193,7 +205,8 @@ fn read_baseline(path: &Path) -> Result<Vec<Earlier>, Failure> {
         return Err(anyhow!("cannot read {name} as a stats.json: it has schema {schema}, not 1"))
             .hint("make it anew with this version");
     }
-    Ok(baseline.runs)
+    let extent = if baseline.window.is_some() { Extent::Part } else { Extent::Whole };
+    Ok(baseline.runs.into_iter().map(|earlier| Earlier { extent, ..earlier }).collect())
 }
 
 /// `run: rule: what happened (step, value, bound)` on a line.

@@ -1,6 +1,7 @@
 //! `entropy-viz convert`: any log that can be read, as the file of another program.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -35,8 +36,8 @@ pub(super) struct Convert {
     /// What to write.
     #[arg(long, value_enum)]
     to: To,
-    /// The file to write, - for stdout; for several runs in formats of one run a file, and for
-    /// tensorboard and wandb, the directory.
+    /// The file to write, - for stdout. A directory for tensorboard and wandb, and for json and jsonl if there
+    /// are several runs or the name has no extension.
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
     /// The key that the values get, where the format has keys [default: policy/entropy; in csv and
@@ -97,7 +98,10 @@ impl Convert {
             To::Jsonl => {
                 self.one_each(runs, "jsonl", |run| json::lines(self.key(), run.history.points()))?
             }
-            To::Tensorboard => self.event_files(runs, start)?,
+            To::Tensorboard => {
+                warn_of_overflow(runs, terminal);
+                self.event_files(runs, start)?
+            }
             To::Wandb => self.offline_runs(runs, start)?,
         };
         for (target, bytes) in &files {
@@ -143,7 +147,8 @@ impl Convert {
         runs.iter().map(series).collect()
     }
 
-    /// One file for one run; else R-Zero's layout below a directory, which `auto` finds again.
+    /// One file for one run, if the output looks like a file; else R-Zero's layout below a directory, which
+    /// `auto` finds again.
     fn one_each(
         &self,
         runs: &[Run],
@@ -151,9 +156,17 @@ impl Convert {
         bytes: impl Fn(&Run) -> Vec<u8>,
     ) -> Result<Vec<(Target, Vec<u8>)>, Failure> {
         let names_file = |path: &Path| {
-            !path.is_dir() && path.extension().is_some_and(|e| e.eq_ignore_ascii_case(extension))
+            let is_one = |e: &OsStr| runs.len() == 1 || e.eq_ignore_ascii_case(extension);
+            let is_marked = path.as_os_str().to_string_lossy().ends_with(['/', '\\']);
+            !path.is_dir() && !is_marked && path.extension().is_some_and(is_one)
         };
         let output = target(&self.output);
+        let compressed = |e: &OsStr| ["gz", "zst"].iter().any(|name| e.eq_ignore_ascii_case(name));
+        if names_file(&self.output) && self.output.extension().is_some_and(compressed) {
+            let name = self.output.display();
+            return Err(anyhow!("cannot write {name}: files are written without compression"))
+                .hint(format!("end its name in .{extension}, and compress it afterwards"));
+        }
         match (runs, &output) {
             ([run], Target::Stdout) => return Ok(vec![(output, bytes(run))]),
             ([run], Target::File(path)) if names_file(path) => {
@@ -202,6 +215,21 @@ impl Convert {
             Ok((Target::File(directory.join(wandb::file_name(&id))), bytes))
         });
         files.collect()
+    }
+}
+
+/// A 32-bit float ends at 3.4e38: what is beyond becomes infinite there.
+fn warn_of_overflow(runs: &[Run], terminal: &Terminal) {
+    for run in runs {
+        let points = run.history.points().iter();
+        let beyond = points.filter(|point| (point.entropy as f32).is_infinite()).count();
+        if beyond > 0 {
+            let values = plural(beyond, "value is", "values are");
+            terminal.warn(&format!(
+                "{}: {values} beyond 32-bit floats, and infinite in the event file",
+                run.source
+            ));
+        }
     }
 }
 

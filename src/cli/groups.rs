@@ -7,11 +7,12 @@ use regex::Regex;
 use super::failure::{Failure, WithHint};
 use super::inputs::plural;
 use super::terminal::Terminal;
-use crate::history::Comparison;
+use crate::history::{Comparison, History};
 use crate::plot::Grouped;
 use crate::stats::band::{Filling, Spread};
 use crate::stats::bootstrap::Resampling;
-use crate::stats::group::{Group, group};
+use crate::stats::group::{Group, group, not_recorded};
+use crate::stats::health::is_recorded;
 
 /// Which runs are one group.
 #[derive(Debug, Args)]
@@ -77,7 +78,8 @@ impl GroupArgs {
         Ok(groups)
     }
 
-    /// Says how many runs are in no group, and what becomes of them.
+    /// Says how many runs are in no group, and what becomes of them; and which are in none of the means, as
+    /// their entropy was not recorded.
     pub(super) fn tell_ungrouped(
         &self,
         comparison: &Comparison,
@@ -91,6 +93,16 @@ impl GroupArgs {
             let runs = plural(rest, "run is", "runs are");
             terminal.warn(&format!("{runs} in no group{so}: --group does not match the label"));
         }
+        for Group { name, members } in &groups {
+            let histories = members.iter().map(|i| &comparison.runs()[*i].history);
+            let unrecorded = histories.filter(|history| !is_recorded(history));
+            let labels: Vec<&str> = unrecorded.map(History::label).collect();
+            if !labels.is_empty() {
+                let what =
+                    if labels.len() == members.len() { "it has no mean" } else { "left out" };
+                terminal.warn(&format!("group {name}: {what}: {}", not_recorded(&labels)));
+            }
+        }
         Ok(())
     }
 
@@ -99,13 +111,23 @@ impl GroupArgs {
         Resampling { seed: self.seed, ..Resampling::default() }
     }
 
-    /// What a picture of `comparison` draws of groups; nothing if there are none.
+    /// What a picture of `comparison` draws of groups, which are of the runs whose entropy was recorded;
+    /// nothing if there are none.
     pub(super) fn grouped(
         &self,
         bands: Option<&BandArgs>,
         comparison: &Comparison,
     ) -> Result<Option<Grouped>, Failure> {
-        let groups = self.groups(comparison)?;
+        let mut groups = self.groups(comparison)?;
+        let is_grouped = !groups.is_empty();
+        for group in &mut groups {
+            group.members.retain(|i| is_recorded(&comparison.runs()[*i].history));
+        }
+        groups.retain(|group| !group.members.is_empty());
+        if groups.is_empty() && is_grouped && bands.is_some() {
+            return Err(anyhow!("there is no mean to draw: no run of a group was recorded"))
+                .hint("every value of them is 0; without --group every run has a line");
+        }
         let spread = match bands.and_then(|bands| bands.band) {
             None | Some(BandName::Sd) => Spread::Sd,
             Some(BandName::Se) => Spread::Se,

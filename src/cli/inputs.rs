@@ -12,7 +12,7 @@ use super::failure::{Failure, WithHint};
 use super::labels::Labels;
 use super::load::Reading;
 use super::terminal::Terminal;
-use crate::discover::{self, DiscoverError, Input};
+use crate::discover::{self, DiscoverError, Input, Location};
 use crate::history::Comparison;
 
 /// The logs to read.
@@ -63,26 +63,48 @@ pub(super) fn resolve(
 ) -> Result<(Vec<Input>, Vec<String>), Failure> {
     let (mut inputs, mut unreadable) = (Vec::new(), Vec::new());
     for argument in arguments {
-        let found = discover::resolve(argument.as_ref()).map_err(|error| {
-            let hint = match &error {
-                DiscoverError::Missing(_) => {
-                    "check the path, or quote a glob so that the shell leaves it alone"
-                }
-                DiscoverError::NoMatch(_) => "the pattern is matched from the current directory",
-                DiscoverError::NoLog(_) => "name the log file itself",
-                DiscoverError::ManySegments(_) => "name the files of one run with + between them",
-                DiscoverError::BadPattern(..) => {
-                    "put * ? or [ in brackets, as in [*], to mean the character"
-                }
-                DiscoverError::OneLabelForMany { .. } => "use --labels with one label a log",
-            };
-            Failure { error: error.into(), hint: Some(hint.to_owned()) }
-        })?;
+        let found = discover::resolve(argument.as_ref()).map_err(unresolved)?;
         inputs.extend(found.files);
         unreadable.extend(found.unreadable);
     }
+    let segments = inputs.iter().flat_map(|input: &Input| &input.segments);
+    if segments.filter(|location| **location == Location::Stdin).count() > 1 {
+        return Err(anyhow!("stdin is given twice")).hint("name each log once");
+    }
     Ok((inputs, unreadable))
 }
+
+/// Why an argument names nothing, with what to do about it.
+fn unresolved(error: DiscoverError) -> Failure {
+    let hint = match &error {
+        DiscoverError::Missing(_) => {
+            "check the path, or quote a glob so that the shell leaves it alone"
+        }
+        DiscoverError::NoMatch(_) => {
+            let storage = std::env::var_os("STORAGE_PATH").filter(|path| !path.is_empty());
+            let storage =
+                storage.map_or("not set".to_owned(), |s| s.to_string_lossy().into_owned());
+            let hint = format!(
+                "a pattern is matched from the current directory, and $STORAGE_PATH is {storage}; {WHY_NONE}"
+            );
+            return Failure { error: error.into(), hint: Some(hint) };
+        }
+        DiscoverError::NoLog(_) => {
+            let hint = format!("name the log file itself; {WHY_NONE}");
+            return Failure { error: error.into(), hint: Some(hint) };
+        }
+        DiscoverError::ManySegments(_) => "name the files of one run with + between them",
+        DiscoverError::BadPattern(..) => {
+            "put * ? or [ in brackets, as in [*], to mean the character"
+        }
+        DiscoverError::OneLabelForMany { .. } => "use --labels with one label a log",
+    };
+    Failure { error: error.into(), hint: Some(hint.to_owned()) }
+}
+
+/// Why there may be no history where one is expected.
+pub(super) const WHY_NONE: &str = "either training did not finish (the trainer writes the file at its end), or it ran before entropy \
+     was recorded; `entropy-viz compute` on its checkpoints makes one";
 
 /// What the system says, without Rust's `(os error 2)`.
 pub fn say(error: &io::Error) -> String {

@@ -110,7 +110,9 @@ impl Inspect {
             let (why, contents): (Vec<_>, Vec<_>) = without.into_iter().unzip();
             logs.extend(contents.into_iter().flatten());
             if logs.is_empty() {
-                return Err(nothing_read(found.len(), unread, &why));
+                let found: Vec<String> =
+                    found.iter().map(|(location, _)| location.name()).collect();
+                return Err(nothing_read(&found, unread, &why));
             }
         }
         let text = if self.json {

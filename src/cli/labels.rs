@@ -36,6 +36,10 @@ impl<'a> Labels<'a> {
         if labels.is_empty() {
             return Ok(Labels::none());
         }
+        if let Some(place) = labels.iter().position(|label| label.trim().is_empty()) {
+            return Err(anyhow!("label {} of --labels is empty", place + 1))
+                .hint("give each run a label that can be seen");
+        }
         let scanned = inputs.iter().any(|input| input.origin == Origin::Scanned);
         if scanned || labels.len() > inputs.len() {
             return Ok(Labels { pending: labels });

@@ -7,14 +7,16 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::Outcome;
-use super::chart::{ChartArgs, Target, target, write};
+use super::chart::{ChartArgs, Target, hide, target, write};
 use super::curves::{Besides, Clock};
 use super::failure::Failure;
 use super::inputs::InputArgs;
 use super::table::{aligned, number};
 use super::terminal::Terminal;
+use crate::history::{Comparison, Run};
 use crate::label::visible;
 use crate::stats::bootstrap::Resampling;
+use crate::stats::health::is_recorded;
 use crate::stats::law::{self, ASSUMPTION, Estimate};
 
 const EXAMPLES: &str = "\
@@ -31,6 +33,7 @@ where the test on the later steps is no better than a constant, it says nothing 
 /// Fits R = −a·e^H + b to each run, tests it on the later steps, and draws it.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
+#[command(mut_args(|arg| hide(arg, &["smooth", "log_y"])))]
 pub(super) struct Law {
     #[command(flatten)]
     inputs: InputArgs,
@@ -74,11 +77,15 @@ impl Law {
         let runs = comparison.runs().par_iter();
         let laws: Vec<law::Law> = runs.map(|run| law::fit(run, &resampling)).collect();
         if let (Some(output), Some(encoding)) = (&output, encoding) {
-            if laws.iter().all(|law| law.pairs == 0) {
+            let (shown, shown_laws) = recorded(&comparison, &laws, terminal);
+            if shown_laws.is_empty() {
+                terminal.warn("no run's entropy was recorded: no picture is drawn");
+            } else if shown_laws.iter().all(|law| law.pairs == 0) {
                 terminal.warn("no step has both an entropy and a reward: no picture is drawn");
             } else {
-                let studio = self.chart.studio(&comparison, terminal)?;
-                let picture = studio.law(&comparison, &laws)?;
+                let shown = Comparison::new(shown)?;
+                let studio = self.chart.studio(&shown, terminal)?;
+                let picture = studio.law(&shown, &shown_laws)?;
                 for warning in &picture.warnings {
                     terminal.warn(warning);
                 }
@@ -100,6 +107,24 @@ impl Law {
         terminal.print(text.as_bytes())?;
         Ok(outcome)
     }
+}
+
+/// The runs to draw, with their laws. Zeros that nobody measured would be a point at H = 0, where the law has
+/// its ceiling.
+fn recorded(
+    comparison: &Comparison,
+    laws: &[law::Law],
+    terminal: &Terminal,
+) -> (Vec<Run>, Vec<law::Law>) {
+    let runs = comparison.runs().iter().zip(laws).filter(|(run, _)| {
+        let is_recorded = is_recorded(&run.history);
+        if !is_recorded {
+            let label = run.history.label();
+            terminal.warn(&format!("{label} is not drawn: every entropy is 0, none was recorded"));
+        }
+        is_recorded
+    });
+    runs.map(|(run, law)| (run.clone(), law.clone())).unzip()
 }
 
 const HEADS: [&str; 8] = [

@@ -119,11 +119,14 @@ impl Reading {
                 }
             }
         }
-        terminal.explain(|| format!("{} no logs", plural(others, "file is", "files are")));
+        if others > 0 {
+            terminal.explain(|| plural(others, "file is no log", "files are no logs"));
+        }
         leave_out_copies(&mut drafts).iter().for_each(|note| terminal.note(note));
         unread += leave_out_lacking(&mut drafts, terminal)?;
         if drafts.is_empty() {
-            return Err(nothing_read(inputs.len(), unread, &without));
+            let found: Vec<String> = inputs.iter().map(Input::name).collect();
+            return Err(nothing_read(&found, unread, &without));
         }
         if !without.is_empty() {
             without.iter().for_each(|why| terminal.explain(|| why.clone()));
@@ -148,7 +151,9 @@ impl Reading {
         }
         let points: usize = runs.iter().map(|run| run.history.points().len()).sum();
         terminal.explain(|| {
-            format!("read {points} points of {} runs in {:.1?}", runs.len(), start.elapsed())
+            let points = plural(points, "point", "points");
+            let runs = plural(runs.len(), "run", "runs");
+            format!("read {points} of {runs} in {:.1?}", start.elapsed())
         });
         let comparison = Comparison::new(self.chained(runs, terminal)?)?;
         warn_of_mixed_kinds(&comparison, terminal);
@@ -194,10 +199,10 @@ impl Reading {
     }
 }
 
-/// Files were found, and none is a log.
+/// Files were found, and none is known as a log of entropies.
 #[derive(Debug, Error)]
-#[error("none of the {0} files found is a log")]
-pub(super) struct NoLogs(usize);
+#[error("no entropy found: {0} as a log that holds one")]
+pub(super) struct NoLogs(String);
 
 /// How many of the files found hold no entropy, in words.
 pub(super) fn left_out(files: usize) -> String {
@@ -209,19 +214,34 @@ pub(super) fn left_out(files: usize) -> String {
 }
 
 /// The error of files of which none could be used.
-pub(super) fn nothing_read(found: usize, unread: usize, without: &[String]) -> Failure {
-    let (error, hint) = match without {
-        [] if unread == 0 => (NoLogs(found).into(), "`entropy-viz formats` lists what can be read"),
-        [] => {
-            (anyhow!("none of the {found} files found could be read"), "the warnings above say why")
+pub(super) fn nothing_read(found: &[String], unread: usize, without: &[String]) -> Failure {
+    let (error, hint) = match (found, without) {
+        ([name], []) if unread == 0 => {
+            let hint = format!("`entropy-viz inspect {name}` says what is in it");
+            (NoLogs(format!("{name} is not recognised")).into(), hint)
         }
-        [why] => (anyhow!("no entropy found in {why}"), "--metric KEY names the series to take"),
-        [why, ..] => (
-            anyhow!("none of the {found} files found holds an entropy; {why}"),
-            "--metric KEY names the series to take; `entropy-viz inspect FILE` lists what is there",
+        (_, []) if unread == 0 => (
+            NoLogs(format!("none of the {} files found is recognised", found.len())).into(),
+            "`entropy-viz formats` lists what can be read".to_owned(),
+        ),
+        (_, []) => {
+            let what = match found.len() {
+                1 => "the file found could not be read".to_owned(),
+                n => format!("none of the {n} files found could be read"),
+            };
+            (anyhow!(what), "the warnings above say why".to_owned())
+        }
+        (_, [why]) => (
+            anyhow!("no entropy found in {why}"),
+            "--metric KEY names the series to take".to_owned(),
+        ),
+        (_, [why, ..]) => (
+            anyhow!("none of the {} files found holds an entropy; {why}", found.len()),
+            "--metric KEY names the series to take; `entropy-viz inspect FILE` lists what is there"
+                .to_owned(),
         ),
     };
-    Failure { error, hint: Some(hint.to_owned()) }
+    Failure { error, hint: Some(hint) }
 }
 
 /// Trainers log one run in several files of its directory: a history, event files, `progress.csv`.
@@ -312,9 +332,8 @@ fn warn_of_mixed_kinds(comparison: &Comparison, terminal: &Terminal) {
 }
 
 fn describe(run: &Run, asides: &[String]) -> String {
-    let points = run.history.points().len();
-    let mut text =
-        format!("{}: {} read as {}, {points} points", run.source, run.metric, run.format);
+    let points = plural(run.history.points().len(), "point", "points");
+    let mut text = format!("{}: {} read as {}, {points}", run.source, run.metric, run.format);
     for aside in asides {
         text.push_str("; ");
         text.push_str(aside);

@@ -17,7 +17,7 @@ use super::terminal::Terminal;
 use super::watch::{Shown, frame, size};
 use crate::history::Comparison;
 use crate::plot::{Across, Encoding, Picture};
-use crate::stats::{Analysis, analyse};
+use crate::stats::{Analysis, analyse, analyse_window};
 use crate::watch::standing::{Standing, Terms};
 
 /// Steps over which `--terminal` tells the change, as `watch` does.
@@ -153,8 +153,9 @@ pub(super) fn draw(
     let (curves, (whole_analysis, cut_analysis)) = rayon::join(
         || studio.curves(whole),
         || {
-            let analyse = |comparison| analyse(comparison, &health.thresholds());
-            (analyse(whole), window.as_ref().map(|window| analyse(&window.cut)))
+            let thresholds = health.thresholds();
+            let cut = window.as_ref().map(|window| analyse_window(window, &thresholds));
+            (analyse(whole, &thresholds), cut)
         },
     );
     let curves = curves?;

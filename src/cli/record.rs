@@ -88,6 +88,7 @@ impl Record {
         let wanted = Wanted::metrics(self.metric.as_slice())
             .map_err(|(text, why)| anyhow!("--metric {text:?} is not a glob pattern: {why}"))
             .hint("put * ? or [ in brackets, as in [*], to mean the character")?;
+        let is_new = !directory.exists();
         std::fs::create_dir_all(&directory)
             .map_err(|e| anyhow!("cannot make {}: {}", directory.display(), say(&e)))
             .hint("check the directory and its permissions")?;
@@ -107,12 +108,26 @@ impl Record {
         let input = Input { inbox, stopped, wanted: &wanted };
         let (refused, end) = record(&mut recording, &path, &input, terminal);
 
+        if recording.steps() == 0 {
+            // An empty history is none: whatever reads it next would stop there.
+            if is_new {
+                let _ = std::fs::remove_dir(&directory); // unless something was put there meanwhile
+            }
+            match end {
+                End::Stopped => return Ok(Outcome::Interrupted),
+                End::Lost(error) => return Err(lost(&error)),
+                End::Input => {}
+            }
+            return Err(anyhow!("nothing was recorded: no step came from stdin")).hint(format!(
+                "a line is a step and a value, or a JSON object; {} is not written",
+                path.display()
+            ));
+        }
         write_atomically(&path, &recording.to_json()).map_err(|e| unwritable(&path, &e))?;
         terminal.print(format!("{}\n", path.display()).as_bytes())?;
         terminal.note(&format!("{} recorded", plural(recording.steps(), "step", "steps")));
         match (end, refused) {
-            (End::Lost(error), _) => Err(anyhow!("cannot read stdin: {}", say(&error)))
-                .hint("what came before it is recorded"),
+            (End::Lost(error), _) => Err(lost(&error)),
             (End::Stopped, _) => Ok(Outcome::Interrupted),
             (End::Input, 0) => Ok(Outcome::Done),
             (End::Input, _) => Ok(Outcome::Partial),
@@ -127,6 +142,10 @@ impl Record {
             .ok_or_else(|| anyhow!("cannot tell where the models are: $STORAGE_PATH is not set"))
             .hint("entropy-viz record --models DIR, or export STORAGE_PATH")
     }
+}
+
+fn lost(error: &io::Error) -> Failure {
+    anyhow!("cannot read stdin: {}; what came before is recorded", say(error)).into()
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> Failure {

@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use clap::Args;
 
 use super::Outcome;
-use super::chart::{ChartArgs, Target, target, write, write_beside_document};
+use super::chart::{ChartArgs, Target, hide, target, write, write_beside_document};
 use super::compare::CompareArgs;
 use super::failure::{Failure, WithHint};
 use super::health::HealthArgs;
@@ -17,7 +17,7 @@ use crate::history::Comparison;
 use crate::plot::has_differences;
 use crate::report;
 use crate::stats::compare::compare;
-use crate::stats::{Analysis, analyse};
+use crate::stats::{Analysis, analyse, analyse_window};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -31,6 +31,7 @@ Examples:
 /// Says how runs compare in numbers.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
+#[command(mut_args(|arg| hide(arg, &["smooth", "log_y", "y_min", "y_max"])))]
 pub(super) struct Stats {
     #[command(flatten)]
     inputs: InputArgs,
@@ -59,7 +60,7 @@ pub(super) struct Stats {
 
 impl Stats {
     pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
-        self.chart.check()?;
+        self.chart.check_for_stats()?;
         let default =
             || (!self.no_plot && !self.json && !self.csv).then(|| "entropy_stats.png".into());
         let output = self.output.clone().or_else(default).map(|path| target(&path));
@@ -74,19 +75,22 @@ impl Stats {
 
         let (comparison, outcome) = self.inputs.load(terminal)?;
         let window = self.chart.window(&comparison, terminal)?;
-        let comparison = window.map_or(comparison, |window| window.cut);
-        self.compare.groups.tell_ungrouped(&comparison, "", terminal)?;
-        let plan = self.compare.plan(&comparison)?;
-        let mut analysis = analyse(&comparison, &self.health.thresholds());
-        compare(&comparison, &mut analysis, &plan);
+        let thresholds = self.health.thresholds();
+        let (whole, shown, mut analysis) = match &window {
+            Some(window) => (&window.whole, &window.cut, analyse_window(window, &thresholds)),
+            None => (&comparison, &comparison, analyse(&comparison, &thresholds)),
+        };
+        self.compare.groups.tell_ungrouped(whole, "", terminal)?;
+        let plan = self.compare.plan(shown)?;
+        compare(shown, &mut analysis, &plan);
         if forest.is_some() {
-            has_pairs(&comparison, &analysis)?;
+            has_pairs(shown, &analysis)?;
         }
         if output.is_some() || forest.is_some() {
-            let grouped = self.compare.groups.grouped(None, &comparison)?;
-            let studio = self.chart.studio(&comparison, terminal)?.with_groups(grouped);
-            let bars = || studio.bars(&comparison, &analysis);
-            let pairs = || studio.forest(&comparison, &analysis);
+            let grouped = self.compare.groups.grouped(None, whole)?;
+            let studio = self.chart.studio(shown, terminal)?.with_groups(grouped);
+            let bars = || studio.bars(shown, &analysis);
+            let pairs = || studio.forest(shown, &analysis);
             let drawn = [
                 output.as_ref().zip(encoding).map(|(to, encoding)| (to, encoding, bars())),
                 forest.as_ref().zip(forest_encoding).map(|(to, encoding)| (to, encoding, pairs())),
@@ -113,8 +117,7 @@ impl Stats {
         } else if self.csv {
             report::csv(&analysis)
         } else {
-            table::render(&comparison, &analysis, terminal.colour())
-                + &table::comparisons(&analysis)
+            table::render(shown, &analysis, terminal.colour()) + &table::comparisons(&analysis)
         };
         terminal.print(text.as_bytes())?;
         Ok(outcome)
@@ -139,7 +142,7 @@ fn has_pairs(comparison: &Comparison, analysis: &Analysis) -> Result<(), Failure
             "a pattern such as 'questioner|solver' makes several",
         ),
         _ => {
-            let note = analysis.notes.first().cloned().unwrap_or_default();
+            let note = analysis.notes.last().cloned().unwrap_or_default();
             (note, "--baseline LABEL compares all others with one")
         }
     };

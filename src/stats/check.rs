@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::RunStats;
 use super::health::State;
 use super::smooth::running_mean;
+use super::summary::maybe_step;
 use crate::history::{Point, Run};
 
 /// What a run must keep.
@@ -32,6 +33,22 @@ pub struct Earlier {
     pub mean: Option<f64>,
     /// Its state.
     pub state: State,
+    /// Which entropy its values were, if the document says so.
+    #[serde(default)]
+    pub quantity: Option<String>,
+    /// Whether its mean is of all its steps.
+    #[serde(skip)]
+    pub extent: Extent,
+}
+
+/// What of a run a mean is of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Extent {
+    /// All of it.
+    #[default]
+    Whole,
+    /// A part of its steps.
+    Part,
 }
 
 /// How a run fared by a rule.
@@ -44,6 +61,7 @@ pub struct Verdict {
     /// Kept, broken, or not to be judged.
     pub outcome: Outcome,
     /// The first step at which it was broken.
+    #[serde(serialize_with = "maybe_step")]
     pub step: Option<f64>,
     /// The value there, in the unit of the bound.
     pub value: Option<f64>,
@@ -102,7 +120,7 @@ pub fn check(run: &Run, stats: &RunStats, rules: &Rules) -> Vec<Verdict> {
     let points = run.history.points();
     let mut verdicts = vec![collapse(stats), explosion(stats)];
     verdicts.extend(rules.min.map(|bound| min_entropy(points, stats, bound)));
-    verdicts.extend(rules.max.map(|bound| max_entropy(points, bound)));
+    verdicts.extend(rules.max.map(|bound| max_entropy(points, stats, bound)));
     verdicts.extend(rules.max_drop.map(|share| max_drop(points, stats, share)));
     if let Some((earlier, tolerance)) = &rules.baseline {
         verdicts.push(no_worse_than(stats, earlier, *tolerance));
@@ -158,6 +176,7 @@ fn explosion(stats: &RunStats) -> Verdict {
 fn undecided(rule: Rule, stats: &RunStats) -> Verdict {
     let why = match stats.state {
         State::NotRecorded => "every value is 0: entropy was not recorded".to_owned(),
+        _ if stats.points == 1 => "1 point is too few to tell".to_owned(),
         _ => format!("{} points are too few to tell", stats.points),
     };
     verdict(rule, Outcome::Skipped, why)
@@ -175,17 +194,22 @@ fn min_entropy(points: &[Point], stats: &RunStats, (bound, steps): (f64, usize))
             let (step, value) = (first.step, first.entropy);
             let lasting =
                 if steps > 1 { format!(" for {steps} logged steps") } else { String::new() };
-            let message = format!("{value:.4} nats at step {step} are below {bound}{lasting}");
+            let nats = nats_beside(value, bound);
+            let message = format!("{nats} nats at step {step} are below {bound}{lasting}");
             return violated(Rule::MinEntropy, step, value, bound, message);
         }
     }
     verdict(Rule::MinEntropy, Outcome::Passed, format!("stayed at or above {bound} nats"))
 }
 
-fn max_entropy(points: &[Point], bound: f64) -> Verdict {
+fn max_entropy(points: &[Point], stats: &RunStats, bound: f64) -> Verdict {
+    if stats.state == State::NotRecorded {
+        return undecided(Rule::MaxEntropy, stats);
+    }
     match points.iter().find(|point| point.entropy > bound) {
         Some(&Point { step, entropy }) => {
-            let message = format!("{entropy:.4} nats at step {step} are above {bound}");
+            let nats = nats_beside(entropy, bound);
+            let message = format!("{nats} nats at step {step} are above {bound}");
             violated(Rule::MaxEntropy, step, entropy, bound, message)
         }
         None => {
@@ -204,15 +228,14 @@ fn max_drop(points: &[Point], stats: &RunStats, share: f64) -> Verdict {
     match points.iter().zip(drops).find(|(_, drop)| *drop > share) {
         Some((point, drop)) => {
             let step = point.step;
+            let (lost, allowed) = (percent_beside(drop, share), bound_in_percent(share));
             let message = format!(
-                "the smoothed curve is {} under its start at step {step}, more than {}",
-                percent(drop),
-                percent(share)
+                "the smoothed curve is {lost} under its start at step {step}, more than {allowed}"
             );
             violated(Rule::MaxDrop, step, drop, share, message)
         }
         None => {
-            let message = format!("lost at most {} of its start", percent(share));
+            let message = format!("lost at most {} of its start", bound_in_percent(share));
             verdict(Rule::MaxDrop, Outcome::Passed, message)
         }
     }
@@ -232,9 +255,29 @@ fn no_worse_than(stats: &RunStats, earlier: &[Earlier], tolerance: f64) -> Verdi
     let Some(before) = earlier.iter().find(|before| before.label == stats.label) else {
         return verdict(rule, Outcome::Skipped, "the baseline has no run of this label");
     };
+    if matches!(stats.state, State::NotRecorded | State::TooShort) {
+        return undecided(rule, stats);
+    }
+    let unjudged = match before.state {
+        State::NotRecorded => Some("entropy was not recorded in the baseline: every value is 0"),
+        State::TooShort => Some("the baseline has too few points of it to tell"),
+        _ => None,
+    };
+    if let Some(why) = unjudged {
+        return verdict(rule, Outcome::Skipped, why);
+    }
+    if let Some(was) = before.quantity.as_deref().filter(|was| *was != stats.quantity) {
+        let message =
+            format!("it holds {}, the baseline {was}: different quantities", stats.quantity);
+        return verdict(rule, Outcome::Skipped, message);
+    }
     if badness(stats.state) > badness(before.state) {
         let (is, was) = (stats.state.words(), before.state.words());
         return verdict(rule, Outcome::Violated, format!("is {is}, was {was} in the baseline"));
+    }
+    if before.extent == Extent::Part {
+        let why = "the means of the baseline are of a part of the steps";
+        return verdict(rule, Outcome::Skipped, why);
     }
     let (Some(mean), Some(was)) = (stats.mean, before.mean) else {
         return verdict(rule, Outcome::Skipped, "one of the means is too large to compare");
@@ -243,7 +286,7 @@ fn no_worse_than(stats: &RunStats, earlier: &[Earlier], tolerance: f64) -> Verdi
     if mean < bound {
         let message = format!(
             "the mean is {mean:.4} nats, was {was:.4} in the baseline: more than {} lower",
-            percent(tolerance)
+            bound_in_percent(tolerance)
         );
         return Verdict {
             value: Some(mean),
@@ -256,6 +299,32 @@ fn no_worse_than(stats: &RunStats, earlier: &[Earlier], tolerance: f64) -> Verdi
 
 fn percent(share: f64) -> String {
     format!("{:.0} %", 100.0 * share)
+}
+
+/// A bound with the digits that it was given with.
+fn bound_in_percent(share: f64) -> String {
+    format!("{} %", (1e8 * share).round() / 1e6)
+}
+
+/// A share that is beyond a bound, with as many digits as it takes to see that.
+fn percent_beside(share: f64, bound: f64) -> String {
+    format!("{} %", beside(100.0 * share, 100.0 * bound, 0))
+}
+
+/// Nats beyond a bound, with as many digits as it takes to see that, four at least.
+fn nats_beside(nats: f64, bound: f64) -> String {
+    beside(nats, bound, 4)
+}
+
+/// A number with so many decimals, or more where these would be on the wrong side of the bound, or on it.
+fn beside(value: f64, bound: f64, decimals: usize) -> String {
+    let rounded = (decimals..16).map(|decimals| format!("{value:.decimals$}"));
+    let tells = |text: &String| {
+        let shown: f64 = text.parse().unwrap_or(f64::NAN);
+        let off = 1e-9 * bound.abs(); // what a bound in per cent loses on the way
+        if value > bound { shown - bound > off } else { bound - shown > off }
+    };
+    rounded.into_iter().find(tells).unwrap_or_else(|| value.to_string())
 }
 
 #[cfg(test)]
@@ -308,10 +377,61 @@ mod tests {
         assert_eq!(at(drop), (Rule::MaxDrop, Outcome::Violated, Some(13.0)));
     }
 
+    fn earlier() -> Earlier {
+        let (label, state) = ("x".to_owned(), State::Healthy);
+        Earlier { label, mean: Some(1.0), state, quantity: None, extent: Extent::Whole }
+    }
+
+    fn beside_earlier(values: &[f64], earlier: Earlier) -> Outcome {
+        let rules = Rules { baseline: Some((vec![earlier], 0.1)), ..Rules::default() };
+        verdicts(values, &rules)[2].1
+    }
+
+    #[test]
+    fn what_was_not_recorded_or_is_too_short_is_no_worse_and_no_better() {
+        let zeros = [0.0; 50];
+        let unrecorded = Earlier { state: State::NotRecorded, mean: Some(0.0), ..earlier() };
+        assert_eq!(beside_earlier(&zeros, earlier()), Outcome::Skipped);
+        assert_eq!(beside_earlier(&zeros, unrecorded.clone()), Outcome::Skipped);
+        assert_eq!(beside_earlier(&[1.0; 50], unrecorded), Outcome::Skipped);
+        let short = Earlier { state: State::TooShort, ..earlier() };
+        assert_eq!(beside_earlier(&[1.0; 50], short), Outcome::Skipped);
+        assert_eq!(beside_earlier(&[1.0; 5], earlier()), Outcome::Skipped);
+        let max = Rules { max: Some(3.0), ..Rules::default() };
+        assert_eq!(verdicts(&zeros, &max)[2].1, Outcome::Skipped);
+    }
+
+    #[test]
+    fn an_earlier_run_of_another_quantity_is_no_baseline() {
+        let of = |quantity: &str| Earlier { quantity: Some(quantity.to_owned()), ..earlier() };
+        let named = Kind::TokenMean.name();
+        assert_eq!(beside_earlier(&[0.5; 50], of(Kind::LogProbSurrogate.name())), Outcome::Skipped);
+        assert_eq!(beside_earlier(&[0.5; 50], of(named)), Outcome::Violated);
+        assert_eq!(beside_earlier(&[1.0; 50], of(named)), Outcome::Passed);
+    }
+
+    #[test]
+    fn a_value_beyond_a_bound_does_not_look_like_the_bound() {
+        assert_eq!(
+            (percent_beside(0.6, 0.599), bound_in_percent(0.599)),
+            ("60 %".into(), "59.9 %".into())
+        );
+        assert_eq!(
+            (percent_beside(0.75, 0.6), bound_in_percent(0.6)),
+            ("75 %".into(), "60 %".into())
+        );
+        assert_eq!(percent_beside(0.600_004, 0.6), "60.0004 %");
+        assert_eq!(bound_in_percent(0.07), "7 %");
+        assert_eq!(nats_beside(0.299_999, 0.3), "0.299999");
+        assert_eq!(nats_beside(0.25, 0.3), "0.2500");
+        assert_eq!(nats_beside(0.3_f64.next_down(), 0.3), 0.3_f64.next_down().to_string());
+    }
+
     #[test]
     fn an_earlier_run_is_found_by_its_label() {
         let worse = |label: &str, mean, state| {
-            let earlier = Earlier { label: label.to_owned(), mean: Some(mean), state };
+            let mean = Some(mean);
+            let earlier = Earlier { label: label.to_owned(), mean, state, ..earlier() };
             let rules = Rules { baseline: Some((vec![earlier], 0.1)), ..Rules::default() };
             verdicts(&[1.0; 20], &rules)[2].1
         };

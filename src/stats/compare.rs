@@ -8,7 +8,8 @@ use super::between::{
 };
 use super::bootstrap::Resampling;
 use super::contrast::{Between, Contrast, Statistic};
-use super::group::{Group, GroupStats, means_over, shared_steps};
+use super::group::{Group, GroupStats, Members, means_over, shared_steps};
+use super::health::State;
 use super::{Analysis, pairs};
 use crate::history::{Comparison, History};
 
@@ -27,12 +28,16 @@ pub struct Plan {
     pub resampling: Resampling,
 }
 
-/// Adds comparisons and groups to the analysis of `comparison`.
+/// Adds comparisons and groups to the analysis of `comparison`. A run whose entropy was not recorded is in no
+/// mean and no pair: zeros that nobody measured are no entropy.
 pub fn compare(comparison: &Comparison, analysis: &mut Analysis, plan: &Plan) {
     let resampling = &plan.resampling;
     analysis.resampling = Some(*resampling);
-    let group_stats = plan.groups.iter().map(|g| GroupStats::of(comparison, g, resampling));
-    analysis.groups = group_stats.collect();
+    let recorded: Vec<bool> =
+        analysis.runs.iter().map(|run| run.state != State::NotRecorded).collect();
+    let members = plan.groups.iter().map(|group| Members::of(comparison, group, &recorded));
+    let members: Vec<Members<'_>> = members.collect();
+    analysis.groups = members.iter().map(|group| GroupStats::of(group, resampling)).collect();
 
     let names: Vec<&str> = match plan.groups[..] {
         [] => comparison.runs().iter().map(|run| run.history.label()).collect(),
@@ -48,10 +53,12 @@ pub fn compare(comparison: &Comparison, analysis: &mut Analysis, plan: &Plan) {
     }
     let contrasts = |&(a, b): &(usize, usize)| match plan.groups[..] {
         [] => {
-            let runs = comparison.runs();
-            pairs::contrasts(&runs[a].history, &runs[b].history, resampling)
+            let history = |i: usize| &comparison.runs()[i].history;
+            let unrecorded = [a, b].into_iter().filter(|i| !recorded[*i]);
+            let unrecorded: Vec<&str> = unrecorded.map(|i| history(i).label()).collect();
+            pairs::contrasts(history(a), history(b), &unrecorded, resampling)
         }
-        _ => between_groups(comparison, &plan.groups[a], &plan.groups[b], resampling),
+        _ => between_groups(&members[a], &members[b], resampling),
     };
     analysis.comparisons = pairs.par_iter().flat_map_iter(contrasts).collect();
     adjust(&mut analysis.comparisons);
@@ -76,21 +83,13 @@ const NORMAL: &str =
     "runs are independent draws of their recipe, their means normal, variances may differ";
 
 /// The contrasts of two groups: of each run its mean over the steps that all runs of both have.
-fn between_groups(
-    comparison: &Comparison,
-    a: &Group,
-    b: &Group,
-    resampling: &Resampling,
-) -> Vec<Contrast> {
-    let runs_of = |group: &Group| -> Vec<&History> {
-        group.members.iter().map(|i| &comparison.runs()[*i].history).collect()
-    };
-    let (runs_a, runs_b) = (runs_of(a), runs_of(b));
-    let all: Vec<&History> = runs_a.iter().chain(&runs_b).copied().collect();
+fn between_groups(a: &Members<'_>, b: &Members<'_>, resampling: &Resampling) -> Vec<Contrast> {
+    let (runs_a, runs_b) = (&a.runs, &b.runs);
+    let all: Vec<&History> = runs_a.iter().chain(runs_b).copied().collect();
     let steps = shared_steps(&all);
     let blank = Contrast {
-        a: a.name.clone(),
-        b: b.name.clone(),
+        a: a.name.to_owned(),
+        b: b.name.to_owned(),
         between: Between::Groups,
         statistic: Statistic::MeanDifference,
         estimate: None,
@@ -104,6 +103,9 @@ fn between_groups(
         shared_steps: steps.len(),
     };
     let refusal = match () {
+        () if runs_a.is_empty() || runs_b.is_empty() => {
+            Some("not compared: no run of a group was recorded, their values are all 0")
+        }
         () if all.iter().any(|run| run.kind() != all[0].kind()) => {
             Some("not compared: the runs hold different quantities")
         }
@@ -115,7 +117,7 @@ fn between_groups(
     }
     let late = &steps[steps.len() - steps.len().div_ceil(10)..];
     let difference = |statistic, steps: &[f64]| {
-        let (a, b) = (means_over(&runs_a, steps), means_over(&runs_b, steps));
+        let (a, b) = (means_over(runs_a, steps), means_over(runs_b, steps));
         let test = welch(&a, &b, resampling);
         let note = match () {
             () if test.is_some() => None,
@@ -141,7 +143,7 @@ fn between_groups(
             ..difference(Statistic::LateDifference, late)
         },
     ];
-    let (a, b) = (means_over(&runs_a, &steps), means_over(&runs_b, &steps));
+    let (a, b) = (means_over(runs_a, &steps), means_over(runs_b, &steps));
     if a.len() < 2 || b.len() < 2 {
         return contrasts;
     }

@@ -36,6 +36,8 @@ pub struct GroupStats {
     pub name: String,
     /// The labels of its runs.
     pub runs: Vec<String>,
+    /// The labels of those that would be, had their entropy been recorded.
+    pub left_out: Vec<String>,
     /// Steps that all its runs have.
     pub shared_steps: usize,
     /// Mean over its runs of each run's mean over these steps.
@@ -53,18 +55,49 @@ pub struct GroupStats {
     pub note: Option<String>,
 }
 
-impl GroupStats {
+/// A group with its curves; runs whose entropy was not recorded are no draws of a recipe, and left out.
+pub(super) struct Members<'a> {
+    pub(super) name: &'a str,
+    pub(super) runs: Vec<&'a History>,
+    pub(super) unrecorded: Vec<&'a str>, // their labels
+}
+
+impl<'a> Members<'a> {
+    /// `recorded` says of each run of the comparison whether its entropy was.
     pub(super) fn of(
-        comparison: &Comparison,
-        group: &Group,
-        resampling: &Resampling,
-    ) -> GroupStats {
-        let runs = group.members.iter().map(|i| &comparison.runs()[*i].history);
-        let runs: Vec<&History> = runs.collect();
-        let steps = shared_steps(&runs);
+        comparison: &'a Comparison,
+        group: &'a Group,
+        recorded: &[bool],
+    ) -> Members<'a> {
+        let run = |i: &usize| &comparison.runs()[*i].history;
+        let (taken, others): (Vec<usize>, Vec<usize>) =
+            group.members.iter().partition(|i| recorded[**i]);
+        Members {
+            name: &group.name,
+            runs: taken.iter().map(run).collect(),
+            unrecorded: others.iter().map(|i| run(i).label()).collect(),
+        }
+    }
+}
+
+/// That the entropy of some runs was not recorded, in words.
+pub fn not_recorded(labels: &[&str]) -> String {
+    let (were, values) = match labels.len() {
+        1 => ("was", "its values are all 0"),
+        _ => ("were", "their values are all 0"),
+    };
+    format!("{} {were} not recorded ({values})", labels.join(" and "))
+}
+
+impl GroupStats {
+    pub(super) fn of(group: &Members<'_>, resampling: &Resampling) -> GroupStats {
+        let Members { name, runs, unrecorded } = group;
+        let steps = shared_steps(runs);
+        let owned = |labels: &[&str]| labels.iter().map(|label| (*label).to_owned()).collect();
         let mut stats = GroupStats {
-            name: group.name.clone(),
+            name: (*name).to_owned(),
             runs: runs.iter().map(|run| run.label().to_owned()).collect(),
+            left_out: owned(unrecorded),
             shared_steps: steps.len(),
             mean: None,
             std: None,
@@ -74,6 +107,7 @@ impl GroupStats {
             note: None,
         };
         stats.note = match () {
+            () if runs.is_empty() => Some(format!("no mean: {}", not_recorded(unrecorded))),
             () if runs.iter().any(|run| run.kind() != runs[0].kind()) => {
                 Some("its runs hold different quantities".to_owned())
             }
@@ -83,18 +117,31 @@ impl GroupStats {
         if stats.note.is_some() {
             return stats;
         }
-        let means = means_over(&runs, &steps);
+        let left_out =
+            (!unrecorded.is_empty()).then(|| format!("left out: {}", not_recorded(unrecorded)));
+        let with = |why: &str| match &left_out {
+            Some(left_out) => Some(format!("{left_out}; {why}")),
+            None => Some(why.to_owned()),
+        };
+        stats.note.clone_from(&left_out);
+        let means = means_over(runs, &steps);
         let finite = |value: f64| value.is_finite().then_some(value);
         stats.mean = finite(means.iter().mean());
         if let [_] = means[..] {
-            stats.note = Some("one run has no spread over runs".to_owned());
+            stats.note = with("one run has no spread over runs");
             return stats;
         }
         stats.std = finite(means.iter().std_dev());
         if means.len() >= FEWEST_RESAMPLED {
             stats.iqm = finite(interquartile_mean(&means));
         }
-        if let (Some(mean), Some(std)) = (stats.mean, stats.std.filter(|std| *std > 0.0)) {
+        // Means that differ in their last bits alone do not vary.
+        let scale = means.iter().fold(0.0f64, |largest, mean| largest.max(mean.abs()));
+        if stats.std.is_some_and(|std| std <= 1e-12 * scale) {
+            stats.note = with("the means of its runs do not vary");
+            return stats;
+        }
+        if let (Some(mean), Some(std)) = (stats.mean, stats.std) {
             let error = std / (means.len() as f64).sqrt();
             let half = resampling.t_quantile((means.len() - 1) as f64) * error;
             stats.low = finite(mean - half);

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::median;
 use super::smooth::running_mean;
-use crate::history::Point;
+use crate::history::{History, Point};
 
 /// The shares of its baseline at which a run's state changes.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -62,6 +62,11 @@ impl State {
             State::TooShort => "too short",
         }
     }
+}
+
+/// Whether the entropy of a run was recorded: where the metric is switched off, every value is exactly 0.
+pub fn is_recorded(history: &History) -> bool {
+    history.points().iter().any(|point| point.entropy != 0.0)
 }
 
 /// What became of a run's entropy. Steps are those of points.

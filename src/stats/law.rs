@@ -145,6 +145,8 @@ pub struct Pair {
     pub reward: f64,
 }
 
+const NOT_RECORDED: &str = "no fit: every entropy is 0, as where it was not recorded";
+
 /// The steps of a run that have both an entropy and a reward, in order.
 pub fn pairs(run: &Run) -> Vec<Pair> {
     let Some(reward) = &run.reward else { return Vec::new() };
@@ -196,6 +198,9 @@ fn fill(law: &mut Law, pairs: &[Pair], resampling: &Resampling) -> Result<(), St
         return Err(format!(
             "no fit: e^H of {entropy} nats is out of reach; no mean of token entropies is"
         ));
+    }
+    if pairs.iter().all(|pair| pair.entropy == 0.0) {
+        return Err(NOT_RECORDED.to_owned());
     }
     let data = Data::of(pairs);
     let curve = data.least_squares().ok_or("no fit: the entropy does not vary")?;

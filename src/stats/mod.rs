@@ -15,15 +15,16 @@ mod summary;
 pub mod tokens;
 
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use summary::{RunStats, median};
 
-use crate::history::Comparison;
+use crate::history::{Comparison, Window};
 use bootstrap::Resampling;
 use contrast::Contrast;
 use group::GroupStats;
 use health::Thresholds;
+use summary::finite;
 
 /// The document of `stats --json`; keys are only ever added.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -40,19 +41,49 @@ pub struct Analysis {
     pub groups: Vec<GroupStats>,
     /// How the intervals of comparisons were resampled; none where nothing was compared.
     pub resampling: Option<Resampling>,
-    /// What was not compared, in words.
+    /// The steps that the numbers are of, if these are limited; states, baselines and half-lives never are.
+    pub window: Option<Steps>,
+    /// What was not compared, and what limits the numbers, in words.
     pub notes: Vec<String>,
+}
+
+/// A part of the steps; an end without a limit is `None`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Steps {
+    /// The first step of it.
+    #[serde(serialize_with = "summary::maybe_step")]
+    pub from_step: Option<f64>,
+    /// The last step of it.
+    #[serde(serialize_with = "summary::maybe_step")]
+    pub to_step: Option<f64>,
 }
 
 /// Computes the numbers of every run; [`compare::compare`] adds those of pairs and groups.
 pub fn analyse(comparison: &Comparison, thresholds: &Thresholds) -> Analysis {
+    of_runs(comparison.runs().par_iter().map(|run| RunStats::of(run, thresholds)).collect())
+}
+
+/// The same for a part of the steps. What compares a run with its own start, its state first of all, is that
+/// of the whole run, which a note says.
+pub fn analyse_window(window: &Window, thresholds: &Thresholds) -> Analysis {
+    let runs = window.cut.runs().par_iter().zip(window.whole.runs());
+    let runs = runs.map(|(cut, whole)| RunStats::of_part(cut, whole, thresholds)).collect();
+    let (from, to) = window.steps;
+    let steps = Steps { from_step: finite(from), to_step: finite(to) };
+    Analysis { window: Some(steps), notes: vec![WINDOWED.to_owned()], ..of_runs(runs) }
+}
+
+const WINDOWED: &str = "numbers are of the steps shown; state, baseline, half-life and late slope are of the whole run";
+
+fn of_runs(runs: Vec<RunStats>) -> Analysis {
     Analysis {
         schema: 1,
         unit: "nats",
-        runs: comparison.runs().par_iter().map(|run| RunStats::of(run, thresholds)).collect(),
+        runs,
         comparisons: Vec::new(),
         groups: Vec::new(),
         resampling: None,
+        window: None,
         notes: Vec::new(),
     }
 }

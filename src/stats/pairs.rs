@@ -8,6 +8,7 @@ use super::bootstrap::{
     FEWEST_BLOCKS, Resampling, Sums, block_length, interval, longest_block, resample,
 };
 use super::contrast::{Between, Contrast, Statistic};
+use super::group::not_recorded;
 use super::smooth::running_mean;
 use crate::history::{History, Point};
 
@@ -16,6 +17,9 @@ const FEWEST_STEPS: usize = 10;
 /// Longer series are averaged over as many neighbours as make them this long before they are resampled:
 /// no difference that an interval shows, and a bound on its cost.
 const MOST_CELLS: usize = 10_000;
+
+/// Values are rounded to this share of them at worst: many logs hold 32-bit floats, of 24 bits.
+const ROUNDED: f64 = 1e-6;
 
 const METHOD: &str =
     "moving-block bootstrap of the step-wise differences, blocks by Politis-White, Student's t";
@@ -50,6 +54,13 @@ impl Shared {
         self.a.iter().zip(&self.b).map(|(a, b)| a - b).collect()
     }
 
+    /// How far differences may lie apart that are the same but for how their values were rounded.
+    fn noise(&self) -> f64 {
+        let largest =
+            self.a.iter().chain(&self.b).fold(0.0f64, |most, value| most.max(value.abs()));
+        ROUNDED * largest
+    }
+
     /// The share of the shared range that each step stands for: trapezoids, in steps.
     fn weights(&self) -> Vec<f64> {
         let t = &self.steps;
@@ -58,8 +69,14 @@ impl Shared {
     }
 }
 
-/// All statistics of two runs: those that cannot be had say why.
-pub(super) fn contrasts(a: &History, b: &History, resampling: &Resampling) -> Vec<Contrast> {
+/// All statistics of two runs: those that cannot be had say why. `unrecorded` are the labels of those whose
+/// entropy was not recorded.
+pub(super) fn contrasts(
+    a: &History,
+    b: &History,
+    unrecorded: &[&str],
+    resampling: &Resampling,
+) -> Vec<Contrast> {
     let blank = Contrast {
         a: a.label().to_owned(),
         b: b.label().to_owned(),
@@ -80,6 +97,10 @@ pub(super) fn contrasts(a: &History, b: &History, resampling: &Resampling) -> Ve
         let note = format!("not compared: {a} and {b} are different quantities");
         return vec![Contrast { note: Some(note), ..blank }];
     }
+    if !unrecorded.is_empty() {
+        let note = Some(format!("not compared: {}", not_recorded(unrecorded)));
+        return vec![Contrast { note, ..blank }];
+    }
     let shared = Shared::of(a.points(), b.points());
     if shared.steps.is_empty() {
         let note = Some("the runs share no step".to_owned());
@@ -88,8 +109,8 @@ pub(super) fn contrasts(a: &History, b: &History, resampling: &Resampling) -> Ve
     let shared_steps = shared.steps.len();
     let differences = shared.differences();
     let [mean, ratio] = over_all_steps(&shared, &differences, resampling);
-    let late = late_difference(&differences, resampling);
-    let separation = separation(&shared.steps, &differences);
+    let late = late_difference(&differences, shared.noise(), resampling);
+    let separation = separation(&shared.steps, &differences, shared.noise());
     let contrast = |statistic, number: Estimate| Contrast {
         statistic,
         estimate: number.estimate,
@@ -146,7 +167,7 @@ fn over_all_steps(shared: &Shared, differences: &[f64], resampling: &Resampling)
         false => no_estimate("an area that is not positive has no ratio"),
     };
 
-    if shared.steps.len() < FEWEST_STEPS || is_constant(differences) {
+    if shared.steps.len() < FEWEST_STEPS || is_constant(differences, shared.noise()) {
         difference.note = Some(match shared.steps.len() < FEWEST_STEPS {
             true => format!("fewer than {FEWEST_STEPS} shared steps have no interval"),
             false => "the difference does not vary".to_owned(),
@@ -181,7 +202,7 @@ fn over_all_steps(shared: &Shared, differences: &[f64], resampling: &Resampling)
 
 /// The mean of the last tenth of the differences. Its few steps do not tell what they remember, so
 /// blocks are as long as the later half asks for.
-fn late_difference(differences: &[f64], resampling: &Resampling) -> Estimate {
+fn late_difference(differences: &[f64], noise: f64, resampling: &Resampling) -> Estimate {
     let n = differences.len();
     let late = &differences[n - n.div_ceil(10)..];
     let mut found = Estimate { estimate: finite(mean(late)), ..Estimate::default() };
@@ -193,7 +214,7 @@ fn late_difference(differences: &[f64], resampling: &Resampling) -> Estimate {
     let values = cells(late);
     let why = match () {
         () if late.len() < FEWEST_STEPS => "it has too few steps for an interval",
-        () if is_constant(late) => "the difference does not vary there",
+        () if is_constant(late, noise) => "the difference does not vary there",
         () if (values.len() as f64) < FEWEST_BLOCKS * length as f64 => {
             "it is too short for an interval beside what the difference remembers"
         }
@@ -213,13 +234,13 @@ fn late_difference(differences: &[f64], resampling: &Resampling) -> Estimate {
 }
 
 /// The first step of the stretch at the end over which the smoothed curves do not cross.
-fn separation(steps: &[f64], differences: &[f64]) -> Estimate {
+fn separation(steps: &[f64], differences: &[f64], noise: f64) -> Estimate {
     let smooth = running_mean(differences, 5);
     let last = smooth[smooth.len() - 1];
-    if last == 0.0 || !last.is_finite() {
+    if last.abs() <= noise || !last.is_finite() {
         return no_estimate("the smoothed curves end together");
     }
-    let crossed = smooth.iter().rposition(|d| d.signum() != last.signum() || *d == 0.0);
+    let crossed = smooth.iter().rposition(|d| d.signum() != last.signum() || d.abs() <= noise);
     let note = match crossed {
         None => Some("they never cross".to_owned()),
         Some(i) if i + 1 + FEWEST_STEPS > smooth.len() => {
@@ -231,8 +252,11 @@ fn separation(steps: &[f64], differences: &[f64]) -> Estimate {
     Estimate { estimate: Some(steps[first]), note, ..Estimate::default() }
 }
 
-fn is_constant(values: &[f64]) -> bool {
-    values.iter().all(|v| *v == values[0])
+/// Whether values do not vary, but for noise.
+fn is_constant(values: &[f64], noise: f64) -> bool {
+    let (low, high) =
+        values.iter().fold((values[0], values[0]), |(l, h), v| (l.min(*v), h.max(*v)));
+    high - low <= noise
 }
 
 fn finite(value: f64) -> Option<f64> {

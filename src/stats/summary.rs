@@ -80,12 +80,33 @@ impl RunStats {
     /// Computes the numbers of `run`.
     pub fn of(run: &Run, thresholds: &Thresholds) -> RunStats {
         let points = run.history.points();
-        let (first, last) = (points[0], points[points.len() - 1]);
         let values: Vec<f64> = points.iter().map(|p| p.entropy).collect();
         let (health, (mean, std)) = rayon::join(
             || Health::of(points, &values, thresholds),
             || (finite(values.iter().mean()), finite(values.iter().std_dev())),
         );
+        RunStats::with(run, values, health, (mean, std))
+    }
+
+    /// Computes the numbers of a part of a run. Its state and what else compares it with its own start are
+    /// those of the `whole` run: a part that begins behind a collapse would look healthy.
+    pub fn of_part(part: &Run, whole: &Run, thresholds: &Thresholds) -> RunStats {
+        let points = whole.history.points();
+        let values: Vec<f64> = points.iter().map(|p| p.entropy).collect();
+        let health = Health::of(points, &values, thresholds);
+        let values: Vec<f64> = part.history.points().iter().map(|p| p.entropy).collect();
+        let spread = (finite(values.iter().mean()), finite(values.iter().std_dev()));
+        RunStats::with(part, values, health, spread)
+    }
+
+    fn with(
+        run: &Run,
+        values: Vec<f64>,
+        health: Health,
+        (mean, std): (Option<f64>, Option<f64>),
+    ) -> RunStats {
+        let points = run.history.points();
+        let (first, last) = (points[0], points[points.len() - 1]);
         let ((max, min), median) = rayon::join(|| extremes(points), || median_in_place(values));
         RunStats {
             label: run.history.label().to_owned(),

@@ -186,7 +186,8 @@ fn what_cannot_be_said_is_left_out_with_its_reason() {
     assert_eq!(said(&[1.0], &[3.0], mean).0, Some(-2.0));
     assert!(said(&[1.0, 2.0], &[3.0, 3.5], mean).1.contains("fewer than 10 shared steps"));
     assert!(said(&[1.0; 50], &[3.0; 50], mean).1.contains("does not vary"));
-    assert!(said(&[0.0; 50], &[0.0; 50], Statistic::AreaRatio).1.contains("not positive"));
+    let signs: Vec<f64> = (0..50).map(|i| if i % 2 == 0 { 1.0 } else { -1.0 }).collect();
+    assert!(said(&signs, &signs, Statistic::AreaRatio).1.contains("not positive"));
     assert!(said(&[1.0; 50], &[1.0; 50], Statistic::SeparationStep).1.contains("together"));
     let mut far = run("b", &[1.0; 3]);
     let points = vec![Point { step: 100.0, entropy: 1.0 }];
@@ -197,6 +198,60 @@ fn what_cannot_be_said_is_left_out_with_its_reason() {
     far.history = History::from_raw("b", Kind::LogProbSurrogate, points).unwrap().0;
     let analysis = compared(vec![run("a", &[1.0; 3]), far], false, None);
     assert!(analysis.comparisons[0].note.as_deref().unwrap().contains("different quantities"));
+}
+
+#[test]
+fn zeros_that_were_not_recorded_are_compared_with_nothing() {
+    let runs = || vec![run("a1", &[1.0; 50]), run("a2", &[0.0; 50]), run("b1", &[3.0; 50])];
+    let pairs = compared(runs(), false, None).comparisons;
+    let said = |a: &str, b: &str| {
+        let of: Vec<&Contrast> = pairs.iter().filter(|c| c.a == a && c.b == b).collect();
+        (of.len(), of[0].estimate, of[0].note.clone().unwrap_or_default())
+    };
+    for pair in [("a1", "a2"), ("a2", "b1")] {
+        let (lines, estimate, note) = said(pair.0, pair.1);
+        assert_eq!((lines, estimate), (1, None));
+        assert!(note.contains("a2 was not recorded"), "{note}");
+    }
+    assert_eq!(said("a1", "b1").1, Some(-2.0));
+
+    let grouped = compared(runs(), true, None);
+    let group = &grouped.groups[0];
+    assert_eq!((&group.runs, &group.left_out), (&vec!["a1".into()], &vec!["a2".into()]));
+    assert_eq!(group.mean, Some(1.0));
+    assert!(group.note.as_deref().unwrap().contains("left out: a2 was not recorded"));
+    assert_eq!(find(&grouped.comparisons, Statistic::MeanDifference).estimate, Some(-2.0));
+
+    let none = compared(vec![run("a1", &[0.0; 50]), run("b1", &[3.0; 50])], true, None);
+    assert_eq!((none.groups[0].mean, none.comparisons.len()), (None, 1));
+    assert!(none.groups[0].note.as_deref().unwrap().contains("no mean: a1 was not recorded"));
+    assert_eq!(none.comparisons[0].estimate, None);
+    assert!(
+        none.comparisons[0].note.as_deref().unwrap().contains("no run of a group was recorded")
+    );
+}
+
+#[test]
+fn a_difference_that_varies_by_rounding_alone_has_no_interval() {
+    let trend: Vec<f64> = (0..200).map(|i| 3.0 * (-(i as f64) / 30.0).exp()).collect();
+    let above: Vec<f64> = trend.iter().map(|v| v + 1.0).collect();
+    let single =
+        |values: &[f64]| -> Vec<f64> { values.iter().map(|v| f64::from(*v as f32)).collect() };
+    let differences =
+        |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a - b).collect::<Vec<_>>();
+    assert!(differences(&trend, &above).iter().any(|d| *d != -1.0), "rounding is in it");
+    for (a, b) in [(trend.clone(), above.clone()), (single(&trend), single(&above))] {
+        let pairs = compared(vec![run("a", &a), run("b", &b)], false, None).comparisons;
+        for statistic in [Statistic::MeanDifference, Statistic::LateDifference] {
+            let contrast = find(&pairs, statistic);
+            assert!((contrast.estimate.unwrap() + 1.0).abs() < 1e-6);
+            assert_eq!((contrast.low, contrast.high), (None, None));
+            assert!(contrast.note.as_deref().unwrap().contains("does not vary"));
+        }
+    }
+    let same = compared(vec![run("a", &trend), run("b", &single(&trend))], false, None);
+    let apart = find(&same.comparisons, Statistic::SeparationStep);
+    assert!(apart.note.as_deref().unwrap().contains("end together"));
 }
 
 #[test]
@@ -253,7 +308,7 @@ fn the_number_of_threads_changes_nothing() {
 fn a_series_too_long_to_resample_is_averaged_first() {
     let n = 50_000;
     let noise = autoregressive(n, 0.9, 3);
-    let analysis = compared(vec![run("a", &noise), run("b", &vec![0.0; n])], false, None);
+    let analysis = compared(vec![run("a", &noise), run("b", &vec![1.0; n])], false, None);
     let mean = find(&analysis.comparisons, Statistic::MeanDifference);
     // The standard error of the mean of an AR(1): σ / (1 − φ) / √n = 0.0447.
     let half = (mean.high.unwrap() - mean.low.unwrap()) / 2.0;

@@ -220,6 +220,7 @@ function curvesIn(root, view) {
 
   /** Where something happened on a track: its place, or null. */
   function placeOf(track, step) {
+    if (step < track.run.from[0]) return null; // in a part of the run that the page does not hold
     const at = firstFrom(track.run.to, step);
     const place = track.places ? track.places.indexOf(at) : at;
     return place < 0 || place >= track.x.length ? null : place;
