@@ -553,6 +553,54 @@ fn a_log_that_breaks_keeps_its_curve_and_is_told() {
 }
 
 #[test]
+fn a_half_written_document_is_no_collapse_of_a_healthy_run() {
+    let desk = desk();
+    let path = desk.path().join("r.json");
+    // It dipped once and came back.
+    let history = |steps: usize| {
+        let entropy = |step| if (20..60).contains(&step) { 0.1 } else { 2.0 };
+        let row = |step| format!("{{\"step\": {step}, \"entropy\": {:?}}}", entropy(step));
+        format!("[{}]", (1..=steps).map(row).collect::<Vec<_>>().join(", "))
+    };
+    fs::write(&path, &history(100)[..2000]).unwrap(); // as it is found when the watching begins
+    let mut child = Command::new(PROGRAM)
+        .args(["watch", "r.json", "--interval", "50ms", "--exit-on", "collapse"])
+        .current_dir(desk.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    for steps in 100..103 {
+        std::thread::sleep(Duration::from_millis(300));
+        fs::write(&path, history(steps)).unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+        fs::write(&path, &history(steps + 1)[..2000]).unwrap();
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(child.try_wait().unwrap(), None);
+    child.kill().unwrap();
+    let told = stdout(&child.wait_with_output().unwrap());
+    assert_eq!(told, "r: healthy, 2.00 at step 100\n");
+}
+
+#[test]
+fn the_foot_says_what_is_wrong_as_long_as_it_is() {
+    let desk = desk();
+    let path = log(desk.path(), "a", 40, 2.25);
+    let mut pty = Pty::watch(desk.path(), &["runs/a/metrics.jsonl"]);
+    pty.until_says("q quit");
+    fs::remove_file(&path).unwrap();
+    pty.until_says("cannot read runs/a/metrics.jsonl: no such file");
+    pty.press("s");
+    pty.until_says("EMA 0.5");
+    assert!(pty.text().contains("cannot read runs/a/metrics.jsonl"), "{}", pty.text());
+    log(desk.path(), "a", 60, 2.25);
+    pty.until_says("a 2.25 60");
+    pty.until("without the message", |screen| !screen.contents().contains("cannot read"));
+    assert!(pty.text().contains("q quit"), "{}", pty.text());
+}
+
+#[test]
 fn every_format_that_is_appended_to_is_shown() {
     let desk = desk();
     let expected = [("tensorboard", 1), ("wandb", 1), ("trainer_state", 1), ("csv", 1)];

@@ -330,8 +330,13 @@ fn visible_rows(scene: &Scene<'_>, room: usize) -> (usize, usize) {
 fn footer(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
     match scene.message {
         Some(message) => {
-            let text = fitting(&visible(message), usize::from(area.width));
+            let width = usize::from(area.width);
+            let text = fitting(&visible(message), width);
             put(area, area.x, &text, scene.ink.alarm(), buffer);
+            let keys = "  q quit  ? help";
+            if scene.keys && text.width() + keys.width() <= width {
+                put(area, area.right() - keys.width() as u16, keys, scene.ink.quiet(), buffer);
+            }
         }
         None => {
             let keys = "q quit  ? help  s S smooth  l log  + − zoom  ← → pan  ↑ ↓ run  space hide";

@@ -39,6 +39,9 @@ pub struct Standing {
     pub silence: Option<Duration>,
     /// Whether that is too long.
     pub stale: bool,
+    /// Whether the end of its log was missing when it was first read: it may be in the middle of being
+    /// written, and then this is how the run stood long ago.
+    pub unsure: bool,
 }
 
 impl Standing {
@@ -57,6 +60,7 @@ impl Standing {
             state_step: health.state_step,
             silence: None,
             stale: false,
+            unsure: false,
         };
         standing.tick(modified, terms, now);
         standing
@@ -114,7 +118,7 @@ impl Turns {
     /// What has changed since the last call, in the order of the runs.
     pub fn take(&mut self, standings: &[Standing]) -> Vec<Turn> {
         let mut turns = Vec::new();
-        for standing in standings {
+        for standing in standings.iter().filter(|standing| !standing.unsure) {
             let words = standing.words();
             let before = self.states.insert(standing.label.clone(), words);
             if before != Some(words) {
