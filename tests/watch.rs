@@ -366,6 +366,28 @@ fn it_stops_and_comes_back_under_a_shell() {
 }
 
 #[test]
+fn without_a_screen_it_is_stopped_as_any_program() {
+    let desk = desk();
+    log(desk.path(), "a", 40, 2.25);
+    let shell = ["--norc", "--noprofile", "-i"];
+    for arguments in ["watch runs --serve 0", "env TERM=dumb watch runs --bell"] {
+        let mut pty = Pty::start(desk.path(), "bash", &shell, (120, 24));
+        pty.until_says("prompt>");
+        let (before, arguments) = arguments.split_once("watch").unwrap();
+        pty.press(&format!("{before} {PROGRAM} watch {arguments}\n"));
+        pty.until_says("a: healthy");
+        pty.press("\x1a");
+        pty.until_says("Stopped");
+        pty.press("clear; fg\n");
+        pty.until("on", |screen| !screen.contents().contains("prompt>"));
+        pty.press("\x03");
+        pty.until_says("prompt>");
+        pty.press("echo left with $?\n");
+        pty.until_says("left with 130");
+    }
+}
+
+#[test]
 fn colours_are_those_that_the_terminal_has() {
     let desk = desk();
     log(desk.path(), "a", 40, 2.25);

@@ -42,7 +42,7 @@ use keys::{Key, meaning};
 pub(super) use look::{Shown, ThemeName, frame, size};
 use screen::Screen;
 use serve::{ServeArgs, Service};
-use signals::Signals;
+use signals::{Display, Signals};
 use watcher::{News, Watcher};
 
 /// Signals are looked at so often.
@@ -185,10 +185,11 @@ impl Watch {
             return self.once(follower, terminal);
         }
         let watcher = Watcher::new(self.terms(), follower);
-        let signals = Signals::listen()?;
-        let end = match taken && service.is_none() {
-            true => self.on_screen(watcher, &signals, terminal)?,
-            false => self.in_lines(watcher, &signals, service.as_mut(), terminal)?,
+        let display = if taken && service.is_none() { Display::Screen } else { Display::Lines };
+        let signals = Signals::listen(display)?;
+        let end = match display {
+            Display::Screen => self.on_screen(watcher, &signals, terminal)?,
+            Display::Lines => self.in_lines(watcher, &signals, service.as_mut(), terminal)?,
         };
         if let Some(service) = &service {
             service.end();
