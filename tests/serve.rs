@@ -336,6 +336,20 @@ fn a_point_that_is_appended_is_an_event_and_silence_is_none() {
 }
 
 #[test]
+fn a_page_that_is_loaded_later_is_of_the_last_look() {
+    let server = serve();
+    for step in [61, 62] {
+        server.append(&row(step, 2.0));
+        std::thread::sleep(Duration::from_millis(500));
+        let start = Instant::now();
+        let (_, page) = server.ask("GET", &server.page());
+        assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+        let data = page.split("id=\"report-data\">").nth(1).unwrap();
+        assert_eq!(last_step(data.split("</script>").next().unwrap()), step);
+    }
+}
+
+#[test]
 fn what_nobody_looked_at_is_there_for_who_comes_later() {
     let server = serve();
     server.append(&row(61, 2.0));
