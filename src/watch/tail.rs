@@ -141,6 +141,11 @@ impl<'w> Tail<'w> {
         before.number != stamp.number || stamp.length < before.length || written_over
     }
 
+    /// Whether the file is appended to: its next reading goes on where the last ended.
+    pub fn reads_on(&self) -> bool {
+        self.growing.reads_on()
+    }
+
     /// How long the file rests at most before it is read again.
     pub fn rest(&self, now: Instant) -> Duration {
         self.not_before.map_or(Duration::ZERO, |time| time.saturating_duration_since(now))

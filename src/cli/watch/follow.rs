@@ -457,6 +457,7 @@ impl<'a> Followed<'a> {
         let must_look_like_one = scanned && self.drafts.is_empty();
         let mut segments: Vec<Segment> = Vec::new();
         let mut why_cut: Option<String> = None;
+        let mut is_rewritten = false;
         for tail in &mut self.tails {
             let name = tail.path().to_string_lossy().into_owned();
             if must_look_like_one && !may_be_log(tail.path()).unwrap_or(true) {
@@ -470,6 +471,9 @@ impl<'a> Followed<'a> {
                 // Before its first bytes are there, a file that is written anew is empty.
                 Err(error) => holds_no_entropy(error).then(|| error.to_string()),
             };
+            // What is appended to ends inside a row most of the time, and is none the worse for it.
+            let is_console = matches!(&read, Ok((format, _)) if format.name.ends_with("console"));
+            is_rewritten |= why.is_some() && !tail.reads_on() && !is_console;
             why_cut = why_cut.or(why.map(|why| format!("{name}: {why}")));
             segments.push(reader.part(name, read));
         }
@@ -491,7 +495,7 @@ impl<'a> Followed<'a> {
                 }
                 self.drafts = drafts;
                 self.said = None;
-                self.unsure = is_first && why_cut.is_some();
+                self.unsure = is_first && is_rewritten;
                 self.held = self.unsure.then_some(now);
                 return match why_cut.filter(|_| settled) {
                     Some(why) => {
