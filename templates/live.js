@@ -68,10 +68,13 @@ function connect() {
     source.close();
     say('ended', 'the watching has ended: this is the last of it');
   });
-  source.onerror = () => {
+  source.onerror = async () => {
     say('lost', 'connection lost, trying again');
     if (source.readyState !== EventSource.CLOSED) return; // it tries again itself
-    setTimeout(connect, 2000);
+    // It was answered, but not with events: another start of the program has another address.
+    const status = await fetch('events', { method: 'HEAD' }).then((answer) => answer.status, () => 0);
+    if (status === 404 || status === 403) say('lost', 'this address is no longer valid: open the one that watch printed last');
+    else setTimeout(connect, 2000);
   };
 }
 

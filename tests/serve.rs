@@ -202,7 +202,7 @@ fn every_other_path_is_not_found_and_not_repeated() {
         format!("/{}/", "0".repeat(32)),
         format!("/{token}0/"),
         format!("{page}events/"),
-        format!("{page}?x=1"),
+        format!("/?{page}"),
         format!("{page}a.jsonl"),
         format!("{page}../../etc/passwd"),
         format!("{page}..%2f..%2fetc/passwd"),
@@ -333,6 +333,20 @@ fn a_point_that_is_appended_is_an_event_and_silence_is_none() {
     assert_eq!((name.as_str(), last_step(&data)), ("", 61.into()));
     let (_, page) = server.ask("GET", &server.page());
     assert!(page.contains(&data), "the page has what the event had");
+}
+
+#[test]
+fn a_page_that_is_loaded_later_is_of_the_last_look() {
+    let server = serve();
+    for step in [61, 62] {
+        server.append(&row(step, 2.0));
+        std::thread::sleep(Duration::from_millis(500));
+        let start = Instant::now();
+        let (_, page) = server.ask("GET", &server.page());
+        assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+        let data = page.split("id=\"report-data\">").nth(1).unwrap();
+        assert_eq!(last_step(data.split("</script>").next().unwrap()), step);
+    }
 }
 
 #[test]

@@ -366,6 +366,28 @@ fn it_stops_and_comes_back_under_a_shell() {
 }
 
 #[test]
+fn without_a_screen_it_is_stopped_as_any_program() {
+    let desk = desk();
+    log(desk.path(), "a", 40, 2.25);
+    let shell = ["--norc", "--noprofile", "-i"];
+    for arguments in ["watch runs --serve 0", "env TERM=dumb watch runs --bell"] {
+        let mut pty = Pty::start(desk.path(), "bash", &shell, (120, 24));
+        pty.until_says("prompt>");
+        let (before, arguments) = arguments.split_once("watch").unwrap();
+        pty.press(&format!("{before} {PROGRAM} watch {arguments}\n"));
+        pty.until_says("a: healthy");
+        pty.press("\x1a");
+        pty.until_says("Stopped");
+        pty.press("clear; fg\n");
+        pty.until("on", |screen| !screen.contents().contains("prompt>"));
+        pty.press("\x03");
+        pty.until_says("prompt>");
+        pty.press("echo left with $?\n");
+        pty.until_says("left with 130");
+    }
+}
+
+#[test]
 fn colours_are_those_that_the_terminal_has() {
     let desk = desk();
     log(desk.path(), "a", 40, 2.25);
@@ -550,6 +572,54 @@ fn a_log_that_breaks_keeps_its_curve_and_is_told() {
     assert!(pty.text().contains("a 2.25 40"), "{}", pty.text());
     append(&desk.path().join("runs/b/metrics.jsonl"), &row(41, 1.5));
     pty.until_says("b 1.50 41");
+}
+
+#[test]
+fn a_half_written_document_is_no_collapse_of_a_healthy_run() {
+    let desk = desk();
+    let path = desk.path().join("r.json");
+    // It dipped once and came back.
+    let history = |steps: usize| {
+        let entropy = |step| if (20..60).contains(&step) { 0.1 } else { 2.0 };
+        let row = |step| format!("{{\"step\": {step}, \"entropy\": {:?}}}", entropy(step));
+        format!("[{}]", (1..=steps).map(row).collect::<Vec<_>>().join(", "))
+    };
+    fs::write(&path, &history(100)[..2000]).unwrap(); // as it is found when the watching begins
+    let mut child = Command::new(PROGRAM)
+        .args(["watch", "r.json", "--interval", "50ms", "--exit-on", "collapse"])
+        .current_dir(desk.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    for steps in 100..103 {
+        std::thread::sleep(Duration::from_millis(300));
+        fs::write(&path, history(steps)).unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+        fs::write(&path, &history(steps + 1)[..2000]).unwrap();
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(child.try_wait().unwrap(), None);
+    child.kill().unwrap();
+    let told = stdout(&child.wait_with_output().unwrap());
+    assert_eq!(told, "r: healthy, 2.00 at step 100\n");
+}
+
+#[test]
+fn the_foot_says_what_is_wrong_as_long_as_it_is() {
+    let desk = desk();
+    let path = log(desk.path(), "a", 40, 2.25);
+    let mut pty = Pty::watch(desk.path(), &["runs/a/metrics.jsonl"]);
+    pty.until_says("q quit");
+    fs::remove_file(&path).unwrap();
+    pty.until_says("cannot read runs/a/metrics.jsonl: no such file");
+    pty.press("s");
+    pty.until_says("EMA 0.5");
+    assert!(pty.text().contains("cannot read runs/a/metrics.jsonl"), "{}", pty.text());
+    log(desk.path(), "a", 60, 2.25);
+    pty.until_says("a 2.25 60");
+    pty.until("without the message", |screen| !screen.contents().contains("cannot read"));
+    assert!(pty.text().contains("q quit"), "{}", pty.text());
 }
 
 #[test]

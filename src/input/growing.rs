@@ -3,11 +3,15 @@
 //! A book keeps the rows of whole records; a look takes the records that were appended, then reads the
 //! unfinished rest into a copy, as a fresh reading of the file would. Where anything is out of the
 //! ordinary (damage, a row that spans lines, a file that was written anew) the file is read from its
-//! start, so a look always gives what a fresh reading gives.
+//! start, so a look gives what a fresh reading gives: always while what was read is up to 256 KiB long, and
+//! for a longer log once the blocks that were written over have had their turn to be compared.
+
+mod checks;
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
+use self::checks::Checks;
 use super::book::Book;
 use super::csv::Table;
 use super::frame::Damage;
@@ -32,7 +36,7 @@ pub(super) enum Growth {
     Wandb,
 }
 
-/// Bytes kept of what was read, to see that the file still begins with them.
+/// Bytes of the head that are compared at each look.
 const MARK: usize = 256;
 /// A line longer than this is no row: such a log is read whole.
 const LONGEST_LINE: u64 = 16 << 20;
@@ -51,8 +55,8 @@ struct Begun<'w> {
     head: Vec<u8>,
     book: Book<'w>,
     tail: Tail,
-    taken: u64,    // bytes whose records are in the book
-    mark: Vec<u8>, // the last of them
+    taken: u64, // bytes whose records are in the book
+    checks: Checks,
 }
 
 /// What a format keeps between two looks.
@@ -183,19 +187,19 @@ impl<'w> Growing<'w> {
                 Err(_) => return Ok((Some(format), None)), // the fresh reading says why
             },
         };
-        let begun = Begun { format, head, book, tail, taken: 0, mark: Vec::new() };
+        let begun = Begun { format, head, book, tail, taken: 0, checks: Checks::default() };
         Ok((Some(format), Some(begun)))
     }
 }
 
 impl Begun<'_> {
-    /// Whether the file still has the bytes that were read.
-    fn is_there(&self, file: &mut (impl Read + Seek), length: u64) -> io::Result<bool> {
+    /// Whether the file still has the bytes that were read, as far as a look compares them.
+    fn is_there(&mut self, file: &mut (impl Read + Seek), length: u64) -> io::Result<bool> {
         if length < self.taken {
             return Ok(false);
         }
         let head = &self.head[..self.head.len().min(MARK).min(self.taken as usize)];
-        Ok(holds(file, 0, head)? && holds(file, self.taken - self.mark.len() as u64, &self.mark)?)
+        Ok(holds(file, 0, head)? && self.checks.hold(file)?)
     }
 
     /// Takes the whole records that were appended; the log with the unfinished rest behind them.
@@ -250,7 +254,7 @@ impl Begun<'_> {
                 };
             }
         }
-        self.mark = last_bytes(file, self.taken)?;
+        self.checks.extend(file, self.taken)?;
         Ok(book.finish(outcome))
     }
 }
@@ -317,15 +321,6 @@ fn end_of_lines(file: &mut (impl Read + Seek), from: u64, length: u64) -> Result
         end = start;
     }
     Ok(from)
-}
-
-/// The bytes before `end`, as many as are kept.
-fn last_bytes(file: &mut (impl Read + Seek), end: u64) -> io::Result<Vec<u8>> {
-    let start = end.saturating_sub(MARK as u64);
-    file.seek(SeekFrom::Start(start))?;
-    let mut bytes = Vec::with_capacity(MARK);
-    file.take(end - start).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// Whether the file has these bytes at that place.

@@ -73,7 +73,9 @@ pub fn log_axis(low: f64, high: f64, fixed: (bool, bool)) -> Axis {
     let mantissas: &[f64] = if (high / low).log10() > 3.0 { &[1.0] } else { &[1.0, 2.0, 5.0] };
     let (from, to) = (low.log10().floor() as i32 - 1, high.log10().ceil() as i32 + 1);
     let stride = ((to - from) / 8).max(1) as usize;
-    let power = |e: i32| mantissas.iter().map(move |m| m * 10f64.powi(e));
+    // Read, not multiplied: 10^−23 as a product is 1.0000000000000001e-23.
+    let number = |m: &f64, e: i32| format!("{m}e{e}").parse::<f64>().unwrap_or(m * 10f64.powi(e));
+    let power = |e: i32| mantissas.iter().map(move |m| number(m, e));
     let round: Vec<f64> = (from..=to).step_by(stride).flat_map(power).collect();
     let below = round.iter().rfind(|v| **v <= low).copied().unwrap_or(low);
     let above = round.iter().find(|v| **v >= high).copied().unwrap_or(high);
@@ -173,6 +175,16 @@ mod tests {
 
     fn texts(axis: &Axis) -> Vec<&str> {
         axis.ticks.iter().map(|(_, text)| text.as_str()).collect()
+    }
+
+    #[test]
+    fn powers_of_ten_are_written_shortly() {
+        for exponent in -300..300 {
+            let low = 10f64.powi(exponent);
+            for text in texts(&log_axis(low, low * 500.0, (false, false))) {
+                assert!(text.len() <= 6, "{text}");
+            }
+        }
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub struct Bulletin {
 struct State {
     number: u64,
     data: Option<Arc<str>>,
+    is_old: bool,
+    is_asked: bool,
     ended: bool,
 }
 
@@ -43,7 +45,18 @@ impl Bulletin {
         let mut state = self.lock();
         state.number += 1;
         state.data = Some(data.into());
+        (state.is_old, state.is_asked) = (false, false);
         self.changed.notify_all();
+    }
+
+    /// Says that newer data could be published: whoever asks for them once then waits for these.
+    pub fn outdate(&self) {
+        self.lock().is_old = true;
+    }
+
+    /// Whether somebody waits to see the data once.
+    pub fn is_asked(&self) -> bool {
+        self.lock().is_asked
     }
 
     /// Says that there will be no more, and waits for a while until the readers have heard it.
@@ -61,9 +74,14 @@ impl Bulletin {
         self.readers.load(Ordering::SeqCst) > 0
     }
 
-    /// The newest data.
-    pub(super) fn now(&self) -> Option<Arc<str>> {
-        self.lock().data.clone()
+    /// The newest data; if newer ones could be published, those, should they come before long.
+    pub(super) fn newest(&self, patience: Duration) -> Option<Arc<str>> {
+        let mut state = self.lock();
+        state.is_asked |= state.is_old;
+        let is_old = |state: &mut State| state.is_old && !state.ended;
+        let waited = self.changed.wait_timeout_while(state, patience, is_old);
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.data.clone()
     }
 
     pub(super) fn subscribe(&self) -> Reader<'_> {
@@ -122,5 +140,22 @@ mod tests {
         assert!(bulletin.has_readers());
         drop(reader);
         assert!(!bulletin.has_readers());
+    }
+
+    #[test]
+    fn who_asks_once_gets_what_is_published_for_it_or_the_old_when_that_takes_long() {
+        let bulletin = Bulletin::default();
+        bulletin.publish("1".to_owned());
+        assert_eq!(bulletin.newest(Duration::ZERO).as_deref(), Some("1"));
+        bulletin.outdate();
+        assert!(!bulletin.is_asked());
+        assert_eq!(bulletin.newest(Duration::ZERO).as_deref(), Some("1"));
+        assert!(bulletin.is_asked());
+        std::thread::scope(|scope| {
+            let asks = scope.spawn(|| bulletin.newest(Duration::from_secs(60)));
+            bulletin.publish("2".to_owned());
+            assert_eq!(asks.join().unwrap().as_deref(), Some("2"));
+        });
+        assert!(!bulletin.is_asked());
     }
 }

@@ -139,7 +139,7 @@ fn refuse(mut stream: &TcpStream, status: &str) -> io::Result<()> {
 
 fn page(mut stream: &TcpStream, method: Method, shared: &Shared) -> io::Result<()> {
     let Frame { before, after, policy, waiting, waiting_policy } = &shared.frame;
-    let data = shared.bulletin.now();
+    let data = shared.bulletin.newest(PATIENCE);
     let (parts, policy) = match &data {
         Some(data) => ([before, &**data, after], policy),
         None => ([&**waiting, "", ""], waiting_policy),

@@ -71,13 +71,15 @@ pub fn judge(head: &[u8], doors: &Doors) -> (Method, Answer) {
     };
     let is_host = |header: &&httparse::Header<'_>| header.name.eq_ignore_ascii_case("host");
     let mut hosts = request.headers.iter().filter(is_host);
-    let (Some(host), None) = (hosts.next(), hosts.next()) else {
-        return refused("400 Bad Request");
-    };
-    if !doors.hosts.knows(host.value) {
-        return refused("403 Forbidden");
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) if doors.hosts.knows(host.value) => {}
+        (Some(_), None) => return refused("403 Forbidden"),
+        // HTTP/1.0 need not name one. Browsers, which alone can be led here, never speak it.
+        (None, None) if request.version == Some(0) => {}
+        _ => return refused("400 Bad Request"),
     }
     let path = request.path.unwrap_or_default();
+    let path = path.split_once('?').map_or(path, |(path, _)| path);
     let answer = match path.strip_prefix('/').and_then(|path| path.split_once('/')) {
         Some((token, rest)) if is_same(token, &doors.token) => match rest {
             "" => Answer::Page,
@@ -130,6 +132,7 @@ mod tests {
         let get = |path: &str| asked(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
         assert_eq!(get("/abc/"), Answer::Page);
         assert_eq!(get("/abc/events"), Answer::Events);
+        assert_eq!((get("/abc/?x=1"), get("/abc/events?")), (Answer::Page, Answer::Events));
         let others = [
             "/",
             "/abc",
@@ -139,7 +142,8 @@ mod tests {
             "//",
             "/abc//",
             "/abc/events/",
-            "/abc/?",
+            "/abc?/",
+            "/?/abc/",
             "/abc/%2e",
             "/abc/../abc/",
             "/ABC/",
@@ -174,8 +178,12 @@ mod tests {
         ] {
             assert_eq!(host(other), Answer::Refused("403 Forbidden"), "{other}");
         }
+        assert_eq!(asked("GET /abc/ HTTP/1.0\r\n\r\n"), Answer::Page);
+        let named = "GET /abc/ HTTP/1.0\r\nHost: example.org\r\n\r\n";
+        assert_eq!(asked(named), Answer::Refused("403 Forbidden"));
         for odd in [
             "GET /abc/ HTTP/1.1\r\n\r\n",
+            "GET /abc/ HTTP/1.0\r\nHost: localhost\r\nHost: localhost\r\n\r\n",
             "GET /abc/ HTTP/1.1\r\nHost: localhost\r\nhost: a\r\n\r\n",
         ] {
             assert_eq!(asked(odd), Answer::Refused("400 Bad Request"));

@@ -19,6 +19,8 @@ pub struct Curve<'a> {
     pub style: Style,
     /// Dots that are drawn and left out in turn; empty for a solid line.
     pub dash: &'static [usize],
+    /// How far the dashes are moved, in dots: else all gaps would lie above each other.
+    pub phase: usize,
     /// A letter that stands on it here and there, and where the first stands.
     pub mark: Option<(char, usize)>,
 }
@@ -174,7 +176,7 @@ impl Dots {
         let period: usize = curve.dash.iter().sum();
         for (column, span) in heights.iter().enumerate() {
             let Some((top, bottom)) = *span else { continue };
-            if period > 0 && is_gap(curve.dash, column % period) {
+            if period > 0 && is_gap(curve.dash, (column + curve.phase) % period) {
                 continue;
             }
             let last = self.height as f64 - 1.0;
@@ -272,7 +274,7 @@ mod tests {
     }
 
     fn curve<'a>(points: &'a [Point]) -> Curve<'a> {
-        Curve { segments: vec![points], style: Style::new(), dash: &[], mark: None }
+        Curve { segments: vec![points], style: Style::new(), dash: &[], phase: 0, mark: None }
     }
 
     /// The dots of curves, a line of text for each row of characters.
@@ -310,6 +312,18 @@ mod tests {
         // From step 1.25 to 1.75 the line is on its way from a quarter to three quarters.
         let rows = drawn(&[curve(&points)], 1.25, 1.75, 4, 1);
         assert!(rows[0].chars().all(|c| c != ' '), "{rows:?}");
+    }
+
+    #[test]
+    fn dashes_of_different_phase_have_their_gaps_at_different_columns() {
+        let points = points(&[0.5, 0.5]);
+        let gaps = |phase| {
+            let curve = Curve { dash: &[8, 4], phase, ..curve(&points) };
+            let rows = drawn(&[curve], 0.0, 1.0, 12, 1);
+            rows[0].chars().enumerate().filter(|(_, c)| *c == ' ').map(|(i, _)| i).collect()
+        };
+        let (a, b): (Vec<usize>, Vec<usize>) = (gaps(0), gaps(6));
+        assert!(!a.is_empty() && a.iter().all(|column| !b.contains(column)), "{a:?} {b:?}");
     }
 
     #[test]

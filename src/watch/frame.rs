@@ -1,7 +1,6 @@
 //! One frame: a line that sums up, the curves, a table of the runs, a line for messages and keys.
 //!
-//! On a wide screen the table stands beside the curves, else below them. Where not all runs fit in the
-//! table, it shows those around the selected one and says how many are above and below.
+//! On a wide screen the table stands beside the curves, else below them.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -11,12 +10,12 @@ use unicode_width::UnicodeWidthStr;
 use super::chart::{Axes, Curve, draw};
 use super::ink::{Depth, Ink};
 use super::standing::Standing;
+use super::table::table;
 use super::view::View;
 use crate::history::{History, Run};
 use crate::label::{shorten_middle, visible};
-use crate::plot::{ValueScale, exact, short};
+use crate::plot::ValueScale;
 use crate::quantity::Kind;
-use crate::stats::health::State;
 use crate::stats::smooth::Smoothing;
 
 /// From here on the table stands beside the curves.
@@ -136,7 +135,7 @@ fn header(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
 }
 
 /// Puts a text into a line, cut at its end; where the next begins.
-fn put(area: Rect, x: u16, text: &str, style: Style, buffer: &mut Buffer) -> u16 {
+pub(super) fn put(area: Rect, x: u16, text: &str, style: Style, buffer: &mut Buffer) -> u16 {
     let room = usize::from(area.right().saturating_sub(x));
     if room == 0 {
         return x;
@@ -155,7 +154,7 @@ fn middle(text: &str, area: Rect, style: Style, buffer: &mut Buffer) {
 }
 
 /// The text, its middle left out where it is too wide.
-fn fitting(text: &str, width: usize) -> String {
+pub(super) fn fitting(text: &str, width: usize) -> String {
     match width {
         0 => String::new(),
         _ => shorten_middle(text, |text| text.width() <= width),
@@ -194,6 +193,7 @@ fn chart(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
             segments: history.segments().collect(),
             style: scene.ink.run(index),
             dash: scene.ink.dash(index),
+            phase: 7 * index, // prime to the lengths of all dashes
             mark: scene.ink.mark(index).map(|mark| (mark, 5 * index)),
         }
     };
@@ -220,118 +220,16 @@ fn chart(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-/// The cells of a run's row behind its name.
-fn cells(standing: &Standing) -> [String; 4] {
-    let mut state = standing.state.words().to_owned();
-    if let Some(step) = standing.state_step {
-        state = format!("{state} @ {}", exact(step));
-    }
-    if standing.stale {
-        let silence = standing.silence.map_or(String::new(), |silence| minutes(silence.as_secs()));
-        state = match standing.state {
-            State::Collapsed | State::Exploded => format!("{state}, stale {silence}"),
-            _ => format!("stale {silence}"),
-        };
-    }
-    [
-        short(standing.last.entropy),
-        exact(standing.last.step),
-        standing.change.map_or("–".to_owned(), signed),
-        state,
-    ]
-}
-
-/// A difference with its sign.
-fn signed(change: f64) -> String {
-    let text = short(change);
-    if change > 0.0 { format!("+{text}") } else { text }
-}
-
-/// How long, in the unit that fits.
-fn minutes(seconds: u64) -> String {
-    match seconds {
-        0..60 => format!("{seconds} s"),
-        60..7200 => format!("{} min", seconds / 60),
-        7200..172_800 => format!("{} h", seconds / 3600),
-        _ => format!("{} d", seconds / 86_400),
-    }
-}
-
-fn table(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
-    if area.height == 0 {
-        return;
-    }
-    let rows: Vec<[String; 4]> = scene.standings.iter().map(cells).collect();
-    let heads = ["last", "step", &format!("Δ{}", exact(scene.over)), "state"].map(str::to_owned);
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].width());
-        cells.chain([heads[column].width()]).max().unwrap_or(0)
-    };
-    let widths: [usize; 4] = std::array::from_fn(width);
-    let before = 4; // the selection, the sample of the line, a space
-    let others: usize = before + widths.iter().map(|width| width + 2).sum::<usize>();
-    let longest = scene.standings.iter().map(|s| visible(&s.label).width()).max().unwrap_or(0);
-    let name = usize::from(area.width).saturating_sub(others).max(8).min(longest.max(3));
-
-    let line = |n: u16| Rect { y: area.y + n, height: 1, ..area };
-    let put_cells = |row: u16, cells: &[String; 4], style: [Style; 4], buffer: &mut Buffer| {
-        let mut x = area.x + (before + name) as u16;
-        for (column, cell) in cells.iter().enumerate() {
-            let room = if column == 3 { 0 } else { widths[column] - cell.width() };
-            put(line(row), x + 2 + room as u16, cell, style[column], buffer);
-            x += 2 + widths[column] as u16;
-        }
-    };
-    let quiet = scene.ink.quiet();
-    put(line(0), area.x + before as u16, "run", quiet, buffer);
-    put_cells(0, &heads, [quiet; 4], buffer);
-
-    let (from, to) = visible_rows(scene, usize::from(area.height - 1));
-    for (row, index) in (from..to).enumerate() {
-        let row = row as u16 + 1;
-        let standing = &scene.standings[index];
-        let shown = scene.view.shows(&standing.label);
-        let selected = scene.view.is_selected(&standing.label);
-        let (colour, sample) = match shown {
-            true => (scene.ink.run(index), scene.ink.sample(index)),
-            false => (quiet, "○ ".to_owned()),
-        };
-        let mut text = if shown { Style::new() } else { quiet };
-        if selected {
-            put(line(row), area.x, "▸", Style::new(), buffer);
-            text = text.add_modifier(Modifier::BOLD);
-        }
-        put(line(row), area.x + 1, &sample, colour, buffer);
-        let label = fitting(&visible(&standing.label), name);
-        put(line(row), area.x + before as u16, &label, text, buffer);
-        let state = scene.ink.state(standing.state, standing.stale);
-        put_cells(row, &rows[index], [text, text, text, state], buffer);
-    }
-    let (above, below) = (from, scene.standings.len() - to);
-    if above + below > 0 {
-        let text = match (above, below) {
-            (0, n) => format!("↓ {n} more"),
-            (n, 0) => format!("↑ {n} more"),
-            (a, b) => format!("↑ {a} ↓ {b} more"),
-        };
-        let start = area.right().saturating_sub(text.width() as u16);
-        put(line(0), start, &text, quiet, buffer);
-    }
-}
-
-/// The rows of the table that fit: around the selected run.
-fn visible_rows(scene: &Scene<'_>, room: usize) -> (usize, usize) {
-    let all = scene.standings.len();
-    let selected = scene.standings.iter().position(|s| scene.view.is_selected(&s.label));
-    let from = selected.unwrap_or(0).saturating_sub(room / 2).min(all.saturating_sub(room));
-    (from, (from + room).min(all))
-}
-
 fn footer(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
     match scene.message {
         Some(message) => {
-            let text = fitting(&visible(message), usize::from(area.width));
+            let width = usize::from(area.width);
+            let text = fitting(&visible(message), width);
             put(area, area.x, &text, scene.ink.alarm(), buffer);
+            let keys = "  q quit  ? help";
+            if scene.keys && text.width() + keys.width() <= width {
+                put(area, area.right() - keys.width() as u16, keys, scene.ink.quiet(), buffer);
+            }
         }
         None => {
             let keys = "q quit  ? help  s S smooth  l log  + − zoom  ← → pan  ↑ ↓ run  space hide";
@@ -345,14 +243,14 @@ const HELP: [(&str, &str); 12] = [
     ("l", "logarithmic or linear entropy"),
     ("+  −", "zoom in and out; at the end it follows the training"),
     ("←  →", "earlier, later steps"),
-    ("↑  ↓  PgUp  PgDn", "select a run, which lies on top"),
+    ("↑ ↓  k j  PgUp PgDn", "select a run, which lies on top"),
     ("space", "hide or show the selected run"),
     ("1 … 9", "hide or show one of the first runs"),
     ("o", "the selected run only, and back"),
     ("a", "all runs, or none"),
     ("r", "all steps, all runs"),
-    ("?", "close this"),
-    ("q  Ctrl-C", "leave"),
+    ("?  h", "close this"),
+    ("q  Esc  Ctrl-C", "leave"),
 ];
 
 fn help(area: Rect, ink: Ink, buffer: &mut Buffer) {
@@ -383,6 +281,12 @@ fn help(area: Rect, ink: Ink, buffer: &mut Buffer) {
         put(room, place.x + 4 + keys as u16, what, Style::new(), buffer);
     }
     put(line(height - 1), place.x, &edge("└", "┘"), ink.quiet(), buffer);
+    let shown = usize::from(height.saturating_sub(2));
+    if shown < HELP.len() {
+        let words = format!(" {} more keys, in a taller window ", HELP.len() - shown);
+        let end = Rect { width: width.saturating_sub(1), ..line(height - 1) };
+        put(end, place.x + 2, &words, ink.alarm(), buffer);
+    }
 }
 
 #[cfg(test)]

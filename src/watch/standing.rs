@@ -39,6 +39,9 @@ pub struct Standing {
     pub silence: Option<Duration>,
     /// Whether that is too long.
     pub stale: bool,
+    /// Whether the end of its log was missing when it was first read: it may be in the middle of being
+    /// written, and then this is how the run stood long ago.
+    pub unsure: bool,
 }
 
 impl Standing {
@@ -57,6 +60,7 @@ impl Standing {
             state_step: health.state_step,
             silence: None,
             stale: false,
+            unsure: false,
         };
         standing.tick(modified, terms, now);
         standing
@@ -107,19 +111,51 @@ impl Turn {
 /// The states of all runs that were ever seen.
 #[derive(Debug, Default)]
 pub struct Turns {
-    states: BTreeMap<String, &'static str>,
+    states: BTreeMap<String, Known>,
+}
+
+/// The state in which a run was seen.
+#[derive(Debug)]
+struct Known {
+    words: &'static str,
+    /// It is in the other of healthy and falling since it had so many points.
+    wavers_since: Option<usize>,
+}
+
+/// A run that is healthy or falling turns to the other once it has been so for so many points.
+fn patience(points: usize) -> usize {
+    (points / 20).max(5)
 }
 
 impl Turns {
     /// What has changed since the last call, in the order of the runs.
+    ///
+    /// The line between healthy and falling is the slope of few points, and a noisy run crosses it all the
+    /// time: this is a change once it has held for max(5, 5 %) of the points.
     pub fn take(&mut self, standings: &[Standing]) -> Vec<Turn> {
         let mut turns = Vec::new();
-        for standing in standings {
+        for standing in standings.iter().filter(|standing| !standing.unsure) {
             let words = standing.words();
-            let before = self.states.insert(standing.label.clone(), words);
-            if before != Some(words) {
-                turns.push(Turn { now: standing.clone(), before });
+            let Some(known) = self.states.get_mut(&standing.label) else {
+                let known = Known { words, wavers_since: None };
+                self.states.insert(standing.label.clone(), known);
+                turns.push(Turn { now: standing.clone(), before: None });
+                continue;
+            };
+            if known.words == words {
+                known.wavers_since = None;
+                continue;
             }
+            if let ("healthy", "falling") | ("falling", "healthy") = (known.words, words) {
+                let points = standing.points;
+                let since = *known.wavers_since.get_or_insert(points);
+                if points.saturating_sub(since) < patience(points) {
+                    continue;
+                }
+            }
+            let before = Some(std::mem::replace(&mut known.words, words));
+            known.wavers_since = None;
+            turns.push(Turn { now: standing.clone(), before });
         }
         turns
     }
@@ -188,5 +224,60 @@ mod tests {
         let turned = turns.take(&[Standing::of(&run(&values), None, &TERMS, now)]);
         assert_eq!((turned[0].before, turned[0].now.state), (Some("healthy"), State::Collapsed));
         assert_eq!(turned[0].step(), 53.0); // as in stats::health
+    }
+
+    /// The states that a run turns to while its points come one by one, and at which of them.
+    fn turned(points: &[Point]) -> Vec<(&'static str, usize)> {
+        let mut turns = Turns::default();
+        let mut all = Vec::new();
+        for n in 1..=points.len() {
+            let (history, _) =
+                History::from_raw("q", Kind::TokenMean, points[..n].to_vec()).unwrap();
+            let run = Run::new(history, "q.json", "rzero", "entropy");
+            let standing = Standing::of(&run, None, &TERMS, SystemTime::now());
+            all.extend(turns.take(&[standing]).iter().map(|turn| (turn.now.words(), n)));
+        }
+        all
+    }
+
+    #[test]
+    fn a_noisy_run_does_not_turn_between_healthy_and_falling_all_the_time() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models");
+        let wanted = crate::input::Wanted::known();
+        let turns = |name: &str| {
+            let name = format!("qwen3-tiny_{name}");
+            let path = root.join(&name).join(format!("entropy_history_{name}.json"));
+            let mut file = std::fs::File::open(&path).unwrap();
+            let source = crate::input::Source { reader: &mut file, path: Some(&path) };
+            let (_, log) = crate::input::read(source, None, &wanted).unwrap();
+            turned(&log.series[0].points).len() - 1
+        };
+        // Without patience these are 45, 34, 23 and 28.
+        assert_eq!(turns("solver_s1"), 2);
+        assert_eq!(turns("solver_s2"), 6);
+        assert_eq!(turns("questioner_s1"), 1);
+        assert_eq!(turns("questioner_s2"), 4);
+    }
+
+    #[test]
+    fn a_fall_is_a_turn_once_it_has_held_and_a_collapse_at_once() {
+        let level = (1..=40).map(|_| 2.0);
+        let falls = level.chain((0..30).map(|i| (2.0 - 0.1 * f64::from(i)).max(0.1)));
+        let points: Vec<Point> =
+            falls.enumerate().map(|(i, entropy)| Point { step: i as f64, entropy }).collect();
+        let states: Vec<State> = (1..=points.len())
+            .map(|n| {
+                let values: Vec<f64> = points[..n].iter().map(|p| p.entropy).collect();
+                Health::of(&points[..n], &values, &TERMS.thresholds).state
+            })
+            .collect();
+        let first = |state| states.iter().position(|s| *s == state).unwrap() + 1;
+        let expected = [
+            ("too short", 1),
+            ("healthy", 10),
+            ("falling", first(State::Falling) + 5),
+            ("collapsed", first(State::Collapsed)),
+        ];
+        assert_eq!(turned(&points), expected);
     }
 }

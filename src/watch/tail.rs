@@ -19,6 +19,7 @@ pub struct Tail<'w> {
     growing: Growing<'w>,
     seen: Option<Seen>,
     not_before: Option<Instant>,
+    modified: Option<SystemTime>,
 }
 
 /// What tells whether a file changed.
@@ -66,7 +67,13 @@ fn number(_: &Metadata) -> u64 {
 impl<'w> Tail<'w> {
     /// A file of which nothing was read yet.
     pub fn new(path: PathBuf, format: Option<&'static Format>, wanted: &'w Wanted) -> Tail<'w> {
-        Tail { path, growing: Growing::new(format, wanted), seen: None, not_before: None }
+        Tail {
+            path,
+            growing: Growing::new(format, wanted),
+            seen: None,
+            not_before: None,
+            modified: None,
+        }
     }
 
     /// The file.
@@ -76,9 +83,11 @@ impl<'w> Tail<'w> {
 
     /// Whether the file is another than at the last reading, and may be read by now.
     pub fn has_changed(&self, now: Instant) -> bool {
-        if self.not_before.is_some_and(|time| now < time) {
-            return false;
-        }
+        self.not_before.is_none_or(|time| now >= time) && self.is_another()
+    }
+
+    /// Whether the file is another than at the last reading.
+    pub fn is_another(&self) -> bool {
         let seen = match fs::metadata(&self.path) {
             Ok(metadata) => Seen::There(Stamp::of(&self.path, &metadata)),
             Err(_) => Seen::Gone,
@@ -88,8 +97,7 @@ impl<'w> Tail<'w> {
 
     /// When something was last written to it, as far as is known.
     pub fn modified(&self) -> Option<SystemTime> {
-        let Some(Seen::There(stamp)) = &self.seen else { return None };
-        stamp.modified.max(stamp.beside.and_then(|(_, modified)| modified))
+        self.modified
     }
 
     /// Remembers the file as it is now, without reading it: it is no log yet.
@@ -115,10 +123,11 @@ impl<'w> Tail<'w> {
         let start = Instant::now();
         // Taken before reading: what is written meanwhile is seen as a change.
         let stamp = Stamp::of(&self.path, &file.metadata()?);
-        if self.is_another(&stamp) {
+        if self.is_written_anew(&stamp) {
             self.growing.forget();
         }
         let length = stamp.length;
+        self.modified = stamp.modified.max(stamp.beside.and_then(|(_, modified)| modified));
         self.seen = Some(Seen::There(stamp));
         let read = self.growing.look(&mut file, Some(&self.path), length);
         self.not_before = (!self.growing.reads_on()).then(|| now + start.elapsed() * REST);
@@ -126,10 +135,15 @@ impl<'w> Tail<'w> {
     }
 
     /// Whether the file cannot be the one read before with something behind it.
-    fn is_another(&self, stamp: &Stamp) -> bool {
+    fn is_written_anew(&self, stamp: &Stamp) -> bool {
         let Some(Seen::There(before)) = &self.seen else { return true };
         let written_over = before.length == stamp.length && before.modified != stamp.modified;
         before.number != stamp.number || stamp.length < before.length || written_over
+    }
+
+    /// Whether the file is appended to: its next reading goes on where the last ended.
+    pub fn reads_on(&self) -> bool {
+        self.growing.reads_on()
     }
 
     /// How long the file rests at most before it is read again.

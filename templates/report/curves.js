@@ -34,6 +34,7 @@ function curvesIn(root, view) {
     class: 'chart', id: 'chart', tabindex: '0', role: 'application', 'aria-roledescription': 'chart', 'aria-describedby': 'chart-words chart-keys',
   });
   const tip = make('div', { class: 'tip', hidden: true, 'aria-hidden': 'true' });
+  const empty = make('p', { class: 'empty', hidden: true }, 'All runs are hidden.');
   const told = make('p', { class: 'unseen', 'aria-live': 'polite', id: 'chart-told' });
   const words = make('p', { class: 'quiet', id: 'chart-words' });
   const keys = make('p', { class: 'quiet keys', id: 'chart-keys' },
@@ -306,7 +307,7 @@ function curvesIn(root, view) {
     plot = new uPlot(options, flat(), frame);
     canvas = make('canvas', { class: 'overlay', 'aria-hidden': 'true' });
     plot.over.append(canvas);
-    frame.append(tip);
+    frame.append(tip, empty);
     plot.over.addEventListener('pointerleave', () => {
       view.cursor = null;
       overlay();
@@ -384,6 +385,7 @@ function curvesIn(root, view) {
     reset.disabled = view.range === null;
     for (const input of axes.querySelectorAll('input')) input.checked = input.value === view.axis;
     const visible = shown();
+    empty.hidden = visible.length > 0;
     const without = visible.length - tracks().length;
     const parts = [];
     if (data.quantity) parts.push(data.quantity);

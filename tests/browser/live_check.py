@@ -31,8 +31,8 @@ def append(path, run, steps):
             log.write(json.dumps({"step": step, "entropy": entropy(run, step)}) + "\n")
 
 
-def serve(program, desk, pattern):
-    arguments = [program, "watch", pattern, "--interval", "500ms", "--serve", "127.0.0.1:0"]
+def serve(program, desk, pattern, port=0):
+    arguments = [program, "watch", pattern, "--interval", "500ms", "--serve", f"127.0.0.1:{port}"]
     child = subprocess.Popen(arguments, cwd=desk, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     return child, child.stdout.readline().strip()
 
@@ -137,7 +137,26 @@ def main():
             within(5, status, "connection lost, trying again")
             if pictures:
                 driver.save_screenshot(str(pictures / "lost.png"))
+            child.wait()
+            port = url.split("/")[2].split(":")[1]
+            child, url = serve(program, logs, "*.jsonl", port)
+            children.append(child)
+            assert url, "the port is taken"
+            within(15, status, "this address is no longer valid: open the one that watch printed last")
             print("ok lost")
+
+            # Without any run shown, words stand for the curves.
+            driver.get(url)
+            within(5, status, "live")
+            empty = lambda: driver.find_element(By.CSS_SELECTOR, "#chart .empty").text
+            within(5, empty, "")
+            driver.find_element(By.CSS_SELECTOR, "[title='Hide all runs']").click()
+            within(5, empty, "All runs are hidden.")
+            if pictures:
+                driver.save_screenshot(str(pictures / "hidden.png"))
+            driver.find_element(By.CSS_SELECTOR, "[title='Show all runs']").click()
+            within(5, empty, "")
+            print("ok hidden")
 
             # Waiting for a first run, and a proper end.
             child, url = serve(program, logs, "later/*.jsonl")

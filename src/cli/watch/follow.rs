@@ -17,13 +17,16 @@ use super::super::failure::{Failure, WithHint};
 use super::super::inputs::resolve;
 use super::super::labels::{Labels, Name};
 use super::super::load::leave_out_copies;
-use crate::discover::{self, Depth, DiscoverError, Input, Location, Origin};
+use crate::discover::{self, Depth, DiscoverError, Input, Location, Origin, default_label};
 use crate::history::{Comparison, Run};
-use crate::input::ReadError;
+use crate::input::{Log, Note, ReadError};
 use crate::watch::tail::Tail;
 
 /// Looking for new logs takes place again only after so many times as long as it took.
 const REST: u32 = 40;
+/// A file whose end is missing is in the middle of being written, unless nothing is written to it for so
+/// long: then it is a file that was cut.
+const HOLD: Duration = Duration::from_secs(30);
 
 /// Where logs are.
 #[derive(Debug)]
@@ -50,6 +53,8 @@ pub(in crate::cli) struct Changes {
     pub(in crate::cli) grew: bool,
     /// What went wrong since the last look; what was said before is not said again.
     pub(in crate::cli) problems: Vec<Problem>,
+    /// Something is wrong now that was not, or no longer.
+    pub(in crate::cli) troubles: bool,
 }
 
 /// A log that could not be read, or not yet.
@@ -79,8 +84,11 @@ pub(in crate::cli) struct Follower<'a> {
     copies: BTreeSet<String>, // sources of logs that hold the points of others
     comparison: Option<Comparison>,
     modified: Vec<Option<SystemTime>>,
-    next_scan: Option<Instant>, // none: not looked at anything yet
-    said: BTreeSet<String>,     // of places and names
+    unsure: Vec<bool>,
+    next_scan: Option<Instant>,      // none: not looked at anything yet
+    absent: BTreeMap<usize, String>, // places without a log from the start, and what is to be said of them
+    unnamed: Option<String>,         // why runs cannot be set side by side
+    troubles: Vec<String>,
 }
 
 /// A log that is followed.
@@ -90,12 +98,21 @@ struct Followed<'a> {
     tails: Vec<Tail<'a>>,
     drafts: Vec<Draft>,
     said: Option<String>,
+    lesser: Vec<String>, // why others in it are no curves
+    /// Since when a reading waits to be taken: its end is missing.
+    held: Option<Instant>,
+    /// What is shown was read from a file whose end was missing, and was never seen otherwise.
+    unsure: bool,
+    /// It was found once, and its files are gone.
+    lost: bool,
 }
 
 /// What a look at one log brought.
 enum Look {
     Same,
     Grew(Vec<Failure>),
+    /// It ends inside a row for good; what is there is taken.
+    Settled(Failure),
     Failed(Problem),
     Nothing,
 }
@@ -116,8 +133,11 @@ impl<'a> Follower<'a> {
             copies: BTreeSet::new(),
             comparison: None,
             modified: Vec::new(),
+            unsure: Vec::new(),
             next_scan: None,
-            said: BTreeSet::new(),
+            absent: BTreeMap::new(),
+            unnamed: None,
+            troubles: Vec::new(),
         }
     }
 
@@ -134,6 +154,16 @@ impl<'a> Follower<'a> {
     /// When each run's log was last written to.
     pub(in crate::cli) fn modified(&self) -> &[Option<SystemTime>] {
         &self.modified
+    }
+
+    /// Whether what is known of each run may be the start of a file that is being written.
+    pub(in crate::cli) fn unsure(&self) -> &[bool] {
+        &self.unsure
+    }
+
+    /// What is wrong now, in the order in which it was seen.
+    pub(in crate::cli) fn troubles(&self) -> &[String] {
+        &self.troubles
     }
 
     /// Looks for new logs, and reads what was appended to those known.
@@ -156,39 +186,69 @@ impl<'a> Follower<'a> {
             true => self.logs.par_iter_mut().map(|log| log.look(reader, now)).collect(),
             false => self.logs.iter_mut().map(|log| log.look(reader, now)).collect(),
         };
-        for (look, log) in looks.into_iter().zip(&self.logs) {
+        for (look, log) in looks.into_iter().zip(&mut self.logs) {
+            let origin = log.input.origin;
+            let problem = |failure| Problem { failure, origin, may_come: true };
             match look {
                 Look::Same | Look::Nothing => {}
                 Look::Failed(problem) => changes.problems.push(problem),
+                Look::Settled(failure) => {
+                    anew = true;
+                    changes.problems.push(problem(failure));
+                }
                 Look::Grew(failures) => {
                     anew = true;
-                    let origin = log.input.origin;
-                    let problem = |failure| Problem { failure, origin, may_come: true };
-                    changes.problems.extend(failures.into_iter().map(problem));
+                    let known = std::mem::take(&mut log.lesser);
+                    log.lesser = failures.iter().map(text).collect();
+                    let new =
+                        failures.into_iter().filter(|failure| !known.contains(&text(failure)));
+                    changes.problems.extend(new.map(problem));
                 }
             }
         }
         if anew {
             match self.compare() {
-                Ok(()) => changes.grew = true,
+                Ok(()) => {
+                    changes.grew = true;
+                    self.unnamed = None;
+                }
                 Err(failure) if is_first => return Err(failure),
-                Err(failure) => self.say(failure, &mut changes),
+                Err(failure) => {
+                    let words = text(&failure);
+                    if self.unnamed.as_ref() != Some(&words) {
+                        let origin = Origin::Found;
+                        changes.problems.push(Problem { failure, origin, may_come: true });
+                    }
+                    self.unnamed = Some(words);
+                }
             }
         }
+        changes.troubles = self.gather_troubles();
         Ok(changes)
     }
 
-    /// Adds a problem of the whole, unless it was said before.
-    fn say(&mut self, failure: Failure, changes: &mut Changes) {
-        if self.said.insert(format!("{:#}", failure.error)) {
-            changes.problems.push(Problem { failure, origin: Origin::Found, may_come: true });
-        }
+    /// Notes what is wrong now; whether that is something else than before.
+    fn gather_troubles(&mut self) -> bool {
+        // As long as there is no run, it is said that one is waited for.
+        let absent = self.absent.values().filter(|_| self.comparison.is_some());
+        let of_logs = self.logs.iter().flat_map(|log| log.said.iter().chain(&log.lesser));
+        let all = absent.chain(&self.unreadable).chain(of_logs).chain(&self.unnamed);
+        let now: BTreeSet<&String> = all.collect();
+        let mut troubles = self.troubles.clone();
+        troubles.retain(|known| now.contains(known));
+        let new: Vec<String> =
+            now.into_iter().filter(|text| !troubles.contains(text)).cloned().collect();
+        troubles.extend(new);
+        let differ = troubles != self.troubles;
+        self.troubles = troubles;
+        differ
     }
 
     /// Finds what logs there are now; whether these are others than before.
     fn scan(&mut self, changes: &mut Changes) -> Result<bool, Failure> {
         let is_first = self.next_scan.is_none();
         let mut found: Vec<(usize, Input)> = Vec::new();
+        let mut now_unreadable: BTreeSet<String> = BTreeSet::new();
         for (i, place) in self.places.iter().enumerate() {
             let (inputs, unreadable) = match place {
                 Place::Models(directory) => {
@@ -196,13 +256,17 @@ impl<'a> Follower<'a> {
                     (found.files, found.unreadable)
                 }
                 Place::Argument(argument) => match resolve(&[argument]) {
-                    Ok(found) => found,
+                    Ok(found) => {
+                        self.absent.remove(&i);
+                        found
+                    }
                     Err(failure) if is_first && !is_absence(&failure) => return Err(failure),
                     Err(failure) => {
-                        let kept = self.logs.iter().filter(|log| log.place == i);
+                        let kept = self.logs.iter().filter(|log| log.place == i && !log.lost);
                         found.extend(kept.map(|log| (i, log.input.clone())));
                         if is_first {
                             let origin = Origin::Named;
+                            self.absent.insert(i, text(&failure));
                             changes.problems.push(Problem { failure, origin, may_come: true });
                         }
                         continue;
@@ -210,8 +274,9 @@ impl<'a> Follower<'a> {
                 },
             };
             for what in unreadable {
-                if self.unreadable.insert(what.clone()) {
-                    let failure = Failure::from(anyhow!("skipped {what}"));
+                let what = format!("skipped {what}");
+                let failure = Failure::from(anyhow!(what.clone()));
+                if now_unreadable.insert(what.clone()) && !self.unreadable.contains(&what) {
                     changes.problems.push(Problem {
                         failure,
                         origin: Origin::Found,
@@ -221,20 +286,43 @@ impl<'a> Follower<'a> {
             }
             found.extend(inputs.into_iter().map(|input| (i, input)));
         }
-        let same = |(log, (_, input)): (&Followed<'_>, &(usize, Input))| log.input == *input;
-        if found.len() == self.logs.len() && self.logs.iter().zip(&found).all(same) {
+        self.unreadable = now_unreadable;
+        let mut known = self.logs.iter().filter(|log| !log.lost);
+        let mut inputs = found.iter().map(|(_, input)| input);
+        if known.by_ref().map(|log| &log.input).eq(inputs.by_ref()) {
             return Ok(false);
         }
-        let mut before: BTreeMap<String, Followed<'a>> = BTreeMap::new();
-        for log in std::mem::take(&mut self.logs) {
-            before.insert(key(&log.input), log);
+        let mut before: BTreeMap<String, (usize, Followed<'a>)> = BTreeMap::new();
+        for (i, log) in std::mem::take(&mut self.logs).into_iter().enumerate() {
+            before.insert(key(&log.input), (i, log));
         }
-        for (place, input) in found {
-            let log = before.remove(&key(&input));
+        let taken: Vec<Option<Followed<'a>>> =
+            found.iter().map(|(_, input)| before.remove(&key(input)).map(|(_, log)| log)).collect();
+        for ((place, input), mut log) in found.into_iter().zip(taken) {
+            if log.is_none() {
+                // A newer file of a run, as that of the next checkpoint, stands in for the older.
+                let label = default_label(&input);
+                let is_older = |log: &Followed<'a>| {
+                    log.place == place
+                        && !log.drafts.is_empty()
+                        && default_label(&log.input) == label
+                };
+                let older = before.iter().find(|(_, (_, log))| is_older(log));
+                let older = older.map(|(key, _)| key.clone());
+                log = older.and_then(|key| before.remove(&key)).map(|(_, log)| log);
+                self.copies.clear();
+            }
             self.logs.push(Followed::new(place, input, log, &self.reader)?);
         }
         if !before.is_empty() {
             self.copies.clear(); // what they were copies of may be gone
+        }
+        // What was deleted keeps its curve and its place; what is still there belongs to another log now.
+        let mut lost: Vec<(usize, Followed<'a>)> = before.into_values().collect();
+        lost.retain(|(_, log)| !log.drafts.is_empty() && log.is_deleted());
+        lost.sort_by_key(|(i, _)| *i);
+        for (i, log) in lost {
+            self.logs.insert(i.min(self.logs.len()), Followed { lost: true, ..log });
         }
         Ok(true)
     }
@@ -242,18 +330,23 @@ impl<'a> Follower<'a> {
     /// Names the runs and sets them side by side.
     fn compare(&mut self) -> Result<(), Failure> {
         let mut drafts: Vec<(&Input, Draft)> = Vec::new();
-        let mut modified: BTreeMap<&str, Option<SystemTime>> = BTreeMap::new();
+        let mut facts: BTreeMap<&str, (usize, Option<SystemTime>, bool)> = BTreeMap::new();
         for log in &self.logs {
             let last = log.tails.iter().filter_map(Tail::modified).max();
             for draft in log.drafts.iter().filter(|draft| !self.copies.contains(&draft.run.source))
             {
-                modified.insert(&draft.run.source, last);
+                facts.insert(&draft.run.source, (facts.len(), last, log.unsure));
                 drafts.push((&log.input, copy_of(draft)));
             }
         }
         let sources: Vec<String> = drafts.iter().map(|(_, d)| d.run.source.clone()).collect();
+        // Of a log that is gone and one that has its points, the latter goes on.
+        let lost: BTreeSet<String> =
+            self.logs.iter().filter(|log| log.lost).flat_map(Followed::sources).collect();
+        drafts.sort_by_key(|(_, draft)| lost.contains(&draft.run.source));
         // A copy stays one when it is a row behind for a moment.
         leave_out_copies(&mut drafts);
+        drafts.sort_by_key(|(_, draft)| facts.get(draft.run.source.as_str()).map(|(i, ..)| *i));
         let left: BTreeSet<&str> = drafts.iter().map(|(_, d)| d.run.source.as_str()).collect();
         let out = sources.into_iter().filter(|source| !left.contains(source.as_str()));
         let out: Vec<String> = out.collect();
@@ -271,8 +364,10 @@ impl<'a> Follower<'a> {
         for ((_, Draft { run, .. }), label) in drafts.into_iter().zip(labels) {
             runs.push(Run { history: run.history.relabelled(label), ..run });
         }
-        let times = runs.iter().map(|run| modified.get(run.source.as_str()).copied().flatten());
-        self.modified = times.collect();
+        let facts = runs.iter().map(|run| facts.get(run.source.as_str()));
+        let facts =
+            facts.map(|fact| fact.map_or((None, false), |(_, time, unsure)| (*time, *unsure)));
+        (self.modified, self.unsure) = facts.unzip();
         self.comparison = if runs.is_empty() { None } else { Some(Comparison::new(runs)?) };
         self.copies.extend(out);
         Ok(())
@@ -291,6 +386,16 @@ fn key(input: &Input) -> String {
     format!("{:?} {first}", input.label)
 }
 
+/// A failure in words.
+fn text(failure: &Failure) -> String {
+    format!("{:#}", failure.error)
+}
+
+/// Why the end of a log is missing, if it is.
+fn cut(log: &Log) -> Option<&Note> {
+    log.notes.iter().find(|note| matches!(note, Note::Cut { .. } | Note::CompressionCut(_)))
+}
+
 /// A draft with the same points.
 fn copy_of(draft: &Draft) -> Draft {
     let (run, name) = (draft.run.clone(), draft.name.clone());
@@ -305,10 +410,18 @@ impl<'a> Followed<'a> {
         before: Option<Followed<'a>>,
         reader: &Reader<'a>,
     ) -> Result<Followed<'a>, Failure> {
-        let (mut known, drafts, said) = match before {
-            Some(before) => (before.tails, before.drafts, before.said),
-            None => (Vec::new(), Vec::new(), None),
-        };
+        let mut log = before.unwrap_or_else(|| Followed {
+            place,
+            input: input.clone(),
+            tails: Vec::new(),
+            drafts: Vec::new(),
+            said: None,
+            lesser: Vec::new(),
+            held: None,
+            unsure: false,
+            lost: false,
+        });
+        let mut known = std::mem::take(&mut log.tails);
         let mut tails = Vec::new();
         for segment in &input.segments {
             let Location::File(path) = segment else {
@@ -321,17 +434,30 @@ impl<'a> Followed<'a> {
                 tail.unwrap_or_else(|| Tail::new(path.clone(), reader.format, reader.wanted)),
             );
         }
-        Ok(Followed { place, input, tails, drafts, said })
+        Ok(Followed { place, input, tails, lost: false, ..log })
+    }
+
+    /// Whether none of its files is there.
+    fn is_deleted(&self) -> bool {
+        self.tails.iter().all(|tail| !tail.path().exists())
+    }
+
+    fn sources(&self) -> impl Iterator<Item = String> {
+        self.drafts.iter().map(|draft| draft.run.source.clone())
     }
 
     /// Reads the files of the log if one of them changed.
     fn look(&mut self, reader: &Reader<'_>, now: Instant) -> Look {
-        if !self.tails.iter().any(|tail| tail.has_changed(now)) {
+        let waited = self.held.is_some_and(|since| now.saturating_duration_since(since) >= HOLD);
+        let settled = waited && !self.tails.iter().any(Tail::is_another);
+        if !settled && !self.tails.iter().any(|tail| tail.has_changed(now)) {
             return Look::Same;
         }
         let scanned = self.input.origin == Origin::Scanned && reader.format.is_none();
         let must_look_like_one = scanned && self.drafts.is_empty();
         let mut segments: Vec<Segment> = Vec::new();
+        let mut why_cut: Option<String> = None;
+        let mut is_rewritten = false;
         for tail in &mut self.tails {
             let name = tail.path().to_string_lossy().into_owned();
             if must_look_like_one && !may_be_log(tail.path()).unwrap_or(true) {
@@ -339,7 +465,17 @@ impl<'a> Followed<'a> {
                 segments.push(Ok(None));
                 continue;
             }
-            segments.push(reader.part(name, tail.read(now)));
+            let read = tail.read(now);
+            let why = match &read {
+                Ok((_, log)) => cut(log).map(ToString::to_string),
+                // Before its first bytes are there, a file that is written anew is empty.
+                Err(error) => holds_no_entropy(error).then(|| error.to_string()),
+            };
+            // What is appended to ends inside a row most of the time, and is none the worse for it.
+            let is_console = matches!(&read, Ok((format, _)) if format.name.ends_with("console"));
+            is_rewritten |= why.is_some() && !tail.reads_on() && !is_console;
+            why_cut = why_cut.or(why.map(|why| format!("{name}: {why}")));
+            segments.push(reader.part(name, read));
         }
         let is_empty = |segment: &Segment| match segment {
             Ok(None) => true,
@@ -349,22 +485,56 @@ impl<'a> Followed<'a> {
             Err((error, _)) => holds_no_entropy(error),
         };
         let may_come = segments.iter().all(is_empty);
+        let is_first = self.drafts.is_empty();
+        let may_be_half = why_cut.is_some() && !is_first && !settled;
         // What could be read once keeps its curve: it may be in the middle of being written.
-        match reader.curves(&self.input, segments.into_iter()) {
+        let failure = match reader.curves(&self.input, segments.into_iter()) {
             Ok(Outcome::Curves(drafts, failures)) => {
+                if may_be_half && points(&drafts) < points(&self.drafts) {
+                    return self.hold(now);
+                }
                 self.drafts = drafts;
                 self.said = None;
-                Look::Grew(failures)
+                self.unsure = is_first && is_rewritten;
+                self.held = self.unsure.then_some(now);
+                return match why_cut.filter(|_| settled) {
+                    Some(why) => {
+                        let failure = Failure::from(anyhow!("{why}"));
+                        self.said = Some(text(&failure));
+                        Look::Settled(failure)
+                    }
+                    None => Look::Grew(failures),
+                };
             }
-            Ok(Outcome::NoEntropy(_) | Outcome::NoLog) => Look::Nothing,
-            Err(failure) => {
-                let text = format!("{:#}", failure.error);
-                if self.said.as_ref() == Some(&text) {
-                    return Look::Nothing;
-                }
-                self.said = Some(text);
-                Look::Failed(Problem { failure, origin: self.input.origin, may_come })
+            _ if may_be_half => return self.hold(now),
+            Ok(Outcome::NoEntropy(why)) if !is_first => Failure::from(anyhow!("cannot read {why}")),
+            Ok(Outcome::NoEntropy(_) | Outcome::NoLog) => {
+                (self.held, self.said) = (None, None);
+                return Look::Nothing;
             }
+            Err(failure) => failure,
+        };
+        self.held = None;
+        let words = text(&failure);
+        if self.said.as_ref() == Some(&words) {
+            return Look::Nothing;
         }
+        self.said = Some(words);
+        Look::Failed(Problem { failure, origin: self.input.origin, may_come })
+    }
+
+    /// Waits for the rest of a file; meanwhile what was read before is shown.
+    fn hold(&mut self, now: Instant) -> Look {
+        (self.held, self.said) = (Some(now), None);
+        Look::Same
     }
 }
+
+/// The points of curves.
+fn points(drafts: &[Draft]) -> usize {
+    drafts.iter().map(|draft| draft.run.history.points().len()).sum()
+}
+
+#[cfg(test)]
+#[path = "follow/tests.rs"]
+mod tests;

@@ -79,9 +79,13 @@ impl Hooks {
         problem
     }
 
-    /// Lets the commands of the last changes end, within bounds.
+    /// Lets the commands of the last changes end, within bounds; what went wrong, and what goes on.
     pub(super) fn finish(&mut self) -> Vec<String> {
-        let end = Instant::now() + LAST_WAIT;
+        self.finish_within(LAST_WAIT)
+    }
+
+    fn finish_within(&mut self, time: Duration) -> Vec<String> {
+        let end = Instant::now() + time;
         let mut problems = Vec::new();
         while Instant::now() < end {
             problems.extend(self.go_on());
@@ -90,6 +94,46 @@ impl Hooks {
             }
             std::thread::sleep(Duration::from_millis(10));
         }
+        if let Some(child) = &self.running {
+            let seconds = time.as_secs();
+            problems.push(format!(
+                "the command of --exec did not end within {seconds} s and goes on, as process {}",
+                child.id()
+            ));
+        }
+        match self.waiting.len() {
+            0 => {}
+            1 => problems.push("the command of --exec was not run for 1 more change".to_owned()),
+            n => problems.push(format!("the command of --exec was not run for {n} more changes")),
+        }
         problems
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::history::{History, Point, Run};
+    use crate::quantity::Kind;
+    use crate::stats::health::Thresholds;
+    use crate::watch::standing::{Standing, Terms};
+
+    #[test]
+    fn a_command_that_goes_on_after_the_end_is_told() {
+        let points = vec![Point { step: 1.0, entropy: 2.0 }];
+        let (history, _) = History::from_raw("q", Kind::TokenMean, points).unwrap();
+        let run = Run::new(history, "q.json", "rzero", "entropy");
+        let terms = Terms { thresholds: Thresholds::default(), stale: None, over: 20.0 };
+        let now = Standing::of(&run, None, &terms, SystemTime::now());
+        let turn = Turn { now, before: Some("healthy") };
+        let mut hooks = Hooks::new(Some("exec sleep 60".to_owned()), Output::Dropped);
+        hooks.take(&[turn.clone(), turn]);
+        let told = hooks.finish_within(Duration::from_millis(200));
+        hooks.running.take().unwrap().kill().unwrap();
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[0].contains("and goes on, as process "), "{told:?}");
+        assert_eq!(told[1], "the command of --exec was not run for 1 more change");
     }
 }

@@ -36,13 +36,13 @@ use crate::watch::frame::span;
 use crate::watch::standing::{Standing, Terms, Turn};
 use crate::watch::view::View;
 use events::Events;
-use follow::{Follower, Place, Problem};
+use follow::{Follower, Place};
 use hooks::{Hooks, Output};
 use keys::{Key, meaning};
 pub(super) use look::{Shown, ThemeName, frame, size};
 use screen::Screen;
 use serve::{ServeArgs, Service};
-use signals::Signals;
+use signals::{Display, Signals};
 use watcher::{News, Watcher};
 
 /// Signals are looked at so often.
@@ -185,10 +185,11 @@ impl Watch {
             return self.once(follower, terminal);
         }
         let watcher = Watcher::new(self.terms(), follower);
-        let signals = Signals::listen()?;
-        let end = match taken && service.is_none() {
-            true => self.on_screen(watcher, &signals, terminal)?,
-            false => self.in_lines(watcher, &signals, service.as_mut(), terminal)?,
+        let display = if taken && service.is_none() { Display::Screen } else { Display::Lines };
+        let signals = Signals::listen(display)?;
+        let end = match display {
+            Display::Screen => self.on_screen(watcher, &signals, terminal)?,
+            Display::Lines => self.in_lines(watcher, &signals, service.as_mut(), terminal)?,
         };
         if let Some(service) = &service {
             service.end();
@@ -271,9 +272,9 @@ impl Watch {
     }
 
     /// Why to leave, if a run is in a state to leave on.
-    fn reached(&self, standings: &[Standing]) -> Option<String> {
+    fn reached<'s>(&self, standings: impl IntoIterator<Item = &'s Standing>) -> Option<String> {
         let is_one = |s: &&Standing| self.exit_on.iter().any(|exit| exit.is(s.state));
-        let standing = standings.iter().find(is_one)?;
+        let standing = standings.into_iter().find(is_one)?;
         let step =
             standing.state_step.map_or(String::new(), |s| format!(" from step {} on", exact(s)));
         Some(format!("{} {}{step}", standing.label, standing.state.words()))
@@ -311,7 +312,7 @@ impl Watch {
                 let _ = io::stderr().write_all(b"\x07");
             }
             hooks.take(&news.turns);
-            if let Some(why) = self.reached(&watcher.standings) {
+            if let Some(why) = self.reached(sure(&watcher)) {
                 hooks.finish().iter().for_each(|problem| terminal.warn(problem));
                 return Ok(End::Reached(why));
             }
@@ -345,17 +346,13 @@ impl Watch {
         let ink = look::ink(self.theme, terminal);
         let mut hooks = Hooks::new(self.exec.clone(), Output::Dropped);
         let mut view = self.view();
-        let mut message: Option<String> = None;
+        let mut message: Option<String> = None; // of commands; a key takes it away
         let mut next = Instant::now() + self.interval;
         let waiting = waiting(&watcher);
         let mut screen = Screen::take()?;
         let events = Events::listen()?;
         let mut dirty = true;
         loop {
-            let is_shown = |p: &&Problem| !p.is_absence() || !watcher.standings.is_empty();
-            if let Some(problem) = news.problems.iter().rfind(is_shown) {
-                message = Some(format!("{:#}", problem.failure.error));
-            }
             if self.bell && news.turns.iter().any(|turn| turn.before.is_some()) {
                 screen.ring()?;
             }
@@ -365,7 +362,7 @@ impl Watch {
                 dirty = true;
             }
             dirty |= news.is_new();
-            if let Some(why) = self.reached(&watcher.standings) {
+            if let Some(why) = self.reached(sure(&watcher)) {
                 drop(screen);
                 hooks.finish().iter().for_each(|problem| terminal.warn(problem));
                 return Ok(End::Reached(why));
@@ -375,13 +372,14 @@ impl Watch {
             if dirty {
                 let drawn = screen.draw(|area, buffer| {
                     let runs = watcher.follower.comparison().map_or(&[][..], Comparison::runs);
+                    let trouble = trouble(watcher.follower.troubles());
                     let scene = crate::watch::frame::Scene {
                         runs,
                         standings: &watcher.standings,
                         view: &view,
                         ink,
                         over: f64::from(self.over),
-                        message: message.as_deref(),
+                        message: message.as_deref().or(trouble.as_deref()),
                         waiting: &waiting,
                         keys: true,
                     };
@@ -438,6 +436,20 @@ impl Watch {
 /// Whether a signal came to leave, or the terminal went away, which not every program is told.
 fn is_left(signals: &Signals) -> bool {
     signals.is_stopped() || !io::stdout().is_terminal()
+}
+
+/// What went wrong last and still is so, and how much more is.
+fn trouble(troubles: &[String]) -> Option<String> {
+    let last = troubles.last()?;
+    Some(match troubles.len() {
+        1 => last.clone(),
+        n => format!("{last} (and {} more)", n - 1),
+    })
+}
+
+/// How those runs stand of which that is certain.
+fn sure<'s>(watcher: &'s Watcher<'_>) -> impl Iterator<Item = &'s Standing> {
+    watcher.standings.iter().filter(|standing| !standing.unsure)
 }
 
 /// What stands for the runs until there is one.

@@ -171,8 +171,9 @@ impl Service {
     pub(super) fn go_on(&mut self, comparison: Option<&Comparison>) {
         let Some(comparison) = comparison.filter(|_| self.is_new) else { return };
         let start = Instant::now();
-        let is_awaited = !self.shown || self.bulletin.has_readers();
+        let is_awaited = !self.shown || self.bulletin.has_readers() || self.bulletin.is_asked();
         if !is_awaited || self.not_before.is_some_and(|time| start < time) {
+            self.bulletin.outdate();
             return;
         }
         let analysis = analyse(comparison, &self.facts.thresholds);

@@ -1,12 +1,20 @@
 //! The signals that end, stop and continue a program.
 
-use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::anyhow;
 
 use crate::cli::Failure;
+
+/// Where the runs are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Display {
+    /// On a terminal that is taken over.
+    Screen,
+    /// In lines, or in a browser.
+    Lines,
+}
 
 /// The signals that a watching program listens to.
 pub(super) struct Signals {
@@ -16,7 +24,9 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    pub(super) fn listen() -> Result<Signals, Failure> {
+    /// Listens; with a screen also for being stopped, since it is given back first. Without one, to stop is
+    /// the system's own affair.
+    pub(super) fn listen(display: Display) -> Result<Signals, Failure> {
         use signal_hook::consts as signals;
         let flag = || Arc::new(AtomicBool::new(false));
         let listening = Signals { stop: flag(), suspend: flag(), resumed: flag() };
@@ -24,9 +34,8 @@ impl Signals {
             vec![(signals::SIGINT, &listening.stop), (signals::SIGTERM, &listening.stop)];
         #[cfg(unix)]
         wanted.extend([(signals::SIGHUP, &listening.stop), (signals::SIGCONT, &listening.resumed)]);
-        // Without a screen to give back, to stop is the system's own affair.
         #[cfg(unix)]
-        if io::stdout().is_terminal() {
+        if display == Display::Screen {
             wanted.push((signals::SIGTSTP, &listening.suspend));
         }
         for (signal, flag) in wanted {

@@ -17,12 +17,14 @@ pub(super) struct News {
     pub(super) aged: bool,
     pub(super) problems: Vec<Problem>,
     pub(super) turns: Vec<Turn>,
+    /// Something is wrong now that was not, or no longer.
+    pub(super) troubles: bool,
 }
 
 impl News {
     /// Whether a frame would look another.
     pub(super) fn is_new(&self) -> bool {
-        self.grew || self.aged || !self.problems.is_empty() || !self.turns.is_empty()
+        self.grew || self.aged || self.troubles || !self.turns.is_empty()
     }
 }
 
@@ -53,7 +55,7 @@ impl<'a> Watcher<'a> {
     /// # Errors
     /// At the first look, when what was named cannot be followed.
     pub(super) fn look(&mut self) -> Result<News, Failure> {
-        let Changes { grew, mut problems } = self.follower.poll(Instant::now())?;
+        let Changes { grew, mut problems, troubles } = self.follower.poll(Instant::now())?;
         let is_first = std::mem::take(&mut self.is_first);
         if is_first {
             let is_fatal = |p: &Problem| p.origin == Origin::Named && !p.may_come;
@@ -84,7 +86,10 @@ impl<'a> Watcher<'a> {
             standing.tick(*modified, &self.terms, now);
             aged |= standing.stale; // for how long is shown
         }
+        for (standing, unsure) in self.standings.iter_mut().zip(self.follower.unsure()) {
+            standing.unsure = *unsure;
+        }
         let turns = self.turns.take(&self.standings);
-        Ok(News { grew, aged, problems, turns })
+        Ok(News { grew, aged, problems, turns, troubles })
     }
 }

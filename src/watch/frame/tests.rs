@@ -117,3 +117,22 @@ fn states_are_counted_and_told_with_their_step() {
     // Centred mean of 5 at step 62: (2 + 4 × 0.1) / 5 = 0.48, at most a quarter of 2.
     assert!(rows.contains("collapsed @ 62"), "{rows}");
 }
+
+#[test]
+fn a_help_that_does_not_fit_says_so() {
+    let mut view = view();
+    view.act(Act::Help, &[], (0.0, 1.0));
+    let rows = |height| frame(&[run("a", |_| 2.0)], &view, 80, height, Depth::True).join("\n");
+    assert!(rows(14).contains("q  Esc  Ctrl-C") && !rows(14).contains("taller"), "{}", rows(14));
+    assert!(rows(12).contains(" 2 more keys, in a taller window "), "{}", rows(12));
+}
+
+#[test]
+fn long_names_stay_apart_in_a_narrow_table() {
+    let names = ["1e-5", "1e-6"]
+        .map(|rate| format!("the_same_run_for_all_{rate}_of_a_model_that_is_large"));
+    let runs = names.map(|name| run(&name, |x| if x > 60.0 { 0.1 } else { 2.0 }));
+    let rows = frame(&runs, &view(), 60, 24, Depth::True).join("\n");
+    assert!(rows.contains("the_same…_for_all_1e-…") && rows.contains("collapsed @ 62"), "{rows}");
+    assert!(rows.contains(" 5_of_a_m…that_is_large") && rows.contains(" 6_of_a_m"), "{rows}");
+}
