@@ -15,7 +15,7 @@ const ROOMS: [(&str, &[&str]); 19] = [
     ("stats", &["history", "quantity", "dump"]),
     ("input", &["history", "quantity", "dump"]),
     ("elapsed", &["history"]),
-    ("export", &["history"]),
+    ("export", &["history", "label"]),
     ("record", &["history", "input", "export"]),
     ("discover", &[]),
     ("output", &[]),
