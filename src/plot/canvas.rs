@@ -220,8 +220,12 @@ fn draw(marks: &[&Mark], fonts: &Fonts, (width, height): (i32, i32)) -> String {
     }
     // plotters writes a document: its root is the first line and the last.
     let body = svg.split_once('\n').map_or("", |(_, rest)| rest);
-    body.trim_end().trim_end_matches("</svg>").to_owned()
+    body.trim_end().trim_end_matches("</svg>").replace(SHIFT, "")
 }
+
+/// How plotters moves a text that is anchored at its top. It is taken out, as it holds for one glyph of a
+/// text from right to left alone; our places are on the baseline. In a text itself, quotes are escaped.
+const SHIFT: &str = " dy=\"0.76em\"";
 
 type Element<'t> = plotters::element::Text<'static, (i32, i32), &'t str>;
 
@@ -250,12 +254,11 @@ fn element<'t>(text: &Text, words: &'t str, x: f64, anchor: Anchor) -> Element<'
         Anchor::Middle => HPos::Center,
         Anchor::End => HPos::Right,
     };
-    // plotters divides sizes by 1.24 and moves a text anchored at its top down by 0.76 em.
+    // plotters divides sizes by 1.24. It moves texts by an attribute that depends on the anchor.
     let mut style = TextStyle::from((FAMILY, text.size * GRID * 1.24).into_font())
         .pos(Pos::new(h_pos, VPos::Top));
     style.color = colour_of(text.colour).to_backend_color();
-    let y = text.at.1 - 0.76 * text.size;
-    plotters::element::Text::new(words, place(&(x, y)), style)
+    plotters::element::Text::new(words, place(&(x, text.at.1)), style)
 }
 
 fn grid(px: f64) -> i32 {

@@ -236,6 +236,29 @@ fn a_run_has_the_same_colour_in_both_pictures() {
 }
 
 #[test]
+fn an_explosion_at_the_top_of_the_axis_is_marked() {
+    let top = |entropy: f64| {
+        let at = |i: u32| (f64::from(i), if i < 61 { 2.0 } else { entropy });
+        let run = grouped_run("x", Kind::TokenMean, &(1..=100).map(at).collect::<Vec<_>>());
+        let ([curves, _], _) = both(&Comparison::new(vec![run]).unwrap(), &look());
+        assert!(says(&curves, "exploded at step"), "{entropy}");
+    };
+    [5.0, 5.5, 6.0, 7.0, 8.0, 10.0].into_iter().for_each(top);
+}
+
+#[test]
+fn texts_stand_on_their_baseline_in_svg() {
+    let ([curves, _], fonts) =
+        both(&comparison(1, |_| "שלום עולם \" dy=\"0.76em\"".to_owned()), &look());
+    let svg = curves.drawing.to_svg(&fonts, Edges::Smooth);
+    // An attribute that moves a text would move one letter of those from right to left.
+    assert!(!svg.contains(" dy=\"") && svg.contains(" dy=&quot;0.76em"), "{svg}");
+    let baselines =
+        curves.drawing.texts().map(|text| format!(" y=\"{}\"", (text.at.1 * 100.0).round()));
+    baselines.for_each(|y| assert!(svg.contains(&y), "{y}"));
+}
+
+#[test]
 fn a_collapse_is_marked_where_it_happened() {
     let (pictures, _) = both(&comparison(2, |i| format!("run_{i}")), &look());
     let notes = pictures[0].drawing.texts().filter(|t| t.text.starts_with("collapsed at step"));

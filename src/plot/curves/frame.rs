@@ -9,6 +9,9 @@ use crate::plot::header::{BODY, text};
 use crate::plot::ink::{Xy, between_x, between_y};
 use crate::plot::{Look, ValueScale};
 
+/// More than a scale may be off by, and less than can be seen, in px.
+const ROUNDING: f64 = 1e-3;
+
 /// The frame that curves are drawn in.
 pub(in crate::plot) struct Frame {
     pub(in crate::plot) left: f64,
@@ -21,8 +24,11 @@ pub(in crate::plot) struct Frame {
 }
 
 impl Frame {
+    /// Whether a place is inside; what the scales round past an edge is on it.
     pub(in crate::plot) fn contains(&self, (x, y): Xy) -> bool {
-        (self.left..=self.right).contains(&x) && (self.top..=self.bottom).contains(&y)
+        let within =
+            |low: f64, value: f64, high: f64| (low - ROUNDING..=high + ROUNDING).contains(&value);
+        within(self.left, x, self.right) && within(self.top, y, self.bottom)
     }
 
     /// The curve in px, cut into the parts that are inside the frame.
