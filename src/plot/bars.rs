@@ -5,7 +5,7 @@ use super::canvas::{Anchor, Drawing, Layer, Mark, PX_PER_INCH};
 use super::fonts::{Fonts, Weight};
 use super::header::{BODY, Names, PAD, footer, header, quantity, text};
 use super::theme::Rgb;
-use super::{Across, Look, Picture, named};
+use super::{Across, Look, Picture, styles_over};
 use crate::history::Comparison;
 use crate::label::shorten_middle;
 use crate::stats::{Analysis, RunStats};
@@ -29,8 +29,8 @@ const DEFAULT_TITLE: &str = "Policy entropy: mean, max, min";
 pub fn bars(comparison: &Comparison, analysis: &Analysis, look: &Look, fonts: &Fonts) -> Picture {
     let runs = comparison.runs();
     let names = Names::of(runs.iter().map(|run| run.history.label()));
-    let named = named(runs, look.steps);
-    let shown = named.iter().filter(|named| **named).count();
+    let styles = styles_over(runs, look.steps);
+    let shown = styles.iter().flatten().count();
 
     let mut subtitle = vec![quantity(comparison, look)];
     let across = look.across;
@@ -73,10 +73,10 @@ pub fn bars(comparison: &Comparison, analysis: &Analysis, look: &Look, fonts: &F
 
     let mut rows: Vec<Row<'_>> = Vec::new();
     for ((index, stats), name) in analysis.runs.iter().enumerate().zip(names.short) {
-        if named[index] {
+        if let Some(style) = styles[index] {
             let colour = match &look.groups {
                 Some(grouped) => grouped.colour(index, look.theme),
-                None => look.theme.style(rows.len()).line,
+                None => look.theme.style(style).line,
             };
             rows.push(Row { name, colour, stats });
         }

@@ -21,7 +21,7 @@ use super::canvas::{Drawing, Layer, PX_PER_INCH};
 use super::fonts::{Fonts, Weight};
 use super::header::{BODY, Names, PAD, footer, header, quantity};
 use super::theme::STYLES;
-use super::{Look, Picture, ValueScale, named};
+use super::{Look, Picture, ValueScale, styles_over};
 use crate::history::{Comparison, History, Run};
 use crate::label::visible;
 use crate::stats::Analysis;
@@ -182,15 +182,13 @@ fn curves_of<'a>(comparison: &'a Comparison, look: &'a Look) -> Result<Drafts<'a
     let Some(grouped) = &look.groups else {
         let span = width_in_steps(runs.iter());
         let names = Names::of(runs.iter().map(|run| run.history.label()));
-        let mut styles = 0..;
-        let styles = named(runs, look.steps).into_iter().map(|named| named.then(|| styles.next()));
-        let lines = runs.iter().zip(styles).zip(&names.short);
+        let lines = runs.iter().zip(styles_over(runs, look.steps)).zip(&names.short);
         let curves = lines.map(|((run, style), name)| Curve {
             line: Line::Run { run, smoothed: smoothed(&run.history, look.smoothing, span) },
             label: run.history.label(),
             name: name.clone(),
             count: String::new(),
-            style: style.flatten().map(|index| look.theme.style(index)),
+            style: style.map(|index| look.theme.style(index)),
             parts: Vec::new(),
         });
         return Ok((curves.collect(), names, Vec::new()));

@@ -16,7 +16,7 @@ use super::header::{BODY, Names, PAD, footer, header, text};
 use super::ink::{Xy, between_y, dashes};
 use super::place::push_apart;
 use super::theme::{STYLES, Style};
-use super::{Look, Picture, ValueScale, named};
+use super::{Look, Picture, ValueScale, styles_over};
 use crate::history::Comparison;
 use crate::label::{shorten_middle, visible};
 use crate::stats::law::{Curve, Law, Pair, pairs};
@@ -61,11 +61,10 @@ pub fn law(
     let (width, height) = (width * PX_PER_INCH, height * PX_PER_INCH);
     let runs = comparison.runs();
     let names = Names::of(runs.iter().map(|run| run.history.label()));
-    let named = named(runs, look.steps);
-    let mut styles = 0..;
+    let styles = styles_over(runs, look.steps);
     let mut rows: Vec<Row<'_>> = Vec::new();
-    for (((run, law), name), named) in runs.iter().zip(laws).zip(&names.short).zip(&named) {
-        let style = named.then(|| look.theme.style(styles.next().unwrap_or(0)));
+    for (((run, law), name), style) in runs.iter().zip(laws).zip(&names.short).zip(styles) {
+        let style = style.map(|index| look.theme.style(index));
         rows.push(Row { law, pairs: pairs(run), name: name.clone(), style, end: None });
     }
     let (entropy, reward) = limits(&rows, look).ok_or(NothingToDraw::Limits)?;

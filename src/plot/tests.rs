@@ -236,6 +236,28 @@ fn a_run_has_the_same_colour_in_both_pictures() {
 }
 
 #[test]
+fn a_run_keeps_its_style_whichever_runs_are_left_beside_it() {
+    for count in [3, 40, 60] {
+        let comparison = comparison(count, |i| format!("run_{i}")); // of 60, 70, … 120 steps
+        let all: Vec<_> = comparison.runs().iter().zip(styles(comparison.runs())).collect();
+        let window = comparison.between(61.0, 200.0).0.unwrap();
+        for runs in [window.cut.runs(), window.whole.runs()] {
+            assert!(runs.len() < count);
+            let few = styles_over(runs, (61.0, 200.0));
+            let mut seen: Vec<usize> = few.iter().flatten().copied().collect();
+            seen.sort_unstable();
+            seen.dedup();
+            assert_eq!(seen.len(), few.iter().flatten().count(), "no style twice");
+            for (run, style) in runs.iter().zip(&few) {
+                let label = run.history.label();
+                let (_, before) = all.iter().find(|(r, _)| r.history.label() == label).unwrap();
+                assert!(style == before || style.is_none() || before.is_none(), "{count}: {label}");
+            }
+        }
+    }
+}
+
+#[test]
 fn an_explosion_at_the_top_of_the_axis_is_marked() {
     let top = |entropy: f64| {
         let at = |i: u32| (f64::from(i), if i < 61 { 2.0 } else { entropy });
