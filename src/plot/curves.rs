@@ -17,7 +17,7 @@ pub(super) use lines::{ring, stroke};
 use curve::{Curve, Line, Part};
 
 use super::axis::{Axis, Scale, step_axis};
-use super::canvas::{Drawing, Layer, PX_PER_INCH};
+use super::canvas::{Drawing, Layer, px_per_inch};
 use super::fonts::{Fonts, Weight};
 use super::header::{BODY, Names, PAD, footer, header, quantity};
 use super::theme::STYLES;
@@ -35,6 +35,16 @@ const FEW_POINTS: usize = 30;
 pub(super) const LINE_HEIGHT: f64 = 1.32 * BODY;
 /// From the plot's edge to the names at the line ends.
 pub(super) const LEADER: f64 = 34.0;
+
+/// Between the quiet lines and the plot, in a picture of that height.
+pub(super) fn air(height: f64) -> f64 {
+    if height < 330.0 { 16.0 } else { 26.0 }
+}
+
+/// How many ticks a value axis may have in a picture of that height.
+pub(super) fn tick_count(height: f64) -> usize {
+    ((height - 140.0) / 48.0).clamp(2.0, 8.0) as usize
+}
 
 /// The picture without what an analysis adds to it: laying it out and analysing the same runs can go
 /// side by side.
@@ -85,14 +95,15 @@ fn lay_out<'a>(
     fonts: &'a Fonts,
 ) -> Result<Curves<'a>, NothingToDraw> {
     let (width, height) = look.size.unwrap_or(DEFAULT_SIZE);
-    let (width, height) = (width * PX_PER_INCH, height * PX_PER_INCH);
+    let px_per_inch = px_per_inch((width, height));
+    let (width, height) = (width * px_per_inch, height * px_per_inch);
     let (mut curves, names, mut warnings) = curves_of(comparison, look)?;
 
     // Values first: the width of their texts decides where the plot begins.
     let steps = step_range(&curves, look);
     let (low, high) =
         value_range(&curves, look, steps, &mut warnings).ok_or(NothingToDraw::Limits)?;
-    let values = frame::values_axis(low, high, look, height);
+    let values = frame::values_axis(low, high, look, tick_count(height));
     let label_width = |axis: &Axis| {
         let widths = axis.ticks.iter().map(|(_, t)| fonts.width(t, BODY, Weight::Regular));
         widths.fold(0.0, f64::max)
@@ -104,15 +115,15 @@ fn lay_out<'a>(
     let (foot, above_footer) = footer(fonts, look, (left, width - PAD), height);
     let (mut words, below_header) = loop {
         let (words, below) = header(fonts, look, &title, &subtitle, (left, width - PAD));
-        // In a small picture, what there is to say of groups gives way to them, from its end.
-        let is_tight = look.groups.is_some() && below > 0.5 * height;
-        if !is_tight || subtitle.len() <= 2 {
+        // In a small picture, what there is to say gives way to the lines, from its end.
+        let least = if look.groups.is_some() { 2 } else { 1 };
+        if below <= 0.5 * height || subtitle.len() <= least {
             break (words, below);
         }
         subtitle.pop();
     };
     words.extend(foot);
-    let top = below_header + 26.0;
+    let top = below_header + air(height);
     let bottom = above_footer - 3.0 * BODY;
 
     let fits_at_end = (bottom - top + LINE_HEIGHT) / LINE_HEIGHT;
@@ -136,7 +147,7 @@ fn lay_out<'a>(
         }
     };
 
-    let most = ((right - left) / 95.0).clamp(2.0, 8.0) as usize;
+    let most = ((right - left) / 70.0).clamp(2.0, 8.0) as usize;
     let first_width = fonts.width(&super::exact(steps.0), BODY, Weight::Regular);
     let x_axis = step_axis(steps.0, steps.1, most, (0.5 * first_width + 24.0) / (right - left));
     let frame = Frame {
@@ -160,7 +171,7 @@ fn lay_out<'a>(
     }
     let mut layers = vec![
         grid(&frame, &values, look, fonts),
-        x_ticks(&frame, &x_axis, look.across.axis_name(), look, fonts),
+        x_ticks(&frame, &x_axis, &[look.across.axis_name(), look.across.noun()], look, fonts),
         Layer { name: "title".to_owned(), marks: words },
     ];
     curves.par_iter_mut().for_each(|curve| curve.place(&frame));
@@ -170,7 +181,7 @@ fn lay_out<'a>(
         None => layers.push(names::end_labels(&curves, &frame, look, fonts)),
     }
     let title = look.title.clone().unwrap_or(title);
-    let drawing = Drawing { width, height, ground: look.theme.ground, title, layers };
+    let drawing = Drawing { width, height, px_per_inch, ground: look.theme.ground, title, layers };
     Ok(Curves { curves, frame, look, fonts, drawing, warnings })
 }
 

@@ -6,10 +6,10 @@
 use std::collections::HashSet;
 
 use super::axis::{Axis, Scale, short, value_axis};
-use super::canvas::{Anchor, Drawing, Layer, Mark, PX_PER_INCH};
+use super::canvas::{Anchor, Drawing, Layer, Mark, px_per_inch};
 use super::curves::{
-    DEFAULT_SIZE, Frame, LEADER, LINE_HEIGHT, NAMED_AT_END, NothingToDraw, grid, ring, stroke,
-    x_ticks,
+    DEFAULT_SIZE, Frame, LEADER, LINE_HEIGHT, NAMED_AT_END, NothingToDraw, air, grid, ring, stroke,
+    tick_count, x_ticks,
 };
 use super::fonts::{Fonts, Weight};
 use super::header::{BODY, Names, PAD, footer, header, text};
@@ -58,7 +58,8 @@ pub fn law(
     fonts: &Fonts,
 ) -> Result<Picture, NothingToDraw> {
     let (width, height) = look.size.unwrap_or(DEFAULT_SIZE);
-    let (width, height) = (width * PX_PER_INCH, height * PX_PER_INCH);
+    let px_per_inch = px_per_inch((width, height));
+    let (width, height) = (width * px_per_inch, height * px_per_inch);
     let runs = comparison.runs();
     let names = Names::of(runs.iter().map(|run| run.history.label()));
     let styles = styles_over(runs, look.steps);
@@ -69,7 +70,7 @@ pub fn law(
     }
     let (entropy, reward) = limits(&rows, look).ok_or(NothingToDraw::Limits)?;
     let y_fixed = (look.y_min.is_some(), look.y_max.is_some());
-    let y_axis = padded_axis(reward, y_fixed, (height / 62.0).clamp(3.0, 8.0) as usize);
+    let y_axis = padded_axis(reward, y_fixed, tick_count(height));
 
     let label_width = |axis: &Axis| {
         let widths = axis.ticks.iter().map(|(_, t)| fonts.width(t, BODY, Weight::Regular));
@@ -84,7 +85,7 @@ pub fn law(
     let (mut words, below_header) = header(fonts, look, &title, &subtitle, (left, width - PAD));
     let (foot, above_footer) = footer(fonts, look, (left, width - PAD), height);
     words.extend(foot);
-    let (top, bottom) = (below_header + 26.0, above_footer - 3.0 * BODY);
+    let (top, bottom) = (below_header + air(height), above_footer - 3.0 * BODY);
 
     let entry = LINE_HEIGHT + 1.3 * SMALL;
     let at_end = rows.len() <= NAMED_AT_END && rows.len() as f64 * entry <= bottom - top + entry;
@@ -102,10 +103,10 @@ pub fn law(
         y: Scale::new((y_axis.low, y_axis.high), (bottom, top), ValueScale::Linear),
         limited: true,
     };
-    let x_name = format!("entropy, {}", quantity(comparison));
+    let x_names = [&format!("entropy, {}", quantity(comparison)), "entropy"];
     let mut layers = vec![
         grid(&frame, &y_axis, look, fonts),
-        x_ticks(&frame, &x_axis, &x_name, look, fonts),
+        x_ticks(&frame, &x_axis, &x_names, look, fonts),
         Layer { name: "title".to_owned(), marks: words },
     ];
     let dots = rows.iter().map(|row| dots(row, rows.len(), &frame, look));
@@ -126,7 +127,7 @@ pub fn law(
     layers.retain(|layer| !layer.marks.is_empty());
     layers.push(key.layer(&rows, &frame, look, fonts));
     let title = look.title.clone().unwrap_or(title);
-    let drawing = Drawing { width, height, ground: look.theme.ground, title, layers };
+    let drawing = Drawing { width, height, px_per_inch, ground: look.theme.ground, title, layers };
     Ok(Picture { drawing, warnings: Vec::new() })
 }
 
@@ -318,7 +319,7 @@ impl Key {
         let entries = listed + usize::from(rows.len() > listed);
         let mut size = BODY;
         let fitting = |size: f64| (((bottom - top) / (1.32 * size)) as usize).max(1);
-        while fitting(size) * 2 < entries && size > 8.0 {
+        while fitting(size) * 2 < entries && size > 10.0 {
             size -= 0.4;
         }
         let count = fitting(size).min(entries);

@@ -124,6 +124,7 @@ fn each_picture(check: impl Fn(&str, &Drawing)) {
     ];
     let looks = [
         ("plain", look()),
+        ("a column", Look { size: Some((3.25, 2.2)), ..look() }),
         ("small", Look { size: Some((4.0, 3.0)), footer: Some("a footer".into()), ..look() }),
         (
             "wide",
@@ -185,7 +186,8 @@ fn every_text_can_be_read_and_every_mark_is_in_the_picture() {
         for text in drawing.texts() {
             let contrast = text.colour.contrast(drawing.ground);
             assert!(contrast >= 4.5, "{name}: {:?} has a contrast of {contrast:.2}", text.text);
-            assert!(text.size >= 7.0, "{name}: {:?} is {} px high", text.text, text.size);
+            let size = text.size * 96.0 / drawing.px_per_inch;
+            assert!(size >= 7.0, "{name}: {:?} is {size} px high", text.text);
         }
         for mark in drawing.layers.iter().flat_map(|layer| &layer.marks) {
             let places = match mark {
@@ -233,6 +235,29 @@ fn a_run_has_the_same_colour_in_both_pictures() {
         marks.filter_map(|m| if let Mark::Bar(_, _, c) = m { Some(*c) } else { None }).collect();
     assert_eq!(line_colours.len(), STYLES);
     assert_eq!(line_colours, bar_colours[..STYLES], "bars of the first panel");
+}
+
+#[test]
+fn a_figure_of_one_column_leaves_most_of_its_width_to_the_lines() {
+    let labels: [Labels; 2] =
+        [|i| format!("solver_v{i:03}"), |i| format!("{i}_a_run_with_a_long_name_{i}")];
+    for (count, size) in [(5, (3.25, 2.2)), (10, (4.0, 2.0)), (10, (3.25, 2.2)), (40, (3.25, 2.5))]
+    {
+        for label in labels {
+            let ([curves, _], _) =
+                both(&comparison(count, label), &Look { size: Some(size), ..look() });
+            let axis =
+                curves.drawing.layers.iter().find(|layer| layer.name == "step axis").unwrap();
+            let Mark::Line(line, ..) = &axis.marks[0] else { panic!("no axis") };
+            let share = (line[1].0 - line[0].0) / curves.drawing.width;
+            assert!(share > 0.42, "{count} runs: {share}");
+            assert!(says(&curves, "step"));
+            let ticks =
+                curves.drawing.layers.iter().find(|layer| layer.name == "value axis").unwrap();
+            let texts = ticks.marks.iter().filter(|mark| matches!(mark, Mark::Text(_)));
+            assert!(texts.count() >= 2);
+        }
+    }
 }
 
 #[test]

@@ -89,6 +89,11 @@ impl<'a> Curve<'a> {
         self.parts.last().and_then(|part| part.places.last().copied())
     }
 
+    /// The name with what stands behind it, before it is shortened.
+    pub(super) fn whole_name(&self) -> String {
+        format!("{}{}", self.name, self.count)
+    }
+
     /// Shortens the name until it fits with what stands behind it.
     pub(super) fn fit_name(&mut self, fits: impl Fn(&str) -> bool) {
         let mut count = std::mem::take(&mut self.count);
