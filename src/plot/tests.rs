@@ -260,6 +260,41 @@ fn a_figure_of_one_column_leaves_most_of_its_width_to_the_lines() {
     }
 }
 
+/// The two ends of each leader and the bounds of each note.
+fn leaders_and_notes(picture: &Picture) -> (Vec<[(f64, f64); 2]>, Vec<(f64, f64, f64, f64)>) {
+    let layer = picture.drawing.layers.iter().find(|layer| layer.name == "events").unwrap();
+    let leader = |mark: &Mark| match mark {
+        Mark::Line(ends, ..) => Some([ends[0], ends[1]]),
+        _ => None,
+    };
+    let note = |mark: &Mark| if let Mark::Note(text) = mark { Some(text.bounds()) } else { None };
+    (layer.marks.iter().filter_map(leader).collect(), layer.marks.iter().filter_map(note).collect())
+}
+
+#[test]
+fn no_leader_runs_through_a_note_of_runs_that_collapse_together() {
+    let run = |i: u32| {
+        let entropy = |step: u32| {
+            if step < 40 + i { 2.0 + 0.02 * f64::from(i) } else { 0.05 + 0.01 * f64::from(i) }
+        };
+        let points: Vec<(f64, f64)> =
+            (1..=100).map(|step| (f64::from(step), entropy(step))).collect();
+        grouped_run(&format!("r{i}"), Kind::TokenMean, &points)
+    };
+    for count in [2, 5, 8, 12] {
+        let ([curves, _], _) =
+            both(&Comparison::new((0..count).map(run).collect()).unwrap(), &look());
+        let (leaders, notes) = leaders_and_notes(&curves);
+        assert_eq!(notes.len() as u32, count, "every note has a place");
+        for leader in leaders {
+            assert!(
+                !notes.iter().any(|note| place::passes(leader, *note)),
+                "{count} runs: {leader:?}"
+            );
+        }
+    }
+}
+
 #[test]
 fn a_run_keeps_its_style_whichever_runs_are_left_beside_it() {
     for count in [3, 40, 60] {
