@@ -16,7 +16,7 @@ pub(super) use lines::{ring, stroke};
 
 use curve::{Curve, Line, Part};
 
-use super::axis::{Axis, Scale, step_axis};
+use super::axis::{Axis, Scale, short, step_axis};
 use super::canvas::{Drawing, Layer, px_per_inch};
 use super::fonts::{Fonts, Weight};
 use super::header::{BODY, Names, PAD, footer, header, quantity};
@@ -110,7 +110,8 @@ fn lay_out<'a>(
     };
     let left = (PAD + label_width(&values) + 8.0).max(44.0);
 
-    let mut subtitle = subtitle(comparison, &curves, look, &names, values.low);
+    let mut subtitle =
+        subtitle(comparison, &curves, look, &names, values.low, cut((low, high), look));
     let title = default_title(&curves, look);
     let (foot, above_footer) = footer(fonts, look, (left, width - PAD), height);
     let (mut words, below_header) = loop {
@@ -139,7 +140,8 @@ fn lay_out<'a>(
             let room = 0.3 * width;
             let mut widest: f64 = 0.0;
             for curve in &mut curves {
-                let wide = |t: &str| fonts.width(t, BODY, Weight::SemiBold);
+                let sample = names::sample_width(curve);
+                let wide = |t: &str| sample + fonts.width(t, BODY, Weight::SemiBold);
                 curve.fit_name(|t| wide(t) <= room);
                 widest = widest.max(wide(&curve.name));
             }
@@ -175,6 +177,14 @@ fn lay_out<'a>(
         Layer { name: "title".to_owned(), marks: words },
     ];
     curves.par_iter_mut().for_each(|curve| curve.place(&frame));
+    if look.scale == ValueScale::Log {
+        // What has no line has no name either.
+        for curve in curves.iter_mut().filter(|curve| !curve.has_logarithm(steps)) {
+            curve.style = None;
+            let label = visible(curve.label);
+            warnings.push(format!("{label} has no positive value to draw and is left out"));
+        }
+    }
     layers.extend(lines::lines(&curves, &frame, look));
     match legend {
         Some(legend) => layers.push(legend.layer(&curves, &frame, look, fonts)),
@@ -256,6 +266,7 @@ fn subtitle(
     look: &Look,
     names: &Names,
     low: f64,
+    cut: Option<String>,
 ) -> Vec<String> {
     let mut parts = vec![quantity(comparison, look)];
     if let Some(grouped) = &look.groups {
@@ -265,9 +276,10 @@ fn subtitle(
     }
     if look.scale == ValueScale::Log {
         parts.push("logarithmic scale".to_owned());
-    } else if low > 0.0 && look.y_min.is_none() {
+    } else if low > 0.0 {
         parts.push("axis does not start at 0".to_owned());
     }
+    parts.extend(cut);
     parts.extend(names.remark());
     if curves.len() > STYLES {
         let count = curves.len();
@@ -277,6 +289,18 @@ fn subtitle(
         });
     }
     parts
+}
+
+/// What the user's limits cut off of the values shown.
+fn cut((low, high): (f64, f64), look: &Look) -> Option<String> {
+    let below = look.y_min.filter(|least| low < *least).map(short);
+    let above = look.y_max.filter(|most| high > *most).map(short);
+    match (below, above) {
+        (Some(below), Some(above)) => Some(format!("cut below {below} and above {above}")),
+        (Some(below), None) => Some(format!("cut below {below}")),
+        (None, Some(above)) => Some(format!("cut above {above}")),
+        (None, None) => None,
+    }
 }
 
 /// First and last step shown.

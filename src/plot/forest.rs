@@ -331,7 +331,11 @@ fn axis(rows: &[Row<'_>], plot_width: f64) -> Axis {
     let air = 0.03 * (high - low);
     let low = if low < 0.0 { low - air } else { low };
     let high = if high > 0.0 { high + air } else { high };
-    value_axis(low, high, (true, true), (plot_width / 50.0).clamp(3.0, 6.0) as usize)
+    // Round numbers may be few within ends that are not round.
+    let most = (plot_width / 50.0).clamp(3.0, 6.0) as usize;
+    let axes = (most..12).map(|most| value_axis(low, high, (true, true), most));
+    let mut enough = axes.filter(|axis| axis.ticks.len() >= 3);
+    enough.next().unwrap_or_else(|| value_axis(low, high, (true, true), most))
 }
 
 /// Hairlines with their values below, and a line at 0.

@@ -382,6 +382,56 @@ fn a_value_without_a_logarithm_is_told() {
 }
 
 #[test]
+fn a_run_without_a_logarithm_has_no_name_on_a_logarithmic_axis() {
+    let runs = [("zero", 0.0), ("one", 1.0)];
+    let runs =
+        runs.map(|(label, h)| grouped_run(label, Kind::TokenMean, &[(1.0, h), (2.0, 1.5 * h)]));
+    let comparison = Comparison::new(runs.to_vec()).unwrap();
+    let ([curves, _], _) = both(&comparison, &Look { scale: ValueScale::Log, ..look() });
+    assert!(says(&curves, "one") && !says(&curves, "zero"));
+    assert_eq!(curves.warnings[1..], ["zero has no positive value to draw and is left out"]);
+}
+
+#[test]
+fn limits_that_the_user_sets_are_told() {
+    let runs = vec![grouped_run("x", Kind::TokenMean, &[(1.0, 1.0), (2.0, 2.0), (3.0, 3.0)])];
+    let comparison = Comparison::new(runs).unwrap();
+    let with = |y_min, y_max| both(&comparison, &Look { y_min, y_max, ..look() }).0;
+    let [curves, _] = with(Some(1.5), Some(2.5));
+    assert!(says(&curves, "axis does not start at 0 · cut below 1.50 and above 2.50"));
+    let [curves, _] = with(Some(0.0), Some(3.0));
+    assert!(!says(&curves, "cut") && !says(&curves, "axis does not"));
+}
+
+#[test]
+fn a_name_whose_colour_comes_again_has_a_sample_of_its_dash() {
+    let samples = |count, of: Labels| {
+        let ([curves, _], _) = both(&comparison(count, of), &look());
+        let layer = curves.drawing.layers.iter().find(|layer| layer.name == "names").unwrap();
+        let x = curves.drawing.texts().find(|t| t.text == "9").unwrap().at.0;
+        let after = |mark: &&Mark| matches!(mark, Mark::Line(line, ..) if line[0].0 >= x);
+        layer.marks.iter().filter(after).count()
+    };
+    assert_eq!(samples(10, |i| i.to_string()), 0);
+    assert_eq!(samples(12, |i| i.to_string()), 2 * 2, "two dashes each");
+}
+
+#[test]
+fn a_forest_has_ticks_to_read_its_points_by() {
+    for (from, to) in [(-0.42, 0.04), (-0.9, 0.5), (0.0, 0.3), (-0.11, 0.4)] {
+        let points = |h: f64| {
+            (0..40).map(|i| (f64::from(i), h + 0.01 * f64::from(i % 7))).collect::<Vec<_>>()
+        };
+        let runs = [("x", 2.0), ("y", 2.0 - from), ("z", 2.0 - to)];
+        let runs = runs.map(|(label, h)| grouped_run(label, Kind::TokenMean, &points(h)));
+        let comparison = Comparison::new(runs.to_vec()).unwrap();
+        let picture = forest_picture(&comparison, &compared(&comparison), &look());
+        let number = |t: &&Text| t.text.replace('−', "-").parse::<f64>().is_ok();
+        assert!(picture.drawing.texts().filter(number).count() >= 2 * 3, "{from} to {to}");
+    }
+}
+
+#[test]
 fn a_law_that_cannot_be_fitted_still_shows_its_steps() {
     let constant = (0..20).map(|t| Point { step: f64::from(t), entropy: 1.0 }).collect();
     let (history, _) = History::from_raw("flat", Kind::TokenMean, constant).unwrap();

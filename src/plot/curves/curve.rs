@@ -104,6 +104,12 @@ impl<'a> Curve<'a> {
         self.name = shorten_middle(&self.name, |t| fits(&format!("{t}{count}"))) + &count;
     }
 
+    /// Whether any of its values has a place on a logarithmic axis.
+    pub(super) fn has_logarithm(&self, (from, to): (f64, f64)) -> bool {
+        let points = self.runs().iter().flat_map(|run| run.history.points());
+        points.filter(|p| (from..=to).contains(&p.step)).any(|p| p.entropy > 0.0)
+    }
+
     /// Finds the places of the line.
     pub(super) fn place(&mut self, frame: &Frame) {
         self.parts = match &self.line {

@@ -61,7 +61,13 @@ pub(super) fn values_axis(low: f64, high: f64, look: &Look, most: usize) -> Axis
     let given = (look.y_min.unwrap_or(low), look.y_max.unwrap_or(high));
     if look.scale == ValueScale::Log {
         let (low, high) = given;
-        let high = if high > low { high } else { low * 10.0 };
+        // One value stands in the middle.
+        let (low, high) = match high > low {
+            true => (low, high),
+            false if fixed.1 => (high / 2.0, high),
+            false if fixed.0 => (low, low * 2.0),
+            false => (low / 1.5, low * 1.5),
+        };
         return log_axis(low, high, fixed);
     }
     let (mut low, mut high) = given;

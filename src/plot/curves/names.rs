@@ -1,6 +1,6 @@
 //! Which line is whose: names at the line ends, or a legend beside the plot.
 
-use super::{Curve, FEW_POINTS, Frame, LEADER, LINE_HEIGHT, stroke};
+use super::{Curve, Frame, LEADER, LINE_HEIGHT, stroke};
 use crate::plot::Look;
 use crate::plot::canvas::{Anchor, Layer, Mark};
 use crate::plot::fonts::{Fonts, Weight};
@@ -9,11 +9,23 @@ use crate::plot::ink::Xy;
 use crate::plot::place::push_apart;
 use crate::plot::theme::Style;
 
+/// A sample of a dashed line before its name, and between both, in px.
+const SAMPLE: f64 = 22.0;
+const SAMPLE_GAP: f64 = 6.0;
+
+/// Room before a name for a sample of its line: one that is dashed has the colour of another.
+pub(super) fn sample_width(curve: &Curve<'_>) -> f64 {
+    match curve.style {
+        Some(style) if !style.dash.is_empty() => SAMPLE + SAMPLE_GAP,
+        _ => 0.0,
+    }
+}
+
 /// Names at the line ends, pushed apart where ends are close, with a thin leader.
 pub(super) fn end_labels(curves: &[Curve<'_>], frame: &Frame, look: &Look, fonts: &Fonts) -> Layer {
     let x = frame.right + LEADER;
     let mut ends: Vec<(Xy, &Curve<'_>)> = Vec::new();
-    for curve in curves {
+    for curve in curves.iter().filter(|curve| curve.style.is_some()) {
         // A run above or below the limits has no line, and keeps its name at that side.
         let outside = || {
             let y = frame.y.at(curve.last());
@@ -38,7 +50,12 @@ pub(super) fn end_labels(curves: &[Curve<'_>], frame: &Frame, look: &Look, fonts
             line.push((x - 6.0, y));
             marks.push(Mark::Line(line, 0.9, leader));
         }
-        let at = (x, y + 0.36 * BODY);
+        let sample = sample_width(curve);
+        if sample > 0.0 {
+            let line = [(x, y), (x + SAMPLE, y)];
+            marks.extend(stroke(&line, 2.0, style.line, style.dash));
+        }
+        let at = (x + sample, y + 0.36 * BODY);
         let words = &curve.name;
         names.push(Mark::Text(text(
             fonts,
@@ -149,9 +166,7 @@ impl Legend {
         let mut marks = Vec::new();
         for (i, (_, curve, style)) in entries[..shown].iter().enumerate() {
             let (x, y) = slot(i);
-            let few = curve.points() < FEW_POINTS;
-            let dash = if few { &[] } else { style.dash };
-            marks.extend(stroke(&[(x, y), (x + SWATCH - 6.0, y)], 2.4, style.line, dash));
+            marks.extend(stroke(&[(x, y), (x + SWATCH - 6.0, y)], 2.4, style.line, style.dash));
             marks.push(words(&curve.name, (x, y), style.name));
         }
         if unlisted > 0 {
