@@ -35,6 +35,8 @@ impl Scale {
 /// otherwise; as shares of what they span.
 const NEAR: f64 = 0.12;
 const AIR: f64 = 0.04;
+/// Ticks of a logarithmic axis within a decade.
+const FINE: [f64; 8] = [1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0];
 
 /// The largest magnitude that axis arithmetic takes; beyond it spans would overflow.
 const LARGEST: f64 = 1e300;
@@ -73,8 +75,8 @@ pub fn value_axis(low: f64, high: f64, fixed: (bool, bool), most: usize) -> Axis
     Axis { low, high, ticks }
 }
 
-/// A logarithmic axis: ticks at powers of ten, with 2 and 5 between when there are few, and all round numbers
-/// when there are fewer than three. It ends at the tick beyond its values if that is near, or close beyond
+/// A logarithmic axis: ticks at powers of ten, with 2 and 5 between when there are few, and more
+/// where they would be fewer than three. It ends at the tick beyond its values if that is near, or close beyond
 /// them: a decade without a line in it would waste the height.
 pub fn log_axis(low: f64, high: f64, fixed: (bool, bool)) -> Axis {
     let mantissas: &[f64] = if (high / low).log10() > 3.0 { &[1.0] } else { &[1.0, 2.0, 5.0] };
@@ -91,7 +93,13 @@ pub fn log_axis(low: f64, high: f64, fixed: (bool, bool)) -> Axis {
     let above = above.copied().unwrap_or(high * air);
     let low = if fixed.0 || below <= 0.0 { low } else { below };
     let high = if fixed.1 || !above.is_finite() { high } else { above };
-    let inside: Vec<f64> = round.into_iter().filter(|v| (low..=high).contains(v)).collect();
+    let mut inside: Vec<f64> = round.into_iter().filter(|v| (low..=high).contains(v)).collect();
+    if inside.len() < 3 && high < 10.0 * low {
+        // By a division, since powers below 1 are not exact.
+        let tick = |m: f64, e: i32| if e < 0 { m / 10f64.powi(-e) } else { m * 10f64.powi(e) };
+        let decades = (from..=to).flat_map(|e| FINE.map(|m| tick(m, e)));
+        inside = decades.filter(|v| (low..=high).contains(v)).collect();
+    }
     if inside.len() < 3 && high < 10.0 * low {
         return value_axis(low, high, (true, true), 6);
     }
@@ -264,8 +272,12 @@ mod tests {
             ["0.02", "0.05", "0.1", "0.2", "0.5", "1", "2", "5"]
         );
         assert_eq!(
-            texts(&log_axis(0.012, 2.9, (false, false))),
+            texts(&log_axis(0.012, 2.1, (false, false))),
             ["0.01", "0.02", "0.05", "0.1", "0.2", "0.5", "1", "2"]
+        );
+        assert_eq!(
+            texts(&log_axis(0.62, 2.9, (false, false))),
+            ["0.6", "0.8", "1", "1.5", "2", "3"]
         );
         for (low, high) in
             [(0.03, 3.0), (0.9, 2.9), (1.2, 1.8), (3e-7, 2.0), (1.0, 1.0001), (1e-300, 1e300)]
