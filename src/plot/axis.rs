@@ -82,9 +82,9 @@ pub fn log_axis(low: f64, high: f64, fixed: (bool, bool)) -> Axis {
     let mantissas: &[f64] = if (high / low).log10() > 3.0 { &[1.0] } else { &[1.0, 2.0, 5.0] };
     let (from, to) = (low.log10().floor() as i32 - 1, high.log10().ceil() as i32 + 1);
     let stride = ((to - from) / 8).max(1) as usize;
-    let power = |e: i32| mantissas.iter().map(move |m| m * 10f64.powi(e));
+    let power = |e: i32| mantissas.iter().map(move |m| decimal(*m, e));
     let round: Vec<f64> = (from..=to).step_by(stride).flat_map(power).collect();
-    let span = (high / low).log10();
+    let span = high.log10() - low.log10();
     let near = |tick: &&f64, end: f64| (*tick / end).log10().abs() <= NEAR * span;
     let below = round.iter().rfind(|v| **v <= low).filter(|tick| near(tick, low));
     let above = round.iter().find(|v| **v >= high).filter(|tick| near(tick, high));
@@ -95,9 +95,7 @@ pub fn log_axis(low: f64, high: f64, fixed: (bool, bool)) -> Axis {
     let high = if fixed.1 || !above.is_finite() { high } else { above };
     let mut inside: Vec<f64> = round.into_iter().filter(|v| (low..=high).contains(v)).collect();
     if inside.len() < 3 && high < 10.0 * low {
-        // By a division, since powers below 1 are not exact.
-        let tick = |m: f64, e: i32| if e < 0 { m / 10f64.powi(-e) } else { m * 10f64.powi(e) };
-        let decades = (from..=to).flat_map(|e| FINE.map(|m| tick(m, e)));
+        let decades = (from..=to).flat_map(|e| FINE.map(|m| decimal(m, e)));
         inside = decades.filter(|v| (low..=high).contains(v)).collect();
     }
     if inside.len() < 3 && high < 10.0 * low {
@@ -105,6 +103,13 @@ pub fn log_axis(low: f64, high: f64, fixed: (bool, bool)) -> Axis {
     }
     let text = |v: f64| if (1e-4..1e6).contains(&v) { shortest(v) } else { format!("{v:e}") };
     Axis { low, high, ticks: inside.into_iter().map(|v| (v, text(v))).collect() }
+}
+
+/// `mantissa` · 10^`exponent`, the number nearest to it: powers of ten below 1 are not exact, and a product of one
+/// would be written with all its digits.
+fn decimal(mantissa: f64, exponent: i32) -> f64 {
+    let words = format!("{mantissa}e{exponent}");
+    words.parse().unwrap_or_else(|_| mantissa * 10f64.powi(exponent))
 }
 
 /// An axis of training steps from the first to the last, the first one labelled; ticks that would
@@ -283,7 +288,7 @@ mod tests {
             [(0.03, 3.0), (0.9, 2.9), (1.2, 1.8), (3e-7, 2.0), (1.0, 1.0001), (1e-300, 1e300)]
         {
             let axis = log_axis(low, high, (false, false));
-            let share = (high / low).log10() / (axis.high / axis.low).log10();
+            let share = (high.log10() - low.log10()) / (axis.high.log10() - axis.low.log10());
             assert!(share > 0.75 && axis.low <= low && high <= axis.high, "{low} {high}: {axis:?}");
             assert!(axis.ticks.len() >= 3, "{axis:?}");
         }
