@@ -261,7 +261,7 @@ fn a_figure_of_one_column_leaves_most_of_its_width_to_the_lines() {
 }
 
 /// The two ends of each leader and the bounds of each note.
-fn leaders_and_notes(picture: &Picture) -> (Vec<[(f64, f64); 2]>, Vec<(f64, f64, f64, f64)>) {
+fn leaders_and_notes(picture: &Picture) -> (Vec<[ink::Xy; 2]>, Vec<place::Bounds>) {
     let layer = picture.drawing.layers.iter().find(|layer| layer.name == "events").unwrap();
     let leader = |mark: &Mark| match mark {
         Mark::Line(ends, ..) => Some([ends[0], ends[1]]),

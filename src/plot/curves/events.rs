@@ -73,13 +73,14 @@ pub(super) fn events(
         lines.add(&part.places);
     }
     let logged = curves.iter().flat_map(Curve::behind).flat_map(|history| frame.parts(history));
-    logged.for_each(|part| lines.add(&part));
+    let mut faint = Occupied::new(frame.left, frame.right);
+    logged.for_each(|part| faint.add(&part));
     // Where a line ends early, a leader goes on to its name.
     for end in curves.iter().filter_map(Curve::end).filter(|end| end.0 < frame.right) {
         lines.add(&[end, (frame.right, end.1)]);
     }
 
-    let room = Room { frame, look, fonts, events: &events, lines };
+    let room = Room { frame, look, fonts, events: &events, lines, faint };
     let middle = events.iter().map(|event| event.at.0).sum::<f64>() / events.len() as f64;
     let outermost = |event: &Placed| -(event.at.0 - middle).abs();
     let orders: [&dyn Fn(&Placed) -> f64; 5] =
@@ -111,10 +112,11 @@ const MANY: usize = 48;
 /// A note farther from its event than this has a leader, in px.
 const FAR: f64 = 14.0;
 
-/// What is worse than standing a px farther from the event: lines in the note, each column of them; a ring in it;
+/// What is worse than standing a px farther from the event: lines in the note, each column of them; a faint one; a ring in it;
 /// a leader through it, or its own through another note; its leader through a line, each column of it; through a
 /// ring or another leader; no room.
 const LINES: (f64, f64) = (50.0, 8.0);
+const FAINT: f64 = 2.0;
 const RING: f64 = 120.0;
 const CROSSED: f64 = 400.0;
 const MET: f64 = 8.0;
@@ -196,6 +198,7 @@ struct Room<'a> {
     fonts: &'a Fonts,
     events: &'a [Placed],
     lines: Occupied,
+    faint: Occupied,
 }
 
 impl Room<'_> {
@@ -247,6 +250,7 @@ impl Room<'_> {
         if columns > 0 {
             cost += LINES.0 + LINES.1 * columns as f64;
         }
+        cost += FAINT * self.faint.crossings(note.bounds) as f64;
         if let Some(leader) = note.leader {
             cost += MET * self.lines.met(leader) as f64;
         }
