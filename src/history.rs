@@ -198,6 +198,20 @@ pub struct Run {
     pub repairs: Repairs,
     /// What the user should know about this run, in words.
     pub warnings: Vec<String>,
+    /// Where it stands among the runs it is shown with; a [`Comparison`] sets it.
+    pub place: Option<Place>,
+}
+
+/// Where a run stands among those it was first compared with, whichever of them are left: what looks the same
+/// in every picture, such as its colour, goes by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// How many were given before it.
+    pub order: usize,
+    /// How many span more entropy; of equal ones the earlier first.
+    pub by_spread: usize,
+    /// How many there are.
+    pub of: usize,
 }
 
 impl Run {
@@ -219,6 +233,7 @@ impl Run {
             clock: None,
             repairs: Repairs::default(),
             warnings: Vec::new(),
+            place: None,
         }
     }
 }
@@ -309,8 +324,9 @@ pub enum ComparisonError {
 }
 
 impl Comparison {
-    /// Checks that there is a run and that labels differ.
-    pub fn new(runs: Vec<Run>) -> Result<Comparison, ComparisonError> {
+    /// Checks that there is a run and that labels differ. Runs that all have a place, as those of another
+    /// comparison do, keep it.
+    pub fn new(mut runs: Vec<Run>) -> Result<Comparison, ComparisonError> {
         if runs.is_empty() {
             return Err(ComparisonError::Empty);
         }
@@ -323,6 +339,9 @@ impl Comparison {
                     second: run.source.clone(),
                 });
             }
+        }
+        if runs.iter().any(|run| run.place.is_none()) {
+            give_places(&mut runs);
         }
         Ok(Comparison { runs })
     }
@@ -359,6 +378,21 @@ impl Comparison {
         let (cut, whole) = (Comparison { runs: cut }, Comparison { runs: whole });
         let window = Window { steps: (from, to), cut, whole };
         ((!window.cut.runs.is_empty()).then_some(window), outside)
+    }
+}
+
+/// Gives each run its place among all.
+fn give_places(runs: &mut [Run]) {
+    let spread = |run: &Run| {
+        let values = || run.history.points().iter().map(|p| p.entropy);
+        values().fold(f64::MIN, f64::max) - values().fold(f64::MAX, f64::min)
+    };
+    let spreads: Vec<f64> = runs.iter().map(spread).collect();
+    let mut by_spread: Vec<usize> = (0..runs.len()).collect();
+    by_spread.sort_by(|&a, &b| spreads[b].total_cmp(&spreads[a]).then(a.cmp(&b)));
+    let of = runs.len();
+    for (rank, order) in by_spread.into_iter().enumerate() {
+        runs[order].place = Some(Place { order, by_spread: rank, of });
     }
 }
 

@@ -548,5 +548,9 @@ fn inspect_of_a_directory_without_an_entropy_shows_what_is_there_instead() {
     fs::remove_file(desk.path().join("out/loss.csv")).unwrap();
     let output = run(desk.path(), &["inspect", "out"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("none of the 3 files found is recognised as a log"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("none of the 3 files found is recognised as a log"),
+        "{}",
+        stderr(&output)
+    );
 }

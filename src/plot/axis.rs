@@ -31,6 +31,13 @@ impl Scale {
     }
 }
 
+/// How far from the values the end of a logarithmic axis may be to stand at a tick, and how far beyond them it is
+/// otherwise; as shares of what they span.
+const NEAR: f64 = 0.12;
+const AIR: f64 = 0.04;
+/// Ticks of a logarithmic axis within a decade.
+const FINE: [f64; 8] = [1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0];
+
 /// The largest magnitude that axis arithmetic takes; beyond it spans would overflow.
 const LARGEST: f64 = 1e300;
 
@@ -68,22 +75,41 @@ pub fn value_axis(low: f64, high: f64, fixed: (bool, bool), most: usize) -> Axis
     Axis { low, high, ticks }
 }
 
-/// A logarithmic axis: ticks at powers of ten, with 2 and 5 between when there are few.
+/// A logarithmic axis: ticks at powers of ten, with 2 and 5 between when there are few, and more
+/// where they would be fewer than three. It ends at the tick beyond its values if that is near, or close beyond
+/// them: a decade without a line in it would waste the height.
 pub fn log_axis(low: f64, high: f64, fixed: (bool, bool)) -> Axis {
     let mantissas: &[f64] = if (high / low).log10() > 3.0 { &[1.0] } else { &[1.0, 2.0, 5.0] };
     let (from, to) = (low.log10().floor() as i32 - 1, high.log10().ceil() as i32 + 1);
     let stride = ((to - from) / 8).max(1) as usize;
-    // Read, not multiplied: 10^−23 as a product is 1.0000000000000001e-23.
-    let number = |m: &f64, e: i32| format!("{m}e{e}").parse::<f64>().unwrap_or(m * 10f64.powi(e));
-    let power = |e: i32| mantissas.iter().map(move |m| number(m, e));
+    let power = |e: i32| mantissas.iter().map(move |m| decimal(*m, e));
     let round: Vec<f64> = (from..=to).step_by(stride).flat_map(power).collect();
-    let below = round.iter().rfind(|v| **v <= low).copied().unwrap_or(low);
-    let above = round.iter().find(|v| **v >= high).copied().unwrap_or(high);
+    let span = high.log10() - low.log10();
+    let near = |tick: &&f64, end: f64| (*tick / end).log10().abs() <= NEAR * span;
+    let below = round.iter().rfind(|v| **v <= low).filter(|tick| near(tick, low));
+    let above = round.iter().find(|v| **v >= high).filter(|tick| near(tick, high));
+    let air = 10f64.powf(AIR * span);
+    let below = below.copied().unwrap_or(low / air);
+    let above = above.copied().unwrap_or(high * air);
     let low = if fixed.0 || below <= 0.0 { low } else { below };
     let high = if fixed.1 || !above.is_finite() { high } else { above };
-    let inside = round.into_iter().filter(|v| (low..=high).contains(v));
+    let mut inside: Vec<f64> = round.into_iter().filter(|v| (low..=high).contains(v)).collect();
+    if inside.len() < 3 && high < 10.0 * low {
+        let decades = (from..=to).flat_map(|e| FINE.map(|m| decimal(m, e)));
+        inside = decades.filter(|v| (low..=high).contains(v)).collect();
+    }
+    if inside.len() < 3 && high < 10.0 * low {
+        return value_axis(low, high, (true, true), 6);
+    }
     let text = |v: f64| if (1e-4..1e6).contains(&v) { shortest(v) } else { format!("{v:e}") };
-    Axis { low, high, ticks: inside.map(|v| (v, text(v))).collect() }
+    Axis { low, high, ticks: inside.into_iter().map(|v| (v, text(v))).collect() }
+}
+
+/// `mantissa` · 10^`exponent`, the number nearest to it: powers of ten below 1 are not exact, and a product of one
+/// would be written with all its digits.
+fn decimal(mantissa: f64, exponent: i32) -> f64 {
+    let words = format!("{mantissa}e{exponent}");
+    words.parse().unwrap_or_else(|_| mantissa * 10f64.powi(exponent))
 }
 
 /// An axis of training steps from the first to the last, the first one labelled; ticks that would
@@ -98,11 +124,22 @@ pub fn step_axis(first: f64, last: f64, most: usize, apart: f64) -> Axis {
     if first.fract() == 0.0 && last.fract() == 0.0 {
         step = step.max(1.0);
     }
-    let format = formatter(step, first.abs().max(last.abs()));
-    let mut ticks = vec![(first, exact(first))];
+    let largest = first.abs().max(last.abs());
+    let format = formatter(step, largest);
+    let mut ticks = vec![(first, first_step(first, unit(step, largest)))];
     let inner = multiples((first / step).ceil(), (last / step).floor(), step);
     ticks.extend(inner.filter(|v| v - first > apart * span).map(|v| (v, format(v))));
     Axis { low: first, high: last, ticks }
+}
+
+/// The first step with all its digits, in the unit of the other ticks if that is no longer.
+fn first_step(step: f64, (unit, suffix): (f64, &str)) -> String {
+    let whole = exact(step);
+    if unit <= 1.0 || step.abs() < unit {
+        return whole;
+    }
+    let in_unit = exact(step / unit) + suffix;
+    if in_unit.chars().count() <= whole.chars().count() { in_unit } else { whole }
 }
 
 fn multiples(first: f64, last: f64, step: f64) -> impl Iterator<Item = f64> {
@@ -111,16 +148,21 @@ fn multiples(first: f64, last: f64, step: f64) -> impl Iterator<Item = f64> {
     (0..count).map(move |i| (first + i as f64) * step)
 }
 
-/// How the ticks of one axis are written: with the same decimals, thousands as k.
-fn formatter(step: f64, largest: f64) -> impl Fn(f64) -> String {
-    let decimals = move |unit: f64| (-(step / unit).log10().floor()).max(0.0) as usize;
-    let (unit, suffix) = match largest {
+/// The unit of the ticks of an axis, and its letter; 0 where they are written in powers of ten.
+fn unit(step: f64, largest: f64) -> (f64, &'static str) {
+    match largest {
         _ if step < 1e-4 || largest >= 1e12 => (0.0, ""),
         _ if largest >= 1e9 && step >= 1e7 => (1e9, "G"),
         _ if largest >= 1e6 && step >= 1e4 => (1e6, "M"),
         _ if largest >= 1e4 && step >= 1e2 => (1e3, "k"),
         _ => (1.0, ""),
-    };
+    }
+}
+
+/// How the ticks of one axis are written: with the same decimals, thousands as k.
+fn formatter(step: f64, largest: f64) -> impl Fn(f64) -> String {
+    let decimals = move |unit: f64| (-(step / unit).log10().floor()).max(0.0) as usize;
+    let (unit, suffix) = unit(step, largest);
     move |value: f64| {
         if value == 0.0 {
             return if step < 1.0 && unit == 1.0 {
@@ -220,6 +262,11 @@ mod tests {
         );
         assert_eq!(texts(&step_axis(21.0, 40.0, 5, 0.1)), ["21", "25", "30", "35", "40"]);
         assert_eq!(texts(&step_axis(1.0, 10_000.0, 5, 0.05)), ["1", "2k", "4k", "6k", "8k", "10k"]);
+        let ticks = step_axis(1e6, 1e8, 5, 0.05);
+        assert_eq!(texts(&ticks), ["1M", "20M", "40M", "60M", "80M", "100M"]);
+        assert_eq!(texts(&step_axis(12_500.0, 60_000.0, 3, 0.05)), ["12.5k", "20k", "40k", "60k"]);
+        // A first step keeps its digits.
+        assert_eq!(texts(&step_axis(123_457.0, 600_000.0, 2, 0.05))[0], "123457");
         assert_eq!(texts(&step_axis(0.0, 100.0, 5, 0.05)), ["0", "20", "40", "60", "80", "100"]);
         assert_eq!(texts(&step_axis(1.0, 3.0, 8, 0.05)), ["1", "2", "3"]);
         assert_eq!(texts(&step_axis(7.0, 7.0, 8, 0.05)), ["7"]);
@@ -239,6 +286,22 @@ mod tests {
             texts(&log_axis(0.03, 3.0, (false, false))),
             ["0.02", "0.05", "0.1", "0.2", "0.5", "1", "2", "5"]
         );
+        assert_eq!(
+            texts(&log_axis(0.012, 2.1, (false, false))),
+            ["0.01", "0.02", "0.05", "0.1", "0.2", "0.5", "1", "2"]
+        );
+        assert_eq!(
+            texts(&log_axis(0.62, 2.9, (false, false))),
+            ["0.6", "0.8", "1", "1.5", "2", "3"]
+        );
+        for (low, high) in
+            [(0.03, 3.0), (0.9, 2.9), (1.2, 1.8), (3e-7, 2.0), (1.0, 1.0001), (1e-300, 1e300)]
+        {
+            let axis = log_axis(low, high, (false, false));
+            let share = (high.log10() - low.log10()) / (axis.high.log10() - axis.low.log10());
+            assert!(share > 0.75 && axis.low <= low && high <= axis.high, "{low} {high}: {axis:?}");
+            assert!(axis.ticks.len() >= 3, "{axis:?}");
+        }
         let scale = Scale::new((0.01, 100.0), (100.0, 0.0), ValueScale::Log);
         assert!((scale.at(1.0) - 50.0).abs() < 1e-9);
     }

@@ -1,11 +1,11 @@
 //! Bars of mean, maximum and minimum: three panels, one row a run, one shared scale.
 
 use super::axis::short;
-use super::canvas::{Anchor, Drawing, Layer, Mark, PX_PER_INCH};
+use super::canvas::{Anchor, Drawing, Layer, Mark, PX_PER_INCH, px_per_inch};
 use super::fonts::{Fonts, Weight};
 use super::header::{BODY, Names, PAD, footer, header, quantity, text};
 use super::theme::Rgb;
-use super::{Across, Look, Picture, named};
+use super::{Across, Look, Picture, styles_over};
 use crate::history::Comparison;
 use crate::label::shorten_middle;
 use crate::stats::{Analysis, RunStats};
@@ -29,8 +29,8 @@ const DEFAULT_TITLE: &str = "Policy entropy: mean, max, min";
 pub fn bars(comparison: &Comparison, analysis: &Analysis, look: &Look, fonts: &Fonts) -> Picture {
     let runs = comparison.runs();
     let names = Names::of(runs.iter().map(|run| run.history.label()));
-    let named = named(runs, look.steps);
-    let shown = named.iter().filter(|named| **named).count();
+    let styles = styles_over(runs, look.steps);
+    let shown = styles.iter().flatten().count();
 
     let mut subtitle = vec![quantity(comparison, look)];
     let across = look.across;
@@ -48,15 +48,17 @@ pub fn bars(comparison: &Comparison, analysis: &Analysis, look: &Look, fonts: &F
     }
     subtitle.extend(names.remark());
 
-    let width = look.size.map_or(DEFAULT_WIDTH, |(width, _)| width) * PX_PER_INCH;
+    let px_per_inch = look.size.map_or(PX_PER_INCH, px_per_inch);
+    let smallest_row = SMALLEST_ROW * px_per_inch / PX_PER_INCH;
+    let width = look.size.map_or(DEFAULT_WIDTH, |(width, _)| width) * px_per_inch;
     let footed = if look.footer.is_some() { 20.0 } else { 0.0 };
     let row_room = if shown > 12 { ROW * 0.62 } else { ROW };
     let free_height = 132.0 + footed + row_room * shown as f64;
-    let height = look.size.map_or(free_height, |(_, height)| height * PX_PER_INCH);
+    let height = look.size.map_or(free_height, |(_, height)| height * px_per_inch);
     let (foot, above_footer) = footer(fonts, look, (PAD, width - PAD), height);
 
     // How many rows there is room for decides what the quiet line says, which may take a line more.
-    let fitting = |top: f64| (((above_footer - top) / SMALLEST_ROW) as usize).clamp(1, shown);
+    let fitting = |top: f64| (((above_footer - top) / smallest_row) as usize).clamp(1, shown);
     let mut count = shown;
     let (head, top) = loop {
         let mut words = subtitle.clone();
@@ -73,10 +75,10 @@ pub fn bars(comparison: &Comparison, analysis: &Analysis, look: &Look, fonts: &F
 
     let mut rows: Vec<Row<'_>> = Vec::new();
     for ((index, stats), name) in analysis.runs.iter().enumerate().zip(names.short) {
-        if named[index] {
+        if let Some(style) = styles[index] {
             let colour = match &look.groups {
                 Some(grouped) => grouped.colour(index, look.theme),
-                None => look.theme.style(rows.len()).line,
+                None => look.theme.style(style).line,
             };
             rows.push(Row { name, colour, stats });
         }
@@ -100,7 +102,7 @@ pub fn bars(comparison: &Comparison, analysis: &Analysis, look: &Look, fonts: &F
     };
     let title = look.title.clone().unwrap_or_else(|| DEFAULT_TITLE.to_owned());
     let layers = vec![Layer { name: "bars".to_owned(), marks }];
-    let drawing = Drawing { width, height, ground: look.theme.ground, title, layers };
+    let drawing = Drawing { width, height, px_per_inch, ground: look.theme.ground, title, layers };
     Picture { drawing, warnings }
 }
 

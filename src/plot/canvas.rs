@@ -19,14 +19,25 @@ use crate::label::visible;
 const GRID: f64 = 100.0;
 /// px in an inch, as in CSS.
 pub const PX_PER_INCH: f64 = 96.0;
+/// A picture smaller than this in inches is drawn with smaller type and pens, down to this share of them:
+/// that of a figure in one column of a paper, 3.25 in wide, is 7 pt.
+const SMALL: (f64, f64) = (5.0, 3.2);
+const SMALLEST_TYPE: f64 = 0.75;
+
+/// px in an inch of a picture of such a size in inches.
+pub fn px_per_inch((width, height): (f64, f64)) -> f64 {
+    PX_PER_INCH / (width / SMALL.0).min(height / SMALL.1).clamp(SMALLEST_TYPE, 1.0)
+}
 
 /// A picture: its size, its ground and its layers from back to front.
 #[derive(Debug, PartialEq)]
 pub struct Drawing {
-    /// Width in px (1/96 in).
+    /// Width in px.
     pub width: f64,
     /// Height in px.
     pub height: f64,
+    /// How many px are an inch: see [`px_per_inch`].
+    pub px_per_inch: f64,
     /// Background colour.
     pub ground: Rgb,
     /// What a screen reader says of it.
@@ -156,7 +167,7 @@ impl Drawing {
     pub fn to_svg(&self, fonts: &Fonts, edges: Edges) -> String {
         let (width, height) = (grid(self.width), grid(self.height));
         let mut svg = String::new();
-        let (w, h) = (self.width / PX_PER_INCH, self.height / PX_PER_INCH);
+        let (w, h) = (self.width / self.px_per_inch, self.height / self.px_per_inch);
         let _ = write!(
             svg,
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{w}in\" height=\"{h}in\" \
@@ -220,8 +231,12 @@ fn draw(marks: &[&Mark], fonts: &Fonts, (width, height): (i32, i32)) -> String {
     }
     // plotters writes a document: its root is the first line and the last.
     let body = svg.split_once('\n').map_or("", |(_, rest)| rest);
-    body.trim_end().trim_end_matches("</svg>").to_owned()
+    body.trim_end().trim_end_matches("</svg>").replace(SHIFT, "")
 }
+
+/// How plotters moves a text that is anchored at its top. It is taken out, as it holds for one glyph of a
+/// text from right to left alone; our places are on the baseline. In a text itself, quotes are escaped.
+const SHIFT: &str = " dy=\"0.76em\"";
 
 type Element<'t> = plotters::element::Text<'static, (i32, i32), &'t str>;
 
@@ -250,12 +265,11 @@ fn element<'t>(text: &Text, words: &'t str, x: f64, anchor: Anchor) -> Element<'
         Anchor::Middle => HPos::Center,
         Anchor::End => HPos::Right,
     };
-    // plotters divides sizes by 1.24 and moves a text anchored at its top down by 0.76 em.
+    // plotters divides sizes by 1.24. It moves texts by an attribute that depends on the anchor.
     let mut style = TextStyle::from((FAMILY, text.size * GRID * 1.24).into_font())
         .pos(Pos::new(h_pos, VPos::Top));
     style.color = colour_of(text.colour).to_backend_color();
-    let y = text.at.1 - 0.76 * text.size;
-    plotters::element::Text::new(words, place(&(x, y)), style)
+    plotters::element::Text::new(words, place(&(x, text.at.1)), style)
 }
 
 fn grid(px: f64) -> i32 {

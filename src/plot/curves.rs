@@ -16,12 +16,12 @@ pub(super) use lines::{ring, stroke};
 
 use curve::{Curve, Line, Part};
 
-use super::axis::{Axis, Scale, step_axis};
-use super::canvas::{Drawing, Layer, PX_PER_INCH};
+use super::axis::{Axis, Scale, short, step_axis};
+use super::canvas::{Drawing, Layer, px_per_inch};
 use super::fonts::{Fonts, Weight};
 use super::header::{BODY, Names, PAD, footer, header, quantity};
 use super::theme::STYLES;
-use super::{Look, Picture, ValueScale, named};
+use super::{Look, Picture, ValueScale, styles_over};
 use crate::history::{Comparison, History, Run};
 use crate::label::visible;
 use crate::stats::Analysis;
@@ -35,6 +35,16 @@ const FEW_POINTS: usize = 30;
 pub(super) const LINE_HEIGHT: f64 = 1.32 * BODY;
 /// From the plot's edge to the names at the line ends.
 pub(super) const LEADER: f64 = 34.0;
+
+/// Between the quiet lines and the plot, in a picture of that height.
+pub(super) fn air(height: f64) -> f64 {
+    if height < 330.0 { 16.0 } else { 26.0 }
+}
+
+/// How many ticks a value axis may have in a picture of that height.
+pub(super) fn tick_count(height: f64) -> usize {
+    ((height - 140.0) / 48.0).clamp(2.0, 8.0) as usize
+}
 
 /// The picture without what an analysis adds to it: laying it out and analysing the same runs can go
 /// side by side.
@@ -85,34 +95,36 @@ fn lay_out<'a>(
     fonts: &'a Fonts,
 ) -> Result<Curves<'a>, NothingToDraw> {
     let (width, height) = look.size.unwrap_or(DEFAULT_SIZE);
-    let (width, height) = (width * PX_PER_INCH, height * PX_PER_INCH);
+    let px_per_inch = px_per_inch((width, height));
+    let (width, height) = (width * px_per_inch, height * px_per_inch);
     let (mut curves, names, mut warnings) = curves_of(comparison, look)?;
 
     // Values first: the width of their texts decides where the plot begins.
     let steps = step_range(&curves, look);
     let (low, high) =
         value_range(&curves, look, steps, &mut warnings).ok_or(NothingToDraw::Limits)?;
-    let values = frame::values_axis(low, high, look, height);
+    let values = frame::values_axis(low, high, look, tick_count(height));
     let label_width = |axis: &Axis| {
         let widths = axis.ticks.iter().map(|(_, t)| fonts.width(t, BODY, Weight::Regular));
         widths.fold(0.0, f64::max)
     };
     let left = (PAD + label_width(&values) + 8.0).max(44.0);
 
-    let mut subtitle = subtitle(comparison, &curves, look, &names, values.low);
+    let mut subtitle =
+        subtitle(comparison, &curves, look, &names, values.low, cut((low, high), look));
     let title = default_title(&curves, look);
     let (foot, above_footer) = footer(fonts, look, (left, width - PAD), height);
     let (mut words, below_header) = loop {
         let (words, below) = header(fonts, look, &title, &subtitle, (left, width - PAD));
-        // In a small picture, what there is to say of groups gives way to them, from its end.
-        let is_tight = look.groups.is_some() && below > 0.5 * height;
-        if !is_tight || subtitle.len() <= 2 {
+        // In a small picture, what there is to say gives way to the lines, from its end.
+        let least = if look.groups.is_some() { 2 } else { 1 };
+        if below <= 0.5 * height || subtitle.len() <= least {
             break (words, below);
         }
         subtitle.pop();
     };
     words.extend(foot);
-    let top = below_header + 26.0;
+    let top = below_header + air(height);
     let bottom = above_footer - 3.0 * BODY;
 
     let fits_at_end = (bottom - top + LINE_HEIGHT) / LINE_HEIGHT;
@@ -128,7 +140,8 @@ fn lay_out<'a>(
             let room = 0.3 * width;
             let mut widest: f64 = 0.0;
             for curve in &mut curves {
-                let wide = |t: &str| fonts.width(t, BODY, Weight::SemiBold);
+                let sample = names::sample_width(curve);
+                let wide = |t: &str| sample + fonts.width(t, BODY, Weight::SemiBold);
                 curve.fit_name(|t| wide(t) <= room);
                 widest = widest.max(wide(&curve.name));
             }
@@ -136,7 +149,7 @@ fn lay_out<'a>(
         }
     };
 
-    let most = ((right - left) / 95.0).clamp(2.0, 8.0) as usize;
+    let most = ((right - left) / 70.0).clamp(2.0, 8.0) as usize;
     let first_width = fonts.width(&super::exact(steps.0), BODY, Weight::Regular);
     let x_axis = step_axis(steps.0, steps.1, most, (0.5 * first_width + 24.0) / (right - left));
     let frame = Frame {
@@ -160,17 +173,25 @@ fn lay_out<'a>(
     }
     let mut layers = vec![
         grid(&frame, &values, look, fonts),
-        x_ticks(&frame, &x_axis, look.across.axis_name(), look, fonts),
+        x_ticks(&frame, &x_axis, &[look.across.axis_name(), look.across.noun()], look, fonts),
         Layer { name: "title".to_owned(), marks: words },
     ];
     curves.par_iter_mut().for_each(|curve| curve.place(&frame));
+    if look.scale == ValueScale::Log {
+        // What has no line has no name either.
+        for curve in curves.iter_mut().filter(|curve| !curve.has_logarithm(steps)) {
+            curve.style = None;
+            let label = visible(curve.label);
+            warnings.push(format!("{label} has no positive value to draw and is left out"));
+        }
+    }
     layers.extend(lines::lines(&curves, &frame, look));
     match legend {
         Some(legend) => layers.push(legend.layer(&curves, &frame, look, fonts)),
         None => layers.push(names::end_labels(&curves, &frame, look, fonts)),
     }
     let title = look.title.clone().unwrap_or(title);
-    let drawing = Drawing { width, height, ground: look.theme.ground, title, layers };
+    let drawing = Drawing { width, height, px_per_inch, ground: look.theme.ground, title, layers };
     Ok(Curves { curves, frame, look, fonts, drawing, warnings })
 }
 
@@ -182,15 +203,13 @@ fn curves_of<'a>(comparison: &'a Comparison, look: &'a Look) -> Result<Drafts<'a
     let Some(grouped) = &look.groups else {
         let span = width_in_steps(runs.iter());
         let names = Names::of(runs.iter().map(|run| run.history.label()));
-        let mut styles = 0..;
-        let styles = named(runs, look.steps).into_iter().map(|named| named.then(|| styles.next()));
-        let lines = runs.iter().zip(styles).zip(&names.short);
+        let lines = runs.iter().zip(styles_over(runs, look.steps)).zip(&names.short);
         let curves = lines.map(|((run, style), name)| Curve {
             line: Line::Run { run, smoothed: smoothed(&run.history, look.smoothing, span) },
             label: run.history.label(),
             name: name.clone(),
             count: String::new(),
-            style: style.flatten().map(|index| look.theme.style(index)),
+            style: style.map(|index| look.theme.style(index)),
             parts: Vec::new(),
         });
         return Ok((curves.collect(), names, Vec::new()));
@@ -247,6 +266,7 @@ fn subtitle(
     look: &Look,
     names: &Names,
     low: f64,
+    cut: Option<String>,
 ) -> Vec<String> {
     let mut parts = vec![quantity(comparison, look)];
     if let Some(grouped) = &look.groups {
@@ -256,9 +276,10 @@ fn subtitle(
     }
     if look.scale == ValueScale::Log {
         parts.push("logarithmic scale".to_owned());
-    } else if low > 0.0 && look.y_min.is_none() {
+    } else if low > 0.0 {
         parts.push("axis does not start at 0".to_owned());
     }
+    parts.extend(cut);
     parts.extend(names.remark());
     if curves.len() > STYLES {
         let count = curves.len();
@@ -268,6 +289,18 @@ fn subtitle(
         });
     }
     parts
+}
+
+/// What the user's limits cut off of the values shown.
+fn cut((low, high): (f64, f64), look: &Look) -> Option<String> {
+    let below = look.y_min.filter(|least| low < *least).map(short);
+    let above = look.y_max.filter(|most| high > *most).map(short);
+    match (below, above) {
+        (Some(below), Some(above)) => Some(format!("cut below {below} and above {above}")),
+        (Some(below), None) => Some(format!("cut below {below}")),
+        (None, Some(above)) => Some(format!("cut above {above}")),
+        (None, None) => None,
+    }
 }
 
 /// First and last step shown.

@@ -86,14 +86,13 @@ fn library(error: impl std::fmt::Display) -> EncodeError {
 }
 
 fn png(tree: &Tree, drawing: &Drawing, dpi: f64, band: usize) -> Result<Vec<u8>, EncodeError> {
-    let scale = dpi / PX_PER_INCH;
-    let width = (drawing.width * scale).round() as u32;
-    let height = (drawing.height * scale).round() as u32;
+    let pixels = |px: f64| (px * dpi / drawing.px_per_inch).round() as u32;
+    let (width, height) = (pixels(drawing.width), pixels(drawing.height));
     if width.max(height) > LONGEST_SIDE || width.min(height) == 0 {
         return Err(EncodeError::TooLarge { width, height });
     }
     let rows = (band / (4 * width as usize)).clamp(1, height as usize) as u32;
-    let (ground, scale) = (drawing.ground, scale as f32);
+    let (ground, scale) = (drawing.ground, (dpi / PX_PER_INCH) as f32);
 
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, width, height);
@@ -173,7 +172,7 @@ fn pdf(tree: &Tree, drawing: &Drawing) -> Result<Vec<u8>, EncodeError> {
     use krilla::page::PageSettings;
     use krilla_svg::{SurfaceExt, SvgSettings};
 
-    let points = |px: f64| (px * 72.0 / PX_PER_INCH) as f32;
+    let points = |px: f64| (px * 72.0 / drawing.px_per_inch) as f32;
     let no_size = || EncodeError::Library("the page has no size".to_owned());
     let size = Size::from_wh(points(drawing.width), points(drawing.height)).ok_or_else(no_size)?;
     let mut document = krilla::Document::new();

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use fontdb::{Database, ID, Source};
 use resvg::usvg;
 use ttf_parser::Face;
+use unicode_bidi::{BidiInfo, Level};
 
 static REGULAR: &[u8] = include_bytes!("../../assets/fonts/Inter-Regular.otf");
 static SEMIBOLD: &[u8] = include_bytes!("../../assets/fonts/Inter-SemiBold.otf");
@@ -100,9 +101,21 @@ impl Fonts {
         text.chars().map(advance).sum::<f64>() * size
     }
 
-    /// The text in pieces that one font draws each. Where a text needs two fonts, the renderer would
-    /// draw all of it with the second if that has every character, Latin included.
+    /// The text in pieces to be drawn one after another from left to right: what runs from right to
+    /// left is one, as its words change places; the rest is in pieces that one font draws each. Where
+    /// a text needs two fonts, the renderer would draw all of it with the second if that has every
+    /// character, Latin included.
     pub fn pieces<'t>(&self, text: &'t str) -> Vec<&'t str> {
+        directions(text)
+            .into_iter()
+            .flat_map(|(part, is_rtl)| match is_rtl {
+                true => vec![part],
+                false => self.pieces_by_font(part),
+            })
+            .collect()
+    }
+
+    fn pieces_by_font<'t>(&self, text: &'t str) -> Vec<&'t str> {
         let face_of = |c: char| self.fallbacks.get(&c).map(|fallback| fallback.face);
         let mut pieces = Vec::new();
         let mut start = 0;
@@ -126,6 +139,27 @@ impl Fonts {
             Box::new(|c, _, _| self.fallbacks.get(&c).map(|fallback| fallback.face));
         options
     }
+}
+
+/// The text in parts that run one way, each with whether that is from right to left; in a line from left to
+/// right, as every picture's texts are.
+fn directions(text: &str) -> Vec<(&str, bool)> {
+    let bidi = BidiInfo::new(text, Some(Level::ltr()));
+    if !bidi.has_rtl() {
+        return vec![(text, false)];
+    }
+    // Numbers among words from right to left have a level of their own and stay with them.
+    let turned = |at: usize| bidi.levels[at] != Level::ltr();
+    let mut parts = Vec::new();
+    let mut start = 0;
+    for (at, _) in text.char_indices().skip(1) {
+        if turned(at) != turned(start) {
+            parts.push((&text[start..at], turned(start)));
+            start = at;
+        }
+    }
+    parts.push((&text[start..], turned(start)));
+    parts
 }
 
 fn takes_no_room(c: char) -> bool {
@@ -194,6 +228,15 @@ mod tests {
         let fonts = Fonts::for_texts([], None).unwrap();
         let width = |text: &str| fonts.width(text, 10.0, Weight::Regular);
         assert!(('0'..='9').all(|d| width(&d.to_string()) == width("0")));
+    }
+
+    #[test]
+    fn words_from_right_to_left_stay_together() {
+        let parts = directions("run שלום עולם 7 x");
+        assert_eq!(parts, [("run ", false), ("שלום עולם 7", true), (" x", false)]);
+        assert_eq!(directions("مرحبا بالعالم"), [("مرحبا بالعالم", true)]);
+        assert_eq!(directions("run 1"), [("run 1", false)]);
+        assert_eq!(directions(""), [("", false)]);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! stands in quiet words, once for all rows of one reason.
 
 use super::axis::{Axis, short, value_axis};
-use super::canvas::{Anchor, Drawing, Layer, Mark, PX_PER_INCH};
+use super::canvas::{Anchor, Drawing, Layer, Mark, PX_PER_INCH, px_per_inch};
 use super::curves::ring;
 use super::fonts::{Fonts, Weight};
 use super::header::{BODY, Names, PAD, footer, header, quantity, text};
@@ -102,13 +102,15 @@ pub fn forest(comparison: &Comparison, analysis: &Analysis, look: &Look, fonts: 
     quiet.push("open: the interval holds 0".to_owned());
     quiet.extend(names.remark());
 
-    let width = look.size.map_or(DEFAULT_WIDTH, |(width, _)| width) * PX_PER_INCH;
+    let px_per_inch = look.size.map_or(PX_PER_INCH, px_per_inch);
+    let smallest_row = SMALLEST_ROW * px_per_inch / PX_PER_INCH;
+    let width = look.size.map_or(DEFAULT_WIDTH, |(width, _)| width) * px_per_inch;
     let reasons = reasons(&rows);
     let mut count = pairs.min(MOST_ROWS);
     let footed = if look.footer.is_some() { 20.0 } else { 0.0 };
     let row_room = if count > 12 { MANY_ROW } else { ROW };
     let free_height = 186.0 + footed + REASON * reasons.len() as f64 + row_room * count as f64;
-    let height = look.size.map_or(free_height, |(_, height)| height * PX_PER_INCH);
+    let height = look.size.map_or(free_height, |(_, height)| height * px_per_inch);
     let (foot, above_footer) = footer(fonts, look, (PAD, width - PAD), height);
 
     // How many rows there is room for decides what the quiet line says, which may take a line more.
@@ -119,7 +121,7 @@ pub fn forest(comparison: &Comparison, analysis: &Analysis, look: &Look, fonts: 
         }
         let (head, below) = header(fonts, look, title, &words, (PAD, width - PAD));
         let (top, bottom) = (below + 24.0 + 1.2 * BODY, above_footer - AXIS);
-        let fitting = (((bottom - top) / SMALLEST_ROW) as usize).clamp(1, pairs);
+        let fitting = (((bottom - top) / smallest_row) as usize).clamp(1, pairs);
         if fitting >= count {
             break (head, top, bottom);
         }
@@ -127,13 +129,13 @@ pub fn forest(comparison: &Comparison, analysis: &Analysis, look: &Look, fonts: 
     };
     keep_largest(&mut rows, count);
     // Reasons give way to rows.
-    let spare = bottom - top - SMALLEST_ROW * count as f64;
+    let spare = bottom - top - smallest_row * count as f64;
     let said = ((spare / REASON).max(0.0) as usize).min(reasons.len());
     let bottom = bottom - REASON * said as f64;
 
     let mut marks = head;
     marks.extend(foot);
-    marks.extend(panels(&mut rows, look, fonts, (width, top, bottom)));
+    marks.extend(panels(&mut rows, look, fonts, smallest_row, (width, top, bottom)));
     let mut y = bottom + AXIS + 0.6 * SMALL;
     for reason in &reasons[..said] {
         let fits = |t: &str| fonts.width(t, SMALL, Weight::Regular) <= width - 2.0 * PAD;
@@ -150,7 +152,7 @@ pub fn forest(comparison: &Comparison, analysis: &Analysis, look: &Look, fonts: 
     };
     let title = look.title.clone().unwrap_or_else(|| title.to_owned());
     let layers = vec![Layer { name: "differences".to_owned(), marks }];
-    let drawing = Drawing { width, height, ground: look.theme.ground, title, layers };
+    let drawing = Drawing { width, height, px_per_inch, ground: look.theme.ground, title, layers };
     Picture { drawing, warnings }
 }
 
@@ -223,10 +225,11 @@ fn panels(
     rows: &mut [Row<'_>],
     look: &Look,
     fonts: &Fonts,
+    smallest_row: f64,
     (width, top, bottom): (f64, f64, f64),
 ) -> Vec<Mark> {
     let theme = look.theme;
-    let row_height = ((bottom - top) / rows.len() as f64).clamp(SMALLEST_ROW, 1.6 * ROW);
+    let row_height = ((bottom - top) / rows.len() as f64).clamp(smallest_row, 1.6 * ROW);
     let bottom = top + row_height * rows.len() as f64;
     let size = BODY.min(0.82 * row_height);
     let wide = |t: &str| fonts.width(t, size, Weight::Regular);
@@ -328,7 +331,11 @@ fn axis(rows: &[Row<'_>], plot_width: f64) -> Axis {
     let air = 0.03 * (high - low);
     let low = if low < 0.0 { low - air } else { low };
     let high = if high > 0.0 { high + air } else { high };
-    value_axis(low, high, (true, true), (plot_width / 50.0).clamp(3.0, 6.0) as usize)
+    // Round numbers may be few within ends that are not round.
+    let most = (plot_width / 50.0).clamp(3.0, 6.0) as usize;
+    let axes = (most..12).map(|most| value_axis(low, high, (true, true), most));
+    let mut enough = axes.filter(|axis| axis.ticks.len() >= 3);
+    enough.next().unwrap_or_else(|| value_axis(low, high, (true, true), most))
 }
 
 /// Hairlines with their values below, and a line at 0.

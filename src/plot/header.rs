@@ -105,10 +105,18 @@ pub(super) fn header(
     (marks, y + 0.25 * SUBTITLE)
 }
 
-/// The parts joined by middle dots into as few lines as fit.
+/// The parts joined by middle dots into as few lines as fit. A part that is longer than a line goes on in
+/// a second, and what is longer than two is shortened.
 fn wrap(parts: &[String], fits: impl Fn(&str) -> bool) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for part in parts {
+        if !fits(part)
+            && let Some((at, _)) = part.rmatch_indices(' ').find(|(at, _)| fits(&part[..*at]))
+        {
+            lines.push(part[..at].to_owned());
+            lines.push(shorten_middle(&part[at + 1..], &fits));
+            continue;
+        }
         let part = shorten_middle(part, &fits);
         match lines.last_mut() {
             Some(line) if fits(&format!("{line} · {part}")) => *line = format!("{line} · {part}"),

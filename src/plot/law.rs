@@ -6,17 +6,17 @@
 use std::collections::HashSet;
 
 use super::axis::{Axis, Scale, short, value_axis};
-use super::canvas::{Anchor, Drawing, Layer, Mark, PX_PER_INCH};
+use super::canvas::{Anchor, Drawing, Layer, Mark, px_per_inch};
 use super::curves::{
-    DEFAULT_SIZE, Frame, LEADER, LINE_HEIGHT, NAMED_AT_END, NothingToDraw, grid, ring, stroke,
-    x_ticks,
+    DEFAULT_SIZE, Frame, LEADER, LINE_HEIGHT, NAMED_AT_END, NothingToDraw, air, grid, ring, stroke,
+    tick_count, x_ticks,
 };
 use super::fonts::{Fonts, Weight};
 use super::header::{BODY, Names, PAD, footer, header, text};
 use super::ink::{Xy, between_y, dashes};
 use super::place::push_apart;
 use super::theme::{STYLES, Style};
-use super::{Look, Picture, ValueScale, named};
+use super::{Look, Picture, ValueScale, styles_over};
 use crate::history::Comparison;
 use crate::label::{shorten_middle, visible};
 use crate::stats::law::{Curve, Law, Pair, pairs};
@@ -58,19 +58,19 @@ pub fn law(
     fonts: &Fonts,
 ) -> Result<Picture, NothingToDraw> {
     let (width, height) = look.size.unwrap_or(DEFAULT_SIZE);
-    let (width, height) = (width * PX_PER_INCH, height * PX_PER_INCH);
+    let px_per_inch = px_per_inch((width, height));
+    let (width, height) = (width * px_per_inch, height * px_per_inch);
     let runs = comparison.runs();
     let names = Names::of(runs.iter().map(|run| run.history.label()));
-    let named = named(runs, look.steps);
-    let mut styles = 0..;
+    let styles = styles_over(runs, look.steps);
     let mut rows: Vec<Row<'_>> = Vec::new();
-    for (((run, law), name), named) in runs.iter().zip(laws).zip(&names.short).zip(&named) {
-        let style = named.then(|| look.theme.style(styles.next().unwrap_or(0)));
+    for (((run, law), name), style) in runs.iter().zip(laws).zip(&names.short).zip(styles) {
+        let style = style.map(|index| look.theme.style(index));
         rows.push(Row { law, pairs: pairs(run), name: name.clone(), style, end: None });
     }
     let (entropy, reward) = limits(&rows, look).ok_or(NothingToDraw::Limits)?;
     let y_fixed = (look.y_min.is_some(), look.y_max.is_some());
-    let y_axis = padded_axis(reward, y_fixed, (height / 62.0).clamp(3.0, 8.0) as usize);
+    let y_axis = padded_axis(reward, y_fixed, tick_count(height));
 
     let label_width = |axis: &Axis| {
         let widths = axis.ticks.iter().map(|(_, t)| fonts.width(t, BODY, Weight::Regular));
@@ -85,7 +85,7 @@ pub fn law(
     let (mut words, below_header) = header(fonts, look, &title, &subtitle, (left, width - PAD));
     let (foot, above_footer) = footer(fonts, look, (left, width - PAD), height);
     words.extend(foot);
-    let (top, bottom) = (below_header + 26.0, above_footer - 3.0 * BODY);
+    let (top, bottom) = (below_header + air(height), above_footer - 3.0 * BODY);
 
     let entry = LINE_HEIGHT + 1.3 * SMALL;
     let at_end = rows.len() <= NAMED_AT_END && rows.len() as f64 * entry <= bottom - top + entry;
@@ -103,10 +103,10 @@ pub fn law(
         y: Scale::new((y_axis.low, y_axis.high), (bottom, top), ValueScale::Linear),
         limited: true,
     };
-    let x_name = format!("entropy, {}", quantity(comparison));
+    let x_names = [&format!("entropy, {}", quantity(comparison)), "entropy"];
     let mut layers = vec![
         grid(&frame, &y_axis, look, fonts),
-        x_ticks(&frame, &x_axis, &x_name, look, fonts),
+        x_ticks(&frame, &x_axis, &x_names, look, fonts),
         Layer { name: "title".to_owned(), marks: words },
     ];
     let dots = rows.iter().map(|row| dots(row, rows.len(), &frame, look));
@@ -127,7 +127,7 @@ pub fn law(
     layers.retain(|layer| !layer.marks.is_empty());
     layers.push(key.layer(&rows, &frame, look, fonts));
     let title = look.title.clone().unwrap_or(title);
-    let drawing = Drawing { width, height, ground: look.theme.ground, title, layers };
+    let drawing = Drawing { width, height, px_per_inch, ground: look.theme.ground, title, layers };
     Ok(Picture { drawing, warnings: Vec::new() })
 }
 
@@ -319,7 +319,7 @@ impl Key {
         let entries = listed + usize::from(rows.len() > listed);
         let mut size = BODY;
         let fitting = |size: f64| (((bottom - top) / (1.32 * size)) as usize).max(1);
-        while fitting(size) * 2 < entries && size > 8.0 {
+        while fitting(size) * 2 < entries && size > 10.0 {
             size -= 0.4;
         }
         let count = fitting(size).min(entries);

@@ -143,9 +143,31 @@ fn named(runs: &[Run], (from, to): (f64, f64)) -> Vec<bool> {
 
 /// Which style of a theme each run has, when all their steps are shown; none for one of the crowd.
 pub fn styles(runs: &[Run]) -> Vec<Option<usize>> {
-    let mut next = 0..;
-    let named = named(runs, (f64::NEG_INFINITY, f64::INFINITY));
-    named.into_iter().map(|named| if named { next.next() } else { None }).collect()
+    styles_over(runs, (f64::NEG_INFINITY, f64::INFINITY))
+}
+
+/// Which style each run has over the steps shown. A run has the same in every picture, whichever runs are
+/// left beside it: it goes by its place among all. Those that only these steps bring to the fore take what
+/// is free.
+fn styles_over(runs: &[Run], steps: (f64, f64)) -> Vec<Option<usize>> {
+    let own = |(index, run): (usize, &Run)| match run.place {
+        Some(place) if place.of <= STYLES => place.order,
+        Some(place) => place.by_spread,
+        None => index,
+    };
+    let named = named(runs, steps);
+    let own: Vec<usize> = runs.iter().enumerate().map(own).collect();
+    let mut styles: Vec<Option<usize>> = own
+        .iter()
+        .zip(&named)
+        .map(|(own, named)| (*named && *own < STYLES).then_some(*own))
+        .collect();
+    let free: Vec<usize> = (0..STYLES).filter(|style| !styles.contains(&Some(*style))).collect();
+    let without = styles.iter_mut().zip(&named).filter(|(style, named)| **named && style.is_none());
+    for ((style, _), free) in without.zip(free) {
+        *style = Some(free);
+    }
+    styles
 }
 
 #[cfg(test)]

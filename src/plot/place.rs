@@ -39,6 +39,40 @@ pub(super) fn push_apart(wanted: &[f64], height: f64, (top, bottom): (f64, f64))
     blocks.iter().flat_map(centres).collect()
 }
 
+/// Left, top, right and bottom of a box.
+pub(super) type Bounds = (f64, f64, f64, f64);
+
+/// Whether two boxes share more than an edge.
+pub(super) fn overlap(a: Bounds, b: Bounds) -> bool {
+    a.0 < b.2 && b.0 < a.2 && a.1 < b.3 && b.1 < a.3
+}
+
+/// Whether a straight line passes through a box.
+pub(super) fn passes([from, to]: [Xy; 2], (left, top, right, bottom): Bounds) -> bool {
+    // The share of the line within the box is narrowed by each side in turn (Liang and Barsky).
+    let (dx, dy) = (to.0 - from.0, to.1 - from.1);
+    let sides =
+        [(-dx, from.0 - left), (dx, right - from.0), (-dy, from.1 - top), (dy, bottom - from.1)];
+    let (mut start, mut end) = (0.0f64, 1.0f64);
+    for (speed, room) in sides {
+        if speed == 0.0 && room < 0.0 {
+            return false;
+        }
+        if speed < 0.0 {
+            start = start.max(room / speed);
+        } else if speed > 0.0 {
+            end = end.min(room / speed);
+        }
+    }
+    start <= end
+}
+
+/// Whether two straight lines cross.
+pub(super) fn cross([a, b]: [Xy; 2], [c, d]: [Xy; 2]) -> bool {
+    let side = |p: Xy, q: Xy, r: Xy| (q.0 - p.0) * (r.1 - p.1) - (q.1 - p.1) * (r.0 - p.0);
+    side(a, b, c) * side(a, b, d) < 0.0 && side(c, d, a) * side(c, d, b) < 0.0
+}
+
 /// What the curves cover, by column: for finding room for a note among them.
 pub(super) struct Occupied {
     left: f64,
@@ -77,11 +111,28 @@ impl Occupied {
     }
 
     /// How many curve columns run through the box.
-    pub(super) fn crossings(&self, (left, top, right, bottom): (f64, f64, f64, f64)) -> usize {
+    pub(super) fn crossings(&self, (left, top, right, bottom): Bounds) -> usize {
         let columns = &self.columns[self.column(left)..=self.column(right)];
         let through =
             |c: &Vec<(f64, f64)>| c.iter().filter(|(l, h)| *h > top && *l < bottom).count();
         columns.iter().map(through).sum()
+    }
+
+    /// How many curve columns a straight line runs through.
+    pub(super) fn met(&self, [from, to]: [Xy; 2]) -> usize {
+        let (from, to) = if from.0 <= to.0 { (from, to) } else { (to, from) };
+        let (first, last) = (self.column(from.0), self.column(to.0));
+        let y_at = |x: f64| match to.0 - from.0 {
+            0.0 => from.1,
+            run => from.1 + (to.1 - from.1) * ((x - from.0) / run).clamp(0.0, 1.0),
+        };
+        let met = |column: usize| {
+            let left = self.left + column as f64 * COLUMN;
+            let (a, b) =
+                if first == last { (from.1, to.1) } else { (y_at(left), y_at(left + COLUMN)) };
+            self.crossings((left, a.min(b), left, a.max(b)))
+        };
+        (first..=last).map(met).sum()
     }
 }
 
@@ -109,10 +160,26 @@ mod tests {
     }
 
     #[test]
+    fn lines_pass_through_boxes_and_cross_each_other() {
+        let unit = (0.0, 0.0, 1.0, 1.0);
+        assert!(passes([(-1.0, -1.0), (2.0, 2.0)], unit));
+        assert!(passes([(0.5, 0.5), (0.6, 0.6)], unit));
+        assert!(!passes([(-1.0, 0.5), (-0.5, 0.5)], unit));
+        assert!(!passes([(-1.0, 1.0), (1.0, 3.0)], unit));
+        assert!(!passes([(0.5, -2.0), (0.5, -1.0)], unit));
+        assert!(cross([(0.0, 0.0), (1.0, 1.0)], [(0.0, 1.0), (1.0, 0.0)]));
+        assert!(!cross([(0.0, 0.0), (1.0, 1.0)], [(0.0, 1.0), (0.4, 0.6)]));
+        assert!(overlap(unit, (0.5, 0.5, 2.0, 2.0)) && !overlap(unit, (1.0, 0.0, 2.0, 1.0)));
+    }
+
+    #[test]
     fn a_curve_is_in_the_way_where_it_runs() {
         let mut occupied = Occupied::new(0.0, 100.0);
         occupied.add(&[(0.0, 0.0), (100.0, 100.0)]);
         assert_eq!(occupied.crossings((60.0, 0.0, 90.0, 40.0)), 0);
         assert!(occupied.crossings((40.0, 40.0, 60.0, 60.0)) > 3);
+        assert_eq!(occupied.met([(60.0, 10.0), (90.0, 40.0)]), 0);
+        assert_eq!(occupied.met([(50.0, 10.0), (50.0, 90.0)]), 1);
+        assert_eq!(occupied.met([(90.0, 10.0), (30.0, 70.0)]), 1);
     }
 }

@@ -124,6 +124,7 @@ fn each_picture(check: impl Fn(&str, &Drawing)) {
     ];
     let looks = [
         ("plain", look()),
+        ("a column", Look { size: Some((3.25, 2.2)), ..look() }),
         ("small", Look { size: Some((4.0, 3.0)), footer: Some("a footer".into()), ..look() }),
         (
             "wide",
@@ -185,7 +186,8 @@ fn every_text_can_be_read_and_every_mark_is_in_the_picture() {
         for text in drawing.texts() {
             let contrast = text.colour.contrast(drawing.ground);
             assert!(contrast >= 4.5, "{name}: {:?} has a contrast of {contrast:.2}", text.text);
-            assert!(text.size >= 7.0, "{name}: {:?} is {} px high", text.text, text.size);
+            let size = text.size * 96.0 / drawing.px_per_inch;
+            assert!(size >= 7.0, "{name}: {:?} is {size} px high", text.text);
         }
         for mark in drawing.layers.iter().flat_map(|layer| &layer.marks) {
             let places = match mark {
@@ -236,6 +238,109 @@ fn a_run_has_the_same_colour_in_both_pictures() {
 }
 
 #[test]
+fn a_figure_of_one_column_leaves_most_of_its_width_to_the_lines() {
+    let labels: [Labels; 2] =
+        [|i| format!("solver_v{i:03}"), |i| format!("{i}_a_run_with_a_long_name_{i}")];
+    for (count, size) in [(5, (3.25, 2.2)), (10, (4.0, 2.0)), (10, (3.25, 2.2)), (40, (3.25, 2.5))]
+    {
+        for label in labels {
+            let ([curves, _], _) =
+                both(&comparison(count, label), &Look { size: Some(size), ..look() });
+            let axis =
+                curves.drawing.layers.iter().find(|layer| layer.name == "step axis").unwrap();
+            let Mark::Line(line, ..) = &axis.marks[0] else { panic!("no axis") };
+            let share = (line[1].0 - line[0].0) / curves.drawing.width;
+            assert!(share > 0.42, "{count} runs: {share}");
+            assert!(says(&curves, "step"));
+            let ticks =
+                curves.drawing.layers.iter().find(|layer| layer.name == "value axis").unwrap();
+            let texts = ticks.marks.iter().filter(|mark| matches!(mark, Mark::Text(_)));
+            assert!(texts.count() >= 2);
+        }
+    }
+}
+
+/// The two ends of each leader and the bounds of each note.
+fn leaders_and_notes(picture: &Picture) -> (Vec<[ink::Xy; 2]>, Vec<place::Bounds>) {
+    let layer = picture.drawing.layers.iter().find(|layer| layer.name == "events").unwrap();
+    let leader = |mark: &Mark| match mark {
+        Mark::Line(ends, ..) => Some([ends[0], ends[1]]),
+        _ => None,
+    };
+    let note = |mark: &Mark| if let Mark::Note(text) = mark { Some(text.bounds()) } else { None };
+    (layer.marks.iter().filter_map(leader).collect(), layer.marks.iter().filter_map(note).collect())
+}
+
+#[test]
+fn no_leader_runs_through_a_note_of_runs_that_collapse_together() {
+    let run = |i: u32| {
+        let entropy = |step: u32| {
+            if step < 40 + i { 2.0 + 0.02 * f64::from(i) } else { 0.05 + 0.01 * f64::from(i) }
+        };
+        let points: Vec<(f64, f64)> =
+            (1..=100).map(|step| (f64::from(step), entropy(step))).collect();
+        grouped_run(&format!("r{i}"), Kind::TokenMean, &points)
+    };
+    for count in [2, 5, 8, 12] {
+        let ([curves, _], _) =
+            both(&Comparison::new((0..count).map(run).collect()).unwrap(), &look());
+        let (leaders, notes) = leaders_and_notes(&curves);
+        assert_eq!(notes.len() as u32, count, "every note has a place");
+        for leader in leaders {
+            assert!(
+                !notes.iter().any(|note| place::passes(leader, *note)),
+                "{count} runs: {leader:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_run_keeps_its_style_whichever_runs_are_left_beside_it() {
+    for count in [3, 40, 60] {
+        let comparison = comparison(count, |i| format!("run_{i}")); // of 60, 70, … 120 steps
+        let all: Vec<_> = comparison.runs().iter().zip(styles(comparison.runs())).collect();
+        let window = comparison.between(61.0, 200.0).0.unwrap();
+        for runs in [window.cut.runs(), window.whole.runs()] {
+            assert!(runs.len() < count);
+            let few = styles_over(runs, (61.0, 200.0));
+            let mut seen: Vec<usize> = few.iter().flatten().copied().collect();
+            seen.sort_unstable();
+            seen.dedup();
+            assert_eq!(seen.len(), few.iter().flatten().count(), "no style twice");
+            for (run, style) in runs.iter().zip(&few) {
+                let label = run.history.label();
+                let (_, before) = all.iter().find(|(r, _)| r.history.label() == label).unwrap();
+                assert!(style == before || style.is_none() || before.is_none(), "{count}: {label}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_explosion_at_the_top_of_the_axis_is_marked() {
+    let top = |entropy: f64| {
+        let at = |i: u32| (f64::from(i), if i < 61 { 2.0 } else { entropy });
+        let run = grouped_run("x", Kind::TokenMean, &(1..=100).map(at).collect::<Vec<_>>());
+        let ([curves, _], _) = both(&Comparison::new(vec![run]).unwrap(), &look());
+        assert!(says(&curves, "exploded at step"), "{entropy}");
+    };
+    [5.0, 5.5, 6.0, 7.0, 8.0, 10.0].into_iter().for_each(top);
+}
+
+#[test]
+fn texts_stand_on_their_baseline_in_svg() {
+    let ([curves, _], fonts) =
+        both(&comparison(1, |_| "שלום עולם \" dy=\"0.76em\"".to_owned()), &look());
+    let svg = curves.drawing.to_svg(&fonts, Edges::Smooth);
+    // An attribute that moves a text would move one letter of those from right to left.
+    assert!(!svg.contains(" dy=\"") && svg.contains(" dy=&quot;0.76em"), "{svg}");
+    let baselines =
+        curves.drawing.texts().map(|text| format!(" y=\"{}\"", (text.at.1 * 100.0).round()));
+    baselines.for_each(|y| assert!(svg.contains(&y), "{y}"));
+}
+
+#[test]
 fn a_collapse_is_marked_where_it_happened() {
     let (pictures, _) = both(&comparison(2, |i| format!("run_{i}")), &look());
     let notes = pictures[0].drawing.texts().filter(|t| t.text.starts_with("collapsed at step"));
@@ -274,6 +379,56 @@ fn a_value_without_a_logarithm_is_told() {
         curves.warnings,
         ["1 value is not positive and cannot be drawn on a logarithmic axis"]
     );
+}
+
+#[test]
+fn a_run_without_a_logarithm_has_no_name_on_a_logarithmic_axis() {
+    let runs = [("zero", 0.0), ("one", 1.0)];
+    let runs =
+        runs.map(|(label, h)| grouped_run(label, Kind::TokenMean, &[(1.0, h), (2.0, 1.5 * h)]));
+    let comparison = Comparison::new(runs.to_vec()).unwrap();
+    let ([curves, _], _) = both(&comparison, &Look { scale: ValueScale::Log, ..look() });
+    assert!(says(&curves, "one") && !says(&curves, "zero"));
+    assert_eq!(curves.warnings[1..], ["zero has no positive value to draw and is left out"]);
+}
+
+#[test]
+fn limits_that_the_user_sets_are_told() {
+    let runs = vec![grouped_run("x", Kind::TokenMean, &[(1.0, 1.0), (2.0, 2.0), (3.0, 3.0)])];
+    let comparison = Comparison::new(runs).unwrap();
+    let with = |y_min, y_max| both(&comparison, &Look { y_min, y_max, ..look() }).0;
+    let [curves, _] = with(Some(1.5), Some(2.5));
+    assert!(says(&curves, "axis does not start at 0 · cut below 1.50 and above 2.50"));
+    let [curves, _] = with(Some(0.0), Some(3.0));
+    assert!(!says(&curves, "cut") && !says(&curves, "axis does not"));
+}
+
+#[test]
+fn a_name_whose_colour_comes_again_has_a_sample_of_its_dash() {
+    let samples = |count, of: Labels| {
+        let ([curves, _], _) = both(&comparison(count, of), &look());
+        let layer = curves.drawing.layers.iter().find(|layer| layer.name == "names").unwrap();
+        let x = curves.drawing.texts().find(|t| t.text == "9").unwrap().at.0;
+        let after = |mark: &&Mark| matches!(mark, Mark::Line(line, ..) if line[0].0 >= x);
+        layer.marks.iter().filter(after).count()
+    };
+    assert_eq!(samples(10, |i| i.to_string()), 0);
+    assert_eq!(samples(12, |i| i.to_string()), 2 * 2, "two dashes each");
+}
+
+#[test]
+fn a_forest_has_ticks_to_read_its_points_by() {
+    for (from, to) in [(-0.42, 0.04), (-0.9, 0.5), (0.0, 0.3), (-0.11, 0.4)] {
+        let points = |h: f64| {
+            (0..40).map(|i| (f64::from(i), h + 0.01 * f64::from(i % 7))).collect::<Vec<_>>()
+        };
+        let runs = [("x", 2.0), ("y", 2.0 - from), ("z", 2.0 - to)];
+        let runs = runs.map(|(label, h)| grouped_run(label, Kind::TokenMean, &points(h)));
+        let comparison = Comparison::new(runs.to_vec()).unwrap();
+        let picture = forest_picture(&comparison, &compared(&comparison), &look());
+        let number = |t: &&Text| t.text.replace('−', "-").parse::<f64>().is_ok();
+        assert!(picture.drawing.texts().filter(number).count() >= 2 * 3, "{from} to {to}");
+    }
 }
 
 #[test]

@@ -4,8 +4,18 @@ const STATES = { healthy: 'healthy', falling: 'falling', collapsed: 'collapsed',
 const GRAVEST = ['collapsed', 'exploded', 'falling', 'not_recorded', 'too_short', 'healthy'];
 const MOST_BARS = 40;
 
+/** A name in a table, or those of a pair: a long one goes on in further lines, best after what parts words in names. */
+function lines(name) {
+  if (name.length <= LONG_NAME) return make('span', { class: 'name' }, name);
+  const gap = name.length > LONG_PAIR ? 'br' : 'wbr';
+  const parts = name.split(/(?<=[_./=]| − )/).flatMap((part) => [part, make(part.endsWith(' − ') ? gap : 'wbr')]);
+  return make('span', { class: 'name lengthy' }, parts);
+}
+const LONG_NAME = 16;
+const LONG_PAIR = 44;
+
 /** A run's name behind its line. */
-const named = (run) => make('span', { class: 'run', title: run.label }, swatch(run), make('span', { class: 'name' }, run.name));
+const named = (run) => make('span', { class: 'run', title: run.label }, swatch(run), lines(run.name));
 
 /** A state with its step. */
 function stateOf(run) {
@@ -99,7 +109,7 @@ function worded(root, label, given) {
   root.replaceChildren(
     scrolling(label, make('table', {},
       make('thead', {}, make('tr', {}, given.heads.map((head, i) => make('th', { scope: 'col', class: i === 0 ? 'words' : null }, head)))),
-      make('tbody', {}, given.rows.map((row) => make('tr', {}, row.map((cell, i) => make(i === 0 ? 'th' : 'td', i === 0 ? { scope: 'row' } : {}, cell))))))),
+      make('tbody', {}, given.rows.map((row) => make('tr', {}, row.map((cell, i) => i === 0 ? make('th', { scope: 'row' }, lines(cell)) : make('td', {}, cell))))))),
     make('details', {}, make('summary', {}, 'How to read this'), make('ul', {}, given.remarks.map((remark) => make('li', {}, remark.trim())))));
 }
 
@@ -109,7 +119,7 @@ function sources(root, runs) {
     ? make('span', { class: 'quiet' }, 'nothing')
     : make('ul', { class: 'odd' }, run.stats.warnings.map((warning) => make('li', {}, warning))));
   const columns = [
-    { head: 'Run', words: true, value: (run) => run.label, cell: (run) => run.label },
+    { head: 'Run', words: true, value: (run) => run.label, cell: (run) => lines(run.label) },
     { head: 'Read from', words: true, value: (run) => run.stats.source, cell: (run) => make('span', { class: 'path' }, run.stats.source) },
     text('Format', (run) => run.stats.format), text('Metric', (run) => run.stats.metric), text('Quantity', (run) => run.quantity),
     { head: 'Points', value: (run) => run.stats.points, cell: (run) => count(run.stats.points) },

@@ -89,6 +89,11 @@ impl<'a> Curve<'a> {
         self.parts.last().and_then(|part| part.places.last().copied())
     }
 
+    /// The name with what stands behind it, before it is shortened.
+    pub(super) fn whole_name(&self) -> String {
+        format!("{}{}", self.name, self.count)
+    }
+
     /// Shortens the name until it fits with what stands behind it.
     pub(super) fn fit_name(&mut self, fits: impl Fn(&str) -> bool) {
         let mut count = std::mem::take(&mut self.count);
@@ -97,6 +102,12 @@ impl<'a> Curve<'a> {
             count.clear();
         }
         self.name = shorten_middle(&self.name, |t| fits(&format!("{t}{count}"))) + &count;
+    }
+
+    /// Whether any of its values has a place on a logarithmic axis.
+    pub(super) fn has_logarithm(&self, (from, to): (f64, f64)) -> bool {
+        let points = self.runs().iter().flat_map(|run| run.history.points());
+        points.filter(|p| (from..=to).contains(&p.step)).any(|p| p.entropy > 0.0)
     }
 
     /// Finds the places of the line.

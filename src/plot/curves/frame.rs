@@ -9,6 +9,9 @@ use crate::plot::header::{BODY, text};
 use crate::plot::ink::{Xy, between_x, between_y};
 use crate::plot::{Look, ValueScale};
 
+/// More than a scale may be off by, and less than can be seen, in px.
+const ROUNDING: f64 = 1e-3;
+
 /// The frame that curves are drawn in.
 pub(in crate::plot) struct Frame {
     pub(in crate::plot) left: f64,
@@ -21,8 +24,11 @@ pub(in crate::plot) struct Frame {
 }
 
 impl Frame {
+    /// Whether a place is inside; what the scales round past an edge is on it.
     pub(in crate::plot) fn contains(&self, (x, y): Xy) -> bool {
-        (self.left..=self.right).contains(&x) && (self.top..=self.bottom).contains(&y)
+        let within =
+            |low: f64, value: f64, high: f64| (low - ROUNDING..=high + ROUNDING).contains(&value);
+        within(self.left, x, self.right) && within(self.top, y, self.bottom)
     }
 
     /// The curve in px, cut into the parts that are inside the frame.
@@ -50,12 +56,18 @@ impl Frame {
 }
 
 /// The value axis: from 0 unless that would waste two thirds of the height.
-pub(super) fn values_axis(low: f64, high: f64, look: &Look, height: f64) -> Axis {
+pub(super) fn values_axis(low: f64, high: f64, look: &Look, most: usize) -> Axis {
     let fixed = (look.y_min.is_some(), look.y_max.is_some());
     let given = (look.y_min.unwrap_or(low), look.y_max.unwrap_or(high));
     if look.scale == ValueScale::Log {
         let (low, high) = given;
-        let high = if high > low { high } else { low * 10.0 };
+        // One value stands in the middle.
+        let (low, high) = match high > low {
+            true => (low, high),
+            false if fixed.1 => (high / 2.0, high),
+            false if fixed.0 => (low, low * 2.0),
+            false => (low / 1.5, low * 1.5),
+        };
         return log_axis(low, high, fixed);
     }
     let (mut low, mut high) = given;
@@ -70,12 +82,13 @@ pub(super) fn values_axis(low: f64, high: f64, look: &Look, height: f64) -> Axis
         // All values are 0, or the user's limits leave one value: some height is needed.
         if fixed.1 { low = high - 1.0 } else { high = low + 1.0 }
     }
-    value_axis(low, high, fixed, (height / 62.0).clamp(3.0, 8.0) as usize)
+    value_axis(low, high, fixed, most)
 }
 
 pub(in crate::plot) fn grid(frame: &Frame, values: &Axis, look: &Look, fonts: &Fonts) -> Layer {
     let mut marks = Vec::new();
     let base = if values.low <= 0.0 && values.high >= 0.0 { 0.0 } else { values.low };
+    let mut free = f64::INFINITY;
     for (value, words) in &values.ticks {
         let y = frame.y.at(*value);
         if (y - frame.bottom).abs() > 1.0 {
@@ -83,6 +96,10 @@ pub(in crate::plot) fn grid(frame: &Frame, values: &Axis, look: &Look, fonts: &F
             let colour = if zero { look.theme.quiet } else { look.theme.hairline };
             marks.push(Mark::Line(vec![(frame.left, y), (frame.right, y)], 1.0, colour));
         }
+        if y + 0.5 * BODY > free {
+            continue;
+        }
+        free = y - 0.5 * BODY;
         let at = (frame.left - 8.0, y + 0.36 * BODY);
         marks.push(Mark::Text(text(
             fonts,
@@ -97,11 +114,11 @@ pub(in crate::plot) fn grid(frame: &Frame, values: &Axis, look: &Look, fonts: &F
     Layer { name: "value axis".to_owned(), marks }
 }
 
-/// The ticks of the x axis, and its name unless the user gives one.
+/// The ticks of the x axis, and its name: the user's, or the first of `names` that there is room for.
 pub(in crate::plot) fn x_ticks(
     frame: &Frame,
     axis: &Axis,
-    name: &str,
+    names: &[&str],
     look: &Look,
     fonts: &Fonts,
 ) -> Layer {
@@ -123,10 +140,13 @@ pub(in crate::plot) fn x_ticks(
             free = middle + half + 6.0;
         }
     }
-    let name = look.x_label.as_deref().unwrap_or(name);
-    let name = shorten_middle(&crate::label::visible(name), |t| {
-        fonts.width(t, BODY, Weight::Regular) <= right - left
-    });
-    marks.push(words(&name, ((left + right) / 2.0, bottom + 2.95 * BODY)));
+    let fits = |t: &str| fonts.width(t, BODY, Weight::Regular) <= right - left;
+    let name = match &look.x_label {
+        Some(name) => Some(shorten_middle(&crate::label::visible(name), fits)),
+        None => names.iter().find(|name| fits(name)).map(|name| (*name).to_owned()),
+    };
+    if let Some(name) = name {
+        marks.push(words(&name, ((left + right) / 2.0, bottom + 2.95 * BODY)));
+    }
     Layer { name: "step axis".to_owned(), marks }
 }

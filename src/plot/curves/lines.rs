@@ -73,10 +73,9 @@ fn run(curve: &Curve<'_>, count: usize, look: &Look) -> Vec<Mark> {
         (false, _) => MANY_PEN,
     };
     let few = curve.points() < FEW_POINTS;
-    let dash = if few { &[] } else { style.dash };
     let mut marks = Vec::new();
     for part in parts {
-        marks.extend(stroke(part, pen, style.line, dash));
+        marks.extend(stroke(part, pen, style.line, style.dash));
         if few && part.len() > 1 {
             marks.extend(rings(part, style.line, look.theme.ground));
         }
@@ -91,7 +90,7 @@ fn mean(curve: &Curve<'_>, look: &Look) -> Vec<Mark> {
     let mut marks = Vec::new();
     for part in &curve.parts {
         let (pen, dash) = match part.of_all {
-            true => (MEAN_PEN, if few { &[][..] } else { dash }),
+            true => (MEAN_PEN, dash),
             false => (PARTIAL_PEN, &PARTIAL_DASH[..]),
         };
         marks.extend(stroke(&part.places, pen, colour, dash));
