@@ -141,12 +141,24 @@ impl Fonts {
     }
 }
 
+/// What stands between the names of a pair. Which is subtracted from which must not depend on how they are
+/// written, so they stand from left to right.
+const MINUS: &str = " − ";
+
 /// The text in parts that run one way, each with whether that is from right to left; in a line from left to
 /// right, as every picture's texts are.
 fn directions(text: &str) -> Vec<(&str, bool)> {
     let bidi = BidiInfo::new(text, Some(Level::ltr()));
     if !bidi.has_rtl() {
         return vec![(text, false)];
+    }
+    if let Some(at) = text.find(MINUS) {
+        let (before, rest) = text.split_at(at);
+        let (minus, after) = rest.split_at(MINUS.len());
+        let mut parts = directions(before);
+        parts.push((minus, false));
+        parts.extend(directions(after));
+        return parts;
     }
     // Numbers among words from right to left have a level of their own and stay with them.
     let turned = |at: usize| bidi.levels[at] != Level::ltr();
@@ -235,6 +247,8 @@ mod tests {
         let parts = directions("run שלום עולם 7 x");
         assert_eq!(parts, [("run ", false), ("שלום עולם 7", true), (" x", false)]);
         assert_eq!(directions("مرحبا بالعالم"), [("مرحبا بالعالم", true)]);
+        let pair = [("שלום", true), (" − ", false), ("عالم 2", true)];
+        assert_eq!(directions("שלום − عالم 2"), pair, "a stays before b");
         assert_eq!(directions("run 1"), [("run 1", false)]);
         assert_eq!(directions(""), [("", false)]);
     }

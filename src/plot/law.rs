@@ -270,15 +270,21 @@ fn parts(curve: &Curve, (from, to): (f64, f64), frame: &Frame) -> Vec<Vec<Xy>> {
     if places.is_empty() { Vec::new() } else { between_y(&places, frame.top, frame.bottom) }
 }
 
-/// `0.83 − 0.021·e^H, R² 0.91, 0.81 at H = 0`, as much of it as exists.
-fn equation(law: &Law) -> String {
+/// `0.83 − 0.021·e^H, R² 0.91, 0.81 at H = 0`, as much of it as exists, and then less of it at a time.
+fn wordings(law: &Law) -> Vec<String> {
     let (Some(curve), Some(ceiling)) = (law.curve(), law.ceiling) else {
-        return "no fit".to_owned();
+        return vec!["no fit".to_owned()];
     };
     let sign = if curve.a < 0.0 { '+' } else { '−' };
     let r2 = law.r2.map_or(String::new(), |r2| format!(", R² {}", short(r2)));
     let ceiling = short(ceiling.estimate);
-    format!("{} {sign} {}·e^H{r2}, {ceiling} at H = 0", short(curve.b), short(curve.a.abs()))
+    let equation = format!("{} {sign} {}·e^H", short(curve.b), short(curve.a.abs()));
+    vec![
+        format!("{equation}{r2}, {ceiling} at H = 0"),
+        format!("{equation}{r2}"),
+        equation,
+        format!("{ceiling} at H = 0"),
+    ]
 }
 
 /// Which curve is whose: names with equations at the curves' ends, or a list beside the plot.
@@ -309,7 +315,10 @@ impl Key {
                 let bold = |t: &str| fonts.width(t, BODY, Weight::SemiBold);
                 let plain = |t: &str| fonts.width(t, SMALL, Weight::Regular);
                 row.name = shorten_middle(&row.name, |t| bold(t) <= room);
-                let equation = shorten_middle(&equation(row.law), |t| plain(t) <= room);
+                let mut told = wordings(row.law);
+                let fits = told.iter().position(|t| plain(t) <= room);
+                let equation = told.swap_remove(fits.unwrap_or(told.len() - 1));
+                let equation = shorten_middle(&equation, |t| plain(t) <= room);
                 widest = widest.max(bold(&row.name)).max(plain(&equation));
                 equations.push(equation);
             }
