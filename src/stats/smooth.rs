@@ -125,7 +125,9 @@ pub fn running_mean(values: &[f64], width: usize) -> Vec<f64> {
         let around = &values[i - reach..=i + reach];
         around.iter().sum::<f64>() / around.len() as f64
     };
-    (0..n).into_par_iter().with_min_len(1000).map(mean_around).collect()
+    // To wake another core for less than this costs more than it saves.
+    let least = (200_000 / width.max(1)).max(1000);
+    (0..n).into_par_iter().with_min_len(least).map(mean_around).collect()
 }
 
 /// Neighbouring points, seen as one.

@@ -204,17 +204,24 @@ impl Dots {
     /// The height of a stretch in each column of dots.
     fn trace(&self, points: &[Point], x: &Scale, y: &Scale, heights: &mut [Option<(f64, f64)>]) {
         let mut before: Option<(f64, f64)> = None;
-        for point in points {
-            let here = (x.at(point.step), y.at(point.entropy));
-            if !here.1.is_finite() {
-                before = None; // it has no logarithm
-                continue;
+        let column = |point: &Point| x.at(point.step).round();
+        let mut rest = points;
+        while let Some(first) = rest.first() {
+            let in_column = rest.partition_point(|point| column(point) <= column(first));
+            let (group, later) = rest.split_at(in_column);
+            for i in outline(group, y) {
+                let here = (x.at(group[i].step), y.at(group[i].entropy));
+                if !here.1.is_finite() {
+                    before = None; // it has no logarithm
+                    continue;
+                }
+                match before {
+                    Some(before) => line(before, here, heights),
+                    None => line(here, here, heights),
+                }
+                before = Some(here);
             }
-            match before {
-                Some(before) => line(before, here, heights),
-                None => line(here, here, heights),
-            }
-            before = Some(here);
+            rest = later;
         }
     }
 
@@ -228,6 +235,25 @@ impl Dots {
             place.set_char(cell.mark.unwrap_or(braille)).set_style(curves[curve].style);
         }
     }
+}
+
+/// Which of the points of one column are enough to draw it: the first, the extremes and the last; or all, where some
+/// break the line.
+fn outline(points: &[Point], y: &Scale) -> Vec<usize> {
+    let (mut lowest, mut highest) = (0, 0);
+    for (i, point) in points.iter().enumerate() {
+        if point.entropy < points[lowest].entropy {
+            lowest = i;
+        } else if point.entropy > points[highest].entropy {
+            highest = i;
+        }
+    }
+    if points.len() <= 4 || !y.at(points[lowest].entropy).is_finite() {
+        return (0..points.len()).collect();
+    }
+    let mut picks = vec![0, lowest, highest, points.len() - 1];
+    picks.sort_unstable();
+    picks
 }
 
 fn is_gap(dash: &[usize], mut at: usize) -> bool {
@@ -304,6 +330,26 @@ mod tests {
         let points = points(&values);
         let rows = drawn(&[curve(&points)], 0.0, 9999.0, 4, 2);
         assert_eq!(rows, ["  ⡇ ", "⣀⣀⣇⣀"]);
+    }
+
+    #[test]
+    fn many_points_in_a_column_look_as_each_of_them_drawn() {
+        let mut values: Vec<f64> =
+            (0..5000).map(|i| 0.5 + 0.4 * (f64::from(i) / 300.0).sin()).collect();
+        values[1234] = 1.0;
+        values[3456] = 0.0;
+        let points = points(&values);
+        let (x, y) = (
+            Scale::new((0.0, 4999.0), (0.0, 39.0), ValueScale::Linear),
+            Scale::new((0.0, 1.0), (31.0, 0.0), ValueScale::Linear),
+        );
+        let mut reduced = vec![None; 40];
+        Dots::new(20, 8).trace(&points, &x, &y, &mut reduced);
+        let mut whole = vec![None; 40];
+        let place = |p: &Point| (x.at(p.step), y.at(p.entropy));
+        points.windows(2).for_each(|pair| line(place(&pair[0]), place(&pair[1]), &mut whole));
+        // Between columns the line starts at the last point of one and ends at the first of the next, in both.
+        assert_eq!(reduced, whole);
     }
 
     #[test]
