@@ -2,6 +2,7 @@
 
 mod events;
 mod follow;
+mod followed;
 mod hooks;
 mod keys;
 mod look;
