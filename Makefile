@@ -46,7 +46,7 @@ sanitize: ## the tests of the helper's kernels under AddressSanitizer
 fuzz: ## the readers on what no trainer writes, FUZZ_SECONDS=20 a target
 	scripts/fuzz.sh
 
-torture: build compute ## tries to break both programs, some ten minutes
+torture: build compute ## tries to break both programs, five to ten minutes
 	$(PYTHON) tests/torture/run.py $(BINARY) --helper $(HELPER)
 
 bench: build compute $(REFERENCE) ## time and memory beside matplotlib, TensorBoard, wandb, transformers (makes .venv, 5 GB)

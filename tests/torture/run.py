@@ -3,7 +3,7 @@ its own in tests/, named for its symptom; the bounds that hold are in docs/limit
 
     python3 tests/torture/run.py PROGRAM [--helper HELPER] [--short] [--only NAME]
 
-`make torture` runs all of it, some ten minutes; `--short` is what every test run does.
+`make torture` runs all of it, five to ten minutes; `--short` is what every test run does.
 """
 import argparse
 import sys
