@@ -322,3 +322,16 @@ fn a_line_cut_inside_a_string_is_told_at_that_line() {
         assert!(said.contains("the file ends inside a row (line 2"), "{said}");
     }
 }
+
+#[test]
+fn a_number_that_nobody_wants_begins_as_one() {
+    let row = |step: usize, other: &str| {
+        format!(
+            "{{\"step\": {step}, \"data\": {{\"actor/lr\": {other}, \"actor/entropy\": 2.5}}}}\n"
+        )
+    };
+    let mut text: String = (1..40).map(|step| row(step, "0.5")).collect();
+    text += &row(40, ".5");
+    text += &row(41, "0.5");
+    assert!(refusal("a.jsonl", &text).contains("line 40, column 35: expected a value, found '.'"));
+}

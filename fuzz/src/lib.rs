@@ -14,6 +14,8 @@ pub mod export;
 pub mod history;
 #[path = "../../src/input/mod.rs"]
 pub mod input;
+#[path = "../../src/label.rs"]
+pub mod label;
 #[path = "../../src/quantity.rs"]
 pub mod quantity;
 

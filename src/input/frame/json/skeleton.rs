@@ -66,8 +66,9 @@ impl Scanner<'_> {
             let Some(number) = strip(rest, text) else { return false };
             if *ignored {
                 let is_end = |b: &u8| !matches!(b, b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E');
+                let begins = matches!(number.first(), Some(b'0'..=b'9' | b'-'));
                 match number.iter().position(is_end) {
-                    Some(length) if length > 0 => rest = &number[length..],
+                    Some(length) if begins => rest = &number[length..],
                     _ => return false,
                 }
                 continue;
