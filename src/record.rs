@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::export::json;
 use crate::history::Point;
-use crate::input::{self, ReadError, Source, Wanted};
+use crate::input::{self, Note, ReadError, Source, Wanted};
 
 /// Why a line is no step.
 #[derive(Debug, Error)]
@@ -16,12 +16,24 @@ pub enum LineError {
     /// It is not UTF-8.
     #[error("it is not UTF-8 text")]
     NoText,
+    /// Several of its keys are wanted, where a history has one value a step.
+    #[error("several of its keys match: {0}")]
+    Several(String),
     /// It is neither JSON nor two numbers.
     #[error("{0:?} is neither a JSON object nor a step and a value")]
     Shape(String),
     /// It is JSON, and not a row with a step and the metric.
     #[error(transparent)]
     Row(#[from] ReadError),
+}
+
+/// What a line holds.
+#[derive(Debug, Default)]
+pub struct Line {
+    /// Its rows.
+    pub rows: Vec<Point>,
+    /// Why there is one that is no row, if so.
+    pub cut: Option<String>,
 }
 
 /// The rows of a run, by strictly increasing step; values may be NaN.
@@ -64,26 +76,34 @@ impl Recording {
 }
 
 /// The rows that a line stands for: `12 0.53`, or JSON objects with a step and what is wanted, in any of the
-/// shapes that trainers write. None for a blank line; several where two writers share a line.
+/// shapes that trainers write. None for a blank line; several where two writers share a line, whose last object may
+/// be cut.
 ///
 /// # Errors
-/// When it is neither.
-pub fn parse(line: &[u8], wanted: &Wanted) -> Result<Vec<Point>, LineError> {
+/// When it is neither, or several keys are wanted.
+pub fn parse(line: &[u8], wanted: &Wanted) -> Result<Line, LineError> {
     let line = std::str::from_utf8(line).map_err(|_| LineError::NoText)?.trim();
     if line.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Line::default());
     }
     if line.starts_with('{') {
         let source = Source { reader: &mut line.as_bytes(), path: None };
         let (format, log) = input::read(source, None, wanted)?;
+        let cut = log.notes.iter().find(|note| matches!(note, Note::Cut { .. }));
+        let cut = cut.map(ToString::to_string);
         let (series, _) = log.choose(wanted, format)?;
-        return Ok(series.into_iter().next().map(|series| series.points).unwrap_or_default());
+        if let [_, _, ..] = &series[..] {
+            let keys: Vec<String> = series.into_iter().map(|series| series.metric).collect();
+            return Err(LineError::Several(keys.join(", ")));
+        }
+        let rows = series.into_iter().next().map(|series| series.points).unwrap_or_default();
+        return Ok(Line { rows, cut });
     }
     let words: Vec<&str> = line.split([' ', '\t', ',']).filter(|word| !word.is_empty()).collect();
     let numbers: Option<Vec<f64>> = words.iter().map(|word| word.parse().ok()).collect();
     match numbers.as_deref() {
         Some([step, entropy]) if step.is_finite() => {
-            Ok(vec![Point { step: *step, entropy: *entropy }])
+            Ok(Line { rows: vec![Point { step: *step, entropy: *entropy }], cut: None })
         }
         _ => Err(LineError::Shape(line.chars().take(40).collect())),
     }
@@ -94,7 +114,7 @@ mod tests {
     use super::*;
 
     fn point(line: &str) -> Option<(f64, f64)> {
-        let rows = parse(line.as_bytes(), &Wanted::known()).unwrap();
+        let rows = parse(line.as_bytes(), &Wanted::known()).unwrap().rows;
         assert!(rows.len() <= 1, "{rows:?}");
         rows.first().map(|p| (p.step, p.entropy))
     }
@@ -113,8 +133,18 @@ mod tests {
     #[test]
     fn two_rows_on_one_line_are_both_taken() {
         let line = br#"{"step":17,"entropy":2}{"step":18,"entropy":3}"#;
-        let rows = parse(line, &Wanted::known()).unwrap();
+        let rows = parse(line, &Wanted::known()).unwrap().rows;
         assert_eq!(rows, [17.0, 18.0].map(|step| Point { step, entropy: step - 15.0 }));
+        let line = parse(br#"{"step":17,"entropy":2}{"step":18,"ent"#, &Wanted::known()).unwrap();
+        assert_eq!((line.rows.len(), line.cut.is_some()), (1, true), "{line:?}");
+    }
+
+    #[test]
+    fn a_line_with_several_wanted_keys_is_refused() {
+        let wanted = Wanted::metrics(&["actor/*".to_owned()]).unwrap();
+        let line = br#"{"step":1,"actor/entropy":2,"actor/entropy_b":3}"#;
+        let error = parse(line, &wanted).unwrap_err().to_string();
+        assert_eq!(error, "several of its keys match: actor/entropy, actor/entropy_b");
     }
 
     #[test]

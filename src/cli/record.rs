@@ -145,7 +145,7 @@ impl Record {
 }
 
 fn lost(error: &io::Error) -> Failure {
-    anyhow!("cannot read stdin: {}; what came before is recorded", say(error)).into()
+    anyhow!("cannot read stdin: {}; steps that came before are recorded", say(error)).into()
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> Failure {
@@ -255,16 +255,19 @@ fn record(
         match event {
             Event::Line(line) => {
                 number += 1;
-                match parse(&line, input.wanted) {
-                    Ok(rows) if rows.is_empty() => {}
-                    Ok(rows) => {
-                        rows.into_iter().for_each(|row| recording.take(row));
-                        due.get_or_insert(next);
+                let problem = match parse(&line, input.wanted) {
+                    Ok(line) => {
+                        if !line.rows.is_empty() {
+                            due.get_or_insert(next);
+                        }
+                        line.rows.into_iter().for_each(|row| recording.take(row));
+                        line.cut.map(|why| format!("is recorded in part: {why}"))
                     }
-                    Err(error) => {
-                        refused += 1;
-                        terminal.warn(&format!("stdin, line {number} is not recorded: {error}"));
-                    }
+                    Err(error) => Some(format!("is not recorded: {error}")),
+                };
+                if let Some(problem) = problem {
+                    refused += 1;
+                    terminal.warn(&format!("stdin, line {number} {problem}"));
                 }
             }
             Event::Lost(error) => return (refused, End::Lost(error)),
