@@ -6,6 +6,8 @@ PYTHON ?= python3
 PREFIX ?= $(HOME)/.local
 BINARY := target/release/entropy-viz
 HELPER := target/release/entropy-viz-compute
+# Built apart from the program: Cargo would give the program the features that only the helper asks for.
+COMPUTE := --package entropy-kernels --package entropy-viz-compute
 REFERENCE := .venv/reference/bin/python
 
 .PHONY: help build compute demo test lint audit sanitize fuzz torture bench dist install clean libtorch
@@ -17,7 +19,7 @@ build: ## the program, into target/release
 	$(CARGO) build --release --locked
 
 compute: libtorch ## the helper of `entropy-viz compute`, into target/release
-	$(CARGO) build --release --locked --features compute --bin entropy-viz-compute
+	$(CARGO) build --release --locked --package entropy-viz-compute
 
 libtorch:
 	PYTHON=$(PYTHON) scripts/libtorch.sh
@@ -30,11 +32,16 @@ demo: build ## pictures and numbers of the real runs in tests/fixtures, into dem
 
 test: libtorch ## both programs, and every test (a browser is installed if there is none)
 	PYTHON=$(PYTHON) scripts/browser.sh .venv/browser
-	$(CARGO) test --locked --features compute --no-fail-fast
+	$(CARGO) test --locked --no-fail-fast; program=$$?; \
+	$(CARGO) test --locked --no-fail-fast $(COMPUTE) && exit $$program
 
-lint: libtorch ## format, clippy, links in the documents
-	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --features compute --all-targets -- -D warnings
+lint: libtorch ## format, clippy, documentation, links in the documents; that the fuzz targets build
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --all-targets $(COMPUTE) -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items $(COMPUTE)
+	$(CARGO) check --locked --manifest-path fuzz/Cargo.toml --target-dir target/fuzz-check
 	$(PYTHON) scripts/check_links.py
 
 audit: ## licences, sources and duplicates of the dependencies, by cargo-deny

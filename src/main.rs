@@ -1,7 +1,12 @@
-//! `entropy-viz`: parse, run, outcome to exit code.
+//! `entropy-viz`: parse the command line, run the command, map its outcome to an exit code.
+
+mod cli;
+mod live;
+mod report;
+mod tui;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    entropy_viz::cli::main()
+    cli::main()
 }

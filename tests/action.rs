@@ -1,16 +1,11 @@
 //! The steps of the GitHub Action, run as a runner does: inputs in the environment, `gh` played by a script.
 
-#![cfg(unix)]
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use common::{files, fixture, stderr};
+use crate::common::{files, fixture, stderr};
 use tempfile::TempDir;
 
 /// Writes down what it is called with; knows a comment of ours if the file `known` is there.
@@ -58,7 +53,7 @@ fn the_action_draws_checks_and_counts() {
     let written = files(&desk.path().join("ci"));
     assert!(written.iter().any(|name| name == "summary.md"), "{written:?}");
     assert!(fs::read_to_string(desk.path().join("step_summary")).unwrap().contains("collapsed"));
-    let said = common::stdout(&run);
+    let said = crate::common::stdout(&run);
     assert_eq!(said.lines().filter(|line| line.starts_with("::error ")).count(), 2, "{said}");
 
     let baseline = desk.path().join("ci/stats.json");

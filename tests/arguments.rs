@@ -1,13 +1,9 @@
 //! What is given on the command line is honoured or refused, and what is missing is named.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::fs;
 use std::path::Path;
 
-use common::{files, fixture, program, run, stderr, stdout};
+use crate::common::{files, fixture, program, run, stderr, stdout};
 use tempfile::TempDir;
 
 const SOLVER: &str = "models/qwen3-tiny_solver_s1/entropy_history_qwen3-tiny_solver_s1.json";

@@ -1,13 +1,9 @@
 //! The program as a person at a terminal, a shell script and a CI job meet it.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::fs;
 use std::path::Path;
 
-use common::{files, fixture, program, run, stderr, stdout};
+use crate::common::{files, fixture, program, run, stderr, stdout};
 use serde_json::Value;
 use tempfile::TempDir;
 

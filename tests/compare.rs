@@ -1,13 +1,9 @@
 //! Comparing runs and groups, and the gate, as a person at a terminal meets them.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::fs;
 use std::path::Path;
 
-use common::{fixture, run, stderr, stdout};
+use crate::common::{fixture, run, stderr, stdout};
 use serde_json::Value;
 
 fn models() -> String {

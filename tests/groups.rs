@@ -1,14 +1,10 @@
 //! Groups as means with bands, and the forest plot, as a person at a terminal meets them.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::fs;
 use std::path::Path;
 use std::process::Output;
 
-use common::{files, fixture, run, stderr, stdout};
+use crate::common::{files, fixture, run, stderr, stdout};
 use serde_json::Value;
 
 fn models() -> String {

@@ -1,15 +1,11 @@
 //! What stands beside the entropy in a log: the reward, for `law`; the clock, for `plot --x time`.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use common::{files, fixture, run, stderr, stdout};
-use entropy_viz::input::{self, Log, Series, Source, Wanted};
+use crate::common::{files, fixture, run, stderr, stdout};
+use entropy_history::input::{self, Log, Series, Source, Wanted};
 use serde_json::Value;
 use tempfile::TempDir;
 

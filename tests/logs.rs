@@ -1,14 +1,10 @@
 //! Logs of many trainers as people have them: mixed in one directory, in segments, in rounds, packed;
 //! what is in them, and what becomes of them in other formats.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{files, fixture, run, stderr, stdout};
+use crate::common::{files, fixture, run, stderr, stdout};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -473,7 +469,7 @@ fn check_fails_on_collapse_and_passes_without() {
         "{}",
         stdout(&output)
     );
-    let mut command = common::program(desk.path());
+    let mut command = crate::common::program(desk.path());
     let output = command.args(["check", &models]).env("GITHUB_ACTIONS", "true").output().unwrap();
     assert!(stdout(&output).contains("::error title=collapse%3A qwen3"));
 }

@@ -2,16 +2,11 @@
 //!
 //! `scripts/peers.sh` makes their virtual environment at the first run, which takes a network.
 
-#![cfg(unix)]
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{program, stderr};
+use crate::common::{program, stderr};
 use serde_json::json;
 
 const LABELS: [&str; 3] = ["questioner_s1", "名前 <b>run< b> & \"q\"", "one"];
@@ -33,7 +28,7 @@ fn python() -> PathBuf {
 fn check(script: &str, directory: &Path) {
     let script = root().join("tests/peers").join(script);
     let output = Command::new(python()).arg(script).arg(directory).output().unwrap();
-    let said = [common::stdout(&output), stderr(&output)].concat();
+    let said = [crate::common::stdout(&output), stderr(&output)].concat();
     assert!(output.status.success(), "{said}");
 }
 

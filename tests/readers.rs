@@ -1,19 +1,15 @@
 //! Every format against real logs, and against every way in which a log can be broken.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use common::{fixture, run, stderr, stdout};
-use entropy_viz::history::{History, Point};
-use entropy_viz::input::{
+use crate::common::{fixture, run, stderr, stdout};
+use entropy_history::history::{History, Point};
+use entropy_history::input::{
     self, Confidence, FORMATS, Format, Note, ReadError, Series, Source, Wanted,
 };
-use entropy_viz::quantity::Kind;
+use entropy_history::quantity::Kind;
 use rayon::prelude::*;
 use serde_json::Value;
 

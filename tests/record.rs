@@ -1,17 +1,12 @@
 //! Recording a run: what dies leaves a whole file, what comes back goes on.
 
-#![cfg(unix)]
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{files, program, stderr, stdout};
+use crate::common::{files, program, stderr, stdout};
 use serde_json::Value;
 
 fn record(desk: &Path, input: &str) -> std::process::Output {

@@ -3,17 +3,13 @@
 //! `scripts/browser.sh` installs Chromium and selenium at the first run, which takes a network; without them
 //! the last test fails and says so.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use crate::common::{files, fixture, program, run, stderr, stdout};
 use base64::prelude::{BASE64_STANDARD, Engine};
-use common::{files, fixture, program, run, stderr, stdout};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;

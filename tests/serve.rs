@@ -2,11 +2,6 @@
 //!
 //! For the last test `scripts/browser.sh` installs Chromium and selenium, as for tests/report.rs.
 
-#![cfg(unix)]
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -14,7 +9,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{run, stderr, stdout};
+use crate::common::{run, stderr, stdout};
 use serde_json::Value;
 use tempfile::TempDir;
 

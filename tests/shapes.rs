@@ -1,13 +1,9 @@
 //! Shapes in which logs come: keys, columns, steps and parts as trainers, dashboards and scripts write them.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::fs;
 use std::path::Path;
 
-use common::{fixture, run, stderr, stdout};
+use crate::common::{fixture, run, stderr, stdout};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -258,7 +254,6 @@ fn halves_and_decimals_in_parquet_are_read() {
     }
 }
 
-#[cfg(not(feature = "compute"))]
 #[test]
 fn a_codec_that_is_not_supported_is_named_and_the_file_not_called_damaged() {
     for (file, codec) in [("brotli", "Brotli"), ("lz4", "LZ4")] {

@@ -1,20 +1,14 @@
 //! Dumps of single tokens: what is read, against what NumPy computes of the same file, and what a broken
 //! file says.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::fs;
 use std::io::Write;
-use std::path::Path;
 
-use common::{fixture, run, stderr};
-use entropy_viz::dump::{Dump, RawResponse};
-use entropy_viz::input::tokens::{TokensError, is_token_dump, read};
-use entropy_viz::input::{Note, Source};
-use entropy_viz::report;
-use entropy_viz::stats::tokens::{analyse, scorings};
+use crate::common::{fixture, run, stderr};
+use entropy_history::dump::Dump;
+use entropy_history::input::tokens::{TokensError, is_token_dump, read};
+use entropy_history::input::{Note, Source};
+use entropy_history::stats::tokens::{analyse, scorings};
 use serde_json::{Value, json};
 
 fn bytes(name: &str) -> Vec<u8> {
@@ -227,174 +221,9 @@ fn a_dump_is_told_from_a_history_and_from_rollouts() {
 }
 
 #[test]
-fn the_document_of_a_dump_is_bounded_and_says_what_is_left_out() {
-    let dump = whole(&bytes("tokens/run.jsonl"));
-    let document = report::tokens(&dump, &[]).unwrap();
-    assert_eq!(document["scorings"].as_array().unwrap().len(), 3);
-    assert_eq!(document["responses"].as_array().unwrap().len(), 36);
-    let response = &document["responses"][0];
-    assert_eq!(response["entropies"][0], 2.4753, "2.475285461, to four decimals");
-    let kind = usize::try_from(response["kinds"][0].as_u64().unwrap()).unwrap();
-    assert_eq!(document["kinds"][kind], json!([22, "7"]));
-    assert!(report::tokens(&Dump::default(), &[]).is_none());
-}
-
-#[test]
 fn a_dump_that_is_taken_for_a_history_is_told_where_to_go() {
     let desk = tempfile::tempdir().unwrap();
     let output = run(desk.path(), &["plot", fixture("tokens/run.jsonl").to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("report RUN --tokens FILE"), "{}", stderr(&output));
-}
-
-/// The section alone on a page, as the report embeds it.
-fn page(document: &Value) -> String {
-    let templates = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
-    let template = |name: &str| fs::read_to_string(templates.join(name)).unwrap();
-    let data = document.to_string().replace('<', "\\u003c");
-    format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width\"><title>Tokens</title>\n\
-         <style>{PAGE}</style>\n<style>{}</style></head>\n<body><main><section id=\"tokens\"></section></main>\n\
-         <script type=\"application/json\" id=\"tokens-data\">{data}</script>\n\
-         <script>{}</script></body></html>\n",
-        template("tokens.css"),
-        template("tokens.js"),
-    )
-}
-
-/// What the report's own style gives.
-const PAGE: &str = "
-    :root { --ground: #ffffff; --text: #1b1f24; --quiet: #5b6470; --hairline: #e6e9ed; --accent: #226daa; color-scheme: light dark; }
-    @media screen and (prefers-color-scheme: dark) { html:not([data-theme=light]) {
-        --ground: #12151a; --text: #e8eaed; --quiet: #9aa4b1; --hairline: #262b33; --accent: #4aabfd; } }
-    @media screen { html[data-theme=dark] {
-        --ground: #12151a; --text: #e8eaed; --quiet: #9aa4b1; --hairline: #262b33; --accent: #4aabfd; } }
-    body { margin: 0; background: var(--ground); color: var(--text); font: 15px/1.5 Inter, system-ui, sans-serif; }
-    main { max-width: 64rem; margin: 0 auto; padding: 1rem; }";
-
-/// Responses as a reasoning model gives them: most tokens certain, a few where it chooses.
-fn reasoning(responses: usize) -> Dump {
-    const TEXT: &str = "Okay, so I need to find the number of positive integers less than 1000 that are \
-        divisible by 7 but not by 11.\n\nLet me think. First, the multiples of 7: 999 / 7 = 142.7, so there \
-        are 142 of them. However, some are multiples of 77; since 999 / 77 = 12.97, there are 12. \
-        Therefore 142 - 12 = 130.\n\nWait, maybe I should check that again.  Suppose we count directly: \
-        142 * 7 = 994, which is less than 1000. So the answer is \\\\boxed{130}.";
-    let pieces: Vec<&str> = TEXT.split_inclusive([' ', '\n', ',', '.']).collect();
-    let mut state = 1u64;
-    let mut dice = || {
-        state =
-            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as f64 / f64::from(1u32 << 31)
-    };
-    let mut dump = Dump::default();
-    dump.begin("aime24_qwen3.jsonl");
-    for step in [20, 100, 400] {
-        for id in 0..responses {
-            let length = 60 + id * 7919 % 500;
-            let tokens: Vec<u32> = (0..length).map(|i| (i % pieces.len()) as u32).collect();
-            let fork = |id: &u32| {
-                pieces[*id as usize].starts_with(['W', 'H', 'S', 'T', 'm', 's', 'F', 'L'])
-            };
-            let entropies: Vec<f64> = tokens
-                .iter()
-                .map(|id| match dice() {
-                    p if fork(id) || p > 0.9 => {
-                        3.2 * dice() * 60.0 / (60.0 + f64::from(step)) + 0.3
-                    }
-                    p if p > 0.6 => 0.5 * dice(),
-                    p => 0.02 * p * dice(),
-                })
-                .collect();
-            let raw = RawResponse {
-                step: step as u64,
-                id: format!("aime-{:02}", id / 4),
-                sample: Some(id as u64 % 4),
-                texts: tokens.iter().map(|&id| pieces[id as usize].to_owned()).collect(),
-                log_probs: entropies.iter().map(|entropy| -entropy * dice()).collect(),
-                prompt: vec![id as u32],
-                finish: Some(if id % 5 == 0 { "length" } else { "stop" }.to_owned()),
-                tokens,
-                entropies,
-            };
-            dump.add(raw).unwrap();
-        }
-    }
-    dump
-}
-
-/// Tokens that would act on a page, or on its reader, if they were more than text.
-fn hostile() -> Dump {
-    const PIECES: [&str; 10] = [
-        "</script><img src=x onerror=alert(1)>",
-        "<!--<script>",
-        "\"'><svg/onload=alert(1)>",
-        "\u{202e}reversed",
-        "\u{0}\u{7}\u{1b}[31m",
-        "]]>",
-        "${alert(1)}",
-        "\u{2028}",
-        "策略熵",
-        "\u{fffd}",
-    ];
-    let mut dump = Dump::default();
-    dump.begin("</script><b>source</b>");
-    for step in [1, 2] {
-        let raw = RawResponse {
-            step,
-            id: "</script><img src=x onerror=alert(2)>".to_owned(),
-            tokens: (0..PIECES.len() as u32).collect(),
-            texts: PIECES.map(str::to_owned).to_vec(),
-            entropies: (0..PIECES.len()).map(|i| i as f64 / 4.0).collect(),
-            log_probs: vec![f64::NEG_INFINITY; PIECES.len()],
-            finish: Some("<img src=x onerror=alert(3)>".to_owned()),
-            ..RawResponse::default()
-        };
-        dump.add(raw).unwrap();
-    }
-    dump
-}
-
-/// Two models beside each other, one of them without texts.
-fn two() -> Dump {
-    let mut dump = Dump::default();
-    for name in ["run.jsonl", "prime.jsonl"] {
-        dump.begin(name);
-        let notes = read(
-            Source { reader: &mut &bytes(&format!("tokens/{name}"))[..], path: None },
-            &mut dump,
-        );
-        assert_eq!(notes.unwrap(), []);
-    }
-    dump
-}
-
-/// Writes the pages that tests/browser/tokens_check.py opens.
-#[test]
-fn what_a_dump_says_is_no_markup_of_the_page() {
-    let desk = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tokens");
-    fs::create_dir_all(&desk).unwrap();
-    let odd = ["<img src=x onerror=alert(4)>: the file ends inside a line".to_owned()];
-    let pages = [
-        ("run", whole(&bytes("tokens/run.jsonl")), &[][..]),
-        ("prime", whole(&bytes("tokens/prime.jsonl")), &[]),
-        ("reasoning", reasoning(240), &[]),
-        ("hostile", hostile(), &odd),
-        ("two", two(), &[]),
-    ];
-    for (name, dump, odd) in pages {
-        let document = report::tokens(&dump, odd).unwrap();
-        let page = page(&document);
-        fs::write(desk.join(name).with_extension("html"), &page).unwrap();
-        assert_eq!(page.matches("</script").count(), 2, "{name}");
-        assert!(
-            !page.contains("<img") && !page.contains("<b>") && !page.contains("<!--"),
-            "{name}"
-        );
-        assert!(!page.contains(['\u{202e}', '\u{2028}', '\u{1b}', '\0']), "{name}");
-        let (start, end) = ("id=\"tokens-data\">", "</script>");
-        let data = page.split(start).nth(1).unwrap().split(end).next().unwrap();
-        let data: Value = serde_json::from_str(data).unwrap();
-        assert_eq!(data["kinds"], document["kinds"], "{name}");
-    }
 }

@@ -1,10 +1,5 @@
 //! The short form of `make torture`: kills, full disks, odd names, hostile labels and headers.
 
-#![cfg(unix)]
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::path::Path;
 use std::process::Command;
 
@@ -24,7 +19,7 @@ fn the_program_stands_what_a_bad_day_brings() {
 fn shell(desk: &Path, line: &str) -> (Option<i32>, String) {
     let mut command = Command::new("sh");
     command.current_dir(desk).env("PROGRAM", env!("CARGO_BIN_EXE_entropy-viz"));
-    command.env("HISTORY", common::fixture("awkward/constant.json"));
+    command.env("HISTORY", crate::common::fixture("awkward/constant.json"));
     let output = command.args(["-c", line]).output().unwrap();
     (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
@@ -52,21 +47,23 @@ fn a_file_whose_name_is_not_utf8_can_be_named() {
     use std::os::unix::ffi::OsStrExt;
     let desk = tempfile::tempdir().unwrap();
     let name = std::ffi::OsStr::from_bytes(b"q\xff.json");
-    std::fs::copy(common::fixture("awkward/constant.json"), desk.path().join(name)).unwrap();
-    let output = common::program(desk.path()).args(["stats", "--csv"]).arg(name).output().unwrap();
-    assert!(output.status.success(), "{}", common::stderr(&output));
+    std::fs::copy(crate::common::fixture("awkward/constant.json"), desk.path().join(name)).unwrap();
+    let output =
+        crate::common::program(desk.path()).args(["stats", "--csv"]).arg(name).output().unwrap();
+    assert!(output.status.success(), "{}", crate::common::stderr(&output));
     let missing = std::ffi::OsStr::from_bytes(b"gone\xff.json");
-    let output = common::program(desk.path()).arg("stats").arg(missing).output().unwrap();
-    assert!(common::stderr(&output).contains("there is no such file"));
+    let output = crate::common::program(desk.path()).arg("stats").arg(missing).output().unwrap();
+    assert!(crate::common::stderr(&output).contains("there is no such file"));
 }
 
 #[test]
 fn a_label_does_not_command_a_job_on_github() {
     let desk = tempfile::tempdir().unwrap();
-    let input = format!("::add-mask::x={}", common::fixture("awkward/constant.json").display());
-    let mut command = common::program(desk.path());
+    let input =
+        format!("::add-mask::x={}", crate::common::fixture("awkward/constant.json").display());
+    let mut command = crate::common::program(desk.path());
     command.args(["check", &input, "--min-entropy", "99"]).env("GITHUB_ACTIONS", "true");
-    let said = common::stdout(&command.output().unwrap());
+    let said = crate::common::stdout(&command.output().unwrap());
     let mut lines = said.lines();
     assert!(lines.next().unwrap().starts_with(r"\u{3a}:add-mask::x: min-entropy"), "{said}");
     assert!(lines.all(|line| line.starts_with("::error title=")), "{said}");

@@ -1,10 +1,5 @@
 //! Watching runs: through a real terminal, and without one.
 
-#![cfg(unix)]
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::num::NonZero;
@@ -13,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use common::{fixture, program, run, stderr, stdout};
+use crate::common::{fixture, program, run, stderr, stdout};
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_entropy-viz");
@@ -446,7 +441,7 @@ fn plot_draws_on_the_terminal_and_writes_no_picture() {
     let output = run(desk.path(), &["plot", "runs", "--terminal"]);
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(spaced(&stdout(&output)).contains("A a 2.25 40"), "{}", stdout(&output));
-    assert_eq!(common::files(desk.path()), ["runs/a/metrics.jsonl"]);
+    assert_eq!(crate::common::files(desk.path()), ["runs/a/metrics.jsonl"]);
     let both = run(desk.path(), &["plot", "runs", "--terminal", "-o", "x.png"]);
     assert_eq!(both.status.code(), Some(2));
 }

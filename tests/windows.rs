@@ -1,13 +1,9 @@
 //! A part of the steps is shown: what is judged stays the whole run.
 
-#![allow(clippy::unwrap_used)]
-
-mod common;
-
 use std::fs;
 use std::path::Path;
 
-use common::{run, stderr, stdout};
+use crate::common::{run, stderr, stdout};
 use serde_json::Value;
 
 /// A run that collapses at step 41 (2 to 0.05 nats), and one that stays up.

@@ -4,12 +4,12 @@ use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 
 use super::curves::{Besides, Clock};
-use super::failure::{Failure, WithHint};
-use super::inputs::plural;
-use super::terminal::Terminal;
-use crate::elapsed::{self, By, Displaced, since_start};
-use crate::history::{Comparison, Run};
-use crate::plot::{Across, Unit};
+use entropy_history::elapsed::{self, By, Displaced, since_start};
+use entropy_history::history::{Comparison, Run};
+use entropy_plot::{Across, Unit};
+use entropy_shell::Terminal;
+use entropy_shell::plural;
+use entropy_shell::{Failure, WithHint};
 
 /// What the x axis counts.
 #[derive(Debug, Args)]

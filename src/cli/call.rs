@@ -2,8 +2,8 @@
 
 use anyhow::anyhow;
 
-use super::failure::{Failure, WithHint};
-use crate::label::visible;
+use entropy_history::label::visible;
+use entropy_shell::{Failure, WithHint};
 
 const YEAR_10000: u64 = 253_402_300_800;
 

@@ -5,21 +5,21 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use clap::{Arg, Args, ValueEnum};
 
-use super::failure::{Failure, WithHint};
-use super::inputs::say;
-use super::terminal::Terminal;
 use super::watch::ThemeName;
-use crate::history::{Comparison, Window};
-use crate::output::write_atomically;
-use crate::plot::theme::{DARK, LIGHT};
-use crate::plot::{
+use crate::tui::view::View;
+use entropy_history::history::{Comparison, Window};
+use entropy_history::stats::Analysis;
+use entropy_history::stats::law::Law;
+use entropy_history::stats::smooth::Smoothing;
+use entropy_plot::theme::{DARK, LIGHT};
+use entropy_plot::{
     Across, Curves, Encoding, Fonts, Grouped, Look, NothingToDraw, Picture, ValueScale, bars,
     encode, forest, law, texts_of,
 };
-use crate::stats::Analysis;
-use crate::stats::law::Law;
-use crate::stats::smooth::Smoothing;
-use crate::watch::view::View;
+use entropy_shell::Terminal;
+use entropy_shell::output::write_atomically;
+use entropy_shell::say;
+use entropy_shell::{Failure, WithHint};
 
 /// How pictures look.
 #[derive(Debug, Args)]

@@ -7,18 +7,19 @@ use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-use super::Outcome;
 use super::chart::{Target, save, target};
-use super::failure::{Failure, WithHint};
 use super::health::HealthArgs;
-use super::inputs::{InputArgs, plural, say};
-use super::terminal::Terminal;
-use crate::history::Comparison;
-use crate::label::visible;
-use crate::plot::exact;
+use super::inputs::InputArgs;
 use crate::report;
-use crate::stats::check::{self, Earlier, Extent, Rules, Verdict};
-use crate::stats::{Analysis, Steps, analyse};
+use entropy_history::history::Comparison;
+use entropy_history::label::visible;
+use entropy_history::number::exact;
+use entropy_history::stats::check::{self, Earlier, Extent, Rules, Verdict};
+use entropy_history::stats::{Analysis, Steps, analyse};
+use entropy_shell::Outcome;
+use entropy_shell::Terminal;
+use entropy_shell::{Failure, WithHint};
+use entropy_shell::{plural, say};
 
 const EXAMPLES: &str = "\
 Examples:

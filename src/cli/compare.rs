@@ -3,10 +3,10 @@
 use anyhow::anyhow;
 use clap::Args;
 
-use super::failure::{Failure, WithHint};
 use super::groups::{GroupArgs, list};
-use crate::history::Comparison;
-use crate::stats::compare::Plan;
+use entropy_history::history::Comparison;
+use entropy_history::stats::compare::Plan;
+use entropy_shell::{Failure, WithHint};
 
 /// What is compared with what.
 #[derive(Debug, Args)]

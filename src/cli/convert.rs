@@ -8,16 +8,17 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, anyhow};
 use clap::{Args, ValueEnum};
 
-use super::Outcome;
 use super::call::source_date_epoch;
 use super::chart::{Target, target, write};
-use super::failure::{Failure, WithHint};
-use super::inputs::{InputArgs, plural};
-use super::terminal::Terminal;
-use crate::export::parquet::Series;
-use crate::export::{json, parquet, table, tensorboard, wandb};
-use crate::history::Run;
-use crate::quantity::Kind;
+use super::inputs::InputArgs;
+use entropy_history::export::parquet::Series;
+use entropy_history::export::{json, parquet, table, tensorboard, wandb};
+use entropy_history::history::Run;
+use entropy_history::quantity::Kind;
+use entropy_shell::Outcome;
+use entropy_shell::Terminal;
+use entropy_shell::plural;
+use entropy_shell::{Failure, WithHint};
 
 const EXAMPLES: &str = "\
 Examples:

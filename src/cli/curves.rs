@@ -7,17 +7,17 @@ use std::path::Path;
 use anyhow::{Context, anyhow};
 
 use super::across::CLOCKS;
-use super::failure::{Failure, WithHint};
-use super::inputs::{plural, say};
 use super::oddities::oddities;
-use crate::discover::{Input, Location, Origin};
-use crate::elapsed::{By, ElapsedError, since_start};
-use crate::history::{Companion, History, Point, Run};
-use crate::input::{
+use entropy_history::discover::{Input, Location, Origin};
+use entropy_history::elapsed::{By, ElapsedError, since_start};
+use entropy_history::history::{Companion, History, Point, Run};
+use entropy_history::input::{
     self, Aside, Confidence, Format, Log, Note, ReadAhead, ReadError, Series, Source, TrackioError,
     Wanted,
 };
-use crate::quantity::Sign;
+use entropy_history::quantity::Sign;
+use entropy_shell::{Failure, WithHint};
+use entropy_shell::{plural, say};
 
 /// Files from so many bytes on are read ahead, where a second core can do it.
 const LARGE: u64 = 8 << 20;

@@ -3,11 +3,11 @@
 use clap::Args;
 use serde_json::json;
 
-use super::Outcome;
-use super::failure::Failure;
-use super::terminal::Terminal;
-use crate::input::FORMATS;
-use crate::quantity::KNOWN;
+use entropy_history::input::FORMATS;
+use entropy_history::quantity::KNOWN;
+use entropy_shell::Failure;
+use entropy_shell::Outcome;
+use entropy_shell::Terminal;
 
 /// Lists what can be read.
 #[derive(Debug, Args)]

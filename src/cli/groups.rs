@@ -4,15 +4,15 @@ use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 use regex::Regex;
 
-use super::failure::{Failure, WithHint};
-use super::inputs::plural;
-use super::terminal::Terminal;
-use crate::history::{Comparison, History};
-use crate::plot::Grouped;
-use crate::stats::band::{Filling, Spread};
-use crate::stats::bootstrap::Resampling;
-use crate::stats::group::{Group, group, not_recorded};
-use crate::stats::health::is_recorded;
+use entropy_history::history::{Comparison, History};
+use entropy_history::stats::band::{Filling, Spread};
+use entropy_history::stats::bootstrap::Resampling;
+use entropy_history::stats::group::{Group, group, not_recorded};
+use entropy_history::stats::health::is_recorded;
+use entropy_plot::Grouped;
+use entropy_shell::Terminal;
+use entropy_shell::plural;
+use entropy_shell::{Failure, WithHint};
 
 /// Which runs are one group.
 #[derive(Debug, Args)]

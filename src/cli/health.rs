@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::stats::health::Thresholds;
+use entropy_history::stats::health::Thresholds;
 
 /// When a run has collapsed or exploded, relative to its own start.
 #[derive(Debug, Args)]

@@ -1,19 +1,18 @@
 //! From arguments to logs: what is named, and what it is to be called.
 
 use std::ffi::{OsStr, OsString};
-use std::io;
 
 use anyhow::anyhow;
 use clap::Args;
 
-use super::Outcome;
 use super::curves::Besides;
-use super::failure::{Failure, WithHint};
 use super::labels::Labels;
 use super::load::Reading;
-use super::terminal::Terminal;
-use crate::discover::{self, DiscoverError, Input, Location};
-use crate::history::Comparison;
+use entropy_history::discover::{self, DiscoverError, Input, Location};
+use entropy_history::history::Comparison;
+use entropy_shell::Outcome;
+use entropy_shell::Terminal;
+use entropy_shell::{Failure, WithHint};
 
 /// The logs to read.
 #[derive(Debug, Args)]
@@ -105,16 +104,3 @@ fn unresolved(error: DiscoverError) -> Failure {
 /// Why there may be no history where one is expected.
 pub(super) const WHY_NONE: &str = "either training did not finish (the trainer writes the file at its end), or it ran before entropy \
      was recorded; `entropy-viz compute` on its checkpoints makes one";
-
-/// What the system says, without Rust's `(os error 2)`.
-pub fn say(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or(&text);
-    let mut chars = text.chars();
-    chars.next().map_or(String::new(), |c| c.to_lowercase().chain(chars).collect())
-}
-
-/// The count with its noun.
-pub fn plural(n: usize, one: &str, many: &str) -> String {
-    if n == 1 { format!("1 {one}") } else { format!("{n} {many}") }
-}

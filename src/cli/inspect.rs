@@ -6,17 +6,18 @@ use clap::Args;
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
-use super::Outcome;
 use super::curves::{explain, holds_no_entropy, may_be_log, open};
-use super::failure::Failure;
-use super::inputs::{plural, resolve};
+use super::inputs::resolve;
 use super::load::{Reading, left_out, nothing_read};
-use super::terminal::Terminal;
-use crate::discover::{Location, Origin};
-use crate::input::{self, Format, Log, Note, Source, Tally, Wanted};
-use crate::label::visible;
-use crate::plot::exact;
-use crate::quantity::{Kind, Sign};
+use entropy_history::discover::{Location, Origin};
+use entropy_history::input::{self, Format, Log, Note, Source, Tally, Wanted};
+use entropy_history::label::visible;
+use entropy_history::number::exact;
+use entropy_history::quantity::{Kind, Sign};
+use entropy_shell::Failure;
+use entropy_shell::Outcome;
+use entropy_shell::Terminal;
+use entropy_shell::plural;
 
 const EXAMPLES: &str = "\
 Examples:

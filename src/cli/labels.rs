@@ -5,9 +5,9 @@ use std::path::Path;
 
 use anyhow::anyhow;
 
-use super::failure::{Failure, WithHint};
-use super::inputs::plural;
-use crate::discover::{self, Input, Origin};
+use entropy_history::discover::{self, Input, Origin};
+use entropy_shell::plural;
+use entropy_shell::{Failure, WithHint};
 
 /// What one curve of a log is called, as far as the log tells.
 pub(super) struct Name<'a> {

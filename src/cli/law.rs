@@ -6,18 +6,18 @@ use clap::Args;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::Outcome;
 use super::chart::{ChartArgs, Target, hide, target, write};
 use super::curves::{Besides, Clock};
-use super::failure::Failure;
 use super::inputs::InputArgs;
 use super::table::{aligned, number};
-use super::terminal::Terminal;
-use crate::history::{Comparison, Run};
-use crate::label::visible;
-use crate::stats::bootstrap::Resampling;
-use crate::stats::health::is_recorded;
-use crate::stats::law::{self, ASSUMPTION, Estimate};
+use entropy_history::history::{Comparison, Run};
+use entropy_history::label::visible;
+use entropy_history::stats::bootstrap::Resampling;
+use entropy_history::stats::health::is_recorded;
+use entropy_history::stats::law::{self, ASSUMPTION, Estimate};
+use entropy_shell::Failure;
+use entropy_shell::Outcome;
+use entropy_shell::Terminal;
 
 const EXAMPLES: &str = "\
 Examples:

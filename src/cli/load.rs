@@ -11,16 +11,16 @@ use rayon::prelude::*;
 use regex::Regex;
 use thiserror::Error;
 
-use super::Outcome;
 use super::curves::{self, Besides, Clock, Draft, Reader};
-use super::failure::{Failure, WithHint};
-use super::inputs::plural;
 use super::labels::{Labels, Name};
-use super::terminal::Terminal;
-use crate::chain::chain;
-use crate::discover::{self, Input, Location, Origin};
-use crate::history::{Comparison, History, Point, Run};
-use crate::input::{self, Format, Wanted};
+use entropy_history::chain::chain;
+use entropy_history::discover::{self, Input, Location, Origin};
+use entropy_history::history::{Comparison, History, Point, Run};
+use entropy_history::input::{self, Format, Wanted};
+use entropy_shell::Outcome;
+use entropy_shell::Terminal;
+use entropy_shell::plural;
+use entropy_shell::{Failure, WithHint};
 
 /// The largest vocabulary in use in 2026 has 262,144 tokens; no mean of token entropies is above its
 /// logarithm.

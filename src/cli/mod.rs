@@ -9,16 +9,15 @@ mod call;
 mod chart;
 mod check;
 mod compare;
-pub mod compute;
 mod convert;
 mod curves;
-mod failure;
 mod formats;
 mod groups;
 mod health;
 mod inputs;
 mod inspect;
 mod labels;
+mod launch;
 mod law;
 mod load;
 mod oddities;
@@ -28,17 +27,14 @@ mod record;
 mod report;
 mod stats;
 mod table;
-mod terminal;
-pub mod tokens;
+mod tokens;
 mod watch;
 
 use std::process::ExitCode;
 
-use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
-
-pub use failure::{Failure, WithHint};
-pub use inputs::{plural, say};
-pub use terminal::{Terminal, tell};
+use clap::{CommandFactory, Parser, Subcommand};
+use entropy_shell::compute::ComputeArgs;
+use entropy_shell::{Global, Terminal, finish, run_guarded, usage};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -61,16 +57,6 @@ struct Cli {
     global: Global,
 }
 
-#[derive(Debug, Args)]
-struct Global {
-    /// Say only what went wrong.
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
-    quiet: bool,
-    /// Explain what was recognised and how long it took.
-    #[arg(short, long, global = true, action = ArgAction::SetTrue)]
-    verbose: bool,
-}
-
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Find every history below a directory of models; draw the comparison and the statistics.
@@ -80,7 +66,7 @@ enum Command {
     /// Bars of mean, max and min; a table, or JSON or CSV.
     Stats(stats::Stats),
     /// Compute entropies of a checkpoint, or of every checkpoint of a run, with libtorch.
-    Compute(Box<compute::ComputeArgs>),
+    Compute(Box<ComputeArgs>),
     /// The gate for CI: leave with 1 when a run collapsed, exploded or crossed a bound.
     Check(check::Check),
     /// Fit and draw the reward-entropy law, R = −a·e^H + b.
@@ -103,19 +89,6 @@ enum Command {
     Man(pages::Man),
 }
 
-/// What became of a command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// All was done.
-    Done,
-    /// Something found could not be used; the rest was done.
-    Partial,
-    /// All was done, and a bound of `check` was crossed.
-    Violated,
-    /// The user stopped it.
-    Interrupted,
-}
-
 /// Runs the program on the process's arguments.
 pub fn main() -> ExitCode {
     run_guarded(|| match Cli::try_parse() {
@@ -124,27 +97,13 @@ pub fn main() -> ExitCode {
     })
 }
 
-/// Runs a program; a panic is a bug, and the user gets a line, not a backtrace.
-fn run_guarded(program: impl FnOnce() -> ExitCode) -> ExitCode {
-    std::panic::set_hook(Box::new(|info| {
-        let place =
-            info.location().map_or(String::new(), |l| format!(" ({}:{})", l.file(), l.line()));
-        terminal::complain(
-            &format!("this is a bug in entropy-viz{place}"),
-            Some("please report it with the command and the file that brought it about"),
-        );
-    }));
-    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(program));
-    result.unwrap_or(ExitCode::from(2))
-}
-
 fn run(cli: Cli) -> ExitCode {
     let terminal = Terminal::new(cli.global.quiet, cli.global.verbose);
     let result = match cli.command {
         Command::Auto(args) => args.run(&terminal),
         Command::Plot(args) => args.run(&terminal),
         Command::Stats(args) => args.run(&terminal),
-        Command::Compute(args) => args.run(&terminal),
+        Command::Compute(args) => launch::run(&args, &terminal),
         Command::Check(args) => args.run(&terminal),
         Command::Law(args) => args.run(&terminal),
         Command::Report(args) => args.run(&terminal),
@@ -157,45 +116,4 @@ fn run(cli: Cli) -> ExitCode {
         Command::Man(args) => args.run(&terminal, Cli::command()),
     };
     finish(result, &terminal)
-}
-
-/// What became of a command, as an exit code and, if it failed, a message.
-fn finish(result: Result<Outcome, Failure>, terminal: &Terminal) -> ExitCode {
-    terminal.count_unsaid_warnings();
-    match result {
-        Ok(Outcome::Done) => ExitCode::SUCCESS,
-        Ok(Outcome::Violated) => ExitCode::from(1),
-        Ok(Outcome::Partial) => ExitCode::from(2),
-        Ok(Outcome::Interrupted) => ExitCode::from(130),
-        Err(Failure { error, .. }) if is_closed_pipe(&error) => ExitCode::SUCCESS,
-        Err(Failure { error, hint }) => {
-            terminal::complain(&format!("{error:#}"), hint.as_deref());
-            ExitCode::from(2)
-        }
-    }
-}
-
-/// The reader of stdout went away, as `head` does: that is no failure.
-fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    let io = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
-    io.is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
-}
-
-/// Help and version go to stdout; mistakes to stderr in the form of every other message.
-fn usage(error: &clap::Error) -> ExitCode {
-    if !error.use_stderr() {
-        // A closed pipe is the only way this fails.
-        let _ = error.print();
-        return ExitCode::SUCCESS;
-    }
-    let text = error.render().to_string();
-    if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        terminal::tell(&text);
-        return ExitCode::from(2);
-    }
-    let text = text.strip_prefix("error: ").unwrap_or(&text).replace("\n  tip: ", "\n  hint: ");
-    let (what, rest) = text.split_once('\n').unwrap_or((&text, ""));
-    terminal::complain(what, None);
-    terminal::tell(rest);
-    ExitCode::from(2)
 }

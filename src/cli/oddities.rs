@@ -1,8 +1,8 @@
 //! What is odd about a run, in words: what was put right, and what looks wrong and was left.
 
-use super::inputs::plural;
-use crate::history::Run;
-use crate::quantity::Sign;
+use entropy_history::history::Run;
+use entropy_history::quantity::Sign;
+use entropy_shell::plural;
 
 /// What was put right in a run, and what looks wrong and was left.
 pub(super) fn oddities(run: &Run, vocabulary: u32) -> Vec<String> {
@@ -50,7 +50,7 @@ pub(super) fn oddities(run: &Run, vocabulary: u32) -> Vec<String> {
         && first.step > 1.0
         && first.step > second.step - first.step
     {
-        let step = crate::plot::exact(first.step);
+        let step = entropy_history::number::exact(first.step);
         odd.push(format!("starts at step {step}: its baseline is not the start of training"));
     }
     odd

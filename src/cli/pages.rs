@@ -6,10 +6,10 @@ use anyhow::anyhow;
 use clap::{Args, Command};
 use clap_complete::Shell;
 
-use super::Outcome;
 use super::chart::{Target, write};
-use super::failure::Failure;
-use super::terminal::Terminal;
+use entropy_shell::Failure;
+use entropy_shell::Outcome;
+use entropy_shell::Terminal;
 
 /// Prints completions for a shell.
 #[derive(Debug, Args)]

@@ -6,19 +6,19 @@ use std::time::{Instant, SystemTime};
 use anyhow::anyhow;
 use clap::Args;
 
-use super::Outcome;
 use super::across::AcrossArgs;
 use super::chart::{ChartArgs, Target, stats_beside, target, write};
-use super::failure::{Failure, WithHint};
 use super::groups::{BandArgs, GroupArgs};
 use super::health::HealthArgs;
 use super::inputs::InputArgs;
-use super::terminal::Terminal;
 use super::watch::{Shown, frame, size};
-use crate::history::Comparison;
-use crate::plot::{Across, Encoding, Picture};
-use crate::stats::{Analysis, analyse, analyse_window};
-use crate::watch::standing::{Standing, Terms};
+use crate::tui::standing::{Standing, Terms};
+use entropy_history::history::Comparison;
+use entropy_history::stats::{Analysis, analyse, analyse_window};
+use entropy_plot::{Across, Encoding, Picture};
+use entropy_shell::Outcome;
+use entropy_shell::Terminal;
+use entropy_shell::{Failure, WithHint};
 
 /// Steps over which `--terminal` tells the change, as `watch` does.
 const CHANGE_OVER: f64 = 20.0;

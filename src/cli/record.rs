@@ -12,15 +12,15 @@ use std::time::{Duration, Instant};
 use anyhow::anyhow;
 use clap::Args;
 
-use super::Outcome;
 use super::curves::explain;
-use super::failure::{Failure, WithHint};
-use super::inputs::{plural, say};
-use super::terminal::Terminal;
-use crate::input::{self, Source, Wanted};
-use crate::output::write_atomically;
-use crate::plot::exact;
-use crate::record::{Recording, parse};
+use entropy_history::input::{self, Source, Wanted};
+use entropy_history::number::exact;
+use entropy_history::record::{Recording, parse};
+use entropy_shell::Outcome;
+use entropy_shell::Terminal;
+use entropy_shell::output::write_atomically;
+use entropy_shell::{Failure, WithHint};
+use entropy_shell::{plural, say};
 
 /// The file is written at most this often, so that a crash loses no more than that.
 const INTERVAL: Duration = Duration::from_secs(1);

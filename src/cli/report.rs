@@ -6,21 +6,22 @@ use std::time::Instant;
 use anyhow::anyhow;
 use clap::Args;
 
-use super::Outcome;
 use super::call::{command_line, day, source_date_epoch};
 use super::chart::{Target, target, write};
 use super::compare::CompareArgs;
 use super::curves::{Besides, Clock};
-use super::failure::{Failure, WithHint};
 use super::health::HealthArgs;
-use super::inputs::{InputArgs, plural};
-use super::terminal::Terminal;
+use super::inputs::InputArgs;
 use super::tokens::TokenArgs;
-use crate::history::Comparison;
 use crate::report::{self, Page};
-use crate::stats::compare::compare;
-use crate::stats::smooth::Smoothing;
-use crate::stats::{Analysis, analyse};
+use entropy_history::history::Comparison;
+use entropy_history::stats::compare::compare;
+use entropy_history::stats::smooth::Smoothing;
+use entropy_history::stats::{Analysis, analyse};
+use entropy_shell::Outcome;
+use entropy_shell::Terminal;
+use entropy_shell::plural;
+use entropy_shell::{Failure, WithHint};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -5,19 +5,19 @@ use std::path::PathBuf;
 use anyhow::anyhow;
 use clap::Args;
 
-use super::Outcome;
 use super::chart::{ChartArgs, Target, hide, target, write, write_beside_document};
 use super::compare::CompareArgs;
-use super::failure::{Failure, WithHint};
 use super::health::HealthArgs;
 use super::inputs::InputArgs;
 use super::table;
-use super::terminal::Terminal;
-use crate::history::Comparison;
-use crate::plot::has_differences;
 use crate::report;
-use crate::stats::compare::compare;
-use crate::stats::{Analysis, analyse, analyse_window};
+use entropy_history::history::Comparison;
+use entropy_history::stats::compare::compare;
+use entropy_history::stats::{Analysis, analyse, analyse_window};
+use entropy_plot::has_differences;
+use entropy_shell::Outcome;
+use entropy_shell::Terminal;
+use entropy_shell::{Failure, WithHint};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -2,12 +2,12 @@
 
 use unicode_width::UnicodeWidthStr;
 
-use crate::history::Comparison;
-use crate::label::visible;
-use crate::plot::exact;
 use crate::report;
-use crate::stats::health::State;
-use crate::stats::{Analysis, RunStats};
+use entropy_history::history::Comparison;
+use entropy_history::label::visible;
+use entropy_history::number::exact;
+use entropy_history::stats::health::State;
+use entropy_history::stats::{Analysis, RunStats};
 
 const HEADS: [&str; 10] = [
     "run",

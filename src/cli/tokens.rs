@@ -4,16 +4,17 @@ use anyhow::anyhow;
 use clap::Args;
 use serde_json::Value;
 
-use super::Outcome;
 use super::curves::open;
-use super::failure::{Failure, WithHint};
-use super::inputs::{plural, resolve, say};
-use super::terminal::Terminal;
-use crate::discover::{Location, Origin};
-use crate::dump::Dump;
-use crate::input::Source;
-use crate::input::tokens::{TokensError, read};
+use super::inputs::resolve;
 use crate::report;
+use entropy_history::discover::{Location, Origin};
+use entropy_history::dump::Dump;
+use entropy_history::input::Source;
+use entropy_history::input::tokens::{TokensError, read};
+use entropy_shell::Outcome;
+use entropy_shell::Terminal;
+use entropy_shell::{Failure, WithHint};
+use entropy_shell::{plural, say};
 
 /// Which dumps to show.
 #[derive(Debug, Args)]

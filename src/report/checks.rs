@@ -1,7 +1,7 @@
 //! What `check` found, as other programs read it: JUnit for CI servers, annotations for GitHub.
 
-use crate::label::visible;
-use crate::stats::check::{Outcome, Verdict};
+use entropy_history::label::visible;
+use entropy_history::stats::check::{Outcome, Verdict};
 
 /// A JUnit file: one test case a run and rule.
 pub fn junit(verdicts: &[Verdict]) -> String {
@@ -62,7 +62,7 @@ pub fn annotation(verdict: &Verdict) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::check::Rule;
+    use entropy_history::stats::check::Rule;
 
     fn verdict(run: &str) -> Verdict {
         Verdict {

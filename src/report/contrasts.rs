@@ -3,11 +3,11 @@
 
 use serde::Serialize;
 
-use crate::label::{common_prefix, visible};
-use crate::plot::{exact, short};
-use crate::stats::Analysis;
-use crate::stats::bootstrap::Resampling;
-use crate::stats::contrast::{Between, Contrast, Statistic};
+use entropy_history::label::{common_prefix, visible};
+use entropy_history::number::{exact, short};
+use entropy_history::stats::Analysis;
+use entropy_history::stats::bootstrap::Resampling;
+use entropy_history::stats::contrast::{Between, Contrast, Statistic};
 
 /// Cells below their heads, and what is to be said below them.
 #[derive(Debug, Serialize)]

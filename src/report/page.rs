@@ -20,12 +20,12 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::contrasts::{Table, groups, pairs};
-use crate::history::Comparison;
-use crate::label::{common_prefix, visible};
-use crate::plot::styles;
-use crate::plot::theme::{DARK, LIGHT, STYLES, Theme};
-use crate::stats::health::{FEWEST_POINTS, Thresholds};
-use crate::stats::{Analysis, RunStats};
+use entropy_history::history::Comparison;
+use entropy_history::label::{common_prefix, visible};
+use entropy_history::stats::health::{FEWEST_POINTS, Thresholds};
+use entropy_history::stats::{Analysis, RunStats};
+use entropy_plot::styles;
+use entropy_plot::theme::{DARK, LIGHT, STYLES, Theme};
 pub use live::{LivePage, live_page};
 use series::{Embedded, Series, embed};
 

@@ -16,9 +16,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use crate::dump::{Dump, Kind, Response};
-use crate::label::{shorten_middle, visible};
-use crate::stats::tokens::{
+use entropy_history::dump::{Dump, Kind, Response};
+use entropy_history::label::{shorten_middle, visible};
+use entropy_history::stats::tokens::{
     CERTAIN, OCCURRENCES, REFERENCE, Scoring, ScoringStats, TOP, TokenAnalysis, analyse, scorings,
 };
 
@@ -267,9 +267,12 @@ fn shown(kind: &Kind) -> Option<String> {
 }
 
 #[cfg(test)]
+mod document_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dump::RawResponse;
+    use entropy_history::dump::RawResponse;
 
     fn dump(responses: impl IntoIterator<Item = (u64, usize, f64)>) -> Dump {
         let mut dump = Dump::default();

@@ -7,9 +7,16 @@ use std::process::Output;
 
 use assert_cmd::Command;
 
+/// The root of the workspace, whichever of its packages is tested.
+pub fn root() -> PathBuf {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = package.ancestors().find(|directory| directory.join("Cargo.lock").is_file());
+    root.expect("the workspace has a Cargo.lock").to_owned()
+}
+
 /// A file of tests/fixtures.
 pub fn fixture(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(path)
+    root().join("tests/fixtures").join(path)
 }
 
 /// The program in an empty directory, with nothing of the host's environment that it listens to.

@@ -13,14 +13,16 @@ use anyhow::anyhow;
 use rayon::prelude::*;
 
 use super::super::curves::{Draft, Reader};
-use super::super::failure::Failure;
 use super::super::inputs::resolve;
 use super::super::labels::{Labels, Name};
 use super::super::load::leave_out_copies;
 use super::followed::{Followed, Look, text};
-use crate::discover::{self, Depth, DiscoverError, Input, Location, Origin, default_label};
-use crate::history::{Comparison, Run};
-use crate::watch::tail::Tail;
+use entropy_history::discover::{
+    self, Depth, DiscoverError, Input, Location, Origin, default_label,
+};
+use entropy_history::history::{Comparison, Run};
+use entropy_history::tail::Tail;
+use entropy_shell::Failure;
 
 /// Looking for new logs takes place again only after so many times as long as it took.
 const REST: u32 = 40;

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use anyhow::anyhow;
 
 use super::super::curves::{Draft, Outcome, Reader, Segment, holds_no_entropy, may_be_log};
-use super::super::failure::{Failure, WithHint};
 use super::follow::Problem;
-use crate::discover::{Input, Location, Origin};
-use crate::input::{Log, Note, ReadError};
-use crate::watch::tail::Tail;
+use entropy_history::discover::{Input, Location, Origin};
+use entropy_history::input::{Log, Note, ReadError};
+use entropy_history::tail::Tail;
+use entropy_shell::{Failure, WithHint};
 
 /// A file whose end is missing is in the middle of being written, unless nothing is written to it for so
 /// long: then it is a file that was cut.

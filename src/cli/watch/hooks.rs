@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::label::visible;
-use crate::watch::standing::Turn;
+use crate::tui::standing::Turn;
+use entropy_history::label::visible;
 
 /// How long a command may go on when the watching ends because of what it was run for.
 const LAST_WAIT: Duration = Duration::from_secs(10);
@@ -115,10 +115,10 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::history::{History, Point, Run};
-    use crate::quantity::Kind;
-    use crate::stats::health::Thresholds;
-    use crate::watch::standing::{Standing, Terms};
+    use crate::tui::standing::{Standing, Terms};
+    use entropy_history::history::{History, Point, Run};
+    use entropy_history::quantity::Kind;
+    use entropy_history::stats::health::Thresholds;
 
     #[test]
     fn a_command_that_goes_on_after_the_end_is_told() {

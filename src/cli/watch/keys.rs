@@ -2,7 +2,7 @@
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use crate::watch::view::{Act, View};
+use crate::tui::view::{Act, View};
 
 /// What a key means.
 #[derive(Debug, PartialEq)]

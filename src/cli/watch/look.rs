@@ -8,13 +8,13 @@ use ratatui::crossterm::terminal;
 use ratatui::layout::Rect;
 
 use crate::cli::Terminal;
-use crate::history::Run;
-use crate::plot::theme::{DARK, LIGHT};
-use crate::watch::frame::{Scene, render};
-use crate::watch::ink::{Depth, Ink};
-use crate::watch::standing::Standing;
-use crate::watch::text::{self, Codes};
-use crate::watch::view::View;
+use crate::tui::frame::{Scene, render};
+use crate::tui::ink::{Depth, Ink};
+use crate::tui::standing::Standing;
+use crate::tui::text::{self, Codes};
+use crate::tui::view::View;
+use entropy_history::history::Run;
+use entropy_plot::theme::{DARK, LIGHT};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(in crate::cli) enum ThemeName {

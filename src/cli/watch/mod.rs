@@ -20,22 +20,23 @@ use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 use ratatui::crossterm::event::{Event, KeyEventKind};
 
-use super::Outcome;
 use super::curves::{Besides, Reader};
-use super::failure::{Failure, WithHint};
 use super::health::HealthArgs;
 use super::load::{LARGEST_VOCABULARY, format_by_name};
 use super::report::BESIDES;
-use super::terminal::Terminal;
-use crate::discover::Origin;
-use crate::history::Comparison;
-use crate::input::{Format, Wanted};
-use crate::plot::{ValueScale, exact, short};
-use crate::stats::health::State;
-use crate::stats::smooth::Smoothing;
-use crate::watch::frame::span;
-use crate::watch::standing::{Standing, Terms, Turn};
-use crate::watch::view::View;
+use crate::tui::frame::span;
+use crate::tui::standing::{Standing, Terms, Turn};
+use crate::tui::view::View;
+use entropy_history::discover::Origin;
+use entropy_history::history::Comparison;
+use entropy_history::input::{Format, Wanted};
+use entropy_history::number::{exact, short};
+use entropy_history::stats::health::State;
+use entropy_history::stats::smooth::Smoothing;
+use entropy_plot::ValueScale;
+use entropy_shell::Outcome;
+use entropy_shell::Terminal;
+use entropy_shell::{Failure, WithHint};
 use events::Events;
 use follow::{Follower, Place};
 use hooks::{Hooks, Output};
@@ -374,7 +375,7 @@ impl Watch {
                 let drawn = screen.draw(|area, buffer| {
                     let runs = watcher.follower.comparison().map_or(&[][..], Comparison::runs);
                     let trouble = trouble(watcher.follower.troubles());
-                    let scene = crate::watch::frame::Scene {
+                    let scene = crate::tui::frame::Scene {
                         runs,
                         standings: &watcher.standings,
                         view: &view,
@@ -384,7 +385,7 @@ impl Watch {
                         waiting: &waiting,
                         keys: true,
                     };
-                    crate::watch::frame::render(&scene, area, buffer);
+                    crate::tui::frame::render(&scene, area, buffer);
                 });
                 if let Err(error) = drawn {
                     return if is_left(signals) { Ok(End::Interrupted) } else { Err(error.into()) };
@@ -475,7 +476,7 @@ fn line(turn: &Turn) -> String {
     let Standing { label, last, state_step, .. } = &turn.now;
     let before = turn.before.map_or(String::new(), |before| format!("{before} → "));
     let step = state_step.map_or(String::new(), |s| format!(" from step {} on", exact(s)));
-    let label = crate::label::visible(label);
+    let label = entropy_history::label::visible(label);
     let (value, at) = (short(last.entropy), exact(last.step));
     format!("{label}: {before}{}{step}, {value} at step {at}", turn.now.words())
 }

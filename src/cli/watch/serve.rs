@@ -14,15 +14,15 @@ use clap::Args;
 use super::Watch;
 use crate::cli::Terminal;
 use crate::cli::call::command_line;
-use crate::cli::failure::{Failure, WithHint};
-use crate::cli::inputs::say;
 use crate::cli::report::weight;
-use crate::history::Comparison;
+use crate::live::request::{Doors, Hosts};
+use crate::live::{self, Bulletin, Frame};
 use crate::report::{LivePage, Page, document, live_page};
-use crate::serve::request::{Doors, Hosts};
-use crate::serve::{self, Bulletin, Frame};
-use crate::stats::analyse;
-use crate::stats::health::Thresholds;
+use entropy_history::history::Comparison;
+use entropy_history::stats::analyse;
+use entropy_history::stats::health::Thresholds;
+use entropy_shell::say;
+use entropy_shell::{Failure, WithHint};
 
 /// Data are made again only after so many times as long as making them took.
 const REST: u32 = 5;
@@ -99,7 +99,7 @@ impl ServeArgs {
     /// Listens, if it is asked for; answers nobody yet.
     pub(super) fn prepare(&self, watch: &Watch, places: &str) -> Result<Option<Service>, Failure> {
         let Some(address) = self.serve else { return Ok(None) };
-        if !serve::is_local(&address) && !self.allow_remote {
+        if !live::is_local(&address) && !self.allow_remote {
             return Err(anyhow!("refusing to listen on {address}: other machines could reach it"))
                 .hint("serve on 127.0.0.1 and reach it by `ssh -L 8765:127.0.0.1:8765 HOST`, or add --allow-remote");
         }
@@ -121,7 +121,7 @@ impl ServeArgs {
         })?;
         let bound = listener.local_addr()?;
         let token =
-            serve::token().map_err(|e| anyhow!("the system gives no randomness: {}", say(&e)))?;
+            live::token().map_err(|e| anyhow!("the system gives no randomness: {}", say(&e)))?;
         let url = format!("http://{bound}/{token}/");
         let hosts = if self.allow_remote { Hosts::Any } else { Hosts::Local(bound.ip()) };
         let facts = Facts {
@@ -157,7 +157,7 @@ impl Service {
     /// Begins to answer and says where, unless it has.
     pub(super) fn start(&mut self, terminal: &Terminal) -> Result<(), Failure> {
         let Some(Ready { listener, doors, frame, url }) = self.ready.take() else { return Ok(()) };
-        serve::start(listener, doors, frame, Arc::clone(&self.bulletin))
+        live::start(listener, doors, frame, Arc::clone(&self.bulletin))
             .map_err(|e| anyhow!("cannot start a thread: {}", say(&e)))?;
         terminal.print(format!("{url}\n").as_bytes())
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::anyhow;
 
-use crate::cli::Failure;
+use entropy_shell::Failure;
 
 /// Where the runs are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

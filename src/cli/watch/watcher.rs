@@ -5,10 +5,10 @@ use std::time::{Instant, SystemTime};
 use rayon::prelude::*;
 
 use super::follow::{Changes, Follower, Problem};
-use crate::cli::Failure;
-use crate::discover::Origin;
-use crate::history::{Comparison, History, Run};
-use crate::watch::standing::{Standing, Terms, Turn, Turns};
+use crate::tui::standing::{Standing, Terms, Turn, Turns};
+use entropy_history::discover::Origin;
+use entropy_history::history::{Comparison, History, Run};
+use entropy_shell::Failure;
 
 /// A look's news.
 #[derive(Default)]

@@ -44,7 +44,7 @@ pub fn live_page(page: &Page<'_>, places: &str) -> LivePage {
         title => super::title(page),
         policy => &waiting_policy,
         style => minijinja::value::Value::from_safe_string(style),
-        places => crate::label::visible(places),
+        places => entropy_history::label::visible(places),
     });
     LivePage {
         before: before.to_owned(),

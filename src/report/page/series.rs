@@ -13,8 +13,8 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::numbers::Numbers;
-use crate::history::{Comparison, Point, Run};
 use crate::report::tokens::longest_within;
+use entropy_history::history::{Comparison, Point, Run};
 
 /// Up to so many points in all are embedded exactly.
 pub const EXACT: usize = 200_000;
@@ -224,8 +224,8 @@ fn time<'a>(run: &Run, places: impl Iterator<Item = &'a [Point]>) -> Option<Time
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::{Companion, History};
-    use crate::quantity::Kind;
+    use entropy_history::history::{Companion, History};
+    use entropy_history::quantity::Kind;
 
     fn run(values: &[f64]) -> Run {
         let point = |(i, &entropy): (usize, &f64)| Point { step: i as f64, entropy };

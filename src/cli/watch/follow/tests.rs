@@ -4,7 +4,7 @@ use std::path::Path;
 use super::super::super::curves::Besides;
 use super::super::super::load::LARGEST_VOCABULARY;
 use super::*;
-use crate::input::Wanted;
+use entropy_history::input::Wanted;
 
 /// A desk with a follower of one place on it, and a clock that a test moves.
 struct Desk {

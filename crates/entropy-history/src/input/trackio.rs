@@ -1,0 +1,348 @@
+//! trackio's database of a project, `<project>.db`: SQLite, one row a call of `trackio.log()`.
+//!
+//! ```sql
+//! CREATE TABLE metrics (id INTEGER PRIMARY KEY AUTOINCREMENT, run_id TEXT NOT NULL,
+//!     timestamp TEXT NOT NULL, run_name TEXT NOT NULL, step INTEGER NOT NULL,
+//!     metrics TEXT NOT NULL, log_id TEXT, space_id TEXT)
+//! ```
+//!
+//! So trackio 0.43.0 (`sqlite_storage.py`, `init_db`; `user_version` 2). 0.2.9, 0.5.0 and 0.14.0
+//! have no `run_id`, `log_id` and `space_id`: there a run is its name. With a `run_id`, two runs may
+//! share one; a resumed run goes on under its id and logs steps again. `system_metrics` has no
+//! steps and is passed over.
+//!
+//! `metrics` is a JSON object. 0.2.9 stored the text of Python's `json`, NaN bare; later versions
+//! store orjson's bytes, a BLOB whatever the column says, with "NaN", "Infinity" and "-Infinity" as
+//! strings, except that 0.5.0 made null of a nested NaN: so null is NaN. An object with a `_type`
+//! is a table, a histogram or a picture.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io::Read;
+
+use rusqlite::Connection;
+use rusqlite::types::ValueRef;
+use serde_json::Value;
+use thiserror::Error;
+
+use super::beside::iso_seconds;
+use super::book::{Book, Lacking};
+use super::frame::sqlite::{DatabaseError, ask};
+use super::{Confidence, Format, Growth, Head, ReadError};
+
+pub(super) const FORMAT: Format = Format {
+    name: "trackio",
+    about: "trackio's database of a project (SQLite)",
+    recognised_by: "the bytes SQLite format 3",
+    metrics: &["train/entropy", "policy/entropy"],
+    recognise,
+    read,
+    growth: |_| Growth::Rewritten,
+};
+
+/// Why a database could not be read as trackio's.
+#[derive(Debug, Error)]
+pub enum TrackioError {
+    /// Somebody else's.
+    #[error("it is an SQLite database, but not trackio's: it has {}", listed(.0))]
+    Foreign(Vec<String>),
+    /// It comes through a pipe, or packed.
+    #[error("an SQLite database is read from its own file, not from a pipe or packed")]
+    NoFile,
+    /// The metrics of a row are not what trackio writes.
+    #[error("row {id} of the table metrics: {what}")]
+    Row {
+        /// Its id.
+        id: i64,
+        /// What is wrong with it.
+        what: serde_json::Error,
+    },
+    /// It could not be read at all.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+}
+
+fn listed(tables: &[String]) -> String {
+    match tables {
+        [] => "no tables".to_owned(),
+        [table] => format!("the table {table}"),
+        tables => format!("the tables {}", tables.join(", ")),
+    }
+}
+
+fn recognise(head: &Head<'_>) -> Confidence {
+    // Not certain: others keep such files too, and reading one says whose it is not.
+    if head.bytes.starts_with(b"SQLite format 3\0") { Confidence::Likely } else { Confidence::No }
+}
+
+/// Reads the runs in the order of their first rows, the rows of each in the order they were logged.
+///
+/// It takes a path and no stream, since the newest rows of a live run lie in the `-wal` file beside
+/// it. All rows are in memory before the book gets the first: the database is let go at once.
+fn read(head: &Head<'_>, _: &mut dyn Read, book: &mut Book<'_>) -> Result<(), ReadError> {
+    let Some(path) = head.path else { return Err(TrackioError::NoFile.into()) };
+    book.lacking(Lacking::Counted);
+    let with_clock = book.wanted().has_clock();
+    let query = |db: &Connection| query(db, with_clock);
+    let runs = match ask(path, is_wal(head.bytes), query).map_err(TrackioError::from)? {
+        Found::Runs(runs) => runs,
+        Found::Tables(tables) => return Err(TrackioError::Foreign(tables).into()),
+    };
+    let mut taken = BTreeSet::new();
+    for run in runs {
+        let numbered = (2..).map(|n| format!("{} ({n})", run.name));
+        let name = std::iter::once(run.name.clone()).chain(numbered).find(|n| !taken.contains(n));
+        let name = name.expect("one of so many names is free");
+        book.enter_run(&name);
+        taken.insert(name);
+        let clock = book.clock("timestamp");
+        for row in run.rows {
+            let metrics =
+                parse(&row.metrics).map_err(|what| TrackioError::Row { id: row.id, what })?;
+            book.set_step(row.step);
+            if let (Some(clock), Some(time)) = (clock, row.time) {
+                book.set(clock, time);
+            }
+            flatten("", &metrics, book);
+            book.end_row();
+        }
+    }
+    Ok(())
+}
+
+/// Whether the database is in WAL mode: the file format's write version says so.
+fn is_wal(head: &[u8]) -> bool {
+    head.get(18) == Some(&2)
+}
+
+enum Found {
+    Runs(Vec<Run>),
+    /// Another program's tables.
+    Tables(Vec<String>),
+}
+
+struct Run {
+    name: String,
+    rows: Vec<Row>,
+}
+
+struct Row {
+    id: i64,
+    step: f64,         // SQLite keeps 1.5 in a column of integers
+    time: Option<f64>, // seconds since 1970
+    metrics: Vec<u8>,
+}
+
+fn query(db: &Connection, with_clock: bool) -> rusqlite::Result<Found> {
+    let names = |query| -> rusqlite::Result<Vec<String>> {
+        db.prepare(query)?.query_map([], |row| row.get(0))?.collect()
+    };
+    let columns = names("SELECT name FROM pragma_table_info('metrics')")?;
+    let has = |column: &str| columns.iter().any(|c| c == column);
+    if !["run_name", "step", "metrics"].into_iter().all(has) {
+        let tables = names("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")?;
+        let theirs = tables.into_iter().filter(|table| !table.starts_with("sqlite_"));
+        return Ok(Found::Tables(theirs.collect()));
+    }
+    let run = if has("run_id") { "run_id" } else { "run_name" };
+    let time = if with_clock && has("timestamp") { "timestamp" } else { "NULL" };
+    let mut statement = db.prepare(&format!(
+        "SELECT {run}, run_name, rowid, step, metrics, {time} FROM metrics ORDER BY rowid"
+    ))?;
+    let mut rows = statement.query([])?;
+    let mut runs: Vec<Run> = Vec::new();
+    let mut places: HashMap<Vec<u8>, usize> = HashMap::new();
+    while let Some(row) = rows.next()? {
+        let bytes =
+            |column: usize| -> rusqlite::Result<&[u8]> { Ok(row.get_ref(column)?.as_bytes()?) };
+        let place = *places.entry(bytes(0)?.to_owned()).or_insert(runs.len());
+        if place == runs.len() {
+            let name = String::from_utf8_lossy(bytes(1)?).into_owned();
+            runs.push(Run { name, rows: Vec::new() });
+        }
+        let (id, step) = (row.get(2)?, row.get(3)?);
+        let time = match row.get_ref(5)? {
+            ValueRef::Text(text) => std::str::from_utf8(text).ok().and_then(iso_seconds),
+            _ => None,
+        };
+        runs[place].rows.push(Row { id, step, time, metrics: bytes(4)?.to_owned() });
+    }
+    Ok(Found::Runs(runs))
+}
+
+fn parse(metrics: &[u8]) -> serde_json::Result<Value> {
+    serde_json::from_slice(metrics)
+        .or_else(|error| serde_json::from_slice(&with_quotes(metrics)).map_err(|_| error))
+}
+
+/// Python's words for what JSON cannot say, put in quotes as later versions write them.
+fn with_quotes(json: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(json.len() + 16);
+    let (mut in_string, mut escaped) = (false, false);
+    let mut rest = json;
+    while let Some((&byte, behind)) = rest.split_first() {
+        let words: [&[u8]; 3] = [b"NaN", b"Infinity", b"-Infinity"];
+        if let (false, Some(word)) = (in_string, words.into_iter().find(|w| rest.starts_with(w))) {
+            out.extend([b"\"", word, b"\""].concat());
+            rest = &rest[word.len()..];
+            continue;
+        }
+        in_string ^= byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        out.push(byte);
+        rest = behind;
+    }
+    out
+}
+
+/// Gives the numbers to the book, the names of nested ones joined with dots as W&B joins them.
+fn flatten(key: &str, value: &Value, book: &mut Book<'_>) {
+    match value {
+        Value::Number(number) => book.set_value(key, number.as_f64().unwrap_or(f64::NAN)),
+        Value::Null => book.set_value(key, f64::NAN),
+        Value::String(text) => match text.as_str() {
+            "NaN" => book.set_value(key, f64::NAN),
+            "Infinity" => book.set_value(key, f64::INFINITY),
+            "-Infinity" => book.set_value(key, f64::NEG_INFINITY),
+            _ => {}
+        },
+        Value::Object(fields) if !fields.contains_key("_type") => {
+            for (name, value) in fields {
+                let dot = if key.is_empty() { "" } else { "." };
+                flatten(&format!("{key}{dot}{name}"), value, book);
+            }
+        }
+        Value::Object(_) | Value::Array(_) | Value::Bool(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    use tempfile::TempDir;
+
+    use super::super::{Series, Wanted};
+    use super::*;
+
+    fn beside(path: &Path, end: &str) -> PathBuf {
+        let mut name = path.as_os_str().to_owned();
+        name.push(end);
+        name.into()
+    }
+
+    /// What `tests/fixtures/make/logs/trackio_make.py` wrote, by trackio of the version that names the
+    /// folder.
+    fn fixture(name: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/trackio").join(name)
+    }
+
+    /// A database with its `-wal` file in a folder of its own, so that what is left beside it shows.
+    fn alone(name: &str) -> (TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a b%?#.db");
+        for end in ["", "-wal"] {
+            if let Ok(bytes) = fs::read(beside(&fixture(name), end)) {
+                fs::write(beside(&path, end), bytes).unwrap();
+            }
+        }
+        (folder, path)
+    }
+
+    /// Every series of numbers, by run and key.
+    fn series(path: &Path) -> Result<Vec<Series>, ReadError> {
+        let wanted = Wanted::metrics(&["*".to_owned()]).unwrap();
+        let head = fs::read(path)?;
+        let mut book = Book::new(&wanted, &[]);
+        let outcome = read(&Head::new(&head, Some(path)), &mut std::io::empty(), &mut book);
+        Ok(book.finish(outcome)?.series)
+    }
+
+    fn error(path: &Path) -> String {
+        series(path).unwrap_err().to_string()
+    }
+
+    /// The runs with how often each logged its entropy.
+    fn sizes(path: &Path) -> Vec<(String, usize)> {
+        let entropies = series(path).unwrap().into_iter().filter(|s| s.metric == "train/entropy");
+        entropies.map(|s| (s.run.unwrap(), s.points.len())).collect()
+    }
+
+    fn owned(sizes: &[(&str, usize)]) -> Vec<(String, usize)> {
+        sizes.iter().map(|(run, rows)| ((*run).to_owned(), *rows)).collect()
+    }
+
+    #[test]
+    fn runs_of_one_name_are_kept_apart_and_a_resumed_one_together() {
+        let path = fixture("0.43.0/entropy.db");
+        let runs = [("questioner", 30), ("collapse", 20), ("solver", 57), ("collapse (2)", 5)];
+        assert_eq!(sizes(&path), owned(&runs));
+        let all = series(&path).unwrap();
+        let is_solver =
+            |s: &&Series| s.run.as_deref() == Some("solver") && s.metric == "train/entropy";
+        let steps: Vec<f64> =
+            all.iter().find(is_solver).unwrap().points.iter().map(|p| p.step).collect();
+        assert_eq!(steps[45..49], [46.0, 47.0, 41.0, 42.0]);
+    }
+
+    #[test]
+    fn the_rows_in_the_wal_file_are_read_and_nothing_is_left_behind() {
+        for name in ["0.43.0/live/live.db", "0.5.0/live/live.db"] {
+            let (folder, path) = alone(name);
+            let before = (fs::read(&path).unwrap(), fs::read(beside(&path, "-wal")).unwrap());
+            assert_eq!(sizes(&path), owned(&[("collapse", 20), ("live", 30)]));
+            let after = (fs::read(&path).unwrap(), fs::read(beside(&path, "-wal")).unwrap());
+            assert!(before == after, "{name} was written to");
+            assert_eq!(fs::read_dir(&folder).unwrap().count(), 2, "{name}");
+        }
+        for name in ["0.43.0/entropy.db", "0.5.0/entropy.db", "0.2.9/entropy.db"] {
+            let (folder, path) = alone(name);
+            series(&path).unwrap();
+            assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_run_that_is_logged_to_is_read_with_its_newest_rows() {
+        let (_folder, path) = alone("0.43.0/live/live.db");
+        let writer = Connection::open(&path).unwrap();
+        writer.execute_batch("PRAGMA journal_mode = WAL; BEGIN; DELETE FROM metrics").unwrap();
+        assert_eq!(sizes(&path).len(), 2, "what is not committed is not there");
+        writer.execute_batch("COMMIT").unwrap();
+        assert_eq!(error(&path), "it holds no points");
+    }
+
+    #[test]
+    fn databases_of_other_programs_are_told_by_their_tables() {
+        let odd = |name: &str| error(&fixture("odd").join(name));
+        let not = "it is an SQLite database, but not trackio's: it has";
+        assert_eq!(odd("other_tables.db"), format!("{not} the tables params, runs"));
+        assert_eq!(odd("metrics_of_another_kind.db"), format!("{not} the table metrics"));
+        assert_eq!(odd("no_tables.db"), format!("{not} no tables"));
+        assert_eq!(odd("no_rows.db"), "it holds no points");
+    }
+
+    #[test]
+    fn a_broken_database_is_an_error_wherever_it_is_cut_or_overwritten() {
+        for name in ["cut.db", "header_only.db", "overwritten.db"] {
+            assert!(error(&fixture("odd").join(name)).starts_with("SQLite says: "), "{name}");
+        }
+        let (_folder, path) = alone("0.43.0/entropy.db");
+        let whole = fs::read(&path).unwrap();
+        for at in (0..whole.len()).step_by(4000) {
+            fs::write(&path, &whole[..at]).unwrap();
+            let _ = series(&path); // a cut behind the last row may go unnoticed; none may panic
+            let mut broken = whole.clone();
+            broken[at..(at + 100).min(whole.len())].fill(0xaa);
+            fs::write(&path, broken).unwrap();
+            let _ = series(&path);
+        }
+    }
+
+    #[test]
+    fn words_in_strings_stay_as_they_are() {
+        let quoted = |json: &str| String::from_utf8(with_quotes(json.as_bytes())).unwrap();
+        assert_eq!(quoted(r#"{"a": NaN, "b": -Infinity}"#), r#"{"a": "NaN", "b": "-Infinity"}"#);
+        assert_eq!(quoted(r#"{"NaN": "a \" NaN \\"}"#), r#"{"NaN": "a \" NaN \\"}"#);
+    }
+}

@@ -1,0 +1,578 @@
+//! What holds for every picture, whatever it shows: nothing overlaps, nothing is clipped, all can be
+//! read. On synthetic runs, at the counts and with the labels that layouts break on.
+
+use super::canvas::{Edges, Mark};
+use super::theme::{DARK, LIGHT};
+use super::*;
+use entropy_history::history::{Companion, History, Point};
+use entropy_history::quantity::Kind;
+use entropy_history::stats;
+use entropy_history::stats::analyse;
+use entropy_history::stats::band::{Filling, Spread};
+use entropy_history::stats::bootstrap::Resampling;
+use entropy_history::stats::compare::{MOST_PAIRED, Plan, compare};
+use entropy_history::stats::group::Group;
+use entropy_history::stats::health::Thresholds;
+use entropy_history::stats::law::Law;
+
+const COUNTS: [usize; 8] = [1, 2, 10, 12, 13, 40, 41, 200];
+
+fn look() -> Look {
+    Look {
+        theme: &LIGHT,
+        size: None,
+        title: None,
+        footer: None,
+        x_label: None,
+        y_label: None,
+        scale: ValueScale::Linear,
+        smoothing: Smoothing::None,
+        across: Across::Steps,
+        steps: (f64::NEG_INFINITY, f64::INFINITY),
+        y_min: None,
+        y_max: None,
+        groups: None,
+    }
+}
+
+fn comparison(count: usize, label: impl Fn(usize) -> String) -> Comparison {
+    let run = |i: usize| {
+        // Decays of different depth, some collapsing, some ending early, without chance.
+        let length = 60 + 10 * (i % 7);
+        let entropy = |t: usize| {
+            let wave = 0.2 * ((t * (i + 3)) as f64 * 0.7).sin();
+            0.3 + 3.0 * (-(t as f64) / (5.0 + 9.0 * (i % 11) as f64)).exp() + wave
+        };
+        let points = (0..length).map(|t| Point { step: (t + 1) as f64, entropy: entropy(t) });
+        let (history, _) = History::from_raw(label(i), Kind::TokenMean, points.collect()).unwrap();
+        let reward = |t: usize| 2.0 - 0.05 * entropy(t).exp() + 0.1 * ((t * t) as f64).sin();
+        let rewards = (0..length).map(|t| ((t + 1) as f64, reward(t)));
+        let reward = Companion::from_raw(format!("reward of {}", label(i)), rewards.collect());
+        Run { reward, ..Run::new(history, format!("{i}.json"), "rzero", "entropy") }
+    };
+    Comparison::new((0..count).map(run).collect()).unwrap()
+}
+
+type Labels = fn(usize) -> String;
+
+fn fonts_of(comparison: &Comparison, look: &Look) -> Fonts {
+    let texts = texts_of(comparison, look);
+    Fonts::for_texts(texts.iter().map(String::as_str), None).unwrap()
+}
+
+fn both(comparison: &Comparison, look: &Look) -> ([Picture; 2], Fonts) {
+    let fonts = fonts_of(comparison, look);
+    (both_with(comparison, look, &fonts), fonts)
+}
+
+fn both_with(comparison: &Comparison, look: &Look, fonts: &Fonts) -> [Picture; 2] {
+    let analysis = analyse(comparison, &Thresholds::default());
+    let curves = Curves::new(comparison, look, fonts).unwrap().picture(&analysis);
+    [curves, bars(comparison, &analysis, look, fonts)]
+}
+
+fn laws_of(comparison: &Comparison) -> Vec<Law> {
+    let fit = |run| stats::law::fit(run, &Default::default());
+    comparison.runs().iter().map(fit).collect()
+}
+
+fn law_picture(comparison: &Comparison, laws: &[Law], look: &Look) -> Picture {
+    law(comparison, laws, look, &fonts_of(comparison, look)).unwrap()
+}
+
+/// Half as many groups as runs, named like the first runs; the band is one by resampling where three
+/// runs or more are too few for it.
+fn look_at_groups(comparison: &Comparison, look: &Look) -> Look {
+    let runs = comparison.runs();
+    let count = runs.len().div_ceil(2);
+    let groups = (0..count).map(|first| Group {
+        name: runs[first].history.label().to_owned(),
+        members: (first..runs.len()).step_by(count).collect(),
+    });
+    let (spread, filling) = match runs.len() {
+        13 => (Spread::Ci95, Filling::AsLogged),
+        40.. => (Spread::MinMax, Filling::Interpolated),
+        _ => (Spread::Sd, Filling::AsLogged),
+    };
+    let resampling = Resampling { resamples: 50, ..Resampling::default() };
+    let groups = Some(Grouped { groups: groups.collect(), spread, filling, resampling });
+    Look { groups, ..look.clone() }
+}
+
+/// All pairs, or above twenty runs those with the first.
+fn compared(comparison: &Comparison) -> stats::Analysis {
+    let mut analysis = analyse(comparison, &Thresholds::default());
+    let first = comparison.runs()[0].history.label().to_owned();
+    let baseline = (comparison.runs().len() > MOST_PAIRED).then_some(first);
+    let resampling = Resampling { resamples: 50, ..Resampling::default() };
+    compare(comparison, &mut analysis, &Plan { groups: Vec::new(), baseline, resampling });
+    analysis
+}
+
+fn forest_picture(comparison: &Comparison, analysis: &stats::Analysis, look: &Look) -> Picture {
+    forest(comparison, analysis, look, &fonts_of(comparison, look))
+}
+
+/// Every count with every kind of label, theme, size and smoothing that changes the layout.
+fn each_picture(check: impl Fn(&str, &Drawing)) {
+    let labels: [(&str, Labels); 3] = [
+        ("short", |i| format!("run_{i}")),
+        ("long", |i| {
+            format!("Qwen3-8B-Base-questioner-with-a-very-long-name-{i}-of-the-ablation-lr1e-6")
+        }),
+        ("wide", |i| format!("实验_{i}_WWWWWWWWWWWWWWWWWWWWWWWWWW")),
+    ];
+    let looks = [
+        ("plain", look()),
+        ("a column", Look { size: Some((3.25, 2.2)), ..look() }),
+        ("small", Look { size: Some((4.0, 3.0)), footer: Some("a footer".into()), ..look() }),
+        (
+            "wide",
+            Look {
+                size: Some((14.0, 4.0)),
+                theme: &DARK,
+                smoothing: Smoothing::Ema(0.9),
+                ..look()
+            },
+        ),
+        ("log", Look { scale: ValueScale::Log, title: Some("t ".repeat(200)), ..look() }),
+        ("cut", Look { steps: (5.0, 40.0), y_min: Some(1.0), y_max: Some(2.0), ..look() }),
+    ];
+    for count in COUNTS {
+        for (kind, label) in labels {
+            let comparison = comparison(count, label);
+            let laws = laws_of(&comparison);
+            let pairs = compared(&comparison);
+            for (name, look) in &looks {
+                let (pictures, fonts) = both(&comparison, look);
+                for (chart, picture) in ["curves", "bars"].iter().zip(&pictures) {
+                    check(&format!("{chart}, {count} {kind} labels, {name}"), &picture.drawing);
+                }
+                let look = &look_at_groups(&comparison, look);
+                let [groups, _] = both_with(&comparison, look, &fonts);
+                check(&format!("groups, {count} {kind} labels, {name}"), &groups.drawing);
+                if has_differences(&pairs) {
+                    let picture = forest(&comparison, &pairs, look, &fonts);
+                    check(&format!("forest, {count} {kind} labels, {name}"), &picture.drawing);
+                }
+                let picture = law(&comparison, &laws, look, &fonts).unwrap();
+                check(&format!("law, {count} {kind} labels, {name}"), &picture.drawing);
+            }
+        }
+    }
+}
+
+#[test]
+fn no_text_overlaps_another_or_leaves_the_picture() {
+    each_picture(|name, drawing| {
+        let texts: Vec<&Text> = drawing.texts().filter(|t| !t.text.is_empty()).collect();
+        for (i, text) in texts.iter().enumerate() {
+            let (left, top, right, bottom) = text.bounds();
+            let inside =
+                left >= 0.0 && top >= 0.0 && right <= drawing.width && bottom <= drawing.height;
+            assert!(inside, "{name}: {:?} at {:?} leaves the picture", text.text, text.bounds());
+            for other in &texts[i + 1..] {
+                let o = other.bounds();
+                let apart = right <= o.0 || o.2 <= left || bottom <= o.1 || o.3 <= top;
+                assert!(apart, "{name}: {:?} overlaps {:?}", text.text, other.text);
+            }
+        }
+    });
+}
+
+#[test]
+fn every_text_can_be_read_and_every_mark_is_in_the_picture() {
+    each_picture(|name, drawing| {
+        for text in drawing.texts() {
+            let contrast = text.colour.contrast(drawing.ground);
+            assert!(contrast >= 4.5, "{name}: {:?} has a contrast of {contrast:.2}", text.text);
+            let size = text.size * 96.0 / drawing.px_per_inch;
+            assert!(size >= 7.0, "{name}: {:?} is {size} px high", text.text);
+        }
+        for mark in drawing.layers.iter().flat_map(|layer| &layer.marks) {
+            let places = match mark {
+                Mark::Line(places, ..) | Mark::Region(places, _) | Mark::Ragged(places, _) => {
+                    &places[..]
+                }
+                Mark::Veil(places, ..) => &places[..],
+                Mark::Bar(from, to, _) => &[*from, *to][..],
+                Mark::Disc(centre, ..) => &[*centre][..],
+                Mark::Text(_) | Mark::Note(_) => &[],
+            };
+            for (x, y) in places {
+                let inside = (-1.0..=drawing.width + 1.0).contains(x)
+                    && (-1.0..=drawing.height + 1.0).contains(y);
+                assert!(inside, "{name}: a mark at {x}, {y} leaves the picture");
+            }
+        }
+    });
+}
+
+#[test]
+fn past_forty_runs_the_picture_says_how_many_are_shown_how() {
+    let ([curves, bars], _) = both(&comparison(200, |i| format!("run_{i}")), &look());
+    let says =
+        |picture: &Picture, words: &str| picture.drawing.texts().any(|t| t.text.contains(words));
+    assert!(says(&curves, "and 160 more"));
+    assert!(says(&curves, "200 runs, the 40 with the largest spread in colour"));
+    assert!(says(&bars, "40 of 200 runs"));
+    assert_eq!(bars.warnings.len(), 1);
+}
+
+#[test]
+fn a_run_has_the_same_colour_in_both_pictures() {
+    let ([curves, bars], _) = both(&comparison(60, |i| format!("run_{i}")), &look());
+    let mut line_colours = Vec::new();
+    for layer in &curves.drawing.layers {
+        if let (Some(Mark::Line(_, _, colour)), true) =
+            (layer.marks.first(), layer.name.starts_with("run_"))
+        {
+            line_colours.push(*colour);
+        }
+    }
+    let marks = bars.drawing.layers.iter().flat_map(|layer| &layer.marks);
+    let bar_colours: Vec<_> =
+        marks.filter_map(|m| if let Mark::Bar(_, _, c) = m { Some(*c) } else { None }).collect();
+    assert_eq!(line_colours.len(), STYLES);
+    assert_eq!(line_colours, bar_colours[..STYLES], "bars of the first panel");
+}
+
+#[test]
+fn a_figure_of_one_column_leaves_most_of_its_width_to_the_lines() {
+    let labels: [Labels; 2] =
+        [|i| format!("solver_v{i:03}"), |i| format!("{i}_a_run_with_a_long_name_{i}")];
+    for (count, size) in [(5, (3.25, 2.2)), (10, (4.0, 2.0)), (10, (3.25, 2.2)), (40, (3.25, 2.5))]
+    {
+        for label in labels {
+            let ([curves, _], _) =
+                both(&comparison(count, label), &Look { size: Some(size), ..look() });
+            let axis =
+                curves.drawing.layers.iter().find(|layer| layer.name == "step axis").unwrap();
+            let Mark::Line(line, ..) = &axis.marks[0] else { panic!("no axis") };
+            let share = (line[1].0 - line[0].0) / curves.drawing.width;
+            assert!(share > 0.42, "{count} runs: {share}");
+            assert!(says(&curves, "step"));
+            let ticks =
+                curves.drawing.layers.iter().find(|layer| layer.name == "value axis").unwrap();
+            let texts = ticks.marks.iter().filter(|mark| matches!(mark, Mark::Text(_)));
+            assert!(texts.count() >= 2);
+        }
+    }
+}
+
+/// The two ends of each leader and the bounds of each note.
+fn leaders_and_notes(picture: &Picture) -> (Vec<[ink::Xy; 2]>, Vec<place::Bounds>) {
+    let layer = picture.drawing.layers.iter().find(|layer| layer.name == "events").unwrap();
+    let leader = |mark: &Mark| match mark {
+        Mark::Line(ends, ..) => Some([ends[0], ends[1]]),
+        _ => None,
+    };
+    let note = |mark: &Mark| if let Mark::Note(text) = mark { Some(text.bounds()) } else { None };
+    (layer.marks.iter().filter_map(leader).collect(), layer.marks.iter().filter_map(note).collect())
+}
+
+#[test]
+fn no_leader_runs_through_a_note_of_runs_that_collapse_together() {
+    let run = |i: u32| {
+        let entropy = |step: u32| {
+            if step < 40 + i { 2.0 + 0.02 * f64::from(i) } else { 0.05 + 0.01 * f64::from(i) }
+        };
+        let points: Vec<(f64, f64)> =
+            (1..=100).map(|step| (f64::from(step), entropy(step))).collect();
+        grouped_run(&format!("r{i}"), Kind::TokenMean, &points)
+    };
+    for count in [2, 5, 8, 12] {
+        let ([curves, _], _) =
+            both(&Comparison::new((0..count).map(run).collect()).unwrap(), &look());
+        let (leaders, notes) = leaders_and_notes(&curves);
+        assert_eq!(notes.len() as u32, count, "every note has a place");
+        for leader in leaders {
+            assert!(
+                !notes.iter().any(|note| place::passes(leader, *note)),
+                "{count} runs: {leader:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_run_keeps_its_style_whichever_runs_are_left_beside_it() {
+    for count in [3, 40, 60] {
+        let comparison = comparison(count, |i| format!("run_{i}")); // of 60, 70, … 120 steps
+        let all: Vec<_> = comparison.runs().iter().zip(styles(comparison.runs())).collect();
+        let window = comparison.between(61.0, 200.0).0.unwrap();
+        for runs in [window.cut.runs(), window.whole.runs()] {
+            assert!(runs.len() < count);
+            let few = styles_over(runs, (61.0, 200.0));
+            let mut seen: Vec<usize> = few.iter().flatten().copied().collect();
+            seen.sort_unstable();
+            seen.dedup();
+            assert_eq!(seen.len(), few.iter().flatten().count(), "no style twice");
+            for (run, style) in runs.iter().zip(&few) {
+                let label = run.history.label();
+                let (_, before) = all.iter().find(|(r, _)| r.history.label() == label).unwrap();
+                assert!(style == before || style.is_none() || before.is_none(), "{count}: {label}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_explosion_at_the_top_of_the_axis_is_marked() {
+    let top = |entropy: f64| {
+        let at = |i: u32| (f64::from(i), if i < 61 { 2.0 } else { entropy });
+        let run = grouped_run("x", Kind::TokenMean, &(1..=100).map(at).collect::<Vec<_>>());
+        let ([curves, _], _) = both(&Comparison::new(vec![run]).unwrap(), &look());
+        assert!(says(&curves, "exploded at step"), "{entropy}");
+    };
+    [5.0, 5.5, 6.0, 7.0, 8.0, 10.0].into_iter().for_each(top);
+}
+
+#[test]
+fn texts_stand_on_their_baseline_in_svg() {
+    let ([curves, _], fonts) =
+        both(&comparison(1, |_| "שלום עולם \" dy=\"0.76em\"".to_owned()), &look());
+    let svg = curves.drawing.to_svg(&fonts, Edges::Smooth);
+    // An attribute that moves a text would move one letter of those from right to left.
+    assert!(!svg.contains(" dy=\"") && svg.contains(" dy=&quot;0.76em"), "{svg}");
+    let baselines =
+        curves.drawing.texts().map(|text| format!(" y=\"{}\"", (text.at.1 * 100.0).round()));
+    baselines.for_each(|y| assert!(svg.contains(&y), "{y}"));
+}
+
+#[test]
+fn a_collapse_is_marked_where_it_happened() {
+    let (pictures, _) = both(&comparison(2, |i| format!("run_{i}")), &look());
+    let notes = pictures[0].drawing.texts().filter(|t| t.text.starts_with("collapsed at step"));
+    assert!(notes.count() > 0);
+}
+
+#[test]
+fn the_same_drawing_gives_the_same_bytes() {
+    let comparison = comparison(13, |i| format!("run_{i}"));
+    let render = || {
+        let ([curves, _], fonts) = both(&comparison, &look());
+        [Encoding::Png, Encoding::Svg, Encoding::Pdf]
+            .map(|encoding| encode(&curves.drawing, &fonts, encoding, 60.0).unwrap())
+    };
+    assert!(render() == render());
+}
+
+#[test]
+fn labels_are_escaped_in_svg() {
+    let comparison = comparison(1, |_| "<script>&\"'\u{1b}[31m".to_owned());
+    let ([curves, _], fonts) = both(&comparison, &look());
+    let svg = curves.drawing.to_svg(&fonts, Edges::Smooth);
+    assert!(!svg.contains("<script") && !svg.contains('\u{1b}'));
+    assert!(resvg::usvg::Tree::from_str(&svg, &fonts.options()).is_ok());
+}
+
+#[test]
+fn a_value_without_a_logarithm_is_told() {
+    let points = [1.0, 0.0, 2.0].iter().enumerate();
+    let points = points.map(|(i, &entropy)| Point { step: i as f64, entropy }).collect();
+    let (history, _) = History::from_raw("x", Kind::TokenMean, points).unwrap();
+    let run = Run::new(history, "x.json", "rzero", "entropy");
+    let comparison = Comparison::new(vec![run]).unwrap();
+    let ([curves, _], _) = both(&comparison, &Look { scale: ValueScale::Log, ..look() });
+    assert_eq!(
+        curves.warnings,
+        ["1 value is not positive and cannot be drawn on a logarithmic axis"]
+    );
+}
+
+#[test]
+fn a_run_without_a_logarithm_has_no_name_on_a_logarithmic_axis() {
+    let runs = [("zero", 0.0), ("one", 1.0)];
+    let runs =
+        runs.map(|(label, h)| grouped_run(label, Kind::TokenMean, &[(1.0, h), (2.0, 1.5 * h)]));
+    let comparison = Comparison::new(runs.to_vec()).unwrap();
+    let ([curves, _], _) = both(&comparison, &Look { scale: ValueScale::Log, ..look() });
+    assert!(says(&curves, "one") && !says(&curves, "zero"));
+    assert_eq!(curves.warnings[1..], ["zero has no positive value to draw and is left out"]);
+}
+
+#[test]
+fn limits_that_the_user_sets_are_told() {
+    let runs = vec![grouped_run("x", Kind::TokenMean, &[(1.0, 1.0), (2.0, 2.0), (3.0, 3.0)])];
+    let comparison = Comparison::new(runs).unwrap();
+    let with = |y_min, y_max| both(&comparison, &Look { y_min, y_max, ..look() }).0;
+    let [curves, _] = with(Some(1.5), Some(2.5));
+    assert!(says(&curves, "axis does not start at 0 · cut below 1.50 and above 2.50"));
+    let [curves, _] = with(Some(0.0), Some(3.0));
+    assert!(!says(&curves, "cut") && !says(&curves, "axis does not"));
+}
+
+#[test]
+fn a_name_whose_colour_comes_again_has_a_sample_of_its_dash() {
+    let samples = |count, of: Labels| {
+        let ([curves, _], _) = both(&comparison(count, of), &look());
+        let layer = curves.drawing.layers.iter().find(|layer| layer.name == "names").unwrap();
+        let x = curves.drawing.texts().find(|t| t.text == "9").unwrap().at.0;
+        let after = |mark: &&Mark| matches!(mark, Mark::Line(line, ..) if line[0].0 >= x);
+        layer.marks.iter().filter(after).count()
+    };
+    assert_eq!(samples(10, |i| i.to_string()), 0);
+    assert_eq!(samples(12, |i| i.to_string()), 2 * 2, "two dashes each");
+}
+
+#[test]
+fn a_forest_has_ticks_to_read_its_points_by() {
+    for (from, to) in [(-0.42, 0.04), (-0.9, 0.5), (0.0, 0.3), (-0.11, 0.4)] {
+        let points = |h: f64| {
+            (0..40).map(|i| (f64::from(i), h + 0.01 * f64::from(i % 7))).collect::<Vec<_>>()
+        };
+        let runs = [("x", 2.0), ("y", 2.0 - from), ("z", 2.0 - to)];
+        let runs = runs.map(|(label, h)| grouped_run(label, Kind::TokenMean, &points(h)));
+        let comparison = Comparison::new(runs.to_vec()).unwrap();
+        let picture = forest_picture(&comparison, &compared(&comparison), &look());
+        let number = |t: &&Text| t.text.replace('−', "-").parse::<f64>().is_ok();
+        assert!(picture.drawing.texts().filter(number).count() >= 2 * 3, "{from} to {to}");
+    }
+}
+
+#[test]
+fn a_law_that_cannot_be_fitted_still_shows_its_steps() {
+    let constant = (0..20).map(|t| Point { step: f64::from(t), entropy: 1.0 }).collect();
+    let (history, _) = History::from_raw("flat", Kind::TokenMean, constant).unwrap();
+    let reward = Companion::from_raw("r", (0..20).map(|t| (f64::from(t), f64::from(t))).collect());
+    let run = Run { reward, ..Run::new(history, "x.json", "rzero", "entropy") };
+    let comparison = Comparison::new(vec![run]).unwrap();
+    let picture = law_picture(&comparison, &laws_of(&comparison), &look());
+    assert!(picture.drawing.texts().any(|t| t.text == "no fit"));
+    let steps = picture.drawing.layers.iter().find(|layer| layer.name == "steps").unwrap();
+    assert_eq!(steps.marks.len(), 20);
+}
+
+#[test]
+fn a_law_says_its_equation_and_where_it_ends() {
+    let comparison = comparison(2, |i| format!("run_{i}"));
+    let picture = law_picture(&comparison, &laws_of(&comparison), &look());
+    let says = |words: &str| picture.drawing.texts().any(|t| t.text.contains(words));
+    assert!(says("·e^H, R² ") && says(" at H = 0"));
+    assert!(says("entropy, nats per response token, mean over the batch"));
+    assert!(says("dashed: fitted to the first third of the steps"));
+}
+
+/// What a picture says of groups `a`, of the runs 1 and 3, and `b`, of run 2.
+fn two_groups(runs: Vec<Run>, spread: Spread, filling: Filling) -> Result<Picture, NothingToDraw> {
+    let comparison = Comparison::new(runs).unwrap();
+    let groups = [("a", vec![0, 2]), ("b", vec![1])];
+    let groups = groups.map(|(name, members)| Group { name: name.to_owned(), members });
+    let resampling = Resampling::default();
+    let grouped = Grouped { groups: groups.to_vec(), spread, filling, resampling };
+    let look = Look { groups: Some(grouped), ..look() };
+    let fonts = Fonts::for_texts(std::iter::empty(), None).unwrap();
+    let curves = Curves::new(&comparison, &look, &fonts)?;
+    Ok(curves.picture(&analyse(&comparison, &Thresholds::default())))
+}
+
+fn grouped_run(label: &str, kind: Kind, points: &[(f64, f64)]) -> Run {
+    let points = points.iter().map(|&(step, entropy)| Point { step, entropy });
+    let (history, _) = History::from_raw(label, kind, points.collect()).unwrap();
+    Run::new(history, format!("{label}.json"), "rzero", "entropy")
+}
+
+fn says(picture: &Picture, words: &str) -> bool {
+    picture.drawing.texts().any(|t| t.text.contains(words))
+}
+
+fn veils(picture: &Picture) -> Vec<(Vec<(f64, f64)>, f64)> {
+    let marks = picture.drawing.layers.iter().flat_map(|layer| &layer.marks);
+    let veil = |mark: &Mark| match mark {
+        Mark::Veil(places, _, opacity) => Some((places.clone(), *opacity)),
+        _ => None,
+    };
+    marks.filter_map(veil).collect()
+}
+
+#[test]
+fn a_band_is_lighter_where_fewer_runs_go_on_and_the_picture_says_how_many() {
+    let comparison = comparison(3, |i| format!("run_{i}")); // of 60, 70 and 80 steps
+    let groups = vec![Group { name: "all".to_owned(), members: vec![0, 1, 2] }];
+    let (spread, filling) = (Spread::Sd, Filling::AsLogged);
+    let grouped = Grouped { groups, spread, filling, resampling: Resampling::default() };
+    let ([curves, _], _) = both(&comparison, &Look { groups: Some(grouped), ..look() });
+    assert!(says(&curves, "all, n = 3"));
+    assert!(says(&curves, "dashed, lighter: fewer runs (all: n = 3, 2 from step 61)"));
+    let opacities: Vec<f64> = veils(&curves).iter().map(|(_, opacity)| *opacity).collect();
+    assert_eq!(opacities, [0.18, 0.09], "one run that goes on alone has none");
+    assert!(!says(&curves, "collapsed at step"), "that is of one run");
+}
+
+#[test]
+fn a_group_of_one_run_has_a_line_without_a_band() {
+    let runs = ["x", "y", "z"]
+        .map(|label| grouped_run(label, Kind::TokenMean, &[(1.0, 1.0), (2.0, 2.0)]))
+        .to_vec();
+    let picture = two_groups(runs, Spread::Sd, Filling::AsLogged).unwrap();
+    assert_eq!(picture.warnings, ["group b: one run has no band"]);
+    assert!(says(&picture, "b, n = 1") && veils(&picture).is_empty(), "equal runs have no spread");
+}
+
+#[test]
+fn different_quantities_are_not_averaged() {
+    let points = [(1.0, 1.0), (2.0, 2.0)];
+    let mut runs = ["x", "y", "z"].map(|l| grouped_run(l, Kind::TokenMean, &points)).to_vec();
+    runs[2] = grouped_run("z", Kind::SequenceSum, &points);
+    let picture = two_groups(runs, Spread::Sd, Filling::AsLogged).unwrap();
+    assert_eq!(
+        picture.warnings[0],
+        "group a: its runs hold different quantities and are not averaged"
+    );
+    assert!(veils(&picture).is_empty());
+}
+
+#[test]
+fn a_band_that_leaves_the_frame_is_cut_at_its_edge() {
+    let run = |label, high: f64| {
+        grouped_run(label, Kind::TokenMean, &[(1.0, 1.0), (2.0, high), (3.0, 1.0)])
+    };
+    let comparison = Comparison::new(vec![run("x", 1.0), run("y", 5.0)]).unwrap();
+    let groups = vec![Group { name: "a".to_owned(), members: vec![0, 1] }];
+    let (spread, filling) = (Spread::MinMax, Filling::AsLogged);
+    let grouped = Grouped { groups, spread, filling, resampling: Resampling::default() };
+    let limited = Look { groups: Some(grouped), y_max: Some(3.0), y_min: Some(0.0), ..look() };
+    let ([curves, _], _) = both(&comparison, &limited);
+    let veils = veils(&curves);
+    let [(outline, _)] = &veils[..] else { panic!("{} bands", veils.len()) };
+    let top = outline.iter().map(|p| p.1).fold(f64::INFINITY, f64::min);
+    let flat: Vec<f64> = outline.iter().filter(|p| (p.1 - top).abs() < 1e-6).map(|p| p.0).collect();
+    let (from, to) = (
+        flat.iter().copied().fold(f64::INFINITY, f64::min),
+        flat.iter().copied().fold(0.0, f64::max),
+    );
+    let (first, last) = (outline[0].0, outline.iter().map(|p| p.0).fold(0.0, f64::max));
+    // From 1 to 5 the edge is above 3 for the second half of the way, and back.
+    assert!((from - (first + (last - first) / 4.0)).abs() < 0.1, "{outline:?}");
+    assert!((to - (last - (last - first) / 4.0)).abs() < 0.1, "{outline:?}");
+}
+
+#[test]
+fn a_forest_of_many_pairs_says_which_it_shows() {
+    let comparison = comparison(13, |i| format!("run_{i}"));
+    let picture = forest_picture(&comparison, &compared(&comparison), &look());
+    assert!(says(&picture, "40 of 78 pairs, those with the largest difference"));
+    assert_eq!(picture.warnings.len(), 1);
+    assert_eq!(picture.drawing.texts().filter(|t| t.text.contains(" − ")).count(), 40 + 1); // and «a − b»
+}
+
+#[test]
+fn a_pair_that_cannot_be_compared_keeps_its_row_and_says_why() {
+    let points: Vec<(f64, f64)> =
+        (0..40).map(|i| (f64::from(i), 1.0 + 0.1 * f64::from(i % 7))).collect();
+    let runs = vec![
+        grouped_run("x", Kind::TokenMean, &points),
+        grouped_run("y", Kind::TokenMean, &points[..5]),
+        grouped_run("z", Kind::SequenceSum, &points),
+    ];
+    let comparison = Comparison::new(runs).unwrap();
+    let picture = forest_picture(&comparison, &compared(&comparison), &look());
+    assert!(says(&picture, "x − z"));
+    assert!(says(&picture, "not compared: token mean and sequence sum are different quantities"));
+    assert!(says(&picture, "0, no interval"));
+    assert!(says(
+        &picture,
+        "all shared steps, 1 pair: fewer than 10 shared steps have no interval"
+    ));
+}

@@ -1,0 +1,349 @@
+//! What `--model` names: one checkpoint, or a run with a checkpoint every so many steps.
+//!
+//! Trainers leave much that looks like a checkpoint and is none: FSDP's shards before they are merged
+//! (verl saves config and tokenizer into `huggingface/`, the weights beside it), pickled weights, half
+//! a download. Each is recognised here, by name, before anything is loaded.
+
+pub(crate) mod config;
+mod lora;
+pub(crate) mod weights;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
+use entropy_shell::{Failure, WithHint};
+use serde_json::Value;
+
+/// What the weights are.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Kind {
+    /// A directory with config.json and these safetensors.
+    HuggingFace(Vec<PathBuf>),
+    /// A PEFT directory; its weights belong on top of another model's.
+    Lora,
+    /// A TorchScript module.
+    TorchScript,
+}
+
+/// One set of weights.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Checkpoint {
+    /// The directory, or the file of a TorchScript module.
+    pub(crate) path: PathBuf,
+    /// The training step, if the path says it.
+    pub(crate) step: Option<u64>,
+    pub(crate) kind: Kind,
+}
+
+/// What `--model` turned out to be.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// A single checkpoint.
+    Single(Checkpoint),
+    /// A run: its checkpoints by step, and those that cannot be used, with the reason.
+    Run { checkpoints: Vec<Checkpoint>, unusable: Vec<(u64, Failure)> },
+}
+
+/// Looks at what is there.
+pub(crate) fn find(path: &Path) -> Result<Found, Failure> {
+    if !path.exists() {
+        return Err(anyhow!(
+            "cannot open the model {}: there is no such file or directory",
+            path.display()
+        ))
+        .hint("--model names a local checkpoint; one on a model hub has to be downloaded first");
+    }
+    let steps = if path.is_dir() { steps_below(path)? } else { Vec::new() };
+    if steps.is_empty() {
+        return single(path, step_of(path)).map(Found::Single);
+    }
+    let mut checkpoints = Vec::new();
+    let mut unusable = Vec::new();
+    for (step, directory) in steps {
+        match single(&directory, Some(step)) {
+            Ok(checkpoint) => checkpoints.push(checkpoint),
+            Err(failure) => unusable.push((step, failure)),
+        }
+    }
+    Ok(Found::Run { checkpoints, unusable })
+}
+
+/// The step a path ends in: `global_step_40/actor/huggingface` or `checkpoint-40`.
+fn step_of(path: &Path) -> Option<u64> {
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    path.ancestors().take(3).find_map(step_named)
+}
+
+fn step_named(path: &Path) -> Option<u64> {
+    let name = path.file_name()?.to_str()?;
+    let number = name.strip_prefix("global_step_").or_else(|| name.strip_prefix("checkpoint-"))?;
+    number.parse().ok()
+}
+
+/// The directory that holds `global_step_N` or `checkpoint-N`, if the checkpoint lies in one.
+pub(crate) fn run_of(path: &Path) -> Option<PathBuf> {
+    let path = fs::canonicalize(path).ok()?;
+    let step = path.ancestors().take(3).find(|path| step_named(path).is_some())?;
+    step.parent().map(Path::to_owned)
+}
+
+fn steps_below(directory: &Path) -> Result<Vec<(u64, PathBuf)>, Failure> {
+    let mut steps = Vec::new();
+    for path in entries(directory)? {
+        if let Some(step) = step_named(&path).filter(|_| path.is_dir()) {
+            steps.push((step, path));
+        }
+    }
+    steps.sort();
+    if let Some([(step, a), (_, b)]) = steps.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        return Err(anyhow!(
+            "two directories are step {step}: {} and {}",
+            a.display(),
+            b.display()
+        ))
+        .hint("name one of them with --model");
+    }
+    Ok(steps)
+}
+
+fn entries(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let entries = fs::read_dir(directory).and_then(|entries| {
+        entries.map(|entry| entry.map(|e| e.path())).collect::<Result<Vec<_>, _>>()
+    });
+    let mut entries = entries.map_err(|e| {
+        anyhow!("cannot look into {}: {}", directory.display(), entropy_shell::say(&e))
+    })?;
+    entries.sort();
+    Ok(entries)
+}
+
+/// The checkpoint in a directory or in the places inside it where trainers put it.
+fn single(path: &Path, step: Option<u64>) -> Result<Checkpoint, Failure> {
+    if path.is_file() {
+        let kind = script(path)?;
+        return Ok(Checkpoint { path: path.to_owned(), step, kind });
+    }
+    let places = ["actor/huggingface", "huggingface", "actor", ""];
+    let places =
+        places.map(|place| if place.is_empty() { path.to_owned() } else { path.join(place) });
+    for directory in &places {
+        for (marker, kind) in
+            [("adapter_config.json", Kind::Lora), ("config.json", Kind::HuggingFace(Vec::new()))]
+        {
+            if !directory.join(marker).is_file() {
+                continue;
+            }
+            let kind =
+                if kind == Kind::Lora { kind } else { Kind::HuggingFace(weights_in(directory)?) };
+            return Ok(Checkpoint { path: directory.clone(), step, kind });
+        }
+    }
+    for directory in &places {
+        if let Some(failure) = unmerged(directory) {
+            return Err(failure);
+        }
+        if directory.is_dir() && entries(directory)?.iter().any(|path| is_weights(path)) {
+            return Err(anyhow!(
+                "cannot use {} as a model: it has weights and no config.json",
+                directory.display()
+            ))
+            .hint(
+                "copy config.json and tokenizer.json of the model it was trained from beside them",
+            );
+        }
+    }
+    Err(anyhow!("cannot use {} as a model: it holds no checkpoint", path.display())).hint(
+        "name a directory with config.json and *.safetensors, or one with global_step_N or checkpoint-N inside",
+    )
+}
+
+fn is_weights(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "safetensors")
+}
+
+/// The safetensors of a directory, or what is there instead.
+fn weights_in(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let shown = directory.display();
+    let index = directory.join("model.safetensors.index.json");
+    if index.is_file() {
+        return shards(&index, directory);
+    }
+    let whole = directory.join("model.safetensors");
+    if whole.is_file() {
+        return Ok(vec![whole]);
+    }
+    for place in [directory, directory.parent().unwrap_or(directory)] {
+        if let Some(failure) = unmerged(place) {
+            return Err(failure);
+        }
+    }
+    let entries = entries(directory)?;
+    if let Some(pickled) = entries.iter().find(|path| is_pickled(path)) {
+        return Err(pickled_refused(pickled));
+    }
+    let Some(first) = entries.iter().find(|path| is_weights(path)) else {
+        let hint = match directory.file_name().is_some_and(|name| name == "huggingface") {
+            true => merge_command(directory.parent().unwrap_or(directory)),
+            false => "it needs model.safetensors, or model.safetensors.index.json and its shards"
+                .to_owned(),
+        };
+        return Err(anyhow!("cannot use {shown} as a model: it has config.json and no weights"))
+            .hint(hint);
+    };
+    Err(anyhow!(
+        "cannot use {shown} as a model: {} is there, model.safetensors and its index are not",
+        first.file_name().unwrap_or_default().to_string_lossy()
+    ))
+    .hint("was the download or the copy complete?")
+}
+
+fn shards(index: &Path, directory: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let value = config::read_json(index)?;
+    let Some(map) = value.get("weight_map").and_then(Value::as_object) else {
+        return Err(anyhow!("cannot read {}: it has no weight_map", index.display()).into());
+    };
+    let mut names: Vec<&str> = map.values().filter_map(Value::as_str).collect();
+    names.sort_unstable();
+    names.dedup();
+    let mut files = Vec::new();
+    for name in names {
+        // A shard is a neighbour of its index: a path that leads elsewhere is not followed.
+        let file = Path::new(name).file_name().map(|name| directory.join(name));
+        let file = file.filter(|file| file.is_file());
+        files.push(
+            file.ok_or_else(|| {
+                anyhow!(
+                    "cannot use {} as a model: the shard {name} is missing",
+                    directory.display()
+                )
+            })
+            .hint("was the download or the copy complete?")?,
+        );
+    }
+    Ok(files)
+}
+
+/// Shards of FSDP that have not been merged yet.
+fn unmerged(directory: &Path) -> Option<Failure> {
+    let shard = fs::read_dir(directory).ok()?.filter_map(Result::ok).find(|entry| {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        name.starts_with("model_world_size_") && name.ends_with(".pt")
+    })?;
+    let name = shard.file_name();
+    let shown = directory.display();
+    Some(Failure {
+        error: anyhow!(
+            "cannot use {shown} as a model: it holds FSDP shards ({}) that have not been merged",
+            name.to_string_lossy()
+        ),
+        hint: Some(merge_command(directory)),
+    })
+}
+
+/// What merges the shards of a directory.
+fn merge_command(directory: &Path) -> String {
+    let shown = directory.display();
+    format!(
+        "python3 -m verl.model_merger merge --backend fsdp --local_dir {shown} --target_dir \
+         {shown}/huggingface; in EasyR1 and R-Zero: python3 scripts/model_merger.py --local_dir {shown}"
+    )
+}
+
+fn is_pickled(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    (name.starts_with("pytorch_model") && name.ends_with(".bin"))
+        || name.ends_with(".pt")
+        || name.ends_with(".pth")
+}
+
+fn pickled_refused(path: &Path) -> Failure {
+    Failure {
+        error: anyhow!("cannot use {}: it is pickled weights, and unpickling runs any code in them", path.display()),
+        hint: Some(
+            "save them as safetensors: AutoModelForCausalLM.from_pretrained(DIR).save_pretrained(NEW)".to_owned(),
+        ),
+    }
+}
+
+/// A file given as `--model` must be a TorchScript module, not just pickled tensors.
+fn script(path: &Path) -> Result<Kind, Failure> {
+    if is_weights(path) {
+        return Err(anyhow!(
+            "cannot use {}: weights alone do not say what model they are",
+            path.display()
+        ))
+        .hint("name its directory, with config.json beside it");
+    }
+    let bytes = weights::map(path)?;
+    let is_zip = bytes.starts_with(b"PK");
+    // Every TorchScript archive has this entry, no other archive of torch.save has.
+    if is_zip && memchr::memmem::find(&bytes, b"constants.pkl").is_some() {
+        return Ok(Kind::TorchScript);
+    }
+    if is_zip || bytes.starts_with(b"\x80") {
+        return Err(pickled_refused(path));
+    }
+    Err(anyhow!("cannot use {} as a model: it is no TorchScript module", path.display()))
+        .hint("name a checkpoint directory, or a file of torch.jit.save")
+}
+
+impl Checkpoint {
+    /// The directory with the model and its settings: the base model's for an adapter.
+    pub(crate) fn base(&self, base: Option<&Path>) -> Result<Checkpoint, Failure> {
+        if self.kind != Kind::Lora {
+            return Ok(self.clone());
+        }
+        let Some(base) = base else {
+            let adapter = lora::Adapter::settings(&self.path)?;
+            return Err(anyhow!(
+                "cannot use {} alone: it is a LoRA adapter of {}",
+                self.path.display(),
+                adapter
+            ))
+            .hint("name the model it belongs to with --base-model DIR");
+        };
+        let base = single(base, None).map_err(|failure| Failure {
+            error: failure.error.context("cannot use --base-model"),
+            ..failure
+        })?;
+        match base.kind {
+            Kind::HuggingFace(_) => Ok(base),
+            _ => Err(anyhow!(
+                "cannot use {} as --base-model: it is no full model",
+                base.path.display()
+            )
+            .into()),
+        }
+    }
+
+    /// Opens the weights, with the adapter on top if there is one.
+    pub(crate) fn open(&self, base: &Checkpoint) -> Result<weights::Weights, Failure> {
+        let Kind::HuggingFace(files) = &base.kind else {
+            return Err(anyhow!("BUG: {} has no safetensors", base.path.display()).into());
+        };
+        let weights = weights::Weights::open(files)?;
+        if self.kind != Kind::Lora {
+            return Ok(weights);
+        }
+        let adapter = lora::Adapter::open(&self.path)
+            .with_context(|| format!("cannot use the adapter {}", self.path.display()))?;
+        Ok(weights.with(adapter))
+    }
+
+    /// The files that decide what the model computes, for a digest.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let named =
+            |names: &[&str]| names.iter().map(|name| self.path.join(name)).collect::<Vec<_>>();
+        let mut files = match &self.kind {
+            Kind::TorchScript => vec![self.path.clone()],
+            Kind::Lora => named(&["adapter_config.json", "adapter_model.safetensors"]),
+            Kind::HuggingFace(files) => {
+                [files.clone(), named(&["config.json", "generation_config.json"])].concat()
+            }
+        };
+        files.retain(|file| file.is_file());
+        files
+    }
+}

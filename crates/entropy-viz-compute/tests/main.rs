@@ -1,0 +1,9 @@
+//! The helper as a user meets it, in one binary. Some tests run `entropy-viz` too, which `make test` builds first.
+
+#![cfg(unix)]
+#![allow(clippy::unwrap_used)]
+
+#[path = "../../../tests/common/mod.rs"]
+mod common;
+mod compute;
+mod trl;

@@ -1,0 +1,155 @@
+//! Finds the helper and a libtorch of the version it was built for, and becomes the helper.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, anyhow};
+
+use entropy_shell::compute::ComputeArgs;
+use entropy_shell::{Failure, Outcome, Terminal, WithHint};
+
+const HELPER: &str = "entropy-viz-compute";
+/// What tch 0.24 is made for; other versions have other function signatures.
+const VERSION: &str = "2.11";
+const INSTALL: &str = "pip install torch==2.11.0, or name the directory of one with --libtorch";
+
+/// Some microseconds; then a thread sleeps until there is work.
+const SPINS: &str = "1000";
+
+/// Runs `compute`: hands over to the helper.
+pub(super) fn run(args: &ComputeArgs, terminal: &Terminal) -> Result<Outcome, Failure> {
+    let helper = helper()
+        .ok_or_else(|| anyhow!("cannot compute: the helper entropy-viz-compute is not installed"));
+    let helper = helper.hint(
+        "in the source of entropy-viz: make compute && make install; or name it in \
+         $ENTROPY_VIZ_COMPUTE",
+    )?;
+    let libtorch = libtorch(args.libtorch.as_deref())?;
+    terminal.explain(|| format!("{} with libtorch of {}", helper.display(), libtorch.display()));
+    hand_over(&helper, &libtorch, std::env::args_os().skip(1))
+}
+
+/// The helper program: `$ENTROPY_VIZ_COMPUTE`, beside this program, or on the PATH.
+fn helper() -> Option<PathBuf> {
+    let named = std::env::var_os("ENTROPY_VIZ_COMPUTE").filter(|path| !path.is_empty());
+    if let Some(path) = named {
+        return Some(path.into());
+    }
+    let name = format!("{HELPER}{}", std::env::consts::EXE_SUFFIX);
+    let beside = std::env::current_exe().ok().map(|program| program.with_file_name(&name));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let on_path = std::env::split_paths(&path).map(|directory| directory.join(&name));
+    beside.into_iter().chain(on_path).find(|candidate| candidate.is_file())
+}
+
+/// The directory of libtorch: as told, `$LIBTORCH`, `.libtorch`, or the torch of the current python3.
+fn libtorch(told: Option<&Path>) -> Result<PathBuf, Failure> {
+    if let Some(directory) = told {
+        return checked(directory, "--libtorch");
+    }
+    let set = std::env::var_os("LIBTORCH").filter(|path| !path.is_empty());
+    if let Some(directory) = set {
+        return checked(Path::new(&directory), "$LIBTORCH");
+    }
+    if let Some(directory) = local() {
+        return checked(&directory, ".libtorch");
+    }
+    let Some(directory) = of_python() else {
+        return Err(anyhow!(
+            "cannot compute: no libtorch {VERSION} found; looked at --libtorch, $LIBTORCH, .libtorch \
+             and the torch of python3"
+        ))
+        .hint(INSTALL);
+    };
+    checked(&directory, "the torch of python3")
+}
+
+/// `.libtorch` of the current directory, or of the source tree this program was built in.
+fn local() -> Option<PathBuf> {
+    let here = PathBuf::from(".libtorch");
+    let program = std::env::current_exe().ok();
+    let of_source = program.iter().flat_map(|path| path.ancestors().skip(1).take(4));
+    std::iter::once(here)
+        .chain(of_source.map(|directory| directory.join(".libtorch")))
+        .find(|candidate| candidate.is_dir())
+}
+
+/// Where `import torch` would find it, without the seconds that the import takes.
+fn of_python() -> Option<PathBuf> {
+    let find = "import importlib.util as u; s = u.find_spec('torch'); \
+                print(s.submodule_search_locations[0] if s else '')";
+    let output = Command::new("python3").args(["-c", find]).output().ok()?;
+    let path = String::from_utf8(output.stdout).ok()?;
+    Some(path.trim()).filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+fn checked(directory: &Path, origin: &str) -> Result<PathBuf, Failure> {
+    let shown = directory.display();
+    let version = version(directory);
+    let version = version
+        .with_context(|| format!("cannot compute: {shown} ({origin}) does not tell its version"));
+    let version = version.hint(INSTALL)?;
+    if version.strip_prefix(VERSION).is_none_or(|rest| !rest.starts_with('.')) {
+        return Err(anyhow!(
+            "cannot compute: {shown} ({origin}) is libtorch {version}, {VERSION} is needed"
+        ))
+        .hint(INSTALL);
+    }
+    let library =
+        format!("{}torch_cpu{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    let library = directory.join("lib").join(library);
+    if fs::metadata(&library).map_or(0, |metadata| metadata.len()) == 0 {
+        return Err(anyhow!(
+            "cannot compute: {} of {origin} is missing or empty",
+            library.display()
+        ))
+        .hint(INSTALL);
+    }
+    fs::canonicalize(directory).map_err(|error| anyhow!("cannot open {shown}: {error}").into())
+}
+
+/// Of a Python package (`version.py`) or a libtorch archive (`build-version`).
+fn version(directory: &Path) -> Option<String> {
+    if let Ok(text) = fs::read_to_string(directory.join("build-version")) {
+        return Some(text.trim().to_owned());
+    }
+    let text = fs::read_to_string(directory.join("version.py")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("__version__ = "))?;
+    Some(line.trim_matches(['\'', '"']).to_owned())
+}
+
+/// Becomes the helper, so that signals and exit codes pass through.
+fn hand_over(
+    helper: &Path,
+    libtorch: &Path,
+    arguments: impl Iterator<Item = OsString>,
+) -> Result<Outcome, Failure> {
+    let libraries = libtorch.join("lib");
+    let before = std::env::var_os("LD_LIBRARY_PATH").filter(|paths| !paths.is_empty());
+    let paths = std::iter::once(libraries)
+        .chain(before.iter().flat_map(|paths| std::env::split_paths(paths)));
+    let paths = std::env::join_paths(paths).context("cannot name the libraries of libtorch")?;
+    let mut command = Command::new(helper);
+    command.args(arguments).env("LD_LIBRARY_PATH", paths);
+    // libtorch's threads wait for each other by spinning, by default for milliseconds: on a machine that
+    // others use too, most of the time goes there.
+    if std::env::var_os("OMP_WAIT_POLICY").is_none() && std::env::var_os("GOMP_SPINCOUNT").is_none()
+    {
+        command.env("GOMP_SPINCOUNT", SPINS);
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::process::CommandExt;
+        let error = command.exec();
+        Err(anyhow!("cannot start {}: {}", helper.display(), entropy_shell::say(&error)))
+            .hint("make compute builds it")
+    }
+    #[cfg(not(unix))]
+    {
+        let status =
+            command.status().with_context(|| format!("cannot start {}", helper.display()))?;
+        if status.success() { Ok(Outcome::Done) } else { Ok(Outcome::Partial) }
+    }
+}

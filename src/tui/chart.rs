@@ -1,0 +1,398 @@
+//! Curves as dots of braille: two by four in each character, one colour a character.
+//!
+//! A curve is drawn column by column of dots with its extremes in each, so that a run of a million
+//! points costs no more than its reading, and no peak is lost.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use unicode_width::UnicodeWidthStr;
+
+use entropy_history::history::Point;
+use entropy_plot::{Axis, Scale, ValueScale, log_axis, step_axis, value_axis};
+
+/// A curve on its way to the screen.
+pub struct Curve<'a> {
+    /// Its stretches between gaps.
+    pub segments: Vec<&'a [Point]>,
+    /// Its colour.
+    pub style: Style,
+    /// Dots that are drawn and left out in turn; empty for a solid line.
+    pub dash: &'static [usize],
+    /// How far the dashes are moved, in dots: else all gaps would lie above each other.
+    pub phase: usize,
+    /// A letter that stands on it here and there, and where the first stands.
+    pub mark: Option<(char, usize)>,
+}
+
+/// The axes of a chart.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Axes {
+    /// Steps.
+    pub x: Axis,
+    /// Entropies.
+    pub y: Axis,
+    /// How entropies become heights.
+    pub scale: ValueScale,
+}
+
+impl Axes {
+    /// Axes for steps from `from` to `to`, and for what the curves hold there; `size` is in characters.
+    /// `None` when they hold nothing there that the scale can show.
+    pub fn around(
+        curves: &[Curve<'_>],
+        (from, to): (f64, f64),
+        scale: ValueScale,
+        is_zoomed: bool,
+        (width, height): (u16, u16),
+    ) -> Option<Axes> {
+        let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
+        for segment in curves.iter().flat_map(|curve| &curve.segments) {
+            for point in within(segment, from, to) {
+                if scale == ValueScale::Linear || point.entropy > 0.0 {
+                    (low, high) = (low.min(point.entropy), high.max(point.entropy));
+                }
+            }
+        }
+        if low > high {
+            return None;
+        }
+        let rows = usize::from(height / 3).clamp(2, 8);
+        let y = match scale {
+            ValueScale::Linear if low == high => {
+                let room = if low == 0.0 { 1.0 } else { low.abs() / 10.0 };
+                value_axis(low - room, high + room, (false, false), rows)
+            }
+            ValueScale::Linear => value_axis(low, high, (false, false), rows),
+            ValueScale::Log => log_axis(low, high * (1.0 + 1e-9), (false, false)),
+        };
+        let most = usize::from(width / 12).max(2);
+        let x = match is_zoomed && from < to {
+            true => value_axis(from, to, (true, true), most),
+            false => step_axis(from, to, most, 0.08),
+        };
+        Some(Axes { x, y, scale })
+    }
+}
+
+/// The points between two steps; between two points those on either side, whose line crosses.
+fn within(points: &[Point], from: f64, to: f64) -> &[Point] {
+    let start = points.partition_point(|p| p.step < from);
+    let end = points.partition_point(|p| p.step <= to);
+    match start >= end && start > 0 && start < points.len() {
+        true => &points[start - 1..=start],
+        false => &points[start.min(end)..end],
+    }
+}
+
+/// Draws axes and curves into an area; the curves later in order lie above.
+pub fn draw(curves: &[Curve<'_>], axes: &Axes, quiet: Style, area: Rect, buffer: &mut Buffer) {
+    let widest = axes.y.ticks.iter().map(|(_, text)| text.width()).max().unwrap_or(0) as u16;
+    let left = area.x + widest + 1;
+    if area.height < 4 || area.width < widest + 8 {
+        return;
+    }
+    let plot =
+        Rect { x: left + 1, y: area.y, width: area.right() - left - 1, height: area.height - 2 };
+    let y = Scale::new(
+        (axes.y.low, axes.y.high),
+        (f64::from(plot.height) * 4.0 - 1.0, 0.0),
+        axes.scale,
+    );
+    let x = Scale::new(
+        (axes.x.low, axes.x.high),
+        (0.0, f64::from(plot.width) * 2.0 - 1.0),
+        ValueScale::Linear,
+    );
+
+    let mut taken: Option<u16> = None;
+    for (value, text) in axes.y.ticks.iter().rev() {
+        let at = y.at(*value);
+        let row = plot.y + (at / 4.0).max(0.0) as u16;
+        if row >= plot.bottom() || taken == Some(row) {
+            continue;
+        }
+        taken = Some(row);
+        let from = left - text.width() as u16 - 1;
+        buffer.set_string(from, row, text, quiet);
+    }
+    for row in plot.y..plot.bottom() {
+        buffer.set_string(left, row, "│", quiet);
+    }
+    buffer.set_string(left, plot.bottom(), "└", quiet);
+    for column in plot.x..plot.right() {
+        buffer.set_string(column, plot.bottom(), "─", quiet);
+    }
+    let mut free = area.x;
+    for (value, text) in &axes.x.ticks {
+        let column = plot.x + (x.at(*value) / 2.0).max(0.0) as u16;
+        let width = text.width() as u16;
+        let start = column.saturating_sub(width / 2).min(area.right().saturating_sub(width));
+        if column >= plot.right() || start < free {
+            continue;
+        }
+        buffer.set_string(column, plot.bottom(), "┴", quiet);
+        buffer.set_string(start, plot.bottom() + 1, text, quiet);
+        free = start + width + 1;
+    }
+
+    let mut dots = Dots::new(plot.width, plot.height);
+    for (layer, curve) in curves.iter().enumerate() {
+        dots.draw(curve, layer, &x, &y);
+    }
+    dots.put(curves, plot, buffer);
+}
+
+/// A field of dots.
+struct Dots {
+    width: usize, // in dots
+    height: usize,
+    cells: Vec<Cell>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Cell {
+    dots: u8,
+    curve: Option<usize>,
+    mark: Option<char>,
+}
+
+/// The bit of each dot of a braille character, by column and row.
+const BITS: [[u8; 4]; 2] = [[0x01, 0x02, 0x04, 0x40], [0x08, 0x10, 0x20, 0x80]];
+/// Characters between two marks of a curve.
+const BETWEEN_MARKS: usize = 16;
+
+impl Dots {
+    fn new(width: u16, height: u16) -> Dots {
+        let cells = vec![Cell::default(); usize::from(width) * usize::from(height)];
+        Dots { width: 2 * usize::from(width), height: 4 * usize::from(height), cells }
+    }
+
+    fn draw(&mut self, curve: &Curve<'_>, layer: usize, x: &Scale, y: &Scale) {
+        let mut heights: Vec<Option<(f64, f64)>> = vec![None; self.width];
+        for segment in &curve.segments {
+            self.trace(segment, x, y, &mut heights);
+        }
+        let period: usize = curve.dash.iter().sum();
+        for (column, span) in heights.iter().enumerate() {
+            let Some((top, bottom)) = *span else { continue };
+            if period > 0 && is_gap(curve.dash, (column + curve.phase) % period) {
+                continue;
+            }
+            let last = self.height as f64 - 1.0;
+            if bottom < 0.0 || top > last {
+                continue;
+            }
+            // Half open, so that a slope of one dot a column is one dot high.
+            let first = (top.max(0.0) + 0.5).floor();
+            let end = ((bottom.min(last) + 0.5).ceil() - 1.0).max(first);
+            let (top, bottom) = (first as usize, end.min(last) as usize);
+            for row in top..=bottom {
+                let cell = &mut self.cells[row / 4 * (self.width / 2) + column / 2];
+                cell.dots |= BITS[column % 2][row % 4];
+                cell.curve = Some(layer);
+                cell.mark = None;
+            }
+            let Some((mark, first)) = curve.mark else { continue };
+            if column % 2 == 1 && (column / 2) % BETWEEN_MARKS == first % BETWEEN_MARKS {
+                let row = (top + bottom) / 2;
+                self.cells[row / 4 * (self.width / 2) + column / 2].mark = Some(mark);
+            }
+        }
+    }
+
+    /// The height of a stretch in each column of dots.
+    fn trace(&self, points: &[Point], x: &Scale, y: &Scale, heights: &mut [Option<(f64, f64)>]) {
+        let mut before: Option<(f64, f64)> = None;
+        let column = |point: &Point| x.at(point.step).round();
+        let mut rest = points;
+        while let Some(first) = rest.first() {
+            let in_column = rest.partition_point(|point| column(point) <= column(first));
+            let (group, later) = rest.split_at(in_column);
+            for i in outline(group, y) {
+                let here = (x.at(group[i].step), y.at(group[i].entropy));
+                if !here.1.is_finite() {
+                    before = None; // it has no logarithm
+                    continue;
+                }
+                match before {
+                    Some(before) => line(before, here, heights),
+                    None => line(here, here, heights),
+                }
+                before = Some(here);
+            }
+            rest = later;
+        }
+    }
+
+    fn put(&self, curves: &[Curve<'_>], plot: Rect, buffer: &mut Buffer) {
+        let width = usize::from(plot.width);
+        for (i, cell) in self.cells.iter().enumerate() {
+            let Some(curve) = cell.curve else { continue };
+            let braille = char::from_u32(0x2800 + u32::from(cell.dots)).unwrap_or(' ');
+            let (column, row) = ((i % width) as u16, (i / width) as u16);
+            let place = &mut buffer[(plot.x + column, plot.y + row)];
+            place.set_char(cell.mark.unwrap_or(braille)).set_style(curves[curve].style);
+        }
+    }
+}
+
+/// Which of the points of one column are enough to draw it: the first, the extremes and the last; or all, where some
+/// break the line.
+fn outline(points: &[Point], y: &Scale) -> Vec<usize> {
+    let (mut lowest, mut highest) = (0, 0);
+    for (i, point) in points.iter().enumerate() {
+        if point.entropy < points[lowest].entropy {
+            lowest = i;
+        } else if point.entropy > points[highest].entropy {
+            highest = i;
+        }
+    }
+    if points.len() <= 4 || !y.at(points[lowest].entropy).is_finite() {
+        return (0..points.len()).collect();
+    }
+    let mut picks = vec![0, lowest, highest, points.len() - 1];
+    picks.sort_unstable();
+    picks
+}
+
+fn is_gap(dash: &[usize], mut at: usize) -> bool {
+    for (i, length) in dash.iter().enumerate() {
+        if at < *length {
+            return i % 2 == 1;
+        }
+        at -= length;
+    }
+    false
+}
+
+/// Lets each column that a line crosses reach as far as the line does there.
+fn line((x0, y0): (f64, f64), (x1, y1): (f64, f64), heights: &mut [Option<(f64, f64)>]) {
+    let (first, last) = (x0.round().max(0.0), x1.round().min(heights.len() as f64 - 1.0));
+    if first > last {
+        return;
+    }
+    let at = |x: f64| {
+        let share = if x1 > x0 { ((x - x0) / (x1 - x0)).clamp(0.0, 1.0) } else { 0.0 };
+        y0 + share * (y1 - y0)
+    };
+    for (i, height) in heights[first as usize..=last as usize].iter_mut().enumerate() {
+        let middle = first + i as f64;
+        let (mut a, mut b) = (at(middle - 0.5), at(middle + 0.5));
+        if x1 <= x0 || (x0.round() == middle && x1.round() == middle) {
+            (a, b) = (y0, y1);
+        }
+        let (low, high) = (a.min(b), a.max(b));
+        *height = Some(match *height {
+            Some((top, bottom)) => (top.min(low), bottom.max(high)),
+            None => (low, high),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn points(values: &[f64]) -> Vec<Point> {
+        let at = |(i, &entropy): (usize, &f64)| Point { step: i as f64, entropy };
+        values.iter().enumerate().map(at).collect()
+    }
+
+    fn curve<'a>(points: &'a [Point]) -> Curve<'a> {
+        Curve { segments: vec![points], style: Style::new(), dash: &[], phase: 0, mark: None }
+    }
+
+    /// The dots of curves, a line of text for each row of characters.
+    fn drawn(curves: &[Curve<'_>], from: f64, to: f64, width: u16, height: u16) -> Vec<String> {
+        let mut dots = Dots::new(width, height);
+        let x = Scale::new((from, to), (0.0, f64::from(width) * 2.0 - 1.0), ValueScale::Linear);
+        let y = Scale::new((0.0, 1.0), (f64::from(height) * 4.0 - 1.0, 0.0), ValueScale::Linear);
+        curves.iter().enumerate().for_each(|(layer, curve)| dots.draw(curve, layer, &x, &y));
+        let area = Rect::new(0, 0, width, height);
+        let mut buffer = Buffer::empty(area);
+        dots.put(curves, area, &mut buffer);
+        let row = |y| (0..width).map(|x| buffer[(x, y)].symbol().to_owned()).collect::<String>();
+        (0..height).map(row).collect()
+    }
+
+    #[test]
+    fn a_line_falls_from_corner_to_corner() {
+        let points = points(&[1.0, 0.0]);
+        // Eight columns of dots, eight rows: dot n of column n.
+        assert_eq!(drawn(&[curve(&points)], 0.0, 1.0, 4, 2), ["⠑⢄  ", "  ⠑⢄"]);
+    }
+
+    #[test]
+    fn a_peak_of_one_point_among_thousands_is_seen() {
+        let mut values = vec![0.0; 10_000];
+        values[5100] = 1.0;
+        let points = points(&values);
+        let rows = drawn(&[curve(&points)], 0.0, 9999.0, 4, 2);
+        assert_eq!(rows, ["  ⡇ ", "⣀⣀⣇⣀"]);
+    }
+
+    #[test]
+    fn many_points_in_a_column_look_as_each_of_them_drawn() {
+        let mut values: Vec<f64> =
+            (0..5000).map(|i| 0.5 + 0.4 * (f64::from(i) / 300.0).sin()).collect();
+        values[1234] = 1.0;
+        values[3456] = 0.0;
+        let points = points(&values);
+        let (x, y) = (
+            Scale::new((0.0, 4999.0), (0.0, 39.0), ValueScale::Linear),
+            Scale::new((0.0, 1.0), (31.0, 0.0), ValueScale::Linear),
+        );
+        let mut reduced = vec![None; 40];
+        Dots::new(20, 8).trace(&points, &x, &y, &mut reduced);
+        let mut whole = vec![None; 40];
+        let place = |p: &Point| (x.at(p.step), y.at(p.entropy));
+        points.windows(2).for_each(|pair| line(place(&pair[0]), place(&pair[1]), &mut whole));
+        // Between columns the line starts at the last point of one and ends at the first of the next, in both.
+        assert_eq!(reduced, whole);
+    }
+
+    #[test]
+    fn a_stretch_shows_the_lines_that_lead_out_of_it() {
+        let points = points(&[0.0, 0.0, 1.0, 1.0]);
+        // From step 1.25 to 1.75 the line is on its way from a quarter to three quarters.
+        let rows = drawn(&[curve(&points)], 1.25, 1.75, 4, 1);
+        assert!(rows[0].chars().all(|c| c != ' '), "{rows:?}");
+    }
+
+    #[test]
+    fn dashes_of_different_phase_have_their_gaps_at_different_columns() {
+        let points = points(&[0.5, 0.5]);
+        let gaps = |phase| {
+            let curve = Curve { dash: &[8, 4], phase, ..curve(&points) };
+            let rows = drawn(&[curve], 0.0, 1.0, 12, 1);
+            rows[0].chars().enumerate().filter(|(_, c)| *c == ' ').map(|(i, _)| i).collect()
+        };
+        let (a, b): (Vec<usize>, Vec<usize>) = (gaps(0), gaps(6));
+        assert!(!a.is_empty() && a.iter().all(|column| !b.contains(column)), "{a:?} {b:?}");
+    }
+
+    #[test]
+    fn a_gap_stays_open_and_the_later_curve_lies_above() {
+        let (a, b) = (points(&[0.5, 0.5]), points(&[0.0, 1.0]));
+        let late = [Point { step: 3.0, entropy: 0.5 }, Point { step: 4.0, entropy: 0.5 }];
+        let gapped = Curve { segments: vec![&a, &late], ..curve(&a) };
+        let rows = drawn(&[gapped], 0.0, 4.0, 5, 1);
+        assert_eq!(rows[0].chars().nth(2), Some(' '), "{rows:?}");
+        let marked = |mark| Curve { mark: Some((mark, 0)), ..curve(&a) };
+        assert!(drawn(&[marked('A'), marked('B')], 0.0, 1.0, 4, 1)[0].starts_with('B'));
+        assert!(!drawn(&[curve(&b)], 0.0, 1.0, 4, 1)[0].contains('A'));
+    }
+
+    #[test]
+    fn what_has_no_logarithm_breaks_the_line_and_sets_no_axis() {
+        let zeros = points(&[0.0, 0.0]);
+        let axes =
+            |curves: &[Curve<'_>], scale| Axes::around(curves, (0.0, 2.0), scale, false, (40, 12));
+        assert_eq!(axes(&[curve(&zeros)], ValueScale::Log), None);
+        assert!(axes(&[curve(&zeros)], ValueScale::Linear).is_some());
+        let some = points(&[1.0, 0.0, 0.1]);
+        let axes = axes(&[curve(&some)], ValueScale::Log).unwrap();
+        assert!(axes.y.low > 0.0 && axes.y.low <= 0.1);
+    }
+}

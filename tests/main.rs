@@ -1,0 +1,30 @@
+//! Every integration test of the program, in one binary: linking it once takes seconds, twenty times minutes.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+#[cfg(unix)]
+mod action;
+mod arguments;
+mod cli;
+mod compare;
+mod groups;
+mod law;
+mod layers;
+mod logs;
+#[cfg(unix)]
+mod peers;
+mod readers;
+#[cfg(unix)]
+mod record;
+mod report;
+#[cfg(unix)]
+mod serve;
+mod shapes;
+mod tokens;
+#[cfg(unix)]
+mod torture;
+#[cfg(unix)]
+mod watch;
+mod windows;
