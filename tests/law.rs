@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use crate::common::{files, fixture, run, stderr, stdout};
-use entropy_history::input::{self, Log, Series, Source, Wanted};
+use entropy_history::formats::{self, Log, Series, SeriesSelector, Source};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -293,19 +293,20 @@ fn walk(directory: &Path, found: &mut Vec<PathBuf>) {
 
 #[test]
 fn what_is_taken_from_a_log_does_not_depend_on_what_stands_beside() {
-    let besides = Wanted::known().with_rewards(&["*reward*".to_owned()]).unwrap().with_clock();
+    let besides =
+        SeriesSelector::known().with_rewards(&["*reward*".to_owned()]).unwrap().with_clock();
     let (mut logs, mut rewards, mut clocks) = (0, 0, 0);
-    for format in input::FORMATS {
+    for format in formats::FORMATS {
         let mut paths = Vec::new();
         let directory = if format.name == "rzero" { "models" } else { format.name };
         walk(&fixture(directory), &mut paths);
         for path in paths {
-            let read = |wanted: &Wanted| {
+            let read = |wanted: &SeriesSelector| {
                 let mut file = fs::File::open(&path).unwrap();
                 let source = Source { reader: &mut file, path: Some(&path) };
-                input::read(source, None, wanted).map(|(_, log)| log).map_err(|e| e.to_string())
+                formats::read(source, None, wanted).map(|(_, log)| log).map_err(|e| e.to_string())
             };
-            let (alone, log) = match (read(&Wanted::known()), read(&besides)) {
+            let (alone, log) = match (read(&SeriesSelector::known()), read(&besides)) {
                 (Ok(alone), Ok(log)) => (alone, log),
                 (alone, log) => {
                     assert_eq!(alone.err(), log.err(), "{}", path.display());

@@ -12,15 +12,15 @@ const MODULES: [(&str, &[&str]); 13] = [
     ("label", &[]),
     ("number", &[]),
     ("history", &["quantity"]),
-    ("chain", &["history", "quantity"]),
+    ("stages", &["history", "quantity"]),
     ("dump", &[]),
     ("stats", &["history", "quantity", "dump"]),
-    ("input", &["history", "quantity", "dump"]),
+    ("formats", &["history", "quantity", "dump"]),
     ("elapsed", &["history"]),
     ("export", &["history", "label"]),
-    ("record", &["history", "input", "export"]),
+    ("record", &["history", "formats", "export"]),
     ("discover", &[]),
-    ("tail", &["input"]),
+    ("tail", &["formats"]),
 ];
 
 /// What sources may not contain, and the directories where they may.

@@ -5,11 +5,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::common::{fixture, run, stderr, stdout};
-use entropy_history::history::{History, Point};
-use entropy_history::input::{
-    self, Confidence, FORMATS, Format, Note, ReadError, Series, Source, Wanted,
+use entropy_history::formats::{
+    self, Confidence, FORMATS, Format, Note, ReadError, Series, SeriesSelector, Source,
 };
-use entropy_history::quantity::Kind;
+use entropy_history::history::{History, Point};
+use entropy_history::quantity::EntropyKind;
 use rayon::prelude::*;
 use serde_json::Value;
 
@@ -25,8 +25,8 @@ fn close(a: &Value, b: &Value, what: &str) {
 /// Reads a log as the program does: its best known series.
 fn read(bytes: &[u8], path: Option<&Path>) -> Result<(&'static Format, Vec<Series>), ReadError> {
     let source = Source { reader: &mut &*bytes, path };
-    let (format, log) = input::read(source, None, &Wanted::known())?;
-    let (series, _) = log.choose(&Wanted::known(), format)?;
+    let (format, log) = formats::read(source, None, &SeriesSelector::known())?;
+    let (series, _) = log.choose(&SeriesSelector::known(), format)?;
     Ok((format, series))
 }
 
@@ -123,9 +123,9 @@ fn console_logs_give_the_numbers_that_the_trainers_kept() {
     for case in cases {
         let (file, metric) = (case["file"].as_str().unwrap(), case["metric"].as_str().unwrap());
         let bytes = fs::read(fixture(file)).unwrap();
-        let wanted = Wanted::metrics(&[metric.to_owned()]).unwrap();
+        let wanted = SeriesSelector::metrics(&[metric.to_owned()]).unwrap();
         let source = Source { reader: &mut &bytes[..], path: None };
-        let (_, log) = input::read(source, None, &wanted).unwrap();
+        let (_, log) = formats::read(source, None, &wanted).unwrap();
         let run = case["run"].as_str();
         let series = log.series.iter().find(|series| series.run.as_deref() == run).unwrap();
         let points = points_of(case).unwrap();
@@ -173,7 +173,7 @@ fn each_log_is_recognised_as_its_own_format_and_no_other() {
         for path in fixtures_of(format) {
             let mut file = fs::File::open(&path).unwrap();
             let source = Source { reader: &mut file, path: None }; // by its content alone
-            let claims = input::claims(source).unwrap();
+            let claims = formats::claims(source).unwrap();
             let sure = claims.iter().filter(|(_, claim)| *claim >= Confidence::Likely);
             let names: Vec<_> = sure.map(|(format, _)| format.name).collect();
             assert_eq!(names, [format.name], "{}", path.display());
@@ -206,7 +206,7 @@ fn every_awkward_file_is_read_right_or_refused_with_a_place_and_a_hint() {
         if output.status.success() {
             read += 1;
             let Some(points) = points_of(case) else { continue };
-            let (history, _) = History::from_raw("x", Kind::TokenMean, points).unwrap();
+            let (history, _) = History::from_raw("x", EntropyKind::TokenMean, points).unwrap();
             let document: Value = serde_json::from_str(&stdout(&output)).unwrap();
             let run = &document["runs"][0];
             assert_eq!(run["points"], history.points().len(), "{path}");
@@ -246,7 +246,7 @@ fn a_log_cut_at_any_byte_is_read_to_its_last_whole_row_or_refused() {
         // All that may be taken: what a cut log has need not be what the whole one would give.
         let candidates = |bytes: &[u8]| {
             let source = Source { reader: &mut &*bytes, path: Some(&source) };
-            input::read(source, None, &Wanted::known()).map(|(_, log)| log.series)
+            formats::read(source, None, &SeriesSelector::known()).map(|(_, log)| log.series)
         };
         let whole = candidates(&bytes).unwrap_or_default(); // the one file that holds no point
         let whole: Vec<_> = whole.iter().map(|s| (&s.metric, bits(&s.points))).collect();
@@ -279,7 +279,7 @@ fn a_packed_log_is_the_log() {
         let (format, series) = read(packed, None).unwrap();
         assert_eq!((format.name, &series), ("verl", &whole));
         let source = Source { reader: &mut &packed[..packed.len() / 2], path: None };
-        let Ok((_, log)) = input::read(source, None, &Wanted::known()) else { continue };
+        let Ok((_, log)) = formats::read(source, None, &SeriesSelector::known()) else { continue };
         assert!(whole[0].points.starts_with(&log.series[0].points));
         assert!(
             log.notes.iter().any(|note| note.to_string().contains("compression ends too early"))

@@ -5,9 +5,9 @@ use std::fs;
 use std::io::Write;
 
 use crate::common::{fixture, run, stderr};
-use entropy_history::dump::Dump;
-use entropy_history::input::tokens::{TokensError, is_token_dump, read};
-use entropy_history::input::{Note, Source};
+use entropy_history::dump::TokenDump;
+use entropy_history::formats::tokens::{TokensError, is_token_dump, read};
+use entropy_history::formats::{Note, Source};
 use entropy_history::stats::tokens::{analyse, scorings};
 use serde_json::{Value, json};
 
@@ -15,14 +15,14 @@ fn bytes(name: &str) -> Vec<u8> {
     fs::read(fixture(name)).unwrap()
 }
 
-fn try_read(mut bytes: &[u8]) -> Result<(Dump, Vec<Note>), TokensError> {
-    let mut dump = Dump::default();
+fn try_read(mut bytes: &[u8]) -> Result<(TokenDump, Vec<Note>), TokensError> {
+    let mut dump = TokenDump::default();
     dump.begin("dump");
     let notes = read(Source { reader: &mut bytes, path: None }, &mut dump)?;
     Ok((dump, notes))
 }
 
-fn whole(bytes: &[u8]) -> Dump {
+fn whole(bytes: &[u8]) -> TokenDump {
     let (dump, notes) = try_read(bytes).unwrap();
     assert_eq!(notes, []);
     dump

@@ -1,7 +1,7 @@
 #![no_main]
 //! Any text, read as each of the JSON formats.
 
-use entropy_viz_fuzz::input::Wanted;
+use entropy_viz_fuzz::input::SeriesSelector;
 use entropy_viz_fuzz::{ask, pad, reference};
 use libfuzzer_sys::fuzz_target;
 
@@ -11,7 +11,7 @@ const FORMATS: [&str; 6] =
 fuzz_target!(|text: &[u8]| {
     let mut dice = ask::dice(text);
     let recognised = ask::whatever(text).map(|format| format.name);
-    let wanted = Wanted::metrics(&reference::KEYS.map(str::to_owned)).expect("no patterns");
+    let wanted = SeriesSelector::metrics(&reference::KEYS.map(str::to_owned)).expect("no patterns");
     // As what it is, and as one that it may not be.
     let other = FORMATS[dice(FORMATS.len())];
     for name in FORMATS.into_iter().filter(|name| Some(*name) == recognised || *name == other) {

@@ -2,7 +2,7 @@
 //! Rows that a trainer might write, most of them alike: what they hold is known.
 
 use entropy_viz_fuzz::history::Point;
-use entropy_viz_fuzz::input::{ReadError, Wanted};
+use entropy_viz_fuzz::input::{ReadError, SeriesSelector};
 use entropy_viz_fuzz::{ask, pad, reference};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
@@ -169,7 +169,7 @@ fuzz_target!(|log: Log| {
         Layout::TensorBoard => ("tensorboard-json", "Value"),
     };
     let format = ask::format(name).expect("it is in the table");
-    let wanted = Wanted::metrics(&reference::KEYS.map(str::to_owned)).expect("no patterns");
+    let wanted = SeriesSelector::metrics(&reference::KEYS.map(str::to_owned)).expect("no patterns");
     let (text, points, steps_are_numbers) = write(&log);
     let outcome = ask::read(text.as_bytes(), Some(format), &wanted);
     reference::agrees(text.as_bytes(), name, &outcome);

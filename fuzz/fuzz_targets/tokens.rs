@@ -3,13 +3,13 @@
 
 use std::io::Read;
 
-use entropy_viz_fuzz::dump::Dump;
+use entropy_viz_fuzz::dump::TokenDump;
 use entropy_viz_fuzz::input::tokens::{TokensError, is_token_dump, read};
 use entropy_viz_fuzz::input::{Note, Source};
 use libfuzzer_sys::fuzz_target;
 
-fn dump(reader: &mut dyn Read) -> (Dump, Result<Vec<Note>, TokensError>) {
-    let mut dump = Dump::default();
+fn dump(reader: &mut dyn Read) -> (TokenDump, Result<Vec<Note>, TokensError>) {
+    let mut dump = TokenDump::default();
     let notes = read(Source { reader, path: None }, &mut dump);
     (dump, notes)
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 use crate::history::{History, Point};
-use crate::input::frame::json::{Holds, ScanError, Shape, shape};
-use crate::input::{self, FORMATS, Format, Log, ReadError, Source, Wanted};
+use crate::formats::frame::json::{Holds, ScanError, Shape, shape};
+use crate::formats::{self, FORMATS, Format, Log, ReadError, Source, SeriesSelector};
 use crate::pad::HEAD;
 
 /// How reading ended.
@@ -17,19 +17,19 @@ pub fn bits(points: &[Point]) -> Vec<(u64, u64)> {
 }
 
 /// The best known series, and a count of the others: what `inspect` wants.
-pub fn known() -> Wanted {
-    Wanted::known().with_survey()
+pub fn known() -> SeriesSelector {
+    SeriesSelector::known().with_survey()
 }
 
 /// All keys there are, and what may stand beside them.
-pub fn every() -> Wanted {
-    let wanted = Wanted::metrics(&["*".to_owned()]).expect("a pattern");
+pub fn every() -> SeriesSelector {
+    let wanted = SeriesSelector::metrics(&["*".to_owned()]).expect("a pattern");
     wanted.with_rewards(&["*rew*".to_owned()]).expect("a pattern").with_clock()
 }
 
 /// Reads as the program does.
-pub fn read(mut bytes: &[u8], format: Option<&'static Format>, wanted: &Wanted) -> Outcome {
-    input::read(Source { reader: &mut bytes, path: None }, format, wanted)
+pub fn read(mut bytes: &[u8], format: Option<&'static Format>, wanted: &SeriesSelector) -> Outcome {
+    formats::read(Source { reader: &mut bytes, path: None }, format, wanted)
 }
 
 /// Reads the bytes as whatever they are recognised as, which is given back.
@@ -53,7 +53,7 @@ pub fn as_format(bytes: &[u8], format: &'static Format, dice: &mut impl FnMut(us
 
 /// Takes what was read through the doors behind: the choice of series, and the history, which is as
 /// the log has it.
-pub fn come_through(read: Outcome, wanted: &Wanted) {
+pub fn come_through(read: Outcome, wanted: &SeriesSelector) {
     let Ok((format, log)) = read else { return };
     let Ok((series, notes)) = log.choose(wanted, format) else { return };
     for series in &series {
@@ -79,7 +79,7 @@ pub fn come_through(read: Outcome, wanted: &Wanted) {
 }
 
 /// Asks that the first `at` bytes give an error, or what the whole gives first.
-pub fn prefix(bytes: &[u8], at: usize, whole: &Outcome, wanted: &Wanted) {
+pub fn prefix(bytes: &[u8], at: usize, whole: &Outcome, wanted: &SeriesSelector) {
     let Ok((format, whole)) = whole else { return };
     if is_ambiguous(bytes, format) {
         return;
@@ -118,11 +118,11 @@ pub fn in_pieces(
     bytes: &[u8],
     piece: usize,
     format: &'static Format,
-    wanted: &Wanted,
+    wanted: &SeriesSelector,
     at_once: &Outcome,
 ) {
     let source = Source { reader: &mut Pieces::new(bytes, piece), path: None };
-    let in_pieces = input::read(source, Some(format), wanted);
+    let in_pieces = formats::read(source, Some(format), wanted);
     if let Err(ReadError::Scan(ScanError::Syntax { what, .. })) = &in_pieces
         && what.ends_with("is not a number")
     {
@@ -132,7 +132,7 @@ pub fn in_pieces(
 }
 
 /// The same behind something long, since the first 64 KiB always come at once.
-pub fn in_pieces_behind(padded: &[u8], piece: usize, format: &'static Format, wanted: &Wanted) {
+pub fn in_pieces_behind(padded: &[u8], piece: usize, format: &'static Format, wanted: &SeriesSelector) {
     in_pieces(padded, piece, format, wanted, &read(padded, Some(format), wanted));
 }
 

@@ -6,8 +6,8 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::ask::{Outcome, bits};
 use crate::history::Point;
-use crate::input::ReadError;
-use crate::input::frame::json::ScanError;
+use crate::formats::ReadError;
+use crate::formats::frame::json::ScanError;
 
 /// The keys that are compared.
 pub const KEYS: [&str; 3] = ["entropy", "actor/entropy", "Value"];

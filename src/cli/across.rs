@@ -3,7 +3,7 @@
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 
-use super::curves::{Besides, Clock};
+use super::curves::{AuxRequest, Clock};
 use entropy_history::elapsed::{self, By, Displaced, since_start};
 use entropy_history::history::{Comparison, Run};
 use entropy_plot::{Across, Unit};
@@ -41,12 +41,12 @@ enum Name {
 
 impl AcrossArgs {
     /// What must be read beside the entropies.
-    pub(super) fn besides(&self) -> Besides<'static> {
+    pub(super) fn besides(&self) -> AuxRequest<'static> {
         let clock = match self.name {
             Name::Step | Name::Relative => Clock::Unasked,
             _ => Clock::Needed,
         };
-        Besides { clock, ..Besides::default() }
+        AuxRequest { clock, ..AuxRequest::default() }
     }
 
     /// Whether the axis counts anything but the steps as logged.

@@ -29,7 +29,7 @@ use entropy_shell::Outcome;
 use entropy_shell::Terminal;
 use entropy_shell::output;
 use entropy_shell::{Failure, WithHint};
-use entropy_shell::{plural, say};
+use entropy_shell::{io_message, plural};
 
 const PATTERN: &str = "*/entropy_history_*.json";
 const OUTPUT: &str = "entropy_comparison.png";
@@ -132,7 +132,7 @@ impl Auto {
         if let Some(directory) = &self.artifacts {
             self.write_artifacts(directory, (&comparison, outcome), (&placed, across), terminal)?;
         }
-        terminal.note(&format!("{} compared", plural(comparison.runs().len(), "run", "runs")));
+        terminal.info(&format!("{} compared", plural(comparison.runs().len(), "run", "runs")));
         Ok(outcome)
     }
 
@@ -243,7 +243,11 @@ impl Auto {
         {
             let path = PathBuf::from(path);
             output::append(&path, &summary).map_err(|e| {
-                anyhow!("cannot append to $GITHUB_STEP_SUMMARY {}: {}", path.display(), say(&e))
+                anyhow!(
+                    "cannot append to $GITHUB_STEP_SUMMARY {}: {}",
+                    path.display(),
+                    io_message(&e)
+                )
             })?;
         }
         Ok(())

@@ -13,12 +13,12 @@ use entropy_history::stats::law::Law;
 use entropy_history::stats::smooth::Smoothing;
 use entropy_plot::theme::{DARK, LIGHT};
 use entropy_plot::{
-    Across, Curves, Encoding, Fonts, Grouped, Look, NothingToDraw, Picture, ValueScale, bars,
-    encode, forest, law, texts_of,
+    Across, ChartOptions, Curves, Encoding, Fonts, Grouped, NothingToDraw, Picture, ValueScale,
+    bars, encode, forest, law, texts_of,
 };
 use entropy_shell::Terminal;
+use entropy_shell::io_message;
 use entropy_shell::output::write_atomically;
-use entropy_shell::say;
 use entropy_shell::{Failure, WithHint};
 
 /// How pictures look.
@@ -211,7 +211,7 @@ impl ChartArgs {
     }
 
     /// The look of a picture of `comparison`.
-    fn look(&self, comparison: &Comparison, across: Across) -> Look {
+    fn look(&self, comparison: &Comparison, across: Across) -> ChartOptions {
         let sources = || {
             let sources = comparison.runs().iter().map(|run| run.source.as_str());
             format!(
@@ -221,7 +221,7 @@ impl ChartArgs {
             )
         };
         let footer = self.footer.as_ref().map(|t| if t.is_empty() { sources() } else { t.clone() });
-        Look {
+        ChartOptions {
             theme: match self.theme {
                 None | Some(ThemeName::Light) => &LIGHT,
                 Some(ThemeName::Dark) => &DARK,
@@ -273,7 +273,7 @@ impl ChartArgs {
         let fonts = Fonts::for_texts(texts.iter().map(String::as_str), self.font.as_deref())
             .map_err(|e| {
                 let font = self.font.as_deref().unwrap_or(Path::new(""));
-                anyhow!("cannot use the font {}: {}", font.display(), say(&e))
+                anyhow!("cannot use the font {}: {}", font.display(), io_message(&e))
             })
             .hint("--font takes a .ttf, .otf or .ttc file")?;
         if !fonts.missing().is_empty() {
@@ -316,7 +316,7 @@ impl ChartArgs {
 
 /// What pictures are drawn with.
 pub(super) struct Studio {
-    look: Look,
+    look: ChartOptions,
     fonts: Fonts,
     dpi: f64,
 }
@@ -373,7 +373,7 @@ pub(super) fn write_beside_document(
         Target::Stdout => terminal.print(bytes)?,
         Target::File(path) => {
             save(path, bytes)?;
-            terminal.note(&path.display().to_string());
+            terminal.info(&path.display().to_string());
         }
     }
     Ok(())
@@ -394,7 +394,7 @@ pub(super) fn write(target: &Target, bytes: &[u8], terminal: &Terminal) -> Resul
 /// Writes a file, whole or not at all.
 pub(super) fn save(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     write_atomically(path, bytes)
-        .map_err(|e| anyhow!("cannot write {}: {}", path.display(), say(&e)))
+        .map_err(|e| anyhow!("cannot write {}: {}", path.display(), io_message(&e)))
         .hint("check the directory, its permissions and the free space")
 }
 

@@ -19,7 +19,7 @@ use entropy_history::stats::{Analysis, Steps, analyse};
 use entropy_shell::Outcome;
 use entropy_shell::Terminal;
 use entropy_shell::{Failure, WithHint};
-use entropy_shell::{plural, say};
+use entropy_shell::{io_message, plural};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -140,7 +140,7 @@ impl Check {
         terminal.print(text.as_bytes())?;
         let runs = plural(comparison.runs().len(), "run", "runs");
         let found = plural(broken.len(), "violation", "violations");
-        terminal.note(&format!("{runs} checked, {found}"));
+        terminal.info(&format!("{runs} checked, {found}"));
         Ok(match (outcome, broken.is_empty()) {
             (Outcome::Done, false) => Outcome::Violated,
             (outcome, _) => outcome,
@@ -196,7 +196,7 @@ fn read_baseline(path: &Path) -> Result<Vec<Earlier>, Failure> {
     }
     let name = path.display();
     let text = fs::read(path)
-        .map_err(|e| anyhow!("cannot read {name}: {}", say(&e)))
+        .map_err(|e| anyhow!("cannot read {name}: {}", io_message(&e)))
         .hint("make it with entropy-viz stats --json, or auto --artifacts")?;
     let baseline: Baseline = serde_json::from_slice(&text)
         .map_err(|e| anyhow!("cannot read {name} as a stats.json: {e}"))

@@ -14,7 +14,7 @@ use super::inputs::InputArgs;
 use entropy_history::export::parquet::Series;
 use entropy_history::export::{json, parquet, table, tensorboard, wandb};
 use entropy_history::history::Run;
-use entropy_history::quantity::Kind;
+use entropy_history::quantity::EntropyKind;
 use entropy_shell::Outcome;
 use entropy_shell::Terminal;
 use entropy_shell::plural;
@@ -112,7 +112,7 @@ impl Convert {
             }
         }
         let points: usize = runs.iter().map(|run| run.history.points().len()).sum();
-        terminal.note(&format!(
+        terminal.info(&format!(
             "{} of {} converted",
             plural(points, "point", "points"),
             plural(runs.len(), "run", "runs")
@@ -129,7 +129,7 @@ impl Convert {
         if self.key.is_some() || matches!(self.to, To::Csv | To::Parquet) {
             return;
         }
-        for run in runs.iter().filter(|run| run.history.kind() != Kind::TokenMean) {
+        for run in runs.iter().filter(|run| run.history.kind() != EntropyKind::TokenMean) {
             let (kind, metric) = (run.history.kind().words(), &run.metric);
             let key = if self.to == To::Json { "entropy" } else { self.key() };
             terminal.warn(&format!(

@@ -10,14 +10,14 @@ use super::across::CLOCKS;
 use super::oddities::oddities;
 use entropy_history::discover::{Input, Location, Origin};
 use entropy_history::elapsed::{By, ElapsedError, since_start};
-use entropy_history::history::{Companion, History, Point, Run};
-use entropy_history::input::{
-    self, Aside, Confidence, Format, Log, Note, ReadAhead, ReadError, Series, Source, TrackioError,
-    Wanted,
+use entropy_history::formats::{
+    self, Confidence, Format, Log, Note, RawAux, ReadAhead, ReadError, Series, SeriesSelector,
+    Source, TrackioError,
 };
+use entropy_history::history::{AuxSeries, History, Point, Run};
 use entropy_history::quantity::Sign;
 use entropy_shell::{Failure, WithHint};
-use entropy_shell::{plural, say};
+use entropy_shell::{io_message, plural};
 
 /// Files from so many bytes on are read ahead, where a second core can do it.
 const LARGE: u64 = 8 << 20;
@@ -33,7 +33,7 @@ pub(super) struct Draft {
 
 /// What is to stand beside the entropy of each run.
 #[derive(Default)]
-pub(super) struct Besides<'a> {
+pub(super) struct AuxRequest<'a> {
     /// Keys or globs of its reward, the first that a log has counting; none: no reward.
     pub(super) rewards: &'a [String],
     /// When each step was logged.
@@ -67,9 +67,9 @@ pub(super) struct Reader<'a> {
     /// The format of all of them, if it is not to be recognised.
     pub(super) format: Option<&'static Format>,
     /// The series to take.
-    pub(super) wanted: &'a Wanted,
+    pub(super) wanted: &'a SeriesSelector,
     /// What is to stand beside them; asked for in `wanted` too.
-    pub(super) besides: &'a Besides<'a>,
+    pub(super) besides: &'a AuxRequest<'a>,
     /// Tokens in the vocabulary.
     pub(super) vocabulary: u32,
 }
@@ -146,7 +146,7 @@ impl Reader<'_> {
         }
         let (mut reader, path) = open(location).map_err(in_file)?;
         let source = Source { reader: &mut *reader, path };
-        self.part(name, input::read(source, self.format, self.wanted))
+        self.part(name, formats::read(source, self.format, self.wanted))
     }
 
     /// What one file holds, as it was read.
@@ -206,49 +206,49 @@ impl Reader<'_> {
     fn reward(
         &self,
         source: &str,
-        asides: Vec<Aside>,
+        asides: Vec<RawAux>,
         keys: Vec<String>,
-    ) -> Result<Option<Companion>, Failure> {
+    ) -> Result<Option<AuxSeries>, Failure> {
         let Some(asked) = self.besides.rewards.first() else { return Ok(None) };
         if let Some(best) = asides.iter().map(|aside| aside.rank).min() {
-            let mut equals: Vec<Aside> = asides.into_iter().filter(|a| a.rank == best).collect();
+            let mut equals: Vec<RawAux> = asides.into_iter().filter(|a| a.rank == best).collect();
             if equals.len() > 1 {
                 let pattern = &self.besides.rewards[best.pattern];
                 let names = equals.into_iter().map(|aside| aside.metric).collect();
-                let names = input::nearest_rewards(names, "");
-                let listed = input::quoted(&names);
-                let best = names.first().filter(|name| input::is_reward_like(name));
+                let names = formats::nearest_rewards(names, "");
+                let listed = formats::quoted(&names);
+                let best = names.first().filter(|name| formats::is_reward_like(name));
                 let name = best.map_or("KEY", String::as_str);
                 return Err(anyhow!("cannot use {source}: the reward {pattern:?} may be {listed}"))
                     .hint(format!("name one of them: --reward {name}"));
             }
-            let Aside { metric, rows, .. } = equals.remove(0);
+            let RawAux { metric, rows, .. } = equals.remove(0);
             let what = format!("cannot use {source}: no value of the reward {metric:?} is finite");
-            return match Companion::from_raw(metric, rows) {
+            return match AuxSeries::from_raw(metric, rows) {
                 Some(reward) => Ok(Some(reward)),
                 None => Err(anyhow!(what)).hint("--reward KEY takes another series"),
             };
         }
         let wanted: Vec<String> = self.besides.rewards.iter().map(|r| format!("{r:?}")).collect();
         let wanted = wanted.join(" or ");
-        let found = input::nearest_rewards(keys, asked);
+        let found = formats::nearest_rewards(keys, asked);
         let hint = match found.first() {
-            Some(key) if input::is_reward_like(key) => format!("try --reward {key}"),
+            Some(key) if formats::is_reward_like(key) => format!("try --reward {key}"),
             _ => "`entropy-viz inspect` lists the series of a log; this one may hold no reward"
                 .to_owned(),
         };
-        let found = input::quoted(&found);
+        let found = formats::quoted(&found);
         Err(anyhow!("cannot use {source}: no row has the reward {wanted}; the log has {found}"))
             .hint(hint)
     }
 
     /// The best clock that the log has, if clocks were asked for.
-    fn clock(&self, source: &str, mut asides: Vec<Aside>) -> Result<Option<Companion>, Failure> {
+    fn clock(&self, source: &str, mut asides: Vec<RawAux>) -> Result<Option<AuxSeries>, Failure> {
         if self.besides.clock == Clock::Unasked {
             return Ok(None);
         }
         asides.sort_by_key(|aside| aside.rank);
-        let clocks = asides.into_iter().map(|aside| Companion::from_raw(aside.metric, aside.rows));
+        let clocks = asides.into_iter().map(|aside| AuxSeries::from_raw(aside.metric, aside.rows));
         match clocks.flatten().next() {
             Some(clock) => Ok(Some(clock)),
             None if self.besides.clock == Clock::IfAny => Ok(None),
@@ -264,7 +264,7 @@ impl Reader<'_> {
 /// When it cannot be read.
 pub(super) fn may_be_log(path: &Path) -> io::Result<bool> {
     let mut file = File::open(path)?;
-    let claims = input::claims(Source { reader: &mut file, path: Some(path) })?;
+    let claims = formats::claims(Source { reader: &mut file, path: Some(path) })?;
     // The start of a console log may be noise alone.
     let is_console = path.extension().is_some_and(|e| e == "out" || e == "log");
     let least = if is_console { Confidence::Maybe } else { Confidence::Likely };
@@ -345,7 +345,7 @@ fn join(input: &Input, parts: Vec<Part>) -> Result<Vec<Curve>, Failure> {
                 let rows = curve.series.points.len();
                 curve.series.points.retain(|point| point.step < step);
                 let void = plural(rows - curve.series.points.len(), "row", "rows");
-                curve.notes.push(Note::Aside(format!(
+                curve.notes.push(Note::Remark(format!(
                     "{void} from step {step} on are void: the run was taken back to it"
                 )));
             }
@@ -355,7 +355,7 @@ fn join(input: &Input, parts: Vec<Part>) -> Result<Vec<Curve>, Failure> {
             carry_on(&mut curve.series.rewards, series.rewards, taken_back_to);
             let anew = series.clocks.iter_mut().map(|clock| go_on(clock, &curve.series.clocks));
             if anew.filter(|anew| *anew).count() > 0 {
-                curve.notes.push(Note::Aside(format!(
+                curve.notes.push(Note::Remark(format!(
                     "the clock of {name} starts anew; it goes on where the segment before ended"
                 )));
             }
@@ -364,14 +364,14 @@ fn join(input: &Input, parts: Vec<Part>) -> Result<Vec<Curve>, Failure> {
             curve.keys.sort_unstable();
             curve.keys.dedup();
             curve.notes.extend(notes);
-            curve.notes.push(Note::Aside(format!("carried on in {name}")));
+            curve.notes.push(Note::Remark(format!("carried on in {name}")));
         }
     }
     Ok(curves)
 }
 
 /// Appends what stands beside a later segment; what the run was taken back behind is void here too.
-fn carry_on(earlier: &mut Vec<Aside>, later: Vec<Aside>, taken_back_to: Option<f64>) {
+fn carry_on(earlier: &mut Vec<RawAux>, later: Vec<RawAux>, taken_back_to: Option<f64>) {
     if let Some(step) = taken_back_to {
         earlier.iter_mut().for_each(|aside| aside.rows.retain(|row| row.0 < step));
     }
@@ -385,7 +385,7 @@ fn carry_on(earlier: &mut Vec<Aside>, later: Vec<Aside>, taken_back_to: Option<f
 
 /// A clock that counts from the start of a process starts anew with each segment: there it goes on
 /// where the segment before ended. Whether it did.
-fn go_on(clock: &mut Aside, earlier: &[Aside]) -> bool {
+fn go_on(clock: &mut RawAux, earlier: &[RawAux]) -> bool {
     let Some(before) = earlier.iter().find(|e| e.metric == clock.metric) else { return false };
     let (Some(&(_, last)), Some(&(_, first))) = (before.rows.last(), clock.rows.first()) else {
         return false;
@@ -447,8 +447,8 @@ pub(super) fn explain(source: &str, error: ReadError) -> Failure {
         ReadError::Io(_) => "check that it is a file that you may read".to_owned(),
     };
     let error = match &error {
-        ReadError::Io(e) | ReadError::Scan(input::frame::json::ScanError::Io(e)) => {
-            anyhow!("cannot read {source}: {}", say(e))
+        ReadError::Io(e) | ReadError::Scan(formats::frame::json::ScanError::Io(e)) => {
+            anyhow!("cannot read {source}: {}", io_message(e))
         }
         _ => anyhow!("cannot read {source}: {error}"),
     };

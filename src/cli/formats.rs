@@ -3,8 +3,8 @@
 use clap::Args;
 use serde_json::json;
 
-use entropy_history::input::FORMATS;
-use entropy_history::quantity::KNOWN;
+use entropy_history::formats::FORMATS;
+use entropy_history::quantity::KNOWN_KEYS;
 use entropy_shell::Failure;
 use entropy_shell::Outcome;
 use entropy_shell::Terminal;
@@ -38,8 +38,8 @@ fn list() -> String {
     }
     text.push_str("\nany of them may be packed with gzip or Zstandard (.gz, .zst)\n");
     text.push_str("\nkeys that are known, best first; --metric KEY takes any other\n");
-    let width = KNOWN.iter().map(|known| known.key.len()).max().unwrap_or(0);
-    for known in KNOWN {
+    let width = KNOWN_KEYS.iter().map(|known| known.key.len()).max().unwrap_or(0);
+    for known in KNOWN_KEYS {
         let (key, kind) = (known.key, known.kind.words());
         text.push_str(&format!("    {key:width$}  {kind:19}  {}\n", known.trainers));
     }
@@ -55,7 +55,7 @@ fn document() -> String {
             "metrics": format.metrics,
         })
     });
-    let known = KNOWN.iter().map(|known| {
+    let known = KNOWN_KEYS.iter().map(|known| {
         json!({
             "key": known.key,
             "quantity": known.kind.name(),

@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use anyhow::anyhow;
 use clap::Args;
 
-use super::curves::Besides;
+use super::curves::AuxRequest;
 use super::labels::Labels;
 use super::load::Reading;
 use entropy_history::discover::{self, DiscoverError, Input, Location};
@@ -33,13 +33,13 @@ pub(super) struct InputArgs {
 impl InputArgs {
     /// Reads everything named.
     pub(super) fn load(&self, terminal: &Terminal) -> Result<(Comparison, Outcome), Failure> {
-        self.load_with(&Besides::default(), terminal)
+        self.load_with(&AuxRequest::default(), terminal)
     }
 
     /// The same, with what is to stand beside the entropies.
     pub(super) fn load_with(
         &self,
-        besides: &Besides<'_>,
+        besides: &AuxRequest<'_>,
         terminal: &Terminal,
     ) -> Result<(Comparison, Outcome), Failure> {
         let arguments: Vec<&OsString> = self.inputs.iter().chain(&self.entropy_files).collect();

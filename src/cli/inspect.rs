@@ -10,10 +10,10 @@ use super::curves::{explain, holds_no_entropy, may_be_log, open};
 use super::inputs::resolve;
 use super::load::{Reading, left_out, nothing_read};
 use entropy_history::discover::{Location, Origin};
-use entropy_history::input::{self, Format, Log, Note, Source, Tally, Wanted};
+use entropy_history::formats::{self, Format, Log, Note, SeriesSelector, Source, Tally};
 use entropy_history::label::visible;
 use entropy_history::number::exact;
-use entropy_history::quantity::{Kind, Sign};
+use entropy_history::quantity::{EntropyKind, Sign};
 use entropy_shell::Failure;
 use entropy_shell::Outcome;
 use entropy_shell::Terminal;
@@ -67,7 +67,7 @@ struct Taken {
     sign: Sign,
     why: &'static str,
     #[serde(skip)]
-    kind: Kind,
+    kind: EntropyKind,
 }
 
 /// A series of numbers in the log.
@@ -101,10 +101,10 @@ impl Inspect {
                 }
             }
         }
-        without.iter().for_each(|(why, _)| terminal.explain(|| why.clone()));
+        without.iter().for_each(|(why, _)| terminal.verbose(|| why.clone()));
         if !logs.is_empty() {
             if !without.is_empty() {
-                terminal.note(&left_out(without.len()));
+                terminal.info(&left_out(without.len()));
             }
         } else {
             // Where nothing holds an entropy, what the files hold instead is what is looked for.
@@ -132,7 +132,7 @@ impl Inspect {
         &self,
         location: &Location,
         origin: Origin,
-        wanted: &Wanted,
+        wanted: &SeriesSelector,
     ) -> Result<Looked, Failure> {
         let source = location.name();
         let is_scanned = origin == Origin::Scanned;
@@ -142,7 +142,8 @@ impl Inspect {
             return Ok(Looked::NoLog);
         }
         let (mut reader, path) = open(location).map_err(|e| explain(&source, e.into()))?;
-        let log = input::read(Source { reader: &mut *reader, path }, self.reading.format(), wanted);
+        let log =
+            formats::read(Source { reader: &mut *reader, path }, self.reading.format(), wanted);
         let (format, log) = match log {
             Ok(read) => read,
             Err(error) if is_scanned && holds_no_entropy(&error) => {
@@ -176,7 +177,7 @@ fn contents(
     source: String,
     format: &'static Format,
     mut log: Log,
-    wanted: &Wanted,
+    wanted: &SeriesSelector,
 ) -> (Contents, Option<String>) {
     let series = std::mem::take(&mut log.survey).into_iter();
     let mut series: Vec<Listed> =

@@ -27,7 +27,7 @@ pub(super) fn run(args: &ComputeArgs, terminal: &Terminal) -> Result<Outcome, Fa
          $ENTROPY_VIZ_COMPUTE",
     )?;
     let libtorch = libtorch(args.libtorch.as_deref())?;
-    terminal.explain(|| format!("{} with libtorch of {}", helper.display(), libtorch.display()));
+    terminal.verbose(|| format!("{} with libtorch of {}", helper.display(), libtorch.display()));
     hand_over(&helper, &libtorch, std::env::args_os().skip(1))
 }
 
@@ -143,7 +143,7 @@ fn hand_over(
     {
         use std::os::unix::process::CommandExt;
         let error = command.exec();
-        Err(anyhow!("cannot start {}: {}", helper.display(), entropy_shell::say(&error)))
+        Err(anyhow!("cannot start {}: {}", helper.display(), entropy_shell::io_message(&error)))
             .hint("make compute builds it")
     }
     #[cfg(not(unix))]

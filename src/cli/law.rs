@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::chart::{ChartArgs, Target, hide, target, write};
-use super::curves::{Besides, Clock};
+use super::curves::{AuxRequest, Clock};
 use super::inputs::InputArgs;
 use super::table::{aligned, number};
 use entropy_history::history::{Comparison, Run};
@@ -69,7 +69,7 @@ impl Law {
         let output = self.output.clone().or_else(default).map(|path| target(&path));
         let encoding = output.as_ref().map(|output| self.chart.encoding(output)).transpose()?;
 
-        let besides = Besides { rewards: &self.reward, clock: Clock::Unasked };
+        let besides = AuxRequest { rewards: &self.reward, clock: Clock::Unasked };
         let (comparison, outcome) = self.inputs.load_with(&besides, terminal)?;
         let window = self.chart.window(&comparison, terminal)?;
         let comparison = window.map_or(comparison, |window| window.cut);

@@ -11,12 +11,12 @@ use rayon::prelude::*;
 use regex::Regex;
 use thiserror::Error;
 
-use super::curves::{self, Besides, Clock, Draft, Reader};
+use super::curves::{self, AuxRequest, Clock, Draft, Reader};
 use super::labels::{Labels, Name};
-use entropy_history::chain::chain;
 use entropy_history::discover::{self, Input, Location, Origin};
+use entropy_history::formats::{self, Format, SeriesSelector};
 use entropy_history::history::{Comparison, History, Point, Run};
-use entropy_history::input::{self, Format, Wanted};
+use entropy_history::stages::concat_stages;
 use entropy_shell::Outcome;
 use entropy_shell::Terminal;
 use entropy_shell::plural;
@@ -49,8 +49,8 @@ pub(super) struct Reading {
 }
 
 pub(super) fn format_by_name(name: &str) -> Result<&'static Format, String> {
-    let names = || input::FORMATS.iter().map(|f| f.name).collect::<Vec<_>>().join(", ");
-    input::by_name(name).ok_or_else(|| format!("known are {}", names()))
+    let names = || formats::FORMATS.iter().map(|f| f.name).collect::<Vec<_>>().join(", ");
+    formats::by_name(name).ok_or_else(|| format!("known are {}", names()))
 }
 
 fn two_groups(text: &str) -> Result<Regex, String> {
@@ -73,7 +73,7 @@ impl Reading {
         inputs: Vec<Input>,
         unreadable: &[String],
         labels: &Labels<'_>,
-        besides: &Besides<'_>,
+        besides: &AuxRequest<'_>,
         terminal: &Terminal,
     ) -> Result<(Comparison, Outcome), Failure> {
         let wanted = self.wanted()?;
@@ -120,17 +120,17 @@ impl Reading {
             }
         }
         if others > 0 {
-            terminal.explain(|| plural(others, "file is no log", "files are no logs"));
+            terminal.verbose(|| plural(others, "file is no log", "files are no logs"));
         }
-        leave_out_copies(&mut drafts).iter().for_each(|note| terminal.note(note));
+        leave_out_copies(&mut drafts).iter().for_each(|note| terminal.info(note));
         unread += leave_out_lacking(&mut drafts, terminal)?;
         if drafts.is_empty() {
             let found: Vec<String> = inputs.iter().map(Input::name).collect();
             return Err(nothing_read(&found, unread, &without));
         }
         if !without.is_empty() {
-            without.iter().for_each(|why| terminal.explain(|| why.clone()));
-            terminal.note(&left_out(without.len()));
+            without.iter().for_each(|why| terminal.verbose(|| why.clone()));
+            terminal.info(&left_out(without.len()));
         }
         let names: Vec<Name<'_>> = drafts
             .iter()
@@ -146,11 +146,11 @@ impl Reading {
             for warning in &run.warnings {
                 terminal.warn(&format!("{}: {warning}", run.source));
             }
-            terminal.explain(|| describe(&run, &asides));
+            terminal.verbose(|| describe(&run, &asides));
             runs.push(Run { history: run.history.relabelled(label), ..run });
         }
         let points: usize = runs.iter().map(|run| run.history.points().len()).sum();
-        terminal.explain(|| {
+        terminal.verbose(|| {
             let points = plural(points, "point", "points");
             let runs = plural(runs.len(), "run", "runs");
             format!("read {points} of {runs} in {:.1?}", start.elapsed())
@@ -166,8 +166,8 @@ impl Reading {
     }
 
     /// What `--metric` asks for.
-    pub(super) fn wanted(&self) -> Result<Wanted, Failure> {
-        let wanted = Wanted::metrics(&self.metric);
+    pub(super) fn wanted(&self) -> Result<SeriesSelector, Failure> {
+        let wanted = SeriesSelector::metrics(&self.metric);
         wanted
             .map_err(|(text, why)| anyhow!("--metric {text:?} is not a glob pattern: {why}"))
             .hint("put * ? or [ in brackets, as in [*], to mean the character")
@@ -190,7 +190,7 @@ impl Reading {
             return Err(anyhow!("--chain {regex} matches none of the runs: {}", labels.join(", ")))
                 .hint("the pattern is matched against labels, as in '(.*)_v([0-9]+)'");
         }
-        let (chained, _) = chain(runs, place).hint("name the runs, or another --chain")?;
+        let (chained, _) = concat_stages(runs, place).hint("name the runs, or another --chain")?;
         if alone > 0 {
             let runs = plural(alone, "run is", "runs are");
             terminal.warn(&format!("{runs} in no chain: --chain does not match the label"));

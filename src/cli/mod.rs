@@ -34,7 +34,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use entropy_shell::compute::ComputeArgs;
-use entropy_shell::{Global, Terminal, finish, run_guarded, usage};
+use entropy_shell::{GlobalArgs, Terminal, finish, run_guarded, usage};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -54,7 +54,7 @@ struct Cli {
     #[command(subcommand)]
     command: Command,
     #[command(flatten)]
-    global: Global,
+    global: GlobalArgs,
 }
 
 #[derive(Debug, Subcommand)]

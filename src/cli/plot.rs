@@ -160,7 +160,7 @@ pub(super) fn draw(
     );
     let curves = curves?;
     let shown = cut_analysis.as_ref().unwrap_or(&whole_analysis);
-    terminal.explain(|| format!("analysed and laid out in {:.1?}", start.elapsed()));
+    terminal.verbose(|| format!("analysed and laid out in {:.1?}", start.elapsed()));
 
     let start = Instant::now();
     let encode_all = |picture: Picture| {
@@ -173,7 +173,7 @@ pub(super) fn draw(
         || (charts == Charts::Both).then(|| encode_all(studio.bars(cut, shown))),
     );
     let drawn = [(Chart::Curves, Some(curves)), (Chart::Stats, stats)];
-    terminal.explain(|| format!("drawn in {:.1?}", start.elapsed()));
+    terminal.verbose(|| format!("drawn in {:.1?}", start.elapsed()));
     let mut files = Vec::new();
     for (chart, (warnings, encoded)) in drawn.into_iter().filter_map(|(c, d)| Some((c, d?))) {
         warnings.iter().for_each(|warning| terminal.warn(warning));

@@ -13,14 +13,14 @@ use anyhow::anyhow;
 use clap::Args;
 
 use super::curves::explain;
-use entropy_history::input::{self, Source, Wanted};
+use entropy_history::formats::{self, SeriesSelector, Source};
 use entropy_history::number::exact;
 use entropy_history::record::{Recording, parse};
 use entropy_shell::Outcome;
 use entropy_shell::Terminal;
 use entropy_shell::output::write_atomically;
 use entropy_shell::{Failure, WithHint};
-use entropy_shell::{plural, say};
+use entropy_shell::{io_message, plural};
 
 /// The file is written at most this often, so that a crash loses no more than that.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -85,12 +85,12 @@ impl Record {
         let models = self.models()?;
         let directory = models.join(&self.run);
         let path = directory.join(format!("entropy_history_{}.json", self.run));
-        let wanted = Wanted::metrics(self.metric.as_slice())
+        let wanted = SeriesSelector::metrics(self.metric.as_slice())
             .map_err(|(text, why)| anyhow!("--metric {text:?} is not a glob pattern: {why}"))
             .hint("put * ? or [ in brackets, as in [*], to mean the character")?;
         let is_new = !directory.exists();
         std::fs::create_dir_all(&directory)
-            .map_err(|e| anyhow!("cannot make {}: {}", directory.display(), say(&e)))
+            .map_err(|e| anyhow!("cannot make {}: {}", directory.display(), io_message(&e)))
             .hint("check the directory and its permissions")?;
         let _lock = lock(&directory)?;
         let mut recording = resume(&path, terminal)?;
@@ -125,7 +125,7 @@ impl Record {
         }
         write_atomically(&path, &recording.to_json()).map_err(|e| unwritable(&path, &e))?;
         terminal.print(format!("{}\n", path.display()).as_bytes())?;
-        terminal.note(&format!("{} recorded", plural(recording.steps(), "step", "steps")));
+        terminal.info(&format!("{} recorded", plural(recording.steps(), "step", "steps")));
         match (end, refused) {
             (End::Lost(error), _) => Err(lost(&error)),
             (End::Stopped, _) => Ok(Outcome::Interrupted),
@@ -145,11 +145,11 @@ impl Record {
 }
 
 fn lost(error: &io::Error) -> Failure {
-    anyhow!("cannot read stdin: {}; steps that came before are recorded", say(error)).into()
+    anyhow!("cannot read stdin: {}; steps that came before are recorded", io_message(error)).into()
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> Failure {
-    let error = anyhow!("cannot write {}: {}", path.display(), say(error));
+    let error = anyhow!("cannot write {}: {}", path.display(), io_message(error));
     let hint = "check the directory, its permissions and the free space".to_owned();
     Failure { error, hint: Some(hint) }
 }
@@ -160,7 +160,7 @@ fn lock(directory: &Path) -> Result<Option<File>, Failure> {
         return Ok(None); // a directory cannot be opened as a file
     }
     let file = File::open(directory)
-        .map_err(|e| anyhow!("cannot look into {}: {}", directory.display(), say(&e)))?;
+        .map_err(|e| anyhow!("cannot look into {}: {}", directory.display(), io_message(&e)))?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(std::fs::TryLockError::WouldBlock) => Err(anyhow!(
@@ -178,14 +178,16 @@ fn resume(path: &Path, terminal: &Terminal) -> Result<Recording, Failure> {
     let mut file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Recording::default()),
-        Err(error) => return Err(anyhow!("cannot read {}: {}", path.display(), say(&error)).into()),
+        Err(error) => {
+            return Err(anyhow!("cannot read {}: {}", path.display(), io_message(&error)).into());
+        }
     };
     let name = path.display().to_string();
-    let wanted = Wanted::metrics(&["entropy".to_owned()]).expect("BUG: it is no pattern");
+    let wanted = SeriesSelector::metrics(&["entropy".to_owned()]).expect("BUG: it is no pattern");
     let wanted = wanted.with_survey();
     let source = Source { reader: &mut file, path: Some(path) };
     let kept = "it is left as it is; move it away to begin anew";
-    let (format, log) = input::read(source, None, &wanted)
+    let (format, log) = formats::read(source, None, &wanted)
         .map_err(|error| Failure { hint: Some(kept.to_owned()), ..explain(&name, error) })?;
     let mut more = log.survey.iter().map(|(_, key, _)| key).filter(|key| *key != "entropy");
     if let Some(key) = more.next() {
@@ -202,7 +204,7 @@ fn resume(path: &Path, terminal: &Terminal) -> Result<Recording, Failure> {
     let recording = Recording::resume(rows);
     if let Some(step) = recording.last_step() {
         let steps = plural(recording.steps(), "step is", "steps are");
-        terminal.note(&format!("{steps} there already, up to step {}: going on", exact(step)));
+        terminal.info(&format!("{steps} there already, up to step {}: going on", exact(step)));
     }
     Ok(recording)
 }
@@ -224,7 +226,7 @@ fn read_lines(events: &SyncSender<Event>) {
 struct Input<'a> {
     inbox: Receiver<Event>,
     stopped: Arc<AtomicBool>,
-    wanted: &'a Wanted,
+    wanted: &'a SeriesSelector,
 }
 
 /// Takes lines until they end, writing at most once an interval; how many were no steps, and why it ended.

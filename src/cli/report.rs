@@ -9,7 +9,7 @@ use clap::Args;
 use super::call::{command_line, day, source_date_epoch};
 use super::chart::{Target, target, write};
 use super::compare::CompareArgs;
-use super::curves::{Besides, Clock};
+use super::curves::{AuxRequest, Clock};
 use super::health::HealthArgs;
 use super::inputs::InputArgs;
 use super::tokens::TokenArgs;
@@ -60,7 +60,7 @@ pub(super) struct Report {
 pub(super) const PARTIAL: &str = "Some files that were found could not be read and are not in this page; the command says which.";
 
 /// What is to be read for a page: when steps were, where a log tells.
-pub(super) const BESIDES: Besides<'static> = Besides { rewards: &[], clock: Clock::IfAny };
+pub(super) const BESIDES: AuxRequest<'static> = AuxRequest { rewards: &[], clock: Clock::IfAny };
 
 impl Report {
     pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
@@ -77,7 +77,7 @@ impl Report {
         let start = Instant::now();
         let mut analysis = analyse(&comparison, &self.health.thresholds());
         compare(&comparison, &mut analysis, &plan);
-        terminal.explain(|| format!("analysed in {:.1?}", start.elapsed()));
+        terminal.verbose(|| format!("analysed in {:.1?}", start.elapsed()));
 
         let partial = read == Outcome::Partial || tokens_read == Outcome::Partial;
         let notes: Vec<String> = partial.then(|| PARTIAL.to_owned()).into_iter().collect();
@@ -126,7 +126,7 @@ fn write_page(
 ) -> Result<(), Failure> {
     let start = Instant::now();
     let text = report::page(comparison, analysis, page);
-    terminal.explain(|| {
+    terminal.verbose(|| {
         let runs = plural(comparison.runs().len(), "run", "runs");
         let megabytes = text.len() as f64 / 1e6;
         format!("page of {runs}, {megabytes:.2} MB, made in {:.1?}", start.elapsed())

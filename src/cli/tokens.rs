@@ -8,13 +8,13 @@ use super::curves::open;
 use super::inputs::resolve;
 use crate::report;
 use entropy_history::discover::{Location, Origin};
-use entropy_history::dump::Dump;
-use entropy_history::input::Source;
-use entropy_history::input::tokens::{TokensError, read};
+use entropy_history::dump::TokenDump;
+use entropy_history::formats::Source;
+use entropy_history::formats::tokens::{TokensError, read};
 use entropy_shell::Outcome;
 use entropy_shell::Terminal;
 use entropy_shell::{Failure, WithHint};
-use entropy_shell::{plural, say};
+use entropy_shell::{io_message, plural};
 
 /// Which dumps to show.
 #[derive(Debug, Args)]
@@ -45,7 +45,7 @@ pub fn load_tokens(
     arguments: &[String],
     terminal: &Terminal,
 ) -> Result<(Option<Value>, Outcome), Failure> {
-    let (mut dump, mut odd, mut outcome) = (Dump::default(), Vec::new(), Outcome::Done);
+    let (mut dump, mut odd, mut outcome) = (TokenDump::default(), Vec::new(), Outcome::Done);
     if arguments.is_empty() {
         return Ok((None, outcome));
     }
@@ -102,18 +102,18 @@ pub fn load_tokens(
 /// Reads one file; gives what is odd about it. Of one that fails, no response is kept.
 fn read_file(
     location: &Location,
-    dump: &mut Dump,
+    dump: &mut TokenDump,
     terminal: &Terminal,
 ) -> Result<Vec<String>, Failure> {
     let name = location.name();
     let before = dump.responses().len();
-    let opened = open(location).map_err(|e| anyhow!("cannot read {name}: {}", say(&e)));
+    let opened = open(location).map_err(|e| anyhow!("cannot read {name}: {}", io_message(&e)));
     let (mut reader, path) = opened.hint("check that it is a file that you may read")?;
     let notes = read(Source { reader: &mut *reader, path }, dump).map_err(|error| {
         dump.back_to(before);
         explain(&name, &error)
     })?;
-    terminal.explain(|| {
+    terminal.verbose(|| {
         let read = &dump.responses()[before..];
         let tokens = read.iter().map(|response| response.entropies().len()).sum();
         format!(
@@ -133,7 +133,7 @@ fn explain(name: &str, error: &TokensError) -> Failure {
         TokensError::Response { .. } => "repair the file there, or leave it out",
     };
     let error = match error {
-        TokensError::Io(e) => anyhow!("cannot read {name}: {}", say(e)),
+        TokensError::Io(e) => anyhow!("cannot read {name}: {}", io_message(e)),
         _ => anyhow!("cannot read {name} as tokens: {error}"),
     };
     Failure { error, hint: Some(hint.to_owned()) }

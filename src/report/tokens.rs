@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use entropy_history::dump::{Dump, Kind, Response};
+use entropy_history::dump::{Response, TokenDump, TokenKind};
 use entropy_history::label::{shorten_middle, visible};
 use entropy_history::stats::tokens::{
     CERTAIN, OCCURRENCES, REFERENCE, Scoring, ScoringStats, TOP, TokenAnalysis, analyse, scorings,
@@ -37,7 +37,7 @@ const LEVELS: usize = 10;
 const LONGEST: usize = 80;
 
 /// The document of a dump, with what was odd in its files; none if it has no response.
-pub fn tokens(dump: &Dump, odd: &[String]) -> Option<Value> {
+pub fn tokens(dump: &TokenDump, odd: &[String]) -> Option<Value> {
     let all = scorings(dump);
     let shown = evenly(&all, SCORINGS);
     if shown.is_empty() {
@@ -101,7 +101,7 @@ struct Chosen {
 /// Which responses are embedded, in order of the scorings and then of the dump: of each scoring those
 /// that a scoring chosen before has too, so that a response can be followed from step to step; a
 /// quarter with the highest means, a quarter with the lowest, the rest evenly.
-fn choose(dump: &Dump, scorings: &[Scoring]) -> Vec<Chosen> {
+fn choose(dump: &TokenDump, scorings: &[Scoring]) -> Vec<Chosen> {
     let response = |at: usize| &dump.responses()[at];
     let name = |at: usize| (response(at).id(), response(at).sample(), response(at).prompt());
     let budget = TOKENS / scorings.len();
@@ -172,7 +172,7 @@ impl Embedded {
         })
     }
 
-    fn rows(&self, dump: &Dump) -> Value {
+    fn rows(&self, dump: &TokenDump) -> Value {
         let row = |&kind: &u32| {
             let kind = &dump.kinds()[kind as usize];
             json!([kind.id, shown(kind)])
@@ -195,7 +195,7 @@ fn numbers(analysis: &TokenAnalysis, kinds: &mut Embedded) -> Value {
     analysis.scorings.iter().map(scoring).collect()
 }
 
-fn response(dump: &Dump, chosen: &Chosen, kinds: &mut Embedded) -> Value {
+fn response(dump: &TokenDump, chosen: &Chosen, kinds: &mut Embedded) -> Value {
     let response = &dump.responses()[chosen.response];
     let places: Vec<usize> =
         response.kinds()[..chosen.tokens].iter().map(|&kind| kinds.place(kind)).collect();
@@ -249,7 +249,7 @@ fn named(name: &str) -> String {
 
 /// The text of a token as it is shown: line breaks and tabs as signs, and with their effect; spaces as
 /// signs where nothing else is; what cannot be seen written out; none where the dump has no text.
-fn shown(kind: &Kind) -> Option<String> {
+fn shown(kind: &TokenKind) -> Option<String> {
     let text = kind.text.as_deref().filter(|text| !text.is_empty())?;
     if text.chars().all(|c| c == ' ') {
         return Some("␣".repeat(text.chars().count().min(LONGEST)));
@@ -274,8 +274,8 @@ mod tests {
     use super::*;
     use entropy_history::dump::RawResponse;
 
-    fn dump(responses: impl IntoIterator<Item = (u64, usize, f64)>) -> Dump {
-        let mut dump = Dump::default();
+    fn dump(responses: impl IntoIterator<Item = (u64, usize, f64)>) -> TokenDump {
+        let mut dump = TokenDump::default();
         dump.begin("dump.jsonl");
         for (at, (step, length, entropy)) in responses.into_iter().enumerate() {
             let raw = RawResponse {
@@ -341,7 +341,7 @@ mod tests {
 
     #[test]
     fn a_response_is_followed_from_step_to_step() {
-        let mut dump = Dump::default();
+        let mut dump = TokenDump::default();
         for step in [1, 2] {
             for id in 0..300u32 {
                 // The order of the means is turned between the steps.
@@ -370,7 +370,7 @@ mod tests {
 
     #[test]
     fn white_space_and_what_is_unseen_can_be_seen() {
-        let shown = |text: &str| shown(&Kind { id: 1, text: Some(text.to_owned()) });
+        let shown = |text: &str| shown(&TokenKind { id: 1, text: Some(text.to_owned()) });
         assert_eq!(shown(" the").as_deref(), Some(" the"));
         assert_eq!(shown("  ").as_deref(), Some("␣␣"));
         assert_eq!(shown(".\n\n").as_deref(), Some(".⏎\n⏎\n"));

@@ -14,7 +14,7 @@ use super::table::table;
 use super::view::View;
 use entropy_history::history::{History, Run};
 use entropy_history::label::{shorten_middle, visible};
-use entropy_history::quantity::Kind;
+use entropy_history::quantity::EntropyKind;
 use entropy_history::stats::smooth::Smoothing;
 use entropy_plot::ValueScale;
 
@@ -165,7 +165,7 @@ fn chart(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
     if area.height < LEAST_CHART || area.width < 20 {
         return;
     }
-    let kinds: Vec<Kind> = scene.runs.iter().map(|run| run.history.kind()).collect();
+    let kinds: Vec<EntropyKind> = scene.runs.iter().map(|run| run.history.kind()).collect();
     let what = match kinds.iter().all(|kind| *kind == kinds[0]) {
         true => kinds[0].describe(),
         false => "different quantities, which do not compare",

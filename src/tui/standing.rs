@@ -165,7 +165,7 @@ impl Turns {
 mod tests {
     use super::*;
     use entropy_history::history::History;
-    use entropy_history::quantity::Kind;
+    use entropy_history::quantity::EntropyKind;
 
     const TERMS: Terms = Terms {
         thresholds: Thresholds { collapse_ratio: 0.25, explode_ratio: 2.0 },
@@ -176,7 +176,7 @@ mod tests {
     fn run(values: &[f64]) -> Run {
         let at = |(i, &entropy): (usize, &f64)| Point { step: (i + 1) as f64, entropy };
         let points = values.iter().enumerate().map(at).collect();
-        let (history, _) = History::from_raw("q", Kind::TokenMean, points).unwrap();
+        let (history, _) = History::from_raw("q", EntropyKind::TokenMean, points).unwrap();
         Run::new(history, "q.json", "rzero", "entropy")
     }
 
@@ -232,7 +232,7 @@ mod tests {
         let mut all = Vec::new();
         for n in 1..=points.len() {
             let (history, _) =
-                History::from_raw("q", Kind::TokenMean, points[..n].to_vec()).unwrap();
+                History::from_raw("q", EntropyKind::TokenMean, points[..n].to_vec()).unwrap();
             let run = Run::new(history, "q.json", "rzero", "entropy");
             let standing = Standing::of(&run, None, &TERMS, SystemTime::now());
             all.extend(turns.take(&[standing]).iter().map(|turn| (turn.now.words(), n)));
@@ -243,13 +243,13 @@ mod tests {
     #[test]
     fn a_noisy_run_does_not_turn_between_healthy_and_falling_all_the_time() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models");
-        let wanted = entropy_history::input::Wanted::known();
+        let wanted = entropy_history::formats::SeriesSelector::known();
         let turns = |name: &str| {
             let name = format!("qwen3-tiny_{name}");
             let path = root.join(&name).join(format!("entropy_history_{name}.json"));
             let mut file = std::fs::File::open(&path).unwrap();
-            let source = entropy_history::input::Source { reader: &mut file, path: Some(&path) };
-            let (_, log) = entropy_history::input::read(source, None, &wanted).unwrap();
+            let source = entropy_history::formats::Source { reader: &mut file, path: Some(&path) };
+            let (_, log) = entropy_history::formats::read(source, None, &wanted).unwrap();
             turned(&log.series[0].points).len() - 1
         };
         // Without patience these are 45, 34, 23 and 28.

@@ -1,6 +1,6 @@
 //! Responses token by token, each token with its entropy: what `compute --tokens-out` dumps.
 //!
-//! [`Dump::add`] is the only door. Past it a response has at least one token, every token an entropy
+//! [`TokenDump::add`] is the only door. Past it a response has at least one token, every token an entropy
 //! that is finite, and log-probs are there for all of its tokens or for none. A dump holds millions of
 //! tokens of a few thousand kinds, so a token is the number of its kind, an entropy in 64 bits, since
 //! statistics are made of it, and a log-prob in 32, since it is only shown: 16 bytes.
@@ -12,7 +12,7 @@ use thiserror::Error;
 
 /// What a token is, wherever it stands: its id and its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kind {
+pub struct TokenKind {
     /// Its id in the vocabulary.
     pub id: u32,
     /// Its text, if the dump has texts; half of a character is `U+FFFD`.
@@ -113,7 +113,7 @@ impl Response {
         self.prompt
     }
 
-    /// Its tokens, as places in [`Dump::kinds`].
+    /// Its tokens, as places in [`TokenDump::kinds`].
     pub fn kinds(&self) -> &[u32] {
         &self.kinds
     }
@@ -141,16 +141,16 @@ impl Response {
 
 /// Responses of one file or several, in the order in which they stand there.
 #[derive(Debug, Clone, Default)]
-pub struct Dump {
+pub struct TokenDump {
     sources: Vec<String>,
-    kinds: Vec<Kind>,
+    kinds: Vec<TokenKind>,
     by_id: HashMap<u32, Vec<u32>>, // looked up, never walked
     responses: Vec<Response>,
     empty: usize,
     negative: usize,
 }
 
-impl Dump {
+impl TokenDump {
     /// What is added from here on is from this source.
     pub fn begin(&mut self, source: impl Into<String>) {
         self.sources.push(source.into());
@@ -216,17 +216,17 @@ impl Dump {
         }
         let kind = u32::try_from(self.kinds.len()).expect("BUG: memory holds no 2^32 kinds");
         known.push(kind);
-        self.kinds.push(Kind { id, text });
+        self.kinds.push(TokenKind { id, text });
         kind
     }
 
-    /// Where the responses are from, as [`Dump::begin`] was told.
+    /// Where the responses are from, as [`TokenDump::begin`] was told.
     pub fn sources(&self) -> &[String] {
         &self.sources
     }
 
     /// The kinds of tokens, in order of appearance.
-    pub fn kinds(&self) -> &[Kind] {
+    pub fn kinds(&self) -> &[TokenKind] {
         &self.kinds
     }
 
@@ -257,18 +257,18 @@ mod tests {
 
     #[test]
     fn a_kind_is_an_id_with_its_text_and_kept_once() {
-        let mut dump = Dump::default();
+        let mut dump = TokenDump::default();
         let texts = ["a", "b", "a"].map(str::to_owned).to_vec();
         dump.add(RawResponse { texts, ..raw(&[7, 8, 7]) }).unwrap();
         dump.add(raw(&[7])).unwrap();
         assert_eq!(dump.responses()[0].kinds(), [0, 1, 0]);
         assert_eq!(dump.responses()[1].kinds(), [2], "another tokenizer, or none");
-        assert_eq!(dump.kinds()[1], Kind { id: 8, text: Some("b".to_owned()) });
+        assert_eq!(dump.kinds()[1], TokenKind { id: 8, text: Some("b".to_owned()) });
     }
 
     #[test]
     fn lists_of_other_lengths_are_refused_and_named() {
-        let mut dump = Dump::default();
+        let mut dump = TokenDump::default();
         let short = RawResponse { entropies: vec![1.0], ..raw(&[1, 2]) };
         assert_eq!(dump.add(short).unwrap_err().to_string(), "it has 2 tokens and 1 entropies");
         let texts = RawResponse { texts: vec![String::new(); 3], ..raw(&[1, 2]) };
@@ -280,7 +280,7 @@ mod tests {
 
     #[test]
     fn what_no_entropy_can_be_is_refused_or_counted() {
-        let mut dump = Dump::default();
+        let mut dump = TokenDump::default();
         let nan = RawResponse { entropies: vec![1.0, f64::NAN], ..raw(&[1, 2]) };
         assert_eq!(dump.add(nan).unwrap_err().to_string(), "the entropy of token 2 is NaN");
         let plus = RawResponse { log_probs: vec![f64::INFINITY], ..raw(&[1]) };
@@ -292,7 +292,7 @@ mod tests {
 
     #[test]
     fn equal_prompts_have_equal_digests() {
-        let mut dump = Dump::default();
+        let mut dump = TokenDump::default();
         for prompt in [vec![1, 2], vec![1, 2], vec![12]] {
             dump.add(RawResponse { prompt, ..raw(&[1]) }).unwrap();
         }

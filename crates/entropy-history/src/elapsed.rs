@@ -5,7 +5,7 @@
 
 use thiserror::Error;
 
-use crate::history::{Companion, History, HistoryError, Joint, Point, Run};
+use crate::history::{AuxSeries, History, HistoryError, Point, Run, StageBoundary};
 
 /// A clock that goes back at more than this share of the steps is none.
 const MOST_BACK: f64 = 0.1;
@@ -85,7 +85,7 @@ pub fn since_start(run: &Run, by: By) -> Result<(Run, Displaced), ElapsedError> 
 }
 
 /// The earliest time of a run, its clock being one.
-fn start(run: &Run, clock: &Companion) -> Result<f64, ElapsedError> {
+fn start(run: &Run, clock: &AuxSeries) -> Result<f64, ElapsedError> {
     let key = || clock.metric().to_owned();
     let times: Vec<f64> = run.history.points().iter().filter_map(|p| clock.at(p.step)).collect();
     let Some(start) = times.iter().copied().reduce(f64::min) else {
@@ -128,11 +128,11 @@ fn placed(run: &Run, place: impl Fn(f64) -> Option<f64>) -> Result<(Run, Displac
     displaced.back = repairs.reordered;
     displaced.same = finite - history.points().len();
     // A round begins with the first of its points that has a place.
-    let joint = |joint: &Joint| {
+    let joint = |joint: &StageBoundary| {
         let points = run.history.points();
         let from = points.partition_point(|p| p.step < joint.step);
         let x = points[from..].iter().find_map(|p| place(p.step))?;
-        Some(Joint { step: x, round: joint.round.clone() })
+        Some(StageBoundary { step: x, round: joint.round.clone() })
     };
     let joints = run.joints.iter().filter_map(joint).collect();
     Ok((Run { history, joints, reward: None, clock: None, ..run.clone() }, displaced))
@@ -141,12 +141,12 @@ fn placed(run: &Run, place: impl Fn(f64) -> Option<f64>) -> Result<(Run, Displac
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::quantity::Kind;
+    use crate::quantity::EntropyKind;
 
     fn run(values: &[(f64, f64)], times: &[(f64, f64)]) -> Run {
         let points = values.iter().map(|&(step, entropy)| Point { step, entropy }).collect();
-        let (history, _) = History::from_raw("x", Kind::TokenMean, points).unwrap();
-        let clock = Companion::from_raw("_timestamp", times.to_vec());
+        let (history, _) = History::from_raw("x", EntropyKind::TokenMean, points).unwrap();
+        let clock = AuxSeries::from_raw("_timestamp", times.to_vec());
         Run { clock, ..Run::new(history, "x.json", "wandb", "entropy") }
     }
 
@@ -176,7 +176,7 @@ mod tests {
         let mut values = VALUES.to_vec();
         values[1].1 = f64::NAN;
         let mut run = run(&values, &[(5.0, 10.0), (7.0, 30.0), (9.0, 50.0)]);
-        run.joints = vec![Joint { step: 6.0, round: "2".to_owned() }];
+        run.joints = vec![StageBoundary { step: 6.0, round: "2".to_owned() }];
         let (moved, _) = since_start(&run, By::Time(1.0)).unwrap();
         assert_eq!((places(&moved), moved.history.segments().count()), (vec![0.0, 20.0, 40.0], 2));
         assert_eq!(moved.joints[0].step, 20.0);

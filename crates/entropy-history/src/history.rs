@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::quantity::{Kind, Sign};
+use crate::quantity::{EntropyKind, Sign};
 
 /// One logged value: a training step and the entropy in nats.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -60,7 +60,7 @@ pub enum HistoryError {
 #[derive(Debug, Clone, PartialEq)]
 pub struct History {
     label: String,
-    kind: Kind,
+    kind: EntropyKind,
     points: Arc<Vec<Point>>, // a copy of a curve shares them
     gaps: Vec<usize>,
 }
@@ -70,7 +70,7 @@ impl History {
     /// drops values that are not finite. Linear when the rows are already in order.
     pub fn from_raw(
         label: impl Into<String>,
-        kind: Kind,
+        kind: EntropyKind,
         mut points: Vec<Point>,
     ) -> Result<(History, Repairs), HistoryError> {
         if points.is_empty() {
@@ -134,7 +134,7 @@ impl History {
     }
 
     /// Which entropy the values are.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> EntropyKind {
         self.kind
     }
 
@@ -189,11 +189,11 @@ pub struct Run {
     /// Whether the log holds it negated.
     pub sign: Sign,
     /// Where rounds of training meet that were laid end to end; empty for a run as logged.
-    pub joints: Vec<Joint>,
+    pub joints: Vec<StageBoundary>,
     /// Another series of the same log, such as the reward, if it was asked for.
-    pub reward: Option<Companion>,
+    pub reward: Option<AuxSeries>,
     /// When each step was logged, in seconds of one clock, if the log tells.
-    pub clock: Option<Companion>,
+    pub clock: Option<AuxSeries>,
     /// What was put right.
     pub repairs: Repairs,
     /// What the user should know about this run, in words.
@@ -240,15 +240,15 @@ impl Run {
 
 /// Another series of a run's log: a finite value at some steps, which strictly increase.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Companion {
+pub struct AuxSeries {
     metric: String,
     values: Vec<(f64, f64)>,
 }
 
-impl Companion {
+impl AuxSeries {
     /// Takes rows of step and value in log order: the later row of a step counts, as in a
     /// [`History`]; what is not finite is dropped. `None` when nothing is left.
-    pub fn from_raw(metric: impl Into<String>, mut rows: Vec<(f64, f64)>) -> Option<Companion> {
+    pub fn from_raw(metric: impl Into<String>, mut rows: Vec<(f64, f64)>) -> Option<AuxSeries> {
         rows.retain(|(step, _)| step.is_finite());
         rows.sort_by(|a, b| a.0.total_cmp(&b.0)); // stable: log order within a step
         rows.dedup_by(|later, kept| {
@@ -259,7 +259,7 @@ impl Companion {
             same
         });
         rows.retain(|(_, value)| value.is_finite());
-        (!rows.is_empty()).then(|| Companion { metric: metric.into(), values: rows })
+        (!rows.is_empty()).then(|| AuxSeries { metric: metric.into(), values: rows })
     }
 
     /// The key of the series.
@@ -281,7 +281,7 @@ impl Companion {
 
 /// Where a round of training begins in a history of several.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Joint {
+pub struct StageBoundary {
     /// The first step of the round.
     pub step: f64,
     /// The name of the round.
@@ -352,7 +352,7 @@ impl Comparison {
     }
 
     /// The kinds of entropy among the runs, in order of appearance, each once.
-    pub fn kinds(&self) -> Vec<Kind> {
+    pub fn kinds(&self) -> Vec<EntropyKind> {
         let mut kinds = Vec::new();
         for run in &self.runs {
             if !kinds.contains(&run.history.kind()) {
@@ -405,7 +405,7 @@ mod tests {
     }
 
     fn history(raw: Vec<Point>) -> (History, Repairs) {
-        History::from_raw("solver_v1", Kind::TokenMean, raw).unwrap()
+        History::from_raw("solver_v1", EntropyKind::TokenMean, raw).unwrap()
     }
 
     #[test]
@@ -457,7 +457,7 @@ mod tests {
 
     #[test]
     fn nothing_to_draw_is_refused() {
-        let refuse = |raw| History::from_raw("x", Kind::TokenMean, raw).unwrap_err();
+        let refuse = |raw| History::from_raw("x", EntropyKind::TokenMean, raw).unwrap_err();
         assert_eq!(refuse(vec![]), HistoryError::Empty);
         assert_eq!(refuse(vec![at(1, f64::NAN)]), HistoryError::NothingFinite(1));
         let bad = vec![at(1, 1.0), Point { step: f64::NAN, entropy: 1.0 }];

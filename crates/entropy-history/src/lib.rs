@@ -1,19 +1,19 @@
 //! Reads the policy-entropy histories that reinforcement-learning trainers log, and computes their statistics.
 //!
-//! Data flows one way: [`discover`] finds files, [`input`] reads raw points, [`history`] checks them once,
+//! Data flows one way: [`discover`] finds files, [`formats`] reads raw points, [`history`] checks them once,
 //! [`stats`] turns them into numbers, and [`export`] writes them in other formats. Nothing here prints,
 //! exits or reads the environment.
 
-pub mod chain;
 pub mod discover;
 pub mod dump;
 pub mod elapsed;
 pub mod export;
+pub mod formats;
 pub mod history;
-pub mod input;
 pub mod label;
 pub mod number;
 pub mod quantity;
 pub mod record;
+pub mod stages;
 pub mod stats;
 pub mod tail;

@@ -6,7 +6,7 @@ use serde::Serialize;
 /// What a logged number measures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum EntropyKind {
     /// Exact entropy of the policy at each response token, averaged over all tokens of the step.
     TokenMean,
     /// The same per token, averaged over each response first, then over the responses.
@@ -25,59 +25,59 @@ pub enum Kind {
     Unknown,
 }
 
-impl Kind {
+impl EntropyKind {
     /// What the number is, as the subtitle of a chart says it.
     pub fn describe(self) -> &'static str {
         match self {
-            Kind::TokenMean => "nats per response token, mean over the batch",
-            Kind::SequenceMean => "nats per response token, mean of each response's mean",
-            Kind::ExactMean => "nats per response token, by token or by response",
-            Kind::SequenceSum => "nats per response, summed over its tokens",
-            Kind::LogProbSurrogate => "nats, mean −log π of the sampled tokens",
-            Kind::ImportanceWeighted => "nats, importance-weighted −log π",
-            Kind::ActionDistribution => "nats per action",
-            Kind::Unknown => "as logged",
+            EntropyKind::TokenMean => "nats per response token, mean over the batch",
+            EntropyKind::SequenceMean => "nats per response token, mean of each response's mean",
+            EntropyKind::ExactMean => "nats per response token, by token or by response",
+            EntropyKind::SequenceSum => "nats per response, summed over its tokens",
+            EntropyKind::LogProbSurrogate => "nats, mean −log π of the sampled tokens",
+            EntropyKind::ImportanceWeighted => "nats, importance-weighted −log π",
+            EntropyKind::ActionDistribution => "nats per action",
+            EntropyKind::Unknown => "as logged",
         }
     }
 
     /// The name in the JSON document.
     pub fn name(self) -> &'static str {
         match self {
-            Kind::TokenMean => "token_mean",
-            Kind::SequenceMean => "sequence_mean",
-            Kind::ExactMean => "exact_mean",
-            Kind::SequenceSum => "sequence_sum",
-            Kind::LogProbSurrogate => "log_prob_surrogate",
-            Kind::ImportanceWeighted => "importance_weighted",
-            Kind::ActionDistribution => "action_distribution",
-            Kind::Unknown => "unknown",
+            EntropyKind::TokenMean => "token_mean",
+            EntropyKind::SequenceMean => "sequence_mean",
+            EntropyKind::ExactMean => "exact_mean",
+            EntropyKind::SequenceSum => "sequence_sum",
+            EntropyKind::LogProbSurrogate => "log_prob_surrogate",
+            EntropyKind::ImportanceWeighted => "importance_weighted",
+            EntropyKind::ActionDistribution => "action_distribution",
+            EntropyKind::Unknown => "unknown",
         }
     }
 
     /// The name in words, for a table.
     pub fn words(self) -> &'static str {
         match self {
-            Kind::TokenMean => "token mean",
-            Kind::SequenceMean => "sequence mean",
-            Kind::ExactMean => "exact mean",
-            Kind::SequenceSum => "sequence sum",
-            Kind::LogProbSurrogate => "log-prob surrogate",
-            Kind::ImportanceWeighted => "importance-weighted",
-            Kind::ActionDistribution => "action distribution",
-            Kind::Unknown => "unknown",
+            EntropyKind::TokenMean => "token mean",
+            EntropyKind::SequenceMean => "sequence mean",
+            EntropyKind::ExactMean => "exact mean",
+            EntropyKind::SequenceSum => "sequence sum",
+            EntropyKind::LogProbSurrogate => "log-prob surrogate",
+            EntropyKind::ImportanceWeighted => "importance-weighted",
+            EntropyKind::ActionDistribution => "action distribution",
+            EntropyKind::Unknown => "unknown",
         }
     }
 
     /// How a step's tokens become one number.
     pub fn aggregation(self) -> Option<&'static str> {
         match self {
-            Kind::TokenMean | Kind::LogProbSurrogate | Kind::ImportanceWeighted => {
-                Some("mean over tokens")
-            }
-            Kind::SequenceMean => Some("mean over responses of the mean over tokens"),
-            Kind::SequenceSum => Some("mean over responses of the sum over tokens"),
-            Kind::ActionDistribution => Some("mean over actions"),
-            Kind::ExactMean | Kind::Unknown => None,
+            EntropyKind::TokenMean
+            | EntropyKind::LogProbSurrogate
+            | EntropyKind::ImportanceWeighted => Some("mean over tokens"),
+            EntropyKind::SequenceMean => Some("mean over responses of the mean over tokens"),
+            EntropyKind::SequenceSum => Some("mean over responses of the sum over tokens"),
+            EntropyKind::ActionDistribution => Some("mean over actions"),
+            EntropyKind::ExactMean | EntropyKind::Unknown => None,
         }
     }
 
@@ -85,7 +85,9 @@ impl Kind {
     /// number for a mean of exact token entropies, none for the rest.
     pub fn ceiling(self, vocabulary: f64) -> Option<f64> {
         match self {
-            Kind::TokenMean | Kind::SequenceMean | Kind::ExactMean => Some(vocabulary.ln()),
+            EntropyKind::TokenMean | EntropyKind::SequenceMean | EntropyKind::ExactMean => {
+                Some(vocabulary.ln())
+            }
             _ => None,
         }
     }
@@ -103,37 +105,45 @@ pub enum Sign {
 
 /// A key that trainers log an entropy under.
 #[derive(Debug, Clone, Copy)]
-pub struct Known {
+pub struct KnownKey {
     /// The key; behind a leading `*`, its end.
     pub key: &'static str,
     /// What it holds.
-    pub kind: Kind,
+    pub kind: EntropyKind,
     /// Who logs it.
     pub trainers: &'static str,
 }
 
-const fn known(key: &'static str, kind: Kind, trainers: &'static str) -> Known {
-    Known { key, kind, trainers }
+const fn known(key: &'static str, kind: EntropyKind, trainers: &'static str) -> KnownKey {
+    KnownKey { key, kind, trainers }
 }
 
 /// The keys that are looked for when no `--metric` is given, best first.
-pub static KNOWN: &[Known] = &[
-    known("policy/entropy", Kind::TokenMean, "R-Zero fork"),
-    known("actor/entropy", Kind::TokenMean, "verl"),
-    known("entropy", Kind::TokenMean, "TRL, AReaL, R-Zero fork"),
-    known("train/entropy", Kind::TokenMean, "TRL through W&B or TensorBoard"),
-    known("policy/policy_entropy", Kind::TokenMean, "SkyRL"),
-    known("critic/entropy/mean", Kind::TokenMean, "ROLL"),
-    known("entropy/all/mean", Kind::TokenMean, "prime-rl"),
-    known("policy/entropy_avg", Kind::SequenceMean, "open-instruct"),
-    known("train/entropy_loss", Kind::ExactMean, "OpenRLHF, slime; Stable-Baselines3 negated"),
-    known("objective/entropy", Kind::SequenceSum, "TRL PPO"),
-    known("losses/entropy", Kind::ActionDistribution, "CleanRL"),
-    known("*learner_stats/entropy", Kind::ActionDistribution, "RLlib"),
-    known("actor/entropy_loss", Kind::LogProbSurrogate, "EasyR1, R-Zero; verl during the update"),
-    known("optim/entropy", Kind::LogProbSurrogate, "SkyRL-agent"),
-    known("approx_entropy", Kind::ImportanceWeighted, "NeMo-RL"),
-    known("train/approx_entropy", Kind::ImportanceWeighted, "NeMo-RL"),
+pub static KNOWN_KEYS: &[KnownKey] = &[
+    known("policy/entropy", EntropyKind::TokenMean, "R-Zero fork"),
+    known("actor/entropy", EntropyKind::TokenMean, "verl"),
+    known("entropy", EntropyKind::TokenMean, "TRL, AReaL, R-Zero fork"),
+    known("train/entropy", EntropyKind::TokenMean, "TRL through W&B or TensorBoard"),
+    known("policy/policy_entropy", EntropyKind::TokenMean, "SkyRL"),
+    known("critic/entropy/mean", EntropyKind::TokenMean, "ROLL"),
+    known("entropy/all/mean", EntropyKind::TokenMean, "prime-rl"),
+    known("policy/entropy_avg", EntropyKind::SequenceMean, "open-instruct"),
+    known(
+        "train/entropy_loss",
+        EntropyKind::ExactMean,
+        "OpenRLHF, slime; Stable-Baselines3 negated",
+    ),
+    known("objective/entropy", EntropyKind::SequenceSum, "TRL PPO"),
+    known("losses/entropy", EntropyKind::ActionDistribution, "CleanRL"),
+    known("*learner_stats/entropy", EntropyKind::ActionDistribution, "RLlib"),
+    known(
+        "actor/entropy_loss",
+        EntropyKind::LogProbSurrogate,
+        "EasyR1, R-Zero; verl during the update",
+    ),
+    known("optim/entropy", EntropyKind::LogProbSurrogate, "SkyRL-agent"),
+    known("approx_entropy", EntropyKind::ImportanceWeighted, "NeMo-RL"),
+    known("train/approx_entropy", EntropyKind::ImportanceWeighted, "NeMo-RL"),
 ];
 
 /// Whether `key` is the one that `pattern` names; nested logs join their keys with a dot or a slash,
@@ -162,12 +172,16 @@ pub fn is_key(pattern: &str, key: &str) -> bool {
 /// verl's `actor/entropy_loss` is the exact entropy seen during the update; EasyR1 and upstream
 /// R-Zero use the same key for a surrogate, which is why the format takes part. Stable-Baselines3
 /// logs −H under a key that others use for H, which only the values tell.
-pub fn identify(format: &str, metric: &str, values: impl Iterator<Item = f64>) -> (Kind, Sign) {
-    let Some(known) = KNOWN.iter().find(|known| is_key(known.key, metric)) else {
-        return (Kind::Unknown, Sign::AsLogged);
+pub fn identify(
+    format: &str,
+    metric: &str,
+    values: impl Iterator<Item = f64>,
+) -> (EntropyKind, Sign) {
+    let Some(known) = KNOWN_KEYS.iter().find(|known| is_key(known.key, metric)) else {
+        return (EntropyKind::Unknown, Sign::AsLogged);
     };
     match (known.key, format) {
-        ("actor/entropy_loss", "verl" | "verl-console") => (Kind::TokenMean, Sign::AsLogged),
+        ("actor/entropy_loss", "verl" | "verl-console") => (EntropyKind::TokenMean, Sign::AsLogged),
         ("train/entropy_loss", _) => {
             let (mut positive, mut negative) = (0, 0);
             for value in values {
@@ -175,7 +189,7 @@ pub fn identify(format: &str, metric: &str, values: impl Iterator<Item = f64>) -
                 negative += usize::from(value < 0.0);
             }
             if negative > 0 && positive == 0 {
-                (Kind::ActionDistribution, Sign::Flipped)
+                (EntropyKind::ActionDistribution, Sign::Flipped)
             } else {
                 (known.kind, Sign::AsLogged)
             }
@@ -188,22 +202,22 @@ pub fn identify(format: &str, metric: &str, values: impl Iterator<Item = f64>) -
 mod tests {
     use super::*;
 
-    fn kind(format: &str, metric: &str, values: &[f64]) -> (Kind, Sign) {
+    fn kind(format: &str, metric: &str, values: &[f64]) -> (EntropyKind, Sign) {
         identify(format, metric, values.iter().copied())
     }
 
     #[test]
     fn one_key_is_two_quantities() {
-        assert_eq!(kind("verl", "actor/entropy_loss", &[1.0]).0, Kind::TokenMean);
-        assert_eq!(kind("easyr1", "actor/entropy_loss", &[1.0]).0, Kind::LogProbSurrogate);
-        assert_eq!(kind("easyr1", "actor.entropy_loss", &[1.0]).0, Kind::LogProbSurrogate);
+        assert_eq!(kind("verl", "actor/entropy_loss", &[1.0]).0, EntropyKind::TokenMean);
+        assert_eq!(kind("easyr1", "actor/entropy_loss", &[1.0]).0, EntropyKind::LogProbSurrogate);
+        assert_eq!(kind("easyr1", "actor.entropy_loss", &[1.0]).0, EntropyKind::LogProbSurrogate);
     }
 
     #[test]
     fn stable_baselines_is_told_by_its_sign() {
-        let negated = (Kind::ActionDistribution, Sign::Flipped);
+        let negated = (EntropyKind::ActionDistribution, Sign::Flipped);
         assert_eq!(kind("tensorboard", "train/entropy_loss", &[-0.69, -0.5, 0.0]), negated);
-        let positive = (Kind::ExactMean, Sign::AsLogged);
+        let positive = (EntropyKind::ExactMean, Sign::AsLogged);
         assert_eq!(kind("tensorboard", "train/entropy_loss", &[0.69, 0.5]), positive);
         assert_eq!(kind("tensorboard", "train/entropy_loss", &[0.69, -0.1]), positive);
     }
@@ -211,7 +225,7 @@ mod tests {
     #[test]
     fn a_star_stands_for_what_is_before() {
         let key = "ray/tune/info/learner/default_policy/learner_stats/entropy";
-        assert_eq!(kind("tensorboard", key, &[1.0]).0, Kind::ActionDistribution);
+        assert_eq!(kind("tensorboard", key, &[1.0]).0, EntropyKind::ActionDistribution);
         assert!(!is_key("*learner_stats/entropy", "entropy"));
         assert!(!is_key("*ä", "¤"));
     }

@@ -7,8 +7,8 @@
 use thiserror::Error;
 
 use crate::export::json;
+use crate::formats::{self, Note, ReadError, SeriesSelector, Source};
 use crate::history::Point;
-use crate::input::{self, Note, ReadError, Source, Wanted};
 
 /// Why a line is no step.
 #[derive(Debug, Error)]
@@ -81,14 +81,14 @@ impl Recording {
 ///
 /// # Errors
 /// When it is neither, or several keys are wanted.
-pub fn parse(line: &[u8], wanted: &Wanted) -> Result<Line, LineError> {
+pub fn parse(line: &[u8], wanted: &SeriesSelector) -> Result<Line, LineError> {
     let line = std::str::from_utf8(line).map_err(|_| LineError::NoText)?.trim();
     if line.is_empty() {
         return Ok(Line::default());
     }
     if line.starts_with('{') {
         let source = Source { reader: &mut line.as_bytes(), path: None };
-        let (format, log) = input::read(source, None, wanted)?;
+        let (format, log) = formats::read(source, None, wanted)?;
         let cut = log.notes.iter().find(|note| matches!(note, Note::Cut { .. }));
         let cut = cut.map(ToString::to_string);
         let (series, _) = log.choose(wanted, format)?;
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     fn point(line: &str) -> Option<(f64, f64)> {
-        let rows = parse(line.as_bytes(), &Wanted::known()).unwrap().rows;
+        let rows = parse(line.as_bytes(), &SeriesSelector::known()).unwrap().rows;
         assert!(rows.len() <= 1, "{rows:?}");
         rows.first().map(|p| (p.step, p.entropy))
     }
@@ -133,15 +133,16 @@ mod tests {
     #[test]
     fn two_rows_on_one_line_are_both_taken() {
         let line = br#"{"step":17,"entropy":2}{"step":18,"entropy":3}"#;
-        let rows = parse(line, &Wanted::known()).unwrap().rows;
+        let rows = parse(line, &SeriesSelector::known()).unwrap().rows;
         assert_eq!(rows, [17.0, 18.0].map(|step| Point { step, entropy: step - 15.0 }));
-        let line = parse(br#"{"step":17,"entropy":2}{"step":18,"ent"#, &Wanted::known()).unwrap();
+        let line =
+            parse(br#"{"step":17,"entropy":2}{"step":18,"ent"#, &SeriesSelector::known()).unwrap();
         assert_eq!((line.rows.len(), line.cut.is_some()), (1, true), "{line:?}");
     }
 
     #[test]
     fn a_line_with_several_wanted_keys_is_refused() {
-        let wanted = Wanted::metrics(&["actor/*".to_owned()]).unwrap();
+        let wanted = SeriesSelector::metrics(&["actor/*".to_owned()]).unwrap();
         let line = br#"{"step":1,"actor/entropy":2,"actor/entropy_b":3}"#;
         let error = parse(line, &wanted).unwrap_err().to_string();
         assert_eq!(error, "several of its keys match: actor/entropy, actor/entropy_b");
@@ -158,9 +159,9 @@ mod tests {
             "{\"entropy\": 1}",
             "{\"step\": 1, \"entropy\"",
         ] {
-            assert!(parse(line.as_bytes(), &Wanted::known()).is_err(), "{line}");
+            assert!(parse(line.as_bytes(), &SeriesSelector::known()).is_err(), "{line}");
         }
-        assert!(parse(b"\xff 1", &Wanted::known()).is_err());
+        assert!(parse(b"\xff 1", &SeriesSelector::known()).is_err());
     }
 
     #[test]

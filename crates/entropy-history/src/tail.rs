@@ -7,7 +7,7 @@ use std::fs::{self, File, Metadata};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::input::{Format, Growing, Log, ReadError, Wanted};
+use crate::formats::{Format, Log, ReadError, ResumableReader, SeriesSelector};
 
 /// A file that has to be read from its start is read again only after so many times as long as reading
 /// it took: a large one that changes all the time would keep a core busy.
@@ -16,7 +16,7 @@ const REST: u32 = 40;
 /// A file that is followed.
 pub struct Tail<'w> {
     path: PathBuf,
-    growing: Growing<'w>,
+    growing: ResumableReader<'w>,
     seen: Option<Seen>,
     not_before: Option<Instant>,
     modified: Option<SystemTime>,
@@ -66,10 +66,14 @@ fn number(_: &Metadata) -> u64 {
 
 impl<'w> Tail<'w> {
     /// A file of which nothing was read yet.
-    pub fn new(path: PathBuf, format: Option<&'static Format>, wanted: &'w Wanted) -> Tail<'w> {
+    pub fn new(
+        path: PathBuf,
+        format: Option<&'static Format>,
+        wanted: &'w SeriesSelector,
+    ) -> Tail<'w> {
         Tail {
             path,
-            growing: Growing::new(format, wanted),
+            growing: ResumableReader::new(format, wanted),
             seen: None,
             not_before: None,
             modified: None,
@@ -110,7 +114,7 @@ impl<'w> Tail<'w> {
     /// What the file holds now.
     ///
     /// # Errors
-    /// As [`crate::input::read`]. The file is read again once it has changed.
+    /// As [`crate::formats::read`]. The file is read again once it has changed.
     pub fn read(&mut self, now: Instant) -> Result<(&'static Format, Log), ReadError> {
         let mut file = match File::open(&self.path) {
             Ok(file) => file,
@@ -183,7 +187,7 @@ mod tests {
     fn a_file_that_grew_was_cut_or_was_replaced_is_seen_as_it_is() {
         let desk = tempfile::tempdir().unwrap();
         let path = desk.path().join("q.jsonl");
-        let wanted = Wanted::known();
+        let wanted = SeriesSelector::known();
         write(&path, &rows(&[3.0, 2.5]));
         let mut tail = Tail::new(path.clone(), None, &wanted);
         assert!(tail.has_changed(Instant::now()));
@@ -218,7 +222,7 @@ mod tests {
         let row = |i: usize| format!("{{\"step\": {i}, \"entropy\": 2.5}}");
         let rows: Vec<String> = (1..100_000).map(row).collect();
         write(&path, &format!("[{}]", rows.join(",")));
-        let wanted = Wanted::known();
+        let wanted = SeriesSelector::known();
         let mut tail = Tail::new(path.clone(), None, &wanted);
         let now = Instant::now();
         assert_eq!(values(&mut tail).len(), 99_999);

@@ -4,7 +4,7 @@ use super::canvas::{Anchor, Drawing, Layer, Mark, PX_PER_INCH, px_per_inch};
 use super::fonts::{Fonts, Weight};
 use super::header::{BODY, Names, PAD, footer, header, quantity, text};
 use super::theme::Rgb;
-use super::{Across, Look, Picture, styles_over};
+use super::{Across, ChartOptions, Picture, styles_over};
 use entropy_history::history::Comparison;
 use entropy_history::label::shorten_middle;
 use entropy_history::number::short;
@@ -26,7 +26,12 @@ struct Row<'a> {
 const DEFAULT_TITLE: &str = "Policy entropy: mean, max, min";
 
 /// Lays the picture out; `analysis` is that of `comparison`.
-pub fn bars(comparison: &Comparison, analysis: &Analysis, look: &Look, fonts: &Fonts) -> Picture {
+pub fn bars(
+    comparison: &Comparison,
+    analysis: &Analysis,
+    look: &ChartOptions,
+    fonts: &Fonts,
+) -> Picture {
     let runs = comparison.runs();
     let names = Names::of(runs.iter().map(|run| run.history.label()));
     let styles = styles_over(runs, look.steps);
@@ -114,7 +119,7 @@ fn extreme(value: f64, x: f64, across: Across) -> String {
 /// The three panels between `top` and `bottom`.
 fn panels(
     rows: &mut [Row<'_>],
-    look: &Look,
+    look: &ChartOptions,
     fonts: &Fonts,
     (width, top, bottom): (f64, f64, f64),
 ) -> Vec<Mark> {

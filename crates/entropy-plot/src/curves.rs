@@ -21,7 +21,7 @@ use super::canvas::{Drawing, Layer, px_per_inch};
 use super::fonts::{Fonts, Weight};
 use super::header::{BODY, Names, PAD, footer, header, quantity};
 use super::theme::STYLES;
-use super::{Look, Picture, ValueScale, styles_over};
+use super::{ChartOptions, Picture, ValueScale, styles_over};
 use entropy_history::history::{Comparison, History, Run};
 use entropy_history::label::visible;
 use entropy_history::number::short;
@@ -52,7 +52,7 @@ pub(super) fn tick_count(height: f64) -> usize {
 pub struct Curves<'a> {
     curves: Vec<Curve<'a>>,
     frame: Frame,
-    look: &'a Look,
+    look: &'a ChartOptions,
     fonts: &'a Fonts,
     drawing: Drawing,
     warnings: Vec<String>,
@@ -73,7 +73,7 @@ impl<'a> Curves<'a> {
     /// Lays the picture out.
     pub fn new(
         comparison: &'a Comparison,
-        look: &'a Look,
+        look: &'a ChartOptions,
         fonts: &'a Fonts,
     ) -> Result<Curves<'a>, NothingToDraw> {
         lay_out(comparison, look, fonts)
@@ -92,7 +92,7 @@ impl<'a> Curves<'a> {
 
 fn lay_out<'a>(
     comparison: &'a Comparison,
-    look: &'a Look,
+    look: &'a ChartOptions,
     fonts: &'a Fonts,
 ) -> Result<Curves<'a>, NothingToDraw> {
     let (width, height) = look.size.unwrap_or(DEFAULT_SIZE);
@@ -199,7 +199,10 @@ fn lay_out<'a>(
 /// The lines, without places, their names and what is to be said of them.
 type Drafts<'a> = (Vec<Curve<'a>>, Names, Vec<String>);
 
-fn curves_of<'a>(comparison: &'a Comparison, look: &'a Look) -> Result<Drafts<'a>, NothingToDraw> {
+fn curves_of<'a>(
+    comparison: &'a Comparison,
+    look: &'a ChartOptions,
+) -> Result<Drafts<'a>, NothingToDraw> {
     let runs = comparison.runs();
     let Some(grouped) = &look.groups else {
         let span = width_in_steps(runs.iter());
@@ -253,7 +256,7 @@ fn smoothed(history: &History, smoothing: Smoothing, width: f64) -> Option<Histo
     Some(history.with_values(&smoothing.apply(history.points(), width)))
 }
 
-fn default_title(curves: &[Curve<'_>], look: &Look) -> String {
+fn default_title(curves: &[Curve<'_>], look: &ChartOptions) -> String {
     match curves {
         [curve] => format!("Policy entropy of {}", visible(curve.label)),
         _ if look.groups.is_some() => "Policy entropy by group".to_owned(),
@@ -264,7 +267,7 @@ fn default_title(curves: &[Curve<'_>], look: &Look) -> String {
 fn subtitle(
     comparison: &Comparison,
     curves: &[Curve<'_>],
-    look: &Look,
+    look: &ChartOptions,
     names: &Names,
     low: f64,
     cut: Option<String>,
@@ -293,7 +296,7 @@ fn subtitle(
 }
 
 /// What the user's limits cut off of the values shown.
-fn cut((low, high): (f64, f64), look: &Look) -> Option<String> {
+fn cut((low, high): (f64, f64), look: &ChartOptions) -> Option<String> {
     let below = look.y_min.filter(|least| low < *least).map(short);
     let above = look.y_max.filter(|most| high > *most).map(short);
     match (below, above) {
@@ -305,7 +308,7 @@ fn cut((low, high): (f64, f64), look: &Look) -> Option<String> {
 }
 
 /// First and last step shown.
-fn step_range(curves: &[Curve<'_>], look: &Look) -> (f64, f64) {
+fn step_range(curves: &[Curve<'_>], look: &ChartOptions) -> (f64, f64) {
     let ends = curves.iter().flat_map(Curve::runs).map(|run| {
         let points = run.history.points();
         (points[0].step, points[points.len() - 1].step)
@@ -320,7 +323,7 @@ fn step_range(curves: &[Curve<'_>], look: &Look) -> (f64, f64) {
 /// Smallest and largest value shown, among the steps shown; `None` if there is none.
 fn value_range(
     curves: &[Curve<'_>],
-    look: &Look,
+    look: &ChartOptions,
     steps: (f64, f64),
     warnings: &mut Vec<String>,
 ) -> Option<(f64, f64)> {

@@ -9,7 +9,7 @@ use super::canvas::{Anchor, Drawing, Layer, Mark, PX_PER_INCH, px_per_inch};
 use super::curves::ring;
 use super::fonts::{Fonts, Weight};
 use super::header::{BODY, Names, PAD, footer, header, quantity, text};
-use super::{Look, Picture};
+use super::{ChartOptions, Picture};
 use entropy_history::history::Comparison;
 use entropy_history::label::{shorten_middle, visible};
 use entropy_history::number::short;
@@ -84,7 +84,12 @@ fn rows(analysis: &Analysis) -> Vec<Row<'_>> {
 }
 
 /// Lays the picture out; `analysis` is that of `comparison`, and [`has_differences`].
-pub fn forest(comparison: &Comparison, analysis: &Analysis, look: &Look, fonts: &Fonts) -> Picture {
+pub fn forest(
+    comparison: &Comparison,
+    analysis: &Analysis,
+    look: &ChartOptions,
+    fonts: &Fonts,
+) -> Picture {
     let mut rows = rows(analysis);
     let pairs = rows.len();
     let named = rows.iter().flat_map(|row| [&row.contrasts[0].a, &row.contrasts[0].b]);
@@ -216,7 +221,7 @@ fn plain(
     at: (f64, f64),
     anchor: Anchor,
     size: f64,
-    look: &Look,
+    look: &ChartOptions,
 ) -> Mark {
     Mark::Text(text(fonts, words, at, anchor, size, Weight::Regular, look.theme.quiet))
 }
@@ -224,7 +229,7 @@ fn plain(
 /// Names, both panels and their values, between `top` and `bottom`.
 fn panels(
     rows: &mut [Row<'_>],
-    look: &Look,
+    look: &ChartOptions,
     fonts: &Fonts,
     smallest_row: f64,
     (width, top, bottom): (f64, f64, f64),
@@ -344,7 +349,7 @@ fn ticks(
     axis: &Axis,
     (start, end): (f64, f64),
     (top, bottom): (f64, f64),
-    look: &Look,
+    look: &ChartOptions,
     fonts: &Fonts,
 ) -> Vec<Mark> {
     let mut marks = Vec::new();
@@ -379,7 +384,7 @@ fn point(
     y: f64,
     at: impl Fn(f64) -> f64,
     row_height: f64,
-    look: &Look,
+    look: &ChartOptions,
 ) -> Vec<Mark> {
     let theme = look.theme;
     let radius = (0.24 * row_height).clamp(2.0, 4.5);

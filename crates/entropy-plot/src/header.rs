@@ -1,6 +1,6 @@
 //! What every chart has above and below its marks: title, quiet line, footer; and the names of runs.
 
-use super::Look;
+use super::ChartOptions;
 use super::canvas::{Anchor, Mark, Text};
 use super::fonts::{Fonts, Weight};
 use super::ink::Xy;
@@ -54,7 +54,7 @@ impl Names {
 }
 
 /// What the values are, for the quiet line.
-pub(super) fn quantity(comparison: &Comparison, look: &Look) -> String {
+pub(super) fn quantity(comparison: &Comparison, look: &ChartOptions) -> String {
     match &look.y_label {
         Some(label) => visible(label).into_owned(),
         None => {
@@ -67,7 +67,7 @@ pub(super) fn quantity(comparison: &Comparison, look: &Look) -> String {
 /// Title and quiet lines from `left` to `right`; returns the marks and where the room below begins.
 pub(super) fn header(
     fonts: &Fonts,
-    look: &Look,
+    look: &ChartOptions,
     title: &str,
     subtitle: &[String],
     (left, right): (f64, f64),
@@ -129,7 +129,7 @@ fn wrap(parts: &[String], fits: impl Fn(&str) -> bool) -> Vec<String> {
 /// The footer's marks, if one is wanted, and the room left above it.
 pub(super) fn footer(
     fonts: &Fonts,
-    look: &Look,
+    look: &ChartOptions,
     (left, right): (f64, f64),
     height: f64,
 ) -> (Option<Mark>, f64) {

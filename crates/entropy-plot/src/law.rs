@@ -16,7 +16,7 @@ use super::header::{BODY, Names, PAD, footer, header, text};
 use super::ink::{Xy, between_y, dashes};
 use super::place::push_apart;
 use super::theme::{STYLES, Style};
-use super::{Look, Picture, ValueScale, styles_over};
+use super::{ChartOptions, Picture, ValueScale, styles_over};
 use entropy_history::history::Comparison;
 use entropy_history::label::{shorten_middle, visible};
 use entropy_history::number::short;
@@ -55,7 +55,7 @@ fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
 pub fn law(
     comparison: &Comparison,
     laws: &[Law],
-    look: &Look,
+    look: &ChartOptions,
     fonts: &Fonts,
 ) -> Result<Picture, NothingToDraw> {
     let (width, height) = look.size.unwrap_or(DEFAULT_SIZE);
@@ -138,7 +138,7 @@ fn quantity(comparison: &Comparison) -> String {
     kinds.iter().map(|kind| kind.describe()).collect::<Vec<_>>().join(" | ")
 }
 
-fn subtitle(rows: &[Row<'_>], look: &Look, names: &Names) -> Vec<String> {
+fn subtitle(rows: &[Row<'_>], look: &ChartOptions, names: &Names) -> Vec<String> {
     let mut rewards: Vec<String> = Vec::new();
     for row in rows {
         let reward = visible(&row.law.reward).into_owned();
@@ -164,7 +164,7 @@ fn subtitle(rows: &[Row<'_>], look: &Look, names: &Names) -> Vec<String> {
 
 /// The entropies and the rewards that are shown: all pairs, and 0 where that does not waste two thirds of
 /// the width, with the ceilings there; `None` if there is no pair within the user's limits.
-fn limits(rows: &[Row<'_>], look: &Look) -> Option<((f64, f64), (f64, f64))> {
+fn limits(rows: &[Row<'_>], look: &ChartOptions) -> Option<((f64, f64), (f64, f64))> {
     let all = || rows.iter().flat_map(|row| &row.pairs);
     let (mut low, high) = range(all().map(|pair| pair.entropy));
     let (mut least, mut most) = range(all().map(|pair| pair.reward));
@@ -197,7 +197,7 @@ fn padded_axis((low, high): (f64, f64), fixed: (bool, bool), most: usize) -> Axi
 }
 
 /// The steps of a run, each a dot; those that would cover each other once.
-fn dots(row: &Row<'_>, runs: usize, frame: &Frame, look: &Look) -> Vec<Mark> {
+fn dots(row: &Row<'_>, runs: usize, frame: &Frame, look: &ChartOptions) -> Vec<Mark> {
     let ground = look.theme.ground;
     let (radius, share) = if runs > NAMED_AT_END { (1.2, 0.35) } else { (2.0, 0.5) };
     let colour = match row.style {
@@ -223,7 +223,7 @@ fn fit(
     many: bool,
     x_axis: &Axis,
     frame: &Frame,
-    look: &Look,
+    look: &ChartOptions,
 ) -> Vec<Mark> {
     let Some(curve) = row.law.curve() else { return Vec::new() };
     let (from, to) = row.entropies();
@@ -345,7 +345,7 @@ impl Key {
         Key { at_end, equations: Vec::new(), width, rows: count, columns, size }
     }
 
-    fn layer(&self, rows: &[Row<'_>], frame: &Frame, look: &Look, fonts: &Fonts) -> Layer {
+    fn layer(&self, rows: &[Row<'_>], frame: &Frame, look: &ChartOptions, fonts: &Fonts) -> Layer {
         let marks = if self.at_end {
             self.names(rows, frame, look, fonts)
         } else {
@@ -354,7 +354,13 @@ impl Key {
         Layer { name: "names".to_owned(), marks }
     }
 
-    fn names(&self, rows: &[Row<'_>], frame: &Frame, look: &Look, fonts: &Fonts) -> Vec<Mark> {
+    fn names(
+        &self,
+        rows: &[Row<'_>],
+        frame: &Frame,
+        look: &ChartOptions,
+        fonts: &Fonts,
+    ) -> Vec<Mark> {
         let x = frame.right + LEADER;
         let height = LINE_HEIGHT + 1.3 * SMALL;
         // A run without a curve inside the frame has its name at the foot.
@@ -390,7 +396,13 @@ impl Key {
         marks
     }
 
-    fn list(&self, rows: &[Row<'_>], frame: &Frame, look: &Look, fonts: &Fonts) -> Vec<Mark> {
+    fn list(
+        &self,
+        rows: &[Row<'_>],
+        frame: &Frame,
+        look: &ChartOptions,
+        fonts: &Fonts,
+    ) -> Vec<Mark> {
         let mut styled: Vec<(&Row<'_>, Style)> =
             rows.iter().filter_map(|row| Some((row, row.style?))).collect();
         styled.sort_by(|a, b| {

@@ -37,7 +37,7 @@ use theme::{Rgb, STYLES, Theme};
 
 /// How a picture is to look; lengths in inches.
 #[derive(Debug, Clone)]
-pub struct Look {
+pub struct ChartOptions {
     /// Colours.
     pub theme: &'static Theme,
     /// Width and height; `None` lets the chart choose.
@@ -109,7 +109,7 @@ pub struct Picture {
 }
 
 /// Every text of a comparison that a picture may show, for [`Fonts::for_texts`].
-pub fn texts_of<'a>(comparison: &'a Comparison, look: &'a Look) -> Vec<String> {
+pub fn texts_of<'a>(comparison: &'a Comparison, look: &'a ChartOptions) -> Vec<String> {
     let labels = comparison.runs().iter().map(|run| run.history.label());
     let rewards = comparison.runs().iter().filter_map(|run| run.reward.as_ref());
     let given = [&look.title, &look.footer, &look.x_label, &look.y_label];

@@ -4,8 +4,8 @@
 use super::canvas::{Edges, Mark};
 use super::theme::{DARK, LIGHT};
 use super::*;
-use entropy_history::history::{Companion, History, Point};
-use entropy_history::quantity::Kind;
+use entropy_history::history::{AuxSeries, History, Point};
+use entropy_history::quantity::EntropyKind;
 use entropy_history::stats;
 use entropy_history::stats::analyse;
 use entropy_history::stats::band::{Filling, Spread};
@@ -17,8 +17,8 @@ use entropy_history::stats::law::Law;
 
 const COUNTS: [usize; 8] = [1, 2, 10, 12, 13, 40, 41, 200];
 
-fn look() -> Look {
-    Look {
+fn look() -> ChartOptions {
+    ChartOptions {
         theme: &LIGHT,
         size: None,
         title: None,
@@ -44,10 +44,11 @@ fn comparison(count: usize, label: impl Fn(usize) -> String) -> Comparison {
             0.3 + 3.0 * (-(t as f64) / (5.0 + 9.0 * (i % 11) as f64)).exp() + wave
         };
         let points = (0..length).map(|t| Point { step: (t + 1) as f64, entropy: entropy(t) });
-        let (history, _) = History::from_raw(label(i), Kind::TokenMean, points.collect()).unwrap();
+        let (history, _) =
+            History::from_raw(label(i), EntropyKind::TokenMean, points.collect()).unwrap();
         let reward = |t: usize| 2.0 - 0.05 * entropy(t).exp() + 0.1 * ((t * t) as f64).sin();
         let rewards = (0..length).map(|t| ((t + 1) as f64, reward(t)));
-        let reward = Companion::from_raw(format!("reward of {}", label(i)), rewards.collect());
+        let reward = AuxSeries::from_raw(format!("reward of {}", label(i)), rewards.collect());
         Run { reward, ..Run::new(history, format!("{i}.json"), "rzero", "entropy") }
     };
     Comparison::new((0..count).map(run).collect()).unwrap()
@@ -55,17 +56,17 @@ fn comparison(count: usize, label: impl Fn(usize) -> String) -> Comparison {
 
 type Labels = fn(usize) -> String;
 
-fn fonts_of(comparison: &Comparison, look: &Look) -> Fonts {
+fn fonts_of(comparison: &Comparison, look: &ChartOptions) -> Fonts {
     let texts = texts_of(comparison, look);
     Fonts::for_texts(texts.iter().map(String::as_str), None).unwrap()
 }
 
-fn both(comparison: &Comparison, look: &Look) -> ([Picture; 2], Fonts) {
+fn both(comparison: &Comparison, look: &ChartOptions) -> ([Picture; 2], Fonts) {
     let fonts = fonts_of(comparison, look);
     (both_with(comparison, look, &fonts), fonts)
 }
 
-fn both_with(comparison: &Comparison, look: &Look, fonts: &Fonts) -> [Picture; 2] {
+fn both_with(comparison: &Comparison, look: &ChartOptions, fonts: &Fonts) -> [Picture; 2] {
     let analysis = analyse(comparison, &Thresholds::default());
     let curves = Curves::new(comparison, look, fonts).unwrap().picture(&analysis);
     [curves, bars(comparison, &analysis, look, fonts)]
@@ -76,13 +77,13 @@ fn laws_of(comparison: &Comparison) -> Vec<Law> {
     comparison.runs().iter().map(fit).collect()
 }
 
-fn law_picture(comparison: &Comparison, laws: &[Law], look: &Look) -> Picture {
+fn law_picture(comparison: &Comparison, laws: &[Law], look: &ChartOptions) -> Picture {
     law(comparison, laws, look, &fonts_of(comparison, look)).unwrap()
 }
 
 /// Half as many groups as runs, named like the first runs; the band is one by resampling where three
 /// runs or more are too few for it.
-fn look_at_groups(comparison: &Comparison, look: &Look) -> Look {
+fn look_at_groups(comparison: &Comparison, look: &ChartOptions) -> ChartOptions {
     let runs = comparison.runs();
     let count = runs.len().div_ceil(2);
     let groups = (0..count).map(|first| Group {
@@ -96,7 +97,7 @@ fn look_at_groups(comparison: &Comparison, look: &Look) -> Look {
     };
     let resampling = Resampling { resamples: 50, ..Resampling::default() };
     let groups = Some(Grouped { groups: groups.collect(), spread, filling, resampling });
-    Look { groups, ..look.clone() }
+    ChartOptions { groups, ..look.clone() }
 }
 
 /// All pairs, or above twenty runs those with the first.
@@ -109,7 +110,11 @@ fn compared(comparison: &Comparison) -> stats::Analysis {
     analysis
 }
 
-fn forest_picture(comparison: &Comparison, analysis: &stats::Analysis, look: &Look) -> Picture {
+fn forest_picture(
+    comparison: &Comparison,
+    analysis: &stats::Analysis,
+    look: &ChartOptions,
+) -> Picture {
     forest(comparison, analysis, look, &fonts_of(comparison, look))
 }
 
@@ -124,19 +129,22 @@ fn each_picture(check: impl Fn(&str, &Drawing)) {
     ];
     let looks = [
         ("plain", look()),
-        ("a column", Look { size: Some((3.25, 2.2)), ..look() }),
-        ("small", Look { size: Some((4.0, 3.0)), footer: Some("a footer".into()), ..look() }),
+        ("a column", ChartOptions { size: Some((3.25, 2.2)), ..look() }),
+        (
+            "small",
+            ChartOptions { size: Some((4.0, 3.0)), footer: Some("a footer".into()), ..look() },
+        ),
         (
             "wide",
-            Look {
+            ChartOptions {
                 size: Some((14.0, 4.0)),
                 theme: &DARK,
                 smoothing: Smoothing::Ema(0.9),
                 ..look()
             },
         ),
-        ("log", Look { scale: ValueScale::Log, title: Some("t ".repeat(200)), ..look() }),
-        ("cut", Look { steps: (5.0, 40.0), y_min: Some(1.0), y_max: Some(2.0), ..look() }),
+        ("log", ChartOptions { scale: ValueScale::Log, title: Some("t ".repeat(200)), ..look() }),
+        ("cut", ChartOptions { steps: (5.0, 40.0), y_min: Some(1.0), y_max: Some(2.0), ..look() }),
     ];
     for count in COUNTS {
         for (kind, label) in labels {
@@ -245,7 +253,7 @@ fn a_figure_of_one_column_leaves_most_of_its_width_to_the_lines() {
     {
         for label in labels {
             let ([curves, _], _) =
-                both(&comparison(count, label), &Look { size: Some(size), ..look() });
+                both(&comparison(count, label), &ChartOptions { size: Some(size), ..look() });
             let axis =
                 curves.drawing.layers.iter().find(|layer| layer.name == "step axis").unwrap();
             let Mark::Line(line, ..) = &axis.marks[0] else { panic!("no axis") };
@@ -279,7 +287,7 @@ fn no_leader_runs_through_a_note_of_runs_that_collapse_together() {
         };
         let points: Vec<(f64, f64)> =
             (1..=100).map(|step| (f64::from(step), entropy(step))).collect();
-        grouped_run(&format!("r{i}"), Kind::TokenMean, &points)
+        grouped_run(&format!("r{i}"), EntropyKind::TokenMean, &points)
     };
     for count in [2, 5, 8, 12] {
         let ([curves, _], _) =
@@ -321,7 +329,7 @@ fn a_run_keeps_its_style_whichever_runs_are_left_beside_it() {
 fn an_explosion_at_the_top_of_the_axis_is_marked() {
     let top = |entropy: f64| {
         let at = |i: u32| (f64::from(i), if i < 61 { 2.0 } else { entropy });
-        let run = grouped_run("x", Kind::TokenMean, &(1..=100).map(at).collect::<Vec<_>>());
+        let run = grouped_run("x", EntropyKind::TokenMean, &(1..=100).map(at).collect::<Vec<_>>());
         let ([curves, _], _) = both(&Comparison::new(vec![run]).unwrap(), &look());
         assert!(says(&curves, "exploded at step"), "{entropy}");
     };
@@ -371,10 +379,10 @@ fn labels_are_escaped_in_svg() {
 fn a_value_without_a_logarithm_is_told() {
     let points = [1.0, 0.0, 2.0].iter().enumerate();
     let points = points.map(|(i, &entropy)| Point { step: i as f64, entropy }).collect();
-    let (history, _) = History::from_raw("x", Kind::TokenMean, points).unwrap();
+    let (history, _) = History::from_raw("x", EntropyKind::TokenMean, points).unwrap();
     let run = Run::new(history, "x.json", "rzero", "entropy");
     let comparison = Comparison::new(vec![run]).unwrap();
-    let ([curves, _], _) = both(&comparison, &Look { scale: ValueScale::Log, ..look() });
+    let ([curves, _], _) = both(&comparison, &ChartOptions { scale: ValueScale::Log, ..look() });
     assert_eq!(
         curves.warnings,
         ["1 value is not positive and cannot be drawn on a logarithmic axis"]
@@ -384,19 +392,20 @@ fn a_value_without_a_logarithm_is_told() {
 #[test]
 fn a_run_without_a_logarithm_has_no_name_on_a_logarithmic_axis() {
     let runs = [("zero", 0.0), ("one", 1.0)];
-    let runs =
-        runs.map(|(label, h)| grouped_run(label, Kind::TokenMean, &[(1.0, h), (2.0, 1.5 * h)]));
+    let runs = runs
+        .map(|(label, h)| grouped_run(label, EntropyKind::TokenMean, &[(1.0, h), (2.0, 1.5 * h)]));
     let comparison = Comparison::new(runs.to_vec()).unwrap();
-    let ([curves, _], _) = both(&comparison, &Look { scale: ValueScale::Log, ..look() });
+    let ([curves, _], _) = both(&comparison, &ChartOptions { scale: ValueScale::Log, ..look() });
     assert!(says(&curves, "one") && !says(&curves, "zero"));
     assert_eq!(curves.warnings[1..], ["zero has no positive value to draw and is left out"]);
 }
 
 #[test]
 fn limits_that_the_user_sets_are_told() {
-    let runs = vec![grouped_run("x", Kind::TokenMean, &[(1.0, 1.0), (2.0, 2.0), (3.0, 3.0)])];
+    let runs =
+        vec![grouped_run("x", EntropyKind::TokenMean, &[(1.0, 1.0), (2.0, 2.0), (3.0, 3.0)])];
     let comparison = Comparison::new(runs).unwrap();
-    let with = |y_min, y_max| both(&comparison, &Look { y_min, y_max, ..look() }).0;
+    let with = |y_min, y_max| both(&comparison, &ChartOptions { y_min, y_max, ..look() }).0;
     let [curves, _] = with(Some(1.5), Some(2.5));
     assert!(says(&curves, "axis does not start at 0 · cut below 1.50 and above 2.50"));
     let [curves, _] = with(Some(0.0), Some(3.0));
@@ -423,7 +432,7 @@ fn a_forest_has_ticks_to_read_its_points_by() {
             (0..40).map(|i| (f64::from(i), h + 0.01 * f64::from(i % 7))).collect::<Vec<_>>()
         };
         let runs = [("x", 2.0), ("y", 2.0 - from), ("z", 2.0 - to)];
-        let runs = runs.map(|(label, h)| grouped_run(label, Kind::TokenMean, &points(h)));
+        let runs = runs.map(|(label, h)| grouped_run(label, EntropyKind::TokenMean, &points(h)));
         let comparison = Comparison::new(runs.to_vec()).unwrap();
         let picture = forest_picture(&comparison, &compared(&comparison), &look());
         let number = |t: &&Text| t.text.replace('−', "-").parse::<f64>().is_ok();
@@ -434,8 +443,8 @@ fn a_forest_has_ticks_to_read_its_points_by() {
 #[test]
 fn a_law_that_cannot_be_fitted_still_shows_its_steps() {
     let constant = (0..20).map(|t| Point { step: f64::from(t), entropy: 1.0 }).collect();
-    let (history, _) = History::from_raw("flat", Kind::TokenMean, constant).unwrap();
-    let reward = Companion::from_raw("r", (0..20).map(|t| (f64::from(t), f64::from(t))).collect());
+    let (history, _) = History::from_raw("flat", EntropyKind::TokenMean, constant).unwrap();
+    let reward = AuxSeries::from_raw("r", (0..20).map(|t| (f64::from(t), f64::from(t))).collect());
     let run = Run { reward, ..Run::new(history, "x.json", "rzero", "entropy") };
     let comparison = Comparison::new(vec![run]).unwrap();
     let picture = law_picture(&comparison, &laws_of(&comparison), &look());
@@ -461,13 +470,13 @@ fn two_groups(runs: Vec<Run>, spread: Spread, filling: Filling) -> Result<Pictur
     let groups = groups.map(|(name, members)| Group { name: name.to_owned(), members });
     let resampling = Resampling::default();
     let grouped = Grouped { groups: groups.to_vec(), spread, filling, resampling };
-    let look = Look { groups: Some(grouped), ..look() };
+    let look = ChartOptions { groups: Some(grouped), ..look() };
     let fonts = Fonts::for_texts(std::iter::empty(), None).unwrap();
     let curves = Curves::new(&comparison, &look, &fonts)?;
     Ok(curves.picture(&analyse(&comparison, &Thresholds::default())))
 }
 
-fn grouped_run(label: &str, kind: Kind, points: &[(f64, f64)]) -> Run {
+fn grouped_run(label: &str, kind: EntropyKind, points: &[(f64, f64)]) -> Run {
     let points = points.iter().map(|&(step, entropy)| Point { step, entropy });
     let (history, _) = History::from_raw(label, kind, points.collect()).unwrap();
     Run::new(history, format!("{label}.json"), "rzero", "entropy")
@@ -492,7 +501,7 @@ fn a_band_is_lighter_where_fewer_runs_go_on_and_the_picture_says_how_many() {
     let groups = vec![Group { name: "all".to_owned(), members: vec![0, 1, 2] }];
     let (spread, filling) = (Spread::Sd, Filling::AsLogged);
     let grouped = Grouped { groups, spread, filling, resampling: Resampling::default() };
-    let ([curves, _], _) = both(&comparison, &Look { groups: Some(grouped), ..look() });
+    let ([curves, _], _) = both(&comparison, &ChartOptions { groups: Some(grouped), ..look() });
     assert!(says(&curves, "all, n = 3"));
     assert!(says(&curves, "dashed, lighter: fewer runs (all: n = 3, 2 from step 61)"));
     let opacities: Vec<f64> = veils(&curves).iter().map(|(_, opacity)| *opacity).collect();
@@ -503,7 +512,7 @@ fn a_band_is_lighter_where_fewer_runs_go_on_and_the_picture_says_how_many() {
 #[test]
 fn a_group_of_one_run_has_a_line_without_a_band() {
     let runs = ["x", "y", "z"]
-        .map(|label| grouped_run(label, Kind::TokenMean, &[(1.0, 1.0), (2.0, 2.0)]))
+        .map(|label| grouped_run(label, EntropyKind::TokenMean, &[(1.0, 1.0), (2.0, 2.0)]))
         .to_vec();
     let picture = two_groups(runs, Spread::Sd, Filling::AsLogged).unwrap();
     assert_eq!(picture.warnings, ["group b: one run has no band"]);
@@ -513,8 +522,9 @@ fn a_group_of_one_run_has_a_line_without_a_band() {
 #[test]
 fn different_quantities_are_not_averaged() {
     let points = [(1.0, 1.0), (2.0, 2.0)];
-    let mut runs = ["x", "y", "z"].map(|l| grouped_run(l, Kind::TokenMean, &points)).to_vec();
-    runs[2] = grouped_run("z", Kind::SequenceSum, &points);
+    let mut runs =
+        ["x", "y", "z"].map(|l| grouped_run(l, EntropyKind::TokenMean, &points)).to_vec();
+    runs[2] = grouped_run("z", EntropyKind::SequenceSum, &points);
     let picture = two_groups(runs, Spread::Sd, Filling::AsLogged).unwrap();
     assert_eq!(
         picture.warnings[0],
@@ -526,13 +536,14 @@ fn different_quantities_are_not_averaged() {
 #[test]
 fn a_band_that_leaves_the_frame_is_cut_at_its_edge() {
     let run = |label, high: f64| {
-        grouped_run(label, Kind::TokenMean, &[(1.0, 1.0), (2.0, high), (3.0, 1.0)])
+        grouped_run(label, EntropyKind::TokenMean, &[(1.0, 1.0), (2.0, high), (3.0, 1.0)])
     };
     let comparison = Comparison::new(vec![run("x", 1.0), run("y", 5.0)]).unwrap();
     let groups = vec![Group { name: "a".to_owned(), members: vec![0, 1] }];
     let (spread, filling) = (Spread::MinMax, Filling::AsLogged);
     let grouped = Grouped { groups, spread, filling, resampling: Resampling::default() };
-    let limited = Look { groups: Some(grouped), y_max: Some(3.0), y_min: Some(0.0), ..look() };
+    let limited =
+        ChartOptions { groups: Some(grouped), y_max: Some(3.0), y_min: Some(0.0), ..look() };
     let ([curves, _], _) = both(&comparison, &limited);
     let veils = veils(&curves);
     let [(outline, _)] = &veils[..] else { panic!("{} bands", veils.len()) };
@@ -562,9 +573,9 @@ fn a_pair_that_cannot_be_compared_keeps_its_row_and_says_why() {
     let points: Vec<(f64, f64)> =
         (0..40).map(|i| (f64::from(i), 1.0 + 0.1 * f64::from(i % 7))).collect();
     let runs = vec![
-        grouped_run("x", Kind::TokenMean, &points),
-        grouped_run("y", Kind::TokenMean, &points[..5]),
-        grouped_run("z", Kind::SequenceSum, &points),
+        grouped_run("x", EntropyKind::TokenMean, &points),
+        grouped_run("y", EntropyKind::TokenMean, &points[..5]),
+        grouped_run("z", EntropyKind::SequenceSum, &points),
     ];
     let comparison = Comparison::new(runs).unwrap();
     let picture = forest_picture(&comparison, &compared(&comparison), &look());

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::{ArgAction, Args, Parser, ValueEnum};
 
 use crate::failure::Failure;
-use crate::program::{Global, Outcome, finish, run_guarded, usage};
+use crate::program::{GlobalArgs, Outcome, finish, run_guarded, usage};
 use crate::terminal::{self, Terminal};
 
 const EXAMPLES: &str = "\
@@ -239,7 +239,7 @@ struct Helper {
     #[command(flatten)]
     args: ComputeArgs,
     #[command(flatten)]
-    global: Global,
+    global: GlobalArgs,
 }
 
 /// The helper's command line: parses what the `compute` command handed over, runs `compute` and maps
@@ -266,7 +266,7 @@ pub fn helper_main(
 
 /// Says that the work was interrupted, and what is kept of it.
 pub fn say_interrupted(what: &str) {
-    terminal::complain(what, None);
+    terminal::report_error(what, None);
 }
 
 #[cfg(test)]

@@ -9,6 +9,6 @@ mod terminal;
 mod text;
 
 pub use failure::{Failure, WithHint};
-pub use program::{Global, Outcome, finish, run_guarded, usage};
-pub use terminal::{Progress, Terminal, complain, tell};
-pub use text::{plural, say};
+pub use program::{GlobalArgs, Outcome, finish, run_guarded, usage};
+pub use terminal::{Progress, Terminal, report_error, write_stderr};
+pub use text::{io_message, plural};

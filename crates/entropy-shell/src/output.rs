@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// Whatever the file system says; the file at `path` is then what it was.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = Growing::create(path)?;
+    let mut file = AtomicFile::create(path)?;
     file.write_all(bytes)?;
     file.commit()
 }
@@ -21,30 +21,30 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// A file that takes its place only when it is complete; until then, and if it never is, the old one
 /// stays.
 #[derive(Debug)]
-pub struct Growing {
+pub struct AtomicFile {
     path: PathBuf,
-    file: Place,
+    file: Target,
 }
 
 #[derive(Debug)]
-enum Place {
-    Beside(tempfile::NamedTempFile),
+enum Target {
+    Rename(tempfile::NamedTempFile),
     /// A device or a pipe (/dev/stdout) cannot be replaced, only written to.
-    Itself(fs::File),
+    InPlace(fs::File),
 }
 
-impl Growing {
+impl AtomicFile {
     /// Begins a file, making its directory if there is none.
     ///
     /// # Errors
     /// Whatever the file system says.
-    pub fn create(path: &Path) -> io::Result<Growing> {
+    pub fn create(path: &Path) -> io::Result<AtomicFile> {
         if path.is_dir() {
             return Err(io::Error::other("a directory of that name is in the way"));
         }
         if fs::metadata(path).is_ok_and(|m| !m.is_file()) {
-            let file = Place::Itself(fs::OpenOptions::new().write(true).open(path)?);
-            return Ok(Growing { path: path.to_owned(), file });
+            let file = Target::InPlace(fs::OpenOptions::new().write(true).open(path)?);
+            return Ok(AtomicFile { path: path.to_owned(), file });
         }
         let path = behind_links(path)?;
         let directory = directory_of(&path);
@@ -62,7 +62,7 @@ impl Growing {
             // What nobody else could read stays so.
             file.as_file().set_permissions(old.permissions())?;
         }
-        Ok(Growing { path, file: Place::Beside(file) })
+        Ok(AtomicFile { path, file: Target::Rename(file) })
     }
 
     /// Puts the file in its place.
@@ -70,7 +70,7 @@ impl Growing {
     /// # Errors
     /// Whatever the file system says; the old file is then still there.
     pub fn commit(self) -> io::Result<()> {
-        if let Place::Beside(file) = self.file {
+        if let Target::Rename(file) = self.file {
             file.as_file().sync_data()?;
             file.persist(&self.path)?;
         }
@@ -78,11 +78,11 @@ impl Growing {
     }
 }
 
-impl Write for Growing {
+impl Write for AtomicFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.file {
-            Place::Beside(file) => file.write(bytes),
-            Place::Itself(file) => file.write(bytes),
+            Target::Rename(file) => file.write(bytes),
+            Target::InPlace(file) => file.write(bytes),
         }
     }
 

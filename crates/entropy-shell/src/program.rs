@@ -6,11 +6,11 @@ use std::process::ExitCode;
 use clap::{ArgAction, Args};
 
 use crate::failure::Failure;
-use crate::terminal::{Terminal, complain, tell};
+use crate::terminal::{Terminal, report_error, write_stderr};
 
 /// The flags that every command has.
 #[derive(Debug, Args)]
-pub struct Global {
+pub struct GlobalArgs {
     /// Say only what went wrong.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
@@ -37,7 +37,7 @@ pub fn run_guarded(program: impl FnOnce() -> ExitCode) -> ExitCode {
     std::panic::set_hook(Box::new(|info| {
         let place =
             info.location().map_or(String::new(), |l| format!(" ({}:{})", l.file(), l.line()));
-        complain(
+        report_error(
             &format!("this is a bug in entropy-viz{place}"),
             Some("please report it with the command and the file that brought it about"),
         );
@@ -56,7 +56,7 @@ pub fn finish(result: Result<Outcome, Failure>, terminal: &Terminal) -> ExitCode
         Ok(Outcome::Interrupted) => ExitCode::from(130),
         Err(Failure { error, .. }) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(Failure { error, hint }) => {
-            complain(&format!("{error:#}"), hint.as_deref());
+            report_error(&format!("{error:#}"), hint.as_deref());
             ExitCode::from(2)
         }
     }
@@ -77,12 +77,12 @@ pub fn usage(error: &clap::Error) -> ExitCode {
     }
     let text = error.render().to_string();
     if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        tell(&text);
+        write_stderr(&text);
         return ExitCode::from(2);
     }
     let text = text.strip_prefix("error: ").unwrap_or(&text).replace("\n  tip: ", "\n  hint: ");
     let (what, rest) = text.split_once('\n').unwrap_or((&text, ""));
-    complain(what, None);
-    tell(rest);
+    report_error(what, None);
+    write_stderr(rest);
     ExitCode::from(2)
 }

@@ -10,7 +10,7 @@ use anyhow::anyhow;
 use entropy_history::label::visible;
 
 use crate::failure::Failure;
-use crate::text::say;
+use crate::text::io_message;
 
 /// Warnings said before the rest are only counted, unless the user wants to hear all.
 const WARNINGS_SAID: usize = 20;
@@ -46,7 +46,7 @@ impl Terminal {
     pub fn warn(&self, what: &str) {
         let said = self.warnings.fetch_add(1, Ordering::Relaxed);
         if !self.quiet && (self.verbose || said < WARNINGS_SAID) {
-            tell(&format!("entropy-viz: warning: {}\n", visible(what)));
+            write_stderr(&format!("entropy-viz: warning: {}\n", visible(what)));
         }
     }
 
@@ -55,21 +55,21 @@ impl Terminal {
         let warnings = self.warnings.load(Ordering::Relaxed);
         if !self.quiet && !self.verbose && warnings > WARNINGS_SAID {
             let unsaid = warnings - WARNINGS_SAID;
-            tell(&format!("entropy-viz: warning: and {unsaid} more (-v says all)\n"));
+            write_stderr(&format!("entropy-viz: warning: and {unsaid} more (-v says all)\n"));
         }
     }
 
     /// The closing line.
-    pub fn note(&self, what: &str) {
+    pub fn info(&self, what: &str) {
         if !self.quiet {
-            tell(&format!("{}\n", visible(what)));
+            write_stderr(&format!("{}\n", visible(what)));
         }
     }
 
     /// What only the curious want to know.
-    pub fn explain(&self, what: impl FnOnce() -> String) {
+    pub fn verbose(&self, what: impl FnOnce() -> String) {
         if self.verbose {
-            tell(&format!("{}\n", visible(&what())));
+            write_stderr(&format!("{}\n", visible(&what())));
         }
     }
 
@@ -82,7 +82,7 @@ impl Terminal {
         let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
         written.map_err(|e| match e.kind() {
             io::ErrorKind::BrokenPipe => e.into(),
-            _ => anyhow!("cannot write to stdout: {}", say(&e)).into(),
+            _ => anyhow!("cannot write to stdout: {}", io_message(&e)).into(),
         })
     }
 
@@ -95,17 +95,17 @@ impl Terminal {
 }
 
 /// Says an error in the form of every message.
-pub fn complain(what: &str, hint: Option<&str>) {
+pub fn report_error(what: &str, hint: Option<&str>) {
     // Line breaks are ours (the numbered list of a label mismatch); what is between may not be.
     let lines: Vec<_> = what.trim_end().lines().map(visible).collect();
-    tell(&format!("entropy-viz: {}\n", lines.join("\n")));
+    write_stderr(&format!("entropy-viz: {}\n", lines.join("\n")));
     if let Some(hint) = hint {
-        tell(&format!("  hint: {}\n", visible(hint)));
+        write_stderr(&format!("  hint: {}\n", visible(hint)));
     }
 }
 
 /// Says text that is already in form. Where stderr takes nothing, as on a full disk, nobody can be told.
-pub fn tell(text: &str) {
+pub fn write_stderr(text: &str) {
     let _ = io::stderr().write_all(text.as_bytes());
 }
 
@@ -128,7 +128,7 @@ impl Progress {
         if Instant::now() >= state.1 {
             state.1 = Instant::now() + Duration::from_millis(100);
             state.2 = true;
-            tell(&format!("\r{} {}/{} ", self.doing, state.0, self.total));
+            write_stderr(&format!("\r{} {}/{} ", self.doing, state.0, self.total));
         }
     }
 }
@@ -136,7 +136,7 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         if self.state.lock().is_ok_and(|state| state.2) {
-            tell("\r\x1b[K");
+            write_stderr("\r\x1b[K");
         }
     }
 }

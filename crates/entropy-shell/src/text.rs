@@ -3,7 +3,7 @@
 use std::io;
 
 /// What the system says, without Rust's `(os error 2)`.
-pub fn say(error: &io::Error) -> String {
+pub fn io_message(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or(&text);
     let mut chars = text.chars();

@@ -5,14 +5,14 @@ use std::path::Path;
 
 use anyhow::anyhow;
 use entropy_shell::compute::{ChatTemplates, ComputeArgs};
-use entropy_shell::{Failure, WithHint, say};
+use entropy_shell::{Failure, WithHint, io_message};
 use serde_json::{Value, json};
 
 use crate::chat::{ChatTemplate, PromptTemplate, template_arg};
 use crate::prompts::{Prompt, Response, Row};
 use crate::tokenizer::Tokenizer;
 
-/// How prompts become text, as the flags say; the same for every checkpoint of a run.
+/// How prompts become text, as the flags io_message; the same for every checkpoint of a run.
 pub(crate) struct Recipe {
     system: Option<String>,
     wrapper: Option<PromptTemplate>,
@@ -53,8 +53,9 @@ impl Recipe {
     pub(crate) fn new(args: &ComputeArgs) -> Result<Recipe, Failure> {
         let wrapper =
             args.prompt_template.as_deref().map(|path| -> Result<PromptTemplate, Failure> {
-                let source = fs::read_to_string(path)
-                    .map_err(|error| anyhow!("cannot read {}: {}", path.display(), say(&error)))?;
+                let source = fs::read_to_string(path).map_err(|error| {
+                    anyhow!("cannot read {}: {}", path.display(), io_message(&error))
+                })?;
                 Ok(PromptTemplate::new(&path.display().to_string(), source)?)
             });
         let arguments = args.template_arg.iter().map(|text| template_arg(text));

@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use entropy_shell::tell;
+use entropy_shell::write_stderr;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
@@ -62,7 +62,10 @@ impl Progress {
             let rate = state.done as f64 / state.start.elapsed().as_secs_f64();
             let left = self.total.saturating_sub(state.done) as f64 / rate;
             let left = duration(left);
-            tell(&format!("\r\x1b[K{}: {rate:.0} tokens/s, at most {left} left", self.doing));
+            write_stderr(&format!(
+                "\r\x1b[K{}: {rate:.0} tokens/s, at most {left} left",
+                self.doing
+            ));
         }
         !interrupted()
     }
@@ -71,7 +74,7 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         if self.state.borrow().written {
-            tell("\r\x1b[K");
+            write_stderr("\r\x1b[K");
         }
     }
 }

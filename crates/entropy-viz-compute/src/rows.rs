@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use entropy_shell::output;
-use entropy_shell::{Failure, WithHint, say};
+use entropy_shell::{Failure, WithHint, io_message};
 use serde_json::{Map, Value, json};
 
 use entropy_kernels::logits::Token;
@@ -186,7 +186,9 @@ impl Rows {
         let rows: Vec<&Map<String, Value>> = self.rows.iter().map(|(_, row)| row).collect();
         let text = serde_json::to_vec_pretty(&rows)?;
         output::write_atomically(&self.path, &text)
-            .map_err(|error| anyhow!("cannot write {}: {}", self.path.display(), say(&error)))
+            .map_err(|error| {
+                anyhow!("cannot write {}: {}", self.path.display(), io_message(&error))
+            })
             .hint("the rows written before are kept; started again, compute goes on from there")?;
         self.unwritten = false;
         Ok(())
@@ -231,7 +233,9 @@ fn read(path: &Path, inputs: &str) -> Result<Vec<Row>, Failure> {
     let text = match fs::read(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(anyhow!("cannot read {}: {}", path.display(), say(&error)).into()),
+        Err(error) => {
+            return Err(anyhow!("cannot read {}: {}", path.display(), io_message(&error)).into());
+        }
     };
     let hint = "write elsewhere with -o, or replace it with --overwrite";
     let foreign = |why: &str| anyhow!("cannot add to {}: {why}", path.display());

@@ -54,7 +54,7 @@ pub(crate) fn run(args: &ComputeArgs, terminal: &Terminal) -> Result<Outcome, Fa
     let rows = prompts::read(prompts, args.prompt_key.as_deref()).map_err(|error| {
         let hint = error.hint();
         let why = match error {
-            PromptError::Io(error) => entropy_shell::say(&error),
+            PromptError::Io(error) => entropy_shell::io_message(&error),
             other => other.to_string(),
         };
         Failure { error: anyhow!("cannot read {}: {why}", prompts.display()), hint }
@@ -63,7 +63,7 @@ pub(crate) fn run(args: &ComputeArgs, terminal: &Terminal) -> Result<Outcome, Fa
     let chosen = job.checkpoints(path)?;
     let checkpoints = &chosen.checkpoints;
     if checkpoints.is_empty() {
-        terminal.note("nothing to compute in this shard");
+        terminal.info("nothing to compute in this shard");
         return Ok(Outcome::Done);
     }
     let mut book = job.open_book(path, &chosen)?;
@@ -76,7 +76,7 @@ pub(crate) fn run(args: &ComputeArgs, terminal: &Terminal) -> Result<Outcome, Fa
         let step = checkpoint.step.unwrap_or(0);
         if todo == Todo::Nothing {
             tally.skipped += 1;
-            terminal.note(&format!("step {step}: already in {}", book.history.path().display()));
+            terminal.info(&format!("step {step}: already in {}", book.history.path().display()));
             continue;
         }
         let counted = format!("checkpoint {} of {} (step {step})", i + 1, checkpoints.len());
@@ -203,7 +203,7 @@ impl Job<'_> {
         };
         book.history.add(step, &summary, &settings)?;
         self.write_answers(step, &loaded, &scored, book)?;
-        self.say(step, &summary, &loaded, &scored, tally.computed == 0);
+        self.io_message(step, &summary, &loaded, &scored, tally.computed == 0);
         tally.computed += 1;
         tally.tokens += scored.run_tokens;
         tally.seconds += scored.seconds;
@@ -257,7 +257,7 @@ impl Job<'_> {
                 }
                 _ => String::new(),
             };
-            self.terminal.note(&format!(
+            self.terminal.info(&format!(
                 "{} in {}: {:.0} tokens/s{share}",
                 plural(tally.computed, "checkpoint", "checkpoints"),
                 duration(took.as_secs_f64()),
@@ -283,7 +283,14 @@ impl Job<'_> {
     }
 
     /// One line for a checkpoint; what was left out is said with the first.
-    fn say(&self, step: u64, summary: &Summary, loaded: &Loaded, scored: &Scored, first: bool) {
+    fn io_message(
+        &self,
+        step: u64,
+        summary: &Summary,
+        loaded: &Loaded,
+        scored: &Scored,
+        first: bool,
+    ) {
         let items = &loaded.items;
         if first {
             let left_out = left_out(items);
@@ -309,7 +316,7 @@ impl Job<'_> {
             (_, 0) => "sampled".to_owned(),
             (sampled, given) => format!("{sampled} sampled, {given} scored"),
         };
-        self.terminal.note(&format!(
+        self.terminal.info(&format!(
             "step {step}: entropy {:.4} nats over {} tokens of {} ({how}), {:.4} as the mean of responses",
             summary.entropy,
             summary.tokens,

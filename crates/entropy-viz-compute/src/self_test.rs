@@ -60,7 +60,7 @@ pub(crate) fn run(args: &ComputeArgs, terminal: &Terminal) -> Result<Outcome, Fa
         ))
         .hint("try --device cpu, and another libtorch 2.11 with --libtorch");
     }
-    terminal.note(&format!("all {} checks passed", checks.len()));
+    terminal.info(&format!("all {} checks passed", checks.len()));
     Ok(Outcome::Done)
 }
 

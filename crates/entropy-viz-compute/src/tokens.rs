@@ -5,8 +5,8 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
-use entropy_shell::output::Growing;
-use entropy_shell::{Failure, say};
+use entropy_shell::output::AtomicFile;
+use entropy_shell::{Failure, io_message};
 use serde_json::{Map, Value, json};
 
 use entropy_kernels::logits::Token;
@@ -74,7 +74,7 @@ pub(crate) struct Sink {
 }
 
 enum To {
-    Lines(BufWriter<Growing>),
+    Lines(BufWriter<AtomicFile>),
     Parquet(Box<parquet::Table>),
 }
 
@@ -83,7 +83,7 @@ impl Sink {
     /// steps that `keeps` wants stay.
     pub(crate) fn create(path: &Path, keeps: impl Fn(u64) -> bool) -> Result<Sink, Failure> {
         let create = || -> io::Result<To> {
-            let file = Growing::create(path)?;
+            let file = AtomicFile::create(path)?;
             let is_parquet = path.extension().is_some_and(|extension| extension == "parquet");
             Ok(if is_parquet {
                 To::Parquet(Box::new(parquet::Table::new(file)?))
@@ -155,7 +155,9 @@ impl Sink {
         }
         self.keep_all()?;
         let written = match self.to {
-            To::Lines(file) => file.into_inner().map_err(io::Error::from).and_then(Growing::commit),
+            To::Lines(file) => {
+                file.into_inner().map_err(io::Error::from).and_then(AtomicFile::commit)
+            }
             To::Parquet(table) => table.finish(),
         };
         written.map_err(|error| unwritable(&self.path, &error))?;
@@ -175,11 +177,11 @@ fn lines_by_step(path: &Path) -> BTreeMap<u64, Vec<String>> {
     lines
 }
 
-fn line(file: &mut BufWriter<Growing>, row: &Value) -> io::Result<()> {
+fn line(file: &mut BufWriter<AtomicFile>, row: &Value) -> io::Result<()> {
     serde_json::to_writer(&mut *file, row)?;
     file.write_all(b"\n")
 }
 
 pub(crate) fn unwritable(path: &Path, error: &io::Error) -> Failure {
-    anyhow!("cannot write {}: {}", path.display(), say(error)).into()
+    anyhow!("cannot write {}: {}", path.display(), io_message(error)).into()
 }

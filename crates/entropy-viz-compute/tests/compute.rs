@@ -9,9 +9,9 @@ use std::process::Output;
 
 use crate::common::{files, fixture, run, stderr, stdout};
 use assert_cmd::Command;
-use entropy_history::dump::Dump;
-use entropy_history::input::Source;
-use entropy_history::input::tokens::read as read_tokens;
+use entropy_history::dump::TokenDump;
+use entropy_history::formats::Source;
+use entropy_history::formats::tokens::read as read_tokens;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -481,7 +481,7 @@ fn tokens_come_as_json_lines_and_as_parquet() {
     let parquet = fs::read(desk.path().join("t.parquet")).unwrap();
     assert!(parquet.starts_with(b"PAR1") && parquet.ends_with(b"PAR1"));
     let dump = |name: &str| {
-        let mut dump = Dump::default();
+        let mut dump = TokenDump::default();
         let mut file = fs::File::open(desk.path().join(name)).unwrap();
         let notes = read_tokens(Source { reader: &mut file, path: None }, &mut dump).unwrap();
         assert_eq!(notes, []);

@@ -10,7 +10,7 @@ use anyhow::anyhow;
 use super::super::curves::{Draft, Outcome, Reader, Segment, holds_no_entropy, may_be_log};
 use super::follow::Problem;
 use entropy_history::discover::{Input, Location, Origin};
-use entropy_history::input::{Log, Note, ReadError};
+use entropy_history::formats::{Log, Note, ReadError};
 use entropy_history::tail::Tail;
 use entropy_shell::{Failure, WithHint};
 

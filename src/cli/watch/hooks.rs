@@ -117,13 +117,13 @@ mod tests {
     use super::*;
     use crate::tui::standing::{Standing, Terms};
     use entropy_history::history::{History, Point, Run};
-    use entropy_history::quantity::Kind;
+    use entropy_history::quantity::EntropyKind;
     use entropy_history::stats::health::Thresholds;
 
     #[test]
     fn a_command_that_goes_on_after_the_end_is_told() {
         let points = vec![Point { step: 1.0, entropy: 2.0 }];
-        let (history, _) = History::from_raw("q", Kind::TokenMean, points).unwrap();
+        let (history, _) = History::from_raw("q", EntropyKind::TokenMean, points).unwrap();
         let run = Run::new(history, "q.json", "rzero", "entropy");
         let terms = Terms { thresholds: Thresholds::default(), stale: None, over: 20.0 };
         let now = Standing::of(&run, None, &terms, SystemTime::now());

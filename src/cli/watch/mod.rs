@@ -20,7 +20,7 @@ use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 use ratatui::crossterm::event::{Event, KeyEventKind};
 
-use super::curves::{Besides, Reader};
+use super::curves::{AuxRequest, Reader};
 use super::health::HealthArgs;
 use super::load::{LARGEST_VOCABULARY, format_by_name};
 use super::report::BESIDES;
@@ -28,8 +28,8 @@ use crate::tui::frame::span;
 use crate::tui::standing::{Standing, Terms, Turn};
 use crate::tui::view::View;
 use entropy_history::discover::Origin;
+use entropy_history::formats::{Format, SeriesSelector};
 use entropy_history::history::Comparison;
-use entropy_history::input::{Format, Wanted};
 use entropy_history::number::{exact, short};
 use entropy_history::stats::health::State;
 use entropy_history::stats::smooth::Smoothing;
@@ -171,11 +171,11 @@ enum End {
 
 impl Watch {
     pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
-        let wanted = Wanted::metrics(&self.metric)
+        let wanted = SeriesSelector::metrics(&self.metric)
             .map_err(|(text, why)| anyhow!("--metric {text:?} is not a glob pattern: {why}"))
             .hint("put * ? or [ in brackets, as in [*], to mean the character")?;
         let wanted = if self.serve.is_asked() { wanted.with_clock() } else { wanted };
-        let besides = if self.serve.is_asked() { BESIDES } else { Besides::default() };
+        let besides = if self.serve.is_asked() { BESIDES } else { AuxRequest::default() };
         let vocabulary = LARGEST_VOCABULARY;
         let reader = Reader { format: self.format, wanted: &wanted, besides: &besides, vocabulary };
         let follower = Follower::new(self.places()?, reader, self.interval);
@@ -200,7 +200,7 @@ impl Watch {
             End::Left => Outcome::Done,
             End::Interrupted => Outcome::Interrupted,
             End::Reached(why) => {
-                terminal.note(&why);
+                terminal.info(&why);
                 Outcome::Violated
             }
         })
@@ -266,7 +266,7 @@ impl Watch {
         terminal.print(frame(&shown, self.theme, size, terminal).as_bytes())?;
         match self.reached(&watcher.standings) {
             Some(why) => {
-                terminal.note(&why);
+                terminal.info(&why);
                 Ok(Outcome::Violated)
             }
             None => Ok(outcome),
@@ -297,7 +297,7 @@ impl Watch {
             let news = watcher.look()?;
             for problem in &news.problems {
                 match problem.is_absence() && watcher.standings.is_empty() {
-                    true => terminal.note(&waiting),
+                    true => terminal.info(&waiting),
                     false => terminal.warn(&format!("{:#}", problem.failure.error)),
                 }
             }

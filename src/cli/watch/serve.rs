@@ -1,6 +1,6 @@
 //! `watch --serve`: the page of `report`, live in a browser.
 //!
-//! Where to listen is the user's to say; that nobody else listens in is ours: an address that other machines
+//! Where to listen is the user's to io_message; that nobody else listens in is ours: an address that other machines
 //! reach takes a flag of its own, and every path a token that is new each time.
 
 use std::io;
@@ -21,7 +21,7 @@ use crate::report::{LivePage, Page, document, live_page};
 use entropy_history::history::Comparison;
 use entropy_history::stats::analyse;
 use entropy_history::stats::health::Thresholds;
-use entropy_shell::say;
+use entropy_shell::io_message;
 use entropy_shell::{Failure, WithHint};
 
 /// Data are made again only after so many times as long as making them took.
@@ -115,13 +115,13 @@ impl ServeArgs {
                 _ => "--serve alone listens on 127.0.0.1:8765",
             };
             Failure {
-                error: anyhow!("cannot listen on {address}: {}", say(&error)),
+                error: anyhow!("cannot listen on {address}: {}", io_message(&error)),
                 hint: Some(hint.to_owned()),
             }
         })?;
         let bound = listener.local_addr()?;
-        let token =
-            live::token().map_err(|e| anyhow!("the system gives no randomness: {}", say(&e)))?;
+        let token = live::token()
+            .map_err(|e| anyhow!("the system gives no randomness: {}", io_message(&e)))?;
         let url = format!("http://{bound}/{token}/");
         let hosts = if self.allow_remote { Hosts::Any } else { Hosts::Local(bound.ip()) };
         let facts = Facts {
@@ -158,7 +158,7 @@ impl Service {
     pub(super) fn start(&mut self, terminal: &Terminal) -> Result<(), Failure> {
         let Some(Ready { listener, doors, frame, url }) = self.ready.take() else { return Ok(()) };
         live::start(listener, doors, frame, Arc::clone(&self.bulletin))
-            .map_err(|e| anyhow!("cannot start a thread: {}", say(&e)))?;
+            .map_err(|e| anyhow!("cannot start a thread: {}", io_message(&e)))?;
         terminal.print(format!("{url}\n").as_bytes())
     }
 

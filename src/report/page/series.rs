@@ -224,13 +224,13 @@ fn time<'a>(run: &Run, places: impl Iterator<Item = &'a [Point]>) -> Option<Time
 #[cfg(test)]
 mod tests {
     use super::*;
-    use entropy_history::history::{Companion, History};
-    use entropy_history::quantity::Kind;
+    use entropy_history::history::{AuxSeries, History};
+    use entropy_history::quantity::EntropyKind;
 
     fn run(values: &[f64]) -> Run {
         let point = |(i, &entropy): (usize, &f64)| Point { step: i as f64, entropy };
         let points = values.iter().enumerate().map(point).collect();
-        let (history, _) = History::from_raw("x", Kind::TokenMean, points).unwrap();
+        let (history, _) = History::from_raw("x", EntropyKind::TokenMean, points).unwrap();
         Run::new(history, "x.json", "rzero", "entropy")
     }
 
@@ -274,7 +274,7 @@ mod tests {
     #[test]
     fn ticks_of_time_are_fine_enough_to_be_seen_and_a_step_without_has_none() {
         let mut run = run(&[1.0, 1.0, 1.0]);
-        run.clock = Companion::from_raw("t", vec![(0.0, 1000.0), (2.0, 4600.0)]);
+        run.clock = AuxSeries::from_raw("t", vec![(0.0, 1000.0), (2.0, 4600.0)]);
         let Time { unit, ticks } = time(&run, run.history.points().chunks(1)).unwrap();
         assert_eq!((unit, ticks), (0.1, Numbers::of(&[0.0, -1.0, 36_000.0])));
     }

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use entropy_history::dump::{Dump, RawResponse};
-use entropy_history::input::Source;
-use entropy_history::input::tokens::read;
+use entropy_history::dump::{RawResponse, TokenDump};
+use entropy_history::formats::Source;
+use entropy_history::formats::tokens::read;
 use serde_json::{Value, json};
 
 use super::tokens;
@@ -14,8 +14,8 @@ fn bytes(name: &str) -> Vec<u8> {
     fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)).unwrap()
 }
 
-fn whole(mut bytes: &[u8]) -> Dump {
-    let mut dump = Dump::default();
+fn whole(mut bytes: &[u8]) -> TokenDump {
+    let mut dump = TokenDump::default();
     dump.begin("dump");
     let notes = read(Source { reader: &mut bytes, path: None }, &mut dump);
     assert_eq!(notes.unwrap(), []);
@@ -32,7 +32,7 @@ fn the_document_of_a_dump_is_bounded_and_says_what_is_left_out() {
     assert_eq!(response["entropies"][0], 2.4753, "2.475285461, to four decimals");
     let kind = usize::try_from(response["kinds"][0].as_u64().unwrap()).unwrap();
     assert_eq!(document["kinds"][kind], json!([22, "7"]));
-    assert!(tokens(&Dump::default(), &[]).is_none());
+    assert!(tokens(&TokenDump::default(), &[]).is_none());
 }
 
 /// The section alone on a page, as the report embeds it.
@@ -62,7 +62,7 @@ const PAGE: &str = "
     main { max-width: 64rem; margin: 0 auto; padding: 1rem; }";
 
 /// Responses as a reasoning model gives them: most tokens certain, a few where it chooses.
-fn reasoning(responses: usize) -> Dump {
+fn reasoning(responses: usize) -> TokenDump {
     const TEXT: &str = "Okay, so I need to find the number of positive integers less than 1000 that are \
         divisible by 7 but not by 11.\n\nLet me think. First, the multiples of 7: 999 / 7 = 142.7, so there \
         are 142 of them. However, some are multiples of 77; since 999 / 77 = 12.97, there are 12. \
@@ -75,7 +75,7 @@ fn reasoning(responses: usize) -> Dump {
             state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as f64 / f64::from(1u32 << 31)
     };
-    let mut dump = Dump::default();
+    let mut dump = TokenDump::default();
     dump.begin("aime24_qwen3.jsonl");
     for step in [20, 100, 400] {
         for id in 0..responses {
@@ -112,7 +112,7 @@ fn reasoning(responses: usize) -> Dump {
 }
 
 /// Tokens that would act on a page, or on its reader, if they were more than text.
-fn hostile() -> Dump {
+fn hostile() -> TokenDump {
     const PIECES: [&str; 10] = [
         "</script><img src=x onerror=alert(1)>",
         "<!--<script>",
@@ -125,7 +125,7 @@ fn hostile() -> Dump {
         "策略熵",
         "\u{fffd}",
     ];
-    let mut dump = Dump::default();
+    let mut dump = TokenDump::default();
     dump.begin("</script><b>source</b>");
     for step in [1, 2] {
         let raw = RawResponse {
@@ -144,8 +144,8 @@ fn hostile() -> Dump {
 }
 
 /// Two models beside each other, one of them without texts.
-fn two() -> Dump {
-    let mut dump = Dump::default();
+fn two() -> TokenDump {
+    let mut dump = TokenDump::default();
     for name in ["run.jsonl", "prime.jsonl"] {
         dump.begin(name);
         let notes = read(

@@ -16,7 +16,7 @@ const TERMS: Terms = Terms {
 fn run(label: &str, value: impl Fn(f64) -> f64) -> Run {
     let at = |i: i32| Point { step: f64::from(i), entropy: value(f64::from(i)) };
     let points = (1..=100).map(at).collect();
-    let (history, _) = History::from_raw(label, Kind::TokenMean, points).unwrap();
+    let (history, _) = History::from_raw(label, EntropyKind::TokenMean, points).unwrap();
     Run::new(history, format!("{label}.json"), "rzero", "entropy")
 }
 

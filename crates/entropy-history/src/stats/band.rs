@@ -211,11 +211,11 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::quantity::Kind;
+    use crate::quantity::EntropyKind;
 
     fn history(points: impl Iterator<Item = (f64, f64)>) -> History {
         let points = points.map(|(step, entropy)| Point { step, entropy });
-        History::from_raw("x", Kind::TokenMean, points.collect()).unwrap().0
+        History::from_raw("x", EntropyKind::TokenMean, points.collect()).unwrap().0
     }
 
     fn line(runs: &[History], spread: Spread, filling: Filling) -> Vec<Stretch> {

@@ -331,13 +331,14 @@ fn beside(value: f64, bound: f64, decimals: usize) -> String {
 mod tests {
     use super::*;
     use crate::history::History;
-    use crate::quantity::Kind;
+    use crate::quantity::EntropyKind;
     use crate::stats::health::Thresholds;
 
     fn verdicts(values: &[f64], rules: &Rules) -> Vec<(Rule, Outcome, Option<f64>)> {
         let points = (1..).zip(values);
         let points = points.map(|(step, &entropy)| Point { step: f64::from(step), entropy });
-        let (history, _) = History::from_raw("x", Kind::TokenMean, points.collect()).unwrap();
+        let (history, _) =
+            History::from_raw("x", EntropyKind::TokenMean, points.collect()).unwrap();
         let run = Run::new(history, "x.json", "rzero", "entropy");
         let stats = RunStats::of(&run, &Thresholds::default());
         check(&run, &stats, rules).iter().map(|v| (v.rule, v.outcome, v.step)).collect()
@@ -404,8 +405,11 @@ mod tests {
     #[test]
     fn an_earlier_run_of_another_quantity_is_no_baseline() {
         let of = |quantity: &str| Earlier { quantity: Some(quantity.to_owned()), ..earlier() };
-        let named = Kind::TokenMean.name();
-        assert_eq!(beside_earlier(&[0.5; 50], of(Kind::LogProbSurrogate.name())), Outcome::Skipped);
+        let named = EntropyKind::TokenMean.name();
+        assert_eq!(
+            beside_earlier(&[0.5; 50], of(EntropyKind::LogProbSurrogate.name())),
+            Outcome::Skipped
+        );
         assert_eq!(beside_earlier(&[0.5; 50], of(named)), Outcome::Violated);
         assert_eq!(beside_earlier(&[1.0; 50], of(named)), Outcome::Passed);
     }

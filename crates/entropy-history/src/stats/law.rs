@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::bootstrap::{self, Block, Resampling};
 use super::summary::{finite, maybe_step, step};
 use crate::history::Run;
-use crate::quantity::Kind;
+use crate::quantity::EntropyKind;
 
 /// Fewer pairs than this make no line.
 const FEWEST_PAIRS: usize = 3;
@@ -251,17 +251,21 @@ fn fill(law: &mut Law, pairs: &[Pair], resampling: &Resampling) -> Result<(), St
 }
 
 /// What the law cannot say of such an entropy.
-fn kind_note(kind: Kind) -> Option<&'static str> {
+fn kind_note(kind: EntropyKind) -> Option<&'static str> {
     match kind {
-        Kind::TokenMean | Kind::SequenceMean | Kind::ExactMean => None,
-        Kind::LogProbSurrogate | Kind::ImportanceWeighted => Some(
+        EntropyKind::TokenMean | EntropyKind::SequenceMean | EntropyKind::ExactMean => None,
+        EntropyKind::LogProbSurrogate | EntropyKind::ImportanceWeighted => Some(
             "its entropy is a surrogate, −log π of sampled tokens: it is H in expectation only",
         ),
-        Kind::SequenceSum => {
+        EntropyKind::SequenceSum => {
             Some("its entropy is summed over a response; the law is about a token's")
         }
-        Kind::ActionDistribution => Some("its entropy is of actions; the law is about tokens"),
-        Kind::Unknown => Some("whether this is the entropy that the law is about is not known"),
+        EntropyKind::ActionDistribution => {
+            Some("its entropy is of actions; the law is about tokens")
+        }
+        EntropyKind::Unknown => {
+            Some("whether this is the entropy that the law is about is not known")
+        }
     }
 }
 
@@ -422,19 +426,19 @@ impl Sums {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::{Companion, History, Point};
+    use crate::history::{AuxSeries, History, Point};
 
-    fn run(kind: Kind, pairs: &[(f64, f64)]) -> Run {
+    fn run(kind: EntropyKind, pairs: &[(f64, f64)]) -> Run {
         let points = pairs.iter().enumerate();
         let points = points.map(|(i, p)| Point { step: i as f64, entropy: p.0 }).collect();
         let rows = pairs.iter().enumerate().map(|(i, p)| (i as f64, p.1)).collect();
         let (history, _) = History::from_raw("x", kind, points).unwrap();
-        let reward = Companion::from_raw("reward", rows);
+        let reward = AuxSeries::from_raw("reward", rows);
         Run { reward, ..Run::new(history, "x.json", "rzero", "entropy") }
     }
 
     fn law(pairs: &[(f64, f64)]) -> Law {
-        fit(&run(Kind::TokenMean, pairs), &Resampling::default())
+        fit(&run(EntropyKind::TokenMean, pairs), &Resampling::default())
     }
 
     /// Entropies that fall, and rewards by the law with a = 0.05 and b = 0.9.
@@ -499,7 +503,7 @@ mod tests {
     fn a_reward_that_grows_with_entropy_and_a_surrogate_are_told() {
         let against: Vec<_> = lawful(30).iter().map(|p| (p.0, -p.1)).collect();
         assert!(law(&against).notes[0].contains("a is below 0"));
-        let surrogate = run(Kind::LogProbSurrogate, &lawful(30));
+        let surrogate = run(EntropyKind::LogProbSurrogate, &lawful(30));
         let surrogate = fit(&surrogate, &Resampling::default());
         assert!(surrogate.notes[0].contains("surrogate"));
     }

@@ -4,7 +4,7 @@ use serde::{Serialize, Serializer};
 use statrs::statistics::Statistics;
 
 use super::health::{Health, State, Thresholds};
-use crate::history::{Joint, Point, Repairs, Run};
+use crate::history::{Point, Repairs, Run, StageBoundary};
 use crate::quantity::Sign;
 
 /// What `stats` says of a run. Entropies are in nats; a number that does not exist is `None`.
@@ -69,7 +69,7 @@ pub struct RunStats {
     /// Slope of the last fifth in nats per 100 steps.
     pub late_slope: Option<f64>,
     /// Where rounds of training meet that were laid end to end.
-    pub joints: Vec<Joint>,
+    pub joints: Vec<StageBoundary>,
     /// What was put right in the log.
     pub repairs: Repairs,
     /// What was odd about it.
@@ -213,12 +213,13 @@ fn median_in_place(mut values: Vec<f64>) -> f64 {
 mod tests {
     use super::*;
     use crate::history::History;
-    use crate::quantity::Kind;
+    use crate::quantity::EntropyKind;
 
     fn stats(values: &[f64]) -> RunStats {
         let points =
             values.iter().enumerate().map(|(i, &entropy)| Point { step: (i * i) as f64, entropy });
-        let (history, _) = History::from_raw("x", Kind::TokenMean, points.collect()).unwrap();
+        let (history, _) =
+            History::from_raw("x", EntropyKind::TokenMean, points.collect()).unwrap();
         RunStats::of(&Run::new(history, "x.json", "rzero", "entropy"), &Thresholds::default())
     }
 

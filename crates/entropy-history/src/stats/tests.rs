@@ -11,7 +11,7 @@ use super::contrast::{Contrast, Statistic};
 use super::group::group;
 use super::health::Thresholds;
 use crate::history::{Comparison, History, Point, Run};
-use crate::quantity::Kind;
+use crate::quantity::EntropyKind;
 
 fn expected() -> Value {
     serde_json::from_str(include_str!("../../../../tests/fixtures/expected/statistics.json"))
@@ -114,7 +114,7 @@ fn autoregressive(n: usize, phi: f64, seed: u64) -> Vec<f64> {
 
 fn run(label: &str, values: &[f64]) -> Run {
     let points = (1..).zip(values).map(|(step, &entropy)| Point { step: f64::from(step), entropy });
-    let (history, _) = History::from_raw(label, Kind::TokenMean, points.collect()).unwrap();
+    let (history, _) = History::from_raw(label, EntropyKind::TokenMean, points.collect()).unwrap();
     Run::new(history, format!("{label}.json"), "rzero", "entropy")
 }
 
@@ -192,11 +192,11 @@ fn what_cannot_be_said_is_left_out_with_its_reason() {
     assert!(said(&[1.0; 50], &[1.0; 50], Statistic::SeparationStep).1.contains("together"));
     let mut far = run("b", &[1.0; 3]);
     let points = vec![Point { step: 100.0, entropy: 1.0 }];
-    far.history = History::from_raw("b", Kind::TokenMean, points.clone()).unwrap().0;
+    far.history = History::from_raw("b", EntropyKind::TokenMean, points.clone()).unwrap().0;
     let analysis = compared(vec![run("a", &[1.0; 3]), far.clone()], false, None);
     assert_eq!(analysis.comparisons.len(), 1);
     assert_eq!(analysis.comparisons[0].note.as_deref(), Some("the runs share no step"));
-    far.history = History::from_raw("b", Kind::LogProbSurrogate, points).unwrap().0;
+    far.history = History::from_raw("b", EntropyKind::LogProbSurrogate, points).unwrap().0;
     let analysis = compared(vec![run("a", &[1.0; 3]), far], false, None);
     assert!(analysis.comparisons[0].note.as_deref().unwrap().contains("different quantities"));
 }

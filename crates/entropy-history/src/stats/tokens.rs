@@ -14,7 +14,7 @@ use serde::Serialize;
 
 pub use overlap::Overlap;
 
-use crate::dump::{Dump, Response};
+use crate::dump::{Response, TokenDump};
 use overlap::overlap;
 
 /// The quantiles that are told, in per cent.
@@ -125,7 +125,7 @@ pub struct Scoring {
 }
 
 /// The scorings of a dump, by source and step.
-pub fn scorings(dump: &Dump) -> Vec<Scoring> {
+pub fn scorings(dump: &TokenDump) -> Vec<Scoring> {
     let mut found: BTreeMap<(usize, u64), Vec<usize>> = BTreeMap::new();
     for (at, response) in dump.responses().iter().enumerate() {
         found.entry((response.source(), response.step())).or_default().push(at);
@@ -135,7 +135,7 @@ pub fn scorings(dump: &Dump) -> Vec<Scoring> {
 }
 
 /// Computes the numbers of every scoring of a dump, and of the pairs that scored the same tokens.
-pub fn analyse(dump: &Dump, scorings: &[Scoring]) -> TokenAnalysis {
+pub fn analyse(dump: &TokenDump, scorings: &[Scoring]) -> TokenAnalysis {
     let all = dump.responses().iter().flat_map(Response::entropies);
     let histogram_max = all.copied().fold(0.0, f64::max);
     let mut pairs: Vec<(usize, usize)> =
@@ -147,7 +147,7 @@ pub fn analyse(dump: &Dump, scorings: &[Scoring]) -> TokenAnalysis {
     }
 }
 
-fn of_scoring(dump: &Dump, scoring: &Scoring, histogram_max: f64) -> ScoringStats {
+fn of_scoring(dump: &TokenDump, scoring: &Scoring, histogram_max: f64) -> ScoringStats {
     let responses = || scoring.responses.iter().map(|&at| &dump.responses()[at]);
     let mut sorted: Vec<f64> = responses().flat_map(Response::entropies).copied().collect();
     sorted.sort_unstable_by(f64::total_cmp);
@@ -228,7 +228,7 @@ mod tests {
 
     /// A dump of one response a list, of ids 0, 1, …, each list of another step.
     fn steps(entropies: &[&[f64]]) -> TokenAnalysis {
-        let mut dump = Dump::default();
+        let mut dump = TokenDump::default();
         for (step, entropies) in (1..).zip(entropies) {
             let raw = RawResponse {
                 step,
@@ -289,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_response_that_stands_twice_is_paired_in_order() {
-        let mut dump = Dump::default();
+        let mut dump = TokenDump::default();
         for (step, entropy) in [(1, 1.0), (1, 2.0), (2, 1.0), (2, 2.0), (2, 9.0)] {
             let (tokens, entropies) = (vec![5; 2], vec![entropy, entropy + 0.5]);
             dump.add(RawResponse { step, tokens, entropies, ..RawResponse::default() }).unwrap();
@@ -300,7 +300,7 @@ mod tests {
 
     #[test]
     fn words_come_by_mean_then_by_id_and_only_frequent_ones() {
-        let mut dump = Dump::default();
+        let mut dump = TokenDump::default();
         let mut add = |id: u32, entropy: f64, times: usize| {
             let (tokens, entropies) = (vec![id; times], vec![entropy; times]);
             dump.add(RawResponse { tokens, entropies, ..RawResponse::default() }).unwrap();

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use super::{Curve, Frame, Line, Part, smoothed};
 use crate::canvas::Mark;
 use crate::ink::{Xy, between_x, edge};
-use crate::{Across, Grouped, Look};
+use crate::{Across, ChartOptions, Grouped};
 use entropy_history::history::{Comparison, History, Run};
 use entropy_history::label::visible;
 use entropy_history::stats::band::{Filling, Place, Spread, Stretch, stretches};
@@ -26,7 +26,7 @@ const MOST_WORDS: usize = 3;
 pub(super) fn groups<'a>(
     comparison: &'a Comparison,
     grouped: &'a Grouped,
-    look: &Look,
+    look: &ChartOptions,
     span: f64,
 ) -> (Vec<Line<'a>>, Vec<String>) {
     let mut warnings = Vec::new();
@@ -58,7 +58,7 @@ pub(super) fn groups<'a>(
     (lines, warnings)
 }
 
-fn line(members: &[&Run], grouped: &Grouped, look: &Look, span: f64) -> Vec<Stretch> {
+fn line(members: &[&Run], grouped: &Grouped, look: &ChartOptions, span: f64) -> Vec<Stretch> {
     let smooth = |run: &&'_ Run| smoothed(&run.history, look.smoothing, span);
     let taken: Vec<Cow<'_, History>> = members
         .iter()
@@ -178,7 +178,7 @@ fn within(line: &[Xy], top: f64, bottom: f64) -> Vec<Xy> {
 }
 
 /// What the quiet line says of groups.
-pub(super) fn words(curves: &[Curve<'_>], grouped: &Grouped, look: &Look) -> Vec<String> {
+pub(super) fn words(curves: &[Curve<'_>], grouped: &Grouped, look: &ChartOptions) -> Vec<String> {
     let mut words = Vec::new();
     words.push(match look.smoothing {
         Smoothing::None => "line: mean over runs".to_owned(),

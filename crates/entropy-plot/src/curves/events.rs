@@ -1,7 +1,7 @@
 //! What happens on a curve: collapses and explosions, and where rounds of training meet.
 
 use super::{Curve, Frame, ring};
-use crate::Look;
+use crate::ChartOptions;
 use crate::canvas::{Anchor, Layer, Mark, Text};
 use crate::fonts::{Fonts, Weight};
 use crate::header::{BODY, text};
@@ -21,7 +21,7 @@ struct Event {
 }
 
 /// What happens on the curves, in the order in which room is given to its words.
-fn happenings(curves: &[Curve<'_>], analysis: &Analysis, look: &Look) -> Vec<Event> {
+fn happenings(curves: &[Curve<'_>], analysis: &Analysis, look: &ChartOptions) -> Vec<Event> {
     let states = analysis.runs.iter().enumerate().filter_map(|(curve, stats)| {
         let step = stats.state_step?;
         let word = if stats.state == State::Exploded { "exploded" } else { "collapsed" };
@@ -53,7 +53,7 @@ pub(super) fn events(
     curves: &[Curve<'_>],
     analysis: &Analysis,
     frame: &Frame,
-    look: &Look,
+    look: &ChartOptions,
     fonts: &Fonts,
 ) -> Option<Layer> {
     let place = |Event { curve, step, words, is_state }: Event| {
@@ -194,7 +194,7 @@ impl Note {
 /// What notes are placed among.
 struct Room<'a> {
     frame: &'a Frame,
-    look: &'a Look,
+    look: &'a ChartOptions,
     fonts: &'a Fonts,
     events: &'a [Placed],
     lines: Occupied,

@@ -5,7 +5,7 @@ use crate::canvas::{Anchor, Layer, Mark};
 use crate::fonts::{Fonts, Weight};
 use crate::header::{BODY, text};
 use crate::ink::{Xy, between_x, between_y};
-use crate::{Look, ValueScale};
+use crate::{ChartOptions, ValueScale};
 use entropy_history::history::{History, Point};
 use entropy_history::label::shorten_middle;
 
@@ -56,7 +56,7 @@ impl Frame {
 }
 
 /// The value axis: from 0 unless that would waste two thirds of the height.
-pub(super) fn values_axis(low: f64, high: f64, look: &Look, most: usize) -> Axis {
+pub(super) fn values_axis(low: f64, high: f64, look: &ChartOptions, most: usize) -> Axis {
     let fixed = (look.y_min.is_some(), look.y_max.is_some());
     let given = (look.y_min.unwrap_or(low), look.y_max.unwrap_or(high));
     if look.scale == ValueScale::Log {
@@ -85,7 +85,7 @@ pub(super) fn values_axis(low: f64, high: f64, look: &Look, most: usize) -> Axis
     value_axis(low, high, fixed, most)
 }
 
-pub(crate) fn grid(frame: &Frame, values: &Axis, look: &Look, fonts: &Fonts) -> Layer {
+pub(crate) fn grid(frame: &Frame, values: &Axis, look: &ChartOptions, fonts: &Fonts) -> Layer {
     let mut marks = Vec::new();
     let base = if values.low <= 0.0 && values.high >= 0.0 { 0.0 } else { values.low };
     let mut free = f64::INFINITY;
@@ -119,7 +119,7 @@ pub(crate) fn x_ticks(
     frame: &Frame,
     axis: &Axis,
     names: &[&str],
-    look: &Look,
+    look: &ChartOptions,
     fonts: &Fonts,
 ) -> Layer {
     let quiet = look.theme.quiet;

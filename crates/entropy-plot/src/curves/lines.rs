@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::{Curve, FEW_POINTS, Frame, Line, NAMED_AT_END};
-use crate::Look;
+use crate::ChartOptions;
 use crate::canvas::{Layer, Mark};
 use crate::ink::{Pen, Xy, dashes};
 use crate::theme::Rgb;
@@ -24,7 +24,7 @@ const MANY_MEMBERS: usize = 24;
 const FAINTER: (f64, f64) = (0.6, 0.15);
 
 /// The lines, a layer each: first what stands behind all, then the named ones in order.
-pub(super) fn lines(curves: &[Curve<'_>], frame: &Frame, look: &Look) -> Vec<Layer> {
+pub(super) fn lines(curves: &[Curve<'_>], frame: &Frame, look: &ChartOptions) -> Vec<Layer> {
     let line = |curve: &Curve<'_>| match &curve.line {
         Line::Run { .. } => run(curve, curves.len(), look),
         Line::Group { .. } => mean(curve, look),
@@ -49,7 +49,7 @@ pub(super) fn lines(curves: &[Curve<'_>], frame: &Frame, look: &Look) -> Vec<Lay
 }
 
 /// What stands faint behind a line: a smoothed run as logged, or the runs of a group.
-fn behind(curve: &Curve<'_>, runs: usize, frame: &Frame, look: &Look) -> Vec<Mark> {
+fn behind(curve: &Curve<'_>, runs: usize, frame: &Frame, look: &ChartOptions) -> Vec<Mark> {
     let (pen, colour) = match (&curve.style, &curve.line) {
         (Some(style), Line::Group { .. }) if runs > MANY_MEMBERS => {
             (FAINTER.0, style.line.over(look.theme.ground, FAINTER.1))
@@ -62,7 +62,7 @@ fn behind(curve: &Curve<'_>, runs: usize, frame: &Frame, look: &Look) -> Vec<Mar
     parts.flat_map(|part| stroke(&part, pen, colour, &[])).collect()
 }
 
-fn run(curve: &Curve<'_>, count: usize, look: &Look) -> Vec<Mark> {
+fn run(curve: &Curve<'_>, count: usize, look: &ChartOptions) -> Vec<Mark> {
     let parts = curve.parts.iter().map(|part| &part.places);
     let Some(style) = curve.style else {
         return parts.flat_map(|part| stroke(part, CROWD_PEN, look.theme.crowd, &[])).collect();
@@ -83,7 +83,7 @@ fn run(curve: &Curve<'_>, count: usize, look: &Look) -> Vec<Mark> {
     marks
 }
 
-fn mean(curve: &Curve<'_>, look: &Look) -> Vec<Mark> {
+fn mean(curve: &Curve<'_>, look: &ChartOptions) -> Vec<Mark> {
     let colour = curve.style.map_or(look.theme.crowd, |style| style.line);
     let dash = curve.style.map_or(&[][..], |style| style.dash);
     let few = curve.points() < FEW_POINTS;

@@ -1,7 +1,7 @@
 //! Which line is whose: names at the line ends, or a legend beside the plot.
 
 use super::{Curve, Frame, LEADER, LINE_HEIGHT, stroke};
-use crate::Look;
+use crate::ChartOptions;
 use crate::canvas::{Anchor, Layer, Mark};
 use crate::fonts::{Fonts, Weight};
 use crate::header::{BODY, text};
@@ -22,7 +22,12 @@ pub(super) fn sample_width(curve: &Curve<'_>) -> f64 {
 }
 
 /// Names at the line ends, pushed apart where ends are close, with a thin leader.
-pub(super) fn end_labels(curves: &[Curve<'_>], frame: &Frame, look: &Look, fonts: &Fonts) -> Layer {
+pub(super) fn end_labels(
+    curves: &[Curve<'_>],
+    frame: &Frame,
+    look: &ChartOptions,
+    fonts: &Fonts,
+) -> Layer {
     let x = frame.right + LEADER;
     let mut ends: Vec<(Xy, &Curve<'_>)> = Vec::new();
     for curve in curves.iter().filter(|curve| curve.style.is_some()) {
@@ -140,7 +145,7 @@ impl Legend {
         self,
         curves: &[Curve<'_>],
         frame: &Frame,
-        look: &Look,
+        look: &ChartOptions,
         fonts: &Fonts,
     ) -> Layer {
         let mut entries: Vec<(f64, &Curve<'_>, Style)> = curves

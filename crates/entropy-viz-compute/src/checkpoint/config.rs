@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
-use entropy_shell::say;
+use entropy_shell::io_message;
 use serde_json::Value;
 
 /// The settings of a model, or a part of them.
@@ -18,8 +18,8 @@ pub(crate) struct Config {
 
 /// Reads a JSON file.
 pub(crate) fn read_json(path: &Path) -> anyhow::Result<Value> {
-    let text =
-        std::fs::read(path).map_err(|e| anyhow!("cannot read {}: {}", path.display(), say(&e)))?;
+    let text = std::fs::read(path)
+        .map_err(|e| anyhow!("cannot read {}: {}", path.display(), io_message(&e)))?;
     serde_json::from_slice(&text).map_err(|error| {
         anyhow!(
             "cannot read {} as JSON: line {}, column {}",

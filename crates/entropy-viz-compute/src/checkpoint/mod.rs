@@ -112,7 +112,7 @@ fn entries(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
         entries.map(|entry| entry.map(|e| e.path())).collect::<Result<Vec<_>, _>>()
     });
     let mut entries = entries.map_err(|e| {
-        anyhow!("cannot look into {}: {}", directory.display(), entropy_shell::say(&e))
+        anyhow!("cannot look into {}: {}", directory.display(), entropy_shell::io_message(&e))
     })?;
     entries.sort();
     Ok(entries)

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
-use entropy_shell::say;
+use entropy_shell::io_message;
 use memmap2::Mmap;
 use safetensors::tensor::{Dtype, Metadata};
 use safetensors::{SafeTensorError, SafeTensors};
@@ -51,7 +51,7 @@ pub(crate) fn map(path: &Path) -> anyhow::Result<Mmap> {
             Mmap::map(&file)
         }
     };
-    open().map_err(|error| anyhow!("cannot read {}: {}", path.display(), say(&error)))
+    open().map_err(|error| anyhow!("cannot read {}: {}", path.display(), io_message(&error)))
 }
 
 impl Shard {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
-use entropy_shell::output::Growing;
+use entropy_shell::output::AtomicFile;
 use entropy_shell::{Failure, WithHint};
 use serde_json::json;
 
@@ -96,7 +96,7 @@ impl Job<'_> {
             None => history,
         };
         let output = history.path();
-        drop(Growing::create(output).map_err(|error| unwritable(output, &error))?);
+        drop(AtomicFile::create(output).map_err(|error| unwritable(output, &error))?);
         let keeps = |step| history.has_row(step);
         let create = |path: &Option<PathBuf>| {
             path.as_deref().map(|path| Sink::create(path, keeps)).transpose()

@@ -159,7 +159,7 @@ impl Job<'_> {
                 let loading = format!("cannot load {}", base.path.display());
                 let model = Model::load(spec, weights, place)
                     .map_err(|error| torch::plain(error, &loading))?;
-                self.terminal.explain(|| {
+                self.terminal.verbose(|| {
                     format!(
                         "loaded {} ({:.1} M parameters as {} on {:?}) in {}",
                         base.path.display(),
@@ -375,7 +375,7 @@ pub(super) fn hash_file(hasher: &mut blake3::Hasher, path: &Path) -> Result<(), 
         hasher.update_mmap_rayon(path).map(|_| ())
     });
     hashed.map_err(|error| {
-        anyhow!("cannot read {}: {}", path.display(), entropy_shell::say(&error)).into()
+        anyhow!("cannot read {}: {}", path.display(), entropy_shell::io_message(&error)).into()
     })
 }
 

@@ -12,7 +12,7 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 
 use super::Answer;
-use entropy_shell::output::Growing;
+use entropy_shell::output::AtomicFile;
 
 /// Lists are never null, nor are their elements: level 1 is an element, level 0 an empty list.
 const SCHEMA: &str = "
@@ -33,7 +33,7 @@ const ROW_GROUP: usize = 1 << 20;
 
 /// A table that is being written.
 pub(super) struct Table {
-    writer: SerializedFileWriter<BufWriter<Growing>>,
+    writer: SerializedFileWriter<BufWriter<AtomicFile>>,
     group: Columns,
 }
 
@@ -83,7 +83,7 @@ struct Columns {
 }
 
 impl Table {
-    pub(super) fn new(file: Growing) -> io::Result<Table> {
+    pub(super) fn new(file: AtomicFile) -> io::Result<Table> {
         let schema = parse_message_type(SCHEMA).map_err(io::Error::other)?;
         let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
         let writer =
@@ -126,7 +126,7 @@ impl Table {
 impl Columns {
     fn write(
         &self,
-        file: &mut SerializedFileWriter<BufWriter<Growing>>,
+        file: &mut SerializedFileWriter<BufWriter<AtomicFile>>,
     ) -> Result<(), ParquetError> {
         let mut group = file.next_row_group()?;
         let mut at = 0;

@@ -1,10 +1,10 @@
 use std::fs;
 use std::path::Path;
 
-use super::super::super::curves::Besides;
+use super::super::super::curves::AuxRequest;
 use super::super::super::load::LARGEST_VOCABULARY;
 use super::*;
-use entropy_history::input::Wanted;
+use entropy_history::formats::SeriesSelector;
 
 /// A desk with a follower of one place on it, and a clock that a test moves.
 struct Desk {
@@ -17,8 +17,8 @@ impl Desk {
     fn new(place: &str, files: &[(&str, &str)]) -> Desk {
         let directory = tempfile::tempdir().unwrap();
         files.iter().for_each(|(name, text)| write(&directory.path().join(name), text));
-        let wanted: &'static Wanted = Box::leak(Box::new(Wanted::known()));
-        let besides: &'static Besides<'_> = Box::leak(Box::default());
+        let wanted: &'static SeriesSelector = Box::leak(Box::new(SeriesSelector::known()));
+        let besides: &'static AuxRequest<'_> = Box::leak(Box::default());
         let reader = Reader { format: None, wanted, besides, vocabulary: LARGEST_VOCABULARY };
         let place = Place::Argument(directory.path().join(place).into());
         let follower = Follower::new(vec![place], reader, Duration::from_millis(50));

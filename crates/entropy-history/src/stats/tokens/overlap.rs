@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{Scoring, top_count};
-use crate::dump::Dump;
+use crate::dump::TokenDump;
 
 /// How alike two scorings of the same tokens are.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -38,7 +38,12 @@ type Key<'a> = (&'a str, Option<u64>, u64, Vec<u32>);
 
 /// The same tokens in two scorings, if there are any. Where a response stands twice in both, the first
 /// belongs to the first.
-pub(super) fn overlap(dump: &Dump, scorings: &[Scoring], a: usize, b: usize) -> Option<Overlap> {
+pub(super) fn overlap(
+    dump: &TokenDump,
+    scorings: &[Scoring],
+    a: usize,
+    b: usize,
+) -> Option<Overlap> {
     let response = |at: usize| &dump.responses()[at];
     let key = |at: usize| -> Key<'_> {
         let response = response(at);

@@ -2,7 +2,7 @@
 //! to stand beside it.
 
 use super::beside::{Beside, clock_rank};
-use crate::quantity::{KNOWN, is_key};
+use crate::quantity::{KNOWN_KEYS, is_key};
 
 /// A key, and what it means if it is a glob.
 type Pattern = (String, Option<glob::Pattern>);
@@ -18,43 +18,43 @@ pub struct Rank {
 
 /// What is wanted of a log.
 #[derive(Debug, Clone, Default)]
-pub struct Wanted {
+pub struct SeriesSelector {
     patterns: Vec<Pattern>,
     rewards: Vec<Pattern>,
     clock: bool,
     survey: bool,
 }
 
-impl Wanted {
+impl SeriesSelector {
     /// The first known key that a log has.
-    pub fn known() -> Wanted {
-        Wanted::default()
+    pub fn known() -> SeriesSelector {
+        SeriesSelector::default()
     }
 
     /// Every key that is one of `patterns`, or matches one that has `*`, `?` or `[`.
     ///
     /// # Errors
     /// The pattern that is none, and why.
-    pub fn metrics(patterns: &[String]) -> Result<Wanted, (String, String)> {
-        Ok(Wanted { patterns: compile(patterns)?, ..Wanted::default() })
+    pub fn metrics(patterns: &[String]) -> Result<SeriesSelector, (String, String)> {
+        Ok(SeriesSelector { patterns: compile(patterns)?, ..SeriesSelector::default() })
     }
 
     /// The same, and of each run the first of these rewards that it has, as keys or globs.
     ///
     /// # Errors
     /// The pattern that is none, and why.
-    pub fn with_rewards(self, patterns: &[String]) -> Result<Wanted, (String, String)> {
-        Ok(Wanted { rewards: compile(patterns)?, ..self })
+    pub fn with_rewards(self, patterns: &[String]) -> Result<SeriesSelector, (String, String)> {
+        Ok(SeriesSelector { rewards: compile(patterns)?, ..self })
     }
 
     /// The same, and when each step was logged.
-    pub fn with_clock(self) -> Wanted {
-        Wanted { clock: true, ..self }
+    pub fn with_clock(self) -> SeriesSelector {
+        SeriesSelector { clock: true, ..self }
     }
 
     /// The same, and a count of every other series.
-    pub fn with_survey(self) -> Wanted {
-        Wanted { survey: true, ..self }
+    pub fn with_survey(self) -> SeriesSelector {
+        SeriesSelector { survey: true, ..self }
     }
 
     /// Whether every series is to be counted.
@@ -94,7 +94,7 @@ impl Wanted {
     /// How well `key` is what is wanted; `first_choice` comes before the known keys.
     pub(super) fn rank(&self, first_choice: &[&str], key: &str) -> Option<Rank> {
         if self.patterns.is_empty() {
-            let known = KNOWN.iter().map(|known| known.key);
+            let known = KNOWN_KEYS.iter().map(|known| known.key);
             let all = first_choice.iter().copied().chain(known);
             let rank = |pattern: usize, text: &str| Rank { pattern, loose: text != key };
             let ranks = all.enumerate().filter(|(_, text)| is_key(text, key));
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn the_formats_own_key_comes_first() {
-        let known = Wanted::known();
+        let known = SeriesSelector::known();
         let rank = |key| known.rank(&["actor/entropy"], key);
         assert!(rank("actor/entropy") < rank("policy/entropy"));
         assert!(rank("policy/entropy") < rank("train/entropy"));
@@ -167,16 +167,17 @@ mod tests {
 
     #[test]
     fn a_glob_takes_what_matches() {
-        let wanted = Wanted::metrics(&["*/entropy*".to_owned(), "loss".to_owned()]).unwrap();
+        let wanted =
+            SeriesSelector::metrics(&["*/entropy*".to_owned(), "loss".to_owned()]).unwrap();
         let pattern = |key| wanted.rank(&[], key).map(|rank| rank.pattern);
         assert_eq!(pattern("actor/entropy_loss"), Some(0));
         assert_eq!((pattern("loss"), pattern("kl")), (Some(1), None));
-        assert!(Wanted::metrics(&["[a".to_owned()]).is_err());
+        assert!(SeriesSelector::metrics(&["[a".to_owned()]).is_err());
     }
 
     #[test]
     fn a_reward_stands_beside_the_metric_and_is_none() {
-        let wanted = Wanted::known().with_rewards(&["critic/score/*".to_owned()]).unwrap();
+        let wanted = SeriesSelector::known().with_rewards(&["critic/score/*".to_owned()]).unwrap();
         assert!(matches!(wanted.beside("critic/score/mean"), Some(Beside::Reward(_))));
         assert_eq!(wanted.rank(&[], "critic/score/mean"), None);
         assert_eq!((wanted.beside("_timestamp"), wanted.beside("entropy")), (None, None));

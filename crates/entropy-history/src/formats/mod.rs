@@ -36,12 +36,12 @@ use std::path::Path;
 use thiserror::Error;
 
 pub use ahead::ReadAhead;
-pub use beside::{Aside, is_reward_like, nearest_rewards};
-pub use growing::Growing;
+pub use beside::{RawAux, is_reward_like, nearest_rewards};
+pub use growing::ResumableReader;
 pub use log::{Log, Series, Tally};
 pub use note::Note;
 pub use trackio::TrackioError;
-pub use wanted::{Rank, Wanted};
+pub use wanted::{Rank, SeriesSelector};
 
 use book::Book;
 use compressed::Compressed;
@@ -228,7 +228,7 @@ pub fn by_name(name: &str) -> Option<&'static Format> {
 pub fn read(
     source: Source<'_>,
     format: Option<&'static Format>,
-    wanted: &Wanted,
+    wanted: &SeriesSelector,
 ) -> Result<(&'static Format, Log), ReadError> {
     let Opened { head, mut reader, path } = Opened::new(source)?;
     let head = Head::new(&head, path);

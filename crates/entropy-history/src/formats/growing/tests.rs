@@ -9,7 +9,7 @@ use super::super::Note;
 use super::*;
 
 /// What a reading says that a user would see, but for where the file ends.
-fn said(read: Result<(&'static Format, Log), ReadError>, wanted: &Wanted) -> String {
+fn said(read: Result<(&'static Format, Log), ReadError>, wanted: &SeriesSelector) -> String {
     let chosen = read.and_then(|(format, log)| {
         let (step_key, taken_back_to) = (log.step_key.clone(), log.taken_back_to);
         let (series, mut notes) = log.choose(wanted, format)?;
@@ -22,7 +22,7 @@ fn said(read: Result<(&'static Format, Log), ReadError>, wanted: &Wanted) -> Str
     })
 }
 
-fn fresh(bytes: &[u8], path: &Path, wanted: &Wanted) -> String {
+fn fresh(bytes: &[u8], path: &Path, wanted: &SeriesSelector) -> String {
     let source = Source { reader: &mut &*bytes, path: Some(path) };
     said(super::super::read(source, None, wanted), wanted)
 }
@@ -47,8 +47,8 @@ fn fixtures(names: &[&str]) -> Vec<PathBuf> {
 }
 
 /// Grows a file through the cuts; how many looks read on.
-fn grow(bytes: &[u8], path: &Path, cuts: &[usize], wanted: &Wanted) -> usize {
-    let mut growing = Growing::new(None, wanted);
+fn grow(bytes: &[u8], path: &Path, cuts: &[usize], wanted: &SeriesSelector) -> usize {
+    let mut growing = ResumableReader::new(None, wanted);
     let mut read_on = 0;
     for &cut in cuts {
         let mut file = Cursor::new(&bytes[..cut]);
@@ -74,7 +74,7 @@ fn a_log_that_grew_by_pieces_is_what_a_fresh_reading_gives() {
         "compressed",
     ];
     let mut random = ChaCha8Rng::seed_from_u64(6);
-    let wanted = Wanted::known().with_clock();
+    let wanted = SeriesSelector::known().with_clock();
     for path in fixtures(&formats) {
         let bytes = fs::read(&path).unwrap();
         for _ in 0..if bytes.len() > 1 << 16 { 1 } else { 4 } {
@@ -89,7 +89,7 @@ fn a_log_that_grew_by_pieces_is_what_a_fresh_reading_gives() {
 
 #[test]
 fn logs_that_are_appended_to_are_read_on() {
-    let wanted = Wanted::known();
+    let wanted = SeriesSelector::known();
     for path in fixtures(&["verl", "easyr1", "tensorboard", "wandb"]) {
         let bytes = fs::read(&path).unwrap();
         let cuts: Vec<usize> = (1..=10).map(|i| bytes.len() * i / 10).collect();
@@ -124,8 +124,8 @@ impl Seek for Counted<'_> {
 fn only_what_was_appended_is_read() {
     let row = |i: usize| format!("{{\"step\":{i},\"data\":{{\"actor/entropy\":2.5}}}}\n");
     let log: String = (0..50_000).map(row).collect();
-    let (wanted, before) = (Wanted::known(), log.len() - 500);
-    let mut growing = Growing::new(None, &wanted);
+    let (wanted, before) = (SeriesSelector::known(), log.len() - 500);
+    let mut growing = ResumableReader::new(None, &wanted);
     growing.look(&mut Cursor::new(&log.as_bytes()[..before]), None, before as u64).unwrap();
     let mut file = Counted(Cursor::new(log.as_bytes()), 0);
     let (_, read) = growing.look(&mut file, None, log.len() as u64).unwrap();
@@ -136,11 +136,11 @@ fn only_what_was_appended_is_read() {
 
 #[test]
 fn a_file_that_was_written_anew_or_cut_short_is_read_anew() {
-    let wanted = Wanted::known();
+    let wanted = SeriesSelector::known();
     let log = |entropy: f64, rows: usize| -> String {
         (1..=rows).map(|i| format!("{{\"step\":{i},\"entropy\":{entropy}}}\n")).collect()
     };
-    let mut growing = Growing::new(None, &wanted);
+    let mut growing = ResumableReader::new(None, &wanted);
     for text in [log(2.0, 30), log(2.0, 10), log(3.0, 40), log(3.5, 40), log(1.5, 80)] {
         let path = Path::new("x.jsonl");
         let look = growing.look(&mut Cursor::new(text.as_bytes()), Some(path), text.len() as u64);
@@ -150,23 +150,23 @@ fn a_file_that_was_written_anew_or_cut_short_is_read_anew() {
 
 #[test]
 fn a_log_that_is_written_over_in_its_middle_and_longer_shows_no_old_values() {
-    let wanted = Wanted::known();
+    let wanted = SeriesSelector::known();
     let path = Path::new("x.jsonl");
     let log = |rows: usize, middle: f64| -> String {
         let entropy = |i| if i == rows.min(1000) / 2 { middle } else { 2.5 };
         (1..=rows).map(|i| format!("{{\"step\":{i},\"entropy\":{:?}}}\n", entropy(i))).collect()
     };
-    let look = |growing: &mut Growing<'_>, text: &str| {
+    let look = |growing: &mut ResumableReader<'_>, text: &str| {
         let mut file = Cursor::new(text.as_bytes());
         said(growing.look(&mut file, Some(path), text.len() as u64), &wanted)
     };
-    let mut growing = Growing::new(None, &wanted);
+    let mut growing = ResumableReader::new(None, &wanted);
     for (rows, middle) in [(1000, 2.0), (1001, 2.1), (5000, 2.2), (5001, 2.3)] {
         let text = log(rows, middle);
         assert_eq!(look(&mut growing, &text), fresh(text.as_bytes(), path, &wanted), "{rows}");
     }
     // About 600 KiB: nine blocks, of which four are compared at each look.
-    let mut growing = Growing::new(None, &wanted);
+    let mut growing = ResumableReader::new(None, &wanted);
     look(&mut growing, &log(20_000, 2.0));
     let looks: Vec<String> = (1..=3).map(|i| look(&mut growing, &log(20_000 + i, 2.1))).collect();
     assert_eq!(looks[2], fresh(log(20_003, 2.1).as_bytes(), path, &wanted));
@@ -174,7 +174,7 @@ fn a_log_that_is_written_over_in_its_middle_and_longer_shows_no_old_values() {
 
 #[test]
 fn a_log_without_points_yet_is_read_on_later() {
-    let wanted = Wanted::known();
+    let wanted = SeriesSelector::known();
     let text = "step,entropy\n1,2.5\n2,2.25\n";
     let path = Path::new("x.csv");
     assert_eq!(grow(text.as_bytes(), path, &[0, 5, 13, 19, 20, text.len()], &wanted), 3);

@@ -164,7 +164,7 @@ fn own_steps(
     }
     book.name_step("_step");
     let axis = &names[0];
-    book.note(Note::Aside(format!("the table is over {axis:?}; the runs' own \"_step\" counts")));
+    book.note(Note::Remark(format!("the table is over {axis:?}; the runs' own \"_step\" counts")));
     Ok(runs)
 }
 

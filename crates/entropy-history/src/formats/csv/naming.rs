@@ -1,8 +1,8 @@
 //! Which columns are runs, where no name of a column is that of a known metric.
 
 use super::Role;
-use crate::input::book::Book;
-use crate::input::note::Note;
+use crate::formats::book::Book;
+use crate::formats::note::Note;
 
 /// Words in the names of columns that are surely no run's.
 const METRIC_WORDS: [&str; 24] = [

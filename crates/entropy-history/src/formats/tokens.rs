@@ -22,7 +22,7 @@ use thiserror::Error;
 
 use super::frame::json::{Holds, Shape, shape};
 use super::{Note, Opened, Source, describe};
-use crate::dump::Dump;
+use crate::dump::TokenDump;
 use line::Line;
 
 /// A response of a million tokens has 60 MB; a longer line is none.
@@ -68,7 +68,7 @@ pub fn is_token_dump(head: &[u8]) -> bool {
 /// # Errors
 /// When the source holds no whole response, or one that is not what the format says; responses before
 /// it are in `dump` then.
-pub fn read(source: Source<'_>, dump: &mut Dump) -> Result<Vec<Note>, TokensError> {
+pub fn read(source: Source<'_>, dump: &mut TokenDump) -> Result<Vec<Note>, TokensError> {
     let Opened { head, mut reader, .. } = Opened::new(source)?;
     if head.is_empty() {
         return Err(TokensError::Nothing("the file is empty"));
@@ -94,7 +94,7 @@ pub fn read(source: Source<'_>, dump: &mut Dump) -> Result<Vec<Note>, TokensErro
 }
 
 /// Reads JSON lines; the last of them may be cut.
-fn lines(mut source: impl BufRead, dump: &mut Dump) -> Result<Option<Note>, TokensError> {
+fn lines(mut source: impl BufRead, dump: &mut TokenDump) -> Result<Option<Note>, TokensError> {
     let (mut line, mut number, mut read) = (Vec::new(), 0, 0);
     loop {
         line.clear();

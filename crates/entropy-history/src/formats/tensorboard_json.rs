@@ -11,7 +11,7 @@ use super::frame::json::{Scanner, Shape};
 use super::log::Hint;
 use super::rows::{JsonRows, nothing_follows};
 use super::{Confidence, Format, Growth, Head, ReadError};
-use crate::quantity::KNOWN;
+use crate::quantity::KNOWN_KEYS;
 
 pub(super) const FORMAT: Format = Format {
     name: "tensorboard-json",
@@ -95,7 +95,7 @@ fn name_hint(path: Option<&Path>) -> Hint {
         tag.strip_suffix(&underscored)
             .is_some_and(|before| before.is_empty() || before.ends_with('_'))
     };
-    let keys = KNOWN.iter().map(|known| known.key.trim_start_matches('*'));
+    let keys = KNOWN_KEYS.iter().map(|known| known.key.trim_start_matches('*'));
     // A key of one word could be the end of any other.
     let known = keys
         .filter(|key| if key.contains('/') { is_end(key) } else { named.is_some() && *key == tag });

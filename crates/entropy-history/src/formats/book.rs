@@ -6,10 +6,10 @@
 use std::collections::HashMap;
 use std::str::Utf8Error;
 
-use super::beside::{Aside, Beside, clock_rank, seconds};
+use super::beside::{Beside, RawAux, clock_rank, seconds};
 use super::log::{Hint, Log, Series, Tally};
 use super::note::Note;
-use super::wanted::{Rank, Wanted};
+use super::wanted::{Rank, SeriesSelector};
 use super::{ReadError, frame::json::ScanError};
 use crate::history::Point;
 
@@ -64,7 +64,7 @@ struct RunRows {
 /// its end.
 #[derive(Clone)]
 pub(super) struct Book<'w> {
-    wanted: &'w Wanted,
+    wanted: &'w SeriesSelector,
     first_choice: &'static [&'static str],
     lacking: Lacking,
     columns: Vec<Column>,
@@ -84,7 +84,10 @@ pub(super) struct Book<'w> {
 
 impl<'w> Book<'w> {
     /// An empty book; `first_choice` are the format's own keys, best first.
-    pub(super) fn new(wanted: &'w Wanted, first_choice: &'static [&'static str]) -> Book<'w> {
+    pub(super) fn new(
+        wanted: &'w SeriesSelector,
+        first_choice: &'static [&'static str],
+    ) -> Book<'w> {
         Book {
             wanted,
             first_choice,
@@ -149,7 +152,7 @@ impl<'w> Book<'w> {
     }
 
     /// What is wanted of the log.
-    pub(super) fn wanted(&self) -> &Wanted {
+    pub(super) fn wanted(&self) -> &SeriesSelector {
         self.wanted
     }
 
@@ -453,7 +456,7 @@ impl<'w> Book<'w> {
                     notes.push(Note::RowsWithout { key: column.key.clone(), rows, first });
                 }
             }
-            let beside = |is: fn(&Beside) -> Option<Rank>| -> Vec<Aside> {
+            let beside = |is: fn(&Beside) -> Option<Rank>| -> Vec<RawAux> {
                 let of_run = besides.iter().filter(|b| b.shared || b.run == column.run);
                 let asides = of_run.filter_map(|b| Some((b, is(&b.beside)?)));
                 asides.map(|(b, rank)| b.aside(rank)).collect()
@@ -494,7 +497,7 @@ impl<'w> Book<'w> {
             others.iter().filter_map(|&run| self.runs[run].name.clone()).collect();
         if let (false, Some(_)) = (others.is_empty(), runs.first()) {
             let what = format!("parts without the metric: {}", super::quoted(&others));
-            self.note(Note::Aside(what));
+            self.note(Note::Remark(what));
         }
         match (&runs[..], self.runs.len()) {
             (&[only], _) => self.runs[only].name = None,
@@ -538,8 +541,8 @@ struct BesideRows {
 }
 
 impl BesideRows {
-    fn aside(&self, rank: Rank) -> Aside {
-        Aside { metric: self.metric.clone(), rank, rows: self.rows.clone() }
+    fn aside(&self, rank: Rank) -> RawAux {
+        RawAux { metric: self.metric.clone(), rank, rows: self.rows.clone() }
     }
 }
 

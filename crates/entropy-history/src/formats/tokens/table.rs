@@ -9,11 +9,11 @@ use parquet::record::{Field, Row};
 use parquet::schema::types::{Type, TypePtr};
 
 use super::TokensError;
-use crate::dump::{Dump, RawResponse, ResponseError};
-use crate::input::parquet::{quietly, say};
+use crate::dump::{RawResponse, ResponseError, TokenDump};
+use crate::formats::parquet::{quietly, say};
 
 /// Reads a table that is held whole.
-pub(super) fn read(bytes: Vec<u8>, dump: &mut Dump) -> Result<(), TokensError> {
+pub(super) fn read(bytes: Vec<u8>, dump: &mut TokenDump) -> Result<(), TokensError> {
     quietly(|| table(bytes, dump)).unwrap_or_else(|| Err(row(0, "it is damaged")))
 }
 
@@ -30,7 +30,7 @@ const COLUMNS: [&str; 9] = [
     "finish_reason",
 ];
 
-fn table(bytes: Vec<u8>, dump: &mut Dump) -> Result<(), TokensError> {
+fn table(bytes: Vec<u8>, dump: &mut TokenDump) -> Result<(), TokensError> {
     let broken = |error: ParquetError| row(0, &say(error));
     let file = SerializedFileReader::new(Bytes::from(bytes)).map_err(broken)?;
     let schema = file.metadata().file_metadata().schema();

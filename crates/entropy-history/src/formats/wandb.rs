@@ -273,7 +273,7 @@ impl Run {
             book.note(Note::Odd(format!("{rows} values have no step and were passed over")));
         }
         if !self.exited {
-            book.note(Note::Aside("the run had not ended when the file was written".to_owned()));
+            book.note(Note::Remark("the run had not ended when the file was written".to_owned()));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::quantity::Kind;
+use crate::quantity::EntropyKind;
 
 /// Something odd about a file, or a choice that the user should know of.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,9 +50,9 @@ pub enum Note {
     /// The log holds two entropies that are different quantities.
     OtherKind {
         /// The one taken.
-        taken: (String, Kind),
+        taken: (String, EntropyKind),
         /// The other.
-        other: (String, Kind),
+        other: (String, EntropyKind),
     },
     /// The columns of a table were taken as runs, since no name of theirs is that of a metric.
     ColumnsAsRuns(Vec<String>),
@@ -68,13 +68,13 @@ pub enum Note {
     /// Anything else that the user should hear of.
     Odd(String),
     /// Anything else that is said when asked for.
-    Aside(String),
+    Remark(String),
 }
 
 impl Note {
     /// Whether the user should hear of it unasked.
     pub fn is_warning(&self) -> bool {
-        !matches!(self, Note::OtherRows(_) | Note::RowsWithoutStep(_) | Note::Aside(_))
+        !matches!(self, Note::OtherRows(_) | Note::RowsWithoutStep(_) | Note::Remark(_))
     }
 }
 
@@ -126,7 +126,7 @@ impl fmt::Display for Note {
                 write!(f, ", --metric picks {}", super::quoted(others))
             }
             Note::RowsNumbered => write!(f, "the log has no steps; its rows are numbered"),
-            Note::Odd(what) | Note::Aside(what) => f.write_str(what),
+            Note::Odd(what) | Note::Remark(what) => f.write_str(what),
         }
     }
 }

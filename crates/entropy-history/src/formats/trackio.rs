@@ -222,7 +222,7 @@ mod tests {
 
     use tempfile::TempDir;
 
-    use super::super::{Series, Wanted};
+    use super::super::{Series, SeriesSelector};
     use super::*;
 
     fn beside(path: &Path, end: &str) -> PathBuf {
@@ -251,7 +251,7 @@ mod tests {
 
     /// Every series of numbers, by run and key.
     fn series(path: &Path) -> Result<Vec<Series>, ReadError> {
-        let wanted = Wanted::metrics(&["*".to_owned()]).unwrap();
+        let wanted = SeriesSelector::metrics(&["*".to_owned()]).unwrap();
         let head = fs::read(path)?;
         let mut book = Book::new(&wanted, &[]);
         let outcome = read(&Head::new(&head, Some(path)), &mut std::io::empty(), &mut book);

@@ -19,7 +19,7 @@ use super::frame::json::ScanError;
 use super::log::Log;
 use super::tensorboard::Events;
 use super::wandb::WandbLog;
-use super::{Confidence, Format, Head, Opened, ReadError, Source, Wanted, recognise};
+use super::{Confidence, Format, Head, Opened, ReadError, SeriesSelector, Source, recognise};
 
 /// How a log of a format grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,8 +42,8 @@ const MARK: usize = 256;
 const LONGEST_LINE: u64 = 16 << 20;
 
 /// A log that may grow between two looks at it.
-pub struct Growing<'w> {
-    wanted: &'w Wanted,
+pub struct ResumableReader<'w> {
+    wanted: &'w SeriesSelector,
     format: Option<&'static Format>,
     begun: Option<Begun<'w>>,
     is_whole: bool, // it has to be read from its start each time
@@ -92,10 +92,10 @@ impl From<io::Error> for Halt {
     }
 }
 
-impl<'w> Growing<'w> {
+impl<'w> ResumableReader<'w> {
     /// A log of which nothing was read yet; its format is recognised unless it is given.
-    pub fn new(format: Option<&'static Format>, wanted: &'w Wanted) -> Growing<'w> {
-        Growing { wanted, format, begun: None, is_whole: false }
+    pub fn new(format: Option<&'static Format>, wanted: &'w SeriesSelector) -> ResumableReader<'w> {
+        ResumableReader { wanted, format, begun: None, is_whole: false }
     }
 
     /// Forgets what was read: the file is another.

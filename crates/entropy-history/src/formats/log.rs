@@ -2,19 +2,19 @@
 
 use serde::Serialize;
 
-use super::beside::Aside;
+use super::beside::RawAux;
 use super::note::Note;
-use super::wanted::{Rank, Wanted};
+use super::wanted::{Rank, SeriesSelector};
 use super::{Format, ReadError};
 use crate::history::Point;
-use crate::quantity::{Kind, Sign, identify};
+use crate::quantity::{EntropyKind, Sign, identify};
 
 /// What a log holds of what was wanted.
 #[derive(Debug)]
 pub struct Log {
     /// Every series that could be meant, in the order in which their keys appear.
     pub series: Vec<Series>,
-    /// Every series of numbers: its run, its key, what it spans. Filled when [`Wanted::survey`].
+    /// Every series of numbers: its run, its key, what it spans. Filled when [`SeriesSelector::survey`].
     pub survey: Vec<(Option<String>, String, Tally)>,
     /// Every key, sorted, as many as are kept.
     pub keys: Vec<String>,
@@ -41,9 +41,9 @@ pub struct Series {
     /// The rows; values may be NaN or infinite, steps may repeat.
     pub points: Vec<Point>,
     /// The series of the same run that could be the reward asked for.
-    pub rewards: Vec<Aside>,
+    pub rewards: Vec<RawAux>,
     /// The clocks of the same run, if they were asked for.
-    pub clocks: Vec<Aside>,
+    pub clocks: Vec<RawAux>,
     /// What the user should know about the series.
     pub notes: Vec<Note>,
 }
@@ -91,7 +91,7 @@ impl Log {
     /// When the log has none of what is wanted; the error lists what it has.
     pub fn choose(
         mut self,
-        wanted: &Wanted,
+        wanted: &SeriesSelector,
         format: &Format,
     ) -> Result<(Vec<Series>, Vec<Note>), ReadError> {
         if self.series.is_empty() {
@@ -142,13 +142,13 @@ fn best_of_each_run(series: Vec<Series>, format: &str) -> Vec<Series> {
     best
 }
 
-fn kind_of(series: &Series, format: &str) -> Kind {
+fn kind_of(series: &Series, format: &str) -> EntropyKind {
     series.quantity(format).0
 }
 
 impl Series {
     /// Which entropy it is, and whether the log holds it negated.
-    pub fn quantity(&self, format: &str) -> (Kind, Sign) {
+    pub fn quantity(&self, format: &str) -> (EntropyKind, Sign) {
         let key = self.tag.as_deref().unwrap_or(&self.metric);
         identify(format, key, self.points.iter().map(|p| p.entropy))
     }

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
-use crate::history::{Companion, History, HistoryError, Joint, Point, Run};
-use crate::quantity::Kind;
+use crate::history::{AuxSeries, History, HistoryError, Point, Run, StageBoundary};
+use crate::quantity::EntropyKind;
 
 /// Why rounds do not make a chain.
 #[derive(Debug, Error)]
-pub enum ChainError {
+pub enum StageError {
     /// Two rounds hold different quantities.
     #[error(
         "the rounds of {chain:?} hold different quantities: {first} in {first_run:?}, {other} in {other_run:?}"
@@ -54,10 +54,10 @@ struct Round {
 /// Joins the runs that `place` gives the name of a chain and a round, in the order of the rounds
 /// (`2` before `10`); a chain stands where its first run stood, other runs stay as they are. Returns
 /// the runs, and how many chains there are.
-pub fn chain(
+pub fn concat_stages(
     runs: Vec<Run>,
     place: impl Fn(&str) -> Option<(String, String)>,
-) -> Result<(Vec<Run>, usize), ChainError> {
+) -> Result<(Vec<Run>, usize), StageError> {
     let mut chains: Vec<Vec<Round>> = Vec::new();
     let mut named: BTreeMap<String, usize> = BTreeMap::new();
     for run in runs {
@@ -78,12 +78,12 @@ pub fn chain(
 }
 
 /// Moves each round behind the one before it, one logging interval on.
-fn end_to_end(mut rounds: Vec<Round>) -> Result<Run, ChainError> {
+fn end_to_end(mut rounds: Vec<Round>) -> Result<Run, StageError> {
     rounds.sort_by(|a, b| alphanumeric_sort::compare_str(&a.round, &b.round));
     for pair in rounds.windows(2) {
         if pair[0].round == pair[1].round {
             let label = |round: &Round| round.run.history.label().to_owned();
-            return Err(ChainError::SameRound {
+            return Err(StageError::SameRound {
                 chain: pair[0].chain.clone(),
                 round: pair[0].round.clone(),
                 first: label(&pair[0]),
@@ -104,7 +104,7 @@ fn end_to_end(mut rounds: Vec<Round>) -> Result<Run, ChainError> {
         }
         let behind = points[points.len() - 1].step + interval(run.history.points());
         let first = next.history.points()[0].step;
-        run.joints.push(Joint { step: behind, round });
+        run.joints.push(StageBoundary { step: behind, round });
         points.extend(
             with_gaps(&next.history)
                 .into_iter()
@@ -112,7 +112,7 @@ fn end_to_end(mut rounds: Vec<Round>) -> Result<Run, ChainError> {
         );
         run.repairs += next.repairs;
         // What was logged before the first entropy of a round, or after its last, has no place there.
-        let moved = |beside: &Companion| -> Vec<(f64, f64)> {
+        let moved = |beside: &AuxSeries| -> Vec<(f64, f64)> {
             let rows = beside.values().iter().filter(|row| row.0 >= first);
             rows.map(|(step, value)| (step - first + behind, *value)).collect()
         };
@@ -132,12 +132,12 @@ fn end_to_end(mut rounds: Vec<Round>) -> Result<Run, ChainError> {
 /// has none, neither has the whole: a part would be taken for all. `value` is told which value follows
 /// the last of the chain as the first of the round, and what that one is.
 fn joined(
-    chain: Option<Companion>,
-    round: Option<Companion>,
+    chain: Option<AuxSeries>,
+    round: Option<AuxSeries>,
     behind: f64,
-    moved: impl Fn(&Companion) -> Vec<(f64, f64)>,
+    moved: impl Fn(&AuxSeries) -> Vec<(f64, f64)>,
     value: impl Fn((f64, f64), (f64, f64)) -> f64,
-) -> Option<Companion> {
+) -> Option<AuxSeries> {
     let (chain, moved) = (chain?, moved(&round?));
     let mut rows: Vec<(f64, f64)> =
         chain.values().iter().copied().filter(|row| row.0 < behind).collect();
@@ -145,7 +145,7 @@ fn joined(
         let end = last.1 + typical_pause(&rows);
         rows.extend(moved.iter().map(|row| (row.0, value((end, first.1), *row))));
     }
-    Companion::from_raw(chain.metric(), rows)
+    AuxSeries::from_raw(chain.metric(), rows)
 }
 
 /// From one value to the next, as the median; 0 for a single row.
@@ -181,13 +181,13 @@ fn interval(points: &[Point]) -> f64 {
     *steps.select_nth_unstable_by(middle, f64::total_cmp).1
 }
 
-fn mixed(chain: String, first: &Run, other: &Run) -> ChainError {
+fn mixed(chain: String, first: &Run, other: &Run) -> StageError {
     let name = |run: &Run| -> (&'static str, String) {
-        let kind: Kind = run.history.kind();
+        let kind: EntropyKind = run.history.kind();
         (kind.words(), run.history.label().to_owned())
     };
     let ((first, first_run), (other, other_run)) = (name(first), name(other));
-    ChainError::MixedKinds { chain, first, first_run, other, other_run }
+    StageError::MixedKinds { chain, first, first_run, other, other_run }
 }
 
 #[cfg(test)]
@@ -198,7 +198,7 @@ mod tests {
     fn run(label: &str, steps: &[i32]) -> Run {
         let point = |&step: &i32| Point { step: f64::from(step), entropy: f64::from(step) };
         let raw = steps.iter().map(point).collect();
-        let (history, repairs) = History::from_raw(label, Kind::TokenMean, raw).unwrap();
+        let (history, repairs) = History::from_raw(label, EntropyKind::TokenMean, raw).unwrap();
         Run { repairs, ..Run::new(history, format!("{label}.json"), "rzero", "entropy") }
     }
 
@@ -218,12 +218,12 @@ mod tests {
             run("q_v2", &[5, 10, 15]),
             run("x", &[7]),
         ];
-        let (runs, chains) = chain(runs, by_version).unwrap();
+        let (runs, chains) = concat_stages(runs, by_version).unwrap();
         assert_eq!(chains, 2);
         let labels: Vec<_> = runs.iter().map(|run| run.history.label()).collect();
         assert_eq!(labels, ["q", "s", "x"]);
         assert_eq!(steps(&runs[0]), [5.0, 10.0, 15.0, 20.0, 21.0]);
-        assert_eq!(runs[0].joints, [Joint { step: 20.0, round: "10".to_owned() }]);
+        assert_eq!(runs[0].joints, [StageBoundary { step: 20.0, round: "10".to_owned() }]);
         assert_eq!(runs[0].source, "q_v2.json, q_v10.json");
         assert_eq!((steps(&runs[2]), runs[2].joints.len()), (vec![7.0], 0));
     }
@@ -232,9 +232,9 @@ mod tests {
     fn a_gap_stays_a_gap() {
         let raw = [1.0, f64::NAN, 3.0].iter().zip(1..);
         let raw = raw.map(|(&entropy, step)| Point { step: f64::from(step), entropy }).collect();
-        let (history, repairs) = History::from_raw("q_v1", Kind::TokenMean, raw).unwrap();
+        let (history, repairs) = History::from_raw("q_v1", EntropyKind::TokenMean, raw).unwrap();
         let first = Run { history, repairs, ..run("q_v1", &[1]) };
-        let (runs, _) = chain(vec![first, run("q_v2", &[1])], by_version).unwrap();
+        let (runs, _) = concat_stages(vec![first, run("q_v2", &[1])], by_version).unwrap();
         assert_eq!(runs[0].history.segments().count(), 2);
         assert_eq!(runs[0].repairs, Repairs { not_finite: 1, ..Repairs::default() });
     }
@@ -245,27 +245,27 @@ mod tests {
             let rows = |values: &[f64]| {
                 steps.iter().map(|s| f64::from(*s)).zip(values.iter().copied()).collect()
             };
-            let clock = Companion::from_raw("_timestamp", rows(times));
-            let reward = Companion::from_raw("reward", rows(&vec![0.5; times.len()]));
+            let clock = AuxSeries::from_raw("_timestamp", rows(times));
+            let reward = AuxSeries::from_raw("reward", rows(&vec![0.5; times.len()]));
             Run { clock, reward, ..run(label, steps) }
         };
         let runs = vec![
             beside("q_v1", &[1, 2, 3], &[100.0, 110.0, 120.0]),
             beside("q_v2", &[1, 2], &[5000.0, 5007.0]),
         ];
-        let (runs, _) = chain(runs, by_version).unwrap();
+        let (runs, _) = concat_stages(runs, by_version).unwrap();
         let clock = runs[0].clock.as_ref().unwrap();
         let wanted = [(1.0, 100.0), (2.0, 110.0), (3.0, 120.0), (4.0, 130.0), (5.0, 137.0)];
         assert_eq!(clock.values(), wanted);
         assert_eq!(runs[0].reward.as_ref().unwrap().at(5.0), Some(0.5));
         let half = vec![beside("q_v1", &[1], &[1.0]), run("q_v2", &[1])];
-        assert_eq!(chain(half, by_version).unwrap().0[0].clock, None);
+        assert_eq!(concat_stages(half, by_version).unwrap().0[0].clock, None);
     }
 
     #[test]
     fn one_round_given_twice_is_refused() {
         let runs = vec![run("q_v1", &[1]), run("q_v1", &[2])];
-        let error = chain(runs, by_version).unwrap_err().to_string();
+        let error = concat_stages(runs, by_version).unwrap_err().to_string();
         assert!(error.contains("both round \"1\" of \"q\""), "{error}");
     }
 }

@@ -60,7 +60,7 @@ impl Beside {
 
 /// Another series of a run's log, in log order, as it stands there.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Aside {
+pub struct RawAux {
     /// The key the values were logged under.
     pub metric: String,
     /// How well the key is what was wanted.
