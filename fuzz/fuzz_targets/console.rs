@@ -1,7 +1,7 @@
 #![no_main]
 //! Any text, read as what a trainer prints.
 
-use entropy_viz_fuzz::input::FORMATS;
+use entropy_viz_fuzz::formats::FORMATS;
 use entropy_viz_fuzz::{ask, pad};
 use libfuzzer_sys::fuzz_target;
 

@@ -1,7 +1,7 @@
 #![no_main]
 //! Any text, read as each of the JSON formats.
 
-use entropy_viz_fuzz::input::SeriesSelector;
+use entropy_viz_fuzz::formats::SeriesSelector;
 use entropy_viz_fuzz::{ask, pad, reference};
 use libfuzzer_sys::fuzz_target;
 

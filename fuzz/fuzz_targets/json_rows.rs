@@ -2,7 +2,7 @@
 //! Rows that a trainer might write, most of them alike: what they hold is known.
 
 use entropy_viz_fuzz::history::Point;
-use entropy_viz_fuzz::input::{ReadError, SeriesSelector};
+use entropy_viz_fuzz::formats::{ReadError, SeriesSelector};
 use entropy_viz_fuzz::{ask, pad, reference};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;

@@ -4,7 +4,7 @@
 use std::io::Write;
 
 use entropy_viz_fuzz::ask;
-use entropy_viz_fuzz::input::Note;
+use entropy_viz_fuzz::formats::Note;
 use flate2::{Compression, write::GzEncoder};
 use libfuzzer_sys::fuzz_target;
 

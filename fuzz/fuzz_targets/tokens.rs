@@ -4,8 +4,8 @@
 use std::io::Read;
 
 use entropy_viz_fuzz::dump::TokenDump;
-use entropy_viz_fuzz::input::tokens::{TokensError, is_token_dump, read};
-use entropy_viz_fuzz::input::{Note, Source};
+use entropy_viz_fuzz::formats::tokens::{TokensError, is_token_dump, read};
+use entropy_viz_fuzz::formats::{Note, Source};
 use libfuzzer_sys::fuzz_target;
 
 fn dump(reader: &mut dyn Read) -> (TokenDump, Result<Vec<Note>, TokensError>) {
