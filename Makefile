@@ -24,10 +24,11 @@ compute: libtorch ## the helper of `entropy-viz compute`, into target/release
 libtorch:
 	PYTHON=$(PYTHON) scripts/libtorch.sh
 
-demo: build ## pictures and numbers of the real runs in tests/fixtures, into demo/
+demo: ## pictures and numbers of the real runs in tests/fixtures, into demo/ (a quick build, not the one to install)
+	$(CARGO) build --profile demo --locked
 	mkdir -p demo
-	$(BINARY) auto tests/fixtures/models --smooth ema:0.8 --artifacts demo
-	$(BINARY) stats tests/fixtures/models --no-plot
+	target/demo/entropy-viz auto tests/fixtures/models --smooth ema:0.8 --artifacts demo
+	target/demo/entropy-viz stats tests/fixtures/models --no-plot
 	@echo "look at demo/entropy_comparison.png"
 
 test: libtorch ## both programs, and every test (a browser is installed if there is none)
