@@ -28,10 +28,11 @@ compute: libtorch ## build the helper of `entropy-viz compute` into target/relea
 libtorch:
 	PYTHON=$(PYTHON) scripts/libtorch.sh
 
-demo: build ## draw the real runs in tests/fixtures into demo/, and print their statistics
+demo: ## draw the real runs in tests/fixtures into demo/, and print their statistics (a quick build, not for installing)
+	$(CARGO) build --profile demo --locked
 	mkdir -p demo
-	$(BINARY) auto tests/fixtures/models --smooth ema:0.8 --artifacts demo
-	$(BINARY) stats tests/fixtures/models --no-plot
+	target/demo/entropy-viz auto tests/fixtures/models --smooth ema:0.8 --artifacts demo
+	target/demo/entropy-viz stats tests/fixtures/models --no-plot
 	@echo "look at demo/entropy_comparison.png"
 
 test: libtorch ## run all tests of the program and the helper (installs Chromium if it is missing)
