@@ -28,7 +28,7 @@ compute: libtorch ## build the helper of `entropy-viz compute` into target/relea
 libtorch:
 	PYTHON=$(PYTHON) scripts/libtorch.sh
 
-demo: ## draw the real runs in tests/fixtures into demo/, and print their statistics (a quick build, not for installing)
+demo: ## draw the real runs in tests/fixtures into demo/, and print their statistics (quick build: the demo profile)
 	$(CARGO) build --profile demo --locked
 	mkdir -p demo
 	target/demo/entropy-viz auto tests/fixtures/models --smooth ema:0.8 --artifacts demo
