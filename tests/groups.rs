@@ -130,8 +130,8 @@ fn what_a_group_cannot_have_is_said() {
     assert!(some.status.success(), "{}", stderr(&some));
     for words in [
         "group one: one run has no band",
-        "group flat: 2 runs: a band by resampling asks for 4",
-        "group odd: its runs share no place on the axis and have no mean; values between logged",
+        "group flat: 2 runs: a bootstrap band needs 4",
+        "group odd: its runs share no point of the x axis and have no mean; values between logged",
     ] {
         assert!(stderr(&some).contains(words), "{words:?} is not in {}", stderr(&some));
     }
@@ -139,7 +139,7 @@ fn what_a_group_cannot_have_is_said() {
     assert!(!svg.contains("NaN") && !svg.contains("inf") && svg.contains("odd, n = 2"));
 
     refused(&plot(&["--group", "actor"]), "--group actor matches none of the runs");
-    refused(&plot(&["--group", "^odd"]), "group odd: its runs share no place on the axis");
+    refused(&plot(&["--group", "^odd"]), "group odd: its runs share no point of the x axis");
     assert!(plot(&["--group", "."]).status.success(), "a pattern may match everything");
     let alone = plot(&["--band", "se"]);
     assert!(stderr(&alone).contains("--group"), "{}", stderr(&alone));
@@ -240,12 +240,15 @@ fn many_runs_have_a_forest_against_a_baseline_only() {
         write(desk.path(), &format!("r{i}.json"), points);
     }
     let output = run(desk.path(), &["stats", "*.json", "--no-plot", "--comparison-plot", "x.svg"]);
-    refused(&output, "50 runs: above 20, pairs are only made against a baseline");
+    refused(
+        &output,
+        "pairwise comparisons are skipped above 20 runs (50 here): use --baseline LABEL or --group REGEX",
+    );
     let arguments =
         ["stats", "*.json", "--no-plot", "--comparison-plot", "x.svg", "--baseline", "r0"];
     let output = run(desk.path(), &arguments);
     assert!(
-        stderr(&output).contains("the other 9 are among the numbers only"),
+        stderr(&output).contains("the other 9 are only among the numbers"),
         "{}",
         stderr(&output)
     );
