@@ -43,6 +43,11 @@ const FINE: [f64; 8] = [1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0];
 /// Values are clamped to this magnitude, so that spans do not overflow.
 const LARGEST: f64 = 1e300;
 
+/// The smallest and the largest value; (∞, −∞) if there are none.
+pub(super) fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
+    values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)))
+}
+
 /// The limits of an axis, with its ticks and their labels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Axis {

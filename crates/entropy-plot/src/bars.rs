@@ -1,7 +1,8 @@
 //! Bar charts of mean, maximum and minimum: three panels with one row per run and a shared scale.
 
 use super::canvas::{Anchor, Mark, TextFormat};
-use super::fonts::{Fonts, Weight};
+use super::context::ChartContext;
+use super::fonts::Fonts;
 use super::row_chart::RowChart;
 use super::theme::Rgb;
 use super::titles::{BODY, PAD, ShortNames, footer, quantity};
@@ -37,30 +38,30 @@ pub fn bars(
     options: &ChartOptions,
     fonts: &Fonts,
 ) -> Picture {
+    let chart = ChartContext { options, fonts };
     let runs = comparison.runs();
     let names = ShortNames::of(runs.iter().map(|run| run.history.label()));
-    let styles = styles_over(runs, options.steps);
+    let styles = styles_over(runs, chart.options.steps);
     let styled = styles.iter().flatten().count();
-    let subtitle = subtitle(comparison, options, &names);
+    let subtitle = subtitle(comparison, chart.options, &names);
 
     let row_height = if styled > 12 { ROW * 0.62 } else { ROW };
-    let chart = RowChart::new(options, 132.0 + row_height * styled as f64);
-    let (width, height) = (chart.size.width, chart.size.height);
-    let (footer, above_footer) = footer(fonts, options, (PAD, width - PAD), height);
+    let layout = RowChart::new(chart.options, 132.0 + row_height * styled as f64);
+    let (width, height) = (layout.size.width, layout.size.height);
+    let (footer, above_footer) = footer(chart, (PAD, width - PAD), height);
     let note = |count: usize| {
         let total = runs.len();
         (count < total).then(|| format!("{count} of {total} runs, those with the largest spread"))
     };
     let texts = (DEFAULT_TITLE, &subtitle[..]);
-    let (mut marks, top, count) =
-        chart.fit_rows((fonts, options), texts, above_footer, styled, note);
+    let (mut marks, top, count) = layout.fit_rows(chart, texts, above_footer, styled, note);
 
     let mut rows: Vec<BarRow<'_>> = Vec::new();
     for ((index, stats), name) in analysis.runs.iter().enumerate().zip(names.names) {
         if let Some(style) = styles[index] {
-            let colour = match &options.groups {
-                Some(grouped) => grouped.colour(index, options.theme),
-                None => options.theme.style(style).line,
+            let colour = match &chart.options.groups {
+                Some(grouped) => grouped.colour(index, chart.theme()),
+                None => chart.theme().style(style).line,
             };
             rows.push(BarRow { name, colour, stats });
         }
@@ -72,7 +73,7 @@ pub fn bars(
         rows.truncate(count);
     }
     marks.extend(footer);
-    marks.extend(panels(&mut rows, options, fonts, (width, top, above_footer)));
+    marks.extend(panels(&mut rows, chart, (width, top, above_footer)));
     let mut warnings = Vec::new();
     if runs.len() > rows.len() {
         let (shown, rest) = (rows.len(), runs.len() - rows.len());
@@ -80,7 +81,7 @@ pub fn bars(
             "the bars show the {shown} runs with the largest spread; the other {rest} are only in the table"
         ));
     }
-    chart.picture(options, DEFAULT_TITLE, "bars", marks, warnings)
+    layout.picture(chart, DEFAULT_TITLE, "bars", marks, warnings)
 }
 
 fn subtitle(comparison: &Comparison, options: &ChartOptions, names: &ShortNames) -> Vec<String> {
@@ -108,15 +109,14 @@ fn extreme(value: f64, x: f64, across: Across) -> String {
 /// The names and the three panels between `top` and `bottom`.
 fn panels(
     rows: &mut [BarRow<'_>],
-    options: &ChartOptions,
-    fonts: &Fonts,
+    chart: ChartContext<'_>,
     (width, top, bottom): (f64, f64, f64),
 ) -> Vec<Mark> {
-    let theme = options.theme;
+    let theme = chart.theme();
     let row_height = ((bottom - top) / rows.len() as f64).min(1.6 * ROW);
     let bottom = top + row_height * rows.len() as f64;
     let format = TextFormat::regular(BODY.min(0.82 * row_height), theme.text);
-    let text_width = |t: &str| fonts.width(t, format.size, Weight::Regular);
+    let text_width = |t: &str| chart.text_width(t, format.size);
     let baseline = 0.36 * format.size;
     let middle = |i: usize| top + (i as f64 + 0.5) * row_height;
 
@@ -139,7 +139,7 @@ fn panels(
     let span = if high / 2.0 > low / 2.0 { high / 2.0 - low / 2.0 } else { 1.0 };
     let label_widths = rows
         .iter()
-        .flat_map(|row| panels.iter().map(|p| text_width(&p.2(row.stats, options.across))));
+        .flat_map(|row| panels.iter().map(|p| text_width(&p.2(row.stats, chart.options.across))));
     let label_width = label_widths.fold(0.0, f64::max) + 6.0;
     let left = PAD + names_width + 10.0;
     let panel_width = (width - PAD - left - 2.0 * PANEL_GAP) / 3.0;
@@ -151,13 +151,13 @@ fn panels(
     let mut marks = Vec::new();
     for (i, row) in rows.iter().enumerate() {
         let at = (left - 8.0, middle(i) + baseline);
-        marks.push(Mark::text(fonts, &row.name, at, Anchor::End, format));
+        marks.push(chart.text(&row.name, at, Anchor::End, format));
     }
     for (panel, (name, value, label)) in panels.iter().enumerate() {
         let start = left + panel as f64 * (panel_width + PANEL_GAP);
         let zero = start + left_labels - length(low);
         let heading = TextFormat::semi_bold(BODY, theme.text);
-        marks.push(Mark::text(fonts, *name, (start, top - 0.75 * BODY), Anchor::Start, heading));
+        marks.push(chart.text(*name, (start, top - 0.75 * BODY), Anchor::Start, heading));
         for (i, row) in rows.iter().enumerate() {
             let (y, half) = (middle(i), 0.31 * row_height);
             let end = zero + value(row.stats).map_or(0.0, length);
@@ -167,8 +167,8 @@ fn panels(
             }
             let (x, anchor) =
                 if end < zero { (from - 5.0, Anchor::End) } else { (to + 5.0, Anchor::Start) };
-            let label = label(row.stats, options.across);
-            marks.push(Mark::text(fonts, label, (x, y + baseline), anchor, format));
+            let label = label(row.stats, chart.options.across);
+            marks.push(chart.text(label, (x, y + baseline), anchor, format));
         }
         marks.push(Mark::Line(vec![(zero, top - 2.0), (zero, bottom + 2.0)], 1.0, theme.muted));
     }

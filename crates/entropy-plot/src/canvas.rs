@@ -92,19 +92,6 @@ pub enum Mark {
     Note(Text),
 }
 
-impl Mark {
-    /// A text; see [`Text::new`].
-    pub(super) fn text(
-        fonts: &Fonts,
-        text: impl Into<String>,
-        at: Xy,
-        anchor: Anchor,
-        format: TextFormat,
-    ) -> Mark {
-        Mark::Text(Text::new(fonts, text, at, anchor, format))
-    }
-}
-
 /// The size in px, weight and colour of a text.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TextFormat {
@@ -188,31 +175,25 @@ pub enum Edges {
     Hard,
 }
 
-/// Attributes of a `<g>`, and which marks belong into it.
-type SvgGroup = (String, fn(&Mark, Edges) -> bool);
-
-/// The groups of a layer, from back to front. They carry attributes that plotters cannot set on a mark.
-fn groups(background: Rgb) -> [SvgGroup; 4] {
+/// The attributes of the groups of a layer, from back to front. They carry what plotters cannot set on a mark.
+fn group_attributes(background: Rgb) -> [String; 4] {
     let width = 3.5 * GRID;
-    let edge = format!(" stroke=\"{background}\" stroke-width=\"{width}\" paint-order=\"stroke\"");
     [
-        (" shape-rendering=\"crispEdges\"".to_owned(), |mark, edges| hard(mark, edges)),
-        (String::new(), |mark, edges| !hard(mark, edges) && !heavy(mark) && !edged(mark)),
-        (" font-weight=\"600\"".to_owned(), |mark, _| heavy(mark)),
-        (edge, |mark, _| edged(mark)),
+        " shape-rendering=\"crispEdges\"".to_owned(),
+        String::new(),
+        " font-weight=\"600\"".to_owned(),
+        format!(" stroke=\"{background}\" stroke-width=\"{width}\" paint-order=\"stroke\""),
     ]
 }
 
-fn hard(mark: &Mark, edges: Edges) -> bool {
-    edges == Edges::Hard && matches!(mark, Mark::Ragged(..))
-}
-
-fn heavy(mark: &Mark) -> bool {
-    matches!(mark, Mark::Text(text) if text.weight == Weight::SemiBold)
-}
-
-fn edged(mark: &Mark) -> bool {
-    matches!(mark, Mark::Note(_))
+/// The index of the group that a mark belongs to.
+fn group_of(mark: &Mark, edges: Edges) -> usize {
+    match mark {
+        Mark::Ragged(..) if edges == Edges::Hard => 0,
+        Mark::Text(text) if text.weight == Weight::SemiBold => 2,
+        Mark::Note(_) => 3,
+        _ => 1,
+    }
 }
 
 impl Drawing {
@@ -238,17 +219,15 @@ impl Drawing {
         );
         let background = Mark::Bar((0.0, 0.0), (self.width, self.height), self.background);
         svg.push_str(&draw(&[&background], fonts, (width, height)));
-        let groups = groups(self.background);
+        let groups = group_attributes(self.background);
         for layer in &self.layers {
             let _ = writeln!(svg, "<g aria-label=\"{}\">", escape(&layer.name));
-            for (attributes, of_group) in &groups {
-                let marks: Vec<&Mark> = layer.marks.iter().filter(|m| of_group(m, edges)).collect();
+            for (group, attributes) in groups.iter().enumerate() {
+                let marks = layer.marks.iter().filter(|mark| group_of(mark, edges) == group);
+                let marks: Vec<&Mark> = marks.collect();
                 if !marks.is_empty() {
-                    let _ = write!(
-                        svg,
-                        "<g{attributes}>\n{}</g>\n",
-                        draw(&marks, fonts, (width, height))
-                    );
+                    let elements = draw(&marks, fonts, (width, height));
+                    let _ = write!(svg, "<g{attributes}>\n{elements}</g>\n");
                 }
             }
             svg.push_str("</g>\n");

@@ -11,9 +11,10 @@ mod line_marks;
 
 use curve::{Curve, CurveSource, smoothed};
 
-use super::axis::{Scale, step_axis};
+use super::axis::{range, step_axis};
 use super::canvas::{Drawing, Layer, PictureSize};
-use super::fonts::{Fonts, Weight};
+use super::context::ChartContext;
+use super::fonts::Fonts;
 use super::legend::{LEGEND_GAP, LINE_HEIGHT, MAX_NAMED_AT_END};
 use super::plot_area::{
     DEFAULT_SIZE, PlotArea, entropy_axis, grid, left_edge, plot_margin, tick_count, x_ticks,
@@ -21,7 +22,7 @@ use super::plot_area::{
 use super::theme::STYLES;
 use super::titles::{BODY, PAD, ShortNames, footer, header, quantity};
 use super::{ChartOptions, NothingToDraw, Picture, ValueScale, styles_over};
-use entropy_history::history::{Comparison, Run};
+use entropy_history::history::{Comparison, History, Run};
 use entropy_history::label::visible;
 use entropy_history::number::{exact, short};
 use entropy_history::stats::Analysis;
@@ -32,8 +33,7 @@ use entropy_history::stats::smooth::Smoothing;
 pub struct Curves<'a> {
     curves: Vec<Curve<'a>>,
     area: PlotArea,
-    options: &'a ChartOptions,
-    fonts: &'a Fonts,
+    chart: ChartContext<'a>,
     drawing: Drawing,
     warnings: Vec<String>,
 }
@@ -48,15 +48,15 @@ impl<'a> Curves<'a> {
         options: &'a ChartOptions,
         fonts: &'a Fonts,
     ) -> Result<Curves<'a>, NothingToDraw> {
-        lay_out(comparison, options, fonts)
+        lay_out(comparison, ChartContext { options, fonts })
     }
 
     /// The picture with annotated collapses and explosions; `analysis` must be that of the same comparison.
     pub fn picture(mut self, analysis: &Analysis) -> Picture {
         // Events of single runs say little about the mean of a group.
-        if self.options.groups.is_none() && self.curves.len() <= MAX_NAMED_AT_END {
+        if self.chart.options.groups.is_none() && self.curves.len() <= MAX_NAMED_AT_END {
             let (curves, area) = (&self.curves, &self.area);
-            let layer = annotations::annotations(curves, analysis, area, self.options, self.fonts);
+            let layer = annotations::annotations(curves, analysis, area, self.chart);
             self.drawing.layers.extend(layer);
         }
         Picture { drawing: self.drawing, warnings: self.warnings }
@@ -65,9 +65,9 @@ impl<'a> Curves<'a> {
 
 fn lay_out<'a>(
     comparison: &'a Comparison,
-    options: &'a ChartOptions,
-    fonts: &'a Fonts,
+    chart: ChartContext<'a>,
 ) -> Result<Curves<'a>, NothingToDraw> {
+    let options = chart.options;
     let size = PictureSize::of(options.size.unwrap_or(DEFAULT_SIZE));
     let (width, height) = (size.width, size.height);
     let (mut curves, names, mut warnings) = make_curves(comparison, options)?;
@@ -77,14 +77,14 @@ fn lay_out<'a>(
     let (low, high) =
         value_range(&curves, options, steps, &mut warnings).ok_or(NothingToDraw::Limits)?;
     let values = entropy_axis(low, high, options, tick_count(height));
-    let left = left_edge(&values, fonts);
+    let left = left_edge(&values, chart);
 
     let mut subtitle =
         subtitle(comparison, &curves, options, &names, values.low, cut((low, high), options));
     let title = default_title(&curves, options);
-    let (footer, above_footer) = footer(fonts, options, (left, width - PAD), height);
+    let (footer, above_footer) = footer(chart, (left, width - PAD), height);
     let (mut title_marks, below_header) = loop {
-        let (marks, below) = header(fonts, options, &title, &subtitle, (left, width - PAD));
+        let (marks, below) = header(chart, &title, &subtitle, (left, width - PAD));
         // In a small picture the last parts of the subtitle are dropped to make room for the curves.
         let min_parts = if options.groups.is_some() { 2 } else { 1 };
         if below <= 0.5 * height || subtitle.len() <= min_parts {
@@ -99,40 +99,33 @@ fn lay_out<'a>(
     let names_that_fit = (bottom - top + LINE_HEIGHT) / LINE_HEIGHT;
     let at_end = curves.len() <= MAX_NAMED_AT_END && curves.len() as f64 <= names_that_fit;
     let legend =
-        (!at_end).then(|| curve_names::lay_out_legend(&mut curves, fonts, width, bottom - top));
+        (!at_end).then(|| curve_names::lay_out_legend(&mut curves, chart, width, bottom - top));
     let right = match &legend {
         Some(legend) => width - PAD - legend.width() - LEGEND_GAP,
-        None => curve_names::fit_end_names(&mut curves, fonts, width),
+        None => curve_names::fit_end_names(&mut curves, chart, width),
     };
 
     let max_ticks = ((right - left) / 70.0).clamp(2.0, 8.0) as usize;
-    let first_width = fonts.width(&exact(steps.0), BODY, Weight::Regular);
+    let first_width = chart.text_width(&exact(steps.0), BODY);
     let min_gap = (0.5 * first_width + 24.0) / (right - left);
     let x_axis = step_axis(steps.0, steps.1, max_ticks, min_gap);
-    let area = PlotArea {
-        left,
-        right,
-        top,
-        bottom,
-        x: Scale::new((x_axis.low, x_axis.high), (left, right), ValueScale::Linear),
-        y: Scale::new((values.low, values.high), (bottom, top), options.scale),
-        clips: options.y_min.is_some()
-            || options.y_max.is_some()
-            || options.steps.0.is_finite()
-            || options.steps.1.is_finite()
-            || options.scale == ValueScale::Log
-            || low < values.low
-            || high > values.high,
-    };
-
-    if options.y_min.is_none() && low < values.low || options.y_max.is_none() && high > values.high
-    {
+    let beyond_axis = options.y_min.is_none() && low < values.low
+        || options.y_max.is_none() && high > values.high;
+    if beyond_axis {
         warnings.push("values beyond 1e300 are cut off".to_owned());
     }
+    let clips = options.y_min.is_some()
+        || options.y_max.is_some()
+        || options.steps.0.is_finite()
+        || options.steps.1.is_finite()
+        || options.scale == ValueScale::Log
+        || beyond_axis;
+    let y = ((top, bottom), &values, options.scale);
+    let area = PlotArea::new(((left, right), &x_axis), y, clips);
     let x_names = [options.across.axis_name(), options.across.noun()];
     let mut layers = vec![
-        grid(&area, &values, options, fonts),
-        x_ticks(&area, &x_axis, &x_names, options, fonts),
+        grid(&area, &values, chart),
+        x_ticks(&area, &x_axis, &x_names, chart),
         Layer { name: "title".to_owned(), marks: title_marks },
     ];
     curves.par_iter_mut().for_each(|curve| curve.locate(&area));
@@ -146,11 +139,11 @@ fn lay_out<'a>(
     }
     layers.extend(line_marks::curve_layers(&curves, &area, options));
     layers.push(match legend {
-        Some(legend) => curve_names::legend_layer(&legend, &curves, &area, options, fonts),
-        None => curve_names::end_names(&curves, &area, options, fonts),
+        Some(legend) => curve_names::legend_layer(&legend, &curves, &area, chart),
+        None => curve_names::end_names(&curves, &area, chart),
     });
-    let drawing = options.drawing(size, &title, layers);
-    Ok(Curves { curves, area, options, fonts, drawing, warnings })
+    let drawing = chart.drawing(size, &title, layers);
+    Ok(Curves { curves, area, chart, drawing, warnings })
 }
 
 /// The curves without their points in px, their short names, and warnings.
@@ -201,11 +194,15 @@ fn make_curves<'a>(
 }
 
 /// The number of steps from the first step of any run to the last step of any run.
-fn width_in_steps<'a>(runs: impl Iterator<Item = &'a Run> + Clone) -> f64 {
-    let points = || runs.clone().map(|run| run.history.points());
-    let first = points().map(|points| points[0].step).fold(f64::INFINITY, f64::min);
-    let last = points().map(|points| points[points.len() - 1].step);
-    last.fold(f64::NEG_INFINITY, f64::max) - first
+fn width_in_steps<'a>(runs: impl Iterator<Item = &'a Run>) -> f64 {
+    let (first, last) = range(runs.flat_map(step_ends));
+    last - first
+}
+
+/// The first and the last step of a run.
+fn step_ends(run: &Run) -> [f64; 2] {
+    let points = run.history.points();
+    [points[0].step, points[points.len() - 1].step]
 }
 
 fn default_title(curves: &[Curve<'_>], options: &ChartOptions) -> String {
@@ -253,27 +250,24 @@ fn subtitle(
 
 /// Says which values the user's limits cut off.
 fn cut((low, high): (f64, f64), options: &ChartOptions) -> Option<String> {
-    let below = options.y_min.filter(|min| low < *min).map(short);
-    let above = options.y_max.filter(|max| high > *max).map(short);
-    match (below, above) {
-        (Some(below), Some(above)) => Some(format!("cut below {below} and above {above}")),
-        (Some(below), None) => Some(format!("cut below {below}")),
-        (None, Some(above)) => Some(format!("cut above {above}")),
-        (None, None) => None,
-    }
+    let below = options.y_min.filter(|min| low < *min).map(|min| format!("below {}", short(min)));
+    let above = options.y_max.filter(|max| high > *max).map(|max| format!("above {}", short(max)));
+    let cuts: Vec<String> = below.into_iter().chain(above).collect();
+    (!cuts.is_empty()).then(|| format!("cut {}", cuts.join(" and ")))
 }
 
 /// The first and the last step shown.
 fn step_range(curves: &[Curve<'_>], options: &ChartOptions) -> (f64, f64) {
-    let ends = curves.iter().flat_map(Curve::runs).map(|run| {
-        let points = run.history.points();
-        (points[0].step, points[points.len() - 1].step)
-    });
-    let (first, last) =
-        ends.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))).expect("BUG: a comparison has a run");
+    let ends = curves.iter().flat_map(Curve::runs).flat_map(|run| step_ends(run));
+    let (first, last) = range(ends);
     let first = if options.steps.0.is_finite() { options.steps.0 } else { first };
     let last = if options.steps.1.is_finite() { options.steps.1 } else { last };
     (first, last.max(first))
+}
+
+/// The entropies of a history within a range of steps.
+fn entropies(history: &History, (from, to): (f64, f64)) -> impl Iterator<Item = f64> {
+    history.points().iter().filter(move |p| from <= p.step && p.step <= to).map(|p| p.entropy)
 }
 
 /// The smallest and the largest value to draw within the steps shown; `None` if there is none.
@@ -283,39 +277,21 @@ fn value_range(
     steps: (f64, f64),
     warnings: &mut Vec<String>,
 ) -> Option<(f64, f64)> {
-    let mut low = f64::INFINITY;
-    let mut high = f64::NEG_INFINITY;
-    let mut not_positive = 0;
     let log = options.scale == ValueScale::Log;
-    for curve in curves {
-        let logged = curve.runs().iter().map(|run| &run.history);
-        let smoothed = curve.shown().filter(|_| curve.is_smoothed());
-        for (history, is_logged) in logged.map(|h| (h, true)).chain(smoothed.map(|h| (h, false))) {
-            for point in history.points() {
-                if point.step < steps.0 || point.step > steps.1 {
-                    continue;
-                }
-                if log && point.entropy <= 0.0 {
-                    not_positive += usize::from(is_logged);
-                    continue;
-                }
-                low = low.min(point.entropy);
-                high = high.max(point.entropy);
-            }
-        }
-    }
+    let drawable = |value: &f64| !log || *value > 0.0;
+    let logged =
+        || curves.iter().flat_map(Curve::runs).flat_map(|run| entropies(&run.history, steps));
+    let smoothed = curves.iter().filter(|curve| curve.is_smoothed()).filter_map(Curve::shown);
+    let smoothed = smoothed.flat_map(|history| entropies(history, steps));
+    let (mut low, mut high) = range(logged().chain(smoothed).filter(drawable));
+    let not_positive = logged().filter(|value| !drawable(value)).count();
     // Entropies are not negative, so a band that reaches below 0 does not extend the axis.
     let floor = if low >= 0.0 { 0.0 } else { f64::NEG_INFINITY };
-    let mut is_cut = false;
-    for end in curves.iter().flat_map(|curve| curve.band_ends(steps)) {
-        if log && end <= 0.0 {
-            is_cut = true;
-            continue;
-        }
-        low = low.min(end.max(floor));
-        high = high.max(end);
+    let ends = || curves.iter().flat_map(|curve| curve.band_ends(steps));
+    for end in ends().filter(drawable) {
+        (low, high) = (low.min(end.max(floor)), high.max(end));
     }
-    if is_cut {
+    if !ends().all(|end| drawable(&end)) {
         warnings.push("a band that reaches 0 or less ends at the bottom of the axis".to_owned());
     }
     if not_positive > 0 {

@@ -207,7 +207,7 @@ fn find_fallbacks(
             let em = f64::from(face.units_per_em());
             wanted.retain(|c| {
                 let Some(glyph) = face.glyph_index(*c) else { return true };
-                let drawable = face.outline_glyph(glyph, &mut IgnoreOutline).is_some()
+                let drawable = face.glyph_bounding_box(glyph).is_some()
                     || face.is_color_glyph(glyph)
                     || face.glyph_raster_image(glyph, u16::MAX).is_some();
                 if drawable {
@@ -218,17 +218,6 @@ fn find_fallbacks(
             });
         });
     }
-}
-
-/// Receives an outline and ignores it: only its existence matters.
-struct IgnoreOutline;
-
-impl ttf_parser::OutlineBuilder for IgnoreOutline {
-    fn move_to(&mut self, _: f32, _: f32) {}
-    fn line_to(&mut self, _: f32, _: f32) {}
-    fn quad_to(&mut self, _: f32, _: f32, _: f32, _: f32) {}
-    fn curve_to(&mut self, _: f32, _: f32, _: f32, _: f32, _: f32, _: f32) {}
-    fn close(&mut self) {}
 }
 
 #[cfg(test)]

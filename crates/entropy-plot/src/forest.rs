@@ -6,6 +6,7 @@
 
 use super::axis::{Axis, value_axis};
 use super::canvas::{Anchor, Mark, TextFormat};
+use super::context::ChartContext;
 use super::fonts::{Fonts, Weight};
 use super::row_chart::RowChart;
 use super::stroke::ring;
@@ -90,6 +91,7 @@ pub fn forest(
     options: &ChartOptions,
     fonts: &Fonts,
 ) -> Picture {
+    let chart = ChartContext { options, fonts };
     let mut rows = rows(analysis);
     let pairs = rows.len();
     let labels = rows.iter().flat_map(|row| [&row.contrasts[0].a, &row.contrasts[0].b]);
@@ -103,7 +105,7 @@ pub fn forest(
     } else {
         "Difference of mean entropy by pair of runs"
     };
-    let mut subtitle = vec![quantity(comparison, options)];
+    let mut subtitle = vec![quantity(comparison, chart.options)];
     subtitle.extend(method(analysis, by_group));
     subtitle.push("open: the interval holds 0".to_owned());
     subtitle.extend(names.prefix_note());
@@ -112,30 +114,30 @@ pub fn forest(
     let max_rows = pairs.min(MAX_ROWS);
     let row_height = if max_rows > 12 { MANY_ROW } else { ROW };
     let rows_height = row_height * max_rows as f64;
-    let chart = RowChart::new(options, 186.0 + REASON * reasons.len() as f64 + rows_height);
-    let (width, height) = (chart.size.width, chart.size.height);
-    let (footer, above_footer) = footer(fonts, options, (PAD, width - PAD), height);
+    let layout = RowChart::new(chart.options, 186.0 + REASON * reasons.len() as f64 + rows_height);
+    let (width, height) = (layout.size.width, layout.size.height);
+    let (footer, above_footer) = footer(chart, (PAD, width - PAD), height);
     let bottom = above_footer - AXIS;
     let note = |count: usize| {
         (count < pairs)
             .then(|| format!("{count} of {pairs} pairs, those with the largest difference"))
     };
     let texts = (title, &subtitle[..]);
-    let (mut marks, top, count) = chart.fit_rows((fonts, options), texts, bottom, max_rows, note);
+    let (mut marks, top, count) = layout.fit_rows(chart, texts, bottom, max_rows, note);
     keep_largest(&mut rows, count);
     // Rows come first; reasons get the remaining height.
-    let spare = bottom - top - chart.min_row * count as f64;
+    let spare = bottom - top - layout.min_row * count as f64;
     let shown_reasons = ((spare / REASON).max(0.0) as usize).min(reasons.len());
     let bottom = bottom - REASON * shown_reasons as f64;
 
     marks.extend(footer);
-    marks.extend(panels(&mut rows, options, fonts, chart.min_row, (width, top, bottom)));
+    marks.extend(panels(&mut rows, chart, layout.min_row, (width, top, bottom)));
     let mut y = bottom + AXIS + 0.6 * SMALL;
-    let format = TextFormat::regular(SMALL, options.theme.muted);
+    let format = TextFormat::regular(SMALL, chart.theme().muted);
     for reason in &reasons[..shown_reasons] {
-        let fits = |t: &str| fonts.width(t, SMALL, Weight::Regular) <= width - 2.0 * PAD;
+        let fits = |t: &str| chart.text_width(t, SMALL) <= width - 2.0 * PAD;
         let reason = shorten_middle(reason, fits);
-        marks.push(Mark::text(fonts, reason, (PAD, y), Anchor::Start, format));
+        marks.push(chart.text(reason, (PAD, y), Anchor::Start, format));
         y += REASON;
     }
     let mut warnings = Vec::new();
@@ -145,7 +147,7 @@ pub fn forest(
             "the plot shows the {shown} pairs with the largest difference; the other {rest} are only among the numbers"
         ));
     }
-    chart.picture(options, title, "differences", marks, warnings)
+    layout.picture(chart, title, "differences", marks, warnings)
 }
 
 /// The part of the subtitle that says how the intervals were computed.
@@ -204,17 +206,16 @@ fn reasons(rows: &[PairRow<'_>]) -> Vec<String> {
 /// Names, both panels and their values, between `top` and `bottom`.
 fn panels(
     rows: &mut [PairRow<'_>],
-    options: &ChartOptions,
-    fonts: &Fonts,
+    chart: ChartContext<'_>,
     min_row: f64,
     (width, top, bottom): (f64, f64, f64),
 ) -> Vec<Mark> {
-    let theme = options.theme;
+    let theme = chart.theme();
     let row_height = ((bottom - top) / rows.len() as f64).clamp(min_row, 1.6 * ROW);
     let bottom = top + row_height * rows.len() as f64;
     let size = BODY.min(0.82 * row_height);
     let baseline = 0.36 * size;
-    let text_width = |t: &str| fonts.width(t, size, Weight::Regular);
+    let text_width = |t: &str| chart.text_width(t, size);
     let middle = |i: usize| top + (i as f64 + 0.5) * row_height;
 
     let max_width = 0.3 * width;
@@ -245,26 +246,26 @@ fn panels(
     for (i, row) in rows.iter().enumerate() {
         let colour = if row.refusal().is_some() { theme.muted } else { theme.text };
         let (at, format) = ((left - 14.0, middle(i) + baseline), TextFormat::regular(size, colour));
-        marks.push(Mark::text(fonts, row.name(), at, Anchor::End, format));
+        marks.push(chart.text(row.name(), at, Anchor::End, format));
     }
     for (panel, (statistic, name)) in PANELS.iter().enumerate() {
         let start = left + panel as f64 * (panel_width + PANEL_GAP);
         let end = start + plot_width;
         let at = |value: f64| start + (value - axis.low) / (axis.high - axis.low) * plot_width;
-        let fits = |t: &str| fonts.width(t, BODY, Weight::SemiBold) <= panel_width;
+        let fits = |t: &str| chart.fonts.width(t, BODY, Weight::SemiBold) <= panel_width;
         let name = shorten_middle(name, fits);
         let heading = TextFormat::semi_bold(BODY, theme.text);
-        marks.push(Mark::text(fonts, name, (start, top - 0.75 * BODY), Anchor::Start, heading));
-        marks.extend(ticks(&axis, (start, end), (top, bottom), options, fonts));
+        marks.push(chart.text(name, (start, top - 0.75 * BODY), Anchor::Start, heading));
+        marks.extend(ticks(&axis, (start, end), (top, bottom), chart));
         for (i, row) in rows.iter().enumerate() {
             let Some(contrast) = row.contrast(*statistic) else { continue };
             let Some(estimate) = contrast.estimate else { continue };
             let y = middle(i);
-            marks.extend(point(contrast, estimate, y, at, row_height, options));
+            marks.extend(point(contrast, estimate, y, at, row_height, chart.options));
             if with_values {
                 let (at, format) =
                     ((end + VALUE_GAP, y + baseline), TextFormat::regular(size, theme.text));
-                marks.push(Mark::text(fonts, value(contrast), at, Anchor::Start, format));
+                marks.push(chart.text(value(contrast), at, Anchor::Start, format));
             }
         }
     }
@@ -278,7 +279,7 @@ fn panels(
             ((from - 3.0, y - 0.5 * size), (from + text_width(&why) + 3.0, y + 0.5 * size));
         marks.push(Mark::Bar(behind.0, behind.1, theme.background));
         let format = TextFormat::regular(size, theme.muted);
-        marks.push(Mark::text(fonts, why, (from, y + baseline), Anchor::Start, format));
+        marks.push(chart.text(why, (from, y + baseline), Anchor::Start, format));
     }
     marks
 }
@@ -304,32 +305,31 @@ fn ticks(
     axis: &Axis,
     (start, end): (f64, f64),
     (top, bottom): (f64, f64),
-    options: &ChartOptions,
-    fonts: &Fonts,
+    chart: ChartContext<'_>,
 ) -> Vec<Mark> {
     let mut marks = Vec::new();
-    let format = TextFormat::regular(BODY, options.theme.muted);
+    let format = TextFormat::regular(BODY, chart.theme().muted);
     let mut free_from = f64::NEG_INFINITY;
     for (value, label) in &axis.ticks {
         let x = start + (value - axis.low) / (axis.high - axis.low) * (end - start);
         let zero = *value == 0.0;
-        let colour = if zero { options.theme.muted } else { options.theme.hairline };
+        let colour = if zero { chart.theme().muted } else { chart.theme().hairline };
         marks.push(Mark::Line(vec![(x, top - 2.0), (x, bottom + 2.0)], 1.0, colour));
-        let half = fonts.width(label, BODY, Weight::Regular) / 2.0;
+        let half = chart.text_width(label, BODY) / 2.0;
         if x - half > free_from {
             let at = (x, bottom + 6.0 + BODY);
-            marks.push(Mark::text(fonts, label, at, Anchor::Middle, format));
+            marks.push(chart.text(label, at, Anchor::Middle, format));
             free_from = x + half + 6.0;
         }
     }
-    let fits = |t: &str| fonts.width(t, BODY, Weight::Regular) <= end - start;
-    let name = match &options.x_label {
+    let fits = |t: &str| chart.text_width(t, BODY) <= end - start;
+    let name = match &chart.options.x_label {
         Some(name) => shorten_middle(&visible(name), fits),
         None if fits("difference in nats") => "difference in nats".to_owned(),
         None => "nats".to_owned(),
     };
     let at = ((start + end) / 2.0, bottom + 2.9 * BODY);
-    marks.push(Mark::text(fonts, name, at, Anchor::Middle, format));
+    marks.push(chart.text(name, at, Anchor::Middle, format));
     marks
 }
 

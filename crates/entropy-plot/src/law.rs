@@ -5,13 +5,14 @@
 
 use std::collections::HashSet;
 
-use super::axis::{Axis, Scale, value_axis};
+use super::axis::{Axis, range, value_axis};
 use super::canvas::{Anchor, Layer, Mark, PictureSize, TextFormat};
+use super::context::ChartContext;
 use super::fonts::{Fonts, Weight};
 use super::geometry::{Xy, clip_y};
-use super::label_layout::push_apart;
 use super::legend::{
     LEADER_LENGTH, LEGEND_GAP, LINE_HEIGHT, LegendEntry, LegendGrid, MAX_NAMED_AT_END, leader,
+    spread_labels,
 };
 use super::plot_area::{DEFAULT_SIZE, PlotArea, grid, left_edge, plot_margin, tick_count, x_ticks};
 use super::stroke::{StrokeStyle, dashes, ring};
@@ -53,10 +54,6 @@ impl LawRow<'_> {
     }
 }
 
-fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
-    values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)))
-}
-
 /// Draws the chart; `laws` must be those of the runs of `comparison`, in the same order.
 ///
 /// # Errors
@@ -67,64 +64,57 @@ pub fn law(
     options: &ChartOptions,
     fonts: &Fonts,
 ) -> Result<Picture, NothingToDraw> {
-    let size = PictureSize::of(options.size.unwrap_or(DEFAULT_SIZE));
+    let chart = ChartContext { options, fonts };
+    let size = PictureSize::of(chart.options.size.unwrap_or(DEFAULT_SIZE));
     let (width, height) = (size.width, size.height);
     let runs = comparison.runs();
     let names = ShortNames::of(runs.iter().map(|run| run.history.label()));
-    let styles = styles_over(runs, options.steps);
+    let styles = styles_over(runs, chart.options.steps);
     let mut rows: Vec<LawRow<'_>> = Vec::new();
     for (((run, law), name), style) in runs.iter().zip(laws).zip(&names.names).zip(styles) {
-        let style = style.map(|index| options.theme.style(index));
+        let style = style.map(|index| chart.theme().style(index));
         rows.push(LawRow { law, pairs: pairs(run), name: name.clone(), style, end: None });
     }
-    let (entropies, rewards) = limits(&rows, options).ok_or(NothingToDraw::Limits)?;
-    let y_fixed = (options.y_min.is_some(), options.y_max.is_some());
+    let (entropies, rewards) = limits(&rows, chart.options).ok_or(NothingToDraw::Limits)?;
+    let y_fixed = (chart.options.y_min.is_some(), chart.options.y_max.is_some());
     let y_axis = padded_axis(rewards, y_fixed, tick_count(height));
-    let left = left_edge(&y_axis, fonts);
+    let left = left_edge(&y_axis, chart);
 
     let title = match runs {
         [run] => format!("Reward and entropy of {}", visible(run.history.label())),
         _ => "Reward and entropy by run".to_owned(),
     };
-    let subtitle = subtitle(&rows, options, &names);
-    let (mut title_marks, below_header) =
-        header(fonts, options, &title, &subtitle, (left, width - PAD));
-    let (footer, above_footer) = footer(fonts, options, (left, width - PAD), height);
+    let subtitle = subtitle(&rows, chart.options, &names);
+    let (mut title_marks, below_header) = header(chart, &title, &subtitle, (left, width - PAD));
+    let (footer, above_footer) = footer(chart, (left, width - PAD), height);
     title_marks.extend(footer);
     let (top, bottom) = (below_header + plot_margin(height), above_footer - 3.0 * BODY);
 
     let many = rows.len() > MAX_NAMED_AT_END;
     let at_end = !many && rows.len() as f64 * ENTRY_HEIGHT <= bottom - top + ENTRY_HEIGHT;
     let names = match at_end {
-        true => LawNames::fit_at_ends(&mut rows, fonts, width),
-        false => LawNames::lay_out_legend(&mut rows, fonts, width, bottom - top),
+        true => LawNames::fit_at_ends(&mut rows, chart, width),
+        false => LawNames::lay_out_legend(&mut rows, chart, width, bottom - top),
     };
     let right = width - PAD - names.width();
 
     let max_ticks = ((right - left) / 95.0).clamp(2.0, 8.0) as usize;
     let x_axis = padded_axis(entropies, (false, false), max_ticks);
-    let area = PlotArea {
-        left,
-        right,
-        top,
-        bottom,
-        x: Scale::new((x_axis.low, x_axis.high), (left, right), ValueScale::Linear),
-        y: Scale::new((y_axis.low, y_axis.high), (bottom, top), ValueScale::Linear),
-        clips: true,
-    };
+    let y = ((top, bottom), &y_axis, ValueScale::Linear);
+    let area = PlotArea::new(((left, right), &x_axis), y, true);
     let x_names = [&format!("entropy, {}", kinds(comparison)), "entropy"];
     let mut layers = vec![
-        grid(&area, &y_axis, options, fonts),
-        x_ticks(&area, &x_axis, &x_names, options, fonts),
+        grid(&area, &y_axis, chart),
+        x_ticks(&area, &x_axis, &x_names, chart),
         Layer { name: "title".to_owned(), marks: title_marks },
     ];
-    let dots = rows.iter().flat_map(|row| dots(row, many, &area, options));
+    let dots = rows.iter().flat_map(|row| dots(row, many, &area, chart.options));
     layers.push(Layer { name: "steps".to_owned(), marks: dots.collect() });
     let with_hold_out = rows.len() <= MAX_WITH_HOLD_OUT;
     let mut unstyled = Vec::new();
     let mut curves = Vec::new();
     for row in &mut rows {
-        let marks = fitted_curves(row, with_hold_out, many, &area, &x_axis, options);
+        let marks = fitted_curves(row, with_hold_out, many, &area, &x_axis, chart.options);
         match row.style {
             Some(_) => curves.push(Layer { name: row.law.label.clone(), marks }),
             None => unstyled.extend(marks),
@@ -133,9 +123,9 @@ pub fn law(
     layers.push(Layer { name: "other runs".to_owned(), marks: unstyled });
     layers.extend(curves);
     layers.retain(|layer| !layer.marks.is_empty());
-    let marks = names.marks(&rows, &area, options, fonts);
+    let marks = names.marks(&rows, &area, chart);
     layers.push(Layer { name: "names".to_owned(), marks });
-    Ok(Picture { drawing: options.drawing(size, &title, layers), warnings: Vec::new() })
+    Ok(Picture { drawing: chart.drawing(size, &title, layers), warnings: Vec::new() })
 }
 
 fn subtitle(rows: &[LawRow<'_>], options: &ChartOptions, names: &ShortNames) -> Vec<String> {
@@ -298,10 +288,10 @@ enum LawNames {
 
 impl LawNames {
     /// Shortens names and equations for the ends of the curves.
-    fn fit_at_ends(rows: &mut [LawRow<'_>], fonts: &Fonts, width: f64) -> LawNames {
+    fn fit_at_ends(rows: &mut [LawRow<'_>], chart: ChartContext<'_>, width: f64) -> LawNames {
         let max_width = 0.34 * width;
-        let name_width = |t: &str| fonts.width(t, BODY, Weight::SemiBold);
-        let equation_width = |t: &str| fonts.width(t, SMALL, Weight::Regular);
+        let name_width = |t: &str| chart.fonts.width(t, BODY, Weight::SemiBold);
+        let equation_width = |t: &str| chart.text_width(t, SMALL);
         let mut equations = Vec::new();
         let mut widest: f64 = 0.0;
         for row in rows {
@@ -317,7 +307,12 @@ impl LawNames {
     }
 
     /// Chooses rows, columns and font size of a legend, and shortens the names to fit.
-    fn lay_out_legend(rows: &mut [LawRow<'_>], fonts: &Fonts, width: f64, height: f64) -> LawNames {
+    fn lay_out_legend(
+        rows: &mut [LawRow<'_>],
+        chart: ChartContext<'_>,
+        width: f64,
+        height: f64,
+    ) -> LawNames {
         const SWATCH: f64 = 28.0;
         let listed = rows.iter().filter(|row| row.style.is_some()).count();
         let entries = listed + usize::from(rows.len() > listed);
@@ -329,7 +324,7 @@ impl LawNames {
         let row_count = rows_at(size).min(entries);
         let columns = entries.div_ceil(row_count).min(2);
         let max_width = 0.36 * width / columns as f64 - SWATCH - 12.0;
-        let text_width = |t: &str| fonts.width(t, size, Weight::Regular);
+        let text_width = |t: &str| chart.text_width(t, size);
         let mut widest = text_width(&format!("and {} more", rows.len()));
         for row in rows.iter_mut().filter(|row| row.style.is_some()) {
             row.name = shorten_middle(&row.name, |t| text_width(t) <= max_width);
@@ -348,20 +343,14 @@ impl LawNames {
         }
     }
 
-    fn marks(
-        &self,
-        rows: &[LawRow<'_>],
-        area: &PlotArea,
-        options: &ChartOptions,
-        fonts: &Fonts,
-    ) -> Vec<Mark> {
+    fn marks(&self, rows: &[LawRow<'_>], area: &PlotArea, chart: ChartContext<'_>) -> Vec<Mark> {
         match self {
-            LawNames::AtEnds { equations, .. } => end_names(rows, equations, area, options, fonts),
+            LawNames::AtEnds { equations, .. } => end_names(rows, equations, area, chart),
             LawNames::Legend(legend) => {
                 let entries = rows.iter().filter_map(|row| {
                     Some(LegendEntry { name: &row.name, style: row.style?, end: row.end })
                 });
-                legend.marks(entries.collect(), rows.len(), area, options, fonts)
+                legend.marks(entries.collect(), rows.len(), area, chart)
             }
         }
     }
@@ -372,27 +361,25 @@ fn end_names(
     rows: &[LawRow<'_>],
     equations: &[String],
     area: &PlotArea,
-    options: &ChartOptions,
-    fonts: &Fonts,
+    chart: ChartContext<'_>,
 ) -> Vec<Mark> {
     let x = area.right + LEADER_LENGTH;
     // A run without a curve inside the plot area has its name at the bottom.
-    let end_y = |row: &LawRow<'_>| row.end.map_or(area.bottom, |end| end.1);
-    let mut order: Vec<usize> = (0..rows.len()).collect();
-    order.sort_by(|a, b| end_y(&rows[*a]).total_cmp(&end_y(&rows[*b])));
-    let end_heights: Vec<f64> = order.iter().map(|i| end_y(&rows[*i])).collect();
-    let limits = (area.top - ENTRY_HEIGHT / 2.0, area.bottom + ENTRY_HEIGHT / 2.0);
+    let label = |(row, equation)| {
+        let row: &LawRow<'_> = row;
+        Some((row.end.map_or(area.bottom, |end| end.1), (row, row.style?, equation)))
+    };
+    let labels = rows.iter().zip(equations).filter_map(label).collect();
     let (mut marks, mut names) = (Vec::new(), Vec::new());
-    for (y, i) in push_apart(&end_heights, ENTRY_HEIGHT, limits).into_iter().zip(order) {
-        let (row, Some(style)) = (&rows[i], rows[i].style) else { continue };
+    for (y, (row, style, equation)) in spread_labels(labels, ENTRY_HEIGHT, area) {
         if let Some(end) = row.end {
-            let colour = style.line.over(options.theme.background, 0.55);
+            let colour = style.line.over(chart.theme().background, 0.55);
             marks.push(leader(end, (x, y), area, colour));
         }
         let format = TextFormat::semi_bold(BODY, style.name);
-        names.push(Mark::text(fonts, &row.name, (x, y - 0.14 * BODY), Anchor::Start, format));
-        let format = TextFormat::regular(SMALL, options.theme.muted);
-        names.push(Mark::text(fonts, &equations[i], (x, y + 1.1 * SMALL), Anchor::Start, format));
+        names.push(chart.text(&row.name, (x, y - 0.14 * BODY), Anchor::Start, format));
+        let format = TextFormat::regular(SMALL, chart.theme().muted);
+        names.push(chart.text(equation, (x, y + 1.1 * SMALL), Anchor::Start, format));
     }
     marks.extend(names);
     marks

@@ -1,9 +1,9 @@
 //! Which line is which: names at the line ends, or a legend beside the plot.
 
-use super::ChartOptions;
 use super::canvas::{Anchor, Mark, TextFormat};
-use super::fonts::Fonts;
+use super::context::ChartContext;
 use super::geometry::Xy;
+use super::label_layout::push_apart;
 use super::plot_area::PlotArea;
 use super::stroke::StrokeStyle;
 use super::theme::{Rgb, Style};
@@ -27,6 +27,20 @@ pub(super) fn leader(end: Xy, name: Xy, area: &PlotArea, colour: Rgb) -> Mark {
     }
     line.push((name.0 - 6.0, name.1));
     Mark::Line(line, 0.9, colour)
+}
+
+/// Spreads labels of this height in px that want to be at the y of their line ends: sorts them by y and pushes
+/// them apart within the plot area.
+pub(super) fn spread_labels<T>(
+    mut labels: Vec<(f64, T)>,
+    height: f64,
+    area: &PlotArea,
+) -> impl Iterator<Item = (f64, T)> {
+    labels.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let wanted: Vec<f64> = labels.iter().map(|(y, _)| *y).collect();
+    let limits = (area.top - height / 2.0, area.bottom + height / 2.0);
+    let spread = push_apart(&wanted, height, limits).into_iter();
+    spread.zip(labels).map(|(y, (_, label))| (y, label))
 }
 
 /// One line in a legend.
@@ -60,8 +74,7 @@ impl LegendGrid {
         mut entries: Vec<LegendEntry<'_>>,
         total: usize,
         area: &PlotArea,
-        options: &ChartOptions,
-        fonts: &Fonts,
+        chart: ChartContext<'_>,
     ) -> Vec<Mark> {
         let end_y = |entry: &LegendEntry<'_>| entry.end.map_or(f64::INFINITY, |end| end.1);
         entries.sort_by(|a, b| end_y(a).total_cmp(&end_y(b)));
@@ -75,7 +88,7 @@ impl LegendGrid {
         };
         let text = |words: &str, (x, y): Xy, colour| {
             let at = (x + self.swatch, y + 0.36 * self.size);
-            Mark::text(fonts, words, at, Anchor::Start, TextFormat::regular(self.size, colour))
+            chart.text(words, at, Anchor::Start, TextFormat::regular(self.size, colour))
         };
         let sample = |(x, y): Xy, stroke: StrokeStyle<'_>| {
             stroke.marks(&[(x, y), (x + self.swatch - 6.0, y)])
@@ -86,9 +99,9 @@ impl LegendGrid {
             marks.push(text(name, slot(i), style.name));
         }
         if total > shown {
-            marks.extend(sample(slot(shown), StrokeStyle::solid(1.0, options.theme.unstyled)));
+            marks.extend(sample(slot(shown), StrokeStyle::solid(1.0, chart.theme().unstyled)));
             let rest = format!("and {} more", total - shown);
-            marks.push(text(&rest, slot(shown), options.theme.muted));
+            marks.push(text(&rest, slot(shown), chart.theme().muted));
         }
         marks
     }

@@ -7,6 +7,7 @@ mod across;
 mod axis;
 mod bars;
 mod canvas;
+mod context;
 mod curves;
 mod encode;
 mod fonts;
@@ -31,7 +32,6 @@ pub use fonts::Fonts;
 pub use forest::{forest, has_differences};
 pub use law::law;
 
-use canvas::{Layer, PictureSize};
 use entropy_history::history::{Comparison, Run};
 use entropy_history::label::visible;
 use entropy_history::stats::band::{MissingSteps, Spread};
@@ -71,15 +71,6 @@ pub struct ChartOptions {
     /// Groups of runs. Runs of a group share a colour, and curves show the mean of each group. With `None`,
     /// every run has a curve.
     pub groups: Option<GroupOptions>,
-}
-
-impl ChartOptions {
-    /// The drawing of these layers; `default_title` is used unless the user set a title.
-    fn drawing(&self, size: PictureSize, default_title: &str, layers: Vec<Layer>) -> Drawing {
-        let PictureSize { width, height, px_per_inch } = size;
-        let title = self.title.as_deref().unwrap_or(default_title).to_owned();
-        Drawing { width, height, px_per_inch, background: self.theme.background, title, layers }
-    }
 }
 
 /// Groups of runs, and how their means are drawn.
@@ -155,8 +146,8 @@ fn has_style(runs: &[Run], (from, to): (f64, f64)) -> Vec<bool> {
     }
     let spread = |run: &Run| {
         let shown = run.history.points().iter().filter(|p| (from..=to).contains(&p.step));
-        let values = shown.map(|p| p.entropy);
-        values.clone().fold(f64::MIN, f64::max) - values.fold(f64::MAX, f64::min)
+        let (low, high) = axis::range(shown.map(|p| p.entropy));
+        high - low
     };
     let spreads: Vec<f64> = runs.iter().map(spread).collect();
     let mut order: Vec<usize> = (0..runs.len()).collect();

@@ -2,7 +2,7 @@
 
 use crate::axis::{Axis, Scale, log_axis, value_axis};
 use crate::canvas::{Anchor, Layer, Mark, TextFormat};
-use crate::fonts::{Fonts, Weight};
+use crate::context::ChartContext;
 use crate::geometry::{Xy, clip_x, clip_y};
 use crate::titles::{BODY, PAD};
 use crate::{ChartOptions, ValueScale};
@@ -25,8 +25,8 @@ pub(crate) fn tick_count(height: f64) -> usize {
 }
 
 /// The x at which a plot area begins, right of the tick labels of its value axis.
-pub(crate) fn left_edge(values: &Axis, fonts: &Fonts) -> f64 {
-    let widths = values.ticks.iter().map(|(_, text)| fonts.width(text, BODY, Weight::Regular));
+pub(crate) fn left_edge(values: &Axis, chart: ChartContext<'_>) -> f64 {
+    let widths = values.ticks.iter().map(|(_, text)| chart.text_width(text, BODY));
     (PAD + widths.fold(0.0, f64::max) + 8.0).max(44.0)
 }
 
@@ -43,6 +43,17 @@ pub(crate) struct PlotArea {
 }
 
 impl PlotArea {
+    /// The area `left..right` by `top..bottom` for these axes. It clips if `clips` is set.
+    pub(crate) fn new(
+        ((left, right), x_axis): ((f64, f64), &Axis),
+        ((top, bottom), y_axis, y_scale): ((f64, f64), &Axis, ValueScale),
+        clips: bool,
+    ) -> PlotArea {
+        let x = Scale::new((x_axis.low, x_axis.high), (left, right), ValueScale::Linear);
+        let y = Scale::new((y_axis.low, y_axis.high), (bottom, top), y_scale);
+        PlotArea { left, right, top, bottom, x, y, clips }
+    }
+
     /// Whether a point is inside, up to rounding errors.
     pub(crate) fn contains(&self, (x, y): Xy) -> bool {
         let within =
@@ -103,8 +114,8 @@ pub(crate) fn entropy_axis(low: f64, high: f64, options: &ChartOptions, max_tick
 }
 
 /// The horizontal grid lines with the tick labels of the value axis.
-pub(crate) fn grid(area: &PlotArea, values: &Axis, options: &ChartOptions, fonts: &Fonts) -> Layer {
-    let theme = options.theme;
+pub(crate) fn grid(area: &PlotArea, values: &Axis, chart: ChartContext<'_>) -> Layer {
+    let theme = chart.theme();
     let mut marks = Vec::new();
     let mut free_above = f64::INFINITY;
     for (value, label) in &values.ticks {
@@ -119,7 +130,7 @@ pub(crate) fn grid(area: &PlotArea, values: &Axis, options: &ChartOptions, fonts
         free_above = y - 0.5 * BODY;
         let (at, format) =
             ((area.left - 8.0, y + 0.36 * BODY), TextFormat::regular(BODY, theme.muted));
-        marks.push(Mark::text(fonts, label, at, Anchor::End, format));
+        marks.push(chart.text(label, at, Anchor::End, format));
     }
     Layer { name: "value axis".to_owned(), marks }
 }
@@ -129,15 +140,13 @@ pub(crate) fn x_ticks(
     area: &PlotArea,
     axis: &Axis,
     names: &[&str],
-    options: &ChartOptions,
-    fonts: &Fonts,
+    chart: ChartContext<'_>,
 ) -> Layer {
-    let muted = options.theme.muted;
+    let muted = chart.theme().muted;
     let (left, right, bottom) = (area.left, area.right, area.bottom);
-    let width = |t: &str| fonts.width(t, BODY, Weight::Regular);
-    let text = |words: &str, at| {
-        Mark::text(fonts, words, at, Anchor::Middle, TextFormat::regular(BODY, muted))
-    };
+    let width = |t: &str| chart.text_width(t, BODY);
+    let text =
+        |words: &str, at| chart.text(words, at, Anchor::Middle, TextFormat::regular(BODY, muted));
     let mut marks = vec![Mark::Line(vec![(left, bottom), (right, bottom)], 1.1, muted)];
     let mut free_from = f64::NEG_INFINITY;
     for (step, tick) in &axis.ticks {
@@ -151,7 +160,7 @@ pub(crate) fn x_ticks(
         }
     }
     let fits = |t: &str| width(t) <= right - left;
-    let name = match &options.x_label {
+    let name = match &chart.options.x_label {
         Some(name) => Some(shorten_middle(&visible(name), fits)),
         None => names.iter().find(|name| fits(name)).map(|name| (*name).to_owned()),
     };

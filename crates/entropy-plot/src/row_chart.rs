@@ -1,7 +1,7 @@
 //! Charts with one row per run or pair: as high as their rows need, unless the user sets a size.
 
-use super::canvas::{Mark, PX_PER_INCH, PictureSize, px_per_inch};
-use super::fonts::Fonts;
+use super::canvas::{Layer, Mark, PX_PER_INCH, PictureSize, px_per_inch};
+use super::context::ChartContext;
 use super::titles::{BODY, PAD, header};
 use super::{ChartOptions, Picture};
 
@@ -34,7 +34,7 @@ impl RowChart {
     /// If rows are left out, `note` makes the part of the subtitle that says so, which may need another line.
     pub(super) fn fit_rows(
         &self,
-        (fonts, options): (&Fonts, &ChartOptions),
+        chart: ChartContext<'_>,
         (title, subtitle): (&str, &[String]),
         bottom: f64,
         mut count: usize,
@@ -44,7 +44,7 @@ impl RowChart {
             let mut parts = subtitle.to_vec();
             parts.extend(note(count));
             let ends = (PAD, self.size.width - PAD);
-            let (marks, below) = header(fonts, options, title, &parts, ends);
+            let (marks, below) = header(chart, title, &parts, ends);
             let top = below + 24.0 + 1.2 * BODY;
             let fitting = (((bottom - top) / self.min_row) as usize).max(1);
             if fitting >= count {
@@ -57,13 +57,13 @@ impl RowChart {
     /// The finished picture; `default_title` is used unless the user sets a title.
     pub(super) fn picture(
         &self,
-        options: &ChartOptions,
+        chart: ChartContext<'_>,
         default_title: &str,
         layer: &str,
         marks: Vec<Mark>,
         warnings: Vec<String>,
     ) -> Picture {
-        let layers = vec![super::canvas::Layer { name: layer.to_owned(), marks }];
-        Picture { drawing: options.drawing(self.size, default_title, layers), warnings }
+        let layers = vec![Layer { name: layer.to_owned(), marks }];
+        Picture { drawing: chart.drawing(self.size, default_title, layers), warnings }
     }
 }

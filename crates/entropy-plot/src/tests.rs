@@ -1,5 +1,5 @@
-//! What holds for every picture, whatever it shows: nothing overlaps, nothing is clipped, all can be
-//! read. On synthetic runs, at the counts and with the labels that layouts break on.
+//! Properties of every picture: no overlaps, nothing cut off, everything legible. The runs are synthetic; their
+//! counts and labels are those that break layouts.
 
 use super::canvas::{Edges, Mark};
 use super::theme::{DARK, LIGHT};
@@ -37,7 +37,7 @@ fn default_options() -> ChartOptions {
 
 fn comparison(count: usize, label: impl Fn(usize) -> String) -> Comparison {
     let run = |i: usize| {
-        // Decays of different depth, some collapsing, some ending early, without chance.
+        // Decays of different depths and lengths, some collapsing; not random.
         let length = 60 + 10 * (i % 7);
         let entropy = |t: usize| {
             let wave = 0.2 * ((t * (i + 3)) as f64 * 0.7).sin();
@@ -61,12 +61,16 @@ fn fonts_of(comparison: &Comparison, options: &ChartOptions) -> Fonts {
     Fonts::for_texts(texts.iter().map(String::as_str), None).unwrap()
 }
 
-fn both(comparison: &Comparison, options: &ChartOptions) -> ([Picture; 2], Fonts) {
+fn curves_and_bars(comparison: &Comparison, options: &ChartOptions) -> ([Picture; 2], Fonts) {
     let fonts = fonts_of(comparison, options);
-    (both_with(comparison, options, &fonts), fonts)
+    (curves_and_bars_with(comparison, options, &fonts), fonts)
 }
 
-fn both_with(comparison: &Comparison, options: &ChartOptions, fonts: &Fonts) -> [Picture; 2] {
+fn curves_and_bars_with(
+    comparison: &Comparison,
+    options: &ChartOptions,
+    fonts: &Fonts,
+) -> [Picture; 2] {
     let analysis = analyse(comparison, &Thresholds::default());
     let curves = Curves::new(comparison, options, fonts).unwrap().picture(&analysis);
     [curves, bars(comparison, &analysis, options, fonts)]
@@ -81,8 +85,8 @@ fn law_picture(comparison: &Comparison, laws: &[Law], options: &ChartOptions) ->
     law(comparison, laws, options, &fonts_of(comparison, options)).unwrap()
 }
 
-/// Half as many groups as runs, named like the first runs; the band is one by resampling where three
-/// runs or more are too few for it.
+/// Options with half as many groups as runs, named like the first runs. The kind of band depends on the number
+/// of runs, so that every kind is drawn.
 fn grouped_options(comparison: &Comparison, options: &ChartOptions) -> ChartOptions {
     let runs = comparison.runs();
     let count = runs.len().div_ceil(2);
@@ -100,7 +104,7 @@ fn grouped_options(comparison: &Comparison, options: &ChartOptions) -> ChartOpti
     ChartOptions { groups, ..options.clone() }
 }
 
-/// All pairs, or above twenty runs those with the first.
+/// Compares all pairs, or above twenty runs those with the first run.
 fn compared(comparison: &Comparison) -> stats::Analysis {
     let mut analysis = analyse(comparison, &Thresholds::default());
     let first = comparison.runs()[0].history.label().to_owned();
@@ -118,7 +122,7 @@ fn forest_picture(
     forest(comparison, analysis, options, &fonts_of(comparison, options))
 }
 
-/// Every count with every kind of label, theme, size and smoothing that changes the layout.
+/// Draws every chart for every count, kind of label, theme, size and smoothing that changes the layout.
 fn each_picture(check: impl Fn(&str, &Drawing)) {
     let labels: [(&str, Labels); 3] = [
         ("short", |i| format!("run_{i}")),
@@ -171,12 +175,12 @@ fn each_picture(check: impl Fn(&str, &Drawing)) {
             let laws = laws_of(&comparison);
             let pairs = compared(&comparison);
             for (name, options) in &variants {
-                let (pictures, fonts) = both(&comparison, options);
+                let (pictures, fonts) = curves_and_bars(&comparison, options);
                 for (chart, picture) in ["curves", "bars"].iter().zip(&pictures) {
                     check(&format!("{chart}, {count} {kind} labels, {name}"), &picture.drawing);
                 }
                 let options = &grouped_options(&comparison, options);
-                let [groups, _] = both_with(&comparison, options, &fonts);
+                let [groups, _] = curves_and_bars_with(&comparison, options, &fonts);
                 check(&format!("groups, {count} {kind} labels, {name}"), &groups.drawing);
                 if has_differences(&pairs) {
                     let picture = forest(&comparison, &pairs, options, &fonts);
@@ -208,7 +212,7 @@ fn no_text_overlaps_another_or_leaves_the_picture() {
 }
 
 #[test]
-fn every_text_can_be_read_and_every_mark_is_in_the_picture() {
+fn texts_are_legible_and_marks_are_inside_the_picture() {
     each_picture(|name, drawing| {
         for text in drawing.texts() {
             let contrast = text.colour.contrast(drawing.background);
@@ -236,19 +240,21 @@ fn every_text_can_be_read_and_every_mark_is_in_the_picture() {
 }
 
 #[test]
-fn past_forty_runs_the_picture_says_how_many_are_shown_how() {
-    let ([curves, bars], _) = both(&comparison(200, |i| format!("run_{i}")), &default_options());
-    let says =
+fn above_forty_runs_the_picture_says_how_many_are_shown() {
+    let ([curves, bars], _) =
+        curves_and_bars(&comparison(200, |i| format!("run_{i}")), &default_options());
+    let contains_text =
         |picture: &Picture, words: &str| picture.drawing.texts().any(|t| t.text.contains(words));
-    assert!(says(&curves, "and 160 more"));
-    assert!(says(&curves, "200 runs, the 40 with the largest spread in colour"));
-    assert!(says(&bars, "40 of 200 runs"));
+    assert!(contains_text(&curves, "and 160 more"));
+    assert!(contains_text(&curves, "200 runs, the 40 with the largest spread in colour"));
+    assert!(contains_text(&bars, "40 of 200 runs"));
     assert_eq!(bars.warnings.len(), 1);
 }
 
 #[test]
-fn a_run_has_the_same_colour_in_both_pictures() {
-    let ([curves, bars], _) = both(&comparison(60, |i| format!("run_{i}")), &default_options());
+fn run_has_the_same_colour_in_curves_and_bars() {
+    let ([curves, bars], _) =
+        curves_and_bars(&comparison(60, |i| format!("run_{i}")), &default_options());
     let mut line_colours = Vec::new();
     for layer in &curves.drawing.layers {
         if let (Some(Mark::Line(_, _, colour)), true) =
@@ -265,13 +271,13 @@ fn a_run_has_the_same_colour_in_both_pictures() {
 }
 
 #[test]
-fn a_figure_of_one_column_leaves_most_of_its_width_to_the_lines() {
+fn small_figure_leaves_enough_width_to_the_curves() {
     let labels: [Labels; 2] =
         [|i| format!("solver_v{i:03}"), |i| format!("{i}_a_run_with_a_long_name_{i}")];
     for (count, size) in [(5, (3.25, 2.2)), (10, (4.0, 2.0)), (10, (3.25, 2.2)), (40, (3.25, 2.5))]
     {
         for label in labels {
-            let ([curves, _], _) = both(
+            let ([curves, _], _) = curves_and_bars(
                 &comparison(count, label),
                 &ChartOptions { size: Some(size), ..default_options() },
             );
@@ -280,7 +286,7 @@ fn a_figure_of_one_column_leaves_most_of_its_width_to_the_lines() {
             let Mark::Line(line, ..) = &axis.marks[0] else { panic!("no axis") };
             let share = (line[1].0 - line[0].0) / curves.drawing.width;
             assert!(share > 0.42, "{count} runs: {share}");
-            assert!(says(&curves, "step"));
+            assert!(contains_text(&curves, "step"));
             let ticks =
                 curves.drawing.layers.iter().find(|layer| layer.name == "value axis").unwrap();
             let texts = ticks.marks.iter().filter(|mark| matches!(mark, Mark::Text(_)));
@@ -289,7 +295,7 @@ fn a_figure_of_one_column_leaves_most_of_its_width_to_the_lines() {
     }
 }
 
-/// The two ends of each leader and the bounds of each note.
+/// The ends of each leader and the bounds of each note.
 fn leaders_and_notes(picture: &Picture) -> (Vec<[geometry::Xy; 2]>, Vec<geometry::Bounds>) {
     let layer = picture.drawing.layers.iter().find(|layer| layer.name == "events").unwrap();
     let leader = |mark: &Mark| match mark {
@@ -301,7 +307,7 @@ fn leaders_and_notes(picture: &Picture) -> (Vec<[geometry::Xy; 2]>, Vec<geometry
 }
 
 #[test]
-fn no_leader_runs_through_a_note_of_runs_that_collapse_together() {
+fn no_leader_crosses_a_note_when_runs_collapse_together() {
     let run = |i: u32| {
         let entropy = |step: u32| {
             if step < 40 + i { 2.0 + 0.02 * f64::from(i) } else { 0.05 + 0.01 * f64::from(i) }
@@ -311,10 +317,12 @@ fn no_leader_runs_through_a_note_of_runs_that_collapse_together() {
         grouped_run(&format!("r{i}"), EntropyKind::TokenMean, &points)
     };
     for count in [2, 5, 8, 12] {
-        let ([curves, _], _) =
-            both(&Comparison::new((0..count).map(run).collect()).unwrap(), &default_options());
+        let ([curves, _], _) = curves_and_bars(
+            &Comparison::new((0..count).map(run).collect()).unwrap(),
+            &default_options(),
+        );
         let (leaders, notes) = leaders_and_notes(&curves);
-        assert_eq!(notes.len() as u32, count, "every note has a place");
+        assert_eq!(notes.len() as u32, count, "every note has a position");
         for leader in leaders {
             assert!(
                 !notes.iter().any(|note| geometry::segment_hits_box(leader, *note)),
@@ -325,9 +333,9 @@ fn no_leader_runs_through_a_note_of_runs_that_collapse_together() {
 }
 
 #[test]
-fn a_run_keeps_its_style_whichever_runs_are_left_beside_it() {
+fn run_keeps_its_style_when_others_are_filtered_out() {
     for count in [3, 40, 60] {
-        let comparison = comparison(count, |i| format!("run_{i}")); // of 60, 70, … 120 steps
+        let comparison = comparison(count, |i| format!("run_{i}")); // with 60, 70, … 120 steps
         let all: Vec<_> = comparison.runs().iter().zip(styles(comparison.runs())).collect();
         let window = comparison.between(61.0, 200.0).0.unwrap();
         for runs in [window.cut.runs(), window.whole.runs()] {
@@ -347,22 +355,25 @@ fn a_run_keeps_its_style_whichever_runs_are_left_beside_it() {
 }
 
 #[test]
-fn an_explosion_at_the_top_of_the_axis_is_marked() {
+fn explosion_at_the_top_of_the_axis_is_annotated() {
     let top = |entropy: f64| {
         let at = |i: u32| (f64::from(i), if i < 61 { 2.0 } else { entropy });
         let run = grouped_run("x", EntropyKind::TokenMean, &(1..=100).map(at).collect::<Vec<_>>());
-        let ([curves, _], _) = both(&Comparison::new(vec![run]).unwrap(), &default_options());
-        assert!(says(&curves, "exploded at step"), "{entropy}");
+        let ([curves, _], _) =
+            curves_and_bars(&Comparison::new(vec![run]).unwrap(), &default_options());
+        assert!(contains_text(&curves, "exploded at step"), "{entropy}");
     };
     [5.0, 5.5, 6.0, 7.0, 8.0, 10.0].into_iter().for_each(top);
 }
 
 #[test]
-fn texts_stand_on_their_baseline_in_svg() {
-    let ([curves, _], fonts) =
-        both(&comparison(1, |_| "שלום עולם \" dy=\"0.76em\"".to_owned()), &default_options());
+fn svg_texts_are_on_their_baseline() {
+    let ([curves, _], fonts) = curves_and_bars(
+        &comparison(1, |_| "שלום עולם \" dy=\"0.76em\"".to_owned()),
+        &default_options(),
+    );
     let svg = curves.drawing.to_svg(&fonts, Edges::Smooth);
-    // An attribute that moves a text would move one letter of those from right to left.
+    // An attribute that moves a text would move only one letter of right-to-left text.
     assert!(!svg.contains(" dy=\"") && svg.contains(" dy=&quot;0.76em"), "{svg}");
     let baselines =
         curves.drawing.texts().map(|text| format!(" y=\"{}\"", (text.at.1 * 100.0).round()));
@@ -370,17 +381,17 @@ fn texts_stand_on_their_baseline_in_svg() {
 }
 
 #[test]
-fn a_collapse_is_marked_where_it_happened() {
-    let (pictures, _) = both(&comparison(2, |i| format!("run_{i}")), &default_options());
+fn collapse_is_annotated() {
+    let (pictures, _) = curves_and_bars(&comparison(2, |i| format!("run_{i}")), &default_options());
     let notes = pictures[0].drawing.texts().filter(|t| t.text.starts_with("collapsed at step"));
     assert!(notes.count() > 0);
 }
 
 #[test]
-fn the_same_drawing_gives_the_same_bytes() {
+fn encoding_is_reproducible() {
     let comparison = comparison(13, |i| format!("run_{i}"));
     let render = || {
-        let ([curves, _], fonts) = both(&comparison, &default_options());
+        let ([curves, _], fonts) = curves_and_bars(&comparison, &default_options());
         [Encoding::Png, Encoding::Svg, Encoding::Pdf]
             .map(|encoding| encode(&curves.drawing, &fonts, encoding, 60.0).unwrap())
     };
@@ -390,21 +401,21 @@ fn the_same_drawing_gives_the_same_bytes() {
 #[test]
 fn labels_are_escaped_in_svg() {
     let comparison = comparison(1, |_| "<script>&\"'\u{1b}[31m".to_owned());
-    let ([curves, _], fonts) = both(&comparison, &default_options());
+    let ([curves, _], fonts) = curves_and_bars(&comparison, &default_options());
     let svg = curves.drawing.to_svg(&fonts, Edges::Smooth);
     assert!(!svg.contains("<script") && !svg.contains('\u{1b}'));
     assert!(resvg::usvg::Tree::from_str(&svg, &fonts.options()).is_ok());
 }
 
 #[test]
-fn a_value_without_a_logarithm_is_told() {
+fn warns_about_values_without_a_logarithm() {
     let points = [1.0, 0.0, 2.0].iter().enumerate();
     let points = points.map(|(i, &entropy)| Point { step: i as f64, entropy }).collect();
     let (history, _) = History::from_raw("x", EntropyKind::TokenMean, points).unwrap();
     let run = Run::new(history, "x.json", "rzero", "entropy");
     let comparison = Comparison::new(vec![run]).unwrap();
     let ([curves, _], _) =
-        both(&comparison, &ChartOptions { scale: ValueScale::Log, ..default_options() });
+        curves_and_bars(&comparison, &ChartOptions { scale: ValueScale::Log, ..default_options() });
     assert_eq!(
         curves.warnings,
         ["1 value is not positive and cannot be drawn on a logarithmic axis"]
@@ -412,34 +423,35 @@ fn a_value_without_a_logarithm_is_told() {
 }
 
 #[test]
-fn a_run_without_a_logarithm_has_no_name_on_a_logarithmic_axis() {
+fn run_without_a_logarithm_is_left_out_of_a_logarithmic_axis() {
     let runs = [("zero", 0.0), ("one", 1.0)];
     let runs = runs
         .map(|(label, h)| grouped_run(label, EntropyKind::TokenMean, &[(1.0, h), (2.0, 1.5 * h)]));
     let comparison = Comparison::new(runs.to_vec()).unwrap();
     let ([curves, _], _) =
-        both(&comparison, &ChartOptions { scale: ValueScale::Log, ..default_options() });
-    assert!(says(&curves, "one") && !says(&curves, "zero"));
+        curves_and_bars(&comparison, &ChartOptions { scale: ValueScale::Log, ..default_options() });
+    assert!(contains_text(&curves, "one") && !contains_text(&curves, "zero"));
     assert_eq!(curves.warnings[1..], ["zero has no positive value to draw and is left out"]);
 }
 
 #[test]
-fn limits_that_the_user_sets_are_told() {
+fn subtitle_names_the_limits_that_cut_values_off() {
     let runs =
         vec![grouped_run("x", EntropyKind::TokenMean, &[(1.0, 1.0), (2.0, 2.0), (3.0, 3.0)])];
     let comparison = Comparison::new(runs).unwrap();
-    let with =
-        |y_min, y_max| both(&comparison, &ChartOptions { y_min, y_max, ..default_options() }).0;
+    let with = |y_min, y_max| {
+        curves_and_bars(&comparison, &ChartOptions { y_min, y_max, ..default_options() }).0
+    };
     let [curves, _] = with(Some(1.5), Some(2.5));
-    assert!(says(&curves, "axis does not start at 0 · cut below 1.50 and above 2.50"));
+    assert!(contains_text(&curves, "axis does not start at 0 · cut below 1.50 and above 2.50"));
     let [curves, _] = with(Some(0.0), Some(3.0));
-    assert!(!says(&curves, "cut") && !says(&curves, "axis does not"));
+    assert!(!contains_text(&curves, "cut") && !contains_text(&curves, "axis does not"));
 }
 
 #[test]
-fn a_name_whose_colour_comes_again_has_a_sample_of_its_dash() {
+fn name_with_a_repeated_colour_has_a_dash_sample() {
     let samples = |count, of: Labels| {
-        let ([curves, _], _) = both(&comparison(count, of), &default_options());
+        let ([curves, _], _) = curves_and_bars(&comparison(count, of), &default_options());
         let layer = curves.drawing.layers.iter().find(|layer| layer.name == "names").unwrap();
         let x = curves.drawing.texts().find(|t| t.text == "9").unwrap().at.0;
         let after = |mark: &&Mark| matches!(mark, Mark::Line(line, ..) if line[0].0 >= x);
@@ -450,7 +462,7 @@ fn a_name_whose_colour_comes_again_has_a_sample_of_its_dash() {
 }
 
 #[test]
-fn a_forest_has_ticks_to_read_its_points_by() {
+fn forest_has_enough_ticks() {
     for (from, to) in [(-0.42, 0.04), (-0.9, 0.5), (0.0, 0.3), (-0.11, 0.4)] {
         let points = |h: f64| {
             (0..40).map(|i| (f64::from(i), h + 0.01 * f64::from(i % 7))).collect::<Vec<_>>()
@@ -465,7 +477,7 @@ fn a_forest_has_ticks_to_read_its_points_by() {
 }
 
 #[test]
-fn a_law_that_cannot_be_fitted_still_shows_its_steps() {
+fn law_without_a_fit_shows_its_steps() {
     let constant = (0..20).map(|t| Point { step: f64::from(t), entropy: 1.0 }).collect();
     let (history, _) = History::from_raw("flat", EntropyKind::TokenMean, constant).unwrap();
     let reward = AuxSeries::from_raw("r", (0..20).map(|t| (f64::from(t), f64::from(t))).collect());
@@ -478,16 +490,16 @@ fn a_law_that_cannot_be_fitted_still_shows_its_steps() {
 }
 
 #[test]
-fn a_law_says_its_equation_and_where_it_ends() {
+fn law_shows_its_equation_and_ceiling() {
     let comparison = comparison(2, |i| format!("run_{i}"));
     let picture = law_picture(&comparison, &laws_of(&comparison), &default_options());
-    let says = |words: &str| picture.drawing.texts().any(|t| t.text.contains(words));
-    assert!(says("·e^H, R² ") && says(" at H = 0"));
-    assert!(says("entropy, nats per response token, mean over the batch"));
-    assert!(says("dashed: fitted to the first third of the steps"));
+    let contains_text = |words: &str| picture.drawing.texts().any(|t| t.text.contains(words));
+    assert!(contains_text("·e^H, R² ") && contains_text(" at H = 0"));
+    assert!(contains_text("entropy, nats per response token, mean over the batch"));
+    assert!(contains_text("dashed: fitted to the first third of the steps"));
 }
 
-/// What a picture says of groups `a`, of the runs 1 and 3, and `b`, of run 2.
+/// What a picture contains_text of groups `a`, of the runs 1 and 3, and `b`, of run 2.
 fn two_groups(
     runs: Vec<Run>,
     spread: Spread,
@@ -510,7 +522,7 @@ fn grouped_run(label: &str, kind: EntropyKind, points: &[(f64, f64)]) -> Run {
     Run::new(history, format!("{label}.json"), "rzero", "entropy")
 }
 
-fn says(picture: &Picture, words: &str) -> bool {
+fn contains_text(picture: &Picture, words: &str) -> bool {
     picture.drawing.texts().any(|t| t.text.contains(words))
 }
 
@@ -524,30 +536,30 @@ fn translucent_regions(picture: &Picture) -> Vec<(Vec<(f64, f64)>, f64)> {
 }
 
 #[test]
-fn a_band_is_lighter_where_fewer_runs_go_on_and_the_picture_says_how_many() {
-    let comparison = comparison(3, |i| format!("run_{i}")); // of 60, 70 and 80 steps
+fn band_is_lighter_over_fewer_runs_and_the_subtitle_says_how_many() {
+    let comparison = comparison(3, |i| format!("run_{i}")); // with 60, 70 and 80 steps
     let groups = vec![Group { name: "all".to_owned(), members: vec![0, 1, 2] }];
     let (spread, missing_steps) = (Spread::Sd, MissingSteps::Skip);
     let grouped = GroupOptions { groups, spread, missing_steps, resampling: Resampling::default() };
     let ([curves, _], _) =
-        both(&comparison, &ChartOptions { groups: Some(grouped), ..default_options() });
-    assert!(says(&curves, "all, n = 3"));
-    assert!(says(&curves, "dashed, lighter: fewer runs (all: n = 3, 2 from step 61)"));
+        curves_and_bars(&comparison, &ChartOptions { groups: Some(grouped), ..default_options() });
+    assert!(contains_text(&curves, "all, n = 3"));
+    assert!(contains_text(&curves, "dashed, lighter: fewer runs (all: n = 3, 2 from step 61)"));
     let opacities: Vec<f64> =
         translucent_regions(&curves).iter().map(|(_, opacity)| *opacity).collect();
-    assert_eq!(opacities, [0.18, 0.09], "one run that goes on alone has none");
-    assert!(!says(&curves, "collapsed at step"), "that is of one run");
+    assert_eq!(opacities, [0.18, 0.09], "a single run has no band");
+    assert!(!contains_text(&curves, "collapsed at step"), "annotations are about single runs");
 }
 
 #[test]
-fn a_group_of_one_run_has_a_line_without_a_band() {
+fn group_of_one_run_has_no_band() {
     let runs = ["x", "y", "z"]
         .map(|label| grouped_run(label, EntropyKind::TokenMean, &[(1.0, 1.0), (2.0, 2.0)]))
         .to_vec();
     let picture = two_groups(runs, Spread::Sd, MissingSteps::Skip).unwrap();
     assert_eq!(picture.warnings, ["group b: one run has no band"]);
     assert!(
-        says(&picture, "b, n = 1") && translucent_regions(&picture).is_empty(),
+        contains_text(&picture, "b, n = 1") && translucent_regions(&picture).is_empty(),
         "equal runs have no spread"
     );
 }
@@ -567,7 +579,7 @@ fn different_quantities_are_not_averaged() {
 }
 
 #[test]
-fn a_band_that_leaves_the_frame_is_cut_at_its_edge() {
+fn band_is_clipped_at_the_plot_area() {
     let run = |label, high: f64| {
         grouped_run(label, EntropyKind::TokenMean, &[(1.0, 1.0), (2.0, high), (3.0, 1.0)])
     };
@@ -581,7 +593,7 @@ fn a_band_that_leaves_the_frame_is_cut_at_its_edge() {
         y_min: Some(0.0),
         ..default_options()
     };
-    let ([curves, _], _) = both(&comparison, &limited);
+    let ([curves, _], _) = curves_and_bars(&comparison, &limited);
     let translucent_regions = translucent_regions(&curves);
     let [(outline, _)] = &translucent_regions[..] else {
         panic!("{} bands", translucent_regions.len())
@@ -593,22 +605,22 @@ fn a_band_that_leaves_the_frame_is_cut_at_its_edge() {
         flat.iter().copied().fold(0.0, f64::max),
     );
     let (first, last) = (outline[0].0, outline.iter().map(|p| p.0).fold(0.0, f64::max));
-    // From 1 to 5 the edge is above 3 for the second half of the way, and back.
+    // Between 1 and 5 the edge is above 3 for half of the way, in both directions.
     assert!((from - (first + (last - first) / 4.0)).abs() < 0.1, "{outline:?}");
     assert!((to - (last - (last - first) / 4.0)).abs() < 0.1, "{outline:?}");
 }
 
 #[test]
-fn a_forest_of_many_pairs_says_which_it_shows() {
+fn forest_of_many_pairs_says_which_it_shows() {
     let comparison = comparison(13, |i| format!("run_{i}"));
     let picture = forest_picture(&comparison, &compared(&comparison), &default_options());
-    assert!(says(&picture, "40 of 78 pairs, those with the largest difference"));
+    assert!(contains_text(&picture, "40 of 78 pairs, those with the largest difference"));
     assert_eq!(picture.warnings.len(), 1);
-    assert_eq!(picture.drawing.texts().filter(|t| t.text.contains(" − ")).count(), 40 + 1); // and «a − b»
+    assert_eq!(picture.drawing.texts().filter(|t| t.text.contains(" − ")).count(), 40 + 1); // one is “a − b” in the subtitle
 }
 
 #[test]
-fn a_pair_that_cannot_be_compared_keeps_its_row_and_says_why() {
+fn pair_without_a_comparison_keeps_its_row_with_the_reason() {
     let points: Vec<(f64, f64)> =
         (0..40).map(|i| (f64::from(i), 1.0 + 0.1 * f64::from(i % 7))).collect();
     let runs = vec![
@@ -618,10 +630,13 @@ fn a_pair_that_cannot_be_compared_keeps_its_row_and_says_why() {
     ];
     let comparison = Comparison::new(runs).unwrap();
     let picture = forest_picture(&comparison, &compared(&comparison), &default_options());
-    assert!(says(&picture, "x − z"));
-    assert!(says(&picture, "not compared: token mean and sequence sum are different quantities"));
-    assert!(says(&picture, "0, no interval"));
-    assert!(says(
+    assert!(contains_text(&picture, "x − z"));
+    assert!(contains_text(
+        &picture,
+        "not compared: token mean and sequence sum are different quantities"
+    ));
+    assert!(contains_text(&picture, "0, no interval"));
+    assert!(contains_text(
         &picture,
         "all shared steps, 1 pair: fewer than 10 shared steps have no interval"
     ));

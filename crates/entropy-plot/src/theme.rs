@@ -59,6 +59,16 @@ pub struct Theme {
     palette: [Rgb; 10],
 }
 
+const fn palette(colours: [u32; 10]) -> [Rgb; 10] {
+    let mut palette = [Rgb(0, 0, 0); 10];
+    let mut i = 0;
+    while i < colours.len() {
+        palette[i] = Rgb::hex(colours[i]);
+        i += 1;
+    }
+    palette
+}
+
 /// Dark text on white.
 pub static LIGHT: Theme = Theme {
     background: Rgb::hex(0xffffff),
@@ -66,18 +76,10 @@ pub static LIGHT: Theme = Theme {
     muted: Rgb::hex(0x5b6470),
     hairline: Rgb::hex(0xe6e9ed),
     unstyled: Rgb::hex(0x8d949c),
-    palette: [
-        Rgb::hex(0x226daa),
-        Rgb::hex(0xda7e1e),
-        Rgb::hex(0x861309),
-        Rgb::hex(0x9e7efc),
-        Rgb::hex(0xb42965),
-        Rgb::hex(0x3a9ca4),
-        Rgb::hex(0x073ba6),
-        Rgb::hex(0x711d6d),
-        Rgb::hex(0xb36139),
-        Rgb::hex(0xe15278),
-    ],
+    palette: palette([
+        0x226daa, 0xda7e1e, 0x861309, 0x9e7efc, 0xb42965, 0x3a9ca4, 0x073ba6, 0x711d6d, 0xb36139,
+        0xe15278,
+    ]),
 };
 
 /// Light text on near black.
@@ -87,18 +89,10 @@ pub static DARK: Theme = Theme {
     muted: Rgb::hex(0x9aa4b1),
     hairline: Rgb::hex(0x262b33),
     unstyled: Rgb::hex(0x5f6771),
-    palette: [
-        Rgb::hex(0x4aabfd),
-        Rgb::hex(0xe86518),
-        Rgb::hex(0xc3d491),
-        Rgb::hex(0xa36b93),
-        Rgb::hex(0x696fe9),
-        Rgb::hex(0x58e0f6),
-        Rgb::hex(0xd68d9a),
-        Rgb::hex(0xd2b72a),
-        Rgb::hex(0xbd6254),
-        Rgb::hex(0x8c8ac7),
-    ],
+    palette: palette([
+        0x4aabfd, 0xe86518, 0xc3d491, 0xa36b93, 0x696fe9, 0x58e0f6, 0xd68d9a, 0xd2b72a, 0xbd6254,
+        0x8c8ac7,
+    ]),
 };
 
 /// Number of styles that differ in colour or dash.

@@ -2,7 +2,8 @@
 
 use super::ChartOptions;
 use super::canvas::{Anchor, Mark, TextFormat};
-use super::fonts::{Fonts, Weight};
+use super::context::ChartContext;
+use super::fonts::Weight;
 use entropy_history::history::Comparison;
 use entropy_history::label::{common_prefix, shorten_middle, visible};
 
@@ -51,24 +52,23 @@ pub(super) fn kinds(comparison: &Comparison) -> String {
 
 /// Title and subtitle from `left` to `right`. Returns the marks and the y below them.
 pub(super) fn header(
-    fonts: &Fonts,
-    options: &ChartOptions,
+    chart: ChartContext<'_>,
     title: &str,
     subtitle: &[String],
     (left, right): (f64, f64),
 ) -> (Vec<Mark>, f64) {
-    let theme = options.theme;
-    let fits = |size, weight| move |t: &str| fonts.width(t, size, weight) <= right - left;
-    let title = visible(options.title.as_deref().unwrap_or(title)).into_owned();
+    let theme = chart.theme();
+    let fits = |size, weight| move |t: &str| chart.fonts.width(t, size, weight) <= right - left;
+    let title = visible(chart.options.title.as_deref().unwrap_or(title)).into_owned();
     let title = shorten_middle(&title, fits(TITLE, Weight::SemiBold));
     let mut y = PAD + 0.76 * TITLE;
     let format = TextFormat::semi_bold(TITLE, theme.text);
-    let mut marks = vec![Mark::text(fonts, title, (left, y), Anchor::Start, format)];
+    let mut marks = vec![chart.text(title, (left, y), Anchor::Start, format)];
     y += 8.0;
     for line in wrap(subtitle, fits(SUBTITLE, Weight::Regular)) {
         y += 1.3 * SUBTITLE;
         let format = TextFormat::regular(SUBTITLE, theme.muted);
-        marks.push(Mark::text(fonts, line, (left, y), Anchor::Start, format));
+        marks.push(chart.text(line, (left, y), Anchor::Start, format));
     }
     (marks, y + 0.25 * SUBTITLE)
 }
@@ -96,16 +96,15 @@ fn wrap(parts: &[String], fits: impl Fn(&str) -> bool) -> Vec<String> {
 
 /// The footer, if the user gave one, and the y above it.
 pub(super) fn footer(
-    fonts: &Fonts,
-    options: &ChartOptions,
+    chart: ChartContext<'_>,
     (left, right): (f64, f64),
     height: f64,
 ) -> (Option<Mark>, f64) {
-    let Some(words) = &options.footer else { return (None, height - PAD) };
-    let format = TextFormat::regular(10.7, options.theme.muted);
-    let fits = |t: &str| fonts.width(t, format.size, format.weight) <= right - left;
+    let Some(words) = &chart.options.footer else { return (None, height - PAD) };
+    let format = TextFormat::regular(10.7, chart.theme().muted);
+    let fits = |t: &str| chart.fonts.width(t, format.size, format.weight) <= right - left;
     let words = shorten_middle(&visible(words), fits);
     let at = (left, height - PAD * 0.7);
-    let mark = Mark::text(fonts, words, at, Anchor::Start, format);
+    let mark = chart.text(words, at, Anchor::Start, format);
     (Some(mark), height - PAD * 0.7 - 1.9 * format.size)
 }

@@ -5,7 +5,7 @@ use statrs::statistics::Statistics;
 
 use super::bootstrap::Resampling;
 use super::group_tests::{MIN_RESAMPLED_RUNS, interquartile_mean};
-use super::sample::{finite, max_abs};
+use super::sample::finite;
 use crate::history::{Comparison, History};
 
 /// A group of runs of a comparison; at least one run.
@@ -32,7 +32,7 @@ pub fn group(comparison: &Comparison, key: impl Fn(&str) -> Option<String>) -> V
 }
 
 /// The statistics of a group. Entropies are in nats; undefined numbers are `None`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct GroupStats {
     /// Name of the group.
     pub name: String,
@@ -95,18 +95,12 @@ impl GroupStats {
     pub(super) fn of(group: &GroupMembers<'_>, resampling: &Resampling) -> GroupStats {
         let GroupMembers { name, runs, unrecorded } = group;
         let steps = shared_steps(runs);
-        let owned = |labels: &[&str]| labels.iter().map(|label| (*label).to_owned()).collect();
         let mut stats = GroupStats {
             name: (*name).to_owned(),
             runs: runs.iter().map(|run| run.label().to_owned()).collect(),
-            left_out: owned(unrecorded),
+            left_out: unrecorded.iter().map(|label| (*label).to_owned()).collect(),
             shared_steps: steps.len(),
-            mean: None,
-            std: None,
-            iqm: None,
-            low: None,
-            high: None,
-            note: None,
+            ..GroupStats::default()
         };
         stats.note = match () {
             () if runs.is_empty() => Some(format!("no mean: {}", not_recorded(unrecorded))),
@@ -137,7 +131,7 @@ impl GroupStats {
             stats.iqm = finite(interquartile_mean(&means));
         }
         // Means that differ only by rounding do not vary.
-        if stats.std.is_some_and(|std| std <= 1e-12 * max_abs(&means)) {
+        if stats.std.is_some_and(|std| std <= 1e-12 * means.iter().abs_max()) {
             stats.note = with("the means of its runs do not vary");
             return stats;
         }

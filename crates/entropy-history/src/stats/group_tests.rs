@@ -12,7 +12,7 @@ use statrs::stats_tests::Alternative;
 use statrs::stats_tests::mannwhitneyu::{MannWhitneyUMethod, mannwhitneyu};
 
 use super::bootstrap::{Resampling, below};
-use super::sample::{max_abs, mean};
+use super::sample::mean;
 
 /// The smallest sample that is resampled: smaller ones have too few different resamples.
 pub(super) const MIN_RESAMPLED_RUNS: usize = 4;
@@ -45,7 +45,7 @@ pub fn welch(a: &[f64], b: &[f64], resampling: &Resampling) -> Option<Welch> {
     let degrees =
         (va + vb).powi(2) / (va.powi(2) / (a.len() - 1) as f64 + vb.powi(2) / (b.len() - 1) as f64);
     // Values that differ only by rounding do not vary.
-    if error <= 1e-12 * max_abs(a.iter().chain(b))
+    if error <= 1e-12 * a.iter().chain(b).abs_max()
         || !error.is_finite()
         || !degrees.is_finite()
         || !difference.is_finite()

@@ -92,8 +92,8 @@ impl Health {
     /// are the entropies of `points`.
     pub fn of(points: &[Point], values: &[f64], thresholds: &Thresholds) -> Health {
         let n = points.len();
-        let undecided = |state| Health {
-            state,
+        let mut health = Health {
+            state: State::Healthy,
             state_step: None,
             baseline: None,
             half_life_step: None,
@@ -101,45 +101,43 @@ impl Health {
             late_slope: None,
         };
         if values.iter().all(|v| *v == 0.0) {
-            return undecided(State::NotRecorded);
+            return Health { state: State::NotRecorded, ..health };
         }
         if n < MIN_POINTS {
-            return undecided(State::TooShort);
+            return Health { state: State::TooShort, ..health };
         }
         let start_length = (n / 20).max(5); // max(5, 5 %)
         let baseline = median(&values[..start_length]);
         let smooth = running_mean(values, 5);
-        let half_life = smooth.iter().position(|v| baseline > 0.0 && *v <= 0.5 * baseline);
-        let fifth = n - (n / 5).max(3);
-        let health = |state, state_step: Option<usize>| Health {
-            state,
-            state_step: state_step.map(|i| points[i].step),
-            baseline: Some(baseline),
-            half_life_step: half_life.map(|i| points[i].step),
-            final_ratio: (baseline > 0.0).then(|| smooth[n - 1] / baseline),
-            late_slope: Some(100.0 * theil_sen(&points[fifth..], &smooth[fifth..])),
+        let late_slope = |share: usize| {
+            let from = n - (n / share).max(3);
+            theil_sen(&points[from..], &smooth[from..])
         };
+        health.baseline = Some(baseline);
+        health.late_slope = Some(100.0 * late_slope(5));
         if baseline <= 0.0 {
-            return health(State::Healthy, None); // no ratio to such a start
+            return health; // ratios to such a start are meaningless
         }
+        let half_life = smooth.iter().position(|v| *v <= 0.5 * baseline);
+        health.half_life_step = half_life.map(|i| points[i].step);
+        health.final_ratio = Some(smooth[n - 1] / baseline);
 
         let low = thresholds.collapse_ratio * baseline;
-        let down = lasting_crossing(&smooth, |v| v <= low, |v| v > RECOVERED * low);
-        if let Some(start) = down.filter(|start| n - start >= start_length) {
-            return health(State::Collapsed, Some(start));
-        }
         let high = thresholds.explode_ratio * baseline;
+        let down = lasting_crossing(&smooth, |v| v <= low, |v| v > RECOVERED * low);
         let up = lasting_crossing(&smooth, |v| v >= high, |v| v < CALMED * high);
-        if let Some(start) = up.filter(|start| n - start >= start_length) {
-            return health(State::Exploded, Some(start));
-        }
-        let late = n - (n / 10).max(3);
-        let slope = theil_sen(&points[late..], &smooth[late..]);
+        let crossings = [(State::Collapsed, down), (State::Exploded, up)];
+        let lasting = crossings.into_iter().find_map(|(state, start)| {
+            start.filter(|start| n - start >= start_length).map(|start| (state, start))
+        });
         let horizon = points[n - 1].step - points[0].step;
-        if smooth[n - 1] + slope * horizon <= low {
-            return health(State::Falling, None);
+        if let Some((state, start)) = lasting {
+            health.state = state;
+            health.state_step = Some(points[start].step);
+        } else if smooth[n - 1] + late_slope(10) * horizon <= low {
+            health.state = State::Falling;
         }
-        health(State::Healthy, None)
+        health
     }
 }
 

@@ -56,7 +56,7 @@ pub struct HoldOut {
 }
 
 /// The law fitted to one run. What cannot be computed is `None`, and a note says why.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Law {
     /// Label of the run.
     pub label: String,
@@ -171,16 +171,10 @@ pub fn fit(run: &Run, resampling: &Resampling) -> Law {
         pairs: pairs.len(),
         first_step: pairs.first().map(|p| p.step),
         last_step: pairs.last().map(|p| p.step),
-        a: None,
-        b: None,
-        ceiling: None,
-        r2: None,
-        rmse: None,
-        block_length: None,
-        hold_out: None,
         method: "least squares of the reward on e^H".to_owned(),
         assumption: ASSUMPTION,
         notes: kind_note(run.history.kind()).into_iter().map(str::to_owned).collect(),
+        ..Law::default()
     };
     if let Err(why) = fill(&mut law, &pairs, resampling) {
         law.notes.push(why);

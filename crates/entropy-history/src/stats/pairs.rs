@@ -4,12 +4,14 @@
 //! their trend, is not noise. No p-value is given: the interval is valid for these two runs, and two single
 //! runs say nothing about other seeds of the same recipes.
 
+use statrs::statistics::Statistics;
+
 use super::bootstrap::{
     MIN_BLOCKS, PrefixSums, Resampling, block_length, interval, max_block_length, resample,
 };
 use super::contrast::{Contrast, ContrastUnit, Statistic};
 use super::group::not_recorded;
-use super::sample::{finite, max_abs, mean};
+use super::sample::{finite, mean};
 use super::smooth::running_mean;
 use crate::history::{History, Point};
 
@@ -57,7 +59,7 @@ impl SharedSteps {
 
     /// How far two differences may be apart if only the rounding of their values differs.
     fn noise(&self) -> f64 {
-        ROUNDING * max_abs(self.a.iter().chain(&self.b))
+        ROUNDING * self.a.iter().chain(&self.b).abs_max()
     }
 
     /// The weight of each step in the area under a curve by trapezoids, in steps.
@@ -252,7 +254,5 @@ fn separation(steps: &[f64], differences: &[f64], noise: f64) -> PairEstimate {
 
 /// Whether the values differ by no more than `noise`.
 fn is_constant(values: &[f64], noise: f64) -> bool {
-    let (low, high) =
-        values.iter().fold((values[0], values[0]), |(l, h), v| (l.min(*v), h.max(*v)));
-    high - low <= noise
+    values.max() - values.min() <= noise
 }

@@ -40,11 +40,6 @@ pub fn value_at(sorted: &[f64], index: f64) -> f64 {
     sorted[low] + (high - sorted[low]) * fraction
 }
 
-/// The largest absolute value; 0 for no values.
-pub(super) fn max_abs<'a>(values: impl IntoIterator<Item = &'a f64>) -> f64 {
-    values.into_iter().fold(0.0, |largest, value| value.abs().max(largest))
-}
-
 /// `value` if it is finite.
 pub(super) fn finite(value: f64) -> Option<f64> {
     value.is_finite().then_some(value)

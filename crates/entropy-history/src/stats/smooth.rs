@@ -63,29 +63,30 @@ impl FromStr for Smoothing {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (kind, amount) = text.split_once(':').unwrap_or((text, ""));
-        let number = amount.parse::<f64>().ok();
-        match kind {
-            "none" if amount.is_empty() => Ok(Smoothing::None),
-            "ema" => match number {
-                Some(weight) if (0.0..1.0).contains(&weight) => Ok(Smoothing::Ema(weight)),
-                _ => Err("ema takes a weight from 0 up to, not including, 1, as in ema:0.9".into()),
-            },
-            "twema" => match number {
-                Some(weight) if (0.0..=1.0).contains(&weight) => Ok(Smoothing::Twema(weight)),
-                _ => Err("twema takes a weight from 0 to 1, as in twema:0.9".into()),
-            },
-            "mean" => match amount.parse() {
-                Ok(points) if points % 2 == 1 => Ok(Smoothing::Mean(points)),
-                _ => Err("mean takes an odd number of points, as in mean:5".into()),
-            },
-            "gaussian" => match number {
-                Some(sigma) if sigma > 0.0 && sigma.is_finite() => Ok(Smoothing::Gaussian(sigma)),
-                _ => Err("gaussian takes a width in steps above 0, as in gaussian:3".into()),
-            },
-            _ => Err("expected none, ema:WEIGHT, twema:WEIGHT, mean:POINTS or gaussian:STEPS, \
-                      as in ema:0.9"
-                .into()),
+        let points = amount.parse::<usize>().ok().filter(|points| points % 2 == 1);
+        if let ("mean", Some(points)) = (kind, points) {
+            return Ok(Smoothing::Mean(points));
         }
+        let expected = match (kind, amount.parse::<f64>()) {
+            ("none", _) if amount.is_empty() => return Ok(Smoothing::None),
+            ("ema", Ok(weight)) if (0.0..1.0).contains(&weight) => {
+                return Ok(Smoothing::Ema(weight));
+            }
+            ("twema", Ok(weight)) if (0.0..=1.0).contains(&weight) => {
+                return Ok(Smoothing::Twema(weight));
+            }
+            ("gaussian", Ok(sigma)) if sigma > 0.0 && sigma.is_finite() => {
+                return Ok(Smoothing::Gaussian(sigma));
+            }
+            ("ema", _) => "ema takes a weight from 0 up to, not including, 1, as in ema:0.9",
+            ("twema", _) => "twema takes a weight from 0 to 1, as in twema:0.9",
+            ("mean", _) => "mean takes an odd number of points, as in mean:5",
+            ("gaussian", _) => "gaussian takes a width in steps above 0, as in gaussian:3",
+            _ => {
+                "expected none, ema:WEIGHT, twema:WEIGHT, mean:POINTS or gaussian:STEPS, as in ema:0.9"
+            }
+        };
+        Err(expected.to_owned())
     }
 }
 

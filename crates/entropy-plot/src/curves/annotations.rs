@@ -3,7 +3,7 @@
 use super::curve::Curve;
 use crate::ChartOptions;
 use crate::canvas::{Anchor, Layer, Mark, Text, TextFormat};
-use crate::fonts::Fonts;
+use crate::context::ChartContext;
 use crate::geometry::{Bounds, Xy, boxes_overlap, distance, segment_hits_box, segments_cross};
 use crate::label_layout::CurveOccupancy;
 use crate::plot_area::PlotArea;
@@ -14,43 +14,43 @@ use entropy_history::label::visible;
 use entropy_history::stats::Analysis;
 use entropy_history::stats::health::State;
 
-/// An event at a step of a curve.
+/// An event on a curve, with its position in px.
 struct CurveEvent {
-    curve: usize,
-    step: f64,
+    at: Xy,
+    style: Style,
     words: String,
     is_state: bool, // false for a stage boundary
 }
 
-/// The events of all curves, in the order in which they are placed.
+/// The events of all curves that are inside the plot area, in the order in which they are placed.
 fn curve_events(
     curves: &[Curve<'_>],
     analysis: &Analysis,
+    area: &PlotArea,
     options: &ChartOptions,
 ) -> Vec<CurveEvent> {
-    let states = analysis.runs.iter().enumerate().filter_map(|(curve, stats)| {
-        let step = stats.state_step?;
+    let event = |curve: &Curve<'_>, step: f64, words: String, is_state: bool| {
+        let (style, points) = (curve.style?, curve.shown()?.points());
+        let point = points.get(points.partition_point(|p| p.step < step))?;
+        let at = (area.x.at(point.step), area.y.at(point.entropy));
+        area.contains(at).then_some(CurveEvent { at, style, words, is_state })
+    };
+    let mut events = Vec::new();
+    for (curve, stats) in curves.iter().zip(&analysis.runs) {
+        let Some(step) = stats.state_step else { continue };
         let word = if stats.state == State::Exploded { "exploded" } else { "collapsed" };
         let words = format!("{word} at {}", options.across.place(step));
-        Some(CurveEvent { curve, step, words, is_state: true })
-    });
-    let boundaries = curves.iter().enumerate().flat_map(|(i, curve)| {
-        curve.runs().iter().flat_map(|run| &run.joints).map(move |joint| {
+        events.extend(event(curve, step, words, true));
+    }
+    for curve in curves {
+        for joint in curve.runs().iter().flat_map(|run| &run.joints) {
             let is_number = joint.round.chars().all(|c| c.is_ascii_digit());
             let round = visible(&joint.round);
             let words = if is_number { format!("round {round}") } else { round.into_owned() };
-            CurveEvent { curve: i, step: joint.step, words, is_state: false }
-        })
-    });
-    states.chain(boundaries).collect()
-}
-
-/// An event inside the plot area, with its position in px.
-struct PlacedEvent {
-    at: Xy,
-    style: Style,
-    words: String,
-    is_state: bool,
+            events.extend(event(curve, joint.step, words, false));
+        }
+    }
+    events
 }
 
 /// The annotations: per event an open circle on the curve and a few words where no curve runs, with a leader
@@ -59,18 +59,9 @@ pub(super) fn annotations(
     curves: &[Curve<'_>],
     analysis: &Analysis,
     area: &PlotArea,
-    options: &ChartOptions,
-    fonts: &Fonts,
+    chart: ChartContext<'_>,
 ) -> Option<Layer> {
-    let locate = |CurveEvent { curve, step, words, is_state }: CurveEvent| {
-        let curve = &curves[curve];
-        let (style, points) = (curve.style?, curve.shown()?.points());
-        let point = points.get(points.partition_point(|p| p.step < step))?;
-        let at = (area.x.at(point.step), area.y.at(point.entropy));
-        area.contains(at).then_some(PlacedEvent { at, style, words, is_state })
-    };
-    let events: Vec<PlacedEvent> =
-        curve_events(curves, analysis, options).into_iter().filter_map(locate).collect();
+    let events = curve_events(curves, analysis, area, chart.options);
     if events.is_empty() {
         return None;
     }
@@ -87,10 +78,10 @@ pub(super) fn annotations(
         lines.add(&[end, (area.right, end.1)]);
     }
 
-    let layout = AnnotationLayout { area, options, fonts, events: &events, lines, faint };
+    let layout = AnnotationLayout { area, chart, events: &events, lines, faint };
     let centre = events.iter().map(|event| event.at.0).sum::<f64>() / events.len() as f64;
-    let outermost = |event: &PlacedEvent| -(event.at.0 - centre).abs();
-    let orders: [&dyn Fn(&PlacedEvent) -> f64; 5] =
+    let outermost = |event: &CurveEvent| -(event.at.0 - centre).abs();
+    let orders: [&dyn Fn(&CurveEvent) -> f64; 5] =
         [&|_| 0.0, &|event| event.at.0, &|event| -event.at.0, &outermost, &|event| {
             -outermost(event)
         }];
@@ -101,14 +92,12 @@ pub(super) fn annotations(
     let best = tries.min_by(|a, b| a.cost.total_cmp(&b.cost))?;
 
     let mut marks = Vec::new();
-    for (index, annotation) in
-        best.annotations.iter().filter(|(_, annotation)| annotation.leader.is_some())
-    {
-        let colour = events[*index].style.line.over(options.theme.background, 0.7);
+    for (index, annotation) in &best.annotations {
+        let colour = events[*index].style.line.over(chart.theme().background, 0.7);
         marks.extend(annotation.leader.map(|ends| Mark::Line(ends.to_vec(), 0.9, colour)));
     }
     for event in &events {
-        marks.extend(ring(event.at, RADIUS, 2.0, event.style.line, options.theme.background));
+        marks.extend(ring(event.at, RADIUS, 2.0, event.style.line, chart.theme().background));
     }
     marks
         .extend(best.annotations.iter().map(|(_, annotation)| Mark::Note(annotation.text.clone())));
@@ -159,9 +148,9 @@ struct Arrangement<'n> {
 /// Places annotations one after another at the cheapest of their candidates: states first, then by `key`. Each
 /// is placed again in further passes, because the first ones were placed without the last ones.
 fn arrange<'n>(
-    events: &[PlacedEvent],
+    events: &[CurveEvent],
     candidates: &'n [Vec<Annotation>],
-    key: &dyn Fn(&PlacedEvent) -> f64,
+    key: &dyn Fn(&CurveEvent) -> f64,
 ) -> Arrangement<'n> {
     let mut order: Vec<usize> = (0..events.len()).collect();
     let of = |i: &usize| (!events[*i].is_state, key(&events[*i]));
@@ -212,9 +201,8 @@ impl Annotation {
 /// Everything that annotations must keep clear of.
 struct AnnotationLayout<'a> {
     area: &'a PlotArea,
-    options: &'a ChartOptions,
-    fonts: &'a Fonts,
-    events: &'a [PlacedEvent],
+    chart: ChartContext<'a>,
+    events: &'a [CurveEvent],
     lines: CurveOccupancy,
     faint: CurveOccupancy,
 }
@@ -246,9 +234,9 @@ impl AnnotationLayout<'_> {
             .collect()
     }
 
-    fn annotation_at(&self, event: &PlacedEvent, at: Xy, anchor: Anchor) -> Option<Annotation> {
-        let format = TextFormat::regular(BODY, self.options.theme.muted);
-        let text = Text::new(self.fonts, &event.words, at, anchor, format);
+    fn annotation_at(&self, event: &CurveEvent, at: Xy, anchor: Anchor) -> Option<Annotation> {
+        let format = TextFormat::regular(BODY, self.chart.theme().muted);
+        let text = Text::new(self.chart.fonts, &event.words, at, anchor, format);
         let (left, top, right, bottom) = text.bounds();
         let bounds = (left - 3.0, top - 2.0, right + 3.0, bottom + 2.0);
         let (area, (left, top, right, bottom)) = (self.area, bounds);

@@ -1,12 +1,10 @@
 //! The names of curves: at the line ends, or in a legend that is laid out to fit.
 
 use super::curve::Curve;
-use crate::ChartOptions;
-use crate::canvas::{Anchor, Layer, Mark, TextFormat};
-use crate::fonts::{Fonts, Weight};
-use crate::geometry::Xy;
-use crate::label_layout::push_apart;
-use crate::legend::{LEADER_LENGTH, LINE_HEIGHT, LegendEntry, LegendGrid, leader};
+use crate::canvas::{Anchor, Layer, TextFormat};
+use crate::context::ChartContext;
+use crate::fonts::Weight;
+use crate::legend::{LEADER_LENGTH, LINE_HEIGHT, LegendEntry, LegendGrid, leader, spread_labels};
 use crate::plot_area::PlotArea;
 use crate::titles::{BODY, PAD};
 
@@ -33,11 +31,11 @@ fn sample_width(curve: &Curve<'_>) -> f64 {
 
 /// Shortens the names for the line ends in a picture of this width, and returns the x at which the plot area
 /// ends to leave room for them.
-pub(super) fn fit_end_names(curves: &mut [Curve<'_>], fonts: &Fonts, width: f64) -> f64 {
+pub(super) fn fit_end_names(curves: &mut [Curve<'_>], chart: ChartContext<'_>, width: f64) -> f64 {
     let mut widest: f64 = 0.0;
     for curve in curves {
         let sample = sample_width(curve);
-        let name_width = |t: &str| sample + fonts.width(t, BODY, Weight::SemiBold);
+        let name_width = |t: &str| sample + chart.fonts.width(t, BODY, Weight::SemiBold);
         curve.fit_name(|t| name_width(t) <= 0.3 * width);
         widest = widest.max(name_width(&curve.name));
     }
@@ -45,31 +43,23 @@ pub(super) fn fit_end_names(curves: &mut [Curve<'_>], fonts: &Fonts, width: f64)
 }
 
 /// Names at the line ends with thin leaders, pushed apart where ends are close.
-pub(super) fn end_names(
-    curves: &[Curve<'_>],
-    area: &PlotArea,
-    options: &ChartOptions,
-    fonts: &Fonts,
-) -> Layer {
+pub(super) fn end_names(curves: &[Curve<'_>], area: &PlotArea, chart: ChartContext<'_>) -> Layer {
     let x = area.right + LEADER_LENGTH;
-    let mut ends: Vec<(Xy, &Curve<'_>)> = Vec::new();
-    for curve in curves.iter().filter(|curve| curve.style.is_some()) {
-        // A run above or below the limits has no line; its name is at that side of the plot area.
-        let outside = || {
-            let y = area.y.at(curve.last_value());
-            (f64::NAN, if y < area.top { area.top } else { area.bottom })
-        };
-        ends.push((curve.end().unwrap_or_else(outside), curve));
-    }
-    ends.sort_by(|a, b| a.0.1.total_cmp(&b.0.1));
-    let end_heights: Vec<f64> = ends.iter().map(|((_, y), _)| *y).collect();
-    let limits = (area.top - LINE_HEIGHT / 2.0, area.bottom + LINE_HEIGHT / 2.0);
+    // A run above or below the limits has no line; its name is at that side of the plot area.
+    let outside = |curve: &Curve<'_>| match area.y.at(curve.last_value()) < area.top {
+        true => area.top,
+        false => area.bottom,
+    };
+    let label = |curve| {
+        let curve: &Curve<'_> = curve;
+        Some((curve.end().map_or_else(|| outside(curve), |end| end.1), (curve, curve.style?)))
+    };
+    let labels = curves.iter().filter_map(label).collect();
     let (mut marks, mut names) = (Vec::new(), Vec::new());
-    for (y, (end, curve)) in push_apart(&end_heights, LINE_HEIGHT, limits).into_iter().zip(&ends) {
-        let Some(style) = curve.style else { continue };
-        if end.0.is_finite() {
-            let colour = style.line.over(options.theme.background, 0.55);
-            marks.push(leader(*end, (x, y), area, colour));
+    for (y, (curve, style)) in spread_labels(labels, LINE_HEIGHT, area) {
+        if let Some(end) = curve.end() {
+            let colour = style.line.over(chart.theme().background, 0.55);
+            marks.push(leader(end, (x, y), area, colour));
         }
         let sample = sample_width(curve);
         if sample > 0.0 {
@@ -77,7 +67,7 @@ pub(super) fn end_names(
         }
         let at = (x + sample, y + 0.36 * BODY);
         let format = TextFormat::semi_bold(BODY, style.name);
-        names.push(Mark::text(fonts, &curve.name, at, Anchor::Start, format));
+        names.push(chart.text(&curve.name, at, Anchor::Start, format));
     }
     marks.extend(names);
     Layer { name: "names".to_owned(), marks }
@@ -87,7 +77,7 @@ pub(super) fn end_names(
 /// which all names fit unshortened, or else with one at which every name has a place.
 pub(super) fn lay_out_legend(
     curves: &mut [Curve<'_>],
-    fonts: &Fonts,
+    chart: ChartContext<'_>,
     width: f64,
     height: f64,
 ) -> LegendGrid {
@@ -99,7 +89,7 @@ pub(super) fn lay_out_legend(
     let margin = SWATCH + 12.0;
     let rows_at = |size: f64| ((height / (1.32 * size)) as usize).max(1);
     let columns_at = |size: f64| entries.div_ceil(rows_at(size));
-    let text_width = |t: &str, size: f64| fonts.width(t, size, Weight::Regular);
+    let text_width = |t: &str, size: f64| chart.text_width(t, size);
     // Widths are proportional to the size.
     let names = curves.iter().filter(|c| c.style.is_some());
     let rest_width = if rest > 0 { text_width(&more, 1.0) } else { 0.0 };
@@ -136,12 +126,11 @@ pub(super) fn legend_layer(
     legend: &LegendGrid,
     curves: &[Curve<'_>],
     area: &PlotArea,
-    options: &ChartOptions,
-    fonts: &Fonts,
+    chart: ChartContext<'_>,
 ) -> Layer {
     let entries = curves.iter().filter_map(|curve| {
         Some(LegendEntry { name: &curve.name, style: curve.style?, end: curve.end() })
     });
-    let marks = legend.marks(entries.collect(), curves.len(), area, options, fonts);
+    let marks = legend.marks(entries.collect(), curves.len(), area, chart);
     Layer { name: "legend".to_owned(), marks }
 }

@@ -1,9 +1,9 @@
 //! Two scorings of the same tokens: how far their entropies agree.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use statrs::statistics::{Data, OrderStatistics, RankTieBreaker};
 
 use super::scoring::{Scoring, top_count};
 use crate::dump::TokenDump;
@@ -82,7 +82,7 @@ pub(super) fn overlap(
         top_overlap: jaccard(shared as f64),
         top_overlap_by_chance: jaccard(top as f64 * top as f64 / tokens as f64),
         pearson: pearson(&x, &y),
-        spearman: pearson(&ranks(&x), &ranks(&y)),
+        spearman: pearson(&ranks(x), &ranks(y)),
     })
 }
 
@@ -96,17 +96,8 @@ fn top_set(values: &[f64], count: usize) -> Vec<bool> {
 }
 
 /// Ranks from 1; equal values get the mean of their ranks.
-fn ranks(values: &[f64]) -> Vec<f64> {
-    let mut order: Vec<usize> = (0..values.len()).collect();
-    order.sort_by(|&a, &b| values[a].partial_cmp(&values[b]).unwrap_or(Ordering::Equal));
-    let mut ranks = vec![0.0; values.len()];
-    let mut before = 0;
-    for equal in order.chunk_by(|&a, &b| values[a] == values[b]) {
-        let rank = before as f64 + (equal.len() + 1) as f64 / 2.0;
-        equal.iter().for_each(|&at| ranks[at] = rank);
-        before += equal.len();
-    }
-    ranks
+fn ranks(values: Vec<f64>) -> Vec<f64> {
+    Data::new(values).ranks(RankTieBreaker::Average)
 }
 
 /// Pearson's correlation; `None` if one side does not vary.
