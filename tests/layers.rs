@@ -14,7 +14,7 @@ const MODULES: [(&str, &[&str]); 13] = [
     ("history", &["quantity"]),
     ("stages", &["history", "quantity"]),
     ("dump", &[]),
-    ("stats", &["history", "quantity", "dump"]),
+    ("stats", &["history", "quantity", "dump", "number"]),
     ("formats", &["history", "quantity", "dump"]),
     ("elapsed", &["history"]),
     ("export", &["history", "label"]),
