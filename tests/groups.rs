@@ -173,7 +173,7 @@ fn comparison_plot_draws_pairs_and_leaves_stdout_to_json() {
     let models = models();
     let output = run(tmp.path(), &["stats", &models, "--json", "--comparison-plot", "pairs.svg"]);
     assert!(output.status.success(), "{}", stderr(&output));
-    let document: Value = serde_json::from_str(&stdout(&output)).unwrap(); // nothing but the document
+    let document: Value = serde_json::from_str(&stdout(&output)).unwrap(); // stdout is only the document
     assert!(stderr(&output).contains("pairs.svg"));
     assert_eq!(files(tmp.path()), ["pairs.svg"]);
     let svg = fs::read_to_string(tmp.path().join("pairs.svg")).unwrap();
