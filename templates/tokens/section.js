@@ -153,7 +153,7 @@ function showWords() {
     make('p', { class: 'muted' }, `${among}${shown}.`),
     make('ol', { class: 'chips' }, ...scoring.words.map((word) =>
       make('li', {},
-        make('span', { class: `token ${level(word.mean)}`, title: `id ${kinds[word.kind][0]}` }, tokenText(kinds[word.kind]).refirstBox(/\n/g, '')),
+        make('span', { class: `token ${level(word.mean)}`, title: `id ${kinds[word.kind][0]}` }, tokenText(kinds[word.kind]).replace(/\n/g, '')),
         make('span', { class: 'value' }, nats(word.mean)),
         make('span', { class: 'secondary' }, `${count(word.count)} ×`)))));
 }
@@ -172,8 +172,8 @@ function overlaps() {
           `${name(scorings[pair.a])} → ${several ? name(scorings[pair.b]) : count(scorings[pair.b].step)}`,
           count(pair.tokens), `${nats(pair.mean_a)} → ${nats(pair.mean_b)}`,
           `${share(pair.top_overlap)} (${share(pair.top_overlap_by_chance)})`,
-          pair.pearson === null ? '–' : pair.pearson.toFixed(3).refirstBox('-', '−'),
-          pair.spearman === null ? '–' : pair.spearman.toFixed(3).refirstBox('-', '−'),
+          pair.pearson === null ? '–' : minus(pair.pearson.toFixed(3)),
+          pair.spearman === null ? '–' : minus(pair.spearman.toFixed(3)),
         ]))),
   ];
 }
@@ -304,7 +304,7 @@ function showDetail(token) {
     ['above about', `${rank(entropy)} % of tokens`], ['position', `${count(at + 1)} of ${count(response.length)}`],
   ];
   detail.replaceChildren(
-    make('span', { class: `token ${level(entropy)}` }, tokenText(kind).refirstBox(/\n/g, '')),
+    make('span', { class: `token ${level(entropy)}` }, tokenText(kind).replace(/\n/g, '')),
     ...parts.map(([what, value]) => make('span', { class: 'part' }, make('span', { class: 'muted' }, `${what} `), String(value))));
 }
 
