@@ -112,10 +112,10 @@ function showFigures() {
   const rows = [
     ['mean over tokens', nats(scoring.mean), 'as in a history'],
     ['mean over responses', nats(scoring.response_mean), 'equal weight per response'],
-    [`tokens below ${scale.certain}`, share(scoring.certain_share), 'almost certain'],
+    [`tokens under ${scale.certain}`, share(scoring.certain_share), 'almost certain'],
     ['80th percentile', nats(percentile80(scoring)), `${scale.reference} for ${scale.reference_of}`],
-    [`tokens above ${scale.reference}`, share(scoring.over_reference_share), `20 % for ${scale.reference_of}`],
-    [`entropy in the top ${scale.top * 100} % of tokens`, share(scoring.top_share), 'of the total entropy'],
+    [`tokens over ${scale.reference}`, share(scoring.over_reference_share), `20 % for ${scale.reference_of}`],
+    [`share of entropy in the top ${scale.top * 100} %`, share(scoring.top_share), 'most uncertain tokens'],
   ];
   figures.replaceChildren(...rows.map(([what, value, secondary]) =>
     make('div', {}, make('dt', {}, what), make('dd', {}, value), make('dd', { class: 'secondary' }, secondary))));
