@@ -22,6 +22,14 @@ function fill(element, attributes, children) {
   return element;
 }
 
+/** A table whose first column has the row headings; one row may be marked. */
+function plainTable(heads, rows, marked = null) {
+  return make('table', {},
+    make('thead', {}, make('tr', {}, heads.map((head, i) => make('th', { scope: 'col', class: i === 0 ? 'words' : null }, head)))),
+    make('tbody', {}, rows.map((row, i) => make('tr', { class: i === marked ? 'marked' : null, 'aria-current': i === marked ? 'true' : null },
+      row.map((cell, j) => make(j === 0 ? 'th' : 'td', { scope: j === 0 ? 'row' : null }, cell))))));
+}
+
 const thousands = new Intl.NumberFormat('en-US');
 const count = (n) => thousands.format(n);
 const plural = (n, one, many) => `${count(n)} ${n === 1 ? one : many}`;

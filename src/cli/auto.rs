@@ -275,7 +275,7 @@ impl Auto {
         }
         let page = PageOptions {
             title,
-            command: &command_line(),
+            command: command_line(),
             date: date.as_deref(),
             smoothing: weight.unwrap_or(0.0),
             log_y,

@@ -75,7 +75,7 @@ impl Report {
         let notes: Vec<String> = partial.then(|| PARTIAL.to_owned()).into_iter().collect();
         let page = PageOptions {
             title: self.title.as_deref(),
-            command: &command_line(),
+            command: command_line(),
             date: date.as_deref(),
             smoothing,
             log_y: self.log_y,

@@ -52,28 +52,31 @@ pub struct PageShell {
     pub waiting_policy: String,
 }
 
-/// What all connections share.
-struct Server {
+/// A server of one page.
+pub struct Server {
     access: AccessPolicy,
     page: PageShell,
-    document: Arc<LatestDocument>,
+    /// The data of the page.
+    pub document: LatestDocument,
     connections: Connections,
 }
 
-/// Serves in background threads until the process ends.
-///
-/// # Errors
-/// When no thread can be started.
-pub fn start(
-    listener: TcpListener,
-    access: AccessPolicy,
-    page: PageShell,
-    document: Arc<LatestDocument>,
-) -> io::Result<()> {
-    let connections = Connections::new(MAX_CONNECTIONS);
-    let server = Arc::new(Server { access, page, document, connections });
-    thread().spawn(move || accept(&listener, &server))?;
-    Ok(())
+impl Server {
+    /// A server that is not started yet.
+    pub fn new(access: AccessPolicy, page: PageShell) -> Server {
+        let connections = Connections::new(MAX_CONNECTIONS);
+        Server { access, page, document: LatestDocument::default(), connections }
+    }
+
+    /// Serves in background threads until the process ends.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn start(self: &Arc<Server>, listener: TcpListener) -> io::Result<()> {
+        let server = Arc::clone(self);
+        thread().spawn(move || accept(&listener, &server))?;
+        Ok(())
+    }
 }
 
 fn thread() -> std::thread::Builder {

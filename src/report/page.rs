@@ -9,6 +9,7 @@ mod live;
 mod numbers;
 mod series;
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
@@ -67,12 +68,12 @@ static LIVE_SCRIPT: &str = include_str!("../../templates/live.js");
 const DEFAULT_TITLE: &str = "Policy entropy";
 
 /// The settings of a page and the texts that do not come from its runs.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Default)]
 pub struct PageOptions<'a> {
     /// The title; `None` for the default.
     pub title: Option<&'a str>,
     /// The command line that made the page, quoted for a shell.
-    pub command: &'a str,
+    pub command: String,
     /// The date in the footer, if any.
     pub date: Option<&'a str>,
     /// Initial weight of the exponential moving average.
@@ -156,7 +157,7 @@ pub fn document(comparison: &Comparison, analysis: &Analysis, options: &PageOpti
         version: env!("CARGO_PKG_VERSION"),
         unit: "nats",
         title: title(options),
-        command: visible(options.command).into_owned(),
+        command: visible(&options.command).into_owned(),
         date: options.date,
         quantity: kinds.iter().map(|kind| kind.describe()).collect::<Vec<_>>().join(" | "),
         prefix: common_prefix(&labels).to_owned(),
@@ -195,32 +196,34 @@ pub fn page(comparison: &Comparison, analysis: &Analysis, options: &PageOptions<
 /// The page around a document, and its content security policy.
 fn render(data: &str, options: &PageOptions<'_>, kind: PageKind) -> (String, String) {
     let tokens = options.tokens.map_or(String::new(), |json| escape_for_script(&json.to_string()));
-    let (mut styles, mut scripts) = (vec![colours() + STYLE], vec![UPLOT, SCRIPT]);
+    let (mut styles, mut scripts) =
+        (vec![Cow::from(colours() + STYLE)], vec![UPLOT.into(), SCRIPT.into()]);
     if options.tokens.is_some() {
-        styles.push(TOKENS_STYLE.to_owned());
-        scripts.push(TOKENS_SCRIPT);
+        styles.push(TOKENS_STYLE.into());
+        scripts.push(TOKENS_SCRIPT.into());
     }
     let is_live = kind == PageKind::Live;
     if is_live {
-        styles.push(LIVE_STYLE.to_owned());
-        scripts.push(LIVE_SCRIPT);
+        styles.push(LIVE_STYLE.into());
+        scripts.push(LIVE_SCRIPT.into());
     }
     let digests =
-        |parts: &mut dyn Iterator<Item = &str>| parts.map(digest).collect::<Vec<_>>().join(" ");
+        |texts: &[Cow<'_, str>]| texts.iter().map(|t| digest(t)).collect::<Vec<_>>().join(" ");
+    let safe = |text: &str| Value::from_safe_string(text.to_owned());
+    let all_safe = |texts: &[Cow<'_, str>]| texts.iter().map(|t| safe(t)).collect::<Vec<_>>();
     let connect = if is_live { " connect-src 'self';" } else { "" };
     let policy = format!(
         "default-src 'none'; script-src {}; style-src {};{connect} img-src data:; base-uri 'none'; form-action 'none'",
-        digests(&mut scripts.iter().copied()),
-        digests(&mut styles.iter().map(String::as_str)),
+        digests(&scripts),
+        digests(&styles),
     );
-    let safe = |text: &str| Value::from_safe_string(text.to_owned());
     let context = context! {
         title => title(options),
         version => env!("CARGO_PKG_VERSION"),
         policy => &policy,
         live => is_live,
-        styles => styles.iter().map(|text| safe(text)).collect::<Vec<_>>(),
-        scripts => scripts.iter().map(|text| safe(text)).collect::<Vec<_>>(),
+        styles => all_safe(&styles),
+        scripts => all_safe(&scripts),
         data => safe(data),
         tokens => safe(&tokens),
     };

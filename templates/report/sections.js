@@ -86,9 +86,7 @@ function textTable(root, label, given) {
   root.parentElement.hidden = !given;
   if (!given) return;
   root.replaceChildren(
-    scrolling(label, make('table', {},
-      make('thead', {}, make('tr', {}, given.heads.map((head, i) => make('th', { scope: 'col', class: i === 0 ? 'words' : null }, head)))),
-      make('tbody', {}, given.rows.map((row) => make('tr', {}, row.map((cell, i) => i === 0 ? make('th', { scope: 'row' }, wrappedName(cell)) : make('td', {}, cell))))))),
+    scrolling(label, plainTable(given.heads, given.rows.map(([name, ...cells]) => [wrappedName(name), ...cells]))),
     make('details', {}, make('summary', {}, 'How to read this'), make('ul', {}, given.remarks.map((remark) => make('li', {}, remark.trim())))));
 }
 

@@ -124,20 +124,11 @@ function showFigures() {
 function showSummary() {
   const percents = scorings[0].quantiles.map((quantile) => `${quantile.percent} %`);
   const head = ['', 'tokens', 'mean', ...percents, `< ${scale.certain}`, `> ${scale.reference}`, `entropy in top ${scale.top * 100} %`];
-  summary.replaceChildren(table(head, scorings.map((scoring) => [
+  summary.replaceChildren(plainTable(head, scorings.map((scoring) => [
     name(scoring), count(scoring.tokens), nats(scoring.mean),
     ...scoring.quantiles.map((quantile) => nats(quantile.value)),
     share(scoring.certain_share), share(scoring.over_reference_share), share(scoring.top_share),
   ]), scorings.length > 1 ? view.scoring : null));
-}
-
-/** A table whose first column has the row headings; one row may be marked. */
-function table(head, rows, marked = null) {
-  return make('table', {},
-    make('thead', {}, make('tr', {}, ...head.map((cell) => make('th', { scope: 'col' }, cell)))),
-    make('tbody', {}, ...rows.map((row, i) =>
-      make('tr', i === marked ? { class: 'marked', 'aria-current': 'true' } : {},
-        ...row.map((cell, j) => make(j === 0 ? 'th' : 'td', j === 0 ? { scope: 'row' } : {}, cell))))));
 }
 
 function showWords() {
@@ -167,7 +158,7 @@ function overlaps() {
       `Each scoring compared with the first and with the previous one, over responses with the same id, prompt and tokens. ` +
       `Overlap: of the tokens in either ${top}, the share in both; in brackets the share expected by chance.`),
     make('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'Overlap of scorings' },
-      table(['', 'tokens', 'mean', `overlap of the ${top}`, 'correlation', 'rank correlation'],
+      plainTable(['', 'tokens', 'mean', `overlap of the ${top}`, 'correlation', 'rank correlation'],
         data.overlaps.map((pair) => [
           `${name(scorings[pair.a])} → ${several ? name(scorings[pair.b]) : count(scorings[pair.b].step)}`,
           count(pair.tokens), `${nats(pair.mean_a)} → ${nats(pair.mean_b)}`,

@@ -113,7 +113,8 @@ impl Hooks {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use std::time::SystemTime;
 

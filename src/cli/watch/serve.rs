@@ -15,7 +15,7 @@ use crate::cli::Terminal;
 use crate::cli::call::command_line;
 use crate::cli::page::page_smoothing;
 use crate::live::request::{AccessPolicy, Hosts};
-use crate::live::{self, LatestDocument, PageShell};
+use crate::live::{self, Server};
 use crate::report::{PageOptions, document, live_page};
 use entropy_history::history::Comparison;
 use entropy_history::stats::analyse;
@@ -57,40 +57,13 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 
 /// The page while it is served.
 pub(super) struct Service {
-    document: Arc<LatestDocument>,
-    pending: Option<PendingServer>,
-    settings: PageSettings,
+    server: Arc<Server>,
+    /// The listener and the URL, until the server is started.
+    pending: Option<(TcpListener, String)>,
+    options: PageOptions<'static>,
     has_new_data: bool,
     is_published: bool,
     not_before: Option<Instant>,
-}
-
-/// A server that listens but is not started yet.
-struct PendingServer {
-    listener: TcpListener,
-    access: AccessPolicy,
-    page: PageShell,
-    url: String,
-}
-
-/// The settings of the page.
-struct PageSettings {
-    command: String,
-    smoothing: f64,
-    log_y: bool,
-    thresholds: Thresholds,
-}
-
-impl PageSettings {
-    fn options(&self) -> PageOptions<'_> {
-        PageOptions {
-            command: &self.command,
-            smoothing: self.smoothing,
-            log_y: self.log_y,
-            thresholds: self.thresholds,
-            ..PageOptions::default()
-        }
-    }
 }
 
 impl ServeArgs {
@@ -132,12 +105,14 @@ impl ServeArgs {
         let url = format!("http://{bound}/{token}/");
         let hosts = if self.allow_remote { Hosts::Any } else { Hosts::Local(bound.ip()) };
         let access = AccessPolicy { token, hosts };
-        let settings = PageSettings { command: command_line(), smoothing, log_y, thresholds };
-        let page = live_page(&settings.options(), places);
+        let command = command_line();
+        let options =
+            PageOptions { command, smoothing, log_y, thresholds, ..PageOptions::default() };
+        let page = live_page(&options, places);
         Ok(Some(Service {
-            document: Arc::default(),
-            pending: Some(PendingServer { listener, access, page, url }),
-            settings,
+            server: Arc::new(Server::new(access, page)),
+            pending: Some((listener, url)),
+            options,
             has_new_data: false,
             is_published: false,
             not_before: None,
@@ -148,9 +123,9 @@ impl ServeArgs {
 impl Service {
     /// Accepts connections and prints the address, at the first call.
     pub(super) fn start(&mut self, terminal: &Terminal) -> Result<(), Failure> {
-        let Some(server) = self.pending.take() else { return Ok(()) };
-        let PendingServer { listener, access, page, url } = server;
-        live::start(listener, access, page, Arc::clone(&self.document))
+        let Some((listener, url)) = self.pending.take() else { return Ok(()) };
+        self.server
+            .start(listener)
             .map_err(|e| anyhow!("cannot start a thread: {}", io_message(&e)))?;
         terminal.print(format!("{url}\n").as_bytes())
     }
@@ -165,21 +140,22 @@ impl Service {
     pub(super) fn publish_if_due(&mut self, comparison: Option<&Comparison>) {
         let Some(comparison) = comparison.filter(|_| self.has_new_data) else { return };
         let start = Instant::now();
-        let is_awaited =
-            !self.is_published || self.document.has_subscribers() || self.document.is_requested();
+        let is_awaited = !self.is_published
+            || self.server.document.has_subscribers()
+            || self.server.document.is_requested();
         if !is_awaited || self.not_before.is_some_and(|time| start < time) {
-            self.document.mark_outdated();
+            self.server.document.mark_outdated();
             return;
         }
-        let analysis = analyse(comparison, &self.settings.thresholds);
-        self.document.publish(document(comparison, &analysis, &self.settings.options()));
+        let analysis = analyse(comparison, &self.options.thresholds);
+        self.server.document.publish(document(comparison, &analysis, &self.options));
         self.not_before = Some(Instant::now() + start.elapsed() * REST_FACTOR);
         (self.has_new_data, self.is_published) = (false, true);
     }
 
     /// Ends the event streams of all browsers.
     pub(super) fn close(&self) {
-        self.document.close(SHUTDOWN_GRACE);
+        self.server.document.close(SHUTDOWN_GRACE);
     }
 }
 
