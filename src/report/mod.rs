@@ -2,21 +2,24 @@
 
 mod checks;
 mod contrasts;
+mod live_page;
 mod page;
+mod template;
 mod tokens;
 
-use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
-use minijinja::{AutoEscape, Environment, context};
+use minijinja::{AutoEscape, context};
 
 pub use checks::{annotation, junit};
 pub use contrasts::{TextTable, group_table, pair_table};
-pub use page::{PageOptions, document, live_page, page};
+pub use live_page::live_page;
+pub use page::{PageOptions, document, page};
 pub use tokens::tokens;
 
 use entropy_history::label::{as_cell, visible};
 use entropy_history::number::{exact, short};
 use entropy_history::stats::{Analysis, RunStats};
+use template::render;
 
 static SUMMARY: &str = include_str!("../../templates/summary.md");
 /// The largest number of pairs that the summary lists: all pairs of five runs.
@@ -92,20 +95,7 @@ pub fn summary(analysis: &Analysis) -> String {
     let tables: Vec<Value> = tables.iter().flatten().map(markdown_table).collect();
     let notes = escaped(&analysis.notes);
     let context = context! { runs, tables, notes, version => env!("CARGO_PKG_VERSION") };
-    render_template(SUMMARY, AutoEscape::None, context)
-}
-
-/// Renders a template. A line that contains only a statement produces no output.
-fn render_template(template: &str, escape: AutoEscape, context: Value) -> String {
-    let mut environment = Environment::new();
-    let syntax = SyntaxConfig::builder()
-        .trim_blocks(true)
-        .lstrip_blocks(true)
-        .keep_trailing_newline(true)
-        .build();
-    environment.set_syntax(syntax.expect("BUG: the delimiters are the default ones"));
-    environment.set_auto_escape_callback(move |_| escape.clone());
-    environment.render_str(template, context).expect("BUG: the template matches its context")
+    render(SUMMARY, AutoEscape::None, context)
 }
 
 fn markdown_table(table: &TextTable) -> Value {

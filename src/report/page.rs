@@ -5,7 +5,6 @@
 //! policy in the page's head allows only these, by their digests. Text from a log occurs only in the document,
 //! where `<` is written `\u003c` so that no text ends the element around it, and is shown only as text nodes.
 
-mod live;
 mod numbers;
 mod series;
 
@@ -19,17 +18,17 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::contrasts::{TextTable, group_table, pair_table};
+use super::template;
 use entropy_history::history::Comparison;
 use entropy_history::label::{common_prefix, visible};
 use entropy_history::stats::health::{FEWEST_POINTS, Thresholds};
 use entropy_history::stats::{Analysis, RunStats};
 use entropy_plot::styles;
 use entropy_plot::theme::{DARK, LIGHT, STYLES, Theme};
-pub use live::live_page;
 use series::{EmbeddedSeries, Series, embed};
 
 static TEMPLATE: &str = include_str!("../../templates/report.html");
-static STYLE: &str = concat!(
+pub(super) static STYLE: &str = concat!(
     include_str!("../../assets/uplot/uPlot.min.css"),
     "\n",
     include_str!("../../templates/report.css")
@@ -181,7 +180,7 @@ pub fn document(comparison: &Comparison, analysis: &Analysis, options: &PageOpti
 
 /// Whether a page makes requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum PageKind {
+pub(super) enum PageKind {
     /// It makes no request.
     Static,
     /// It requests newer data from the server that sent it.
@@ -194,7 +193,7 @@ pub fn page(comparison: &Comparison, analysis: &Analysis, options: &PageOptions<
 }
 
 /// The page around a document, and its content security policy.
-fn render(data: &str, options: &PageOptions<'_>, kind: PageKind) -> (String, String) {
+pub(super) fn render(data: &str, options: &PageOptions<'_>, kind: PageKind) -> (String, String) {
     let tokens = options.tokens.map_or(String::new(), |json| escape_for_script(&json.to_string()));
     let (mut styles, mut scripts) =
         (vec![Cow::from(colours() + STYLE)], vec![UPLOT.into(), SCRIPT.into()]);
@@ -227,15 +226,10 @@ fn render(data: &str, options: &PageOptions<'_>, kind: PageKind) -> (String, Str
         data => safe(data),
         tokens => safe(&tokens),
     };
-    (render_html(TEMPLATE, context), policy)
+    (template::render(TEMPLATE, AutoEscape::Html, context), policy)
 }
 
-/// Renders a template with HTML escaping.
-fn render_html(template: &str, context: Value) -> String {
-    super::render_template(template, AutoEscape::Html, context)
-}
-
-fn title(options: &PageOptions<'_>) -> String {
+pub(super) fn title(options: &PageOptions<'_>) -> String {
     visible(options.title.unwrap_or(DEFAULT_TITLE)).into_owned()
 }
 
@@ -258,12 +252,12 @@ fn escape_for_script(json: &str) -> String {
 }
 
 /// The source expression of a script or a style in a content security policy.
-fn digest(text: &str) -> String {
+pub(super) fn digest(text: &str) -> String {
     format!("'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(text.as_bytes())))
 }
 
 /// The colours of the plot themes as CSS custom properties: for the page, and for the line style of each run.
-fn colours() -> String {
+pub(super) fn colours() -> String {
     let light = format!(":root{{{}}}{}", page_colours(&LIGHT), line_styles(&LIGHT, ""));
     // Only on screens: a page is printed in its light colours.
     let dark = |selector: &str| {

@@ -6,6 +6,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
+use ratatui::widgets::{Block, Borders, Widget};
 use unicode_width::UnicodeWidthStr;
 
 use entropy_history::history::Point;
@@ -122,13 +123,8 @@ pub fn draw(
         let from = left - text.width() as u16 - 1;
         buffer.set_string(from, row, text, muted);
     }
-    for row in plot.y..plot.bottom() {
-        buffer.set_string(left, row, "│", muted);
-    }
-    buffer.set_string(left, plot.bottom(), "└", muted);
-    for column in plot.x..plot.right() {
-        buffer.set_string(column, plot.bottom(), "─", muted);
-    }
+    let outer = Rect { x: left, width: plot.width + 1, height: plot.height + 1, ..plot };
+    Block::new().borders(Borders::LEFT | Borders::BOTTOM).border_style(muted).render(outer, buffer);
     let mut free = area.x;
     for (value, text) in &axes.x.ticks {
         let column = plot.x + (x.at(*value) / 2.0).max(0.0) as u16;

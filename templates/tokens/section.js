@@ -237,7 +237,7 @@ list.addEventListener('keydown', (event) => {
   event.preventDefault();
 });
 
-/** How many per cent of the scoring's tokens have less entropy. */
+/** The percentage of the scoring's tokens with less entropy. */
 function rank(entropy) {
   const percentiles = scorings[view.scoring].percentiles;
   // Tokens are rounded to four decimals, percentiles are not.

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use anyhow::anyhow;
 use clap::Args;
 
-use crate::cli::Terminal;
 use crate::cli::call::command_line;
 use crate::cli::page::page_smoothing;
 use crate::live::request::{AccessPolicy, Hosts};
@@ -21,8 +20,7 @@ use entropy_history::history::Comparison;
 use entropy_history::stats::analyse;
 use entropy_history::stats::health::Thresholds;
 use entropy_history::stats::smooth::Smoothing;
-use entropy_shell::io_message;
-use entropy_shell::{Failure, WithHint};
+use entropy_shell::{Failure, Terminal, WithHint, io_message};
 
 /// After a document was made, the next one waits this multiple of the time that it took.
 const REST_FACTOR: u32 = 5;

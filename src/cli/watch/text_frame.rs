@@ -6,7 +6,6 @@ use ratatui::buffer::Buffer;
 use ratatui::crossterm::terminal;
 use ratatui::layout::Rect;
 
-use crate::cli::Terminal;
 use crate::cli::theme::ThemeName;
 use crate::tui::ansi::{self, Escapes};
 use crate::tui::frame::render;
@@ -16,6 +15,7 @@ use crate::tui::scene::Scene;
 use crate::tui::view::View;
 use entropy_history::history::Run;
 use entropy_plot::theme::{DARK, LIGHT};
+use entropy_shell::Terminal;
 
 /// The content of a printed frame.
 pub(in crate::cli) struct FrameContent<'a> {

@@ -1,13 +1,14 @@
 //! The page of `watch --serve`: the page of `report`, split where its data go, with a script that fetches newer
 //! data.
 
-use minijinja::context;
 use minijinja::value::Value;
+use minijinja::{AutoEscape, context};
 
-use super::{PageKind, PageOptions, STYLE as PAGE_STYLE, colours, digest, render, render_html};
+use super::page::{PageKind, PageOptions, STYLE, colours, digest, render, title};
+use super::template;
 use crate::live::PageShell;
 
-static WAITING: &str = include_str!("../../../templates/waiting.html");
+static WAITING: &str = include_str!("../../templates/waiting.html");
 
 /// Marks where the data go. It cannot occur in a page: control characters in names are shown as escapes.
 const DATA_MARK: &str = "\0";
@@ -17,15 +18,16 @@ const DATA_MARK: &str = "\0";
 pub fn live_page(options: &PageOptions<'_>, places: &str) -> PageShell {
     let (text, policy) = render(DATA_MARK, options, PageKind::Live);
     let (before, after) = text.split_once(DATA_MARK).expect("BUG: the page contains the mark");
-    let style = colours() + PAGE_STYLE;
+    let style = colours() + STYLE;
     let waiting_policy = format!(
         "default-src 'none'; style-src {}; img-src data:; base-uri 'none'; form-action 'none'",
         digest(&style)
     );
-    let waiting = render_html(
+    let waiting = template::render(
         WAITING,
+        AutoEscape::Html,
         context! {
-            title => super::title(options),
+            title => title(options),
             policy => &waiting_policy,
             style => Value::from_safe_string(style),
             places => entropy_history::label::visible(places),
