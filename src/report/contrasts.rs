@@ -7,7 +7,7 @@ use entropy_history::label::{common_prefix, visible};
 use entropy_history::number::{exact, short};
 use entropy_history::stats::Analysis;
 use entropy_history::stats::bootstrap::Resampling;
-use entropy_history::stats::contrast::{Between, Contrast, Statistic};
+use entropy_history::stats::contrast::{Contrast, ContrastUnit, Statistic};
 
 /// A table whose cells are text.
 #[derive(Debug, Serialize)]
@@ -95,7 +95,7 @@ pub fn pair_table(analysis: &Analysis, limit: usize) -> Option<TextTable> {
             "in brackets: {level:.0} % intervals; {resamples} resamples, seed {seed}"
         ));
     }
-    if first.between == Between::Runs {
+    if first.between == ContrastUnit::Runs {
         let why = "No p-value: two single runs say nothing about other seeds. \
                    Use --group with several seeds per recipe.";
         remarks.push(why.to_owned());

@@ -21,7 +21,7 @@ use super::contrasts::{TextTable, group_table, pair_table};
 use super::template;
 use entropy_history::history::Comparison;
 use entropy_history::label::{common_prefix, visible};
-use entropy_history::stats::health::{FEWEST_POINTS, Thresholds};
+use entropy_history::stats::health::{MIN_POINTS, Thresholds};
 use entropy_history::stats::{Analysis, RunStats};
 use entropy_plot::styles;
 use entropy_plot::theme::{DARK, LIGHT, STYLES, Theme};
@@ -164,7 +164,7 @@ pub fn document(comparison: &Comparison, analysis: &Analysis, options: &PageOpti
         health: HealthLimits {
             collapse_ratio: options.thresholds.collapse_ratio,
             explode_ratio: options.thresholds.explode_ratio,
-            fewest_points: FEWEST_POINTS,
+            fewest_points: MIN_POINTS,
         },
         points: analysis.runs.iter().map(|run| run.points).sum(),
         exact,
@@ -275,15 +275,15 @@ fn page_colours(theme: &Theme) -> String {
     let accent = theme.style(0).line;
     format!(
         "--background:{};--text:{};--muted:{};--hairline:{};--accent:{accent};",
-        theme.ground, theme.text, theme.quiet, theme.hairline
+        theme.background, theme.text, theme.muted, theme.hairline
     )
 }
 
 fn line_styles(theme: &Theme, selector: &str) -> String {
     let mut css = format!(
         "{selector}.unstyled{{--line:{};--faint:{}}}",
-        theme.crowd,
-        theme.crowd.over(theme.ground, 0.25)
+        theme.unstyled,
+        theme.unstyled.over(theme.background, 0.25)
     );
     for index in 0..STYLES {
         let style = theme.style(index);

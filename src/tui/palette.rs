@@ -87,7 +87,7 @@ impl Palette {
         match self.depth {
             ColourDepth::Plain => Style::new(),
             ColourDepth::Named => Style::new().add_modifier(Modifier::DIM),
-            ColourDepth::True | ColourDepth::Indexed => self.of(self.theme.quiet),
+            ColourDepth::True | ColourDepth::Indexed => self.of(self.theme.muted),
         }
     }
 
