@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use clap::{Arg, Args, ValueEnum};
 
-use super::watch::ThemeName;
+use super::theme::ThemeName;
 use crate::tui::view::View;
 use entropy_history::history::{Comparison, Window};
 use entropy_history::stats::Analysis;
