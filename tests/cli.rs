@@ -164,7 +164,11 @@ fn auto_skips_what_is_broken_and_says_so_with_its_exit_code() {
 #[test]
 fn auto_says_where_it_looked_and_why_there_may_be_nothing() {
     let desk = desk();
-    refuses(&desk, &["auto"], &["$STORAGE_PATH is not set", "hint: entropy-viz auto MODELS_DIR"]);
+    refuses(
+        &desk,
+        &["auto"],
+        &["$STORAGE_PATH is not set", "hint: name a directory: entropy-viz auto MODELS_DIR"],
+    );
     fs::create_dir_all(desk.path().join("s/models/x")).unwrap();
     fs::write(desk.path().join("s/models/x/config.json"), "{\"hidden_size\": 64}").unwrap();
     let mut command = program(desk.path());
@@ -234,7 +238,7 @@ fn usage_errors_come_before_any_work() {
     refuses(&desk, &["plot"], &["no input is given"]);
     refuses(&desk, &["plot", &file, "--smooth", "magic:3"], &["ema:WEIGHT"]);
     refuses(&desk, &["plot", &file, "--size", "1x1"], &["14x7"]);
-    refuses(&desk, &["plot", &file, "--format", "xml"], &["known are rzero, verl, easyr1"]);
+    refuses(&desk, &["plot", &file, "--format", "xml"], &["known formats are rzero, verl, easyr1"]);
     refuses(
         &desk,
         &["plot", &file, "--metric", "loss"],
@@ -244,7 +248,7 @@ fn usage_errors_come_before_any_work() {
     refuses(
         &desk,
         &["plot", &file, "--from-step", "900"],
-        &["no run has a point among the steps shown"],
+        &["no run has a point in the range of steps"],
     );
     refuses(&desk, &["plot", &file, "--font", "/dev/null"], &["cannot use the font"]);
     refuses(&desk, &["plto"], &["plot"]);
@@ -440,7 +444,7 @@ fn a_label_that_no_font_can_draw_is_told() {
     let input = format!("\u{10fffd}={}", path_of(SOLVER));
     let output = run(desk.path(), &["plot", &input, "-o", "a.svg"]);
     assert!(output.status.success());
-    assert!(stderr(&output).contains("no font here has \u{10fffd}"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("no installed font has \u{10fffd}"), "{}", stderr(&output));
     assert!(fs::read_to_string(desk.path().join("a.svg")).unwrap().contains('\u{10fffd}'));
 }
 

@@ -91,7 +91,7 @@ fn a_group_or_a_baseline_that_is_none_is_refused_by_name() {
     for (arguments, words) in [
         (["--group", "actor"], "--group actor matches none of the runs: \"qwen3-tiny_questioner"),
         (["--group", "(x"], "unclosed group"),
-        (["--baseline", "solver"], "no run is called \"solver\""),
+        (["--baseline", "solver"], "there is no run \"solver\""),
     ] {
         let output = run(desk.path(), &[&["stats", &models, "--json"], &arguments[..]].concat());
         assert_eq!(output.status.code(), Some(2));
@@ -228,7 +228,7 @@ fn zeros_that_were_not_recorded_pull_no_mean_down() {
     assert!(plot.status.success(), "{}", stderr(&plot));
     let said = stderr(&plot);
     assert!(said.contains("group solver: left out: solver_zero was not recorded"), "{said}");
-    assert!(said.contains("group other: it has no mean: other_zero was not recorded"), "{said}");
+    assert!(said.contains("group other: no mean: other_zero was not recorded"), "{said}");
     let svg = fs::read_to_string(desk.path().join("x.svg")).unwrap();
     assert!(svg.contains(", n = 2") && !svg.contains("other"), "the mean is of two runs");
 

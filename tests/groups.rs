@@ -222,10 +222,13 @@ fn a_forest_without_a_pair_is_refused_before_anything_is_written() {
         assert_eq!(files(desk.path()).len(), 2, "{:?}", files(desk.path()));
         output
     };
-    refused(&forest(&["run_a.json"]), "nothing to compare for --comparison-plot: there is one run");
+    refused(
+        &forest(&["run_a.json"]),
+        "nothing to compare for --comparison-plot: there is only one run",
+    );
     refused(&forest(&["run_a.json", "run_b.json"]), "the runs share no step");
     let both = ["run_a.json", "run_b.json", "--group"];
-    refused(&forest(&[&both[..], &["run"]].concat()), "--group makes one group of all runs");
+    refused(&forest(&[&both[..], &["run"]].concat()), "--group puts all runs into one group");
     refused(&forest(&[&both[..], &["x*"]].concat()), "--group x* matches none of the runs");
     let gif = ["stats", "run_a.json", "run_b.json", "--comparison-plot", "x.gif"];
     refused(&run(desk.path(), &gif), "\"gif\" is no kind of picture");

@@ -183,7 +183,7 @@ fn rounds_are_laid_end_to_end() {
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(fs::read_to_string(desk.path().join("chain.svg")).unwrap().contains("round 10"));
     fails(&["stats", place, "--chain", "(a)_v([0-9]+)"], &["matches none of the runs"]);
-    fails(&["stats", place, "--chain", "_v([0-9]+)"], &["it has 1 groups in parentheses, not two"]);
+    fails(&["stats", place, "--chain", "_v([0-9]+)"], &["it has 1 capture groups, not two"]);
     fails(&["stats", place, "--chain", "(questioner|solver)()"], &["are both round \"\""]);
 }
 
@@ -299,7 +299,7 @@ fn inspect_shows_what_is_in_a_log() {
     let none = "tensorboard/rzero_tensorboard_log/1795399397.4662635/events.out.tfevents.1795399397.vm.29142.1";
     let output = run(desk().path(), &["inspect", &path_of(none)]);
     assert!(output.status.success());
-    assert!(stdout(&output).contains("  taken   nothing"));
+    assert!(stdout(&output).contains("  plotted nothing"));
 }
 
 #[test]
@@ -365,9 +365,9 @@ fn what_cannot_be_converted_is_refused_before_anything_is_written() {
     let models = path_of("models");
     fails(
         &["convert", &models, "--to", "json", "-o", "x.json"],
-        &["7 runs do not go into one json file"],
+        &["7 runs cannot be written to one json file"],
     );
-    fails(&["convert", &log, "--to", "wandb", "-o", "-"], &["a directory does not go to stdout"]);
+    fails(&["convert", &log, "--to", "wandb", "-o", "-"], &["a directory cannot go to stdout"]);
 }
 
 #[test]

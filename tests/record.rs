@@ -45,7 +45,7 @@ fn a_resumed_run_goes_on_instead_of_overwriting() {
     record(desk.path(), "1 4.0\n2 3.0\n3 2.0\n");
     let output = record(desk.path(), "3 2.5\n4 2.25\n");
     assert!(
-        stderr(&output).contains("3 steps are there already, up to step 3"),
+        stderr(&output).contains("3 steps are already recorded, up to step 3"),
         "{}",
         stderr(&output)
     );
@@ -88,7 +88,7 @@ fn rows_that_hold_more_are_not_cut_down() {
     fs::write(&path, rows).unwrap();
     let output = record(desk.path(), "2 4.0\n");
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("its rows have \"reward\" too"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("its rows also have \"reward\""), "{}", stderr(&output));
     assert_eq!(fs::read_to_string(&path).unwrap(), rows);
 }
 
@@ -100,7 +100,7 @@ fn what_is_there_and_no_history_is_left_alone() {
     fs::write(&path, "not a history").unwrap();
     let output = record(desk.path(), "1 4.0\n");
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("it is left as it is"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("the file was not changed"), "{}", stderr(&output));
     assert_eq!(fs::read_to_string(&path).unwrap(), "not a history");
     let mut command = program(desk.path());
     let output = command.args(["record", "--run", "../x", "--models", "m"]).output().unwrap();

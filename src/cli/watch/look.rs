@@ -2,12 +2,11 @@
 
 use std::io::{self, IsTerminal};
 
-use clap::ValueEnum;
 use ratatui::buffer::Buffer;
 use ratatui::crossterm::terminal;
 use ratatui::layout::Rect;
 
-use crate::cli::Terminal;
+use crate::cli::theme::ThemeName;
 use crate::tui::frame::{Scene, render};
 use crate::tui::ink::{Depth, Ink};
 use crate::tui::standing::Standing;
@@ -15,12 +14,7 @@ use crate::tui::text::{self, Codes};
 use crate::tui::view::View;
 use entropy_history::history::Run;
 use entropy_plot::theme::{DARK, LIGHT};
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(in crate::cli) enum ThemeName {
-    Light,
-    Dark,
-}
+use entropy_shell::Terminal;
 
 /// What a frame that is printed shows.
 pub(in crate::cli) struct Shown<'a> {

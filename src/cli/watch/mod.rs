@@ -13,115 +13,102 @@ mod watcher;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 use ratatui::crossterm::event::{Event, KeyEventKind};
 
+use super::args::values::duration;
+use super::args::{CurveArgs, HealthArgs, SeriesArgs, ThemeArgs};
 use super::curves::{AuxRequest, Reader};
-use super::health::HealthArgs;
-use super::load::{LARGEST_VOCABULARY, format_by_name};
-use super::report::BESIDES;
+use super::load::LARGEST_VOCABULARY;
+use super::page::PAGE_AUX;
+use super::storage::storage_path;
 use crate::tui::frame::span;
 use crate::tui::standing::{Standing, Terms, Turn};
 use crate::tui::view::View;
 use entropy_history::discover::Origin;
-use entropy_history::formats::{Format, SeriesSelector};
 use entropy_history::history::Comparison;
 use entropy_history::number::{exact, short};
 use entropy_history::stats::health::State;
-use entropy_history::stats::smooth::Smoothing;
-use entropy_plot::ValueScale;
-use entropy_shell::Outcome;
-use entropy_shell::Terminal;
-use entropy_shell::{Failure, WithHint};
+use entropy_shell::{Failure, Outcome, Terminal, WithHint};
 use events::Events;
 use follow::{Follower, Place};
 use hooks::{Hooks, Output};
 use keys::{Key, meaning};
-pub(super) use look::{Shown, ThemeName, frame, size};
+pub(super) use look::{Shown, frame, size};
 use screen::Screen;
 use serve::{ServeArgs, Service};
 use signals::{Display, Signals};
 use watcher::{News, Watcher};
 
-/// Signals are looked at so often.
-const BLINK: Duration = Duration::from_millis(200);
+/// How often signals are polled.
+const SIGNAL_POLL: Duration = Duration::from_millis(200);
 
 const EXAMPLES: &str = "\
 Examples:
-  entropy-viz watch                                 every history below $STORAGE_PATH/models
+  entropy-viz watch                                 all histories below $STORAGE_PATH/models
   entropy-viz watch runs/ --smooth ema:0.9
   entropy-viz watch metrics.jsonl --stale 30m --exec 'notify-send \"$ENTROPY_VIZ_RUN: $ENTROPY_VIZ_STATE\"'
   entropy-viz watch wandb/ --exit-on collapse > states.txt || kill \"$TRAINER\"
   entropy-viz watch runs/ --once --width 120 --height 40
-  entropy-viz watch runs/ --serve                   the page of `report`, live, at the address that is printed";
+  entropy-viz watch runs/ --serve                   live page of `report` at the printed address";
 
-/// Shows runs while they grow.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
-pub(super) struct Watch {
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct WatchArgs {
     /// Log files, directories, quoted globs, or LABEL=INPUT [default: $STORAGE_PATH/models].
     #[arg(value_name = "INPUT")]
     inputs: Vec<OsString>,
-    /// The series to take, where a log has several: a key, or a quoted glob; may be given again for
-    /// more series.
-    #[arg(long, value_name = "KEY")]
-    metric: Vec<String>,
-    /// The format of the logs, instead of recognising it (see `entropy-viz formats`).
-    #[arg(long, value_name = "NAME", value_parser = format_by_name)]
-    format: Option<&'static Format>,
-    /// Time between two looks at the logs, as 500ms, 1s or 1m.
+    #[command(flatten)]
+    series: SeriesArgs,
+    /// Time between two reads of the logs, e.g. 500ms or 1m.
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval)]
     interval: Duration,
-    /// A run is stale when nothing was appended to its log for so long, as 90s, 10m or 2h; or never.
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = silence)]
-    stale: Silence,
-    /// Steps over which the change of each run is told.
+    /// A run without new rows for this time is stale; may be never.
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = stale_after)]
+    stale: StaleAfter,
+    /// Steps over which the change of each run is shown.
     #[arg(long, value_name = "STEPS", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     over: u32,
-    /// Smoothing to begin with: none, ema:WEIGHT, twema:WEIGHT, mean:POINTS or gaussian:STEPS.
-    #[arg(long, value_name = "KIND", default_value = "none")]
-    smooth: Smoothing,
-    /// A logarithmic y axis to begin with.
-    #[arg(long)]
-    log_y: bool,
-    /// Colours for a dark or a light ground [default: what the terminal says, else dark].
-    #[arg(long, value_enum)]
-    theme: Option<ThemeName>,
-    /// Print one frame and leave; without a terminal this is the default.
+    #[command(flatten)]
+    theme: ThemeArgs,
+    /// Print one frame and exit; the default without a terminal.
     #[arg(long)]
     once: bool,
-    /// Columns of the frame that is printed [default: those of the terminal, else 80].
+    /// Columns of the printed frame [default: as the terminal, else 80].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(20..=1000))]
     width: Option<u16>,
-    /// Lines of the frame that is printed [default: those of the terminal, else 24].
+    /// Lines of the printed frame [default: as the terminal, else 24].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(3..=1000))]
     height: Option<u16>,
-    /// Leave with 1 as soon as a run has collapsed or exploded; without a terminal, print a line for
-    /// each change of a state until then.
+    /// Exit 1 as soon as a run has this state.
+    ///
+    /// Without a terminal, prints one line per change of a state until then.
     #[arg(long, value_enum, value_name = "STATE", value_delimiter = ',')]
     exit_on: Vec<ExitOn>,
-    /// Ring the terminal's bell when the state of a run changes.
+    /// Ring the terminal bell when the state of a run changes.
     #[arg(long)]
     bell: bool,
-    /// Run a command with sh when the state of a run changes; $ENTROPY_VIZ_RUN, $ENTROPY_VIZ_STATE and
-    /// $ENTROPY_VIZ_STEP say which, what and where.
+    /// Shell command to run when the state of a run changes.
+    ///
+    /// Its environment has $ENTROPY_VIZ_RUN, $ENTROPY_VIZ_STATE and $ENTROPY_VIZ_STEP.
     #[arg(long, value_name = "CMD")]
     exec: Option<String>,
     #[command(flatten)]
     serve: ServeArgs,
+    #[command(flatten)]
+    curves: CurveArgs,
     #[command(flatten)]
     health: HealthArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum ExitOn {
-    /// It fell to a share of its start and stayed down.
+    /// It fell below a fraction of its start and stayed there.
     Collapse,
-    /// It rose to a multiple of its start and stayed up.
+    /// It rose above a multiple of its start and stayed there.
     Explode,
 }
 
@@ -134,50 +121,39 @@ impl ExitOn {
     }
 }
 
-/// The silence after which a run is stale; none: never.
+/// The time without new rows after which a run is stale; `None` for never.
 #[derive(Debug, Clone, Copy)]
-struct Silence(Option<Duration>);
+struct StaleAfter(Option<Duration>);
 
-fn silence(text: &str) -> Result<Silence, String> {
+fn stale_after(text: &str) -> Result<StaleAfter, String> {
     match text {
-        "never" => Ok(Silence(None)),
-        _ => duration(text).map(|time| Silence(Some(time))),
+        "never" => Ok(StaleAfter(None)),
+        _ => duration(text).map(|time| StaleAfter(Some(time))),
     }
 }
 
 fn interval(text: &str) -> Result<Duration, String> {
     let time = duration(text)?;
     let bounds = Duration::from_millis(50)..=Duration::from_secs(3600);
-    if bounds.contains(&time) { Ok(time) } else { Err("it is from 50ms to 1h".to_owned()) }
+    if bounds.contains(&time) { Ok(time) } else { Err("give a time from 50ms to 1h".to_owned()) }
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
-    let units = [("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("d", 86_400.0)];
-    let parse = |(unit, seconds): &(&str, f64)| {
-        let number = text.strip_suffix(unit)?.trim().parse::<f64>().ok()?;
-        Duration::try_from_secs_f64(number * seconds).ok().filter(|time| !time.is_zero())
-    };
-    let time = units.iter().find_map(parse);
-    time.ok_or_else(|| "a time is a number over 0 with ms, s, m, h or d, as 10m".to_owned())
-}
-
-/// What ended the watching.
-enum End {
-    Left,
+/// Why watching ended.
+enum WatchEnd {
+    Quit,
     Interrupted,
-    /// A run is in a state that was to end it.
-    Reached(String),
+    /// A run reached a state of `--exit-on`: the message.
+    StateReached(String),
 }
 
-impl Watch {
+impl WatchArgs {
     pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
-        let wanted = SeriesSelector::metrics(&self.metric)
-            .map_err(|(text, why)| anyhow!("--metric {text:?} is not a glob pattern: {why}"))
-            .hint("put * ? or [ in brackets, as in [*], to mean the character")?;
-        let wanted = if self.serve.is_asked() { wanted.with_clock() } else { wanted };
-        let besides = if self.serve.is_asked() { BESIDES } else { AuxRequest::default() };
+        let selector = self.series.selector()?;
+        let selector = if self.serve.is_asked() { selector.with_clock() } else { selector };
+        let aux = if self.serve.is_asked() { PAGE_AUX } else { AuxRequest::default() };
         let vocabulary = LARGEST_VOCABULARY;
-        let reader = Reader { format: self.format, wanted: &wanted, besides: &besides, vocabulary };
+        let reader =
+            Reader { format: self.series.format, wanted: &selector, besides: &aux, vocabulary };
         let follower = Follower::new(self.places()?, reader, self.interval);
         let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
         let taken = io::stdout().is_terminal() && !dumb;
@@ -197,9 +173,9 @@ impl Watch {
             service.end();
         }
         Ok(match end {
-            End::Left => Outcome::Done,
-            End::Interrupted => Outcome::Interrupted,
-            End::Reached(why) => {
+            WatchEnd::Quit => Outcome::Done,
+            WatchEnd::Interrupted => Outcome::Interrupted,
+            WatchEnd::StateReached(why) => {
                 terminal.info(&why);
                 Outcome::Violated
             }
@@ -210,18 +186,15 @@ impl Watch {
         if !self.inputs.is_empty() {
             return Ok(self.inputs.iter().cloned().map(Place::Argument).collect());
         }
-        let Some(storage) = std::env::var_os("STORAGE_PATH").filter(|path| !path.is_empty()) else {
+        let Some(storage) = storage_path() else {
             return Err(anyhow!("no input is given, and $STORAGE_PATH is not set"))
                 .hint("name a log file, a directory or a quoted glob, or export STORAGE_PATH");
         };
-        let models: PathBuf = Path::new(&storage).join("models");
+        let models = storage.join("models");
         if !models.is_dir() {
-            let told = storage.to_string_lossy().into_owned();
-            return Err(anyhow!(
-                "cannot look into {}: there is no such directory; $STORAGE_PATH is {told}",
-                models.display()
-            ))
-            .hint("entropy-viz watch INPUT");
+            let (models, storage) = (models.display(), storage.display());
+            let error = anyhow!("directory {models} does not exist; $STORAGE_PATH is {storage}");
+            return Err(error).hint("name a log or a directory: entropy-viz watch INPUT");
         }
         Ok(vec![Place::Models(models)])
     }
@@ -235,8 +208,7 @@ impl Watch {
     }
 
     fn view(&self) -> View {
-        let scale = if self.log_y { ValueScale::Log } else { ValueScale::Linear };
-        View::new(self.smooth, scale, (f64::NEG_INFINITY, f64::INFINITY))
+        View::new(self.curves.smooth, self.curves.scale(), (f64::NEG_INFINITY, f64::INFINITY))
     }
 
     /// Prints one frame.
@@ -253,7 +225,7 @@ impl Watch {
         }
         let Some(comparison) = watcher.follower.comparison() else {
             return Err(anyhow!("no run with an entropy in {}", watcher.follower.places())).hint(
-                "the trainer may not have logged yet; without --once a terminal waits for it",
+                "the trainer may not have logged yet; in a terminal, `watch` without --once waits for it",
             );
         };
         let shown = Shown {
@@ -263,7 +235,7 @@ impl Watch {
             over: f64::from(self.over),
         };
         let size = size(self.width, self.height, 0);
-        terminal.print(frame(&shown, self.theme, size, terminal).as_bytes())?;
+        terminal.print(frame(&shown, self.theme.theme, size, terminal).as_bytes())?;
         match self.reached(&watcher.standings) {
             Some(why) => {
                 terminal.info(&why);
@@ -289,7 +261,7 @@ impl Watch {
         signals: &Signals,
         mut service: Option<&mut Service>,
         terminal: &Terminal,
-    ) -> Result<End, Failure> {
+    ) -> Result<WatchEnd, Failure> {
         let mut hooks = Hooks::new(self.exec.clone(), Output::Stderr);
         let waiting = waiting(&watcher);
         loop {
@@ -316,11 +288,11 @@ impl Watch {
             hooks.take(&news.turns);
             if let Some(why) = self.reached(sure(&watcher)) {
                 hooks.finish().iter().for_each(|problem| terminal.warn(problem));
-                return Ok(End::Reached(why));
+                return Ok(WatchEnd::StateReached(why));
             }
             loop {
                 if signals.is_stopped() {
-                    return Ok(End::Interrupted);
+                    return Ok(WatchEnd::Interrupted);
                 }
                 if let Some(problem) = hooks.go_on() {
                     terminal.warn(&problem);
@@ -332,7 +304,7 @@ impl Watch {
                 if left.is_zero() {
                     break;
                 }
-                std::thread::sleep(left.min(BLINK));
+                std::thread::sleep(left.min(SIGNAL_POLL));
             }
         }
     }
@@ -343,9 +315,9 @@ impl Watch {
         mut watcher: Watcher<'_>,
         signals: &Signals,
         terminal: &Terminal,
-    ) -> Result<End, Failure> {
+    ) -> Result<WatchEnd, Failure> {
         let mut news = watcher.look()?; // what is wrong at the start is said where it can be read later
-        let ink = look::ink(self.theme, terminal);
+        let ink = look::ink(self.theme.theme, terminal);
         let mut hooks = Hooks::new(self.exec.clone(), Output::Dropped);
         let mut view = self.view();
         let mut message: Option<String> = None; // of commands; a key takes it away
@@ -367,7 +339,7 @@ impl Watch {
             if let Some(why) = self.reached(sure(&watcher)) {
                 drop(screen);
                 hooks.finish().iter().for_each(|problem| terminal.warn(problem));
-                return Ok(End::Reached(why));
+                return Ok(WatchEnd::StateReached(why));
             }
             news = News::default();
 
@@ -388,18 +360,22 @@ impl Watch {
                     crate::tui::frame::render(&scene, area, buffer);
                 });
                 if let Err(error) = drawn {
-                    return if is_left(signals) { Ok(End::Interrupted) } else { Err(error.into()) };
+                    return if is_left(signals) {
+                        Ok(WatchEnd::Interrupted)
+                    } else {
+                        Err(error.into())
+                    };
                 }
                 dirty = false;
             }
 
-            let wait = next.saturating_duration_since(Instant::now()).min(BLINK);
+            let wait = next.saturating_duration_since(Instant::now()).min(SIGNAL_POLL);
             if let Some(event) = events.next(wait)? {
                 match event {
                     Event::Key(key) if key.kind != KeyEventKind::Release => {
                         match meaning(key, &view) {
-                            Some(Key::Leave) => return Ok(End::Left),
-                            Some(Key::Interrupt) => return Ok(End::Interrupted),
+                            Some(Key::Leave) => return Ok(WatchEnd::Quit),
+                            Some(Key::Interrupt) => return Ok(WatchEnd::Interrupted),
                             Some(Key::Suspend) => suspend(&mut screen, signals)?,
                             Some(Key::Act(act)) => {
                                 let runs =
@@ -417,7 +393,7 @@ impl Watch {
                 dirty = true;
             }
             if is_left(signals) {
-                return Ok(End::Interrupted);
+                return Ok(WatchEnd::Interrupted);
             }
             if signals.take_suspend() {
                 suspend(&mut screen, signals)?;
@@ -486,14 +462,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_have_units() {
-        assert_eq!(duration("10m"), Ok(Duration::from_secs(600)));
-        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(duration("1.5h"), Ok(Duration::from_secs(5400)));
-        for bad in ["10", "m", "0s", "-1s", "nans", "1e99d", "10 minutes"] {
-            assert!(duration(bad).is_err(), "{bad}");
-        }
+    fn interval_is_bounded_and_stale_may_be_never() {
         assert!(interval("1ms").is_err() && interval("2h").is_err());
-        assert!(silence("never").unwrap().0.is_none());
+        assert!(stale_after("never").unwrap().0.is_none());
     }
 }

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use anyhow::anyhow;
 use clap::Args;
 
-use super::Watch;
+use super::WatchArgs;
 use crate::cli::Terminal;
-use crate::cli::call::command_line;
-use crate::cli::report::weight;
+use crate::cli::invocation::command_line;
+use crate::cli::page::page_smoothing;
 use crate::live::request::{Doors, Hosts};
 use crate::live::{self, Bulletin, Frame};
 use crate::report::{LivePage, Page, document, live_page};
@@ -97,15 +97,17 @@ impl ServeArgs {
     }
 
     /// Listens, if it is asked for; answers nobody yet.
-    pub(super) fn prepare(&self, watch: &Watch, places: &str) -> Result<Option<Service>, Failure> {
+    pub(super) fn prepare(
+        &self,
+        watch: &WatchArgs,
+        places: &str,
+    ) -> Result<Option<Service>, Failure> {
         let Some(address) = self.serve else { return Ok(None) };
         if !live::is_local(&address) && !self.allow_remote {
             return Err(anyhow!("refusing to listen on {address}: other machines could reach it"))
                 .hint("serve on 127.0.0.1 and reach it by `ssh -L 8765:127.0.0.1:8765 HOST`, or add --allow-remote");
         }
-        let smoothing = weight(watch.smooth)
-            .ok_or_else(|| anyhow!("the page smooths with an exponential moving average only"))
-            .hint("--smooth ema:WEIGHT, as in ema:0.9")?;
+        let smoothing = page_smoothing(watch.curves.smooth)?;
         let listener = TcpListener::bind(address).map_err(|error| {
             let hint = match error.kind() {
                 io::ErrorKind::AddrInUse => "another port: --serve 127.0.0.1:0 takes a free one",
@@ -127,7 +129,7 @@ impl ServeArgs {
         let facts = Facts {
             command: command_line(),
             smoothing,
-            log_y: watch.log_y,
+            log_y: watch.curves.log_y,
             thresholds: watch.health.thresholds(),
         };
         let LivePage { before, after, policy, waiting, waiting_policy } =
