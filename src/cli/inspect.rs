@@ -192,7 +192,11 @@ fn contents(
     };
     let notes = notes.iter().chain(taken.iter().flat_map(|s| &s.notes)).map(Note::to_string);
     let odd = none.iter().cloned().chain(notes).collect();
-    let why = if wanted.is_known() { "best-known key in this log" } else { "selected by --metric" };
+    let why = if wanted.is_known() {
+        "best-known key in this log, override with --metric"
+    } else {
+        "selected by --metric"
+    };
     let taken = taken.into_iter().map(|series| {
         let (kind, sign) = series.quantity(format.name);
         SelectedSeries {

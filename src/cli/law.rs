@@ -153,7 +153,10 @@ fn render(laws: &[law::Law]) -> String {
     rewards.sort_unstable();
     rewards.dedup();
     let rewards: Vec<_> = rewards.into_iter().map(visible).collect();
-    text.push_str(&format!("law: R = −a·e^H + b, R being {}, H in nats\n", rewards.join(" or ")));
+    text.push_str(&format!(
+        "law: R = −a·e^H + b, where R is {} and H is in nats\n",
+        rewards.join(" or ")
+    ));
     text.push_str(
         "method: least squares of R on e^H; intervals by a moving-block bootstrap of the steps; later rmse: \
          error on the\n  last two thirds of the steps after a fit to the first third (in parentheses: of \

@@ -33,7 +33,7 @@ pub(in crate::cli) struct GroupArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Comparison")]
 pub(in crate::cli) struct BandArgs {
-    /// Band around the mean of a group [default: sd].
+    /// Band around group means [default: sd].
     #[arg(long, value_enum, value_name = "KIND", requires = "group")]
     band: Option<BandName>,
     /// Interpolate runs linearly between their points, for the mean of a group.
