@@ -1,4 +1,4 @@
-//! `entropy-viz watch`: training as it happens, in the terminal or a browser.
+//! `entropy-viz watch`: follows logs while they grow, in the terminal or a browser.
 
 mod events;
 mod follow;
@@ -156,14 +156,14 @@ impl WatchArgs {
             Reader { format: self.series.format, wanted: &selector, besides: &aux, vocabulary };
         let follower = Follower::new(self.places()?, reader, self.interval);
         let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
-        let taken = io::stdout().is_terminal() && !dumb;
-        let asked = !self.exit_on.is_empty() || self.exec.is_some() || self.bell;
+        let is_screen = io::stdout().is_terminal() && !dumb;
+        let reacts = !self.exit_on.is_empty() || self.exec.is_some() || self.bell;
         let mut service = self.serve.prepare(self, &follower.places())?;
-        if self.once || (!taken && !asked && service.is_none()) {
+        if self.once || (!is_screen && !reacts && service.is_none()) {
             return self.once(follower, terminal);
         }
         let watcher = Watcher::new(self.terms(), follower);
-        let display = if taken && service.is_none() { Display::Screen } else { Display::Lines };
+        let display = if is_screen && service.is_none() { Display::Screen } else { Display::Lines };
         let signals = Signals::listen(display)?;
         let end = match display {
             Display::Screen => self.on_screen(watcher, &signals, terminal)?,
@@ -245,16 +245,16 @@ impl WatchArgs {
         }
     }
 
-    /// Why to leave, if a run is in a state to leave on.
+    /// The message about the first run in a state of `--exit-on`; `None` if there is none.
     fn reached<'s>(&self, standings: impl IntoIterator<Item = &'s Standing>) -> Option<String> {
-        let is_one = |s: &&Standing| self.exit_on.iter().any(|exit| exit.is(s.state));
-        let standing = standings.into_iter().find(is_one)?;
+        let matches = |s: &&Standing| self.exit_on.iter().any(|exit| exit.is(s.state));
+        let standing = standings.into_iter().find(matches)?;
         let step =
             standing.state_step.map_or(String::new(), |s| format!(" from step {} on", exact(s)));
         Some(format!("{} {}{step}", standing.label, standing.state.words()))
     }
 
-    /// Prints a line for each change, without a terminal or beside a page.
+    /// Prints one line per change of a state: without a terminal, or while a page is served.
     fn in_lines(
         &self,
         mut watcher: Watcher<'_>,
@@ -263,7 +263,7 @@ impl WatchArgs {
         terminal: &Terminal,
     ) -> Result<WatchEnd, Failure> {
         let mut hooks = Hooks::new(self.exec.clone(), Output::Stderr);
-        let waiting = waiting(&watcher);
+        let waiting = waiting_message(&watcher);
         loop {
             let start = Instant::now();
             let news = watcher.look()?;
@@ -276,17 +276,17 @@ impl WatchArgs {
             if let Some(service) = &mut service {
                 service.take(news.grew);
                 service.go_on(watcher.follower.comparison());
-                service.start(terminal)?; // once what is named has turned out to be readable
+                service.start(terminal)?; // after the first read, which fails if a named log is unreadable
             }
             for turn in &news.turns {
-                terminal.print(format!("{}\n", line(turn)).as_bytes())?;
+                terminal.print(format!("{}\n", change_line(turn)).as_bytes())?;
             }
             if self.bell && news.turns.iter().any(|turn| turn.before.is_some()) {
-                // Nobody may be there to hear it.
+                // The bell is optional: a closed stderr is not an error.
                 let _ = io::stderr().write_all(b"\x07");
             }
             hooks.take(&news.turns);
-            if let Some(why) = self.reached(sure(&watcher)) {
+            if let Some(why) = self.reached(certain(&watcher)) {
                 hooks.finish().iter().for_each(|problem| terminal.warn(problem));
                 return Ok(WatchEnd::StateReached(why));
             }
@@ -309,20 +309,20 @@ impl WatchArgs {
         }
     }
 
-    /// Takes the terminal over until the user leaves.
+    /// Shows the runs on the full screen of the terminal until the user quits.
     fn on_screen(
         &self,
         mut watcher: Watcher<'_>,
         signals: &Signals,
         terminal: &Terminal,
     ) -> Result<WatchEnd, Failure> {
-        let mut news = watcher.look()?; // what is wrong at the start is said where it can be read later
+        let mut news = watcher.look()?; // before the screen, so that an error stays visible
         let ink = look::ink(self.theme.theme, terminal);
         let mut hooks = Hooks::new(self.exec.clone(), Output::Dropped);
         let mut view = self.view();
-        let mut message: Option<String> = None; // of commands; a key takes it away
+        let mut message: Option<String> = None; // of --exec; cleared by a key
         let mut next = Instant::now() + self.interval;
-        let waiting = waiting(&watcher);
+        let waiting = waiting_message(&watcher);
         let mut screen = Screen::take()?;
         let events = Events::listen()?;
         let mut dirty = true;
@@ -336,7 +336,7 @@ impl WatchArgs {
                 dirty = true;
             }
             dirty |= news.is_new();
-            if let Some(why) = self.reached(sure(&watcher)) {
+            if let Some(why) = self.reached(certain(&watcher)) {
                 drop(screen);
                 hooks.finish().iter().for_each(|problem| terminal.warn(problem));
                 return Ok(WatchEnd::StateReached(why));
@@ -346,7 +346,7 @@ impl WatchArgs {
             if dirty {
                 let drawn = screen.draw(|area, buffer| {
                     let runs = watcher.follower.comparison().map_or(&[][..], Comparison::runs);
-                    let trouble = trouble(watcher.follower.troubles());
+                    let trouble = latest_problem(watcher.follower.troubles());
                     let scene = crate::tui::frame::Scene {
                         runs,
                         standings: &watcher.standings,
@@ -360,7 +360,7 @@ impl WatchArgs {
                     crate::tui::frame::render(&scene, area, buffer);
                 });
                 if let Err(error) = drawn {
-                    return if is_left(signals) {
+                    return if must_stop(signals) {
                         Ok(WatchEnd::Interrupted)
                     } else {
                         Err(error.into())
@@ -388,11 +388,11 @@ impl WatchArgs {
                             None => {}
                         }
                     }
-                    _ => {} // a new size is drawn for below
+                    _ => {} // a resize is drawn below
                 }
                 dirty = true;
             }
-            if is_left(signals) {
+            if must_stop(signals) {
                 return Ok(WatchEnd::Interrupted);
             }
             if signals.take_suspend() {
@@ -411,13 +411,13 @@ impl WatchArgs {
     }
 }
 
-/// Whether a signal came to leave, or the terminal went away, which not every program is told.
-fn is_left(signals: &Signals) -> bool {
+/// Whether a signal asked to stop, or the terminal is gone, for which there may be no signal.
+fn must_stop(signals: &Signals) -> bool {
     signals.is_stopped() || !io::stdout().is_terminal()
 }
 
-/// What went wrong last and still is so, and how much more is.
-fn trouble(troubles: &[String]) -> Option<String> {
+/// The latest of the current problems, and the number of the others.
+fn latest_problem(troubles: &[String]) -> Option<String> {
     let last = troubles.last()?;
     Some(match troubles.len() {
         1 => last.clone(),
@@ -425,20 +425,20 @@ fn trouble(troubles: &[String]) -> Option<String> {
     })
 }
 
-/// How those runs stand of which that is certain.
-fn sure<'s>(watcher: &'s Watcher<'_>) -> impl Iterator<Item = &'s Standing> {
+/// The runs whose state is not provisional.
+fn certain<'s>(watcher: &'s Watcher<'_>) -> impl Iterator<Item = &'s Standing> {
     watcher.standings.iter().filter(|standing| !standing.unsure)
 }
 
-/// What stands for the runs until there is one.
-fn waiting(watcher: &Watcher<'_>) -> String {
+/// The message until there is a run.
+fn waiting_message(watcher: &Watcher<'_>) -> String {
     format!("no run yet: looking for logs in {}", watcher.follower.places())
 }
 
 #[cfg(unix)]
 fn suspend(screen: &mut Screen, signals: &Signals) -> io::Result<()> {
     screen.suspend()?;
-    signals.take_continue(); // the screen was taken over again already
+    signals.take_continue(); // the screen was restored already
     Ok(())
 }
 
@@ -447,8 +447,8 @@ fn suspend(_: &mut Screen, _: &Signals) -> io::Result<()> {
     Ok(())
 }
 
-/// What has changed, as a line.
-fn line(turn: &Turn) -> String {
+/// A change of a state as a line of text.
+fn change_line(turn: &Turn) -> String {
     let Standing { label, last, state_step, .. } = &turn.now;
     let before = turn.before.map_or(String::new(), |before| format!("{before} → "));
     let step = state_step.map_or(String::new(), |s| format!(" from step {} on", exact(s)));
