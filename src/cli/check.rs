@@ -15,10 +15,9 @@ use crate::report;
 use entropy_history::history::Comparison;
 use entropy_history::label::visible;
 use entropy_history::number::exact;
-use entropy_history::stats::check::{self, Earlier, Extent, Rules, Verdict};
-use entropy_history::stats::{Analysis, Steps, analyse};
-use entropy_shell::{Failure, Outcome, Terminal, WithHint};
-use entropy_shell::{io_message, plural};
+use entropy_history::stats::check::{self, BaselineRun, MeanCoverage, Rules, Verdict};
+use entropy_history::stats::{Analysis, StepRange, analyse};
+use entropy_shell::{Failure, Outcome, Terminal, WithHint, io_message, plural};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -176,12 +175,12 @@ pub(super) fn judge(comparison: &Comparison, analysis: &Analysis, rules: &Rules)
 ///
 /// # Errors
 /// When the file cannot be read or has another schema.
-fn read_baseline(path: &Path) -> Result<Vec<Earlier>, Failure> {
+fn read_baseline(path: &Path) -> Result<Vec<BaselineRun>, Failure> {
     #[derive(Deserialize)]
     struct Baseline {
         schema: u32,
-        runs: Vec<Earlier>,
-        window: Option<Steps>,
+        runs: Vec<BaselineRun>,
+        window: Option<StepRange>,
     }
     let name = path.display();
     let text = fs::read(path)
@@ -195,8 +194,9 @@ fn read_baseline(path: &Path) -> Result<Vec<Earlier>, Failure> {
         return Err(anyhow!("cannot read {name} as a stats.json: it has schema {schema}, not 1"))
             .hint("make it again with this version");
     }
-    let extent = if baseline.window.is_some() { Extent::Part } else { Extent::Whole };
-    Ok(baseline.runs.into_iter().map(|earlier| Earlier { extent, ..earlier }).collect())
+    let coverage =
+        if baseline.window.is_some() { MeanCoverage::StepRange } else { MeanCoverage::WholeRun };
+    Ok(baseline.runs.into_iter().map(|earlier| BaselineRun { coverage, ..earlier }).collect())
 }
 
 /// One line per violation: `run: rule [step 12]: message`.
