@@ -53,7 +53,7 @@ pub(super) struct AutoArgs {
     /// Pictures, report.html, stats.json, stats.csv, summary.md and junit.xml.
     #[arg(long, value_name = "DIR")]
     artifacts: Option<PathBuf>,
-    /// Histories below MODELS_DIR [default: */entropy_history_*.json].
+    /// Histories below MODELS_DIR [default: all logs of each run].
     #[arg(long, value_name = "GLOB", conflicts_with = "recursive")]
     pattern: Option<String>,
     /// Search at any depth.
