@@ -109,7 +109,7 @@ fn group_mean_over_time_needs_interpolation() {
         run(tmp.path(), &[&fixed[..], flags].concat())
     };
     let apart = draw(&[]);
-    assert_rejected(&apart, "there is no mean to draw: group a: its runs share 1 place on");
+    assert_rejected(&apart, "there is no mean to draw: group a: its runs share 1 point of");
     assert!(stderr(&apart).contains("--interpolate"));
     assert!(files(tmp.path()).iter().all(|name| !name.ends_with(".svg")));
     assert!(draw(&["--interpolate"]).status.success());

@@ -16,7 +16,7 @@ use super::load::{NoLogs, Reading};
 use super::page::{PAGE_AUX, PARTIAL, ema_weight};
 use super::storage::storage_path;
 use super::target::Target;
-use crate::report::{self, Page};
+use crate::report::{self, PageOptions};
 use entropy_history::discover::{self, Depth, Found, Input, Origin};
 use entropy_history::history::Comparison;
 use entropy_history::stats::check::Rules;
@@ -281,9 +281,9 @@ impl AutoArgs {
                  average and starts without smoothing."
             ));
         }
-        let page = Page {
+        let page = PageOptions {
             title: self.chart.picture.title(),
-            command: &command_line(),
+            command: command_line(),
             date: date.as_deref(),
             smoothing: weight.unwrap_or(0.0),
             log_y: self.chart.curves.log_y,

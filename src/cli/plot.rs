@@ -10,8 +10,8 @@ use super::args::ChartArgs;
 use super::charts::{ChartKind, ChartRequest, draw, stats_path};
 use super::inputs::InputArgs;
 use super::target::Target;
-use super::watch::{Shown, frame, size};
-use crate::tui::standing::{Standing, Terms};
+use super::watch::{FrameContent, frame_size, frame_text};
+use crate::tui::run_status::{RunStatus, StatusConfig};
 use crate::tui::view::View;
 use entropy_shell::{Failure, Outcome, Terminal, WithHint};
 
@@ -83,17 +83,21 @@ impl PlotArgs {
         let (comparison, _) = across.place(&comparison, terminal)?;
         let window = steps.window(&comparison, terminal)?;
         let comparison = window.map_or(comparison, |window| window.whole);
-        let terms = Terms { thresholds: health.thresholds(), stale: None, over: CHANGE_OVER };
-        let now = SystemTime::now();
-        let standings: Vec<Standing> =
-            comparison.runs().iter().map(|run| Standing::of(run, None, &terms, now)).collect();
-        let shown = Shown {
-            runs: comparison.runs(),
-            standings: &standings,
-            view: &View::new(curves.smooth, curves.scale(), steps.limits()),
-            over: CHANGE_OVER,
+        let config = StatusConfig {
+            thresholds: health.thresholds(),
+            stale_after: None,
+            change_steps: CHANGE_OVER,
         };
-        let text = frame(&shown, picture.theme.theme, size(None, None, 2), terminal);
+        let now = SystemTime::now();
+        let statuses: Vec<RunStatus> =
+            comparison.runs().iter().map(|run| RunStatus::of(run, None, &config, now)).collect();
+        let content = FrameContent {
+            runs: comparison.runs(),
+            statuses: &statuses,
+            view: &View::new(curves.smooth, curves.scale(), steps.limits()),
+            change_steps: CHANGE_OVER,
+        };
+        let text = frame_text(&content, picture.theme.theme, frame_size(None, None, 2), terminal);
         terminal.print(text.as_bytes())?;
         Ok(outcome)
     }

@@ -12,7 +12,7 @@ use super::invocation::{command_line, date, source_date_epoch};
 use super::page::{PAGE_AUX, PARTIAL, page_smoothing};
 use super::target::Target;
 use super::tokens::TokenArgs;
-use crate::report::{self, Page};
+use crate::report::{self, PageOptions};
 use entropy_history::history::Comparison;
 use entropy_history::stats::compare::compare;
 use entropy_history::stats::{Analysis, analyse};
@@ -64,9 +64,9 @@ impl ReportArgs {
 
         let partial = read == Outcome::Partial || tokens_read == Outcome::Partial;
         let notes: Vec<String> = partial.then(|| PARTIAL.to_owned()).into_iter().collect();
-        let page = Page {
+        let page = PageOptions {
             title: self.title.title.as_deref(),
-            command: &command_line(),
+            command: command_line(),
             date: date.as_deref(),
             smoothing,
             log_y: self.curves.log_y,
@@ -95,7 +95,7 @@ fn write_page(
     target: &Target,
     comparison: &Comparison,
     analysis: &Analysis,
-    page: &Page<'_>,
+    page: &PageOptions<'_>,
     terminal: &Terminal,
 ) -> Result<(), Failure> {
     let start = Instant::now();

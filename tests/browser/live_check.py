@@ -142,7 +142,7 @@ def main():
             child, url = serve(program, logs, "*.jsonl", port)
             children.append(child)
             assert url, "the port is taken"
-            within(15, status, "this address is no longer valid: open the one that watch printed last")
+            within(15, status, "this address is no longer valid: open the address that entropy-viz watch printed last")
             print("ok lost")
 
             # If no run is shown, a text replaces the curves.
@@ -170,7 +170,7 @@ def main():
             within(5, lambda: last(driver, "r0"), 29)
             within(5, status, "live")
             child.send_signal(signal.SIGINT)
-            within(5, status, "the watching has ended: this is the last of it")
+            within(5, status, "entropy-viz watch has ended; no further updates")
             print("ok ended")
         finally:
             driver.quit()

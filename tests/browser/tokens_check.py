@@ -1,4 +1,4 @@
-"""Checks the section on token entropies in a real browser: templates/tokens.js and tokens.css.
+"""Checks the section on token entropies in a real browser: templates/tokens/*.js and tokens.css.
 
 `check(driver)` takes a selenium driver that is at a page with the section, and fails with an AssertionError that says
 what is wrong. `check_hostile(driver)` is for the page of a dump whose texts would run if they were markup. Alone, this
@@ -166,7 +166,7 @@ def check_hostile(driver):
     text = find(driver, ".reading").text
     assert "</script><img src=x onerror=alert(1)>" in text, text
     assert "\\u{202e}reversed" in text and "\u202e" not in driver.page_source
-    assert "<img src=x onerror=alert(4)>" in find(driver, ".odd").text
+    assert "<img src=x onerror=alert(4)>" in find(driver, ".warning").text
 
 
 def with_policy(page):

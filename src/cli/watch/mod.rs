@@ -5,10 +5,10 @@ mod follow;
 mod followed;
 mod hooks;
 mod keys;
-mod look;
 mod screen;
 mod serve;
 mod signals;
+mod text_frame;
 mod watcher;
 
 use std::ffi::OsString;
@@ -25,8 +25,9 @@ use super::curves::{AuxRequest, Reader};
 use super::load::LARGEST_VOCABULARY;
 use super::page::PAGE_AUX;
 use super::storage::storage_path;
-use crate::tui::frame::span;
-use crate::tui::standing::{Standing, Terms, Turn};
+use crate::tui::frame::render;
+use crate::tui::run_status::{RunStatus, StateChange, StatusConfig};
+use crate::tui::scene::{Scene, span};
 use crate::tui::view::View;
 use entropy_history::discover::Origin;
 use entropy_history::history::Comparison;
@@ -35,13 +36,13 @@ use entropy_history::stats::health::State;
 use entropy_shell::{Failure, Outcome, Terminal, WithHint};
 use events::Events;
 use follow::{Follower, Place};
-use hooks::{Hooks, Output};
-use keys::{Key, meaning};
-pub(super) use look::{Shown, frame, size};
+use hooks::{HookOutput, Hooks};
+use keys::{Key, key_action};
 use screen::Screen;
 use serve::{ServeArgs, Service};
 use signals::{Display, Signals};
-use watcher::{News, Watcher};
+pub(super) use text_frame::{FrameContent, frame_size, frame_text};
+use watcher::{Poll, Watcher};
 
 /// How often signals are polled.
 const SIGNAL_POLL: Duration = Duration::from_millis(200);
@@ -149,8 +150,8 @@ enum WatchEnd {
 impl WatchArgs {
     pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
         let selector = self.series.selector()?;
-        let selector = if self.serve.is_asked() { selector.with_clock() } else { selector };
-        let aux = if self.serve.is_asked() { PAGE_AUX } else { AuxRequest::default() };
+        let selector = if self.serve.is_requested() { selector.with_clock() } else { selector };
+        let aux = if self.serve.is_requested() { PAGE_AUX } else { AuxRequest::default() };
         let vocabulary = LARGEST_VOCABULARY;
         let reader =
             Reader { format: self.series.format, wanted: &selector, besides: &aux, vocabulary };
@@ -158,11 +159,16 @@ impl WatchArgs {
         let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
         let is_screen = io::stdout().is_terminal() && !dumb;
         let reacts = !self.exit_on.is_empty() || self.exec.is_some() || self.bell;
-        let mut service = self.serve.prepare(self, &follower.places())?;
+        let mut service = self.serve.prepare(
+            self.curves.smooth,
+            self.curves.log_y,
+            self.health.thresholds(),
+            &follower.places(),
+        )?;
         if self.once || (!is_screen && !reacts && service.is_none()) {
             return self.once(follower, terminal);
         }
-        let watcher = Watcher::new(self.terms(), follower);
+        let watcher = Watcher::new(self.status_config(), follower);
         let display = if is_screen && service.is_none() { Display::Screen } else { Display::Lines };
         let signals = Signals::listen(display)?;
         let end = match display {
@@ -170,7 +176,7 @@ impl WatchArgs {
             Display::Lines => self.in_lines(watcher, &signals, service.as_mut(), terminal)?,
         };
         if let Some(service) = &service {
-            service.end();
+            service.close();
         }
         Ok(match end {
             WatchEnd::Quit => Outcome::Done,
@@ -199,11 +205,11 @@ impl WatchArgs {
         Ok(vec![Place::Models(models)])
     }
 
-    fn terms(&self) -> Terms {
-        Terms {
+    fn status_config(&self) -> StatusConfig {
+        StatusConfig {
             thresholds: self.health.thresholds(),
-            stale: self.stale.0,
-            over: f64::from(self.over),
+            stale_after: self.stale.0,
+            change_steps: f64::from(self.over),
         }
     }
 
@@ -213,8 +219,8 @@ impl WatchArgs {
 
     /// Prints one frame.
     fn once(&self, follower: Follower<'_>, terminal: &Terminal) -> Result<Outcome, Failure> {
-        let mut watcher = Watcher::new(self.terms(), follower);
-        let news = watcher.look()?;
+        let mut watcher = Watcher::new(self.status_config(), follower);
+        let news = watcher.poll()?;
         let mut outcome = Outcome::Done;
         for problem in news.problems {
             if problem.origin == Origin::Named {
@@ -228,15 +234,15 @@ impl WatchArgs {
                 "the trainer may not have logged yet; in a terminal, `watch` without --once waits for it",
             );
         };
-        let shown = Shown {
+        let content = FrameContent {
             runs: comparison.runs(),
-            standings: &watcher.standings,
+            statuses: &watcher.statuses,
             view: &self.view(),
-            over: f64::from(self.over),
+            change_steps: f64::from(self.over),
         };
-        let size = size(self.width, self.height, 0);
-        terminal.print(frame(&shown, self.theme.theme, size, terminal).as_bytes())?;
-        match self.reached(&watcher.standings) {
+        let size = frame_size(self.width, self.height, 0);
+        terminal.print(frame_text(&content, self.theme.theme, size, terminal).as_bytes())?;
+        match self.reached(&watcher.statuses) {
             Some(why) => {
                 terminal.info(&why);
                 Ok(Outcome::Violated)
@@ -246,12 +252,12 @@ impl WatchArgs {
     }
 
     /// The message about the first run in a state of `--exit-on`; `None` if there is none.
-    fn reached<'s>(&self, standings: impl IntoIterator<Item = &'s Standing>) -> Option<String> {
-        let matches = |s: &&Standing| self.exit_on.iter().any(|exit| exit.is(s.state));
-        let standing = standings.into_iter().find(matches)?;
+    fn reached<'s>(&self, statuses: impl IntoIterator<Item = &'s RunStatus>) -> Option<String> {
+        let is_one = |s: &&RunStatus| self.exit_on.iter().any(|exit| exit.is(s.state));
+        let status = statuses.into_iter().find(is_one)?;
         let step =
-            standing.state_step.map_or(String::new(), |s| format!(" from step {} on", exact(s)));
-        Some(format!("{} {}{step}", standing.label, standing.state.words()))
+            status.state_step.map_or(String::new(), |s| format!(" from step {} on", exact(s)));
+        Some(format!("{} {}{step}", status.label, status.state.words()))
     }
 
     /// Prints one line per change of a state: without a terminal, or while a page is served.
@@ -262,30 +268,30 @@ impl WatchArgs {
         mut service: Option<&mut Service>,
         terminal: &Terminal,
     ) -> Result<WatchEnd, Failure> {
-        let mut hooks = Hooks::new(self.exec.clone(), Output::Stderr);
+        let mut hooks = Hooks::new(self.exec.clone(), HookOutput::Stderr);
         let waiting = waiting_message(&watcher);
         loop {
             let start = Instant::now();
-            let news = watcher.look()?;
+            let news = watcher.poll()?;
             for problem in &news.problems {
-                match problem.is_absence() && watcher.standings.is_empty() {
+                match problem.is_absence() && watcher.statuses.is_empty() {
                     true => terminal.info(&waiting),
                     false => terminal.warn(&format!("{:#}", problem.failure.error)),
                 }
             }
             if let Some(service) = &mut service {
-                service.take(news.grew);
-                service.go_on(watcher.follower.comparison());
+                service.note_growth(news.grew);
+                service.publish_if_due(watcher.follower.comparison());
                 service.start(terminal)?; // after the first read, which fails if a named log is unreadable
             }
-            for turn in &news.turns {
-                terminal.print(format!("{}\n", change_line(turn)).as_bytes())?;
+            for change in &news.changes {
+                terminal.print(format!("{}\n", change_line(change)).as_bytes())?;
             }
-            if self.bell && news.turns.iter().any(|turn| turn.before.is_some()) {
+            if self.bell && news.changes.iter().any(|change| change.before.is_some()) {
                 // The bell is optional: a closed stderr is not an error.
                 let _ = io::stderr().write_all(b"\x07");
             }
-            hooks.take(&news.turns);
+            hooks.enqueue(&news.changes);
             if let Some(why) = self.reached(certain(&watcher)) {
                 hooks.finish().iter().for_each(|problem| terminal.warn(problem));
                 return Ok(WatchEnd::StateReached(why));
@@ -294,11 +300,11 @@ impl WatchArgs {
                 if signals.is_stopped() {
                     return Ok(WatchEnd::Interrupted);
                 }
-                if let Some(problem) = hooks.go_on() {
+                if let Some(problem) = hooks.run_next() {
                     terminal.warn(&problem);
                 }
                 if let Some(service) = &mut service {
-                    service.go_on(watcher.follower.comparison());
+                    service.publish_if_due(watcher.follower.comparison());
                 }
                 let left = self.interval.saturating_sub(start.elapsed());
                 if left.is_zero() {
@@ -316,48 +322,48 @@ impl WatchArgs {
         signals: &Signals,
         terminal: &Terminal,
     ) -> Result<WatchEnd, Failure> {
-        let mut news = watcher.look()?; // before the screen, so that an error stays visible
-        let ink = look::ink(self.theme.theme, terminal);
-        let mut hooks = Hooks::new(self.exec.clone(), Output::Dropped);
+        let mut news = watcher.poll()?; // before the screen, so that an error stays visible
+        let palette = text_frame::palette(self.theme.theme, terminal);
+        let mut hooks = Hooks::new(self.exec.clone(), HookOutput::Discard);
         let mut view = self.view();
         let mut message: Option<String> = None; // of --exec; cleared by a key
         let mut next = Instant::now() + self.interval;
         let waiting = waiting_message(&watcher);
-        let mut screen = Screen::take()?;
+        let mut screen = Screen::enter()?;
         let events = Events::listen()?;
         let mut dirty = true;
         loop {
-            if self.bell && news.turns.iter().any(|turn| turn.before.is_some()) {
+            if self.bell && news.changes.iter().any(|change| change.before.is_some()) {
                 screen.ring()?;
             }
-            hooks.take(&news.turns);
-            if let Some(problem) = hooks.go_on() {
+            hooks.enqueue(&news.changes);
+            if let Some(problem) = hooks.run_next() {
                 message = Some(problem);
                 dirty = true;
             }
-            dirty |= news.is_new();
+            dirty |= news.needs_redraw();
             if let Some(why) = self.reached(certain(&watcher)) {
                 drop(screen);
                 hooks.finish().iter().for_each(|problem| terminal.warn(problem));
                 return Ok(WatchEnd::StateReached(why));
             }
-            news = News::default();
+            news = Poll::default();
 
             if dirty {
                 let drawn = screen.draw(|area, buffer| {
                     let runs = watcher.follower.comparison().map_or(&[][..], Comparison::runs);
                     let trouble = latest_problem(watcher.follower.troubles());
-                    let scene = crate::tui::frame::Scene {
+                    let scene = Scene {
                         runs,
-                        standings: &watcher.standings,
+                        statuses: &watcher.statuses,
                         view: &view,
-                        ink,
-                        over: f64::from(self.over),
+                        palette,
+                        change_steps: f64::from(self.over),
                         message: message.as_deref().or(trouble.as_deref()),
                         waiting: &waiting,
                         keys: true,
                     };
-                    crate::tui::frame::render(&scene, area, buffer);
+                    render(&scene, area, buffer);
                 });
                 if let Err(error) = drawn {
                     return if must_stop(signals) {
@@ -373,16 +379,16 @@ impl WatchArgs {
             if let Some(event) = events.next(wait)? {
                 match event {
                     Event::Key(key) if key.kind != KeyEventKind::Release => {
-                        match meaning(key, &view) {
-                            Some(Key::Leave) => return Ok(WatchEnd::Quit),
+                        match key_action(key, &view) {
+                            Some(Key::Quit) => return Ok(WatchEnd::Quit),
                             Some(Key::Interrupt) => return Ok(WatchEnd::Interrupted),
                             Some(Key::Suspend) => suspend(&mut screen, signals)?,
-                            Some(Key::Act(act)) => {
+                            Some(Key::View(action)) => {
                                 let runs =
                                     watcher.follower.comparison().map_or(&[][..], Comparison::runs);
                                 let labels: Vec<&str> =
                                     runs.iter().map(|r| r.history.label()).collect();
-                                view.act(act, &labels, span(runs));
+                                view.apply(action, &labels, span(runs));
                                 message = None;
                             }
                             None => {}
@@ -404,7 +410,7 @@ impl WatchArgs {
                 dirty = true;
             }
             if Instant::now() >= next {
-                news = watcher.look()?;
+                news = watcher.poll()?;
                 next = Instant::now() + self.interval;
             }
         }
@@ -426,8 +432,8 @@ fn latest_problem(troubles: &[String]) -> Option<String> {
 }
 
 /// The runs whose state is not provisional.
-fn certain<'s>(watcher: &'s Watcher<'_>) -> impl Iterator<Item = &'s Standing> {
-    watcher.standings.iter().filter(|standing| !standing.unsure)
+fn certain<'s>(watcher: &'s Watcher<'_>) -> impl Iterator<Item = &'s RunStatus> {
+    watcher.statuses.iter().filter(|status| !status.provisional)
 }
 
 /// The message until there is a run.
@@ -448,13 +454,13 @@ fn suspend(_: &mut Screen, _: &Signals) -> io::Result<()> {
 }
 
 /// A change of a state as a line of text.
-fn change_line(turn: &Turn) -> String {
-    let Standing { label, last, state_step, .. } = &turn.now;
-    let before = turn.before.map_or(String::new(), |before| format!("{before} → "));
+fn change_line(change: &StateChange) -> String {
+    let RunStatus { label, last, state_step, .. } = &change.now;
+    let before = change.before.map_or(String::new(), |before| format!("{before} → "));
     let step = state_step.map_or(String::new(), |s| format!(" from step {} on", exact(s)));
     let label = entropy_history::label::visible(label);
     let (value, at) = (short(last.entropy), exact(last.step));
-    format!("{label}: {before}{}{step}, {value} at step {at}", turn.now.words())
+    format!("{label}: {before}{}{step}, {value} at step {at}", change.now.state_name())
 }
 
 #[cfg(test)]

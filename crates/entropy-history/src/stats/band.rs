@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use statrs::statistics::Statistics;
 
 use super::bootstrap::{Resampling, below};
-use super::group_tests::MIN_RESAMPLED_RUNS;
+use super::two_sample::MIN_RESAMPLED_RUNS;
 use crate::history::{History, Point};
 
 /// How far a band reaches around the mean.

@@ -5,12 +5,12 @@ use rayon::prelude::*;
 use super::bootstrap::Resampling;
 use super::contrast::{Contrast, ContrastUnit, Statistic};
 use super::group::{Group, GroupMembers, GroupStats, means_over, shared_steps};
-use super::group_tests::{
+use super::health::State;
+use super::sample::{finite, mean};
+use super::two_sample::{
     MIN_RESAMPLED_RUNS, holm, improvement_interval, mann_whitney, probability_of_improvement,
     smallest_p, welch,
 };
-use super::health::State;
-use super::sample::{finite, mean};
 use super::{Analysis, pairs};
 use crate::history::{Comparison, History};
 

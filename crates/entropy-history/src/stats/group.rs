@@ -4,8 +4,8 @@ use serde::Serialize;
 use statrs::statistics::Statistics;
 
 use super::bootstrap::Resampling;
-use super::group_tests::{MIN_RESAMPLED_RUNS, interquartile_mean};
 use super::sample::finite;
+use super::two_sample::{MIN_RESAMPLED_RUNS, interquartile_mean};
 use crate::history::{Comparison, History};
 
 /// A group of runs of a comparison; at least one run.

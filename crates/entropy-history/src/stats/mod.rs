@@ -6,7 +6,6 @@ pub mod check;
 pub mod compare;
 pub mod contrast;
 pub mod group;
-pub mod group_tests;
 pub mod health;
 pub mod law;
 mod pairs;
@@ -14,6 +13,7 @@ pub mod sample;
 pub mod smooth;
 mod summary;
 pub mod tokens;
+pub mod two_sample;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};

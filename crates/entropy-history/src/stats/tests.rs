@@ -8,8 +8,8 @@ use super::bootstrap::*;
 use super::compare::{Plan, compare};
 use super::contrast::{Contrast, Statistic};
 use super::group::group;
-use super::group_tests::*;
 use super::health::Thresholds;
+use super::two_sample::*;
 use crate::history::{Comparison, History, Point, Run};
 use crate::quantity::EntropyKind;
 
