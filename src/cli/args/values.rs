@@ -29,7 +29,7 @@ pub(in crate::cli) fn regex(text: &str) -> Result<Regex, String> {
 }
 
 /// A time above 0 with its unit: ms, s, m, h or d.
-pub(in crate::cli) fn duration(text: &str) -> Result<Duration, String> {
+fn duration(text: &str) -> Result<Duration, String> {
     let units = [("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("d", 86_400.0)];
     let parse = |(unit, seconds): &(&str, f64)| {
         let number = text.strip_suffix(unit)?.trim().parse::<f64>().ok()?;
@@ -39,6 +39,25 @@ pub(in crate::cli) fn duration(text: &str) -> Result<Duration, String> {
     time.ok_or_else(|| {
         "give a number above 0 with its unit (ms, s, m, h or d), e.g. 10m".to_owned()
     })
+}
+
+/// The time without new rows after which a run is stale; `None` for never.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::cli) struct StaleAfter(pub(in crate::cli) Option<Duration>);
+
+/// A time, or `never`.
+pub(in crate::cli) fn stale_after(text: &str) -> Result<StaleAfter, String> {
+    match text {
+        "never" => Ok(StaleAfter(None)),
+        _ => duration(text).map(|time| StaleAfter(Some(time))),
+    }
+}
+
+/// A time from 50 ms to one hour.
+pub(in crate::cli) fn interval(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    let bounds = Duration::from_millis(50)..=Duration::from_secs(3600);
+    if bounds.contains(&time) { Ok(time) } else { Err("give a time from 50ms to 1h".to_owned()) }
 }
 
 #[cfg(test)]
@@ -53,5 +72,11 @@ mod tests {
         for bad in ["10", "m", "0s", "-1s", "nans", "1e99d", "10 minutes"] {
             assert!(duration(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn interval_is_bounded_and_stale_may_be_never() {
+        assert!(interval("1ms").is_err() && interval("2h").is_err());
+        assert!(stale_after("never").unwrap().0.is_none());
     }
 }

@@ -19,7 +19,7 @@ use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 use ratatui::crossterm::event::{Event, KeyEventKind};
 
-use super::args::values::duration;
+use super::args::values::{StaleAfter, interval, stale_after};
 use super::args::{CurveArgs, HealthArgs, SeriesArgs, ThemeArgs};
 use super::curves::{AuxRequest, Reader};
 use super::load::LARGEST_VOCABULARY;
@@ -120,23 +120,6 @@ impl ExitOn {
             ExitOn::Explode => state == State::Exploded,
         }
     }
-}
-
-/// The time without new rows after which a run is stale; `None` for never.
-#[derive(Debug, Clone, Copy)]
-struct StaleAfter(Option<Duration>);
-
-fn stale_after(text: &str) -> Result<StaleAfter, String> {
-    match text {
-        "never" => Ok(StaleAfter(None)),
-        _ => duration(text).map(|time| StaleAfter(Some(time))),
-    }
-}
-
-fn interval(text: &str) -> Result<Duration, String> {
-    let time = duration(text)?;
-    let bounds = Duration::from_millis(50)..=Duration::from_secs(3600);
-    if bounds.contains(&time) { Ok(time) } else { Err("give a time from 50ms to 1h".to_owned()) }
 }
 
 /// Why watching ended.
@@ -461,15 +444,4 @@ fn change_line(change: &StateChange) -> String {
     let label = entropy_history::label::visible(label);
     let (value, at) = (short(last.entropy), exact(last.step));
     format!("{label}: {before}{}{step}, {value} at step {at}", change.now.state_name())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn interval_is_bounded_and_stale_may_be_never() {
-        assert!(interval("1ms").is_err() && interval("2h").is_err());
-        assert!(stale_after("never").unwrap().0.is_none());
-    }
 }
