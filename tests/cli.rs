@@ -166,7 +166,7 @@ fn auto_without_histories_reports_searched_paths_and_likely_causes() {
     assert_rejected(
         &tmp,
         &["auto"],
-        &["$STORAGE_PATH is not set", "hint: entropy-viz auto MODELS_DIR"],
+        &["$STORAGE_PATH is not set", "hint: name a directory: entropy-viz auto MODELS_DIR"],
     );
     fs::create_dir_all(tmp.path().join("s/models/x")).unwrap();
     fs::write(tmp.path().join("s/models/x/config.json"), "{\"hidden_size\": 64}").unwrap();
@@ -241,7 +241,11 @@ fn usage_errors_are_reported_before_any_work() {
     assert_rejected(&tmp, &["plot"], &["no input is given"]);
     assert_rejected(&tmp, &["plot", &file, "--smooth", "magic:3"], &["ema:WEIGHT"]);
     assert_rejected(&tmp, &["plot", &file, "--size", "1x1"], &["14x7"]);
-    assert_rejected(&tmp, &["plot", &file, "--format", "xml"], &["known are rzero, verl, easyr1"]);
+    assert_rejected(
+        &tmp,
+        &["plot", &file, "--format", "xml"],
+        &["known formats are rzero, verl, easyr1"],
+    );
     assert_rejected(
         &tmp,
         &["plot", &file, "--metric", "loss"],
@@ -255,7 +259,7 @@ fn usage_errors_are_reported_before_any_work() {
     assert_rejected(
         &tmp,
         &["plot", &file, "--from-step", "900"],
-        &["no run has a point among the steps shown"],
+        &["no run has a point in the range of steps"],
     );
     assert_rejected(&tmp, &["plot", &file, "--font", "/dev/null"], &["cannot use the font"]);
     assert_rejected(&tmp, &["plto"], &["plot"]);
@@ -455,7 +459,7 @@ fn warns_about_label_characters_missing_from_all_fonts() {
     let input = format!("\u{10fffd}={}", path_of(SOLVER));
     let output = run(tmp.path(), &["plot", &input, "-o", "a.svg"]);
     assert!(output.status.success());
-    assert!(stderr(&output).contains("no font here has \u{10fffd}"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("no installed font has \u{10fffd}"), "{}", stderr(&output));
     assert!(fs::read_to_string(tmp.path().join("a.svg")).unwrap().contains('\u{10fffd}'));
 }
 

@@ -92,7 +92,7 @@ fn rejects_unmatched_group_and_unknown_baseline() {
     for (arguments, words) in [
         (["--group", "actor"], "--group actor matches none of the runs: \"qwen3-tiny_questioner"),
         (["--group", "(x"], "unclosed group"),
-        (["--baseline", "solver"], "no run is called \"solver\""),
+        (["--baseline", "solver"], "there is no run \"solver\""),
     ] {
         let output = run(tmp.path(), &[&["stats", &models, "--json"], &arguments[..]].concat());
         assert_eq!(output.status.code(), Some(2));
@@ -229,13 +229,13 @@ fn runs_of_only_zeros_are_left_out_of_group_means() {
     assert!(plot.status.success(), "{}", stderr(&plot));
     let said = stderr(&plot);
     assert!(said.contains("group solver: left out: solver_zero was not recorded"), "{said}");
-    assert!(said.contains("group other: it has no mean: other_zero was not recorded"), "{said}");
+    assert!(said.contains("group other: no mean: other_zero was not recorded"), "{said}");
     let svg = fs::read_to_string(tmp.path().join("x.svg")).unwrap();
     assert!(svg.contains(", n = 2") && !svg.contains("other"), "the mean is of two runs");
 
     let none = run(tmp.path(), &["plot", ".", "-o", "y.svg", "--group", "zero"]);
     assert_eq!(none.status.code(), Some(2));
-    assert!(stderr(&none).contains("no run of a group was recorded"), "{}", stderr(&none));
+    assert!(stderr(&none).contains("no run of a group recorded its entropy"), "{}", stderr(&none));
 
     let forest = ["stats", ".", "--json", "--comparison-plot", "f.svg", "--baseline", "solver_a"];
     assert!(run(tmp.path(), &forest).status.success());

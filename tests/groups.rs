@@ -229,17 +229,17 @@ fn comparison_plot_without_pairs_is_rejected_before_writing() {
     };
     assert_rejected(
         &forest(&["run_a.json"]),
-        "nothing to compare for --comparison-plot: there is one run",
+        "nothing to compare for --comparison-plot: there is only one run",
     );
     assert_rejected(&forest(&["run_a.json", "run_b.json"]), "the runs share no step");
     let both = ["run_a.json", "run_b.json", "--group"];
     assert_rejected(
         &forest(&[&both[..], &["run"]].concat()),
-        "--group makes one group of all runs",
+        "--group puts all runs into one group",
     );
     assert_rejected(&forest(&[&both[..], &["x*"]].concat()), "--group x* matches none of the runs");
     let gif = ["stats", "run_a.json", "run_b.json", "--comparison-plot", "x.gif"];
-    assert_rejected(&run(tmp.path(), &gif), "\"gif\" is no kind of picture");
+    assert_rejected(&run(tmp.path(), &gif), "\"gif\" is not a picture type");
 }
 
 #[test]

@@ -188,7 +188,7 @@ fn chain_joins_rounds_end_to_end() {
     assert_rejected(&["stats", place, "--chain", "(a)_v([0-9]+)"], &["matches none of the runs"]);
     assert_rejected(
         &["stats", place, "--chain", "_v([0-9]+)"],
-        &["it has 1 groups in parentheses, not two"],
+        &["it has 1 capture groups, not two"],
     );
     assert_rejected(
         &["stats", place, "--chain", "(questioner|solver)()"],
@@ -311,7 +311,7 @@ fn inspect_lists_the_series_of_a_log() {
     let none = "tensorboard/rzero_tensorboard_log/1795399397.4662635/events.out.tfevents.1795399397.vm.29142.1";
     let output = run(temp_dir().path(), &["inspect", &path_of(none)]);
     assert!(output.status.success());
-    assert!(stdout(&output).contains("  taken   nothing"));
+    assert!(stdout(&output).contains("  plotted nothing"));
 }
 
 #[test]
@@ -378,11 +378,11 @@ fn impossible_conversion_is_rejected_before_writing() {
     let models = path_of("models");
     assert_rejected(
         &["convert", &models, "--to", "json", "-o", "x.json"],
-        &["7 runs do not go into one json file"],
+        &["7 runs cannot be written to one json file"],
     );
     assert_rejected(
         &["convert", &log, "--to", "wandb", "-o", "-"],
-        &["a directory does not go to stdout"],
+        &["a directory cannot go to stdout"],
     );
 }
 

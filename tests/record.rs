@@ -43,7 +43,7 @@ fn resumed_run_is_appended_not_overwritten() {
     record(tmp.path(), "1 4.0\n2 3.0\n3 2.0\n");
     let output = record(tmp.path(), "3 2.5\n4 2.25\n");
     assert!(
-        stderr(&output).contains("3 steps are there already, up to step 3"),
+        stderr(&output).contains("3 steps are already recorded, up to step 3"),
         "{}",
         stderr(&output)
     );
@@ -86,7 +86,7 @@ fn refuses_to_drop_extra_keys_of_existing_rows() {
     fs::write(&path, rows).unwrap();
     let output = record(tmp.path(), "2 4.0\n");
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("its rows have \"reward\" too"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("its rows also have \"reward\""), "{}", stderr(&output));
     assert_eq!(fs::read_to_string(&path).unwrap(), rows);
 }
 
@@ -98,7 +98,7 @@ fn existing_file_that_is_not_a_history_is_left_unchanged() {
     fs::write(&path, "not a history").unwrap();
     let output = record(tmp.path(), "1 4.0\n");
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("it is left as it is"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("the file was not changed"), "{}", stderr(&output));
     assert_eq!(fs::read_to_string(&path).unwrap(), "not a history");
     let mut command = program(tmp.path());
     let output = command.args(["record", "--run", "../x", "--models", "m"]).output().unwrap();

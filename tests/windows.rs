@@ -88,7 +88,7 @@ fn run_that_ends_before_from_step_is_still_checked() {
         .unwrap();
     let arguments = ["auto", ".", "--from-step", "50", "--artifacts", "set", "--pattern", "*.json"];
     let output = run(tmp.path(), &arguments);
-    assert!(stderr(&output).contains("early has no point among the steps shown"));
+    assert!(stderr(&output).contains("early is left out: it has no point in the range of steps"));
     let junit = fs::read_to_string(tmp.path().join("set/junit.xml")).unwrap();
     assert!(junit.contains(r#"<testcase classname="early" name="collapse"><failure"#), "{junit}");
 }

@@ -13,11 +13,12 @@ use entropy_shell::{Failure, WithHint};
 
 /// What the x axis counts.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Picture")]
+#[command(next_help_heading = "Axes")]
 pub(super) struct AcrossArgs {
-    /// What the x axis counts. --from-step, --to-step and the width of --smooth gaussian are in the unit of
-    /// the axis.
-    #[arg(long = "x", value_enum, value_name = "WHAT", default_value_t = Name::Step)]
+    /// X axis.
+    ///
+    /// --from-step, --to-step and the width of --smooth gaussian are in the unit of the axis.
+    #[arg(long = "x", value_enum, value_name = "AXIS", default_value_t = Name::Step)]
     name: Name,
 }
 
@@ -25,17 +26,17 @@ pub(super) struct AcrossArgs {
 enum Name {
     /// Training steps, as logged.
     Step,
-    /// Steps since the first of each run.
+    /// Steps since the first step of each run.
     Relative,
-    /// Time since the first step of each run by the clock of its log, in the unit that fits.
+    /// Wall-clock time since the first step of each run, in a suitable unit.
     Time,
-    /// The same in seconds.
+    /// Wall-clock time in seconds.
     Seconds,
-    /// The same in minutes.
+    /// Wall-clock time in minutes.
     Minutes,
-    /// The same in hours.
+    /// Wall-clock time in hours.
     Hours,
-    /// The same in days.
+    /// Wall-clock time in days.
     Days,
 }
 

@@ -1,23 +1,21 @@
-//! `entropy-viz auto`: every history below a directory of models, drawn and counted at once.
+//! `entropy-viz auto`: finds the histories of a directory of models and compares them.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use clap::Args;
 
-use super::across::AcrossArgs;
-use super::call::{command_line, day, source_date_epoch};
-use super::chart::{ChartArgs, Target, stats_beside, target, write};
+use super::args::{BaselineArgs, ChartArgs};
+use super::charts::{ChartKind, ChartRequest, draw, stats_path};
 use super::check::judge;
-use super::compare::CompareArgs;
 use super::curves::Clock;
-use super::groups::BandArgs;
-use super::health::HealthArgs;
-use super::inputs::WHY_NONE;
+use super::inputs::NO_HISTORY_HINT;
+use super::invocation::{command_line, date, source_date_epoch};
 use super::labels::Labels;
 use super::load::{NoLogs, Reading};
 use super::page::{PAGE_AUX, PARTIAL, ema_weight};
-use super::plot::{Chart, Charts, Looks, draw};
+use super::storage::storage_path;
+use super::target::Target;
 use crate::report::{self, PageOptions};
 use entropy_history::discover::{self, Depth, Found, Input, Origin};
 use entropy_history::history::Comparison;
@@ -25,11 +23,7 @@ use entropy_history::stats::check::Rules;
 use entropy_history::stats::compare::compare;
 use entropy_history::stats::{Analysis, analyse};
 use entropy_plot::{Across, Encoding};
-use entropy_shell::Outcome;
-use entropy_shell::Terminal;
-use entropy_shell::output;
-use entropy_shell::{Failure, WithHint};
-use entropy_shell::{io_message, plural};
+use entropy_shell::{Failure, Outcome, Terminal, WithHint, io_message, output, plural};
 
 const PATTERN: &str = "*/entropy_history_*.json";
 const OUTPUT: &str = "entropy_comparison.png";
@@ -41,135 +35,143 @@ Examples:
   entropy-viz auto runs --recursive --smooth ema:0.9
   entropy-viz auto --artifacts ci/entropy";
 
-/// Finds, draws and counts.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
-pub(super) struct Auto {
-    /// Where the models are [default: $STORAGE_PATH/models].
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct AutoArgs {
+    /// Directory of models [default: $STORAGE_PATH/models].
     models_dir: Option<PathBuf>,
-    /// The picture to write, as the shell script took it.
+    /// The picture to write, as the original shell script took it.
     #[arg(value_name = "OUTPUT", hide = true, conflicts_with = "output")]
     positional_output: Option<PathBuf>,
-    /// The picture to write; the statistics go beside it [default: entropy_comparison.png].
+    /// Picture to write [default: entropy_comparison.png].
+    ///
+    /// The statistics are written to <stem>_stats.<ext> in the same directory.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Write the whole set for CI into this directory: pictures, report.html, stats.json, stats.csv,
-    /// summary.md, junit.xml.
+    /// Directory to write all results to, for CI.
+    ///
+    /// Pictures, report.html, stats.json, stats.csv, summary.md and junit.xml.
     #[arg(long, value_name = "DIR")]
     artifacts: Option<PathBuf>,
-    /// Which files below MODELS_DIR are histories.
+    /// Histories below MODELS_DIR [default: all logs of each run].
     #[arg(long, value_name = "GLOB", conflicts_with = "recursive")]
     pattern: Option<String>,
-    /// Look at any depth.
+    /// Search at any depth.
     #[arg(long)]
     recursive: bool,
     #[command(flatten)]
     reading: Reading,
     #[command(flatten)]
-    compare: CompareArgs,
-    #[command(flatten)]
-    bands: BandArgs,
-    #[command(flatten)]
-    health: HealthArgs,
-    #[command(flatten)]
     chart: ChartArgs,
     #[command(flatten)]
-    across: AcrossArgs,
+    baseline: BaselineArgs,
 }
 
-/// What was found below the directory of models.
-struct Histories {
+/// The files below the directory of models.
+struct FoundHistories {
     inputs: Vec<Input>,
     unreadable: Vec<String>,
-    nothing: String, // what to say if none of it is a log
+    none_found: String, // the error message if no file is a log
 }
 
-fn none_found(what: String) -> Failure {
-    Failure { error: anyhow!(what), hint: Some(WHY_NONE.to_owned()) }
+/// The runs as logged, and over the chosen x axis.
+struct LoadedRuns {
+    by_step: Comparison,
+    by_axis: Comparison,
+    across: Across,
+    outcome: Outcome,
 }
 
-impl Auto {
+fn no_history(what: String) -> Failure {
+    Failure { error: anyhow!(what), hint: Some(NO_HISTORY_HINT.to_owned()) }
+}
+
+impl AutoArgs {
     pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
-        self.chart.check()?;
+        self.chart.validate()?;
         source_date_epoch()?;
-        if self.artifacts.is_some() && self.across.is_moved() && self.chart.is_limited() {
+        if self.artifacts.is_some() && self.chart.across.is_moved() && self.chart.steps.is_limited()
+        {
             return Err(anyhow!(
-                "the numbers of --artifacts are by step: --from-step and --to-step cannot count in --x"
+                "--artifacts has numbers by step: --from-step and --to-step cannot be in the unit of --x"
             ))
-            .hint("leave out --x, or the limits");
+            .hint("leave out --x, or --from-step and --to-step");
         }
         let output = self.output.clone().or_else(|| self.positional_output.clone());
-        // The set for CI has the pictures in it: others are written only if they are asked for.
+        // --artifacts includes the pictures: another one is written only if named.
         let output = output.or_else(|| self.artifacts.is_none().then(|| OUTPUT.into()));
-        let encoding = match output.as_deref().map(target) {
+        let encoding = match output.as_deref().map(Target::new) {
             Some(Target::Stdout) => {
-                return Err(anyhow!("two pictures do not go to stdout"))
+                return Err(anyhow!("two pictures cannot both go to stdout"))
                     .hint("name a file with -o");
             }
-            Some(target) => Some(self.chart.encoding(&target)?),
+            Some(target) => Some(self.chart.picture.encoding(&target)?),
             None => None,
         };
 
-        let Histories { inputs, unreadable, nothing } = self.find()?;
-        let mut besides = self.across.besides();
-        if self.artifacts.is_some() && besides.clock == Clock::Unasked {
-            besides.clock = PAGE_AUX.clock;
-        }
-        let loaded = self.reading.load(inputs, &unreadable, &Labels::none(), &besides, terminal);
-        let (comparison, outcome) = loaded.map_err(|failure| {
-            if failure.error.is::<NoLogs>() { none_found(nothing) } else { failure }
-        })?;
-        let (placed, across) = self.across.place(&comparison, terminal)?;
-        self.compare.groups.tell_ungrouped(&placed, " and without a curve", terminal)?;
+        let loaded = self.load(terminal)?;
+        self.chart.groups.warn_ungrouped(&loaded.by_axis, " and not drawn", terminal)?;
         if let (Some(output), Some(encoding)) = (&output, encoding) {
-            draw(&placed, &self.looks(across), &[encoding], Charts::Both, terminal, |_, chart| {
-                Target::File(match chart {
-                    Chart::Curves => output.clone(),
-                    Chart::Stats => stats_beside(output),
+            let request = self.charts(loaded.across, std::slice::from_ref(&encoding));
+            draw(&loaded.by_axis, &request, terminal, |_, kind| {
+                Target::File(match kind {
+                    ChartKind::Curves => output.clone(),
+                    ChartKind::Stats => stats_path(output),
                 })
             })?;
         }
         if let Some(directory) = &self.artifacts {
-            self.write_artifacts(directory, (&comparison, outcome), (&placed, across), terminal)?;
+            self.write_artifacts(directory, &loaded, terminal)?;
         }
-        terminal.info(&format!("{} compared", plural(comparison.runs().len(), "run", "runs")));
-        Ok(outcome)
+        terminal.info(&format!("{} compared", plural(loaded.by_step.runs().len(), "run", "runs")));
+        Ok(loaded.outcome)
     }
 
-    fn looks(&self, across: Across) -> Looks<'_> {
-        Looks {
-            chart: &self.chart,
-            health: &self.health,
-            across,
-            groups: &self.compare.groups,
-            bands: &self.bands,
+    /// Finds and reads the runs.
+    ///
+    /// # Errors
+    /// When there are none.
+    fn load(&self, terminal: &Terminal) -> Result<LoadedRuns, Failure> {
+        let FoundHistories { inputs, unreadable, none_found } = self.find()?;
+        let mut aux = self.chart.across.besides();
+        if self.artifacts.is_some() && aux.clock == Clock::Unasked {
+            aux.clock = PAGE_AUX.clock;
         }
+        let loaded = self.reading.load(inputs, &unreadable, &Labels::none(), &aux, terminal);
+        let (by_step, outcome) = loaded.map_err(|failure| {
+            if failure.error.is::<NoLogs>() { no_history(none_found) } else { failure }
+        })?;
+        let (by_axis, across) = self.chart.across.place(&by_step, terminal)?;
+        Ok(LoadedRuns { by_step, by_axis, across, outcome })
     }
 
-    /// The histories, or an error that says where was looked and why there may be none.
-    fn find(&self) -> Result<Histories, Failure> {
-        let storage = std::env::var_os("STORAGE_PATH").filter(|path| !path.is_empty());
-        let models = match (&self.models_dir, &storage) {
-            (Some(directory), _) => directory.clone(),
-            (None, Some(storage)) => Path::new(storage).join("models"),
-            (None, None) => {
-                return Err(anyhow!("cannot tell where the models are: $STORAGE_PATH is not set"))
-                    .hint("entropy-viz auto MODELS_DIR, or export STORAGE_PATH");
+    fn charts<'a>(&'a self, across: Across, encodings: &'a [Encoding]) -> ChartRequest<'a> {
+        let kinds = &[ChartKind::Curves, ChartKind::Stats];
+        ChartRequest { args: &self.chart, across, kinds, encodings }
+    }
+
+    /// The files that may be histories.
+    ///
+    /// # Errors
+    /// When there is no file; the message says where was searched, the hint why there may be none.
+    fn find(&self) -> Result<FoundHistories, Failure> {
+        let (models, origin) = match (&self.models_dir, storage_path()) {
+            (Some(directory), _) => (directory.clone(), String::new()),
+            (None, Some(storage)) => {
+                (storage.join("models"), format!("; $STORAGE_PATH is {}", storage.display()))
             }
-        };
-        let told = match (&self.models_dir, &storage) {
-            (Some(_), _) => String::new(),
-            (None, storage) => {
-                let path = storage.as_deref().unwrap_or_default();
-                format!("; $STORAGE_PATH is {}", path.to_string_lossy())
+            (None, None) => {
+                let error =
+                    anyhow!("no directory of models is given, and $STORAGE_PATH is not set");
+                return Err(error)
+                    .hint("name a directory: entropy-viz auto MODELS_DIR, or export STORAGE_PATH");
             }
         };
         if !models.is_dir() {
-            return Err(anyhow!(
-                "cannot look into {}: there is no such directory{told}",
-                models.display()
-            ))
-            .hint(format!("entropy-viz auto MODELS_DIR, if they are elsewhere; else {WHY_NONE}"));
+            let error = anyhow!("directory {} does not exist{origin}", models.display());
+            return Err(error).hint(format!(
+                "name the directory if it is elsewhere: entropy-viz auto MODELS_DIR; otherwise {NO_HISTORY_HINT}"
+            ));
         }
         let pattern = discover::below(&models, self.pattern.as_deref().unwrap_or(PATTERN));
         let found = match (&self.pattern, self.recursive) {
@@ -186,49 +188,55 @@ impl Auto {
         };
         let unreadable = match &found.unreadable[..] {
             [] => String::new(),
-            [first, ..] => format!("; could not look into {first}"),
+            [first, ..] => format!("; could not read {first}"),
         };
-        let nothing = format!(
-            "no entropy history found: nothing matches {pattern}, and no other log is there{told}{unreadable}"
+        let message = format!(
+            "no entropy history found: no file matches {pattern}, and there is no other log{origin}{unreadable}"
         );
         if found.files.is_empty() {
-            return Err(none_found(nothing));
+            return Err(no_history(message));
         }
-        Ok(Histories { inputs: found.files, unreadable: found.unreadable, nothing })
+        Ok(FoundHistories {
+            inputs: found.files,
+            unreadable: found.unreadable,
+            none_found: message,
+        })
     }
 
-    /// The set for CI; pictures are of `placed`, over what its axis counts.
+    /// Writes the files of `--artifacts`. Charts are over the chosen x axis, numbers are by step.
     fn write_artifacts(
         &self,
         directory: &Path,
-        (comparison, outcome): (&Comparison, Outcome),
-        (placed, across): (&Comparison, Across),
+        loaded: &LoadedRuns,
         terminal: &Terminal,
     ) -> Result<(), Failure> {
-        let encodings = [Encoding::Png, Encoding::Svg];
-        let pictures = |encoding, chart| {
+        let (comparison, across) = (&loaded.by_step, loaded.across);
+        let picture = |encoding, kind| {
             let extension = if encoding == Encoding::Svg { "svg" } else { "png" };
-            let stem = match chart {
-                Chart::Curves => "entropy_comparison",
-                Chart::Stats => "entropy_comparison_stats",
+            let stem = match kind {
+                ChartKind::Curves => "entropy_comparison",
+                ChartKind::Stats => "entropy_comparison_stats",
             };
             Target::File(directory.join(format!("{stem}.{extension}")))
         };
-        let drawn =
-            draw(placed, &self.looks(across), &encodings, Charts::Both, terminal, pictures)?;
-        // Numbers are by step, whatever the axis counts; its limits are steps only where it counts them.
-        let window = self.chart.window_again(comparison).filter(|_| across == Across::Steps);
+        let request = self.charts(across, &[Encoding::Png, Encoding::Svg]);
+        let drawn = draw(&loaded.by_axis, &request, terminal, picture)?;
+        // --from-step and --to-step are steps only if the x axis is.
+        let window =
+            self.chart.steps.window_quietly(comparison).filter(|_| across == Across::Steps);
         let shown = window.as_ref().map_or(comparison, |window| &window.cut);
         let mut analysis = match across {
             Across::Steps => drawn,
-            Across::StepsIn | Across::Time(_) => analyse(comparison, &self.health.thresholds()),
+            Across::StepsIn | Across::Time(_) => {
+                analyse(comparison, &self.chart.health.thresholds())
+            }
         };
-        compare(shown, &mut analysis, &self.compare.plan(shown)?);
+        compare(shown, &mut analysis, &self.baseline.plan(&self.chart.groups, shown)?);
         let summary = report::summary(&analysis);
-        let page = self.report(shown, &analysis, outcome)?;
-        write(&Target::File(directory.join("report.html")), page.as_bytes(), terminal)?;
-        // What is judged are whole runs, all of them.
-        let whole = window.map(|_| analyse(comparison, &self.health.thresholds()));
+        let page = self.report(shown, &analysis, loaded.outcome)?;
+        Target::File(directory.join("report.html")).write(page.as_bytes(), terminal)?;
+        // Checks are of all runs from start to end.
+        let whole = window.map(|_| analyse(comparison, &self.chart.health.thresholds()));
         let verdicts = judge(comparison, whole.as_ref().unwrap_or(&analysis), &Rules::default());
         let texts = [
             ("stats.json", report::json(&analysis)),
@@ -237,7 +245,7 @@ impl Auto {
             ("junit.xml", report::junit(&verdicts)),
         ];
         for (name, text) in texts {
-            write(&Target::File(directory.join(name)), text.as_bytes(), terminal)?;
+            Target::File(directory.join(name)).write(text.as_bytes(), terminal)?;
         }
         if let Some(path) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty())
         {
@@ -253,15 +261,15 @@ impl Auto {
         Ok(())
     }
 
-    /// The interactive page of the set.
+    /// The interactive page.
     fn report(
         &self,
         comparison: &Comparison,
         analysis: &Analysis,
         outcome: Outcome,
     ) -> Result<String, Failure> {
-        let date = source_date_epoch()?.map(day);
-        let (title, smoothing, log_y) = self.chart.of_a_page();
+        let date = source_date_epoch()?.map(date);
+        let smoothing = self.chart.curves.smooth;
         let mut notes = Vec::new();
         if outcome == Outcome::Partial {
             notes.push(PARTIAL.to_owned());
@@ -269,17 +277,17 @@ impl Auto {
         let weight = ema_weight(smoothing);
         if weight.is_none() {
             notes.push(format!(
-                "The pictures beside this page are smoothed ({smoothing}); its slider is an exponential \
-                 moving average and starts at none."
+                "The pictures are smoothed with {smoothing}; this page supports only an exponential moving \
+                 average and starts without smoothing."
             ));
         }
         let page = PageOptions {
-            title,
+            title: self.chart.picture.title(),
             command: command_line(),
             date: date.as_deref(),
             smoothing: weight.unwrap_or(0.0),
-            log_y,
-            thresholds: self.health.thresholds(),
+            log_y: self.chart.curves.log_y,
+            thresholds: self.chart.health.thresholds(),
             notes: &notes,
             tokens: None,
         };

@@ -1,4 +1,4 @@
-//! `entropy-viz check`: the gate for CI. Exit code 1 when a run collapsed, exploded or crossed a bound.
+//! `entropy-viz check`: a CI gate. Exit code 1 if a run collapsed, exploded or broke a limit.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,19 +7,17 @@ use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-use super::chart::{Target, save, target};
-use super::health::HealthArgs;
+use super::args::values::{finite, fraction};
+use super::args::{HealthArgs, JsonArgs, to_json};
 use super::inputs::InputArgs;
+use super::target::Target;
 use crate::report;
 use entropy_history::history::Comparison;
 use entropy_history::label::visible;
 use entropy_history::number::exact;
 use entropy_history::stats::check::{self, BaselineRun, MeanCoverage, Rules, Verdict};
 use entropy_history::stats::{Analysis, StepRange, analyse};
-use entropy_shell::Outcome;
-use entropy_shell::Terminal;
-use entropy_shell::{Failure, WithHint};
-use entropy_shell::{io_message, plural};
+use entropy_shell::{Failure, Outcome, Terminal, WithHint, io_message, plural};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -28,85 +26,72 @@ Examples:
   entropy-viz check run.jsonl --preset rlwatch
   entropy-viz check runs/ --no-worse-than main/stats.json --tolerance 15%
 
-Exit code 0: every rule was kept; 1: one was broken; 2: something could not be read.";
+Exit code 0: all rules hold; 1: a rule is broken; 2: some input could not be read.";
 
-/// Judges runs.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
-pub(super) struct Check {
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct CheckArgs {
     #[command(flatten)]
     inputs: InputArgs,
+    #[command(flatten)]
+    json: JsonArgs,
+    /// JUnit file to write, one test case per run and rule; - for stdout.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
     #[command(flatten)]
     rules: RuleArgs,
     #[command(flatten)]
     health: HealthArgs,
-    /// Print a JSON document.
-    #[arg(long)]
-    json: bool,
-    /// Write a JUnit file, one test case a run and rule.
-    #[arg(long, value_name = "FILE")]
-    junit: Option<PathBuf>,
 }
 
-/// What runs must keep, besides neither collapsing nor exploding.
+/// Rules in addition to neither collapsing nor exploding.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Rules")]
 pub(super) struct RuleArgs {
-    /// A published bound: rlwatch (below 1 nat for 50 steps), axolotl (below 0.01), skywork (below 0.2).
+    /// A published lower limit.
     #[arg(long, value_enum)]
     preset: Option<Preset>,
-    /// Nats that no logged value may be below.
-    #[arg(long, value_name = "NATS", value_parser = number)]
+    /// Lower limit of every logged value.
+    #[arg(long, value_name = "NATS", value_parser = finite)]
     min_entropy: Option<f64>,
-    /// Nats that no logged value may be above.
-    #[arg(long, value_name = "NATS", value_parser = number)]
+    /// Upper limit of every logged value.
+    #[arg(long, value_name = "NATS", value_parser = finite)]
     max_entropy: Option<f64>,
-    /// Share of its start that a smoothed curve may lose, as 73% or 0.73.
-    #[arg(long, value_name = "SHARE", value_parser = share)]
+    /// Largest allowed drop of the smoothed curve below its start, e.g. 60%.
+    #[arg(long, value_name = "FRACTION", value_parser = fraction)]
     max_drop: Option<f64>,
-    /// The stats.json of earlier runs: none of the same label may have a worse state, or a mean that is
-    /// lower by more than --tolerance.
+    /// Baseline stats.json: fail if a run got worse.
+    ///
+    /// Fails if a run with the same label got a worse state, or a mean lower by more than --tolerance. Make the
+    /// file with `stats --json` or `auto --artifacts`.
     #[arg(long, value_name = "FILE")]
     no_worse_than: Option<PathBuf>,
-    /// By how much a mean may be lower.
-    #[arg(long, value_name = "SHARE", default_value = "10%", value_parser = share, requires = "no_worse_than")]
+    /// Largest allowed drop of the mean below that of the baseline.
+    #[arg(long, value_name = "FRACTION", default_value = "10%", value_parser = fraction, requires = "no_worse_than")]
     tolerance: f64,
 }
 
-/// Bounds that others have published; they differ by a factor of 100.
+/// Published lower limits; they differ by a factor of 100.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Preset {
-    /// Below 1.0 nats for 50 steps.
+    /// Not below 1.0 nats for 50 steps.
     Rlwatch,
-    /// Below 0.01 nats.
+    /// Not below 0.01 nats.
     Axolotl,
-    /// Below 0.2 nats, the target of Skywork-OR1.
+    /// Not below 0.2 nats, the target of Skywork-OR1.
     Skywork,
 }
 
-fn number(text: &str) -> Result<f64, String> {
-    let number = text.parse::<f64>().ok().filter(|n| n.is_finite());
-    number.ok_or_else(|| "it is not a finite number".to_owned())
-}
-
-fn share(text: &str) -> Result<f64, String> {
-    let share = match text.strip_suffix('%') {
-        Some(percent) => percent.trim().parse::<f64>().ok().map(|percent| percent / 100.0),
-        None => text.parse().ok(),
-    };
-    let share = share.filter(|share| (0.0..=1.0).contains(share));
-    share.ok_or_else(|| "it is a share from 0% to 100%, as 73% or 0.73".to_owned())
-}
-
-/// The document of `--json`.
+/// The JSON document of `check --json`.
 #[derive(Serialize)]
-struct Document<'a> {
+struct CheckDocument<'a> {
     schema: u32,
     unit: &'static str,
     passed: bool,
     checks: &'a [Verdict],
 }
 
-impl Check {
+impl CheckArgs {
     pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
         let rules = self.rules.rules()?;
         let (comparison, outcome) = self.inputs.load(terminal)?;
@@ -114,27 +99,24 @@ impl Check {
         let verdicts = judge(&comparison, &analysis, &rules);
         if let Some(path) = &self.junit {
             let junit = report::junit(&verdicts);
-            match target(path) {
-                Target::Stdout => terminal.print(junit.as_bytes())?,
-                Target::File(path) => save(&path, junit.as_bytes())?,
-            }
+            Target::new(path).write_silently(junit.as_bytes(), terminal)?;
         }
         let broken: Vec<&Verdict> =
             verdicts.iter().filter(|v| v.outcome == check::Outcome::Violated).collect();
         for verdict in verdicts.iter().filter(|v| v.outcome == check::Outcome::Skipped) {
             let (run, rule) = (&verdict.run, verdict.rule.name());
-            terminal.warn(&format!("{run}: {rule} cannot be judged: {}", verdict.message));
+            terminal.warn(&format!("{run}: {rule} could not be checked: {}", verdict.message));
         }
         let mut text = String::new();
-        if self.json {
+        if self.json.json {
             let (schema, unit, passed) = (1, "nats", broken.is_empty());
-            let document = Document { schema, unit, passed, checks: &verdicts };
-            let json = serde_json::to_string_pretty(&document);
-            text = json.expect("BUG: the document has string keys") + "\n";
+            text = to_json(&CheckDocument { schema, unit, passed, checks: &verdicts });
         } else {
             broken.iter().for_each(|verdict| text.push_str(&line(verdict)));
         }
-        if std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true") && !self.json {
+        if std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true")
+            && !self.json.json
+        {
             broken.iter().for_each(|verdict| text.push_str(&report::annotation(verdict)));
         }
         terminal.print(text.as_bytes())?;
@@ -149,7 +131,10 @@ impl Check {
 }
 
 impl RuleArgs {
-    /// The rules, with the baseline read.
+    /// The rules of the flags, with the baseline file read.
+    ///
+    /// # Errors
+    /// When flags contradict each other, or the baseline cannot be read.
     pub(super) fn rules(&self) -> Result<Rules, Failure> {
         let preset = self.preset.map(|preset| match preset {
             Preset::Rlwatch => (1.0, 50),
@@ -157,15 +142,15 @@ impl RuleArgs {
             Preset::Skywork => (0.2, 1),
         });
         if preset.is_some() && self.min_entropy.is_some() {
-            return Err(anyhow!("--preset and --min-entropy are two bounds for the same"))
-                .hint("give one of them");
+            return Err(anyhow!("--preset and --min-entropy both set a lower limit"))
+                .hint("give only one of them");
         }
         if let Some((min, _)) = preset.or(self.min_entropy.map(|bound| (bound, 1)))
             && let Some(max) = self.max_entropy
             && min > max
         {
             return Err(anyhow!("no entropy is at least {min} and at most {max} nats"))
-                .hint("swap --min-entropy and --max-entropy, or give one of them");
+                .hint("swap --min-entropy and --max-entropy, or give only one of them");
         }
         let baseline = match &self.no_worse_than {
             Some(path) => Some((read_baseline(path)?, self.tolerance)),
@@ -180,13 +165,16 @@ impl RuleArgs {
     }
 }
 
-/// Every run by every rule.
+/// The verdict of every rule on every run.
 pub(super) fn judge(comparison: &Comparison, analysis: &Analysis, rules: &Rules) -> Vec<Verdict> {
     let runs = comparison.runs().iter().zip(&analysis.runs);
     runs.flat_map(|(run, stats)| check::check(run, stats, rules)).collect()
 }
 
-/// The runs of an earlier `stats --json`.
+/// The runs of a stats.json.
+///
+/// # Errors
+/// When the file cannot be read or has another schema.
 fn read_baseline(path: &Path) -> Result<Vec<BaselineRun>, Failure> {
     #[derive(Deserialize)]
     struct Baseline {
@@ -204,15 +192,15 @@ fn read_baseline(path: &Path) -> Result<Vec<BaselineRun>, Failure> {
     if baseline.schema != 1 {
         let schema = baseline.schema;
         return Err(anyhow!("cannot read {name} as a stats.json: it has schema {schema}, not 1"))
-            .hint("make it anew with this version");
+            .hint("make it again with this version");
     }
     let coverage =
         if baseline.window.is_some() { MeanCoverage::StepRange } else { MeanCoverage::WholeRun };
     Ok(baseline.runs.into_iter().map(|earlier| BaselineRun { coverage, ..earlier }).collect())
 }
 
-/// `run: rule: what happened (step, value, bound)` on a line.
+/// One line per violation: `run: rule [step 12]: message`.
 fn line(verdict: &Verdict) -> String {
-    let place = verdict.step.map_or(String::new(), |step| format!(" [step {}]", exact(step)));
-    format!("{}: {}{place}: {}\n", visible(&verdict.run), verdict.rule.name(), verdict.message)
+    let at = verdict.step.map_or(String::new(), |step| format!(" [step {}]", exact(step)));
+    format!("{}: {}{at}: {}\n", visible(&verdict.run), verdict.rule.name(), verdict.message)
 }

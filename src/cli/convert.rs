@@ -1,24 +1,21 @@
-//! `entropy-viz convert`: any log that can be read, as the file of another program.
+//! `entropy-viz convert`: writes logs in the formats of other programs.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, anyhow};
 use clap::{Args, ValueEnum};
+use jiff::Timestamp;
 
-use super::call::source_date_epoch;
-use super::chart::{Target, target, write};
 use super::inputs::InputArgs;
+use super::invocation::source_date_epoch;
+use super::target::Target;
 use entropy_history::export::parquet::Series;
 use entropy_history::export::{json, parquet, table, tensorboard, wandb};
 use entropy_history::history::Run;
 use entropy_history::quantity::EntropyKind;
-use entropy_shell::Outcome;
-use entropy_shell::Terminal;
-use entropy_shell::plural;
-use entropy_shell::{Failure, WithHint};
+use entropy_shell::{Failure, Outcome, Terminal, WithHint, plural};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -28,88 +25,86 @@ Examples:
   entropy-viz convert *.jsonl --to wandb -o offline && wandb sync offline/*
   entropy-viz convert 'logs/*.out' --to json -o models && entropy-viz auto models";
 
-/// Writes logs as other programs have them.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
-pub(super) struct Convert {
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct ConvertArgs {
     #[command(flatten)]
     inputs: InputArgs,
-    /// What to write.
+    /// Format to write.
     #[arg(long, value_enum)]
-    to: To,
-    /// The file to write, - for stdout. A directory for tensorboard and wandb, and for json and jsonl if there
-    /// are several runs or the name has no extension.
+    to: ExportFormat,
+    /// File or directory to write, or - for stdout.
+    ///
+    /// A directory for tensorboard and wandb, and for json and jsonl with several runs or a name without extension.
     #[arg(short, long, value_name = "OUT")]
     output: PathBuf,
-    /// The key that the values get, where the format has keys [default: policy/entropy; in csv and
-    /// parquet, the log's own].
+    /// Metric key to write [default: policy/entropy; in csv and parquet, that of the log].
     #[arg(long = "as", value_name = "KEY")]
     key: Option<String>,
-    /// The project that `wandb sync` uploads to.
+    /// Project for `wandb sync`.
     #[arg(long, value_name = "NAME", default_value = "entropy-viz", value_parser = project)]
     project: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
-enum To {
+enum ExportFormat {
     /// R-Zero's entropy_history_<run>.json.
     Json,
-    /// The same rows, one a line.
+    /// The rows of json, one per line.
     Jsonl,
     /// A table of all runs: run, step, metric, entropy.
     Csv,
-    /// The same table, for pandas, polars and DuckDB.
+    /// The table of csv, for pandas, polars and DuckDB.
     Parquet,
-    /// A directory of event files, one directory a run; values become 32-bit floats.
+    /// Event files, one directory per run; values become 32-bit floats.
     Tensorboard,
-    /// Offline runs, for `wandb sync`.
+    /// Offline runs for `wandb sync`.
     Wandb,
 }
 
 fn project(text: &str) -> Result<String, String> {
     let refused = ['/', '\\', '#', '?', '%', ':'];
     if text.is_empty() || text.contains(refused) {
-        return Err("W&B takes no project with / \\ # ? % or : in its name".to_owned());
+        return Err("a W&B project name cannot contain / \\ # ? % or :".to_owned());
     }
     Ok(text.to_owned())
 }
 
-impl Convert {
+impl ConvertArgs {
     pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
-        let output = target(&self.output);
-        let is_directory = matches!(self.to, To::Tensorboard | To::Wandb);
+        let output = Target::new(&self.output);
+        let is_directory = matches!(self.to, ExportFormat::Tensorboard | ExportFormat::Wandb);
         if output == Target::Stdout && is_directory {
-            return Err(anyhow!("a directory does not go to stdout")).hint("name one with -o");
+            return Err(anyhow!("a directory cannot go to stdout")).hint("name one with -o");
         }
         if is_directory && self.output.is_file() {
             return Err(anyhow!("cannot write {}: it is a file", self.output.display()))
                 .hint("name a directory with -o");
         }
-        let start = start()?;
+        let start = start_time()?;
         let (comparison, outcome) = self.inputs.load(terminal)?;
         let runs = comparison.runs();
-        self.warn_of_other_kinds(runs, terminal);
+        self.warn_about_other_kinds(runs, terminal);
         let files = match self.to {
-            To::Csv => vec![(output, table::csv(&self.table(runs)))],
-            To::Parquet => {
-                let bytes = parquet::table(&self.table(runs)).context("cannot make the table")?;
+            ExportFormat::Csv => vec![(output, table::csv(&self.table(runs)))],
+            ExportFormat::Parquet => {
+                let bytes = parquet::table(&self.table(runs)).context("cannot write the table")?;
                 vec![(output, bytes)]
             }
-            To::Json => self.one_each(runs, "json", |run| json::history(run.history.points()))?,
-            To::Jsonl => {
-                self.one_each(runs, "jsonl", |run| json::lines(self.key(), run.history.points()))?
+            ExportFormat::Json => {
+                self.one_file_per_run(runs, "json", |run| json::history(run.history.points()))?
             }
-            To::Tensorboard => {
-                warn_of_overflow(runs, terminal);
+            ExportFormat::Jsonl => self.one_file_per_run(runs, "jsonl", |run| {
+                json::lines(self.key(), run.history.points())
+            })?,
+            ExportFormat::Tensorboard => {
+                warn_about_overflow(runs, terminal);
                 self.event_files(runs, start)?
             }
-            To::Wandb => self.offline_runs(runs, start)?,
+            ExportFormat::Wandb => self.offline_runs(runs, start)?,
         };
         for (target, bytes) in &files {
-            match target {
-                Target::Stdout => terminal.print(bytes)?,
-                Target::File(_) => write(target, bytes, terminal)?,
-            }
+            target.write(bytes, terminal)?;
         }
         let points: usize = runs.iter().map(|run| run.history.points().len()).sum();
         terminal.info(&format!(
@@ -124,14 +119,14 @@ impl Convert {
         self.key.as_deref().unwrap_or(wandb::METRIC)
     }
 
-    /// `policy/entropy` is the exact entropy: another quantity under that name would deceive.
-    fn warn_of_other_kinds(&self, runs: &[Run], terminal: &Terminal) {
-        if self.key.is_some() || matches!(self.to, To::Csv | To::Parquet) {
+    /// Warns when another quantity is written under the name of the exact token mean.
+    fn warn_about_other_kinds(&self, runs: &[Run], terminal: &Terminal) {
+        if self.key.is_some() || matches!(self.to, ExportFormat::Csv | ExportFormat::Parquet) {
             return;
         }
         for run in runs.iter().filter(|run| run.history.kind() != EntropyKind::TokenMean) {
             let (kind, metric) = (run.history.kind().words(), &run.metric);
-            let key = if self.to == To::Json { "entropy" } else { self.key() };
+            let key = if self.to == ExportFormat::Json { "entropy" } else { self.key() };
             terminal.warn(&format!(
                 "{}: {metric:?} ({kind}) is written as {key:?}, the name of the exact token mean",
                 run.source
@@ -148,9 +143,9 @@ impl Convert {
         runs.iter().map(series).collect()
     }
 
-    /// One file for one run, if the output looks like a file; else R-Zero's layout below a directory, which
-    /// `auto` finds again.
-    fn one_each(
+    /// One file per run. A single run is written to the output if that looks like a file; otherwise the output is
+    /// a directory with the layout of R-Zero, which `auto` reads.
+    fn one_file_per_run(
         &self,
         runs: &[Run],
         extension: &str,
@@ -161,12 +156,13 @@ impl Convert {
             let is_marked = path.as_os_str().to_string_lossy().ends_with(['/', '\\']);
             !path.is_dir() && !is_marked && path.extension().is_some_and(is_one)
         };
-        let output = target(&self.output);
-        let compressed = |e: &OsStr| ["gz", "zst"].iter().any(|name| e.eq_ignore_ascii_case(name));
-        if names_file(&self.output) && self.output.extension().is_some_and(compressed) {
+        let output = Target::new(&self.output);
+        let is_compressed =
+            |e: &OsStr| ["gz", "zst"].iter().any(|name| e.eq_ignore_ascii_case(name));
+        if names_file(&self.output) && self.output.extension().is_some_and(is_compressed) {
             let name = self.output.display();
-            return Err(anyhow!("cannot write {name}: files are written without compression"))
-                .hint(format!("end its name in .{extension}, and compress it afterwards"));
+            return Err(anyhow!("cannot write {name}: compressed output is not supported"))
+                .hint(format!("end its name in .{extension} and compress it afterwards"));
         }
         match (runs, &output) {
             ([run], Target::Stdout) => return Ok(vec![(output, bytes(run))]),
@@ -175,8 +171,11 @@ impl Convert {
             }
             (_, Target::File(path)) if !names_file(path) => {}
             _ => {
-                return Err(anyhow!("{} runs do not go into one {extension} file", runs.len()))
-                    .hint("name a directory with -o, or --to csv, which holds all");
+                return Err(anyhow!(
+                    "{} runs cannot be written to one {extension} file",
+                    runs.len()
+                ))
+                .hint("name a directory with -o, or use --to csv, which holds all runs");
             }
         }
         let names = file_names(runs);
@@ -204,14 +203,14 @@ impl Convert {
         let files = runs.iter().map(|run| {
             let (label, points) = (run.history.label(), run.history.points());
             let id = wandb::id(label, points);
-            let described = wandb::Run {
+            let description = wandb::Run {
                 id: &id,
                 name: label,
                 project: &self.project,
                 metric: self.key(),
                 start,
             };
-            let bytes = wandb::run_file(&described, points).map_err(|e| unwritable(run, e))?;
+            let bytes = wandb::run_file(&description, points).map_err(|e| unwritable(run, e))?;
             let directory = self.output.join(wandb::directory_name(start, &id));
             Ok((Target::File(directory.join(wandb::file_name(&id))), bytes))
         });
@@ -219,15 +218,15 @@ impl Convert {
     }
 }
 
-/// A 32-bit float ends at 3.4e38: what is beyond becomes infinite there.
-fn warn_of_overflow(runs: &[Run], terminal: &Terminal) {
+/// Warns about values above 3.4e38, which become infinite as 32-bit floats.
+fn warn_about_overflow(runs: &[Run], terminal: &Terminal) {
     for run in runs {
         let points = run.history.points().iter();
         let beyond = points.filter(|point| (point.entropy as f32).is_infinite()).count();
         if beyond > 0 {
             let values = plural(beyond, "value is", "values are");
             terminal.warn(&format!(
-                "{}: {values} beyond 32-bit floats, and infinite in the event file",
+                "{}: {values} too large for 32-bit floats and infinite in the event file",
                 run.source
             ));
         }
@@ -237,29 +236,28 @@ fn warn_of_overflow(runs: &[Run], terminal: &Terminal) {
 fn unwritable(run: &Run, error: impl std::error::Error) -> Failure {
     Failure {
         error: anyhow!("cannot convert {}: {error}", run.source),
-        hint: Some("--to json, csv and parquet keep any step".to_owned()),
+        hint: Some("--to json, csv and parquet can hold any step".to_owned()),
     }
 }
 
-/// When converted runs begin, in Unix seconds: logs tell no times. `$SOURCE_DATE_EPOCH` makes the
-/// bytes the same each time.
-fn start() -> Result<u64, Failure> {
-    Ok(source_date_epoch()?.unwrap_or_else(|| {
-        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
-    }))
+/// The start time of converted runs in Unix seconds: that of `$SOURCE_DATE_EPOCH`, else now, because most logs
+/// have no times.
+fn start_time() -> Result<u64, Failure> {
+    let now = source_date_epoch()?.unwrap_or_else(Timestamp::now);
+    Ok(now.as_second().unsigned_abs())
 }
 
-/// Labels as names of files: without what separates directories or acts on a terminal, and distinct.
+/// File names from labels: distinct, without control characters and path separators.
 fn file_names(runs: &[Run]) -> Vec<String> {
-    const LONGEST: usize = 200;
+    const MAX_BYTES: usize = 200;
     let mut taken = BTreeSet::new();
     let names = runs.iter().map(|run| {
-        let harmless = |c: char| if c.is_control() || "/\\:".contains(c) { '_' } else { c };
-        let mut name: String = run.history.label().chars().map(harmless).collect();
+        let safe = |c: char| if c.is_control() || "/\\:".contains(c) { '_' } else { c };
+        let mut name: String = run.history.label().chars().map(safe).collect();
         if name.is_empty() || name.starts_with('.') {
             name.insert(0, '_');
         }
-        name.truncate(name.floor_char_boundary(LONGEST));
+        name.truncate(name.floor_char_boundary(MAX_BYTES));
         let mut distinct = name.clone();
         for n in 2.. {
             if taken.insert(distinct.clone()) {

@@ -1,25 +1,22 @@
-//! `entropy-viz formats`: what can be read, and which keys are known.
+//! `entropy-viz formats`: the supported log formats and the known metric keys.
 
 use clap::Args;
 use serde_json::json;
 
+use super::args::JsonArgs;
 use entropy_history::formats::FORMATS;
 use entropy_history::quantity::KNOWN_KEYS;
-use entropy_shell::Failure;
-use entropy_shell::Outcome;
-use entropy_shell::Terminal;
+use entropy_shell::{Failure, Outcome, Terminal};
 
-/// Lists what can be read.
 #[derive(Debug, Args)]
-pub(super) struct Formats {
-    /// Print a JSON document.
-    #[arg(long)]
-    json: bool,
+pub(super) struct FormatsArgs {
+    #[command(flatten)]
+    json: JsonArgs,
 }
 
-impl Formats {
+impl FormatsArgs {
     pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
-        let text = if self.json { document() } else { list() };
+        let text = if self.json.json { document() } else { list() };
         terminal.print(text.as_bytes())?;
         Ok(Outcome::Done)
     }
@@ -29,15 +26,15 @@ fn list() -> String {
     let mut text = String::new();
     for format in FORMATS {
         text.push_str(&format!(
-            "{}\n    {}\n    recognised by: {}\n    looks first for: {}\n",
+            "{}\n    {}\n    recognised by: {}\n    preferred keys: {}\n",
             format.name,
             format.about,
             format.recognised_by,
             format.metrics.join(", ")
         ));
     }
-    text.push_str("\nany of them may be packed with gzip or Zstandard (.gz, .zst)\n");
-    text.push_str("\nkeys that are known, best first; --metric KEY takes any other\n");
+    text.push_str("\nEvery format may be compressed with gzip or Zstandard (.gz, .zst).\n");
+    text.push_str("\nKnown metric keys, best first; --metric KEY reads any other:\n");
     let width = KNOWN_KEYS.iter().map(|known| known.key.len()).max().unwrap_or(0);
     for known in KNOWN_KEYS {
         let (key, kind) = (known.key, known.kind.words());

@@ -17,13 +17,13 @@ use entropy_shell::{Failure, WithHint};
 /// The logs to read.
 #[derive(Debug, Args)]
 pub(super) struct InputArgs {
-    /// Log files, directories, quoted globs, `-` for stdin, or LABEL=INPUT.
+    /// Log files, directories, quoted globs, - for stdin, or LABEL=INPUT.
     #[arg(value_name = "INPUT")]
     inputs: Vec<OsString>,
-    /// Names of the runs, one a file, in the order of the files.
+    /// One name per input, in the same order: --labels A B.
     #[arg(long, num_args = 1.., value_name = "LABEL")]
     labels: Vec<String>,
-    /// As the Python script took its files.
+    /// The inputs, as the original Python script took them.
     #[arg(long = "entropy_files", alias = "entropy_file", num_args = 1.., hide = true)]
     entropy_files: Vec<OsString>,
     #[command(flatten)]
@@ -84,12 +84,12 @@ fn unresolved(error: DiscoverError) -> Failure {
             let storage =
                 storage.map_or("not set".to_owned(), |s| s.to_string_lossy().into_owned());
             let hint = format!(
-                "a pattern is matched from the current directory, and $STORAGE_PATH is {storage}; {WHY_NONE}"
+                "a pattern is matched from the current directory, and $STORAGE_PATH is {storage}; {NO_HISTORY_HINT}"
             );
             return Failure { error: error.into(), hint: Some(hint) };
         }
         DiscoverError::NoLog(_) => {
-            let hint = format!("name the log file itself; {WHY_NONE}");
+            let hint = format!("name the log file itself; {NO_HISTORY_HINT}");
             return Failure { error: error.into(), hint: Some(hint) };
         }
         DiscoverError::ManySegments(_) => "name the files of one run with + between them",
@@ -102,5 +102,5 @@ fn unresolved(error: DiscoverError) -> Failure {
 }
 
 /// Why there may be no history where one is expected.
-pub(super) const WHY_NONE: &str = "either training did not finish (the trainer writes the file at its end), or it ran before entropy \
+pub(super) const NO_HISTORY_HINT: &str = "either training did not finish (the trainer writes the file at its end), or it ran before entropy \
      was recorded; `entropy-viz compute` on its checkpoints makes one";

@@ -1,4 +1,4 @@
-//! `entropy-viz inspect`: what is in a log, what of it would be taken, and what is odd.
+//! `entropy-viz inspect`: the series of a log, which of them would be plotted, and warnings about the data.
 
 use std::ffi::OsString;
 
@@ -6,6 +6,7 @@ use clap::Args;
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
+use super::args::{JsonArgs, to_json};
 use super::curves::{explain, holds_no_entropy, may_be_log, open};
 use super::inputs::resolve;
 use super::load::{Reading, left_out, nothing_read};
@@ -14,10 +15,7 @@ use entropy_history::formats::{self, Format, Log, Note, SeriesSelector, Source, 
 use entropy_history::label::visible;
 use entropy_history::number::exact;
 use entropy_history::quantity::{EntropyKind, Sign};
-use entropy_shell::Failure;
-use entropy_shell::Outcome;
-use entropy_shell::Terminal;
-use entropy_shell::plural;
+use entropy_shell::{Failure, Outcome, Terminal, plural};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -25,42 +23,40 @@ Examples:
   entropy-viz inspect output_dir --metric '*/entropy*'
   entropy-viz inspect trainer_state.json --json | jq -r '.logs[0].series[].metric'";
 
-/// Shows what is in logs.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
-pub(super) struct Inspect {
-    /// A log file, a directory, a quoted glob, or `-` for stdin.
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct InspectArgs {
+    /// Log files, directories, quoted globs, or - for stdin.
     #[arg(value_name = "INPUT", required = true)]
     inputs: Vec<OsString>,
-    /// Print a JSON document.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    json: JsonArgs,
     #[command(flatten)]
     reading: Reading,
 }
 
-/// The document of `--json`.
+/// The JSON document of `inspect --json`.
 #[derive(Serialize)]
-struct Document {
+struct InspectDocument {
     schema: u32,
-    logs: Vec<Contents>,
+    logs: Vec<LogContents>,
 }
 
-/// What is in one file.
+/// The contents of one file.
 #[derive(Serialize)]
-struct Contents {
+struct LogContents {
     source: String,
     format: &'static str,
     recognised_by: &'static str,
     step: Option<String>,
-    taken: Vec<Taken>,
-    series: Vec<Listed>,
+    taken: Vec<SelectedSeries>,
+    series: Vec<ListedSeries>,
     odd: Vec<String>,
 }
 
-/// A series that the other commands would take.
+/// A series that the other commands would read.
 #[derive(Serialize)]
-struct Taken {
+struct SelectedSeries {
     run: Option<String>,
     metric: String,
     quantity: &'static str,
@@ -70,19 +66,19 @@ struct Taken {
     kind: EntropyKind,
 }
 
-/// A series of numbers in the log.
+/// A numeric series of the log.
 #[derive(Serialize)]
-struct Listed {
+struct ListedSeries {
     run: Option<String>,
     metric: String,
     #[serde(flatten)]
     tally: Tally,
 }
 
-impl Inspect {
+impl InspectArgs {
     pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
         let (inputs, unreadable) = resolve(&self.inputs)?;
-        let wanted = self.reading.wanted()?.with_survey();
+        let wanted = self.reading.series.selector()?.with_survey();
         for directory in &unreadable {
             terminal.warn(&format!("skipped {directory}"));
         }
@@ -91,9 +87,9 @@ impl Inspect {
         let (mut logs, mut without, mut unread) = (Vec::new(), Vec::new(), 0);
         for &(location, origin) in &found {
             match self.inspect(location, origin, &wanted) {
-                Ok(Looked::Log(contents)) => logs.push(contents),
-                Ok(Looked::NoEntropy(why, contents)) => without.push((why, contents)),
-                Ok(Looked::NoLog) => {}
+                Ok(InspectedFile::Log(contents)) => logs.push(contents),
+                Ok(InspectedFile::NoEntropy(why, contents)) => without.push((why, contents)),
+                Ok(InspectedFile::NotALog) => {}
                 Err(failure) if found.len() == 1 => return Err(failure),
                 Err(failure) => {
                     terminal.warn(&format!("skipped: {:#}", failure.error));
@@ -107,7 +103,7 @@ impl Inspect {
                 terminal.info(&left_out(without.len()));
             }
         } else {
-            // Where nothing holds an entropy, what the files hold instead is what is looked for.
+            // Without any entropy, show what the files hold instead.
             let (why, contents): (Vec<_>, Vec<_>) = without.into_iter().unzip();
             logs.extend(contents.into_iter().flatten());
             if logs.is_empty() {
@@ -116,9 +112,8 @@ impl Inspect {
                 return Err(nothing_read(&found, unread, &why));
             }
         }
-        let text = if self.json {
-            let text = serde_json::to_string_pretty(&Document { schema: 1, logs });
-            text.expect("BUG: the document has string keys") + "\n"
+        let text = if self.json.json {
+            to_json(&InspectDocument { schema: 1, logs })
         } else {
             logs.iter().map(describe).collect::<Vec<_>>().join("\n")
         };
@@ -126,28 +121,34 @@ impl Inspect {
         Ok(self.reading.outcome(unread + unreadable.len()))
     }
 
-    /// What one file holds. One that was found among files of any kind need be no log, and need hold no
-    /// entropy.
+    /// Reads one file. A file found in a directory may be something else than a log, or a log without entropy.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is named and not a log.
     fn inspect(
         &self,
         location: &Location,
         origin: Origin,
         wanted: &SeriesSelector,
-    ) -> Result<Looked, Failure> {
+    ) -> Result<InspectedFile, Failure> {
         let source = location.name();
         let is_scanned = origin == Origin::Scanned;
-        if let (Location::File(path), true, None) = (location, is_scanned, self.reading.format())
+        if let (Location::File(path), true, None) =
+            (location, is_scanned, self.reading.series.format)
             && !may_be_log(path).map_err(|e| explain(&source, e.into()))?
         {
-            return Ok(Looked::NoLog);
+            return Ok(InspectedFile::NotALog);
         }
         let (mut reader, path) = open(location).map_err(|e| explain(&source, e.into()))?;
-        let log =
-            formats::read(Source { reader: &mut *reader, path }, self.reading.format(), wanted);
+        let log = formats::read(
+            Source { reader: &mut *reader, path },
+            self.reading.series.format,
+            wanted,
+        );
         let (format, log) = match log {
             Ok(read) => read,
             Err(error) if is_scanned && holds_no_entropy(&error) => {
-                return Ok(Looked::NoEntropy(format!("{source}: {error}"), None));
+                return Ok(InspectedFile::NoEntropy(format!("{source}: {error}"), None));
             }
             Err(error) => return Err(explain(&source, error)),
         };
@@ -155,33 +156,33 @@ impl Inspect {
         match none.filter(|_| is_scanned) {
             Some(why) => {
                 let why = format!("{}: {why}", contents.source);
-                Ok(Looked::NoEntropy(why, Some(contents)))
+                Ok(InspectedFile::NoEntropy(why, Some(contents)))
             }
-            None => Ok(Looked::Log(contents)),
+            None => Ok(InspectedFile::Log(contents)),
         }
     }
 }
 
-/// What became of a file.
-enum Looked {
-    /// It is a log with an entropy, or was named.
-    Log(Contents),
-    /// It was found among others and holds no entropy: why, and what it holds if that could be told.
-    NoEntropy(String, Option<Contents>),
-    /// It is no log.
-    NoLog,
+/// What a file turned out to be.
+enum InspectedFile {
+    /// A log with an entropy, or any log that was named.
+    Log(LogContents),
+    /// A log without entropy that was found in a directory: the reason, and its contents if it could be read.
+    NoEntropy(String, Option<LogContents>),
+    /// A file of another kind.
+    NotALog,
 }
 
-/// What is in a log, and why nothing of it would be taken if that is so.
+/// The contents of a log, and the reason if no series of it would be read.
 fn contents(
     source: String,
     format: &'static Format,
     mut log: Log,
     wanted: &SeriesSelector,
-) -> (Contents, Option<String>) {
+) -> (LogContents, Option<String>) {
     let series = std::mem::take(&mut log.survey).into_iter();
-    let mut series: Vec<Listed> =
-        series.map(|(run, metric, tally)| Listed { run, metric, tally }).collect();
+    let mut series: Vec<ListedSeries> =
+        series.map(|(run, metric, tally)| ListedSeries { run, metric, tally }).collect();
     series.sort_by(|a, b| (&a.run, &a.metric).cmp(&(&b.run, &b.metric)));
     let step = log.step_key.clone();
     let in_file = log.notes.clone();
@@ -191,12 +192,23 @@ fn contents(
     };
     let notes = notes.iter().chain(taken.iter().flat_map(|s| &s.notes)).map(Note::to_string);
     let odd = none.iter().cloned().chain(notes).collect();
-    let why = if wanted.is_known() { "the first known key it has" } else { "--metric" };
+    let why = if wanted.is_known() {
+        "best-known key in this log, override with --metric"
+    } else {
+        "selected by --metric"
+    };
     let taken = taken.into_iter().map(|series| {
         let (kind, sign) = series.quantity(format.name);
-        Taken { quantity: kind.name(), kind, sign, why, run: series.run, metric: series.metric }
+        SelectedSeries {
+            quantity: kind.name(),
+            kind,
+            sign,
+            why,
+            run: series.run,
+            metric: series.metric,
+        }
     });
-    let contents = Contents {
+    let contents = LogContents {
         source,
         format: format.name,
         recognised_by: format.recognised_by,
@@ -208,7 +220,7 @@ fn contents(
     (contents, none)
 }
 
-fn describe(log: &Contents) -> String {
+fn describe(log: &LogContents) -> String {
     let mut text =
         format!("{}\n  format  {}: {}\n", visible(&log.source), log.format, log.recognised_by);
     if let Some(step) = &log.step {
@@ -216,9 +228,9 @@ fn describe(log: &Contents) -> String {
     }
     for taken in &log.taken {
         let run = taken.run.as_ref().map_or(String::new(), |run| format!(" of {}", visible(run)));
-        let turned = if taken.sign == Sign::Flipped { ", the sign turned" } else { "" };
+        let flipped = if taken.sign == Sign::Flipped { ", sign flipped" } else { "" };
         text.push_str(&format!(
-            "  taken   {}{run}: {}{turned} ({}), being {}\n",
+            "  plotted {}{run}: {}{flipped} ({}); {}\n",
             visible(&taken.metric),
             taken.kind.words(),
             taken.kind.describe(),
@@ -226,17 +238,17 @@ fn describe(log: &Contents) -> String {
         ));
     }
     if log.taken.is_empty() {
-        text.push_str("  taken   nothing\n");
+        text.push_str("  plotted nothing; select a series with --metric\n");
     }
     for odd in &log.odd {
-        text.push_str(&format!("  odd     {}\n", visible(odd)));
+        text.push_str(&format!("  warning {}\n", visible(odd)));
     }
     text.push_str(&table(log));
     text
 }
 
-/// The series with what they span, those that are taken marked.
-fn table(log: &Contents) -> String {
+/// The table of series; a star marks those that would be read.
+fn table(log: &LogContents) -> String {
     let several_runs = log.series.iter().any(|series| series.run != log.series[0].run);
     let names: Vec<String> = log
         .series
@@ -250,7 +262,7 @@ fn table(log: &Contents) -> String {
         })
         .collect();
     let width = names.iter().map(|name| name.width()).max().unwrap_or(0).max("series".len());
-    let mut text = format!("  {}\n", plural(names.len(), "series of numbers", "series of numbers"));
+    let mut text = format!("  {}\n", plural(names.len(), "numeric series", "numeric series"));
     if names.is_empty() {
         return text;
     }

@@ -1,23 +1,23 @@
-//! `entropy-viz law`: what a run pays for its reward in entropy, fitted, tested and drawn.
-
-use std::path::PathBuf;
+//! `entropy-viz law`: the reward-entropy law, fitted to each run, tested on its later steps, and drawn.
 
 use clap::Args;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::chart::{ChartArgs, Target, hide, target, write};
+use super::args::{
+    JsonArgs, OptionalPictureArgs, PictureArgs, StepRangeArgs, ValueRangeArgs, to_json,
+};
 use super::curves::{AuxRequest, Clock};
 use super::inputs::InputArgs;
 use super::table::{aligned, number};
+use super::target::Target;
 use entropy_history::history::{Comparison, Run};
 use entropy_history::label::visible;
 use entropy_history::stats::bootstrap::Resampling;
 use entropy_history::stats::health::is_recorded;
 use entropy_history::stats::law::{self, ASSUMPTION, Estimate};
-use entropy_shell::Failure;
-use entropy_shell::Outcome;
-use entropy_shell::Terminal;
+use entropy_plot::ChartOptions;
+use entropy_shell::{Failure, Outcome, Terminal};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -26,52 +26,50 @@ Examples:
   entropy-viz law verl.jsonl trl/ --reward critic/score/mean --reward reward
   entropy-viz law run.wandb --reward 'reward/*' --json | jq '.fits[0].hold_out'
 
-R = −a·e^H + b (arXiv 2505.22617) says that reward is paid for in entropy, and ends at b − a where the
-entropy is spent. It was found on runs without entropy bonus and without KL control; on others, and
-where the test on the later steps is no better than a constant, it says nothing about what is to come.";
+R = −a·e^H + b (arXiv 2505.22617) says that reward grows at the cost of entropy and ends at b − a when
+the entropy H is 0. It was found on runs without entropy bonus and without KL control. On other runs,
+and where its error on the later steps is no smaller than that of a constant, it predicts nothing.";
 
-/// Fits R = −a·e^H + b to each run, tests it on the later steps, and draws it.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
-#[command(mut_args(|arg| hide(arg, &["smooth", "log_y"])))]
-pub(super) struct Law {
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct LawArgs {
     #[command(flatten)]
     inputs: InputArgs,
-    /// The reward: a key of the same log, or a quoted glob that matches one; of several given, the first
-    /// that a log has.
+    /// Metric key or quoted glob of the reward in the same log; repeatable.
+    ///
+    /// The first one that a log has is used. A glob must match one key.
     #[arg(long, value_name = "KEY", required = true)]
     reward: Vec<String>,
-    /// The picture to write [default: entropy_law.png, none with --json].
-    #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
-    /// Write no picture.
-    #[arg(long, conflicts_with = "output")]
-    no_plot: bool,
-    /// Print a JSON document instead of the table.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    chart: ChartArgs,
+    output: OptionalPictureArgs,
+    #[command(flatten)]
+    json: JsonArgs,
+    #[command(flatten)]
+    steps: StepRangeArgs,
+    #[command(flatten)]
+    values: ValueRangeArgs,
+    #[command(flatten)]
+    picture: PictureArgs,
 }
 
-/// The document of `--json`.
+/// The JSON document of `law --json`.
 #[derive(Serialize)]
-struct Document<'a> {
+struct LawDocument<'a> {
     schema: u32,
     unit: &'static str, // of H
     fits: &'a [law::Law],
 }
 
-impl Law {
+impl LawArgs {
     pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
-        self.chart.check_for_law()?;
-        let default = || (!self.no_plot && !self.json).then(|| "entropy_law.png".into());
-        let output = self.output.clone().or_else(default).map(|path| target(&path));
-        let encoding = output.as_ref().map(|output| self.chart.encoding(output)).transpose()?;
+        self.steps.validate()?;
+        self.values.validate()?;
+        let output = self.output.target((!self.json.json).then_some("entropy_law.png"));
+        let encoding = output.as_ref().map(|output| self.picture.encoding(output)).transpose()?;
 
-        let besides = AuxRequest { rewards: &self.reward, clock: Clock::Unasked };
-        let (comparison, outcome) = self.inputs.load_with(&besides, terminal)?;
-        let window = self.chart.window(&comparison, terminal)?;
+        let aux = AuxRequest { rewards: &self.reward, clock: Clock::Unasked };
+        let (comparison, outcome) = self.inputs.load_with(&aux, terminal)?;
+        let window = self.steps.window(&comparison, terminal)?;
         let comparison = window.map_or(comparison, |window| window.cut);
         let resampling = Resampling::default();
         let runs = comparison.runs().par_iter();
@@ -79,38 +77,40 @@ impl Law {
         if let (Some(output), Some(encoding)) = (&output, encoding) {
             let (shown, shown_laws) = recorded(&comparison, &laws, terminal);
             if shown_laws.is_empty() {
-                terminal.warn("no run's entropy was recorded: no picture is drawn");
+                terminal.warn("no run recorded its entropy: no picture is drawn");
             } else if shown_laws.iter().all(|law| law.pairs == 0) {
                 terminal.warn("no step has both an entropy and a reward: no picture is drawn");
             } else {
                 let shown = Comparison::new(shown)?;
-                let studio = self.chart.studio(&shown, terminal)?;
-                let picture = studio.law(&shown, &shown_laws)?;
+                let options = ChartOptions {
+                    steps: self.steps.limits(),
+                    y_min: self.values.y_min,
+                    y_max: self.values.y_max,
+                    ..self.picture.options(&shown)
+                };
+                let renderer = self.picture.renderer(&shown, options, terminal)?;
+                let picture = renderer.law(&shown, &shown_laws)?;
                 for warning in &picture.warnings {
                     terminal.warn(warning);
                 }
-                let bytes = studio.encode(&picture, encoding)?;
+                let bytes = renderer.encode(&picture, encoding)?;
+                output.write(&bytes, terminal)?;
                 if *output == Target::Stdout {
-                    terminal.print(&bytes)?;
                     return Ok(outcome);
                 }
-                write(output, &bytes, terminal)?;
             }
         }
-        let text = if self.json {
-            let document = Document { schema: 1, unit: "nats", fits: &laws };
-            let text = serde_json::to_string_pretty(&document);
-            text.expect("BUG: the document has string keys and finite numbers") + "\n"
-        } else {
-            render(&laws)
+        let text = match self.json.json {
+            true => to_json(&LawDocument { schema: 1, unit: "nats", fits: &laws }),
+            false => render(&laws),
         };
         terminal.print(text.as_bytes())?;
         Ok(outcome)
     }
 }
 
-/// The runs to draw, with their laws. Zeros that nobody measured would be a point at H = 0, where the law has
-/// its ceiling.
+/// The runs to draw, with their laws. Runs whose entropy was not recorded are left out with a warning: their
+/// zeros would be a point at H = 0, where the law has its ceiling.
 fn recorded(
     comparison: &Comparison,
     laws: &[law::Law],
@@ -120,7 +120,9 @@ fn recorded(
         let is_recorded = is_recorded(&run.history);
         if !is_recorded {
             let label = run.history.label();
-            terminal.warn(&format!("{label} is not drawn: every entropy is 0, none was recorded"));
+            terminal.warn(&format!(
+                "{label} is not drawn: every value is 0, its entropy was not recorded"
+            ));
         }
         is_recorded
     });
@@ -138,7 +140,7 @@ const HEADS: [&str; 8] = [
     "later rmse (constant)",
 ];
 
-/// The table, with what limits each fit below it.
+/// The table, followed by the notes on each fit, the method and its limits.
 fn render(laws: &[law::Law]) -> String {
     let rows: Vec<Vec<String>> = laws.iter().map(cells).collect();
     let mut text = aligned(&HEADS.map(str::to_owned), &rows, |_, _, cell| cell.to_owned());
@@ -151,11 +153,14 @@ fn render(laws: &[law::Law]) -> String {
     rewards.sort_unstable();
     rewards.dedup();
     let rewards: Vec<_> = rewards.into_iter().map(visible).collect();
-    text.push_str(&format!("law: R = −a·e^H + b, R being {}, H in nats\n", rewards.join(" or ")));
+    text.push_str(&format!(
+        "law: R = −a·e^H + b, where R is {} and H is in nats\n",
+        rewards.join(" or ")
+    ));
     text.push_str(
-        "method: least squares of R on e^H; intervals by a moving-block bootstrap of the steps; later: \
-         the law fitted to the first third\n  of the steps, off by so much on the rest, beside the mean \
-         of the first third as a forecast\n",
+        "method: least squares of R on e^H; intervals by a moving-block bootstrap of the steps; later rmse: \
+         error on the\n  last two thirds of the steps after a fit to the first third (in parentheses: of \
+         the mean of the first third)\n",
     );
     text.push_str(&format!("limits: {ASSUMPTION}\n"));
     text

@@ -11,10 +11,11 @@ use rayon::prelude::*;
 use regex::Regex;
 use thiserror::Error;
 
+use super::args::SeriesArgs;
+use super::args::values::regex;
 use super::curves::{self, AuxRequest, Clock, Draft, Reader};
 use super::labels::{Labels, Name};
 use entropy_history::discover::{self, Input, Location, Origin};
-use entropy_history::formats::{self, Format, SeriesSelector};
 use entropy_history::history::{Comparison, History, Point, Run};
 use entropy_history::stages::concat_stages;
 use entropy_shell::Outcome;
@@ -29,38 +30,26 @@ pub(super) const LARGEST_VOCABULARY: u32 = 262_144;
 /// How logs are read.
 #[derive(Debug, Args)]
 pub(super) struct Reading {
-    /// The series to take, where a log has several: a key, or a quoted glob; may be given again for
-    /// more series.
-    #[arg(long, value_name = "KEY")]
-    metric: Vec<String>,
-    /// The format of the logs, instead of recognising it (see `entropy-viz formats`).
-    #[arg(long, value_name = "NAME", value_parser = format_by_name)]
-    format: Option<&'static Format>,
-    /// Lay rounds of training end to end: the first group names the chain, the second orders it, as
-    /// in '(.*)_v([0-9]+)'.
+    #[command(flatten)]
+    pub(super) series: SeriesArgs,
+    /// Join training stages into one run by label, e.g. '(.*)_v([0-9]+)'.
+    ///
+    /// The first capture group is the name of the run, the second one orders its stages.
     #[arg(long, value_name = "REGEX", value_parser = two_groups)]
     chain: Option<Regex>,
-    /// Tokens in the vocabulary: a mean above its logarithm is a warning [default: 262144].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
+    /// Vocabulary size; warn above ln(N), the largest possible mean [default: 262144].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..), hide_short_help = true)]
     vocabulary: Option<u32>,
-    /// Leave with 0 even if files found by a pattern could not be used.
+    /// Exit 0 even if files matched by a glob or directory could not be read.
     #[arg(long)]
     allow_partial: bool,
 }
 
-pub(super) fn format_by_name(name: &str) -> Result<&'static Format, String> {
-    let names = || formats::FORMATS.iter().map(|f| f.name).collect::<Vec<_>>().join(", ");
-    formats::by_name(name).ok_or_else(|| format!("known are {}", names()))
-}
-
 fn two_groups(text: &str) -> Result<Regex, String> {
-    let regex = Regex::new(text).map_err(|e| {
-        let text = e.to_string();
-        text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
-    })?;
+    let regex = regex(text)?;
     match regex.captures_len() {
         3 => Ok(regex),
-        n => Err(format!("it has {} groups in parentheses, not two", n - 1)),
+        n => Err(format!("it has {} capture groups, not two", n - 1)),
     }
 }
 
@@ -76,7 +65,7 @@ impl Reading {
         besides: &AuxRequest<'_>,
         terminal: &Terminal,
     ) -> Result<(Comparison, Outcome), Failure> {
-        let wanted = self.wanted()?;
+        let wanted = self.series.selector()?;
         let wanted = wanted
             .with_rewards(besides.rewards)
             .map_err(|(text, why)| anyhow!("--reward {text:?} is not a glob pattern: {why}"))
@@ -84,7 +73,7 @@ impl Reading {
         let clock = besides.clock != Clock::Unasked;
         let wanted = if clock { wanted.with_clock() } else { wanted };
         let vocabulary = self.vocabulary.unwrap_or(LARGEST_VOCABULARY);
-        let reader = Reader { format: self.format, wanted: &wanted, besides, vocabulary };
+        let reader = Reader { format: self.series.format, wanted: &wanted, besides, vocabulary };
         let start = Instant::now();
         let progress = terminal.progress("reading", inputs.len());
         let results: Vec<Result<curves::Outcome, Failure>> = inputs
@@ -163,19 +152,6 @@ impl Reading {
     /// How it ended where so many files or directories that were found could not be used.
     pub(super) fn outcome(&self, unread: usize) -> Outcome {
         if unread > 0 && !self.allow_partial { Outcome::Partial } else { Outcome::Done }
-    }
-
-    /// What `--metric` asks for.
-    pub(super) fn wanted(&self) -> Result<SeriesSelector, Failure> {
-        let wanted = SeriesSelector::metrics(&self.metric);
-        wanted
-            .map_err(|(text, why)| anyhow!("--metric {text:?} is not a glob pattern: {why}"))
-            .hint("put * ? or [ in brackets, as in [*], to mean the character")
-    }
-
-    /// The format that `--format` names.
-    pub(super) fn format(&self) -> Option<&'static Format> {
-        self.format
     }
 
     fn chained(&self, runs: Vec<Run>, terminal: &Terminal) -> Result<Vec<Run>, Failure> {

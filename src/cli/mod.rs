@@ -1,33 +1,35 @@
-//! The command line: what is parsed, which command runs, and what becomes of its outcome.
+//! The command line: one file per command, and the groups of flags that commands share in `args`.
 //!
-//! This is the only room that prints, reads the environment or names flags. Libraries below return
-//! facts; here they become warnings, hints and exit codes.
+//! Only this module prints, reads the environment and knows flags. The libraries return values and errors; this
+//! module turns them into output, warnings, hints and exit codes.
 
 mod across;
+mod args;
 mod auto;
-mod call;
-mod chart;
+mod charts;
 mod check;
-mod compare;
+mod completions;
 mod convert;
 mod curves;
 mod formats;
-mod groups;
-mod health;
 mod inputs;
 mod inspect;
+mod invocation;
 mod labels;
 mod launch;
 mod law;
 mod load;
+mod man;
 mod oddities;
 mod page;
-mod pages;
 mod plot;
 mod record;
+mod renderer;
 mod report;
 mod stats;
+mod storage;
 mod table;
+mod target;
 mod theme;
 mod tokens;
 mod watch;
@@ -40,18 +42,18 @@ use entropy_shell::{GlobalArgs, Terminal, catch_panics, exit_code, print_usage};
 
 const EXAMPLES: &str = "\
 Examples:
-  entropy-viz auto                                  every history below $STORAGE_PATH/models
+  entropy-viz auto                                  all histories below $STORAGE_PATH/models
   entropy-viz plot q.json s.json --labels Questioner Solver
   entropy-viz plot 'runs/*/entropy_history_*.json' --smooth ema:0.9 -o curves.pdf
   entropy-viz stats baseline=a.json new=b.json --json
   entropy-viz report runs/ -o report.html           one interactive page to share
   entropy-viz plot wandb/ logs/tensorboard trainer_state.json slurm-17.out
-  entropy-viz auto --artifacts ci/entropy           pictures, numbers and a summary for CI";
+  entropy-viz auto --artifacts ci/entropy           pictures, statistics and a summary for CI";
 
 /// Plots and compares the policy-entropy histories of language models trained with reinforcement
 /// learning.
 #[derive(Debug, Parser)]
-#[command(name = "entropy-viz", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(name = "entropy-viz", version, after_long_help = EXAMPLES, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -61,37 +63,39 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Find every history below a directory of models; draw the comparison and the statistics.
-    Auto(auto::Auto),
-    /// Draw line curves, one a run.
-    Plot(plot::Plot),
-    /// Bars of mean, max and min; a table, or JSON or CSV.
-    Stats(stats::Stats),
-    /// Compute entropies of a checkpoint, or of every checkpoint of a run, with libtorch.
+    /// Find all histories in a directory of models and plot their comparison and statistics.
+    Auto(Box<auto::AutoArgs>),
+    /// Draw entropy curves, one line per run.
+    Plot(Box<plot::PlotArgs>),
+    /// Compare runs in numbers: a bar chart of mean, max and min, and a table, JSON or CSV.
+    Stats(Box<stats::StatsArgs>),
+    /// Compute the entropy of one checkpoint, or of all checkpoints of a run, with libtorch.
     Compute(Box<ComputeArgs>),
-    /// The gate for CI: leave with 1 when a run collapsed, exploded or crossed a bound.
-    Check(check::Check),
-    /// Fit and draw the reward-entropy law, R = −a·e^H + b.
-    Law(law::Law),
-    /// One self-contained interactive page: curves, bars, tables, comparisons, single tokens.
-    Report(report::Report),
-    /// Write logs as R-Zero JSON, JSON lines, CSV, Parquet, TensorBoard events or W&B offline runs.
-    Convert(convert::Convert),
-    /// Show what is in a log, what of it would be taken, and what is odd.
-    Inspect(inspect::Inspect),
-    /// Append steps from stdin to a run's history, which is whole at any moment.
-    Record(record::Record),
-    /// Follow logs while they grow, in the terminal.
-    Watch(Box<watch::Watch>),
-    /// List the log formats that can be read.
-    Formats(formats::Formats),
+    /// CI gate: exit 1 if any run collapsed, exploded or broke a limit.
+    Check(check::CheckArgs),
+    /// Fit, test and draw the reward-entropy law, R = −a·e^H + b.
+    Law(law::LawArgs),
+    /// Write one self-contained interactive HTML page: curves, statistics, comparisons, tokens.
+    Report(report::ReportArgs),
+    /// Convert logs to R-Zero JSON, JSON lines, CSV, Parquet, TensorBoard or W&B offline runs.
+    Convert(convert::ConvertArgs),
+    /// Show the series of a log, which of them would be plotted, and warnings about the data.
+    Inspect(inspect::InspectArgs),
+    /// Record steps from stdin into a run's history file.
+    ///
+    /// The file is valid JSON at all times, even after a crash.
+    Record(record::RecordArgs),
+    /// Follow logs while they grow, in the terminal or a browser.
+    Watch(Box<watch::WatchArgs>),
+    /// List the supported log formats and the known metric keys.
+    Formats(formats::FormatsArgs),
     /// Print shell completions.
-    Completions(pages::Completions),
-    /// Print the manual page, or write those of all commands.
-    Man(pages::Man),
+    Completions(completions::CompletionsArgs),
+    /// Print the manual page, or write the pages of all commands.
+    Man(man::ManArgs),
 }
 
-/// Runs the program on the process's arguments.
+/// Parses the arguments of the process, runs the command and returns the exit code.
 pub fn main() -> ExitCode {
     catch_panics(|| match Cli::try_parse() {
         Ok(cli) => run(cli),

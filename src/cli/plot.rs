@@ -1,26 +1,21 @@
-//! `entropy-viz plot`: line curves, one a run.
+//! `entropy-viz plot`: entropy curves, one line per run.
 
 use std::path::PathBuf;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use anyhow::anyhow;
 use clap::Args;
 
-use super::across::AcrossArgs;
-use super::chart::{ChartArgs, Target, stats_beside, target, write};
-use super::groups::{BandArgs, GroupArgs};
-use super::health::HealthArgs;
+use super::args::ChartArgs;
+use super::charts::{ChartKind, ChartRequest, draw, stats_path};
 use super::inputs::InputArgs;
+use super::target::Target;
 use super::watch::{FrameContent, frame_size, frame_text};
 use crate::tui::run_status::{RunStatus, StatusConfig};
-use entropy_history::history::Comparison;
-use entropy_history::stats::{Analysis, analyse, analyse_window};
-use entropy_plot::{Across, Encoding, Picture};
-use entropy_shell::Outcome;
-use entropy_shell::Terminal;
-use entropy_shell::{Failure, WithHint};
+use crate::tui::view::View;
+use entropy_shell::{Failure, Outcome, Terminal, WithHint};
 
-/// Steps over which `--terminal` tells the change, as `watch` does.
+/// Steps over which `--terminal` shows the change of a run, as in `watch`.
 const CHANGE_OVER: f64 = 20.0;
 
 const EXAMPLES: &str = "\
@@ -30,72 +25,66 @@ Examples:
   entropy-viz plot a=x.json b=y.json --smooth ema:0.9 --theme dark -o curves.svg
   entropy-viz plot wandb/ logs/tensorboard --x time
   entropy-viz plot models --group 'questioner|solver' --band se
-  cat run.json | entropy-viz plot - -o - --output-format pdf > run.pdf";
+  cat run.json | entropy-viz plot - -o - --output-format pdf > run.pdf
 
-/// Draws line curves.
+With --from-step and --to-step, statistics are of the steps shown; states (healthy, falling,
+collapsed, …) are always those of the whole run.";
+
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
-pub(super) struct Plot {
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct PlotArgs {
     #[command(flatten)]
     inputs: InputArgs,
-    /// The picture to write: .png, .svg or .pdf, or - for stdout.
+    /// Picture: .png, .svg, .pdf, or - for stdout.
     #[arg(short, long, value_name = "FILE", default_value = "entropy_plot.png")]
     output: PathBuf,
-    /// Draw the statistics too, as `<stem>_stats.<ext>`.
+    /// Draw the statistics too, in <stem>_stats.<ext>.
     #[arg(long, alias = "with_stats")]
     with_stats: bool,
-    /// Draw the curves as text on stdout, and write no picture.
+    /// Draw the curves as text on stdout instead of a picture.
     #[arg(long, conflicts_with_all = ["output", "with_stats"])]
     terminal: bool,
     #[command(flatten)]
-    health: HealthArgs,
-    #[command(flatten)]
     chart: ChartArgs,
-    #[command(flatten)]
-    across: AcrossArgs,
-    #[command(flatten)]
-    groups: GroupArgs,
-    #[command(flatten)]
-    bands: BandArgs,
 }
 
-impl Plot {
+impl PlotArgs {
     pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
-        self.chart.check()?;
+        self.chart.validate()?;
         if self.terminal {
             return self.print(terminal);
         }
-        let output = target(&self.output);
-        let encoding = self.chart.encoding(&output)?;
+        let output = Target::new(&self.output);
+        let encoding = self.chart.picture.encoding(&output)?;
         if output == Target::Stdout && self.with_stats {
-            return Err(anyhow!("two pictures do not go to stdout")).hint("name a file with -o");
+            return Err(anyhow!("two pictures cannot both go to stdout"))
+                .hint("name a file with -o");
         }
-        let (comparison, outcome) = self.inputs.load_with(&self.across.besides(), terminal)?;
-        let (comparison, across) = self.across.place(&comparison, terminal)?;
-        let charts = if self.with_stats { Charts::Both } else { Charts::Curves };
-        self.groups.tell_ungrouped(&comparison, " and not drawn", terminal)?;
-        let looks = Looks {
-            chart: &self.chart,
-            health: &self.health,
-            across,
-            groups: &self.groups,
-            bands: &self.bands,
+        let aux = self.chart.across.besides();
+        let (comparison, outcome) = self.inputs.load_with(&aux, terminal)?;
+        let (comparison, across) = self.chart.across.place(&comparison, terminal)?;
+        let kinds = match self.with_stats {
+            true => &[ChartKind::Curves, ChartKind::Stats][..],
+            false => &[ChartKind::Curves],
         };
-        draw(&comparison, &looks, &[encoding], charts, terminal, |_, chart| match chart {
-            Chart::Curves => output.clone(),
-            Chart::Stats => Target::File(stats_beside(&self.output)),
+        self.chart.groups.warn_ungrouped(&comparison, " and not drawn", terminal)?;
+        let request = ChartRequest { args: &self.chart, across, kinds, encodings: &[encoding] };
+        draw(&comparison, &request, terminal, |_, kind| match kind {
+            ChartKind::Curves => output.clone(),
+            ChartKind::Stats => Target::File(stats_path(&self.output)),
         })?;
         Ok(outcome)
     }
 
-    /// Draws the curves as text.
+    /// Prints the curves as text.
     fn print(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
-        let (comparison, outcome) = self.inputs.load_with(&self.across.besides(), terminal)?;
-        let (comparison, _) = self.across.place(&comparison, terminal)?;
-        let window = self.chart.window(&comparison, terminal)?;
+        let ChartArgs { across, steps, curves, health, picture, .. } = &self.chart;
+        let (comparison, outcome) = self.inputs.load_with(&across.besides(), terminal)?;
+        let (comparison, _) = across.place(&comparison, terminal)?;
+        let window = steps.window(&comparison, terminal)?;
         let comparison = window.map_or(comparison, |window| window.whole);
         let config = StatusConfig {
-            thresholds: self.health.thresholds(),
+            thresholds: health.thresholds(),
             stale_after: None,
             change_steps: CHANGE_OVER,
         };
@@ -105,88 +94,11 @@ impl Plot {
         let content = FrameContent {
             runs: comparison.runs(),
             statuses: &statuses,
-            view: &self.chart.view(),
+            view: &View::new(curves.smooth, curves.scale(), steps.limits()),
             change_steps: CHANGE_OVER,
         };
-        let size = frame_size(None, None, 2);
-        let text = frame_text(&content, self.chart.theme_if_given(), size, terminal);
+        let text = frame_text(&content, picture.theme.theme, frame_size(None, None, 2), terminal);
         terminal.print(text.as_bytes())?;
         Ok(outcome)
     }
-}
-
-/// How pictures are drawn.
-pub(super) struct Looks<'a> {
-    pub(super) chart: &'a ChartArgs,
-    pub(super) health: &'a HealthArgs,
-    pub(super) across: Across,
-    pub(super) groups: &'a GroupArgs,
-    pub(super) bands: &'a BandArgs,
-}
-
-/// What is drawn.
-#[derive(Clone, Copy, PartialEq)]
-pub(super) enum Charts {
-    Curves,
-    Both,
-}
-
-/// Which of the two pictures.
-#[derive(Clone, Copy)]
-pub(super) enum Chart {
-    Curves,
-    Stats,
-}
-
-/// Draws the curves, and the statistics if asked for, side by side in each encoding, then writes
-/// them: nothing is written when one of them fails. Returns the analysis of the steps shown.
-pub(super) fn draw(
-    comparison: &Comparison,
-    looks: &Looks<'_>,
-    encodings: &[Encoding],
-    charts: Charts,
-    terminal: &Terminal,
-    target: impl Fn(Encoding, Chart) -> Target,
-) -> Result<Analysis, Failure> {
-    let start = Instant::now();
-    let &Looks { chart, health, across, groups, bands } = looks;
-    let window = chart.window(comparison, terminal)?;
-    // Curves take all points of the runs shown: what is smoothed starts where the run does.
-    let (whole, cut) = window.as_ref().map_or((comparison, comparison), |w| (&w.whole, &w.cut));
-    let grouped = groups.grouped(Some(bands), whole)?;
-    let studio = chart.studio_across(whole, across, terminal)?.with_groups(grouped);
-    let (curves, (whole_analysis, cut_analysis)) = rayon::join(
-        || studio.curves(whole),
-        || {
-            let thresholds = health.thresholds();
-            let cut = window.as_ref().map(|window| analyse_window(window, &thresholds));
-            (analyse(whole, &thresholds), cut)
-        },
-    );
-    let curves = curves?;
-    let shown = cut_analysis.as_ref().unwrap_or(&whole_analysis);
-    terminal.verbose(|| format!("analysed and laid out in {:.1?}", start.elapsed()));
-
-    let start = Instant::now();
-    let encode_all = |picture: Picture| {
-        let encode = |&encoding: &Encoding| Ok((encoding, studio.encode(&picture, encoding)?));
-        let files: Result<Vec<_>, Failure> = encodings.iter().map(encode).collect();
-        (picture.warnings, files)
-    };
-    let (curves, stats) = rayon::join(
-        || encode_all(curves.picture(&whole_analysis)),
-        || (charts == Charts::Both).then(|| encode_all(studio.bars(cut, shown))),
-    );
-    let drawn = [(Chart::Curves, Some(curves)), (Chart::Stats, stats)];
-    terminal.verbose(|| format!("drawn in {:.1?}", start.elapsed()));
-    let mut files = Vec::new();
-    for (chart, (warnings, encoded)) in drawn.into_iter().filter_map(|(c, d)| Some((c, d?))) {
-        warnings.iter().for_each(|warning| terminal.warn(warning));
-        files
-            .extend(encoded?.into_iter().map(|(encoding, bytes)| (target(encoding, chart), bytes)));
-    }
-    for (target, bytes) in &files {
-        write(target, bytes, terminal)?;
-    }
-    Ok(cut_analysis.unwrap_or(whole_analysis))
 }

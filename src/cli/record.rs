@@ -1,6 +1,5 @@
-//! `entropy-viz record`: a history that grows with the training, whole at any moment.
+//! `entropy-viz record`: writes steps from stdin to a history file that is complete at all times.
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
@@ -12,21 +11,21 @@ use std::time::{Duration, Instant};
 use anyhow::anyhow;
 use clap::Args;
 
+use super::args::series_selector;
 use super::curves::explain;
+use super::storage::storage_path;
+use super::target::cannot_write;
 use entropy_history::formats::{self, SeriesSelector, Source};
 use entropy_history::number::exact;
 use entropy_history::record::{Recording, parse};
-use entropy_shell::Outcome;
-use entropy_shell::Terminal;
 use entropy_shell::output::write_atomically;
-use entropy_shell::{Failure, WithHint};
-use entropy_shell::{io_message, plural};
+use entropy_shell::{Failure, Outcome, Terminal, WithHint, io_message, plural};
 
-/// The file is written at most this often, so that a crash loses no more than that.
-const INTERVAL: Duration = Duration::from_secs(1);
+/// The file is written at most this often; a crash loses at most the steps of this time.
+const WRITE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// So many lines are read ahead; whoever writes faster than they are taken waits.
-const AHEAD: usize = 4096;
+/// Lines buffered from stdin; a faster writer is blocked.
+const BUFFERED_LINES: usize = 4096;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -34,25 +33,26 @@ Examples:
   tail -f metrics.jsonl | entropy-viz record --run solver_v1 --metric actor/entropy
   echo 12 0.53 | entropy-viz record --run solver_v1
 
-A line is a JSON object with a \"step\" and the metric, or a step and a value. docs/recording.md has a
+A line is a JSON object with \"step\" and the metric, or a step and a value. docs/recording.md has a
 callback for Python trainers.";
 
-/// Records a run.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
-pub(super) struct Record {
-    /// Name of the run: the file is MODELS/NAME/entropy_history_NAME.json.
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct RecordArgs {
+    /// Name of the run.
+    ///
+    /// The file is MODELS/NAME/entropy_history_NAME.json.
     #[arg(long, value_name = "NAME", value_parser = plain_name)]
     run: String,
-    /// The key of the value in JSON lines [default: the first known one].
+    /// Metric key of JSON lines [default: the best-known key].
     #[arg(long, value_name = "KEY")]
     metric: Option<String>,
-    /// Where the models are [default: $STORAGE_PATH/models].
+    /// Directory of models [default: $STORAGE_PATH/models].
     #[arg(long, value_name = "DIR")]
     models: Option<PathBuf>,
 }
 
-/// A name that is one directory, whatever it holds otherwise.
+/// A name that is valid for one directory.
 fn plain_name(text: &str) -> Result<String, String> {
     let is_plain = !text.is_empty()
         && text != "."
@@ -61,110 +61,104 @@ fn plain_name(text: &str) -> Result<String, String> {
         && !text.contains(char::is_control);
     is_plain
         .then(|| text.to_owned())
-        .ok_or_else(|| "a run's name is that of a directory".to_owned())
+        .ok_or_else(|| "the name of a run must be a valid directory name".to_owned())
 }
 
-/// What the recorder waits for.
-enum Event {
+/// An event of the recorder.
+enum RecordEvent {
     Line(Vec<u8>),
-    Lost(io::Error),
-    End,
-    /// Look whether the user stopped it.
+    ReadError(io::Error),
+    EndOfInput,
+    /// Check whether the user stopped the recorder.
     Wake,
 }
 
 /// Why recording ended.
-enum End {
-    Input,
-    Stopped,
-    Lost(io::Error),
+enum RecordEnd {
+    EndOfInput,
+    Interrupted,
+    ReadError(io::Error),
 }
 
-impl Record {
+impl RecordArgs {
     pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
         let models = self.models()?;
         let directory = models.join(&self.run);
         let path = directory.join(format!("entropy_history_{}.json", self.run));
-        let wanted = SeriesSelector::metrics(self.metric.as_slice())
-            .map_err(|(text, why)| anyhow!("--metric {text:?} is not a glob pattern: {why}"))
-            .hint("put * ? or [ in brackets, as in [*], to mean the character")?;
+        let selector = series_selector(self.metric.as_slice())?;
         let is_new = !directory.exists();
         std::fs::create_dir_all(&directory)
-            .map_err(|e| anyhow!("cannot make {}: {}", directory.display(), io_message(&e)))
+            .map_err(|e| anyhow!("cannot create {}: {}", directory.display(), io_message(&e)))
             .hint("check the directory and its permissions")?;
         let _lock = lock(&directory)?;
         let mut recording = resume(&path, terminal)?;
 
-        let (events, inbox) = sync_channel(AHEAD);
+        let (events, inbox) = sync_channel(BUFFERED_LINES);
         let stopped = Arc::new(AtomicBool::new(false));
         let (stop, wake) = (Arc::clone(&stopped), events.clone());
         ctrlc::set_handler(move || {
             stop.store(true, Ordering::SeqCst);
-            // Where there is no room there is something to wake up for.
-            let _ = wake.try_send(Event::Wake);
+            // A full channel wakes the receiver anyway.
+            let _ = wake.try_send(RecordEvent::Wake);
         })
-        .map_err(|e| anyhow!("cannot listen to signals: {e}"))?;
+        .map_err(|e| anyhow!("cannot handle signals: {e}"))?;
         std::thread::spawn(move || read_lines(&events));
-        let input = Input { inbox, stopped, wanted: &wanted };
-        let (refused, end) = record(&mut recording, &path, &input, terminal);
+        let input = StdinLines { inbox, stopped, selector: &selector };
+        let (rejected, end) = record(&mut recording, &path, &input, terminal);
 
         if recording.steps() == 0 {
-            // An empty history is none: whatever reads it next would stop there.
+            // An empty file would not be a valid history.
             if is_new {
-                let _ = std::fs::remove_dir(&directory); // unless something was put there meanwhile
+                let _ = std::fs::remove_dir(&directory); // fails if it is not empty
             }
             match end {
-                End::Stopped => return Ok(Outcome::Interrupted),
-                End::Lost(error) => return Err(lost(&error)),
-                End::Input => {}
+                RecordEnd::Interrupted => return Ok(Outcome::Interrupted),
+                RecordEnd::ReadError(error) => return Err(read_error(&error)),
+                RecordEnd::EndOfInput => {}
             }
-            return Err(anyhow!("nothing was recorded: no step came from stdin")).hint(format!(
-                "a line is a step and a value, or a JSON object; {} is not written",
+            return Err(anyhow!("nothing was recorded: stdin had no steps")).hint(format!(
+                "a line is a step and a value, or a JSON object; {} was not written",
                 path.display()
             ));
         }
-        write_atomically(&path, &recording.to_json()).map_err(|e| unwritable(&path, &e))?;
+        write_atomically(&path, &recording.to_json()).map_err(|e| cannot_write(&path, &e))?;
         terminal.print(format!("{}\n", path.display()).as_bytes())?;
         terminal.info(&format!("{} recorded", plural(recording.steps(), "step", "steps")));
-        match (end, refused) {
-            (End::Lost(error), _) => Err(lost(&error)),
-            (End::Stopped, _) => Ok(Outcome::Interrupted),
-            (End::Input, 0) => Ok(Outcome::Done),
-            (End::Input, _) => Ok(Outcome::Partial),
+        match (end, rejected) {
+            (RecordEnd::ReadError(error), _) => Err(read_error(&error)),
+            (RecordEnd::Interrupted, _) => Ok(Outcome::Interrupted),
+            (RecordEnd::EndOfInput, 0) => Ok(Outcome::Done),
+            (RecordEnd::EndOfInput, _) => Ok(Outcome::Partial),
         }
     }
 
     fn models(&self) -> Result<PathBuf, Failure> {
-        let storage =
-            || std::env::var_os("STORAGE_PATH").filter(|path: &OsString| !path.is_empty());
-        let models = self.models.clone().or_else(|| Some(Path::new(&storage()?).join("models")));
+        let models = self.models.clone().or_else(|| Some(storage_path()?.join("models")));
         models
-            .ok_or_else(|| anyhow!("cannot tell where the models are: $STORAGE_PATH is not set"))
-            .hint("entropy-viz record --models DIR, or export STORAGE_PATH")
+            .ok_or_else(|| anyhow!("no directory of models is given, and $STORAGE_PATH is not set"))
+            .hint("add --models DIR, or export STORAGE_PATH")
     }
 }
 
-fn lost(error: &io::Error) -> Failure {
-    anyhow!("cannot read stdin: {}; steps that came before are recorded", io_message(error)).into()
+fn read_error(error: &io::Error) -> Failure {
+    anyhow!("cannot read stdin: {}; earlier steps are recorded", io_message(error)).into()
 }
 
-fn unwritable(path: &Path, error: &io::Error) -> Failure {
-    let error = anyhow!("cannot write {}: {}", path.display(), io_message(error));
-    let hint = "check the directory, its permissions and the free space".to_owned();
-    Failure { error, hint: Some(hint) }
-}
-
-/// Keeps a second recorder away from the run: two would undo each other's rows.
+/// Locks the run against a second recorder, which would overwrite the rows of the first. `None` where the file
+/// system has no locks.
+///
+/// # Errors
+/// When another recorder has the lock.
 fn lock(directory: &Path) -> Result<Option<File>, Failure> {
     if !cfg!(unix) {
         return Ok(None); // a directory cannot be opened as a file
     }
     let file = File::open(directory)
-        .map_err(|e| anyhow!("cannot look into {}: {}", directory.display(), io_message(&e)))?;
+        .map_err(|e| anyhow!("cannot open {}: {}", directory.display(), io_message(&e)))?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(std::fs::TryLockError::WouldBlock) => Err(anyhow!(
-            "cannot record into {}: another recorder is at work there",
+            "cannot record into {}: another recorder is running there",
             directory.display()
         ))
         .hint("give the run another --run NAME, or stop the other"),
@@ -173,7 +167,10 @@ fn lock(directory: &Path) -> Result<Option<File>, Failure> {
     }
 }
 
-/// The rows that are there already.
+/// The recording with the rows that the file already has.
+///
+/// # Errors
+/// When the file is not a history that `record` can extend.
 fn resume(path: &Path, terminal: &Terminal) -> Result<Recording, Failure> {
     let mut file = match File::open(path) {
         Ok(file) => file,
@@ -183,20 +180,20 @@ fn resume(path: &Path, terminal: &Terminal) -> Result<Recording, Failure> {
         }
     };
     let name = path.display().to_string();
-    let wanted = SeriesSelector::metrics(&["entropy".to_owned()]).expect("BUG: it is no pattern");
+    let wanted = SeriesSelector::metrics(&["entropy".to_owned()]).expect("BUG: it is a plain key");
     let wanted = wanted.with_survey();
     let source = Source { reader: &mut file, path: Some(path) };
-    let kept = "it is left as it is; move it away to begin anew";
+    let hint = "the file was not changed; move it away to start a new recording";
     let (format, log) = formats::read(source, None, &wanted)
-        .map_err(|error| Failure { hint: Some(kept.to_owned()), ..explain(&name, error) })?;
+        .map_err(|error| Failure { hint: Some(hint.to_owned()), ..explain(&name, error) })?;
     let mut more = log.survey.iter().map(|(_, key, _)| key).filter(|key| *key != "entropy");
     if let Some(key) = more.next() {
-        let why = format!("its rows have {key:?} too, which a recording does not keep");
-        return Err(anyhow!("cannot go on with {name}: {why}")).hint(kept);
+        let why = format!("its rows also have {key:?}, which `record` would drop");
+        return Err(anyhow!("cannot extend {name}: {why}")).hint(hint);
     }
     let (series, notes) = log
         .choose(&wanted, format)
-        .map_err(|error| Failure { hint: Some(kept.to_owned()), ..explain(&name, error) })?;
+        .map_err(|error| Failure { hint: Some(hint.to_owned()), ..explain(&name, error) })?;
     for note in notes.iter().filter(|note| note.is_warning()) {
         terminal.warn(&format!("{name}: {note}"));
     }
@@ -204,42 +201,43 @@ fn resume(path: &Path, terminal: &Terminal) -> Result<Recording, Failure> {
     let recording = Recording::resume(rows);
     if let Some(step) = recording.last_step() {
         let steps = plural(recording.steps(), "step is", "steps are");
-        terminal.info(&format!("{steps} there already, up to step {}: going on", exact(step)));
+        terminal.info(&format!("resuming: {steps} already recorded, up to step {}", exact(step)));
     }
     Ok(recording)
 }
 
-fn read_lines(events: &SyncSender<Event>) {
+fn read_lines(events: &SyncSender<RecordEvent>) {
     for line in io::stdin().lock().split(b'\n') {
         let (event, is_last) = match line {
-            Ok(line) => (Event::Line(line), false),
-            Err(error) => (Event::Lost(error), true),
+            Ok(line) => (RecordEvent::Line(line), false),
+            Err(error) => (RecordEvent::ReadError(error), true),
         };
         if events.send(event).is_err() || is_last {
             return;
         }
     }
-    let _ = events.send(Event::End); // nobody listens any more: the program ends
+    let _ = events.send(RecordEvent::EndOfInput); // fails if the program is ending
 }
 
-/// Where steps come from.
-struct Input<'a> {
-    inbox: Receiver<Event>,
+/// The lines of stdin.
+struct StdinLines<'a> {
+    inbox: Receiver<RecordEvent>,
     stopped: Arc<AtomicBool>,
-    wanted: &'a SeriesSelector,
+    selector: &'a SeriesSelector,
 }
 
-/// Takes lines until they end, writing at most once an interval; how many were no steps, and why it ended.
+/// Records lines until the end, writing the file at most once per interval. Returns the number of rejected lines and
+/// why recording ended.
 fn record(
     recording: &mut Recording,
     path: &Path,
-    input: &Input<'_>,
+    input: &StdinLines<'_>,
     terminal: &Terminal,
-) -> (usize, End) {
-    let (mut number, mut refused) = (0, 0);
-    let mut due: Option<Instant> = None; // when what is not written yet is to be
+) -> (usize, RecordEnd) {
+    let (mut number, mut rejected) = (0, 0);
+    let mut due: Option<Instant> = None; // when new rows have to be written
     let mut next = Instant::now();
-    let mut left = AHEAD; // once it is stopped: what was read already is recorded, not what comes after
+    let mut left = BUFFERED_LINES; // after a stop, only lines that were read before it are recorded
     loop {
         let is_stopped = input.stopped.load(Ordering::SeqCst);
         let wait = match due {
@@ -248,45 +246,47 @@ fn record(
             None => Duration::from_secs(3600),
         };
         let event = match input.inbox.recv_timeout(wait) {
-            Ok(_) if is_stopped && left == 0 => return (refused, End::Stopped),
+            Ok(_) if is_stopped && left == 0 => return (rejected, RecordEnd::Interrupted),
             Ok(event) => event,
-            Err(RecvTimeoutError::Timeout) if is_stopped => return (refused, End::Stopped),
-            Err(RecvTimeoutError::Timeout) => Event::Wake,
-            Err(RecvTimeoutError::Disconnected) => Event::End,
+            Err(RecvTimeoutError::Timeout) if is_stopped => {
+                return (rejected, RecordEnd::Interrupted);
+            }
+            Err(RecvTimeoutError::Timeout) => RecordEvent::Wake,
+            Err(RecvTimeoutError::Disconnected) => RecordEvent::EndOfInput,
         };
         match event {
-            Event::Line(line) => {
+            RecordEvent::Line(line) => {
                 number += 1;
-                let problem = match parse(&line, input.wanted) {
+                let problem = match parse(&line, input.selector) {
                     Ok(line) => {
                         if !line.rows.is_empty() {
                             due.get_or_insert(next);
                         }
                         line.rows.into_iter().for_each(|row| recording.take(row));
-                        line.cut.map(|why| format!("is recorded in part: {why}"))
+                        line.cut.map(|why| format!("is recorded only partly: {why}"))
                     }
                     Err(error) => Some(format!("is not recorded: {error}")),
                 };
                 if let Some(problem) = problem {
-                    refused += 1;
+                    rejected += 1;
                     terminal.warn(&format!("stdin, line {number} {problem}"));
                 }
             }
-            Event::Lost(error) => return (refused, End::Lost(error)),
-            Event::End => return (refused, End::Input),
-            Event::Wake => {}
+            RecordEvent::ReadError(error) => return (rejected, RecordEnd::ReadError(error)),
+            RecordEvent::EndOfInput => return (rejected, RecordEnd::EndOfInput),
+            RecordEvent::Wake => {}
         }
         left -= usize::from(is_stopped);
         if due.is_some_and(|due| due <= Instant::now()) {
-            // A full disk may have room again in a second; at the end it is an error.
+            // A full disk may have space again in a second; at the end it is an error.
             match write_atomically(path, &recording.to_json()) {
                 Ok(()) => due = None,
                 Err(error) => {
-                    terminal.warn(&format!("{:#}: trying again", unwritable(path, &error).error));
-                    due = Some(Instant::now() + INTERVAL);
+                    terminal.warn(&format!("{:#}; trying again", cannot_write(path, &error).error));
+                    due = Some(Instant::now() + WRITE_INTERVAL);
                 }
             }
-            next = Instant::now() + INTERVAL;
+            next = Instant::now() + WRITE_INTERVAL;
         }
     }
 }

@@ -6,22 +6,17 @@ use std::time::Instant;
 use anyhow::anyhow;
 use clap::Args;
 
-use super::call::{command_line, day, source_date_epoch};
-use super::chart::{Target, target, write};
-use super::compare::CompareArgs;
-use super::health::HealthArgs;
+use super::args::{BaselineArgs, CurveArgs, GroupArgs, HealthArgs, TitleArgs};
 use super::inputs::InputArgs;
+use super::invocation::{command_line, date, source_date_epoch};
 use super::page::{PAGE_AUX, PARTIAL, page_smoothing};
+use super::target::Target;
 use super::tokens::TokenArgs;
 use crate::report::{self, PageOptions};
 use entropy_history::history::Comparison;
 use entropy_history::stats::compare::compare;
-use entropy_history::stats::smooth::Smoothing;
 use entropy_history::stats::{Analysis, analyse};
-use entropy_shell::Outcome;
-use entropy_shell::Terminal;
-use entropy_shell::plural;
-use entropy_shell::{Failure, WithHint};
+use entropy_shell::{Failure, Outcome, Terminal, WithHint, plural};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -30,41 +25,37 @@ Examples:
   entropy-viz report runs/ --group 'questioner|solver' --title 'Seeds of November'
   entropy-viz report runs/questioner --tokens tokens.jsonl";
 
-/// Writes the page.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
-pub(super) struct Report {
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct ReportArgs {
     #[command(flatten)]
     inputs: InputArgs,
-    /// The page to write, or - for stdout.
+    /// HTML file to write, or - for stdout.
     #[arg(short, long, value_name = "FILE", default_value = "entropy_report.html")]
     output: PathBuf,
-    /// Title of the page.
-    #[arg(long)]
-    title: Option<String>,
-    /// Where the smoothing slider starts: none or ema:WEIGHT.
-    #[arg(long, value_name = "KIND", default_value = "none")]
-    smooth: Smoothing,
-    /// Start with a logarithmic y axis.
-    #[arg(long)]
-    log_y: bool,
+    #[command(flatten)]
+    title: TitleArgs,
     #[command(flatten)]
     tokens: TokenArgs,
     #[command(flatten)]
-    compare: CompareArgs,
+    curves: CurveArgs,
+    #[command(flatten)]
+    groups: GroupArgs,
+    #[command(flatten)]
+    baseline: BaselineArgs,
     #[command(flatten)]
     health: HealthArgs,
 }
 
-impl Report {
+impl ReportArgs {
     pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
         let target = self.target()?;
-        let smoothing = page_smoothing(self.smooth)?;
-        let date = source_date_epoch()?.map(day);
+        let smoothing = page_smoothing(self.curves.smooth)?;
+        let date = source_date_epoch()?.map(date);
 
         let (comparison, read) = self.inputs.load_with(&PAGE_AUX, terminal)?;
-        self.compare.groups.tell_ungrouped(&comparison, "", terminal)?;
-        let plan = self.compare.plan(&comparison)?;
+        self.groups.warn_ungrouped(&comparison, "", terminal)?;
+        let plan = self.baseline.plan(&self.groups, &comparison)?;
         let (tokens, tokens_read) = self.tokens.load(terminal)?;
         let start = Instant::now();
         let mut analysis = analyse(&comparison, &self.health.thresholds());
@@ -74,11 +65,11 @@ impl Report {
         let partial = read == Outcome::Partial || tokens_read == Outcome::Partial;
         let notes: Vec<String> = partial.then(|| PARTIAL.to_owned()).into_iter().collect();
         let page = PageOptions {
-            title: self.title.as_deref(),
+            title: self.title.title.as_deref(),
             command: command_line(),
             date: date.as_deref(),
             smoothing,
-            log_y: self.log_y,
+            log_y: self.curves.log_y,
             thresholds: self.health.thresholds(),
             notes: &notes,
             tokens: tokens.as_ref(),
@@ -88,18 +79,18 @@ impl Report {
     }
 
     fn target(&self) -> Result<Target, Failure> {
-        let target = target(&self.output);
+        let target = Target::new(&self.output);
         let Target::File(path) = &target else { return Ok(target) };
         let extension = path.extension().unwrap_or_default().to_string_lossy();
         if extension.eq_ignore_ascii_case("html") || extension.eq_ignore_ascii_case("htm") {
             return Ok(target);
         }
-        Err(anyhow!("cannot write {}: {extension:?} is no kind of page", path.display()))
+        Err(anyhow!("cannot write {}: {extension:?} is not a page type", path.display()))
             .hint("end its name in .html")
     }
 }
 
-/// Makes the page and writes it.
+/// Renders and writes the page.
 fn write_page(
     target: &Target,
     comparison: &Comparison,
@@ -114,5 +105,5 @@ fn write_page(
         let megabytes = text.len() as f64 / 1e6;
         format!("page of {runs}, {megabytes:.2} MB, made in {:.1?}", start.elapsed())
     });
-    write(target, text.as_bytes(), terminal)
+    target.write(text.as_bytes(), terminal)
 }

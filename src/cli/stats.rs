@@ -1,23 +1,22 @@
-//! `entropy-viz stats`: bars of mean, max and min; a table, JSON or CSV.
+//! `entropy-viz stats`: statistics of runs as a bar chart and a table, JSON or CSV.
 
 use std::path::PathBuf;
 
 use anyhow::anyhow;
 use clap::Args;
 
-use super::chart::{ChartArgs, Target, hide, target, write, write_beside_document};
-use super::compare::CompareArgs;
-use super::health::HealthArgs;
+use super::args::{
+    BaselineArgs, GroupArgs, HealthArgs, JsonArgs, OptionalPictureArgs, PictureArgs, StepRangeArgs,
+};
 use super::inputs::InputArgs;
 use super::table;
+use super::target::Target;
 use crate::report;
 use entropy_history::history::Comparison;
 use entropy_history::stats::compare::compare;
 use entropy_history::stats::{Analysis, analyse, analyse_window};
-use entropy_plot::has_differences;
-use entropy_shell::Outcome;
-use entropy_shell::Terminal;
-use entropy_shell::{Failure, WithHint};
+use entropy_plot::{ChartOptions, has_differences};
+use entropy_shell::{Failure, Outcome, Terminal, WithHint};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -26,93 +25,97 @@ Examples:
   entropy-viz stats a.json b.json --csv > numbers.csv
   entropy-viz stats models --group 'questioner|solver'
   entropy-viz stats models --group 'questioner|solver' --comparison-plot pairs.svg
-  entropy-viz stats a.json b.json --from-step 200 -o late.svg";
+  entropy-viz stats a.json b.json --from-step 200 -o late.svg
 
-/// Says how runs compare in numbers.
+With --from-step and --to-step, numbers are of these steps; states (healthy, falling,
+collapsed, …) are always those of the whole run.";
+
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
-#[command(mut_args(|arg| hide(arg, &["smooth", "log_y", "y_min", "y_max"])))]
-pub(super) struct Stats {
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct StatsArgs {
     #[command(flatten)]
     inputs: InputArgs,
-    /// The picture to write [default: entropy_stats.png, none with --json or --csv].
-    #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
-    /// Write no picture of the runs.
-    #[arg(long, conflicts_with = "output")]
-    no_plot: bool,
-    /// Draw the differences of all pairs with their intervals, as a forest plot.
+    #[command(flatten)]
+    output: OptionalPictureArgs,
+    /// Forest plot to write: differences of all pairs with their intervals.
     #[arg(long, value_name = "FILE")]
     comparison_plot: Option<PathBuf>,
-    /// Print a JSON document instead of the table.
-    #[arg(long)]
-    json: bool,
-    /// Print CSV instead of the table.
+    #[command(flatten)]
+    json: JsonArgs,
+    /// Print CSV instead of text.
     #[arg(long, conflicts_with = "json")]
     csv: bool,
     #[command(flatten)]
-    compare: CompareArgs,
+    steps: StepRangeArgs,
+    #[command(flatten)]
+    groups: GroupArgs,
+    #[command(flatten)]
+    baseline: BaselineArgs,
     #[command(flatten)]
     health: HealthArgs,
     #[command(flatten)]
-    chart: ChartArgs,
+    picture: PictureArgs,
 }
 
-impl Stats {
+impl StatsArgs {
     pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
-        self.chart.check_for_stats()?;
-        let default =
-            || (!self.no_plot && !self.json && !self.csv).then(|| "entropy_stats.png".into());
-        let output = self.output.clone().or_else(default).map(|path| target(&path));
-        let encoding = output.as_ref().map(|output| self.chart.encoding(output)).transpose()?;
+        self.steps.validate()?;
+        let prints_document = self.json.json || self.csv;
+        let output = self.output.target((!prints_document).then_some("entropy_stats.png"));
+        let encoding = output.as_ref().map(|output| self.picture.encoding(output)).transpose()?;
 
-        let forest = self.comparison_plot.as_deref().map(target);
-        let forest_encoding = forest.as_ref().map(|f| self.chart.encoding(f)).transpose()?;
+        let forest = self.comparison_plot.as_deref().map(Target::new);
+        let forest_encoding = forest.as_ref().map(|f| self.picture.encoding(f)).transpose()?;
         if let (Some(Target::Stdout), Some(Target::Stdout)) = (&output, &forest) {
-            return Err(anyhow!("two pictures do not go to stdout"))
+            return Err(anyhow!("two pictures cannot both go to stdout"))
                 .hint("name a file with -o, or with --comparison-plot");
         }
 
         let (comparison, outcome) = self.inputs.load(terminal)?;
-        let window = self.chart.window(&comparison, terminal)?;
+        let window = self.steps.window(&comparison, terminal)?;
         let thresholds = self.health.thresholds();
         let (whole, shown, mut analysis) = match &window {
             Some(window) => (&window.whole, &window.cut, analyse_window(window, &thresholds)),
             None => (&comparison, &comparison, analyse(&comparison, &thresholds)),
         };
-        self.compare.groups.tell_ungrouped(whole, "", terminal)?;
-        let plan = self.compare.plan(shown)?;
+        self.groups.warn_ungrouped(whole, "", terminal)?;
+        let plan = self.baseline.plan(&self.groups, shown)?;
         compare(shown, &mut analysis, &plan);
         if forest.is_some() {
             has_pairs(shown, &analysis)?;
         }
         if output.is_some() || forest.is_some() {
-            let grouped = self.compare.groups.grouped(None, whole)?;
-            let studio = self.chart.studio(shown, terminal)?.with_groups(grouped);
-            let bars = || studio.bars(shown, &analysis);
-            let pairs = || studio.forest(shown, &analysis);
+            let grouped = self.groups.grouped(None, whole)?;
+            let options = ChartOptions {
+                steps: self.steps.limits(),
+                groups: grouped,
+                ..self.picture.options(shown)
+            };
+            let renderer = self.picture.renderer(shown, options, terminal)?;
+            let bars = || renderer.bars(shown, &analysis);
+            let pairs = || renderer.forest(shown, &analysis);
             let drawn = [
                 output.as_ref().zip(encoding).map(|(to, encoding)| (to, encoding, bars())),
                 forest.as_ref().zip(forest_encoding).map(|(to, encoding)| (to, encoding, pairs())),
             ];
-            // Nothing is written when one of them fails; what goes to stdout goes there alone.
+            // Nothing is written when one of them fails. A picture on stdout is the only thing on stdout.
             let mut files = Vec::new();
             for (to, encoding, picture) in drawn.into_iter().flatten() {
                 picture.warnings.iter().for_each(|warning| terminal.warn(warning));
-                files.push((to, studio.encode(&picture, encoding)?));
+                files.push((to, renderer.encode(&picture, encoding)?));
             }
             let is_alone = files.iter().any(|(to, _)| **to == Target::Stdout);
             for (to, bytes) in &files {
-                match self.json || self.csv || is_alone {
-                    true => write_beside_document(to, bytes, terminal)?,
-                    false => write(to, bytes, terminal)?,
+                match prints_document || is_alone {
+                    true => to.write_beside_document(bytes, terminal)?,
+                    false => to.write(bytes, terminal)?,
                 }
             }
             if is_alone {
                 return Ok(outcome);
             }
         }
-        let text = if self.json {
+        let text = if self.json.json {
             report::json(&analysis)
         } else if self.csv {
             report::csv(&analysis)
@@ -124,7 +127,10 @@ impl Stats {
     }
 }
 
-/// Checks that a plot of pairs would show one.
+/// Checks that the forest plot would show at least one pair.
+///
+/// # Errors
+/// When no pair has a finite difference.
 fn has_pairs(comparison: &Comparison, analysis: &Analysis) -> Result<(), Failure> {
     if has_differences(analysis) {
         return Ok(());
@@ -134,16 +140,16 @@ fn has_pairs(comparison: &Comparison, analysis: &Analysis) -> Result<(), Failure
         _ if !analysis.comparisons.is_empty() => {
             let note = analysis.comparisons.iter().find_map(|contrast| contrast.note.clone());
             let why = note.unwrap_or_else(|| "no pair has a finite difference".to_owned());
-            (why, "the table says what is missing of which pair")
+            (why, "the table says what each pair lacks")
         }
-        (1, _) => ("there is one run".to_owned(), "name two runs or more"),
+        (1, _) => ("there is only one run".to_owned(), "name at least two runs"),
         (_, 1) => (
-            "--group makes one group of all runs".to_owned(),
+            "--group puts all runs into one group".to_owned(),
             "a pattern such as 'questioner|solver' makes several",
         ),
         _ => {
             let note = analysis.notes.last().cloned().unwrap_or_default();
-            (note, "--baseline LABEL compares all others with one")
+            (note, "--baseline LABEL compares all others with one of them")
         }
     };
     Err(anyhow!("nothing to compare for --comparison-plot: {why}")).hint(hint)

@@ -1,4 +1,4 @@
-//! The table of `stats` on a terminal: one row a run, columns aligned by what they show.
+//! Tables of text: one row per run, with aligned columns.
 
 use unicode_width::UnicodeWidthStr;
 
@@ -9,7 +9,7 @@ use entropy_history::number::exact;
 use entropy_history::stats::health::State;
 use entropy_history::stats::{Analysis, RunStats};
 
-const HEADS: [&str; 10] = [
+const COLUMNS: [&str; 10] = [
     "run",
     "quantity",
     "points",
@@ -22,11 +22,11 @@ const HEADS: [&str; 10] = [
     "state",
 ];
 
-/// Pairs printed before the rest are only counted: all of ten runs.
-const MOST_PAIRS: usize = 45;
+/// Pairs that are printed, all of those of ten runs; further ones are only counted.
+const MAX_PAIRS: usize = 45;
 
-/// The table, states in colour if asked for; what the numbers are stands below it where they are all
-/// the same, else in a column.
+/// The table of runs. The quantity of the values is below the table if all runs have the same one, otherwise in a
+/// column.
 pub(super) fn render(comparison: &Comparison, analysis: &Analysis, colour: bool) -> String {
     let kinds = comparison.kinds();
     let mut rows: Vec<[String; 10]> = analysis.runs.iter().map(cells).collect();
@@ -38,7 +38,7 @@ pub(super) fn render(comparison: &Comparison, analysis: &Analysis, colour: bool)
         _ => &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
     };
     let among = |cells: &[String; 10]| shown.iter().map(|column| cells[*column].clone()).collect();
-    let heads: Vec<String> = shown.iter().map(|column| HEADS[*column].to_owned()).collect();
+    let heads: Vec<String> = shown.iter().map(|column| COLUMNS[*column].to_owned()).collect();
     let rows: Vec<Vec<String>> = rows.iter().map(among).collect();
     let last = heads.len() - 1;
     let mut text = aligned(&heads, &rows, |row, column, cell| {
@@ -54,10 +54,10 @@ pub(super) fn render(comparison: &Comparison, analysis: &Analysis, colour: bool)
     text
 }
 
-/// The tables of groups and of comparisons, and what was not compared; empty where there is nothing of it.
+/// The tables of groups and of comparisons, with notes about what was not compared; empty without either.
 pub(super) fn comparisons(analysis: &Analysis) -> String {
     let mut text = String::new();
-    let tables = [report::group_table(analysis), report::pair_table(analysis, MOST_PAIRS)];
+    let tables = [report::group_table(analysis), report::pair_table(analysis, MAX_PAIRS)];
     for table in tables.into_iter().flatten() {
         text.push('\n');
         text.push_str(&aligned(&table.heads, &table.rows, |_, _, cell| cell.to_owned()));
@@ -72,8 +72,8 @@ pub(super) fn comparisons(analysis: &Analysis) -> String {
     text
 }
 
-/// Rows below their heads: the first column and the last begin at their left, the others end at their
-/// right. `paint` is given row, column and text of a cell, and may put colour around it.
+/// A table with column titles. The first and the last column are aligned left, the others right. `paint` gets the
+/// row, the column and the text of a cell, and may add colour codes.
 pub(super) fn aligned(
     heads: &[String],
     rows: &[Vec<String>],
@@ -128,7 +128,7 @@ fn cells(run: &RunStats) -> [String; 10] {
     ]
 }
 
-/// Four decimals, or powers of ten where these would say nothing.
+/// A number with four decimals, or in scientific notation if it is very small or large.
 pub(super) fn number(value: f64) -> String {
     let text = match value.abs() {
         0.0 => "0".to_owned(),

@@ -1,4 +1,4 @@
-//! `report --tokens FILE`: dumps of single tokens, read for the page.
+//! `report --tokens FILE`: reads token dumps for the page.
 
 use anyhow::anyhow;
 use clap::Args;
@@ -11,37 +11,34 @@ use entropy_history::discover::{Location, Origin};
 use entropy_history::dump::TokenDump;
 use entropy_history::formats::Source;
 use entropy_history::formats::tokens::{TokensError, read};
-use entropy_shell::Outcome;
-use entropy_shell::Terminal;
-use entropy_shell::{Failure, WithHint};
-use entropy_shell::{io_message, plural};
+use entropy_shell::{Failure, Outcome, Terminal, WithHint, io_message, plural};
 
-/// Which dumps to show.
 #[derive(Debug, Args)]
-pub struct TokenArgs {
-    /// A dump of single tokens to show in the page, as `compute --tokens-out` or prime-rl's token export
-    /// writes it: a file, a quoted glob, `-`, or LABEL=FILE; may be given again for other models.
+pub(super) struct TokenArgs {
+    /// Token dump to show in the page; repeatable for several models.
+    ///
+    /// A file of `compute --tokens-out` or of prime-rl's token export, a quoted glob, - for stdin, or LABEL=FILE.
     #[arg(long = "tokens", value_name = "FILE")]
     files: Vec<String>,
 }
 
 impl TokenArgs {
-    /// Reads the dumps; none without one.
+    /// The document that the page embeds; `None` without dumps.
     ///
     /// # Errors
-    /// When one that was named cannot be read.
-    pub fn load(&self, terminal: &Terminal) -> Result<(Option<Value>, Outcome), Failure> {
+    /// When a named file cannot be read, or no dump has a token.
+    pub(super) fn load(&self, terminal: &Terminal) -> Result<(Option<Value>, Outcome), Failure> {
         load_tokens(&self.files, terminal)
     }
 }
 
-/// Reads dumps and gives what the page embeds of them. The files of one argument, such as those of
-/// prime-rl's ranks, belong together; those of several are set against each other.
+/// The document that the page embeds of these dumps; `None` without dumps. The files of one argument, e.g. those
+/// of the ranks of prime-rl, form one dump; the dumps of several arguments are compared. A file found by a glob that
+/// cannot be read is skipped with a warning, and the outcome is partial.
 ///
 /// # Errors
-/// When one that was named cannot be read, or all of them hold no token; one that was found by a glob is
-/// skipped with a warning, and the outcome is partial.
-pub fn load_tokens(
+/// When a named file cannot be read, or no dump has a token.
+fn load_tokens(
     arguments: &[String],
     terminal: &Terminal,
 ) -> Result<(Option<Value>, Outcome), Failure> {
@@ -60,7 +57,7 @@ pub fn load_tokens(
             outcome = Outcome::Partial;
         }
         if inputs.iter().any(|input| input.origin == Origin::Scanned) {
-            let hint = "name its files, or a quoted glob such as 'token_exports/*/rank_*.jsonl'";
+            let hint = "name its files, or a quoted glob, e.g. 'token_exports/*/rank_*.jsonl'";
             return Err(anyhow!("cannot read tokens from {argument}: it is a directory"))
                 .hint(hint);
         }
@@ -82,24 +79,27 @@ pub fn load_tokens(
     if dump.empty() > 0 {
         let what = plural(
             dump.empty(),
-            "response has no token and was",
-            "responses have no token and were",
+            "response has no tokens and is",
+            "responses have no tokens and are",
         );
         note(format!("{what} left out"));
     }
     if dump.negative() > 0 {
         let what = plural(dump.negative(), "token has", "tokens have");
-        note(format!("{what} an entropy below 0, which that of a token cannot be"));
+        note(format!("{what} an entropy below 0, which is not possible"));
     }
     let Some(document) = report::tokens(&dump, &odd) else {
         let names = arguments.join(", ");
-        return Err(anyhow!("cannot show the tokens of {names}: no response has a token"))
+        return Err(anyhow!("cannot show the tokens of {names}: no response has tokens"))
             .hint("leave --tokens out");
     };
     Ok((Some(document), outcome))
 }
 
-/// Reads one file; gives what is odd about it. Of one that fails, no response is kept.
+/// Adds the responses of a file to the dump and returns notes about its data.
+///
+/// # Errors
+/// When the file cannot be read; the dump is then unchanged.
 fn read_file(
     location: &Location,
     dump: &mut TokenDump,
@@ -108,7 +108,8 @@ fn read_file(
     let name = location.name();
     let before = dump.responses().len();
     let opened = open(location).map_err(|e| anyhow!("cannot read {name}: {}", io_message(&e)));
-    let (mut reader, path) = opened.hint("check that it is a file that you may read")?;
+    let (mut reader, path) =
+        opened.hint("check that it is a file and that you have permission to read it")?;
     let notes = read(Source { reader: &mut *reader, path }, dump).map_err(|error| {
         dump.back_to(before);
         explain(&name, &error)
@@ -127,10 +128,10 @@ fn read_file(
 
 fn explain(name: &str, error: &TokensError) -> Failure {
     let hint = match error {
-        TokensError::Io(_) => "check that it is a file that you may read",
-        TokensError::Foreign(_) => "--tokens takes what `compute --tokens-out` wrote",
-        TokensError::Nothing(_) => "a dump takes its place when `compute` ends",
-        TokensError::Response { .. } => "repair the file there, or leave it out",
+        TokensError::Io(_) => "check that it is a file and that you have permission to read it",
+        TokensError::Foreign(_) => "--tokens reads files of `compute --tokens-out`",
+        TokensError::Nothing(_) => "`compute` writes a dump when it ends",
+        TokensError::Response { .. } => "repair the file, or leave it out",
     };
     let error = match error {
         TokensError::Io(e) => anyhow!("cannot read {name}: {}", io_message(e)),
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn files_of_one_argument_belong_together_and_others_are_set_against_them() {
+    fn files_of_one_argument_form_one_dump_and_several_are_compared() {
         assert_eq!(load(&[]), Ok((None, Outcome::Done)));
         let shown = |arguments: &[&str]| load(arguments).unwrap().0.unwrap();
         let both = shown(&[&format!(
@@ -171,13 +172,13 @@ mod tests {
     }
 
     #[test]
-    fn of_files_found_by_a_glob_those_that_are_no_dump_are_skipped_and_told() {
-        let desk = tempfile::tempdir().unwrap();
+    fn glob_skips_files_that_are_not_dumps_with_a_warning() {
+        let tmp = tempfile::tempdir().unwrap();
         let dump = std::fs::read(fixture("tokens/run.jsonl")).unwrap();
         for (name, bytes) in [("a.jsonl", &dump[..]), ("b.jsonl", b"{\"step\":1}\n")] {
-            std::fs::write(desk.path().join(name), bytes).unwrap();
+            std::fs::write(tmp.path().join(name), bytes).unwrap();
         }
-        let (document, outcome) = load(&[&format!("{}/*.jsonl", desk.path().display())]).unwrap();
+        let (document, outcome) = load(&[&format!("{}/*.jsonl", tmp.path().display())]).unwrap();
         let document = document.unwrap();
         assert_eq!(
             (outcome, &document["scorings"][0]["responses"]),
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_dump_is_refused_by_name() {
+    fn rejects_files_that_are_not_dumps() {
         let history = "models/qwen3-tiny_solver_s1/entropy_history_qwen3-tiny_solver_s1.json";
         let said = load(&[&fixture(history)]).unwrap_err();
         assert!(said.contains("as tokens: it is no dump of tokens: it begins with"), "{said}");

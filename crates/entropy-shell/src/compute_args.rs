@@ -30,7 +30,7 @@ A TorchScript file is a program: loading it runs its code. Load only files you t
 
 /// Computes token entropies of a causal language model with libtorch.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES)]
 pub struct ComputeArgs {
     /// A checkpoint, or a run directory with several.
     ///
@@ -48,10 +48,12 @@ pub struct ComputeArgs {
     /// The default is in the run directory, or in the current directory for a single checkpoint.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Recompute steps that the history already has, and replace rows written by other programs.
+    /// Recompute the steps of an existing history.
+    ///
+    /// Rows written by other programs are replaced too.
     #[arg(long)]
     pub overwrite: bool,
-    /// Verify known results and a tiny generated model on this machine, then exit.
+    /// Verify known results and a tiny model on this machine, then exit.
     #[arg(long)]
     pub self_test: bool,
 
@@ -71,26 +73,26 @@ pub struct ComputeArgs {
     #[arg(long, value_name = "DIR", help_heading = "Checkpoints")]
     pub base_model: Option<PathBuf>,
     /// Directory of tokenizer.json [default: that of the weights].
-    #[arg(long, value_name = "DIR", help_heading = "Checkpoints")]
+    #[arg(long, value_name = "DIR", help_heading = "Checkpoints", hide_short_help = true)]
     pub tokenizer: Option<PathBuf>,
 
     /// Key or column of the prompt [default: prompt, else messages].
     #[arg(long, value_name = "KEY", help_heading = "Prompts")]
     pub prompt_key: Option<String>,
     /// System message for chats without one.
-    #[arg(long, value_name = "TEXT", help_heading = "Prompts")]
+    #[arg(long, value_name = "TEXT", help_heading = "Prompts", hide_short_help = true)]
     pub system: Option<String>,
-    /// Jinja template around each prompt; the prompt is its variable `content`.
-    #[arg(long, value_name = "FILE", help_heading = "Prompts")]
+    /// Jinja template around each prompt, which is its variable `content`.
+    #[arg(long, value_name = "FILE", help_heading = "Prompts", hide_short_help = true)]
     pub prompt_template: Option<PathBuf>,
-    /// When to apply the checkpoint's chat template.
-    #[arg(long, value_enum, default_value_t = ChatTemplates::Auto, help_heading = "Prompts")]
+    /// When to apply the chat template of the checkpoint.
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = ChatTemplates::Auto, help_heading = "Prompts")]
     pub chat_template: ChatTemplates,
     /// Variable for the chat template, e.g. enable_thinking=false; repeatable.
-    #[arg(long, value_name = "KEY=VALUE", action = ArgAction::Append, help_heading = "Prompts")]
+    #[arg(long, value_name = "KEY=VALUE", action = ArgAction::Append, help_heading = "Prompts", hide_short_help = true)]
     pub template_arg: Vec<String>,
     /// Cut the beginning of prompts that are too long, instead of skipping them.
-    #[arg(long, help_heading = "Prompts")]
+    #[arg(long, help_heading = "Prompts", hide_short_help = true)]
     pub truncate_prompts: bool,
 
     /// Responses to sample per prompt.
@@ -102,42 +104,58 @@ pub struct ComputeArgs {
     /// Softmax temperature for sampling, entropies and log-probs.
     #[arg(long, value_name = "T", default_value_t = 1.0, value_parser = positive, help_heading = "Sampling")]
     pub temperature: f64,
-    /// Nucleus sampling: the smallest set of tokens with this total probability.
+    /// Nucleus sampling with this total probability.
     #[arg(long, value_name = "P", default_value_t = 1.0, value_parser = probability, help_heading = "Sampling")]
     pub top_p: f64,
     /// Sample from the K most probable tokens; 0 means all.
-    #[arg(long, value_name = "K", default_value_t = 0, help_heading = "Sampling")]
+    #[arg(
+        long,
+        value_name = "K",
+        default_value_t = 0,
+        help_heading = "Sampling",
+        hide_short_help = true
+    )]
     pub top_k: u32,
     /// Always take the most probable token.
     #[arg(long, conflicts_with_all = ["top_p", "top_k"], help_heading = "Sampling")]
     pub greedy: bool,
     /// Random seed; equal seeds give equal responses.
-    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Sampling")]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        help_heading = "Sampling",
+        hide_short_help = true
+    )]
     pub seed: u64,
     /// Text that ends a response; repeatable.
-    #[arg(long, value_name = "TEXT", action = ArgAction::Append, value_parser = clap::builder::NonEmptyStringValueParser::new(), help_heading = "Sampling")]
+    #[arg(long, value_name = "TEXT", action = ArgAction::Append, value_parser = clap::builder::NonEmptyStringValueParser::new(), help_heading = "Sampling", hide_short_help = true)]
     pub stop: Vec<String>,
 
-    /// Write every token with its entropy and log-prob; JSON lines, or Parquet for *.parquet.
-    #[arg(long, value_name = "FILE", help_heading = "Further output")]
+    /// File for the entropy and log-prob of every token.
+    ///
+    /// Parquet if the name ends in .parquet, otherwise JSON lines.
+    #[arg(long, value_name = "FILE", help_heading = "More output")]
     pub tokens_out: Option<PathBuf>,
-    /// Write sampled responses as JSON lines, which --prompts can read.
-    #[arg(long, value_name = "FILE", help_heading = "Further output")]
+    /// File for sampled responses: JSON lines that --prompts can read.
+    #[arg(long, value_name = "FILE", help_heading = "More output")]
     pub save_rollouts: Option<PathBuf>,
 
     /// Device; auto uses a GPU if there is one.
     #[arg(long, value_name = "auto|cpu|cuda[:N]", default_value = "auto", value_parser = device, help_heading = "Machine")]
     pub device: DeviceChoice,
     /// Number type of the weights.
-    #[arg(long, value_enum, default_value_t = Dtype::Auto, help_heading = "Machine")]
+    #[arg(long, value_name = "TYPE", value_enum, default_value_t = Dtype::Auto, help_heading = "Machine", hide_short_help = true)]
     pub dtype: Dtype,
     /// CPU threads [default: all cores].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=512), help_heading = "Machine")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=512), help_heading = "Machine", hide_short_help = true)]
     pub threads: Option<u32>,
     /// Tokens per batch.
-    #[arg(long, value_name = "auto|N", default_value = "auto", value_parser = batch_tokens, help_heading = "Machine")]
+    #[arg(long, value_name = "auto|N", default_value = "auto", value_parser = batch_tokens, help_heading = "Machine", hide_short_help = true)]
     pub batch_tokens: BatchTokens,
-    /// libtorch 2.11 [default: $LIBTORCH, .libtorch, or the torch of python3].
+    /// libtorch 2.11 [default: $LIBTORCH, .libtorch or python3's].
+    ///
+    /// Without the flag: $LIBTORCH, the directory .libtorch, or the Python package torch of python3.
     #[arg(long, value_name = "DIR", help_heading = "Machine")]
     pub libtorch: Option<PathBuf>,
 }

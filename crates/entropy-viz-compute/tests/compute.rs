@@ -684,7 +684,11 @@ fn launcher_reports_wrong_libtorch_and_missing_helper() {
     fs::write(wrong.join("version.py"), "__version__ = '2.4.0+cpu'\n").unwrap();
     let output = launch("LIBTORCH", text(&wrong));
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("libtorch 2.4.0+cpu, 2.11 is needed"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("libtorch 2.4.0+cpu, but 2.11 is needed"),
+        "{}",
+        stderr(&output)
+    );
     let output = launch("ENTROPY_VIZ_COMPUTE", "/nowhere/helper");
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("/nowhere/helper"), "{}", stderr(&output));

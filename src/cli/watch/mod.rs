@@ -1,4 +1,4 @@
-//! `entropy-viz watch`: training as it happens, in the terminal or a browser.
+//! `entropy-viz watch`: follows logs while they grow, in the terminal or a browser.
 
 mod events;
 mod follow;
@@ -13,32 +13,27 @@ mod watcher;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 use ratatui::crossterm::event::{Event, KeyEventKind};
 
+use super::args::values::{StaleAfter, interval, stale_after};
+use super::args::{CurveArgs, HealthArgs, SeriesArgs, ThemeArgs};
 use super::curves::{AuxRequest, Reader};
-use super::health::HealthArgs;
-use super::load::{LARGEST_VOCABULARY, format_by_name};
+use super::load::LARGEST_VOCABULARY;
 use super::page::PAGE_AUX;
-use super::theme::ThemeName;
+use super::storage::storage_path;
 use crate::tui::frame::render;
 use crate::tui::run_status::{RunStatus, StateChange, StatusConfig};
 use crate::tui::scene::{Scene, span};
 use crate::tui::view::View;
 use entropy_history::discover::Origin;
-use entropy_history::formats::{Format, SeriesSelector};
 use entropy_history::history::Comparison;
 use entropy_history::number::{exact, short};
 use entropy_history::stats::health::State;
-use entropy_history::stats::smooth::Smoothing;
-use entropy_plot::ValueScale;
-use entropy_shell::Outcome;
-use entropy_shell::Terminal;
-use entropy_shell::{Failure, WithHint};
+use entropy_shell::{Failure, Outcome, Terminal, WithHint};
 use events::Events;
 use follow::{Follower, Place};
 use hooks::{HookOutput, Hooks};
@@ -49,81 +44,72 @@ use signals::{Display, Signals};
 pub(super) use text_frame::{FrameContent, frame_size, frame_text};
 use watcher::{Poll, Watcher};
 
-/// Signals are looked at so often.
-const BLINK: Duration = Duration::from_millis(200);
+/// How often signals are polled.
+const SIGNAL_POLL: Duration = Duration::from_millis(200);
 
 const EXAMPLES: &str = "\
 Examples:
-  entropy-viz watch                                 every history below $STORAGE_PATH/models
+  entropy-viz watch                                 all histories below $STORAGE_PATH/models
   entropy-viz watch runs/ --smooth ema:0.9
   entropy-viz watch metrics.jsonl --stale 30m --exec 'notify-send \"$ENTROPY_VIZ_RUN: $ENTROPY_VIZ_STATE\"'
   entropy-viz watch wandb/ --exit-on collapse > states.txt || kill \"$TRAINER\"
   entropy-viz watch runs/ --once --width 120 --height 40
-  entropy-viz watch runs/ --serve                   the page of `report`, live, at the address that is printed";
+  entropy-viz watch runs/ --serve                   live page of `report` at the printed address";
 
-/// Shows runs while they grow.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
-pub(super) struct Watch {
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct WatchArgs {
     /// Log files, directories, quoted globs, or LABEL=INPUT [default: $STORAGE_PATH/models].
     #[arg(value_name = "INPUT")]
     inputs: Vec<OsString>,
-    /// The series to take, where a log has several: a key, or a quoted glob; may be given again for
-    /// more series.
-    #[arg(long, value_name = "KEY")]
-    metric: Vec<String>,
-    /// The format of the logs, instead of recognising it (see `entropy-viz formats`).
-    #[arg(long, value_name = "NAME", value_parser = format_by_name)]
-    format: Option<&'static Format>,
-    /// Time between two looks at the logs, as 500ms, 1s or 1m.
+    #[command(flatten)]
+    series: SeriesArgs,
+    /// Time between two reads of the logs, e.g. 500ms or 1m.
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval)]
     interval: Duration,
-    /// A run is stale when nothing was appended to its log for so long, as 90s, 10m or 2h; or never.
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = silence)]
-    stale: Silence,
-    /// Steps over which the change of each run is told.
+    /// A run without new rows for this time is stale; may be never.
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = stale_after)]
+    stale: StaleAfter,
+    /// Steps over which the change of each run is shown.
     #[arg(long, value_name = "STEPS", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     over: u32,
-    /// Smoothing to begin with: none, ema:WEIGHT, twema:WEIGHT, mean:POINTS or gaussian:STEPS.
-    #[arg(long, value_name = "KIND", default_value = "none")]
-    smooth: Smoothing,
-    /// A logarithmic y axis to begin with.
-    #[arg(long)]
-    log_y: bool,
-    /// Colours for a dark or a light ground [default: what the terminal says, else dark].
-    #[arg(long, value_enum)]
-    theme: Option<ThemeName>,
-    /// Print one frame and leave; without a terminal this is the default.
+    #[command(flatten)]
+    theme: ThemeArgs,
+    /// Print one frame and exit; the default without a terminal.
     #[arg(long)]
     once: bool,
-    /// Columns of the frame that is printed [default: those of the terminal, else 80].
+    /// Columns of the printed frame [default: as the terminal, else 80].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(20..=1000))]
     width: Option<u16>,
-    /// Lines of the frame that is printed [default: those of the terminal, else 24].
+    /// Lines of the printed frame [default: as the terminal, else 24].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(3..=1000))]
     height: Option<u16>,
-    /// Leave with 1 as soon as a run has collapsed or exploded; without a terminal, print a line for
-    /// each change of a state until then.
+    /// Exit 1 as soon as a run has this state.
+    ///
+    /// Without a terminal, prints one line per change of a state until then.
     #[arg(long, value_enum, value_name = "STATE", value_delimiter = ',')]
     exit_on: Vec<ExitOn>,
-    /// Ring the terminal's bell when the state of a run changes.
+    /// Ring the terminal bell when the state of a run changes.
     #[arg(long)]
     bell: bool,
-    /// Run a command with sh when the state of a run changes; $ENTROPY_VIZ_RUN, $ENTROPY_VIZ_STATE and
-    /// $ENTROPY_VIZ_STEP say which, what and where.
+    /// Shell command to run when the state of a run changes.
+    ///
+    /// Its environment has $ENTROPY_VIZ_RUN, $ENTROPY_VIZ_STATE and $ENTROPY_VIZ_STEP.
     #[arg(long, value_name = "CMD")]
     exec: Option<String>,
     #[command(flatten)]
     serve: ServeArgs,
+    #[command(flatten)]
+    curves: CurveArgs,
     #[command(flatten)]
     health: HealthArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum ExitOn {
-    /// It fell to a share of its start and stayed down.
+    /// It fell below a fraction of its start and stayed there.
     Collapse,
-    /// It rose to a multiple of its start and stayed up.
+    /// It rose above a multiple of its start and stayed there.
     Explode,
 }
 
@@ -136,65 +122,37 @@ impl ExitOn {
     }
 }
 
-/// The silence after which a run is stale; none: never.
-#[derive(Debug, Clone, Copy)]
-struct Silence(Option<Duration>);
-
-fn silence(text: &str) -> Result<Silence, String> {
-    match text {
-        "never" => Ok(Silence(None)),
-        _ => duration(text).map(|time| Silence(Some(time))),
-    }
-}
-
-fn interval(text: &str) -> Result<Duration, String> {
-    let time = duration(text)?;
-    let bounds = Duration::from_millis(50)..=Duration::from_secs(3600);
-    if bounds.contains(&time) { Ok(time) } else { Err("it is from 50ms to 1h".to_owned()) }
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let units = [("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("d", 86_400.0)];
-    let parse = |(unit, seconds): &(&str, f64)| {
-        let number = text.strip_suffix(unit)?.trim().parse::<f64>().ok()?;
-        Duration::try_from_secs_f64(number * seconds).ok().filter(|time| !time.is_zero())
-    };
-    let time = units.iter().find_map(parse);
-    time.ok_or_else(|| "a time is a number over 0 with ms, s, m, h or d, as 10m".to_owned())
-}
-
-/// What ended the watching.
-enum End {
-    Left,
+/// Why watching ended.
+enum WatchEnd {
+    Quit,
     Interrupted,
-    /// A run is in a state that was to end it.
-    Reached(String),
+    /// A run reached a state of `--exit-on`: the message.
+    StateReached(String),
 }
 
-impl Watch {
+impl WatchArgs {
     pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
-        let wanted = SeriesSelector::metrics(&self.metric)
-            .map_err(|(text, why)| anyhow!("--metric {text:?} is not a glob pattern: {why}"))
-            .hint("put * ? or [ in brackets, as in [*], to mean the character")?;
-        let wanted = if self.serve.is_requested() { wanted.with_clock() } else { wanted };
-        let besides = if self.serve.is_requested() { PAGE_AUX } else { AuxRequest::default() };
+        let selector = self.series.selector()?;
+        let selector = if self.serve.is_requested() { selector.with_clock() } else { selector };
+        let aux = if self.serve.is_requested() { PAGE_AUX } else { AuxRequest::default() };
         let vocabulary = LARGEST_VOCABULARY;
-        let reader = Reader { format: self.format, wanted: &wanted, besides: &besides, vocabulary };
+        let reader =
+            Reader { format: self.series.format, wanted: &selector, besides: &aux, vocabulary };
         let follower = Follower::new(self.places()?, reader, self.interval);
         let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
-        let taken = io::stdout().is_terminal() && !dumb;
-        let asked = !self.exit_on.is_empty() || self.exec.is_some() || self.bell;
+        let is_screen = io::stdout().is_terminal() && !dumb;
+        let reacts = !self.exit_on.is_empty() || self.exec.is_some() || self.bell;
         let mut service = self.serve.prepare(
-            self.smooth,
-            self.log_y,
+            self.curves.smooth,
+            self.curves.log_y,
             self.health.thresholds(),
             &follower.places(),
         )?;
-        if self.once || (!taken && !asked && service.is_none()) {
+        if self.once || (!is_screen && !reacts && service.is_none()) {
             return self.once(follower, terminal);
         }
         let watcher = Watcher::new(self.status_config(), follower);
-        let display = if taken && service.is_none() { Display::Screen } else { Display::Lines };
+        let display = if is_screen && service.is_none() { Display::Screen } else { Display::Lines };
         let signals = Signals::listen(display)?;
         let end = match display {
             Display::Screen => self.on_screen(watcher, &signals, terminal)?,
@@ -204,9 +162,9 @@ impl Watch {
             service.close();
         }
         Ok(match end {
-            End::Left => Outcome::Done,
-            End::Interrupted => Outcome::Interrupted,
-            End::Reached(why) => {
+            WatchEnd::Quit => Outcome::Done,
+            WatchEnd::Interrupted => Outcome::Interrupted,
+            WatchEnd::StateReached(why) => {
                 terminal.info(&why);
                 Outcome::Violated
             }
@@ -217,18 +175,15 @@ impl Watch {
         if !self.inputs.is_empty() {
             return Ok(self.inputs.iter().cloned().map(Place::Argument).collect());
         }
-        let Some(storage) = std::env::var_os("STORAGE_PATH").filter(|path| !path.is_empty()) else {
+        let Some(storage) = storage_path() else {
             return Err(anyhow!("no input is given, and $STORAGE_PATH is not set"))
                 .hint("name a log file, a directory or a quoted glob, or export STORAGE_PATH");
         };
-        let models: PathBuf = Path::new(&storage).join("models");
+        let models = storage.join("models");
         if !models.is_dir() {
-            let told = storage.to_string_lossy().into_owned();
-            return Err(anyhow!(
-                "cannot look into {}: there is no such directory; $STORAGE_PATH is {told}",
-                models.display()
-            ))
-            .hint("entropy-viz watch INPUT");
+            let (models, storage) = (models.display(), storage.display());
+            let error = anyhow!("directory {models} does not exist; $STORAGE_PATH is {storage}");
+            return Err(error).hint("name a log or a directory: entropy-viz watch INPUT");
         }
         Ok(vec![Place::Models(models)])
     }
@@ -242,8 +197,7 @@ impl Watch {
     }
 
     fn view(&self) -> View {
-        let scale = if self.log_y { ValueScale::Log } else { ValueScale::Linear };
-        View::new(self.smooth, scale, (f64::NEG_INFINITY, f64::INFINITY))
+        View::new(self.curves.smooth, self.curves.scale(), (f64::NEG_INFINITY, f64::INFINITY))
     }
 
     /// Prints one frame.
@@ -260,7 +214,7 @@ impl Watch {
         }
         let Some(comparison) = watcher.follower.comparison() else {
             return Err(anyhow!("no run with an entropy in {}", watcher.follower.places())).hint(
-                "the trainer may not have logged yet; without --once a terminal waits for it",
+                "the trainer may not have logged yet; in a terminal, `watch` without --once waits for it",
             );
         };
         let content = FrameContent {
@@ -270,7 +224,7 @@ impl Watch {
             change_steps: f64::from(self.over),
         };
         let size = frame_size(self.width, self.height, 0);
-        terminal.print(frame_text(&content, self.theme, size, terminal).as_bytes())?;
+        terminal.print(frame_text(&content, self.theme.theme, size, terminal).as_bytes())?;
         match self.reached(&watcher.statuses) {
             Some(why) => {
                 terminal.info(&why);
@@ -280,7 +234,7 @@ impl Watch {
         }
     }
 
-    /// Why to leave, if a run is in a state to leave on.
+    /// The message about the first run in a state of `--exit-on`; `None` if there is none.
     fn reached<'s>(&self, statuses: impl IntoIterator<Item = &'s RunStatus>) -> Option<String> {
         let is_one = |s: &&RunStatus| self.exit_on.iter().any(|exit| exit.is(s.state));
         let status = statuses.into_iter().find(is_one)?;
@@ -289,16 +243,16 @@ impl Watch {
         Some(format!("{} {}{step}", status.label, status.state.words()))
     }
 
-    /// Prints a line for each change, without a terminal or beside a page.
+    /// Prints one line per change of a state: without a terminal, or while a page is served.
     fn in_lines(
         &self,
         mut watcher: Watcher<'_>,
         signals: &Signals,
         mut service: Option<&mut Service>,
         terminal: &Terminal,
-    ) -> Result<End, Failure> {
+    ) -> Result<WatchEnd, Failure> {
         let mut hooks = Hooks::new(self.exec.clone(), HookOutput::Stderr);
-        let waiting = waiting(&watcher);
+        let waiting = waiting_message(&watcher);
         loop {
             let start = Instant::now();
             let news = watcher.poll()?;
@@ -311,23 +265,23 @@ impl Watch {
             if let Some(service) = &mut service {
                 service.note_growth(news.grew);
                 service.publish_if_due(watcher.follower.comparison());
-                service.start(terminal)?; // once what is named has turned out to be readable
+                service.start(terminal)?; // after the first read, which fails if a named log is unreadable
             }
             for change in &news.changes {
-                terminal.print(format!("{}\n", line(change)).as_bytes())?;
+                terminal.print(format!("{}\n", change_line(change)).as_bytes())?;
             }
             if self.bell && news.changes.iter().any(|change| change.before.is_some()) {
-                // Nobody may be there to hear it.
+                // The bell is optional: a closed stderr is not an error.
                 let _ = io::stderr().write_all(b"\x07");
             }
             hooks.enqueue(&news.changes);
-            if let Some(why) = self.reached(sure(&watcher)) {
+            if let Some(why) = self.reached(certain(&watcher)) {
                 hooks.finish().iter().for_each(|problem| terminal.warn(problem));
-                return Ok(End::Reached(why));
+                return Ok(WatchEnd::StateReached(why));
             }
             loop {
                 if signals.is_stopped() {
-                    return Ok(End::Interrupted);
+                    return Ok(WatchEnd::Interrupted);
                 }
                 if let Some(problem) = hooks.run_next() {
                     terminal.warn(&problem);
@@ -339,25 +293,25 @@ impl Watch {
                 if left.is_zero() {
                     break;
                 }
-                std::thread::sleep(left.min(BLINK));
+                std::thread::sleep(left.min(SIGNAL_POLL));
             }
         }
     }
 
-    /// Takes the terminal over until the user leaves.
+    /// Shows the runs on the full screen of the terminal until the user quits.
     fn on_screen(
         &self,
         mut watcher: Watcher<'_>,
         signals: &Signals,
         terminal: &Terminal,
-    ) -> Result<End, Failure> {
-        let mut news = watcher.poll()?; // what is wrong at the start is said where it can be read later
-        let palette = text_frame::palette(self.theme, terminal);
+    ) -> Result<WatchEnd, Failure> {
+        let mut news = watcher.poll()?; // before the screen, so that an error stays visible
+        let palette = text_frame::palette(self.theme.theme, terminal);
         let mut hooks = Hooks::new(self.exec.clone(), HookOutput::Discard);
         let mut view = self.view();
-        let mut message: Option<String> = None; // of commands; a key takes it away
+        let mut message: Option<String> = None; // of --exec; cleared by a key
         let mut next = Instant::now() + self.interval;
-        let waiting = waiting(&watcher);
+        let waiting = waiting_message(&watcher);
         let mut screen = Screen::enter()?;
         let events = Events::listen()?;
         let mut dirty = true;
@@ -371,17 +325,17 @@ impl Watch {
                 dirty = true;
             }
             dirty |= news.needs_redraw();
-            if let Some(why) = self.reached(sure(&watcher)) {
+            if let Some(why) = self.reached(certain(&watcher)) {
                 drop(screen);
                 hooks.finish().iter().for_each(|problem| terminal.warn(problem));
-                return Ok(End::Reached(why));
+                return Ok(WatchEnd::StateReached(why));
             }
             news = Poll::default();
 
             if dirty {
                 let drawn = screen.draw(|area, buffer| {
                     let runs = watcher.follower.comparison().map_or(&[][..], Comparison::runs);
-                    let trouble = trouble(watcher.follower.troubles());
+                    let trouble = latest_problem(watcher.follower.troubles());
                     let scene = Scene {
                         runs,
                         statuses: &watcher.statuses,
@@ -395,18 +349,22 @@ impl Watch {
                     render(&scene, area, buffer);
                 });
                 if let Err(error) = drawn {
-                    return if is_left(signals) { Ok(End::Interrupted) } else { Err(error.into()) };
+                    return if must_stop(signals) {
+                        Ok(WatchEnd::Interrupted)
+                    } else {
+                        Err(error.into())
+                    };
                 }
                 dirty = false;
             }
 
-            let wait = next.saturating_duration_since(Instant::now()).min(BLINK);
+            let wait = next.saturating_duration_since(Instant::now()).min(SIGNAL_POLL);
             if let Some(event) = events.next(wait)? {
                 match event {
                     Event::Key(key) if key.kind != KeyEventKind::Release => {
                         match key_action(key, &view) {
-                            Some(Key::Quit) => return Ok(End::Left),
-                            Some(Key::Interrupt) => return Ok(End::Interrupted),
+                            Some(Key::Quit) => return Ok(WatchEnd::Quit),
+                            Some(Key::Interrupt) => return Ok(WatchEnd::Interrupted),
                             Some(Key::Suspend) => suspend(&mut screen, signals)?,
                             Some(Key::View(action)) => {
                                 let runs =
@@ -419,12 +377,12 @@ impl Watch {
                             None => {}
                         }
                     }
-                    _ => {} // a new size is drawn for below
+                    _ => {} // a resize is drawn below
                 }
                 dirty = true;
             }
-            if is_left(signals) {
-                return Ok(End::Interrupted);
+            if must_stop(signals) {
+                return Ok(WatchEnd::Interrupted);
             }
             if signals.take_suspend() {
                 suspend(&mut screen, signals)?;
@@ -442,13 +400,13 @@ impl Watch {
     }
 }
 
-/// Whether a signal came to leave, or the terminal went away, which not every program is told.
-fn is_left(signals: &Signals) -> bool {
+/// Whether a signal asked to stop, or the terminal is gone, for which there may be no signal.
+fn must_stop(signals: &Signals) -> bool {
     signals.is_stopped() || !io::stdout().is_terminal()
 }
 
-/// What went wrong last and still is so, and how much more is.
-fn trouble(troubles: &[String]) -> Option<String> {
+/// The latest of the current problems, and the number of the others.
+fn latest_problem(troubles: &[String]) -> Option<String> {
     let last = troubles.last()?;
     Some(match troubles.len() {
         1 => last.clone(),
@@ -456,20 +414,20 @@ fn trouble(troubles: &[String]) -> Option<String> {
     })
 }
 
-/// How those runs stand of which that is certain.
-fn sure<'s>(watcher: &'s Watcher<'_>) -> impl Iterator<Item = &'s RunStatus> {
+/// The runs whose state is not provisional.
+fn certain<'s>(watcher: &'s Watcher<'_>) -> impl Iterator<Item = &'s RunStatus> {
     watcher.statuses.iter().filter(|status| !status.provisional)
 }
 
-/// What stands for the runs until there is one.
-fn waiting(watcher: &Watcher<'_>) -> String {
+/// The message until there is a run.
+fn waiting_message(watcher: &Watcher<'_>) -> String {
     format!("no run yet: looking for logs in {}", watcher.follower.places())
 }
 
 #[cfg(unix)]
 fn suspend(screen: &mut Screen, signals: &Signals) -> io::Result<()> {
     screen.suspend()?;
-    signals.take_continue(); // the screen was taken over again already
+    signals.take_continue(); // the screen was restored already
     Ok(())
 }
 
@@ -478,29 +436,12 @@ fn suspend(_: &mut Screen, _: &Signals) -> io::Result<()> {
     Ok(())
 }
 
-/// What has changed, as a line.
-fn line(change: &StateChange) -> String {
+/// A change of a state as a line of text.
+fn change_line(change: &StateChange) -> String {
     let RunStatus { label, last, state_step, .. } = &change.now;
     let before = change.before.map_or(String::new(), |before| format!("{before} → "));
     let step = state_step.map_or(String::new(), |s| format!(" from step {} on", exact(s)));
     let label = entropy_history::label::visible(label);
     let (value, at) = (short(last.entropy), exact(last.step));
     format!("{label}: {before}{}{step}, {value} at step {at}", change.now.state_name())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_have_units() {
-        assert_eq!(duration("10m"), Ok(Duration::from_secs(600)));
-        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(duration("1.5h"), Ok(Duration::from_secs(5400)));
-        for bad in ["10", "m", "0s", "-1s", "nans", "1e99d", "10 minutes"] {
-            assert!(duration(bad).is_err(), "{bad}");
-        }
-        assert!(interval("1ms").is_err() && interval("2h").is_err());
-        assert!(silence("never").unwrap().0.is_none());
-    }
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::anyhow;
 use clap::Args;
 
-use crate::cli::call::command_line;
+use crate::cli::invocation::command_line;
 use crate::cli::page::page_smoothing;
 use crate::live::request::{AccessPolicy, Hosts};
 use crate::live::{self, Server};

@@ -1,19 +1,19 @@
-//! What the surroundings say of this call: the words it was made of, and the day that it is to bear.
+//! The command line and `$SOURCE_DATE_EPOCH`.
 
 use anyhow::anyhow;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use entropy_history::label::visible;
 use entropy_shell::{Failure, WithHint};
 
-const YEAR_10000: u64 = 253_402_300_800;
-
-/// The command line, as a shell would take it again.
+/// The command line as text that a POSIX shell would parse into the same words.
 pub(super) fn command_line() -> String {
     let words = std::env::args_os().skip(1).map(|word| quoted(&word.to_string_lossy()));
     std::iter::once("entropy-viz".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
 }
 
-/// The word, in quotes if a shell would take it for anything else.
+/// A word, in single quotes if a shell would interpret one of its characters.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "_-./:,=+@%".contains(c);
     let word = visible(word);
@@ -23,33 +23,23 @@ fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// The seconds of `$SOURCE_DATE_EPOCH`, by which output bears the same time whenever it is made.
+/// The time of `$SOURCE_DATE_EPOCH`, which makes output reproducible; `None` if it is not set.
 ///
 /// # Errors
-/// When it is set to anything else.
-pub(super) fn source_date_epoch() -> Result<Option<u64>, Failure> {
+/// When it is not a number of seconds before the year 10000.
+pub(super) fn source_date_epoch() -> Result<Option<Timestamp>, Failure> {
     let Some(text) = std::env::var_os("SOURCE_DATE_EPOCH") else { return Ok(None) };
     let text = text.to_string_lossy();
-    let seconds = text.parse().ok().filter(|seconds| *seconds < YEAR_10000);
-    seconds
-        .map(Some)
+    let seconds = text.parse::<i64>().ok().filter(|seconds| *seconds >= 0);
+    let time = seconds.and_then(|seconds| Timestamp::from_second(seconds).ok());
+    time.map(Some)
         .ok_or_else(|| anyhow!("$SOURCE_DATE_EPOCH is {text:?}, not a number of seconds"))
         .hint("unset it, or set it to `date +%s`")
 }
 
-/// The day of a time in Unix seconds, in UTC: `2026-11-25`.
-pub(super) fn day(seconds: u64) -> String {
-    // Howard Hinnant's civil_from_days; years begin in March, so that the leap day is their last.
-    let days = seconds / 86_400 + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}")
+/// The date of a time in UTC: `2026-11-25`.
+pub(super) fn date(time: Timestamp) -> String {
+    time.to_zoned(TimeZone::UTC).date().to_string()
 }
 
 #[cfg(test)]
@@ -57,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_that_a_shell_would_change_are_quoted() {
+    fn command_line_words_are_quoted_for_a_shell() {
         let cases = [
             ("runs/a.json", "runs/a.json"),
             ("α=实验.json", "α=实验.json"),
@@ -72,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn days_are_those_of_date() {
+    fn dates_are_in_utc() {
         // date -u -d @SECONDS +%F
         let cases = [
             (0, "1970-01-01"),
@@ -82,7 +72,7 @@ mod tests {
             (4_107_542_400, "2100-03-01"),
         ];
         for (seconds, expected) in cases {
-            assert_eq!(day(seconds), expected);
+            assert_eq!(date(Timestamp::from_second(seconds).unwrap()), expected);
         }
     }
 }

@@ -1,9 +1,10 @@
-//! Flags that put runs together, and say how the mean of a group is drawn.
+//! Groups of runs, and how the mean of a group is drawn.
 
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 use regex::Regex;
 
+use super::values::regex;
 use entropy_history::history::{Comparison, History};
 use entropy_history::stats::band::{MissingSteps, Spread};
 use entropy_history::stats::bootstrap::Resampling;
@@ -14,76 +15,77 @@ use entropy_shell::Terminal;
 use entropy_shell::plural;
 use entropy_shell::{Failure, WithHint};
 
-/// Which runs are one group.
+/// Which runs form a group.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Comparison")]
-pub(super) struct GroupArgs {
-    /// Put runs into groups: the first group in parentheses, or the whole match, names the group of a
-    /// label, as in 'questioner|solver'.
+pub(in crate::cli) struct GroupArgs {
+    /// Group runs by label, e.g. 'questioner|solver'.
+    ///
+    /// The first capture group of the pattern, or else the whole match, is the name of the group.
     #[arg(long, value_name = "REGEX", value_parser = regex)]
     group: Option<Regex>,
-    /// Seed of the resampling behind intervals.
-    #[arg(long, value_name = "N", default_value_t = Resampling::default().seed)]
+    /// Random seed of the bootstrap intervals.
+    #[arg(long, value_name = "N", default_value_t = Resampling::default().seed, hide_short_help = true)]
     seed: u64,
 }
 
 /// How the mean of a group is drawn.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Comparison")]
-pub(super) struct BandArgs {
-    /// What the band around the mean of a group shows [default: sd].
+pub(in crate::cli) struct BandArgs {
+    /// Band around group means [default: sd].
     #[arg(long, value_enum, value_name = "KIND", requires = "group")]
     band: Option<BandName>,
-    /// Take the values of a run between its points from a straight line, so that runs that log at
-    /// different steps, or are drawn over time, have a mean.
-    #[arg(long, requires = "group")]
+    /// Interpolate runs linearly between their points, for the mean of a group.
+    ///
+    /// Needed when the runs of a group log at different steps, or are drawn over time.
+    #[arg(long, requires = "group", hide_short_help = true)]
     interpolate: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum BandName {
-    /// One sample standard deviation of the runs to either side.
+    /// Mean ± one sample standard deviation of the runs.
     Sd,
-    /// One standard error of the mean to either side.
+    /// Mean ± one standard error.
     Se,
-    /// From the smallest run to the largest.
+    /// From the lowest run to the highest.
     Minmax,
-    /// The 95 % interval of the mean by resampling runs, from four runs on.
+    /// 95 % bootstrap interval of the mean; needs four runs.
     Ci95,
 }
 
-fn regex(text: &str) -> Result<Regex, String> {
-    Regex::new(text).map_err(|e| {
-        let text = e.to_string();
-        text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
-    })
-}
-
 impl GroupArgs {
-    /// The groups that the pattern makes of the runs; none if there is no pattern.
-    pub(super) fn groups(&self, comparison: &Comparison) -> Result<Vec<Group>, Failure> {
+    /// The groups of `--group`; empty without the flag.
+    ///
+    /// # Errors
+    /// When the pattern matches no label.
+    pub(in crate::cli) fn groups(&self, comparison: &Comparison) -> Result<Vec<Group>, Failure> {
         let Some(regex) = &self.group else { return Ok(Vec::new()) };
         let groups = group(comparison, |label| {
             let found = regex.captures(label)?;
             let name = (1..found.len()).find_map(|i| found.get(i)).or(found.get(0))?;
-            // A pattern such as x* also matches where there is nothing to name a group by.
+            // A pattern such as x* also matches the empty string, which cannot name a group.
             Some(name.as_str().to_owned()).filter(|name| !name.is_empty())
         });
         if groups.is_empty() {
             let labels: Vec<&str> =
                 comparison.runs().iter().map(|run| run.history.label()).collect();
             return Err(anyhow!("--group {regex} matches none of the runs: {}", list(&labels)))
-                .hint("the pattern is matched against labels, as in 'questioner|solver'");
+                .hint("the pattern is matched against labels, e.g. 'questioner|solver'");
         }
         Ok(groups)
     }
 
-    /// Says how many runs are in no group, and what becomes of them; and which are in none of the means, as
-    /// their entropy was not recorded.
-    pub(super) fn tell_ungrouped(
+    /// Warns about runs without a group, and about runs that are left out of a mean because their entropy was
+    /// not recorded. `consequence` completes the first warning, e.g. ` and not drawn`.
+    ///
+    /// # Errors
+    /// When the pattern matches no label.
+    pub(in crate::cli) fn warn_ungrouped(
         &self,
         comparison: &Comparison,
-        so: &str,
+        consequence: &str,
         terminal: &Terminal,
     ) -> Result<(), Failure> {
         let groups = self.groups(comparison)?;
@@ -91,29 +93,33 @@ impl GroupArgs {
         let rest = comparison.runs().len() - grouped;
         if !groups.is_empty() && rest > 0 {
             let runs = plural(rest, "run is", "runs are");
-            terminal.warn(&format!("{runs} in no group{so}: --group does not match the label"));
+            terminal.warn(&format!(
+                "{runs} in no group{consequence}: --group does not match the label"
+            ));
         }
         for Group { name, members } in &groups {
             let histories = members.iter().map(|i| &comparison.runs()[*i].history);
             let unrecorded = histories.filter(|history| !is_recorded(history));
             let labels: Vec<&str> = unrecorded.map(History::label).collect();
             if !labels.is_empty() {
-                let what =
-                    if labels.len() == members.len() { "it has no mean" } else { "left out" };
+                let what = if labels.len() == members.len() { "no mean" } else { "left out" };
                 terminal.warn(&format!("group {name}: {what}: {}", not_recorded(&labels)));
             }
         }
         Ok(())
     }
 
-    /// How intervals are resampled.
-    pub(super) fn resampling(&self) -> Resampling {
+    /// The bootstrap settings with `--seed`.
+    pub(in crate::cli) fn resampling(&self) -> Resampling {
         Resampling { seed: self.seed, ..Resampling::default() }
     }
 
-    /// What a picture of `comparison` draws of groups, which are of the runs whose entropy was recorded;
-    /// nothing if there are none.
-    pub(super) fn grouped(
+    /// The groups to draw in a chart of these runs, without runs whose entropy was not recorded; `None` without
+    /// groups.
+    ///
+    /// # Errors
+    /// When means are to be drawn and no run of a group was recorded.
+    pub(in crate::cli) fn grouped(
         &self,
         bands: Option<&BandArgs>,
         comparison: &Comparison,
@@ -125,8 +131,8 @@ impl GroupArgs {
         }
         groups.retain(|group| !group.members.is_empty());
         if groups.is_empty() && is_grouped && bands.is_some() {
-            return Err(anyhow!("there is no mean to draw: no run of a group was recorded"))
-                .hint("every value of them is 0; without --group every run has a line");
+            return Err(anyhow!("no mean can be drawn: no run of a group recorded its entropy"))
+                .hint("every value is 0; without --group every run has its own line");
         }
         let spread = match bands.and_then(|bands| bands.band) {
             None | Some(BandName::Sd) => Spread::Sd,
@@ -144,8 +150,8 @@ impl GroupArgs {
     }
 }
 
-/// The names in quotes, the first of them where there are many.
-pub(super) fn list(names: &[&str]) -> String {
+/// Names in quotes; after the first 20, only their number.
+pub(in crate::cli) fn list(names: &[&str]) -> String {
     const SHOWN: usize = 20;
     let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("{name:?}")).collect();
     match names.len() - shown.len() {

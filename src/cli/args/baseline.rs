@@ -1,4 +1,4 @@
-//! Flags that say what is compared with what.
+//! What is compared: all pairs of runs or groups, or all with a baseline.
 
 use anyhow::anyhow;
 use clap::Args;
@@ -8,21 +8,26 @@ use entropy_history::history::Comparison;
 use entropy_history::stats::compare::Plan;
 use entropy_shell::{Failure, WithHint};
 
-/// What is compared with what.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Comparison")]
-pub(super) struct CompareArgs {
-    #[command(flatten)]
-    pub(super) groups: GroupArgs,
-    /// Compare all others with this run, or group, only.
+pub(in crate::cli) struct BaselineArgs {
+    /// Compare only with this run or group, instead of all pairs.
     #[arg(long, value_name = "LABEL")]
     baseline: Option<String>,
 }
 
-impl CompareArgs {
-    /// What to compare.
-    pub(super) fn plan(&self, comparison: &Comparison) -> Result<Plan, Failure> {
-        let groups = self.groups.groups(comparison)?;
+impl BaselineArgs {
+    /// The comparisons to make.
+    ///
+    /// # Errors
+    /// When the pattern of `--group` matches no label, or the baseline does not exist.
+    pub(in crate::cli) fn plan(
+        &self,
+        groups: &GroupArgs,
+        comparison: &Comparison,
+    ) -> Result<Plan, Failure> {
+        let resampling = groups.resampling();
+        let groups = groups.groups(comparison)?;
         let (what, names): (_, Vec<&str>) = match groups[..] {
             [] => ("run", comparison.runs().iter().map(|run| run.history.label()).collect()),
             _ => ("group", groups.iter().map(|group| group.name.as_str()).collect()),
@@ -30,10 +35,10 @@ impl CompareArgs {
         if let Some(baseline) = &self.baseline
             && !names.contains(&baseline.as_str())
         {
-            return Err(anyhow!("no {what} is called {baseline:?}: there are {}", list(&names)))
+            return Err(anyhow!("there is no {what} {baseline:?}; there are {}", list(&names)))
                 .hint(format!("--baseline takes the label of a {what}"));
         }
         let baseline = self.baseline.clone();
-        Ok(Plan { groups, baseline, resampling: self.groups.resampling() })
+        Ok(Plan { groups, baseline, resampling })
     }
 }

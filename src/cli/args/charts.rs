@@ -1,0 +1,63 @@
+//! The flags of `plot` and `auto`, which draw curves.
+
+use anyhow::anyhow;
+use clap::Args;
+
+use super::{
+    BandArgs, CurveArgs, GroupArgs, HealthArgs, PictureArgs, StepRangeArgs, ValueRangeArgs,
+};
+use crate::cli::across::AcrossArgs;
+use entropy_history::history::Comparison;
+use entropy_plot::{Across, ChartOptions};
+use entropy_shell::{Failure, WithHint};
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ChartArgs {
+    #[command(flatten)]
+    pub(in crate::cli) curves: CurveArgs,
+    #[command(flatten)]
+    pub(in crate::cli) across: AcrossArgs,
+    #[command(flatten)]
+    pub(in crate::cli) steps: StepRangeArgs,
+    #[command(flatten)]
+    values: ValueRangeArgs,
+    #[command(flatten)]
+    pub(in crate::cli) groups: GroupArgs,
+    #[command(flatten)]
+    pub(in crate::cli) bands: BandArgs,
+    #[command(flatten)]
+    pub(in crate::cli) health: HealthArgs,
+    #[command(flatten)]
+    pub(in crate::cli) picture: PictureArgs,
+}
+
+impl ChartArgs {
+    /// Checks that the flags are consistent.
+    ///
+    /// # Errors
+    /// When limits are not in order, or a logarithmic axis is to start at 0 or below.
+    pub(in crate::cli) fn validate(&self) -> Result<(), Failure> {
+        self.steps.validate()?;
+        self.values.validate()?;
+        match self.values.y_min {
+            Some(min) if self.curves.log_y && min <= 0.0 => {
+                Err(anyhow!("a logarithmic axis cannot start at --y-min {min}"))
+                    .hint("give a --y-min above 0")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The options of a chart of these runs.
+    pub(in crate::cli) fn options(&self, comparison: &Comparison, across: Across) -> ChartOptions {
+        ChartOptions {
+            scale: self.curves.scale(),
+            smoothing: self.curves.smooth,
+            across,
+            steps: self.steps.limits(),
+            y_min: self.values.y_min,
+            y_max: self.values.y_max,
+            ..self.picture.options(comparison)
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Groups of flags that several commands have. Each group is declared once and flattened into exactly the
+//! commands that support it.
+
+mod baseline;
+mod charts;
+mod curves;
+mod groups;
+mod health;
+mod json;
+mod picture;
+mod range;
+mod series;
+pub(super) mod values;
+
+pub(super) use baseline::BaselineArgs;
+pub(super) use charts::ChartArgs;
+pub(super) use curves::CurveArgs;
+pub(super) use groups::{BandArgs, GroupArgs};
+pub(super) use health::HealthArgs;
+pub(super) use json::{JsonArgs, to_json};
+pub(super) use picture::{OptionalPictureArgs, PictureArgs, ThemeArgs, TitleArgs};
+pub(super) use range::{StepRangeArgs, ValueRangeArgs};
+pub(super) use series::{SeriesArgs, series_selector};

@@ -1,0 +1,190 @@
+//! How pictures look, and their file type.
+
+use std::path::PathBuf;
+
+use anyhow::anyhow;
+use clap::{Args, ValueEnum};
+
+use crate::cli::renderer::ChartRenderer;
+use crate::cli::target::Target;
+use crate::cli::theme::ThemeName;
+use entropy_history::history::Comparison;
+use entropy_history::stats::smooth::Smoothing;
+use entropy_plot::theme::{DARK, LIGHT};
+use entropy_plot::{Across, ChartOptions, Encoding, ValueScale};
+use entropy_shell::{Failure, Terminal, WithHint};
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct TitleArgs {
+    /// Title.
+    #[arg(long)]
+    pub(in crate::cli) title: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ThemeArgs {
+    /// Colours: light or dark [default: light, or that of the terminal].
+    #[arg(long, value_enum, hide_possible_values = true)]
+    pub(in crate::cli) theme: Option<ThemeName>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Picture")]
+pub(in crate::cli) struct PictureArgs {
+    #[command(flatten)]
+    title: TitleArgs,
+    /// Label of the x axis.
+    #[arg(long, value_name = "TEXT", hide_short_help = true)]
+    x_label: Option<String>,
+    /// Label of the y axis, with its unit.
+    #[arg(long, value_name = "TEXT", hide_short_help = true)]
+    y_label: Option<String>,
+    /// Width and height in inches, e.g. 14x7.
+    #[arg(long, value_name = "WxH", value_parser = inches)]
+    size: Option<(f64, f64)>,
+    /// Pixels per inch of a PNG.
+    #[arg(long, default_value_t = 200.0, value_parser = dots_per_inch, hide_short_help = true)]
+    dpi: f64,
+    #[command(flatten)]
+    pub(in crate::cli) theme: ThemeArgs,
+    /// Font for characters that the built-in one lacks, e.g. Chinese.
+    ///
+    /// A TrueType or OpenType file (.ttf, .otf, .ttc).
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    font: Option<PathBuf>,
+    /// Small text at the bottom [default text: version and sources].
+    #[arg(long, value_name = "TEXT", num_args = 0..=1, default_missing_value = "", hide_short_help = true)]
+    footer: Option<String>,
+    /// File type: png, svg or pdf [default: by file name].
+    #[arg(
+        long,
+        value_enum,
+        value_name = "TYPE",
+        hide_possible_values = true,
+        hide_short_help = true
+    )]
+    output_format: Option<EncodingName>,
+}
+
+/// The picture of a command whose main result is a table.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct OptionalPictureArgs {
+    /// Picture to write [default: entropy_<command>.png, with a table only].
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Write no picture.
+    #[arg(long, conflicts_with = "output")]
+    no_plot: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum EncodingName {
+    Png,
+    Svg,
+    Pdf,
+}
+
+fn inches(text: &str) -> Result<(f64, f64), String> {
+    let parse = |side: &str| side.trim().parse::<f64>().ok().filter(|s| (2.0..=100.0).contains(s));
+    let sides = text.split_once(['x', 'X', '×', ',']);
+    let size = sides.and_then(|(w, h)| Some((parse(w)?, parse(h)?)));
+    size.ok_or_else(|| "give WIDTHxHEIGHT in inches, each from 2 to 100, e.g. 14x7".to_owned())
+}
+
+fn dots_per_inch(text: &str) -> Result<f64, String> {
+    let dots = text.parse::<f64>().ok().filter(|d| (10.0..=2400.0).contains(d));
+    dots.ok_or_else(|| "give pixels per inch from 10 to 2400".to_owned())
+}
+
+impl OptionalPictureArgs {
+    /// Where to write the picture; `default` if the command prints a table and none is named.
+    pub(in crate::cli) fn target(&self, default: Option<&str>) -> Option<Target> {
+        let default = || default.filter(|_| !self.no_plot).map(PathBuf::from);
+        self.output.clone().or_else(default).map(|path| Target::new(&path))
+    }
+}
+
+impl PictureArgs {
+    /// The encoding of a picture, of `--output-format` or the file name.
+    ///
+    /// # Errors
+    /// When neither names one.
+    pub(in crate::cli) fn encoding(&self, target: &Target) -> Result<Encoding, Failure> {
+        match self.output_format {
+            Some(EncodingName::Png) => return Ok(Encoding::Png),
+            Some(EncodingName::Svg) => return Ok(Encoding::Svg),
+            Some(EncodingName::Pdf) => return Ok(Encoding::Pdf),
+            None => {}
+        }
+        let Target::File(path) = target else {
+            return Err(anyhow!("the file type of a picture on stdout is not known"))
+                .hint("add --output-format png, svg or pdf");
+        };
+        let extension = path.extension().unwrap_or_default().to_string_lossy();
+        Encoding::of_extension(&extension)
+            .ok_or_else(|| {
+                anyhow!("cannot draw {}: {extension:?} is not a picture type", path.display())
+            })
+            .hint("end its name in .png, .svg or .pdf, or add --output-format")
+    }
+
+    /// The title, if one is given.
+    pub(in crate::cli) fn title(&self) -> Option<&str> {
+        self.title.title.as_deref()
+    }
+
+    /// The options of a chart of these runs, with linear axes without limits.
+    pub(in crate::cli) fn options(&self, comparison: &Comparison) -> ChartOptions {
+        let sources = || {
+            let sources = comparison.runs().iter().map(|run| run.source.as_str());
+            let sources = sources.collect::<Vec<_>>().join(", ");
+            format!("entropy-viz {} · {sources}", env!("CARGO_PKG_VERSION"))
+        };
+        let footer = self.footer.as_ref().map(|t| if t.is_empty() { sources() } else { t.clone() });
+        ChartOptions {
+            theme: match self.theme.theme {
+                None | Some(ThemeName::Light) => &LIGHT,
+                Some(ThemeName::Dark) => &DARK,
+            },
+            size: self.size,
+            title: self.title.title.clone(),
+            footer,
+            x_label: self.x_label.clone(),
+            y_label: self.y_label.clone(),
+            scale: ValueScale::Linear,
+            smoothing: Smoothing::None,
+            across: Across::Steps,
+            steps: (f64::NEG_INFINITY, f64::INFINITY),
+            y_min: None,
+            y_max: None,
+            groups: None,
+        }
+    }
+
+    /// A renderer of charts of these runs.
+    ///
+    /// # Errors
+    /// When the font cannot be used.
+    pub(in crate::cli) fn renderer(
+        &self,
+        comparison: &Comparison,
+        options: ChartOptions,
+        terminal: &Terminal,
+    ) -> Result<ChartRenderer, Failure> {
+        ChartRenderer::new(comparison, options, self.font.as_deref(), self.dpi, terminal)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn picture_size_is_in_inches() {
+        assert_eq!(inches("14x7"), Ok((14.0, 7.0)));
+        assert_eq!(inches("11.5X5.6"), Ok((11.5, 5.6)));
+        for bad in ["14", "x", "1x1", "14x", "1e9x3", "nanx3"] {
+            assert!(inches(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Draws the curves and the statistics of `plot` and `auto`.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use super::args::ChartArgs;
+use super::target::Target;
+use entropy_history::history::Comparison;
+use entropy_history::stats::{Analysis, analyse, analyse_window};
+use entropy_plot::{Across, ChartOptions, Encoding, Picture};
+use entropy_shell::{Failure, Terminal};
+
+/// One of the two charts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum ChartKind {
+    Curves,
+    Stats,
+}
+
+/// Which charts to draw, and how.
+#[derive(Clone, Copy)]
+pub(super) struct ChartRequest<'a> {
+    pub(super) args: &'a ChartArgs,
+    pub(super) across: Across,
+    /// The charts to draw; curves are always one of them.
+    pub(super) kinds: &'a [ChartKind],
+    /// The file types to write of each chart.
+    pub(super) encodings: &'a [Encoding],
+}
+
+/// Draws all charts in all encodings in parallel, then writes them: nothing is written when one of them
+/// fails. Returns the analysis of the steps shown.
+///
+/// # Errors
+/// When there is nothing to draw, or a file cannot be written.
+pub(super) fn draw(
+    comparison: &Comparison,
+    request: &ChartRequest<'_>,
+    terminal: &Terminal,
+    target: impl Fn(Encoding, ChartKind) -> Target,
+) -> Result<Analysis, Failure> {
+    let start = Instant::now();
+    let &ChartRequest { args, across, kinds, encodings } = request;
+    let window = args.steps.window(comparison, terminal)?;
+    // Curves need all points of the runs shown: smoothing starts at the first one.
+    let (whole, cut) = window.as_ref().map_or((comparison, comparison), |w| (&w.whole, &w.cut));
+    let grouped = args.groups.grouped(Some(&args.bands), whole)?;
+    let options = ChartOptions { groups: grouped, ..args.options(whole, across) };
+    let renderer = args.picture.renderer(whole, options, terminal)?;
+    let (curves, (whole_analysis, cut_analysis)) = rayon::join(
+        || renderer.curves(whole),
+        || {
+            let thresholds = args.health.thresholds();
+            let cut = window.as_ref().map(|window| analyse_window(window, &thresholds));
+            (analyse(whole, &thresholds), cut)
+        },
+    );
+    let curves = curves?;
+    let shown = cut_analysis.as_ref().unwrap_or(&whole_analysis);
+    terminal.verbose(|| format!("analysed and laid out in {:.1?}", start.elapsed()));
+
+    let start = Instant::now();
+    let encode_all = |picture: Picture| {
+        let encode = |&encoding: &Encoding| Ok((encoding, renderer.encode(&picture, encoding)?));
+        let files: Result<Vec<_>, Failure> = encodings.iter().map(encode).collect();
+        (picture.warnings, files)
+    };
+    let (curves, stats) = rayon::join(
+        || encode_all(curves.picture(&whole_analysis)),
+        || kinds.contains(&ChartKind::Stats).then(|| encode_all(renderer.bars(cut, shown))),
+    );
+    terminal.verbose(|| format!("drawn in {:.1?}", start.elapsed()));
+    let mut files = Vec::new();
+    for (kind, drawn) in [(ChartKind::Curves, Some(curves)), (ChartKind::Stats, stats)] {
+        let Some((warnings, encoded)) = drawn else { continue };
+        warnings.iter().for_each(|warning| terminal.warn(warning));
+        for (encoding, bytes) in encoded? {
+            files.push((target(encoding, kind), bytes));
+        }
+    }
+    for (target, bytes) in &files {
+        target.write(bytes, terminal)?;
+    }
+    Ok(cut_analysis.unwrap_or(whole_analysis))
+}
+
+/// The path of the statistics of a picture: `<stem>_stats.<ext>`.
+pub(super) fn stats_path(path: &Path) -> PathBuf {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    match path.extension() {
+        Some(extension) => {
+            path.with_file_name(format!("{stem}_stats.{}", extension.to_string_lossy()))
+        }
+        None => path.with_file_name(format!("{stem}_stats")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stats_path_keeps_directory_and_extension() {
+        assert_eq!(stats_path(Path::new("a/b.c.png")), Path::new("a/b.c_stats.png"));
+        assert_eq!(stats_path(Path::new("plot")), Path::new("plot_stats"));
+    }
+}

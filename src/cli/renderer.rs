@@ -1,0 +1,86 @@
+//! Draws charts with the fonts that their texts need.
+
+use std::path::Path;
+
+use anyhow::anyhow;
+
+use entropy_history::history::Comparison;
+use entropy_history::stats::Analysis;
+use entropy_history::stats::law::Law;
+use entropy_plot::{
+    ChartOptions, Curves, Encoding, Fonts, NothingToDraw, Picture, bars, encode, forest, law,
+    texts_of,
+};
+use entropy_shell::{Failure, Terminal, WithHint, io_message};
+
+/// The options, fonts and resolution of the charts of one comparison.
+pub(super) struct ChartRenderer {
+    options: ChartOptions,
+    fonts: Fonts,
+    dpi: f64,
+}
+
+impl ChartRenderer {
+    /// Loads the fonts for the texts of these runs; warns about characters that no font has.
+    ///
+    /// # Errors
+    /// When the file `font` is not a font.
+    pub(super) fn new(
+        comparison: &Comparison,
+        options: ChartOptions,
+        font: Option<&Path>,
+        dpi: f64,
+        terminal: &Terminal,
+    ) -> Result<ChartRenderer, Failure> {
+        let texts = texts_of(comparison, &options);
+        let fonts = Fonts::for_texts(texts.iter().map(String::as_str), font)
+            .map_err(|e| {
+                let font = font.unwrap_or(Path::new(""));
+                anyhow!("cannot use the font {}: {}", font.display(), io_message(&e))
+            })
+            .hint("--font takes a .ttf, .otf or .ttc file")?;
+        if !fonts.missing().is_empty() {
+            let missing: Vec<String> = fonts.missing().iter().map(|c| format!("{c}")).collect();
+            terminal.warn(&format!(
+                "no installed font has {}: drawn as boxes; name a font that has them with --font FILE",
+                missing.join(" ")
+            ));
+        }
+        Ok(ChartRenderer { options, fonts, dpi })
+    }
+
+    pub(super) fn curves<'a>(&'a self, comparison: &'a Comparison) -> Result<Curves<'a>, Failure> {
+        Curves::new(comparison, &self.options, &self.fonts).map_err(|why| {
+            let hint = match why {
+                NothingToDraw::Limits => "widen --y-min and --y-max; --log-y cannot show zeros",
+                NothingToDraw::NoMean(_) => {
+                    "--interpolate fills the steps between logged points; --metric KEY selects one \
+                     quantity of each run; without --group every run has its own line"
+                }
+            };
+            Failure { error: why.into(), hint: Some(hint.to_owned()) }
+        })
+    }
+
+    pub(super) fn bars(&self, comparison: &Comparison, analysis: &Analysis) -> Picture {
+        bars(comparison, analysis, &self.options, &self.fonts)
+    }
+
+    pub(super) fn forest(&self, comparison: &Comparison, analysis: &Analysis) -> Picture {
+        forest(comparison, analysis, &self.options, &self.fonts)
+    }
+
+    pub(super) fn law(&self, comparison: &Comparison, laws: &[Law]) -> Result<Picture, Failure> {
+        law(comparison, laws, &self.options, &self.fonts).hint("widen --y-min and --y-max")
+    }
+
+    /// The bytes of a picture file.
+    ///
+    /// # Errors
+    /// When the picture is too large.
+    pub(super) fn encode(&self, picture: &Picture, encoding: Encoding) -> Result<Vec<u8>, Failure> {
+        encode(&picture.drawing, &self.fonts, encoding, self.dpi)
+            .map_err(|e| anyhow!("cannot draw the picture: {e}"))
+            .hint("a smaller --size or --dpi may help")
+    }
+}

@@ -1,0 +1,75 @@
+//! Where output goes: a file or stdout.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+
+use entropy_shell::output::write_atomically;
+use entropy_shell::{Failure, Terminal, io_message};
+
+/// A file to be written, or stdout.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Target {
+    Stdout,
+    File(PathBuf),
+}
+
+impl Target {
+    /// The target that a path on the command line names. `-` is stdout, and so are the device files of stdout:
+    /// the path of a picture must not be printed behind the picture.
+    pub(super) fn new(path: &Path) -> Target {
+        let stdout = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
+        match stdout.iter().any(|name| path == Path::new(name)) {
+            true => Target::Stdout,
+            false => Target::File(path.to_owned()),
+        }
+    }
+
+    /// Writes bytes and prints the path of the file to stdout.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub(super) fn write(&self, bytes: &[u8], terminal: &Terminal) -> Result<(), Failure> {
+        self.write_silently(bytes, terminal)?;
+        match self {
+            Target::Stdout => Ok(()),
+            Target::File(path) => terminal.print(format!("{}\n", path.display()).as_bytes()),
+        }
+    }
+
+    /// Writes bytes and prints the path of the file to stderr, because stdout has a document.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub(super) fn write_beside_document(
+        &self,
+        bytes: &[u8],
+        terminal: &Terminal,
+    ) -> Result<(), Failure> {
+        self.write_silently(bytes, terminal)?;
+        if let Target::File(path) = self {
+            terminal.info(&path.display().to_string());
+        }
+        Ok(())
+    }
+
+    /// Writes bytes without printing where.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub(super) fn write_silently(&self, bytes: &[u8], terminal: &Terminal) -> Result<(), Failure> {
+        match self {
+            Target::Stdout => terminal.print(bytes),
+            Target::File(path) => {
+                write_atomically(path, bytes).map_err(|error| cannot_write(path, &error))
+            }
+        }
+    }
+}
+
+/// The error of a file that could not be written.
+pub(super) fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
+    let error = anyhow!("cannot write {}: {}", path.display(), io_message(error));
+    let hint = "check the directory, its permissions and the free space".to_owned();
+    Failure { error, hint: Some(hint) }
+}
