@@ -7,18 +7,19 @@ use std::path::{Path, PathBuf};
 use crate::common::root;
 
 /// A module of `entropy-history` and the modules that it may use, besides itself.
-const MODULES: [(&str, &[&str]); 13] = [
+const MODULES: [(&str, &[&str]); 14] = [
     ("quantity", &[]),
     ("label", &[]),
     ("number", &[]),
+    ("framing", &[]),
+    ("select", &["quantity"]),
     ("history", &["quantity"]),
     ("stages", &["history", "quantity"]),
-    ("dump", &[]),
+    ("formats", &["history", "quantity", "select", "framing", "label"]),
+    ("dump", &["formats", "framing"]),
     ("stats", &["history", "quantity", "dump"]),
-    ("formats", &["history", "quantity", "dump"]),
     ("elapsed", &["history"]),
-    ("export", &["history", "label"]),
-    ("record", &["history", "formats", "export"]),
+    ("record", &["history", "formats"]),
     ("discover", &[]),
     ("tail", &["formats"]),
 ];

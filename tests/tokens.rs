@@ -6,8 +6,8 @@ use std::io::Write;
 
 use crate::common::{fixture, run, stderr};
 use entropy_history::dump::TokenDump;
-use entropy_history::formats::tokens::{TokensError, is_token_dump, read};
-use entropy_history::formats::{Note, Source};
+use entropy_history::dump::{DumpError, is_token_dump, read};
+use entropy_history::formats::{LogNote, Source};
 use entropy_history::stats::tokens::{analyse, scorings};
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ fn bytes(name: &str) -> Vec<u8> {
     fs::read(fixture(name)).unwrap()
 }
 
-fn try_read(mut bytes: &[u8]) -> Result<(TokenDump, Vec<Note>), TokensError> {
+fn try_read(mut bytes: &[u8]) -> Result<(TokenDump, Vec<LogNote>), DumpError> {
     let mut dump = TokenDump::default();
     dump.begin("dump");
     let notes = read(Source { reader: &mut bytes, path: None }, &mut dump)?;
@@ -144,7 +144,7 @@ fn a_file_cut_anywhere_gives_the_whole_lines_and_says_so() {
         let (dump, notes) = try_read(&text.as_bytes()[..end]).unwrap();
         assert_eq!(dump.responses().len(), 1, "cut at {end}");
         assert_eq!(
-            notes.iter().map(Note::to_string).collect::<Vec<_>>(),
+            notes.iter().map(LogNote::to_string).collect::<Vec<_>>(),
             ["the file ends inside a line (line 2); 1 whole line was read"],
             "cut at {end}"
         );

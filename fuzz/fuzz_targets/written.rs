@@ -2,7 +2,7 @@
 //! What `convert` writes is read as it was, and damaged it is never read as something else.
 
 use entropy_viz_fuzz::ask;
-use entropy_viz_fuzz::export::parquet::Series;
+use entropy_viz_fuzz::formats::TableSeries;
 use entropy_viz_fuzz::export::{json, parquet, table, tensorboard, wandb};
 use entropy_viz_fuzz::history::Point;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 use crate::history::{History, Point};
-use crate::formats::frame::json::{Holds, ScanError, Shape, shape};
+use crate::framing::json::{ValueKind, ScanError, Shape, shape};
 use crate::formats::{self, FORMATS, Format, Log, ReadError, Source, SeriesSelector};
 use crate::pad::HEAD;
 
@@ -18,7 +18,7 @@ pub fn bits(points: &[Point]) -> Vec<(u64, u64)> {
 
 /// The best known series, and a count of the others: what `inspect` wants.
 pub fn known() -> SeriesSelector {
-    SeriesSelector::known().with_survey()
+    SeriesSelector::default_keys().with_all_series()
 }
 
 /// All keys there are, and what may stand beside them.
@@ -92,14 +92,14 @@ pub fn prefix(bytes: &[u8], at: usize, whole: &Outcome, wanted: &SeriesSelector)
 /// array is a row, and without that step it wraps rows.
 pub fn is_ambiguous(text: &[u8], format: &Format) -> bool {
     let Shape::Object(keys) = shape(text) else { return false };
-    let has = |is: fn(&(String, Holds)) -> bool| keys.iter().any(is);
-    let arrays = has(|(_, holds)| matches!(holds, Holds::Objects | Holds::Array));
+    let has = |is: fn(&(String, ValueKind)) -> bool| keys.iter().any(is);
+    let arrays = has(|(_, holds)| matches!(holds, ValueKind::ArrayOfObjects | ValueKind::Array));
     format.name == "rzero" && arrays && has(|(key, _)| key == "step")
 }
 
 /// Asks that every series of a log that is cut is how one of the whole begins.
 pub fn is_prefix(cut: &Log, whole: &Log) {
-    if whole.taken_back_to.is_some() {
+    if whole.purge_from_step.is_some() {
         return; // what came before may be void by what came behind
     }
     for series in &cut.series {

@@ -11,8 +11,7 @@ use clap::{Args, ValueEnum};
 use super::call::source_date_epoch;
 use super::chart::{Target, target, write};
 use super::inputs::InputArgs;
-use entropy_history::export::parquet::Series;
-use entropy_history::export::{json, parquet, table, tensorboard, wandb};
+use entropy_history::formats::{TableSeries, csv, jsonl, parquet, rzero, tensorboard, wandb};
 use entropy_history::history::Run;
 use entropy_history::quantity::EntropyKind;
 use entropy_shell::Outcome;
@@ -90,14 +89,16 @@ impl Convert {
         let runs = comparison.runs();
         self.warn_of_other_kinds(runs, terminal);
         let files = match self.to {
-            To::Csv => vec![(output, table::csv(&self.table(runs)))],
+            To::Csv => vec![(output, csv::table(&self.table(runs)))],
             To::Parquet => {
                 let bytes = parquet::table(&self.table(runs)).context("cannot make the table")?;
                 vec![(output, bytes)]
             }
-            To::Json => self.one_each(runs, "json", |run| json::history(run.history.points()))?,
+            To::Json => {
+                self.one_each(runs, "json", |run| rzero::history_file(run.history.points()))?
+            }
             To::Jsonl => {
-                self.one_each(runs, "jsonl", |run| json::lines(self.key(), run.history.points()))?
+                self.one_each(runs, "jsonl", |run| jsonl::lines(self.key(), run.history.points()))?
             }
             To::Tensorboard => {
                 warn_of_overflow(runs, terminal);
@@ -139,8 +140,8 @@ impl Convert {
         }
     }
 
-    fn table<'a>(&'a self, runs: &'a [Run]) -> Vec<Series<'a>> {
-        let series = |run: &'a Run| Series {
+    fn table<'a>(&'a self, runs: &'a [Run]) -> Vec<TableSeries<'a>> {
+        let series = |run: &'a Run| TableSeries {
             run: run.history.label(),
             metric: self.key.as_deref().unwrap_or(&run.metric),
             points: run.history.points(),
@@ -204,7 +205,7 @@ impl Convert {
         let files = runs.iter().map(|run| {
             let (label, points) = (run.history.label(), run.history.points());
             let id = wandb::id(label, points);
-            let described = wandb::Run {
+            let described = wandb::OfflineRun {
                 id: &id,
                 name: label,
                 project: &self.project,

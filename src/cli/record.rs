@@ -15,7 +15,7 @@ use clap::Args;
 use super::curves::explain;
 use entropy_history::formats::{self, SeriesSelector, Source};
 use entropy_history::number::exact;
-use entropy_history::record::{Recording, parse};
+use entropy_history::record::{Recording, parse_line};
 use entropy_shell::Outcome;
 use entropy_shell::Terminal;
 use entropy_shell::output::write_atomically;
@@ -184,12 +184,12 @@ fn resume(path: &Path, terminal: &Terminal) -> Result<Recording, Failure> {
     };
     let name = path.display().to_string();
     let wanted = SeriesSelector::metrics(&["entropy".to_owned()]).expect("BUG: it is no pattern");
-    let wanted = wanted.with_survey();
+    let wanted = wanted.with_all_series();
     let source = Source { reader: &mut file, path: Some(path) };
     let kept = "it is left as it is; move it away to begin anew";
     let (format, log) = formats::read(source, None, &wanted)
         .map_err(|error| Failure { hint: Some(kept.to_owned()), ..explain(&name, error) })?;
-    let mut more = log.survey.iter().map(|(_, key, _)| key).filter(|key| *key != "entropy");
+    let mut more = log.all_series.iter().map(|(_, key, _)| key).filter(|key| *key != "entropy");
     if let Some(key) = more.next() {
         let why = format!("its rows have {key:?} too, which a recording does not keep");
         return Err(anyhow!("cannot go on with {name}: {why}")).hint(kept);
@@ -257,7 +257,7 @@ fn record(
         match event {
             Event::Line(line) => {
                 number += 1;
-                let problem = match parse(&line, input.wanted) {
+                let problem = match parse_line(&line, input.wanted) {
                     Ok(line) => {
                         if !line.rows.is_empty() {
                             due.get_or_insert(next);

@@ -9,8 +9,8 @@ use super::inputs::resolve;
 use crate::report;
 use entropy_history::discover::{Location, Origin};
 use entropy_history::dump::TokenDump;
+use entropy_history::dump::{DumpError, read};
 use entropy_history::formats::Source;
-use entropy_history::formats::tokens::{TokensError, read};
 use entropy_shell::Outcome;
 use entropy_shell::Terminal;
 use entropy_shell::{Failure, WithHint};
@@ -110,7 +110,7 @@ fn read_file(
     let opened = open(location).map_err(|e| anyhow!("cannot read {name}: {}", io_message(&e)));
     let (mut reader, path) = opened.hint("check that it is a file that you may read")?;
     let notes = read(Source { reader: &mut *reader, path }, dump).map_err(|error| {
-        dump.back_to(before);
+        dump.truncate(before);
         explain(&name, &error)
     })?;
     terminal.verbose(|| {
@@ -125,15 +125,15 @@ fn read_file(
     Ok(notes.iter().map(|note| format!("{name}: {note}")).collect())
 }
 
-fn explain(name: &str, error: &TokensError) -> Failure {
+fn explain(name: &str, error: &DumpError) -> Failure {
     let hint = match error {
-        TokensError::Io(_) => "check that it is a file that you may read",
-        TokensError::Foreign(_) => "--tokens takes what `compute --tokens-out` wrote",
-        TokensError::Nothing(_) => "a dump takes its place when `compute` ends",
-        TokensError::Response { .. } => "repair the file there, or leave it out",
+        DumpError::Io(_) => "check that it is a file that you may read",
+        DumpError::Foreign(_) => "--tokens takes what `compute --tokens-out` wrote",
+        DumpError::Nothing(_) => "a dump takes its place when `compute` ends",
+        DumpError::Response { .. } => "repair the file there, or leave it out",
     };
     let error = match error {
-        TokensError::Io(e) => anyhow!("cannot read {name}: {}", io_message(e)),
+        DumpError::Io(e) => anyhow!("cannot read {name}: {}", io_message(e)),
         _ => anyhow!("cannot read {name} as tokens: {error}"),
     };
     Failure { error, hint: Some(hint.to_owned()) }

@@ -243,7 +243,7 @@ mod tests {
     #[test]
     fn a_noisy_run_does_not_turn_between_healthy_and_falling_all_the_time() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models");
-        let wanted = entropy_history::formats::SeriesSelector::known();
+        let wanted = entropy_history::formats::SeriesSelector::default_keys();
         let turns = |name: &str| {
             let name = format!("qwen3-tiny_{name}");
             let path = root.join(&name).join(format!("entropy_history_{name}.json"));

@@ -6,8 +6,8 @@
 
 use thiserror::Error;
 
-use crate::export::json;
-use crate::formats::{self, Note, ReadError, SeriesSelector, Source};
+use crate::formats::rzero;
+use crate::formats::{self, LogNote, ReadError, SeriesSelector, Source};
 use crate::history::Point;
 
 /// Why a line is no step.
@@ -29,7 +29,7 @@ pub enum LineError {
 
 /// What a line holds.
 #[derive(Debug, Default)]
-pub struct Line {
+pub struct ParsedLine {
     /// Its rows.
     pub rows: Vec<Point>,
     /// Why there is one that is no row, if so.
@@ -71,7 +71,7 @@ impl Recording {
 
     /// The file, as R-Zero's trainer would have written it.
     pub fn to_json(&self) -> Vec<u8> {
-        json::history(&self.rows)
+        rzero::history_file(&self.rows)
     }
 }
 
@@ -81,15 +81,15 @@ impl Recording {
 ///
 /// # Errors
 /// When it is neither, or several keys are wanted.
-pub fn parse(line: &[u8], wanted: &SeriesSelector) -> Result<Line, LineError> {
+pub fn parse_line(line: &[u8], wanted: &SeriesSelector) -> Result<ParsedLine, LineError> {
     let line = std::str::from_utf8(line).map_err(|_| LineError::NoText)?.trim();
     if line.is_empty() {
-        return Ok(Line::default());
+        return Ok(ParsedLine::default());
     }
     if line.starts_with('{') {
         let source = Source { reader: &mut line.as_bytes(), path: None };
         let (format, log) = formats::read(source, None, wanted)?;
-        let cut = log.notes.iter().find(|note| matches!(note, Note::Cut { .. }));
+        let cut = log.notes.iter().find(|note| matches!(note, LogNote::Cut { .. }));
         let cut = cut.map(ToString::to_string);
         let (series, _) = log.choose(wanted, format)?;
         if let [_, _, ..] = &series[..] {
@@ -97,13 +97,13 @@ pub fn parse(line: &[u8], wanted: &SeriesSelector) -> Result<Line, LineError> {
             return Err(LineError::Several(keys.join(", ")));
         }
         let rows = series.into_iter().next().map(|series| series.points).unwrap_or_default();
-        return Ok(Line { rows, cut });
+        return Ok(ParsedLine { rows, cut });
     }
     let words: Vec<&str> = line.split([' ', '\t', ',']).filter(|word| !word.is_empty()).collect();
     let numbers: Option<Vec<f64>> = words.iter().map(|word| word.parse().ok()).collect();
     match numbers.as_deref() {
         Some([step, entropy]) if step.is_finite() => {
-            Ok(Line { rows: vec![Point { step: *step, entropy: *entropy }], cut: None })
+            Ok(ParsedLine { rows: vec![Point { step: *step, entropy: *entropy }], cut: None })
         }
         _ => Err(LineError::Shape(line.chars().take(40).collect())),
     }
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     fn point(line: &str) -> Option<(f64, f64)> {
-        let rows = parse(line.as_bytes(), &SeriesSelector::known()).unwrap().rows;
+        let rows = parse_line(line.as_bytes(), &SeriesSelector::default_keys()).unwrap().rows;
         assert!(rows.len() <= 1, "{rows:?}");
         rows.first().map(|p| (p.step, p.entropy))
     }
@@ -133,10 +133,13 @@ mod tests {
     #[test]
     fn two_rows_on_one_line_are_both_taken() {
         let line = br#"{"step":17,"entropy":2}{"step":18,"entropy":3}"#;
-        let rows = parse(line, &SeriesSelector::known()).unwrap().rows;
+        let rows = parse_line(line, &SeriesSelector::default_keys()).unwrap().rows;
         assert_eq!(rows, [17.0, 18.0].map(|step| Point { step, entropy: step - 15.0 }));
-        let line =
-            parse(br#"{"step":17,"entropy":2}{"step":18,"ent"#, &SeriesSelector::known()).unwrap();
+        let line = parse_line(
+            br#"{"step":17,"entropy":2}{"step":18,"ent"#,
+            &SeriesSelector::default_keys(),
+        )
+        .unwrap();
         assert_eq!((line.rows.len(), line.cut.is_some()), (1, true), "{line:?}");
     }
 
@@ -144,7 +147,7 @@ mod tests {
     fn a_line_with_several_wanted_keys_is_refused() {
         let wanted = SeriesSelector::metrics(&["actor/*".to_owned()]).unwrap();
         let line = br#"{"step":1,"actor/entropy":2,"actor/entropy_b":3}"#;
-        let error = parse(line, &wanted).unwrap_err().to_string();
+        let error = parse_line(line, &wanted).unwrap_err().to_string();
         assert_eq!(error, "several of its keys match: actor/entropy, actor/entropy_b");
     }
 
@@ -159,9 +162,12 @@ mod tests {
             "{\"entropy\": 1}",
             "{\"step\": 1, \"entropy\"",
         ] {
-            assert!(parse(line.as_bytes(), &SeriesSelector::known()).is_err(), "{line}");
+            assert!(
+                parse_line(line.as_bytes(), &SeriesSelector::default_keys()).is_err(),
+                "{line}"
+            );
         }
-        assert!(parse(b"\xff 1", &SeriesSelector::known()).is_err());
+        assert!(parse_line(b"\xff 1", &SeriesSelector::default_keys()).is_err());
     }
 
     #[test]

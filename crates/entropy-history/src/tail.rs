@@ -11,40 +11,40 @@ use crate::formats::{Format, Log, ReadError, ResumableReader, SeriesSelector};
 
 /// A file that has to be read from its start is read again only after so many times as long as reading
 /// it took: a large one that changes all the time would keep a core busy.
-const REST: u32 = 40;
+const REREAD_BACKOFF: u32 = 40;
 
 /// A file that is followed.
-pub struct Tail<'w> {
+pub struct FileTail<'w> {
     path: PathBuf,
     growing: ResumableReader<'w>,
-    seen: Option<Seen>,
+    seen: Option<FileState>,
     not_before: Option<Instant>,
     modified: Option<SystemTime>,
 }
 
 /// What tells whether a file changed.
 #[derive(Debug, Clone, PartialEq)]
-enum Seen {
-    There(Stamp),
+enum FileState {
+    There(FileStamp),
     Gone,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-struct Stamp {
+struct FileStamp {
     number: u64,
     length: u64,
     modified: Option<SystemTime>,
     beside: Option<(u64, Option<SystemTime>)>, // SQLite's newest rows
 }
 
-impl Stamp {
-    fn of(path: &Path, metadata: &Metadata) -> Stamp {
+impl FileStamp {
+    fn of(path: &Path, metadata: &Metadata) -> FileStamp {
         let wal = path.extension().is_some_and(|e| e == "db" || e == "sqlite").then(|| {
             let mut wal = path.as_os_str().to_owned();
             wal.push("-wal");
             fs::metadata(wal).ok().map(|metadata| (metadata.len(), metadata.modified().ok()))
         });
-        Stamp {
+        FileStamp {
             number: number(metadata),
             length: metadata.len(),
             modified: metadata.modified().ok(),
@@ -64,14 +64,14 @@ fn number(_: &Metadata) -> u64 {
     0
 }
 
-impl<'w> Tail<'w> {
+impl<'w> FileTail<'w> {
     /// A file of which nothing was read yet.
     pub fn new(
         path: PathBuf,
         format: Option<&'static Format>,
         wanted: &'w SeriesSelector,
-    ) -> Tail<'w> {
-        Tail {
+    ) -> FileTail<'w> {
+        FileTail {
             path,
             growing: ResumableReader::new(format, wanted),
             seen: None,
@@ -93,8 +93,8 @@ impl<'w> Tail<'w> {
     /// Whether the file is another than at the last reading.
     pub fn is_another(&self) -> bool {
         let seen = match fs::metadata(&self.path) {
-            Ok(metadata) => Seen::There(Stamp::of(&self.path, &metadata)),
-            Err(_) => Seen::Gone,
+            Ok(metadata) => FileState::There(FileStamp::of(&self.path, &metadata)),
+            Err(_) => FileState::Gone,
         };
         self.seen.as_ref() != Some(&seen)
     }
@@ -106,9 +106,9 @@ impl<'w> Tail<'w> {
 
     /// Remembers the file as it is now, without reading it: it is no log yet.
     pub fn pass_over(&mut self) {
-        let seen = fs::metadata(&self.path).map(|metadata| Stamp::of(&self.path, &metadata));
-        self.seen = Some(seen.map_or(Seen::Gone, Seen::There));
-        self.growing.forget();
+        let seen = fs::metadata(&self.path).map(|metadata| FileStamp::of(&self.path, &metadata));
+        self.seen = Some(seen.map_or(FileState::Gone, FileState::There));
+        self.growing.reset();
     }
 
     /// What the file holds now.
@@ -119,35 +119,36 @@ impl<'w> Tail<'w> {
         let mut file = match File::open(&self.path) {
             Ok(file) => file,
             Err(error) => {
-                self.seen = Some(Seen::Gone);
-                self.growing.forget();
+                self.seen = Some(FileState::Gone);
+                self.growing.reset();
                 return Err(error.into());
             }
         };
         let start = Instant::now();
         // Taken before reading: what is written meanwhile is seen as a change.
-        let stamp = Stamp::of(&self.path, &file.metadata()?);
+        let stamp = FileStamp::of(&self.path, &file.metadata()?);
         if self.is_written_anew(&stamp) {
-            self.growing.forget();
+            self.growing.reset();
         }
         let length = stamp.length;
         self.modified = stamp.modified.max(stamp.beside.and_then(|(_, modified)| modified));
-        self.seen = Some(Seen::There(stamp));
-        let read = self.growing.look(&mut file, Some(&self.path), length);
-        self.not_before = (!self.growing.reads_on()).then(|| now + start.elapsed() * REST);
+        self.seen = Some(FileState::There(stamp));
+        let read = self.growing.read(&mut file, Some(&self.path), length);
+        self.not_before =
+            (!self.growing.is_incremental()).then(|| now + start.elapsed() * REREAD_BACKOFF);
         read
     }
 
     /// Whether the file cannot be the one read before with something behind it.
-    fn is_written_anew(&self, stamp: &Stamp) -> bool {
-        let Some(Seen::There(before)) = &self.seen else { return true };
+    fn is_written_anew(&self, stamp: &FileStamp) -> bool {
+        let Some(FileState::There(before)) = &self.seen else { return true };
         let written_over = before.length == stamp.length && before.modified != stamp.modified;
         before.number != stamp.number || stamp.length < before.length || written_over
     }
 
     /// Whether the file is appended to: its next reading goes on where the last ended.
-    pub fn reads_on(&self) -> bool {
-        self.growing.reads_on()
+    pub fn is_incremental(&self) -> bool {
+        self.growing.is_incremental()
     }
 
     /// How long the file rests at most before it is read again.
@@ -178,7 +179,7 @@ mod tests {
             .unwrap();
     }
 
-    fn values(tail: &mut Tail<'_>) -> Vec<f64> {
+    fn values(tail: &mut FileTail<'_>) -> Vec<f64> {
         let (_, log) = tail.read(Instant::now()).unwrap();
         log.series[0].points.iter().map(|p| p.entropy).collect()
     }
@@ -187,12 +188,12 @@ mod tests {
     fn a_file_that_grew_was_cut_or_was_replaced_is_seen_as_it_is() {
         let desk = tempfile::tempdir().unwrap();
         let path = desk.path().join("q.jsonl");
-        let wanted = SeriesSelector::known();
+        let wanted = SeriesSelector::default_keys();
         write(&path, &rows(&[3.0, 2.5]));
-        let mut tail = Tail::new(path.clone(), None, &wanted);
+        let mut tail = FileTail::new(path.clone(), None, &wanted);
         assert!(tail.has_changed(Instant::now()));
         assert_eq!(values(&mut tail), [3.0, 2.5]);
-        assert!(!tail.has_changed(Instant::now()) && tail.growing.reads_on());
+        assert!(!tail.has_changed(Instant::now()) && tail.growing.is_incremental());
 
         write(&path, &rows(&[3.0, 2.5, 2.0]));
         assert!(tail.has_changed(Instant::now()));
@@ -222,11 +223,11 @@ mod tests {
         let row = |i: usize| format!("{{\"step\": {i}, \"entropy\": 2.5}}");
         let rows: Vec<String> = (1..100_000).map(row).collect();
         write(&path, &format!("[{}]", rows.join(",")));
-        let wanted = SeriesSelector::known();
-        let mut tail = Tail::new(path.clone(), None, &wanted);
+        let wanted = SeriesSelector::default_keys();
+        let mut tail = FileTail::new(path.clone(), None, &wanted);
         let now = Instant::now();
         assert_eq!(values(&mut tail).len(), 99_999);
-        assert!(!tail.growing.reads_on());
+        assert!(!tail.growing.is_incremental());
         let rest = tail.rest(now);
         assert!(rest > Duration::from_millis(10), "{rest:?}");
         write(&path, "[{\"step\": 1, \"entropy\": 2.5}]");

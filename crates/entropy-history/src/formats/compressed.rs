@@ -14,9 +14,9 @@ const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 const LARGEST_WINDOW: u32 = 27;
 
 /// A reader that unpacks what is packed.
-pub(super) struct Compressed<'a> {
+pub(crate) struct Decompressed<'a> {
     inner: Inner<'a>,
-    cut: Option<String>,
+    truncation: Option<String>,
 }
 
 type Packed<'a> = io::Chain<io::Cursor<Vec<u8>>, &'a mut dyn Read>;
@@ -27,8 +27,8 @@ enum Inner<'a> {
     Zstd(Box<zstd::Decoder<'static, io::BufReader<Packed<'a>>>>),
 }
 
-impl<'a> Compressed<'a> {
-    pub(super) fn new(source: &'a mut dyn Read) -> io::Result<Compressed<'a>> {
+impl<'a> Decompressed<'a> {
+    pub(crate) fn new(source: &'a mut dyn Read) -> io::Result<Decompressed<'a>> {
         let mut magic = Vec::new();
         source.take(4).read_to_end(&mut magic)?;
         let (gzip, zstd) = (magic.starts_with(&GZIP), magic == ZSTD);
@@ -42,22 +42,22 @@ impl<'a> Compressed<'a> {
         } else {
             Inner::Plain(packed)
         };
-        Ok(Compressed { inner, cut: None })
+        Ok(Decompressed { inner, truncation: None })
     }
 
-    pub(super) fn is_compressed(&self) -> bool {
+    pub(crate) fn is_compressed(&self) -> bool {
         !matches!(self.inner, Inner::Plain(_))
     }
 
     /// Why the compressed stream ended before its end, if it did.
-    pub(super) fn cut(&mut self) -> Option<String> {
-        self.cut.take()
+    pub(crate) fn truncation(&mut self) -> Option<String> {
+        self.truncation.take()
     }
 }
 
-impl Read for Compressed<'_> {
+impl Read for Decompressed<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if self.cut.is_some() {
+        if self.truncation.is_some() {
             return Ok(0);
         }
         let read = match &mut self.inner {
@@ -68,7 +68,7 @@ impl Read for Compressed<'_> {
         match read {
             // The system's own errors have a number; the others are about the compressed bytes.
             Err(e) if e.raw_os_error().is_none() && e.kind() != io::ErrorKind::Interrupted => {
-                self.cut = Some(match e.kind() {
+                self.truncation = Some(match e.kind() {
                     io::ErrorKind::UnexpectedEof => "it is cut off".to_owned(),
                     _ => e.to_string(),
                 });
@@ -86,10 +86,10 @@ mod tests {
     use super::*;
 
     fn unpacked(mut bytes: &[u8]) -> (Vec<u8>, Option<String>) {
-        let mut reader = Compressed::new(&mut bytes).unwrap();
+        let mut reader = Decompressed::new(&mut bytes).unwrap();
         let mut text = Vec::new();
         reader.read_to_end(&mut text).unwrap();
-        (text, reader.cut())
+        (text, reader.truncation())
     }
 
     fn gzip(text: &[u8]) -> Vec<u8> {

@@ -11,16 +11,19 @@
 
 use std::io::Read;
 
-use super::book::{Book, Lacking};
-use super::frame::json::{Holds, Scanner, Shape};
-use super::rows::JsonRows;
-use super::{Confidence, Format, Growth, Head, ReadError};
+use crate::formats::error::ReadError;
+use crate::formats::format::{Confidence, Format, Growth, Head};
+use crate::formats::json_rows::JsonRows;
+use crate::formats::series_builder::{MissingMetric, SeriesBuilder};
+use crate::framing::json::{Scanner, Shape, ValueKind};
 
-pub(super) const FORMAT: Format = Format {
+pub(crate) const FORMAT: Format = Format {
     name: "easyr1",
     about: "EasyR1's experiment_log.jsonl",
     recognised_by: "lines of objects with a step and nested metrics",
     metrics: &["policy/entropy", "actor/entropy", "actor/entropy_loss"],
+    kinds: &[],
+    is_console: false,
     recognise,
     read,
     growth: |_| Growth::Lines,
@@ -29,15 +32,20 @@ pub(super) const FORMAT: Format = Format {
 fn recognise(head: &Head<'_>) -> Confidence {
     let Shape::Object(keys) = &head.shape else { return Confidence::No };
     let metrics = keys.iter().filter(|(key, _)| key != "step");
-    let nested = metrics.clone().count() > 0 && metrics.clone().all(|(_, h)| *h == Holds::Object);
-    let steps = head.has("step", Holds::Scalar) && !head.has("data", Holds::Object);
+    let nested =
+        metrics.clone().count() > 0 && metrics.clone().all(|(_, h)| *h == ValueKind::Object);
+    let steps = head.has("step", ValueKind::Scalar) && !head.has("data", ValueKind::Object);
     if steps && nested { Confidence::Certain } else { Confidence::No }
 }
 
-fn read(_: &Head<'_>, source: &mut dyn Read, book: &mut Book<'_>) -> Result<(), ReadError> {
-    book.lacking(Lacking::Counted);
+fn read(
+    _: &Head<'_>,
+    source: &mut dyn Read,
+    builder: &mut SeriesBuilder<'_>,
+) -> Result<(), ReadError> {
+    builder.missing_metric(MissingMetric::Count);
     let mut scanner = Scanner::new(source)?;
-    let mut rows = JsonRows::new(book, "step");
+    let mut rows = JsonRows::new(builder, "step");
     while scanner.peek()?.is_some() {
         rows.rows(&mut scanner, |rows, scanner| {
             scanner.object(|scanner, key| match key {

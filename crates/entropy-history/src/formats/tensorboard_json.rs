@@ -6,18 +6,21 @@
 use std::io::Read;
 use std::path::Path;
 
-use super::book::{Book, ColumnId, Lacking};
-use super::frame::json::{Scanner, Shape};
-use super::log::Hint;
-use super::rows::{JsonRows, nothing_follows};
-use super::{Confidence, Format, Growth, Head, ReadError};
+use crate::formats::error::ReadError;
+use crate::formats::format::{Confidence, Format, Growth, Head};
+use crate::formats::json_rows::{JsonRows, nothing_follows};
+use crate::formats::log::NameHint;
+use crate::formats::series_builder::{ColumnId, MissingMetric, SeriesBuilder};
+use crate::framing::json::{Scanner, Shape};
 use crate::quantity::KNOWN_KEYS;
 
-pub(super) const FORMAT: Format = Format {
+pub(crate) const FORMAT: Format = Format {
     name: "tensorboard-json",
     about: "TensorBoard's JSON download of a scalar",
     recognised_by: "an array of arrays of numbers",
     metrics: &["Value"],
+    kinds: &[],
+    is_console: false,
     recognise,
     read,
     growth: |_| Growth::Rewritten,
@@ -34,12 +37,16 @@ fn recognise(head: &Head<'_>) -> Confidence {
     }
 }
 
-fn read(head: &Head<'_>, source: &mut dyn Read, book: &mut Book<'_>) -> Result<(), ReadError> {
-    book.lacking(Lacking::Meant);
-    let value = value_column(head.path, book);
-    let clock = book.clock("Wall time");
+fn read(
+    head: &Head<'_>,
+    source: &mut dyn Read,
+    builder: &mut SeriesBuilder<'_>,
+) -> Result<(), ReadError> {
+    builder.missing_metric(MissingMetric::Expected);
+    let value = value_column(head.path, builder);
+    let clock = builder.clock("Wall time");
     let mut scanner = Scanner::new(source)?;
-    let mut rows = JsonRows::new(book, "step");
+    let mut rows = JsonRows::new(builder, "step");
     let comma = scanner.array::<ReadError>(|scanner| {
         rows.rows(scanner, |rows, scanner| {
             let place = scanner.place();
@@ -72,12 +79,15 @@ fn read(head: &Head<'_>, source: &mut dyn Read, book: &mut Book<'_>) -> Result<(
 
 /// The values of a download: those of the tag in its name, which may be no entropy; whatever is wanted
 /// where the name is not the one that TensorBoard gives it.
-pub(super) fn value_column(path: Option<&Path>, book: &mut Book<'_>) -> Option<ColumnId> {
-    book.hint(name_hint(path));
+pub(crate) fn value_column(
+    path: Option<&Path>,
+    builder: &mut SeriesBuilder<'_>,
+) -> Option<ColumnId> {
+    builder.hint(name_hint(path));
     let stem = path.and_then(Path::file_stem).unwrap_or_default().to_string_lossy();
     match run_and_tag(&stem) {
-        Some((_, tag)) => book.column_of_tag("Value", tag),
-        None => book.column("Value"),
+        Some((_, tag)) => builder.column_of_tag("Value", tag),
+        None => builder.column("Value"),
     }
 }
 
@@ -86,7 +96,7 @@ fn run_and_tag(stem: &str) -> Option<(&str, &str)> {
 }
 
 /// What the name of a download tells of run and tag.
-fn name_hint(path: Option<&Path>) -> Hint {
+fn name_hint(path: Option<&Path>) -> NameHint {
     let stem = path.and_then(Path::file_stem).unwrap_or_default().to_string_lossy();
     let named = run_and_tag(&stem);
     let (run, tag) = named.map_or((None, stem.as_ref()), |(run, tag)| (Some(run.to_owned()), tag));
@@ -100,7 +110,7 @@ fn name_hint(path: Option<&Path>) -> Hint {
     let known = keys
         .filter(|key| if key.contains('/') { is_end(key) } else { named.is_some() && *key == tag });
     let tag = known.max_by_key(|key| key.len()).map(str::to_owned);
-    Hint { run: run.filter(|run| run != "."), tag }
+    NameHint { run: run.filter(|run| run != "."), tag }
 }
 
 #[cfg(test)]
@@ -110,13 +120,13 @@ mod tests {
     #[test]
     fn the_name_of_a_download_tells_run_and_tag() {
         let hint = |name| name_hint(Some(Path::new(name)));
-        let both = Hint { run: Some("solver_v1".into()), tag: Some("train/entropy".into()) };
+        let both = NameHint { run: Some("solver_v1".into()), tag: Some("train/entropy".into()) };
         assert_eq!(hint("run-solver_v1-tag-train_entropy.csv"), both);
-        let tag = Hint { run: None, tag: Some("train/entropy".into()) };
+        let tag = NameHint { run: None, tag: Some("train/entropy".into()) };
         assert_eq!(hint("tensorboard_ui_x_train_entropy.json"), tag);
-        let tag = Hint { run: None, tag: Some("entropy".into()) };
+        let tag = NameHint { run: None, tag: Some("entropy".into()) };
         assert_eq!(hint("run-.-tag-entropy.csv"), tag);
-        assert_eq!(hint("entropy.csv"), Hint { run: None, tag: None });
-        assert_eq!(hint("numbers.csv"), Hint { run: None, tag: None });
+        assert_eq!(hint("entropy.csv"), NameHint { run: None, tag: None });
+        assert_eq!(hint("numbers.csv"), NameHint { run: None, tag: None });
     }
 }

@@ -22,52 +22,24 @@ use std::io::Read;
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use serde_json::Value;
-use thiserror::Error;
 
-use super::beside::iso_seconds;
-use super::book::{Book, Lacking};
-use super::frame::sqlite::{DatabaseError, ask};
-use super::{Confidence, Format, Growth, Head, ReadError};
+use crate::formats::error::{ReadError, TrackioError};
+use crate::formats::format::{Confidence, Format, Growth, Head};
+use crate::formats::series_builder::{MissingMetric, SeriesBuilder};
+use crate::formats::timestamps::iso_to_unix_seconds;
+use crate::framing::sqlite::ask;
 
-pub(super) const FORMAT: Format = Format {
+pub(crate) const FORMAT: Format = Format {
     name: "trackio",
     about: "trackio's database of a project (SQLite)",
     recognised_by: "the bytes SQLite format 3",
     metrics: &["train/entropy", "policy/entropy"],
+    kinds: &[],
+    is_console: false,
     recognise,
     read,
     growth: |_| Growth::Rewritten,
 };
-
-/// Why a database could not be read as trackio's.
-#[derive(Debug, Error)]
-pub enum TrackioError {
-    /// Somebody else's.
-    #[error("it is an SQLite database, but not trackio's: it has {}", listed(.0))]
-    Foreign(Vec<String>),
-    /// It comes through a pipe, or packed.
-    #[error("an SQLite database is read from its own file, not from a pipe or packed")]
-    NoFile,
-    /// The metrics of a row are not what trackio writes.
-    #[error("row {id} of the table metrics: {what}")]
-    Row {
-        /// Its id.
-        id: i64,
-        /// What is wrong with it.
-        what: serde_json::Error,
-    },
-    /// It could not be read at all.
-    #[error(transparent)]
-    Database(#[from] DatabaseError),
-}
-
-fn listed(tables: &[String]) -> String {
-    match tables {
-        [] => "no tables".to_owned(),
-        [table] => format!("the table {table}"),
-        tables => format!("the tables {}", tables.join(", ")),
-    }
-}
 
 fn recognise(head: &Head<'_>) -> Confidence {
     // Not certain: others keep such files too, and reading one says whose it is not.
@@ -77,33 +49,37 @@ fn recognise(head: &Head<'_>) -> Confidence {
 /// Reads the runs in the order of their first rows, the rows of each in the order they were logged.
 ///
 /// It takes a path and no stream, since the newest rows of a live run lie in the `-wal` file beside
-/// it. All rows are in memory before the book gets the first: the database is let go at once.
-fn read(head: &Head<'_>, _: &mut dyn Read, book: &mut Book<'_>) -> Result<(), ReadError> {
+/// it. All rows are in memory before the builder gets the first: the database is let go at once.
+fn read(
+    head: &Head<'_>,
+    _: &mut dyn Read,
+    builder: &mut SeriesBuilder<'_>,
+) -> Result<(), ReadError> {
     let Some(path) = head.path else { return Err(TrackioError::NoFile.into()) };
-    book.lacking(Lacking::Counted);
-    let with_clock = book.wanted().has_clock();
+    builder.missing_metric(MissingMetric::Count);
+    let with_clock = builder.selector().has_clock();
     let query = |db: &Connection| query(db, with_clock);
     let runs = match ask(path, is_wal(head.bytes), query).map_err(TrackioError::from)? {
-        Found::Runs(runs) => runs,
-        Found::Tables(tables) => return Err(TrackioError::Foreign(tables).into()),
+        QueryResult::Runs(runs) => runs,
+        QueryResult::Tables(tables) => return Err(TrackioError::Foreign(tables).into()),
     };
     let mut taken = BTreeSet::new();
     for run in runs {
         let numbered = (2..).map(|n| format!("{} ({n})", run.name));
         let name = std::iter::once(run.name.clone()).chain(numbered).find(|n| !taken.contains(n));
         let name = name.expect("one of so many names is free");
-        book.enter_run(&name);
+        builder.enter_run(&name);
         taken.insert(name);
-        let clock = book.clock("timestamp");
+        let clock = builder.clock("timestamp");
         for row in run.rows {
             let metrics =
                 parse(&row.metrics).map_err(|what| TrackioError::Row { id: row.id, what })?;
-            book.set_step(row.step);
+            builder.set_step(row.step);
             if let (Some(clock), Some(time)) = (clock, row.time) {
-                book.set(clock, time);
+                builder.set(clock, time);
             }
-            flatten("", &metrics, book);
-            book.end_row();
+            flatten("", &metrics, builder);
+            builder.end_row();
         }
     }
     Ok(())
@@ -114,25 +90,25 @@ fn is_wal(head: &[u8]) -> bool {
     head.get(18) == Some(&2)
 }
 
-enum Found {
-    Runs(Vec<Run>),
+enum QueryResult {
+    Runs(Vec<TrackioRun>),
     /// Another program's tables.
     Tables(Vec<String>),
 }
 
-struct Run {
+struct TrackioRun {
     name: String,
-    rows: Vec<Row>,
+    rows: Vec<TrackioRow>,
 }
 
-struct Row {
+struct TrackioRow {
     id: i64,
     step: f64,         // SQLite keeps 1.5 in a column of integers
     time: Option<f64>, // seconds since 1970
     metrics: Vec<u8>,
 }
 
-fn query(db: &Connection, with_clock: bool) -> rusqlite::Result<Found> {
+fn query(db: &Connection, with_clock: bool) -> rusqlite::Result<QueryResult> {
     let names = |query| -> rusqlite::Result<Vec<String>> {
         db.prepare(query)?.query_map([], |row| row.get(0))?.collect()
     };
@@ -141,7 +117,7 @@ fn query(db: &Connection, with_clock: bool) -> rusqlite::Result<Found> {
     if !["run_name", "step", "metrics"].into_iter().all(has) {
         let tables = names("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")?;
         let theirs = tables.into_iter().filter(|table| !table.starts_with("sqlite_"));
-        return Ok(Found::Tables(theirs.collect()));
+        return Ok(QueryResult::Tables(theirs.collect()));
     }
     let run = if has("run_id") { "run_id" } else { "run_name" };
     let time = if with_clock && has("timestamp") { "timestamp" } else { "NULL" };
@@ -149,7 +125,7 @@ fn query(db: &Connection, with_clock: bool) -> rusqlite::Result<Found> {
         "SELECT {run}, run_name, rowid, step, metrics, {time} FROM metrics ORDER BY rowid"
     ))?;
     let mut rows = statement.query([])?;
-    let mut runs: Vec<Run> = Vec::new();
+    let mut runs: Vec<TrackioRun> = Vec::new();
     let mut places: HashMap<Vec<u8>, usize> = HashMap::new();
     while let Some(row) = rows.next()? {
         let bytes =
@@ -157,16 +133,16 @@ fn query(db: &Connection, with_clock: bool) -> rusqlite::Result<Found> {
         let place = *places.entry(bytes(0)?.to_owned()).or_insert(runs.len());
         if place == runs.len() {
             let name = String::from_utf8_lossy(bytes(1)?).into_owned();
-            runs.push(Run { name, rows: Vec::new() });
+            runs.push(TrackioRun { name, rows: Vec::new() });
         }
         let (id, step) = (row.get(2)?, row.get(3)?);
         let time = match row.get_ref(5)? {
-            ValueRef::Text(text) => std::str::from_utf8(text).ok().and_then(iso_seconds),
+            ValueRef::Text(text) => std::str::from_utf8(text).ok().and_then(iso_to_unix_seconds),
             _ => None,
         };
-        runs[place].rows.push(Row { id, step, time, metrics: bytes(4)?.to_owned() });
+        runs[place].rows.push(TrackioRow { id, step, time, metrics: bytes(4)?.to_owned() });
     }
-    Ok(Found::Runs(runs))
+    Ok(QueryResult::Runs(runs))
 }
 
 fn parse(metrics: &[u8]) -> serde_json::Result<Value> {
@@ -194,21 +170,21 @@ fn with_quotes(json: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Gives the numbers to the book, the names of nested ones joined with dots as W&B joins them.
-fn flatten(key: &str, value: &Value, book: &mut Book<'_>) {
+/// Gives the numbers to the builder, the names of nested ones joined with dots as W&B joins them.
+fn flatten(key: &str, value: &Value, builder: &mut SeriesBuilder<'_>) {
     match value {
-        Value::Number(number) => book.set_value(key, number.as_f64().unwrap_or(f64::NAN)),
-        Value::Null => book.set_value(key, f64::NAN),
+        Value::Number(number) => builder.set_value(key, number.as_f64().unwrap_or(f64::NAN)),
+        Value::Null => builder.set_value(key, f64::NAN),
         Value::String(text) => match text.as_str() {
-            "NaN" => book.set_value(key, f64::NAN),
-            "Infinity" => book.set_value(key, f64::INFINITY),
-            "-Infinity" => book.set_value(key, f64::NEG_INFINITY),
+            "NaN" => builder.set_value(key, f64::NAN),
+            "Infinity" => builder.set_value(key, f64::INFINITY),
+            "-Infinity" => builder.set_value(key, f64::NEG_INFINITY),
             _ => {}
         },
         Value::Object(fields) if !fields.contains_key("_type") => {
             for (name, value) in fields {
                 let dot = if key.is_empty() { "" } else { "." };
-                flatten(&format!("{key}{dot}{name}"), value, book);
+                flatten(&format!("{key}{dot}{name}"), value, builder);
             }
         }
         Value::Object(_) | Value::Array(_) | Value::Bool(_) => {}
@@ -222,7 +198,7 @@ mod tests {
 
     use tempfile::TempDir;
 
-    use super::super::{Series, SeriesSelector};
+    use super::super::{LogSeries, SeriesSelector};
     use super::*;
 
     fn beside(path: &Path, end: &str) -> PathBuf {
@@ -250,12 +226,12 @@ mod tests {
     }
 
     /// Every series of numbers, by run and key.
-    fn series(path: &Path) -> Result<Vec<Series>, ReadError> {
+    fn series(path: &Path) -> Result<Vec<LogSeries>, ReadError> {
         let wanted = SeriesSelector::metrics(&["*".to_owned()]).unwrap();
         let head = fs::read(path)?;
-        let mut book = Book::new(&wanted, &[]);
-        let outcome = read(&Head::new(&head, Some(path)), &mut std::io::empty(), &mut book);
-        Ok(book.finish(outcome)?.series)
+        let mut builder = SeriesBuilder::new(&wanted, &[]);
+        let outcome = read(&Head::new(&head, Some(path)), &mut std::io::empty(), &mut builder);
+        Ok(builder.finish(outcome)?.series)
     }
 
     fn error(path: &Path) -> String {
@@ -279,7 +255,7 @@ mod tests {
         assert_eq!(sizes(&path), owned(&runs));
         let all = series(&path).unwrap();
         let is_solver =
-            |s: &&Series| s.run.as_deref() == Some("solver") && s.metric == "train/entropy";
+            |s: &&LogSeries| s.run.as_deref() == Some("solver") && s.metric == "train/entropy";
         let steps: Vec<f64> =
             all.iter().find(is_solver).unwrap().points.iter().map(|p| p.step).collect();
         assert_eq!(steps[45..49], [46.0, 47.0, 41.0, 42.0]);

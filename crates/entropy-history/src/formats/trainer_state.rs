@@ -11,33 +11,42 @@
 
 use std::io::Read;
 
-use super::book::{Book, Lacking};
-use super::frame::json::{Holds, Scanner};
-use super::rows::{JsonRows, nothing_follows};
-use super::{Confidence, Format, Growth, Head, ReadError};
+use crate::formats::error::ReadError;
+use crate::formats::format::{Confidence, Format, Growth, Head};
+use crate::formats::json_rows::{JsonRows, nothing_follows};
+use crate::formats::series_builder::{MissingMetric, SeriesBuilder};
+use crate::framing::json::{Scanner, ValueKind};
 
-pub(super) const FORMAT: Format = Format {
+pub(crate) const FORMAT: Format = Format {
     name: "trainer_state",
     about: "trainer_state.json of TRL and other Hugging Face trainers",
     recognised_by: "an object with log_history",
     metrics: &["entropy", "train/entropy"],
+    kinds: &[],
+    is_console: false,
     recognise,
     read,
     growth: |_| Growth::Rewritten,
 };
 
 fn recognise(head: &Head<'_>) -> Confidence {
-    if head.has("log_history", Holds::Objects) || head.has("log_history", Holds::Array) {
+    if head.has("log_history", ValueKind::ArrayOfObjects)
+        || head.has("log_history", ValueKind::Array)
+    {
         Confidence::Certain
     } else {
         Confidence::No
     }
 }
 
-fn read(_: &Head<'_>, source: &mut dyn Read, book: &mut Book<'_>) -> Result<(), ReadError> {
-    book.lacking(Lacking::Counted);
+fn read(
+    _: &Head<'_>,
+    source: &mut dyn Read,
+    builder: &mut SeriesBuilder<'_>,
+) -> Result<(), ReadError> {
+    builder.missing_metric(MissingMetric::Count);
     let mut scanner = Scanner::new(source)?;
-    let mut rows = JsonRows::new(book, "step");
+    let mut rows = JsonRows::new(builder, "step");
     scanner.object::<ReadError>(|scanner, key| {
         if key != "log_history" {
             return Ok(scanner.skip()?);

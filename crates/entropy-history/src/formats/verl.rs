@@ -10,30 +10,38 @@
 
 use std::io::Read;
 
-use super::book::{Book, Lacking};
-use super::frame::json::{Holds, Scanner};
-use super::rows::JsonRows;
-use super::{Confidence, Format, Growth, Head, ReadError};
+use crate::formats::error::ReadError;
+use crate::formats::format::{Confidence, Format, Growth, Head};
+use crate::formats::json_rows::JsonRows;
+use crate::formats::series_builder::{MissingMetric, SeriesBuilder};
+use crate::framing::json::{Scanner, ValueKind};
+use crate::quantity::EntropyKind;
 
-pub(super) const FORMAT: Format = Format {
+pub(crate) const FORMAT: Format = Format {
     name: "verl",
     about: "verl's JSON lines (trainer.logger=file)",
     recognised_by: "objects with a step and an object data",
     metrics: &["actor/entropy", "policy/entropy", "actor/entropy_loss"],
+    kinds: &[("actor/entropy_loss", EntropyKind::TokenMean)],
+    is_console: false,
     recognise,
     read,
     growth: |_| Growth::Lines,
 };
 
 fn recognise(head: &Head<'_>) -> Confidence {
-    let is_verl = head.has("step", Holds::Scalar) && head.has("data", Holds::Object);
+    let is_verl = head.has("step", ValueKind::Scalar) && head.has("data", ValueKind::Object);
     if is_verl { Confidence::Certain } else { Confidence::No }
 }
 
-fn read(_: &Head<'_>, source: &mut dyn Read, book: &mut Book<'_>) -> Result<(), ReadError> {
-    book.lacking(Lacking::Counted);
+fn read(
+    _: &Head<'_>,
+    source: &mut dyn Read,
+    builder: &mut SeriesBuilder<'_>,
+) -> Result<(), ReadError> {
+    builder.missing_metric(MissingMetric::Count);
     let mut scanner = Scanner::new(source)?;
-    let mut rows = JsonRows::new(book, "step");
+    let mut rows = JsonRows::new(builder, "step");
     while scanner.peek()?.is_some() {
         rows.rows(&mut scanner, |rows, scanner| {
             scanner.object(|scanner, key| match key {

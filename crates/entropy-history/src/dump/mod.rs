@@ -1,0 +1,311 @@
+//! Responses token by token, each token with its entropy: what `compute --tokens-out` dumps.
+//!
+//! [`TokenDump::add`] is the only door. Past it a response has at least one token, every token an entropy
+//! that is finite, and log-probs are there for all of its tokens or for none. A dump holds millions of
+//! tokens of a few thousand kinds, so a token is the number of its kind, an entropy in 64 bits, since
+//! statistics are made of it, and a log-prob in 32, since it is only shown: 16 bytes.
+
+mod error;
+mod json_line;
+mod parquet_rows;
+mod read;
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use thiserror::Error;
+
+pub use error::DumpError;
+pub use read::{is_token_dump, read};
+
+/// What a token is, wherever it stands: its id and its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenKind {
+    /// Its id in the vocabulary.
+    pub id: u32,
+    /// Its text, if the dump has texts; half of a character is `U+FFFD`.
+    pub text: Option<String>,
+}
+
+/// A response as a dump has it, before it is checked.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RawResponse {
+    /// The step of the checkpoint that scored it.
+    pub step: u64,
+    /// What its prompt is called.
+    pub id: String,
+    /// Which of several samples of the prompt.
+    pub sample: Option<u64>,
+    /// The token ids of the prompt.
+    pub prompt: Vec<u32>,
+    /// The token ids of the response.
+    pub tokens: Vec<u32>,
+    /// Their texts, or none at all.
+    pub texts: Vec<String>,
+    /// Their entropies in nats.
+    pub entropies: Vec<f64>,
+    /// Their log-probs, −∞ for what had no probability; or none at all.
+    pub log_probs: Vec<f64>,
+    /// Why it ended.
+    pub finish: Option<String>,
+}
+
+/// Why a response is none.
+#[derive(Debug, Error, PartialEq)]
+pub enum ResponseError {
+    /// A list has another length than that of the tokens.
+    #[error("it has {tokens} tokens and {found} {list}")]
+    Lengths {
+        /// How many tokens.
+        tokens: usize,
+        /// Which list.
+        list: &'static str,
+        /// How many it has.
+        found: usize,
+    },
+    /// An entropy is NaN or infinite.
+    #[error("the entropy of token {at} is {value}")]
+    NotFinite {
+        /// Which token, from 1.
+        at: usize,
+        /// Its entropy.
+        value: f64,
+    },
+    /// A log-prob is NaN or +∞.
+    #[error("the log-prob of token {at} is {value}")]
+    NoLogProb {
+        /// Which token, from 1.
+        at: usize,
+        /// Its log-prob.
+        value: f64,
+    },
+}
+
+/// A response with the entropies of its tokens; at least one token.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Response {
+    source: usize,
+    step: u64,
+    id: String,
+    sample: Option<u64>,
+    prompt: u64,
+    kinds: Vec<u32>,
+    entropies: Vec<f64>,
+    log_probs: Vec<f32>,
+    finish: Option<String>,
+}
+
+impl Response {
+    /// Which of the dump's sources it is from.
+    pub fn source(&self) -> usize {
+        self.source
+    }
+
+    /// The step of the checkpoint that scored it.
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+
+    /// What its prompt is called.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Which of several samples of the prompt.
+    pub fn sample(&self) -> Option<u64> {
+        self.sample
+    }
+
+    /// A digest of the prompt's token ids: equal for equal prompts.
+    pub fn prompt(&self) -> u64 {
+        self.prompt
+    }
+
+    /// Its tokens, as places in [`TokenDump::kinds`].
+    pub fn kinds(&self) -> &[u32] {
+        &self.kinds
+    }
+
+    /// Their entropies in nats, finite, one a token.
+    pub fn entropies(&self) -> &[f64] {
+        &self.entropies
+    }
+
+    /// Their log-probs, one a token and −∞ for what had no probability; empty if not recorded.
+    pub fn log_probs(&self) -> &[f32] {
+        &self.log_probs
+    }
+
+    /// Why it ended.
+    pub fn finish(&self) -> Option<&str> {
+        self.finish.as_deref()
+    }
+
+    /// Mean over its tokens, in nats.
+    pub fn mean(&self) -> f64 {
+        self.entropies.iter().sum::<f64>() / self.entropies.len() as f64
+    }
+}
+
+/// Responses of one file or several, in the order in which they stand there.
+#[derive(Debug, Clone, Default)]
+pub struct TokenDump {
+    sources: Vec<String>,
+    kinds: Vec<TokenKind>,
+    by_id: HashMap<u32, Vec<u32>>, // looked up, never walked
+    responses: Vec<Response>,
+    empty: usize,
+    negative: usize,
+}
+
+impl TokenDump {
+    /// What is added from here on is from this source.
+    pub fn begin(&mut self, source: impl Into<String>) {
+        self.sources.push(source.into());
+    }
+
+    /// Takes a response. One without a token is counted and left out.
+    ///
+    /// # Errors
+    /// When its lists differ in length, or an entropy is not finite.
+    pub fn add(&mut self, raw: RawResponse) -> Result<(), ResponseError> {
+        let tokens = raw.tokens.len();
+        let lists = [
+            ("entropies", raw.entropies.len(), true),
+            ("texts", raw.texts.len(), !raw.texts.is_empty()),
+            ("log-probs", raw.log_probs.len(), !raw.log_probs.is_empty()),
+        ];
+        for (list, found, is_there) in lists {
+            if is_there && found != tokens {
+                return Err(ResponseError::Lengths { tokens, list, found });
+            }
+        }
+        if let Some(at) = raw.entropies.iter().position(|entropy| !entropy.is_finite()) {
+            return Err(ResponseError::NotFinite { at: at + 1, value: raw.entropies[at] });
+        }
+        if let Some(at) = raw.log_probs.iter().position(|p| p.is_nan() || *p == f64::INFINITY) {
+            return Err(ResponseError::NoLogProb { at: at + 1, value: raw.log_probs[at] });
+        }
+        if tokens == 0 {
+            self.empty += 1;
+            return Ok(());
+        }
+        // Sums of 32-bit floats leave a certain token a trifle below 0.
+        self.negative += raw.entropies.iter().filter(|entropy| **entropy < -1e-4).count();
+        let mut texts = raw.texts.into_iter();
+        let kinds = raw.tokens.iter().map(|&id| self.kind(id, texts.next())).collect();
+        let mut digest = DefaultHasher::new(); // SipHash with the same keys each time
+        raw.prompt.hash(&mut digest);
+        self.responses.push(Response {
+            source: self.sources.len().saturating_sub(1),
+            step: raw.step,
+            id: raw.id,
+            sample: raw.sample,
+            prompt: digest.finish(),
+            kinds,
+            entropies: raw.entropies,
+            log_probs: raw.log_probs.into_iter().map(|p| p as f32).collect(),
+            finish: raw.finish,
+        });
+        Ok(())
+    }
+
+    /// Takes back responses, so that so many are left: those of a file that turned out to be broken.
+    pub fn truncate(&mut self, responses: usize) {
+        self.responses.truncate(responses);
+    }
+
+    /// The place of a kind of token, which is new or known.
+    fn kind(&mut self, id: u32, text: Option<String>) -> u32 {
+        let known = self.by_id.entry(id).or_default();
+        let same = |kind: &&u32| self.kinds[**kind as usize].text == text;
+        if let Some(kind) = known.iter().find(same) {
+            return *kind;
+        }
+        let kind = u32::try_from(self.kinds.len()).expect("BUG: memory holds no 2^32 kinds");
+        known.push(kind);
+        self.kinds.push(TokenKind { id, text });
+        kind
+    }
+
+    /// Where the responses are from, as [`TokenDump::begin`] was told.
+    pub fn sources(&self) -> &[String] {
+        &self.sources
+    }
+
+    /// The kinds of tokens, in order of appearance.
+    pub fn kinds(&self) -> &[TokenKind] {
+        &self.kinds
+    }
+
+    /// The responses that have a token.
+    pub fn responses(&self) -> &[Response] {
+        &self.responses
+    }
+
+    /// How many responses were left out for having no token.
+    pub fn empty(&self) -> usize {
+        self.empty
+    }
+
+    /// How many entropies are below 0, which that of a token cannot be.
+    pub fn negative(&self) -> usize {
+        self.negative
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(tokens: &[u32]) -> RawResponse {
+        let entropies = tokens.iter().map(|&id| f64::from(id) / 10.0).collect();
+        RawResponse { tokens: tokens.to_vec(), entropies, ..RawResponse::default() }
+    }
+
+    #[test]
+    fn a_kind_is_an_id_with_its_text_and_kept_once() {
+        let mut dump = TokenDump::default();
+        let texts = ["a", "b", "a"].map(str::to_owned).to_vec();
+        dump.add(RawResponse { texts, ..raw(&[7, 8, 7]) }).unwrap();
+        dump.add(raw(&[7])).unwrap();
+        assert_eq!(dump.responses()[0].kinds(), [0, 1, 0]);
+        assert_eq!(dump.responses()[1].kinds(), [2], "another tokenizer, or none");
+        assert_eq!(dump.kinds()[1], TokenKind { id: 8, text: Some("b".to_owned()) });
+    }
+
+    #[test]
+    fn lists_of_other_lengths_are_refused_and_named() {
+        let mut dump = TokenDump::default();
+        let short = RawResponse { entropies: vec![1.0], ..raw(&[1, 2]) };
+        assert_eq!(dump.add(short).unwrap_err().to_string(), "it has 2 tokens and 1 entropies");
+        let texts = RawResponse { texts: vec![String::new(); 3], ..raw(&[1, 2]) };
+        assert!(dump.add(texts).is_err());
+        let log_probs = RawResponse { log_probs: vec![0.0; 3], ..raw(&[1, 2]) };
+        assert!(dump.add(log_probs).is_err());
+        assert!(dump.responses().is_empty());
+    }
+
+    #[test]
+    fn what_no_entropy_can_be_is_refused_or_counted() {
+        let mut dump = TokenDump::default();
+        let nan = RawResponse { entropies: vec![1.0, f64::NAN], ..raw(&[1, 2]) };
+        assert_eq!(dump.add(nan).unwrap_err().to_string(), "the entropy of token 2 is NaN");
+        let plus = RawResponse { log_probs: vec![f64::INFINITY], ..raw(&[1]) };
+        assert!(dump.add(plus).is_err());
+        dump.add(RawResponse { entropies: vec![-0.5, -1e-7], ..raw(&[1, 2]) }).unwrap();
+        dump.add(raw(&[])).unwrap();
+        assert_eq!((dump.negative(), dump.empty(), dump.responses().len()), (1, 1, 1));
+    }
+
+    #[test]
+    fn equal_prompts_have_equal_digests() {
+        let mut dump = TokenDump::default();
+        for prompt in [vec![1, 2], vec![1, 2], vec![12]] {
+            dump.add(RawResponse { prompt, ..raw(&[1]) }).unwrap();
+        }
+        let digests: Vec<u64> = dump.responses().iter().map(Response::prompt).collect();
+        assert_eq!(digests[0], digests[1]);
+        assert_ne!(digests[0], digests[2]);
+    }
+}

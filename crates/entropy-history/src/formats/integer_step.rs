@@ -1,0 +1,24 @@
+//! Steps as the integers that most logs keep them as.
+
+/// `step` as an integer; `None` when it has a fraction or does not fit.
+pub(crate) fn integer_step(step: f64) -> Option<i64> {
+    const MIN: f64 = i64::MIN as f64; // -2^63, exact; the largest i64 has no f64 of its own
+    (step.fract() == 0.0 && (MIN..-MIN).contains(&step)).then_some(step as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_whole_steps_within_64_bits_are_integers() {
+        let two_63 = 2f64.powi(63);
+        assert_eq!(integer_step(0.0), Some(0));
+        assert_eq!(integer_step(-3.0), Some(-3));
+        assert_eq!(integer_step(-two_63), Some(i64::MIN));
+        assert_eq!(integer_step(two_63.next_down()), Some(i64::MAX - 1023));
+        for step in [0.5, -1e-9, two_63, (-two_63).next_down(), 1e300, f64::NAN, f64::INFINITY] {
+            assert_eq!(integer_step(step), None, "{step}");
+        }
+    }
+}

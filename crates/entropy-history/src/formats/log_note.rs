@@ -1,0 +1,154 @@
+//! Something odd about a file that did not stop its reading.
+
+use std::fmt;
+
+use crate::formats::error::quoted;
+use crate::framing::Damage;
+use crate::quantity::EntropyKind;
+
+/// Something odd about a file, or a choice that the user should know of.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LogNote {
+    /// The file ends inside a row or a record; those before it were read.
+    Cut {
+        /// "row", "line" or "record".
+        unit: &'static str,
+        /// How many were read.
+        read: usize,
+        /// Where it ends.
+        place: String,
+    },
+    /// The compressed stream ends too early or is damaged; what came out of it before was read.
+    CompressionCut(String),
+    /// A part of the file is damaged and was passed over, or ended the reading.
+    Damaged {
+        /// Where.
+        place: String,
+        /// What is wrong there, and what was done.
+        what: String,
+    },
+    /// Rows without the metric, or without a step, were passed over.
+    RowsWithout {
+        /// The key they lack.
+        key: String,
+        /// How many.
+        rows: usize,
+        /// The first of them, from 1.
+        first: usize,
+    },
+    /// Rows of another kind that carry no value by design, such as verl's validation rows.
+    OtherRows(usize),
+    /// Rows without a step in a log that mixes kinds of rows.
+    RowsWithoutStep(usize),
+    /// A comma stands before the closing bracket, which JSON does not allow.
+    TrailingComma,
+    /// A step beyond 2^53 is shown as the nearest number that a 64-bit float holds.
+    RoundedStep {
+        /// As logged.
+        logged: i128,
+        /// As shown.
+        shown: f64,
+    },
+    /// The log holds two entropies that are different quantities.
+    OtherKind {
+        /// The one taken.
+        taken: (String, EntropyKind),
+        /// The other.
+        other: (String, EntropyKind),
+    },
+    /// The columns of a table were taken as runs, since no name of theirs is that of a metric.
+    ColumnsAsRuns(Vec<String>),
+    /// No key of the log is known; this one is an entropy by its name.
+    UnknownMetric {
+        /// The one taken.
+        taken: String,
+        /// Others of which that could be said.
+        others: Vec<String>,
+    },
+    /// The log holds no steps, so that its rows were numbered.
+    RowsNumbered,
+    /// Anything else that the user should hear of.
+    Odd(String),
+    /// Anything else that is said when asked for.
+    Remark(String),
+}
+
+impl LogNote {
+    /// Whether the user should hear of it unasked.
+    pub fn is_warning(&self) -> bool {
+        !matches!(self, LogNote::OtherRows(_) | LogNote::RowsWithoutStep(_) | LogNote::Remark(_))
+    }
+}
+
+impl fmt::Display for LogNote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LogNote::Cut { unit, read, place } => write!(
+                f,
+                "the file ends inside a {unit} ({place}); {read} whole {unit}{} read",
+                if *read == 1 { " was" } else { "s were" }
+            ),
+            LogNote::CompressionCut(why) => {
+                write!(f, "its compression ends too early ({why}); what came before was read")
+            }
+            LogNote::Damaged { place, what } => write!(f, "{place}: {what}"),
+            LogNote::RowsWithout { key, rows: 1, first } => {
+                write!(f, "row {first} has no {key:?} and was passed over")
+            }
+            LogNote::RowsWithout { key, rows, first } => {
+                write!(
+                    f,
+                    "{rows} rows have no {key:?} and were passed over, the first is row {first}"
+                )
+            }
+            LogNote::OtherRows(1) => write!(f, "1 row carries no entropy"),
+            LogNote::OtherRows(rows) => write!(f, "{rows} rows carry no entropy"),
+            LogNote::RowsWithoutStep(1) => write!(f, "1 row carries no step"),
+            LogNote::RowsWithoutStep(rows) => write!(f, "{rows} rows carry no step"),
+            LogNote::TrailingComma => write!(f, "a comma stands before the closing bracket"),
+            LogNote::RoundedStep { logged, shown } => {
+                write!(f, "step {logged} is beyond 2^53 and shown as {shown}")
+            }
+            LogNote::OtherKind { taken: (taken, kind), other: (other, other_kind) } => write!(
+                f,
+                "it holds {taken:?} ({}) and {other:?} ({}); the first is taken, --metric picks the other",
+                kind.words(),
+                other_kind.words()
+            ),
+            LogNote::ColumnsAsRuns(columns) => write!(
+                f,
+                "no column is named after a metric, so each is taken as a run: {}",
+                columns.join(", ")
+            ),
+            LogNote::UnknownMetric { taken, others } => {
+                write!(f, "no column is named after a known metric; {taken:?} is taken")?;
+                if others.is_empty() {
+                    return Ok(());
+                }
+                write!(f, ", --metric picks {}", quoted(others))
+            }
+            LogNote::RowsNumbered => write!(f, "the log has no steps; its rows are numbered"),
+            LogNote::Odd(what) | LogNote::Remark(what) => f.write_str(what),
+        }
+    }
+}
+
+/// Notes what was wrong with a framed file of which `read` records were read; `malformed` is how many
+/// records had a valid checksum but invalid content, and what to call them.
+pub(crate) fn damage_notes(damage: &Damage, read: usize, malformed: (usize, &str)) -> Vec<LogNote> {
+    let mut notes = Vec::new();
+    if let Some((place, what)) = &damage.first {
+        let more = match damage.places {
+            1 => String::new(),
+            places => format!("; {} more places are damaged", places - 1),
+        };
+        notes.push(LogNote::Damaged { place: place.clone(), what: format!("{what}{more}") });
+    }
+    if let (records @ 1.., what) = malformed {
+        notes.push(LogNote::Odd(format!("it has {records} records {what}; they were passed over")));
+    }
+    if let Some(place) = &damage.cut {
+        notes.push(LogNote::Cut { unit: "record", read, place: place.clone() });
+    }
+    notes
+}

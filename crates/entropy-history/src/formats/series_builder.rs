@@ -1,0 +1,574 @@
+//! Rows of (step, values) on their way into a [`Log`]: what every format does alike.
+//!
+//! A reader says what it sees ([`SeriesBuilder::set_step`], [`SeriesBuilder::set_value`], [`SeriesBuilder::end_row`]); the builder
+//! knows what is wanted, keeps that and counts the rest, so memory is bounded by what is kept.
+
+use std::collections::HashMap;
+use std::str::Utf8Error;
+
+use crate::formats::error::{ReadError, quoted};
+use crate::formats::log::{Log, LogSeries, NameHint, RawAux, SeriesExtent};
+use crate::formats::log_note::LogNote;
+use crate::formats::timestamps::normalize_unix_time;
+use crate::framing::json::ScanError;
+use crate::history::Point;
+use crate::select::{AuxKind, KeyRank, SeriesSelector, clock_rank};
+
+/// More keys than any trainer logs; the names of those beyond are not kept.
+const MAX_KEYS: usize = 1 << 14;
+
+/// Keys of a row whose order is remembered.
+const KEYS_IN_ORDER: usize = 64;
+
+/// What rows without the metric are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MissingMetric {
+    /// Odd: the user is told.
+    Warn,
+    /// Normal for the trainer, which logs other rows too: said when asked for.
+    Count,
+    /// Normal for the format, where each value stands alone.
+    Expected,
+}
+
+/// A series being read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ColumnId(usize);
+
+#[derive(Clone)]
+struct SeriesColumn {
+    run: usize,
+    key: String,
+    rank: Option<KeyRank>, // none: only counted, unless it stands aux the metric
+    aux: Option<AuxKind>,
+    shared: bool, // by all runs of the log
+    points: Vec<Point>,
+    extent: SeriesExtent,
+    last_row: usize,
+    lacking: (usize, usize), // rows with a step and without a value, and the first of them
+}
+
+/// A run of the log: most logs hold one, which need not have a name.
+#[derive(Clone, Default)]
+struct RunRows {
+    name: Option<String>,
+    keys: HashMap<String, Option<ColumnId>>, // none: nobody wants it
+    order: Vec<(String, Option<ColumnId>)>,  // the first of them, as they came
+    next: usize,                             // of these, the one that most likely comes next
+    wanted: Vec<ColumnId>,
+    rows: usize,
+    without_step: (usize, usize), // and the first of them, as rows of the log
+    first_with_step: usize,
+}
+
+/// Collects the rows of a log, for all series wanted at once: which of them it has is known only at
+/// its end.
+#[derive(Clone)]
+pub(crate) struct SeriesBuilder<'w> {
+    selector: &'w SeriesSelector,
+    first_choice: &'static [&'static str],
+    missing_metric: MissingMetric,
+    columns: Vec<SeriesColumn>,
+    runs: Vec<RunRows>,
+    by_name: HashMap<String, usize>, // a table may have a run for each row
+    run: usize,
+    rows: usize,
+    step: Option<f64>,
+    values: Vec<(ColumnId, f64)>,
+    step_key: Option<String>,
+    hint: NameHint,
+    purge_from_step: Option<f64>,
+    in_parts: bool,
+    count_each: bool, // of a row: its values alone do not tell what it lacks
+    notes: Vec<LogNote>,
+}
+
+impl<'w> SeriesBuilder<'w> {
+    /// An empty builder; `first_choice` are the format's own keys, best first.
+    pub(crate) fn new(
+        selector: &'w SeriesSelector,
+        first_choice: &'static [&'static str],
+    ) -> SeriesBuilder<'w> {
+        SeriesBuilder {
+            selector,
+            first_choice,
+            missing_metric: MissingMetric::Warn,
+            columns: Vec::new(),
+            runs: vec![RunRows::default()],
+            by_name: HashMap::new(),
+            run: 0,
+            rows: 0,
+            step: None,
+            values: Vec::new(),
+            step_key: None,
+            hint: NameHint::default(),
+            purge_from_step: None,
+            in_parts: false,
+            count_each: selector.list_all() || selector.has_rewards() || selector.has_clock(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// Says what rows without the metric are; odd unless told.
+    pub(crate) fn missing_metric(&mut self, missing: MissingMetric) {
+        self.missing_metric = missing;
+    }
+
+    /// Names the run that the log is of.
+    pub(crate) fn name_run(&mut self, name: &str) {
+        if !name.is_empty() {
+            self.set_name(name);
+        }
+    }
+
+    fn set_name(&mut self, name: &str) {
+        self.runs[self.run].name = Some(name.to_owned());
+        self.by_name.insert(name.to_owned(), self.run);
+    }
+
+    /// Rows from here on belong to the run of that name.
+    pub(crate) fn enter_run(&mut self, name: &str) {
+        if let Some(run) = self.by_name.get(name) {
+            self.run = *run;
+            return;
+        }
+        if self.runs.len() == 1 && self.runs[0].name.is_none() && self.rows == 0 {
+            self.run = 0;
+        } else {
+            self.run = self.runs.len();
+            self.runs.push(RunRows::default());
+        }
+        self.set_name(name);
+    }
+
+    /// Rows from here on belong to that part of the log: a run of its own, unless it is the only one.
+    pub(crate) fn enter_part(&mut self, name: &str) {
+        self.in_parts = true;
+        self.enter_run(name);
+    }
+
+    /// Names the key that steps are taken from, where a log has several clocks.
+    pub(crate) fn name_step(&mut self, key: &str) {
+        self.step_key = Some(key.to_owned());
+    }
+
+    /// What is wanted of the log.
+    pub(crate) fn selector(&self) -> &SeriesSelector {
+        self.selector
+    }
+
+    /// Whether a series of that key would be taken.
+    pub(crate) fn is_metric(&self, key: &str) -> bool {
+        self.selector.rank(self.first_choice, key).is_some()
+    }
+
+    /// Takes what the file's name tells of run and tag.
+    pub(crate) fn hint(&mut self, hint: NameHint) {
+        self.hint = hint;
+    }
+
+    /// The series of that key in the run being read; `None` if nobody wants it.
+    #[inline]
+    pub(crate) fn column(&mut self, key: &str) -> Option<ColumnId> {
+        self.column_of_bytes(key.as_bytes()).ok().flatten()
+    }
+
+    /// The same for the bytes of a key; an error if they are no text.
+    #[inline]
+    pub(crate) fn column_of_bytes(&mut self, key: &[u8]) -> Result<Option<ColumnId>, Utf8Error> {
+        // Rows have their keys in one order, as a rule: comparing is faster than hashing.
+        let run = &mut self.runs[self.run];
+        if let Some((next, column)) = run.order.get(run.next)
+            && next.as_bytes() == key
+        {
+            run.next = if run.next + 1 == run.order.len() { 0 } else { run.next + 1 };
+            return Ok(*column);
+        }
+        Ok(self.column_by_hash(std::str::from_utf8(key)?))
+    }
+
+    fn column_by_hash(&mut self, key: &str) -> Option<ColumnId> {
+        let run = &mut self.runs[self.run];
+        match run.keys.get(key).copied() {
+            Some(column) => {
+                let at = run.order.iter().position(|(known, _)| known == key);
+                run.next = at.map_or(0, |at| (at + 1) % run.order.len());
+                column
+            }
+            None => self.add_column(key, self.selector.rank(self.first_choice, key)),
+        }
+    }
+
+    /// The series of that key in the run of that name; `heading` is what a table calls it, which may
+    /// be wanted too.
+    pub(crate) fn column_of(&mut self, run: &str, key: &str, heading: &str) -> Option<ColumnId> {
+        self.enter_run(run);
+        let rank = self.selector.rank(self.first_choice, key);
+        let rank = rank.or_else(|| self.selector.rank(&[], heading));
+        self.add_column(key, rank)
+    }
+
+    /// A series that is a run of its own.
+    pub(crate) fn column_as_run(&mut self, name: &str) -> Option<ColumnId> {
+        self.column_of_unknown(name, name)
+    }
+
+    /// A series of that key in the run of that name, whose key is unknown.
+    pub(crate) fn column_of_unknown(&mut self, run: &str, key: &str) -> Option<ColumnId> {
+        self.enter_run(run);
+        self.column_of_file(key)
+    }
+
+    /// A series of the run being read whose key is unknown.
+    pub(crate) fn column_of_file(&mut self, key: &str) -> Option<ColumnId> {
+        self.add_column(key, Some(KeyRank { pattern: usize::MAX, matched_dotted: true }))
+    }
+
+    /// The series of a file that calls its values `key`, and by its name alone says that they are those of
+    /// `tag`, with underscores for slashes.
+    pub(crate) fn column_of_tag(&mut self, key: &str, tag: &str) -> Option<ColumnId> {
+        let by_key = self.selector.rank(self.first_choice, key);
+        match self.selector.uses_default_keys() {
+            true if tag.to_lowercase().contains("entropy") => self.add_column(key, by_key),
+            true => self.add_column(tag, None),
+            false => self.add_column(tag, self.selector.rank_of_tag(tag).or(by_key)),
+        }
+    }
+
+    fn add_column(&mut self, key: &str, rank: Option<KeyRank>) -> Option<ColumnId> {
+        let aux = self.selector.aux_kind(key);
+        let run = &mut self.runs[self.run];
+        let kept = rank.is_some() || aux.is_some() || self.selector.list_all();
+        if !kept && run.keys.len() >= MAX_KEYS || kept && self.columns.len() >= MAX_KEYS {
+            return None;
+        }
+        let column = kept.then_some(ColumnId(self.columns.len()));
+        run.keys.insert(key.to_owned(), column);
+        if run.order.len() < KEYS_IN_ORDER {
+            run.order.push((key.to_owned(), column));
+        }
+        let (rows, first) = (run.rows - run.without_step.0, run.first_with_step);
+        if kept {
+            self.columns.push(SeriesColumn {
+                run: self.run,
+                key: key.to_owned(),
+                rank,
+                aux,
+                shared: false,
+                points: Vec::new(),
+                extent: SeriesExtent::default(),
+                last_row: 0,
+                lacking: (rows, first),
+            });
+        }
+        if rank.is_some() {
+            run.wanted.extend(column);
+        }
+        column
+    }
+
+    /// The clock that the format keeps apart from its metrics, for the run being read; `None` if nobody
+    /// wants to know the time.
+    pub(crate) fn clock(&mut self, key: &str) -> Option<ColumnId> {
+        let rank = clock_rank(key).filter(|_| self.selector.has_clock())?;
+        self.columns.push(SeriesColumn {
+            run: self.run,
+            key: key.to_owned(),
+            rank: None,
+            aux: Some(AuxKind::Clock(rank)),
+            shared: false,
+            points: Vec::new(),
+            extent: SeriesExtent::default(),
+            last_row: 0,
+            lacking: (0, 0),
+        });
+        Some(ColumnId(self.columns.len() - 1))
+    }
+
+    /// Says that what stands aux the metrics in this column does so for all runs of the log.
+    pub(crate) fn share(&mut self, column: ColumnId) {
+        self.columns[column.0].shared = true;
+    }
+
+    /// Whether the column stands aux the metrics.
+    pub(crate) fn is_aux(&self, column: ColumnId) -> bool {
+        self.columns[column.0].aux.is_some()
+    }
+
+    /// Whether the column is a clock.
+    pub(crate) fn is_clock(&self, column: ColumnId) -> bool {
+        matches!(self.columns[column.0].aux, Some(AuxKind::Clock(_)))
+    }
+
+    /// Whether the column is a metric that is wanted or a reward that was asked for, so that what is no
+    /// number in it is a mistake.
+    pub(crate) fn must_be_number(&self, column: ColumnId) -> bool {
+        let column = &self.columns[column.0];
+        column.rank.is_some() || matches!(column.aux, Some(AuxKind::Reward(_)))
+    }
+
+    /// The log says that the run was taken back to this step: what was logged from it on is void.
+    pub(crate) fn purge_from(&mut self, step: f64) {
+        for column in &mut self.columns {
+            column.points.retain(|point| point.step < step);
+        }
+        self.purge_from_step = Some(step.min(self.purge_from_step.unwrap_or(step)));
+    }
+
+    /// The key of a series.
+    pub(crate) fn key(&self, column: ColumnId) -> &str {
+        &self.columns[column.0].key
+    }
+
+    /// Whether a series was asked for, and is not only counted.
+    pub(crate) fn is_wanted(&self, column: ColumnId) -> bool {
+        self.columns[column.0].rank.is_some()
+    }
+
+    /// Notes something odd.
+    pub(crate) fn note(&mut self, note: LogNote) {
+        self.notes.push(note);
+    }
+
+    /// Adds several notes.
+    pub(crate) fn notes(&mut self, notes: Vec<LogNote>) {
+        self.notes.extend(notes);
+    }
+
+    /// Rows ended so far.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Takes the step of the row being read; the later one counts.
+    #[inline]
+    pub(crate) fn set_step(&mut self, step: f64) {
+        self.step = Some(step);
+    }
+
+    /// Takes a value of the row being read, NaN for a null; the later one of a key counts.
+    #[inline]
+    pub(crate) fn set_value(&mut self, key: &str, value: f64) {
+        if let Some(column) = self.column(key) {
+            self.set(column, value);
+        }
+    }
+
+    /// Takes a value of the row being read.
+    #[inline]
+    pub(crate) fn set(&mut self, column: ColumnId, value: f64) {
+        match self.values.iter_mut().find(|(other, _)| *other == column) {
+            Some((_, old)) => *old = value, // last wins, as in Python
+            None => self.values.push((column, value)),
+        }
+    }
+
+    /// Ends the row being read.
+    #[inline]
+    pub(crate) fn end_row(&mut self) {
+        self.rows += 1;
+        let run = &mut self.runs[self.run];
+        run.rows += 1;
+        let row = run.rows;
+        let Some(step) = self.step.take() else {
+            count(&mut run.without_step, self.rows);
+            self.values.clear();
+            return;
+        };
+        if run.first_with_step == 0 {
+            run.first_with_step = row;
+        }
+        for &(column, value) in &self.values {
+            self.columns[column.0].push(row, Point { step, entropy: value });
+        }
+        if self.values.len() < run.wanted.len() || self.count_each {
+            for column in &run.wanted {
+                let column = &mut self.columns[column.0];
+                if column.last_row != row {
+                    count(&mut column.lacking, row);
+                }
+            }
+        }
+        self.values.clear();
+    }
+
+    /// Takes a value that stands alone, with its step.
+    #[inline]
+    pub(crate) fn push(&mut self, column: ColumnId, step: f64, value: f64) {
+        let column = &mut self.columns[column.0];
+        let run = &mut self.runs[column.run];
+        if column.rank.is_some() || column.aux.is_none() {
+            self.rows += 1;
+            run.rows += 1;
+        }
+        column.push(run.rows, Point { step, entropy: value });
+    }
+
+    /// Ends the log, `outcome` being how its reading ended: a cut keeps the whole rows before it.
+    pub(crate) fn finish(mut self, outcome: Result<(), ReadError>) -> Result<Log, ReadError> {
+        match outcome {
+            Err(ReadError::Scan(ScanError::Cut(place))) if self.rows > 0 => {
+                self.notes.push(LogNote::Cut {
+                    unit: "row",
+                    read: self.rows,
+                    place: place.to_string(),
+                });
+            }
+            Err(ReadError::Scan(ScanError::Cut(place))) => {
+                let what = "the file ends inside its first row".to_owned();
+                return Err(ScanError::Syntax { place, what }.into());
+            }
+            outcome => outcome?,
+        }
+        let mut keys: Vec<String> = Vec::new();
+        for key in self.runs.iter().flat_map(|run| run.keys.keys()) {
+            keys.push(key.clone());
+        }
+        keys.sort_unstable();
+        keys.dedup();
+        let without_step = self.without_step();
+        if self.in_parts {
+            self.name_parts();
+        }
+        let nothing_kept = self.columns.iter().all(|column| column.extent.rows == 0);
+        let wanted = self.columns.iter().any(|column| column.rank.is_some());
+        if self.rows == 0 && (keys.is_empty() || wanted) {
+            return Err(ReadError::Nothing("it holds no points"));
+        }
+        if nothing_kept && self.rows > 0 && without_step.0 == self.rows {
+            return Err(ReadError::NoStep { found: keys });
+        }
+        let (rows, first) = without_step;
+        match (rows, self.missing_metric) {
+            (0, _) => {}
+            (_, MissingMetric::Warn) => {
+                self.notes.push(LogNote::RowsWithout { key: "step".to_owned(), rows, first });
+            }
+            (_, MissingMetric::Count | MissingMetric::Expected) => {
+                self.notes.push(LogNote::RowsWithoutStep(rows))
+            }
+        }
+        let auxs = self.auxs();
+        let (mut series, mut all_series) = (Vec::new(), Vec::new());
+        for column in std::mem::take(&mut self.columns) {
+            let run = &self.runs[column.run];
+            if self.selector.list_all() && column.extent.rows > 0 {
+                all_series.push((run.name.clone(), column.key.clone(), column.extent));
+            }
+            let Some(rank) = column.rank.filter(|_| !column.points.is_empty()) else { continue };
+            let mut notes = Vec::new();
+            match (column.lacking, self.missing_metric) {
+                ((0, _), _) | (_, MissingMetric::Expected) => {}
+                ((rows, _), MissingMetric::Count) => notes.push(LogNote::OtherRows(rows)),
+                ((rows, first), MissingMetric::Warn) => {
+                    notes.push(LogNote::RowsWithout { key: column.key.clone(), rows, first });
+                }
+            }
+            let aux = |is: fn(&AuxKind) -> Option<KeyRank>| -> Vec<RawAux> {
+                let of_run = auxs.iter().filter(|b| b.shared || b.run == column.run);
+                let matching = of_run.filter_map(|b| Some((b, is(&b.aux)?)));
+                matching.map(|(b, rank)| b.to_raw(rank)).collect()
+            };
+            let (rewards, clocks) = (aux(AuxKind::reward), aux(AuxKind::clock));
+            let run = run.name.clone().or_else(|| self.hint.run.clone());
+            let tag = self.hint.tag.clone();
+            let SeriesColumn { key: metric, points, .. } = column;
+            series.push(LogSeries { run, metric, tag, rank, points, rewards, clocks, notes });
+        }
+        let SeriesBuilder { step_key, purge_from_step, notes, .. } = self;
+        Ok(Log { series, all_series, keys, step_key, purge_from_step, notes })
+    }
+
+    /// Whether the run holds a series that is wanted.
+    fn holds_wanted(&self, run: usize) -> bool {
+        let wanted = |c: &SeriesColumn| c.run == run && c.rank.is_some() && !c.points.is_empty();
+        self.columns.iter().any(wanted)
+    }
+
+    /// Rows without a step, and the first of them; of a log in parts, in those with a series that is
+    /// wanted, if there are any.
+    fn without_step(&self) -> (usize, usize) {
+        let mut parts: Vec<usize> = (0..self.runs.len()).collect();
+        if self.in_parts && parts.iter().any(|&run| self.holds_wanted(run)) {
+            parts.retain(|&run| self.holds_wanted(run));
+        }
+        let counts = parts.iter().map(|&run| self.runs[run].without_step);
+        let lacking = counts.filter(|(rows, _)| *rows > 0);
+        lacking.reduce(|(n, a), (m, b)| (n + m, a.min(b))).unwrap_or_default()
+    }
+
+    /// A log whose parts are not runs, but for one, is that run. The others are told.
+    fn name_parts(&mut self) {
+        let (runs, others): (Vec<usize>, Vec<usize>) =
+            (0..self.runs.len()).partition(|&run| self.holds_wanted(run));
+        let others: Vec<String> =
+            others.iter().filter_map(|&run| self.runs[run].name.clone()).collect();
+        if let (false, Some(_)) = (others.is_empty(), runs.first()) {
+            let what = format!("parts without the metric: {}", quoted(&others));
+            self.note(LogNote::Remark(what));
+        }
+        match (&runs[..], self.runs.len()) {
+            (&[only], _) => self.runs[only].name = None,
+            (_, 1) => self.runs[0].name = None,
+            _ => {}
+        }
+    }
+
+    /// What stands aux the metrics, moved out of its columns unless it is a metric too.
+    fn auxs(&mut self) -> Vec<AuxRows> {
+        let mut auxs = Vec::new();
+        for column in &mut self.columns {
+            let Some(aux) = column.aux.filter(|_| !column.points.is_empty()) else {
+                continue;
+            };
+            let points = match column.rank {
+                Some(_) => column.points.clone(),
+                None => std::mem::take(&mut column.points),
+            };
+            let is_clock = aux.clock().is_some();
+            let value =
+                |p: &Point| if is_clock { normalize_unix_time(p.entropy) } else { p.entropy };
+            auxs.push(AuxRows {
+                run: column.run,
+                shared: column.shared,
+                aux,
+                metric: column.key.clone(),
+                rows: points.iter().map(|p| (p.step, value(p))).collect(),
+            });
+        }
+        auxs
+    }
+}
+
+/// A series aux the metrics of a run, or of all.
+struct AuxRows {
+    run: usize,
+    shared: bool,
+    aux: AuxKind,
+    metric: String,
+    rows: Vec<(f64, f64)>,
+}
+
+impl AuxRows {
+    fn to_raw(&self, rank: KeyRank) -> RawAux {
+        RawAux { metric: self.metric.clone(), rank, rows: self.rows.clone() }
+    }
+}
+
+impl SeriesColumn {
+    #[inline]
+    fn push(&mut self, row: usize, point: Point) {
+        self.last_row = row;
+        self.extent.add(point);
+        if self.rank.is_some() || self.aux.is_some() {
+            self.points.push(point);
+        }
+    }
+}
+
+fn count((rows, first): &mut (usize, usize), row: usize) {
+    if *rows == 0 {
+        *first = row;
+    }
+    *rows += 1;
+}
