@@ -1,7 +1,7 @@
-//! gzip and Zstandard, unpacked on the way in; told by their first bytes.
+//! Decompresses gzip and Zstandard, recognised by their first bytes.
 //!
-//! A compressed log that a killed job left ends too early. What came out before is as good as the
-//! same part of the plain file, so the end is taken for the end of the file, and remembered.
+//! A compressed log of a killed job ends too early. The data before that is valid, so the stream just
+//! ends there, and the reason is kept.
 
 use std::io::{self, Read};
 
@@ -9,11 +9,11 @@ use flate2::read::MultiGzDecoder;
 
 const GZIP: [u8; 3] = [0x1f, 0x8b, 0x08];
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
-/// 128 MiB: the largest window that `zstd` itself unpacks unasked. A frame that asks for more memory
-/// is refused.
+/// 128 MiB: the largest window that `zstd` accepts by default. A frame that needs more memory is
+/// rejected.
 const LARGEST_WINDOW: u32 = 27;
 
-/// A reader that unpacks what is packed.
+/// A reader that decompresses its source if it is compressed.
 pub(crate) struct Decompressed<'a> {
     inner: Inner<'a>,
     truncation: Option<String>,
@@ -49,7 +49,7 @@ impl<'a> Decompressed<'a> {
         !matches!(self.inner, Inner::Plain(_))
     }
 
-    /// Why the compressed stream ended before its end, if it did.
+    /// Why the compressed stream ended too early, if it did.
     pub(crate) fn truncation(&mut self) -> Option<String> {
         self.truncation.take()
     }
@@ -66,7 +66,7 @@ impl Read for Decompressed<'_> {
             Inner::Zstd(zstd) => zstd.read(buf),
         };
         match read {
-            // The system's own errors have a number; the others are about the compressed bytes.
+            // Errors of the system have a number; the others are about the compressed data.
             Err(e) if e.raw_os_error().is_none() && e.kind() != io::ErrorKind::Interrupted => {
                 self.truncation = Some(match e.kind() {
                     io::ErrorKind::UnexpectedEof => "it is cut off".to_owned(),

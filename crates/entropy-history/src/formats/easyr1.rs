@@ -1,13 +1,13 @@
-//! EasyR1's `experiment_log.jsonl`: one line a step, metrics nested by the parts of their names.
+//! EasyR1's `experiment_log.jsonl`: one line per step, metrics nested by the parts of their names.
 //!
 //! ```json
 //! {"step": 1, "actor": {"entropy_loss": 1.49, "pg_loss": 0.11}, "critic": {"rewards": {"mean": 0.6}}}
 //! ```
 //!
-//! `json.dumps` writes it, so NaN stands bare. The logger splits `actor/entropy_loss` at its slashes;
-//! here it goes by its whole name again. Validation logs rows of its own. The surrogate
-//! `actor/entropy_loss` is all that EasyR1 and upstream R-Zero log; forks that add the exact
-//! entropy log `policy/entropy` or `actor/entropy` beside it. (EasyR1 b44b311, `FileLogger`.)
+//! `json.dumps` writes it, so NaN appears bare. The logger splits `actor/entropy_loss` at its slashes;
+//! the reader joins the parts again. Validation logs separate rows. EasyR1 and upstream R-Zero log only
+//! the surrogate `actor/entropy_loss`; forks that add the exact entropy log `policy/entropy` or
+//! `actor/entropy` too. (EasyR1 b44b311, `FileLogger`.)
 
 use std::io::Read;
 

@@ -1,8 +1,8 @@
-//! Steps as the integers that most logs keep them as.
+//! Steps as integers, as most formats store them.
 
-/// `step` as an integer; `None` when it has a fraction or does not fit.
+/// `step` as an integer; `None` if it has a fraction or does not fit into 64 bits.
 pub(crate) fn integer_step(step: f64) -> Option<i64> {
-    const MIN: f64 = i64::MIN as f64; // -2^63, exact; the largest i64 has no f64 of its own
+    const MIN: f64 = i64::MIN as f64; // -2^63, exact; i64::MAX is not a 64-bit float
     (step.fract() == 0.0 && (MIN..-MIN).contains(&step)).then_some(step as i64)
 }
 

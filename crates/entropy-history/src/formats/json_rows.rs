@@ -1,8 +1,8 @@
-//! Rows of JSON on their way into a [`SeriesBuilder`].
+//! Adds JSON rows to a [`SeriesBuilder`].
 //!
-//! A program writes rows that differ in their numbers only. The text between the numbers of a row is
-//! learnt and compared with the next rows, which reads them several times as fast as scanning; what
-//! does not match is scanned.
+//! The rows that a program writes differ only in their numbers. The text between the numbers is learnt
+//! as a template; later rows are compared with it, several times as fast as scanning. A row that does
+//! not match is scanned.
 
 use std::collections::BTreeMap;
 
@@ -12,12 +12,12 @@ use crate::formats::series_builder::{ColumnId, SeriesBuilder};
 use crate::formats::step_keys;
 use crate::framing::json::{RowTemplate, ScanError, Scanner, ScannerMark, TextPosition, Value};
 
-/// Rows from which a template is learnt before giving up: a log whose rows all differ.
+/// Maximum number of templates learnt, for logs whose rows all differ.
 const MAX_TEMPLATES_LEARNED: usize = 16;
-/// Skeletons kept: some trainers log training, validation and timing in rows of their own.
+/// Number of templates kept: some trainers log training, validation and timing in separate rows.
 const TEMPLATES_KEPT: usize = 4;
 
-/// From here on, 2^53, some integers are no 64-bit floats.
+/// From 2^53 on, not every integer is a 64-bit float.
 const EXACT_INTEGERS_END: f64 = 9_007_199_254_740_992.0;
 
 /// What a number of a row is.
@@ -28,14 +28,14 @@ enum NumberRole {
     Ignored,
 }
 
-/// How a row looked, and so others most likely will.
+/// A template with the roles of its numbers, and a buffer for their values.
 struct LearnedRow {
     template: RowTemplate,
     roles: Vec<NumberRole>,
     numbers: Vec<f64>,
 }
 
-/// What may be the step of the rows.
+/// A value that may be the step of its row.
 struct StepCandidate {
     rank: usize,
     key: String,
@@ -43,23 +43,23 @@ struct StepCandidate {
     place: TextPosition,
 }
 
-/// Reads rows of JSON into a builder.
+/// Adds JSON rows to a builder.
 pub(crate) struct JsonRows<'b, 'w> {
     builder: &'b mut SeriesBuilder<'w>,
-    step_key: Option<String>, // none: that of the first row that has one
-    candidates: Vec<StepCandidate>, // of the row being read, while there is none
-    beyond: BTreeMap<u64, i128>, // steps from EXACT_INTEGERS_END on, by the bits of the float shown
-    expected: Vec<LearnedRow>, // the one that matched last comes first
-    between: Option<Vec<u8>>, // what stands between two rows, once two were seen
+    step_key: Option<String>, // `None`: that of the first row that has one
+    candidates: Vec<StepCandidate>, // of the current row, while `step_key` is `None`
+    beyond: BTreeMap<u64, i128>, // logged steps from EXACT_INTEGERS_END on, by the bits of the float shown
+    expected: Vec<LearnedRow>,   // the last match comes first
+    between: Option<Vec<u8>>,    // the text between two rows, once two were seen
     lessons_left: usize,
-    roles: Option<Vec<NumberRole>>, // of the row being read; none once it cannot be learnt from
-    row_end: Option<ScannerMark>,   // of the row before
-    path: String,                   // of the object being flattened
-    depth: usize,                   // of that object
+    roles: Option<Vec<NumberRole>>, // of the current row; `None` if it cannot become a template
+    row_end: Option<ScannerMark>,   // end of the previous row
+    path: String,                   // path of the object being flattened
+    depth: usize,                   // depth of that object
 }
 
 impl<'b, 'w> JsonRows<'b, 'w> {
-    /// Rows whose step stands under `step_key`.
+    /// Rows whose step has the key `step_key`.
     pub(crate) fn new(builder: &'b mut SeriesBuilder<'w>, step_key: &str) -> Self {
         let mut rows = JsonRows::with_any_step(builder);
         rows.step_key = Some(step_key.to_owned());
@@ -69,7 +69,7 @@ impl<'b, 'w> JsonRows<'b, 'w> {
         rows
     }
 
-    /// Rows whose step stands under the best name that the first of them has.
+    /// Rows whose step has the best step key of the first row.
     pub(crate) fn with_any_step(builder: &'b mut SeriesBuilder<'w>) -> Self {
         JsonRows {
             builder,
@@ -86,16 +86,16 @@ impl<'b, 'w> JsonRows<'b, 'w> {
         }
     }
 
-    /// Rows from here on are of another part of the log, and may look otherwise.
+    /// Assigns the following rows to another part of the log, which may have another layout.
     pub(crate) fn enter_part(&mut self, name: &str) {
         self.builder.enter_part(name);
         self.step_key = None;
-        self.expected.clear(); // its columns are the other part's
+        self.expected.clear(); // its series belong to the previous part
         (self.between, self.row_end, self.lessons_left) = (None, None, MAX_TEMPLATES_LEARNED);
     }
 
-    /// Reads a row, and as many behind it as look like ones before: those at once, another with
-    /// `general`.
+    /// Reads one row: with `general`, or, if it matches a template, at once with all rows after it that
+    /// match.
     pub(crate) fn rows(
         &mut self,
         scanner: &mut Scanner<'_>,
@@ -128,7 +128,7 @@ impl<'b, 'w> JsonRows<'b, 'w> {
         Ok(())
     }
 
-    /// Reads rows for as long as they are what is expected; whether there was one.
+    /// Reads rows while they match a template. Whether at least one did.
     #[inline]
     fn read_expected(&mut self, scanner: &mut Scanner<'_>, which: usize) -> bool {
         let LearnedRow { template, roles, numbers } = &mut self.expected[which];
@@ -151,8 +151,8 @@ impl<'b, 'w> JsonRows<'b, 'w> {
         }
     }
 
-    /// Notes the role of the value just taken, `before` numbers having been recorded before it. A row
-    /// whose value is no plain number (NaN, null) is not one to expect.
+    /// Records the role of the value just read; `before` is how many numbers were recorded before it. A
+    /// row with a value that is not a plain number (NaN, null) does not become a template.
     #[inline]
     fn note_role(&mut self, scanner: &Scanner<'_>, before: Option<usize>, role: NumberRole) {
         let Some(roles) = &mut self.roles else { return };
@@ -165,7 +165,7 @@ impl<'b, 'w> JsonRows<'b, 'w> {
         }
     }
 
-    /// Takes the best of the candidates for the step, which settles what the next rows call it.
+    /// Chooses the best candidate as the step of this row and the next ones.
     fn decide_step(&mut self) -> Result<(), ReadError> {
         self.candidates.sort_by_key(|candidate| candidate.rank);
         let mut candidates = std::mem::take(&mut self.candidates).into_iter();
@@ -183,12 +183,12 @@ impl<'b, 'w> JsonRows<'b, 'w> {
         Ok(())
     }
 
-    /// An error about the row being read.
+    /// An error about the current row.
     pub(crate) fn row_error(&self, place: TextPosition, what: impl Into<String>) -> ReadError {
         ReadError::Row { row: self.builder.rows() + 1, place: place.to_string(), what: what.into() }
     }
 
-    /// Takes the step of the row being read.
+    /// Sets the step of the current row.
     #[inline]
     pub(crate) fn take_step(&mut self, value: Value, place: TextPosition) -> Result<(), ReadError> {
         let step = match value {
@@ -211,7 +211,7 @@ impl<'b, 'w> JsonRows<'b, 'w> {
         Ok(())
     }
 
-    /// Two integers may round to one float; that would merge distinct steps, so it is refused.
+    /// Rejects two different integers that round to the same float, which would merge their steps.
     fn step_beyond_floats(
         &mut self,
         place: TextPosition,
@@ -233,7 +233,7 @@ impl<'b, 'w> JsonRows<'b, 'w> {
         Ok(shown)
     }
 
-    /// Reads `key: value` of the row: its step, a metric looked for, or something to pass over.
+    /// Reads `key: value`: the step, a selected metric, or a value to skip.
     #[inline]
     pub(crate) fn read_step_or_value(
         &mut self,
@@ -245,7 +245,7 @@ impl<'b, 'w> JsonRows<'b, 'w> {
             Some(_) => return self.read_value(scanner, key),
             None => {
                 let Some(rank) = step_keys::rank(key) else { return self.read_value(scanner, key) };
-                self.roles = None; // what it is, the end of the row tells
+                self.roles = None; // the role is known at the end of the row
                 let value = step_value(scanner, key)?;
                 let (key, place) = (key.to_owned(), scanner.place());
                 self.candidates.push(StepCandidate { rank, key, value, place });
@@ -261,10 +261,10 @@ impl<'b, 'w> JsonRows<'b, 'w> {
             self.builder.set_step(step);
             return Ok(());
         }
-        self.take_step(value, scanner.place()) // finding the place costs a look back
+        self.take_step(value, scanner.place()) // finding the position is slow
     }
 
-    /// Reads `key: value` of the row, where values may be objects with metrics in them.
+    /// Reads `key: value`, where the value may be an object that contains metrics.
     #[inline]
     pub(crate) fn read_field(
         &mut self,
@@ -281,7 +281,7 @@ impl<'b, 'w> JsonRows<'b, 'w> {
         self.read_step_or_value(scanner, key)
     }
 
-    /// Reads the value of `key` if it is a metric looked for; passes it over if not.
+    /// Reads the value of `key` if it is selected; skips it if not.
     #[inline]
     pub(crate) fn read_value(
         &mut self,
@@ -294,7 +294,7 @@ impl<'b, 'w> JsonRows<'b, 'w> {
         }
     }
 
-    /// Reads a value of that series.
+    /// Reads a value of this series.
     #[inline]
     pub(crate) fn read_into(
         &mut self,
@@ -311,7 +311,7 @@ impl<'b, 'w> JsonRows<'b, 'w> {
         Ok(())
     }
 
-    /// Reads the object here, whose keys stand for `path/key`, however deep.
+    /// Reads an object whose keys mean `path/key`, at any depth.
     pub(crate) fn read_nested(
         &mut self,
         scanner: &mut Scanner<'_>,
@@ -339,7 +339,7 @@ impl<'b, 'w> JsonRows<'b, 'w> {
         Ok(())
     }
 
-    /// Takes the value of a metric in the row being read.
+    /// Sets the value of a series in the current row.
     pub(crate) fn take_value(
         &mut self,
         column: ColumnId,
@@ -364,12 +364,12 @@ impl<'b, 'w> JsonRows<'b, 'w> {
         self.builder.end_row();
     }
 
-    /// The series of that key; `None` if nobody wants it.
+    /// The series with this key; `None` if it is not selected.
     pub(crate) fn column(&mut self, key: &str) -> Option<ColumnId> {
         self.builder.column(key)
     }
 
-    /// Ends a JSON array; `comma` if one stood before its bracket.
+    /// Notes a comma before the closing bracket of an array.
     pub(crate) fn end_array(&mut self, comma: bool) {
         if comma {
             self.builder.note(LogNote::TrailingComma);
@@ -377,7 +377,7 @@ impl<'b, 'w> JsonRows<'b, 'w> {
     }
 }
 
-/// The value of a step: a number, or a text that begins with one.
+/// Reads the value of a step: a number, or a text that begins with one.
 #[inline]
 fn step_value(scanner: &mut Scanner<'_>, key: &str) -> Result<Value, ReadError> {
     if !key.eq_ignore_ascii_case(step_keys::OF_MOST) || scanner.peek()? != Some(b'"') {
@@ -388,10 +388,10 @@ fn step_value(scanner: &mut Scanner<'_>, key: &str) -> Result<Value, ReadError> 
     Ok(step_keys::of_text(&text).map_or(Value::Other("a string"), Value::Number))
 }
 
-/// Objects in objects of a row: trainers nest two or three deep.
+/// Maximum nesting of objects in a row; trainers nest two or three deep.
 const DEEPEST: usize = 32;
 
-/// Nothing but white space may follow a document.
+/// Checks that only white space follows the document.
 pub(crate) fn nothing_follows(scanner: &mut Scanner<'_>) -> Result<(), ReadError> {
     match scanner.peek()? {
         None => Ok(()),

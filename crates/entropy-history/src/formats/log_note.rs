@@ -1,4 +1,4 @@
-//! Something odd about a file that did not stop its reading.
+//! Notes about a file that do not stop its reading.
 
 use std::fmt;
 
@@ -6,75 +6,75 @@ use crate::formats::error::quoted;
 use crate::framing::Damage;
 use crate::quantity::EntropyKind;
 
-/// Something odd about a file, or a choice that the user should know of.
+/// Something unusual about a file, or a choice that the user should know of.
 #[derive(Debug, Clone, PartialEq)]
 pub enum LogNote {
-    /// The file ends inside a row or a record; those before it were read.
+    /// The file ends inside a row or a record; the ones before it were read.
     Cut {
         /// "row", "line" or "record".
         unit: &'static str,
-        /// How many were read.
+        /// Number of rows or records read.
         read: usize,
-        /// Where it ends.
+        /// Position of the end.
         place: String,
     },
-    /// The compressed stream ends too early or is damaged; what came out of it before was read.
+    /// The compressed stream ends too early or is damaged; the data before that was read.
     CompressionCut(String),
-    /// A part of the file is damaged and was passed over, or ended the reading.
+    /// A part of the file is damaged and was skipped, or ended the reading.
     Damaged {
-        /// Where.
+        /// Position of the damage.
         place: String,
-        /// What is wrong there, and what was done.
+        /// What is wrong, and how it was handled.
         what: String,
     },
-    /// Rows without the metric, or without a step, were passed over.
+    /// Rows without the metric, or without a step, were skipped.
     RowsWithout {
-        /// The key they lack.
+        /// The missing key.
         key: String,
-        /// How many.
+        /// Number of rows.
         rows: usize,
-        /// The first of them, from 1.
+        /// Number of the first such row, from 1.
         first: usize,
     },
-    /// Rows of another kind that carry no value by design, such as verl's validation rows.
+    /// Rows that have no entropy by design, such as verl's validation rows.
     OtherRows(usize),
     /// Rows without a step in a log that mixes kinds of rows.
     RowsWithoutStep(usize),
-    /// A comma stands before the closing bracket, which JSON does not allow.
+    /// A comma precedes the closing bracket, which JSON does not allow.
     TrailingComma,
-    /// A step beyond 2^53 is shown as the nearest number that a 64-bit float holds.
+    /// A step beyond 2^53 is shown as the nearest 64-bit float.
     RoundedStep {
         /// As logged.
         logged: i128,
         /// As shown.
         shown: f64,
     },
-    /// The log holds two entropies that are different quantities.
+    /// The log holds two entropies of different kinds.
     OtherKind {
-        /// The one taken.
+        /// The key and kind that was chosen.
         taken: (String, EntropyKind),
-        /// The other.
+        /// The other key and kind.
         other: (String, EntropyKind),
     },
-    /// The columns of a table were taken as runs, since no name of theirs is that of a metric.
+    /// The columns of a table are taken as runs, because none is named after a metric.
     ColumnsAsRuns(Vec<String>),
-    /// No key of the log is known; this one is an entropy by its name.
+    /// No key of the log is known; a key that contains "entropy" was chosen.
     UnknownMetric {
-        /// The one taken.
+        /// The key that was chosen.
         taken: String,
-        /// Others of which that could be said.
+        /// Other keys that contain "entropy".
         others: Vec<String>,
     },
-    /// The log holds no steps, so that its rows were numbered.
+    /// The log has no steps, so its rows are numbered.
     RowsNumbered,
-    /// Anything else that the user should hear of.
+    /// Another warning.
     Odd(String),
-    /// Anything else that is said when asked for.
+    /// Another remark, shown with `--verbose`.
     Remark(String),
 }
 
 impl LogNote {
-    /// Whether the user should hear of it unasked.
+    /// Whether the note is shown without `--verbose`.
     pub fn is_warning(&self) -> bool {
         !matches!(self, LogNote::OtherRows(_) | LogNote::RowsWithoutStep(_) | LogNote::Remark(_))
     }
@@ -133,8 +133,8 @@ impl fmt::Display for LogNote {
     }
 }
 
-/// Notes what was wrong with a framed file of which `read` records were read; `malformed` is how many
-/// records had a valid checksum but invalid content, and what to call them.
+/// Notes about damage in a framed file of which `read` records were read. `malformed` is the number of
+/// records with a valid checksum but invalid content, and a description of them.
 pub(crate) fn damage_notes(damage: &Damage, read: usize, malformed: (usize, &str)) -> Vec<LogNote> {
     let mut notes = Vec::new();
     if let Some((place, what)) = &damage.first {

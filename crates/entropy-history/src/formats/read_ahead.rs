@@ -1,15 +1,15 @@
-//! Reading ahead: the kernel copies the next block of a large file while the last is being parsed.
+//! Reads ahead: a thread reads the next block of a large file while the last one is being parsed.
 //!
-//! Mapping the file would save the copy, and would kill the program when a trainer truncates it.
+//! Mapping the file would save the copy, but crash the program when a trainer truncates the file.
 
 use std::io::{self, Read};
 use std::sync::mpsc::{self, Receiver, Sender};
 
 const BLOCK: usize = 1 << 20;
-/// Blocks read and not yet parsed.
+/// Number of blocks read and not yet parsed.
 const AHEAD: usize = 4;
 
-/// A reader whose source is read by a thread of its own; dropping it ends the thread.
+/// A reader with its own thread for the source; dropping it ends the thread.
 pub struct ReadAhead {
     full: Receiver<io::Result<Vec<u8>>>,
     empty: Sender<Vec<u8>>,
@@ -40,11 +40,12 @@ impl ReadAhead {
 impl Read for ReadAhead {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         if self.pos == self.block.len() {
-            // The thread is gone once it has sent the end or an error: that is the end from then on.
+            // The thread has ended after sending the last block or an error: from then on, this is the
+            // end.
             let Ok(next) = self.full.recv() else { return Ok(0) };
             let used = std::mem::replace(&mut self.block, next?);
             self.pos = 0;
-            let _ = self.empty.send(used); // the thread may be done
+            let _ = self.empty.send(used); // the thread may have ended
         }
         let n = buf.len().min(self.block.len() - self.pos);
         buf[..n].copy_from_slice(&self.block[self.pos..self.pos + n]);

@@ -1,7 +1,8 @@
-//! Rows of (step, values) on their way into a [`Log`]: what every format does alike.
+//! Collects the rows of a log into the series of a [`Log`], for every format.
 //!
-//! A reader says what it sees ([`SeriesBuilder::set_step`], [`SeriesBuilder::set_value`], [`SeriesBuilder::end_row`]); the builder
-//! knows what is wanted, keeps that and counts the rest, so memory is bounded by what is kept.
+//! A reader reports what it parses ([`SeriesBuilder::set_step`], [`SeriesBuilder::set_value`],
+//! [`SeriesBuilder::end_row`]). The builder keeps the selected series and counts the others, so that
+//! memory is bounded by what is selected.
 
 use std::collections::HashMap;
 use std::str::Utf8Error;
@@ -14,24 +15,24 @@ use crate::framing::json::ScanError;
 use crate::history::Point;
 use crate::select::{AuxKind, KeyRank, SeriesSelector, clock_rank};
 
-/// More keys than any trainer logs; the names of those beyond are not kept.
+/// Maximum number of keys kept; more than any trainer logs.
 const MAX_KEYS: usize = 1 << 14;
 
-/// Keys of a row whose order is remembered.
+/// Number of keys per row whose order is remembered.
 const KEYS_IN_ORDER: usize = 64;
 
-/// What rows without the metric are.
+/// How rows without the selected metric are treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MissingMetric {
-    /// Odd: the user is told.
+    /// Unusual: warn.
     Warn,
-    /// Normal for the trainer, which logs other rows too: said when asked for.
+    /// Normal for the trainer, which logs other rows too: count them for `--verbose`.
     Count,
-    /// Normal for the format, where each value stands alone.
+    /// Normal for the format, where each value has its own step.
     Expected,
 }
 
-/// A series being read.
+/// Identifies a series while a log is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ColumnId(usize);
 
@@ -39,30 +40,29 @@ pub(crate) struct ColumnId(usize);
 struct SeriesColumn {
     run: usize,
     key: String,
-    rank: Option<KeyRank>, // none: only counted, unless it stands aux the metric
+    rank: Option<KeyRank>, // `None`: only counted, unless it is auxiliary
     aux: Option<AuxKind>,
     shared: bool, // by all runs of the log
     points: Vec<Point>,
     extent: SeriesExtent,
     last_row: usize,
-    lacking: (usize, usize), // rows with a step and without a value, and the first of them
+    lacking: (usize, usize), // number of rows with a step and without a value, and the first such row
 }
 
-/// A run of the log: most logs hold one, which need not have a name.
+/// The rows of one run; most logs hold a single, unnamed run.
 #[derive(Clone, Default)]
 struct RunRows {
     name: Option<String>,
-    keys: HashMap<String, Option<ColumnId>>, // none: nobody wants it
-    order: Vec<(String, Option<ColumnId>)>,  // the first of them, as they came
-    next: usize,                             // of these, the one that most likely comes next
+    keys: HashMap<String, Option<ColumnId>>, // `None`: not selected
+    order: Vec<(String, Option<ColumnId>)>,  // the first keys in the order of a row
+    next: usize,                             // index in `order` of the key expected next
     wanted: Vec<ColumnId>,
     rows: usize,
-    without_step: (usize, usize), // and the first of them, as rows of the log
+    without_step: (usize, usize), // number of rows, and the first of them, counted over the log
     first_with_step: usize,
 }
 
-/// Collects the rows of a log, for all series wanted at once: which of them it has is known only at
-/// its end.
+/// Collects the rows of a log for all selected series.
 #[derive(Clone)]
 pub(crate) struct SeriesBuilder<'w> {
     selector: &'w SeriesSelector,
@@ -70,7 +70,7 @@ pub(crate) struct SeriesBuilder<'w> {
     missing_metric: MissingMetric,
     columns: Vec<SeriesColumn>,
     runs: Vec<RunRows>,
-    by_name: HashMap<String, usize>, // a table may have a run for each row
+    by_name: HashMap<String, usize>, // a table may switch runs on each row
     run: usize,
     rows: usize,
     step: Option<f64>,
@@ -79,12 +79,12 @@ pub(crate) struct SeriesBuilder<'w> {
     hint: NameHint,
     purge_from_step: Option<f64>,
     in_parts: bool,
-    count_each: bool, // of a row: its values alone do not tell what it lacks
+    count_each: bool, // the number of values in a row does not show whether one is missing
     notes: Vec<LogNote>,
 }
 
 impl<'w> SeriesBuilder<'w> {
-    /// An empty builder; `first_choice` are the format's own keys, best first.
+    /// An empty builder; `first_choice` are the keys of the format, best first.
     pub(crate) fn new(
         selector: &'w SeriesSelector,
         first_choice: &'static [&'static str],
@@ -109,12 +109,12 @@ impl<'w> SeriesBuilder<'w> {
         }
     }
 
-    /// Says what rows without the metric are; odd unless told.
+    /// Sets how rows without the metric are treated; by default with a warning.
     pub(crate) fn missing_metric(&mut self, missing: MissingMetric) {
         self.missing_metric = missing;
     }
 
-    /// Names the run that the log is of.
+    /// Names the current run.
     pub(crate) fn name_run(&mut self, name: &str) {
         if !name.is_empty() {
             self.set_name(name);
@@ -126,7 +126,7 @@ impl<'w> SeriesBuilder<'w> {
         self.by_name.insert(name.to_owned(), self.run);
     }
 
-    /// Rows from here on belong to the run of that name.
+    /// Assigns the following rows to the run of this name.
     pub(crate) fn enter_run(&mut self, name: &str) {
         if let Some(run) = self.by_name.get(name) {
             self.run = *run;
@@ -141,42 +141,43 @@ impl<'w> SeriesBuilder<'w> {
         self.set_name(name);
     }
 
-    /// Rows from here on belong to that part of the log: a run of its own, unless it is the only one.
+    /// Assigns the following rows to this part of the log: a run of its own, unless it is the only
+    /// part.
     pub(crate) fn enter_part(&mut self, name: &str) {
         self.in_parts = true;
         self.enter_run(name);
     }
 
-    /// Names the key that steps are taken from, where a log has several clocks.
+    /// Records the key that holds the steps, where a log has several candidates.
     pub(crate) fn name_step(&mut self, key: &str) {
         self.step_key = Some(key.to_owned());
     }
 
-    /// What is wanted of the log.
+    /// The selection.
     pub(crate) fn selector(&self) -> &SeriesSelector {
         self.selector
     }
 
-    /// Whether a series of that key would be taken.
+    /// Whether a series with this key is selected as a metric.
     pub(crate) fn is_metric(&self, key: &str) -> bool {
         self.selector.rank(self.first_choice, key).is_some()
     }
 
-    /// Takes what the file's name tells of run and tag.
+    /// Sets the run and the tag that the file name gives.
     pub(crate) fn hint(&mut self, hint: NameHint) {
         self.hint = hint;
     }
 
-    /// The series of that key in the run being read; `None` if nobody wants it.
+    /// The series with this key in the current run; `None` if it is not selected.
     #[inline]
     pub(crate) fn column(&mut self, key: &str) -> Option<ColumnId> {
         self.column_of_bytes(key.as_bytes()).ok().flatten()
     }
 
-    /// The same for the bytes of a key; an error if they are no text.
+    /// The series with this key, given as bytes. An error if they are not UTF-8.
     #[inline]
     pub(crate) fn column_of_bytes(&mut self, key: &[u8]) -> Result<Option<ColumnId>, Utf8Error> {
-        // Rows have their keys in one order, as a rule: comparing is faster than hashing.
+        // Most rows have their keys in the same order, and comparing is faster than hashing.
         let run = &mut self.runs[self.run];
         if let Some((next, column)) = run.order.get(run.next)
             && next.as_bytes() == key
@@ -199,8 +200,8 @@ impl<'w> SeriesBuilder<'w> {
         }
     }
 
-    /// The series of that key in the run of that name; `heading` is what a table calls it, which may
-    /// be wanted too.
+    /// The series with this key in the named run. `heading` is the full heading of the column, which
+    /// the selection may match too.
     pub(crate) fn column_of(&mut self, run: &str, key: &str, heading: &str) -> Option<ColumnId> {
         self.enter_run(run);
         let rank = self.selector.rank(self.first_choice, key);
@@ -213,19 +214,19 @@ impl<'w> SeriesBuilder<'w> {
         self.column_of_unknown(name, name)
     }
 
-    /// A series of that key in the run of that name, whose key is unknown.
+    /// A series with an unknown key in the named run.
     pub(crate) fn column_of_unknown(&mut self, run: &str, key: &str) -> Option<ColumnId> {
         self.enter_run(run);
         self.column_of_file(key)
     }
 
-    /// A series of the run being read whose key is unknown.
+    /// A series with an unknown key in the current run.
     pub(crate) fn column_of_file(&mut self, key: &str) -> Option<ColumnId> {
         self.add_column(key, Some(KeyRank { pattern: usize::MAX, matched_dotted: true }))
     }
 
-    /// The series of a file that calls its values `key`, and by its name alone says that they are those of
-    /// `tag`, with underscores for slashes.
+    /// The series of a file that calls its values `key`, and whose name gives the `tag` with
+    /// underscores for slashes.
     pub(crate) fn column_of_tag(&mut self, key: &str, tag: &str) -> Option<ColumnId> {
         let by_key = self.selector.rank(self.first_choice, key);
         match self.selector.uses_default_keys() {
@@ -267,8 +268,8 @@ impl<'w> SeriesBuilder<'w> {
         column
     }
 
-    /// The clock that the format keeps apart from its metrics, for the run being read; `None` if nobody
-    /// wants to know the time.
+    /// A clock that the format stores outside its metrics, for the current run; `None` if no clock is
+    /// requested.
     pub(crate) fn clock(&mut self, key: &str) -> Option<ColumnId> {
         let rank = clock_rank(key).filter(|_| self.selector.has_clock())?;
         self.columns.push(SeriesColumn {
@@ -285,29 +286,29 @@ impl<'w> SeriesBuilder<'w> {
         Some(ColumnId(self.columns.len() - 1))
     }
 
-    /// Says that what stands aux the metrics in this column does so for all runs of the log.
+    /// Marks an auxiliary series as one of all runs of the log.
     pub(crate) fn share(&mut self, column: ColumnId) {
         self.columns[column.0].shared = true;
     }
 
-    /// Whether the column stands aux the metrics.
+    /// Whether the series is auxiliary.
     pub(crate) fn is_aux(&self, column: ColumnId) -> bool {
         self.columns[column.0].aux.is_some()
     }
 
-    /// Whether the column is a clock.
+    /// Whether the series is a clock.
     pub(crate) fn is_clock(&self, column: ColumnId) -> bool {
         matches!(self.columns[column.0].aux, Some(AuxKind::Clock(_)))
     }
 
-    /// Whether the column is a metric that is wanted or a reward that was asked for, so that what is no
-    /// number in it is a mistake.
+    /// Whether the series is a selected metric or a requested reward, so that a value that is not a
+    /// number is an error.
     pub(crate) fn must_be_number(&self, column: ColumnId) -> bool {
         let column = &self.columns[column.0];
         column.rank.is_some() || matches!(column.aux, Some(AuxKind::Reward(_)))
     }
 
-    /// The log says that the run was taken back to this step: what was logged from it on is void.
+    /// Discards the points from `step` on: the log says that the run was resumed there (`purge_step`).
     pub(crate) fn purge_from(&mut self, step: f64) {
         for column in &mut self.columns {
             column.points.retain(|point| point.step < step);
@@ -320,12 +321,12 @@ impl<'w> SeriesBuilder<'w> {
         &self.columns[column.0].key
     }
 
-    /// Whether a series was asked for, and is not only counted.
+    /// Whether a series is selected as a metric, and not only counted.
     pub(crate) fn is_wanted(&self, column: ColumnId) -> bool {
         self.columns[column.0].rank.is_some()
     }
 
-    /// Notes something odd.
+    /// Adds a note.
     pub(crate) fn note(&mut self, note: LogNote) {
         self.notes.push(note);
     }
@@ -335,18 +336,18 @@ impl<'w> SeriesBuilder<'w> {
         self.notes.extend(notes);
     }
 
-    /// Rows ended so far.
+    /// Number of rows ended so far.
     pub(crate) fn rows(&self) -> usize {
         self.rows
     }
 
-    /// Takes the step of the row being read; the later one counts.
+    /// Sets the step of the current row, replacing an earlier one.
     #[inline]
     pub(crate) fn set_step(&mut self, step: f64) {
         self.step = Some(step);
     }
 
-    /// Takes a value of the row being read, NaN for a null; the later one of a key counts.
+    /// Sets a value of the current row (NaN for null), replacing an earlier one.
     #[inline]
     pub(crate) fn set_value(&mut self, key: &str, value: f64) {
         if let Some(column) = self.column(key) {
@@ -354,16 +355,16 @@ impl<'w> SeriesBuilder<'w> {
         }
     }
 
-    /// Takes a value of the row being read.
+    /// Sets a value of the current row by its series.
     #[inline]
     pub(crate) fn set(&mut self, column: ColumnId, value: f64) {
         match self.values.iter_mut().find(|(other, _)| *other == column) {
-            Some((_, old)) => *old = value, // last wins, as in Python
+            Some((_, old)) => *old = value, // as in Python, the last one counts
             None => self.values.push((column, value)),
         }
     }
 
-    /// Ends the row being read.
+    /// Ends the current row.
     #[inline]
     pub(crate) fn end_row(&mut self) {
         self.rows += 1;
@@ -392,7 +393,7 @@ impl<'w> SeriesBuilder<'w> {
         self.values.clear();
     }
 
-    /// Takes a value that stands alone, with its step.
+    /// Adds a value with its own step.
     #[inline]
     pub(crate) fn push(&mut self, column: ColumnId, step: f64, value: f64) {
         let column = &mut self.columns[column.0];
@@ -404,7 +405,7 @@ impl<'w> SeriesBuilder<'w> {
         column.push(run.rows, Point { step, entropy: value });
     }
 
-    /// Ends the log, `outcome` being how its reading ended: a cut keeps the whole rows before it.
+    /// Ends the log. `outcome` says how reading ended; a truncated file keeps its complete rows.
     pub(crate) fn finish(mut self, outcome: Result<(), ReadError>) -> Result<Log, ReadError> {
         match outcome {
             Err(ReadError::Scan(ScanError::Cut(place))) if self.rows > 0 => {
@@ -479,14 +480,14 @@ impl<'w> SeriesBuilder<'w> {
         Ok(Log { series, all_series, keys, step_key, purge_from_step, notes })
     }
 
-    /// Whether the run holds a series that is wanted.
+    /// Whether the run has a selected series.
     fn holds_wanted(&self, run: usize) -> bool {
         let wanted = |c: &SeriesColumn| c.run == run && c.rank.is_some() && !c.points.is_empty();
         self.columns.iter().any(wanted)
     }
 
-    /// Rows without a step, and the first of them; of a log in parts, in those with a series that is
-    /// wanted, if there are any.
+    /// Number of rows without a step, and the first of them. In a log of several parts, only parts with
+    /// a selected series count, if there are any.
     fn without_step(&self) -> (usize, usize) {
         let mut parts: Vec<usize> = (0..self.runs.len()).collect();
         if self.in_parts && parts.iter().any(|&run| self.holds_wanted(run)) {
@@ -497,7 +498,7 @@ impl<'w> SeriesBuilder<'w> {
         lacking.reduce(|(n, a), (m, b)| (n + m, a.min(b))).unwrap_or_default()
     }
 
-    /// A log whose parts are not runs, but for one, is that run. The others are told.
+    /// If only one part of a log has a selected series, it is the run, and the others are noted.
     fn name_parts(&mut self) {
         let (runs, others): (Vec<usize>, Vec<usize>) =
             (0..self.runs.len()).partition(|&run| self.holds_wanted(run));
@@ -514,7 +515,7 @@ impl<'w> SeriesBuilder<'w> {
         }
     }
 
-    /// What stands aux the metrics, moved out of its columns unless it is a metric too.
+    /// Takes the auxiliary series out of the columns, except those that are metrics too.
     fn auxs(&mut self) -> Vec<AuxRows> {
         let mut auxs = Vec::new();
         for column in &mut self.columns {
@@ -540,7 +541,7 @@ impl<'w> SeriesBuilder<'w> {
     }
 }
 
-/// A series aux the metrics of a run, or of all.
+/// An auxiliary series of one run, or of all.
 struct AuxRows {
     run: usize,
     shared: bool,

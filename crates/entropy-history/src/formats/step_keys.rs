@@ -1,9 +1,9 @@
-//! What logs call their steps: one table for rows of JSON, tables and Parquet.
+//! The keys of steps, for JSON rows, CSV and Parquet tables.
 
 use crate::formats::format::Head;
 use crate::framing::json::ValueKind;
 
-/// Names of steps, best first, in lower case; logs spell them either way.
+/// Names of steps, best first, in lower case; upper case matches too.
 const STEPS: [&str; 19] = [
     "step",
     "global_step",
@@ -26,34 +26,34 @@ const STEPS: [&str; 19] = [
     "epoch",
 ];
 
-/// ms-swift writes the step as a text, with the last step behind it: `"10/400"`.
+/// ms-swift writes the step as a text together with the last step: `"10/400"`.
 pub(crate) const OF_MOST: &str = "global_step/max_steps";
 
-/// Names that are found in other files too: a row of them alone is no row of a log.
+/// Names that other files contain too: a row with no other sign of a log is not one.
 const COMMON: [&str; 6] = ["steps", "iter", "timesteps", "timestep", "update", "epoch"];
 
-/// How good a name for a step the key is, the smaller the better; `None` if it is none.
+/// The rank of a step key, smaller is better; `None` for other keys.
 pub(crate) fn rank(key: &str) -> Option<usize> {
     STEPS.iter().position(|step| key.eq_ignore_ascii_case(step))
 }
 
-/// Whether other files have the key too.
+/// Whether other files than logs contain the key too.
 pub(crate) fn is_common(key: &str) -> bool {
     COMMON.iter().any(|common| key.eq_ignore_ascii_case(common))
 }
 
-/// The best name for a step among these.
+/// The best step key among `keys`.
 pub(crate) fn best<'k>(keys: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     keys.filter_map(|key| Some((rank(key)?, key))).min_by_key(|(rank, _)| *rank).map(|(_, key)| key)
 }
 
-/// What the first object of a log calls its step.
+/// The step key in the first object of a log.
 pub(crate) fn of_head(head: &Head<'_>) -> Option<String> {
     let keys = head.keys().iter().filter(|(_, holds)| *holds == ValueKind::Scalar);
     best(keys.map(|(key, _)| key.as_str())).map(str::to_owned)
 }
 
-/// The step in a text `"10/400"`.
+/// The step in a text such as `"10/400"`.
 pub(crate) fn of_text(text: &str) -> Option<f64> {
     let (step, _) = text.split_once('/')?;
     step.trim().parse().ok().filter(|step: &f64| step.is_finite())

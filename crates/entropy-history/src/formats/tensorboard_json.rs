@@ -1,7 +1,7 @@
 //! TensorBoard's JSON download of one tag: `[[wall time, step, value], …]`.
 //!
-//! Neither it nor the CSV download says what it holds but for the file's name, which TensorBoard
-//! makes from both: `run-<run>-tag-<tag>.json`, slashes as underscores.
+//! Only the file name says which run and tag it is, here and in the CSV download. TensorBoard makes it
+//! from both: `run-<run>-tag-<tag>.json`, with underscores for slashes.
 
 use std::io::Read;
 use std::path::Path;
@@ -77,8 +77,8 @@ fn read(
     nothing_follows(&mut scanner)
 }
 
-/// The values of a download: those of the tag in its name, which may be no entropy; whatever is wanted
-/// where the name is not the one that TensorBoard gives it.
+/// The series of a download: that of the tag in the file name, or the selected one if the name does not
+/// have TensorBoard's form.
 pub(crate) fn value_column(
     path: Option<&Path>,
     builder: &mut SeriesBuilder<'_>,
@@ -95,7 +95,7 @@ fn run_and_tag(stem: &str) -> Option<(&str, &str)> {
     stem.strip_prefix("run-")?.split_once("-tag-")
 }
 
-/// What the name of a download tells of run and tag.
+/// The run and the tag in the name of a download.
 fn name_hint(path: Option<&Path>) -> NameHint {
     let stem = path.and_then(Path::file_stem).unwrap_or_default().to_string_lossy();
     let named = run_and_tag(&stem);
@@ -106,7 +106,7 @@ fn name_hint(path: Option<&Path>) -> NameHint {
             .is_some_and(|before| before.is_empty() || before.ends_with('_'))
     };
     let keys = KNOWN_KEYS.iter().map(|known| known.key.trim_start_matches('*'));
-    // A key of one word could be the end of any other.
+    // A key of one word could be the end of any other key.
     let known = keys
         .filter(|key| if key.contains('/') { is_end(key) } else { named.is_some() && *key == tag });
     let tag = known.max_by_key(|key| key.len()).map(str::to_owned);

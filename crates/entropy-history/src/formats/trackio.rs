@@ -1,4 +1,4 @@
-//! trackio's database of a project, `<project>.db`: SQLite, one row a call of `trackio.log()`.
+//! trackio's database of a project, `<project>.db`: SQLite, one row per call of `trackio.log()`.
 //!
 //! ```sql
 //! CREATE TABLE metrics (id INTEGER PRIMARY KEY AUTOINCREMENT, run_id TEXT NOT NULL,
@@ -6,15 +6,15 @@
 //!     metrics TEXT NOT NULL, log_id TEXT, space_id TEXT)
 //! ```
 //!
-//! So trackio 0.43.0 (`sqlite_storage.py`, `init_db`; `user_version` 2). 0.2.9, 0.5.0 and 0.14.0
-//! have no `run_id`, `log_id` and `space_id`: there a run is its name. With a `run_id`, two runs may
-//! share one; a resumed run goes on under its id and logs steps again. `system_metrics` has no
-//! steps and is passed over.
+//! This is the schema of trackio 0.43.0 (`sqlite_storage.py`, `init_db`; `user_version` 2). 0.2.9,
+//! 0.5.0 and 0.14.0 have no `run_id`, `log_id` and `space_id`: there the name identifies a run. With
+//! `run_id`, two runs may share a name; a resumed run keeps its id and logs steps again. The table
+//! `system_metrics` has no steps and is ignored.
 //!
-//! `metrics` is a JSON object. 0.2.9 stored the text of Python's `json`, NaN bare; later versions
-//! store orjson's bytes, a BLOB whatever the column says, with "NaN", "Infinity" and "-Infinity" as
-//! strings, except that 0.5.0 made null of a nested NaN: so null is NaN. An object with a `_type`
-//! is a table, a histogram or a picture.
+//! `metrics` is a JSON object. 0.2.9 stored the text of Python's `json`, with bare NaN. Later versions
+//! store orjson's bytes as a BLOB, with "NaN", "Infinity" and "-Infinity" as strings, except that 0.5.0
+//! wrote null for a nested NaN: so null is NaN. An object with a `_type` is a table, a histogram or a
+//! picture.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::Read;
@@ -27,7 +27,7 @@ use crate::formats::error::{ReadError, TrackioError};
 use crate::formats::format::{Confidence, Format, Growth, Head};
 use crate::formats::series_builder::{MissingMetric, SeriesBuilder};
 use crate::formats::timestamps::iso_to_unix_seconds;
-use crate::framing::sqlite::ask;
+use crate::framing::sqlite::query_database;
 
 pub(crate) const FORMAT: Format = Format {
     name: "trackio",
@@ -42,14 +42,13 @@ pub(crate) const FORMAT: Format = Format {
 };
 
 fn recognise(head: &Head<'_>) -> Confidence {
-    // Not certain: others keep such files too, and reading one says whose it is not.
+    // Not certain: other programs use SQLite too, and the reader reports which tables it found.
     if head.bytes.starts_with(b"SQLite format 3\0") { Confidence::Likely } else { Confidence::No }
 }
 
 /// Reads the runs in the order of their first rows, the rows of each in the order they were logged.
 ///
-/// It takes a path and no stream, since the newest rows of a live run lie in the `-wal` file beside
-/// it. All rows are in memory before the builder gets the first: the database is let go at once.
+/// Needs a path instead of a stream, because the newest rows of a live run are in the `-wal` file.
 fn read(
     head: &Head<'_>,
     _: &mut dyn Read,
@@ -59,7 +58,7 @@ fn read(
     builder.missing_metric(MissingMetric::Count);
     let with_clock = builder.selector().has_clock();
     let query = |db: &Connection| query(db, with_clock);
-    let runs = match ask(path, is_wal(head.bytes), query).map_err(TrackioError::from)? {
+    let runs = match query_database(path, query).map_err(TrackioError::from)? {
         QueryResult::Runs(runs) => runs,
         QueryResult::Tables(tables) => return Err(TrackioError::Foreign(tables).into()),
     };
@@ -85,14 +84,9 @@ fn read(
     Ok(())
 }
 
-/// Whether the database is in WAL mode: the file format's write version says so.
-fn is_wal(head: &[u8]) -> bool {
-    head.get(18) == Some(&2)
-}
-
 enum QueryResult {
     Runs(Vec<TrackioRun>),
-    /// Another program's tables.
+    /// The tables of another program.
     Tables(Vec<String>),
 }
 
@@ -103,8 +97,8 @@ struct TrackioRun {
 
 struct TrackioRow {
     id: i64,
-    step: f64,         // SQLite keeps 1.5 in a column of integers
-    time: Option<f64>, // seconds since 1970
+    step: f64,         // SQLite stores 1.5 even in an integer column
+    time: Option<f64>, // Unix seconds
     metrics: Vec<u8>,
 }
 
@@ -150,7 +144,7 @@ fn parse(metrics: &[u8]) -> serde_json::Result<Value> {
         .or_else(|error| serde_json::from_slice(&with_quotes(metrics)).map_err(|_| error))
 }
 
-/// Python's words for what JSON cannot say, put in quotes as later versions write them.
+/// Puts Python's NaN and Infinity in quotes, as later versions write them.
 fn with_quotes(json: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(json.len() + 16);
     let (mut in_string, mut escaped) = (false, false);
@@ -170,7 +164,7 @@ fn with_quotes(json: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Gives the numbers to the builder, the names of nested ones joined with dots as W&B joins them.
+/// Adds the numbers to the builder; nested names are joined with dots, as W&B does.
 fn flatten(key: &str, value: &Value, builder: &mut SeriesBuilder<'_>) {
     match value {
         Value::Number(number) => builder.set_value(key, number.as_f64().unwrap_or(f64::NAN)),
@@ -207,13 +201,13 @@ mod tests {
         name.into()
     }
 
-    /// What `tests/fixtures/make/logs/trackio_make.py` wrote, by trackio of the version that names the
-    /// folder.
+    /// The path of a fixture, written by `tests/fixtures/make/logs/trackio_make.py` with the trackio
+    /// version in its directory name.
     fn fixture(name: &str) -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/trackio").join(name)
     }
 
-    /// A database with its `-wal` file in a folder of its own, so that what is left beside it shows.
+    /// A database with its `-wal` file in a directory of its own, so that files left behind are seen.
     fn alone(name: &str) -> (TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a b%?#.db");
@@ -225,7 +219,7 @@ mod tests {
         (folder, path)
     }
 
-    /// Every series of numbers, by run and key.
+    /// Every numeric series, by run and key.
     fn series(path: &Path) -> Result<Vec<LogSeries>, ReadError> {
         let wanted = SeriesSelector::metrics(&["*".to_owned()]).unwrap();
         let head = fs::read(path)?;
@@ -238,7 +232,7 @@ mod tests {
         series(path).unwrap_err().to_string()
     }
 
-    /// The runs with how often each logged its entropy.
+    /// The number of entropy values of each run.
     fn sizes(path: &Path) -> Vec<(String, usize)> {
         let entropies = series(path).unwrap().into_iter().filter(|s| s.metric == "train/entropy");
         entropies.map(|s| (s.run.unwrap(), s.points.len())).collect()
@@ -307,7 +301,7 @@ mod tests {
         let whole = fs::read(&path).unwrap();
         for at in (0..whole.len()).step_by(4000) {
             fs::write(&path, &whole[..at]).unwrap();
-            let _ = series(&path); // a cut behind the last row may go unnoticed; none may panic
+            let _ = series(&path); // a cut after the last row may go unnoticed; there must be no panic
             let mut broken = whole.clone();
             broken[at..(at + 100).min(whole.len())].fill(0xaa);
             fs::write(&path, broken).unwrap();

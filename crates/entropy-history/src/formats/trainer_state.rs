@@ -1,12 +1,12 @@
-//! Hugging Face's `trainer_state.json`, which TRL, Axolotl, unsloth and ms-swift write too: the rows
+//! Hugging Face's `trainer_state.json`, which TRL, Axolotl, unsloth and ms-swift write too; the rows
 //! are in `log_history`.
 //!
 //! ```json
 //! {"global_step": 120, "log_history": [{"entropy": 2.37, "epoch": 0.01, "step": 1}, …]}
 //! ```
 //!
-//! Evaluation logs rows with `eval_` keys, and the last row of a finished run has only totals. It is
-//! written beside each checkpoint, and goes on in a resumed run. (transformers 5.23,
+//! Evaluation logs rows with `eval_` keys, and the last row of a finished run has only totals. The file
+//! is written with each checkpoint, and a resumed run continues it. (transformers 5.23,
 //! `TrainerState.save_to_json`.)
 
 use std::io::Read;

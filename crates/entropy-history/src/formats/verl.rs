@@ -1,12 +1,12 @@
-//! verl's file logger (`trainer.logger=file`): one line a step, metrics nested under `data`.
+//! verl's file logger (`trainer.logger=file`): one line per step, metrics nested under `data`.
 //!
 //! ```json
 //! {"step":1,"data":{"actor/entropy":2.85,"critic/rewards/mean":0.09}}
 //! ```
 //!
-//! orjson writes it, so NaN is `null`. Validation before training logs a row without any `actor/`
-//! key, which is no fault. `actor/entropy` is taken before the update, `actor/entropy_loss` during
-//! it; both are the exact token mean. (verl 0.9, `utils/tracking.py`, `FileLogger`.)
+//! orjson writes it, so NaN is `null`. Validation before training logs a row without any `actor/` key,
+//! which is normal. `actor/entropy` is measured before the update, `actor/entropy_loss` during it; both
+//! are the exact token mean. (verl 0.9, `utils/tracking.py`, `FileLogger`.)
 
 use std::io::Read;
 

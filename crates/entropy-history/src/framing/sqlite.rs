@@ -1,187 +1,109 @@
-//! SQLite databases that somebody else may be writing to, read so that no trace is left.
+//! Reads SQLite databases that another program may be writing to, without leaving a trace.
 //!
-//! `mode=ro` leaves one: on a database in WAL mode that nobody has open it creates a `-wal` and a
-//! `-shm` file and leaves them there; where it may not create them, it fails. `immutable=1` creates
-//! nothing and needs nothing, but takes no lock and does not see a `-wal` file, where the newest
-//! rows of a live or killed program lie. So each is used where it does no harm: see [`Way`].
+//! Opening such a database in place may create `-wal` and `-shm` files beside it, wait for a lock, or
+//! miss the newest rows, which a live or killed program keeps in the `-wal` file. So the database is
+//! copied with these files to a temporary directory. A copy counts if no file changed meanwhile.
 
-use std::fmt::Write;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
-use tempfile::TempDir;
+use rusqlite::Connection;
 use thiserror::Error;
 
-/// How long a lock is waited for; loggers hold one for milliseconds.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-/// How often a database is read that is written to meanwhile.
+/// How often a database is copied that changes meanwhile.
 const ATTEMPTS: u32 = 5;
+/// Endings of the files that make up a database: itself, newest rows, and changes to roll back.
+const ENDINGS: [&str; 3] = ["", "-wal", "-journal"];
 
-/// Why a database could not be read.
+/// Why a database cannot be read.
 #[derive(Debug, Error)]
 pub enum DatabaseError {
-    /// Another program keeps it to itself.
-    #[error("the database is locked by another program (waited {} s)", PATIENCE.as_secs())]
-    Locked,
     /// Another program writes all the time.
     #[error("the database was written to each time it was read ({ATTEMPTS} times)")]
     Changing,
-    /// SQLite gave up on it.
+    /// SQLite reported an error.
     #[error("SQLite says: {0}")]
-    Sqlite(rusqlite::Error),
-    /// It could not be read, or not be copied.
+    Sqlite(#[from] rusqlite::Error),
+    /// A file could not be read or copied.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
 
-impl From<rusqlite::Error> for DatabaseError {
-    fn from(error: rusqlite::Error) -> Self {
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => DatabaseError::Locked,
-            _ => DatabaseError::Sqlite(error),
-        }
-    }
-}
-
-/// Answers a query, asking again when the database was written to meanwhile; `wal_mode` is what its
-/// header says.
+/// Runs a query on a consistent copy of the database.
 ///
 /// # Errors
 /// See [`DatabaseError`].
-pub fn ask<T>(
+pub fn query_database<T>(
     path: &Path,
-    wal_mode: bool,
     query: impl Fn(&Connection) -> rusqlite::Result<T>,
 ) -> Result<T, DatabaseError> {
-    let path = path.canonicalize()?; // SQLite's own files are beside the file, not beside a link
-    let mut way = Way::to(&path, wal_mode);
+    let path = path.canonicalize()?; // SQLite's other files are beside the file, not beside a link
     for attempt in 0..ATTEMPTS {
+        thread::sleep(attempt * Duration::from_millis(50));
         let before = stamps(&path);
-        let answer = way.open(&path).and_then(|(db, _copy)| Ok(query(&db)?));
-        match answer {
-            Err(DatabaseError::Sqlite(error)) if way == Way::Locking && needs_writing(&error) => {
-                way = Way::Copy;
-            }
-            answer if way == Way::Locking || stamps(&path) == before => return answer,
-            _ => {
-                thread::sleep(attempt * Duration::from_millis(50));
-                // Whoever writes that often is there: SQLite's files are too, or soon taken away.
-                let often = attempt + 2 >= ATTEMPTS;
-                way = if often { Way::Locking } else { Way::to(&path, wal_mode) };
-            }
+        let answer = query_copy(&path, &query);
+        if stamps(&path) == before {
+            return answer;
         }
     }
     Err(DatabaseError::Changing)
 }
 
-/// How to read a database and leave nothing behind.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Way {
-    /// `mode=ro`, with locks. The database has a rollback journal, or it has its `-wal` and `-shm`
-    /// files, since somebody has it open or was killed: nothing is missing that SQLite would create.
-    /// (The last to close a database takes these files away, but not one who may only read.)
-    Locking,
-    /// `immutable=1`. WAL mode without rows in a `-wal` file: all is in the database. There is no
-    /// lock, so the answer counts only if nothing was written meanwhile.
-    Immutable,
-    /// A copy. A `-wal` file without its `-shm` file came from another place, and in a folder that
-    /// may not be written to none can be made. Counts on the same condition.
-    Copy,
-}
-
-impl Way {
-    fn to(path: &Path, wal_mode: bool) -> Way {
-        let wal = fs::metadata(beside(path, "-wal")).is_ok_and(|wal| wal.len() > 0);
-        match (wal_mode, wal, beside(path, "-shm").exists()) {
-            (false, ..) | (true, true, true) => Way::Locking,
-            (true, false, _) => Way::Immutable,
-            (true, true, false) => Way::Copy,
+fn query_copy<T>(
+    path: &Path,
+    query: impl Fn(&Connection) -> rusqlite::Result<T>,
+) -> Result<T, DatabaseError> {
+    let tmp = tempfile::tempdir()?;
+    let copy = tmp.path().join("copy.db");
+    for ending in ENDINGS {
+        match fs::copy(with_ending(path, ending), with_ending(&copy, ending)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound || ending.is_empty() => {
+                return Err(e.into());
+            }
+            _ => {}
         }
     }
-
-    /// Opens it; the copy lasts as long as the second value.
-    fn open(self, path: &Path) -> Result<(Connection, Option<TempDir>), DatabaseError> {
-        let reading = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-        let (db, copy) = match self {
-            Way::Locking => (Connection::open_with_flags(uri(path, "mode=ro"), reading)?, None),
-            Way::Immutable => {
-                (Connection::open_with_flags(uri(path, "immutable=1"), reading)?, None)
-            }
-            Way::Copy => {
-                let folder = tempfile::tempdir()?;
-                let copy = folder.path().join("copy.db");
-                for end in ["", "-wal", "-journal"] {
-                    match fs::copy(beside(path, end), beside(&copy, end)) {
-                        Ok(_) => {}
-                        Err(e) if e.kind() == io::ErrorKind::NotFound && !end.is_empty() => {}
-                        Err(e) => return Err(e.into()),
-                    }
-                }
-                (Connection::open(copy)?, Some(folder))
-            }
-        };
-        db.busy_timeout(PATIENCE)?;
-        Ok((db, copy))
-    }
+    Ok(query(&Connection::open(copy)?)?)
 }
 
-/// The folder may not be written to, or what a killed writer left must be rolled back first.
-fn needs_writing(error: &rusqlite::Error) -> bool {
-    matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
-}
-
-fn beside(path: &Path, end: &str) -> PathBuf {
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(end);
+    name.push(ending);
     name.into()
 }
 
-/// Sizes and times: whoever writes changes them.
-fn stamps(path: &Path) -> [Option<(u64, SystemTime)>; 2] {
-    ["", "-wal"].map(|end| {
-        let file = fs::metadata(beside(path, end)).ok()?;
+/// Sizes and modification times of the files, which change when a program writes.
+fn stamps(path: &Path) -> [Option<(u64, SystemTime)>; 3] {
+    ENDINGS.map(|ending| {
+        let file = fs::metadata(with_ending(path, ending)).ok()?;
         Some((file.len(), file.modified().ok()?))
     })
 }
 
-fn uri(path: &Path, how: &str) -> String {
-    let mut uri = "file:".to_owned();
-    for &byte in path.as_os_str().as_encoded_bytes() {
-        match byte {
-            b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {
-                uri.push(byte.into());
-            }
-            _ => write!(uri, "%{byte:02X}").expect("a string takes everything"),
-        }
-    }
-    uri + "?" + how
-}
-
 #[cfg(test)]
 mod tests {
+    use tempfile::TempDir;
+
     use super::*;
 
-    /// A database of `rows` rows in a folder of its own, so that what is left beside it shows.
+    /// A database of `rows` rows in a directory of its own, so that files left behind are seen.
     fn database(rows: u32, set_up: &str) -> (TempDir, PathBuf, Connection) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a b%?#é.db");
+        let tmp = tempfile::tempdir().unwrap();
+        let path = tmp.path().join("a b%?#é.db");
         let db = Connection::open(&path).unwrap();
         db.execute_batch(&format!("{set_up}; CREATE TABLE t (x TEXT)")).unwrap();
         for row in 0..rows {
             db.execute("INSERT INTO t VALUES (?)", [row.to_string()]).unwrap();
         }
-        (folder, path, db)
+        (tmp, path, db)
     }
 
     fn rows(path: &Path) -> Result<u32, DatabaseError> {
-        let wal_mode = fs::read(path)?.get(18) == Some(&2);
         // Both from the table, not from an index or a header.
-        ask(path, wal_mode, |db| {
+        query_database(path, |db| {
             db.query_row("SELECT count(*) + 0 * total(length(x)) FROM t", [], |r| {
                 r.get::<_, f64>(0)
             })
@@ -189,18 +111,18 @@ mod tests {
         .map(|n| n as u32)
     }
 
-    /// The same files in another folder, as a killed program or a copy leaves them.
+    /// Copies the files with these endings to another directory, as a killed program leaves them.
     fn copied(path: &Path, ends: &[&str]) -> (TempDir, PathBuf) {
-        let folder = tempfile::tempdir().unwrap();
-        let copy = folder.path().join("copy.db");
+        let tmp = tempfile::tempdir().unwrap();
+        let copy = tmp.path().join("copy.db");
         for end in ends {
-            fs::write(beside(&copy, end), fs::read(beside(path, end)).unwrap()).unwrap();
+            fs::write(with_ending(&copy, end), fs::read(with_ending(path, end)).unwrap()).unwrap();
         }
-        (folder, copy)
+        (tmp, copy)
     }
 
-    fn files(folder: &TempDir) -> Vec<(PathBuf, Vec<u8>)> {
-        let mut files: Vec<_> = fs::read_dir(folder)
+    fn files(tmp: &TempDir) -> Vec<(PathBuf, Vec<u8>)> {
+        let mut files: Vec<_> = fs::read_dir(tmp)
             .unwrap()
             .map(|file| file.unwrap().path())
             .map(|path| (path.clone(), fs::read(path).unwrap()))
@@ -210,38 +132,32 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_left_behind_and_nothing_is_missed() {
+    fn all_rows_are_read_and_no_file_is_left_behind() {
         const WAL: &str = "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0";
-        let (_folder, live, _writer) = database(7, WAL);
-        let (closed_folder, closed, writer) = database(7, WAL);
+        let (live_tmp, live, _writer) = database(7, WAL);
+        let (closed_tmp, closed, writer) = database(7, WAL);
         drop(writer);
-        let (plain_folder, plain, writer) = database(7, "");
+        let (plain_tmp, plain, writer) = database(7, "");
         drop(writer);
-        let (copy_folder, copy) = copied(&live, &["", "-wal"]);
-        let (killed_folder, killed) = copied(&live, &["", "-wal", "-shm"]);
-        for (folder, path, way) in [
-            (&closed_folder, &closed, Way::Immutable),
-            (&plain_folder, &plain, Way::Locking),
-            (&copy_folder, &copy, Way::Copy),
+        let (copy_tmp, copy) = copied(&live, &["", "-wal"]);
+        let (killed_tmp, killed) = copied(&live, &["", "-wal", "-shm"]);
+        for (tmp, path) in [
+            (&live_tmp, &live),
+            (&closed_tmp, &closed),
+            (&plain_tmp, &plain),
+            (&copy_tmp, &copy),
+            (&killed_tmp, &killed),
         ] {
-            let before = files(folder);
-            assert_eq!(Way::to(path, way != Way::Locking), way);
-            assert_eq!(rows(path).unwrap(), 7, "{way:?}");
-            assert!(files(folder) == before, "{way:?}");
+            let before = files(tmp);
+            assert_eq!(rows(path).unwrap(), 7, "{path:?}");
+            assert!(files(tmp) == before, "{path:?}");
         }
-        let before = files(&killed_folder);
-        for path in [&live, &killed] {
-            assert_eq!(Way::to(path, true), Way::Locking);
-            assert_eq!(rows(path).unwrap(), 7);
-        }
-        let after = files(&killed_folder); // its -shm is rebuilt, as any reader does
-        assert!(after.len() == 3 && after[0] == before[0] && after[2] == before[2]);
     }
 
     #[test]
     #[cfg(unix)]
-    fn a_link_is_followed_to_where_the_wal_file_lies() {
-        let (_folder, path, _writer) = database(3, "PRAGMA journal_mode = WAL");
+    fn symbolic_link_is_followed_to_the_wal_file() {
+        let (_tmp, path, _writer) = database(3, "PRAGMA journal_mode = WAL");
         let elsewhere = tempfile::tempdir().unwrap();
         let link = elsewhere.path().join("link.db");
         std::os::unix::fs::symlink(&path, &link).unwrap();
@@ -249,32 +165,28 @@ mod tests {
     }
 
     #[test]
-    fn a_locked_database_is_waited_for_and_then_named_so() {
-        let (_folder, path, writer) = database(3, "");
+    fn locked_database_is_read_from_its_copy() {
+        let (_tmp, path, writer) = database(3, "");
         writer.execute_batch("BEGIN EXCLUSIVE").unwrap();
-        let error = rows(&path).unwrap_err().to_string();
-        assert_eq!(error, "the database is locked by another program (waited 2 s)");
-        writer.execute_batch("COMMIT").unwrap();
         assert_eq!(rows(&path).unwrap(), 3);
     }
 
     #[test]
-    fn what_a_killed_writer_did_by_half_is_undone_in_a_copy() {
-        let (_folder, path, writer) =
-            database(200, "PRAGMA cache_size = 1; PRAGMA page_size = 512");
+    fn incomplete_transaction_of_a_killed_writer_is_rolled_back() {
+        let (_tmp, path, writer) = database(200, "PRAGMA cache_size = 1; PRAGMA page_size = 512");
         writer.execute_batch("BEGIN; DELETE FROM t WHERE rowid > 20").unwrap();
         writer.execute_batch("INSERT INTO t VALUES (zeroblob(90000))").unwrap();
-        let (folder, killed) = copied(&path, &["", "-journal"]);
-        let before = files(&folder);
+        let (tmp, killed) = copied(&path, &["", "-journal"]);
+        let before = files(&tmp);
         assert!(before[1].1.len() > 512, "nothing to undo");
         assert_eq!(rows(&killed).unwrap(), 200);
-        assert!(files(&folder) == before);
+        assert!(files(&tmp) == before);
     }
 
     #[test]
-    fn a_file_that_is_no_database_is_an_error() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("x.db");
+    fn rejects_file_that_is_not_a_database() {
+        let tmp = tempfile::tempdir().unwrap();
+        let path = tmp.path().join("x.db");
         assert!(matches!(rows(&path), Err(DatabaseError::Io(_))));
         for bytes in [&b""[..], b"SQLite format 3\0", &[7; 5000]] {
             fs::write(&path, bytes).unwrap();

@@ -1,4 +1,4 @@
-//! What a segment of a log looks like: a bar, a row, a line of YAML, or nothing of interest.
+//! Recognises what a segment of a console log is: a progress bar, a row, a line of YAML, or other text.
 
 use std::borrow::Cow;
 
@@ -11,12 +11,12 @@ pub(crate) type Values = Vec<(String, f64)>;
 pub(crate) struct ProgressBar {
     pub(crate) done: u64,
     pub(crate) total: u64,
-    /// Whether it may be the Trainer's, which has no words before it and no bar above it.
+    /// Whether it may be the Trainer's bar, which has no text before it and no bar above it.
     pub(crate) is_topmost: bool,
 }
 
 impl ProgressBar {
-    /// The bar in a segment, and what stands behind it.
+    /// The bar in a segment, and the text after it.
     pub(crate) fn read(text: &[u8]) -> Option<(ProgressBar, &[u8])> {
         let percent = memmem::find(text, b"%|")?;
         let digits = text[..percent].iter().rev().take_while(|b| b.is_ascii_digit()).count();
@@ -26,7 +26,7 @@ impl ProgressBar {
         let (counts, timing) = counts.split_at(memchr(b'[', counts)?);
         let (done, total) = std::str::from_utf8(counts).ok()?.trim().split_once('/')?;
         let behind = memchr(b']', timing).map_or(&[][..], |end| &timing[end + 1..]);
-        let is_topmost = words.is_empty() && !behind.starts_with(b"\x1b[A"); // which goes up a line
+        let is_topmost = words.is_empty() && !behind.starts_with(b"\x1b[A"); // moves the cursor up a line
         Some((
             ProgressBar { done: done.parse().ok()?, total: total.parse().ok()?, is_topmost },
             behind,
@@ -34,7 +34,7 @@ impl ProgressBar {
     }
 }
 
-/// The text without what colours it and moves the cursor.
+/// The text without escape sequences for colours and cursor movement.
 pub(crate) fn without_ansi(text: &str) -> Cow<'_, str> {
     let mut parts = text.split('\x1b');
     let first = parts.next().unwrap_or_default();
@@ -50,8 +50,8 @@ pub(crate) fn without_ansi(text: &str) -> Cow<'_, str> {
     Cow::Owned(plain)
 }
 
-/// Splits off whose line it is: Ray writes `(TaskRunner pid=7, ip=10.0.0.5) `, `torchrun --tee`
-/// writes `[default0]:`, `srun -l` writes `0: `.
+/// Splits a line into the prefix that names its process, and the rest: Ray writes `(TaskRunner pid=7,
+/// ip=10.0.0.5) `, `torchrun --tee` writes `[default0]:`, `srun -l` writes `0: `.
 pub(crate) fn split_prefix(line: &str) -> (&str, &str) {
     let is_word = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric());
     let end = match line.as_bytes().first() {
@@ -65,8 +65,8 @@ pub(crate) fn split_prefix(line: &str) -> (&str, &str) {
     (prefix, rest.strip_prefix(' ').unwrap_or(rest))
 }
 
-/// A number as Python shows it: `0.5`, `'0.5'`, `np.float64(0.5)`, `nan`, `None`; PyYAML's
-/// `!!float 'nan'`. What follows it is left: Ray adds `[repeated 3x across cluster]`.
+/// A number as Python prints it: `0.5`, `'0.5'`, `np.float64(0.5)`, `nan`, `None`; PyYAML's `!!float
+/// 'nan'`. Text after it is ignored: Ray adds `[repeated 3x across cluster]`.
 fn number(text: &str) -> Option<f64> {
     let text = text.trim_start().trim_start_matches("!!float").split_whitespace().next()?;
     let text = match text.strip_suffix(')') {
@@ -88,27 +88,27 @@ pub(crate) fn verl_row(text: &str) -> Option<(f64, Values)> {
     (!values.is_empty()).then_some((step, values))
 }
 
-/// What a Trainer logs.
+/// The kind of a row that a Trainer logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RowKind {
     Training,
     Evaluation,
-    /// The last row, of totals.
+    /// The last row, with totals.
     Summary,
 }
 
-/// A dictionary that a Trainer prints; any has an `epoch`.
+/// A dictionary that a Trainer prints; each has an `epoch`.
 #[derive(Debug, PartialEq)]
 pub(crate) struct TrainerRow {
     pub(crate) kind: RowKind,
-    /// ms-swift writes it into the row, as `'global_step/max_steps': '5/16'`, others as a number.
+    /// ms-swift includes it as `'global_step/max_steps': '5/16'`, others as a number.
     pub(crate) step: Option<f64>,
     pub(crate) epoch: f64,
     pub(crate) values: Values,
 }
 
 impl TrainerRow {
-    /// The row that a text begins with; none that its closing brace does not prove whole.
+    /// Parses the row at the start of a text; `None` if its closing brace is missing.
     pub(crate) fn read(text: &str) -> Option<TrainerRow> {
         let mut rest = text.strip_prefix('{').filter(|rest| rest.starts_with('\''))?;
         let mut row =
@@ -142,7 +142,7 @@ impl TrainerRow {
     }
 }
 
-/// Splits at the first of `stops` that stands outside Python's quotes and brackets.
+/// Splits at the first of `stops` outside Python's quotes and brackets.
 fn literal<'t>(text: &'t str, stops: &[u8]) -> Option<(&'t str, u8, &'t str)> {
     let (mut quote, mut depth) = (None, 0_usize);
     let mut bytes = text.bytes().enumerate();
@@ -172,14 +172,14 @@ pub(crate) struct YamlBlock {
 }
 
 impl YamlBlock {
-    /// The row that begins with the line.
+    /// Starts a row at a line `Step 12`.
     pub(crate) fn begin(prefix: &str, line: &str) -> Option<YamlBlock> {
         let step: u32 = line.strip_prefix("Step ")?.parse().ok()?;
         let (path, values) = (Vec::new(), Vec::new());
         Some(YamlBlock { prefix: prefix.to_owned(), step: step.into(), path, values })
     }
 
-    /// Whether the line goes on with the row.
+    /// Adds a line to the row; `false` if the line does not continue it.
     pub(crate) fn take(&mut self, line: &str) -> bool {
         let entry = line.trim_start_matches(' ');
         let depth = (line.len() - entry.len()) / 2;
@@ -196,7 +196,7 @@ impl YamlBlock {
         true
     }
 
-    /// The row; none if it was but a text that begins with `Step 12`, such as a model writes.
+    /// The row; `None` if it is only a text that begins with `Step 12`, as a model may write.
     pub(crate) fn end(self) -> Option<(f64, Values)> {
         let is_nested = self.values.iter().any(|(key, _)| key.contains('/'));
         is_nested.then_some((self.step, self.values))

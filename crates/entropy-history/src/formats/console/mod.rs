@@ -1,6 +1,6 @@
-//! ConsoleParser logs (`slurm-123.out`, `nohup.out`): often all that a dead job leaves.
+//! Console logs (`slurm-123.out`, `nohup.out`), often the only output that a dead job leaves.
 //!
-//! Rows of three kinds are known by their look; warnings, bars and texts between them are passed over:
+//! Three kinds of rows are recognised; warnings, progress bars and other text between them are ignored:
 //!
 //! ```text
 //! (TaskRunner pid=7) step:12 - actor/entropy:np.float64(0.53) - actor/lr:1e-06    verl
@@ -10,11 +10,10 @@
 //!   entropy_loss: 0.53                                                            an empty line
 //! ```
 //!
-//! verl up to 0.4 writes three decimals, EasyR1 too, and transformers 5 four digits: a curve from a
-//! console is coarser than one from a file. Hugging Face's rows have no step: see [`bars`]. Two
-//! trainings in one log are two runs: rows of a step that starts over are not of the same curve.
-//! (verl 0.4 and 0.9 `LocalLogger`, EasyR1 46c6c21 `ConsoleLogger`, transformers 4.57 and 5.23
-//! `ProgressCallback`.)
+//! verl up to 0.4 and EasyR1 print three decimals, transformers 5 four digits, so a curve from a
+//! console is coarser than one from a file. Rows of Hugging Face have no step: see [`progress_steps`].
+//! Two trainings in one log are two runs: a step that starts over begins another curve. (verl 0.4 and
+//! 0.9 `LocalLogger`, EasyR1 46c6c21 `ConsoleLogger`, transformers 4.57 and 5.23 `ProgressCallback`.)
 
 mod line_patterns;
 mod progress_steps;
@@ -74,7 +73,7 @@ pub(crate) const HUGGING_FACE: Format = Format {
     growth: |_| Growth::Rewritten,
 };
 
-/// Whose rows they are: the same key may be another quantity elsewhere, so each is a format.
+/// The trainer that printed the rows. Each is a format, because a key may mean different quantities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Dialect {
     Verl,
@@ -82,15 +81,15 @@ enum Dialect {
     HuggingFace,
 }
 
-/// Whose rows a log begins with, judged by its first bytes.
+/// The dialect of the first row in the head of a log.
 fn dialect(head: &[u8]) -> Option<Dialect> {
     let mut console = ConsoleParser::default();
     segments(&mut &*head, |segment| console.take(&segment)).ok()?;
     console.dialect
 }
 
-/// A head with a row is a console log of its dialect; one without may be the noise before the first
-/// row, which is anyone's.
+/// A head with a row is a console log of its dialect; a head without one may be the start of any of
+/// them.
 fn recognise(head: &Head<'_>, own: Dialect) -> Confidence {
     match dialect(head.bytes) {
         Some(dialect) if dialect == own && memchr(0, head.bytes).is_none() => Confidence::Likely,
@@ -101,7 +100,7 @@ fn recognise(head: &Head<'_>, own: Dialect) -> Confidence {
 
 /// Whether a text without a row may be the start of a console log.
 fn is_noise(head: &[u8]) -> Confidence {
-    // What trainers and their launchers print, and few other texts hold.
+    // What trainers and launchers print, and few other texts contain.
     const TRACES: [&str; 6] = ["\x1b[", "%|", " pid=", "WARNING", "Warning: ", "Traceback (most"];
     let delimiters = |line: &[u8]| line.iter().filter(|b| matches!(b, b',' | b'\t')).count();
     let mut lines = head.split(|b| *b == b'\n').map(delimiters);
@@ -146,14 +145,14 @@ fn read(
     Ok(())
 }
 
-/// Whether a segment may hold a row or a bar: few do, and this is quick to tell.
+/// Whether a segment may contain a row or a bar: a quick test that few segments pass.
 fn may_matter(text: &[u8]) -> bool {
     static MARKS: LazyLock<[Finder<'_>; 4]> =
         LazyLock::new(|| ["step:", "Step ", "{'", "%|"].map(Finder::new));
     MARKS.iter().any(|mark| mark.find(text).is_some())
 }
 
-/// A row that is whole and has its step.
+/// A complete row with its step.
 #[derive(Debug, PartialEq)]
 struct ConsoleRow {
     training: usize,
@@ -161,16 +160,16 @@ struct ConsoleRow {
     values: Values,
 }
 
-/// The log as read so far.
+/// The state of parsing a console log.
 #[derive(Default)]
 struct ConsoleParser {
-    rows: Vec<ConsoleRow>, // not handed on yet
+    rows: Vec<ConsoleRow>, // parsed, but not yet added to the builder
     dialect: Option<Dialect>,
     progress: ProgressSteps,
     block: Option<YamlBlock>,
     training: usize,
-    begins: usize,             // the line where the last training does
-    steps: Option<(f64, f64)>, // the first and the last of this training
+    begins: usize,             // the line where the last training begins
+    steps: Option<(f64, f64)>, // the first and the last step of this training
     lines: usize,
     ends_inside: bool,
 }
@@ -201,7 +200,7 @@ impl ConsoleParser {
         if let Some((step, values)) = verl_row(text) {
             match segment.after {
                 Some(_) => self.push(Dialect::Verl, step, values),
-                None => self.ends_inside = true, // its last value may go on
+                None => self.ends_inside = true, // its last value may be incomplete
             }
         } else if let Some(row) = TrainerRow::read(text) {
             self.dialect.get_or_insert(Dialect::HuggingFace);
@@ -214,7 +213,7 @@ impl ConsoleParser {
         }
     }
 
-    /// Whether the line belongs to the block being read, which ends with the first that does not.
+    /// Whether the line belongs to the current YAML block, which ends at the first line that does not.
     fn continue_block(&mut self, prefix: &str, line: &str) -> bool {
         let Some(block) = &mut self.block else { return false };
         if block.prefix != prefix {
@@ -239,8 +238,8 @@ impl ConsoleParser {
         }
     }
 
-    /// Takes a row. A step behind that of the row before is a resumed run's, which goes back to its
-    /// checkpoint; one that goes back to the first is another training's.
+    /// Adds a row. A step below the previous one comes from a resumed run, which returns to its
+    /// checkpoint; a step that returns to the first one begins another training.
     fn push(&mut self, dialect: Dialect, step: f64, values: Values) {
         if self.steps.is_some_and(|(first, last)| step <= first && step < last) {
             self.begin_training();
@@ -337,7 +336,7 @@ mod tests {
         assert_eq!(trainings(&[1, 2, 3, 1, 2, 1]), [0, 0, 0, 1, 1, 2]);
     }
 
-    /// From <https://github.com/modelscope/ms-swift>, whose rows bring their step.
+    /// From <https://github.com/modelscope/ms-swift>, whose rows contain their step.
     #[test]
     fn ms_swift_writes_the_step_into_the_row() {
         let log = "Train:  31%|###| 5/16 [05:28<11:41]\n\

@@ -1,17 +1,17 @@
-//! The steps of Hugging Face's rows, which have none: they are told by the progress bar.
+//! Finds the steps of Hugging Face's rows, which only the progress bar shows.
 //!
-//! `tqdm.write` prints a row through the bar: it wipes the bar (`\r`, blanks, `\r`), prints the row, and
-//! draws the bar anew, at the row's step. Python keeps stdout back in blocks unless told otherwise, so
-//! in a file rows may come many bars late, but stderr has each wipe and its bar at once:
+//! `tqdm.write` prints a row through the bar: it wipes the bar (`\r`, blanks, `\r`), prints the row,
+//! and redraws the bar at the row's step. Python buffers stdout in blocks by default, so in a file rows
+//! may come many bars late, but stderr has each wipe and its bar at once:
 //!
 //! ```text
 //! wipe, {'entropy': 2.3}, 1/12, 2/12, wipe, {'entropy': 2.2}, 2/12                python -u
 //! wipe, 1/12, 2/12, wipe, 2/12, {'entropy': 2.3}, {'entropy': 2.2}                python
 //! ```
 //!
-//! So the n-th row belongs to the n-th bar that follows a wipe; bars that follow none only show
-//! progress, and not every step of a fast run. A new bar flushes stdout: nothing is owed across it.
-//! (tqdm 4.70 `external_write_mode`, `status_printer`; transformers 4.57 and 5.23 `ProgressCallback`.)
+//! So the n-th row belongs to the n-th bar after a wipe. Other bars only show progress, and skip steps
+//! of a fast run. A new bar flushes stdout, so no rows are pending across it. (tqdm 4.70
+//! `external_write_mode`, `status_printer`; transformers 4.57 and 5.23 `ProgressCallback`.)
 
 use std::collections::VecDeque;
 
@@ -22,37 +22,37 @@ use super::line_patterns::{ProgressBar, RowKind, TrainerRow, Values};
 pub(crate) struct RowWithStep {
     pub(crate) step: f64,
     pub(crate) values: Values,
-    /// Whether the training of the row before had finished, or has another length.
+    /// Whether the previous training had finished, or has another length.
     pub(crate) starts_new_training: bool,
 }
 
-/// Matches rows and bars.
+/// Matches rows with progress bars.
 #[derive(Default)]
 pub(crate) struct ProgressSteps {
     bar: Option<ProgressBar>,
     wiped: bool,
     ever_wiped: bool,       // since the bar began
-    redrawn: VecDeque<u64>, // steps whose rows are yet to come
+    redrawn: VecDeque<u64>, // steps whose rows have not been printed yet
     waiting: VecDeque<TrainerRow>,
-    length: Option<u64>, // of the training of the row before
+    length: Option<u64>, // of the training of the previous row
     epoch: f64,
     finished: bool,
     starts_new_training: bool,
     number: usize,
-    /// Rows whose step was never shown.
+    /// Number of rows whose step was never shown.
     pub(crate) lost: usize,
     unmatched: bool,
-    /// Whether rows were numbered, for want of bars.
+    /// Whether rows were numbered because there are no bars.
     pub(crate) numbered: bool,
 }
 
 impl ProgressSteps {
-    /// The bar is wiped.
+    /// Handles a wiped bar.
     pub(crate) fn wipe(&mut self) {
         (self.wiped, self.ever_wiped) = (true, true);
     }
 
-    /// A bar is drawn.
+    /// Handles a drawn bar.
     pub(crate) fn draw(&mut self, bar: ProgressBar) {
         if !bar.is_topmost {
             return;
@@ -71,11 +71,11 @@ impl ProgressSteps {
         self.bar = Some(bar);
     }
 
-    /// A row is printed.
+    /// Handles a printed row.
     pub(crate) fn row(&mut self, row: TrainerRow) {
         self.waiting.push_back(row);
         if !self.ever_wiped && self.waiting.len() > 1 {
-            self.bar = None; // it is not the Trainer's, who prints no row past his own
+            self.bar = None; // it is not the Trainer's bar, through which rows are printed
         }
     }
 
@@ -84,8 +84,8 @@ impl ProgressSteps {
         !self.waiting.is_empty()
     }
 
-    /// Whether a training that finished redrew its bar more often than it printed rows: something else
-    /// was printed through it, and rows may have got the steps of bars before their own.
+    /// Whether a finished training redrew its bar more often than it printed rows. Then something else
+    /// was printed through the bar, and rows may have got the steps of earlier bars.
     pub(crate) fn is_unmatched(&self) -> bool {
         self.unmatched || self.finished && !self.redrawn.is_empty()
     }
@@ -126,7 +126,7 @@ impl ProgressSteps {
 mod tests {
     use super::*;
 
-    /// Each word is a bar drawn (`3/12`), a wipe (`-`), or a row (`row`, `eval`, `sum`).
+    /// Each word is a drawn bar (`3/12`), a wipe (`-`), or a row (`row`, `eval`, `sum`).
     fn steps(log: &str) -> (Vec<(f64, bool)>, ProgressSteps) {
         let mut bars = ProgressSteps::default();
         let mut steps = Vec::new();

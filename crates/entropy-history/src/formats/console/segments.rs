@@ -1,19 +1,19 @@
-//! A stream in segments: what stands between line ends and carriage returns, since bars are drawn over
-//! one another with the latter.
+//! Splits a stream at line feeds and carriage returns; progress bars overwrite each other with the
+//! latter.
 
 use std::io::{self, ErrorKind, Read};
 
 use memchr::memchr2_iter;
 
-/// A longer line holds no row.
+/// A longer line does not hold a row.
 pub(crate) const LONGEST: usize = 1 << 20;
 
-/// A segment, and the bytes that bound it.
+/// A segment, and the bytes before and after it.
 pub(crate) struct Segment<'a> {
     pub(crate) text: &'a [u8],
-    /// A line end where the file begins.
+    /// A line feed at the start of the file.
     pub(crate) before: u8,
-    /// None where the file ends.
+    /// `None` at the end of the file.
     pub(crate) after: Option<u8>,
 }
 
@@ -23,7 +23,7 @@ impl Segment<'_> {
         (self.before, self.after) == (b'\n', Some(b'\n'))
     }
 
-    /// Whether it wipes a bar: blanks, drawn over it.
+    /// Whether it wipes a progress bar by drawing blanks over it.
     pub(crate) fn is_wipe(&self) -> bool {
         (self.before, self.after) == (b'\r', Some(b'\r'))
             && !self.text.is_empty()
@@ -31,7 +31,8 @@ impl Segment<'_> {
     }
 }
 
-/// Hands over the segments one by one, empty where one is too long; returns how many were.
+/// Calls `each` with every segment, with an empty one in place of a line that is too long. Returns the
+/// number of such lines.
 pub(crate) fn segments(
     source: &mut dyn Read,
     mut each: impl FnMut(Segment<'_>),
@@ -73,7 +74,7 @@ pub(crate) fn segments(
 mod tests {
     use super::*;
 
-    /// Gives a byte at a time.
+    /// Reads one byte at a time.
     struct Drip<'a>(&'a [u8]);
 
     impl Read for Drip<'_> {

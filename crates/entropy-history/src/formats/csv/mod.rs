@@ -1,5 +1,5 @@
-//! Tables of comma-, tab- or semicolon-separated values: W&B's and TensorBoard's downloads, pandas,
-//! Stable-Baselines3's and RLlib's `progress.csv`, spreadsheets.
+//! Tables of comma-, tab- or semicolon-separated values: downloads from W&B and TensorBoard, pandas,
+//! spreadsheets, `progress.csv` of Stable-Baselines3 and RLlib.
 //!
 //! ```text
 //! "Step","<run> - policy/entropy","<run> - policy/entropy__MIN","<run> - policy/entropy__MAX"    W&B
@@ -10,11 +10,11 @@
 //! "Relative Time (Process)","<run> - _step","<run> - policy/entropy"     W&B, over time
 //! ```
 //!
-//! A download of W&B over time has no step of its own; it is read by the runs' `_step` columns, and refused
-//! without them.
+//! A W&B download over time has no common step: the `_step` column of each run is used, and without one
+//! the table is rejected.
 //!
-//! An empty cell is no value; `nan` is one. The last field of a last line that does not end may be
-//! cut in the middle of a number, and is not taken.
+//! An empty cell is a missing value; `nan` is a value. The last field of an unfinished last line may be
+//! cut inside a number, so it is ignored.
 
 use crate::formats::format::{Format, Growth};
 

@@ -1,4 +1,4 @@
-//! TODO read
+//! Reads CSV tables.
 
 use std::io::{self, Read};
 
@@ -17,7 +17,7 @@ use crate::formats::table::{
 use crate::formats::tensorboard_json::value_column;
 use crate::formats::timestamps::iso_to_unix_seconds;
 
-/// What stands for a value that is not a number.
+/// Texts that mean NaN.
 const NOT_NUMBERS: [&str; 7] = ["nan", "none", "null", "na", "n/a", "<na>", "-nan"];
 
 pub(crate) fn recognise(head: &Head<'_>) -> Confidence {
@@ -31,7 +31,7 @@ pub(crate) fn recognise(head: &Head<'_>) -> Confidence {
     let names: Vec<String> = names(&header);
     let is_number = |field: &[u8]| field.is_empty() || number(field, delimiter).is_some();
     if header.iter().any(|field| !field.is_empty() && number(field, delimiter).is_some()) {
-        return Confidence::No; // numbers are no names
+        return Confidence::No; // a number is not a column name
     }
     let mut row = ByteRecord::new();
     let has_row = matches!(records.read_byte_record(&mut row), Ok(true)) && !row.is_empty();
@@ -52,7 +52,7 @@ pub(crate) fn read(
     CsvTable::default().read(head, source, builder)
 }
 
-/// A table as read so far: what its header said, and how many rows came below it.
+/// The state of reading a table: its header, and the number of rows.
 #[derive(Clone, Default)]
 pub(crate) struct CsvTable {
     columns: Option<CsvColumns>,
@@ -65,10 +65,10 @@ struct CsvColumns {
     header: ByteRecord,
     names: Vec<String>,
     roles: Vec<ColumnRole>,
-    own_steps: Vec<RunColumns>, // none: a row has one step
+    own_steps: Vec<RunColumns>, // empty if a row has one step
 }
 
-/// The columns of a run whose steps are its own.
+/// The columns of a run that has its own steps.
 #[derive(Clone)]
 struct RunColumns {
     run: String,
@@ -93,7 +93,7 @@ impl CsvColumns {
     }
 }
 
-/// The runs of a table over time, with their own steps.
+/// The runs of a W&B download over time, with their own steps.
 fn own_steps(
     names: &[String],
     roles: &mut [ColumnRole],
@@ -160,12 +160,12 @@ impl CsvTable {
         };
         let columns = self.columns.insert(columns);
 
-        // A row is taken when the next has come: only then is it sure to be whole.
+        // A row is only known to be complete when the next one was read.
         let (mut row, mut next) = (ByteRecord::new(), ByteRecord::new());
         let mut pending = false;
         while records.read_byte_record(&mut next).map_err(broken)? {
             if next == columns.header {
-                continue; // a job that resumed wrote it again
+                continue; // a resumed job repeated the header
             }
             if pending {
                 take(&row, columns, self.rows, builder)?;
@@ -178,7 +178,7 @@ impl CsvTable {
     }
 }
 
-/// Takes the last row, as far as it is whole: `last` is the last byte of the log.
+/// Adds the complete part of the last row; `last` is the last byte of the log.
 fn take_last(
     mut row: ByteRecord,
     last: Option<u8>,
@@ -189,7 +189,7 @@ fn take_last(
     let CsvColumns { names, roles, .. } = &*columns;
     let ends = matches!(last, Some(b'\n' | b'\r'));
     if !ends && row.len() < names.len() {
-        // Whose the values are may stand in a field that is not here.
+        // A missing field may hold the run or the metric of the values.
         let what = "the last line ends before its last field, so it was not taken".to_owned();
         builder.note(LogNote::Damaged { place: place(&row, number), what });
         return Ok(());
@@ -207,7 +207,7 @@ fn take_last(
     take(&row, columns, number, builder)
 }
 
-/// Decides what each column is.
+/// Decides the role of each column.
 fn roles(head: &Head<'_>, names: &[String], builder: &mut SeriesBuilder<'_>) -> Vec<ColumnRole> {
     let step = step_column(names);
     let run = run_column(names).filter(|run| Some(*run) != step);
@@ -230,7 +230,7 @@ fn roles(head: &Head<'_>, names: &[String], builder: &mut SeriesBuilder<'_>) -> 
             Some((of, metric)) => builder.column_of(of, metric, name).map(ColumnRole::Value),
             None => builder.column(name).map(|column| {
                 if run.is_none() {
-                    builder.share(column); // a column of no run is every run's
+                    builder.share(column); // a column without a run belongs to every run
                 }
                 ColumnRole::Value(column)
             }),
@@ -292,7 +292,7 @@ fn take(
     }
     for RunColumns { run, step, values } in own_steps {
         if row.get(*step).is_none_or(|field| field.trim_ascii().is_empty()) {
-            continue; // another run logged then
+            continue; // this row is of another run
         }
         builder.enter_run(run);
         for &i in [&*step].into_iter().chain(&*values) {
@@ -304,7 +304,7 @@ fn take(
     Ok(())
 }
 
-/// Takes a field for what its column is.
+/// Adds a field according to the role of its column.
 #[inline]
 fn take_field(
     field: &[u8],
@@ -347,7 +347,7 @@ fn row_error(row: &ByteRecord, number: usize, what: String) -> ReadError {
 fn broken(error: csv::Error) -> ReadError {
     match error.into_kind() {
         csv::ErrorKind::Io(e) => ReadError::Io(e),
-        other => ReadError::Io(io::Error::other(format!("{other:?}"))), // byte records have no other
+        other => ReadError::Io(io::Error::other(format!("{other:?}"))), // byte records have no other errors
     }
 }
 
@@ -362,7 +362,7 @@ fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
 
-/// What separates the fields of the first line.
+/// The delimiter of the first line.
 fn delimiter(text: &[u8]) -> Option<u8> {
     let mut lines = text.split(|b| matches!(b, b'\n' | b'\r'));
     let line = lines.find(|line| !line.is_empty() && !line.starts_with(b"#"))?;
@@ -386,7 +386,7 @@ fn reader<R: Read>(delimiter: u8, source: R) -> csv::Reader<R> {
     builder.from_reader(source)
 }
 
-/// The number in a field; semicolons separate where the comma is the decimal point.
+/// The number in a field. With semicolons as delimiter, a comma is the decimal point.
 fn number(field: &[u8], delimiter: u8) -> Option<f64> {
     let text = std::str::from_utf8(field.trim_ascii()).ok()?;
     match fast_float2::parse(text) {

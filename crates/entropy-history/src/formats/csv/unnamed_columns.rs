@@ -1,10 +1,10 @@
-//! Which columns are runs, where no name of a column is that of a known metric.
+//! Decides which columns are runs, in a table without a known metric.
 
 use crate::formats::csv::column_role::ColumnRole;
 use crate::formats::log_note::LogNote;
 use crate::formats::series_builder::SeriesBuilder;
 
-/// Words in the names of columns that are surely no run's.
+/// Words that mark the name of a metric, not of a run.
 const METRIC_WORDS: [&str; 24] = [
     "loss",
     "reward",
@@ -31,11 +31,11 @@ const METRIC_WORDS: [&str; 24] = [
     "timestamp",
     "runtime",
 ];
-/// What the columns beside an entropy are called that say how it spreads: these are no runs.
+/// Words that mark a column as the spread of an entropy, not as a run.
 const SPREADS: [&str; 12] = [
     "std", "stdev", "stddev", "stderr", "sem", "var", "variance", "min", "max", "sd", "se", "count",
 ];
-/// Says which columns have the name of another: of these the last is read.
+/// Notes which columns share a name: the last of them is read.
 pub(crate) fn note_repeated_names(
     names: &[String],
     roles: &[ColumnRole],
@@ -53,7 +53,7 @@ pub(crate) fn note_repeated_names(
     }
 }
 
-/// Whether the column says how widely what another says spreads: W&B's `<name>__MIN`, `entropy_std`.
+/// Whether the column is the spread of another one: W&B's `<name>__MIN`, `entropy_std`.
 fn is_spread(name: &str, names: &[String]) -> bool {
     if base_of_range(name).is_some_and(|base| names.iter().any(|name| name == base)) {
         return true;
@@ -66,13 +66,13 @@ fn is_spread(name: &str, names: &[String]) -> bool {
     }
 }
 
-/// The column whose range over several steps or runs the column tells, as W&B names it.
+/// The name of the column to which a range column of W&B belongs.
 pub(crate) fn base_of_range(name: &str) -> Option<&str> {
     ["__MIN", "__MAX", "__STDERR", "__STDDEV"].iter().find_map(|end| name.strip_suffix(end))
 }
 
-/// Where W&B's columns `<run> - <metric>` have no known metric: takes the one that is an entropy by its
-/// name, of several the shortest.
+/// In a W&B table `<run> - <metric>` without a known metric, takes the metric with "entropy" in its
+/// name, the shortest of several.
 fn unknown_metric_of_runs(
     entropies: &[usize],
     names: &[String],
@@ -96,9 +96,8 @@ fn unknown_metric_of_runs(
     true
 }
 
-/// Where no column is named after a known metric, columns may be named after runs: those with
-/// "entropy" in their names, else all, unless one is surely a metric. A single one with "entropy" in its
-/// name is a metric.
+/// In a table without a known metric, takes columns as runs: those with "entropy" in their names, else
+/// all, unless one is surely a metric. A single column with "entropy" in its name is a metric.
 pub(crate) fn columns_as_runs(
     names: &[String],
     roles: &mut [ColumnRole],
@@ -132,7 +131,7 @@ pub(crate) fn columns_as_runs(
         true if columns.iter().any(|&i| is_metric(i)) => return,
         true => columns,
     };
-    // A reward or a clock that was asked for tells what kind of table it is, and is no run.
+    // A requested reward or clock is not a run.
     let beside =
         |role: &ColumnRole| matches!(role, ColumnRole::Value(column) if builder.is_aux(*column));
     let runs: Vec<usize> = runs.into_iter().filter(|&i| !beside(&roles[i])).collect();

@@ -1,13 +1,13 @@
-//! The CSV table of `convert`: a row a point, all runs in one file, as a long data frame.
+//! Writes the CSV table of `convert`: one row per point, all runs in one file.
 
 use crate::formats::integer_step::integer_step;
 use crate::formats::table::TableSeries;
 use crate::label::as_cell;
 
-/// The whole file, with a header `run,step,metric,entropy`; numbers read back as the same ones. A name
-/// that a spreadsheet would run as a formula has an apostrophe in front.
+/// The whole file, with the header `run,step,metric,entropy`. Numbers are written so that they read
+/// back unchanged. A name that a spreadsheet would run as a formula gets an apostrophe in front.
 pub fn table(series: &[TableSeries<'_>]) -> Vec<u8> {
-    // What begins with # is a comment to many readers, this program's included: then it is quoted.
+    // Many readers, including this program, take a line that begins with # as a comment: it is quoted.
     let mut writer = csv::WriterBuilder::new().comment(Some(b'#')).from_writer(Vec::new());
     let full = "BUG: memory takes all";
     writer.write_record(["run", "step", "metric", "entropy"]).expect(full);

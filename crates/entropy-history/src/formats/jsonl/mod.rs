@@ -1,5 +1,5 @@
-//! Flat JSON lines, one object a step with metrics under their whole names: prime-rl's
-//! `metrics.jsonl`, and what many trainers and scripts write.
+//! Flat JSON lines, one object per step with metrics under their full names: prime-rl's
+//! `metrics.jsonl`, and the output of many trainers and scripts.
 //!
 //! ```json
 //! {"step": 12, "time": 1795399001.5, "entropy/all/mean": 0.61, "loss/mean": 0.02}
@@ -7,7 +7,8 @@
 //! {"training_iteration": 3, "info": {"learner": {"default_policy": {"learner_stats": {…}}}}} RLlib
 //! ```
 //!
-//! The step is the best of [`steps`] that the first row has. What is nested goes by its whole name.
+//! The step is the best key of [`crate::formats::step_keys`] in the first row. Nested metrics get their
+//! full path as name.
 
 use crate::formats::format::{Format, Growth};
 

@@ -1,4 +1,4 @@
-//! TODO read
+//! Reads flat JSON lines.
 
 use std::io::Read;
 
@@ -13,7 +13,7 @@ pub(crate) fn recognise(head: &Head<'_>) -> Confidence {
     let (keys, Some(step)) = (head.keys(), step_keys::of_head(head)) else { return Confidence::No };
     let has = |what: &dyn Fn(&str) -> bool| keys.iter().any(|(key, _)| *key != step && what(key));
     if step_keys::is_common(&step) && !has(&|key| key.to_lowercase().contains("entropy")) {
-        return Confidence::No; // totals of a run, or a configuration
+        return Confidence::No; // the totals of a run, or a configuration
     }
     let nested = keys.iter().filter(|(_, holds)| *holds == ValueKind::Object).count();
     let flat = keys.iter().all(|(_, holds)| *holds == ValueKind::Scalar);
@@ -26,7 +26,7 @@ pub(crate) fn recognise(head: &Head<'_>) -> Confidence {
         true if named || step != "step" => Confidence::Certain,
         false if named => Confidence::Certain,
         false if nested > 0 && !rows_inside => Confidence::Likely,
-        _ => Confidence::No, // R-Zero's rows, one a line
+        _ => Confidence::No, // R-Zero's rows as JSON lines
     }
 }
 
@@ -44,7 +44,7 @@ pub(crate) fn read(
     while scanner.peek()?.is_some() {
         rows.rows(&mut scanner, |rows, scanner| {
             scanner.object(|scanner, key| match key {
-                "config" => Ok(scanner.skip()?), // RLlib's settings, in each row
+                "config" => Ok(scanner.skip()?), // RLlib repeats its configuration in each row
                 _ => rows.read_field(scanner, key),
             })
         })?;

@@ -1,10 +1,10 @@
-//! JSON lines with a step and one metric.
+//! Writes JSON lines with a step and one metric.
 
 use crate::formats::integer_step::integer_step;
 use crate::framing::json::number_text;
 use crate::history::Point;
 
-/// The whole file: one row a line, the metric under its own key.
+/// The whole file: one line per point, the metric under its own key.
 pub fn lines(metric: &str, points: &[Point]) -> Vec<u8> {
     let mut text = Vec::new();
     for point in points {

@@ -5,8 +5,8 @@
 //! _step | policy/entropy | …                                             one column a metric
 //! ```
 //!
-//! The footer is at the end, so the file is held whole while it is read; only the columns that are
-//! wanted are decoded. A null is no value, as an empty cell of a CSV table is.
+//! The footer is at the end, so the whole file is held in memory; only the selected columns are
+//! decoded. A null is a missing value, like an empty cell of a CSV table.
 
 use crate::formats::format::{Format, Growth};
 

@@ -1,4 +1,4 @@
-//! TODO read
+//! Reads Parquet tables.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ enum ParquetRole {
     Step,
     Run,
     Metric,
-    Value(Option<ColumnId>), // none where the run or the metric of the row decides
+    Value(Option<ColumnId>), // `None` where the run or the metric of the row decides
 }
 
 pub(crate) fn read(
@@ -80,7 +80,7 @@ fn table(bytes: Vec<u8>, builder: &mut SeriesBuilder<'_>) -> Result<(), ReadErro
     let rows = file.get_row_iter(Some(projection.map_err(broken)?)).map_err(broken)?;
     for row in rows {
         let row = row.map_err(broken)?;
-        // The run and the metric first: they say whose and what the other columns are.
+        // The run and the metric come first: they decide what the other columns mean.
         let mut metric = None;
         for ((_, role), (_, field)) in roles.iter().zip(row.get_column_iter()) {
             match (role, field) {
@@ -105,7 +105,7 @@ fn table(bytes: Vec<u8>, builder: &mut SeriesBuilder<'_>) -> Result<(), ReadErro
     Ok(())
 }
 
-/// What compresses one of these columns, if it cannot be unpacked.
+/// The compression codec of one of these columns, if it is not supported.
 fn unsupported_codec(file: &SerializedFileReader<Bytes>, fields: &[TypePtr]) -> Option<String> {
     let columns = file.metadata().row_groups().iter().flat_map(|group| group.columns());
     let wanted = columns.filter(|column| {
@@ -137,7 +137,7 @@ fn is_number(field: &TypePtr) -> bool {
     }
 }
 
-/// The number that a decimal is: its digits are an integer in two's complement, the first byte first.
+/// The value of a decimal, whose digits are a big-endian integer in two's complement.
 fn of_decimal(decimal: &Decimal) -> Option<f64> {
     let bytes = decimal.data();
     if bytes.is_empty() || bytes.len() > 16 {
@@ -145,7 +145,7 @@ fn of_decimal(decimal: &Decimal) -> Option<f64> {
     }
     let sign = if bytes[0] & 0x80 == 0 { 0 } else { -1 };
     let digits = bytes.iter().fold(sign, |n: i128, byte| n << 8 | i128::from(*byte));
-    // The text is parsed, which rounds once.
+    // Parsing the text rounds only once.
     format!("{digits}e{}", -i64::from(decimal.scale())).parse().ok()
 }
 

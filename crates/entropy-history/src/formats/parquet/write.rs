@@ -1,7 +1,7 @@
-//! The Parquet table of `convert`: a row a point, all runs in one file.
+//! Writes the Parquet table of `convert`: one row per point, all runs in one file.
 //!
-//! The columns are those of a long data frame: `run` and `metric` (text, each distinct one stored
-//! once), `step` (integer when all steps are) and `entropy` in nats (double). None is ever null.
+//! The columns are those of a long data frame: `run` and `metric` (text, dictionary-encoded), `step`
+//! (integer if all steps are) and `entropy` in nats (double). No value is null.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use parquet::schema::parser::parse_message_type;
 use crate::formats::integer_step::integer_step;
 use crate::formats::table::TableSeries;
 
-/// Rows that are written as one group, the unit that readers load at a time.
+/// Rows per row group, the unit that readers load at a time.
 const GROUP: usize = 1 << 17;
 
 /// The steps of all rows, which have one type.
@@ -41,11 +41,10 @@ impl StepColumn {
     }
 }
 
-/// The whole file, the series one after another in the order given. The same input gives the same
-/// bytes.
+/// The whole file, the series one after another in the given order. Equal input gives equal bytes.
 ///
 /// # Errors
-/// Only what the encoder says, for which writing to memory gives it no reason.
+/// Only errors of the encoder, which are not expected when writing to memory.
 pub fn table(series: &[TableSeries<'_>]) -> Result<Vec<u8>, ParquetError> {
     let steps = StepColumn::of(series);
     let runs = repeated(series, |one| one.run);
@@ -90,7 +89,7 @@ pub fn table(series: &[TableSeries<'_>]) -> Result<Vec<u8>, ParquetError> {
     file.into_inner()
 }
 
-/// A text of each series, once for each of its points; the copies share their bytes.
+/// A text of each series, repeated for each of its points; the copies share their bytes.
 fn repeated<'a>(
     series: &[TableSeries<'a>],
     text: fn(&TableSeries<'a>) -> &'a str,

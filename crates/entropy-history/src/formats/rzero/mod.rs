@@ -4,11 +4,11 @@
 //! [{"step": 1, "entropy": 4.532}, {"step": 2, "entropy": NaN}]
 //! ```
 //!
-//! Python's `json.dump` writes it, so a NaN stands bare, which JSON proper refuses; and a resumed
-//! run starts its list anew, so the first step need not be 1. People also keep the same rows as JSON
-//! lines, wrapped in an object (`{"entropy_history": [...]}`, or an array a run), or as columns
-//! (pandas' `to_dict("list")`); there is one way to read each, so they are read. Such rows have the
-//! step under any name of [`steps`], and metrics nested in objects.
+//! Python's `json.dump` writes it, so NaN appears bare, which standard JSON does not allow. A resumed
+//! run starts a new list, so the first step need not be 1. The same rows also exist as JSON lines,
+//! wrapped in an object (`{"entropy_history": [...]}`, or one array per run), and as columns (pandas'
+//! `to_dict("list")`); all of these are read. The step may have any name of
+//! [`crate::formats::step_keys`], and metrics may be nested in objects.
 
 use crate::formats::format::Format;
 

@@ -1,4 +1,4 @@
-//! TODO read
+//! Reads R-Zero's JSON, and the same rows in other layouts.
 
 use std::io::Read;
 
@@ -9,14 +9,14 @@ use crate::formats::series_builder::{ColumnId, SeriesBuilder};
 use crate::formats::step_keys;
 use crate::framing::json::{ScanError, Scanner, Shape, Value, ValueKind};
 
-/// How the rows stand in the file.
+/// The layout of the rows in the file.
 #[derive(Debug, PartialEq)]
 enum Layout {
     Array,
     Lines,
-    /// Arrays of rows in an object.
+    /// An object of arrays of rows.
     Wrapped,
-    /// An array for each key, that of the steps under this one.
+    /// An object with one array per key; this key holds the steps.
     Columns(String),
 }
 
@@ -94,13 +94,13 @@ fn lines(scanner: &mut Scanner<'_>, rows: &mut JsonRows<'_, '_>) -> Result<(), R
     Ok(())
 }
 
-/// Each array of rows is a part of the log; what else is in the object is passed over.
+/// Each array of rows is a part of the log; other values of the object are skipped.
 fn wrapped(scanner: &mut Scanner<'_>, rows: &mut JsonRows<'_, '_>) -> Result<(), ReadError> {
     scanner.object::<ReadError>(|scanner, key| {
         if scanner.peek()? != Some(b'[') {
             return Ok(scanner.skip()?);
         }
-        let mut holds_rows = None; // which its first element tells
+        let mut holds_rows = None; // decided by its first element
         let comma = scanner.array::<ReadError>(|scanner| {
             if holds_rows.is_none() {
                 holds_rows = Some(scanner.peek()? == Some(b'{'));
@@ -116,7 +116,7 @@ fn wrapped(scanner: &mut Scanner<'_>, rows: &mut JsonRows<'_, '_>) -> Result<(),
     nothing_follows(scanner)
 }
 
-/// Takes the row here, and may take rows behind it.
+/// Reads one row, and following rows with the same layout.
 fn row(scanner: &mut Scanner<'_>, rows: &mut JsonRows<'_, '_>) -> Result<(), ReadError> {
     rows.rows(scanner, |rows, scanner| {
         if scanner.peek()? != Some(b'{') {
@@ -130,7 +130,7 @@ fn row(scanner: &mut Scanner<'_>, rows: &mut JsonRows<'_, '_>) -> Result<(), Rea
     })
 }
 
-/// Columns are held whole, since all steps come before the first value.
+/// Reads columns. They are kept in memory, because the steps may come after the values.
 fn columns(
     scanner: &mut Scanner<'_>,
     rows: &mut JsonRows<'_, '_>,

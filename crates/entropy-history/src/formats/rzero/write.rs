@@ -1,5 +1,5 @@
-//! R-Zero's `entropy_history_<run>.json`, as Python's `json.dump(rows, file, indent=2)` has it, and the
-//! same rows one a line.
+//! Writes R-Zero's `entropy_history_<run>.json`, as Python's `json.dump(rows, file, indent=2)` formats
+//! it.
 
 use std::io::Write;
 
@@ -7,8 +7,8 @@ use crate::formats::integer_step::integer_step;
 use crate::framing::json::number_text;
 use crate::history::Point;
 
-/// The whole file: an array of `{"step", "entropy"}`, without a line end, as Python leaves it. What is not
-/// finite stands bare (`NaN`), which Python writes and reads.
+/// The whole file: an array of `{"step", "entropy"}` without a final line break, as Python writes it.
+/// Values that are not finite appear bare (`NaN`), which Python writes and reads.
 pub fn history_file(points: &[Point]) -> Vec<u8> {
     let mut text = b"[".to_vec();
     for (i, point) in points.iter().enumerate() {

@@ -7,8 +7,9 @@
 //! ```
 //!
 //! torch writes `simple_value`, a 32-bit float, or with `new_style` a tensor; TensorFlow 2 writes
-//! tensors. Step 0 is not written at all. A writer that resumes may log a session that starts at a
-//! step (`purge_step`): what was logged from it on is void. (`tensorflow/core/util/event.proto`, `framework/summary.proto`.)
+//! tensors. A step of 0 is not written. A writer that resumes may log a session start with a step
+//! (`purge_step`): points logged before at or after it are discarded.
+//! (`tensorflow/core/util/event.proto`, `framework/summary.proto`.)
 
 use crate::formats::format::{Format, Growth};
 

@@ -17,7 +17,7 @@ pub(super) fn recognise(head: &Head<'_>) -> Confidence {
     if tfrecord::begins(head.bytes) {
         Confidence::Certain
     } else if head.is_named(|name| name.contains(".tfevents.")) {
-        Confidence::Likely // the first record may be the damaged one
+        Confidence::Likely // the first record may be damaged
     } else {
         Confidence::No
     }
@@ -92,7 +92,7 @@ fn read_event(
     builder: &mut SeriesBuilder<'_>,
 ) -> Result<(), Malformed> {
     let mut wall_time = 0.0;
-    let mut step = 0; // not written when 0
+    let mut step = 0; // a step of 0 is not written
     let mut summary = None;
     let mut session: &[u8] = b"";
     for field in Fields::new(record) {

@@ -1,14 +1,13 @@
-//! TensorBoard's event file, as PyTorch's `SummaryWriter.add_scalar` fills it.
+//! Writes TensorBoard's event file, as PyTorch's `SummaryWriter.add_scalar` does.
 //!
-//! The file is TFRecords: the length (u64), its masked CRC-32C, the data, its masked CRC-32C, all
-//! little-endian. The data of the first is the event `file_version`, of each other one a scalar:
+//! The first TFRecord is the event `file_version`, each other one a scalar:
 //!
 //! ```text
 //! Event { wall_time: double = 1, step: int64 = 2, file_version: string = 3, summary = 5 }
 //! Summary { value = 1 { tag: string = 1, simple_value: float = 2 } }
 //! ```
 //!
-//! A scalar is a float32 there, so an entropy keeps seven digits or so.
+//! A scalar is a float32, so an entropy keeps about seven digits.
 
 use thiserror::Error;
 
@@ -17,16 +16,16 @@ use crate::framing::protobuf::Message;
 use crate::framing::tfrecord;
 use crate::history::Point;
 
-/// A step that TensorBoard has no number for.
+/// A step that TensorBoard cannot represent.
 #[derive(Debug, Error, PartialEq)]
 #[error("step {0:?} is no integer of 64 bits, as TensorBoard's steps are")]
 pub struct TensorBoardStepError(pub f64);
 
-/// The whole event file of one curve. `start` is the Unix time of its first point in seconds; the
-/// logs tell no times, so each further point is dated one second later.
+/// The whole event file of one curve. `start` is the Unix time of its first point in seconds. Since
+/// histories have no times, each further point is dated one second later.
 ///
 /// # Errors
-/// The first step that is not an integer; one that were rounded could fall on another.
+/// The first step that is not an integer; rounding it could merge two steps.
 pub fn event_file(
     tag: &str,
     points: &[Point],
@@ -50,10 +49,10 @@ pub fn event_file(
     Ok(file)
 }
 
-/// A name that TensorBoard takes for an event file, of one that begins at `start`, in Unix seconds.
+/// The name of an event file that begins at `start`, in Unix seconds.
 ///
-/// Where other writers put the host and the process stands a fixed word, so that the same input
-/// gives the same name. A directory is to hold one curve, so nothing tells two files apart.
+/// Other writers add the host and the process id; a fixed word makes equal input give equal names. A
+/// directory holds one curve, so names need not differ.
 pub fn file_name(start: u64) -> String {
     format!("events.out.tfevents.{start:010}.entropy-viz") // ten digits: TensorBoard sorts by name
 }
@@ -70,7 +69,7 @@ mod tests {
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// The records' data; their checksums are checked in `the_bytes_are_those_of_tensorboard`.
+    /// The data of the records; `the_bytes_are_those_of_tensorboard` checks the checksums.
     fn records(mut file: &[u8]) -> Vec<&[u8]> {
         let mut records = Vec::new();
         while let Some((length, rest)) = file.split_first_chunk::<8>() {
@@ -114,7 +113,7 @@ mod tests {
     #[test]
     fn step_zero_is_left_out_and_value_zero_is_not() {
         let file = event_file("t", &[at(0.0, 0.0)], 1.0).unwrap();
-        // wall_time (9 bytes), then at once the summary with its simple_value of four zero bytes
+        // wall_time (9 bytes), then the summary with its simple_value of four zero bytes
         assert_eq!(hex(&records(&file)[1][9..]), "2a0a0a080a017415 00000000".replace(' ', ""));
     }
 

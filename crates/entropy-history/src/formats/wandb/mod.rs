@@ -1,4 +1,5 @@
-//! W&B's run file, `wandb/run-<time>-<id>/run-<id>.wandb` (`offline-run-…`): all that a run logged.
+//! W&B's run file, `wandb/run-<time>-<id>/run-<id>.wandb` (`offline-run-…`): everything that a run
+//! logged.
 //!
 //! ```text
 //! ":W&B" | u16le 0xbee1 | u8 version | LevelDB log of Record messages
@@ -8,9 +9,9 @@
 //! ```
 //!
 //! wandb 0.16 and 0.31 write version 0, later ones 1; 0.16 writes `key`, 0.31 `nested_key`. `_step`
-//! counts the rows of `wandb.log`; where the run declares a step metric for a key (transformers does:
-//! `train/global_step` for all) that is the step. Nested objects join their keys with a dot, as W&B's
-//! own pages do. (wandb 0.31, `wandb_internal.proto`, `datastore.py`.)
+//! counts the calls of `wandb.log`; where the run declares a step metric for a key (transformers
+//! declares `train/global_step` for all keys), that is the step. The keys of nested objects are joined
+//! with dots, as on W&B's pages. (wandb 0.31, `wandb_internal.proto`, `datastore.py`.)
 
 use crate::formats::format::{Format, Growth};
 

@@ -15,7 +15,7 @@ use crate::framing::{Damage, Position};
 const MAGIC: &[u8] = b":W&B\xe1\xbe";
 const HEADER: u64 = 7;
 
-/// What every row carries: the time of day, and the seconds since the run began.
+/// Keys in every row: the time of day, and the seconds since the run began.
 const CLOCKS: [&str; 2] = ["_timestamp", "_runtime"];
 
 pub(super) fn recognise(head: &Head<'_>) -> Confidence {
@@ -50,7 +50,7 @@ pub(super) fn new_reader(
     Ok(Box::new(RunFileReader { run, read: 0, malformed: 0, position: None }))
 }
 
-/// Whether the version of the format is one that can be read.
+/// Checks the header and its version.
 fn check_header(head: &Head<'_>) -> Result<(), ReadError> {
     match head.bytes.split_at_checked(MAGIC.len()) {
         Some((MAGIC, [0 | 1, ..])) => Ok(()),
@@ -106,13 +106,13 @@ impl RecordReader for RunFileReader {
 #[derive(Default)]
 struct RunState {
     step_metrics: Vec<StepMetric>,
-    columns: Vec<(ColumnId, Option<usize>)>, // a wanted series, and its step metric
+    columns: Vec<(ColumnId, Option<usize>)>, // a series, and the index of its step metric
     clocks: Vec<(&'static str, ColumnId)>,
     without_step: usize,
     exited: bool,
 }
 
-/// A declaration that keys have a step of their own.
+/// A declaration that some keys have their own step.
 struct StepMetric {
     name: String,
     prefix: Option<String>,
@@ -149,7 +149,7 @@ impl RunState {
         if step.is_empty() {
             return Ok(());
         }
-        // A pattern is a prefix with a star behind it; all else in it is literal.
+        // A pattern is a prefix followed by a star; other characters are literal.
         let prefix = glob.strip_suffix('*').map(str::to_owned);
         let declared = StepMetric { name: name.to_owned(), prefix, step: step.to_owned() };
         self.step_metrics
@@ -177,7 +177,8 @@ impl RunState {
         metric.map(|metric| self.step_metrics[metric].step.clone())
     }
 
-    /// A name counts before a pattern, and of patterns the first.
+    /// The index of the step metric of a key. A declaration by name precedes one by pattern; of
+    /// patterns, the first counts.
     fn step_metric_of(&self, key: &str) -> Option<usize> {
         let by_name = self.step_metrics.iter().rposition(|m| !m.name.is_empty() && m.name == key);
         by_name.or_else(|| {
@@ -193,7 +194,7 @@ impl RunState {
             match field? {
                 (1, Wire::Bytes(item)) => self::item(item, &mut items)?,
                 (2, Wire::Bytes(message)) => {
-                    step = Some(0.0); // not written when 0
+                    step = Some(0.0); // a step of 0 is not written
                     for field in Fields::new(message) {
                         if let (1, Wire::Varint(number)) = field? {
                             step = Some(number as i64 as f64);
@@ -275,7 +276,7 @@ fn name(message: &[u8], builder: &mut SeriesBuilder<'_>) -> Result<(), Malformed
     Ok(())
 }
 
-/// Adds an item of a row to `items`; the items of a nested object each for itself.
+/// Adds an item of a row to `items`; a nested object becomes several items.
 fn item<'a>(message: &'a [u8], items: &mut Vec<Item<'a>>) -> Result<(), Malformed> {
     let mut key: Cow<'a, [u8]> = Cow::Borrowed(b"");
     let mut value: Cow<'a, [u8]> = Cow::Borrowed(b"");
@@ -291,7 +292,7 @@ fn item<'a>(message: &'a [u8], items: &mut Vec<Item<'a>>) -> Result<(), Malforme
                 };
                 nested += 1;
             }
-            // The typed values of newer versions; nobody was seen to write them.
+            // Typed values, which newer versions define; no file with them is known.
             (5, Wire::Varint(number)) => {
                 value = Cow::Owned(zigzag(number).to_string().into_bytes())
             }
@@ -316,7 +317,7 @@ fn float_text(value: f64) -> Vec<u8> {
     }
 }
 
-/// The numbers of an object, each under its path; a picture or a histogram holds none.
+/// Adds the numbers of a nested object, each under its path; images and histograms contain none.
 fn nested_object(key: &str, mut json: &[u8], items: &mut Vec<Item<'_>>) {
     fn walk(
         scanner: &mut Scanner<'_>,
@@ -336,11 +337,11 @@ fn nested_object(key: &str, mut json: &[u8], items: &mut Vec<Item<'_>>) {
         })
     }
     if let Ok(mut scanner) = Scanner::small(&mut json) {
-        let _ = walk(&mut scanner, key, 0, items); // what is no JSON holds no numbers
+        let _ = walk(&mut scanner, key, 0, items); // text that is not JSON contains no numbers
     }
 }
 
-/// The number that a JSON text is; W&B writes NaN and the infinities bare or in quotes.
+/// Parses a JSON number; W&B writes NaN and the infinities bare or in quotes.
 fn number(json: &[u8]) -> Option<f64> {
     let text = json.strip_prefix(b"\"").and_then(|t| t.strip_suffix(b"\""));
     match text.unwrap_or(json) {

@@ -1,12 +1,8 @@
-//! An offline run of W&B, `offline-run-…/run-<id>.wandb`, as `wandb sync` uploads it.
+//! Writes an offline run of W&B, `offline-run-…/run-<id>.wandb`, as `wandb sync` uploads it: a header
+//! of seven bytes, then a LevelDB log ([`crate::framing::leveldb`]).
 //!
-//! Seven bytes of header, then a log in the manner of LevelDB: blocks of 32 KiB, the header within
-//! the first; in them chunks of a CRC-32 (u32, of type and data), a length (u16), a type and the
-//! data. A record is one chunk (type 1) or, over the end of a block, a first (2), middles (3) and a
-//! last (4). Where no chunk header fits, the block is filled with zeros. All little-endian.
-//!
-//! A record is a Protocol Buffers message. Field numbers, from `wandb/proto/wandb_internal.proto`
-//! of wandb 0.31.0:
+//! A record is a Protocol Buffers message. Field numbers, from `wandb/proto/wandb_internal.proto` of
+//! wandb 0.31.0:
 //!
 //! ```text
 //! Record { num = 1, history = 2, summary = 3, run = 17, exit = 18, final = 20, header = 21,
@@ -17,9 +13,9 @@
 //! RunExitRecord { exit_code = 1, runtime = 2 }
 //! ```
 //!
-//! wandb 0.31.0 itself gives each item a `nested_key` of one element and no `key`, and ends the file
-//! with `exit`. Its readers take both forms; those of wandb 0.16 know only `key`, and send the exit
-//! when they meet `final`. So this is the older form, which both read.
+//! wandb 0.31.0 gives each item a `nested_key` of one element and no `key`, and ends the file with
+//! `exit`. Its readers accept both forms; those of wandb 0.16 know only `key`, and send the exit when
+//! they meet `final`. So this is the older form, which both read.
 
 use jiff::SignedDuration;
 use jiff::civil::date;
@@ -30,7 +26,7 @@ use crate::framing::leveldb;
 use crate::framing::protobuf::Message;
 use crate::history::Point;
 
-/// The key of the metric where the log has no name for it.
+/// The default key of the metric.
 pub const METRIC: &str = "policy/entropy";
 
 const HEADER: [u8; 7] = *b":W&B\xe1\xbe\x00"; // magic 0xbee1, version 0
@@ -38,25 +34,26 @@ const HEADER: [u8; 7] = *b":W&B\xe1\xbe\x00"; // magic 0xbee1, version 0
 /// What W&B knows of a run besides its values.
 #[derive(Debug, Clone, Copy)]
 pub struct OfflineRun<'a> {
-    /// Its key in the project: [`id`] makes one.
+    /// Its id in the project, made by [`id`].
     pub id: &'a str,
-    /// The name it is shown under.
+    /// The name that W&B displays.
     pub name: &'a str,
-    /// The project it is uploaded to. W&B refuses `/`, `\`, `#`, `?`, `%` and `:` in it.
+    /// The project it is uploaded to. W&B does not allow `/`, `\`, `#`, `?`, `%` and `:` in it.
     pub project: &'a str,
-    /// The key that its values get.
+    /// The key of its values.
     pub metric: &'a str,
-    /// When it started, in Unix seconds.
+    /// Start time, in Unix seconds.
     pub start: u64,
 }
 
-/// A step that W&B has no number for.
+/// A step that W&B cannot represent.
 #[derive(Debug, Error, PartialEq)]
 #[error("step {0:?} is no integer from 0 on, as W&B's steps are")]
 pub struct WandbStepError(pub f64);
 
-/// The whole `.wandb` file of one finished run. Each point is logged at its own step (`_step`) and,
-/// as the logs tell no times, a second after the one before it (`_runtime`, `_timestamp`).
+/// The whole `.wandb` file of one finished run. Each point is logged at its own step (`_step`). Since
+/// histories have no times, each point is dated one second after the one before it (`_runtime`,
+/// `_timestamp`).
 ///
 /// # Errors
 /// The first step that is not an integer or is negative.
@@ -95,7 +92,7 @@ fn row(run: &OfflineRun<'_>, step: i64, runtime: u64, entropy: f64) -> Message {
     let row = item(Message::new(), "_step", &step.to_string());
     let row = item(row, "_runtime", &runtime.to_string());
     let row = item(row, "_timestamp", &(run.start + runtime).to_string());
-    // Debug writes the shortest text that reads back as the same number, with an exponent if long.
+    // `Debug` writes the shortest text that reads back as the same number.
     item(row, run.metric, &format!("{entropy:?}"))
 }
 
@@ -103,7 +100,7 @@ fn item(row: Message, key: &str, json: &str) -> Message {
     row.message(1, &Message::new().text(1, key).text(16, json))
 }
 
-/// The directory that `wandb sync` expects the file in: the time, here in UTC, and the id.
+/// The name of the directory in which `wandb sync` expects the file: the UTC time and the id.
 pub fn directory_name(start: u64, id: &str) -> String {
     // `DateTime` reaches the end of the year 9999, `Timestamp` does not.
     let since_1970 = SignedDuration::from_secs(start as i64);
@@ -116,12 +113,12 @@ pub fn file_name(id: &str) -> String {
     format!("run-{id}.wandb")
 }
 
-/// An id in W&B's form, eight of `a-z0-9`, that depends on the label and the points alone: the
-/// same curve converted again is the same run, and an upload of it no second one.
+/// An id in W&B's form, eight characters of `a-z0-9`, that depends only on the label and the points. So
+/// a curve that is converted and uploaded again is the same run.
 ///
-/// It is FNV-1a (64 bits, <http://www.isthe.com/chongo/tech/comp/fnv/>) of the label, a zero byte,
-/// and the step and entropy of each point as little-endian doubles; of that the lowest eight
-/// digits in base 36, the lowest first.
+/// It is the FNV-1a hash (64 bits, <http://www.isthe.com/chongo/tech/comp/fnv/>) of the label, a zero
+/// byte, and the step and entropy of each point as little-endian doubles, as its lowest eight digits in
+/// base 36, the lowest first.
 pub fn id(label: &str, points: &[Point]) -> String {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
     let mut take = |bytes: &[u8]| {
@@ -143,7 +140,7 @@ pub fn id(label: &str, points: &[Point]) -> String {
     digits
 }
 
-/// The file as far as it is written.
+/// The part of the file written so far.
 struct OfflineRunFile {
     bytes: Vec<u8>,
     records: i64,
@@ -154,7 +151,7 @@ impl OfflineRunFile {
         OfflineRunFile { bytes: HEADER.to_vec(), records: 0 }
     }
 
-    /// Adds a record of the kind that has field `kind` in `Record`; they are numbered from 1.
+    /// Appends a record whose content has field number `kind`; records are numbered from 1.
     fn append(&mut self, kind: u32, message: &Message) {
         self.records += 1;
         let record = Message::new().integer(1, self.records).message(kind, message);
@@ -184,7 +181,7 @@ mod tests {
     /// A chunk's type and data.
     type Chunk = (u8, Vec<u8>);
 
-    /// The chunks from byte `at` on, their checksums and the padding checked.
+    /// The chunks from byte `at` on, after checking their checksums and the padding.
     fn chunks(log: &[u8], mut at: usize) -> Vec<Chunk> {
         let mut chunks = Vec::new();
         while at < log.len() {
@@ -283,7 +280,7 @@ mod tests {
     fn a_run_without_points_has_no_history_and_an_end() {
         let file = run_file(&RUN, &[]).unwrap();
         let kinds: Vec<_> = records(&file).iter().map(|record| record[2]).collect();
-        // The tags of header, run, summary, exit, final and footer, of which two bytes the first.
+        // The tags of header, run, summary, exit, final and footer (the first byte of two-byte tags).
         assert_eq!(kinds, [0xaa, 0x8a, 0x1a, 0x92, 0xa2, 0xb2]);
     }
 
@@ -303,7 +300,7 @@ mod tests {
         let points: Vec<_> = (0..400).map(|i| at(f64::from(i), 0.5)).collect();
         let mut has_empty_chunk = false;
         for length in 0..130 {
-            let name = "x".repeat(length); // shifts all after it by a byte
+            let name = "x".repeat(length); // shifts everything after it by a byte
             let file = run_file(&OfflineRun { name: &name, ..RUN }, &points).unwrap();
             let records = records(&file);
             assert_eq!((records.len(), &records[405][..]), (406, &b"\x08\x96\x03\xb2\x01\x00"[..]));
@@ -343,7 +340,7 @@ mod tests {
     #[test]
     fn an_id_depends_on_the_label_and_the_points() {
         let points = [at(1.0, 2.5), at(2.0, 0.1)];
-        // By a Python implementation of the same description.
+        // From a Python implementation of this description.
         assert_eq!(id("solver_v1", &points), "q4g0cg3x");
         assert_ne!(id("solver_v2", &points), id("solver_v1", &points));
         assert_ne!(id("solver_v1", &points[..1]), id("solver_v1", &points));
