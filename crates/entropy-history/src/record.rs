@@ -1,8 +1,7 @@
-//! A history that is written while training goes on, so that a run that dies leaves one too.
+//! A history that is recorded during training, so that a run that dies leaves one too.
 //!
-//! R-Zero writes `entropy_history_<run>.json` once, when training ends well. A [`Recording`] holds the same
-//! rows, takes each step as it comes, and gives the whole file whenever it is asked for: whoever writes it
-//! atomically has a whole file at any moment.
+//! R-Zero writes `entropy_history_<run>.json` once, when training ends successfully. A [`Recording`]
+//! holds the same rows, adds each step as it arrives, and can return the whole file at any time.
 
 use thiserror::Error;
 
@@ -10,47 +9,47 @@ use crate::formats::rzero;
 use crate::formats::{self, LogNote, ReadError, SeriesSelector, Source};
 use crate::history::Point;
 
-/// Why a line is no step.
+/// Why a line is not a step.
 #[derive(Debug, Error)]
 pub enum LineError {
     /// It is not UTF-8.
     #[error("it is not UTF-8 text")]
     NoText,
-    /// Several of its keys are wanted, where a history has one value a step.
+    /// Several of its keys are selected, but a history has one value per step.
     #[error("several of its keys match: {0}")]
     Several(String),
     /// It is neither JSON nor two numbers.
     #[error("{0:?} is neither a JSON object nor a step and a value")]
     Shape(String),
-    /// It is JSON, and not a row with a step and the metric.
+    /// It is JSON, but not a row with a step and the metric.
     #[error(transparent)]
     Row(#[from] ReadError),
 }
 
-/// What a line holds.
+/// The content of a line.
 #[derive(Debug, Default)]
 pub struct ParsedLine {
-    /// Its rows.
+    /// The points of its rows.
     pub rows: Vec<Point>,
-    /// Why there is one that is no row, if so.
+    /// The message about an incomplete row, if there is one.
     pub cut: Option<String>,
 }
 
-/// The rows of a run, by strictly increasing step; values may be NaN.
+/// The points of a run, with strictly increasing steps; values may be NaN.
 #[derive(Debug, Default)]
 pub struct Recording {
     rows: Vec<Point>,
 }
 
 impl Recording {
-    /// Goes on from the rows of an earlier recording, in log order.
+    /// Continues an earlier recording, whose rows are in log order.
     pub fn resume(rows: Vec<Point>) -> Recording {
         let mut recording = Recording::default();
         rows.into_iter().for_each(|row| recording.take(row));
         recording
     }
 
-    /// Takes a step. One that is there already is replaced: a resumed run logs its steps again.
+    /// Adds a step, replacing an earlier value of it: a resumed run logs its steps again.
     pub fn take(&mut self, row: Point) {
         let at = self.rows.partition_point(|known| known.step < row.step);
         match self.rows.get_mut(at) {
@@ -59,28 +58,28 @@ impl Recording {
         }
     }
 
-    /// How many steps there are.
+    /// Number of steps.
     pub fn steps(&self) -> usize {
         self.rows.len()
     }
 
-    /// The last step, if there is one.
+    /// The last step; `None` if there is none.
     pub fn last_step(&self) -> Option<f64> {
         self.rows.last().map(|row| row.step)
     }
 
-    /// The file, as R-Zero's trainer would have written it.
+    /// The file, in R-Zero's format.
     pub fn to_json(&self) -> Vec<u8> {
         rzero::history_file(&self.rows)
     }
 }
 
-/// The rows that a line stands for: `12 0.53`, or JSON objects with a step and what is wanted, in any of the
-/// shapes that trainers write. None for a blank line; several where two writers share a line, whose last object may
-/// be cut.
+/// Parses a line of input: `12 0.53`, or JSON objects with a step and the metric, in any layout that
+/// trainers write. A blank line has no rows. A line that two writers share has several, the last of
+/// which may be incomplete.
 ///
 /// # Errors
-/// When it is neither, or several keys are wanted.
+/// When the line is neither, or several of its keys are selected.
 pub fn parse_line(line: &[u8], wanted: &SeriesSelector) -> Result<ParsedLine, LineError> {
     let line = std::str::from_utf8(line).map_err(|_| LineError::NoText)?.trim();
     if line.is_empty() {

@@ -1,7 +1,7 @@
-//! A file that is followed: looked at cheaply, read only when it changed, and only what is new.
+//! Follows a file: detects changes cheaply, reads only when it changed, and parses only the new part.
 //!
-//! A writer appends, or puts another file in its place, or cuts it short. Which of these it was is told
-//! by the file's length, its number (inode) and the time of its last change; what can be read on is.
+//! A writer may append to a file, replace it or truncate it. Its length, inode number and modification
+//! time tell which; an appended file is resumed, any other is read from its start.
 
 use std::fs::{self, File, Metadata};
 use std::path::{Path, PathBuf};
@@ -9,11 +9,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::formats::{Format, Log, ReadError, ResumableReader, SeriesSelector};
 
-/// A file that has to be read from its start is read again only after so many times as long as reading
-/// it took: a large one that changes all the time would keep a core busy.
+/// A file that cannot be resumed is read again only after this many times the duration of the last
+/// read: a large file that changes all the time would keep a core busy.
 const REREAD_BACKOFF: u32 = 40;
 
-/// A file that is followed.
+/// A followed file.
 pub struct FileTail<'w> {
     path: PathBuf,
     growing: ResumableReader<'w>,
@@ -22,7 +22,7 @@ pub struct FileTail<'w> {
     modified: Option<SystemTime>,
 }
 
-/// What tells whether a file changed.
+/// Whether the file exists, and its stamp.
 #[derive(Debug, Clone, PartialEq)]
 enum FileState {
     There(FileStamp),
@@ -34,7 +34,7 @@ struct FileStamp {
     number: u64,
     length: u64,
     modified: Option<SystemTime>,
-    beside: Option<(u64, Option<SystemTime>)>, // SQLite's newest rows
+    beside: Option<(u64, Option<SystemTime>)>, // size and time of SQLite's `-wal` file
 }
 
 impl FileStamp {
@@ -65,7 +65,7 @@ fn number(_: &Metadata) -> u64 {
 }
 
 impl<'w> FileTail<'w> {
-    /// A file of which nothing was read yet.
+    /// A file that was not read yet.
     pub fn new(
         path: PathBuf,
         format: Option<&'static Format>,
@@ -80,17 +80,17 @@ impl<'w> FileTail<'w> {
         }
     }
 
-    /// The file.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whether the file is another than at the last reading, and may be read by now.
+    /// Whether the file changed since the last read, and may be read again now.
     pub fn has_changed(&self, now: Instant) -> bool {
         self.not_before.is_none_or(|time| now >= time) && self.is_another()
     }
 
-    /// Whether the file is another than at the last reading.
+    /// Whether the file changed since the last read.
     pub fn is_another(&self) -> bool {
         let seen = match fs::metadata(&self.path) {
             Ok(metadata) => FileState::There(FileStamp::of(&self.path, &metadata)),
@@ -99,19 +99,19 @@ impl<'w> FileTail<'w> {
         self.seen.as_ref() != Some(&seen)
     }
 
-    /// When something was last written to it, as far as is known.
+    /// The time of the last change, if known.
     pub fn modified(&self) -> Option<SystemTime> {
         self.modified
     }
 
-    /// Remembers the file as it is now, without reading it: it is no log yet.
+    /// Records the present state of the file without reading it, because it is not a log yet.
     pub fn pass_over(&mut self) {
         let seen = fs::metadata(&self.path).map(|metadata| FileStamp::of(&self.path, &metadata));
         self.seen = Some(seen.map_or(FileState::Gone, FileState::There));
         self.growing.reset();
     }
 
-    /// What the file holds now.
+    /// Reads the file.
     ///
     /// # Errors
     /// As [`crate::formats::read`]. The file is read again once it has changed.
@@ -125,7 +125,7 @@ impl<'w> FileTail<'w> {
             }
         };
         let start = Instant::now();
-        // Taken before reading: what is written meanwhile is seen as a change.
+        // Taken before reading, so that writes during the read count as a change.
         let stamp = FileStamp::of(&self.path, &file.metadata()?);
         if self.is_written_anew(&stamp) {
             self.growing.reset();
@@ -139,19 +139,19 @@ impl<'w> FileTail<'w> {
         read
     }
 
-    /// Whether the file cannot be the one read before with something behind it.
+    /// Whether the file was rewritten instead of appended to.
     fn is_written_anew(&self, stamp: &FileStamp) -> bool {
         let Some(FileState::There(before)) = &self.seen else { return true };
         let written_over = before.length == stamp.length && before.modified != stamp.modified;
         before.number != stamp.number || stamp.length < before.length || written_over
     }
 
-    /// Whether the file is appended to: its next reading goes on where the last ended.
+    /// Whether the next read will parse only what is appended.
     pub fn is_incremental(&self) -> bool {
         self.growing.is_incremental()
     }
 
-    /// How long the file rests at most before it is read again.
+    /// The longest pause before the file is read again.
     pub fn rest(&self, now: Instant) -> Duration {
         self.not_before.map_or(Duration::ZERO, |time| time.saturating_duration_since(now))
     }

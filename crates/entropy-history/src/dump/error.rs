@@ -4,22 +4,22 @@ use std::io;
 
 use thiserror::Error;
 
-/// Why a dump could not be read.
+/// Why a dump of tokens cannot be read.
 #[derive(Debug, Error)]
 pub enum DumpError {
-    /// The source could not be read.
+    /// The source cannot be read.
     #[error("{0}")]
     Io(#[from] io::Error),
-    /// There is nothing in it.
+    /// The dump is empty.
     #[error("{0}")]
     Nothing(&'static str),
-    /// It is another kind of file.
+    /// The file is not a dump of tokens.
     #[error("it is no dump of tokens: {0}")]
     Foreign(String),
-    /// A response is not what the format says.
+    /// A response is not valid.
     #[error("{place}: {what}")]
     Response {
-        /// Which line, or which row.
+        /// Number of the line or the row.
         place: String,
         /// What is wrong with it.
         what: String,

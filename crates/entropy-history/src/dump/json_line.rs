@@ -1,4 +1,4 @@
-//! A line of a dump: serde's view of what either program writes, with errors in the user's words.
+//! A line of a JSON dump, deserialized with errors in the user's terms.
 
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Unexpected, Visitor};
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::RawResponse;
 
-/// A line of either program: what it lacks is found when it is taken.
+/// A line written by either program; missing fields are detected in [`JsonLine::response`].
 #[derive(Deserialize, Default)]
 #[serde(default, expecting = "an object with a response")]
 pub(crate) struct JsonLine {
@@ -19,7 +19,7 @@ pub(crate) struct JsonLine {
     entropies: Option<Vec<FloatValue>>,
     log_probs: Option<Vec<Option<FloatValue>>>,
     finish_reason: Option<String>,
-    // prime-rl's
+    // fields of prime-rl
     export_step: Option<UnsignedInt>,
     rank: Option<UnsignedInt>,
     export_sequence_idx: Option<UnsignedInt>,
@@ -31,7 +31,7 @@ pub(crate) struct JsonLine {
 }
 
 impl JsonLine {
-    /// The response on the line, which has this number.
+    /// The response on line `number`.
     pub(crate) fn response(self, number: usize) -> Result<RawResponse, String> {
         let step = self.export_step.or(self.step).ok_or("it has no \"step\"")?.0;
         match (self.token_ids, self.entropy) {
@@ -48,7 +48,7 @@ impl JsonLine {
                 if let Some((name, found)) = lists.into_iter().find(|(_, found)| *found != all) {
                     return Err(format!("it has {all} \"token_ids\" and {found} in {name:?}"));
                 }
-                // A prompt comes before the first sampled token; tool answers may stand between others.
+                // The prompt precedes the first sampled token; tool outputs may stand between others.
                 let first = self.loss_mask.iter().position(|sampled| *sampled).unwrap_or(all);
                 let sampled = |i: &usize| self.loss_mask[*i];
                 let place = |whole: Option<UnsignedInt>| whole.map_or(0, |whole| whole.0);
@@ -86,18 +86,18 @@ impl JsonLine {
     }
 }
 
-/// JSON has no −∞, which is the log-prob of what had no probability: `null` stands for it.
+/// JSON has no −∞, the log-prob of an impossible token: it is written as `null`.
 fn or_minus_infinity(log_prob: Option<FloatValue>) -> f64 {
     log_prob.map_or(f64::NEG_INFINITY, |log_prob| log_prob.0)
 }
 
-/// prime-rl writes `null` for what is not finite; an entropy that is not is refused, where the token
-/// was sampled.
+/// prime-rl writes `null` for values that are not finite. An entropy that is not finite is rejected if
+/// its token was sampled.
 fn or_nan(number: Option<FloatValue>) -> f64 {
     number.map_or(f64::NAN, |number| number.0)
 }
 
-/// An id is shown as it was written; nothing where there is none.
+/// The id as it was written; empty if there is none.
 fn id_text(id: Value) -> String {
     match id {
         Value::Null => String::new(),
@@ -106,7 +106,7 @@ fn id_text(id: Value) -> String {
     }
 }
 
-/// A whole number from 0.
+/// A non-negative integer.
 #[derive(Clone, Copy)]
 struct UnsignedInt(u64);
 
@@ -118,7 +118,7 @@ struct TokenId(u32);
 #[derive(Clone, Copy)]
 struct FloatValue(f64);
 
-/// NumberVisitor a number for what it is meant to be, so that an error can say it in the user's words.
+/// Deserializes a number, with an error that names the expected kind.
 struct NumberVisitor<T>(&'static str, fn(f64, Option<u64>) -> Option<T>);
 
 impl<T> Visitor<'_> for NumberVisitor<T> {

@@ -1,9 +1,9 @@
-//! Responses token by token, each token with its entropy: what `compute --tokens-out` dumps.
+//! Token dumps: responses with the entropy of each token, as `compute --tokens-out` writes them.
 //!
-//! [`TokenDump::add`] is the only door. Past it a response has at least one token, every token an entropy
-//! that is finite, and log-probs are there for all of its tokens or for none. A dump holds millions of
-//! tokens of a few thousand kinds, so a token is the number of its kind, an entropy in 64 bits, since
-//! statistics are made of it, and a log-prob in 32, since it is only shown: 16 bytes.
+//! [`TokenDump::add`] checks every response: it has at least one token, each with a finite entropy, and
+//! log-probs for all of its tokens or for none. A dump holds millions of tokens of a few thousand
+//! kinds, so a token is an index into the kinds (32 bits), an entropy (64 bits, for statistics) and a
+//! log-prob (32 bits, only displayed): 16 bytes.
 
 mod error;
 mod json_line;
@@ -18,55 +18,55 @@ use thiserror::Error;
 pub use error::DumpError;
 pub use read::{is_token_dump, read};
 
-/// What a token is, wherever it stands: its id and its text.
+/// A kind of token: its id and its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenKind {
-    /// Its id in the vocabulary.
+    /// The id in the vocabulary.
     pub id: u32,
-    /// Its text, if the dump has texts; half of a character is `U+FFFD`.
+    /// The text, if the dump has texts; half of a character is `U+FFFD`.
     pub text: Option<String>,
 }
 
-/// A response as a dump has it, before it is checked.
+/// An unchecked response.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RawResponse {
     /// The step of the checkpoint that scored it.
     pub step: u64,
-    /// What its prompt is called.
+    /// The id of its prompt.
     pub id: String,
-    /// Which of several samples of the prompt.
+    /// The number of the sample, if the prompt has several.
     pub sample: Option<u64>,
     /// The token ids of the prompt.
     pub prompt: Vec<u32>,
     /// The token ids of the response.
     pub tokens: Vec<u32>,
-    /// Their texts, or none at all.
+    /// The texts of the tokens; may be empty.
     pub texts: Vec<String>,
-    /// Their entropies in nats.
+    /// The entropies of the tokens, in nats.
     pub entropies: Vec<f64>,
-    /// Their log-probs, −∞ for what had no probability; or none at all.
+    /// The log-probs of the tokens, −∞ for a probability of 0; may be empty.
     pub log_probs: Vec<f64>,
-    /// Why it ended.
+    /// The reason why generation ended.
     pub finish: Option<String>,
 }
 
-/// Why a response is none.
+/// Why a response is rejected.
 #[derive(Debug, Error, PartialEq)]
 pub enum ResponseError {
-    /// A list has another length than that of the tokens.
+    /// A list has another length than the list of tokens.
     #[error("it has {tokens} tokens and {found} {list}")]
     Lengths {
-        /// How many tokens.
+        /// Number of tokens.
         tokens: usize,
-        /// Which list.
+        /// Name of the list.
         list: &'static str,
-        /// How many it has.
+        /// Length of the list.
         found: usize,
     },
     /// An entropy is NaN or infinite.
     #[error("the entropy of token {at} is {value}")]
     NotFinite {
-        /// Which token, from 1.
+        /// Index of the token, from 1.
         at: usize,
         /// Its entropy.
         value: f64,
@@ -74,14 +74,14 @@ pub enum ResponseError {
     /// A log-prob is NaN or +∞.
     #[error("the log-prob of token {at} is {value}")]
     NoLogProb {
-        /// Which token, from 1.
+        /// Index of the token, from 1.
         at: usize,
         /// Its log-prob.
         value: f64,
     },
 }
 
-/// A response with the entropies of its tokens; at least one token.
+/// A response with at least one token and the entropy of each.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Response {
     source: usize,
@@ -96,7 +96,7 @@ pub struct Response {
 }
 
 impl Response {
-    /// Which of the dump's sources it is from.
+    /// Index of its source in [`TokenDump::sources`].
     pub fn source(&self) -> usize {
         self.source
     }
@@ -106,65 +106,65 @@ impl Response {
         self.step
     }
 
-    /// What its prompt is called.
+    /// The id of its prompt.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// Which of several samples of the prompt.
+    /// The number of the sample, if the prompt has several.
     pub fn sample(&self) -> Option<u64> {
         self.sample
     }
 
-    /// A digest of the prompt's token ids: equal for equal prompts.
+    /// A digest of the prompt's token ids; equal for equal prompts.
     pub fn prompt(&self) -> u64 {
         self.prompt
     }
 
-    /// Its tokens, as places in [`TokenDump::kinds`].
+    /// Its tokens, as indices into [`TokenDump::kinds`].
     pub fn kinds(&self) -> &[u32] {
         &self.kinds
     }
 
-    /// Their entropies in nats, finite, one a token.
+    /// The finite entropies of its tokens, in nats.
     pub fn entropies(&self) -> &[f64] {
         &self.entropies
     }
 
-    /// Their log-probs, one a token and −∞ for what had no probability; empty if not recorded.
+    /// The log-probs of its tokens, −∞ for a probability of 0; empty if not recorded.
     pub fn log_probs(&self) -> &[f32] {
         &self.log_probs
     }
 
-    /// Why it ended.
+    /// The reason why generation ended.
     pub fn finish(&self) -> Option<&str> {
         self.finish.as_deref()
     }
 
-    /// Mean over its tokens, in nats.
+    /// Mean entropy of its tokens, in nats.
     pub fn mean(&self) -> f64 {
         self.entropies.iter().sum::<f64>() / self.entropies.len() as f64
     }
 }
 
-/// Responses of one file or several, in the order in which they stand there.
+/// The responses of one or several files, in order.
 #[derive(Debug, Clone, Default)]
 pub struct TokenDump {
     sources: Vec<String>,
     kinds: Vec<TokenKind>,
-    by_id: HashMap<u32, Vec<u32>>, // looked up, never walked
+    by_id: HashMap<u32, Vec<u32>>, // only looked up, never iterated
     responses: Vec<Response>,
     empty: usize,
     negative: usize,
 }
 
 impl TokenDump {
-    /// What is added from here on is from this source.
+    /// Assigns the following responses to this source.
     pub fn begin(&mut self, source: impl Into<String>) {
         self.sources.push(source.into());
     }
 
-    /// Takes a response. One without a token is counted and left out.
+    /// Adds a response. One without tokens is only counted.
     ///
     /// # Errors
     /// When its lists differ in length, or an entropy is not finite.
@@ -190,11 +190,11 @@ impl TokenDump {
             self.empty += 1;
             return Ok(());
         }
-        // Sums of 32-bit floats leave a certain token a trifle below 0.
+        // Rounding in sums of 32-bit floats gives a certain token an entropy slightly below 0.
         self.negative += raw.entropies.iter().filter(|entropy| **entropy < -1e-4).count();
         let mut texts = raw.texts.into_iter();
         let kinds = raw.tokens.iter().map(|&id| self.kind(id, texts.next())).collect();
-        let mut digest = DefaultHasher::new(); // SipHash with the same keys each time
+        let mut digest = DefaultHasher::new(); // SipHash with fixed keys
         raw.prompt.hash(&mut digest);
         self.responses.push(Response {
             source: self.sources.len().saturating_sub(1),
@@ -210,12 +210,12 @@ impl TokenDump {
         Ok(())
     }
 
-    /// Takes back responses, so that so many are left: those of a file that turned out to be broken.
+    /// Keeps only the first `responses` responses, to drop those of a damaged file.
     pub fn truncate(&mut self, responses: usize) {
         self.responses.truncate(responses);
     }
 
-    /// The place of a kind of token, which is new or known.
+    /// The index of a kind of token, which is added if it is new.
     fn kind(&mut self, id: u32, text: Option<String>) -> u32 {
         let known = self.by_id.entry(id).or_default();
         let same = |kind: &&u32| self.kinds[**kind as usize].text == text;
@@ -228,7 +228,7 @@ impl TokenDump {
         kind
     }
 
-    /// Where the responses are from, as [`TokenDump::begin`] was told.
+    /// The sources, in the order of [`TokenDump::begin`].
     pub fn sources(&self) -> &[String] {
         &self.sources
     }
@@ -238,17 +238,17 @@ impl TokenDump {
         &self.kinds
     }
 
-    /// The responses that have a token.
+    /// The responses that have tokens.
     pub fn responses(&self) -> &[Response] {
         &self.responses
     }
 
-    /// How many responses were left out for having no token.
+    /// Number of responses without tokens.
     pub fn empty(&self) -> usize {
         self.empty
     }
 
-    /// How many entropies are below 0, which that of a token cannot be.
+    /// Number of entropies below 0, which are invalid.
     pub fn negative(&self) -> usize {
         self.negative
     }

@@ -1,4 +1,4 @@
-//! The Parquet twin of a dump: the same columns, a row a response.
+//! Reads a dump in Parquet: one row per response, with the same columns as the JSON fields.
 
 use std::sync::Arc;
 
@@ -12,12 +12,12 @@ use super::error::DumpError;
 use super::{RawResponse, ResponseError, TokenDump};
 use crate::framing::parquet::{catch_panics, error_text};
 
-/// Reads a table that is held whole.
+/// Reads a Parquet dump that is in memory.
 pub(crate) fn read(bytes: Vec<u8>, dump: &mut TokenDump) -> Result<(), DumpError> {
     catch_panics(|| table(bytes, dump)).unwrap_or_else(|| Err(row(0, "it is damaged")))
 }
 
-/// The columns that are read.
+/// The columns to read.
 const COLUMNS: [&str; 9] = [
     "step",
     "id",
@@ -64,7 +64,7 @@ fn row(number: usize, what: &str) -> DumpError {
     DumpError::Response { place, what: what.to_owned() }
 }
 
-/// A row of the Parquet twin.
+/// The response in a row.
 fn response(cells: &Row) -> Result<RawResponse, String> {
     let mut raw = RawResponse::default();
     for (name, field) in cells.get_column_iter() {
@@ -100,7 +100,7 @@ fn list<T>(name: &str, field: &Field, take: fn(&Field) -> Option<T>) -> Result<V
     elements.iter().enumerate().map(taken).collect()
 }
 
-/// What a cell holds, as far as it fits into a message.
+/// The value of a cell, shortened for a message.
 fn start(field: &Field) -> String {
     field.to_string().chars().take(60).collect()
 }

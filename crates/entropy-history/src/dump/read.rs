@@ -1,17 +1,17 @@
-//! Dumps of single tokens: what `compute --tokens-out` and prime-rl's token export write.
+//! Reads dumps of single tokens, as `compute --tokens-out` and prime-rl's token export write them.
 //!
 //! ```text
 //! {"step":40,"id":0,"prompt_token_ids":[…],"response_token_ids":[22,30],"tokens":["7","?"],
 //!  "entropies":[2.475,0.642],"log_probs":[-2.593,null],"finish_reason":"length"}      a line a response
 //! ```
 //!
-//! `null` is the log-prob −∞; `sample` is there where prompts have several; without a tokenizer
-//! `tokens` is empty. Parquet has the same columns, a row a response, and ids as texts.
+//! A log-prob of `null` is −∞; `sample` is present if prompts have several samples; without a tokenizer
+//! `tokens` is empty. Parquet has the same columns, one row per response, and ids as strings.
 //!
-//! prime-rl (`src/prime_rl/trainer/rl/token_export.py`, commit d2f82fa; schema 2 has more columns) writes
-//! `token_exports/step_N/rank_R.jsonl`, a line a sequence: `token_ids` of prompt and response, of which
-//! those with `loss_mask` were sampled, `entropy` and `trainer_logprobs`, each shifted so that it stands
-//! at the token that was drawn. It has no texts.
+//! prime-rl (`src/prime_rl/trainer/rl/token_export.py`, commit d2f82fa; schema 2 has more columns)
+//! writes `token_exports/step_N/rank_R.jsonl`, one line per sequence: `token_ids` of prompt and
+//! response, of which those with `loss_mask` were sampled; `entropy` and `trainer_logprobs` are shifted
+//! to the token that was drawn. It has no texts.
 
 use std::io::{BufRead, BufReader, Read};
 
@@ -22,28 +22,27 @@ use super::parquet_rows;
 use crate::formats::{LogNote, OpenedSource, Source, describe};
 use crate::framing::json::{Shape, ValueKind, shape};
 
-/// A response of a million tokens has 60 MB; a longer line is none.
+/// Maximum length of a line in bytes; a response of a million tokens has 60 MB.
 const LONGEST_LINE: u64 = 1 << 30;
 
-/// Whether a file that begins so is a dump of tokens as JSON lines. Of a first line that goes on past
-/// the head, the keys up to there decide. (A Parquet file tells its columns at its end.)
+/// Whether a file with this head is a JSON token dump. If the first line is longer than the head, its
+/// first keys decide. (A Parquet file lists its columns at its end.)
 pub fn is_token_dump(head: &[u8]) -> bool {
     let Shape::Object(keys) = shape(head) else { return false };
     let has =
         |name: &str| keys.iter().any(|(key, holds)| key == name && *holds == ValueKind::Array);
     let ours = has("response_token_ids") && has("entropies");
     let prime = has("token_ids") && has("loss_mask") && has("entropy");
-    // Rollouts begin like this too, and have a `response` in front.
+    // Rollouts begin with these keys too, but have a `response` before them.
     let goes_on = memchr::memchr(b'\n', head).is_none() && has("prompt_token_ids");
     let begun = goes_on && !keys.iter().any(|(key, _)| key == "response" || key == "entropy");
     ours || prime || begun
 }
 
-/// Reads a dump into `dump`, response by response; packed files are unpacked. What is odd comes back.
+/// Reads a dump, compressed or not, and adds its responses to `dump`. Returns notes about the file.
 ///
 /// # Errors
-/// When the source holds no whole response, or one that is not what the format says; responses before
-/// it are in `dump` then.
+/// When the source has no complete response, or an invalid one; the responses before it were added.
 pub fn read(source: Source<'_>, dump: &mut TokenDump) -> Result<Vec<LogNote>, DumpError> {
     let OpenedSource { head, mut reader, .. } = OpenedSource::new(source)?;
     if head.is_empty() {
@@ -69,7 +68,7 @@ pub fn read(source: Source<'_>, dump: &mut TokenDump) -> Result<Vec<LogNote>, Du
     Ok(notes)
 }
 
-/// Reads JSON lines; the last of them may be cut.
+/// Reads JSON lines; the last line may be incomplete.
 fn lines(mut source: impl BufRead, dump: &mut TokenDump) -> Result<Option<LogNote>, DumpError> {
     let (mut line, mut number, mut read) = (Vec::new(), 0, 0);
     loop {

@@ -110,13 +110,13 @@ impl<'b, 'w> JsonRows<'b, 'w> {
                 return Ok(());
             }
         }
-        let start = (self.lessons_left > 0).then(|| scanner.record());
+        let start = (self.lessons_left > 0).then(|| scanner.start_recording());
         self.roles = start.map(|_| Vec::new());
         general(self, scanner)?;
         self.decide_step()?;
         self.builder.end_row();
         self.row_end = Some(scanner.mark());
-        let learnt = start.and_then(|start| scanner.row_template(start));
+        let learnt = start.and_then(|start| scanner.template_since(start));
         if let (Some(mut roles), Some(mut template)) = (self.roles.take(), learnt) {
             self.lessons_left -= 1;
             roles.resize(template.numbers(), NumberRole::Ignored);

@@ -1,4 +1,4 @@
-//! LevelDB's log, as W&B frames its run files.
+//! LevelDB's log format, as W&B uses it for its run files: reader and writer.
 //!
 //! ```text
 //! blocks of 32,768 bytes, the file's header counted in
@@ -7,8 +7,8 @@
 //! fewer than 7 bytes left in a block are zeros
 //! ```
 //!
-//! LevelDB itself has a masked CRC-32C; W&B does not. Behind a chunk whose checksum is wrong reading
-//! goes on at the next block, as wandb-core does; the record it belongs to is lost and told.
+//! LevelDB uses a masked CRC-32C, W&B does not. After a chunk with a wrong checksum, reading continues
+//! at the next block, as wandb-core does; the damaged record is lost and reported.
 
 use std::io::{self, Read};
 
@@ -17,14 +17,14 @@ use super::{Damage, Position};
 
 const BLOCK: u64 = 1 << 15;
 const HEADER: usize = 7;
-/// A record longer than this is an uploaded table or a console log, and is not held.
+/// A longer record is an uploaded table or a console log, and is skipped.
 const LARGEST: usize = 1 << 26;
 
-/// Pulls records from a stream.
+/// Reads records from a stream.
 pub struct LevelDbReader<'a> {
     window: ByteWindow<'a>,
     record: Vec<u8>,
-    held: usize, // bytes of the chunk handed out last
+    held: usize, // bytes of the chunk that was returned last
     next: Position,
     number: usize,
     start: u64,
@@ -40,7 +40,7 @@ enum ChunkType {
     Last,
 }
 
-/// What stands at the place of a chunk.
+/// What is found where a chunk should begin.
 enum Chunk {
     Intact(ChunkType, usize),
     Damaged(&'static str),
@@ -49,14 +49,14 @@ enum Chunk {
 }
 
 impl<'a> LevelDbReader<'a> {
-    /// LevelDbReader from the start of `source`, whose first `header` bytes are the file's own.
+    /// Reads from the start of `source`; the first `header` bytes belong to the file format.
     pub fn new(source: &'a mut dyn Read, header: u64) -> io::Result<LevelDbReader<'a>> {
         let mut records = LevelDbReader::resume(source, Position::default());
         records.window.skip(header)?;
         Ok(records)
     }
 
-    /// LevelDbReader from `position` on, which is where `source` begins.
+    /// Reads from `position` on, where `source` begins.
     pub fn resume(source: &'a mut dyn Read, position: Position) -> LevelDbReader<'a> {
         LevelDbReader {
             window: ByteWindow::at(source, position.offset),
@@ -70,12 +70,12 @@ impl<'a> LevelDbReader<'a> {
         }
     }
 
-    /// Where reading goes on once the file has grown: behind the last whole record.
+    /// The position behind the last complete record, where reading continues after the file has grown.
     pub fn position(&self) -> Position {
         self.next
     }
 
-    /// The next whole record; `None` at the end, or where the file ends inside one.
+    /// The next complete record; `None` at the end, or where the file ends inside a record.
     pub fn next_record(&mut self) -> io::Result<Option<&[u8]>> {
         let mut inside = false;
         self.window.pass(std::mem::take(&mut self.held));
@@ -115,7 +115,7 @@ impl<'a> LevelDbReader<'a> {
                 self.read += 1;
                 return Ok(Some(&self.window.rest()[HEADER..HEADER + length]));
             }
-            // Without its start, the rest of a record is no use.
+            // Without its first chunk, the rest of a record is useless.
             if inside && self.record.len() <= LARGEST {
                 self.record.extend_from_slice(&self.window.rest()[HEADER..HEADER + length]);
             }
@@ -134,7 +134,7 @@ impl<'a> LevelDbReader<'a> {
         }
     }
 
-    /// Looks at the chunk that is next, behind the padding of a block.
+    /// Inspects the next chunk, after the padding of a block.
     fn chunk(&mut self) -> io::Result<Chunk> {
         let left = BLOCK - self.window.offset() % BLOCK;
         if left < HEADER as u64 {
@@ -171,19 +171,19 @@ impl<'a> LevelDbReader<'a> {
         self.damage.add(place, &format!("{what}; reading went on behind it"));
     }
 
-    /// LevelDbReader handed out so far.
+    /// Number of records returned.
     pub fn read(&self) -> usize {
         self.read
     }
 
-    /// What was wrong with the file, up to here.
+    /// What was wrong with the file so far.
     pub fn damage(&self) -> &Damage {
         &self.damage
     }
 }
 
-/// Appends a record to a log, split into as many chunks as it needs; the log starts with the file's own
-/// header.
+/// Appends a record to a log, split into as many chunks as it needs. The log starts with the header of
+/// the file.
 pub fn append_record(log: &mut Vec<u8>, record: &[u8]) {
     let mut rest = record;
     let mut is_first = true;
@@ -193,7 +193,7 @@ pub fn append_record(log: &mut Vec<u8>, record: &[u8]) {
             log.resize(log.len() + left, 0);
             continue;
         }
-        // Exactly a header left: a first chunk without data, as LevelDB and wandb write it.
+        // If only a header fits, the first chunk has no data, as LevelDB and wandb write it.
         let (data, after) = rest.split_at(rest.len().min(left - HEADER));
         let kind = match (is_first, after.is_empty()) {
             (true, true) => 1,
@@ -219,7 +219,7 @@ pub fn append_record(log: &mut Vec<u8>, record: &[u8]) {
 mod tests {
     use super::*;
 
-    /// Frames records as the format's description says.
+    /// Frames records according to the format description.
     fn write(records: &[Vec<u8>]) -> Vec<u8> {
         let mut file = vec![0; HEADER];
         for record in records {
@@ -262,7 +262,8 @@ mod tests {
 
     fn sample() -> Vec<Vec<u8>> {
         let length = |n: usize| (0..n).map(|i| (i * 7 % 251) as u8).collect();
-        // The second leaves exactly 7 bytes in its block, so that the third begins with no data.
+        // The second record leaves exactly 7 bytes in its block, so that the third begins with an empty
+        // chunk.
         vec![
             length(100),
             length(32_768 - 7 - 107 - 7 - 7),

@@ -1,4 +1,4 @@
-//! Frames turn bytes into records and know nothing of entropy.
+//! Framing: bytes to records and back. Knows nothing of entropy.
 
 pub mod json;
 pub mod leveldb;
@@ -8,23 +8,23 @@ pub mod sqlite;
 pub mod tfrecord;
 mod window;
 
-/// The end of the last whole record of a framed file, and how many stand before it.
+/// The end of the last complete record of a framed file, and the number of records before it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Position {
-    /// Bytes from the start of the file.
+    /// Offset in bytes from the start of the file.
     pub offset: u64,
-    /// Records.
+    /// Number of records.
     pub number: usize,
 }
 
-/// What was wrong with a framed file, beside the records that came out of it.
+/// What was wrong with a framed file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Damage {
     /// The first damaged place, and what is wrong there.
     pub first: Option<(String, String)>,
-    /// How many places are damaged.
+    /// Number of damaged places.
     pub places: usize,
-    /// Where the file ends inside a record.
+    /// The position of the incomplete record at the end of the file, if there is one.
     pub cut: Option<String>,
 }
 

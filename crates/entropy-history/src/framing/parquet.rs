@@ -1,4 +1,4 @@
-//! What the readers of Parquet files share: a guard against panics of the library, and its error texts.
+//! What all readers of Parquet files need: a guard against panics of the library, and its error texts.
 
 use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};

@@ -1,9 +1,12 @@
-//! Protocol buffers on the wire: fields of a message, without a schema.
+//! Protocol Buffers without a schema: reads the fields of a message, and builds messages.
 //!
-//! Only what readers need: no message is built, a field is a number and a slice. Anything that is not
-//! well-formed ends the message early and says so.
+//! A message is a sequence of fields: a tag (`number << 3 | type`) and a value. Type 0 is a varint
+//! (seven bits per byte, lowest first, the top bit set on all bytes but the last), 1 and 5 are eight
+//! and four bytes, little-endian, 2 is a length and that many bytes. Written by hand, because two dozen
+//! fields are used of the hundreds that generated code would bring. Format:
+//! <https://protobuf.dev/programming-guides/encoding/>
 
-/// What a field holds.
+/// The value of a field.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Wire<'a> {
     /// An integer, a boolean or an enumeration.
@@ -16,11 +19,11 @@ pub enum Wire<'a> {
     Bytes(&'a [u8]),
 }
 
-/// The message is not well-formed from here on.
+/// The rest of the message is not well-formed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Malformed;
 
-/// The fields of a message, in the order in which they stand.
+/// The fields of a message, in order.
 #[derive(Debug, Clone)]
 pub struct Fields<'a> {
     rest: &'a [u8],
@@ -49,7 +52,7 @@ impl<'a> Fields<'a> {
             5 => {
                 rest.split_first_chunk().map(|(b, r)| (Wire::Fixed32(u32::from_le_bytes(*b)), r))?
             }
-            _ => return None, // groups, which nobody has written for twenty years
+            _ => return None, // groups, which are obsolete
         };
         self.rest = rest;
         Some((number, wire))
@@ -72,7 +75,7 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-/// The number at the start of `bytes`, and what follows it.
+/// The varint at the start of `bytes`, and the bytes after it.
 #[inline]
 pub fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     match bytes {
@@ -92,24 +95,24 @@ fn long_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     None
 }
 
-/// The integer that a `sint64` stands for.
+/// The integer that a `sint64` encodes.
 pub fn zigzag(value: u64) -> i64 {
     (value >> 1) as i64 ^ -((value & 1) as i64)
 }
 
-/// A message under construction: fields stand in the order of the calls.
+/// A message under construction; its fields appear in the order of the calls.
 #[derive(Debug, Clone, Default)]
 pub struct Message {
     bytes: Vec<u8>,
 }
 
 impl Message {
-    /// A message without fields, which is no bytes at all.
+    /// An empty message.
     pub fn new() -> Message {
         Message::default()
     }
 
-    /// An `int32` or `int64`. Zero is what a reader takes for absent, so proto3 leaves it out.
+    /// Adds an `int32` or `int64`. Like proto3, omits zero, the default value.
     pub fn integer(mut self, field: u32, value: i64) -> Message {
         if value != 0 {
             self.tag(field, 0);
@@ -118,31 +121,31 @@ impl Message {
         self
     }
 
-    /// A `double`, written even when it is zero.
+    /// Adds a `double`, even when it is zero.
     pub fn double(mut self, field: u32, value: f64) -> Message {
         self.tag(field, 1);
         self.bytes.extend(value.to_le_bytes());
         self
     }
 
-    /// A `float`, written even when it is zero: the alternative of a `oneof` is then still known.
+    /// Adds a `float`, even when it is zero: a member of a `oneof` must be present.
     pub fn float(mut self, field: u32, value: f32) -> Message {
         self.tag(field, 5);
         self.bytes.extend(value.to_le_bytes());
         self
     }
 
-    /// A `string`, written even when it is empty.
+    /// Adds a `string`, even when it is empty.
     pub fn text(self, field: u32, value: &str) -> Message {
         self.delimited(field, value.as_bytes())
     }
 
-    /// A message within the message, written even when it has no fields: being there is its meaning.
+    /// Adds a nested message, even when it is empty: its presence matters.
     pub fn message(self, field: u32, value: &Message) -> Message {
         self.delimited(field, &value.bytes)
     }
 
-    /// The message, encoded.
+    /// The encoded message.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -204,7 +207,7 @@ mod tests {
 
     #[test]
     fn fields_are_encoded_as_the_documentation_shows() {
-        // The examples of the page named above.
+        // The examples of the encoding guide.
         assert_eq!(Message::new().integer(1, 150).bytes(), [0x08, 0x96, 0x01]);
         assert_eq!(
             Message::new().text(2, "testing").bytes(),

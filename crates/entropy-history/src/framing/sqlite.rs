@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use rusqlite::Connection;
 use thiserror::Error;
 
-/// How often a database is copied that changes meanwhile.
+/// Number of attempts to copy a database that changes meanwhile.
 const ATTEMPTS: u32 = 5;
 /// Endings of the files that make up a database: itself, newest rows, and changes to roll back.
 const ENDINGS: [&str; 3] = ["", "-wal", "-journal"];
@@ -40,7 +40,7 @@ pub fn query_database<T>(
     path: &Path,
     query: impl Fn(&Connection) -> rusqlite::Result<T>,
 ) -> Result<T, DatabaseError> {
-    let path = path.canonicalize()?; // SQLite's other files are beside the file, not beside a link
+    let path = path.canonicalize()?; // the other files are beside the file, not beside a link to it
     for attempt in 0..ATTEMPTS {
         thread::sleep(attempt * Duration::from_millis(50));
         let before = stamps(&path);

@@ -1,13 +1,13 @@
-//! TFRecord: length, masked CRC-32C of the length, data, masked CRC-32C of the data.
+//! TFRecord: length, masked CRC-32C of the length, data, masked CRC-32C of the data. Reader and writer.
 //!
 //! ```text
 //! u64le length | u32le mask(crc32c(length)) | data | u32le mask(crc32c(data))
 //! mask(c) = rotate_right(c, 15) + 0xa282ead8
 //! ```
 //!
-//! A record whose data does not match is passed over. Where a length does not match, nothing says
-//! where the next record begins: the next place is looked for at which a length and its data do.
-//! (TensorFlow, `lib/io/record_writer.h`.)
+//! A record with a wrong checksum of its data is skipped. A wrong checksum of a length leaves the start
+//! of the next record unknown: the reader searches for the next place with a valid length. (TensorFlow,
+//! `lib/io/record_writer.h`.)
 
 use std::io::{self, Read};
 
@@ -16,25 +16,26 @@ use super::{Damage, Position};
 
 const HEADER: usize = 12;
 const FOOTER: usize = 4;
-/// A record longer than this is a picture or a graph, and is passed over without being held.
+/// A longer record is an image or a graph, and is skipped without being held.
 const LARGEST: u64 = 1 << 26;
 
-/// Pulls records from a stream.
+/// Reads records from a stream.
 pub struct TfRecordReader<'a> {
     window: ByteWindow<'a>,
-    held: usize, // bytes of the record handed out last
+    held: usize, // bytes of the record that was returned last
     next: Position,
     number: usize,
     read: usize,
     damage: Damage,
 }
 
-/// The checksum as it stands in the file.
+/// The checksum as stored in the file. It is masked, because the CRC of data that contains CRCs is
+/// weak.
 pub fn masked_crc(bytes: &[u8]) -> u32 {
     crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
 }
 
-/// Whether these are the first bytes of a file of records: a length with its checksum.
+/// Whether a file starts with the length of a record and its checksum.
 pub fn begins(head: &[u8]) -> bool {
     length(head).is_some()
 }
@@ -48,12 +49,12 @@ fn length(bytes: &[u8]) -> Option<u64> {
 }
 
 impl<'a> TfRecordReader<'a> {
-    /// TfRecordReader from the start of `source`.
+    /// Reads from the start of `source`.
     pub fn new(source: &'a mut dyn Read) -> TfRecordReader<'a> {
         TfRecordReader::resume(source, Position::default())
     }
 
-    /// TfRecordReader from `position` on, which is where `source` begins.
+    /// Reads from `position` on, where `source` begins.
     pub fn resume(source: &'a mut dyn Read, position: Position) -> TfRecordReader<'a> {
         TfRecordReader {
             window: ByteWindow::at(source, position.offset),
@@ -65,12 +66,12 @@ impl<'a> TfRecordReader<'a> {
         }
     }
 
-    /// Where reading goes on once the file has grown: behind the last whole record.
+    /// The position behind the last complete record, where reading continues after the file has grown.
     pub fn position(&self) -> Position {
         self.next
     }
 
-    /// The next whole record; `None` at the end, or where the file ends inside one.
+    /// The next complete record; `None` at the end, or where the file ends inside a record.
     #[inline]
     pub fn next_record(&mut self) -> io::Result<Option<&[u8]>> {
         loop {
@@ -118,31 +119,31 @@ impl<'a> TfRecordReader<'a> {
         }
     }
 
-    /// Goes to the next place, behind this one, at which a whole record stands.
+    /// Advances to the next place with a valid length.
     fn find_next(&mut self) -> io::Result<bool> {
         loop {
             self.window.pass(1);
             if !self.window.fill(HEADER)? {
                 return Ok(false);
             }
-            // To look at the data too would take a step for each byte of it, from each place on.
+            // Checking the data too would take quadratic time.
             if length(self.window.rest()).is_some_and(|length| length <= LARGEST) {
                 return Ok(true);
             }
         }
     }
 
-    /// The place of the record that begins here, in the format's terms.
+    /// Describes the position of the record that begins here.
     fn place(&self, number: usize) -> String {
         format!("record {number}, byte {}", self.window.offset())
     }
 
-    /// TfRecordReader handed out so far.
+    /// Number of records returned.
     pub fn read(&self) -> usize {
         self.read
     }
 
-    /// What was wrong with the file, up to here.
+    /// What was wrong with the file so far.
     pub fn damage(&self) -> &Damage {
         &self.damage
     }

@@ -1,10 +1,10 @@
-//! A moving window over a stream, for records that are looked at whole.
+//! A moving window over a stream, for records that are needed in one piece.
 
 use std::io::{self, Read};
 
 const CHUNK: usize = 1 << 18;
 
-/// The bytes that were read and not yet passed.
+/// The bytes that were read and not yet consumed.
 pub(crate) struct ByteWindow<'a> {
     source: &'a mut dyn Read,
     bytes: Vec<u8>,
@@ -19,26 +19,26 @@ impl<'a> ByteWindow<'a> {
         ByteWindow { source, bytes: vec![0; CHUNK], pos: 0, end: 0, passed }
     }
 
-    /// The offset in the stream of the first byte not yet passed.
+    /// The offset in the file of the first byte not yet consumed.
     pub(crate) fn offset(&self) -> u64 {
         self.passed + self.pos as u64
     }
 
-    /// The bytes here.
+    /// The bytes in the window.
     #[inline]
     pub(crate) fn rest(&self) -> &[u8] {
         &self.bytes[self.pos..self.end]
     }
 
-    /// Passes over bytes that are here.
+    /// Consumes `n` bytes of the window.
     #[inline]
     pub(crate) fn pass(&mut self, n: usize) {
         self.pos += n;
         debug_assert!(self.pos <= self.end);
     }
 
-    /// Makes `n` bytes be here; false if the stream ends before. Memory grows with what arrives,
-    /// never with what a length promises.
+    /// Reads until the window holds `n` bytes; false if the stream ends before. Memory grows with the
+    /// bytes that arrive, never with a declared length.
     #[inline]
     pub(crate) fn fill(&mut self, n: usize) -> io::Result<bool> {
         while self.end - self.pos < n {
@@ -72,7 +72,7 @@ impl<'a> ByteWindow<'a> {
         }
     }
 
-    /// Passes over `n` bytes without holding them; false if the stream ends before.
+    /// Consumes `n` bytes without holding them; false if the stream ends before.
     pub(crate) fn skip(&mut self, mut n: u64) -> io::Result<bool> {
         while n > 0 {
             if self.pos == self.end && !self.refill()? {

@@ -1,10 +1,10 @@
-//! JSON as Python writes it, pulled from a stream: one pass, no tree, memory bounded by one token.
+//! A streaming scanner for JSON as Python writes it: one pass, no tree, memory bounded by one token.
 //!
-//! `json.dump` writes `NaN`, `Infinity` and `-Infinity` bare, which JSON proper (and serde_json)
-//! refuses; trainers append one object per line to the same kind of file; and a killed trainer
-//! leaves it cut at any byte. So [`Scanner`] accepts those words, does not care what separates
-//! top-level values, and tells an end of input ([`ScanError::Cut`]) from a mistake
-//! ([`ScanError::Syntax`]): a value counts only once the delimiter after it was seen.
+//! `json.dump` writes bare `NaN`, `Infinity` and `-Infinity`, which standard JSON (and serde_json)
+//! rejects. Trainers append one object per line to the same kind of file, and a killed trainer leaves
+//! it cut at any byte. So [`Scanner`] accepts these words, ignores what separates top-level values, and
+//! distinguishes the end of the input ([`ScanError::Cut`]) from a syntax error ([`ScanError::Syntax`]):
+//! a value counts only once the delimiter after it was read.
 
 use std::borrow::Cow;
 use std::io::{self, Read};
@@ -19,7 +19,7 @@ pub use row_template::{RowTemplate, ScannerMark};
 pub use shape::{Shape, ValueKind, shape};
 pub(crate) use write::number_text;
 
-/// A place in the input: both count from 1, the column in bytes.
+/// A position in the input: line and column from 1, the column in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TextPosition {
     /// Line.
@@ -40,56 +40,56 @@ pub enum ScanError {
     /// The input ended inside a value: the writer was killed, or is still writing.
     #[error("{0}: the file ends inside a value")]
     Cut(TextPosition),
-    /// What stands there is not JSON.
+    /// The input is not JSON.
     #[error("{place}: {what}")]
     Syntax {
-        /// Where.
+        /// Position of the error.
         place: TextPosition,
-        /// What was expected and found.
+        /// What was expected and what was found.
         what: String,
     },
-    /// Reading failed.
+    /// Reading the input failed.
     #[error("{0}")]
     Io(#[from] io::Error),
 }
 
-/// A value that is not looked into.
+/// A scalar value, or the kind of a skipped one.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Value {
-    /// A number; NaN and the infinities included.
+    /// A number, including NaN and the infinities.
     Number(f64),
-    /// An integer that a 64-bit float cannot hold, with the float nearest to it.
+    /// An integer that a 64-bit float cannot hold, and the nearest float.
     InexactInteger(i128, f64),
     /// `null`.
     Null,
-    /// Something else, skipped.
+    /// Another value, which was skipped; its kind in words.
     Other(&'static str),
 }
 
 const WINDOW: usize = 1 << 18;
-/// A key or a number longer than this is not one that a trainer wrote.
+/// Maximum length of a key or a number; no trainer writes longer ones.
 const LONGEST_TOKEN: usize = 1 << 20;
 const DEEPEST: usize = 1 << 10;
 
-/// Pulls values from a reader. After an error the scanner is done.
+/// Reads values from a stream. After an error it must not be used again.
 pub struct Scanner<'a> {
     source: &'a mut dyn Read,
     window: Vec<u8>,
     pos: usize,
     end: usize,
-    moves: u64,                             // of the window
-    recording: Option<Vec<(usize, usize)>>, // window offsets of the numbers since `record`
+    moves: u64,                             // how often the window moved
+    recording: Option<Vec<(usize, usize)>>, // window offsets of the numbers since `start_recording`
     lines_before: u64,
-    line_start: i64, // window offset of the current line's first byte at `pos == 0`; negative: earlier
+    line_start: i64, // window offset of the current line's first byte at `pos == 0`; negative if it was before the window
 }
 
 impl<'a> Scanner<'a> {
-    /// A scanner at the start of `source`; a UTF-8 byte order mark is passed over.
+    /// A scanner at the start of `source`; a UTF-8 byte order mark is skipped.
     pub fn new(source: &'a mut dyn Read) -> Result<Scanner<'a>, ScanError> {
         Scanner::with_window(source, WINDOW)
     }
 
-    /// The same for a few hundred bytes, which need no large window.
+    /// A scanner with a small window, for texts of a few hundred bytes.
     pub fn small(source: &'a mut dyn Read) -> Result<Scanner<'a>, ScanError> {
         Scanner::with_window(source, 1 << 10)
     }
@@ -114,10 +114,10 @@ impl<'a> Scanner<'a> {
         Ok(scanner)
     }
 
-    /// Reads more behind what is not consumed yet; false at the end of the input.
+    /// Reads more input behind the unconsumed bytes; false at the end of the input.
     #[cold]
     fn refill(&mut self) -> Result<bool, ScanError> {
-        self.recording = None; // its offsets are about to change
+        self.recording = None; // the offsets become invalid
         self.moves += 1;
         let used = &self.window[..self.pos];
         self.lines_before += memchr::memchr_iter(b'\n', used).count() as u64;
@@ -147,7 +147,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Where the next byte stands.
+    /// The position of the next byte.
     pub fn place(&self) -> TextPosition {
         let used = &self.window[..self.pos];
         let line = self.lines_before + memchr::memchr_iter(b'\n', used).count() as u64 + 1;
@@ -169,7 +169,8 @@ impl<'a> Scanner<'a> {
         self.syntax(format!("expected {wanted}, found {found}"))
     }
 
-    /// The next byte that is not white space, left where it is; `None` at the end of the input.
+    /// Returns the next byte that is not white space without consuming it; `None` at the end of the
+    /// input.
     #[inline]
     pub fn peek(&mut self) -> Result<Option<u8>, ScanError> {
         loop {
@@ -190,7 +191,7 @@ impl<'a> Scanner<'a> {
         self.peek()?.ok_or_else(|| ScanError::Cut(self.place()))
     }
 
-    /// Takes `byte` if it is the next one that is not white space.
+    /// Consumes the next byte that is not white space if it is `byte`. Whether it was.
     #[inline]
     pub fn take(&mut self, byte: u8) -> Result<bool, ScanError> {
         let there = self.next()? == byte;
@@ -198,13 +199,13 @@ impl<'a> Scanner<'a> {
         Ok(there)
     }
 
-    /// Takes `byte`, called `name` in the error when something else stands there.
+    /// Consumes `byte`, or fails; `name` describes it in the error.
     #[inline]
     pub fn expect(&mut self, byte: u8, name: &str) -> Result<(), ScanError> {
         if self.take(byte)? { Ok(()) } else { Err(self.unexpected(name)) }
     }
 
-    /// Walks the object that opens here, calling `visit` behind each `key:`; it must take the value.
+    /// Reads an object, calling `visit` after each `key:`; it must consume the value.
     #[inline]
     pub fn object<E: From<ScanError>>(
         &mut self,
@@ -214,7 +215,7 @@ impl<'a> Scanner<'a> {
         if self.take(b'}')? {
             return Ok(());
         }
-        // Keys repeat from row to row, so one buffer serves them all.
+        // Keys repeat from row to row, so one buffer serves all of them.
         let mut key = String::new();
         loop {
             self.key(&mut key)?;
@@ -227,8 +228,8 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Walks the array that opens here, calling `visit` before each element; it must take it.
-    /// Returns whether a comma stood before the closing bracket, which JSON does not allow.
+    /// Reads an array, calling `visit` before each element; it must consume the element. Returns
+    /// whether a comma preceded the closing bracket, which JSON does not allow.
     pub fn array<E: From<ScanError>>(
         &mut self,
         mut visit: impl FnMut(&mut Self) -> Result<(), E>,
@@ -253,7 +254,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Takes the string here.
+    /// Reads a string.
     pub fn string(&mut self, text: &mut String) -> Result<(), ScanError> {
         self.key(text)
     }
@@ -296,7 +297,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// Takes the value here; whatever is not a number or null is passed over.
+    /// Reads a value; anything but a number or null is skipped.
     #[inline]
     pub fn value(&mut self) -> Result<Value, ScanError> {
         match self.next()? {
@@ -339,7 +340,7 @@ impl<'a> Scanner<'a> {
                     return self.word(b"Infinity").map(|()| Value::Number(f64::NEG_INFINITY));
                 }
                 Some(_) => break,
-                // A number that the end of the input cut looks whole and is not.
+                // A number at the end of the input may be incomplete.
                 None => {
                     if !self.refill()? {
                         return Err(ScanError::Cut(self.place()));
@@ -360,7 +361,7 @@ impl<'a> Scanner<'a> {
         Ok(value)
     }
 
-    /// Passes over the value here, however deep, without recursion.
+    /// Skips a value of any depth, without recursion.
     pub fn skip(&mut self) -> Result<(), ScanError> {
         let mut open: Vec<u8> = Vec::new();
         loop {
@@ -387,7 +388,8 @@ impl<'a> Scanner<'a> {
                     self.value()?;
                 }
             }
-            // Behind a value: close what it ends, or go on to its neighbour.
+            // After a value: close the arrays and objects that it ends, or continue with the next
+            // element.
             loop {
                 let Some(&close) = open.last() else { return Ok(()) };
                 if self.take(close)? {
@@ -411,8 +413,8 @@ impl<'a> Scanner<'a> {
         self.expect(b':', "':'")
     }
 
-    /// Why a string has a line's end in it, which JSON does not allow: the writer was killed in it, and
-    /// nothing or a writer that resumed came after.
+    /// The error for a line break inside a string, which JSON does not allow: the writer was killed
+    /// there, and a resumed writer may have continued.
     #[cold]
     fn open_string(&mut self, line_end: usize) -> ScanError {
         self.pos = line_end;
@@ -439,7 +441,7 @@ impl<'a> Scanner<'a> {
                 Some(at) if rest[at] == b'\n' => return Err(self.open_string(self.pos + at)),
                 Some(at) if at + 1 < rest.len() => self.pos += at + 2,
                 Some(at) => {
-                    self.pos += at; // the escaped byte is not here yet
+                    self.pos += at; // the escaped byte is not in the window yet
                     if !self.refill()? {
                         return Err(ScanError::Cut(self.place()));
                     }
@@ -484,7 +486,7 @@ fn parse_number(token: &[u8]) -> Option<Value> {
 mod tests {
     use super::*;
 
-    /// Hands out one byte at a time, so that every token meets the end of the window.
+    /// Returns one byte at a time, so that every token meets the end of the window.
     struct Dribble<'a>(&'a [u8]);
 
     impl Read for Dribble<'_> {
@@ -509,7 +511,7 @@ mod tests {
 
     #[test]
     fn numbers_are_read_as_python_reads_them() {
-        // Right-hand side: Python 3.11's json.loads of the same text.
+        // Expected values: Python 3.11's json.loads of the same text.
         let read = values("[1, -2, 0.1, 1e999, -0.0, 2.5E-3, 123456789012345678]").unwrap();
         let wanted = [1.0, -2.0, 0.1, f64::INFINITY, -0.0, 0.0025];
         assert_eq!(read[..6], wanted.map(Value::Number));

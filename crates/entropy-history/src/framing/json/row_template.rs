@@ -1,42 +1,42 @@
-//! Rows that differ in their numbers only: what stands between the numbers is learnt and compared.
+//! Row templates: a fast path for rows that differ only in their numbers.
 
 use super::Scanner;
 
-/// The text between the numbers of one row, which a program writes anew for every row. Rows that
-/// have it are read by comparing it and parsing the numbers, several times as fast as by scanning.
+/// The text between the numbers of a row. A row that matches is read by comparing this text and parsing
+/// the numbers, several times as fast as by scanning.
 #[derive(Debug)]
 pub struct RowTemplate {
     texts: Vec<Vec<u8>>,
-    ignored: Vec<bool>, // one a number
+    ignored: Vec<bool>, // one per number
 }
 
 impl RowTemplate {
-    /// How many numbers a row has.
+    /// Number of numbers in a row.
     pub fn numbers(&self) -> usize {
         self.ignored.len()
     }
 
-    /// Says which numbers nobody wants: they are passed over, and may be written in any way.
+    /// Marks numbers to skip; they match any JSON number.
     pub fn ignore(&mut self, is_ignored: impl Fn(usize) -> bool) {
         self.ignored = (0..self.numbers()).map(is_ignored).collect();
     }
 }
 
 impl Scanner<'_> {
-    /// Starts to learn a row_template from the values taken from here on.
-    pub fn record(&mut self) -> usize {
+    /// Starts recording the numbers that are read from here on. Returns the start of the row.
+    pub fn start_recording(&mut self) -> usize {
         self.recording = Some(Vec::new());
         self.pos
     }
 
-    /// How many numbers were taken since [`Self::record`]; `None` if there is nothing to learn.
+    /// Number of recorded numbers; `None` if recording was interrupted.
     pub fn recorded(&self) -> Option<usize> {
         self.recording.as_ref().map(Vec::len)
     }
 
-    /// The row_template of what was read since [`Self::record`] returned `start`; `None` when the window
-    /// moved meanwhile.
-    pub fn row_template(&mut self, start: usize) -> Option<RowTemplate> {
+    /// The template of the text since `start`, a result of [`Self::start_recording`]; `None` if the
+    /// window moved meanwhile.
+    pub fn template_since(&mut self, start: usize) -> Option<RowTemplate> {
         let numbers = self.recording.take()?;
         let ignored = vec![false; numbers.len()];
         let starts = std::iter::once(start).chain(numbers.iter().map(|n| n.1));
@@ -45,18 +45,18 @@ impl Scanner<'_> {
         Some(RowTemplate { texts: texts.collect(), ignored })
     }
 
-    /// Where the scanner is, for [`Self::text_since`].
+    /// Marks the current position, for [`Self::text_since`].
     pub fn mark(&self) -> ScannerMark {
         ScannerMark { moves: self.moves, pos: self.pos }
     }
 
-    /// The text since a mark; `None` when the window moved meanwhile.
+    /// The text since a mark; `None` if the window moved meanwhile.
     pub fn text_since(&self, mark: ScannerMark) -> Option<&[u8]> {
         (mark.moves == self.moves).then(|| &self.window[mark.pos..self.pos])
     }
 
-    /// Reads `before` and a row of that row_template into `values`, or nothing at all: then the row is
-    /// another, ends outside the window, or holds a number that takes a second look.
+    /// Reads `before` and a row with this template into `values`. Consumes nothing and returns false if
+    /// the row differs, ends outside the window, or holds a number that needs the scanner.
     #[inline]
     pub fn matches(
         &mut self,
@@ -89,15 +89,15 @@ impl Scanner<'_> {
     }
 }
 
-/// A place in the input that is good until the window moves.
+/// A position in the input that is valid until the window moves.
 #[derive(Debug, Clone, Copy)]
 pub struct ScannerMark {
     moves: u64,
     pos: usize,
 }
 
-/// `text` without `prefix`, if it begins with it. Eight bytes at a time: for texts this short, a call
-/// to `memcmp` takes longer than the comparison.
+/// Removes `prefix` from `text`, comparing eight bytes at a time: for texts this short, a call to
+/// `memcmp` takes longer than the comparison.
 #[inline]
 fn strip<'t>(text: &'t [u8], prefix: &[u8]) -> Option<&'t [u8]> {
     let (head, rest) = text.split_at_checked(prefix.len())?;
@@ -109,8 +109,8 @@ fn strip<'t>(text: &'t [u8], prefix: &[u8]) -> Option<&'t [u8]> {
     same.then_some(rest)
 }
 
-/// The value and length of a number at the start of `text`, if it is an integer that a float holds
-/// or has a decimal point, and something that is no part of it follows.
+/// The value and length of a number at the start of `text`, if it is an exact integer or has a decimal
+/// point, and a byte follows that is not part of it.
 #[inline]
 fn plain_number(text: &[u8]) -> Option<(f64, usize)> {
     let sign = usize::from(text.first() == Some(&b'-'));

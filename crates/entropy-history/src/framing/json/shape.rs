@@ -1,11 +1,11 @@
-//! How a text begins: what formats recognise themselves by.
+//! The shape of a JSON text, from which formats are recognised.
 
 use super::{ScanError, Scanner};
 
-/// What a top-level key of the first object holds.
+/// The kind of value of a top-level key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ValueKind {
-    /// A number, a string, a word.
+    /// A number, a string, a boolean or null.
     Scalar,
     /// An object.
     Object,
@@ -15,24 +15,24 @@ pub enum ValueKind {
     Array,
 }
 
-/// How a text begins: what the formats recognise themselves by.
+/// The shape of the start of a JSON text.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Shape {
-    /// `[`, then no object.
+    /// An array that does not start with an object.
     Array,
-    /// `[]`.
+    /// An empty array.
     EmptyArray,
-    /// `[{…`: the keys of the first element.
+    /// An array of objects: the keys of the first one.
     Rows(Vec<(String, ValueKind)>),
-    /// `{…`: its keys.
+    /// An object: its keys.
     Object(Vec<(String, ValueKind)>),
     /// Nothing but white space.
     Blank,
-    /// Something else.
+    /// Not JSON.
     NotJson,
 }
 
-/// Looks at the first bytes of a file; a head that is cut anywhere gives the keys up to there.
+/// The shape of the first bytes of a file; of a head that ends anywhere, the keys up to there.
 pub fn shape(mut head: &[u8]) -> Shape {
     let Ok(mut scanner) = Scanner::small(&mut head) else { return Shape::NotJson };
     match scanner.peek() {
@@ -52,7 +52,7 @@ pub fn shape(mut head: &[u8]) -> Shape {
 
 fn keys(scanner: &mut Scanner<'_>) -> Vec<(String, ValueKind)> {
     let mut keys = Vec::new();
-    // An error only means that the head ends here or is no JSON further on: the reader will say.
+    // An error only means that the head ends here or is not JSON; the reader will report it.
     let _: Result<(), ScanError> = scanner.object(|scanner, key| {
         let mut first = None;
         let (holds, rest) = match scanner.next()? {

@@ -1,6 +1,6 @@
 //! Numbers as Python's `json` module writes them.
 
-/// The number in full precision: an integer as such, if it is one.
+/// The number in full precision; as an integer if `integer` is given.
 pub(crate) fn number_text(integer: Option<i64>, value: f64) -> String {
     match (integer, value) {
         (Some(integer), _) => integer.to_string(),
