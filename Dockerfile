@@ -1,20 +1,22 @@
 # entropy-viz with the helper of `compute`:
 #   docker build --tag entropy-viz .                       for the CPU
-#   docker build --tag entropy-viz:cuda --target cuda .    with torch's CUDA libraries (some 8 GB)
+#   docker build --tag entropy-viz:cuda --target cuda .    with torch's CUDA libraries (about 8 GB)
 #   docker run --rm -v "$PWD:/work" entropy-viz compute --model runs/solver --prompts prompts.jsonl
-# The user in it is number 1000; `--user "$(id -u):$(id -g)"` makes the files yours.
+# It runs as user 1000; pass `--user "$(id -u):$(id -g)"` to own the files it writes.
 
 FROM rust:1.95.0-slim-bookworm AS build
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends g++ make python3 python3-venv \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
-# First what is large and seldom changes.
+# The image is this toolchain; rust-toolchain.toml would make rustup download clippy and rustfmt as well.
+ENV RUSTUP_TOOLCHAIN=1.95.0
+# The large download that seldom changes comes first, so that its layer is cached.
 COPY scripts/libtorch.sh scripts/
 RUN scripts/libtorch.sh
 COPY . .
 RUN make compute && make install PREFIX=/opt/entropy-viz
-# What the helper needs of torch on the CPU, as it lies in the package: its libraries look for each other beside them.
+# The parts of torch that the helper needs on the CPU, in the package's layout: its libraries find each other by relative path.
 RUN packages=$(dirname "$(readlink -f .libtorch)") && mkdir -p /opt/packages/torch/lib \
     && cp "$packages"/torch/version.py /opt/packages/torch/ \
     && cp "$packages"/torch/lib/libtorch_cpu.so "$packages"/torch/lib/libc10.so "$packages"/torch/lib/libgomp* /opt/packages/torch/lib/ \

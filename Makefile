@@ -1,41 +1,49 @@
-# Everything a person or CI does here; `make help` lists it.
-# The program needs Rust alone; its helper for `compute` needs libtorch, which Python 3 fetches.
+# The commands that people and CI use; `make help` lists them.
+# The program needs only Rust. The helper of `compute` needs libtorch, which scripts/libtorch.sh downloads with Python 3.
 
 CARGO ?= cargo
 PYTHON ?= python3
 PREFIX ?= $(HOME)/.local
 BINARY := target/release/entropy-viz
 HELPER := target/release/entropy-viz-compute
-# Built apart from the program: Cargo would give the program the features that only the helper asks for.
+# Built separately from the program: in one build, Cargo would give the program the features that only the helper needs.
 COMPUTE := --package entropy-kernels --package entropy-viz-compute
 REFERENCE := .venv/reference/bin/python
+TOOLS := target/tools
+MDBOOK := 0.5.4
+# The oldest supported Rust, as Cargo.toml declares it.
+MSRV := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
-.PHONY: help build compute demo test lint audit sanitize fuzz torture bench dist install clean libtorch
+.PHONY: help build compute demo test test-program lint spell docs msrv audit sanitize fuzz torture bench dist install clean libtorch
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
-build: ## the program, into target/release
+build: ## build the program into target/release
 	$(CARGO) build --release --locked
 
-compute: libtorch ## the helper of `entropy-viz compute`, into target/release
+compute: libtorch ## build the helper of `entropy-viz compute` into target/release
 	$(CARGO) build --release --locked --package entropy-viz-compute
 
 libtorch:
 	PYTHON=$(PYTHON) scripts/libtorch.sh
 
-demo: build ## pictures and numbers of the real runs in tests/fixtures, into demo/
+demo: ## draw the real runs in tests/fixtures into demo/, and print their statistics (quick build: the demo profile)
+	$(CARGO) build --profile demo --locked
 	mkdir -p demo
-	$(BINARY) auto tests/fixtures/models --smooth ema:0.8 --artifacts demo
-	$(BINARY) stats tests/fixtures/models --no-plot
+	target/demo/entropy-viz auto tests/fixtures/models --smooth ema:0.8 --artifacts demo
+	target/demo/entropy-viz stats tests/fixtures/models --no-plot
 	@echo "look at demo/entropy_comparison.png"
 
-test: libtorch ## both programs, and every test (a browser is installed if there is none)
+test: libtorch ## run all tests of the program and the helper (installs Chromium if it is missing)
 	PYTHON=$(PYTHON) scripts/browser.sh .venv/browser
 	$(CARGO) test --locked --no-fail-fast; program=$$?; \
 	$(CARGO) test --locked --no-fail-fast $(COMPUTE) && exit $$program
 
-lint: libtorch ## format, clippy, documentation, links in the documents; that the fuzz targets build
+test-program: ## run the tests of the program and its libraries, without libtorch and without a browser
+	$(CARGO) test --locked --no-fail-fast -- --skip in_a_browser
+
+lint: libtorch spell ## check format, clippy, rustdoc, spelling, links, and that the fuzz targets compile
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --all-targets $(COMPUTE) -- -D warnings
@@ -44,19 +52,30 @@ lint: libtorch ## format, clippy, documentation, links in the documents; that th
 	$(CARGO) check --locked --manifest-path fuzz/Cargo.toml --target-dir target/fuzz-check
 	$(PYTHON) scripts/check_links.py
 
-audit: ## licences, sources and duplicates of the dependencies, by cargo-deny
+spell: ## check spelling (typos, into .venv/spell)
+	PYTHON=$(PYTHON) scripts/spell.sh
+
+docs: ## build the documentation as a book into target/book (installs mdbook into target/tools)
+	[ "$$($(TOOLS)/bin/mdbook --version 2>/dev/null)" = "mdbook v$(MDBOOK)" ] || nice $(CARGO) install mdbook \
+	    --locked --version $(MDBOOK) --debug --no-default-features --features search --root $(TOOLS)
+	$(TOOLS)/bin/mdbook build docs
+
+msrv: ## check that the program compiles with the Rust version that Cargo.toml declares
+	RUSTUP_TOOLCHAIN=$(MSRV) $(CARGO) check --locked --target-dir target/msrv
+
+audit: ## check licences, sources and duplicates of the dependencies (cargo-deny)
 	scripts/audit.sh
 
-sanitize: ## the tests of the helper's kernels under AddressSanitizer
+sanitize: ## run the tests of entropy-kernels under AddressSanitizer
 	scripts/sanitize.sh
 
-fuzz: ## the readers on what no trainer writes, FUZZ_SECONDS=20 a target
+fuzz: ## fuzz the log readers, FUZZ_SECONDS=20 per target
 	scripts/fuzz.sh
 
-torture: build compute ## tries to break both programs, five to ten minutes
+torture: build compute ## stress both programs: kills, full disks, hostile input (5-10 minutes)
 	$(PYTHON) tests/torture/run.py $(BINARY) --helper $(HELPER)
 
-bench: build compute $(REFERENCE) ## time and memory beside matplotlib, TensorBoard, wandb, transformers (makes .venv, 5 GB)
+bench: build compute $(REFERENCE) ## compare time and memory with matplotlib, TensorBoard, wandb, transformers (5 GB in .venv)
 	$(PYTHON) benches/run.py $(BINARY)
 	$(PYTHON) benches/readers.py $(BINARY)
 	$(PYTHON) benches/compute.py $(HELPER) --reference $(REFERENCE)
@@ -65,14 +84,14 @@ $(REFERENCE):
 	$(PYTHON) -m venv .venv/reference
 	.venv/reference/bin/pip install --quiet --disable-pip-version-check torch==2.11.0 transformers==5.23.0 numpy==2.4.6
 
-dist: ## what is handed out (wheel, sdist, archive, crate, SBOM, checksums), into dist/, tried in a clean folder
+dist: ## build wheel, sdist, archive, crates, SBOM and checksums into dist/, and test the wheel and the archive
 	CARGO=$(CARGO) PYTHON=$(PYTHON) scripts/dist.sh all
 
-install: build ## the programs (the helper if it is built), manual pages and completions, below PREFIX
+install: build ## install program, helper (if built), manual pages and completions below PREFIX
 	install -Dm755 $(BINARY) $(PREFIX)/bin/entropy-viz
 	if [ -e $(HELPER) ]; then install -m755 $(HELPER) $(PREFIX)/bin/entropy-viz-compute; fi
 	scripts/dist.sh share $(BINARY) $(PREFIX)
 
-clean: ## what the targets made
+clean: ## remove everything that these targets created
 	$(CARGO) clean
 	rm -rf demo dist .venv .libtorch

@@ -1,24 +1,25 @@
 #!/usr/bin/env bash
-# The steps of action.yml: `run` draws and checks, `comment` says it on the pull request. Inputs come through
-# the environment; flags are split at white space, as in a shell without quotes.
+# The steps of action.yml: `run` draws and checks, `comment` posts the summary on the pull request. Inputs come from
+# the environment; flags are split at white space, without shell quoting.
 set -euo pipefail
 
-# The comment that is ours begins with this, so that the next run finds it.
+# First line of the comment, so that the next run finds and updates it.
 MARK='<!-- entropy-viz -->'
 
 run() {
     local -a auto check
     read -r -a auto <<<"$INPUT_AUTO_ARGS"
     read -r -a check <<<"$INPUT_CHECK_ARGS"
-    entropy-viz auto "$INPUT_PATH" "${auto[@]}" --artifacts "$INPUT_OUTPUT"
+    # The ${array[@]+…} form: bash 3.2 of macOS calls an empty array unbound.
+    entropy-viz auto "$INPUT_PATH" ${auto[@]+"${auto[@]}"} --artifacts "$INPUT_OUTPUT"
 
     if [ -n "$INPUT_BASELINE" ] && [ -f "$INPUT_BASELINE" ]; then
         check+=(--no-worse-than "$INPUT_BASELINE")
     fi
     local code=0
-    # Its junit.xml has the rules that were asked for, and takes the place of auto's.
-    entropy-viz check "$INPUT_PATH" "${check[@]}" --junit "$INPUT_OUTPUT/junit.xml" || code=$?
-    [ "$code" -le 1 ] || exit "$code" # not read, or only in part: no verdict
+    # Replaces the junit.xml of `auto` by one with the rules of check-args.
+    entropy-viz check "$INPUT_PATH" ${check[@]+"${check[@]}"} --junit "$INPUT_OUTPUT/junit.xml" || code=$?
+    [ "$code" -le 1 ] || exit "$code" # input unreadable or read only in part: no verdict
     local failures
     failures=$(grep -o -m 1 'failures="[0-9]*"' "$INPUT_OUTPUT/junit.xml")
     echo "violations=$(tr -dc '0-9' <<<"$failures")" >>"$GITHUB_OUTPUT"

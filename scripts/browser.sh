@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What the tests of the page of `report` look at it with: Chromium and its driver, and a virtual environment with
-# selenium; nothing when they are there already. Installing Debian's chromium takes root.
+# Installs what the browser tests need: Chromium and its driver, and the virtual environment $1 with selenium. Does
+# nothing if they are installed. Installing Debian's chromium needs root.
 set -euo pipefail
 VENV=${1:?usage: browser.sh VENV}
 PYTHON=${PYTHON:-python3}
@@ -8,7 +8,7 @@ PINS=(selenium==4.51.0)
 
 if ! command -v chromium >/dev/null || ! command -v chromedriver >/dev/null; then
     if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-        echo "the tests of the report page need chromium and chromedriver in PATH: apt-get install chromium chromium-driver" >&2
+        echo "the browser tests need chromium and chromedriver in PATH: apt-get install chromium chromium-driver" >&2
         exit 1
     fi
     echo "installing chromium" >&2

@@ -1,4 +1,4 @@
-"""Fails when a relative link in a Markdown file of the repository leads nowhere."""
+"""Fails if a relative link in a Markdown file of the repository is broken."""
 import re
 import subprocess
 import sys
@@ -14,6 +14,6 @@ for name in listed.stdout.split("\n"):
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
         path = target.split("#")[0]
         if path and "://" not in path and not ((root / name).parent / path).exists():
-            broken.append(f"{name}: {target} leads nowhere")
-print("\n".join(broken) or "all relative links lead somewhere")
+            broken.append(f"{name}: broken link {target}")
+print("\n".join(broken) or "all relative links are valid")
 sys.exit(bool(broken))

@@ -1,21 +1,23 @@
 #!/usr/bin/env bash
-# What is handed out, piece by piece; `make dist` does all of it, the release workflow what each machine can.
-#   dist.sh share PROGRAM DIR      manual pages and completions below DIR/share
-#   dist.sh papers TARGET DIR      the licences of what is linked and the SBOM (CycloneDX) of TARGET, into DIR
-#   dist.sh archive PROGRAM TARGET entropy-viz-VERSION-TARGET.tar.gz, into dist/, of the above and the documents
-#   dist.sh all                    archive, wheel, sdist, crate and SHA256SUMS for this machine, into dist/; then smoke.sh
+# Builds the release files. `make dist` runs all steps; the release workflow runs single steps on several machines.
+#   dist.sh share PROGRAM DIR      writes manual pages and completions below DIR/share
+#   dist.sh papers TARGET DIR      writes the third-party licences and the SBOM (CycloneDX) for TARGET into DIR
+#   dist.sh archive PROGRAM TARGET writes dist/entropy-viz-VERSION-TARGET.tar.gz: program, the above, and documents
+#   dist.sh all                    writes archive, wheel, sdist, crates and SHA256SUMS into dist/, then runs smoke.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 CARGO=${CARGO:-cargo}
 PYTHON=${PYTHON:-python3}
 MATURIN=1.16.0
 CYCLONEDX=0.5.9
+# The crates to publish: the program and the libraries that it uses. The helper needs libtorch to build and is not one.
+CRATES=(entropy-history entropy-plot entropy-shell entropy-viz)
 
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 export PATH="$PWD/target/tools/bin:$PATH"
 
-# What is packed bears the time of the commit, so that it can be packed again. Not exported: C sources would be
-# compiled anew, and the program linked again, after each commit.
+# Packed files carry the time of the commit, so that a build can be reproduced. Not exported: otherwise each commit would
+# recompile C sources and relink the program.
 epoch() { echo "${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}"; }
 
 share() {
@@ -35,9 +37,9 @@ papers() {
         "$CARGO" install cargo-cyclonedx --locked --version "$CYCLONEDX" --root target/tools
     fi
     SOURCE_DATE_EPOCH=$(epoch) "$CARGO" cyclonedx --quiet --format json --spec-version 1.5 --target "$target" --override-filename entropy-viz.cdx
-    # Where this checkout lies is nobody's business.
+    # Remove the path of this checkout.
     sed "s|path+file://$PWD|path+file:///entropy-viz|g" entropy-viz.cdx.json >"$into/entropy-viz.cdx.json"
-    rm entropy-viz.cdx.json
+    rm -f entropy-viz.cdx.json crates/*/entropy-viz.cdx.json # cargo-cyclonedx writes one per crate of the workspace
 }
 
 archive() {
@@ -56,7 +58,7 @@ archive() {
 }
 
 all() {
-    local target venv=.venv/dist
+    local target crate venv=.venv/dist
     target=$(rustc -vV | sed -n 's/^host: //p')
     [ "$("$venv/bin/maturin" --version 2>/dev/null)" = "maturin $MATURIN" ] || {
         "$PYTHON" -m venv "$venv"
@@ -66,7 +68,7 @@ all() {
     "$CARGO" build --release --locked
     archive target/release/entropy-viz "$target"
 
-    # maturin takes what lies in this directory into the wheel as it is.
+    # maturin copies this directory into the wheel.
     local data=entropy-viz.data/data
     trap 'rm -rf entropy-viz.data' EXIT
     rm -rf entropy-viz.data
@@ -75,8 +77,11 @@ all() {
     "$venv/bin/maturin" build --quiet --release --out dist --sbom-include "target/dist/entropy-viz-$version-$target/entropy-viz.cdx.json"
     "$venv/bin/maturin" sdist --out dist
     rm -rf entropy-viz.data
-    "$CARGO" package --quiet --locked # which builds what it packed
-    cp "target/package/entropy-viz-$version.crate" dist
+    # Builds each crate from its package; crates that are not published yet come from the others packed here.
+    "$CARGO" package --quiet --locked "${CRATES[@]/#/--package=}"
+    for crate in "${CRATES[@]}"; do
+        cp "target/package/$crate-$version.crate" dist
+    done
 
     (cd dist && sha256sum -- * >SHA256SUMS)
     ls -l dist

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Feeds the readers with what no trainer writes, FUZZ_SECONDS for each target (20 unless told):
+# Fuzzes the log readers, FUZZ_SECONDS per target (default 20):
 #   scripts/fuzz.sh [TARGET…]
-# Seeds are the fixtures. What is found stays in fuzz/artifacts; its path is told, and the end is not 0.
+# The fixtures are the seeds. A failing input is kept in fuzz/artifacts; its path is printed and the exit code is 1.
 #
-# Stable Rust is enough: coverage is a matter of -C flags, and only sanitizers need nightly. None is
-# used: the readers have no unsafe code, what arithmetic and memory can do wrong is checked without
-# (overflow-checks, debug assertions, fuzz/src/limit.rs), and AddressSanitizer halves the speed.
+# Stable Rust is enough: coverage needs only -C flags; only sanitizers need nightly. No sanitizer is used, because
+# the readers have no unsafe code, overflow and memory use are checked without one (overflow-checks, debug
+# assertions, fuzz/src/limit.rs), and AddressSanitizer would halve the speed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 fixtures=tests/fixtures
@@ -17,7 +17,7 @@ fi
 options=(--sanitizer none --target-dir target/fuzz)
 nice cargo fuzz build "${options[@]}"
 
-seed() { # the first 64 KiB of each file below the paths behind it, into the corpus of $1
+seed() { # TARGET PATH…: copies the first 64 KiB of each file below the paths into the target's corpus
     local target=$1 file
     shift
     mkdir -p "fuzz/corpus/$target"
@@ -44,20 +44,20 @@ done
 found=()
 for target in "${targets[@]}"; do
     longest=65536
-    [ "$target" != packed ] || longest=4096 # a few bytes are unpacked to megabytes
+    [ "$target" != packed ] || longest=4096 # a few bytes can unpack to megabytes
     log=target/fuzz/$target.log
     mkdir -p "fuzz/corpus/$target"
     if nice cargo fuzz run "${options[@]}" "$target" -- -max_total_time="${FUZZ_SECONDS:-20}" -timeout=20 \
         -rss_limit_mb=1024 -max_len=$longest -print_final_stats=1 > "$log" 2>&1; then
         runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
         rate=$(sed -n 's/^stat::average_exec_per_sec: *//p' "$log")
-        echo "$target: nothing found in $runs runs ($rate a second)"
+        echo "$target: no failure in $runs runs ($rate per second)"
     else
         grep -m 1 -A 2 -e 'panicked at' -e 'BUG:' -e 'ERROR: libFuzzer' "$log" | cut -c -300 >&2 || true
         found+=("$target: $(sed -n "s/.*Test unit written to //p" "$log" | tail -n 1)")
     fi
 done
 if [ ${#found[@]} -gt 0 ]; then
-    printf 'found by %s\n' "${found[@]}" >&2
+    printf 'failure in %s\n' "${found[@]}" >&2
     exit 1
 fi

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Makes the virtual environment $1 with the programs whose files `convert` writes, so that
-# read_back.py can read them back. Does nothing when it is there already with these versions.
+# Creates the virtual environment $1 with TensorBoard, wandb and pyarrow, which read back what `convert` writes
+# (tests/peers). Does nothing if it exists with these versions.
 set -euo pipefail
-VENV=${1:?usage: setup.sh VENV}
+VENV=${1:?usage: peers.sh VENV}
 PYTHON=${PYTHON:-python3}
 PINS=(
     tensorboard==2.21.0

@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Installs what lies in $1 (wheel, archive, or both) as a user does, in a clean folder without a network, and uses
-# it there.
+# Installs the wheel, the archive, or both from directory $1 as a user does, in a temporary directory without a
+# network, and uses the program there.
 set -euo pipefail
 dist=$(cd "${1:?usage: smoke.sh DIST}" && pwd)
 fixtures=$(cd "$(dirname "$0")/../tests/fixtures" && pwd)
 PYTHON=${PYTHON:-python3}
-desk=$(mktemp -d)
-trap 'rm -rf "$desk"' EXIT
-cd "$desk"
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+cd "$tmp"
 
 say() { echo "smoke: $*" >&2; }
 
-use() { # the program in $1, with what it brought below $2
+use() { # PROGRAM PREFIX: runs the program; checks the manual pages and completions below the prefix
     local program=$1 prefix=$2
     mkdir -p work && cp "$fixtures"/models/qwen3-tiny_questioner_s1/*.json work/
     (
@@ -21,7 +21,7 @@ use() { # the program in $1, with what it brought below $2
         "$program" stats ./*.json --json >stats.json
         [ "$(head -c 4 curves.png | tail -c 3)" = PNG ]
         "$PYTHON" -c 'import json; assert json.load(open("stats.json"))["runs"][0]["points"] > 10'
-        # The helper is not there, and that is said.
+        # Without the helper, `compute` fails and says how to build it.
         if ENTROPY_VIZ_COMPUTE= PATH=/nowhere "$program" compute --model . --prompts none.jsonl 2>said; then exit 1; fi
         grep -q 'make compute' said
     )
@@ -35,25 +35,25 @@ use() { # the program in $1, with what it brought below $2
 tried=0
 if [ -e "$dist/SHA256SUMS" ]; then
     (cd "$dist" && sha256sum --quiet --check SHA256SUMS)
-    say "checksums are right"
+    say "checksums match"
 fi
 
 if compgen -G "$dist/*.whl" >/dev/null; then
     "$PYTHON" -m venv venv
     venv/bin/pip install --quiet --disable-pip-version-check --no-index "$dist"/*.whl
-    use "$desk/venv/bin/entropy-viz" venv
-    say "the wheel is installed and used"
+    use "$tmp/venv/bin/entropy-viz" venv
+    say "the wheel works"
     tried=1
 fi
 
 if compgen -G "$dist/entropy-viz-*-*.tar.gz" >/dev/null; then
     mkdir archive && tar -xzf "$dist"/entropy-viz-*-*.tar.gz -C archive --strip-components 1
-    use "$desk/archive/bin/entropy-viz" archive
+    use "$tmp/archive/bin/entropy-viz" archive
     for file in LICENSE README.md THIRD-PARTY-LICENSES docs/formats.md docs/images/curves.png; do
         [ -s "archive/$file" ]
     done
     "$PYTHON" -c 'import json, sys; assert len(json.load(open(sys.argv[1]))["components"]) > 100' archive/entropy-viz.cdx.json
-    say "the archive is unpacked and used"
+    say "the archive works"
     tried=1
 fi
-[ "$tried" = 1 ] || { say "there is neither a wheel nor an archive in $dist"; exit 1; }
+[ "$tried" = 1 ] || { say "no wheel and no archive in $dist"; exit 1; }

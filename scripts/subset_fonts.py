@@ -1,7 +1,7 @@
-"""Makes assets/fonts/*.otf from Debian's fonts-inter: a subset with tabular figures as its digits.
+"""Makes crates/entropy-plot/assets/fonts/*.otf from Debian's fonts-inter: a subset whose digits are tabular.
 
-Charts align numbers in columns and resvg applies no OpenType features on request, so the digits of
-the subset are the `tnum` ones. Needs fonttools; run once, the result is committed.
+Charts align numbers in columns, and resvg cannot be asked for OpenType features, so the subset maps digits to their
+`tnum` glyphs. Needs fonttools. Run it only to change the subset; the result is committed.
 
     python3 scripts/subset_fonts.py DIR_WITH_INTER_OTF
 """
@@ -16,7 +16,7 @@ RANGES = [(0x20, 0x7E), (0xA0, 0x17F), (0x218, 0x21B), (0x2C6, 0x2DD), (0x370, 0
           (0x1E80, 0x1EFF), (0x2010, 0x2044), (0x2070, 0x209C), (0x20A0, 0x20BF), (0x2100, 0x2126),
           (0x2150, 0x215E), (0x2190, 0x21FF), (0x2200, 0x22FF), (0x25A0, 0x25FF), (0x2713, 0x2717), (0xFFFD, 0xFFFD)]
 
-here = Path(__file__).resolve().parent.parent / "assets" / "fonts"
+here = Path(__file__).resolve().parent.parent / "crates/entropy-plot/assets/fonts"
 for style in ("Regular", "SemiBold"):
     font = TTFont(Path(sys.argv[1]) / f"Inter-{style}.otf")
     tabular = {}
@@ -34,7 +34,7 @@ for style in ("Regular", "SemiBold"):
     cutter = subset.Subsetter(options)
     cutter.populate(unicodes=[c for low, high in RANGES for c in range(low, high + 1)])
     cutter.subset(font)
-    # One family, two weights: "Inter SemiBold" would not be found by weight.
+    # Give both files the family name "Inter": a family "Inter SemiBold" would not be found by weight.
     for record in font["name"].names:
         if record.nameID in (1, 16):
             record.string = "Inter"

@@ -1,6 +1,6 @@
-"""Prints the licences of everything that is compiled into the program, as they ask for: `third_party.py [TARGET]`.
+"""Prints the licence texts of everything compiled into the program: `third_party.py [TARGET]`.
 
-A text that many crates share, copyright line included, is printed once, under all their names.
+A text that several crates share, including its copyright line, is printed once, below all their names.
 """
 import json
 import os
@@ -13,13 +13,13 @@ cargo = os.environ.get("CARGO", "cargo")
 target = ["--target", sys.argv[1]] if len(sys.argv) > 1 else []
 
 
-def said(*arguments):
+def cargo_output(*arguments):
     return subprocess.run([cargo, *arguments], capture_output=True, text=True, check=True).stdout
 
 
-tree = said("tree", "--locked", "--edges", "normal", "--prefix", "none", "--format", "{p}", *target)
+tree = cargo_output("tree", "--locked", "--package", "entropy-viz", "--edges", "normal", "--prefix", "none", "--format", "{p}", *target)
 linked = {tuple(line.split()[:2]) for line in tree.splitlines() if line}
-packages = json.loads(said("metadata", "--locked", "--format-version", "1", "--all-features"))["packages"]
+packages = json.loads(cargo_output("metadata", "--locked", "--format-version", "1"))["packages"]
 
 texts, without = {}, []
 for package in sorted(packages, key=lambda package: (package["name"], package["version"])):
@@ -30,7 +30,7 @@ for package in sorted(packages, key=lambda package: (package["name"], package["v
     files = sorted(file for file in directory.iterdir() if re.match(r"(?i)(licen[cs]e|copying|notice|unlicense)", file.name) and file.is_file())
     of_mit = [file for file in files if "mit" in file.name.lower()]
     if of_mit and "MIT" in package["license"] and "AND" not in package["license"]:
-        files = of_mit  # the shorter of the two that may be chosen
+        files = of_mit  # dual-licensed: MIT is the shorter text
     if not files:
         without.append(name)
     for file in files:
@@ -42,8 +42,9 @@ for text, names in texts.items():
     print("\n" + "=" * 80)
     print("\n".join(dict.fromkeys(names)))
     print("-" * 80 + "\n" + text)
-print("\n" + "=" * 80 + "\nOf these the package holds no text of the licence that it names:")
+print("\n" + "=" * 80 + "\nThese packages name a licence but contain no text of it:")
 print("\n".join(without))
-assets = Path(__file__).resolve().parent.parent / "assets"
-for file in sorted(file for file in assets.rglob("*") if re.match(r"(?i)(ofl|licen[cs]e)", file.name)):
-    print("\n" + "=" * 80 + f"\n{file.relative_to(assets.parent)}\n" + "-" * 80 + "\n" + file.read_text(encoding="utf-8").strip())
+root = Path(__file__).resolve().parent.parent
+assets = [file for folder in (root / "assets", root / "crates/entropy-plot/assets") for file in folder.rglob("*")]
+for file in sorted(file for file in assets if re.match(r"(?i)(ofl|licen[cs]e)", file.name)):
+    print("\n" + "=" * 80 + f"\n{file.relative_to(root)}\n" + "-" * 80 + "\n" + file.read_text(encoding="utf-8").strip())

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Makes the virtual environment $1 with TRL, for a real training of a tiny model on the CPU. Does nothing when it
-# is there already with these versions.
+# Creates the virtual environment $1 with TRL, which trains a tiny model on the CPU in the tests. Does nothing if it
+# exists with these versions.
 #
-# torch is not fetched a second time: it is the one that libtorch.sh has found or fetched. That copy may lack the CUDA
-# libraries (4 GB), without which `import torch` fails though nothing of them is called; then empty ones stand in.
+# torch is not downloaded again: it is the one that libtorch.sh found or downloaded. That copy may lack the CUDA
+# libraries (4 GB). `import torch` fails without them although it calls none, so empty stand-ins are made.
 set -euo pipefail
 VENV=${1:?usage: trl.sh VENV}
 PYTHON=${PYTHON:-python3}
@@ -14,13 +14,13 @@ cmp --quiet "$pins" "$VENV/pins" && exit 0
 
 rm -rf "$VENV"
 "$PYTHON" -m venv "$VENV"
-# The list is complete; resolving it anew would ask for torch and CUDA.
+# The list is complete; resolving dependencies would pull in torch and CUDA.
 "$VENV/bin/pip" install --quiet --disable-pip-version-check --no-compile --no-deps -r "$pins"
 packages=$(echo "$VENV"/lib/python3*/site-packages)
 
 imports() { "$VENV/bin/python" -c 'import torch' 2>/dev/null; }
 
-lend() { # the torch of .libtorch, with what it lacks
+lend() { # makes the torch of .libtorch importable, with stand-ins for missing CUDA libraries
     local torch library
     torch=$(readlink -f "$root/.libtorch") && [ -e "$torch/__init__.py" ] || return 1
     dirname "$torch" >"$packages/torch.pth"
@@ -31,9 +31,9 @@ lend() { # the torch of .libtorch, with what it lacks
     done | sort -u | while read -r library; do
         gcc -shared -Wl,-soname,"$library" -x c /dev/null -o "$VENV/lib/no-cuda/$library"
     done
-    # cudart and cupti, which libtorch_cpu does call, come with the copy; the driver is looked for when it is needed.
+    # cudart and cupti, which libtorch_cpu calls, are part of the copy; the driver is loaded only when needed.
     rm -f "$VENV"/lib/no-cuda/lib{cuda,cudart,cupti}.so.*
-    # Loaded before torch asks for them; symbols are looked up when they are called, which is never.
+    # Loaded before torch needs them. Symbols are resolved lazily, at a call, and none is ever called.
     cat >"$packages/sitecustomize.py" <<'PYTHON'
 import ctypes, os, pathlib, sys
 for library in pathlib.Path(sys.prefix, "lib", "no-cuda").iterdir():

@@ -1,4 +1,4 @@
-//! The program as a person at a terminal, a shell script and a CI job meet it.
+//! The command line, as a person, a shell script and a CI job use it.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 const SOLVER: &str = "models/qwen3-tiny_solver_s1/entropy_history_qwen3-tiny_solver_s1.json";
 const COLLAPSE: &str = "models/qwen3-tiny_questioner_collapse_s1/entropy_history_qwen3-tiny_questioner_collapse_s1.json";
 
-fn desk() -> TempDir {
+fn temp_dir() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
@@ -32,10 +32,10 @@ fn is_png(path: &Path, width: u32, height: u32) -> bool {
     bytes.starts_with(b"\x89PNG") && (number(16), number(20)) == (width, height)
 }
 
-/// Fails with exit code 2, these words on stderr, a hint, and nothing written.
-fn refuses(desk: &TempDir, arguments: &[&str], words: &[&str]) {
-    let before = files(desk.path());
-    let output = run(desk.path(), arguments);
+/// Asserts exit code 2, these words on stderr, and no file written.
+fn assert_rejected(tmp: &TempDir, arguments: &[&str], words: &[&str]) {
+    let before = files(tmp.path());
+    let output = run(tmp.path(), arguments);
     let said = stderr(&output);
     assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
     assert!(said.starts_with("entropy-viz: "), "{arguments:?}: {said}");
@@ -43,79 +43,78 @@ fn refuses(desk: &TempDir, arguments: &[&str], words: &[&str]) {
         assert!(said.contains(word), "{arguments:?} does not say {word:?}: {said}");
     }
     assert!(!said.contains("os error") && !said.contains("bug in"), "{said}");
-    assert_eq!(files(desk.path()), before, "{arguments:?} left files behind");
+    assert_eq!(files(tmp.path()), before, "{arguments:?} left files behind");
 }
 
 #[test]
-fn plot_writes_one_picture_and_says_where() {
-    let desk = desk();
-    let output = run(desk.path(), &["plot", &path_of(SOLVER), "--dpi", "50"]);
+fn plot_writes_one_picture_and_prints_its_path() {
+    let tmp = temp_dir();
+    let output = run(tmp.path(), &["plot", &path_of(SOLVER), "--dpi", "50"]);
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(stdout(&output), "entropy_plot.png\n");
-    assert!(is_png(&desk.path().join("entropy_plot.png"), 550, 280));
-    assert_eq!(files(desk.path()), ["entropy_plot.png"]);
+    assert!(is_png(&tmp.path().join("entropy_plot.png"), 550, 280));
+    assert_eq!(files(tmp.path()), ["entropy_plot.png"]);
 }
 
 #[test]
-fn the_extension_chooses_the_kind_of_picture() {
-    let desk = desk();
+fn output_extension_selects_the_picture_format() {
+    let tmp = temp_dir();
     for (name, magic) in [("a.svg", "<svg "), ("b.PDF", "%PDF-")] {
-        let output = run(desk.path(), &["plot", &path_of(SOLVER), "-o", name]);
+        let output = run(tmp.path(), &["plot", &path_of(SOLVER), "-o", name]);
         assert!(output.status.success(), "{}", stderr(&output));
-        assert!(fs::read(desk.path().join(name)).unwrap().starts_with(magic.as_bytes()));
+        assert!(fs::read(tmp.path().join(name)).unwrap().starts_with(magic.as_bytes()));
     }
-    let output = run(desk.path(), &["plot", &path_of(SOLVER), "-o", "-", "--output-format", "svg"]);
+    let output = run(tmp.path(), &["plot", &path_of(SOLVER), "-o", "-", "--output-format", "svg"]);
     assert!(stdout(&output).starts_with("<svg ") && stdout(&output).ends_with("</svg>\n"));
 }
 
 #[test]
-fn text_in_an_svg_stays_text_and_a_pdf_carries_its_fonts() {
-    let desk = desk();
-    run(desk.path(), &["plot", &path_of(SOLVER), "--title", "A title", "-o", "a.svg"]);
-    let svg = fs::read_to_string(desk.path().join("a.svg")).unwrap();
+fn svg_keeps_text_and_pdf_embeds_fonts() {
+    let tmp = temp_dir();
+    run(tmp.path(), &["plot", &path_of(SOLVER), "--title", "A title", "-o", "a.svg"]);
+    let svg = fs::read_to_string(tmp.path().join("a.svg")).unwrap();
     assert!(svg.contains("A title") && svg.contains("training step"));
-    run(desk.path(), &["plot", &path_of(SOLVER), "-o", "a.pdf"]);
-    let pdf = fs::read(desk.path().join("a.pdf")).unwrap();
+    run(tmp.path(), &["plot", &path_of(SOLVER), "-o", "a.pdf"]);
+    let pdf = fs::read(tmp.path().join("a.pdf")).unwrap();
     assert!(String::from_utf8_lossy(&pdf).contains("Inter"));
 }
 
 #[test]
-fn the_flags_of_the_python_script_work_as_they_stand() {
-    let desk = desk();
+fn flags_of_the_python_script_still_work() {
+    let tmp = temp_dir();
     let (a, b) = (path_of(SOLVER), path_of(COLLAPSE));
     let arguments = ["plot", "--entropy_files", &a, &b, "--labels", "Solver", "Questioner"];
     let rest = ["--output", "plots/new/out.png", "--with_stats", "--title", "T", "--dpi", "40"];
-    let output = run(desk.path(), &[&arguments[..], &rest[..]].concat());
+    let output = run(tmp.path(), &[&arguments[..], &rest[..]].concat());
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(stdout(&output), "plots/new/out.png\nplots/new/out_stats.png\n");
-    let output = run(desk.path(), &["plot", "--entropy_file", &a, "--output", "one.png"]);
+    let output = run(tmp.path(), &["plot", "--entropy_file", &a, "--output", "one.png"]);
     assert!(output.status.success(), "{}", stderr(&output));
 }
 
 #[test]
 fn auto_finds_the_histories_of_storage_path() {
-    let desk = desk();
-    let output =
-        program(desk.path()).arg("auto").env("STORAGE_PATH", fixture("")).output().unwrap();
+    let tmp = temp_dir();
+    let output = program(tmp.path()).arg("auto").env("STORAGE_PATH", fixture("")).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(stdout(&output), "entropy_comparison.png\nentropy_comparison_stats.png\n");
     assert!(stderr(&output).ends_with("7 runs compared\n"));
 }
 
 #[test]
-fn auto_takes_the_two_words_of_the_shell_script() {
-    let desk = desk();
-    let output = run(desk.path(), &["auto", &path_of("models"), "out.png", "--dpi", "40"]);
+fn auto_accepts_the_positional_arguments_of_the_shell_script() {
+    let tmp = temp_dir();
+    let output = run(tmp.path(), &["auto", &path_of("models"), "out.png", "--dpi", "40"]);
     assert!(output.status.success(), "{}", stderr(&output));
-    assert_eq!(files(desk.path()), ["out.png", "out_stats.png"]);
+    assert_eq!(files(tmp.path()), ["out.png", "out_stats.png"]);
 }
 
 #[test]
-fn auto_artifacts_is_the_whole_set_for_ci() {
-    let desk = desk();
-    let summary = desk.path().join("step_summary");
+fn auto_artifacts_writes_the_complete_set_for_ci() {
+    let tmp = temp_dir();
+    let summary = tmp.path().join("step_summary");
     fs::write(&summary, "before\n").unwrap();
-    let mut command = program(desk.path());
+    let mut command = program(tmp.path());
     command.args(["auto", &path_of("models"), "--artifacts", "ci", "--dpi", "40"]);
     let output = command.env("GITHUB_STEP_SUMMARY", &summary).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
@@ -130,45 +129,49 @@ fn auto_artifacts_is_the_whole_set_for_ci() {
         "stats.json",
         "summary.md",
     ];
-    assert_eq!(files(&desk.path().join("ci")), wanted);
-    let markdown = fs::read_to_string(desk.path().join("ci/summary.md")).unwrap();
+    assert_eq!(files(&tmp.path().join("ci")), wanted);
+    let markdown = fs::read_to_string(tmp.path().join("ci/summary.md")).unwrap();
     assert_eq!(fs::read_to_string(&summary).unwrap(), format!("before\n{markdown}"));
     assert!(markdown.contains("collapsed at step 62"), "{markdown}");
     let document: Value =
-        serde_json::from_slice(&fs::read(desk.path().join("ci/stats.json")).unwrap()).unwrap();
+        serde_json::from_slice(&fs::read(tmp.path().join("ci/stats.json")).unwrap()).unwrap();
     assert_eq!(document["runs"].as_array().unwrap().len(), 7);
-    let page = fs::read_to_string(desk.path().join("ci/report.html")).unwrap();
+    let page = fs::read_to_string(tmp.path().join("ci/report.html")).unwrap();
     assert!(page.contains("qwen3-tiny_solver_s1") && page.contains("--artifacts ci --dpi 40"));
 }
 
 #[test]
-fn auto_skips_what_is_broken_and_says_so_with_its_exit_code() {
-    let desk = desk();
+fn auto_skips_broken_files_and_exits_with_2() {
+    let tmp = temp_dir();
     for (name, text) in
         [("a", history(&[1.0, 2.0])), ("b", "[{".to_owned()), ("c", history(&[3.0]))]
     {
-        let directory = desk.path().join("models").join(name);
+        let directory = tmp.path().join("models").join(name);
         fs::create_dir_all(&directory).unwrap();
         fs::write(directory.join(format!("entropy_history_{name}.json")), text).unwrap();
     }
-    let output = run(desk.path(), &["auto", "models", "--dpi", "40"]);
+    let output = run(tmp.path(), &["auto", "models", "--dpi", "40"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(
         stderr(&output).contains("warning: skipped: cannot read models/b/entropy_history_b.json")
     );
     assert!(stdout(&output).contains("entropy_comparison.png"));
-    let output = run(desk.path(), &["auto", "models", "--dpi", "40", "--allow-partial"]);
+    let output = run(tmp.path(), &["auto", "models", "--dpi", "40", "--allow-partial"]);
     assert_eq!(output.status.code(), Some(0));
 }
 
 #[test]
-fn auto_says_where_it_looked_and_why_there_may_be_nothing() {
-    let desk = desk();
-    refuses(&desk, &["auto"], &["$STORAGE_PATH is not set", "hint: entropy-viz auto MODELS_DIR"]);
-    fs::create_dir_all(desk.path().join("s/models/x")).unwrap();
-    fs::write(desk.path().join("s/models/x/config.json"), "{\"hidden_size\": 64}").unwrap();
-    let mut command = program(desk.path());
-    let output = command.arg("auto").env("STORAGE_PATH", desk.path().join("s")).output().unwrap();
+fn auto_without_histories_reports_searched_paths_and_likely_causes() {
+    let tmp = temp_dir();
+    assert_rejected(
+        &tmp,
+        &["auto"],
+        &["$STORAGE_PATH is not set", "hint: entropy-viz auto MODELS_DIR"],
+    );
+    fs::create_dir_all(tmp.path().join("s/models/x")).unwrap();
+    fs::write(tmp.path().join("s/models/x/config.json"), "{\"hidden_size\": 64}").unwrap();
+    let mut command = program(tmp.path());
+    let output = command.arg("auto").env("STORAGE_PATH", tmp.path().join("s")).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     let said = stderr(&output);
     for word in [
@@ -182,39 +185,43 @@ fn auto_says_where_it_looked_and_why_there_may_be_nothing() {
 }
 
 #[test]
-fn auto_takes_a_directory_whose_name_is_a_pattern() {
-    let desk = desk();
-    let directory = desk.path().join("m[1]*/run");
+fn auto_accepts_a_directory_name_with_glob_characters() {
+    let tmp = temp_dir();
+    let directory = tmp.path().join("m[1]*/run");
     fs::create_dir_all(&directory).unwrap();
     fs::write(directory.join("entropy_history_run.json"), history(&[1.0, 2.0])).unwrap();
-    let output = run(desk.path(), &["auto", "m[1]*", "--dpi", "40"]);
+    let output = run(tmp.path(), &["auto", "m[1]*", "--dpi", "40"]);
     assert!(output.status.success(), "{}", stderr(&output));
 }
 
 #[test]
-fn a_count_of_labels_that_does_not_match_lists_the_files() {
-    let desk = desk();
+fn label_count_mismatch_lists_the_files() {
+    let tmp = temp_dir();
     let (a, b) = (path_of(SOLVER), path_of(COLLAPSE));
     let arguments = ["plot", &a, &b, "--labels", "one"];
-    refuses(
-        &desk,
+    assert_rejected(
+        &tmp,
         &arguments,
         &["1 label for 2 files", "\n  1. ", "\n  2. ", "hint: give one label a file"],
     );
-    refuses(&desk, &["plot", "--labels", "one", &a], &["put the files first"]);
-    refuses(&desk, &["plot", &a, "--labels", "one", &b], &["put the files first"]);
-    refuses(&desk, &["plot", &a, &b, "--labels", "x", "x"], &["two runs are called \"x\"", &a, &b]);
-    refuses(&desk, &["plot", &a, &a], &["is given twice"]);
+    assert_rejected(&tmp, &["plot", "--labels", "one", &a], &["put the files first"]);
+    assert_rejected(&tmp, &["plot", &a, "--labels", "one", &b], &["put the files first"]);
+    assert_rejected(
+        &tmp,
+        &["plot", &a, &b, "--labels", "x", "x"],
+        &["two runs are called \"x\"", &a, &b],
+    );
+    assert_rejected(&tmp, &["plot", &a, &a], &["is given twice"]);
 }
 
 #[test]
-fn a_label_may_stand_before_an_input() {
-    let desk = desk();
+fn label_prefix_names_an_input() {
+    let tmp = temp_dir();
     let argument = format!("a=b={}", path_of(SOLVER));
-    refuses(&desk, &["stats", "--json", &argument], &["there is no such file"]);
-    fs::write(desk.path().join("x=1.json"), history(&[1.0])).unwrap();
+    assert_rejected(&tmp, &["stats", "--json", &argument], &["there is no such file"]);
+    fs::write(tmp.path().join("x=1.json"), history(&[1.0])).unwrap();
     let labels = |arguments: &[&str]| -> Vec<String> {
-        let output = run(desk.path(), &[&["stats", "--json"], arguments].concat());
+        let output = run(tmp.path(), &[&["stats", "--json"], arguments].concat());
         let document: Value = serde_json::from_str(&stdout(&output)).unwrap();
         let runs = document["runs"].as_array().unwrap().clone();
         runs.iter().map(|run| run["label"].as_str().unwrap().to_owned()).collect()
@@ -224,48 +231,56 @@ fn a_label_may_stand_before_an_input() {
 }
 
 #[test]
-fn usage_errors_come_before_any_work() {
-    let desk = desk();
+fn usage_errors_are_reported_before_any_work() {
+    let tmp = temp_dir();
     let file = path_of(SOLVER);
-    refuses(&desk, &["plot", &file, "-o", "x.jpg"], &["x.jpg", "\"jpg\"", "hint: "]);
-    refuses(&desk, &["plot", &file, "-o", "-"], &["--output-format"]);
-    refuses(&desk, &["plot", "nowhere.json"], &["nowhere.json: there is no such file"]);
-    refuses(&desk, &["plot", "runs/*.json"], &["nothing matches runs/*.json"]);
-    refuses(&desk, &["plot"], &["no input is given"]);
-    refuses(&desk, &["plot", &file, "--smooth", "magic:3"], &["ema:WEIGHT"]);
-    refuses(&desk, &["plot", &file, "--size", "1x1"], &["14x7"]);
-    refuses(&desk, &["plot", &file, "--format", "xml"], &["known are rzero, verl, easyr1"]);
-    refuses(
-        &desk,
+    assert_rejected(&tmp, &["plot", &file, "-o", "x.jpg"], &["x.jpg", "\"jpg\"", "hint: "]);
+    assert_rejected(&tmp, &["plot", &file, "-o", "-"], &["--output-format"]);
+    assert_rejected(&tmp, &["plot", "nowhere.json"], &["nowhere.json: there is no such file"]);
+    assert_rejected(&tmp, &["plot", "runs/*.json"], &["nothing matches runs/*.json"]);
+    assert_rejected(&tmp, &["plot"], &["no input is given"]);
+    assert_rejected(&tmp, &["plot", &file, "--smooth", "magic:3"], &["ema:WEIGHT"]);
+    assert_rejected(&tmp, &["plot", &file, "--size", "1x1"], &["14x7"]);
+    assert_rejected(&tmp, &["plot", &file, "--format", "xml"], &["known are rzero, verl, easyr1"]);
+    assert_rejected(
+        &tmp,
         &["plot", &file, "--metric", "loss"],
         &["no row has \"loss\"", "try --metric entropy"],
     );
-    refuses(&desk, &["plot", &file, "--from-step", "9", "--to-step", "3"], &["is not before"]);
-    refuses(
-        &desk,
+    assert_rejected(
+        &tmp,
+        &["plot", &file, "--from-step", "9", "--to-step", "3"],
+        &["is not before"],
+    );
+    assert_rejected(
+        &tmp,
         &["plot", &file, "--from-step", "900"],
         &["no run has a point among the steps shown"],
     );
-    refuses(&desk, &["plot", &file, "--font", "/dev/null"], &["cannot use the font"]);
-    refuses(&desk, &["plto"], &["plot"]);
+    assert_rejected(&tmp, &["plot", &file, "--font", "/dev/null"], &["cannot use the font"]);
+    assert_rejected(&tmp, &["plto"], &["plot"]);
 }
 
 #[test]
-fn a_picture_that_cannot_be_written_leaves_nothing_behind() {
-    let desk = desk();
-    fs::write(desk.path().join("file"), "").unwrap();
-    fs::create_dir(desk.path().join("taken.png")).unwrap();
+fn failed_picture_write_leaves_no_files() {
+    let tmp = temp_dir();
+    fs::write(tmp.path().join("file"), "").unwrap();
+    fs::create_dir(tmp.path().join("taken.png")).unwrap();
     let file = path_of(SOLVER);
-    refuses(&desk, &["plot", &file, "-o", "file/x.png"], &["cannot write file/x.png", "hint: "]);
-    refuses(&desk, &["plot", &file, "-o", "taken.png"], &["cannot write taken.png"]);
-    refuses(&desk, &["plot", &file, "-o", "/proc/x.png"], &["cannot write /proc/x.png"]);
+    assert_rejected(
+        &tmp,
+        &["plot", &file, "-o", "file/x.png"],
+        &["cannot write file/x.png", "hint: "],
+    );
+    assert_rejected(&tmp, &["plot", &file, "-o", "taken.png"], &["cannot write taken.png"]);
+    assert_rejected(&tmp, &["plot", &file, "-o", "/proc/x.png"], &["cannot write /proc/x.png"]);
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_is_told() {
+fn reports_full_disk() {
     let output = run(
-        desk().path(),
+        temp_dir().path(),
         &["plot", &path_of(SOLVER), "-o", "/dev/full", "--output-format", "png"],
     );
     assert_eq!(output.status.code(), Some(2));
@@ -278,18 +293,18 @@ fn a_full_disk_is_told() {
 
 #[cfg(unix)]
 #[test]
-fn files_have_the_mode_that_the_umask_leaves() {
+fn written_files_respect_the_umask() {
     use std::os::unix::fs::PermissionsExt;
-    let desk = desk();
-    run(desk.path(), &["plot", &path_of(SOLVER), "-o", "a.svg"]);
-    fs::write(desk.path().join("b"), "").unwrap();
-    let mode = |name: &str| fs::metadata(desk.path().join(name)).unwrap().permissions().mode();
+    let tmp = temp_dir();
+    run(tmp.path(), &["plot", &path_of(SOLVER), "-o", "a.svg"]);
+    fs::write(tmp.path().join("b"), "").unwrap();
+    let mode = |name: &str| fs::metadata(tmp.path().join(name)).unwrap().permissions().mode();
     assert_eq!(mode("a.svg"), mode("b"));
 }
 
 #[test]
-fn the_json_document_is_as_promised() {
-    let output = run(desk().path(), &["stats", "--json", &path_of(COLLAPSE)]);
+fn stats_json_has_the_documented_keys() {
+    let output = run(temp_dir().path(), &["stats", "--json", &path_of(COLLAPSE)]);
     let document: Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert_eq!((&document["schema"], &document["unit"]), (&1.into(), &"nats".into()));
     let run = document["runs"][0].as_object().unwrap();
@@ -328,8 +343,8 @@ fn the_json_document_is_as_promised() {
 }
 
 #[test]
-fn one_point_has_null_for_what_it_has_not() {
-    let output = run(desk().path(), &["stats", "--json", &path_of("awkward/one_point.json")]);
+fn stats_json_has_null_for_undefined_numbers() {
+    let output = run(temp_dir().path(), &["stats", "--json", &path_of("awkward/one_point.json")]);
     let document: Value = serde_json::from_str(&stdout(&output)).unwrap();
     let run = &document["runs"][0];
     assert_eq!(
@@ -339,55 +354,55 @@ fn one_point_has_null_for_what_it_has_not() {
 }
 
 #[test]
-fn stats_prints_a_table_and_draws_bars_unless_told() {
-    let desk = desk();
-    let output = run(desk.path(), &["stats", &path_of(SOLVER), &path_of(COLLAPSE)]);
+fn stats_prints_a_table_and_draws_bars_by_default() {
+    let tmp = temp_dir();
+    let output = run(tmp.path(), &["stats", &path_of(SOLVER), &path_of(COLLAPSE)]);
     let table = stdout(&output);
     let lines: Vec<&str> = table.lines().collect();
     assert_eq!(lines[0], "entropy_stats.png");
     assert!(lines[1].starts_with("run ") && lines[1].contains("mean ± sd"));
     assert!(lines[2].contains("0.3240 @ 98") && lines[3].ends_with("collapsed @ 62"), "{table}");
-    fs::remove_file(desk.path().join("entropy_stats.png")).unwrap();
+    fs::remove_file(tmp.path().join("entropy_stats.png")).unwrap();
     for flag in ["--json", "--csv", "--no-plot"] {
-        run(desk.path(), &["stats", flag, &path_of(SOLVER)]);
-        assert!(files(desk.path()).is_empty(), "{flag}");
+        run(tmp.path(), &["stats", flag, &path_of(SOLVER)]);
+        assert!(files(tmp.path()).is_empty(), "{flag}");
     }
 }
 
 #[test]
-fn csv_cells_are_no_formulas() {
+fn csv_output_escapes_spreadsheet_formulas() {
     let output =
-        run(desk().path(), &["stats", "--csv", &format!("=SUM(A1),\"x={}", path_of(SOLVER))]);
+        run(temp_dir().path(), &["stats", "--csv", &format!("=SUM(A1),\"x={}", path_of(SOLVER))]);
     assert!(!output.status.success(), "the first = ends an empty label");
     let input = format!("@SUM(A1),\"x={}", path_of(SOLVER));
-    let output = run(desk().path(), &["stats", "--csv", &input]);
+    let output = run(temp_dir().path(), &["stats", "--csv", &input]);
     let text = stdout(&output);
     let row = text.lines().nth(1).unwrap();
     assert!(row.starts_with("\"'@SUM(A1),\"\"x\","), "{row}");
     let arguments = ["convert", &input, "--to", "csv", "-o", "-"];
-    let text = stdout(&run(desk().path(), &arguments));
+    let text = stdout(&run(temp_dir().path(), &arguments));
     let row = text.lines().nth(1).unwrap();
     assert!(row.starts_with("\"'@SUM(A1),\"\"x\","), "{row}");
 }
 
 #[test]
-fn control_characters_never_reach_the_terminal() {
-    let desk = desk();
+fn control_characters_are_escaped_in_output() {
+    let tmp = temp_dir();
     let directory = fixture("awkward/ansi");
     let argument = directory.to_str().unwrap();
     for arguments in
         [&["stats", argument][..], &["stats", "--csv", argument], &["-v", "plot", argument]]
     {
-        let output = run(desk.path(), arguments);
+        let output = run(tmp.path(), arguments);
         assert!(output.status.success(), "{}", stderr(&output));
         assert!(!output.stdout.contains(&0x1b) && !output.stderr.contains(&0x1b), "{arguments:?}");
     }
 }
 
 #[test]
-fn stdin_is_an_input() {
-    let desk = desk();
-    let mut command = program(desk.path());
+fn reads_a_history_from_stdin() {
+    let tmp = temp_dir();
+    let mut command = program(tmp.path());
     command.args(["stats", "--json", "piped=-"]).write_stdin(history(&[1.0, 2.0, 3.0]));
     let output = command.output().unwrap();
     let document: Value = serde_json::from_str(&stdout(&output)).unwrap();
@@ -399,7 +414,7 @@ fn stdin_is_an_input() {
 
 #[cfg(unix)]
 #[test]
-fn a_reader_that_goes_away_is_no_failure() {
+fn closed_stdout_pipe_is_not_an_error() {
     let binary = assert_cmd::cargo::cargo_bin("entropy-viz");
     let script = format!("{} man | true; echo ${{PIPESTATUS[0]}}", binary.display());
     let output = std::process::Command::new("bash").args(["-c", &script]).output().unwrap();
@@ -407,54 +422,54 @@ fn a_reader_that_goes_away_is_no_failure() {
 }
 
 #[test]
-fn quiet_says_only_errors_and_verbose_explains() {
-    let desk = desk();
+fn quiet_prints_only_errors_and_verbose_adds_details() {
+    let tmp = temp_dir();
     let resumed = path_of("models/qwen3-tiny_solver_resumed");
-    let said = |flag| stderr(&run(desk.path(), &[flag, "stats", "--no-plot", &resumed]));
+    let said = |flag| stderr(&run(tmp.path(), &[flag, "stats", "--no-plot", &resumed]));
     assert_eq!(said("-q"), "");
     assert!(said("-v").contains("entropy read as rzero, 100 points"));
 }
 
 #[test]
-fn completions_and_manual_pages_are_made() {
-    let desk = desk();
+fn writes_completions_and_manual_pages() {
+    let tmp = temp_dir();
     for shell in ["bash", "zsh", "fish"] {
-        assert!(stdout(&run(desk.path(), &["completions", shell])).contains("entropy-viz"));
+        assert!(stdout(&run(tmp.path(), &["completions", shell])).contains("entropy-viz"));
     }
-    assert!(stdout(&run(desk.path(), &["man"])).starts_with(".ie"));
-    run(desk.path(), &["man", "--dir", "man"]);
-    assert!(files(&desk.path().join("man")).contains(&"entropy-viz-plot.1".to_owned()));
+    assert!(stdout(&run(tmp.path(), &["man"])).starts_with(".ie"));
+    run(tmp.path(), &["man", "--dir", "man"]);
+    assert!(files(&tmp.path().join("man")).contains(&"entropy-viz-plot.1".to_owned()));
 }
 
 #[test]
 fn every_command_has_help_with_an_example() {
     for command in ["auto", "plot", "stats", "report"] {
-        let help = stdout(&run(desk().path(), &[command, "--help"]));
+        let help = stdout(&run(temp_dir().path(), &[command, "--help"]));
         assert!(help.contains("Examples:\n  entropy-viz "), "{help}");
     }
 }
 
 #[test]
-fn a_label_that_no_font_can_draw_is_told() {
-    let desk = desk();
+fn warns_about_label_characters_missing_from_all_fonts() {
+    let tmp = temp_dir();
     let input = format!("\u{10fffd}={}", path_of(SOLVER));
-    let output = run(desk.path(), &["plot", &input, "-o", "a.svg"]);
+    let output = run(tmp.path(), &["plot", &input, "-o", "a.svg"]);
     assert!(output.status.success());
     assert!(stderr(&output).contains("no font here has \u{10fffd}"), "{}", stderr(&output));
-    assert!(fs::read_to_string(desk.path().join("a.svg")).unwrap().contains('\u{10fffd}'));
+    assert!(fs::read_to_string(tmp.path().join("a.svg")).unwrap().contains('\u{10fffd}'));
 }
 
-/// Drawings of real runs, kept as files: a change in them is a decision. `UPDATE_GOLDEN=1` takes it.
+/// Compares drawings of real runs with tests/golden. After looking at a change, accept it with `UPDATE_GOLDEN=1`.
 #[test]
-fn drawings_of_real_runs_are_as_they_were() {
-    let desk = desk();
+fn drawings_of_real_runs_match_golden_files() {
+    let tmp = temp_dir();
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let models = path_of("models");
     let compare = |arguments: &[&str], files: &[String]| {
-        let output = run(desk.path(), arguments);
+        let output = run(tmp.path(), arguments);
         assert!(output.status.success(), "{}", stderr(&output));
         for file in files {
-            let drawn = fs::read_to_string(desk.path().join(file)).unwrap();
+            let drawn = fs::read_to_string(tmp.path().join(file)).unwrap();
             if std::env::var_os("UPDATE_GOLDEN").is_some() {
                 fs::write(golden.join(file), &drawn).unwrap();
             }

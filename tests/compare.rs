@@ -1,4 +1,4 @@
-//! Comparing runs and groups, and the gate, as a person at a terminal meets them.
+//! Comparisons of runs and groups in `stats`, and the CI gate `check`.
 
 use std::fs;
 use std::path::Path;
@@ -31,10 +31,10 @@ fn document(directory: &Path, arguments: &[&str]) -> Value {
 }
 
 #[test]
-fn every_pair_is_compared_with_what_it_assumes() {
-    let desk = tempfile::tempdir().unwrap();
+fn every_pair_comparison_states_its_assumptions() {
+    let tmp = tempfile::tempdir().unwrap();
     let (a, b) = (model("questioner_s1"), model("solver_s1"));
-    let document = document(desk.path(), &[&a, &b]);
+    let document = document(tmp.path(), &[&a, &b]);
     let comparisons = document["comparisons"].as_array().unwrap();
     let keys: Vec<&str> = comparisons.iter().map(|c| c["statistic"].as_str().unwrap()).collect();
     assert_eq!(keys, ["mean_difference", "late_difference", "area_ratio", "separation_step"]);
@@ -50,7 +50,7 @@ fn every_pair_is_compared_with_what_it_assumes() {
     assert!(mean["assumption"].as_str().unwrap().contains("stationary"));
     assert_eq!(document["resampling"]["resamples"], 1000);
 
-    let table = stdout(&run(desk.path(), &["stats", &a, &b, "--no-plot"]));
+    let table = stdout(&run(tmp.path(), &["stats", &a, &b, "--no-plot"]));
     for words in ["a − b", "questioner_s1 − ", "1000 resamples, seed 0", "assumes: ", "no p: "]
     {
         assert!(table.contains(words), "{words:?} is not in {table}");
@@ -58,18 +58,18 @@ fn every_pair_is_compared_with_what_it_assumes() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_bytes_and_another_gives_others() {
-    let desk = tempfile::tempdir().unwrap();
+fn same_seed_gives_same_bytes_and_other_seed_differs() {
+    let tmp = tempfile::tempdir().unwrap();
     let models = models();
-    let bytes = |seed| run(desk.path(), &["stats", &models, "--json", "--seed", seed]).stdout;
+    let bytes = |seed| run(tmp.path(), &["stats", &models, "--json", "--seed", seed]).stdout;
     assert!(bytes("1") == bytes("1"));
     assert!(bytes("1") != bytes("2"));
 }
 
 #[test]
-fn the_house_example_compares_questioners_with_solvers() {
-    let desk = tempfile::tempdir().unwrap();
-    let document = document(desk.path(), &[&models(), "--group", "questioner|solver"]);
+fn groups_compare_questioners_with_solvers() {
+    let tmp = tempfile::tempdir().unwrap();
+    let document = document(tmp.path(), &[&models(), "--group", "questioner|solver"]);
     let groups = document["groups"].as_array().unwrap();
     assert_eq!(groups.len(), 2);
     assert_eq!((&groups[0]["name"], &groups[1]["name"]), (&"questioner".into(), &"solver".into()));
@@ -80,38 +80,38 @@ fn the_house_example_compares_questioners_with_solvers() {
     assert!((0.0..=1.0).contains(&p) && comparisons[0]["p_holm"].as_f64() == Some(p));
     // The first capture names the group, if there is one.
     let models = models();
-    let seeds = self::document(desk.path(), &[&models, "--group", r"_(s\d)$", "--baseline", "s2"]);
+    let seeds = self::document(tmp.path(), &[&models, "--group", r"_(s\d)$", "--baseline", "s2"]);
     assert_eq!(seeds["comparisons"][0]["b"], "s2");
 }
 
 #[test]
-fn a_group_or_a_baseline_that_is_none_is_refused_by_name() {
-    let desk = tempfile::tempdir().unwrap();
+fn rejects_unmatched_group_and_unknown_baseline() {
+    let tmp = tempfile::tempdir().unwrap();
     let models = models();
     for (arguments, words) in [
         (["--group", "actor"], "--group actor matches none of the runs: \"qwen3-tiny_questioner"),
         (["--group", "(x"], "unclosed group"),
         (["--baseline", "solver"], "no run is called \"solver\""),
     ] {
-        let output = run(desk.path(), &[&["stats", &models, "--json"], &arguments[..]].concat());
+        let output = run(tmp.path(), &[&["stats", &models, "--json"], &arguments[..]].concat());
         assert_eq!(output.status.code(), Some(2));
         assert!(stderr(&output).contains(words), "{}", stderr(&output));
         assert!(output.stdout.is_empty());
     }
-    let output = run(desk.path(), &["stats", &models, "--json", "--group", "solver"]);
+    let output = run(tmp.path(), &["stats", &models, "--json", "--group", "solver"]);
     assert!(stderr(&output).contains("4 runs are in no group"), "{}", stderr(&output));
 }
 
 #[test]
-fn what_cannot_be_compared_is_said() {
-    let desk = tempfile::tempdir().unwrap();
-    write(desk.path(), "one.json", &[2.0]);
-    write(desk.path(), "two.json", &[2.0, 3.0]);
-    write(desk.path(), "flat.json", &[2.0; 40]);
-    write(desk.path(), "flat2.json", &[1.0; 40]);
-    fs::write(desk.path().join("late.json"), r#"[{"step": 900, "entropy": 1.0}]"#).unwrap();
+fn reports_why_runs_cannot_be_compared() {
+    let tmp = tempfile::tempdir().unwrap();
+    write(tmp.path(), "one.json", &[2.0]);
+    write(tmp.path(), "two.json", &[2.0, 3.0]);
+    write(tmp.path(), "flat.json", &[2.0; 40]);
+    write(tmp.path(), "flat2.json", &[1.0; 40]);
+    fs::write(tmp.path().join("late.json"), r#"[{"step": 900, "entropy": 1.0}]"#).unwrap();
     let notes = |arguments: &[&str]| {
-        let text = stdout(&run(desk.path(), &[&["stats", "--no-plot"], arguments].concat()));
+        let text = stdout(&run(tmp.path(), &[&["stats", "--no-plot"], arguments].concat()));
         assert!(!text.contains("NaN") && !text.contains("inf"), "{text}");
         text
     };
@@ -126,12 +126,12 @@ fn what_cannot_be_compared_is_said() {
 }
 
 #[test]
-fn the_gate_passes_healthy_runs_and_names_the_step_of_a_collapse() {
-    let desk = tempfile::tempdir().unwrap();
+fn check_passes_healthy_runs_and_names_the_collapse_step() {
+    let tmp = tempfile::tempdir().unwrap();
     let check = |names: &[&str]| {
         let files: Vec<String> = names.iter().map(|name| model(name)).collect();
         let files: Vec<&str> = files.iter().map(String::as_str).collect();
-        run(desk.path(), &[&["check"], &files[..]].concat())
+        run(tmp.path(), &[&["check"], &files[..]].concat())
     };
     let healthy = check(&["questioner_s1", "questioner_s2"]);
     assert_eq!((healthy.status.code(), stdout(&healthy).as_str()), (Some(0), ""));
@@ -142,12 +142,12 @@ fn the_gate_passes_healthy_runs_and_names_the_step_of_a_collapse() {
 }
 
 #[test]
-fn a_baseline_with_other_labels_is_a_warning_not_a_pass() {
-    let desk = tempfile::tempdir().unwrap();
+fn baseline_without_matching_label_is_skipped_with_a_warning() {
+    let tmp = tempfile::tempdir().unwrap();
     let (a, b) = (model("solver_s1"), model("solver_s2"));
-    let baseline = run(desk.path(), &["stats", &a, "--json"]);
-    fs::write(desk.path().join("main.json"), &baseline.stdout).unwrap();
-    let output = run(desk.path(), &["check", &b, "--no-worse-than", "main.json", "--json"]);
+    let baseline = run(tmp.path(), &["stats", &a, "--json"]);
+    fs::write(tmp.path().join("main.json"), &baseline.stdout).unwrap();
+    let output = run(tmp.path(), &["check", &b, "--no-worse-than", "main.json", "--json"]);
     assert!(
         stderr(&output).contains("the baseline has no run of this label"),
         "{}",
@@ -158,40 +158,40 @@ fn a_baseline_with_other_labels_is_a_warning_not_a_pass() {
 }
 
 #[test]
-fn a_baseline_of_another_quantity_is_a_warning_and_no_verdict() {
-    let desk = tempfile::tempdir().unwrap();
-    write(desk.path(), "a.json", &[1.0; 40]);
-    let baseline = run(desk.path(), &["stats", "a.json", "--json"]);
+fn baseline_of_another_quantity_is_skipped_with_a_warning() {
+    let tmp = tempfile::tempdir().unwrap();
+    write(tmp.path(), "a.json", &[1.0; 40]);
+    let baseline = run(tmp.path(), &["stats", "a.json", "--json"]);
     let other = stdout(&baseline).replace("\"token_mean\"", "\"logprob_surrogate\"");
     assert_ne!(other, stdout(&baseline));
-    fs::write(desk.path().join("main.stats"), other).unwrap();
+    fs::write(tmp.path().join("main.stats"), other).unwrap();
     let arguments = ["check", "a.json", "--no-worse-than", "main.stats", "--junit", "j.xml"];
-    let output = run(desk.path(), &arguments);
+    let output = run(tmp.path(), &arguments);
     assert_eq!(output.status.code(), Some(0));
     assert!(stderr(&output).contains("different quantities"), "{}", stderr(&output));
-    let junit = fs::read_to_string(desk.path().join("j.xml")).unwrap();
+    let junit = fs::read_to_string(tmp.path().join("j.xml")).unwrap();
     assert!(junit.contains("name=\"no-worse-than\"><skipped"), "{junit}");
 }
 
 #[test]
-fn a_run_that_was_not_recorded_is_no_violation_of_its_baseline() {
-    let desk = tempfile::tempdir().unwrap();
-    write(desk.path(), "a.json", &[1.0; 40]);
-    let baseline = run(desk.path(), &["stats", "a.json", "--json"]);
-    fs::write(desk.path().join("main.stats"), &baseline.stdout).unwrap();
-    write(desk.path(), "a.json", &[0.0; 40]);
+fn run_of_only_zeros_is_skipped_by_check() {
+    let tmp = tempfile::tempdir().unwrap();
+    write(tmp.path(), "a.json", &[1.0; 40]);
+    let baseline = run(tmp.path(), &["stats", "a.json", "--json"]);
+    fs::write(tmp.path().join("main.stats"), &baseline.stdout).unwrap();
+    write(tmp.path(), "a.json", &[0.0; 40]);
     let rules = ["--no-worse-than", "main.stats", "--max-entropy", "3", "--junit", "j.xml"];
-    let output = run(desk.path(), &[&["check", "a.json"], &rules[..]].concat());
+    let output = run(tmp.path(), &[&["check", "a.json"], &rules[..]].concat());
     assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(0), ""));
-    let junit = fs::read_to_string(desk.path().join("j.xml")).unwrap();
+    let junit = fs::read_to_string(tmp.path().join("j.xml")).unwrap();
     assert_eq!((junit.matches("<testcase").count(), junit.matches("<skipped").count()), (4, 4));
 }
 
 #[test]
-fn bounds_that_no_entropy_can_keep_are_refused() {
-    let desk = tempfile::tempdir().unwrap();
-    write(desk.path(), "a.json", &[1.5; 40]);
-    let check = |more: &[&str]| run(desk.path(), &[&["check", "a.json"], more].concat());
+fn rejects_contradictory_entropy_bounds() {
+    let tmp = tempfile::tempdir().unwrap();
+    write(tmp.path(), "a.json", &[1.5; 40]);
+    let check = |more: &[&str]| run(tmp.path(), &[&["check", "a.json"], more].concat());
     let output = check(&["--min-entropy", "2", "--max-entropy", "1"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("at least 2 and at most 1"), "{}", stderr(&output));
@@ -200,44 +200,44 @@ fn bounds_that_no_entropy_can_keep_are_refused() {
 }
 
 #[test]
-fn check_and_stats_write_a_step_alike() {
-    let desk = tempfile::tempdir().unwrap();
+fn check_json_writes_integer_steps_like_stats() {
+    let tmp = tempfile::tempdir().unwrap();
     let values: Vec<f64> = (0..100).map(|i| if i < 50 { 2.0 } else { 0.2 }).collect();
-    write(desk.path(), "a.json", &values);
-    let said = stdout(&run(desk.path(), &["check", "a.json", "--json"]));
+    write(tmp.path(), "a.json", &values);
+    let said = stdout(&run(tmp.path(), &["check", "a.json", "--json"]));
     assert!(said.contains("\"step\": 53,"), "{said}");
 }
 
 #[test]
-fn zeros_that_were_not_recorded_pull_no_mean_down() {
-    let desk = tempfile::tempdir().unwrap();
-    write(desk.path(), "solver_a.json", &[2.0; 40]);
-    write(desk.path(), "solver_b.json", &[3.0; 40]);
-    write(desk.path(), "solver_zero.json", &[0.0; 40]);
-    write(desk.path(), "other_zero.json", &[0.0; 40]);
+fn runs_of_only_zeros_are_left_out_of_group_means() {
+    let tmp = tempfile::tempdir().unwrap();
+    write(tmp.path(), "solver_a.json", &[2.0; 40]);
+    write(tmp.path(), "solver_b.json", &[3.0; 40]);
+    write(tmp.path(), "solver_zero.json", &[0.0; 40]);
+    write(tmp.path(), "other_zero.json", &[0.0; 40]);
     let group = ["--group", "solver|other"];
-    let numbers = document(desk.path(), &[&["."], &group[..]].concat());
+    let numbers = document(tmp.path(), &[&["."], &group[..]].concat());
     let solvers = numbers["groups"].as_array().unwrap().iter().find(|g| g["name"] == "solver");
     assert_eq!(solvers.unwrap()["mean"], 2.5);
     assert_eq!(solvers.unwrap()["left_out"], serde_json::json!(["solver_zero"]));
-    let table = stdout(&run(desk.path(), &[&["stats", ".", "--no-plot"], &group[..]].concat()));
+    let table = stdout(&run(tmp.path(), &[&["stats", ".", "--no-plot"], &group[..]].concat()));
     assert!(table.contains("solver: left out: solver_zero was not recorded"), "{table}");
     assert!(table.contains("no run of a group was recorded"), "{table}");
 
-    let plot = run(desk.path(), &[&["plot", ".", "-o", "x.svg"], &group[..]].concat());
+    let plot = run(tmp.path(), &[&["plot", ".", "-o", "x.svg"], &group[..]].concat());
     assert!(plot.status.success(), "{}", stderr(&plot));
     let said = stderr(&plot);
     assert!(said.contains("group solver: left out: solver_zero was not recorded"), "{said}");
     assert!(said.contains("group other: it has no mean: other_zero was not recorded"), "{said}");
-    let svg = fs::read_to_string(desk.path().join("x.svg")).unwrap();
+    let svg = fs::read_to_string(tmp.path().join("x.svg")).unwrap();
     assert!(svg.contains(", n = 2") && !svg.contains("other"), "the mean is of two runs");
 
-    let none = run(desk.path(), &["plot", ".", "-o", "y.svg", "--group", "zero"]);
+    let none = run(tmp.path(), &["plot", ".", "-o", "y.svg", "--group", "zero"]);
     assert_eq!(none.status.code(), Some(2));
     assert!(stderr(&none).contains("no run of a group was recorded"), "{}", stderr(&none));
 
     let forest = ["stats", ".", "--json", "--comparison-plot", "f.svg", "--baseline", "solver_a"];
-    assert!(run(desk.path(), &forest).status.success());
-    let svg = fs::read_to_string(desk.path().join("f.svg")).unwrap();
+    assert!(run(tmp.path(), &forest).status.success());
+    let svg = fs::read_to_string(tmp.path().join("f.svg")).unwrap();
     assert!(svg.contains("was not recorded"), "the row says why it has no point");
 }

@@ -1,4 +1,4 @@
-//! Groups as means with bands, and the forest plot, as a person at a terminal meets them.
+//! Group means with bands in `plot`, and the forest plot of `stats --comparison-plot`.
 
 use std::fs;
 use std::path::Path;
@@ -18,25 +18,25 @@ fn write(directory: &Path, name: &str, points: impl Iterator<Item = (u32, f64)>)
     fs::write(directory.join(name), format!("[{}]", rows.join(", "))).unwrap();
 }
 
-/// Draws two groups of the real runs into an SVG and returns it.
-fn drawn(desk: &Path, flags: &[&str]) -> String {
+/// Draws two groups of the real runs and returns the SVG.
+fn draw_two_groups(tmp: &Path, flags: &[&str]) -> String {
     let models = models();
     let fixed = ["plot", &models, "--group", "questioner|solver", "-o", "x.svg"];
-    let output = run(desk, &[&fixed[..], flags].concat());
+    let output = run(tmp, &[&fixed[..], flags].concat());
     assert!(output.status.success(), "{}", stderr(&output));
-    fs::read_to_string(desk.join("x.svg")).unwrap()
+    fs::read_to_string(tmp.join("x.svg")).unwrap()
 }
 
-fn refused(output: &Output, words: &str) {
+fn assert_rejected(output: &Output, words: &str) {
     assert_eq!(output.status.code(), Some(2), "{}", stdout(output));
     assert!(stderr(output).contains(words), "{words:?} is not in {}", stderr(output));
     assert!(stderr(output).contains("  hint: "), "{}", stderr(output));
 }
 
 #[test]
-fn a_group_is_one_line_with_its_number_of_runs() {
-    let desk = tempfile::tempdir().unwrap();
-    let svg = drawn(desk.path(), &[]);
+fn group_is_drawn_as_one_line_with_its_run_count() {
+    let tmp = tempfile::tempdir().unwrap();
+    let svg = draw_two_groups(tmp.path(), &[]);
     for words in [
         "Policy entropy by group",
         "questioner, n = 4",
@@ -50,8 +50,8 @@ fn a_group_is_one_line_with_its_number_of_runs() {
 }
 
 #[test]
-fn each_band_says_what_it_is_and_looks_different() {
-    let desk = tempfile::tempdir().unwrap();
+fn each_band_kind_has_its_own_legend_and_shape() {
+    let tmp = tempfile::tempdir().unwrap();
     let mut pictures = Vec::new();
     for (band, words) in [
         ("sd", "band: ± standard deviation of runs"),
@@ -59,38 +59,40 @@ fn each_band_says_what_it_is_and_looks_different() {
         ("minmax", "band: smallest to largest run"),
         ("ci95", "band: 95 % interval of the mean, 1000 resamples of runs, seed 0"),
     ] {
-        let svg = drawn(desk.path(), &["--band", band]);
+        let svg = draw_two_groups(tmp.path(), &["--band", band]);
         assert!(svg.contains(words), "{words:?} is not in the picture");
         assert!(!pictures.contains(&svg));
         pictures.push(svg);
     }
-    let again = drawn(desk.path(), &["--band", "ci95", "--seed", "1"]);
+    let again = draw_two_groups(tmp.path(), &["--band", "ci95", "--seed", "1"]);
     assert!(again.contains("seed 1") && again != pictures[3]);
     assert!(
-        drawn(desk.path(), &["--band", "ci95"]) == pictures[3],
+        draw_two_groups(tmp.path(), &["--band", "ci95"]) == pictures[3],
         "the same seed, the same bytes"
     );
 }
 
 #[test]
-fn groups_go_with_every_axis_and_encoding() {
-    let desk = tempfile::tempdir().unwrap();
-    let relative = drawn(desk.path(), &["--x", "relative", "--log-y", "--smooth", "ema:0.8"]);
+fn groups_work_with_every_axis_and_picture_format() {
+    let tmp = tempfile::tempdir().unwrap();
+    let relative =
+        draw_two_groups(tmp.path(), &["--x", "relative", "--log-y", "--smooth", "ema:0.8"]);
     assert!(relative.contains("each smoothed by EMA 0.8 first"));
     assert!(relative.contains("2 from 100 steps in"));
-    let cut = drawn(desk.path(), &["--from-step", "20", "--to-step", "90", "--theme", "dark"]);
+    let cut =
+        draw_two_groups(tmp.path(), &["--from-step", "20", "--to-step", "90", "--theme", "dark"]);
     assert!(!cut.contains("fewer runs"), "all runs are behind what is shown");
     let models = models();
     for file in ["x.png", "x.pdf"] {
-        let output = run(desk.path(), &["plot", &models, "--group", "solver", "-o", file]);
+        let output = run(tmp.path(), &["plot", &models, "--group", "solver", "-o", file]);
         assert!(output.status.success());
         assert!(stderr(&output).contains("4 runs are in no group and not drawn"));
     }
 }
 
 #[test]
-fn runs_over_time_have_a_mean_once_it_is_interpolated() {
-    let desk = tempfile::tempdir().unwrap();
+fn group_mean_over_time_needs_interpolation() {
+    let tmp = tempfile::tempdir().unwrap();
     for (name, tick) in [("a_s1.jsonl", 60.0), ("a_s2.jsonl", 61.0371)] {
         let row = |step: i32| {
             let (step, time) = (f64::from(step), 1e9 + tick * f64::from(step));
@@ -99,32 +101,32 @@ fn runs_over_time_have_a_mean_once_it_is_interpolated() {
                 2.0 - step / 100.0
             )
         };
-        fs::write(desk.path().join(name), (0..50).map(row).collect::<String>()).unwrap();
+        fs::write(tmp.path().join(name), (0..50).map(row).collect::<String>()).unwrap();
     }
     let draw = |flags: &[&str]| {
         let fixed =
             ["plot", "a_s1.jsonl", "a_s2.jsonl", "--group", "^a", "--x", "time", "-o", "t.svg"];
-        run(desk.path(), &[&fixed[..], flags].concat())
+        run(tmp.path(), &[&fixed[..], flags].concat())
     };
     let apart = draw(&[]);
-    refused(&apart, "there is no mean to draw: group a: its runs share 1 place on");
+    assert_rejected(&apart, "there is no mean to draw: group a: its runs share 1 place on");
     assert!(stderr(&apart).contains("--interpolate"));
-    assert!(files(desk.path()).iter().all(|name| !name.ends_with(".svg")));
+    assert!(files(tmp.path()).iter().all(|name| !name.ends_with(".svg")));
     assert!(draw(&["--interpolate"]).status.success());
-    let svg = fs::read_to_string(desk.path().join("t.svg")).unwrap();
+    let svg = fs::read_to_string(tmp.path().join("t.svg")).unwrap();
     assert!(svg.contains("interpolated between logged points"));
 }
 
 #[test]
-fn what_a_group_cannot_have_is_said() {
-    let desk = tempfile::tempdir().unwrap();
-    write(desk.path(), "one_s1.json", [(1, 2.0), (2, 1.5)].into_iter());
-    write(desk.path(), "flat_s1.json", (1..40).map(|step| (step, 0.5)));
-    write(desk.path(), "flat_s2.json", (1..40).map(|step| (step, 0.5)));
-    write(desk.path(), "odd_s1.json", (0..20).map(|i| (2 * i + 1, 1.0)));
-    write(desk.path(), "odd_s2.json", (0..20).map(|i| (2 * i + 2, 2.0)));
+fn reports_why_a_group_has_no_band_or_mean() {
+    let tmp = tempfile::tempdir().unwrap();
+    write(tmp.path(), "one_s1.json", [(1, 2.0), (2, 1.5)].into_iter());
+    write(tmp.path(), "flat_s1.json", (1..40).map(|step| (step, 0.5)));
+    write(tmp.path(), "flat_s2.json", (1..40).map(|step| (step, 0.5)));
+    write(tmp.path(), "odd_s1.json", (0..20).map(|i| (2 * i + 1, 1.0)));
+    write(tmp.path(), "odd_s2.json", (0..20).map(|i| (2 * i + 2, 2.0)));
     let plot =
-        |flags: &[&str]| run(desk.path(), &[&["plot", "*.json", "-o", "x.svg"], flags].concat());
+        |flags: &[&str]| run(tmp.path(), &[&["plot", "*.json", "-o", "x.svg"], flags].concat());
 
     let some = plot(&["--group", "^[a-z]+", "--band", "ci95"]);
     assert!(some.status.success(), "{}", stderr(&some));
@@ -135,11 +137,11 @@ fn what_a_group_cannot_have_is_said() {
     ] {
         assert!(stderr(&some).contains(words), "{words:?} is not in {}", stderr(&some));
     }
-    let svg = fs::read_to_string(desk.path().join("x.svg")).unwrap();
+    let svg = fs::read_to_string(tmp.path().join("x.svg")).unwrap();
     assert!(!svg.contains("NaN") && !svg.contains("inf") && svg.contains("odd, n = 2"));
 
-    refused(&plot(&["--group", "actor"]), "--group actor matches none of the runs");
-    refused(&plot(&["--group", "^odd"]), "group odd: its runs share no place on the axis");
+    assert_rejected(&plot(&["--group", "actor"]), "--group actor matches none of the runs");
+    assert_rejected(&plot(&["--group", "^odd"]), "group odd: its runs share no place on the axis");
     assert!(plot(&["--group", "."]).status.success(), "a pattern may match everything");
     let alone = plot(&["--band", "se"]);
     assert!(stderr(&alone).contains("--group"), "{}", stderr(&alone));
@@ -147,31 +149,31 @@ fn what_a_group_cannot_have_is_said() {
 }
 
 #[test]
-fn auto_draws_groups_and_gives_the_runs_of_one_its_colour() {
-    let desk = tempfile::tempdir().unwrap();
+fn auto_draws_groups_and_colours_bars_by_group() {
+    let tmp = tempfile::tempdir().unwrap();
     let arguments = ["auto", &models(), "--group", "questioner|solver", "--artifacts", "ci"];
-    let output = run(desk.path(), &arguments);
+    let output = run(tmp.path(), &arguments);
     assert!(output.status.success(), "{}", stderr(&output));
-    let curves = fs::read_to_string(desk.path().join("ci/entropy_comparison.svg")).unwrap();
+    let curves = fs::read_to_string(tmp.path().join("ci/entropy_comparison.svg")).unwrap();
     assert!(curves.contains("Policy entropy by group"));
-    let bars = fs::read_to_string(desk.path().join("ci/entropy_comparison_stats.svg")).unwrap();
+    let bars = fs::read_to_string(tmp.path().join("ci/entropy_comparison_stats.svg")).unwrap();
     let colours = |colour: &str| bars.to_lowercase().matches(colour).count();
     assert_eq!((colours("\"#226daa\""), colours("\"#da7e1e\"")), (4 * 3, 3 * 3));
-    let stats = fs::read_to_string(desk.path().join("ci/stats.json")).unwrap();
+    let stats = fs::read_to_string(tmp.path().join("ci/stats.json")).unwrap();
     let stats: Value = serde_json::from_str(&stats).unwrap();
     assert_eq!(stats["groups"][0]["runs"].as_array().unwrap().len(), 4);
 }
 
 #[test]
-fn pairs_are_drawn_as_a_forest_beside_a_document() {
-    let desk = tempfile::tempdir().unwrap();
+fn comparison_plot_draws_pairs_and_leaves_stdout_to_json() {
+    let tmp = tempfile::tempdir().unwrap();
     let models = models();
-    let output = run(desk.path(), &["stats", &models, "--json", "--comparison-plot", "pairs.svg"]);
+    let output = run(tmp.path(), &["stats", &models, "--json", "--comparison-plot", "pairs.svg"]);
     assert!(output.status.success(), "{}", stderr(&output));
     let document: Value = serde_json::from_str(&stdout(&output)).unwrap(); // nothing but the document
     assert!(stderr(&output).contains("pairs.svg"));
-    assert_eq!(files(desk.path()), ["pairs.svg"]);
-    let svg = fs::read_to_string(desk.path().join("pairs.svg")).unwrap();
+    assert_eq!(files(tmp.path()), ["pairs.svg"]);
+    let svg = fs::read_to_string(tmp.path().join("pairs.svg")).unwrap();
     assert!(svg.contains("moving blocks of step-wise differences (1000 resamples, seed 0)"));
     assert!(svg.contains("names without “qwen3-tiny_”"));
     let mean = document["comparisons"].as_array().unwrap().iter();
@@ -188,68 +190,74 @@ fn pairs_are_drawn_as_a_forest_beside_a_document() {
 }
 
 #[test]
-fn groups_are_compared_in_a_forest_by_welchs_interval() {
-    let desk = tempfile::tempdir().unwrap();
+fn comparison_plot_draws_groups_with_welch_intervals() {
+    let tmp = tempfile::tempdir().unwrap();
     let models = models();
     let arguments = ["stats", &models, "--group", "questioner|solver", "--no-plot"];
-    let output = run(desk.path(), &[&arguments[..], &["--comparison-plot", "g.svg"]].concat());
+    let output = run(tmp.path(), &[&arguments[..], &["--comparison-plot", "g.svg"]].concat());
     assert!(stdout(&output).starts_with("g.svg\n"), "{}", stdout(&output));
-    let svg = fs::read_to_string(desk.path().join("g.svg")).unwrap();
+    let svg = fs::read_to_string(tmp.path().join("g.svg")).unwrap();
     assert!(
         svg.contains("questioner − solver") && svg.contains("intervals by Welch’s t over runs")
     );
     assert!(
-        run(desk.path(), &[&arguments[..], &["--comparison-plot", "g.pdf"]].concat())
+        run(tmp.path(), &[&arguments[..], &["--comparison-plot", "g.pdf"]].concat())
             .status
             .success()
     );
     let bytes = run(
-        desk.path(),
+        tmp.path(),
         &[&arguments[..], &["--comparison-plot", "-", "--output-format", "png"]].concat(),
     );
     assert!(bytes.stdout.starts_with(b"\x89PNG"));
 }
 
 #[test]
-fn a_forest_without_a_pair_is_refused_before_anything_is_written() {
-    let desk = tempfile::tempdir().unwrap();
+fn comparison_plot_without_pairs_is_rejected_before_writing() {
+    let tmp = tempfile::tempdir().unwrap();
     let at = |first: u32| (first..first + 30).map(|step| (step, f64::from(step % 7)));
-    write(desk.path(), "run_a.json", at(1));
-    write(desk.path(), "run_b.json", at(1000));
+    write(tmp.path(), "run_a.json", at(1));
+    write(tmp.path(), "run_b.json", at(1000));
     let forest = |arguments: &[&str]| {
         let output =
-            run(desk.path(), &[&["stats", "--comparison-plot", "x.png"], arguments].concat());
-        assert_eq!(files(desk.path()).len(), 2, "{:?}", files(desk.path()));
+            run(tmp.path(), &[&["stats", "--comparison-plot", "x.png"], arguments].concat());
+        assert_eq!(files(tmp.path()).len(), 2, "{:?}", files(tmp.path()));
         output
     };
-    refused(&forest(&["run_a.json"]), "nothing to compare for --comparison-plot: there is one run");
-    refused(&forest(&["run_a.json", "run_b.json"]), "the runs share no step");
+    assert_rejected(
+        &forest(&["run_a.json"]),
+        "nothing to compare for --comparison-plot: there is one run",
+    );
+    assert_rejected(&forest(&["run_a.json", "run_b.json"]), "the runs share no step");
     let both = ["run_a.json", "run_b.json", "--group"];
-    refused(&forest(&[&both[..], &["run"]].concat()), "--group makes one group of all runs");
-    refused(&forest(&[&both[..], &["x*"]].concat()), "--group x* matches none of the runs");
+    assert_rejected(
+        &forest(&[&both[..], &["run"]].concat()),
+        "--group makes one group of all runs",
+    );
+    assert_rejected(&forest(&[&both[..], &["x*"]].concat()), "--group x* matches none of the runs");
     let gif = ["stats", "run_a.json", "run_b.json", "--comparison-plot", "x.gif"];
-    refused(&run(desk.path(), &gif), "\"gif\" is no kind of picture");
+    assert_rejected(&run(tmp.path(), &gif), "\"gif\" is no kind of picture");
 }
 
 #[test]
-fn many_runs_have_a_forest_against_a_baseline_only() {
-    let desk = tempfile::tempdir().unwrap();
+fn comparison_plot_of_many_runs_needs_a_baseline() {
+    let tmp = tempfile::tempdir().unwrap();
     for i in 0..50 {
         let value = move |step: u32| 1.0 + 0.1 * f64::from(i) + 0.02 * f64::from(step * i % 11);
         let points = (1..20).map(move |step| (step, value(step)));
-        write(desk.path(), &format!("r{i}.json"), points);
+        write(tmp.path(), &format!("r{i}.json"), points);
     }
-    let output = run(desk.path(), &["stats", "*.json", "--no-plot", "--comparison-plot", "x.svg"]);
-    refused(&output, "50 runs: above 20, pairs are only made against a baseline");
+    let output = run(tmp.path(), &["stats", "*.json", "--no-plot", "--comparison-plot", "x.svg"]);
+    assert_rejected(&output, "50 runs: above 20, pairs are only made against a baseline");
     let arguments =
         ["stats", "*.json", "--no-plot", "--comparison-plot", "x.svg", "--baseline", "r0"];
-    let output = run(desk.path(), &arguments);
+    let output = run(tmp.path(), &arguments);
     assert!(
         stderr(&output).contains("the other 9 are among the numbers only"),
         "{}",
         stderr(&output)
     );
-    let svg = fs::read_to_string(desk.path().join("x.svg")).unwrap();
+    let svg = fs::read_to_string(tmp.path().join("x.svg")).unwrap();
     assert!(svg.contains("40 of 49 pairs"));
     assert!(svg.contains("r49 − r0") && !svg.contains("r1 − r0"));
 }

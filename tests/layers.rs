@@ -1,12 +1,12 @@
-//! Directions that crate boundaries do not hold: which module of `entropy-history` may use which, and what only
-//! some crates may do.
+//! Dependency rules that crate boundaries do not enforce: which module of `entropy-history` may use which, and what
+//! only some crates may do.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::common::root;
 
-/// A module of `entropy-history` and the modules that it may use, besides itself.
+/// Each module of `entropy-history`, and the other modules that it may use.
 const MODULES: [(&str, &[&str]); 14] = [
     ("quantity", &[]),
     ("label", &[]),
@@ -24,7 +24,7 @@ const MODULES: [(&str, &[&str]); 14] = [
     ("tail", &["formats"]),
 ];
 
-/// What sources may not contain, and the directories where they may.
+/// Forbidden source text, and the directories that are exempt.
 const FORBIDDEN: [(&str, &[&str]); 7] = [
     (" println!", &["crates/entropy-viz-compute"]),
     ("eprint", &["crates/entropy-viz-compute"]),
@@ -35,7 +35,7 @@ const FORBIDDEN: [(&str, &[&str]); 7] = [
     ("clap::", &["src/cli", "crates/entropy-shell"]),
 ];
 
-/// The SIMD kernels and the boundary to libtorch: weights in files that are mapped, memory of tensors.
+/// Files that may contain `unsafe`: SIMD kernels, memory-mapped weights, tensor memory.
 const UNSAFE: [&str; 4] = [
     "crates/entropy-kernels/src/logits.rs",
     "crates/entropy-kernels/src/matmul.rs",
@@ -43,24 +43,24 @@ const UNSAFE: [&str; 4] = [
     "crates/entropy-viz-compute/src/torch.rs",
 ];
 
-fn collect(directory: &Path, found: &mut Vec<PathBuf>) {
+fn collect_rust_files(directory: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            collect(&path, found);
+            collect_rust_files(&path, found);
         } else if path.extension().is_some_and(|e| e == "rs") {
             found.push(path);
         }
     }
 }
 
-/// The path of each source file from the root, with its code, without tests and comments.
+/// Each source file: its path relative to the root, and its code without tests and comments.
 fn sources() -> Vec<(String, String)> {
     let root = root();
     let mut found = Vec::new();
-    collect(&root.join("src"), &mut found);
+    collect_rust_files(&root.join("src"), &mut found);
     for entry in fs::read_dir(root.join("crates")).unwrap() {
-        collect(&entry.unwrap().path().join("src"), &mut found);
+        collect_rust_files(&entry.unwrap().path().join("src"), &mut found);
     }
     assert!(found.len() > 150);
     let mut sources = Vec::new();
@@ -78,7 +78,7 @@ fn sources() -> Vec<(String, String)> {
 }
 
 #[test]
-fn modules_of_entropy_history_import_in_one_direction() {
+fn entropy_history_modules_import_only_allowed_modules() {
     for (place, code) in sources() {
         let Some(module) = place.strip_prefix("crates/entropy-history/src/") else { continue };
         let module = module.split('/').next().unwrap().trim_end_matches(".rs");
@@ -100,7 +100,7 @@ fn modules_of_entropy_history_import_in_one_direction() {
 }
 
 #[test]
-fn only_programs_print_and_read_the_environment() {
+fn only_programs_print_exit_or_read_the_environment() {
     for (place, code) in sources() {
         for (word, allowed) in FORBIDDEN {
             let is_allowed = allowed.iter().any(|directory| place.starts_with(directory));
@@ -110,7 +110,7 @@ fn only_programs_print_and_read_the_environment() {
 }
 
 #[test]
-fn unsafe_code_is_in_the_kernels_and_at_the_boundary_to_libtorch_alone() {
+fn unsafe_code_is_only_in_listed_files() {
     let mut found = Vec::new();
     for (place, code) in sources() {
         let words = code.split(|c: char| !c.is_alphanumeric() && c != '_');

@@ -1,5 +1,5 @@
-//! Logs of many trainers as people have them: mixed in one directory, in segments, in rounds, packed;
-//! what is in them, and what becomes of them in other formats.
+//! Logs of many trainers: mixed in one directory, in segments, in rounds, compressed; `inspect`, and conversion
+//! to other formats.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 const RESUMED: [&str; 2] =
     ["verl/qwen3-tiny_solver_resumed.jsonl", "verl/qwen3-tiny_solver_resumed_resumed.jsonl"];
 
-fn desk() -> TempDir {
+fn temp_dir() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
@@ -21,7 +21,7 @@ fn path_of(name: &str) -> String {
 
 /// The runs of `stats --json`.
 fn runs(arguments: &[&str]) -> Vec<Value> {
-    let output = run(desk().path(), &[&["stats", "--json"], arguments].concat());
+    let output = run(temp_dir().path(), &[&["stats", "--json"], arguments].concat());
     let document: Value = serde_json::from_str(&stdout(&output))
         .unwrap_or_else(|_| panic!("{arguments:?}: {}", stderr(&output)));
     document["runs"].as_array().unwrap().clone()
@@ -31,8 +31,8 @@ fn labels(runs: &[Value]) -> Vec<&str> {
     runs.iter().map(|run| run["label"].as_str().unwrap()).collect()
 }
 
-fn fails(arguments: &[&str], words: &[&str]) {
-    let output = run(desk().path(), arguments);
+fn assert_rejected(arguments: &[&str], words: &[&str]) {
+    let output = run(temp_dir().path(), arguments);
     let said = stderr(&output);
     assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
     for word in words {
@@ -53,10 +53,10 @@ fn copy(from: &str, directory: &Path, name: &str) {
     fs::copy(fixture(from), path).unwrap();
 }
 
-/// A directory that holds a run of each kind, and files that are no logs.
-fn mixed() -> TempDir {
-    let desk = desk();
-    let place = desk.path();
+/// A directory with one run per format, and files that are not logs.
+fn directory_of_mixed_formats() -> TempDir {
+    let tmp = temp_dir();
+    let place = tmp.path();
     copy(
         "models/qwen3-tiny_solver_s1/entropy_history_qwen3-tiny_solver_s1.json",
         place,
@@ -92,12 +92,12 @@ fn mixed() -> TempDir {
     write(place, "notes.txt", "remember: entropy went down\nafter step: 12\n");
     write(place, "results.json", r#"[{"task": "gsm8k", "accuracy": 0.5}]"#);
     write(place, "trl/checkpoint-120/huge.json", r#"{"step": 1, "entropy": 9}"#);
-    desk
+    tmp
 }
 
 #[test]
-fn a_directory_of_all_formats_is_one_chart_with_the_right_labels() {
-    let desk = mixed();
+fn directory_of_mixed_formats_gets_the_right_labels() {
+    let tmp = directory_of_mixed_formats();
     let wanted = [
         "qwen3-tiny_questioner_s1", // of export.csv, with the next
         "qwen3-tiny_questioner_s2",
@@ -109,35 +109,38 @@ fn a_directory_of_all_formats_is_one_chart_with_the_right_labels() {
         "trl",
         "qwen3-tiny_solver_s1", // as the W&B run calls itself
     ];
-    let place = desk.path().to_str().unwrap();
+    let place = tmp.path().to_str().unwrap();
     assert_eq!(labels(&runs(&[place])), wanted);
-    let output = run(desk.path(), &["auto", place, "-o", "all.svg"]);
+    let output = run(tmp.path(), &["auto", place, "-o", "all.svg"]);
     assert!(output.status.success(), "{}", stderr(&output));
     let said = stderr(&output);
     assert!(said.contains("9 runs compared"), "{said}");
     assert!(said.contains("1 other file holds no entropy and was left out"), "{said}");
-    let svg = fs::read_to_string(desk.path().join("all.svg")).unwrap();
+    let svg = fs::read_to_string(tmp.path().join("all.svg")).unwrap();
     assert!(svg.contains("\nverl_run\n") && svg.contains("\nboard\n"), "{svg}");
-    let one = runs(&[desk.path().join("board").to_str().unwrap()]);
+    let one = runs(&[tmp.path().join("board").to_str().unwrap()]);
     assert_eq!((&one[0]["points"], &one[0]["repairs"]["relogged"]), (&100.into(), &7.into()));
 }
 
 #[test]
-fn a_directory_with_other_files_in_it_has_one_label() {
-    let desk = mixed();
-    let (trl, board) = (desk.path().join("trl"), desk.path().join("board"));
+fn directory_with_one_log_takes_one_label() {
+    let tmp = directory_of_mixed_formats();
+    let (trl, board) = (tmp.path().join("trl"), tmp.path().join("board"));
     write(&board, "latest_global_step.txt", "40");
     let (trl, board) = (trl.to_str().unwrap(), board.to_str().unwrap());
     assert_eq!(labels(&runs(&[&format!("T={trl}"), board])), ["T", "board"]);
     assert_eq!(labels(&runs(&[trl, board, "--labels", "A", "B"])), ["A", "B"]);
-    fails(&["stats", trl, board, "--labels", "A"], &["1 label for 2 curves", "1. ", "2. "]);
-    fails(&["stats", trl, board, "--labels", "A", "B", "C"], &["3 labels for 2 curves"]);
-    let all = desk.path().to_str().unwrap();
-    fails(&["stats", &format!("T={all}")], &["two runs are called \"T"]);
+    assert_rejected(
+        &["stats", trl, board, "--labels", "A"],
+        &["1 label for 2 curves", "1. ", "2. "],
+    );
+    assert_rejected(&["stats", trl, board, "--labels", "A", "B", "C"], &["3 labels for 2 curves"]);
+    let all = tmp.path().to_str().unwrap();
+    assert_rejected(&["stats", &format!("T={all}")], &["two runs are called \"T"]);
 }
 
 #[test]
-fn segments_of_a_resumed_run_are_one_history() {
+fn segments_of_a_resumed_run_are_joined() {
     let segments = format!("{}+{}", path_of(RESUMED[0]), path_of(RESUMED[1]));
     let joined = &runs(&[&format!("solver={segments}")])[0];
     assert_eq!((&joined["label"], &joined["points"]), (&"solver".into(), &100.into()));
@@ -146,49 +149,55 @@ fn segments_of_a_resumed_run_are_one_history() {
     let mean = joined["mean"].as_f64().unwrap();
     assert!((mean - 0.707_718_476_131_558_5).abs() < 1e-12);
 
-    let desk = desk();
+    let tmp = temp_dir();
     for file in RESUMED {
-        copy(file, desk.path(), file);
+        copy(file, tmp.path(), file);
     }
-    let found = runs(&[desk.path().join("verl").to_str().unwrap()]);
+    let found = runs(&[tmp.path().join("verl").to_str().unwrap()]);
     assert_eq!(labels(&found), ["qwen3-tiny_solver_resumed"]);
     assert_eq!(found[0]["points"], 100);
-    // The other way round the earlier rows would win: that is said.
+    // In reverse order the older rows would win, so there is a warning.
     let turned = format!("{}+{}", path_of(RESUMED[1]), path_of(RESUMED[0]));
-    let output = run(desk.path(), &["stats", "--json", &turned]);
+    let output = run(tmp.path(), &["stats", "--json", &turned]);
     assert!(stderr(&output).contains("starts before the segment that it follows"));
 }
 
 #[test]
-fn rounds_are_laid_end_to_end() {
-    let desk = desk();
+fn chain_joins_rounds_end_to_end() {
+    let tmp = temp_dir();
     for round in ["v1", "v2", "v10"] {
         for (name, seed) in [("questioner", "questioner_s1"), ("solver", "solver_s2")] {
             let source = format!("models/qwen3-tiny_{seed}/entropy_history_qwen3-tiny_{seed}.json");
             copy(
                 &source,
-                desk.path(),
+                tmp.path(),
                 &format!("{name}_{round}/entropy_history_{name}_{round}.json"),
             );
         }
     }
-    let place = desk.path().to_str().unwrap();
+    let place = tmp.path().to_str().unwrap();
     let chains = runs(&[place, "--chain", "(.*)_v([0-9]+)"]);
     assert_eq!(labels(&chains), ["questioner", "solver"]);
     assert_eq!((&chains[0]["points"], &chains[0]["last_step"]), (&360.into(), &360.into()));
     assert_eq!(chains[0]["joints"][0]["step"], 121.0);
     assert_eq!(chains[0]["joints"][1]["round"], "10");
     let arguments = ["plot", place, "--chain", "(.*)_v([0-9]+)", "-o", "chain.svg"];
-    let output = run(desk.path(), &arguments);
+    let output = run(tmp.path(), &arguments);
     assert!(output.status.success(), "{}", stderr(&output));
-    assert!(fs::read_to_string(desk.path().join("chain.svg")).unwrap().contains("round 10"));
-    fails(&["stats", place, "--chain", "(a)_v([0-9]+)"], &["matches none of the runs"]);
-    fails(&["stats", place, "--chain", "_v([0-9]+)"], &["it has 1 groups in parentheses, not two"]);
-    fails(&["stats", place, "--chain", "(questioner|solver)()"], &["are both round \"\""]);
+    assert!(fs::read_to_string(tmp.path().join("chain.svg")).unwrap().contains("round 10"));
+    assert_rejected(&["stats", place, "--chain", "(a)_v([0-9]+)"], &["matches none of the runs"]);
+    assert_rejected(
+        &["stats", place, "--chain", "_v([0-9]+)"],
+        &["it has 1 groups in parentheses, not two"],
+    );
+    assert_rejected(
+        &["stats", place, "--chain", "(questioner|solver)()"],
+        &["are both round \"\""],
+    );
 }
 
 #[test]
-fn a_metric_may_be_a_glob_or_several() {
+fn metric_accepts_globs_and_repetition() {
     let log = path_of("easyr1/qwen3-tiny_solver_s1/experiment_log.jsonl");
     let both = runs(&[&log, "--metric", "*/entropy*"]);
     let wanted =
@@ -199,13 +208,13 @@ fn a_metric_may_be_a_glob_or_several() {
     assert_eq!(two.len(), 2);
     let named = runs(&[&log, "--labels", "exact", "surrogate", "--metric", "*/entropy*"]);
     assert_eq!(labels(&named), ["exact", "surrogate"]);
-    fails(&["stats", &log, "--metric", "[x"], &["is not a glob pattern"]);
+    assert_rejected(&["stats", &log, "--metric", "[x"], &["is not a glob pattern"]);
 }
 
 #[test]
-fn quantities_are_told_apart() {
+fn warns_when_runs_hold_different_quantities() {
     let log = path_of("easyr1/qwen3-tiny_solver_s1/experiment_log.jsonl");
-    let output = run(desk().path(), &["stats", "--json", &log]);
+    let output = run(temp_dir().path(), &["stats", "--json", &log]);
     let said = stderr(&output);
     assert!(said.contains("\"policy/entropy\" (token mean)"), "{said}");
     assert!(said.contains("\"actor/entropy_loss\" (log-prob surrogate)"), "{said}");
@@ -213,7 +222,7 @@ fn quantities_are_told_apart() {
     let surrogate = format!("surrogate={log}");
     let verl = path_of("verl/qwen3-tiny_solver_s1.jsonl");
     let arguments = ["plot", &surrogate, &verl, "--metric", "actor/*entropy*", "-o", "a.svg"];
-    let place = desk();
+    let place = temp_dir();
     let output = run(place.path(), &arguments);
     assert!(
         stderr(&output).contains("different quantities (log_prob_surrogate and token_mean)"),
@@ -225,12 +234,12 @@ fn quantities_are_told_apart() {
 }
 
 #[test]
-fn stable_baselines_sign_is_turned_and_said() {
-    let desk = desk();
+fn stable_baselines_entropy_loss_is_negated_with_a_note() {
+    let tmp = temp_dir();
     let rows =
         "time/total_timesteps,train/entropy_loss\n2048,-0.6864\n4096,-0.6661\n6144,\n8192,-0.6\n";
-    let log = write(desk.path(), "ppo/progress.csv", rows);
-    let output = run(desk.path(), &["stats", "--json", log.to_str().unwrap()]);
+    let log = write(tmp.path(), "ppo/progress.csv", rows);
+    let output = run(tmp.path(), &["stats", "--json", log.to_str().unwrap()]);
     let document: Value = serde_json::from_str(&stdout(&output)).unwrap();
     let run = &document["runs"][0];
     assert_eq!(
@@ -247,15 +256,15 @@ fn stable_baselines_sign_is_turned_and_said() {
 }
 
 #[test]
-fn impossible_values_are_told() {
-    let desk = desk();
+fn warns_about_values_above_the_largest_possible_entropy() {
+    let tmp = temp_dir();
     let rows = |value: &str| {
         format!(r#"[{{"step": 1, "entropy": {value}}}, {{"step": 2, "entropy": 1}}]"#)
     };
-    let log = write(desk.path(), "a.json", &rows("13.5"));
+    let log = write(tmp.path(), "a.json", &rows("13.5"));
     let said = |extra: &[&str]| {
         let arguments = [&["stats", "--json", log.to_str().unwrap()], extra].concat();
-        stderr(&run(desk.path(), &arguments))
+        stderr(&run(tmp.path(), &arguments))
     };
     assert!(said(&[]).contains("1 value is above 12.48, the logarithm of a vocabulary of 262144"));
     assert!(said(&["--vocabulary", "2"]).contains("2 values are above 0.69"));
@@ -263,13 +272,16 @@ fn impossible_values_are_told() {
 }
 
 #[test]
-fn a_log_without_an_entropy_lists_what_is_nearest() {
+fn log_without_entropy_lists_the_closest_keys() {
     let log = "tensorboard/rzero_tensorboard_log/1795399397.4662635/events.out.tfevents.1795399397.vm.29142.1";
-    fails(&["stats", &path_of(log)], &["the log has \"placeholder\"", "hint: --metric KEY"]);
-    let desk = desk();
+    assert_rejected(
+        &["stats", &path_of(log)],
+        &["the log has \"placeholder\"", "hint: --metric KEY"],
+    );
+    let tmp = temp_dir();
     let rows = r#"{"step": 1, "a/loss": 1, "b/policy_entropy_mean": 2, "z/x": 3}"#;
-    let log = write(desk.path(), "m.jsonl", &format!("{rows}\n{rows}\n"));
-    fails(
+    let log = write(tmp.path(), "m.jsonl", &format!("{rows}\n{rows}\n"));
+    assert_rejected(
         &["stats", log.to_str().unwrap()],
         &[
             "the log has \"b/policy_entropy_mean\", \"a/loss\"",
@@ -279,15 +291,15 @@ fn a_log_without_an_entropy_lists_what_is_nearest() {
 }
 
 #[test]
-fn inspect_shows_what_is_in_a_log() {
+fn inspect_lists_the_series_of_a_log() {
     let log = path_of("wandb/quirks_0.16.6/run-8ubectki.wandb");
-    let text = stdout(&run(desk().path(), &["inspect", &log]));
+    let text = stdout(&run(temp_dir().path(), &["inspect", &log]));
     for line in
         ["  format  wandb", "  step    _step", "  * policy/entropy        6           2  2 → 10"]
     {
         assert!(text.contains(line), "{text}");
     }
-    let text = stdout(&run(desk().path(), &["inspect", "--json", &log]));
+    let text = stdout(&run(temp_dir().path(), &["inspect", "--json", &log]));
     let document: Value = serde_json::from_str(&text).unwrap();
     let contents = &document["logs"][0];
     assert_eq!(contents["taken"][0]["metric"], "policy/entropy");
@@ -297,14 +309,14 @@ fn inspect_shows_what_is_in_a_log() {
     assert_eq!((&nested["rows"], &nested["last"]), (&1.into(), &2.0.into()));
 
     let none = "tensorboard/rzero_tensorboard_log/1795399397.4662635/events.out.tfevents.1795399397.vm.29142.1";
-    let output = run(desk().path(), &["inspect", &path_of(none)]);
+    let output = run(temp_dir().path(), &["inspect", &path_of(none)]);
     assert!(output.status.success());
     assert!(stdout(&output).contains("  taken   nothing"));
 }
 
 #[test]
-fn formats_lists_formats_and_keys() {
-    let text = stdout(&run(desk().path(), &["formats", "--json"]));
+fn formats_lists_formats_and_known_keys() {
+    let text = stdout(&run(temp_dir().path(), &["formats", "--json"]));
     let document: Value = serde_json::from_str(&text).unwrap();
     let names: Vec<_> =
         document["formats"].as_array().unwrap().iter().map(|f| &f["name"]).collect();
@@ -314,21 +326,22 @@ fn formats_lists_formats_and_keys() {
         keys.iter().any(|k| k["key"] == "objective/entropy" && k["quantity"] == "sequence_sum")
     );
     assert!(
-        stdout(&run(desk().path(), &["formats"])).contains("policy/policy_entropy   token mean")
+        stdout(&run(temp_dir().path(), &["formats"]))
+            .contains("policy/policy_entropy   token mean")
     );
 }
 
 #[test]
-fn what_is_converted_is_read_back_as_it_was() {
+fn converted_files_are_read_back_unchanged() {
     let models = path_of("models");
     let original = runs(&[&models]);
     for format in ["json", "jsonl", "csv", "parquet", "tensorboard", "wandb"] {
-        let desk = desk();
+        let tmp = temp_dir();
         let arguments = ["convert", &models, "--to", format, "-o", "out"];
-        let output = run(desk.path(), &arguments);
+        let output = run(tmp.path(), &arguments);
         assert!(output.status.success(), "{format}: {}", stderr(&output));
         assert!(stderr(&output).ends_with("700 points of 7 runs converted\n"));
-        let mut back = runs(&[desk.path().join("out").to_str().unwrap()]);
+        let mut back = runs(&[tmp.path().join("out").to_str().unwrap()]);
         back.sort_by_key(|run| run["label"].as_str().unwrap().to_owned());
         assert_eq!(labels(&back), labels(&original), "{format}");
         for (back, original) in back.iter().zip(&original) {
@@ -343,76 +356,79 @@ fn what_is_converted_is_read_back_as_it_was() {
 }
 
 #[test]
-fn a_label_makes_a_harmless_file_name() {
-    let desk = desk();
+fn label_is_made_a_safe_file_name() {
+    let tmp = temp_dir();
     let log = path_of("verl/qwen3-tiny_solver_s1.jsonl");
     let (a, b) = (format!("../up={log}"), format!(".._up={log}"));
-    let output = run(desk.path(), &["convert", &a, &b, "--to", "jsonl", "-o", "out"]);
+    let output = run(tmp.path(), &["convert", &a, &b, "--to", "jsonl", "-o", "out"]);
     assert!(output.status.success(), "{}", stderr(&output));
-    assert_eq!(files(&desk.path().join("out")), ["_.._up-2.jsonl", "_.._up.jsonl"]);
+    assert_eq!(files(&tmp.path().join("out")), ["_.._up-2.jsonl", "_.._up.jsonl"]);
 }
 
 #[test]
-fn what_cannot_be_converted_is_refused_before_anything_is_written() {
-    let desk = desk();
+fn impossible_conversion_is_rejected_before_writing() {
+    let tmp = temp_dir();
     let log = path_of("awkward/fractional_steps.json");
     for format in ["tensorboard", "wandb"] {
-        let output = run(desk.path(), &["convert", &log, "--to", format, "-o", "out"]);
+        let output = run(tmp.path(), &["convert", &log, "--to", format, "-o", "out"]);
         assert_eq!(output.status.code(), Some(2));
         assert!(stderr(&output).contains("is no integer"), "{}", stderr(&output));
-        assert!(files(desk.path()).is_empty());
+        assert!(files(tmp.path()).is_empty());
     }
     let models = path_of("models");
-    fails(
+    assert_rejected(
         &["convert", &models, "--to", "json", "-o", "x.json"],
         &["7 runs do not go into one json file"],
     );
-    fails(&["convert", &log, "--to", "wandb", "-o", "-"], &["a directory does not go to stdout"]);
+    assert_rejected(
+        &["convert", &log, "--to", "wandb", "-o", "-"],
+        &["a directory does not go to stdout"],
+    );
 }
 
 #[test]
-fn a_history_of_its_directory_is_not_drawn_twice() {
-    let desk = desk();
+fn history_and_event_file_of_one_run_are_drawn_once() {
+    let tmp = temp_dir();
     copy(
         "models/qwen3-tiny_questioner_s1/entropy_history_qwen3-tiny_questioner_s1.json",
-        desk.path(),
+        tmp.path(),
         "models/q/entropy_history_q.json",
     );
     let events = "tensorboard/rzero_tensorboard_log/events.out.tfevents.1795399397.vm.29142.0";
-    copy(events, desk.path(), "models/q/tensorboard_log/events.out.tfevents.1795399397.vm.29142.0");
-    let output = run(desk.path(), &["auto", "models"]);
+    copy(events, tmp.path(), "models/q/tensorboard_log/events.out.tfevents.1795399397.vm.29142.0");
+    let output = run(tmp.path(), &["auto", "models"]);
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(stderr(&output).ends_with("1 run compared\n"), "{}", stderr(&output));
     assert!(stderr(&output).contains("holds the points of"), "{}", stderr(&output));
 }
 
 #[test]
-fn a_record_with_a_wrong_checksum_is_passed_over_and_told() {
+fn record_with_a_wrong_checksum_is_skipped_with_a_warning() {
     for (name, what) in
         [("bad_data_crc", "checksum of the data"), ("bad_length_crc", "checksum of the length")]
     {
         let log = path_of(&format!("tensorboard/{name}"));
-        let output = run(desk().path(), &["stats", "--json", &log]);
+        let output = run(temp_dir().path(), &["stats", "--json", &log]);
         assert!(stderr(&output).contains(what), "{}", stderr(&output));
         assert!(stderr(&output).contains("record 31, byte 1567"), "{}", stderr(&output));
-        // 60 steps were logged; that of the damaged record, 30, is the one that is missing.
+        // 60 steps were logged; step 30, in the damaged record, is missing.
         assert_eq!(runs(&[&log])[0]["points"], 59);
     }
 }
 
 #[test]
-fn what_a_resumed_writer_declares_void_is_left_out() {
+fn purged_steps_of_a_resumed_writer_are_left_out() {
     let log = &runs(&[&path_of("tensorboard/resumed_purge")])[0];
-    // Steps 1 to 47, then taken back to 41 and logged to 44; numpy's mean of those that count.
+    // Steps 1 to 47 were logged, then purged from 41 and logged to 44; the mean of the valid points is NumPy's.
     assert_eq!((&log["points"], &log["last_step"]), (&44.into(), &44.into()));
     assert!((log["mean"].as_f64().unwrap() - 1.388_169_862_329_96).abs() < 1e-12);
 }
 
 #[test]
-fn packed_logs_are_read_by_any_name_and_damaged_ones_as_far_as_they_go() {
+fn compressed_logs_are_read_as_far_as_they_are_intact() {
     let points = |name: &str| {
         let log = path_of(&format!("compressed/{name}"));
-        let output = run(desk().path(), &["stats", "--json", &log]);
+        let output = run(temp_dir().path(), &["stats", "--json", &log]);
         let document: Value = serde_json::from_str(&stdout(&output)).unwrap();
         let warned = stderr(&output).contains("compression ends too early");
         (document["runs"][0]["points"].as_u64().unwrap(), warned)
@@ -422,7 +438,7 @@ fn packed_logs_are_read_by_any_name_and_damaged_ones_as_far_as_they_go() {
     {
         assert_eq!(points(name), (120, false), "{name}");
     }
-    // What zlib gives before the end (expected/logs.json).
+    // The row count that zlib decompresses before the damage (expected/logs.json).
     for (name, rows) in
         [("cut.jsonl.gz", 53), ("cut_trailer.jsonl.gz", 120), ("bad_checksum.jsonl.gz", 120)]
     {
@@ -432,20 +448,20 @@ fn packed_logs_are_read_by_any_name_and_damaged_ones_as_far_as_they_go() {
 
 #[test]
 fn one_run_logged_in_three_files_is_drawn_once() {
-    let desk = desk();
+    let tmp = temp_dir();
     for (kind, name) in [("csv", "progress.csv"), ("jsonl", "progress.json")] {
-        copy(&format!("{kind}/sb3/a2c/{name}"), desk.path(), &format!("a2c/{name}"));
+        copy(&format!("{kind}/sb3/a2c/{name}"), tmp.path(), &format!("a2c/{name}"));
     }
     let events = files(&fixture("tensorboard/sb3/a2c")).remove(0);
-    copy(&format!("tensorboard/sb3/a2c/{events}"), desk.path(), &format!("a2c/{events}"));
-    let found = runs(&[desk.path().to_str().unwrap()]);
+    copy(&format!("tensorboard/sb3/a2c/{events}"), tmp.path(), &format!("a2c/{events}"));
+    let found = runs(&[tmp.path().to_str().unwrap()]);
     assert_eq!((labels(&found), &found[0]["sign"]), (vec!["a2c"], &"flipped".into()));
 }
 
 #[test]
-fn check_fails_on_collapse_and_passes_without() {
-    let desk = desk();
-    let check = |arguments: &[&str]| run(desk.path(), &[&["check"], arguments].concat());
+fn check_fails_on_collapse_and_passes_healthy_runs() {
+    let tmp = temp_dir();
+    let check = |arguments: &[&str]| run(tmp.path(), &[&["check"], arguments].concat());
     let models = path_of("models");
     let output = check(&[&models, "--junit", "junit.xml"]);
     assert_eq!(output.status.code(), Some(1));
@@ -453,14 +469,14 @@ fn check_fails_on_collapse_and_passes_without() {
     assert!(said.contains("qwen3-tiny_questioner_collapse_s1: collapse [step 62]"), "{said}");
     assert!(said.contains("qwen3-tiny_solver_resumed: collapse [step 48]"), "{said}");
     assert_eq!(said.lines().count(), 2);
-    let junit = fs::read_to_string(desk.path().join("junit.xml")).unwrap();
+    let junit = fs::read_to_string(tmp.path().join("junit.xml")).unwrap();
     assert!(junit.contains("tests=\"14\" failures=\"2\""), "{junit}");
     for run in ["questioner_s1", "questioner_s2"] {
         let output = check(&[&path_of(&format!("models/qwen3-tiny_{run}"))]);
         assert_eq!((output.status.code(), stdout(&output)), (Some(0), String::new()));
     }
-    let stats = run(desk.path(), &["stats", "--json", &models]);
-    fs::write(desk.path().join("stats.json"), &stats.stdout).unwrap();
+    let stats = run(tmp.path(), &["stats", "--json", &models]);
+    fs::write(tmp.path().join("stats.json"), &stats.stdout).unwrap();
     let solver = path_of("models/qwen3-tiny_solver_s1");
     let now = format!("qwen3-tiny_questioner_s1={solver}");
     let output = check(&[&now, "--no-worse-than", "stats.json"]);
@@ -469,27 +485,27 @@ fn check_fails_on_collapse_and_passes_without() {
         "{}",
         stdout(&output)
     );
-    let mut command = crate::common::program(desk.path());
+    let mut command = crate::common::program(tmp.path());
     let output = command.args(["check", &models]).env("GITHUB_ACTIONS", "true").output().unwrap();
     assert!(stdout(&output).contains("::error title=collapse%3A qwen3"));
 }
 
 #[test]
-fn a_label_that_looks_like_a_comment_survives_csv() {
-    let desk = desk();
+fn label_starting_with_hash_survives_csv() {
+    let tmp = temp_dir();
     let log = path_of("verl/qwen3-tiny_solver_s1.jsonl");
     let input = format!("#1 of 2={log}");
-    let output = run(desk.path(), &["convert", &input, "--to", "csv", "-o", "out.csv"]);
+    let output = run(tmp.path(), &["convert", &input, "--to", "csv", "-o", "out.csv"]);
     assert!(output.status.success(), "{}", stderr(&output));
-    let back = runs(&[desk.path().join("out.csv").to_str().unwrap()]);
+    let back = runs(&[tmp.path().join("out.csv").to_str().unwrap()]);
     assert_eq!((labels(&back), &back[0]["points"]), (vec!["#1 of 2"], &120.into()));
 }
 
 #[test]
-fn a_csv_line_that_ends_before_its_last_field_is_not_taken() {
-    let desk = desk();
-    let log = write(desk.path(), "a.csv", "step,entropy,run\n1,2.5,a\n2,2.25,a\n3,2.0");
-    let output = run(desk.path(), &["stats", "--json", log.to_str().unwrap()]);
+fn incomplete_last_csv_line_is_ignored() {
+    let tmp = temp_dir();
+    let log = write(tmp.path(), "a.csv", "step,entropy,run\n1,2.5,a\n2,2.25,a\n3,2.0");
+    let output = run(tmp.path(), &["stats", "--json", log.to_str().unwrap()]);
     assert!(
         stderr(&output).contains("line 4: the last line ends before its last field"),
         "{}",
@@ -498,51 +514,51 @@ fn a_csv_line_that_ends_before_its_last_field_is_not_taken() {
     assert_eq!(runs(&[log.to_str().unwrap()])[0]["points"], 2);
 }
 
-/// An output directory of Hugging Face's Trainer, with what stands in it beside the log.
-fn output_directory() -> TempDir {
-    let desk = desk();
+/// An output directory of Hugging Face's Trainer: the log, and files that are not logs.
+fn trainer_output_directory() -> TempDir {
+    let tmp = temp_dir();
     let state = "trainer_state/qwen3-tiny_questioner_s1/trainer_state.json";
-    copy(state, desk.path(), "out/trainer_state.json");
+    copy(state, tmp.path(), "out/trainer_state.json");
     let config = "{\"architectures\": [\"Qwen3ForCausalLM\"], \"hidden_size\": 64}\n";
-    write(desk.path(), "out/config.json", config);
-    write(desk.path(), "out/all_results.json", "{\"epoch\": 1.0, \"train_loss\": 0.01}\n");
-    write(desk.path(), "out/merges.txt", "#version: 0.2\nĠ t\nĠ a\n");
-    write(desk.path(), "out/loss.csv", "step,loss\n1,2.5\n2,2.25\n");
-    desk
+    write(tmp.path(), "out/config.json", config);
+    write(tmp.path(), "out/all_results.json", "{\"epoch\": 1.0, \"train_loss\": 0.01}\n");
+    write(tmp.path(), "out/merges.txt", "#version: 0.2\nĠ t\nĠ a\n");
+    write(tmp.path(), "out/loss.csv", "step,loss\n1,2.5\n2,2.25\n");
+    tmp
 }
 
 #[test]
-fn inspect_of_a_directory_shows_its_logs_and_leaves_out_other_files_as_stats_does() {
-    let desk = output_directory();
+fn inspect_of_a_directory_ignores_other_files_like_stats() {
+    let tmp = trainer_output_directory();
     for arguments in [&["inspect", "out"][..], &["stats", "out"]] {
-        let output = run(desk.path(), arguments);
+        let output = run(tmp.path(), arguments);
         let said = stderr(&output);
         assert_eq!(output.status.code(), Some(0), "{arguments:?}: {said}");
         assert!(!said.contains("skipped"), "{said}");
         assert!(said.contains("1 other file holds no entropy and was left out"), "{said}");
     }
-    let text = stdout(&run(desk.path(), &["inspect", "--json", "out"]));
+    let text = stdout(&run(tmp.path(), &["inspect", "--json", "out"]));
     let document: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(document["logs"].as_array().unwrap().len(), 1);
     assert_eq!(document["logs"][0]["source"], "out/trainer_state.json");
 
-    // A log that is broken is skipped, and told by the exit code.
-    write(desk.path(), "out/metrics.jsonl", "{\"step\": 1, \"a/entropy\": 1}\n{\"step\": 2; }\n");
-    let output = run(desk.path(), &["inspect", "out"]);
+    // A broken log is skipped, with exit code 2.
+    write(tmp.path(), "out/metrics.jsonl", "{\"step\": 1, \"a/entropy\": 1}\n{\"step\": 2; }\n");
+    let output = run(tmp.path(), &["inspect", "out"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("skipped: cannot read out/metrics.jsonl"));
-    assert_eq!(run(desk.path(), &["inspect", "--allow-partial", "out"]).status.code(), Some(0));
+    assert_eq!(run(tmp.path(), &["inspect", "--allow-partial", "out"]).status.code(), Some(0));
 }
 
 #[test]
-fn inspect_of_a_directory_without_an_entropy_shows_what_is_there_instead() {
-    let desk = output_directory();
-    fs::remove_file(desk.path().join("out/trainer_state.json")).unwrap();
-    let output = run(desk.path(), &["inspect", "out"]);
+fn inspect_of_a_directory_without_entropy_shows_other_series() {
+    let tmp = trainer_output_directory();
+    fs::remove_file(tmp.path().join("out/trainer_state.json")).unwrap();
+    let output = run(tmp.path(), &["inspect", "out"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(stdout(&output).contains("    loss "), "{}", stdout(&output));
-    fs::remove_file(desk.path().join("out/loss.csv")).unwrap();
-    let output = run(desk.path(), &["inspect", "out"]);
+    fs::remove_file(tmp.path().join("out/loss.csv")).unwrap();
+    let output = run(tmp.path(), &["inspect", "out"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(
         stderr(&output).contains("none of the 3 files found is recognised as a log"),

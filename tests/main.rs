@@ -1,4 +1,4 @@
-//! Every integration test of the program, in one binary: linking it once takes seconds, twenty times minutes.
+//! All integration tests of the program in one binary: linking once takes seconds, twenty times takes minutes.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,4 +1,4 @@
-//! Every format against real logs, and against every way in which a log can be broken.
+//! Every format, on real logs and on damaged ones.
 
 use std::fs;
 use std::io::Write;
@@ -17,12 +17,12 @@ fn json(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
-fn close(a: &Value, b: &Value, what: &str) {
+fn assert_close(a: &Value, b: &Value, what: &str) {
     let (a, b) = (a.as_f64().unwrap(), b.as_f64().unwrap());
     assert!((a - b).abs() <= 1e-12 * b.abs().max(1.0), "{what}: {a} is not {b}");
 }
 
-/// Reads a log as the program does: its best known series.
+/// Reads a log as the program does: the series of its best-known key.
 fn read(bytes: &[u8], path: Option<&Path>) -> Result<(&'static Format, Vec<LogSeries>), ReadError> {
     let source = Source { reader: &mut &*bytes, path };
     let (format, log) = formats::read(source, None, &SeriesSelector::default_keys())?;
@@ -30,15 +30,15 @@ fn read(bytes: &[u8], path: Option<&Path>) -> Result<(&'static Format, Vec<LogSe
     Ok((format, series))
 }
 
-/// The only series of a text.
-fn only(text: &str) -> Result<LogSeries, ReadError> {
+/// Reads a text that holds exactly one series.
+fn read_single_series(text: &str) -> Result<LogSeries, ReadError> {
     let (_, mut series) = read(text.as_bytes(), None)?;
     assert_eq!(series.len(), 1);
     Ok(series.remove(0))
 }
 
 #[test]
-fn real_logs_give_the_numbers_that_numpy_gives() {
+fn statistics_of_real_logs_match_numpy() {
     let expected = json(&fixture("expected/logs.json"));
     let files = expected["files"].as_array().unwrap();
     assert!(files.len() >= 230);
@@ -63,25 +63,25 @@ fn real_logs_give_the_numbers_that_numpy_gives() {
         let runs = document["runs"].as_array().unwrap();
         let named = |run: &&Value| {
             let all = run["label"].as_str().unwrap();
-            // Where the log has the metric twice, or two runs of one name.
+            // The label has a suffix if the log has the metric twice or two runs of the same name.
             let part = all.split(" · ").next().unwrap().trim_end_matches(" (2)");
             runs.len() == 1 || label.is_none_or(|label| part == label)
         };
         let mut found = runs.iter().filter(named).filter(|run| run["points"] == wanted["n"]);
         let run = found.next().unwrap_or_else(|| panic!("{what}: {runs:?}"));
-        assert_same(run, wanted, file["sign"] == "negated", &what);
+        assert_same_statistics(run, wanted, file["sign"] == "negated", &what);
         if let Some(kind) = file["kind"].as_str().filter(|kind| *kind != "unknown") {
             assert_eq!(run["quantity"], kind, "{what}");
         }
         for (step, end) in [("first_step", "first"), ("last_step", "last")] {
             let logged = &file[end];
             let same_step = logged["step"].as_f64() == run[step].as_f64();
-            // The first of a log need not be the one kept, if its step was logged again.
+            // If the first step was logged again, its first value is not the one kept.
             let is_kept = end == "last" || file["rows"] == file["distinct_steps"];
             if logged["value"].is_f64() && same_step && is_kept {
                 let sign = if file["sign"] == "negated" { -1.0 } else { 1.0 };
                 let value = logged["value"].as_f64().unwrap() * sign;
-                close(&run[end], &value.into(), &what);
+                assert_close(&run[end], &value.into(), &what);
             }
         }
         let relogged = file["rows"].as_u64().unwrap() - file["distinct_steps"].as_u64().unwrap();
@@ -92,8 +92,8 @@ fn real_logs_give_the_numbers_that_numpy_gives() {
     }
 }
 
-/// Compares a run with numpy's numbers of it, negated if the log holds −H.
-fn assert_same(run: &Value, wanted: &Value, negated: bool, what: &str) {
+/// Compares a run's statistics with NumPy's, negated if the log holds −H.
+fn assert_same_statistics(run: &Value, wanted: &Value, negated: bool, what: &str) {
     let negative = |key: &str| -> Value {
         let value = wanted[key].as_f64().unwrap();
         if negated { (-value).into() } else { value.into() }
@@ -103,12 +103,12 @@ fn assert_same(run: &Value, wanted: &Value, negated: bool, what: &str) {
         true => ("min", "min_step", "max", "max_step"),
     };
     assert_eq!(run["points"], wanted["n"], "{what}");
-    close(&run["mean"], &negative("mean"), what);
-    close(&run["median"], &negative("median"), what);
-    close(&run["max"], &negative(max), what);
-    close(&run["min"], &negative(min), what);
+    assert_close(&run["mean"], &negative("mean"), what);
+    assert_close(&run["median"], &negative("median"), what);
+    assert_close(&run["max"], &negative(max), what);
+    assert_close(&run["min"], &negative(min), what);
     match wanted["std_sample"].as_f64() {
-        Some(_) => close(&run["std"], &wanted["std_sample"], what),
+        Some(_) => assert_close(&run["std"], &wanted["std_sample"], what),
         None => assert!(run["std"].is_null(), "{what}"),
     }
     assert_eq!(run["max_step"].as_f64(), wanted[max_step].as_f64(), "{what}");
@@ -116,7 +116,7 @@ fn assert_same(run: &Value, wanted: &Value, negated: bool, what: &str) {
 }
 
 #[test]
-fn console_logs_give_the_numbers_that_the_trainers_kept() {
+fn console_logs_match_the_values_that_trainers_logged() {
     let expected = json(&fixture("expected/console.json"));
     let cases = expected.as_array().unwrap();
     assert!(cases.len() >= 40);
@@ -143,7 +143,7 @@ fn console_logs_give_the_numbers_that_the_trainers_kept() {
     }
 }
 
-/// Every file in the directory of a format, at any depth.
+/// Every fixture of a format, at any depth.
 fn fixtures_of(format: &Format) -> Vec<PathBuf> {
     fn walk(directory: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(directory).unwrap() {
@@ -168,7 +168,7 @@ fn fixtures_of(format: &Format) -> Vec<PathBuf> {
 }
 
 #[test]
-fn each_log_is_recognised_as_its_own_format_and_no_other() {
+fn each_log_is_recognised_as_exactly_its_format() {
     for format in FORMATS {
         for path in fixtures_of(format) {
             let mut file = fs::File::open(&path).unwrap();
@@ -181,7 +181,7 @@ fn each_log_is_recognised_as_its_own_format_and_no_other() {
     }
 }
 
-/// The points of a file as `expected.json` lists them; NaN is written as a string there.
+/// The points that `expected.json` lists for a file; NaN is a string there.
 fn points_of(case: &Value) -> Option<Vec<Point>> {
     let points = case["points"].as_array()?;
     let number = |v: &Value| v.as_f64().or_else(|| v.as_str()?.parse().ok());
@@ -190,7 +190,7 @@ fn points_of(case: &Value) -> Option<Vec<Point>> {
 }
 
 #[test]
-fn every_awkward_file_is_read_right_or_refused_with_a_place_and_a_hint() {
+fn awkward_files_are_read_or_rejected_with_a_hint() {
     let cases = json(&fixture("awkward/expected.json"));
     let mut read = 0;
     let mut refused = 0;
@@ -226,7 +226,7 @@ fn every_awkward_file_is_read_right_or_refused_with_a_place_and_a_hint() {
 }
 
 #[test]
-fn a_log_cut_at_any_byte_is_read_to_its_last_whole_row_or_refused() {
+fn log_cut_at_any_byte_keeps_its_complete_rows() {
     let odd = [
         "nan_inf.json",
         "wrapped.json",
@@ -243,14 +243,14 @@ fn a_log_cut_at_any_byte_is_read_to_its_last_whole_row_or_refused() {
         let bits = |points: &[Point]| -> Vec<_> {
             points.iter().map(|p| (p.step.to_bits(), p.entropy.to_bits())).collect()
         };
-        // All that may be taken: what a cut log has need not be what the whole one would give.
+        // Every readable series: a cut log may lack the series that the complete log would give.
         let candidates = |bytes: &[u8]| {
             let source = Source { reader: &mut &*bytes, path: Some(&source) };
             formats::read(source, None, &SeriesSelector::default_keys()).map(|(_, log)| log.series)
         };
         let whole = candidates(&bytes).unwrap_or_default(); // the one file that holds no point
         let whole: Vec<_> = whole.iter().map(|s| (&s.metric, bits(&s.points))).collect();
-        // Every byte of what is short, and of the end of what is long; a few hundred of the rest.
+        // Cuts short files at every byte; long ones at 50 places and at each of the last 100 bytes.
         let stride = 1 + bytes.len() / 50;
         let last = bytes.len().saturating_sub(100);
         for length in (0..last).step_by(stride).chain(last..bytes.len()) {
@@ -267,7 +267,7 @@ fn a_log_cut_at_any_byte_is_read_to_its_last_whole_row_or_refused() {
 }
 
 #[test]
-fn a_packed_log_is_the_log() {
+fn compressed_log_equals_the_plain_log() {
     let path = fixture("verl/qwen3-tiny_solver_s1.jsonl");
     let bytes = fs::read(&path).unwrap();
     let (_, whole) = read(&bytes, Some(&path)).unwrap();
@@ -290,12 +290,12 @@ fn a_packed_log_is_the_log() {
 }
 
 #[test]
-fn rows_of_another_shape_are_not_taken_for_the_one_before() {
-    // The second row looks like the first up to a number; the third lacks one; the fourth has NaN.
+fn rows_of_different_shape_are_parsed_separately() {
+    // The second row starts like the first; the third has no entropy; the fourth has NaN.
     let text = r#"[{"step": 1, "entropy": 1.5}, {"step": 2, "entropy": 2.5, "x": [3]},
         {"step": 3, "reward": 1.0}, {"step": 4, "entropy": NaN}, {"step": 5, "entropy": -5.25e-1},
         {"entropy": 6.5, "step": 6}, {"step": 7, "entropy": 7}, {"step": 8, "entropy": 8.5}]"#;
-    let log = only(text).unwrap();
+    let log = read_single_series(text).unwrap();
     let steps: Vec<f64> = log.points.iter().map(|p| p.step).collect();
     assert_eq!(steps, [1.0, 2.0, 4.0, 5.0, 6.0, 7.0, 8.0]);
     let values: Vec<f64> = log.points.iter().map(|p| p.entropy).collect();
@@ -304,14 +304,14 @@ fn rows_of_another_shape_are_not_taken_for_the_one_before() {
 }
 
 #[test]
-fn a_million_rows_are_read_as_pythons_json_reads_them() {
-    // Long enough for several windows, so that rows meet their ends.
+fn long_array_is_read_exactly_across_buffer_windows() {
+    // Long enough for several buffer windows, so that rows cross their ends.
     let value = |i: u32| f64::from(i).sin() * 1e-3 + f64::from(i).sqrt();
     let rows: Vec<String> = (1..=40_000)
         .map(|i| format!("  {{\n    \"step\": {i},\n    \"entropy\": {:?}\n  }}", value(i)))
         .collect();
     let text = format!("[\n{}\n]", rows.join(",\n"));
-    let log = only(&text).unwrap();
+    let log = read_single_series(&text).unwrap();
     assert_eq!(log.points.len(), 40_000);
     for (i, point) in (1..).zip(&log.points) {
         assert_eq!((point.step, point.entropy), (f64::from(i), value(i)));
@@ -319,7 +319,7 @@ fn a_million_rows_are_read_as_pythons_json_reads_them() {
 }
 
 #[test]
-fn distinct_steps_that_would_become_equal_are_refused() {
+fn rejects_integer_steps_that_round_to_the_same_float() {
     let pairs = [
         ("9007199254740993", "9007199254740992"), // the second is the float that the first rounds to
         ("9007199254740992", "9007199254740993"),
@@ -327,9 +327,9 @@ fn distinct_steps_that_would_become_equal_are_refused() {
     ];
     for (a, b) in pairs {
         let text = format!(r#"[{{"step": {a}, "entropy": 1.0}}, {{"step": {b}, "entropy": 2.0}}]"#);
-        let error = only(&text).unwrap_err().to_string();
+        let error = read_single_series(&text).unwrap_err().to_string();
         assert!(error.contains("cannot be told apart"), "{error}");
     }
     let same = r#"[{"step": 9007199254740993, "entropy": 1.0}, {"step": 9007199254740993, "entropy": 2.0}]"#;
-    assert!(only(same).is_ok());
+    assert!(read_single_series(same).is_ok());
 }

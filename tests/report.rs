@@ -1,7 +1,7 @@
-//! The page of `report`: what is in it, what is not, and what a reader meets in a real browser.
+//! The page of `report`: its data, its escaping, and its behaviour in a real browser.
 //!
-//! `scripts/browser.sh` installs Chromium and selenium at the first run, which takes a network; without them
-//! the last test fails and says so.
+//! `scripts/browser.sh` installs Chromium and selenium at the first run, which needs a network; without them
+//! the last test fails with a message.
 
 use std::fmt::Write;
 use std::fs;
@@ -17,7 +17,7 @@ use tempfile::TempDir;
 const SOLVER: &str = "models/qwen3-tiny_solver_s1/entropy_history_qwen3-tiny_solver_s1.json";
 const HOSTILE: &str = "<img src=x onerror=alert(1)></script><script>alert(2)</script>";
 
-fn desk() -> TempDir {
+fn temp_dir() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
@@ -30,26 +30,26 @@ fn history(rows: impl Iterator<Item = (f64, f64)>) -> String {
     format!("[{}]", rows.collect::<Vec<_>>().join(", "))
 }
 
-/// Runs `report` and gives the page.
-fn page(desk: &Path, arguments: &[&str]) -> String {
-    let output = run(desk, &[&["report"], arguments, &["-o", "-"]].concat());
+/// Runs `report` and returns the page.
+fn page(tmp: &Path, arguments: &[&str]) -> String {
+    let output = run(tmp, &[&["report"], arguments, &["-o", "-"]].concat());
     assert!(output.status.success(), "{}", stderr(&output));
     stdout(&output)
 }
 
-/// The elements of one name without attributes, in order.
-fn bodies<'a>(page: &'a str, name: &str) -> Vec<&'a str> {
+/// The contents of each `<name>` element without attributes, in order.
+fn element_bodies<'a>(page: &'a str, name: &str) -> Vec<&'a str> {
     let (start, end) = (format!("<{name}>"), format!("</{name}>"));
     page.split(&start).skip(1).map(|rest| rest.split(&end).next().unwrap()).collect()
 }
 
-/// The data of the page.
+/// The JSON document that the page embeds.
 fn document(page: &str) -> Value {
     let data = page.split("id=\"report-data\">").nth(1).unwrap().split("</script>").next().unwrap();
     serde_json::from_str(data).unwrap()
 }
 
-/// The numbers of a list, as src/report/page/numbers.rs describes its forms.
+/// Decodes a list of numbers; src/report/page/numbers.rs describes the encodings.
 fn numbers(list: &Value) -> Vec<f64> {
     if let Some(stretches) = list["stretches"].as_array() {
         let each = stretches.iter().flat_map(|stretch| {
@@ -84,7 +84,7 @@ fn numbers(list: &Value) -> Vec<f64> {
     values
 }
 
-/// Steps and values of a run that is embedded exactly.
+/// Steps and values of a run that is embedded without reduction.
 fn points(document: &Value, run: usize) -> Vec<(f64, f64)> {
     let series = &document["runs"][run]["series"];
     let grid = usize::try_from(series["steps"].as_u64().unwrap()).unwrap();
@@ -95,12 +95,12 @@ fn points(document: &Value, run: usize) -> Vec<(f64, f64)> {
 }
 
 #[test]
-fn a_page_is_written_and_told() {
-    let desk = desk();
-    let output = run(desk.path(), &["report", &path_of("models")]);
+fn report_writes_a_page_and_prints_its_path() {
+    let tmp = temp_dir();
+    let output = run(tmp.path(), &["report", &path_of("models")]);
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(stdout(&output), "entropy_report.html\n");
-    let page = fs::read_to_string(desk.path().join("entropy_report.html")).unwrap();
+    let page = fs::read_to_string(tmp.path().join("entropy_report.html")).unwrap();
     assert!(page.starts_with("<!doctype html>\n") && page.ends_with("</html>\n"));
     let document = document(&page);
     assert_eq!((&document["schema"], &document["exact"]), (&1.into(), &true.into()));
@@ -122,8 +122,8 @@ fn a_page_is_written_and_told() {
 }
 
 #[test]
-fn flags_reach_the_page() {
-    let desk = desk();
+fn title_smoothing_and_groups_reach_the_page() {
+    let tmp = temp_dir();
     let arguments = [
         "--title",
         "Seeds & <b>",
@@ -133,7 +133,7 @@ fn flags_reach_the_page() {
         "--group",
         "questioner|solver",
     ];
-    let page = page(desk.path(), &[&[&path_of("models")[..]], &arguments[..]].concat());
+    let page = page(tmp.path(), &[&[&path_of("models")[..]], &arguments[..]].concat());
     assert!(page.contains("<title>Seeds &amp; &lt;b&gt;</title>"));
     let document = document(&page);
     assert_eq!(document["title"], "Seeds & <b>");
@@ -145,8 +145,8 @@ fn flags_reach_the_page() {
 }
 
 #[test]
-fn every_logged_value_is_in_the_page() {
-    let desk = desk();
+fn page_embeds_every_logged_value_exactly() {
+    let tmp = temp_dir();
     type Point = fn(u32) -> (f64, f64);
     let values: [(&str, Point); 6] = [
         ("full", |i| (f64::from(i), (f64::from(i) * 0.7).sin() / 3.0)),
@@ -157,11 +157,11 @@ fn every_logged_value_is_in_the_page() {
         ("tiny", |i| (-f64::from(500 - i), f64::from(i) * 5e-324)),
     ];
     for (name, point) in values {
-        fs::write(desk.path().join(format!("{name}.json")), history((1..400).map(point))).unwrap();
+        fs::write(tmp.path().join(format!("{name}.json")), history((1..400).map(point))).unwrap();
     }
     let names: Vec<String> = values.iter().map(|(name, _)| format!("{name}.json")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let document = document(&page(desk.path(), &names));
+    let document = document(&page(tmp.path(), &names));
     assert_eq!(document["exact"], true);
     for (run, (name, point)) in values.iter().enumerate() {
         let expected: Vec<(f64, f64)> = (1..400).map(point).collect();
@@ -170,14 +170,14 @@ fn every_logged_value_is_in_the_page() {
 }
 
 #[test]
-fn a_gap_is_where_it_was_and_repairs_are_told() {
-    let desk = desk();
+fn page_keeps_gaps_and_repair_counts() {
+    let tmp = temp_dir();
     fs::write(
-        desk.path().join("a.json"),
+        tmp.path().join("a.json"),
         r#"[{"step":1,"entropy":1.5},{"step":2,"entropy":NaN},{"step":3,"entropy":1.25},{"step":3,"entropy":1.0}]"#,
     )
     .unwrap();
-    let document = document(&page(desk.path(), &["a.json"]));
+    let document = document(&page(tmp.path(), &["a.json"]));
     assert_eq!(points(&document, 0), [(1.0, 1.5), (3.0, 1.0)]);
     assert_eq!(document["runs"][0]["series"]["gaps"], serde_json::json!([1]));
     let repairs = &document["runs"][0]["stats"]["repairs"];
@@ -185,13 +185,13 @@ fn a_gap_is_where_it_was_and_repairs_are_told() {
 }
 
 #[test]
-fn nothing_of_a_log_is_markup_and_the_policy_names_what_may_run() {
-    let desk = desk();
-    let log = desk.path().join("<b>.json");
+fn page_escapes_labels_and_has_a_content_security_policy() {
+    let tmp = temp_dir();
+    let log = tmp.path().join("<b>.json");
     fs::write(&log, history((1..20).map(|i| (f64::from(i), 1.0)))).unwrap();
     let label = format!("{HOSTILE}\u{2028}\u{202e}x");
     let page = page(
-        desk.path(),
+        tmp.path(),
         &["<b>.json", "--labels", &label, "--title", "</title><script>alert(3)</script>"],
     );
     assert!(!page.contains("<img") && !page.contains("<b>") && !page.contains("<script>alert"));
@@ -203,7 +203,7 @@ fn nothing_of_a_log_is_markup_and_the_policy_names_what_may_run() {
         let digest = |body: &str| {
             format!("'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(body.as_bytes())))
         };
-        bodies(&page, name).into_iter().map(digest).collect()
+        element_bodies(&page, name).into_iter().map(digest).collect()
     };
     let policy = page
         .split("Content-Security-Policy\" content=\"")
@@ -229,14 +229,14 @@ fn nothing_of_a_log_is_markup_and_the_policy_names_what_may_run() {
 }
 
 #[test]
-fn the_same_command_makes_the_same_bytes_and_bears_a_day_only_if_told() {
-    let desk = desk();
+fn page_is_deterministic_and_dated_only_by_source_date_epoch() {
+    let tmp = temp_dir();
     let models = path_of("models");
-    let first = page(desk.path(), &[&models]);
-    assert!(first == page(desk.path(), &[&models]));
+    let first = page(tmp.path(), &[&models]);
+    assert!(first == page(tmp.path(), &[&models]));
     assert_eq!(document(&first)["date"], Value::Null);
     let dated = |epoch: &str| {
-        let mut command = program(desk.path());
+        let mut command = program(tmp.path());
         command.args(["report", &models, "-o", "-"]).env("SOURCE_DATE_EPOCH", epoch);
         command.output().unwrap()
     };
@@ -247,15 +247,15 @@ fn the_same_command_makes_the_same_bytes_and_bears_a_day_only_if_told() {
 }
 
 #[test]
-fn what_was_found_and_not_read_is_told_by_page_and_exit_code() {
-    let desk = desk();
-    fs::write(desk.path().join("a.json"), history((1..20).map(|i| (f64::from(i), 1.0)))).unwrap();
-    fs::write(desk.path().join("b.json"), "[{").unwrap();
-    let output = run(desk.path(), &["report", "*.json"]);
+fn unreadable_files_are_reported_in_page_and_exit_code() {
+    let tmp = temp_dir();
+    fs::write(tmp.path().join("a.json"), history((1..20).map(|i| (f64::from(i), 1.0)))).unwrap();
+    fs::write(tmp.path().join("b.json"), "[{").unwrap();
+    let output = run(tmp.path(), &["report", "*.json"]);
     assert_eq!(output.status.code(), Some(2));
-    let page = fs::read_to_string(desk.path().join("entropy_report.html")).unwrap();
+    let page = fs::read_to_string(tmp.path().join("entropy_report.html")).unwrap();
     assert!(document(&page)["notes"][0].as_str().unwrap().contains("could not be read"));
-    fs::remove_file(desk.path().join("entropy_report.html")).unwrap();
+    fs::remove_file(tmp.path().join("entropy_report.html")).unwrap();
     let refused: [&[&str]; 4] = [
         &["report", "a.json", "b.json"],
         &["report", "a.json", "-o", "page.png"],
@@ -263,14 +263,14 @@ fn what_was_found_and_not_read_is_told_by_page_and_exit_code() {
         &["report", "a.json", "--tokens", "a.json"],
     ];
     for arguments in refused {
-        let output = run(desk.path(), arguments);
+        let output = run(tmp.path(), arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(stderr(&output).contains("\n  hint: "), "{}", stderr(&output));
-        assert_eq!(files(desk.path()), ["a.json", "b.json"], "{arguments:?}");
+        assert_eq!(files(tmp.path()), ["a.json", "b.json"], "{arguments:?}");
     }
 }
 
-/// Runs of so many steps, as many digits as a double has, in one file a run.
+/// Writes one file per run, each with `steps` values of full double precision.
 fn write_runs(directory: &Path, runs: u32, steps: u32) {
     fs::create_dir_all(directory).unwrap();
     for run in 0..runs {
@@ -291,10 +291,10 @@ fn write_runs(directory: &Path, runs: u32, steps: u32) {
 }
 
 #[test]
-fn many_points_are_reduced_to_a_page_under_three_megabytes() {
-    let desk = desk();
-    write_runs(&desk.path().join("runs"), 100, 10_000);
-    let page = page(desk.path(), &["runs"]);
+fn million_points_are_reduced_to_under_three_megabytes() {
+    let tmp = temp_dir();
+    write_runs(&tmp.path().join("runs"), 100, 10_000);
+    let page = page(tmp.path(), &["runs"]);
     assert!(page.len() < 3_000_000, "{} bytes", page.len());
     let document = document(&page);
     assert_eq!((&document["exact"], &document["points"]), (&false.into(), &1_000_000.into()));
@@ -307,7 +307,7 @@ fn many_points_are_reduced_to_a_page_under_three_megabytes() {
         ["counts", "mean", "low", "high"].map(|key| numbers(&series[key]));
     assert!(from.len() >= 1000, "{} places", from.len());
     assert_eq!((from[0], to[to.len() - 1], counts.iter().sum::<f64>()), (1.0, 10_000.0, 10_000.0));
-    let log = fs::read(desk.path().join("runs/entropy_history_run_042.json")).unwrap();
+    let log = fs::read(tmp.path().join("runs/entropy_history_run_042.json")).unwrap();
     let log: Value = serde_json::from_slice(&log).unwrap();
     for i in [0, 7, from.len() - 1] {
         let logged = &log.as_array().unwrap()[from[i] as usize - 1..to[i] as usize];
@@ -321,20 +321,20 @@ fn many_points_are_reduced_to_a_page_under_three_megabytes() {
 }
 
 #[test]
-fn two_hundred_thousand_points_are_exact_and_one_more_is_not() {
-    let desk = desk();
-    write_runs(&desk.path().join("runs"), 25, 8_000); // more than 20 are not compared in pairs
-    let exact = page(desk.path(), &["runs"]);
+fn page_is_exact_up_to_two_hundred_thousand_points() {
+    let tmp = temp_dir();
+    write_runs(&tmp.path().join("runs"), 25, 8_000); // more than 20 are not compared in pairs
+    let exact = page(tmp.path(), &["runs"]);
     assert!(exact.len() < 3_000_000, "{} bytes", exact.len());
     assert_eq!(document(&exact)["exact"], true);
-    fs::write(desk.path().join("one.json"), history([(1.0, 1.0)].into_iter())).unwrap();
-    let reduced = document(&page(desk.path(), &["runs", "one.json"]));
+    fs::write(tmp.path().join("one.json"), history([(1.0, 1.0)].into_iter())).unwrap();
+    let reduced = document(&page(tmp.path(), &["runs", "one.json"]));
     assert_eq!(reduced["exact"], false);
     assert_eq!(points(&reduced, 25), [(1.0, 1.0)], "a short run stays whole");
 }
 
-/// The virtual environment with selenium, and Chromium beside it.
-fn browser() -> std::path::PathBuf {
+/// The Python interpreter that has selenium; Chromium is installed with it.
+fn browser_python() -> std::path::PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let venv = root.join(".venv/browser");
     let status =
@@ -344,11 +344,11 @@ fn browser() -> std::path::PathBuf {
 }
 
 #[test]
-fn the_page_works_in_a_browser() {
-    let desk = Path::new(env!("CARGO_TARGET_TMPDIR")).join("report");
-    fs::create_dir_all(&desk).unwrap();
+fn report_page_works_in_a_browser() {
+    let tmp = Path::new(env!("CARGO_TARGET_TMPDIR")).join("report");
+    fs::create_dir_all(&tmp).unwrap();
     let models = path_of("models");
-    write_runs(&desk.join("many"), 21, 10_000);
+    write_runs(&tmp.join("many"), 21, 10_000);
     let clock: String = (1..=60)
         .map(|i| {
             format!(
@@ -358,8 +358,8 @@ fn the_page_works_in_a_browser() {
             )
         })
         .collect();
-    fs::write(desk.join("clock.jsonl"), clock).unwrap();
-    let dump = desk.join("a_dump_whose_name_has_no_blank_and_is_longer_than_a_phone_is_wide.jsonl");
+    fs::write(tmp.join("clock.jsonl"), clock).unwrap();
+    let dump = tmp.join("a_dump_whose_name_has_no_blank_and_is_longer_than_a_phone_is_wide.jsonl");
     fs::copy(path_of("tokens/run.jsonl"), &dump).unwrap();
     let dump = dump.to_str().unwrap();
     let pages: [(&str, &[&str]); 5] = [
@@ -370,10 +370,10 @@ fn the_page_works_in_a_browser() {
         ("tokens.html", &[&path_of(SOLVER), "--tokens", dump]),
     ];
     for (name, arguments) in pages {
-        let output = run(&desk, &[&["report", "-o", name], arguments].concat());
+        let output = run(&tmp, &[&["report", "-o", name], arguments].concat());
         assert!(output.status.success(), "{name}: {}", stderr(&output));
     }
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/report_check.py");
-    let output = Command::new(browser()).arg(script).arg(&desk).output().unwrap();
+    let output = Command::new(browser_python()).arg(script).arg(&tmp).output().unwrap();
     assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
 }

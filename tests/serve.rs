@@ -1,4 +1,4 @@
-//! `watch --serve`: what is answered over HTTP and what is not, and the live page in a real browser.
+//! `watch --serve`: its HTTP answers, its limits, and the live page in a real browser.
 //!
 //! For the last test `scripts/browser.sh` installs Chromium and selenium, as for tests/report.rs.
 
@@ -13,13 +13,13 @@ use crate::common::{run, stderr, stdout};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A program that serves, ended with the test.
+/// A running `watch --serve`, killed when dropped.
 struct Server {
     child: Child,
     lines: BufReader<ChildStdout>,
     address: SocketAddr,
     token: String,
-    desk: TempDir,
+    tmp: TempDir,
 }
 
 impl Drop for Server {
@@ -34,11 +34,11 @@ fn row(step: u32, entropy: f64) -> String {
 }
 
 fn serve_at(address: &str, arguments: &[&str], rows: u32) -> Server {
-    let desk = tempfile::tempdir().unwrap();
+    let tmp = tempfile::tempdir().unwrap();
     let log: String = (1..=rows).map(|i| row(i, 2.0 + f64::from(i % 3) / 10.0)).collect();
-    fs::write(desk.path().join("a.jsonl"), log).unwrap();
+    fs::write(tmp.path().join("a.jsonl"), log).unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_entropy-viz"))
-        .current_dir(desk.path())
+        .current_dir(tmp.path())
         .env_remove("STORAGE_PATH")
         .args(["watch", "a.jsonl", "--interval", "100ms", "--serve", address])
         .args(arguments)
@@ -53,7 +53,7 @@ fn serve_at(address: &str, arguments: &[&str], rows: u32) -> Server {
     let rest = url.strip_prefix("http://").and_then(|u| u.strip_suffix("/\n")).expect(&url);
     let (address, token) = rest.split_once('/').unwrap();
     let (address, token) = (address.parse().unwrap(), token.to_owned());
-    Server { child, lines, address, token, desk }
+    Server { child, lines, address, token, tmp }
 }
 
 fn serve() -> Server {
@@ -68,7 +68,7 @@ impl Server {
         stream
     }
 
-    /// What is answered to these bytes: head and body.
+    /// Sends a raw request and returns the head and the body of the answer.
     fn exchange(&self, request: &[u8]) -> (String, String) {
         let mut stream = self.connect();
         stream.write_all(request).unwrap();
@@ -78,7 +78,7 @@ impl Server {
         (head.to_owned(), body.to_owned())
     }
 
-    fn ask(&self, method: &str, path: &str) -> (String, String) {
+    fn request(&self, method: &str, path: &str) -> (String, String) {
         self.exchange(format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes())
     }
 
@@ -86,7 +86,7 @@ impl Server {
         format!("/{}/", self.token)
     }
 
-    /// A stream of events, its head read.
+    /// Opens an event stream and reads its head.
     fn events(&self) -> BufReader<TcpStream> {
         let mut stream = self.connect();
         write!(stream, "GET {}events HTTP/1.1\r\nHost: localhost\r\n\r\n", self.page()).unwrap();
@@ -103,7 +103,7 @@ impl Server {
     }
 
     fn append(&self, text: &str) {
-        let path = self.desk.path().join("a.jsonl");
+        let path = self.tmp.path().join("a.jsonl");
         OpenOptions::new().append(true).open(path).unwrap().write_all(text.as_bytes()).unwrap();
     }
 
@@ -112,8 +112,8 @@ impl Server {
         assert!(status.unwrap().success());
     }
 
-    /// The exit code, once it has one.
-    fn code(&mut self) -> Option<i32> {
+    /// Waits for the program to end and returns its exit code.
+    fn wait_for_exit_code(&mut self) -> Option<i32> {
         let end = Instant::now() + Duration::from_secs(20);
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -125,7 +125,7 @@ impl Server {
     }
 }
 
-/// The next event that is more than a comment: its name, if it has one, and its data.
+/// The next event that is not a comment: its name (may be empty) and its data.
 fn next_event(lines: &mut impl BufRead) -> (String, String) {
     let (mut name, mut data) = (String::new(), None);
     loop {
@@ -149,11 +149,11 @@ fn last_step(data: &str) -> Value {
 }
 
 #[test]
-fn the_page_is_behind_its_token_and_says_what_it_may_do() {
+fn page_needs_its_token_and_sends_security_headers() {
     let server = serve();
     assert!(server.address.ip().is_loopback());
     assert_eq!(server.token.len(), 32);
-    let (head, body) = server.ask("GET", &server.page());
+    let (head, body) = server.request("GET", &server.page());
     assert!(
         head.starts_with("HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n"),
         "{head}"
@@ -180,13 +180,13 @@ fn the_page_is_behind_its_token_and_says_what_it_may_do() {
     assert!(policy.contains("; connect-src 'self';") && !policy.contains("unsafe"), "{policy}");
     assert!(policy.ends_with("; frame-ancestors 'none'"), "{policy}");
 
-    let (only_head, nothing) = server.ask("HEAD", &server.page());
+    let (only_head, nothing) = server.request("HEAD", &server.page());
     assert_eq!((only_head, nothing), (head, String::new()));
     assert_ne!(serve().token, server.token);
 }
 
 #[test]
-fn every_other_path_is_not_found_and_not_repeated() {
+fn unknown_paths_are_404_and_not_echoed() {
     let server = serve();
     let page = server.page();
     let token = &server.token;
@@ -207,7 +207,7 @@ fn every_other_path_is_not_found_and_not_repeated() {
         format!("http://localhost{page}"),
     ];
     for path in paths {
-        let (head, body) = server.ask("GET", &path);
+        let (head, body) = server.request("GET", &path);
         assert!(
             head.starts_with("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n"),
             "{path}: {head}"
@@ -217,10 +217,10 @@ fn every_other_path_is_not_found_and_not_repeated() {
 }
 
 #[test]
-fn nothing_can_be_written() {
+fn methods_other_than_get_and_head_are_405() {
     let server = serve();
     for method in ["POST", "PUT", "DELETE", "OPTIONS", "CONNECT", "get", "X"] {
-        let (head, body) = server.ask(method, &server.page());
+        let (head, body) = server.request(method, &server.page());
         assert!(
             head.starts_with("HTTP/1.1 405 Method Not Allowed\r\nAllow: GET, HEAD\r\n"),
             "{head}"
@@ -236,7 +236,7 @@ fn nothing_can_be_written() {
 }
 
 #[test]
-fn a_name_that_is_not_this_machine_is_refused() {
+fn foreign_host_headers_are_403() {
     let server = serve();
     let status = |host: &str| {
         let request = format!("GET {} HTTP/1.1\r\n{host}\r\n", server.page());
@@ -256,7 +256,7 @@ fn a_name_that_is_not_this_machine_is_refused() {
 }
 
 #[test]
-fn what_is_no_request_is_refused_and_harms_nobody() {
+fn malformed_requests_are_rejected_and_server_goes_on() {
     let server = serve();
     let giant = format!(
         "GET {} HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n",
@@ -278,28 +278,28 @@ fn what_is_no_request_is_refused_and_harms_nobody() {
     ] {
         assert!(server.exchange(odd).0.starts_with("HTTP/1.1 400 "), "{odd:?}");
     }
-    assert!(server.ask("GET", &server.page()).0.starts_with("HTTP/1.1 200 "));
+    assert!(server.request("GET", &server.page()).0.starts_with("HTTP/1.1 200 "));
 }
 
 #[test]
-fn a_hundred_who_say_nothing_keep_nobody_out_and_are_hung_up_on() {
+fn idle_connections_are_dropped_and_do_not_block_others() {
     let server = serve();
     let mut idle: Vec<TcpStream> = (0..100).map(|_| server.connect()).collect();
     for stream in &mut idle[50..] {
         stream.write_all(b"GET / HT").unwrap();
     }
     let start = Instant::now();
-    assert!(server.ask("GET", &server.page()).0.starts_with("HTTP/1.1 200 "));
+    assert!(server.request("GET", &server.page()).0.starts_with("HTTP/1.1 200 "));
     assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
     for mut stream in idle {
-        // A reset is an end as well.
+        // A connection reset counts as an end.
         assert_eq!(stream.read(&mut [0; 1]).unwrap_or(0), 0);
     }
     assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
 }
 
 #[test]
-fn so_many_may_listen_and_one_more_may_not() {
+fn event_streams_are_limited_to_64() {
     let server = serve();
     let listeners: Vec<_> = (0..64).map(|_| server.events()).collect();
     let mut late = server.connect();
@@ -313,7 +313,7 @@ fn so_many_may_listen_and_one_more_may_not() {
 }
 
 #[test]
-fn a_point_that_is_appended_is_an_event_and_silence_is_none() {
+fn appended_point_sends_an_event_and_idle_log_sends_none() {
     let server = serve();
     let mut lines = server.events();
     assert_eq!(last_step(&next_event(&mut lines).1), 60);
@@ -326,18 +326,18 @@ fn a_point_that_is_appended_is_an_event_and_silence_is_none() {
     let (name, data) = next_event(&mut lines);
     assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
     assert_eq!((name.as_str(), last_step(&data)), ("", 61.into()));
-    let (_, page) = server.ask("GET", &server.page());
+    let (_, page) = server.request("GET", &server.page());
     assert!(page.contains(&data), "the page has what the event had");
 }
 
 #[test]
-fn a_page_that_is_loaded_later_is_of_the_last_look() {
+fn page_loaded_later_has_the_newest_points() {
     let server = serve();
     for step in [61, 62] {
         server.append(&row(step, 2.0));
         std::thread::sleep(Duration::from_millis(500));
         let start = Instant::now();
-        let (_, page) = server.ask("GET", &server.page());
+        let (_, page) = server.request("GET", &server.page());
         assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
         let data = page.split("id=\"report-data\">").nth(1).unwrap();
         assert_eq!(last_step(data.split("</script>").next().unwrap()), step);
@@ -345,7 +345,7 @@ fn a_page_that_is_loaded_later_is_of_the_last_look() {
 }
 
 #[test]
-fn what_nobody_looked_at_is_there_for_who_comes_later() {
+fn event_stream_opened_later_starts_with_the_newest_points() {
     let server = serve();
     server.append(&row(61, 2.0));
     std::thread::sleep(Duration::from_millis(500));
@@ -358,36 +358,36 @@ fn what_nobody_looked_at_is_there_for_who_comes_later() {
 }
 
 #[test]
-fn a_log_that_is_not_there_yet_is_waited_for() {
+fn serve_waits_for_the_first_point_of_a_log() {
     let server = serve_at("127.0.0.1:0", &[], 0);
-    let (head, body) = server.ask("GET", &server.page());
+    let (head, body) = server.request("GET", &server.page());
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
     assert!(body.contains("No run yet: looking for logs in a.jsonl"), "{body}");
     server.append(&(1..30).map(|i| row(i, 2.0)).collect::<String>());
     let mut lines = server.events();
     assert_eq!(last_step(&next_event(&mut lines).1), 29);
-    assert!(server.ask("GET", &server.page()).1.contains("id=\"report-data\""));
+    assert!(server.request("GET", &server.page()).1.contains("id=\"report-data\""));
 }
 
 #[test]
-fn an_interrupt_ends_it_with_130_and_says_so_to_who_listens() {
+fn interrupt_exits_with_130_and_sends_an_end_event() {
     let mut server = serve();
     let mut lines = server.events();
     next_event(&mut lines);
     server.interrupt();
     assert_eq!(next_event(&mut lines), ("end".to_owned(), String::new()));
-    assert_eq!(server.code(), Some(130));
+    assert_eq!(server.wait_for_exit_code(), Some(130));
 }
 
 #[test]
-fn a_collapse_ends_it_with_1_when_that_is_asked_for() {
+fn exit_on_collapse_exits_with_1_and_sends_an_end_event() {
     let mut server = serve_at("127.0.0.1:0", &["--exit-on", "collapse"], 60);
     let mut lines = server.events();
     next_event(&mut lines);
     server.append(&(61..160).map(|i| row(i, 0.05)).collect::<String>());
     assert_eq!(last_step(&next_event(&mut lines).1), 159);
     assert_eq!(next_event(&mut lines).0, "end");
-    assert_eq!(server.code(), Some(1));
+    assert_eq!(server.wait_for_exit_code(), Some(1));
     let mut told = String::new();
     server.lines.read_to_string(&mut told).unwrap();
     assert!(
@@ -397,11 +397,11 @@ fn a_collapse_ends_it_with_1_when_that_is_asked_for() {
 }
 
 #[test]
-fn others_may_reach_it_only_when_that_is_said() {
-    let desk = tempfile::tempdir().unwrap();
-    fs::write(desk.path().join("a.jsonl"), row(1, 2.0)).unwrap();
+fn remote_addresses_need_allow_remote() {
+    let tmp = tempfile::tempdir().unwrap();
+    fs::write(tmp.path().join("a.jsonl"), row(1, 2.0)).unwrap();
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:80", "[::ffff:192.0.2.1]:80"] {
-        let output = run(desk.path(), &["watch", "a.jsonl", "--serve", address]);
+        let output = run(tmp.path(), &["watch", "a.jsonl", "--serve", address]);
         assert_eq!(output.status.code(), Some(2), "{address}");
         let told = stderr(&output);
         assert!(told.contains("refusing to listen on") && told.contains("\n  hint: "), "{told}");
@@ -410,13 +410,13 @@ fn others_may_reach_it_only_when_that_is_said() {
     let server = serve_at("0.0.0.0:0", &["--allow-remote"], 60);
     let request = format!("GET {} HTTP/1.1\r\nHost: gpu7.example\r\n\r\n", server.page());
     assert!(server.exchange(request.as_bytes()).0.starts_with("HTTP/1.1 200 "));
-    assert!(server.ask("GET", "/").0.starts_with("HTTP/1.1 404 "));
+    assert!(server.request("GET", "/").0.starts_with("HTTP/1.1 404 "));
 }
 
 #[test]
-fn what_cannot_be_served_is_said_with_what_to_do() {
-    let desk = tempfile::tempdir().unwrap();
-    fs::write(desk.path().join("a.jsonl"), row(1, 2.0)).unwrap();
+fn serve_errors_have_a_hint() {
+    let tmp = tempfile::tempdir().unwrap();
+    fs::write(tmp.path().join("a.jsonl"), row(1, 2.0)).unwrap();
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = other.local_addr().unwrap().to_string();
     let cases: [(&[&str], &str); 5] = [
@@ -427,11 +427,11 @@ fn what_cannot_be_served_is_said_with_what_to_do() {
         (&["--allow-remote"], "--serve"),
     ];
     for (arguments, hint) in cases {
-        let output = run(desk.path(), &[&["watch", "a.jsonl"], arguments].concat());
+        let output = run(tmp.path(), &[&["watch", "a.jsonl"], arguments].concat());
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(stderr(&output).contains(hint), "{}", stderr(&output));
     }
-    let output = run(desk.path(), &["watch", "b.jsonl", "--serve", "0"]);
+    let output = run(tmp.path(), &["watch", "b.jsonl", "--serve", "0"]);
     assert_eq!(
         (output.status.code(), stdout(&output).as_str()),
         (Some(2), ""),
@@ -440,7 +440,7 @@ fn what_cannot_be_served_is_said_with_what_to_do() {
 }
 
 #[test]
-fn the_page_is_live_in_a_browser() {
+fn live_page_works_in_a_browser() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let venv = root.join(".venv/browser");
     let status =

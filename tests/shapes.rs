@@ -1,4 +1,4 @@
-//! Shapes in which logs come: keys, columns, steps and parts as trainers, dashboards and scripts write them.
+//! Layouts of logs: keys, columns and steps as trainers, dashboards and scripts write them.
 
 use std::fs;
 use std::path::Path;
@@ -7,17 +7,17 @@ use crate::common::{fixture, run, stderr, stdout};
 use serde_json::Value;
 use tempfile::TempDir;
 
-fn desk(files: &[(&str, &str)]) -> TempDir {
-    let desk = tempfile::tempdir().unwrap();
+fn temp_dir(files: &[(&str, &str)]) -> TempDir {
+    let tmp = tempfile::tempdir().unwrap();
     for (name, text) in files {
-        let path = desk.path().join(name);
+        let path = tmp.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
-    desk
+    tmp
 }
 
-/// What `stats --json` says of the arguments, and what it warns of.
+/// The runs of `stats --json`, and its stderr.
 fn stats_in(directory: &Path, arguments: &[&str]) -> (Vec<Value>, String) {
     let output = run(directory, &[&["stats", "--json"], arguments].concat());
     let said = stderr(&output);
@@ -26,22 +26,22 @@ fn stats_in(directory: &Path, arguments: &[&str]) -> (Vec<Value>, String) {
     (document["runs"].as_array().unwrap().clone(), said)
 }
 
-/// The same of one file with that text.
+/// The runs of `stats --json` for one file with this text, and its stderr.
 fn stats(name: &str, text: &str, arguments: &[&str]) -> (Vec<Value>, String) {
-    let desk = desk(&[(name, text)]);
-    stats_in(desk.path(), &[&[name], arguments].concat())
+    let tmp = temp_dir(&[(name, text)]);
+    stats_in(tmp.path(), &[&[name], arguments].concat())
 }
 
-/// What is said of one file that cannot be read.
-fn refusal(name: &str, text: &str) -> String {
-    let desk = desk(&[(name, text)]);
-    let output = run(desk.path(), &["stats", name]);
+/// The message of `stats` for a file that it rejects.
+fn rejection_message(name: &str, text: &str) -> String {
+    let tmp = temp_dir(&[(name, text)]);
+    let output = run(tmp.path(), &["stats", name]);
     assert_eq!(output.status.code(), Some(2), "{}", stdout(&output));
     stderr(&output)
 }
 
 /// Label, metric, first and last step, last value.
-fn brief(runs: &[Value]) -> Vec<String> {
+fn summarise(runs: &[Value]) -> Vec<String> {
     let brief = |run: &Value| {
         let text = |key: &str| run[key].as_str().unwrap().to_owned();
         let (label, metric) = (text("label"), text("metric"));
@@ -61,28 +61,31 @@ const ROWS: &str = "r1 - policy_entropy\",\"r1 - policy_entropy__MIN\",\"r1 - po
 \"10\",\"2\",\"1.75\",\"2.25\",\"3\",\"2.75\",\"3.25\"\n";
 
 #[test]
-fn the_ranges_in_a_download_of_wandb_are_no_runs_when_its_metric_is_unknown() {
+fn wandb_min_and_max_columns_are_not_runs() {
     let (runs, said) = stats("wb.csv", &format!("\"Step\",\"{ROWS}"), &[]);
-    assert_eq!(brief(&runs), ["r1: policy_entropy, 0 to 10, 2", "r2: policy_entropy, 0 to 10, 3"]);
+    assert_eq!(
+        summarise(&runs),
+        ["r1: policy_entropy, 0 to 10, 2", "r2: policy_entropy, 0 to 10, 3"]
+    );
     assert!(said.contains("\"policy_entropy\" is taken"), "{said}");
 }
 
 #[test]
-fn the_spread_of_an_entropy_is_no_run() {
+fn standard_deviation_of_an_entropy_is_not_a_run() {
     let text = "step,entropy_mean,entropy_std\n1,2.5,0.5\n2,2.25,0.25\n";
     let (runs, said) = stats("run_a.csv", text, &[]);
-    assert_eq!(brief(&runs), ["run_a: entropy_mean, 1 to 2, 2.25"]);
+    assert_eq!(summarise(&runs), ["run_a: entropy_mean, 1 to 2, 2.25"]);
     assert!(said.contains("\"entropy_mean\" is taken"), "{said}");
     let text = "step,a entropy,b entropy,b entropy std,max_entropy\n1,2,3,1,4\n2,1,2,1,4\n";
     let (runs, _) = stats("two.csv", text, &[]);
     assert_eq!(
-        brief(&runs),
+        summarise(&runs),
         ["a entropy: a entropy, 1 to 2, 1", "b entropy: b entropy, 1 to 2, 2"]
     );
 }
 
 #[test]
-fn each_array_with_an_entropy_is_a_run_of_its_name() {
+fn each_named_array_with_an_entropy_is_a_run() {
     let rows = |first: u32| {
         format!("[{{\"step\": 1, \"entropy\": {first}.5}}, {{\"step\": 2, \"entropy\": 1.5}}]")
     };
@@ -95,15 +98,15 @@ fn each_array_with_an_entropy_is_a_run_of_its_name() {
     let text = "{\"config\": {\"lr\": 1}, \"reward_history\": [{\"step\": 1, \"reward\": 2.0}, {\"reward\": 1}],
         \"entropy_history\": [{\"step\": 1, \"entropy\": 2.5}, {\"step\": 2, \"entropy\": 2}]}";
     let (runs, said) = stats("wrapped.json", text, &["-v"]);
-    assert_eq!(brief(&runs), ["wrapped: entropy, 1 to 2, 2"]);
+    assert_eq!(summarise(&runs), ["wrapped: entropy, 1 to 2, 2"]);
     assert!(said.contains("parts without the metric: \"reward_history\""), "{said}");
     assert!(!said.contains("warning"), "{said}");
     let (runs, _) = stats("wrapped.json", text, &["--metric", "reward"]);
-    assert_eq!(brief(&runs), ["wrapped: reward, 1 to 1, 2"]);
+    assert_eq!(summarise(&runs), ["wrapped: reward, 1 to 1, 2"]);
 }
 
 #[test]
-fn a_step_has_the_same_names_in_arrays_as_in_lines_and_tables() {
+fn step_keys_are_the_same_in_json_jsonl_and_csv() {
     let keys = [
         "step",
         "Step",
@@ -137,49 +140,49 @@ fn a_step_has_the_same_names_in_arrays_as_in_lines_and_tables() {
             ("a.json", columns),
         ] {
             let (runs, _) = stats(name, &text, &[]);
-            assert_eq!(brief(&runs), ["a: entropy, 10 to 30, 2"], "{text}");
+            assert_eq!(summarise(&runs), ["a: entropy, 10 to 30, 2"], "{text}");
         }
     }
-    // The best name counts, wherever it stands.
+    // The best-known step key wins, wherever it stands.
     let text = "[{\"epoch\": 0.1, \"entropy\": 2.5, \"_step\": 7, \"step\": 10}]";
-    assert_eq!(brief(&stats("a.json", text, &[]).0), ["a: entropy, 10 to 10, 2.5"]);
+    assert_eq!(summarise(&stats("a.json", text, &[]).0), ["a: entropy, 10 to 10, 2.5"]);
 }
 
 #[test]
-fn a_metric_may_be_nested_in_the_rows_of_an_array() {
+fn reads_a_metric_nested_in_array_rows() {
     let rows = "{\"step\": 1, \"train\": {\"entropy\": 2.5, \"loss\": 1}, \"lr\": 1}";
     for text in [format!("[{rows}, {rows}]"), format!("{rows}\n"), format!("{{\"h\": [{rows}]}}")] {
         let (runs, _) = stats("a.json", &text, &[]);
-        assert_eq!(brief(&runs), ["a: train/entropy, 1 to 1, 2.5"], "{text}");
+        assert_eq!(summarise(&runs), ["a: train/entropy, 1 to 1, 2.5"], "{text}");
         assert_eq!(runs[0]["quantity"], "token_mean");
     }
 }
 
 #[test]
-fn a_download_of_another_scalar_from_tensorboard_holds_no_entropy() {
+fn tensorboard_download_of_another_scalar_has_no_entropy() {
     let csv = "Wall time,Step,Value\n1700000000.0,1,2.5\n1700000010.0,2,2.25\n";
     let json = "[[1700000000.0, 1, 2.5], [1700000010.0, 2, 2.25]]";
     for (end, text) in [("csv", csv), ("json", json)] {
         let loss = format!("run-exp1_tb-tag-train_loss.{end}");
         let entropy = format!("run-exp1_tb-tag-train_entropy.{end}");
-        let desk = desk(&[(&loss, text), (&entropy, text)]);
-        let (runs, said) = stats_in(desk.path(), &["."]);
+        let tmp = temp_dir(&[(&loss, text), (&entropy, text)]);
+        let (runs, said) = stats_in(tmp.path(), &["."]);
         let labels: Vec<_> = runs.iter().map(|run| run["label"].as_str().unwrap()).collect();
         assert_eq!(labels, ["exp1_tb"]);
         assert_eq!(runs[0]["quantity"], "token_mean");
         assert!(said.contains("1 other file holds no entropy"), "{said}");
-        let output = run(desk.path(), &["stats", &loss]);
+        let output = run(tmp.path(), &["stats", &loss]);
         assert_eq!(output.status.code(), Some(2));
         assert!(stderr(&output).contains("\"train_loss\""), "{}", stderr(&output));
         for asked in ["train/loss", "train_loss", "*/loss"] {
-            let (runs, _) = stats_in(desk.path(), &[".", "--metric", asked]);
-            assert_eq!(brief(&runs), ["exp1_tb: train_loss, 1 to 2, 2.25"], "{asked}");
+            let (runs, _) = stats_in(tmp.path(), &[".", "--metric", asked]);
+            assert_eq!(summarise(&runs), ["exp1_tb: train_loss, 1 to 2, 2.25"], "{asked}");
         }
     }
 }
 
 #[test]
-fn rllib_result_json_is_read() {
+fn reads_rllib_result_json() {
     let row = |i: u32, entropy: f64| {
         format!(
             "{{\"custom_metrics\": {{}}, \"episode_reward_mean\": 20.5, \"hist_stats\": {{\"episode_reward\": [1.0, 2.0]}}, \
@@ -189,15 +192,15 @@ fn rllib_result_json_is_read() {
         )
     };
     let text = row(1, 0.6875) + &row(2, 0.625);
-    let desk = desk(&[("PPO_x/result.json", &text), ("PPO_x/params.json", "{\"lr\": 1}\n")]);
-    let (runs, _) = stats_in(desk.path(), &["."]);
+    let tmp = temp_dir(&[("PPO_x/result.json", &text), ("PPO_x/params.json", "{\"lr\": 1}\n")]);
+    let (runs, _) = stats_in(tmp.path(), &["."]);
     let key = "info/learner/default_policy/learner_stats/entropy";
-    assert_eq!(brief(&runs), [format!("PPO_x: {key}, 4000 to 8000, 0.625")]);
+    assert_eq!(summarise(&runs), [format!("PPO_x: {key}, 4000 to 8000, 0.625")]);
     assert_eq!(runs[0]["quantity"], "action_distribution");
 }
 
 #[test]
-fn ms_swift_has_its_step_in_a_text_with_the_last_one() {
+fn reads_ms_swift_step_from_step_slash_max_steps() {
     let row = |step: u32, entropy: f64| {
         format!(
             "{{\"loss\": 0.1, \"entropy\": {entropy:?}, \"epoch\": 0.25, \"global_step/max_steps\": \"{step}/400\"}}"
@@ -205,14 +208,15 @@ fn ms_swift_has_its_step_in_a_text_with_the_last_one() {
     };
     let (a, b) = (row(10, 2.5), row(20, 2.25));
     for (name, text) in [("x.jsonl", format!("{a}\n{b}\n")), ("x.json", format!("[{a}, {b}]"))] {
-        assert_eq!(brief(&stats(name, &text, &[]).0), ["x: entropy, 10 to 20, 2.25"]);
+        assert_eq!(summarise(&stats(name, &text, &[]).0), ["x: entropy, 10 to 20, 2.25"]);
     }
-    let said = refusal("x.jsonl", "{\"entropy\": 2.5, \"global_step/max_steps\": \"ten\"}\n");
+    let said =
+        rejection_message("x.jsonl", "{\"entropy\": 2.5, \"global_step/max_steps\": \"ten\"}\n");
     assert!(said.contains("the step is a string, not a number"), "{said}");
 }
 
 #[test]
-fn a_row_on_the_console_that_brings_its_step_is_not_numbered() {
+fn console_rows_with_a_step_are_not_numbered() {
     for key in ["step", "global_step"] {
         let row = |step: u32| {
             format!("{{'loss': 0.5, 'entropy': {step}.5, '{key}': {step}, 'epoch': 0.1}}\n")
@@ -224,27 +228,30 @@ fn a_row_on_the_console_that_brings_its_step_is_not_numbered() {
 }
 
 #[test]
-fn seconds_are_no_steps_in_a_download_of_wandb() {
+fn rejects_wandb_download_over_time_without_steps() {
     for axis in ["Relative Time (Process)", "Relative Time (Wall)", "Wall Time"] {
-        let said = refusal("wb.csv", &format!("\"{axis}\",\"{ROWS}"));
+        let said = rejection_message("wb.csv", &format!("\"{axis}\",\"{ROWS}"));
         assert!(said.contains(&format!("told by {axis:?}, which is time")), "{said}");
         assert!(said.contains("hint: set the x-axis of the panel to Step"), "{said}");
     }
     let text = "\"Wall Time\",\"r1 - actor/entropy\"\n\"2026-01-01T00:00:00.000Z\",\"2.0\"\n";
-    assert!(refusal("wb.csv", text).contains("which is time"));
+    assert!(rejection_message("wb.csv", text).contains("which is time"));
 }
 
 #[test]
-fn a_download_over_time_is_read_by_the_steps_of_its_runs() {
+fn wandb_download_over_time_uses_step_columns() {
     let text = "\"Relative Time (Process)\",\"r1 - _step\",\"r1 - _step__MIN\",\"r1 - actor/entropy\",\"r2 - _step\",\"r2 - actor/entropy\"\n\
         0.5,7,7,2.5,3,3.5\n1.5,15,15,2.25,,\n2.5,,,,9,3\n";
     let (runs, _) = stats("wb.csv", text, &[]);
-    assert_eq!(brief(&runs), ["r1: actor/entropy, 7 to 15, 2.25", "r2: actor/entropy, 3 to 9, 3"]);
+    assert_eq!(
+        summarise(&runs),
+        ["r1: actor/entropy, 7 to 15, 2.25", "r2: actor/entropy, 3 to 9, 3"]
+    );
 }
 
 #[test]
-fn halves_and_decimals_in_parquet_are_read() {
-    // What pyarrow wrote: 2.5, 2.25, then a value that is rounded, and a null.
+fn reads_parquet_float16_and_decimal_columns() {
+    // pyarrow wrote 2.5, 2.25, a rounded value and a null.
     for (metric, last) in [("half", 0.333_251_953_125), ("decimal", 0.3333), ("wide", -0.125)] {
         let path = fixture("parquet/small_numbers.parquet");
         let (runs, _) = stats_in(Path::new("."), &[path.to_str().unwrap(), "--metric", metric]);
@@ -255,7 +262,7 @@ fn halves_and_decimals_in_parquet_are_read() {
 }
 
 #[test]
-fn a_codec_that_is_not_supported_is_named_and_the_file_not_called_damaged() {
+fn unsupported_parquet_codec_is_named() {
     for (file, codec) in [("brotli", "Brotli"), ("lz4", "LZ4")] {
         let path = fixture(&format!("parquet/{file}.parquet"));
         let output = run(Path::new("."), &["stats", path.to_str().unwrap()]);
@@ -270,23 +277,23 @@ fn a_codec_that_is_not_supported_is_named_and_the_file_not_called_damaged() {
 }
 
 #[test]
-fn a_column_called_entropy_with_a_capital_is_the_entropy() {
+fn capitalised_entropy_key_is_known() {
     for (name, text) in [
         ("a.csv", "step,Entropy\n1,2.5\n2,2.25\n"),
         ("a.json", "[{\"Step\": 1, \"Entropy\": 2.5}, {\"Step\": 2, \"Entropy\": 2.25}]"),
     ] {
         let (runs, said) = stats(name, text, &[]);
-        assert_eq!(brief(&runs), ["a: Entropy, 1 to 2, 2.25"]);
+        assert_eq!(summarise(&runs), ["a: Entropy, 1 to 2, 2.25"]);
         assert_eq!((&runs[0]["quantity"], said.as_str()), (&"token_mean".into(), ""));
     }
 }
 
 #[test]
-fn what_matches_as_a_path_or_glob_is_no_label() {
+fn existing_path_or_matching_glob_is_not_a_label_prefix() {
     let row = "{\"step\": 1, \"entropy\": 2.5}\n{\"step\": 2, \"entropy\": 2}\n";
-    let desk = desk(&[("lr=1e-6.jsonl", row), ("lr=1e-5,seed=1.jsonl", row), ("b.jsonl", row)]);
+    let tmp = temp_dir(&[("lr=1e-6.jsonl", row), ("lr=1e-5,seed=1.jsonl", row), ("b.jsonl", row)]);
     let labels = |argument: &str| -> Vec<String> {
-        let (runs, _) = stats_in(desk.path(), &[argument]);
+        let (runs, _) = stats_in(tmp.path(), &[argument]);
         runs.iter().map(|run| run["label"].as_str().unwrap().to_owned()).collect()
     };
     assert_eq!(labels("lr=*.jsonl"), ["lr=1e-5,seed=1", "lr=1e-6"]);
@@ -295,23 +302,23 @@ fn what_matches_as_a_path_or_glob_is_no_label() {
 }
 
 #[test]
-fn two_columns_of_one_name_are_told() {
+fn warns_about_duplicate_column_names() {
     let (runs, said) = stats("a.csv", "step,entropy,entropy\n1,2.5,3.5\n2,2,3\n", &[]);
-    assert_eq!(brief(&runs), ["a: entropy, 1 to 2, 3"]);
+    assert_eq!(summarise(&runs), ["a: entropy, 1 to 2, 3"]);
     assert!(said.contains("2 columns are called \"entropy\"; the last is read"), "{said}");
 }
 
 #[test]
-fn a_line_cut_inside_a_string_is_told_at_that_line() {
+fn line_cut_inside_a_string_is_reported_with_its_number() {
     let row = "{\"step\": 1, \"data\": {\"actor/entropy\": 2.5, \"note\": \"x\"}}\n";
     for cut in ["{\"step\": 2, \"data\": {\"actor/ent", "{\"step\": 2, \"data\": {\"note\": \"unf"]
     {
-        let said = refusal("a.jsonl", &format!("{row}{cut}\n{row}"));
+        let said = rejection_message("a.jsonl", &format!("{row}{cut}\n{row}"));
         assert!(
             said.contains("line 2, column ") && said.contains("the line ends inside a string"),
             "{said}"
         );
-        // With nothing behind it, it is the end of a log that was killed.
+        // At the end of the file it is the last line of a killed run.
         let (runs, said) = stats("a.jsonl", &format!("{row}{cut}\n"), &[]);
         assert_eq!(runs[0]["points"], 1);
         assert!(said.contains("the file ends inside a row (line 2"), "{said}");
@@ -319,7 +326,7 @@ fn a_line_cut_inside_a_string_is_told_at_that_line() {
 }
 
 #[test]
-fn a_number_that_nobody_wants_begins_as_one() {
+fn rejects_malformed_number_of_an_unselected_metric() {
     let row = |step: usize, other: &str| {
         format!(
             "{{\"step\": {step}, \"data\": {{\"actor/lr\": {other}, \"actor/entropy\": 2.5}}}}\n"
@@ -328,5 +335,8 @@ fn a_number_that_nobody_wants_begins_as_one() {
     let mut text: String = (1..40).map(|step| row(step, "0.5")).collect();
     text += &row(40, ".5");
     text += &row(41, "0.5");
-    assert!(refusal("a.jsonl", &text).contains("line 40, column 35: expected a value, found '.'"));
+    assert!(
+        rejection_message("a.jsonl", &text)
+            .contains("line 40, column 35: expected a value, found '.'")
+    );
 }

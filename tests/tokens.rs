@@ -1,5 +1,4 @@
-//! Dumps of single tokens: what is read, against what NumPy computes of the same file, and what a broken
-//! file says.
+//! Token dumps: statistics against NumPy, and errors of broken files.
 
 use std::fs;
 use std::io::Write;
@@ -11,7 +10,7 @@ use entropy_history::formats::{LogNote, Source};
 use entropy_history::stats::tokens::{analyse, scorings};
 use serde_json::{Value, json};
 
-fn bytes(name: &str) -> Vec<u8> {
+fn fixture_bytes(name: &str) -> Vec<u8> {
     fs::read(fixture(name)).unwrap()
 }
 
@@ -22,17 +21,17 @@ fn try_read(mut bytes: &[u8]) -> Result<(TokenDump, Vec<LogNote>), DumpError> {
     Ok((dump, notes))
 }
 
-fn whole(bytes: &[u8]) -> TokenDump {
+fn read_complete(bytes: &[u8]) -> TokenDump {
     let (dump, notes) = try_read(bytes).unwrap();
     assert_eq!(notes, []);
     dump
 }
 
-fn refused(text: &str) -> String {
+fn rejection_message(text: &str) -> String {
     try_read(text.as_bytes()).unwrap_err().to_string()
 }
 
-/// A line of a dump with some keys set anew; null takes one away.
+/// A line of a dump with some keys replaced; null removes a key.
 fn line(changes: &Value) -> String {
     let mut row = json!({
         "step": 1, "id": 0, "prompt_token_ids": [1], "response_token_ids": [22, 30],
@@ -48,17 +47,20 @@ fn line(changes: &Value) -> String {
     format!("{row}\n")
 }
 
-/// Whether two documents agree in everything that the second has, numbers within 1e-12 of their size.
-fn agree(ours: &Value, theirs: &Value, place: &str) {
+/// Asserts that `ours` has everything in `theirs`, numbers within a relative 1e-12.
+fn assert_agrees(ours: &Value, theirs: &Value, place: &str) {
     match theirs {
         Value::Object(keys) => {
-            keys.iter()
-                .for_each(|(key, value)| agree(&ours[key], value, &format!("{place}.{key}")));
+            keys.iter().for_each(|(key, value)| {
+                assert_agrees(&ours[key], value, &format!("{place}.{key}"))
+            });
         }
         Value::Array(values) => {
             assert_eq!(ours.as_array().unwrap().len(), values.len(), "{place}");
             let pairs = ours.as_array().unwrap().iter().zip(values).enumerate();
-            pairs.for_each(|(i, (ours, value))| agree(ours, value, &format!("{place}[{i}]")));
+            pairs.for_each(|(i, (ours, value))| {
+                assert_agrees(ours, value, &format!("{place}[{i}]"))
+            });
         }
         _ => {
             let (ours, theirs) = (ours.as_f64().unwrap(), theirs.as_f64().unwrap());
@@ -69,10 +71,11 @@ fn agree(ours: &Value, theirs: &Value, place: &str) {
 }
 
 #[test]
-fn the_numbers_are_those_of_numpy_and_scipy() {
-    let dump = whole(&bytes("tokens/run.jsonl"));
+fn token_statistics_match_numpy_and_scipy() {
+    let dump = read_complete(&fixture_bytes("tokens/run.jsonl"));
     let ours = analyse(&dump, &scorings(&dump));
-    let mut expected: Value = serde_json::from_slice(&bytes("expected/tokens.json")).unwrap();
+    let mut expected: Value =
+        serde_json::from_slice(&fixture_bytes("expected/tokens.json")).unwrap();
     let with = expected.as_object_mut().unwrap().remove("made_with").unwrap();
     assert!(with["numpy"].is_string() && with["scipy"].is_string());
     let mut document = serde_json::to_value(&ours).unwrap();
@@ -85,21 +88,27 @@ fn the_numbers_are_those_of_numpy_and_scipy() {
         }
     }
     assert_eq!(expected["overlaps"].as_array().unwrap().len(), 3);
-    agree(&document, &expected, "");
-    // transformers' own mean of the same tokens, in golden.json.
+    assert_agrees(&document, &expected, "");
+    // The mean that transformers gives for the same tokens, from golden.json.
     assert!((ours.scorings[0].mean - 3.076_163_327_826_719_3).abs() < 1e-9);
 }
 
 #[test]
-fn the_parquet_twin_holds_the_same() {
-    let (lines, table) = (whole(&bytes("tokens/run.jsonl")), whole(&bytes("tokens/run.parquet")));
+fn parquet_dump_equals_jsonl_dump() {
+    let (lines, table) = (
+        read_complete(&fixture_bytes("tokens/run.jsonl")),
+        read_complete(&fixture_bytes("tokens/run.parquet")),
+    );
     assert_eq!(lines.responses(), table.responses());
     assert_eq!(lines.kinds(), table.kinds());
 }
 
 #[test]
-fn of_prime_rls_sequences_the_sampled_tokens_are_taken() {
-    let (prime, run) = (whole(&bytes("tokens/prime.jsonl")), whole(&bytes("tokens/run.jsonl")));
+fn prime_rl_dump_keeps_only_sampled_tokens() {
+    let (prime, run) = (
+        read_complete(&fixture_bytes("tokens/prime.jsonl")),
+        read_complete(&fixture_bytes("tokens/run.jsonl")),
+    );
     let first = &run.responses()[..12];
     assert_eq!(prime.responses().len(), 12);
     for (sequence, response) in prime.responses().iter().zip(first) {
@@ -111,10 +120,10 @@ fn of_prime_rls_sequences_the_sampled_tokens_are_taken() {
 }
 
 #[test]
-fn keys_stand_in_any_order_and_packed_files_are_unpacked() {
-    let text = bytes("tokens/run.jsonl");
+fn accepts_any_key_order_compression_and_bom() {
+    let text = fixture_bytes("tokens/run.jsonl");
     let rows = text.split(|b| *b == b'\n').filter(|row| !row.is_empty());
-    // Read into a sorted map and written again: `entropies` comes first.
+    // Rows with sorted keys: `entropies` comes first.
     let sorted: Vec<u8> = rows
         .flat_map(|row| {
             let row: std::collections::BTreeMap<String, Value> =
@@ -126,14 +135,14 @@ fn keys_stand_in_any_order_and_packed_files_are_unpacked() {
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     packed.write_all(&text).unwrap();
     let marked = [b"\xef\xbb\xbf", &text[..]].concat();
-    let expected = whole(&text);
+    let expected = read_complete(&text);
     for file in [sorted, packed.finish().unwrap(), marked] {
-        assert_eq!(whole(&file).responses(), expected.responses());
+        assert_eq!(read_complete(&file).responses(), expected.responses());
     }
 }
 
 #[test]
-fn a_file_cut_anywhere_gives_the_whole_lines_and_says_so() {
+fn truncated_jsonl_dump_keeps_complete_lines_with_a_note() {
     let text = [line(&json!({})), line(&json!({"id": "π"}))].concat();
     let first = text.find('\n').unwrap() + 1;
     for end in 1..first - 1 {
@@ -149,27 +158,27 @@ fn a_file_cut_anywhere_gives_the_whole_lines_and_says_so() {
             "cut at {end}"
         );
     }
-    assert_eq!(whole(text.trim_end().as_bytes()).responses().len(), 2);
+    assert_eq!(read_complete(text.trim_end().as_bytes()).responses().len(), 2);
 }
 
 #[test]
-fn a_table_cut_anywhere_is_an_error_and_no_panic() {
-    let table = bytes("tokens/run.parquet");
+fn truncated_parquet_dump_is_an_error_not_a_panic() {
+    let table = fixture_bytes("tokens/run.parquet");
     for end in (4..table.len()).step_by(97) {
         assert!(try_read(&table[..end]).is_err(), "cut at {end}");
     }
 }
 
 #[test]
-fn a_log_prob_of_nothing_is_minus_infinity() {
-    let dump = whole(line(&json!({"log_probs": [null, -0.5]})).as_bytes());
+fn null_log_prob_is_minus_infinity() {
+    let dump = read_complete(line(&json!({"log_probs": [null, -0.5]})).as_bytes());
     assert_eq!(dump.responses()[0].log_probs(), [f32::NEG_INFINITY, -0.5]);
-    let dump = whole(line(&json!({"tokens": [], "log_probs": null})).as_bytes());
+    let dump = read_complete(line(&json!({"tokens": [], "log_probs": null})).as_bytes());
     assert_eq!((dump.responses()[0].log_probs(), &dump.kinds()[0].text), (&[][..], &None));
 }
 
 #[test]
-fn a_malformed_line_is_named_with_the_reason() {
+fn rejects_malformed_line_with_its_number_and_reason() {
     let cases = [
         (json!({"entropies": [1.0]}), "line 2: it has 2 tokens and 1 entropies"),
         (json!({"tokens": ["a"]}), "line 2: it has 2 tokens and 1 texts"),
@@ -185,24 +194,24 @@ fn a_malformed_line_is_named_with_the_reason() {
         (json!({"tokens": "7?"}), "invalid type: string \"7?\", expected a sequence"),
     ];
     for (change, expected) in cases {
-        let said = refused(&[line(&json!({})), line(&change), line(&json!({}))].concat());
+        let said = rejection_message(&[line(&json!({})), line(&change), line(&json!({}))].concat());
         assert!(said.starts_with("line 2") && said.contains(expected), "{change}: {said}");
         assert!(!said.contains("at line 1"), "{said}");
     }
     let null = line(&json!({})).replace("2.5,0.5", "2.5,null");
-    assert!(refused(&null).contains("invalid type: null, expected a number"));
-    let said = refused(&(line(&json!({})) + "{\"step\": 1,\n" + &line(&json!({}))));
+    assert!(rejection_message(&null).contains("invalid type: null, expected a number"));
+    let said = rejection_message(&(line(&json!({})) + "{\"step\": 1,\n" + &line(&json!({}))));
     assert_eq!(said, "line 2, column 11: it ends inside the object");
-    assert!(refused("[1, 2]\n").starts_with("it is no dump of tokens: it begins with"));
-    assert_eq!(refused(""), "the file is empty");
-    assert_eq!(refused(" \n\n"), "the file holds nothing but white space");
+    assert!(rejection_message("[1, 2]\n").starts_with("it is no dump of tokens: it begins with"));
+    assert_eq!(rejection_message(""), "the file is empty");
+    assert_eq!(rejection_message(" \n\n"), "the file holds nothing but white space");
 }
 
 #[test]
-fn a_dump_is_told_from_a_history_and_from_rollouts() {
-    assert!(is_token_dump(&bytes("tokens/run.jsonl")));
-    assert!(is_token_dump(&bytes("tokens/prime.jsonl")[..1 << 14]));
-    // A prompt longer than what recognition sees.
+fn token_dump_is_distinguished_from_history_and_rollouts() {
+    assert!(is_token_dump(&fixture_bytes("tokens/run.jsonl")));
+    assert!(is_token_dump(&fixture_bytes("tokens/prime.jsonl")[..1 << 14]));
+    // A prompt longer than the part that format detection reads.
     let prompt = ["1"; 9_000].join(",");
     assert!(is_token_dump(
         format!("{{\"step\":1,\"id\":0,\"prompt_token_ids\":[{prompt}").as_bytes()
@@ -214,16 +223,16 @@ fn a_dump_is_told_from_a_history_and_from_rollouts() {
         "jsonl/trainer/metrics.jsonl",
         "tokens/run.parquet",
     ] {
-        let head = bytes(other);
+        let head = fixture_bytes(other);
         assert!(!is_token_dump(&head), "{other}");
         assert!(!is_token_dump(&head[..300]), "the start of {other}");
     }
 }
 
 #[test]
-fn a_dump_that_is_taken_for_a_history_is_told_where_to_go() {
-    let desk = tempfile::tempdir().unwrap();
-    let output = run(desk.path(), &["plot", fixture("tokens/run.jsonl").to_str().unwrap()]);
+fn plot_of_a_token_dump_suggests_report_tokens() {
+    let tmp = tempfile::tempdir().unwrap();
+    let output = run(tmp.path(), &["plot", fixture("tokens/run.jsonl").to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("report RUN --tokens FILE"), "{}", stderr(&output));
 }

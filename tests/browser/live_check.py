@@ -31,9 +31,9 @@ def append(path, run, steps):
             log.write(json.dumps({"step": step, "entropy": entropy(run, step)}) + "\n")
 
 
-def serve(program, desk, pattern, port=0):
+def serve(program, tmp, pattern, port=0):
     arguments = [program, "watch", pattern, "--interval", "500ms", "--serve", f"127.0.0.1:{port}"]
-    child = subprocess.Popen(arguments, cwd=desk, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    child = subprocess.Popen(arguments, cwd=tmp, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     return child, child.stdout.readline().strip()
 
 
@@ -59,7 +59,7 @@ def picture(driver):
     return driver.execute_script("return document.querySelector('#chart canvas').toDataURL()")
 
 
-def check(driver, url, desk, pictures):
+def check(driver, url, tmp, pictures):
     status = lambda: driver.find_element(By.ID, "live").text
     box = lambda name: driver.find_element(By.XPATH, f"//ul[@class='legend']//label[@title='{name}']/input")
     driver.get(url)
@@ -68,7 +68,7 @@ def check(driver, url, desk, pictures):
 
     # What is drawn grows.
     before = picture(driver)
-    append(desk / "r0.jsonl", 0, [61])
+    append(tmp / "r0.jsonl", 0, [61])
     took = within(WITHIN, lambda: last(driver, "r0"), 61)
     print(f"ok a point after {took:.2f} s")
     assert picture(driver) != before
@@ -87,7 +87,7 @@ def check(driver, url, desk, pictures):
     settle(driver)
     chosen = driver.execute_script(VIEW)
     assert chosen["hidden"] == ["r1"] and chosen["range"] and chosen["weight"] == 0.6 and chosen["log"], chosen
-    append(desk / "r0.jsonl", 0, [62, 63])
+    append(tmp / "r0.jsonl", 0, [62, 63])
     within(WITHIN, lambda: last(driver, "r0"), 63)
     settle(driver)
     assert driver.execute_script(VIEW) == chosen
@@ -98,7 +98,7 @@ def check(driver, url, desk, pictures):
     # Nothing moves below a hand that drags; afterwards all of it is there.
     over = driver.find_element(By.CSS_SELECTOR, ".u-over")
     ActionChains(driver).move_to_element_with_offset(over, -100, 0).click_and_hold().move_by_offset(60, 0).perform()
-    append(desk / "r0.jsonl", 0, [64])
+    append(tmp / "r0.jsonl", 0, [64])
     time.sleep(1.5)
     assert last(driver, "r0") == 63
     ActionChains(driver).release().perform()
@@ -107,7 +107,7 @@ def check(driver, url, desk, pictures):
     assert zoomed[1] - zoomed[0] < 0.5 * (chosen["range"][1] - chosen["range"][0]), (zoomed, chosen)
 
     # A run that is new.
-    append(desk / "r2.jsonl", 2, range(1, 40))
+    append(tmp / "r2.jsonl", 2, range(1, 40))
     within(2 * WITHIN, lambda: last(driver, "r2"), 39)
     assert driver.execute_script(VIEW)["hidden"] == ["r1"]
     if pictures:
@@ -121,12 +121,12 @@ def check(driver, url, desk, pictures):
 def main():
     program = os.path.abspath(sys.argv[1])
     pictures = Path(sys.argv[2]) if len(sys.argv) > 2 else None
-    with tempfile.TemporaryDirectory() as desk:
-        logs = Path(desk) / "logs"
+    with tempfile.TemporaryDirectory() as tmp:
+        logs = Path(tmp) / "logs"
         logs.mkdir()
         for run in range(2):
             append(logs / f"r{run}.jsonl", run, range(1, 61))
-        driver = driver_of(f"{desk}/profile", 1100, 900, "light")
+        driver = driver_of(f"{tmp}/profile", 1100, 900, "light")
         children = []
         try:
             child, url = serve(program, logs, "*.jsonl")

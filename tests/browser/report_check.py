@@ -311,7 +311,7 @@ def check_models(driver, logs):
     assert range_of(driver) == [1, 120], "the page is as it was before printing"
 
 
-def check_many(driver, desk):
+def check_many(driver, tmp):
     """A reduced curve says so, and its buckets are those of the log."""
     assert "210,000 points are too many" in find(driver, "#chart-words").text
     hover(driver, 0.4)
@@ -320,7 +320,7 @@ def check_many(driver, desk):
     name, words = next(iter(rows.items()))
     labels = driver.execute_script("return [...document.querySelectorAll('.legend label')].map(l => [l.title, l.textContent])")
     label = next(title for title, text in labels if text == name)
-    rows_of = json.loads((desk / "many" / f"entropy_history_{label}.json").read_text(encoding="utf-8"))
+    rows_of = json.loads((tmp / "many" / f"entropy_history_{label}.json").read_text(encoding="utf-8"))
     values = [row["entropy"] for row in rows_of if low <= row["step"] <= high]
     found = re.fullmatch(r"([\d.]+) mean of (\d+) steps, ([\d.]+)–([\d.]+)", words)
     assert found, words
@@ -329,8 +329,8 @@ def check_many(driver, desk):
         assert math.isclose(float(shown), expected, rel_tol=1e-3), (words, expected)
 
 
-def check_clock(driver, desk):
-    rows = [json.loads(line) for line in (desk / "clock.jsonl").read_text().splitlines()]
+def check_clock(driver, tmp):
+    rows = [json.loads(line) for line in (tmp / "clock.jsonl").read_text().splitlines()]
     driver.execute_script("arguments[0].click()", find(driver, "input[name=axis][value=time]"))
     settle(driver)
     assert "1 run has no clock" in find(driver, "#chart-words").text
@@ -357,19 +357,19 @@ def keep(driver, pictures, name, width):
 
 
 def main():
-    desk = Path(sys.argv[1]).resolve()
+    tmp = Path(sys.argv[1]).resolve()
     pictures = Path(sys.argv[2]) if len(sys.argv) > 2 else None
     logs = histories()
     checks = {
         "models": lambda driver: check_models(driver, logs),
-        "many": lambda driver: check_many(driver, desk),
-        "clock": lambda driver: check_clock(driver, desk),
+        "many": lambda driver: check_many(driver, tmp),
+        "clock": lambda driver: check_clock(driver, tmp),
         "hostile": check_hostile,
         "tokens": lambda driver: (tokens_check.check(driver), check_width(driver)),
     }
     with tempfile.TemporaryDirectory() as profiles:
         for name, check in checks.items():
-            page = desk / f"{name}.html"
+            page = tmp / f"{name}.html"
             for width, height, scheme in [(1280, 900, "light"), (360, 780, "dark")]:
                 started = time.monotonic()
                 driver = driver_of(f"{profiles}/{name}-{width}", width, height, scheme)

@@ -195,13 +195,13 @@ def driver_of(profile, width, height, scheme):
 def main():
     pages = Path(sys.argv[1])
     pictures = Path(sys.argv[2]) if len(sys.argv) > 2 else None
-    with tempfile.TemporaryDirectory() as desk:
+    with tempfile.TemporaryDirectory() as tmp:
         for path in sorted(pages.glob("*.html")):
-            strict = Path(desk) / path.name
+            strict = Path(tmp) / path.name
             strict.write_text(with_policy(path.read_text(encoding="utf-8")), encoding="utf-8")
             for width, height, scheme in [(1100, 900, "light"), (1100, 900, "dark"), (390, 844, "light")]:
                 name = f"{path.stem}-{width}-{scheme}"
-                driver = driver_of(f"{desk}/{name}", width, height, scheme)
+                driver = driver_of(f"{tmp}/{name}", width, height, scheme)
                 try:
                     driver.get(strict.as_uri())
                     if pictures:

@@ -1,4 +1,4 @@
-//! Running the program as a user does.
+//! Helpers that run the program as a user does.
 
 #![allow(dead_code)] // each test program uses a part of it
 
@@ -7,19 +7,19 @@ use std::process::Output;
 
 use assert_cmd::Command;
 
-/// The root of the workspace, whichever of its packages is tested.
+/// The root of the workspace, for tests of any of its packages.
 pub fn root() -> PathBuf {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     let root = package.ancestors().find(|directory| directory.join("Cargo.lock").is_file());
     root.expect("the workspace has a Cargo.lock").to_owned()
 }
 
-/// A file of tests/fixtures.
+/// A file in tests/fixtures.
 pub fn fixture(path: &str) -> PathBuf {
     root().join("tests/fixtures").join(path)
 }
 
-/// The program in an empty directory, with nothing of the host's environment that it listens to.
+/// The program in a directory, without the environment variables that it reads.
 pub fn program(directory: &Path) -> Command {
     let mut command = Command::cargo_bin("entropy-viz").expect("the program is built");
     command.current_dir(directory);
@@ -29,7 +29,7 @@ pub fn program(directory: &Path) -> Command {
     command
 }
 
-/// Runs it and returns what came of it.
+/// Runs the program in a directory.
 pub fn run(directory: &Path, arguments: &[&str]) -> Output {
     program(directory).args(arguments).output().expect("the program starts")
 }

@@ -38,73 +38,73 @@ def quiet(text, where):
     assert not found, f"{where} has {found.group()!r} in {text[max(0, found.start() - 40):found.end() + 10]!r}"
 
 
-def labels(tool, desk):
+def labels(tool, tmp):
     inputs = []
     for i, label in enumerate(LABELS):
-        history(desk / f"{i}.json", 40, i)
+        history(tmp / f"{i}.json", 40, i)
         inputs.append(f"{i}.json")
     named = [*inputs, "--labels", *LABELS]
-    table = tool.does(["stats", *named, "--no-plot"], desk)
+    table = tool.does(["stats", *named, "--no-plot"], tmp)
     quiet(table.out.decode(), "the table")
     quiet(table.err, "stderr of stats")
     for line in [*table.out.decode().splitlines(), *table.err.splitlines()]:
         assert not line.strip().startswith("::") and "##[" not in line, f"a job on GitHub would obey {line!r}"
-    document = json.loads(tool.does(["stats", *named, "--json"], desk).out)
+    document = json.loads(tool.does(["stats", *named, "--json"], tmp).out)
     assert [run["label"] for run in document["runs"]] == LABELS, "a label was changed on its way into JSON"
 
-    rows = list(csv.DictReader(io.StringIO(tool.does(["stats", *named, "--csv"], desk).out.decode(), newline="")))
+    rows = list(csv.DictReader(io.StringIO(tool.does(["stats", *named, "--csv"], tmp).out.decode(), newline="")))
     assert len(rows) == len(LABELS)
     for row in rows:
         assert row["label"][:1] not in ("=", "+", "-", "@", "\t", "\r"), f"a spreadsheet would run {row['label']!r}"
 
     for out in ("a.svg", "a.pdf", "a.png"):
-        drawn = tool.does(["plot", *named, "-o", out, "--with-stats"], desk)
+        drawn = tool.does(["plot", *named, "-o", out, "--with-stats"], tmp)
         quiet(drawn.err, "stderr of plot")
-    svg = ElementTree.parse(desk / "a.svg")
+    svg = ElementTree.parse(tmp / "a.svg")
     names = {element.tag.rpartition("}")[2] for element in svg.iter()}
     assert not names & {"script", "image", "foreignObject", "a", "use"}, names
-    assert b"/JavaScript" not in (desk / "a.pdf").read_bytes() and b"/URI" not in (desk / "a.pdf").read_bytes()
+    assert b"/JavaScript" not in (tmp / "a.pdf").read_bytes() and b"/URI" not in (tmp / "a.pdf").read_bytes()
 
-    check = tool.run(["check", *named, "--min-entropy", "9", "--junit", "j.xml", "--json"], desk, env={"GITHUB_ACTIONS": "true"})
+    check = tool.run(["check", *named, "--min-entropy", "9", "--junit", "j.xml", "--json"], tmp, env={"GITHUB_ACTIONS": "true"})
     assert check.code == 1, check.err
-    cases = list(ElementTree.parse(desk / "j.xml").iter("testcase"))
+    cases = list(ElementTree.parse(tmp / "j.xml").iter("testcase"))
     assert len(cases) >= len(LABELS), "a test case is missing"
-    plain = tool.run(["check", *named, "--min-entropy", "9"], desk, env={"GITHUB_ACTIONS": "true"})
+    plain = tool.run(["check", *named, "--min-entropy", "9"], tmp, env={"GITHUB_ACTIONS": "true"})
     both = plain.out.decode() + plain.err
     quiet(both.replace("\r", ""), "check")
     for line in both.splitlines():
         command = line.strip().startswith("::") or "##[" in line
         assert not command or line.startswith("::error title="), f"a job on GitHub would obey {line!r}"
     for command in (["inspect", inputs[0]], ["convert", f"{LABELS[0]}={inputs[0]}", "--to", "csv", "-o", "c.csv"]):
-        quiet(tool.does(command, desk).err, str(command[0]))
-    assert not (desk / "pwned").exists()
+        quiet(tool.does(command, tmp).err, str(command[0]))
+    assert not (tmp / "pwned").exists()
 
 
-def artifacts(tool, desk):
+def artifacts(tool, tmp):
     """The same names as those of files, through everything that `auto` writes."""
     for i, label in enumerate(LABELS):
         name = label.replace("/", "_")[:60]
-        history(desk / "models" / name / f"entropy_history_{name}.json", 40, i)
-    made = tool.does(["auto", "models", "--artifacts", "out", "--recursive"], desk)
+        history(tmp / "models" / name / f"entropy_history_{name}.json", 40, i)
+    made = tool.does(["auto", "models", "--artifacts", "out", "--recursive"], tmp)
     quiet(made.err, "stderr of auto")
     assert f"{len(LABELS)} runs compared" in made.err, made.err[-300:]
-    summary = (desk / "out/summary.md").read_text()
+    summary = (tmp / "out/summary.md").read_text()
     quiet(summary, "summary.md")
     assert "<img" not in summary and "<script" not in summary and "<!--" not in summary, "markup in summary.md"
     tables = [line for line in summary.splitlines() if line.startswith("|")]
     widths = {len(re.findall(r"(?<!\\)\|", line)) for line in tables[:len(LABELS) + 2]}
     assert len(widths) == 1, f"a label breaks the table: {widths}"
-    ElementTree.parse(desk / "out/junit.xml")
-    for picture in (desk / "out").glob("*.svg"):
+    ElementTree.parse(tmp / "out/junit.xml")
+    for picture in (tmp / "out").glob("*.svg"):
         ElementTree.parse(picture)
-    page = desk / "out/report.html"
+    page = tmp / "out/report.html"
     if page.exists():
         text = page.read_text()
         quiet(text, "report.html")
         assert "<img src=x" not in text and "</script><script>alert" not in text
 
 
-def mutated(tool, desk):
+def mutated(tool, tmp):
     """Bytes of real logs changed at random, most in their first hundred: an answer or a clear word, never a crash."""
     logs = [FIXTURES / "tensorboard", FIXTURES / "wandb", FIXTURES / "parquet", FIXTURES / "trackio", FIXTURES / "compressed"]
     logs = [path for directory in logs for path in sorted(directory.rglob("*")) if path.is_file() and 0 < path.stat().st_size < MIB]
@@ -117,13 +117,13 @@ def mutated(tool, desk):
             data[place] = chance.choice((0, 1, 0x7F, 0x80, 0xFF, chance.randrange(256)))
         if chance.random() < 0.3:
             del data[chance.randrange(len(data)):]
-        path = desk / f"mutated{source.suffix}"
+        path = tmp / f"mutated{source.suffix}"
         path.write_bytes(data)
-        result = tool.run(["stats", str(path), "--json"], desk, limit=20)
+        result = tool.run(["stats", str(path), "--json"], tmp, limit=20)
         assert result.peak < 300 * MIB, f"{source.name} changed: {result.peak / MIB:.0f} MiB"
 
 
-def headers_that_promise_too_much(tool, desk):
+def headers_that_promise_too_much(tool, tmp):
     """Lengths of terabytes in headers: no allocation follows them."""
     huge = 0x7FFF_FFFF_FFFF
     crafted = {
@@ -138,24 +138,24 @@ def headers_that_promise_too_much(tool, desk):
         "long_key.jsonl": b'{"step": 1, "' + b"k" * 3_000_000 + b'": 1}\n',
     }
     for name, data in crafted.items():
-        (desk / name).write_bytes(data)
-        result = tool.refuses(["stats", name, "--json"], desk, name, limit=30)
+        (tmp / name).write_bytes(data)
+        result = tool.refuses(["stats", name, "--json"], tmp, name, limit=30)
         note(f"{name}: {result.peak / MIB:.0f} MiB: {result.err.splitlines()[0][:110]}")
         assert result.peak < 200 * MIB
 
 
-def bombs(tool, desk):
+def bombs(tool, tmp):
     """Packed files that unpack to far more than they are."""
-    with gzip.open(desk / "bomb.jsonl.gz", "wb", compresslevel=9) as file:
+    with gzip.open(tmp / "bomb.jsonl.gz", "wb", compresslevel=9) as file:
         for _ in range(200 if tool.heavy else 40):
             for _ in range(100):
                 file.write(b" " * 100_000)
-    result = tool.refuses(["stats", "bomb.jsonl.gz", "--json"], desk, "bomb.jsonl.gz", limit=100)
+    result = tool.refuses(["stats", "bomb.jsonl.gz", "--json"], tmp, "bomb.jsonl.gz", limit=100)
     note(f"{result.peak / MIB:.0f} MiB: {result.err.splitlines()[0][:110]}")
     assert result.peak < 200 * MIB
 
 
-def safetensors_and_templates(tool, desk):
+def safetensors_and_templates(tool, tmp):
     """Checkpoints that lie: lengths, offsets, endless chat templates."""
     if not tool.helper:
         note("no helper was built: not tried")
@@ -182,23 +182,23 @@ def safetensors_and_templates(tool, desk):
             data[chance.randrange(8 + length)] = chance.randrange(256)
         lies[f"mutation {i}"] = bytes(data)
     for name, data in lies.items():
-        model = desk / "model"
+        model = tmp / "model"
         shutil.copytree(tiny, model)
         (model / weights.name).write_bytes(data)
-        result = helper.run(["--device", "cpu", "--model", "model", "--prompts", prompts, "-o", "h.json", "--overwrite"], desk, limit=60)
+        result = helper.run(["--device", "cpu", "--model", "model", "--prompts", prompts, "-o", "h.json", "--overwrite"], tmp, limit=60)
         assert name.startswith("mutation") or result.code == 2, f"{name}: left with {result.code}"
         shutil.rmtree(model)
     for template in ("{% for i in range(10**9) %}{% for j in range(10**9) %}x{% endfor %}{% endfor %}",
                      "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "{{ 'x' * 10**12 }}",
                      "{% set ns = namespace(x='x') %}{% for i in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}{{ ns.x }}"):
-        model = desk / "model"
+        model = tmp / "model"
         shutil.copytree(tiny, model)
         config = json.loads((model / "tokenizer_config.json").read_text())
         config["chat_template"] = template
         (model / "tokenizer_config.json").write_text(json.dumps(config))
         (model / "chat_template.jinja").unlink(missing_ok=True)
-        (desk / "chat.jsonl").write_text('{"messages": [{"role": "user", "content": "hi"}], "response": "yes"}\n')
-        result = helper.refuses(["--device", "cpu", "--model", "model", "--prompts", "chat.jsonl", "-o", "h.json", "--overwrite"], desk,
+        (tmp / "chat.jsonl").write_text('{"messages": [{"role": "user", "content": "hi"}], "response": "yes"}\n')
+        result = helper.refuses(["--device", "cpu", "--model", "model", "--prompts", "chat.jsonl", "-o", "h.json", "--overwrite"], tmp,
                                 "chat", limit=60)
         note(f"{template[:30]}…: {result.seconds:.1f} s, {result.peak / MIB:.0f} MiB: {result.err.splitlines()[0][:100]}")
         assert result.peak < 2_000 * MIB

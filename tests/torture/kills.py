@@ -60,48 +60,48 @@ def moments(tool, arguments, directory, rounds):
     return [chance.uniform(0, whole) for _ in range(rounds)]
 
 
-def auto(tool, desk):
-    models(desk / "models", 6)
+def auto(tool, tmp):
+    models(tmp / "models", 6)
     arguments = ["auto", "models", "--artifacts", "out"]
     killed = 0
-    for after in moments(tool, arguments, desk, tool.rounds):
-        shutil.rmtree(desk / "out", ignore_errors=True)
-        killed += tool.killed(arguments, desk, after)
-        check_all(desk / "out")
-    tool.does(arguments, desk)
+    for after in moments(tool, arguments, tmp, tool.rounds):
+        shutil.rmtree(tmp / "out", ignore_errors=True)
+        killed += tool.killed(arguments, tmp, after)
+        check_all(tmp / "out")
+    tool.does(arguments, tmp)
     note(f"killed {killed} of {tool.rounds} while running")
 
 
-def auto_over_earlier_files(tool, desk):
+def auto_over_earlier_files(tool, tmp):
     """Files of an earlier run are replaced whole, or not."""
-    models(desk / "models", 6)
+    models(tmp / "models", 6)
     arguments = ["auto", "models", "--artifacts", "out"]
-    for after in moments(tool, arguments, desk, tool.rounds // 4):
-        tool.killed(arguments, desk, after)
-        check_all(desk / "out")
-    tool.does(arguments, desk)
-    rubbish = [path.name for path in (desk / "out").iterdir() if path.name.startswith(".")]
+    for after in moments(tool, arguments, tmp, tool.rounds // 4):
+        tool.killed(arguments, tmp, after)
+        check_all(tmp / "out")
+    tool.does(arguments, tmp)
+    rubbish = [path.name for path in (tmp / "out").iterdir() if path.name.startswith(".")]
     note(f"{len(rubbish)} temporary files left behind by the kills")
 
 
-def convert(tool, desk):
-    history(desk / "long.json", 20_000)
+def convert(tool, tmp):
+    history(tmp / "long.json", 20_000)
     targets = {"json": "out/models", "jsonl": "out/a.jsonl", "csv": "out/a.csv", "parquet": "out/a.parquet"}
-    (desk / "out").mkdir()
+    (tmp / "out").mkdir()
     killed = 0
     for form, out in targets.items():
         arguments = ["convert", "long.json", "--to", form, "-o", out]
-        for after in moments(tool, arguments, desk, tool.rounds // len(targets)):
-            shutil.rmtree(desk / "out")
-            (desk / "out").mkdir()
-            killed += tool.killed(arguments, desk, after)
-            check_all(desk / "out")
+        for after in moments(tool, arguments, tmp, tool.rounds // len(targets)):
+            shutil.rmtree(tmp / "out")
+            (tmp / "out").mkdir()
+            killed += tool.killed(arguments, tmp, after)
+            check_all(tmp / "out")
     note(f"killed {killed} of {tool.rounds} while running")
 
 
-def record(tool, desk):
+def record(tool, tmp):
     """A killed recorder loses nothing that it had written, and goes on where it was."""
-    path = desk / "models/r/entropy_history_r.json"
+    path = tmp / "models/r/entropy_history_r.json"
     known, step = 0, 0
 
     def lines():
@@ -114,45 +114,45 @@ def record(tool, desk):
     for _ in range(tool.rounds):
         # Most kills soon, while the file is made and locked; some after writes, which come once a second.
         after = chance.uniform(0, 0.05) if chance.random() < 0.9 else chance.uniform(0.8, 1.4)
-        tool.killed(["record", "--run", "r", "--models", "models"], desk, after, feed=lines())
+        tool.killed(["record", "--run", "r", "--models", "models"], tmp, after, feed=lines())
         if path.exists():
             rows = json.loads(path.read_text())
             steps = [row["step"] for row in rows]
             assert steps == sorted(set(steps)) and len(steps) >= known, f"{len(steps)} steps after {known}"
             known = len(steps)
     assert known > 0, "no kill came after a write"
-    tool.does(["record", "--run", "r", "--models", "models"], desk, stdin=f"{step + 1} 0.5\n".encode())
+    tool.does(["record", "--run", "r", "--models", "models"], tmp, stdin=f"{step + 1} 0.5\n".encode())
     assert json.loads(path.read_text())[-1] == {"step": step + 1, "entropy": 0.5}
     note(f"{known} steps were kept")
 
 
-def compute(tool, desk):
+def compute(tool, tmp):
     """A history grows a checkpoint at a time; a killed run goes on and ends with the same numbers."""
     if not tool.helper:
         note("no helper was built: not tried")
         return
     tiny = FIXTURES / "compute/qwen3"
     for step in (10, 20, 30):
-        shutil.copytree(tiny, desk / f"models/m/global_step_{step}/actor/huggingface")
+        shutil.copytree(tiny, tmp / f"models/m/global_step_{step}/actor/huggingface")
     arguments = ["--device", "cpu", "--model", "models/m", "--prompts", str(FIXTURES / "compute/rollouts.jsonl"),
                  "--tokens-out", "tokens.jsonl", "--quiet"]
     helper = type(tool)(tool.helper, None, tool.rounds, tool.heavy)
     chance = random.Random(3)
-    out = desk / "models/m/entropy_history_m.json"
-    whole = helper.does(arguments, desk).seconds
+    out = tmp / "models/m/entropy_history_m.json"
+    whole = helper.does(arguments, tmp).seconds
     wanted = json.loads(out.read_text())
     killed, turn, until = 0, 0, time.monotonic() + MOST_SECONDS
     while turn < tool.rounds and time.monotonic() < until:
         turn += 1
         if turn % 3 == 1:
             out.unlink(missing_ok=True)
-            (desk / "tokens.jsonl").unlink(missing_ok=True)
-        killed += helper.killed(arguments, desk, chance.uniform(0, whole))
-        check_all(desk / "models/m")
+            (tmp / "tokens.jsonl").unlink(missing_ok=True)
+        killed += helper.killed(arguments, tmp, chance.uniform(0, whole))
+        check_all(tmp / "models/m")
     out.unlink(missing_ok=True)
-    (desk / "tokens.jsonl").unlink(missing_ok=True)
-    helper.killed(arguments, desk, 0.8 * whole)
-    helper.does(arguments, desk)
+    (tmp / "tokens.jsonl").unlink(missing_ok=True)
+    helper.killed(arguments, tmp, 0.8 * whole)
+    helper.does(arguments, tmp)
     assert json.loads(out.read_text()) == wanted, "a resumed run ends with other numbers"
     note(f"killed {killed} of {turn} while running, {tool.rounds} wanted")
 

@@ -32,9 +32,9 @@ def main():
     broken = []
     for case in cases:
         started = time.monotonic()
-        with tempfile.TemporaryDirectory(prefix="torture-") as desk:
+        with tempfile.TemporaryDirectory(prefix="torture-") as tmp:
             try:
-                case(tool, Path(desk))
+                case(tool, Path(tmp))
                 said = "ok"
             except Exception:
                 traceback.print_exc()

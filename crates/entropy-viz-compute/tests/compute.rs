@@ -1,7 +1,7 @@
-//! `entropy-viz compute` as a user meets it: against numbers of transformers, and with what goes wrong.
+//! `entropy-viz compute`: its numbers against those of transformers, and its errors.
 //!
-//! tests/fixtures/compute has tiny checkpoints with what transformers makes of them
-//! (tests/compute/make_golden.py). The helper is run as the launcher runs it, on the CPU.
+//! tests/fixtures/compute has tiny checkpoints with the numbers that transformers gives
+//! (tests/compute/make_golden.py). The helper runs on the CPU, as the launcher starts it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use entropy_history::formats::Source;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-fn desk() -> TempDir {
+fn temp_dir() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
@@ -34,14 +34,14 @@ fn compute(directory: &Path, arguments: &[&str]) -> Output {
     command.output().unwrap()
 }
 
-fn done(directory: &Path, arguments: &[&str]) -> Output {
+fn compute_ok(directory: &Path, arguments: &[&str]) -> Output {
     let output = compute(directory, arguments);
     assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
     output
 }
 
-/// Fails with exit code 2 and these words, and leaves nothing behind.
-fn refuses(directory: &Path, arguments: &[&str], words: &[&str]) {
+/// Asserts exit code 2, these words on stderr, and no file written.
+fn assert_rejected(directory: &Path, arguments: &[&str], words: &[&str]) {
     let before = files(directory);
     let output = compute(directory, arguments);
     let said = stderr(&output);
@@ -69,7 +69,7 @@ fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect()
 }
 
-fn furthest(a: &[f64], b: &[f64]) -> f64 {
+fn max_difference(a: &[f64], b: &[f64]) -> f64 {
     assert_eq!(a.len(), b.len());
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
 }
@@ -87,18 +87,18 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// A run whose checkpoints are three of the tiny models.
-fn run_directory(desk: &TempDir) -> PathBuf {
-    let run = desk.path().join("models/tiny_v1");
+/// A run directory whose three checkpoints are tiny models.
+fn run_directory(tmp: &TempDir) -> PathBuf {
+    let run = tmp.path().join("models/tiny_v1");
     for (step, name) in [(40, "qwen3"), (80, "qwen2"), (120, "mistral")] {
         copy(&model(name), &run.join(format!("global_step_{step}/actor/huggingface")));
     }
     run
 }
 
-/// Scores the shared responses and compares every number with transformers'.
-fn meets_golden(name: &str, golden: &Value, flags: &[&str]) {
-    let desk = desk();
+/// Scores the shared responses and compares every number with the golden ones.
+fn assert_scores_match_golden(name: &str, golden: &Value, flags: &[&str]) {
+    let tmp = temp_dir();
     for temperature in ["1.0", "0.7"] {
         let expected = &golden["temperatures"][temperature];
         let path = model(name);
@@ -107,20 +107,20 @@ fn meets_golden(name: &str, golden: &Value, flags: &[&str]) {
             vec!["--model", text(&path), "--prompts", text(&given), "--temperature", temperature];
         arguments.extend(["-o", "h.json", "--tokens-out", "t.jsonl", "--step", "1", "--overwrite"]);
         arguments.extend(flags);
-        done(desk.path(), &arguments);
-        let row = &read(&desk.path().join("h.json"))[0];
+        compute_ok(tmp.path(), &arguments);
+        let row = &read(&tmp.path().join("h.json"))[0];
         for (ours, theirs) in [("entropy", "token_mean"), ("entropy_seq_mean", "sequence_mean")] {
             let off = (row[ours].as_f64().unwrap() - expected[theirs].as_f64().unwrap()).abs();
             assert!(off < 2e-5, "{name} at {temperature}: {ours} is off by {off:e}");
         }
         assert_eq!(row["tokens"], expected["n_tokens"]);
-        let tokens = lines(&desk.path().join("t.jsonl"));
+        let tokens = lines(&tmp.path().join("t.jsonl"));
         let per_rollout = expected["per_rollout"].as_array().unwrap();
         assert_eq!(tokens.len(), per_rollout.len());
         for (ours, theirs) in tokens.iter().zip(per_rollout) {
             assert_eq!(ours["id"], theirs["id"]);
             for (key, their_key) in [("entropies", "entropy"), ("log_probs", "logprob")] {
-                let off = furthest(&numbers(&ours[key]), &numbers(&theirs[their_key]));
+                let off = max_difference(&numbers(&ours[key]), &numbers(&theirs[their_key]));
                 assert!(
                     off < 1e-4,
                     "{name} at {temperature}, response {}: {key} off by {off:e}",
@@ -131,20 +131,20 @@ fn meets_golden(name: &str, golden: &Value, flags: &[&str]) {
     }
 }
 
-fn greedy_is_golden(name: &str, golden: &Value, flags: &[&str]) {
-    let desk = desk();
+fn assert_greedy_matches_golden(name: &str, golden: &Value, flags: &[&str]) {
+    let tmp = temp_dir();
     let prompts: Vec<String> = lines(&rollouts())
         .iter()
         .map(|row| json!({"id": row["id"], "prompt": row["prompt"]}).to_string())
         .collect();
-    fs::write(desk.path().join("p.jsonl"), prompts.join("\n")).unwrap();
+    fs::write(tmp.path().join("p.jsonl"), prompts.join("\n")).unwrap();
     let path = model(name);
     let mut arguments =
         vec!["--model", text(&path), "--prompts", "p.jsonl", "--greedy", "--max-new-tokens", "12"];
     arguments.extend(["-o", "h.json", "--save-rollouts", "r.jsonl", "--step", "1"]);
     arguments.extend(flags);
-    done(desk.path(), &arguments);
-    let rows = lines(&desk.path().join("r.jsonl"));
+    compute_ok(tmp.path(), &arguments);
+    let rows = lines(&tmp.path().join("r.jsonl"));
     let expected = golden["greedy_12"].as_array().unwrap();
     assert_eq!(rows.len(), expected.len());
     for (row, expected) in rows.iter().zip(expected) {
@@ -156,9 +156,9 @@ fn greedy_is_golden(name: &str, golden: &Value, flags: &[&str]) {
     }
 }
 
-/// Every architecture and its variants, as the fixtures have them.
+/// Covers every architecture and variant in the fixtures.
 #[test]
-fn every_checkpoint_gives_the_numbers_of_transformers() {
+fn every_checkpoint_matches_transformers() {
     let mut types = Vec::new();
     for entry in fs::read_dir(fixture("compute")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
@@ -170,8 +170,8 @@ fn every_checkpoint_gives_the_numbers_of_transformers() {
         let flags: &[&str] =
             if name.starts_with("lora") { &["--base-model", text(&base)] } else { &[] };
         let golden = read(&golden);
-        meets_golden(&name, &golden, flags);
-        greedy_is_golden(&name, &golden, flags);
+        assert_scores_match_golden(&name, &golden, flags);
+        assert_greedy_matches_golden(&name, &golden, flags);
         if let Some(model_type) = golden["model_type"].as_str() {
             types.push(model_type.to_owned());
         }
@@ -182,85 +182,85 @@ fn every_checkpoint_gives_the_numbers_of_transformers() {
 }
 
 #[test]
-fn configs_of_transformers_4_mean_the_same() {
+fn transformers_4_configs_give_the_same_numbers() {
     for name in ["llama", "phi3-longrope", "gemma2", "qwen3_moe"] {
-        let desk = desk();
-        let old = desk.path().join("old");
+        let tmp = temp_dir();
+        let old = tmp.path().join("old");
         copy(&model(name), &old);
         fs::copy(model(name).join("config.transformers4.json"), old.join("config.json")).unwrap();
         let given = rollouts();
-        done(
-            desk.path(),
+        compute_ok(
+            tmp.path(),
             &["--model", "old", "--prompts", text(&given), "-o", "h.json", "--step", "1"],
         );
         let golden = read(&model(name).join("golden.json"));
         let expected = golden["temperatures"]["1.0"]["token_mean"].as_f64().unwrap();
-        let ours = read(&desk.path().join("h.json"))[0]["entropy"].as_f64().unwrap();
+        let ours = read(&tmp.path().join("h.json"))[0]["entropy"].as_f64().unwrap();
         assert!((ours - expected).abs() < 2e-5, "{name}: {ours} and {expected}");
     }
 }
 
 #[test]
-fn a_torchscript_module_is_scored_and_sampled() {
-    let desk = desk();
+fn scores_and_samples_a_torchscript_module() {
+    let tmp = temp_dir();
     let golden = read(&model("torchscript/golden.json"));
     let (path, given, tokenizer) = (model("torchscript/model.pt"), rollouts(), model("qwen3"));
     for temperature in ["1.0", "0.7"] {
         let arguments =
             ["--model", text(&path), "--prompts", text(&given), "--temperature", temperature];
-        done(
-            desk.path(),
+        compute_ok(
+            tmp.path(),
             &[&arguments[..], &["-o", "h.json", "--step", "1", "--overwrite"]].concat(),
         );
-        let ours = read(&desk.path().join("h.json"))[0]["entropy"].as_f64().unwrap();
+        let ours = read(&tmp.path().join("h.json"))[0]["entropy"].as_f64().unwrap();
         let expected = golden["temperatures"][temperature]["token_mean"].as_f64().unwrap();
         assert!((ours - expected).abs() < 2e-5, "{ours} and {expected}");
     }
-    fs::write(desk.path().join("p.txt"), "What is 3 + 4?\n2 * 2\n").unwrap();
+    fs::write(tmp.path().join("p.txt"), "What is 3 + 4?\n2 * 2\n").unwrap();
     let arguments = ["--model", text(&path), "--tokenizer", text(&tokenizer), "--prompts", "p.txt"];
-    done(
-        desk.path(),
+    compute_ok(
+        tmp.path(),
         &[&arguments[..], &["--max-new-tokens", "5", "-o", "s.json", "--step", "1"]].concat(),
     );
-    assert!(read(&desk.path().join("s.json"))[0]["tokens"].as_u64().unwrap() >= 2);
-    refuses(
-        desk.path(),
+    assert!(read(&tmp.path().join("s.json"))[0]["tokens"].as_u64().unwrap() >= 2);
+    assert_rejected(
+        tmp.path(),
         &["--model", text(&path), "--prompts", "p.txt", "-o", "n.json"],
         &["tokenizer", "--tokenizer"],
     );
 }
 
 #[test]
-fn a_row_alone_is_a_row_in_a_batch() {
-    let desk = desk();
+fn batching_does_not_change_the_numbers() {
+    let tmp = temp_dir();
     let path = model("qwen2-sliding");
     let entropies = |prompts: &str, batch: &str| {
         let arguments = ["--model", text(&path), "--prompts", prompts, "--batch-tokens", batch];
-        done(
-            desk.path(),
+        compute_ok(
+            tmp.path(),
             &[
                 &arguments[..],
                 &["-o", "h.json", "--step", "1", "--tokens-out", "t.jsonl", "--overwrite"],
             ]
             .concat(),
         );
-        let mut rows = lines(&desk.path().join("t.jsonl"));
+        let mut rows = lines(&tmp.path().join("t.jsonl"));
         rows.sort_by_key(|row| row["id"].as_u64());
         rows.iter().flat_map(|row| numbers(&row["entropies"])).collect::<Vec<f64>>()
     };
     let given = rollouts();
     let together = entropies(text(&given), "100000");
-    assert!(furthest(&together, &entropies(text(&given), "1")) < 1e-5);
+    assert!(max_difference(&together, &entropies(text(&given), "1")) < 1e-5);
     let mut rows: Vec<String> =
         fs::read_to_string(&given).unwrap().lines().map(str::to_owned).collect();
     rows.reverse();
-    fs::write(desk.path().join("reversed.jsonl"), rows.join("\n")).unwrap();
-    assert!(furthest(&together, &entropies("reversed.jsonl", "60")) < 1e-5);
+    fs::write(tmp.path().join("reversed.jsonl"), rows.join("\n")).unwrap();
+    assert!(max_difference(&together, &entropies("reversed.jsonl", "60")) < 1e-5);
 }
 
 #[test]
-fn what_was_sampled_can_be_scored_again() {
-    let desk = desk();
+fn scoring_sampled_responses_gives_the_same_entropies() {
+    let tmp = temp_dir();
     let path = model("qwen3");
     let prompts = fixture("compute/prompts/verl-snappy.parquet");
     let sample = |batch: &str, rollouts: &str, seed: &str| {
@@ -287,8 +287,8 @@ fn what_was_sampled_can_be_scored_again() {
             "--save-rollouts",
             rollouts,
         ];
-        done(desk.path(), &[&arguments[..], &rest].concat());
-        lines(&desk.path().join(rollouts))
+        compute_ok(tmp.path(), &[&arguments[..], &rest].concat());
+        lines(&tmp.path().join(rollouts))
     };
     let rows = sample("100000", "a.jsonl", "5");
     assert_eq!(rows, sample("200", "b.jsonl", "5"), "the batch changed what was sampled");
@@ -298,12 +298,12 @@ fn what_was_sampled_can_be_scored_again() {
     );
 
     sample("100000", "a.jsonl", "5");
-    let sampled = read(&desk.path().join("s.json"));
-    done(
-        desk.path(),
+    let sampled = read(&tmp.path().join("s.json"));
+    compute_ok(
+        tmp.path(),
         &["--model", text(&path), "--prompts", "a.jsonl", "-o", "r.json", "--step", "7"],
     );
-    let scored = read(&desk.path().join("r.json"));
+    let scored = read(&tmp.path().join("r.json"));
     for key in ["entropy", "entropy_seq_mean", "log_prob_mean"] {
         let (a, b) = (sampled[0][key].as_f64().unwrap(), scored[0][key].as_f64().unwrap());
         assert!((a - b).abs() < 1e-5, "{key}: {a} and {b}");
@@ -312,10 +312,10 @@ fn what_was_sampled_can_be_scored_again() {
 }
 
 #[test]
-fn top_k_of_one_is_greedy_and_stops_end_a_response() {
-    let desk = desk();
+fn top_k_1_is_greedy_and_stop_strings_end_a_response() {
+    let tmp = temp_dir();
     let path = model("qwen3");
-    fs::write(desk.path().join("p.txt"), "What is 3 + 4?\nfor x in range(\n").unwrap();
+    fs::write(tmp.path().join("p.txt"), "What is 3 + 4?\nfor x in range(\n").unwrap();
     let sample = |flags: &[&str]| {
         let arguments = [
             "--model",
@@ -327,12 +327,12 @@ fn top_k_of_one_is_greedy_and_stops_end_a_response() {
             "-o",
             "h.json",
         ];
-        done(
-            desk.path(),
+        compute_ok(
+            tmp.path(),
             &[&arguments[..], &["--step", "1", "--overwrite", "--save-rollouts", "r.jsonl"], flags]
                 .concat(),
         );
-        lines(&desk.path().join("r.jsonl"))
+        lines(&tmp.path().join("r.jsonl"))
     };
     let greedy = sample(&["--greedy"]);
     assert_eq!(greedy, sample(&["--top-k", "1"]));
@@ -345,12 +345,12 @@ fn top_k_of_one_is_greedy_and_stops_end_a_response() {
 }
 
 #[test]
-fn a_run_is_computed_whole_and_auto_finds_it() {
-    let desk = desk();
-    let run_dir = run_directory(&desk);
+fn computes_every_checkpoint_of_a_run_and_auto_finds_it() {
+    let tmp = temp_dir();
+    let run_dir = run_directory(&tmp);
     let given = rollouts();
     let arguments = ["--model", text(&run_dir), "--prompts", text(&given)];
-    let output = done(desk.path(), &arguments);
+    let output = compute_ok(tmp.path(), &arguments);
     let history = run_dir.join("entropy_history_tiny_v1.json");
     assert_eq!(stdout(&output), format!("{}\n", history.display()));
     let rows = read(&history);
@@ -368,83 +368,83 @@ fn a_run_is_computed_whole_and_auto_finds_it() {
         }
     }
     let before = fs::read(&history).unwrap();
-    let again = done(desk.path(), &arguments);
+    let again = compute_ok(tmp.path(), &arguments);
     assert!(stderr(&again).contains("already in"), "{}", stderr(&again));
     assert_eq!(fs::read(&history).unwrap(), before);
 
-    let drawn = run(desk.path(), &["auto", "models", "--dpi", "50"]);
+    let drawn = run(tmp.path(), &["auto", "models", "--dpi", "50"]);
     assert!(drawn.status.success(), "{}", stderr(&drawn));
-    assert!(desk.path().join("entropy_comparison.png").is_file());
+    assert!(tmp.path().join("entropy_comparison.png").is_file());
 }
 
 #[test]
-fn rows_that_others_wrote_are_never_touched() {
-    let desk = desk();
-    let run_dir = run_directory(&desk);
+fn rows_of_the_trainer_are_not_overwritten() {
+    let tmp = temp_dir();
+    let run_dir = run_directory(&tmp);
     let given = rollouts();
     let history = run_dir.join("entropy_history_tiny_v1.json");
     fs::write(&history, r#"[{"step": 1, "entropy": 4.5}]"#).unwrap();
     let arguments = ["--model", text(&run_dir), "--prompts", text(&given)];
-    refuses(desk.path(), &arguments, &["the trainer's own", "--overwrite", "-o"]);
+    assert_rejected(tmp.path(), &arguments, &["the trainer's own", "--overwrite", "-o"]);
     assert_eq!(read(&history), json!([{"step": 1, "entropy": 4.5}]));
-    done(desk.path(), &[&arguments[..], &["--overwrite", "--steps", "40:80"]].concat());
+    compute_ok(tmp.path(), &[&arguments[..], &["--overwrite", "--steps", "40:80"]].concat());
     assert_eq!(read(&history).as_array().unwrap().len(), 2);
-    // Other flags are other numbers.
-    refuses(
-        desk.path(),
+    // Other flags would give other numbers.
+    assert_rejected(
+        tmp.path(),
         &[&arguments[..], &["--temperature", "0.5"]].concat(),
         &["other prompts or flags"],
     );
 }
 
 #[test]
-fn shards_together_are_the_run() {
-    let desk = desk();
-    let run_dir = run_directory(&desk);
+fn shards_merge_into_one_history() {
+    let tmp = temp_dir();
+    let run_dir = run_directory(&tmp);
     let given = rollouts();
     let arguments = ["--model", text(&run_dir), "--prompts", text(&given)];
     for shard in ["1/2", "2/2"] {
-        done(desk.path(), &[&arguments[..], &["--shard", shard]].concat());
+        compute_ok(tmp.path(), &[&arguments[..], &["--shard", shard]].concat());
     }
     assert!(!run_dir.join("entropy_history_tiny_v1.json").exists());
-    let output = done(desk.path(), &arguments);
+    let output = compute_ok(tmp.path(), &arguments);
     assert_eq!(stderr(&output).matches("already in").count(), 3, "{}", stderr(&output));
     assert_eq!(read(&run_dir.join("entropy_history_tiny_v1.json")).as_array().unwrap().len(), 3);
 }
 
 #[test]
-fn what_was_computed_before_is_not_lost_when_more_is() {
-    let desk = desk();
-    let run_dir = run_directory(&desk);
+fn earlier_rows_and_tokens_are_kept_when_more_are_computed() {
+    let tmp = temp_dir();
+    let run_dir = run_directory(&tmp);
     let given = rollouts();
     let arguments =
         ["--model", text(&run_dir), "--prompts", text(&given), "--tokens-out", "t.jsonl"];
-    done(desk.path(), &[&arguments[..], &["--steps", "40:80"]].concat());
+    compute_ok(tmp.path(), &[&arguments[..], &["--steps", "40:80"]].concat());
     let steps = || {
-        lines(&desk.path().join("t.jsonl"))
+        lines(&tmp.path().join("t.jsonl"))
             .iter()
             .map(|row| row["step"].as_u64().unwrap())
             .collect::<Vec<_>>()
     };
     assert_eq!(steps().len(), 24);
-    let output = done(desk.path(), &arguments);
+    let output = compute_ok(tmp.path(), &arguments);
     assert_eq!(stderr(&output).matches("already in").count(), 2, "{}", stderr(&output));
     assert_eq!((steps().len(), steps()[0], steps()[35]), (36, 40, 120));
-    done(desk.path(), &arguments);
+    compute_ok(tmp.path(), &arguments);
     assert_eq!(steps().len(), 36);
-    // A part computed again replaces its own lines, in their place.
-    done(desk.path(), &[&arguments[..], &["--steps", "80:80", "--overwrite"]].concat());
+    // Recomputed checkpoints replace their own lines in place.
+    compute_ok(tmp.path(), &[&arguments[..], &["--steps", "80:80", "--overwrite"]].concat());
     assert_eq!((steps().len(), steps()[12], steps()[35]), (36, 80, 120));
-    // Other flags are another experiment: nothing of the first is mixed into it.
+    // Other flags are another experiment: no line of the first is kept.
     let other = ["--temperature", "0.5", "-o", "other.json", "--steps", "40:40"];
-    done(desk.path(), &[&arguments[..], &other].concat());
+    compute_ok(tmp.path(), &[&arguments[..], &other].concat());
     assert_eq!(steps(), [40; 12]);
 }
 
 #[test]
-fn a_broken_checkpoint_does_not_stop_the_others() {
-    let desk = desk();
-    let run_dir = run_directory(&desk);
+fn broken_checkpoint_does_not_stop_the_others() {
+    let tmp = temp_dir();
+    let run_dir = run_directory(&tmp);
     let weights = run_dir.join("global_step_80/actor/huggingface/model.safetensors");
     let bytes = fs::read(&weights).unwrap();
     fs::write(&weights, &bytes[..bytes.len() / 2]).unwrap();
@@ -452,7 +452,7 @@ fn a_broken_checkpoint_does_not_stop_the_others() {
     fs::create_dir_all(&unmerged).unwrap();
     fs::write(unmerged.join("model_world_size_2_rank_0.pt"), b"x").unwrap();
     let given = rollouts();
-    let output = compute(desk.path(), &["--model", text(&run_dir), "--prompts", text(&given)]);
+    let output = compute(tmp.path(), &["--model", text(&run_dir), "--prompts", text(&given)]);
     let said = stderr(&output);
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("skipped step 80") && said.contains("cut off"), "{said}");
@@ -462,15 +462,15 @@ fn a_broken_checkpoint_does_not_stop_the_others() {
 }
 
 #[test]
-fn tokens_come_as_json_lines_and_as_parquet() {
-    let desk = desk();
+fn tokens_out_writes_jsonl_and_parquet() {
+    let tmp = temp_dir();
     let (path, given) = (model("qwen3"), rollouts());
     for name in ["t.jsonl", "t.parquet"] {
         let arguments =
             ["--model", text(&path), "--prompts", text(&given), "-o", "h.json", "--step", "3"];
-        done(desk.path(), &[&arguments[..], &["--overwrite", "--tokens-out", name]].concat());
+        compute_ok(tmp.path(), &[&arguments[..], &["--overwrite", "--tokens-out", name]].concat());
     }
-    let rows = lines(&desk.path().join("t.jsonl"));
+    let rows = lines(&tmp.path().join("t.jsonl"));
     for row in &rows {
         let n = row["response_token_ids"].as_array().unwrap().len();
         for key in ["tokens", "entropies", "log_probs"] {
@@ -478,11 +478,11 @@ fn tokens_come_as_json_lines_and_as_parquet() {
         }
         assert_eq!(row["step"], 3);
     }
-    let parquet = fs::read(desk.path().join("t.parquet")).unwrap();
+    let parquet = fs::read(tmp.path().join("t.parquet")).unwrap();
     assert!(parquet.starts_with(b"PAR1") && parquet.ends_with(b"PAR1"));
     let dump = |name: &str| {
         let mut dump = TokenDump::default();
-        let mut file = fs::File::open(desk.path().join(name)).unwrap();
+        let mut file = fs::File::open(tmp.path().join(name)).unwrap();
         let notes = read_tokens(Source { reader: &mut file, path: None }, &mut dump).unwrap();
         assert_eq!(notes, []);
         dump
@@ -494,26 +494,26 @@ fn tokens_come_as_json_lines_and_as_parquet() {
         assert!((a.mean() - b.mean()).abs() < 1e-12);
     }
     assert_eq!(of_lines.responses().len(), rows.len());
-    // Scored again from the Parquet file: it has the token ids.
-    done(
-        desk.path(),
+    // The Parquet file has the token ids, so its responses can be scored again.
+    compute_ok(
+        tmp.path(),
         &["--model", text(&path), "--prompts", "t.parquet", "-o", "again.json", "--step", "3"],
     );
-    let (a, b) = (read(&desk.path().join("h.json")), read(&desk.path().join("again.json")));
+    let (a, b) = (read(&tmp.path().join("h.json")), read(&tmp.path().join("again.json")));
     assert_eq!((&a[0]["entropy"], &a[0]["tokens"]), (&b[0]["entropy"], &b[0]["tokens"]));
 }
 
 #[test]
-fn responses_given_as_text_are_said_to_be_inexact() {
-    let desk = desk();
+fn text_responses_are_reported_as_inexact() {
+    let tmp = temp_dir();
     let path = model("qwen3");
     fs::write(
-        desk.path().join("p.jsonl"),
+        tmp.path().join("p.jsonl"),
         r#"{"prompt": "1 + 1", "response": "2", "finish_reason": "stop"}"#,
     )
     .unwrap();
-    let output = done(
-        desk.path(),
+    let output = compute_ok(
+        tmp.path(),
         &[
             "--model",
             text(&path),
@@ -528,16 +528,16 @@ fn responses_given_as_text_are_said_to_be_inexact() {
         ],
     );
     assert!(stderr(&output).contains("inexact where re-tokenising differs"), "{}", stderr(&output));
-    let ids = lines(&desk.path().join("t.jsonl"))[0]["response_token_ids"].clone();
+    let ids = lines(&tmp.path().join("t.jsonl"))[0]["response_token_ids"].clone();
     assert_eq!(ids.as_array().unwrap().last().unwrap(), 300, "the end token is missing");
 }
 
 #[test]
-fn what_cannot_be_used_is_refused_by_name() {
-    let desk = desk();
+fn rejects_unusable_checkpoints_by_name() {
+    let tmp = temp_dir();
     let given = rollouts();
     let broken = |change: &dyn Fn(&Path)| {
-        let path = desk.path().join("broken");
+        let path = tmp.path().join("broken");
         let _ = fs::remove_dir_all(&path);
         copy(&model("qwen2"), &path);
         change(&path);
@@ -548,8 +548,8 @@ fn what_cannot_be_used_is_refused_by_name() {
         fs::write(path.join("config.json"), config.to_string()).unwrap();
     };
     let refused = |words: &[&str]| {
-        refuses(
-            desk.path(),
+        assert_rejected(
+            tmp.path(),
             &["--model", "broken", "--prompts", text(&given), "-o", "h.json"],
             words,
         )
@@ -589,7 +589,7 @@ fn what_cannot_be_used_is_refused_by_name() {
     });
     refused(&["git-lfs"]);
     broken(&|path| {
-        // NaN in the last number of the file.
+        // The last number of the file becomes NaN.
         let file = path.join("model.safetensors");
         let mut bytes = fs::read(&file).unwrap();
         let end = bytes.len();
@@ -599,73 +599,73 @@ fn what_cannot_be_used_is_refused_by_name() {
     refused(&["NaN or infinite", "the tensor model."]);
 
     let adapter = model("lora");
-    refuses(
-        desk.path(),
+    assert_rejected(
+        tmp.path(),
         &["--model", text(&adapter), "--prompts", text(&given)],
         &["LoRA", "--base-model"],
     );
-    refuses(
-        desk.path(),
+    assert_rejected(
+        tmp.path(),
         &["--model", "nowhere", "--prompts", text(&given)],
         &["nowhere", "no such file"],
     );
     let whole = model("qwen2");
-    fs::write(desk.path().join("empty.txt"), "").unwrap();
-    refuses(
-        desk.path(),
+    fs::write(tmp.path().join("empty.txt"), "").unwrap();
+    assert_rejected(
+        tmp.path(),
         &["--model", text(&whole), "--prompts", "empty.txt"],
         &["empty.txt", "no prompts"],
     );
 }
 
 #[test]
-fn a_gpu_that_is_not_there_is_said_to_be_missing() {
-    let desk = desk();
+fn reports_missing_gpu() {
+    let tmp = temp_dir();
     let (whole, given) = (model("qwen2"), rollouts());
     let mut command = Command::cargo_bin("entropy-viz-compute").unwrap();
     command.args(["--model", text(&whole), "--prompts", text(&given), "--device", "cuda:63"]);
-    let output = command.current_dir(desk.path()).output().unwrap();
+    let output = command.current_dir(tmp.path()).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("cannot compute on cuda:63"), "{}", stderr(&output));
-    assert!(files(desk.path()).is_empty());
+    assert!(files(tmp.path()).is_empty());
 }
 
 #[test]
-fn prompts_longer_than_the_context_are_counted_or_cut() {
-    let desk = desk();
+fn long_prompts_are_skipped_or_truncated() {
+    let tmp = temp_dir();
     let path = model("qwen2");
     let context =
         read(&path.join("config.json"))["max_position_embeddings"].as_u64().unwrap() as usize;
     let long: Vec<usize> = (0..context + 50).map(|i| i % 250).collect();
     let rows = [json!({"prompt_token_ids": [1, 2, 3]}), json!({"prompt_token_ids": long})];
-    fs::write(desk.path().join("p.jsonl"), rows.map(|row| row.to_string()).join("\n")).unwrap();
+    fs::write(tmp.path().join("p.jsonl"), rows.map(|row| row.to_string()).join("\n")).unwrap();
     let arguments =
         ["--model", text(&path), "--prompts", "p.jsonl", "--max-new-tokens", "4", "--step", "1"];
-    let output = done(desk.path(), &[&arguments[..], &["-o", "a.json"]].concat());
+    let output = compute_ok(tmp.path(), &[&arguments[..], &["-o", "a.json"]].concat());
     assert!(
         stderr(&output).contains("1 row longer than the model's context"),
         "{}",
         stderr(&output)
     );
-    assert_eq!(read(&desk.path().join("a.json"))[0]["sequences"], 1);
-    done(desk.path(), &[&arguments[..], &["-o", "b.json", "--truncate-prompts"]].concat());
-    assert_eq!(read(&desk.path().join("b.json"))[0]["sequences"], 2);
+    assert_eq!(read(&tmp.path().join("a.json"))[0]["sequences"], 1);
+    compute_ok(tmp.path(), &[&arguments[..], &["-o", "b.json", "--truncate-prompts"]].concat());
+    assert_eq!(read(&tmp.path().join("b.json"))[0]["sequences"], 2);
 }
 
 #[test]
-fn the_self_test_passes() {
-    let desk = desk();
-    let output = done(desk.path(), &["--self-test"]);
+fn self_test_passes() {
+    let tmp = temp_dir();
+    let output = compute_ok(tmp.path(), &["--self-test"]);
     assert!(stdout(&output).matches("ok ").count() >= 10 && !stdout(&output).contains("FAILED"));
 }
 
 #[test]
-fn the_launcher_says_what_is_missing() {
-    let desk = desk();
+fn launcher_reports_wrong_libtorch_and_missing_helper() {
+    let tmp = temp_dir();
     let whole = model("qwen2");
     let given = rollouts();
     let launch = |variable: &str, value: &str| {
-        let mut command = crate::common::program(desk.path());
+        let mut command = crate::common::program(tmp.path());
         command.args([
             "compute",
             "--model",
@@ -679,7 +679,7 @@ fn the_launcher_says_what_is_missing() {
         ]);
         command.env(variable, value).output().unwrap()
     };
-    let wrong = desk.path().join("torch");
+    let wrong = tmp.path().join("torch");
     fs::create_dir_all(wrong.join("lib")).unwrap();
     fs::write(wrong.join("version.py"), "__version__ = '2.4.0+cpu'\n").unwrap();
     let output = launch("LIBTORCH", text(&wrong));
@@ -691,15 +691,15 @@ fn the_launcher_says_what_is_missing() {
 }
 
 #[test]
-fn the_launcher_hands_over() {
-    let desk = desk();
+fn launcher_runs_the_helper() {
+    let tmp = temp_dir();
     let (whole, given) = (model("qwen2"), rollouts());
     let arguments = ["-q", "compute", "--model", text(&whole), "--prompts", text(&given)];
     let output = run(
-        desk.path(),
+        tmp.path(),
         &[&arguments[..], &["--device", "cpu", "-o", "h.json", "--step", "4"]].concat(),
     );
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(stdout(&output), "h.json\n");
-    assert_eq!(read(&desk.path().join("h.json"))[0]["step"], 4);
+    assert_eq!(read(&tmp.path().join("h.json"))[0]["step"], 4);
 }

@@ -1,4 +1,4 @@
-//! The helper as a user meets it, in one binary. Some tests run `entropy-viz` too, which `make test` builds first.
+//! All integration tests of the helper in one binary. Some run `entropy-viz` too, which `make test` builds first.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)]
