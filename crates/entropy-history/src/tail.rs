@@ -16,17 +16,17 @@ const REREAD_BACKOFF: u32 = 40;
 /// A followed file.
 pub struct FileTail<'w> {
     path: PathBuf,
-    growing: ResumableReader<'w>,
-    seen: Option<FileState>,
-    not_before: Option<Instant>,
+    reader: ResumableReader<'w>,
+    state: Option<FileState>,
+    earliest_read: Option<Instant>,
     modified: Option<SystemTime>,
 }
 
 /// Whether the file exists, and its stamp.
 #[derive(Debug, Clone, PartialEq)]
 enum FileState {
-    There(FileStamp),
-    Gone,
+    Present(FileStamp),
+    Missing,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -34,33 +34,33 @@ struct FileStamp {
     number: u64,
     length: u64,
     modified: Option<SystemTime>,
-    beside: Option<(u64, Option<SystemTime>)>, // size and time of SQLite's `-wal` file
+    wal: Option<(u64, Option<SystemTime>)>, // size and time of SQLite's `-wal` file
 }
 
 impl FileStamp {
     fn of(path: &Path, metadata: &Metadata) -> FileStamp {
-        let wal = path.extension().is_some_and(|e| e == "db" || e == "sqlite").then(|| {
+        let wal_stamp = path.extension().is_some_and(|e| e == "db" || e == "sqlite").then(|| {
             let mut wal = path.as_os_str().to_owned();
             wal.push("-wal");
             fs::metadata(wal).ok().map(|metadata| (metadata.len(), metadata.modified().ok()))
         });
         FileStamp {
-            number: number(metadata),
+            number: file_number(metadata),
             length: metadata.len(),
             modified: metadata.modified().ok(),
-            beside: wal.flatten(),
+            wal: wal_stamp.flatten(),
         }
     }
 }
 
 #[cfg(unix)]
-fn number(metadata: &Metadata) -> u64 {
+fn file_number(metadata: &Metadata) -> u64 {
     use std::os::unix::fs::MetadataExt;
     metadata.ino() ^ metadata.dev().rotate_left(32)
 }
 
 #[cfg(not(unix))]
-fn number(_: &Metadata) -> u64 {
+fn file_number(_: &Metadata) -> u64 {
     0
 }
 
@@ -69,13 +69,13 @@ impl<'w> FileTail<'w> {
     pub fn new(
         path: PathBuf,
         format: Option<&'static Format>,
-        wanted: &'w SeriesSelector,
+        selector: &'w SeriesSelector,
     ) -> FileTail<'w> {
         FileTail {
             path,
-            growing: ResumableReader::new(format, wanted),
-            seen: None,
-            not_before: None,
+            reader: ResumableReader::new(format, selector),
+            state: None,
+            earliest_read: None,
             modified: None,
         }
     }
@@ -87,16 +87,16 @@ impl<'w> FileTail<'w> {
 
     /// Whether the file changed since the last read, and may be read again now.
     pub fn has_changed(&self, now: Instant) -> bool {
-        self.not_before.is_none_or(|time| now >= time) && self.is_another()
+        self.earliest_read.is_none_or(|time| now >= time) && self.is_another()
     }
 
     /// Whether the file changed since the last read.
     pub fn is_another(&self) -> bool {
-        let seen = match fs::metadata(&self.path) {
-            Ok(metadata) => FileState::There(FileStamp::of(&self.path, &metadata)),
-            Err(_) => FileState::Gone,
+        let state = match fs::metadata(&self.path) {
+            Ok(metadata) => FileState::Present(FileStamp::of(&self.path, &metadata)),
+            Err(_) => FileState::Missing,
         };
-        self.seen.as_ref() != Some(&seen)
+        self.state.as_ref() != Some(&state)
     }
 
     /// The time of the last change, if known.
@@ -106,9 +106,9 @@ impl<'w> FileTail<'w> {
 
     /// Records the present state of the file without reading it, because it is not a log yet.
     pub fn pass_over(&mut self) {
-        let seen = fs::metadata(&self.path).map(|metadata| FileStamp::of(&self.path, &metadata));
-        self.seen = Some(seen.map_or(FileState::Gone, FileState::There));
-        self.growing.reset();
+        let state = fs::metadata(&self.path).map(|metadata| FileStamp::of(&self.path, &metadata));
+        self.state = Some(state.map_or(FileState::Missing, FileState::Present));
+        self.reader.reset();
     }
 
     /// Reads the file.
@@ -119,41 +119,41 @@ impl<'w> FileTail<'w> {
         let mut file = match File::open(&self.path) {
             Ok(file) => file,
             Err(error) => {
-                self.seen = Some(FileState::Gone);
-                self.growing.reset();
+                self.state = Some(FileState::Missing);
+                self.reader.reset();
                 return Err(error.into());
             }
         };
         let start = Instant::now();
         // Taken before reading, so that writes during the read count as a change.
         let stamp = FileStamp::of(&self.path, &file.metadata()?);
-        if self.is_written_anew(&stamp) {
-            self.growing.reset();
+        if self.was_rewritten(&stamp) {
+            self.reader.reset();
         }
         let length = stamp.length;
-        self.modified = stamp.modified.max(stamp.beside.and_then(|(_, modified)| modified));
-        self.seen = Some(FileState::There(stamp));
-        let read = self.growing.read(&mut file, Some(&self.path), length);
-        self.not_before =
-            (!self.growing.is_incremental()).then(|| now + start.elapsed() * REREAD_BACKOFF);
+        self.modified = stamp.modified.max(stamp.wal.and_then(|(_, modified)| modified));
+        self.state = Some(FileState::Present(stamp));
+        let read = self.reader.read(&mut file, Some(&self.path), length);
+        self.earliest_read =
+            (!self.reader.is_incremental()).then(|| now + start.elapsed() * REREAD_BACKOFF);
         read
     }
 
     /// Whether the file was rewritten instead of appended to.
-    fn is_written_anew(&self, stamp: &FileStamp) -> bool {
-        let Some(FileState::There(before)) = &self.seen else { return true };
-        let written_over = before.length == stamp.length && before.modified != stamp.modified;
-        before.number != stamp.number || stamp.length < before.length || written_over
+    fn was_rewritten(&self, stamp: &FileStamp) -> bool {
+        let Some(FileState::Present(before)) = &self.state else { return true };
+        let same_length = before.length == stamp.length && before.modified != stamp.modified;
+        before.number != stamp.number || stamp.length < before.length || same_length
     }
 
     /// Whether the next read will parse only what is appended.
     pub fn is_incremental(&self) -> bool {
-        self.growing.is_incremental()
+        self.reader.is_incremental()
     }
 
     /// The longest pause before the file is read again.
     pub fn rest(&self, now: Instant) -> Duration {
-        self.not_before.map_or(Duration::ZERO, |time| time.saturating_duration_since(now))
+        self.earliest_read.map_or(Duration::ZERO, |time| time.saturating_duration_since(now))
     }
 }
 
@@ -185,15 +185,15 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_grew_was_cut_or_was_replaced_is_seen_as_it_is() {
-        let desk = tempfile::tempdir().unwrap();
-        let path = desk.path().join("q.jsonl");
-        let wanted = SeriesSelector::default_keys();
+    fn appended_truncated_and_replaced_files_are_read_correctly() {
+        let tmp = tempfile::tempdir().unwrap();
+        let path = tmp.path().join("q.jsonl");
+        let selector = SeriesSelector::default_keys();
         write(&path, &rows(&[3.0, 2.5]));
-        let mut tail = FileTail::new(path.clone(), None, &wanted);
+        let mut tail = FileTail::new(path.clone(), None, &selector);
         assert!(tail.has_changed(Instant::now()));
         assert_eq!(values(&mut tail), [3.0, 2.5]);
-        assert!(!tail.has_changed(Instant::now()) && tail.growing.is_incremental());
+        assert!(!tail.has_changed(Instant::now()) && tail.reader.is_incremental());
 
         write(&path, &rows(&[3.0, 2.5, 2.0]));
         assert!(tail.has_changed(Instant::now()));
@@ -202,7 +202,7 @@ mod tests {
         write(&path, &rows(&[1.5]));
         assert_eq!(values(&mut tail), [1.5]);
 
-        let other = desk.path().join("other");
+        let other = tmp.path().join("other");
         write(&other, &rows(&[9.5, 8.5, 7.5, 6.5]));
         fs::rename(&other, &path).unwrap();
         assert!(tail.has_changed(Instant::now()));
@@ -217,17 +217,17 @@ mod tests {
     }
 
     #[test]
-    fn a_document_that_is_written_anew_rests_after_its_reading() {
-        let desk = tempfile::tempdir().unwrap();
-        let path = desk.path().join("q.json");
+    fn rewritten_document_is_read_again_after_a_pause() {
+        let tmp = tempfile::tempdir().unwrap();
+        let path = tmp.path().join("q.json");
         let row = |i: usize| format!("{{\"step\": {i}, \"entropy\": 2.5}}");
         let rows: Vec<String> = (1..100_000).map(row).collect();
         write(&path, &format!("[{}]", rows.join(",")));
-        let wanted = SeriesSelector::default_keys();
-        let mut tail = FileTail::new(path.clone(), None, &wanted);
+        let selector = SeriesSelector::default_keys();
+        let mut tail = FileTail::new(path.clone(), None, &selector);
         let now = Instant::now();
         assert_eq!(values(&mut tail).len(), 99_999);
-        assert!(!tail.growing.is_incremental());
+        assert!(!tail.reader.is_incremental());
         let rest = tail.rest(now);
         assert!(rest > Duration::from_millis(10), "{rest:?}");
         write(&path, "[{\"step\": 1, \"entropy\": 2.5}]");

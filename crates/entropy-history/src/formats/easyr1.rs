@@ -13,20 +13,19 @@ use std::io::Read;
 
 use crate::formats::error::ReadError;
 use crate::formats::format::{Confidence, Format, Growth, Head};
-use crate::formats::json_rows::JsonRows;
+use crate::formats::json_rows::{JsonRows, read_json_lines};
 use crate::formats::series_builder::{MissingMetric, SeriesBuilder};
-use crate::framing::json::{Scanner, Shape, ValueKind};
+use crate::framing::json::{Shape, ValueKind};
 
 pub(crate) const FORMAT: Format = Format {
     name: "easyr1",
     about: "EasyR1's experiment_log.jsonl",
     recognised_by: "lines of objects with a step and nested metrics",
     metrics: &["policy/entropy", "actor/entropy", "actor/entropy_loss"],
-    kinds: &[],
-    is_console: false,
     recognise,
     read,
     growth: |_| Growth::Lines,
+    ..Format::DEFAULTS
 };
 
 fn recognise(head: &Head<'_>) -> Confidence {
@@ -44,15 +43,8 @@ fn read(
     builder: &mut SeriesBuilder<'_>,
 ) -> Result<(), ReadError> {
     builder.missing_metric(MissingMetric::Count);
-    let mut scanner = Scanner::new(source)?;
-    let mut rows = JsonRows::new(builder, "step");
-    while scanner.peek()?.is_some() {
-        rows.rows(&mut scanner, |rows, scanner| {
-            scanner.object(|scanner, key| match key {
-                "step" => rows.read_step_or_value(scanner, key),
-                _ => rows.read_nested(scanner, key),
-            })
-        })?;
-    }
-    Ok(())
+    read_json_lines(source, JsonRows::new(builder, "step"), |rows, scanner, key| match key {
+        "step" => rows.read_step_or_value(scanner, key),
+        _ => rows.read_nested(scanner, key),
+    })
 }

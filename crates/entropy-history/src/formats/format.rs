@@ -30,6 +30,21 @@ pub struct Format {
     pub(crate) growth: fn(&Head<'_>) -> Growth,
 }
 
+impl Format {
+    /// What holds for most formats.
+    pub(crate) const DEFAULTS: Format = Format {
+        name: "",
+        about: "",
+        recognised_by: "",
+        metrics: &[],
+        kinds: &[],
+        is_console: false,
+        recognise: |_| Confidence::No,
+        read: |_, _, _| Ok(()),
+        growth: |_| Growth::Rewritten,
+    };
+}
+
 /// How sure a format is that it can read a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Confidence {

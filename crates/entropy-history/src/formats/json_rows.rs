@@ -5,6 +5,7 @@
 //! not match is scanned.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 
 use crate::formats::error::ReadError;
 use crate::formats::log_note::LogNote;
@@ -390,6 +391,21 @@ fn step_value(scanner: &mut Scanner<'_>, key: &str) -> Result<Value, ReadError> 
 
 /// Maximum nesting of objects in a row; trainers nest two or three deep.
 const DEEPEST: usize = 32;
+
+/// Reads JSON lines, calling `read_key` behind each `key:` of a row.
+pub(crate) fn read_json_lines(
+    source: &mut dyn Read,
+    mut rows: JsonRows<'_, '_>,
+    read_key: impl Fn(&mut JsonRows<'_, '_>, &mut Scanner<'_>, &str) -> Result<(), ReadError>,
+) -> Result<(), ReadError> {
+    let mut scanner = Scanner::new(source)?;
+    while scanner.peek()?.is_some() {
+        rows.rows(&mut scanner, |rows, scanner| {
+            scanner.object(|scanner, key| read_key(rows, scanner, key))
+        })?;
+    }
+    Ok(())
+}
 
 /// Checks that only white space follows the document.
 pub(crate) fn nothing_follows(scanner: &mut Scanner<'_>) -> Result<(), ReadError> {

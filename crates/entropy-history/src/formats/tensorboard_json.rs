@@ -7,7 +7,7 @@ use std::io::Read;
 use std::path::Path;
 
 use crate::formats::error::ReadError;
-use crate::formats::format::{Confidence, Format, Growth, Head};
+use crate::formats::format::{Confidence, Format, Head};
 use crate::formats::json_rows::{JsonRows, nothing_follows};
 use crate::formats::log::NameHint;
 use crate::formats::series_builder::{ColumnId, MissingMetric, SeriesBuilder};
@@ -19,11 +19,9 @@ pub(crate) const FORMAT: Format = Format {
     about: "TensorBoard's JSON download of a scalar",
     recognised_by: "an array of arrays of numbers",
     metrics: &["Value"],
-    kinds: &[],
-    is_console: false,
     recognise,
     read,
-    growth: |_| Growth::Rewritten,
+    ..Format::DEFAULTS
 };
 
 fn recognise(head: &Head<'_>) -> Confidence {

@@ -24,7 +24,7 @@ use rusqlite::types::ValueRef;
 use serde_json::Value;
 
 use crate::formats::error::{ReadError, TrackioError};
-use crate::formats::format::{Confidence, Format, Growth, Head};
+use crate::formats::format::{Confidence, Format, Head};
 use crate::formats::series_builder::{MissingMetric, SeriesBuilder};
 use crate::formats::timestamps::iso_to_unix_seconds;
 use crate::framing::sqlite::query_database;
@@ -34,11 +34,9 @@ pub(crate) const FORMAT: Format = Format {
     about: "trackio's database of a project (SQLite)",
     recognised_by: "the bytes SQLite format 3",
     metrics: &["train/entropy", "policy/entropy"],
-    kinds: &[],
-    is_console: false,
     recognise,
     read,
-    growth: |_| Growth::Rewritten,
+    ..Format::DEFAULTS
 };
 
 fn recognise(head: &Head<'_>) -> Confidence {

@@ -12,7 +12,7 @@
 use std::io::Read;
 
 use crate::formats::error::ReadError;
-use crate::formats::format::{Confidence, Format, Growth, Head};
+use crate::formats::format::{Confidence, Format, Head};
 use crate::formats::json_rows::{JsonRows, nothing_follows};
 use crate::formats::series_builder::{MissingMetric, SeriesBuilder};
 use crate::framing::json::{Scanner, ValueKind};
@@ -22,11 +22,9 @@ pub(crate) const FORMAT: Format = Format {
     about: "trainer_state.json of TRL and other Hugging Face trainers",
     recognised_by: "an object with log_history",
     metrics: &["entropy", "train/entropy"],
-    kinds: &[],
-    is_console: false,
     recognise,
     read,
-    growth: |_| Growth::Rewritten,
+    ..Format::DEFAULTS
 };
 
 fn recognise(head: &Head<'_>) -> Confidence {

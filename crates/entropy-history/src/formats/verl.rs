@@ -12,9 +12,9 @@ use std::io::Read;
 
 use crate::formats::error::ReadError;
 use crate::formats::format::{Confidence, Format, Growth, Head};
-use crate::formats::json_rows::JsonRows;
+use crate::formats::json_rows::{JsonRows, read_json_lines};
 use crate::formats::series_builder::{MissingMetric, SeriesBuilder};
-use crate::framing::json::{Scanner, ValueKind};
+use crate::framing::json::ValueKind;
 use crate::quantity::EntropyKind;
 
 pub(crate) const FORMAT: Format = Format {
@@ -23,10 +23,10 @@ pub(crate) const FORMAT: Format = Format {
     recognised_by: "objects with a step and an object data",
     metrics: &["actor/entropy", "policy/entropy", "actor/entropy_loss"],
     kinds: &[("actor/entropy_loss", EntropyKind::TokenMean)],
-    is_console: false,
     recognise,
     read,
     growth: |_| Growth::Lines,
+    ..Format::DEFAULTS
 };
 
 fn recognise(head: &Head<'_>) -> Confidence {
@@ -40,16 +40,9 @@ fn read(
     builder: &mut SeriesBuilder<'_>,
 ) -> Result<(), ReadError> {
     builder.missing_metric(MissingMetric::Count);
-    let mut scanner = Scanner::new(source)?;
-    let mut rows = JsonRows::new(builder, "step");
-    while scanner.peek()?.is_some() {
-        rows.rows(&mut scanner, |rows, scanner| {
-            scanner.object(|scanner, key| match key {
-                "step" => rows.read_step_or_value(scanner, key),
-                "data" => scanner.object(|scanner, key| rows.read_value(scanner, key)),
-                _ => Ok(scanner.skip()?),
-            })
-        })?;
-    }
-    Ok(())
+    read_json_lines(source, JsonRows::new(builder, "step"), |rows, scanner, key| match key {
+        "step" => rows.read_step_or_value(scanner, key),
+        "data" => scanner.object(|scanner, key| rows.read_value(scanner, key)),
+        _ => Ok(scanner.skip()?),
+    })
 }

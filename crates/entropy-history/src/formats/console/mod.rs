@@ -32,7 +32,7 @@ use progress_steps::{ProgressSteps, RowWithStep};
 use segments::{Segment, segments};
 
 use crate::formats::error::ReadError;
-use crate::formats::format::{Confidence, Format, Growth, Head};
+use crate::formats::format::{Confidence, Format, Head};
 use crate::formats::log_note::LogNote;
 use crate::formats::series_builder::{MissingMetric, SeriesBuilder};
 use crate::quantity::EntropyKind;
@@ -46,7 +46,7 @@ pub(crate) const VERL: Format = Format {
     is_console: true,
     recognise: |head| recognise(head, Dialect::Verl),
     read,
-    growth: |_| Growth::Rewritten,
+    ..Format::DEFAULTS
 };
 
 pub(crate) const EASYR1: Format = Format {
@@ -54,11 +54,10 @@ pub(crate) const EASYR1: Format = Format {
     about: "what EasyR1 and R-Zero print",
     recognised_by: "lines of Step 12, then nested values",
     metrics: &["policy/entropy", "actor/entropy", "actor/entropy_loss"],
-    kinds: &[],
     is_console: true,
     recognise: |head| recognise(head, Dialect::EasyR1),
     read,
-    growth: |_| Growth::Rewritten,
+    ..Format::DEFAULTS
 };
 
 pub(crate) const HUGGING_FACE: Format = Format {
@@ -66,11 +65,10 @@ pub(crate) const HUGGING_FACE: Format = Format {
     about: "what TRL and other Hugging Face trainers print",
     recognised_by: "lines with {'loss': …, 'epoch': …}",
     metrics: &["entropy", "train/entropy"],
-    kinds: &[],
     is_console: true,
     recognise: |head| recognise(head, Dialect::HuggingFace),
     read,
-    growth: |_| Growth::Rewritten,
+    ..Format::DEFAULTS
 };
 
 /// The trainer that printed the rows. Each is a format, because a key may mean different quantities.

@@ -31,9 +31,8 @@ pub(crate) const FORMAT: Format = Format {
     about: "CSV and TSV: downloads of W&B and TensorBoard, progress.csv, pandas",
     recognised_by: "a header with a step, and numbers below it",
     metrics: &["policy/entropy", "entropy", "Value"],
-    kinds: &[],
-    is_console: false,
     recognise: read::recognise,
     read: read::read,
     growth: |_| Growth::Table,
+    ..Format::DEFAULTS
 };

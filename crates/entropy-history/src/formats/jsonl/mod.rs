@@ -22,9 +22,8 @@ pub(crate) const FORMAT: Format = Format {
     about: "prime-rl's metrics.jsonl, RLlib's result.json, ms-swift's logging.jsonl, other JSON lines",
     recognised_by: "lines of objects with a step and names of metrics",
     metrics: &["entropy/all/mean"],
-    kinds: &[],
-    is_console: false,
     recognise: read::recognise,
     read: read::read,
     growth: |_| Growth::Lines,
+    ..Format::DEFAULTS
 };

@@ -4,10 +4,10 @@ use std::io::Read;
 
 use crate::formats::error::ReadError;
 use crate::formats::format::{Confidence, Head};
-use crate::formats::json_rows::JsonRows;
+use crate::formats::json_rows::{JsonRows, read_json_lines};
 use crate::formats::series_builder::{MissingMetric, SeriesBuilder};
 use crate::formats::step_keys;
-use crate::framing::json::{Scanner, ValueKind};
+use crate::framing::json::ValueKind;
 
 pub(crate) fn recognise(head: &Head<'_>) -> Confidence {
     let (keys, Some(step)) = (head.keys(), step_keys::of_head(head)) else { return Confidence::No };
@@ -36,18 +36,9 @@ pub(crate) fn read(
     builder: &mut SeriesBuilder<'_>,
 ) -> Result<(), ReadError> {
     builder.missing_metric(MissingMetric::Count);
-    let mut scanner = Scanner::new(source)?;
-    let mut rows = match step_keys::of_head(head) {
-        Some(step) => JsonRows::new(builder, &step),
-        None => JsonRows::new(builder, "step"),
-    };
-    while scanner.peek()?.is_some() {
-        rows.rows(&mut scanner, |rows, scanner| {
-            scanner.object(|scanner, key| match key {
-                "config" => Ok(scanner.skip()?), // RLlib repeats its configuration in each row
-                _ => rows.read_field(scanner, key),
-            })
-        })?;
-    }
-    Ok(())
+    let step = step_keys::of_head(head).unwrap_or_else(|| "step".to_owned());
+    read_json_lines(source, JsonRows::new(builder, &step), |rows, scanner, key| match key {
+        "config" => Ok(scanner.skip()?), // RLlib repeats its configuration in each row
+        _ => rows.read_field(scanner, key),
+    })
 }

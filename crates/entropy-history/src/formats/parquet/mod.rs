@@ -8,7 +8,7 @@
 //! The footer is at the end, so the whole file is held in memory; only the selected columns are
 //! decoded. A null is a missing value, like an empty cell of a CSV table.
 
-use crate::formats::format::{Format, Growth};
+use crate::formats::format::Format;
 
 mod read;
 mod write;
@@ -20,9 +20,7 @@ pub(crate) const FORMAT: Format = Format {
     about: "Parquet tables of pandas, polars and W&B",
     recognised_by: "the bytes PAR1",
     metrics: &["policy/entropy", "entropy"],
-    kinds: &[],
-    is_console: false,
     recognise: read::recognise,
     read: read::read,
-    growth: |_| Growth::Rewritten,
+    ..Format::DEFAULTS
 };

@@ -22,9 +22,8 @@ pub(crate) const FORMAT: Format = Format {
     about: "R-Zero's entropy_history_<run>.json; the same rows as JSON lines",
     recognised_by: "an array of objects, or objects with a step",
     metrics: &["entropy", "policy/entropy"],
-    kinds: &[],
-    is_console: false,
     recognise: read::recognise,
     read: read::read,
     growth: read::growth,
+    ..Format::DEFAULTS
 };

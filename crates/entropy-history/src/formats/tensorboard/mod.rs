@@ -23,9 +23,8 @@ pub(crate) const FORMAT: Format = Format {
     about: "TensorBoard event files, and directories of them",
     recognised_by: "TFRecord framing with its checksum",
     metrics: &["policy/entropy", "actor/entropy", "train/entropy"],
-    kinds: &[],
-    is_console: false,
     recognise: read::recognise,
     read: read::read,
     growth: |_| Growth::Records(read::new_reader),
+    ..Format::DEFAULTS
 };

@@ -25,9 +25,8 @@ pub(crate) const FORMAT: Format = Format {
     about: "W&B run files (.wandb), online or offline",
     recognised_by: "the bytes :W&B",
     metrics: &["policy/entropy", "actor/entropy", "train/entropy"],
-    kinds: &[],
-    is_console: false,
     recognise: read::recognise,
     read: read::read,
     growth: |_| Growth::Records(read::new_reader),
+    ..Format::DEFAULTS
 };

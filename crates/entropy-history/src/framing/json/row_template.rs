@@ -1,6 +1,7 @@
 //! Row templates: a fast path for rows that differ only in their numbers.
 
-use super::Scanner;
+use super::number::parse_plain_number;
+use super::scanner::Scanner;
 
 /// The text between the numbers of a row. A row that matches is read by comparing this text and parsing
 /// the numbers, several times as fast as by scanning.
@@ -79,7 +80,7 @@ impl Scanner<'_> {
                 }
                 continue;
             }
-            let Some((parsed, length)) = plain_number(number) else { return false };
+            let Some((parsed, length)) = parse_plain_number(number) else { return false };
             *value = parsed;
             rest = &number[length..];
         }
@@ -107,25 +108,4 @@ fn strip<'t>(text: &'t [u8], prefix: &[u8]) -> Option<&'t [u8]> {
         head_words.iter().zip(words).all(|(a, b)| u64::from_ne_bytes(*a) == u64::from_ne_bytes(*b));
     let same = same_words && head_bytes.iter().zip(bytes).all(|(a, b)| a == b);
     same.then_some(rest)
-}
-
-/// The value and length of a number at the start of `text`, if it is an exact integer or has a decimal
-/// point, and a byte follows that is not part of it.
-#[inline]
-fn plain_number(text: &[u8]) -> Option<(f64, usize)> {
-    let sign = usize::from(text.first() == Some(&b'-'));
-    let digits = text[sign..].iter().take(16).take_while(|b| b.is_ascii_digit()).count();
-    match text.get(sign + digits)? {
-        b'.' if digits > 0 => {
-            let (value, length) = fast_float2::parse_partial::<f64, _>(text).ok()?;
-            (length < text.len()).then_some((value, length))
-        }
-        b'0'..=b'9' | b'e' | b'E' => None,
-        _ if (1..=15).contains(&digits) => {
-            let (digits, length) = (&text[sign..sign + digits], sign + digits);
-            let integer = digits.iter().fold(0, |n, d| 10 * n + u64::from(d - b'0')) as f64;
-            Some((if sign == 1 { -integer } else { integer }, length))
-        }
-        _ => None,
-    }
 }

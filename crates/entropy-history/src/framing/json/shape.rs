@@ -1,6 +1,6 @@
 //! The shape of a JSON text, from which formats are recognised.
 
-use super::{ScanError, Scanner};
+use super::scanner::{ScanError, Scanner};
 
 /// The kind of value of a top-level key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,4 +73,25 @@ fn keys(scanner: &mut Scanner<'_>) -> Vec<(String, ValueKind)> {
         rest
     });
     keys
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shape_is_read_from_incomplete_head() {
+        let text = br#"{"step":1,"data":{"a":1},"rows":[{"x":1}],"xs":[1"#;
+        let keys = [
+            ("step", ValueKind::Scalar),
+            ("data", ValueKind::Object),
+            ("rows", ValueKind::ArrayOfObjects),
+            ("xs", ValueKind::Array),
+        ];
+        assert_eq!(shape(text), Shape::Object(keys.map(|(k, h)| (k.to_owned(), h)).to_vec()));
+        assert_eq!(shape(b" [ ]"), Shape::EmptyArray);
+        assert_eq!(shape(b"\xef\xbb\xbf[{"), Shape::Rows(vec![]));
+        assert_eq!(shape(b"\n \n"), Shape::Blank);
+        assert_eq!(shape(b"\x89PNG"), Shape::NotJson);
+    }
 }
