@@ -202,7 +202,9 @@ fn rejects_malformed_line_with_its_number_and_reason() {
     assert!(rejection_message(&null).contains("invalid type: null, expected a number"));
     let said = rejection_message(&(line(&json!({})) + "{\"step\": 1,\n" + &line(&json!({}))));
     assert_eq!(said, "line 2, column 11: it ends inside the object");
-    assert!(rejection_message("[1, 2]\n").starts_with("it is no dump of tokens: it begins with"));
+    assert!(
+        rejection_message("[1, 2]\n").starts_with("it is not a dump of tokens: it begins with")
+    );
     assert_eq!(rejection_message(""), "the file is empty");
     assert_eq!(rejection_message(" \n\n"), "the file holds nothing but white space");
 }

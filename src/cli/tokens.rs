@@ -194,7 +194,7 @@ mod tests {
     fn what_is_no_dump_is_refused_by_name() {
         let history = "models/qwen3-tiny_solver_s1/entropy_history_qwen3-tiny_solver_s1.json";
         let said = load(&[&fixture(history)]).unwrap_err();
-        assert!(said.contains("as tokens: it is no dump of tokens: it begins with"), "{said}");
+        assert!(said.contains("as tokens: it is not a dump of tokens: it begins with"), "{said}");
         let said = load(&[&fixture("parquet/none.parquet")]).unwrap_err();
         assert!(said.contains("no such file"), "{said}");
         let said = load(&[&fixture("compute")]).unwrap_err();

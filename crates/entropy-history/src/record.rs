@@ -80,17 +80,17 @@ impl Recording {
 ///
 /// # Errors
 /// When the line is neither, or several of its keys are selected.
-pub fn parse_line(line: &[u8], wanted: &SeriesSelector) -> Result<ParsedLine, LineError> {
+pub fn parse_line(line: &[u8], selector: &SeriesSelector) -> Result<ParsedLine, LineError> {
     let line = std::str::from_utf8(line).map_err(|_| LineError::NoText)?.trim();
     if line.is_empty() {
         return Ok(ParsedLine::default());
     }
     if line.starts_with('{') {
         let source = Source { reader: &mut line.as_bytes(), path: None };
-        let (format, log) = formats::read(source, None, wanted)?;
+        let (format, log) = formats::read(source, None, selector)?;
         let cut = log.notes.iter().find(|note| matches!(note, LogNote::Cut { .. }));
         let cut = cut.map(ToString::to_string);
-        let (series, _) = log.choose(wanted, format)?;
+        let (series, _) = log.choose(selector, format)?;
         if let [_, _, ..] = &series[..] {
             let keys: Vec<String> = series.into_iter().map(|series| series.metric).collect();
             return Err(LineError::Several(keys.join(", ")));
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_two_numbers_or_any_trainers_row() {
+    fn line_is_two_numbers_or_a_json_row() {
         assert_eq!(point("12 0.53"), Some((12.0, 0.53)));
         assert_eq!(point(" 12,\t0.53 \r\n"), Some((12.0, 0.53)));
         assert_eq!(point(r#"{"step": 3, "entropy": 1.5, "loss": 2}"#), Some((3.0, 1.5)));
@@ -143,15 +143,15 @@ mod tests {
     }
 
     #[test]
-    fn a_line_with_several_wanted_keys_is_refused() {
-        let wanted = SeriesSelector::metrics(&["actor/*".to_owned()]).unwrap();
+    fn rejects_line_with_several_selected_keys() {
+        let selector = SeriesSelector::metrics(&["actor/*".to_owned()]).unwrap();
         let line = br#"{"step":1,"actor/entropy":2,"actor/entropy_b":3}"#;
-        let error = parse_line(line, &wanted).unwrap_err().to_string();
+        let error = parse_line(line, &selector).unwrap_err().to_string();
         assert_eq!(error, "several of its keys match: actor/entropy, actor/entropy_b");
     }
 
     #[test]
-    fn what_is_no_step_is_refused() {
+    fn rejects_lines_that_are_not_steps() {
         for line in [
             "hello",
             "1",
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_resumed_run_goes_on_and_replaces_what_it_logs_again() {
+    fn resumed_run_replaces_repeated_steps() {
         let row = |step, entropy| Point { step, entropy };
         let mut recording = Recording::resume(vec![row(1.0, 3.0), row(2.0, 2.0), row(3.0, 1.0)]);
         recording.take(row(2.0, 2.5));

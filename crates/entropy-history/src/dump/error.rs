@@ -14,7 +14,7 @@ pub enum DumpError {
     #[error("{0}")]
     Nothing(&'static str),
     /// The file is not a dump of tokens.
-    #[error("it is no dump of tokens: {0}")]
+    #[error("it is not a dump of tokens: {0}")]
     Foreign(String),
     /// A response is not valid.
     #[error("{place}: {what}")]

@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kind_is_an_id_with_its_text_and_kept_once() {
+    fn token_kinds_are_deduplicated_by_id_and_text() {
         let mut dump = TokenDump::default();
         let texts = ["a", "b", "a"].map(str::to_owned).to_vec();
         dump.add(RawResponse { texts, ..raw(&[7, 8, 7]) }).unwrap();
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_of_other_lengths_are_refused_and_named() {
+    fn rejects_lists_of_other_lengths() {
         let mut dump = TokenDump::default();
         let short = RawResponse { entropies: vec![1.0], ..raw(&[1, 2]) };
         assert_eq!(dump.add(short).unwrap_err().to_string(), "it has 2 tokens and 1 entropies");
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_entropy_can_be_is_refused_or_counted() {
+    fn rejects_nan_and_counts_negative_entropies() {
         let mut dump = TokenDump::default();
         let nan = RawResponse { entropies: vec![1.0, f64::NAN], ..raw(&[1, 2]) };
         assert_eq!(dump.add(nan).unwrap_err().to_string(), "the entropy of token 2 is NaN");

@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_packed_is_unpacked_and_the_rest_passes() {
+    fn compressed_streams_are_decompressed_and_plain_ones_unchanged() {
         let text = b"{\"step\": 1}\n".repeat(5_000);
         let zstd = zstd::encode_all(&text[..], 1).unwrap();
         let members = [gzip(&text[..600]), gzip(&text[600..])].concat();
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_is_cut_gives_what_came_before_and_says_so() {
+    fn truncated_stream_yields_its_start_and_reports_truncation() {
         let text: Vec<u8> =
             (0..200_000u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
         for packed in [gzip(&text), zstd::encode_all(&text[..], 1).unwrap()] {

@@ -49,7 +49,7 @@ pub enum ReadError {
         found: Vec<String>,
     },
     /// The first column of a table is a time and there is no column of steps.
-    #[error("its rows are told by {0:?}, which is time: it has no steps")]
+    #[error("its first column is {0:?}, which is time, and it has no column of steps")]
     OverTime(String),
     /// The columns of a Parquet file use a compression codec that is not supported.
     #[error("its columns are compressed with {0}, which is not supported")]
@@ -80,7 +80,7 @@ pub enum TrackioError {
     #[error("it is an SQLite database, but not trackio's: it has {}", listed(.0))]
     Foreign(Vec<String>),
     /// The database comes through a pipe or is compressed.
-    #[error("an SQLite database is read from its own file, not from a pipe or packed")]
+    #[error("an SQLite database is read from its own file, not from a pipe or a compressed file")]
     NoFile,
     /// The metrics of a row are not a JSON object.
     #[error("row {id} of the table metrics: {what}")]

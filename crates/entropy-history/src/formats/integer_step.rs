@@ -11,7 +11,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_whole_steps_within_64_bits_are_integers() {
+    fn fractional_and_large_steps_are_not_integers() {
         let two_63 = 2f64.powi(63);
         assert_eq!(integer_step(0.0), Some(0));
         assert_eq!(integer_step(-3.0), Some(-3));

@@ -225,8 +225,7 @@ impl<'b, 'w> JsonRows<'b, 'w> {
             }
             None => {}
             Some(other) if other != logged => {
-                let what =
-                    format!("steps {other} and {logged} cannot be told apart as 64-bit floats");
+                let what = format!("steps {other} and {logged} are the same 64-bit float");
                 return Err(self.row_error(place, what));
             }
             Some(_) => {}
@@ -413,7 +412,7 @@ pub(crate) fn nothing_follows(scanner: &mut Scanner<'_>) -> Result<(), ReadError
         None => Ok(()),
         Some(_) => Err(ScanError::Syntax {
             place: scanner.place(),
-            what: "more follows behind the end of the JSON value".to_owned(),
+            what: "there is more text after the JSON value".to_owned(),
         }
         .into()),
     }

@@ -85,27 +85,24 @@ impl fmt::Display for LogNote {
         match self {
             LogNote::Cut { unit, read, place } => write!(
                 f,
-                "the file ends inside a {unit} ({place}); {read} whole {unit}{} read",
+                "the file ends inside a {unit} ({place}); {read} complete {unit}{} read",
                 if *read == 1 { " was" } else { "s were" }
             ),
             LogNote::CompressionCut(why) => {
-                write!(f, "its compression ends too early ({why}); what came before was read")
+                write!(f, "its compression ends too early ({why}); the data before that was read")
             }
             LogNote::Damaged { place, what } => write!(f, "{place}: {what}"),
             LogNote::RowsWithout { key, rows: 1, first } => {
-                write!(f, "row {first} has no {key:?} and was passed over")
+                write!(f, "row {first} has no {key:?} and was skipped")
             }
             LogNote::RowsWithout { key, rows, first } => {
-                write!(
-                    f,
-                    "{rows} rows have no {key:?} and were passed over, the first is row {first}"
-                )
+                write!(f, "{rows} rows have no {key:?} and were skipped, the first is row {first}")
             }
-            LogNote::OtherRows(1) => write!(f, "1 row carries no entropy"),
-            LogNote::OtherRows(rows) => write!(f, "{rows} rows carry no entropy"),
-            LogNote::RowsWithoutStep(1) => write!(f, "1 row carries no step"),
-            LogNote::RowsWithoutStep(rows) => write!(f, "{rows} rows carry no step"),
-            LogNote::TrailingComma => write!(f, "a comma stands before the closing bracket"),
+            LogNote::OtherRows(1) => write!(f, "1 row has no entropy"),
+            LogNote::OtherRows(rows) => write!(f, "{rows} rows have no entropy"),
+            LogNote::RowsWithoutStep(1) => write!(f, "1 row has no step"),
+            LogNote::RowsWithoutStep(rows) => write!(f, "{rows} rows have no step"),
+            LogNote::TrailingComma => write!(f, "there is a comma before the closing bracket"),
             LogNote::RoundedStep { logged, shown } => {
                 write!(f, "step {logged} is beyond 2^53 and shown as {shown}")
             }
@@ -145,7 +142,7 @@ pub(crate) fn damage_notes(damage: &Damage, read: usize, malformed: (usize, &str
         notes.push(LogNote::Damaged { place: place.clone(), what: format!("{what}{more}") });
     }
     if let (records @ 1.., what) = malformed {
-        notes.push(LogNote::Odd(format!("it has {records} records {what}; they were passed over")));
+        notes.push(LogNote::Odd(format!("it has {records} records {what}; they were skipped")));
     }
     if let Some(place) = &damage.cut {
         notes.push(LogNote::Cut { unit: "record", read, place: place.clone() });

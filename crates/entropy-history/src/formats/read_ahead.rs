@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_byte_arrives_in_order() {
+    fn bytes_arrive_in_order() {
         let bytes: Vec<u8> = (0..3 * BLOCK + 7).map(|i| (i * 31 % 251) as u8).collect();
         let mut read = Vec::new();
         ReadAhead::new(io::Cursor::new(bytes.clone())).read_to_end(&mut read).unwrap();
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_arrives_after_what_was_read_before_it() {
+    fn error_arrives_after_the_bytes_before_it() {
         struct Broken;
         impl Read for Broken {
             fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {

@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_name_of_a_download_tells_run_and_tag() {
+    fn file_name_gives_run_and_tag() {
         let hint = |name| name_hint(Some(Path::new(name)));
         let both = NameHint { run: Some("solver_v1".into()), tag: Some("train/entropy".into()) };
         assert_eq!(hint("run-solver_v1-tag-train_entropy.csv"), both);

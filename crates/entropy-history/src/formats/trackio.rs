@@ -64,7 +64,7 @@ fn read(
     for run in runs {
         let numbered = (2..).map(|n| format!("{} ({n})", run.name));
         let name = std::iter::once(run.name.clone()).chain(numbered).find(|n| !taken.contains(n));
-        let name = name.expect("one of so many names is free");
+        let name = name.expect("BUG: one of the numbered names is free");
         builder.enter_run(&name);
         taken.insert(name);
         let clock = builder.clock("timestamp");
@@ -193,7 +193,7 @@ mod tests {
     use super::super::{LogSeries, SeriesSelector};
     use super::*;
 
-    fn beside(path: &Path, end: &str) -> PathBuf {
+    fn with_ending(path: &Path, end: &str) -> PathBuf {
         let mut name = path.as_os_str().to_owned();
         name.push(end);
         name.into()
@@ -207,21 +207,21 @@ mod tests {
 
     /// A database with its `-wal` file in a directory of its own, so that files left behind are seen.
     fn alone(name: &str) -> (TempDir, PathBuf) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a b%?#.db");
+        let tmp = tempfile::tempdir().unwrap();
+        let path = tmp.path().join("a b%?#.db");
         for end in ["", "-wal"] {
-            if let Ok(bytes) = fs::read(beside(&fixture(name), end)) {
-                fs::write(beside(&path, end), bytes).unwrap();
+            if let Ok(bytes) = fs::read(with_ending(&fixture(name), end)) {
+                fs::write(with_ending(&path, end), bytes).unwrap();
             }
         }
-        (folder, path)
+        (tmp, path)
     }
 
     /// Every numeric series, by run and key.
     fn series(path: &Path) -> Result<Vec<LogSeries>, ReadError> {
-        let wanted = SeriesSelector::metrics(&["*".to_owned()]).unwrap();
+        let selector = SeriesSelector::metrics(&["*".to_owned()]).unwrap();
         let head = fs::read(path)?;
-        let mut builder = SeriesBuilder::new(&wanted, &[]);
+        let mut builder = SeriesBuilder::new(&selector, &[]);
         let outcome = read(&Head::new(&head, Some(path)), &mut std::io::empty(), &mut builder);
         Ok(builder.finish(outcome)?.series)
     }
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_of_one_name_are_kept_apart_and_a_resumed_one_together() {
+    fn runs_with_equal_names_are_separate_and_a_resumed_run_is_one() {
         let path = fixture("0.43.0/entropy.db");
         let runs = [("questioner", 30), ("collapse", 20), ("solver", 57), ("collapse (2)", 5)];
         assert_eq!(sizes(&path), owned(&runs));
@@ -254,25 +254,25 @@ mod tests {
     }
 
     #[test]
-    fn the_rows_in_the_wal_file_are_read_and_nothing_is_left_behind() {
+    fn rows_in_wal_file_are_read_and_no_file_is_left_behind() {
         for name in ["0.43.0/live/live.db", "0.5.0/live/live.db"] {
-            let (folder, path) = alone(name);
-            let before = (fs::read(&path).unwrap(), fs::read(beside(&path, "-wal")).unwrap());
+            let (tmp, path) = alone(name);
+            let before = (fs::read(&path).unwrap(), fs::read(with_ending(&path, "-wal")).unwrap());
             assert_eq!(sizes(&path), owned(&[("collapse", 20), ("live", 30)]));
-            let after = (fs::read(&path).unwrap(), fs::read(beside(&path, "-wal")).unwrap());
+            let after = (fs::read(&path).unwrap(), fs::read(with_ending(&path, "-wal")).unwrap());
             assert!(before == after, "{name} was written to");
-            assert_eq!(fs::read_dir(&folder).unwrap().count(), 2, "{name}");
+            assert_eq!(fs::read_dir(&tmp).unwrap().count(), 2, "{name}");
         }
         for name in ["0.43.0/entropy.db", "0.5.0/entropy.db", "0.2.9/entropy.db"] {
-            let (folder, path) = alone(name);
+            let (tmp, path) = alone(name);
             series(&path).unwrap();
-            assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "{name}");
+            assert_eq!(fs::read_dir(&tmp).unwrap().count(), 1, "{name}");
         }
     }
 
     #[test]
-    fn a_run_that_is_logged_to_is_read_with_its_newest_rows() {
-        let (_folder, path) = alone("0.43.0/live/live.db");
+    fn newest_rows_of_a_live_run_are_read() {
+        let (_tmp, path) = alone("0.43.0/live/live.db");
         let writer = Connection::open(&path).unwrap();
         writer.execute_batch("PRAGMA journal_mode = WAL; BEGIN; DELETE FROM metrics").unwrap();
         assert_eq!(sizes(&path).len(), 2, "what is not committed is not there");
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn databases_of_other_programs_are_told_by_their_tables() {
+    fn rejects_databases_of_other_programs() {
         let odd = |name: &str| error(&fixture("odd").join(name));
         let not = "it is an SQLite database, but not trackio's: it has";
         assert_eq!(odd("other_tables.db"), format!("{not} the tables params, runs"));
@@ -291,11 +291,11 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_database_is_an_error_wherever_it_is_cut_or_overwritten() {
+    fn rejects_truncated_and_overwritten_databases() {
         for name in ["cut.db", "header_only.db", "overwritten.db"] {
             assert!(error(&fixture("odd").join(name)).starts_with("SQLite says: "), "{name}");
         }
-        let (_folder, path) = alone("0.43.0/entropy.db");
+        let (_tmp, path) = alone("0.43.0/entropy.db");
         let whole = fs::read(&path).unwrap();
         for at in (0..whole.len()).step_by(4000) {
             fs::write(&path, &whole[..at]).unwrap();
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn words_in_strings_stay_as_they_are() {
+    fn nan_inside_strings_is_not_quoted() {
         let quoted = |json: &str| String::from_utf8(with_quotes(json.as_bytes())).unwrap();
         assert_eq!(quoted(r#"{"a": NaN, "b": -Infinity}"#), r#"{"a": "NaN", "b": "-Infinity"}"#);
         assert_eq!(quoted(r#"{"NaN": "a \" NaN \\"}"#), r#"{"NaN": "a \" NaN \\"}"#);

@@ -125,7 +125,7 @@ impl<'a> LevelDbReader<'a> {
             }
             if self.record.len() > LARGEST {
                 let start = self.start;
-                self.damaged(start, "a record of more than 64 MiB was passed over");
+                self.damaged(start, "a record of more than 64 MiB was skipped");
                 inside = false;
                 continue;
             }
@@ -168,7 +168,7 @@ impl<'a> LevelDbReader<'a> {
 
     fn damaged(&mut self, byte: u64, what: &str) {
         let place = format!("record {}, byte {byte}", self.number + 1);
-        self.damage.add(place, &format!("{what}; reading went on behind it"));
+        self.damage.add(place, &format!("{what}; reading continued after it"));
     }
 
     /// Number of records returned.
@@ -275,14 +275,14 @@ mod tests {
     }
 
     #[test]
-    fn records_cross_blocks() {
+    fn records_span_blocks() {
         let (found, damage) = read(&write(&sample()));
         assert!(found == sample());
         assert_eq!(damage, Damage::default());
     }
 
     #[test]
-    fn reading_goes_on_at_the_next_block() {
+    fn reading_continues_at_next_block_after_damage() {
         let mut bytes = write(&sample());
         bytes[50] ^= 4;
         let (found, damage) = read(&bytes);
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_leaves_the_whole_records() {
+    fn truncated_log_keeps_complete_records() {
         let bytes = write(&sample());
         for length in (HEADER..bytes.len()).step_by(131).chain([2 * BLOCK as usize]) {
             let (found, damage) = read(&bytes[..length]);

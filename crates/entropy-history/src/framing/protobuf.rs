@@ -175,22 +175,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_are_those_of_the_specification() {
+    fn fields_equal_examples_of_the_specification() {
         // The examples of the encoding guide: a = 150, b = "testing", then fixed ones.
         let bytes = b"\x08\x96\x01\x12\x07testing\x19\0\0\0\0\0\0\xf0\x3f\x25\0\0\x80\x3f";
         let fields: Vec<_> = Fields::new(bytes).map(Result::unwrap).collect();
-        let wanted = [
+        let expected = [
             (1, Wire::Varint(150)),
             (2, Wire::Bytes(b"testing")),
             (3, Wire::Fixed64(1f64.to_bits())),
             (4, Wire::Fixed32(1f32.to_bits())),
         ];
-        assert_eq!(fields, wanted);
+        assert_eq!(fields, expected);
         assert_eq!((zigzag(0), zigzag(1), zigzag(2), zigzag(u64::MAX)), (0, -1, 1, i64::MIN));
     }
 
     #[test]
-    fn what_is_malformed_ends_the_message() {
+    fn malformed_field_ends_the_message() {
         let cases: [&[u8]; 6] = [
             b"\x08",
             b"\x12\x07test",
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_zero_integer_is_left_out() {
+    fn only_zero_integers_are_omitted() {
         assert!(Message::new().integer(1, 0).bytes().is_empty());
         assert_eq!(Message::new().float(2, 0.0).bytes().len(), 5);
         assert_eq!(Message::new().text(1, "").bytes(), [0x0a, 0]);

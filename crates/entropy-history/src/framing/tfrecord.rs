@@ -85,7 +85,7 @@ impl<'a> TfRecordReader<'a> {
             }
             let Some(length) = length(self.window.rest()) else {
                 let place = self.place(self.number + 1);
-                self.damage.add(place, "the checksum of the length is wrong; what follows was searched for whole records");
+                self.damage.add(place, "the checksum of the length is wrong; the rest was searched for complete records");
                 if !self.find_next()? {
                     return Ok(None);
                 }
@@ -94,7 +94,7 @@ impl<'a> TfRecordReader<'a> {
             self.number += 1;
             if length > LARGEST {
                 let place = self.place(self.number);
-                self.damage.add(place.clone(), "a record of more than 64 MiB was passed over");
+                self.damage.add(place.clone(), "a record of more than 64 MiB was skipped");
                 if !self.window.skip(length.saturating_add((HEADER + FOOTER) as u64))? {
                     self.damage.cut = Some(place);
                     return Ok(None);
@@ -108,8 +108,7 @@ impl<'a> TfRecordReader<'a> {
             }
             if !data_matches(self.window.rest(), end) {
                 let place = self.place(self.number);
-                self.damage
-                    .add(place, "the checksum of the data is wrong; the record was passed over");
+                self.damage.add(place, "the checksum of the data is wrong; the record was skipped");
                 self.window.pass(end + FOOTER);
                 continue;
             }
@@ -184,14 +183,14 @@ mod tests {
     }
 
     #[test]
-    fn the_checksum_is_that_of_tensorflow() {
+    fn masked_checksum_equals_tensorflow() {
         // crc32c("123456789") is 0xe3069283 (RFC 3720); masked by hand.
         assert_eq!(crc32c::crc32c(b"123456789"), 0xe306_9283);
         assert_eq!(masked_crc(b"123456789"), 0xc78a_b0e5);
     }
 
     #[test]
-    fn a_damaged_record_is_passed_over_and_told() {
+    fn damaged_record_is_skipped_and_reported() {
         let mut bytes = [record(b"one"), record(b"two"), record(b"three")].concat();
         bytes[19 + 13] ^= 1; // in the data of the second
         let (found, damage) = read(&bytes);
@@ -201,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn reading_goes_on_behind_a_damaged_length() {
+    fn reading_continues_after_damaged_length() {
         let mut bytes = [record(b"one"), record(b"two"), record(b"three")].concat();
         bytes[19] ^= 1; // in the length of the second
         let (found, damage) = read(&bytes);
@@ -210,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_that_promises_too_much_is_a_cut() {
+    fn length_beyond_end_of_file_is_truncation() {
         for length in [u64::MAX / 2, u64::MAX - 15, u64::MAX] {
             let length = length.to_le_bytes();
             let head = [&length[..], &masked_crc(&length).to_le_bytes()].concat();
@@ -222,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_at_any_byte_leaves_the_whole_records() {
+    fn truncation_at_any_byte_keeps_complete_records() {
         let bytes = [record(b"one"), record(b""), record(&[7; 300])].concat();
         for length in 0..bytes.len() {
             let whole = [19, 35].iter().filter(|end| length >= **end).count();

@@ -208,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_read_as_python_shows_them() {
+    fn numbers_are_parsed_as_python_prints_them() {
         let same = |text, value: f64| {
             let found = number(text).unwrap();
             assert!(
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dictionary_is_a_row_if_it_is_whole_and_has_an_epoch() {
+    fn complete_dictionary_with_epoch_is_a_row() {
         let row = TrainerRow::read(
             "{'a': 'it\\'s {1}, \\\\', 'entropy': 2.5, 'epoch': 0.5}[rank1]: late",
         );
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bar_is_known_by_its_counts() {
+    fn progress_bar_is_recognised_by_its_counts() {
         let bar = |text: &'static str| {
             ProgressBar::read(text.as_bytes()).map(|(bar, behind)| (bar, behind.len()))
         };
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_and_prefixes_are_taken_off() {
+    fn colours_and_prefixes_are_removed() {
         let line = without_ansi(
             "\x1b[36m(TaskRunner pid=7, ip=10.0.0.5)\x1b[0m step:1 - a:2\x1b[32m!\x1b",
         );

@@ -271,16 +271,13 @@ impl ConsoleParser {
             odd(format!("it holds {n} trainings; the last begins at line {line}"));
         }
         if self.progress.is_unmatched() {
-            odd("its bar was redrawn for more than its rows; steps may be too small".to_owned());
+            odd("its progress bar was redrawn more often than rows were printed; steps may be too small".to_owned());
         }
         if self.progress.lost > 0 {
-            odd(format!(
-                "rows whose step was never shown were passed over: {}",
-                self.progress.lost
-            ));
+            odd(format!("rows whose step was never shown were skipped: {}", self.progress.lost));
         }
         if too_long > 0 {
-            odd(format!("lines longer than 1 MiB were passed over: {too_long}"));
+            odd(format!("lines longer than 1 MiB were skipped: {too_long}"));
         }
         notes
     }
@@ -305,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_stands_behind_a_prefix_or_a_bar_and_not_in_a_sentence() {
+    fn row_follows_prefix_or_bar_but_not_text() {
         let log = "\x1b[36m(TaskRunner pid=7)\x1b[0m step:1 - a/b:2.5\n\
                    \rTraining:  5%|#| 1/20 [0:02]step:2 - a/b:3\n\
                    then step:3 - a/b:4\n(TaskRunner pid=7) [answer] {'epoch': 1}\n";
@@ -313,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_row_is_taken_only_if_it_is_proved_whole() {
+    fn last_row_is_read_only_if_complete() {
         assert_eq!(rows("step:1 - a:0.53\nstep:2 - a:0.5"), [row(0, 1.0, "a=0.53")]);
         assert_eq!(rows("{'epoch': 0.5, 'a': '1'}"), [row(0, 1.0, "epoch=0.5 a=1")]);
         assert_eq!(rows("Step 1\na:\n  b: 2\n"), []);
@@ -321,12 +318,12 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_counts_its_steps_is_no_row() {
+    fn text_with_numbered_steps_is_not_a_row() {
         assert_eq!(rows("Step 1\nSum: 5\n\nStep 2\n  x: 1\n\nStep 3: y\n"), []);
     }
 
     #[test]
-    fn a_step_that_starts_over_is_of_another_training() {
+    fn step_restart_begins_another_training() {
         let log =
             |steps: &[u32]| steps.iter().map(|s| format!("step:{s} - a:{s}\n")).collect::<String>();
         let trainings = |steps| rows(&log(steps)).iter().map(|row| row.0).collect::<Vec<_>>();
@@ -366,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_key_is_told_apart_by_its_dialect() {
+    fn dialect_decides_the_kind_of_a_key() {
         assert_eq!(dialect(b"step:1 - actor/entropy_loss:2\n"), Some(Dialect::Verl));
         assert_eq!(dialect(b"Step 1\nactor:\n  entropy_loss: 2\n\n"), Some(Dialect::EasyR1));
         assert_eq!(dialect(b"{'entropy': 2, 'epoch': 1}\n"), Some(Dialect::HuggingFace));

@@ -165,24 +165,24 @@ mod tests {
     }
 
     #[test]
-    fn a_row_has_the_step_of_the_bar_drawn_behind_it() {
+    fn row_has_step_of_the_bar_drawn_after_it() {
         assert_eq!(of_one_training("0/9 1/9 - row 1/9 2/9 - row 2/9"), [1.0, 2.0]);
         assert_eq!(of_one_training("0/9 - row 0/9 - row 1/9 7/9 - row 8/9"), [0.0, 1.0, 8.0]);
     }
 
     #[test]
-    fn rows_held_back_get_the_steps_of_their_own_bars() {
+    fn buffered_rows_get_steps_of_their_own_bars() {
         assert_eq!(of_one_training("0/9 - 2/9 3/9 - 4/9 - row row 6/9 row 7/9"), [2.0, 4.0, 6.0]);
         assert_eq!(of_one_training("0/9 row - 1/9 row - 2/9"), [1.0, 2.0]);
     }
 
     #[test]
-    fn evaluation_and_totals_have_bars_too() {
+    fn evaluation_and_summary_rows_have_bars_too() {
         assert_eq!(of_one_training("0/9 - 4/9 - 4/9 - 8/9 - 9/9 row eval row sum"), [4.0, 8.0]);
     }
 
     #[test]
-    fn a_job_queued_again_goes_on_and_one_of_another_length_is_another() {
+    fn requeued_job_continues_and_other_length_is_new_training() {
         assert_eq!(of_one_training("0/9 - row 3/9 - 4/9 0/9 4/9 - 4/9 row"), [3.0, 4.0]);
         let (other, _) = steps("0/9 - row 1/9 0/8 - row 1/8");
         assert_eq!(other, [(1.0, false), (1.0, true)]);
@@ -191,14 +191,14 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_match_is_told() {
+    fn unmatched_rows_are_reported() {
         assert!(steps("0/9 - 1/9 - row 2/9 - sum 9/9").1.is_unmatched());
         assert_eq!(steps("0/9 - row 0/9 - row 1/9 - row 0/9 - row").1.lost, 1);
         assert!(steps("0/9 - row").1.is_waiting());
     }
 
     #[test]
-    fn without_the_trainers_bar_rows_are_numbered() {
+    fn rows_are_numbered_without_a_progress_bar() {
         let (numbered, bars) = steps("0/9 9/9 row row row sum row");
         assert!(bars.numbered);
         assert_eq!(numbered, [(1.0, false), (2.0, false), (3.0, false), (1.0, true)]);

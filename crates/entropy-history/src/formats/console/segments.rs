@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_do_not_depend_on_how_they_are_read() {
+    fn segments_do_not_depend_on_read_sizes() {
         let log = b"one\r two\r\n\nthree";
         let whole = texts(&mut &log[..]);
         assert_eq!(whole.0, ["one", " two", "", "", "three"]);
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_without_end_is_passed_over() {
+    fn overlong_line_is_skipped() {
         let mut log = vec![b'x'; 3 * LONGEST];
         log.extend(b"\nshort\n");
         log.extend(vec![b'y'; LONGEST - 1]);

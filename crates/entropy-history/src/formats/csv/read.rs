@@ -105,13 +105,15 @@ fn own_steps(
         else {
             continue;
         };
-        if !builder.is_wanted(*column) && !builder.is_aux(*column) && !builder.selector().list_all()
+        if !builder.is_selected(*column)
+            && !builder.is_aux(*column)
+            && !builder.selector().list_all()
         {
             continue;
         }
         let is_steps = |name: &String| name.rsplit_once(" - ") == Some((run, "_step"));
         let Some(step) = names.iter().position(is_steps) else {
-            if builder.is_wanted(*column) {
+            if builder.is_selected(*column) {
                 return Err(ReadError::OverTime(names[0].clone()));
             }
             continue;
@@ -190,7 +192,7 @@ fn take_last(
     let ends = matches!(last, Some(b'\n' | b'\r'));
     if !ends && row.len() < names.len() {
         // A missing field may hold the run or the metric of the values.
-        let what = "the last line ends before its last field, so it was not taken".to_owned();
+        let what = "the last line ends before its last field, so it was ignored".to_owned();
         builder.note(LogNote::Damaged { place: place(&row, number), what });
         return Ok(());
     }
@@ -200,7 +202,7 @@ fn take_last(
         let lost = roles.get(whole).is_some_and(|role| !matches!(role, ColumnRole::Ignored));
         row.truncate(whole);
         if lost {
-            let what = "the last line does not end, so its last field was not taken".to_owned();
+            let what = "the last line does not end, so its last field was ignored".to_owned();
             builder.note(LogNote::Damaged { place, what });
         }
     }
@@ -238,10 +240,10 @@ fn roles(head: &Head<'_>, names: &[String], builder: &mut SeriesBuilder<'_>) -> 
         roles.push(role.unwrap_or(ColumnRole::Ignored));
     }
     note_repeated_names(names, &roles, builder);
-    let some_wanted = roles
+    let has_selected = roles
         .iter()
-        .any(|role| matches!(role, ColumnRole::Value(column) if builder.is_wanted(*column)));
-    if !some_wanted && run.is_none() && builder.selector().uses_default_keys() {
+        .any(|role| matches!(role, ColumnRole::Value(column) if builder.is_selected(*column)));
+    if !has_selected && run.is_none() && builder.selector().uses_default_keys() {
         columns_as_runs(names, &mut roles, builder);
     }
     roles

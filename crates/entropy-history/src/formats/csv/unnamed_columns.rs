@@ -45,7 +45,8 @@ pub(crate) fn note_repeated_names(
         let ColumnRole::Value(column) = roles[i] else { continue };
         let is_again = |other: &String| other == name;
         let columns = names.iter().filter(|name| is_again(name)).count();
-        if columns > 1 && builder.is_wanted(column) && names.iter().position(is_again) == Some(i) {
+        if columns > 1 && builder.is_selected(column) && names.iter().position(is_again) == Some(i)
+        {
             builder.note(LogNote::Odd(format!(
                 "{columns} columns are called {name:?}; the last is read"
             )));
@@ -132,9 +133,9 @@ pub(crate) fn columns_as_runs(
         true => columns,
     };
     // A requested reward or clock is not a run.
-    let beside =
+    let is_aux_role =
         |role: &ColumnRole| matches!(role, ColumnRole::Value(column) if builder.is_aux(*column));
-    let runs: Vec<usize> = runs.into_iter().filter(|&i| !beside(&roles[i])).collect();
+    let runs: Vec<usize> = runs.into_iter().filter(|&i| !is_aux_role(&roles[i])).collect();
     for &i in &runs {
         roles[i] = builder.column_as_run(&names[i]).map_or(ColumnRole::Ignored, ColumnRole::Value);
     }

@@ -24,7 +24,7 @@ mod tests {
         [Point { step: 1.0, entropy: 2.5 }, Point { step: 2.5, entropy: 0.1 }];
 
     #[test]
-    fn a_line_holds_a_row() {
+    fn each_line_holds_one_point() {
         let text =
             "{\"step\": 1, \"policy/entropy\": 2.5}\n{\"step\": 2.5, \"policy/entropy\": 0.1}\n";
         assert_eq!(String::from_utf8(lines("policy/entropy", &POINTS)).unwrap(), text);

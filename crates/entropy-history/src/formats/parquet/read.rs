@@ -108,11 +108,11 @@ fn table(bytes: Vec<u8>, builder: &mut SeriesBuilder<'_>) -> Result<(), ReadErro
 /// The compression codec of one of these columns, if it is not supported.
 fn unsupported_codec(file: &SerializedFileReader<Bytes>, fields: &[TypePtr]) -> Option<String> {
     let columns = file.metadata().row_groups().iter().flat_map(|group| group.columns());
-    let wanted = columns.filter(|column| {
+    let read_columns = columns.filter(|column| {
         let name = column.column_path().parts().first();
         fields.iter().any(|field| Some(field.name()) == name.map(String::as_str))
     });
-    let codecs = wanted.map(|column| column.compression());
+    let codecs = read_columns.map(|column| column.compression());
     let name = |codec: Compression| match codec {
         Compression::LZO => Some("LZO"),
         Compression::BROTLI(_) => Some("Brotli"),

@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn one_fractional_step_makes_all_steps_numbers() {
+    fn fractional_step_makes_step_column_double() {
         let whole = TableSeries { run: "a", metric: "m", points: &[at(1.0, 2.5)] };
         let broken = TableSeries { run: "b", metric: "m", points: &[at(0.5, 2.5)] };
         let type_of_steps = |series: &[TableSeries<'_>]| {
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_says_who_wrote_it_and_is_the_same_each_time() {
+    fn output_is_deterministic_and_names_its_creator() {
         let series = [TableSeries { run: "a", metric: "m", points: &[at(1.0, 2.5)] }];
         let bytes = table(&series).unwrap();
         assert_eq!(bytes, table(&series).unwrap());
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_without_rows_still_has_its_columns() {
+    fn empty_table_has_all_columns() {
         for series in [&[][..], &[TableSeries { run: "a", metric: "m", points: &[] }]] {
             let file = read(&table(series).unwrap());
             let metadata = file.metadata().file_metadata();

@@ -8,11 +8,11 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use super::super::LogNote;
 use super::*;
 
-/// What a reading says that a user would see, but for where the file ends.
-fn said(read: Result<(&'static Format, Log), ReadError>, wanted: &SeriesSelector) -> String {
+/// What a user would see of a read, except where the file ends.
+fn describe(read: Result<(&'static Format, Log), ReadError>, selector: &SeriesSelector) -> String {
     let chosen = read.and_then(|(format, log)| {
         let (step_key, purge_from_step) = (log.step_key.clone(), log.purge_from_step);
-        let (series, mut notes) = log.choose(wanted, format)?;
+        let (series, mut notes) = log.choose(selector, format)?;
         notes.retain(|note| !matches!(note, LogNote::Cut { .. } | LogNote::Damaged { .. }));
         Ok(format!("{} {series:?} {step_key:?} {purge_from_step:?} {notes:?}", format.name))
     });
@@ -22,16 +22,16 @@ fn said(read: Result<(&'static Format, Log), ReadError>, wanted: &SeriesSelector
     })
 }
 
-fn fresh(bytes: &[u8], path: &Path, wanted: &SeriesSelector) -> String {
+fn fresh(bytes: &[u8], path: &Path, selector: &SeriesSelector) -> String {
     let source = Source { reader: &mut &*bytes, path: Some(path) };
-    said(super::super::read(source, None, wanted), wanted)
+    describe(super::super::read(source, None, selector), selector)
 }
 
-fn logs(directory: &Path, found: &mut Vec<PathBuf>) {
+fn collect_files(directory: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            logs(&path, found);
+            collect_files(&path, found);
         } else {
             found.push(path);
         }
@@ -41,27 +41,33 @@ fn logs(directory: &Path, found: &mut Vec<PathBuf>) {
 fn fixtures(names: &[&str]) -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures");
     let mut found = Vec::new();
-    names.iter().for_each(|name| logs(&root.join(name), &mut found));
+    names.iter().for_each(|name| collect_files(&root.join(name), &mut found));
     found.sort();
     found
 }
 
-/// Grows a file through the cuts; how many looks read on.
-fn grow(bytes: &[u8], path: &Path, cuts: &[usize], wanted: &SeriesSelector) -> usize {
-    let mut growing = ResumableReader::new(None, wanted);
-    let mut read_on = 0;
+/// Reads a file cut at these lengths. Returns how many reads were incremental.
+fn grow(bytes: &[u8], path: &Path, cuts: &[usize], selector: &SeriesSelector) -> usize {
+    let mut reader = ResumableReader::new(None, selector);
+    let mut resumed_reads = 0;
     for &cut in cuts {
         let mut file = Cursor::new(&bytes[..cut]);
-        let look = growing.read(&mut file, Some(path), cut as u64);
-        let (look, anew) = (said(look, wanted), fresh(&bytes[..cut], path, wanted));
-        assert!(look == anew, "{} cut at {cuts:?}, {cut}:\n{look}\n{anew}", path.display());
-        read_on += usize::from(growing.is_incremental());
+        let resumed = reader.read(&mut file, Some(path), cut as u64);
+        let (resumed, fresh_read) =
+            (describe(resumed, selector), fresh(&bytes[..cut], path, selector));
+        assert!(
+            resumed == fresh_read,
+            "{} cut at {cuts:?}, {cut}:\n{resumed}
+{fresh_read}",
+            path.display()
+        );
+        resumed_reads += usize::from(reader.is_incremental());
     }
-    read_on
+    resumed_reads
 }
 
 #[test]
-fn a_log_that_grew_by_pieces_is_what_a_fresh_reading_gives() {
+fn incremental_reads_equal_a_fresh_read() {
     let formats = [
         "jsonl",
         "verl",
@@ -74,7 +80,7 @@ fn a_log_that_grew_by_pieces_is_what_a_fresh_reading_gives() {
         "compressed",
     ];
     let mut random = ChaCha8Rng::seed_from_u64(6);
-    let wanted = SeriesSelector::default_keys().with_clock();
+    let selector = SeriesSelector::default_keys().with_clock();
     for path in fixtures(&formats) {
         let bytes = fs::read(&path).unwrap();
         for _ in 0..if bytes.len() > 1 << 16 { 1 } else { 4 } {
@@ -82,14 +88,14 @@ fn a_log_that_grew_by_pieces_is_what_a_fresh_reading_gives() {
                 (0..4).map(|_| random.next_u64() as usize % (bytes.len() + 1)).collect();
             cuts.push(bytes.len());
             cuts.sort_unstable();
-            grow(&bytes, &path, &cuts, &wanted);
+            grow(&bytes, &path, &cuts, &selector);
         }
     }
 }
 
 #[test]
 fn logs_that_are_appended_to_are_read_on() {
-    let wanted = SeriesSelector::default_keys();
+    let selector = SeriesSelector::default_keys();
     for path in fixtures(&["verl", "easyr1", "tensorboard", "wandb"]) {
         let bytes = fs::read(&path).unwrap();
         let cuts: Vec<usize> = (1..=10).map(|i| bytes.len() * i / 10).collect();
@@ -97,8 +103,8 @@ fn logs_that_are_appended_to_are_read_on() {
         let is_log = [".jsonl", ".wandb"].iter().any(|end| name.ends_with(end));
         let is_sound = !path.to_string_lossy().contains("bad_");
         if is_sound && (is_log || name.contains("tfevents")) {
-            let read_on = grow(&bytes, &path, &cuts, &wanted);
-            assert!(read_on >= 4, "{read_on} looks of 10 at {}", path.display());
+            let resumed_reads = grow(&bytes, &path, &cuts, &selector);
+            assert!(resumed_reads >= 4, "{resumed_reads} looks of 10 at {}", path.display());
         }
     }
 }
@@ -121,61 +127,66 @@ impl Seek for Counted<'_> {
 }
 
 #[test]
-fn only_what_was_appended_is_read() {
+fn only_appended_bytes_are_parsed() {
     let row = |i: usize| format!("{{\"step\":{i},\"data\":{{\"actor/entropy\":2.5}}}}\n");
     let log: String = (0..50_000).map(row).collect();
-    let (wanted, before) = (SeriesSelector::default_keys(), log.len() - 500);
-    let mut growing = ResumableReader::new(None, &wanted);
-    growing.read(&mut Cursor::new(&log.as_bytes()[..before]), None, before as u64).unwrap();
+    let (selector, before) = (SeriesSelector::default_keys(), log.len() - 500);
+    let mut reader = ResumableReader::new(None, &selector);
+    reader.read(&mut Cursor::new(&log.as_bytes()[..before]), None, before as u64).unwrap();
     let mut file = Counted(Cursor::new(log.as_bytes()), 0);
-    let (_, read) = growing.read(&mut file, None, log.len() as u64).unwrap();
+    let (_, read) = reader.read(&mut file, None, log.len() as u64).unwrap();
     assert_eq!(read.series[0].points.len(), 50_000);
     // The end of what was read, four blocks of 64 KiB in turn, and the last block.
     assert!(file.1 < 7 << 16, "{} bytes were read", file.1);
 }
 
 #[test]
-fn a_file_that_was_written_anew_or_cut_short_is_read_anew() {
-    let wanted = SeriesSelector::default_keys();
+fn rewritten_or_truncated_file_is_read_from_start() {
+    let selector = SeriesSelector::default_keys();
     let log = |entropy: f64, rows: usize| -> String {
         (1..=rows).map(|i| format!("{{\"step\":{i},\"entropy\":{entropy}}}\n")).collect()
     };
-    let mut growing = ResumableReader::new(None, &wanted);
+    let mut reader = ResumableReader::new(None, &selector);
     for text in [log(2.0, 30), log(2.0, 10), log(3.0, 40), log(3.5, 40), log(1.5, 80)] {
         let path = Path::new("x.jsonl");
-        let look = growing.read(&mut Cursor::new(text.as_bytes()), Some(path), text.len() as u64);
-        assert_eq!(said(look, &wanted), fresh(text.as_bytes(), path, &wanted));
+        let resumed = reader.read(&mut Cursor::new(text.as_bytes()), Some(path), text.len() as u64);
+        assert_eq!(describe(resumed, &selector), fresh(text.as_bytes(), path, &selector));
     }
 }
 
 #[test]
-fn a_log_that_is_written_over_in_its_middle_and_longer_shows_no_old_values() {
-    let wanted = SeriesSelector::default_keys();
+fn log_overwritten_in_the_middle_shows_no_old_values() {
+    let selector = SeriesSelector::default_keys();
     let path = Path::new("x.jsonl");
     let log = |rows: usize, middle: f64| -> String {
         let entropy = |i| if i == rows.min(1000) / 2 { middle } else { 2.5 };
         (1..=rows).map(|i| format!("{{\"step\":{i},\"entropy\":{:?}}}\n", entropy(i))).collect()
     };
-    let look = |growing: &mut ResumableReader<'_>, text: &str| {
+    let read_text = |reader: &mut ResumableReader<'_>, text: &str| {
         let mut file = Cursor::new(text.as_bytes());
-        said(growing.read(&mut file, Some(path), text.len() as u64), &wanted)
+        describe(reader.read(&mut file, Some(path), text.len() as u64), &selector)
     };
-    let mut growing = ResumableReader::new(None, &wanted);
+    let mut reader = ResumableReader::new(None, &selector);
     for (rows, middle) in [(1000, 2.0), (1001, 2.1), (5000, 2.2), (5001, 2.3)] {
         let text = log(rows, middle);
-        assert_eq!(look(&mut growing, &text), fresh(text.as_bytes(), path, &wanted), "{rows}");
+        assert_eq!(
+            read_text(&mut reader, &text),
+            fresh(text.as_bytes(), path, &selector),
+            "{rows}"
+        );
     }
-    // About 600 KiB: nine blocks, of which four are compared at each look.
-    let mut growing = ResumableReader::new(None, &wanted);
-    look(&mut growing, &log(20_000, 2.0));
-    let looks: Vec<String> = (1..=3).map(|i| look(&mut growing, &log(20_000 + i, 2.1))).collect();
-    assert_eq!(looks[2], fresh(log(20_003, 2.1).as_bytes(), path, &wanted));
+    // About 600 KiB: nine blocks, of which four are compared on each read.
+    let mut reader = ResumableReader::new(None, &selector);
+    read_text(&mut reader, &log(20_000, 2.0));
+    let results: Vec<String> =
+        (1..=3).map(|i| read_text(&mut reader, &log(20_000 + i, 2.1))).collect();
+    assert_eq!(results[2], fresh(log(20_003, 2.1).as_bytes(), path, &selector));
 }
 
 #[test]
-fn a_log_without_points_yet_is_read_on_later() {
-    let wanted = SeriesSelector::default_keys();
+fn log_without_points_is_resumed_later() {
+    let selector = SeriesSelector::default_keys();
     let text = "step,entropy\n1,2.5\n2,2.25\n";
     let path = Path::new("x.csv");
-    assert_eq!(grow(text.as_bytes(), path, &[0, 5, 13, 19, 20, text.len()], &wanted), 3);
+    assert_eq!(grow(text.as_bytes(), path, &[0, 5, 13, 19, 20, text.len()], &selector), 3);
 }

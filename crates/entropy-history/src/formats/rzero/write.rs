@@ -30,7 +30,7 @@ mod tests {
         [Point { step: 1.0, entropy: 2.5 }, Point { step: 2.5, entropy: 0.1 }];
 
     #[test]
-    fn the_history_is_what_python_writes() {
+    fn history_file_equals_output_of_python() {
         // json.dumps([{"step": 1, "entropy": 2.5}, {"step": 2.5, "entropy": 0.1}], indent=2)
         let text = "[\n  {\n    \"step\": 1,\n    \"entropy\": 2.5\n  },\n  {\n    \"step\": 2.5,\n    \"entropy\": 0.1\n  }\n]";
         assert_eq!(String::from_utf8(history_file(&POINTS)).unwrap(), text);

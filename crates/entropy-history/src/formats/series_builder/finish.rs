@@ -37,8 +37,8 @@ impl SeriesBuilder<'_> {
             self.name_parts();
         }
         let nothing_kept = self.columns.iter().all(|column| column.extent.rows == 0);
-        let wanted = self.columns.iter().any(|column| column.rank.is_some());
-        if self.rows == 0 && (keys.is_empty() || wanted) {
+        let is_selected = self.columns.iter().any(|column| column.rank.is_some());
+        if self.rows == 0 && (keys.is_empty() || is_selected) {
             return Err(ReadError::Nothing("it holds no points"));
         }
         if nothing_kept && self.rows > 0 && without_step.0 == self.rows {
@@ -63,7 +63,7 @@ impl SeriesBuilder<'_> {
             }
             let Some(rank) = column.rank.filter(|_| !column.points.is_empty()) else { continue };
             let mut notes = Vec::new();
-            match (column.lacking, self.missing_metric) {
+            match (column.missing, self.missing_metric) {
                 ((0, _), _) | (_, MissingMetric::Expected) => {}
                 ((rows, _), MissingMetric::Count) => notes.push(LogNote::OtherRows(rows)),
                 ((rows, first), MissingMetric::Warn) => {
@@ -86,27 +86,28 @@ impl SeriesBuilder<'_> {
     }
 
     /// Whether the run has a selected series.
-    fn holds_wanted(&self, run: usize) -> bool {
-        let wanted = |c: &SeriesColumn| c.run == run && c.rank.is_some() && !c.points.is_empty();
-        self.columns.iter().any(wanted)
+    fn has_selected(&self, run: usize) -> bool {
+        let is_selected =
+            |c: &SeriesColumn| c.run == run && c.rank.is_some() && !c.points.is_empty();
+        self.columns.iter().any(is_selected)
     }
 
     /// Number of rows without a step, and the first of them. In a log of several parts, only parts with
     /// a selected series count, if there are any.
     fn without_step(&self) -> (usize, usize) {
         let mut parts: Vec<usize> = (0..self.runs.len()).collect();
-        if self.in_parts && parts.iter().any(|&run| self.holds_wanted(run)) {
-            parts.retain(|&run| self.holds_wanted(run));
+        if self.in_parts && parts.iter().any(|&run| self.has_selected(run)) {
+            parts.retain(|&run| self.has_selected(run));
         }
         let counts = parts.iter().map(|&run| self.runs[run].without_step);
-        let lacking = counts.filter(|(rows, _)| *rows > 0);
-        lacking.reduce(|(n, a), (m, b)| (n + m, a.min(b))).unwrap_or_default()
+        let missing = counts.filter(|(rows, _)| *rows > 0);
+        missing.reduce(|(n, a), (m, b)| (n + m, a.min(b))).unwrap_or_default()
     }
 
     /// If only one part of a log has a selected series, it is the run, and the others are noted.
     fn name_parts(&mut self) {
         let (runs, others): (Vec<usize>, Vec<usize>) =
-            (0..self.runs.len()).partition(|&run| self.holds_wanted(run));
+            (0..self.runs.len()).partition(|&run| self.has_selected(run));
         let others: Vec<String> =
             others.iter().filter_map(|&run| self.runs[run].name.clone()).collect();
         if let (false, Some(_)) = (others.is_empty(), runs.first()) {

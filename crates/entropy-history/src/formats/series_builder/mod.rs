@@ -45,7 +45,7 @@ struct SeriesColumn {
     points: Vec<Point>,
     extent: SeriesExtent,
     last_row: usize,
-    lacking: (usize, usize), // number of rows with a step and without a value, and the first such row
+    missing: (usize, usize), // number of rows with a step and without a value, and the first such row
 }
 
 /// The rows of one run; most logs hold a single, unnamed run.
@@ -55,7 +55,7 @@ struct RunRows {
     keys: HashMap<String, Option<ColumnId>>, // `None`: not selected
     order: Vec<(String, Option<ColumnId>)>,  // the first keys in the order of a row
     next: usize,                             // index in `order` of the key expected next
-    wanted: Vec<ColumnId>,
+    selected: Vec<ColumnId>,
     rows: usize,
     without_step: (usize, usize), // number of rows, and the first of them, counted over the log
     first_with_step: usize,
@@ -65,7 +65,7 @@ struct RunRows {
 #[derive(Clone)]
 pub(crate) struct SeriesBuilder<'w> {
     selector: &'w SeriesSelector,
-    first_choice: &'static [&'static str],
+    format_keys: &'static [&'static str],
     missing_metric: MissingMetric,
     columns: Vec<SeriesColumn>,
     runs: Vec<RunRows>,
@@ -83,14 +83,14 @@ pub(crate) struct SeriesBuilder<'w> {
 }
 
 impl<'w> SeriesBuilder<'w> {
-    /// An empty builder; `first_choice` are the keys of the format, best first.
+    /// An empty builder; `format_keys` are the keys of the format, best first.
     pub(crate) fn new(
         selector: &'w SeriesSelector,
-        first_choice: &'static [&'static str],
+        format_keys: &'static [&'static str],
     ) -> SeriesBuilder<'w> {
         SeriesBuilder {
             selector,
-            first_choice,
+            format_keys,
             missing_metric: MissingMetric::Warn,
             columns: Vec::new(),
             runs: vec![RunRows::default()],
@@ -159,7 +159,7 @@ impl<'w> SeriesBuilder<'w> {
 
     /// Whether a series with this key is selected as a metric.
     pub(crate) fn is_metric(&self, key: &str) -> bool {
-        self.selector.rank(self.first_choice, key).is_some()
+        self.selector.rank(self.format_keys, key).is_some()
     }
 
     /// Sets the run and the tag that the file name gives.
@@ -195,7 +195,7 @@ impl<'w> SeriesBuilder<'w> {
                 run.next = at.map_or(0, |at| (at + 1) % run.order.len());
                 column
             }
-            None => self.add_column(key, self.selector.rank(self.first_choice, key)),
+            None => self.add_column(key, self.selector.rank(self.format_keys, key)),
         }
     }
 
@@ -203,7 +203,7 @@ impl<'w> SeriesBuilder<'w> {
     /// the selection may match too.
     pub(crate) fn column_of(&mut self, run: &str, key: &str, heading: &str) -> Option<ColumnId> {
         self.enter_run(run);
-        let rank = self.selector.rank(self.first_choice, key);
+        let rank = self.selector.rank(self.format_keys, key);
         let rank = rank.or_else(|| self.selector.rank(&[], heading));
         self.add_column(key, rank)
     }
@@ -227,7 +227,7 @@ impl<'w> SeriesBuilder<'w> {
     /// The series of a file that calls its values `key`, and whose name gives the `tag` with
     /// underscores for slashes.
     pub(crate) fn column_of_tag(&mut self, key: &str, tag: &str) -> Option<ColumnId> {
-        let by_key = self.selector.rank(self.first_choice, key);
+        let by_key = self.selector.rank(self.format_keys, key);
         match self.selector.uses_default_keys() {
             true if tag.to_lowercase().contains("entropy") => self.add_column(key, by_key),
             true => self.add_column(tag, None),
@@ -258,11 +258,11 @@ impl<'w> SeriesBuilder<'w> {
                 points: Vec::new(),
                 extent: SeriesExtent::default(),
                 last_row: 0,
-                lacking: (rows, first),
+                missing: (rows, first),
             });
         }
         if rank.is_some() {
-            run.wanted.extend(column);
+            run.selected.extend(column);
         }
         column
     }
@@ -280,7 +280,7 @@ impl<'w> SeriesBuilder<'w> {
             points: Vec::new(),
             extent: SeriesExtent::default(),
             last_row: 0,
-            lacking: (0, 0),
+            missing: (0, 0),
         });
         Some(ColumnId(self.columns.len() - 1))
     }
@@ -321,7 +321,7 @@ impl<'w> SeriesBuilder<'w> {
     }
 
     /// Whether a series is selected as a metric, and not only counted.
-    pub(crate) fn is_wanted(&self, column: ColumnId) -> bool {
+    pub(crate) fn is_selected(&self, column: ColumnId) -> bool {
         self.columns[column.0].rank.is_some()
     }
 
@@ -381,11 +381,11 @@ impl<'w> SeriesBuilder<'w> {
         for &(column, value) in &self.values {
             self.columns[column.0].push(row, Point { step, entropy: value });
         }
-        if self.values.len() < run.wanted.len() || self.count_each {
-            for column in &run.wanted {
+        if self.values.len() < run.selected.len() || self.count_each {
+            for column in &run.selected {
                 let column = &mut self.columns[column.0];
                 if column.last_row != row {
-                    count(&mut column.lacking, row);
+                    count(&mut column.missing, row);
                 }
             }
         }

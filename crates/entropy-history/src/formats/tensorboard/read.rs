@@ -31,7 +31,7 @@ pub(super) fn read(
     let mut events = EventFileReader::new(builder);
     let damage = events.read(source, builder)?;
     if events.read == 0 && damage.places > 0 {
-        let what = "no record in it has a right checksum; it is no event file".to_owned();
+        let what = "no record in it has a valid checksum; it is not an event file".to_owned();
         return Err(ReadError::Record { place: "record 1, byte 0".to_owned(), what });
     }
     events.finish(&damage, builder);
@@ -81,7 +81,7 @@ impl RecordReader for EventFileReader {
     }
 
     fn finish(&self, damage: &Damage, builder: &mut SeriesBuilder<'_>) {
-        let wrong = "whose checksum is right, but which is no event";
+        let wrong = "with a valid checksum that are not events";
         builder.notes(damage_notes(damage, self.read, (self.malformed, wrong)));
     }
 }
@@ -139,7 +139,7 @@ fn read_value(
     let Some(number) = number else { return Ok(false) };
     let Ok(Some(column)) = builder.column_of_bytes(tag) else { return Ok(false) };
     builder.push(column, step, number);
-    Ok(builder.is_wanted(column))
+    Ok(builder.is_selected(column))
 }
 
 /// The number in a tensor of one element; `None` for other tensors.

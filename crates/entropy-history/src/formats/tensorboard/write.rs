@@ -69,7 +69,7 @@ mod tests {
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// The data of the records; `the_bytes_are_those_of_tensorboard` checks the checksums.
+    /// The data of the records; `bytes_equal_those_of_tensorboard` checks the checksums.
     fn records(mut file: &[u8]) -> Vec<&[u8]> {
         let mut records = Vec::new();
         while let Some((length, rest)) = file.split_first_chunk::<8>() {
@@ -87,20 +87,20 @@ mod tests {
                           92f656e74726f707915000020407731d1ab";
 
     #[test]
-    fn the_bytes_are_those_of_tensorboard() {
+    fn bytes_equal_those_of_tensorboard() {
         let points = [at(7.0, 2.5)];
         let file = event_file("policy/entropy", &points, 1_700_000_000.0).unwrap();
         assert_eq!(hex(&file), [VERSION, SCALAR].concat());
     }
 
     #[test]
-    fn a_curve_without_points_is_the_version_alone() {
+    fn curve_without_points_has_only_the_version_record() {
         let file = event_file("policy/entropy", &[], 1_700_000_000.0).unwrap();
         assert_eq!(hex(&file), VERSION);
     }
 
     #[test]
-    fn a_point_takes_a_second() {
+    fn points_are_one_second_apart() {
         let points = [at(10.0, 1.0), at(20.0, 2.0), at(1000.0, 3.0)];
         let file = event_file("t", &points, 5.25).unwrap();
         let times: Vec<_> = records(&file)
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_named_for_its_time_alone() {
+    fn file_name_depends_only_on_start_time() {
         assert_eq!(file_name(1_700_000_000), "events.out.tfevents.1700000000.entropy-viz");
         assert_eq!(file_name(5), "events.out.tfevents.0000000005.entropy-viz");
     }

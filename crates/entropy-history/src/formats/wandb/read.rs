@@ -96,7 +96,7 @@ impl RecordReader for RunFileReader {
     }
 
     fn finish(&self, damage: &Damage, builder: &mut SeriesBuilder<'_>) {
-        let wrong = "whose checksum is right, but which is no record of W&B";
+        let wrong = "with a valid checksum that are not records of W&B";
         builder.notes(damage_notes(damage, self.read, (self.malformed, wrong)));
         self.run.finish(builder);
     }
@@ -162,10 +162,10 @@ impl RunState {
             let metric = self.step_metric_of(builder.key(column));
             self.columns.push((column, metric));
             let now = self.step_name(metric);
-            if now != before && builder.is_wanted(column) {
+            if now != before && builder.is_selected(column) {
                 let (key, now) = (builder.key(column), now.unwrap_or_else(|| "_step".to_owned()));
                 builder.note(LogNote::Odd(format!(
-                    "the step of {key:?} was declared to be {now:?} after its first values; those go by {:?}",
+                    "the step of {key:?} was declared to be {now:?} after its first values; those use {:?}",
                     before.as_deref().unwrap_or("_step")
                 )));
             }
@@ -233,14 +233,14 @@ impl RunState {
             match step.filter(|step| step.is_finite()) {
                 Some(step) => {
                     builder.push(column, step, value);
-                    let is_wanted = builder.is_wanted(column);
-                    for (key, clock) in self.clocks.iter().filter(|_| is_wanted) {
+                    let is_selected = builder.is_selected(column);
+                    for (key, clock) in self.clocks.iter().filter(|_| is_selected) {
                         if let Some(time) = find(key) {
                             builder.push(*clock, step, time);
                         }
                     }
                 }
-                None if builder.is_wanted(column) => self.without_step += 1,
+                None if builder.is_selected(column) => self.without_step += 1,
                 None => {}
             }
         }
@@ -248,12 +248,12 @@ impl RunState {
     }
 
     fn finish(&self, builder: &mut SeriesBuilder<'_>) {
-        let wanted = |column: &&(ColumnId, Option<usize>)| builder.is_wanted(column.0);
-        let step = self.columns.iter().filter(wanted).find_map(|(_, metric)| *metric);
+        let is_selected = |column: &&(ColumnId, Option<usize>)| builder.is_selected(column.0);
+        let step = self.columns.iter().filter(is_selected).find_map(|(_, metric)| *metric);
         builder.name_step(step.map_or("_step", |metric| &self.step_metrics[metric].step));
         if self.without_step > 0 {
             let rows = self.without_step;
-            builder.note(LogNote::Odd(format!("{rows} values have no step and were passed over")));
+            builder.note(LogNote::Odd(format!("{rows} values have no step and were skipped")));
         }
         if !self.exited {
             builder.note(LogNote::Remark(

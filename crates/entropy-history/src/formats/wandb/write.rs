@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn the_checksum_is_the_crc_32_of_type_and_data() {
+    fn chunk_checksum_is_crc32_of_type_and_data() {
         let mut log = Vec::new();
         append_record(&mut log, b"abc");
         // hex(zlib.crc32(b"\x01abc")) is 0x539d20a9
@@ -229,25 +229,25 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_just_fits_stays_whole() {
+    fn record_that_fits_is_one_chunk() {
         assert_eq!(chunks_with_left(10, b"abc"), [(1, b"abc".to_vec())]);
         assert_eq!(chunks_with_left(9, b"abc"), [(2, b"ab".to_vec()), (4, b"c".to_vec())]);
     }
 
     #[test]
-    fn seven_bytes_left_are_a_first_chunk_without_data() {
+    fn seven_bytes_left_give_an_empty_first_chunk() {
         assert_eq!(chunks_with_left(7, b"abc"), [(2, vec![]), (4, b"abc".to_vec())]);
     }
 
     #[test]
-    fn fewer_than_seven_bytes_left_are_filled_with_zeros() {
+    fn fewer_than_seven_bytes_left_are_zeros() {
         for left in 1..7 {
             assert_eq!(chunks_with_left(left, b"abc"), [(1, b"abc".to_vec())]);
         }
     }
 
     #[test]
-    fn a_record_can_span_three_blocks() {
+    fn record_can_span_three_blocks() {
         let record: Vec<u8> = (0..BLOCK + 20).map(|i| (i % 251) as u8).collect();
         let chunks = chunks_with_left(17, &record);
         let lengths: Vec<_> = chunks.iter().map(|(kind, data)| (*kind, data.len())).collect();
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn the_records_are_those_of_wandb() {
+    fn records_equal_those_of_wandb() {
         let file = run_file(&RUN, &[at(3.0, 0.1)]).unwrap();
         assert_eq!(file[..7], *b":W&B\xe1\xbe\x00");
         // SerializeToString() of wandb_internal_pb2.Record of wandb 0.31.0, given these fields.
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_without_points_has_no_history_and_an_end() {
+    fn run_without_points_has_no_history_records() {
         let file = run_file(&RUN, &[]).unwrap();
         let kinds: Vec<_> = records(&file).iter().map(|record| record[2]).collect();
         // The tags of header, run, summary, exit, final and footer (the first byte of two-byte tags).
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_written_so_that_they_read_back_the_same() {
+    fn values_round_trip() {
         for entropy in [0.1 + 0.2, 1.0 / 3.0, 2.0, -0.0, 5e-324, 1e-7, 1.5e16, f64::MAX] {
             let row = row(&RUN, 1, 1, entropy);
             let json = row.bytes().rsplit(|&byte| byte == 0x01).next().unwrap();
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn wherever_a_block_ends_the_records_are_whole() {
+    fn records_are_complete_at_any_block_boundary() {
         let points: Vec<_> = (0..400).map(|i| at(f64::from(i), 0.5)).collect();
         let mut has_empty_chunk = false;
         for length in 0..130 {
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn directories_are_named_for_the_time_in_utc() {
+    fn directory_name_has_utc_time() {
         // datetime.fromtimestamp(t, UTC).strftime("%Y%m%d_%H%M%S"), around leap days and centuries
         let times = [
             (0, "19700101_000000"),
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_depends_on_the_label_and_the_points() {
+    fn id_depends_on_label_and_points() {
         let points = [at(1.0, 2.5), at(2.0, 0.1)];
         // From a Python implementation of this description.
         assert_eq!(id("solver_v1", &points), "q4g0cg3x");

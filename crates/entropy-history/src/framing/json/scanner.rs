@@ -140,14 +140,14 @@ impl<'a> Scanner<'a> {
         ScanError::Syntax { place: self.place(), what: what.into() }
     }
 
-    fn unexpected(&self, wanted: &str) -> ScanError {
+    fn unexpected(&self, expected: &str) -> ScanError {
         let found = match self.window[self.pos] {
             b'\'' => "a single quote, as Python's print writes it: this is not JSON".to_owned(),
             b @ 0x21..=0x7e => format!("'{}'", char::from(b)),
             0 => "a zero byte".to_owned(),
             b => format!("byte 0x{b:02x}"),
         };
-        self.syntax(format!("expected {wanted}, found {found}"))
+        self.syntax(format!("expected {expected}, found {found}"))
     }
 
     /// Returns the next byte that is not white space without consuming it; `None` at the end of the
@@ -466,16 +466,16 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_read_as_python_reads_them() {
+    fn numbers_equal_those_of_python() {
         // Expected values: Python 3.11's json.loads of the same text.
         let read = values("[1, -2, 0.1, 1e999, -0.0, 2.5E-3, 123456789012345678]").unwrap();
-        let wanted = [1.0, -2.0, 0.1, f64::INFINITY, -0.0, 0.0025];
-        assert_eq!(read[..6], wanted.map(Value::Number));
+        let expected = [1.0, -2.0, 0.1, f64::INFINITY, -0.0, 0.0025];
+        assert_eq!(read[..6], expected.map(Value::Number));
         assert_eq!(read[6], Value::InexactInteger(123456789012345678, 123456789012345680.0));
     }
 
     #[test]
-    fn pythons_words_are_numbers() {
+    fn python_nan_and_infinity_are_numbers() {
         let read = values("[Infinity, -Infinity, null]").unwrap();
         assert_eq!(
             read,
@@ -485,7 +485,7 @@ mod tests {
     }
 
     #[test]
-    fn nested_values_are_passed_over() {
+    fn nested_values_are_skipped() {
         let text = r#"[{"a":[1,{"b":"]}\"\\"},[]],"c":{}}, [[],{}], "x\\", true, false, 7]"#;
         let read = values(text).unwrap();
         let words = ["an object", "an array", "a string", "a boolean", "a boolean"];
@@ -494,7 +494,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_anywhere_is_a_cut_and_not_a_mistake() {
+    fn truncation_at_any_byte_is_not_a_syntax_error() {
         let text = r#"[{"a":[1,{"b":"]}\""}]}, NaN, -Infinity, null, true, 2.5]"#;
         for length in 1..text.len() {
             assert!(
@@ -506,7 +506,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_name_their_place() {
+    fn syntax_errors_have_line_and_column() {
         let place = |text| match values(text) {
             Err(ScanError::Syntax { place, .. }) => (place.line, place.column),
             other => panic!("{other:?}"),
@@ -526,7 +526,7 @@ mod tests {
     }
 
     #[test]
-    fn deep_nesting_is_refused_and_does_not_overflow_the_stack() {
+    fn rejects_deep_nesting_without_stack_overflow() {
         let text = format!("[{}", "[".repeat(200_000));
         assert!(values(&text).unwrap_err().to_string().contains("nested deeper"));
     }
