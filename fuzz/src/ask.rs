@@ -57,7 +57,7 @@ pub fn come_through(read: Outcome, wanted: &SeriesSelector) {
     let Ok((format, log)) = read else { return };
     let Ok((series, notes)) = log.choose(wanted, format) else { return };
     for series in &series {
-        let kind = series.quantity(format.name).0;
+        let kind = series.quantity(format).0;
         let Ok((history, repairs)) = History::from_raw("x", kind, series.points.clone()) else {
             continue;
         };

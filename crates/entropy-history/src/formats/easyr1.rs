@@ -11,10 +11,10 @@
 
 use std::io::Read;
 
-use crate::formats::error::ReadError;
-use crate::formats::format::{Confidence, Format, Growth, Head};
-use crate::formats::json_rows::{JsonRows, read_json_lines};
-use crate::formats::series_builder::{MissingMetric, SeriesBuilder};
+use crate::formats::reader_api::{
+    Confidence, Format, Growth, Head, JsonRows, MissingMetric, ReadError, SeriesBuilder,
+    read_json_lines,
+};
 use crate::framing::json::{Shape, ValueKind};
 
 pub(crate) const FORMAT: Format = Format {

@@ -20,6 +20,7 @@ mod log;
 mod log_note;
 pub mod parquet;
 mod read_ahead;
+mod reader_api;
 mod reading;
 mod registry;
 mod resumable;

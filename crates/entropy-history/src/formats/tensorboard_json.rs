@@ -6,11 +6,11 @@
 use std::io::Read;
 use std::path::Path;
 
-use crate::formats::error::ReadError;
-use crate::formats::format::{Confidence, Format, Head};
-use crate::formats::json_rows::{JsonRows, nothing_follows};
 use crate::formats::log::NameHint;
-use crate::formats::series_builder::{ColumnId, MissingMetric, SeriesBuilder};
+use crate::formats::reader_api::{
+    ColumnId, Confidence, Format, Head, JsonRows, MissingMetric, ReadError, SeriesBuilder,
+    nothing_follows,
+};
 use crate::framing::json::{Scanner, Shape};
 use crate::quantity::KNOWN_KEYS;
 

@@ -23,9 +23,10 @@ use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use serde_json::Value;
 
-use crate::formats::error::{ReadError, TrackioError};
-use crate::formats::format::{Confidence, Format, Head};
-use crate::formats::series_builder::{MissingMetric, SeriesBuilder};
+use crate::formats::error::TrackioError;
+use crate::formats::reader_api::{
+    Confidence, Format, Head, MissingMetric, ReadError, SeriesBuilder,
+};
 use crate::formats::timestamps::iso_to_unix_seconds;
 use crate::framing::sqlite::query_database;
 

@@ -11,10 +11,9 @@
 
 use std::io::Read;
 
-use crate::formats::error::ReadError;
-use crate::formats::format::{Confidence, Format, Head};
-use crate::formats::json_rows::{JsonRows, nothing_follows};
-use crate::formats::series_builder::{MissingMetric, SeriesBuilder};
+use crate::formats::reader_api::{
+    Confidence, Format, Head, JsonRows, MissingMetric, ReadError, SeriesBuilder, nothing_follows,
+};
 use crate::framing::json::{Scanner, ValueKind};
 
 pub(crate) const FORMAT: Format = Format {

@@ -31,10 +31,9 @@ use line_patterns::{
 use progress_steps::{ProgressSteps, RowWithStep};
 use segments::{Segment, segments};
 
-use crate::formats::error::ReadError;
-use crate::formats::format::{Confidence, Format, Head};
-use crate::formats::log_note::LogNote;
-use crate::formats::series_builder::{MissingMetric, SeriesBuilder};
+use crate::formats::reader_api::{
+    Confidence, Format, Head, LogNote, MissingMetric, ReadError, SeriesBuilder,
+};
 use crate::quantity::EntropyKind;
 
 pub(crate) const VERL: Format = Format {

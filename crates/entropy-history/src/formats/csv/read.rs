@@ -5,12 +5,10 @@ use std::io::{self, Read};
 use csv::ByteRecord;
 
 use super::unnamed_columns::{base_of_range, columns_as_runs, note_repeated_names};
-
 use crate::formats::csv::column_role::ColumnRole;
-use crate::formats::error::ReadError;
-use crate::formats::format::{Confidence, Head};
-use crate::formats::log_note::LogNote;
-use crate::formats::series_builder::{MissingMetric, SeriesBuilder};
+use crate::formats::reader_api::{
+    Confidence, Head, LogNote, MissingMetric, ReadError, SeriesBuilder,
+};
 use crate::formats::table::{
     METRIC_COLUMN, SEED_COLUMN, VALUE_COLUMNS, is_over_time, run_column, step_column,
 };

@@ -1,8 +1,7 @@
 //! Decides which columns are runs, in a table without a known metric.
 
 use crate::formats::csv::column_role::ColumnRole;
-use crate::formats::log_note::LogNote;
-use crate::formats::series_builder::SeriesBuilder;
+use crate::formats::reader_api::{LogNote, SeriesBuilder};
 
 /// Words that mark the name of a metric, not of a run.
 const METRIC_WORDS: [&str; 24] = [

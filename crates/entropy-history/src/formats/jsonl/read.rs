@@ -2,10 +2,9 @@
 
 use std::io::Read;
 
-use crate::formats::error::ReadError;
-use crate::formats::format::{Confidence, Head};
-use crate::formats::json_rows::{JsonRows, read_json_lines};
-use crate::formats::series_builder::{MissingMetric, SeriesBuilder};
+use crate::formats::reader_api::{
+    Confidence, Head, JsonRows, MissingMetric, ReadError, SeriesBuilder, read_json_lines,
+};
 use crate::formats::step_keys;
 use crate::framing::json::ValueKind;
 

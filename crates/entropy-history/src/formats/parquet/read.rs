@@ -11,9 +11,9 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
 use parquet::schema::types::{Type, TypePtr};
 
-use crate::formats::error::ReadError;
-use crate::formats::format::{Confidence, Head};
-use crate::formats::series_builder::{ColumnId, MissingMetric, SeriesBuilder};
+use crate::formats::reader_api::{
+    ColumnId, Confidence, Head, MissingMetric, ReadError, SeriesBuilder,
+};
 use crate::formats::table::{METRIC_COLUMN, VALUE_COLUMNS, run_column, step_column};
 use crate::framing::parquet::{catch_panics, error_text};
 

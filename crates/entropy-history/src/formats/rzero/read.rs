@@ -2,10 +2,9 @@
 
 use std::io::Read;
 
-use crate::formats::error::ReadError;
-use crate::formats::format::{Confidence, Growth, Head};
-use crate::formats::json_rows::{JsonRows, nothing_follows};
-use crate::formats::series_builder::{ColumnId, SeriesBuilder};
+use crate::formats::reader_api::{
+    ColumnId, Confidence, Growth, Head, JsonRows, ReadError, SeriesBuilder, nothing_follows,
+};
 use crate::formats::step_keys;
 use crate::framing::json::{ScanError, Scanner, Shape, Value, ValueKind};
 

@@ -2,10 +2,9 @@
 
 use std::io::Read;
 
-use crate::formats::error::ReadError;
-use crate::formats::format::{Confidence, Head, RecordReader};
-use crate::formats::log_note::damage_notes;
-use crate::formats::series_builder::{ColumnId, MissingMetric, SeriesBuilder};
+use crate::formats::reader_api::{
+    ColumnId, Confidence, Head, MissingMetric, ReadError, RecordReader, SeriesBuilder, damage_notes,
+};
 use crate::framing::protobuf::{Fields, Malformed, Wire, varint};
 use crate::framing::tfrecord::{self, TfRecordReader};
 use crate::framing::{Damage, Position};

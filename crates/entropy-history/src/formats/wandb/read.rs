@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::io::Read;
 
-use crate::formats::error::ReadError;
-use crate::formats::format::{Confidence, Head, RecordReader};
-use crate::formats::log_note::{LogNote, damage_notes};
-use crate::formats::series_builder::{ColumnId, MissingMetric, SeriesBuilder};
+use crate::formats::reader_api::{
+    ColumnId, Confidence, Head, LogNote, MissingMetric, ReadError, RecordReader, SeriesBuilder,
+    damage_notes,
+};
 use crate::framing::json::{ScanError, Scanner, Value};
 use crate::framing::leveldb::LevelDbReader;
 use crate::framing::protobuf::{Fields, Malformed, Wire, zigzag};
