@@ -31,7 +31,7 @@ const FORBIDDEN: [(&str, &[&str]); 7] = [
     ("std::env::", &["src/cli", "crates/entropy-shell", "crates/entropy-viz-compute"]),
     ("process::exit", &["crates/entropy-viz-compute"]),
     ("fs::write", &[]),
-    ("File::create", &[]),
+    (" File::create", &[]),
     ("clap::", &["src/cli", "crates/entropy-shell"]),
 ];
 

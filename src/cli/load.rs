@@ -91,7 +91,7 @@ impl Reading {
             .par_iter()
             .map(|input| {
                 let read = reader.read(input);
-                progress.advance();
+                progress.advance(1);
                 read
             })
             .collect();
