@@ -154,7 +154,7 @@ fn truncated_jsonl_dump_keeps_complete_lines_with_a_note() {
         assert_eq!(dump.responses().len(), 1, "cut at {end}");
         assert_eq!(
             notes.iter().map(LogNote::to_string).collect::<Vec<_>>(),
-            ["the file ends inside a line (line 2); 1 whole line was read"],
+            ["the file ends inside a line (line 2); 1 complete line was read"],
             "cut at {end}"
         );
     }

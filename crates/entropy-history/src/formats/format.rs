@@ -67,8 +67,11 @@ pub(crate) enum Growth {
     /// Lines are appended below a header.
     Table,
     /// Framed records are appended; the function makes their reader.
-    Records(fn(&Head<'_>, &mut SeriesBuilder<'_>) -> Result<Box<dyn RecordReader>, ReadError>),
+    Records(NewRecordReader),
 }
+
+type NewRecordReader =
+    fn(&Head<'_>, &mut SeriesBuilder<'_>) -> Result<Box<dyn RecordReader>, ReadError>;
 
 /// Reads the records of a log that grows, a part at a time.
 pub(crate) trait RecordReader: Send {
