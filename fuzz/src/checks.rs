@@ -99,7 +99,7 @@ pub fn is_ambiguous(text: &[u8], format: &Format) -> bool {
 
 /// Checks that every series of a cut log is a prefix of a series of the whole log.
 pub fn assert_prefix(cut: &Log, whole: &Log) {
-    if whole.taken_back_to.is_some() {
+    if whole.purge_from_step.is_some() {
         return; // what came before may be void by what came behind
     }
     for series in &cut.series {
