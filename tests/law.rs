@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use crate::common::{files, fixture, run, stderr, stdout};
-use entropy_history::formats::{self, Log, Series, SeriesSelector, Source};
+use entropy_history::formats::{self, Log, LogSeries, SeriesSelector, Source};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -302,7 +302,7 @@ fn collect_files(directory: &Path, found: &mut Vec<PathBuf>) {
 #[test]
 fn entropy_series_do_not_depend_on_auxiliary_series() {
     let besides =
-        SeriesSelector::known().with_rewards(&["*reward*".to_owned()]).unwrap().with_clock();
+        SeriesSelector::default_keys().with_rewards(&["*reward*".to_owned()]).unwrap().with_clock();
     let (mut logs, mut rewards, mut clocks) = (0, 0, 0);
     for format in formats::FORMATS {
         let mut paths = Vec::new();
@@ -314,7 +314,7 @@ fn entropy_series_do_not_depend_on_auxiliary_series() {
                 let source = Source { reader: &mut file, path: Some(&path) };
                 formats::read(source, None, wanted).map(|(_, log)| log).map_err(|e| e.to_string())
             };
-            let (alone, log) = match (read(&SeriesSelector::known()), read(&besides)) {
+            let (alone, log) = match (read(&SeriesSelector::default_keys()), read(&besides)) {
                 (Ok(alone), Ok(log)) => (alone, log),
                 (alone, log) => {
                     assert_eq!(alone.err(), log.err(), "{}", path.display());
@@ -324,13 +324,13 @@ fn entropy_series_do_not_depend_on_auxiliary_series() {
             logs += 1;
             rewards += usize::from(log.series.iter().any(|s| !s.rewards.is_empty()));
             clocks += usize::from(log.series.iter().any(|s| !s.clocks.is_empty()));
-            let plain = |series: &Series| {
+            let plain = |series: &LogSeries| {
                 let (rewards, clocks) = (Vec::new(), Vec::new());
-                format!("{:?}", Series { rewards, clocks, ..series.clone() }) // NaN is NaN
+                format!("{:?}", LogSeries { rewards, clocks, ..series.clone() }) // NaN is NaN
             };
             let series = |log: &Log| log.series.iter().map(plain).collect::<Vec<_>>();
             assert_eq!(series(&alone), series(&log), "{}", path.display());
-            let rest = |log: Log| (log.keys, log.step_key, log.taken_back_to, log.notes);
+            let rest = |log: Log| (log.keys, log.step_key, log.purge_from_step, log.notes);
             assert_eq!(rest(alone), rest(log), "{}", path.display());
         }
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::common::{fixture, run, stderr, stdout};
 use entropy_history::formats::{
-    self, Confidence, FORMATS, Format, Note, ReadError, Series, SeriesSelector, Source,
+    self, Confidence, FORMATS, Format, LogNote, LogSeries, ReadError, SeriesSelector, Source,
 };
 use entropy_history::history::{History, Point};
 use entropy_history::quantity::EntropyKind;
@@ -23,15 +23,15 @@ fn assert_close(a: &Value, b: &Value, what: &str) {
 }
 
 /// Reads a log as the program does: the series of its best-known key.
-fn read(bytes: &[u8], path: Option<&Path>) -> Result<(&'static Format, Vec<Series>), ReadError> {
+fn read(bytes: &[u8], path: Option<&Path>) -> Result<(&'static Format, Vec<LogSeries>), ReadError> {
     let source = Source { reader: &mut &*bytes, path };
-    let (format, log) = formats::read(source, None, &SeriesSelector::known())?;
-    let (series, _) = log.choose(&SeriesSelector::known(), format)?;
+    let (format, log) = formats::read(source, None, &SeriesSelector::default_keys())?;
+    let (series, _) = log.choose(&SeriesSelector::default_keys(), format)?;
     Ok((format, series))
 }
 
 /// Reads a text that holds exactly one series.
-fn read_single_series(text: &str) -> Result<Series, ReadError> {
+fn read_single_series(text: &str) -> Result<LogSeries, ReadError> {
     let (_, mut series) = read(text.as_bytes(), None)?;
     assert_eq!(series.len(), 1);
     Ok(series.remove(0))
@@ -138,7 +138,7 @@ fn console_logs_match_the_values_that_trainers_logged() {
                 "{file} {metric}: {found:?} is not {wanted:?}"
             );
         }
-        let numbered = log.notes.contains(&Note::RowsNumbered);
+        let numbered = log.notes.contains(&LogNote::RowsNumbered);
         assert_eq!(numbered, case["numbered"] == true, "{file}");
     }
 }
@@ -246,7 +246,7 @@ fn log_cut_at_any_byte_keeps_its_complete_rows() {
         // Every readable series: a cut log may lack the series that the complete log would give.
         let candidates = |bytes: &[u8]| {
             let source = Source { reader: &mut &*bytes, path: Some(&source) };
-            formats::read(source, None, &SeriesSelector::known()).map(|(_, log)| log.series)
+            formats::read(source, None, &SeriesSelector::default_keys()).map(|(_, log)| log.series)
         };
         let whole = candidates(&bytes).unwrap_or_default(); // one file holds no point
         let whole: Vec<_> = whole.iter().map(|s| (&s.metric, bits(&s.points))).collect();
@@ -279,7 +279,9 @@ fn compressed_log_equals_the_plain_log() {
         let (format, series) = read(packed, None).unwrap();
         assert_eq!((format.name, &series), ("verl", &whole));
         let source = Source { reader: &mut &packed[..packed.len() / 2], path: None };
-        let Ok((_, log)) = formats::read(source, None, &SeriesSelector::known()) else { continue };
+        let Ok((_, log)) = formats::read(source, None, &SeriesSelector::default_keys()) else {
+            continue;
+        };
         assert!(whole[0].points.starts_with(&log.series[0].points));
         assert!(
             log.notes.iter().any(|note| note.to_string().contains("compression ends too early"))
@@ -326,7 +328,7 @@ fn rejects_integer_steps_that_round_to_the_same_float() {
     for (a, b) in pairs {
         let text = format!(r#"[{{"step": {a}, "entropy": 1.0}}, {{"step": {b}, "entropy": 2.0}}]"#);
         let error = read_single_series(&text).unwrap_err().to_string();
-        assert!(error.contains("cannot be told apart"), "{error}");
+        assert!(error.contains("are the same 64-bit float"), "{error}");
     }
     let same = r#"[{"step": 9007199254740993, "entropy": 1.0}, {"step": 9007199254740993, "entropy": 2.0}]"#;
     assert!(read_single_series(same).is_ok());

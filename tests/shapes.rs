@@ -231,7 +231,7 @@ fn console_rows_with_a_step_are_not_numbered() {
 fn rejects_wandb_download_over_time_without_steps() {
     for axis in ["Relative Time (Process)", "Relative Time (Wall)", "Wall Time"] {
         let said = rejection_message("wb.csv", &format!("\"{axis}\",\"{ROWS}"));
-        assert!(said.contains(&format!("told by {axis:?}, which is time")), "{said}");
+        assert!(said.contains(&format!("first column is {axis:?}, which is time")), "{said}");
         assert!(said.contains("hint: set the x-axis of the panel to Step"), "{said}");
     }
     let text = "\"Wall Time\",\"r1 - actor/entropy\"\n\"2026-01-01T00:00:00.000Z\",\"2.0\"\n";

@@ -5,8 +5,8 @@ use std::io::Write;
 
 use crate::common::{fixture, run, stderr};
 use entropy_history::dump::TokenDump;
-use entropy_history::formats::tokens::{TokensError, is_token_dump, read};
-use entropy_history::formats::{Note, Source};
+use entropy_history::dump::{DumpError, is_token_dump, read};
+use entropy_history::formats::{LogNote, Source};
 use entropy_history::stats::tokens::{analyse, scorings};
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ fn fixture_bytes(name: &str) -> Vec<u8> {
     fs::read(fixture(name)).unwrap()
 }
 
-fn try_read(mut bytes: &[u8]) -> Result<(TokenDump, Vec<Note>), TokensError> {
+fn try_read(mut bytes: &[u8]) -> Result<(TokenDump, Vec<LogNote>), DumpError> {
     let mut dump = TokenDump::default();
     dump.begin("dump");
     let notes = read(Source { reader: &mut bytes, path: None }, &mut dump)?;
@@ -153,8 +153,8 @@ fn truncated_jsonl_dump_keeps_complete_lines_with_a_note() {
         let (dump, notes) = try_read(&text.as_bytes()[..end]).unwrap();
         assert_eq!(dump.responses().len(), 1, "cut at {end}");
         assert_eq!(
-            notes.iter().map(Note::to_string).collect::<Vec<_>>(),
-            ["the file ends inside a line (line 2); 1 whole line was read"],
+            notes.iter().map(LogNote::to_string).collect::<Vec<_>>(),
+            ["the file ends inside a line (line 2); 1 complete line was read"],
             "cut at {end}"
         );
     }
@@ -202,7 +202,9 @@ fn rejects_malformed_line_with_its_number_and_reason() {
     assert!(rejection_message(&null).contains("invalid type: null, expected a number"));
     let said = rejection_message(&(line(&json!({})) + "{\"step\": 1,\n" + &line(&json!({}))));
     assert_eq!(said, "line 2, column 11: it ends inside the object");
-    assert!(rejection_message("[1, 2]\n").starts_with("it is no dump of tokens: it begins with"));
+    assert!(
+        rejection_message("[1, 2]\n").starts_with("it is not a dump of tokens: it begins with")
+    );
     assert_eq!(rejection_message(""), "the file is empty");
     assert_eq!(rejection_message(" \n\n"), "the file holds nothing but white space");
 }

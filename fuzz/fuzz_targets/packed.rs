@@ -4,7 +4,7 @@
 use std::io::Write;
 
 use entropy_viz_fuzz::checks;
-use entropy_viz_fuzz::formats::Note;
+use entropy_viz_fuzz::formats::LogNote;
 use flate2::{Compression, write::GzEncoder};
 use libfuzzer_sys::fuzz_target;
 
@@ -35,7 +35,7 @@ fuzz_target!(|bytes: &[u8]| {
         if !checks::is_ambiguous(bytes, format) {
             checks::assert_prefix(&log, whole);
         }
-        let told = log.notes.iter().any(|note| matches!(note, Note::CompressionCut(_)));
+        let told = log.notes.iter().any(|note| matches!(note, LogNote::CompressionCut(_)));
         let between = cut == gzip(&bytes[..half]) || cut == zstd(&bytes[..half]);
         assert!(told || between, "nobody is told of the cut: {:?}", log.notes);
     }

@@ -2,7 +2,7 @@
 //! Reads arbitrary bytes as a Parquet table; other bytes describe a table to write and damage.
 
 use entropy_viz_fuzz::checks;
-use entropy_viz_fuzz::export::parquet::{Series, table};
+use entropy_viz_fuzz::formats::{TableSeries, parquet::table};
 use entropy_viz_fuzz::history::Point;
 use libfuzzer_sys::arbitrary::{self, Arbitrary, Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
@@ -22,7 +22,7 @@ fn damaged(bytes: &[u8]) -> Result<Vec<u8>> {
         .iter()
         .map(|(step, entropy)| Point { step: whole(*step), entropy: *entropy })
         .collect();
-    let series = [Series { run: &run, metric: "policy/entropy", points: &points }];
+    let series = [TableSeries { run: &run, metric: "policy/entropy", points: &points }];
     let mut file = table(&series).expect("memory takes all");
     for (at, mask) in flips {
         let at = usize::from(at) % file.len();

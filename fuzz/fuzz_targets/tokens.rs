@@ -4,11 +4,11 @@
 use std::io::Read;
 
 use entropy_viz_fuzz::dump::TokenDump;
-use entropy_viz_fuzz::formats::tokens::{TokensError, is_token_dump, read};
-use entropy_viz_fuzz::formats::{Note, Source};
+use entropy_viz_fuzz::dump::{DumpError, is_token_dump, read};
+use entropy_viz_fuzz::formats::{LogNote, Source};
 use libfuzzer_sys::fuzz_target;
 
-fn dump(reader: &mut dyn Read) -> (TokenDump, Result<Vec<Note>, TokensError>) {
+fn dump(reader: &mut dyn Read) -> (TokenDump, Result<Vec<LogNote>, DumpError>) {
     let mut dump = TokenDump::default();
     let notes = read(Source { reader, path: None }, &mut dump);
     (dump, notes)

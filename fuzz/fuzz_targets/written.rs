@@ -2,8 +2,8 @@
 //! Files that `convert` writes are read back unchanged; damaged ones never give other points.
 
 use entropy_viz_fuzz::checks;
-use entropy_viz_fuzz::export::parquet::Series;
-use entropy_viz_fuzz::export::{json, parquet, table, tensorboard, wandb};
+use entropy_viz_fuzz::formats::TableSeries;
+use entropy_viz_fuzz::formats::{csv, jsonl, parquet, rzero, tensorboard, wandb};
 use entropy_viz_fuzz::history::Point;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
@@ -40,15 +40,15 @@ fuzz_target!(|curve: Curve| {
     }
     let floats: Vec<Point> =
         points.iter().map(|p| Point { entropy: f64::from(p.entropy as f32), ..*p }).collect();
-    let series = [Series { run: &curve.run, metric: METRIC, points: &points }];
+    let series = [TableSeries { run: &curve.run, metric: METRIC, points: &points }];
     let id = wandb::id(&curve.run, &points);
     let start = u64::from(curve.start);
-    let run = wandb::Run { id: &id, name: &curve.run, project: "p", metric: METRIC, start };
+    let run = wandb::OfflineRun { id: &id, name: &curve.run, project: "p", metric: METRIC, start };
 
     let texts = [
-        ("rzero", "entropy", json::history(&points)),
-        ("jsonl", METRIC, json::lines(METRIC, &points)),
-        ("csv", METRIC, table::csv(&series)),
+        ("rzero", "entropy", rzero::history_file(&points)),
+        ("jsonl", METRIC, jsonl::lines(METRIC, &points)),
+        ("csv", METRIC, csv::table(&series)),
     ];
     for (format, metric, bytes) in texts {
         whole(&bytes, format, metric, &points);

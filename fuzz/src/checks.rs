@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 use crate::history::{History, Point};
-use crate::formats::frame::json::{Holds, ScanError, Shape, shape};
+use crate::framing::json::{ValueKind, ScanError, Shape, shape};
 use crate::formats::{self, FORMATS, Format, Log, ReadError, Source, SeriesSelector};
 use crate::pad::HEAD;
 
@@ -18,7 +18,7 @@ pub fn bits(points: &[Point]) -> Vec<(u64, u64)> {
 
 /// Selects the best-known series, and lists the others, as `inspect` does.
 pub fn known_series() -> SeriesSelector {
-    SeriesSelector::known().with_survey()
+    SeriesSelector::default_keys().with_all_series()
 }
 
 /// Selects every key, with rewards and clocks.
@@ -57,7 +57,7 @@ pub fn check_history(read: Outcome, wanted: &SeriesSelector) {
     let Ok((format, log)) = read else { return };
     let Ok((series, notes)) = log.choose(wanted, format) else { return };
     for series in &series {
-        let kind = series.quantity(format.name).0;
+        let kind = series.quantity(format).0;
         let Ok((history, repairs)) = History::from_raw("x", kind, series.points.clone()) else {
             continue;
         };
@@ -92,14 +92,14 @@ pub fn check_prefix(bytes: &[u8], at: usize, whole: &Outcome, wanted: &SeriesSel
 /// array is a row; cut before that step, it looks like an object that wraps rows.
 pub fn is_ambiguous(text: &[u8], format: &Format) -> bool {
     let Shape::Object(keys) = shape(text) else { return false };
-    let has = |is: fn(&(String, Holds)) -> bool| keys.iter().any(is);
-    let arrays = has(|(_, holds)| matches!(holds, Holds::Objects | Holds::Array));
+    let has = |is: fn(&(String, ValueKind)) -> bool| keys.iter().any(is);
+    let arrays = has(|(_, holds)| matches!(holds, ValueKind::ArrayOfObjects | ValueKind::Array));
     format.name == "rzero" && arrays && has(|(key, _)| key == "step")
 }
 
 /// Checks that every series of a cut log is a prefix of a series of the whole log.
 pub fn assert_prefix(cut: &Log, whole: &Log) {
-    if whole.taken_back_to.is_some() {
+    if whole.purge_from_step.is_some() {
         return; // what came before may be void by what came behind
     }
     for series in &cut.series {

@@ -1,6 +1,6 @@
 //! Framing with valid checksums, which a fuzzer cannot guess; without them the code behind is never reached.
 
-use crate::formats::frame::tfrecord::masked_crc;
+use crate::framing::tfrecord::masked_crc;
 
 const BLOCK: usize = 1 << 15;
 const CHUNK: usize = 7; // checksum, length, type

@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use crate::checks::{Outcome, bits};
 use crate::history::Point;
 use crate::formats::ReadError;
-use crate::formats::frame::json::ScanError;
+use crate::framing::json::ScanError;
 
 /// The keys that are compared.
 pub const KEYS: [&str; 3] = ["entropy", "actor/entropy", "Value"];

@@ -11,8 +11,7 @@ use jiff::Timestamp;
 use super::inputs::InputArgs;
 use super::invocation::source_date_epoch;
 use super::target::Target;
-use entropy_history::export::parquet::Series;
-use entropy_history::export::{json, parquet, table, tensorboard, wandb};
+use entropy_history::formats::{TableSeries, csv, jsonl, parquet, rzero, tensorboard, wandb};
 use entropy_history::history::Run;
 use entropy_history::quantity::EntropyKind;
 use entropy_shell::{Failure, Outcome, Terminal, WithHint, plural};
@@ -86,16 +85,15 @@ impl ConvertArgs {
         let runs = comparison.runs();
         self.warn_about_other_kinds(runs, terminal);
         let files = match self.to {
-            ExportFormat::Csv => vec![(output, table::csv(&self.table(runs)))],
+            ExportFormat::Csv => vec![(output, csv::table(&self.table(runs)))],
             ExportFormat::Parquet => {
                 let bytes = parquet::table(&self.table(runs)).context("cannot write the table")?;
                 vec![(output, bytes)]
             }
-            ExportFormat::Json => {
-                self.one_file_per_run(runs, "json", |run| json::history(run.history.points()))?
-            }
+            ExportFormat::Json => self
+                .one_file_per_run(runs, "json", |run| rzero::history_file(run.history.points()))?,
             ExportFormat::Jsonl => self.one_file_per_run(runs, "jsonl", |run| {
-                json::lines(self.key(), run.history.points())
+                jsonl::lines(self.key(), run.history.points())
             })?,
             ExportFormat::Tensorboard => {
                 warn_about_overflow(runs, terminal);
@@ -134,8 +132,8 @@ impl ConvertArgs {
         }
     }
 
-    fn table<'a>(&'a self, runs: &'a [Run]) -> Vec<Series<'a>> {
-        let series = |run: &'a Run| Series {
+    fn table<'a>(&'a self, runs: &'a [Run]) -> Vec<TableSeries<'a>> {
+        let series = |run: &'a Run| TableSeries {
             run: run.history.label(),
             metric: self.key.as_deref().unwrap_or(&run.metric),
             points: run.history.points(),
@@ -203,7 +201,7 @@ impl ConvertArgs {
         let files = runs.iter().map(|run| {
             let (label, points) = (run.history.label(), run.history.points());
             let id = wandb::id(label, points);
-            let description = wandb::Run {
+            let description = wandb::OfflineRun {
                 id: &id,
                 name: label,
                 project: &self.project,

@@ -11,8 +11,8 @@ use super::oddities::oddities;
 use entropy_history::discover::{Input, Location, Origin};
 use entropy_history::elapsed::{By, ElapsedError, since_start};
 use entropy_history::formats::{
-    self, Confidence, Format, Log, Note, RawAux, ReadAhead, ReadError, Series, SeriesSelector,
-    Source, TrackioError,
+    self, Confidence, Format, Log, LogNote, LogSeries, RawAux, ReadAhead, ReadError,
+    SeriesSelector, Source, TrackioError,
 };
 use entropy_history::history::{AuxSeries, History, Point, Run};
 use entropy_history::quantity::Sign;
@@ -156,10 +156,10 @@ impl Reader<'_> {
         read: Result<(&'static Format, Log), ReadError>,
     ) -> Segment {
         let (format, log) = read.map_err(|e| (e, name.clone()))?;
-        let taken_back_to = log.taken_back_to;
+        let purge_from_step = log.purge_from_step;
         let keys = if self.besides.rewards.is_empty() { Vec::new() } else { log.keys.clone() };
         let (series, notes) = log.choose(self.wanted, format).map_err(|e| (e, name.clone()))?;
-        Ok(Some(Part { format, series, taken_back_to, keys, notes, name }))
+        Ok(Some(Part { format, series, purge_from_step, keys, notes, name }))
     }
 
     fn draft(&self, input: &Input, curve: Curve) -> Result<Draft, Failure> {
@@ -167,7 +167,7 @@ impl Reader<'_> {
         let Curve { format, mut series, keys, notes } = curve;
         let reward = self.reward(&source, std::mem::take(&mut series.rewards), keys);
         let clock = self.clock(&source, std::mem::take(&mut series.clocks));
-        let (kind, sign) = series.quantity(format.name);
+        let (kind, sign) = series.quantity(format);
         if sign == Sign::Flipped {
             series.points.iter_mut().for_each(|point| point.entropy = -point.entropy);
         }
@@ -277,19 +277,19 @@ pub(super) type Segment = Result<Option<Part>, (ReadError, String)>;
 /// What one file of a log holds.
 pub(super) struct Part {
     format: &'static Format,
-    series: Vec<Series>,
-    taken_back_to: Option<f64>,
+    series: Vec<LogSeries>,
+    purge_from_step: Option<f64>,
     keys: Vec<String>, // all of the log, if a reward was asked for
-    notes: Vec<Note>,
+    notes: Vec<LogNote>,
     name: String,
 }
 
 /// A series with all that is odd about it and its file.
 struct Curve {
     format: &'static Format,
-    series: Series,
+    series: LogSeries,
     keys: Vec<String>,
-    notes: Vec<Note>,
+    notes: Vec<LogNote>,
 }
 
 /// Opens a log; a large file is read ahead.
@@ -311,11 +311,11 @@ fn join(input: &Input, parts: Vec<Part>) -> Result<Vec<Curve>, Failure> {
     let alone = |part: &Part| part.series.len() == 1;
     let one_each = parts.iter().all(alone);
     for part in parts {
-        let Part { format, series, taken_back_to, keys, notes, name } = part;
+        let Part { format, series, purge_from_step, keys, notes, name } = part;
         for (i, mut series) in series.into_iter().enumerate() {
             let own = std::mem::take(&mut series.notes);
             let shared = if i == 0 { notes.clone() } else { Vec::new() };
-            let notes: Vec<Note> = shared.into_iter().chain(own).collect();
+            let notes: Vec<LogNote> = shared.into_iter().chain(own).collect();
             let same = |curve: &&mut Curve| {
                 one_each
                     || (&curve.series.run, &curve.series.metric) == (&series.run, &series.metric)
@@ -324,8 +324,7 @@ fn join(input: &Input, parts: Vec<Part>) -> Result<Vec<Curve>, Failure> {
                 curves.push(Curve { format, series, keys: keys.clone(), notes });
                 continue;
             };
-            let (kind, other) =
-                (curve.series.quantity(curve.format.name).0, series.quantity(format.name).0);
+            let (kind, other) = (curve.series.quantity(curve.format).0, series.quantity(format).0);
             if kind != other {
                 return Err(anyhow!(
                     "cannot join {}: it holds {} and {name} holds {}",
@@ -337,42 +336,42 @@ fn join(input: &Input, parts: Vec<Part>) -> Result<Vec<Curve>, Failure> {
             }
             let starts = |points: &[Point]| points.first().map(|p| p.step);
             if starts(&series.points) < starts(&curve.series.points) {
-                curve.notes.push(Note::Odd(format!(
+                curve.notes.push(LogNote::Odd(format!(
                     "{name} starts before the segment that it follows; where both log a step, {name} counts"
                 )));
             }
-            if let Some(step) = taken_back_to {
+            if let Some(step) = purge_from_step {
                 let rows = curve.series.points.len();
                 curve.series.points.retain(|point| point.step < step);
                 let void = plural(rows - curve.series.points.len(), "row", "rows");
-                curve.notes.push(Note::Remark(format!(
+                curve.notes.push(LogNote::Remark(format!(
                     "{void} from step {step} on are void: the run was taken back to it"
                 )));
             }
             // The end of a segment that another carries on is where its job was killed.
-            curve.notes.retain(|note| !matches!(note, Note::Cut { .. }));
+            curve.notes.retain(|note| !matches!(note, LogNote::Cut { .. }));
             curve.series.points.append(&mut series.points);
-            carry_on(&mut curve.series.rewards, series.rewards, taken_back_to);
+            carry_on(&mut curve.series.rewards, series.rewards, purge_from_step);
             let anew = series.clocks.iter_mut().map(|clock| go_on(clock, &curve.series.clocks));
             if anew.filter(|anew| *anew).count() > 0 {
-                curve.notes.push(Note::Remark(format!(
+                curve.notes.push(LogNote::Remark(format!(
                     "the clock of {name} starts anew; it goes on where the segment before ended"
                 )));
             }
-            carry_on(&mut curve.series.clocks, series.clocks, taken_back_to);
+            carry_on(&mut curve.series.clocks, series.clocks, purge_from_step);
             curve.keys.extend(keys.iter().cloned());
             curve.keys.sort_unstable();
             curve.keys.dedup();
             curve.notes.extend(notes);
-            curve.notes.push(Note::Remark(format!("carried on in {name}")));
+            curve.notes.push(LogNote::Remark(format!("carried on in {name}")));
         }
     }
     Ok(curves)
 }
 
 /// Appends what stands beside a later segment; what the run was taken back behind is void here too.
-fn carry_on(earlier: &mut Vec<RawAux>, later: Vec<RawAux>, taken_back_to: Option<f64>) {
-    if let Some(step) = taken_back_to {
+fn carry_on(earlier: &mut Vec<RawAux>, later: Vec<RawAux>, purge_from_step: Option<f64>) {
+    if let Some(step) = purge_from_step {
         earlier.iter_mut().for_each(|aside| aside.rows.retain(|row| row.0 < step));
     }
     for aside in later {
@@ -447,7 +446,7 @@ pub(super) fn explain(source: &str, error: ReadError) -> Failure {
         ReadError::Io(_) => "check that it is a file that you may read".to_owned(),
     };
     let error = match &error {
-        ReadError::Io(e) | ReadError::Scan(formats::frame::json::ScanError::Io(e)) => {
+        ReadError::Io(e) | ReadError::Scan(entropy_history::framing::json::ScanError::Io(e)) => {
             anyhow!("cannot read {source}: {}", io_message(e))
         }
         _ => anyhow!("cannot read {source}: {error}"),

@@ -11,7 +11,7 @@ use super::curves::{explain, holds_no_entropy, may_be_log, open};
 use super::inputs::resolve;
 use super::load::{Reading, left_out, nothing_read};
 use entropy_history::discover::{Location, Origin};
-use entropy_history::formats::{self, Format, Log, Note, SeriesSelector, Source, Tally};
+use entropy_history::formats::{self, Format, Log, LogNote, SeriesExtent, SeriesSelector, Source};
 use entropy_history::label::visible;
 use entropy_history::number::exact;
 use entropy_history::quantity::{EntropyKind, Sign};
@@ -72,13 +72,13 @@ struct ListedSeries {
     run: Option<String>,
     metric: String,
     #[serde(flatten)]
-    tally: Tally,
+    tally: SeriesExtent,
 }
 
 impl InspectArgs {
     pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
         let (inputs, unreadable) = resolve(&self.inputs)?;
-        let wanted = self.reading.series.selector()?.with_survey();
+        let wanted = self.reading.series.selector()?.with_all_series();
         for directory in &unreadable {
             terminal.warn(&format!("skipped {directory}"));
         }
@@ -180,7 +180,7 @@ fn contents(
     mut log: Log,
     wanted: &SeriesSelector,
 ) -> (LogContents, Option<String>) {
-    let series = std::mem::take(&mut log.survey).into_iter();
+    let series = std::mem::take(&mut log.all_series).into_iter();
     let mut series: Vec<ListedSeries> =
         series.map(|(run, metric, tally)| ListedSeries { run, metric, tally }).collect();
     series.sort_by(|a, b| (&a.run, &a.metric).cmp(&(&b.run, &b.metric)));
@@ -190,15 +190,15 @@ fn contents(
         Ok((taken, notes)) => (taken, notes, None),
         Err(error) => (Vec::new(), in_file, Some(error.to_string())),
     };
-    let notes = notes.iter().chain(taken.iter().flat_map(|s| &s.notes)).map(Note::to_string);
+    let notes = notes.iter().chain(taken.iter().flat_map(|s| &s.notes)).map(LogNote::to_string);
     let odd = none.iter().cloned().chain(notes).collect();
-    let why = if wanted.is_known() {
+    let why = if wanted.uses_default_keys() {
         "best-known key in this log, override with --metric"
     } else {
         "selected by --metric"
     };
     let taken = taken.into_iter().map(|series| {
-        let (kind, sign) = series.quantity(format.name);
+        let (kind, sign) = series.quantity(format);
         SelectedSeries {
             quantity: kind.name(),
             kind,

@@ -17,7 +17,7 @@ use super::storage::storage_path;
 use super::target::cannot_write;
 use entropy_history::formats::{self, SeriesSelector, Source};
 use entropy_history::number::exact;
-use entropy_history::record::{Recording, parse};
+use entropy_history::record::{Recording, parse_line};
 use entropy_shell::output::write_atomically;
 use entropy_shell::{Failure, Outcome, Terminal, WithHint, io_message, plural};
 
@@ -181,12 +181,12 @@ fn resume(path: &Path, terminal: &Terminal) -> Result<Recording, Failure> {
     };
     let name = path.display().to_string();
     let wanted = SeriesSelector::metrics(&["entropy".to_owned()]).expect("BUG: it is a plain key");
-    let wanted = wanted.with_survey();
+    let wanted = wanted.with_all_series();
     let source = Source { reader: &mut file, path: Some(path) };
     let hint = "the file was not changed; move it away to start a new recording";
     let (format, log) = formats::read(source, None, &wanted)
         .map_err(|error| Failure { hint: Some(hint.to_owned()), ..explain(&name, error) })?;
-    let mut more = log.survey.iter().map(|(_, key, _)| key).filter(|key| *key != "entropy");
+    let mut more = log.all_series.iter().map(|(_, key, _)| key).filter(|key| *key != "entropy");
     if let Some(key) = more.next() {
         let why = format!("its rows also have {key:?}, which `record` would drop");
         return Err(anyhow!("cannot extend {name}: {why}")).hint(hint);
@@ -257,7 +257,7 @@ fn record(
         match event {
             RecordEvent::Line(line) => {
                 number += 1;
-                let problem = match parse(&line, input.selector) {
+                let problem = match parse_line(&line, input.selector) {
                     Ok(line) => {
                         if !line.rows.is_empty() {
                             due.get_or_insert(next);

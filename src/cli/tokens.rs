@@ -9,8 +9,8 @@ use super::inputs::resolve;
 use crate::report;
 use entropy_history::discover::{Location, Origin};
 use entropy_history::dump::TokenDump;
+use entropy_history::dump::{DumpError, read};
 use entropy_history::formats::Source;
-use entropy_history::formats::tokens::{TokensError, read};
 use entropy_shell::{Failure, Outcome, Terminal, WithHint, io_message, plural};
 
 #[derive(Debug, Args)]
@@ -111,7 +111,7 @@ fn read_file(
     let (mut reader, path) =
         opened.hint("check that it is a file and that you have permission to read it")?;
     let notes = read(Source { reader: &mut *reader, path }, dump).map_err(|error| {
-        dump.back_to(before);
+        dump.truncate(before);
         explain(&name, &error)
     })?;
     terminal.verbose(|| {
@@ -126,15 +126,15 @@ fn read_file(
     Ok(notes.iter().map(|note| format!("{name}: {note}")).collect())
 }
 
-fn explain(name: &str, error: &TokensError) -> Failure {
+fn explain(name: &str, error: &DumpError) -> Failure {
     let hint = match error {
-        TokensError::Io(_) => "check that it is a file and that you have permission to read it",
-        TokensError::Foreign(_) => "--tokens reads files of `compute --tokens-out`",
-        TokensError::Nothing(_) => "`compute` writes a dump when it ends",
-        TokensError::Response { .. } => "repair the file, or leave it out",
+        DumpError::Io(_) => "check that it is a file and that you have permission to read it",
+        DumpError::Foreign(_) => "--tokens reads files of `compute --tokens-out`",
+        DumpError::Nothing(_) => "`compute` writes a dump when it ends",
+        DumpError::Response { .. } => "repair the file, or leave it out",
     };
     let error = match error {
-        TokensError::Io(e) => anyhow!("cannot read {name}: {}", io_message(e)),
+        DumpError::Io(e) => anyhow!("cannot read {name}: {}", io_message(e)),
         _ => anyhow!("cannot read {name} as tokens: {error}"),
     };
     Failure { error, hint: Some(hint.to_owned()) }
@@ -195,7 +195,7 @@ mod tests {
     fn rejects_files_that_are_not_dumps() {
         let history = "models/qwen3-tiny_solver_s1/entropy_history_qwen3-tiny_solver_s1.json";
         let said = load(&[&fixture(history)]).unwrap_err();
-        assert!(said.contains("as tokens: it is no dump of tokens: it begins with"), "{said}");
+        assert!(said.contains("as tokens: it is not a dump of tokens: it begins with"), "{said}");
         let said = load(&[&fixture("parquet/none.parquet")]).unwrap_err();
         assert!(said.contains("no such file"), "{said}");
         let said = load(&[&fixture("compute")]).unwrap_err();

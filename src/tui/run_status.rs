@@ -254,7 +254,7 @@ mod tests {
     #[test]
     fn noisy_run_does_not_flap_between_healthy_and_falling() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models");
-        let selector = entropy_history::formats::SeriesSelector::known();
+        let selector = entropy_history::formats::SeriesSelector::default_keys();
         let changes = |name: &str| {
             let name = format!("qwen3-tiny_{name}");
             let path = root.join(&name).join(format!("entropy_history_{name}.json"));

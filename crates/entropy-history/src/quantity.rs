@@ -173,59 +173,59 @@ pub fn is_key(pattern: &str, key: &str) -> bool {
 /// R-Zero use the same key for a surrogate, which is why the format takes part. Stable-Baselines3
 /// logs −H under a key that others use for H, which only the values tell.
 pub fn identify(
-    format: &str,
+    format_kinds: &[(&str, EntropyKind)],
     metric: &str,
     values: impl Iterator<Item = f64>,
 ) -> (EntropyKind, Sign) {
     let Some(known) = KNOWN_KEYS.iter().find(|known| is_key(known.key, metric)) else {
         return (EntropyKind::Unknown, Sign::AsLogged);
     };
-    match (known.key, format) {
-        ("actor/entropy_loss", "verl" | "verl-console") => (EntropyKind::TokenMean, Sign::AsLogged),
-        ("train/entropy_loss", _) => {
-            let (mut positive, mut negative) = (0, 0);
-            for value in values {
-                positive += usize::from(value > 0.0);
-                negative += usize::from(value < 0.0);
-            }
-            if negative > 0 && positive == 0 {
-                (EntropyKind::ActionDistribution, Sign::Flipped)
-            } else {
-                (known.kind, Sign::AsLogged)
-            }
-        }
-        _ => (known.kind, Sign::AsLogged),
+    if let Some((_, kind)) = format_kinds.iter().find(|(key, _)| *key == known.key) {
+        return (*kind, Sign::AsLogged);
     }
+    if known.key == "train/entropy_loss" {
+        let (mut positive, mut negative) = (0, 0);
+        for value in values {
+            positive += usize::from(value > 0.0);
+            negative += usize::from(value < 0.0);
+        }
+        if negative > 0 && positive == 0 {
+            return (EntropyKind::ActionDistribution, Sign::Flipped);
+        }
+    }
+    (known.kind, Sign::AsLogged)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn kind(format: &str, metric: &str, values: &[f64]) -> (EntropyKind, Sign) {
-        identify(format, metric, values.iter().copied())
+    fn kind(metric: &str, values: &[f64]) -> (EntropyKind, Sign) {
+        identify(&[], metric, values.iter().copied())
     }
 
     #[test]
     fn one_key_is_two_quantities() {
-        assert_eq!(kind("verl", "actor/entropy_loss", &[1.0]).0, EntropyKind::TokenMean);
-        assert_eq!(kind("easyr1", "actor/entropy_loss", &[1.0]).0, EntropyKind::LogProbSurrogate);
-        assert_eq!(kind("easyr1", "actor.entropy_loss", &[1.0]).0, EntropyKind::LogProbSurrogate);
+        let verl = [("actor/entropy_loss", EntropyKind::TokenMean)];
+        let kind_in_verl = identify(&verl, "actor/entropy_loss", [1.0].into_iter()).0;
+        assert_eq!(kind_in_verl, EntropyKind::TokenMean);
+        assert_eq!(kind("actor/entropy_loss", &[1.0]).0, EntropyKind::LogProbSurrogate);
+        assert_eq!(kind("actor.entropy_loss", &[1.0]).0, EntropyKind::LogProbSurrogate);
     }
 
     #[test]
     fn stable_baselines_is_told_by_its_sign() {
         let negated = (EntropyKind::ActionDistribution, Sign::Flipped);
-        assert_eq!(kind("tensorboard", "train/entropy_loss", &[-0.69, -0.5, 0.0]), negated);
+        assert_eq!(kind("train/entropy_loss", &[-0.69, -0.5, 0.0]), negated);
         let positive = (EntropyKind::ExactMean, Sign::AsLogged);
-        assert_eq!(kind("tensorboard", "train/entropy_loss", &[0.69, 0.5]), positive);
-        assert_eq!(kind("tensorboard", "train/entropy_loss", &[0.69, -0.1]), positive);
+        assert_eq!(kind("train/entropy_loss", &[0.69, 0.5]), positive);
+        assert_eq!(kind("train/entropy_loss", &[0.69, -0.1]), positive);
     }
 
     #[test]
     fn a_star_stands_for_what_is_before() {
         let key = "ray/tune/info/learner/default_policy/learner_stats/entropy";
-        assert_eq!(kind("tensorboard", key, &[1.0]).0, EntropyKind::ActionDistribution);
+        assert_eq!(kind(key, &[1.0]).0, EntropyKind::ActionDistribution);
         assert!(!is_key("*learner_stats/entropy", "entropy"));
         assert!(!is_key("*ä", "¤"));
     }

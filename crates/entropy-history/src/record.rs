@@ -1,56 +1,55 @@
-//! A history that is written while training goes on, so that a run that dies leaves one too.
+//! A history that is recorded during training, so that a run that dies leaves one too.
 //!
-//! R-Zero writes `entropy_history_<run>.json` once, when training ends well. A [`Recording`] holds the same
-//! rows, takes each step as it comes, and gives the whole file whenever it is asked for: whoever writes it
-//! atomically has a whole file at any moment.
+//! R-Zero writes `entropy_history_<run>.json` once, when training ends successfully. A [`Recording`]
+//! holds the same rows, adds each step as it arrives, and can return the whole file at any time.
 
 use thiserror::Error;
 
-use crate::export::json;
-use crate::formats::{self, Note, ReadError, SeriesSelector, Source};
+use crate::formats::rzero;
+use crate::formats::{self, LogNote, ReadError, SeriesSelector, Source};
 use crate::history::Point;
 
-/// Why a line is no step.
+/// Why a line is not a step.
 #[derive(Debug, Error)]
 pub enum LineError {
     /// It is not UTF-8.
     #[error("it is not UTF-8 text")]
     NoText,
-    /// Several of its keys are wanted, where a history has one value a step.
+    /// Several of its keys are selected, but a history has one value per step.
     #[error("several of its keys match: {0}")]
     Several(String),
     /// It is neither JSON nor two numbers.
     #[error("{0:?} is neither a JSON object nor a step and a value")]
     Shape(String),
-    /// It is JSON, and not a row with a step and the metric.
+    /// It is JSON, but not a row with a step and the metric.
     #[error(transparent)]
     Row(#[from] ReadError),
 }
 
-/// What a line holds.
+/// The content of a line.
 #[derive(Debug, Default)]
-pub struct Line {
-    /// Its rows.
+pub struct ParsedLine {
+    /// The points of its rows.
     pub rows: Vec<Point>,
-    /// Why there is one that is no row, if so.
+    /// The message about an incomplete row, if there is one.
     pub cut: Option<String>,
 }
 
-/// The rows of a run, by strictly increasing step; values may be NaN.
+/// The points of a run, with strictly increasing steps; values may be NaN.
 #[derive(Debug, Default)]
 pub struct Recording {
     rows: Vec<Point>,
 }
 
 impl Recording {
-    /// Goes on from the rows of an earlier recording, in log order.
+    /// Continues an earlier recording, whose rows are in log order.
     pub fn resume(rows: Vec<Point>) -> Recording {
         let mut recording = Recording::default();
         rows.into_iter().for_each(|row| recording.take(row));
         recording
     }
 
-    /// Takes a step. One that is there already is replaced: a resumed run logs its steps again.
+    /// Adds a step, replacing an earlier value of it: a resumed run logs its steps again.
     pub fn take(&mut self, row: Point) {
         let at = self.rows.partition_point(|known| known.step < row.step);
         match self.rows.get_mut(at) {
@@ -59,51 +58,51 @@ impl Recording {
         }
     }
 
-    /// How many steps there are.
+    /// Number of steps.
     pub fn steps(&self) -> usize {
         self.rows.len()
     }
 
-    /// The last step, if there is one.
+    /// The last step; `None` if there is none.
     pub fn last_step(&self) -> Option<f64> {
         self.rows.last().map(|row| row.step)
     }
 
-    /// The file, as R-Zero's trainer would have written it.
+    /// The file, in R-Zero's format.
     pub fn to_json(&self) -> Vec<u8> {
-        json::history(&self.rows)
+        rzero::history_file(&self.rows)
     }
 }
 
-/// The rows that a line stands for: `12 0.53`, or JSON objects with a step and what is wanted, in any of the
-/// shapes that trainers write. None for a blank line; several where two writers share a line, whose last object may
-/// be cut.
+/// Parses a line of input: `12 0.53`, or JSON objects with a step and the metric, in any layout that
+/// trainers write. A blank line has no rows. A line that two writers share has several, the last of
+/// which may be incomplete.
 ///
 /// # Errors
-/// When it is neither, or several keys are wanted.
-pub fn parse(line: &[u8], wanted: &SeriesSelector) -> Result<Line, LineError> {
+/// When the line is neither, or several of its keys are selected.
+pub fn parse_line(line: &[u8], selector: &SeriesSelector) -> Result<ParsedLine, LineError> {
     let line = std::str::from_utf8(line).map_err(|_| LineError::NoText)?.trim();
     if line.is_empty() {
-        return Ok(Line::default());
+        return Ok(ParsedLine::default());
     }
     if line.starts_with('{') {
         let source = Source { reader: &mut line.as_bytes(), path: None };
-        let (format, log) = formats::read(source, None, wanted)?;
-        let cut = log.notes.iter().find(|note| matches!(note, Note::Cut { .. }));
+        let (format, log) = formats::read(source, None, selector)?;
+        let cut = log.notes.iter().find(|note| matches!(note, LogNote::Cut { .. }));
         let cut = cut.map(ToString::to_string);
-        let (series, _) = log.choose(wanted, format)?;
+        let (series, _) = log.choose(selector, format)?;
         if let [_, _, ..] = &series[..] {
             let keys: Vec<String> = series.into_iter().map(|series| series.metric).collect();
             return Err(LineError::Several(keys.join(", ")));
         }
         let rows = series.into_iter().next().map(|series| series.points).unwrap_or_default();
-        return Ok(Line { rows, cut });
+        return Ok(ParsedLine { rows, cut });
     }
     let words: Vec<&str> = line.split([' ', '\t', ',']).filter(|word| !word.is_empty()).collect();
     let numbers: Option<Vec<f64>> = words.iter().map(|word| word.parse().ok()).collect();
     match numbers.as_deref() {
         Some([step, entropy]) if step.is_finite() => {
-            Ok(Line { rows: vec![Point { step: *step, entropy: *entropy }], cut: None })
+            Ok(ParsedLine { rows: vec![Point { step: *step, entropy: *entropy }], cut: None })
         }
         _ => Err(LineError::Shape(line.chars().take(40).collect())),
     }
@@ -114,13 +113,13 @@ mod tests {
     use super::*;
 
     fn point(line: &str) -> Option<(f64, f64)> {
-        let rows = parse(line.as_bytes(), &SeriesSelector::known()).unwrap().rows;
+        let rows = parse_line(line.as_bytes(), &SeriesSelector::default_keys()).unwrap().rows;
         assert!(rows.len() <= 1, "{rows:?}");
         rows.first().map(|p| (p.step, p.entropy))
     }
 
     #[test]
-    fn a_line_is_two_numbers_or_any_trainers_row() {
+    fn line_is_two_numbers_or_a_json_row() {
         assert_eq!(point("12 0.53"), Some((12.0, 0.53)));
         assert_eq!(point(" 12,\t0.53 \r\n"), Some((12.0, 0.53)));
         assert_eq!(point(r#"{"step": 3, "entropy": 1.5, "loss": 2}"#), Some((3.0, 1.5)));
@@ -133,23 +132,26 @@ mod tests {
     #[test]
     fn two_rows_on_one_line_are_both_taken() {
         let line = br#"{"step":17,"entropy":2}{"step":18,"entropy":3}"#;
-        let rows = parse(line, &SeriesSelector::known()).unwrap().rows;
+        let rows = parse_line(line, &SeriesSelector::default_keys()).unwrap().rows;
         assert_eq!(rows, [17.0, 18.0].map(|step| Point { step, entropy: step - 15.0 }));
-        let line =
-            parse(br#"{"step":17,"entropy":2}{"step":18,"ent"#, &SeriesSelector::known()).unwrap();
+        let line = parse_line(
+            br#"{"step":17,"entropy":2}{"step":18,"ent"#,
+            &SeriesSelector::default_keys(),
+        )
+        .unwrap();
         assert_eq!((line.rows.len(), line.cut.is_some()), (1, true), "{line:?}");
     }
 
     #[test]
-    fn a_line_with_several_wanted_keys_is_refused() {
-        let wanted = SeriesSelector::metrics(&["actor/*".to_owned()]).unwrap();
+    fn rejects_line_with_several_selected_keys() {
+        let selector = SeriesSelector::metrics(&["actor/*".to_owned()]).unwrap();
         let line = br#"{"step":1,"actor/entropy":2,"actor/entropy_b":3}"#;
-        let error = parse(line, &wanted).unwrap_err().to_string();
+        let error = parse_line(line, &selector).unwrap_err().to_string();
         assert_eq!(error, "several of its keys match: actor/entropy, actor/entropy_b");
     }
 
     #[test]
-    fn what_is_no_step_is_refused() {
+    fn rejects_lines_that_are_not_steps() {
         for line in [
             "hello",
             "1",
@@ -159,13 +161,16 @@ mod tests {
             "{\"entropy\": 1}",
             "{\"step\": 1, \"entropy\"",
         ] {
-            assert!(parse(line.as_bytes(), &SeriesSelector::known()).is_err(), "{line}");
+            assert!(
+                parse_line(line.as_bytes(), &SeriesSelector::default_keys()).is_err(),
+                "{line}"
+            );
         }
-        assert!(parse(b"\xff 1", &SeriesSelector::known()).is_err());
+        assert!(parse_line(b"\xff 1", &SeriesSelector::default_keys()).is_err());
     }
 
     #[test]
-    fn a_resumed_run_goes_on_and_replaces_what_it_logs_again() {
+    fn resumed_run_replaces_repeated_steps() {
         let row = |step, entropy| Point { step, entropy };
         let mut recording = Recording::resume(vec![row(1.0, 3.0), row(2.0, 2.0), row(3.0, 1.0)]);
         recording.take(row(2.0, 2.5));

@@ -1,7 +1,7 @@
-//! A file that is followed: looked at cheaply, read only when it changed, and only what is new.
+//! Follows a file: detects changes cheaply, reads only when it changed, and parses only the new part.
 //!
-//! A writer appends, or puts another file in its place, or cuts it short. Which of these it was is told
-//! by the file's length, its number (inode) and the time of its last change; what can be read on is.
+//! A writer may append to a file, replace it or truncate it. Its length, inode number and modification
+//! time tell which; an appended file is resumed, any other is read from its start.
 
 use std::fs::{self, File, Metadata};
 use std::path::{Path, PathBuf};
@@ -9,109 +9,109 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::formats::{Format, Log, ReadError, ResumableReader, SeriesSelector};
 
-/// A file that has to be read from its start is read again only after so many times as long as reading
-/// it took: a large one that changes all the time would keep a core busy.
-const REST: u32 = 40;
+/// A file that cannot be resumed is read again only after this many times the duration of the last
+/// read: a large file that changes all the time would keep a core busy.
+const REREAD_BACKOFF: u32 = 40;
 
-/// A file that is followed.
-pub struct Tail<'w> {
+/// A followed file.
+pub struct FileTail<'w> {
     path: PathBuf,
-    growing: ResumableReader<'w>,
-    seen: Option<Seen>,
-    not_before: Option<Instant>,
+    reader: ResumableReader<'w>,
+    state: Option<FileState>,
+    earliest_read: Option<Instant>,
     modified: Option<SystemTime>,
 }
 
-/// What tells whether a file changed.
+/// Whether the file exists, and its stamp.
 #[derive(Debug, Clone, PartialEq)]
-enum Seen {
-    There(Stamp),
-    Gone,
+enum FileState {
+    Present(FileStamp),
+    Missing,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-struct Stamp {
+struct FileStamp {
     number: u64,
     length: u64,
     modified: Option<SystemTime>,
-    beside: Option<(u64, Option<SystemTime>)>, // SQLite's newest rows
+    wal: Option<(u64, Option<SystemTime>)>, // size and time of SQLite's `-wal` file
 }
 
-impl Stamp {
-    fn of(path: &Path, metadata: &Metadata) -> Stamp {
-        let wal = path.extension().is_some_and(|e| e == "db" || e == "sqlite").then(|| {
+impl FileStamp {
+    fn of(path: &Path, metadata: &Metadata) -> FileStamp {
+        let wal_stamp = path.extension().is_some_and(|e| e == "db" || e == "sqlite").then(|| {
             let mut wal = path.as_os_str().to_owned();
             wal.push("-wal");
             fs::metadata(wal).ok().map(|metadata| (metadata.len(), metadata.modified().ok()))
         });
-        Stamp {
-            number: number(metadata),
+        FileStamp {
+            number: file_number(metadata),
             length: metadata.len(),
             modified: metadata.modified().ok(),
-            beside: wal.flatten(),
+            wal: wal_stamp.flatten(),
         }
     }
 }
 
 #[cfg(unix)]
-fn number(metadata: &Metadata) -> u64 {
+fn file_number(metadata: &Metadata) -> u64 {
     use std::os::unix::fs::MetadataExt;
     metadata.ino() ^ metadata.dev().rotate_left(32)
 }
 
 #[cfg(not(unix))]
-fn number(_: &Metadata) -> u64 {
+fn file_number(_: &Metadata) -> u64 {
     0
 }
 
-impl<'w> Tail<'w> {
-    /// A file of which nothing was read yet.
+impl<'w> FileTail<'w> {
+    /// A file that was not read yet.
     pub fn new(
         path: PathBuf,
         format: Option<&'static Format>,
-        wanted: &'w SeriesSelector,
-    ) -> Tail<'w> {
-        Tail {
+        selector: &'w SeriesSelector,
+    ) -> FileTail<'w> {
+        FileTail {
             path,
-            growing: ResumableReader::new(format, wanted),
-            seen: None,
-            not_before: None,
+            reader: ResumableReader::new(format, selector),
+            state: None,
+            earliest_read: None,
             modified: None,
         }
     }
 
-    /// The file.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whether the file is another than at the last reading, and may be read by now.
+    /// Whether the file changed since the last read, and may be read again now.
     pub fn has_changed(&self, now: Instant) -> bool {
-        self.not_before.is_none_or(|time| now >= time) && self.is_another()
+        self.earliest_read.is_none_or(|time| now >= time) && self.is_another()
     }
 
-    /// Whether the file is another than at the last reading.
+    /// Whether the file changed since the last read.
     pub fn is_another(&self) -> bool {
-        let seen = match fs::metadata(&self.path) {
-            Ok(metadata) => Seen::There(Stamp::of(&self.path, &metadata)),
-            Err(_) => Seen::Gone,
+        let state = match fs::metadata(&self.path) {
+            Ok(metadata) => FileState::Present(FileStamp::of(&self.path, &metadata)),
+            Err(_) => FileState::Missing,
         };
-        self.seen.as_ref() != Some(&seen)
+        self.state.as_ref() != Some(&state)
     }
 
-    /// When something was last written to it, as far as is known.
+    /// The time of the last change, if known.
     pub fn modified(&self) -> Option<SystemTime> {
         self.modified
     }
 
-    /// Remembers the file as it is now, without reading it: it is no log yet.
+    /// Records the present state of the file without reading it, because it is not a log yet.
     pub fn pass_over(&mut self) {
-        let seen = fs::metadata(&self.path).map(|metadata| Stamp::of(&self.path, &metadata));
-        self.seen = Some(seen.map_or(Seen::Gone, Seen::There));
-        self.growing.forget();
+        let state = fs::metadata(&self.path).map(|metadata| FileStamp::of(&self.path, &metadata));
+        self.state = Some(state.map_or(FileState::Missing, FileState::Present));
+        self.reader.reset();
     }
 
-    /// What the file holds now.
+    /// Reads the file.
     ///
     /// # Errors
     /// As [`crate::formats::read`]. The file is read again once it has changed.
@@ -119,40 +119,41 @@ impl<'w> Tail<'w> {
         let mut file = match File::open(&self.path) {
             Ok(file) => file,
             Err(error) => {
-                self.seen = Some(Seen::Gone);
-                self.growing.forget();
+                self.state = Some(FileState::Missing);
+                self.reader.reset();
                 return Err(error.into());
             }
         };
         let start = Instant::now();
-        // Taken before reading: what is written meanwhile is seen as a change.
-        let stamp = Stamp::of(&self.path, &file.metadata()?);
-        if self.is_written_anew(&stamp) {
-            self.growing.forget();
+        // Taken before reading, so that writes during the read count as a change.
+        let stamp = FileStamp::of(&self.path, &file.metadata()?);
+        if self.was_rewritten(&stamp) {
+            self.reader.reset();
         }
         let length = stamp.length;
-        self.modified = stamp.modified.max(stamp.beside.and_then(|(_, modified)| modified));
-        self.seen = Some(Seen::There(stamp));
-        let read = self.growing.look(&mut file, Some(&self.path), length);
-        self.not_before = (!self.growing.reads_on()).then(|| now + start.elapsed() * REST);
+        self.modified = stamp.modified.max(stamp.wal.and_then(|(_, modified)| modified));
+        self.state = Some(FileState::Present(stamp));
+        let read = self.reader.read(&mut file, Some(&self.path), length);
+        self.earliest_read =
+            (!self.reader.is_incremental()).then(|| now + start.elapsed() * REREAD_BACKOFF);
         read
     }
 
-    /// Whether the file cannot be the one read before with something behind it.
-    fn is_written_anew(&self, stamp: &Stamp) -> bool {
-        let Some(Seen::There(before)) = &self.seen else { return true };
-        let written_over = before.length == stamp.length && before.modified != stamp.modified;
-        before.number != stamp.number || stamp.length < before.length || written_over
+    /// Whether the file was rewritten instead of appended to.
+    fn was_rewritten(&self, stamp: &FileStamp) -> bool {
+        let Some(FileState::Present(before)) = &self.state else { return true };
+        let same_length = before.length == stamp.length && before.modified != stamp.modified;
+        before.number != stamp.number || stamp.length < before.length || same_length
     }
 
-    /// Whether the file is appended to: its next reading goes on where the last ended.
-    pub fn reads_on(&self) -> bool {
-        self.growing.reads_on()
+    /// Whether the next read will parse only what is appended.
+    pub fn is_incremental(&self) -> bool {
+        self.reader.is_incremental()
     }
 
-    /// How long the file rests at most before it is read again.
+    /// The longest pause before the file is read again.
     pub fn rest(&self, now: Instant) -> Duration {
-        self.not_before.map_or(Duration::ZERO, |time| time.saturating_duration_since(now))
+        self.earliest_read.map_or(Duration::ZERO, |time| time.saturating_duration_since(now))
     }
 }
 
@@ -178,21 +179,21 @@ mod tests {
             .unwrap();
     }
 
-    fn values(tail: &mut Tail<'_>) -> Vec<f64> {
+    fn values(tail: &mut FileTail<'_>) -> Vec<f64> {
         let (_, log) = tail.read(Instant::now()).unwrap();
         log.series[0].points.iter().map(|p| p.entropy).collect()
     }
 
     #[test]
-    fn a_file_that_grew_was_cut_or_was_replaced_is_seen_as_it_is() {
-        let desk = tempfile::tempdir().unwrap();
-        let path = desk.path().join("q.jsonl");
-        let wanted = SeriesSelector::known();
+    fn appended_truncated_and_replaced_files_are_read_correctly() {
+        let tmp = tempfile::tempdir().unwrap();
+        let path = tmp.path().join("q.jsonl");
+        let selector = SeriesSelector::default_keys();
         write(&path, &rows(&[3.0, 2.5]));
-        let mut tail = Tail::new(path.clone(), None, &wanted);
+        let mut tail = FileTail::new(path.clone(), None, &selector);
         assert!(tail.has_changed(Instant::now()));
         assert_eq!(values(&mut tail), [3.0, 2.5]);
-        assert!(!tail.has_changed(Instant::now()) && tail.growing.reads_on());
+        assert!(!tail.has_changed(Instant::now()) && tail.reader.is_incremental());
 
         write(&path, &rows(&[3.0, 2.5, 2.0]));
         assert!(tail.has_changed(Instant::now()));
@@ -201,7 +202,7 @@ mod tests {
         write(&path, &rows(&[1.5]));
         assert_eq!(values(&mut tail), [1.5]);
 
-        let other = desk.path().join("other");
+        let other = tmp.path().join("other");
         write(&other, &rows(&[9.5, 8.5, 7.5, 6.5]));
         fs::rename(&other, &path).unwrap();
         assert!(tail.has_changed(Instant::now()));
@@ -216,17 +217,17 @@ mod tests {
     }
 
     #[test]
-    fn a_document_that_is_written_anew_rests_after_its_reading() {
-        let desk = tempfile::tempdir().unwrap();
-        let path = desk.path().join("q.json");
+    fn rewritten_document_is_read_again_after_a_pause() {
+        let tmp = tempfile::tempdir().unwrap();
+        let path = tmp.path().join("q.json");
         let row = |i: usize| format!("{{\"step\": {i}, \"entropy\": 2.5}}");
         let rows: Vec<String> = (1..100_000).map(row).collect();
         write(&path, &format!("[{}]", rows.join(",")));
-        let wanted = SeriesSelector::known();
-        let mut tail = Tail::new(path.clone(), None, &wanted);
+        let selector = SeriesSelector::default_keys();
+        let mut tail = FileTail::new(path.clone(), None, &selector);
         let now = Instant::now();
         assert_eq!(values(&mut tail).len(), 99_999);
-        assert!(!tail.growing.reads_on());
+        assert!(!tail.reader.is_incremental());
         let rest = tail.rest(now);
         assert!(rest > Duration::from_millis(10), "{rest:?}");
         write(&path, "[{\"step\": 1, \"entropy\": 2.5}]");

@@ -10,8 +10,8 @@ use std::process::Output;
 use crate::common::{files, fixture, run, stderr, stdout};
 use assert_cmd::Command;
 use entropy_history::dump::TokenDump;
+use entropy_history::dump::read as read_tokens;
 use entropy_history::formats::Source;
-use entropy_history::formats::tokens::read as read_tokens;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

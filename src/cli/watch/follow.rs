@@ -21,7 +21,7 @@ use entropy_history::discover::{
     self, Depth, DiscoverError, Input, Location, Origin, default_label,
 };
 use entropy_history::history::{Comparison, Run};
-use entropy_history::tail::Tail;
+use entropy_history::tail::FileTail;
 use entropy_shell::Failure;
 
 /// Looking for new logs takes place again only after so many times as long as it took.
@@ -304,7 +304,7 @@ impl<'a> Follower<'a> {
         let mut drafts: Vec<(&Input, Draft)> = Vec::new();
         let mut facts: BTreeMap<&str, (usize, Option<SystemTime>, bool)> = BTreeMap::new();
         for log in &self.logs {
-            let last = log.tails.iter().filter_map(Tail::modified).max();
+            let last = log.tails.iter().filter_map(FileTail::modified).max();
             for draft in log.drafts.iter().filter(|draft| !self.copies.contains(&draft.run.source))
             {
                 facts.insert(&draft.run.source, (facts.len(), last, log.unsure));

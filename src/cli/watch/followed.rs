@@ -10,8 +10,8 @@ use anyhow::anyhow;
 use super::super::curves::{Draft, Outcome, Reader, Segment, holds_no_entropy, may_be_log};
 use super::follow::Problem;
 use entropy_history::discover::{Input, Location, Origin};
-use entropy_history::formats::{Log, Note, ReadError};
-use entropy_history::tail::Tail;
+use entropy_history::formats::{Log, LogNote, ReadError};
+use entropy_history::tail::FileTail;
 use entropy_shell::{Failure, WithHint};
 
 /// A file whose end is missing is in the middle of being written, unless nothing is written to it for so
@@ -22,7 +22,7 @@ const HOLD: Duration = Duration::from_secs(30);
 pub(super) struct Followed<'a> {
     pub(super) place: usize,
     pub(super) input: Input,
-    pub(super) tails: Vec<Tail<'a>>,
+    pub(super) tails: Vec<FileTail<'a>>,
     pub(super) drafts: Vec<Draft>,
     /// What is wrong with it, if anything.
     pub(super) said: Option<String>,
@@ -79,7 +79,7 @@ impl<'a> Followed<'a> {
             let at = known.iter().position(|tail| tail.path() == path);
             let tail = at.map(|at| known.swap_remove(at));
             tails.push(
-                tail.unwrap_or_else(|| Tail::new(path.clone(), reader.format, reader.wanted)),
+                tail.unwrap_or_else(|| FileTail::new(path.clone(), reader.format, reader.wanted)),
             );
         }
         Ok(Followed { place, input, tails, lost: false, ..log })
@@ -97,7 +97,7 @@ impl<'a> Followed<'a> {
     /// Reads the files of the log if one of them changed.
     pub(super) fn look(&mut self, reader: &Reader<'_>, now: Instant) -> Look {
         let waited = self.held.is_some_and(|since| now.saturating_duration_since(since) >= HOLD);
-        let settled = waited && !self.tails.iter().any(Tail::is_another);
+        let settled = waited && !self.tails.iter().any(FileTail::is_another);
         if !settled && !self.tails.iter().any(|tail| tail.has_changed(now)) {
             return Look::Same;
         }
@@ -120,8 +120,8 @@ impl<'a> Followed<'a> {
                 Err(error) => holds_no_entropy(error).then(|| error.to_string()),
             };
             // What is appended to ends inside a row most of the time, and is none the worse for it.
-            let is_console = matches!(&read, Ok((format, _)) if format.name.ends_with("console"));
-            is_rewritten |= why.is_some() && !tail.reads_on() && !is_console;
+            let is_console = matches!(&read, Ok((format, _)) if format.is_console);
+            is_rewritten |= why.is_some() && !tail.is_incremental() && !is_console;
             why_cut = why_cut.or(why.map(|why| format!("{name}: {why}")));
             segments.push(reader.part(name, read));
         }
@@ -189,6 +189,6 @@ pub(super) fn text(failure: &Failure) -> String {
 }
 
 /// Why the end of a log is missing, if it is.
-fn cut(log: &Log) -> Option<&Note> {
-    log.notes.iter().find(|note| matches!(note, Note::Cut { .. } | Note::CompressionCut(_)))
+fn cut(log: &Log) -> Option<&LogNote> {
+    log.notes.iter().find(|note| matches!(note, LogNote::Cut { .. } | LogNote::CompressionCut(_)))
 }

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::Path;
 
+use entropy_history::dump::read;
 use entropy_history::dump::{RawResponse, TokenDump};
 use entropy_history::formats::Source;
-use entropy_history::formats::tokens::read;
 use serde_json::{Value, json};
 
 use super::tokens;

@@ -1,7 +1,7 @@
-//! gzip and Zstandard, unpacked on the way in; told by their first bytes.
+//! Decompresses gzip and Zstandard, recognised by their first bytes.
 //!
-//! A compressed log that a killed job left ends too early. What came out before is as good as the
-//! same part of the plain file, so the end is taken for the end of the file, and remembered.
+//! A compressed log of a killed job ends too early. The data before that is valid, so the stream just
+//! ends there, and the reason is kept.
 
 use std::io::{self, Read};
 
@@ -9,14 +9,14 @@ use flate2::read::MultiGzDecoder;
 
 const GZIP: [u8; 3] = [0x1f, 0x8b, 0x08];
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
-/// 128 MiB: the largest window that `zstd` itself unpacks unasked. A frame that asks for more memory
-/// is refused.
+/// 128 MiB: the largest window that `zstd` accepts by default. A frame that needs more memory is
+/// rejected.
 const LARGEST_WINDOW: u32 = 27;
 
-/// A reader that unpacks what is packed.
-pub(super) struct Compressed<'a> {
+/// A reader that decompresses its source if it is compressed.
+pub(crate) struct Decompressed<'a> {
     inner: Inner<'a>,
-    cut: Option<String>,
+    truncation: Option<String>,
 }
 
 type Packed<'a> = io::Chain<io::Cursor<Vec<u8>>, &'a mut dyn Read>;
@@ -27,8 +27,8 @@ enum Inner<'a> {
     Zstd(Box<zstd::Decoder<'static, io::BufReader<Packed<'a>>>>),
 }
 
-impl<'a> Compressed<'a> {
-    pub(super) fn new(source: &'a mut dyn Read) -> io::Result<Compressed<'a>> {
+impl<'a> Decompressed<'a> {
+    pub(crate) fn new(source: &'a mut dyn Read) -> io::Result<Decompressed<'a>> {
         let mut magic = Vec::new();
         source.take(4).read_to_end(&mut magic)?;
         let (gzip, zstd) = (magic.starts_with(&GZIP), magic == ZSTD);
@@ -42,22 +42,22 @@ impl<'a> Compressed<'a> {
         } else {
             Inner::Plain(packed)
         };
-        Ok(Compressed { inner, cut: None })
+        Ok(Decompressed { inner, truncation: None })
     }
 
-    pub(super) fn is_compressed(&self) -> bool {
+    pub(crate) fn is_compressed(&self) -> bool {
         !matches!(self.inner, Inner::Plain(_))
     }
 
-    /// Why the compressed stream ended before its end, if it did.
-    pub(super) fn cut(&mut self) -> Option<String> {
-        self.cut.take()
+    /// Why the compressed stream ended too early, if it did.
+    pub(crate) fn truncation(&mut self) -> Option<String> {
+        self.truncation.take()
     }
 }
 
-impl Read for Compressed<'_> {
+impl Read for Decompressed<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if self.cut.is_some() {
+        if self.truncation.is_some() {
             return Ok(0);
         }
         let read = match &mut self.inner {
@@ -66,9 +66,9 @@ impl Read for Compressed<'_> {
             Inner::Zstd(zstd) => zstd.read(buf),
         };
         match read {
-            // The system's own errors have a number; the others are about the compressed bytes.
+            // Errors of the system have a number; the others are about the compressed data.
             Err(e) if e.raw_os_error().is_none() && e.kind() != io::ErrorKind::Interrupted => {
-                self.cut = Some(match e.kind() {
+                self.truncation = Some(match e.kind() {
                     io::ErrorKind::UnexpectedEof => "it is cut off".to_owned(),
                     _ => e.to_string(),
                 });
@@ -86,10 +86,10 @@ mod tests {
     use super::*;
 
     fn unpacked(mut bytes: &[u8]) -> (Vec<u8>, Option<String>) {
-        let mut reader = Compressed::new(&mut bytes).unwrap();
+        let mut reader = Decompressed::new(&mut bytes).unwrap();
         let mut text = Vec::new();
         reader.read_to_end(&mut text).unwrap();
-        (text, reader.cut())
+        (text, reader.truncation())
     }
 
     fn gzip(text: &[u8]) -> Vec<u8> {
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_packed_is_unpacked_and_the_rest_passes() {
+    fn compressed_streams_are_decompressed_and_plain_ones_unchanged() {
         let text = b"{\"step\": 1}\n".repeat(5_000);
         let zstd = zstd::encode_all(&text[..], 1).unwrap();
         let members = [gzip(&text[..600]), gzip(&text[600..])].concat();
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_is_cut_gives_what_came_before_and_says_so() {
+    fn truncated_stream_yields_its_start_and_reports_truncation() {
         let text: Vec<u8> =
             (0..200_000u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
         for packed in [gzip(&text), zstd::encode_all(&text[..], 1).unwrap()] {

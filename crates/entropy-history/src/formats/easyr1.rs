@@ -1,22 +1,23 @@
-//! EasyR1's `experiment_log.jsonl`: one line a step, metrics nested by the parts of their names.
+//! EasyR1's `experiment_log.jsonl`: one line per step, metrics nested by the parts of their names.
 //!
 //! ```json
 //! {"step": 1, "actor": {"entropy_loss": 1.49, "pg_loss": 0.11}, "critic": {"rewards": {"mean": 0.6}}}
 //! ```
 //!
-//! `json.dumps` writes it, so NaN stands bare. The logger splits `actor/entropy_loss` at its slashes;
-//! here it goes by its whole name again. Validation logs rows of its own. The surrogate
-//! `actor/entropy_loss` is all that EasyR1 and upstream R-Zero log; forks that add the exact
-//! entropy log `policy/entropy` or `actor/entropy` beside it. (EasyR1 b44b311, `FileLogger`.)
+//! `json.dumps` writes it, so NaN appears bare. The logger splits `actor/entropy_loss` at its slashes;
+//! the reader joins the parts again. Validation logs separate rows. EasyR1 and upstream R-Zero log only
+//! the surrogate `actor/entropy_loss`; forks that add the exact entropy log `policy/entropy` or
+//! `actor/entropy` too. (EasyR1 b44b311, `FileLogger`.)
 
 use std::io::Read;
 
-use super::book::{Book, Lacking};
-use super::frame::json::{Holds, Scanner, Shape};
-use super::rows::JsonRows;
-use super::{Confidence, Format, Growth, Head, ReadError};
+use crate::formats::reader_api::{
+    Confidence, Format, Growth, Head, JsonRows, MissingMetric, ReadError, SeriesBuilder,
+    read_json_lines,
+};
+use crate::framing::json::{Shape, ValueKind};
 
-pub(super) const FORMAT: Format = Format {
+pub(crate) const FORMAT: Format = Format {
     name: "easyr1",
     about: "EasyR1's experiment_log.jsonl",
     recognised_by: "lines of objects with a step and nested metrics",
@@ -24,27 +25,26 @@ pub(super) const FORMAT: Format = Format {
     recognise,
     read,
     growth: |_| Growth::Lines,
+    ..Format::DEFAULTS
 };
 
 fn recognise(head: &Head<'_>) -> Confidence {
     let Shape::Object(keys) = &head.shape else { return Confidence::No };
     let metrics = keys.iter().filter(|(key, _)| key != "step");
-    let nested = metrics.clone().count() > 0 && metrics.clone().all(|(_, h)| *h == Holds::Object);
-    let steps = head.has("step", Holds::Scalar) && !head.has("data", Holds::Object);
+    let nested =
+        metrics.clone().count() > 0 && metrics.clone().all(|(_, h)| *h == ValueKind::Object);
+    let steps = head.has("step", ValueKind::Scalar) && !head.has("data", ValueKind::Object);
     if steps && nested { Confidence::Certain } else { Confidence::No }
 }
 
-fn read(_: &Head<'_>, source: &mut dyn Read, book: &mut Book<'_>) -> Result<(), ReadError> {
-    book.lacking(Lacking::Counted);
-    let mut scanner = Scanner::new(source)?;
-    let mut rows = JsonRows::new(book, "step");
-    while scanner.peek()?.is_some() {
-        rows.rows(&mut scanner, |rows, scanner| {
-            scanner.object(|scanner, key| match key {
-                "step" => rows.read_step_or_value(scanner, key),
-                _ => rows.read_nested(scanner, key),
-            })
-        })?;
-    }
-    Ok(())
+fn read(
+    _: &Head<'_>,
+    source: &mut dyn Read,
+    builder: &mut SeriesBuilder<'_>,
+) -> Result<(), ReadError> {
+    builder.missing_metric(MissingMetric::Count);
+    read_json_lines(source, JsonRows::new(builder, "step"), |rows, scanner, key| match key {
+        "step" => rows.read_step_or_value(scanner, key),
+        _ => rows.read_nested(scanner, key),
+    })
 }

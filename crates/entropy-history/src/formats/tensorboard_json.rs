@@ -1,26 +1,27 @@
 //! TensorBoard's JSON download of one tag: `[[wall time, step, value], …]`.
 //!
-//! Neither it nor the CSV download says what it holds but for the file's name, which TensorBoard
-//! makes from both: `run-<run>-tag-<tag>.json`, slashes as underscores.
+//! Only the file name says which run and tag it is, here and in the CSV download. TensorBoard makes it
+//! from both: `run-<run>-tag-<tag>.json`, with underscores for slashes.
 
 use std::io::Read;
 use std::path::Path;
 
-use super::book::{Book, ColumnId, Lacking};
-use super::frame::json::{Scanner, Shape};
-use super::log::Hint;
-use super::rows::{JsonRows, nothing_follows};
-use super::{Confidence, Format, Growth, Head, ReadError};
+use crate::formats::log::NameHint;
+use crate::formats::reader_api::{
+    ColumnId, Confidence, Format, Head, JsonRows, MissingMetric, ReadError, SeriesBuilder,
+    nothing_follows,
+};
+use crate::framing::json::{Scanner, Shape};
 use crate::quantity::KNOWN_KEYS;
 
-pub(super) const FORMAT: Format = Format {
+pub(crate) const FORMAT: Format = Format {
     name: "tensorboard-json",
     about: "TensorBoard's JSON download of a scalar",
     recognised_by: "an array of arrays of numbers",
     metrics: &["Value"],
     recognise,
     read,
-    growth: |_| Growth::Rewritten,
+    ..Format::DEFAULTS
 };
 
 fn recognise(head: &Head<'_>) -> Confidence {
@@ -34,12 +35,16 @@ fn recognise(head: &Head<'_>) -> Confidence {
     }
 }
 
-fn read(head: &Head<'_>, source: &mut dyn Read, book: &mut Book<'_>) -> Result<(), ReadError> {
-    book.lacking(Lacking::Meant);
-    let value = value_column(head.path, book);
-    let clock = book.clock("Wall time");
+fn read(
+    head: &Head<'_>,
+    source: &mut dyn Read,
+    builder: &mut SeriesBuilder<'_>,
+) -> Result<(), ReadError> {
+    builder.missing_metric(MissingMetric::Expected);
+    let value = value_column(head.path, builder);
+    let clock = builder.clock("Wall time");
     let mut scanner = Scanner::new(source)?;
-    let mut rows = JsonRows::new(book, "step");
+    let mut rows = JsonRows::new(builder, "step");
     let comma = scanner.array::<ReadError>(|scanner| {
         rows.rows(scanner, |rows, scanner| {
             let place = scanner.place();
@@ -70,14 +75,17 @@ fn read(head: &Head<'_>, source: &mut dyn Read, book: &mut Book<'_>) -> Result<(
     nothing_follows(&mut scanner)
 }
 
-/// The values of a download: those of the tag in its name, which may be no entropy; whatever is wanted
-/// where the name is not the one that TensorBoard gives it.
-pub(super) fn value_column(path: Option<&Path>, book: &mut Book<'_>) -> Option<ColumnId> {
-    book.hint(name_hint(path));
+/// The series of a download: that of the tag in the file name, or the selected one if the name does not
+/// have TensorBoard's form.
+pub(crate) fn value_column(
+    path: Option<&Path>,
+    builder: &mut SeriesBuilder<'_>,
+) -> Option<ColumnId> {
+    builder.hint(name_hint(path));
     let stem = path.and_then(Path::file_stem).unwrap_or_default().to_string_lossy();
     match run_and_tag(&stem) {
-        Some((_, tag)) => book.column_of_tag("Value", tag),
-        None => book.column("Value"),
+        Some((_, tag)) => builder.column_of_tag("Value", tag),
+        None => builder.column("Value"),
     }
 }
 
@@ -85,8 +93,8 @@ fn run_and_tag(stem: &str) -> Option<(&str, &str)> {
     stem.strip_prefix("run-")?.split_once("-tag-")
 }
 
-/// What the name of a download tells of run and tag.
-fn name_hint(path: Option<&Path>) -> Hint {
+/// The run and the tag in the name of a download.
+fn name_hint(path: Option<&Path>) -> NameHint {
     let stem = path.and_then(Path::file_stem).unwrap_or_default().to_string_lossy();
     let named = run_and_tag(&stem);
     let (run, tag) = named.map_or((None, stem.as_ref()), |(run, tag)| (Some(run.to_owned()), tag));
@@ -96,11 +104,11 @@ fn name_hint(path: Option<&Path>) -> Hint {
             .is_some_and(|before| before.is_empty() || before.ends_with('_'))
     };
     let keys = KNOWN_KEYS.iter().map(|known| known.key.trim_start_matches('*'));
-    // A key of one word could be the end of any other.
+    // A key of one word could be the end of any other key.
     let known = keys
         .filter(|key| if key.contains('/') { is_end(key) } else { named.is_some() && *key == tag });
     let tag = known.max_by_key(|key| key.len()).map(str::to_owned);
-    Hint { run: run.filter(|run| run != "."), tag }
+    NameHint { run: run.filter(|run| run != "."), tag }
 }
 
 #[cfg(test)]
@@ -108,15 +116,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_name_of_a_download_tells_run_and_tag() {
+    fn file_name_gives_run_and_tag() {
         let hint = |name| name_hint(Some(Path::new(name)));
-        let both = Hint { run: Some("solver_v1".into()), tag: Some("train/entropy".into()) };
+        let both = NameHint { run: Some("solver_v1".into()), tag: Some("train/entropy".into()) };
         assert_eq!(hint("run-solver_v1-tag-train_entropy.csv"), both);
-        let tag = Hint { run: None, tag: Some("train/entropy".into()) };
+        let tag = NameHint { run: None, tag: Some("train/entropy".into()) };
         assert_eq!(hint("tensorboard_ui_x_train_entropy.json"), tag);
-        let tag = Hint { run: None, tag: Some("entropy".into()) };
+        let tag = NameHint { run: None, tag: Some("entropy".into()) };
         assert_eq!(hint("run-.-tag-entropy.csv"), tag);
-        assert_eq!(hint("entropy.csv"), Hint { run: None, tag: None });
-        assert_eq!(hint("numbers.csv"), Hint { run: None, tag: None });
+        assert_eq!(hint("entropy.csv"), NameHint { run: None, tag: None });
+        assert_eq!(hint("numbers.csv"), NameHint { run: None, tag: None });
     }
 }

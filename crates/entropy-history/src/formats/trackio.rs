@@ -1,4 +1,4 @@
-//! trackio's database of a project, `<project>.db`: SQLite, one row a call of `trackio.log()`.
+//! trackio's database of a project, `<project>.db`: SQLite, one row per call of `trackio.log()`.
 //!
 //! ```sql
 //! CREATE TABLE metrics (id INTEGER PRIMARY KEY AUTOINCREMENT, run_id TEXT NOT NULL,
@@ -6,15 +6,15 @@
 //!     metrics TEXT NOT NULL, log_id TEXT, space_id TEXT)
 //! ```
 //!
-//! So trackio 0.43.0 (`sqlite_storage.py`, `init_db`; `user_version` 2). 0.2.9, 0.5.0 and 0.14.0
-//! have no `run_id`, `log_id` and `space_id`: there a run is its name. With a `run_id`, two runs may
-//! share one; a resumed run goes on under its id and logs steps again. `system_metrics` has no
-//! steps and is passed over.
+//! This is the schema of trackio 0.43.0 (`sqlite_storage.py`, `init_db`; `user_version` 2). 0.2.9,
+//! 0.5.0 and 0.14.0 have no `run_id`, `log_id` and `space_id`: there the name identifies a run. With
+//! `run_id`, two runs may share a name; a resumed run keeps its id and logs steps again. The table
+//! `system_metrics` has no steps and is ignored.
 //!
-//! `metrics` is a JSON object. 0.2.9 stored the text of Python's `json`, NaN bare; later versions
-//! store orjson's bytes, a BLOB whatever the column says, with "NaN", "Infinity" and "-Infinity" as
-//! strings, except that 0.5.0 made null of a nested NaN: so null is NaN. An object with a `_type`
-//! is a table, a histogram or a picture.
+//! `metrics` is a JSON object. 0.2.9 stored the text of Python's `json`, with bare NaN. Later versions
+//! store orjson's bytes as a BLOB, with "NaN", "Infinity" and "-Infinity" as strings, except that 0.5.0
+//! wrote null for a nested NaN: so null is NaN. An object with a `_type` is a table, a histogram or a
+//! picture.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::Read;
@@ -22,117 +22,86 @@ use std::io::Read;
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use serde_json::Value;
-use thiserror::Error;
 
-use super::beside::iso_seconds;
-use super::book::{Book, Lacking};
-use super::frame::sqlite::{DatabaseError, ask};
-use super::{Confidence, Format, Growth, Head, ReadError};
+use crate::formats::error::TrackioError;
+use crate::formats::reader_api::{
+    Confidence, Format, Head, MissingMetric, ReadError, SeriesBuilder,
+};
+use crate::formats::timestamps::iso_to_unix_seconds;
+use crate::framing::sqlite::query_database;
 
-pub(super) const FORMAT: Format = Format {
+pub(crate) const FORMAT: Format = Format {
     name: "trackio",
     about: "trackio's database of a project (SQLite)",
     recognised_by: "the bytes SQLite format 3",
     metrics: &["train/entropy", "policy/entropy"],
     recognise,
     read,
-    growth: |_| Growth::Rewritten,
+    ..Format::DEFAULTS
 };
 
-/// Why a database could not be read as trackio's.
-#[derive(Debug, Error)]
-pub enum TrackioError {
-    /// Somebody else's.
-    #[error("it is an SQLite database, but not trackio's: it has {}", listed(.0))]
-    Foreign(Vec<String>),
-    /// It comes through a pipe, or packed.
-    #[error("an SQLite database is read from its own file, not from a pipe or packed")]
-    NoFile,
-    /// The metrics of a row are not what trackio writes.
-    #[error("row {id} of the table metrics: {what}")]
-    Row {
-        /// Its id.
-        id: i64,
-        /// What is wrong with it.
-        what: serde_json::Error,
-    },
-    /// It could not be read at all.
-    #[error(transparent)]
-    Database(#[from] DatabaseError),
-}
-
-fn listed(tables: &[String]) -> String {
-    match tables {
-        [] => "no tables".to_owned(),
-        [table] => format!("the table {table}"),
-        tables => format!("the tables {}", tables.join(", ")),
-    }
-}
-
 fn recognise(head: &Head<'_>) -> Confidence {
-    // Not certain: others keep such files too, and reading one says whose it is not.
+    // Not certain: other programs use SQLite too, and the reader reports which tables it found.
     if head.bytes.starts_with(b"SQLite format 3\0") { Confidence::Likely } else { Confidence::No }
 }
 
 /// Reads the runs in the order of their first rows, the rows of each in the order they were logged.
 ///
-/// It takes a path and no stream, since the newest rows of a live run lie in the `-wal` file beside
-/// it. All rows are in memory before the book gets the first: the database is let go at once.
-fn read(head: &Head<'_>, _: &mut dyn Read, book: &mut Book<'_>) -> Result<(), ReadError> {
+/// Needs a path instead of a stream, because the newest rows of a live run are in the `-wal` file.
+fn read(
+    head: &Head<'_>,
+    _: &mut dyn Read,
+    builder: &mut SeriesBuilder<'_>,
+) -> Result<(), ReadError> {
     let Some(path) = head.path else { return Err(TrackioError::NoFile.into()) };
-    book.lacking(Lacking::Counted);
-    let with_clock = book.wanted().has_clock();
+    builder.missing_metric(MissingMetric::Count);
+    let with_clock = builder.selector().has_clock();
     let query = |db: &Connection| query(db, with_clock);
-    let runs = match ask(path, is_wal(head.bytes), query).map_err(TrackioError::from)? {
-        Found::Runs(runs) => runs,
-        Found::Tables(tables) => return Err(TrackioError::Foreign(tables).into()),
+    let runs = match query_database(path, query).map_err(TrackioError::from)? {
+        QueryResult::Runs(runs) => runs,
+        QueryResult::Tables(tables) => return Err(TrackioError::Foreign(tables).into()),
     };
     let mut taken = BTreeSet::new();
     for run in runs {
         let numbered = (2..).map(|n| format!("{} ({n})", run.name));
         let name = std::iter::once(run.name.clone()).chain(numbered).find(|n| !taken.contains(n));
-        let name = name.expect("one of so many names is free");
-        book.enter_run(&name);
+        let name = name.expect("BUG: one of the numbered names is free");
+        builder.enter_run(&name);
         taken.insert(name);
-        let clock = book.clock("timestamp");
+        let clock = builder.clock("timestamp");
         for row in run.rows {
             let metrics =
                 parse(&row.metrics).map_err(|what| TrackioError::Row { id: row.id, what })?;
-            book.set_step(row.step);
+            builder.set_step(row.step);
             if let (Some(clock), Some(time)) = (clock, row.time) {
-                book.set(clock, time);
+                builder.set(clock, time);
             }
-            flatten("", &metrics, book);
-            book.end_row();
+            flatten("", &metrics, builder);
+            builder.end_row();
         }
     }
     Ok(())
 }
 
-/// Whether the database is in WAL mode: the file format's write version says so.
-fn is_wal(head: &[u8]) -> bool {
-    head.get(18) == Some(&2)
-}
-
-enum Found {
-    Runs(Vec<Run>),
-    /// Another program's tables.
+enum QueryResult {
+    Runs(Vec<TrackioRun>),
+    /// The tables of another program.
     Tables(Vec<String>),
 }
 
-struct Run {
+struct TrackioRun {
     name: String,
-    rows: Vec<Row>,
+    rows: Vec<TrackioRow>,
 }
 
-struct Row {
+struct TrackioRow {
     id: i64,
-    step: f64,         // SQLite keeps 1.5 in a column of integers
-    time: Option<f64>, // seconds since 1970
+    step: f64,         // SQLite stores 1.5 even in an integer column
+    time: Option<f64>, // Unix seconds
     metrics: Vec<u8>,
 }
 
-fn query(db: &Connection, with_clock: bool) -> rusqlite::Result<Found> {
+fn query(db: &Connection, with_clock: bool) -> rusqlite::Result<QueryResult> {
     let names = |query| -> rusqlite::Result<Vec<String>> {
         db.prepare(query)?.query_map([], |row| row.get(0))?.collect()
     };
@@ -141,7 +110,7 @@ fn query(db: &Connection, with_clock: bool) -> rusqlite::Result<Found> {
     if !["run_name", "step", "metrics"].into_iter().all(has) {
         let tables = names("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")?;
         let theirs = tables.into_iter().filter(|table| !table.starts_with("sqlite_"));
-        return Ok(Found::Tables(theirs.collect()));
+        return Ok(QueryResult::Tables(theirs.collect()));
     }
     let run = if has("run_id") { "run_id" } else { "run_name" };
     let time = if with_clock && has("timestamp") { "timestamp" } else { "NULL" };
@@ -149,7 +118,7 @@ fn query(db: &Connection, with_clock: bool) -> rusqlite::Result<Found> {
         "SELECT {run}, run_name, rowid, step, metrics, {time} FROM metrics ORDER BY rowid"
     ))?;
     let mut rows = statement.query([])?;
-    let mut runs: Vec<Run> = Vec::new();
+    let mut runs: Vec<TrackioRun> = Vec::new();
     let mut places: HashMap<Vec<u8>, usize> = HashMap::new();
     while let Some(row) = rows.next()? {
         let bytes =
@@ -157,16 +126,16 @@ fn query(db: &Connection, with_clock: bool) -> rusqlite::Result<Found> {
         let place = *places.entry(bytes(0)?.to_owned()).or_insert(runs.len());
         if place == runs.len() {
             let name = String::from_utf8_lossy(bytes(1)?).into_owned();
-            runs.push(Run { name, rows: Vec::new() });
+            runs.push(TrackioRun { name, rows: Vec::new() });
         }
         let (id, step) = (row.get(2)?, row.get(3)?);
         let time = match row.get_ref(5)? {
-            ValueRef::Text(text) => std::str::from_utf8(text).ok().and_then(iso_seconds),
+            ValueRef::Text(text) => std::str::from_utf8(text).ok().and_then(iso_to_unix_seconds),
             _ => None,
         };
-        runs[place].rows.push(Row { id, step, time, metrics: bytes(4)?.to_owned() });
+        runs[place].rows.push(TrackioRow { id, step, time, metrics: bytes(4)?.to_owned() });
     }
-    Ok(Found::Runs(runs))
+    Ok(QueryResult::Runs(runs))
 }
 
 fn parse(metrics: &[u8]) -> serde_json::Result<Value> {
@@ -174,7 +143,7 @@ fn parse(metrics: &[u8]) -> serde_json::Result<Value> {
         .or_else(|error| serde_json::from_slice(&with_quotes(metrics)).map_err(|_| error))
 }
 
-/// Python's words for what JSON cannot say, put in quotes as later versions write them.
+/// Puts Python's NaN and Infinity in quotes, as later versions write them.
 fn with_quotes(json: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(json.len() + 16);
     let (mut in_string, mut escaped) = (false, false);
@@ -194,21 +163,21 @@ fn with_quotes(json: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Gives the numbers to the book, the names of nested ones joined with dots as W&B joins them.
-fn flatten(key: &str, value: &Value, book: &mut Book<'_>) {
+/// Adds the numbers to the builder; nested names are joined with dots, as W&B does.
+fn flatten(key: &str, value: &Value, builder: &mut SeriesBuilder<'_>) {
     match value {
-        Value::Number(number) => book.set_value(key, number.as_f64().unwrap_or(f64::NAN)),
-        Value::Null => book.set_value(key, f64::NAN),
+        Value::Number(number) => builder.set_value(key, number.as_f64().unwrap_or(f64::NAN)),
+        Value::Null => builder.set_value(key, f64::NAN),
         Value::String(text) => match text.as_str() {
-            "NaN" => book.set_value(key, f64::NAN),
-            "Infinity" => book.set_value(key, f64::INFINITY),
-            "-Infinity" => book.set_value(key, f64::NEG_INFINITY),
+            "NaN" => builder.set_value(key, f64::NAN),
+            "Infinity" => builder.set_value(key, f64::INFINITY),
+            "-Infinity" => builder.set_value(key, f64::NEG_INFINITY),
             _ => {}
         },
         Value::Object(fields) if !fields.contains_key("_type") => {
             for (name, value) in fields {
                 let dot = if key.is_empty() { "" } else { "." };
-                flatten(&format!("{key}{dot}{name}"), value, book);
+                flatten(&format!("{key}{dot}{name}"), value, builder);
             }
         }
         Value::Object(_) | Value::Array(_) | Value::Bool(_) => {}
@@ -222,47 +191,47 @@ mod tests {
 
     use tempfile::TempDir;
 
-    use super::super::{Series, SeriesSelector};
+    use super::super::{LogSeries, SeriesSelector};
     use super::*;
 
-    fn beside(path: &Path, end: &str) -> PathBuf {
+    fn with_ending(path: &Path, end: &str) -> PathBuf {
         let mut name = path.as_os_str().to_owned();
         name.push(end);
         name.into()
     }
 
-    /// What `tests/fixtures/make/logs/trackio_make.py` wrote, by trackio of the version that names the
-    /// folder.
+    /// The path of a fixture, written by `tests/fixtures/make/logs/trackio_make.py` with the trackio
+    /// version in its directory name.
     fn fixture(name: &str) -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/trackio").join(name)
     }
 
-    /// A database with its `-wal` file in a folder of its own, so that what is left beside it shows.
+    /// A database with its `-wal` file in a directory of its own, so that files left behind are seen.
     fn alone(name: &str) -> (TempDir, PathBuf) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a b%?#.db");
+        let tmp = tempfile::tempdir().unwrap();
+        let path = tmp.path().join("a b%?#.db");
         for end in ["", "-wal"] {
-            if let Ok(bytes) = fs::read(beside(&fixture(name), end)) {
-                fs::write(beside(&path, end), bytes).unwrap();
+            if let Ok(bytes) = fs::read(with_ending(&fixture(name), end)) {
+                fs::write(with_ending(&path, end), bytes).unwrap();
             }
         }
-        (folder, path)
+        (tmp, path)
     }
 
-    /// Every series of numbers, by run and key.
-    fn series(path: &Path) -> Result<Vec<Series>, ReadError> {
-        let wanted = SeriesSelector::metrics(&["*".to_owned()]).unwrap();
+    /// Every numeric series, by run and key.
+    fn series(path: &Path) -> Result<Vec<LogSeries>, ReadError> {
+        let selector = SeriesSelector::metrics(&["*".to_owned()]).unwrap();
         let head = fs::read(path)?;
-        let mut book = Book::new(&wanted, &[]);
-        let outcome = read(&Head::new(&head, Some(path)), &mut std::io::empty(), &mut book);
-        Ok(book.finish(outcome)?.series)
+        let mut builder = SeriesBuilder::new(&selector, &[]);
+        let outcome = read(&Head::new(&head, Some(path)), &mut std::io::empty(), &mut builder);
+        Ok(builder.finish(outcome)?.series)
     }
 
     fn error(path: &Path) -> String {
         series(path).unwrap_err().to_string()
     }
 
-    /// The runs with how often each logged its entropy.
+    /// The number of entropy values of each run.
     fn sizes(path: &Path) -> Vec<(String, usize)> {
         let entropies = series(path).unwrap().into_iter().filter(|s| s.metric == "train/entropy");
         entropies.map(|s| (s.run.unwrap(), s.points.len())).collect()
@@ -273,38 +242,38 @@ mod tests {
     }
 
     #[test]
-    fn runs_of_one_name_are_kept_apart_and_a_resumed_one_together() {
+    fn runs_with_equal_names_are_separate_and_a_resumed_run_is_one() {
         let path = fixture("0.43.0/entropy.db");
         let runs = [("questioner", 30), ("collapse", 20), ("solver", 57), ("collapse (2)", 5)];
         assert_eq!(sizes(&path), owned(&runs));
         let all = series(&path).unwrap();
         let is_solver =
-            |s: &&Series| s.run.as_deref() == Some("solver") && s.metric == "train/entropy";
+            |s: &&LogSeries| s.run.as_deref() == Some("solver") && s.metric == "train/entropy";
         let steps: Vec<f64> =
             all.iter().find(is_solver).unwrap().points.iter().map(|p| p.step).collect();
         assert_eq!(steps[45..49], [46.0, 47.0, 41.0, 42.0]);
     }
 
     #[test]
-    fn the_rows_in_the_wal_file_are_read_and_nothing_is_left_behind() {
+    fn rows_in_wal_file_are_read_and_no_file_is_left_behind() {
         for name in ["0.43.0/live/live.db", "0.5.0/live/live.db"] {
-            let (folder, path) = alone(name);
-            let before = (fs::read(&path).unwrap(), fs::read(beside(&path, "-wal")).unwrap());
+            let (tmp, path) = alone(name);
+            let before = (fs::read(&path).unwrap(), fs::read(with_ending(&path, "-wal")).unwrap());
             assert_eq!(sizes(&path), owned(&[("collapse", 20), ("live", 30)]));
-            let after = (fs::read(&path).unwrap(), fs::read(beside(&path, "-wal")).unwrap());
+            let after = (fs::read(&path).unwrap(), fs::read(with_ending(&path, "-wal")).unwrap());
             assert!(before == after, "{name} was written to");
-            assert_eq!(fs::read_dir(&folder).unwrap().count(), 2, "{name}");
+            assert_eq!(fs::read_dir(&tmp).unwrap().count(), 2, "{name}");
         }
         for name in ["0.43.0/entropy.db", "0.5.0/entropy.db", "0.2.9/entropy.db"] {
-            let (folder, path) = alone(name);
+            let (tmp, path) = alone(name);
             series(&path).unwrap();
-            assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "{name}");
+            assert_eq!(fs::read_dir(&tmp).unwrap().count(), 1, "{name}");
         }
     }
 
     #[test]
-    fn a_run_that_is_logged_to_is_read_with_its_newest_rows() {
-        let (_folder, path) = alone("0.43.0/live/live.db");
+    fn newest_rows_of_a_live_run_are_read() {
+        let (_tmp, path) = alone("0.43.0/live/live.db");
         let writer = Connection::open(&path).unwrap();
         writer.execute_batch("PRAGMA journal_mode = WAL; BEGIN; DELETE FROM metrics").unwrap();
         assert_eq!(sizes(&path).len(), 2, "what is not committed is not there");
@@ -313,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn databases_of_other_programs_are_told_by_their_tables() {
+    fn rejects_databases_of_other_programs() {
         let odd = |name: &str| error(&fixture("odd").join(name));
         let not = "it is an SQLite database, but not trackio's: it has";
         assert_eq!(odd("other_tables.db"), format!("{not} the tables params, runs"));
@@ -323,15 +292,15 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_database_is_an_error_wherever_it_is_cut_or_overwritten() {
+    fn rejects_truncated_and_overwritten_databases() {
         for name in ["cut.db", "header_only.db", "overwritten.db"] {
             assert!(error(&fixture("odd").join(name)).starts_with("SQLite says: "), "{name}");
         }
-        let (_folder, path) = alone("0.43.0/entropy.db");
+        let (_tmp, path) = alone("0.43.0/entropy.db");
         let whole = fs::read(&path).unwrap();
         for at in (0..whole.len()).step_by(4000) {
             fs::write(&path, &whole[..at]).unwrap();
-            let _ = series(&path); // a cut behind the last row may go unnoticed; none may panic
+            let _ = series(&path); // a cut after the last row may go unnoticed; there must be no panic
             let mut broken = whole.clone();
             broken[at..(at + 100).min(whole.len())].fill(0xaa);
             fs::write(&path, broken).unwrap();
@@ -340,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn words_in_strings_stay_as_they_are() {
+    fn nan_inside_strings_is_not_quoted() {
         let quoted = |json: &str| String::from_utf8(with_quotes(json.as_bytes())).unwrap();
         assert_eq!(quoted(r#"{"a": NaN, "b": -Infinity}"#), r#"{"a": "NaN", "b": "-Infinity"}"#);
         assert_eq!(quoted(r#"{"NaN": "a \" NaN \\"}"#), r#"{"NaN": "a \" NaN \\"}"#);

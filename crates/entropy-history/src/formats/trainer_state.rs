@@ -1,43 +1,49 @@
-//! Hugging Face's `trainer_state.json`, which TRL, Axolotl, unsloth and ms-swift write too: the rows
+//! Hugging Face's `trainer_state.json`, which TRL, Axolotl, unsloth and ms-swift write too; the rows
 //! are in `log_history`.
 //!
 //! ```json
 //! {"global_step": 120, "log_history": [{"entropy": 2.37, "epoch": 0.01, "step": 1}, …]}
 //! ```
 //!
-//! Evaluation logs rows with `eval_` keys, and the last row of a finished run has only totals. It is
-//! written beside each checkpoint, and goes on in a resumed run. (transformers 5.23,
+//! Evaluation logs rows with `eval_` keys, and the last row of a finished run has only totals. The file
+//! is written with each checkpoint, and a resumed run continues it. (transformers 5.23,
 //! `TrainerState.save_to_json`.)
 
 use std::io::Read;
 
-use super::book::{Book, Lacking};
-use super::frame::json::{Holds, Scanner};
-use super::rows::{JsonRows, nothing_follows};
-use super::{Confidence, Format, Growth, Head, ReadError};
+use crate::formats::reader_api::{
+    Confidence, Format, Head, JsonRows, MissingMetric, ReadError, SeriesBuilder, nothing_follows,
+};
+use crate::framing::json::{Scanner, ValueKind};
 
-pub(super) const FORMAT: Format = Format {
+pub(crate) const FORMAT: Format = Format {
     name: "trainer_state",
     about: "trainer_state.json of TRL and other Hugging Face trainers",
     recognised_by: "an object with log_history",
     metrics: &["entropy", "train/entropy"],
     recognise,
     read,
-    growth: |_| Growth::Rewritten,
+    ..Format::DEFAULTS
 };
 
 fn recognise(head: &Head<'_>) -> Confidence {
-    if head.has("log_history", Holds::Objects) || head.has("log_history", Holds::Array) {
+    if head.has("log_history", ValueKind::ArrayOfObjects)
+        || head.has("log_history", ValueKind::Array)
+    {
         Confidence::Certain
     } else {
         Confidence::No
     }
 }
 
-fn read(_: &Head<'_>, source: &mut dyn Read, book: &mut Book<'_>) -> Result<(), ReadError> {
-    book.lacking(Lacking::Counted);
+fn read(
+    _: &Head<'_>,
+    source: &mut dyn Read,
+    builder: &mut SeriesBuilder<'_>,
+) -> Result<(), ReadError> {
+    builder.missing_metric(MissingMetric::Count);
     let mut scanner = Scanner::new(source)?;
-    let mut rows = JsonRows::new(book, "step");
+    let mut rows = JsonRows::new(builder, "step");
     scanner.object::<ReadError>(|scanner, key| {
         if key != "log_history" {
             return Ok(scanner.skip()?);

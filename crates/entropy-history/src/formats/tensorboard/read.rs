@@ -1,0 +1,199 @@
+//! Reads event files: `Event` messages in TFRecord framing.
+
+use std::io::Read;
+
+use crate::formats::reader_api::{
+    ColumnId, Confidence, Head, MissingMetric, ReadError, RecordReader, SeriesBuilder, damage_notes,
+};
+use crate::framing::protobuf::{Fields, Malformed, Wire, varint};
+use crate::framing::tfrecord::{self, TfRecordReader};
+use crate::framing::{Damage, Position};
+
+/// `SessionLog.START`.
+const SESSION_START: u64 = 1;
+
+pub(super) fn recognise(head: &Head<'_>) -> Confidence {
+    if tfrecord::begins(head.bytes) {
+        Confidence::Certain
+    } else if head.is_named(|name| name.contains(".tfevents.")) {
+        Confidence::Likely // the first record may be damaged
+    } else {
+        Confidence::No
+    }
+}
+
+pub(super) fn read(
+    _: &Head<'_>,
+    source: &mut dyn Read,
+    builder: &mut SeriesBuilder<'_>,
+) -> Result<(), ReadError> {
+    let mut events = EventFileReader::new(builder);
+    let damage = events.read(source, builder)?;
+    if events.read == 0 && damage.places > 0 {
+        let what = "no record in it has a valid checksum; it is not an event file".to_owned();
+        return Err(ReadError::Record { place: "record 1, byte 0".to_owned(), what });
+    }
+    events.finish(&damage, builder);
+    Ok(())
+}
+
+pub(super) fn new_reader(
+    _: &Head<'_>,
+    builder: &mut SeriesBuilder<'_>,
+) -> Result<Box<dyn RecordReader>, ReadError> {
+    Ok(Box::new(EventFileReader::new(builder)))
+}
+
+/// Reads an event file, of which a part may have been read before.
+struct EventFileReader {
+    clock: Option<ColumnId>,
+    read: usize,
+    malformed: usize,
+    position: Position,
+}
+
+impl EventFileReader {
+    fn new(builder: &mut SeriesBuilder<'_>) -> EventFileReader {
+        builder.missing_metric(MissingMetric::Expected);
+        let clock = builder.clock("wall_time");
+        EventFileReader { clock, read: 0, malformed: 0, position: Position::default() }
+    }
+}
+
+impl RecordReader for EventFileReader {
+    fn read(
+        &mut self,
+        source: &mut dyn Read,
+        builder: &mut SeriesBuilder<'_>,
+    ) -> Result<Damage, ReadError> {
+        let mut records = TfRecordReader::resume(source, self.position);
+        while let Some(record) = records.next_record()? {
+            self.malformed += usize::from(read_event(record, self.clock, builder).is_err());
+        }
+        self.read += records.read();
+        self.position = records.position();
+        Ok(records.damage().clone())
+    }
+
+    fn offset(&self) -> u64 {
+        self.position.offset
+    }
+
+    fn finish(&self, damage: &Damage, builder: &mut SeriesBuilder<'_>) {
+        let wrong = "with a valid checksum that are not events";
+        builder.notes(damage_notes(damage, self.read, (self.malformed, wrong)));
+    }
+}
+
+fn read_event(
+    record: &[u8],
+    clock: Option<ColumnId>,
+    builder: &mut SeriesBuilder<'_>,
+) -> Result<(), Malformed> {
+    let mut wall_time = 0.0;
+    let mut step = 0; // a step of 0 is not written
+    let mut summary = None;
+    let mut session: &[u8] = b"";
+    for field in Fields::new(record) {
+        match field? {
+            (1, Wire::Fixed64(bits)) => wall_time = f64::from_bits(bits),
+            (2, Wire::Varint(value)) => step = value as i64,
+            (5, Wire::Bytes(bytes)) => summary = Some(bytes),
+            (7, Wire::Bytes(bytes)) => session = bytes,
+            _ => {}
+        }
+    }
+    for field in Fields::new(session) {
+        if field? == (1, Wire::Varint(SESSION_START)) {
+            builder.purge_from(step as f64);
+        }
+    }
+    for field in Fields::new(summary.unwrap_or_default()) {
+        if let (1, Wire::Bytes(value)) = field? {
+            let is_selected = read_value(value, step as f64, builder)?;
+            if let (true, Some(clock)) = (is_selected, clock) {
+                builder.push(clock, step as f64, wall_time);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reads one value of a summary. Whether it belongs to a selected series.
+fn read_value(
+    message: &[u8],
+    step: f64,
+    builder: &mut SeriesBuilder<'_>,
+) -> Result<bool, Malformed> {
+    let mut tag: &[u8] = b"";
+    let mut number = None;
+    for field in Fields::new(message) {
+        match field? {
+            (1, Wire::Bytes(bytes)) => tag = bytes,
+            (2, Wire::Fixed32(bits)) => number = Some(f64::from(f32::from_bits(bits))),
+            (8, Wire::Bytes(tensor)) => number = number.or(scalar(tensor)?),
+            _ => {}
+        }
+    }
+    let Some(number) = number else { return Ok(false) };
+    let Ok(Some(column)) = builder.column_of_bytes(tag) else { return Ok(false) };
+    builder.push(column, step, number);
+    Ok(builder.is_selected(column))
+}
+
+/// The number in a tensor of one element; `None` for other tensors.
+fn scalar(message: &[u8]) -> Result<Option<f64>, Malformed> {
+    let mut dtype = 0;
+    let mut content: &[u8] = b"";
+    let mut numbers = (0, None); // how many values, and the first
+    let mut count = |n: usize, first: Option<f64>| numbers = (numbers.0 + n, numbers.1.or(first));
+    for field in Fields::new(message) {
+        match field? {
+            (1, Wire::Varint(value)) => dtype = value,
+            (2, Wire::Bytes(shape)) if elements(shape)? != 1 => return Ok(None),
+            (4, Wire::Bytes(bytes)) => content = bytes,
+            (5, Wire::Fixed32(bits)) => count(1, Some(f64::from(f32::from_bits(bits)))),
+            (5, Wire::Bytes(packed)) => count(packed.len() / 4, float(packed)),
+            (6, Wire::Fixed64(bits)) => count(1, Some(f64::from_bits(bits))),
+            (6, Wire::Bytes(packed)) => count(packed.len() / 8, double(packed)),
+            (7 | 10, Wire::Varint(value)) => count(1, Some(value as i64 as f64)),
+            (7 | 10, Wire::Bytes(packed)) => {
+                let (value, rest) = varint(packed).ok_or(Malformed)?;
+                count(if rest.is_empty() { 1 } else { 2 }, Some(value as i64 as f64));
+            }
+            _ => {}
+        }
+    }
+    Ok(match (numbers, dtype, content.len()) {
+        ((1, first), _, _) => first,
+        ((0, _), 1, 4) => float(content),
+        ((0, _), 2, 8) => double(content),
+        ((0, _), 3, 4) => content.first_chunk().map(|b| f64::from(i32::from_le_bytes(*b))),
+        ((0, _), 9, 8) => content.first_chunk().map(|b| i64::from_le_bytes(*b) as f64),
+        _ => None,
+    })
+}
+
+/// Number of elements of a tensor with this shape.
+fn elements(shape: &[u8]) -> Result<i64, Malformed> {
+    let mut elements: i64 = 1;
+    for field in Fields::new(shape) {
+        let (2, Wire::Bytes(dimension)) = field? else { continue };
+        let mut size = 0;
+        for field in Fields::new(dimension) {
+            if let (1, Wire::Varint(value)) = field? {
+                size = value as i64;
+            }
+        }
+        elements = elements.saturating_mul(size);
+    }
+    Ok(elements)
+}
+
+fn float(bytes: &[u8]) -> Option<f64> {
+    bytes.first_chunk().map(|b| f64::from(f32::from_le_bytes(*b)))
+}
+
+fn double(bytes: &[u8]) -> Option<f64> {
+    bytes.first_chunk().map(|b| f64::from_le_bytes(*b))
+}

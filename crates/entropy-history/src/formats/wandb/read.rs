@@ -1,0 +1,361 @@
+//! Reads W&B's run files: `Record` messages in LevelDB framing.
+
+use std::borrow::Cow;
+use std::io::Read;
+
+use crate::formats::reader_api::{
+    ColumnId, Confidence, Head, LogNote, MissingMetric, ReadError, RecordReader, SeriesBuilder,
+    damage_notes,
+};
+use crate::framing::json::{ScanError, Scanner, Value};
+use crate::framing::leveldb::LevelDbReader;
+use crate::framing::protobuf::{Fields, Malformed, Wire, zigzag};
+use crate::framing::{Damage, Position};
+
+const MAGIC: &[u8] = b":W&B\xe1\xbe";
+const HEADER: u64 = 7;
+
+/// Keys in every row: the time of day, and the seconds since the run began.
+const CLOCKS: [&str; 2] = ["_timestamp", "_runtime"];
+
+pub(super) fn recognise(head: &Head<'_>) -> Confidence {
+    if head.bytes.starts_with(b":W&B") || head.is_named(|name| name.ends_with(".wandb")) {
+        Confidence::Certain
+    } else {
+        Confidence::No
+    }
+}
+
+pub(super) fn read(
+    head: &Head<'_>,
+    source: &mut dyn Read,
+    builder: &mut SeriesBuilder<'_>,
+) -> Result<(), ReadError> {
+    let mut reader = new_reader(head, builder)?;
+    let damage = reader.read(source, builder)?;
+    reader.finish(&damage, builder);
+    Ok(())
+}
+
+pub(super) fn new_reader(
+    head: &Head<'_>,
+    builder: &mut SeriesBuilder<'_>,
+) -> Result<Box<dyn RecordReader>, ReadError> {
+    builder.missing_metric(MissingMetric::Expected);
+    check_header(head)?;
+    let mut run = RunState::default();
+    for key in CLOCKS {
+        run.clocks.extend(builder.clock(key).map(|column| (key, column)));
+    }
+    Ok(Box::new(RunFileReader { run, read: 0, malformed: 0, position: None }))
+}
+
+/// Checks the header and its version.
+fn check_header(head: &Head<'_>) -> Result<(), ReadError> {
+    match head.bytes.split_at_checked(MAGIC.len()) {
+        Some((MAGIC, [0 | 1, ..])) => Ok(()),
+        Some((MAGIC, [version, ..])) => {
+            let what = format!("it has version {version} of W&B's format; 0 and 1 can be read");
+            Err(ReadError::Record { place: "byte 6".to_owned(), what })
+        }
+        _ => {
+            let what = "it does not begin as a W&B file does".to_owned();
+            Err(ReadError::Record { place: "byte 0".to_owned(), what })
+        }
+    }
+}
+
+/// Reads a run file, of which a part may have been read before.
+struct RunFileReader {
+    run: RunState,
+    read: usize,
+    malformed: usize,
+    position: Option<Position>, // `None` before the header of the file
+}
+
+impl RecordReader for RunFileReader {
+    fn read(
+        &mut self,
+        source: &mut dyn Read,
+        builder: &mut SeriesBuilder<'_>,
+    ) -> Result<Damage, ReadError> {
+        let mut records = match self.position {
+            Some(position) => LevelDbReader::resume(source, position),
+            None => LevelDbReader::new(source, HEADER)?,
+        };
+        while let Some(record) = records.next_record()? {
+            self.malformed += usize::from(self.run.record(record, builder).is_err());
+        }
+        self.read += records.read();
+        self.position = Some(records.position());
+        Ok(records.damage().clone())
+    }
+
+    fn offset(&self) -> u64 {
+        self.position.map_or(0, |position| position.offset)
+    }
+
+    fn finish(&self, damage: &Damage, builder: &mut SeriesBuilder<'_>) {
+        let wrong = "with a valid checksum that are not records of W&B";
+        builder.notes(damage_notes(damage, self.read, (self.malformed, wrong)));
+        self.run.finish(builder);
+    }
+}
+
+/// What is known of the run so far.
+#[derive(Default)]
+struct RunState {
+    step_metrics: Vec<StepMetric>,
+    columns: Vec<(ColumnId, Option<usize>)>, // a series, and the index of its step metric
+    clocks: Vec<(&'static str, ColumnId)>,
+    without_step: usize,
+    exited: bool,
+}
+
+/// A declaration that some keys have their own step.
+struct StepMetric {
+    name: String,
+    prefix: Option<String>,
+    step: String,
+}
+
+/// An item of a row: its key, and its value as JSON text.
+type Item<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
+
+impl RunState {
+    fn record(&mut self, record: &[u8], builder: &mut SeriesBuilder<'_>) -> Result<(), Malformed> {
+        for field in Fields::new(record) {
+            match field? {
+                (2, Wire::Bytes(history)) => self.row(history, builder)?,
+                (12, Wire::Bytes(metric)) => self.metric(metric, builder)?,
+                (17, Wire::Bytes(run)) => name(run, builder)?,
+                (18, Wire::Bytes(_)) => self.exited = true,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn metric(&mut self, message: &[u8], builder: &mut SeriesBuilder<'_>) -> Result<(), Malformed> {
+        let (mut name, mut glob, mut step) = ("", "", "");
+        for field in Fields::new(message) {
+            match field? {
+                (1, Wire::Bytes(text)) => name = utf8(text)?,
+                (2, Wire::Bytes(text)) => glob = utf8(text)?,
+                (4, Wire::Bytes(text)) => step = utf8(text)?,
+                _ => {}
+            }
+        }
+        if step.is_empty() {
+            return Ok(());
+        }
+        // A pattern is a prefix followed by a star; other characters are literal.
+        let prefix = glob.strip_suffix('*').map(str::to_owned);
+        let declared = StepMetric { name: name.to_owned(), prefix, step: step.to_owned() };
+        self.step_metrics
+            .retain(|known| known.name != declared.name || known.prefix != declared.prefix);
+        let steps: Vec<Option<String>> =
+            self.columns.iter().map(|(_, metric)| self.step_name(*metric)).collect();
+        self.step_metrics.push(declared);
+        let columns = std::mem::take(&mut self.columns);
+        for ((column, _), before) in columns.into_iter().zip(steps) {
+            let metric = self.step_metric_of(builder.key(column));
+            self.columns.push((column, metric));
+            let now = self.step_name(metric);
+            if now != before && builder.is_selected(column) {
+                let (key, now) = (builder.key(column), now.unwrap_or_else(|| "_step".to_owned()));
+                builder.note(LogNote::Odd(format!(
+                    "the step of {key:?} was declared to be {now:?} after its first values; those use {:?}",
+                    before.as_deref().unwrap_or("_step")
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn step_name(&self, metric: Option<usize>) -> Option<String> {
+        metric.map(|metric| self.step_metrics[metric].step.clone())
+    }
+
+    /// The index of the step metric of a key. A declaration by name precedes one by pattern; of
+    /// patterns, the first counts.
+    fn step_metric_of(&self, key: &str) -> Option<usize> {
+        let by_name = self.step_metrics.iter().rposition(|m| !m.name.is_empty() && m.name == key);
+        by_name.or_else(|| {
+            let begins = |m: &StepMetric| m.prefix.as_ref().is_some_and(|p| key.starts_with(p));
+            self.step_metrics.iter().position(begins)
+        })
+    }
+
+    fn row(&mut self, message: &[u8], builder: &mut SeriesBuilder<'_>) -> Result<(), Malformed> {
+        let mut items: Vec<Item<'_>> = Vec::with_capacity(32);
+        let mut step = None;
+        for field in Fields::new(message) {
+            match field? {
+                (1, Wire::Bytes(item)) => self::item(item, &mut items)?,
+                (2, Wire::Bytes(message)) => {
+                    step = Some(0.0); // a step of 0 is not written
+                    for field in Fields::new(message) {
+                        if let (1, Wire::Varint(number)) = field? {
+                            step = Some(number as i64 as f64);
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        let find = |key: &str| {
+            items.iter().find(|(k, _)| **k == *key.as_bytes()).and_then(|(_, v)| number(v))
+        };
+        let row_step = find("_step").or(step);
+        for (key, value) in &items {
+            if key.starts_with(b"_") {
+                continue;
+            }
+            let Some(column) = builder.column_of_bytes(key).map_err(|_| Malformed)? else {
+                continue;
+            };
+            let key = utf8(key)?;
+            let Some(value) = number(value) else { continue };
+            let metric = match self.columns.iter().find(|(known, _)| *known == column) {
+                Some((_, metric)) => *metric,
+                None => {
+                    let metric = self.step_metric_of(key);
+                    self.columns.push((column, metric));
+                    metric
+                }
+            };
+            let step = match metric.map(|metric| &self.step_metrics[metric].step) {
+                Some(step) if step == key => row_step,
+                Some(step) => find(step),
+                None => row_step,
+            };
+            match step.filter(|step| step.is_finite()) {
+                Some(step) => {
+                    builder.push(column, step, value);
+                    let is_selected = builder.is_selected(column);
+                    for (key, clock) in self.clocks.iter().filter(|_| is_selected) {
+                        if let Some(time) = find(key) {
+                            builder.push(*clock, step, time);
+                        }
+                    }
+                }
+                None if builder.is_selected(column) => self.without_step += 1,
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&self, builder: &mut SeriesBuilder<'_>) {
+        let is_selected = |column: &&(ColumnId, Option<usize>)| builder.is_selected(column.0);
+        let step = self.columns.iter().filter(is_selected).find_map(|(_, metric)| *metric);
+        builder.name_step(step.map_or("_step", |metric| &self.step_metrics[metric].step));
+        if self.without_step > 0 {
+            let rows = self.without_step;
+            builder.note(LogNote::Odd(format!("{rows} values have no step and were skipped")));
+        }
+        if !self.exited {
+            builder.note(LogNote::Remark(
+                "the run had not ended when the file was written".to_owned(),
+            ));
+        }
+    }
+}
+
+fn name(message: &[u8], builder: &mut SeriesBuilder<'_>) -> Result<(), Malformed> {
+    let (mut id, mut display_name) = ("", "");
+    for field in Fields::new(message) {
+        match field? {
+            (1, Wire::Bytes(text)) => id = utf8(text)?,
+            (8, Wire::Bytes(text)) => display_name = utf8(text)?,
+            _ => {}
+        }
+    }
+    builder.name_run(if display_name.is_empty() { id } else { display_name });
+    Ok(())
+}
+
+/// Adds an item of a row to `items`; a nested object becomes several items.
+fn item<'a>(message: &'a [u8], items: &mut Vec<Item<'a>>) -> Result<(), Malformed> {
+    let mut key: Cow<'a, [u8]> = Cow::Borrowed(b"");
+    let mut value: Cow<'a, [u8]> = Cow::Borrowed(b"");
+    let mut nested = 0;
+    for field in Fields::new(message) {
+        match field? {
+            (1, Wire::Bytes(text)) if nested == 0 => key = Cow::Borrowed(text),
+            (2, Wire::Bytes(text)) => {
+                key = if nested == 0 {
+                    Cow::Borrowed(text)
+                } else {
+                    Cow::Owned([&key[..], b".", text].concat())
+                };
+                nested += 1;
+            }
+            // Typed values, which newer versions define; no file with them is known.
+            (5, Wire::Varint(number)) => {
+                value = Cow::Owned(zigzag(number).to_string().into_bytes())
+            }
+            (6, Wire::Fixed64(bits)) => value = Cow::Owned(float_text(f64::from_bits(bits))),
+            (8 | 16, Wire::Bytes(json)) => value = Cow::Borrowed(json),
+            _ => {}
+        }
+    }
+    if value.first() == Some(&b'{') {
+        nested_object(utf8(&key)?, &value, items);
+    } else {
+        items.push((key, value));
+    }
+    Ok(())
+}
+
+fn float_text(value: f64) -> Vec<u8> {
+    match value {
+        f64::INFINITY => b"Infinity".to_vec(),
+        f64::NEG_INFINITY => b"-Infinity".to_vec(),
+        value => format!("{value:?}").into_bytes(),
+    }
+}
+
+/// Adds the numbers of a nested object, each under its path; images and histograms contain none.
+fn nested_object(key: &str, mut json: &[u8], items: &mut Vec<Item<'_>>) {
+    fn walk(
+        scanner: &mut Scanner<'_>,
+        path: &str,
+        depth: usize,
+        items: &mut Vec<Item<'_>>,
+    ) -> Result<(), ScanError> {
+        scanner.object(|scanner, key| {
+            let path = format!("{path}.{key}");
+            if scanner.peek()? == Some(b'{') && depth < 32 {
+                return walk(scanner, &path, depth + 1, items);
+            }
+            if let Value::Number(value) = scanner.value()? {
+                items.push((Cow::Owned(path.into_bytes()), Cow::Owned(float_text(value))));
+            }
+            Ok(())
+        })
+    }
+    if let Ok(mut scanner) = Scanner::small(&mut json) {
+        let _ = walk(&mut scanner, key, 0, items); // text that is not JSON contains no numbers
+    }
+}
+
+/// Parses a JSON number; W&B writes NaN and the infinities bare or in quotes.
+fn number(json: &[u8]) -> Option<f64> {
+    let text = json.strip_prefix(b"\"").and_then(|t| t.strip_suffix(b"\""));
+    match text.unwrap_or(json) {
+        b"NaN" => Some(f64::NAN),
+        b"Infinity" => Some(f64::INFINITY),
+        b"-Infinity" => Some(f64::NEG_INFINITY),
+        _ if text.is_some() => None,
+        plain => match plain.first()? {
+            b'0'..=b'9' | b'-' => fast_float2::parse(plain).ok(),
+            _ => None,
+        },
+    }
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str, Malformed> {
+    std::str::from_utf8(bytes).map_err(|_| Malformed)
+}

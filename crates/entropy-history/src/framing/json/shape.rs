@@ -1,0 +1,97 @@
+//! The shape of a JSON text, from which formats are recognised.
+
+use super::scanner::{ScanError, Scanner};
+
+/// The kind of value of a top-level key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ValueKind {
+    /// A number, a string, a boolean or null.
+    Scalar,
+    /// An object.
+    Object,
+    /// An array whose first element is an object.
+    ArrayOfObjects,
+    /// Any other array.
+    Array,
+}
+
+/// The shape of the start of a JSON text.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Shape {
+    /// An array that does not start with an object.
+    Array,
+    /// An empty array.
+    EmptyArray,
+    /// An array of objects: the keys of the first one.
+    Rows(Vec<(String, ValueKind)>),
+    /// An object: its keys.
+    Object(Vec<(String, ValueKind)>),
+    /// Nothing but white space.
+    Blank,
+    /// Not JSON.
+    NotJson,
+}
+
+/// The shape of the first bytes of a file; of a head that ends anywhere, the keys up to there.
+pub fn shape(mut head: &[u8]) -> Shape {
+    let Ok(mut scanner) = Scanner::small(&mut head) else { return Shape::NotJson };
+    match scanner.peek() {
+        Ok(Some(b'{')) => Shape::Object(keys(&mut scanner)),
+        Ok(Some(b'[')) => {
+            scanner.pos += 1;
+            match scanner.peek() {
+                Ok(Some(b'{')) => Shape::Rows(keys(&mut scanner)),
+                Ok(Some(b']')) => Shape::EmptyArray,
+                _ => Shape::Array,
+            }
+        }
+        Ok(None) => Shape::Blank,
+        _ => Shape::NotJson,
+    }
+}
+
+fn keys(scanner: &mut Scanner<'_>) -> Vec<(String, ValueKind)> {
+    let mut keys = Vec::new();
+    // An error only means that the head ends here or is not JSON; the reader will report it.
+    let _: Result<(), ScanError> = scanner.object(|scanner, key| {
+        let mut first = None;
+        let (holds, rest) = match scanner.next()? {
+            b'[' => {
+                let rest = scanner.array::<ScanError>(|scanner| {
+                    first.get_or_insert(scanner.next()?);
+                    scanner.skip()
+                });
+                (
+                    if first == Some(b'{') { ValueKind::ArrayOfObjects } else { ValueKind::Array },
+                    rest.map(drop),
+                )
+            }
+            b'{' => (ValueKind::Object, scanner.skip()),
+            _ => (ValueKind::Scalar, scanner.skip()),
+        };
+        keys.push((key.to_owned(), holds));
+        rest
+    });
+    keys
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shape_is_read_from_incomplete_head() {
+        let text = br#"{"step":1,"data":{"a":1},"rows":[{"x":1}],"xs":[1"#;
+        let keys = [
+            ("step", ValueKind::Scalar),
+            ("data", ValueKind::Object),
+            ("rows", ValueKind::ArrayOfObjects),
+            ("xs", ValueKind::Array),
+        ];
+        assert_eq!(shape(text), Shape::Object(keys.map(|(k, h)| (k.to_owned(), h)).to_vec()));
+        assert_eq!(shape(b" [ ]"), Shape::EmptyArray);
+        assert_eq!(shape(b"\xef\xbb\xbf[{"), Shape::Rows(vec![]));
+        assert_eq!(shape(b"\n \n"), Shape::Blank);
+        assert_eq!(shape(b"\x89PNG"), Shape::NotJson);
+    }
+}
