@@ -244,10 +244,7 @@ fn unsupported_features_are_errors_that_name_them() {
         ("{{ 1e20 }}", "writing the number 1e20 is not supported"),
         ("{{ [1e-5] | tojson }}", "writing the number 1e-5 is not supported"),
         (r"{{ ['\u200b'] }}", "writing invisible characters in a list is not supported"),
-        (
-            "{{ x | default(boolean=true) }}",
-            "too many arguments: unexpected keyword arguments",
-        ),
+        ("{{ x | default(boolean=true) }}", "too many arguments: unexpected keyword arguments"),
         (
             "{{ 'a\x1c'.strip() }}",
             "whitespace around the characters U+001C to U+001F is not supported",
