@@ -125,11 +125,11 @@ impl ChatTemplate {
 /// Normalises a message like transformers 5.23: null keys are removed, and reasoning gets the names that templates use
 /// (`_alias_reasoning_fields` in `chat_template_utils.py`).
 fn normalise_message(message: &Json) -> Json {
-    let Json::Object(given) = message else {
+    let Json::Object(keys) = message else {
         return message.clone();
     };
-    let given = given.iter().filter(|(_, value)| !value.is_null());
-    let mut message: Map<String, Json> = given.map(|(k, v)| (k.clone(), v.clone())).collect();
+    let keys = keys.iter().filter(|(_, value)| !value.is_null());
+    let mut message: Map<String, Json> = keys.map(|(k, v)| (k.clone(), v.clone())).collect();
     let names = ["reasoning_content", "thinking", "reasoning"];
     if let Some(reasoning) = names.iter().find_map(|name| message.get(*name)).cloned() {
         let thinking = message.get("thinking").unwrap_or(&reasoning).clone();

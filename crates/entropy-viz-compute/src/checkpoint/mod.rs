@@ -190,14 +190,16 @@ fn weights_in(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
     let Some(first) = entries.iter().find(|path| is_weights(path)) else {
         let hint = match directory.file_name().is_some_and(|name| name == "huggingface") {
             true => merge_command(directory.parent().unwrap_or(directory)),
-            false => "it needs model.safetensors, or model.safetensors.index.json and its shards"
-                .to_owned(),
+            false => {
+                "model.safetensors is required, or model.safetensors.index.json and its shards"
+                    .to_owned()
+            }
         };
-        return Err(anyhow!("cannot use {shown} as a model: it has config.json and no weights"))
+        return Err(anyhow!("cannot use {shown} as a model: it has config.json but no weights"))
             .hint(hint);
     };
     Err(anyhow!(
-        "cannot use {shown} as a model: {} is there, model.safetensors and its index are not",
+        "cannot use {shown} as a model: it has {}, but neither model.safetensors nor its index",
         first.file_name().unwrap_or_default().to_string_lossy()
     ))
     .hint("was the download or the copy complete?")
@@ -213,7 +215,7 @@ fn shards(index: &Path, directory: &Path) -> Result<Vec<PathBuf>, Failure> {
     names.dedup();
     let mut files = Vec::new();
     for name in names {
-        // A shard is a neighbour of its index: a path that leads elsewhere is not followed.
+        // Shards are in the directory of the index; other paths are not followed.
         let file = Path::new(name).file_name().map(|name| directory.join(name));
         let file = file.filter(|file| file.is_file());
         files.push(

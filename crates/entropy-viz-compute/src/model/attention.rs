@@ -159,27 +159,28 @@ impl Attention {
         spec: &Spec,
         options: TensorOptions,
     ) -> anyhow::Result<Attention> {
-        let of = spec.attention.clone();
-        let (wide, narrow) = (of.heads * of.head_dim, of.kv_heads * of.head_dim);
-        let qkv = match of.fused_qkv {
-            true => vec![(format!("{at}.qkv_proj"), wide + 2 * narrow)],
-            false => [("q", wide), ("k", narrow), ("v", narrow)]
+        let attention = spec.attention.clone();
+        let (q_size, kv_size) =
+            (attention.heads * attention.head_dim, attention.kv_heads * attention.head_dim);
+        let qkv = match attention.fused_qkv {
+            true => vec![(format!("{at}.qkv_proj"), q_size + 2 * kv_size)],
+            false => [("q", q_size), ("k", kv_size), ("v", kv_size)]
                 .map(|(x, rows)| (format!("{at}.{x}_proj"), rows))
                 .to_vec(),
         };
         let output = [(format!("{at}.o_proj"), spec.hidden)];
-        let qk_norm = |weights: &mut Weights, name: &str| {
-            Norm::load(weights, &format!("{at}.{name}.weight"), of.head_dim, spec, options)
+        let load_norm = |weights: &mut Weights, name: &str| {
+            Norm::load(weights, &format!("{at}.{name}.weight"), attention.head_dim, spec, options)
         };
-        let qk_norms = match of.qk_norm {
-            true => Some((qk_norm(weights, "q_norm")?, qk_norm(weights, "k_norm")?)),
+        let qk_norms = match attention.qk_norm {
+            true => Some((load_norm(weights, "q_norm")?, load_norm(weights, "k_norm")?)),
             false => None,
         };
         Ok(Attention {
-            qkv: Linear::load(weights, &qkv, spec.hidden, of.bias, options)?,
-            output: Linear::load(weights, &output, wide, of.output_bias, options)?,
+            qkv: Linear::load(weights, &qkv, spec.hidden, attention.bias, options)?,
+            output: Linear::load(weights, &output, q_size, attention.output_bias, options)?,
             qk_norms,
-            spec: of,
+            spec: attention,
         })
     }
 
@@ -192,9 +193,9 @@ impl Attention {
         let AttentionSpec { heads, kv_heads, head_dim, .. } = self.spec;
         let qkv = self.qkv.forward(x)?.f_view([-1, heads + 2 * kv_heads, head_dim])?;
         let values = qkv.f_narrow(1, heads + kv_heads, kv_heads)?;
-        if let Some((of_q, of_k)) = &self.qk_norms {
-            let queries = of_q.forward(&qkv.f_narrow(1, 0, heads)?)?;
-            let keys = of_k.forward(&qkv.f_narrow(1, heads, kv_heads)?)?;
+        if let Some((q_norm, k_norm)) = &self.qk_norms {
+            let queries = q_norm.forward(&qkv.f_narrow(1, 0, heads)?)?;
+            let keys = k_norm.forward(&qkv.f_narrow(1, heads, kv_heads)?)?;
             return Ok((self.rotate(&queries, table)?, self.rotate(&keys, table)?, values));
         }
         let both = self.rotate(&qkv.f_narrow(1, 0, heads + kv_heads)?, table)?;
@@ -232,7 +233,7 @@ impl Attention {
         let mut sequence = 0;
         for group in &packed.groups {
             let tokens = group.count * group.length;
-            let of_group = |t: &Tensor| -> Result<Tensor, TchError> {
+            let group_view = |t: &Tensor| -> Result<Tensor, TchError> {
                 let (heads, size) = (t.size()[1], t.size()[2]);
                 t.f_narrow(0, group.start, tokens)?.f_reshape([
                     group.count,
@@ -241,7 +242,7 @@ impl Attention {
                     size,
                 ])
             };
-            let (q, k, v) = (of_group(&queries)?, of_group(&keys)?, of_group(&values)?);
+            let (q, k, v) = (group_view(&queries)?, group_view(&keys)?, group_view(&values)?);
             if let Some((layer_kv, slots)) = &mut cache {
                 for i in 0..group.count {
                     let slot = slots[sequence];
@@ -356,10 +357,10 @@ impl Attention {
         };
         write(&layer_kv.keys, &keys)?;
         write(&layer_kv.values, &values)?;
-        let of_sequences = |t: &Tensor| {
+        let active_rows = |t: &Tensor| {
             t.f_narrow(0, 0, sequences)?.f_narrow(1, 0, step.longest)?.f_transpose(1, 2)
         };
-        let (k, v) = (of_sequences(&layer_kv.keys)?, of_sequences(&layer_kv.values)?);
+        let (k, v) = (active_rows(&layer_kv.keys)?, active_rows(&layer_kv.values)?);
         let mask = step.mask(window.filter(|window| *window < step.longest))?;
         // Heads that share keys become rows of one query, so that keys need not be repeated.
         let q = queries.f_reshape([sequences, kv_heads, heads / kv_heads, head_dim])?;

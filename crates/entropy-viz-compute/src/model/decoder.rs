@@ -14,7 +14,7 @@ use super::packed::Packed;
 use super::spec::Spec;
 use crate::checkpoint::weights::{TensorOptions, Weights};
 
-/// A model on its device.
+/// A decoder with its weights.
 pub(crate) struct Decoder {
     pub(crate) spec: Spec,
     pub(crate) options: TensorOptions,

@@ -175,20 +175,19 @@ fn from_keys(
     let key = match prompt_key {
         Some(key) if !has(&keys, key) => return Err(no_prompt(&keys, prompt_key)),
         Some(key) => Some(key.to_owned()),
-        None => usual_key(&keys).map(str::to_owned),
+        None => default_key(&keys).map(str::to_owned),
     };
     let response_key = match key.as_deref() {
         Some("input") if !has(&keys, "response") => "output",
         _ => "response",
     };
     let response_text = text_of(&keys, response_key)?;
-    let given = key.as_ref().map(|key| prompt_of(&keys[key], key)).transpose()?;
-    let Some(prompt) = prompt_ids.map(Prompt::Tokens).or(given) else {
+    let prompt_value = key.as_ref().map(|key| prompt_of(&keys[key], key)).transpose()?;
+    let Some(prompt) = prompt_ids.map(Prompt::Tokens).or(prompt_value) else {
         return Err(no_prompt(&keys, prompt_key));
     };
-    let response = response_ids
-        .map(GivenResponse::Tokens)
-        .or_else(|| response_text.clone().map(GivenResponse::Text));
+    let response =
+        response_ids.map(GivenResponse::Tokens).or(response_text.map(GivenResponse::Text));
     if let (Prompt::Messages(messages), None) = (&prompt, &response)
         && messages.last().is_some_and(|message| message["role"] == "assistant")
     {
@@ -207,29 +206,29 @@ fn from_keys(
     })
 }
 
-fn usual_key(keys: &Map<String, Json>) -> Option<&'static str> {
+fn default_key(keys: &Map<String, Json>) -> Option<&'static str> {
     let input = keys.contains_key("output").then_some("input");
     ["prompt", "messages"].into_iter().chain(input).find(|key| has(keys, key))
 }
 
 fn no_prompt(keys: &Map<String, Json>, prompt_key: Option<&str>) -> InvalidRow {
-    let wanted = prompt_key.unwrap_or("prompt");
-    if keys.contains_key(wanted) {
-        return format!("{wanted:?} is null").into();
+    let expected = prompt_key.unwrap_or("prompt");
+    if keys.contains_key(expected) {
+        return format!("{expected:?} is null").into();
     }
     let names: Vec<String> = keys.keys().take(12).map(|key| format!("{key:?}")).collect();
     let more = if keys.len() > names.len() { ", …" } else { "" };
-    let usual = ["question", "problem", "instruction", "query", "text", "content", "input"];
+    let common = ["question", "problem", "instruction", "query", "text", "content", "input"];
     let fits = |value: &Json| value.is_string() || value.is_array() || value.is_null();
-    let near = usual.into_iter().find(|key| keys.get(*key).is_some_and(fits));
-    let hint = near.map_or_else(
+    let suggestion = common.into_iter().find(|key| keys.get(*key).is_some_and(fits));
+    let hint = suggestion.map_or_else(
         || "select the key of the prompt with --prompt-key KEY".to_owned(),
         |key| format!("try --prompt-key {key}"),
     );
     match names.is_empty() {
         true => "it has no keys".to_owned().into(),
         false => InvalidRow {
-            reason: format!("it has no {wanted:?}, only {}{more}", names.join(", ")),
+            reason: format!("it has no {expected:?}, only {}{more}", names.join(", ")),
             hint: Some(hint),
         },
     }

@@ -25,10 +25,10 @@ fn catch_panic<T>(work: impl FnOnce() -> T) -> Option<T> {
     thread_local!(static QUIET: Cell<bool> = const { Cell::new(false) });
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
-        let usual = panic::take_hook();
+        let previous = panic::take_hook();
         panic::set_hook(Box::new(move |panic| {
             if !QUIET.get() {
-                usual(panic);
+                previous(panic);
             }
         }));
     });
@@ -42,7 +42,7 @@ fn rows(file: File, prompt_key: Option<&str>) -> Result<Vec<RawRow>, PromptError
     let reader = SerializedFileReader::new(file).map_err(|error| invalid(&error))?;
     let schema = reader.metadata().file_metadata().schema().clone();
     let fields = schema.get_fields().iter();
-    let wanted = fields
+    let selected = fields
         .clone()
         .filter(|field| KEYS.contains(&field.name()) || prompt_key == Some(field.name()))
         .map(Arc::clone)
@@ -50,9 +50,9 @@ fn rows(file: File, prompt_key: Option<&str>) -> Result<Vec<RawRow>, PromptError
     // The other columns are null; errors list their names.
     let all: Map<String, Json> =
         fields.map(|field| (field.name().to_owned(), Json::Null)).collect();
-    let wanted = Type::group_type_builder(schema.name()).with_fields(wanted).build();
-    let rows = wanted
-        .and_then(|wanted| RowIter::from_file(Some(wanted), &reader))
+    let selected = Type::group_type_builder(schema.name()).with_fields(selected).build();
+    let rows = selected
+        .and_then(|selected| RowIter::from_file(Some(selected), &reader))
         .map_err(|error| invalid(&error))?;
     rows.enumerate()
         .map(|(index, row)| {

@@ -11,12 +11,13 @@ use tch::Device;
 use super::plan::{CheckpointPlan, RunInputs};
 use crate::chat::ChatTemplate;
 use crate::checkpoint::Checkpoint;
-use crate::checkpoint::weights::TensorOptions;
+use crate::checkpoint::weights::{TensorOptions, Weights};
 use crate::encoder::EncodedPrompts;
 use crate::generate::{GenerateError, Generator};
 use crate::history::RowDigests;
 use crate::interrupt::interrupted;
 use crate::model::Model;
+use crate::model::spec::Spec;
 use crate::model::torchscript::TorchScript;
 use crate::response::ResponseRecord;
 use crate::sampling::Sampling;
@@ -131,7 +132,7 @@ fn encode(
 fn load_model(
     inputs: &RunInputs<'_>,
     base: &Checkpoint,
-    decoder: Option<(crate::model::spec::Spec, crate::checkpoint::weights::Weights)>,
+    decoder: Option<(Spec, Weights)>,
     kind: tch::Kind,
 ) -> anyhow::Result<Model> {
     let Some((spec, weights)) = decoder else {
