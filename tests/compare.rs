@@ -51,7 +51,8 @@ fn every_pair_comparison_states_its_assumptions() {
     assert_eq!(document["resampling"]["resamples"], 1000);
 
     let table = stdout(&run(tmp.path(), &["stats", &a, &b, "--no-plot"]));
-    for words in ["a − b", "questioner_s1 − ", "1000 resamples, seed 0", "assumes: ", "no p: "]
+    for words in
+        ["a − b", "questioner_s1 − ", "1000 resamples, seed 0", "assumes: ", "No p-value: "]
     {
         assert!(table.contains(words), "{words:?} is not in {table}");
     }

@@ -14,7 +14,7 @@ const MODULES: [(&str, &[&str]); 13] = [
     ("history", &["quantity"]),
     ("stages", &["history", "quantity"]),
     ("dump", &[]),
-    ("stats", &["history", "quantity", "dump"]),
+    ("stats", &["history", "quantity", "dump", "number"]),
     ("formats", &["history", "quantity", "dump"]),
     ("elapsed", &["history"]),
     ("export", &["history", "label"]),
@@ -25,7 +25,7 @@ const MODULES: [(&str, &[&str]); 13] = [
 
 /// Forbidden source text, and the directories that are exempt.
 const FORBIDDEN: [(&str, &[&str]); 7] = [
-    (" println!", &["crates/entropy-viz-compute"]),
+    ("println!", &["crates/entropy-viz-compute"]),
     ("eprint", &["crates/entropy-viz-compute"]),
     ("std::env::", &["src/cli", "crates/entropy-shell", "crates/entropy-viz-compute"]),
     ("process::exit", &["crates/entropy-viz-compute"]),
@@ -76,6 +76,12 @@ fn sources() -> Vec<(String, String)> {
     sources
 }
 
+/// Whether the code contains the text at the start of a word: `AtomicFile::create` does not contain `File::create`.
+fn contains_word(code: &str, text: &str) -> bool {
+    code.match_indices(text)
+        .any(|(at, _)| !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_'))
+}
+
 #[test]
 fn entropy_history_modules_import_only_allowed_modules() {
     for (place, code) in sources() {
@@ -103,7 +109,7 @@ fn only_programs_print_exit_or_read_the_environment() {
     for (place, code) in sources() {
         for (word, allowed) in FORBIDDEN {
             let is_allowed = allowed.iter().any(|directory| place.starts_with(directory));
-            assert!(is_allowed || !code.contains(word), "{place} contains {word}");
+            assert!(is_allowed || !contains_word(&code, word), "{place} contains {word}");
         }
     }
 }

@@ -421,7 +421,7 @@ fn serve_errors_have_a_hint() {
     let taken = other.local_addr().unwrap().to_string();
     let cases: [(&[&str], &str); 5] = [
         (&["--serve", &taken], "another port: --serve 127.0.0.1:0"),
-        (&["--serve", "a.jsonl"], "inputs come before --serve"),
+        (&["--serve", "a.jsonl"], "inputs go before --serve"),
         (&["--serve", "0", "--smooth", "mean:5"], "--smooth ema:WEIGHT"),
         (&["--serve", "0", "--once"], "cannot be used with '--once'"),
         (&["--allow-remote"], "--serve"),

@@ -103,5 +103,5 @@ fn baseline_of_a_step_window_is_skipped() {
     let output = run(tmp.path(), &["check", up, "--no-worse-than", "main.stats", "--json"]);
     let document: Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert_eq!(document["checks"][2]["outcome"], "skipped", "{document}");
-    assert!(stderr(&output).contains("a part of the steps"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("cover only part of the steps"), "{}", stderr(&output));
 }

@@ -16,9 +16,9 @@ use super::health::HealthArgs;
 use super::inputs::WHY_NONE;
 use super::labels::Labels;
 use super::load::{NoLogs, Reading};
+use super::page::{PAGE_AUX, PARTIAL, ema_weight};
 use super::plot::{Chart, Charts, Looks, draw};
-use super::report::{BESIDES, PARTIAL, weight};
-use crate::report::{self, Page};
+use crate::report::{self, PageOptions};
 use entropy_history::discover::{self, Depth, Found, Input, Origin};
 use entropy_history::history::Comparison;
 use entropy_history::stats::check::Rules;
@@ -113,7 +113,7 @@ impl Auto {
         let Histories { inputs, unreadable, nothing } = self.find()?;
         let mut besides = self.across.besides();
         if self.artifacts.is_some() && besides.clock == Clock::Unasked {
-            besides.clock = BESIDES.clock;
+            besides.clock = PAGE_AUX.clock;
         }
         let loaded = self.reading.load(inputs, &unreadable, &Labels::none(), &besides, terminal);
         let (comparison, outcome) = loaded.map_err(|failure| {
@@ -266,16 +266,16 @@ impl Auto {
         if outcome == Outcome::Partial {
             notes.push(PARTIAL.to_owned());
         }
-        let weight = weight(smoothing);
+        let weight = ema_weight(smoothing);
         if weight.is_none() {
             notes.push(format!(
                 "The pictures beside this page are smoothed ({smoothing}); its slider is an exponential \
                  moving average and starts at none."
             ));
         }
-        let page = Page {
+        let page = PageOptions {
             title,
-            command: &command_line(),
+            command: command_line(),
             date: date.as_deref(),
             smoothing: weight.unwrap_or(0.0),
             log_y,

@@ -21,12 +21,14 @@ mod launch;
 mod law;
 mod load;
 mod oddities;
+mod page;
 mod pages;
 mod plot;
 mod record;
 mod report;
 mod stats;
 mod table;
+mod theme;
 mod tokens;
 mod watch;
 

@@ -11,8 +11,8 @@ use super::chart::{ChartArgs, Target, stats_beside, target, write};
 use super::groups::{BandArgs, GroupArgs};
 use super::health::HealthArgs;
 use super::inputs::InputArgs;
-use super::watch::{Shown, frame, size};
-use crate::tui::standing::{Standing, Terms};
+use super::watch::{FrameContent, frame_size, frame_text};
+use crate::tui::run_status::{RunStatus, StatusConfig};
 use entropy_history::history::Comparison;
 use entropy_history::stats::{Analysis, analyse, analyse_window};
 use entropy_plot::{Across, Encoding, Picture};
@@ -94,17 +94,22 @@ impl Plot {
         let (comparison, _) = self.across.place(&comparison, terminal)?;
         let window = self.chart.window(&comparison, terminal)?;
         let comparison = window.map_or(comparison, |window| window.whole);
-        let terms = Terms { thresholds: self.health.thresholds(), stale: None, over: CHANGE_OVER };
-        let now = SystemTime::now();
-        let standings: Vec<Standing> =
-            comparison.runs().iter().map(|run| Standing::of(run, None, &terms, now)).collect();
-        let shown = Shown {
-            runs: comparison.runs(),
-            standings: &standings,
-            view: &self.chart.view(),
-            over: CHANGE_OVER,
+        let config = StatusConfig {
+            thresholds: self.health.thresholds(),
+            stale_after: None,
+            change_steps: CHANGE_OVER,
         };
-        let text = frame(&shown, self.chart.theme_if_given(), size(None, None, 2), terminal);
+        let now = SystemTime::now();
+        let statuses: Vec<RunStatus> =
+            comparison.runs().iter().map(|run| RunStatus::of(run, None, &config, now)).collect();
+        let content = FrameContent {
+            runs: comparison.runs(),
+            statuses: &statuses,
+            view: &self.chart.view(),
+            change_steps: CHANGE_OVER,
+        };
+        let size = frame_size(None, None, 2);
+        let text = frame_text(&content, self.chart.theme_if_given(), size, terminal);
         terminal.print(text.as_bytes())?;
         Ok(outcome)
     }

@@ -9,11 +9,11 @@ use clap::Args;
 use super::call::{command_line, day, source_date_epoch};
 use super::chart::{Target, target, write};
 use super::compare::CompareArgs;
-use super::curves::{AuxRequest, Clock};
 use super::health::HealthArgs;
 use super::inputs::InputArgs;
+use super::page::{PAGE_AUX, PARTIAL, page_smoothing};
 use super::tokens::TokenArgs;
-use crate::report::{self, Page};
+use crate::report::{self, PageOptions};
 use entropy_history::history::Comparison;
 use entropy_history::stats::compare::compare;
 use entropy_history::stats::smooth::Smoothing;
@@ -56,21 +56,13 @@ pub(super) struct Report {
     health: HealthArgs,
 }
 
-/// What is not in the page, where some of what was found could not be read.
-pub(super) const PARTIAL: &str = "Some files that were found could not be read and are not in this page; the command says which.";
-
-/// What is to be read for a page: when steps were, where a log tells.
-pub(super) const BESIDES: AuxRequest<'static> = AuxRequest { rewards: &[], clock: Clock::IfAny };
-
 impl Report {
     pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
         let target = self.target()?;
-        let smoothing = weight(self.smooth)
-            .ok_or_else(|| anyhow!("the page smooths with an exponential moving average only"))
-            .hint("--smooth ema:WEIGHT, as in ema:0.9")?;
+        let smoothing = page_smoothing(self.smooth)?;
         let date = source_date_epoch()?.map(day);
 
-        let (comparison, read) = self.inputs.load_with(&BESIDES, terminal)?;
+        let (comparison, read) = self.inputs.load_with(&PAGE_AUX, terminal)?;
         self.compare.groups.tell_ungrouped(&comparison, "", terminal)?;
         let plan = self.compare.plan(&comparison)?;
         let (tokens, tokens_read) = self.tokens.load(terminal)?;
@@ -81,9 +73,9 @@ impl Report {
 
         let partial = read == Outcome::Partial || tokens_read == Outcome::Partial;
         let notes: Vec<String> = partial.then(|| PARTIAL.to_owned()).into_iter().collect();
-        let page = Page {
+        let page = PageOptions {
             title: self.title.as_deref(),
-            command: &command_line(),
+            command: command_line(),
             date: date.as_deref(),
             smoothing,
             log_y: self.log_y,
@@ -107,21 +99,12 @@ impl Report {
     }
 }
 
-/// The weight of an exponential moving average; none for another kind of smoothing.
-pub(super) fn weight(smoothing: Smoothing) -> Option<f64> {
-    match smoothing {
-        Smoothing::None => Some(0.0),
-        Smoothing::Ema(weight) => Some(weight),
-        Smoothing::Twema(_) | Smoothing::Mean(_) | Smoothing::Gaussian(_) => None,
-    }
-}
-
 /// Makes the page and writes it.
 fn write_page(
     target: &Target,
     comparison: &Comparison,
     analysis: &Analysis,
-    page: &Page<'_>,
+    page: &PageOptions<'_>,
     terminal: &Terminal,
 ) -> Result<(), Failure> {
     let start = Instant::now();

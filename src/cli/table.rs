@@ -57,7 +57,7 @@ pub(super) fn render(comparison: &Comparison, analysis: &Analysis, colour: bool)
 /// The tables of groups and of comparisons, and what was not compared; empty where there is nothing of it.
 pub(super) fn comparisons(analysis: &Analysis) -> String {
     let mut text = String::new();
-    let tables = [report::groups(analysis), report::pairs(analysis, MOST_PAIRS)];
+    let tables = [report::group_table(analysis), report::pair_table(analysis, MOST_PAIRS)];
     for table in tables.into_iter().flatten() {
         text.push('\n');
         text.push_str(&aligned(&table.heads, &table.rows, |_, _, cell| cell.to_owned()));

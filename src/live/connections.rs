@@ -1,67 +1,67 @@
-//! Who is connected. There are so many places; whoever takes one and asks nothing loses it to the next who
-//! comes when all are taken.
+//! The bounded table of connections. When it is full, a new client replaces the oldest connection that has not
+//! sent a request yet.
 
 use std::collections::BTreeMap;
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// All who are connected.
+/// All open connections.
 pub(super) struct Connections {
-    most: usize,
-    table: Mutex<Table>,
+    capacity: usize,
+    slots: Mutex<Slots>,
 }
 
 #[derive(Default)]
-struct Table {
-    next: u64,
-    taken: BTreeMap<u64, Client>, // in the order in which they came
+struct Slots {
+    next_id: u64,
+    clients: BTreeMap<u64, Client>, // the oldest first
 }
 
 struct Client {
     stream: Arc<TcpStream>,
-    asked: bool,
+    has_request: bool,
 }
 
-/// A place that is taken.
-pub(super) struct Place {
-    number: u64,
+/// A taken slot of the table.
+pub(super) struct ConnectionSlot {
+    id: u64,
     pub(super) stream: Arc<TcpStream>,
 }
 
 impl Connections {
-    pub(super) fn new(most: usize) -> Connections {
-        Connections { most, table: Mutex::default() }
+    pub(super) fn new(capacity: usize) -> Connections {
+        Connections { capacity, slots: Mutex::default() }
     }
 
-    /// Takes a place; none when all are taken by clients that are being answered.
-    pub(super) fn enter(&self, stream: TcpStream) -> Option<Place> {
-        let mut table = self.lock();
-        if table.taken.len() >= self.most {
-            let (&oldest, _) = table.taken.iter().find(|(_, client)| !client.asked)?;
-            if let Some(client) = table.taken.remove(&oldest) {
-                let _ = client.stream.shutdown(Shutdown::Both); // its thread wakes and ends
+    /// Takes a slot; `None` when every slot belongs to a client whose request is being answered.
+    pub(super) fn open(&self, stream: TcpStream) -> Option<ConnectionSlot> {
+        let mut slots = self.lock();
+        if slots.clients.len() >= self.capacity {
+            let (&oldest, _) = slots.clients.iter().find(|(_, client)| !client.has_request)?;
+            if let Some(client) = slots.clients.remove(&oldest) {
+                let _ = client.stream.shutdown(Shutdown::Both); // its thread wakes up and ends
             }
         }
-        let (number, stream) = (table.next, Arc::new(stream));
-        table.next += 1;
-        table.taken.insert(number, Client { stream: Arc::clone(&stream), asked: false });
-        Some(Place { number, stream })
+        let (id, stream) = (slots.next_id, Arc::new(stream));
+        slots.next_id += 1;
+        slots.clients.insert(id, Client { stream: Arc::clone(&stream), has_request: false });
+        Some(ConnectionSlot { id, stream })
     }
 
-    /// Its request has come: it keeps its place.
-    pub(super) fn asked(&self, place: &Place) {
-        if let Some(client) = self.lock().taken.get_mut(&place.number) {
-            client.asked = true;
+    /// Notes that the request has arrived: from now on the slot is not given to another client.
+    pub(super) fn mark_requested(&self, slot: &ConnectionSlot) {
+        if let Some(client) = self.lock().clients.get_mut(&slot.id) {
+            client.has_request = true;
         }
     }
 
-    /// Gives the place back.
-    pub(super) fn leave(&self, place: &Place) {
-        self.lock().taken.remove(&place.number);
+    /// Frees the slot.
+    pub(super) fn close(&self, slot: &ConnectionSlot) {
+        self.lock().clients.remove(&slot.id);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Table> {
-        // Each change of the table is a whole one.
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Slots> {
+        // A panic cannot leave the table half changed, so a poisoned lock is safe to use.
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,13 +1,13 @@
-//! One page over HTTP, with events that bring newer data: what `watch --serve` needs of a web server.
+//! A small HTTP server for one page and a stream of events with newer data: what `watch --serve` needs.
 //!
-//! Two paths are answered, both below a token that nobody guesses: the page, and its events
-//! ([server-sent](https://html.spec.whatwg.org/multipage/server-sent-events.html)). Paths are compared whole and
-//! never looked up anywhere; [`request`] judges what was asked. Each connection has a thread, one request and a
-//! bound on how long it may take. Data are [`Bulletin`]'s: whoever is slow misses what was newer for a while, and
-//! nothing is queued for it.
+//! Two paths are answered, both below a random token: the page, and its events
+//! ([server-sent](https://html.spec.whatwg.org/multipage/server-sent-events.html)). Paths are compared as a whole
+//! and never looked up in a file system; [`request`] decides how a request is answered. Each connection has its
+//! own thread, one request and a time limit. The data are in [`LatestDocument`]: a slow client misses versions in
+//! between, and nothing is queued for it.
 
-mod bulletin;
 mod connections;
+mod latest_document;
 pub mod request;
 
 use std::io::{self, Read, Write};
@@ -15,113 +15,117 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use bulletin::Bulletin;
-use bulletin::News;
-use connections::{Connections, Place};
-use request::{Answer, Doors, Method};
+use connections::{ConnectionSlot, Connections};
+pub use latest_document::LatestDocument;
+use latest_document::Update;
+use request::{AccessPolicy, Method, Route};
 
-/// What is sent of a request may take so long.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// A client that takes nothing for so long is left.
-const STALL: Duration = Duration::from_secs(10);
-/// So often something is sent to clients that wait, so that both ends learn that the other is gone.
+/// The longest wait for a request to arrive completely.
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest wait for a client to take what is sent.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time between two comments in an event stream; they let both sides notice a lost connection.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// Line and headers of a request.
-const LARGEST_HEAD: usize = 16 << 10;
-/// What a client may send after an answer before it is cut off.
-const LARGEST_REST: usize = 1 << 20;
-/// Clients at once.
-const MOST: usize = 64;
-/// Waiting after the system had no connection to give, as when too many files are open.
-const REST: Duration = Duration::from_millis(100);
+/// The largest size of a request's line and headers, in bytes.
+const MAX_HEAD: usize = 16 << 10;
+/// How many bytes a client may send after its request before it is cut off.
+const MAX_TRAILING: usize = 1 << 20;
+/// The largest number of connections at the same time.
+const MAX_CONNECTIONS: usize = 64;
+/// The pause after `accept` failed, for example because too many files are open.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
+/// The policy of answers that are not a page.
+const NO_CONTENT_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
-/// What stands around the data of a page, and the policy that it is sent with.
+/// The page around its data, and the page shown before there are any.
 #[derive(Debug, Clone)]
-pub struct Frame {
+pub struct PageShell {
     /// The page up to its data.
     pub before: String,
-    /// The page behind them.
+    /// The page after its data.
     pub after: String,
-    /// Its content security policy.
+    /// The content security policy of the page.
     pub policy: String,
-    /// The page as long as there are no data.
+    /// The whole page as long as there is no data.
     pub waiting: String,
-    /// The policy of that one.
+    /// The content security policy of `waiting`.
     pub waiting_policy: String,
 }
 
-/// What all connections share.
-struct Shared {
-    doors: Doors,
-    frame: Frame,
-    bulletin: Arc<Bulletin>,
+/// A server of one page.
+pub struct Server {
+    access: AccessPolicy,
+    page: PageShell,
+    /// The data of the page.
+    pub document: LatestDocument,
     connections: Connections,
 }
 
-/// Answers whoever comes, from threads of its own, as long as the program runs.
-///
-/// # Errors
-/// When no thread can be started.
-pub fn start(
-    listener: TcpListener,
-    doors: Doors,
-    frame: Frame,
-    bulletin: Arc<Bulletin>,
-) -> io::Result<()> {
-    let shared = Arc::new(Shared { doors, frame, bulletin, connections: Connections::new(MOST) });
-    thread().spawn(move || accept(&listener, &shared))?;
-    Ok(())
+impl Server {
+    /// A server that is not started yet.
+    pub fn new(access: AccessPolicy, page: PageShell) -> Server {
+        let connections = Connections::new(MAX_CONNECTIONS);
+        Server { access, page, document: LatestDocument::default(), connections }
+    }
+
+    /// Serves in background threads until the process ends.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn start(self: &Arc<Server>, listener: TcpListener) -> io::Result<()> {
+        let server = Arc::clone(self);
+        thread().spawn(move || accept(&listener, &server))?;
+        Ok(())
+    }
 }
 
 fn thread() -> std::thread::Builder {
     std::thread::Builder::new().name("serve".to_owned()).stack_size(256 << 10)
 }
 
-fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
+fn accept(listener: &TcpListener, server: &Arc<Server>) {
     loop {
         let Ok((stream, _)) = listener.accept() else {
-            std::thread::sleep(REST);
+            std::thread::sleep(ACCEPT_BACKOFF);
             continue;
         };
-        // All places are taken by those who wait for events: a browser tries again later.
-        let Some(place) = shared.connections.enter(stream) else { continue };
-        let shared = Arc::clone(shared);
-        // A client that finds no thread is hung up on.
+        // When event streams hold all slots, the connection is dropped; a browser tries again later.
+        let Some(slot) = server.connections.open(stream) else { continue };
+        let server = Arc::clone(server);
+        // If no thread can be spawned, the connection is dropped as well.
         let _ = thread().spawn(move || {
-            let _ = attend(&shared, &place); // it went away, or was too slow
-            shared.connections.leave(&place);
+            let _ = handle(&server, &slot); // the client disconnected, or was too slow
+            server.connections.close(&slot);
         });
     }
 }
 
 /// Reads one request and answers it.
-fn attend(shared: &Shared, place: &Place) -> io::Result<()> {
-    let stream = &*place.stream;
+fn handle(server: &Server, slot: &ConnectionSlot) -> io::Result<()> {
+    let stream = &*slot.stream;
     stream.set_nodelay(true)?;
-    stream.set_write_timeout(Some(STALL))?;
-    let mut buffer = vec![0; LARGEST_HEAD];
+    stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
+    let mut buffer = vec![0; MAX_HEAD];
     let Some(head) = read_head(stream, &mut buffer)? else { return Ok(()) };
-    shared.connections.asked(place);
-    let (method, answer) = request::judge(head, &shared.doors);
-    match answer {
-        Answer::Page => page(stream, method, shared)?,
-        Answer::Events => events(stream, method, shared)?,
-        Answer::Refused(status) => refuse(stream, status)?,
+    server.connections.mark_requested(slot);
+    let (method, route) = request::route(head, &server.access);
+    match route {
+        Route::Page => send_page(stream, method, server)?,
+        Route::Events => send_events(stream, method, server)?,
+        Route::Refused(status) => refuse(stream, status)?,
     }
-    part(stream)
+    close(stream)
 }
 
-/// The bytes of a request up to the end of its headers, or as much as may be looked at; none when the
-/// client went away or took too long.
+/// Reads up to the end of the headers, or until the buffer is full; `None` when the client disconnected or took
+/// too long.
 fn read_head<'a>(mut stream: &TcpStream, buffer: &'a mut [u8]) -> io::Result<Option<&'a [u8]>> {
-    let end = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + READ_TIMEOUT;
     let mut filled = 0;
-    while filled < buffer.len() && !request::is_whole(&buffer[..filled]) {
-        let left = end.saturating_duration_since(Instant::now());
-        if left.is_zero() {
+    while filled < buffer.len() && !request::is_complete(&buffer[..filled]) {
+        if !set_read_deadline(stream, deadline)? {
             return Ok(None);
         }
-        stream.set_read_timeout(Some(left))?;
         match stream.read(&mut buffer[filled..])? {
             0 => return Ok(None),
             n => filled += n,
@@ -130,16 +134,24 @@ fn read_head<'a>(mut stream: &TcpStream, buffer: &'a mut [u8]) -> io::Result<Opt
     Ok(Some(&buffer[..filled]))
 }
 
+/// Lets the next read wait until the deadline; false when it has passed.
+fn set_read_deadline(stream: &TcpStream, deadline: Instant) -> io::Result<bool> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if !left.is_zero() {
+        stream.set_read_timeout(Some(left))?;
+    }
+    Ok(!left.is_zero())
+}
+
 fn refuse(mut stream: &TcpStream, status: &str) -> io::Result<()> {
     let allow = if status.starts_with("405") { "Allow: GET, HEAD\r\n" } else { "" };
-    let policy = "default-src 'none'; frame-ancestors 'none'";
-    let head = head(status, policy, &format!("{allow}Content-Length: 0\r\n"));
+    let head = head(status, NO_CONTENT_POLICY, &format!("{allow}Content-Length: 0\r\n"));
     stream.write_all(head.as_bytes())
 }
 
-fn page(mut stream: &TcpStream, method: Method, shared: &Shared) -> io::Result<()> {
-    let Frame { before, after, policy, waiting, waiting_policy } = &shared.frame;
-    let data = shared.bulletin.newest(PATIENCE);
+fn send_page(mut stream: &TcpStream, method: Method, server: &Server) -> io::Result<()> {
+    let PageShell { before, after, policy, waiting, waiting_policy } = &server.page;
+    let data = server.document.newest(READ_TIMEOUT);
     let (parts, policy) = match &data {
         Some(data) => ([before, &**data, after], policy),
         None => ([&**waiting, "", ""], waiting_policy),
@@ -155,27 +167,26 @@ fn page(mut stream: &TcpStream, method: Method, shared: &Shared) -> io::Result<(
     Ok(())
 }
 
-/// Sends the data, and newer ones as they come, until the client goes or there will be no more.
-fn events(mut stream: &TcpStream, method: Method, shared: &Shared) -> io::Result<()> {
-    let policy = "default-src 'none'; frame-ancestors 'none'";
-    let head = head("200 OK", policy, "Content-Type: text/event-stream\r\n");
+/// Sends the document and every newer version, until the client disconnects or the document is closed.
+fn send_events(mut stream: &TcpStream, method: Method, server: &Server) -> io::Result<()> {
+    let head = head("200 OK", NO_CONTENT_POLICY, "Content-Type: text/event-stream\r\n");
     stream.write_all(head.as_bytes())?;
     if method == Method::Head {
         return Ok(());
     }
     stream.write_all(b"retry: 1000\n\n")?;
-    let reader = shared.bulletin.subscribe();
+    let subscription = server.document.subscribe();
     let mut seen = 0;
     loop {
-        match reader.wait(seen, HEARTBEAT) {
-            News::Newer { number, data } => {
-                seen = number;
+        match subscription.wait(seen, HEARTBEAT) {
+            Update::Newer { version, text } => {
+                seen = version;
                 stream.write_all(b"data: ")?;
-                stream.write_all(data.as_bytes())?;
+                stream.write_all(text.as_bytes())?;
                 stream.write_all(b"\n\n")?;
             }
-            News::None => stream.write_all(b":\n\n")?,
-            News::Ended => return stream.write_all(b"event: end\ndata:\n\n"),
+            Update::Timeout => stream.write_all(b":\n\n")?,
+            Update::Closed => return stream.write_all(b"event: end\ndata:\n\n"),
         }
     }
 }
@@ -188,37 +199,32 @@ fn head(status: &str, policy: &str, more: &str) -> String {
     )
 }
 
-/// Says that no more will come, and takes what the client still sends: a connection that is closed with
-/// bytes unread is reset, and the answer may be lost with it.
-fn part(mut stream: &TcpStream) -> io::Result<()> {
+/// Ends the answer and reads what the client still sends: a connection that is closed with unread bytes is
+/// reset, and the client may then lose the answer.
+fn close(mut stream: &TcpStream) -> io::Result<()> {
     stream.shutdown(Shutdown::Write)?;
-    let end = Instant::now() + PATIENCE;
-    let (mut buffer, mut taken) = ([0; 4096], 0);
-    while taken < LARGEST_REST {
-        let left = end.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            break;
-        }
-        stream.set_read_timeout(Some(left))?;
+    let deadline = Instant::now() + READ_TIMEOUT;
+    let (mut buffer, mut received) = ([0; 4096], 0);
+    while received < MAX_TRAILING && set_read_deadline(stream, deadline)? {
         match stream.read(&mut buffer)? {
             0 => break,
-            n => taken += n,
+            n => received += n,
         }
     }
     Ok(())
 }
 
-/// The path that nobody guesses: 128 bits of the system's randomness, as hexadecimal digits.
+/// A path segment that cannot be guessed: 128 random bits as hexadecimal digits.
 ///
 /// # Errors
-/// When the system has none.
+/// When the system has no random numbers.
 pub fn token() -> io::Result<String> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// Whether only programs of the same machine reach an address.
+/// Whether an address can be reached only from this machine.
 pub fn is_local(address: &SocketAddr) -> bool {
     address.ip().to_canonical().is_loopback()
 }

@@ -1,62 +1,62 @@
-//! What a request asks for, and whether it may: only the token's two paths are answered, and a name that is
-//! not this machine's is refused.
+//! Routes requests: only the two paths below the token are answered, and a host name that is not this machine's is
+//! refused.
 //!
-//! A page of another site can make a browser ask this server under a name of its own whose address it changed
-//! (DNS rebinding); the name then stands in the header `Host`. Its port does not matter: a tunnel may have another.
+//! A page of another site can point its own host name at this machine (DNS rebinding) and make a browser send
+//! requests here; the `Host` header then has that name. The port is not checked: a tunnel may use another one.
 
 use std::net::IpAddr;
 
-/// Headers of a request; browsers send about twenty.
-const MOST_HEADERS: usize = 100;
+/// The largest number of request headers; browsers send about twenty.
+const MAX_HEADERS: usize = 100;
 
-/// Which requests are let in.
+/// Which requests are allowed.
 #[derive(Debug)]
-pub struct Doors {
-    /// The first part of every path.
+pub struct AccessPolicy {
+    /// The first segment of every valid path.
     pub token: String,
-    /// Under which names.
+    /// The host names that are accepted.
     pub hosts: Hosts,
 }
 
-/// The names that a server may be asked under.
+/// The accepted values of the `Host` header.
 #[derive(Debug)]
 pub enum Hosts {
-    /// Those of this machine alone, and the address that it listens on.
+    /// Only `localhost`, loopback addresses, and the address that the server listens on.
     Local(IpAddr),
-    /// Any: others are to reach it, by names that it does not know.
+    /// Any name: other machines may connect, by names that the server does not know.
     Any,
 }
 
-/// The methods that are answered.
+/// The supported methods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
-    /// Head and body.
+    /// The answer has a head and a body.
     Get,
-    /// The head alone.
+    /// The answer has only a head.
     Head,
 }
 
-/// What is answered.
+/// How a request is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
-    /// The page.
+pub enum Route {
+    /// With the page.
     Page,
-    /// Its events.
+    /// With the event stream.
     Events,
-    /// Nothing, with this status.
+    /// With this status and no body.
     Refused(&'static str),
 }
 
-/// Whether the end of the headers has come.
-pub(super) fn is_whole(bytes: &[u8]) -> bool {
+/// Whether the bytes contain the end of the headers.
+pub(super) fn is_complete(bytes: &[u8]) -> bool {
     bytes.windows(4).any(|four| four == b"\r\n\r\n")
 }
 
-/// Judges a request by its line and headers.
-pub fn judge(head: &[u8], doors: &Doors) -> (Method, Answer) {
-    let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
+/// Decides how to answer a request from its request line and headers.
+pub fn route(head: &[u8], access: &AccessPolicy) -> (Method, Route) {
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut request = httparse::Request::new(&mut headers);
-    let refused = |status| (Method::Get, Answer::Refused(status));
+    let refused = |status| (Method::Get, Route::Refused(status));
     match request.parse(head) {
         Ok(httparse::Status::Complete(_)) => {}
         Ok(httparse::Status::Partial) | Err(httparse::Error::TooManyHeaders) => {
@@ -72,32 +72,32 @@ pub fn judge(head: &[u8], doors: &Doors) -> (Method, Answer) {
     let is_host = |header: &&httparse::Header<'_>| header.name.eq_ignore_ascii_case("host");
     let mut hosts = request.headers.iter().filter(is_host);
     match (hosts.next(), hosts.next()) {
-        (Some(host), None) if doors.hosts.knows(host.value) => {}
+        (Some(host), None) if access.hosts.allows(host.value) => {}
         (Some(_), None) => return refused("403 Forbidden"),
-        // HTTP/1.0 need not name one. Browsers, which alone can be led here, never speak it.
+        // HTTP/1.0 does not require `Host`. Browsers, the only target of DNS rebinding, never use it.
         (None, None) if request.version == Some(0) => {}
         _ => return refused("400 Bad Request"),
     }
     let path = request.path.unwrap_or_default();
     let path = path.split_once('?').map_or(path, |(path, _)| path);
-    let answer = match path.strip_prefix('/').and_then(|path| path.split_once('/')) {
-        Some((token, rest)) if is_same(token, &doors.token) => match rest {
-            "" => Answer::Page,
-            "events" => Answer::Events,
-            _ => Answer::Refused("404 Not Found"),
+    let route = match path.strip_prefix('/').and_then(|path| path.split_once('/')) {
+        Some((token, rest)) if constant_time_eq(token, &access.token) => match rest {
+            "" => Route::Page,
+            "events" => Route::Events,
+            _ => Route::Refused("404 Not Found"),
         },
-        _ => Answer::Refused("404 Not Found"),
+        _ => Route::Refused("404 Not Found"),
     };
-    (method, answer)
+    (method, route)
 }
 
-/// Compares in a time that tells nothing of where two texts differ.
-fn is_same(a: &str, b: &str) -> bool {
-    a.len() == b.len() && a.bytes().zip(b.bytes()).fold(0, |odd, (a, b)| odd | (a ^ b)) == 0
+/// Compares in a time that does not depend on where the texts differ, so that a token cannot be guessed byte by byte.
+fn constant_time_eq(a: &str, b: &str) -> bool {
+    a.len() == b.len() && a.bytes().zip(b.bytes()).fold(0, |diff, (a, b)| diff | (a ^ b)) == 0
 }
 
 impl Hosts {
-    fn knows(&self, host: &[u8]) -> bool {
+    fn allows(&self, host: &[u8]) -> bool {
         let Hosts::Local(bound) = self else { return true };
         let Ok(host) = std::str::from_utf8(host) else { return false };
         let Some(name) = without_port(host.trim()) else { return false };
@@ -112,7 +112,7 @@ impl Hosts {
 fn without_port(host: &str) -> Option<&str> {
     let Some((name, port)) = host.rsplit_once(':') else { return Some(host) };
     if host.ends_with(']') {
-        return Some(host); // the colon is inside an IPv6 address
+        return Some(host); // the colon belongs to an IPv6 address
     }
     port.bytes().all(|b| b.is_ascii_digit()).then_some(name)
 }
@@ -121,18 +121,18 @@ fn without_port(host: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
-    fn asked(request: &str) -> Answer {
+    fn route_of(request: &str) -> Route {
         let ip = IpAddr::from([127, 0, 0, 1]);
-        let doors = Doors { token: "abc".to_owned(), hosts: Hosts::Local(ip) };
-        judge(request.as_bytes(), &doors).1
+        let access = AccessPolicy { token: "abc".to_owned(), hosts: Hosts::Local(ip) };
+        route(request.as_bytes(), &access).1
     }
 
     #[test]
-    fn a_path_is_the_page_its_events_or_nothing() {
-        let get = |path: &str| asked(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
-        assert_eq!(get("/abc/"), Answer::Page);
-        assert_eq!(get("/abc/events"), Answer::Events);
-        assert_eq!((get("/abc/?x=1"), get("/abc/events?")), (Answer::Page, Answer::Events));
+    fn only_the_page_and_its_events_have_a_path() {
+        let get = |path: &str| route_of(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        assert_eq!(get("/abc/"), Route::Page);
+        assert_eq!(get("/abc/events"), Route::Events);
+        assert_eq!((get("/abc/?x=1"), get("/abc/events?")), (Route::Page, Route::Events));
         let others = [
             "/",
             "/abc",
@@ -153,17 +153,17 @@ mod tests {
             "*",
         ];
         for path in others {
-            assert_eq!(get(path), Answer::Refused("404 Not Found"), "{path}");
+            assert_eq!(get(path), Route::Refused("404 Not Found"), "{path}");
         }
     }
 
     #[test]
-    fn a_host_is_this_machine_whatever_the_port() {
-        let host = |host: &str| asked(&format!("GET /abc/ HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+    fn rejects_hosts_other_than_this_machine() {
+        let host = |host: &str| route_of(&format!("GET /abc/ HTTP/1.1\r\nHost: {host}\r\n\r\n"));
         for local in
             ["localhost", "LocalHost:80", "127.0.0.1:9", "127.0.0.2", "[::1]:8765", "[::1]"]
         {
-            assert_eq!(host(local), Answer::Page, "{local}");
+            assert_eq!(host(local), Route::Page, "{local}");
         }
         for other in [
             "example.org",
@@ -176,17 +176,17 @@ mod tests {
             "[::1",
             "localhost, example.org",
         ] {
-            assert_eq!(host(other), Answer::Refused("403 Forbidden"), "{other}");
+            assert_eq!(host(other), Route::Refused("403 Forbidden"), "{other}");
         }
-        assert_eq!(asked("GET /abc/ HTTP/1.0\r\n\r\n"), Answer::Page);
+        assert_eq!(route_of("GET /abc/ HTTP/1.0\r\n\r\n"), Route::Page);
         let named = "GET /abc/ HTTP/1.0\r\nHost: example.org\r\n\r\n";
-        assert_eq!(asked(named), Answer::Refused("403 Forbidden"));
+        assert_eq!(route_of(named), Route::Refused("403 Forbidden"));
         for odd in [
             "GET /abc/ HTTP/1.1\r\n\r\n",
             "GET /abc/ HTTP/1.0\r\nHost: localhost\r\nHost: localhost\r\n\r\n",
             "GET /abc/ HTTP/1.1\r\nHost: localhost\r\nhost: a\r\n\r\n",
         ] {
-            assert_eq!(asked(odd), Answer::Refused("400 Bad Request"));
+            assert_eq!(route_of(odd), Route::Refused("400 Bad Request"));
         }
     }
 }

@@ -1,9 +1,9 @@
-//! What `check` found, as other programs read it: JUnit for CI servers, annotations for GitHub.
+//! Results of `check` for other programs: JUnit for CI servers, annotations for GitHub.
 
 use entropy_history::label::visible;
 use entropy_history::stats::check::{Outcome, Verdict};
 
-/// A JUnit file: one test case a run and rule.
+/// A JUnit file with one test case per run and rule.
 pub fn junit(verdicts: &[Verdict]) -> String {
     let count = |outcome| verdicts.iter().filter(|v| v.outcome == outcome).count();
     let (tests, failures) = (verdicts.len(), count(Outcome::Violated));
@@ -32,7 +32,7 @@ pub fn junit(verdicts: &[Verdict]) -> String {
     text
 }
 
-/// The text between tags or in quotes; what XML has no place for is written out.
+/// Escapes text for XML content and attribute values; characters that XML does not allow are written as escapes.
 fn xml(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in visible(text).chars() {
@@ -49,9 +49,9 @@ fn xml(text: &str) -> String {
     escaped
 }
 
-/// A workflow command of GitHub Actions, which shows the violation on the job's page.
-/// (docs.github.com, "Workflow commands for GitHub Actions": `%`, line ends, and in properties `:` and
-/// `,` are escaped.)
+/// A workflow command that makes GitHub Actions show the violation on the page of the job.
+/// (docs.github.com, "Workflow commands for GitHub Actions": `%` and line ends are escaped, and in properties
+/// also `:` and `,`.)
 pub fn annotation(verdict: &Verdict) -> String {
     let data = |text: &str| visible(text).replace('%', "%25");
     let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_labels_stay_text() {
+    fn labels_are_escaped_in_junit_and_annotations() {
         let junit = junit(&[verdict("]]></failure>\u{1b}[31m<x a=\"'&\">")]);
         assert!(!junit.contains('\u{1b}') && !junit.contains("<x "), "{junit}");
         assert_eq!(junit.matches("<failure").count(), 1);

@@ -1,5 +1,5 @@
-//! Groups and comparisons as tables of words: a row a group or a pair, what is taken for granted below.
-//! The terminal and the summary for a pull request show the same.
+//! Groups and comparisons as tables of text, with one row per group or pair and the assumptions below.
+//! The terminal, the page and the summary for a pull request show these tables.
 
 use serde::Serialize;
 
@@ -7,23 +7,23 @@ use entropy_history::label::{common_prefix, visible};
 use entropy_history::number::{exact, short};
 use entropy_history::stats::Analysis;
 use entropy_history::stats::bootstrap::Resampling;
-use entropy_history::stats::contrast::{Between, Contrast, Statistic};
+use entropy_history::stats::contrast::{Contrast, ContrastUnit, Statistic};
 
-/// Cells below their heads, and what is to be said below them.
+/// A table whose cells are text.
 #[derive(Debug, Serialize)]
-pub struct Table {
-    /// One a column.
+pub struct TextTable {
+    /// The column headings.
     pub heads: Vec<String>,
-    /// As many cells each as there are heads; the texts are visible, not escaped.
+    /// The rows, each with one cell per heading; control characters are made visible, markup is not escaped.
     pub rows: Vec<Vec<String>>,
-    /// How many rows were left out, and how to have them.
+    /// The number of omitted rows and how to get them, if there are any.
     pub left_out: Option<String>,
-    /// Lines below the rows.
+    /// Explanations below the table.
     pub remarks: Vec<String>,
 }
 
-/// The groups, if there are any.
-pub fn groups(analysis: &Analysis) -> Option<Table> {
+/// The table of groups; `None` without groups.
+pub fn group_table(analysis: &Analysis) -> Option<TextTable> {
     let rows = analysis.groups.iter().map(|group| {
         let mean = match (group.mean, group.std) {
             (Some(mean), Some(std)) => format!("{} ± {}", three(mean), three(std)),
@@ -34,13 +34,13 @@ pub fn groups(analysis: &Analysis) -> Option<Table> {
             group.runs.len().to_string(),
             group.shared_steps.to_string(),
             mean,
-            between(group.low, group.high).unwrap_or("–".to_owned()),
+            interval(group.low, group.high).unwrap_or("–".to_owned()),
             group.iqm.map_or("–".to_owned(), three),
         ]
     });
     let rows: Vec<Vec<String>> = rows.collect();
     let mut remarks = vec![
-        "steps: those that all runs of a group have; mean ± sd and Student's t interval over its runs, of each run's mean"
+        "steps: shared by all runs of a group; mean ± sd and Student's t interval: over the means of its runs"
             .to_owned(),
     ];
     for group in &analysis.groups {
@@ -48,14 +48,15 @@ pub fn groups(analysis: &Analysis) -> Option<Table> {
         remarks.extend(note.map(|note| format!("  {}: {note}", visible(&group.name))));
     }
     let heads = ["group", "runs", "steps", "mean ± sd", "95 % interval", "IQM"].map(str::to_owned);
-    (!rows.is_empty()).then(|| Table { heads: heads.to_vec(), rows, left_out: None, remarks })
+    (!rows.is_empty()).then(|| TextTable { heads: heads.to_vec(), rows, left_out: None, remarks })
 }
 
-/// The pairs, if there are any: the first `most` of them, the others counted.
-pub fn pairs(analysis: &Analysis, most: usize) -> Option<Table> {
+/// The table of compared pairs, with at most `limit` rows; `None` without comparisons.
+pub fn pair_table(analysis: &Analysis, limit: usize) -> Option<TextTable> {
     let contrasts = &analysis.comparisons[..];
     let first = contrasts.first()?;
-    let statistics = statistics(contrasts);
+    let by_statistic = grouped(contrasts.iter().map(|contrast| (contrast.statistic, ())));
+    let statistics: Vec<Statistic> = by_statistic.into_iter().map(|(found, _)| found).collect();
     let names: Vec<_> = contrasts.iter().flat_map(|c| [visible(&c.a), visible(&c.b)]).collect();
     let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
     let prefix = common_prefix(&names);
@@ -69,7 +70,7 @@ pub fn pairs(analysis: &Analysis, most: usize) -> Option<Table> {
     }
     let pairs: Vec<&[Contrast]> = contrasts.chunk_by(|x, y| (&x.a, &x.b) == (&y.a, &y.b)).collect();
     let row = |pair: &&[Contrast]| {
-        let mut cells = vec![name(&pair[0], prefix), pair[0].shared_steps.to_string()];
+        let mut cells = vec![pair_name(&pair[0], prefix), pair[0].shared_steps.to_string()];
         for statistic in &statistics {
             let contrast = pair.iter().find(|contrast| contrast.statistic == *statistic);
             cells.push(contrast.map_or("–".to_owned(), value));
@@ -80,11 +81,11 @@ pub fn pairs(analysis: &Analysis, most: usize) -> Option<Table> {
         }
         cells
     };
-    let rows = pairs.iter().take(most).map(row).collect();
+    let rows = pairs.iter().take(limit).map(row).collect();
 
-    let left_out = (pairs.len() > most).then(|| {
-        let more = pairs.len() - most;
-        format!("and {more} more pairs: stats --json has all, --baseline LABEL makes fewer")
+    let left_out = (pairs.len() > limit).then(|| {
+        let more = pairs.len() - limit;
+        format!("and {more} more pairs: stats --json lists all, --baseline LABEL compares fewer")
     });
     let mut remarks = methods(contrasts, &statistics);
     remarks.extend(notes(contrasts, prefix));
@@ -94,58 +95,50 @@ pub fn pairs(analysis: &Analysis, most: usize) -> Option<Table> {
             "in brackets: {level:.0} % intervals; {resamples} resamples, seed {seed}"
         ));
     }
-    if first.between == Between::Runs {
-        let why =
-            "no p: what other seeds would do, a pair of runs cannot tell; --group compares recipes";
+    if first.between == ContrastUnit::Runs {
+        let why = "No p-value: two single runs say nothing about other seeds. \
+                   Use --group with several seeds per recipe.";
         remarks.push(why.to_owned());
     }
-    Some(Table { heads, rows, left_out, remarks })
+    Some(TextTable { heads, rows, left_out, remarks })
 }
 
-/// How numbers were computed and what is taken for granted: each thing once.
+/// How the numbers were computed and under which assumptions; equal explanations are merged.
 fn methods(contrasts: &[Contrast], statistics: &[Statistic]) -> Vec<String> {
-    let mut methods: Vec<(String, Vec<&str>)> = Vec::new();
-    for statistic in statistics {
-        let Some(contrast) = contrasts.iter().find(|c| c.statistic == *statistic) else { continue };
+    let explained = statistics.iter().filter_map(|statistic| {
+        let contrast = contrasts.iter().find(|c| c.statistic == *statistic)?;
         let words = format!("{}; assumes: {}", contrast.method, contrast.assumption);
-        match methods.iter_mut().find(|(method, _)| *method == words) {
-            Some((_, heads)) => heads.push(head(*statistic)),
-            None => methods.push((words, vec![head(*statistic)])),
-        }
-    }
+        Some((words, head(*statistic)))
+    });
+    let methods = grouped(explained);
     methods.iter().map(|(words, heads)| format!("{}: {words}", heads.join(", "))).collect()
 }
 
-/// Why numbers are missing, or what limits them: each reason once, with the pair or the number of pairs.
+/// Reasons why numbers are missing or limited; equal reasons are merged, with the number of pairs.
 fn notes(contrasts: &[Contrast], prefix: &str) -> Vec<String> {
-    let mut notes: Vec<((Statistic, &str), Vec<&Contrast>)> = Vec::new();
-    for contrast in contrasts {
-        let Some(note) = &contrast.note else { continue };
-        let key = (contrast.statistic, note.as_str());
-        match notes.iter_mut().find(|(known, _)| *known == key) {
-            Some((_, pairs)) => pairs.push(contrast),
-            None => notes.push((key, vec![contrast])),
-        }
-    }
-    let line = |((statistic, note), pairs): &((Statistic, &str), Vec<&Contrast>)| {
+    let noted = contrasts
+        .iter()
+        .filter_map(|contrast| Some(((contrast.statistic, contrast.note.as_deref()?), contrast)));
+    let line = |((statistic, note), pairs): ((Statistic, &str), Vec<&Contrast>)| {
         let of = match pairs[..] {
-            [pair] => name(pair, prefix),
+            [pair] => pair_name(pair, prefix),
             _ => format!("{} pairs", pairs.len()),
         };
-        format!("  {} of {of}: {note}", head(*statistic))
+        format!("  {} of {of}: {note}", head(statistic))
     };
-    notes.iter().map(line).collect()
+    grouped(noted).into_iter().map(line).collect()
 }
 
-/// The statistics among the contrasts, in order of appearance.
-fn statistics(contrasts: &[Contrast]) -> Vec<Statistic> {
-    let mut found = Vec::new();
-    for contrast in contrasts {
-        if !found.contains(&contrast.statistic) {
-            found.push(contrast.statistic);
+/// Collects the values of equal keys, in order of first appearance.
+fn grouped<K: PartialEq, V>(items: impl Iterator<Item = (K, V)>) -> Vec<(K, Vec<V>)> {
+    let mut groups: Vec<(K, Vec<V>)> = Vec::new();
+    for (key, value) in items {
+        match groups.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, values)) => values.push(value),
+            None => groups.push((key, vec![value])),
         }
     }
-    found
+    groups
 }
 
 fn tested(contrasts: &[Contrast], statistic: Statistic) -> bool {
@@ -157,15 +150,15 @@ fn head(statistic: Statistic) -> &'static str {
         Statistic::MeanDifference => "mean difference",
         Statistic::LateDifference => "last tenth",
         Statistic::AreaRatio => "ratio of areas",
-        Statistic::SeparationStep => "apart from step",
+        Statistic::SeparationStep => "separated since step",
         Statistic::MannWhitneyU => "U",
         Statistic::CliffsDelta => "Cliff's delta",
         Statistic::ProbabilityOfImprovement => "P(a > b)",
     }
 }
 
-/// `a − b`, without the prefix that all names share.
-fn name(contrast: &Contrast, prefix: &str) -> String {
+/// `a − b`, without the common prefix of all names.
+fn pair_name(contrast: &Contrast, prefix: &str) -> String {
     let short = |name| visible(name)[prefix.len()..].to_owned();
     format!("{} − {}", short(&contrast.a), short(&contrast.b))
 }
@@ -176,17 +169,17 @@ fn value(contrast: &Contrast) -> String {
         Statistic::SeparationStep | Statistic::MannWhitneyU => exact(estimate),
         _ => three(estimate),
     };
-    match between(contrast.low, contrast.high) {
+    match interval(contrast.low, contrast.high) {
         Some(interval) => format!("{estimate} {interval}"),
         None => estimate,
     }
 }
 
-fn between(low: Option<f64>, high: Option<f64>) -> Option<String> {
+fn interval(low: Option<f64>, high: Option<f64>) -> Option<String> {
     Some(format!("[{}, {}]", three(low?), three(high?)))
 }
 
-/// Three decimals or digits, or powers of ten where these would say nothing.
+/// Three decimals, three digits for small values, or scientific notation for very small and large ones.
 fn three(value: f64) -> String {
     match value.abs() {
         0.0 | 0.1..1e6 => format!("{value:.3}").replace('-', "−"),

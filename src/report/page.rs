@@ -1,16 +1,14 @@
-//! The page of `report`: one HTML file that shows curves, bars, tables and single tokens, and asks nothing of
-//! any network.
+//! The page of `report`: one HTML file with curves, bars, tables and single tokens, which makes no network request.
 //!
-//! [`document`] is everything that depends on the runs, as one JSON text; `templates/report/*.js` draws it and
-//! can be given another one later. [`page`] puts it into `templates/report.html` with the scripts and styles.
-//! The policy in the page's head allows these by their digests and nothing else. What comes from a log is in the
-//! document, where `<` is written `\u003c` so that no text ends the element around it, and reaches the page as
-//! text only.
+//! [`document`] holds everything that depends on the runs, as JSON; `templates/report/*.js` draws it and accepts a
+//! newer one later. [`page`] puts it into `templates/report.html` with the scripts and styles. The content security
+//! policy in the page's head allows only these, by their digests. Text from a log occurs only in the document,
+//! where `<` is written `\u003c` so that no text ends the element around it, and is shown only as text nodes.
 
-mod live;
 mod numbers;
 mod series;
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
@@ -19,211 +17,224 @@ use minijinja::{AutoEscape, context};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::contrasts::{Table, groups, pairs};
+use super::contrasts::{TextTable, group_table, pair_table};
+use super::template;
 use entropy_history::history::Comparison;
 use entropy_history::label::{common_prefix, visible};
-use entropy_history::stats::health::{FEWEST_POINTS, Thresholds};
+use entropy_history::stats::health::{MIN_POINTS, Thresholds};
 use entropy_history::stats::{Analysis, RunStats};
 use entropy_plot::styles;
 use entropy_plot::theme::{DARK, LIGHT, STYLES, Theme};
-pub use live::{LivePage, live_page};
-use series::{Embedded, Series, embed};
+use series::{EmbeddedSeries, Series, embed};
 
 static TEMPLATE: &str = include_str!("../../templates/report.html");
-static STYLE: &str = concat!(
+pub(super) static STYLE: &str = concat!(
     include_str!("../../assets/uplot/uPlot.min.css"),
     "\n",
     include_str!("../../templates/report.css")
 );
 static UPLOT: &str = include_str!("../../assets/uplot/uPlot.iife.min.js");
-/// One scope, several files: each an idea.
+/// The files share one scope.
 static SCRIPT: &str = concat!(
     "(() => {\n'use strict';\n",
+    include_str!("../../templates/elements.js"),
     include_str!("../../templates/report/data.js"),
-    include_str!("../../templates/report/make.js"),
-    include_str!("../../templates/report/chart.js"),
+    include_str!("../../templates/report/format.js"),
+    include_str!("../../templates/report/tables.js"),
+    include_str!("../../templates/report/raster.js"),
+    include_str!("../../templates/report/axes.js"),
+    include_str!("../../templates/report/painter.js"),
+    include_str!("../../templates/report/run_list.js"),
+    include_str!("../../templates/report/cursor.js"),
     include_str!("../../templates/report/curves.js"),
     include_str!("../../templates/report/sections.js"),
     include_str!("../../templates/report/page.js"),
     "})();\n"
 );
 static TOKENS_STYLE: &str = include_str!("../../templates/tokens.css");
-static TOKENS_SCRIPT: &str = include_str!("../../templates/tokens.js");
+/// The files share one scope.
+pub(super) static TOKENS_SCRIPT: &str = concat!(
+    "(() => {\n'use strict';\n",
+    include_str!("../../templates/elements.js"),
+    include_str!("../../templates/tokens/charts.js"),
+    include_str!("../../templates/tokens/section.js"),
+    "})();\n"
+);
 
-const TITLE: &str = "Policy entropy";
+static LIVE_STYLE: &str = include_str!("../../templates/live.css");
+static LIVE_SCRIPT: &str = include_str!("../../templates/live.js");
 
-/// What a page says beside its runs.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Page<'a> {
-    /// Its title, if it is to have one of its own.
+const DEFAULT_TITLE: &str = "Policy entropy";
+
+/// The settings of a page and the texts that do not come from its runs.
+#[derive(Debug, Default)]
+pub struct PageOptions<'a> {
+    /// The title; `None` for the default.
     pub title: Option<&'a str>,
-    /// The command line that makes it, as a shell takes it.
-    pub command: &'a str,
-    /// The day it says it was made; none for none.
+    /// The command line that made the page, quoted for a shell.
+    pub command: String,
+    /// The date in the footer, if any.
     pub date: Option<&'a str>,
-    /// Weight of the exponential moving average that the slider starts at.
+    /// Initial weight of the exponential moving average.
     pub smoothing: f64,
-    /// Whether the value axis starts logarithmic.
+    /// Whether the y axis is logarithmic at first.
     pub log_y: bool,
-    /// When a run counts as collapsed or exploded.
+    /// The limits of a collapse and an explosion.
     pub thresholds: Thresholds,
-    /// What was not read, in words.
+    /// Notes shown above the findings, such as files that could not be read.
     pub notes: &'a [String],
-    /// What [`super::tokens`] makes of a dump.
+    /// The document of a token dump, from [`super::tokens`].
     pub tokens: Option<&'a serde_json::Value>,
 }
 
-/// Everything that the page shows of its runs.
+/// The data of the page, as `templates/report/data.js` reads them.
 #[derive(Serialize)]
-struct Document<'a> {
+struct PageDocument<'a> {
     schema: u32,
     version: &'static str,
     unit: &'static str,
     title: String,
     command: String,
     date: Option<&'a str>,
-    /// What the values are.
+    /// What the values measure.
     quantity: String,
-    /// What all names begin with.
+    /// The common prefix of all labels.
     prefix: String,
-    start: Start,
-    health: Limits,
-    /// Points of the runs; with `exact`, every one of them is in `runs`.
+    start: InitialView,
+    health: HealthLimits,
+    /// The number of logged points; with `exact`, every one of them is in `runs`.
     points: usize,
     exact: bool,
     grids: Vec<numbers::Numbers>,
-    runs: Vec<Entry>,
-    groups: Option<Table>,
-    pairs: Option<Table>,
+    runs: Vec<RunEntry>,
+    groups: Option<TextTable>,
+    pairs: Option<TextTable>,
     notes: Vec<String>,
 }
 
 #[derive(Serialize)]
-struct Start {
+struct InitialView {
     smoothing: f64,
     log_y: bool,
 }
 
 #[derive(Serialize)]
-struct Limits {
+struct HealthLimits {
     collapse_ratio: f64,
     explode_ratio: f64,
     fewest_points: usize,
 }
 
 #[derive(Serialize)]
-struct Entry {
-    /// The number of its style; none for one of the crowd.
+struct RunEntry {
+    /// The index of the line style; `None` for an unstyled run.
     style: Option<usize>,
-    /// What is read, as a table says it.
+    /// The short name of the measured quantity.
     quantity: &'static str,
     stats: RunStats,
     series: Series,
 }
 
-/// The data of a page as JSON, ready to stand in an HTML element.
-pub fn document(comparison: &Comparison, analysis: &Analysis, page: &Page<'_>) -> String {
-    let Embedded { grids, series, exact } = embed(comparison);
+/// The data of a page as JSON that can be embedded in an HTML element.
+pub fn document(comparison: &Comparison, analysis: &Analysis, options: &PageOptions<'_>) -> String {
+    let EmbeddedSeries { grids, series, exact } = embed(comparison);
     let runs =
         comparison.runs().iter().zip(&analysis.runs).zip(series).zip(styles(comparison.runs()));
-    let runs: Vec<Entry> = runs
-        .map(|(((run, stats), series), style)| Entry {
+    let runs: Vec<RunEntry> = runs
+        .map(|(((run, stats), series), style)| RunEntry {
             style,
             quantity: run.history.kind().words(),
-            stats: shown(stats),
+            stats: with_visible_texts(stats),
             series,
         })
         .collect();
     let labels: Vec<&str> = runs.iter().map(|run| run.stats.label.as_str()).collect();
     let kinds = comparison.kinds();
-    let document = Document {
+    let notes = options.notes.iter().chain(&analysis.notes);
+    let document = PageDocument {
         schema: 1,
         version: env!("CARGO_PKG_VERSION"),
         unit: "nats",
-        title: title(page),
-        command: visible(page.command).into_owned(),
-        date: page.date,
+        title: title(options),
+        command: visible(&options.command).into_owned(),
+        date: options.date,
         quantity: kinds.iter().map(|kind| kind.describe()).collect::<Vec<_>>().join(" | "),
         prefix: common_prefix(&labels).to_owned(),
-        start: Start { smoothing: page.smoothing, log_y: page.log_y },
-        health: Limits {
-            collapse_ratio: page.thresholds.collapse_ratio,
-            explode_ratio: page.thresholds.explode_ratio,
-            fewest_points: FEWEST_POINTS,
+        start: InitialView { smoothing: options.smoothing, log_y: options.log_y },
+        health: HealthLimits {
+            collapse_ratio: options.thresholds.collapse_ratio,
+            explode_ratio: options.thresholds.explode_ratio,
+            fewest_points: MIN_POINTS,
         },
         points: analysis.runs.iter().map(|run| run.points).sum(),
         exact,
         grids,
-        groups: groups(analysis),
-        pairs: pairs(analysis, usize::MAX),
-        notes: page.notes.iter().chain(&analysis.notes).map(|n| visible(n).into_owned()).collect(),
+        groups: group_table(analysis),
+        pairs: pair_table(analysis, usize::MAX),
+        notes: notes.map(|note| visible(note).into_owned()).collect(),
         runs,
     };
     let json = serde_json::to_string(&document);
-    in_html(&json.expect("BUG: the document has string keys and finite numbers"))
+    escape_for_script(&json.expect("BUG: the document has string keys and finite numbers"))
 }
 
-/// What a page may do.
+/// Whether a page makes requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// It asks nobody for anything.
-    Still,
-    /// It asks whoever sent it for newer data.
+pub(super) enum PageKind {
+    /// It makes no request.
+    Static,
+    /// It requests newer data from the server that sent it.
     Live,
 }
 
-/// The page, with the document in it.
-pub fn page(comparison: &Comparison, analysis: &Analysis, page: &Page<'_>) -> String {
-    whole(&document(comparison, analysis, page), page, Kind::Still).0
+/// The page with its document.
+pub fn page(comparison: &Comparison, analysis: &Analysis, options: &PageOptions<'_>) -> String {
+    render(&document(comparison, analysis, options), options, PageKind::Static).0
 }
 
-/// The page around a document, and its policy.
-fn whole(data: &str, page: &Page<'_>, kind: Kind) -> (String, String) {
-    let tokens = page.tokens.map_or(String::new(), |tokens| in_html(&tokens.to_string()));
-    let mut style = colours();
-    style.push_str(STYLE);
-    let (mut styles, mut scripts) = (vec![style], vec![UPLOT, SCRIPT]);
-    if page.tokens.is_some() {
-        styles.push(TOKENS_STYLE.to_owned());
-        scripts.push(TOKENS_SCRIPT);
+/// The page around a document, and its content security policy.
+pub(super) fn render(data: &str, options: &PageOptions<'_>, kind: PageKind) -> (String, String) {
+    let tokens = options.tokens.map_or(String::new(), |json| escape_for_script(&json.to_string()));
+    let (mut styles, mut scripts) =
+        (vec![Cow::from(colours() + STYLE)], vec![UPLOT.into(), SCRIPT.into()]);
+    if options.tokens.is_some() {
+        styles.push(TOKENS_STYLE.into());
+        scripts.push(TOKENS_SCRIPT.into());
     }
-    if kind == Kind::Live {
-        styles.push(live::STYLE.to_owned());
-        scripts.push(live::SCRIPT);
+    let is_live = kind == PageKind::Live;
+    if is_live {
+        styles.push(LIVE_STYLE.into());
+        scripts.push(LIVE_SCRIPT.into());
     }
     let digests =
-        |parts: &mut dyn Iterator<Item = &str>| parts.map(digest).collect::<Vec<_>>().join(" ");
-    let connect = if kind == Kind::Live { " connect-src 'self';" } else { "" };
+        |texts: &[Cow<'_, str>]| texts.iter().map(|t| digest(t)).collect::<Vec<_>>().join(" ");
+    let safe = |text: &str| Value::from_safe_string(text.to_owned());
+    let all_safe = |texts: &[Cow<'_, str>]| texts.iter().map(|t| safe(t)).collect::<Vec<_>>();
+    let connect = if is_live { " connect-src 'self';" } else { "" };
     let policy = format!(
         "default-src 'none'; script-src {}; style-src {};{connect} img-src data:; base-uri 'none'; form-action 'none'",
-        digests(&mut scripts.iter().copied()),
-        digests(&mut styles.iter().map(String::as_str)),
+        digests(&scripts),
+        digests(&styles),
     );
-    let safe = |text: &str| Value::from_safe_string(text.to_owned());
     let context = context! {
-        title => title(page),
+        title => title(options),
         version => env!("CARGO_PKG_VERSION"),
         policy => &policy,
-        live => kind == Kind::Live,
-        styles => styles.iter().map(|text| safe(text)).collect::<Vec<_>>(),
-        scripts => scripts.iter().map(|text| safe(text)).collect::<Vec<_>>(),
+        live => is_live,
+        styles => all_safe(&styles),
+        scripts => all_safe(&scripts),
         data => safe(data),
         tokens => safe(&tokens),
     };
-    let mut environment = super::environment();
-    environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    environment.add_template("report.html", TEMPLATE).expect("BUG: the template parses");
-    let template = environment.get_template("report.html").expect("BUG: it was just added");
-    let text = template.render(context).expect("BUG: the template names what it is given");
-    (text, policy)
+    (template::render(TEMPLATE, AutoEscape::Html, context), policy)
 }
 
-fn title(page: &Page<'_>) -> String {
-    visible(page.title.unwrap_or(TITLE)).into_owned()
+pub(super) fn title(options: &PageOptions<'_>) -> String {
+    visible(options.title.unwrap_or(DEFAULT_TITLE)).into_owned()
 }
 
-/// The numbers of a run with its texts made visible.
-fn shown(stats: &RunStats) -> RunStats {
+/// The statistics of a run, with the control characters in its texts made visible.
+fn with_visible_texts(stats: &RunStats) -> RunStats {
     let mut stats = stats.clone();
     for text in [&mut stats.label, &mut stats.source, &mut stats.metric]
         .into_iter()
@@ -235,49 +246,44 @@ fn shown(stats: &RunStats) -> RunStats {
     stats
 }
 
-/// JSON that ends no element of HTML, and no line of a script.
-fn in_html(json: &str) -> String {
+/// Escapes JSON so that it can be embedded in a `<script>` element.
+fn escape_for_script(json: &str) -> String {
     json.replace('<', "\\u003c").replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029")
 }
 
-/// How a policy names a script or a style.
-fn digest(text: &str) -> String {
+/// The source expression of a script or a style in a content security policy.
+pub(super) fn digest(text: &str) -> String {
     format!("'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(text.as_bytes())))
 }
 
-/// The colours of the pictures, as custom properties: of the page, and of each style of a run.
-fn colours() -> String {
-    let mut css = String::from(":root{");
-    css.push_str(&ground(&LIGHT));
-    css.push('}');
-    css.push_str(&lines(&LIGHT, ""));
-    // A page is printed in its light colours.
+/// The colours of the plot themes as CSS custom properties: for the page, and for the line style of each run.
+pub(super) fn colours() -> String {
+    let light = format!(":root{{{}}}{}", page_colours(&LIGHT), line_styles(&LIGHT, ""));
+    // Only on screens: a page is printed in its light colours.
     let dark = |selector: &str| {
-        format!("{selector}{{{}}}{}", ground(&DARK), lines(&DARK, &format!("{selector} ")))
+        let lines = line_styles(&DARK, &format!("{selector} "));
+        format!("{selector}{{{}}}{lines}", page_colours(&DARK))
     };
     let by_system = dark("html:not([data-theme=light])");
     let by_button = dark("html[data-theme=dark]");
-    let _ = writeln!(
-        css,
-        "@media screen and (prefers-color-scheme:dark){{{by_system}}}@media screen{{{by_button}}}"
-    );
-    css
-}
-
-fn ground(theme: &Theme) -> String {
-    let accent = theme.style(0).line;
     format!(
-        "--ground:{};--text:{};--quiet:{};--hairline:{};--crowd:{};--accent:{accent};",
-        theme.ground, theme.text, theme.quiet, theme.hairline, theme.crowd
+        "{light}@media screen and (prefers-color-scheme:dark){{{by_system}}}@media screen{{{by_button}}}\n"
     )
 }
 
-fn lines(theme: &Theme, selector: &str) -> String {
+fn page_colours(theme: &Theme) -> String {
+    let accent = theme.style(0).line;
+    format!(
+        "--background:{};--text:{};--muted:{};--hairline:{};--accent:{accent};",
+        theme.background, theme.text, theme.muted, theme.hairline
+    )
+}
+
+fn line_styles(theme: &Theme, selector: &str) -> String {
     let mut css = format!(
-        "{selector}.crowd{{--line:{0};--name:{1};--faint:{2}}}",
-        theme.crowd,
-        theme.quiet,
-        theme.crowd.over(theme.ground, 0.25)
+        "{selector}.unstyled{{--line:{};--faint:{}}}",
+        theme.unstyled,
+        theme.unstyled.over(theme.background, 0.25)
     );
     for index in 0..STYLES {
         let style = theme.style(index);
@@ -285,8 +291,8 @@ fn lines(theme: &Theme, selector: &str) -> String {
         let dash = if dash.is_empty() { "none".to_owned() } else { dash.join(" ") };
         let _ = write!(
             css,
-            "{selector}.s{index}{{--line:{};--name:{};--faint:{};--dash:{dash}}}",
-            style.line, style.name, style.faint
+            "{selector}.s{index}{{--line:{};--faint:{};--dash:{dash}}}",
+            style.line, style.faint
         );
     }
     css

@@ -1,9 +1,9 @@
-//! Single tokens as the page embeds them: the numbers of every scoring, and a bounded choice of
-//! responses with what each of their tokens was.
+//! The token section of the page: statistics of every scoring, and a limited selection of responses with all of
+//! their tokens.
 //!
-//! A dump may hold millions of tokens and a page must open in a browser, so at most [`SCORINGS`]
-//! scorings, [`RESPONSES`] responses and [`TOKENS`] tokens go into it; what is left out is counted in
-//! `left_out`. Numbers of single tokens are rounded to four decimals; statistics are not.
+//! A dump may hold millions of tokens, too many for a browser, so the page has at most [`MAX_SCORINGS`] scorings,
+//! [`MAX_RESPONSES`] responses and [`MAX_TOKENS`] tokens; `left_out` counts the rest. Values of single tokens are
+//! rounded to four decimals; statistics are not.
 //!
 //! ```text
 //! {"schema":1,"unit":"nats","sources":["run.jsonl"],"kinds":[[22,"7"],…],
@@ -16,133 +16,137 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use entropy_history::dump::{Response, TokenDump, TokenKind};
+use entropy_history::dump::{TokenDump, TokenKind};
 use entropy_history::label::{shorten_middle, visible};
 use entropy_history::stats::tokens::{
-    CERTAIN, OCCURRENCES, REFERENCE, Scoring, ScoringStats, TOP, TokenAnalysis, analyse, scorings,
+    CERTAIN_BELOW, FORKING_ENTROPY, MIN_OCCURRENCES, Scoring, ScoringStats, TOP_SHARE,
+    TokenAnalysis, analyse, scorings,
 };
 
-/// At most so many scorings are told.
-pub const SCORINGS: usize = 50;
-/// At most so many responses are embedded.
-pub const RESPONSES: usize = 200;
-/// At most so many tokens are embedded.
-pub const TOKENS: usize = 100_000;
-/// Each scoring shows so many responses before long ones are shown whole.
-const FEWEST: usize = 4;
-const _: () = assert!(SCORINGS * FEWEST <= RESPONSES);
-/// Colours of the scale.
+/// The largest number of scorings on the page.
+pub const MAX_SCORINGS: usize = 50;
+/// The largest number of responses on the page.
+pub const MAX_RESPONSES: usize = 200;
+/// The largest number of tokens on the page.
+pub const MAX_TOKENS: usize = 100_000;
+/// Each scoring has at least this number of responses, even if they must be truncated.
+const MIN_RESPONSES: usize = 4;
+const _: () = assert!(MAX_SCORINGS * MIN_RESPONSES <= MAX_RESPONSES);
+/// The number of colours of the scale.
 const LEVELS: usize = 10;
-/// A name or a token longer than that is shortened in its middle.
-const LONGEST: usize = 80;
+/// The largest length of a name or a token in characters; longer ones are shortened in the middle.
+const MAX_TEXT: usize = 80;
 
-/// The document of a dump, with what was odd in its files; none if it has no response.
-pub fn tokens(dump: &TokenDump, odd: &[String]) -> Option<Value> {
+/// The JSON document of a dump, with the warnings about its files; `None` if it has no response.
+pub fn tokens(dump: &TokenDump, warnings: &[String]) -> Option<Value> {
     let all = scorings(dump);
-    let shown = evenly(&all, SCORINGS);
+    let shown = evenly_spaced(&all, MAX_SCORINGS);
     if shown.is_empty() {
         return None;
     }
     let analysis = analyse(dump, &shown);
-    let choice = choose(dump, &shown);
-    let mut kinds = Embedded::default();
-    let numbers = numbers(&analysis, &mut kinds);
+    let selection = select_responses(dump, &shown);
+    let mut kinds = KindTable::default();
+    let scorings = scoring_values(&analysis, &mut kinds);
     let responses: Vec<Value> =
-        choice.iter().map(|chosen| response(dump, chosen, &mut kinds)).collect();
+        selection.iter().map(|selected| response_value(dump, selected, &mut kinds)).collect();
 
-    let in_scorings =
-        |scorings: &[Scoring]| scorings.iter().map(|s| s.responses.len()).sum::<usize>();
-    let tokens_of = |response: &Response| response.entropies().len();
-    let embedded: usize = choice.iter().map(|chosen| chosen.tokens).sum();
-    let tokens: usize = dump.responses().iter().map(tokens_of).sum();
+    let response_count: usize = all.iter().map(|scoring| scoring.responses.len()).sum();
+    let embedded: usize = selection.iter().map(|selected| selected.tokens).sum();
+    let tokens: usize = dump.responses().iter().map(|response| response.entropies().len()).sum();
     Some(json!({
         "schema": 1,
         "unit": "nats",
-        "sources": dump.sources().iter().map(|source| named(source)).collect::<Vec<_>>(),
-        "odd": odd.iter().map(|what| visible(what)).collect::<Vec<_>>(),
+        "sources": dump.sources().iter().map(|source| display_name(source)).collect::<Vec<_>>(),
+        "odd": warnings.iter().map(|warning| visible(warning)).collect::<Vec<_>>(),
         "scale": {
             "max": scale_max(&analysis),
             "levels": LEVELS,
-            "certain": CERTAIN,
-            "reference": REFERENCE,
+            "certain": CERTAIN_BELOW,
+            "reference": FORKING_ENTROPY,
             "reference_of": "Qwen3-8B, arXiv 2506.01939",
-            "top": TOP,
-            "occurrences": OCCURRENCES,
+            "top": TOP_SHARE,
+            "occurrences": MIN_OCCURRENCES,
         },
-        "scorings": numbers,
+        "scorings": scorings,
         "overlaps": analysis.overlaps,
         "kinds": kinds.rows(dump),
         "responses": responses,
         "left_out": {
             "scorings": all.len() - shown.len(),
-            "responses": in_scorings(&all) - choice.len(),
+            "responses": response_count - selection.len(),
             "tokens": tokens - embedded,
-            "shortened": choice.iter().filter(|c| c.tokens < c.length).count(),
+            "shortened": selection.iter().filter(|s| s.tokens < s.length).count(),
         },
     }))
 }
 
-/// At most `most` of them, the first and the last among these.
-fn evenly<T: Clone>(all: &[T], most: usize) -> Vec<T> {
-    if all.len() <= most {
-        return all.to_vec();
+/// At most `limit` of the items, evenly spaced, including the first and the last.
+fn evenly_spaced<T: Clone>(items: &[T], limit: usize) -> Vec<T> {
+    if items.len() <= limit {
+        return items.to_vec();
     }
-    (0..most).map(|i| all[i * (all.len() - 1) / (most - 1).max(1)].clone()).collect()
+    (0..limit).map(|i| items[i * (items.len() - 1) / (limit - 1).max(1)].clone()).collect()
 }
 
-/// A response that is embedded, or its beginning.
-struct Chosen {
+/// A response on the page: its index in the dump, its length, and how many of its tokens are embedded.
+struct SelectedResponse {
     scoring: usize,
-    response: usize,
+    index: usize,
     length: usize,
     tokens: usize,
 }
 
-/// Which responses are embedded, in order of the scorings and then of the dump: of each scoring those
-/// that a scoring chosen before has too, so that a response can be followed from step to step; a
-/// quarter with the highest means, a quarter with the lowest, the rest evenly.
-fn choose(dump: &TokenDump, scorings: &[Scoring]) -> Vec<Chosen> {
-    let response = |at: usize| &dump.responses()[at];
-    let name = |at: usize| (response(at).id(), response(at).sample(), response(at).prompt());
-    let budget = TOKENS / scorings.len();
-    let mut wanted: BTreeSet<(&str, Option<u64>, u64)> = BTreeSet::new();
-    let mut chosen = Vec::new();
-    // From the last step on: it is the one that people look at.
-    for (scoring, of) in scorings.iter().enumerate().rev() {
-        let length = |at: usize| response(at).entropies().len();
-        let total: usize = of.responses.iter().map(|&at| length(at)).sum();
-        let whole = budget * of.responses.len() / total;
-        let most = whole.clamp(FEWEST, RESPONSES / scorings.len()).min(of.responses.len());
+/// Selects the responses for the page, ordered by scoring and then as in the dump. Of each scoring: first those
+/// already selected for a later step, so that a response can be followed from step to step; then a quarter with the
+/// highest means, a quarter with the lowest, and the rest evenly spaced.
+fn select_responses(dump: &TokenDump, scorings: &[Scoring]) -> Vec<SelectedResponse> {
+    let response = |index: usize| &dump.responses()[index];
+    let length = |index: usize| response(index).entropies().len();
+    let key = |index: usize| {
+        let response = response(index);
+        (response.id(), response.sample(), response.prompt())
+    };
+    let budget = MAX_TOKENS / scorings.len();
+    let mut keys: BTreeSet<(&str, Option<u64>, u64)> = BTreeSet::new();
+    let mut selected = Vec::new();
+    // The last step first: it is the one that readers look at.
+    for (scoring, Scoring { responses, .. }) in scorings.iter().enumerate().rev() {
+        let total: usize = responses.iter().map(|&index| length(index)).sum();
+        let affordable = budget * responses.len() / total;
+        let limit = affordable.clamp(MIN_RESPONSES, MAX_RESPONSES / scorings.len());
+        let limit = limit.min(responses.len());
         let mut picked: BTreeSet<usize> = BTreeSet::new();
-        let known = of.responses.iter().copied().filter(|&at| wanted.contains(&name(at)));
-        picked.extend(known.take(most));
-        let means = of.responses.iter().map(|&at| (response(at).mean(), at));
-        let mut by_mean: Vec<(f64, usize)> = means.collect();
+        let known = responses.iter().copied().filter(|&index| keys.contains(&key(index)));
+        picked.extend(known.take(limit));
+        let mut by_mean: Vec<(f64, usize)> =
+            responses.iter().map(|&index| (response(index).mean(), index)).collect();
         by_mean.sort_by(|(a, _), (b, _)| b.total_cmp(a));
-        let extremes = by_mean.iter().take(most / 4).chain(by_mean.iter().rev().take(most / 4));
-        for (_, at) in extremes {
-            if picked.len() < most {
-                picked.insert(*at);
+        let extremes = by_mean.iter().take(limit / 4).chain(by_mean.iter().rev().take(limit / 4));
+        for (_, index) in extremes {
+            if picked.len() < limit {
+                picked.insert(*index);
             }
         }
         let rest: Vec<usize> =
-            of.responses.iter().copied().filter(|at| !picked.contains(at)).collect();
-        picked.extend(evenly(&rest, most - picked.len()));
-        wanted.extend(picked.iter().map(|&at| name(at)));
-        let lengths: Vec<usize> = picked.iter().map(|&at| length(at)).collect();
+            responses.iter().copied().filter(|index| !picked.contains(index)).collect();
+        picked.extend(evenly_spaced(&rest, limit - picked.len()));
+        keys.extend(picked.iter().map(|&index| key(index)));
+        let lengths: Vec<usize> = picked.iter().map(|&index| length(index)).collect();
         let longest = longest_within(&lengths, budget);
-        chosen.extend(picked.iter().map(|&at| Chosen {
+        selected.extend(picked.iter().map(|&index| SelectedResponse {
             scoring,
-            response: at,
-            length: length(at),
-            tokens: length(at).min(longest),
+            index,
+            length: length(index),
+            tokens: length(index).min(longest),
         }));
     }
-    chosen.sort_by_key(|chosen| (chosen.scoring, chosen.response));
-    chosen
+    selected.sort_by_key(|response| (response.scoring, response.index));
+    selected
 }
 
-/// The greatest length to which lists can be cut so that together they are within the budget.
+/// The largest length to which lists must be truncated so that their total is within the budget; `usize::MAX` if
+/// none must be.
 pub(super) fn longest_within(lengths: &[usize], budget: usize) -> usize {
     let mut sorted = lengths.to_vec();
     sorted.sort_unstable();
@@ -157,75 +161,73 @@ pub(super) fn longest_within(lengths: &[usize], budget: usize) -> usize {
     usize::MAX
 }
 
-/// The kinds of tokens that the page needs, numbered anew.
+/// The kinds of tokens that occur on the page, with new indices in order of first use.
 #[derive(Default)]
-struct Embedded {
-    places: BTreeMap<u32, usize>,
-    order: Vec<u32>,
+struct KindTable {
+    indices: BTreeMap<u32, usize>,
+    kinds: Vec<u32>,
 }
 
-impl Embedded {
-    fn place(&mut self, kind: u32) -> usize {
-        *self.places.entry(kind).or_insert_with(|| {
-            self.order.push(kind);
-            self.order.len() - 1
+impl KindTable {
+    fn index(&mut self, kind: u32) -> usize {
+        *self.indices.entry(kind).or_insert_with(|| {
+            self.kinds.push(kind);
+            self.kinds.len() - 1
         })
     }
 
     fn rows(&self, dump: &TokenDump) -> Value {
         let row = |&kind: &u32| {
             let kind = &dump.kinds()[kind as usize];
-            json!([kind.id, shown(kind)])
+            json!([kind.id, display_text(kind)])
         };
-        self.order.iter().map(row).collect()
+        self.kinds.iter().map(row).collect()
     }
 }
 
-/// The numbers of the scorings, the words' kinds numbered as the page numbers them.
-fn numbers(analysis: &TokenAnalysis, kinds: &mut Embedded) -> Value {
-    let scoring = |scoring: &ScoringStats| {
+/// The statistics of the scorings; the kinds of their words have the indices of the page.
+fn scoring_values(analysis: &TokenAnalysis, kinds: &mut KindTable) -> Value {
+    let value = |scoring: &ScoringStats| {
         let words = scoring.words.iter().map(
-            |word| json!({"kind": kinds.place(word.kind), "count": word.count, "mean": word.mean}),
+            |word| json!({"kind": kinds.index(word.kind), "count": word.count, "mean": word.mean}),
         );
         let words: Value = words.collect();
-        let mut numbers = json!(scoring);
-        numbers["words"] = words;
-        numbers
+        let mut value = json!(scoring);
+        value["words"] = words;
+        value
     };
-    analysis.scorings.iter().map(scoring).collect()
+    analysis.scorings.iter().map(value).collect()
 }
 
-fn response(dump: &TokenDump, chosen: &Chosen, kinds: &mut Embedded) -> Value {
-    let response = &dump.responses()[chosen.response];
-    let places: Vec<usize> =
-        response.kinds()[..chosen.tokens].iter().map(|&kind| kinds.place(kind)).collect();
-    let entropies: Vec<f64> =
-        response.entropies()[..chosen.tokens].iter().map(|&entropy| rounded(entropy)).collect();
-    let log_probs = response.log_probs().get(..chosen.tokens).map(|log_probs| {
-        // −∞ is null.
-        log_probs.iter().map(|&p| rounded(f64::from(p))).collect::<Vec<f64>>()
-    });
+fn response_value(dump: &TokenDump, selected: &SelectedResponse, kinds: &mut KindTable) -> Value {
+    let response = &dump.responses()[selected.index];
+    let tokens = ..selected.tokens;
+    let kinds = response.kinds()[tokens].iter().map(|&kind| kinds.index(kind));
+    let entropies = response.entropies()[tokens].iter().map(|&entropy| rounded(entropy));
+    // JSON has null for −∞.
+    let log_probs = response.log_probs().get(tokens);
+    let log_probs = log_probs.map(|all| all.iter().map(|&p| rounded(f64::from(p))));
     json!({
-        "scoring": chosen.scoring,
-        "id": named(response.id()),
+        "scoring": selected.scoring,
+        "id": display_name(response.id()),
         "sample": response.sample(),
-        "finish": response.finish().map(named),
-        "length": chosen.length,
+        "finish": response.finish().map(display_name),
+        "length": selected.length,
         "mean": response.mean(),
-        "kinds": places,
-        "entropies": entropies,
-        "log_probs": log_probs,
+        "kinds": kinds.collect::<Vec<usize>>(),
+        "entropies": entropies.collect::<Vec<f64>>(),
+        "log_probs": log_probs.map(Iterator::collect::<Vec<f64>>),
     })
 }
 
-/// To four decimals, as tokens are shown.
+/// Rounds to four decimals, as many as the page shows of a token.
 fn rounded(value: f64) -> f64 {
     let rounded = (value * 1e4).round() / 1e4;
     if rounded == 0.0 { 0.0 } else { rounded } // no −0
 }
 
-/// Where the colours end: the 99th percentile of the scoring with the most entropy, rounded up. Few
-/// tokens are above it, and would leave the rest pale.
+/// The end of the colour scale: the 99th percentile of the scoring with the most entropy, rounded up. The few
+/// tokens above it would make all others pale.
 fn scale_max(analysis: &TokenAnalysis) -> f64 {
     let high = analysis.scorings.iter().map(|scoring| scoring.percentiles[99]).fold(0.0, f64::max);
     if high <= 0.0 {
@@ -237,22 +239,26 @@ fn scale_max(analysis: &TokenAnalysis) -> f64 {
     rounded_to_unit(step, unit)
 }
 
-/// A step of the scale without the dust of a binary product.
+/// `step × unit`, where `unit` is a power of ten, without the rounding error of a product with a negative power.
 fn rounded_to_unit(step: f64, unit: f64) -> f64 {
     if unit >= 1.0 { step * unit } else { step / (1.0 / unit).round() }
 }
 
-/// A name from a file, made visible and not too long.
-fn named(name: &str) -> String {
-    shorten_middle(&visible(name), |text| text.chars().count() <= LONGEST)
+/// A name from a file, with control characters visible and at most [`MAX_TEXT`] characters.
+fn display_name(name: &str) -> String {
+    shortened(&visible(name))
 }
 
-/// The text of a token as it is shown: line breaks and tabs as signs, and with their effect; spaces as
-/// signs where nothing else is; what cannot be seen written out; none where the dump has no text.
-fn shown(kind: &TokenKind) -> Option<String> {
+fn shortened(text: &str) -> String {
+    shorten_middle(text, |text| text.chars().count() <= MAX_TEXT)
+}
+
+/// The text of a token for display: line breaks and tabs are preceded by a symbol, a token of spaces only becomes
+/// symbols, other invisible characters are escaped. `None` if the dump has no text.
+fn display_text(kind: &TokenKind) -> Option<String> {
     let text = kind.text.as_deref().filter(|text| !text.is_empty())?;
     if text.chars().all(|c| c == ' ') {
-        return Some("␣".repeat(text.chars().count().min(LONGEST)));
+        return Some("␣".repeat(text.chars().count().min(MAX_TEXT)));
     }
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
@@ -263,7 +269,7 @@ fn shown(kind: &TokenKind) -> Option<String> {
             c => shown.push_str(&visible(c.encode_utf8(&mut [0; 4]))),
         }
     }
-    Some(shorten_middle(&shown, |text| text.chars().count() <= LONGEST))
+    Some(shortened(&shown))
 }
 
 #[cfg(test)]
@@ -296,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_dump_is_embedded_whole() {
+    fn small_dump_is_embedded_completely() {
         let document = tokens(&dump([(1, 3, 0.5), (1, 2, 0.25), (2, 3, 0.125)]), &[]).unwrap();
         assert_eq!(ids(&document), ["r0", "r1", "r2"]);
         assert_eq!(document["scorings"].as_array().unwrap().len(), 2);
@@ -305,11 +311,11 @@ mod tests {
     }
 
     #[test]
-    fn of_many_responses_the_extremes_stay_and_the_rest_is_counted() {
+    fn extreme_responses_are_kept_and_omitted_ones_counted() {
         let many = (0..1000).map(|i| (7, 10, f64::from(i * 37 % 1000) / 500.0));
         let document = tokens(&dump(many), &[]).unwrap();
         let ids = ids(&document);
-        assert_eq!(ids.len(), RESPONSES);
+        assert_eq!(ids.len(), MAX_RESPONSES);
         for extreme in ["r0", "r27"] {
             assert!(ids.contains(&extreme), "{extreme}: 0 and 999 are the extreme means");
         }
@@ -318,33 +324,33 @@ mod tests {
     }
 
     #[test]
-    fn long_responses_are_few_and_cut_to_the_budget() {
+    fn long_responses_are_truncated_to_the_budget() {
         let document = tokens(&dump((0..9).map(|_| (7, 60_000, 1.0))), &[]).unwrap();
         let responses = document["responses"].as_array().unwrap();
-        assert_eq!(responses.len(), FEWEST);
+        assert_eq!(responses.len(), MIN_RESPONSES);
         for response in responses {
-            assert_eq!(response["entropies"].as_array().unwrap().len(), TOKENS / FEWEST);
+            assert_eq!(response["entropies"].as_array().unwrap().len(), MAX_TOKENS / MIN_RESPONSES);
             assert_eq!(response["length"], 60_000);
         }
         assert_eq!(document["left_out"]["shortened"], 4);
-        assert_eq!(document["left_out"]["tokens"], 9 * 60_000 - TOKENS);
+        assert_eq!(document["left_out"]["tokens"], 9 * 60_000 - MAX_TOKENS);
     }
 
     #[test]
-    fn bounds_hold_for_any_number_of_steps() {
+    fn limits_hold_for_many_steps() {
         let document = tokens(&dump((0..500).map(|step| (step, 700, 1.0))), &[]).unwrap();
-        assert_eq!(document["scorings"].as_array().unwrap().len(), SCORINGS);
+        assert_eq!(document["scorings"].as_array().unwrap().len(), MAX_SCORINGS);
         assert_eq!(document["scorings"][0]["step"], 0);
-        assert_eq!(document["scorings"][SCORINGS - 1]["step"], 499);
+        assert_eq!(document["scorings"][MAX_SCORINGS - 1]["step"], 499);
         assert_eq!(document["left_out"]["scorings"], 450);
     }
 
     #[test]
-    fn a_response_is_followed_from_step_to_step() {
+    fn selects_the_same_responses_at_each_step() {
         let mut dump = TokenDump::default();
         for step in [1, 2] {
             for id in 0..300u32 {
-                // The order of the means is turned between the steps.
+                // The second step has the order of the means reversed.
                 let entropy = if step == 1 { id } else { 300 - id };
                 let raw = RawResponse {
                     step,
@@ -362,15 +368,15 @@ mod tests {
     }
 
     #[test]
-    fn lists_are_cut_so_that_the_short_ones_stay_whole() {
+    fn longest_within_truncates_only_the_long_lists() {
         assert_eq!(longest_within(&[1, 2, 3], 6), usize::MAX);
         assert_eq!(longest_within(&[10, 1, 10], 11), 5);
         assert_eq!(longest_within(&[], 5), usize::MAX);
     }
 
     #[test]
-    fn white_space_and_what_is_unseen_can_be_seen() {
-        let shown = |text: &str| shown(&TokenKind { id: 1, text: Some(text.to_owned()) });
+    fn invisible_characters_of_tokens_are_made_visible() {
+        let shown = |text: &str| display_text(&TokenKind { id: 1, text: Some(text.to_owned()) });
         assert_eq!(shown(" the").as_deref(), Some(" the"));
         assert_eq!(shown("  ").as_deref(), Some("␣␣"));
         assert_eq!(shown(".\n\n").as_deref(), Some(".⏎\n⏎\n"));
@@ -380,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn the_colours_end_at_a_round_number() {
+    fn colour_scale_ends_at_a_round_number() {
         for (high, max) in [(0.0, 1.0), (0.03, 0.03), (0.031, 0.04), (1.1, 1.2), (5.5, 6.0)] {
             let document = tokens(&dump([(1, 5, high)]), &[]).unwrap();
             assert_eq!(document["scale"]["max"], max, "{high}");

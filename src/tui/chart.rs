@@ -1,46 +1,47 @@
-//! Curves as dots of braille: two by four in each character, one colour a character.
+//! Curves as braille characters: each has two by four dots and one colour.
 //!
-//! A curve is drawn column by column of dots with its extremes in each, so that a run of a million
-//! points costs no more than its reading, and no peak is lost.
+//! In each column of dots a curve is drawn from its lowest to its highest value, so that long runs are drawn fast and
+//! no peak is lost.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
+use ratatui::widgets::{Block, Borders, Widget};
 use unicode_width::UnicodeWidthStr;
 
 use entropy_history::history::Point;
 use entropy_plot::{Axis, Scale, ValueScale, log_axis, step_axis, value_axis};
 
-/// A curve on its way to the screen.
-pub struct Curve<'a> {
-    /// Its stretches between gaps.
+/// A curve to draw.
+pub struct BrailleCurve<'a> {
+    /// The points between gaps.
     pub segments: Vec<&'a [Point]>,
-    /// Its colour.
+    /// The colour.
     pub style: Style,
-    /// Dots that are drawn and left out in turn; empty for a solid line.
+    /// Numbers of dots drawn and skipped, alternating; empty for a solid line.
     pub dash: &'static [usize],
-    /// How far the dashes are moved, in dots: else all gaps would lie above each other.
+    /// The offset of the dash pattern in dots: with different offsets, the gaps of overlapping curves differ.
     pub phase: usize,
-    /// A letter that stands on it here and there, and where the first stands.
+    /// A letter repeated along the curve, and the column of the first one.
     pub mark: Option<(char, usize)>,
 }
 
 /// The axes of a chart.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Axes {
-    /// Steps.
+    /// The axis of the steps.
     pub x: Axis,
-    /// Entropies.
+    /// The axis of the entropies.
     pub y: Axis,
-    /// How entropies become heights.
+    /// The scale of the y axis.
     pub scale: ValueScale,
 }
 
 impl Axes {
-    /// Axes for steps from `from` to `to`, and for what the curves hold there; `size` is in characters.
-    /// `None` when they hold nothing there that the scale can show.
+    /// Axes for the steps `from` to `to` and the values of the curves there; the size is in characters. `None` if
+    /// there are no values that the scale can show.
     pub fn around(
-        curves: &[Curve<'_>],
+        curves: &[BrailleCurve<'_>],
         (from, to): (f64, f64),
         scale: ValueScale,
         is_zoomed: bool,
@@ -75,7 +76,7 @@ impl Axes {
     }
 }
 
-/// The points between two steps; between two points those on either side, whose line crosses.
+/// The points between two steps; if there are none, the two points whose line crosses the range.
 fn within(points: &[Point], from: f64, to: f64) -> &[Point] {
     let start = points.partition_point(|p| p.step < from);
     let end = points.partition_point(|p| p.step <= to);
@@ -85,8 +86,14 @@ fn within(points: &[Point], from: f64, to: f64) -> &[Point] {
     }
 }
 
-/// Draws axes and curves into an area; the curves later in order lie above.
-pub fn draw(curves: &[Curve<'_>], axes: &Axes, quiet: Style, area: Rect, buffer: &mut Buffer) {
+/// Draws axes and curves into an area; later curves are drawn over earlier ones.
+pub fn draw(
+    curves: &[BrailleCurve<'_>],
+    axes: &Axes,
+    muted: Style,
+    area: Rect,
+    buffer: &mut Buffer,
+) {
     let widest = axes.y.ticks.iter().map(|(_, text)| text.width()).max().unwrap_or(0) as u16;
     let left = area.x + widest + 1;
     if area.height < 4 || area.width < widest + 8 {
@@ -114,15 +121,10 @@ pub fn draw(curves: &[Curve<'_>], axes: &Axes, quiet: Style, area: Rect, buffer:
         }
         taken = Some(row);
         let from = left - text.width() as u16 - 1;
-        buffer.set_string(from, row, text, quiet);
+        buffer.set_string(from, row, text, muted);
     }
-    for row in plot.y..plot.bottom() {
-        buffer.set_string(left, row, "│", quiet);
-    }
-    buffer.set_string(left, plot.bottom(), "└", quiet);
-    for column in plot.x..plot.right() {
-        buffer.set_string(column, plot.bottom(), "─", quiet);
-    }
+    let outer = Rect { x: left, width: plot.width + 1, height: plot.height + 1, ..plot };
+    Block::new().borders(Borders::LEFT | Borders::BOTTOM).border_style(muted).render(outer, buffer);
     let mut free = area.x;
     for (value, text) in &axes.x.ticks {
         let column = plot.x + (x.at(*value) / 2.0).max(0.0) as u16;
@@ -131,27 +133,29 @@ pub fn draw(curves: &[Curve<'_>], axes: &Axes, quiet: Style, area: Rect, buffer:
         if column >= plot.right() || start < free {
             continue;
         }
-        buffer.set_string(column, plot.bottom(), "┴", quiet);
-        buffer.set_string(start, plot.bottom() + 1, text, quiet);
+        buffer.set_string(column, plot.bottom(), "┴", muted);
+        buffer.set_string(start, plot.bottom() + 1, text, muted);
         free = start + width + 1;
     }
 
-    let mut dots = Dots::new(plot.width, plot.height);
+    let mut dots = BrailleCanvas::new(plot.width, plot.height);
     for (layer, curve) in curves.iter().enumerate() {
         dots.draw(curve, layer, &x, &y);
     }
     dots.put(curves, plot, buffer);
 }
 
-/// A field of dots.
-struct Dots {
-    width: usize, // in dots
+/// A grid of dots.
+struct BrailleCanvas {
+    /// The width in dots.
+    width: usize,
+    /// The height in dots.
     height: usize,
-    cells: Vec<Cell>,
+    cells: Vec<BrailleCell>,
 }
 
 #[derive(Clone, Copy, Default)]
-struct Cell {
+struct BrailleCell {
     dots: u8,
     curve: Option<usize>,
     mark: Option<char>,
@@ -162,13 +166,13 @@ const BITS: [[u8; 4]; 2] = [[0x01, 0x02, 0x04, 0x40], [0x08, 0x10, 0x20, 0x80]];
 /// Characters between two marks of a curve.
 const BETWEEN_MARKS: usize = 16;
 
-impl Dots {
-    fn new(width: u16, height: u16) -> Dots {
-        let cells = vec![Cell::default(); usize::from(width) * usize::from(height)];
-        Dots { width: 2 * usize::from(width), height: 4 * usize::from(height), cells }
+impl BrailleCanvas {
+    fn new(width: u16, height: u16) -> BrailleCanvas {
+        let cells = vec![BrailleCell::default(); usize::from(width) * usize::from(height)];
+        BrailleCanvas { width: 2 * usize::from(width), height: 4 * usize::from(height), cells }
     }
 
-    fn draw(&mut self, curve: &Curve<'_>, layer: usize, x: &Scale, y: &Scale) {
+    fn draw(&mut self, curve: &BrailleCurve<'_>, layer: usize, x: &Scale, y: &Scale) {
         let mut heights: Vec<Option<(f64, f64)>> = vec![None; self.width];
         for segment in &curve.segments {
             self.trace(segment, x, y, &mut heights);
@@ -183,7 +187,7 @@ impl Dots {
             if bottom < 0.0 || top > last {
                 continue;
             }
-            // Half open, so that a slope of one dot a column is one dot high.
+            // A half-open interval, so that a line with slope 1 has one dot per column.
             let first = (top.max(0.0) + 0.5).floor();
             let end = ((bottom.min(last) + 0.5).ceil() - 1.0).max(first);
             let (top, bottom) = (first as usize, end.min(last) as usize);
@@ -201,7 +205,7 @@ impl Dots {
         }
     }
 
-    /// The height of a stretch in each column of dots.
+    /// Extends the vertical range of a segment in each column of dots.
     fn trace(&self, points: &[Point], x: &Scale, y: &Scale, heights: &mut [Option<(f64, f64)>]) {
         let mut before: Option<(f64, f64)> = None;
         let column = |point: &Point| x.at(point.step).round();
@@ -212,7 +216,7 @@ impl Dots {
             for i in outline(group, y) {
                 let here = (x.at(group[i].step), y.at(group[i].entropy));
                 if !here.1.is_finite() {
-                    before = None; // it has no logarithm
+                    before = None; // not positive, on a logarithmic scale
                     continue;
                 }
                 match before {
@@ -225,20 +229,21 @@ impl Dots {
         }
     }
 
-    fn put(&self, curves: &[Curve<'_>], plot: Rect, buffer: &mut Buffer) {
+    fn put(&self, curves: &[BrailleCurve<'_>], plot: Rect, buffer: &mut Buffer) {
         let width = usize::from(plot.width);
         for (i, cell) in self.cells.iter().enumerate() {
             let Some(curve) = cell.curve else { continue };
             let braille = char::from_u32(0x2800 + u32::from(cell.dots)).unwrap_or(' ');
             let (column, row) = ((i % width) as u16, (i / width) as u16);
-            let place = &mut buffer[(plot.x + column, plot.y + row)];
-            place.set_char(cell.mark.unwrap_or(braille)).set_style(curves[curve].style);
+            buffer[(plot.x + column, plot.y + row)]
+                .set_char(cell.mark.unwrap_or(braille))
+                .set_style(curves[curve].style);
         }
     }
 }
 
-/// Which of the points of one column are enough to draw it: the first, the extremes and the last; or all, where some
-/// break the line.
+/// The indices of the points of one column that determine its drawing: the first, the extremes and the last; or all,
+/// if some of them break the line.
 fn outline(points: &[Point], y: &Scale) -> Vec<usize> {
     let (mut lowest, mut highest) = (0, 0);
     for (i, point) in points.iter().enumerate() {
@@ -266,7 +271,7 @@ fn is_gap(dash: &[usize], mut at: usize) -> bool {
     false
 }
 
-/// Lets each column that a line crosses reach as far as the line does there.
+/// Extends the vertical range of each column that a line crosses.
 fn line((x0, y0): (f64, f64), (x1, y1): (f64, f64), heights: &mut [Option<(f64, f64)>]) {
     let (first, last) = (x0.round().max(0.0), x1.round().min(heights.len() as f64 - 1.0));
     if first > last {
@@ -299,13 +304,25 @@ mod tests {
         values.iter().enumerate().map(at).collect()
     }
 
-    fn curve<'a>(points: &'a [Point]) -> Curve<'a> {
-        Curve { segments: vec![points], style: Style::new(), dash: &[], phase: 0, mark: None }
+    fn curve<'a>(points: &'a [Point]) -> BrailleCurve<'a> {
+        BrailleCurve {
+            segments: vec![points],
+            style: Style::new(),
+            dash: &[],
+            phase: 0,
+            mark: None,
+        }
     }
 
-    /// The dots of curves, a line of text for each row of characters.
-    fn drawn(curves: &[Curve<'_>], from: f64, to: f64, width: u16, height: u16) -> Vec<String> {
-        let mut dots = Dots::new(width, height);
+    /// The rows of characters of the drawn curves.
+    fn drawn(
+        curves: &[BrailleCurve<'_>],
+        from: f64,
+        to: f64,
+        width: u16,
+        height: u16,
+    ) -> Vec<String> {
+        let mut dots = BrailleCanvas::new(width, height);
         let x = Scale::new((from, to), (0.0, f64::from(width) * 2.0 - 1.0), ValueScale::Linear);
         let y = Scale::new((0.0, 1.0), (f64::from(height) * 4.0 - 1.0, 0.0), ValueScale::Linear);
         curves.iter().enumerate().for_each(|(layer, curve)| dots.draw(curve, layer, &x, &y));
@@ -317,14 +334,14 @@ mod tests {
     }
 
     #[test]
-    fn a_line_falls_from_corner_to_corner() {
+    fn line_is_drawn_from_corner_to_corner() {
         let points = points(&[1.0, 0.0]);
-        // Eight columns of dots, eight rows: dot n of column n.
+        // Eight columns and eight rows of dots: dot n of column n.
         assert_eq!(drawn(&[curve(&points)], 0.0, 1.0, 4, 2), ["⠑⢄  ", "  ⠑⢄"]);
     }
 
     #[test]
-    fn a_peak_of_one_point_among_thousands_is_seen() {
+    fn single_peak_among_thousands_of_points_is_visible() {
         let mut values = vec![0.0; 10_000];
         values[5100] = 1.0;
         let points = points(&values);
@@ -333,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn many_points_in_a_column_look_as_each_of_them_drawn() {
+    fn reduced_columns_equal_drawing_every_point() {
         let mut values: Vec<f64> =
             (0..5000).map(|i| 0.5 + 0.4 * (f64::from(i) / 300.0).sin()).collect();
         values[1234] = 1.0;
@@ -344,27 +361,27 @@ mod tests {
             Scale::new((0.0, 1.0), (31.0, 0.0), ValueScale::Linear),
         );
         let mut reduced = vec![None; 40];
-        Dots::new(20, 8).trace(&points, &x, &y, &mut reduced);
+        BrailleCanvas::new(20, 8).trace(&points, &x, &y, &mut reduced);
         let mut whole = vec![None; 40];
-        let place = |p: &Point| (x.at(p.step), y.at(p.entropy));
-        points.windows(2).for_each(|pair| line(place(&pair[0]), place(&pair[1]), &mut whole));
-        // Between columns the line starts at the last point of one and ends at the first of the next, in both.
+        let dot = |p: &Point| (x.at(p.step), y.at(p.entropy));
+        points.windows(2).for_each(|pair| line(dot(&pair[0]), dot(&pair[1]), &mut whole));
+        // In both, the line between columns starts at the last point of one and ends at the first of the next.
         assert_eq!(reduced, whole);
     }
 
     #[test]
-    fn a_stretch_shows_the_lines_that_lead_out_of_it() {
+    fn range_without_points_shows_the_line_that_crosses_it() {
         let points = points(&[0.0, 0.0, 1.0, 1.0]);
-        // From step 1.25 to 1.75 the line is on its way from a quarter to three quarters.
+        // From step 1.25 to 1.75 the line rises from 0.25 to 0.75.
         let rows = drawn(&[curve(&points)], 1.25, 1.75, 4, 1);
         assert!(rows[0].chars().all(|c| c != ' '), "{rows:?}");
     }
 
     #[test]
-    fn dashes_of_different_phase_have_their_gaps_at_different_columns() {
+    fn dash_phases_shift_the_gaps() {
         let points = points(&[0.5, 0.5]);
         let gaps = |phase| {
-            let curve = Curve { dash: &[8, 4], phase, ..curve(&points) };
+            let curve = BrailleCurve { dash: &[8, 4], phase, ..curve(&points) };
             let rows = drawn(&[curve], 0.0, 1.0, 12, 1);
             rows[0].chars().enumerate().filter(|(_, c)| *c == ' ').map(|(i, _)| i).collect()
         };
@@ -373,22 +390,23 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_stays_open_and_the_later_curve_lies_above() {
+    fn gaps_stay_open_and_later_curves_are_on_top() {
         let (a, b) = (points(&[0.5, 0.5]), points(&[0.0, 1.0]));
         let late = [Point { step: 3.0, entropy: 0.5 }, Point { step: 4.0, entropy: 0.5 }];
-        let gapped = Curve { segments: vec![&a, &late], ..curve(&a) };
+        let gapped = BrailleCurve { segments: vec![&a, &late], ..curve(&a) };
         let rows = drawn(&[gapped], 0.0, 4.0, 5, 1);
         assert_eq!(rows[0].chars().nth(2), Some(' '), "{rows:?}");
-        let marked = |mark| Curve { mark: Some((mark, 0)), ..curve(&a) };
+        let marked = |mark| BrailleCurve { mark: Some((mark, 0)), ..curve(&a) };
         assert!(drawn(&[marked('A'), marked('B')], 0.0, 1.0, 4, 1)[0].starts_with('B'));
         assert!(!drawn(&[curve(&b)], 0.0, 1.0, 4, 1)[0].contains('A'));
     }
 
     #[test]
-    fn what_has_no_logarithm_breaks_the_line_and_sets_no_axis() {
+    fn zeros_break_the_line_on_a_log_scale_and_do_not_extend_the_axis() {
         let zeros = points(&[0.0, 0.0]);
-        let axes =
-            |curves: &[Curve<'_>], scale| Axes::around(curves, (0.0, 2.0), scale, false, (40, 12));
+        let axes = |curves: &[BrailleCurve<'_>], scale| {
+            Axes::around(curves, (0.0, 2.0), scale, false, (40, 12))
+        };
         assert_eq!(axes(&[curve(&zeros)], ValueScale::Log), None);
         assert!(axes(&[curve(&zeros)], ValueScale::Linear).is_some());
         let some = points(&[1.0, 0.0, 0.1]);

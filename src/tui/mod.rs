@@ -1,15 +1,14 @@
-//! Training as it happens: what a look at growing logs keeps, and how it stands on a screen of characters.
+//! The terminal view of `watch`: the status of growing runs, and its layout on a grid of characters.
 //!
-//! [`tail`] reads a file that grows, [`standing`] says how each run stands and what has changed,
-//! [`view`] is what the user chose to see, [`chart`], `table` and [`frame`] lay it out, [`ink`] knows the colours
-//! that a terminal has, and [`text`] turns a frame into lines. Nothing here prints or waits: the
-//! terminal, its keys and the clock are the command line's.
+//! [`run_status`] computes the status of each run and its changes, [`view`] has what the user chose to see; [`frame`]
+//! lays out a [`scene`] with [`chart`] and `table`, in the colours of a [`palette`]; [`ansi`] turns a frame into lines
+//! of text. Nothing here prints or waits: terminal, keys and clock belong to the command line.
 
+pub mod ansi;
 pub mod chart;
 pub mod frame;
-pub mod ink;
-pub mod standing;
+pub mod palette;
+pub mod run_status;
+pub mod scene;
 mod table;
-
-pub mod text;
 pub mod view;

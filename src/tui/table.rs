@@ -1,58 +1,61 @@
-//! The table of a frame: a line for each run, its name, last value, last step, change and state.
+//! The table of a frame: name, last value, last step, change and state of each run.
 //!
-//! Where not all runs fit, it shows those around the selected one and says how many are above and below.
-//! Where not all names fit, the prefix that all share stands in the head instead, and what is still too wide
-//! is shortened so that no two runs look the same. A state loses its lesser parts whole: a step with its end
-//! cut off would be another step.
+//! If not all runs fit, it shows those around the selected one and the number of runs above and below. If not all
+//! names fit, their common prefix is shown only in the heading, and names that are still too wide are shortened so
+//! that they stay distinct. A state that is too wide loses whole parts: a step with its end cut off would be another
+//! step.
 
 use std::collections::BTreeMap;
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{Constraint, Rect};
 use ratatui::style::{Modifier, Style};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Row, Table, Widget};
 use unicode_width::UnicodeWidthStr;
 
-use super::frame::{Scene, fitting, put};
-use super::standing::Standing;
+use super::run_status::RunStatus;
+use super::scene::{Scene, fit};
 use entropy_history::label::{common_prefix, visible};
 use entropy_history::number::{exact, short};
 use entropy_history::stats::health::State;
 
-/// Characters before the name: the selection, the sample of the line, a space.
-const BEFORE: usize = 4;
-/// What a name is not made narrower than.
-const LEAST_NAME: usize = 8;
+/// Columns before the name: the cursor, the legend symbol, a space.
+const SYMBOL: usize = 4;
+/// Columns between two cells.
+const SPACING: usize = 2;
+/// The smallest width of the names.
+const MIN_NAME: usize = 8;
 
-/// What stands behind the name of a run.
-struct Row {
+/// The texts of a row after the name.
+struct TableRow {
     numbers: [String; 3],
-    /// The state, and what is said beside it: the first counts most.
+    /// The parts of the state, the most important first.
     state: Vec<String>,
 }
 
-impl Row {
-    fn of(standing: &Standing) -> Row {
+impl TableRow {
+    fn of(status: &RunStatus) -> TableRow {
         let numbers = [
-            short(standing.last.entropy),
-            exact(standing.last.step),
-            standing.change.map_or("–".to_owned(), signed),
+            short(status.last.entropy),
+            exact(status.last.step),
+            status.change.map_or("–".to_owned(), signed),
         ];
-        let is_over = matches!(standing.state, State::Collapsed | State::Exploded);
+        let is_over = matches!(status.state, State::Collapsed | State::Exploded);
         let mut state = Vec::new();
-        if is_over || !standing.stale {
-            state.push(standing.state.words().to_owned());
-            state.extend(standing.state_step.map(|step| format!(" @ {}", exact(step))));
+        if is_over || !status.stale {
+            state.push(status.state.words().to_owned());
+            state.extend(status.state_step.map(|step| format!(" @ {}", exact(step))));
         }
-        if standing.stale {
+        if status.stale {
             let comma = if is_over { ", " } else { "" };
             state.push(format!("{comma}stale"));
-            state
-                .extend(standing.silence.map(|silence| format!(" {}", minutes(silence.as_secs()))));
+            state.extend(status.idle.map(|idle| format!(" {}", duration_text(idle.as_secs()))));
         }
-        Row { numbers, state }
+        TableRow { numbers, state }
     }
 
-    /// As much of the state as fits: whole parts, the first cut with a sign if even that is too wide.
+    /// The parts of the state that fit; the first part is truncated if it is too wide.
     fn state_within(&self, width: usize) -> String {
         let mut text = String::new();
         for part in &self.state {
@@ -62,14 +65,14 @@ impl Row {
             text.push_str(part);
         }
         match (text.is_empty(), self.state.first()) {
-            (true, Some(first)) => cut(first, width),
+            (true, Some(first)) => truncate(first, width),
             _ => text,
         }
     }
 }
 
-/// The start of a text, with a sign that there is more.
-fn cut(text: &str, width: usize) -> String {
+/// Truncates a text with an ellipsis at the end.
+fn truncate(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
     }
@@ -80,14 +83,14 @@ fn cut(text: &str, width: usize) -> String {
     if width == 0 { String::new() } else { start + "…" }
 }
 
-/// A difference with its sign.
+/// A difference with a sign.
 fn signed(change: f64) -> String {
     let text = short(change);
     if change > 0.0 { format!("+{text}") } else { text }
 }
 
-/// How long, in the unit that fits.
-fn minutes(seconds: u64) -> String {
+/// A duration in the most suitable unit.
+fn duration_text(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds} s"),
         60..7200 => format!("{} min", seconds / 60),
@@ -96,30 +99,30 @@ fn minutes(seconds: u64) -> String {
     }
 }
 
-/// The names of all runs as they are shown.
-struct Names {
+/// The column with the names of all runs.
+struct NameColumn {
     shown: Vec<String>,
     head: String,
     width: usize,
 }
 
-impl Names {
-    /// Names in a column that may be so wide.
-    fn within(labels: &[String], room: usize) -> Names {
-        let room = room.max(LEAST_NAME);
+impl NameColumn {
+    /// A column of at most `room` columns of the screen, but at least [`MIN_NAME`].
+    fn within(labels: &[String], room: usize) -> NameColumn {
+        let room = room.max(MIN_NAME);
         let widest = |names: &[String]| names.iter().map(|name| name.width()).max().unwrap_or(0);
         let all: Vec<&str> = labels.iter().map(String::as_str).collect();
         let prefix = if widest(labels) > room { common_prefix(&all) } else { "" };
         let whole: Vec<String> = all.iter().map(|label| label[prefix.len()..].to_owned()).collect();
         let head = if prefix.is_empty() { "run".to_owned() } else { format!("{prefix}…") };
         let width = widest(&whole).max(head.width()).min(room);
-        Names { shown: distinct(&whole, width), head: fitting(&head, width), width }
+        NameColumn { shown: distinct(&whole, width), head: fit(&head, width), width }
     }
 }
 
-/// The names shortened to a width; those that would look the same begin where they differ.
+/// Shortens the names to a width; names that would become equal start where they differ.
 fn distinct(names: &[String], width: usize) -> Vec<String> {
-    let mut shown: Vec<String> = names.iter().map(|name| fitting(name, width)).collect();
+    let mut shown: Vec<String> = names.iter().map(|name| fit(name, width)).collect();
     let mut alike: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (i, name) in shown.iter().enumerate() {
         alike.entry(name.clone()).or_default().push(i);
@@ -131,19 +134,20 @@ fn distinct(names: &[String], width: usize) -> Vec<String> {
         let shared = group[1..].iter().map(same).min().unwrap_or(0);
         for i in group {
             let rest: String = names[i].chars().skip(shared).collect();
-            shown[i] = cut(&format!("…{rest}"), width);
+            shown[i] = truncate(&format!("…{rest}"), width);
         }
     }
     shown
 }
 
 /// Draws the table into an area.
-pub(super) fn table(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
+pub(super) fn draw_table(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
     if area.height == 0 {
         return;
     }
-    let rows: Vec<Row> = scene.standings.iter().map(Row::of).collect();
-    let heads = ["last", "step", &format!("Δ{}", exact(scene.over))].map(str::to_owned);
+    let statuses = scene.statuses;
+    let rows: Vec<TableRow> = statuses.iter().map(TableRow::of).collect();
+    let heads = ["last", "step", &format!("Δ{}", exact(scene.change_steps))].map(str::to_owned);
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row.numbers[column].width());
         cells.chain([heads[column].width()]).max().unwrap_or(0)
@@ -151,51 +155,57 @@ pub(super) fn table(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
     let widths: [usize; 3] = std::array::from_fn(width);
     let states = rows.iter().map(|row| row.state.iter().map(|part| part.width()).sum());
     let state = states.chain(["state".width()]).max().unwrap_or(0);
-    let others = BEFORE + widths.iter().map(|width| width + 2).sum::<usize>() + 2 + state;
-    let labels: Vec<String> =
-        scene.standings.iter().map(|s| visible(&s.label).into_owned()).collect();
-    let names = Names::within(&labels, usize::from(area.width).saturating_sub(others));
+    let numbers = widths.iter().map(|width| width + SPACING).sum::<usize>() + SPACING;
+    let labels: Vec<String> = statuses.iter().map(|s| visible(&s.label).into_owned()).collect();
+    let room = usize::from(area.width);
+    let names = NameColumn::within(&labels, room.saturating_sub(SYMBOL + numbers + state));
+    let state_room = room.saturating_sub(SYMBOL + names.width + numbers);
 
-    let line = |n: u16| Rect { y: area.y + n, height: 1, ..area };
-    // Returns where the state stands.
-    let put_numbers = |row: u16, cells: &[String; 3], style: Style, buffer: &mut Buffer| {
-        let mut x = area.x + (BEFORE + names.width) as u16;
-        for (cell, width) in cells.iter().zip(widths) {
-            put(line(row), x + (2 + width - cell.width()) as u16, cell, style, buffer);
-            x += 2 + width as u16;
-        }
-        x + 2
-    };
-    let quiet = scene.ink.quiet();
-    put(line(0), area.x + BEFORE as u16, &names.head, quiet, buffer);
-    let at = put_numbers(0, &heads, quiet, buffer);
+    let muted = scene.palette.muted();
     let (from, to) = visible_rows(scene, usize::from(area.height - 1));
-    let room = usize::from(area.right().saturating_sub(at));
-    let head = state_head(from, scene.standings.len() - to, room);
-    put(line(0), at, &head, quiet, buffer);
-
-    for (row, index) in (from..to).enumerate() {
-        let row = row as u16 + 1;
-        let standing = &scene.standings[index];
-        let shown = scene.view.shows(&standing.label);
-        let (colour, sample) = match shown {
-            true => (scene.ink.run(index), scene.ink.sample(index)),
-            false => (quiet, "○ ".to_owned()),
+    let cells = |name: Line<'static>, numbers: &[String; 3], style: Style, state: Span<'static>| {
+        let number = |text: &String| Line::from(Span::styled(text.clone(), style)).right_aligned();
+        let numbers = numbers.iter().map(number);
+        Row::new([name].into_iter().chain(numbers).chain([Line::from(state)]))
+    };
+    let head = Line::from_iter([" ".repeat(SYMBOL).into(), Span::styled(names.head, muted)]);
+    let state_head = Span::styled(state_head(from, statuses.len() - to, state_room), muted);
+    let body = (from..to).map(|index| {
+        let status = &statuses[index];
+        let shown = scene.view.is_shown(&status.label);
+        let (symbol, symbol_style, mut style) = match shown {
+            true => (scene.palette.sample(index), scene.palette.curve(index), Style::new()),
+            false => ("○ ".to_owned(), muted, muted),
         };
-        let mut text = if shown { Style::new() } else { quiet };
-        if scene.view.is_selected(&standing.label) {
-            put(line(row), area.x, "▸", Style::new(), buffer);
-            text = text.add_modifier(Modifier::BOLD);
+        let mut cursor = " ";
+        if scene.view.is_selected(&status.label) {
+            (cursor, style) = ("▸", style.add_modifier(Modifier::BOLD));
         }
-        put(line(row), area.x + 1, &sample, colour, buffer);
-        put(line(row), area.x + BEFORE as u16, &names.shown[index], text, buffer);
-        put_numbers(row, &rows[index].numbers, text, buffer);
-        let style = scene.ink.state(standing.state, standing.stale);
-        put(line(row), at, &rows[index].state_within(room), style, buffer);
-    }
+        let name = Line::from_iter([
+            cursor.into(),
+            Span::styled(symbol, symbol_style),
+            " ".into(),
+            Span::styled(names.shown[index].clone(), style),
+        ]);
+        let state_style = scene.palette.state(status.state, status.stale);
+        let state = Span::styled(rows[index].state_within(state_room), state_style);
+        cells(name, &rows[index].numbers, style, state)
+    });
+    // A column that does not fit is omitted: a number with its end cut off would be another number.
+    let mut left = room;
+    let mut fitting = |width: usize| {
+        let width = if width <= left { width } else { 0 };
+        left = left.saturating_sub(width + SPACING);
+        Constraint::Length(width as u16)
+    };
+    let columns = [(SYMBOL + names.width).min(room), widths[0], widths[1], widths[2], state_room];
+    Table::new(body, columns.map(&mut fitting))
+        .header(cells(head, &heads, muted, state_head))
+        .column_spacing(SPACING as u16)
+        .render(area, buffer);
 }
 
-/// The head of the states, with how many runs are above and below what is shown, as far as there is room.
+/// The heading of the states, with the number of runs above and below the shown ones, as far as there is room.
 fn state_head(above: usize, below: usize, room: usize) -> String {
     let (long, brief) = match (above, below) {
         (0, 0) => return "state".to_owned(),
@@ -212,10 +222,10 @@ fn state_head(above: usize, below: usize, room: usize) -> String {
     }
 }
 
-/// The rows of the table that fit: around the selected run.
+/// The first and the last index (exclusive) of the runs that fit, around the selected run.
 fn visible_rows(scene: &Scene<'_>, room: usize) -> (usize, usize) {
-    let all = scene.standings.len();
-    let selected = scene.standings.iter().position(|s| scene.view.is_selected(&s.label));
+    let all = scene.statuses.len();
+    let selected = scene.statuses.iter().position(|s| scene.view.is_selected(&s.label));
     let from = selected.unwrap_or(0).saturating_sub(room / 2).min(all.saturating_sub(room));
     (from, (from + room).min(all))
 }
@@ -226,18 +236,18 @@ mod tests {
 
     fn names(labels: &[&str], room: usize) -> (String, Vec<String>) {
         let labels: Vec<String> = labels.iter().map(|label| (*label).to_owned()).collect();
-        let Names { head, shown, .. } = Names::within(&labels, room);
+        let NameColumn { head, shown, .. } = NameColumn::within(&labels, room);
         (head, shown)
     }
 
     #[test]
-    fn names_that_do_not_fit_lose_what_all_share_and_stay_apart() {
+    fn long_names_lose_their_common_prefix_and_stay_distinct() {
         let runs = ["qwen3-tiny_solver_s1", "qwen3-tiny_solver_s2", "qwen3-tiny_questioner_s1"];
         assert_eq!(names(&runs, 30), ("run".to_owned(), runs.map(str::to_owned).to_vec()));
         let short = ["solver_s1", "solver_s2", "questioner_s1"].map(str::to_owned).to_vec();
         assert_eq!(names(&runs, 20), ("qwen3-tiny_…".to_owned(), short));
 
-        // With the middle left out all three would be "lr…model-final".
+        // Shortened in the middle, both would be "lr…model-final".
         let alike =
             ["lr1e-5_a_long_name_of_the_model-final", "lr1e-6_a_long_name_of_the_model-final"];
         let (_, shown) = names(&alike, 12);
@@ -246,9 +256,9 @@ mod tests {
     }
 
     #[test]
-    fn a_state_loses_whole_parts_and_no_digit() {
+    fn narrow_state_loses_whole_parts() {
         let state = [" @ 21", ", stale", " 12 min"].map(str::to_owned);
-        let row = Row {
+        let row = TableRow {
             numbers: Default::default(),
             state: [vec!["collapsed".to_owned()], state.to_vec()].concat(),
         };
@@ -258,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_counted_beside_the_head_or_in_its_place() {
+    fn state_heading_counts_the_hidden_rows() {
         assert_eq!(state_head(0, 52, 20), "state      ↓ 52 more");
         assert_eq!(state_head(0, 52, 10), "state  ↓52");
         assert_eq!(state_head(0, 52, 9), "↓ 52 more");

@@ -1,179 +1,180 @@
-//! What the user chose to see: smoothing, scale, the stretch of steps, which runs.
+//! What the user chose to see: smoothing, y scale, zoom, and which runs.
 //!
-//! A stretch is a width and an end; without an end it ends where the training is, so that what is
-//! zoomed in moves along.
+//! The zoom range has a width and a right edge; without a right edge it follows the newest step.
 
 use std::collections::BTreeSet;
 
 use entropy_history::stats::smooth::Smoothing;
 use entropy_plot::ValueScale;
 
-/// What a key asks for.
+/// A change of the view.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Act {
-    /// More smoothing.
-    Smoother,
-    /// Less smoothing.
-    Rougher,
-    /// The other scale of the y axis.
-    Scale,
-    /// Half of the steps.
+pub enum ViewAction {
+    /// Smooth more.
+    MoreSmoothing,
+    /// Smooth less.
+    LessSmoothing,
+    /// Switch between a linear and a logarithmic y axis.
+    ToggleScale,
+    /// Show half of the steps.
     ZoomIn,
-    /// Twice the steps.
+    /// Show twice the steps.
     ZoomOut,
-    /// Earlier steps.
+    /// Move to earlier steps.
     Left,
-    /// Later steps.
+    /// Move to later steps.
     Right,
-    /// Select so many runs further down; negative: up.
+    /// Move the selection down by this number of runs; up if negative.
     Select(isize),
     /// Show or hide the selected run.
-    Toggle,
-    /// Show or hide the run of that number, from 0.
-    ToggleNumber(usize),
-    /// Show the selected run alone, or all again.
-    Only,
-    /// Show all runs, or none.
-    All,
-    /// As at the start.
+    ToggleSelected,
+    /// Show or hide the run at an index.
+    ToggleNth(usize),
+    /// Show only the selected run, or all again.
+    SelectedOnly,
+    /// Show all runs, or none if all are shown.
+    AllOrNone,
+    /// Show all steps and all runs.
     Reset,
     /// Show or hide the help.
-    Help,
+    ToggleHelp,
 }
 
-/// What is seen.
+/// The state of the view.
 #[derive(Debug, Clone, PartialEq)]
 pub struct View {
     /// The scale of the y axis.
     pub scale: ValueScale,
-    /// Whether the help lies over the chart.
+    /// Whether the help is shown.
     pub help: bool,
     hidden: BTreeSet<String>,
     selected: Option<String>,
-    levels: Vec<Smoothing>,
-    level: usize,
-    stretch: Option<Stretch>,
+    smoothings: Vec<Smoothing>,
+    smoothing_index: usize,
+    zoom_range: Option<ZoomRange>,
     limits: (f64, f64),
 }
 
+/// A width in steps and a right edge; `None` follows the newest step.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Stretch {
+struct ZoomRange {
     width: f64,
     end: Option<f64>,
 }
 
-/// What is the narrowest stretch, as a share of all steps.
-const NARROWEST: f64 = 1.0 / 4096.0;
+/// The smallest zoom range as a fraction of all steps.
+const MIN_ZOOM: f64 = 1.0 / 4096.0;
 
 impl View {
-    /// All runs, smoothed and scaled as asked for, between two steps (infinite where not limited).
+    /// A view of all runs between the steps `limits`, which may be infinite.
     pub fn new(smoothing: Smoothing, scale: ValueScale, limits: (f64, f64)) -> View {
-        let ladder = [0.5, 0.8, 0.9, 0.95, 0.99].map(Smoothing::Ema);
-        let mut levels = vec![Smoothing::None];
-        levels.extend(ladder);
-        let level = match levels.iter().position(|level| *level == smoothing) {
-            Some(level) => level,
-            None => {
-                levels.insert(1, smoothing); // the first that a key comes to from none
-                1
-            }
-        };
+        let mut smoothings = vec![Smoothing::None];
+        smoothings.extend([0.5, 0.8, 0.9, 0.95, 0.99].map(Smoothing::Ema));
+        let known = smoothings.iter().position(|known| *known == smoothing);
+        let smoothing_index = known.unwrap_or_else(|| {
+            smoothings.insert(1, smoothing); // the next after no smoothing
+            1
+        });
         View {
             scale,
             help: false,
             hidden: BTreeSet::new(),
             selected: None,
-            levels,
-            level,
-            stretch: None,
+            smoothings,
+            smoothing_index,
+            zoom_range: None,
             limits,
         }
     }
 
-    /// How curves are smoothed.
+    /// The smoothing of the curves.
     pub fn smoothing(&self) -> Smoothing {
-        self.levels[self.level]
+        self.smoothings[self.smoothing_index]
     }
 
     /// Whether the run is shown.
-    pub fn shows(&self, label: &str) -> bool {
+    pub fn is_shown(&self, label: &str) -> bool {
         !self.hidden.contains(label)
     }
 
-    /// Whether the run is the selected one.
+    /// Whether the run is selected.
     pub fn is_selected(&self, label: &str) -> bool {
         self.selected.as_deref() == Some(label)
     }
 
-    /// Whether a part of the steps is shown.
+    /// Whether only a part of the steps is shown.
     pub fn is_zoomed(&self) -> bool {
-        self.stretch.is_some()
+        self.zoom_range.is_some()
     }
 
-    /// The steps shown of runs that span `from` to `to`.
-    pub fn steps(&self, (from, to): (f64, f64)) -> (f64, f64) {
+    /// The first and last visible step of runs that span the steps `from` to `to`.
+    pub fn visible_steps(&self, (from, to): (f64, f64)) -> (f64, f64) {
         let (from, to) = (from.max(self.limits.0), to.min(self.limits.1));
-        let Some(Stretch { width, end }) = self.stretch else { return (from, to) };
+        let Some(ZoomRange { width, end }) = self.zoom_range else { return (from, to) };
         let end = end.unwrap_or(to).min(to);
         ((end - width).max(from), end)
     }
 
-    /// Does what a key asks for, with these runs that span `from` to `to`.
-    pub fn act(&mut self, act: Act, labels: &[&str], (from, to): (f64, f64)) {
-        match act {
-            Act::Smoother => self.level = (self.level + 1).min(self.levels.len() - 1),
-            Act::Rougher => self.level = self.level.saturating_sub(1),
-            Act::Scale => {
+    /// Applies an action; the runs have these labels and span the steps `from` to `to`.
+    pub fn apply(&mut self, action: ViewAction, labels: &[&str], (from, to): (f64, f64)) {
+        match action {
+            ViewAction::MoreSmoothing => {
+                self.smoothing_index = (self.smoothing_index + 1).min(self.smoothings.len() - 1)
+            }
+            ViewAction::LessSmoothing => {
+                self.smoothing_index = self.smoothing_index.saturating_sub(1)
+            }
+            ViewAction::ToggleScale => {
                 self.scale = match self.scale {
                     ValueScale::Linear => ValueScale::Log,
                     ValueScale::Log => ValueScale::Linear,
                 };
             }
-            Act::ZoomIn => self.zoom(0.5, (from, to)),
-            Act::ZoomOut => self.zoom(2.0, (from, to)),
-            Act::Left => self.pan(-0.25, (from, to)),
-            Act::Right => self.pan(0.25, (from, to)),
-            Act::Select(by) => self.select(by, labels),
-            Act::Toggle => {
+            ViewAction::ZoomIn => self.zoom(0.5, (from, to)),
+            ViewAction::ZoomOut => self.zoom(2.0, (from, to)),
+            ViewAction::Left => self.pan(-0.25, (from, to)),
+            ViewAction::Right => self.pan(0.25, (from, to)),
+            ViewAction::Select(by) => self.select(by, labels),
+            ViewAction::ToggleSelected => {
                 if let Some(selected) = self.selected.clone() {
                     self.toggle(&selected);
                 }
             }
-            Act::ToggleNumber(number) => {
+            ViewAction::ToggleNth(number) => {
                 if let Some(label) = labels.get(number) {
                     self.toggle(label);
                 }
             }
-            Act::Only => self.only(labels),
-            Act::All => {
-                let all = labels.iter().all(|label| self.shows(label));
+            ViewAction::SelectedOnly => self.only(labels),
+            ViewAction::AllOrNone => {
+                let all = labels.iter().all(|label| self.is_shown(label));
                 self.hidden.clear();
                 if all {
                     self.hidden.extend(labels.iter().map(|label| (*label).to_owned()));
                 }
             }
-            Act::Reset => {
-                self.stretch = None;
+            ViewAction::Reset => {
+                self.zoom_range = None;
                 self.hidden.clear();
             }
-            Act::Help => self.help = !self.help,
+            ViewAction::ToggleHelp => self.help = !self.help,
         }
     }
 
     fn zoom(&mut self, by: f64, (from, to): (f64, f64)) {
         let all = to - from;
-        let (width, end) = match self.stretch {
-            Some(Stretch { width, end }) => (width.min(all), end),
+        let (width, end) = match self.zoom_range {
+            Some(ZoomRange { width, end }) => (width.min(all), end),
             None => (all, None),
         };
-        let width = (width * by).max(all * NARROWEST);
-        // The middle stays, unless the end is where the training is.
+        let width = (width * by).max(all * MIN_ZOOM);
+        // The middle stays, unless the range follows the newest step.
         let end = end.map(|end| end + (width - width / by) / 2.0).filter(|end| *end < to);
-        self.stretch = (width < all).then_some(Stretch { width, end });
+        self.zoom_range = (width < all).then_some(ZoomRange { width, end });
     }
 
     fn pan(&mut self, by: f64, (from, to): (f64, f64)) {
-        let Some(Stretch { width, end }) = &mut self.stretch else { return };
+        let Some(ZoomRange { width, end }) = &mut self.zoom_range else { return };
         let moved = end.unwrap_or(to) + by * *width;
         *end = Some(moved.max(from + *width)).filter(|end| *end < to);
     }
@@ -198,7 +199,7 @@ impl View {
     fn only(&mut self, labels: &[&str]) {
         let Some(selected) = self.selected.clone() else { return };
         let others = || labels.iter().filter(|label| **label != selected);
-        let alone = self.shows(&selected) && others().all(|label| !self.shows(label));
+        let alone = self.is_shown(&selected) && others().all(|label| !self.is_shown(label));
         self.hidden = match alone {
             true => BTreeSet::new(),
             false => others().map(|label| (*label).to_owned()).collect(),
@@ -213,65 +214,85 @@ mod tests {
     const RUNS: [&str; 3] = ["a", "b", "c"];
     const ALL: (f64, f64) = (0.0, 100.0);
 
-    fn after(acts: &[Act]) -> View {
+    fn after(actions: &[ViewAction]) -> View {
         let limits = (f64::NEG_INFINITY, f64::INFINITY);
         let mut view = View::new(Smoothing::None, ValueScale::Linear, limits);
-        acts.iter().for_each(|act| view.act(*act, &RUNS, ALL));
+        actions.iter().for_each(|action| view.apply(*action, &RUNS, ALL));
         view
     }
 
-    fn shown(acts: &[Act]) -> Vec<&'static str> {
-        let view = after(acts);
-        RUNS.into_iter().filter(|label| view.shows(label)).collect()
+    fn shown(actions: &[ViewAction]) -> Vec<&'static str> {
+        let view = after(actions);
+        RUNS.into_iter().filter(|label| view.is_shown(label)).collect()
     }
 
     #[test]
-    fn what_is_zoomed_in_follows_the_training_until_it_is_moved() {
-        let view = after(&[Act::ZoomIn, Act::ZoomIn]);
-        assert_eq!(view.steps(ALL), (75.0, 100.0));
-        assert_eq!(view.steps((0.0, 140.0)), (115.0, 140.0));
-        let moved = after(&[Act::ZoomIn, Act::ZoomIn, Act::Left]);
-        assert_eq!(moved.steps((0.0, 140.0)), (68.75, 93.75));
-        assert_eq!(after(&[Act::ZoomIn, Act::Left, Act::Right]).steps((0.0, 140.0)), (90.0, 140.0));
-    }
-
-    #[test]
-    fn zooming_keeps_the_middle_and_ends_at_all_there_is() {
-        let acts = [Act::ZoomIn, Act::ZoomIn, Act::Left, Act::Left, Act::ZoomIn];
-        assert_eq!(after(&acts[..4]).steps(ALL), (62.5, 87.5));
-        assert_eq!(after(&acts).steps(ALL), (68.75, 81.25));
-        assert_eq!(after(&[Act::ZoomIn, Act::ZoomOut]).steps(ALL), ALL);
-        assert!(!after(&[Act::ZoomIn, Act::ZoomOut, Act::ZoomOut]).is_zoomed());
+    fn zoom_follows_the_newest_step_until_it_is_moved() {
+        let view = after(&[ViewAction::ZoomIn, ViewAction::ZoomIn]);
+        assert_eq!(view.visible_steps(ALL), (75.0, 100.0));
+        assert_eq!(view.visible_steps((0.0, 140.0)), (115.0, 140.0));
+        let moved = after(&[ViewAction::ZoomIn, ViewAction::ZoomIn, ViewAction::Left]);
+        assert_eq!(moved.visible_steps((0.0, 140.0)), (68.75, 93.75));
         assert_eq!(
-            after(&[[Act::ZoomIn; 1].as_slice(), &[Act::Left; 7]].concat()).steps(ALL),
+            after(&[ViewAction::ZoomIn, ViewAction::Left, ViewAction::Right])
+                .visible_steps((0.0, 140.0)),
+            (90.0, 140.0)
+        );
+    }
+
+    #[test]
+    fn zoom_keeps_the_middle_and_is_limited_to_all_steps() {
+        let actions = [
+            ViewAction::ZoomIn,
+            ViewAction::ZoomIn,
+            ViewAction::Left,
+            ViewAction::Left,
+            ViewAction::ZoomIn,
+        ];
+        assert_eq!(after(&actions[..4]).visible_steps(ALL), (62.5, 87.5));
+        assert_eq!(after(&actions).visible_steps(ALL), (68.75, 81.25));
+        assert_eq!(after(&[ViewAction::ZoomIn, ViewAction::ZoomOut]).visible_steps(ALL), ALL);
+        assert!(
+            !after(&[ViewAction::ZoomIn, ViewAction::ZoomOut, ViewAction::ZoomOut]).is_zoomed()
+        );
+        assert_eq!(
+            after(&[[ViewAction::ZoomIn; 1].as_slice(), &[ViewAction::Left; 7]].concat())
+                .visible_steps(ALL),
             (0.0, 50.0)
         );
-        let deep = after(&[Act::ZoomIn; 60]).steps(ALL);
+        let deep = after(&[ViewAction::ZoomIn; 60]).visible_steps(ALL);
         assert!(deep.1 - deep.0 > 0.0);
     }
 
     #[test]
-    fn runs_are_hidden_and_come_back() {
-        let (down, up) = (Act::Select(1), Act::Select(-1));
-        assert_eq!(shown(&[down, Act::Toggle]), ["b", "c"]);
-        assert_eq!(shown(&[up, Act::Toggle]), ["a", "b"]);
-        assert_eq!(shown(&[down, down, Act::Only]), ["b"]);
-        assert_eq!(shown(&[down, down, Act::Only, Act::Only]), RUNS);
-        assert_eq!(shown(&[Act::ToggleNumber(1), Act::ToggleNumber(7)]), ["a", "c"]);
-        assert_eq!(shown(&[Act::All]), [""; 0]);
-        assert_eq!(shown(&[Act::All, Act::All]), RUNS);
-        assert_eq!(shown(&[Act::Toggle, Act::Only]), RUNS, "nothing is selected");
+    fn runs_can_be_hidden_and_shown_again() {
+        let (down, up) = (ViewAction::Select(1), ViewAction::Select(-1));
+        assert_eq!(shown(&[down, ViewAction::ToggleSelected]), ["b", "c"]);
+        assert_eq!(shown(&[up, ViewAction::ToggleSelected]), ["a", "b"]);
+        assert_eq!(shown(&[down, down, ViewAction::SelectedOnly]), ["b"]);
+        assert_eq!(shown(&[down, down, ViewAction::SelectedOnly, ViewAction::SelectedOnly]), RUNS);
+        assert_eq!(shown(&[ViewAction::ToggleNth(1), ViewAction::ToggleNth(7)]), ["a", "c"]);
+        assert_eq!(shown(&[ViewAction::AllOrNone]), [""; 0]);
+        assert_eq!(shown(&[ViewAction::AllOrNone, ViewAction::AllOrNone]), RUNS);
+        assert_eq!(
+            shown(&[ViewAction::ToggleSelected, ViewAction::SelectedOnly]),
+            RUNS,
+            "nothing is selected"
+        );
     }
 
     #[test]
-    fn smoothing_goes_up_and_down_a_ladder_that_has_what_was_asked_for() {
-        assert_eq!(after(&[Act::Smoother, Act::Smoother]).smoothing(), Smoothing::Ema(0.8));
-        assert_eq!(after(&[Act::Rougher]).smoothing(), Smoothing::None);
-        assert_eq!(after(&[Act::Smoother; 20]).smoothing(), Smoothing::Ema(0.99));
+    fn smoothing_levels_include_the_initial_one() {
+        assert_eq!(
+            after(&[ViewAction::MoreSmoothing, ViewAction::MoreSmoothing]).smoothing(),
+            Smoothing::Ema(0.8)
+        );
+        assert_eq!(after(&[ViewAction::LessSmoothing]).smoothing(), Smoothing::None);
+        assert_eq!(after(&[ViewAction::MoreSmoothing; 20]).smoothing(), Smoothing::Ema(0.99));
         let mut view = View::new(Smoothing::Mean(5), ValueScale::Linear, ALL);
         assert_eq!(view.smoothing(), Smoothing::Mean(5));
-        view.act(Act::Rougher, &RUNS, ALL);
-        view.act(Act::Smoother, &RUNS, ALL);
+        view.apply(ViewAction::LessSmoothing, &RUNS, ALL);
+        view.apply(ViewAction::MoreSmoothing, &RUNS, ALL);
         assert_eq!(view.smoothing(), Smoothing::Mean(5));
     }
 }

@@ -1,10 +1,10 @@
-// --- From the document to curves ---------------------------------------------------------------------
+// --- From the document to traces ---------------------------------------------------------------------
 //
-// src/report/page/{numbers,series}.rs say how points are embedded. A track is a run over what the x axis
-// counts: places in increasing order, with what stands at each.
+// src/report/page/{numbers,series}.rs describe the encoding. A trace is a run indexed by the chosen x axis: the
+// increasing positions `x`, and the values, bucket sizes and line breaks at each.
 
-/** The numbers of a list. */
-function numbers(list) {
+/** Decodes a list of numbers. */
+function decodeNumbers(list) {
   if (list.stretches) {
     const values = new Float64Array(list.stretches.reduce((sum, stretch) => sum + stretch[2], 0));
     let at = 0;
@@ -23,7 +23,7 @@ function numbers(list) {
     size === 8 ? view.getFloat64(i * 8, true) : view.getFloat32(i * 4, true));
 }
 
-/** LEB128 of zigzagged differences; sums stay below 2^53. */
+/** Decodes zigzag LEB128 differences; sums stay below 2^53. */
 function fromDeltas(bytes, divisor) {
   const values = [];
   let [whole, rest, unit] = [0, 0, 1];
@@ -38,13 +38,13 @@ function fromDeltas(bytes, divisor) {
   return Float64Array.from(values);
 }
 
-/** The runs of a document, decoded. */
-function decode(data) {
-  const grids = data.grids.map(numbers);
+/** The runs of a document, with their points decoded. */
+function decodeRuns(data) {
+  const grids = data.grids.map(decodeNumbers);
   return data.runs.map((entry, index) => {
     const { series, stats } = entry;
     const exact = series.values !== undefined;
-    const y = numbers(exact ? series.values : series.mean);
+    const y = decodeNumbers(exact ? series.values : series.mean);
     const breaks = new Uint8Array(y.length);
     for (const at of series.gaps) breaks[at] = 1;
     const from = grids[exact ? series.steps : series.from];
@@ -54,75 +54,75 @@ function decode(data) {
       label: stats.label,
       name: stats.label.slice(data.prefix.length),
       quantity: entry.quantity,
-      style: entry.style === null ? 'crowd' : `s${entry.style}`,
+      style: entry.style === null ? 'unstyled' : `s${entry.style}`,
       steps: exact ? from : from.map((step, i) => (step + to[i]) / 2),
-      counts: exact ? null : numbers(series.counts),
-      low: exact ? y : numbers(series.low),
-      high: exact ? y : numbers(series.high),
-      ticks: series.time ? numbers(series.time.ticks) : null,
+      counts: exact ? null : decodeNumbers(series.counts),
+      low: exact ? y : decodeNumbers(series.low),
+      high: exact ? y : decodeNumbers(series.high),
+      ticks: series.time ? decodeNumbers(series.time.ticks) : null,
       tick: series.time ? series.time.unit : null,
-      tracks: {},
+      traces: {},
     };
   });
 }
 
 const UNITS = [['d', 'days', 86400, 259200], ['h', 'hours', 3600, 10800], ['min', 'minutes', 60, 180], ['s', 'seconds', 1, 0]];
 
-/** The unit that the longest of the runs is best told in: symbol, name, seconds. */
+/** The unit for the duration of the longest run: symbol, name, seconds. */
 function unitOf(runs) {
   const longest = Math.max(0, ...runs.filter((run) => run.ticks).map((run) => run.tick * run.ticks.reduce((a, b) => Math.max(a, b), 0)));
   return UNITS.find(([, , , from]) => longest >= from);
 }
 
-/** The run over steps, steps since its first, or time; null if it has no place there. */
-function trackOf(run, axis, unit) {
-  const known = run.tracks[axis];
+/** The trace of a run over steps, steps since its first, or time; null if it has no clock. */
+function traceOf(run, axis, unit) {
+  const known = run.traces[axis];
   if (known !== undefined) return known;
-  let track;
+  let trace;
   if (axis === 'time') {
-    track = run.ticks ? inTime(run, unit[2]) : null;
+    trace = run.ticks ? byTime(run, unit[2]) : null;
   } else {
     const first = axis === 'relative' ? run.from[0] : 0;
     const x = first === 0 ? run.steps : run.steps.map((step) => step - first);
-    track = { run, x, y: run.y, low: run.low, high: run.high, counts: run.counts, breaks: run.breaks, places: null };
+    trace = { run, x, y: run.y, low: run.low, high: run.high, counts: run.counts, breaks: run.breaks, indices: null };
   }
-  if (track) track.smooth = new Map();
-  run.tracks[axis] = track;
-  return track;
+  if (trace) trace.smooth = new Map();
+  run.traces[axis] = trace;
+  return trace;
 }
 
-/** Sorted by time; of places with one time the later counts, and what has no time is left out. */
-function inTime(run, seconds) {
-  const places = [];
-  for (let i = 0; i < run.y.length; i++) if (run.ticks[i] >= 0) places.push(i);
-  if (places.length === 0) return null;
+/** The trace over time; of points with equal times only the last is kept, points without a time are dropped. */
+function byTime(run, seconds) {
+  const timed = [];
+  for (let i = 0; i < run.y.length; i++) if (run.ticks[i] >= 0) timed.push(i);
+  if (timed.length === 0) return null;
   const broken = new Set();
-  let before = 0;
-  for (const place of places) {
-    for (let i = before; i <= place; i++) if (run.breaks[i]) broken.add(place);
-    before = place + 1;
+  let next = 0;
+  for (const index of timed) {
+    for (let i = next; i <= index; i++) if (run.breaks[i]) broken.add(index);
+    next = index + 1;
   }
-  places.sort((a, b) => run.ticks[a] - run.ticks[b] || a - b);
-  const kept = places.filter((place, i) => i + 1 === places.length || run.ticks[place] !== run.ticks[places[i + 1]]);
-  const take = (list) => Float64Array.from(kept, (place) => list[place]);
+  timed.sort((a, b) => run.ticks[a] - run.ticks[b] || a - b);
+  const indices = timed.filter((index, i) => i + 1 === timed.length || run.ticks[index] !== run.ticks[timed[i + 1]]);
+  const take = (list) => Float64Array.from(indices, (index) => list[index]);
   return {
-    run, places: kept,
-    x: Float64Array.from(kept, (place) => (run.ticks[place] * run.tick) / seconds),
+    run, indices,
+    x: Float64Array.from(indices, (index) => (run.ticks[index] * run.tick) / seconds),
     y: take(run.y), low: take(run.low), high: take(run.high),
     counts: run.counts ? take(run.counts) : null,
-    breaks: Uint8Array.from(kept, (place) => (broken.has(place) ? 1 : 0)),
+    breaks: Uint8Array.from(indices, (index) => (broken.has(index) ? 1 : 0)),
   };
 }
 
 /**
- * TensorBoard's exponential moving average, as src/stats/smooth.rs has it: last = w·last + (1 − w)·y, shown
- * divided by 1 − w^n; a constant series is left alone. A bucket of n steps counts as n steps of its mean.
+ * TensorBoard's debiased exponential moving average, as in smooth.rs of entropy-history: last = w·last + (1 − w)·y,
+ * divided by 1 − w^n; a constant series is unchanged. A bucket of n steps counts as n steps at its mean.
  */
-function smoothed(track, weight) {
-  if (weight === 0) return track.y;
-  const known = track.smooth.get(weight);
+function smoothed(trace, weight) {
+  if (weight === 0) return trace.y;
+  const known = trace.smooth.get(weight);
   if (known) return known;
-  const { y, counts } = track;
+  const { y, counts } = trace;
   const values = new Float64Array(y.length);
   if (y.every((value) => value === y[0])) {
     values.set(y);
@@ -139,13 +139,13 @@ function smoothed(track, weight) {
       values[i] = last / (1 - left);
     }
   }
-  if (track.smooth.size > 2) track.smooth.clear(); // the slider passes many weights
-  track.smooth.set(weight, values);
+  if (trace.smooth.size > 2) trace.smooth.clear(); // dragging the slider tries many weights
+  trace.smooth.set(weight, values);
   return values;
 }
 
-/** The first index whose value is not below `x`. */
-function firstFrom(values, x) {
+/** The first index whose value is at least `x`; the length if there is none. */
+function lowerBound(values, x) {
   let [low, high] = [0, values.length];
   while (low < high) {
     const middle = (low + high) >> 1;
@@ -155,9 +155,9 @@ function firstFrom(values, x) {
   return low;
 }
 
-/** The index of the value nearest to `x`. */
-function nearest(values, x) {
-  const at = firstFrom(values, x);
+/** The index of the value nearestIndex to `x`. */
+function nearestIndex(values, x) {
+  const at = lowerBound(values, x);
   if (at === values.length) return at - 1;
   return at > 0 && x - values[at - 1] <= values[at] - x ? at - 1 : at;
 }

@@ -1,40 +1,43 @@
 // --- The page ---------------------------------------------------------------------------------------------
 //
-// `render` can be called again with another document: what the reader chose stays as it is.
+// `render` can be called again with another document; the reader's choices are kept.
 
 const byId = (id) => document.getElementById(id);
-const content = (id) => byId(id).querySelector('.content');
+const contentOf = (id) => byId(id).querySelector('.content');
 
-/** What the reader chose, by the names of runs, and where the cursor is. */
+/**
+ * The reader's choices, and the cursor. `hidden` has labels, `cursor` is a position on the x axis, `height` the
+ * pointer's y in CSS pixels, `pointed` the run whose row is pointed at, `width` a fixed width of the chart.
+ */
 const view = {
   hidden: new Set(), axis: 'step', range: null, weight: null, log: null, sort: { column: null, falling: false },
-  cursor: null, height: 0, pointed: null, width: null, changed: () => table(content('runs'), shownRuns, view),
+  cursor: null, height: 0, pointed: null, width: null, changed: () => runTable(contentOf('runs'), shownRuns, view),
 };
-const curves = curvesIn(content('curves'), view);
+const curves = curveSection(contentOf('curves'), view);
 let shownRuns = [];
 
 function render(data) {
-  const runs = decode(data);
+  const runs = decodeRuns(data);
   shownRuns = runs;
   view.weight ??= data.start.smoothing;
   view.log ??= data.start.log_y;
   document.title = data.title;
   byId('title').textContent = data.title;
-  const steps = (key, pick) => stepText(pick(...runs.map((run) => run.stats[key])));
+  const step = (key, pick) => stepText(runs.map((run) => run.stats[key]).reduce((a, b) => pick(a, b)));
   byId('subtitle').textContent = [
     plural(runs.length, 'run', 'runs'), plural(data.points, 'point', 'points'),
-    `steps ${steps('first_step', (...all) => all.reduce((a, b) => Math.min(a, b)))} to ${steps('last_step', (...all) => all.reduce((a, b) => Math.max(a, b)))}`,
+    `steps ${step('first_step', Math.min)} to ${step('last_step', Math.max)}`,
   ].join(' · ');
-  findings(content('findings'), data, runs);
+  findings(contentOf('findings'), data, runs);
   curves.show(data, runs);
-  bars(content('bars'), runs);
-  table(content('runs'), runs, view);
-  worded(content('groups'), 'Groups', data.groups);
-  worded(content('pairs'), 'Comparisons', data.pairs);
-  sources(content('sources'), runs);
+  bars(contentOf('bars'), runs);
+  runTable(contentOf('runs'), runs, view);
+  textTable(contentOf('groups'), 'Groups', data.groups);
+  textTable(contentOf('pairs'), 'Comparisons', data.pairs);
+  sources(contentOf('sources'), runs);
   document.querySelector('footer .content').replaceChildren(
     make('p', {}, 'Made with'), make('pre', { tabindex: '0' }, make('code', {}, data.command)),
-    make('p', {}, [`entropy-viz ${data.version}`, data.date, 'entropies in nats', byId('live') ? 'asks the program that sent it for newer data' : 'this page makes no request'].filter(Boolean).join(' · ')));
+    make('p', {}, [`entropy-viz ${data.version}`, data.date, 'entropies in nats', byId('live') ? 'updated by the running entropy-viz watch' : 'this page makes no network requests'].filter(Boolean).join(' · ')));
 }
 
 // --- Light, dark and paper
@@ -57,20 +60,20 @@ dark.addEventListener('change', () => {
   curves.rebuild();
 });
 
-let before = null; // the theme chosen before printing
+let themeBeforePrint = null;
 addEventListener('beforeprint', () => {
-  before = document.documentElement.dataset.theme ?? '';
+  themeBeforePrint = document.documentElement.dataset.theme ?? '';
   document.documentElement.dataset.theme = 'light';
   for (const details of document.querySelectorAll('details')) details.open = true;
   curves.rebuild(680);
 });
 addEventListener('afterprint', () => {
-  if (before) document.documentElement.dataset.theme = before;
+  if (themeBeforePrint) document.documentElement.dataset.theme = themeBeforePrint;
   else delete document.documentElement.dataset.theme;
   curves.rebuild();
 });
 
 showTheme();
 render(JSON.parse(byId('report-data').textContent));
-// For whoever has newer data to show, or wants the numbers of a curve in the console.
+// For live.js, and for reading the values of a curve in the browser's console.
 globalThis.entropyViz = { render, view, values: curves.values };

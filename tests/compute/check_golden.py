@@ -1,8 +1,8 @@
 """Checks the fixtures of make_golden.py: that they load, are reproducible, and detect mistakes.
 
-Everything that an implementation could omit (a window, a bias, a rope scaling) is omitted here in transformers itself.
-The table shows how much this changes the token mean, and the entropy or log-probability of a token at most. The exit
-code is 1 if a golden number is not reproduced.
+A golden number is worth what it would catch. So each thing an implementation could leave out (a window, a
+bias, a rope scaling) is left out here in transformers itself, and the table says by how much the token mean
+and the worst entropy or log-probability of one token move. Exits with 1 when a number does not hold.
 
     python3 tests/compute/check_golden.py
 """
@@ -21,28 +21,28 @@ from common import FIXTURES, TEMPERATURES, score
 from make_golden import ADAPTERS, CASES, all_logits, load, quieten
 from transformers import AutoConfig
 
-DETECTABLE = 1e-3  # a mistake that changes the token mean by less could be taken for rounding
+SEEN = 1e-3  # a mistake that changes the token mean by less may be mistaken for rounding
 
 
 def main():
     torch.set_num_threads(1)
     quieten()
     rollouts = [json.loads(line) for line in (FIXTURES / "rollouts.jsonl").read_text(encoding="utf-8").splitlines()]
-    errors = []
+    faults = []
     for name in [*CASES, *ADAPTERS]:
-        errors += check_case(name, rollouts)
-    errors += check_torchscript(rollouts)
-    print("\nomitted                                           token mean     worst token")
+        faults += check_case(name, rollouts)
+    faults += check_torchscript(rollouts)
+    print("\nleft out                                          token mean     worst token")
     for name, what, model in mistakes():
         moved, worst = difference(golden(name), model, rollouts)
-        print(f"{name:15} {what:33} {moved:10.6f} {worst:15.6f}{'' if moved > DETECTABLE else '   not detectable in the mean'}")
-    print("\n" + ("\n".join(errors) or "all fixtures are reproduced"))
-    sys.exit(bool(errors))
+        print(f"{name:15} {what:33} {moved:10.6f} {worst:15.6f}{'' if moved > SEEN else '   not noticed by the mean'}")
+    print("\n" + ("\n".join(faults) or "all fixtures hold"))
+    sys.exit(bool(faults))
 
 
 def check_case(name, rollouts):
     expected = golden(name)
-    errors = []
+    faults = []
     checks = [("again", 1e-5, load(name)), ("float64", 1e-4, load(name).double()), ("config of transformers 4", 1e-5, load(name, config=older_config(name)))]
     if name != "gemma2":  # its soft cap has no fused kernel
         checks.append(("sdpa", 1e-4, load(name, "sdpa")))
@@ -50,13 +50,13 @@ def check_case(name, rollouts):
         worst = max(difference(expected, model, rollouts, temperature)[1] for temperature in TEMPERATURES)
         print(f"{name:15} {what:26} {worst:.1e}")
         if worst > tolerance:
-            errors.append(f"{name}: {what}: a token differs by {worst}")
+            faults.append(f"{name}: {what}: a token differs by {worst}")
     if "moe" in name and routing_margin(load(name), rollouts) < 1e-4:
-        errors.append(f"{name}: two experts are a near tie")
+        faults.append(f"{name}: two experts are a near tie")
     for row in expected["greedy_12"]:
         if row["min_top2_margin"] < 1e-3:
-            errors.append(f"{name}: greedy continuation of prompt {row['id']} is a near tie")
-    return errors
+            faults.append(f"{name}: greedy continuation of prompt {row['id']} is a near tie")
+    return faults
 
 
 def golden(name):
@@ -71,7 +71,7 @@ def older_config(name):
 
 
 def difference(expected, model, rollouts, temperature=1.0):
-    """The differences from the golden values: of the token mean, and the largest of any entropy or log-probability."""
+    """Differences of the token mean and of the worst single entropy or log-probability from the golden values."""
     found = score(lambda ids: all_logits(model, ids), rollouts, temperature)
     wanted = expected["temperatures"][str(temperature)]
     worst = max(abs(a - b) for one, other in zip(found["per_rollout"], wanted["per_rollout"], strict=True)
@@ -80,7 +80,7 @@ def difference(expected, model, rollouts, temperature=1.0):
 
 
 def routing_margin(model, rollouts):
-    """The smallest difference, over all tokens and layers, between the last selected expert and the next one."""
+    """The smallest gap, over all tokens and layers, between the last chosen expert and the first one not chosen."""
     gaps = []
 
     def watch(router, inputs, _):
@@ -98,9 +98,9 @@ def routing_margin(model, rollouts):
 
 
 def check_torchscript(rollouts):
-    """Right-padded batches must equal single sequences: shapes are not constant, and the module is causal."""
+    """Right-padded batches must equal single sequences: shapes are dynamic and attention is causal."""
     module = torch.jit.load(FIXTURES / "torchscript" / "model.pt")
-    errors = []
+    faults = []
     sequences = [row["prompt_token_ids"] + row["response_token_ids"] for row in rollouts]
     for size, start in itertools.product((1, 2, 5, 12), (0, 3, 7)):
         batch = sequences[start:start + size]
@@ -109,12 +109,12 @@ def check_torchscript(rollouts):
             together = module(torch.tensor([ids + [0] * (width - len(ids)) for ids in batch]))
             for row, ids in zip(together, batch, strict=True):
                 if (row[:len(ids)] - module(torch.tensor([ids]))[0]).abs().max() > 1e-4:
-                    errors.append(f"torchscript: a batch of {len(batch)} by {width} differs from its rows")
-    return errors
+                    faults.append(f"torchscript: a batch of {len(batch)} by {width} differs from its rows")
+    return faults
 
 
 def mistakes():
-    """Each case with one feature omitted or wrong."""
+    """Each case with one feature missing or wrong."""
     for name, overrides in [
         ("qwen2-sliding", {"layer_types": ["full_attention"] * 2}),
         ("qwen2-sliding", {"layer_types": ["sliding_attention"] * 2}),

@@ -1,4 +1,4 @@
-"""Common code of the fixture scripts: paths, file writers, and the definition of entropy."""
+"""Shared by the fixture generators: paths, file writing, and the definition of entropy."""
 import json
 import shutil
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures" / "compute"
-VOCABULARY = 320  # larger than the tokenizer's, as in Qwen: the last token ids have logits but no text
+VOCABULARY = 320  # more than the tokenizer has, as in Qwen: the last rows have logits but no text
 TEMPERATURES = (1.0, 0.7)
 
 

@@ -1,11 +1,12 @@
-"""Creates tests/fixtures/compute: tiny random checkpoints and the numbers that Hugging Face's code computes for them.
+"""Makes tests/fixtures/compute: tiny random checkpoints, with the numbers that Hugging Face's code gives.
 
-`entropy-viz compute` implements each architecture on libtorch, so its numbers are compared with the reference
-implementation. All weights are random and none is neutral (no zero bias, no norm of ones), so that a missing bias or
-scale changes the numbers. Windows, soft caps and rope scalings are small enough to matter within forty tokens.
+`entropy-viz compute` builds each architecture anew on libtorch, so its numbers are checked against the
+library that defines them. The weights are random and nothing in them is at its neutral default (no zero
+bias, no norm of ones), so that a bias or a scale left out shows; windows, soft caps and rope scalings are
+small enough to matter within forty tokens.
 
-Created with Python 3.11, torch 2.11.0 (CPU, one thread), transformers 5.23.0, tokenizers 0.23.3, peft 0.21.2,
-pyarrow 26.0.1. Seeds are fixed: running it again gives the same bytes. It needs no network.
+Made with Python 3.11, torch 2.11.0 (CPU, one thread), transformers 5.23.0, tokenizers 0.23.3, peft 0.21.2,
+pyarrow 26.0.1. Fixed seeds; run again, it gives the same bytes. No network.
 
     pip install torch==2.11.0 transformers==5.23.0 peft==0.21.2 pyarrow==26.0.1
     python3 tests/compute/make_golden.py && python3 tests/compute/check_golden.py
@@ -34,7 +35,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Genera
 GREEDY_TOKENS = 12
 EOS, PAD, START = "<|im_end|>", "<|endoftext|>", "<|im_start|>"
 
-# Training text of the byte-level BPE.
+# The text from which the byte-level BPE learns its few merges.
 TEXT = """What is the entropy of a policy? The answer is the mean of the entropies of its tokens, in nats.
 Explain why the entropy of a policy collapses: the model is sure of the answer before it reads the question.
 def mean(values):
@@ -50,7 +51,7 @@ CHATML = """{%- for message in messages %}
 {%- endif %}
 """
 
-# (prompt, response length, finish reason). The lengths are given, so the final EOS is appended, not sampled.
+# (prompt, response length, finish reason). Lengths are fixed, so a final eos is appended, not sampled.
 PROMPTS = [
     ("What is 3 + 4?", 8, "length"),
     ([{"role": "user", "content": "What is 12 * 7?"}], 28, "stop"),
@@ -71,7 +72,7 @@ ROPE = {"rope_type": "default", "rope_theta": 10000.0}
 EXPERTS = dict(intermediate_size=48, moe_intermediate_size=12, num_experts=8, num_experts_per_tok=2, head_dim=8,
                decoder_sparse_step=1, tie_word_embeddings=True)
 
-# name: (model_type, settings in addition to ATTENTION)
+# name: (model_type, config keys in addition to ATTENTION)
 CASES = {
     "qwen2": ("qwen2", dict(num_hidden_layers=3, tie_word_embeddings=True, rope_parameters={"rope_type": "default", "rope_theta": 1e6})),
     "qwen2-sliding": ("qwen2", dict(tie_word_embeddings=True, use_sliding_window=True, sliding_window=8, max_window_layers=1)),
@@ -97,7 +98,7 @@ CASES = {
 # Adapters of the qwen2 case. rsLoRA scales by alpha / sqrt(r) where LoRA scales by alpha / r.
 ADAPTERS = {"lora": dict(use_rslora=False), "lora-rslora": dict(use_rslora=True)}
 
-# Other seeds, where the first gave a greedy choice or a routing too close to a tie for float32, or a mean that some mistake does not change.
+# Seeds for cases whose first seed gave near-ties in float32 (greedy choice, routing), or a mean that a mistake does not change.
 SEEDS = {"qwen3": 1, "qwen3_moe": 2, "phi3-partial": 1, "lora": 1}
 
 
@@ -136,9 +137,9 @@ def save_checkpoint(name):
     config = AutoConfig.for_model(model_type, **options)
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     randomise(model, name)
-    # Qwen's generation_config.json has two end tokens, its config.json only one.
-    eos_token_ids = [tokenizer.eos_token_id, tokenizer.pad_token_id] if model_type == "qwen3" else tokenizer.eos_token_id
-    model.generation_config = GenerationConfig(bos_token_id=tokenizer.bos_token_id, eos_token_id=eos_token_ids, pad_token_id=tokenizer.pad_token_id)
+    # Qwen's generation_config.json has two end tokens, its config.json one.
+    ends = [tokenizer.eos_token_id, tokenizer.pad_token_id] if model_type == "qwen3" else tokenizer.eos_token_id
+    model.generation_config = GenerationConfig(bos_token_id=tokenizer.bos_token_id, eos_token_id=ends, pad_token_id=tokenizer.pad_token_id)
     model.to(dtype).save_pretrained(directory)
     (directory / "model.safetensors").chmod(0o644)
     tokenizer.save_pretrained(directory)
@@ -147,7 +148,7 @@ def save_checkpoint(name):
 
 
 def make_tokenizer(name):
-    """A small byte-level BPE similar to Qwen's, for all checkpoints; that of llama-plain also adds a BOS."""
+    """A small byte-level BPE like Qwen's for all cases; that of llama-plain also adds a BOS."""
     backend = Tokenizer(models.BPE())
     backend.normalizer = normalizers.NFC()
     backend.pre_tokenizer = pre_tokenizers.Sequence([
@@ -170,7 +171,7 @@ def make_tokenizer(name):
 
 
 def randomise(model, name):
-    """Samples all parameters, with a variance large enough that entropies are well below ln V and attention is not uniform."""
+    """Draws every parameter at random, wide enough that entropies are well below ln V and attention is uneven."""
     generator = seeded(name)
     with torch.no_grad():
         for parameter_name, parameter in sorted(model.named_parameters()):
@@ -196,7 +197,7 @@ def draw(name, noise, config):
 
 
 def transformers_4_config(config):
-    """The config in the layout of transformers 4, which nearly all published checkpoints have."""
+    """The config in the format of transformers 4, which most published checkpoints have."""
     older = {key: value for key, value in config.items() if key not in ("dtype", "layer_types", "rope_parameters")}
     older["torch_dtype"] = config["dtype"]
     older["transformers_version"] = "4.51.3"
@@ -234,14 +235,14 @@ def save_adapter(name):
 
 
 def tidy_adapter_config(path):
-    """Sorts target_modules, which PEFT writes in an order that changes from run to run."""
+    """Sorts target_modules, a set that PEFT writes in random order."""
     config = json.loads(path.read_text())
     config["target_modules"].sort()
     path.write_text(json.dumps(config, indent=2, sort_keys=True))
 
 
 def load(name, attention="eager", config=None, **overrides):
-    """The model of a case in float32, with its adapter; `overrides` change its config."""
+    """The model of a case in float32, its adapter applied; `overrides` change its config."""
     base = "qwen2" if name in ADAPTERS else name
     options = dict(dtype=torch.float32, attn_implementation=attention, **overrides)
     if "moe" in name:
@@ -255,7 +256,7 @@ def load(name, attention="eager", config=None, **overrides):
 
 
 def make_rollouts():
-    """The prompts with responses of printable tokens, sampled from the qwen3 case."""
+    """The prompts, with responses of printable tokens sampled from the qwen3 case."""
     tokenizer = AutoTokenizer.from_pretrained(FIXTURES / "qwen3")
     model = load("qwen3")
     printable = torch.tensor([is_printable(tokenizer, token) for token in range(VOCABULARY)])
@@ -291,8 +292,8 @@ def golden(name, rollouts):
     base = "qwen2" if name in ADAPTERS else name
     tokenizer = AutoTokenizer.from_pretrained(FIXTURES / base)
     prompts = [{"id": row["id"], "token_ids": tokenize_prompt(tokenizer, row["prompt"])} for row in rollouts]
-    eos_token_ids = model.generation_config.eos_token_id
-    eos_token_ids = eos_token_ids if isinstance(eos_token_ids, list) else [eos_token_ids]
+    ends = model.generation_config.eos_token_id
+    ends = ends if isinstance(ends, list) else [ends]
     return {
         "unit": "nats",
         "made_with": {"torch": torch.__version__, "transformers": transformers.__version__, "device": "cpu",
@@ -302,16 +303,16 @@ def golden(name, rollouts):
         "stored_dtype": stored_dtype(FIXTURES / base / "model.safetensors"),
         "dtype_of_weights_in_memory": "float32",
         "num_parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "eos_token_ids": eos_token_ids,
+        "eos_token_ids": ends,
         "temperatures": {str(temperature): score(lambda ids: all_logits(model, ids), rollouts, temperature) for temperature in TEMPERATURES},
         "debug_logits_T1": [debug_logits(model, row) for row in rollouts],
         "prompt_token_ids": prompts,
-        "greedy_12": [greedy(model, row["id"], row["token_ids"], eos_token_ids) for row in prompts],
+        "greedy_12": [greedy(model, row["id"], row["token_ids"], ends) for row in prompts],
     }
 
 
 def all_logits(model, token_ids):
-    """The float32 logits at all positions of one sequence, without batch, padding or cache."""
+    """float32 logits at every position of one sequence: no batch, no padding, no cache."""
     with torch.inference_mode():
         return model(input_ids=torch.tensor([token_ids]), use_cache=False).logits[0].float()
 
@@ -322,10 +323,10 @@ def debug_logits(model, row):
     return {"id": row["id"], "position": position, "first8": logits[:8].tolist(), "argmax": logits.argmax().item()}
 
 
-def greedy(model, number, prompt, eos_token_ids):
-    """The greedy continuation; `min_top2_margin` is the smallest difference between the best two logits."""
+def greedy(model, number, prompt, ends):
+    """The greedy continuation; `min_top2_margin` is the smallest gap between the two best tokens."""
     token_ids, margins = [], []
-    while len(token_ids) < GREEDY_TOKENS and not (token_ids and token_ids[-1] in eos_token_ids):
+    while len(token_ids) < GREEDY_TOKENS and not (token_ids and token_ids[-1] in ends):
         best = all_logits(model, prompt + token_ids)[-1].topk(2)
         token_ids.append(best.indices[0].item())
         margins.append((best.values[0] - best.values[1]).item())

@@ -1,7 +1,7 @@
-"""Prompt files from their usual writers (pyarrow, json, csv), with the columns and keys of verl.
+"""Prompt files written by pyarrow, json and csv, with verl's columns and keys.
 
-verl reads Parquet whose `prompt` is a list of chat messages, and dumps rollouts as JSON lines with the rendered prompt
-as `input`. `datasets` sorts the fields of a message by name, hence content before role.
+verl reads Parquet whose `prompt` is a list of chat messages, and dumps rollouts as JSON lines with the
+rendered prompt under `input`. `datasets` orders a message's fields by name, hence content before role.
 """
 import csv
 import json
@@ -28,7 +28,7 @@ def make(directory):
     write_lines(directory / "verl-rollouts.jsonl", [dumped_rollout(number, *pair) for number, pair in enumerate(QUESTIONS)])
     (directory / "lines.txt").write_text("".join(question.replace("\n", " ") + "\n" for question, _ in QUESTIONS), encoding="utf-8")
     with open(directory / "questions.csv", "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)  # RFC 4180: CRLF line ends, doubled quotes
+        writer = csv.writer(file)  # RFC 4180: CRLF line ends, quotes doubled
         writer.writerow(["id", "prompt", "answer"])
         writer.writerows([number, question, answer] for number, (question, answer) in enumerate(QUESTIONS))
     rows = [{"id": number, "prompt": question if number % 2 else verl_row(number, question, answer)["prompt"]}

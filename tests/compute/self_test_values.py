@@ -1,8 +1,8 @@
-"""Computes the expected values of `compute --self-test` with transformers.
+"""Computes the values that `compute --self-test` expects for its tiny Qwen3, with transformers.
 
-The weights of the tiny Qwen3 come from a formula that self_test.rs also uses: the k-th number of the i-th tensor is
-sin(0.7 k + i) times a factor, plus one for norms. Prints the mean entropy at temperatures 1 and 0.7 and the sum of the
-log-probs at 1. Run with torch 2.11.0 and transformers 5.23.0.
+The weights follow from a formula that self_test.rs has too: the k-th number of the i-th tensor is
+sin(0.7 k + i) times a size, plus one for norms. Prints the mean entropy at temperatures 1 and 0.7 and
+the sum of the log-probs at 1; made with torch 2.11.0 and transformers 5.23.0.
 """
 
 import numpy as np

@@ -1,8 +1,8 @@
-"""A TorchScript module like one a user may export: `forward(input_ids int64[B, L]) -> logits float32[B, L, V]`.
+"""A TorchScript module as a user might export one: `forward(input_ids int64[B, L]) -> logits float32[B, L, V]`.
 
-Tracing makes everything that Python computes constant: sizes as integers, and the devices of new tensors. Therefore
-positions come from `cumsum` and are compared for the causal mask, shapes come from `unflatten` and `flatten`, and no
-device is named.
+A trace freezes whatever Python worked out while tracing: sizes taken as integers, and the device of every
+tensor made on the way. So positions are counted with `cumsum` and compared for the causal mask, shapes come
+from `unflatten` and `flatten`, and nothing names a device.
 """
 import io
 import zipfile
@@ -72,7 +72,7 @@ class Layer(nn.Module):
         heads = self.query_key_value(self.attention_norm(hidden)).unflatten(-1, (3 * HEADS, -1)).transpose(1, 2)
         query, key, value = heads.chunk(3, dim=1)
         scores = query @ key.transpose(-1, -2) / (HIDDEN // HEADS) ** 0.5
-        # ALiBi: the scores of each head decrease with distance at its own rate, without a position embedding.
+        # ALiBi: a distance penalty per head, which needs no table of positions.
         distance = (positions.unsqueeze(-1) - positions.unsqueeze(-2)).unsqueeze(1).float()
         scores = torch.cat([score - distance * 0.5 ** (head + 1) for head, score in enumerate(scores.split(1, dim=1))], dim=1)
         mixed = scores.masked_fill(future, float("-inf")).softmax(-1) @ value
@@ -81,7 +81,7 @@ class Layer(nn.Module):
 
 
 def without_sources(traced):
-    """The archive of the module without its `.debug_pkl` records, which contain local file names."""
+    """The module's archive less its `.debug_pkl` records, which name the files of whoever traced it."""
     buffer = io.BytesIO()
     torch.jit.save(traced, buffer)
     slim = io.BytesIO()

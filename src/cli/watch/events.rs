@@ -1,7 +1,7 @@
-//! What is typed, and new sizes of the terminal.
+//! Keys and size changes of the terminal.
 //!
-//! They are read on a thread of their own: of a terminal that has gone away crossterm reads the end over and over
-//! and never comes back, so whoever waits for it learns of no signal.
+//! They are read on a separate thread: when the terminal is closed, crossterm reads its end over and over and never
+//! returns, so a caller would not notice a signal.
 
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -9,19 +9,19 @@ use std::time::Duration;
 
 use ratatui::crossterm::event::{self, Event};
 
-/// So many are kept while a frame is drawn; the rest waits in the terminal.
-const KEPT: usize = 64;
+/// The number of buffered events; more stay in the buffer of the terminal.
+const BUFFERED: usize = 64;
 
-/// The events of the terminal, as they come.
+/// The events of the terminal.
 pub(super) struct Events(Receiver<io::Result<Event>>);
 
 impl Events {
-    /// Listens until the program ends.
+    /// Reads events until the process ends.
     ///
     /// # Errors
-    /// When there can be no thread.
+    /// When the thread cannot be started.
     pub(super) fn listen() -> io::Result<Events> {
-        let (sender, receiver) = sync_channel(KEPT);
+        let (sender, receiver) = sync_channel(BUFFERED);
         std::thread::Builder::new().name("events".to_owned()).spawn(move || {
             loop {
                 let event = event::read();
@@ -34,12 +34,12 @@ impl Events {
         Ok(Events(receiver))
     }
 
-    /// The next event, if there is one before so much time has passed.
+    /// Waits for the next event; `None` after the timeout.
     ///
     /// # Errors
     /// When the terminal cannot be read.
-    pub(super) fn next(&self, wait: Duration) -> io::Result<Option<Event>> {
-        match self.0.recv_timeout(wait) {
+    pub(super) fn next(&self, timeout: Duration) -> io::Result<Option<Event>> {
+        match self.0.recv_timeout(timeout) {
             Ok(event) => event.map(Some),
             Err(RecvTimeoutError::Timeout) => Ok(None),
             Err(RecvTimeoutError::Disconnected) => Err(io::ErrorKind::UnexpectedEof.into()),

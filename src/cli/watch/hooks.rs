@@ -1,49 +1,50 @@
-//! What happens when the state of a run changes: a command is run, with the facts in its environment.
+//! `--exec`: runs a command when the state of a run changes, with the change in its environment.
 //!
-//! The command is the user's; names of runs come from files, and are never part of it. Commands run one
-//! after another, so that fifty runs that end together start no fifty programs.
+//! Labels come from files and are passed only in the environment, never as a part of the command. Commands run one
+//! after another, so that fifty runs that end together do not start fifty programs at once.
 
 use std::collections::VecDeque;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::tui::standing::Turn;
+use crate::tui::run_status::StateChange;
 use entropy_history::label::visible;
+use entropy_shell::plural;
 
-/// How long a command may go on when the watching ends because of what it was run for.
-const LAST_WAIT: Duration = Duration::from_secs(10);
+/// How long `watch` waits for the last commands before it ends.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where the output of commands goes.
+/// Where the output of the commands goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Output {
-    /// Nowhere: the screen is taken.
-    Dropped,
-    /// Where the program's own errors go.
+pub(super) enum HookOutput {
+    /// It is discarded: the terminal shows the screen.
+    Discard,
+    /// To the standard error of this program.
     Stderr,
 }
 
-/// Runs a command for each change.
+/// Runs the command for each state change.
 pub(super) struct Hooks {
     command: Option<String>,
-    output: Output,
-    waiting: VecDeque<Turn>,
+    output: HookOutput,
+    queue: VecDeque<StateChange>,
     running: Option<Child>,
 }
 
 impl Hooks {
-    pub(super) fn new(command: Option<String>, output: Output) -> Hooks {
-        Hooks { command, output, waiting: VecDeque::new(), running: None }
+    pub(super) fn new(command: Option<String>, output: HookOutput) -> Hooks {
+        Hooks { command, output, queue: VecDeque::new(), running: None }
     }
 
-    /// Takes what has changed; a run that is seen for the first time has not.
-    pub(super) fn take(&mut self, turns: &[Turn]) {
+    /// Adds state changes to the queue, except those of new runs.
+    pub(super) fn enqueue(&mut self, changes: &[StateChange]) {
         if self.command.is_some() {
-            self.waiting.extend(turns.iter().filter(|turn| turn.before.is_some()).cloned());
+            self.queue.extend(changes.iter().filter(|change| change.before.is_some()).cloned());
         }
     }
 
-    /// Starts the next command once the last has ended; what went wrong, in words.
-    pub(super) fn go_on(&mut self) -> Option<String> {
+    /// Starts the next command if none is running. Returns a message if a command failed or could not be started.
+    pub(super) fn run_next(&mut self) -> Option<String> {
         let mut problem = None;
         if let Some(child) = &mut self.running {
             match child.try_wait() {
@@ -52,22 +53,24 @@ impl Hooks {
                 Ok(Some(status)) => {
                     problem = Some(format!("the command of --exec failed: {status}"))
                 }
-                Err(error) => problem = Some(format!("the command of --exec is lost: {error}")),
+                Err(error) => {
+                    problem = Some(format!("cannot wait for the command of --exec: {error}"))
+                }
             }
             self.running = None;
         }
-        let (Some(command), Some(turn)) = (&self.command, self.waiting.pop_front()) else {
+        let (Some(command), Some(change)) = (&self.command, self.queue.pop_front()) else {
             return problem;
         };
         let output = || match self.output {
-            Output::Dropped => Stdio::null(),
-            Output::Stderr => Stdio::from(std::io::stderr()),
+            HookOutput::Discard => Stdio::null(),
+            HookOutput::Stderr => Stdio::from(std::io::stderr()),
         };
         let started = Command::new("sh")
             .args(["-c", command])
-            .env("ENTROPY_VIZ_RUN", visible(&turn.now.label).as_ref())
-            .env("ENTROPY_VIZ_STATE", turn.now.words().replace(' ', "_"))
-            .env("ENTROPY_VIZ_STEP", turn.step().to_string())
+            .env("ENTROPY_VIZ_RUN", visible(&change.now.label).as_ref())
+            .env("ENTROPY_VIZ_STATE", change.now.state_name().replace(' ', "_"))
+            .env("ENTROPY_VIZ_STEP", change.step().to_string())
             .stdin(Stdio::null())
             .stdout(output())
             .stderr(output())
@@ -79,61 +82,63 @@ impl Hooks {
         problem
     }
 
-    /// Lets the commands of the last changes end, within bounds; what went wrong, and what goes on.
+    /// Runs the commands of all queued changes, for at most [`FINISH_TIMEOUT`]. Returns messages about failed,
+    /// still running and omitted commands.
     pub(super) fn finish(&mut self) -> Vec<String> {
-        self.finish_within(LAST_WAIT)
+        self.finish_within(FINISH_TIMEOUT)
     }
 
-    fn finish_within(&mut self, time: Duration) -> Vec<String> {
-        let end = Instant::now() + time;
+    fn finish_within(&mut self, timeout: Duration) -> Vec<String> {
+        let end = Instant::now() + timeout;
         let mut problems = Vec::new();
         while Instant::now() < end {
-            problems.extend(self.go_on());
-            if self.running.is_none() && self.waiting.is_empty() {
+            problems.extend(self.run_next());
+            if self.running.is_none() && self.queue.is_empty() {
                 break;
             }
             std::thread::sleep(Duration::from_millis(10));
         }
         if let Some(child) = &self.running {
-            let seconds = time.as_secs();
+            let seconds = timeout.as_secs();
             problems.push(format!(
-                "the command of --exec did not end within {seconds} s and goes on, as process {}",
+                "the command of --exec did not end within {seconds} s and is still running as process {}",
                 child.id()
             ));
         }
-        match self.waiting.len() {
-            0 => {}
-            1 => problems.push("the command of --exec was not run for 1 more change".to_owned()),
-            n => problems.push(format!("the command of --exec was not run for {n} more changes")),
+        if !self.queue.is_empty() {
+            let changes = plural(self.queue.len(), "more change", "more changes");
+            problems.push(format!("the command of --exec was not run for {changes}"));
         }
         problems
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::tui::standing::{Standing, Terms};
+    use crate::tui::run_status::{RunStatus, StatusConfig};
     use entropy_history::history::{History, Point, Run};
     use entropy_history::quantity::EntropyKind;
     use entropy_history::stats::health::Thresholds;
 
     #[test]
-    fn a_command_that_goes_on_after_the_end_is_told() {
+    fn command_that_is_still_running_at_the_end_is_reported() {
         let points = vec![Point { step: 1.0, entropy: 2.0 }];
         let (history, _) = History::from_raw("q", EntropyKind::TokenMean, points).unwrap();
         let run = Run::new(history, "q.json", "rzero", "entropy");
-        let terms = Terms { thresholds: Thresholds::default(), stale: None, over: 20.0 };
-        let now = Standing::of(&run, None, &terms, SystemTime::now());
-        let turn = Turn { now, before: Some("healthy") };
-        let mut hooks = Hooks::new(Some("exec sleep 60".to_owned()), Output::Dropped);
-        hooks.take(&[turn.clone(), turn]);
-        let told = hooks.finish_within(Duration::from_millis(200));
+        let thresholds = Thresholds::default();
+        let config = StatusConfig { thresholds, stale_after: None, change_steps: 20.0 };
+        let now = RunStatus::of(&run, None, &config, SystemTime::now());
+        let change = StateChange { now, before: Some("healthy") };
+        let mut hooks = Hooks::new(Some("exec sleep 60".to_owned()), HookOutput::Discard);
+        hooks.enqueue(&[change.clone(), change]);
+        let problems = hooks.finish_within(Duration::from_millis(200));
         hooks.running.take().unwrap().kill().unwrap();
-        assert_eq!(told.len(), 2, "{told:?}");
-        assert!(told[0].contains("and goes on, as process "), "{told:?}");
-        assert_eq!(told[1], "the command of --exec was not run for 1 more change");
+        assert_eq!(problems.len(), 2, "{problems:?}");
+        assert!(problems[0].contains("and is still running as process "), "{problems:?}");
+        assert_eq!(problems[1], "the command of --exec was not run for 1 more change");
     }
 }

@@ -1,19 +1,20 @@
-//! What the keys mean.
+//! The key bindings of the screen.
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use crate::tui::view::{Act, View};
+use crate::tui::view::{View, ViewAction};
 
-/// What a key means.
+/// The effect of a key.
 #[derive(Debug, PartialEq)]
 pub(super) enum Key {
-    Act(Act),
-    Leave,
+    View(ViewAction),
+    Quit,
     Interrupt,
     Suspend,
 }
 
-pub(super) fn meaning(key: KeyEvent, view: &View) -> Option<Key> {
+/// The effect of a key in the current view; `None` for a key without one.
+pub(super) fn key_action(key: KeyEvent, view: &View) -> Option<Key> {
     if key.modifiers.contains(KeyModifiers::CONTROL) {
         return match key.code {
             KeyCode::Char('c') => Some(Key::Interrupt),
@@ -21,29 +22,29 @@ pub(super) fn meaning(key: KeyEvent, view: &View) -> Option<Key> {
             _ => None,
         };
     }
-    let act = match key.code {
-        KeyCode::Esc | KeyCode::Char('q') if view.help => Act::Help,
-        KeyCode::Esc | KeyCode::Char('q') => return Some(Key::Leave),
-        KeyCode::Char('?' | 'h') => Act::Help,
-        KeyCode::Char('s') => Act::Smoother,
-        KeyCode::Char('S') => Act::Rougher,
-        KeyCode::Char('l') => Act::Scale,
-        KeyCode::Char('+' | '=') => Act::ZoomIn,
-        KeyCode::Char('-') => Act::ZoomOut,
-        KeyCode::Left => Act::Left,
-        KeyCode::Right => Act::Right,
-        KeyCode::Up | KeyCode::Char('k') => Act::Select(-1),
-        KeyCode::Down | KeyCode::Char('j') => Act::Select(1),
-        KeyCode::PageUp => Act::Select(-10),
-        KeyCode::PageDown => Act::Select(10),
-        KeyCode::Char(' ') => Act::Toggle,
+    let action = match key.code {
+        KeyCode::Esc | KeyCode::Char('q') if view.help => ViewAction::ToggleHelp,
+        KeyCode::Esc | KeyCode::Char('q') => return Some(Key::Quit),
+        KeyCode::Char('?' | 'h') => ViewAction::ToggleHelp,
+        KeyCode::Char('s') => ViewAction::MoreSmoothing,
+        KeyCode::Char('S') => ViewAction::LessSmoothing,
+        KeyCode::Char('l') => ViewAction::ToggleScale,
+        KeyCode::Char('+' | '=') => ViewAction::ZoomIn,
+        KeyCode::Char('-') => ViewAction::ZoomOut,
+        KeyCode::Left => ViewAction::Left,
+        KeyCode::Right => ViewAction::Right,
+        KeyCode::Up | KeyCode::Char('k') => ViewAction::Select(-1),
+        KeyCode::Down | KeyCode::Char('j') => ViewAction::Select(1),
+        KeyCode::PageUp => ViewAction::Select(-10),
+        KeyCode::PageDown => ViewAction::Select(10),
+        KeyCode::Char(' ') => ViewAction::ToggleSelected,
         KeyCode::Char(digit @ '1'..='9') => {
-            Act::ToggleNumber(digit.to_digit(10).map_or(0, |digit| digit as usize - 1))
+            ViewAction::ToggleNth(digit.to_digit(10).map_or(0, |digit| digit as usize - 1))
         }
-        KeyCode::Char('o') => Act::Only,
-        KeyCode::Char('a') => Act::All,
-        KeyCode::Char('r') => Act::Reset,
+        KeyCode::Char('o') => ViewAction::SelectedOnly,
+        KeyCode::Char('a') => ViewAction::AllOrNone,
+        KeyCode::Char('r') => ViewAction::Reset,
         _ => return None,
     };
-    Some(Key::Act(act))
+    Some(Key::View(action))
 }

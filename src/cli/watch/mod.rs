@@ -5,10 +5,10 @@ mod follow;
 mod followed;
 mod hooks;
 mod keys;
-mod look;
 mod screen;
 mod serve;
 mod signals;
+mod text_frame;
 mod watcher;
 
 use std::ffi::OsString;
@@ -23,9 +23,11 @@ use ratatui::crossterm::event::{Event, KeyEventKind};
 use super::curves::{AuxRequest, Reader};
 use super::health::HealthArgs;
 use super::load::{LARGEST_VOCABULARY, format_by_name};
-use super::report::BESIDES;
-use crate::tui::frame::span;
-use crate::tui::standing::{Standing, Terms, Turn};
+use super::page::PAGE_AUX;
+use super::theme::ThemeName;
+use crate::tui::frame::render;
+use crate::tui::run_status::{RunStatus, StateChange, StatusConfig};
+use crate::tui::scene::{Scene, span};
 use crate::tui::view::View;
 use entropy_history::discover::Origin;
 use entropy_history::formats::{Format, SeriesSelector};
@@ -39,13 +41,13 @@ use entropy_shell::Terminal;
 use entropy_shell::{Failure, WithHint};
 use events::Events;
 use follow::{Follower, Place};
-use hooks::{Hooks, Output};
-use keys::{Key, meaning};
-pub(super) use look::{Shown, ThemeName, frame, size};
+use hooks::{HookOutput, Hooks};
+use keys::{Key, key_action};
 use screen::Screen;
 use serve::{ServeArgs, Service};
 use signals::{Display, Signals};
-use watcher::{News, Watcher};
+pub(super) use text_frame::{FrameContent, frame_size, frame_text};
+use watcher::{Poll, Watcher};
 
 /// Signals are looked at so often.
 const BLINK: Duration = Duration::from_millis(200);
@@ -174,19 +176,24 @@ impl Watch {
         let wanted = SeriesSelector::metrics(&self.metric)
             .map_err(|(text, why)| anyhow!("--metric {text:?} is not a glob pattern: {why}"))
             .hint("put * ? or [ in brackets, as in [*], to mean the character")?;
-        let wanted = if self.serve.is_asked() { wanted.with_clock() } else { wanted };
-        let besides = if self.serve.is_asked() { BESIDES } else { AuxRequest::default() };
+        let wanted = if self.serve.is_requested() { wanted.with_clock() } else { wanted };
+        let besides = if self.serve.is_requested() { PAGE_AUX } else { AuxRequest::default() };
         let vocabulary = LARGEST_VOCABULARY;
         let reader = Reader { format: self.format, wanted: &wanted, besides: &besides, vocabulary };
         let follower = Follower::new(self.places()?, reader, self.interval);
         let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
         let taken = io::stdout().is_terminal() && !dumb;
         let asked = !self.exit_on.is_empty() || self.exec.is_some() || self.bell;
-        let mut service = self.serve.prepare(self, &follower.places())?;
+        let mut service = self.serve.prepare(
+            self.smooth,
+            self.log_y,
+            self.health.thresholds(),
+            &follower.places(),
+        )?;
         if self.once || (!taken && !asked && service.is_none()) {
             return self.once(follower, terminal);
         }
-        let watcher = Watcher::new(self.terms(), follower);
+        let watcher = Watcher::new(self.status_config(), follower);
         let display = if taken && service.is_none() { Display::Screen } else { Display::Lines };
         let signals = Signals::listen(display)?;
         let end = match display {
@@ -194,7 +201,7 @@ impl Watch {
             Display::Lines => self.in_lines(watcher, &signals, service.as_mut(), terminal)?,
         };
         if let Some(service) = &service {
-            service.end();
+            service.close();
         }
         Ok(match end {
             End::Left => Outcome::Done,
@@ -226,11 +233,11 @@ impl Watch {
         Ok(vec![Place::Models(models)])
     }
 
-    fn terms(&self) -> Terms {
-        Terms {
+    fn status_config(&self) -> StatusConfig {
+        StatusConfig {
             thresholds: self.health.thresholds(),
-            stale: self.stale.0,
-            over: f64::from(self.over),
+            stale_after: self.stale.0,
+            change_steps: f64::from(self.over),
         }
     }
 
@@ -241,8 +248,8 @@ impl Watch {
 
     /// Prints one frame.
     fn once(&self, follower: Follower<'_>, terminal: &Terminal) -> Result<Outcome, Failure> {
-        let mut watcher = Watcher::new(self.terms(), follower);
-        let news = watcher.look()?;
+        let mut watcher = Watcher::new(self.status_config(), follower);
+        let news = watcher.poll()?;
         let mut outcome = Outcome::Done;
         for problem in news.problems {
             if problem.origin == Origin::Named {
@@ -256,15 +263,15 @@ impl Watch {
                 "the trainer may not have logged yet; without --once a terminal waits for it",
             );
         };
-        let shown = Shown {
+        let content = FrameContent {
             runs: comparison.runs(),
-            standings: &watcher.standings,
+            statuses: &watcher.statuses,
             view: &self.view(),
-            over: f64::from(self.over),
+            change_steps: f64::from(self.over),
         };
-        let size = size(self.width, self.height, 0);
-        terminal.print(frame(&shown, self.theme, size, terminal).as_bytes())?;
-        match self.reached(&watcher.standings) {
+        let size = frame_size(self.width, self.height, 0);
+        terminal.print(frame_text(&content, self.theme, size, terminal).as_bytes())?;
+        match self.reached(&watcher.statuses) {
             Some(why) => {
                 terminal.info(&why);
                 Ok(Outcome::Violated)
@@ -274,12 +281,12 @@ impl Watch {
     }
 
     /// Why to leave, if a run is in a state to leave on.
-    fn reached<'s>(&self, standings: impl IntoIterator<Item = &'s Standing>) -> Option<String> {
-        let is_one = |s: &&Standing| self.exit_on.iter().any(|exit| exit.is(s.state));
-        let standing = standings.into_iter().find(is_one)?;
+    fn reached<'s>(&self, statuses: impl IntoIterator<Item = &'s RunStatus>) -> Option<String> {
+        let is_one = |s: &&RunStatus| self.exit_on.iter().any(|exit| exit.is(s.state));
+        let status = statuses.into_iter().find(is_one)?;
         let step =
-            standing.state_step.map_or(String::new(), |s| format!(" from step {} on", exact(s)));
-        Some(format!("{} {}{step}", standing.label, standing.state.words()))
+            status.state_step.map_or(String::new(), |s| format!(" from step {} on", exact(s)));
+        Some(format!("{} {}{step}", status.label, status.state.words()))
     }
 
     /// Prints a line for each change, without a terminal or beside a page.
@@ -290,30 +297,30 @@ impl Watch {
         mut service: Option<&mut Service>,
         terminal: &Terminal,
     ) -> Result<End, Failure> {
-        let mut hooks = Hooks::new(self.exec.clone(), Output::Stderr);
+        let mut hooks = Hooks::new(self.exec.clone(), HookOutput::Stderr);
         let waiting = waiting(&watcher);
         loop {
             let start = Instant::now();
-            let news = watcher.look()?;
+            let news = watcher.poll()?;
             for problem in &news.problems {
-                match problem.is_absence() && watcher.standings.is_empty() {
+                match problem.is_absence() && watcher.statuses.is_empty() {
                     true => terminal.info(&waiting),
                     false => terminal.warn(&format!("{:#}", problem.failure.error)),
                 }
             }
             if let Some(service) = &mut service {
-                service.take(news.grew);
-                service.go_on(watcher.follower.comparison());
+                service.note_growth(news.grew);
+                service.publish_if_due(watcher.follower.comparison());
                 service.start(terminal)?; // once what is named has turned out to be readable
             }
-            for turn in &news.turns {
-                terminal.print(format!("{}\n", line(turn)).as_bytes())?;
+            for change in &news.changes {
+                terminal.print(format!("{}\n", line(change)).as_bytes())?;
             }
-            if self.bell && news.turns.iter().any(|turn| turn.before.is_some()) {
+            if self.bell && news.changes.iter().any(|change| change.before.is_some()) {
                 // Nobody may be there to hear it.
                 let _ = io::stderr().write_all(b"\x07");
             }
-            hooks.take(&news.turns);
+            hooks.enqueue(&news.changes);
             if let Some(why) = self.reached(sure(&watcher)) {
                 hooks.finish().iter().for_each(|problem| terminal.warn(problem));
                 return Ok(End::Reached(why));
@@ -322,11 +329,11 @@ impl Watch {
                 if signals.is_stopped() {
                     return Ok(End::Interrupted);
                 }
-                if let Some(problem) = hooks.go_on() {
+                if let Some(problem) = hooks.run_next() {
                     terminal.warn(&problem);
                 }
                 if let Some(service) = &mut service {
-                    service.go_on(watcher.follower.comparison());
+                    service.publish_if_due(watcher.follower.comparison());
                 }
                 let left = self.interval.saturating_sub(start.elapsed());
                 if left.is_zero() {
@@ -344,48 +351,48 @@ impl Watch {
         signals: &Signals,
         terminal: &Terminal,
     ) -> Result<End, Failure> {
-        let mut news = watcher.look()?; // what is wrong at the start is said where it can be read later
-        let ink = look::ink(self.theme, terminal);
-        let mut hooks = Hooks::new(self.exec.clone(), Output::Dropped);
+        let mut news = watcher.poll()?; // what is wrong at the start is said where it can be read later
+        let palette = text_frame::palette(self.theme, terminal);
+        let mut hooks = Hooks::new(self.exec.clone(), HookOutput::Discard);
         let mut view = self.view();
         let mut message: Option<String> = None; // of commands; a key takes it away
         let mut next = Instant::now() + self.interval;
         let waiting = waiting(&watcher);
-        let mut screen = Screen::take()?;
+        let mut screen = Screen::enter()?;
         let events = Events::listen()?;
         let mut dirty = true;
         loop {
-            if self.bell && news.turns.iter().any(|turn| turn.before.is_some()) {
+            if self.bell && news.changes.iter().any(|change| change.before.is_some()) {
                 screen.ring()?;
             }
-            hooks.take(&news.turns);
-            if let Some(problem) = hooks.go_on() {
+            hooks.enqueue(&news.changes);
+            if let Some(problem) = hooks.run_next() {
                 message = Some(problem);
                 dirty = true;
             }
-            dirty |= news.is_new();
+            dirty |= news.needs_redraw();
             if let Some(why) = self.reached(sure(&watcher)) {
                 drop(screen);
                 hooks.finish().iter().for_each(|problem| terminal.warn(problem));
                 return Ok(End::Reached(why));
             }
-            news = News::default();
+            news = Poll::default();
 
             if dirty {
                 let drawn = screen.draw(|area, buffer| {
                     let runs = watcher.follower.comparison().map_or(&[][..], Comparison::runs);
                     let trouble = trouble(watcher.follower.troubles());
-                    let scene = crate::tui::frame::Scene {
+                    let scene = Scene {
                         runs,
-                        standings: &watcher.standings,
+                        statuses: &watcher.statuses,
                         view: &view,
-                        ink,
-                        over: f64::from(self.over),
+                        palette,
+                        change_steps: f64::from(self.over),
                         message: message.as_deref().or(trouble.as_deref()),
                         waiting: &waiting,
                         keys: true,
                     };
-                    crate::tui::frame::render(&scene, area, buffer);
+                    render(&scene, area, buffer);
                 });
                 if let Err(error) = drawn {
                     return if is_left(signals) { Ok(End::Interrupted) } else { Err(error.into()) };
@@ -397,16 +404,16 @@ impl Watch {
             if let Some(event) = events.next(wait)? {
                 match event {
                     Event::Key(key) if key.kind != KeyEventKind::Release => {
-                        match meaning(key, &view) {
-                            Some(Key::Leave) => return Ok(End::Left),
+                        match key_action(key, &view) {
+                            Some(Key::Quit) => return Ok(End::Left),
                             Some(Key::Interrupt) => return Ok(End::Interrupted),
                             Some(Key::Suspend) => suspend(&mut screen, signals)?,
-                            Some(Key::Act(act)) => {
+                            Some(Key::View(action)) => {
                                 let runs =
                                     watcher.follower.comparison().map_or(&[][..], Comparison::runs);
                                 let labels: Vec<&str> =
                                     runs.iter().map(|r| r.history.label()).collect();
-                                view.act(act, &labels, span(runs));
+                                view.apply(action, &labels, span(runs));
                                 message = None;
                             }
                             None => {}
@@ -428,7 +435,7 @@ impl Watch {
                 dirty = true;
             }
             if Instant::now() >= next {
-                news = watcher.look()?;
+                news = watcher.poll()?;
                 next = Instant::now() + self.interval;
             }
         }
@@ -450,8 +457,8 @@ fn trouble(troubles: &[String]) -> Option<String> {
 }
 
 /// How those runs stand of which that is certain.
-fn sure<'s>(watcher: &'s Watcher<'_>) -> impl Iterator<Item = &'s Standing> {
-    watcher.standings.iter().filter(|standing| !standing.unsure)
+fn sure<'s>(watcher: &'s Watcher<'_>) -> impl Iterator<Item = &'s RunStatus> {
+    watcher.statuses.iter().filter(|status| !status.provisional)
 }
 
 /// What stands for the runs until there is one.
@@ -472,13 +479,13 @@ fn suspend(_: &mut Screen, _: &Signals) -> io::Result<()> {
 }
 
 /// What has changed, as a line.
-fn line(turn: &Turn) -> String {
-    let Standing { label, last, state_step, .. } = &turn.now;
-    let before = turn.before.map_or(String::new(), |before| format!("{before} → "));
+fn line(change: &StateChange) -> String {
+    let RunStatus { label, last, state_step, .. } = &change.now;
+    let before = change.before.map_or(String::new(), |before| format!("{before} → "));
     let step = state_step.map_or(String::new(), |s| format!(" from step {} on", exact(s)));
     let label = entropy_history::label::visible(label);
     let (value, at) = (short(last.entropy), exact(last.step));
-    format!("{label}: {before}{}{step}, {value} at step {at}", turn.now.words())
+    format!("{label}: {before}{}{step}, {value} at step {at}", change.now.state_name())
 }
 
 #[cfg(test)]

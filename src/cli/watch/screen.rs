@@ -1,7 +1,6 @@
-//! The terminal while it is taken over: given back whatever happens.
+//! The alternate screen in raw mode, restored in every case.
 //!
-//! A panic, an error and a signal end in [`give_back`]; it may be called at any time, and does its work
-//! once.
+//! A panic, an error and a signal all lead to [`restore`], which can be called at any time and more than once.
 
 use std::io::{self, BufWriter, Stdout, Write};
 use std::sync::Once;
@@ -17,37 +16,37 @@ use ratatui::crossterm::terminal::{
 };
 use ratatui::layout::Rect;
 
-static TAKEN: AtomicBool = AtomicBool::new(false);
+static IS_ENTERED: AtomicBool = AtomicBool::new(false);
 
-/// The terminal, taken over until this is dropped.
+/// The alternate screen in raw mode until this is dropped.
 pub(super) struct Screen {
     terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
 }
 
 impl Screen {
-    /// Takes the terminal over.
-    pub(super) fn take() -> io::Result<Screen> {
+    /// Switches the terminal to the alternate screen and raw mode.
+    pub(super) fn enter() -> io::Result<Screen> {
         static HOOK: Once = Once::new();
         HOOK.call_once(|| {
-            // The message of a panic would be lost with the screen that it is written to.
-            let say = std::panic::take_hook();
+            // The message of a panic would disappear with the alternate screen.
+            let default_hook = std::panic::take_hook();
             std::panic::set_hook(Box::new(move |info| {
-                give_back();
-                say(info);
+                restore();
+                default_hook(info);
             }));
         });
-        take_over()?;
+        enter_screen()?;
         let backend = CrosstermBackend::new(BufWriter::with_capacity(1 << 16, io::stdout()));
         match Terminal::new(backend) {
             Ok(terminal) => Ok(Screen { terminal }),
             Err(error) => {
-                give_back();
+                restore();
                 Err(error)
             }
         }
     }
 
-    /// Shows a frame, as large as the terminal is now.
+    /// Draws a frame with the current size of the terminal.
     pub(super) fn draw(&mut self, render: impl FnOnce(Rect, &mut Buffer)) -> io::Result<()> {
         self.terminal.draw(|frame| render(frame.area(), frame.buffer_mut()))?;
         Ok(())
@@ -60,19 +59,19 @@ impl Screen {
         stdout.flush()
     }
 
-    /// Gives the terminal back, stops, and takes it over again once the user comes back.
+    /// Restores the terminal, stops the process, and enters the screen again when it continues.
     #[cfg(unix)]
     pub(super) fn suspend(&mut self) -> io::Result<()> {
-        give_back();
+        restore();
         signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP)?;
         self.resume()
     }
 
-    /// Takes the terminal over again, whoever has used it meanwhile.
+    /// Enters the screen again after other programs have used the terminal.
     pub(super) fn resume(&mut self) -> io::Result<()> {
-        disable_raw_mode()?; // what is set need not be what was set
-        take_over()?;
-        // Unlike `clear`, this does not ask where the cursor is, which some terminals never say.
+        disable_raw_mode()?; // the modes may have been changed meanwhile
+        enter_screen()?;
+        // Unlike `clear`, this does not query the cursor position, which some terminals never answer.
         let size = self.terminal.size()?;
         self.terminal.resize(Rect::new(0, 0, size.width, size.height))
     }
@@ -80,30 +79,30 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        give_back();
+        restore();
     }
 }
 
-fn take_over() -> io::Result<()> {
+fn enter_screen() -> io::Result<()> {
     enable_raw_mode()?;
-    TAKEN.store(true, Ordering::SeqCst);
+    IS_ENTERED.store(true, Ordering::SeqCst);
     let entered = execute!(io::stdout(), EnterAlternateScreen, Hide);
     if entered.is_err() {
-        give_back();
+        restore();
     }
     entered
 }
 
-/// Leaves the terminal as it was before it was taken over. What the terminal says to that does not
-/// matter: it may be gone.
-pub(super) fn give_back() {
-    if TAKEN.swap(false, Ordering::SeqCst) {
+/// Restores the terminal. Errors are ignored: it may have been closed.
+fn restore() {
+    if IS_ENTERED.swap(false, Ordering::SeqCst) {
         let _ = execute!(io::stdout(), LeaveAlternateScreen, Show);
         let _ = disable_raw_mode();
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use std::io::Read;
 
@@ -112,15 +111,15 @@ mod tests {
     use super::*;
 
     #[test]
-    #[ignore = "panics on a screen; the test below runs it in a terminal of its own"]
+    #[ignore = "panics on the screen; the test below runs it in a separate terminal"]
     fn child_that_panics() {
-        let mut screen = Screen::take().unwrap();
+        let mut screen = Screen::enter().unwrap();
         screen.draw(|area, buffer| buffer.set_style(area, ratatui::style::Style::new())).unwrap();
         panic!("something is wrong");
     }
 
     #[test]
-    fn a_panic_gives_the_terminal_back_and_is_read() {
+    fn panic_restores_the_terminal_and_shows_its_message() {
         let sized = |n| std::num::NonZero::new(n).unwrap();
         let size = PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).unwrap();

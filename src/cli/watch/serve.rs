@@ -1,7 +1,7 @@
-//! `watch --serve`: the page of `report`, live in a browser.
+//! `watch --serve`: the page of `report`, updated live in a browser.
 //!
-//! Where to listen is the user's to io_message; that nobody else listens in is ours: an address that other machines
-//! reach takes a flag of its own, and every path a token that is new each time.
+//! An address that other machines can reach needs `--allow-remote`, and every path contains a token that is new at
+//! each start.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
@@ -11,34 +11,32 @@ use std::time::{Duration, Instant};
 use anyhow::anyhow;
 use clap::Args;
 
-use super::Watch;
-use crate::cli::Terminal;
 use crate::cli::call::command_line;
-use crate::cli::report::weight;
-use crate::live::request::{Doors, Hosts};
-use crate::live::{self, Bulletin, Frame};
-use crate::report::{LivePage, Page, document, live_page};
+use crate::cli::page::page_smoothing;
+use crate::live::request::{AccessPolicy, Hosts};
+use crate::live::{self, Server};
+use crate::report::{PageOptions, document, live_page};
 use entropy_history::history::Comparison;
 use entropy_history::stats::analyse;
 use entropy_history::stats::health::Thresholds;
-use entropy_shell::io_message;
-use entropy_shell::{Failure, WithHint};
+use entropy_history::stats::smooth::Smoothing;
+use entropy_shell::{Failure, Terminal, WithHint, io_message};
 
-/// Data are made again only after so many times as long as making them took.
-const REST: u32 = 5;
-/// How long the end waits for browsers to hear of it.
-const FAREWELL: Duration = Duration::from_millis(200);
+/// After a document was made, the next one waits this multiple of the time that it took.
+const REST_FACTOR: u32 = 5;
+/// How long browsers have to receive the end of the event stream.
+const SHUTDOWN_GRACE: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
-    /// Show the page of `report`, live, at an address that is printed: IP:PORT or PORT, 0 for any free
-    /// port [default: 127.0.0.1:8765]. Inputs come first.
+    /// Serve the page of `report` with live updates at IP:PORT or PORT, 0 for any free port [default:
+    /// 127.0.0.1:8765]. Prints the address. Inputs go before this option.
     #[arg(
         long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "127.0.0.1:8765", value_parser = address,
         conflicts_with_all = ["once", "width", "height", "theme", "over"]
     )]
     serve: Option<SocketAddr>,
-    /// Let other machines reach the page: what they and this one say to each other can be read on the way.
+    /// Allow connections from other machines (unencrypted).
     #[arg(long, requires = "serve")]
     allow_remote: bool,
 }
@@ -50,67 +48,47 @@ fn address(text: &str) -> Result<SocketAddr, String> {
         (port(text.strip_prefix(':').unwrap_or(text)), text.strip_prefix("localhost:"));
     let here = bare.or_else(|| named.and_then(port)).map(|port| SocketAddr::new(local, port));
     here.or_else(|| text.parse().ok()).ok_or_else(|| {
-        "an address is IP:PORT, as 127.0.0.1:8765 or [::1]:0, or PORT alone; inputs come before --serve".to_owned()
+        "expected IP:PORT, as in 127.0.0.1:8765 or [::1]:0, or PORT; inputs go before --serve"
+            .to_owned()
     })
 }
 
 /// The page while it is served.
 pub(super) struct Service {
-    bulletin: Arc<Bulletin>,
-    ready: Option<Ready>, // until it is started
-    facts: Facts,
-    is_new: bool,
-    shown: bool,
+    server: Arc<Server>,
+    /// The listener and the URL, until the server is started.
+    pending: Option<(TcpListener, String)>,
+    options: PageOptions<'static>,
+    has_new_data: bool,
+    is_published: bool,
     not_before: Option<Instant>,
 }
 
-struct Ready {
-    listener: TcpListener,
-    doors: Doors,
-    frame: Frame,
-    url: String,
-}
-
-/// What the page says beside its runs.
-struct Facts {
-    command: String,
-    smoothing: f64,
-    log_y: bool,
-    thresholds: Thresholds,
-}
-
-impl Facts {
-    fn page(&self) -> Page<'_> {
-        Page {
-            command: &self.command,
-            smoothing: self.smoothing,
-            log_y: self.log_y,
-            thresholds: self.thresholds,
-            ..Page::default()
-        }
-    }
-}
-
 impl ServeArgs {
-    pub(super) fn is_asked(&self) -> bool {
+    pub(super) fn is_requested(&self) -> bool {
         self.serve.is_some()
     }
 
-    /// Listens, if it is asked for; answers nobody yet.
-    pub(super) fn prepare(&self, watch: &Watch, places: &str) -> Result<Option<Service>, Failure> {
+    /// Starts to listen if `--serve` is given, without accepting connections yet. `places` says in words where logs
+    /// are expected.
+    pub(super) fn prepare(
+        &self,
+        smoothing: Smoothing,
+        log_y: bool,
+        thresholds: Thresholds,
+        places: &str,
+    ) -> Result<Option<Service>, Failure> {
         let Some(address) = self.serve else { return Ok(None) };
         if !live::is_local(&address) && !self.allow_remote {
             return Err(anyhow!("refusing to listen on {address}: other machines could reach it"))
-                .hint("serve on 127.0.0.1 and reach it by `ssh -L 8765:127.0.0.1:8765 HOST`, or add --allow-remote");
+                .hint("serve on 127.0.0.1 and connect through `ssh -L 8765:127.0.0.1:8765 HOST`, or add --allow-remote");
         }
-        let smoothing = weight(watch.smooth)
-            .ok_or_else(|| anyhow!("the page smooths with an exponential moving average only"))
-            .hint("--smooth ema:WEIGHT, as in ema:0.9")?;
+        let smoothing = page_smoothing(smoothing)?;
         let listener = TcpListener::bind(address).map_err(|error| {
             let hint = match error.kind() {
-                io::ErrorKind::AddrInUse => "another port: --serve 127.0.0.1:0 takes a free one",
+                io::ErrorKind::AddrInUse => "another port: --serve 127.0.0.1:0 uses a free one",
                 io::ErrorKind::PermissionDenied => {
-                    "ports below 1024 may be the system's: --serve 127.0.0.1:8765"
+                    "ports below 1024 may need privileges: --serve 127.0.0.1:8765"
                 }
                 _ => "--serve alone listens on 127.0.0.1:8765",
             };
@@ -121,70 +99,61 @@ impl ServeArgs {
         })?;
         let bound = listener.local_addr()?;
         let token = live::token()
-            .map_err(|e| anyhow!("the system gives no randomness: {}", io_message(&e)))?;
+            .map_err(|e| anyhow!("the system has no random numbers: {}", io_message(&e)))?;
         let url = format!("http://{bound}/{token}/");
         let hosts = if self.allow_remote { Hosts::Any } else { Hosts::Local(bound.ip()) };
-        let facts = Facts {
-            command: command_line(),
-            smoothing,
-            log_y: watch.log_y,
-            thresholds: watch.health.thresholds(),
-        };
-        let LivePage { before, after, policy, waiting, waiting_policy } =
-            live_page(&facts.page(), places);
-        // Browsers heed this one in a header alone.
-        let framed = |policy| format!("{policy}; frame-ancestors 'none'");
-        let frame = Frame {
-            before,
-            after,
-            policy: framed(policy),
-            waiting,
-            waiting_policy: framed(waiting_policy),
-        };
-        let doors = Doors { token, hosts };
+        let access = AccessPolicy { token, hosts };
+        let command = command_line();
+        let options =
+            PageOptions { command, smoothing, log_y, thresholds, ..PageOptions::default() };
+        let page = live_page(&options, places);
         Ok(Some(Service {
-            bulletin: Arc::default(),
-            ready: Some(Ready { listener, doors, frame, url }),
-            facts,
-            is_new: false,
-            shown: false,
+            server: Arc::new(Server::new(access, page)),
+            pending: Some((listener, url)),
+            options,
+            has_new_data: false,
+            is_published: false,
             not_before: None,
         }))
     }
 }
 
 impl Service {
-    /// Begins to answer and says where, unless it has.
+    /// Accepts connections and prints the address, at the first call.
     pub(super) fn start(&mut self, terminal: &Terminal) -> Result<(), Failure> {
-        let Some(Ready { listener, doors, frame, url }) = self.ready.take() else { return Ok(()) };
-        live::start(listener, doors, frame, Arc::clone(&self.bulletin))
+        let Some((listener, url)) = self.pending.take() else { return Ok(()) };
+        self.server
+            .start(listener)
             .map_err(|e| anyhow!("cannot start a thread: {}", io_message(&e)))?;
         terminal.print(format!("{url}\n").as_bytes())
     }
 
-    /// Takes note of whether the runs have grown.
-    pub(super) fn take(&mut self, grew: bool) {
-        self.is_new |= grew;
+    /// Notes whether the runs have new points.
+    pub(super) fn note_growth(&mut self, grew: bool) {
+        self.has_new_data |= grew;
     }
 
-    /// Publishes the runs if they are new, somebody looks, and the machine is not kept busy by it.
-    pub(super) fn go_on(&mut self, comparison: Option<&Comparison>) {
-        let Some(comparison) = comparison.filter(|_| self.is_new) else { return };
+    /// Publishes the runs if they have new points, a client waits for them, and the last document was not made just
+    /// before.
+    pub(super) fn publish_if_due(&mut self, comparison: Option<&Comparison>) {
+        let Some(comparison) = comparison.filter(|_| self.has_new_data) else { return };
         let start = Instant::now();
-        let is_awaited = !self.shown || self.bulletin.has_readers() || self.bulletin.is_asked();
+        let is_awaited = !self.is_published
+            || self.server.document.has_subscribers()
+            || self.server.document.is_requested();
         if !is_awaited || self.not_before.is_some_and(|time| start < time) {
-            self.bulletin.outdate();
+            self.server.document.mark_outdated();
             return;
         }
-        let analysis = analyse(comparison, &self.facts.thresholds);
-        self.bulletin.publish(document(comparison, &analysis, &self.facts.page()));
-        self.not_before = Some(Instant::now() + start.elapsed() * REST);
-        (self.is_new, self.shown) = (false, true);
+        let analysis = analyse(comparison, &self.options.thresholds);
+        self.server.document.publish(document(comparison, &analysis, &self.options));
+        self.not_before = Some(Instant::now() + start.elapsed() * REST_FACTOR);
+        (self.has_new_data, self.is_published) = (false, true);
     }
 
-    /// Tells browsers that nothing more will come.
-    pub(super) fn end(&self) {
-        self.bulletin.end(FAREWELL);
+    /// Ends the event streams of all browsers.
+    pub(super) fn close(&self) {
+        self.server.document.close(SHUTDOWN_GRACE);
     }
 }
 
@@ -193,14 +162,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_may_be_a_port_of_this_machine() {
-        let told = |text: &str| address(text).map(|address| address.to_string());
+    fn address_may_be_a_port_only() {
+        let parsed = |text: &str| address(text).map(|address| address.to_string());
         for text in ["8080", ":8080", "localhost:8080", "127.0.0.1:8080"] {
-            assert_eq!(told(text), Ok("127.0.0.1:8080".to_owned()), "{text}");
+            assert_eq!(parsed(text), Ok("127.0.0.1:8080".to_owned()), "{text}");
         }
-        assert_eq!(told("[::1]:0"), Ok("[::1]:0".to_owned()));
+        assert_eq!(parsed("[::1]:0"), Ok("[::1]:0".to_owned()));
         for text in ["runs", "example.org:80", "127.0.0.1", "99999", ""] {
-            assert!(told(text).is_err(), "{text}");
+            assert!(parsed(text).is_err(), "{text}");
         }
     }
 }

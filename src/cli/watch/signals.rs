@@ -1,4 +1,4 @@
-//! The signals that end, stop and continue a program.
+//! The signals that end, stop and continue the process.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,13 +10,14 @@ use entropy_shell::Failure;
 /// Where the runs are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Display {
-    /// On a terminal that is taken over.
+    /// On the alternate screen.
     Screen,
-    /// In lines, or in a browser.
+    /// As lines of text, or in a browser.
     Lines,
 }
 
-/// The signals that a watching program listens to.
+/// The signals received since the last query.
+#[derive(Default)]
 pub(super) struct Signals {
     stop: Arc<AtomicBool>,
     suspend: Arc<AtomicBool>,
@@ -24,25 +25,23 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// Listens; with a screen also for being stopped, since it is given back first. Without one, to stop is
-    /// the system's own affair.
+    /// Registers the signal handlers. SIGTSTP is handled only with a screen, which must be restored before the process
+    /// stops; otherwise the default action stops it.
     pub(super) fn listen(display: Display) -> Result<Signals, Failure> {
-        use signal_hook::consts as signals;
-        let flag = || Arc::new(AtomicBool::new(false));
-        let listening = Signals { stop: flag(), suspend: flag(), resumed: flag() };
-        let mut wanted =
-            vec![(signals::SIGINT, &listening.stop), (signals::SIGTERM, &listening.stop)];
+        use signal_hook::consts;
+        let signals = Signals::default();
+        let mut handled = vec![(consts::SIGINT, &signals.stop), (consts::SIGTERM, &signals.stop)];
         #[cfg(unix)]
-        wanted.extend([(signals::SIGHUP, &listening.stop), (signals::SIGCONT, &listening.resumed)]);
+        handled.extend([(consts::SIGHUP, &signals.stop), (consts::SIGCONT, &signals.resumed)]);
         #[cfg(unix)]
         if display == Display::Screen {
-            wanted.push((signals::SIGTSTP, &listening.suspend));
+            handled.push((consts::SIGTSTP, &signals.suspend));
         }
-        for (signal, flag) in wanted {
+        for (signal, flag) in handled {
             signal_hook::flag::register(signal, Arc::clone(flag))
-                .map_err(|e| anyhow!("cannot listen to signals: {e}"))?;
+                .map_err(|e| anyhow!("cannot handle signals: {e}"))?;
         }
-        Ok(listening)
+        Ok(signals)
     }
 
     pub(super) fn is_stopped(&self) -> bool {

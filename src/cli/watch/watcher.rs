@@ -1,60 +1,63 @@
-//! Logs that are followed, and what is to be said of their runs.
+//! Polls the logs and keeps the status of each run.
 
 use std::time::{Instant, SystemTime};
 
 use rayon::prelude::*;
 
 use super::follow::{Changes, Follower, Problem};
-use crate::tui::standing::{Standing, Terms, Turn, Turns};
+use crate::tui::run_status::{ChangeDetector, RunStatus, StateChange, StatusConfig};
 use entropy_history::discover::Origin;
 use entropy_history::history::{Comparison, History, Run};
 use entropy_shell::Failure;
 
-/// A look's news.
+/// The result of one poll.
 #[derive(Default)]
-pub(super) struct News {
+pub(super) struct Poll {
+    /// Whether any run has new points.
     pub(super) grew: bool,
+    /// Whether a run is stale: its displayed idle time changes.
     pub(super) aged: bool,
     pub(super) problems: Vec<Problem>,
-    pub(super) turns: Vec<Turn>,
-    /// Something is wrong now that was not, or no longer.
+    pub(super) changes: Vec<StateChange>,
+    /// Whether a problem has appeared or disappeared.
     pub(super) troubles: bool,
 }
 
-impl News {
-    /// Whether a frame would look another.
-    pub(super) fn is_new(&self) -> bool {
-        self.grew || self.aged || self.troubles || !self.turns.is_empty()
+impl Poll {
+    /// Whether the frame looks different than before.
+    pub(super) fn needs_redraw(&self) -> bool {
+        self.grew || self.aged || self.troubles || !self.changes.is_empty()
     }
 }
 
-/// Follows logs and judges their runs.
+/// Follows logs and computes the status of their runs.
 pub(super) struct Watcher<'a> {
     pub(super) follower: Follower<'a>,
-    terms: Terms,
-    pub(super) standings: Vec<Standing>,
-    judged: Vec<History>, // of which the standings are
-    turns: Turns,
+    config: StatusConfig,
+    pub(super) statuses: Vec<RunStatus>,
+    /// The histories that `statuses` were computed from.
+    histories: Vec<History>,
+    detector: ChangeDetector,
     is_first: bool,
 }
 
 impl<'a> Watcher<'a> {
-    pub(super) fn new(terms: Terms, follower: Follower<'a>) -> Watcher<'a> {
+    pub(super) fn new(config: StatusConfig, follower: Follower<'a>) -> Watcher<'a> {
         Watcher {
             follower,
-            terms,
-            standings: Vec::new(),
-            judged: Vec::new(),
-            turns: Turns::default(),
+            config,
+            statuses: Vec::new(),
+            histories: Vec::new(),
+            detector: ChangeDetector::default(),
             is_first: true,
         }
     }
 
-    /// Looks at the logs.
+    /// Reads what was appended to the logs.
     ///
     /// # Errors
-    /// At the first look, when what was named cannot be followed.
-    pub(super) fn look(&mut self) -> Result<News, Failure> {
+    /// At the first poll, when a named input cannot be followed.
+    pub(super) fn poll(&mut self) -> Result<Poll, Failure> {
         let Changes { grew, mut problems, troubles } = self.follower.poll(Instant::now())?;
         let is_first = std::mem::take(&mut self.is_first);
         if is_first {
@@ -66,30 +69,24 @@ impl<'a> Watcher<'a> {
         let now = SystemTime::now();
         let runs = self.follower.comparison().map_or(&[][..], Comparison::runs);
         let modified = self.follower.modified();
-        let mut aged = false;
         if grew {
-            let judge = |(i, run): (usize, &Run)| {
-                let known =
-                    self.judged.get(i).is_some_and(|judged| judged.is_copy_of(&run.history));
-                match known {
-                    true => self.standings[i].clone(),
-                    false => Standing::of(run, modified[i], &self.terms, now),
-                }
+            let status = |(i, run): (usize, &Run)| match self.histories.get(i) {
+                Some(history) if history.is_copy_of(&run.history) => self.statuses[i].clone(),
+                _ => RunStatus::of(run, modified[i], &self.config, now),
             };
-            self.standings = match is_first {
-                true => runs.par_iter().enumerate().map(judge).collect(),
-                false => runs.iter().enumerate().map(judge).collect(),
+            self.statuses = match is_first {
+                true => runs.par_iter().enumerate().map(status).collect(),
+                false => runs.iter().enumerate().map(status).collect(),
             };
-            self.judged = runs.iter().map(|run| run.history.clone()).collect();
+            self.histories = runs.iter().map(|run| run.history.clone()).collect();
         }
-        for (standing, modified) in self.standings.iter_mut().zip(modified) {
-            standing.tick(*modified, &self.terms, now);
-            aged |= standing.stale; // for how long is shown
+        let facts = modified.iter().zip(self.follower.unsure());
+        for (status, (modified, provisional)) in self.statuses.iter_mut().zip(facts) {
+            status.update_idle(*modified, &self.config, now);
+            status.provisional = *provisional;
         }
-        for (standing, unsure) in self.standings.iter_mut().zip(self.follower.unsure()) {
-            standing.unsure = *unsure;
-        }
-        let turns = self.turns.take(&self.standings);
-        Ok(News { grew, aged, problems, turns, troubles })
+        let aged = self.statuses.iter().any(|status| status.stale);
+        let changes = self.detector.detect(&self.statuses);
+        Ok(Poll { grew, aged, problems, changes, troubles })
     }
 }

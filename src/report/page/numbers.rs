@@ -1,22 +1,22 @@
-//! Long lists of numbers in little text, every one of them exactly as it was.
+//! Lossless compact JSON encodings of long lists of numbers.
 //!
-//! A list takes the shortest of these forms; bytes are little-endian and stand in base64:
+//! A list uses the shortest of these forms; bytes are little-endian, in base64:
 //!
 //! ```text
-//! {"stretches":[[1,1,100],[105,5,20]]}    first, stride and count of each: steps
-//! {"decimals":4,"deltas":"…"}             whole numbers that divided by 10^4 give the values: LEB128 of the
-//!                                         zigzagged differences between neighbours, the first from 0
-//! {"f32":"…"}                             values that a 32-bit float holds
-//! {"f64":"…"}                             any
+//! {"stretches":[[1,1,100],[105,5,20]]}    first value, stride and count of each arithmetic progression: steps
+//! {"decimals":4,"deltas":"…"}             integers that give the values when divided by 10^4: zigzag LEB128 of
+//!                                         the differences between neighbours, the first against 0
+//! {"f32":"…"}                             values that a 32-bit float represents exactly
+//! {"f64":"…"}                             any values
 //! ```
 //!
-//! A decimal that is divided is the value itself: both the division and the reading of the decimal in the log
-//! give the nearest double. It is checked for each value all the same.
+//! Dividing the integer gives exactly the logged value: both the division and the parser of the log round to the
+//! nearest double. Every value is checked nevertheless.
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde::Serialize;
 
-/// A list of finite numbers, as it is embedded.
+/// An encoded list of finite numbers.
 #[derive(Debug, Serialize, PartialEq)]
 #[serde(untagged)]
 pub(super) enum Numbers {
@@ -26,15 +26,15 @@ pub(super) enum Numbers {
     Double { f64: String },
 }
 
-/// Differences of numbers up to here are exact in JavaScript, zigzagged too.
-const LARGEST: f64 = (1u64 << 51) as f64;
-/// More decimals would leave nothing to gain.
-const MOST_DECIMALS: usize = 12;
+/// Up to this magnitude, zigzag-encoded differences are exact in JavaScript.
+const MAX_INTEGER: f64 = (1u64 << 51) as f64;
+/// With more decimals, the deltas are not shorter than raw doubles.
+const MAX_DECIMALS: usize = 12;
 
 impl Numbers {
     /// The shortest form of the values.
     pub(super) fn of(values: &[f64]) -> Numbers {
-        // A stretch takes some 12 letters, a value of deltas at least one and a third.
+        // A stretch takes about 12 characters, a value encoded as a delta at least 4/3.
         if let Some(stretches) = stretches(values, values.len() / 9 + 1) {
             return Numbers::Stretches { stretches };
         }
@@ -53,7 +53,7 @@ impl Numbers {
         Numbers::Double { f64: BASE64_STANDARD.encode(bytes) }
     }
 
-    /// About how many letters it takes.
+    /// The approximate length of its JSON in characters.
     pub(super) fn size(&self) -> usize {
         match self {
             Numbers::Stretches { stretches } => 14 * stretches.len() + 16,
@@ -64,29 +64,30 @@ impl Numbers {
     }
 }
 
-/// Whole numbers as at most `most` stretches of equal stride.
-fn stretches(values: &[f64], most: usize) -> Option<Vec<[i64; 3]>> {
-    let whole = |v: f64| (v.fract() == 0.0 && v.abs() < LARGEST).then_some(v as i64);
+/// Integers as at most `limit` progressions, each with a first value, a stride and a count; `None` if they are not
+/// integers or need more.
+fn stretches(values: &[f64], limit: usize) -> Option<Vec<[i64; 3]>> {
+    let whole = |v: f64| (v.fract() == 0.0 && v.abs() < MAX_INTEGER).then_some(v as i64);
     let mut stretches: Vec<[i64; 3]> = Vec::new();
     for &value in values {
         let value = whole(value)?;
-        let begun = stretches.len();
+        let length = stretches.len();
         match stretches.last_mut() {
             Some([first, stride, count]) if *count == 1 => (*stride, *count) = (value - *first, 2),
             Some([first, stride, count]) if *first + *stride * *count == value => *count += 1,
-            _ if begun == most => return None,
+            _ if length == limit => return None,
             _ => stretches.push([value, 1, 1]),
         }
     }
     Some(stretches)
 }
 
-/// The values as whole numbers over a power of ten, packed, if they are such.
+/// The number of decimals and the encoded deltas; `None` if the values need too many decimals.
 fn deltas(values: &[f64]) -> Option<(usize, Vec<u8>)> {
     let mut decimals = 0;
     while !values.iter().all(|&v| scaled(v, decimals).is_some()) {
         decimals += 1;
-        if decimals > MOST_DECIMALS {
+        if decimals > MAX_DECIMALS {
             return None;
         }
     }
@@ -96,7 +97,7 @@ fn deltas(values: &[f64]) -> Option<(usize, Vec<u8>)> {
         let whole = scaled(value, decimals)?;
         let delta = whole - before;
         before = whole;
-        let mut rest = ((delta << 1) ^ (delta >> 63)) as u64; // zigzag: the sign is the last bit
+        let mut rest = ((delta << 1) ^ (delta >> 63)) as u64; // zigzag: the sign is the lowest bit
         while rest >= 0x80 {
             bytes.push(rest as u8 | 0x80);
             rest >>= 7;
@@ -107,10 +108,10 @@ fn deltas(values: &[f64]) -> Option<(usize, Vec<u8>)> {
 }
 
 fn scaled(value: f64, decimals: usize) -> Option<i64> {
-    const POWERS: [f64; MOST_DECIMALS + 1] =
+    const POWERS: [f64; MAX_DECIMALS + 1] =
         [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12];
     let whole = (value * POWERS[decimals]).round();
-    (whole.abs() < LARGEST && whole / POWERS[decimals] == value).then_some(whole as i64)
+    (whole.abs() < MAX_INTEGER && whole / POWERS[decimals] == value).then_some(whole as i64)
 }
 
 #[cfg(test)]
@@ -118,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_at_equal_distances_are_a_few_numbers() {
+    fn regular_steps_are_encoded_as_stretches() {
         let steps: Vec<f64> = (1..=100).chain((105..=200).step_by(5)).map(f64::from).collect();
         let stretches = vec![[1, 1, 100], [105, 5, 20]];
         assert_eq!(Numbers::of(&steps), Numbers::Stretches { stretches });
@@ -126,15 +127,15 @@ mod tests {
     }
 
     #[test]
-    fn short_decimals_are_whole_numbers_and_small_differences_bytes() {
-        // 0.5 is 5000 of 1e-4, zigzagged 10000 = 0b1001110_0010000; then −1 and +2 of 1e-4.
+    fn decimals_are_encoded_as_integer_deltas() {
+        // 0.5 is 5000 × 1e-4, zigzag 10000 = 0b1001110_0010000; then −1 and +2 of 1e-4.
         let packed = BASE64_STANDARD.encode([0x90, 0x4e, 0x01, 0x04]);
         let numbers = Numbers::of(&[0.5, 0.4999, 0.5001]);
         assert_eq!(numbers, Numbers::Decimals { decimals: 4, deltas: packed });
     }
 
     #[test]
-    fn floats_keep_the_bytes_that_they_need() {
+    fn floats_are_encoded_as_f32_where_exact_else_as_f64() {
         let third = f64::from(1.0f32 / 3.0);
         let single = BASE64_STANDARD.encode((1.0f32 / 3.0).to_le_bytes());
         assert_eq!(Numbers::of(&[third]), Numbers::Single { f32: single });

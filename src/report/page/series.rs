@@ -1,13 +1,13 @@
-//! The points of runs as they are embedded: exactly, or as buckets of neighbouring steps.
+//! The points of the runs in the page: all of them, or buckets of neighbouring steps.
 //!
 //! ```text
-//! {"steps":0,"values":N,"gaps":[50]}                                every point; 0 is the number of a grid
-//! {"from":1,"to":2,"counts":N,"mean":N,"low":N,"high":N,"gaps":[]}  a bucket a place: mean, min, max of its steps
-//! {…,"time":{"unit":0.1,"ticks":N}}                                 time since the start, −1 where there is none
+//! {"steps":0,"values":N,"gaps":[50]}                                every point; 0 is the index of a grid
+//! {"from":1,"to":2,"counts":N,"mean":N,"low":N,"high":N,"gaps":[]}  buckets: mean, min and max of their steps
+//! {…,"time":{"unit":0.1,"ticks":N}}                                 time since the start, −1 where unknown
 //! ```
 //!
-//! N is a list of `numbers.rs`. Runs mostly share their steps, so these stand once in a list of grids. The line
-//! breaks before the places in `gaps`.
+//! N is a list encoded by `numbers.rs`. Most runs share their steps, so each list of steps is stored once, in
+//! `grids`. The line breaks before each point or bucket whose index is in `gaps`.
 
 use rayon::prelude::*;
 use serde::Serialize;
@@ -16,22 +16,22 @@ use super::numbers::Numbers;
 use crate::report::tokens::longest_within;
 use entropy_history::history::{Comparison, Point, Run};
 
-/// Up to so many points in all are embedded exactly.
-pub const EXACT: usize = 200_000;
-/// So many letters the points may take; the page is then under 3 MB.
-const MOST_LETTERS: usize = 2_600_000;
-/// Places of all runs together, if they are reduced.
-const PLACES: usize = 140_000;
-/// No run is reduced to fewer places.
-const FEWEST: usize = 40;
+/// Up to this number of points in all runs, every point is embedded.
+const MAX_EXACT: usize = 200_000;
+/// The largest size of the embedded points in characters, so that the page is smaller than 3 MB.
+const MAX_SIZE: usize = 2_600_000;
+/// The number of buckets of all runs to start from when they are reduced.
+const BUCKETS: usize = 140_000;
+/// No run is reduced to fewer buckets.
+const MIN_BUCKETS: usize = 40;
 
 /// The points of all runs.
-pub(super) struct Embedded {
-    /// Lists of steps, each once.
+pub(super) struct EmbeddedSeries {
+    /// The lists of steps, without duplicates.
     pub(super) grids: Vec<Numbers>,
-    /// One a run.
+    /// One entry per run.
     pub(super) series: Vec<Series>,
-    /// Whether every logged value is in it.
+    /// Whether every logged value is included.
     pub(super) exact: bool,
 }
 
@@ -39,96 +39,100 @@ pub(super) struct Embedded {
 #[derive(Debug, Serialize)]
 pub(super) struct Series {
     #[serde(flatten)]
-    places: Places,
+    points: SeriesPoints,
     gaps: Vec<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    time: Option<Time>,
+    time: Option<SeriesTime>,
 }
 
+/// Steps are indices of grids.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-enum Places {
+enum SeriesPoints {
     Exact { steps: usize, values: Numbers },
     Reduced { from: usize, to: usize, counts: Numbers, mean: Numbers, low: Numbers, high: Numbers },
 }
 
-/// When its places were, in ticks of so many seconds.
+/// The time of each point or bucket since the start of the run, in multiples of `unit` seconds.
 #[derive(Debug, Serialize)]
-struct Time {
+struct SeriesTime {
     unit: f64,
     ticks: Numbers,
 }
 
-/// Embeds the points of all runs: exactly if these are at most [`EXACT`] and fit, else reduced as little as
-/// makes them fit.
-pub(super) fn embed(comparison: &Comparison) -> Embedded {
+/// Embeds all points of all runs if there are at most [`MAX_EXACT`] and they fit into [`MAX_SIZE`], else as many
+/// buckets as fit.
+pub(super) fn embed(comparison: &Comparison) -> EmbeddedSeries {
     let runs = comparison.runs();
     let lengths: Vec<usize> = runs.iter().map(|run| run.history.points().len()).collect();
-    if lengths.iter().sum::<usize>() <= EXACT {
+    if lengths.iter().sum::<usize>() <= MAX_EXACT {
         let embedded = embed_at_most(runs, usize::MAX);
-        if embedded.size() <= MOST_LETTERS {
+        if embedded.size() <= MAX_SIZE {
             return embedded;
         }
     }
-    let mut places = PLACES;
+    let mut total = BUCKETS;
     loop {
-        let most = longest_within(&lengths, places).max(FEWEST);
-        let embedded = embed_at_most(runs, most);
+        let limit = longest_within(&lengths, total).max(MIN_BUCKETS);
+        let embedded = embed_at_most(runs, limit);
         let size = embedded.size();
-        if size <= MOST_LETTERS || most == FEWEST {
+        if size <= MAX_SIZE || limit == MIN_BUCKETS {
             return embedded;
         }
-        places = (places as f64 * MOST_LETTERS as f64 / size as f64 * 0.97) as usize;
+        total = (total as f64 * MAX_SIZE as f64 / size as f64 * 0.97) as usize;
     }
 }
 
-/// The same with at most so many places a run.
-fn embed_at_most(runs: &[Run], most: usize) -> Embedded {
-    let drafts: Vec<Draft> = runs.par_iter().map(|run| Draft::of(run, most)).collect();
-    let exact = drafts.iter().all(|draft| draft.steps.len() == 1);
+/// Embeds each run with at most `limit` points or buckets.
+fn embed_at_most(runs: &[Run], limit: usize) -> EmbeddedSeries {
+    let reduced: Vec<ReducedRun> = runs.par_iter().map(|run| ReducedRun::of(run, limit)).collect();
+    let exact = reduced.iter().all(|run| run.steps.len() == 1);
     let mut grids: Vec<Vec<f64>> = Vec::new();
-    let series = drafts.into_iter().map(|draft| draft.on(&mut grids)).collect();
+    let series = reduced.into_iter().map(|run| run.share_steps(&mut grids)).collect();
     let grids = grids.par_iter().map(|steps| Numbers::of(steps)).collect();
-    Embedded { grids, series, exact }
+    EmbeddedSeries { grids, series, exact }
 }
 
-impl Embedded {
+impl EmbeddedSeries {
+    /// The approximate length of its JSON in characters.
     fn size(&self) -> usize {
         let series = self.series.iter().map(|series| {
-            let places = match &series.places {
-                Places::Exact { values, .. } => values.size(),
-                Places::Reduced { counts, mean, low, high, .. } => {
+            let points = match &series.points {
+                SeriesPoints::Exact { values, .. } => values.size(),
+                SeriesPoints::Reduced { counts, mean, low, high, .. } => {
                     counts.size() + mean.size() + low.size() + high.size()
                 }
             };
             let time = series.time.as_ref().map_or(0, |time| time.ticks.size());
-            places + 7 * series.gaps.len() + time
+            points + 7 * series.gaps.len() + time
         });
         series.chain(self.grids.iter().map(Numbers::size)).sum()
     }
 }
 
-/// A series and its lists of steps, which other runs may have too: one, or from and to.
-struct Draft {
+/// A series before its steps are replaced by indices of grids.
+struct ReducedRun {
     series: Series,
+    /// The steps of all points; or the first and the last steps of all buckets.
     steps: Vec<Vec<f64>>,
 }
 
-impl Draft {
-    fn of(run: &Run, most: usize) -> Draft {
+impl ReducedRun {
+    fn of(run: &Run, limit: usize) -> ReducedRun {
         let points = run.history.points();
-        if points.len() <= most {
+        if points.len() <= limit {
             let values: Vec<f64> = points.iter().map(|p| p.entropy).collect();
-            let places = Places::Exact { steps: 0, values: Numbers::of(&values) };
-            let series = Series { places, gaps: starts(run), time: time(run, points.chunks(1)) };
-            return Draft { series, steps: vec![points.iter().map(|p| p.step).collect()] };
+            let time = time(run, points.chunks(1));
+            let steps = vec![points.iter().map(|p| p.step).collect()];
+            let points = SeriesPoints::Exact { steps: 0, values: Numbers::of(&values) };
+            return ReducedRun { series: Series { points, gaps: gaps(run), time }, steps };
         }
-        let (buckets, gaps) = buckets(run, most);
-        let each = |number: fn(&[Point]) -> f64| {
-            let numbers: Vec<f64> = buckets.iter().map(|bucket| short(number(bucket))).collect();
-            Numbers::of(&numbers)
+        let (buckets, gaps) = buckets(run, limit);
+        let each = |statistic: fn(&[Point]) -> f64| {
+            let values: Vec<f64> = buckets.iter().map(|b| single_precision(statistic(b))).collect();
+            Numbers::of(&values)
         };
-        let places = Places::Reduced {
+        let points = SeriesPoints::Reduced {
             from: 0,
             to: 0,
             counts: each(|bucket| bucket.len() as f64),
@@ -136,39 +140,41 @@ impl Draft {
             low: each(|bucket| bucket.iter().map(|p| p.entropy).fold(f64::INFINITY, f64::min)),
             high: each(|bucket| bucket.iter().map(|p| p.entropy).fold(-f64::INFINITY, f64::max)),
         };
-        let series = Series { places, gaps, time: time(run, buckets.iter().copied()) };
+        let series = Series { points, gaps, time: time(run, buckets.iter().copied()) };
         let from = buckets.iter().map(|bucket| bucket[0].step).collect();
         let to = buckets.iter().map(|bucket| bucket[bucket.len() - 1].step).collect();
-        Draft { series, steps: vec![from, to] }
+        ReducedRun { series, steps: vec![from, to] }
     }
 
-    /// The series, its steps being numbers of grids.
-    fn on(self, grids: &mut Vec<Vec<f64>>) -> Series {
-        let numbers = self.steps.into_iter().map(|steps| {
+    /// The series with its steps as indices of `grids`, which is extended where necessary.
+    fn share_steps(self, grids: &mut Vec<Vec<f64>>) -> Series {
+        let mut index_of = |steps: Vec<f64>| {
             grids.iter().rposition(|grid| *grid == steps).unwrap_or_else(|| {
                 grids.push(steps);
                 grids.len() - 1
             })
-        });
-        let numbers: Vec<usize> = numbers.collect();
+        };
+        let indices: Vec<usize> = self.steps.into_iter().map(&mut index_of).collect();
         let mut series = self.series;
-        match (&mut series.places, &numbers[..]) {
-            (Places::Exact { steps, .. }, &[number]) => *steps = number,
-            (Places::Reduced { from, to, .. }, &[first, last]) => (*from, *to) = (first, last),
-            _ => unreachable!("BUG: one list of steps for points, two for buckets"),
+        match (&mut series.points, &indices[..]) {
+            (SeriesPoints::Exact { steps, .. }, &[index]) => *steps = index,
+            (SeriesPoints::Reduced { from, to, .. }, &[first, last]) => {
+                (*from, *to) = (first, last)
+            }
+            _ => unreachable!("BUG: points have one list of steps, buckets have two"),
         }
         series
     }
 }
 
-/// A number of a bucket: seven digits are more than is shown.
-fn short(value: f64) -> f64 {
+/// Rounds to a 32-bit float, which has more digits than the page shows; unchanged if it is out of range.
+fn single_precision(value: f64) -> f64 {
     let single = value as f32;
     if single.is_finite() { f64::from(single) } else { value }
 }
 
 /// The indices of the points before which the line breaks.
-fn starts(run: &Run) -> Vec<usize> {
+fn gaps(run: &Run) -> Vec<usize> {
     let lengths = run.history.segments().map(<[Point]>::len);
     let mut ends: Vec<usize> = lengths
         .scan(0, |end, length| {
@@ -180,16 +186,16 @@ fn starts(run: &Run) -> Vec<usize> {
     ends
 }
 
-/// The points in at most `most` buckets of neighbours, and before which of these the line breaks. No bucket
-/// spans a gap, unless there are so many that this would leave no room.
-fn buckets(run: &Run, most: usize) -> (Vec<&[Point]>, Vec<usize>) {
+/// Divides the points into at most `limit` buckets of neighbours; also returns the indices of the buckets before
+/// which the line breaks. No bucket spans a gap, unless there are more gaps than half of the buckets.
+fn buckets(run: &Run, limit: usize) -> (Vec<&[Point]>, Vec<usize>) {
     let points = run.history.points();
     let segments = run.history.segments().count();
-    if segments > most / 2 {
-        return (points.chunks(points.len().div_ceil(most)).collect(), Vec::new());
+    if segments > limit / 2 {
+        return (points.chunks(points.len().div_ceil(limit)).collect(), Vec::new());
     }
-    // Each segment may end with a bucket that is not full.
-    let size = points.len().div_ceil(most - (segments - 1));
+    // The last bucket of each segment may be smaller.
+    let size = points.len().div_ceil(limit - (segments - 1));
     let (mut buckets, mut gaps) = (Vec::new(), Vec::new());
     for segment in run.history.segments() {
         if !buckets.is_empty() {
@@ -200,9 +206,9 @@ fn buckets(run: &Run, most: usize) -> (Vec<&[Point]>, Vec<usize>) {
     (buckets, gaps)
 }
 
-/// When the places of a run were, since the first: each the mean of its points, in ticks that are some
-/// ten-thousandths of the whole.
-fn time<'a>(run: &Run, places: impl Iterator<Item = &'a [Point]>) -> Option<Time> {
+/// The mean time of each bucket since the first point, in a unit of a few ten-thousandths of the whole duration.
+/// `None` if the run has no clock or no duration.
+fn time<'a>(run: &Run, buckets: impl Iterator<Item = &'a [Point]>) -> Option<SeriesTime> {
     let clock = run.clock.as_ref()?;
     let seconds = |point: &Point| clock.at(point.step);
     let all = run.history.points().iter().filter_map(seconds);
@@ -212,13 +218,13 @@ fn time<'a>(run: &Run, places: impl Iterator<Item = &'a [Point]>) -> Option<Time
         return None;
     }
     let unit = 10f64.powf(((last - first) / 20_000.0).log10().floor());
-    let tick = |place: &[Point]| {
-        let times: Vec<f64> = place.iter().filter_map(seconds).collect();
+    let tick = |bucket: &[Point]| {
+        let times: Vec<f64> = bucket.iter().filter_map(seconds).collect();
         let mean = times.iter().map(|t| (t - first) / times.len() as f64).sum::<f64>();
         if times.is_empty() { -1.0 } else { (mean / unit).round() }
     };
-    let ticks: Vec<f64> = places.map(tick).collect();
-    Some(Time { unit, ticks: Numbers::of(&ticks) })
+    let ticks: Vec<f64> = buckets.map(tick).collect();
+    Some(SeriesTime { unit, ticks: Numbers::of(&ticks) })
 }
 
 #[cfg(test)]
@@ -235,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn buckets_are_full_and_do_not_span_a_gap() {
+    fn buckets_do_not_span_gaps() {
         let mut values = vec![1.0; 100];
         values[42] = f64::NAN;
         let run = run(&values);
@@ -243,11 +249,11 @@ mod tests {
         assert_eq!(buckets.iter().map(|b| b.len()).sum::<usize>(), 99);
         assert_eq!((buckets.len(), &gaps[..]), (10, &[4][..]));
         assert_eq!(buckets[4][0].step, 43.0);
-        assert_eq!(starts(&run), [42]);
+        assert_eq!(super::gaps(&run), [42]);
     }
 
     #[test]
-    fn a_curve_full_of_gaps_is_reduced_all_the_same() {
+    fn curve_with_many_gaps_is_reduced() {
         let values: Vec<f64> = (0..100).map(|i| if i % 3 == 1 { f64::NAN } else { 1.0 }).collect();
         let run = run(&values);
         let (buckets, gaps) = buckets(&run, 10);
@@ -255,10 +261,10 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_has_the_mean_and_the_extremes_of_its_points() {
+    fn bucket_has_mean_min_and_max_of_its_points() {
         let values: Vec<f64> = (0..100).map(f64::from).collect();
-        let Draft { series, steps } = Draft::of(&run(&values), 50);
-        let Places::Reduced { mean, low, high, counts, .. } = series.places else { panic!() };
+        let ReducedRun { series, steps } = ReducedRun::of(&run(&values), 50);
+        let SeriesPoints::Reduced { mean, low, high, counts, .. } = series.points else { panic!() };
         let stretches = |n| Numbers::Stretches { stretches: vec![n] };
         assert_eq!(
             (counts, low, high),
@@ -272,10 +278,10 @@ mod tests {
     }
 
     #[test]
-    fn ticks_of_time_are_fine_enough_to_be_seen_and_a_step_without_has_none() {
+    fn time_ticks_are_fine_and_unknown_times_are_negative() {
         let mut run = run(&[1.0, 1.0, 1.0]);
         run.clock = AuxSeries::from_raw("t", vec![(0.0, 1000.0), (2.0, 4600.0)]);
-        let Time { unit, ticks } = time(&run, run.history.points().chunks(1)).unwrap();
+        let SeriesTime { unit, ticks } = time(&run, run.history.points().chunks(1)).unwrap();
         assert_eq!((unit, ticks), (0.1, Numbers::of(&[0.0, -1.0, 36_000.0])));
     }
 }

@@ -1,4 +1,4 @@
-//! The tokens section: what its document holds, and that nothing in a dump becomes markup of the page.
+//! Tests of the token document, and that text from a dump never becomes markup of the page.
 
 use std::fs;
 use std::path::Path;
@@ -9,6 +9,7 @@ use entropy_history::formats::tokens::read;
 use serde_json::{Value, json};
 
 use super::tokens;
+use crate::report::page::TOKENS_SCRIPT;
 
 fn bytes(name: &str) -> Vec<u8> {
     fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)).unwrap()
@@ -23,7 +24,7 @@ fn whole(mut bytes: &[u8]) -> TokenDump {
 }
 
 #[test]
-fn the_document_of_a_dump_is_bounded_and_says_what_is_left_out() {
+fn document_has_rounded_values_and_is_none_for_an_empty_dump() {
     let dump = whole(&bytes("tokens/run.jsonl"));
     let document = tokens(&dump, &[]).unwrap();
     assert_eq!(document["scorings"].as_array().unwrap().len(), 3);
@@ -35,7 +36,7 @@ fn the_document_of_a_dump_is_bounded_and_says_what_is_left_out() {
     assert!(tokens(&TokenDump::default(), &[]).is_none());
 }
 
-/// The section alone on a page, as the report embeds it.
+/// A page with only the token section.
 fn page(document: &Value) -> String {
     let templates = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
     let template = |name: &str| fs::read_to_string(templates.join(name)).unwrap();
@@ -47,21 +48,21 @@ fn page(document: &Value) -> String {
          <script type=\"application/json\" id=\"tokens-data\">{data}</script>\n\
          <script>{}</script></body></html>\n",
         template("tokens.css"),
-        template("tokens.js"),
+        TOKENS_SCRIPT,
     )
 }
 
-/// What the report's own style gives.
+/// The parts of the report's style that the section relies on.
 const PAGE: &str = "
-    :root { --ground: #ffffff; --text: #1b1f24; --quiet: #5b6470; --hairline: #e6e9ed; --accent: #226daa; color-scheme: light dark; }
+    :root { --background: #ffffff; --text: #1b1f24; --muted: #5b6470; --hairline: #e6e9ed; --accent: #226daa; color-scheme: light dark; }
     @media screen and (prefers-color-scheme: dark) { html:not([data-theme=light]) {
-        --ground: #12151a; --text: #e8eaed; --quiet: #9aa4b1; --hairline: #262b33; --accent: #4aabfd; } }
+        --background: #12151a; --text: #e8eaed; --muted: #9aa4b1; --hairline: #262b33; --accent: #4aabfd; } }
     @media screen { html[data-theme=dark] {
-        --ground: #12151a; --text: #e8eaed; --quiet: #9aa4b1; --hairline: #262b33; --accent: #4aabfd; } }
-    body { margin: 0; background: var(--ground); color: var(--text); font: 15px/1.5 Inter, system-ui, sans-serif; }
+        --background: #12151a; --text: #e8eaed; --muted: #9aa4b1; --hairline: #262b33; --accent: #4aabfd; } }
+    body { margin: 0; background: var(--background); color: var(--text); font: 15px/1.5 Inter, system-ui, sans-serif; }
     main { max-width: 64rem; margin: 0 auto; padding: 1rem; }";
 
-/// Responses as a reasoning model gives them: most tokens certain, a few where it chooses.
+/// Responses like those of a reasoning model: low entropy at most tokens, high entropy at a few.
 fn reasoning(responses: usize) -> TokenDump {
     const TEXT: &str = "Okay, so I need to find the number of positive integers less than 1000 that are \
         divisible by 7 but not by 11.\n\nLet me think. First, the multiples of 7: 999 / 7 = 142.7, so there \
@@ -111,7 +112,7 @@ fn reasoning(responses: usize) -> TokenDump {
     dump
 }
 
-/// Tokens that would act on a page, or on its reader, if they were more than text.
+/// Tokens that would change a page, or deceive its reader, if they were not shown as plain text.
 fn hostile() -> TokenDump {
     const PIECES: [&str; 10] = [
         "</script><img src=x onerror=alert(1)>",
@@ -143,8 +144,8 @@ fn hostile() -> TokenDump {
     dump
 }
 
-/// Two models beside each other, one of them without texts.
-fn two() -> TokenDump {
+/// Two models in one dump, one of them without texts.
+fn two_sources() -> TokenDump {
     let mut dump = TokenDump::default();
     for name in ["run.jsonl", "prime.jsonl"] {
         dump.begin(name);
@@ -159,21 +160,21 @@ fn two() -> TokenDump {
 
 /// Writes the pages that tests/browser/tokens_check.py opens.
 #[test]
-fn what_a_dump_says_is_no_markup_of_the_page() {
-    let desk = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tmp").join("tokens");
-    fs::create_dir_all(&desk).unwrap();
-    let odd = ["<img src=x onerror=alert(4)>: the file ends inside a line".to_owned()];
+fn text_of_a_dump_is_never_markup_of_the_page() {
+    let pages_dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tmp").join("tokens");
+    fs::create_dir_all(&pages_dir).unwrap();
+    let warnings = ["<img src=x onerror=alert(4)>: the file ends inside a line".to_owned()];
     let pages = [
         ("run", whole(&bytes("tokens/run.jsonl")), &[][..]),
         ("prime", whole(&bytes("tokens/prime.jsonl")), &[]),
         ("reasoning", reasoning(240), &[]),
-        ("hostile", hostile(), &odd),
-        ("two", two(), &[]),
+        ("hostile", hostile(), &warnings),
+        ("two", two_sources(), &[]),
     ];
-    for (name, dump, odd) in pages {
-        let document = tokens(&dump, odd).unwrap();
+    for (name, dump, warnings) in pages {
+        let document = tokens(&dump, warnings).unwrap();
         let page = page(&document);
-        fs::write(desk.join(name).with_extension("html"), &page).unwrap();
+        fs::write(pages_dir.join(name).with_extension("html"), &page).unwrap();
         assert_eq!(page.matches("</script").count(), 2, "{name}");
         assert!(
             !page.contains("<img") && !page.contains("<b>") && !page.contains("<!--"),

@@ -1,29 +1,29 @@
-//! A frame as lines of text, for a pipe, a log of a CI job, or a terminal that is not taken over.
+//! A frame as lines of text, for a pipe, the log of a CI job, or a terminal outside the alternate screen.
 
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::style::{Color, Modifier};
 
-/// Whether lines hold the codes of a terminal.
+/// Whether lines contain ANSI escape sequences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Codes {
-    /// Those that colours and weight need.
-    Some,
-    /// None: it is a file, or a terminal that knows none.
+pub enum Escapes {
+    /// Escape sequences for colours and bold text.
+    Ansi,
+    /// Plain text.
     None,
 }
 
-/// The lines of a frame, each ended.
-pub fn lines(buffer: &Buffer, allowed: Codes) -> String {
+/// The lines of a frame, each with a line break at its end.
+pub fn lines(buffer: &Buffer, escapes: Escapes) -> String {
     let mut text = String::new();
     for y in buffer.area.top()..buffer.area.bottom() {
         let cells: Vec<&Cell> =
             (buffer.area.left()..buffer.area.right()).map(|x| &buffer[(x, y)]).collect();
-        let codes = |cell: &Cell| match allowed {
-            Codes::Some => codes(cell),
-            Codes::None => String::new(),
+        let codes = |cell: &Cell| match escapes {
+            Escapes::Ansi => sgr_codes(cell),
+            Escapes::None => String::new(),
         };
-        let plain = |cell: &&Cell| cell.symbol() == " " && codes(cell).is_empty();
-        let end = cells.iter().rposition(|cell| !plain(cell)).map_or(0, |at| at + 1);
+        let is_blank = |cell: &&Cell| cell.symbol() == " " && codes(cell).is_empty();
+        let end = cells.iter().rposition(|cell| !is_blank(cell)).map_or(0, |at| at + 1);
         let mut style = String::new();
         let mut skip = 0;
         for cell in &cells[..end] {
@@ -52,8 +52,8 @@ pub fn lines(buffer: &Buffer, allowed: Codes) -> String {
     text
 }
 
-/// The codes of a cell's look, as SGR takes them (ECMA-48).
-fn codes(cell: &Cell) -> String {
+/// The SGR parameters (ECMA-48) of the style of a cell.
+fn sgr_codes(cell: &Cell) -> String {
     let mut codes: Vec<String> = Vec::new();
     for (modifier, code) in [(Modifier::BOLD, "1"), (Modifier::DIM, "2"), (Modifier::REVERSED, "7")]
     {
@@ -98,13 +98,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn colours_begin_and_end_with_what_they_colour() {
+    fn escapes_surround_the_coloured_text() {
         let mut buffer = Buffer::empty(Rect::new(0, 0, 8, 2));
         buffer.set_string(0, 0, "a", Style::new());
         buffer.set_string(1, 0, "bc", Style::new().fg(Color::LightRed));
         buffer.set_string(3, 0, "实d", Style::new().fg(Color::Rgb(1, 2, 3)));
-        assert_eq!(lines(&buffer, Codes::None), "abc实d\n\n");
-        let lines = lines(&buffer, Codes::Some);
+        assert_eq!(lines(&buffer, Escapes::None), "abc实d\n\n");
+        let lines = lines(&buffer, Escapes::Ansi);
         assert_eq!(lines, "a\x1b[91mbc\x1b[0m\x1b[38;2;1;2;3m实d\x1b[0m\n\n");
     }
 }

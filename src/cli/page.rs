@@ -1,0 +1,32 @@
+//! What `report`, `auto --artifacts` and `watch --serve` share: the inputs and the smoothing of a page.
+
+use anyhow::anyhow;
+
+use super::curves::{AuxRequest, Clock};
+use entropy_history::stats::smooth::Smoothing;
+use entropy_shell::{Failure, WithHint};
+
+/// A page reads wall-clock times where a log has them.
+pub(super) const PAGE_AUX: AuxRequest<'static> = AuxRequest { rewards: &[], clock: Clock::IfAny };
+
+/// The note on a page that lacks some of the files that were found.
+pub(super) const PARTIAL: &str = "Some files could not be read and are missing from this page; the command's messages list them.";
+
+/// The weight of an exponential moving average, 0 for no smoothing; `None` for other kinds of smoothing.
+pub(super) fn ema_weight(smoothing: Smoothing) -> Option<f64> {
+    match smoothing {
+        Smoothing::None => Some(0.0),
+        Smoothing::Ema(weight) => Some(weight),
+        Smoothing::Twema(_) | Smoothing::Mean(_) | Smoothing::Gaussian(_) => None,
+    }
+}
+
+/// [`ema_weight`] of the option `--smooth`.
+///
+/// # Errors
+/// When it is another kind of smoothing.
+pub(super) fn page_smoothing(smoothing: Smoothing) -> Result<f64, Failure> {
+    ema_weight(smoothing)
+        .ok_or_else(|| anyhow!("the page supports only an exponential moving average"))
+        .hint("--smooth ema:WEIGHT, as in ema:0.9")
+}

@@ -1,0 +1,86 @@
+//! One frame as text, and the palette for the terminal.
+
+use std::io::{self, IsTerminal};
+
+use ratatui::buffer::Buffer;
+use ratatui::crossterm::terminal;
+use ratatui::layout::Rect;
+
+use crate::cli::theme::ThemeName;
+use crate::tui::ansi::{self, Escapes};
+use crate::tui::frame::render;
+use crate::tui::palette::{ColourDepth, Palette};
+use crate::tui::run_status::RunStatus;
+use crate::tui::scene::Scene;
+use crate::tui::view::View;
+use entropy_history::history::Run;
+use entropy_plot::theme::{DARK, LIGHT};
+use entropy_shell::Terminal;
+
+/// The content of a printed frame.
+pub(in crate::cli) struct FrameContent<'a> {
+    pub(in crate::cli) runs: &'a [Run],
+    pub(in crate::cli) statuses: &'a [RunStatus],
+    pub(in crate::cli) view: &'a View,
+    pub(in crate::cli) change_steps: f64,
+}
+
+/// A frame as lines of text.
+pub(in crate::cli) fn frame_text(
+    content: &FrameContent<'_>,
+    theme: Option<ThemeName>,
+    (width, height): (u16, u16),
+    terminal: &Terminal,
+) -> String {
+    let scene = Scene {
+        runs: content.runs,
+        statuses: content.statuses,
+        view: content.view,
+        palette: palette(theme, terminal),
+        change_steps: content.change_steps,
+        message: None,
+        waiting: "",
+        keys: false,
+    };
+    let area = Rect::new(0, 0, width, height);
+    let mut buffer = Buffer::empty(area);
+    render(&scene, area, &mut buffer);
+    let escapes = if terminal.colour() { Escapes::Ansi } else { Escapes::None };
+    ansi::lines(&buffer, escapes)
+}
+
+/// Columns and lines of a frame: as given, else those of the terminal without `reserved` lines, else 80 by 24.
+pub(in crate::cli) fn frame_size(
+    width: Option<u16>,
+    height: Option<u16>,
+    reserved: u16,
+) -> (u16, u16) {
+    let of_terminal = || io::stdout().is_terminal().then(terminal::size)?.ok();
+    let (columns, lines) =
+        of_terminal().filter(|(w, h)| *w >= 20 && *h >= 8).unwrap_or((80, 24 + reserved));
+    (width.unwrap_or(columns), height.unwrap_or(lines - reserved))
+}
+
+/// The palette for the colour depth of the terminal, and for its background as far as `$COLORFGBG` tells.
+pub(super) fn palette(theme: Option<ThemeName>, terminal: &Terminal) -> Palette {
+    let contains = |variable: &str, word: &str| {
+        std::env::var(variable).is_ok_and(|value| value.to_lowercase().contains(word))
+    };
+    let true_colour = contains("COLORTERM", "truecolor")
+        || contains("COLORTERM", "24bit")
+        || contains("TERM", "direct");
+    let depth = match terminal.colour() {
+        false => ColourDepth::Plain,
+        true if true_colour => ColourDepth::True,
+        true if contains("TERM", "256") => ColourDepth::Indexed,
+        true => ColourDepth::Named,
+    };
+    // "15;0" is white on black; of the 16 colours 7 and 15 are light.
+    let colours = std::env::var("COLORFGBG").ok();
+    let background = colours.as_deref().and_then(|value| value.rsplit(';').next()?.parse().ok());
+    let is_light = match theme {
+        Some(theme) => theme == ThemeName::Light,
+        None => matches!(background, Some(7u8 | 15)),
+    };
+    Palette { depth, theme: if is_light { &LIGHT } else { &DARK } }
+}

@@ -1,0 +1,38 @@
+// --- Numbers and runs as text ---------------------------------------------------------------------------
+
+/** Four significant digits; a dash for a missing value. */
+function short(value) {
+  if (value === null || value === undefined) return '–';
+  const size = Math.abs(value);
+  return size !== 0 && (size < 1e-4 || size >= 1e6) ? minus(value.toExponential(3)) : decimalText(value);
+}
+
+/** The exact value: the shortest decimal that parses to the same double. */
+const exactly = (value) => minus(String(value));
+
+/** A step; integers have thousands separators. */
+const stepText = (step) =>
+  step === null || step === undefined ? '–' : minus(Number.isInteger(step) ? count(step) : String(Number(step.toPrecision(12))));
+
+const percent = (share) => (share === null || share === undefined ? '–' : `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`);
+
+/** A small drawing of a run's line style. */
+function swatch(run) {
+  return makeSvg('svg', { class: `swatch ${run.style}`, viewBox: '0 0 22 8', width: 22, height: 8, 'aria-hidden': 'true' },
+    makeSvg('line', { x1: 1, x2: 21, y1: 4, y2: 4 }));
+}
+
+const LONG_NAME = 16;
+const LONG_PAIR = 44;
+
+/** A name in a table, or the two of a pair; a long one may wrap, preferably after a separator. */
+function wrappedName(name) {
+  if (name.length <= LONG_NAME) return make('span', { class: 'name' }, name);
+  const afterMinus = name.length > LONG_PAIR ? 'br' : 'wbr';
+  const parts = name.split(/(?<=[_./=]| − )/).flatMap((part) => [part, make(part.endsWith(' − ') ? afterMinus : 'wbr')]);
+  return make('span', { class: 'name wrapped' }, parts);
+}
+
+/** A run's line style and name. */
+const runName = (run) => make('span', { class: 'run', title: run.label }, swatch(run), wrappedName(run.name));
+

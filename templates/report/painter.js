@@ -1,0 +1,188 @@
+// --- Drawing the curves ---------------------------------------------------------------------------------
+//
+// uPlot draws the axes and the grid and handles the selection and the cursor. The lines are drawn here, since each
+// run has its own steps and uPlot needs one list of positions for all. A scene is what is drawn: `traces` of the
+// visible runs, `ranges` of both axes, `log`, the smoothing `weight`, the `colours` of the page, and
+// `styleOf(class)`, the line style of a run.
+
+const MAX_LABELLED = 12; // with more runs, events have no text
+const MANY = 40; // with more runs, lines are thinner and smoothed lines are drawn without the logged ones
+const FEW_POINTS = 30; // with fewer points, each is marked by a dot
+
+/** The current colours of the page. */
+function pageColours(element) {
+  const style = getComputedStyle(element);
+  const of = (name) => style.getPropertyValue(name).trim();
+  return { background: of('--background'), text: of('--text'), muted: of('--muted'), hairline: of('--hairline') };
+}
+
+/** A function from a style class to line colour, faint colour and dash pattern; it caches the styles. */
+function styleLookup(parent) {
+  const known = new Map();
+  return (style) => {
+    if (!known.has(style)) {
+      const probe = make('i', { class: style, hidden: true });
+      parent.append(probe);
+      const computed = getComputedStyle(probe);
+      const of = (name) => computed.getPropertyValue(name).trim();
+      const dash = of('--dash');
+      known.set(style, { line: of('--line'), faint: of('--faint'), dash: dash === '' || dash === 'none' ? [] : dash.split(' ').map(Number) });
+      probe.remove();
+    }
+    return known.get(style);
+  };
+}
+
+const isUnstyled = (run) => run.style === 'unstyled';
+
+/** What is drawn behind the line of a trace: the range of its buckets, or the logged values of a smoothed line. */
+function backgroundOf(trace, weight, many) {
+  if (many) return null;
+  if (!trace.run.exact) return 'range';
+  return weight > 0 ? 'logged' : null;
+}
+
+/** The range of the y axis that fits everything drawn in a range of x. */
+function fittingValueRange(traces, range, log, weight) {
+  const many = traces.length > MANY;
+  return valueRange(valueExtent(traces, range, log, (trace) => {
+    const lines = [smoothed(trace, weight)];
+    if (weight > 0 && !many) lines.push(trace.y);
+    if (backgroundOf(trace, weight, many) === 'range') lines.push(trace.low, trace.high);
+    return lines;
+  }), log);
+}
+
+/** Draws all curves and events into the plot area `box` of a canvas. */
+function drawCurves(context, box, pixel, raster, scene) {
+  const { ranges, log, weight, styleOf } = scene;
+  const scale = scales(box, ranges.x, ranges.y, log);
+  const rasterScale = scales({ left: 0, top: 0, width: box.width, height: box.height }, ranges.x, ranges.y, log);
+  const visible = scene.traces.map((trace) => [trace, ...indexRange(trace, ranges.x)]).filter(([, from, to]) => to > from);
+  const many = visible.length > MANY;
+  context.save();
+  context.beginPath();
+  context.rect(box.left, box.top - 4 * pixel, box.width, box.height + 8 * pixel);
+  context.clip();
+  raster.begin(Math.round(box.width), Math.round(box.height));
+  for (const [trace, from, to] of visible) {
+    const { faint } = styleOf(trace.run.style);
+    const background = backgroundOf(trace, weight, many);
+    if (background === 'range') raster.area(trace, from, to, rasterScale, faint);
+    if (background === 'logged') raster.line(trace, trace.y, from, to, rasterScale, 0.9 * pixel, faint);
+  }
+  // Unstyled runs first, below the coloured ones.
+  const order = [...visible.filter(([{ run }]) => isUnstyled(run)), ...visible.filter(([{ run }]) => !isUnstyled(run))];
+  for (const [trace, from, to] of order) {
+    const { line, dash } = styleOf(trace.run.style);
+    const width = many ? (isUnstyled(trace.run) ? 0.7 : 1.1) : weight > 0 ? 2 : 1.6;
+    const dashes = to - from < FEW_POINTS ? [] : dash.map((length) => length * pixel);
+    raster.line(trace, smoothed(trace, weight), from, to, rasterScale, width * pixel, line, dashes);
+  }
+  raster.drawOn(context, Math.round(box.left), Math.round(box.top));
+  for (const [trace, from, to] of many ? [] : visible) {
+    if (to - from < FEW_POINTS) drawDots(context, trace, smoothed(trace, weight), from, to, scale, pixel, styleOf(trace.run.style).line);
+  }
+  drawEvents(context, box, scale, pixel, scene, visible.length <= MAX_LABELLED);
+  context.restore();
+}
+
+function drawDots(context, trace, values, from, to, scale, pixel, colour) {
+  context.fillStyle = colour;
+  context.beginPath();
+  for (let i = from; i < to; i++) {
+    const [x, y] = [scale.x(trace.x[i]), scale.y(values[i])];
+    if (Number.isNaN(y)) continue;
+    context.moveTo(x + 2.4 * pixel, y);
+    context.arc(x, y, 2.4 * pixel, 0, 2 * Math.PI);
+  }
+  context.fill();
+}
+
+/** A filled circle with an outline. */
+function drawCircle(context, x, y, radius, fill, stroke, lineWidth) {
+  context.beginPath();
+  context.arc(x, y, radius, 0, 2 * Math.PI);
+  context.fillStyle = fill;
+  context.fill();
+  context.lineWidth = lineWidth;
+  context.strokeStyle = stroke;
+  context.stroke();
+}
+
+/** The index of a step in a trace; null if the page does not have it. */
+function indexOfStep(trace, step) {
+  if (step < trace.run.from[0]) return null;
+  const point = lowerBound(trace.run.to, step);
+  const index = trace.indices ? trace.indices.indexOf(point) : point;
+  return index < 0 || index >= trace.x.length ? null : index;
+}
+
+/** The events of a run as steps and texts: a collapse or an explosion, and the starts of stages. */
+function eventsOf({ stats }, withStages) {
+  const events = stats.state_step === null ? [] : [[stats.state_step, `${stats.state} at step ${stepText(stats.state_step)}`]];
+  if (withStages) events.push(...stats.joints.map((stage) => [stage.step, /^\d+$/.test(stage.round) ? `round ${stage.round}` : stage.round]));
+  return events;
+}
+
+/** Draws each event as an open circle on the line, with a text where there is room. */
+function drawEvents(context, box, scale, pixel, { traces, ranges, weight, colours, styleOf, font }, labelled) {
+  const taken = [];
+  context.font = `${12 * pixel}px ${font}`;
+  context.lineJoin = 'round';
+  context.textAlign = 'left'; // uPlot leaves the alignment of its axes
+  context.textBaseline = 'alphabetic';
+  for (const trace of traces) {
+    for (const [step, text] of eventsOf(trace.run, labelled)) {
+      const at = indexOfStep(trace, step);
+      if (at === null || trace.x[at] < ranges.x[0] || trace.x[at] > ranges.x[1]) continue;
+      const [x, y] = [scale.x(trace.x[at]), scale.y(smoothed(trace, weight)[at])];
+      if (Number.isNaN(y)) continue;
+      drawCircle(context, x, y, 4.5 * pixel, colours.background, styleOf(trace.run.style).line, 2 * pixel);
+      if (!labelled) continue;
+      const [width, height] = [context.measureText(text).width, 16 * pixel];
+      const left = x + 10 * pixel + width > box.left + box.width ? x - 10 * pixel - width : x + 10 * pixel;
+      const above = y - box.top > 2 * height;
+      const baselines = Array.from({ length: 12 }, (_, i) => (above ? y - 10 * pixel - i * height : y + 18 * pixel + i * height));
+      const free = baselines.find((baseline) =>
+        taken.every((other) => left > other.right || left + width < other.left || Math.abs(baseline - other.y) >= height));
+      if (free === undefined) continue;
+      taken.push({ left: left - 6 * pixel, right: left + width + 6 * pixel, y: free });
+      context.lineWidth = 3 * pixel;
+      context.strokeStyle = colours.background;
+      context.strokeText(text, left, free);
+      context.fillStyle = colours.muted;
+      context.fillText(text, left, free);
+    }
+  }
+}
+
+/** Draws one trace thick, on top of all others. */
+function drawHighlight(context, pixel, raster, scale, trace, { ranges, weight, colours, styleOf }) {
+  const [from, to] = indexRange(trace, ranges.x);
+  if (to <= from) return;
+  const colour = isUnstyled(trace.run) ? colours.text : styleOf(trace.run.style).line;
+  const { width, height } = context.canvas;
+  raster.begin(width, height);
+  raster.line(trace, smoothed(trace, weight), from, to, scale, 5 * pixel, colours.background);
+  raster.line(trace, smoothed(trace, weight), from, to, scale, 2.6 * pixel, colour);
+  raster.drawOn(context, 0, 0);
+}
+
+/** Draws the vertical line of the cursor, and a dot for each reading. */
+function drawCursor(context, pixel, scale, cursor, readings, { colours, styleOf }) {
+  const x = Math.round(scale.x(cursor)) + 0.5;
+  context.strokeStyle = colours.muted;
+  context.lineWidth = pixel;
+  context.beginPath();
+  context.moveTo(x, 0);
+  context.lineTo(x, context.canvas.height);
+  context.stroke();
+  for (const { run, trace, at, value } of readings) {
+    const y = scale.y(value);
+    if (Number.isNaN(y)) continue;
+    const colour = isUnstyled(run) ? colours.text : styleOf(run.style).line;
+    drawCircle(context, scale.x(trace.x[at]), y, 3.5 * pixel, colour, colours.background, 1.5 * pixel);
+  }
+}
+
