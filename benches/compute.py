@@ -152,7 +152,7 @@ def helper(binary, path, new):
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         sys.exit(f"the helper failed: {said}")
-    rate = re.search(r": (\d+) tokens/s, (\d+) % of it on entropy", said)
+    rate = re.search(r"\((\d+) tokens/s; entropy took (\d+) % of the time", said)
     entropy = json.loads(output.read_text())[0]["entropy"]
     return {"entropy": entropy, "rate": float(rate[1]), "share": int(rate[2]), "peak": usage.ru_maxrss / 1024}
 

@@ -1,4 +1,5 @@
-//! Tells the helper, and only the helper, where its libtorch lies, so that it also starts on its own.
+//! Sets the library path of the helper to the libtorch that it is linked to, so that it starts without
+//! `LD_LIBRARY_PATH`.
 
 fn main() {
     println!("cargo:rerun-if-env-changed=DEP_TCH_LIBTORCH_LIB");

@@ -1,7 +1,7 @@
-//! The CPU kernels of `entropy-viz-compute`, on slices: statistics of a row of logits, and products with few rows.
+//! The CPU kernels of `entropy-viz-compute`: softmax statistics of logits, and matrix products with few rows.
 //!
-//! A crate of its own, since it needs no libtorch: AddressSanitizer and Miri can run its tests, and all code of the
-//! helper that is unsafe for the sake of speed is here.
+//! They work on slices and need no libtorch, so AddressSanitizer can run their tests (`make sanitize`). All code of
+//! the helper that is unsafe for speed is here.
 
 pub mod logits;
 #[cfg(target_arch = "x86_64")]

@@ -1,6 +1,4 @@
-//! The product of `skinny`, on slices: tiles of dot products in registers.
-//!
-//! Apart from libtorch, so that a sanitizer can run it (`make sanitize`).
+//! Matrix products x·Wᵀ with few rows of x, in f32: tiles of dot products in AVX-512 or AVX2 registers.
 
 #![allow(unsafe_code)]
 
@@ -8,28 +6,31 @@ use std::arch::x86_64::*;
 
 use rayon::prelude::*;
 
-/// Rows of W that one task multiplies: some 100 KiB to 1 MiB.
-const ROWS_A_TASK: usize = 96;
-/// Multiplications from which a second thread is worth waking: some 20 microseconds of one.
-const WORTH_SHARING: usize = 1 << 20;
-/// What the number of columns must be a multiple of: the widest register.
+/// Rows of W per task: about 100 KiB to 1 MiB.
+const ROWS_PER_TASK: usize = 96;
+/// Multiplications above which several threads are used: about 20 µs of one thread.
+const PARALLEL_THRESHOLD: usize = 1 << 20;
+/// The number of columns must be a multiple of this, the width of an AVX-512 register.
 pub const COLUMNS: usize = 16;
 
-/// Whether the processor has the instructions.
+/// Whether the processor has AVX2 and FMA, which [`multiply`] requires.
 pub fn available() -> bool {
     is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
 }
 
-/// Rows × columns times the outputs × columns of W, into rows × outputs. Call it where it is
-/// `available`.
+/// Computes x·Wᵀ: `x` is rows × `columns`, `weight` is outputs × `columns`, `result` is rows × outputs.
+///
+/// # Panics
+/// If the processor is not [`available`], or the sizes do not match.
 pub fn multiply(x: &[f32], weight: &[f32], result: &mut [f32], columns: usize) {
-    let part = if is_x86_feature_detected!("avx512f") { part_avx512 } else { part_avx2 };
-    multiply_by(part, x, weight, result, columns);
+    let kernel = if is_x86_feature_detected!("avx512f") { kernel_avx512 } else { kernel_avx2 };
+    multiply_with(kernel, x, weight, result, columns);
 }
 
-type Part = unsafe fn(&Job, usize, usize);
+/// Computes the outputs `first..end` of all rows.
+type Kernel = unsafe fn(&Product, usize, usize);
 
-fn multiply_by(part: Part, x: &[f32], weight: &[f32], result: &mut [f32], columns: usize) {
+fn multiply_with(kernel: Kernel, x: &[f32], weight: &[f32], result: &mut [f32], columns: usize) {
     assert!(available(), "BUG: this processor lacks AVX2 or FMA");
     assert!(columns > 0 && columns.is_multiple_of(COLUMNS), "BUG: {columns} columns");
     let (rows, outputs) = (x.len() / columns, weight.len() / columns);
@@ -40,23 +41,24 @@ fn multiply_by(part: Part, x: &[f32], weight: &[f32], result: &mut [f32], column
         "BUG: the sizes of a product do not fit"
     );
     let result = result.as_mut_ptr();
-    let job = Job { x: x.as_ptr(), weight: weight.as_ptr(), result, rows, columns, outputs };
+    let product =
+        Product { x: x.as_ptr(), weight: weight.as_ptr(), result, rows, columns, outputs };
     let task = |task: usize| {
-        let first = task * ROWS_A_TASK;
-        // SAFETY: the processor and the sizes were checked; the slices outlive the tasks, and a task
-        // writes only the columns of the result that are its own.
-        unsafe { part(&job, first, (first + ROWS_A_TASK).min(outputs)) }
+        let first = task * ROWS_PER_TASK;
+        // SAFETY: the processor and the sizes were checked above. The slices outlive the tasks, and tasks write
+        // disjoint columns of the result.
+        unsafe { kernel(&product, first, (first + ROWS_PER_TASK).min(outputs)) }
     };
-    let tasks = outputs.div_ceil(ROWS_A_TASK);
-    if rows * columns * outputs < WORTH_SHARING {
+    let tasks = outputs.div_ceil(ROWS_PER_TASK);
+    if rows * columns * outputs < PARALLEL_THRESHOLD {
         (0..tasks).for_each(task);
     } else {
         (0..tasks).into_par_iter().for_each(task);
     }
 }
 
-/// What the tasks share.
-struct Job {
+/// The operands, shared by all tasks.
+struct Product {
     x: *const f32,
     weight: *const f32,
     result: *mut f32,
@@ -65,31 +67,31 @@ struct Job {
     outputs: usize,
 }
 
-// SAFETY: see `multiply_by`: tasks share what they read and part what they write.
-unsafe impl Sync for Job {}
+// SAFETY: tasks only read `x` and `weight`, and write disjoint parts of `result`; see `multiply_with`.
+unsafe impl Sync for Product {}
 
-/// A register of f32s.
-trait Lanes: Copy {
+/// A SIMD register of f32 lanes.
+trait Register: Copy {
     const COUNT: usize;
     fn zero() -> Self;
     /// # Safety
-    /// `COUNT` numbers must be readable there.
+    /// `COUNT` floats must be readable at `at`.
     unsafe fn load(at: *const f32) -> Self;
     fn multiply_add(self, by: Self, to: Self) -> Self;
-    /// Asks for numbers that will be read soon; any address will do.
+    /// Prefetches into the cache; any address is allowed.
     #[inline(always)]
-    fn fetch(at: *const f32) {
-        // SAFETY: a prefetch of an address that is not mapped does nothing.
+    fn prefetch(at: *const f32) {
+        // SAFETY: prefetching an unmapped address does nothing.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
     }
     fn sum(self) -> f32;
 }
 
-impl Lanes for __m512 {
+impl Register for __m512 {
     const COUNT: usize = 16;
     #[inline(always)]
     fn zero() -> __m512 {
-        // SAFETY: only `part_avx512` uses these, which runs only where they exist.
+        // SAFETY: only used by `kernel_avx512`, which runs only on processors with AVX-512F.
         unsafe { _mm512_setzero_ps() }
     }
     #[inline(always)]
@@ -109,11 +111,11 @@ impl Lanes for __m512 {
     }
 }
 
-impl Lanes for __m256 {
+impl Register for __m256 {
     const COUNT: usize = 8;
     #[inline(always)]
     fn zero() -> __m256 {
-        // SAFETY: as above, with `part_avx2`.
+        // SAFETY: only used by `kernel_avx2`, which runs only on processors with AVX2 and FMA.
         unsafe { _mm256_setzero_ps() }
     }
     #[inline(always)]
@@ -129,7 +131,7 @@ impl Lanes for __m256 {
     #[inline(always)]
     fn sum(self) -> f32 {
         let mut lanes = [0.0; 8];
-        // SAFETY: as in `zero`; eight numbers have room there.
+        // SAFETY: as in `zero`; the array holds eight floats.
         unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), self) };
         let [a, b, c, d, e, f, g, h] = lanes;
         ((a + e) + (c + g)) + ((b + f) + (d + h))
@@ -137,84 +139,93 @@ impl Lanes for __m256 {
 }
 
 /// # Safety
-/// The processor must have AVX-512F, the pointers be those of the job's sizes, and nobody else write these outputs.
+/// Requires AVX-512F, operands of the sizes in `product`, and exclusive access to the outputs `first..end`.
 #[target_feature(enable = "avx512f")]
-unsafe fn part_avx512(job: &Job, first: usize, end: usize) {
+unsafe fn kernel_avx512(product: &Product, first: usize, end: usize) {
     // SAFETY: as the caller promises.
-    unsafe { part::<__m512, 6>(job, first, end) }
+    unsafe { multiply_outputs::<__m512, 6>(product, first, end) }
 }
 
 /// # Safety
-/// The processor must have AVX2 and FMA, the pointers be those of the job's sizes, and nobody else write these outputs.
+/// Requires AVX2 and FMA, operands of the sizes in `product`, and exclusive access to the outputs `first..end`.
 #[target_feature(enable = "avx2,fma")]
-unsafe fn part_avx2(job: &Job, first: usize, end: usize) {
+unsafe fn kernel_avx2(product: &Product, first: usize, end: usize) {
     // SAFETY: as the caller promises.
-    unsafe { part::<__m256, 2>(job, first, end) }
+    unsafe { multiply_outputs::<__m256, 2>(product, first, end) }
 }
 
-/// Outputs `first` to `end` of every row, `N` rows of W at a time.
+/// Computes the outputs `first..end` of all rows, `N` rows of W at a time.
 ///
 /// # Safety
-/// As of `part_avx512` and `part_avx2`, by the register; `end` is at most the job's outputs.
+/// Requires the instructions of the register type, operands of the sizes in `product`, exclusive access to the
+/// outputs, and `end` ≤ `product.outputs`.
 #[inline(always)]
-unsafe fn part<L: Lanes, const N: usize>(job: &Job, first: usize, end: usize) {
+unsafe fn multiply_outputs<L: Register, const N: usize>(
+    product: &Product,
+    first: usize,
+    end: usize,
+) {
     let mut output = first;
-    // SAFETY: `across` is given outputs below `end` alone.
+    // SAFETY: all outputs passed on are below `end`.
     unsafe {
         while output + N <= end {
-            across::<L, N>(job, output);
+            multiply_columns::<L, N>(product, output);
             output += N;
         }
         while output < end {
-            across::<L, 1>(job, output);
+            multiply_columns::<L, 1>(product, output);
             output += 1;
         }
     }
 }
 
-/// `N` outputs of every row, four rows at a time.
+/// Computes `N` outputs of all rows, four rows at a time.
 ///
 /// # Safety
-/// As of `part`: `N` outputs from `output` on are the job's.
+/// As for `multiply_outputs`, with `output + N` ≤ `product.outputs`.
 #[inline(always)]
-unsafe fn across<L: Lanes, const N: usize>(job: &Job, output: usize) {
+unsafe fn multiply_columns<L: Register, const N: usize>(product: &Product, output: usize) {
     let mut row = 0;
-    // SAFETY: `tile` is given rows below the job's alone.
+    // SAFETY: all rows passed on are below `product.rows`.
     unsafe {
-        while row + 4 <= job.rows {
-            tile::<L, 4, N>(job, row, output);
+        while row + 4 <= product.rows {
+            tile::<L, 4, N>(product, row, output);
             row += 4;
         }
-        match job.rows - row {
-            3 => tile::<L, 3, N>(job, row, output),
-            2 => tile::<L, 2, N>(job, row, output),
-            1 => tile::<L, 1, N>(job, row, output),
+        match product.rows - row {
+            3 => tile::<L, 3, N>(product, row, output),
+            2 => tile::<L, 2, N>(product, row, output),
+            1 => tile::<L, 1, N>(product, row, output),
             _ => {}
         }
     }
 }
 
-/// `M` rows of x times `N` rows of W.
+/// Multiplies `M` rows of x by `N` rows of W.
 ///
 /// # Safety
-/// As of `across`; `M` rows from `row` on are the job's, and its columns a multiple of the register.
+/// As for `multiply_columns`, with `row + M` ≤ `product.rows` and columns a multiple of the register width.
 #[inline(always)]
-unsafe fn tile<L: Lanes, const M: usize, const N: usize>(job: &Job, row: usize, output: usize) {
+unsafe fn tile<L: Register, const M: usize, const N: usize>(
+    product: &Product,
+    row: usize,
+    output: usize,
+) {
     let mut sums = [[L::zero(); N]; M];
     let mut k = 0;
-    // SAFETY: rows, outputs and `k` + a register are below the job's sizes, which are those of the memory.
+    // SAFETY: rows, outputs and `k` plus a register are within the sizes in `product`, those of the operands.
     unsafe {
-        while k < job.columns {
+        while k < product.columns {
             let mut weights = [L::zero(); N];
             for (n, weight) in weights.iter_mut().enumerate() {
-                let at = job.weight.wrapping_add((output + n) * job.columns + k);
+                let at = product.weight.wrapping_add((output + n) * product.columns + k);
                 *weight = L::load(at);
                 if row == 0 {
-                    L::fetch(at.wrapping_add(2 * N * job.columns)); // the rows after the next
+                    L::prefetch(at.wrapping_add(2 * N * product.columns)); // the tile after the next
                 }
             }
             for (m, sums) in sums.iter_mut().enumerate() {
-                let x = L::load(job.x.add((row + m) * job.columns + k));
+                let x = L::load(product.x.add((row + m) * product.columns + k));
                 for n in 0..N {
                     sums[n] = x.multiply_add(weights[n], sums[n]);
                 }
@@ -223,7 +234,7 @@ unsafe fn tile<L: Lanes, const M: usize, const N: usize>(job: &Job, row: usize, 
         }
         for (m, sums) in sums.iter().enumerate() {
             for (n, sum) in sums.iter().enumerate() {
-                *job.result.add((row + m) * job.outputs + output + n) = sum.sum();
+                *product.result.add((row + m) * product.outputs + output + n) = sum.sum();
             }
         }
     }
@@ -233,31 +244,31 @@ unsafe fn tile<L: Lanes, const M: usize, const N: usize>(job: &Job, row: usize, 
 mod tests {
     use super::*;
 
-    /// Small whole numbers, whose products and sums f32 holds exactly.
+    /// Small integers, whose products and sums are exact in f32.
     fn whole(n: usize, seed: usize) -> Vec<f32> {
         (0..n).map(|i| ((i * 7 + seed * 13 + i / 11) % 17) as f32 - 8.0).collect()
     }
 
-    fn parts() -> Vec<Part> {
-        let mut parts: Vec<Part> = Vec::new();
+    fn kernels() -> Vec<Kernel> {
+        let mut kernels: Vec<Kernel> = Vec::new();
         if available() {
-            parts.push(part_avx2);
+            kernels.push(kernel_avx2);
         }
         if available() && is_x86_feature_detected!("avx512f") {
-            parts.push(part_avx512);
+            kernels.push(kernel_avx512);
         }
-        parts
+        kernels
     }
 
     #[test]
-    fn every_size_of_tile_is_exact_and_stays_in_its_place() {
-        for part in parts() {
+    fn tiles_of_every_size_are_exact_and_within_bounds() {
+        for kernel in kernels() {
             for rows in [1, 2, 3, 4, 5, 7, 32] {
                 for (columns, outputs) in [(16, 1), (48, 7), (64, 97), (256, 200)] {
                     let (x, w) = (whole(rows * columns, 1), whole(outputs * columns, 2));
-                    // On the heap, with nothing behind: a sanitizer sees a step beyond any of the three.
+                    // Exact heap allocations: AddressSanitizer detects any access past the end.
                     let mut result = vec![f32::NAN; rows * outputs];
-                    multiply_by(part, &x, &w, &mut result, columns);
+                    multiply_with(kernel, &x, &w, &mut result, columns);
                     for (i, row) in x.chunks(columns).enumerate() {
                         for (j, weights) in w.chunks(columns).enumerate() {
                             let exact: f32 = row.iter().zip(weights).map(|(a, b)| a * b).sum();
@@ -270,16 +281,16 @@ mod tests {
     }
 
     #[test]
-    fn a_product_shared_by_threads_is_the_same() {
-        for part in parts() {
+    fn parallel_product_equals_sequential() {
+        for kernel in kernels() {
             let (rows, columns, outputs) = (4, 512, 1_000);
             let (x, w) = (whole(rows * columns, 3), whole(outputs * columns, 4));
             let mut shared = vec![f32::NAN; rows * outputs];
-            multiply_by(part, &x, &w, &mut shared, columns);
+            multiply_with(kernel, &x, &w, &mut shared, columns);
             let mut alone = vec![f32::NAN; outputs];
             for (i, row) in x.chunks(columns).enumerate() {
                 for (w, alone) in w.chunks(columns * 50).zip(alone.chunks_mut(50)) {
-                    multiply_by(part, row, w, alone, columns);
+                    multiply_with(kernel, row, w, alone, columns);
                 }
                 assert_eq!(alone, shared[i * outputs..][..outputs]);
             }
@@ -288,7 +299,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "the sizes of a product do not fit")]
-    fn memory_that_is_too_small_is_refused() {
+    fn rejects_result_of_wrong_size() {
         multiply(&[0.0; 32], &[0.0; 32], &mut [0.0; 3], 16);
     }
 }

@@ -1,135 +1,110 @@
-//! Sampling responses, with the entropy of every token's distribution from the same pass.
+//! Sampling of responses. The entropy of each token's distribution is computed in the same pass over its logits.
 //!
-//! Sequences live in the slots of a static cache. One that ends makes room for the next prompt, so the
-//! matrix products stay as large as the batch until prompts run out; then the cache shrinks with what
-//! is left. The last token of a response is never run: nobody asks what follows it.
+//! Sequences occupy the slots of a static KV cache. When one ends, its slot is reused for the next prompt, so that
+//! matrix products keep the size of the batch. When no prompts are left, the cache shrinks with the remaining
+//! sequences. The last token of a response is never run, because no token follows it.
 
+use std::time::{Duration, Instant};
+
+use entropy_kernels::logits::{LogitStats, TokenScore};
 use rayon::prelude::*;
 use tch::{Device, Kind, TchError, Tensor};
 
-use crate::model::attention::Cache;
+use crate::model::Model;
+use crate::model::attention::KvCache;
 use crate::model::decoder::Decoder;
-use crate::model::{Model, Packed};
-use crate::on_device::{self, RowError};
-use crate::sample::{Choice, Source, choose};
+use crate::model::packed::Packed;
+use crate::on_device::{self, LogitsError};
+use crate::response::{FinishReason, ResponseRecord};
+use crate::sampling::{ResponseRng, Sampling, choose};
 use crate::torch;
-use entropy_kernels::logits::{Pass, Token};
 
-/// Prompt tokens run at once.
+/// Prompt tokens per prefill call.
 const PREFILL_TOKENS: usize = 8192;
-/// The cache grows to at most this, unless one sequence needs more.
-const CACHE_ON_CPU: usize = 2 << 30;
-const CACHE_ON_GPU: usize = 24 << 30;
-/// Sequences side by side: more only help until the products are compute-bound.
-const SLOTS_ON_CPU: usize = 32;
-const SLOTS_ON_GPU: usize = 256;
-
-/// A response to sample.
-pub(crate) struct Request<'a> {
-    pub(crate) prompt: &'a [i64],
-    pub(crate) source: Source,
-}
-
-/// Why a response ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Finish {
-    /// With an end token or a stop text.
-    Stop,
-    /// At the most tokens allowed, or the model's context.
-    Length,
-}
-
-impl Finish {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Finish::Stop => "stop",
-            Finish::Length => "length",
-        }
-    }
-}
-
-/// A response.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Response {
-    /// The end token included, if there is one.
-    pub(crate) tokens: Vec<i64>,
-    pub(crate) scores: Vec<Token>,
-    pub(crate) finish: Finish,
-}
+/// Maximum bytes of the cache, unless a single sequence needs more.
+const CPU_CACHE_BYTES: usize = 2 << 30;
+const GPU_CACHE_BYTES: usize = 24 << 30;
+/// Maximum sequences in parallel: more do not help once the matrix products are compute-bound.
+const CPU_SLOTS: usize = 32;
+const GPU_SLOTS: usize = 256;
 
 /// Why sampling failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum GenerateError {
-    #[error("{}", torch::say(.0))]
+    #[error("{}", torch::message(.0))]
     Torch(#[from] TchError),
-    #[error("memory runs out at a single sequence of {0} tokens")]
+    /// There is not enough memory for a single sequence.
+    #[error("out of memory for a single sequence of {0} tokens")]
     TooLong(usize),
-    /// Of the response to this request.
-    #[error("the logits of token {token} of response {request} are not finite")]
-    NotFinite { request: usize, token: usize },
+    /// The index of the record, and of the token in its response.
+    #[error("the logits of token {token} of response {record} are not finite")]
+    NotFinite { record: usize, token: usize },
     #[error("interrupted")]
     Interrupted,
 }
 
-/// How sampling goes.
-pub(crate) struct Sampling<'a> {
+/// The settings and callbacks of sampling.
+pub(crate) struct Generator<'a> {
     pub(crate) model: &'a Model,
     pub(crate) device: Device,
     pub(crate) temperature: f64,
-    pub(crate) choice: Choice,
-    pub(crate) most_tokens: usize,
-    pub(crate) ends: &'a [i64],
-    /// Whether a response ends with a stop text.
+    pub(crate) sampling: Sampling,
+    pub(crate) seed: u64,
+    pub(crate) max_new_tokens: usize,
+    pub(crate) eos_token_ids: &'a [i64],
+    /// Whether a response with these tokens ends with a stop text.
     pub(crate) stops: &'a (dyn Fn(&[i64]) -> bool + Sync),
-    /// Slots times capacity, if the user said so.
+    /// Maximum of slots × capacity, if the user set it.
     pub(crate) batch_tokens: Option<usize>,
-    /// Called after each step with its number of tokens; `false` stops.
+    /// Called after each step with its number of new tokens; `false` stops.
     pub(crate) advance: &'a dyn Fn(usize) -> bool,
-    /// Called when memory ran out, with the new number of sequences side by side.
+    /// Called when memory ran out, with the new number of parallel sequences.
     pub(crate) shrunk: &'a dyn Fn(usize),
-    /// Time spent on entropies and drawing, on the CPU.
-    pub(crate) on_entropy: std::time::Duration,
+    /// Time spent on entropies and sampling; measured on the CPU only.
+    pub(crate) entropy_time: Duration,
 }
 
-/// A sequence that is being written.
-struct Active {
-    request: usize,
-    source: Source,
-    prompt: usize,
-    limit: usize, // tokens its response may have
-    response: Response,
+/// A sequence in a slot of the cache.
+struct ActiveSequence {
+    index: usize, // of its record
+    record: ResponseRecord,
+    rng: ResponseRng,
+    max_tokens: usize, // of its response
     done: bool,
 }
 
-impl Active {
-    /// Where the newest token stands.
+impl ActiveSequence {
+    /// The position of the newest token.
     fn position(&self) -> i64 {
-        (self.prompt + self.response.tokens.len() - 1) as i64
+        self.record.len() as i64 - 1
     }
 
     fn newest(&self) -> i64 {
-        self.response.tokens.last().copied().unwrap_or(0)
+        self.record.tokens.last().copied().unwrap_or(0)
     }
 }
 
-impl Sampling<'_> {
-    /// Responses in the order of the requests. No prompt is empty or as long as the context.
-    pub(crate) fn run(&mut self, requests: &[Request<'_>]) -> Result<Vec<Response>, GenerateError> {
-        let mut done: Vec<Option<Response>> = requests.iter().map(|_| None).collect();
-        let mut slots = self.slots(requests);
+impl Generator<'_> {
+    /// Samples a response for every record that has no tokens yet. Prompts must be shorter than the context.
+    pub(crate) fn run(&mut self, records: &mut [ResponseRecord]) -> Result<(), GenerateError> {
+        let max_length = self.max_length(records);
+        let mut slots = self.slots(records, max_length);
         loop {
-            let open: Vec<usize> = (0..requests.len()).filter(|&i| done[i].is_none()).collect();
+            let open: Vec<usize> =
+                (0..records.len()).filter(|&i| records[i].tokens.is_empty()).collect();
             if open.is_empty() {
-                break;
+                return Ok(());
             }
             let outcome = match self.model {
-                Model::Decoder(decoder) => self.cached(decoder, requests, &open, slots, &mut done),
-                Model::Script(_) => self.uncached(requests, &open, slots, &mut done),
+                Model::Decoder(decoder) => {
+                    self.run_cached(decoder, records, &open, slots, max_length)
+                }
+                Model::TorchScript(_) => self.run_uncached(records, &open, slots),
             };
             match outcome {
                 Err(GenerateError::Torch(error)) if torch::is_out_of_memory(&error) => {
                     if slots == 1 {
-                        return Err(GenerateError::TooLong(self.longest(requests)));
+                        return Err(GenerateError::TooLong(max_length));
                     }
                     slots /= 2;
                     (self.shrunk)(slots);
@@ -137,289 +112,260 @@ impl Sampling<'_> {
                 other => other?,
             }
         }
-        Ok(done.into_iter().flatten().collect())
     }
 
-    /// Tokens that the longest sequence may come to.
-    fn longest(&self, requests: &[Request<'_>]) -> usize {
-        requests
-            .iter()
-            .map(|request| request.prompt.len() + self.limit(request.prompt.len()))
+    /// Maximum tokens of any sequence that is to be sampled.
+    fn max_length(&self, records: &[ResponseRecord]) -> usize {
+        let open = records.iter().filter(|record| record.tokens.is_empty());
+        open.map(|record| record.prompt.len() + self.max_tokens(record.prompt.len()))
             .max()
             .unwrap_or(1)
     }
 
-    /// Tokens that a response to a prompt of so many may have.
-    fn limit(&self, prompt: usize) -> usize {
+    /// Maximum tokens of the response to a prompt of `prompt` tokens.
+    fn max_tokens(&self, prompt: usize) -> usize {
         let context = self.model.context().map_or(usize::MAX, |context| context as usize);
-        self.most_tokens.min(context.saturating_sub(prompt)).max(1)
+        self.max_new_tokens.min(context.saturating_sub(prompt)).max(1)
     }
 
-    fn slots(&self, requests: &[Request<'_>]) -> usize {
-        let on_cpu = self.device == Device::Cpu;
-        let longest = self.longest(requests);
-        let slots = match (self.batch_tokens, self.model) {
-            (Some(tokens), _) => tokens / longest,
-            (None, Model::Decoder(decoder)) => {
-                let budget = if on_cpu { CACHE_ON_CPU } else { CACHE_ON_GPU };
-                (budget / (decoder.cache_bytes() * longest)).min(if on_cpu {
-                    SLOTS_ON_CPU
-                } else {
-                    SLOTS_ON_GPU
-                })
-            }
-            (None, Model::Script(_)) => SLOTS_ON_CPU,
+    /// The number of parallel sequences.
+    fn slots(&self, records: &[ResponseRecord], max_length: usize) -> usize {
+        let (cache_bytes, max_slots) = match self.device {
+            Device::Cpu => (CPU_CACHE_BYTES, CPU_SLOTS),
+            _ => (GPU_CACHE_BYTES, GPU_SLOTS),
         };
-        slots.clamp(1, requests.len().max(1))
+        let slots = match (self.batch_tokens, self.model) {
+            (Some(tokens), _) => tokens / max_length,
+            (None, Model::Decoder(decoder)) => {
+                (cache_bytes / (decoder.cache_bytes() * max_length)).min(max_slots)
+            }
+            (None, Model::TorchScript(_)) => CPU_SLOTS,
+        };
+        let open = records.iter().filter(|record| record.tokens.is_empty()).count();
+        slots.clamp(1, open.max(1))
     }
 
-    fn start(&self, request: usize, of: &Request<'_>) -> Active {
-        Active {
-            request,
-            source: of.source.clone(),
-            prompt: of.prompt.len(),
-            limit: self.limit(of.prompt.len()),
-            response: Response { tokens: Vec::new(), scores: Vec::new(), finish: Finish::Length },
+    fn start(&self, index: usize, record: &ResponseRecord) -> ActiveSequence {
+        ActiveSequence {
+            index,
+            record: record.clone(),
+            rng: ResponseRng::new(self.seed, record.row, record.sample.unwrap_or(0)),
+            max_tokens: self.max_tokens(record.prompt.len()),
             done: false,
         }
     }
 
-    fn cached(
+    fn run_cached(
         &mut self,
         decoder: &Decoder,
-        requests: &[Request<'_>],
+        records: &mut [ResponseRecord],
         open: &[usize],
         slots: usize,
-        done: &mut [Option<Response>],
+        max_length: usize,
     ) -> Result<(), GenerateError> {
         let slots = slots.min(open.len());
         let mut waiting = open.iter().copied();
-        let mut cache = decoder.cache(slots as i64, self.longest(requests) as i64)?;
-        let mut active: Vec<Active> = Vec::new();
+        let mut cache = decoder.cache(slots as i64, max_length as i64)?;
+        let mut active: Vec<ActiveSequence> = Vec::new();
         loop {
-            // New prompts go where sequences have ended, once there are enough to be worth a pass.
+            // Free slots are refilled once there are enough for an efficient prefill.
             let free: Vec<usize> = (0..active.len())
                 .filter(|&slot| active[slot].done)
                 .chain(active.len()..slots)
                 .collect();
             if waiting.len() > 0 && free.len() * 8 >= slots {
-                let mut slots = Vec::new();
-                for (slot, request) in free.into_iter().zip(waiting.by_ref()) {
-                    let sequence = self.start(request, &requests[request]);
+                let mut filled = Vec::new();
+                for (slot, index) in free.into_iter().zip(waiting.by_ref()) {
+                    let sequence = self.start(index, &records[index]);
                     if slot < active.len() {
                         active[slot] = sequence
                     } else {
                         active.push(sequence)
                     }
-                    slots.push(slot);
+                    filled.push(slot);
                 }
-                self.fill(decoder, requests, slots, &mut cache, &mut active, done)?;
+                self.prefill(decoder, filled, &mut cache, &mut active, records)?;
                 continue; // a response of one token has already ended
             }
-            let living: Vec<i64> = (0..active.len())
+            let running: Vec<i64> = (0..active.len())
                 .filter(|&slot| !active[slot].done)
                 .map(|slot| slot as i64)
                 .collect();
-            if living.is_empty() {
+            if running.is_empty() {
                 return Ok(());
             }
-            if waiting.len() == 0 && living.len() * 4 <= active.len() * 3 {
-                cache.keep(&living)?;
+            if waiting.len() == 0 && running.len() * 4 <= active.len() * 3 {
+                cache.retain_slots(&running)?;
                 active.retain(|sequence| !sequence.done);
             }
             if let Some(short) = decoder.spec.attention.rope.short_context() {
-                // One token longer, longrope turns all positions by other angles: nothing cached fits.
+                // Beyond this length, longrope rotates all positions by other angles: the cached keys are invalid.
                 let crossing: Vec<usize> = (0..active.len())
                     .filter(|&slot| !active[slot].done && active[slot].position() == short)
                     .collect();
                 if !crossing.is_empty() {
-                    self.fill(decoder, requests, crossing, &mut cache, &mut active, done)?;
+                    self.prefill(decoder, crossing, &mut cache, &mut active, records)?;
                     continue;
                 }
             }
-            let ids: Vec<i64> = active.iter().map(Active::newest).collect();
-            let positions: Vec<i64> = active.iter().map(Active::position).collect();
+            let ids: Vec<i64> = active.iter().map(ActiveSequence::newest).collect();
+            let positions: Vec<i64> = active.iter().map(ActiveSequence::position).collect();
             let lengths: Vec<i64> = positions.iter().map(|position| position + 1).collect();
             let logits = decoder.decode(&ids, &positions, &lengths, &mut cache)?;
-            let mut all: Vec<&mut Active> = active.iter_mut().collect();
-            self.extend(&logits, &mut all)?;
-            self.settle(&active, done);
+            self.extend(&logits, &mut active.iter_mut().collect::<Vec<_>>())?;
+            store_finished(&active, records);
         }
     }
 
-    /// Runs the texts of these slots into the cache and draws the next token of each.
-    fn fill(
+    /// Runs all tokens of the sequences in `slots` into the cache, and samples the next token of each.
+    fn prefill(
         &mut self,
         decoder: &Decoder,
-        requests: &[Request<'_>],
         slots: Vec<usize>,
-        cache: &mut Cache,
-        active: &mut [Active],
-        done: &mut [Option<Response>],
+        cache: &mut KvCache,
+        active: &mut [ActiveSequence],
+        records: &mut [ResponseRecord],
     ) -> Result<(), GenerateError> {
-        let text = |slot: usize| text(&active[slot], requests);
-        let mut texts: Vec<(usize, Vec<i64>)> =
-            slots.into_iter().map(|slot| (slot, text(slot))).collect();
-        texts.sort_by_key(|(_, text)| std::cmp::Reverse(text.len()));
-        let mut rest = &texts[..];
+        let mut sequences: Vec<(usize, Vec<i64>)> =
+            slots.into_iter().map(|slot| (slot, active[slot].record.ids())).collect();
+        sequences.sort_by_key(|(_, ids)| std::cmp::Reverse(ids.len()));
+        let mut rest = &sequences[..];
         while !rest.is_empty() {
             let mut tokens = 0;
-            let fits = rest.iter().take_while(|(_, text)| {
-                tokens += text.len();
+            let fits = rest.iter().take_while(|(_, ids)| {
+                tokens += ids.len();
                 tokens <= PREFILL_TOKENS
             });
             let (batch, later) = rest.split_at(fits.count().max(1));
-            let packed = Packed::new(batch.iter().map(|(_, text)| &text[..]));
-            let places: Vec<i64> = batch.iter().map(|(slot, _)| *slot as i64).collect();
-            let last = ends(batch.iter().map(|(_, text)| text.len()));
-            let hidden = decoder.prefill(&packed, &last, cache, &places)?;
+            let packed = Packed::new(batch.iter().map(|(_, ids)| &ids[..]));
+            let slots: Vec<i64> = batch.iter().map(|(slot, _)| *slot as i64).collect();
+            let hidden = decoder.prefill(&packed, &packed.last_tokens(), cache, &slots)?;
             let logits = decoder.head(&hidden)?;
-            let mut by_slot: Vec<Option<&mut Active>> = active.iter_mut().map(Some).collect();
-            let mut filled: Vec<&mut Active> =
+            let mut by_slot: Vec<Option<&mut ActiveSequence>> =
+                active.iter_mut().map(Some).collect();
+            let mut filled: Vec<&mut ActiveSequence> =
                 batch.iter().filter_map(|(slot, _)| by_slot[*slot].take()).collect();
             self.extend(&logits, &mut filled)?;
             rest = later;
         }
-        self.settle(active, done);
+        store_finished(active, records);
         Ok(())
     }
 
-    /// Draws the next token of each sequence from its row of logits.
+    /// Samples the next token of each sequence from its row of logits.
     fn extend(
         &mut self,
         logits: &Tensor,
-        sequences: &mut [&mut Active],
+        sequences: &mut [&mut ActiveSequence],
     ) -> Result<(), GenerateError> {
-        let start = std::time::Instant::now();
-        let drawn = if self.device == Device::Cpu {
-            self.draw(&logits.f_to_kind(Kind::Float)?.f_contiguous()?, sequences)
-        } else {
-            self.draw_on_device(&logits.f_to_kind(Kind::Float)?, sequences)
+        let start = Instant::now();
+        let logits = logits.f_to_kind(Kind::Float)?;
+        let sampled = match self.device {
+            Device::Cpu => self.sample_on_cpu(&logits.f_contiguous()?, sequences),
+            _ => self.sample_on_device(&logits, sequences),
         };
-        self.on_entropy += start.elapsed();
-        let drawn = drawn.map_err(|error| match error {
-            RowError::Torch(error) => GenerateError::Torch(error),
-            RowError::NotFinite(row) => {
-                let sequence = &sequences[row];
-                GenerateError::NotFinite {
-                    request: sequence.request,
-                    token: sequence.response.tokens.len(),
-                }
-            }
+        self.entropy_time += start.elapsed();
+        let sampled = sampled.map_err(|error| match error {
+            LogitsError::Torch(error) => GenerateError::Torch(error),
+            LogitsError::NotFinite(row) => GenerateError::NotFinite {
+                record: sequences[row].index,
+                token: sequences[row].record.tokens.len(),
+            },
         })?;
         let mut tokens = 0;
         for (sequence, (token, score)) in
-            sequences.iter_mut().zip(drawn).filter(|(sequence, _)| !sequence.done)
+            sequences.iter_mut().zip(sampled).filter(|(sequence, _)| !sequence.done)
         {
             tokens += 1;
-            let response = &mut sequence.response;
-            response.tokens.push(token);
-            response.scores.push(score);
-            if self.ends.contains(&token) || (self.stops)(&response.tokens) {
-                response.finish = Finish::Stop;
-                sequence.done = true;
-            } else if response.tokens.len() >= sequence.limit {
-                sequence.done = true;
-            }
+            let record = &mut sequence.record;
+            record.tokens.push(token);
+            record.scores.push(score);
+            record.finish = if self.eos_token_ids.contains(&token) || (self.stops)(&record.tokens) {
+                Some(FinishReason::Stop)
+            } else if record.tokens.len() >= sequence.max_tokens {
+                Some(FinishReason::Length)
+            } else {
+                None
+            };
+            sequence.done = record.finish.is_some();
         }
         if (self.advance)(tokens) { Ok(()) } else { Err(GenerateError::Interrupted) }
     }
 
-    /// In one pass over each row: entropy, token, log-prob.
-    fn draw(
+    /// Samples and scores a token per row, in one pass over each row.
+    fn sample_on_cpu(
         &self,
         logits: &Tensor,
-        sequences: &mut [&mut Active],
-    ) -> Result<Vec<(i64, Token)>, RowError> {
+        sequences: &mut [&mut ActiveSequence],
+    ) -> Result<Vec<(i64, TokenScore)>, LogitsError> {
         let vocabulary = logits.size()[1] as usize;
-        let (temperature, choice) = (self.temperature, self.choice);
+        let (temperature, sampling) = (self.temperature, self.sampling);
         let rows = torch::slice(logits)
             .par_chunks_exact(vocabulary)
             .zip(sequences.par_iter_mut())
             .enumerate();
-        rows.map_init(Pass::default, |pass, (i, (row, sequence))| {
-            pass.over(row, temperature).map_err(|_| NotFinite(i))?;
-            let token = choose(choice, row, pass, &mut sequence.source);
-            Ok((
-                token as i64,
-                Token { entropy: pass.entropy(), log_prob: pass.log_prob(row[token]) },
-            ))
+        rows.map_init(LogitStats::default, |stats, (i, (row, sequence))| {
+            stats.update(row, temperature).map_err(|_| i)?;
+            let token = choose(sampling, row, stats, &mut sequence.rng);
+            let log_prob = stats.log_prob(row[token]);
+            Ok((token as i64, TokenScore { entropy: stats.entropy(), log_prob }))
         })
-        .collect::<Result<_, NotFinite>>()
-        .map_err(|NotFinite(row)| RowError::NotFinite(row))
+        .collect::<Result<_, usize>>()
+        .map_err(LogitsError::NotFinite)
     }
 
-    /// The same where the logits are; only the drawn tokens come back.
-    fn draw_on_device(
+    /// Samples and scores a token per row on the device of the logits; only the results are copied.
+    fn sample_on_device(
         &self,
         logits: &Tensor,
-        sequences: &mut [&mut Active],
-    ) -> Result<Vec<(i64, Token)>, RowError> {
-        let tokens = match self.choice {
-            Choice::Greedy => logits.f_argmax(-1, false)?,
-            Choice::Random { top_k, top_p } => {
+        sequences: &mut [&mut ActiveSequence],
+    ) -> Result<Vec<(i64, TokenScore)>, LogitsError> {
+        let tokens = match self.sampling {
+            Sampling::Greedy => logits.f_argmax(-1, false)?,
+            Sampling::Random { top_k, top_p } => {
                 let uniform: Vec<f32> =
-                    sequences.iter_mut().map(|s| s.source.uniform() as f32).collect();
+                    sequences.iter_mut().map(|s| s.rng.uniform() as f32).collect();
                 let uniform =
                     Tensor::f_from_slice(&uniform)?.f_to_device(logits.device())?.f_unsqueeze(1)?;
-                on_device::draw(&logits.f_div_scalar(self.temperature)?, top_k, top_p, &uniform)?
+                on_device::sample(&logits.f_div_scalar(self.temperature)?, top_k, top_p, &uniform)?
             }
         };
         let tokens = Vec::<i64>::try_from(tokens.f_to_device(Device::Cpu)?)?;
-        let scores = on_device::tokens(logits, &tokens, self.temperature)?;
+        let scores = on_device::score(logits, &tokens, self.temperature)?;
         Ok(tokens.into_iter().zip(scores).collect())
     }
 
-    /// Hands out what has ended.
-    fn settle(&self, active: &[Active], done: &mut [Option<Response>]) {
-        for sequence in active.iter().filter(|sequence| sequence.done) {
-            done[sequence.request].get_or_insert_with(|| sequence.response.clone());
-        }
-    }
-
-    /// Without a cache, for modules that have none: every token runs the whole sequence.
-    fn uncached(
+    /// Samples without a cache, for TorchScript modules: each new token runs the whole sequence.
+    fn run_uncached(
         &mut self,
-        requests: &[Request<'_>],
+        records: &mut [ResponseRecord],
         open: &[usize],
         slots: usize,
-        done: &mut [Option<Response>],
     ) -> Result<(), GenerateError> {
         for batch in open.chunks(slots) {
-            let mut active: Vec<Active> =
-                batch.iter().map(|&i| self.start(i, &requests[i])).collect();
+            let mut active: Vec<ActiveSequence> =
+                batch.iter().map(|&i| self.start(i, &records[i])).collect();
             while active.iter().any(|sequence| !sequence.done) {
                 active.retain(|sequence| !sequence.done);
-                let length = |sequence: &Active| sequence.prompt + sequence.response.tokens.len();
-                active.sort_by_key(|sequence| std::cmp::Reverse(length(sequence)));
-                let texts: Vec<Vec<i64>> =
-                    active.iter().map(|sequence| text(sequence, requests)).collect();
-                let packed = Packed::new(texts.iter().map(Vec::as_slice));
-                let last = ends(texts.iter().map(Vec::len));
-                let rows = self.model.forward(&packed, &last)?;
-                let logits = self.model.logits(&rows, 0, rows.len())?;
-                let mut all: Vec<&mut Active> = active.iter_mut().collect();
-                self.extend(&logits, &mut all)?;
-                self.settle(&active, done);
+                active.sort_by_key(|sequence| std::cmp::Reverse(sequence.record.len()));
+                let sequences: Vec<Vec<i64>> =
+                    active.iter().map(|sequence| sequence.record.ids()).collect();
+                let packed = Packed::new(sequences.iter().map(Vec::as_slice));
+                let output = self.model.forward(&packed, &packed.last_tokens())?;
+                let logits = self.model.logits(&output, 0, output.len())?;
+                self.extend(&logits, &mut active.iter_mut().collect::<Vec<_>>())?;
+                store_finished(&active, records);
             }
         }
         Ok(())
     }
 }
 
-/// The row of logits that is no distribution.
-struct NotFinite(usize);
-
-/// A prompt and what was written so far.
-fn text(sequence: &Active, requests: &[Request<'_>]) -> Vec<i64> {
-    [requests[sequence.request].prompt, &sequence.response.tokens].concat()
-}
-
-/// Where the last tokens of packed sequences stand.
-fn ends(lengths: impl Iterator<Item = usize>) -> Vec<i64> {
-    let cumulated = lengths.scan(0, |end, length| {
-        *end += length as i64;
-        Some(*end - 1)
-    });
-    cumulated.collect()
+/// Copies finished sequences to their records.
+fn store_finished(active: &[ActiveSequence], records: &mut [ResponseRecord]) {
+    for sequence in active.iter().filter(|sequence| sequence.done) {
+        if records[sequence.index].tokens.is_empty() {
+            records[sequence.index] = sequence.record.clone();
+        }
+    }
 }

@@ -1,35 +1,35 @@
-//! `entropy-viz-compute`, the helper of `entropy-viz compute`: the only program that links libtorch.
+//! `entropy-viz-compute`, the helper program of `entropy-viz compute`. Only it links libtorch.
 //!
-//! checkpoint + prompts → token ids → logits → entropies → a history file, checkpoint by checkpoint.
+//! A checkpoint and prompts → token ids → logits → entropies → one row of a history file per checkpoint.
 
 mod chat;
 mod checkpoint;
+mod encoder;
 mod generate;
-mod inputs;
+mod history;
+mod interrupt;
 mod model;
 mod on_device;
-mod progress;
 mod prompts;
-mod rows;
+mod response;
+mod response_writer;
 mod run;
-mod sample;
+mod sampling;
 mod score;
 mod self_test;
 mod tokenizer;
-mod tokens;
 mod torch;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     entropy_shell::compute::run_helper(|args, terminal| {
-        let threads = args.threads.map_or_else(threads, |threads| threads as usize);
+        let threads = match args.threads {
+            Some(threads) => threads as usize,
+            None => std::thread::available_parallelism().map_or(1, usize::from),
+        };
         torch::set_threads(threads)?;
         let _no_gradients = tch::no_grad_guard();
         if args.self_test { self_test::run(args, terminal) } else { run::run(args, terminal) }
     })
-}
-
-fn threads() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }

@@ -1,40 +1,42 @@
-//! Entropies and draws where the logits are: what a GPU does instead of the one pass on the CPU.
+//! Entropies and sampling on the device of the logits, for GPUs.
 //!
-//! Made of libtorch's operations, so that only a few numbers a row come back. They run on any device,
-//! and the tests hold them against the CPU's way.
+//! They use libtorch's operations, so that only a few numbers per row are copied to the CPU. They run on any device;
+//! the tests compare them with the CPU kernels.
 
 use tch::{Device, Kind, TchError, Tensor};
 
-use entropy_kernels::logits::Token;
+use entropy_kernels::logits::TokenScore;
 
-/// Why rows could not be scored.
+/// Why rows of logits could not be scored or sampled from.
 #[derive(Debug)]
-pub(crate) enum RowError {
+pub(crate) enum LogitsError {
     Torch(TchError),
+    /// The index of a row with NaN or +∞.
     NotFinite(usize),
 }
 
-impl From<TchError> for RowError {
-    fn from(error: TchError) -> RowError {
-        RowError::Torch(error)
+impl From<TchError> for LogitsError {
+    fn from(error: TchError) -> LogitsError {
+        LogitsError::Torch(error)
     }
 }
 
-impl RowError {
-    pub(crate) fn after(self, rows: usize) -> RowError {
+impl LogitsError {
+    /// Adds `rows` to the row index.
+    pub(crate) fn offset(self, rows: usize) -> LogitsError {
         match self {
-            RowError::NotFinite(row) => RowError::NotFinite(rows + row),
+            LogitsError::NotFinite(row) => LogitsError::NotFinite(rows + row),
             other => other,
         }
     }
 }
 
-/// The same as [`entropy_kernels::logits::rows`] where the logits are: m + ln s − t / s with sums relative to m.
-pub(crate) fn tokens(
+/// Entropy of each row of `logits` and log-prob of its target, like [`entropy_kernels::logits::score_rows`].
+pub(crate) fn score(
     logits: &Tensor,
     targets: &[i64],
     temperature: f64,
-) -> Result<Vec<Token>, RowError> {
+) -> Result<Vec<TokenScore>, LogitsError> {
     let (max, _) = logits.f_max_dim(-1, true)?;
     let x = logits.f_sub(&max)?.f_div_scalar(temperature)?;
     let e = x.f_exp()?;
@@ -49,20 +51,20 @@ pub(crate) fn tokens(
         .f_to_kind(Kind::Double)?
         .f_to_device(Device::Cpu)?;
     let both = Vec::<Vec<f64>>::try_from(both)?;
-    let tokens = both[0]
+    let scores = both[0]
         .iter()
         .zip(&both[1])
-        .map(|(&entropy, &log_prob)| Token { entropy: entropy.max(0.0), log_prob });
-    let tokens: Vec<Token> = tokens.collect();
-    // max(0) hides a NaN of the entropy, not one of the log-prob, which has the same sum in it.
-    match tokens.iter().position(|token| token.log_prob.is_nan()) {
-        Some(row) => Err(RowError::NotFinite(row)),
-        None => Ok(tokens),
+        .map(|(&entropy, &log_prob)| TokenScore { entropy: entropy.max(0.0), log_prob });
+    let scores: Vec<TokenScore> = scores.collect();
+    // max(0) hides a NaN in the entropy, but the log-prob uses the same sum.
+    match scores.iter().position(|score| score.log_prob.is_nan()) {
+        Some(row) => Err(LogitsError::NotFinite(row)),
+        None => Ok(scores),
     }
 }
 
-/// Inverts each row's cumulated distribution at its number; rows × 1 numbers in [0, 1).
-pub(crate) fn draw(
+/// Samples a token per row by inverting its cumulative distribution at `uniform`, rows × 1 numbers in [0, 1).
+pub(crate) fn sample(
     logits: &Tensor,
     top_k: usize,
     top_p: f64,
@@ -78,7 +80,7 @@ pub(crate) fn draw(
     let total = sorted.f_sum_dim_intlist(-1, true, Kind::Float)?;
     let before = sorted.f_cumsum(-1, Kind::Float)?.f_sub(&sorted)?;
     let outside = before.f_ge_tensor(&total.f_mul_scalar(top_p)?)?;
-    // The most probable token stays, whatever rounding says.
+    // The most probable token always stays, whatever the rounding.
     let outside = outside.f_index_fill(
         1,
         &Tensor::f_from_slice(&[0i64])?.f_to_device(logits.device())?,
@@ -100,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_gpus_way_of_drawing_inverts_the_cumulated_distribution() {
+    fn sample_inverts_cumulative_distribution() {
         let logits: Vec<f32> = (0..1000).map(|i| ((i * 37 % 101) as f32) / 9.0).collect();
         let rows = Tensor::from_slice(&logits).unsqueeze(0);
         let total: f64 = logits.iter().map(|z| f64::from(*z).exp()).sum();
@@ -109,7 +111,7 @@ mod tests {
             let p = f64::from(*z).exp() / total;
             if p > 1e-4 {
                 let uniform = Tensor::from_slice(&[(cumulated + 0.5 * p) as f32]).unsqueeze(1);
-                let drawn = draw(&rows, 0, 1.0, &uniform).unwrap().int64_value(&[0]);
+                let drawn = sample(&rows, 0, 1.0, &uniform).unwrap().int64_value(&[0]);
                 assert_eq!(drawn, i as i64);
             }
             cumulated += p;
@@ -117,12 +119,12 @@ mod tests {
     }
 
     #[test]
-    fn a_gpus_nucleus_is_the_cpus() {
+    fn nucleus_equals_that_of_cpu() {
         let p = [0.1f32, 0.5, 0.15, 0.25];
         let logits = Tensor::from_slice(&p).log().unsqueeze(0);
         let at = |u: f32, k, top_p| {
             let uniform = Tensor::from_slice(&[u]).unsqueeze(1);
-            draw(&logits, k, top_p, &uniform).unwrap().int64_value(&[0])
+            sample(&logits, k, top_p, &uniform).unwrap().int64_value(&[0])
         };
         assert_eq!([at(0.1, 0, 0.5), at(0.999, 0, 0.5)], [1, 1]);
         assert_eq!([at(0.6, 0, 0.51), at(0.7, 0, 0.51)], [1, 3]);
@@ -130,13 +132,13 @@ mod tests {
     }
 
     #[test]
-    fn entropies_on_a_device_are_those_of_the_kernel() {
+    fn scores_equal_those_of_cpu_kernel() {
         let mut logits: Vec<f32> =
             (0..3000).map(|i| ((i * 7919 % 1009) as f32) / 50.0 + 300.0).collect();
         logits[5] = f32::NEG_INFINITY;
         let rows = Tensor::from_slice(&logits).view([3, 1000]);
-        let kernel = entropy_kernels::logits::rows(&logits, 1000, &[1, 2, 3], 0.7).unwrap();
-        let device = tokens(&rows, &[1, 2, 3], 0.7).unwrap();
+        let kernel = entropy_kernels::logits::score_rows(&logits, 1000, &[1, 2, 3], 0.7).unwrap();
+        let device = score(&rows, &[1, 2, 3], 0.7).unwrap();
         for (a, b) in kernel.iter().zip(&device) {
             assert!(
                 (a.entropy - b.entropy).abs() < 1e-5 && (a.log_prob - b.log_prob).abs() < 1e-5,

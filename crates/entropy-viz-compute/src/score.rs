@@ -1,101 +1,77 @@
-//! Entropy and log-prob of every token of given responses, as a trainer's log-prob pass computes them.
+//! Entropy and log-prob of every token of given responses, as in a trainer's log-prob pass.
 //!
-//! Token i of a response was drawn from the logits at position prompt + i − 1. The head runs at those
-//! positions alone, some rows at a time, and each row is read once: the logits of a whole batch (16k
-//! tokens × 150k words are 10 GB) never exist.
+//! Token i of a response has the distribution at position prompt + i − 1. The head runs only at these positions, in
+//! chunks of rows: the logits of a whole batch (16k tokens × 150k vocabulary = 10 GB) are never in memory.
 
 use std::time::{Duration, Instant};
 
+use entropy_kernels::logits::{TokenScore, score_rows};
 use tch::{Device, TchError, Tensor};
 
-use crate::model::{Model, Packed, Rows};
-use crate::on_device::{self, RowError};
+use crate::model::packed::Packed;
+use crate::model::{Model, ModelOutput};
+use crate::on_device::{self, LogitsError};
+use crate::response::ResponseRecord;
 use crate::torch;
-use entropy_kernels::logits::Token;
 
-/// Logits held at once: 128 MiB on the CPU, where more is no faster, 1 GiB on a GPU.
-const LOGITS_ON_CPU: i64 = 1 << 25;
-const LOGITS_ON_GPU: i64 = 1 << 28;
+/// Logits in memory at once: 128 MiB on the CPU, where more is not faster, 1 GiB on a GPU.
+const CPU_LOGITS: i64 = 1 << 25;
+const GPU_LOGITS: i64 = 1 << 28;
 
-/// A prompt and the response to it, as token ids. Neither is empty.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Sequence<'a> {
-    pub(crate) prompt: &'a [i64],
-    pub(crate) response: &'a [i64],
-}
-
-impl Sequence<'_> {
-    fn len(&self) -> usize {
-        self.prompt.len() + self.response.len()
-    }
-
-    /// All but the last token, whose own distribution nobody asks for.
-    fn ids(&self) -> Vec<i64> {
-        [self.prompt, &self.response[..self.response.len() - 1]].concat()
-    }
-}
-
-/// Why sequences could not be scored.
+/// Why responses could not be scored.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ScoreError {
-    #[error("{}", torch::say(.0))]
+    #[error("{}", torch::message(.0))]
     Torch(#[from] TchError),
-    /// One sequence alone is too much.
-    #[error("memory runs out at a sequence of {0} tokens")]
+    /// There is not enough memory for a single sequence.
+    #[error("out of memory for a sequence of {0} tokens")]
     TooLong(usize),
-    /// Of this sequence, at this token of the response.
-    #[error("the logits of token {token} of response {sequence} are not finite")]
-    NotFinite { sequence: usize, token: usize },
+    /// The index of the record, and of the token in its response.
+    #[error("the logits of token {token} of response {record} are not finite")]
+    NotFinite { record: usize, token: usize },
     #[error("interrupted")]
     Interrupted,
 }
 
-/// How scoring goes, and what it is told on the way.
-pub(crate) struct Scoring<'a> {
+/// The settings and callbacks of scoring.
+pub(crate) struct Scorer<'a> {
     pub(crate) model: &'a Model,
     pub(crate) device: Device,
     pub(crate) temperature: f64,
-    /// Tokens of one batch; made smaller when memory runs out.
+    /// Tokens per batch; reduced when memory runs out.
     pub(crate) batch_tokens: usize,
-    /// Called after each batch with the tokens it had; `false` stops.
+    /// Called after each batch with its number of tokens; `false` stops.
     pub(crate) advance: &'a dyn Fn(usize) -> bool,
-    /// Called when memory ran out, with the new size of a batch.
+    /// Called when memory ran out, with the new number of tokens per batch.
     pub(crate) shrunk: &'a dyn Fn(usize),
-    /// Time spent on entropies, on the CPU.
-    pub(crate) on_entropy: Duration,
+    /// Time spent on entropies; measured on the CPU only.
+    pub(crate) entropy_time: Duration,
 }
 
-impl Scoring<'_> {
-    /// The tokens' entropies and log-probs, sequence by sequence in the order given.
-    pub(crate) fn run(
-        &mut self,
-        sequences: &[Sequence<'_>],
-    ) -> Result<Vec<Vec<Token>>, ScoreError> {
-        let mut order: Vec<usize> = (0..sequences.len()).collect();
-        // Longest first: if memory runs out it does so at the start.
-        order.sort_by_key(|&i| std::cmp::Reverse(sequences[i].len()));
-        let mut done = vec![Vec::new(); sequences.len()];
+impl Scorer<'_> {
+    /// Fills in the scores of all records that have tokens.
+    pub(crate) fn run(&mut self, records: &mut [ResponseRecord]) -> Result<(), ScoreError> {
+        let mut order: Vec<usize> =
+            (0..records.len()).filter(|&i| !records[i].tokens.is_empty()).collect();
+        // Longest first: if memory runs out, it does so at the start.
+        order.sort_by_key(|&i| std::cmp::Reverse(records[i].len()));
         let mut rest = &order[..];
         while !rest.is_empty() {
             let mut tokens = 0;
             let fits = rest.iter().take_while(|&&i| {
-                tokens += sequences[i].len();
+                tokens += records[i].len();
                 tokens <= self.batch_tokens
             });
             let (batch, later) = rest.split_at(fits.count().max(1));
-            match self.batch(batch, sequences) {
-                Ok(scores) => {
-                    for (&i, scores) in batch.iter().zip(scores) {
-                        done[i] = scores;
-                    }
+            let tokens = batch.iter().map(|&i| records[i].len()).sum();
+            match self.score_batch(batch, records) {
+                Ok(()) => {
                     rest = later;
-                    let tokens = batch.iter().map(|&i| sequences[i].len()).sum();
                     if !(self.advance)(tokens) {
                         return Err(ScoreError::Interrupted);
                     }
                 }
                 Err(ScoreError::Torch(error)) if torch::is_out_of_memory(&error) => {
-                    let tokens: usize = batch.iter().map(|&i| sequences[i].len()).sum();
                     if batch.len() == 1 {
                         return Err(ScoreError::TooLong(tokens));
                     }
@@ -105,85 +81,89 @@ impl Scoring<'_> {
                 Err(error) => return Err(error),
             }
         }
-        Ok(done)
+        Ok(())
     }
 
-    fn batch(
+    fn score_batch(
         &mut self,
         batch: &[usize],
-        sequences: &[Sequence<'_>],
-    ) -> Result<Vec<Vec<Token>>, ScoreError> {
-        let ids: Vec<Vec<i64>> = batch.iter().map(|&i| sequences[i].ids()).collect();
-        let packed = Packed::new(ids.iter().map(Vec::as_slice));
-        let mut rows = Vec::new(); // places in the pack whose next token belongs to a response
+        records: &mut [ResponseRecord],
+    ) -> Result<(), ScoreError> {
+        let mut sequences = Vec::new(); // without the last token, after which nothing is scored
+        let mut rows = Vec::new(); // indices in the pack of the tokens before each response token
         let mut targets = Vec::new();
         let mut start = 0;
-        for (&i, ids) in batch.iter().zip(&ids) {
-            rows.extend(start + sequences[i].prompt.len() as i64 - 1..start + ids.len() as i64);
-            targets.extend_from_slice(sequences[i].response);
+        for &i in batch {
+            let mut ids = records[i].ids();
+            ids.pop();
+            rows.extend(start + records[i].prompt.len() as i64 - 1..start + ids.len() as i64);
+            targets.extend_from_slice(&records[i].tokens);
             start += ids.len() as i64;
+            sequences.push(ids);
         }
-        let hidden = self.model.forward(&packed, &rows)?;
-        let scores = self.of_rows(&hidden, &targets).map_err(|error| match error {
-            RowError::Torch(error) => ScoreError::Torch(error),
-            RowError::NotFinite(row) => {
+        let packed = Packed::new(sequences.iter().map(Vec::as_slice));
+        let output = self.model.forward(&packed, &rows)?;
+        let scores = self.score_output(&output, &targets).map_err(|error| match error {
+            LogitsError::Torch(error) => ScoreError::Torch(error),
+            LogitsError::NotFinite(row) => {
                 let mut token = row;
-                let mut sequence = batch[0];
+                let mut record = batch[0];
                 for &i in batch {
-                    sequence = i;
-                    if token < sequences[i].response.len() {
+                    record = i;
+                    if token < records[i].tokens.len() {
                         break;
                     }
-                    token -= sequences[i].response.len();
+                    token -= records[i].tokens.len();
                 }
-                ScoreError::NotFinite { sequence, token }
+                ScoreError::NotFinite { record, token }
             }
         })?;
         let mut scores = scores.into_iter();
-        Ok(batch
-            .iter()
-            .map(|&i| scores.by_ref().take(sequences[i].response.len()).collect())
-            .collect())
+        for &i in batch {
+            records[i].scores = scores.by_ref().take(records[i].tokens.len()).collect();
+        }
+        Ok(())
     }
 
-    fn of_rows(&mut self, hidden: &Rows, targets: &[i64]) -> Result<Vec<Token>, RowError> {
+    fn score_output(
+        &mut self,
+        output: &ModelOutput,
+        targets: &[i64],
+    ) -> Result<Vec<TokenScore>, LogitsError> {
         let mut scores = Vec::with_capacity(targets.len());
-        let vocabulary = match hidden {
-            Rows::Logits(logits) => logits.size()[1],
-            Rows::Hidden(_) => self.model.vocabulary().unwrap_or(1),
+        let vocabulary = match output {
+            ModelOutput::Logits(logits) => logits.size()[1],
+            ModelOutput::Hidden(_) => self.model.vocabulary().unwrap_or(1),
         };
         if let Some(token) = targets.iter().find(|token| !(0..vocabulary).contains(*token)) {
-            let error = format!("token id {token} is not among the model's {vocabulary} logits");
-            return Err(RowError::Torch(TchError::Shape(error)));
+            let error = format!("token id {token} is outside of the model's {vocabulary} logits");
+            return Err(LogitsError::Torch(TchError::Shape(error)));
         }
-        let at_once =
-            if self.device == Device::Cpu { LOGITS_ON_CPU } else { LOGITS_ON_GPU } / vocabulary;
+        let max_logits = if self.device == Device::Cpu { CPU_LOGITS } else { GPU_LOGITS };
         let mut first = 0;
-        while first < hidden.len() {
-            let count = at_once.clamp(1, hidden.len() - first);
-            let logits = self.model.logits(hidden, first, count)?;
+        while first < output.len() {
+            let count = (max_logits / vocabulary).clamp(1, output.len() - first);
+            let logits = self.model.logits(output, first, count)?;
             let targets = &targets[first as usize..(first + count) as usize];
-            scores.extend(
-                self.of_logits(&logits, targets).map_err(|error| error.after(first as usize))?,
-            );
+            let chunk = self.score_logits(&logits, targets);
+            scores.extend(chunk.map_err(|error| error.offset(first as usize))?);
             first += count;
         }
         Ok(scores)
     }
 
-    fn of_logits(&mut self, logits: &Tensor, targets: &[i64]) -> Result<Vec<Token>, RowError> {
+    fn score_logits(
+        &mut self,
+        logits: &Tensor,
+        targets: &[i64],
+    ) -> Result<Vec<TokenScore>, LogitsError> {
         if self.device != Device::Cpu {
-            return on_device::tokens(logits, targets, self.temperature);
+            return on_device::score(logits, targets, self.temperature);
         }
         let start = Instant::now();
         let vocabulary = logits.size()[1] as usize;
-        let scores = entropy_kernels::logits::rows(
-            torch::slice(logits),
-            vocabulary,
-            targets,
-            self.temperature,
-        );
-        self.on_entropy += start.elapsed();
-        scores.map_err(|(row, _)| RowError::NotFinite(row))
+        let scores = score_rows(torch::slice(logits), vocabulary, targets, self.temperature);
+        self.entropy_time += start.elapsed();
+        scores.map_err(|(row, _)| LogitsError::NotFinite(row))
     }
 }

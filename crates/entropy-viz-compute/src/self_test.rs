@@ -1,11 +1,13 @@
-//! `--self-test`: can this machine's numbers be trusted?
+//! `--self-test`: checks the numbers of this machine in a few seconds, on the selected device.
 //!
-//! Closed forms for the entropy, and a tiny Qwen3 with weights made from a formula, whose entropies
-//! transformers computed (`tests/compute/self_test_values.py`). In seconds, on the chosen device.
+//! The checks are closed forms of the entropy, and a tiny Qwen3 with weights from a formula, whose entropies were
+//! computed with transformers (`tests/compute/self_test_values.py`).
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::anyhow;
+use entropy_kernels::logits::{TokenScore, score_rows};
 use entropy_shell::compute::ComputeArgs;
 use entropy_shell::output::write_atomically;
 use entropy_shell::{Failure, Outcome, Terminal, WithHint};
@@ -14,28 +16,33 @@ use serde_json::json;
 use tch::{Device, Tensor};
 
 use crate::checkpoint::config::Config;
-use crate::checkpoint::weights::{Place, Weights};
-use crate::generate::{Request, Sampling};
+use crate::checkpoint::weights::{TensorOptions, Weights};
+use crate::generate::Generator;
 use crate::model::{self, Model};
-use crate::sample::{Choice, Source};
-use crate::score::{Scoring, Sequence};
+use crate::response::ResponseRecord;
+use crate::sampling::Sampling;
+use crate::score::Scorer;
 use crate::{on_device, torch};
-use entropy_kernels::logits;
-use entropy_kernels::logits::Token;
 
-/// Of transformers 5.23 with torch 2.11, float32 on the CPU: the mean entropy of the tokens below at
+/// From transformers 5.23 with torch 2.11, float32 on the CPU: the mean entropy of the tokens of `tiny_model` at
 /// temperatures 1 and 0.7, and the sum of their log-probs at 1.
 const EXPECTED: [f64; 3] = [5.831_306_234, 5.648_201_985, -276.272_946_119];
 const VOCABULARY: usize = 512;
 
-/// What is checked, by how much it is off, and by how much it may be.
+/// A check: the error of a number, and its tolerance.
 struct Check {
     name: &'static str,
-    off: f64,
-    most: f64,
+    error: f64,
+    tolerance: f64,
 }
 
-/// Runs all checks and says each one's error.
+impl Check {
+    fn new(name: &'static str, difference: f64, tolerance: f64) -> Check {
+        Check { name, error: difference.abs(), tolerance }
+    }
+}
+
+/// Runs all checks and prints their errors.
 pub(crate) fn run(args: &ComputeArgs, terminal: &Terminal) -> Result<Outcome, Failure> {
     let device = torch::device(args.device)?;
     let mut checks = closed_forms(device)?;
@@ -43,22 +50,20 @@ pub(crate) fn run(args: &ComputeArgs, terminal: &Terminal) -> Result<Outcome, Fa
     let mut report =
         format!("self-test on {}\n", if device == Device::Cpu { "the CPU" } else { "the GPU" });
     let mut failed = 0;
-    for check in &checks {
-        let passed = check.off <= check.most;
+    for Check { name, error, tolerance } in &checks {
+        let passed = error <= tolerance;
         failed += usize::from(!passed);
         let verdict = if passed { "ok    " } else { "FAILED" };
-        report += &format!(
-            "{verdict}  off by {:.1e}, {:.0e} is allowed: {}\n",
-            check.off, check.most, check.name
-        );
+        let error = if *error == 0.0 { "0".to_owned() } else { format!("{error:.1e}") };
+        report += &format!("{verdict}  {name}  (error {error}, tolerance {tolerance:.0e})\n");
     }
     terminal.print(report.as_bytes())?;
     if failed > 0 {
         return Err(anyhow!(
-            "{failed} of {} checks failed: do not trust numbers of this device",
+            "{failed} of {} checks failed: do not trust numbers from this device",
             checks.len()
         ))
-        .hint("try --device cpu, and another libtorch 2.11 with --libtorch");
+        .hint("try --device cpu, or another libtorch 2.11 with --libtorch");
     }
     terminal.info(&format!("all {} checks passed", checks.len()));
     Ok(Outcome::Done)
@@ -67,135 +72,148 @@ pub(crate) fn run(args: &ComputeArgs, terminal: &Terminal) -> Result<Outcome, Fa
 fn closed_forms(device: Device) -> Result<Vec<Check>, Failure> {
     let entropy = |logits: &[f32], temperature: f64| -> Result<f64, Failure> {
         if device == Device::Cpu {
-            let token = logits::rows(logits, logits.len(), &[0], temperature);
-            return Ok(token.map_err(|_| anyhow!("a closed form came out as NaN"))?[0].entropy);
+            let token = score_rows(logits, logits.len(), &[0], temperature);
+            return Ok(
+                token.map_err(|_| anyhow!("the entropy of a closed form is NaN"))?[0].entropy
+            );
         }
         let logits = Tensor::f_from_slice(logits)?.f_unsqueeze(0)?.f_to_device(device)?;
-        let token = on_device::tokens(&logits, &[0], temperature);
+        let token = on_device::score(&logits, &[0], temperature);
         Ok(token.map_err(|error| anyhow!("a closed form failed: {error:?}"))?[0].entropy)
     };
-    let words = 151_936;
-    let mut one = vec![f32::NEG_INFINITY; words];
+    let vocabulary = 151_936;
+    let mut one = vec![f32::NEG_INFINITY; vocabulary];
     one[77] = 3.0;
-    // Two words with probabilities p and 1 − p, the rest impossible.
+    // Two tokens with probabilities p and 1 − p, the others with 0.
     let p = 0.2f64;
-    let mut two = vec![f32::NEG_INFINITY; words];
-    (two[5], two[words - 1]) = (p.ln() as f32, (1.0 - p).ln() as f32);
-    let of_two = -(p * p.ln() + (1.0 - p) * (1.0 - p).ln());
-    // Geometric: p_k = (1 − q)·q^k has −ln(1 − q) − q·ln q / (1 − q).
+    let mut two = vec![f32::NEG_INFINITY; vocabulary];
+    (two[5], two[vocabulary - 1]) = (p.ln() as f32, (1.0 - p).ln() as f32);
+    let binary_entropy = -(p * p.ln() + (1.0 - p) * (1.0 - p).ln());
+    // The geometric distribution p_k = (1 − q)·q^k has the entropy −ln(1 − q) − q·ln q / (1 − q).
     let q = 0.99f64;
-    let geometric: Vec<f32> = (0..words).map(|k| (k as f64 * q.ln()) as f32).collect();
-    let of_geometric = -(1.0 - q).ln() - q * q.ln() / (1.0 - q);
-    let moved: Vec<f32> = geometric.iter().map(|z| z + 1024.0).collect();
-    let check = |name, off: f64, most| Check { name, off: off.abs(), most };
+    let geometric: Vec<f32> = (0..vocabulary).map(|k| (k as f64 * q.ln()) as f32).collect();
+    let geometric_entropy = -(1.0 - q).ln() - q * q.ln() / (1.0 - q);
+    let shifted: Vec<f32> = geometric.iter().map(|z| z + 1024.0).collect();
     Ok(vec![
-        check(
-            "uniform logits have ln V",
-            entropy(&vec![1.5; words], 0.7)? - (words as f64).ln(),
+        Check::new(
+            "uniform logits → ln V",
+            entropy(&vec![1.5; vocabulary], 0.7)? - (vocabulary as f64).ln(),
             1e-5,
         ),
-        check("one possible word has 0", entropy(&one, 1.0)?, 1e-6),
-        check("two words have the binary entropy", entropy(&two, 1.0)? - of_two, 1e-5),
-        check("a geometric distribution", entropy(&geometric, 1.0)? - of_geometric, 2e-5),
-        // Rounded to f32 at 1024, logits are off by up to 6e-5.
-        check(
-            "an offset of the logits changes nothing",
-            entropy(&moved, 1.0)? - of_geometric,
+        Check::new("a single possible token → 0", entropy(&one, 1.0)?, 1e-6),
+        Check::new(
+            "two possible tokens → binary entropy",
+            entropy(&two, 1.0)? - binary_entropy,
+            1e-5,
+        ),
+        Check::new("geometric distribution", entropy(&geometric, 1.0)? - geometric_entropy, 2e-5),
+        // Near 1024, rounding to f32 changes logits by up to 6e-5.
+        Check::new(
+            "offset of all logits → unchanged",
+            entropy(&shifted, 1.0)? - geometric_entropy,
             1e-3,
         ),
     ])
 }
 
 fn tiny_model(device: Device) -> Result<Vec<Check>, Failure> {
-    let directory = tempfile::tempdir()?;
-    write_tiny(directory.path())?;
-    let load = |device| -> Result<Model, Failure> {
-        let spec = model::spec(&Config::read(directory.path())?)?;
-        let weights = Weights::open(&[directory.path().join("model.safetensors")])?;
-        Ok(Model::load(spec, weights, Place { device, kind: tch::Kind::Float })?)
-    };
-    let model = load(device)?;
-    let sequences: Vec<Vec<i64>> =
-        [24, 9, 17].iter().enumerate().map(|(i, &n)| tokens(i, n)).collect();
-    let prompt = 3;
-    let split: Vec<Sequence<'_>> = sequences
+    const PROMPT: usize = 3;
+    let tmp = tempfile::tempdir()?;
+    write_tiny_model(tmp.path())?;
+    let spec = model::spec(&Config::read(tmp.path())?)?;
+    let weights = Weights::open(&[tmp.path().join("model.safetensors")])?;
+    let model = Model::load(spec, weights, TensorOptions { device, kind: tch::Kind::Float })?;
+
+    let mut records: Vec<ResponseRecord> = [24, 9, 17]
         .iter()
-        .map(|ids| Sequence { prompt: &ids[..prompt], response: &ids[prompt..] })
+        .enumerate()
+        .map(|(i, &n)| token_ids(i, n))
+        .map(|ids| ResponseRecord::given(0, ids[..PROMPT].into(), ids[PROMPT..].to_vec()))
         .collect();
-    let score = |sequences: &[Sequence<'_>], temperature| -> Result<Vec<Vec<Token>>, Failure> {
-        let mut scoring = Scoring {
+    let score = |records: &mut [ResponseRecord], temperature| -> Result<(), Failure> {
+        let mut scorer = Scorer {
             model: &model,
             device,
             temperature,
             batch_tokens: 4096,
             advance: &|_| true,
             shrunk: &|_| {},
-            on_entropy: std::time::Duration::ZERO,
+            entropy_time: Duration::ZERO,
         };
-        Ok(scoring.run(sequences)?)
+        Ok(scorer.run(records)?)
     };
-    let together = score(&split, 1.0)?;
-    let colder = score(&split, 0.7)?;
-    let mean = |scores: &[Vec<Token>]| {
-        let all: Vec<f64> = scores.iter().flatten().map(|token| token.entropy).collect();
-        all.iter().sum::<f64>() / all.len() as f64
-    };
-    let log_probs: f64 = together.iter().flatten().map(|token| token.log_prob).sum();
-    let mut apart = Vec::new();
-    for sequence in &split {
-        apart.extend(score(&[*sequence], 1.0)?);
+    let mut colder = records.clone();
+    score(&mut colder, 0.7)?;
+    let mut alone = records.clone();
+    for record in &mut alone {
+        score(std::slice::from_mut(record), 1.0)?;
     }
-    let mut sampling = Sampling {
+    score(&mut records, 1.0)?;
+    let log_probs: f64 = scores(&records).map(|score| score.log_prob).sum();
+
+    let mut generator = Generator {
         model: &model,
         device,
         temperature: 1.0,
-        choice: Choice::Random { top_k: 0, top_p: 1.0 },
-        most_tokens: 20,
-        ends: &[],
+        sampling: Sampling::Random { top_k: 0, top_p: 1.0 },
+        seed: 1,
+        max_new_tokens: 20,
+        eos_token_ids: &[],
         stops: &|_| false,
         batch_tokens: None,
         advance: &|_| true,
         shrunk: &|_| {},
-        on_entropy: std::time::Duration::ZERO,
+        entropy_time: Duration::ZERO,
     };
-    let requests: Vec<Request<'_>> = split
+    let mut sampled: Vec<ResponseRecord> = records
         .iter()
         .enumerate()
-        .map(|(i, s)| Request { prompt: s.prompt, source: Source::new(1, i, 0) })
+        .map(|(i, record)| ResponseRecord::to_sample(i, 0, record.prompt.clone()))
         .collect();
-    let sampled = sampling.run(&requests)?;
-    let again: Vec<Sequence<'_>> = split
-        .iter()
-        .zip(&sampled)
-        .map(|(s, r)| Sequence { prompt: s.prompt, response: &r.tokens })
-        .collect();
-    let scored = score(&again, 1.0)?;
-    let sampled: Vec<Vec<Token>> = sampled.iter().map(|response| response.scores.clone()).collect();
-    let check = |name, off: f64, most| Check { name, off: off.abs(), most };
+    generator.run(&mut sampled)?;
+    let mut rescored = sampled.clone();
+    score(&mut rescored, 1.0)?;
     Ok(vec![
-        check("a tiny Qwen3's entropy is transformers'", mean(&together) - EXPECTED[0], 2e-5),
-        check("the same at temperature 0.7", mean(&colder) - EXPECTED[1], 2e-5),
-        check("its log-probs too", (log_probs - EXPECTED[2]) / 41.0, 2e-5),
-        check("a row in a batch is the row alone", furthest(&together, &apart), 1e-5),
-        check("sampling and scoring agree on each token", furthest(&sampled, &scored), 1e-4),
+        Check::new(
+            "tiny Qwen3: mean entropy equals transformers",
+            mean_entropy(&records) - EXPECTED[0],
+            2e-5,
+        ),
+        Check::new(
+            "tiny Qwen3: mean entropy at temperature 0.7",
+            mean_entropy(&colder) - EXPECTED[1],
+            2e-5,
+        ),
+        Check::new("tiny Qwen3: log-probs", (log_probs - EXPECTED[2]) / 41.0, 2e-5),
+        Check::new("a sequence in a batch equals it alone", max_error(&records, &alone), 1e-5),
+        Check::new("sampling and scoring agree", max_error(&sampled, &rescored), 1e-4),
     ])
 }
 
-fn furthest(a: &[Vec<Token>], b: &[Vec<Token>]) -> f64 {
-    let pairs = a.iter().flatten().zip(b.iter().flatten());
-    pairs
+fn scores(records: &[ResponseRecord]) -> impl Iterator<Item = &TokenScore> {
+    records.iter().flat_map(|record| &record.scores)
+}
+
+fn mean_entropy(records: &[ResponseRecord]) -> f64 {
+    scores(records).map(|score| score.entropy).sum::<f64>() / scores(records).count() as f64
+}
+
+/// The largest difference of any entropy or log-prob.
+fn max_error(a: &[ResponseRecord], b: &[ResponseRecord]) -> f64 {
+    scores(a)
+        .zip(scores(b))
         .map(|(a, b)| (a.entropy - b.entropy).abs().max((a.log_prob - b.log_prob).abs()))
         .fold(0.0, f64::max)
 }
 
-/// Token ids of the i-th sequence.
-fn tokens(i: usize, n: usize) -> Vec<i64> {
+/// The token ids of sequence `i`, of length `n`.
+fn token_ids(i: usize, n: usize) -> Vec<i64> {
     (0..n).map(|j| ((i * 131 + j * j * 29 + j * 7 + 3) % VOCABULARY) as i64).collect()
 }
 
-/// A Qwen3 of 60 thousand parameters: the k-th number of the i-th tensor is
-/// sin(0.7·k + i) times a size, plus one for norms.
-fn write_tiny(directory: &Path) -> Result<(), Failure> {
+/// Writes a Qwen3 with 60 thousand parameters: the k-th number of the i-th tensor is sin(0.7·k + i) times a factor,
+/// plus one for norms.
+fn write_tiny_model(directory: &Path) -> Result<(), Failure> {
     let config = json!({
         "model_type": "qwen3", "hidden_size": 48, "intermediate_size": 96, "num_hidden_layers": 2,
         "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16, "vocab_size": VOCABULARY,

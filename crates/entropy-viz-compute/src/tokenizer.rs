@@ -1,4 +1,4 @@
-//! Text to token ids and back, and which ids end a response.
+//! Text to token ids and back, and the end tokens.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,23 +9,24 @@ use serde_json::Value;
 
 use crate::checkpoint::config::read_json;
 
-/// A checkpoint's tokenizer.json and end tokens.
+/// The tokenizer of a checkpoint and its end tokens.
 pub(crate) struct Tokenizer {
     inner: tokenizers::Tokenizer,
-    /// Any of these ends a response.
-    pub(crate) ends: Vec<i64>,
-    /// What is put behind a response that is known to have ended.
-    pub(crate) end: Option<i64>,
+    /// Each of these ends a response.
+    pub(crate) eos_token_ids: Vec<i64>,
+    /// The end token appended to responses given as text that ended with "stop".
+    pub(crate) eos_token_id: Option<i64>,
 }
 
 impl Tokenizer {
-    /// Reads tokenizer.json of a directory. Its truncation and padding are turned off. End tokens are
-    /// those of the first of the `models` that says any, else the tokenizer's own.
+    /// Reads tokenizer.json of a directory, without its truncation and padding. The end tokens are those in
+    /// generation_config.json or config.json of the first of the `models` that has any, else that of
+    /// tokenizer_config.json.
     pub(crate) fn load(directory: &Path, models: &[&Path]) -> Result<Tokenizer, Failure> {
         let path = directory.join("tokenizer.json");
         if !path.is_file() {
             return Err(anyhow!("cannot tokenise: {} has no tokenizer.json", directory.display())).hint(
-                "name a directory that has one with --tokenizer; AutoTokenizer.from_pretrained(DIR).save_pretrained(NEW) makes one",
+                "give a directory that has one with --tokenizer; to create it: AutoTokenizer.from_pretrained(DIR).save_pretrained(NEW)",
             );
         }
         let read = tokenizers::Tokenizer::from_file(&path);
@@ -33,32 +34,34 @@ impl Tokenizer {
         let off = inner.with_truncation(None).map(|_| ());
         off.map_err(|error| anyhow!("cannot use {}: {error}", path.display()))?;
         inner.with_padding(None);
-        let mut ends = BTreeSet::new();
-        // Of a generation config only the end tokens count: its sampling settings are not the trainer's.
+        let mut eos_token_ids = BTreeSet::new();
+        // Other settings of generation_config.json are ignored: trainers sample with their own.
         let files = models.iter().flat_map(|model| {
             ["generation_config.json", "config.json"].map(|file| model.join(file))
         });
         for path in files {
-            if ends.is_empty() && path.is_file() {
-                ends.extend(ids(&read_json(&path)?, "eos_token_id"));
+            if eos_token_ids.is_empty() && path.is_file() {
+                eos_token_ids.extend(token_ids(&read_json(&path)?, "eos_token_id"));
             }
         }
         let path = directory.join("tokenizer_config.json");
         let named = if path.is_file() { eos_token(&read_json(&path)?) } else { None };
         let named = named.and_then(|token| inner.token_to_id(&token)).map(i64::from);
-        if ends.is_empty() {
-            ends.extend(named);
+        if eos_token_ids.is_empty() {
+            eos_token_ids.extend(named);
         }
-        let end = named.filter(|end| ends.contains(end)).or_else(|| ends.first().copied());
-        Ok(Tokenizer { inner, ends: ends.into_iter().collect(), end })
+        let eos_token_id = named
+            .filter(|id| eos_token_ids.contains(id))
+            .or_else(|| eos_token_ids.first().copied());
+        Ok(Tokenizer { inner, eos_token_ids: eos_token_ids.into_iter().collect(), eos_token_id })
     }
 
-    /// The largest id there is.
-    pub(crate) fn largest(&self) -> i64 {
+    /// The largest token id.
+    pub(crate) fn max_token_id(&self) -> i64 {
         self.inner.get_vocab(true).into_values().max().map_or(-1, i64::from)
     }
 
-    /// Token ids of a text; `special` adds what the tokenizer puts around one, such as a start token.
+    /// The token ids of a text; `special` adds the tokenizer's special tokens, such as a start token.
     pub(crate) fn encode(&self, text: &str, special: bool) -> anyhow::Result<Vec<i64>> {
         let encoding = self
             .inner
@@ -72,12 +75,12 @@ impl Tokenizer {
         self.text(ids, true)
     }
 
-    /// Each token's own text, special tokens by name.
+    /// The text of each token; special tokens by name.
     pub(crate) fn pieces(&self, ids: &[i64]) -> Vec<String> {
         let piece = |&id: &i64| {
             let text = self.text(&[id], false);
             let name = u32::try_from(id).ok().and_then(|id| self.inner.id_to_token(id));
-            // Some decoders strip the space of a text's first word, which every piece is here.
+            // Some decoders strip the leading space of a text, and here every token is decoded as a text of its own.
             let spaced = name.is_some_and(|name| name.starts_with('▁'));
             if spaced && !text.starts_with(' ') { format!(" {text}") } else { text }
         };
@@ -86,12 +89,12 @@ impl Tokenizer {
 
     fn text(&self, ids: &[i64], skip_special: bool) -> String {
         let ids: Vec<u32> = ids.iter().filter_map(|id| u32::try_from(*id).ok()).collect();
-        // A decoder that fails has no text for them; the ids are what counts.
+        // The text is only informative, so an error of the decoder gives an empty one.
         self.inner.decode(&ids, skip_special).unwrap_or_default()
     }
 }
 
-fn ids(config: &Value, key: &str) -> Vec<i64> {
+fn token_ids(config: &Value, key: &str) -> Vec<i64> {
     match config.get(key) {
         Some(Value::Array(list)) => list.iter().filter_map(Value::as_i64).collect(),
         Some(value) => value.as_i64().into_iter().collect(),
@@ -99,7 +102,7 @@ fn ids(config: &Value, key: &str) -> Vec<i64> {
     }
 }
 
-/// A special token is a text, or an object with its settings.
+/// The text of `eos_token`, which is a string or an object with `content`.
 fn eos_token(config: &Value) -> Option<String> {
     let token = config.get("eos_token")?;
     let text = token.as_str().or_else(|| token.get("content").and_then(Value::as_str));

@@ -1,4 +1,4 @@
-//! What libtorch needs around it: the device, threads, its error texts, and its memory as slices.
+//! libtorch helpers: device selection, threads, error messages, and tensors as slices.
 
 use std::sync::OnceLock;
 
@@ -8,18 +8,18 @@ use entropy_shell::{Failure, WithHint};
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
 use tch::{Device, Kind, TchError, Tensor};
 
-/// Chooses the device.
+/// Selects the device.
 ///
-/// Linked to the CPU libraries alone, the helper starts on any machine; CUDA is there once
-/// libtorch_cuda has been loaded, which costs a tenth of a second and so is not done for `cpu`.
+/// The helper is linked to the CPU libraries only, so that it starts on any machine. CUDA becomes available when
+/// libtorch_cuda is loaded, which takes a tenth of a second and is skipped for `cpu`.
 ///
 /// # Errors
-/// If a GPU is asked for and not there.
+/// If a GPU is requested and not available.
 pub(crate) fn device(choice: DeviceChoice) -> Result<Device, Failure> {
     static CUDA: OnceLock<Result<Library, String>> = OnceLock::new();
     let cuda = || {
         let loaded = CUDA.get_or_init(|| {
-            // SAFETY: the library is libtorch's own and registers itself, as linking to it would.
+            // SAFETY: libtorch's own library; its initialisers register the CUDA backend, as when linked.
             #[allow(unsafe_code)]
             let library =
                 unsafe { Library::open(Some("libtorch_cuda.so"), RTLD_NOW | RTLD_GLOBAL) };
@@ -28,7 +28,7 @@ pub(crate) fn device(choice: DeviceChoice) -> Result<Device, Failure> {
         let missing = loaded
             .as_ref()
             .err()
-            .map(|_| "this libtorch is for the CPU alone, or its CUDA libraries are missing");
+            .map(|_| "this libtorch has no CUDA support, or its CUDA libraries are missing");
         let none = || if tch::Cuda::is_available() { None } else { Some("no GPU is visible") };
         missing.or_else(none)
     };
@@ -52,7 +52,7 @@ pub(crate) fn device(choice: DeviceChoice) -> Result<Device, Failure> {
     }
 }
 
-/// The type of the weights in memory; `stored` is theirs in the file.
+/// The number type of the weights in memory; `stored` is that in the file.
 pub(crate) fn kind(dtype: Dtype, stored: Kind, device: Device) -> Kind {
     match dtype {
         Dtype::Float32 => Kind::Float,
@@ -63,8 +63,8 @@ pub(crate) fn kind(dtype: Dtype, stored: Kind, device: Device) -> Kind {
     }
 }
 
-/// torch's name of a type.
-pub(crate) fn name_of(kind: Kind) -> &'static str {
+/// torch's name of a number type.
+pub(crate) fn kind_name(kind: Kind) -> &'static str {
     match kind {
         Kind::BFloat16 => "bfloat16",
         Kind::Half => "float16",
@@ -72,36 +72,36 @@ pub(crate) fn name_of(kind: Kind) -> &'static str {
     }
 }
 
-/// Gives libtorch and the entropy kernel the same number of threads.
+/// Sets the number of threads of libtorch and of the kernels.
 pub(crate) fn set_threads(threads: usize) -> anyhow::Result<()> {
     tch::set_num_threads(threads as i32);
     tch::set_num_interop_threads(1);
     Ok(rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?)
 }
 
-/// libtorch's message without the C++ backtrace below it.
-pub(crate) fn say(error: &TchError) -> String {
+/// libtorch's error message without the C++ backtrace.
+pub(crate) fn message(error: &TchError) -> String {
     let text = match error {
         TchError::Torch(text) => text.as_str(),
         other => return other.to_string(),
     };
-    let told = text.lines().map(str::trim).rfind(|line| line.starts_with("RuntimeError: "));
-    let line = told
+    let reason = text.lines().map(str::trim).rfind(|line| line.starts_with("RuntimeError: "));
+    let line = reason
         .or_else(|| text.lines().map(str::trim).find(|line| !line.is_empty()))
-        .unwrap_or("no reason given");
+        .unwrap_or("unknown error");
     line.trim_start_matches("RuntimeError: ").trim_end_matches('.').to_owned()
 }
 
-/// An error that happened while `doing` something: of libtorch's text only the reason.
-pub(crate) fn plain(error: anyhow::Error, doing: &str) -> anyhow::Error {
+/// Shortens a libtorch error to its message and prefixes it with `doing`; returns other errors unchanged.
+pub(crate) fn with_message(error: anyhow::Error, doing: &str) -> anyhow::Error {
     match error.downcast::<TchError>() {
-        Ok(error) if is_out_of_memory(&error) => anyhow!("{doing}: memory runs out"),
-        Ok(error) => anyhow!("{doing}: {}", say(&error)),
+        Ok(error) if is_out_of_memory(&error) => anyhow!("{doing}: out of memory"),
+        Ok(error) => anyhow!("{doing}: {}", message(&error)),
         Err(other) => other,
     }
 }
 
-/// Whether memory ran out, so that a smaller batch may do.
+/// Whether memory ran out, so that a smaller batch may succeed.
 pub(crate) fn is_out_of_memory(error: &TchError) -> bool {
     let TchError::Torch(text) = error else { return false };
     text.contains("out of memory")
@@ -109,20 +109,20 @@ pub(crate) fn is_out_of_memory(error: &TchError) -> bool {
         || text.contains("not enough memory")
 }
 
-/// The numbers of a contiguous f32 tensor on the CPU.
+/// The data of a contiguous f32 tensor on the CPU.
 pub(crate) fn slice(tensor: &Tensor) -> &[f32] {
     check(tensor);
-    // SAFETY: just checked; the tensor outlives the slice, and nothing writes to it meanwhile.
+    // SAFETY: type, device and layout were checked; the tensor outlives the slice and is not written meanwhile.
     #[allow(unsafe_code)]
     unsafe {
         std::slice::from_raw_parts(tensor.data_ptr().cast(), tensor.numel())
     }
 }
 
-/// The same, to be written. The tensor must be new: one that shares its memory would change too.
+/// The mutable data of a contiguous f32 tensor on the CPU. No other tensor may share its memory.
 pub(crate) fn slice_mut(tensor: &mut Tensor) -> &mut [f32] {
     check(tensor);
-    // SAFETY: just checked; the tensor outlives the slice, and is borrowed by nobody else.
+    // SAFETY: type, device and layout were checked; the tensor outlives the slice and is borrowed mutably.
     #[allow(unsafe_code)]
     unsafe {
         std::slice::from_raw_parts_mut(tensor.data_ptr().cast(), tensor.numel())
@@ -132,6 +132,6 @@ pub(crate) fn slice_mut(tensor: &mut Tensor) -> &mut [f32] {
 fn check(tensor: &Tensor) {
     assert!(
         tensor.kind() == Kind::Float && tensor.device() == Device::Cpu && tensor.is_contiguous(),
-        "BUG: only contiguous f32 on the CPU can be seen as a slice"
+        "BUG: only contiguous f32 tensors on the CPU can be slices"
     );
 }

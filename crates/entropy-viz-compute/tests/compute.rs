@@ -47,7 +47,7 @@ fn assert_rejected(directory: &Path, arguments: &[&str], words: &[&str]) {
     let said = stderr(&output);
     assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
     for word in words {
-        assert!(said.contains(word), "{arguments:?} does not say {word:?}: {said}");
+        assert!(said.contains(word), "{arguments:?} does not contain {word:?}: {said}");
     }
     assert!(!said.contains("bug in") && !said.contains("os error"), "{said}");
     assert_eq!(files(directory), before, "{arguments:?} left files behind");

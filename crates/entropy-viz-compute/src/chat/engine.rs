@@ -1,58 +1,60 @@
-//! Runs a template, within limits.
+//! Runs a template within limits.
 //!
-//! A template is a program that came with a checkpoint, so it gets a budget: so many steps (each
-//! pays for 64 bytes, too), so much output, so much time. The engine recurses over what a template
-//! nests, so it runs on a thread whose stack holds the deepest nesting that the budget can pay for.
+//! A template is a program from a checkpoint, so its steps, output and time are limited (a step also pays for 64 bytes).
+//! The engine recurses over nested values, so it runs on a thread with a stack for the deepest nesting that the limits
+//! allow.
 
 use std::io::{self, Write};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use chrono::{DateTime, Local, NaiveDateTime};
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, State};
 use thiserror::Error;
 
-use super::{json, methods, python, source};
+use super::{python, source, tojson};
 
-/// A long conversation takes some ten thousand.
-const STEPS: u64 = 4_000_000;
-const LARGEST_OUTPUT: usize = 16 << 20;
-const LONGEST_MESSAGE: usize = 500;
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Address space, not memory: only what is used is there.
-const STACK: usize = 512 << 20;
+/// A long chat takes about ten thousand steps.
+const MAX_STEPS: u64 = 4_000_000;
+const MAX_OUTPUT: usize = 16 << 20;
+const MAX_MESSAGE: usize = 500;
+const TIME_LIMIT: Duration = Duration::from_secs(10);
+/// Only the part in use takes memory.
+const STACK_SIZE: usize = 512 << 20;
 const NAME: &str = "template";
 
-/// Why a template gave no text. Lines are the template's, from 1.
+/// Why a template could not be rendered. Lines are counted from 1.
 #[derive(Debug, PartialEq)]
-pub(super) enum Fault {
-    /// It is not valid, or could not go on.
-    Stopped { line: Option<usize>, why: String },
+pub(super) enum TemplateError {
+    /// It is not valid, or it failed.
+    Stopped { line: Option<usize>, reason: String },
     /// It called `raise_exception`.
     Raised { line: Option<usize>, message: String },
 }
 
-impl Fault {
-    fn new(line: Option<usize>, why: impl Into<String>) -> Fault {
-        Fault::Stopped { line, why: why.into() }
+impl TemplateError {
+    fn new(line: Option<usize>, reason: impl Into<String>) -> TemplateError {
+        TemplateError::Stopped { line, reason: reason.into() }
     }
 }
 
-/// What `raise_exception` was given.
+/// The message of `raise_exception`.
 #[derive(Debug, Error)]
 #[error("{0}")]
 struct Raised(String);
 
-/// What becomes of the line a tag stands on.
+/// What happens to a line with only a tag.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Lines {
-    /// A line with nothing but a tag leaves nothing.
-    TagsStripped,
-    /// Jinja's default.
-    AsWritten,
+pub(super) enum TagLines {
+    /// The line is removed (`trim_blocks` and `lstrip_blocks`).
+    Stripped,
+    /// The whitespace is kept, Jinja's default.
+    Kept,
 }
 
 /// A compiled template.
@@ -60,54 +62,48 @@ pub(super) enum Lines {
 pub(super) struct Template(Arc<Environment<'static>>);
 
 impl Template {
-    pub(super) fn new(text: &str, lines: Lines) -> Result<Template, Fault> {
-        let text = source::prepared(text).map_err(|(line, why)| Fault::new(line, why))?;
+    pub(super) fn new(text: &str, lines: TagLines) -> Result<Template, TemplateError> {
+        let text =
+            source::prepare(text).map_err(|(line, reason)| TemplateError::new(line, reason))?;
         let mut environment = environment(lines);
-        let environment = on_own_stack(PATIENCE, move || {
-            environment.add_template_owned(NAME, text).map_err(|error| fault(&error))?;
+        let environment = run_with_limits(TIME_LIMIT, move || {
+            environment.add_template_owned(NAME, text).map_err(|error| template_error(&error))?;
             Ok(environment)
         })?;
         Ok(Template(Arc::new(environment)))
     }
 
-    pub(super) fn render(&self, variables: Value) -> Result<String, Fault> {
+    pub(super) fn render(&self, variables: Value) -> Result<String, TemplateError> {
         let environment = Arc::clone(&self.0);
-        on_own_stack(PATIENCE, move || {
-            let mut out = Limited(Vec::new());
+        run_with_limits(TIME_LIMIT, move || {
+            let mut out = LimitedOutput(Vec::new());
             environment
                 .get_template(NAME)
                 .and_then(|template| template.render_captured_to(variables, &mut out).map(drop))
-                .map_err(|error| fault(&error))?;
+                .map_err(|error| template_error(&error))?;
             Ok(String::from_utf8(out.0).expect("BUG: the engine writes strings"))
         })
     }
 }
 
-/// As transformers sets Jinja up (`_cached_compile_jinja_template` of its `chat_template_utils.py`,
-/// 5.23).
-fn environment(lines: Lines) -> Environment<'static> {
+/// The settings of transformers 5.23 (`_cached_compile_jinja_template` in `chat_template_utils.py`).
+fn environment(lines: TagLines) -> Environment<'static> {
     let mut environment = Environment::new();
-    let strip = matches!(lines, Lines::TagsStripped);
+    let strip = matches!(lines, TagLines::Stripped);
     let syntax = SyntaxConfig::builder().trim_blocks(strip).lstrip_blocks(strip).build();
     environment.set_syntax(syntax.expect("BUG: the delimiters are the usual ones"));
     environment.set_auto_escape_callback(|_| AutoEscape::None);
-    environment.set_fuel(Some(STEPS));
+    environment.set_fuel(Some(MAX_STEPS));
     environment.set_formatter(|out, state, value| Ok(out.write_str(&python::text(state, value)?)?));
-    environment.set_unknown_method_callback(methods::call);
-    environment.add_filter("tojson", json::tojson);
+    environment.set_unknown_method_callback(python::call_method);
+    environment.add_filter("tojson", tojson::tojson);
     environment.add_filter("string", python::text);
-    environment.add_filter("format", python::format);
-    environment.add_filter(source::PERCENT, python::percent);
     environment.add_filter("trim", python::trim);
     for name in ["e", "escape"] {
         environment.add_filter(name, python::escape);
     }
-    for name in ["d", "default"] {
-        environment.add_filter(name, python::default);
-    }
     environment.add_test("iterable", python::is_iterable);
     environment.add_test("sequence", python::is_sequence);
-    environment.add_test("number", python::is_number);
     environment.add_function("raise_exception", raise_exception);
     environment.add_function("strftime_now", strftime_now);
     environment
@@ -118,59 +114,57 @@ fn raise_exception(state: &State, message: &Value) -> Result<Value, Error> {
     Err(Error::new(ErrorKind::InvalidOperation, "raised").with_source(raised))
 }
 
-/// The local time, or the one in `SOURCE_DATE_EPOCH`, which makes two runs alike.
+/// The local time, or that of `SOURCE_DATE_EPOCH` in UTC, which makes runs reproducible.
 fn strftime_now(format: &str) -> Result<String, Error> {
-    use std::fmt::Write;
     let fixed = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|text| text.parse().ok());
-    let now: NaiveDateTime = match fixed.and_then(|seconds| DateTime::from_timestamp(seconds, 0)) {
-        Some(time) => time.naive_utc(),
-        None => Local::now().naive_local(),
+    let now: DateTime = match fixed.and_then(|seconds| Timestamp::from_second(seconds).ok()) {
+        Some(time) => TimeZone::UTC.to_datetime(time),
+        None => Zoned::now().datetime(),
     };
-    let mut text = String::new();
-    write!(text, "{}", now.format(format)).map_err(|_| {
-        Error::new(ErrorKind::InvalidOperation, format!("strftime_now cannot write {format:?}"))
-    })?;
-    Ok(text)
+    jiff::fmt::strtime::format(format, now).map_err(|_| {
+        let reason = format!("strftime_now does not support {format:?}");
+        Error::new(ErrorKind::InvalidOperation, reason)
+    })
 }
 
-/// What a template says can be as long as it likes.
-fn short(text: &str) -> String {
-    match text.char_indices().nth(LONGEST_MESSAGE) {
+/// Limits the length of a message from a template.
+fn shorten(text: &str) -> String {
+    match text.char_indices().nth(MAX_MESSAGE) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }
 }
 
-fn fault(error: &Error) -> Fault {
+fn template_error(error: &Error) -> TemplateError {
     let line = error.line();
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(inner) = cause {
         if let Some(Raised(message)) = inner.downcast_ref() {
-            return Fault::Raised { line, message: short(message) };
+            return TemplateError::Raised { line, message: shorten(message) };
         }
         cause = inner.source();
     }
-    let why = match (error.kind(), error.detail()) {
-        (ErrorKind::OutOfFuel, _) => format!("it takes more than {STEPS} steps"),
+    let reason = match (error.kind(), error.detail()) {
+        (ErrorKind::OutOfFuel, _) => format!("it takes more than {MAX_STEPS} steps"),
         (ErrorKind::WriteFailure, _) => {
-            format!("it writes more than {} MiB", LARGEST_OUTPUT >> 20)
+            format!("it writes more than {} MiB", MAX_OUTPUT >> 20)
         }
         (ErrorKind::UndefinedError, None) => {
-            "it takes something from an undefined value".to_owned()
+            "it uses an attribute of an undefined value".to_owned()
         }
         (ErrorKind::InvalidOperation, Some(detail)) => detail.to_owned(),
         (kind, Some(detail)) => format!("{kind}: {detail}"),
         (kind, None) => kind.to_string(),
     };
-    Fault::new(line, short(&why))
+    TemplateError::new(line, shorten(&reason))
 }
 
-/// Collects what is written, up to a limit.
-struct Limited(Vec<u8>);
+/// Collects output up to a limit.
+struct LimitedOutput(Vec<u8>);
 
-impl Write for Limited {
+impl Write for LimitedOutput {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.0.len() + bytes.len() > LARGEST_OUTPUT {
+        if self.0.len() + bytes.len() > MAX_OUTPUT {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         self.0.extend_from_slice(bytes);
@@ -182,27 +176,29 @@ impl Write for Limited {
     }
 }
 
-/// Does the work on a thread with a large stack. Work that takes too long is left to itself: a
-/// thread cannot be stopped, and the program, told of the error, is about to end.
-fn on_own_stack<T: Send + 'static>(
-    patience: Duration,
-    work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
-) -> Result<T, Fault> {
+/// Runs work on a thread with a large stack. After the time limit the thread is abandoned: it cannot be stopped, and
+/// the program ends soon after the error.
+fn run_with_limits<T: Send + 'static>(
+    limit: Duration,
+    work: impl FnOnce() -> Result<T, TemplateError> + Send + 'static,
+) -> Result<T, TemplateError> {
     let (sender, receiver) = mpsc::channel();
     let run = move || {
-        let _ = sender.send(work()); // nobody waits any more: too late
+        let _ = sender.send(work()); // fails after the time limit
     };
     thread::Builder::new()
         .name(NAME.to_owned())
-        .stack_size(STACK)
+        .stack_size(STACK_SIZE)
         .spawn(run)
-        .map_err(|error| Fault::new(None, format!("no thread to run it on: {error}")))?;
-    receiver.recv_timeout(patience).unwrap_or_else(|error| {
+        .map_err(|error| TemplateError::new(None, format!("cannot start a thread: {error}")))?;
+    receiver.recv_timeout(limit).unwrap_or_else(|error| {
         Err(match error {
             mpsc::RecvTimeoutError::Timeout => {
-                Fault::new(None, format!("it takes more than {patience:?}"))
+                TemplateError::new(None, format!("it takes more than {limit:?}"))
             }
-            mpsc::RecvTimeoutError::Disconnected => Fault::new(None, "the engine gave up on it"),
+            mpsc::RecvTimeoutError::Disconnected => {
+                TemplateError::new(None, "the template engine crashed")
+            }
         })
     })
 }
@@ -212,12 +208,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn work_without_end_is_left_behind() {
+    fn work_beyond_time_limit_is_abandoned() {
         let work = || {
             thread::sleep(Duration::from_secs(5));
             Ok(())
         };
-        let fault = on_own_stack(Duration::from_millis(10), work).unwrap_err();
-        assert_eq!(fault, Fault::new(None, "it takes more than 10ms"));
+        let error = run_with_limits(Duration::from_millis(10), work).unwrap_err();
+        assert_eq!(error, TemplateError::new(None, "it takes more than 10ms"));
     }
 }

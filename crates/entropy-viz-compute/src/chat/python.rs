@@ -1,200 +1,136 @@
-//! What Python prints, and Jinja's filters and tests, where the engine has them otherwise.
+//! Where the engine differs from Jinja and Python: printing of values, string methods, filters and tests.
+//!
+//! A value or method that the engine would render in another way than Python, and that is not corrected here, is an
+//! error: the text of a template is never wrong.
 
-use minijinja::formatting::{FormatStyle, format as formatted};
-use minijinja::value::{Kwargs, Rest, Value, ValueKind, ValueOrKwargs};
-use minijinja::{Error, ErrorKind, State, filters};
+use minijinja::value::{Value, ValueKind, from_args};
+use minijinja::{Error, ErrorKind, State};
+use minijinja_contrib::pycompat;
 
-use super::methods::stripped;
+/// Maximum nesting of a printed value. Python's own limit is about 1000 calls.
+const MAX_DEPTH: usize = 400;
 
-/// Python's own limit is near a thousand calls.
-pub(super) const DEEPEST: usize = 400;
+/// String methods that the engine implements only approximately.
+const APPROXIMATE_METHODS: [&str; 7] =
+    ["format", "isalnum", "isalpha", "isdigit", "isnumeric", "isspace", "splitlines"];
 
-pub(super) fn refuse<T>(why: impl Into<String>) -> Result<T, Error> {
-    Err(Error::new(ErrorKind::InvalidOperation, why.into()))
+pub(super) fn refuse<T>(reason: impl Into<String>) -> Result<T, Error> {
+    Err(Error::new(ErrorKind::InvalidOperation, reason.into()))
 }
 
-/// As `str()`: what `{{ value }}` prints.
+/// Python's `str(value)`, which `{{ value }}` prints.
 pub(super) fn text(state: &State, value: &Value) -> Result<String, Error> {
-    match value.as_str() {
-        Some(text) => Ok(text.to_owned()),
-        None if value.is_undefined() => Ok(String::new()),
-        None => {
-            let mut out = String::new();
-            represent(&mut out, state, value, 0)?;
-            Ok(out)
-        }
+    if !matches!(value.kind(), ValueKind::String | ValueKind::Undefined) {
+        check(state, value, 0, 0, |text| {
+            let is_safe = |c: char| c.is_ascii() || c.is_control() || c.escape_debug().len() == 1;
+            text.chars().all(is_safe)
+        })?;
+    }
+    Ok(value.to_string())
+}
+
+/// Checks that a value can be written as Python does, and charges fuel for it: one list can contain another many
+/// times. `extra` is the number of bytes written per value, besides strings; `is_printable` checks strings.
+pub(super) fn check(
+    state: &State,
+    value: &Value,
+    depth: usize,
+    extra: usize,
+    is_printable: fn(&str) -> bool,
+) -> Result<(), Error> {
+    if depth > MAX_DEPTH {
+        return refuse(format!("a value is nested more than {MAX_DEPTH} levels deep"));
+    }
+    let length = value.as_str().map_or(0, str::len) + extra;
+    state.consume_fuel(1 + length as u64 / 64)?;
+    let check = |value: &Value| check(state, value, depth + 1, extra, is_printable);
+    match value.kind() {
+        ValueKind::None | ValueKind::Bool => Ok(()),
+        ValueKind::Number if value.is_integer() => Ok(()),
+        ValueKind::Number => match f64::try_from(value.clone())? {
+            0.0 => Ok(()),
+            number if (1e-4..1e16).contains(&number.abs()) => Ok(()),
+            number => refuse(format!("writing the number {number:e} is not supported")),
+        },
+        ValueKind::String if is_printable(value.as_str().unwrap_or_default()) => Ok(()),
+        ValueKind::String => refuse("writing invisible characters in a list is not supported"),
+        ValueKind::Seq | ValueKind::Iterable => value.try_iter()?.try_for_each(|item| check(&item)),
+        ValueKind::Map => value.try_iter()?.try_for_each(|key| {
+            check(&key)?;
+            check(&value.get_item(&key)?)
+        }),
+        kind => refuse(format!("writing a value of the type {kind} is not supported")),
     }
 }
 
-/// As `repr()`. It pays for every value, since one list can hold another many times over.
-fn represent(out: &mut String, state: &State, value: &Value, depth: usize) -> Result<(), Error> {
-    if depth > DEEPEST {
-        return refuse("a value is nested too deep to be written");
+/// A method of a value.
+pub(super) fn call_method(
+    state: &mut State,
+    value: &Value,
+    name: &str,
+    args: &[Value],
+) -> Result<Value, Error> {
+    if let Some(text) = value.as_str() {
+        match name {
+            "title" => return from_args(args).map(|()| title(text).into()),
+            "strip" | "lstrip" | "rstrip" | "split" if args.is_empty() => check_spaces(text)?,
+            "split" if args[0].as_str() == Some("") => return refuse("empty separator"),
+            name if APPROXIMATE_METHODS.contains(&name) => {
+                return refuse(format!("the method str.{name} is not supported"));
+            }
+            _ => {}
+        }
     }
-    state.consume_fuel(1 + value.as_str().map_or(0, str::len) as u64 / 64)?;
-    match value.kind() {
-        ValueKind::Undefined => out.push_str("Undefined"),
-        ValueKind::String => represent_text(out, value.as_str().unwrap_or_default()),
-        ValueKind::Number if !value.is_integer() => {
-            out.push_str(&float(f64::try_from(value.clone())?));
-        }
-        ValueKind::Map => {
-            out.push('{');
-            for (i, key) in value.try_iter()?.enumerate() {
-                out.push_str(if i == 0 { "" } else { ", " });
-                represent(out, state, &key, depth + 1)?;
-                out.push_str(": ");
-                represent(out, state, &value.get_item(&key)?, depth + 1)?;
-            }
-            out.push('}');
-        }
-        ValueKind::Seq | ValueKind::Iterable => {
-            let tuple = value.is_tuple();
-            out.push(if tuple { '(' } else { '[' });
-            for (i, item) in value.try_iter()?.enumerate() {
-                out.push_str(if i == 0 { "" } else { ", " });
-                represent(out, state, &item, depth + 1)?;
-            }
-            out.push_str(match (tuple, value.len()) {
-                (true, Some(1)) => ",)",
-                (true, _) => ")",
-                (false, _) => "]",
-            });
-        }
-        _ => out.push_str(&value.to_string()),
+    pycompat::unknown_method_callback(state, value, name, args)
+}
+
+/// Returns an error for the characters that are whitespace only in Python.
+fn check_spaces(text: &str) -> Result<(), Error> {
+    if text.contains(|c| matches!(c, '\u{1c}'..='\u{1f}')) {
+        return refuse("whitespace around the characters U+001C to U+001F is not supported");
     }
     Ok(())
 }
 
-fn represent_text(out: &mut String, text: &str) {
-    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
-    out.push(quote);
+/// Python's `str.title`: any character that is not a letter separates words.
+fn title(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut in_word = false;
     for c in text.chars() {
-        let code = u32::from(c);
-        match c {
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\\' => out.push_str("\\\\"),
-            c if c == quote => out.extend(['\\', c]),
-            ' '..='~' => out.push(c),
-            _ if printable(c) => out.push(c),
-            _ if code <= 0xff => out.push_str(&format!("\\x{code:02x}")),
-            _ if code <= 0xffff => out.push_str(&format!("\\u{code:04x}")),
-            _ => out.push_str(&format!("\\U{code:08x}")),
+        match in_word {
+            true => out.extend(c.to_lowercase()),
+            false => out.extend(c.to_uppercase()),
         }
+        in_word = c.is_alphabetic();
     }
-    out.push(quote);
+    out
 }
 
-/// Nearly `str.isprintable`: code points of no character at all pass, which needs no table.
-fn printable(c: char) -> bool {
-    let format = matches!(c,
-        '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{180e}'
-        | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-        | '\u{e000}'..='\u{f8ff}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
-        | '\u{e0000}'..='\u{e0fff}' | '\u{f0000}'..);
-    !c.is_control() && !c.is_whitespace() && !format
-}
-
-pub(super) fn float(value: f64) -> String {
-    if value.is_nan() {
-        return "nan".to_owned();
-    }
-    let text = format!("{value:?}"); // the shortest that reads back, as in Python
-    match text.split_once('e') {
-        Some((digits, power)) => {
-            let (sign, power) = power.strip_prefix('-').map_or(('+', power), |p| ('-', p));
-            format!("{digits}e{sign}{power:0>2}")
-        }
-        None => text,
-    }
-}
-
+/// The filter `trim`.
 pub(super) fn trim(state: &State, value: &Value, chars: Option<&str>) -> Result<String, Error> {
-    Ok(stripped(&text(state, value)?, "strip", chars).to_owned())
+    let text = text(state, value)?;
+    match chars {
+        Some(chars) => Ok(text.trim_matches(|c| chars.contains(c)).to_owned()),
+        None => check_spaces(&text).map(|()| text.trim().to_owned()),
+    }
 }
 
-/// As `markupsafe.escape`.
+/// The filter `escape`, as `markupsafe.escape`.
 pub(super) fn escape(state: &State, value: &Value) -> Result<Value, Error> {
     if value.is_safe() {
         return Ok(value.clone());
     }
-    let mut out = String::new();
-    for c in text(state, value)?.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '\'' => out.push_str("&#39;"),
-            '"' => out.push_str("&#34;"),
-            c => out.push(c),
-        }
-    }
-    Ok(Value::from_safe_string(out))
+    let text = text(state, value)?.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    Ok(Value::from_safe_string(text.replace('\'', "&#39;").replace('"', "&#34;")))
 }
 
-/// `'%s' % x`, which [`source`](super::source) has rewritten, and `'%s'|format(x)`.
-pub(super) fn percent(state: &State, format: &str, operand: &Value) -> Result<String, Error> {
-    check_widths(state, format)?;
-    let operands =
-        if operand.is_tuple() { operand.try_iter()?.collect() } else { vec![operand.clone()] };
-    formatted(FormatStyle::Printf, format, &operands)
-}
-
-pub(super) fn format(
-    state: &mut State,
-    format: &Value,
-    operands: Rest<ValueOrKwargs>,
-) -> Result<Value, Error> {
-    check_widths(state, format.as_str().unwrap_or_default())?;
-    filters::format(state, format, operands)
-}
-
-/// Refuses what the engine would pay for too late: `{:>9999999999}`.
-pub(super) fn check_widths(state: &State, format: &str) -> Result<(), Error> {
-    let mut total = 0;
-    for digits in format.split(|c: char| !c.is_ascii_digit()).filter(|digits| !digits.is_empty()) {
-        match digits.parse::<u64>() {
-            Ok(width @ ..10_000) => total += width,
-            _ => return refuse("a number in a format has over four digits"),
-        }
-    }
-    state.consume_fuel(total / 64)
-}
-
-/// The engine's own knows no names of its arguments.
-pub(super) fn default(
-    value: &Value,
-    instead: Option<Value>,
-    boolean: Option<bool>,
-    named: Kwargs,
-) -> Result<Value, Error> {
-    let instead = match instead {
-        Some(instead) => Some(instead),
-        None => named.get("default_value")?,
-    };
-    let boolean = match boolean {
-        Some(boolean) => boolean,
-        None => named.get::<Option<bool>>("boolean")?.unwrap_or(false),
-    };
-    named.assert_all_used()?;
-    let take = value.is_undefined() || (boolean && !value.is_true());
-    Ok(if take { instead.unwrap_or_else(|| Value::from("")) } else { value.clone() })
-}
-
-/// Whether `iter(value)` works; it does for an undefined value, and not for `None`.
+/// The test `iterable`: in contrast to the engine, true for undefined values and false for `None`.
 pub(super) fn is_iterable(value: &Value) -> bool {
     value.kind() == ValueKind::Iterable || is_sequence(value)
 }
 
-/// Whether Jinja takes it for a sequence: whatever has a length and items, so a mapping, too.
+/// The test `sequence`: in Jinja, everything with a length and items.
 pub(super) fn is_sequence(value: &Value) -> bool {
     use ValueKind::{Map, Seq, String, Undefined};
     matches!(value.kind(), Seq | Map | String | Undefined)
-}
-
-/// Python's truth values are numbers.
-pub(super) fn is_number(value: &Value) -> bool {
-    matches!(value.kind(), ValueKind::Number | ValueKind::Bool)
 }

@@ -25,7 +25,7 @@ fn loaded(files: &[(&str, Json)]) -> Result<Option<ChatTemplate>, ChatError> {
 
 /// What transformers renders or raises, by `make_golden.py` beside the fixtures.
 #[test]
-fn every_template_renders_as_in_transformers() {
+fn templates_render_as_in_transformers() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/compute/chat.json");
     let cases: Vec<Json> = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
     assert!(!cases.is_empty());
@@ -43,20 +43,20 @@ fn every_template_renders_as_in_transformers() {
             (Err(ChatError::Refused { message, .. }), wanted) => {
                 assert_eq!(message, *wanted, "{name}");
             }
-            // Python's own errors are told in other words.
+            // Python's own errors have other texts.
             (Err(error), wanted) => assert!(wanted.is_string(), "{name}: {error}"),
             (Ok(text), wanted) => panic!("{name}: {text:?} and not {wanted}"),
         }
     }
 }
 
-/// What a template that was found makes of a chat.
-fn said(found: Result<Option<ChatTemplate>, ChatError>) -> String {
+/// What a loaded template renders.
+fn render_loaded(found: Result<Option<ChatTemplate>, ChatError>) -> String {
     found.unwrap().unwrap().render(&[json!({"role": "user"})], &[]).unwrap()
 }
 
 #[test]
-fn the_jinja_file_wins_over_the_configuration() {
+fn jinja_file_takes_precedence_over_configuration() {
     let config = json!({"chat_template": "config", "bos_token": "<s>"});
     let found = loaded(&[
         ("chat_template.jinja", json!("jinja{{ bos_token }}")),
@@ -70,13 +70,13 @@ fn the_jinja_file_wins_over_the_configuration() {
         ("chat_template.json", json!({"chat_template": "json"})),
         ("tokenizer_config.json", config.clone()),
     ]);
-    assert_eq!(said(found), "json");
+    assert_eq!(render_loaded(found), "json");
     let found = loaded(&[("tokenizer_config.json", config)]);
-    assert_eq!(said(found), "config");
+    assert_eq!(render_loaded(found), "config");
 }
 
 #[test]
-fn a_checkpoint_without_a_template_has_none() {
+fn checkpoint_without_template_has_none() {
     assert!(loaded(&[]).unwrap().is_none());
     assert!(loaded(&[("tokenizer_config.json", json!({"eos_token": "</s>"}))]).unwrap().is_none());
     assert!(
@@ -85,22 +85,22 @@ fn a_checkpoint_without_a_template_has_none() {
 }
 
 #[test]
-fn of_several_templates_the_default_is_taken_or_the_only_one() {
+fn selects_default_or_only_template() {
     let config = |names: &[&str]| {
         let list: Vec<Json> = names.iter().map(|n| json!({"name": n, "template": n})).collect();
         loaded(&[("tokenizer_config.json", json!({"chat_template": list}))])
     };
-    assert_eq!(said(config(&["tool_use", "default"])), "default");
-    assert_eq!(said(config(&["rag"])), "rag");
+    assert_eq!(render_loaded(config(&["tool_use", "default"])), "default");
+    assert_eq!(render_loaded(config(&["rag"])), "rag");
     assert_eq!(
         config(&["rag", "tool_use"]).unwrap_err().to_string(),
-        "tokenizer_config.json: it has the chat templates \"rag\", \"tool_use\", and none is called \
+        "tokenizer_config.json: it has the chat templates \"rag\", \"tool_use\", but none is called \
          \"default\""
     );
 }
 
 #[test]
-fn special_tokens_are_texts_by_name() {
+fn special_tokens_are_variables() {
     let source = "{{ bos_token }}{{ eos_token }}{{ image_token }}{{ pad_token is defined }}";
     let config = json!({
         "chat_template": source,
@@ -123,7 +123,7 @@ fn special_tokens_are_texts_by_name() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_named() {
+fn errors_name_the_file() {
     let refusal = |file, text| loaded(&[(file, json!(text))]).unwrap_err().to_string();
     assert_eq!(
         refusal("tokenizer_config.json", "{\"a\": 1,\n]"),
@@ -135,7 +135,7 @@ fn a_file_that_cannot_be_read_is_named() {
     );
     assert_eq!(
         refusal("tokenizer_config.json", "{\"chat_template\": 5}"),
-        "tokenizer_config.json: its \"chat_template\" is neither a text nor a list of named texts"
+        "tokenizer_config.json: its \"chat_template\" is neither a string nor a list of named templates"
     );
     assert_eq!(
         refusal("chat_template.jinja", "a\n{% if %}"),
@@ -144,7 +144,7 @@ fn a_file_that_cannot_be_read_is_named() {
 }
 
 #[test]
-fn arguments_win_over_what_is_given_anyway() {
+fn arguments_take_precedence_over_defaults() {
     let source = "{{ bos_token }} {{ enable_thinking }} {{ add_generation_prompt }} {{ tools }}";
     let tokens = json!({"bos_token": "<s>"}).as_object().unwrap().clone();
     let template = ChatTemplate::new("t", source.to_owned(), tokens).unwrap();
@@ -157,7 +157,7 @@ fn arguments_win_over_what_is_given_anyway() {
 }
 
 #[test]
-fn an_argument_is_json_or_pythons_or_a_text() {
+fn argument_is_json_python_constant_or_string() {
     let value = |text: &str| template_arg(text).unwrap().1;
     assert_eq!(value("a=false"), json!(false));
     assert_eq!(value("a=None"), Json::Null);
@@ -173,21 +173,21 @@ fn an_argument_is_json_or_pythons_or_a_text() {
 }
 
 #[test]
-fn a_template_refuses_messages_in_its_own_words() {
+fn raise_exception_reports_message_of_template() {
     let source = "\n{% if true %}\n{{ raise_exception('Roles must alternate: ' ~ 1) }}{% endif %}";
     assert_eq!(
         refusal(source),
-        "chat_template.jinja: line 3: the template says \"Roles must alternate: 1\""
+        "chat_template.jinja: line 3: the template raised \"Roles must alternate: 1\""
     );
     let long = refusal("{{ raise_exception('x' * 100000) }}");
     assert!(long.len() < 700 && long.ends_with("…\""), "{long}");
 }
 
 #[test]
-fn an_error_names_its_line() {
+fn errors_name_the_line() {
     assert_eq!(
         refusal("a\n{{ messages[0].name.first }}"),
-        "chat_template.jinja: line 2: it takes something from an undefined value"
+        "chat_template.jinja: line 2: it uses an attribute of an undefined value"
     );
     assert_eq!(
         refusal("{{ 'a'.swap() }}"),
@@ -204,7 +204,7 @@ fn an_error_names_its_line() {
 }
 
 #[test]
-fn a_template_that_does_too_much_is_stopped() {
+fn template_beyond_limits_is_stopped() {
     let line = |why: &str| format!("chat_template.jinja: line 1: {why}");
     let steps = line("it takes more than 4000000 steps");
     assert_eq!(
@@ -220,7 +220,6 @@ fn a_template_that_does_too_much_is_stopped() {
         "{% set n = namespace(x=[]) %}{% for i in range(60) %}{% set n.x = [n.x, n.x] %}{% endfor %}\
          {{ n.x }}",
         "{{ range(10000) | list | tojson(separators=('x' * 1000000, '')) }}",
-        "{{ ('{0:9999}' * 100000).format(1) }}",
     ] {
         assert_eq!(refusal(source), steps, "{source}");
     }
@@ -232,26 +231,45 @@ fn a_template_that_does_too_much_is_stopped() {
         refusal("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}"),
         line("recursion limit exceeded")
     );
-    for source in
-        ["{{ '{:>9999999999}'.format(1) }}", "{{ '%99999999.9999999999g' | format(1.5) }}"]
-    {
-        assert_eq!(refusal(source), line("a number in a format has over four digits"), "{source}");
-    }
 }
 
 #[test]
-fn deep_nesting_ends_in_an_error_and_not_in_a_crash() {
+fn unsupported_features_are_errors_that_name_them() {
+    for (source, reason) in [
+        ("{{ '{:>9}'.format(1) }}", "the method str.format is not supported"),
+        ("{{ 'a\nb'.splitlines() }}", "the method str.splitlines is not supported"),
+        ("{{ 'ab'.removeprefix('a') }}", "unknown method: string has no method named removeprefix"),
+        ("{% raw %}{{{% endraw %}", "the tag raw is not supported"),
+        ("{{ '\\a' }}", "the escape \"\\\\a\" in a string is not supported"),
+        ("{{ 1e20 }}", "writing the number 1e20 is not supported"),
+        ("{{ [1e-5] | tojson }}", "writing the number 1e-5 is not supported"),
+        (r"{{ ['\u200b'] }}", "writing invisible characters in a list is not supported"),
+        ("{{ x | default(boolean=true) }}", "too many arguments: unexpected keyword arguments"),
+        (
+            "{{ 'a\x1c'.strip() }}",
+            "whitespace around the characters U+001C to U+001F is not supported",
+        ),
+    ] {
+        assert_eq!(refusal(source), format!("chat_template.jinja: line 1: {reason}"), "{source}");
+    }
+    assert!(refusal("{{ '%99999999.9999999999g' | format(1.5) }}").contains("line 1: "));
+    assert!(refusal("{{ '%s' % messages }}").contains("line 1: "));
+}
+
+#[test]
+fn deep_nesting_is_an_error() {
     let deep = |last: &str| {
         format!(
             "{{% set n = namespace(x=[]) %}}{{% for i in range(40) %}}{{% for i in range(10000) %}}\
              {{% set n.x = [n.x] %}}{{% endfor %}}{{% endfor %}}{last}"
         )
     };
-    assert!(refusal(&deep("{{ n.x }}")).ends_with("a value is nested too deep to be written"));
-    assert!(refusal(&deep("{{ n.x | tojson }}")).ends_with("a value is nested too deep for JSON"));
+    assert!(refusal(&deep("{{ n.x }}")).ends_with("a value is nested more than 400 levels deep"));
     assert!(
-        refusal("{% set n = namespace() %}{% set n.n = n %}{{ n }}").ends_with("to be written")
+        refusal(&deep("{{ n.x | tojson }}"))
+            .ends_with("a value is nested more than 400 levels deep")
     );
+    assert!(refusal("{% set n = namespace() %}{% set n.n = n %}{{ n }}").ends_with("levels deep"));
     let messages = || json!([{"role": "user"}]);
     assert_eq!(rendered(&deep("{{ (n.x ~ '') | length }}"), messages()).unwrap(), "800002");
     let elses = format!("{{% if 0 %}}{}{{% endif %}}", "{% elif 0 %}".repeat(40_000));
@@ -261,18 +279,18 @@ fn deep_nesting_ends_in_an_error_and_not_in_a_crash() {
 }
 
 #[test]
-fn the_date_is_written_as_python_writes_it() {
+fn strftime_now_formats_like_python() {
     let message = json!([{"role": "user", "content": ""}]);
     let date = rendered("{{ strftime_now('%d %b %Y') }}", message).unwrap();
     assert!(date.len() == 11 && date.as_bytes()[2] == b' ', "{date}");
     assert_eq!(
         refusal("{{ strftime_now('%Q') }}"),
-        "chat_template.jinja: line 1: strftime_now cannot write \"%Q\""
+        "chat_template.jinja: line 1: strftime_now does not support \"%Q\""
     );
 }
 
 #[test]
-fn no_messages_are_no_conversation() {
+fn rejects_empty_list_of_messages() {
     assert_eq!(
         template("x").unwrap().render(&[], &[]).unwrap_err().to_string(),
         "chat_template.jinja: there are no messages"
@@ -281,7 +299,7 @@ fn no_messages_are_no_conversation() {
 
 /// By jinja2 3.1.6: `Template(text.strip()).render(content="1 < 2")`.
 #[test]
-fn a_prompt_template_is_rendered_as_easyr1_does() {
+fn prompt_template_renders_as_in_easyr1() {
     let text =
         "\n{{ content | trim }}\n{% if true %}\n  Think.\n{% endif %}\nPut it in \\boxed{}.\n\n";
     let template = PromptTemplate::new("math.jinja", text.to_owned()).unwrap();

@@ -1,7 +1,7 @@
-//! A checkpoint's `config.json`, asked key by key; what is missing or of the wrong type is named.
+//! Typed access to a checkpoint's `config.json`; errors name the key and its value.
 //!
-//! Its shape changed over the years: `rope_theta` and `rope_scaling` at the top became
-//! `rope_parameters`, `torch_dtype` became `dtype`. A key that is `null` counts as absent.
+//! Its layout depends on the version of transformers: `rope_theta` and `rope_scaling` became `rope_parameters`,
+//! `torch_dtype` became `dtype`. A key that is `null` counts as missing, except in `is_null` and `window_or`.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use anyhow::anyhow;
 use entropy_shell::io_message;
 use serde_json::Value;
 
-/// The settings of a model, or a part of them.
+/// The settings of a model, or a section of them.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     path: PathBuf,
@@ -33,14 +33,14 @@ pub(crate) fn read_json(path: &Path) -> anyhow::Result<Value> {
 impl Config {
     /// Reads `config.json` of a checkpoint directory.
     pub(crate) fn read(directory: &Path) -> anyhow::Result<Config> {
-        Config::of(&directory.join("config.json"))
+        Config::read_file(&directory.join("config.json"))
     }
 
-    /// Reads a file of settings.
-    pub(crate) fn of(path: &Path) -> anyhow::Result<Config> {
+    /// Reads a JSON object of settings.
+    pub(crate) fn read_file(path: &Path) -> anyhow::Result<Config> {
         let value = read_json(path)?;
         if !value.is_object() {
-            return Err(anyhow!("cannot read {}: it is no object", path.display()));
+            return Err(anyhow!("cannot read {}: it is not a JSON object", path.display()));
         }
         Ok(Config { path: path.to_owned(), value })
     }
@@ -54,36 +54,36 @@ impl Config {
         self.value.get(key).filter(|value| !value.is_null())
     }
 
-    /// The settings below a key, if there are any.
+    /// The object under a key, unless it is missing or empty.
     pub(crate) fn section(&self, key: &str) -> Option<Config> {
         let value =
             self.get(key).filter(|value| value.as_object().is_some_and(|o| !o.is_empty()))?;
         Some(Config { path: self.path.clone(), value: value.clone() })
     }
 
-    fn wrong(&self, key: &str, wanted: &str) -> anyhow::Error {
+    fn invalid(&self, key: &str, wanted: &str) -> anyhow::Error {
         match self.get(key) {
             None => anyhow!("{} has no {key}", self.path.display()),
             Some(value) => anyhow!("{}: {key} is {value}, not {wanted}", self.path.display()),
         }
     }
 
-    /// A count: a whole number above 0.
+    /// A positive integer.
     pub(crate) fn count(&self, key: &str) -> anyhow::Result<i64> {
         let count = self.get(key).and_then(Value::as_i64).filter(|n| (1..1 << 40).contains(n));
-        count.ok_or_else(|| self.wrong(key, "a whole number above 0"))
+        count.ok_or_else(|| self.invalid(key, "a positive integer"))
     }
 
     pub(crate) fn count_or(&self, key: &str, default: i64) -> anyhow::Result<i64> {
         if self.get(key).is_none() { Ok(default) } else { self.count(key) }
     }
 
-    /// Whether the key is there and `null`.
+    /// Whether the value of a key is `null`.
     pub(crate) fn is_null(&self, key: &str) -> bool {
         self.value.get(key).is_some_and(Value::is_null)
     }
 
-    /// `sliding_window`, for which `null` means none and no key means the architecture's default.
+    /// `sliding_window` in tokens: `null` means no window, a missing key the architecture's default.
     pub(crate) fn window_or(&self, default: i64) -> anyhow::Result<Option<i64>> {
         if self.is_null("sliding_window") {
             Ok(None)
@@ -93,7 +93,7 @@ impl Config {
     }
 
     pub(crate) fn number(&self, key: &str) -> anyhow::Result<f64> {
-        self.get(key).and_then(Value::as_f64).ok_or_else(|| self.wrong(key, "a number"))
+        self.get(key).and_then(Value::as_f64).ok_or_else(|| self.invalid(key, "a number"))
     }
 
     pub(crate) fn number_or(&self, key: &str, default: f64) -> anyhow::Result<f64> {
@@ -103,29 +103,29 @@ impl Config {
     pub(crate) fn flag_or(&self, key: &str, default: bool) -> anyhow::Result<bool> {
         match self.get(key) {
             None => Ok(default),
-            Some(value) => value.as_bool().ok_or_else(|| self.wrong(key, "true or false")),
+            Some(value) => value.as_bool().ok_or_else(|| self.invalid(key, "true or false")),
         }
     }
 
-    pub(crate) fn text(&self, key: &str) -> anyhow::Result<&str> {
-        self.get(key).and_then(Value::as_str).ok_or_else(|| self.wrong(key, "a text"))
+    pub(crate) fn string(&self, key: &str) -> anyhow::Result<&str> {
+        self.get(key).and_then(Value::as_str).ok_or_else(|| self.invalid(key, "a string"))
     }
 
     /// A list of numbers.
     pub(crate) fn numbers(&self, key: &str) -> anyhow::Result<Vec<f64>> {
         let list = self.get(key).and_then(Value::as_array);
         let numbers = list.map(|list| list.iter().map(Value::as_f64).collect::<Option<Vec<f64>>>());
-        numbers.flatten().ok_or_else(|| self.wrong(key, "a list of numbers"))
+        numbers.flatten().ok_or_else(|| self.invalid(key, "a list of numbers"))
     }
 
-    /// A list of texts, if the key is there.
-    pub(crate) fn texts(&self, key: &str) -> anyhow::Result<Option<Vec<&str>>> {
+    /// A list of strings, unless the key is missing.
+    pub(crate) fn strings(&self, key: &str) -> anyhow::Result<Option<Vec<&str>>> {
         let Some(value) = self.get(key) else { return Ok(None) };
         let texts = value.as_array().and_then(|list| list.iter().map(Value::as_str).collect());
-        texts.map(Some).ok_or_else(|| self.wrong(key, "a list of texts"))
+        texts.map(Some).ok_or_else(|| self.invalid(key, "a list of strings"))
     }
 
-    /// Refuses a setting that changes what the model computes and is not supported here.
+    /// Returns an error if a key has a value for which `harmless` is false: an unsupported setting.
     pub(crate) fn refuse(
         &self,
         key: &str,

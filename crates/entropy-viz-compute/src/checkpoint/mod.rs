@@ -1,11 +1,12 @@
-//! What `--model` names: one checkpoint, or a run with a checkpoint every so many steps.
+//! The checkpoints under the path of `--model`: a single one, or those of a run.
 //!
-//! Trainers leave much that looks like a checkpoint and is none: FSDP's shards before they are merged
-//! (verl saves config and tokenizer into `huggingface/`, the weights beside it), pickled weights, half
-//! a download. Each is recognised here, by name, before anything is loaded.
+//! Trainers also leave directories that look like checkpoints but cannot be loaded: FSDP shards that are not merged
+//! (verl saves config and tokenizer in `huggingface/`, the weights next to it), pickled weights, incomplete
+//! downloads. They are detected here by file names, before anything is loaded.
 
 pub(crate) mod config;
 mod lora;
+mod tensor_file;
 pub(crate) mod weights;
 
 use std::fs;
@@ -15,48 +16,48 @@ use anyhow::{Context, anyhow};
 use entropy_shell::{Failure, WithHint};
 use serde_json::Value;
 
-/// What the weights are.
+/// The format of a checkpoint.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Kind {
+pub(crate) enum CheckpointKind {
     /// A directory with config.json and these safetensors.
     HuggingFace(Vec<PathBuf>),
-    /// A PEFT directory; its weights belong on top of another model's.
+    /// A PEFT directory with a LoRA adapter, which needs a base model.
     Lora,
     /// A TorchScript module.
     TorchScript,
 }
 
-/// One set of weights.
+/// A checkpoint on disk.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Checkpoint {
-    /// The directory, or the file of a TorchScript module.
+    /// A directory, or the file of a TorchScript module.
     pub(crate) path: PathBuf,
-    /// The training step, if the path says it.
+    /// The training step, if the path contains it.
     pub(crate) step: Option<u64>,
-    pub(crate) kind: Kind,
+    pub(crate) kind: CheckpointKind,
 }
 
-/// What `--model` turned out to be.
+/// The checkpoints found under the path of `--model`.
 #[derive(Debug)]
-pub(crate) enum Found {
+pub(crate) enum ModelPath {
     /// A single checkpoint.
     Single(Checkpoint),
-    /// A run: its checkpoints by step, and those that cannot be used, with the reason.
+    /// A run: its checkpoints sorted by step, and the steps that cannot be used, with the reason.
     Run { checkpoints: Vec<Checkpoint>, unusable: Vec<(u64, Failure)> },
 }
 
-/// Looks at what is there.
-pub(crate) fn find(path: &Path) -> Result<Found, Failure> {
+/// Finds the checkpoints under a path.
+pub(crate) fn find(path: &Path) -> Result<ModelPath, Failure> {
     if !path.exists() {
         return Err(anyhow!(
             "cannot open the model {}: there is no such file or directory",
             path.display()
         ))
-        .hint("--model names a local checkpoint; one on a model hub has to be downloaded first");
+        .hint("--model is a local path; download checkpoints of a model hub first");
     }
     let steps = if path.is_dir() { steps_below(path)? } else { Vec::new() };
     if steps.is_empty() {
-        return single(path, step_of(path)).map(Found::Single);
+        return single(path, step_of(path)).map(ModelPath::Single);
     }
     let mut checkpoints = Vec::new();
     let mut unusable = Vec::new();
@@ -66,10 +67,10 @@ pub(crate) fn find(path: &Path) -> Result<Found, Failure> {
             Err(failure) => unusable.push((step, failure)),
         }
     }
-    Ok(Found::Run { checkpoints, unusable })
+    Ok(ModelPath::Run { checkpoints, unusable })
 }
 
-/// The step a path ends in: `global_step_40/actor/huggingface` or `checkpoint-40`.
+/// The step in one of the last three components of a path: `global_step_40/actor/huggingface`, `checkpoint-40`.
 fn step_of(path: &Path) -> Option<u64> {
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     path.ancestors().take(3).find_map(step_named)
@@ -81,7 +82,7 @@ fn step_named(path: &Path) -> Option<u64> {
     number.parse().ok()
 }
 
-/// The directory that holds `global_step_N` or `checkpoint-N`, if the checkpoint lies in one.
+/// The directory that contains the `global_step_N` or `checkpoint-N` of a checkpoint, if there is one.
 pub(crate) fn run_of(path: &Path) -> Option<PathBuf> {
     let path = fs::canonicalize(path).ok()?;
     let step = path.ancestors().take(3).find(|path| step_named(path).is_some())?;
@@ -98,11 +99,11 @@ fn steps_below(directory: &Path) -> Result<Vec<(u64, PathBuf)>, Failure> {
     steps.sort();
     if let Some([(step, a), (_, b)]) = steps.windows(2).find(|pair| pair[0].0 == pair[1].0) {
         return Err(anyhow!(
-            "two directories are step {step}: {} and {}",
+            "two directories have step {step}: {} and {}",
             a.display(),
             b.display()
         ))
-        .hint("name one of them with --model");
+        .hint("give one of them as --model");
     }
     Ok(steps)
 }
@@ -112,30 +113,34 @@ fn entries(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
         entries.map(|entry| entry.map(|e| e.path())).collect::<Result<Vec<_>, _>>()
     });
     let mut entries = entries.map_err(|e| {
-        anyhow!("cannot look into {}: {}", directory.display(), entropy_shell::io_message(&e))
+        anyhow!("cannot list {}: {}", directory.display(), entropy_shell::io_message(&e))
     })?;
     entries.sort();
     Ok(entries)
 }
 
-/// The checkpoint in a directory or in the places inside it where trainers put it.
+/// The checkpoint in a directory, or in one of the subdirectories where trainers save it.
 fn single(path: &Path, step: Option<u64>) -> Result<Checkpoint, Failure> {
     if path.is_file() {
-        let kind = script(path)?;
+        let kind = file_kind(path)?;
         return Ok(Checkpoint { path: path.to_owned(), step, kind });
     }
     let places = ["actor/huggingface", "huggingface", "actor", ""];
     let places =
         places.map(|place| if place.is_empty() { path.to_owned() } else { path.join(place) });
     for directory in &places {
-        for (marker, kind) in
-            [("adapter_config.json", Kind::Lora), ("config.json", Kind::HuggingFace(Vec::new()))]
-        {
+        for (marker, kind) in [
+            ("adapter_config.json", CheckpointKind::Lora),
+            ("config.json", CheckpointKind::HuggingFace(Vec::new())),
+        ] {
             if !directory.join(marker).is_file() {
                 continue;
             }
-            let kind =
-                if kind == Kind::Lora { kind } else { Kind::HuggingFace(weights_in(directory)?) };
+            let kind = if kind == CheckpointKind::Lora {
+                kind
+            } else {
+                CheckpointKind::HuggingFace(weights_in(directory)?)
+            };
             return Ok(Checkpoint { path: directory.clone(), step, kind });
         }
     }
@@ -145,16 +150,16 @@ fn single(path: &Path, step: Option<u64>) -> Result<Checkpoint, Failure> {
         }
         if directory.is_dir() && entries(directory)?.iter().any(|path| is_weights(path)) {
             return Err(anyhow!(
-                "cannot use {} as a model: it has weights and no config.json",
+                "cannot use {} as a model: it has weights but no config.json",
                 directory.display()
             ))
             .hint(
-                "copy config.json and tokenizer.json of the model it was trained from beside them",
+                "copy config.json and tokenizer.json of the model it was trained from to the same directory",
             );
         }
     }
-    Err(anyhow!("cannot use {} as a model: it holds no checkpoint", path.display())).hint(
-        "name a directory with config.json and *.safetensors, or one with global_step_N or checkpoint-N inside",
+    Err(anyhow!("cannot use {} as a model: it contains no checkpoint", path.display())).hint(
+        "give a directory with config.json and *.safetensors, or one that contains global_step_N or checkpoint-N",
     )
 }
 
@@ -162,7 +167,7 @@ fn is_weights(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "safetensors")
 }
 
-/// The safetensors of a directory, or what is there instead.
+/// The safetensors files of a directory; the error says what it has instead.
 fn weights_in(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
     let shown = directory.display();
     let index = directory.join("model.safetensors.index.json");
@@ -185,14 +190,16 @@ fn weights_in(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
     let Some(first) = entries.iter().find(|path| is_weights(path)) else {
         let hint = match directory.file_name().is_some_and(|name| name == "huggingface") {
             true => merge_command(directory.parent().unwrap_or(directory)),
-            false => "it needs model.safetensors, or model.safetensors.index.json and its shards"
-                .to_owned(),
+            false => {
+                "model.safetensors is required, or model.safetensors.index.json and its shards"
+                    .to_owned()
+            }
         };
-        return Err(anyhow!("cannot use {shown} as a model: it has config.json and no weights"))
+        return Err(anyhow!("cannot use {shown} as a model: it has config.json but no weights"))
             .hint(hint);
     };
     Err(anyhow!(
-        "cannot use {shown} as a model: {} is there, model.safetensors and its index are not",
+        "cannot use {shown} as a model: it has {}, but neither model.safetensors nor its index",
         first.file_name().unwrap_or_default().to_string_lossy()
     ))
     .hint("was the download or the copy complete?")
@@ -208,7 +215,7 @@ fn shards(index: &Path, directory: &Path) -> Result<Vec<PathBuf>, Failure> {
     names.dedup();
     let mut files = Vec::new();
     for name in names {
-        // A shard is a neighbour of its index: a path that leads elsewhere is not followed.
+        // Shards are in the directory of the index; other paths are not followed.
         let file = Path::new(name).file_name().map(|name| directory.join(name));
         let file = file.filter(|file| file.is_file());
         files.push(
@@ -224,7 +231,7 @@ fn shards(index: &Path, directory: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(files)
 }
 
-/// Shards of FSDP that have not been merged yet.
+/// The error for FSDP shards that are not merged, if a directory has any.
 fn unmerged(directory: &Path) -> Option<Failure> {
     let shard = fs::read_dir(directory).ok()?.filter_map(Result::ok).find(|entry| {
         let name = entry.file_name();
@@ -235,14 +242,14 @@ fn unmerged(directory: &Path) -> Option<Failure> {
     let shown = directory.display();
     Some(Failure {
         error: anyhow!(
-            "cannot use {shown} as a model: it holds FSDP shards ({}) that have not been merged",
+            "cannot use {shown} as a model: it has FSDP shards ({}) that are not merged",
             name.to_string_lossy()
         ),
         hint: Some(merge_command(directory)),
     })
 }
 
-/// What merges the shards of a directory.
+/// The command that merges the FSDP shards of a directory.
 fn merge_command(directory: &Path) -> String {
     let shown = directory.display();
     format!(
@@ -260,86 +267,86 @@ fn is_pickled(path: &Path) -> bool {
 
 fn pickled_refused(path: &Path) -> Failure {
     Failure {
-        error: anyhow!("cannot use {}: it is pickled weights, and unpickling runs any code in them", path.display()),
+        error: anyhow!("cannot use {}: its weights are pickled, and unpickling can run arbitrary code", path.display()),
         hint: Some(
-            "save them as safetensors: AutoModelForCausalLM.from_pretrained(DIR).save_pretrained(NEW)".to_owned(),
+            "convert them to safetensors: AutoModelForCausalLM.from_pretrained(DIR).save_pretrained(NEW)".to_owned(),
         ),
     }
 }
 
-/// A file given as `--model` must be a TorchScript module, not just pickled tensors.
-fn script(path: &Path) -> Result<Kind, Failure> {
+/// The format of a file given as `--model`, which must be a TorchScript module, not pickled tensors.
+fn file_kind(path: &Path) -> Result<CheckpointKind, Failure> {
     if is_weights(path) {
         return Err(anyhow!(
-            "cannot use {}: weights alone do not say what model they are",
+            "cannot use {}: a weights file does not define the model",
             path.display()
         ))
-        .hint("name its directory, with config.json beside it");
+        .hint("give its directory, which must also have config.json");
     }
-    let bytes = weights::map(path)?;
+    let bytes = tensor_file::map(path)?;
     let is_zip = bytes.starts_with(b"PK");
-    // Every TorchScript archive has this entry, no other archive of torch.save has.
+    // Only TorchScript archives have this entry; those of torch.save do not.
     if is_zip && memchr::memmem::find(&bytes, b"constants.pkl").is_some() {
-        return Ok(Kind::TorchScript);
+        return Ok(CheckpointKind::TorchScript);
     }
     if is_zip || bytes.starts_with(b"\x80") {
         return Err(pickled_refused(path));
     }
-    Err(anyhow!("cannot use {} as a model: it is no TorchScript module", path.display()))
-        .hint("name a checkpoint directory, or a file of torch.jit.save")
+    Err(anyhow!("cannot use {} as a model: it is not a TorchScript module", path.display()))
+        .hint("give a checkpoint directory, or a file written by torch.jit.save")
 }
 
 impl Checkpoint {
-    /// The directory with the model and its settings: the base model's for an adapter.
+    /// The checkpoint with the model and its config.json: for an adapter, the base model.
     pub(crate) fn base(&self, base: Option<&Path>) -> Result<Checkpoint, Failure> {
-        if self.kind != Kind::Lora {
+        if self.kind != CheckpointKind::Lora {
             return Ok(self.clone());
         }
         let Some(base) = base else {
-            let adapter = lora::Adapter::settings(&self.path)?;
+            let adapter = lora::LoraAdapter::base_model_name(&self.path)?;
             return Err(anyhow!(
                 "cannot use {} alone: it is a LoRA adapter of {}",
                 self.path.display(),
                 adapter
             ))
-            .hint("name the model it belongs to with --base-model DIR");
+            .hint("give its base model with --base-model DIR");
         };
         let base = single(base, None).map_err(|failure| Failure {
             error: failure.error.context("cannot use --base-model"),
             ..failure
         })?;
         match base.kind {
-            Kind::HuggingFace(_) => Ok(base),
+            CheckpointKind::HuggingFace(_) => Ok(base),
             _ => Err(anyhow!(
-                "cannot use {} as --base-model: it is no full model",
+                "cannot use {} as --base-model: it is not a full model",
                 base.path.display()
             )
             .into()),
         }
     }
 
-    /// Opens the weights, with the adapter on top if there is one.
+    /// Opens the weights of `base`, with this adapter if it is one.
     pub(crate) fn open(&self, base: &Checkpoint) -> Result<weights::Weights, Failure> {
-        let Kind::HuggingFace(files) = &base.kind else {
+        let CheckpointKind::HuggingFace(files) = &base.kind else {
             return Err(anyhow!("BUG: {} has no safetensors", base.path.display()).into());
         };
         let weights = weights::Weights::open(files)?;
-        if self.kind != Kind::Lora {
+        if self.kind != CheckpointKind::Lora {
             return Ok(weights);
         }
-        let adapter = lora::Adapter::open(&self.path)
+        let adapter = lora::LoraAdapter::open(&self.path)
             .with_context(|| format!("cannot use the adapter {}", self.path.display()))?;
         Ok(weights.with(adapter))
     }
 
-    /// The files that decide what the model computes, for a digest.
+    /// The files that determine the numbers of the model, for a digest.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
         let named =
             |names: &[&str]| names.iter().map(|name| self.path.join(name)).collect::<Vec<_>>();
         let mut files = match &self.kind {
-            Kind::TorchScript => vec![self.path.clone()],
-            Kind::Lora => named(&["adapter_config.json", "adapter_model.safetensors"]),
-            Kind::HuggingFace(files) => {
+            CheckpointKind::TorchScript => vec![self.path.clone()],
+            CheckpointKind::Lora => named(&["adapter_config.json", "adapter_model.safetensors"]),
+            CheckpointKind::HuggingFace(files) => {
                 [files.clone(), named(&["config.json", "generation_config.json"])].concat()
             }
         };

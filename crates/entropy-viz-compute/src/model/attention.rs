@@ -1,36 +1,36 @@
-//! Grouped-query attention, over packed sequences and, token by token, over a cache.
+//! Grouped-query attention: over packed sequences, and for one new token per sequence over a KV cache.
 //!
-//! Neighbours of one length go through one causal call without a mask, which is what the fast kernels
-//! take. A sliding window or a soft cap needs its scores masked: then queries go in blocks, so that
-//! memory does not grow with the square of the length.
+//! Sequences of equal length are computed in one causal call without a mask, as the fast kernels require. A sliding
+//! window or a soft cap needs explicit scores and masks; queries are then computed in blocks, so that memory does
+//! not grow with the square of the length.
 
 use std::collections::BTreeMap;
 
 use tch::{Device, Kind, TchError, Tensor};
 
-use super::Packed;
-use super::decoder::{AttentionSpec, Spec};
-use super::layer::{Linear, Norm, precise};
-use super::rope::Table;
-use crate::checkpoint::weights::{Place, Weights};
+use super::layer::{Linear, Norm};
+use super::packed::Packed;
+use super::rope::RotaryTable;
+use super::spec::{AttentionSpec, Spec};
+use crate::checkpoint::weights::{TensorOptions, Weights};
 
-/// Numbers in the scores of one block of queries, where scores are made at all: 128 MiB.
-const MOST_SCORES: i64 = 1 << 25;
+/// Size of the score tensor of one block of queries, in numbers: 128 MiB of f32.
+const MAX_SCORES: i64 = 1 << 25;
 
-/// The attention of one layer.
+/// The attention module of one layer.
 pub(super) struct Attention {
     qkv: Linear,
     output: Linear,
-    norms: Option<(Norm, Norm)>, // of q and k
+    qk_norms: Option<(Norm, Norm)>,
     spec: AttentionSpec,
 }
 
-/// Masks of queries against keys, made once for all layers: 0 where a key is seen, −∞ elsewhere.
+/// Additive masks, shared by all layers: 0 where a query attends to a key, −∞ elsewhere.
 #[derive(Default)]
-pub(super) struct Masks(BTreeMap<(i64, i64, i64, i64), Tensor>);
+pub(super) struct MaskCache(BTreeMap<(i64, i64, i64, i64), Tensor>);
 
-impl Masks {
-    /// Queries from `first` on, keys from `first_key` to the last query.
+impl MaskCache {
+    /// The mask of `count` queries from `first` on, and of the keys from `first_key` to the last query.
     fn get(
         &mut self,
         first: i64,
@@ -57,71 +57,75 @@ impl Masks {
     }
 }
 
-/// Keys and values of what was generated so far.
-pub(crate) struct Cache {
-    pub(super) layers: Vec<Kept>,
-    /// Tokens that each sequence has room for.
+/// Keys and values of the tokens so far, for all layers.
+pub(crate) struct KvCache {
+    pub(super) layers: Vec<LayerKv>,
+    /// Maximum tokens per sequence.
     pub(crate) capacity: i64,
 }
 
-/// Of one layer: slots × capacity × heads × head size.
-pub(super) struct Kept {
+/// Keys and values of one layer, each slots × capacity × kv heads × head dimension.
+pub(super) struct LayerKv {
     keys: Tensor,
     values: Tensor,
 }
 
-impl Cache {
+impl KvCache {
     pub(super) fn new(
         layers: i64,
         slots: i64,
         capacity: i64,
         spec: &AttentionSpec,
-        place: Place,
-    ) -> Result<Cache, TchError> {
+        options: TensorOptions,
+    ) -> Result<KvCache, TchError> {
         let shape = [slots, capacity, spec.kv_heads, spec.head_dim];
-        // Zeros, not whatever was there: a masked NaN is still a NaN.
-        let empty = || Tensor::f_zeros(shape, (place.kind, place.device));
-        let layers = (0..layers).map(|_| Ok(Kept { keys: empty()?, values: empty()? }));
-        Ok(Cache { layers: layers.collect::<Result<_, TchError>>()?, capacity })
+        // Initialised with zeros: a NaN in uninitialised memory would survive masking.
+        let empty = || Tensor::f_zeros(shape, (options.kind, options.device));
+        let layers = (0..layers).map(|_| Ok(LayerKv { keys: empty()?, values: empty()? }));
+        Ok(KvCache { layers: layers.collect::<Result<_, TchError>>()?, capacity })
     }
 
-    /// Keeps only these rows, in this order.
-    pub(crate) fn keep(&mut self, slots: &[i64]) -> Result<(), TchError> {
-        let Some(device) = self.layers.first().map(|kept| kept.keys.device()) else {
+    /// Keeps only these slots, in this order.
+    pub(crate) fn retain_slots(&mut self, slots: &[i64]) -> Result<(), TchError> {
+        let Some(device) = self.layers.first().map(|layer_kv| layer_kv.keys.device()) else {
             return Ok(());
         };
         let slots = Tensor::f_from_slice(slots)?.f_to_device(device)?;
-        for kept in &mut self.layers {
-            kept.keys = kept.keys.f_index_select(0, &slots)?;
-            kept.values = kept.values.f_index_select(0, &slots)?;
+        for layer_kv in &mut self.layers {
+            layer_kv.keys = layer_kv.keys.f_index_select(0, &slots)?;
+            layer_kv.values = layer_kv.values.f_index_select(0, &slots)?;
         }
         Ok(())
     }
 }
 
-/// Where the sequences of one decoding step stand.
-pub(super) struct Step {
-    places: Tensor, // of the new tokens in the cache, slots and capacity as one dimension
+/// The positions of the sequences in one decoding step, and the masks that follow from them.
+pub(super) struct DecodeStep {
+    cache_rows: Tensor, // index of each new token in the cache, viewed as (slots · capacity) × …
     longest: i64,
     positions: Vec<i64>,
-    place: Place,
+    options: TensorOptions,
     masks: BTreeMap<Option<i64>, Tensor>,
 }
 
-impl Step {
-    pub(super) fn new(positions: &[i64], capacity: i64, place: Place) -> Result<Step, TchError> {
-        let places: Vec<i64> =
+impl DecodeStep {
+    pub(super) fn new(
+        positions: &[i64],
+        capacity: i64,
+        options: TensorOptions,
+    ) -> Result<DecodeStep, TchError> {
+        let cache_rows: Vec<i64> =
             positions.iter().enumerate().map(|(slot, at)| slot as i64 * capacity + at).collect();
-        Ok(Step {
-            places: Tensor::f_from_slice(&places)?.f_to_device(place.device)?,
+        Ok(DecodeStep {
+            cache_rows: Tensor::f_from_slice(&cache_rows)?.f_to_device(options.device)?,
             longest: positions.iter().max().map_or(0, |at| at + 1),
             positions: positions.to_owned(),
-            place,
+            options,
             masks: BTreeMap::new(),
         })
     }
 
-    /// 0 where a sequence has a key that its new token sees, −∞ elsewhere: slots × 1 × 1 × longest.
+    /// The additive mask of the new tokens, slots × 1 × 1 × longest: 0 where one attends to a key, −∞ elsewhere.
     fn mask(&mut self, window: Option<i64>) -> Result<Tensor, TchError> {
         if let Some(mask) = self.masks.get(&window) {
             return Ok(mask.shallow_clone());
@@ -139,8 +143,8 @@ impl Step {
             .f_to_kind(Kind::Float)?
             .f_masked_fill(&hidden, f64::NEG_INFINITY)?;
         let mask = mask
-            .f_to_kind(self.place.kind)?
-            .f_to_device(self.place.device)?
+            .f_to_kind(self.options.kind)?
+            .f_to_device(self.options.device)?
             .f_unsqueeze(1)?
             .f_unsqueeze(1)?;
         self.masks.insert(window, mask.shallow_clone());
@@ -153,48 +157,53 @@ impl Attention {
         weights: &mut Weights,
         at: &str,
         spec: &Spec,
-        place: Place,
+        options: TensorOptions,
     ) -> anyhow::Result<Attention> {
-        let of = spec.attention.clone();
-        let (wide, narrow) = (of.heads * of.head_dim, of.kv_heads * of.head_dim);
-        let qkv = match of.fused {
-            true => vec![(format!("{at}.qkv_proj"), wide + 2 * narrow)],
-            false => [("q", wide), ("k", narrow), ("v", narrow)]
+        let attention = spec.attention.clone();
+        let (q_size, kv_size) =
+            (attention.heads * attention.head_dim, attention.kv_heads * attention.head_dim);
+        let qkv = match attention.fused_qkv {
+            true => vec![(format!("{at}.qkv_proj"), q_size + 2 * kv_size)],
+            false => [("q", q_size), ("k", kv_size), ("v", kv_size)]
                 .map(|(x, rows)| (format!("{at}.{x}_proj"), rows))
                 .to_vec(),
         };
         let output = [(format!("{at}.o_proj"), spec.hidden)];
-        let head_norm = |weights: &mut Weights, name: &str| {
-            Norm::load(weights, &format!("{at}.{name}.weight"), of.head_dim, spec, place)
+        let load_norm = |weights: &mut Weights, name: &str| {
+            Norm::load(weights, &format!("{at}.{name}.weight"), attention.head_dim, spec, options)
         };
-        let norms = match of.head_norm {
-            true => Some((head_norm(weights, "q_norm")?, head_norm(weights, "k_norm")?)),
+        let qk_norms = match attention.qk_norm {
+            true => Some((load_norm(weights, "q_norm")?, load_norm(weights, "k_norm")?)),
             false => None,
         };
         Ok(Attention {
-            qkv: Linear::load(weights, &qkv, spec.hidden, of.bias, place)?,
-            output: Linear::load(weights, &output, wide, of.output_bias, place)?,
-            norms,
-            spec: of,
+            qkv: Linear::load(weights, &qkv, spec.hidden, attention.bias, options)?,
+            output: Linear::load(weights, &output, q_size, attention.output_bias, options)?,
+            qk_norms,
+            spec: attention,
         })
     }
 
-    /// Queries, keys and values of tokens, each tokens × heads × head size; the first two rotated.
-    fn project(&self, x: &Tensor, table: &Table) -> Result<(Tensor, Tensor, Tensor), TchError> {
+    /// Queries, keys and values, each tokens × heads × head dimension; queries and keys are rotated.
+    fn project(
+        &self,
+        x: &Tensor,
+        table: &RotaryTable,
+    ) -> Result<(Tensor, Tensor, Tensor), TchError> {
         let AttentionSpec { heads, kv_heads, head_dim, .. } = self.spec;
         let qkv = self.qkv.forward(x)?.f_view([-1, heads + 2 * kv_heads, head_dim])?;
         let values = qkv.f_narrow(1, heads + kv_heads, kv_heads)?;
-        if let Some((of_q, of_k)) = &self.norms {
-            let queries = of_q.forward(&qkv.f_narrow(1, 0, heads)?)?;
-            let keys = of_k.forward(&qkv.f_narrow(1, heads, kv_heads)?)?;
+        if let Some((q_norm, k_norm)) = &self.qk_norms {
+            let queries = q_norm.forward(&qkv.f_narrow(1, 0, heads)?)?;
+            let keys = k_norm.forward(&qkv.f_narrow(1, heads, kv_heads)?)?;
             return Ok((self.rotate(&queries, table)?, self.rotate(&keys, table)?, values));
         }
         let both = self.rotate(&qkv.f_narrow(1, 0, heads + kv_heads)?, table)?;
         Ok((both.f_narrow(1, 0, heads)?, both.f_narrow(1, heads, kv_heads)?, values))
     }
 
-    /// Turns the first half of a head's numbers against the second by the token's angles.
-    fn rotate(&self, x: &Tensor, table: &Table) -> Result<Tensor, TchError> {
+    /// Rotary embedding: rotates pairs of one number of the first and one of the second half of each head.
+    fn rotate(&self, x: &Tensor, table: &RotaryTable) -> Result<Tensor, TchError> {
         let (dim, half) = (self.spec.rope.dim, self.spec.rope.dim / 2);
         let (a, b) = (x.f_narrow(2, 0, half)?, x.f_narrow(2, half, half)?);
         let mut parts = vec![
@@ -207,15 +216,16 @@ impl Attention {
         Tensor::f_cat(&parts, 2)
     }
 
-    /// `x` is tokens × hidden, of packed sequences.
+    /// Attention of packed sequences; `x` and the result are tokens × hidden. With `cache`, the keys and values
+    /// of the i-th sequence are also written to the slot `slots[i]`.
     pub(super) fn forward(
         &self,
         x: &Tensor,
         packed: &Packed,
-        table: &Table,
+        table: &RotaryTable,
         window: Option<i64>,
-        masks: &mut Masks,
-        mut keep: Option<(&mut Kept, &[i64])>,
+        masks: &mut MaskCache,
+        mut cache: Option<(&mut LayerKv, &[i64])>,
     ) -> Result<Tensor, TchError> {
         let AttentionSpec { heads, head_dim, .. } = self.spec;
         let (queries, keys, values) = self.project(x, table)?;
@@ -223,7 +233,7 @@ impl Attention {
         let mut sequence = 0;
         for group in &packed.groups {
             let tokens = group.count * group.length;
-            let of_group = |t: &Tensor| -> Result<Tensor, TchError> {
+            let group_view = |t: &Tensor| -> Result<Tensor, TchError> {
                 let (heads, size) = (t.size()[1], t.size()[2]);
                 t.f_narrow(0, group.start, tokens)?.f_reshape([
                     group.count,
@@ -232,13 +242,13 @@ impl Attention {
                     size,
                 ])
             };
-            let (q, k, v) = (of_group(&queries)?, of_group(&keys)?, of_group(&values)?);
-            if let Some((kept, slots)) = &mut keep {
+            let (q, k, v) = (group_view(&queries)?, group_view(&keys)?, group_view(&values)?);
+            if let Some((layer_kv, slots)) = &mut cache {
                 for i in 0..group.count {
                     let slot = slots[sequence];
                     let room = |t: &Tensor| t.f_get(slot)?.f_narrow(0, 0, group.length);
-                    room(&kept.keys)?.f_copy_(&k.f_get(i)?)?;
-                    room(&kept.values)?.f_copy_(&v.f_get(i)?)?;
+                    room(&layer_kv.keys)?.f_copy_(&k.f_get(i)?)?;
+                    room(&layer_kv.values)?.f_copy_(&v.f_get(i)?)?;
                     sequence += 1;
                 }
             }
@@ -258,7 +268,7 @@ impl Attention {
                         grouped,
                     )?
                 }
-                _ => self.in_blocks(&q, &k, &v, window, masks)?,
+                _ => self.forward_in_blocks(&q, &k, &v, window, masks)?,
             };
             attended.push(mixed.f_transpose(1, 2)?.f_reshape([tokens, heads * head_dim])?);
         }
@@ -267,18 +277,18 @@ impl Attention {
         self.output.forward(&attended)
     }
 
-    /// Masked attention of sequences × heads × tokens × head size, some queries at a time.
-    fn in_blocks(
+    /// Masked attention in blocks of queries; `q`, `k` and `v` are sequences × heads × tokens × head dimension.
+    fn forward_in_blocks(
         &self,
         q: &Tensor,
         k: &Tensor,
         v: &Tensor,
         window: Option<i64>,
-        masks: &mut Masks,
+        masks: &mut MaskCache,
     ) -> Result<Tensor, TchError> {
         let (count, length) = (q.size()[0], q.size()[2]);
         let seen = window.unwrap_or(length);
-        let block = (MOST_SCORES / (count * self.spec.heads * length)).clamp(16, length.max(16));
+        let block = (MAX_SCORES / (count * self.spec.heads * length)).clamp(16, length.max(16));
         let mut done = Vec::new();
         let mut first = 0;
         while first < length {
@@ -297,13 +307,14 @@ impl Attention {
         if done.len() == 1 { Ok(done.remove(0)) } else { Tensor::f_cat(&done, 2) }
     }
 
-    /// Queries that share a key as neighbours: sequences × kv heads × (group · tokens) × size.
+    /// Reshapes queries so that those sharing a key head are adjacent: sequences × kv heads × (heads per kv head ·
+    /// tokens) × head dimension.
     fn grouped(&self, q: &Tensor, tokens: i64) -> Result<Tensor, TchError> {
         let AttentionSpec { heads, kv_heads, head_dim, .. } = self.spec;
         q.f_reshape([-1, kv_heads, heads / kv_heads * tokens, head_dim])
     }
 
-    /// Scores, soft cap, mask, softmax in f32, as the reference code has them.
+    /// Scores, soft cap, mask and softmax in f32, in the order of transformers' eager attention.
     fn masked(
         &self,
         q: &Tensor,
@@ -320,35 +331,38 @@ impl Attention {
         }
         let scores = scores.f_view([sequences, kv_heads, heads / kv_heads, tokens, keys])?;
         let mask = if mask.dim() == 4 { mask.f_unsqueeze(2)? } else { mask.shallow_clone() };
-        let weights =
-            precise(&scores.f_add(&mask)?)?.f_softmax(-1, Kind::Float)?.f_to_kind(v.kind())?;
+        let weights = scores
+            .f_add(&mask)?
+            .f_to_kind(Kind::Float)?
+            .f_softmax(-1, Kind::Float)?
+            .f_to_kind(v.kind())?;
         let weights = weights.f_view([sequences, kv_heads, heads / kv_heads * tokens, keys])?;
         weights.f_matmul(v)?.f_view([sequences, heads, tokens, head_dim])
     }
 
-    /// One new token of each sequence: `x` is sequences × hidden.
+    /// Attention of one new token per sequence; `x` and the result are sequences × hidden.
     pub(super) fn step(
         &self,
         x: &Tensor,
-        table: &Table,
-        step: &mut Step,
+        table: &RotaryTable,
+        step: &mut DecodeStep,
         window: Option<i64>,
-        kept: &mut Kept,
+        layer_kv: &mut LayerKv,
     ) -> Result<Tensor, TchError> {
         let AttentionSpec { heads, kv_heads, head_dim, .. } = self.spec;
         let sequences = x.size()[0];
         let (queries, keys, values) = self.project(x, table)?;
         let write = |to: &Tensor, new: &Tensor| -> Result<(), TchError> {
-            to.f_view([-1, kv_heads, head_dim])?.f_index_copy_(0, &step.places, new).map(|_| ())
+            to.f_view([-1, kv_heads, head_dim])?.f_index_copy_(0, &step.cache_rows, new).map(|_| ())
         };
-        write(&kept.keys, &keys)?;
-        write(&kept.values, &values)?;
-        let of_sequences = |t: &Tensor| {
+        write(&layer_kv.keys, &keys)?;
+        write(&layer_kv.values, &values)?;
+        let active_rows = |t: &Tensor| {
             t.f_narrow(0, 0, sequences)?.f_narrow(1, 0, step.longest)?.f_transpose(1, 2)
         };
-        let (k, v) = (of_sequences(&kept.keys)?, of_sequences(&kept.values)?);
+        let (k, v) = (active_rows(&layer_kv.keys)?, active_rows(&layer_kv.values)?);
         let mask = step.mask(window.filter(|window| *window < step.longest))?;
-        // Heads that share keys stand as rows of one query, so keys need not be repeated.
+        // Heads that share keys become rows of one query, so that keys need not be repeated.
         let q = queries.f_reshape([sequences, kv_heads, heads / kv_heads, head_dim])?;
         let mixed = match self.spec.softcap {
             None => Tensor::f_scaled_dot_product_attention(

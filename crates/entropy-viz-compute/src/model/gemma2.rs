@@ -1,20 +1,18 @@
-//! Gemma 2 (`Gemma2ForCausalLM`): soft caps on scores and logits, norms around attention and
+//! Gemma 2 (`Gemma2ForCausalLM`): soft caps of scores and logits, norms before and after attention and
 //! feed-forward, a sliding window in every second layer, embeddings times √hidden.
 
-use super::Architecture;
-use super::decoder::{Spec, activation, windows};
-use super::layer::{Activation, NormKind};
+use super::spec::{Activation, Architecture, NormKind, Spec, activation, windows};
 use crate::checkpoint::config::Config;
 
 pub(super) const ARCHITECTURE: Architecture = Architecture { model_type: "gemma2", read };
 
 fn read(config: &Config) -> anyhow::Result<Spec> {
     let mut spec = Spec::llama_like(config, Some(256))?;
-    spec.tied = config.flag_or("tie_word_embeddings", true)?;
+    spec.tie_word_embeddings = config.flag_or("tie_word_embeddings", true)?;
     spec.embedding_scale = Some((spec.hidden as f64).sqrt());
-    spec.norm = NormKind::LessOne;
-    spec.sandwiched = true;
-    // hidden_act is what old configs say; the model has always gone by hidden_activation.
+    spec.norm = NormKind::UnitOffset;
+    spec.post_norms = true;
+    // Old configs also have hidden_act, which the model ignores.
     spec.activation = match config.get("hidden_activation") {
         Some(_) => activation(config, "hidden_activation")?,
         None => Activation::GeluTanh,
@@ -30,7 +28,7 @@ fn read(config: &Config) -> anyhow::Result<Spec> {
     Ok(spec)
 }
 
-/// `null` turns a cap off; without the key it has the architecture's default.
+/// A soft cap: `null` disables it, without the key it has the default of the architecture.
 fn cap(config: &Config, key: &str, default: f64) -> anyhow::Result<Option<f64>> {
     if config.is_null(key) { Ok(None) } else { config.number_or(key, default).map(Some) }
 }

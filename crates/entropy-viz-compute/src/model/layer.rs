@@ -1,9 +1,12 @@
-//! The small parts of a layer: linear maps, norms, the gated feed-forward.
+//! The basic modules of a layer: linear, RMS norm, gated MLP.
 
 use tch::{Kind, TchError, Tensor};
 
-use super::decoder::{PRECISE, Spec};
-use crate::checkpoint::weights::{Place, Weights};
+use super::spec::{Activation, NormKind, Spec};
+use crate::checkpoint::weights::{TensorOptions, Weights};
+
+/// The number type in which norms with a unit offset are computed.
+const NORM_KIND: Kind = Kind::Float;
 
 /// y = x·Wᵀ + b.
 #[derive(Debug)]
@@ -17,25 +20,25 @@ impl Linear {
         Linear { weight, bias }
     }
 
-    /// Reads modules of the given numbers of rows as one map.
+    /// Loads several modules (name, outputs) with the same input as one; W has `columns` columns.
     pub(super) fn load(
         weights: &mut Weights,
         modules: &[(String, i64)],
         columns: i64,
         bias: bool,
-        place: Place,
+        options: TensorOptions,
     ) -> anyhow::Result<Linear> {
         let named = |what: &str| {
             modules.iter().map(|(name, rows)| (format!("{name}.{what}"), *rows)).collect::<Vec<_>>()
         };
-        let weight = weights.stack(&named("weight"), &[columns], place)?;
-        let bias = if bias { Some(weights.stack(&named("bias"), &[], place)?) } else { None };
+        let weight = weights.stack(&named("weight"), &[columns], options)?;
+        let bias = if bias { Some(weights.stack(&named("bias"), &[], options)?) } else { None };
         Ok(Linear { weight, bias })
     }
 
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
         #[cfg(target_arch = "x86_64")]
-        if let Some(mut product) = super::skinny::product(x, &self.weight)? {
+        if let Some(mut product) = super::decode_matmul::matmul(x, &self.weight)? {
             return match &self.bias {
                 Some(bias) => product.f_add_(bias),
                 None => Ok(product),
@@ -45,16 +48,7 @@ impl Linear {
     }
 }
 
-/// What a norm's weight is.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum NormKind {
-    /// The factor.
-    Plain,
-    /// The factor less 1, as in Gemma.
-    LessOne,
-}
-
-/// Root-mean-square norm.
+/// Root mean square norm.
 #[derive(Debug)]
 pub(super) struct Norm {
     weight: Tensor,
@@ -69,42 +63,32 @@ impl Norm {
         name: &str,
         size: i64,
         spec: &Spec,
-        place: Place,
+        options: TensorOptions,
     ) -> anyhow::Result<Norm> {
         let weight = match spec.norm {
-            NormKind::Plain => weights.take(name, &[size], place)?,
-            // Rounded to bfloat16, 1 + w would lose most of w.
-            NormKind::LessOne => {
-                weights.take(name, &[size], Place { kind: PRECISE, ..place })?.f_add_scalar(1.0)?
-            }
+            NormKind::Plain => weights.take(name, &[size], options)?,
+            // In bfloat16, 1 + w would lose most bits of w.
+            NormKind::UnitOffset => weights
+                .take(name, &[size], TensorOptions { kind: NORM_KIND, ..options })?
+                .f_add_scalar(1.0)?,
         };
         Ok(Norm { weight, size, epsilon: spec.epsilon, kind: spec.norm })
     }
 
-    /// Norms the last dimension.
+    /// Normalises the last dimension.
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
         match self.kind {
             NormKind::Plain => x.f_rms_norm([self.size], Some(&self.weight), self.epsilon),
-            NormKind::LessOne => {
-                let precise = x.f_to_kind(PRECISE)?;
-                precise
-                    .f_rms_norm([self.size], Some(&self.weight), self.epsilon)?
-                    .f_to_kind(x.kind())
+            NormKind::UnitOffset => {
+                let x32 = x.f_to_kind(NORM_KIND)?;
+                x32.f_rms_norm([self.size], Some(&self.weight), self.epsilon)?.f_to_kind(x.kind())
             }
         }
     }
 }
 
-/// What stands between the two maps of the feed-forward.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Activation {
-    Silu,
-    Gelu,
-    GeluTanh,
-}
-
 impl Activation {
-    /// activation(gate)·up, of gate and up side by side.
+    /// activation(gate) ⊙ up; `both` has the columns of gate followed by those of up.
     pub(super) fn gated(self, both: &Tensor) -> Result<Tensor, TchError> {
         let width = both.size()[1] / 2;
         let (gate, up) = (both.f_narrow(1, 0, width)?, both.f_narrow(1, width, width)?);
@@ -117,50 +101,45 @@ impl Activation {
     }
 }
 
-/// Tokens that go through the feed-forward at once: more are no faster and take memory.
-const MOST_TOKENS: i64 = 4096;
+/// Maximum tokens per MLP call: more would need more memory without being faster.
+const MLP_CHUNK: i64 = 4096;
 
-/// Gated feed-forward: W_down·(activation(W_gate·x) ⊙ W_up·x).
+/// Gated MLP: W_down·(activation(W_gate·x) ⊙ W_up·x).
 #[derive(Debug)]
-pub(super) struct Feed {
+pub(super) struct Mlp {
     gate_up: Linear,
     down: Linear,
     activation: Activation,
 }
 
-impl Feed {
+impl Mlp {
     pub(super) fn load(
         weights: &mut Weights,
         at: &str,
         spec: &Spec,
-        place: Place,
-    ) -> anyhow::Result<Feed> {
-        let (wide, bias) = (spec.intermediate, spec.feed_bias);
-        let gate_up = match spec.fused_feed {
+        options: TensorOptions,
+    ) -> anyhow::Result<Mlp> {
+        let (wide, bias) = (spec.intermediate, spec.mlp_bias);
+        let gate_up = match spec.fused_gate_up {
             true => vec![(format!("{at}.gate_up_proj"), 2 * wide)],
             false => vec![(format!("{at}.gate_proj"), wide), (format!("{at}.up_proj"), wide)],
         };
         let down = [(format!("{at}.down_proj"), spec.hidden)];
-        Ok(Feed {
-            gate_up: Linear::load(weights, &gate_up, spec.hidden, bias, place)?,
-            down: Linear::load(weights, &down, wide, bias, place)?,
+        Ok(Mlp {
+            gate_up: Linear::load(weights, &gate_up, spec.hidden, bias, options)?,
+            down: Linear::load(weights, &down, wide, bias, options)?,
             activation: spec.activation,
         })
     }
 
-    /// `x` is tokens × hidden.
+    /// `x` and the result are tokens × hidden.
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
         let once =
             |x: &Tensor| self.down.forward(&self.activation.gated(&self.gate_up.forward(x)?)?);
-        if x.size()[0] <= MOST_TOKENS {
+        if x.size()[0] <= MLP_CHUNK {
             return once(x);
         }
-        let parts = x.f_split(MOST_TOKENS, 0)?.iter().map(once).collect::<Result<Vec<_>, _>>()?;
+        let parts = x.f_split(MLP_CHUNK, 0)?.iter().map(once).collect::<Result<Vec<_>, _>>()?;
         Tensor::f_cat(&parts, 0)
     }
-}
-
-/// A tensor's numbers as f32.
-pub(super) fn precise(x: &Tensor) -> Result<Tensor, TchError> {
-    x.f_to_kind(Kind::Float)
 }

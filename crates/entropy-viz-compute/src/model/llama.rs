@@ -1,8 +1,6 @@
-//! Llama 2 and 3.x (`LlamaForCausalLM`): what the others are compared with. Biases are optional, rope
-//! scaling is the config's.
+//! Llama 2 and 3.x (`LlamaForCausalLM`), the base of the other architectures. Biases and rope scaling are optional.
 
-use super::Architecture;
-use super::decoder::Spec;
+use super::spec::{Architecture, Spec};
 use crate::checkpoint::config::Config;
 
 pub(super) const ARCHITECTURE: Architecture = Architecture { model_type: "llama", read };
@@ -11,6 +9,6 @@ fn read(config: &Config) -> anyhow::Result<Spec> {
     let mut spec = Spec::llama_like(config, None)?;
     spec.attention.bias = config.flag_or("attention_bias", false)?;
     spec.attention.output_bias = spec.attention.bias;
-    spec.feed_bias = config.flag_or("mlp_bias", false)?;
+    spec.mlp_bias = config.flag_or("mlp_bias", false)?;
     Ok(spec)
 }

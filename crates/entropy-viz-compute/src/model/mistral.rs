@@ -1,7 +1,6 @@
 //! Mistral (`MistralForCausalLM`): Llama with a sliding window in every layer.
 
-use super::Architecture;
-use super::decoder::{Spec, windows};
+use super::spec::{Architecture, Spec, windows};
 use crate::checkpoint::config::Config;
 
 pub(super) const ARCHITECTURE: Architecture = Architecture { model_type: "mistral", read };

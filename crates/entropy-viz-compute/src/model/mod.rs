@@ -1,38 +1,35 @@
 //! Causal language models: token ids in, logits at chosen positions out.
 //!
-//! [`decoder`] holds what all of them share; each architecture's file says how it differs, and
-//! `ARCHITECTURES` lists them. Sequences are packed, end to end and without padding: a row's numbers
-//! then do not depend on the rows beside it, and attention needs no mask.
+//! [`decoder`] is common to all architectures. Each architecture has a file that reads config.json into a [`Spec`];
+//! `ARCHITECTURES` lists them.
 
 pub(crate) mod attention;
+#[cfg(target_arch = "x86_64")]
+mod decode_matmul;
 pub(crate) mod decoder;
 mod gemma2;
 mod layer;
 mod llama;
 mod mistral;
 mod moe;
+pub(crate) mod packed;
 mod phi3;
 mod qwen2;
 mod qwen3;
 mod qwen3_moe;
-pub(crate) mod rope;
-pub(crate) mod script;
-#[cfg(target_arch = "x86_64")]
-mod skinny;
+mod rope;
+pub(crate) mod spec;
+pub(crate) mod torchscript;
 
 use anyhow::bail;
 use tch::{Kind, TchError, Tensor};
 
 use crate::checkpoint::config::Config;
-use crate::checkpoint::weights::{Place, Weights};
-use decoder::{Decoder, Spec};
-use script::Script;
-
-/// A `model_type` of config.json and the function that reads the rest of it.
-struct Architecture {
-    model_type: &'static str,
-    read: fn(&Config) -> anyhow::Result<Spec>,
-}
+use crate::checkpoint::weights::{TensorOptions, Weights};
+use decoder::Decoder;
+use packed::Packed;
+use spec::{Architecture, Spec};
+use torchscript::TorchScript;
 
 const ARCHITECTURES: [Architecture; 7] = [
     gemma2::ARCHITECTURE,
@@ -44,22 +41,17 @@ const ARCHITECTURES: [Architecture; 7] = [
     qwen3_moe::ARCHITECTURE,
 ];
 
-/// The `model_type`s that can be computed.
-pub(crate) fn known() -> String {
-    ARCHITECTURES.map(|architecture| architecture.model_type).join(", ")
-}
-
-/// Reads what model a config.json describes.
+/// Reads the architecture of a model from config.json.
 ///
 /// # Errors
-/// If the architecture or one of its settings is not supported, by name.
+/// If the architecture or one of its settings is not supported; the message names it.
 pub(crate) fn spec(config: &Config) -> anyhow::Result<Spec> {
-    let model_type = config.text("model_type")?;
+    let model_type = config.string("model_type")?;
     let Some(architecture) = ARCHITECTURES.iter().find(|a| a.model_type == model_type) else {
         bail!(
             "{}: model_type {model_type:?} is not supported; {} are",
             config.path().display(),
-            known()
+            ARCHITECTURES.map(|architecture| architecture.model_type).join(", ")
         );
     };
     config.refuse("quantization_config", |_| false)?;
@@ -69,103 +61,70 @@ pub(crate) fn spec(config: &Config) -> anyhow::Result<Spec> {
 /// A model on its device.
 pub(crate) enum Model {
     Decoder(Box<Decoder>),
-    Script(Script),
+    TorchScript(TorchScript),
 }
 
-/// Sequences end to end, longest first, so that those of one length lie together.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Packed {
-    pub(crate) ids: Vec<i64>,
-    pub(crate) groups: Vec<Group>,
-}
-
-/// Neighbours of one length.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Group {
-    pub(crate) start: i64, // of the first sequence, in tokens
-    pub(crate) count: i64,
-    pub(crate) length: i64,
-}
-
-impl Packed {
-    /// Packs sequences in the order given.
-    pub(crate) fn new<'a>(sequences: impl Iterator<Item = &'a [i64]>) -> Packed {
-        let mut packed = Packed::default();
-        for sequence in sequences {
-            let (start, length) = (packed.ids.len() as i64, sequence.len() as i64);
-            packed.ids.extend_from_slice(sequence);
-            match packed.groups.last_mut().filter(|group| group.length == length) {
-                Some(group) => group.count += 1,
-                None => packed.groups.push(Group { start, count: 1, length }),
-            }
-        }
-        packed
-    }
-
-    /// Each token's place in its sequence, and that sequence's length.
-    pub(crate) fn positions(&self) -> (Vec<i64>, Vec<i64>) {
-        let mut positions = Vec::with_capacity(self.ids.len());
-        let mut lengths = Vec::with_capacity(self.ids.len());
-        for group in &self.groups {
-            for _ in 0..group.count {
-                positions.extend(0..group.length);
-                lengths.extend(std::iter::repeat_n(group.length, group.length as usize));
-            }
-        }
-        (positions, lengths)
-    }
-}
-
-/// What the model made of chosen tokens, before the head or after it.
-pub(crate) enum Rows {
+/// The output of a model at selected tokens: hidden states before the head, or logits. One row per token.
+pub(crate) enum ModelOutput {
     Hidden(Tensor),
     Logits(Tensor),
 }
 
-impl Rows {
+impl ModelOutput {
     pub(crate) fn len(&self) -> i64 {
-        let (Rows::Hidden(rows) | Rows::Logits(rows)) = self;
+        let (ModelOutput::Hidden(rows) | ModelOutput::Logits(rows)) = self;
         rows.size()[0]
     }
 }
 
 impl Model {
-    /// Puts a checkpoint's model on a device.
-    pub(crate) fn load(spec: Spec, weights: Weights, place: Place) -> anyhow::Result<Model> {
-        Ok(Model::Decoder(Box::new(Decoder::load(spec, weights, place)?)))
+    /// Loads the weights of a decoder.
+    pub(crate) fn load(
+        spec: Spec,
+        weights: Weights,
+        options: TensorOptions,
+    ) -> anyhow::Result<Model> {
+        Ok(Model::Decoder(Box::new(Decoder::load(spec, weights, options)?)))
     }
 
-    /// The number of logits.
+    /// The number of logits; unknown for TorchScript.
     pub(crate) fn vocabulary(&self) -> Option<i64> {
         match self {
             Model::Decoder(decoder) => Some(decoder.spec.vocabulary),
-            Model::Script(_) => None,
+            Model::TorchScript(_) => None,
         }
     }
 
-    /// The longest sequence it was made for.
+    /// Maximum sequence length in tokens; unknown for TorchScript.
     pub(crate) fn context(&self) -> Option<i64> {
         match self {
             Model::Decoder(decoder) => Some(decoder.spec.context),
-            Model::Script(_) => None,
+            Model::TorchScript(_) => None,
         }
     }
 
-    /// Runs packed sequences and keeps the tokens at these places of the pack.
-    pub(crate) fn forward(&self, packed: &Packed, rows: &[i64]) -> Result<Rows, TchError> {
+    /// Runs the sequences and returns the output at the tokens with indices `rows` in `packed`.
+    pub(crate) fn forward(&self, packed: &Packed, rows: &[i64]) -> Result<ModelOutput, TchError> {
         match self {
-            Model::Decoder(decoder) => decoder.forward(packed, rows).map(Rows::Hidden),
-            Model::Script(script) => script.forward(packed, rows).map(Rows::Logits),
+            Model::Decoder(decoder) => decoder.forward(packed, rows).map(ModelOutput::Hidden),
+            Model::TorchScript(script) => script.forward(packed, rows).map(ModelOutput::Logits),
         }
     }
 
-    /// Logits of some of the rows in f32, rows × vocabulary.
-    pub(crate) fn logits(&self, rows: &Rows, start: i64, count: i64) -> Result<Tensor, TchError> {
+    /// The logits of `count` rows from `start` on, in f32: count × vocabulary.
+    pub(crate) fn logits(
+        &self,
+        rows: &ModelOutput,
+        start: i64,
+        count: i64,
+    ) -> Result<Tensor, TchError> {
         let logits = match (self, rows) {
-            (Model::Decoder(decoder), Rows::Hidden(hidden)) => {
+            (Model::Decoder(decoder), ModelOutput::Hidden(hidden)) => {
                 decoder.head(&hidden.f_narrow(0, start, count)?)?
             }
-            (_, Rows::Logits(logits) | Rows::Hidden(logits)) => logits.f_narrow(0, start, count)?,
+            (_, ModelOutput::Logits(logits) | ModelOutput::Hidden(logits)) => {
+                logits.f_narrow(0, start, count)?
+            }
         };
         logits.f_to_kind(Kind::Float)?.f_contiguous()
     }
@@ -176,16 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sequences_of_one_length_share_a_group() {
-        let packed = Packed::new([&[1, 2, 3][..], &[4, 5, 6], &[7]].into_iter());
-        assert_eq!(packed.ids, [1, 2, 3, 4, 5, 6, 7]);
-        let group = |start, count, length| Group { start, count, length };
-        assert_eq!(packed.groups, [group(0, 2, 3), group(6, 1, 1)]);
-        assert_eq!(packed.positions(), (vec![0, 1, 2, 0, 1, 2, 0], vec![3, 3, 3, 3, 3, 3, 1]));
-    }
-
-    #[test]
-    fn architectures_are_listed_in_order() {
+    fn architectures_are_sorted_by_name() {
         assert!(ARCHITECTURES.is_sorted_by_key(|a| a.model_type));
     }
 }

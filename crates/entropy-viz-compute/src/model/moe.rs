@@ -1,14 +1,15 @@
-//! Mixture of experts: each token goes through the few feed-forward parts a router picks for it.
+//! Mixture of experts: a router selects a few experts (MLPs) for each token.
 //!
-//! Tokens are sorted by expert, so that every expert works on one contiguous block, and put back with
-//! their own order of experts; a token's sum then does not depend on the tokens beside it.
+//! Tokens are sorted by expert, so that every expert works on a contiguous block. The results are put back in the
+//! token's own order of experts before they are added, so that the sum does not depend on other tokens.
 
 use tch::{Kind, TchError, Tensor};
 
-use super::decoder::{ExpertSpec, Spec};
-use super::layer::{Activation, Linear};
-use crate::checkpoint::weights::{Place, Weights};
+use super::layer::Linear;
+use super::spec::{Activation, ExpertSpec, Spec};
+use crate::checkpoint::weights::{TensorOptions, Weights};
 
+/// The experts of one layer and their router.
 pub(super) struct Experts {
     router: Linear,
     gate_up: Tensor, // experts × 2·intermediate × hidden
@@ -23,28 +24,28 @@ impl Experts {
         at: &str,
         experts: &ExpertSpec,
         spec: &Spec,
-        place: Place,
+        options: TensorOptions,
     ) -> anyhow::Result<Experts> {
         let ExpertSpec { count, intermediate: wide, .. } = *experts;
         let router =
-            Linear::load(weights, &[(format!("{at}.gate"), count)], spec.hidden, false, place)?;
-        // transformers 5 computes with all experts in one tensor, and may save them so.
+            Linear::load(weights, &[(format!("{at}.gate"), count)], spec.hidden, false, options)?;
+        // transformers 5 may save all experts of a layer as one tensor.
         let whole = format!("{at}.experts.gate_up_proj");
         let (gate_up, down) = if weights.has(&whole) {
             (
-                weights.take(&whole, &[count, 2 * wide, spec.hidden], place)?,
+                weights.take(&whole, &[count, 2 * wide, spec.hidden], options)?,
                 weights.take(
                     &format!("{at}.experts.down_proj"),
                     &[count, spec.hidden, wide],
-                    place,
+                    options,
                 )?,
             )
         } else {
             let part = |i: i64, name: &str| format!("{at}.experts.{i}.{name}_proj.weight");
             let gate_up = (0..count).flat_map(|i| [(part(i, "gate"), wide), (part(i, "up"), wide)]);
             let down = (0..count).map(|i| (part(i, "down"), spec.hidden));
-            let gate_up = weights.stack(&gate_up.collect::<Vec<_>>(), &[spec.hidden], place)?;
-            let down = weights.stack(&down.collect::<Vec<_>>(), &[wide], place)?;
+            let gate_up = weights.stack(&gate_up.collect::<Vec<_>>(), &[spec.hidden], options)?;
+            let down = weights.stack(&down.collect::<Vec<_>>(), &[wide], options)?;
             (
                 gate_up.f_view([count, 2 * wide, spec.hidden])?,
                 down.f_view([count, spec.hidden, wide])?,
@@ -53,19 +54,24 @@ impl Experts {
         Ok(Experts { router, gate_up, down, spec: experts.clone(), activation: spec.activation })
     }
 
-    /// `x` is tokens × hidden.
+    /// `x` and the result are tokens × hidden.
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        let (tokens, chosen) = (x.size()[0], self.spec.chosen);
-        let shares = self.router.forward(x)?.f_softmax(-1, Kind::Float)?;
-        let (mut shares, experts) = shares.f_topk(chosen, -1, true, true)?;
-        if self.spec.normalised {
-            shares = shares.f_div(&shares.f_sum_dim_intlist(-1, true, None::<Kind>)?)?;
+        let (tokens, experts_per_token) = (x.size()[0], self.spec.experts_per_token);
+        let router_weights = self.router.forward(x)?.f_softmax(-1, Kind::Float)?;
+        let (mut router_weights, experts) =
+            router_weights.f_topk(experts_per_token, -1, true, true)?;
+        if self.spec.norm_topk_prob {
+            router_weights = router_weights.f_div(&router_weights.f_sum_dim_intlist(
+                -1,
+                true,
+                None::<Kind>,
+            )?)?;
         }
-        let shares = shares.f_to_kind(x.kind())?.f_unsqueeze(2)?;
+        let router_weights = router_weights.f_to_kind(x.kind())?.f_unsqueeze(2)?;
 
         let experts = experts.f_reshape([-1])?;
         let order = experts.f_argsort_stable(true, 0, false)?;
-        let sorted = x.f_index_select(0, &order.f_floor_divide_scalar(chosen)?)?;
+        let sorted = x.f_index_select(0, &order.f_floor_divide_scalar(experts_per_token)?)?;
         let counts = experts.f_bincount::<Tensor>(None, self.spec.count)?;
         let counts = Vec::<i64>::try_from(counts)?;
         let mut done = Vec::new();
@@ -82,8 +88,11 @@ impl Experts {
             start += count;
         }
         let back = order.f_argsort(0, false)?;
-        let done =
-            Tensor::f_cat(&done, 0)?.f_index_select(0, &back)?.f_view([tokens, chosen, -1])?;
-        done.f_mul(&shares)?.f_sum_dim_intlist(1, false, None::<Kind>)
+        let done = Tensor::f_cat(&done, 0)?.f_index_select(0, &back)?.f_view([
+            tokens,
+            experts_per_token,
+            -1,
+        ])?;
+        done.f_mul(&router_weights)?.f_sum_dim_intlist(1, false, None::<Kind>)
     }
 }

@@ -1,8 +1,6 @@
-//! Qwen2 and Qwen2.5 (`Qwen2ForCausalLM`): biases of q, k and v; a sliding window in the upper layers
-//! if the config turns it on.
+//! Qwen2 and Qwen2.5 (`Qwen2ForCausalLM`): biases of q, k and v; optionally a sliding window in the upper layers.
 
-use super::Architecture;
-use super::decoder::{Spec, windows};
+use super::spec::{Architecture, Spec, windows};
 use crate::checkpoint::config::Config;
 
 pub(super) const ARCHITECTURE: Architecture = Architecture { model_type: "qwen2", read };
@@ -14,7 +12,7 @@ fn read(config: &Config) -> anyhow::Result<Spec> {
     Ok(spec)
 }
 
-/// `sliding_window` counts only if `use_sliding_window` is set, from layer `max_window_layers` on.
+/// `sliding_window` applies from layer `max_window_layers` on, and only if `use_sliding_window` is true.
 pub(super) fn upper_windows(config: &Config, layers: i64) -> anyhow::Result<Vec<Option<i64>>> {
     let window = match config.flag_or("use_sliding_window", false)? {
         true => config.window_or(4096)?,

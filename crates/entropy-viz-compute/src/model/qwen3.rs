@@ -1,15 +1,14 @@
-//! Qwen3 (`Qwen3ForCausalLM`): norms of each head of q and k instead of biases.
+//! Qwen3 (`Qwen3ForCausalLM`): norms of the heads of q and k instead of biases.
 
-use super::Architecture;
-use super::decoder::Spec;
 use super::qwen2::upper_windows;
+use super::spec::{Architecture, Spec};
 use crate::checkpoint::config::Config;
 
 pub(super) const ARCHITECTURE: Architecture = Architecture { model_type: "qwen3", read };
 
 fn read(config: &Config) -> anyhow::Result<Spec> {
     let mut spec = Spec::llama_like(config, Some(128))?;
-    spec.attention.head_norm = true;
+    spec.attention.qk_norm = true;
     spec.attention.bias = config.flag_or("attention_bias", false)?;
     spec.attention.output_bias = spec.attention.bias;
     spec.attention.windows = upper_windows(config, spec.layers)?;

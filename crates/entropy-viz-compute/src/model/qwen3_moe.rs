@@ -2,15 +2,14 @@
 
 use anyhow::bail;
 
-use super::Architecture;
-use super::decoder::{ExpertSpec, Spec};
+use super::spec::{Architecture, ExpertSpec, Spec};
 use crate::checkpoint::config::Config;
 
 pub(super) const ARCHITECTURE: Architecture = Architecture { model_type: "qwen3_moe", read };
 
 fn read(config: &Config) -> anyhow::Result<Spec> {
     let mut spec = Spec::llama_like(config, None)?;
-    spec.attention.head_norm = true;
+    spec.attention.qk_norm = true;
     spec.attention.bias = config.flag_or("attention_bias", false)?;
     spec.attention.output_bias = spec.attention.bias;
     if config.flag_or("use_sliding_window", false)? {
@@ -22,21 +21,21 @@ fn read(config: &Config) -> anyhow::Result<Spec> {
     };
     let every = config.count_or("decoder_sparse_step", 1)?;
     let has_experts = |i: i64| !dense.contains(&(i as f64)) && (i + 1) % every == 0;
-    // transformers 5 renamed it when it saves.
+    // transformers 5 saves it under another name.
     let count =
         if config.get("num_local_experts").is_some() { "num_local_experts" } else { "num_experts" };
     let experts = ExpertSpec {
         count: config.count(count)?,
-        chosen: config.count("num_experts_per_tok")?,
+        experts_per_token: config.count("num_experts_per_tok")?,
         intermediate: config.count("moe_intermediate_size")?,
-        normalised: config.flag_or("norm_topk_prob", false)?,
+        norm_topk_prob: config.flag_or("norm_topk_prob", false)?,
         layers: (0..spec.layers).map(has_experts).collect(),
     };
-    if experts.chosen > experts.count {
+    if experts.experts_per_token > experts.count {
         bail!(
-            "{}: {} of {} experts cannot be chosen",
+            "{}: num_experts_per_tok is {}, but there are only {} experts",
             config.path().display(),
-            experts.chosen,
+            experts.experts_per_token,
             experts.count
         );
     }

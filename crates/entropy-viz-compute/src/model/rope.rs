@@ -1,8 +1,7 @@
-//! Rotary position embedding: frequencies as `config.json` has them, and their sines and cosines.
+//! Rotary position embedding: the frequencies of config.json, and their cosines and sines.
 //!
-//! The types and their formulas are those of transformers' `modeling_rope_utils.py`: default, linear
-//! (Chen et al. 2023), llama3 (Llama 3.1), yarn (Peng et al. 2023) and longrope (Ding et al. 2024).
-//! Others are refused by name.
+//! Types and formulas are those of transformers' `modeling_rope_utils.py`: default, linear (Chen et al. 2023), llama3
+//! (Llama 3.1), yarn (Peng et al. 2023) and longrope (Ding et al. 2024). Other types are an error.
 
 use anyhow::bail;
 use serde_json::Value;
@@ -10,24 +9,24 @@ use tch::{Device, Kind, Tensor};
 
 use crate::checkpoint::config::Config;
 
-/// The frequencies of a model.
+/// The rotary embedding of a model.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Rope {
-    /// How many numbers of a head are rotated, an even number; the rest pass as they are.
+    /// Rotated numbers per head, an even number; the others are unchanged.
     pub(crate) dim: i64,
-    /// Radians a position, one for each pair of numbers.
+    /// Radians per position, for each pair of numbers.
     frequencies: Vec<f32>,
-    /// What sines and cosines are multiplied by.
+    /// Factor of cosines and sines (transformers' `attention_factor`).
     factor: f64,
-    /// longrope: the frequencies of sequences longer than so many tokens.
+    /// longrope: the original context in tokens, and the frequencies of longer sequences.
     long: Option<(i64, Vec<f32>)>,
 }
 
 impl Rope {
-    /// Reads the settings; `head_dim` is the size of a head.
+    /// Reads the settings; `head_dim` is the dimension of a head.
     pub(crate) fn read(config: &Config, head_dim: i64) -> anyhow::Result<Rope> {
         let (top, path) = (config, config.path().display());
-        // New configs have everything in rope_parameters, old ones rope_theta and rope_scaling at the top.
+        // transformers 5 writes rope_parameters; version 4 wrote rope_theta and rope_scaling at the top level.
         let scaling = config.section("rope_parameters").or_else(|| config.section("rope_scaling"));
         let theta = match scaling.as_ref().filter(|section| section.get("rope_theta").is_some()) {
             Some(section) => section.number("rope_theta")?,
@@ -42,11 +41,11 @@ impl Rope {
         let dim = (head_dim as f64 * part) as i64;
         if dim < 2 || dim % 2 != 0 || dim > head_dim {
             bail!(
-                "{path}: {dim} of {head_dim} numbers of a head would be rotated; it must be an even part"
+                "{path}: the rotary dimension is {dim}; it must be even and at most head_dim, {head_dim}"
             );
         }
-        // By libtorch in f32, as transformers does: one unit in the last place of a frequency grows
-        // with the position, and after some thousand tokens is seen in the entropies.
+        // Computed by libtorch in f32, like transformers: a difference in the last bit of a frequency grows with
+        // the position, and after some thousand tokens it is visible in the entropies.
         let exponents: Vec<f32> = (0..dim / 2).map(|i| (2 * i) as f32 / dim as f32).collect();
         let base =
             Tensor::f_pow_scalar(theta, &Tensor::f_from_slice(&exponents)?)?.f_reciprocal()?;
@@ -86,19 +85,18 @@ impl Rope {
         }
     }
 
-    /// The longest sequence that one set of frequencies serves, where there are two.
+    /// longrope: the sequence length in tokens above which other frequencies apply.
     pub(crate) fn short_context(&self) -> Option<i64> {
         self.long.as_ref().map(|(original, _)| *original)
     }
 
-    /// Cosines and sines, each positions × (dim / 2), in f32. `lengths` are those of the sequences
-    /// that the positions belong to.
+    /// Cosines and sines of `positions`, in f32; `lengths[i]` is the length of the sequence of `positions[i]`.
     pub(crate) fn table(
         &self,
         positions: &[i64],
         lengths: &[i64],
         device: Device,
-    ) -> Result<Table, tch::TchError> {
+    ) -> Result<RotaryTable, tch::TchError> {
         let turn = |frequencies: &[f32]| -> Result<Tensor, tch::TchError> {
             let frequencies = Tensor::f_from_slice(frequencies)?;
             let positions = Tensor::f_from_slice(positions)?.f_to_kind(Kind::Float)?;
@@ -116,20 +114,20 @@ impl Rope {
             let t = if self.factor == 1.0 { t } else { t.f_mul_scalar(self.factor)? };
             t.f_unsqueeze(1)?.f_to_device(device)
         };
-        Ok(Table { cos: scaled(angles.f_cos()?)?, sin: scaled(angles.f_sin()?)? })
+        Ok(RotaryTable { cos: scaled(angles.f_cos()?)?, sin: scaled(angles.f_sin()?)? })
     }
 }
 
-/// Cosines and sines of some positions, positions × 1 × (dim / 2).
-pub(crate) struct Table {
+/// Cosines and sines, each positions × 1 × (dim / 2).
+pub(crate) struct RotaryTable {
     pub(crate) cos: Tensor,
     pub(crate) sin: Tensor,
 }
 
-impl Table {
-    /// The same in another type.
-    pub(crate) fn to_kind(&self, kind: Kind) -> Result<Table, tch::TchError> {
-        Ok(Table { cos: self.cos.f_to_kind(kind)?, sin: self.sin.f_to_kind(kind)? })
+impl RotaryTable {
+    /// Converts to another number type.
+    pub(crate) fn to_kind(&self, kind: Kind) -> Result<RotaryTable, tch::TchError> {
+        Ok(RotaryTable { cos: self.cos.f_to_kind(kind)?, sin: self.sin.f_to_kind(kind)? })
     }
 }
 
@@ -200,7 +198,7 @@ fn longrope(
         let factors = scaling.numbers(key)?;
         if factors.len() != base.len() {
             let path = scaling.path().display();
-            bail!("{path}: {key} has {} numbers, {} are needed", factors.len(), base.len());
+            bail!("{path}: {key} has {} numbers, expected {}", factors.len(), base.len());
         }
         Ok(base.iter().zip(factors).map(|(f, by)| (f / by) as f32).collect())
     };
@@ -221,7 +219,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn frequencies_are_those_of_transformers_to_the_last_bit() {
+    fn frequencies_equal_transformers_bit_for_bit() {
         let directory = tempfile::tempdir().unwrap();
         let text = r#"{"rope_theta": 500000.0, "max_position_embeddings": 8192}"#;
         std::fs::write(directory.path().join("config.json"), text).unwrap();

@@ -1,14 +1,13 @@
-//! JSON, whatever the file is called: a list of rows, an object with one list of rows inside, or
-//! rows as lines. A row is an object or, bare, its prompt.
+//! JSON and JSON lines: a list of rows, an object that contains one list of rows, or one row per line. A row is an
+//! object, or a string with the prompt.
 //!
-//! Python's `json.dump` writes `NaN` where a number is missing, which JSON proper refuses; here it is
-//! null.
+//! Python's `json.dump` writes `NaN` for missing numbers, which is not valid JSON; it is read as null.
 
 use serde_json::{Error, Map, Value as Json};
 
-use super::{Item, PromptError, Record, has, kind};
+use super::raw::{PromptError, RawContent, RawRow, has, json_type};
 
-pub(super) fn records(text: &str, prompt_key: Option<&str>) -> Result<Vec<Record>, PromptError> {
+pub(super) fn read_rows(text: &str, prompt_key: Option<&str>) -> Result<Vec<RawRow>, PromptError> {
     let start = text.trim_start();
     if start.starts_with('[') || (start.starts_with('{') && is_one_value(start)) {
         return document(text, prompt_key);
@@ -18,25 +17,26 @@ pub(super) fn records(text: &str, prompt_key: Option<&str>) -> Result<Vec<Record
         .map(|(index, line)| {
             let place = format!("line {}", index + 1);
             match parse(line) {
-                Ok(value) => record(place, value),
-                Err(error) => {
-                    Err(PromptError::at(format!("{place}, column {}", error.column()), why(&error)))
-                }
+                Ok(value) => raw_row(place, value),
+                Err(error) => Err(PromptError::at(
+                    format!("{place}, column {}", error.column()),
+                    reason(&error),
+                )),
             }
         })
         .collect()
 }
 
-/// Whether an object goes on behind its first line, or nothing follows it: these are not lines.
+/// Whether the text is a single object, not JSON lines: it continues after its first line, or nothing follows it.
 fn is_one_value(text: &str) -> bool {
     let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
     rest.trim().is_empty() || parse(first).is_err_and(|error| error.is_eof())
 }
 
-fn document(text: &str, prompt_key: Option<&str>) -> Result<Vec<Record>, PromptError> {
+fn document(text: &str, prompt_key: Option<&str>) -> Result<Vec<RawRow>, PromptError> {
     let value = parse(text).map_err(|error| {
         let place = format!("line {}, column {}", error.line(), error.column());
-        PromptError::at(place, why(&error))
+        PromptError::at(place, reason(&error))
     })?;
     let rows = match value {
         Json::Array(rows) => rows,
@@ -45,16 +45,16 @@ fn document(text: &str, prompt_key: Option<&str>) -> Result<Vec<Record>, PromptE
             None => {
                 let above = text.len() - text.trim_start().len();
                 let line = text[..above].matches('\n').count() + 1;
-                return Ok(vec![record(format!("line {line}"), Json::Object(keys))?]);
+                return Ok(vec![raw_row(format!("line {line}"), Json::Object(keys))?]);
             }
         },
         other => vec![other],
     };
     let rows = rows.into_iter().enumerate();
-    rows.map(|(index, row)| record(format!("row {}", index + 1), row)).collect()
+    rows.map(|(index, row)| raw_row(format!("row {}", index + 1), row)).collect()
 }
 
-/// The one list of objects in an object that is no row itself.
+/// The only list of objects in an object, if the object is not a row itself.
 fn wrapped(keys: &Map<String, Json>, prompt_key: Option<&str>) -> Option<Vec<Json>> {
     let prompts = ["prompt", "messages", "input", "prompt_token_ids"];
     if prompts.into_iter().chain(prompt_key).any(|key| has(keys, key)) {
@@ -66,13 +66,14 @@ fn wrapped(keys: &Map<String, Json>, prompt_key: Option<&str>) -> Option<Vec<Jso
     lists.next().is_none().then(|| rows.clone())
 }
 
-fn record(place: String, value: Json) -> Result<Record, PromptError> {
+fn raw_row(place: String, value: Json) -> Result<RawRow, PromptError> {
     match value {
-        Json::String(text) => Ok(Record { place, item: Item::Text(text) }),
-        Json::Object(keys) => Ok(Record { place, item: Item::Keys(keys) }),
-        other => {
-            Err(PromptError::at(place, format!("it is {}, not an object or a text", kind(&other))))
-        }
+        Json::String(text) => Ok(RawRow { place, content: RawContent::Text(text) }),
+        Json::Object(keys) => Ok(RawRow { place, content: RawContent::Keys(keys) }),
+        other => Err(PromptError::at(
+            place,
+            format!("it is {}, not an object or a string", json_type(&other)),
+        )),
     }
 }
 
@@ -81,7 +82,7 @@ fn parse(text: &str) -> Result<Json, Error> {
         .or_else(|error| serde_json::from_str(&finite_only(text)).map_err(|_| error))
 }
 
-/// The text with null for `NaN`, `Infinity` and `-Infinity`, except in quotes.
+/// Replaces `NaN`, `Infinity` and `-Infinity` by null, except in strings.
 fn finite_only(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut quoted = false;
@@ -104,8 +105,8 @@ fn finite_only(text: &str) -> String {
     out
 }
 
-/// The reason without the place, which is told in front.
-fn why(error: &Error) -> String {
+/// The message of an error without its position.
+fn reason(error: &Error) -> String {
     let text = error.to_string();
-    text.rsplit_once(" at line ").map_or(text.clone(), |(why, _)| why.to_owned())
+    text.rsplit_once(" at line ").map_or(text.clone(), |(reason, _)| reason.to_owned())
 }

@@ -1,14 +1,14 @@
 use std::sync::Arc;
 
-use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
-use parquet::file::properties::WriterProperties;
-use parquet::file::writer::SerializedFileWriter;
-use parquet::schema::parser::parse_message_type;
+use ::parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
+use ::parquet::file::properties::WriterProperties;
+use ::parquet::file::writer::SerializedFileWriter;
+use ::parquet::schema::parser::parse_message_type;
 use serde_json::json;
 
 use super::*;
 
-fn read_as(name: &str, bytes: impl AsRef<[u8]>) -> Result<Vec<Row>, PromptError> {
+fn read_as(name: &str, bytes: impl AsRef<[u8]>) -> Result<Vec<PromptRow>, PromptError> {
     read_key(name, bytes, None)
 }
 
@@ -16,14 +16,14 @@ fn read_key(
     name: &str,
     bytes: impl AsRef<[u8]>,
     prompt_key: Option<&str>,
-) -> Result<Vec<Row>, PromptError> {
+) -> Result<Vec<PromptRow>, PromptError> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join(name);
     fs::write(&path, bytes).unwrap();
     read(&path, prompt_key)
 }
 
-fn one(line: &Json) -> Row {
+fn one(line: &Json) -> PromptRow {
     read_as("p.jsonl", line.to_string()).unwrap().remove(0)
 }
 
@@ -31,8 +31,8 @@ fn refusal(line: &Json) -> String {
     read_as("p.jsonl", line.to_string()).unwrap_err().to_string()
 }
 
-fn texts(rows: &[Row]) -> Vec<String> {
-    let text = |row: &Row| match &row.prompt {
+fn texts(rows: &[PromptRow]) -> Vec<String> {
+    let text = |row: &PromptRow| match &row.prompt {
         Prompt::Text(text) => text.clone(),
         other => panic!("{other:?} is not a text"),
     };
@@ -52,7 +52,7 @@ fn expected() -> Json {
 }
 
 #[test]
-fn verls_parquet_gives_messages() {
+fn reads_messages_from_verl_parquet() {
     for name in ["verl-snappy.parquet", "verl-zstd.parquet"] {
         let rows = read(&fixture(name), None).unwrap();
         let messages: Vec<Json> = rows.iter().map(|row| row.prompt_text.clone().unwrap()).collect();
@@ -63,7 +63,7 @@ fn verls_parquet_gives_messages() {
 }
 
 #[test]
-fn one_list_of_questions_reads_alike_from_csv_text_and_json() {
+fn csv_text_and_json_give_equal_prompts() {
     let expected = expected();
     let questions: Vec<&str> =
         expected["questions"].as_array().unwrap().iter().map(|q| q.as_str().unwrap()).collect();
@@ -84,22 +84,21 @@ fn one_list_of_questions_reads_alike_from_csv_text_and_json() {
 }
 
 #[test]
-fn verls_rollouts_bring_their_responses() {
+fn reads_responses_of_verl_rollouts() {
     let rows = read(&fixture("verl-rollouts.jsonl"), None).unwrap();
     assert_eq!(rows[0].prompt, Prompt::Text("user\nWhat is 3 + 4?\nassistant\n".to_owned()));
-    assert_eq!(rows[0].response, Some(Response::Text("The answer is 7.".to_owned())));
-    assert_eq!(rows[0].response_text.as_deref(), Some("The answer is 7."));
+    assert_eq!(rows[0].response, Some(GivenResponse::Text("The answer is 7.".to_owned())));
 }
 
 #[test]
-fn the_golden_rollouts_keep_token_ids_and_texts() {
+fn reads_token_ids_and_text_of_golden_rollouts() {
     let path = fixture("../rollouts.jsonl");
     let text = fs::read_to_string(&path).unwrap();
     let rows = read(&path, None).unwrap();
     assert_eq!(rows.len(), text.lines().count());
     for (row, line) in rows.iter().zip(text.lines()) {
         let line: Json = serde_json::from_str(line).unwrap();
-        let Some(Response::Tokens(ids)) = &row.response else {
+        let Some(GivenResponse::Tokens(ids)) = &row.response else {
             panic!("{} has no token ids", row.place);
         };
         assert_eq!(json!(ids), line["response_token_ids"]);
@@ -108,7 +107,7 @@ fn the_golden_rollouts_keep_token_ids_and_texts() {
 }
 
 #[test]
-fn a_text_has_a_prompt_on_each_line() {
+fn text_file_has_one_prompt_per_line() {
     let rows = read_as("p.txt", "\u{feff}one\r\n\r\n \n\n{\"prompt\": 5}\nlast").unwrap();
     assert_eq!(texts(&rows), ["one", " ", "{\"prompt\": 5}", "last"]);
     let places: Vec<&str> = rows.iter().map(|row| row.place.as_str()).collect();
@@ -118,7 +117,7 @@ fn a_text_has_a_prompt_on_each_line() {
 }
 
 #[test]
-fn the_content_tells_what_the_name_does_not() {
+fn detects_format_from_content_without_extension() {
     assert_eq!(texts(&read_as("prompts", "a\nb\n").unwrap()), ["a", "b"]);
     assert_eq!(texts(&read_as("p.data", "\n {\"prompt\": \"a\"}\n").unwrap()), ["a"]);
     assert_eq!(texts(&read_as("p", "[\"a\", {\"prompt\": \"b\"}]").unwrap()), ["a", "b"]);
@@ -128,7 +127,7 @@ fn the_content_tells_what_the_name_does_not() {
 }
 
 #[test]
-fn json_rows_stand_in_a_list_in_an_object_or_on_lines() {
+fn reads_json_lists_wrapped_lists_and_lines() {
     let rows = r#"[{"prompt": "a"}, {"prompt": "b"}]"#;
     for (name, text) in [
         ("p.json", rows.to_owned()),
@@ -145,7 +144,7 @@ fn json_rows_stand_in_a_list_in_an_object_or_on_lines() {
 }
 
 #[test]
-fn one_row_is_not_taken_for_a_list_of_its_messages() {
+fn single_row_is_not_read_as_list_of_messages() {
     for text in [
         r#"{"messages": [{"role": "user", "content": "a"}]}"#,
         "{\n  \"messages\": [\n    {\"role\": \"user\", \"content\": \"a\"}\n  ]\n}\n",
@@ -157,7 +156,7 @@ fn one_row_is_not_taken_for_a_list_of_its_messages() {
 }
 
 #[test]
-fn pythons_nan_is_no_value() {
+fn python_nan_is_null() {
     let text = r#"{"prompt": "is NaN \"Infinity\"?", "response": NaN, "score": -Infinity}"#;
     let row = read_as("p.jsonl", text).unwrap().remove(0);
     assert_eq!(row.prompt, Prompt::Text("is NaN \"Infinity\"?".to_owned()));
@@ -165,57 +164,55 @@ fn pythons_nan_is_no_value() {
 }
 
 #[test]
-fn a_row_keeps_what_it_says() {
+fn row_keeps_id_messages_and_finish_reason() {
     let messages = json!([{"content": "a", "role": "user", "name": null}]);
     let row = one(&json!({
         "id": "q-7", "messages": messages, "response": "", "finish_reason": "length", "score": 1.5,
     }));
     assert_eq!(
         row,
-        Row {
+        PromptRow {
             id: json!("q-7"),
             place: "line 1".to_owned(),
             prompt: Prompt::Messages(messages.as_array().unwrap().clone()),
             prompt_text: Some(messages),
-            response: Some(Response::Text(String::new())),
-            response_text: Some(String::new()),
+            response: Some(GivenResponse::Text(String::new())),
             finish_reason: Some("length".to_owned()),
         }
     );
 }
 
 #[test]
-fn token_ids_win_over_texts_which_are_kept() {
+fn token_ids_take_precedence_over_text() {
     let row = one(&json!({
         "prompt": "a", "prompt_token_ids": [1, 2], "response": "b", "response_token_ids": [],
     }));
     assert_eq!(row.prompt, Prompt::Tokens(vec![1, 2]));
     assert_eq!(row.prompt_text, Some(json!("a")));
-    assert_eq!(row.response, Some(Response::Tokens(vec![])));
-    assert_eq!(row.response_text.as_deref(), Some("b"));
+    assert_eq!(row.response, Some(GivenResponse::Tokens(vec![])));
     let row = one(&json!({"prompt_token_ids": [5], "response_token_ids": null}));
     assert_eq!((row.prompt, row.prompt_text, row.response), (Prompt::Tokens(vec![5]), None, None));
 }
 
 #[test]
-fn a_key_without_a_value_is_no_key() {
+fn null_keys_count_as_missing() {
     let row = one(&json!({"id": null, "prompt": null, "messages": [user("a")], "response": null}));
     assert_eq!(row.prompt, Prompt::Messages(vec![user("a")]));
     assert_eq!((row.id, row.response), (json!(0), None));
 }
 
 #[test]
-fn the_prompt_key_says_where_the_prompt_is() {
+fn prompt_key_selects_prompt() {
     let rows = "{\"question\": \"a\", \"prompt\": \"b\", \"output\": \"c\"}";
     let row = read_key("p.jsonl", rows, Some("question")).unwrap().remove(0);
     assert_eq!((row.prompt, row.response), (Prompt::Text("a".to_owned()), None));
     let row =
         read_key("p.jsonl", rows.replace("question", "input"), Some("input")).unwrap().remove(0);
-    assert_eq!(row.response, Some(Response::Text("c".to_owned())));
+    assert_eq!(row.response, Some(GivenResponse::Text("c".to_owned())));
 }
 
 #[test]
-fn a_row_without_a_prompt_names_its_keys_and_the_flag() {
+fn rejects_row_without_prompt_and_lists_its_keys() {
     let error =
         read_as("p.jsonl", "\"a\"\n{\"answer\": \"7\", \"question\": \"3 + 4?\"}").unwrap_err();
     assert_eq!(error.to_string(), "line 2: it has no \"prompt\", only \"answer\", \"question\"");
@@ -223,10 +220,7 @@ fn a_row_without_a_prompt_names_its_keys_and_the_flag() {
 
     let error = read_key("p.jsonl", "{\"prompt\": \"7\"}", Some("q")).unwrap_err();
     assert_eq!(error.to_string(), "line 1: it has no \"q\", only \"prompt\"");
-    assert_eq!(
-        error.hint().as_deref(),
-        Some("--prompt-key KEY takes the prompts from another key")
-    );
+    assert_eq!(error.hint().as_deref(), Some("select the key of the prompt with --prompt-key KEY"));
 
     // An instruction's `input` is not the prompt unless the row is a rollout.
     let error = read_as("p.json", "[{\"input\": \"\", \"label\": 1}]").unwrap_err();
@@ -234,37 +228,37 @@ fn a_row_without_a_prompt_names_its_keys_and_the_flag() {
     assert_eq!(refusal(&json!({"prompt": null})), "line 1: \"prompt\" is null");
     assert_eq!(refusal(&json!({})), "line 1: it has no keys");
     let error = read_key("p.txt", "a", Some("q")).unwrap_err();
-    assert_eq!(error.to_string(), "line 1: it is a text without keys, so there is no \"q\"");
+    assert_eq!(error.to_string(), "line 1: it is a string, so it has no key \"q\"");
 }
 
 #[test]
-fn a_value_of_another_type_is_named_with_its_key() {
+fn rejects_values_of_wrong_type() {
     for (row, why) in [
-        (json!({"prompt": 5}), "\"prompt\" is a number, not a text or messages"),
+        (json!({"prompt": 5}), "\"prompt\" is a number, not a string or messages"),
         (json!({"prompt": []}), "\"prompt\" is an empty list"),
         (json!({"prompt": [1, 2]}), "\"prompt\" is a list of numbers, not of messages"),
-        (json!({"prompt": user("a")}), "\"prompt\" is an object, not a text or messages"),
-        (json!({"messages": ["a"]}), "\"messages\", message 1: it is a text, not an object"),
+        (json!({"prompt": user("a")}), "\"prompt\" is an object, not a string or messages"),
+        (json!({"messages": ["a"]}), "\"messages\", message 1: it is a string, not an object"),
         (
             json!({"messages": [user("a"), {"content": "b"}]}),
             "\"messages\", message 2: it has no \"role\"",
         ),
         (
             json!({"messages": [{"role": 1}]}),
-            "\"messages\", message 1: \"role\" is a number, not a text",
+            "\"messages\", message 1: \"role\" is a number, not a string",
         ),
         (
             json!({"messages": [{"role": "user", "content": 7}]}),
-            "\"messages\", message 1: \"content\" is a number, not a text or parts",
+            "\"messages\", message 1: \"content\" is a number, not a string or a list of parts",
         ),
-        (json!({"prompt": "a", "response": 7}), "\"response\" is a number, not a text"),
+        (json!({"prompt": "a", "response": 7}), "\"response\" is a number, not a string"),
         (
             json!({"prompt": "a", "finish_reason": true}),
-            "\"finish_reason\" is true or false, not a text",
+            "\"finish_reason\" is a boolean, not a string",
         ),
         (
             json!({"prompt_token_ids": "1 2"}),
-            "\"prompt_token_ids\" is a text, not a list of token ids",
+            "\"prompt_token_ids\" is a string, not a list of token ids",
         ),
         (
             json!({"prompt_token_ids": [1, -1]}),
@@ -280,28 +274,25 @@ fn a_value_of_another_type_is_named_with_its_key() {
     }
     assert_eq!(
         read_as("p.jsonl", "\"a\"\n[1]").unwrap_err().to_string(),
-        "line 2: it is a list, not an object or a text"
+        "line 2: it is a list, not an object or a string"
     );
 }
 
 #[test]
-fn a_conversation_that_ends_with_its_reply_is_ambiguous() {
+fn rejects_chat_ending_with_assistant_without_response() {
     let messages = json!([user("a"), {"role": "assistant", "content": "b"}]);
     let error = read_as("p.jsonl", json!({"messages": messages}).to_string()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "line 1: its last message is the assistant's and there is no \"response\""
+        "line 1: its last message is from the assistant, and it has no \"response\""
     );
-    assert_eq!(
-        error.hint().as_deref(),
-        Some("move the reply from the messages to the key \"response\"")
-    );
+    assert_eq!(error.hint().as_deref(), Some("move the last message to the key \"response\""));
     let row = one(&json!({"messages": messages, "response": "c"}));
-    assert_eq!(row.response, Some(Response::Text("c".to_owned())));
+    assert_eq!(row.response, Some(GivenResponse::Text("c".to_owned())));
 }
 
 #[test]
-fn broken_json_is_placed() {
+fn invalid_json_reports_line_and_column() {
     let place = |name, text| read_as(name, text).unwrap_err().to_string();
     assert_eq!(place("p.jsonl", "\"a\"\n{\"prompt\" 1}\n"), "line 2, column 11: expected `:`");
     assert_eq!(place("p.json", "[\n\"a\",\n{]\n"), "line 3, column 2: key must be a string");
@@ -311,7 +302,7 @@ fn broken_json_is_placed() {
 }
 
 #[test]
-fn what_is_not_text_is_placed() {
+fn invalid_text_reports_line() {
     let place = |name: &str, bytes: &[u8]| read_as(name, bytes).unwrap_err().to_string();
     assert_eq!(place("p.txt", b"a\nb\0"), "line 2: it has a NUL byte");
     assert_eq!(place("p.jsonl", b"\"a\"\n\n\"\xff\""), "line 3: it is not UTF-8");
@@ -319,7 +310,7 @@ fn what_is_not_text_is_placed() {
 }
 
 #[test]
-fn a_file_without_prompts_is_refused() {
+fn rejects_file_without_prompts() {
     for (name, text) in [
         ("p.txt", ""),
         ("p.txt", "\n\r\n\n"),
@@ -330,13 +321,13 @@ fn a_file_without_prompts_is_refused() {
         ("p", ""),
     ] {
         let error = read_as(name, text).unwrap_err();
-        assert_eq!(error.to_string(), "it holds no prompts", "{name} {text:?}");
+        assert_eq!(error.to_string(), "it has no prompts", "{name} {text:?}");
     }
     assert!(matches!(read(Path::new("/no/such/file"), None), Err(PromptError::Io(_))));
 }
 
 #[test]
-fn a_cell_holds_text_messages_or_token_ids() {
+fn csv_cells_have_text_messages_or_token_ids() {
     let csv = "\u{feff}id, prompt ,response,prompt_token_ids,finish_reason\r\n\
                7,\"[{\"\"role\"\": \"\"user\"\", \"\"content\"\": \"\"a\"\"}]\",,,stop\r\n\
                007,\"[1] and, [2]\",b,\"[1, 2]\",\r\n";
@@ -344,7 +335,7 @@ fn a_cell_holds_text_messages_or_token_ids() {
     assert_eq!(rows[0].prompt, Prompt::Messages(vec![user("a")]));
     assert_eq!(rows[0].prompt_text, Some(json!([user("a")])));
     assert_eq!((&rows[0].id, &rows[1].id), (&json!(7), &json!("007")));
-    assert_eq!(rows[0].response, Some(Response::Text(String::new())));
+    assert_eq!(rows[0].response, Some(GivenResponse::Text(String::new())));
     assert_eq!(rows[0].finish_reason.as_deref(), Some("stop"));
     assert_eq!(rows[1].prompt, Prompt::Tokens(vec![1, 2]));
     assert_eq!(rows[1].prompt_text, Some(json!("[1] and, [2]")));
@@ -353,12 +344,12 @@ fn a_cell_holds_text_messages_or_token_ids() {
 }
 
 #[test]
-fn a_table_with_uneven_rows_or_equal_columns_is_refused() {
+fn rejects_csv_with_uneven_rows_or_duplicate_columns() {
     let refusal = |text| read_as("p.csv", text).unwrap_err().to_string();
     assert_eq!(refusal("prompt,a\nb\n"), "line 2: it has 1 cells where the header has 2");
     assert_eq!(
         refusal("prompt,prompt\na,b\n"),
-        "line 1: column 2 is \"prompt\", as an earlier one is"
+        "line 1: column 2 has the name \"prompt\" of an earlier column"
     );
 }
 
@@ -373,7 +364,7 @@ fn parquet(schema: &str, write: impl Fn(&mut SerializedFileWriter<&mut Vec<u8>>)
 }
 
 #[test]
-fn parquet_gives_token_ids_and_bytes_that_are_text() {
+fn reads_token_ids_and_untyped_strings_from_parquet() {
     let schema = "message rows {
         optional binary prompt;
         optional group response_token_ids (LIST) { repeated group list { optional int64 element; } }
@@ -392,12 +383,12 @@ fn parquet_gives_token_ids_and_bytes_that_are_text() {
     });
     let rows = read_as("p.parquet", bytes).unwrap();
     assert_eq!(texts(&rows), ["é", "b"]);
-    assert_eq!(rows[0].response, Some(Response::Tokens(vec![3, 4])));
+    assert_eq!(rows[0].response, Some(GivenResponse::Tokens(vec![3, 4])));
     assert_eq!(rows[1].response, None);
 }
 
 #[test]
-fn a_parquet_file_without_a_prompt_names_its_columns() {
+fn rejects_parquet_without_prompt_and_lists_columns() {
     let bytes = parquet("message rows { required binary question; required int64 n; }", |writer| {
         let mut group = writer.next_row_group().unwrap();
         let mut column = group.next_column().unwrap().unwrap();
@@ -416,7 +407,7 @@ fn a_parquet_file_without_a_prompt_names_its_columns() {
 }
 
 #[test]
-fn a_damaged_parquet_file_is_an_error_and_not_a_crash() {
+fn damaged_parquet_is_an_error() {
     let error = read_as("p.parquet", "PAR1 and more").unwrap_err().to_string();
     assert!(error.starts_with("it is not a valid Parquet file: "), "{error}");
     let whole = fs::read(fixture("verl-snappy.parquet")).unwrap();
@@ -424,7 +415,7 @@ fn a_damaged_parquet_file_is_an_error_and_not_a_crash() {
     for at in whole.len() / 2..whole.len() {
         let mut bytes = whole.clone();
         bytes[at] ^= 0x41;
-        let _ = read_as("p.parquet", &bytes); // any answer, but an answer
+        let _ = read_as("p.parquet", &bytes); // an error or rows, but no panic
     }
     for end in (0..whole.len()).step_by(50) {
         assert!(read_as("p.parquet", &whole[..end]).is_err());

@@ -1,23 +1,21 @@
-//! Chat templates: from messages to the text a model was trained to continue.
+//! Chat templates: from messages to the text that the model continues.
 //!
-//! A checkpoint brings its template along, written in Jinja for Python. A model that is given another
-//! text than in training has another entropy, so the text must be, to the byte, the one that
-//! transformers gives:
+//! A checkpoint has its template, written in Jinja for Python. Another text than in training gives another entropy, so
+//! the text must be equal to that of transformers, byte for byte:
 //!
 //! ```python
 //! tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
 //! ```
 //!
-//! minijinja runs the template. [`source`] and [`python`] bring it in line with Jinja and Python;
-//! [`engine`] keeps a template, which is a stranger's program, from running forever.
+//! minijinja runs the template. [`source`], [`python`] and [`tojson`] correct its differences from Jinja and Python, as
+//! far as published templates need it; other features are an error that names them. [`engine`] limits time and memory.
 
 mod engine;
-mod json;
-mod methods;
 mod python;
 mod source;
 #[cfg(test)]
 mod tests;
+mod tojson;
 
 use std::fs;
 use std::io::ErrorKind;
@@ -27,22 +25,22 @@ use minijinja::value::{Serde, Value};
 use serde_json::{Map, Value as Json, json};
 use thiserror::Error;
 
-use engine::{Fault, Lines, Template};
+use engine::{TagLines, Template, TemplateError};
 
-/// Why there is no text for these messages.
+/// Why a template cannot be loaded or rendered.
 #[derive(Debug, Error, PartialEq)]
 pub(crate) enum ChatError {
     /// A file of the checkpoint cannot be used.
-    #[error("{file}: {why}")]
-    File { file: String, why: String },
-    /// Nothing says which template is for chats.
-    #[error("{file}: it has the chat templates {names}, and none is called \"default\"")]
+    #[error("{file}: {reason}")]
+    File { file: String, reason: String },
+    /// There are several templates, none of them the default.
+    #[error("{file}: it has the chat templates {names}, but none is called \"default\"")]
     Names { file: String, names: String },
-    /// The template is not valid, or stopped.
-    #[error("{}: {why}", place(.file, *.line))]
-    Template { file: String, line: Option<usize>, why: String },
-    /// The template called `raise_exception`: these messages are not for it.
-    #[error("{}: the template says {message:?}", place(.file, *.line))]
+    /// The template is not valid, or it failed.
+    #[error("{}: {reason}", place(.file, *.line))]
+    Template { file: String, line: Option<usize>, reason: String },
+    /// The template called `raise_exception`.
+    #[error("{}: the template raised {message:?}", place(.file, *.line))]
     Refused { file: String, line: Option<usize>, message: String },
 }
 
@@ -51,63 +49,63 @@ fn place(file: &str, line: Option<usize>) -> String {
 }
 
 impl ChatError {
-    fn of(fault: Fault, file: &str) -> ChatError {
+    fn new(error: TemplateError, file: &str) -> ChatError {
         let file = file.to_owned();
-        match fault {
-            Fault::Stopped { line, why } => ChatError::Template { file, line, why },
-            Fault::Raised { line, message } => ChatError::Refused { file, line, message },
+        match error {
+            TemplateError::Stopped { line, reason } => ChatError::Template { file, line, reason },
+            TemplateError::Raised { line, message } => ChatError::Refused { file, line, message },
         }
     }
 }
 
-/// The chat template of a checkpoint, with the checkpoint's special tokens.
+/// The chat template of a checkpoint, with its special tokens.
 #[derive(Debug)]
 pub(crate) struct ChatTemplate {
     file: String,
     template: Template,
-    tokens: Map<String, Json>,
+    special_tokens: Map<String, Json>,
 }
 
 impl ChatTemplate {
-    /// The template of a checkpoint directory: `chat_template.jinja`, else `chat_template.json`,
-    /// else the one in `tokenizer_config.json`. `None` if there is none.
+    /// Loads the template of a checkpoint directory from `chat_template.jinja`, else `chat_template.json`, else
+    /// `tokenizer_config.json`; `None` if there is none.
     pub(crate) fn load(directory: &Path) -> Result<Option<ChatTemplate>, ChatError> {
         let config = json_file(directory, "tokenizer_config.json")?.unwrap_or_default();
-        let Some((file, source)) = find(directory, &config)? else {
+        let Some((file, source)) = find_template(directory, &config)? else {
             return Ok(None);
         };
-        // `special_tokens_map.json` is what older versions wrote; transformers looks at it, and
-        // lets it win, only where the configuration does not list the added tokens.
-        let mut tokens = special_tokens(&config);
+        // Older versions wrote `special_tokens_map.json`. As in transformers, it takes precedence if the
+        // configuration does not list the added tokens, and is ignored otherwise.
+        let mut special_tokens = read_special_tokens(&config);
         if !config.contains_key("added_tokens_decoder") {
             let map = json_file(directory, "special_tokens_map.json")?.unwrap_or_default();
-            tokens.extend(special_tokens(&map));
+            special_tokens.extend(read_special_tokens(&map));
         }
-        ChatTemplate::new(file, source, tokens).map(Some)
+        ChatTemplate::new(file, source, special_tokens).map(Some)
     }
 
     fn new(
         file: &str,
         source: String,
-        tokens: Map<String, Json>,
+        special_tokens: Map<String, Json>,
     ) -> Result<ChatTemplate, ChatError> {
-        let template = Template::new(&source, Lines::TagsStripped)
-            .map_err(|fault| ChatError::of(fault, file))?;
-        Ok(ChatTemplate { file: file.to_owned(), template, tokens })
+        let template = Template::new(&source, TagLines::Stripped)
+            .map_err(|error| ChatError::new(error, file))?;
+        Ok(ChatTemplate { file: file.to_owned(), template, special_tokens })
     }
 
-    /// The text up to where the model's reply begins. `args` are further variables; they win over
-    /// special tokens, `tools`, `documents` and `add_generation_prompt`, and the last of two wins.
+    /// The text up to the beginning of the model's reply. `args` are additional variables, which take precedence over
+    /// special tokens, `tools`, `documents` and `add_generation_prompt`; later ones take precedence over earlier ones.
     pub(crate) fn render(
         &self,
         messages: &[Json],
         args: &[(String, Json)],
     ) -> Result<String, ChatError> {
         if messages.is_empty() {
-            let why = "there are no messages".to_owned();
-            return Err(ChatError::Template { file: self.file.clone(), line: None, why });
+            let reason = "there are no messages".to_owned();
+            return Err(ChatError::Template { file: self.file.clone(), line: None, reason });
         }
-        let mut variables = self.tokens.clone();
+        let mut variables = self.special_tokens.clone();
         for (name, default) in [
             ("tools", Json::Null),
             ("documents", Json::Null),
@@ -116,23 +114,22 @@ impl ChatTemplate {
             variables.insert(name.to_owned(), default);
         }
         variables.extend(args.iter().cloned());
-        let messages = messages.iter().map(as_transformers_gives_it).collect();
+        let messages = messages.iter().map(normalise_message).collect();
         variables.insert("messages".to_owned(), Json::Array(messages));
         self.template
             .render(Value::from(Serde(variables)))
-            .map_err(|fault| ChatError::of(fault, &self.file))
+            .map_err(|error| ChatError::new(error, &self.file))
     }
 }
 
-/// What transformers does to a message first: a key without a value is as good as none, and
-/// reasoning goes by the names that templates read (`_alias_reasoning_fields` of its
-/// `chat_template_utils.py`, 5.23).
-fn as_transformers_gives_it(message: &Json) -> Json {
-    let Json::Object(given) = message else {
+/// Normalises a message like transformers 5.23: null keys are removed, and reasoning gets the names that templates use
+/// (`_alias_reasoning_fields` in `chat_template_utils.py`).
+fn normalise_message(message: &Json) -> Json {
+    let Json::Object(keys) = message else {
         return message.clone();
     };
-    let given = given.iter().filter(|(_, value)| !value.is_null());
-    let mut message: Map<String, Json> = given.map(|(k, v)| (k.clone(), v.clone())).collect();
+    let keys = keys.iter().filter(|(_, value)| !value.is_null());
+    let mut message: Map<String, Json> = keys.map(|(k, v)| (k.clone(), v.clone())).collect();
     let names = ["reasoning_content", "thinking", "reasoning"];
     if let Some(reasoning) = names.iter().find_map(|name| message.get(*name)).cloned() {
         let thinking = message.get("thinking").unwrap_or(&reasoning).clone();
@@ -142,8 +139,8 @@ fn as_transformers_gives_it(message: &Json) -> Json {
     Json::Object(message)
 }
 
-/// The file that has the template, and the template.
-fn find(
+/// The name of the file with the template, and the template.
+fn find_template(
     directory: &Path,
     config: &Map<String, Json>,
 ) -> Result<Option<(&'static str, String)>, ChatError> {
@@ -153,16 +150,16 @@ fn find(
     }
     let file = "chat_template.json";
     if let Some(content) = json_file(directory, file)?
-        && let Some(source) = chosen(&content, file)?
+        && let Some(source) = select_template(&content, file)?
     {
         return Ok(Some((file, source)));
     }
     let file = "tokenizer_config.json";
-    Ok(chosen(config, file)?.map(|source| (file, source)))
+    Ok(select_template(config, file)?.map(|source| (file, source)))
 }
 
-/// The template under the key `chat_template`: a text, or several with names.
-fn chosen(content: &Map<String, Json>, file: &str) -> Result<Option<String>, ChatError> {
+/// The template under the key `chat_template`, which is a string or a list of named templates.
+fn select_template(content: &Map<String, Json>, file: &str) -> Result<Option<String>, ChatError> {
     let several: Option<Vec<(&str, &str)>> = match content.get("chat_template") {
         None | Some(Json::Null) => return Ok(None),
         Some(Json::String(source)) => return Ok(Some(source.clone())),
@@ -175,8 +172,9 @@ fn chosen(content: &Map<String, Json>, file: &str) -> Result<Option<String>, Cha
         Some(_) => None,
     };
     let Some(several) = several else {
-        let why = "its \"chat_template\" is neither a text nor a list of named texts".to_owned();
-        return Err(ChatError::File { file: file.to_owned(), why });
+        let reason =
+            "its \"chat_template\" is neither a string nor a list of named templates".to_owned();
+        return Err(ChatError::File { file: file.to_owned(), reason });
     };
     let default = several.iter().rfind(|(name, _)| *name == "default");
     match (default, &several[..]) {
@@ -189,8 +187,8 @@ fn chosen(content: &Map<String, Json>, file: &str) -> Result<Option<String>, Cha
     }
 }
 
-/// `bos_token`, `eos_token` and the like, as texts.
-fn special_tokens(content: &Map<String, Json>) -> Map<String, Json> {
+/// The special tokens by name, such as `bos_token`.
+fn read_special_tokens(content: &Map<String, Json>) -> Map<String, Json> {
     let text = |value: &Json| value.as_str().or_else(|| value["content"].as_str()).map(Json::from);
     let named = content.iter().filter(|(key, _)| key.ends_with("_token"));
     let extra = content.get("extra_special_tokens").and_then(Json::as_object);
@@ -202,9 +200,9 @@ fn special_tokens(content: &Map<String, Json>) -> Map<String, Json> {
         .collect()
 }
 
-/// The text of a file; `None` if there is no such file.
+/// The text of a file; `None` if the file does not exist.
 fn text_file(directory: &Path, file: &str) -> Result<Option<String>, ChatError> {
-    let refuse = |why: String| ChatError::File { file: file.to_owned(), why };
+    let refuse = |reason: String| ChatError::File { file: file.to_owned(), reason };
     let bytes = match fs::read(directory.join(file)) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -226,14 +224,13 @@ fn json_file(directory: &Path, file: &str) -> Result<Option<Map<String, Json>>, 
         Ok(Json::Object(content)) => Ok(Some(content)),
         Ok(_) => Err(ChatError::File {
             file: file.to_owned(),
-            why: "it is not a JSON object".to_owned(),
+            reason: "it is not a JSON object".to_owned(),
         }),
-        Err(error) => Err(ChatError::File { file: file.to_owned(), why: error.to_string() }),
+        Err(error) => Err(ChatError::File { file: file.to_owned(), reason: error.to_string() }),
     }
 }
 
-/// A variable for the template from `KEY=VALUE`, as of `--template-arg enable_thinking=false`. The
-/// value is JSON, or `True`, `False` or `None`, or else a text.
+/// Parses `KEY=VALUE` of `--template-arg`. The value is JSON, `True`, `False` or `None`, else a string.
 pub(crate) fn template_arg(text: &str) -> Result<(String, Json), String> {
     let name = |name: &str| {
         name.starts_with(|c: char| c == '_' || c.is_ascii_alphabetic())
@@ -251,10 +248,10 @@ pub(crate) fn template_arg(text: &str) -> Result<(String, Json), String> {
     Ok((key.to_owned(), value))
 }
 
-/// EasyR1's `format_prompt`: a Jinja text that puts instructions around a question, its `content`.
+/// EasyR1's `format_prompt`: a Jinja template that adds instructions to a question, its variable `content`.
 ///
-/// EasyR1 renders `jinja2.Template(text.strip())` (`_build_messages` of its
-/// `verl/utils/dataset.py`), so a tag's line is not stripped as in a chat template.
+/// EasyR1 renders `jinja2.Template(text.strip())` (`_build_messages` in `verl/utils/dataset.py`), so lines with only a
+/// tag are not removed as in chat templates.
 #[derive(Debug)]
 pub(crate) struct PromptTemplate {
     name: String,
@@ -263,22 +260,22 @@ pub(crate) struct PromptTemplate {
 }
 
 impl PromptTemplate {
-    /// `name` is the file's, for errors.
+    /// `name` is that of the file, for errors.
     pub(crate) fn new(name: &str, source: String) -> Result<PromptTemplate, ChatError> {
-        let template = Template::new(source.trim(), Lines::AsWritten)
-            .map_err(|fault| ChatError::of(fault, name))?;
+        let template = Template::new(source.trim(), TagLines::Kept)
+            .map_err(|error| ChatError::new(error, name))?;
         Ok(PromptTemplate { name: name.to_owned(), source, template })
     }
 
-    /// The text of the file.
+    /// The template as the file has it.
     pub(crate) fn source(&self) -> &str {
         &self.source
     }
 
-    /// The prompt that asks the question.
+    /// The prompt with this question.
     pub(crate) fn render(&self, content: &str) -> Result<String, ChatError> {
         self.template
             .render(Value::from_pairs([("content", content)]))
-            .map_err(|fault| ChatError::of(fault, &self.name))
+            .map_err(|error| ChatError::new(error, &self.name))
     }
 }

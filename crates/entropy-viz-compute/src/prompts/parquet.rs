@@ -1,34 +1,34 @@
-//! Parquet. Only the columns with a meaning are read: a dataset's others can be images.
+//! Parquet. Only the columns in use are read: other columns of a dataset may be large, such as images.
 
 use std::cell::Cell;
 use std::fs::File;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Once};
 
-use parquet::errors::ParquetError;
-use parquet::file::reader::{FileReader, SerializedFileReader};
-use parquet::record::Field;
-use parquet::record::reader::RowIter;
-use parquet::schema::types::Type;
+use ::parquet::errors::ParquetError;
+use ::parquet::file::reader::{FileReader, SerializedFileReader};
+use ::parquet::record::Field;
+use ::parquet::record::reader::RowIter;
+use ::parquet::schema::types::Type;
 use serde_json::{Map, Value as Json};
 
-use super::{Item, KEYS, PromptError, Record};
+use super::raw::{KEYS, PromptError, RawContent, RawRow};
 
-pub(super) fn records(file: File, prompt_key: Option<&str>) -> Result<Vec<Record>, PromptError> {
-    quietly(|| rows(file, prompt_key)).unwrap_or_else(|| {
+pub(super) fn read_rows(file: File, prompt_key: Option<&str>) -> Result<Vec<RawRow>, PromptError> {
+    catch_panic(|| rows(file, prompt_key)).unwrap_or_else(|| {
         Err(PromptError::Format("it is not a valid Parquet file: it is damaged".to_owned()))
     })
 }
 
-/// Does work that may panic: the Parquet reader asserts some of what a damaged file breaks.
-fn quietly<T>(work: impl FnOnce() -> T) -> Option<T> {
+/// Runs work that may panic; `None` if it did. The Parquet reader panics on some damaged files.
+fn catch_panic<T>(work: impl FnOnce() -> T) -> Option<T> {
     thread_local!(static QUIET: Cell<bool> = const { Cell::new(false) });
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
-        let usual = panic::take_hook();
+        let previous = panic::take_hook();
         panic::set_hook(Box::new(move |panic| {
             if !QUIET.get() {
-                usual(panic);
+                previous(panic);
             }
         }));
     });
@@ -38,29 +38,29 @@ fn quietly<T>(work: impl FnOnce() -> T) -> Option<T> {
     result
 }
 
-fn rows(file: File, prompt_key: Option<&str>) -> Result<Vec<Record>, PromptError> {
-    let reader = SerializedFileReader::new(file).map_err(|error| refuse(&error))?;
+fn rows(file: File, prompt_key: Option<&str>) -> Result<Vec<RawRow>, PromptError> {
+    let reader = SerializedFileReader::new(file).map_err(|error| invalid(&error))?;
     let schema = reader.metadata().file_metadata().schema().clone();
     let fields = schema.get_fields().iter();
-    let wanted = fields
+    let selected = fields
         .clone()
         .filter(|field| KEYS.contains(&field.name()) || prompt_key == Some(field.name()))
         .map(Arc::clone)
         .collect();
-    // The others, without values, are there to be named in an error.
+    // The other columns are null; errors list their names.
     let all: Map<String, Json> =
         fields.map(|field| (field.name().to_owned(), Json::Null)).collect();
-    let wanted = Type::group_type_builder(schema.name()).with_fields(wanted).build();
-    let rows = wanted
-        .and_then(|wanted| RowIter::from_file(Some(wanted), &reader))
-        .map_err(|error| refuse(&error))?;
+    let selected = Type::group_type_builder(schema.name()).with_fields(selected).build();
+    let rows = selected
+        .and_then(|selected| RowIter::from_file(Some(selected), &reader))
+        .map_err(|error| invalid(&error))?;
     rows.enumerate()
         .map(|(index, row)| {
             let place = format!("row {}", index + 1);
             let row = row.map_err(|error| PromptError::at(&place, reason(&error)))?;
             let mut keys = all.clone();
             keys.extend(row.into_columns().into_iter().map(|(name, field)| (name, value(field))));
-            Ok(Record { place, item: Item::Keys(keys) })
+            Ok(RawRow { place, content: RawContent::Keys(keys) })
         })
         .collect()
 }
@@ -68,10 +68,10 @@ fn rows(file: File, prompt_key: Option<&str>) -> Result<Vec<Record>, PromptError
 fn value(field: Field) -> Json {
     match field {
         Field::Str(text) => Json::String(text),
-        // Some writers do not say that their bytes are text.
+        // Some writers do not mark strings as UTF-8.
         Field::Bytes(ref bytes) => String::from_utf8(bytes.data().to_vec())
             .map_or_else(|_| field.to_json_value(), Json::from),
-        // pandas has NaN for nothing.
+        // pandas writes NaN for missing values.
         Field::Double(number) if number.is_nan() => Json::Null,
         Field::Float(number) if number.is_nan() => Json::Null,
         Field::ListInternal(list) => list.elements().iter().cloned().map(value).collect(),
@@ -82,11 +82,11 @@ fn value(field: Field) -> Json {
     }
 }
 
-fn refuse(error: &ParquetError) -> PromptError {
+fn invalid(error: &ParquetError) -> PromptError {
     PromptError::Format(format!("it is not a valid Parquet file: {}", reason(error)))
 }
 
-/// The error without the name of its kind: «EOF: …», «Parquet error: …».
+/// The message of an error without the prefix of its kind, such as `Parquet error: `.
 fn reason(error: &ParquetError) -> String {
     let text = error.to_string();
     text.split_once(": ").map_or(text.clone(), |(_, reason)| reason.to_owned())

@@ -1,56 +1,66 @@
-//! From rows of a prompt file to token ids: templates, tokenising, and what has to be left out.
+//! From rows of a prompt file to token ids: templates, tokenisation, and rows that cannot be used.
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::anyhow;
 use entropy_shell::compute::{ChatTemplates, ComputeArgs};
-use entropy_shell::{Failure, WithHint, io_message};
+use entropy_shell::{Failure, WithHint, io_message, plural};
 use serde_json::{Value, json};
 
 use crate::chat::{ChatTemplate, PromptTemplate, template_arg};
-use crate::prompts::{Prompt, Response, Row};
+use crate::prompts::{GivenResponse, Prompt, PromptRow};
+use crate::response::ResponseRecord;
 use crate::tokenizer::Tokenizer;
 
-/// How prompts become text, as the flags io_message; the same for every checkpoint of a run.
-pub(crate) struct Recipe {
+/// Encodes prompts as the flags say; used for all checkpoints of a run.
+pub(crate) struct PromptEncoder {
     system: Option<String>,
     wrapper: Option<PromptTemplate>,
-    templates: ChatTemplates,
+    chat_templates: ChatTemplates,
     arguments: Vec<(String, Value)>,
     truncate: bool,
-    most_new: usize,
+    max_new_tokens: usize,
+    samples: usize,
 }
 
-/// A row, ready for the model.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Item {
-    /// Its place in the file, from 0.
-    pub(crate) row: usize,
-    pub(crate) prompt: Vec<i64>,
-    /// To be scored; to be sampled if there is none.
-    pub(crate) response: Option<Vec<i64>>,
-}
-
-/// The rows of a file for one model, and what became of the others.
+/// The responses of a prompt file for one model, and the numbers of rows that were left out or changed.
 #[derive(Debug, Default)]
-pub(crate) struct Items {
-    pub(crate) items: Vec<Item>,
+pub(crate) struct EncodedPrompts {
+    /// In the order of the file, samples of a prompt after each other.
+    pub(crate) records: Vec<ResponseRecord>,
     /// Responses that were tokenised from text.
     pub(crate) from_text: usize,
-    /// Rows with more tokens than the model's context.
+    /// Rows left out because they exceed the context.
     pub(crate) too_long: usize,
     /// Prompts cut at their beginning.
     pub(crate) truncated: usize,
-    /// Rows whose prompt is no token at all: nothing precedes the first token of a response.
+    /// Rows left out because their prompt has no token: the first token of a response needs one before it.
     pub(crate) without_prompt: usize,
-    /// Responses of no token.
+    /// Rows left out because their response has no token.
     pub(crate) empty_responses: usize,
 }
 
-impl Recipe {
-    /// Reads what the flags name.
-    pub(crate) fn new(args: &ComputeArgs) -> Result<Recipe, Failure> {
+impl EncodedPrompts {
+    /// The rows that were left out, counted by reason; empty if there are none.
+    pub(crate) fn left_out(&self) -> String {
+        let reasons = [
+            (self.too_long, "longer than the model's context"),
+            (self.without_prompt, "with no prompt token"),
+            (self.empty_responses, "with an empty response"),
+        ];
+        let counts = reasons
+            .iter()
+            .filter(|(n, _)| *n > 0)
+            .map(|(n, reason)| format!("{} {reason}", plural(*n, "row", "rows")));
+        counts.collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl PromptEncoder {
+    /// Reads the settings and the prompt template from the flags.
+    pub(crate) fn new(args: &ComputeArgs) -> Result<PromptEncoder, Failure> {
         let wrapper =
             args.prompt_template.as_deref().map(|path| -> Result<PromptTemplate, Failure> {
                 let source = fs::read_to_string(path).map_err(|error| {
@@ -60,41 +70,42 @@ impl Recipe {
             });
         let arguments = args.template_arg.iter().map(|text| template_arg(text));
         let arguments: Result<Vec<_>, String> = arguments.collect();
-        Ok(Recipe {
+        Ok(PromptEncoder {
             system: args.system.clone(),
             wrapper: wrapper.transpose()?,
-            templates: args.chat_template,
-            arguments: arguments.map_err(|why| anyhow!("cannot take --template-arg: {why}"))?,
+            chat_templates: args.chat_template,
+            arguments: arguments.map_err(|why| anyhow!("invalid --template-arg: {why}"))?,
             truncate: args.truncate_prompts,
-            most_new: args.max_new_tokens as usize,
+            max_new_tokens: args.max_new_tokens as usize,
+            samples: args.samples as usize,
         })
     }
 
-    /// What decides the tokens, for a digest.
-    pub(crate) fn describe(&self) -> String {
+    /// The settings that determine the tokens, for a digest.
+    pub(crate) fn settings(&self) -> String {
         let wrapper = self.wrapper.as_ref().map(PromptTemplate::source);
         json!([
             self.system,
             wrapper,
-            format!("{:?}", self.templates),
+            format!("{:?}", self.chat_templates),
             self.arguments,
             self.truncate
         ])
         .to_string()
     }
 
-    /// Tokenises every row. `context` is the longest sequence the model takes, `vocabulary` its ids'
-    /// bound; `file` is for messages.
-    pub(crate) fn items(
+    /// Tokenises all rows. `context` is the model's maximum sequence length, `vocabulary` its number of token ids;
+    /// `file` is for messages.
+    pub(crate) fn encode(
         &self,
-        rows: &[Row],
+        rows: &[PromptRow],
         tokenizer: Option<&Tokenizer>,
         chat: Option<&ChatTemplate>,
         context: Option<i64>,
         vocabulary: Option<i64>,
         file: &Path,
-    ) -> Result<Items, Failure> {
-        let mut items = Items::default();
+    ) -> Result<EncodedPrompts, Failure> {
+        let mut encoded = EncodedPrompts::default();
         for (i, row) in rows.iter().enumerate() {
             let place = || format!("cannot use {}: {}", file.display(), row.place);
             let in_row =
@@ -106,49 +117,57 @@ impl Recipe {
                 && let Some(token) = used.copied().find(|token| !(0..vocabulary).contains(token))
             {
                 return Err(anyhow!(
-                    "token id {token} is not in the model's vocabulary of {vocabulary}"
+                    "token id {token} is outside of the model's vocabulary of {vocabulary}"
                 )
                 .context(place()))
-                .hint("these tokens are of another model's tokenizer");
+                .hint("the token ids come from the tokenizer of another model");
             }
             if prompt.is_empty() {
-                items.without_prompt += 1;
+                encoded.without_prompt += 1;
                 continue;
             }
             if response.as_ref().is_some_and(Vec::is_empty) {
-                items.empty_responses += 1;
+                encoded.empty_responses += 1;
                 continue;
             }
-            // The last token of a response is never run itself; a sampled one needs room for one more.
+            // A response that is to be sampled needs room for at least one token.
             let room = context.map_or(usize::MAX, |context| context as usize);
             let needed = response.as_ref().map_or(1, Vec::len);
             if prompt.len() + needed > room {
                 if !self.truncate || needed >= room {
-                    items.too_long += 1;
+                    encoded.too_long += 1;
                     continue;
                 }
-                // A response that is to be sampled gets what it may have, if that leaves half to the prompt.
-                let needed = response.as_ref().map_or(self.most_new.min(room / 2).max(1), Vec::len);
+                // A response that is to be sampled gets --max-new-tokens, but at most half of the context.
+                let needed =
+                    response.as_ref().map_or(self.max_new_tokens.min(room / 2).max(1), Vec::len);
                 prompt.drain(..prompt.len() + needed - room);
-                items.truncated += 1;
+                encoded.truncated += 1;
             }
-            items.from_text += usize::from(matches!(row.response, Some(Response::Text(_))));
-            items.items.push(Item { row: i, prompt, response });
+            encoded.from_text += usize::from(matches!(row.response, Some(GivenResponse::Text(_))));
+            let prompt: Arc<[i64]> = prompt.into();
+            match response {
+                Some(tokens) => encoded.records.push(ResponseRecord::given(i, prompt, tokens)),
+                None => {
+                    let record = |sample| ResponseRecord::to_sample(i, sample, prompt.clone());
+                    encoded.records.extend((0..self.samples).map(record));
+                }
+            }
         }
-        Ok(items)
+        Ok(encoded)
     }
 
     fn prompt(
         &self,
-        row: &Row,
+        row: &PromptRow,
         tokenizer: Option<&Tokenizer>,
         chat: Option<&ChatTemplate>,
     ) -> Result<Vec<i64>, Failure> {
         let messages = match &row.prompt {
             Prompt::Tokens(tokens) => return Ok(tokens.clone()),
-            Prompt::Messages(_) if self.templates == ChatTemplates::Never => {
-                return Err(anyhow!("the prompt is a chat, and --chat-template is never"))
-                    .hint("leave --chat-template at auto, or give the prompts as text");
+            Prompt::Messages(_) if self.chat_templates == ChatTemplates::Never => {
+                return Err(anyhow!("the prompt is a chat, but --chat-template is never"))
+                    .hint("use --chat-template auto, or give the prompts as text");
             }
             Prompt::Messages(messages) => self.wrap_last(messages)?,
             Prompt::Text(text) => {
@@ -156,26 +175,28 @@ impl Recipe {
                     Some(wrapper) => wrapper.render(text)?,
                     None => text.clone(),
                 };
-                if self.templates != ChatTemplates::Always {
+                if self.chat_templates != ChatTemplates::Always {
                     if self.system.is_some() {
-                        return Err(anyhow!("--system needs chats, and the prompt is plain text"))
-                            .hint("--chat-template always makes each text the user's message");
+                        return Err(anyhow!(
+                            "--system requires chats, but the prompt is plain text"
+                        ))
+                        .hint("--chat-template always turns each text into a user message");
                     }
-                    return needed(tokenizer)?.encode(&text, true).map_err(Failure::from);
+                    return require(tokenizer)?.encode(&text, true).map_err(Failure::from);
                 }
                 vec![json!({"role": "user", "content": text})]
             }
         };
         let messages = self.with_system(messages);
         let Some(chat) = chat else {
-            return Err(anyhow!("the prompt is a chat, and the checkpoint has no chat template"))
-                .hint("--tokenizer names a directory that has one (chat_template.jinja or in tokenizer_config.json)");
+            return Err(anyhow!("the prompt is a chat, but the checkpoint has no chat template"))
+                .hint("give a directory with one (chat_template.jinja, or in tokenizer_config.json) with --tokenizer");
         };
         let text = chat.render(&messages, &self.arguments)?;
-        needed(tokenizer)?.encode(&text, false).map_err(Failure::from)
+        require(tokenizer)?.encode(&text, false).map_err(Failure::from)
     }
 
-    /// The messages, the user's last one wrapped by `--prompt-template`.
+    /// The messages, with `--prompt-template` applied to the last user message.
     fn wrap_last(&self, messages: &[Value]) -> Result<Vec<Value>, Failure> {
         let mut messages = messages.to_vec();
         let Some(wrapper) = &self.wrapper else { return Ok(messages) };
@@ -202,17 +223,17 @@ impl Recipe {
 
     fn response(
         &self,
-        row: &Row,
+        row: &PromptRow,
         tokenizer: Option<&Tokenizer>,
     ) -> Result<Option<Vec<i64>>, Failure> {
         match &row.response {
             None => Ok(None),
-            Some(Response::Tokens(tokens)) => Ok(Some(tokens.clone())),
-            Some(Response::Text(text)) => {
-                let tokenizer = needed(tokenizer)?;
+            Some(GivenResponse::Tokens(tokens)) => Ok(Some(tokens.clone())),
+            Some(GivenResponse::Text(text)) => {
+                let tokenizer = require(tokenizer)?;
                 let mut tokens = tokenizer.encode(text, false)?;
                 if row.finish_reason.as_deref() == Some("stop") {
-                    tokens.extend(tokenizer.end.filter(|end| tokens.last() != Some(end)));
+                    tokens.extend(tokenizer.eos_token_id.filter(|id| tokens.last() != Some(id)));
                 }
                 Ok(Some(tokens))
             }
@@ -220,8 +241,8 @@ impl Recipe {
     }
 }
 
-fn needed(tokenizer: Option<&Tokenizer>) -> Result<&Tokenizer, Failure> {
+fn require(tokenizer: Option<&Tokenizer>) -> Result<&Tokenizer, Failure> {
     tokenizer
-        .ok_or_else(|| anyhow!("text needs a tokenizer, and the model has none"))
-        .hint("--tokenizer DIR, or give prompt_token_ids and response_token_ids")
+        .ok_or_else(|| anyhow!("text requires a tokenizer, but the model has none"))
+        .hint("give one with --tokenizer DIR, or use prompt_token_ids and response_token_ids")
 }

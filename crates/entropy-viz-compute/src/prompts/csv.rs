@@ -1,40 +1,40 @@
-//! CSV and TSV with a header. A cell is a text, so messages and token ids stand in it as JSON.
+//! CSV and TSV with a header. Messages and token ids are JSON in a cell.
 
-use csv::{Position, ReaderBuilder};
+use ::csv::{Position, ReaderBuilder};
 use serde_json::Value as Json;
 
-use super::{Item, PromptError, Record};
+use super::raw::{PromptError, RawContent, RawRow};
 
-pub(super) fn records(text: &str, delimiter: u8) -> Result<Vec<Record>, PromptError> {
+pub(super) fn read_rows(text: &str, delimiter: u8) -> Result<Vec<RawRow>, PromptError> {
     let mut reader = ReaderBuilder::new().delimiter(delimiter).from_reader(text.as_bytes());
-    let mut lines = Lines { text, byte: 0, line: 1 };
-    let header = reader.headers().map_err(|error| refuse(&error, &mut lines))?.clone();
+    let mut lines = LineCounter { text, byte: 0, line: 1 };
+    let header = reader.headers().map_err(|error| invalid(&error, &mut lines))?.clone();
     let names: Vec<&str> = header.iter().map(str::trim).collect();
     if let Some((index, name)) =
         names.iter().enumerate().find(|(index, name)| names[..*index].contains(name))
         && !name.is_empty()
     {
-        let why = format!("column {} is {name:?}, as an earlier one is", index + 1);
-        return Err(PromptError::at("line 1", why));
+        let reason = format!("column {} has the name {name:?} of an earlier column", index + 1);
+        return Err(PromptError::at("line 1", reason));
     }
-    let mut records = Vec::new();
+    let mut rows = Vec::new();
     for row in reader.records() {
-        let row = row.map_err(|error| refuse(&error, &mut lines))?;
+        let row = row.map_err(|error| invalid(&error, &mut lines))?;
         let cells = names.iter().zip(&row);
         let keys = cells.map(|(name, cell)| ((*name).to_owned(), value(name, cell))).collect();
-        records.push(Record { place: lines.place(row.position()), item: Item::Keys(keys) });
+        rows.push(RawRow { place: lines.place(row.position()), content: RawContent::Keys(keys) });
     }
-    Ok(records)
+    Ok(rows)
 }
 
-/// Counts lines up to a record. The reader's own count is one behind where lines end in CRLF.
-struct Lines<'a> {
+/// Counts the lines before a row. The count of the csv crate is off by one where lines end in CRLF.
+struct LineCounter<'a> {
     text: &'a str,
     byte: usize,
     line: usize,
 }
 
-impl Lines<'_> {
+impl LineCounter<'_> {
     fn place(&mut self, position: Option<&Position>) -> String {
         let byte = position.map_or(0, |position| position.byte() as usize);
         let ends = self.text.as_bytes()[byte..].iter().take_while(|b| b"\r\n".contains(b)).count();
@@ -54,27 +54,27 @@ fn value(name: &str, cell: &str) -> Json {
             Json::Null
         }
         "prompt_token_ids" | "response_token_ids" => parsed().unwrap_or_else(text),
-        // A number, unless it would be written otherwise: 007 is a text.
+        // A number only if it is written in canonical form: 007 is a string.
         "id" => match cell.parse::<i64>() {
             Ok(id) if id.to_string() == cell => id.into(),
             _ => text(),
         },
-        _ if cell.starts_with('[') => parsed().filter(are_messages).unwrap_or_else(text),
+        _ if cell.starts_with('[') => parsed().filter(is_chat).unwrap_or_else(text),
         _ => text(),
     }
 }
 
-fn are_messages(value: &Json) -> bool {
-    let are = |list: &Vec<Json>| !list.is_empty() && list.iter().all(|m| m["role"].is_string());
-    value.as_array().is_some_and(are)
+fn is_chat(value: &Json) -> bool {
+    let messages = value.as_array().filter(|messages| !messages.is_empty());
+    messages.is_some_and(|messages| messages.iter().all(|message| message["role"].is_string()))
 }
 
-fn refuse(error: &csv::Error, lines: &mut Lines<'_>) -> PromptError {
-    let why = match error.kind() {
-        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+fn invalid(error: &::csv::Error, lines: &mut LineCounter<'_>) -> PromptError {
+    let reason = match error.kind() {
+        ::csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
             format!("it has {len} cells where the header has {expected_len}")
         }
         _ => "it is not valid CSV".to_owned(),
     };
-    PromptError::at(lines.place(error.position()), why)
+    PromptError::at(lines.place(error.position()), reason)
 }

@@ -1,31 +1,31 @@
-//! TorchScript modules: `forward(input_ids: int64[B, L]) → logits[B, L, V]`, whatever is inside.
+//! TorchScript modules with the signature `forward(input_ids: int64[B, L]) → logits[B, L, V]`.
 //!
-//! Nothing is known of the module but its signature, so sequences of different lengths never share a
-//! call (it might not be causal about padding), and there is no cache: each new token runs the whole.
+//! Only the signature is known. Therefore sequences of different lengths are not batched (the module may attend to
+//! padding), and there is no KV cache: each new token runs the whole sequence.
 
 use std::path::Path;
 
 use anyhow::anyhow;
 use tch::{CModule, Device, TchError, Tensor};
 
-use super::Packed;
+use super::packed::Packed;
 
-/// A module on its device.
-pub(crate) struct Script {
+/// A TorchScript module on its device.
+pub(crate) struct TorchScript {
     module: CModule,
     device: Device,
 }
 
-impl Script {
-    /// Loads a file of `torch.jit.save`, which runs code in it.
-    pub(crate) fn load(path: &Path, device: Device) -> anyhow::Result<Script> {
+impl TorchScript {
+    /// Loads a file written by `torch.jit.save`. Loading runs code from the file.
+    pub(crate) fn load(path: &Path, device: Device) -> anyhow::Result<TorchScript> {
         let module = CModule::load_on_device(path, device).map_err(|error| {
-            anyhow!("cannot load {}: {}", path.display(), crate::torch::say(&error))
+            anyhow!("cannot load {}: {}", path.display(), crate::torch::message(&error))
         })?;
-        Ok(Script { module, device })
+        Ok(TorchScript { module, device })
     }
 
-    /// Logits of the tokens at `rows` of the pack.
+    /// The logits at the tokens with indices `rows` in `packed`.
     pub(super) fn forward(&self, packed: &Packed, rows: &[i64]) -> Result<Tensor, TchError> {
         let mut parts = Vec::new();
         for group in &packed.groups {
@@ -36,7 +36,7 @@ impl Script {
             let shape = logits.size();
             if shape.len() != 3 || shape[..2] != [group.count, group.length] {
                 return Err(TchError::Shape(format!(
-                    "the module made {shape:?} of {} × {} token ids; logits of each are needed",
+                    "the module returned the shape {shape:?} for {} × {} token ids; expected batch × length × vocabulary",
                     group.count, group.length
                 )));
             }

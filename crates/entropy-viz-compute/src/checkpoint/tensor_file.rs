@@ -1,0 +1,91 @@
+//! A safetensors file, mapped into memory.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow, bail};
+use entropy_shell::io_message;
+use memmap2::Mmap;
+use safetensors::tensor::{Dtype, Metadata};
+use safetensors::{SafeTensorError, SafeTensors};
+use tch::{Device, Kind, Tensor};
+
+/// A safetensors file: its mapped bytes and its header.
+pub(crate) struct TensorFile {
+    pub(super) path: PathBuf,
+    map: Mmap,
+    pub(super) metadata: Metadata,
+    data: usize, // offset of the tensor data
+}
+
+/// Maps a file into memory.
+pub(crate) fn map(path: &Path) -> anyhow::Result<Mmap> {
+    let open = || -> std::io::Result<Mmap> {
+        let file = File::open(path)?;
+        // SAFETY: the mapping is read-only. If the file is truncated while mapped, the process ends with SIGBUS,
+        // as in any program that maps weights.
+        #[allow(unsafe_code)]
+        unsafe {
+            Mmap::map(&file)
+        }
+    };
+    open().map_err(|error| anyhow!("cannot read {}: {}", path.display(), io_message(&error)))
+}
+
+impl TensorFile {
+    pub(crate) fn open(path: &Path) -> anyhow::Result<TensorFile> {
+        let map = map(path)?;
+        let read = SafeTensors::read_metadata(&map);
+        let (header, metadata) = read.map_err(|error| unreadable(path, &map, &error))?;
+        Ok(TensorFile { path: path.to_owned(), data: 8 + header, map, metadata })
+    }
+
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.metadata.offset_keys()
+    }
+
+    /// A tensor that shares the memory of the mapping, which must outlive it.
+    pub(crate) fn view(&self, name: &str) -> anyhow::Result<Tensor> {
+        let info =
+            self.metadata.info(name).with_context(|| format!("there is no tensor {name}"))?;
+        let kind = match info.dtype {
+            Dtype::F32 => Kind::Float,
+            Dtype::BF16 => Kind::BFloat16,
+            Dtype::F16 => Kind::Half,
+            Dtype::F64 => Kind::Double,
+            other => bail!(
+                "cannot use {}: the tensor {name} is {other:?}; float32, bfloat16 and float16 are supported",
+                self.path.display()
+            ),
+        };
+        let shape: Vec<i64> = info.shape.iter().map(|n| *n as i64).collect();
+        let (start, end) = info.data_offsets;
+        let bytes = &self.map[self.data + start..self.data + end];
+        if !bytes.as_ptr().addr().is_multiple_of(kind.elt_size_in_bytes()) {
+            return Ok(Tensor::f_from_data_size(bytes, &shape, kind)?);
+        }
+        // SAFETY: `read_metadata` has checked that the size fits the shape and type; callers copy the tensor before
+        // the mapping is dropped.
+        #[allow(unsafe_code)]
+        let view = unsafe { Tensor::f_from_blob(bytes.as_ptr(), &shape, &[], kind, Device::Cpu) };
+        Ok(view?)
+    }
+}
+
+fn unreadable(path: &Path, map: &Mmap, error: &SafeTensorError) -> anyhow::Error {
+    let path = path.display();
+    match error {
+        SafeTensorError::MetadataIncompleteBuffer
+        | SafeTensorError::InvalidHeaderLength
+        | SafeTensorError::HeaderTooSmall => {
+            if map.starts_with(b"version https://git-lfs") {
+                return anyhow!("cannot read {path}: it is a git-lfs pointer, not the weights");
+            }
+            anyhow!("cannot read {path} as safetensors: it is cut off after {} bytes", map.len())
+        }
+        SafeTensorError::HeaderTooLarge if map.starts_with(b"version https://git-lfs") => {
+            anyhow!("cannot read {path}: it is a git-lfs pointer, not the weights")
+        }
+        other => anyhow!("cannot read {path} as safetensors: {other}"),
+    }
+}

@@ -1,0 +1,148 @@
+//! `--tokens-out` as Parquet: the columns are the keys of the JSON lines.
+
+use std::io::{self, BufWriter};
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_array::builder::{
+    ArrayBuilder, Float64Builder, Int64Builder, ListBuilder, StringBuilder,
+};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use entropy_shell::output::AtomicFile;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::basic::Compression;
+use parquet::errors::ParquetError;
+use parquet::file::properties::WriterProperties;
+
+use super::OutputRow;
+
+/// Token ids per row group.
+const ROW_GROUP_TOKENS: usize = 1 << 20;
+
+/// Writes rows in groups.
+pub(super) struct ParquetWriter {
+    writer: ArrowWriter<BufWriter<AtomicFile>>,
+    schema: SchemaRef,
+    columns: Columns,
+}
+
+/// The rows of the current group.
+struct Columns {
+    step: Int64Builder,
+    id: StringBuilder,
+    sample: Int64Builder,
+    prompt_token_ids: ListBuilder<Int64Builder>,
+    response_token_ids: ListBuilder<Int64Builder>,
+    tokens: ListBuilder<StringBuilder>,
+    entropies: ListBuilder<Float64Builder>,
+    log_probs: ListBuilder<Float64Builder>,
+    finish_reason: StringBuilder,
+}
+
+fn element(data_type: DataType) -> Arc<Field> {
+    Arc::new(Field::new("element", data_type, false))
+}
+
+fn list<B: ArrayBuilder + Default>(data_type: DataType) -> ListBuilder<B> {
+    ListBuilder::new(B::default()).with_field(element(data_type))
+}
+
+impl Default for Columns {
+    fn default() -> Columns {
+        Columns {
+            step: Int64Builder::new(),
+            id: StringBuilder::new(),
+            sample: Int64Builder::new(),
+            prompt_token_ids: list(DataType::Int64),
+            response_token_ids: list(DataType::Int64),
+            tokens: list(DataType::Utf8),
+            entropies: list(DataType::Float64),
+            log_probs: list(DataType::Float64),
+            finish_reason: StringBuilder::new(),
+        }
+    }
+}
+
+fn schema() -> SchemaRef {
+    let list = |name: &str, data_type| Field::new(name, DataType::List(element(data_type)), false);
+    Arc::new(Schema::new(vec![
+        Field::new("step", DataType::Int64, false),
+        Field::new("id", DataType::Utf8, false),
+        Field::new("sample", DataType::Int64, true),
+        list("prompt_token_ids", DataType::Int64),
+        list("response_token_ids", DataType::Int64),
+        list("tokens", DataType::Utf8),
+        list("entropies", DataType::Float64),
+        list("log_probs", DataType::Float64),
+        Field::new("finish_reason", DataType::Utf8, true),
+    ]))
+}
+
+impl ParquetWriter {
+    pub(super) fn new(file: AtomicFile) -> io::Result<ParquetWriter> {
+        let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
+        let options =
+            ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+        let schema = schema();
+        let writer =
+            ArrowWriter::try_new_with_options(BufWriter::new(file), schema.clone(), options)
+                .map_err(io_error)?;
+        Ok(ParquetWriter { writer, schema, columns: Columns::default() })
+    }
+
+    /// Adds a row; `pieces` are the texts of the tokens.
+    pub(super) fn write(&mut self, row: &OutputRow<'_>, pieces: &[String]) -> io::Result<()> {
+        let (columns, record) = (&mut self.columns, row.record);
+        let id = &row.prompt_row.id;
+        columns.step.append_value(row.step as i64);
+        columns.id.append_value(id.as_str().map_or_else(|| id.to_string(), str::to_owned));
+        columns.sample.append_option(row.sample().map(|sample| sample as i64));
+        columns.prompt_token_ids.append_value(record.prompt.iter().copied().map(Some));
+        columns.response_token_ids.append_value(record.tokens.iter().copied().map(Some));
+        columns.tokens.append_value(pieces.iter().map(Some));
+        columns.entropies.append_value(record.scores.iter().map(|score| Some(score.entropy)));
+        columns.log_probs.append_value(record.scores.iter().map(|score| Some(score.log_prob)));
+        columns.finish_reason.append_option(row.finish_reason());
+        let ids =
+            columns.prompt_token_ids.values().len() + columns.response_token_ids.values().len();
+        if ids > ROW_GROUP_TOKENS { self.write_group() } else { Ok(()) }
+    }
+
+    fn write_group(&mut self) -> io::Result<()> {
+        let mut columns = std::mem::take(&mut self.columns);
+        let arrays: [&mut dyn ArrayBuilder; 9] = [
+            &mut columns.step,
+            &mut columns.id,
+            &mut columns.sample,
+            &mut columns.prompt_token_ids,
+            &mut columns.response_token_ids,
+            &mut columns.tokens,
+            &mut columns.entropies,
+            &mut columns.log_probs,
+            &mut columns.finish_reason,
+        ];
+        let arrays = arrays.map(ArrayBuilder::finish).to_vec();
+        let batch = RecordBatch::try_new(self.schema.clone(), arrays).map_err(io::Error::other)?;
+        self.writer.write(&batch).and_then(|()| self.writer.flush()).map_err(io_error)
+    }
+
+    /// Writes the last group and completes the file.
+    pub(super) fn finish(mut self) -> io::Result<()> {
+        if self.columns.step.len() > 0 {
+            self.write_group()?;
+        }
+        self.writer.into_inner().map_err(io_error)?.into_inner().map_err(io::Error::from)?.commit()
+    }
+}
+
+/// The I/O error inside a Parquet error, if there is one.
+fn io_error(error: ParquetError) -> io::Error {
+    match error {
+        ParquetError::External(error) => match error.downcast::<io::Error>() {
+            Ok(error) => *error,
+            Err(error) => io::Error::other(error),
+        },
+        other => io::Error::other(other),
+    }
+}

@@ -1,0 +1,293 @@
+//! Computes one checkpoint: loads the model, encodes the prompts, scores and samples responses.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow};
+use entropy_shell::compute::BatchTokens;
+use entropy_shell::{Failure, plural};
+use tch::Device;
+
+use super::plan::{CheckpointPlan, RunInputs};
+use crate::chat::ChatTemplate;
+use crate::checkpoint::Checkpoint;
+use crate::checkpoint::weights::{TensorOptions, Weights};
+use crate::encoder::EncodedPrompts;
+use crate::generate::{GenerateError, Generator};
+use crate::history::RowDigests;
+use crate::interrupt::interrupted;
+use crate::model::Model;
+use crate::model::spec::Spec;
+use crate::model::torchscript::TorchScript;
+use crate::response::ResponseRecord;
+use crate::sampling::Sampling;
+use crate::score::{ScoreError, Scorer};
+use crate::tokenizer::Tokenizer;
+use crate::torch;
+
+/// Tokens per batch when scoring. On the CPU, larger batches are not faster.
+const CPU_BATCH: usize = 4096;
+const GPU_BATCH: usize = 32_768;
+
+/// The responses of one checkpoint with their scores.
+pub(super) struct Evaluation {
+    pub(super) digests: RowDigests,
+    pub(super) tokenizer: Option<Tokenizer>,
+    pub(super) encoded: EncodedPrompts,
+    /// Time of scoring and sampling, without loading.
+    pub(super) seconds: f64,
+    pub(super) entropy_time: Duration,
+    /// Number of tokens that went through the model.
+    pub(super) run_tokens: usize,
+}
+
+/// Why a checkpoint has no evaluation.
+pub(super) enum EvaluationError {
+    Interrupted,
+    Failed(Failure),
+}
+
+impl<E: Into<Failure>> From<E> for EvaluationError {
+    fn from(error: E) -> EvaluationError {
+        EvaluationError::Failed(error.into())
+    }
+}
+
+/// Computes one checkpoint; `label` is that of its progress bar.
+pub(super) fn compute_checkpoint(
+    inputs: &RunInputs<'_>,
+    checkpoint: &Checkpoint,
+    inputs_digest: &str,
+    label: &str,
+) -> Result<Evaluation, EvaluationError> {
+    let plan = CheckpointPlan::open(inputs, checkpoint, inputs_digest)?;
+    let (tokenizer, encoded) = encode(inputs, checkpoint, &plan)?;
+    let model = load_model(inputs, &plan.base, plan.decoder, plan.kind)?;
+    let mut evaluation = Evaluation {
+        digests: plan.digests,
+        tokenizer,
+        encoded,
+        seconds: 0.0,
+        entropy_time: Duration::ZERO,
+        run_tokens: 0,
+    };
+    evaluation.evaluate(inputs, &model, label)?;
+    Ok(evaluation)
+}
+
+fn encode(
+    inputs: &RunInputs<'_>,
+    checkpoint: &Checkpoint,
+    plan: &CheckpointPlan,
+) -> Result<(Option<Tokenizer>, EncodedPrompts), Failure> {
+    let spec = plan.decoder.as_ref().map(|(spec, _)| spec);
+    let directory = &plan.tokenizer;
+    let (tokenizer, chat) = if spec.is_some() || inputs.args.tokenizer.is_some() {
+        let models = [&checkpoint.path, &plan.base.path, directory].map(|path| path.as_path());
+        let tokenizer = Tokenizer::load(directory, &models)?;
+        let chat = ChatTemplate::load(directory)
+            .with_context(|| format!("cannot use the chat template of {}", directory.display()))?;
+        (Some(tokenizer), chat)
+    } else {
+        (None, None)
+    };
+    let vocabulary = spec.map(|spec| spec.vocabulary);
+    if let (Some(vocabulary), Some(tokenizer)) = (vocabulary, &tokenizer)
+        && tokenizer.max_token_id() >= vocabulary
+    {
+        return Err(Failure {
+            error: anyhow!(
+                "cannot use {} with this tokenizer: its token ids go up to {}, but the model's vocabulary is {vocabulary}",
+                plan.base.path.display(),
+                tokenizer.max_token_id()
+            ),
+            hint: Some("use the tokenizer that the model was trained with".to_owned()),
+        });
+    }
+    let encoded = inputs.encoder.encode(
+        &inputs.rows,
+        tokenizer.as_ref(),
+        chat.as_ref(),
+        spec.map(|spec| spec.context),
+        vocabulary,
+        inputs.prompt_file,
+    )?;
+    if encoded.records.is_empty() {
+        let hint = match encoded.too_long {
+            0 => "every row needs a prompt, and a response if it is to be scored",
+            _ => "--truncate-prompts cuts prompts at their beginning",
+        };
+        return Err(Failure {
+            error: anyhow!(
+                "cannot use {}: none of its rows can be computed ({})",
+                inputs.prompt_file.display(),
+                encoded.left_out()
+            ),
+            hint: Some(hint.to_owned()),
+        });
+    }
+    Ok((tokenizer, encoded))
+}
+
+fn load_model(
+    inputs: &RunInputs<'_>,
+    base: &Checkpoint,
+    decoder: Option<(Spec, Weights)>,
+    kind: tch::Kind,
+) -> anyhow::Result<Model> {
+    let Some((spec, weights)) = decoder else {
+        return Ok(Model::TorchScript(TorchScript::load(&base.path, inputs.device)?));
+    };
+    let start = Instant::now();
+    let parameters = weights.parameters();
+    let options = TensorOptions { kind, device: inputs.device };
+    let loading = format!("cannot load {}", base.path.display());
+    let model = Model::load(spec, weights, options)
+        .map_err(|error| torch::with_message(error, &loading))?;
+    inputs.terminal.verbose(|| {
+        format!(
+            "loaded {} ({:.1} M parameters as {} on {:?}) in {:.1} s",
+            base.path.display(),
+            parameters as f64 / 1e6,
+            torch::kind_name(kind),
+            inputs.device,
+            start.elapsed().as_secs_f64()
+        )
+    });
+    Ok(model)
+}
+
+impl Evaluation {
+    /// Scores the given responses and samples the others.
+    fn evaluate(
+        &mut self,
+        inputs: &RunInputs<'_>,
+        model: &Model,
+        label: &str,
+    ) -> Result<(), EvaluationError> {
+        let args = inputs.args;
+        let records = &self.encoded.records;
+        let max_tokens = |record: &ResponseRecord| match record.sample {
+            Some(_) => args.max_new_tokens as usize,
+            None => record.len(),
+        };
+        let total = records.iter().map(max_tokens).sum();
+        let progress = inputs.terminal.progress(label, total).with_rate("tokens");
+        let run_tokens = Cell::new(0);
+        let advance = |tokens: usize| {
+            run_tokens.set(run_tokens.get() + tokens);
+            progress.advance(tokens);
+            !interrupted()
+        };
+        let start = Instant::now();
+        self.score(inputs, model, &advance)?;
+        self.sample(inputs, model, &advance)?;
+        self.seconds = start.elapsed().as_secs_f64();
+        self.run_tokens = run_tokens.get();
+        Ok(())
+    }
+
+    fn score(
+        &mut self,
+        inputs: &RunInputs<'_>,
+        model: &Model,
+        advance: &dyn Fn(usize) -> bool,
+    ) -> Result<(), EvaluationError> {
+        let shrunk = |tokens| {
+            let message = format!("out of memory; continuing with batches of {tokens} tokens");
+            inputs.terminal.warn(&message);
+        };
+        let mut scorer = Scorer {
+            model,
+            device: inputs.device,
+            temperature: inputs.args.temperature,
+            batch_tokens: match inputs.args.batch_tokens {
+                BatchTokens::Max(tokens) => tokens,
+                BatchTokens::Auto if inputs.device == Device::Cpu => CPU_BATCH,
+                BatchTokens::Auto => GPU_BATCH,
+            },
+            advance,
+            shrunk: &shrunk,
+            entropy_time: Duration::ZERO,
+        };
+        scorer.run(&mut self.encoded.records).map_err(|error| match error {
+            ScoreError::Interrupted => EvaluationError::Interrupted,
+            ScoreError::NotFinite { record, token } => {
+                EvaluationError::Failed(not_finite(inputs, &self.encoded.records[record], token))
+            }
+            other => EvaluationError::Failed(anyhow!("cannot score: {other}").into()),
+        })?;
+        self.entropy_time += scorer.entropy_time;
+        Ok(())
+    }
+
+    fn sample(
+        &mut self,
+        inputs: &RunInputs<'_>,
+        model: &Model,
+        advance: &dyn Fn(usize) -> bool,
+    ) -> Result<(), EvaluationError> {
+        let args = inputs.args;
+        let tokenizer = self.tokenizer.as_ref();
+        let is_sampled = self.encoded.records.iter().any(|record| record.sample.is_some());
+        if is_sampled && tokenizer.is_none() && !args.stop.is_empty() {
+            return Err(EvaluationError::Failed(Failure {
+                error: anyhow!("--stop requires a tokenizer, but the model has none"),
+                hint: Some("give one with --tokenizer DIR".to_owned()),
+            }));
+        }
+        let stops = |tokens: &[i64]| {
+            let text = || tokenizer.map(|tokenizer| tokenizer.decode(tokens)).unwrap_or_default();
+            !args.stop.is_empty() && first_stop(&text(), &args.stop).is_some()
+        };
+        let shrunk = |slots| {
+            let sequences = plural(slots, "sequence", "sequences");
+            inputs.terminal.warn(&format!("out of memory; continuing with {sequences} at a time"));
+        };
+        let mut generator = Generator {
+            model,
+            device: inputs.device,
+            temperature: args.temperature,
+            sampling: match args.greedy {
+                true => Sampling::Greedy,
+                false => Sampling::Random { top_k: args.top_k as usize, top_p: args.top_p },
+            },
+            seed: args.seed,
+            max_new_tokens: args.max_new_tokens as usize,
+            eos_token_ids: tokenizer.map_or(&[], |tokenizer| &tokenizer.eos_token_ids),
+            stops: &stops,
+            batch_tokens: match args.batch_tokens {
+                BatchTokens::Max(tokens) => Some(tokens),
+                BatchTokens::Auto => None,
+            },
+            advance,
+            shrunk: &shrunk,
+            entropy_time: Duration::ZERO,
+        };
+        generator.run(&mut self.encoded.records).map_err(|error| match error {
+            GenerateError::Interrupted => EvaluationError::Interrupted,
+            GenerateError::NotFinite { record, token } => {
+                EvaluationError::Failed(not_finite(inputs, &self.encoded.records[record], token))
+            }
+            other => EvaluationError::Failed(anyhow!("cannot sample: {other}").into()),
+        })?;
+        self.entropy_time += generator.entropy_time;
+        Ok(())
+    }
+}
+
+fn not_finite(inputs: &RunInputs<'_>, record: &ResponseRecord, token: usize) -> Failure {
+    let place = &inputs.rows[record.row].place;
+    Failure {
+        error: anyhow!(
+            "the model's logits are NaN or infinite at token {token} of the response to {place} of {}",
+            inputs.prompt_file.display()
+        ),
+        hint: Some("try --dtype float32; if that does not help, the weights are broken".to_owned()),
+    }
+}
+
+/// The byte index of the first stop text.
+pub(super) fn first_stop(text: &str, stops: &[String]) -> Option<usize> {
+    stops.iter().filter_map(|stop| text.find(stop.as_str())).min()
+}

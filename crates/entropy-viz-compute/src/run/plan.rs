@@ -1,0 +1,210 @@
+//! Which checkpoints are computed, and what determines the numbers of each.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use entropy_shell::compute::ComputeArgs;
+use entropy_shell::{Failure, Terminal, WithHint, io_message, plural};
+use serde_json::json;
+use tch::Device;
+
+use crate::checkpoint::config::Config;
+use crate::checkpoint::weights::Weights;
+use crate::checkpoint::{self, Checkpoint, CheckpointKind, ModelPath};
+use crate::encoder::PromptEncoder;
+use crate::history::RowDigests;
+use crate::model;
+use crate::model::spec::Spec;
+use crate::prompts::PromptRow;
+use crate::torch;
+
+/// The files that determine the token ids of a text and the end tokens.
+const TOKENIZER_FILES: [&str; 6] = [
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "chat_template.jinja",
+    "chat_template.json",
+    "generation_config.json",
+];
+
+/// Everything that is common to all checkpoints.
+pub(super) struct RunInputs<'a> {
+    pub(super) args: &'a ComputeArgs,
+    pub(super) terminal: &'a Terminal,
+    pub(super) device: Device,
+    pub(super) prompt_file: &'a Path,
+    pub(super) rows: Vec<PromptRow>,
+    pub(super) encoder: PromptEncoder,
+}
+
+impl RunInputs<'_> {
+    /// A digest of the prompts and of the flags that change a number.
+    pub(super) fn digest(&self) -> Result<String, Failure> {
+        let args = self.args;
+        let mut hasher = blake3::Hasher::new();
+        hash_file(&mut hasher, self.prompt_file)?;
+        let is_sampled = self.rows.iter().any(|row| row.response.is_none());
+        let sampling = is_sampled.then(|| {
+            json!([
+                args.samples,
+                args.max_new_tokens,
+                args.top_p,
+                args.top_k,
+                args.greedy,
+                args.seed,
+                args.stop
+            ])
+        });
+        let flags =
+            json!([1, args.temperature, args.prompt_key, self.encoder.settings(), sampling]);
+        hasher.update(flags.to_string().as_bytes());
+        Ok(short_digest(&hasher))
+    }
+}
+
+/// The checkpoints to compute.
+pub(super) struct Selection {
+    pub(super) checkpoints: Vec<Checkpoint>,
+    /// Whether `--model` is a run directory, not a single checkpoint.
+    pub(super) is_run: bool,
+    /// Number of selected checkpoints that cannot be used.
+    pub(super) unusable: usize,
+}
+
+impl Selection {
+    /// Finds the checkpoints under `--model` and selects those of `--steps` and `--shard`; a shard may have none.
+    pub(super) fn new(
+        path: &Path,
+        args: &ComputeArgs,
+        terminal: &Terminal,
+    ) -> Result<Selection, Failure> {
+        let (found, unusable) = match checkpoint::find(path)? {
+            ModelPath::Single(checkpoint) => {
+                if args.steps.is_some() || args.shard.is_some() {
+                    return Err(anyhow!(
+                        "--steps and --shard select checkpoints of a run, but {} is a single checkpoint",
+                        path.display()
+                    ))
+                    .hint("give the directory that contains global_step_N or checkpoint-N");
+                }
+                let step = args.step.or(checkpoint.step);
+                if step.is_none() {
+                    terminal.warn(
+                        "the step of this checkpoint is unknown and written as 0 (set it with --step N)",
+                    );
+                }
+                let checkpoints = vec![Checkpoint { step, ..checkpoint }];
+                return Ok(Selection { checkpoints, is_run: false, unusable: 0 });
+            }
+            ModelPath::Run { checkpoints, unusable } => (checkpoints, unusable),
+        };
+        if args.step.is_some() {
+            return Err(anyhow!(
+                "--step sets the step of a single checkpoint, but {} is a run",
+                path.display()
+            ))
+            .hint("select checkpoints of a run with --steps A:B");
+        }
+        let (from, to) = args.steps.unwrap_or((0, u64::MAX));
+        let is_selected = |step: u64| (from..=to).contains(&step);
+        let all = found.len();
+        let selected: Vec<Checkpoint> = found
+            .into_iter()
+            .filter(|checkpoint| checkpoint.step.is_none_or(is_selected))
+            .collect();
+        let unusable: Vec<_> =
+            unusable.into_iter().filter(|(step, _)| is_selected(*step)).collect();
+        if selected.is_empty() {
+            if let Some((_, failure)) = unusable.into_iter().next() {
+                return Err(failure);
+            }
+            return Err(anyhow!(
+                "nothing to compute: {} has {}, none of them in --steps",
+                path.display(),
+                plural(all, "checkpoint", "checkpoints")
+            ))
+            .hint("omit --steps to compute all");
+        }
+        for (step, failure) in &unusable {
+            warn_skipped(terminal, *step, failure);
+        }
+        let (shard, shards) = args.shard.unwrap_or((1, 1));
+        let checkpoints = selected.into_iter().skip(shard - 1).step_by(shards).collect();
+        Ok(Selection { checkpoints, is_run: true, unusable: unusable.len() })
+    }
+}
+
+/// Warns that the checkpoint of a step is skipped.
+pub(super) fn warn_skipped(terminal: &Terminal, step: u64, failure: &Failure) {
+    let hint = failure.hint.as_ref().map_or(String::new(), |hint| format!(" ({hint})"));
+    terminal.warn(&format!("skipped step {step}: {:#}{hint}", failure.error));
+}
+
+/// A checkpoint that is opened but not loaded.
+pub(super) struct CheckpointPlan {
+    /// The checkpoint with config.json: for an adapter, its base model.
+    pub(super) base: Checkpoint,
+    /// `None` for a TorchScript module.
+    pub(super) decoder: Option<(Spec, Weights)>,
+    /// The number type of the weights in memory.
+    pub(super) kind: tch::Kind,
+    /// The directory of tokenizer.json.
+    pub(super) tokenizer: PathBuf,
+    pub(super) digests: RowDigests,
+}
+
+impl CheckpointPlan {
+    /// Opens a checkpoint; `inputs_digest` is that of [`RunInputs::digest`].
+    pub(super) fn open(
+        inputs: &RunInputs<'_>,
+        checkpoint: &Checkpoint,
+        inputs_digest: &str,
+    ) -> Result<CheckpointPlan, Failure> {
+        let args = inputs.args;
+        let base = checkpoint.base(args.base_model.as_deref())?;
+        let decoder = match base.kind {
+            CheckpointKind::TorchScript => None,
+            _ => Some((model::spec(&Config::read(&base.path)?)?, checkpoint.open(&base)?)),
+        };
+        let kind = match &decoder {
+            Some((_, weights)) => torch::kind(args.dtype, weights.stored_kind(), inputs.device),
+            None => tch::Kind::Float, // a module defines its own types
+        };
+        let has_tokenizer =
+            |checkpoint: &Checkpoint| checkpoint.path.join("tokenizer.json").is_file();
+        let tokenizer = match &args.tokenizer {
+            Some(directory) => directory.clone(),
+            None if has_tokenizer(checkpoint) => checkpoint.path.clone(),
+            None => base.path.clone(),
+        };
+
+        let mut files = checkpoint.files();
+        if base != *checkpoint {
+            files.extend(base.files());
+        }
+        files.extend(TOKENIZER_FILES.map(|name| tokenizer.join(name)));
+        let mut hasher = blake3::Hasher::new();
+        for file in files.iter().filter(|file| file.is_file()) {
+            hash_file(&mut hasher, file)?;
+        }
+        hasher.update(torch::kind_name(kind).as_bytes());
+        let digests = RowDigests { inputs: inputs_digest.to_owned(), model: short_digest(&hasher) };
+        Ok(CheckpointPlan { base, decoder, kind, tokenizer, digests })
+    }
+}
+
+fn hash_file(hasher: &mut blake3::Hasher, path: &Path) -> Result<(), Failure> {
+    // The size is hashed first, so that no two sequences of files have the same bytes.
+    let size = fs::metadata(path).map(|metadata| metadata.len());
+    let hashed = size.and_then(|size| {
+        hasher.update(&size.to_le_bytes());
+        hasher.update_mmap_rayon(path).map(|_| ())
+    });
+    hashed.map_err(|error| anyhow!("cannot read {}: {}", path.display(), io_message(&error)).into())
+}
+
+fn short_digest(hasher: &blake3::Hasher) -> String {
+    hasher.finalize().to_hex()[..16].to_owned()
+}
