@@ -39,7 +39,7 @@ const FORBIDDEN: [(&str, &[&str]); 7] = [
 const UNSAFE: [&str; 4] = [
     "crates/entropy-kernels/src/logits.rs",
     "crates/entropy-kernels/src/matmul.rs",
-    "crates/entropy-viz-compute/src/checkpoint/weights.rs",
+    "crates/entropy-viz-compute/src/checkpoint/tensor_file.rs",
     "crates/entropy-viz-compute/src/torch.rs",
 ];
 

@@ -62,7 +62,7 @@ def read_only_directory(tool, tmp):
         history(tmp / "a.json")
         tool.refuses(["plot", "a.json", "-o", "ro/a.png"], tmp, "cannot write ro/a.png", "hint:")
         tool.refuses(["stats", "a.json", "-o", "ro/deeper/a.svg"], tmp, "cannot write", "hint:")
-        tool.refuses(["record", "--run", "r", "--models", "ro"], tmp, "cannot make", "hint:", stdin=b"1 2\n")
+        tool.refuses(["record", "--run", "r", "--models", "ro"], tmp, "cannot create", "hint:", stdin=b"1 2\n")
     finally:
         end()
 
