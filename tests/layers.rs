@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::common::root;
 
 /// Each module of `entropy-history`, and the other modules that it may use.
-const MODULES: [(&str, &[&str]); 13] = [
+const MODULES: [(&str, &[&str]); 14] = [
     ("quantity", &[]),
     ("label", &[]),
     ("number", &[]),
@@ -20,7 +20,11 @@ const MODULES: [(&str, &[&str]); 13] = [
     ("export", &["history", "label"]),
     ("record", &["history", "formats", "export"]),
     ("discover", &[]),
-    ("tail", &["formats"]),
+    ("text", &[]),
+    (
+        "store",
+        &["history", "quantity", "number", "text", "formats", "elapsed", "stages", "discover"],
+    ),
 ];
 
 /// Forbidden source text, and the directories that are exempt.

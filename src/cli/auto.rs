@@ -5,25 +5,24 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use clap::Args;
 
-use super::across::AcrossArgs;
 use super::call::{command_line, day, source_date_epoch};
 use super::chart::{ChartArgs, Target, stats_beside, target, write};
 use super::check::judge;
 use super::compare::CompareArgs;
-use super::curves::Clock;
 use super::groups::BandArgs;
 use super::health::HealthArgs;
-use super::inputs::WHY_NONE;
-use super::labels::Labels;
-use super::load::{NoLogs, Reading};
+use super::hints::NO_HISTORY_HINT;
+use super::load::LoadArgs;
 use super::plot::{Chart, Charts, Looks, draw};
-use super::report::{BESIDES, PARTIAL, weight};
+use super::report::{PARTIAL, REPORT_AUX, weight};
+use super::x_axis::AcrossArgs;
 use crate::report::{self, Page};
 use entropy_history::discover::{self, Depth, Found, Input, Origin};
 use entropy_history::history::Comparison;
 use entropy_history::stats::check::Rules;
 use entropy_history::stats::compare::compare;
 use entropy_history::stats::{Analysis, analyse};
+use entropy_history::store::{ClockRequest, LoadError};
 use entropy_plot::{Across, Encoding};
 use entropy_shell::Outcome;
 use entropy_shell::Terminal;
@@ -64,7 +63,7 @@ pub(super) struct Auto {
     #[arg(long)]
     recursive: bool,
     #[command(flatten)]
-    reading: Reading,
+    reading: LoadArgs,
     #[command(flatten)]
     compare: CompareArgs,
     #[command(flatten)]
@@ -79,13 +78,12 @@ pub(super) struct Auto {
 
 /// What was found below the directory of models.
 struct Histories {
-    inputs: Vec<Input>,
-    unreadable: Vec<String>,
+    sources: Found<Input>,
     nothing: String, // what to say if none of it is a log
 }
 
 fn none_found(what: String) -> Failure {
-    Failure { error: anyhow!(what), hint: Some(WHY_NONE.to_owned()) }
+    Failure { error: anyhow!(what), hint: Some(NO_HISTORY_HINT.to_owned()) }
 }
 
 impl Auto {
@@ -110,15 +108,17 @@ impl Auto {
             None => None,
         };
 
-        let Histories { inputs, unreadable, nothing } = self.find()?;
-        let mut besides = self.across.besides();
-        if self.artifacts.is_some() && besides.clock == Clock::Unasked {
-            besides.clock = BESIDES.clock;
+        let Histories { sources, nothing } = self.find()?;
+        let mut aux = self.across.aux_request();
+        if self.artifacts.is_some() && aux.clock == ClockRequest::Skip {
+            aux = REPORT_AUX;
         }
-        let loaded = self.reading.load(inputs, &unreadable, &Labels::none(), &besides, terminal);
-        let (comparison, outcome) = loaded.map_err(|failure| {
-            if failure.error.is::<NoLogs>() { none_found(nothing) } else { failure }
-        })?;
+        let loaded = self.reading.load(sources, &[], aux, terminal);
+        let (comparison, outcome) =
+            loaded.map_err(|failure| match failure.error.downcast_ref::<LoadError>() {
+                Some(LoadError::NotRecognised(_)) => none_found(nothing),
+                _ => failure,
+            })?;
         let (placed, across) = self.across.place(&comparison, terminal)?;
         self.compare.groups.tell_ungrouped(&placed, " and without a curve", terminal)?;
         if let (Some(output), Some(encoding)) = (&output, encoding) {
@@ -169,7 +169,9 @@ impl Auto {
                 "cannot look into {}: there is no such directory{told}",
                 models.display()
             ))
-            .hint(format!("entropy-viz auto MODELS_DIR, if they are elsewhere; else {WHY_NONE}"));
+            .hint(format!(
+                "entropy-viz auto MODELS_DIR, if they are elsewhere; else {NO_HISTORY_HINT}"
+            ));
         }
         let pattern = discover::below(&models, self.pattern.as_deref().unwrap_or(PATTERN));
         let found = match (&self.pattern, self.recursive) {
@@ -194,7 +196,7 @@ impl Auto {
         if found.files.is_empty() {
             return Err(none_found(nothing));
         }
-        Ok(Histories { inputs: found.files, unreadable: found.unreadable, nothing })
+        Ok(Histories { sources: found, nothing })
     }
 
     /// The set for CI; pictures are of `placed`, over what its axis counts.

@@ -6,14 +6,15 @@ use clap::Args;
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
-use super::curves::{explain, holds_no_entropy, may_be_log, open};
+use super::hints::failure;
 use super::inputs::resolve;
-use super::load::{Reading, left_out, nothing_read};
-use entropy_history::discover::{Location, Origin};
-use entropy_history::formats::{self, Format, Log, Note, SeriesSelector, Source, Tally};
+use super::load::{LoadArgs, without_entropy};
+use entropy_history::discover::{Found, Location, Origin};
+use entropy_history::formats::{self, Format, Log, Note, ReadError, SeriesSelector, Source, Tally};
 use entropy_history::label::visible;
 use entropy_history::number::exact;
 use entropy_history::quantity::{EntropyKind, Sign};
+use entropy_history::store::{AuxRequest, LoadError, holds_no_entropy, looks_like_log, open_log};
 use entropy_shell::Failure;
 use entropy_shell::Outcome;
 use entropy_shell::Terminal;
@@ -36,7 +37,7 @@ pub(super) struct Inspect {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    reading: Reading,
+    reading: LoadArgs,
 }
 
 /// The document of `--json`.
@@ -81,8 +82,9 @@ struct Listed {
 
 impl Inspect {
     pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
-        let (inputs, unreadable) = resolve(&self.inputs)?;
-        let wanted = self.reading.wanted()?.with_survey();
+        let Found { files: inputs, unreadable } = resolve(&self.inputs)?;
+        let options = self.reading.options(AuxRequest::default());
+        let wanted = options.selector().map_err(failure)?.with_survey();
         for directory in &unreadable {
             terminal.warn(&format!("skipped {directory}"));
         }
@@ -90,7 +92,7 @@ impl Inspect {
             inputs.iter().flat_map(|i| i.segments.iter().map(|file| (file, i.origin))).collect();
         let (mut logs, mut without, mut unread) = (Vec::new(), Vec::new(), 0);
         for &(location, origin) in &found {
-            match self.inspect(location, origin, &wanted) {
+            match inspect(location, origin, options.format, &wanted) {
                 Ok(Looked::Log(contents)) => logs.push(contents),
                 Ok(Looked::NoEntropy(why, contents)) => without.push((why, contents)),
                 Ok(Looked::NoLog) => {}
@@ -104,16 +106,15 @@ impl Inspect {
         without.iter().for_each(|(why, _)| terminal.verbose(|| why.clone()));
         if !logs.is_empty() {
             if !without.is_empty() {
-                terminal.info(&left_out(without.len()));
+                terminal.info(&without_entropy(without.len()));
             }
         } else {
             // Where nothing holds an entropy, what the files hold instead is what is looked for.
             let (why, contents): (Vec<_>, Vec<_>) = without.into_iter().unzip();
             logs.extend(contents.into_iter().flatten());
             if logs.is_empty() {
-                let found: Vec<String> =
-                    found.iter().map(|(location, _)| location.name()).collect();
-                return Err(nothing_read(&found, unread, &why));
+                let files = found.iter().map(|(location, _)| location.name()).collect();
+                return Err(failure(LoadError::nothing_found(files, unread, why)));
             }
         }
         let text = if self.json {
@@ -125,40 +126,39 @@ impl Inspect {
         terminal.print(text.as_bytes())?;
         Ok(self.reading.outcome(unread + unreadable.len()))
     }
+}
 
-    /// What one file holds. One that was found among files of any kind need be no log, and need hold no
-    /// entropy.
-    fn inspect(
-        &self,
-        location: &Location,
-        origin: Origin,
-        wanted: &SeriesSelector,
-    ) -> Result<Looked, Failure> {
-        let source = location.name();
-        let is_scanned = origin == Origin::Scanned;
-        if let (Location::File(path), true, None) = (location, is_scanned, self.reading.format())
-            && !may_be_log(path).map_err(|e| explain(&source, e.into()))?
-        {
-            return Ok(Looked::NoLog);
+/// What one file holds. A file that was found by scanning a directory may be no log, and may hold no
+/// entropy.
+fn inspect(
+    location: &Location,
+    origin: Origin,
+    format: Option<&'static Format>,
+    wanted: &SeriesSelector,
+) -> Result<Looked, Failure> {
+    let source = location.name();
+    let failed = |error: ReadError| failure(LoadError::Read { log: source.clone(), error });
+    let is_scanned = origin == Origin::Scanned;
+    if let (Location::File(path), true, None) = (location, is_scanned, format)
+        && !looks_like_log(path).map_err(|e| failed(e.into()))?
+    {
+        return Ok(Looked::NoLog);
+    }
+    let (mut reader, path) = open_log(location).map_err(|e| failed(e.into()))?;
+    let (format, log) = match formats::read(Source { reader: &mut *reader, path }, format, wanted) {
+        Ok(read) => read,
+        Err(error) if is_scanned && holds_no_entropy(&error) => {
+            return Ok(Looked::NoEntropy(format!("{source}: {error}"), None));
         }
-        let (mut reader, path) = open(location).map_err(|e| explain(&source, e.into()))?;
-        let log =
-            formats::read(Source { reader: &mut *reader, path }, self.reading.format(), wanted);
-        let (format, log) = match log {
-            Ok(read) => read,
-            Err(error) if is_scanned && holds_no_entropy(&error) => {
-                return Ok(Looked::NoEntropy(format!("{source}: {error}"), None));
-            }
-            Err(error) => return Err(explain(&source, error)),
-        };
-        let (contents, none) = contents(source, format, log, wanted);
-        match none.filter(|_| is_scanned) {
-            Some(why) => {
-                let why = format!("{}: {why}", contents.source);
-                Ok(Looked::NoEntropy(why, Some(contents)))
-            }
-            None => Ok(Looked::Log(contents)),
+        Err(error) => return Err(failed(error)),
+    };
+    let (contents, none) = contents(source, format, log, wanted);
+    match none.filter(|_| is_scanned) {
+        Some(why) => {
+            let why = format!("{}: {why}", contents.source);
+            Ok(Looked::NoEntropy(why, Some(contents)))
         }
+        None => Ok(Looked::Log(contents)),
     }
 }
 

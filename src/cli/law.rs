@@ -7,7 +7,6 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::chart::{ChartArgs, Target, hide, target, write};
-use super::curves::{AuxRequest, Clock};
 use super::inputs::InputArgs;
 use super::table::{aligned, number};
 use entropy_history::history::{Comparison, Run};
@@ -15,6 +14,7 @@ use entropy_history::label::visible;
 use entropy_history::stats::bootstrap::Resampling;
 use entropy_history::stats::health::is_recorded;
 use entropy_history::stats::law::{self, ASSUMPTION, Estimate};
+use entropy_history::store::AuxRequest;
 use entropy_shell::Failure;
 use entropy_shell::Outcome;
 use entropy_shell::Terminal;
@@ -69,8 +69,8 @@ impl Law {
         let output = self.output.clone().or_else(default).map(|path| target(&path));
         let encoding = output.as_ref().map(|output| self.chart.encoding(output)).transpose()?;
 
-        let besides = AuxRequest { rewards: &self.reward, clock: Clock::Unasked };
-        let (comparison, outcome) = self.inputs.load_with(&besides, terminal)?;
+        let aux = AuxRequest { rewards: self.reward.clone(), ..AuxRequest::default() };
+        let (comparison, outcome) = self.inputs.load_with(aux, terminal)?;
         let window = self.chart.window(&comparison, terminal)?;
         let comparison = window.map_or(comparison, |window| window.cut);
         let resampling = Resampling::default();

@@ -3,24 +3,21 @@
 //! This is the only room that prints, reads the environment or names flags. Libraries below return
 //! facts; here they become warnings, hints and exit codes.
 
-mod across;
 mod auto;
 mod call;
 mod chart;
 mod check;
 mod compare;
 mod convert;
-mod curves;
 mod formats;
 mod groups;
 mod health;
+mod hints;
 mod inputs;
 mod inspect;
-mod labels;
 mod launch;
 mod law;
 mod load;
-mod oddities;
 mod pages;
 mod plot;
 mod record;
@@ -29,6 +26,7 @@ mod stats;
 mod table;
 mod tokens;
 mod watch;
+mod x_axis;
 
 use std::process::ExitCode;
 

@@ -6,12 +6,12 @@ use std::time::{Instant, SystemTime};
 use anyhow::anyhow;
 use clap::Args;
 
-use super::across::AcrossArgs;
 use super::chart::{ChartArgs, Target, stats_beside, target, write};
 use super::groups::{BandArgs, GroupArgs};
 use super::health::HealthArgs;
 use super::inputs::InputArgs;
 use super::watch::{Shown, frame, size};
+use super::x_axis::AcrossArgs;
 use crate::tui::standing::{Standing, Terms};
 use entropy_history::history::Comparison;
 use entropy_history::stats::{Analysis, analyse, analyse_window};
@@ -70,7 +70,7 @@ impl Plot {
         if output == Target::Stdout && self.with_stats {
             return Err(anyhow!("two pictures do not go to stdout")).hint("name a file with -o");
         }
-        let (comparison, outcome) = self.inputs.load_with(&self.across.besides(), terminal)?;
+        let (comparison, outcome) = self.inputs.load_with(self.across.aux_request(), terminal)?;
         let (comparison, across) = self.across.place(&comparison, terminal)?;
         let charts = if self.with_stats { Charts::Both } else { Charts::Curves };
         self.groups.tell_ungrouped(&comparison, " and not drawn", terminal)?;
@@ -90,7 +90,7 @@ impl Plot {
 
     /// Draws the curves as text.
     fn print(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
-        let (comparison, outcome) = self.inputs.load_with(&self.across.besides(), terminal)?;
+        let (comparison, outcome) = self.inputs.load_with(self.across.aux_request(), terminal)?;
         let (comparison, _) = self.across.place(&comparison, terminal)?;
         let window = self.chart.window(&comparison, terminal)?;
         let comparison = window.map_or(comparison, |window| window.whole);

@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 use anyhow::anyhow;
 use clap::Args;
 
-use super::curves::explain;
+use super::hints::failure;
 use entropy_history::formats::{self, SeriesSelector, Source};
 use entropy_history::number::exact;
 use entropy_history::record::{Recording, parse};
+use entropy_history::store::LoadError;
 use entropy_shell::Outcome;
 use entropy_shell::Terminal;
 use entropy_shell::output::write_atomically;
@@ -187,16 +188,19 @@ fn resume(path: &Path, terminal: &Terminal) -> Result<Recording, Failure> {
     let wanted = wanted.with_survey();
     let source = Source { reader: &mut file, path: Some(path) };
     let kept = "it is left as it is; move it away to begin anew";
-    let (format, log) = formats::read(source, None, &wanted)
-        .map_err(|error| Failure { hint: Some(kept.to_owned()), ..explain(&name, error) })?;
+    let (format, log) = formats::read(source, None, &wanted).map_err(|error| Failure {
+        hint: Some(kept.to_owned()),
+        ..failure(LoadError::Read { log: name.clone(), error })
+    })?;
     let mut more = log.survey.iter().map(|(_, key, _)| key).filter(|key| *key != "entropy");
     if let Some(key) = more.next() {
         let why = format!("its rows have {key:?} too, which a recording does not keep");
         return Err(anyhow!("cannot go on with {name}: {why}")).hint(kept);
     }
-    let (series, notes) = log
-        .choose(&wanted, format)
-        .map_err(|error| Failure { hint: Some(kept.to_owned()), ..explain(&name, error) })?;
+    let (series, notes) = log.choose(&wanted, format).map_err(|error| Failure {
+        hint: Some(kept.to_owned()),
+        ..failure(LoadError::Read { log: name.clone(), error })
+    })?;
     for note in notes.iter().filter(|note| note.is_warning()) {
         terminal.warn(&format!("{name}: {note}"));
     }

@@ -9,7 +9,6 @@ use clap::Args;
 use super::call::{command_line, day, source_date_epoch};
 use super::chart::{Target, target, write};
 use super::compare::CompareArgs;
-use super::curves::{AuxRequest, Clock};
 use super::health::HealthArgs;
 use super::inputs::InputArgs;
 use super::tokens::TokenArgs;
@@ -18,6 +17,7 @@ use entropy_history::history::Comparison;
 use entropy_history::stats::compare::compare;
 use entropy_history::stats::smooth::Smoothing;
 use entropy_history::stats::{Analysis, analyse};
+use entropy_history::store::{AuxRequest, ClockRequest};
 use entropy_shell::Outcome;
 use entropy_shell::Terminal;
 use entropy_shell::plural;
@@ -59,8 +59,9 @@ pub(super) struct Report {
 /// What is not in the page, where some of what was found could not be read.
 pub(super) const PARTIAL: &str = "Some files that were found could not be read and are not in this page; the command says which.";
 
-/// What is to be read for a page: when steps were, where a log tells.
-pub(super) const BESIDES: AuxRequest<'static> = AuxRequest { rewards: &[], clock: Clock::IfAny };
+/// Auxiliary series of a page: the clock, where a log has one.
+pub(super) const REPORT_AUX: AuxRequest =
+    AuxRequest { rewards: Vec::new(), clock: ClockRequest::Optional };
 
 impl Report {
     pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
@@ -70,7 +71,7 @@ impl Report {
             .hint("--smooth ema:WEIGHT, as in ema:0.9")?;
         let date = source_date_epoch()?.map(day);
 
-        let (comparison, read) = self.inputs.load_with(&BESIDES, terminal)?;
+        let (comparison, read) = self.inputs.load_with(REPORT_AUX, terminal)?;
         self.compare.groups.tell_ungrouped(&comparison, "", terminal)?;
         let plan = self.compare.plan(&comparison)?;
         let (tokens, tokens_read) = self.tokens.load(terminal)?;

@@ -114,6 +114,9 @@ pub enum DiscoverError {
     /// A segment of a run that is several logs.
     #[error("{0} is more than one log, and cannot be a segment of a run")]
     ManySegments(String),
+    /// Standard input is given twice.
+    #[error("stdin is given twice")]
+    StdinTwice,
 }
 
 /// What a pattern or an argument stands for.
@@ -162,6 +165,24 @@ pub fn resolve(argument: &OsStr) -> Result<Found<Input>, DiscoverError> {
         input.label.clone_from(&label);
     }
     Ok(found)
+}
+
+/// Resolves several INPUTs (see [`resolve`]), in their order.
+///
+/// # Errors
+/// As [`resolve`], and when standard input is given twice.
+pub fn resolve_all(arguments: &[impl AsRef<OsStr>]) -> Result<Found<Input>, DiscoverError> {
+    let mut all = Found::default();
+    for argument in arguments {
+        let found = resolve(argument.as_ref())?;
+        all.files.extend(found.files);
+        all.unreadable.extend(found.unreadable);
+    }
+    let segments = all.files.iter().flat_map(|input: &Input| &input.segments);
+    if segments.filter(|location| **location == Location::Stdin).count() > 1 {
+        return Err(DiscoverError::StdinTwice);
+    }
+    Ok(all)
 }
 
 /// Whether the whole text is a path, several, or a pattern that something matches.

@@ -1,8 +1,8 @@
 //! Reads the policy-entropy histories that reinforcement-learning trainers log, and computes their statistics.
 //!
-//! Data flows one way: [`discover`] finds files, [`formats`] reads raw points, [`history`] checks them once,
-//! [`stats`] turns them into numbers, and [`export`] writes them in other formats. Nothing here prints,
-//! exits or reads the environment.
+//! [`store::Store::open`] turns paths into labelled runs: [`discover`] finds files, [`formats`] reads raw points,
+//! [`history`] validates them once. [`stats`] computes statistics of runs, and [`export`] writes them in other
+//! formats. Nothing here prints, exits or reads the environment.
 
 pub mod discover;
 pub mod dump;
@@ -16,4 +16,5 @@ pub mod quantity;
 pub mod record;
 pub mod stages;
 pub mod stats;
-pub mod tail;
+pub mod store;
+pub mod text;

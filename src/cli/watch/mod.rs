@@ -1,8 +1,6 @@
 //! `entropy-viz watch`: training as it happens, in the terminal or a browser.
 
 mod events;
-mod follow;
-mod followed;
 mod hooks;
 mod keys;
 mod look;
@@ -20,25 +18,25 @@ use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 use ratatui::crossterm::event::{Event, KeyEventKind};
 
-use super::curves::{AuxRequest, Reader};
 use super::health::HealthArgs;
-use super::load::{LARGEST_VOCABULARY, format_by_name};
-use super::report::BESIDES;
+use super::hints::failure;
+use super::load::format_by_name;
+use super::report::REPORT_AUX;
 use crate::tui::frame::span;
 use crate::tui::standing::{Standing, Terms, Turn};
 use crate::tui::view::View;
 use entropy_history::discover::Origin;
-use entropy_history::formats::{Format, SeriesSelector};
+use entropy_history::formats::Format;
 use entropy_history::history::Comparison;
 use entropy_history::number::{exact, short};
 use entropy_history::stats::health::State;
 use entropy_history::stats::smooth::Smoothing;
+use entropy_history::store::{AuxRequest, LoadOptions, LogLoader, LogStore, SearchPath};
 use entropy_plot::ValueScale;
 use entropy_shell::Outcome;
 use entropy_shell::Terminal;
 use entropy_shell::{Failure, WithHint};
 use events::Events;
-use follow::{Follower, Place};
 use hooks::{Hooks, Output};
 use keys::{Key, meaning};
 pub(super) use look::{Shown, ThemeName, frame, size};
@@ -171,22 +169,20 @@ enum End {
 
 impl Watch {
     pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
-        let wanted = SeriesSelector::metrics(&self.metric)
-            .map_err(|(text, why)| anyhow!("--metric {text:?} is not a glob pattern: {why}"))
-            .hint("put * ? or [ in brackets, as in [*], to mean the character")?;
-        let wanted = if self.serve.is_asked() { wanted.with_clock() } else { wanted };
-        let besides = if self.serve.is_asked() { BESIDES } else { AuxRequest::default() };
-        let vocabulary = LARGEST_VOCABULARY;
-        let reader = Reader { format: self.format, wanted: &wanted, besides: &besides, vocabulary };
-        let follower = Follower::new(self.places()?, reader, self.interval);
+        let aux = if self.serve.is_asked() { REPORT_AUX } else { AuxRequest::default() };
+        let metrics = self.metric.clone();
+        let options = LoadOptions { format: self.format, metrics, aux, ..LoadOptions::default() };
+        let selector = options.selector().map_err(failure)?;
+        let loader = LogLoader::new(&options, &selector);
+        let store = LogStore::new(self.search_paths()?, loader, self.interval);
         let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
         let taken = io::stdout().is_terminal() && !dumb;
         let asked = !self.exit_on.is_empty() || self.exec.is_some() || self.bell;
-        let mut service = self.serve.prepare(self, &follower.places())?;
+        let mut service = self.serve.prepare(self, &store.paths())?;
         if self.once || (!taken && !asked && service.is_none()) {
-            return self.once(follower, terminal);
+            return self.once(store, terminal);
         }
-        let watcher = Watcher::new(self.terms(), follower);
+        let watcher = Watcher::new(self.terms(), store);
         let display = if taken && service.is_none() { Display::Screen } else { Display::Lines };
         let signals = Signals::listen(display)?;
         let end = match display {
@@ -206,9 +202,9 @@ impl Watch {
         })
     }
 
-    fn places(&self) -> Result<Vec<Place>, Failure> {
+    fn search_paths(&self) -> Result<Vec<SearchPath>, Failure> {
         if !self.inputs.is_empty() {
-            return Ok(self.inputs.iter().cloned().map(Place::Argument).collect());
+            return Ok(self.inputs.iter().cloned().map(SearchPath::Argument).collect());
         }
         let Some(storage) = std::env::var_os("STORAGE_PATH").filter(|path| !path.is_empty()) else {
             return Err(anyhow!("no input is given, and $STORAGE_PATH is not set"))
@@ -223,7 +219,7 @@ impl Watch {
             ))
             .hint("entropy-viz watch INPUT");
         }
-        Ok(vec![Place::Models(models)])
+        Ok(vec![SearchPath::Models(models)])
     }
 
     fn terms(&self) -> Terms {
@@ -240,19 +236,19 @@ impl Watch {
     }
 
     /// Prints one frame.
-    fn once(&self, follower: Follower<'_>, terminal: &Terminal) -> Result<Outcome, Failure> {
-        let mut watcher = Watcher::new(self.terms(), follower);
+    fn once(&self, store: LogStore<'_>, terminal: &Terminal) -> Result<Outcome, Failure> {
+        let mut watcher = Watcher::new(self.terms(), store);
         let news = watcher.look()?;
         let mut outcome = Outcome::Done;
         for problem in news.problems {
             if problem.origin == Origin::Named {
-                return Err(problem.failure);
+                return Err(failure(problem.error));
             }
-            terminal.warn(&format!("skipped: {:#}", problem.failure.error));
+            terminal.warn(&format!("skipped: {}", problem.error));
             outcome = Outcome::Partial;
         }
-        let Some(comparison) = watcher.follower.comparison() else {
-            return Err(anyhow!("no run with an entropy in {}", watcher.follower.places())).hint(
+        let Some(comparison) = watcher.store.comparison() else {
+            return Err(anyhow!("no run with an entropy in {}", watcher.store.paths())).hint(
                 "the trainer may not have logged yet; without --once a terminal waits for it",
             );
         };
@@ -296,14 +292,14 @@ impl Watch {
             let start = Instant::now();
             let news = watcher.look()?;
             for problem in &news.problems {
-                match problem.is_absence() && watcher.standings.is_empty() {
+                match problem.error.is_absence() && watcher.standings.is_empty() {
                     true => terminal.info(&waiting),
-                    false => terminal.warn(&format!("{:#}", problem.failure.error)),
+                    false => terminal.warn(&format!("{}", problem.error)),
                 }
             }
             if let Some(service) = &mut service {
                 service.take(news.grew);
-                service.go_on(watcher.follower.comparison());
+                service.go_on(watcher.store.comparison());
                 service.start(terminal)?; // once what is named has turned out to be readable
             }
             for turn in &news.turns {
@@ -326,7 +322,7 @@ impl Watch {
                     terminal.warn(&problem);
                 }
                 if let Some(service) = &mut service {
-                    service.go_on(watcher.follower.comparison());
+                    service.go_on(watcher.store.comparison());
                 }
                 let left = self.interval.saturating_sub(start.elapsed());
                 if left.is_zero() {
@@ -373,8 +369,8 @@ impl Watch {
 
             if dirty {
                 let drawn = screen.draw(|area, buffer| {
-                    let runs = watcher.follower.comparison().map_or(&[][..], Comparison::runs);
-                    let trouble = trouble(watcher.follower.troubles());
+                    let runs = watcher.store.comparison().map_or(&[][..], Comparison::runs);
+                    let trouble = trouble(watcher.store.errors());
                     let scene = crate::tui::frame::Scene {
                         runs,
                         standings: &watcher.standings,
@@ -403,7 +399,7 @@ impl Watch {
                             Some(Key::Suspend) => suspend(&mut screen, signals)?,
                             Some(Key::Act(act)) => {
                                 let runs =
-                                    watcher.follower.comparison().map_or(&[][..], Comparison::runs);
+                                    watcher.store.comparison().map_or(&[][..], Comparison::runs);
                                 let labels: Vec<&str> =
                                     runs.iter().map(|r| r.history.label()).collect();
                                 view.act(act, &labels, span(runs));
@@ -456,7 +452,7 @@ fn sure<'s>(watcher: &'s Watcher<'_>) -> impl Iterator<Item = &'s Standing> {
 
 /// What stands for the runs until there is one.
 fn waiting(watcher: &Watcher<'_>) -> String {
-    format!("no run yet: looking for logs in {}", watcher.follower.places())
+    format!("no run yet: looking for logs in {}", watcher.store.paths())
 }
 
 #[cfg(unix)]

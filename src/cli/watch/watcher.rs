@@ -4,10 +4,11 @@ use std::time::{Instant, SystemTime};
 
 use rayon::prelude::*;
 
-use super::follow::{Changes, Follower, Problem};
+use crate::cli::hints::failure;
 use crate::tui::standing::{Standing, Terms, Turn, Turns};
 use entropy_history::discover::Origin;
 use entropy_history::history::{Comparison, History, Run};
+use entropy_history::store::{Changes, LogStore, Problem};
 use entropy_shell::Failure;
 
 /// A look's news.
@@ -30,7 +31,7 @@ impl News {
 
 /// Follows logs and judges their runs.
 pub(super) struct Watcher<'a> {
-    pub(super) follower: Follower<'a>,
+    pub(super) store: LogStore<'a>,
     terms: Terms,
     pub(super) standings: Vec<Standing>,
     judged: Vec<History>, // of which the standings are
@@ -39,9 +40,9 @@ pub(super) struct Watcher<'a> {
 }
 
 impl<'a> Watcher<'a> {
-    pub(super) fn new(terms: Terms, follower: Follower<'a>) -> Watcher<'a> {
+    pub(super) fn new(terms: Terms, store: LogStore<'a>) -> Watcher<'a> {
         Watcher {
-            follower,
+            store,
             terms,
             standings: Vec::new(),
             judged: Vec::new(),
@@ -55,17 +56,18 @@ impl<'a> Watcher<'a> {
     /// # Errors
     /// At the first look, when what was named cannot be followed.
     pub(super) fn look(&mut self) -> Result<News, Failure> {
-        let Changes { grew, mut problems, troubles } = self.follower.poll(Instant::now())?;
+        let changes = self.store.poll(Instant::now()).map_err(failure)?;
+        let Changes { updated: grew, mut problems, errors: troubles } = changes;
         let is_first = std::mem::take(&mut self.is_first);
         if is_first {
-            let is_fatal = |p: &Problem| p.origin == Origin::Named && !p.may_come;
+            let is_fatal = |p: &Problem| p.origin == Origin::Named && !p.may_resolve;
             if let Some(fatal) = problems.iter().position(is_fatal) {
-                return Err(problems.swap_remove(fatal).failure);
+                return Err(failure(problems.swap_remove(fatal).error));
             }
         }
         let now = SystemTime::now();
-        let runs = self.follower.comparison().map_or(&[][..], Comparison::runs);
-        let modified = self.follower.modified();
+        let runs = self.store.comparison().map_or(&[][..], Comparison::runs);
+        let modified = self.store.modified();
         let mut aged = false;
         if grew {
             let judge = |(i, run): (usize, &Run)| {
@@ -86,7 +88,7 @@ impl<'a> Watcher<'a> {
             standing.tick(*modified, &self.terms, now);
             aged |= standing.stale; // for how long is shown
         }
-        for (standing, unsure) in self.standings.iter_mut().zip(self.follower.unsure()) {
+        for (standing, unsure) in self.standings.iter_mut().zip(self.store.provisional()) {
             standing.unsure = *unsure;
         }
         let turns = self.turns.take(&self.standings);

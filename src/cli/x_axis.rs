@@ -3,9 +3,10 @@
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 
-use super::curves::{AuxRequest, Clock};
+use super::hints::CLOCK_HINT;
 use entropy_history::elapsed::{self, By, Displaced, since_start};
 use entropy_history::history::{Comparison, Run};
+use entropy_history::store::{AuxRequest, ClockRequest};
 use entropy_plot::{Across, Unit};
 use entropy_shell::Terminal;
 use entropy_shell::plural;
@@ -40,11 +41,11 @@ enum Name {
 }
 
 impl AcrossArgs {
-    /// What must be read beside the entropies.
-    pub(super) fn besides(&self) -> AuxRequest<'static> {
+    /// The auxiliary series that the axis needs.
+    pub(super) fn aux_request(&self) -> AuxRequest {
         let clock = match self.name {
-            Name::Step | Name::Relative => Clock::Unasked,
-            _ => Clock::Needed,
+            Name::Step | Name::Relative => ClockRequest::Skip,
+            _ => ClockRequest::Required,
         };
         AuxRequest { clock, ..AuxRequest::default() }
     }
@@ -81,17 +82,13 @@ impl AcrossArgs {
         for run in comparison.runs() {
             let (moved, displaced) = since_start(run, by)
                 .map_err(|e| anyhow!("cannot place {} in time: {e}", run.source))
-                .hint(CLOCKS)?;
+                .hint(CLOCK_HINT)?;
             tell(run, displaced, terminal);
             runs.push(moved);
         }
         Ok((Comparison::new(runs)?, across))
     }
 }
-
-/// Which logs have a clock.
-pub(super) const CLOCKS: &str = "TensorBoard, W&B and trackio logs have a clock, and lines and tables with _timestamp, wall_time \
-     or time; --x step and --x relative need none";
 
 fn tell(run: &Run, displaced: Displaced, terminal: &Terminal) {
     let source = &run.source;
