@@ -61,6 +61,7 @@ docs: ## build the documentation as a book into target/book (installs mdbook int
 	$(TOOLS)/bin/mdbook build docs
 
 msrv: ## check that the program compiles with the Rust version that Cargo.toml declares
+	rustup run $(MSRV) rustc --version 2>/dev/null || rustup toolchain install $(MSRV) --profile minimal
 	RUSTUP_TOOLCHAIN=$(MSRV) $(CARGO) check --locked --target-dir target/msrv
 
 audit: ## check licences, sources and duplicates of the dependencies (cargo-deny)

@@ -1,4 +1,4 @@
-"""Times `entropy-viz compute` beside transformers: same weights, threads and type, in one run.
+"""Compares the speed of `entropy-viz compute` with transformers: same weights, threads and number type.
 
 A random Qwen2 of 203 M parameters with a vocabulary of 151,936 is made once, in target/bench. Two jobs,
 entropies and log-probs of every response token included on both sides:
@@ -24,8 +24,8 @@ import time
 from pathlib import Path
 from statistics import median
 
-# Nothing bigger is imported here: a child's peak memory is never reported as less than that of the process
-# which started it, so torch lives in a process of its own.
+# This process imports nothing large: a child's reported peak memory is never below that of its parent, so torch runs in
+# its own process.
 
 ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / "target" / "bench"
@@ -34,7 +34,7 @@ VOCABULARY = 151_936
 
 
 def make_model(directory):
-    """In the reference's process: weights, and the settings of a model that never ends by itself."""
+    """Runs in the reference process: writes weights, and the config of a model without an end token."""
     if (directory / "model.safetensors").exists():
         return
     import torch
@@ -63,7 +63,7 @@ def write_rows(lengths, path):
 
 
 class Transformers:
-    """What a trainer does, in a process of its own."""
+    """The reference: what a trainer does, in its own process."""
 
     def __init__(self, directory):
         import torch
@@ -127,7 +127,7 @@ class Transformers:
 
 
 class Reference:
-    """The other end of Transformers.serve."""
+    """The client of Transformers.serve."""
 
     def __init__(self, python):
         self.process = subprocess.Popen([python, __file__, "--serve", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,

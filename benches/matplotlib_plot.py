@@ -1,4 +1,4 @@
-"""What one would write without entropy-viz: the same two pictures, by matplotlib.
+"""A script that one would write without entropy-viz: the same two pictures with matplotlib.
 
 The rival of `entropy-viz plot --with-stats --size 14x7 --dpi 300 FILES -o OUT.png` in run.py. Plain
 matplotlib with its default settings; nothing in it is slower, or cleverer, than such scripts usually are. The

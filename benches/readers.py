@@ -1,4 +1,4 @@
-"""Measures how entropy-viz reads logs, beside the readers that TensorBoard, W&B and Python bring.
+"""Compares how fast entropy-viz reads logs with the readers of TensorBoard, W&B and Python.
 
 Five logs of 100 MB, of the same ten metrics (a trainer_state.json has thirty), are written once, in target/bench,
 as the trainers and their loggers write them. Each is read whole, alternately by `entropy-viz stats --json` and by
@@ -28,8 +28,8 @@ from array import array
 from pathlib import Path
 from statistics import median
 
-# Nothing bigger is imported here: a child's peak RSS is never reported as less than that of the process which
-# started it. Logs are written, and read in Python, by processes of their own: see --write and --read below.
+# This process imports nothing large: a child's reported peak RSS is never below that of its parent. Logs are written, and
+# read in Python, by separate processes: see --write and --read below.
 from run import REPO, run, verdict
 
 VENV = REPO / ".venv" / "bench-readers"
@@ -41,12 +41,12 @@ METRICS = [
     "policy/entropy", "critic/rewards/mean", "actor/pg_loss", "actor/entropy_loss", "actor/grad_norm", "actor/lr",
     "response_length/mean", "response_length/max", "perf/throughput", "timing_s/gen",
 ]
-START = 1_795_399_397  # when the training began, in seconds
-SECONDS = 21.7  # a step
+START = 1_795_399_397  # Unix time of the start of the training
+SECONDS = 21.7  # seconds per step
 
 
 def training():
-    """Steps of a training without end: the step, its values by METRICS. Most were 32-bit floats, as tensors are."""
+    """Endless steps of a training: the step, and its values in the order of METRICS; most are 32-bit floats, like tensors."""
     rng = random.Random("a training")
     step = 0
     while True:
@@ -62,10 +62,10 @@ def training():
                      rng.uniform(9, 14)]
 
 
-# Writers, each of a format. A file is as long as SIZE says, to a row.
+# Writers, one per format. A file has SIZE bytes, rounded up to a row.
 
 def write_tensorboard(file):
-    """As torch.utils.tensorboard does: an Event a value, in TFRecord's frame."""
+    """Like torch.utils.tensorboard: one Event per value, in TFRecord framing."""
     table = []
     for byte in range(256):
         for _ in range(8):
@@ -97,8 +97,8 @@ def write_tensorboard(file):
 
 
 def write_wandb(file):
-    """As wandb-core 0.31 does: two updates of the summary and a row of history a step, in LevelDB's frame. Go walks
-    a row's items in an order of its own each time."""
+    """Like wandb-core 0.31: two summary updates and one history row per step, in LevelDB framing. Go writes the items of a
+    row in random order."""
     block, header = 1 << 15, 7
     rng = random.Random("the order of items")
     records = 0
@@ -145,7 +145,7 @@ def write_wandb(file):
 
 
 def field(number, data):
-    """A field of a protocol buffer that holds bytes."""
+    """A bytes field of a protocol buffer."""
     return varint(number << 3 | 2) + varint(len(data)) + data
 
 
@@ -159,7 +159,7 @@ def varint(number):
 
 
 def write_verl(file):
-    """As verl's file logger does, with orjson."""
+    """Like verl's file logger, with orjson."""
     names = ["actor/entropy", *METRICS[1:]]
     for step, values in training():
         data = ",".join(f'"{name}":{value!r}' for name, value in zip(names, values)).replace("e-0", "e-")
@@ -169,7 +169,7 @@ def write_verl(file):
 
 
 def write_easyr1(file):
-    """As EasyR1's file logger does: nested by the parts of the names."""
+    """Like EasyR1's file logger: nested by the parts of the names."""
     import json
 
     for step, values in training():
@@ -186,7 +186,7 @@ def write_easyr1(file):
 
 
 def write_trainer_state(file):
-    """As transformers does for TRL's GRPO trainer: indented, keys sorted."""
+    """Like transformers for TRL's GRPO trainer: indented, with sorted keys."""
     import json
 
     rng = random.Random("the rest of a row")
@@ -214,7 +214,7 @@ def write_trainer_state(file):
     file.write(b'\n  ],\n  "max_steps": -1,\n  "total_flos": 0.0\n}\n')
 
 
-# Readers, each as a script would have it: steps and values of the entropy.
+# Readers, as a script would write them: steps and values of the entropy.
 
 def read_tensorboard(path):
     from tensorboard.backend.event_processing.event_accumulator import SCALARS, EventAccumulator
@@ -269,7 +269,7 @@ def read_trainer_state(path):
 
 
 def read(name, path):
-    """Prints the statistics of a log as JSON, as far as `entropy-viz stats --json` has them too."""
+    """Prints those statistics of a log as JSON that `entropy-viz stats --json` also has."""
     import json
 
     import numpy
@@ -325,7 +325,7 @@ def prepare_venv(log):
 
 
 def prepare_log(name, log):
-    """The log of a case, written at first need and when this file is newer."""
+    """The log of a case, written when it is missing or older than this script."""
     path = CASES[name].path
     if not path.exists() or path.stat().st_mtime < Path(__file__).stat().st_mtime:
         print(f"writing {path.relative_to(REPO)} ...", file=sys.stderr)
@@ -337,7 +337,7 @@ def prepare_log(name, log):
 
 
 def found(log):
-    """How many points a program says it found, and their mean."""
+    """The number of points that a program found, and their mean."""
     text = Path(log).read_text()
     return [float(re.search(rf'"{key}": ([^,}}\s]+)', text)[1]) for key in ("points", "mean")]
 
@@ -345,7 +345,7 @@ def found(log):
 def compare(name, binary, python, pairs, log):
     """A row of the table: pairs of runs, A B A B ..., after one warm-up each."""
     case, path = CASES[name], prepare_log(name, log)
-    least = run(["/bin/true"], log)[1]  # peaks below that of this process do not show
+    least = run(["/bin/true"], log)[1]  # smaller peaks cannot be measured
     size = path.stat().st_size / 1e6
     core = min(os.sched_getaffinity(0)) if case.one_core else None
 

@@ -1,4 +1,4 @@
-"""Measures entropy-viz against the matplotlib script that it replaces.
+"""Compares the speed and memory of entropy-viz with the matplotlib script that it replaces.
 
 The claims on speed and memory in the README are goals; this prints what a machine makes of them. Both programs
 draw the same two pictures (curves and statistics, 14x7 inches, 300 dpi) from the same files, alternately, so that
@@ -20,22 +20,22 @@ import time
 from pathlib import Path
 from statistics import median
 
-# Nothing bigger is imported here (even json only by child processes): a child's peak RSS is never reported as
-# less than that of the process which started it, so this one has to stay small.
+# This process imports nothing large (even json only in child processes): a child's reported peak RSS is never below that of
+# its parent.
 
 REPO = Path(__file__).resolve().parent.parent
 VENV = REPO / ".venv" / "bench"
 PINS = {"matplotlib": "3.11.2", "numpy": "2.4.6"}
 MIB = 1024  # ru_maxrss counts KiB
 
-# name: runs, points a run, goal for "times as fast", goal for the peak in MiB
+# name: runs, points per run, goal for the speed ratio, goal for the peak in MiB
 CASES = {
     "2x100": (2, 100, 25, 90),
     "10x1000": (10, 1_000, 25, None),
     "100x10000": (100, 10_000, 40, None),
     "1x1000000": (1, 1_000_000, 60, 150),
 }
-PARSE_GOAL = 400  # MB of JSON a second, on one core
+PARSE_GOAL = 400  # MB of JSON per second, on one core
 VERSION_GOAL = 5  # ms
 
 PYTHON_STATS = """
@@ -49,7 +49,7 @@ print(statistics.fmean(entropy), statistics.median(entropy), statistics.stdev(en
 
 
 def run(argv, log, core=None):
-    """Runs a command to its end; its wall time in seconds and its peak RSS in MiB."""
+    """Runs a command; returns its wall time in seconds and its peak RSS in MiB."""
     argv = [str(part) for part in argv]
     cores = os.sched_getaffinity(0)
     to_log = [(os.POSIX_SPAWN_OPEN, fd, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600) for fd in (1, 2)]
@@ -81,7 +81,7 @@ def prepare_venv(log):
 
 
 def write_histories(directory, runs, points):
-    """Writes histories as R-Zero does: a decaying entropy with noise. Runs in a child process."""
+    """Writes histories in R-Zero's format: a decaying entropy with noise. Runs in a child process."""
     import json
 
     directory.mkdir()
@@ -97,7 +97,7 @@ def write_histories(directory, runs, points):
 
 
 def generate(directory, runs, points):
-    """The histories of a case, written at first need by a fork, which leaves this process small."""
+    """The histories of a case, written when missing by a fork, which keeps this process small."""
     if not directory.exists():
         child = os.fork()
         if child == 0:
@@ -162,7 +162,7 @@ def compare(name, binary, python, pairs, work):
 
 
 def single_commands(binary, pairs, work):
-    """The second table: numbers of one large file on one core, and the bare start."""
+    """The second table: statistics of one large file on one core, and the start-up time."""
     log, core = work / "log", min(os.sched_getaffinity(0))
     [file] = generate(work / "1x1000000", *CASES["1x1000000"][:2])
     size = file.stat().st_size / 1e6
@@ -170,7 +170,7 @@ def single_commands(binary, pairs, work):
     for _ in range(pairs + 1):
         ours.append(run([binary, "stats", "--json", file], log, core)[0])
         theirs.append(run([sys.executable, "-c", PYTHON_STATS, file], log, core)[0])
-    ours, theirs = median(ours[1:]), median(theirs[1:])  # the first were warm-ups
+    ours, theirs = median(ours[1:]), median(theirs[1:])  # the first runs were warm-ups
     start = median(run([binary, "--version"], log)[0] for _ in range(50)) * 1000
     return [
         f"| `stats --json`, {size:.0f} MB of JSON, one core | {size / ours:.0f} MB/s ({ours * 1000:.0f} ms) "

@@ -76,6 +76,10 @@ all() {
     install -Dm644 "target/dist/entropy-viz-$version-$target/THIRD-PARTY-LICENSES" -t "$data/share/doc/entropy-viz"
     "$venv/bin/maturin" build --quiet --release --out dist --sbom-include "target/dist/entropy-viz-$version-$target/entropy-viz.cdx.json"
     "$venv/bin/maturin" sdist --out dist
+    # The lock file must fit the crates in the source distribution, or nobody can build it.
+    rm -rf "target/dist/entropy_viz-$version"
+    tar -xzf "dist/entropy_viz-$version.tar.gz" -C target/dist
+    (cd "target/dist/entropy_viz-$version" && "$CARGO" metadata --locked --format-version 1 >/dev/null)
     rm -rf entropy-viz.data
     # Builds each crate from its package; crates that are not published yet come from the others packed here.
     "$CARGO" package --quiet --locked "${CRATES[@]/#/--package=}"

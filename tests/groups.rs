@@ -132,8 +132,8 @@ fn reports_why_a_group_has_no_band_or_mean() {
     assert!(some.status.success(), "{}", stderr(&some));
     for words in [
         "group one: one run has no band",
-        "group flat: 2 runs: a band by resampling asks for 4",
-        "group odd: its runs share no place on the axis and have no mean; values between logged",
+        "group flat: 2 runs: a bootstrap band needs 4",
+        "group odd: its runs share no point of the x axis and have no mean; values between logged",
     ] {
         assert!(stderr(&some).contains(words), "{words:?} is not in {}", stderr(&some));
     }
@@ -141,7 +141,10 @@ fn reports_why_a_group_has_no_band_or_mean() {
     assert!(!svg.contains("NaN") && !svg.contains("inf") && svg.contains("odd, n = 2"));
 
     assert_rejected(&plot(&["--group", "actor"]), "--group actor matches none of the runs");
-    assert_rejected(&plot(&["--group", "^odd"]), "group odd: its runs share no place on the axis");
+    assert_rejected(
+        &plot(&["--group", "^odd"]),
+        "group odd: its runs share no point of the x axis",
+    );
     assert!(plot(&["--group", "."]).status.success(), "a pattern may match everything");
     let alone = plot(&["--band", "se"]);
     assert!(stderr(&alone).contains("--group"), "{}", stderr(&alone));
@@ -170,7 +173,7 @@ fn comparison_plot_draws_pairs_and_leaves_stdout_to_json() {
     let models = models();
     let output = run(tmp.path(), &["stats", &models, "--json", "--comparison-plot", "pairs.svg"]);
     assert!(output.status.success(), "{}", stderr(&output));
-    let document: Value = serde_json::from_str(&stdout(&output)).unwrap(); // nothing but the document
+    let document: Value = serde_json::from_str(&stdout(&output)).unwrap(); // stdout is only the document
     assert!(stderr(&output).contains("pairs.svg"));
     assert_eq!(files(tmp.path()), ["pairs.svg"]);
     let svg = fs::read_to_string(tmp.path().join("pairs.svg")).unwrap();
@@ -248,12 +251,15 @@ fn comparison_plot_of_many_runs_needs_a_baseline() {
         write(tmp.path(), &format!("r{i}.json"), points);
     }
     let output = run(tmp.path(), &["stats", "*.json", "--no-plot", "--comparison-plot", "x.svg"]);
-    assert_rejected(&output, "50 runs: above 20, pairs are only made against a baseline");
+    assert_rejected(
+        &output,
+        "pairwise comparisons are skipped above 20 runs (50 here): use --baseline LABEL or --group REGEX",
+    );
     let arguments =
         ["stats", "*.json", "--no-plot", "--comparison-plot", "x.svg", "--baseline", "r0"];
     let output = run(tmp.path(), &arguments);
     assert!(
-        stderr(&output).contains("the other 9 are among the numbers only"),
+        stderr(&output).contains("the other 9 are only among the numbers"),
         "{}",
         stderr(&output)
     );

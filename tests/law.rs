@@ -119,7 +119,7 @@ fn reads_the_reward_of_every_format() {
         ("verl/qwen3-tiny_solver_s1.jsonl", "critic/rewards/mean", 120),
         ("easyr1/qwen3-tiny_solver_s1/experiment_log.jsonl", "critic/rewards/mean", 120),
         ("trainer_state/compact/trainer_state.json", "reward", 40),
-        ("wandb/rzero_0.31.0", "reward.overall", 120), // a dot is as good as a slash
+        ("wandb/rzero_0.31.0", "reward.overall", 120), // dots and slashes are equal
         ("wandb/trl_qwen3-tiny_solver_resumed", "train/rewar[d]", 46),
         ("jsonl/sb3/a2c/progress.json", "rollout/ep_rew_mean", 20),
         ("csv/sb3/ppo/progress.csv", "rollout/ep_rew_mean", 31),

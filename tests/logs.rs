@@ -99,7 +99,7 @@ fn directory_of_mixed_formats() -> TempDir {
 fn directory_of_mixed_formats_gets_the_right_labels() {
     let tmp = directory_of_mixed_formats();
     let wanted = [
-        "qwen3-tiny_questioner_s1", // of export.csv, with the next
+        "qwen3-tiny_questioner_s1", // this and the next are in export.csv
         "qwen3-tiny_questioner_s2",
         "board",
         "easy",
@@ -107,7 +107,7 @@ fn directory_of_mixed_formats_gets_the_right_labels() {
         "prime",
         "rzero",
         "trl",
-        "qwen3-tiny_solver_s1", // as the W&B run calls itself
+        "qwen3-tiny_solver_s1", // the display name of the W&B run
     ];
     let place = tmp.path().to_str().unwrap();
     assert_eq!(labels(&runs(&[place])), wanted);

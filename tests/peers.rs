@@ -61,5 +61,5 @@ fn converted_files_are_read_by_tensorboard_wandb_and_pyarrow() {
         assert!(output.status.success(), "{}", stderr(&output));
     }
     run_script("read_back.py", tmp.path());
-    run_script("sync.py", tmp.path()); // the real `wandb sync`, against a stand-in for the server
+    run_script("sync.py", tmp.path()); // runs the real `wandb sync` against a stand-in for the server
 }

@@ -46,7 +46,7 @@ fn statistics_of_real_logs_match_numpy() {
         let path = file["path"].as_str().unwrap();
         let (label, metric) =
             match file["metric"].as_str().unwrap_or("policy/entropy").split_once(" - ") {
-                Some((run, metric)) => (Some(run), metric), // a column of W&B's export
+                Some((run, metric)) => (Some(run), metric), // a column of a W&B export
                 None => (file["run"].as_str(), file["metric"].as_str().unwrap_or("policy/entropy")),
             };
         let what = format!("{path} {label:?} {metric}");
@@ -132,7 +132,7 @@ fn console_logs_match_the_values_that_trainers_logged() {
         assert_eq!(series.points.len(), points.len(), "{file} {metric}");
         for (found, wanted) in series.points.iter().zip(&points) {
             let same = (found.entropy - wanted.entropy).abs() <= 1e-12 * wanted.entropy.abs()
-                || found.entropy.to_string() == wanted.entropy.to_string(); // NaN and infinities
+                || found.entropy.to_string() == wanted.entropy.to_string(); // equal NaN or infinities
             assert!(
                 found.step == wanted.step && same,
                 "{file} {metric}: {found:?} is not {wanted:?}"
@@ -172,7 +172,7 @@ fn each_log_is_recognised_as_exactly_its_format() {
     for format in FORMATS {
         for path in fixtures_of(format) {
             let mut file = fs::File::open(&path).unwrap();
-            let source = Source { reader: &mut file, path: None }; // by its content alone
+            let source = Source { reader: &mut file, path: None }; // without a path: recognised by content only
             let claims = formats::claims(source).unwrap();
             let sure = claims.iter().filter(|(_, claim)| *claim >= Confidence::Likely);
             let names: Vec<_> = sure.map(|(format, _)| format.name).collect();
@@ -198,7 +198,7 @@ fn awkward_files_are_read_or_rejected_with_a_hint() {
         let path = case["path"].as_str().unwrap();
         let source = fixture(path);
         if !source.is_file() {
-            continue; // made by a generator when it is needed
+            continue; // a generated file that is not committed
         }
         let output = run(Path::new("."), &["stats", "--json", source.to_str().unwrap()]);
         let said = stderr(&output);
@@ -248,7 +248,7 @@ fn log_cut_at_any_byte_keeps_its_complete_rows() {
             let source = Source { reader: &mut &*bytes, path: Some(&source) };
             formats::read(source, None, &SeriesSelector::known()).map(|(_, log)| log.series)
         };
-        let whole = candidates(&bytes).unwrap_or_default(); // the one file that holds no point
+        let whole = candidates(&bytes).unwrap_or_default(); // one file holds no point
         let whole: Vec<_> = whole.iter().map(|s| (&s.metric, bits(&s.points))).collect();
         // Cuts short files at every byte; long ones at 50 places and at each of the last 100 bytes.
         let stride = 1 + bytes.len() / 50;
@@ -319,7 +319,7 @@ fn long_array_is_read_exactly_across_buffer_windows() {
 #[test]
 fn rejects_integer_steps_that_round_to_the_same_float() {
     let pairs = [
-        ("9007199254740993", "9007199254740992"), // the second is the float that the first rounds to
+        ("9007199254740993", "9007199254740992"), // the first rounds to the second
         ("9007199254740992", "9007199254740993"),
         ("9007199254740995", "9007199254740997"), // both round to …996
     ];

@@ -147,7 +147,7 @@ fn killed_recorder_leaves_a_valid_file_and_stopped_one_a_complete_file() {
     let rows: String = (3..500).map(|step| format!("{step} 1.5\n")).collect();
     stdin.write_all(rows.as_bytes()).unwrap();
     wait_for("a write of the rest", 20, || steps(tmp.path(), "r").len() > 2);
-    std::thread::sleep(Duration::from_millis(300)); // the lines are read at once, and written a second later
+    std::thread::sleep(Duration::from_millis(300)); // lines are read at once, but written after up to a second
     Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert_eq!(steps(tmp.path(), "r").len(), 499);

@@ -25,7 +25,7 @@ def log(callback, step, rank=0):
 
 
 run = sys.argv[2]
-# The other processes of a distributed training have the callback too.
+# Other processes of a distributed training have the callback too.
 others = [namespace["EntropyCallback"](run) for _ in range(3)]
 callback = namespace["EntropyCallback"](run)
 for step in range(1, 31):
@@ -33,7 +33,7 @@ for step in range(1, 31):
         log(other, step, rank)
     log(callback, step)
 
-# A second recorder of the same run is refused; the training that it belongs to goes on.
+# A second recorder of the same run refuses to start; its training goes on.
 refused = namespace["EntropyCallback"](run)
 for step in range(1, 8):
     log(refused, step)
@@ -41,7 +41,7 @@ for step in range(1, 8):
 assert refused.record.lost
 refused.on_train_end(None, state_of(8, 0), None)
 
-# Nor does it need the program.
+# The training goes on even without the program.
 absent = namespace["EntropyCallback"](run)
 absent.record.command[0] = "entropy-viz-is-not-installed"
 log(absent, 1)

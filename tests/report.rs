@@ -323,7 +323,7 @@ fn million_points_are_reduced_to_under_three_megabytes() {
 #[test]
 fn page_is_exact_up_to_two_hundred_thousand_points() {
     let tmp = temp_dir();
-    write_runs(&tmp.path().join("runs"), 25, 8_000); // more than 20 are not compared in pairs
+    write_runs(&tmp.path().join("runs"), 25, 8_000); // more than 20 runs: no pairwise comparison
     let exact = page(tmp.path(), &["runs"]);
     assert!(exact.len() < 3_000_000, "{} bytes", exact.len());
     assert_eq!(document(&exact)["exact"], true);

@@ -123,7 +123,7 @@ impl Pty {
 
 impl Drop for Pty {
     fn drop(&mut self) {
-        let _ = self.child.kill(); // it may have ended
+        let _ = self.child.kill(); // an error means that it has ended
         let _ = self.child.wait();
     }
 }
@@ -158,7 +158,7 @@ fn appended_points_and_new_runs_appear() {
     assert!(pty.text().contains("1 run · healthy"), "{}", pty.text());
     append(&path, &row(41, 1.75));
     pty.wait_for_text("solver_v1 1.75 41");
-    append(&path, "{\"step\": 42, \"data\": {\"actor/entropy\": 1.5"); // not whole yet
+    append(&path, "{\"step\": 42, \"data\": {\"actor/entropy\": 1.5"); // an incomplete line
     append(&path, "}}\n");
     pty.wait_for_text("solver_v1 1.50 42");
     log(tmp.path(), "questioner", 30, 3.5);
@@ -350,7 +350,7 @@ fn suspends_and_resumes_under_job_control() {
             !screen.alternate_screen() && screen.contents().contains("Stopped")
         });
         assert!(!pty.screen.lock().unwrap().screen().hide_cursor());
-        pty.press("clear; echo it is $((40 + 2))\n"); // what is typed is seen, and lines are edited
+        pty.press("clear; echo it is $((40 + 2))\n"); // echo and line editing work
         pty.wait_for_text("it is 42");
         pty.press("fg\n");
         pty.wait_until("back", |screen| screen.alternate_screen());
@@ -579,7 +579,7 @@ fn half_written_history_is_not_reported_as_collapse() {
         let row = |step| format!("{{\"step\": {step}, \"entropy\": {:?}}}", entropy(step));
         format!("[{}]", (1..=steps).map(row).collect::<Vec<_>>().join(", "))
     };
-    fs::write(&path, &history(100)[..2000]).unwrap(); // as it is found when the watching begins
+    fs::write(&path, &history(100)[..2000]).unwrap(); // truncated when `watch` starts
     let mut child = Command::new(PROGRAM)
         .args(["watch", "r.json", "--interval", "50ms", "--exit-on", "collapse"])
         .current_dir(tmp.path())

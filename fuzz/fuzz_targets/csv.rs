@@ -1,15 +1,15 @@
 #![no_main]
-//! Any text, read as a table.
+//! Reads arbitrary text as a CSV table.
 
-use entropy_viz_fuzz::{ask, pad};
+use entropy_viz_fuzz::{checks, pad};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &[u8]| {
-    let mut dice = ask::dice(text);
-    ask::whatever(text);
-    let format = ask::format("csv").expect("it is in the table");
-    ask::as_format(text, format, &mut dice);
-    if dice(16) == 0 {
-        ask::in_pieces_behind(&pad::csv(text), 1 + dice(64), format, &ask::every());
+    let mut random = checks::random_numbers(text);
+    checks::read_any(text);
+    let format = checks::format("csv").expect("it is in the table");
+    checks::check_format(text, format, &mut random);
+    if random(16) == 0 {
+        checks::check_pieces_after_padding(&pad::csv(text), 1 + random(64), format, &checks::all_series());
     }
 });

@@ -1,9 +1,9 @@
 #![no_main]
-//! Rows that a trainer might write, most of them alike: what they hold is known.
+//! Generates JSON rows as trainers write them, and checks that their known points are read.
 
 use entropy_viz_fuzz::history::Point;
 use entropy_viz_fuzz::formats::{ReadError, SeriesSelector};
-use entropy_viz_fuzz::{ask, pad, reference};
+use entropy_viz_fuzz::{checks, pad, reference};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 
@@ -27,7 +27,7 @@ enum Layout {
     TensorBoard,
 }
 
-/// How rows look: what stands in them, and between them.
+/// The layout of rows, and the text between them.
 #[derive(Arbitrary, Debug)]
 struct Look {
     fields: Vec<Field>,
@@ -86,12 +86,12 @@ impl Number {
     }
 }
 
-/// What Rust's own parser makes of a text; null is NaN.
+/// The number as Rust's own parser reads it; null is NaN.
 fn value(text: &str) -> f64 {
     if text == "null" { f64::NAN } else { text.parse().expect("a number") }
 }
 
-/// The text of a log, its entropies, and whether every step is one.
+/// The text of a log, its points, and whether every step is valid.
 fn write(log: &Log) -> (String, Vec<Point>, bool) {
     let mut rows: Vec<String> = Vec::new();
     let mut points = Vec::new();
@@ -168,17 +168,17 @@ fuzz_target!(|log: Log| {
         Layout::TrainerState => ("trainer_state", "entropy"),
         Layout::TensorBoard => ("tensorboard-json", "Value"),
     };
-    let format = ask::format(name).expect("it is in the table");
+    let format = checks::format(name).expect("it is in the table");
     let wanted = SeriesSelector::metrics(&reference::KEYS.map(str::to_owned)).expect("no patterns");
     let (text, points, steps_are_numbers) = write(&log);
-    let outcome = ask::read(text.as_bytes(), Some(format), &wanted);
+    let outcome = checks::read(text.as_bytes(), Some(format), &wanted);
     reference::agrees(text.as_bytes(), name, &outcome);
     match &outcome {
         Ok((_, read)) => {
             assert!(steps_are_numbers, "a step is none: {text}");
             let series = read.series.iter().find(|series| series.metric == key);
             let read = series.map_or(&[][..], |series| &series.points);
-            assert!(ask::bits(read) == ask::bits(&points), "{read:?} was read of {text}");
+            assert!(checks::bits(read) == checks::bits(&points), "{read:?} was read of {text}");
         }
         Err(ReadError::Row { what, .. }) => {
             let confused = what.contains("cannot be told apart");
@@ -187,9 +187,9 @@ fuzz_target!(|log: Log| {
         Err(ReadError::Scan(e)) => panic!("{e}: {text}"),
         Err(e) => assert!(points.is_empty(), "{e}: {text}"),
     }
-    ask::prefix(text.as_bytes(), usize::from(log.cut) % (text.len() + 1), &outcome, &wanted);
+    checks::check_prefix(text.as_bytes(), usize::from(log.cut) % (text.len() + 1), &outcome, &wanted);
     if log.piece < 64 {
         let padded = pad::json(text.as_bytes(), name);
-        ask::in_pieces_behind(&padded, usize::from(log.piece), format, &wanted);
+        checks::check_pieces_after_padding(&padded, usize::from(log.piece), format, &wanted);
     }
 });

@@ -1,9 +1,9 @@
 #![no_main]
-//! Any bytes, unpacked; and any log, packed.
+//! Decompresses arbitrary bytes, and compresses arbitrary logs.
 
 use std::io::Write;
 
-use entropy_viz_fuzz::ask;
+use entropy_viz_fuzz::checks;
 use entropy_viz_fuzz::formats::Note;
 use flate2::{Compression, write::GzEncoder};
 use libfuzzer_sys::fuzz_target;
@@ -15,25 +15,25 @@ fn gzip(text: &[u8]) -> Vec<u8> {
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    let mut dice = ask::dice(bytes);
-    ask::whatever(bytes);
-    let plain = ask::read(bytes, None, &ask::known());
+    let mut random = checks::random_numbers(bytes);
+    checks::read_any(bytes);
+    let plain = checks::read(bytes, None, &checks::known_series());
     let is_packed =
         bytes.starts_with(&[0x1f, 0x8b]) || bytes.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]);
     if is_packed {
         return; // packed twice, which is not unpacked twice
     }
-    let half = dice(bytes.len() + 1);
+    let half = random(bytes.len() + 1);
     let zstd = |text| zstd::encode_all(text, 1).expect("memory takes all");
     let members = [gzip(&bytes[..half]), gzip(&bytes[half..])].concat();
     let frames = [zstd(&bytes[..half]), zstd(&bytes[half..])].concat();
     for packed in [gzip(bytes), zstd(bytes), members, frames] {
-        ask::same(&ask::read(&packed, None, &ask::known()), &plain);
+        checks::assert_same(&checks::read(&packed, None, &checks::known_series()), &plain);
         let Ok((format, whole)) = &plain else { continue };
-        let cut = &packed[..dice(packed.len())];
-        let Ok((_, log)) = ask::read(cut, Some(format), &ask::known()) else { continue };
-        if !ask::is_ambiguous(bytes, format) {
-            ask::is_prefix(&log, whole);
+        let cut = &packed[..random(packed.len())];
+        let Ok((_, log)) = checks::read(cut, Some(format), &checks::known_series()) else { continue };
+        if !checks::is_ambiguous(bytes, format) {
+            checks::assert_prefix(&log, whole);
         }
         let told = log.notes.iter().any(|note| matches!(note, Note::CompressionCut(_)));
         let between = cut == gzip(&bytes[..half]) || cut == zstd(&bytes[..half]);

@@ -1,7 +1,7 @@
 #![no_main]
-//! Any bytes, read as a Parquet table; those that are none say what table to write and to damage.
+//! Reads arbitrary bytes as a Parquet table; other bytes describe a table to write and damage.
 
-use entropy_viz_fuzz::ask;
+use entropy_viz_fuzz::checks;
 use entropy_viz_fuzz::export::parquet::{Series, table};
 use entropy_viz_fuzz::history::Point;
 use libfuzzer_sys::arbitrary::{self, Arbitrary, Result, Unstructured};
@@ -32,10 +32,10 @@ fn damaged(bytes: &[u8]) -> Result<Vec<u8>> {
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    let format = ask::format("parquet").expect("it is in the table");
+    let format = checks::format("parquet").expect("it is in the table");
     let made = if bytes.starts_with(b"PAR1") { Ok(bytes.to_vec()) } else { damaged(bytes) };
     let Ok(file) = made else { return };
-    for wanted in [ask::known(), ask::every()] {
-        ask::come_through(ask::read(&file, Some(format), &wanted), &wanted);
+    for wanted in [checks::known_series(), checks::all_series()] {
+        checks::check_history(checks::read(&file, Some(format), &wanted), &wanted);
     }
 });

@@ -1,7 +1,7 @@
 #![no_main]
-//! Events as TensorBoard's writers frame them: what they hold is known, whole and damaged.
+//! Generates TensorBoard events, whole and damaged, and checks that their known points are read.
 
-use entropy_viz_fuzz::ask;
+use entropy_viz_fuzz::checks;
 use entropy_viz_fuzz::frames::{proto, tfrecord};
 use entropy_viz_fuzz::history::Point;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
@@ -34,7 +34,7 @@ enum Number {
     Integer(i64),
 }
 
-/// A `Summary.Value`, and the number that it is.
+/// A `Summary.Value`, and its number.
 fn value(tag: &str, number: &Number) -> (Vec<u8>, Option<f64>) {
     let (mut value, mut tensor) = (Vec::new(), Vec::new());
     proto::bytes(&mut value, 1, tag.as_bytes());
@@ -78,7 +78,7 @@ fn value(tag: &str, number: &Number) -> (Vec<u8>, Option<f64>) {
 }
 
 fn points(bytes: &[u8], tag: &str) -> Vec<Point> {
-    ask::points(bytes, "tensorboard", tag)
+    checks::points(bytes, "tensorboard", tag)
 }
 
 fuzz_target!(|file: File| {
@@ -118,21 +118,21 @@ fuzz_target!(|file: File| {
         }
         bytes.extend(tfrecord(&message));
     }
-    let format = ask::format("tensorboard").expect("it is in the table");
-    ask::whatever(&bytes);
-    let whole = ask::read(&bytes, Some(format), &ask::every());
-    ask::prefix(&bytes, usize::from(file.cut), &whole, &ask::every());
+    let format = checks::format("tensorboard").expect("it is in the table");
+    checks::read_any(&bytes);
+    let whole = checks::read(&bytes, Some(format), &checks::all_series());
+    checks::check_prefix(&bytes, usize::from(file.cut), &whole, &checks::all_series());
     if !is_known {
         return;
     }
     for tag in 0..TAGS.len() {
-        assert!(ask::bits(&points(&bytes, TAGS[tag])) == ask::bits(&kept[tag]), "{file:?}");
+        assert!(checks::bits(&points(&bytes, TAGS[tag])) == checks::bits(&kept[tag]), "{file:?}");
     }
     let (at, mask) = file.flip;
     if let Some(byte) = bytes.get_mut(usize::from(at)) {
         *byte ^= mask;
     }
     for tag in 0..TAGS.len() {
-        ask::only_written(&points(&bytes, TAGS[tag]), &ask::bits(&written[tag]));
+        checks::assert_only_written(&points(&bytes, TAGS[tag]), &checks::bits(&written[tag]));
     }
 });

@@ -1,5 +1,5 @@
 #![no_main]
-//! Any bytes, read as a dump of single tokens: at once, cut, and in pieces.
+//! Reads arbitrary bytes as a token dump: whole, cut, and in pieces.
 
 use std::io::Read;
 
@@ -14,7 +14,7 @@ fn dump(reader: &mut dyn Read) -> (TokenDump, Result<Vec<Note>, TokensError>) {
     (dump, notes)
 }
 
-/// Gives so many bytes at a time.
+/// A reader that returns a few bytes at a time.
 struct Pieces<'a>(&'a [u8], usize);
 
 impl Read for Pieces<'_> {
@@ -40,7 +40,7 @@ fuzz_target!(|bytes: &[u8]| {
     if bytes.starts_with(b"PAR1") || outcome.is_err() {
         return;
     }
-    // Lines are taken whole: what a shorter file holds is how the longer begins.
+    // Only complete lines are read, so a shorter file gives a prefix of the longer one.
     let end = bytes.len() * 2 / 3;
     let (cut, _) = dump(&mut &bytes[..end]);
     assert!(whole.responses().starts_with(cut.responses()));

@@ -1,19 +1,19 @@
 #![no_main]
-//! Any bytes, read as a run file of W&B, as it is and with its checksums put right.
+//! Reads arbitrary bytes as a W&B run file, unchanged and with corrected checksums.
 
-use entropy_viz_fuzz::{ask, frames, pad};
+use entropy_viz_fuzz::{checks, frames, pad};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    let mut dice = ask::dice(bytes);
-    ask::whatever(bytes);
-    let format = ask::format("wandb").expect("it is in the table");
+    let mut random = checks::random_numbers(bytes);
+    checks::read_any(bytes);
+    let format = checks::format("wandb").expect("it is in the table");
     let mut right = bytes.to_vec();
     frames::right_chunks(&mut right);
     for bytes in [bytes, &right] {
-        ask::as_format(bytes, format, &mut dice);
+        checks::check_format(bytes, format, &mut random);
     }
-    if dice(16) == 0 {
-        ask::in_pieces_behind(&pad::wandb(&right), 1 + dice(64), format, &ask::every());
+    if random(16) == 0 {
+        checks::check_pieces_after_padding(&pad::wandb(&right), 1 + random(64), format, &checks::all_series());
     }
 });

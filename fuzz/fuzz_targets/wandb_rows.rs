@@ -1,7 +1,7 @@
 #![no_main]
-//! Records as W&B frames them: what they hold is known, whole and damaged.
+//! Generates W&B records, whole and damaged, and checks that their known points are read.
 
-use entropy_viz_fuzz::ask;
+use entropy_viz_fuzz::checks;
 use entropy_viz_fuzz::frames::{WANDB, append_chunks, proto};
 use entropy_viz_fuzz::history::Point;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
@@ -45,7 +45,7 @@ enum Value {
 }
 
 impl Value {
-    /// The JSON text, and the number that it is.
+    /// The JSON text, and its number.
     fn json(&self) -> (String, Option<f64>) {
         let word = |n: f64| match () {
             () if n.is_nan() => "NaN".to_owned(),
@@ -65,7 +65,7 @@ impl Value {
     }
 }
 
-/// The step metric that is declared for a key: by name before by pattern, the later before the earlier.
+/// The step metric declared for a key. A name wins over a pattern, a later declaration over an earlier one.
 fn step_metric(declared: &[(bool, u8)], key: &str) -> Option<&'static str> {
     let by_name =
         declared.iter().any(|(glob, i)| !glob && KEYS[usize::from(*i) % KEYS.len()] == key);
@@ -153,24 +153,24 @@ fuzz_target!(|file: File| {
         }
         append_chunks(&mut bytes, &message);
     }
-    let format = ask::format("wandb").expect("it is in the table");
-    ask::whatever(&bytes);
-    let whole = ask::read(&bytes, Some(format), &ask::every());
-    ask::prefix(&bytes, usize::from(file.cut), &whole, &ask::every());
+    let format = checks::format("wandb").expect("it is in the table");
+    checks::read_any(&bytes);
+    let whole = checks::read(&bytes, Some(format), &checks::all_series());
+    checks::check_prefix(&bytes, usize::from(file.cut), &whole, &checks::all_series());
     if !is_known {
         return;
     }
     for (key, points) in KEYS.iter().zip(&written) {
-        let read = ask::points(&bytes, "wandb", key);
-        assert!(ask::bits(&read) == ask::bits(points), "{key}: {read:?} was read of {file:?}");
+        let read = checks::points(&bytes, "wandb", key);
+        assert!(checks::bits(&read) == checks::bits(points), "{key}: {read:?} was read of {file:?}");
     }
     let (at, mask) = file.flip;
     if let Some(byte) = bytes.get_mut(usize::from(at)) {
         *byte ^= mask;
     }
-    // A declaration that is lost with its record leaves the keys that it is of with other steps.
+    // If the record of a declaration is damaged, its keys get other steps.
     let keys = if declared.is_empty() { &KEYS[..] } else { &[] };
     for (key, points) in keys.iter().zip(&written) {
-        ask::only_written(&ask::points(&bytes, "wandb", key), &ask::bits(points));
+        checks::assert_only_written(&checks::points(&bytes, "wandb", key), &checks::bits(points));
     }
 });

@@ -1,7 +1,7 @@
 #![no_main]
-//! What `convert` writes is read as it was, and damaged it is never read as something else.
+//! Files that `convert` writes are read back unchanged; damaged ones never give other points.
 
-use entropy_viz_fuzz::ask;
+use entropy_viz_fuzz::checks;
 use entropy_viz_fuzz::export::parquet::Series;
 use entropy_viz_fuzz::export::{json, parquet, table, tensorboard, wandb};
 use entropy_viz_fuzz::history::Point;
@@ -52,8 +52,8 @@ fuzz_target!(|curve: Curve| {
     ];
     for (format, metric, bytes) in texts {
         whole(&bytes, format, metric, &points);
-        let outcome = ask::read(&bytes, ask::format(format), &ask::every());
-        ask::prefix(&bytes, usize::from(curve.cut), &outcome, &ask::every());
+        let outcome = checks::read(&bytes, checks::format(format), &checks::all_series());
+        checks::check_prefix(&bytes, usize::from(curve.cut), &outcome, &checks::all_series());
     }
     let table = parquet::table(&series).expect("memory takes all");
     whole(&table, "parquet", METRIC, &points);
@@ -63,16 +63,16 @@ fuzz_target!(|curve: Curve| {
     for (format, bytes, points) in framed {
         let Some(mut bytes) = bytes else { continue };
         whole(&bytes, format, METRIC, points);
-        let outcome = ask::read(&bytes, ask::format(format), &ask::every());
-        ask::prefix(&bytes, usize::from(curve.cut), &outcome, &ask::every());
+        let outcome = checks::read(&bytes, checks::format(format), &checks::all_series());
+        checks::check_prefix(&bytes, usize::from(curve.cut), &outcome, &checks::all_series());
         let (at, mask) = curve.flip;
         let at = usize::from(at) % bytes.len();
         bytes[at] ^= mask;
-        ask::only_written(&ask::points(&bytes, format, METRIC), &ask::bits(points));
+        checks::assert_only_written(&checks::points(&bytes, format, METRIC), &checks::bits(points));
     }
 });
 
 fn whole(bytes: &[u8], format: &str, metric: &str, points: &[Point]) {
-    let read = ask::points(bytes, format, metric);
-    assert!(ask::bits(&read) == ask::bits(points), "{format}: {points:?} became {read:?}");
+    let read = checks::points(bytes, format, metric);
+    assert!(checks::bits(&read) == checks::bits(points), "{format}: {points:?} became {read:?}");
 }

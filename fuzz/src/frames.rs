@@ -1,4 +1,4 @@
-//! Framing with right checksums, which no fuzzer guesses: without it nothing behind them is reached.
+//! Framing with valid checksums, which a fuzzer cannot guess; without them the code behind is never reached.
 
 use crate::formats::frame::tfrecord::masked_crc;
 
@@ -14,7 +14,7 @@ pub fn tfrecord(data: &[u8]) -> Vec<u8> {
     [&length[..], &crc, data, &of_data].concat()
 }
 
-/// Puts the checksums of TFRecords right, lengths and data being what they are.
+/// Corrects the checksums of TFRecords; lengths and data stay as they are.
 pub fn right_tfrecords(bytes: &mut [u8]) {
     let mut rest = bytes;
     while let Some((length, behind)) = rest.split_first_chunk_mut::<8>() {
@@ -28,7 +28,7 @@ pub fn right_tfrecords(bytes: &mut [u8]) {
     }
 }
 
-/// Adds a record to a W&B run file, in as many chunks as it takes.
+/// Appends a record to a W&B run file, split into chunks.
 pub fn append_chunks(file: &mut Vec<u8>, record: &[u8]) {
     let mut rest = record;
     let mut is_first = true;
@@ -56,7 +56,7 @@ pub fn append_chunks(file: &mut Vec<u8>, record: &[u8]) {
     }
 }
 
-/// Puts the header and the checksums of a W&B run file right, lengths and types being what they are.
+/// Corrects the header and the checksums of a W&B run file; lengths and types stay as they are.
 pub fn right_chunks(bytes: &mut [u8]) {
     if let Some(header) = bytes.first_chunk_mut::<7>() {
         *header = WANDB;
@@ -75,7 +75,7 @@ pub fn right_chunks(bytes: &mut [u8]) {
     }
 }
 
-/// Protocol buffers, as a test writes them.
+/// Writes protocol buffers.
 pub mod proto {
     fn varint(message: &mut Vec<u8>, mut value: u64) {
         while value >= 0x80 {
@@ -85,25 +85,25 @@ pub mod proto {
         message.push(value as u8);
     }
 
-    /// A field that is an integer.
+    /// Appends an integer field.
     pub fn integer(message: &mut Vec<u8>, field: u8, value: u64) {
         varint(message, u64::from(field) << 3);
         varint(message, value);
     }
 
-    /// A field of eight bytes.
+    /// Appends a field of eight bytes.
     pub fn double(message: &mut Vec<u8>, field: u8, value: f64) {
         varint(message, u64::from(field) << 3 | 1);
         message.extend(value.to_le_bytes());
     }
 
-    /// A field of four bytes.
+    /// Appends a field of four bytes.
     pub fn float(message: &mut Vec<u8>, field: u8, value: f32) {
         varint(message, u64::from(field) << 3 | 5);
         message.extend(value.to_le_bytes());
     }
 
-    /// A message, a string or packed numbers.
+    /// Appends a message, a string or packed numbers.
     pub fn bytes(message: &mut Vec<u8>, field: u8, value: &[u8]) {
         varint(message, u64::from(field) << 3 | 2);
         varint(message, value.len() as u64);

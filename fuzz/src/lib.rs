@@ -1,8 +1,8 @@
-//! What the fuzz targets share: what is asked of the readers on any input, and independent readers to compare with.
+//! Shared by the fuzz targets: properties that readers must have, valid framing, and independent reference readers.
 
 pub use entropy_history::{dump, export, formats, history, label, quantity};
 
-pub mod ask;
+pub mod checks;
 pub mod frames;
 mod limit;
 pub mod pad;

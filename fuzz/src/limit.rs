@@ -1,12 +1,12 @@
-//! An allocator that stops the program where one request is larger than any log needs.
+//! An allocator that aborts the program if one request is larger than any log needs.
 //!
-//! A sanitizer would do the same, and needs a nightly compiler; and a length that a damaged file
-//! promises is found before the memory is touched, which a limit on the process does not.
+//! A sanitizer could do this too, but needs a nightly compiler. The allocator finds a length claimed by a damaged
+//! file before the memory is touched, unlike a memory limit for the process.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::Write;
 
-/// The largest record that readers hold is as large; inputs here are far smaller.
+/// The size of the largest record that readers accept; fuzz inputs are far smaller.
 const LARGEST: usize = 1 << 26;
 
 struct Limited;
@@ -21,7 +21,7 @@ fn check(size: usize) {
     }
 }
 
-// SAFETY: every call goes to the system's allocator as it is.
+// SAFETY: every call is passed on unchanged to the system's allocator.
 unsafe impl GlobalAlloc for Limited {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         check(layout.size());

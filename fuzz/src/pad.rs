@@ -1,11 +1,11 @@
-//! Something long before what is tested: the first 64 KiB of a log always come at once.
+//! Padding before the tested content, because the first 64 KiB of a log always come at once.
 
 use crate::frames::{WANDB, append_chunks, proto, tfrecord};
 
-/// As long as what recognition looks at.
+/// How many bytes recognition looks at.
 pub const HEAD: usize = 1 << 16;
 
-/// `text` as that JSON format, behind a row or a key that is passed over.
+/// A text in a JSON format, after a long row or key that is skipped.
 pub fn json(text: &[u8], format: &str) -> Vec<u8> {
     let pad = "x".repeat(HEAD);
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text).trim_ascii_start();
@@ -18,26 +18,26 @@ pub fn json(text: &[u8], format: &str) -> Vec<u8> {
     [before.as_bytes(), text].concat()
 }
 
-/// A table with an empty row below its header.
+/// A table with a long empty row below its header.
 pub fn csv(text: &[u8]) -> Vec<u8> {
     let header = text.iter().position(|b| *b == b'\n').map_or(text.len(), |at| at + 1);
     let blank = [" ".repeat(HEAD).as_bytes(), b"\n"].concat();
     [&text[..header], &blank, &text[header..]].concat()
 }
 
-/// Lines below one that says nothing.
+/// Lines after a long line without content.
 pub fn lines(text: &[u8]) -> Vec<u8> {
     ["#".repeat(HEAD).as_bytes(), b"\n", text].concat()
 }
 
-/// An event file behind a record without values.
+/// An event file after a long record without values.
 pub fn tfrecords(file: &[u8]) -> Vec<u8> {
     let mut event = Vec::new();
     proto::bytes(&mut event, 3, &vec![b'x'; HEAD]);
     [&tfrecord(&event)[..], file].concat()
 }
 
-/// A run file behind two blocks of a record without values.
+/// A run file after a record without values that fills two blocks.
 pub fn wandb(file: &[u8]) -> Vec<u8> {
     const CHUNK: usize = 7; // the header of one
     let mut padded = WANDB.to_vec();

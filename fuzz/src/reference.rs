@@ -1,10 +1,10 @@
-//! The JSON formats once more, by serde_json and the whole text at once: slow, simple, and by others.
+//! A second implementation of the JSON formats, with serde_json and the whole text in memory: slow, simple, independent.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use crate::ask::{Outcome, bits};
+use crate::checks::{Outcome, bits};
 use crate::history::Point;
 use crate::formats::ReadError;
 use crate::formats::frame::json::ScanError;
@@ -12,10 +12,10 @@ use crate::formats::frame::json::ScanError;
 /// The keys that are compared.
 pub const KEYS: [&str; 3] = ["entropy", "actor/entropy", "Value"];
 
-/// From here on, 2^53, steps are looked at twice.
+/// From 2^53 on, integer steps need a special check.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
-/// A value, its keys in order and as often as they stand there.
+/// A JSON value; objects keep the order and repetition of keys.
 #[derive(Debug, Clone, PartialEq)]
 enum Json {
     Null,
@@ -71,12 +71,12 @@ impl<'de> Deserialize<'de> for Json {
     }
 }
 
-/// A row: its values, the later of a key counting.
+/// The values of a row by key; of a repeated key the last one counts.
 type Row = Vec<(String, Json)>;
 
-/// Asks that a text that serde_json takes was not refused as no JSON, and that the points are those
-/// of the rows as it has them. A text that serde_json refuses, and what the formats read in ways of
-/// their own, is passed over.
+/// Checks that a text that serde_json accepts is not rejected as invalid JSON, and that the points equal those
+/// of its rows. Texts that serde_json rejects, and extensions that only the formats
+/// accept, are skipped.
 pub fn agrees(text: &[u8], format: &str, outcome: &Outcome) {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let values = serde_json::Deserializer::from_slice(text).into_iter::<Json>();
@@ -125,7 +125,7 @@ fn objects(values: Vec<Json>) -> Option<Vec<Row>> {
     values.into_iter().map(row).collect()
 }
 
-/// The array that is the only value.
+/// The array, if it is the only value.
 fn array(values: Vec<Json>) -> Option<Vec<Json>> {
     match <[Json; 1]>::try_from(values).ok()? {
         [Json::Array(items)] => Some(items),

@@ -13,8 +13,8 @@ use entropy_history::stats::law::Law;
 use entropy_history::stats::smooth::Smoothing;
 use entropy_plot::theme::{DARK, LIGHT};
 use entropy_plot::{
-    Across, ChartOptions, Curves, Encoding, Fonts, Grouped, NothingToDraw, Picture, ValueScale,
-    bars, encode, forest, law, texts_of,
+    Across, ChartOptions, Curves, Encoding, Fonts, GroupOptions, NothingToDraw, Picture,
+    ValueScale, bars, encode, forest, law, texts_of,
 };
 use entropy_shell::Terminal;
 use entropy_shell::io_message;
@@ -323,7 +323,7 @@ pub(super) struct Studio {
 
 impl Studio {
     /// The same for pictures of groups, if there are any.
-    pub(super) fn with_groups(mut self, groups: Option<Grouped>) -> Studio {
+    pub(super) fn with_groups(mut self, groups: Option<GroupOptions>) -> Studio {
         self.look.groups = groups;
         self
     }

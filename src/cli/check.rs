@@ -14,8 +14,8 @@ use crate::report;
 use entropy_history::history::Comparison;
 use entropy_history::label::visible;
 use entropy_history::number::exact;
-use entropy_history::stats::check::{self, Earlier, Extent, Rules, Verdict};
-use entropy_history::stats::{Analysis, Steps, analyse};
+use entropy_history::stats::check::{self, BaselineRun, MeanCoverage, Rules, Verdict};
+use entropy_history::stats::{Analysis, StepRange, analyse};
 use entropy_shell::Outcome;
 use entropy_shell::Terminal;
 use entropy_shell::{Failure, WithHint};
@@ -187,12 +187,12 @@ pub(super) fn judge(comparison: &Comparison, analysis: &Analysis, rules: &Rules)
 }
 
 /// The runs of an earlier `stats --json`.
-fn read_baseline(path: &Path) -> Result<Vec<Earlier>, Failure> {
+fn read_baseline(path: &Path) -> Result<Vec<BaselineRun>, Failure> {
     #[derive(Deserialize)]
     struct Baseline {
         schema: u32,
-        runs: Vec<Earlier>,
-        window: Option<Steps>,
+        runs: Vec<BaselineRun>,
+        window: Option<StepRange>,
     }
     let name = path.display();
     let text = fs::read(path)
@@ -206,8 +206,9 @@ fn read_baseline(path: &Path) -> Result<Vec<Earlier>, Failure> {
         return Err(anyhow!("cannot read {name} as a stats.json: it has schema {schema}, not 1"))
             .hint("make it anew with this version");
     }
-    let extent = if baseline.window.is_some() { Extent::Part } else { Extent::Whole };
-    Ok(baseline.runs.into_iter().map(|earlier| Earlier { extent, ..earlier }).collect())
+    let coverage =
+        if baseline.window.is_some() { MeanCoverage::StepRange } else { MeanCoverage::WholeRun };
+    Ok(baseline.runs.into_iter().map(|earlier| BaselineRun { coverage, ..earlier }).collect())
 }
 
 /// `run: rule: what happened (step, value, bound)` on a line.

@@ -5,11 +5,11 @@ use clap::{Args, ValueEnum};
 use regex::Regex;
 
 use entropy_history::history::{Comparison, History};
-use entropy_history::stats::band::{Filling, Spread};
+use entropy_history::stats::band::{MissingSteps, Spread};
 use entropy_history::stats::bootstrap::Resampling;
 use entropy_history::stats::group::{Group, group, not_recorded};
 use entropy_history::stats::health::is_recorded;
-use entropy_plot::Grouped;
+use entropy_plot::GroupOptions;
 use entropy_shell::Terminal;
 use entropy_shell::plural;
 use entropy_shell::{Failure, WithHint};
@@ -117,7 +117,7 @@ impl GroupArgs {
         &self,
         bands: Option<&BandArgs>,
         comparison: &Comparison,
-    ) -> Result<Option<Grouped>, Failure> {
+    ) -> Result<Option<GroupOptions>, Failure> {
         let mut groups = self.groups(comparison)?;
         let is_grouped = !groups.is_empty();
         for group in &mut groups {
@@ -134,12 +134,12 @@ impl GroupArgs {
             Some(BandName::Minmax) => Spread::MinMax,
             Some(BandName::Ci95) => Spread::Ci95,
         };
-        let filling = match bands.is_some_and(|bands| bands.interpolate) {
-            true => Filling::Interpolated,
-            false => Filling::AsLogged,
+        let missing_steps = match bands.is_some_and(|bands| bands.interpolate) {
+            true => MissingSteps::Interpolate,
+            false => MissingSteps::Skip,
         };
         let resampling = self.resampling();
-        let grouped = Grouped { groups, spread, filling, resampling };
+        let grouped = GroupOptions { groups, spread, missing_steps, resampling };
         Ok((!grouped.groups.is_empty()).then_some(grouped))
     }
 }

@@ -62,7 +62,7 @@ impl LoadArgs {
     ) -> Result<(Comparison, Outcome), Failure> {
         let options = LoadOptions { labels: labels.to_vec(), ..self.options(aux) };
         let progress = terminal.progress("reading", sources.files.len());
-        let opened = Store::load(sources, &options, || progress.advance());
+        let opened = Store::load(sources, &options, || progress.advance(1));
         drop(progress);
         match opened {
             Ok(store) => {

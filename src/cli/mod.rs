@@ -32,7 +32,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use entropy_shell::compute::ComputeArgs;
-use entropy_shell::{GlobalArgs, Terminal, finish, run_guarded, usage};
+use entropy_shell::{GlobalArgs, Terminal, catch_panics, exit_code, print_usage};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -89,9 +89,9 @@ enum Command {
 
 /// Runs the program on the process's arguments.
 pub fn main() -> ExitCode {
-    run_guarded(|| match Cli::try_parse() {
+    catch_panics(|| match Cli::try_parse() {
         Ok(cli) => run(cli),
-        Err(error) => usage(&error),
+        Err(error) => print_usage(&error),
     })
 }
 
@@ -113,5 +113,5 @@ fn run(cli: Cli) -> ExitCode {
         Command::Completions(args) => args.run(&terminal, Cli::command()),
         Command::Man(args) => args.run(&terminal, Cli::command()),
     };
-    finish(result, &terminal)
+    exit_code(result, &terminal)
 }

@@ -7,7 +7,7 @@ use entropy_history::label::{common_prefix, visible};
 use entropy_history::number::{exact, short};
 use entropy_history::stats::Analysis;
 use entropy_history::stats::bootstrap::Resampling;
-use entropy_history::stats::contrast::{Between, Contrast, Statistic};
+use entropy_history::stats::contrast::{Contrast, ContrastUnit, Statistic};
 
 /// Cells below their heads, and what is to be said below them.
 #[derive(Debug, Serialize)]
@@ -94,7 +94,7 @@ pub fn pairs(analysis: &Analysis, most: usize) -> Option<Table> {
             "in brackets: {level:.0} % intervals; {resamples} resamples, seed {seed}"
         ));
     }
-    if first.between == Between::Runs {
+    if first.between == ContrastUnit::Runs {
         let why =
             "no p: what other seeds would do, a pair of runs cannot tell; --group compares recipes";
         remarks.push(why.to_owned());

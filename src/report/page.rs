@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 use super::contrasts::{Table, groups, pairs};
 use entropy_history::history::Comparison;
 use entropy_history::label::{common_prefix, visible};
-use entropy_history::stats::health::{FEWEST_POINTS, Thresholds};
+use entropy_history::stats::health::{MIN_POINTS, Thresholds};
 use entropy_history::stats::{Analysis, RunStats};
 use entropy_plot::styles;
 use entropy_plot::theme::{DARK, LIGHT, STYLES, Theme};
@@ -149,7 +149,7 @@ pub fn document(comparison: &Comparison, analysis: &Analysis, page: &Page<'_>) -
         health: Limits {
             collapse_ratio: page.thresholds.collapse_ratio,
             explode_ratio: page.thresholds.explode_ratio,
-            fewest_points: FEWEST_POINTS,
+            fewest_points: MIN_POINTS,
         },
         points: analysis.runs.iter().map(|run| run.points).sum(),
         exact,
@@ -268,16 +268,16 @@ fn ground(theme: &Theme) -> String {
     let accent = theme.style(0).line;
     format!(
         "--ground:{};--text:{};--quiet:{};--hairline:{};--crowd:{};--accent:{accent};",
-        theme.ground, theme.text, theme.quiet, theme.hairline, theme.crowd
+        theme.background, theme.text, theme.muted, theme.hairline, theme.unstyled
     )
 }
 
 fn lines(theme: &Theme, selector: &str) -> String {
     let mut css = format!(
         "{selector}.crowd{{--line:{0};--name:{1};--faint:{2}}}",
-        theme.crowd,
-        theme.quiet,
-        theme.crowd.over(theme.ground, 0.25)
+        theme.unstyled,
+        theme.muted,
+        theme.unstyled.over(theme.background, 0.25)
     );
     for index in 0..STYLES {
         let style = theme.style(index);

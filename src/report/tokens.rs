@@ -19,7 +19,8 @@ use serde_json::{Value, json};
 use entropy_history::dump::{Response, TokenDump, TokenKind};
 use entropy_history::label::{shorten_middle, visible};
 use entropy_history::stats::tokens::{
-    CERTAIN, OCCURRENCES, REFERENCE, Scoring, ScoringStats, TOP, TokenAnalysis, analyse, scorings,
+    CERTAIN_BELOW, FORKING_ENTROPY, MIN_OCCURRENCES, Scoring, ScoringStats, TOP_SHARE,
+    TokenAnalysis, analyse, scorings,
 };
 
 /// At most so many scorings are told.
@@ -63,11 +64,11 @@ pub fn tokens(dump: &TokenDump, odd: &[String]) -> Option<Value> {
         "scale": {
             "max": scale_max(&analysis),
             "levels": LEVELS,
-            "certain": CERTAIN,
-            "reference": REFERENCE,
+            "certain": CERTAIN_BELOW,
+            "reference": FORKING_ENTROPY,
             "reference_of": "Qwen3-8B, arXiv 2506.01939",
-            "top": TOP,
-            "occurrences": OCCURRENCES,
+            "top": TOP_SHARE,
+            "occurrences": MIN_OCCURRENCES,
         },
         "scorings": numbers,
         "overlaps": analysis.overlaps,

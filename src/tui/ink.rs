@@ -85,7 +85,7 @@ impl Ink {
         match self.depth {
             Depth::Plain => Style::new(),
             Depth::Named => Style::new().add_modifier(Modifier::DIM),
-            Depth::True | Depth::Indexed => self.of(self.theme.quiet),
+            Depth::True | Depth::Indexed => self.of(self.theme.muted),
         }
     }
 

@@ -1,5 +1,5 @@
-"""Looks at the page of `watch --serve` in headless Chromium while a log grows: a new point appears within two
-seconds, what the reader chose and where they are stays, and the page says whether it is live.
+"""Checks the page of `watch --serve` in headless Chromium while a log grows: a new point appears within two seconds, the
+reader's settings and scroll position stay, and the page says whether it is live.
 
     python3 tests/browser/live_check.py target/debug/entropy-viz [PICTURES]
 """
@@ -38,7 +38,7 @@ def serve(program, tmp, pattern, port=0):
 
 
 def last(driver, label):
-    """The last step that is drawn of a run."""
+    """The last drawn step of a run."""
     return driver.execute_script("try { return entropyViz.values(arguments[0]).x.at(-1) } catch { return null }", label)
 
 
@@ -66,7 +66,7 @@ def check(driver, url, tmp, pictures):
     within(5, status, "live")
     assert last(driver, "r0") == 60
 
-    # What is drawn grows.
+    # The drawn curve grows.
     before = picture(driver)
     append(tmp / "r0.jsonl", 0, [61])
     took = within(WITHIN, lambda: last(driver, "r0"), 61)
@@ -76,7 +76,7 @@ def check(driver, url, tmp, pictures):
     shown = driver.execute_script("return entropyViz.values('r0').y.at(-1)")
     assert shown == entropy(0, 61), shown
 
-    # What the reader chose, and where they are, stays.
+    # The reader's settings and scroll position stay.
     driver.execute_script("document.getElementById('chart').focus()")
     ActionChains(driver).send_keys("+").perform()
     driver.execute_script("const s = document.getElementById('smoothing'); s.value = 0.6; s.dispatchEvent(new Event('input'))")
@@ -95,7 +95,7 @@ def check(driver, url, tmp, pictures):
     assert not box("r1").is_selected() and box("r0").is_selected()
     assert driver.find_element(By.ID, "smoothing").get_attribute("value") == "0.6"
 
-    # Nothing moves below a hand that drags; afterwards all of it is there.
+    # Nothing is redrawn during a drag; afterwards the newest data is.
     over = driver.find_element(By.CSS_SELECTOR, ".u-over")
     ActionChains(driver).move_to_element_with_offset(over, -100, 0).click_and_hold().move_by_offset(60, 0).perform()
     append(tmp / "r0.jsonl", 0, [64])
@@ -106,7 +106,7 @@ def check(driver, url, tmp, pictures):
     zoomed = driver.execute_script(VIEW)["range"]
     assert zoomed[1] - zoomed[0] < 0.5 * (chosen["range"][1] - chosen["range"][0]), (zoomed, chosen)
 
-    # A run that is new.
+    # A new run appears.
     append(tmp / "r2.jsonl", 2, range(1, 40))
     within(2 * WITHIN, lambda: last(driver, "r2"), 39)
     assert driver.execute_script(VIEW)["hidden"] == ["r1"]
@@ -145,7 +145,7 @@ def main():
             within(15, status, "this address is no longer valid: open the one that watch printed last")
             print("ok lost")
 
-            # Without any run shown, words stand for the curves.
+            # If no run is shown, a text replaces the curves.
             driver.get(url)
             within(5, status, "live")
             empty = lambda: driver.find_element(By.CSS_SELECTOR, "#chart .empty").text
@@ -158,7 +158,7 @@ def main():
             within(5, empty, "")
             print("ok hidden")
 
-            # Waiting for a first run, and a proper end.
+            # The page waits for the first run, and says when the program ended.
             child, url = serve(program, logs, "later/*.jsonl")
             children.append(child)
             driver.get(url)

@@ -1,7 +1,7 @@
-"""Looks at the page of `report` in a real browser: what a reader sees, clicks and hears.
+"""Checks the page of `report` in a real browser: what a reader sees, clicks, and hears from a screen reader.
 
-`cargo test --test report` makes the pages in target/tmp/report and runs this. Expected numbers are computed here, from
-the logs themselves. With a second directory it keeps pictures of each page: light, dark, phone and paper.
+`cargo test --test main report::` makes the pages in target/tmp/report and runs this script. Expected numbers are computed
+here from the logs. With a second directory, it saves pictures of each page: light, dark, phone and paper.
 
     python3 tests/browser/report_check.py target/tmp/report [PICTURES]
 """
@@ -25,7 +25,7 @@ MODELS = Path(__file__).parent.parent / "fixtures" / "models"
 
 
 def histories():
-    """Label: {step: entropy} of the fixtures; the later row of a step counts."""
+    """{label: {step: entropy}} of the fixtures; the later row of a step counts."""
     logs = {}
     for path in sorted(MODELS.glob("*/entropy_history_*.json")):
         rows = json.loads(path.read_text(encoding="utf-8"))
@@ -51,12 +51,12 @@ def all_of(driver, selector):
 
 
 def settle(driver):
-    """Until what was asked for is drawn."""
+    """Waits until the page is drawn."""
     driver.execute_async_script("const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 30)))")
 
 
 def picture(driver):
-    """The pixels of the curves."""
+    """The pixels of the chart."""
     settle(driver)
     return driver.execute_script("return document.querySelector('#chart canvas').toDataURL()")
 
@@ -71,7 +71,7 @@ def hover(driver, share, height=0.5):
 
 
 def tip(driver):
-    """What the words beside the cursor say: head, and name: value."""
+    """The tooltip: its heading, and a value per name."""
     head = find(driver, ".tip .at").text
     rows = {find_in(row, "th").text: find_in(row, "td").text for row in all_of(driver, ".tip tr")}
     return head, rows
@@ -88,13 +88,13 @@ def legend(driver):
 
 
 def check_quiet(driver, page):
-    """No error, no warning, and no request but for the page itself."""
+    """Checks that there is no error, no warning, and no request except for the page."""
     said = [entry["message"] for entry in driver.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
     assert not said, said
     asked = []
     for entry in driver.get_log("performance"):
         message = json.loads(entry["message"])["message"]
-        # The browser's own start page asks for much.
+        # The browser's start page makes requests of its own.
         if message["method"] == "Network.requestWillBeSent" and not message["params"]["documentURL"].startswith("chrome://"):
             asked.append(message["params"]["request"]["url"])
     others = [url for url in asked if url != page.as_uri() and not url.startswith("data:")]
@@ -109,19 +109,19 @@ def check_hover(driver, logs):
     for label, value in shown.items():
         name = label.removeprefix("qwen3-tiny_")
         assert rows.get(name) == value, f"{name}: {rows.get(name)} instead of {value}"
-    # questioner_log5 logs every fifth step: its nearest, with its own step.
+    # questioner_log5 logs every fifth step: its nearest point is shown, with its step.
     assert rows["questioner_log5"] == f"{logs['qwen3-tiny_questioner_log5'][60]!r} step 60", rows
     values = legend(driver)
     for label, value in shown.items():
         assert values[label] == value, f"{label}: {values[label]} instead of {value}"
-    # Behind the end of a run there is nothing of it.
+    # After the end of a run, it has no value.
     hover(driver, (118 - 1) / 119)
     head, rows = tip(driver)
     assert head == "step 118" and "solver_resumed" not in rows and rows["solver_s1"] == repr(logs["qwen3-tiny_solver_s1"][118]), rows
 
 
 def check_runs(driver):
-    """Toggling changes the drawing, and back again gives the same."""
+    """Hiding a run changes the drawing, and showing it again restores it."""
     before = picture(driver)
     boxes = all_of(driver, ".legend input")
     boxes[2].click()
@@ -169,7 +169,7 @@ def check_smoothing(driver, logs):
 
 
 def range_of(driver):
-    """What the chart says it shows: from and to."""
+    """The shown range of the x axis."""
     found = re.search(r", (\S+) to (\S+) (?:steps|\w+), ", find(driver, "#chart").get_attribute("aria-label"))
     return [float(number.replace(",", "").replace("−", "-")) for number in found.groups()]
 
@@ -273,7 +273,7 @@ def check_themes(driver):
 
 
 def check_new_data(driver):
-    """Another document keeps what the reader chose."""
+    """`render` with another document keeps the reader's settings."""
     all_of(driver, ".legend input")[1].click()
     find(driver, "[aria-label='Zoom in']").click()
     slide(driver, 0.5)
@@ -312,7 +312,7 @@ def check_models(driver, logs):
 
 
 def check_many(driver, tmp):
-    """A reduced curve says so, and its buckets are those of the log."""
+    """A reduced curve says so, and its buckets match the log."""
     assert "210,000 points are too many" in find(driver, "#chart-words").text
     hover(driver, 0.4)
     head, rows = tip(driver)

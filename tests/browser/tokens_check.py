@@ -1,4 +1,4 @@
-"""Looks at the section of single tokens in a real browser: templates/tokens.js and tokens.css.
+"""Checks the section on token entropies in a real browser: templates/tokens.js and tokens.css.
 
 `check(driver)` takes a selenium driver that is at a page with the section, and fails with an AssertionError that says
 what is wrong. `check_hostile(driver)` is for the page of a dump whose texts would run if they were markup. Alone, this
@@ -49,7 +49,7 @@ def check(driver):
 
 
 def check_contents(driver, data):
-    """What the page says is what the document holds."""
+    """The page shows the numbers of the document."""
     assert find(driver, "h2").text == "Tokens"
     last = len(data["scorings"]) - 1
     mine = [response for response in data["responses"] if response["scoring"] == last]
@@ -64,7 +64,7 @@ def check_contents(driver, data):
 
 
 def check_keyboard(driver):
-    """Arrow keys walk through responses and tokens, and what is in focus is told."""
+    """Arrow keys move through responses and tokens, and the focused one is announced."""
     listed = find(driver, ".responses")
     chosen = lambda: find(driver, ".responses [aria-selected=true]").get_attribute("id")
     rows = all_of(driver, ".responses [role=option]")
@@ -97,7 +97,7 @@ def check_keyboard(driver):
 
 
 def check_steps(driver, data):
-    """Another step shows its own numbers, and the same response where it has it."""
+    """Another step shows its own numbers, and the same response if it has it."""
     if len(data["scorings"]) < 2:
         return
     name = find(driver, ".about").text.split(":")[0]
@@ -117,7 +117,7 @@ def check_steps(driver, data):
 
 
 def check_contrast(driver):
-    """Text on each of the ten colours can be read (WCAG 2.1, 4.5), and lightness falls, or rises, all the way."""
+    """Text on each of the ten colours is readable (WCAG 2.1, contrast 4.5), and lightness is monotonic."""
     colours = driver.execute_script("""
         const probe = document.createElement('span');
         document.getElementById('tokens').append(probe);
@@ -145,7 +145,7 @@ def check_contrast(driver):
 
 
 def check_layout(driver):
-    """Nothing hangs out of the page, and no text of a drawing out of it."""
+    """Nothing overflows the page, and no text overflows a drawing."""
     wide = driver.execute_script("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert wide <= 0, f"the page is {wide} px too wide"
     out = driver.execute_script("""
@@ -160,7 +160,7 @@ def check_layout(driver):
 
 
 def check_hostile(driver):
-    """Texts of a dump stay texts: no element comes of them, and nothing runs."""
+    """Texts of a dump stay text: they create no element and run no script."""
     assert not driver.execute_script("return document.querySelectorAll('#tokens img, #tokens script, #tokens b, #tokens [onload], #tokens [onerror]').length")
     assert driver.execute_script("return document.querySelectorAll('#tokens svg').length") == 3
     text = find(driver, ".reading").text
@@ -170,7 +170,7 @@ def check_hostile(driver):
 
 
 def with_policy(page):
-    """The page under the report's policy: its own scripts and styles by their digests, nothing else."""
+    """The page with the report's security policy, which allows its own scripts and styles by their hashes."""
     def digests(tag):
         bodies = re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.S)
         return " ".join("'sha256-" + base64.b64encode(hashlib.sha256(body.encode()).digest()).decode() + "'" for body in bodies)
@@ -184,10 +184,10 @@ def driver_of(profile, width, height, scheme):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     options.binary_location = shutil.which("chromium")
-    # Named, so that selenium does not ask the network for one.
+    # Given explicitly, so that selenium does not download one.
     driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
-    # A window has a least width; a phone has less.
+    # A window has a minimum width that is larger than a phone.
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": width, "height": height, "deviceScaleFactor": 1.5, "mobile": width < 600})
     return driver
 

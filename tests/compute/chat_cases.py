@@ -1,4 +1,4 @@
-"""Chat-template cases: templates in the manner of the widely used ones, and what transformers renders.
+"""Chat-template cases: templates like the widely used ones, and what transformers renders.
 
 `entropy-viz compute` renders templates without Jinja itself, so every feature that published templates lean
 on has a case here. `tojson`, `raise_exception`, loop controls and block trimming are as transformers sets
@@ -189,7 +189,7 @@ PHI3 = (
     "{% elif message['role'] == 'assistant' %}{{'<|assistant|>\n' + message['content'] + '<|end|>\n'}}{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% else %}{{ eos_token }}{% endif %}")
 
-# Jinja drops the first line break after a block and the blanks before one, unless a sign says otherwise.
+# Jinja (trim_blocks, lstrip_blocks) drops the first line break after a block and the blanks before one, unless + is given.
 WHITESPACE = """start
   {% for message in messages %}
   [{{ message.role }}]\x20\x20\x20
@@ -233,7 +233,7 @@ NEIGHBOURS = """{%- for message in messages -%}
 {%- endfor -%}
 {{ loop is defined }} {{ messages | length }}"""
 
-# One idea to a case from here on, so that a failure names what is missing.
+# From here on, each case tests one feature, so that a failure names it.
 STRIP = r"[{{ messages[0].content.strip() }}][{{ messages[0].content.lstrip() }}][{{ messages[0].content.rstrip() }}][{{ messages[0].content.strip('\n x') }}][{{ messages[0].content | trim }}]"
 CASE = "{% set c = messages[0].content.strip() %}[{{ c.upper() }}][{{ c.lower() }}][{{ c.title() }}][{{ c.capitalize() }}][{{ 'hello world' | title }}][{{ 'hELLO' | capitalize }}]"
 FIND = "{% set c = messages[0].content %}[{{ c.startswith('  x') }}][{{ c.endswith('z') }}][{{ c.find('a') }}][{{ c.count('a') }}][{{ 'app' in c }}][{{ 'zzz' not in c }}]"

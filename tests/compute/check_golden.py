@@ -1,4 +1,4 @@
-"""Checks the fixtures of make_golden.py: that they load, hold on a second run, and notice mistakes.
+"""Checks the fixtures of make_golden.py: that they load, are reproducible, and detect mistakes.
 
 A golden number is worth what it would catch. So each thing an implementation could leave out (a window, a
 bias, a rope scaling) is left out here in transformers itself, and the table says by how much the token mean
@@ -21,7 +21,7 @@ from common import FIXTURES, TEMPERATURES, score
 from make_golden import ADAPTERS, CASES, all_logits, load, quieten
 from transformers import AutoConfig
 
-SEEN = 1e-3  # a mistake that moves the token mean by less than this may pass for rounding
+SEEN = 1e-3  # a mistake that changes the token mean by less may be mistaken for rounding
 
 
 def main():
@@ -71,7 +71,7 @@ def older_config(name):
 
 
 def difference(expected, model, rollouts, temperature=1.0):
-    """How far the token mean, and the worst single entropy or log-probability, lie from the golden ones."""
+    """Differences of the token mean and of the worst single entropy or log-probability from the golden values."""
     found = score(lambda ids: all_logits(model, ids), rollouts, temperature)
     wanted = expected["temperatures"][str(temperature)]
     worst = max(abs(a - b) for one, other in zip(found["per_rollout"], wanted["per_rollout"], strict=True)
@@ -80,7 +80,7 @@ def difference(expected, model, rollouts, temperature=1.0):
 
 
 def routing_margin(model, rollouts):
-    """The least gap, over all tokens and layers, between the last expert chosen and the first one left out."""
+    """The smallest gap, over all tokens and layers, between the last chosen expert and the first one not chosen."""
     gaps = []
 
     def watch(router, inputs, _):
@@ -98,7 +98,7 @@ def routing_margin(model, rollouts):
 
 
 def check_torchscript(rollouts):
-    """Batches padded on the right must give what single sequences give: shapes are not frozen, nothing looks ahead."""
+    """Right-padded batches must equal single sequences: shapes are dynamic and attention is causal."""
     module = torch.jit.load(FIXTURES / "torchscript" / "model.pt")
     faults = []
     sequences = [row["prompt_token_ids"] + row["response_token_ids"] for row in rollouts]
@@ -114,7 +114,7 @@ def check_torchscript(rollouts):
 
 
 def mistakes():
-    """Each case with one thing left out or got wrong."""
+    """Each case with one feature missing or wrong."""
     for name, overrides in [
         ("qwen2-sliding", {"layer_types": ["full_attention"] * 2}),
         ("qwen2-sliding", {"layer_types": ["sliding_attention"] * 2}),

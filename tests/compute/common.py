@@ -1,4 +1,4 @@
-"""What the makers of the fixtures share: where they go, how they are written, and the definition of entropy."""
+"""Shared by the fixture generators: paths, file writing, and the definition of entropy."""
 import json
 import shutil
 from pathlib import Path

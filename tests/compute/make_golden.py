@@ -1,4 +1,4 @@
-"""Makes tests/fixtures/compute: tiny random checkpoints and what Hugging Face's own code says of them.
+"""Makes tests/fixtures/compute: tiny random checkpoints, with the numbers that Hugging Face's code gives.
 
 `entropy-viz compute` builds each architecture anew on libtorch, so its numbers are checked against the
 library that defines them. The weights are random and nothing in them is at its neutral default (no zero
@@ -35,7 +35,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Genera
 GREEDY_TOKENS = 12
 EOS, PAD, START = "<|im_end|>", "<|endoftext|>", "<|im_start|>"
 
-# What the byte-level BPE learns its few merges from.
+# The text from which the byte-level BPE learns its few merges.
 TEXT = """What is the entropy of a policy? The answer is the mean of the entropies of its tokens, in nats.
 Explain why the entropy of a policy collapses: the model is sure of the answer before it reads the question.
 def mean(values):
@@ -51,7 +51,7 @@ CHATML = """{%- for message in messages %}
 {%- endif %}
 """
 
-# (prompt, response length, why it ended). Lengths are chosen, so an ending eos is put there, not sampled.
+# (prompt, response length, finish reason). Lengths are fixed, so a final eos is appended, not sampled.
 PROMPTS = [
     ("What is 3 + 4?", 8, "length"),
     ([{"role": "user", "content": "What is 12 * 7?"}], 28, "stop"),
@@ -72,7 +72,7 @@ ROPE = {"rope_type": "default", "rope_theta": 10000.0}
 EXPERTS = dict(intermediate_size=48, moe_intermediate_size=12, num_experts=8, num_experts_per_tok=2, head_dim=8,
                decoder_sparse_step=1, tie_word_embeddings=True)
 
-# name: (model_type, what its config has beyond ATTENTION)
+# name: (model_type, config keys in addition to ATTENTION)
 CASES = {
     "qwen2": ("qwen2", dict(num_hidden_layers=3, tie_word_embeddings=True, rope_parameters={"rope_type": "default", "rope_theta": 1e6})),
     "qwen2-sliding": ("qwen2", dict(tie_word_embeddings=True, use_sliding_window=True, sliding_window=8, max_window_layers=1)),
@@ -98,7 +98,7 @@ CASES = {
 # Adapters of the qwen2 case. rsLoRA scales by alpha / sqrt(r) where LoRA scales by alpha / r.
 ADAPTERS = {"lora": dict(use_rslora=False), "lora-rslora": dict(use_rslora=True)}
 
-# Where the first seed gave a greedy choice or a routing too near a tie for float32, or a mean that a mistake left alone.
+# Seeds for cases whose first seed gave near-ties in float32 (greedy choice, routing), or a mean that a mistake does not change.
 SEEDS = {"qwen3": 1, "qwen3_moe": 2, "phi3-partial": 1, "lora": 1}
 
 
@@ -137,7 +137,7 @@ def save_checkpoint(name):
     config = AutoConfig.for_model(model_type, **options)
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     randomise(model, name)
-    # Qwen's generation_config.json names two tokens that end a text where its config.json names one.
+    # Qwen's generation_config.json has two end tokens, its config.json one.
     ends = [tokenizer.eos_token_id, tokenizer.pad_token_id] if model_type == "qwen3" else tokenizer.eos_token_id
     model.generation_config = GenerationConfig(bos_token_id=tokenizer.bos_token_id, eos_token_id=ends, pad_token_id=tokenizer.pad_token_id)
     model.to(dtype).save_pretrained(directory)
@@ -148,7 +148,7 @@ def save_checkpoint(name):
 
 
 def make_tokenizer(name):
-    """One small byte-level BPE in the manner of Qwen's for all; llama-plain's also puts a BOS in front."""
+    """A small byte-level BPE like Qwen's for all cases; that of llama-plain also adds a BOS."""
     backend = Tokenizer(models.BPE())
     backend.normalizer = normalizers.NFC()
     backend.pre_tokenizer = pre_tokenizers.Sequence([
@@ -171,7 +171,7 @@ def make_tokenizer(name):
 
 
 def randomise(model, name):
-    """Draws every parameter anew, wide enough that entropies lie well below ln V and attention is not even."""
+    """Draws every parameter at random, wide enough that entropies are well below ln V and attention is uneven."""
     generator = seeded(name)
     with torch.no_grad():
         for parameter_name, parameter in sorted(model.named_parameters()):
@@ -197,7 +197,7 @@ def draw(name, noise, config):
 
 
 def transformers_4_config(config):
-    """The same config in the shape that transformers 4 wrote, as nearly every published checkpoint has it."""
+    """The config in the format of transformers 4, which most published checkpoints have."""
     older = {key: value for key, value in config.items() if key not in ("dtype", "layer_types", "rope_parameters")}
     older["torch_dtype"] = config["dtype"]
     older["transformers_version"] = "4.51.3"
@@ -235,7 +235,7 @@ def save_adapter(name):
 
 
 def tidy_adapter_config(path):
-    """PEFT writes target_modules, a set, in an order that changes from run to run."""
+    """Sorts target_modules, a set that PEFT writes in random order."""
     config = json.loads(path.read_text())
     config["target_modules"].sort()
     path.write_text(json.dumps(config, indent=2, sort_keys=True))
@@ -324,7 +324,7 @@ def debug_logits(model, row):
 
 
 def greedy(model, number, prompt, ends):
-    """The likeliest continuation; `min_top2_margin` is how near its closest choice came to falling otherwise."""
+    """The greedy continuation; `min_top2_margin` is the smallest gap between the two best tokens."""
     token_ids, margins = [], []
     while len(token_ids) < GREEDY_TOKENS and not (token_ids and token_ids[-1] in ends):
         best = all_logits(model, prompt + token_ids)[-1].topk(2)

@@ -1,4 +1,4 @@
-"""Prompt files as their real writers make them: pyarrow, json and csv; the columns and keys are verl's.
+"""Prompt files written by pyarrow, json and csv, with verl's columns and keys.
 
 verl reads Parquet whose `prompt` is a list of chat messages, and dumps rollouts as JSON lines with the
 rendered prompt under `input`. `datasets` orders a message's fields by name, hence content before role.

@@ -1,4 +1,4 @@
-"""Computes what `compute --self-test` expects of its tiny Qwen3, with transformers.
+"""Computes the values that `compute --self-test` expects for its tiny Qwen3, with transformers.
 
 The weights follow from a formula that self_test.rs has too: the k-th number of the i-th tensor is
 sin(0.7 k + i) times a size, plus one for norms. Prints the mean entropy at temperatures 1 and 0.7 and

@@ -72,7 +72,7 @@ class Layer(nn.Module):
         heads = self.query_key_value(self.attention_norm(hidden)).unflatten(-1, (3 * HEADS, -1)).transpose(1, 2)
         query, key, value = heads.chunk(3, dim=1)
         scores = query @ key.transpose(-1, -2) / (HIDDEN // HEADS) ** 0.5
-        # ALiBi: each head fades with distance at its own rate, which needs no table of positions.
+        # ALiBi: a distance penalty per head, which needs no table of positions.
         distance = (positions.unsqueeze(-1) - positions.unsqueeze(-2)).unsqueeze(1).float()
         scores = torch.cat([score - distance * 0.5 ** (head + 1) for head, score in enumerate(scores.split(1, dim=1))], dim=1)
         mixed = scores.masked_fill(future, float("-inf")).softmax(-1) @ value

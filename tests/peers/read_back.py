@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Reads what `convert` wrote with the programs that it was written for, and compares.
+"""Reads files of `convert` with TensorBoard, wandb and pyarrow, and compares the points.
 
     read_back.py DIR [--only tensorboard|wandb|parquet]
 
@@ -28,7 +28,7 @@ from pathlib import Path
 
 
 class Difference(Exception):
-    """What was read is not what was expected."""
+    """The points read differ from those expected."""
 
 
 def same(place, what, found, expected):
@@ -37,7 +37,7 @@ def same(place, what, found, expected):
 
 
 def bits(number):
-    """Tells -0.0 from 0.0, which == does not."""
+    """Compares floats, distinguishing -0.0 from 0.0."""
     return struct.pack("<d", number)
 
 
@@ -95,7 +95,7 @@ def decoded(items):
 
 
 def joined(path):
-    """The records of a .wandb file, for wandbs that have no Python reader of their own."""
+    """The records of a .wandb file, for wandb versions without a Python reader."""
     data = path.read_bytes()
     same(path, "the header", data[:7], b":W&B\xe1\xbe\x00")
     block, position, record = 1 << 15, 7, None
@@ -161,7 +161,7 @@ def records_by_protobuf(path):
 
 
 def records_by_core(path):
-    """None when this wandb has no `leet inspect`."""
+    """None if this wandb has no `leet inspect`."""
     try:
         from wandb.cli.leet import launch_inspect  # noqa: F401
     except ImportError:
@@ -171,13 +171,13 @@ def records_by_core(path):
     command = [get_core_path(), "leet", "inspect", "--no-observability", "--json", "--run-file"]
     command += [str(path), str(path.parent.parent)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    if done.returncode != 0 or done.stderr:  # it skips what is corrupt, and says so
+    if done.returncode != 0 or done.stderr:  # it skips corrupt records with a message
         raise Difference(f"{path}: wandb-core ends with {done.returncode}: {done.stderr.strip()}")
     return [json.loads(line, parse_int=float) for line in done.stdout.splitlines()]
 
 
 def check_run(place, records, runs):
-    """Compares one file with the run of its name, which it takes out of `runs`."""
+    """Compares one file with the run of the same name, and removes that from `runs`."""
     for number, record in enumerate(records, 1):
         same(place, f"the number of record {number}", record["num"], number)
     field = {record["type"]: record[record["type"]] for record in records}

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Uploads with `wandb sync` what `convert --to wandb` wrote, to a stand-in for the W&B server.
+"""Uploads files of `convert --to wandb` with `wandb sync` to a stand-in for the W&B server.
 
     sync.py DIR
 
@@ -24,7 +24,7 @@ from read_back import Difference, same, same_points
 
 
 class Upload:
-    """What came in of one run."""
+    """The data received for one run."""
 
     def __init__(self, name, project):
         self.name, self.project = name, project
@@ -32,7 +32,7 @@ class Upload:
 
 
 class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"  # the clients keep connections
+    protocol_version = "HTTP/1.1"  # clients keep connections open
 
     def log_message(self, *_):
         pass
@@ -71,10 +71,10 @@ class StandIn(ThreadingHTTPServer):
             bucket = {"id": "bucket", "name": name, "displayName": variables["displayName"]}
             bucket["project"] = {"id": "project", "name": project, "entity": entity}
             return {"upsertBucket": {"bucket": bucket, "inserted": True}}
-        if "RunUploadUrls" in query:  # 0.16: its config and summary as files, which are not taken
+        if "RunUploadUrls" in query:  # 0.16 uploads config and summary as files, which are ignored
             files = {"uploadHeaders": [], "edges": []}
             return {"model": {"bucket": {"id": "bucket", "files": files}}}
-        return {}  # questions about what the server can do
+        return {}  # queries about server capabilities
 
     def stream(self, run, sent):
         upload = self.uploads[run]
@@ -98,7 +98,7 @@ def sync(runs, home):
         "WANDB_API_KEY": "0" * 40,
         "WANDB_ERROR_REPORTING": "false",
         "NO_PROXY": "127.0.0.1",
-        "HOME": home,  # nothing of the user's is read or written
+        "HOME": home,  # do not read or write the user's files
         "WANDB_DIR": home,
         "WANDB_CONFIG_DIR": home,
         "WANDB_CACHE_DIR": home,
@@ -120,7 +120,7 @@ def sync(runs, home):
 def check(directory):
     expected = json.loads((directory / "expected.json").read_text(encoding="utf-8"))
     with tempfile.TemporaryDirectory() as home:
-        copy = Path(shutil.copytree(directory / "wandb", Path(home) / "wandb"))  # it leaves marks
+        copy = Path(shutil.copytree(directory / "wandb", Path(home) / "wandb"))  # wandb writes marker files
         runs = sorted(str(run) for run in copy.iterdir())
         uploads = sync(runs, home)
     same("wandb sync", "the ids", sorted(uploads), sorted(run[-8:] for run in runs))

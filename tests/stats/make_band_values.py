@@ -1,4 +1,4 @@
-"""Writes tests/fixtures/expected/bands.json: what NumPy says of the means and bands of groups of runs.
+"""Writes tests/fixtures/expected/bands.json: means and bands of groups of runs, computed by NumPy.
 
     python -m venv V && V/bin/pip install numpy==2.4.6
     V/bin/python tests/stats/make_band_values.py
@@ -45,7 +45,7 @@ def cases():
 
 
 def covered(run):
-    """The stretches of a run without a gap: arrays of steps and of values."""
+    """The segments of a run between gaps: arrays of steps and values."""
     stretch = []
     for step, value in [*run, [None, None]]:
         if value is None:
@@ -57,7 +57,7 @@ def covered(run):
 
 
 def value_at(run, step):
-    """None: the run does not stand behind the step; else (logged value or None, interpolated value)."""
+    """(logged value or None, interpolated value), or None if the run does not cover the step."""
     for steps, values in covered(run):
         if steps[0] <= step <= steps[-1]:
             logged = values[steps == step]

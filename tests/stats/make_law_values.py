@@ -1,4 +1,4 @@
-"""Writes tests/fixtures/expected/law.json: the reward-entropy law of the fixtures, as SciPy and NumPy have it.
+"""Writes tests/fixtures/expected/law.json: the reward-entropy law of the fixtures, computed by SciPy and NumPy.
 
 The fit is scipy.stats.linregress of the reward on e^H; the length of blocks is Politis & White's of the residuals; the
 ends of the intervals are percentiles of a moving-block bootstrap with NumPy's generator, widened by Student's t as

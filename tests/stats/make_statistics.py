@@ -1,4 +1,4 @@
-"""Writes tests/fixtures/expected/statistics.json: what SciPy, statsmodels, rliable and arch say of samples and series.
+"""Writes tests/fixtures/expected/statistics.json: statistics of samples and series, computed by SciPy, statsmodels, rliable and arch.
 
     python -m venv V && V/bin/pip install numpy==2.4.6 scipy==1.17.1 statsmodels==0.15.0 arch==7.2.0 "pandas<3" rliable==1.2.0
     V/bin/python tests/stats/make_statistics.py

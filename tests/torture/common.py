@@ -1,4 +1,4 @@
-"""What the parts of the torture share: a program to run, how much memory it took, histories to feed it."""
+"""Shared by the torture cases: running the program, its peak memory, and histories as input."""
 import json
 import os
 import random
@@ -18,20 +18,20 @@ class Result:
     code: int
     out: bytes
     err: str
-    peak: int  # bytes, of the program alone
+    peak: int  # peak memory of the program in bytes
     seconds: float
 
 
 @dataclass
 class Tool:
-    """The programs under test; `rounds` is how often something random is tried."""
+    """The programs under test; `rounds` is the number of repetitions of random cases."""
     program: str
     helper: str | None
     rounds: int
     heavy: bool
 
     def run(self, arguments, directory, *, stdin=b"", limit=120, env=None, preexec=None):
-        """Runs the program to its end; a crash, a panic and a hang fail here, whatever the caller wants."""
+        """Runs the program to its end; fails on a crash, a panic or a hang."""
         said = Path(directory) / f".said-{os.getpid()}"
         started = time.monotonic()
         with open(said, "w+b") as out, open(f"{said}.err", "w+b") as err:
@@ -49,27 +49,27 @@ class Tool:
                             time.monotonic() - started)
         said.unlink()
         Path(f"{said}.err").unlink()
-        assert result.code in (0, 1, 2), f"{arguments}: left with {result.code}: {result.err[-500:]}"
+        assert result.code in (0, 1, 2), f"{arguments}: exit code {result.code}: {result.err[-500:]}"
         for word in ("this is a bug", "panicked", "RUST_BACKTRACE"):
             assert word not in result.err, f"{arguments}: {result.err[-500:]}"
         return result
 
     def refuses(self, arguments, directory, *words, **options):
-        """Runs what must fail with code 2 and these words."""
+        """Runs a command that must fail with exit code 2 and these words on stderr."""
         result = self.run(arguments, directory, **options)
-        assert result.code == 2, f"{arguments}: left with {result.code}, not 2: {result.err[-500:]}"
+        assert result.code == 2, f"{arguments}: exit code {result.code}, not 2: {result.err[-500:]}"
         for word in words:
             assert word in result.err, f"{arguments} does not say {word!r}: {result.err[-500:]}"
         return result
 
     def does(self, arguments, directory, **options):
-        """Runs what must work."""
+        """Runs a command that must succeed."""
         result = self.run(arguments, directory, **options)
-        assert result.code == 0, f"{arguments}: left with {result.code}: {result.err[-500:]}"
+        assert result.code == 0, f"{arguments}: exit code {result.code}: {result.err[-500:]}"
         return result
 
     def killed(self, arguments, directory, after, *, feed=None, program=None):
-        """Starts a program and kills it after so many seconds; says whether it was still running."""
+        """Starts a program and kills it after `after` seconds; returns whether it was still running."""
         child = subprocess.Popen([program or self.program, *map(os.fsencode, arguments)], cwd=directory,
                                  stdin=subprocess.PIPE if feed else subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                  stderr=subprocess.DEVNULL, env=environment(None))
@@ -111,7 +111,7 @@ def wait(child, limit, arguments):
 
 
 def history(path, points=50, seed=0):
-    """A plain history whose entropies fall."""
+    """Writes a history with falling entropies."""
     noise = random.Random(seed)
     rows = [{"step": step, "entropy": round(3 / (1 + step / points) + noise.random() / 5, 6)} for step in range(1, points + 1)]
     path = Path(path)
@@ -121,7 +121,7 @@ def history(path, points=50, seed=0):
 
 
 def models(directory, runs, points=50):
-    """A directory of models as R-Zero leaves it."""
+    """Makes a directory of models in R-Zero's layout."""
     for run in range(runs):
         history(Path(directory) / f"run{run:05}" / f"entropy_history_run{run:05}.json", points, run)
     return directory
@@ -132,7 +132,7 @@ def open_files(most):
 
 
 def largest_file(size):
-    """Writing more than `size` bytes into a file fails, as on a full disk."""
+    """Makes writes beyond `size` bytes of a file fail, as on a full disk."""
     def limit():
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))

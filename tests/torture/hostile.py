@@ -1,4 +1,4 @@
-"""Labels and headers that somebody made to hurt."""
+"""Hostile labels and file headers."""
 import csv
 import gzip
 import io
@@ -29,7 +29,7 @@ LABELS = [
     "\x00\x01\x08\x7f\u0085\u2028\u2029".replace("\x00", ""),
     "<!--#exec cmd=\"ls\"-->@everyone #1 @user",
 ]
-# What a terminal, an editor or a viewer may obey: C0 but tab and line feed, DEL, C1, directions.
+# Characters that a terminal, editor or viewer may interpret: C0 except tab and line feed, DEL, C1, text direction.
 OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f\u0080-\u009f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -81,7 +81,7 @@ def labels(tool, tmp):
 
 
 def artifacts(tool, tmp):
-    """The same names as those of files, through everything that `auto` writes."""
+    """Hostile names as file names, in every file that `auto` writes."""
     for i, label in enumerate(LABELS):
         name = label.replace("/", "_")[:60]
         history(tmp / "models" / name / f"entropy_history_{name}.json", 40, i)
@@ -105,7 +105,7 @@ def artifacts(tool, tmp):
 
 
 def mutated(tool, tmp):
-    """Bytes of real logs changed at random, most in their first hundred: an answer or a clear word, never a crash."""
+    """Random bytes of real logs changed, mostly in the first hundred: the result is an answer or a clear error."""
     logs = [FIXTURES / "tensorboard", FIXTURES / "wandb", FIXTURES / "parquet", FIXTURES / "trackio", FIXTURES / "compressed"]
     logs = [path for directory in logs for path in sorted(directory.rglob("*")) if path.is_file() and 0 < path.stat().st_size < MIB]
     chance = random.Random(5)
@@ -124,7 +124,7 @@ def mutated(tool, tmp):
 
 
 def headers_that_promise_too_much(tool, tmp):
-    """Lengths of terabytes in headers: no allocation follows them."""
+    """Headers that claim lengths of terabytes must not cause large allocations."""
     huge = 0x7FFF_FFFF_FFFF
     crafted = {
         "events.out.tfevents.1.host.1.0": struct.pack("<QI", huge, 0) + b"x" * 64,
@@ -145,7 +145,7 @@ def headers_that_promise_too_much(tool, tmp):
 
 
 def bombs(tool, tmp):
-    """Packed files that unpack to far more than they are."""
+    """Compressed files that unpack to a huge size."""
     with gzip.open(tmp / "bomb.jsonl.gz", "wb", compresslevel=9) as file:
         for _ in range(200 if tool.heavy else 40):
             for _ in range(100):
@@ -156,9 +156,9 @@ def bombs(tool, tmp):
 
 
 def safetensors_and_templates(tool, tmp):
-    """Checkpoints that lie: lengths, offsets, endless chat templates."""
+    """Checkpoints with false lengths and offsets, and endless chat templates."""
     if not tool.helper:
-        note("no helper was built: not tried")
+        note("skipped: the helper is not built")
         return
     helper = type(tool)(tool.helper, None, tool.rounds, tool.heavy)
     tiny = FIXTURES / "compute/qwen3"

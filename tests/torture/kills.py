@@ -1,4 +1,4 @@
-"""Kill -9 at random moments: whatever is there afterwards is whole, and a second run finishes."""
+"""kill -9 at random moments: every output file is complete, and a second run finishes the work."""
 import json
 import random
 import shutil
@@ -8,25 +8,25 @@ from pathlib import Path
 
 from common import FIXTURES, history, models, note
 
-# `compute` takes seconds on a slow machine: so long it is tried, and how often that was is told.
+# `compute` takes seconds on a slow machine, so its case has a time limit and reports the number of rounds.
 MOST_SECONDS = 150
 
 
 def check_png(path):
     data = path.read_bytes()
-    assert data[:8] == b"\x89PNG\r\n\x1a\n", f"{path} is no PNG"
+    assert data[:8] == b"\x89PNG\r\n\x1a\n", f"{path} is not a PNG"
     at, kinds = 8, []
     while at < len(data):
         length, kind = int.from_bytes(data[at:at + 4], "big"), data[at + 4:at + 8]
         body = data[at + 8:at + 8 + length]
-        assert zlib.crc32(kind + body) == int.from_bytes(data[at + 8 + length:at + 12 + length], "big"), f"{path} is cut"
+        assert zlib.crc32(kind + body) == int.from_bytes(data[at + 8 + length:at + 12 + length], "big"), f"{path} is truncated"
         kinds.append(kind)
         at += 12 + length
-    assert kinds[-1] == b"IEND", f"{path} is cut"
+    assert kinds[-1] == b"IEND", f"{path} is truncated"
 
 
 def check_file(path):
-    """The file is whole, by what its name says it is."""
+    """Checks that a file is complete, by the rules of its extension."""
     text = lambda: path.read_text(encoding="utf-8")
     match path.suffix:
         case ".png":
@@ -34,27 +34,27 @@ def check_file(path):
         case ".json":
             json.loads(text())
         case ".svg":
-            assert text().endswith("</svg>\n"), f"{path} is cut"
+            assert text().endswith("</svg>\n"), f"{path} is truncated"
         case ".xml":
-            assert text().rstrip().endswith("</testsuites>"), f"{path} is cut"
+            assert text().rstrip().endswith("</testsuites>"), f"{path} is truncated"
         case ".html":
-            assert text().rstrip().endswith("</html>"), f"{path} is cut"
+            assert text().rstrip().endswith("</html>"), f"{path} is truncated"
         case ".parquet":
             data = path.read_bytes()
-            assert data[:4] == data[-4:] == b"PAR1", f"{path} is cut"
+            assert data[:4] == data[-4:] == b"PAR1", f"{path} is truncated"
         case ".csv" | ".md" | ".jsonl":
-            assert text().endswith("\n"), f"{path} is cut"
+            assert text().endswith("\n"), f"{path} is truncated"
 
 
 def check_all(directory):
-    """No file under its name is cut; what is not finished is recognisable as such."""
+    """Checks that every file is complete, except temporary files, whose names start with a dot."""
     for path in Path(directory).rglob("*"):
         if path.is_file() and not path.name.startswith("."):
             check_file(path)
 
 
 def moments(tool, arguments, directory, rounds):
-    """Random moments within the time that the command takes when it is left alone."""
+    """Random moments within the duration of the undisturbed command."""
     whole = tool.does(arguments, directory).seconds
     chance = random.Random(1)
     return [chance.uniform(0, whole) for _ in range(rounds)]
@@ -73,7 +73,7 @@ def auto(tool, tmp):
 
 
 def auto_over_earlier_files(tool, tmp):
-    """Files of an earlier run are replaced whole, or not."""
+    """Files of an earlier run are replaced completely or not at all."""
     models(tmp / "models", 6)
     arguments = ["auto", "models", "--artifacts", "out"]
     for after in moments(tool, arguments, tmp, tool.rounds // 4):
@@ -100,7 +100,7 @@ def convert(tool, tmp):
 
 
 def record(tool, tmp):
-    """A killed recorder loses nothing that it had written, and goes on where it was."""
+    """A killed recorder keeps everything that it wrote, and the next one continues from there."""
     path = tmp / "models/r/entropy_history_r.json"
     known, step = 0, 0
 
@@ -112,7 +112,7 @@ def record(tool, tmp):
 
     chance = random.Random(2)
     for _ in range(tool.rounds):
-        # Most kills soon, while the file is made and locked; some after writes, which come once a second.
+        # Most kills come early, while the file is created and locked; some after writes, which happen once per second.
         after = chance.uniform(0, 0.05) if chance.random() < 0.9 else chance.uniform(0.8, 1.4)
         tool.killed(["record", "--run", "r", "--models", "models"], tmp, after, feed=lines())
         if path.exists():
@@ -120,16 +120,16 @@ def record(tool, tmp):
             steps = [row["step"] for row in rows]
             assert steps == sorted(set(steps)) and len(steps) >= known, f"{len(steps)} steps after {known}"
             known = len(steps)
-    assert known > 0, "no kill came after a write"
+    assert known > 0, "every kill came before the first write"
     tool.does(["record", "--run", "r", "--models", "models"], tmp, stdin=f"{step + 1} 0.5\n".encode())
     assert json.loads(path.read_text())[-1] == {"step": step + 1, "entropy": 0.5}
     note(f"{known} steps were kept")
 
 
 def compute(tool, tmp):
-    """A history grows a checkpoint at a time; a killed run goes on and ends with the same numbers."""
+    """A history grows by one checkpoint at a time; a resumed run ends with the same numbers."""
     if not tool.helper:
-        note("no helper was built: not tried")
+        note("skipped: the helper is not built")
         return
     tiny = FIXTURES / "compute/qwen3"
     for step in (10, 20, 30):
@@ -153,7 +153,7 @@ def compute(tool, tmp):
     (tmp / "tokens.jsonl").unlink(missing_ok=True)
     helper.killed(arguments, tmp, 0.8 * whole)
     helper.does(arguments, tmp)
-    assert json.loads(out.read_text()) == wanted, "a resumed run ends with other numbers"
+    assert json.loads(out.read_text()) == wanted, "a resumed run ends with different numbers"
     note(f"killed {killed} of {turn} while running, {tool.rounds} wanted")
 
 

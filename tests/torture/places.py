@@ -1,4 +1,4 @@
-"""Disks, directories and files as they are on a bad day."""
+"""Full disks, read-only directories, odd file names, and many or huge files."""
 import json
 import os
 import random
@@ -15,16 +15,16 @@ def files(directory):
 
 
 def full_disk(tool, tmp):
-    """A file that cannot be written whole is not there, and the earlier one is."""
+    """If a file cannot be written completely, the earlier file stays."""
     models(tmp / "models", 3)
     (tmp / "out").mkdir()
     arguments = ["auto", "models", "--artifacts", "out"]
-    nothing = tool.run(arguments, tmp, preexec=largest_file(0))  # not even what it says
+    nothing = tool.run(arguments, tmp, preexec=largest_file(0))  # stdout and stderr cannot be written either
     assert nothing.code == 2, nothing.code
     for size in (2_000, 5_000, 20_000):
         result = tool.refuses(arguments, tmp, "cannot write", "hint:", preexec=largest_file(size))
         for path in (tmp / "out").iterdir():
-            assert not path.name.startswith("."), f"{path} is left over"
+            assert not path.name.startswith("."), f"{path} was left behind"
         assert "os error" not in result.err, result.err
     (tmp / "a.json").write_bytes(b"[]")
     tool.refuses(["convert", "models/run00000", "--to", "csv", "-o", "a.csv"], tmp, "cannot write", preexec=largest_file(64))
@@ -32,11 +32,11 @@ def full_disk(tool, tmp):
 
 
 def full_tmpfs(tool, tmp):
-    """The same on a real file system of 64 KiB, where it can be mounted."""
+    """A full file system of 64 KiB, if one can be mounted."""
     disk = tmp / "disk"
     disk.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], capture_output=True).returncode:
-        note("no tmpfs can be mounted here: not tried")
+        note("skipped: no tmpfs can be mounted here")
         return
     try:
         models(tmp / "models", 8, 500)
@@ -50,9 +50,9 @@ def full_tmpfs(tool, tmp):
 
 def read_only_directory(tool, tmp):
     if os.geteuid() == 0:
-        # Root may write anywhere but where the file system itself says no.
+        # Root may write into any directory, except on a read-only file system.
         if subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", mkdir(tmp / "ro")], capture_output=True).returncode:
-            note("nothing is read-only to root here: not tried")
+            note("skipped: nothing is read-only for root here")
             return
         end = lambda: subprocess.run(["umount", tmp / "ro"], check=True)
     else:
@@ -85,9 +85,9 @@ def many_histories(tool, tmp):
 
 
 def long_history(tool, tmp):
-    """A history of 2 GB; its bound on memory is in docs/limits.md."""
+    """A history of 2 GB; docs/limits.md has the memory limit."""
     size = 2_000 * MIB if tool.heavy else 4 * MIB
-    # Ten thousand rows, in which @ stands for what their steps begin with.
+    # Ten thousand rows; @ stands for the first digits of their steps.
     block = ", ".join(f'{{"step": @{i:04}, "entropy": {1 + (i * 7919 % 1000) / 1000:.6f}}}' for i in range(10_000)).encode()
     blocks = 0
     with open(tmp / "long.json", "wb") as file:
@@ -135,8 +135,8 @@ def links_in_circles(tool, tmp):
     tool.refuses(["plot", "models/loop"], tmp, "models/loop")
 
 
-def files_that_are_no_files(tool, tmp):
-    """A pipe without a writer and a device must not be waited for when they were only found."""
+def pipes_and_devices(tool, tmp):
+    """Pipes and devices found in a directory must not block."""
     models(tmp / "models", 1)
     mkdir(tmp / "models/pipe")
     os.mkfifo(tmp / "models/pipe/entropy_history_pipe.json")
@@ -147,7 +147,7 @@ def files_that_are_no_files(tool, tmp):
 
 
 def files_that_change_while_read(tool, tmp):
-    """A trainer truncates and rewrites its log while it is read: a curve of either, or a clear word."""
+    """A log is truncated and rewritten while it is read: the result is a curve or a clear error."""
     log = tmp / "models/run/entropy_history_run.json"
     history(log, 5_000)
     whole = log.read_bytes()
@@ -189,7 +189,7 @@ def stdout_that_goes_away(tool, tmp):
 
 
 def awkward_logs(tool, tmp):
-    """Every odd log of the fixtures, through every command that reads."""
+    """Every log in tests/fixtures/awkward, with every command that reads logs."""
     logs = sorted((FIXTURES / "awkward").iterdir())
     for path in logs if tool.heavy else logs[::10]:
         for command in (["inspect"], ["stats", "--json"], ["check"], ["plot", "-o", "a.svg"], ["convert", "--to", "csv", "-o", "a.csv"]):
@@ -197,4 +197,4 @@ def awkward_logs(tool, tmp):
 
 
 CASES = [full_disk, full_tmpfs, read_only_directory, many_histories, long_history, names_that_are_not_utf8, links_in_circles,
-         files_that_are_no_files, files_that_change_while_read, more_runs_than_open_files, stdout_that_goes_away, awkward_logs]
+         pipes_and_devices, files_that_change_while_read, more_runs_than_open_files, stdout_that_goes_away, awkward_logs]

@@ -1,9 +1,9 @@
-"""Tries to break the program: kills, full disks, odd names, hostile labels and headers. Every finding gets a test of
-its own in tests/, named for its symptom; the bounds that hold are in docs/limits.md.
+"""Stress test of the program: kills, full disks, odd names, hostile labels and headers. Every bug found gets its own test
+in tests/, named after its symptom; docs/limits.md has the limits.
 
     python3 tests/torture/run.py PROGRAM [--helper HELPER] [--short] [--only NAME]
 
-`make torture` runs all of it, five to ten minutes; `--short` is what every test run does.
+`make torture` runs all of it, in five to ten minutes; `make test` runs it with `--short`.
 """
 import argparse
 import sys
@@ -23,7 +23,7 @@ def main():
     parser.add_argument("program", type=Path)
     parser.add_argument("--helper", type=Path)
     parser.add_argument("--short", action="store_true", help="few rounds, small files")
-    parser.add_argument("--only", help="cases whose name has this in it")
+    parser.add_argument("--only", help="run only cases whose name contains this")
     given = parser.parse_args()
     helper = str(given.helper.resolve(strict=True)) if given.helper else None
     tool = Tool(str(given.program.resolve(strict=True)), helper, 4 if given.short else 200, not given.short)

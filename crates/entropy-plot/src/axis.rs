@@ -1,22 +1,22 @@
-//! Axes: where the ticks are, what they say, and how values become places.
+//! Axes: tick positions, tick labels, and scales from values to px.
 
 use entropy_history::number::{exact, shortest, typographic};
 
 use super::ValueScale;
 
-/// From values to px, linear or logarithmic.
+/// A linear or logarithmic scale from values to px.
 #[derive(Debug, Clone, Copy)]
 pub struct Scale {
     low: f64,
     high: f64,
     from: f64,
     to: f64,
-    // Not a bool: the compiler would compute logarithms of linear values and throw them away.
+    // A function instead of a flag: with a flag, the compiler computes logarithms for linear scales too.
     transform: fn(f64) -> f64,
 }
 
 impl Scale {
-    /// Maps `low..high` to the places `from..to` (which may run backwards, as y does).
+    /// Maps the values `low..high` to the px `from..to`, which may decrease, as on a y axis.
     pub fn new((low, high): (f64, f64), (from, to): (f64, f64), scale: ValueScale) -> Scale {
         let transform = match scale {
             ValueScale::Linear => std::convert::identity,
@@ -25,7 +25,7 @@ impl Scale {
         Scale { low: transform(low), high: transform(high), from, to, transform }
     }
 
-    /// The place of a value; not finite for what has no logarithm on a logarithmic scale.
+    /// The position of a value in px; not finite for a value without a logarithm on a logarithmic scale.
     #[inline]
     pub fn at(&self, value: f64) -> f64 {
         let share = ((self.transform)(value) - self.low) / (self.high - self.low);
@@ -33,41 +33,46 @@ impl Scale {
     }
 }
 
-/// How far from the values the end of a logarithmic axis may be to stand at a tick, and how far beyond them it is
-/// otherwise; as shares of what they span.
+/// A logarithmic axis ends at the next tick if that is within this share of the span of its values;
+/// otherwise it ends at the margin below.
 const NEAR: f64 = 0.12;
-const AIR: f64 = 0.04;
+const MARGIN: f64 = 0.04;
 /// Ticks of a logarithmic axis within a decade.
 const FINE: [f64; 8] = [1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0];
 
-/// The largest magnitude that axis arithmetic takes; beyond it spans would overflow.
+/// Values are clamped to this magnitude, so that spans do not overflow.
 const LARGEST: f64 = 1e300;
 
-/// Ticks with the text of each, and the limits of the axis they belong to.
+/// The smallest and the largest value; (∞, −∞) if there are none.
+pub(super) fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
+    values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)))
+}
+
+/// The limits of an axis, with its ticks and their labels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Axis {
     /// Smallest value of the axis.
     pub low: f64,
     /// Largest value of the axis.
     pub high: f64,
-    /// Values and their texts, increasing.
+    /// Values and their labels, by increasing value.
     pub ticks: Vec<(f64, String)>,
 }
 
-/// A round step, 1, 2 or 5 times a power of ten, that makes at most `most` intervals of `span`.
-fn round_step(span: f64, most: usize) -> f64 {
-    let rough = span / most.max(1) as f64;
+/// The smallest step of 1, 2 or 5 times a power of ten that divides `span` into at most `max_ticks` intervals.
+fn round_step(span: f64, max_ticks: usize) -> f64 {
+    let rough = span / max_ticks.max(1) as f64;
     let power = 10f64.powf(rough.log10().floor());
-    // The hair above 1 keeps a rounding error from choosing the next larger step.
+    // The tolerance keeps a rounding error from choosing the next larger step.
     let round = [1.0, 2.0, 5.0, 10.0].into_iter().find(|m| m * power >= rough * (1.0 - 1e-9));
     round.unwrap_or(10.0) * power
 }
 
-/// An axis for values from `low` to `high`, its ends moved out to round numbers unless they are
-/// `fixed` by the user; ticks at most `most`.
-pub fn value_axis(low: f64, high: f64, fixed: (bool, bool), most: usize) -> Axis {
+/// A linear axis for values from `low` to `high` with about `max_ticks` ticks at most. An end that is not
+/// `fixed` by the user is moved out to a round number.
+pub fn value_axis(low: f64, high: f64, fixed: (bool, bool), max_ticks: usize) -> Axis {
     let (low, high) = (low.clamp(-LARGEST, LARGEST), high.clamp(-LARGEST, LARGEST));
-    let step = round_step(high - low, most);
+    let step = round_step(high - low, max_ticks);
     let first = if fixed.0 { (low / step).ceil() } else { (low / step).floor() };
     let last = if fixed.1 { (high / step).floor() } else { (high / step).ceil() };
     let format = formatter(step, (first * step).abs().max((last * step).abs()));
@@ -77,9 +82,9 @@ pub fn value_axis(low: f64, high: f64, fixed: (bool, bool), most: usize) -> Axis
     Axis { low, high, ticks }
 }
 
-/// A logarithmic axis: ticks at powers of ten, with 2 and 5 between when there are few, and more
-/// where they would be fewer than three. It ends at the tick beyond its values if that is near, or close beyond
-/// them: a decade without a line in it would waste the height.
+/// A logarithmic axis. Ticks are at powers of ten, with 2 and 5 between them over few decades, and finer if
+/// there would be fewer than three. An end that is not `fixed` by the user is at the next tick if that is
+/// near, or else shortly beyond the values: a decade without data would waste height.
 pub fn log_axis(low: f64, high: f64, fixed: (bool, bool)) -> Axis {
     let mantissas: &[f64] = if (high / low).log10() > 3.0 { &[1.0] } else { &[1.0, 2.0, 5.0] };
     let (from, to) = (low.log10().floor() as i32 - 1, high.log10().ceil() as i32 + 1);
@@ -90,9 +95,9 @@ pub fn log_axis(low: f64, high: f64, fixed: (bool, bool)) -> Axis {
     let near = |tick: &&f64, end: f64| (*tick / end).log10().abs() <= NEAR * span;
     let below = round.iter().rfind(|v| **v <= low).filter(|tick| near(tick, low));
     let above = round.iter().find(|v| **v >= high).filter(|tick| near(tick, high));
-    let air = 10f64.powf(AIR * span);
-    let below = below.copied().unwrap_or(low / air);
-    let above = above.copied().unwrap_or(high * air);
+    let margin = 10f64.powf(MARGIN * span);
+    let below = below.copied().unwrap_or(low / margin);
+    let above = above.copied().unwrap_or(high * margin);
     let low = if fixed.0 || below <= 0.0 { low } else { below };
     let high = if fixed.1 || !above.is_finite() { high } else { above };
     let mut inside: Vec<f64> = round.into_iter().filter(|v| (low..=high).contains(v)).collect();
@@ -107,22 +112,22 @@ pub fn log_axis(low: f64, high: f64, fixed: (bool, bool)) -> Axis {
     Axis { low, high, ticks: inside.into_iter().map(|v| (v, text(v))).collect() }
 }
 
-/// `mantissa` · 10^`exponent`, the number nearest to it: powers of ten below 1 are not exact, and a product of one
-/// would be written with all its digits.
+/// The number nearest to `mantissa` · 10^`exponent`. A product with an inexact power of ten would be printed
+/// with all its digits.
 fn decimal(mantissa: f64, exponent: i32) -> f64 {
-    let words = format!("{mantissa}e{exponent}");
-    words.parse().unwrap_or_else(|_| mantissa * 10f64.powi(exponent))
+    let text = format!("{mantissa}e{exponent}");
+    text.parse().unwrap_or_else(|_| mantissa * 10f64.powi(exponent))
 }
 
-/// An axis of training steps from the first to the last, the first one labelled; ticks that would
-/// stand within `apart` (a share of the axis) of the first are left out.
-pub fn step_axis(first: f64, last: f64, most: usize, apart: f64) -> Axis {
+/// An axis of training steps from `first` to `last`, with a tick at `first`. Ticks closer to it than
+/// `min_gap`, a share of the axis, are left out.
+pub fn step_axis(first: f64, last: f64, max_ticks: usize, min_gap: f64) -> Axis {
     if first == last {
         let ticks = vec![(first, exact(first))];
         return Axis { low: first - 1.0, high: last + 1.0, ticks };
     }
     let span = last - first;
-    let mut step = round_step(span, most);
+    let mut step = round_step(span, max_ticks);
     if first.fract() == 0.0 && last.fract() == 0.0 {
         step = step.max(1.0);
     }
@@ -130,11 +135,11 @@ pub fn step_axis(first: f64, last: f64, most: usize, apart: f64) -> Axis {
     let format = formatter(step, largest);
     let mut ticks = vec![(first, first_step(first, unit(step, largest)))];
     let inner = multiples((first / step).ceil(), (last / step).floor(), step);
-    ticks.extend(inner.filter(|v| v - first > apart * span).map(|v| (v, format(v))));
+    ticks.extend(inner.filter(|v| v - first > min_gap * span).map(|v| (v, format(v))));
     Axis { low: first, high: last, ticks }
 }
 
-/// The first step with all its digits, in the unit of the other ticks if that is no longer.
+/// The label of the first step: all its digits, in the unit of the other ticks if that is not longer.
 fn first_step(step: f64, (unit, suffix): (f64, &str)) -> String {
     let whole = exact(step);
     if unit <= 1.0 || step.abs() < unit {
@@ -145,12 +150,12 @@ fn first_step(step: f64, (unit, suffix): (f64, &str)) -> String {
 }
 
 fn multiples(first: f64, last: f64, step: f64) -> impl Iterator<Item = f64> {
-    // A step far smaller than the numbers makes these counts meaningless: never more than 64.
+    // At most 65 multiples: the count is meaningless if the step is far smaller than the numbers.
     let count = (last - first).clamp(0.0, 64.0) as usize + 1;
     (0..count).map(move |i| (first + i as f64) * step)
 }
 
-/// The unit of the ticks of an axis, and its letter; 0 where they are written in powers of ten.
+/// The unit of the ticks of an axis, and its suffix; 0 for ticks in scientific notation.
 fn unit(step: f64, largest: f64) -> (f64, &'static str) {
     match largest {
         _ if step < 1e-4 || largest >= 1e12 => (0.0, ""),
@@ -161,7 +166,7 @@ fn unit(step: f64, largest: f64) -> (f64, &'static str) {
     }
 }
 
-/// How the ticks of one axis are written: with the same decimals, thousands as k.
+/// Formats the ticks of one axis, all with the same decimals and unit.
 fn formatter(step: f64, largest: f64) -> impl Fn(f64) -> String {
     let decimals = move |unit: f64| (-(step / unit).log10().floor()).max(0.0) as usize;
     let (unit, suffix) = unit(step, largest);
@@ -190,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn powers_of_ten_are_written_shortly() {
+    fn powers_of_ten_have_short_labels() {
         for exponent in -300..300 {
             let low = 10f64.powi(exponent);
             for text in texts(&log_axis(low, low * 500.0, (false, false))) {
@@ -200,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn values_get_round_ticks_with_the_same_decimals() {
+    fn values_get_round_ticks_with_equal_decimals() {
         let axis = value_axis(0.0, 3.84, (false, false), 8);
         assert_eq!(texts(&axis), ["0.0", "0.5", "1.0", "1.5", "2.0", "2.5", "3.0", "3.5", "4.0"]);
         assert_eq!((axis.low, axis.high), (0.0, 4.0));
@@ -210,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_that_the_user_set_stay() {
+    fn fixed_limits_are_kept() {
         let axis = value_axis(0.3, 1.7, (true, true), 5);
         assert_eq!((axis.low, axis.high), (0.3, 1.7));
         assert_eq!(texts(&axis), ["0.5", "1.0", "1.5"]);
@@ -225,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn steps_begin_with_the_first_and_thousands_are_k() {
+    fn step_axis_begins_with_the_first_step_and_uses_suffixes() {
         assert_eq!(
             texts(&step_axis(1.0, 120.0, 7, 0.05)),
             ["1", "20", "40", "60", "80", "100", "120"]
@@ -235,7 +240,7 @@ mod tests {
         let ticks = step_axis(1e6, 1e8, 5, 0.05);
         assert_eq!(texts(&ticks), ["1M", "20M", "40M", "60M", "80M", "100M"]);
         assert_eq!(texts(&step_axis(12_500.0, 60_000.0, 3, 0.05)), ["12.5k", "20k", "40k", "60k"]);
-        // A first step keeps its digits.
+        // The first step keeps its digits.
         assert_eq!(texts(&step_axis(123_457.0, 600_000.0, 2, 0.05))[0], "123457");
         assert_eq!(texts(&step_axis(0.0, 100.0, 5, 0.05)), ["0", "20", "40", "60", "80", "100"]);
         assert_eq!(texts(&step_axis(1.0, 3.0, 8, 0.05)), ["1", "2", "3"]);
@@ -243,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_axis_has_round_ticks() {
+    fn log_axis_has_round_ticks() {
         assert_eq!(
             texts(&log_axis(0.03, 3.0, (false, false))),
             ["0.02", "0.05", "0.1", "0.2", "0.5", "1", "2", "5"]

@@ -1,209 +1,176 @@
-//! Bars of mean, maximum and minimum: three panels, one row a run, one shared scale.
+//! Bar charts of mean, maximum and minimum: three panels with one row per run and a shared scale.
 
-use super::canvas::{Anchor, Drawing, Layer, Mark, PX_PER_INCH, px_per_inch};
-use super::fonts::{Fonts, Weight};
-use super::header::{BODY, Names, PAD, footer, header, quantity, text};
+use super::canvas::{Anchor, Mark, TextFormat};
+use super::context::ChartContext;
+use super::fonts::Fonts;
+use super::row_chart::RowChart;
 use super::theme::Rgb;
+use super::titles::{BODY, PAD, ShortNames, footer, quantity};
 use super::{Across, ChartOptions, Picture, styles_over};
 use entropy_history::history::Comparison;
 use entropy_history::label::shorten_middle;
 use entropy_history::number::short;
 use entropy_history::stats::{Analysis, RunStats};
 
-const DEFAULT_WIDTH: f64 = 11.0;
-/// Room of a row in px when the height is free, and the least a row can do with.
+/// Height of a row in px, if the height is free.
 const ROW: f64 = 34.0;
-const SMALLEST_ROW: f64 = 10.0;
-/// Between panels.
-const GUTTER: f64 = 26.0;
+/// Distance between panels in px.
+const PANEL_GAP: f64 = 26.0;
 
-struct Row<'a> {
+struct BarRow<'a> {
     name: String,
     colour: Rgb,
     stats: &'a RunStats,
 }
 
+impl BarRow<'_> {
+    fn spread(&self) -> f64 {
+        self.stats.max - self.stats.min
+    }
+}
+
 const DEFAULT_TITLE: &str = "Policy entropy: mean, max, min";
 
-/// Lays the picture out; `analysis` is that of `comparison`.
+/// Draws the bar chart; `analysis` must be that of `comparison`.
 pub fn bars(
     comparison: &Comparison,
     analysis: &Analysis,
-    look: &ChartOptions,
+    options: &ChartOptions,
     fonts: &Fonts,
 ) -> Picture {
+    let chart = ChartContext { options, fonts };
     let runs = comparison.runs();
-    let names = Names::of(runs.iter().map(|run| run.history.label()));
-    let styles = styles_over(runs, look.steps);
-    let shown = styles.iter().flatten().count();
+    let names = ShortNames::of(runs.iter().map(|run| run.history.label()));
+    let styles = styles_over(runs, chart.options.steps);
+    let styled = styles.iter().flatten().count();
+    let subtitle = subtitle(comparison, chart.options, &names);
 
-    let mut subtitle = vec![quantity(comparison, look)];
-    let across = look.across;
-    subtitle.push(format!("@ {} of the extreme", across.noun()));
-    match look.steps {
-        (from, to) if from.is_finite() && to.is_finite() => {
-            subtitle.push(across.range(from, to));
-        }
-        (from, _) if from.is_finite() => subtitle.push(format!("from {}", across.place(from))),
-        (_, to) if to.is_finite() => subtitle.push(format!("up to {}", across.place(to))),
-        _ => {}
-    }
-    if look.groups.is_some() {
-        subtitle.push("a colour a group".to_owned());
-    }
-    subtitle.extend(names.remark());
-
-    let px_per_inch = look.size.map_or(PX_PER_INCH, px_per_inch);
-    let smallest_row = SMALLEST_ROW * px_per_inch / PX_PER_INCH;
-    let width = look.size.map_or(DEFAULT_WIDTH, |(width, _)| width) * px_per_inch;
-    let footed = if look.footer.is_some() { 20.0 } else { 0.0 };
-    let row_room = if shown > 12 { ROW * 0.62 } else { ROW };
-    let free_height = 132.0 + footed + row_room * shown as f64;
-    let height = look.size.map_or(free_height, |(_, height)| height * px_per_inch);
-    let (foot, above_footer) = footer(fonts, look, (PAD, width - PAD), height);
-
-    // How many rows there is room for decides what the quiet line says, which may take a line more.
-    let fitting = |top: f64| (((above_footer - top) / smallest_row) as usize).clamp(1, shown);
-    let mut count = shown;
-    let (head, top) = loop {
-        let mut words = subtitle.clone();
-        if count < runs.len() {
-            words.push(format!("{count} of {} runs, those with the largest spread", runs.len()));
-        }
-        let (head, below) = header(fonts, look, DEFAULT_TITLE, &words, (PAD, width - PAD));
-        let top = below + 24.0 + 1.2 * BODY;
-        if fitting(top) >= count {
-            break (head, top);
-        }
-        count = fitting(top);
+    let row_height = if styled > 12 { ROW * 0.62 } else { ROW };
+    let layout = RowChart::new(chart.options, 132.0 + row_height * styled as f64);
+    let (width, height) = (layout.size.width, layout.size.height);
+    let (footer, above_footer) = footer(chart, (PAD, width - PAD), height);
+    let note = |count: usize| {
+        let total = runs.len();
+        (count < total).then(|| format!("{count} of {total} runs, those with the largest spread"))
     };
+    let texts = (DEFAULT_TITLE, &subtitle[..]);
+    let (mut marks, top, count) = layout.fit_rows(chart, texts, above_footer, styled, note);
 
-    let mut rows: Vec<Row<'_>> = Vec::new();
-    for ((index, stats), name) in analysis.runs.iter().enumerate().zip(names.short) {
+    let mut rows: Vec<BarRow<'_>> = Vec::new();
+    for ((index, stats), name) in analysis.runs.iter().enumerate().zip(names.names) {
         if let Some(style) = styles[index] {
-            let colour = match &look.groups {
-                Some(grouped) => grouped.colour(index, look.theme),
-                None => look.theme.style(style).line,
+            let colour = match &chart.options.groups {
+                Some(grouped) => grouped.colour(index, chart.theme()),
+                None => chart.theme().style(style).line,
             };
-            rows.push(Row { name, colour, stats });
+            rows.push(BarRow { name, colour, stats });
         }
     }
     if rows.len() > count {
-        let mut spreads: Vec<f64> = rows.iter().map(|r| r.stats.max - r.stats.min).collect();
+        let mut spreads: Vec<f64> = rows.iter().map(BarRow::spread).collect();
         spreads.sort_by(|a, b| b.total_cmp(a));
-        let least = spreads[count - 1];
-        rows.retain(|row| row.stats.max - row.stats.min >= least);
+        rows.retain(|row| row.spread() >= spreads[count - 1]);
         rows.truncate(count);
     }
-    let mut marks = head;
-    marks.extend(foot);
-    marks.extend(panels(&mut rows, look, fonts, (width, top, above_footer)));
-    let left_out = runs.len() - rows.len();
-    let warnings = if left_out > 0 {
-        let why = format!("the bars show the {} runs with the largest spread", rows.len());
-        vec![format!("{why}; the other {left_out} are in the table only")]
-    } else {
-        vec![]
-    };
-    let title = look.title.clone().unwrap_or_else(|| DEFAULT_TITLE.to_owned());
-    let layers = vec![Layer { name: "bars".to_owned(), marks }];
-    let drawing = Drawing { width, height, px_per_inch, ground: look.theme.ground, title, layers };
-    Picture { drawing, warnings }
+    marks.extend(footer);
+    marks.extend(panels(&mut rows, chart, (width, top, above_footer)));
+    let mut warnings = Vec::new();
+    if runs.len() > rows.len() {
+        let (shown, rest) = (rows.len(), runs.len() - rows.len());
+        warnings.push(format!(
+            "the bars show the {shown} runs with the largest spread; the other {rest} are only in the table"
+        ));
+    }
+    layout.picture(chart, DEFAULT_TITLE, "bars", marks, warnings)
 }
 
-/// An extreme and where it is.
+fn subtitle(comparison: &Comparison, options: &ChartOptions, names: &ShortNames) -> Vec<String> {
+    let across = options.across;
+    let mut parts =
+        vec![quantity(comparison, options), format!("@ {} of the extreme", across.noun())];
+    match options.steps {
+        (from, to) if from.is_finite() && to.is_finite() => parts.push(across.range(from, to)),
+        (from, _) if from.is_finite() => parts.push(format!("from {}", across.place(from))),
+        (_, to) if to.is_finite() => parts.push(format!("up to {}", across.place(to))),
+        _ => {}
+    }
+    if options.groups.is_some() {
+        parts.push("a colour a group".to_owned());
+    }
+    parts.extend(names.prefix_note());
+    parts
+}
+
+/// An extreme value and where it is.
 fn extreme(value: f64, x: f64, across: Across) -> String {
     format!("{}  @ {}", short(value), across.at(x))
 }
 
-/// The three panels between `top` and `bottom`.
+/// The names and the three panels between `top` and `bottom`.
 fn panels(
-    rows: &mut [Row<'_>],
-    look: &ChartOptions,
-    fonts: &Fonts,
+    rows: &mut [BarRow<'_>],
+    chart: ChartContext<'_>,
     (width, top, bottom): (f64, f64, f64),
 ) -> Vec<Mark> {
+    let theme = chart.theme();
     let row_height = ((bottom - top) / rows.len() as f64).min(1.6 * ROW);
     let bottom = top + row_height * rows.len() as f64;
-    let size = BODY.min(0.82 * row_height);
-    let wide = |t: &str| fonts.width(t, size, Weight::Regular);
+    let format = TextFormat::regular(BODY.min(0.82 * row_height), theme.text);
+    let text_width = |t: &str| chart.text_width(t, format.size);
+    let baseline = 0.36 * format.size;
+    let middle = |i: usize| top + (i as f64 + 0.5) * row_height;
 
-    let room = 0.24 * width;
     let mut names_width: f64 = 0.0;
     for row in rows.iter_mut() {
-        row.name = shorten_middle(&row.name, |t| wide(t) <= room);
-        names_width = names_width.max(wide(&row.name));
+        row.name = shorten_middle(&row.name, |t| text_width(t) <= 0.24 * width);
+        names_width = names_width.max(text_width(&row.name));
     }
     type Value = fn(&RunStats) -> Option<f64>;
-    type Words = fn(&RunStats, Across) -> String;
-    let panels: [(&str, Value, Words); 3] = [
+    type Label = fn(&RunStats, Across) -> String;
+    let panels: [(&str, Value, Label); 3] = [
         ("mean", |s| s.mean, |s, _| s.mean.map_or("too large".to_owned(), short)),
         ("max", |s| Some(s.max), |s, across| extreme(s.max, s.max_step, across)),
         ("min", |s| Some(s.min), |s, across| extreme(s.min, s.min_step, across)),
     ];
 
-    // One scale for all: from the smallest value or 0 to the largest or 0.
+    // One scale for all panels: from the smallest value or 0 to the largest value or 0.
     let values = rows.iter().flat_map(|row| panels.iter().filter_map(|p| p.1(row.stats)));
     let (low, high) = values.fold((0.0f64, 0.0f64), |(l, h), v| (l.min(v), h.max(v)));
     let span = if high / 2.0 > low / 2.0 { high / 2.0 - low / 2.0 } else { 1.0 };
-    let words =
-        rows.iter().flat_map(|row| panels.iter().map(|p| wide(&p.2(row.stats, look.across))));
-    let words_width = words.fold(0.0, f64::max) + 6.0;
+    let label_widths = rows
+        .iter()
+        .flat_map(|row| panels.iter().map(|p| text_width(&p.2(row.stats, chart.options.across))));
+    let label_width = label_widths.fold(0.0, f64::max) + 6.0;
     let left = PAD + names_width + 10.0;
-    let panel_width = (width - PAD - left - 2.0 * GUTTER) / 3.0;
-    // Values below 0 carry their words on the left, in room of their own.
-    let before = if low < 0.0 { words_width } else { 0.0 };
-    let bar_room = (panel_width - words_width - before).max(20.0);
-    let reach = |value: f64| value / 2.0 / span * bar_room;
+    let panel_width = (width - PAD - left - 2.0 * PANEL_GAP) / 3.0;
+    // Labels of negative values are left of their bars.
+    let left_labels = if low < 0.0 { label_width } else { 0.0 };
+    let bars_width = (panel_width - label_width - left_labels).max(20.0);
+    let length = |value: f64| value / 2.0 / span * bars_width;
 
-    let theme = look.theme;
     let mut marks = Vec::new();
-    for (row, y) in rows.iter().zip((0..).map(|i| top + (f64::from(i) + 0.5) * row_height)) {
-        let at = (left - 8.0, y + 0.36 * size);
-        marks.push(Mark::Text(text(
-            fonts,
-            &row.name,
-            at,
-            Anchor::End,
-            size,
-            Weight::Regular,
-            theme.text,
-        )));
+    for (i, row) in rows.iter().enumerate() {
+        let at = (left - 8.0, middle(i) + baseline);
+        marks.push(chart.text(&row.name, at, Anchor::End, format));
     }
-    for (i, (name, value, words)) in panels.iter().enumerate() {
-        let start = left + i as f64 * (panel_width + GUTTER);
-        let zero = start + before - reach(low);
-        let at = (start, top - 0.75 * BODY);
-        marks.push(Mark::Text(text(
-            fonts,
-            *name,
-            at,
-            Anchor::Start,
-            BODY,
-            Weight::SemiBold,
-            theme.text,
-        )));
-        for (row, y) in rows.iter().zip((0..).map(|i| top + (f64::from(i) + 0.5) * row_height)) {
-            let half = 0.31 * row_height;
-            let end = zero + value(row.stats).map_or(0.0, reach);
+    for (panel, (name, value, label)) in panels.iter().enumerate() {
+        let start = left + panel as f64 * (panel_width + PANEL_GAP);
+        let zero = start + left_labels - length(low);
+        let heading = TextFormat::semi_bold(BODY, theme.text);
+        marks.push(chart.text(*name, (start, top - 0.75 * BODY), Anchor::Start, heading));
+        for (i, row) in rows.iter().enumerate() {
+            let (y, half) = (middle(i), 0.31 * row_height);
+            let end = zero + value(row.stats).map_or(0.0, length);
             let (from, to) = (zero.min(end), zero.max(end));
             if to > from {
                 marks.push(Mark::Bar((from, y - half), (to, y + half), row.colour));
             }
             let (x, anchor) =
                 if end < zero { (from - 5.0, Anchor::End) } else { (to + 5.0, Anchor::Start) };
-            let at = (x, y + 0.36 * size);
-            marks.push(Mark::Text(text(
-                fonts,
-                words(row.stats, look.across),
-                at,
-                anchor,
-                size,
-                Weight::Regular,
-                theme.text,
-            )));
+            let label = label(row.stats, chart.options.across);
+            marks.push(chart.text(label, (x, y + baseline), anchor, format));
         }
-        marks.push(Mark::Line(vec![(zero, top - 2.0), (zero, bottom + 2.0)], 1.0, theme.quiet));
+        marks.push(Mark::Line(vec![(zero, top - 2.0), (zero, bottom + 2.0)], 1.0, theme.muted));
     }
     marks
 }

@@ -1,9 +1,9 @@
 //! One drawing for every encoding: marks in px, drawn with plotters' SVG backend.
 //!
-//! A chart decides ([`Drawing`] is plain data, tested on numbers), [`Drawing::to_svg`] obeys. plotters
-//! takes whole numbers, so marks are drawn on a grid of 1/100 px and the picture's `viewBox` scales
-//! them back; and its backend has no groups, so each layer is drawn by a backend of its own and
-//! wrapped in a `<g>` that carries what plotters cannot say: weight, round joins, a name.
+//! A chart makes a [`Drawing`], which is plain data and can be tested on numbers; [`Drawing::to_svg`] draws
+//! it. plotters takes whole numbers, so marks are drawn on a grid of 1/100 px, and the `viewBox` of the
+//! picture scales them back. Its backend has no groups, so each layer is drawn by a backend of its own and
+//! wrapped in a `<g>` with the attributes that plotters does not support: weight, round joins, a name.
 
 use std::fmt::Write;
 
@@ -11,72 +11,106 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::fonts::{FAMILY, Fonts, Weight};
-use super::ink::Xy;
+use super::geometry::{Bounds, Xy};
 use super::theme::Rgb;
 use entropy_history::label::visible;
 
-/// Units of the drawing grid in a px.
+/// Units of the drawing grid per px.
 const GRID: f64 = 100.0;
-/// px in an inch, as in CSS.
-pub const PX_PER_INCH: f64 = 96.0;
-/// A picture smaller than this in inches is drawn with smaller type and pens, down to this share of them:
-/// that of a figure in one column of a paper, 3.25 in wide, is 7 pt.
+/// Pixels per inch, as in CSS.
+pub(super) const PX_PER_INCH: f64 = 96.0;
+/// A picture smaller than this in inches is drawn with smaller type and thinner lines, down to the share
+/// below: a figure in one column of a paper, 3.25 in wide, has type of 7 pt.
 const SMALL: (f64, f64) = (5.0, 3.2);
-const SMALLEST_TYPE: f64 = 0.75;
+const MIN_TYPE_SCALE: f64 = 0.75;
 
-/// px in an inch of a picture of such a size in inches.
-pub fn px_per_inch((width, height): (f64, f64)) -> f64 {
-    PX_PER_INCH / (width / SMALL.0).min(height / SMALL.1).clamp(SMALLEST_TYPE, 1.0)
+/// Pixels per inch of a picture with this size in inches.
+pub(super) fn px_per_inch((width, height): (f64, f64)) -> f64 {
+    PX_PER_INCH / (width / SMALL.0).min(height / SMALL.1).clamp(MIN_TYPE_SCALE, 1.0)
 }
 
-/// A picture: its size, its ground and its layers from back to front.
+/// The size of a picture in px.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PictureSize {
+    pub(super) width: f64,
+    pub(super) height: f64,
+    pub(super) px_per_inch: f64,
+}
+
+impl PictureSize {
+    /// A size given in inches.
+    pub(super) fn of((width, height): (f64, f64)) -> PictureSize {
+        let px_per_inch = px_per_inch((width, height));
+        PictureSize { width: width * px_per_inch, height: height * px_per_inch, px_per_inch }
+    }
+}
+
+/// A picture: its size, its background colour and its layers.
 #[derive(Debug, PartialEq)]
 pub struct Drawing {
     /// Width in px.
     pub width: f64,
     /// Height in px.
     pub height: f64,
-    /// How many px are an inch: see [`px_per_inch`].
+    /// Pixels per inch, 96 or more: small pictures have more, so that type and lines get smaller.
     pub px_per_inch: f64,
     /// Background colour.
-    pub ground: Rgb,
-    /// What a screen reader says of it.
+    pub background: Rgb,
+    /// Title for screen readers.
     pub title: String,
-    /// Back to front.
+    /// The layers, from back to front.
     pub layers: Vec<Layer>,
 }
 
 /// Marks that belong together.
 #[derive(Debug, PartialEq)]
 pub struct Layer {
-    /// What it shows.
+    /// Name of the layer for screen readers.
     pub name: String,
-    /// Its marks, back to front.
+    /// The marks, from back to front.
     pub marks: Vec<Mark>,
 }
 
-/// Something drawn. Places and lengths in px.
+/// A drawn element. Positions and lengths are in px.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Mark {
     /// A stroked line.
     Line(Vec<Xy>, f64, Rgb),
     /// A filled region.
     Region(Vec<Xy>, Rgb),
-    /// A filled region whose edge goes up and down so steeply that smoothing it shows nothing.
+    /// A filled region with an edge so ragged that anti-aliasing it makes no visible difference.
     Ragged(Vec<Xy>, Rgb),
-    /// A filled region that lets through what is below: its colour, and how much of it, from 0 to 1.
-    Veil(Vec<Xy>, Rgb, f64),
-    /// A filled box: left top, right bottom.
+    /// A filled region that shows what is below it: outline, colour and opacity from 0 to 1.
+    TranslucentRegion(Vec<Xy>, Rgb, f64),
+    /// A filled box: left top corner, right bottom corner.
     Bar(Xy, Xy, Rgb),
-    /// A filled disc: centre, radius.
+    /// A filled disc: centre, radius, colour.
     Disc(Xy, f64, Rgb),
     /// A text.
     Text(Text),
-    /// A text among lines, with an edge of the ground around its letters.
+    /// A text among lines, with an outline in the background colour around its letters.
     Note(Text),
 }
 
-/// Which end of a text its place is.
+/// The size in px, weight and colour of a text.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TextFormat {
+    pub(super) size: f64,
+    pub(super) weight: Weight,
+    pub(super) colour: Rgb,
+}
+
+impl TextFormat {
+    pub(super) fn regular(size: f64, colour: Rgb) -> TextFormat {
+        TextFormat { size, weight: Weight::Regular, colour }
+    }
+
+    pub(super) fn semi_bold(size: f64, colour: Rgb) -> TextFormat {
+        TextFormat { size, weight: Weight::SemiBold, colour }
+    }
+}
+
+/// Which part of a text is at its position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Anchor {
     /// The left end.
@@ -87,14 +121,14 @@ pub enum Anchor {
     End,
 }
 
-/// A text with the room it takes.
+/// A text with its measured width.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Text {
-    /// What it says.
+    /// The characters.
     pub text: String,
-    /// Its place on the baseline.
+    /// Position on the baseline.
     pub at: Xy,
-    /// Which end of it stands there.
+    /// Which part of the text is at the position.
     pub anchor: Anchor,
     /// Font size in px.
     pub size: f64,
@@ -107,8 +141,21 @@ pub struct Text {
 }
 
 impl Text {
-    /// Left, top, right and bottom of the room it takes: from the ascenders to the descenders.
-    pub fn bounds(&self) -> (f64, f64, f64, f64) {
+    /// Measures `text` and puts it at the position `at` on the baseline.
+    pub(super) fn new(
+        fonts: &Fonts,
+        text: impl Into<String>,
+        at: Xy,
+        anchor: Anchor,
+        TextFormat { size, weight, colour }: TextFormat,
+    ) -> Text {
+        let text = text.into();
+        let width = fonts.width(&text, size, weight);
+        Text { text, at, anchor, size, weight, colour, width }
+    }
+
+    /// The box that the text fills, from the ascenders to the descenders.
+    pub fn bounds(&self) -> Bounds {
         let left = match self.anchor {
             Anchor::Start => self.at.0,
             Anchor::Middle => self.at.0 - self.width / 2.0,
@@ -122,40 +169,35 @@ impl Text {
 /// How the edges of ragged regions are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Edges {
-    /// Anti-aliased like all others.
+    /// Anti-aliased, like all other marks.
     Smooth,
-    /// Hard, which renders several times as fast: for pixels too small to tell.
+    /// Hard, which renders several times as fast; for pixels that are too small to show the difference.
     Hard,
 }
 
-type Group = (String, fn(&Mark, Edges) -> bool);
-
-/// What plotters' marks cannot say each for itself, from back to front within a layer.
-fn groups(ground: Rgb) -> [Group; 4] {
+/// The attributes of the groups of a layer, from back to front. They carry what plotters cannot set on a mark.
+fn group_attributes(background: Rgb) -> [String; 4] {
     let width = 3.5 * GRID;
-    let edge = format!(" stroke=\"{ground}\" stroke-width=\"{width}\" paint-order=\"stroke\"");
     [
-        (" shape-rendering=\"crispEdges\"".to_owned(), |mark, edges| hard(mark, edges)),
-        (String::new(), |mark, edges| !hard(mark, edges) && !heavy(mark) && !edged(mark)),
-        (" font-weight=\"600\"".to_owned(), |mark, _| heavy(mark)),
-        (edge, |mark, _| edged(mark)),
+        " shape-rendering=\"crispEdges\"".to_owned(),
+        String::new(),
+        " font-weight=\"600\"".to_owned(),
+        format!(" stroke=\"{background}\" stroke-width=\"{width}\" paint-order=\"stroke\""),
     ]
 }
 
-fn hard(mark: &Mark, edges: Edges) -> bool {
-    edges == Edges::Hard && matches!(mark, Mark::Ragged(..))
-}
-
-fn heavy(mark: &Mark) -> bool {
-    matches!(mark, Mark::Text(text) if text.weight == Weight::SemiBold)
-}
-
-fn edged(mark: &Mark) -> bool {
-    matches!(mark, Mark::Note(_))
+/// The index of the group that a mark belongs to.
+fn group_of(mark: &Mark, edges: Edges) -> usize {
+    match mark {
+        Mark::Ragged(..) if edges == Edges::Hard => 0,
+        Mark::Text(text) if text.weight == Weight::SemiBold => 2,
+        Mark::Note(_) => 3,
+        _ => 1,
+    }
 }
 
 impl Drawing {
-    /// All texts, back to front.
+    /// All texts, from back to front.
     pub fn texts(&self) -> impl Iterator<Item = &Text> {
         self.layers.iter().flat_map(|layer| &layer.marks).filter_map(|mark| match mark {
             Mark::Text(text) | Mark::Note(text) => Some(text),
@@ -163,7 +205,7 @@ impl Drawing {
         })
     }
 
-    /// The drawing as an SVG document; the same drawing gives the same bytes.
+    /// The drawing as an SVG document. Equal drawings give equal bytes.
     pub fn to_svg(&self, fonts: &Fonts, edges: Edges) -> String {
         let (width, height) = (grid(self.width), grid(self.height));
         let mut svg = String::new();
@@ -175,19 +217,17 @@ impl Drawing {
              stroke-linecap=\"round\">\n<title>{}</title>\n",
             escape(&self.title)
         );
-        let ground = Mark::Bar((0.0, 0.0), (self.width, self.height), self.ground);
-        svg.push_str(&draw(&[&ground], fonts, (width, height)));
-        let groups = groups(self.ground);
+        let background = Mark::Bar((0.0, 0.0), (self.width, self.height), self.background);
+        svg.push_str(&draw(&[&background], fonts, (width, height)));
+        let groups = group_attributes(self.background);
         for layer in &self.layers {
             let _ = writeln!(svg, "<g aria-label=\"{}\">", escape(&layer.name));
-            for (attributes, of_group) in &groups {
-                let marks: Vec<&Mark> = layer.marks.iter().filter(|m| of_group(m, edges)).collect();
+            for (group, attributes) in groups.iter().enumerate() {
+                let marks = layer.marks.iter().filter(|mark| group_of(mark, edges) == group);
+                let marks: Vec<&Mark> = marks.collect();
                 if !marks.is_empty() {
-                    let _ = write!(
-                        svg,
-                        "<g{attributes}>\n{}</g>\n",
-                        draw(&marks, fonts, (width, height))
-                    );
+                    let elements = draw(&marks, fonts, (width, height));
+                    let _ = write!(svg, "<g{attributes}>\n{elements}</g>\n");
                 }
             }
             svg.push_str("</g>\n");
@@ -205,21 +245,21 @@ fn draw(marks: &[&Mark], fonts: &Fonts, (width, height): (i32, i32)) -> String {
         let area = SVGBackend::with_string(&mut svg, size).into_drawing_area();
         for mark in marks {
             let drawn = match mark {
-                Mark::Line(line, pen, colour) => {
-                    area.draw(&PathElement::new(places(line), pen_of(*colour, *pen)))
+                Mark::Line(line, width, colour) => {
+                    area.draw(&PathElement::new(grid_points(line), stroke_of(*colour, *width)))
                 }
                 Mark::Region(outline, colour) | Mark::Ragged(outline, colour) => {
-                    area.draw(&Polygon::new(places(outline), fill_of(*colour)))
+                    area.draw(&Polygon::new(grid_points(outline), fill_of(*colour)))
                 }
-                Mark::Veil(outline, colour, opacity) => {
+                Mark::TranslucentRegion(outline, colour, opacity) => {
                     let fill = colour_of(*colour).mix(*opacity).filled();
-                    area.draw(&Polygon::new(places(outline), fill))
+                    area.draw(&Polygon::new(grid_points(outline), fill))
                 }
                 Mark::Bar(from, to, colour) => {
-                    area.draw(&Rectangle::new([place(from), place(to)], fill_of(*colour)))
+                    area.draw(&Rectangle::new([grid_point(from), grid_point(to)], fill_of(*colour)))
                 }
                 Mark::Disc(centre, radius, colour) => {
-                    area.draw(&Circle::new(place(centre), grid(*radius), fill_of(*colour)))
+                    area.draw(&Circle::new(grid_point(centre), grid(*radius), fill_of(*colour)))
                 }
                 Mark::Text(text) | Mark::Note(text) => {
                     elements(text, fonts).iter().try_for_each(|element| area.draw(element))
@@ -229,19 +269,20 @@ fn draw(marks: &[&Mark], fonts: &Fonts, (width, height): (i32, i32)) -> String {
         }
         area.present().expect("BUG: writing to a string cannot fail");
     }
-    // plotters writes a document: its root is the first line and the last.
+    // plotters writes a document; its root element is the first and the last line.
     let body = svg.split_once('\n').map_or("", |(_, rest)| rest);
     body.trim_end().trim_end_matches("</svg>").replace(SHIFT, "")
 }
 
-/// How plotters moves a text that is anchored at its top. It is taken out, as it holds for one glyph of a
-/// text from right to left alone; our places are on the baseline. In a text itself, quotes are escaped.
+/// The attribute with which plotters shifts a text that is anchored at its top. It is removed, because
+/// positions here are on the baseline, and because in right-to-left text it would shift one glyph only.
+/// Quotes in texts are escaped, so no text contains it.
 const SHIFT: &str = " dy=\"0.76em\"";
 
-type Element<'t> = plotters::element::Text<'static, (i32, i32), &'t str>;
+type SvgText<'t> = plotters::element::Text<'static, (i32, i32), &'t str>;
 
-/// The text as elements, one a font.
-fn elements<'t>(text: &'t Text, fonts: &Fonts) -> Vec<Element<'t>> {
+/// The text as SVG elements, one per font.
+fn elements<'t>(text: &'t Text, fonts: &Fonts) -> Vec<SvgText<'t>> {
     let pieces = fonts.pieces(&text.text);
     if pieces.len() == 1 {
         return vec![element(text, &text.text, text.at.0, text.anchor)];
@@ -249,7 +290,7 @@ fn elements<'t>(text: &'t Text, fonts: &Fonts) -> Vec<Element<'t>> {
     let (mut x, ..) = text.bounds();
     let mut elements = Vec::new();
     for piece in pieces {
-        // White space at an end is dropped when drawn, so it is stepped over.
+        // Renderers drop white space at both ends, so positions skip it.
         let width = |text: &str, from: &Text| fonts.width(text, from.size, from.weight);
         let words = piece.trim_start();
         let indent = width(&piece[..piece.len() - words.len()], text);
@@ -259,29 +300,29 @@ fn elements<'t>(text: &'t Text, fonts: &Fonts) -> Vec<Element<'t>> {
     elements
 }
 
-fn element<'t>(text: &Text, words: &'t str, x: f64, anchor: Anchor) -> Element<'t> {
+fn element<'t>(text: &Text, words: &'t str, x: f64, anchor: Anchor) -> SvgText<'t> {
     let h_pos = match anchor {
         Anchor::Start => HPos::Left,
         Anchor::Middle => HPos::Center,
         Anchor::End => HPos::Right,
     };
-    // plotters divides sizes by 1.24. It moves texts by an attribute that depends on the anchor.
+    // plotters divides sizes by 1.24. With a top anchor its shift is always SHIFT.
     let mut style = TextStyle::from((FAMILY, text.size * GRID * 1.24).into_font())
         .pos(Pos::new(h_pos, VPos::Top));
     style.color = colour_of(text.colour).to_backend_color();
-    plotters::element::Text::new(words, place(&(x, text.at.1)), style)
+    plotters::element::Text::new(words, grid_point(&(x, text.at.1)), style)
 }
 
 fn grid(px: f64) -> i32 {
     (px * GRID).round() as i32
 }
 
-fn place(&(x, y): &Xy) -> (i32, i32) {
+fn grid_point(&(x, y): &Xy) -> (i32, i32) {
     (grid(x), grid(y))
 }
 
-fn places(line: &[Xy]) -> Vec<(i32, i32)> {
-    line.iter().map(place).collect()
+fn grid_points(line: &[Xy]) -> Vec<(i32, i32)> {
+    line.iter().map(grid_point).collect()
 }
 
 fn colour_of(Rgb(r, g, b): Rgb) -> RGBColor {
@@ -292,11 +333,11 @@ fn fill_of(colour: Rgb) -> ShapeStyle {
     colour_of(colour).filled()
 }
 
-fn pen_of(colour: Rgb, pen: f64) -> ShapeStyle {
-    colour_of(colour).stroke_width(grid(pen).unsigned_abs())
+fn stroke_of(colour: Rgb, width: f64) -> ShapeStyle {
+    colour_of(colour).stroke_width(grid(width).unsigned_abs())
 }
 
-/// Text as XML takes it: a control character would make the document invalid.
+/// Escapes text for XML. Control characters are made visible, because they are invalid in XML.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in visible(text).chars() {

@@ -1,7 +1,7 @@
-//! Encodings of a drawing: SVG as it is, PNG through resvg, PDF through krilla.
+//! Encodes drawings: SVG directly, PNG with resvg, PDF with krilla.
 //!
-//! A picture for print has tens of millions of pixels, so it is never held whole: threads render
-//! bands of rows while another compresses them.
+//! A picture for print has tens of millions of pixels, so it is never in memory as a whole: threads render
+//! bands of rows while another thread compresses them.
 
 use std::sync::mpsc;
 
@@ -12,19 +12,19 @@ use thiserror::Error;
 use super::canvas::{Drawing, Edges, PX_PER_INCH};
 use super::fonts::Fonts;
 
-/// A kind of picture file.
+/// A picture file format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
-    /// Pixels.
+    /// A pixel image.
     Png,
-    /// Shapes, with text as text.
+    /// Vector graphics with text as text.
     Svg,
-    /// A page, with its fonts.
+    /// A page with embedded fonts.
     Pdf,
 }
 
 impl Encoding {
-    /// The encoding that a file extension names.
+    /// The format with this file extension, if there is one.
     pub fn of_extension(extension: &str) -> Option<Encoding> {
         match extension.to_ascii_lowercase().as_str() {
             "png" => Some(Encoding::Png),
@@ -38,7 +38,7 @@ impl Encoding {
 /// Why a drawing could not be encoded.
 #[derive(Debug, Error)]
 pub enum EncodeError {
-    /// The picture has more pixels than can be addressed.
+    /// The picture has too many pixels, or none.
     #[error("a picture of {width} x {height} pixels is too large")]
     TooLarge {
         /// Pixels across.
@@ -46,33 +46,33 @@ pub enum EncodeError {
         /// Pixels down.
         height: u32,
     },
-    /// A library refused.
+    /// A library reported an error.
     #[error("{0}")]
     Library(String),
 }
 
-/// Bytes of pixels rendered at once.
+/// Bytes of pixels per band: for drawings with few and with many shapes.
 const SMALL_BAND: usize = 2 << 20;
 const LARGE_BAND: usize = 8 << 20;
-/// From so many dots an inch on, the edge of a ragged curve looks the same hard or smooth.
-const SMALL_PIXELS: f64 = 150.0;
-/// Neither side of a picture may have more pixels.
-const LONGEST_SIDE: u32 = 60_000;
+/// From this dpi, hard and anti-aliased edges of a ragged curve look alike.
+const HARD_EDGES_DPI: f64 = 150.0;
+/// Largest width and height in pixels.
+const MAX_SIDE: u32 = 60_000;
 
-/// Encodes a drawing; `dpi` is for PNG alone.
+/// Encodes a drawing; only PNG uses `dpi`.
 pub fn encode(
     drawing: &Drawing,
     fonts: &Fonts,
     encoding: Encoding,
     dpi: f64,
 ) -> Result<Vec<u8>, EncodeError> {
-    let small = encoding == Encoding::Png && dpi >= SMALL_PIXELS;
-    let svg = drawing.to_svg(fonts, if small { Edges::Hard } else { Edges::Smooth });
+    let hard_edges = encoding == Encoding::Png && dpi >= HARD_EDGES_DPI;
+    let svg = drawing.to_svg(fonts, if hard_edges { Edges::Hard } else { Edges::Smooth });
     if encoding == Encoding::Svg {
         return Ok(svg.into_bytes());
     }
     let tree = Tree::from_str(&svg, &fonts.options()).map_err(library)?;
-    // Every band takes another look at every shape, so many shapes want few bands.
+    // Each band visits every shape, so a drawing with many shapes gets fewer, larger bands.
     let band = if svg.len() > 1 << 20 { LARGE_BAND } else { SMALL_BAND };
     drop(svg);
     match encoding {
@@ -88,11 +88,11 @@ fn library(error: impl std::fmt::Display) -> EncodeError {
 fn png(tree: &Tree, drawing: &Drawing, dpi: f64, band: usize) -> Result<Vec<u8>, EncodeError> {
     let pixels = |px: f64| (px * dpi / drawing.px_per_inch).round() as u32;
     let (width, height) = (pixels(drawing.width), pixels(drawing.height));
-    if width.max(height) > LONGEST_SIDE || width.min(height) == 0 {
+    if width.max(height) > MAX_SIDE || width.min(height) == 0 {
         return Err(EncodeError::TooLarge { width, height });
     }
     let rows = (band / (4 * width as usize)).clamp(1, height as usize) as u32;
-    let (ground, scale) = (drawing.ground, (dpi / PX_PER_INCH) as f32);
+    let (background, scale) = (drawing.background, (dpi / PX_PER_INCH) as f32);
 
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, width, height);
@@ -108,7 +108,7 @@ fn png(tree: &Tree, drawing: &Drawing, dpi: f64, band: usize) -> Result<Vec<u8>,
     let tops: Vec<u32> = (0..height).step_by(rows as usize).collect();
     let workers = std::thread::available_parallelism().map_or(1, |n| n.get().min(8));
     std::thread::scope(|scope| {
-        // Worker k renders the bands k, k + workers, …; the encoder asks them in turn.
+        // Worker k renders the bands k, k + workers, …; the encoder takes them in order.
         let mut bands = Vec::new();
         for worker in 0..workers.min(tops.len()) {
             let (to_encoder, rendered) = mpsc::sync_channel::<Pixmap>(0);
@@ -119,12 +119,12 @@ fn png(tree: &Tree, drawing: &Drawing, dpi: f64, band: usize) -> Result<Vec<u8>,
                 for &top in tops {
                     let fresh = || Pixmap::new(width, rows);
                     let Some(mut band) = used.try_recv().ok().or_else(fresh) else { return };
-                    band.fill(Color::from_rgba8(ground.0, ground.1, ground.2, 255));
+                    band.fill(Color::from_rgba8(background.0, background.1, background.2, 255));
                     let scaled = Transform::from_scale(scale, scale);
                     let down = scaled.post_translate(0.0, -(top as f32));
                     resvg::render(tree, down, &mut band.as_mut());
                     if to_encoder.send(band).is_err() {
-                        return; // the encoder failed and says why
+                        return; // the encoder failed and reports its error
                     }
                 }
             });
@@ -139,7 +139,7 @@ fn png(tree: &Tree, drawing: &Drawing, dpi: f64, band: usize) -> Result<Vec<u8>,
                 drop_alpha(line, &mut row);
                 std::io::Write::write_all(&mut stream, &row).map_err(library)?;
             }
-            let _ = to_worker.send(band); // it may be done already
+            let _ = to_worker.send(band); // the worker may have finished
         }
         Ok::<(), EncodeError>(())
     })?;
@@ -148,7 +148,7 @@ fn png(tree: &Tree, drawing: &Drawing, dpi: f64, band: usize) -> Result<Vec<u8>,
     Ok(bytes)
 }
 
-/// RGBA pixels as RGB, four at a time in three words: byte by byte takes as long as compressing.
+/// Copies RGBA pixels to RGB, four at a time as three words: byte by byte takes as long as compressing.
 fn drop_alpha(rgba: &[u8], rgb: &mut [u8]) {
     let (fours, rest) = rgba.as_chunks::<16>();
     let (threes, rest_rgb) = rgb.as_chunks_mut::<12>();
@@ -191,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pixels_lose_their_alpha_and_nothing_else() {
+    fn drop_alpha_keeps_the_colours() {
         let rgba: Vec<u8> = (0..7 * 4).collect();
         let mut rgb = vec![0; 7 * 3];
         drop_alpha(&rgba, &mut rgb);

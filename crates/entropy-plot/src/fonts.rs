@@ -1,8 +1,8 @@
-//! Fonts: Inter is embedded, the host's are looked at only when a label needs them.
+//! Fonts: Inter is embedded; system fonts are loaded only if a label needs them.
 //!
-//! Pictures must come out the same on every host, so measuring and drawing use the embedded subset.
-//! It has no Chinese and no emoji: for such characters the host's fonts and `--font` are searched,
-//! and what nobody can draw is reported, never silently drawn as boxes.
+//! Pictures must be identical on every host, so texts are measured and drawn with the embedded subset. It has
+//! no Chinese and no emoji: for such characters the file of `--font` and the system fonts are searched.
+//! Characters without a font are reported instead of silently drawn as boxes.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,10 +16,10 @@ use unicode_bidi::{BidiInfo, Level};
 static REGULAR: &[u8] = include_bytes!("../assets/fonts/Inter-Regular.otf");
 static SEMIBOLD: &[u8] = include_bytes!("../assets/fonts/Inter-SemiBold.otf");
 
-/// The family list of every text; the rest is for viewers of SVG without Inter.
+/// The font families of every text. Those after Inter are for SVG viewers that do not have it.
 pub const FAMILY: &str = "Inter, 'Helvetica Neue', Arial, 'Noto Sans', sans-serif";
 
-/// The two weights in use.
+/// A font weight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Weight {
     /// 400.
@@ -28,26 +28,28 @@ pub enum Weight {
     SemiBold,
 }
 
-/// The fonts a picture is measured and drawn with.
+/// The fonts that measure and draw the texts of a picture.
 pub struct Fonts {
     database: Arc<Database>,
     regular: Face<'static>,
     semibold: Face<'static>,
-    fallbacks: BTreeMap<char, Fallback>,
+    fallbacks: BTreeMap<char, FallbackGlyph>,
     missing: Vec<char>,
 }
 
+/// Where a character that the embedded font lacks is found.
 #[derive(Clone, Copy)]
-struct Fallback {
+struct FallbackGlyph {
     face: ID,
     advance: f64, // in em
 }
 
 impl Fonts {
-    /// The embedded fonts, and for what they lack in `texts` the file `extra` and the host's fonts.
+    /// The embedded fonts, and for the characters of `texts` that they lack the file `extra` and the system
+    /// fonts.
     ///
     /// # Errors
-    /// When `extra` cannot be read or is not a font.
+    /// If `extra` cannot be read or is not a font.
     pub fn for_texts<'t>(
         texts: impl IntoIterator<Item = &'t str>,
         extra: Option<&Path>,
@@ -58,7 +60,7 @@ impl Fonts {
         let face = |data| Face::parse(data, 0).expect("BUG: the embedded font is one");
         let (regular, semibold) = (face(REGULAR), face(SEMIBOLD));
 
-        let drawn = |c: &char| !takes_no_room(*c);
+        let drawn = |c: &char| !is_zero_width(*c);
         let mut wanted: Vec<char> = texts.into_iter().flat_map(str::chars).filter(drawn).collect();
         wanted.sort_unstable();
         wanted.dedup();
@@ -72,21 +74,21 @@ impl Fonts {
             }
         }
         let mut fallbacks = BTreeMap::new();
-        find(&database, embedded, &mut wanted, &mut fallbacks);
+        find_fallbacks(&database, embedded, &mut wanted, &mut fallbacks);
         if !wanted.is_empty() {
             let before = database.len();
             database.load_system_fonts();
-            find(&database, before, &mut wanted, &mut fallbacks);
+            find_fallbacks(&database, before, &mut wanted, &mut fallbacks);
         }
         Ok(Fonts { database: Arc::new(database), regular, semibold, fallbacks, missing: wanted })
     }
 
-    /// The characters that no font at hand can draw.
+    /// The characters that no available font can draw.
     pub fn missing(&self) -> &[char] {
         &self.missing
     }
 
-    /// The width of a text in px at a font size in px. Kerning, which only narrows, is left out.
+    /// The width of a text in px at a font size in px. Kerning, which only makes texts narrower, is ignored.
     pub fn width(&self, text: &str, size: f64, weight: Weight) -> f64 {
         let face = match weight {
             Weight::Regular => &self.regular,
@@ -95,16 +97,15 @@ impl Fonts {
         let em = f64::from(face.units_per_em());
         let advance = |c: char| match face.glyph_index(c) {
             Some(glyph) => f64::from(face.glyph_hor_advance(glyph).unwrap_or(0)) / em,
-            None if takes_no_room(c) => 0.0,
+            None if is_zero_width(c) => 0.0,
             None => self.fallbacks.get(&c).map_or(1.0, |f| f.advance),
         };
         text.chars().map(advance).sum::<f64>() * size
     }
 
-    /// The text in pieces to be drawn one after another from left to right: what runs from right to
-    /// left is one, as its words change places; the rest is in pieces that one font draws each. Where
-    /// a text needs two fonts, the renderer would draw all of it with the second if that has every
-    /// character, Latin included.
+    /// Splits a text into pieces that are drawn one after another from left to right. Right-to-left text is
+    /// one piece, because its words are reordered; other text is split so that each piece needs one font.
+    /// Without that split, a renderer draws the whole text in the fallback font if that has every character.
     pub fn pieces<'t>(&self, text: &'t str) -> Vec<&'t str> {
         directions(text)
             .into_iter()
@@ -120,7 +121,7 @@ impl Fonts {
         let mut pieces = Vec::new();
         let mut start = 0;
         let mut current = None;
-        for (at, c) in text.char_indices().filter(|(_, c)| !takes_no_room(*c)) {
+        for (at, c) in text.char_indices().filter(|(_, c)| !is_zero_width(*c)) {
             let face = Some(face_of(c));
             if current.is_some() && face != current {
                 pieces.push(&text[start..at]);
@@ -141,12 +142,11 @@ impl Fonts {
     }
 }
 
-/// What stands between the names of a pair. Which is subtracted from which must not depend on how they are
-/// written, so they stand from left to right.
+/// The separator of the two names of a pair. The names are laid out from left to right in any script, so that
+/// the order of the subtraction is clear.
 const MINUS: &str = " − ";
 
-/// The text in parts that run one way, each with whether that is from right to left; in a line from left to
-/// right, as every picture's texts are.
+/// Splits a text of a left-to-right line into parts of one direction; true for right to left.
 fn directions(text: &str) -> Vec<(&str, bool)> {
     let bidi = BidiInfo::new(text, Some(Level::ltr()));
     if !bidi.has_rtl() {
@@ -160,31 +160,31 @@ fn directions(text: &str) -> Vec<(&str, bool)> {
         parts.extend(directions(after));
         return parts;
     }
-    // Numbers among words from right to left have a level of their own and stay with them.
-    let turned = |at: usize| bidi.levels[at] != Level::ltr();
+    // Numbers among right-to-left words have a level of their own and stay with these words.
+    let is_rtl = |at: usize| bidi.levels[at] != Level::ltr();
     let mut parts = Vec::new();
     let mut start = 0;
     for (at, _) in text.char_indices().skip(1) {
-        if turned(at) != turned(start) {
-            parts.push((&text[start..at], turned(start)));
+        if is_rtl(at) != is_rtl(start) {
+            parts.push((&text[start..at], is_rtl(start)));
             start = at;
         }
     }
-    parts.push((&text[start..], turned(start)));
+    parts.push((&text[start..], is_rtl(start)));
     parts
 }
 
-fn takes_no_room(c: char) -> bool {
+fn is_zero_width(c: char) -> bool {
     matches!(c, '\u{200d}' | '\u{fe00}'..='\u{fe0f}') || c.is_control()
 }
 
-/// Finds a face for each wanted character among those from index `from` on: sans before serif
-/// before monospaced, then in the order of their names, so that one host always picks the same.
-fn find(
+/// Finds a face for each wanted character among the faces from index `from`: sans-serif first, then serif,
+/// then monospaced, and by name, so that the choice on a host is always the same.
+fn find_fallbacks(
     database: &Database,
     from: usize,
     wanted: &mut Vec<char>,
-    found: &mut BTreeMap<char, Fallback>,
+    found: &mut BTreeMap<char, FallbackGlyph>,
 ) {
     if wanted.is_empty() {
         return;
@@ -207,28 +207,17 @@ fn find(
             let em = f64::from(face.units_per_em());
             wanted.retain(|c| {
                 let Some(glyph) = face.glyph_index(*c) else { return true };
-                let drawable = face.outline_glyph(glyph, &mut Blind).is_some()
+                let drawable = face.glyph_bounding_box(glyph).is_some()
                     || face.is_color_glyph(glyph)
                     || face.glyph_raster_image(glyph, u16::MAX).is_some();
                 if drawable {
                     let advance = f64::from(face.glyph_hor_advance(glyph).unwrap_or(0)) / em;
-                    found.insert(*c, Fallback { face: info.id, advance });
+                    found.insert(*c, FallbackGlyph { face: info.id, advance });
                 }
                 !drawable
             });
         });
     }
-}
-
-/// Asks whether there is an outline and does not look at it.
-struct Blind;
-
-impl ttf_parser::OutlineBuilder for Blind {
-    fn move_to(&mut self, _: f32, _: f32) {}
-    fn line_to(&mut self, _: f32, _: f32) {}
-    fn quad_to(&mut self, _: f32, _: f32, _: f32, _: f32) {}
-    fn curve_to(&mut self, _: f32, _: f32, _: f32, _: f32, _: f32, _: f32) {}
-    fn close(&mut self) {}
 }
 
 #[cfg(test)]
@@ -243,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn words_from_right_to_left_stay_together() {
+    fn right_to_left_words_stay_together() {
         let parts = directions("run שלום עולם 7 x");
         assert_eq!(parts, [("run ", false), ("שלום עולם 7", true), (" x", false)]);
         assert_eq!(directions("مرحبا بالعالم"), [("مرحبا بالعالم", true)]);
@@ -254,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_character_that_nobody_has_is_missing() {
+    fn character_without_a_font_is_missing() {
         let fonts = Fonts::for_texts(["α é \u{10fffd}"], None).unwrap();
         assert_eq!(fonts.missing(), ['\u{10fffd}']);
     }

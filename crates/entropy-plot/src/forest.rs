@@ -1,50 +1,51 @@
-//! A forest plot: a row a pair, the difference of its means with its interval, over all the steps that both
-//! have and over the last tenth of them.
+//! Forest plots: one row per pair, with the difference of its means and the interval, over all shared steps
+//! and over the last tenth of them.
 //!
-//! Both panels share one scale, as both count nats. What has no interval keeps its point and its value; why
-//! stands in quiet words, once for all rows of one reason.
+//! Both panels share one scale in nats. A difference without an interval is drawn as a point with its value;
+//! each reason for a missing interval is listed once below the rows.
 
 use super::axis::{Axis, value_axis};
-use super::canvas::{Anchor, Drawing, Layer, Mark, PX_PER_INCH, px_per_inch};
-use super::curves::ring;
+use super::canvas::{Anchor, Mark, TextFormat};
+use super::context::ChartContext;
 use super::fonts::{Fonts, Weight};
-use super::header::{BODY, Names, PAD, footer, header, quantity, text};
+use super::row_chart::RowChart;
+use super::stroke::ring;
+use super::titles::{BODY, PAD, ShortNames, footer, quantity};
 use super::{ChartOptions, Picture};
 use entropy_history::history::Comparison;
 use entropy_history::label::{shorten_middle, visible};
 use entropy_history::number::short;
 use entropy_history::stats::Analysis;
-use entropy_history::stats::contrast::{Between, Contrast, Statistic};
+use entropy_history::stats::contrast::{Contrast, ContrastUnit, Statistic};
 
-const DEFAULT_WIDTH: f64 = 11.0;
-/// Room of a row in px when the height is free, of one of many, and the least a row can do with.
+/// Height of a row in px if the height is free: of one of few rows, and of one of many.
 const ROW: f64 = 28.0;
 const MANY_ROW: f64 = 20.0;
-const SMALLEST_ROW: f64 = 10.0;
-/// More pairs than this: those with the largest difference.
-const MOST_ROWS: usize = 40;
-/// Up to so many reasons are said.
-const MOST_REASONS: usize = 5;
-/// Between panels, and between a panel and its values.
-const GUTTER: f64 = 24.0;
-const GAP: f64 = 10.0;
-const PEN: f64 = 2.0;
-/// Size of reasons, and room of a line of them.
+/// Of more pairs than this, those with the largest differences are drawn.
+const MAX_ROWS: usize = 40;
+/// The largest number of reasons that are listed.
+const MAX_REASONS: usize = 5;
+/// Distances in px between the panels, and between a panel and its values.
+const PANEL_GAP: f64 = 24.0;
+const VALUE_GAP: f64 = 10.0;
+/// Line width of an interval in px.
+const INTERVAL_WIDTH: f64 = 2.0;
+/// Font size of a reason, and height of its line, in px.
 const SMALL: f64 = 11.0;
 const REASON: f64 = 1.4 * SMALL;
-/// Below the rows: values and the name of the axis.
+/// Height in px below the rows for the tick labels and the name of the axis.
 const AXIS: f64 = 3.8 * BODY;
 
 const PANELS: [(Statistic, &str); 2] =
     [(Statistic::MeanDifference, "all shared steps"), (Statistic::LateDifference, "last tenth")];
 
 /// A pair of runs or groups.
-struct Row<'a> {
+struct PairRow<'a> {
     names: [String; 2],
     contrasts: &'a [Contrast],
 }
 
-impl<'a> Row<'a> {
+impl<'a> PairRow<'a> {
     fn name(&self) -> String {
         self.names.join(" − ")
     }
@@ -58,12 +59,12 @@ impl<'a> Row<'a> {
         PANELS.iter().filter_map(|(statistic, _)| self.contrast(*statistic)?.estimate)
     }
 
-    /// What orders rows where there are too many: how large the difference is.
+    /// The absolute difference, by which rows are selected if there are too many.
     fn size(&self) -> f64 {
         self.estimates().next().map_or(0.0, f64::abs)
     }
 
-    /// Why it has no estimate at all.
+    /// Why the pair has no estimate in either panel.
     fn refusal(&self) -> Option<&'a str> {
         match self.estimates().next() {
             Some(_) => None,
@@ -77,96 +78,83 @@ pub fn has_differences(analysis: &Analysis) -> bool {
     rows(analysis).iter().any(|row| row.estimates().next().is_some())
 }
 
-/// A row a pair, in the order of the analysis, without names.
-fn rows(analysis: &Analysis) -> Vec<Row<'_>> {
+/// One row per pair, in the order of the analysis, without names.
+fn rows(analysis: &Analysis) -> Vec<PairRow<'_>> {
     let pairs = analysis.comparisons.chunk_by(|x, y| (&x.a, &x.b) == (&y.a, &y.b));
-    pairs.map(|contrasts| Row { names: Default::default(), contrasts }).collect()
+    pairs.map(|contrasts| PairRow { names: Default::default(), contrasts }).collect()
 }
 
-/// Lays the picture out; `analysis` is that of `comparison`, and [`has_differences`].
+/// Draws the forest plot; `analysis` must be that of `comparison`, and [`has_differences`] must be true for it.
 pub fn forest(
     comparison: &Comparison,
     analysis: &Analysis,
-    look: &ChartOptions,
+    options: &ChartOptions,
     fonts: &Fonts,
 ) -> Picture {
+    let chart = ChartContext { options, fonts };
     let mut rows = rows(analysis);
     let pairs = rows.len();
-    let named = rows.iter().flat_map(|row| [&row.contrasts[0].a, &row.contrasts[0].b]);
-    let names = Names::of(named.map(String::as_str));
-    for (row, pair) in rows.iter_mut().zip(names.short.chunks_exact(2)) {
+    let labels = rows.iter().flat_map(|row| [&row.contrasts[0].a, &row.contrasts[0].b]);
+    let names = ShortNames::of(labels.map(String::as_str));
+    for (row, pair) in rows.iter_mut().zip(names.names.chunks_exact(2)) {
         row.names = [pair[0].clone(), pair[1].clone()];
     }
-    let groups = rows.iter().any(|row| row.contrasts[0].between == Between::Groups);
-    let title = if groups {
+    let by_group = rows.iter().any(|row| row.contrasts[0].between == ContrastUnit::Groups);
+    let title = if by_group {
         "Difference of mean entropy by pair of groups"
     } else {
         "Difference of mean entropy by pair of runs"
     };
-    let mut quiet = vec![quantity(comparison, look)];
-    quiet.extend(method(analysis, groups));
-    quiet.push("open: the interval holds 0".to_owned());
-    quiet.extend(names.remark());
+    let mut subtitle = vec![quantity(comparison, chart.options)];
+    subtitle.extend(method(analysis, by_group));
+    subtitle.push("open: the interval holds 0".to_owned());
+    subtitle.extend(names.prefix_note());
 
-    let px_per_inch = look.size.map_or(PX_PER_INCH, px_per_inch);
-    let smallest_row = SMALLEST_ROW * px_per_inch / PX_PER_INCH;
-    let width = look.size.map_or(DEFAULT_WIDTH, |(width, _)| width) * px_per_inch;
     let reasons = reasons(&rows);
-    let mut count = pairs.min(MOST_ROWS);
-    let footed = if look.footer.is_some() { 20.0 } else { 0.0 };
-    let row_room = if count > 12 { MANY_ROW } else { ROW };
-    let free_height = 186.0 + footed + REASON * reasons.len() as f64 + row_room * count as f64;
-    let height = look.size.map_or(free_height, |(_, height)| height * px_per_inch);
-    let (foot, above_footer) = footer(fonts, look, (PAD, width - PAD), height);
-
-    // How many rows there is room for decides what the quiet line says, which may take a line more.
-    let (head, top, bottom) = loop {
-        let mut words = quiet.clone();
-        if count < pairs {
-            words.push(format!("{count} of {pairs} pairs, those with the largest difference"));
-        }
-        let (head, below) = header(fonts, look, title, &words, (PAD, width - PAD));
-        let (top, bottom) = (below + 24.0 + 1.2 * BODY, above_footer - AXIS);
-        let fitting = (((bottom - top) / smallest_row) as usize).clamp(1, pairs);
-        if fitting >= count {
-            break (head, top, bottom);
-        }
-        count = fitting;
+    let max_rows = pairs.min(MAX_ROWS);
+    let row_height = if max_rows > 12 { MANY_ROW } else { ROW };
+    let rows_height = row_height * max_rows as f64;
+    let layout = RowChart::new(chart.options, 186.0 + REASON * reasons.len() as f64 + rows_height);
+    let (width, height) = (layout.size.width, layout.size.height);
+    let (footer, above_footer) = footer(chart, (PAD, width - PAD), height);
+    let bottom = above_footer - AXIS;
+    let note = |count: usize| {
+        (count < pairs)
+            .then(|| format!("{count} of {pairs} pairs, those with the largest difference"))
     };
+    let texts = (title, &subtitle[..]);
+    let (mut marks, top, count) = layout.fit_rows(chart, texts, bottom, max_rows, note);
     keep_largest(&mut rows, count);
-    // Reasons give way to rows.
-    let spare = bottom - top - smallest_row * count as f64;
-    let said = ((spare / REASON).max(0.0) as usize).min(reasons.len());
-    let bottom = bottom - REASON * said as f64;
+    // Rows come first; reasons get the remaining height.
+    let spare = bottom - top - layout.min_row * count as f64;
+    let shown_reasons = ((spare / REASON).max(0.0) as usize).min(reasons.len());
+    let bottom = bottom - REASON * shown_reasons as f64;
 
-    let mut marks = head;
-    marks.extend(foot);
-    marks.extend(panels(&mut rows, look, fonts, smallest_row, (width, top, bottom)));
+    marks.extend(footer);
+    marks.extend(panels(&mut rows, chart, layout.min_row, (width, top, bottom)));
     let mut y = bottom + AXIS + 0.6 * SMALL;
-    for reason in &reasons[..said] {
-        let fits = |t: &str| fonts.width(t, SMALL, Weight::Regular) <= width - 2.0 * PAD;
+    let format = TextFormat::regular(SMALL, chart.theme().muted);
+    for reason in &reasons[..shown_reasons] {
+        let fits = |t: &str| chart.text_width(t, SMALL) <= width - 2.0 * PAD;
         let reason = shorten_middle(reason, fits);
-        marks.push(plain(fonts, reason, (PAD, y), Anchor::Start, SMALL, look));
+        marks.push(chart.text(reason, (PAD, y), Anchor::Start, format));
         y += REASON;
     }
-    let left_out = pairs - rows.len();
-    let warnings = if left_out > 0 {
-        let why = format!("the plot shows the {} pairs with the largest difference", rows.len());
-        vec![format!("{why}; the other {left_out} are among the numbers only")]
-    } else {
-        vec![]
-    };
-    let title = look.title.clone().unwrap_or_else(|| title.to_owned());
-    let layers = vec![Layer { name: "differences".to_owned(), marks }];
-    let drawing = Drawing { width, height, px_per_inch, ground: look.theme.ground, title, layers };
-    Picture { drawing, warnings }
+    let mut warnings = Vec::new();
+    if pairs > rows.len() {
+        let (shown, rest) = (rows.len(), pairs - rows.len());
+        warnings.push(format!(
+            "the plot shows the {shown} pairs with the largest difference; the other {rest} are only among the numbers"
+        ));
+    }
+    layout.picture(chart, title, "differences", marks, warnings)
 }
 
-/// How the intervals were had.
-fn method(analysis: &Analysis, groups: bool) -> Option<String> {
+/// The part of the subtitle that says how the intervals were computed.
+fn method(analysis: &Analysis, by_group: bool) -> Option<String> {
     let resampling = analysis.resampling?;
     let level = 100.0 * resampling.level;
-    Some(match groups {
+    Some(match by_group {
         true => format!("a − b, {level:.0} % intervals by Welch’s t over runs"),
         false => format!(
             "a − b, {level:.0} % intervals by moving blocks of step-wise differences ({} resamples, seed {})",
@@ -175,8 +163,8 @@ fn method(analysis: &Analysis, groups: bool) -> Option<String> {
     })
 }
 
-/// Keeps so many rows, those with the largest difference, in their order.
-fn keep_largest(rows: &mut Vec<Row<'_>>, count: usize) {
+/// Keeps the `count` rows with the largest differences, in their order.
+fn keep_largest(rows: &mut Vec<PairRow<'_>>, count: usize) {
     if rows.len() <= count {
         return;
     }
@@ -189,8 +177,8 @@ fn keep_largest(rows: &mut Vec<Row<'_>>, count: usize) {
     });
 }
 
-/// Why rows with a value have no interval, or what limits it: each reason once.
-fn reasons(rows: &[Row<'_>]) -> Vec<String> {
+/// Why rows with a value have no interval, or what limits the interval. Each reason is listed once.
+fn reasons(rows: &[PairRow<'_>]) -> Vec<String> {
     let mut reasons: Vec<((&str, &str), usize)> = Vec::new();
     for row in rows.iter().filter(|row| row.refusal().is_none()) {
         for (statistic, panel) in PANELS {
@@ -203,204 +191,172 @@ fn reasons(rows: &[Row<'_>]) -> Vec<String> {
             }
         }
     }
-    let more = reasons.len().saturating_sub(MOST_REASONS);
+    let more = reasons.len().saturating_sub(MAX_REASONS);
     let line = |((panel, note), pairs): &((&str, &str), usize)| match pairs {
         1 => format!("{panel}, 1 pair: {note}"),
         pairs => format!("{panel}, {pairs} pairs: {note}"),
     };
-    let mut lines: Vec<String> = reasons.iter().take(MOST_REASONS).map(line).collect();
+    let mut lines: Vec<String> = reasons.iter().take(MAX_REASONS).map(line).collect();
     if more > 0 {
-        lines.push(format!("and {more} more, which stand below the table"));
+        lines.push(format!("and {more} more, listed below the table"));
     }
     lines
 }
 
-fn plain(
-    fonts: &Fonts,
-    words: impl Into<String>,
-    at: (f64, f64),
-    anchor: Anchor,
-    size: f64,
-    look: &ChartOptions,
-) -> Mark {
-    Mark::Text(text(fonts, words, at, anchor, size, Weight::Regular, look.theme.quiet))
-}
-
 /// Names, both panels and their values, between `top` and `bottom`.
 fn panels(
-    rows: &mut [Row<'_>],
-    look: &ChartOptions,
-    fonts: &Fonts,
-    smallest_row: f64,
+    rows: &mut [PairRow<'_>],
+    chart: ChartContext<'_>,
+    min_row: f64,
     (width, top, bottom): (f64, f64, f64),
 ) -> Vec<Mark> {
-    let theme = look.theme;
-    let row_height = ((bottom - top) / rows.len() as f64).clamp(smallest_row, 1.6 * ROW);
+    let theme = chart.theme();
+    let row_height = ((bottom - top) / rows.len() as f64).clamp(min_row, 1.6 * ROW);
     let bottom = top + row_height * rows.len() as f64;
     let size = BODY.min(0.82 * row_height);
-    let wide = |t: &str| fonts.width(t, size, Weight::Regular);
+    let baseline = 0.36 * size;
+    let text_width = |t: &str| chart.text_width(t, size);
     let middle = |i: usize| top + (i as f64 + 0.5) * row_height;
 
-    let room = 0.3 * width;
+    let max_width = 0.3 * width;
     let mut names_width: f64 = 0.0;
     for row in rows.iter_mut() {
-        // Each name for itself: what tells runs apart stands mostly at its end.
+        // Each name is shortened separately, because names mostly differ at their ends.
         let [a, b] = &mut row.names;
-        let whole = wide(&format!("{a} − {b}"));
-        if whole > room {
-            let half = 0.5 * (room - wide(" − "));
-            let (spare_a, spare_b) = ((half - wide(a)).max(0.0), (half - wide(b)).max(0.0));
-            *a = shorten_middle(a, |t| wide(t) <= half + spare_b);
-            *b = shorten_middle(b, |t| wide(t) <= half + spare_a);
+        let whole = text_width(&format!("{a} − {b}"));
+        if whole > max_width {
+            let half = 0.5 * (max_width - text_width(" − "));
+            let (spare_a, spare_b) =
+                ((half - text_width(a)).max(0.0), (half - text_width(b)).max(0.0));
+            *a = shorten_middle(a, |t| text_width(t) <= half + spare_b);
+            *b = shorten_middle(b, |t| text_width(t) <= half + spare_a);
         }
-        names_width = names_width.max(wide(&row.name()));
+        names_width = names_width.max(text_width(&row.name()));
     }
     let left = PAD + names_width + 14.0;
     let values = rows.iter().flat_map(|row| PANELS.map(|(s, _)| row.contrast(s).map(value)));
-    let values_width = values.flatten().map(|words| wide(&words)).fold(0.0, f64::max);
-    let panel_width = (width - PAD - left - GUTTER) / 2.0;
-    // In a narrow picture the values give way to the points.
-    let with_values = panel_width - GAP - values_width >= 60.0;
-    let plot_width = if with_values { panel_width - GAP - values_width } else { panel_width };
+    let values_width = values.flatten().map(|words| text_width(&words)).fold(0.0, f64::max);
+    let panel_width = (width - PAD - left - PANEL_GAP) / 2.0;
+    // A narrow picture has no values, to leave room for the points.
+    let with_values = panel_width - VALUE_GAP - values_width >= 60.0;
+    let plot_width = if with_values { panel_width - VALUE_GAP - values_width } else { panel_width };
     let axis = axis(rows, plot_width);
 
     let mut marks = Vec::new();
     for (i, row) in rows.iter().enumerate() {
-        let at = (left - 14.0, middle(i) + 0.36 * size);
-        let colour = if row.refusal().is_some() { theme.quiet } else { theme.text };
-        marks.push(Mark::Text(text(
-            fonts,
-            row.name(),
-            at,
-            Anchor::End,
-            size,
-            Weight::Regular,
-            colour,
-        )));
+        let colour = if row.refusal().is_some() { theme.muted } else { theme.text };
+        let (at, format) = ((left - 14.0, middle(i) + baseline), TextFormat::regular(size, colour));
+        marks.push(chart.text(row.name(), at, Anchor::End, format));
     }
     for (panel, (statistic, name)) in PANELS.iter().enumerate() {
-        let start = left + panel as f64 * (panel_width + GUTTER);
+        let start = left + panel as f64 * (panel_width + PANEL_GAP);
         let end = start + plot_width;
         let at = |value: f64| start + (value - axis.low) / (axis.high - axis.low) * plot_width;
-        let fits = |t: &str| fonts.width(t, BODY, Weight::SemiBold) <= panel_width;
+        let fits = |t: &str| chart.fonts.width(t, BODY, Weight::SemiBold) <= panel_width;
         let name = shorten_middle(name, fits);
-        let head = (start, top - 0.75 * BODY);
-        marks.push(Mark::Text(text(
-            fonts,
-            name,
-            head,
-            Anchor::Start,
-            BODY,
-            Weight::SemiBold,
-            theme.text,
-        )));
-        marks.extend(ticks(&axis, (start, end), (top, bottom), look, fonts));
+        let heading = TextFormat::semi_bold(BODY, theme.text);
+        marks.push(chart.text(name, (start, top - 0.75 * BODY), Anchor::Start, heading));
+        marks.extend(ticks(&axis, (start, end), (top, bottom), chart));
         for (i, row) in rows.iter().enumerate() {
             let Some(contrast) = row.contrast(*statistic) else { continue };
             let Some(estimate) = contrast.estimate else { continue };
             let y = middle(i);
-            marks.extend(point(contrast, estimate, y, at, row_height, look));
+            marks.extend(point(contrast, estimate, y, at, row_height, chart.options));
             if with_values {
-                let at = (end + GAP, y + 0.36 * size);
-                let words = value(contrast);
-                marks.push(Mark::Text(text(
-                    fonts,
-                    words,
-                    at,
-                    Anchor::Start,
-                    size,
-                    Weight::Regular,
-                    theme.text,
-                )));
+                let (at, format) =
+                    ((end + VALUE_GAP, y + baseline), TextFormat::regular(size, theme.text));
+                marks.push(chart.text(value(contrast), at, Anchor::Start, format));
             }
         }
     }
-    // Why a pair has no point at all stands where its points would.
+    // The reason why a pair has no point is written where its points would be.
     for (i, row) in rows.iter().enumerate() {
         let Some(why) = row.refusal() else { continue };
-        let fits = |t: &str| wide(t) <= width - PAD - left - GAP;
+        let fits = |t: &str| text_width(t) <= width - PAD - left - VALUE_GAP;
         let why = shorten_middle(why, fits);
         let (y, from) = (middle(i), left + 4.0);
-        let behind = ((from - 3.0, y - 0.5 * size), (from + wide(&why) + 3.0, y + 0.5 * size));
-        marks.push(Mark::Bar(behind.0, behind.1, theme.ground));
-        marks.push(plain(fonts, why, (from, y + 0.36 * size), Anchor::Start, size, look));
+        let behind =
+            ((from - 3.0, y - 0.5 * size), (from + text_width(&why) + 3.0, y + 0.5 * size));
+        marks.push(Mark::Bar(behind.0, behind.1, theme.background));
+        let format = TextFormat::regular(size, theme.muted);
+        marks.push(chart.text(why, (from, y + baseline), Anchor::Start, format));
     }
     marks
 }
 
-/// The scale of both panels: from the lowest end to the highest, with 0.
-fn axis(rows: &[Row<'_>], plot_width: f64) -> Axis {
+/// The axis of both panels: it spans all intervals and 0.
+fn axis(rows: &[PairRow<'_>], plot_width: f64) -> Axis {
     let contrasts = rows.iter().flat_map(|row| PANELS.map(|(s, _)| row.contrast(s))).flatten();
     let ends = contrasts.flat_map(|c| [c.estimate, c.low, c.high]).flatten();
     let (low, high) = ends.fold((0.0f64, 0.0f64), |(l, h), v| (l.min(v), h.max(v)));
     let (low, high) = if low < high { (low, high) } else { (-1.0, 1.0) };
-    let air = 0.03 * (high - low);
-    let low = if low < 0.0 { low - air } else { low };
-    let high = if high > 0.0 { high + air } else { high };
-    // Round numbers may be few within ends that are not round.
-    let most = (plot_width / 50.0).clamp(3.0, 6.0) as usize;
-    let axes = (most..12).map(|most| value_axis(low, high, (true, true), most));
+    let margin = 0.03 * (high - low);
+    let low = if low < 0.0 { low - margin } else { low };
+    let high = if high > 0.0 { high + margin } else { high };
+    // Between fixed ends there may be few round numbers: allow more ticks until there are three.
+    let max_ticks = (plot_width / 50.0).clamp(3.0, 6.0) as usize;
+    let axes = (max_ticks..12).map(|max_ticks| value_axis(low, high, (true, true), max_ticks));
     let mut enough = axes.filter(|axis| axis.ticks.len() >= 3);
-    enough.next().unwrap_or_else(|| value_axis(low, high, (true, true), most))
+    enough.next().unwrap_or_else(|| value_axis(low, high, (true, true), max_ticks))
 }
 
-/// Hairlines with their values below, and a line at 0.
+/// The vertical grid lines, the tick labels below them, and the name of the axis.
 fn ticks(
     axis: &Axis,
     (start, end): (f64, f64),
     (top, bottom): (f64, f64),
-    look: &ChartOptions,
-    fonts: &Fonts,
+    chart: ChartContext<'_>,
 ) -> Vec<Mark> {
     let mut marks = Vec::new();
-    let mut free = f64::NEG_INFINITY;
-    for (value, words) in &axis.ticks {
+    let format = TextFormat::regular(BODY, chart.theme().muted);
+    let mut free_from = f64::NEG_INFINITY;
+    for (value, label) in &axis.ticks {
         let x = start + (value - axis.low) / (axis.high - axis.low) * (end - start);
         let zero = *value == 0.0;
-        let colour = if zero { look.theme.quiet } else { look.theme.hairline };
+        let colour = if zero { chart.theme().muted } else { chart.theme().hairline };
         marks.push(Mark::Line(vec![(x, top - 2.0), (x, bottom + 2.0)], 1.0, colour));
-        let half = fonts.width(words, BODY, Weight::Regular) / 2.0;
-        if x - half > free {
+        let half = chart.text_width(label, BODY) / 2.0;
+        if x - half > free_from {
             let at = (x, bottom + 6.0 + BODY);
-            marks.push(plain(fonts, words, at, Anchor::Middle, BODY, look));
-            free = x + half + 6.0;
+            marks.push(chart.text(label, at, Anchor::Middle, format));
+            free_from = x + half + 6.0;
         }
     }
-    let fits = |t: &str| fonts.width(t, BODY, Weight::Regular) <= end - start;
-    let name = match &look.x_label {
+    let fits = |t: &str| chart.text_width(t, BODY) <= end - start;
+    let name = match &chart.options.x_label {
         Some(name) => shorten_middle(&visible(name), fits),
         None if fits("difference in nats") => "difference in nats".to_owned(),
         None => "nats".to_owned(),
     };
     let at = ((start + end) / 2.0, bottom + 2.9 * BODY);
-    marks.push(plain(fonts, name, at, Anchor::Middle, BODY, look));
+    marks.push(chart.text(name, at, Anchor::Middle, format));
     marks
 }
 
-/// A point with its interval: open where that holds 0, small and quiet where there is none.
+/// A point with its interval: an open circle if the interval contains 0, a small disc if there is none.
 fn point(
     contrast: &Contrast,
     estimate: f64,
     y: f64,
     at: impl Fn(f64) -> f64,
     row_height: f64,
-    look: &ChartOptions,
+    options: &ChartOptions,
 ) -> Vec<Mark> {
-    let theme = look.theme;
+    let theme = options.theme;
     let radius = (0.24 * row_height).clamp(2.0, 4.5);
     let (Some(low), Some(high)) = (contrast.low, contrast.high) else {
-        return vec![Mark::Disc((at(estimate), y), 0.6 * radius, theme.quiet)];
+        return vec![Mark::Disc((at(estimate), y), 0.6 * radius, theme.muted)];
     };
     let colour = theme.style(0).line;
-    let mut marks = vec![Mark::Line(vec![(at(low), y), (at(high), y)], PEN, colour)];
+    let mut marks = vec![Mark::Line(vec![(at(low), y), (at(high), y)], INTERVAL_WIDTH, colour)];
     match low <= 0.0 && 0.0 <= high {
-        true => marks.extend(ring((at(estimate), y), radius, 1.6, colour, theme.ground)),
+        true => marks.extend(ring((at(estimate), y), radius, 1.6, colour, theme.background)),
         false => marks.push(Mark::Disc((at(estimate), y), radius, colour)),
     }
     marks
 }
 
-/// `0.937 [0.850, 1.02]`, as much of it as exists.
+/// The value with its interval, as in `0.937 [0.850, 1.02]`.
 fn value(contrast: &Contrast) -> String {
     let Some(estimate) = contrast.estimate else { return String::new() };
     match (contrast.low, contrast.high) {

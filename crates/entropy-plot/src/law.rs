@@ -1,144 +1,134 @@
-//! The reward–entropy law: reward over entropy, a dot a step, and the curve R = b − a·e^H through them.
+//! The reward–entropy law: reward over entropy, with one dot per step and the fitted curve R = b − a·e^H.
 //!
-//! A curve is strong where its run has been and thin on to H = 0, where a ring marks the ceiling, if the
-//! axis gets there. Of few runs the curve that was fitted to the first third is there too, dashed.
+//! A curve is thick over the entropies of its run and thin from there to H = 0, where a ring marks the ceiling
+//! if the axis starts at 0. With few runs, the curve fitted to the first third of the steps is drawn dashed.
 
 use std::collections::HashSet;
 
-use super::axis::{Axis, Scale, value_axis};
-use super::canvas::{Anchor, Drawing, Layer, Mark, px_per_inch};
-use super::curves::{
-    DEFAULT_SIZE, Frame, LEADER, LINE_HEIGHT, NAMED_AT_END, NothingToDraw, air, grid, ring, stroke,
-    tick_count, x_ticks,
-};
+use super::axis::{Axis, range, value_axis};
+use super::canvas::{Anchor, Layer, Mark, PictureSize, TextFormat};
+use super::context::ChartContext;
 use super::fonts::{Fonts, Weight};
-use super::header::{BODY, Names, PAD, footer, header, text};
-use super::ink::{Xy, between_y, dashes};
-use super::place::push_apart;
+use super::geometry::{Xy, clip_y};
+use super::legend::{
+    LEADER_LENGTH, LEGEND_GAP, LINE_HEIGHT, LegendEntry, LegendGrid, MAX_NAMED_AT_END, leader,
+    spread_labels,
+};
+use super::plot_area::{DEFAULT_SIZE, PlotArea, grid, left_edge, plot_margin, tick_count, x_ticks};
+use super::stroke::{StrokeStyle, dashes, ring};
 use super::theme::{STYLES, Style};
-use super::{ChartOptions, Picture, ValueScale, styles_over};
+use super::titles::{BODY, PAD, ShortNames, footer, header, kinds};
+use super::{ChartOptions, NothingToDraw, Picture, ValueScale, styles_over};
 use entropy_history::history::Comparison;
 use entropy_history::label::{shorten_middle, visible};
 use entropy_history::number::short;
-use entropy_history::stats::law::{Curve, Law, Pair, pairs};
+use entropy_history::stats::law::{Law, LawCurve, LawPair, pairs};
 
-/// Up to so many runs show the fit to their first third.
-const WITH_TEST: usize = 3;
-const FIT_PEN: f64 = 2.0;
-const MANY_PEN: f64 = 1.3;
-const THIN_PEN: f64 = 0.9;
-/// Size of the equation under a name.
+/// Up to this many runs show the curve that was fitted to the first third of their steps.
+const MAX_WITH_HOLD_OUT: usize = 3;
+/// Line widths in px: a fitted curve, one of many, and an extrapolated one.
+const FIT_WIDTH: f64 = 2.0;
+const MANY_WIDTH: f64 = 1.3;
+const THIN_WIDTH: f64 = 0.9;
+/// On and off lengths in px of the curve that was fitted to the first third.
+const HOLD_OUT_DASH: [f64; 2] = [6.0, 4.0];
+/// Font size in px of the equation under a name, and height of both.
 const SMALL: f64 = 11.0;
-/// Dots nearer than this are one.
+const ENTRY_HEIGHT: f64 = LINE_HEIGHT + 1.3 * SMALL;
+/// Side in px of the cells of which each has at most one dot per run.
 const CELL: f64 = 1.5;
 
-/// A run on its way into the picture.
-struct Row<'a> {
+/// A run of the chart.
+struct LawRow<'a> {
     law: &'a Law,
-    pairs: Vec<Pair>,
+    pairs: Vec<LawPair>,
     name: String,
     style: Option<Style>,
-    end: Option<Xy>, // of its curve on the right, in px
+    /// Right end of the fitted curve in px.
+    end: Option<Xy>,
 }
 
-impl Row<'_> {
-    fn entropies(&self) -> (f64, f64) {
+impl LawRow<'_> {
+    fn entropy_range(&self) -> (f64, f64) {
         range(self.pairs.iter().map(|pair| pair.entropy))
     }
 }
 
-fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
-    values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)))
-}
-
-/// Lays the picture out; `laws` are those of the runs of `comparison`.
+/// Draws the chart; `laws` must be those of the runs of `comparison`, in the same order.
+///
+/// # Errors
+/// If no step is within the limits of `options`.
 pub fn law(
     comparison: &Comparison,
     laws: &[Law],
-    look: &ChartOptions,
+    options: &ChartOptions,
     fonts: &Fonts,
 ) -> Result<Picture, NothingToDraw> {
-    let (width, height) = look.size.unwrap_or(DEFAULT_SIZE);
-    let px_per_inch = px_per_inch((width, height));
-    let (width, height) = (width * px_per_inch, height * px_per_inch);
+    let chart = ChartContext { options, fonts };
+    let size = PictureSize::of(chart.options.size.unwrap_or(DEFAULT_SIZE));
+    let (width, height) = (size.width, size.height);
     let runs = comparison.runs();
-    let names = Names::of(runs.iter().map(|run| run.history.label()));
-    let styles = styles_over(runs, look.steps);
-    let mut rows: Vec<Row<'_>> = Vec::new();
-    for (((run, law), name), style) in runs.iter().zip(laws).zip(&names.short).zip(styles) {
-        let style = style.map(|index| look.theme.style(index));
-        rows.push(Row { law, pairs: pairs(run), name: name.clone(), style, end: None });
+    let names = ShortNames::of(runs.iter().map(|run| run.history.label()));
+    let styles = styles_over(runs, chart.options.steps);
+    let mut rows: Vec<LawRow<'_>> = Vec::new();
+    for (((run, law), name), style) in runs.iter().zip(laws).zip(&names.names).zip(styles) {
+        let style = style.map(|index| chart.theme().style(index));
+        rows.push(LawRow { law, pairs: pairs(run), name: name.clone(), style, end: None });
     }
-    let (entropy, reward) = limits(&rows, look).ok_or(NothingToDraw::Limits)?;
-    let y_fixed = (look.y_min.is_some(), look.y_max.is_some());
-    let y_axis = padded_axis(reward, y_fixed, tick_count(height));
+    let (entropies, rewards) = limits(&rows, chart.options).ok_or(NothingToDraw::Limits)?;
+    let y_fixed = (chart.options.y_min.is_some(), chart.options.y_max.is_some());
+    let y_axis = padded_axis(rewards, y_fixed, tick_count(height));
+    let left = left_edge(&y_axis, chart);
 
-    let label_width = |axis: &Axis| {
-        let widths = axis.ticks.iter().map(|(_, t)| fonts.width(t, BODY, Weight::Regular));
-        widths.fold(0.0, f64::max)
-    };
-    let left = (PAD + label_width(&y_axis) + 8.0).max(44.0);
     let title = match runs {
         [run] => format!("Reward and entropy of {}", visible(run.history.label())),
         _ => "Reward and entropy by run".to_owned(),
     };
-    let subtitle = subtitle(&rows, look, &names);
-    let (mut words, below_header) = header(fonts, look, &title, &subtitle, (left, width - PAD));
-    let (foot, above_footer) = footer(fonts, look, (left, width - PAD), height);
-    words.extend(foot);
-    let (top, bottom) = (below_header + air(height), above_footer - 3.0 * BODY);
+    let subtitle = subtitle(&rows, chart.options, &names);
+    let (mut title_marks, below_header) = header(chart, &title, &subtitle, (left, width - PAD));
+    let (footer, above_footer) = footer(chart, (left, width - PAD), height);
+    title_marks.extend(footer);
+    let (top, bottom) = (below_header + plot_margin(height), above_footer - 3.0 * BODY);
 
-    let entry = LINE_HEIGHT + 1.3 * SMALL;
-    let at_end = rows.len() <= NAMED_AT_END && rows.len() as f64 * entry <= bottom - top + entry;
-    let key = Key::new(&mut rows, at_end, fonts, width, (top, bottom));
-    let right = width - PAD - key.width - if at_end { LEADER } else { 24.0 };
-
-    let most = ((right - left) / 95.0).clamp(2.0, 8.0) as usize;
-    let x_axis = padded_axis(entropy, (false, false), most);
-    let frame = Frame {
-        left,
-        right,
-        top,
-        bottom,
-        x: Scale::new((x_axis.low, x_axis.high), (left, right), ValueScale::Linear),
-        y: Scale::new((y_axis.low, y_axis.high), (bottom, top), ValueScale::Linear),
-        limited: true,
+    let many = rows.len() > MAX_NAMED_AT_END;
+    let at_end = !many && rows.len() as f64 * ENTRY_HEIGHT <= bottom - top + ENTRY_HEIGHT;
+    let names = match at_end {
+        true => LawNames::fit_at_ends(&mut rows, chart, width),
+        false => LawNames::lay_out_legend(&mut rows, chart, width, bottom - top),
     };
-    let x_names = [&format!("entropy, {}", quantity(comparison)), "entropy"];
+    let right = width - PAD - names.width();
+
+    let max_ticks = ((right - left) / 95.0).clamp(2.0, 8.0) as usize;
+    let x_axis = padded_axis(entropies, (false, false), max_ticks);
+    let y = ((top, bottom), &y_axis, ValueScale::Linear);
+    let area = PlotArea::new(((left, right), &x_axis), y, true);
+    let x_names = [&format!("entropy, {}", kinds(comparison)), "entropy"];
     let mut layers = vec![
-        grid(&frame, &y_axis, look, fonts),
-        x_ticks(&frame, &x_axis, &x_names, look, fonts),
-        Layer { name: "title".to_owned(), marks: words },
+        grid(&area, &y_axis, chart),
+        x_ticks(&area, &x_axis, &x_names, chart),
+        Layer { name: "title".to_owned(), marks: title_marks },
     ];
-    let dots = rows.iter().map(|row| dots(row, rows.len(), &frame, look));
-    layers.push(Layer { name: "steps".to_owned(), marks: dots.flatten().collect() });
-    let with_test = rows.len() <= WITH_TEST;
-    let many = rows.len() > NAMED_AT_END;
-    let mut crowd = Vec::new();
+    let dots = rows.iter().flat_map(|row| dots(row, many, &area, chart.options));
+    layers.push(Layer { name: "steps".to_owned(), marks: dots.collect() });
+    let with_hold_out = rows.len() <= MAX_WITH_HOLD_OUT;
+    let mut unstyled = Vec::new();
     let mut curves = Vec::new();
     for row in &mut rows {
-        let marks = fit(row, with_test, many, &x_axis, &frame, look);
+        let marks = fitted_curves(row, with_hold_out, many, &area, &x_axis, chart.options);
         match row.style {
             Some(_) => curves.push(Layer { name: row.law.label.clone(), marks }),
-            None => crowd.extend(marks),
+            None => unstyled.extend(marks),
         }
     }
-    layers.push(Layer { name: "other runs".to_owned(), marks: crowd });
+    layers.push(Layer { name: "other runs".to_owned(), marks: unstyled });
     layers.extend(curves);
     layers.retain(|layer| !layer.marks.is_empty());
-    layers.push(key.layer(&rows, &frame, look, fonts));
-    let title = look.title.clone().unwrap_or(title);
-    let drawing = Drawing { width, height, px_per_inch, ground: look.theme.ground, title, layers };
-    Ok(Picture { drawing, warnings: Vec::new() })
+    let marks = names.marks(&rows, &area, chart);
+    layers.push(Layer { name: "names".to_owned(), marks });
+    Ok(Picture { drawing: chart.drawing(size, &title, layers), warnings: Vec::new() })
 }
 
-/// What the entropies are.
-fn quantity(comparison: &Comparison) -> String {
-    let kinds = comparison.kinds();
-    kinds.iter().map(|kind| kind.describe()).collect::<Vec<_>>().join(" | ")
-}
-
-fn subtitle(rows: &[Row<'_>], look: &ChartOptions, names: &Names) -> Vec<String> {
+fn subtitle(rows: &[LawRow<'_>], options: &ChartOptions, names: &ShortNames) -> Vec<String> {
     let mut rewards: Vec<String> = Vec::new();
     for row in rows {
         let reward = visible(&row.law.reward).into_owned();
@@ -146,28 +136,28 @@ fn subtitle(rows: &[Row<'_>], look: &ChartOptions, names: &Names) -> Vec<String>
             rewards.push(reward);
         }
     }
-    let reward = match &look.y_label {
+    let reward = match &options.y_label {
         Some(label) => visible(label).into_owned(),
         None => format!("reward: {}", rewards.join(" | ")),
     };
     let mut parts =
-        vec![reward, "a dot a step".to_owned(), "line: b − a·e^H, least squares".to_owned()];
-    if rows.len() <= WITH_TEST && rows.iter().any(|row| row.law.hold_out.is_some()) {
+        vec![reward, "one dot per step".to_owned(), "line: b − a·e^H, least squares".to_owned()];
+    if rows.len() <= MAX_WITH_HOLD_OUT && rows.iter().any(|row| row.law.hold_out.is_some()) {
         parts.push("dashed: fitted to the first third of the steps".to_owned());
     }
-    parts.extend(names.remark());
+    parts.extend(names.prefix_note());
     if rows.len() > STYLES {
         parts.push(format!("{} runs, the {STYLES} with the largest spread in colour", rows.len()));
     }
     parts
 }
 
-/// The entropies and the rewards that are shown: all pairs, and 0 where that does not waste two thirds of
-/// the width, with the ceilings there; `None` if there is no pair within the user's limits.
-fn limits(rows: &[Row<'_>], look: &ChartOptions) -> Option<((f64, f64), (f64, f64))> {
+/// The ranges of entropies and rewards to show: those of all pairs, and 0 with the ceilings there unless that
+/// would waste two thirds of the width. `None` if no pair is within the user's limits.
+fn limits(rows: &[LawRow<'_>], options: &ChartOptions) -> Option<((f64, f64), (f64, f64))> {
     let all = || rows.iter().flat_map(|row| &row.pairs);
     let (mut low, high) = range(all().map(|pair| pair.entropy));
-    let (mut least, mut most) = range(all().map(|pair| pair.reward));
+    let (mut min_reward, mut max_reward) = range(all().map(|pair| pair.reward));
     if low > high {
         return None;
     }
@@ -176,103 +166,105 @@ fn limits(rows: &[Row<'_>], look: &ChartOptions) -> Option<((f64, f64), (f64, f6
     }
     for row in rows {
         let Some(curve) = row.law.curve() else { continue };
-        let from = if low == 0.0 { 0.0 } else { row.entropies().0 };
-        for reward in [curve.at(from), curve.at(row.entropies().1)] {
-            (least, most) = (least.min(reward), most.max(reward));
+        let (first, last) = row.entropy_range();
+        let from = if low == 0.0 { 0.0 } else { first };
+        for reward in [curve.at(from), curve.at(last)] {
+            (min_reward, max_reward) = (min_reward.min(reward), max_reward.max(reward));
         }
     }
-    let shown = (look.y_min.unwrap_or(least), look.y_max.unwrap_or(most));
-    let inside = all().any(|pair| (shown.0..=shown.1).contains(&pair.reward));
-    inside.then_some(((low, high), shown))
+    let shown = (options.y_min.unwrap_or(min_reward), options.y_max.unwrap_or(max_reward));
+    let any_inside = all().any(|pair| (shown.0..=shown.1).contains(&pair.reward));
+    any_inside.then_some(((low, high), shown))
 }
 
-/// A value axis that has some width even where all values are one.
-fn padded_axis((low, high): (f64, f64), fixed: (bool, bool), most: usize) -> Axis {
+/// A value axis that has some width even if all values are equal.
+fn padded_axis((low, high): (f64, f64), fixed: (bool, bool), max_ticks: usize) -> Axis {
     let (low, high) = match (low < high, fixed.1) {
         (true, _) => (low, high),
         (false, true) => (high - 1.0, high),
         (false, false) => (low, low + 1.0),
     };
-    value_axis(low, high, fixed, most)
+    value_axis(low, high, fixed, max_ticks)
 }
 
-/// The steps of a run, each a dot; those that would cover each other once.
-fn dots(row: &Row<'_>, runs: usize, frame: &Frame, look: &ChartOptions) -> Vec<Mark> {
-    let ground = look.theme.ground;
-    let (radius, share) = if runs > NAMED_AT_END { (1.2, 0.35) } else { (2.0, 0.5) };
-    let colour = match row.style {
-        Some(style) => style.line.over(ground, share),
-        None => look.theme.crowd.over(ground, share),
-    };
+/// One dot per step of a run; of dots that cover each other only the first is drawn.
+fn dots(row: &LawRow<'_>, many: bool, area: &PlotArea, options: &ChartOptions) -> Vec<Mark> {
+    let theme = options.theme;
+    let (radius, share) = if many { (1.2, 0.35) } else { (2.0, 0.5) };
+    let colour = row.style.map_or(theme.unstyled, |style| style.line).over(theme.background, share);
     let mut taken = HashSet::new();
     let mut marks = Vec::new();
     for pair in &row.pairs {
-        let at = (frame.x.at(pair.entropy), frame.y.at(pair.reward));
+        let at = (area.x.at(pair.entropy), area.y.at(pair.reward));
         let cell = ((at.0 / CELL) as i64, (at.1 / CELL) as i64);
-        if frame.contains(at) && taken.insert(cell) {
+        if area.contains(at) && taken.insert(cell) {
             marks.push(Mark::Disc(at, radius, colour));
         }
     }
     marks
 }
 
-/// The fitted curve where the run has been, thin on to H = 0, and the one fitted to the first third.
-fn fit(
-    row: &mut Row<'_>,
-    with_test: bool,
+/// The fitted curve over the entropies of the run, its thin extension to H = 0, and the curve that was fitted
+/// to the first third. Sets the end of the row.
+fn fitted_curves(
+    row: &mut LawRow<'_>,
+    with_hold_out: bool,
     many: bool,
+    area: &PlotArea,
     x_axis: &Axis,
-    frame: &Frame,
-    look: &ChartOptions,
+    options: &ChartOptions,
 ) -> Vec<Mark> {
     let Some(curve) = row.law.curve() else { return Vec::new() };
-    let (from, to) = row.entropies();
-    let colour = row.style.map_or(look.theme.crowd, |style| style.line);
-    let (mut pen, dash) =
-        if many { (MANY_PEN, row.style.map_or(&[][..], |s| s.dash)) } else { (FIT_PEN, &[][..]) };
-    if row.style.is_none() {
-        pen = THIN_PEN;
-    }
-    let thin = colour.over(look.theme.ground, 0.7);
+    let (from, to) = row.entropy_range();
+    let background = options.theme.background;
+    let colour = row.style.map_or(options.theme.unstyled, |style| style.line);
+    let dash = row.style.filter(|_| many).map_or(&[][..], |style| style.dash);
+    let width = match (row.style, many) {
+        (None, _) => THIN_WIDTH,
+        (_, true) => MANY_WIDTH,
+        (_, false) => FIT_WIDTH,
+    };
+    let thin = colour.over(background, 0.7);
+    let starts_at_zero = x_axis.low <= 0.0;
     let mut marks = Vec::new();
-    if x_axis.low <= 0.0 && from > 0.0 && !many {
-        for part in parts(&curve, (0.0, from), frame) {
-            marks.extend(stroke(&part, THIN_PEN, thin, &[]));
+    if starts_at_zero && from > 0.0 && !many {
+        for part in curve_points(&curve, (0.0, from), area) {
+            marks.extend(StrokeStyle::solid(THIN_WIDTH, thin).marks(&part));
         }
-        let end = (frame.x.at(0.0), frame.y.at(curve.at(0.0)));
-        if frame.contains(end) {
-            marks.extend(ring(end, 4.0, 1.6, colour, look.theme.ground));
+        let ceiling = (area.x.at(0.0), area.y.at(curve.at(0.0)));
+        if area.contains(ceiling) {
+            marks.extend(ring(ceiling, 4.0, 1.6, colour, background));
         }
     }
-    if let (true, Some(test)) = (with_test, row.law.hold_out) {
-        let low = if x_axis.low <= 0.0 { from.min(0.0) } else { from };
-        for part in parts(&test.curve(), (low, to), frame) {
-            let pieces = dashes(&part, &[6.0, 4.0]);
+    if let (true, Some(hold_out)) = (with_hold_out, row.law.hold_out) {
+        let low = if starts_at_zero { from.min(0.0) } else { from };
+        for part in curve_points(&hold_out.curve(), (low, to), area) {
+            let pieces = dashes(&part, &HOLD_OUT_DASH);
             marks.extend(pieces.into_iter().map(|piece| Mark::Line(piece, 1.2, thin)));
         }
     }
-    for part in parts(&curve, (from, to), frame) {
+    for part in curve_points(&curve, (from, to), area) {
         row.end = part.last().copied();
         for piece in dashes(&part, dash) {
-            marks.extend(stroke(&piece, pen, colour, &[]));
+            marks.extend(StrokeStyle::solid(width, colour).marks(&piece));
         }
     }
     marks
 }
 
-/// A curve between two entropies in px, cut where it leaves the frame.
-fn parts(curve: &Curve, (from, to): (f64, f64), frame: &Frame) -> Vec<Vec<Xy>> {
+/// A curve between two entropies in px, clipped to the plot area.
+fn curve_points(curve: &LawCurve, (from, to): (f64, f64), area: &PlotArea) -> Vec<Vec<Xy>> {
     const PIECES: usize = 96;
-    let place = |i: usize| {
+    let point = |i: usize| {
         let entropy = from + (to - from) * i as f64 / PIECES as f64;
-        (frame.x.at(entropy), frame.y.at(curve.at(entropy)))
+        (area.x.at(entropy), area.y.at(curve.at(entropy)))
     };
-    let places: Vec<Xy> = (0..=PIECES).map(place).filter(|at| at.1.is_finite()).collect();
-    if places.is_empty() { Vec::new() } else { between_y(&places, frame.top, frame.bottom) }
+    let points: Vec<Xy> = (0..=PIECES).map(point).filter(|at| at.1.is_finite()).collect();
+    if points.is_empty() { Vec::new() } else { clip_y(&points, area.top, area.bottom) }
 }
 
-/// `0.83 − 0.021·e^H, R² 0.91, 0.81 at H = 0`, as much of it as exists, and then less of it at a time.
-fn wordings(law: &Law) -> Vec<String> {
+/// Descriptions of a fit from long to short, such as `0.83 − 0.021·e^H, R² 0.91, 0.81 at H = 0`.
+fn descriptions(law: &Law) -> Vec<String> {
     let (Some(curve), Some(ceiling)) = (law.curve(), law.ceiling) else {
         return vec!["no fit".to_owned()];
     };
@@ -288,151 +280,107 @@ fn wordings(law: &Law) -> Vec<String> {
     ]
 }
 
-/// Which curve is whose: names with equations at the curves' ends, or a list beside the plot.
-struct Key {
-    at_end: bool,
-    equations: Vec<String>,
-    width: f64,
-    rows: usize,
-    columns: usize,
-    size: f64,
+/// Which curve is which: names with equations at the ends of the curves, or a legend beside the plot.
+enum LawNames {
+    AtEnds { equations: Vec<String>, width: f64 },
+    Legend(LegendGrid),
 }
 
-const SWATCH: f64 = 28.0;
-
-impl Key {
-    fn new(
-        rows: &mut [Row<'_>],
-        at_end: bool,
-        fonts: &Fonts,
-        width: f64,
-        (top, bottom): Xy,
-    ) -> Key {
-        if at_end {
-            let room = 0.34 * width;
-            let mut equations = Vec::new();
-            let mut widest: f64 = 0.0;
-            for row in rows {
-                let bold = |t: &str| fonts.width(t, BODY, Weight::SemiBold);
-                let plain = |t: &str| fonts.width(t, SMALL, Weight::Regular);
-                row.name = shorten_middle(&row.name, |t| bold(t) <= room);
-                let mut told = wordings(row.law);
-                let fits = told.iter().position(|t| plain(t) <= room);
-                let equation = told.swap_remove(fits.unwrap_or(told.len() - 1));
-                let equation = shorten_middle(&equation, |t| plain(t) <= room);
-                widest = widest.max(bold(&row.name)).max(plain(&equation));
-                equations.push(equation);
-            }
-            return Key { at_end, equations, width: widest, rows: 0, columns: 1, size: BODY };
+impl LawNames {
+    /// Shortens names and equations for the ends of the curves.
+    fn fit_at_ends(rows: &mut [LawRow<'_>], chart: ChartContext<'_>, width: f64) -> LawNames {
+        let max_width = 0.34 * width;
+        let name_width = |t: &str| chart.fonts.width(t, BODY, Weight::SemiBold);
+        let equation_width = |t: &str| chart.text_width(t, SMALL);
+        let mut equations = Vec::new();
+        let mut widest: f64 = 0.0;
+        for row in rows {
+            row.name = shorten_middle(&row.name, |t| name_width(t) <= max_width);
+            let mut texts = descriptions(row.law);
+            let fitting = texts.iter().position(|t| equation_width(t) <= max_width);
+            let text = texts.swap_remove(fitting.unwrap_or(texts.len() - 1));
+            let equation = shorten_middle(&text, |t| equation_width(t) <= max_width);
+            widest = widest.max(name_width(&row.name)).max(equation_width(&equation));
+            equations.push(equation);
         }
+        LawNames::AtEnds { equations, width: widest }
+    }
+
+    /// Chooses rows, columns and font size of a legend, and shortens the names to fit.
+    fn lay_out_legend(
+        rows: &mut [LawRow<'_>],
+        chart: ChartContext<'_>,
+        width: f64,
+        height: f64,
+    ) -> LawNames {
+        const SWATCH: f64 = 28.0;
         let listed = rows.iter().filter(|row| row.style.is_some()).count();
         let entries = listed + usize::from(rows.len() > listed);
         let mut size = BODY;
-        let fitting = |size: f64| (((bottom - top) / (1.32 * size)) as usize).max(1);
-        while fitting(size) * 2 < entries && size > 10.0 {
+        let rows_at = |size: f64| ((height / (1.32 * size)) as usize).max(1);
+        while rows_at(size) * 2 < entries && size > 10.0 {
             size -= 0.4;
         }
-        let count = fitting(size).min(entries);
-        let columns = entries.div_ceil(count).min(2);
-        let room = 0.36 * width / columns as f64 - SWATCH - 12.0;
-        let wide = |t: &str| fonts.width(t, size, Weight::Regular);
-        let mut widest = wide(&format!("and {} more", rows.len()));
+        let row_count = rows_at(size).min(entries);
+        let columns = entries.div_ceil(row_count).min(2);
+        let max_width = 0.36 * width / columns as f64 - SWATCH - 12.0;
+        let text_width = |t: &str| chart.text_width(t, size);
+        let mut widest = text_width(&format!("and {} more", rows.len()));
         for row in rows.iter_mut().filter(|row| row.style.is_some()) {
-            row.name = shorten_middle(&row.name, |t| wide(t) <= room);
-            widest = widest.max(wide(&row.name));
+            row.name = shorten_middle(&row.name, |t| text_width(t) <= max_width);
+            widest = widest.max(text_width(&row.name));
         }
-        let width = (SWATCH + widest + 12.0) * columns as f64;
-        Key { at_end, equations: Vec::new(), width, rows: count, columns, size }
+        let column_width = SWATCH + widest + 12.0;
+        let swatch = SWATCH;
+        LawNames::Legend(LegendGrid { rows: row_count, columns, column_width, size, swatch })
     }
 
-    fn layer(&self, rows: &[Row<'_>], frame: &Frame, look: &ChartOptions, fonts: &Fonts) -> Layer {
-        let marks = if self.at_end {
-            self.names(rows, frame, look, fonts)
-        } else {
-            self.list(rows, frame, look, fonts)
-        };
-        Layer { name: "names".to_owned(), marks }
+    /// The width in px right of the plot area, with the gap.
+    fn width(&self) -> f64 {
+        match self {
+            LawNames::AtEnds { width, .. } => width + LEADER_LENGTH,
+            LawNames::Legend(legend) => legend.width() + LEGEND_GAP,
+        }
     }
 
-    fn names(
-        &self,
-        rows: &[Row<'_>],
-        frame: &Frame,
-        look: &ChartOptions,
-        fonts: &Fonts,
-    ) -> Vec<Mark> {
-        let x = frame.right + LEADER;
-        let height = LINE_HEIGHT + 1.3 * SMALL;
-        // A run without a curve inside the frame has its name at the foot.
-        let y_of = |row: &Row<'_>| row.end.map_or(frame.bottom, |end| end.1);
-        let mut order: Vec<usize> = (0..rows.len()).collect();
-        order.sort_by(|a, b| y_of(&rows[*a]).total_cmp(&y_of(&rows[*b])));
-        let wanted: Vec<f64> = order.iter().map(|i| y_of(&rows[*i])).collect();
-        let room = (frame.top - height / 2.0, frame.bottom + height / 2.0);
-        let (mut marks, mut names) = (Vec::new(), Vec::new());
-        for (y, i) in push_apart(&wanted, height, room).into_iter().zip(order) {
-            let (row, Some(style)) = (&rows[i], rows[i].style) else { continue };
-            if let Some(end) = row.end {
-                let leader = style.line.over(look.theme.ground, 0.55);
-                let bend = end.0.max(frame.right + 4.0);
-                let mut line = vec![(end.0 + 2.0, end.1)];
-                if bend > end.0 + 6.0 {
-                    line.push((bend, end.1));
-                }
-                line.push((x - 6.0, y));
-                marks.push(Mark::Line(line, 0.9, leader));
+    fn marks(&self, rows: &[LawRow<'_>], area: &PlotArea, chart: ChartContext<'_>) -> Vec<Mark> {
+        match self {
+            LawNames::AtEnds { equations, .. } => end_names(rows, equations, area, chart),
+            LawNames::Legend(legend) => {
+                let entries = rows.iter().filter_map(|row| {
+                    Some(LegendEntry { name: &row.name, style: row.style?, end: row.end })
+                });
+                legend.marks(entries.collect(), rows.len(), area, chart)
             }
-            let (name, equation) = (y - 0.14 * BODY, y + 1.1 * SMALL);
-            let at = (x, name);
-            let words =
-                text(fonts, &row.name, at, Anchor::Start, BODY, Weight::SemiBold, style.name);
-            names.push(Mark::Text(words));
-            let (at, quiet) = ((x, equation), look.theme.quiet);
-            let words = &self.equations[i];
-            let words = text(fonts, words, at, Anchor::Start, SMALL, Weight::Regular, quiet);
-            names.push(Mark::Text(words));
         }
-        marks.extend(names);
-        marks
     }
+}
 
-    fn list(
-        &self,
-        rows: &[Row<'_>],
-        frame: &Frame,
-        look: &ChartOptions,
-        fonts: &Fonts,
-    ) -> Vec<Mark> {
-        let mut styled: Vec<(&Row<'_>, Style)> =
-            rows.iter().filter_map(|row| Some((row, row.style?))).collect();
-        styled.sort_by(|a, b| {
-            let y = |row: &Row<'_>| row.end.map_or(f64::INFINITY, |end| end.1);
-            y(a.0).total_cmp(&y(b.0))
-        });
-        let slots = self.rows * self.columns;
-        let last = usize::from(rows.len() > styled.len() || styled.len() > slots);
-        let shown = styled.len().min(slots - last);
-        let left = frame.right + 24.0;
-        let slot = |i: usize| {
-            let x = left + (i / self.rows) as f64 * self.width / self.columns as f64;
-            (x, frame.top + (i % self.rows) as f64 * 1.32 * self.size)
-        };
-        let words = |words: &str, (x, y): Xy, colour| {
-            let at = (x + SWATCH, y + 0.36 * self.size);
-            Mark::Text(text(fonts, words, at, Anchor::Start, self.size, Weight::Regular, colour))
-        };
-        let mut marks = Vec::new();
-        for (i, (row, style)) in styled[..shown].iter().enumerate() {
-            let (x, y) = slot(i);
-            marks.extend(stroke(&[(x, y), (x + SWATCH - 6.0, y)], 2.4, style.line, style.dash));
-            marks.push(words(&row.name, (x, y), style.name));
+/// The names with their equations at the ends of the curves, pushed apart where ends are close.
+fn end_names(
+    rows: &[LawRow<'_>],
+    equations: &[String],
+    area: &PlotArea,
+    chart: ChartContext<'_>,
+) -> Vec<Mark> {
+    let x = area.right + LEADER_LENGTH;
+    // A run without a curve inside the plot area has its name at the bottom.
+    let label = |(row, equation)| {
+        let row: &LawRow<'_> = row;
+        Some((row.end.map_or(area.bottom, |end| end.1), (row, row.style?, equation)))
+    };
+    let labels = rows.iter().zip(equations).filter_map(label).collect();
+    let (mut marks, mut names) = (Vec::new(), Vec::new());
+    for (y, (row, style, equation)) in spread_labels(labels, ENTRY_HEIGHT, area) {
+        if let Some(end) = row.end {
+            let colour = style.line.over(chart.theme().background, 0.55);
+            marks.push(leader(end, (x, y), area, colour));
         }
-        let unlisted = rows.len() - shown;
-        if unlisted > 0 {
-            let (x, y) = slot(shown);
-            marks.extend(stroke(&[(x, y), (x + SWATCH - 6.0, y)], 1.0, look.theme.crowd, &[]));
-            marks.push(words(&format!("and {unlisted} more"), (x, y), look.theme.quiet));
-        }
-        marks
+        let format = TextFormat::semi_bold(BODY, style.name);
+        names.push(chart.text(&row.name, (x, y - 0.14 * BODY), Anchor::Start, format));
+        let format = TextFormat::regular(SMALL, chart.theme().muted);
+        names.push(chart.text(equation, (x, y + 1.1 * SMALL), Anchor::Start, format));
     }
+    marks.extend(names);
+    marks
 }

@@ -1,27 +1,32 @@
-//! Pictures: a chart decides where everything stands, the canvas draws it, encoders turn it into files.
+//! Charts of entropy histories: curves, bars, forest plots and the reward–entropy law.
 //!
-//! A chart is one file that turns a [`Comparison`] into a [`Drawing`] in px; it knows nothing of
-//! plotters, files or pixels. [`Fonts`] measure its texts, [`encode`] makes its bytes.
+//! A chart is a function that turns a [`Comparison`] into a [`Drawing`] in px; it does not know plotters, files
+//! or pixels. [`Fonts`] measures texts, and [`encode`] turns a drawing into the bytes of a picture file.
 
 mod across;
 mod axis;
 mod bars;
 mod canvas;
+mod context;
 mod curves;
 mod encode;
 mod fonts;
 mod forest;
-mod header;
-mod ink;
+mod geometry;
+mod label_layout;
 mod law;
-mod place;
+mod legend;
+mod plot_area;
+mod row_chart;
+mod stroke;
 pub mod theme;
+mod titles;
 
 pub use across::{Across, Unit};
 pub use axis::{Axis, Scale, log_axis, step_axis, value_axis};
 pub use bars::bars;
 pub use canvas::{Drawing, Text};
-pub use curves::{Curves, NothingToDraw};
+pub use curves::Curves;
 pub use encode::{EncodeError, Encoding, encode};
 pub use fonts::Fonts;
 pub use forest::{forest, has_differences};
@@ -29,63 +34,65 @@ pub use law::law;
 
 use entropy_history::history::{Comparison, Run};
 use entropy_history::label::visible;
-use entropy_history::stats::band::{Filling, Spread};
+use entropy_history::stats::band::{MissingSteps, Spread};
 use entropy_history::stats::bootstrap::Resampling;
 use entropy_history::stats::group::Group;
 use entropy_history::stats::smooth::Smoothing;
 use theme::{Rgb, STYLES, Theme};
+use thiserror::Error;
 
-/// How a picture is to look; lengths in inches.
+/// How a chart is drawn.
 #[derive(Debug, Clone)]
 pub struct ChartOptions {
     /// Colours.
     pub theme: &'static Theme,
-    /// Width and height; `None` lets the chart choose.
+    /// Width and height in inches; `None` lets the chart choose.
     pub size: Option<(f64, f64)>,
     /// Title; `None` lets the chart choose.
     pub title: Option<String>,
-    /// A quiet line at the foot.
+    /// Small text below the chart.
     pub footer: Option<String>,
-    /// Name of the x axis.
+    /// Name of the x axis; `None` lets the chart choose.
     pub x_label: Option<String>,
-    /// Name of the y axis, put where the unit stands.
+    /// Name of the y axis, which replaces the unit in the subtitle.
     pub y_label: Option<String>,
-    /// Logarithmic y axis.
+    /// Scale of the value axis.
     pub scale: ValueScale,
     /// Smoothing of the curves.
     pub smoothing: Smoothing,
     /// What the x axis counts.
     pub across: Across,
-    /// The part of it shown.
+    /// First and last position shown on the x axis; infinite where not limited.
     pub steps: (f64, f64),
-    /// Smallest value shown.
+    /// Smallest value shown; `None` lets the chart choose.
     pub y_min: Option<f64>,
-    /// Largest value shown.
+    /// Largest value shown; `None` lets the chart choose.
     pub y_max: Option<f64>,
-    /// Groups of runs that share a hue, and of which curves show the mean; a curve a run if `None`.
-    pub groups: Option<Grouped>,
+    /// Groups of runs. Runs of a group share a colour, and curves show the mean of each group. With `None`,
+    /// every run has a curve.
+    pub groups: Option<GroupOptions>,
 }
 
-/// Groups of the runs of a picture, and how their means are drawn.
+/// Groups of runs, and how their means are drawn.
 #[derive(Debug, Clone)]
-pub struct Grouped {
-    /// The groups; runs in none of them have no curve.
+pub struct GroupOptions {
+    /// The groups. Runs in none of them have no curve.
     pub groups: Vec<Group>,
     /// What the band around a mean shows.
     pub spread: Spread,
-    /// What counts where a run has no point.
-    pub filling: Filling,
+    /// How steps that a run did not log are treated.
+    pub missing_steps: MissingSteps,
     /// How intervals are resampled.
     pub resampling: Resampling,
 }
 
-impl Grouped {
-    /// The colour of the run at `index`: that of its group, or quiet.
+impl GroupOptions {
+    /// The colour of the run at `index`: that of its group, or the colour of runs without a style.
     fn colour(&self, index: usize, theme: &Theme) -> Rgb {
         let group = self.groups.iter().position(|group| group.members.contains(&index));
         match group {
             Some(group) if group < STYLES => theme.style(group).line,
-            _ => theme.crowd,
+            _ => theme.unstyled,
         }
     }
 }
@@ -99,20 +106,31 @@ pub enum ValueScale {
     Log,
 }
 
-/// A picture and what the user should know about it.
+/// A drawing with warnings for the user.
 #[derive(Debug)]
 pub struct Picture {
-    /// What to draw.
+    /// The drawing.
     pub drawing: Drawing,
     /// What it leaves out, in words.
     pub warnings: Vec<String>,
 }
 
+/// Why a picture would be empty.
+#[derive(Debug, Error)]
+pub enum NothingToDraw {
+    /// No point is within the limits, or none can be drawn on the axis.
+    #[error("no value can be drawn within these limits and on this axis")]
+    Limits,
+    /// No group has a mean; the text says why.
+    #[error("there is no mean to draw: {0}")]
+    NoMean(String),
+}
+
 /// Every text of a comparison that a picture may show, for [`Fonts::for_texts`].
-pub fn texts_of<'a>(comparison: &'a Comparison, look: &'a ChartOptions) -> Vec<String> {
+pub fn texts_of<'a>(comparison: &'a Comparison, options: &'a ChartOptions) -> Vec<String> {
     let labels = comparison.runs().iter().map(|run| run.history.label());
     let rewards = comparison.runs().iter().filter_map(|run| run.reward.as_ref());
-    let given = [&look.title, &look.footer, &look.x_label, &look.y_label];
+    let given = [&options.title, &options.footer, &options.x_label, &options.y_label];
     labels
         .chain(rewards.map(|reward| reward.metric()))
         .chain(given.into_iter().flatten().map(String::as_str))
@@ -120,50 +138,48 @@ pub fn texts_of<'a>(comparison: &'a Comparison, look: &'a ChartOptions) -> Vec<S
         .collect()
 }
 
-/// Which runs have a style of their own: all, or in a larger crowd those whose entropy spans most
-/// over the steps shown.
-fn named(runs: &[Run], (from, to): (f64, f64)) -> Vec<bool> {
+/// Which runs have a style of their own: all, or if there are more runs than styles, those with the largest
+/// spread of entropy over the steps shown.
+fn has_style(runs: &[Run], (from, to): (f64, f64)) -> Vec<bool> {
     if runs.len() <= STYLES {
         return vec![true; runs.len()];
     }
     let spread = |run: &Run| {
         let shown = run.history.points().iter().filter(|p| (from..=to).contains(&p.step));
-        let values = shown.map(|p| p.entropy);
-        values.clone().fold(f64::MIN, f64::max) - values.fold(f64::MAX, f64::min)
+        let (low, high) = axis::range(shown.map(|p| p.entropy));
+        high - low
     };
     let spreads: Vec<f64> = runs.iter().map(spread).collect();
     let mut order: Vec<usize> = (0..runs.len()).collect();
     order.sort_by(|&a, &b| spreads[b].total_cmp(&spreads[a]).then(a.cmp(&b)));
-    let mut named = vec![false; runs.len()];
+    let mut styled = vec![false; runs.len()];
     for &index in &order[..STYLES] {
-        named[index] = true;
+        styled[index] = true;
     }
-    named
+    styled
 }
 
-/// Which style of a theme each run has, when all their steps are shown; none for one of the crowd.
+/// The index of the style of each run if all steps are shown; `None` for runs without a style of their own.
 pub fn styles(runs: &[Run]) -> Vec<Option<usize>> {
     styles_over(runs, (f64::NEG_INFINITY, f64::INFINITY))
 }
 
-/// Which style each run has over the steps shown. A run has the same in every picture, whichever runs are
-/// left beside it: it goes by its place among all. Those that only these steps bring to the fore take what
-/// is free.
+/// The index of the style of each run over the steps shown. It depends on the rank of a run among all runs of
+/// the comparison, so that a run keeps its style when others are filtered out. Runs that only have a style
+/// for these steps take the styles that are free.
 fn styles_over(runs: &[Run], steps: (f64, f64)) -> Vec<Option<usize>> {
-    let own = |(index, run): (usize, &Run)| match run.place {
+    let rank = |(index, run): (usize, &Run)| match run.place {
         Some(place) if place.of <= STYLES => place.order,
         Some(place) => place.by_spread,
         None => index,
     };
-    let named = named(runs, steps);
-    let own: Vec<usize> = runs.iter().enumerate().map(own).collect();
-    let mut styles: Vec<Option<usize>> = own
-        .iter()
-        .zip(&named)
-        .map(|(own, named)| (*named && *own < STYLES).then_some(*own))
-        .collect();
+    let styled = has_style(runs, steps);
+    let ranks = runs.iter().enumerate().map(rank).zip(&styled);
+    let mut styles: Vec<Option<usize>> =
+        ranks.map(|(rank, styled)| Some(rank).filter(|rank| *styled && *rank < STYLES)).collect();
     let free: Vec<usize> = (0..STYLES).filter(|style| !styles.contains(&Some(*style))).collect();
-    let without = styles.iter_mut().zip(&named).filter(|(style, named)| **named && style.is_none());
+    let without =
+        styles.iter_mut().zip(&styled).filter(|(style, styled)| **styled && style.is_none());
     for ((style, _), free) in without.zip(free) {
         *style = Some(free);
     }

@@ -1,8 +1,8 @@
-//! Colours: a palette that is safe for colour-blind eyes, on a light and a dark ground.
+//! Colours: a light and a dark theme, with palettes that are safe for colour-blind viewers.
 //!
-//! The order of the palette maximises the smallest distance between the colours in use under normal,
-//! protan, deutan and tritan vision. Past its end the colours come back with another dash. No mark is
-//! transparent: faint lines are mixed with the ground beforehand, which renders many times faster.
+//! The order of a palette maximises the smallest distance between the colours in use under normal, protan,
+//! deutan and tritan vision. After the last colour the palette repeats with another dash. Lines are opaque:
+//! faint ones are mixed with the background beforehand, which renders many times faster.
 
 use std::fmt;
 
@@ -15,11 +15,11 @@ impl Rgb {
         Rgb((rgb >> 16) as u8, (rgb >> 8) as u8, rgb as u8)
     }
 
-    /// This colour laid over `ground` with the given share, from 0 (ground) to 1 (this).
-    pub fn over(self, ground: Rgb, share: f64) -> Rgb {
+    /// Mixes this colour with `background`; a `share` of 0 gives the background, 1 this colour.
+    pub fn over(self, background: Rgb, share: f64) -> Rgb {
         let mix =
             |a: u8, b: u8| (f64::from(a) * share + f64::from(b) * (1.0 - share)).round() as u8;
-        Rgb(mix(self.0, ground.0), mix(self.1, ground.1), mix(self.2, ground.2))
+        Rgb(mix(self.0, background.0), mix(self.1, background.1), mix(self.2, background.2))
     }
 
     /// Contrast ratio with another colour, from 1 to 21 (WCAG 2.1).
@@ -46,72 +46,66 @@ impl fmt::Display for Rgb {
 /// The colours of a picture.
 #[derive(Debug, PartialEq)]
 pub struct Theme {
-    /// Background.
-    pub ground: Rgb,
+    /// Background of the picture.
+    pub background: Rgb,
     /// Titles and values.
     pub text: Rgb,
     /// Subtitles and ticks.
-    pub quiet: Rgb,
+    pub muted: Rgb,
     /// Grid lines.
     pub hairline: Rgb,
-    /// Runs without a name of their own in a picture of very many.
-    pub crowd: Rgb,
+    /// Runs without a style of their own, in a picture of very many.
+    pub unstyled: Rgb,
     palette: [Rgb; 10],
 }
 
-/// Dark ink on white.
+const fn palette(colours: [u32; 10]) -> [Rgb; 10] {
+    let mut palette = [Rgb(0, 0, 0); 10];
+    let mut i = 0;
+    while i < colours.len() {
+        palette[i] = Rgb::hex(colours[i]);
+        i += 1;
+    }
+    palette
+}
+
+/// Dark text on white.
 pub static LIGHT: Theme = Theme {
-    ground: Rgb::hex(0xffffff),
+    background: Rgb::hex(0xffffff),
     text: Rgb::hex(0x1b1f24),
-    quiet: Rgb::hex(0x5b6470),
+    muted: Rgb::hex(0x5b6470),
     hairline: Rgb::hex(0xe6e9ed),
-    crowd: Rgb::hex(0x8d949c),
-    palette: [
-        Rgb::hex(0x226daa),
-        Rgb::hex(0xda7e1e),
-        Rgb::hex(0x861309),
-        Rgb::hex(0x9e7efc),
-        Rgb::hex(0xb42965),
-        Rgb::hex(0x3a9ca4),
-        Rgb::hex(0x073ba6),
-        Rgb::hex(0x711d6d),
-        Rgb::hex(0xb36139),
-        Rgb::hex(0xe15278),
-    ],
+    unstyled: Rgb::hex(0x8d949c),
+    palette: palette([
+        0x226daa, 0xda7e1e, 0x861309, 0x9e7efc, 0xb42965, 0x3a9ca4, 0x073ba6, 0x711d6d, 0xb36139,
+        0xe15278,
+    ]),
 };
 
-/// Light ink on near black.
+/// Light text on near black.
 pub static DARK: Theme = Theme {
-    ground: Rgb::hex(0x12151a),
+    background: Rgb::hex(0x12151a),
     text: Rgb::hex(0xe8eaed),
-    quiet: Rgb::hex(0x9aa4b1),
+    muted: Rgb::hex(0x9aa4b1),
     hairline: Rgb::hex(0x262b33),
-    crowd: Rgb::hex(0x5f6771),
-    palette: [
-        Rgb::hex(0x4aabfd),
-        Rgb::hex(0xe86518),
-        Rgb::hex(0xc3d491),
-        Rgb::hex(0xa36b93),
-        Rgb::hex(0x696fe9),
-        Rgb::hex(0x58e0f6),
-        Rgb::hex(0xd68d9a),
-        Rgb::hex(0xd2b72a),
-        Rgb::hex(0xbd6254),
-        Rgb::hex(0x8c8ac7),
-    ],
+    unstyled: Rgb::hex(0x5f6771),
+    palette: palette([
+        0x4aabfd, 0xe86518, 0xc3d491, 0xa36b93, 0x696fe9, 0x58e0f6, 0xd68d9a, 0xd2b72a, 0xbd6254,
+        0x8c8ac7,
+    ]),
 };
 
-/// How many runs can be told apart by colour and dash.
+/// Number of styles that differ in colour or dash.
 pub const STYLES: usize = 40;
 
-/// How a run's line looks; the same in every picture.
+/// The colours and dashes of the line of a run, equal in every picture.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Style {
-    /// The line's colour, at least 3:1 on the ground.
+    /// Colour of the line; its contrast with the background is at least 3:1.
     pub line: Rgb,
-    /// The colour of its name, at least 4.5:1 on the ground.
+    /// Colour of the name; its contrast with the background is at least 4.5:1.
     pub name: Rgb,
-    /// The colour of the logged curve behind a smoothed one.
+    /// Colour of the logged curve behind a smoothed one.
     pub faint: Rgb,
     /// On and off lengths along x in px; empty for a solid line.
     pub dash: &'static [f64],
@@ -126,16 +120,16 @@ impl Theme {
         Style {
             line,
             name: self.legible(line),
-            faint: line.over(self.ground, 0.25),
+            faint: line.over(self.background, 0.25),
             dash: DASHES[(index / self.palette.len()) % DASHES.len()],
         }
     }
 
-    /// The colour, moved towards the text's until it can be read at 4.5:1.
+    /// The colour, mixed with the text colour until its contrast is 4.5:1.
     fn legible(&self, colour: Rgb) -> Rgb {
         let shares = (0..=20).map(|i| 1.0 - f64::from(i) / 20.0);
         let mut mixed = shares.map(|share| colour.over(self.text, share));
-        mixed.find(|c| c.contrast(self.ground) >= 4.5).unwrap_or(self.text)
+        mixed.find(|c| c.contrast(self.background) >= 4.5).unwrap_or(self.text)
     }
 }
 
@@ -144,32 +138,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_and_words_stand_out_from_their_ground() {
+    fn lines_and_texts_have_enough_contrast() {
         for theme in [&LIGHT, &DARK] {
             for index in 0..STYLES {
                 let style = theme.style(index);
-                assert!(style.line.contrast(theme.ground) >= 2.995, "{}", style.line);
-                assert!(style.name.contrast(theme.ground) >= 4.5, "{}", style.name);
+                assert!(style.line.contrast(theme.background) >= 2.995, "{}", style.line);
+                assert!(style.name.contrast(theme.background) >= 4.5, "{}", style.name);
             }
             assert!(
-                theme.crowd.contrast(theme.ground) >= 3.0,
+                theme.unstyled.contrast(theme.background) >= 3.0,
                 "{}",
-                theme.crowd.contrast(theme.ground)
+                theme.unstyled.contrast(theme.background)
             );
-            assert!(theme.text.contrast(theme.ground) >= 4.5);
-            assert!(theme.quiet.contrast(theme.ground) >= 4.5);
+            assert!(theme.text.contrast(theme.background) >= 4.5);
+            assert!(theme.muted.contrast(theme.background) >= 4.5);
         }
     }
 
     #[test]
-    fn contrast_is_wcags() {
+    fn contrast_matches_wcag() {
         assert!((Rgb(0, 0, 0).contrast(Rgb(255, 255, 255)) - 21.0).abs() < 1e-12);
         // WCAG's own example of the limit: #767676 on white is 4.54:1.
         assert!((Rgb::hex(0x767676).contrast(Rgb(255, 255, 255)) - 4.54).abs() < 0.005);
     }
 
     #[test]
-    fn no_two_of_the_first_forty_look_alike() {
+    fn first_forty_styles_differ() {
         for theme in [&LIGHT, &DARK] {
             let styles: Vec<Style> = (0..STYLES).map(|i| theme.style(i)).collect();
             for (i, a) in styles.iter().enumerate() {

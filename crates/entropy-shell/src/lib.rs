@@ -1,14 +1,23 @@
-//! What `entropy-viz` and its helper `entropy-viz-compute` share at a terminal: errors with hints, messages,
-//! output files that are written whole or not at all, and the arguments of `compute`.
+//! What `entropy-viz` and its helper `entropy-viz-compute` share as command-line programs: errors with
+//! hints, messages and progress on stderr, exit codes, atomic output files, and the flags of `compute`.
 
-pub mod compute;
-mod failure;
+mod compute_args;
+mod error;
+mod exit;
+
 pub mod output;
-mod program;
+mod progress;
 mod terminal;
-mod text;
 
-pub use failure::{Failure, WithHint};
-pub use program::{GlobalArgs, Outcome, finish, run_guarded, usage};
-pub use terminal::{Progress, Terminal, report_error, write_stderr};
-pub use text::{io_message, plural};
+/// The flags of `entropy-viz compute`, and the entry point of the helper program that carries it out.
+pub mod compute {
+    pub use crate::compute_args::{
+        BatchTokens, ChatTemplates, ComputeArgs, DeviceChoice, Dtype, run_helper,
+    };
+}
+
+pub use entropy_history::text::{io_message, plural};
+pub use error::{Failure, WithHint};
+pub use exit::{GlobalArgs, Outcome, catch_panics, exit_code, print_usage};
+pub use progress::Progress;
+pub use terminal::{Terminal, report_error, write_stderr};

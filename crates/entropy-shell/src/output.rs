@@ -1,25 +1,25 @@
-//! The only place that writes files: whole or not at all.
+//! Atomic output files.
 //!
-//! Bytes go to a temporary file in the target's own directory, which is renamed over the target; a
-//! process killed at any moment leaves the old file or the new one. Symbolic links stay, and so does the mode
-//! of the old file.
+//! Bytes go to a temporary file in the directory of the target, which is then renamed over the target. A process
+//! that is killed at any moment leaves either the old file or the new one. Symbolic links and the mode of the old
+//! file are kept.
 
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Writes `bytes` to `path`, making its directory if there is none.
+/// Replaces the file at `path` by `bytes`, creating missing directories.
 ///
 /// # Errors
-/// Whatever the file system says; the file at `path` is then what it was.
+/// Any error of the file system; the file at `path` is then unchanged.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = AtomicFile::create(path)?;
     file.write_all(bytes)?;
     file.commit()
 }
 
-/// A file that takes its place only when it is complete; until then, and if it never is, the old one
-/// stays.
+/// A file that replaces the one at its path when it is committed. Dropped without a commit, it leaves the old file
+/// as it is.
 #[derive(Debug)]
 pub struct AtomicFile {
     path: PathBuf,
@@ -34,19 +34,19 @@ enum Target {
 }
 
 impl AtomicFile {
-    /// Begins a file, making its directory if there is none.
+    /// Opens a temporary file for `path`, creating missing directories.
     ///
     /// # Errors
-    /// Whatever the file system says.
+    /// Any error of the file system, or `path` is a directory.
     pub fn create(path: &Path) -> io::Result<AtomicFile> {
         if path.is_dir() {
-            return Err(io::Error::other("a directory of that name is in the way"));
+            return Err(io::Error::other("it is a directory"));
         }
         if fs::metadata(path).is_ok_and(|m| !m.is_file()) {
             let file = Target::InPlace(fs::OpenOptions::new().write(true).open(path)?);
             return Ok(AtomicFile { path: path.to_owned(), file });
         }
-        let path = behind_links(path)?;
+        let path = resolve_links(path)?;
         let directory = directory_of(&path);
         fs::create_dir_all(directory)?;
         let mut builder = tempfile::Builder::new();
@@ -54,21 +54,21 @@ impl AtomicFile {
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
-            // The default of temporary files is 0600; the umask takes its share from this.
+            // Temporary files have mode 0600 by default; the umask is applied to this one.
             builder.permissions(fs::Permissions::from_mode(0o666));
         }
         let file = builder.tempfile_in(directory)?;
         if let Ok(old) = fs::metadata(&path) {
-            // What nobody else could read stays so.
+            // A private file stays private.
             file.as_file().set_permissions(old.permissions())?;
         }
         Ok(AtomicFile { path, file: Target::Rename(file) })
     }
 
-    /// Puts the file in its place.
+    /// Replaces the old file.
     ///
     /// # Errors
-    /// Whatever the file system says; the old file is then still there.
+    /// Any error of the file system; the old file is then unchanged.
     pub fn commit(self) -> io::Result<()> {
         if let Target::Rename(file) = self.file {
             file.as_file().sync_data()?;
@@ -87,7 +87,7 @@ impl Write for AtomicFile {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(()) // neither has a buffer
+        Ok(()) // neither is buffered
     }
 }
 
@@ -98,21 +98,21 @@ fn directory_of(path: &Path) -> &Path {
     }
 }
 
-/// The file that a symbolic link leads to, which need not be there yet: the link stays one.
-fn behind_links(path: &Path) -> io::Result<PathBuf> {
-    const MOST: usize = 40; // as Linux has it
+/// Follows symbolic links to the file to write, which need not exist yet.
+fn resolve_links(path: &Path) -> io::Result<PathBuf> {
+    const MAX_LINKS: usize = 40; // the limit of Linux
     let mut path = path.to_owned();
-    for _ in 0..MOST {
+    for _ in 0..MAX_LINKS {
         let Ok(target) = fs::read_link(&path) else { return Ok(path) };
         path = directory_of(&path).join(target);
     }
-    Err(io::Error::other("too many symbolic links lead from one to the next"))
+    Err(io::Error::other("too many levels of symbolic links"))
 }
 
-/// Appends `text` to a file that another program owns, such as a CI job's summary.
+/// Appends `text` to a file of another program, such as the summary of a CI job.
 ///
 /// # Errors
-/// Whatever the file system says.
+/// Any error of the file system.
 pub fn append(path: &Path, text: &str) -> io::Result<()> {
     fs::OpenOptions::new().create(true).append(true).open(path)?.write_all(text.as_bytes())
 }
@@ -125,9 +125,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_link_stays_a_link_and_its_target_is_written() {
-        let desk = tempfile::tempdir().unwrap();
-        let at = |name: &str| desk.path().join(name);
+    fn symbolic_link_is_kept_and_its_target_is_written() {
+        let tmp = tempfile::tempdir().unwrap();
+        let at = |name: &str| tmp.path().join(name);
         fs::create_dir(at("there")).unwrap();
         for target in ["there/old", "there/new"] {
             fs::write(at("there/old"), "before").unwrap();
@@ -144,9 +144,9 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_else_could_read_stays_so() {
-        let desk = tempfile::tempdir().unwrap();
-        let path = desk.path().join("private");
+    fn private_file_mode_is_kept() {
+        let tmp = tempfile::tempdir().unwrap();
+        let path = tmp.path().join("private");
         fs::write(&path, "before").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         write_atomically(&path, b"after").unwrap();

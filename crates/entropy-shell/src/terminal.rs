@@ -1,21 +1,21 @@
-//! The terminal: results to stdout, everything else to stderr, and nothing raw from a file name.
+//! The terminal: results go to stdout, everything else to stderr. Control characters from file names and logs
+//! are escaped.
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 
 use entropy_history::label::visible;
 
-use crate::failure::Failure;
-use crate::text::io_message;
+use crate::error::Failure;
+use crate::progress::Progress;
+use entropy_history::text::io_message;
 
-/// Warnings said before the rest are only counted, unless the user wants to hear all.
-const WARNINGS_SAID: usize = 20;
+/// Warnings that are printed; further ones are only counted, unless with `--verbose`.
+const MAX_WARNINGS: usize = 20;
 
-/// How much is said, and whether in colour.
+/// The verbosity and colour of a program's output.
 pub struct Terminal {
     quiet: bool,
     verbose: bool,
@@ -24,7 +24,8 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// A terminal that says as much as the flags ask for.
+    /// A terminal with the verbosity of `--quiet` and `--verbose`. Colour needs a terminal on stdout and is
+    /// switched off by `$NO_COLOR` and `TERM=dumb`.
     pub fn new(quiet: bool, verbose: bool) -> Terminal {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty())
             || std::env::var_os("TERM").is_some_and(|v| v == "dumb");
@@ -32,51 +33,51 @@ impl Terminal {
         Terminal { quiet, verbose, colour, warnings: AtomicUsize::new(0) }
     }
 
-    /// Whether only errors are said.
+    /// Whether only errors are printed.
     pub fn is_quiet(&self) -> bool {
         self.quiet
     }
 
-    /// Whether stdout takes colour.
+    /// Whether stdout shows colour.
     pub fn colour(&self) -> bool {
         self.colour
     }
 
-    /// Something that went wrong and did not stop the work.
+    /// Prints a warning, unless `--quiet` is given or there were too many already.
     pub fn warn(&self, what: &str) {
-        let said = self.warnings.fetch_add(1, Ordering::Relaxed);
-        if !self.quiet && (self.verbose || said < WARNINGS_SAID) {
+        let earlier = self.warnings.fetch_add(1, Ordering::Relaxed);
+        if !self.quiet && (self.verbose || earlier < MAX_WARNINGS) {
             write_stderr(&format!("entropy-viz: warning: {}\n", visible(what)));
         }
     }
 
-    /// What was not skipped in silence after all: the number of warnings held back.
-    pub fn count_unsaid_warnings(&self) {
+    /// Prints how many warnings were suppressed.
+    pub fn report_suppressed_warnings(&self) {
         let warnings = self.warnings.load(Ordering::Relaxed);
-        if !self.quiet && !self.verbose && warnings > WARNINGS_SAID {
-            let unsaid = warnings - WARNINGS_SAID;
-            write_stderr(&format!("entropy-viz: warning: and {unsaid} more (-v says all)\n"));
+        if !self.quiet && !self.verbose && warnings > MAX_WARNINGS {
+            let more = warnings - MAX_WARNINGS;
+            write_stderr(&format!("entropy-viz: warning: {more} more warnings (-v shows all)\n"));
         }
     }
 
-    /// The closing line.
+    /// Prints a status line, unless `--quiet` is given.
     pub fn info(&self, what: &str) {
         if !self.quiet {
             write_stderr(&format!("{}\n", visible(what)));
         }
     }
 
-    /// What only the curious want to know.
+    /// Prints a detail if `--verbose` is given.
     pub fn verbose(&self, what: impl FnOnce() -> String) {
         if self.verbose {
             write_stderr(&format!("{}\n", visible(&what())));
         }
     }
 
-    /// The result asked for.
+    /// Writes a result to stdout.
     ///
     /// # Errors
-    /// When stdout does not take it; of a reader that went away the error holds the [`io::Error`].
+    /// When stdout cannot be written; for a closed pipe the error wraps the [`io::Error`].
     pub fn print(&self, bytes: &[u8]) -> Result<(), Failure> {
         let mut stdout = io::stdout().lock();
         let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
@@ -86,17 +87,15 @@ impl Terminal {
         })
     }
 
-    /// A counter on stderr for work that takes over half a second.
-    pub fn progress(&self, doing: &'static str, total: usize) -> Progress {
-        let shown = !self.quiet && io::stderr().is_terminal();
-        let state = Mutex::new((0, Instant::now() + Duration::from_millis(500), false));
-        Progress { doing, total, shown, state }
+    /// A progress counter on stderr; see [`Progress`].
+    pub fn progress(&self, message: impl Into<String>, total: usize) -> Progress {
+        Progress::new(message.into(), total, self.quiet)
     }
 }
 
-/// Says an error in the form of every message.
+/// Prints an error and its hint to stderr.
 pub fn report_error(what: &str, hint: Option<&str>) {
-    // Line breaks are ours (the numbered list of a label mismatch); what is between may not be.
+    // Line breaks are deliberate (the numbered list of a label mismatch); the text of a line may be untrusted.
     let lines: Vec<_> = what.trim_end().lines().map(visible).collect();
     write_stderr(&format!("entropy-viz: {}\n", lines.join("\n")));
     if let Some(hint) = hint {
@@ -104,39 +103,7 @@ pub fn report_error(what: &str, hint: Option<&str>) {
     }
 }
 
-/// Says text that is already in form. Where stderr takes nothing, as on a full disk, nobody can be told.
+/// Writes to stderr verbatim; write errors are ignored.
 pub fn write_stderr(text: &str) {
     let _ = io::stderr().write_all(text.as_bytes());
-}
-
-/// How far a piece of work is.
-pub struct Progress {
-    doing: &'static str,
-    total: usize,
-    shown: bool,
-    state: Mutex<(usize, Instant, bool)>, // done, when to show next, whether anything was shown
-}
-
-impl Progress {
-    /// One more is done.
-    pub fn advance(&self) {
-        if !self.shown {
-            return;
-        }
-        let Ok(mut state) = self.state.lock() else { return };
-        state.0 += 1;
-        if Instant::now() >= state.1 {
-            state.1 = Instant::now() + Duration::from_millis(100);
-            state.2 = true;
-            write_stderr(&format!("\r{} {}/{} ", self.doing, state.0, self.total));
-        }
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        if self.state.lock().is_ok_and(|state| state.2) {
-            write_stderr("\r\x1b[K");
-        }
-    }
 }

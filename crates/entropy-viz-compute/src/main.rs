@@ -22,7 +22,7 @@ mod torch;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    entropy_shell::compute::helper_main(|args, terminal| {
+    entropy_shell::compute::run_helper(|args, terminal| {
         let threads = args.threads.map_or_else(threads, |threads| threads as usize);
         torch::set_threads(threads)?;
         let _no_gradients = tch::no_grad_guard();

@@ -11,8 +11,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
-use entropy_shell::compute::{ComputeArgs, say_interrupted};
-use entropy_shell::{Failure, Outcome, Terminal, WithHint, plural};
+use entropy_shell::compute::ComputeArgs;
+use entropy_shell::{Failure, Outcome, Terminal, WithHint, plural, report_error};
 use tch::Device;
 
 use crate::checkpoint::{self, Checkpoint, Found};
@@ -242,12 +242,13 @@ impl Job<'_> {
         self.terminal.print(listed.as_bytes())?;
         if progress::interrupted() {
             let left = all - tally.computed - tally.skipped;
-            say_interrupted(&format!(
+            let text = format!(
                 "interrupted with {} to go; {} in {}",
                 plural(left, "checkpoint", "checkpoints"),
                 plural(history.len(), "row is", "rows are"),
                 history.path().display()
-            ));
+            );
+            report_error(&text, None);
             return Ok(Outcome::Interrupted);
         }
         if tally.computed > 0 {

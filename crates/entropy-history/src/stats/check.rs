@@ -1,73 +1,74 @@
-//! The rules of `check`: which of them a run keeps, breaks, or cannot be judged by.
+//! The rules of `check`, and which of them a run passes, violates or cannot be judged by.
 //!
-//! Bounds hold for the values as logged; what compares a run with its own start takes the smoothed
-//! curve, as collapse does. A rule that cannot be applied is said, and is no violation.
+//! Bounds apply to the logged values. Rules that compare a run with its own start use the smoothed curve,
+//! like the collapse state. A rule that cannot be applied is reported as skipped, not as violated.
 
 use serde::{Deserialize, Serialize};
 
-use super::RunStats;
 use super::health::State;
 use super::smooth::running_mean;
-use super::summary::maybe_step;
+use super::summary::{RunStats, maybe_step};
 use crate::history::{Point, Run};
+use crate::number::{fixed_beyond, percent};
 
-/// What a run must keep.
+/// The limits that a run must keep.
 #[derive(Debug, Clone, Default)]
 pub struct Rules {
-    /// Nats that the entropy must not fall below, for that many logged steps in a row.
+    /// Lower bound in nats, and for how many logged steps in a row the entropy must be below it to violate
+    /// the rule.
     pub min: Option<(f64, usize)>,
-    /// Nats that the entropy must not exceed.
+    /// Upper bound in nats.
     pub max: Option<f64>,
-    /// Share of its baseline that the smoothed curve may lose.
+    /// Largest allowed drop of the smoothed curve below the run's start, as a share of the start.
     pub max_drop: Option<f64>,
-    /// Earlier runs, by label, and the share by which the mean may be lower than theirs.
-    pub baseline: Option<(Vec<Earlier>, f64)>,
+    /// Runs of a baseline document, and the share by which a mean may be lower than theirs.
+    pub baseline: Option<(Vec<BaselineRun>, f64)>,
 }
 
-/// A run of an earlier `stats --json`.
+/// A run in a baseline document, which an earlier `stats --json` wrote.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Earlier {
-    /// Its label.
+pub struct BaselineRun {
+    /// Label of the run.
     pub label: String,
-    /// Its mean, if it had a finite one.
+    /// Mean entropy in nats; `None` if it was not finite.
     pub mean: Option<f64>,
-    /// Its state.
+    /// State of the run.
     pub state: State,
-    /// Which entropy its values were, if the document says so.
+    /// Which kind of entropy its values are; `None` if the document does not say.
     #[serde(default)]
     pub quantity: Option<String>,
-    /// Whether its mean is of all its steps.
+    /// Which steps the mean covers.
     #[serde(skip)]
-    pub extent: Extent,
+    pub coverage: MeanCoverage,
 }
 
-/// What of a run a mean is of.
+/// Which steps of a run a mean covers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Extent {
-    /// All of it.
+pub enum MeanCoverage {
+    /// All steps.
     #[default]
-    Whole,
-    /// A part of its steps.
-    Part,
+    WholeRun,
+    /// A range of the steps.
+    StepRange,
 }
 
-/// How a run fared by a rule.
+/// The result of one rule for one run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Verdict {
-    /// The label of the run.
+    /// Label of the run.
     pub run: String,
     /// The rule.
     pub rule: Rule,
-    /// Kept, broken, or not to be judged.
+    /// Whether the run passed.
     pub outcome: Outcome,
-    /// The first step at which it was broken.
+    /// The first step that violates the rule.
     #[serde(serialize_with = "maybe_step")]
     pub step: Option<f64>,
-    /// The value there, in the unit of the bound.
+    /// The value that violates the rule, in the unit of the bound.
     pub value: Option<f64>,
     /// The bound.
     pub bound: Option<f64>,
-    /// All of that in words.
+    /// The result in words.
     pub message: String,
 }
 
@@ -79,18 +80,18 @@ pub enum Rule {
     Collapse,
     /// The run did not explode.
     Explosion,
-    /// The entropy stayed above a bound.
+    /// The entropy stayed at or above a bound.
     MinEntropy,
-    /// The entropy stayed below a bound.
+    /// The entropy stayed at or below a bound.
     MaxEntropy,
-    /// The entropy kept a share of its start.
+    /// The smoothed curve kept a share of its start.
     MaxDrop,
-    /// The run is no worse than an earlier one.
+    /// The run is no worse than the baseline run of the same label.
     NoWorseThan,
 }
 
 impl Rule {
-    /// The name of the rule, as its flag has it.
+    /// The name of the rule, as in its flag.
     pub fn name(self) -> &'static str {
         match self {
             Rule::Collapse => "collapse",
@@ -103,27 +104,29 @@ impl Rule {
     }
 }
 
-/// Whether a rule was kept.
+/// The outcome of a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// It was.
+    /// The run keeps the rule.
     Passed,
-    /// It was not.
+    /// The run breaks the rule.
     Violated,
-    /// There is no telling.
+    /// The rule cannot be applied to the run.
     Skipped,
 }
 
-/// Judges a run by every rule; `stats` are those of the run.
+/// Checks a run against every rule; `stats` are the statistics of the same run.
 pub fn check(run: &Run, stats: &RunStats, rules: &Rules) -> Vec<Verdict> {
     let points = run.history.points();
-    let mut verdicts = vec![collapse(stats), explosion(stats)];
+    let collapse = state_rule(stats, Rule::Collapse, State::Collapsed, "did not collapse");
+    let explosion = state_rule(stats, Rule::Explosion, State::Exploded, "did not explode");
+    let mut verdicts = vec![collapse, explosion];
     verdicts.extend(rules.min.map(|bound| min_entropy(points, stats, bound)));
     verdicts.extend(rules.max.map(|bound| max_entropy(points, stats, bound)));
     verdicts.extend(rules.max_drop.map(|share| max_drop(points, stats, share)));
-    if let Some((earlier, tolerance)) = &rules.baseline {
-        verdicts.push(no_worse_than(stats, earlier, *tolerance));
+    if let Some((baseline_runs, tolerance)) = &rules.baseline {
+        verdicts.push(no_worse_than(stats, baseline_runs, *tolerance));
     }
     for verdict in &mut verdicts {
         run.history.label().clone_into(&mut verdict.run);
@@ -141,45 +144,27 @@ fn violated(rule: Rule, step: f64, value: f64, bound: f64, message: String) -> V
     Verdict { step, value, bound, ..verdict(rule, Outcome::Violated, message) }
 }
 
-fn collapse(stats: &RunStats) -> Verdict {
+/// The rule that a run must not be in the state `forbidden`.
+fn state_rule(stats: &RunStats, rule: Rule, forbidden: State, passed: &str) -> Verdict {
     match (stats.state, stats.state_step, stats.final_ratio) {
-        (State::NotRecorded | State::TooShort, ..) => undecided(Rule::Collapse, stats),
-        (State::Collapsed, Some(step), Some(ratio)) => {
-            let share = percent(ratio);
-            let message = format!("collapsed at step {step}, and ends at {share} of its start");
-            Verdict {
-                step: Some(step),
-                value: Some(ratio),
-                ..verdict(Rule::Collapse, Outcome::Violated, message)
-            }
+        (State::NotRecorded | State::TooShort, ..) => undecided(rule, stats),
+        (state, Some(step), Some(ratio)) if state == forbidden => {
+            let (state, share) = (state.words(), 100.0 * ratio);
+            let message = format!("{state} at step {step}, and ends at {share:.0} % of its start");
+            let violation = verdict(rule, Outcome::Violated, message);
+            Verdict { step: Some(step), value: Some(ratio), ..violation }
         }
-        _ => verdict(Rule::Collapse, Outcome::Passed, "did not collapse"),
-    }
-}
-
-fn explosion(stats: &RunStats) -> Verdict {
-    match (stats.state, stats.state_step, stats.final_ratio) {
-        (State::NotRecorded | State::TooShort, ..) => undecided(Rule::Explosion, stats),
-        (State::Exploded, Some(step), Some(ratio)) => {
-            let share = percent(ratio);
-            let message = format!("exploded at step {step}, and ends at {share} of its start");
-            Verdict {
-                step: Some(step),
-                value: Some(ratio),
-                ..verdict(Rule::Explosion, Outcome::Violated, message)
-            }
-        }
-        _ => verdict(Rule::Explosion, Outcome::Passed, "did not explode"),
+        _ => verdict(rule, Outcome::Passed, passed),
     }
 }
 
 fn undecided(rule: Rule, stats: &RunStats) -> Verdict {
-    let why = match stats.state {
+    let reason = match stats.state {
         State::NotRecorded => "every value is 0: entropy was not recorded".to_owned(),
-        _ if stats.points == 1 => "1 point is too few to tell".to_owned(),
-        _ => format!("{} points are too few to tell", stats.points),
+        _ if stats.points == 1 => "1 point is too few to judge the run".to_owned(),
+        _ => format!("{} points are too few to judge the run", stats.points),
     };
-    verdict(rule, Outcome::Skipped, why)
+    verdict(rule, Outcome::Skipped, reason)
 }
 
 fn min_entropy(points: &[Point], stats: &RunStats, (bound, steps): (f64, usize)) -> Verdict {
@@ -190,13 +175,12 @@ fn min_entropy(points: &[Point], stats: &RunStats, (bound, steps): (f64, usize))
     for (i, point) in points.iter().enumerate() {
         below = if point.entropy < bound { below + 1 } else { 0 };
         if below == steps {
-            let first = points[i + 1 - steps];
-            let (step, value) = (first.step, first.entropy);
-            let lasting =
+            let Point { step, entropy } = points[i + 1 - steps];
+            let duration =
                 if steps > 1 { format!(" for {steps} logged steps") } else { String::new() };
-            let nats = nats_beside(value, bound);
-            let message = format!("{nats} nats at step {step} are below {bound}{lasting}");
-            return violated(Rule::MinEntropy, step, value, bound, message);
+            let nats = fixed_beyond(entropy, bound, 4);
+            let message = format!("{nats} nats at step {step} are below {bound}{duration}");
+            return violated(Rule::MinEntropy, step, entropy, bound, message);
         }
     }
     verdict(Rule::MinEntropy, Outcome::Passed, format!("stayed at or above {bound} nats"))
@@ -206,16 +190,13 @@ fn max_entropy(points: &[Point], stats: &RunStats, bound: f64) -> Verdict {
     if stats.state == State::NotRecorded {
         return undecided(Rule::MaxEntropy, stats);
     }
-    match points.iter().find(|point| point.entropy > bound) {
-        Some(&Point { step, entropy }) => {
-            let nats = nats_beside(entropy, bound);
-            let message = format!("{nats} nats at step {step} are above {bound}");
-            violated(Rule::MaxEntropy, step, entropy, bound, message)
-        }
-        None => {
-            verdict(Rule::MaxEntropy, Outcome::Passed, format!("stayed at or below {bound} nats"))
-        }
-    }
+    let Some(&Point { step, entropy }) = points.iter().find(|point| point.entropy > bound) else {
+        let message = format!("stayed at or below {bound} nats");
+        return verdict(Rule::MaxEntropy, Outcome::Passed, message);
+    };
+    let nats = fixed_beyond(entropy, bound, 4);
+    let message = format!("{nats} nats at step {step} are above {bound}");
+    violated(Rule::MaxEntropy, step, entropy, bound, message)
 }
 
 fn max_drop(points: &[Point], stats: &RunStats, share: f64) -> Verdict {
@@ -225,23 +206,19 @@ fn max_drop(points: &[Point], stats: &RunStats, share: f64) -> Verdict {
     let values: Vec<f64> = points.iter().map(|point| point.entropy).collect();
     let smooth = running_mean(&values, 5);
     let drops = smooth.iter().map(|value| 1.0 - value / baseline);
-    match points.iter().zip(drops).find(|(_, drop)| *drop > share) {
-        Some((point, drop)) => {
-            let step = point.step;
-            let (lost, allowed) = (percent_beside(drop, share), bound_in_percent(share));
-            let message = format!(
-                "the smoothed curve is {lost} under its start at step {step}, more than {allowed}"
-            );
-            violated(Rule::MaxDrop, step, drop, share, message)
-        }
-        None => {
-            let message = format!("lost at most {} of its start", bound_in_percent(share));
-            verdict(Rule::MaxDrop, Outcome::Passed, message)
-        }
-    }
+    let allowed = percent(share);
+    let Some((point, drop)) = points.iter().zip(drops).find(|(_, drop)| *drop > share) else {
+        let message = format!("dropped at most {allowed} below its start");
+        return verdict(Rule::MaxDrop, Outcome::Passed, message);
+    };
+    let (step, lost) = (point.step, fixed_beyond(100.0 * drop, 100.0 * share, 0));
+    let message = format!(
+        "the smoothed curve is {lost} % below its start at step {step}, more than {allowed}"
+    );
+    violated(Rule::MaxDrop, step, drop, share, message)
 }
 
-/// Better states come first.
+/// Orders states from good to bad.
 fn badness(state: State) -> u8 {
     match state {
         State::Healthy | State::TooShort => 0,
@@ -250,81 +227,46 @@ fn badness(state: State) -> u8 {
     }
 }
 
-fn no_worse_than(stats: &RunStats, earlier: &[Earlier], tolerance: f64) -> Verdict {
+fn no_worse_than(stats: &RunStats, baseline_runs: &[BaselineRun], tolerance: f64) -> Verdict {
     let rule = Rule::NoWorseThan;
-    let Some(before) = earlier.iter().find(|before| before.label == stats.label) else {
-        return verdict(rule, Outcome::Skipped, "the baseline has no run of this label");
+    let skipped = |reason: &str| verdict(rule, Outcome::Skipped, reason);
+    let Some(before) = baseline_runs.iter().find(|before| before.label == stats.label) else {
+        return skipped("the baseline has no run of this label");
     };
     if matches!(stats.state, State::NotRecorded | State::TooShort) {
         return undecided(rule, stats);
     }
-    let unjudged = match before.state {
-        State::NotRecorded => Some("entropy was not recorded in the baseline: every value is 0"),
-        State::TooShort => Some("the baseline has too few points of it to tell"),
-        _ => None,
-    };
-    if let Some(why) = unjudged {
-        return verdict(rule, Outcome::Skipped, why);
+    match before.state {
+        State::NotRecorded => {
+            return skipped("entropy was not recorded in the baseline: every value is 0");
+        }
+        State::TooShort => return skipped("the run has too few points in the baseline"),
+        _ => {}
     }
     if let Some(was) = before.quantity.as_deref().filter(|was| *was != stats.quantity) {
-        let message =
-            format!("it holds {}, the baseline {was}: different quantities", stats.quantity);
-        return verdict(rule, Outcome::Skipped, message);
+        let is = stats.quantity;
+        return skipped(&format!("different quantities: {is} here, {was} in the baseline"));
     }
     if badness(stats.state) > badness(before.state) {
         let (is, was) = (stats.state.words(), before.state.words());
         return verdict(rule, Outcome::Violated, format!("is {is}, was {was} in the baseline"));
     }
-    if before.extent == Extent::Part {
-        let why = "the means of the baseline are of a part of the steps";
-        return verdict(rule, Outcome::Skipped, why);
+    if before.coverage == MeanCoverage::StepRange {
+        return skipped("the means of the baseline cover only part of the steps");
     }
     let (Some(mean), Some(was)) = (stats.mean, before.mean) else {
-        return verdict(rule, Outcome::Skipped, "one of the means is too large to compare");
+        return skipped("one of the means is too large to compare");
     };
     let bound = was - tolerance * was.abs();
     if mean < bound {
+        let allowed = percent(tolerance);
         let message = format!(
-            "the mean is {mean:.4} nats, was {was:.4} in the baseline: more than {} lower",
-            bound_in_percent(tolerance)
+            "the mean is {mean:.4} nats, was {was:.4} in the baseline: more than {allowed} lower"
         );
-        return Verdict {
-            value: Some(mean),
-            bound: Some(bound),
-            ..verdict(rule, Outcome::Violated, message)
-        };
+        let violation = verdict(rule, Outcome::Violated, message);
+        return Verdict { value: Some(mean), bound: Some(bound), ..violation };
     }
     verdict(rule, Outcome::Passed, format!("the mean is {mean:.4} nats, was {was:.4}"))
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.0} %", 100.0 * share)
-}
-
-/// A bound with the digits that it was given with.
-fn bound_in_percent(share: f64) -> String {
-    format!("{} %", (1e8 * share).round() / 1e6)
-}
-
-/// A share that is beyond a bound, with as many digits as it takes to see that.
-fn percent_beside(share: f64, bound: f64) -> String {
-    format!("{} %", beside(100.0 * share, 100.0 * bound, 0))
-}
-
-/// Nats beyond a bound, with as many digits as it takes to see that, four at least.
-fn nats_beside(nats: f64, bound: f64) -> String {
-    beside(nats, bound, 4)
-}
-
-/// A number with so many decimals, or more where these would be on the wrong side of the bound, or on it.
-fn beside(value: f64, bound: f64, decimals: usize) -> String {
-    let rounded = (decimals..16).map(|decimals| format!("{value:.decimals$}"));
-    let tells = |text: &String| {
-        let shown: f64 = text.parse().unwrap_or(f64::NAN);
-        let off = 1e-9 * bound.abs(); // what a bound in per cent loses on the way
-        if value > bound { shown - bound > off } else { bound - shown > off }
-    };
-    rounded.into_iter().find(tells).unwrap_or_else(|| value.to_string())
 }
 
 #[cfg(test)]
@@ -345,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_collapse_is_a_violation_without_any_bound() {
+    fn collapse_is_a_violation_without_any_bound() {
         let values: Vec<f64> = (0..100).map(|i| if i < 50 { 2.0 } else { 0.2 }).collect();
         let found = verdicts(&values, &Rules::default());
         assert_eq!(found[0], (Rule::Collapse, Outcome::Violated, Some(53.0)));
@@ -353,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn zeros_and_few_points_are_not_judged() {
+    fn zeros_and_few_points_are_skipped() {
         let skipped = |values: &[f64]| {
             verdicts(values, &Rules { min: Some((0.1, 1)), ..Rules::default() })[0].1
         };
@@ -362,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bound_is_broken_at_its_first_step() {
+    fn violation_reports_the_first_step() {
         let mut values = [1.0; 20];
         values[7] = 0.4;
         values[12..15].fill(0.3);
@@ -378,65 +320,57 @@ mod tests {
         assert_eq!(at(drop), (Rule::MaxDrop, Outcome::Violated, Some(13.0)));
     }
 
-    fn earlier() -> Earlier {
+    fn baseline_run() -> BaselineRun {
         let (label, state) = ("x".to_owned(), State::Healthy);
-        Earlier { label, mean: Some(1.0), state, quantity: None, extent: Extent::Whole }
+        BaselineRun {
+            label,
+            mean: Some(1.0),
+            state,
+            quantity: None,
+            coverage: MeanCoverage::WholeRun,
+        }
     }
 
-    fn beside_earlier(values: &[f64], earlier: Earlier) -> Outcome {
-        let rules = Rules { baseline: Some((vec![earlier], 0.1)), ..Rules::default() };
+    fn against_baseline(values: &[f64], baseline_run: BaselineRun) -> Outcome {
+        let rules = Rules { baseline: Some((vec![baseline_run], 0.1)), ..Rules::default() };
         verdicts(values, &rules)[2].1
     }
 
     #[test]
-    fn what_was_not_recorded_or_is_too_short_is_no_worse_and_no_better() {
+    fn unrecorded_and_short_runs_are_not_compared_with_the_baseline() {
         let zeros = [0.0; 50];
-        let unrecorded = Earlier { state: State::NotRecorded, mean: Some(0.0), ..earlier() };
-        assert_eq!(beside_earlier(&zeros, earlier()), Outcome::Skipped);
-        assert_eq!(beside_earlier(&zeros, unrecorded.clone()), Outcome::Skipped);
-        assert_eq!(beside_earlier(&[1.0; 50], unrecorded), Outcome::Skipped);
-        let short = Earlier { state: State::TooShort, ..earlier() };
-        assert_eq!(beside_earlier(&[1.0; 50], short), Outcome::Skipped);
-        assert_eq!(beside_earlier(&[1.0; 5], earlier()), Outcome::Skipped);
+        let unrecorded =
+            BaselineRun { state: State::NotRecorded, mean: Some(0.0), ..baseline_run() };
+        assert_eq!(against_baseline(&zeros, baseline_run()), Outcome::Skipped);
+        assert_eq!(against_baseline(&zeros, unrecorded.clone()), Outcome::Skipped);
+        assert_eq!(against_baseline(&[1.0; 50], unrecorded), Outcome::Skipped);
+        let short = BaselineRun { state: State::TooShort, ..baseline_run() };
+        assert_eq!(against_baseline(&[1.0; 50], short), Outcome::Skipped);
+        assert_eq!(against_baseline(&[1.0; 5], baseline_run()), Outcome::Skipped);
         let max = Rules { max: Some(3.0), ..Rules::default() };
         assert_eq!(verdicts(&zeros, &max)[2].1, Outcome::Skipped);
     }
 
     #[test]
-    fn an_earlier_run_of_another_quantity_is_no_baseline() {
-        let of = |quantity: &str| Earlier { quantity: Some(quantity.to_owned()), ..earlier() };
+    fn baseline_of_another_quantity_is_skipped() {
+        let of =
+            |quantity: &str| BaselineRun { quantity: Some(quantity.to_owned()), ..baseline_run() };
         let named = EntropyKind::TokenMean.name();
         assert_eq!(
-            beside_earlier(&[0.5; 50], of(EntropyKind::LogProbSurrogate.name())),
+            against_baseline(&[0.5; 50], of(EntropyKind::LogProbSurrogate.name())),
             Outcome::Skipped
         );
-        assert_eq!(beside_earlier(&[0.5; 50], of(named)), Outcome::Violated);
-        assert_eq!(beside_earlier(&[1.0; 50], of(named)), Outcome::Passed);
+        assert_eq!(against_baseline(&[0.5; 50], of(named)), Outcome::Violated);
+        assert_eq!(against_baseline(&[1.0; 50], of(named)), Outcome::Passed);
     }
 
     #[test]
-    fn a_value_beyond_a_bound_does_not_look_like_the_bound() {
-        assert_eq!(
-            (percent_beside(0.6, 0.599), bound_in_percent(0.599)),
-            ("60 %".into(), "59.9 %".into())
-        );
-        assert_eq!(
-            (percent_beside(0.75, 0.6), bound_in_percent(0.6)),
-            ("75 %".into(), "60 %".into())
-        );
-        assert_eq!(percent_beside(0.600_004, 0.6), "60.0004 %");
-        assert_eq!(bound_in_percent(0.07), "7 %");
-        assert_eq!(nats_beside(0.299_999, 0.3), "0.299999");
-        assert_eq!(nats_beside(0.25, 0.3), "0.2500");
-        assert_eq!(nats_beside(0.3_f64.next_down(), 0.3), 0.3_f64.next_down().to_string());
-    }
-
-    #[test]
-    fn an_earlier_run_is_found_by_its_label() {
+    fn baseline_run_is_found_by_label() {
         let worse = |label: &str, mean, state| {
             let mean = Some(mean);
-            let earlier = Earlier { label: label.to_owned(), mean, state, ..earlier() };
-            let rules = Rules { baseline: Some((vec![earlier], 0.1)), ..Rules::default() };
+            let baseline_run =
+                BaselineRun { label: label.to_owned(), mean, state, ..baseline_run() };
+            let rules = Rules { baseline: Some((vec![baseline_run], 0.1)), ..Rules::default() };
             verdicts(&[1.0; 20], &rules)[2].1
         };
         assert_eq!(worse("x", 1.1, State::Healthy), Outcome::Passed);

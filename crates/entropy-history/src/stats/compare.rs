@@ -1,106 +1,103 @@
-//! Which pairs are compared, and the contrasts of each: runs step by step, groups by a number a run.
+//! Which pairs are compared, and how: runs step by step, groups by one number per run.
 
 use rayon::prelude::*;
 
-use super::between::{
-    FEWEST_RESAMPLED, holm, improvement_interval, mann_whitney, probability_of_improvement,
+use super::bootstrap::Resampling;
+use super::contrast::{Contrast, ContrastUnit, Statistic};
+use super::group::{Group, GroupMembers, GroupStats, means_over, shared_steps};
+use super::group_tests::{
+    MIN_RESAMPLED_RUNS, holm, improvement_interval, mann_whitney, probability_of_improvement,
     smallest_p, welch,
 };
-use super::bootstrap::Resampling;
-use super::contrast::{Between, Contrast, Statistic};
-use super::group::{Group, GroupStats, Members, means_over, shared_steps};
 use super::health::State;
+use super::sample::{finite, mean};
 use super::{Analysis, pairs};
 use crate::history::{Comparison, History};
 
-/// Up to so many runs or groups every pair is compared; above, only against a baseline.
-pub const MOST_PAIRED: usize = 20;
+/// Up to this many runs or groups every pair is compared; with more, only pairs with a baseline are.
+pub const MAX_PAIRWISE: usize = 20;
 
-/// What is to be compared with what.
+/// What is compared with what.
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
-    /// Groups of runs; where there are any, groups are compared instead of runs.
+    /// Groups of runs. If there are any, groups are compared instead of runs.
     pub groups: Vec<Group>,
-    /// The label of the run, or the name of the group, that all others are compared with. It must be
-    /// one of them.
+    /// Label of the run, or name of the group, that all others are compared with. It must exist.
     pub baseline: Option<String>,
     /// How intervals are resampled.
     pub resampling: Resampling,
 }
 
-/// Adds comparisons and groups to the analysis of `comparison`. A run whose entropy was not recorded is in no
-/// mean and no pair: zeros that nobody measured are no entropy.
+/// Adds comparisons and groups to the analysis of `comparison`. Runs whose entropy was not recorded are
+/// left out of all means and pairs, because their zeros are not entropies.
 pub fn compare(comparison: &Comparison, analysis: &mut Analysis, plan: &Plan) {
     let resampling = &plan.resampling;
     analysis.resampling = Some(*resampling);
     let recorded: Vec<bool> =
         analysis.runs.iter().map(|run| run.state != State::NotRecorded).collect();
-    let members = plan.groups.iter().map(|group| Members::of(comparison, group, &recorded));
-    let members: Vec<Members<'_>> = members.collect();
+    let members = plan.groups.iter().map(|group| GroupMembers::of(comparison, group, &recorded));
+    let members: Vec<GroupMembers<'_>> = members.collect();
     analysis.groups = members.iter().map(|group| GroupStats::of(group, resampling)).collect();
 
-    let names: Vec<&str> = match plan.groups[..] {
-        [] => comparison.runs().iter().map(|run| run.history.label()).collect(),
-        _ => plan.groups.iter().map(|group| group.name.as_str()).collect(),
+    let by_group = !plan.groups.is_empty();
+    let names: Vec<&str> = match by_group {
+        true => plan.groups.iter().map(|group| group.name.as_str()).collect(),
+        false => comparison.runs().iter().map(|run| run.history.label()).collect(),
     };
-    let pairs = paired(&names, plan.baseline.as_deref());
-    if pairs.is_empty() && names.len() > MOST_PAIRED {
-        let what = if plan.groups.is_empty() { "runs" } else { "groups" };
+    let pairs = pairs_to_compare(&names, plan.baseline.as_deref());
+    if pairs.is_empty() && names.len() > MAX_PAIRWISE {
+        let (what, hint) = match by_group {
+            true => ("groups", "use --baseline NAME"),
+            false => ("runs", "use --baseline LABEL or --group REGEX"),
+        };
         analysis.notes.push(format!(
-            "{} {what}: above {MOST_PAIRED}, pairs are only made against a baseline",
+            "pairwise comparisons are skipped above {MAX_PAIRWISE} {what} ({} here): {hint}",
             names.len()
         ));
     }
-    let contrasts = |&(a, b): &(usize, usize)| match plan.groups[..] {
-        [] => {
-            let history = |i: usize| &comparison.runs()[i].history;
-            let unrecorded = [a, b].into_iter().filter(|i| !recorded[*i]);
-            let unrecorded: Vec<&str> = unrecorded.map(|i| history(i).label()).collect();
-            pairs::contrasts(history(a), history(b), &unrecorded, resampling)
+    let contrasts = |&(a, b): &(usize, usize)| {
+        if by_group {
+            return group_contrasts(&members[a], &members[b], resampling);
         }
-        _ => between_groups(&members[a], &members[b], resampling),
+        let history = |i: usize| &comparison.runs()[i].history;
+        let unrecorded = [a, b].into_iter().filter(|i| !recorded[*i]);
+        let unrecorded: Vec<&str> = unrecorded.map(|i| history(i).label()).collect();
+        pairs::contrasts(history(a), history(b), &unrecorded, resampling)
     };
     analysis.comparisons = pairs.par_iter().flat_map_iter(contrasts).collect();
-    adjust(&mut analysis.comparisons);
+    adjust_p_values(&mut analysis.comparisons);
 }
 
-/// The pairs: the others against the baseline, or each with each.
-fn paired(names: &[&str], baseline: Option<&str>) -> Vec<(usize, usize)> {
-    let others = 0..names.len();
+/// Indices of the pairs: all others with the baseline, or without one every pair.
+fn pairs_to_compare(names: &[&str], baseline: Option<&str>) -> Vec<(usize, usize)> {
+    let indices = 0..names.len();
     if let Some(baseline) = baseline {
-        let baseline = names.iter().position(|name| *name == baseline);
-        let against = |b: usize| others.filter(move |a| *a != b).map(move |a| (a, b)).collect();
-        return baseline.map(against).unwrap_or_default();
+        let Some(b) = names.iter().position(|name| *name == baseline) else { return Vec::new() };
+        return indices.filter(|a| *a != b).map(|a| (a, b)).collect();
     }
-    if names.len() > MOST_PAIRED {
+    if names.len() > MAX_PAIRWISE {
         return Vec::new();
     }
-    others.flat_map(|a| (a + 1..names.len()).map(move |b| (a, b))).collect()
+    indices.flat_map(|a| (a + 1..names.len()).map(move |b| (a, b))).collect()
 }
 
 const INDEPENDENT: &str = "runs are independent draws of their recipe";
-const NORMAL: &str =
-    "runs are independent draws of their recipe, their means normal, variances may differ";
+const NORMAL: &str = "runs are independent draws of their recipe, with normally distributed means; variances may differ";
 
-/// The contrasts of two groups: of each run its mean over the steps that all runs of both have.
-fn between_groups(a: &Members<'_>, b: &Members<'_>, resampling: &Resampling) -> Vec<Contrast> {
+/// All statistics of two groups. Each run counts with its mean over the steps that all runs of both groups
+/// share.
+fn group_contrasts(
+    a: &GroupMembers<'_>,
+    b: &GroupMembers<'_>,
+    resampling: &Resampling,
+) -> Vec<Contrast> {
     let (runs_a, runs_b) = (&a.runs, &b.runs);
     let all: Vec<&History> = runs_a.iter().chain(runs_b).copied().collect();
     let steps = shared_steps(&all);
-    let blank = Contrast {
-        a: a.name.to_owned(),
-        b: b.name.to_owned(),
-        between: Between::Groups,
-        statistic: Statistic::MeanDifference,
-        estimate: None,
-        low: None,
-        high: None,
-        p: None,
-        p_holm: None,
+    let empty = Contrast {
         method: "Welch's t of each run's mean over the shared steps".to_owned(),
         assumption: NORMAL.to_owned(),
-        note: None,
-        shared_steps: steps.len(),
+        ..Contrast::empty(ContrastUnit::Groups, [a.name, b.name], steps.len())
     };
     let refusal = match () {
         () if runs_a.is_empty() || runs_b.is_empty() => {
@@ -113,92 +110,88 @@ fn between_groups(a: &Members<'_>, b: &Members<'_>, resampling: &Resampling) -> 
         () => None,
     };
     if let Some(why) = refusal {
-        return vec![Contrast { note: Some(why.to_owned()), ..blank }];
+        return vec![Contrast { note: Some(why.to_owned()), ..empty }];
     }
-    let late = &steps[steps.len() - steps.len().div_ceil(10)..];
-    let difference = |statistic, steps: &[f64]| {
-        let (a, b) = (means_over(runs_a, steps), means_over(runs_b, steps));
-        let test = welch(&a, &b, resampling);
+    let difference = |statistic, (a, b): (&[f64], &[f64])| {
+        let test = welch(a, b, resampling);
         let note = match () {
             () if test.is_some() => None,
             () if a.len() < 2 || b.len() < 2 => Some("a group of one run has no spread over runs"),
             () => Some("the means of the runs do not vary"),
         };
-        let estimate = super::pairs::mean(&a) - super::pairs::mean(&b);
         Contrast {
             statistic,
-            estimate: estimate.is_finite().then_some(estimate),
+            estimate: finite(mean(a) - mean(b)),
             low: test.map(|test| test.interval.0),
             high: test.map(|test| test.interval.1),
             p: test.map(|test| test.p),
             note: note.map(str::to_owned),
-            ..blank.clone()
+            ..empty.clone()
         }
     };
+    let late = &steps[steps.len() - steps.len().div_ceil(10)..];
+    let (late_a, late_b) = (means_over(runs_a, late), means_over(runs_b, late));
+    let (a, b) = (means_over(runs_a, &steps), means_over(runs_b, &steps));
     let mut contrasts = vec![
-        difference(Statistic::MeanDifference, &steps),
+        difference(Statistic::MeanDifference, (&a, &b)),
         Contrast {
             method: "Welch's t of each run's mean over the last tenth of the shared steps"
                 .to_owned(),
-            ..difference(Statistic::LateDifference, late)
+            ..difference(Statistic::LateDifference, (&late_a, &late_b))
         },
     ];
-    let (a, b) = (means_over(runs_a, &steps), means_over(runs_b, &steps));
-    if a.len() < 2 || b.len() < 2 {
-        return contrasts;
+    if a.len() >= 2 && b.len() >= 2 {
+        contrasts.extend(rank_contrasts(&a, &b, &empty, resampling));
     }
-    contrasts.extend(by_rank(&a, &b, &blank, resampling));
     contrasts
 }
 
-/// What the order of the values tells: of samples of at least two.
-fn by_rank(a: &[f64], b: &[f64], blank: &Contrast, resampling: &Resampling) -> [Contrast; 3] {
-    let test = mann_whitney(a, b);
-    let least = smallest_p(a.len(), b.len());
+/// The statistics that only depend on the order of the values, for samples of at least two values.
+fn rank_contrasts(
+    a: &[f64],
+    b: &[f64],
+    empty: &Contrast,
+    resampling: &Resampling,
+) -> [Contrast; 3] {
     let (m, n) = (a.len(), b.len());
-    let improvement = probability_of_improvement(a, b);
+    let test = mann_whitney(a, b);
+    let min_p = smallest_p(m, n);
+    let rank_test = Contrast {
+        statistic: Statistic::MannWhitneyU,
+        estimate: test.map(|(u, _)| u),
+        p: test.map(|(_, p)| p),
+        method: "Mann-Whitney U, two-sided, exact up to 8 runs without ties".to_owned(),
+        assumption: INDEPENDENT.to_owned(),
+        note: (min_p > 0.05).then(|| format!("with {m} and {n} runs p cannot be below {min_p:.3}")),
+        ..empty.clone()
+    };
     let interval = improvement_interval(a, b, resampling);
-    let few = interval.is_none().then(|| {
-        format!("fewer than {FEWEST_RESAMPLED} runs a group have no interval by resampling")
+    let note = interval.is_none().then(|| {
+        format!("groups of fewer than {MIN_RESAMPLED_RUNS} runs have no bootstrap interval")
     });
-    let by_resampling = "percentile bootstrap over the runs of each group".to_owned();
-    let delta = |share: f64| 2.0 * share - 1.0;
-    [
-        Contrast {
-            statistic: Statistic::MannWhitneyU,
-            estimate: test.map(|(u, _)| u),
-            p: test.map(|(_, p)| p),
-            method: "Mann-Whitney U, two-sided, exact up to 8 runs without ties".to_owned(),
-            assumption: INDEPENDENT.to_owned(),
-            note: (least > 0.05)
-                .then(|| format!("with {m} and {n} runs p cannot be below {least:.3}")),
-            ..blank.clone()
-        },
-        Contrast {
-            statistic: Statistic::CliffsDelta,
-            estimate: Some(delta(improvement)),
-            low: interval.map(|(low, _)| delta(low)),
-            high: interval.map(|(_, high)| delta(high)),
-            method: by_resampling.clone(),
-            assumption: INDEPENDENT.to_owned(),
-            note: few.clone(),
-            ..blank.clone()
-        },
-        Contrast {
-            statistic: Statistic::ProbabilityOfImprovement,
-            estimate: Some(improvement),
-            low: interval.map(|(low, _)| low),
-            high: interval.map(|(_, high)| high),
-            method: by_resampling,
-            assumption: INDEPENDENT.to_owned(),
-            note: few,
-            ..blank.clone()
-        },
-    ]
+    let improvement = Contrast {
+        statistic: Statistic::ProbabilityOfImprovement,
+        estimate: Some(probability_of_improvement(a, b)),
+        low: interval.map(|(low, _)| low),
+        high: interval.map(|(_, high)| high),
+        method: "percentile bootstrap over the runs of each group".to_owned(),
+        assumption: INDEPENDENT.to_owned(),
+        note,
+        ..empty.clone()
+    };
+    let delta = |probability: Option<f64>| probability.map(|p| 2.0 * p - 1.0);
+    let cliffs_delta = Contrast {
+        statistic: Statistic::CliffsDelta,
+        estimate: delta(improvement.estimate),
+        low: delta(improvement.low),
+        high: delta(improvement.high),
+        ..improvement.clone()
+    };
+    [rank_test, cliffs_delta, improvement]
 }
 
-/// Adjusts the p of each statistic by Holm for the number of its pairs.
-fn adjust(contrasts: &mut [Contrast]) {
+/// Adjusts the p-values of each statistic by Holm for the number of its pairs.
+fn adjust_p_values(contrasts: &mut [Contrast]) {
     for statistic in [Statistic::MeanDifference, Statistic::LateDifference, Statistic::MannWhitneyU]
     {
         let mut family: Vec<&mut Contrast> = contrasts

@@ -1,22 +1,24 @@
-//! Runs with one key as a group: one number a run, over the steps that all of them have.
+//! Groups of runs, each summarised by one number per run: its mean over the steps that all runs share.
 
 use serde::Serialize;
 use statrs::statistics::Statistics;
 
-use super::between::{FEWEST_RESAMPLED, interquartile_mean};
 use super::bootstrap::Resampling;
+use super::group_tests::{MIN_RESAMPLED_RUNS, interquartile_mean};
+use super::sample::finite;
 use crate::history::{Comparison, History};
 
-/// A group of a comparison: its name and the indices of its runs, at least one.
+/// A group of runs of a comparison; at least one run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Group {
-    /// Its name.
+    /// Name of the group.
     pub name: String,
-    /// Which runs of the comparison.
+    /// Indices of its runs in the comparison.
     pub members: Vec<usize>,
 }
 
-/// Puts the runs that `key` gives a name to into groups, in the order of their first runs.
+/// Groups the runs by the name that `key` derives from a label; runs without one are in no group. Groups are
+/// in the order of their first runs.
 pub fn group(comparison: &Comparison, key: impl Fn(&str) -> Option<String>) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for (i, run) in comparison.runs().iter().enumerate() {
@@ -29,50 +31,50 @@ pub fn group(comparison: &Comparison, key: impl Fn(&str) -> Option<String>) -> V
     groups
 }
 
-/// What `stats` says of a group. Entropies are in nats; a number that does not exist is `None`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// The statistics of a group. Entropies are in nats; undefined numbers are `None`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct GroupStats {
-    /// Its name.
+    /// Name of the group.
     pub name: String,
-    /// The labels of its runs.
+    /// Labels of its runs.
     pub runs: Vec<String>,
-    /// The labels of those that would be, had their entropy been recorded.
+    /// Labels of the runs that were left out because their entropy was not recorded.
     pub left_out: Vec<String>,
-    /// Steps that all its runs have.
+    /// Number of steps that all its runs have.
     pub shared_steps: usize,
-    /// Mean over its runs of each run's mean over these steps.
+    /// Mean over the runs of each run's mean over the shared steps.
     pub mean: Option<f64>,
-    /// Sample standard deviation of these means over runs (n − 1).
+    /// Sample standard deviation (n − 1) of the means of the runs.
     pub std: Option<f64>,
-    /// Interquartile mean of them, from four runs on.
+    /// Interquartile mean of the means of the runs; needs four runs.
     pub iqm: Option<f64>,
-    /// Lower end of the 95 % interval of the mean: Student's t, runs taken as independent draws from a
-    /// normal distribution.
+    /// Lower end of the 95 % interval of the mean, by Student's t. It assumes that the runs are independent
+    /// draws from a normal distribution.
     pub low: Option<f64>,
-    /// Upper end of it.
+    /// Upper end of the 95 % interval of the mean.
     pub high: Option<f64>,
-    /// Why a number is missing.
+    /// Why a number or a run is missing.
     pub note: Option<String>,
 }
 
-/// A group with its curves; runs whose entropy was not recorded are no draws of a recipe, and left out.
-pub(super) struct Members<'a> {
+/// The runs of a group, without those whose entropy was not recorded.
+pub(super) struct GroupMembers<'a> {
     pub(super) name: &'a str,
     pub(super) runs: Vec<&'a History>,
-    pub(super) unrecorded: Vec<&'a str>, // their labels
+    pub(super) unrecorded: Vec<&'a str>, // labels
 }
 
-impl<'a> Members<'a> {
-    /// `recorded` says of each run of the comparison whether its entropy was.
+impl<'a> GroupMembers<'a> {
+    /// `recorded` says for each run of the comparison whether its entropy was recorded.
     pub(super) fn of(
         comparison: &'a Comparison,
         group: &'a Group,
         recorded: &[bool],
-    ) -> Members<'a> {
+    ) -> GroupMembers<'a> {
         let run = |i: &usize| &comparison.runs()[*i].history;
         let (taken, others): (Vec<usize>, Vec<usize>) =
             group.members.iter().partition(|i| recorded[**i]);
-        Members {
+        GroupMembers {
             name: &group.name,
             runs: taken.iter().map(run).collect(),
             unrecorded: others.iter().map(|i| run(i).label()).collect(),
@@ -80,7 +82,7 @@ impl<'a> Members<'a> {
     }
 }
 
-/// That the entropy of some runs was not recorded, in words.
+/// A message saying that the entropy of some runs was not recorded.
 pub fn not_recorded(labels: &[&str]) -> String {
     let (were, values) = match labels.len() {
         1 => ("was", "its values are all 0"),
@@ -90,21 +92,15 @@ pub fn not_recorded(labels: &[&str]) -> String {
 }
 
 impl GroupStats {
-    pub(super) fn of(group: &Members<'_>, resampling: &Resampling) -> GroupStats {
-        let Members { name, runs, unrecorded } = group;
+    pub(super) fn of(group: &GroupMembers<'_>, resampling: &Resampling) -> GroupStats {
+        let GroupMembers { name, runs, unrecorded } = group;
         let steps = shared_steps(runs);
-        let owned = |labels: &[&str]| labels.iter().map(|label| (*label).to_owned()).collect();
         let mut stats = GroupStats {
             name: (*name).to_owned(),
             runs: runs.iter().map(|run| run.label().to_owned()).collect(),
-            left_out: owned(unrecorded),
+            left_out: unrecorded.iter().map(|label| (*label).to_owned()).collect(),
             shared_steps: steps.len(),
-            mean: None,
-            std: None,
-            iqm: None,
-            low: None,
-            high: None,
-            note: None,
+            ..GroupStats::default()
         };
         stats.note = match () {
             () if runs.is_empty() => Some(format!("no mean: {}", not_recorded(unrecorded))),
@@ -125,19 +121,17 @@ impl GroupStats {
         };
         stats.note.clone_from(&left_out);
         let means = means_over(runs, &steps);
-        let finite = |value: f64| value.is_finite().then_some(value);
         stats.mean = finite(means.iter().mean());
         if let [_] = means[..] {
             stats.note = with("one run has no spread over runs");
             return stats;
         }
         stats.std = finite(means.iter().std_dev());
-        if means.len() >= FEWEST_RESAMPLED {
+        if means.len() >= MIN_RESAMPLED_RUNS {
             stats.iqm = finite(interquartile_mean(&means));
         }
-        // Means that differ in their last bits alone do not vary.
-        let scale = means.iter().fold(0.0f64, |largest, mean| largest.max(mean.abs()));
-        if stats.std.is_some_and(|std| std <= 1e-12 * scale) {
+        // Means that differ only by rounding do not vary.
+        if stats.std.is_some_and(|std| std <= 1e-12 * means.iter().abs_max()) {
             stats.note = with("the means of its runs do not vary");
             return stats;
         }
@@ -151,7 +145,7 @@ impl GroupStats {
     }
 }
 
-/// The steps at which every one of the runs has a point, in order.
+/// The steps at which every run has a point, in increasing order.
 pub(super) fn shared_steps(runs: &[&History]) -> Vec<f64> {
     let Some((first, rest)) = runs.split_first() else { return Vec::new() };
     let mut steps: Vec<f64> = first.points().iter().map(|p| p.step).collect();
@@ -163,11 +157,11 @@ pub(super) fn shared_steps(runs: &[&History]) -> Vec<f64> {
     steps
 }
 
-/// Each run's mean over some of its steps.
+/// The mean of each run over `steps`, all of which it has.
 pub(super) fn means_over(runs: &[&History], steps: &[f64]) -> Vec<f64> {
     let mean = |run: &&History| {
-        let mut wanted = steps.iter().peekable();
-        let taken = run.points().iter().filter(|p| wanted.next_if_eq(&&p.step).is_some());
+        let mut remaining = steps.iter().peekable();
+        let taken = run.points().iter().filter(|p| remaining.next_if_eq(&&p.step).is_some());
         taken.map(|p| p.entropy).sum::<f64>() / steps.len() as f64
     };
     runs.iter().map(mean).collect()

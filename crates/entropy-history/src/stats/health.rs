@@ -1,21 +1,21 @@
-//! Is the policy's entropy all right? Collapse and explosion relative to the run's own start.
+//! The state of a run: whether its entropy collapsed or exploded relative to the run's own start.
 //!
-//! Published absolute thresholds differ by a factor of 100 (below 1.0 for 50 steps; 0.01; a target
-//! of 0.2), so the default compares a run with itself; that choice is ours. The baseline is the
-//! median of the first max(5, 5 %) points; the curve is smoothed by a centred running mean of 5.
+//! Published absolute thresholds differ by a factor of 100 (below 1.0 for 50 steps; 0.01; a target of
+//! 0.2), so a run is compared with its own start; the ratios are our choice. The baseline is the median
+//! of the first max(5, 5 %) points; the curve is smoothed by a centred running mean of 5 points.
 
 use serde::{Deserialize, Serialize};
 
-use super::median;
+use super::sample::median;
 use super::smooth::running_mean;
 use crate::history::{History, Point};
 
-/// The shares of its baseline at which a run's state changes.
+/// The shares of the baseline at which the state of a run changes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Thresholds {
-    /// At or under this share a run has collapsed, unless it comes back over 1.4 times the share.
+    /// A run has collapsed if it falls to this share or below, unless it recovers above 1.4 times the share.
     pub collapse_ratio: f64,
-    /// At or over this share a run has exploded, unless it comes back under 0.75 times the share.
+    /// A run has exploded if it rises to this share or above, unless it falls back below 0.75 times the share.
     pub explode_ratio: f64,
 }
 
@@ -25,28 +25,28 @@ impl Default for Thresholds {
     }
 }
 
-/// A collapsed run never again exceeds the collapse ratio times this: 35 % for 25 %.
+/// A collapsed run recovers above the collapse ratio times this: 35 % for 25 %.
 const RECOVERED: f64 = 1.4;
-/// An exploded run never again falls under the explode ratio times this: 150 % for 200 %.
+/// An exploded run recovers below the explode ratio times this: 150 % for 200 %.
 const CALMED: f64 = 0.75;
-/// With fewer points there is no telling.
-pub const FEWEST_POINTS: usize = 10;
+/// The smallest number of points that gives a state.
+pub const MIN_POINTS: usize = 10;
 
 /// The state of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// None of the others.
+    /// None of the other states.
     Healthy,
-    /// At its late slope it would collapse within as many steps again as the run has.
+    /// At its current slope it would collapse before doubling its length.
     Falling,
-    /// It fell to a quarter of its start and stayed down.
+    /// It fell to the collapse ratio and did not recover.
     Collapsed,
-    /// It rose to twice its start and stayed up.
+    /// It rose to the explode ratio and did not recover.
     Exploded,
-    /// Every value is exactly zero: the metric was switched off.
+    /// Every value is exactly 0: the trainer did not record the metric.
     NotRecorded,
-    /// Fewer than [`FEWEST_POINTS`] points.
+    /// Fewer than [`MIN_POINTS`] points.
     TooShort,
 }
 
@@ -64,36 +64,36 @@ impl State {
     }
 }
 
-/// Whether the entropy of a run was recorded: where the metric is switched off, every value is exactly 0.
+/// Whether the entropy of a run was recorded. Where it was not, trainers log 0 at every step.
 pub fn is_recorded(history: &History) -> bool {
     history.points().iter().any(|point| point.entropy != 0.0)
 }
 
-/// What became of a run's entropy. Steps are those of points.
+/// The state of a run, with the numbers that it was derived from.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Health {
     /// The state.
     pub state: State,
-    /// Where a collapse or an explosion began.
+    /// The step at which a collapse or an explosion began.
     pub state_step: Option<f64>,
-    /// Entropy at the start in nats: the median of the first max(5, 5 %) points. None for a run
-    /// that is too short or not recorded.
+    /// Entropy at the start in nats: the median of the first max(5, 5 %) points. `None` for a run that is
+    /// too short or was not recorded.
     pub baseline: Option<f64>,
-    /// The first step with the smoothed curve at or under half of the baseline.
+    /// The first step at which the smoothed curve is at or below half of the baseline.
     pub half_life_step: Option<f64>,
-    /// The smoothed curve's end as a share of the baseline, if that is above 0.
+    /// The last value of the smoothed curve as a share of the baseline; `None` if the baseline is not above 0.
     pub final_ratio: Option<f64>,
-    /// Slope of the last fifth in nats per 100 steps: Theil–Sen, of the smoothed curve.
+    /// Theil–Sen slope of the last fifth of the smoothed curve, in nats per 100 steps.
     pub late_slope: Option<f64>,
 }
 
 impl Health {
-    /// Judges a curve: at least one point, values finite, steps increasing; `values` are those of the
-    /// points.
+    /// Computes the state of a curve with at least one point, finite values and increasing steps. `values`
+    /// are the entropies of `points`.
     pub fn of(points: &[Point], values: &[f64], thresholds: &Thresholds) -> Health {
         let n = points.len();
-        let undecided = |state| Health {
-            state,
+        let mut health = Health {
+            state: State::Healthy,
             state_step: None,
             baseline: None,
             half_life_step: None,
@@ -101,62 +101,58 @@ impl Health {
             late_slope: None,
         };
         if values.iter().all(|v| *v == 0.0) {
-            return undecided(State::NotRecorded);
+            return Health { state: State::NotRecorded, ..health };
         }
-        if n < FEWEST_POINTS {
-            return undecided(State::TooShort);
+        if n < MIN_POINTS {
+            return Health { state: State::TooShort, ..health };
         }
-        let stretch = (n / 20).max(5); // max(5, 5 %)
-        let baseline = median(&values[..stretch]);
+        let start_length = (n / 20).max(5); // max(5, 5 %)
+        let baseline = median(&values[..start_length]);
         let smooth = running_mean(values, 5);
-        let fifth = n - (n / 5).max(3);
-        let health = |state, state_step: Option<usize>| Health {
-            state,
-            state_step: state_step.map(|i| points[i].step),
-            baseline: Some(baseline),
-            half_life_step: smooth
-                .iter()
-                .position(|v| baseline > 0.0 && *v <= 0.5 * baseline)
-                .map(|i| points[i].step),
-            final_ratio: (baseline > 0.0).then(|| smooth[n - 1] / baseline),
-            late_slope: Some(100.0 * theil_sen(&points[fifth..], &smooth[fifth..])),
+        let late_slope = |share: usize| {
+            let from = n - (n / share).max(3);
+            theil_sen(&points[from..], &smooth[from..])
         };
+        health.baseline = Some(baseline);
+        health.late_slope = Some(100.0 * late_slope(5));
         if baseline <= 0.0 {
-            return health(State::Healthy, None); // ratios to such a start mean nothing
+            return health; // ratios to such a start are meaningless
         }
+        let half_life = smooth.iter().position(|v| *v <= 0.5 * baseline);
+        health.half_life_step = half_life.map(|i| points[i].step);
+        health.final_ratio = Some(smooth[n - 1] / baseline);
 
         let low = thresholds.collapse_ratio * baseline;
-        let down = stays(&smooth, |v| v <= low, |v| v > RECOVERED * low);
-        if let Some(start) = down.filter(|start| n - start >= stretch) {
-            return health(State::Collapsed, Some(start));
-        }
         let high = thresholds.explode_ratio * baseline;
-        let up = stays(&smooth, |v| v >= high, |v| v < CALMED * high);
-        if let Some(start) = up.filter(|start| n - start >= stretch) {
-            return health(State::Exploded, Some(start));
-        }
-        let late = n - (n / 10).max(3);
-        let slope = theil_sen(&points[late..], &smooth[late..]);
+        let down = lasting_crossing(&smooth, |v| v <= low, |v| v > RECOVERED * low);
+        let up = lasting_crossing(&smooth, |v| v >= high, |v| v < CALMED * high);
+        let crossings = [(State::Collapsed, down), (State::Exploded, up)];
+        let lasting = crossings.into_iter().find_map(|(state, start)| {
+            start.filter(|start| n - start >= start_length).map(|start| (state, start))
+        });
         let horizon = points[n - 1].step - points[0].step;
-        if smooth[n - 1] + slope * horizon <= low {
-            return health(State::Falling, None);
+        if let Some((state, start)) = lasting {
+            health.state = state;
+            health.state_step = Some(points[start].step);
+        } else if smooth[n - 1] + late_slope(10) * horizon <= low {
+            health.state = State::Falling;
         }
-        health(State::Healthy, None)
+        health
     }
 }
 
-/// The first index that `enters` and behind which nothing `leaves`.
-fn stays(
+/// The first index whose value `enters` and after which no value `leaves`.
+fn lasting_crossing(
     values: &[f64],
     enters: impl Fn(f64) -> bool,
     leaves: impl Fn(f64) -> bool,
 ) -> Option<usize> {
-    let after_last_exit = values.iter().rposition(|v| leaves(*v)).map_or(0, |i| i + 1);
-    values[after_last_exit..].iter().position(|v| enters(*v)).map(|i| after_last_exit + i)
+    let first_candidate = values.iter().rposition(|v| leaves(*v)).map_or(0, |i| i + 1);
+    values[first_candidate..].iter().position(|v| enters(*v)).map(|i| first_candidate + i)
 }
 
-/// The median slope between pairs, in nats per step. At most 200 evenly spread points take part,
-/// which bounds the pairs at 19,900.
+/// Theil–Sen slope in nats per step: the median of the slopes between pairs of points. At most 200 evenly
+/// spaced points are used, so there are at most 19,900 pairs.
 fn theil_sen(points: &[Point], values: &[f64]) -> f64 {
     let stride = points.len().div_ceil(200);
     let kept: Vec<(f64, f64)> =
@@ -180,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_drop_that_lasts_is_a_collapse_from_where_the_smoothed_curve_crossed() {
+    fn lasting_drop_is_a_collapse_where_the_smoothed_curve_crosses() {
         let health = run(100, |i| if i < 50 { 2.0 } else { 0.2 });
         assert_eq!(health.state, State::Collapsed);
         // Centred mean of 5 at step 53 covers steps 51 to 55, all low: (5 × 0.2) / 5 = 0.2; at step
@@ -192,26 +188,26 @@ mod tests {
     }
 
     #[test]
-    fn a_drop_that_recovers_is_healthy() {
+    fn recovered_drop_is_healthy() {
         let health = run(100, |i| if (40..50).contains(&i) { 0.1 } else { 2.0 });
         assert_eq!(health.state, State::Healthy);
     }
 
     #[test]
-    fn a_rise_that_lasts_is_an_explosion() {
+    fn lasting_rise_is_an_explosion() {
         let health = run(100, |i| if i < 50 { 1.0 } else { 3.0 });
         // Centred mean of 5 at step 51: (2 × 1 + 3 × 3) / 5 = 2.2 ≥ 2; at step 50: 1.8.
         assert_eq!((health.state, health.state_step), (State::Exploded, Some(51.0)));
     }
 
     #[test]
-    fn a_steady_decline_is_falling() {
+    fn steady_decline_is_falling() {
         assert_eq!(run(100, |i| 2.0 - 0.01 * i as f64).state, State::Falling);
         assert_eq!(run(100, |i| 2.0 - 0.002 * i as f64).state, State::Healthy);
     }
 
     #[test]
-    fn zeros_were_not_recorded_and_few_points_tell_nothing() {
+    fn zeros_are_not_recorded_and_few_points_are_too_short() {
         assert_eq!(run(5, |_| 0.0).state, State::NotRecorded);
         assert_eq!(run(50, |_| 0.0).state, State::NotRecorded);
         assert_eq!(run(9, |_| 1.0).state, State::TooShort);

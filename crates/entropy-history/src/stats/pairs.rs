@@ -1,43 +1,46 @@
-//! Two runs, step by step: how far apart they are over the steps that both logged.
+//! Two runs compared step by step, over the steps that both logged.
 //!
-//! The step-wise differences are resampled, not the two curves: what both have in common, their trend
-//! first of all, is no noise. No p is given: the interval is about these two runs, and how the next seeds
-//! of the same recipes would differ no pair of runs can tell.
+//! The step-wise differences are resampled, not the two curves, because what both curves share, such as
+//! their trend, is not noise. No p-value is given: the interval is valid for these two runs, and two single
+//! runs say nothing about other seeds of the same recipes.
+
+use statrs::statistics::Statistics;
 
 use super::bootstrap::{
-    FEWEST_BLOCKS, Resampling, Sums, block_length, interval, longest_block, resample,
+    MIN_BLOCKS, PrefixSums, Resampling, block_length, interval, max_block_length, resample,
 };
-use super::contrast::{Between, Contrast, Statistic};
+use super::contrast::{Contrast, ContrastUnit, Statistic};
 use super::group::not_recorded;
+use super::sample::{finite, mean};
 use super::smooth::running_mean;
 use crate::history::{History, Point};
 
-/// Fewer shared steps have a difference, but no interval.
-const FEWEST_STEPS: usize = 10;
-/// Longer series are averaged over as many neighbours as make them this long before they are resampled:
-/// no difference that an interval shows, and a bound on its cost.
-const MOST_CELLS: usize = 10_000;
+/// The smallest number of shared steps that gives an interval.
+const MIN_SHARED_STEPS: usize = 10;
+/// Longer series are averaged over neighbouring steps until they have at most this many values. That bounds
+/// the cost of resampling and does not visibly change an interval.
+const MAX_BINS: usize = 10_000;
 
-/// Values are rounded to this share of them at worst: many logs hold 32-bit floats, of 24 bits.
-const ROUNDED: f64 = 1e-6;
+/// Largest relative rounding error of a logged value: many logs hold 32-bit floats, with 24 bits.
+const ROUNDING: f64 = 1e-6;
 
 const METHOD: &str =
     "moving-block bootstrap of the step-wise differences, blocks by Politis-White, Student's t";
-const ASSUMPTION: &str = "the differences are stationary over the shared steps; about these two runs, not their recipes; \
-                          intervals meant to hold in 95 % of cases held in 73 to 94 % of simulated ones";
+const ASSUMPTION: &str = "the differences are stationary over the shared steps; valid for these two runs, not for their \
+                          recipes; in simulations these nominal 95 % intervals covered 73–94 %: read them as optimistic";
 
 const DRIFTS: &str = "the difference drifts over the whole run: the interval is rough";
 
-/// What two runs have in common, step by step.
-struct Shared {
+/// The steps that two runs share, with the values of both.
+struct SharedSteps {
     steps: Vec<f64>,
     a: Vec<f64>,
     b: Vec<f64>,
 }
 
-impl Shared {
-    fn of(a: &[Point], b: &[Point]) -> Shared {
-        let mut shared = Shared { steps: Vec::new(), a: Vec::new(), b: Vec::new() };
+impl SharedSteps {
+    fn of(a: &[Point], b: &[Point]) -> SharedSteps {
+        let mut shared = SharedSteps { steps: Vec::new(), a: Vec::new(), b: Vec::new() };
         let mut rest = b.iter().peekable();
         for point in a {
             while rest.next_if(|other| other.step < point.step).is_some() {}
@@ -54,14 +57,12 @@ impl Shared {
         self.a.iter().zip(&self.b).map(|(a, b)| a - b).collect()
     }
 
-    /// How far differences may lie apart that are the same but for how their values were rounded.
+    /// How far two differences may be apart if only the rounding of their values differs.
     fn noise(&self) -> f64 {
-        let largest =
-            self.a.iter().chain(&self.b).fold(0.0f64, |most, value| most.max(value.abs()));
-        ROUNDED * largest
+        ROUNDING * self.a.iter().chain(&self.b).abs_max()
     }
 
-    /// The share of the shared range that each step stands for: trapezoids, in steps.
+    /// The weight of each step in the area under a curve by trapezoids, in steps.
     fn weights(&self) -> Vec<f64> {
         let t = &self.steps;
         let last = t.len() - 1;
@@ -69,196 +70,189 @@ impl Shared {
     }
 }
 
-/// All statistics of two runs: those that cannot be had say why. `unrecorded` are the labels of those whose
-/// entropy was not recorded.
+/// All statistics of two runs; one that cannot be computed has a note that says why. `unrecorded` holds the
+/// labels of those of the two whose entropy was not recorded.
 pub(super) fn contrasts(
     a: &History,
     b: &History,
     unrecorded: &[&str],
     resampling: &Resampling,
 ) -> Vec<Contrast> {
-    let blank = Contrast {
-        a: a.label().to_owned(),
-        b: b.label().to_owned(),
-        between: Between::Runs,
-        statistic: Statistic::MeanDifference,
-        estimate: None,
-        low: None,
-        high: None,
-        p: None,
-        p_holm: None,
+    let shared = SharedSteps::of(a.points(), b.points());
+    let refusal = if a.kind() != b.kind() {
+        let (a, b) = (a.kind().words(), b.kind().words());
+        Some(format!("not compared: {a} and {b} are different quantities"))
+    } else if !unrecorded.is_empty() {
+        Some(format!("not compared: {}", not_recorded(unrecorded)))
+    } else if shared.steps.is_empty() {
+        Some("the runs share no step".to_owned())
+    } else {
+        None
+    };
+    let shared_steps = if refusal.is_some() { 0 } else { shared.steps.len() };
+    let empty = Contrast {
         method: METHOD.to_owned(),
         assumption: ASSUMPTION.to_owned(),
-        note: None,
-        shared_steps: 0,
+        ..Contrast::empty(ContrastUnit::Runs, [a.label(), b.label()], shared_steps)
     };
-    if a.kind() != b.kind() {
-        let (a, b) = (a.kind().words(), b.kind().words());
-        let note = format!("not compared: {a} and {b} are different quantities");
-        return vec![Contrast { note: Some(note), ..blank }];
+    if refusal.is_some() {
+        return vec![Contrast { note: refusal, ..empty }];
     }
-    if !unrecorded.is_empty() {
-        let note = Some(format!("not compared: {}", not_recorded(unrecorded)));
-        return vec![Contrast { note, ..blank }];
-    }
-    let shared = Shared::of(a.points(), b.points());
-    if shared.steps.is_empty() {
-        let note = Some("the runs share no step".to_owned());
-        return vec![Contrast { note, ..blank }];
-    }
-    let shared_steps = shared.steps.len();
     let differences = shared.differences();
     let [mean, ratio] = over_all_steps(&shared, &differences, resampling);
     let late = late_difference(&differences, shared.noise(), resampling);
     let separation = separation(&shared.steps, &differences, shared.noise());
-    let contrast = |statistic, number: Estimate| Contrast {
+    let contrast = |statistic, number: PairEstimate| Contrast {
         statistic,
         estimate: number.estimate,
         low: number.interval.map(|(low, _)| low),
         high: number.interval.map(|(_, high)| high),
         note: number.note,
-        shared_steps,
-        ..blank.clone()
+        ..empty.clone()
     };
     vec![
         contrast(Statistic::MeanDifference, mean),
         contrast(Statistic::LateDifference, late),
         contrast(Statistic::AreaRatio, ratio),
         Contrast {
-            method: "last change of sign of the difference of the running means of 5".to_owned(),
-            assumption: "about these two runs".to_owned(),
+            method: "last sign change of the difference of the 5-point running means".to_owned(),
+            assumption: "valid for these two runs".to_owned(),
             ..contrast(Statistic::SeparationStep, separation)
         },
     ]
 }
 
-/// A number with its interval, or why there is none.
+/// An estimate with its interval; the note says why one is missing.
 #[derive(Default)]
-struct Estimate {
+struct PairEstimate {
     estimate: Option<f64>,
     interval: Option<(f64, f64)>,
     note: Option<String>,
 }
 
-fn no_estimate(why: &str) -> Estimate {
-    Estimate { note: Some(why.to_owned()), ..Estimate::default() }
+impl PairEstimate {
+    fn of(value: f64) -> PairEstimate {
+        PairEstimate { estimate: finite(value), ..PairEstimate::default() }
+    }
+
+    fn missing(why: &str) -> PairEstimate {
+        PairEstimate { note: Some(why.to_owned()), ..PairEstimate::default() }
+    }
 }
 
-/// Means of as many neighbours as leave at most [`MOST_CELLS`]; values as they are where that is one.
-fn cells(values: &[f64]) -> Vec<f64> {
-    let width = values.len().div_ceil(MOST_CELLS);
+/// Number of neighbouring steps to average so that a series of `n` values has at most [`MAX_BINS`].
+fn bin_width(n: usize) -> usize {
+    n.div_ceil(MAX_BINS)
+}
+
+/// Means of `width` neighbouring values.
+fn binned(values: &[f64], width: usize) -> Vec<f64> {
     values.chunks(width).map(mean).collect()
 }
 
-pub(super) fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
-}
-
-/// Difference of means and ratio of areas, of the same resamples.
-fn over_all_steps(shared: &Shared, differences: &[f64], resampling: &Resampling) -> [Estimate; 2] {
+/// The mean difference and the ratio of areas, with intervals from the same resamples.
+fn over_all_steps(
+    shared: &SharedSteps,
+    differences: &[f64],
+    resampling: &Resampling,
+) -> [PairEstimate; 2] {
     let weights = shared.weights();
     let weighted = |values: &[f64]| values.iter().zip(&weights).map(|(v, w)| v * w).collect();
-    let (over_a, over_b): (Vec<f64>, Vec<f64>) = (weighted(&shared.a), weighted(&shared.b));
-    let areas = (over_a.iter().sum::<f64>(), over_b.iter().sum::<f64>());
-    let has_ratio = shared.steps.len() > 1 && areas.0 > 0.0 && areas.1 > 0.0;
-    let mut difference = Estimate { estimate: finite(mean(differences)), ..Estimate::default() };
-    let mut ratio = match has_ratio {
-        true => Estimate { estimate: finite(areas.0 / areas.1), ..Estimate::default() },
-        false => no_estimate("an area that is not positive has no ratio"),
+    let (weighted_a, weighted_b): (Vec<f64>, Vec<f64>) = (weighted(&shared.a), weighted(&shared.b));
+    let (area_a, area_b) = (weighted_a.iter().sum::<f64>(), weighted_b.iter().sum::<f64>());
+    let mut difference = PairEstimate::of(mean(differences));
+    let mut ratio = match shared.steps.len() > 1 && area_a > 0.0 && area_b > 0.0 {
+        true => PairEstimate::of(area_a / area_b),
+        false => PairEstimate::missing("an area that is not positive has no ratio"),
     };
 
-    if shared.steps.len() < FEWEST_STEPS || is_constant(differences, shared.noise()) {
-        difference.note = Some(match shared.steps.len() < FEWEST_STEPS {
-            true => format!("fewer than {FEWEST_STEPS} shared steps have no interval"),
-            false => "the difference does not vary".to_owned(),
-        });
+    if shared.steps.len() < MIN_SHARED_STEPS {
+        let note = format!("fewer than {MIN_SHARED_STEPS} shared steps have no interval");
+        difference.note = Some(note);
         return [difference, ratio];
     }
-    let values = cells(differences);
+    if is_constant(differences, shared.noise()) {
+        difference.note = Some("the difference does not vary".to_owned());
+        return [difference, ratio];
+    }
+    let width = bin_width(differences.len());
+    let values = binned(differences, width);
     let n = values.len();
     let length = block_length(&values);
     let centre = mean(&values);
-    let sums = Sums::of(values.iter().map(|v| v - centre));
-    let sums_a = Sums::of(cells(&over_a).into_iter());
-    let sums_b = Sums::of(cells(&over_b).into_iter());
-    let (mut means, mut logarithms) = (Vec::new(), Vec::new());
+    let sums = PrefixSums::of(values.iter().map(|v| v - centre));
+    let sums_a = PrefixSums::of(binned(&weighted_a, width).into_iter());
+    let sums_b = PrefixSums::of(binned(&weighted_b, width).into_iter());
+    let (mut means, mut log_ratios) = (Vec::new(), Vec::new());
     let shape = (n, length.ceil() as usize);
     resample(shape.0, shape.1, resampling, |blocks| {
         means.push(sums.over(blocks) / n as f64);
-        logarithms.push((sums_a.over(blocks) / sums_b.over(blocks)).ln());
+        log_ratios.push((sums_a.over(blocks) / sums_b.over(blocks)).ln());
     });
-    let note = (length >= longest_block(n)).then(|| DRIFTS.to_owned());
+    let note = (length >= max_block_length(n)).then(|| DRIFTS.to_owned());
     if let Some(estimate) = difference.estimate {
         difference.interval = interval(estimate, means, shape, resampling);
         difference.note.clone_from(&note);
     }
     if let Some(estimate) = ratio.estimate {
-        let ends = interval(estimate.ln(), logarithms, shape, resampling);
+        let ends = interval(estimate.ln(), log_ratios, shape, resampling);
         ratio.interval = ends.map(|(low, high)| (low.exp(), high.exp()));
         ratio.note = note;
     }
     [difference, ratio]
 }
 
-/// The mean of the last tenth of the differences. Its few steps do not tell what they remember, so
-/// blocks are as long as the later half asks for.
-fn late_difference(differences: &[f64], noise: f64, resampling: &Resampling) -> Estimate {
+/// The mean of the last tenth of the differences. A tenth has too few steps to estimate its own
+/// autocorrelation, so the block length is that of the second half.
+fn late_difference(differences: &[f64], noise: f64, resampling: &Resampling) -> PairEstimate {
     let n = differences.len();
     let late = &differences[n - n.div_ceil(10)..];
-    let mut found = Estimate { estimate: finite(mean(late)), ..Estimate::default() };
-    let Some(estimate) = found.estimate else { return found };
-    // As many neighbours in a cell as in the whole series.
-    let width = n.div_ceil(MOST_CELLS);
-    let cells = |values: &[f64]| -> Vec<f64> { values.chunks(width).map(mean).collect() };
-    let length = block_length(&cells(&differences[n / 2..])).ceil() as usize;
-    let values = cells(late);
+    let mut result = PairEstimate::of(mean(late));
+    let Some(estimate) = result.estimate else { return result };
+    let width = bin_width(n);
+    let length = block_length(&binned(&differences[n / 2..], width)).ceil() as usize;
+    let values = binned(late, width);
     let why = match () {
-        () if late.len() < FEWEST_STEPS => "it has too few steps for an interval",
-        () if is_constant(late, noise) => "the difference does not vary there",
-        () if (values.len() as f64) < FEWEST_BLOCKS * length as f64 => {
-            "it is too short for an interval beside what the difference remembers"
+        () if late.len() < MIN_SHARED_STEPS => Some("it has too few steps for an interval"),
+        () if is_constant(late, noise) => Some("the difference does not vary there"),
+        () if (values.len() as f64) < MIN_BLOCKS * length as f64 => {
+            Some("it is too short for an interval beside what the difference remembers")
         }
-        () => "",
+        () => None,
     };
-    if !why.is_empty() {
-        found.note = Some(why.to_owned());
-        return found;
+    if let Some(why) = why {
+        result.note = Some(why.to_owned());
+        return result;
     }
-    let sums = Sums::of(values.iter().map(|v| v - estimate));
+    let sums = PrefixSums::of(values.iter().map(|v| v - estimate));
     let mut means = Vec::new();
     resample(values.len(), length, resampling, |blocks| {
         means.push(sums.over(blocks) / values.len() as f64);
     });
-    found.interval = interval(estimate, means, (values.len(), length), resampling);
-    found
+    result.interval = interval(estimate, means, (values.len(), length), resampling);
+    result
 }
 
-/// The first step of the stretch at the end over which the smoothed curves do not cross.
-fn separation(steps: &[f64], differences: &[f64], noise: f64) -> Estimate {
+/// The first step after the last crossing of the smoothed curves.
+fn separation(steps: &[f64], differences: &[f64], noise: f64) -> PairEstimate {
     let smooth = running_mean(differences, 5);
     let last = smooth[smooth.len() - 1];
     if last.abs() <= noise || !last.is_finite() {
-        return no_estimate("the smoothed curves end together");
+        return PairEstimate::missing("the smoothed curves end together");
     }
     let crossed = smooth.iter().rposition(|d| d.signum() != last.signum() || d.abs() <= noise);
     let note = match crossed {
         None => Some("they never cross".to_owned()),
-        Some(i) if i + 1 + FEWEST_STEPS > smooth.len() => {
-            Some("they crossed within the last steps: they may do so again".to_owned())
+        Some(i) if i + 1 + MIN_SHARED_STEPS > smooth.len() => {
+            Some("they crossed within the last steps and may cross again".to_owned())
         }
         Some(_) => None,
     };
     let first = crossed.map_or(0, |i| i + 1);
-    Estimate { estimate: Some(steps[first]), note, ..Estimate::default() }
+    PairEstimate { estimate: Some(steps[first]), note, ..PairEstimate::default() }
 }
 
-/// Whether values do not vary, but for noise.
+/// Whether the values differ by no more than `noise`.
 fn is_constant(values: &[f64], noise: f64) -> bool {
-    let (low, high) =
-        values.iter().fold((values[0], values[0]), |(l, h), v| (l.min(*v), h.max(*v)));
-    high - low <= noise
-}
-
-fn finite(value: f64) -> Option<f64> {
-    value.is_finite().then_some(value)
+    values.max() - values.min() <= noise
 }

@@ -1,30 +1,31 @@
-//! The numbers of one run. Means and deviations are statrs' (one pass, no cancellation).
+//! The statistics of one run. Means and standard deviations are those of statrs: one pass, no cancellation.
 
 use serde::{Serialize, Serializer};
 use statrs::statistics::Statistics;
 
 use super::health::{Health, State, Thresholds};
+use super::sample::{finite, median_in_place};
 use crate::history::{Point, Repairs, Run, StageBoundary};
 use crate::quantity::Sign;
 
-/// What `stats` says of a run. Entropies are in nats; a number that does not exist is `None`.
+/// The statistics of a run. Entropies are in nats; undefined numbers are `None`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RunStats {
-    /// Its name.
+    /// Label of the run.
     pub label: String,
-    /// The file it was read from.
+    /// The file that it was read from.
     pub source: String,
-    /// The format of that file.
+    /// Name of the format of that file.
     pub format: &'static str,
-    /// The key of the series.
+    /// Metric key of the series.
     pub metric: String,
-    /// Which entropy that is.
+    /// Name of the kind of entropy.
     pub quantity: &'static str,
-    /// How a step's tokens become one number, where that is known.
+    /// How the token entropies of a step are aggregated; `None` if unknown.
     pub aggregation: Option<&'static str>,
-    /// Whether the log holds it negated.
+    /// Whether the log holds negated entropies.
     pub sign: Sign,
-    /// How many points the curve has.
+    /// Number of points.
     pub points: usize,
     /// The smallest step.
     #[serde(serialize_with = "step")]
@@ -44,78 +45,63 @@ pub struct RunStats {
     pub std: Option<f64>,
     /// The largest value.
     pub max: f64,
-    /// The first step with it.
+    /// The first step with the largest value.
     #[serde(serialize_with = "step")]
     pub max_step: f64,
     /// The smallest value.
     pub min: f64,
-    /// The first step with it.
+    /// The first step with the smallest value.
     #[serde(serialize_with = "step")]
     pub min_step: f64,
-    /// Area under the curve in nats × steps, by trapezoids; none for one point.
+    /// Area under the curve in nats × steps, by trapezoids; `None` for one point.
     pub auc: Option<f64>,
-    /// The first step with the smoothed curve at or under half of the baseline.
+    /// The first step at which the smoothed curve is at or below half of the baseline.
     #[serde(serialize_with = "maybe_step")]
     pub half_life_step: Option<f64>,
-    /// Collapsed, exploded or neither.
+    /// State of the run.
     pub state: State,
-    /// Where a collapse or an explosion began.
+    /// The step at which a collapse or an explosion began.
     #[serde(serialize_with = "maybe_step")]
     pub state_step: Option<f64>,
-    /// Entropy at the start.
+    /// Entropy at the start: see [`Health::baseline`].
     pub baseline: Option<f64>,
-    /// The smoothed curve's end as a share of the baseline.
+    /// The last value of the smoothed curve as a share of the baseline.
     pub final_ratio: Option<f64>,
-    /// Slope of the last fifth in nats per 100 steps.
+    /// Slope of the last fifth of the smoothed curve in nats per 100 steps.
     pub late_slope: Option<f64>,
-    /// Where rounds of training meet that were laid end to end.
+    /// Boundaries between training stages that were concatenated.
     pub joints: Vec<StageBoundary>,
-    /// What was put right in the log.
+    /// Counts of what was repaired in the log.
     pub repairs: Repairs,
-    /// What was odd about it.
+    /// Warnings about the data.
     pub warnings: Vec<String>,
 }
 
 impl RunStats {
-    /// Computes the numbers of `run`.
+    /// Computes the statistics of `run`.
     pub fn of(run: &Run, thresholds: &Thresholds) -> RunStats {
-        let points = run.history.points();
-        let values: Vec<f64> = points.iter().map(|p| p.entropy).collect();
+        RunStats::of_part(run, run, thresholds)
+    }
+
+    /// Computes the statistics of a part of a run. Its state, and whatever else compares a run with its own
+    /// start, are those of the `whole` run: a part that begins after a collapse would look healthy.
+    pub fn of_part(part: &Run, whole: &Run, thresholds: &Thresholds) -> RunStats {
+        let points = part.history.points();
+        let values = entropies(points);
         let (health, (mean, std)) = rayon::join(
-            || Health::of(points, &values, thresholds),
+            || Health::of(whole.history.points(), &entropies(whole.history.points()), thresholds),
             || (finite(values.iter().mean()), finite(values.iter().std_dev())),
         );
-        RunStats::with(run, values, health, (mean, std))
-    }
-
-    /// Computes the numbers of a part of a run. Its state and what else compares it with its own start are
-    /// those of the `whole` run: a part that begins behind a collapse would look healthy.
-    pub fn of_part(part: &Run, whole: &Run, thresholds: &Thresholds) -> RunStats {
-        let points = whole.history.points();
-        let values: Vec<f64> = points.iter().map(|p| p.entropy).collect();
-        let health = Health::of(points, &values, thresholds);
-        let values: Vec<f64> = part.history.points().iter().map(|p| p.entropy).collect();
-        let spread = (finite(values.iter().mean()), finite(values.iter().std_dev()));
-        RunStats::with(part, values, health, spread)
-    }
-
-    fn with(
-        run: &Run,
-        values: Vec<f64>,
-        health: Health,
-        (mean, std): (Option<f64>, Option<f64>),
-    ) -> RunStats {
-        let points = run.history.points();
         let (first, last) = (points[0], points[points.len() - 1]);
         let ((max, min), median) = rayon::join(|| extremes(points), || median_in_place(values));
         RunStats {
-            label: run.history.label().to_owned(),
-            source: run.source.clone(),
-            format: run.format,
-            metric: run.metric.clone(),
-            quantity: run.history.kind().name(),
-            aggregation: run.history.kind().aggregation(),
-            sign: run.sign,
+            label: part.history.label().to_owned(),
+            source: part.source.clone(),
+            format: part.format,
+            metric: part.metric.clone(),
+            quantity: part.history.kind().name(),
+            aggregation: part.history.kind().aggregation(),
+            sign: part.sign,
             points: points.len(),
             first_step: first.step,
             last_step: last.step,
@@ -135,14 +121,18 @@ impl RunStats {
             baseline: health.baseline,
             final_ratio: health.final_ratio.and_then(finite),
             late_slope: health.late_slope.and_then(finite),
-            joints: run.joints.clone(),
-            repairs: run.repairs,
-            warnings: run.warnings.clone(),
+            joints: part.joints.clone(),
+            repairs: part.repairs,
+            warnings: part.warnings.clone(),
         }
     }
 }
 
-/// A whole step as an integer: that is how it was logged, and `1.0` is not a step.
+fn entropies(points: &[Point]) -> Vec<f64> {
+    points.iter().map(|point| point.entropy).collect()
+}
+
+/// Serializes a step: a whole number as an integer, as it was logged, instead of `1.0`.
 pub(super) fn step<S: Serializer>(step: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     if step.fract() == 0.0 && step.abs() < 2f64.powi(63) {
         serializer.serialize_i64(*step as i64)
@@ -151,6 +141,7 @@ pub(super) fn step<S: Serializer>(step: &f64, serializer: S) -> Result<S::Ok, S:
     }
 }
 
+/// Serializes an optional step; see [`step`].
 pub(super) fn maybe_step<S: Serializer>(
     value: &Option<f64>,
     serializer: S,
@@ -161,11 +152,7 @@ pub(super) fn maybe_step<S: Serializer>(
     }
 }
 
-pub(super) fn finite(value: f64) -> Option<f64> {
-    value.is_finite().then_some(value)
-}
-
-/// The points with the largest and the smallest value; the first of equals.
+/// The points with the largest and the smallest value; the first one of several equal ones.
 fn extremes(points: &[Point]) -> (Point, Point) {
     let mut max = points[0];
     let mut min = points[0];
@@ -180,7 +167,7 @@ fn extremes(points: &[Point]) -> (Point, Point) {
     (max, min)
 }
 
-/// Trapezoids over steps; NaN for one point.
+/// Area under the curve by trapezoids; NaN for one point.
 fn area(points: &[Point]) -> f64 {
     if points.len() < 2 {
         return f64::NAN;
@@ -188,25 +175,6 @@ fn area(points: &[Point]) -> f64 {
     let trapezoid =
         |w: &[Point]| (w[1].step - w[0].step) * (0.5 * w[0].entropy + 0.5 * w[1].entropy);
     points.windows(2).map(trapezoid).sum()
-}
-
-/// The middle value, or the mean of the two in the middle. Linear time.
-///
-/// # Panics
-/// When there are no values.
-pub fn median(values: &[f64]) -> f64 {
-    median_in_place(values.to_vec())
-}
-
-fn median_in_place(mut values: Vec<f64>) -> f64 {
-    let middle = values.len() / 2;
-    let even = values.len().is_multiple_of(2);
-    let (below, &mut upper, _) = values.select_nth_unstable_by(middle, f64::total_cmp);
-    if !even {
-        return upper;
-    }
-    let lower = below.iter().copied().max_by(f64::total_cmp).unwrap_or(upper);
-    0.5 * lower + 0.5 * upper
 }
 
 #[cfg(test)]
@@ -224,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_agree_with_numpy() {
+    fn statistics_match_numpy() {
         // numpy 2.4: x = [2.5, 1.0, 4.0, 4.0, 0.5], t = [0, 1, 4, 9, 16];
         // mean, median, std(ddof=1), trapezoid(x, t).
         let s = stats(&[2.5, 1.0, 4.0, 4.0, 0.5]);
@@ -235,13 +203,13 @@ mod tests {
     }
 
     #[test]
-    fn one_point_has_no_deviation_and_no_area() {
+    fn single_point_has_no_deviation_and_no_area() {
         let s = stats(&[2.0]);
         assert_eq!((s.mean, s.std, s.auc, s.median), (Some(2.0), None, None, 2.0));
     }
 
     #[test]
-    fn numbers_that_overflow_do_not_exist() {
+    fn overflowing_statistics_are_none() {
         let s = stats(&[f64::MAX, -f64::MAX, f64::MAX]);
         assert_eq!((s.std, s.median), (None, f64::MAX));
     }

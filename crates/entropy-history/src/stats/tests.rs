@@ -1,19 +1,19 @@
-//! Statistics beside SciPy's, statsmodels', rliable's and arch's: tests/stats/make_statistics.py wrote the
-//! values, which name the versions.
+//! Statistics compared with SciPy, statsmodels, rliable and arch. tests/stats/make_statistics.py wrote the
+//! expected values, which name the versions.
 
 use serde_json::Value;
 
 use super::analyse;
-use super::between::*;
 use super::bootstrap::*;
 use super::compare::{Plan, compare};
 use super::contrast::{Contrast, Statistic};
 use super::group::group;
+use super::group_tests::*;
 use super::health::Thresholds;
 use crate::history::{Comparison, History, Point, Run};
 use crate::quantity::EntropyKind;
 
-fn expected() -> Value {
+fn fixture() -> Value {
     serde_json::from_str(include_str!("../../../../tests/fixtures/expected/statistics.json"))
         .unwrap()
 }
@@ -22,26 +22,29 @@ fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
 }
 
-fn close(got: f64, wanted: &Value, name: &str) {
-    let wanted = wanted.as_f64().unwrap();
-    assert!((got - wanted).abs() <= 1e-9 * wanted.abs().max(1e-3), "{name}: {got} is not {wanted}");
+fn close(got: f64, expected: &Value, name: &str) {
+    let expected = expected.as_f64().unwrap();
+    assert!(
+        (got - expected).abs() <= 1e-9 * expected.abs().max(1e-3),
+        "{name}: {got} is not {expected}"
+    );
 }
 
 #[test]
-fn blocks_are_as_long_as_archs() {
-    for case in expected()["blocks"].as_array().unwrap() {
+fn block_length_matches_arch() {
+    for case in fixture()["blocks"].as_array().unwrap() {
         let length = block_length(&numbers(&case["values"]));
-        let wanted = case["length"].as_f64().unwrap().max(1.0);
-        assert!((length - wanted).abs() < 1e-9, "{}: {length} is not {wanted}", case["name"]);
+        let expected = case["length"].as_f64().unwrap().max(1.0);
+        assert!((length - expected).abs() < 1e-9, "{}: {length} is not {expected}", case["name"]);
     }
 }
 
 #[test]
-fn resampled_means_spread_as_archs() {
-    for case in expected()["blocks"].as_array().unwrap() {
+fn spread_of_resampled_means_matches_arch() {
+    for case in fixture()["blocks"].as_array().unwrap() {
         let values = numbers(&case["values"]);
         let length = block_length(&values).ceil() as usize;
-        let sums = Sums::of(values.iter().copied());
+        let sums = PrefixSums::of(values.iter().copied());
         let many = Resampling { resamples: 20_000, ..Resampling::default() };
         let mut means = Vec::new();
         resample(values.len(), length, &many, |blocks| {
@@ -49,24 +52,28 @@ fn resampled_means_spread_as_archs() {
         });
         let centre = means.iter().sum::<f64>() / means.len() as f64;
         let spread = means.iter().map(|m| (m - centre).powi(2)).sum::<f64>() / means.len() as f64;
-        let (spread, wanted) = (spread.sqrt(), case["standard_error"].as_f64().unwrap());
-        // Two samples of 20,000 differ by 0.7 % in one standard deviation; arch draws whole blocks and
-        // cuts the last as we do.
-        assert!((spread / wanted - 1.0).abs() < 0.03, "{}: {spread} is not {wanted}", case["name"]);
+        let (spread, expected) = (spread.sqrt(), case["standard_error"].as_f64().unwrap());
+        // One standard deviation of the difference of two samples of 20,000 is 0.7 %. Like this crate, arch
+        // draws whole blocks and cuts the last one.
+        assert!(
+            (spread / expected - 1.0).abs() < 0.03,
+            "{}: {spread} is not {expected}",
+            case["name"]
+        );
     }
 }
 
 #[test]
-fn tests_of_two_samples_are_scipys() {
+fn two_sample_tests_match_scipy() {
     let resampling = Resampling::default();
-    for case in expected()["samples"].as_array().unwrap() {
+    for case in fixture()["samples"].as_array().unwrap() {
         let (a, b) = (numbers(&case["a"]), numbers(&case["b"]));
-        let (wanted, test) = (&case["welch"], welch(&a, &b, &resampling).unwrap());
-        close(test.difference, &wanted["difference"], "difference");
-        close(test.p, &wanted["p"], "Welch's p");
-        close(test.degrees, &wanted["degrees"], "degrees of freedom");
-        close(test.interval.0, &wanted["low"], "low");
-        close(test.interval.1, &wanted["high"], "high");
+        let (expected, test) = (&case["welch"], welch(&a, &b, &resampling).unwrap());
+        close(test.difference, &expected["difference"], "difference");
+        close(test.p, &expected["p"], "Welch's p");
+        close(test.degrees, &expected["degrees"], "degrees of freedom");
+        close(test.interval.0, &expected["low"], "low");
+        close(test.interval.1, &expected["high"], "high");
         let (u, p) = mann_whitney(&a, &b).unwrap();
         close(u, &case["mann_whitney"]["u"], "U");
         close(p, &case["mann_whitney"]["p"], "Mann-Whitney's p");
@@ -74,15 +81,16 @@ fn tests_of_two_samples_are_scipys() {
         close(improvement, &case["probability_of_improvement"], "probability of improvement");
         close(interquartile_mean(&a), &case["iqm"], "IQM");
     }
-    let holm_case = &expected()["holm"];
-    for (got, wanted) in holm(&numbers(&holm_case["p"])).iter().zip(numbers(&holm_case["adjusted"]))
+    let holm_case = &fixture()["holm"];
+    for (got, expected) in
+        holm(&numbers(&holm_case["p"])).iter().zip(numbers(&holm_case["adjusted"]))
     {
-        assert!((got - wanted).abs() < 1e-12);
+        assert!((got - expected).abs() < 1e-12);
     }
 }
 
 #[test]
-fn the_smallest_p_of_a_rank_test_is_that_of_samples_that_do_not_overlap() {
+fn smallest_p_is_that_of_samples_without_overlap() {
     for (m, n) in [(2, 2), (3, 4), (4, 3), (5, 5)] {
         let a: Vec<f64> = (0..m).map(|i| i as f64).collect();
         let b: Vec<f64> = (0..n).map(|i| 100.0 + i as f64).collect();
@@ -92,13 +100,13 @@ fn the_smallest_p_of_a_rank_test_is_that_of_samples_that_do_not_overlap() {
 }
 
 #[test]
-fn samples_without_spread_are_not_tested() {
+fn samples_without_spread_have_no_test() {
     let resampling = Resampling::default();
     assert_eq!(welch(&[1.0], &[2.0, 3.0], &resampling), None);
     assert_eq!(welch(&[0.1 + 0.2, 0.3], &[0.3, 0.3], &resampling), None);
 }
 
-/// Normal values of an autoregression of that coefficient, by Box and Muller.
+/// An AR(1) series with coefficient `phi` and normal noise (Box–Muller).
 fn autoregressive(n: usize, phi: f64, seed: u64) -> Vec<f64> {
     let mut generator = Resampling { seed, ..Resampling::default() }.generator();
     let mut uniform = || (below(&mut generator, 1 << 30) as f64 + 0.5) / f64::from(1 << 30);
@@ -133,8 +141,8 @@ fn find(contrasts: &[Contrast], statistic: Statistic) -> &Contrast {
 }
 
 #[test]
-fn intervals_cover_about_as_often_as_they_are_said_to() {
-    // The module says 73 to 94 % for 95 %; a hundred trials are within 10 % of what they estimate.
+fn interval_coverage_is_as_documented() {
+    // The module documents 73 to 94 %; a hundred trials estimate the coverage within 10 %.
     for (n, phi, least) in [(120, 0.0, 85), (120, 0.8, 75), (1000, 0.9, 80)] {
         let trend: Vec<f64> = (0..n).map(|i| 3.0 * (-(i as f64) / 40.0).exp()).collect();
         let covered = (0..100).filter(|trial| {
@@ -150,7 +158,7 @@ fn intervals_cover_about_as_often_as_they_are_said_to() {
 }
 
 #[test]
-fn what_two_runs_share_is_no_noise() {
+fn shared_trend_is_not_noise() {
     let trend = |i: usize| 3.0 * (-(i as f64) / 30.0).exp();
     let a: Vec<f64> = (0..200).map(|i| trend(i) + 0.4 + 0.01 * (i as f64).sin()).collect();
     let b: Vec<f64> = (0..200).map(trend).collect();
@@ -167,7 +175,7 @@ fn what_two_runs_share_is_no_noise() {
 }
 
 #[test]
-fn runs_come_apart_where_their_smoothed_curves_cross_last() {
+fn separation_is_the_last_crossing_of_the_smoothed_curves() {
     let a = [1.0; 60];
     let b: Vec<f64> = (0..60).map(|i| if i < 30 { 1.5 } else { 0.5 }).collect();
     let analysis = compared(vec![run("a", &a), run("b", &b)], false, None);
@@ -176,20 +184,20 @@ fn runs_come_apart_where_their_smoothed_curves_cross_last() {
 }
 
 #[test]
-fn what_cannot_be_said_is_left_out_with_its_reason() {
-    let said = |a: &[f64], b: &[f64], statistic| {
+fn missing_statistics_have_a_reason() {
+    let note_of = |a: &[f64], b: &[f64], statistic| {
         let analysis = compared(vec![run("a", a), run("b", b)], false, None);
         let contrast = find(&analysis.comparisons, statistic).clone();
         assert!(contrast.low.is_none() && contrast.p.is_none());
         (contrast.estimate, contrast.note.unwrap())
     };
     let mean = Statistic::MeanDifference;
-    assert_eq!(said(&[1.0], &[3.0], mean).0, Some(-2.0));
-    assert!(said(&[1.0, 2.0], &[3.0, 3.5], mean).1.contains("fewer than 10 shared steps"));
-    assert!(said(&[1.0; 50], &[3.0; 50], mean).1.contains("does not vary"));
+    assert_eq!(note_of(&[1.0], &[3.0], mean).0, Some(-2.0));
+    assert!(note_of(&[1.0, 2.0], &[3.0, 3.5], mean).1.contains("fewer than 10 shared steps"));
+    assert!(note_of(&[1.0; 50], &[3.0; 50], mean).1.contains("does not vary"));
     let signs: Vec<f64> = (0..50).map(|i| if i % 2 == 0 { 1.0 } else { -1.0 }).collect();
-    assert!(said(&signs, &signs, Statistic::AreaRatio).1.contains("not positive"));
-    assert!(said(&[1.0; 50], &[1.0; 50], Statistic::SeparationStep).1.contains("together"));
+    assert!(note_of(&signs, &signs, Statistic::AreaRatio).1.contains("not positive"));
+    assert!(note_of(&[1.0; 50], &[1.0; 50], Statistic::SeparationStep).1.contains("together"));
     let mut far = run("b", &[1.0; 3]);
     let points = vec![Point { step: 100.0, entropy: 1.0 }];
     far.history = History::from_raw("b", EntropyKind::TokenMean, points.clone()).unwrap().0;
@@ -202,19 +210,19 @@ fn what_cannot_be_said_is_left_out_with_its_reason() {
 }
 
 #[test]
-fn zeros_that_were_not_recorded_are_compared_with_nothing() {
+fn unrecorded_runs_are_not_compared() {
     let runs = || vec![run("a1", &[1.0; 50]), run("a2", &[0.0; 50]), run("b1", &[3.0; 50])];
     let pairs = compared(runs(), false, None).comparisons;
-    let said = |a: &str, b: &str| {
+    let note_of = |a: &str, b: &str| {
         let of: Vec<&Contrast> = pairs.iter().filter(|c| c.a == a && c.b == b).collect();
         (of.len(), of[0].estimate, of[0].note.clone().unwrap_or_default())
     };
     for pair in [("a1", "a2"), ("a2", "b1")] {
-        let (lines, estimate, note) = said(pair.0, pair.1);
+        let (lines, estimate, note) = note_of(pair.0, pair.1);
         assert_eq!((lines, estimate), (1, None));
         assert!(note.contains("a2 was not recorded"), "{note}");
     }
-    assert_eq!(said("a1", "b1").1, Some(-2.0));
+    assert_eq!(note_of("a1", "b1").1, Some(-2.0));
 
     let grouped = compared(runs(), true, None);
     let group = &grouped.groups[0];
@@ -233,14 +241,17 @@ fn zeros_that_were_not_recorded_are_compared_with_nothing() {
 }
 
 #[test]
-fn a_difference_that_varies_by_rounding_alone_has_no_interval() {
+fn difference_that_varies_only_by_rounding_has_no_interval() {
     let trend: Vec<f64> = (0..200).map(|i| 3.0 * (-(i as f64) / 30.0).exp()).collect();
     let above: Vec<f64> = trend.iter().map(|v| v + 1.0).collect();
     let single =
         |values: &[f64]| -> Vec<f64> { values.iter().map(|v| f64::from(*v as f32)).collect() };
     let differences =
         |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a - b).collect::<Vec<_>>();
-    assert!(differences(&trend, &above).iter().any(|d| *d != -1.0), "rounding is in it");
+    assert!(
+        differences(&trend, &above).iter().any(|d| *d != -1.0),
+        "the differences contain rounding errors"
+    );
     for (a, b) in [(trend.clone(), above.clone()), (single(&trend), single(&above))] {
         let pairs = compared(vec![run("a", &a), run("b", &b)], false, None).comparisons;
         for statistic in [Statistic::MeanDifference, Statistic::LateDifference] {
@@ -251,8 +262,8 @@ fn a_difference_that_varies_by_rounding_alone_has_no_interval() {
         }
     }
     let same = compared(vec![run("a", &trend), run("b", &single(&trend))], false, None);
-    let apart = find(&same.comparisons, Statistic::SeparationStep);
-    assert!(apart.note.as_deref().unwrap().contains("end together"));
+    let separation = find(&same.comparisons, Statistic::SeparationStep);
+    assert!(separation.note.as_deref().unwrap().contains("end together"));
 }
 
 #[test]
@@ -271,8 +282,8 @@ fn above_twenty_runs_pairs_need_a_baseline() {
 }
 
 #[test]
-fn groups_are_compared_by_a_number_a_run() {
-    // Ends of unequal length: the means are over steps 1 to 3, which all have.
+fn groups_are_compared_by_one_number_per_run() {
+    // The runs have unequal lengths: the means are over the shared steps 1 to 3.
     let runs = vec![
         run("a1", &[1.0, 2.0, 3.0, 100.0]),
         run("a2", &[2.0, 3.0, 4.0]),
@@ -297,7 +308,7 @@ fn groups_are_compared_by_a_number_a_run() {
 }
 
 #[test]
-fn the_number_of_threads_changes_nothing() {
+fn result_does_not_depend_on_the_number_of_threads() {
     let runs = || (0..6).map(|i| run(&format!("r{i}"), &autoregressive(300, 0.6, i))).collect();
     let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     let one = alone.install(|| compared(runs(), false, None));
@@ -306,7 +317,7 @@ fn the_number_of_threads_changes_nothing() {
 }
 
 #[test]
-fn a_series_too_long_to_resample_is_averaged_first() {
+fn long_series_is_averaged_before_resampling() {
     let n = 50_000;
     let noise = autoregressive(n, 0.9, 3);
     let analysis = compared(vec![run("a", &noise), run("b", &vec![1.0; n])], false, None);

@@ -1,148 +1,152 @@
-//! Groups of runs: a mean each, a band around it, and how many runs are behind both.
+//! Groups of runs: the mean of each group, and a band around it.
 //!
-//! Runs are smoothed before they are averaged, so that the band is how far smoothed runs lie apart. Bands
-//! are the one thing in a picture that is transparent: of two that overlap, both can be seen.
+//! Runs are smoothed before they are averaged, so a band is the spread of smoothed runs. Bands are the only
+//! transparent marks of a picture: where two overlap, both are visible.
 
 use std::borrow::Cow;
 
-use super::{Curve, Frame, Line, Part, smoothed};
+use super::curve::{Curve, CurveSource, smoothed};
 use crate::canvas::Mark;
-use crate::ink::{Xy, between_x, edge};
-use crate::{Across, ChartOptions, Grouped};
+use crate::geometry::{Xy, clip_x};
+use crate::plot_area::PlotArea;
+use crate::stroke::region_edge;
+use crate::{Across, ChartOptions, GroupOptions};
 use entropy_history::history::{Comparison, History, Run};
 use entropy_history::label::visible;
-use entropy_history::stats::band::{Filling, Place, Spread, Stretch, stretches};
+use entropy_history::stats::band::{BandPoint, BandSegment, MissingSteps, Spread, band_segments};
 use entropy_history::stats::smooth::Smoothing;
 
-/// How much of its colour a band mixes into what is below it: of all runs of a group, and of some.
+/// Opacity of a band over all runs of a group, and over some of them.
 const OPACITY: f64 = 0.18;
 const PARTIAL_OPACITY: f64 = 0.09;
-/// Half the width of the band at a single place, in px.
+/// Half the width in px of the band at a single point.
 const WHISKER: f64 = 3.0;
-/// Up to so many groups say in words where their number of runs changes.
-const MOST_WORDS: usize = 3;
+/// Up to this many groups, the subtitle says where their number of runs changes.
+const MAX_COUNT_NOTES: usize = 3;
 
-/// The lines of the groups, without places, and what is to be said of them.
-pub(super) fn groups<'a>(
+/// The means of the groups, and warnings about them. `width` is the width of the chart in steps.
+pub(super) fn group_means<'a>(
     comparison: &'a Comparison,
-    grouped: &'a Grouped,
-    look: &ChartOptions,
-    span: f64,
-) -> (Vec<Line<'a>>, Vec<String>) {
+    grouped: &'a GroupOptions,
+    options: &ChartOptions,
+    width: f64,
+) -> (Vec<CurveSource<'a>>, Vec<String>) {
     let mut warnings = Vec::new();
-    let mut alone: Vec<&str> = Vec::new();
-    let mut lines = Vec::new();
+    let mut single: Vec<&str> = Vec::new();
+    let mut means = Vec::new();
     for group in &grouped.groups {
         let members: Vec<&Run> = group.members.iter().map(|i| &comparison.runs()[*i]).collect();
         let kind = members[0].history.kind();
-        let mixed = members.iter().any(|run| run.history.kind() != kind);
-        let stretches = match mixed {
-            true => Vec::new(),
-            false => line(&members, grouped, look, span),
+        let (segments, warning) = if members.iter().any(|run| run.history.kind() != kind) {
+            let warning = "its runs hold different quantities and are not averaged";
+            (Vec::new(), Some(warning.to_owned()))
+        } else {
+            let segments = mean_segments(&members, grouped, options, width);
+            let warning = mean_warning(&members, &segments, grouped);
+            (segments, warning)
         };
         if members.len() == 1 {
-            alone.push(&group.name);
+            single.push(&group.name);
         }
-        let why = match mixed {
-            true => Some("its runs hold different quantities and are not averaged".to_owned()),
-            false => remark(&members, &stretches, grouped),
-        };
-        warnings.extend(why.map(|why| format!("group {}: {why}", visible(&group.name))));
-        lines.push(Line::Group { members, stretches });
+        warnings.extend(warning.map(|text| format!("group {}: {text}", visible(&group.name))));
+        means.push(CurveSource::Group { members, segments });
     }
-    match alone[..] {
+    match single[..] {
         [] => {}
         [name] => warnings.push(format!("group {}: one run has no band", visible(name))),
-        _ => warnings.push(format!("{} groups are of one run each and have no band", alone.len())),
+        _ => warnings.push(format!("{} groups have one run each and no band", single.len())),
     }
-    (lines, warnings)
+    (means, warnings)
 }
 
-fn line(members: &[&Run], grouped: &Grouped, look: &ChartOptions, span: f64) -> Vec<Stretch> {
-    let smooth = |run: &&'_ Run| smoothed(&run.history, look.smoothing, span);
-    let taken: Vec<Cow<'_, History>> = members
+fn mean_segments(
+    members: &[&Run],
+    grouped: &GroupOptions,
+    options: &ChartOptions,
+    width: f64,
+) -> Vec<BandSegment> {
+    let smooth = |run: &&'_ Run| smoothed(&run.history, options.smoothing, width);
+    let histories: Vec<Cow<'_, History>> = members
         .iter()
         .map(|run| smooth(run).map_or(Cow::Borrowed(&run.history), Cow::Owned))
         .collect();
-    let taken: Vec<&History> = taken.iter().map(AsRef::as_ref).collect();
-    stretches(&taken, grouped.spread, grouped.filling, &grouped.resampling)
+    let histories: Vec<&History> = histories.iter().map(AsRef::as_ref).collect();
+    band_segments(&histories, grouped.spread, grouped.missing_steps, &grouped.resampling)
 }
 
-/// What limits the line of a group whose runs hold one quantity.
-fn remark(members: &[&Run], stretches: &[Stretch], grouped: &Grouped) -> Option<String> {
+fn shared_points(segments: &[BandSegment]) -> usize {
+    segments.iter().map(|segment| segment.points.len()).sum()
+}
+
+/// What limits the mean of a group, if anything does. Groups of one run are reported together instead.
+fn mean_warning(
+    members: &[&Run],
+    segments: &[BandSegment],
+    grouped: &GroupOptions,
+) -> Option<String> {
     let runs = members.len();
     if runs == 1 {
-        return None; // counted with the others
+        return None;
     }
-    let shared: usize = stretches.iter().map(|stretch| stretch.places.len()).sum();
-    let fewest = members.iter().map(|run| run.history.points().len()).min().unwrap_or(0);
-    let between = match grouped.filling {
-        Filling::AsLogged => "; values between logged points were not interpolated",
-        Filling::Interpolated => "",
+    let shared = shared_points(segments);
+    let shortest = members.iter().map(|run| run.history.points().len()).min().unwrap_or(0);
+    let not_interpolated = match grouped.missing_steps {
+        MissingSteps::Skip => "; values between logged points were not interpolated",
+        MissingSteps::Interpolate => "",
     };
+    let min_runs = grouped.spread.min_runs();
     match shared {
-        0 => Some(format!("its runs share no place on the axis and have no mean{between}")),
-        // Runs that log alike share most of what the shortest of them has.
-        _ if 2 * shared < fewest => {
-            let places = if shared == 1 { "place" } else { "places" };
+        0 => Some(format!(
+            "its runs share no point of the x axis and have no mean{not_interpolated}"
+        )),
+        // Runs with the same logging interval share most points of the shortest run.
+        _ if 2 * shared < shortest => {
+            let points = if shared == 1 { "point" } else { "points" };
             Some(format!(
-                "its runs share {shared} {places} on the axis, the shortest having {fewest} points{between}"
+                "its runs share {shared} {points} of the x axis, and the shortest run has {shortest} points{not_interpolated}"
             ))
         }
-        _ if stretches.iter().all(|s| s.runs < grouped.spread.fewest_runs()) => {
-            let asked = grouped.spread.fewest_runs();
-            Some(format!("{runs} runs: a band by resampling asks for {asked}"))
+        _ if segments.iter().all(|segment| segment.runs < min_runs) => {
+            Some(format!("{runs} runs: a bootstrap band needs {min_runs}"))
         }
         _ => None,
     }
 }
 
-/// Whether there is hardly a mean: none, or one place of runs that have more.
-pub(super) fn is_hardly_shared(members: &[&Run], stretches: &[Stretch]) -> bool {
-    let shared: usize = stretches.iter().map(|stretch| stretch.places.len()).sum();
+/// Whether a group has no useful mean: none at all, or one point although its runs have more.
+pub(super) fn has_no_mean(members: &[&Run], segments: &[BandSegment]) -> bool {
+    let shared = shared_points(segments);
     shared == 0 || shared == 1 && members.iter().all(|run| run.history.points().len() > 1)
 }
 
-/// The line of a group in px.
-pub(super) fn parts(members: usize, stretches: &[Stretch], frame: &Frame) -> Vec<Part> {
-    let of_stretch = |stretch: &Stretch| {
-        let of_all = stretch.runs == members;
-        let place = |place: &Place| (frame.x.at(place.step), frame.y.at(place.mean));
-        let inside = frame.inside(stretch.places.iter().map(place).collect());
-        inside.into_iter().map(move |places| Part { places, of_all })
-    };
-    stretches.iter().flat_map(of_stretch).collect()
-}
-
-/// The bands of a line; none if it is that of a run, or has no colour of its own.
-pub(super) fn marks(curve: &Curve<'_>, frame: &Frame) -> Vec<Mark> {
-    let (Line::Group { members, stretches }, Some(style)) = (&curve.line, curve.style) else {
-        return Vec::new();
-    };
+/// The bands of a curve; none for a run or for a group without a style.
+pub(super) fn marks(curve: &Curve<'_>, area: &PlotArea) -> Vec<Mark> {
+    let Some(style) = curve.style else { return Vec::new() };
     let mut marks = Vec::new();
-    for stretch in stretches {
-        let opacity = if stretch.runs == members.len() { OPACITY } else { PARTIAL_OPACITY };
-        let ends = stretch.places.chunk_by(|a, b| a.band.is_some() == b.band.is_some());
-        for places in ends {
-            let outline = outline(places, frame);
+    for segment in curve.segments() {
+        let has_all_runs = segment.runs == curve.runs().len();
+        let opacity = if has_all_runs { OPACITY } else { PARTIAL_OPACITY };
+        let ends = segment.points.chunk_by(|a, b| a.band.is_some() == b.band.is_some());
+        for points in ends {
+            let outline = outline(points, area);
             if outline.len() > 2 {
-                marks.push(Mark::Veil(outline, style.line, opacity));
+                marks.push(Mark::TranslucentRegion(outline, style.line, opacity));
             }
         }
     }
     marks
 }
 
-/// The band around places in px, within the frame; empty where there is none.
-fn outline(places: &[Place], frame: &Frame) -> Vec<Xy> {
+/// The outline of the band in px, clipped to the plot area; empty if there is no band.
+fn outline(points: &[BandPoint], area: &PlotArea) -> Vec<Xy> {
     let side = |end: fn((f64, f64)) -> f64| -> Vec<Xy> {
-        let at = |place: &Place| {
-            let y = frame.y.at(end(place.band?));
-            // What has no logarithm is below the axis.
-            Some((frame.x.at(place.step), if y.is_finite() { y } else { frame.bottom }))
+        let at = |point: &BandPoint| {
+            let y = area.y.at(end(point.band?));
+            // A value without a logarithm is below the axis.
+            Some((area.x.at(point.step), if y.is_finite() { y } else { area.bottom }))
         };
-        let line: Vec<Xy> = places.iter().filter_map(at).collect();
-        within(&between_x(&line, frame.left, frame.right), frame.top, frame.bottom)
+        let line: Vec<Xy> = points.iter().filter_map(at).collect();
+        clamp_y(&clip_x(&line, area.left, area.right), area.top, area.bottom)
     };
     let (below, above) = (side(|band| band.0), side(|band| band.1));
     let (Some(low), Some(high)) = (below.first(), above.first()) else { return Vec::new() };
@@ -151,15 +155,15 @@ fn outline(places: &[Place], frame: &Frame) -> Vec<Xy> {
         return vec![(left, high.1), (right, high.1), (right, low.1), (left, low.1)];
     }
     if low.1 == high.1 && below.iter().zip(&above).all(|(b, a)| b == a) {
-        return Vec::new(); // no spread, or all of it outside
+        return Vec::new(); // no spread, or all of it is outside
     }
-    let mut outline = edge(&above, f64::min);
-    outline.extend(edge(&below, f64::max).into_iter().rev());
+    let mut outline = region_edge(&above, f64::min);
+    outline.extend(region_edge(&below, f64::max).into_iter().rev());
     outline
 }
 
-/// The line with what is above `top` or below `bottom` moved there.
-fn within(line: &[Xy], top: f64, bottom: f64) -> Vec<Xy> {
+/// The line with y limited to `top..=bottom`, and points added where it crosses these limits.
+fn clamp_y(line: &[Xy], top: f64, bottom: f64) -> Vec<Xy> {
     let mut moved: Vec<Xy> = Vec::with_capacity(line.len());
     for (i, &(x, y)) in line.iter().enumerate() {
         if let Some(&(x0, y0)) = i.checked_sub(1).and_then(|before| line.get(before)) {
@@ -177,20 +181,24 @@ fn within(line: &[Xy], top: f64, bottom: f64) -> Vec<Xy> {
     moved
 }
 
-/// What the quiet line says of groups.
-pub(super) fn words(curves: &[Curve<'_>], grouped: &Grouped, look: &ChartOptions) -> Vec<String> {
-    let mut words = Vec::new();
-    words.push(match look.smoothing {
+/// The parts of the subtitle about groups.
+pub(super) fn subtitle_parts(
+    curves: &[Curve<'_>],
+    grouped: &GroupOptions,
+    options: &ChartOptions,
+) -> Vec<String> {
+    let mut parts = Vec::new();
+    parts.push(match options.smoothing {
         Smoothing::None => "line: mean over runs".to_owned(),
         smoothing => {
             format!(
                 "line: mean over runs, each smoothed by {} first",
-                look.across.smoothing(smoothing)
+                options.across.smoothing(smoothing)
             )
         }
     });
     if curves.iter().any(Curve::has_band) {
-        words.push(match grouped.spread {
+        parts.push(match grouped.spread {
             Spread::Sd => "band: ± standard deviation of runs".to_owned(),
             Spread::Se => "band: ± standard error of the mean".to_owned(),
             Spread::MinMax => "band: smallest to largest run".to_owned(),
@@ -203,34 +211,35 @@ pub(super) fn words(curves: &[Curve<'_>], grouped: &Grouped, look: &ChartOptions
             }
         });
     }
-    if look.smoothing != Smoothing::None || curves.iter().any(|curve| curve.runs().len() > 1) {
-        words.push("faint: runs as logged".to_owned());
+    if options.smoothing != Smoothing::None || curves.iter().any(|curve| curve.runs().len() > 1) {
+        parts.push("faint: runs as logged".to_owned());
     }
-    if grouped.filling == Filling::Interpolated {
-        words.push("interpolated between logged points".to_owned());
+    if grouped.missing_steps == MissingSteps::Interpolate {
+        parts.push("interpolated between logged points".to_owned());
     }
-    let changes: Vec<String> =
-        curves.iter().filter_map(|curve| change(curve, look.across, look.steps)).collect();
+    let changes: Vec<String> = curves
+        .iter()
+        .filter_map(|curve| count_changes(curve, options.across, options.steps))
+        .collect();
     match changes.len() {
         0 => {}
-        1..=MOST_WORDS => {
-            words.push(format!("dashed, lighter: fewer runs ({})", changes.join("; ")));
+        1..=MAX_COUNT_NOTES => {
+            parts.push(format!("dashed, lighter: fewer runs ({})", changes.join("; ")));
         }
-        _ => words.push("dashed, lighter: fewer runs than n".to_owned()),
+        _ => parts.push("dashed, lighter: fewer runs than n".to_owned()),
     }
-    words
+    parts
 }
 
-/// Where the number of runs behind a line changes, in words; `None` if all are behind all of it.
-fn change(curve: &Curve<'_>, across: Across, (from, to): (f64, f64)) -> Option<String> {
-    let Line::Group { members, stretches } = &curve.line else { return None };
-    let shown = stretches.iter().filter_map(|stretch| {
-        let first = stretch.places.iter().find(|place| (from..=to).contains(&place.step))?;
-        Some((stretch.runs, first.step))
+/// Where the number of averaged runs changes, in parts; `None` if all runs are averaged everywhere.
+fn count_changes(curve: &Curve<'_>, across: Across, (from, to): (f64, f64)) -> Option<String> {
+    let shown = curve.segments().iter().filter_map(|segment| {
+        let first = segment.points.iter().find(|point| (from..=to).contains(&point.step))?;
+        Some((segment.runs, first.step))
     });
     let mut counts: Vec<(usize, f64)> = shown.collect();
     counts.dedup_by_key(|(runs, _)| *runs);
-    if counts.iter().all(|(runs, _)| *runs == members.len()) {
+    if counts.iter().all(|(runs, _)| *runs == curve.runs().len()) {
         return None;
     }
     let name = &curve.name;

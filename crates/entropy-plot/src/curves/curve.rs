@@ -1,134 +1,159 @@
-//! A line on its way into the picture: a run, or the mean of a group.
+//! A curve of the chart: a run or the mean of a group, with its name, its style and its points in px.
 
-use super::{Frame, bands};
-use crate::ink::Xy;
+use crate::geometry::Xy;
+use crate::plot_area::PlotArea;
 use crate::theme::Style;
 use entropy_history::history::{History, Run};
 use entropy_history::label::shorten_middle;
-use entropy_history::stats::band::Stretch;
+use entropy_history::stats::band::{BandPoint, BandSegment};
+use entropy_history::stats::smooth::Smoothing;
 
-/// What a line shows.
-pub(super) enum Line<'a> {
-    /// A run, smoothed if that was asked for.
+/// What a curve shows.
+pub(super) enum CurveSource<'a> {
+    /// A run, smoothed if the user asked for smoothing.
     Run { run: &'a Run, smoothed: Option<History> },
-    /// The mean of a group; no stretches if there is none.
-    Group { members: Vec<&'a Run>, stretches: Vec<Stretch> },
+    /// The mean of a group; no segments if it has no mean.
+    Group { members: Vec<&'a Run>, segments: Vec<BandSegment> },
 }
 
-/// A line on its way into the picture.
+/// A curve of the chart.
 pub(super) struct Curve<'a> {
-    pub(super) line: Line<'a>,
+    pub(super) source: CurveSource<'a>,
+    /// Label of the run, or name of the group.
     pub(super) label: &'a str,
+    /// The label as the picture shows it.
     pub(super) name: String,
-    pub(super) count: String, // behind the name of a group: how many runs it has
+    /// Text after the name of a group that gives its number of runs.
+    pub(super) count: String,
     pub(super) style: Option<Style>,
-    pub(super) parts: Vec<Part>, // in px
+    /// The parts inside the plot area, once [`Curve::locate`] was called.
+    pub(super) parts: Vec<CurvePart>,
 }
 
-/// A part of a line inside the frame.
-pub(super) struct Part {
-    pub(super) places: Vec<Xy>,
-    pub(super) of_all: bool, // of all the runs of a group
+/// A part of a curve inside the plot area.
+pub(super) struct CurvePart {
+    /// Points in px.
+    pub(super) points: Vec<Xy>,
+    /// Whether the mean is over all runs of the group; true for a run.
+    pub(super) has_all_runs: bool,
+}
+
+/// The smoothed history; `None` without smoothing. `width` is the width of the chart in steps.
+pub(super) fn smoothed(history: &History, smoothing: Smoothing, width: f64) -> Option<History> {
+    (smoothing != Smoothing::None)
+        .then(|| history.with_values(&smoothing.apply(history.points(), width)))
 }
 
 impl<'a> Curve<'a> {
-    /// Its runs.
+    /// The run, or the runs of the group.
     pub(super) fn runs(&self) -> &[&'a Run] {
-        match &self.line {
-            Line::Run { run, .. } => std::slice::from_ref(run),
-            Line::Group { members, .. } => members,
+        match &self.source {
+            CurveSource::Run { run, .. } => std::slice::from_ref(run),
+            CurveSource::Group { members, .. } => members,
         }
     }
 
-    /// The curve of a run as the line shows it.
+    /// The segments of the mean of a group; none for a run.
+    pub(super) fn segments(&self) -> &[BandSegment] {
+        match &self.source {
+            CurveSource::Run { .. } => &[],
+            CurveSource::Group { segments, .. } => segments,
+        }
+    }
+
+    /// The points of the mean of a group; none for a run.
+    fn band_points(&self) -> impl Iterator<Item = &BandPoint> {
+        self.segments().iter().flat_map(|segment| &segment.points)
+    }
+
+    /// The history that the curve of a run shows, smoothed or not.
     pub(super) fn shown(&self) -> Option<&History> {
-        match &self.line {
-            Line::Run { run, smoothed } => Some(smoothed.as_ref().unwrap_or(&run.history)),
-            Line::Group { .. } => None,
+        match &self.source {
+            CurveSource::Run { run, smoothed } => Some(smoothed.as_ref().unwrap_or(&run.history)),
+            CurveSource::Group { .. } => None,
         }
     }
 
-    /// What stands faint behind the line.
-    pub(super) fn behind(&self) -> impl Iterator<Item = &'a History> {
-        let (behind, _) = match &self.line {
-            Line::Run { smoothed: None, .. } => self.runs().split_at(0),
-            _ => self.runs().split_at(self.runs().len()),
+    /// The logged histories that are drawn faintly behind the curve.
+    pub(super) fn background_histories(&self) -> impl Iterator<Item = &'a History> {
+        let runs = match &self.source {
+            CurveSource::Run { smoothed: None, .. } => &[],
+            _ => self.runs(),
         };
-        behind.iter().map(|run| &run.history)
+        runs.iter().map(|run| &run.history)
     }
 
     pub(super) fn is_smoothed(&self) -> bool {
-        matches!(self.line, Line::Run { smoothed: Some(_), .. })
+        matches!(self.source, CurveSource::Run { smoothed: Some(_), .. })
     }
 
     pub(super) fn has_band(&self) -> bool {
-        let Line::Group { stretches, .. } = &self.line else { return false };
-        stretches.iter().flat_map(|stretch| &stretch.places).any(|place| place.band.is_some())
+        self.band_points().any(|point| point.band.is_some())
     }
 
-    /// How many points the line has.
-    pub(super) fn points(&self) -> usize {
-        match &self.line {
-            Line::Run { run, .. } => run.history.points().len(),
-            Line::Group { stretches, .. } => stretches.iter().map(|s| s.places.len()).sum(),
+    /// Number of points of the curve.
+    pub(super) fn point_count(&self) -> usize {
+        match &self.source {
+            CurveSource::Run { run, .. } => run.history.points().len(),
+            CurveSource::Group { .. } => self.band_points().count(),
         }
     }
 
-    /// The last value of the line; of a group without a mean, that of its first run.
-    pub(super) fn last(&self) -> f64 {
-        let mean = match &self.line {
-            Line::Run { .. } => None,
-            Line::Group { stretches, .. } => stretches.last().and_then(|s| s.places.last()),
-        };
+    /// The last value of the curve; for a group without a mean, that of its first run.
+    pub(super) fn last_value(&self) -> f64 {
+        let mean = self.segments().last().and_then(|segment| segment.points.last());
         let points = self.shown().unwrap_or(&self.runs()[0].history).points();
-        mean.map_or(points[points.len() - 1].entropy, |place| place.mean)
+        mean.map_or(points[points.len() - 1].entropy, |point| point.mean)
     }
 
-    /// Where the line ends, if any of it is inside the frame.
+    /// Where the curve ends in px; `None` if all of it is outside the plot area.
     pub(super) fn end(&self) -> Option<Xy> {
-        self.parts.last().and_then(|part| part.places.last().copied())
+        self.parts.last().and_then(|part| part.points.last().copied())
     }
 
-    /// The name with what stands behind it, before it is shortened.
-    pub(super) fn whole_name(&self) -> String {
+    /// The name with the number of runs.
+    pub(super) fn full_name(&self) -> String {
         format!("{}{}", self.name, self.count)
     }
 
-    /// Shortens the name until it fits with what stands behind it.
+    /// Shortens the name until it fits together with the number of runs, which becomes part of it.
     pub(super) fn fit_name(&mut self, fits: impl Fn(&str) -> bool) {
         let mut count = std::mem::take(&mut self.count);
-        // A picture too small for both keeps the name.
+        // A picture that is too small for both keeps the name.
         if !fits(&format!("…{count}")) {
             count.clear();
         }
         self.name = shorten_middle(&self.name, |t| fits(&format!("{t}{count}"))) + &count;
     }
 
-    /// Whether any of its values has a place on a logarithmic axis.
+    /// Whether any value within the steps shown can be drawn on a logarithmic axis.
     pub(super) fn has_logarithm(&self, (from, to): (f64, f64)) -> bool {
         let points = self.runs().iter().flat_map(|run| run.history.points());
         points.filter(|p| (from..=to).contains(&p.step)).any(|p| p.entropy > 0.0)
     }
 
-    /// Finds the places of the line.
-    pub(super) fn place(&mut self, frame: &Frame) {
-        self.parts = match &self.line {
-            Line::Run { run, smoothed } => {
-                let parts = frame.parts(smoothed.as_ref().unwrap_or(&run.history)).into_iter();
-                parts.map(|places| Part { places, of_all: true }).collect()
+    /// Computes the points of the curve in px.
+    pub(super) fn locate(&mut self, area: &PlotArea) {
+        self.parts = match &self.source {
+            CurveSource::Run { run, smoothed } => {
+                let parts = area.curve(smoothed.as_ref().unwrap_or(&run.history)).into_iter();
+                parts.map(|points| CurvePart { points, has_all_runs: true }).collect()
             }
-            Line::Group { members, stretches } => bands::parts(members.len(), stretches, frame),
+            CurveSource::Group { members, segments } => {
+                let point = |point: &BandPoint| (area.x.at(point.step), area.y.at(point.mean));
+                let parts = segments.iter().flat_map(|segment| {
+                    let has_all_runs = segment.runs == members.len();
+                    let inside = area.clip(segment.points.iter().map(point).collect());
+                    inside.into_iter().map(move |points| CurvePart { points, has_all_runs })
+                });
+                parts.collect()
+            }
         };
     }
 
-    /// Both ends of the band of a line at each of the steps shown.
+    /// Both ends of the band at each of the steps shown.
     pub(super) fn band_ends(&self, (from, to): (f64, f64)) -> impl Iterator<Item = f64> {
-        let stretches = match &self.line {
-            Line::Run { .. } => &[][..],
-            Line::Group { stretches, .. } => stretches,
-        };
-        let places = stretches.iter().flat_map(|stretch| &stretch.places);
-        let shown = places.filter(move |place| (from..=to).contains(&place.step));
-        shown.filter_map(|place| place.band).flat_map(|(low, high)| [low, high])
+        let shown = self.band_points().filter(move |point| (from..=to).contains(&point.step));
+        shown.filter_map(|point| point.band).flat_map(|(low, high)| [low, high])
     }
 }

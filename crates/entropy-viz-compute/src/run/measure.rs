@@ -229,7 +229,7 @@ impl Job<'_> {
         let start = Instant::now();
 
         let batch_tokens = match args.batch_tokens {
-            BatchTokens::Most(tokens) => tokens,
+            BatchTokens::Max(tokens) => tokens,
             BatchTokens::Auto if self.device == Device::Cpu => BATCH_ON_CPU,
             BatchTokens::Auto => BATCH_ON_GPU,
         };
@@ -331,7 +331,7 @@ impl Job<'_> {
             ends: tokenizer.map_or(&[], |tokenizer| &tokenizer.ends),
             stops: &stops,
             batch_tokens: match args.batch_tokens {
-                BatchTokens::Most(tokens) => Some(tokens),
+                BatchTokens::Max(tokens) => Some(tokens),
                 BatchTokens::Auto => None,
             },
             advance,

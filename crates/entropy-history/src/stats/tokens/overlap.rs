@@ -1,43 +1,45 @@
-//! Two scorings of the same tokens: which of them each finds hard, and how far they agree.
+//! Two scorings of the same tokens: how far their entropies agree.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use statrs::statistics::{Data, OrderStatistics, RankTieBreaker};
 
-use super::{Scoring, top_count};
+use super::scoring::{Scoring, top_count};
 use crate::dump::TokenDump;
+use crate::stats::sample::mean;
 
-/// How alike two scorings of the same tokens are.
+/// How similar two scorings of the same tokens are.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Overlap {
-    /// The earlier scoring, as a place among the scorings.
+    /// Index of the earlier scoring.
     pub a: usize,
-    /// The later.
+    /// Index of the later scoring.
     pub b: usize,
-    /// Responses that both scored: same id, sample, prompt and tokens.
+    /// Number of responses in both: equal id, sample, prompt and tokens.
     pub responses: usize,
-    /// Their tokens.
+    /// Number of tokens of these responses.
     pub tokens: usize,
-    /// Mean entropy of these tokens in a.
+    /// Mean entropy of these tokens in `a`, in nats.
     pub mean_a: f64,
-    /// Mean entropy of these tokens in b.
+    /// Mean entropy of these tokens in `b`, in nats.
     pub mean_b: f64,
-    /// Jaccard index of the sets of the [`TOP`](super::TOP) of these tokens: shared / in either.
+    /// Jaccard index (intersection / union) of the [`TOP_SHARE`](super::TOP_SHARE) of tokens with the highest
+    /// entropies in each.
     pub top_overlap: f64,
-    /// What two sets of that size drawn at random would share, in expectation of the shared count.
+    /// The Jaccard index for the expected intersection of two random sets of the same size.
     pub top_overlap_by_chance: f64,
-    /// Pearson's correlation of the entropies; none where one scoring does not vary.
+    /// Pearson's correlation of the entropies; `None` if one scoring does not vary.
     pub pearson: Option<f64>,
-    /// Spearman's, of their ranks.
+    /// Spearman's rank correlation of the entropies; `None` if one scoring does not vary.
     pub spearman: Option<f64>,
 }
 
-/// What makes two responses the same one.
-type Key<'a> = (&'a str, Option<u64>, u64, Vec<u32>);
+/// What identifies a response: id, sample, prompt and token ids.
+type ResponseKey<'a> = (&'a str, Option<u64>, u64, Vec<u32>);
 
-/// The same tokens in two scorings, if there are any. Where a response stands twice in both, the first
-/// belongs to the first.
+/// Compares the tokens that two scorings share; `None` if there are none. Responses that occur several times
+/// are paired in order.
 pub(super) fn overlap(
     dump: &TokenDump,
     scorings: &[Scoring],
@@ -45,19 +47,19 @@ pub(super) fn overlap(
     b: usize,
 ) -> Option<Overlap> {
     let response = |at: usize| &dump.responses()[at];
-    let key = |at: usize| -> Key<'_> {
+    let key = |at: usize| -> ResponseKey<'_> {
         let response = response(at);
         let ids = response.kinds().iter().map(|&kind| dump.kinds()[kind as usize].id);
         (response.id(), response.sample(), response.prompt(), ids.collect())
     };
-    let mut of_a: BTreeMap<Key<'_>, Vec<usize>> = BTreeMap::new();
+    let mut responses_of_a: BTreeMap<ResponseKey<'_>, Vec<usize>> = BTreeMap::new();
     for &at in scorings[a].responses.iter().rev() {
-        of_a.entry(key(at)).or_default().push(at);
+        responses_of_a.entry(key(at)).or_default().push(at);
     }
     let (mut x, mut y, mut responses) = (Vec::new(), Vec::new(), 0);
     for &at in &scorings[b].responses {
-        if let Some(twin) = of_a.get_mut(&key(at)).and_then(Vec::pop) {
-            x.extend_from_slice(response(twin).entropies());
+        if let Some(match_in_a) = responses_of_a.get_mut(&key(at)).and_then(Vec::pop) {
+            x.extend_from_slice(response(match_in_a).entropies());
             y.extend_from_slice(response(at).entropies());
             responses += 1;
         }
@@ -70,7 +72,6 @@ pub(super) fn overlap(
     let (top_x, top_y) = (top_set(&x, top), top_set(&y, top));
     let shared = top_x.iter().zip(&top_y).filter(|(x, y)| **x && **y).count();
     let jaccard = |shared: f64| shared / (2.0 * top as f64 - shared);
-    let mean = |values: &[f64]| values.iter().sum::<f64>() / tokens as f64;
     Some(Overlap {
         a,
         b,
@@ -81,37 +82,27 @@ pub(super) fn overlap(
         top_overlap: jaccard(shared as f64),
         top_overlap_by_chance: jaccard(top as f64 * top as f64 / tokens as f64),
         pearson: pearson(&x, &y),
-        spearman: pearson(&ranks(&x), &ranks(&y)),
+        spearman: pearson(&ranks(x), &ranks(y)),
     })
 }
 
-/// Which values are among the `count` highest; of equal ones the earlier.
+/// Which values are among the `count` highest; of equal values the earlier ones.
 fn top_set(values: &[f64], count: usize) -> Vec<bool> {
     let mut order: Vec<usize> = (0..values.len()).collect();
-    order.sort_by(|&a, &b| values[b].total_cmp(&values[a])); // stable: the earlier of equal ones
+    order.sort_by(|&a, &b| values[b].total_cmp(&values[a])); // stable: equal values keep their order
     let mut set = vec![false; values.len()];
     order[..count].iter().for_each(|&at| set[at] = true);
     set
 }
 
-/// Ranks from 1; equal values share the mean of theirs.
-fn ranks(values: &[f64]) -> Vec<f64> {
-    let mut order: Vec<usize> = (0..values.len()).collect();
-    order.sort_by(|&a, &b| values[a].partial_cmp(&values[b]).unwrap_or(Ordering::Equal));
-    let mut ranks = vec![0.0; values.len()];
-    let mut before = 0;
-    for equal in order.chunk_by(|&a, &b| values[a] == values[b]) {
-        let rank = before as f64 + (equal.len() + 1) as f64 / 2.0;
-        equal.iter().for_each(|&at| ranks[at] = rank);
-        before += equal.len();
-    }
-    ranks
+/// Ranks from 1; equal values get the mean of their ranks.
+fn ranks(values: Vec<f64>) -> Vec<f64> {
+    Data::new(values).ranks(RankTieBreaker::Average)
 }
 
-/// Pearson's correlation, from deviations; none where a side does not vary.
+/// Pearson's correlation; `None` if one side does not vary.
 fn pearson(x: &[f64], y: &[f64]) -> Option<f64> {
-    let n = x.len() as f64;
-    let (mean_x, mean_y) = (x.iter().sum::<f64>() / n, y.iter().sum::<f64>() / n);
+    let (mean_x, mean_y) = (mean(x), mean(y));
     let (mut xx, mut yy, mut xy) = (0.0, 0.0, 0.0);
     for (x, y) in x.iter().zip(y) {
         let (dx, dy) = (x - mean_x, y - mean_y);

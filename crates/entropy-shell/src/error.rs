@@ -1,11 +1,11 @@
-//! A failed command: what could not be done, and what to type next.
+//! The error of a failed command: what could not be done, and a hint for the user.
 
-/// An error with a hint. `?` turns any error into one without.
+/// An error with an optional hint. `?` converts any other error into one without a hint.
 #[derive(Debug)]
 pub struct Failure {
     /// What could not be done, to which file, where in it and why.
     pub error: anyhow::Error,
-    /// What to type next.
+    /// What the user can do about it, such as a flag to try.
     pub hint: Option<String>,
 }
 
@@ -15,12 +15,12 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
     }
 }
 
-/// Adds a hint to an error.
+/// Adds a hint to the error of a result.
 pub trait WithHint<T> {
-    /// The same result, its error with a hint.
+    /// Sets the hint; a hint that was there is replaced.
     ///
     /// # Errors
-    /// Whatever it was.
+    /// The error of `self`, with the hint.
     fn hint(self, hint: impl Into<String>) -> Result<T, Failure>;
 }
 

@@ -1,17 +1,17 @@
-//! `entropy-viz compute`: parsed here, done by a helper program.
+//! The flags of `entropy-viz compute`. Both programs parse them.
 //!
-//! A program linked to libtorch takes a quarter of a second to start, and without libtorch dies
-//! before `main`. So only the helper `entropy-viz-compute` links it; this command finds both, checks
-//! the version and hands over. Help, completions and usage errors need neither.
+//! A program linked to libtorch takes a quarter of a second to start, and cannot start at all without libtorch.
+//! Therefore only the helper `entropy-viz-compute` links it. The main program parses the flags, finds the helper
+//! and libtorch, and starts the helper with the same arguments. Help, completions and usage errors need neither.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{ArgAction, Args, Parser, ValueEnum};
 
-use crate::failure::Failure;
-use crate::program::{GlobalArgs, Outcome, finish, run_guarded, usage};
-use crate::terminal::{self, Terminal};
+use crate::error::Failure;
+use crate::exit::{GlobalArgs, Outcome, catch_panics, exit_code, print_usage};
+use crate::terminal::Terminal;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -19,164 +19,171 @@ Examples:
                                     every checkpoint of a run: writes
                                     runs/solver_v1/entropy_history_solver_v1.json
   entropy-viz compute --model Qwen3-4B --prompts rollouts.jsonl --tokens-out tokens.jsonl
-                                    scores given responses of one checkpoint
+                                    scores existing responses with one checkpoint
   entropy-viz compute --model run --prompts test.parquet --samples 4 --max-new-tokens 512
   entropy-viz compute --model model.pt --tokenizer DIR --prompts prompts.txt
   entropy-viz compute --self-test
 
-Rows of --prompts with a response are scored, as a trainer's log-prob pass does; rows without are
-sampled. Entropy is in nats, of the full distribution at --temperature.
+Rows of --prompts that have a response are scored, as in a trainer's log-prob pass; for the others,
+responses are sampled. Entropy is in nats, over the full vocabulary at --temperature.
 A TorchScript file is a program: loading it runs its code. Load only files you trust.";
 
 /// Computes token entropies of a causal language model with libtorch.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ComputeArgs {
-    /// A checkpoint (Hugging Face directory or TorchScript file), or a run: a directory with
-    /// global_step_N or checkpoint-N inside.
+    /// A checkpoint, or a run directory with several.
+    ///
+    /// A checkpoint is a Hugging Face directory or a TorchScript file; a run directory contains global_step_N
+    /// or checkpoint-N directories.
     #[arg(long, value_name = "PATH", required_unless_present = "self_test")]
     pub model: Option<PathBuf>,
-    /// Prompts, with or without responses: text (one a line), JSON lines, JSON, CSV or Parquet.
+    /// Prompts, with or without responses.
+    ///
+    /// Text (one prompt per line), JSON lines, JSON, CSV or Parquet.
     #[arg(long, value_name = "FILE", required_unless_present = "self_test")]
     pub prompts: Option<PathBuf>,
-    /// The history to write [default: entropy_history_<run>.json in the run's directory; in the
-    /// current one for a single checkpoint].
+    /// History file to write [default: entropy_history_<run>.json].
+    ///
+    /// The default is in the run directory, or in the current directory for a single checkpoint.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Compute again what the history has, and replace rows that others wrote.
+    /// Recompute steps that the history already has, and replace rows written by other programs.
     #[arg(long)]
     pub overwrite: bool,
-    /// Check closed forms and a tiny generated model on this machine, and stop.
+    /// Verify known results and a tiny generated model on this machine, then exit.
     #[arg(long)]
     pub self_test: bool,
 
-    /// The step of a single checkpoint whose path does not name it.
+    /// Training step of a single checkpoint whose path does not contain it.
     #[arg(long, value_name = "N", help_heading = "Checkpoints", conflicts_with_all = ["steps", "shard"])]
     pub step: Option<u64>,
-    /// Only the run's checkpoints from step A to step B; either may be left out.
+    /// Only checkpoints from step A to step B; either may be omitted.
     #[arg(long, value_name = "A:B", help_heading = "Checkpoints", value_parser = steps)]
     pub steps: Option<(u64, u64)>,
-    /// Only every n-th checkpoint, beginning with the i-th: one shard a GPU or job. Rows go to shards/
-    /// beside the history; the same command without --shard merges them.
+    /// Only every N-th checkpoint, starting with the I-th.
+    ///
+    /// Use one shard per GPU or job. Rows are written to shards/ next to the history; the same command without
+    /// --shard merges them.
     #[arg(long, value_name = "I/N", help_heading = "Checkpoints", value_parser = shard)]
     pub shard: Option<(usize, usize)>,
-    /// The model that a LoRA adapter belongs to.
+    /// Base model of a LoRA adapter.
     #[arg(long, value_name = "DIR", help_heading = "Checkpoints")]
     pub base_model: Option<PathBuf>,
-    /// Where tokenizer.json is, if not beside the weights.
+    /// Directory of tokenizer.json [default: that of the weights].
     #[arg(long, value_name = "DIR", help_heading = "Checkpoints")]
     pub tokenizer: Option<PathBuf>,
 
-    /// The key or column that holds the prompt [default: prompt, else messages].
+    /// Key or column of the prompt [default: prompt, else messages].
     #[arg(long, value_name = "KEY", help_heading = "Prompts")]
     pub prompt_key: Option<String>,
-    /// A system message for chats that have none.
+    /// System message for chats without one.
     #[arg(long, value_name = "TEXT", help_heading = "Prompts")]
     pub system: Option<String>,
-    /// A Jinja file that wraps each prompt, called content in it.
+    /// Jinja template around each prompt; the prompt is its variable `content`.
     #[arg(long, value_name = "FILE", help_heading = "Prompts")]
     pub prompt_template: Option<PathBuf>,
-    /// Which prompts the checkpoint's chat template is put around; auto: chats, not plain text.
+    /// When to apply the checkpoint's chat template.
     #[arg(long, value_enum, default_value_t = ChatTemplates::Auto, help_heading = "Prompts")]
     pub chat_template: ChatTemplates,
-    /// A variable for the chat template, as in enable_thinking=false; may be repeated.
+    /// Variable for the chat template, e.g. enable_thinking=false; repeatable.
     #[arg(long, value_name = "KEY=VALUE", action = ArgAction::Append, help_heading = "Prompts")]
     pub template_arg: Vec<String>,
-    /// Cut prompts that are too long at their beginning, instead of skipping them.
+    /// Cut the beginning of prompts that are too long, instead of skipping them.
     #[arg(long, help_heading = "Prompts")]
     pub truncate_prompts: bool,
 
-    /// Responses to sample for each prompt.
+    /// Responses to sample per prompt.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Sampling")]
     pub samples: u32,
-    /// Tokens a response may have.
+    /// Maximum number of tokens per response.
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Sampling")]
     pub max_new_tokens: u32,
-    /// What logits are divided by, for sampling, entropies and log-probs.
+    /// Softmax temperature for sampling, entropies and log-probs.
     #[arg(long, value_name = "T", default_value_t = 1.0, value_parser = positive, help_heading = "Sampling")]
     pub temperature: f64,
-    /// Sample from the smallest set of tokens with this probability.
+    /// Nucleus sampling: the smallest set of tokens with this total probability.
     #[arg(long, value_name = "P", default_value_t = 1.0, value_parser = probability, help_heading = "Sampling")]
     pub top_p: f64,
-    /// Sample from the K most probable tokens; 0 is all.
+    /// Sample from the K most probable tokens; 0 means all.
     #[arg(long, value_name = "K", default_value_t = 0, help_heading = "Sampling")]
     pub top_k: u32,
-    /// Take the most probable token.
+    /// Always take the most probable token.
     #[arg(long, conflicts_with_all = ["top_p", "top_k"], help_heading = "Sampling")]
     pub greedy: bool,
-    /// The same seed gives the same responses.
+    /// Random seed; equal seeds give equal responses.
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Sampling")]
     pub seed: u64,
-    /// A text that ends a response; may be repeated.
+    /// Text that ends a response; repeatable.
     #[arg(long, value_name = "TEXT", action = ArgAction::Append, value_parser = clap::builder::NonEmptyStringValueParser::new(), help_heading = "Sampling")]
     pub stop: Vec<String>,
 
-    /// Write tokens, entropies and log-probs of every response; JSON lines, or Parquet by its name.
+    /// Write every token with its entropy and log-prob; JSON lines, or Parquet for *.parquet.
     #[arg(long, value_name = "FILE", help_heading = "Further output")]
     pub tokens_out: Option<PathBuf>,
-    /// Write what was sampled as JSON lines that --prompts takes.
+    /// Write sampled responses as JSON lines, which --prompts can read.
     #[arg(long, value_name = "FILE", help_heading = "Further output")]
     pub save_rollouts: Option<PathBuf>,
 
-    /// Where to compute: auto is the GPU if there is one.
+    /// Device; auto uses a GPU if there is one.
     #[arg(long, value_name = "auto|cpu|cuda[:N]", default_value = "auto", value_parser = device, help_heading = "Machine")]
     pub device: DeviceChoice,
-    /// Number type of the weights; auto: float32 on the CPU, as stored on a GPU.
+    /// Number type of the weights.
     #[arg(long, value_enum, default_value_t = Dtype::Auto, help_heading = "Machine")]
     pub dtype: Dtype,
     /// CPU threads [default: all cores].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=512), help_heading = "Machine")]
     pub threads: Option<u32>,
-    /// Tokens in one batch.
+    /// Tokens per batch.
     #[arg(long, value_name = "auto|N", default_value = "auto", value_parser = batch_tokens, help_heading = "Machine")]
     pub batch_tokens: BatchTokens,
-    /// Where libtorch 2.11 is [default: $LIBTORCH, .libtorch, or the torch of python3].
+    /// libtorch 2.11 [default: $LIBTORCH, .libtorch, or the torch of python3].
     #[arg(long, value_name = "DIR", help_heading = "Machine")]
     pub libtorch: Option<PathBuf>,
 }
 
-/// Which prompts the chat template is put around.
+/// When the chat template is applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ChatTemplates {
-    /// Chats, not plain text.
+    /// To chats, but not to plain text.
     Auto,
-    /// Every prompt; plain text becomes the user's message.
+    /// To every prompt; plain text becomes a user message.
     Always,
-    /// None; a chat is then an error.
+    /// To no prompt; a chat is then an error.
     Never,
 }
 
 /// Number type of the weights in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Dtype {
-    /// float32 on the CPU, as stored on a GPU.
+    /// float32 on the CPU; on a GPU, the type of the checkpoint.
     Auto,
-    /// 32 bits.
+    /// 32-bit floats.
     Float32,
-    /// 16 bits, 8 of them exponent.
+    /// 16-bit floats with 8 bits of exponent.
     Bfloat16,
-    /// 16 bits, 5 of them exponent.
+    /// 16-bit floats with 5 bits of exponent.
     Float16,
 }
 
-/// Where to compute.
+/// The device to compute on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeviceChoice {
     /// The first GPU, else the CPU.
     Auto,
     /// The CPU.
     Cpu,
-    /// The GPU of that number.
+    /// The GPU with this index.
     Cuda(usize),
 }
 
-/// How large a batch may be.
+/// The maximum size of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BatchTokens {
-    /// What suits the device.
+    /// Chosen by device.
     Auto,
-    /// So many tokens.
-    Most(usize),
+    /// Number of tokens.
+    Max(usize),
 }
 
 fn steps(text: &str) -> Result<(u64, u64), String> {
@@ -200,7 +207,8 @@ fn shard(text: &str) -> Result<(usize, usize), String> {
 fn positive(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(0.0) => {
-            Err("at 0 there is no distribution; --greedy takes the most probable".to_owned())
+            Err("a temperature of 0 has no distribution; use --greedy for the most probable token"
+                .to_owned())
         }
         Ok(value) if value > 0.0 && value.is_finite() => Ok(value),
         _ => Err("give a number above 0".to_owned()),
@@ -229,44 +237,38 @@ fn batch_tokens(text: &str) -> Result<BatchTokens, String> {
     if text == "auto" {
         return Ok(BatchTokens::Auto);
     }
-    let number = text.parse().ok().filter(|n| *n > 0).map(BatchTokens::Most);
+    let number = text.parse().ok().filter(|n| *n > 0).map(BatchTokens::Max);
     number.ok_or_else(|| "give auto or a number of tokens".to_owned())
 }
 
 #[derive(Debug, Parser)]
 #[command(name = "entropy-viz compute", version, max_term_width = 100)]
-struct Helper {
+struct HelperCli {
     #[command(flatten)]
     args: ComputeArgs,
     #[command(flatten)]
     global: GlobalArgs,
 }
 
-/// The helper's command line: parses what the `compute` command handed over, runs `compute` and maps
-/// its outcome to an exit code as every command does.
-pub fn helper_main(
+/// Entry point of the helper program: parses the command line, runs `compute` and returns the exit code.
+pub fn run_helper(
     compute: impl FnOnce(&ComputeArgs, &Terminal) -> Result<Outcome, Failure>,
 ) -> ExitCode {
-    // Handed over, the command's name comes first; run by hand, it need not.
+    // The main program passes its own arguments, `compute` included; by hand it may be omitted.
     let mut arguments: Vec<_> = std::env::args_os().collect();
     if let Some(at) = arguments.iter().position(|word| word == "compute")
         && arguments[1..at].iter().all(|word| word.to_string_lossy().starts_with('-'))
     {
         arguments.remove(at);
     }
-    run_guarded(|| match Helper::try_parse_from(arguments) {
-        Ok(Helper { args, global }) => {
+    catch_panics(|| match HelperCli::try_parse_from(arguments) {
+        Ok(HelperCli { args, global }) => {
             let terminal = Terminal::new(global.quiet, global.verbose);
             let result = compute(&args, &terminal);
-            finish(result, &terminal)
+            exit_code(result, &terminal)
         }
-        Err(error) => usage(&error),
+        Err(error) => print_usage(&error),
     })
-}
-
-/// Says that the work was interrupted, and what is kept of it.
-pub fn say_interrupted(what: &str) {
-    terminal::report_error(what, None);
 }
 
 #[cfg(test)]
@@ -274,7 +276,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_may_be_open_on_either_side() {
+    fn steps_range_may_be_open_on_either_side() {
         assert_eq!(steps("10:20"), Ok((10, 20)));
         assert_eq!(steps(":20"), Ok((0, 20)));
         assert_eq!(steps("10:"), Ok((10, u64::MAX)));
@@ -291,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_temperature_of_zero_is_told_of_greedy() {
+    fn temperature_of_zero_suggests_greedy() {
         assert!(positive("0").unwrap_err().contains("--greedy"));
         assert_eq!(positive("0.7"), Ok(0.7));
         assert!(positive("inf").is_err());
@@ -299,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn devices_are_named_as_torch_names_them() {
+    fn device_names_are_those_of_torch() {
         assert_eq!(device("cuda:3"), Ok(DeviceChoice::Cuda(3)));
         assert_eq!(device("cuda"), Ok(DeviceChoice::Cuda(0)));
         assert!(device("gpu").is_err());

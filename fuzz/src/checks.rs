@@ -1,4 +1,4 @@
-//! What is asked of a reader, whatever the bytes: each function panics where the answer is wrong.
+//! Properties of the readers that hold for every input. Each function panics if its property is violated.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -8,52 +8,52 @@ use crate::formats::frame::json::{Holds, ScanError, Shape, shape};
 use crate::formats::{self, FORMATS, Format, Log, ReadError, Source, SeriesSelector};
 use crate::pad::HEAD;
 
-/// How reading ended.
+/// The result of reading a log.
 pub type Outcome = Result<(&'static Format, Log), ReadError>;
 
-/// The bits of a point: NaN is itself.
+/// The bits of points, so that NaN equals NaN.
 pub fn bits(points: &[Point]) -> Vec<(u64, u64)> {
     points.iter().map(|p| (p.step.to_bits(), p.entropy.to_bits())).collect()
 }
 
-/// The best known series, and a count of the others: what `inspect` wants.
-pub fn known() -> SeriesSelector {
+/// Selects the best-known series, and lists the others, as `inspect` does.
+pub fn known_series() -> SeriesSelector {
     SeriesSelector::known().with_survey()
 }
 
-/// All keys there are, and what may stand beside them.
-pub fn every() -> SeriesSelector {
+/// Selects every key, with rewards and clocks.
+pub fn all_series() -> SeriesSelector {
     let wanted = SeriesSelector::metrics(&["*".to_owned()]).expect("a pattern");
     wanted.with_rewards(&["*rew*".to_owned()]).expect("a pattern").with_clock()
 }
 
-/// Reads as the program does.
+/// Reads bytes as the program does.
 pub fn read(mut bytes: &[u8], format: Option<&'static Format>, wanted: &SeriesSelector) -> Outcome {
     formats::read(Source { reader: &mut bytes, path: None }, format, wanted)
 }
 
-/// Reads the bytes as whatever they are recognised as, which is given back.
-pub fn whatever(bytes: &[u8]) -> Option<&'static Format> {
-    let outcome = read(bytes, None, &known());
+/// Reads bytes in the format that is recognised, checks the result, and returns the format.
+pub fn read_any(bytes: &[u8]) -> Option<&'static Format> {
+    let outcome = read(bytes, None, &known_series());
     let format = outcome.as_ref().ok().map(|(format, _)| *format);
-    come_through(outcome, &known());
+    check_history(outcome, &known_series());
     format
 }
 
-/// Reads the bytes as that format: at once, cut, and in pieces.
-pub fn as_format(bytes: &[u8], format: &'static Format, dice: &mut impl FnMut(usize) -> usize) {
-    let wanted = if dice(2) == 0 { known() } else { every() };
+/// Reads bytes as a given format: whole, cut, and in pieces.
+pub fn check_format(bytes: &[u8], format: &'static Format, random: &mut impl FnMut(usize) -> usize) {
+    let wanted = if random(2) == 0 { known_series() } else { all_series() };
     let whole = read(bytes, Some(format), &wanted);
-    // Anywhere, or close to the end.
-    let at = if dice(2) == 0 { dice(bytes.len()) } else { bytes.len() - dice(bytes.len().min(32)) };
-    prefix(bytes, at, &whole, &wanted);
-    in_pieces(bytes, 1 + dice(64), format, &wanted, &whole);
-    come_through(whole, &wanted);
+    // Cut anywhere, or close to the end.
+    let at = if random(2) == 0 { random(bytes.len()) } else { bytes.len() - random(bytes.len().min(32)) };
+    check_prefix(bytes, at, &whole, &wanted);
+    check_pieces(bytes, 1 + random(64), format, &wanted, &whole);
+    check_history(whole, &wanted);
 }
 
-/// Takes what was read through the doors behind: the choice of series, and the history, which is as
-/// the log has it.
-pub fn come_through(read: Outcome, wanted: &SeriesSelector) {
+/// Passes the result on to the choice of series and to `History::from_raw`, and checks the history against the
+/// log.
+pub fn check_history(read: Outcome, wanted: &SeriesSelector) {
     let Ok((format, log)) = read else { return };
     let Ok((series, notes)) = log.choose(wanted, format) else { return };
     for series in &series {
@@ -78,18 +78,18 @@ pub fn come_through(read: Outcome, wanted: &SeriesSelector) {
     assert!(notes.fold(0, |length, note| length + note.to_string().len()) < 1 << 20);
 }
 
-/// Asks that the first `at` bytes give an error, or what the whole gives first.
-pub fn prefix(bytes: &[u8], at: usize, whole: &Outcome, wanted: &SeriesSelector) {
+/// Checks that the first `at` bytes give an error, or a prefix of what all bytes give.
+pub fn check_prefix(bytes: &[u8], at: usize, whole: &Outcome, wanted: &SeriesSelector) {
     let Ok((format, whole)) = whole else { return };
     if is_ambiguous(bytes, format) {
         return;
     }
     let Ok((_, cut)) = read(&bytes[..at.min(bytes.len())], Some(format), wanted) else { return };
-    is_prefix(&cut, whole);
+    assert_prefix(&cut, whole);
 }
 
-/// Whether a text may look like another layout when it is cut: an object that has a `step` behind an
-/// array is a row, and without that step it wraps rows.
+/// Whether a cut text may look like another layout: an object with a `step` after an
+/// array is a row; cut before that step, it looks like an object that wraps rows.
 pub fn is_ambiguous(text: &[u8], format: &Format) -> bool {
     let Shape::Object(keys) = shape(text) else { return false };
     let has = |is: fn(&(String, Holds)) -> bool| keys.iter().any(is);
@@ -97,8 +97,8 @@ pub fn is_ambiguous(text: &[u8], format: &Format) -> bool {
     format.name == "rzero" && arrays && has(|(key, _)| key == "step")
 }
 
-/// Asks that every series of a log that is cut is how one of the whole begins.
-pub fn is_prefix(cut: &Log, whole: &Log) {
+/// Checks that every series of a cut log is a prefix of a series of the whole log.
+pub fn assert_prefix(cut: &Log, whole: &Log) {
     if whole.taken_back_to.is_some() {
         return; // what came before may be void by what came behind
     }
@@ -113,8 +113,8 @@ pub fn is_prefix(cut: &Log, whole: &Log) {
     }
 }
 
-/// Asks for the same whether the bytes come at once or in pieces of so many.
-pub fn in_pieces(
+/// Checks that reading in pieces of `piece` bytes gives the same as reading at once.
+pub fn check_pieces(
     bytes: &[u8],
     piece: usize,
     format: &'static Format,
@@ -128,16 +128,16 @@ pub fn in_pieces(
     {
         return; // in a row like those before, numbers that nobody wants are not looked at
     }
-    same(at_once, &in_pieces);
+    assert_same(at_once, &in_pieces);
 }
 
-/// The same behind something long, since the first 64 KiB always come at once.
-pub fn in_pieces_behind(padded: &[u8], piece: usize, format: &'static Format, wanted: &SeriesSelector) {
-    in_pieces(padded, piece, format, wanted, &read(padded, Some(format), wanted));
+/// Checks pieces after padding, because the first 64 KiB always come at once.
+pub fn check_pieces_after_padding(padded: &[u8], piece: usize, format: &'static Format, wanted: &SeriesSelector) {
+    check_pieces(padded, piece, format, wanted, &read(padded, Some(format), wanted));
 }
 
-/// Hands out a few bytes at a time, so that everything meets the end of a buffer once; of a long text
-/// only the end, behind what recognition takes at once.
+/// A reader that returns a few bytes at a time, so that every token crosses a buffer end. Of a long text,
+/// only the part after the first 64 KiB, which recognition takes at once.
 struct Pieces<'a> {
     rest: &'a [u8],
     at_once: usize,
@@ -162,12 +162,12 @@ impl Read for Pieces<'_> {
     }
 }
 
-/// Asks that two readings came to the same: points, words and places.
-pub fn same(a: &Outcome, b: &Outcome) {
+/// Checks that two results are equal: points, notes, and error positions.
+pub fn assert_same(a: &Outcome, b: &Outcome) {
     match (a, b) {
         (Ok((a_format, a)), Ok((b_format, b))) => {
             assert_eq!(a_format.name, b_format.name);
-            same_series(a, b);
+            assert_same_series(a, b);
             assert_eq!(a.notes, b.notes);
             assert_eq!((&a.step_key, &a.keys), (&b.step_key, &b.keys));
         }
@@ -176,8 +176,8 @@ pub fn same(a: &Outcome, b: &Outcome) {
     }
 }
 
-/// Asks for the same series, bit for bit.
-pub fn same_series(a: &Log, b: &Log) {
+/// Checks that two logs have equal series, bit for bit.
+pub fn assert_same_series(a: &Log, b: &Log) {
     assert_eq!(a.series.len(), b.series.len());
     for (a, b) in a.series.iter().zip(&b.series) {
         assert_eq!((&a.run, &a.metric, &a.tag, &a.notes), (&b.run, &b.metric, &b.tag, &b.notes));
@@ -185,28 +185,28 @@ pub fn same_series(a: &Log, b: &Log) {
     }
 }
 
-/// The points of a series; none if the log does not read.
+/// The points of a series; empty if the log cannot be read.
 pub fn points(bytes: &[u8], name: &str, metric: &str) -> Vec<Point> {
-    let Ok((_, log)) = read(bytes, format(name), &every()) else { return Vec::new() };
+    let Ok((_, log)) = read(bytes, format(name), &all_series()) else { return Vec::new() };
     let series = log.series.into_iter().find(|series| series.metric == metric);
     series.map_or(Vec::new(), |series| series.points)
 }
 
-/// Asks that nothing was read that is not there: the points are some of those written, in order.
-pub fn only_written(read: &[Point], written: &[(u64, u64)]) {
+/// Checks that the points read are a subsequence of the points written.
+pub fn assert_only_written(read: &[Point], written: &[(u64, u64)]) {
     let mut written = written.iter();
     for point in bits(read) {
         assert!(written.any(|w| *w == point), "{read:?} was not written");
     }
 }
 
-/// The format of that name, if the program has it.
+/// The format with this name, if it exists.
 pub fn format(name: &str) -> Option<&'static Format> {
     FORMATS.iter().find(|format| format.name == name)
 }
 
-/// Numbers that depend on the bytes alone: where to cut, how long a piece is.
-pub fn dice(bytes: &[u8]) -> impl FnMut(usize) -> usize {
+/// Pseudo-random numbers that depend only on the bytes: where to cut, how long a piece is.
+pub fn random_numbers(bytes: &[u8]) -> impl FnMut(usize) -> usize {
     let mut state = u64::from(crc32fast::hash(bytes)) | 1 << 40;
     move |below| {
         state =

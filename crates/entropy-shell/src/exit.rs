@@ -1,54 +1,53 @@
-//! Running a program: flags that every command has, outcomes as exit codes, usage errors and panics in the form
-//! of every other message.
+//! From the result of a command to an exit code. Usage errors and panics are printed like every other error.
 
 use std::process::ExitCode;
 
 use clap::{ArgAction, Args};
 
-use crate::failure::Failure;
+use crate::error::Failure;
 use crate::terminal::{Terminal, report_error, write_stderr};
 
 /// The flags that every command has.
 #[derive(Debug, Args)]
 pub struct GlobalArgs {
-    /// Say only what went wrong.
+    /// Print only errors.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Explain what was recognised and how long it took.
+    /// Explain what was recognised and how long each step took.
     #[arg(short, long, global = true, action = ArgAction::SetTrue)]
     pub verbose: bool,
 }
 
-/// What became of a command.
+/// How a command that did not fail ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// All was done.
+    /// Everything was done: exit code 0.
     Done,
-    /// Something found could not be used; the rest was done.
+    /// Some input could not be used, the rest was done: exit code 2.
     Partial,
-    /// All was done, and a bound of `check` was crossed.
+    /// Everything was done, and a run broke a rule or reached a state: exit code 1.
     Violated,
-    /// The user stopped it.
+    /// The user stopped the command: exit code 130.
     Interrupted,
 }
 
-/// Runs a program; a panic is a bug, and the user gets a line, not a backtrace.
-pub fn run_guarded(program: impl FnOnce() -> ExitCode) -> ExitCode {
+/// Runs `program`. A panic is reported as a bug in one line, without a backtrace, and gives exit code 2.
+pub fn catch_panics(program: impl FnOnce() -> ExitCode) -> ExitCode {
     std::panic::set_hook(Box::new(|info| {
         let place =
             info.location().map_or(String::new(), |l| format!(" ({}:{})", l.file(), l.line()));
         report_error(
             &format!("this is a bug in entropy-viz{place}"),
-            Some("please report it with the command and the file that brought it about"),
+            Some("please report it with the command and the input file that caused it"),
         );
     }));
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(program));
     result.unwrap_or(ExitCode::from(2))
 }
 
-/// What became of a command, as an exit code and, if it failed, a message.
-pub fn finish(result: Result<Outcome, Failure>, terminal: &Terminal) -> ExitCode {
-    terminal.count_unsaid_warnings();
+/// Prints the error of a failed command and returns the exit code.
+pub fn exit_code(result: Result<Outcome, Failure>, terminal: &Terminal) -> ExitCode {
+    terminal.report_suppressed_warnings();
     match result {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Violated) => ExitCode::from(1),
@@ -62,14 +61,14 @@ pub fn finish(result: Result<Outcome, Failure>, terminal: &Terminal) -> ExitCode
     }
 }
 
-/// The reader of stdout went away, as `head` does: that is no failure.
+/// Whether the reader of stdout closed the pipe, as `head` does. That is not an error.
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
     let io = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
     io.is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
-/// Help and version go to stdout; mistakes to stderr in the form of every other message.
-pub fn usage(error: &clap::Error) -> ExitCode {
+/// Prints what the argument parser returned: help and version to stdout, usage errors to stderr.
+pub fn print_usage(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
         // A closed pipe is the only way this fails.
         let _ = error.print();

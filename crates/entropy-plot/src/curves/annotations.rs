@@ -1,0 +1,277 @@
+//! Annotations of curves: collapses, explosions, and boundaries of training stages.
+
+use super::curve::Curve;
+use crate::ChartOptions;
+use crate::canvas::{Anchor, Layer, Mark, Text, TextFormat};
+use crate::context::ChartContext;
+use crate::geometry::{Bounds, Xy, boxes_overlap, distance, segment_hits_box, segments_cross};
+use crate::label_layout::CurveOccupancy;
+use crate::plot_area::PlotArea;
+use crate::stroke::ring;
+use crate::theme::Style;
+use crate::titles::BODY;
+use entropy_history::label::visible;
+use entropy_history::stats::Analysis;
+use entropy_history::stats::health::State;
+
+/// An event on a curve, with its position in px.
+struct CurveEvent {
+    at: Xy,
+    style: Style,
+    words: String,
+    is_state: bool, // false for a stage boundary
+}
+
+/// The events of all curves that are inside the plot area, in the order in which they are placed.
+fn curve_events(
+    curves: &[Curve<'_>],
+    analysis: &Analysis,
+    area: &PlotArea,
+    options: &ChartOptions,
+) -> Vec<CurveEvent> {
+    let event = |curve: &Curve<'_>, step: f64, words: String, is_state: bool| {
+        let (style, points) = (curve.style?, curve.shown()?.points());
+        let point = points.get(points.partition_point(|p| p.step < step))?;
+        let at = (area.x.at(point.step), area.y.at(point.entropy));
+        area.contains(at).then_some(CurveEvent { at, style, words, is_state })
+    };
+    let mut events = Vec::new();
+    for (curve, stats) in curves.iter().zip(&analysis.runs) {
+        let Some(step) = stats.state_step else { continue };
+        let word = if stats.state == State::Exploded { "exploded" } else { "collapsed" };
+        let words = format!("{word} at {}", options.across.place(step));
+        events.extend(event(curve, step, words, true));
+    }
+    for curve in curves {
+        for joint in curve.runs().iter().flat_map(|run| &run.joints) {
+            let is_number = joint.round.chars().all(|c| c.is_ascii_digit());
+            let round = visible(&joint.round);
+            let words = if is_number { format!("round {round}") } else { round.into_owned() };
+            events.extend(event(curve, joint.step, words, false));
+        }
+    }
+    events
+}
+
+/// The annotations: per event an open circle on the curve and a few words where no curve runs, with a leader
+/// if these are not close. `None` without events.
+pub(super) fn annotations(
+    curves: &[Curve<'_>],
+    analysis: &Analysis,
+    area: &PlotArea,
+    chart: ChartContext<'_>,
+) -> Option<Layer> {
+    let events = curve_events(curves, analysis, area, chart.options);
+    if events.is_empty() {
+        return None;
+    }
+    let mut lines = CurveOccupancy::new(area.left, area.right);
+    for part in curves.iter().flat_map(|curve| &curve.parts) {
+        lines.add(&part.points);
+    }
+    let logged = curves.iter().flat_map(Curve::background_histories);
+    let logged = logged.flat_map(|history| area.curve(history));
+    let mut faint = CurveOccupancy::new(area.left, area.right);
+    logged.for_each(|part| faint.add(&part));
+    // A leader connects a line that ends early with its name.
+    for end in curves.iter().filter_map(Curve::end).filter(|end| end.0 < area.right) {
+        lines.add(&[end, (area.right, end.1)]);
+    }
+
+    let layout = AnnotationLayout { area, chart, events: &events, lines, faint };
+    let centre = events.iter().map(|event| event.at.0).sum::<f64>() / events.len() as f64;
+    let outermost = |event: &CurveEvent| -(event.at.0 - centre).abs();
+    let orders: [&dyn Fn(&CurveEvent) -> f64; 5] =
+        [&|_| 0.0, &|event| event.at.0, &|event| -event.at.0, &outermost, &|event| {
+            -outermost(event)
+        }];
+    let orders = if events.len() > MANY_EVENTS { &orders[..1] } else { &orders[..] };
+    let candidates: Vec<Vec<Annotation>> =
+        (0..events.len()).map(|i| layout.candidates(i)).collect();
+    let tries = orders.iter().map(|key| arrange(&events, &candidates, *key));
+    let best = tries.min_by(|a, b| a.cost.total_cmp(&b.cost))?;
+
+    let mut marks = Vec::new();
+    for (index, annotation) in &best.annotations {
+        let colour = events[*index].style.line.over(chart.theme().background, 0.7);
+        marks.extend(annotation.leader.map(|ends| Mark::Line(ends.to_vec(), 0.9, colour)));
+    }
+    for event in &events {
+        marks.extend(ring(event.at, RADIUS, 2.0, event.style.line, chart.theme().background));
+    }
+    marks
+        .extend(best.annotations.iter().map(|(_, annotation)| Mark::Note(annotation.text.clone())));
+    Some(Layer { name: "events".to_owned(), marks })
+}
+
+/// Radius in px of the circle on the curve.
+const RADIUS: f64 = 5.0;
+/// Number of passes over all annotations.
+const SWEEPS: usize = 3;
+/// With more events than this, only one order of placement is tried.
+const MANY_EVENTS: usize = 48;
+/// An annotation farther from its event than this, in px, gets a leader.
+const LEADER_FROM: f64 = 14.0;
+
+/// Costs of a position; the distance from the event in px costs 1 each.
+///
+/// A curve behind the text, and each column of it.
+const COVERS_CURVE: (f64, f64) = (50.0, 8.0);
+/// Each column of a faint curve behind the text.
+const COVERS_FAINT: f64 = 2.0;
+/// A circle of another event behind the text.
+const COVERS_RING: f64 = 120.0;
+/// A leader through the text of another annotation.
+const LEADER_HITS_TEXT: f64 = 400.0;
+/// Each column in which the leader crosses a curve.
+const LEADER_HITS_CURVE: f64 = 8.0;
+/// The leader crosses a circle or another leader.
+const LEADER_HITS_MARK: f64 = 60.0;
+/// An annotation without a position.
+const LEFT_OUT: f64 = 1500.0;
+
+/// An annotation at a candidate position, with its leader and its cost among curves and circles.
+struct Annotation {
+    text: Text,
+    bounds: Bounds,
+    leader: Option<[Xy; 2]>,
+    cost: f64,
+}
+
+/// The chosen annotations by event index, and their total cost.
+#[derive(Default)]
+struct Arrangement<'n> {
+    annotations: Vec<(usize, &'n Annotation)>,
+    cost: f64,
+}
+
+/// Places annotations one after another at the cheapest of their candidates: states first, then by `key`. Each
+/// is placed again in further passes, because the first ones were placed without the last ones.
+fn arrange<'n>(
+    events: &[CurveEvent],
+    candidates: &'n [Vec<Annotation>],
+    key: &dyn Fn(&CurveEvent) -> f64,
+) -> Arrangement<'n> {
+    let mut order: Vec<usize> = (0..events.len()).collect();
+    let of = |i: &usize| (!events[*i].is_state, key(&events[*i]));
+    order.sort_by(|a, b| of(a).0.cmp(&of(b).0).then(of(a).1.total_cmp(&of(b).1)));
+    let mut arrangement = Arrangement::default();
+    for _ in 0..SWEEPS {
+        arrangement.cost = 0.0;
+        for &index in &order {
+            arrangement.annotations.retain(|(other, _)| *other != index);
+            let costed = candidates[index].iter().filter_map(|annotation| {
+                Some((annotation.cost + annotation.among(&arrangement.annotations)?, annotation))
+            });
+            match costed.min_by(|a, b| a.0.total_cmp(&b.0)) {
+                Some((cost, annotation)) => {
+                    arrangement.cost += cost;
+                    arrangement.annotations.push((index, annotation));
+                }
+                None => arrangement.cost += LEFT_OUT,
+            }
+        }
+    }
+    arrangement
+}
+
+impl Annotation {
+    /// The cost among the annotations placed so far; `None` if it overlaps one of them.
+    fn among(&self, placed: &[(usize, &Annotation)]) -> Option<f64> {
+        let mut cost = 0.0;
+        for (_, other) in placed {
+            if boxes_overlap(self.bounds, other.bounds) {
+                return None;
+            }
+            if other.leader.is_some_and(|leader| segment_hits_box(leader, self.bounds)) {
+                cost += LEADER_HITS_TEXT;
+            }
+            let Some(leader) = self.leader else { continue };
+            if segment_hits_box(leader, other.bounds) {
+                cost += LEADER_HITS_TEXT;
+            }
+            if other.leader.is_some_and(|other| segments_cross(leader, other)) {
+                cost += LEADER_HITS_MARK;
+            }
+        }
+        Some(cost)
+    }
+}
+
+/// Everything that annotations must keep clear of.
+struct AnnotationLayout<'a> {
+    area: &'a PlotArea,
+    chart: ChartContext<'a>,
+    events: &'a [CurveEvent],
+    lines: CurveOccupancy,
+    faint: CurveOccupancy,
+}
+
+impl AnnotationLayout<'_> {
+    /// Candidate positions around an event, inside the plot area.
+    fn candidates(&self, index: usize) -> Vec<Annotation> {
+        let event = &self.events[index];
+        let (x, y) = event.at;
+        let points = (0..30).flat_map(|step| {
+            let (dx, dy) = (11.0 + 2.0 * f64::from(step), 6.0 + 9.0 * f64::from(step));
+            let aside = 11.0 + 12.0 * f64::from(step);
+            [
+                ((x + dx, y - dy), Anchor::Start),
+                ((x + dx, y + dy + 8.0), Anchor::Start),
+                ((x - dx, y - dy), Anchor::End),
+                ((x - dx, y + dy + 8.0), Anchor::End),
+                ((x, y - dy - 6.0), Anchor::Middle),
+                ((x, y + dy + 14.0), Anchor::Middle),
+                ((x + aside, y - dy), Anchor::Start),
+                ((x + aside, y + dy + 8.0), Anchor::Start),
+                ((x - aside, y - dy), Anchor::End),
+                ((x - aside, y + dy + 8.0), Anchor::End),
+            ]
+        });
+        let annotations = points.filter_map(|(at, anchor)| self.annotation_at(event, at, anchor));
+        annotations
+            .map(|annotation| Annotation { cost: self.cost(index, &annotation), ..annotation })
+            .collect()
+    }
+
+    fn annotation_at(&self, event: &CurveEvent, at: Xy, anchor: Anchor) -> Option<Annotation> {
+        let format = TextFormat::regular(BODY, self.chart.theme().muted);
+        let text = Text::new(self.chart.fonts, &event.words, at, anchor, format);
+        let (left, top, right, bottom) = text.bounds();
+        let bounds = (left - 3.0, top - 2.0, right + 3.0, bottom + 2.0);
+        let (area, (left, top, right, bottom)) = (self.area, bounds);
+        let is_inside =
+            left > area.left && right < area.right && top > area.top - BODY && bottom < area.bottom;
+        let near = (event.at.0.clamp(left, right), event.at.1.clamp(top, bottom));
+        let leader = (distance(event.at, near) > LEADER_FROM).then_some([event.at, near]);
+        is_inside.then_some(Annotation { text, bounds, leader, cost: 0.0 })
+    }
+
+    /// The cost of a position among curves and circles.
+    fn cost(&self, index: usize, annotation: &Annotation) -> f64 {
+        let (left, top, right, bottom) = annotation.bounds;
+        let at = self.events[index].at;
+        let mut cost = distance(at, (at.0.clamp(left, right), at.1.clamp(top, bottom)));
+        let columns = self.lines.crossings(annotation.bounds);
+        if columns > 0 {
+            cost += COVERS_CURVE.0 + COVERS_CURVE.1 * columns as f64;
+        }
+        cost += COVERS_FAINT * self.faint.crossings(annotation.bounds) as f64;
+        if let Some(leader) = annotation.leader {
+            cost += LEADER_HITS_CURVE * self.lines.segment_crossings(leader) as f64;
+        }
+        for event in self.events.iter().enumerate().filter(|(i, _)| *i != index).map(|(_, e)| e) {
+            let ((x, y), reach) = (event.at, RADIUS + 1.0);
+            let ring = (x - reach, y - reach, x + reach, y + reach);
+            if boxes_overlap(annotation.bounds, ring) {
+                cost += COVERS_RING;
+            }
+            // Circles of close events overlap anyway.
+            let is_apart = distance(event.at, at) > 2.0 * RADIUS;
+            if is_apart && annotation.leader.is_some_and(|leader| segment_hits_box(leader, ring)) {
+                cost += LEADER_HITS_MARK;
+            }
+        }
+        cost
+    }
+}

@@ -1,0 +1,136 @@
+//! The names of curves: at the line ends, or in a legend that is laid out to fit.
+
+use super::curve::Curve;
+use crate::canvas::{Anchor, Layer, TextFormat};
+use crate::context::ChartContext;
+use crate::fonts::Weight;
+use crate::legend::{LEADER_LENGTH, LINE_HEIGHT, LegendEntry, LegendGrid, leader, spread_labels};
+use crate::plot_area::PlotArea;
+use crate::titles::{BODY, PAD};
+
+/// Width in px of the sample of a dashed line before its name, and of the gap between them.
+const SAMPLE: f64 = 22.0;
+const SAMPLE_GAP: f64 = 6.0;
+/// Width in px of a line sample in a legend, with the gap to the name.
+const SWATCH: f64 = 26.0;
+const MAX_COLUMNS: usize = 3;
+/// In px: the smallest type of a legend, and the smallest width of a name in one of several columns.
+const MIN_TYPE: f64 = 9.4;
+const MIN_NAME: f64 = 60.0;
+/// Pictures below this width in px leave a larger share of it to the lines.
+const NARROW: f64 = 620.0;
+
+/// Width in px of the line sample before a name. Only dashed lines have one, because they share their colour
+/// with another line.
+fn sample_width(curve: &Curve<'_>) -> f64 {
+    match curve.style {
+        Some(style) if !style.dash.is_empty() => SAMPLE + SAMPLE_GAP,
+        _ => 0.0,
+    }
+}
+
+/// Shortens the names for the line ends in a picture of this width, and returns the x at which the plot area
+/// ends to leave room for them.
+pub(super) fn fit_end_names(curves: &mut [Curve<'_>], chart: ChartContext<'_>, width: f64) -> f64 {
+    let mut widest: f64 = 0.0;
+    for curve in curves {
+        let sample = sample_width(curve);
+        let name_width = |t: &str| sample + chart.fonts.width(t, BODY, Weight::SemiBold);
+        curve.fit_name(|t| name_width(t) <= 0.3 * width);
+        widest = widest.max(name_width(&curve.name));
+    }
+    width - PAD - widest - LEADER_LENGTH
+}
+
+/// Names at the line ends with thin leaders, pushed apart where ends are close.
+pub(super) fn end_names(curves: &[Curve<'_>], area: &PlotArea, chart: ChartContext<'_>) -> Layer {
+    let x = area.right + LEADER_LENGTH;
+    // A run above or below the limits has no line; its name is at that side of the plot area.
+    let outside = |curve: &Curve<'_>| match area.y.at(curve.last_value()) < area.top {
+        true => area.top,
+        false => area.bottom,
+    };
+    let label = |curve| {
+        let curve: &Curve<'_> = curve;
+        Some((curve.end().map_or_else(|| outside(curve), |end| end.1), (curve, curve.style?)))
+    };
+    let labels = curves.iter().filter_map(label).collect();
+    let (mut marks, mut names) = (Vec::new(), Vec::new());
+    for (y, (curve, style)) in spread_labels(labels, LINE_HEIGHT, area) {
+        if let Some(end) = curve.end() {
+            let colour = style.line.over(chart.theme().background, 0.55);
+            marks.push(leader(end, (x, y), area, colour));
+        }
+        let sample = sample_width(curve);
+        if sample > 0.0 {
+            marks.extend(style.stroke(2.0).marks(&[(x, y), (x + SAMPLE, y)]));
+        }
+        let at = (x + sample, y + 0.36 * BODY);
+        let format = TextFormat::semi_bold(BODY, style.name);
+        names.push(chart.text(&curve.name, at, Anchor::Start, format));
+    }
+    marks.extend(names);
+    Layer { name: "names".to_owned(), marks }
+}
+
+/// Chooses rows, columns and font size of a legend, and shortens the names to fit: with the largest size at
+/// which all names fit unshortened, or else with one at which every name has a place.
+pub(super) fn lay_out_legend(
+    curves: &mut [Curve<'_>],
+    chart: ChartContext<'_>,
+    width: f64,
+    height: f64,
+) -> LegendGrid {
+    let named = curves.iter().filter(|c| c.style.is_some()).count();
+    let rest = curves.len() - named;
+    let entries = named + usize::from(rest > 0);
+    let more = format!("and {} more", curves.len());
+    let share = if width < NARROW { 0.35 } else { 0.42 };
+    let margin = SWATCH + 12.0;
+    let rows_at = |size: f64| ((height / (1.32 * size)) as usize).max(1);
+    let columns_at = |size: f64| entries.div_ceil(rows_at(size));
+    let text_width = |t: &str, size: f64| chart.text_width(t, size);
+    // Widths are proportional to the size.
+    let names = curves.iter().filter(|c| c.style.is_some());
+    let rest_width = if rest > 0 { text_width(&more, 1.0) } else { 0.0 };
+    let widest = names.map(|c| text_width(&c.full_name(), 1.0)).fold(rest_width, f64::max);
+
+    let sizes = || (0..).map(|i| BODY - 0.4 * f64::from(i)).take_while(|size| *size >= MIN_TYPE);
+    let all_fit = |size: &f64| {
+        let columns = columns_at(*size);
+        columns <= MAX_COLUMNS
+            && widest * size <= 0.26 * width
+            && columns as f64 * (margin + widest * size) <= share * width
+    };
+    let max_columns = (share * width / (margin + MIN_NAME)).clamp(1.0, MAX_COLUMNS as f64) as usize;
+    let all_listed = |size: &f64| columns_at(*size) <= max_columns;
+    let size = sizes().find(all_fit).or_else(|| sizes().find(all_listed)).unwrap_or(MIN_TYPE);
+    let rows = rows_at(size).min(entries);
+    let columns = match all_fit(&size) {
+        true => columns_at(size),
+        false => columns_at(size).min(max_columns),
+    };
+
+    let name_width = (share * width / columns as f64 - margin).min(0.26 * width);
+    let all_listed = rest == 0 && entries <= rows * columns;
+    let mut widest = if all_listed { 0.0 } else { text_width(&more, size) };
+    for curve in curves.iter_mut().filter(|c| c.style.is_some()) {
+        curve.fit_name(|t| text_width(t, size) <= name_width);
+        widest = widest.max(text_width(&curve.name, size));
+    }
+    LegendGrid { rows, columns, column_width: margin + widest, size, swatch: SWATCH }
+}
+
+/// The layer of a legend that [`lay_out_legend`] chose.
+pub(super) fn legend_layer(
+    legend: &LegendGrid,
+    curves: &[Curve<'_>],
+    area: &PlotArea,
+    chart: ChartContext<'_>,
+) -> Layer {
+    let entries = curves.iter().filter_map(|curve| {
+        Some(LegendEntry { name: &curve.name, style: curve.style?, end: curve.end() })
+    });
+    let marks = legend.marks(entries.collect(), curves.len(), area, chart);
+    Layer { name: "legend".to_owned(), marks }
+}

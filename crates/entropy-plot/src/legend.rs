@@ -1,0 +1,108 @@
+//! Which line is which: names at the line ends, or a legend beside the plot.
+
+use super::canvas::{Anchor, Mark, TextFormat};
+use super::context::ChartContext;
+use super::geometry::Xy;
+use super::label_layout::push_apart;
+use super::plot_area::PlotArea;
+use super::stroke::StrokeStyle;
+use super::theme::{Rgb, Style};
+use super::titles::BODY;
+
+/// Up to this many lines are named at their ends; more lines get a legend.
+pub(super) const MAX_NAMED_AT_END: usize = 12;
+/// Height in px of a name at a line end.
+pub(super) const LINE_HEIGHT: f64 = 1.32 * BODY;
+/// Distance in px from the plot area to the names at the line ends.
+pub(super) const LEADER_LENGTH: f64 = 34.0;
+/// Distance in px from the plot area to a legend beside it.
+pub(super) const LEGEND_GAP: f64 = 24.0;
+
+/// The thin line from the end of a curve to its name at `name`.
+pub(super) fn leader(end: Xy, name: Xy, area: &PlotArea, colour: Rgb) -> Mark {
+    let bend = end.0.max(area.right + 4.0);
+    let mut line = vec![(end.0 + 2.0, end.1)];
+    if bend > end.0 + 6.0 {
+        line.push((bend, end.1));
+    }
+    line.push((name.0 - 6.0, name.1));
+    Mark::Line(line, 0.9, colour)
+}
+
+/// Spreads labels of this height in px that want to be at the y of their line ends: sorts them by y and pushes
+/// them apart within the plot area.
+pub(super) fn spread_labels<T>(
+    mut labels: Vec<(f64, T)>,
+    height: f64,
+    area: &PlotArea,
+) -> impl Iterator<Item = (f64, T)> {
+    labels.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let wanted: Vec<f64> = labels.iter().map(|(y, _)| *y).collect();
+    let limits = (area.top - height / 2.0, area.bottom + height / 2.0);
+    let spread = push_apart(&wanted, height, limits).into_iter();
+    spread.zip(labels).map(|(y, (_, label))| (y, label))
+}
+
+/// One line in a legend.
+pub(super) struct LegendEntry<'a> {
+    pub(super) name: &'a str,
+    pub(super) style: Style,
+    /// Where the line ends, in px; `None` for a line outside the plot area.
+    pub(super) end: Option<Xy>,
+}
+
+/// The grid of a legend: entries fill one column after the other. Lengths are in px.
+pub(super) struct LegendGrid {
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+    pub(super) column_width: f64,
+    /// Font size.
+    pub(super) size: f64,
+    /// Width of the line sample before a name, with the gap between them.
+    pub(super) swatch: f64,
+}
+
+impl LegendGrid {
+    pub(super) fn width(&self) -> f64 {
+        self.column_width * self.columns as f64
+    }
+
+    /// The marks of the legend, in the order in which the lines end. `total` counts all lines; those without
+    /// an entry are summed up in the last one.
+    pub(super) fn marks(
+        &self,
+        mut entries: Vec<LegendEntry<'_>>,
+        total: usize,
+        area: &PlotArea,
+        chart: ChartContext<'_>,
+    ) -> Vec<Mark> {
+        let end_y = |entry: &LegendEntry<'_>| entry.end.map_or(f64::INFINITY, |end| end.1);
+        entries.sort_by(|a, b| end_y(a).total_cmp(&end_y(b)));
+        let slots = self.rows * self.columns;
+        let has_rest = total > entries.len() || entries.len() > slots;
+        let shown = entries.len().min(slots - usize::from(has_rest));
+
+        let slot = |i: usize| {
+            let x = area.right + LEGEND_GAP + (i / self.rows) as f64 * self.column_width;
+            (x, area.top + (i % self.rows) as f64 * 1.32 * self.size)
+        };
+        let text = |words: &str, (x, y): Xy, colour| {
+            let at = (x + self.swatch, y + 0.36 * self.size);
+            chart.text(words, at, Anchor::Start, TextFormat::regular(self.size, colour))
+        };
+        let sample = |(x, y): Xy, stroke: StrokeStyle<'_>| {
+            stroke.marks(&[(x, y), (x + self.swatch - 6.0, y)])
+        };
+        let mut marks = Vec::new();
+        for (i, LegendEntry { name, style, .. }) in entries[..shown].iter().enumerate() {
+            marks.extend(sample(slot(i), style.stroke(2.4)));
+            marks.push(text(name, slot(i), style.name));
+        }
+        if total > shown {
+            marks.extend(sample(slot(shown), StrokeStyle::solid(1.0, chart.theme().unstyled)));
+            let rest = format!("and {} more", total - shown);
+            marks.push(text(&rest, slot(shown), chart.theme().muted));
+        }
+        marks
+    }
+}

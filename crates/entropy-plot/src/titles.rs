@@ -1,0 +1,110 @@
+//! What every chart has above and below its marks: title, subtitle and footer; and the names of runs.
+
+use super::ChartOptions;
+use super::canvas::{Anchor, Mark, TextFormat};
+use super::context::ChartContext;
+use super::fonts::Weight;
+use entropy_history::history::Comparison;
+use entropy_history::label::{common_prefix, shorten_middle, visible};
+
+/// Font sizes in px: 15 pt, 10 pt and 9.5 pt.
+const TITLE: f64 = 20.0;
+const SUBTITLE: f64 = 13.3;
+pub(super) const BODY: f64 = 12.6;
+/// Margin around the picture in px.
+pub(super) const PAD: f64 = 20.0;
+
+/// The names of runs or groups as a picture shows them, without the prefix that all of them share.
+pub(super) struct ShortNames {
+    /// One name per label.
+    pub(super) names: Vec<String>,
+    prefix: String,
+}
+
+impl ShortNames {
+    pub(super) fn of<'a>(labels: impl Iterator<Item = &'a str>) -> ShortNames {
+        let labels: Vec<_> = labels.map(visible).collect();
+        let all: Vec<&str> = labels.iter().map(AsRef::as_ref).collect();
+        let prefix = common_prefix(&all);
+        let names = all.iter().map(|label| label[prefix.len()..].to_owned()).collect();
+        ShortNames { names, prefix: prefix.to_owned() }
+    }
+
+    /// The part of the subtitle that names the removed prefix, if there is one.
+    pub(super) fn prefix_note(&self) -> Option<String> {
+        (!self.prefix.is_empty()).then(|| format!("names without “{}”", self.prefix))
+    }
+}
+
+/// The part of the subtitle that says what the values are: the user's name of the y axis, or the quantities.
+pub(super) fn quantity(comparison: &Comparison, options: &ChartOptions) -> String {
+    match &options.y_label {
+        Some(label) => visible(label).into_owned(),
+        None => kinds(comparison),
+    }
+}
+
+/// The kinds of entropy of a comparison, with their units.
+pub(super) fn kinds(comparison: &Comparison) -> String {
+    let kinds = comparison.kinds();
+    kinds.iter().map(|kind| kind.describe()).collect::<Vec<_>>().join(" | ")
+}
+
+/// Title and subtitle from `left` to `right`. Returns the marks and the y below them.
+pub(super) fn header(
+    chart: ChartContext<'_>,
+    title: &str,
+    subtitle: &[String],
+    (left, right): (f64, f64),
+) -> (Vec<Mark>, f64) {
+    let theme = chart.theme();
+    let fits = |size, weight| move |t: &str| chart.fonts.width(t, size, weight) <= right - left;
+    let title = visible(chart.options.title.as_deref().unwrap_or(title)).into_owned();
+    let title = shorten_middle(&title, fits(TITLE, Weight::SemiBold));
+    let mut y = PAD + 0.76 * TITLE;
+    let format = TextFormat::semi_bold(TITLE, theme.text);
+    let mut marks = vec![chart.text(title, (left, y), Anchor::Start, format)];
+    y += 8.0;
+    for line in wrap(subtitle, fits(SUBTITLE, Weight::Regular)) {
+        y += 1.3 * SUBTITLE;
+        let format = TextFormat::regular(SUBTITLE, theme.muted);
+        marks.push(chart.text(line, (left, y), Anchor::Start, format));
+    }
+    (marks, y + 0.25 * SUBTITLE)
+}
+
+/// Joins the parts with middle dots into as few lines as possible. A part longer than a line continues on a
+/// second line; a part longer than two lines is shortened.
+fn wrap(parts: &[String], fits: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for part in parts {
+        if !fits(part)
+            && let Some((at, _)) = part.rmatch_indices(' ').find(|(at, _)| fits(&part[..*at]))
+        {
+            lines.push(part[..at].to_owned());
+            lines.push(shorten_middle(&part[at + 1..], &fits));
+            continue;
+        }
+        let part = shorten_middle(part, &fits);
+        match lines.last_mut() {
+            Some(line) if fits(&format!("{line} · {part}")) => *line = format!("{line} · {part}"),
+            _ => lines.push(part),
+        }
+    }
+    lines
+}
+
+/// The footer, if the user gave one, and the y above it.
+pub(super) fn footer(
+    chart: ChartContext<'_>,
+    (left, right): (f64, f64),
+    height: f64,
+) -> (Option<Mark>, f64) {
+    let Some(words) = &chart.options.footer else { return (None, height - PAD) };
+    let format = TextFormat::regular(10.7, chart.theme().muted);
+    let fits = |t: &str| chart.fonts.width(t, format.size, format.weight) <= right - left;
+    let words = shorten_middle(&visible(words), fits);
+    let at = (left, height - PAD * 0.7);
+    let mark = chart.text(words, at, Anchor::Start, format);
+    (Some(mark), height - PAD * 0.7 - 1.9 * format.size)
+}

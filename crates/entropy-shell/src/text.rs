@@ -1,3 +1,0 @@
-//! Parts of messages.
-
-pub use entropy_history::text::{io_message, plural};
