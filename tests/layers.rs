@@ -16,14 +16,14 @@ const MODULES: [(&str, &[&str]); 14] = [
     ("dump", &[]),
     ("stats", &["history", "quantity", "dump"]),
     ("formats", &["history", "quantity", "dump"]),
-    ("elapsed", &["history"]),
+    ("x_axis", &["history", "number"]),
     ("export", &["history", "label"]),
     ("record", &["history", "formats", "export"]),
     ("discover", &[]),
     ("text", &[]),
     (
         "store",
-        &["history", "quantity", "number", "text", "formats", "elapsed", "stages", "discover"],
+        &["history", "quantity", "number", "text", "formats", "x_axis", "stages", "discover"],
     ),
 ];
 

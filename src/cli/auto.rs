@@ -15,7 +15,7 @@ use super::hints::NO_HISTORY_HINT;
 use super::load::LoadArgs;
 use super::plot::{Chart, Charts, Looks, draw};
 use super::report::{PARTIAL, REPORT_AUX, weight};
-use super::x_axis::AcrossArgs;
+use super::x_axis::XAxisArgs;
 use crate::report::{self, Page};
 use entropy_history::discover::{self, Depth, Found, Input, Origin};
 use entropy_history::history::Comparison;
@@ -23,7 +23,8 @@ use entropy_history::stats::check::Rules;
 use entropy_history::stats::compare::compare;
 use entropy_history::stats::{Analysis, analyse};
 use entropy_history::store::{ClockRequest, LoadError};
-use entropy_plot::{Across, Encoding};
+use entropy_history::x_axis::XAxis;
+use entropy_plot::Encoding;
 use entropy_shell::Outcome;
 use entropy_shell::Terminal;
 use entropy_shell::output;
@@ -73,7 +74,7 @@ pub(super) struct Auto {
     #[command(flatten)]
     chart: ChartArgs,
     #[command(flatten)]
-    across: AcrossArgs,
+    across: XAxisArgs,
 }
 
 /// What was found below the directory of models.
@@ -119,7 +120,7 @@ impl Auto {
                 Some(LoadError::NotRecognised(_)) => none_found(nothing),
                 _ => failure,
             })?;
-        let (placed, across) = self.across.place(&comparison, terminal)?;
+        let (placed, across) = self.across.reindex(&comparison, terminal)?;
         self.compare.groups.tell_ungrouped(&placed, " and without a curve", terminal)?;
         if let (Some(output), Some(encoding)) = (&output, encoding) {
             draw(&placed, &self.looks(across), &[encoding], Charts::Both, terminal, |_, chart| {
@@ -136,7 +137,7 @@ impl Auto {
         Ok(outcome)
     }
 
-    fn looks(&self, across: Across) -> Looks<'_> {
+    fn looks(&self, across: XAxis) -> Looks<'_> {
         Looks {
             chart: &self.chart,
             health: &self.health,
@@ -204,7 +205,7 @@ impl Auto {
         &self,
         directory: &Path,
         (comparison, outcome): (&Comparison, Outcome),
-        (placed, across): (&Comparison, Across),
+        (placed, across): (&Comparison, XAxis),
         terminal: &Terminal,
     ) -> Result<(), Failure> {
         let encodings = [Encoding::Png, Encoding::Svg];
@@ -219,11 +220,13 @@ impl Auto {
         let drawn =
             draw(placed, &self.looks(across), &encodings, Charts::Both, terminal, pictures)?;
         // Numbers are by step, whatever the axis counts; its limits are steps only where it counts them.
-        let window = self.chart.window_again(comparison).filter(|_| across == Across::Steps);
+        let window = self.chart.window_again(comparison).filter(|_| across == XAxis::Step);
         let shown = window.as_ref().map_or(comparison, |window| &window.cut);
         let mut analysis = match across {
-            Across::Steps => drawn,
-            Across::StepsIn | Across::Time(_) => analyse(comparison, &self.health.thresholds()),
+            XAxis::Step => drawn,
+            XAxis::RelativeStep | XAxis::WallTime(_) => {
+                analyse(comparison, &self.health.thresholds())
+            }
         };
         compare(shown, &mut analysis, &self.compare.plan(shown)?);
         let summary = report::summary(&analysis);

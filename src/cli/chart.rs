@@ -11,10 +11,11 @@ use entropy_history::history::{Comparison, Window};
 use entropy_history::stats::Analysis;
 use entropy_history::stats::law::Law;
 use entropy_history::stats::smooth::Smoothing;
+use entropy_history::x_axis::XAxis;
 use entropy_plot::theme::{DARK, LIGHT};
 use entropy_plot::{
-    Across, ChartOptions, Curves, Encoding, Fonts, GroupOptions, NothingToDraw, Picture,
-    ValueScale, bars, encode, forest, law, texts_of,
+    ChartOptions, Curves, Encoding, Fonts, GroupOptions, NothingToDraw, Picture, ValueScale, bars,
+    encode, forest, law, texts_of,
 };
 use entropy_shell::Terminal;
 use entropy_shell::io_message;
@@ -211,7 +212,7 @@ impl ChartArgs {
     }
 
     /// The look of a picture of `comparison`.
-    fn look(&self, comparison: &Comparison, across: Across) -> ChartOptions {
+    fn look(&self, comparison: &Comparison, across: XAxis) -> ChartOptions {
         let sources = || {
             let sources = comparison.runs().iter().map(|run| run.source.as_str());
             format!(
@@ -233,7 +234,7 @@ impl ChartArgs {
             y_label: self.y_label.clone(),
             scale: if self.log_y { ValueScale::Log } else { ValueScale::Linear },
             smoothing: self.smooth,
-            across,
+            x_axis: across,
             steps: self.steps(),
             y_min: self.y_min,
             y_max: self.y_max,
@@ -258,14 +259,14 @@ impl ChartArgs {
         comparison: &Comparison,
         terminal: &Terminal,
     ) -> Result<Studio, Failure> {
-        self.studio_across(comparison, Across::Steps, terminal)
+        self.studio_across(comparison, XAxis::Step, terminal)
     }
 
     /// The same, over what else the x axis may count.
     pub(super) fn studio_across(
         &self,
         comparison: &Comparison,
-        across: Across,
+        across: XAxis,
         terminal: &Terminal,
     ) -> Result<Studio, Failure> {
         let look = self.look(comparison, across);

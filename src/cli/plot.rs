@@ -11,11 +11,12 @@ use super::groups::{BandArgs, GroupArgs};
 use super::health::HealthArgs;
 use super::inputs::InputArgs;
 use super::watch::{Shown, frame, size};
-use super::x_axis::AcrossArgs;
+use super::x_axis::XAxisArgs;
 use crate::tui::standing::{Standing, Terms};
 use entropy_history::history::Comparison;
 use entropy_history::stats::{Analysis, analyse, analyse_window};
-use entropy_plot::{Across, Encoding, Picture};
+use entropy_history::x_axis::XAxis;
+use entropy_plot::{Encoding, Picture};
 use entropy_shell::Outcome;
 use entropy_shell::Terminal;
 use entropy_shell::{Failure, WithHint};
@@ -52,7 +53,7 @@ pub(super) struct Plot {
     #[command(flatten)]
     chart: ChartArgs,
     #[command(flatten)]
-    across: AcrossArgs,
+    across: XAxisArgs,
     #[command(flatten)]
     groups: GroupArgs,
     #[command(flatten)]
@@ -71,7 +72,7 @@ impl Plot {
             return Err(anyhow!("two pictures do not go to stdout")).hint("name a file with -o");
         }
         let (comparison, outcome) = self.inputs.load_with(self.across.aux_request(), terminal)?;
-        let (comparison, across) = self.across.place(&comparison, terminal)?;
+        let (comparison, across) = self.across.reindex(&comparison, terminal)?;
         let charts = if self.with_stats { Charts::Both } else { Charts::Curves };
         self.groups.tell_ungrouped(&comparison, " and not drawn", terminal)?;
         let looks = Looks {
@@ -91,7 +92,7 @@ impl Plot {
     /// Draws the curves as text.
     fn print(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
         let (comparison, outcome) = self.inputs.load_with(self.across.aux_request(), terminal)?;
-        let (comparison, _) = self.across.place(&comparison, terminal)?;
+        let (comparison, _) = self.across.reindex(&comparison, terminal)?;
         let window = self.chart.window(&comparison, terminal)?;
         let comparison = window.map_or(comparison, |window| window.whole);
         let terms = Terms { thresholds: self.health.thresholds(), stale: None, over: CHANGE_OVER };
@@ -114,7 +115,7 @@ impl Plot {
 pub(super) struct Looks<'a> {
     pub(super) chart: &'a ChartArgs,
     pub(super) health: &'a HealthArgs,
-    pub(super) across: Across,
+    pub(super) across: XAxis,
     pub(super) groups: &'a GroupArgs,
     pub(super) bands: &'a BandArgs,
 }

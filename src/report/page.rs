@@ -228,7 +228,7 @@ fn shown(stats: &RunStats) -> RunStats {
     for text in [&mut stats.label, &mut stats.source, &mut stats.metric]
         .into_iter()
         .chain(&mut stats.warnings)
-        .chain(stats.joints.iter_mut().map(|joint| &mut joint.round))
+        .chain(stats.joints.iter_mut().map(|joint| &mut joint.stage))
     {
         *text = visible(text).into_owned();
     }

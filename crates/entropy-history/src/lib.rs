@@ -6,7 +6,6 @@
 
 pub mod discover;
 pub mod dump;
-pub mod elapsed;
 pub mod export;
 pub mod formats;
 pub mod history;
@@ -18,3 +17,4 @@ pub mod stages;
 pub mod stats;
 pub mod store;
 pub mod text;
+pub mod x_axis;

@@ -3,12 +3,12 @@
 use thiserror::Error;
 
 use crate::discover::DiscoverError;
-use crate::elapsed::ElapsedError;
 use crate::formats::frame::json::ScanError;
 use crate::formats::{ReadError, quoted};
 use crate::history::{ComparisonError, HistoryError};
 use crate::stages::StageError;
 use crate::text::{io_message, plural};
+use crate::x_axis::XAxisError;
 
 /// Why logs do not become labelled runs. `log` is a log as the user would write it.
 #[derive(Debug, Error)]
@@ -52,7 +52,7 @@ pub enum LoadError {
         /// The log.
         log: String,
         /// The reason.
-        error: ElapsedError,
+        error: XAxisError,
     },
     /// The log has none of the requested rewards.
     #[error(

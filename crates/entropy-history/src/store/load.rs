@@ -9,13 +9,13 @@ use super::join::{FileSeries, JoinedSeries, join};
 use super::options::{ClockRequest, LoadOptions};
 use super::warnings::data_warnings;
 use crate::discover::{Input, Location, Origin};
-use crate::elapsed::{By, ElapsedError, since_start};
 use crate::formats::{
     self, Confidence, Format, Log, RawAux, ReadAhead, ReadError, SeriesSelector, Source,
     TrackioError,
 };
 use crate::history::{AuxSeries, History, Run};
 use crate::quantity::Sign;
+use crate::x_axis::{TimeUnit, XAxis, XAxisError, reindex};
 
 /// Files of at least this many bytes are read ahead on a second core.
 const READ_AHEAD_BYTES: u64 = 8 << 20;
@@ -186,7 +186,9 @@ impl<'a> LogLoader<'a> {
             Ok(clock) => run.clock = clock,
             Err(error) => missing_aux = Some(error),
         }
-        if let (Some(_), Err(error)) = (&run.clock, since_start(&run, By::Time(1.0))) {
+        if let (Some(_), Err(error)) =
+            (&run.clock, reindex(&run, XAxis::WallTime(TimeUnit::Seconds)))
+        {
             if self.options.aux.clock == ClockRequest::Optional {
                 run.clock = None;
             } else {
@@ -231,7 +233,7 @@ impl<'a> LogLoader<'a> {
         found.sort_by_key(|aux| aux.rank);
         let clock = found.into_iter().find_map(|aux| AuxSeries::from_raw(aux.metric, aux.rows));
         if clock.is_none() && self.options.aux.clock == ClockRequest::Required {
-            return Err(LoadError::Clock { log: log.to_owned(), error: ElapsedError::NoClock });
+            return Err(LoadError::Clock { log: log.to_owned(), error: XAxisError::NoClock });
         }
         Ok(clock)
     }
