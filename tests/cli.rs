@@ -202,7 +202,7 @@ fn label_count_mismatch_lists_the_files() {
     assert_rejected(
         &tmp,
         &arguments,
-        &["1 label for 2 files", "\n  1. ", "\n  2. ", "hint: give one label a file"],
+        &["1 label for 2 files", "\n  1. ", "\n  2. ", "hint: give one label per file"],
     );
     assert_rejected(&tmp, &["plot", "--labels", "one", &a], &["put the files first"]);
     assert_rejected(&tmp, &["plot", &a, "--labels", "one", &b], &["put the files first"]);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::common::root;
 
 /// Each module of `entropy-history`, and the other modules that it may use.
-const MODULES: [(&str, &[&str]); 14] = [
+const MODULES: [(&str, &[&str]); 15] = [
     ("quantity", &[]),
     ("label", &[]),
     ("number", &[]),
@@ -18,10 +18,14 @@ const MODULES: [(&str, &[&str]); 14] = [
     ("formats", &["history", "quantity", "select", "framing", "label"]),
     ("dump", &["formats", "framing"]),
     ("stats", &["history", "quantity", "dump", "number"]),
-    ("elapsed", &["history"]),
+    ("x_axis", &["history", "number"]),
     ("record", &["history", "formats"]),
     ("discover", &[]),
-    ("tail", &["formats"]),
+    ("text", &[]),
+    (
+        "store",
+        &["history", "quantity", "number", "text", "formats", "x_axis", "stages", "discover"],
+    ),
 ];
 
 /// Forbidden source text, and the directories that are exempt.

@@ -8,11 +8,9 @@ use clap::Args;
 use super::args::{BaselineArgs, ChartArgs};
 use super::charts::{ChartKind, ChartRequest, draw, stats_path};
 use super::check::judge;
-use super::curves::Clock;
-use super::inputs::NO_HISTORY_HINT;
+use super::hints::NO_HISTORY_HINT;
 use super::invocation::{command_line, date, source_date_epoch};
-use super::labels::Labels;
-use super::load::{NoLogs, Reading};
+use super::load::LoadArgs;
 use super::page::{PAGE_AUX, PARTIAL, ema_weight};
 use super::storage::storage_path;
 use super::target::Target;
@@ -22,7 +20,9 @@ use entropy_history::history::Comparison;
 use entropy_history::stats::check::Rules;
 use entropy_history::stats::compare::compare;
 use entropy_history::stats::{Analysis, analyse};
-use entropy_plot::{Across, Encoding};
+use entropy_history::store::{ClockRequest, LoadError};
+use entropy_history::x_axis::XAxis;
+use entropy_plot::Encoding;
 use entropy_shell::{Failure, Outcome, Terminal, WithHint, io_message, output, plural};
 
 const PATTERN: &str = "*/entropy_history_*.json";
@@ -60,7 +60,7 @@ pub(super) struct AutoArgs {
     #[arg(long)]
     recursive: bool,
     #[command(flatten)]
-    reading: Reading,
+    reading: LoadArgs,
     #[command(flatten)]
     chart: ChartArgs,
     #[command(flatten)]
@@ -69,8 +69,7 @@ pub(super) struct AutoArgs {
 
 /// The files below the directory of models.
 struct FoundHistories {
-    inputs: Vec<Input>,
-    unreadable: Vec<String>,
+    sources: Found<Input>,
     none_found: String, // the error message if no file is a log
 }
 
@@ -78,7 +77,7 @@ struct FoundHistories {
 struct LoadedRuns {
     by_step: Comparison,
     by_axis: Comparison,
-    across: Across,
+    across: XAxis,
     outcome: Outcome,
 }
 
@@ -132,20 +131,22 @@ impl AutoArgs {
     /// # Errors
     /// When there are none.
     fn load(&self, terminal: &Terminal) -> Result<LoadedRuns, Failure> {
-        let FoundHistories { inputs, unreadable, none_found } = self.find()?;
-        let mut aux = self.chart.across.besides();
-        if self.artifacts.is_some() && aux.clock == Clock::Unasked {
-            aux.clock = PAGE_AUX.clock;
+        let FoundHistories { sources, none_found } = self.find()?;
+        let mut aux = self.chart.across.aux_request();
+        if self.artifacts.is_some() && aux.clock == ClockRequest::Skip {
+            aux = PAGE_AUX;
         }
-        let loaded = self.reading.load(inputs, &unreadable, &Labels::none(), &aux, terminal);
-        let (by_step, outcome) = loaded.map_err(|failure| {
-            if failure.error.is::<NoLogs>() { no_history(none_found) } else { failure }
-        })?;
-        let (by_axis, across) = self.chart.across.place(&by_step, terminal)?;
+        let loaded = self.reading.load(sources, &[], aux, terminal);
+        let (by_step, outcome) =
+            loaded.map_err(|failure| match failure.error.downcast_ref::<LoadError>() {
+                Some(LoadError::NotRecognised(_)) => no_history(none_found),
+                _ => failure,
+            })?;
+        let (by_axis, across) = self.chart.across.reindex(&by_step, terminal)?;
         Ok(LoadedRuns { by_step, by_axis, across, outcome })
     }
 
-    fn charts<'a>(&'a self, across: Across, encodings: &'a [Encoding]) -> ChartRequest<'a> {
+    fn charts<'a>(&'a self, across: XAxis, encodings: &'a [Encoding]) -> ChartRequest<'a> {
         let kinds = &[ChartKind::Curves, ChartKind::Stats];
         ChartRequest { args: &self.chart, across, kinds, encodings }
     }
@@ -196,11 +197,7 @@ impl AutoArgs {
         if found.files.is_empty() {
             return Err(no_history(message));
         }
-        Ok(FoundHistories {
-            inputs: found.files,
-            unreadable: found.unreadable,
-            none_found: message,
-        })
+        Ok(FoundHistories { sources: found, none_found: message })
     }
 
     /// Writes the files of `--artifacts`. Charts are over the chosen x axis, numbers are by step.
@@ -222,12 +219,11 @@ impl AutoArgs {
         let request = self.charts(across, &[Encoding::Png, Encoding::Svg]);
         let drawn = draw(&loaded.by_axis, &request, terminal, picture)?;
         // --from-step and --to-step are steps only if the x axis is.
-        let window =
-            self.chart.steps.window_quietly(comparison).filter(|_| across == Across::Steps);
+        let window = self.chart.steps.window_quietly(comparison).filter(|_| across == XAxis::Step);
         let shown = window.as_ref().map_or(comparison, |window| &window.cut);
         let mut analysis = match across {
-            Across::Steps => drawn,
-            Across::StepsIn | Across::Time(_) => {
+            XAxis::Step => drawn,
+            XAxis::RelativeStep | XAxis::WallTime(_) => {
                 analyse(comparison, &self.chart.health.thresholds())
             }
         };

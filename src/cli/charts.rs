@@ -7,7 +7,8 @@ use super::args::ChartArgs;
 use super::target::Target;
 use entropy_history::history::Comparison;
 use entropy_history::stats::{Analysis, analyse, analyse_window};
-use entropy_plot::{Across, ChartOptions, Encoding, Picture};
+use entropy_history::x_axis::XAxis;
+use entropy_plot::{ChartOptions, Encoding, Picture};
 use entropy_shell::{Failure, Terminal};
 
 /// One of the two charts.
@@ -21,7 +22,7 @@ pub(super) enum ChartKind {
 #[derive(Clone, Copy)]
 pub(super) struct ChartRequest<'a> {
     pub(super) args: &'a ChartArgs,
-    pub(super) across: Across,
+    pub(super) across: XAxis,
     /// The charts to draw; curves are always one of them.
     pub(super) kinds: &'a [ChartKind],
     /// The file types to write of each chart.

@@ -1,18 +1,16 @@
-//! From arguments to logs: what is named, and what it is to be called.
+//! INPUT and `--labels`: which logs to read, and what their runs are called.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 
 use anyhow::anyhow;
 use clap::Args;
 
-use super::curves::AuxRequest;
-use super::labels::Labels;
-use super::load::Reading;
-use entropy_history::discover::{self, DiscoverError, Input, Location};
+use super::hints::failure;
+use super::load::LoadArgs;
+use entropy_history::discover::{self, Found, Input};
 use entropy_history::history::Comparison;
-use entropy_shell::Outcome;
-use entropy_shell::Terminal;
-use entropy_shell::{Failure, WithHint};
+use entropy_history::store::AuxRequest;
+use entropy_shell::{Failure, Outcome, Terminal, WithHint};
 
 /// The logs to read.
 #[derive(Debug, Args)]
@@ -27,19 +25,19 @@ pub(super) struct InputArgs {
     #[arg(long = "entropy_files", alias = "entropy_file", num_args = 1.., hide = true)]
     entropy_files: Vec<OsString>,
     #[command(flatten)]
-    pub(super) reading: Reading,
+    pub(super) reading: LoadArgs,
 }
 
 impl InputArgs {
-    /// Reads everything named.
+    /// Reads the runs of all inputs.
     pub(super) fn load(&self, terminal: &Terminal) -> Result<(Comparison, Outcome), Failure> {
-        self.load_with(&AuxRequest::default(), terminal)
+        self.load_with(AuxRequest::default(), terminal)
     }
 
-    /// The same, with what is to stand beside the entropies.
+    /// Reads the runs of all inputs, with auxiliary series.
     pub(super) fn load_with(
         &self,
-        besides: &AuxRequest<'_>,
+        aux: AuxRequest,
         terminal: &Terminal,
     ) -> Result<(Comparison, Outcome), Failure> {
         let arguments: Vec<&OsString> = self.inputs.iter().chain(&self.entropy_files).collect();
@@ -50,57 +48,14 @@ impl InputArgs {
                 _ => error.hint("--labels took every word behind it: put the files first"),
             };
         }
-        let (mut inputs, unreadable) = resolve(&arguments)?;
-        let labels = Labels::new(&self.labels, &mut inputs)?;
-        self.reading.load(inputs, &unreadable, &labels, besides, terminal)
+        self.reading.load(resolve(&arguments)?, &self.labels, aux, terminal)
     }
 }
 
-/// The logs that arguments stand for, and what could not be looked into.
-pub(super) fn resolve(
-    arguments: &[impl AsRef<OsStr>],
-) -> Result<(Vec<Input>, Vec<String>), Failure> {
-    let (mut inputs, mut unreadable) = (Vec::new(), Vec::new());
-    for argument in arguments {
-        let found = discover::resolve(argument.as_ref()).map_err(unresolved)?;
-        inputs.extend(found.files);
-        unreadable.extend(found.unreadable);
-    }
-    let segments = inputs.iter().flat_map(|input: &Input| &input.segments);
-    if segments.filter(|location| **location == Location::Stdin).count() > 1 {
-        return Err(anyhow!("stdin is given twice")).hint("name each log once");
-    }
-    Ok((inputs, unreadable))
+/// The logs that the arguments stand for.
+///
+/// # Errors
+/// When an argument names nothing, or stdin is given twice.
+pub(super) fn resolve(arguments: &[impl AsRef<std::ffi::OsStr>]) -> Result<Found<Input>, Failure> {
+    discover::resolve_all(arguments).map_err(|error| failure(error.into()))
 }
-
-/// Why an argument names nothing, with what to do about it.
-fn unresolved(error: DiscoverError) -> Failure {
-    let hint = match &error {
-        DiscoverError::Missing(_) => {
-            "check the path, or quote a glob so that the shell leaves it alone"
-        }
-        DiscoverError::NoMatch(_) => {
-            let storage = std::env::var_os("STORAGE_PATH").filter(|path| !path.is_empty());
-            let storage =
-                storage.map_or("not set".to_owned(), |s| s.to_string_lossy().into_owned());
-            let hint = format!(
-                "a pattern is matched from the current directory, and $STORAGE_PATH is {storage}; {NO_HISTORY_HINT}"
-            );
-            return Failure { error: error.into(), hint: Some(hint) };
-        }
-        DiscoverError::NoLog(_) => {
-            let hint = format!("name the log file itself; {NO_HISTORY_HINT}");
-            return Failure { error: error.into(), hint: Some(hint) };
-        }
-        DiscoverError::ManySegments(_) => "name the files of one run with + between them",
-        DiscoverError::BadPattern(..) => {
-            "put * ? or [ in brackets, as in [*], to mean the character"
-        }
-        DiscoverError::OneLabelForMany { .. } => "use --labels with one label a log",
-    };
-    Failure { error: error.into(), hint: Some(hint.to_owned()) }
-}
-
-/// Why there may be no history where one is expected.
-pub(super) const NO_HISTORY_HINT: &str = "either training did not finish (the trainer writes the file at its end), or it ran before entropy \
-     was recorded; `entropy-viz compute` on its checkpoints makes one";

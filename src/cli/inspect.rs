@@ -7,14 +7,17 @@ use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
 use super::args::{JsonArgs, to_json};
-use super::curves::{explain, holds_no_entropy, may_be_log, open};
+use super::hints::failure;
 use super::inputs::resolve;
-use super::load::{Reading, left_out, nothing_read};
-use entropy_history::discover::{Location, Origin};
-use entropy_history::formats::{self, Format, Log, LogNote, SeriesExtent, SeriesSelector, Source};
+use super::load::{LoadArgs, without_entropy};
+use entropy_history::discover::{Found, Location, Origin};
+use entropy_history::formats::{
+    self, Format, Log, LogNote, ReadError, SeriesExtent, SeriesSelector, Source,
+};
 use entropy_history::label::visible;
 use entropy_history::number::exact;
 use entropy_history::quantity::{EntropyKind, Sign};
+use entropy_history::store::{AuxRequest, LoadError, holds_no_entropy, looks_like_log, open_log};
 use entropy_shell::{Failure, Outcome, Terminal, plural};
 
 const EXAMPLES: &str = "\
@@ -32,7 +35,7 @@ pub(super) struct InspectArgs {
     #[command(flatten)]
     json: JsonArgs,
     #[command(flatten)]
-    reading: Reading,
+    reading: LoadArgs,
 }
 
 /// The JSON document of `inspect --json`.
@@ -77,8 +80,9 @@ struct ListedSeries {
 
 impl InspectArgs {
     pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
-        let (inputs, unreadable) = resolve(&self.inputs)?;
-        let wanted = self.reading.series.selector()?.with_all_series();
+        let Found { files: inputs, unreadable } = resolve(&self.inputs)?;
+        let options = self.reading.options(AuxRequest::default());
+        let wanted = options.selector().map_err(failure)?.with_all_series();
         for directory in &unreadable {
             terminal.warn(&format!("skipped {directory}"));
         }
@@ -86,7 +90,7 @@ impl InspectArgs {
             inputs.iter().flat_map(|i| i.segments.iter().map(|file| (file, i.origin))).collect();
         let (mut logs, mut without, mut unread) = (Vec::new(), Vec::new(), 0);
         for &(location, origin) in &found {
-            match self.inspect(location, origin, &wanted) {
+            match inspect(location, origin, options.format, &wanted) {
                 Ok(InspectedFile::Log(contents)) => logs.push(contents),
                 Ok(InspectedFile::NoEntropy(why, contents)) => without.push((why, contents)),
                 Ok(InspectedFile::NotALog) => {}
@@ -100,16 +104,15 @@ impl InspectArgs {
         without.iter().for_each(|(why, _)| terminal.verbose(|| why.clone()));
         if !logs.is_empty() {
             if !without.is_empty() {
-                terminal.info(&left_out(without.len()));
+                terminal.info(&without_entropy(without.len()));
             }
         } else {
             // Without any entropy, show what the files hold instead.
             let (why, contents): (Vec<_>, Vec<_>) = without.into_iter().unzip();
             logs.extend(contents.into_iter().flatten());
             if logs.is_empty() {
-                let found: Vec<String> =
-                    found.iter().map(|(location, _)| location.name()).collect();
-                return Err(nothing_read(&found, unread, &why));
+                let files = found.iter().map(|(location, _)| location.name()).collect();
+                return Err(failure(LoadError::nothing_found(files, unread, why)));
             }
         }
         let text = if self.json.json {
@@ -120,46 +123,41 @@ impl InspectArgs {
         terminal.print(text.as_bytes())?;
         Ok(self.reading.outcome(unread + unreadable.len()))
     }
+}
 
-    /// Reads one file. A file found in a directory may be something else than a log, or a log without entropy.
-    ///
-    /// # Errors
-    /// When the file cannot be read, or is named and not a log.
-    fn inspect(
-        &self,
-        location: &Location,
-        origin: Origin,
-        wanted: &SeriesSelector,
-    ) -> Result<InspectedFile, Failure> {
-        let source = location.name();
-        let is_scanned = origin == Origin::Scanned;
-        if let (Location::File(path), true, None) =
-            (location, is_scanned, self.reading.series.format)
-            && !may_be_log(path).map_err(|e| explain(&source, e.into()))?
-        {
-            return Ok(InspectedFile::NotALog);
+/// Reads one file. A file found by scanning a directory may not be a log, or may hold no entropy.
+///
+/// # Errors
+/// When the file cannot be read, or is named and not a log.
+fn inspect(
+    location: &Location,
+    origin: Origin,
+    format: Option<&'static Format>,
+    wanted: &SeriesSelector,
+) -> Result<InspectedFile, Failure> {
+    let source = location.name();
+    let failed = |error: ReadError| failure(LoadError::Read { log: source.clone(), error });
+    let is_scanned = origin == Origin::Scanned;
+    if let (Location::File(path), true, None) = (location, is_scanned, format)
+        && !looks_like_log(path).map_err(|e| failed(e.into()))?
+    {
+        return Ok(InspectedFile::NotALog);
+    }
+    let (mut reader, path) = open_log(location).map_err(|e| failed(e.into()))?;
+    let (format, log) = match formats::read(Source { reader: &mut *reader, path }, format, wanted) {
+        Ok(read) => read,
+        Err(error) if is_scanned && holds_no_entropy(&error) => {
+            return Ok(InspectedFile::NoEntropy(format!("{source}: {error}"), None));
         }
-        let (mut reader, path) = open(location).map_err(|e| explain(&source, e.into()))?;
-        let log = formats::read(
-            Source { reader: &mut *reader, path },
-            self.reading.series.format,
-            wanted,
-        );
-        let (format, log) = match log {
-            Ok(read) => read,
-            Err(error) if is_scanned && holds_no_entropy(&error) => {
-                return Ok(InspectedFile::NoEntropy(format!("{source}: {error}"), None));
-            }
-            Err(error) => return Err(explain(&source, error)),
-        };
-        let (contents, none) = contents(source, format, log, wanted);
-        match none.filter(|_| is_scanned) {
-            Some(why) => {
-                let why = format!("{}: {why}", contents.source);
-                Ok(InspectedFile::NoEntropy(why, Some(contents)))
-            }
-            None => Ok(InspectedFile::Log(contents)),
+        Err(error) => return Err(failed(error)),
+    };
+    let (contents, none) = contents(source, format, log, wanted);
+    match none.filter(|_| is_scanned) {
+        Some(why) => {
+            let why = format!("{}: {why}", contents.source);
+            Ok(InspectedFile::NoEntropy(why, Some(contents)))
         }
+        None => Ok(InspectedFile::Log(contents)),
     }
 }
 

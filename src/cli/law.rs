@@ -7,7 +7,6 @@ use serde::Serialize;
 use super::args::{
     JsonArgs, OptionalPictureArgs, PictureArgs, StepRangeArgs, ValueRangeArgs, to_json,
 };
-use super::curves::{AuxRequest, Clock};
 use super::inputs::InputArgs;
 use super::table::{aligned, number};
 use super::target::Target;
@@ -16,6 +15,7 @@ use entropy_history::label::visible;
 use entropy_history::stats::bootstrap::Resampling;
 use entropy_history::stats::health::is_recorded;
 use entropy_history::stats::law::{self, ASSUMPTION, Estimate};
+use entropy_history::store::AuxRequest;
 use entropy_plot::ChartOptions;
 use entropy_shell::{Failure, Outcome, Terminal};
 
@@ -67,8 +67,8 @@ impl LawArgs {
         let output = self.output.target((!self.json.json).then_some("entropy_law.png"));
         let encoding = output.as_ref().map(|output| self.picture.encoding(output)).transpose()?;
 
-        let aux = AuxRequest { rewards: &self.reward, clock: Clock::Unasked };
-        let (comparison, outcome) = self.inputs.load_with(&aux, terminal)?;
+        let aux = AuxRequest { rewards: self.reward.clone(), ..AuxRequest::default() };
+        let (comparison, outcome) = self.inputs.load_with(aux, terminal)?;
         let window = self.steps.window(&comparison, terminal)?;
         let comparison = window.map_or(comparison, |window| window.cut);
         let resampling = Resampling::default();

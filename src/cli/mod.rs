@@ -3,24 +3,21 @@
 //! Only this module prints, reads the environment and knows flags. The libraries return values and errors; this
 //! module turns them into output, warnings, hints and exit codes.
 
-mod across;
 mod args;
 mod auto;
 mod charts;
 mod check;
 mod completions;
 mod convert;
-mod curves;
 mod formats;
+mod hints;
 mod inputs;
 mod inspect;
 mod invocation;
-mod labels;
 mod launch;
 mod law;
 mod load;
 mod man;
-mod oddities;
 mod page;
 mod plot;
 mod record;
@@ -33,6 +30,7 @@ mod target;
 mod theme;
 mod tokens;
 mod watch;
+mod x_axis;
 
 use std::process::ExitCode;
 

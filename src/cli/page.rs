@@ -2,12 +2,13 @@
 
 use anyhow::anyhow;
 
-use super::curves::{AuxRequest, Clock};
 use entropy_history::stats::smooth::Smoothing;
+use entropy_history::store::{AuxRequest, ClockRequest};
 use entropy_shell::{Failure, WithHint};
 
 /// A page reads wall-clock times where a log has them.
-pub(super) const PAGE_AUX: AuxRequest<'static> = AuxRequest { rewards: &[], clock: Clock::IfAny };
+pub(super) const PAGE_AUX: AuxRequest =
+    AuxRequest { rewards: Vec::new(), clock: ClockRequest::Optional };
 
 /// The note on a page that lacks some of the files that were found.
 pub(super) const PARTIAL: &str = "Some files could not be read and are missing from this page; the command's messages list them.";

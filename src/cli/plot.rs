@@ -60,9 +60,9 @@ impl PlotArgs {
             return Err(anyhow!("two pictures cannot both go to stdout"))
                 .hint("name a file with -o");
         }
-        let aux = self.chart.across.besides();
-        let (comparison, outcome) = self.inputs.load_with(&aux, terminal)?;
-        let (comparison, across) = self.chart.across.place(&comparison, terminal)?;
+        let aux = self.chart.across.aux_request();
+        let (comparison, outcome) = self.inputs.load_with(aux, terminal)?;
+        let (comparison, across) = self.chart.across.reindex(&comparison, terminal)?;
         let kinds = match self.with_stats {
             true => &[ChartKind::Curves, ChartKind::Stats][..],
             false => &[ChartKind::Curves],
@@ -79,8 +79,8 @@ impl PlotArgs {
     /// Prints the curves as text.
     fn print(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
         let ChartArgs { across, steps, curves, health, picture, .. } = &self.chart;
-        let (comparison, outcome) = self.inputs.load_with(&across.besides(), terminal)?;
-        let (comparison, _) = across.place(&comparison, terminal)?;
+        let (comparison, outcome) = self.inputs.load_with(across.aux_request(), terminal)?;
+        let (comparison, _) = across.reindex(&comparison, terminal)?;
         let window = steps.window(&comparison, terminal)?;
         let comparison = window.map_or(comparison, |window| window.whole);
         let config = StatusConfig {

@@ -12,12 +12,13 @@ use anyhow::anyhow;
 use clap::Args;
 
 use super::args::series_selector;
-use super::curves::explain;
+use super::hints::failure;
 use super::storage::storage_path;
 use super::target::cannot_write;
 use entropy_history::formats::{self, SeriesSelector, Source};
 use entropy_history::number::exact;
 use entropy_history::record::{Recording, parse_line};
+use entropy_history::store::LoadError;
 use entropy_shell::output::write_atomically;
 use entropy_shell::{Failure, Outcome, Terminal, WithHint, io_message, plural};
 
@@ -184,16 +185,17 @@ fn resume(path: &Path, terminal: &Terminal) -> Result<Recording, Failure> {
     let wanted = wanted.with_all_series();
     let source = Source { reader: &mut file, path: Some(path) };
     let hint = "the file was not changed; move it away to start a new recording";
-    let (format, log) = formats::read(source, None, &wanted)
-        .map_err(|error| Failure { hint: Some(hint.to_owned()), ..explain(&name, error) })?;
+    let failed = |error| Failure {
+        hint: Some(hint.to_owned()),
+        ..failure(LoadError::Read { log: name.clone(), error })
+    };
+    let (format, log) = formats::read(source, None, &wanted).map_err(failed)?;
     let mut more = log.all_series.iter().map(|(_, key, _)| key).filter(|key| *key != "entropy");
     if let Some(key) = more.next() {
         let why = format!("its rows also have {key:?}, which `record` would drop");
         return Err(anyhow!("cannot extend {name}: {why}")).hint(hint);
     }
-    let (series, notes) = log
-        .choose(&wanted, format)
-        .map_err(|error| Failure { hint: Some(hint.to_owned()), ..explain(&name, error) })?;
+    let (series, notes) = log.choose(&wanted, format).map_err(failed)?;
     for note in notes.iter().filter(|note| note.is_warning()) {
         terminal.warn(&format!("{name}: {note}"));
     }

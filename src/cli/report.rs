@@ -53,7 +53,7 @@ impl ReportArgs {
         let smoothing = page_smoothing(self.curves.smooth)?;
         let date = source_date_epoch()?.map(date);
 
-        let (comparison, read) = self.inputs.load_with(&PAGE_AUX, terminal)?;
+        let (comparison, read) = self.inputs.load_with(PAGE_AUX, terminal)?;
         self.groups.warn_ungrouped(&comparison, "", terminal)?;
         let plan = self.baseline.plan(&self.groups, &comparison)?;
         let (tokens, tokens_read) = self.tokens.load(terminal)?;

@@ -4,13 +4,13 @@ use anyhow::anyhow;
 use clap::Args;
 use serde_json::Value;
 
-use super::curves::open;
 use super::inputs::resolve;
 use crate::report;
-use entropy_history::discover::{Location, Origin};
+use entropy_history::discover::{Found, Location, Origin};
 use entropy_history::dump::TokenDump;
 use entropy_history::dump::{DumpError, read};
 use entropy_history::formats::Source;
+use entropy_history::store::open_log;
 use entropy_shell::{Failure, Outcome, Terminal, WithHint, io_message, plural};
 
 #[derive(Debug, Args)]
@@ -51,7 +51,7 @@ fn load_tokens(
         odd.push(what);
     };
     for argument in arguments {
-        let (inputs, unreadable) = resolve(&[argument])?;
+        let Found { files: inputs, unreadable } = resolve(&[argument])?;
         for directory in unreadable {
             note(format!("skipped {directory}"));
             outcome = Outcome::Partial;
@@ -107,7 +107,7 @@ fn read_file(
 ) -> Result<Vec<String>, Failure> {
     let name = location.name();
     let before = dump.responses().len();
-    let opened = open(location).map_err(|e| anyhow!("cannot read {name}: {}", io_message(&e)));
+    let opened = open_log(location).map_err(|e| anyhow!("cannot read {name}: {}", io_message(&e)));
     let (mut reader, path) =
         opened.hint("check that it is a file and that you have permission to read it")?;
     let notes = read(Source { reader: &mut *reader, path }, dump).map_err(|error| {

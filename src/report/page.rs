@@ -239,7 +239,7 @@ fn with_visible_texts(stats: &RunStats) -> RunStats {
     for text in [&mut stats.label, &mut stats.source, &mut stats.metric]
         .into_iter()
         .chain(&mut stats.warnings)
-        .chain(stats.joints.iter_mut().map(|joint| &mut joint.round))
+        .chain(stats.joints.iter_mut().map(|joint| &mut joint.stage))
     {
         *text = visible(text).into_owned();
     }

@@ -1,17 +1,16 @@
-//! Names of runs on their way to an eye: made visible, shortened, freed of what they share.
+//! Labels as they are shown: made safe, shortened, without a common prefix.
 //!
-//! A label comes from a file name, so it may hold anything: an escape sequence that would repaint a
-//! terminal, a bidirectional override that would reorder a line. [`visible`] is the one place that
-//! defuses it, for terminals and pictures alike.
+//! A label comes from a file name, so it may contain an escape sequence that changes a terminal, or a
+//! bidirectional override that reorders a line. [`visible`] escapes these for terminals and pictures.
 
 use std::borrow::Cow;
 
-/// The label with control, bidirectional and other invisible characters written as `\u{1b}`; what GitHub
-/// would take for a command in a job's log is broken up in the same way: `::` at the start of a line, `##[`
-/// anywhere (ActionCommand.cs of actions/runner).
+/// The label with control, bidirectional and other invisible characters escaped as `\u{1b}`. The first
+/// character of what GitHub runs as a command in the log of a job is escaped too: `::` at the start of a line,
+/// `##[` anywhere (ActionCommand.cs of actions/runner).
 pub fn visible(label: &str) -> Cow<'_, str> {
     let commands = || label.trim_start().starts_with("::") || label.contains("##[");
-    if !commands() && !label.chars().any(is_unseen) {
+    if !commands() && !label.chars().any(is_invisible) {
         return Cow::Borrowed(label);
     }
     let at_start = label.len() - label.trim_start().len();
@@ -19,7 +18,7 @@ pub fn visible(label: &str) -> Cow<'_, str> {
     for (at, c) in label.char_indices() {
         let rest = &label[at..];
         let commands = at == at_start && rest.starts_with("::") || rest.starts_with("##[");
-        if commands || is_unseen(c) {
+        if commands || is_invisible(c) {
             text.extend(c.escape_unicode());
         } else {
             text.push(c);
@@ -28,7 +27,7 @@ pub fn visible(label: &str) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-/// The text as a cell of a table: what a spreadsheet would run as a formula gets an apostrophe in front.
+/// The text as a table cell: an apostrophe is put before what a spreadsheet would run as a formula.
 pub fn as_cell(text: &str) -> Cow<'_, str> {
     match text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
         true => Cow::Owned(format!("'{text}")),
@@ -36,8 +35,8 @@ pub fn as_cell(text: &str) -> Cow<'_, str> {
     }
 }
 
-fn is_unseen(c: char) -> bool {
-    // U+200D joins emoji and stays; the others change what is shown without being shown.
+fn is_invisible(c: char) -> bool {
+    // U+200D joins emoji and is kept; the others are invisible and change what is shown.
     c.is_control()
         || matches!(c, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{feff}')
         || matches!(
@@ -48,8 +47,8 @@ fn is_unseen(c: char) -> bool {
         || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// The label with its middle replaced by `…` so that `fits` holds; what distinguishes runs stands
-/// mostly at the end, so the end keeps the larger half.
+/// The longest text that `fits` with the middle of the label replaced by `…`. More is kept of the end, where
+/// labels of runs mostly differ.
 pub fn shorten_middle(label: &str, fits: impl Fn(&str) -> bool) -> String {
     if fits(label) {
         return label.to_owned();
@@ -60,7 +59,7 @@ pub fn shorten_middle(label: &str, fits: impl Fn(&str) -> bool) -> String {
         let tail = n - head;
         chars[..head].iter().chain(&['…']).chain(&chars[chars.len() - tail..]).collect()
     };
-    // Widths grow with length, so the longest that fits is found by halving.
+    // Width grows with length, so a binary search finds the longest.
     let (mut low, mut high) = (1, chars.len());
     while low + 1 < high {
         let middle = (low + high) / 2;
@@ -73,10 +72,10 @@ pub fn shorten_middle(label: &str, fits: impl Fn(&str) -> bool) -> String {
     keep(low)
 }
 
-/// The prefix, ending at a separator, that all labels share, if it is long enough to be worth
-/// saying once; each label is longer than it.
+/// The common prefix of all labels that ends at a separator, if it has at least six characters and each label
+/// is longer; else empty.
 pub fn common_prefix<'a>(labels: &[&'a str]) -> &'a str {
-    const WORTH: usize = 6;
+    const MIN_CHARS: usize = 6;
     let [first, rest @ ..] = labels else { return "" };
     if rest.is_empty() {
         return "";
@@ -92,7 +91,7 @@ pub fn common_prefix<'a>(labels: &[&'a str]) -> &'a str {
     let separators = ['_', '-', '.', '/', ' ', ':'];
     let end = shared.rfind(separators).map_or(0, |at| at + 1);
     let whole = labels.iter().all(|label| label.len() > end);
-    if shared[..end].chars().count() >= WORTH && whole { &first[..end] } else { "" }
+    if shared[..end].chars().count() >= MIN_CHARS && whole { &first[..end] } else { "" }
 }
 
 #[cfg(test)]
@@ -100,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_would_act_on_a_terminal_is_written_out() {
+    fn escapes_control_and_invisible_characters() {
         assert_eq!(visible("\u{1b}[31mred"), r"\u{1b}[31mred");
         assert_eq!(visible("a\u{202e}b\nc\u{7f}"), r"a\u{202e}b\u{a}c\u{7f}");
         assert_eq!(visible("实验 α 👩‍👧"), "实验 α 👩‍👧");
@@ -108,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_command_a_job_on_github_is_written_out() {
+    fn escapes_workflow_commands_of_github() {
         assert_eq!(visible("::set-output name=a::b"), r"\u{3a}:set-output name=a::b");
         assert_eq!(visible(" ::add-mask::x"), r" \u{3a}:add-mask::x");
         assert_eq!(visible("a ##[add-mask]b"), r"a \u{23}#[add-mask]b");
@@ -116,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn the_middle_goes_first() {
+    fn long_label_loses_its_middle() {
         assert_eq!(
             shorten_middle("questioner_v1_seed3", |s| s.chars().count() <= 10),
             "que…_seed3"
@@ -125,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_is_shared_up_to_a_separator() {
+    fn common_prefix_ends_at_a_separator() {
         assert_eq!(common_prefix(&["qwen3-tiny_questioner", "qwen3-tiny_queue"]), "qwen3-tiny_");
         assert_eq!(common_prefix(&["a_1", "a_2"]), "", "too short to be worth a word");
         assert_eq!(common_prefix(&["qwen3-tiny_", "qwen3-tiny_b"]), "", "nothing would be left");

@@ -1,12 +1,11 @@
 //! Reads the policy-entropy histories that reinforcement-learning trainers log, and computes their statistics.
 //!
-//! Data flows one way: [`discover`] finds files, [`formats`] reads raw points with the help of [`framing`],
-//! [`history`] checks them once, [`stats`] turns them into numbers, and the writers in [`formats`] write
-//! them for other programs. Nothing here prints, exits or reads the environment.
+//! [`store::Store::open`] turns paths into labelled runs: [`discover`] finds files, [`formats`] reads raw points with
+//! the help of [`framing`], and [`history`] validates them once. [`stats`] computes statistics of runs, and the writers
+//! in [`formats`] write them for other programs. Nothing here prints, exits or reads the environment.
 
 pub mod discover;
 pub mod dump;
-pub mod elapsed;
 pub mod formats;
 pub mod framing;
 pub mod history;
@@ -17,4 +16,6 @@ pub mod record;
 pub mod select;
 pub mod stages;
 pub mod stats;
-pub mod tail;
+pub mod store;
+pub mod text;
+pub mod x_axis;

@@ -1,5 +1,5 @@
-//! Which entropy a metric is: different numbers go by the name, and only like may be compared with
-//! like. This is the table of the keys that trainers log, as their sources had them in 2026.
+//! What a metric measures: trainers call different quantities «entropy», and only equal ones can be compared.
+//! The table of known keys is from the sources of the trainers in 2026.
 
 use serde::Serialize;
 
@@ -9,24 +9,24 @@ use serde::Serialize;
 pub enum EntropyKind {
     /// Exact entropy of the policy at each response token, averaged over all tokens of the step.
     TokenMean,
-    /// The same per token, averaged over each response first, then over the responses.
+    /// Exact entropy per token, averaged over each response first, then over the responses.
     SequenceMean,
-    /// The same per token, averaged in a way that the key does not tell.
+    /// Exact entropy per token; the key does not say how it is averaged.
     ExactMean,
-    /// Summed over the tokens of a response, averaged over the responses.
+    /// Exact entropy summed over the tokens of a response, averaged over the responses.
     SequenceSum,
-    /// `-mean log π(sampled token)`: equals the entropy in expectation only.
+    /// `-mean log π(sampled token)`, whose expected value is the entropy.
     LogProbSurrogate,
     /// `-E[π/π_generation · log π]`: the surrogate, weighted by importance.
     ImportanceWeighted,
-    /// Entropy of the distribution over actions of a policy that is no language model.
+    /// Entropy of the action distribution of a policy that is not a language model.
     ActionDistribution,
-    /// A key this table does not know.
+    /// The key is not in the table.
     Unknown,
 }
 
 impl EntropyKind {
-    /// What the number is, as the subtitle of a chart says it.
+    /// The unit and the average, for the subtitle of a chart.
     pub fn describe(self) -> &'static str {
         match self {
             EntropyKind::TokenMean => "nats per response token, mean over the batch",
@@ -40,7 +40,7 @@ impl EntropyKind {
         }
     }
 
-    /// The name in the JSON document.
+    /// The name in JSON documents.
     pub fn name(self) -> &'static str {
         match self {
             EntropyKind::TokenMean => "token_mean",
@@ -68,7 +68,7 @@ impl EntropyKind {
         }
     }
 
-    /// How a step's tokens become one number.
+    /// How the tokens of a step are aggregated; `None` if unknown.
     pub fn aggregation(self) -> Option<&'static str> {
         match self {
             EntropyKind::TokenMean
@@ -81,8 +81,8 @@ impl EntropyKind {
         }
     }
 
-    /// The largest value that is possible with so many words to choose from, in nats: ln of their
-    /// number for a mean of exact token entropies, none for the rest.
+    /// The largest possible value in nats for this vocabulary size: its logarithm for a mean of exact token
+    /// entropies, `None` for other kinds.
     pub fn ceiling(self, vocabulary: f64) -> Option<f64> {
         match self {
             EntropyKind::TokenMean | EntropyKind::SequenceMean | EntropyKind::ExactMean => {
@@ -93,24 +93,24 @@ impl EntropyKind {
     }
 }
 
-/// Whether the numbers stand in the log as they are meant.
+/// Whether the log holds H or −H.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Sign {
     /// The log holds H.
     AsLogged,
-    /// The log holds −H; every value was negated.
+    /// The log holds −H; all values were negated.
     Flipped,
 }
 
-/// A key that trainers log an entropy under.
+/// A key under which trainers log an entropy.
 #[derive(Debug, Clone, Copy)]
 pub struct KnownKey {
-    /// The key; behind a leading `*`, its end.
+    /// The key; after a leading `*`, its end.
     pub key: &'static str,
-    /// What it holds.
+    /// What its values measure.
     pub kind: EntropyKind,
-    /// Who logs it.
+    /// The trainers that log it.
     pub trainers: &'static str,
 }
 
@@ -118,7 +118,7 @@ const fn known(key: &'static str, kind: EntropyKind, trainers: &'static str) -> 
     KnownKey { key, kind, trainers }
 }
 
-/// The keys that are looked for when no `--metric` is given, best first.
+/// The keys that are looked for if no metric is requested, best first.
 pub static KNOWN_KEYS: &[KnownKey] = &[
     known("policy/entropy", EntropyKind::TokenMean, "R-Zero fork"),
     known("actor/entropy", EntropyKind::TokenMean, "verl"),
@@ -146,8 +146,8 @@ pub static KNOWN_KEYS: &[KnownKey] = &[
     known("train/approx_entropy", EntropyKind::ImportanceWeighted, "NeMo-RL"),
 ];
 
-/// Whether `key` is the one that `pattern` names; nested logs join their keys with a dot or a slash,
-/// so these are alike. A name without parts may be spelt with capitals, as the header of a table is.
+/// Whether `key` matches `pattern`. Dots and slashes are equal, since logs join nested keys with either. The
+/// case is ignored in a pattern without a slash, as headers of tables have capitals.
 pub fn is_key(pattern: &str, key: &str) -> bool {
     if !pattern.contains(['/', '*']) && pattern.eq_ignore_ascii_case(key) {
         return true;
@@ -167,11 +167,11 @@ pub fn is_key(pattern: &str, key: &str) -> bool {
     }
 }
 
-/// The kind of the numbers that `format` logs under `metric`, and whether they are negated there.
+/// What `format` logs under `metric`, and whether its values are negated.
 ///
-/// verl's `actor/entropy_loss` is the exact entropy seen during the update; EasyR1 and upstream
-/// R-Zero use the same key for a surrogate, which is why the format takes part. Stable-Baselines3
-/// logs −H under a key that others use for H, which only the values tell.
+/// verl's `actor/entropy_loss` is the exact entropy during the update; EasyR1 and upstream R-Zero use this key
+/// for a surrogate, so the result depends on the format. Stable-Baselines3 logs −H under a key that others use
+/// for H, so it depends on the sign of the values.
 pub fn identify(
     format_kinds: &[(&str, EntropyKind)],
     metric: &str,
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn one_key_is_two_quantities() {
+    fn kind_of_a_key_depends_on_the_format() {
         let verl = [("actor/entropy_loss", EntropyKind::TokenMean)];
         let kind_in_verl = identify(&verl, "actor/entropy_loss", [1.0].into_iter()).0;
         assert_eq!(kind_in_verl, EntropyKind::TokenMean);
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn stable_baselines_is_told_by_its_sign() {
+    fn negative_values_are_those_of_stable_baselines() {
         let negated = (EntropyKind::ActionDistribution, Sign::Flipped);
         assert_eq!(kind("train/entropy_loss", &[-0.69, -0.5, 0.0]), negated);
         let positive = (EntropyKind::ExactMean, Sign::AsLogged);
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_star_stands_for_what_is_before() {
+    fn star_matches_any_prefix() {
         let key = "ray/tune/info/learner/default_policy/learner_stats/entropy";
         assert_eq!(kind(key, &[1.0]).0, EntropyKind::ActionDistribution);
         assert!(!is_key("*learner_stats/entropy", "entropy"));

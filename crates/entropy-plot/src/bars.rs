@@ -6,7 +6,7 @@ use super::fonts::Fonts;
 use super::row_chart::RowChart;
 use super::theme::Rgb;
 use super::titles::{BODY, PAD, ShortNames, footer, quantity};
-use super::{Across, ChartOptions, Picture, styles_over};
+use super::{ChartOptions, Picture, XAxis, styles_over};
 use entropy_history::history::Comparison;
 use entropy_history::label::shorten_middle;
 use entropy_history::number::short;
@@ -85,13 +85,13 @@ pub fn bars(
 }
 
 fn subtitle(comparison: &Comparison, options: &ChartOptions, names: &ShortNames) -> Vec<String> {
-    let across = options.across;
+    let x_axis = options.x_axis;
     let mut parts =
-        vec![quantity(comparison, options), format!("@ {} of the extreme", across.noun())];
+        vec![quantity(comparison, options), format!("@ {} of the extreme", x_axis.noun())];
     match options.steps {
-        (from, to) if from.is_finite() && to.is_finite() => parts.push(across.range(from, to)),
-        (from, _) if from.is_finite() => parts.push(format!("from {}", across.place(from))),
-        (_, to) if to.is_finite() => parts.push(format!("up to {}", across.place(to))),
+        (from, to) if from.is_finite() && to.is_finite() => parts.push(x_axis.range(from, to)),
+        (from, _) if from.is_finite() => parts.push(format!("from {}", x_axis.position(from))),
+        (_, to) if to.is_finite() => parts.push(format!("up to {}", x_axis.position(to))),
         _ => {}
     }
     if options.groups.is_some() {
@@ -102,8 +102,8 @@ fn subtitle(comparison: &Comparison, options: &ChartOptions, names: &ShortNames)
 }
 
 /// An extreme value and where it is.
-fn extreme(value: f64, x: f64, across: Across) -> String {
-    format!("{}  @ {}", short(value), across.at(x))
+fn extreme(value: f64, x: f64, x_axis: XAxis) -> String {
+    format!("{}  @ {}", short(value), x_axis.value(x))
 }
 
 /// The names and the three panels between `top` and `bottom`.
@@ -126,11 +126,11 @@ fn panels(
         names_width = names_width.max(text_width(&row.name));
     }
     type Value = fn(&RunStats) -> Option<f64>;
-    type Label = fn(&RunStats, Across) -> String;
+    type Label = fn(&RunStats, XAxis) -> String;
     let panels: [(&str, Value, Label); 3] = [
         ("mean", |s| s.mean, |s, _| s.mean.map_or("too large".to_owned(), short)),
-        ("max", |s| Some(s.max), |s, across| extreme(s.max, s.max_step, across)),
-        ("min", |s| Some(s.min), |s, across| extreme(s.min, s.min_step, across)),
+        ("max", |s| Some(s.max), |s, x_axis| extreme(s.max, s.max_step, x_axis)),
+        ("min", |s| Some(s.min), |s, x_axis| extreme(s.min, s.min_step, x_axis)),
     ];
 
     // One scale for all panels: from the smallest value or 0 to the largest value or 0.
@@ -139,7 +139,7 @@ fn panels(
     let span = if high / 2.0 > low / 2.0 { high / 2.0 - low / 2.0 } else { 1.0 };
     let label_widths = rows
         .iter()
-        .flat_map(|row| panels.iter().map(|p| text_width(&p.2(row.stats, chart.options.across))));
+        .flat_map(|row| panels.iter().map(|p| text_width(&p.2(row.stats, chart.options.x_axis))));
     let label_width = label_widths.fold(0.0, f64::max) + 6.0;
     let left = PAD + names_width + 10.0;
     let panel_width = (width - PAD - left - 2.0 * PANEL_GAP) / 3.0;
@@ -167,7 +167,7 @@ fn panels(
             }
             let (x, anchor) =
                 if end < zero { (from - 5.0, Anchor::End) } else { (to + 5.0, Anchor::Start) };
-            let label = label(row.stats, chart.options.across);
+            let label = label(row.stats, chart.options.x_axis);
             marks.push(chart.text(label, (x, y + baseline), anchor, format));
         }
         marks.push(Mark::Line(vec![(zero, top - 2.0), (zero, bottom + 2.0)], 1.0, theme.muted));

@@ -122,7 +122,7 @@ fn lay_out<'a>(
         || beyond_axis;
     let y = ((top, bottom), &values, options.scale);
     let area = PlotArea::new(((left, right), &x_axis), y, clips);
-    let x_names = [options.across.axis_name(), options.across.noun()];
+    let x_names = [options.x_axis.title(), options.x_axis.noun()];
     let mut layers = vec![
         grid(&area, &values, chart),
         x_ticks(&area, &x_axis, &x_names, chart),
@@ -226,10 +226,8 @@ fn subtitle(
     if let Some(grouped) = &options.groups {
         parts.extend(bands::subtitle_parts(curves, grouped, options));
     } else if options.smoothing != Smoothing::None {
-        parts.push(format!(
-            "line: {}, faint: as logged",
-            options.across.smoothing(options.smoothing)
-        ));
+        parts
+            .push(format!("line: {}, faint: as logged", options.smoothing_name(options.smoothing)));
     }
     if options.scale == ValueScale::Log {
         parts.push("logarithmic scale".to_owned());

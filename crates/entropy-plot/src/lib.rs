@@ -3,7 +3,6 @@
 //! A chart is a function that turns a [`Comparison`] into a [`Drawing`] in px; it does not know plotters, files
 //! or pixels. [`Fonts`] measures texts, and [`encode`] turns a drawing into the bytes of a picture file.
 
-mod across;
 mod axis;
 mod bars;
 mod canvas;
@@ -22,7 +21,6 @@ mod stroke;
 pub mod theme;
 mod titles;
 
-pub use across::{Across, Unit};
 pub use axis::{Axis, Scale, log_axis, step_axis, value_axis};
 pub use bars::bars;
 pub use canvas::{Drawing, Text};
@@ -38,6 +36,7 @@ use entropy_history::stats::band::{MissingSteps, Spread};
 use entropy_history::stats::bootstrap::Resampling;
 use entropy_history::stats::group::Group;
 use entropy_history::stats::smooth::Smoothing;
+use entropy_history::x_axis::XAxis;
 use theme::{Rgb, STYLES, Theme};
 use thiserror::Error;
 
@@ -60,8 +59,8 @@ pub struct ChartOptions {
     pub scale: ValueScale,
     /// Smoothing of the curves.
     pub smoothing: Smoothing,
-    /// What the x axis counts.
-    pub across: Across,
+    /// What the x axis shows.
+    pub x_axis: XAxis,
     /// First and last position shown on the x axis; infinite where not limited.
     pub steps: (f64, f64),
     /// Smallest value shown; `None` lets the chart choose.
@@ -71,6 +70,18 @@ pub struct ChartOptions {
     /// Groups of runs. Runs of a group share a colour, and curves show the mean of each group. With `None`,
     /// every run has a curve.
     pub groups: Option<GroupOptions>,
+}
+
+impl ChartOptions {
+    /// The name of a smoothing; the width of a Gaussian has the unit of the x axis.
+    fn smoothing_name(&self, smoothing: Smoothing) -> String {
+        match (self.x_axis, smoothing) {
+            (XAxis::WallTime(unit), Smoothing::Gaussian(sigma)) => {
+                format!("Gaussian of {sigma} {}", unit.symbol())
+            }
+            _ => smoothing.to_string(),
+        }
+    }
 }
 
 /// Groups of runs, and how their means are drawn.
@@ -168,9 +179,9 @@ pub fn styles(runs: &[Run]) -> Vec<Option<usize>> {
 /// the comparison, so that a run keeps its style when others are filtered out. Runs that only have a style
 /// for these steps take the styles that are free.
 fn styles_over(runs: &[Run], steps: (f64, f64)) -> Vec<Option<usize>> {
-    let rank = |(index, run): (usize, &Run)| match run.place {
-        Some(place) if place.of <= STYLES => place.order,
-        Some(place) => place.by_spread,
+    let rank = |(index, run): (usize, &Run)| match run.rank {
+        Some(rank) if rank.of <= STYLES => rank.order,
+        Some(rank) => rank.by_spread,
         None => index,
     };
     let styled = has_style(runs, steps);

@@ -14,6 +14,16 @@ use entropy_history::stats::compare::{MAX_PAIRWISE, Plan, compare};
 use entropy_history::stats::group::Group;
 use entropy_history::stats::health::Thresholds;
 use entropy_history::stats::law::Law;
+use entropy_history::x_axis::TimeUnit;
+
+#[test]
+fn gaussian_smoothing_has_the_unit_of_the_x_axis() {
+    let gaussian = Smoothing::Gaussian(0.5);
+    let hours = ChartOptions { x_axis: XAxis::WallTime(TimeUnit::Hours), ..default_options() };
+    assert_eq!(hours.smoothing_name(gaussian), "Gaussian of 0.5 h");
+    let relative = ChartOptions { x_axis: XAxis::RelativeStep, ..default_options() };
+    assert_eq!(relative.smoothing_name(gaussian), "Gaussian of 0.5 steps");
+}
 
 const COUNTS: [usize; 8] = [1, 2, 10, 12, 13, 40, 41, 200];
 
@@ -27,7 +37,7 @@ fn default_options() -> ChartOptions {
         y_label: None,
         scale: ValueScale::Linear,
         smoothing: Smoothing::None,
-        across: Across::Steps,
+        x_axis: XAxis::Step,
         steps: (f64::NEG_INFINITY, f64::INFINITY),
         y_min: None,
         y_max: None,

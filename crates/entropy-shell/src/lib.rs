@@ -4,7 +4,7 @@
 mod compute_args;
 mod error;
 mod exit;
-mod message;
+
 pub mod output;
 mod progress;
 mod terminal;
@@ -16,8 +16,8 @@ pub mod compute {
     };
 }
 
+pub use entropy_history::text::{io_message, plural};
 pub use error::{Failure, WithHint};
 pub use exit::{GlobalArgs, Outcome, catch_panics, exit_code, print_usage};
-pub use message::{io_message, plural};
 pub use progress::Progress;
 pub use terminal::{Terminal, report_error, write_stderr};

@@ -9,8 +9,8 @@ use anyhow::anyhow;
 use entropy_history::label::visible;
 
 use crate::error::Failure;
-use crate::message::io_message;
 use crate::progress::Progress;
+use entropy_history::text::io_message;
 
 /// Warnings that are printed; further ones are only counted, unless with `--verbose`.
 const MAX_WARNINGS: usize = 20;

@@ -6,9 +6,10 @@ use clap::Args;
 use super::{
     BandArgs, CurveArgs, GroupArgs, HealthArgs, PictureArgs, StepRangeArgs, ValueRangeArgs,
 };
-use crate::cli::across::AcrossArgs;
+use crate::cli::x_axis::XAxisArgs;
 use entropy_history::history::Comparison;
-use entropy_plot::{Across, ChartOptions};
+use entropy_history::x_axis::XAxis;
+use entropy_plot::ChartOptions;
 use entropy_shell::{Failure, WithHint};
 
 #[derive(Debug, Args)]
@@ -16,7 +17,7 @@ pub(in crate::cli) struct ChartArgs {
     #[command(flatten)]
     pub(in crate::cli) curves: CurveArgs,
     #[command(flatten)]
-    pub(in crate::cli) across: AcrossArgs,
+    pub(in crate::cli) across: XAxisArgs,
     #[command(flatten)]
     pub(in crate::cli) steps: StepRangeArgs,
     #[command(flatten)]
@@ -49,11 +50,11 @@ impl ChartArgs {
     }
 
     /// The options of a chart of these runs.
-    pub(in crate::cli) fn options(&self, comparison: &Comparison, across: Across) -> ChartOptions {
+    pub(in crate::cli) fn options(&self, comparison: &Comparison, across: XAxis) -> ChartOptions {
         ChartOptions {
             scale: self.curves.scale(),
             smoothing: self.curves.smooth,
-            across,
+            x_axis: across,
             steps: self.steps.limits(),
             y_min: self.values.y_min,
             y_max: self.values.y_max,

@@ -10,8 +10,9 @@ use crate::cli::target::Target;
 use crate::cli::theme::ThemeName;
 use entropy_history::history::Comparison;
 use entropy_history::stats::smooth::Smoothing;
+use entropy_history::x_axis::XAxis;
 use entropy_plot::theme::{DARK, LIGHT};
-use entropy_plot::{Across, ChartOptions, Encoding, ValueScale};
+use entropy_plot::{ChartOptions, Encoding, ValueScale};
 use entropy_shell::{Failure, Terminal, WithHint};
 
 #[derive(Debug, Args)]
@@ -153,7 +154,7 @@ impl PictureArgs {
             y_label: self.y_label.clone(),
             scale: ValueScale::Linear,
             smoothing: Smoothing::None,
-            across: Across::Steps,
+            x_axis: XAxis::Step,
             steps: (f64::NEG_INFINITY, f64::INFINITY),
             y_min: None,
             y_max: None,

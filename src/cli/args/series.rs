@@ -10,20 +10,10 @@ use entropy_shell::{Failure, WithHint};
 pub(in crate::cli) struct SeriesArgs {
     /// Metric key or quoted glob; repeatable [default: the best-known key].
     #[arg(long, value_name = "KEY")]
-    metric: Vec<String>,
+    pub(in crate::cli) metric: Vec<String>,
     /// Log format, see `entropy-viz formats` [default: detected].
     #[arg(long, value_name = "NAME", value_parser = format_by_name)]
     pub(in crate::cli) format: Option<&'static Format>,
-}
-
-impl SeriesArgs {
-    /// The selector of `--metric`.
-    ///
-    /// # Errors
-    /// When one is not a glob pattern.
-    pub(in crate::cli) fn selector(&self) -> Result<SeriesSelector, Failure> {
-        series_selector(&self.metric)
-    }
 }
 
 /// A selector of the series with these keys or globs; of the best-known keys if there are none.

@@ -1,8 +1,6 @@
 //! `entropy-viz watch`: follows logs while they grow, in the terminal or a browser.
 
 mod events;
-mod follow;
-mod followed;
 mod hooks;
 mod keys;
 mod screen;
@@ -21,8 +19,7 @@ use ratatui::crossterm::event::{Event, KeyEventKind};
 
 use super::args::values::{StaleAfter, interval, stale_after};
 use super::args::{CurveArgs, HealthArgs, SeriesArgs, ThemeArgs};
-use super::curves::{AuxRequest, Reader};
-use super::load::LARGEST_VOCABULARY;
+use super::hints::failure;
 use super::page::PAGE_AUX;
 use super::storage::storage_path;
 use crate::tui::frame::render;
@@ -33,9 +30,9 @@ use entropy_history::discover::Origin;
 use entropy_history::history::Comparison;
 use entropy_history::number::{exact, short};
 use entropy_history::stats::health::State;
+use entropy_history::store::{AuxRequest, LoadOptions, LogLoader, LogStore, SearchPath};
 use entropy_shell::{Failure, Outcome, Terminal, WithHint};
 use events::Events;
-use follow::{Follower, Place};
 use hooks::{HookOutput, Hooks};
 use keys::{Key, key_action};
 use screen::Screen;
@@ -132,13 +129,16 @@ enum WatchEnd {
 
 impl WatchArgs {
     pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
-        let selector = self.series.selector()?;
-        let selector = if self.serve.is_requested() { selector.with_clock() } else { selector };
         let aux = if self.serve.is_requested() { PAGE_AUX } else { AuxRequest::default() };
-        let vocabulary = LARGEST_VOCABULARY;
-        let reader =
-            Reader { format: self.series.format, wanted: &selector, besides: &aux, vocabulary };
-        let follower = Follower::new(self.places()?, reader, self.interval);
+        let options = LoadOptions {
+            format: self.series.format,
+            metrics: self.series.metric.clone(),
+            aux,
+            ..LoadOptions::default()
+        };
+        let selector = options.selector().map_err(failure)?;
+        let loader = LogLoader::new(&options, &selector);
+        let store = LogStore::new(self.search_paths()?, loader, self.interval);
         let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
         let is_screen = io::stdout().is_terminal() && !dumb;
         let reacts = !self.exit_on.is_empty() || self.exec.is_some() || self.bell;
@@ -146,12 +146,12 @@ impl WatchArgs {
             self.curves.smooth,
             self.curves.log_y,
             self.health.thresholds(),
-            &follower.places(),
+            &store.paths(),
         )?;
         if self.once || (!is_screen && !reacts && service.is_none()) {
-            return self.once(follower, terminal);
+            return self.once(store, terminal);
         }
-        let watcher = Watcher::new(self.status_config(), follower);
+        let watcher = Watcher::new(self.status_config(), store);
         let display = if is_screen && service.is_none() { Display::Screen } else { Display::Lines };
         let signals = Signals::listen(display)?;
         let end = match display {
@@ -171,9 +171,9 @@ impl WatchArgs {
         })
     }
 
-    fn places(&self) -> Result<Vec<Place>, Failure> {
+    fn search_paths(&self) -> Result<Vec<SearchPath>, Failure> {
         if !self.inputs.is_empty() {
-            return Ok(self.inputs.iter().cloned().map(Place::Argument).collect());
+            return Ok(self.inputs.iter().cloned().map(SearchPath::Argument).collect());
         }
         let Some(storage) = storage_path() else {
             return Err(anyhow!("no input is given, and $STORAGE_PATH is not set"))
@@ -185,7 +185,7 @@ impl WatchArgs {
             let error = anyhow!("directory {models} does not exist; $STORAGE_PATH is {storage}");
             return Err(error).hint("name a log or a directory: entropy-viz watch INPUT");
         }
-        Ok(vec![Place::Models(models)])
+        Ok(vec![SearchPath::Models(models)])
     }
 
     fn status_config(&self) -> StatusConfig {
@@ -201,19 +201,19 @@ impl WatchArgs {
     }
 
     /// Prints one frame.
-    fn once(&self, follower: Follower<'_>, terminal: &Terminal) -> Result<Outcome, Failure> {
-        let mut watcher = Watcher::new(self.status_config(), follower);
+    fn once(&self, store: LogStore<'_>, terminal: &Terminal) -> Result<Outcome, Failure> {
+        let mut watcher = Watcher::new(self.status_config(), store);
         let news = watcher.poll()?;
         let mut outcome = Outcome::Done;
         for problem in news.problems {
             if problem.origin == Origin::Named {
-                return Err(problem.failure);
+                return Err(failure(problem.error));
             }
-            terminal.warn(&format!("skipped: {:#}", problem.failure.error));
+            terminal.warn(&format!("skipped: {}", problem.error));
             outcome = Outcome::Partial;
         }
-        let Some(comparison) = watcher.follower.comparison() else {
-            return Err(anyhow!("no run with an entropy in {}", watcher.follower.places())).hint(
+        let Some(comparison) = watcher.store.comparison() else {
+            return Err(anyhow!("no run with an entropy in {}", watcher.store.paths())).hint(
                 "the trainer may not have logged yet; in a terminal, `watch` without --once waits for it",
             );
         };
@@ -257,14 +257,14 @@ impl WatchArgs {
             let start = Instant::now();
             let news = watcher.poll()?;
             for problem in &news.problems {
-                match problem.is_absence() && watcher.statuses.is_empty() {
+                match problem.error.is_absence() && watcher.statuses.is_empty() {
                     true => terminal.info(&waiting),
-                    false => terminal.warn(&format!("{:#}", problem.failure.error)),
+                    false => terminal.warn(&format!("{}", problem.error)),
                 }
             }
             if let Some(service) = &mut service {
                 service.note_growth(news.grew);
-                service.publish_if_due(watcher.follower.comparison());
+                service.publish_if_due(watcher.store.comparison());
                 service.start(terminal)?; // after the first read, which fails if a named log is unreadable
             }
             for change in &news.changes {
@@ -287,7 +287,7 @@ impl WatchArgs {
                     terminal.warn(&problem);
                 }
                 if let Some(service) = &mut service {
-                    service.publish_if_due(watcher.follower.comparison());
+                    service.publish_if_due(watcher.store.comparison());
                 }
                 let left = self.interval.saturating_sub(start.elapsed());
                 if left.is_zero() {
@@ -334,8 +334,8 @@ impl WatchArgs {
 
             if dirty {
                 let drawn = screen.draw(|area, buffer| {
-                    let runs = watcher.follower.comparison().map_or(&[][..], Comparison::runs);
-                    let trouble = latest_problem(watcher.follower.troubles());
+                    let runs = watcher.store.comparison().map_or(&[][..], Comparison::runs);
+                    let trouble = latest_problem(watcher.store.errors());
                     let scene = Scene {
                         runs,
                         statuses: &watcher.statuses,
@@ -368,7 +368,7 @@ impl WatchArgs {
                             Some(Key::Suspend) => suspend(&mut screen, signals)?,
                             Some(Key::View(action)) => {
                                 let runs =
-                                    watcher.follower.comparison().map_or(&[][..], Comparison::runs);
+                                    watcher.store.comparison().map_or(&[][..], Comparison::runs);
                                 let labels: Vec<&str> =
                                     runs.iter().map(|r| r.history.label()).collect();
                                 view.apply(action, &labels, span(runs));
@@ -421,7 +421,7 @@ fn certain<'s>(watcher: &'s Watcher<'_>) -> impl Iterator<Item = &'s RunStatus> 
 
 /// The message until there is a run.
 fn waiting_message(watcher: &Watcher<'_>) -> String {
-    format!("no run yet: looking for logs in {}", watcher.follower.places())
+    format!("no run yet: looking for logs in {}", watcher.store.paths())
 }
 
 #[cfg(unix)]

@@ -4,10 +4,11 @@ use std::time::{Instant, SystemTime};
 
 use rayon::prelude::*;
 
-use super::follow::{Changes, Follower, Problem};
+use crate::cli::hints::failure;
 use crate::tui::run_status::{ChangeDetector, RunStatus, StateChange, StatusConfig};
 use entropy_history::discover::Origin;
 use entropy_history::history::{Comparison, History, Run};
+use entropy_history::store::{Changes, LogStore, Problem};
 use entropy_shell::Failure;
 
 /// The result of one poll.
@@ -32,7 +33,7 @@ impl Poll {
 
 /// Follows logs and computes the status of their runs.
 pub(super) struct Watcher<'a> {
-    pub(super) follower: Follower<'a>,
+    pub(super) store: LogStore<'a>,
     config: StatusConfig,
     pub(super) statuses: Vec<RunStatus>,
     /// The histories that `statuses` were computed from.
@@ -42,9 +43,9 @@ pub(super) struct Watcher<'a> {
 }
 
 impl<'a> Watcher<'a> {
-    pub(super) fn new(config: StatusConfig, follower: Follower<'a>) -> Watcher<'a> {
+    pub(super) fn new(config: StatusConfig, store: LogStore<'a>) -> Watcher<'a> {
         Watcher {
-            follower,
+            store,
             config,
             statuses: Vec::new(),
             histories: Vec::new(),
@@ -58,17 +59,18 @@ impl<'a> Watcher<'a> {
     /// # Errors
     /// At the first poll, when a named input cannot be followed.
     pub(super) fn poll(&mut self) -> Result<Poll, Failure> {
-        let Changes { grew, mut problems, troubles } = self.follower.poll(Instant::now())?;
+        let changes = self.store.poll(Instant::now()).map_err(failure)?;
+        let Changes { updated: grew, mut problems, errors: troubles } = changes;
         let is_first = std::mem::take(&mut self.is_first);
         if is_first {
-            let is_fatal = |p: &Problem| p.origin == Origin::Named && !p.may_come;
+            let is_fatal = |p: &Problem| p.origin == Origin::Named && !p.may_resolve;
             if let Some(fatal) = problems.iter().position(is_fatal) {
-                return Err(problems.swap_remove(fatal).failure);
+                return Err(failure(problems.swap_remove(fatal).error));
             }
         }
         let now = SystemTime::now();
-        let runs = self.follower.comparison().map_or(&[][..], Comparison::runs);
-        let modified = self.follower.modified();
+        let runs = self.store.comparison().map_or(&[][..], Comparison::runs);
+        let modified = self.store.modified();
         if grew {
             let status = |(i, run): (usize, &Run)| match self.histories.get(i) {
                 Some(history) if history.is_copy_of(&run.history) => self.statuses[i].clone(),
@@ -80,7 +82,7 @@ impl<'a> Watcher<'a> {
             };
             self.histories = runs.iter().map(|run| run.history.clone()).collect();
         }
-        let facts = modified.iter().zip(self.follower.unsure());
+        let facts = modified.iter().zip(self.store.provisional());
         for (status, (modified, provisional)) in self.statuses.iter_mut().zip(facts) {
             status.update_idle(*modified, &self.config, now);
             status.provisional = *provisional;

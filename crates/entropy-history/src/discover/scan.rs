@@ -1,35 +1,35 @@
-//! The logs in a directory: what trainers leave there, found by name and told apart by content later.
+//! The files in a directory that may be logs, by their names; their content is checked when they are read.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Found, Input, Location, Origin, natural};
+use super::input::{Found, Input, Location, Origin, natural_order};
 
-/// How far below a directory logs are looked for.
+/// How deep a directory is searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
-    /// Where trainers write below the directory of a run, or of many runs.
+    /// As deep as trainers write below the directory of a run, or of many runs.
     Runs,
     /// At any depth.
     Any,
 }
 
-/// `runs/<run>/wandb/offline-run-…/run-….wandb`, and one level to spare.
+/// Levels of `runs/<run>/wandb/offline-run-…/run-….wandb`, and one more.
 const LEVELS: usize = 5;
-/// What a trainer names its history is looked for in the directory and the ones in it.
-const LEVELS_OF_HISTORIES: usize = 1;
-/// No file system is this deep but for a loop.
-const DEEPEST: usize = 64;
+/// Files named `entropy_history_*.json` are searched for in the directory and in its subdirectories.
+const HISTORY_LEVELS: usize = 1;
+/// Stops at loops of the file system.
+const MAX_LEVELS: usize = 64;
 
-/// Extensions of files that may be logs, without what compresses them.
+/// Extensions of files that may be logs, without `.gz` and `.zst`.
 const EXTENSIONS: [&str; 12] = [
     "json", "jsonl", "ndjson", "csv", "tsv", "parquet", "db", "sqlite", "log", "out", "txt",
     "wandb",
 ];
-/// Directories that hold no logs and many files.
-const PASSED_OVER: [&str; 8] = [
+/// Directories with many files and no logs.
+const SKIPPED_DIRECTORIES: [&str; 8] = [
     "huggingface",
     "token_exports",
     "node_modules",
@@ -62,7 +62,7 @@ fn walk(directory: &Path, level: usize, depth: Depth, found: &mut Found<Input>) 
         if entry.file_name().as_encoded_bytes().starts_with(b".") {
             continue;
         }
-        // A link to a directory may lead anywhere, and W&B's latest-run to a run that is here already.
+        // A link to a directory may lead anywhere, and W&B's `latest-run` to a run that is found already.
         match entry.file_type() {
             Ok(kind) if kind.is_dir() => directories.push(path),
             Ok(kind) if kind.is_file() => files.push(path),
@@ -70,15 +70,15 @@ fn walk(directory: &Path, level: usize, depth: Depth, found: &mut Found<Input>) 
             _ => {}
         }
     }
-    files.sort_by(|a, b| natural(a, b));
-    directories.sort_by(|a, b| natural(a, b));
-    let histories = depth == Depth::Any || level <= LEVELS_OF_HISTORIES;
+    files.sort_by(|a, b| natural_order(a, b));
+    directories.sort_by(|a, b| natural_order(a, b));
+    let histories = depth == Depth::Any || level <= HISTORY_LEVELS;
     found.files.extend(logs_among(directory, files, &directories, histories));
 
-    let levels = if depth == Depth::Any { DEEPEST } else { LEVELS };
+    let levels = if depth == Depth::Any { MAX_LEVELS } else { LEVELS };
     for directory in directories.iter().filter(|_| level < levels) {
         let name = directory.file_name().unwrap_or_default().to_string_lossy();
-        if !PASSED_OVER.contains(&name.as_ref()) && checkpoint_step(&name).is_none() {
+        if !SKIPPED_DIRECTORIES.contains(&name.as_ref()) && checkpoint_step(&name).is_none() {
             walk(directory, level + 1, depth, found);
         }
     }
@@ -107,7 +107,9 @@ fn logs_among(
     if !files.iter().any(|path| name(path) == "trainer_state.json") {
         files.extend(state_of_last_checkpoint(directories));
     }
-    files.sort_by(|a, b| natural(Path::new(&stem(a)), Path::new(&stem(b))).then(natural(a, b)));
+    files.sort_by(|a, b| {
+        natural_order(Path::new(&stem(a)), Path::new(&stem(b))).then(natural_order(a, b))
+    });
     for path in files {
         let is_history = name(&path).starts_with("entropy_history_") && extension(&path) == "json";
         if is_history && !histories {
@@ -123,19 +125,20 @@ fn logs_among(
     logs
 }
 
-/// Whether a file carries on the log of a run that was resumed: `q.jsonl` and `q_resumed.jsonl`.
+/// Whether a file continues the log of a resumed run: `q.jsonl` and `q_resumed.jsonl`.
 fn continues(log: &Input, path: &Path) -> bool {
-    const MARKS: [&str; 6] = ["resumed", "resume", "restarted", "continued", "part", "segment"];
+    const SUFFIXES: [&str; 6] = ["resumed", "resume", "restarted", "continued", "part", "segment"];
     let Some(Location::File(first)) = log.segments.first() else { return false };
     let (base, name) = (stem(first), stem(path));
     let same_kind = log.directory.is_none() && extension(first) == extension(path);
-    let Some(mark) = name.strip_prefix(&base).filter(|_| same_kind) else { return false };
-    let Some(mark) = mark.strip_prefix(['_', '-', '.']) else { return false };
-    let word = mark.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '_' | '-' | '.'));
-    MARKS.contains(&word.to_lowercase().as_str())
+    let Some(suffix) = name.strip_prefix(&base).filter(|_| same_kind) else { return false };
+    let Some(suffix) = suffix.strip_prefix(['_', '-', '.']) else { return false };
+    let word =
+        suffix.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '_' | '-' | '.'));
+    SUFFIXES.contains(&word.to_lowercase().as_str())
 }
 
-/// The `trainer_state.json` of the last checkpoint: it has the whole history.
+/// The `trainer_state.json` of the last checkpoint, which has the whole history.
 fn state_of_last_checkpoint(directories: &[PathBuf]) -> Option<PathBuf> {
     let states = directories.iter().filter_map(|directory| {
         let step = checkpoint_step(&name(directory))?;
@@ -145,13 +148,13 @@ fn state_of_last_checkpoint(directories: &[PathBuf]) -> Option<PathBuf> {
     states.max().map(|(_, state)| state)
 }
 
-/// The step of a checkpoint's directory: `checkpoint-40`, `global_step_40`.
+/// The step in the name of a checkpoint directory: `checkpoint-40`, `global_step_40`.
 pub(super) fn checkpoint_step(name: &str) -> Option<u64> {
     let step = name.strip_prefix("checkpoint-").or_else(|| name.strip_prefix("global_step_"));
     step?.parse().ok()
 }
 
-/// A run resumed under its W&B id writes another directory with a file of the same name.
+/// Joins logs of W&B with the same file name: a run that is resumed under its id writes another directory.
 fn join_wandb_segments(logs: &mut Vec<Input>) {
     let mut runs: BTreeMap<(PathBuf, String), usize> = BTreeMap::new();
     let mut joined: Vec<Input> = Vec::new();
@@ -180,18 +183,19 @@ fn name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// The path without what compresses it.
-fn unpacked(path: &Path) -> PathBuf {
-    let packed = path.extension().is_some_and(|e| e == OsStr::new("gz") || e == OsStr::new("zst"));
-    if packed { path.with_extension("") } else { path.to_owned() }
+/// The path without `.gz` or `.zst`.
+fn uncompressed(path: &Path) -> PathBuf {
+    let compressed =
+        path.extension().is_some_and(|e| e == OsStr::new("gz") || e == OsStr::new("zst"));
+    if compressed { path.with_extension("") } else { path.to_owned() }
 }
 
 fn extension(path: &Path) -> String {
-    unpacked(path).extension().unwrap_or_default().to_string_lossy().to_lowercase()
+    uncompressed(path).extension().unwrap_or_default().to_string_lossy().to_lowercase()
 }
 
 fn stem(path: &Path) -> String {
-    unpacked(path).file_stem().unwrap_or_default().to_string_lossy().into_owned()
+    uncompressed(path).file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 #[cfg(test)]
@@ -199,22 +203,22 @@ mod tests {
     use super::*;
 
     fn found(files: &[&str]) -> Vec<String> {
-        let desk = tempfile::tempdir().unwrap();
+        let tmp = tempfile::tempdir().unwrap();
         for file in files {
-            let path = desk.path().join(file);
+            let path = tmp.path().join(file);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::File::create(path).unwrap();
         }
         let relative = |location: &Location| {
             let Location::File(path) = location else { panic!("not a file") };
-            path.strip_prefix(desk.path()).unwrap().display().to_string()
+            path.strip_prefix(tmp.path()).unwrap().display().to_string()
         };
-        let logs = logs_in(desk.path(), Depth::Runs).files;
+        let logs = logs_in(tmp.path(), Depth::Runs).files;
         logs.iter().map(|l| l.segments.iter().map(relative).collect::<Vec<_>>().join("+")).collect()
     }
 
     #[test]
-    fn event_files_of_one_directory_are_one_log() {
+    fn event_files_of_a_directory_are_one_log() {
         let files = [
             "a/events.out.tfevents.2.h.0",
             "a/events.out.tfevents.1.h.0",
@@ -225,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_checkpoint_stands_for_an_output_directory() {
+    fn last_checkpoint_is_the_log_of_an_output_directory() {
         let files = ["checkpoint-9/trainer_state.json", "checkpoint-10/trainer_state.json"];
         assert_eq!(found(&files), ["checkpoint-10/trainer_state.json"]);
         let whole = [&files[..], &["trainer_state.json"]].concat();
@@ -233,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_says_it_was_resumed_carries_on_the_one_before() {
+    fn resumed_file_continues_the_one_before() {
         assert_eq!(
             found(&["q.jsonl", "q_resumed.jsonl", "q_resumed_2.jsonl"]),
             ["q.jsonl+q_resumed.jsonl+q_resumed_2.jsonl"]
@@ -244,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_of_wandb_that_was_resumed_under_its_id_is_one_log() {
+    fn resumed_wandb_run_is_one_log() {
         let files = [
             "wandb/run-1-abc/run-abc.wandb",
             "wandb/run-2-abc/run-abc.wandb",
@@ -254,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_log_is_not_looked_at() {
+    fn files_that_are_not_logs_are_skipped() {
         assert_eq!(
             found(&["model.safetensors", ".hidden.json", "huggingface/config.json", "a.png"]),
             [""; 0]

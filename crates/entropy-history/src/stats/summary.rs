@@ -121,7 +121,7 @@ impl RunStats {
             baseline: health.baseline,
             final_ratio: health.final_ratio.and_then(finite),
             late_slope: health.late_slope.and_then(finite),
-            joints: part.joints.clone(),
+            joints: part.stages.clone(),
             repairs: part.repairs,
             warnings: part.warnings.clone(),
         }

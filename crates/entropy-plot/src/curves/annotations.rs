@@ -39,13 +39,13 @@ fn curve_events(
     for (curve, stats) in curves.iter().zip(&analysis.runs) {
         let Some(step) = stats.state_step else { continue };
         let word = if stats.state == State::Exploded { "exploded" } else { "collapsed" };
-        let words = format!("{word} at {}", options.across.place(step));
+        let words = format!("{word} at {}", options.x_axis.position(step));
         events.extend(event(curve, step, words, true));
     }
     for curve in curves {
-        for joint in curve.runs().iter().flat_map(|run| &run.joints) {
-            let is_number = joint.round.chars().all(|c| c.is_ascii_digit());
-            let round = visible(&joint.round);
+        for joint in curve.runs().iter().flat_map(|run| &run.stages) {
+            let is_number = joint.stage.chars().all(|c| c.is_ascii_digit());
+            let round = visible(&joint.stage);
             let words = if is_number { format!("round {round}") } else { round.into_owned() };
             events.extend(event(curve, joint.step, words, false));
         }

@@ -10,7 +10,7 @@ use crate::canvas::Mark;
 use crate::geometry::{Xy, clip_x};
 use crate::plot_area::PlotArea;
 use crate::stroke::region_edge;
-use crate::{Across, ChartOptions, GroupOptions};
+use crate::{ChartOptions, GroupOptions, XAxis};
 use entropy_history::history::{Comparison, History, Run};
 use entropy_history::label::visible;
 use entropy_history::stats::band::{BandPoint, BandSegment, MissingSteps, Spread, band_segments};
@@ -193,7 +193,7 @@ pub(super) fn subtitle_parts(
         smoothing => {
             format!(
                 "line: mean over runs, each smoothed by {} first",
-                options.across.smoothing(smoothing)
+                options.smoothing_name(smoothing)
             )
         }
     });
@@ -219,7 +219,7 @@ pub(super) fn subtitle_parts(
     }
     let changes: Vec<String> = curves
         .iter()
-        .filter_map(|curve| count_changes(curve, options.across, options.steps))
+        .filter_map(|curve| count_changes(curve, options.x_axis, options.steps))
         .collect();
     match changes.len() {
         0 => {}
@@ -232,7 +232,7 @@ pub(super) fn subtitle_parts(
 }
 
 /// Where the number of averaged runs changes, in parts; `None` if all runs are averaged everywhere.
-fn count_changes(curve: &Curve<'_>, across: Across, (from, to): (f64, f64)) -> Option<String> {
+fn count_changes(curve: &Curve<'_>, x_axis: XAxis, (from, to): (f64, f64)) -> Option<String> {
     let shown = curve.segments().iter().filter_map(|segment| {
         let first = segment.points.iter().find(|point| (from..=to).contains(&point.step))?;
         Some((segment.runs, first.step))
@@ -245,7 +245,7 @@ fn count_changes(curve: &Curve<'_>, across: Across, (from, to): (f64, f64)) -> O
     let name = &curve.name;
     let counts = match &counts[..] {
         [(first, _), rest @ ..] if rest.len() <= 2 => {
-            let later = rest.iter().map(|(n, at)| format!(", {n} from {}", across.place(*at)));
+            let later = rest.iter().map(|(n, at)| format!(", {n} from {}", x_axis.position(*at)));
             format!("{first}{}", later.collect::<String>())
         }
         many => {

@@ -1,57 +1,57 @@
-//! What is odd about a run, in words: what was put right, and what looks wrong and was left.
+//! Warnings about the values of a run.
 
-use entropy_history::history::Run;
-use entropy_history::quantity::Sign;
-use entropy_shell::plural;
+use crate::history::Run;
+use crate::quantity::Sign;
+use crate::text::plural;
 
-/// What was put right in a run, and what looks wrong and was left.
-pub(super) fn oddities(run: &Run, vocabulary: u32) -> Vec<String> {
-    let mut odd = Vec::new();
+/// Sentences on what was repaired in a run, and on values that look wrong and were kept.
+pub(super) fn data_warnings(run: &Run, vocabulary: u32) -> Vec<String> {
+    let mut warnings = Vec::new();
     let repairs = run.repairs;
     if run.sign == Sign::Flipped {
-        odd.push(format!(
+        warnings.push(format!(
             "{:?} holds −H, as Stable-Baselines3 logs it; the sign was turned",
             run.metric
         ));
     }
     if repairs.not_finite > 0 {
         let what = plural(repairs.not_finite, "value is", "values are");
-        odd.push(format!("{what} not finite; the line breaks there"));
+        warnings.push(format!("{what} not finite; the line breaks there"));
     }
     if repairs.relogged > 0 {
         let what = plural(repairs.relogged, "row was", "rows were");
-        odd.push(format!("{what} logged again for the same step; the later one counts"));
+        warnings.push(format!("{what} logged again for the same step; the later one counts"));
     }
-    // A resumed run goes back to the steps that it logs again: that is said already.
+    // A resumed run goes back to the steps that it logs again, which the warning above says.
     if repairs.reordered > 0 && repairs.relogged == 0 {
         let what = plural(repairs.reordered, "row stands", "rows stand");
-        odd.push(format!("{what} behind a later step; rows were sorted by step"));
+        warnings.push(format!("{what} behind a later step; rows were sorted by step"));
     }
     let points = run.history.points();
     let negative = points.iter().filter(|p| p.entropy < 0.0).count();
     if negative > 0 {
         let what = plural(negative, "value is", "values are");
-        odd.push(format!("{what} below 0, which the entropy of a token cannot be"));
+        warnings.push(format!("{what} below 0, which the entropy of a token cannot be"));
     }
     if let Some(ceiling) = run.history.kind().ceiling(f64::from(vocabulary)) {
         let above = points.iter().filter(|p| p.entropy > ceiling).count();
         if above > 0 {
             let what = plural(above, "value is", "values are");
-            odd.push(format!(
+            warnings.push(format!(
                 "{what} above {ceiling:.2}, the logarithm of a vocabulary of {vocabulary}: no entropy of a token is"
             ));
         }
     }
     if points.iter().all(|p| p.entropy == 0.0) {
-        odd.push("every value is 0: entropy was not recorded".to_owned());
+        warnings.push("every value is 0: entropy was not recorded".to_owned());
     }
-    // A run that logs every 5 steps starts at step 5; one that starts at 21 and logs each is a rest.
+    // A run that logs every 5 steps starts at step 5; one that logs every step and starts at 21 lacks its start.
     if let [first, second, ..] = points
         && first.step > 1.0
         && first.step > second.step - first.step
     {
-        let step = entropy_history::number::exact(first.step);
-        odd.push(format!("starts at step {step}: its baseline is not the start of training"));
+        let step = crate::number::exact(first.step);
+        warnings.push(format!("starts at step {step}: its baseline is not the start of training"));
     }
-    odd
+    warnings
 }

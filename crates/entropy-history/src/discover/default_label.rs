@@ -1,0 +1,228 @@
+//! Default labels of logs, from the names of their files and directories.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::input::Input;
+use super::scan::checkpoint_step;
+
+/// File names that many runs share: their directory gives the label.
+const SHARED_FILE_NAMES: [&str; 15] = [
+    "trainer_state",
+    "experiment_log",
+    "metrics",
+    "progress",
+    "history",
+    "log",
+    "train",
+    "events",
+    "stdout",
+    "output",
+    "console",
+    "nohup",
+    "result",
+    "results",
+    "logging",
+];
+/// Directory names that many runs share: the directory above gives the label.
+const SHARED_DIRECTORY_NAMES: [&str; 14] = [
+    "tensorboard",
+    "tensorboard_log",
+    "tensorboard_logs",
+    "tb",
+    "tb_log",
+    "tb_logs",
+    "logs",
+    "log",
+    "runs",
+    "events",
+    "wandb",
+    "output",
+    "outputs",
+    "files",
+];
+
+/// The label of a log to which the user gave none: `<name>` of `entropy_history_<name>.json`, else the name of
+/// its file, or of its directory if many runs share the file name.
+pub fn default_label(input: &Input) -> String {
+    let Some(path) = input.path() else { return input.name() };
+    if input.directory.is_some() {
+        return directory_name(path).unwrap_or_else(|| input.name());
+    }
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    let name = name.strip_suffix(".gz").or(name.strip_suffix(".zst")).unwrap_or(&name);
+    let stem = Path::new(name).file_stem().unwrap_or_default().to_string_lossy();
+    if let Some(name) = stem.strip_prefix("entropy_history_").filter(|name| !name.is_empty()) {
+        return name.to_owned();
+    }
+    let of_directory = || directory_name(path.parent()?);
+    match has_shared_name(path) {
+        false => stem.into_owned(),
+        true => of_directory().unwrap_or_else(|| stem.into_owned()),
+    }
+}
+
+/// Whether many runs share the file name.
+fn has_shared_name(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let stem = name.split('.').next().unwrap_or_default();
+    SHARED_FILE_NAMES.contains(&stem) || name.contains(".tfevents.")
+}
+
+/// The directory of the run, if the log has its name: other logs in it may be of the same run.
+pub fn run_directory(input: &Input) -> Option<PathBuf> {
+    let path = input.path()?;
+    if input.directory.is_some() {
+        return own_directory(path);
+    }
+    let parent = path.parent()?;
+    let directory = parent.file_name()?.to_string_lossy();
+    let history = format!("entropy_history_{directory}.json");
+    if path.file_name()?.to_string_lossy() == history {
+        return std::path::absolute(parent).ok();
+    }
+    if has_shared_name(path) { own_directory(parent) } else { None }
+}
+
+fn directory_name(path: &Path) -> Option<String> {
+    let directory = own_directory(path)?;
+    Some(directory.file_name()?.to_string_lossy().into_owned())
+}
+
+/// The nearest directory whose name is not shared by many runs.
+fn own_directory(path: &Path) -> Option<PathBuf> {
+    let absolute = std::path::absolute(path).ok()?;
+    let own = absolute.ancestors().find(|directory| {
+        directory.file_name().is_some_and(|name| {
+            let name = name.to_string_lossy();
+            let is_checkpoint = checkpoint_step(&name).is_some();
+            !is_checkpoint && !SHARED_DIRECTORY_NAMES.contains(&name.to_lowercase().as_str())
+        })
+    });
+    own.map(Path::to_owned)
+}
+
+/// Distinct labels: equal `names` are told apart by the names of their files if these are in one directory,
+/// else by the directories before. `names` are the labels of single logs; a name that `is_given` is kept.
+pub fn distinct(
+    names: Vec<String>,
+    inputs: &[&Input],
+    is_given: impl Fn(usize) -> bool,
+) -> Vec<String> {
+    let path = |i: usize| inputs[i].path().filter(|_| !is_given(i));
+    let mut same_directory: BTreeMap<(&str, Option<&Path>), BTreeSet<&Path>> = BTreeMap::new();
+    for (name, input) in names.iter().zip(inputs) {
+        let Some(path) = input.path() else { continue };
+        same_directory.entry((name, path.parent())).or_default().insert(path);
+    }
+    let mut labels = Vec::new();
+    let mut depths = Vec::new(); // of the directory that a label is made from
+    for (i, name) in names.iter().enumerate() {
+        let file = path(i).and_then(|path| {
+            let several = same_directory.get(&(name.as_str(), path.parent()))?.len() > 1;
+            Some(path.file_name()?.to_string_lossy()).filter(|_| several)
+        });
+        depths.push(if file.is_none() { depth_of_name(name, inputs[i]) } else { 0 });
+        labels.push(match file {
+            Some(file) if *name == default_label(inputs[i]) => file.into_owned(),
+            Some(file) => format!("{file}/{name}"),
+            None => name.clone(),
+        });
+    }
+    for level in 1.. {
+        let mut longer = false;
+        for i in duplicates(&labels) {
+            let directory = path(i).and_then(|path| path.ancestors().nth(depths[i] + level));
+            if let Some(directory) = directory.and_then(Path::file_name) {
+                labels[i] = format!("{}/{}", directory.to_string_lossy(), labels[i]);
+                longer = true;
+            }
+        }
+        if !longer {
+            break; // all differ, or one file is given twice, which the store reports
+        }
+    }
+    labels
+}
+
+/// The number of levels from the log up to the directory that `name` is made from; 0 if it is made from
+/// something else.
+fn depth_of_name(name: &str, input: &Input) -> usize {
+    let Some(path) = input.path() else { return 0 };
+    let (directory, above) = match &input.directory {
+        Some(directory) => (own_directory(directory), 0),
+        None if has_shared_name(path) => (path.parent().and_then(own_directory), 1),
+        None => return 0,
+    };
+    let rest = name.strip_prefix(&default_label(input));
+    let Some(directory) = directory
+        .filter(|_| rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '/'])))
+    else {
+        return 0;
+    };
+    let is_own = |path: &Path| std::path::absolute(path).is_ok_and(|path| path == directory);
+    path.ancestors().skip(above).position(is_own).map_or(0, |at| at + above)
+}
+
+/// The indices of labels that occur more than once.
+fn duplicates(labels: &[String]) -> Vec<usize> {
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    for label in labels {
+        *seen.entry(label).or_default() += 1;
+    }
+    (0..labels.len()).filter(|&i| seen[labels[i].as_str()] > 1).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::input::Origin;
+    use super::*;
+
+    fn file(path: &str) -> Input {
+        Input::file(path.into(), Origin::Named)
+    }
+
+    fn labels(paths: &[&str]) -> Vec<String> {
+        let inputs: Vec<Input> = paths.iter().map(|path| file(path)).collect();
+        let names = inputs.iter().map(default_label).collect();
+        distinct(names, &inputs.iter().collect::<Vec<_>>(), |_| false)
+    }
+
+    #[test]
+    fn label_is_the_name_of_the_run() {
+        let label = |path| default_label(&file(path));
+        assert_eq!(label("models/q/entropy_history_q_v1.json"), "q_v1");
+        assert_eq!(label("models/q/entropy_history_q_v1.json.gz"), "q_v1");
+        assert_eq!(label("entropy_history_.json"), "entropy_history_");
+        assert_eq!(label("logs/solver.v2.jsonl"), "solver.v2");
+        assert_eq!(label("out/solver/trainer_state.json"), "solver");
+        assert_eq!(label("out/solver/checkpoint-40/trainer_state.json"), "solver");
+        assert_eq!(label("solver/tensorboard_log/events.out.tfevents.1.h.1.0"), "solver");
+        assert_eq!(label("easyr1/solver/experiment_log.jsonl.zst"), "solver");
+    }
+
+    #[test]
+    fn equal_labels_are_prefixed_with_their_directory() {
+        let labels = labels(&["a/x/e.json", "b/x/e.json", "b/y/e.json", "c/f.json"]);
+        assert_eq!(labels, ["a/x/e", "b/x/e", "y/e", "f"]);
+    }
+
+    #[test]
+    fn directory_in_a_label_is_not_prefixed_again() {
+        let paths = ["lab/a/metrics.jsonl", "lab/deep/a/metrics.jsonl", "lab/b/metrics.jsonl"];
+        assert_eq!(labels(&paths), ["lab/a", "deep/a", "b"]);
+        let paths = ["x/e/checkpoint-9/trainer_state.json", "y/e/logs/metrics.jsonl"];
+        assert_eq!(labels(&paths), ["x/e", "y/e"]);
+    }
+
+    #[test]
+    fn equal_labels_in_one_directory_become_file_names() {
+        assert_eq!(labels(&["a/e.json", "a/e.csv", "b/e.csv"]), ["e.json", "e.csv", "e"]);
+    }
+
+    #[test]
+    fn file_given_twice_keeps_equal_labels() {
+        let labels = labels(&["a/e.json", "a/e.json"]);
+        assert_eq!(labels[0], labels[1]);
+    }
+}

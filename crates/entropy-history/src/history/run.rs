@@ -1,0 +1,119 @@
+//! A run: its history, where it came from, and the series that were read with it.
+
+use serde::Serialize;
+
+use super::curve::{History, Repairs};
+use crate::quantity::Sign;
+
+/// A history with its source, its auxiliary series and its warnings.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// The entropy.
+    pub history: History,
+    /// The file as the user named it.
+    pub source: String,
+    /// The format it was read as.
+    pub format: &'static str,
+    /// The key of the series.
+    pub metric: String,
+    /// Whether the log holds negated values.
+    pub sign: Sign,
+    /// Where the later of several joined training stages begin; empty for a run as logged.
+    pub stages: Vec<StageBoundary>,
+    /// The reward, if it was requested.
+    pub reward: Option<AuxSeries>,
+    /// When each step was logged, in seconds of one clock, if it was requested.
+    pub clock: Option<AuxSeries>,
+    /// How many logged rows were repaired.
+    pub repairs: Repairs,
+    /// Sentences that a user should know about the run.
+    pub warnings: Vec<String>,
+    /// Its rank in its first [`Comparison`](super::Comparison), which sets it.
+    pub rank: Option<ColourRank>,
+}
+
+/// Rank at the first comparison; keeps colours stable when runs are filtered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ColourRank {
+    /// How many runs were before it.
+    pub order: usize,
+    /// How many runs have a larger range of entropy; equal ones count in their order.
+    pub by_spread: usize,
+    /// How many runs there were.
+    pub of: usize,
+}
+
+impl Run {
+    /// A run without auxiliary series, repairs and warnings.
+    pub fn new(
+        history: History,
+        source: impl Into<String>,
+        format: &'static str,
+        metric: impl Into<String>,
+    ) -> Run {
+        Run {
+            history,
+            source: source.into(),
+            format,
+            metric: metric.into(),
+            sign: Sign::AsLogged,
+            stages: Vec::new(),
+            reward: None,
+            clock: None,
+            repairs: Repairs::default(),
+            warnings: Vec::new(),
+            rank: None,
+        }
+    }
+}
+
+/// An auxiliary series, such as the reward: finite values at strictly increasing steps.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AuxSeries {
+    metric: String,
+    values: Vec<(f64, f64)>,
+}
+
+impl AuxSeries {
+    /// Validates rows of step and value in log order: the later row of a step counts, as in a
+    /// [`History`]; what is not finite is dropped. `None` when nothing is left.
+    pub fn from_raw(metric: impl Into<String>, mut rows: Vec<(f64, f64)>) -> Option<AuxSeries> {
+        rows.retain(|(step, _)| step.is_finite());
+        rows.sort_by(|a, b| a.0.total_cmp(&b.0)); // stable: log order within a step
+        rows.dedup_by(|later, kept| {
+            let same = later.0 == kept.0;
+            if same {
+                *kept = *later;
+            }
+            same
+        });
+        rows.retain(|(_, value)| value.is_finite());
+        (!rows.is_empty()).then(|| AuxSeries { metric: metric.into(), values: rows })
+    }
+
+    /// The key of the series.
+    pub fn metric(&self) -> &str {
+        &self.metric
+    }
+
+    /// Steps and values, by strictly increasing step.
+    pub fn values(&self) -> &[(f64, f64)] {
+        &self.values
+    }
+
+    /// The value at a step, if there is one.
+    pub fn at(&self, step: f64) -> Option<f64> {
+        let i = self.values.binary_search_by(|(s, _)| s.total_cmp(&step)).ok()?;
+        Some(self.values[i].1)
+    }
+}
+
+/// Where a later training stage begins in a run of several stages.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StageBoundary {
+    /// Its first step.
+    pub step: f64,
+    /// The name of the stage, such as `2`.
+    #[serde(rename = "round")]
+    pub stage: String,
+}

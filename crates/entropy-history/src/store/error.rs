@@ -1,0 +1,246 @@
+//! Why logs do not become labelled runs.
+
+use thiserror::Error;
+
+use crate::discover::DiscoverError;
+use crate::formats::{ReadError, quoted};
+use crate::framing::json::ScanError;
+use crate::history::{ComparisonError, HistoryError};
+use crate::stages::StageError;
+use crate::text::{io_message, plural};
+use crate::x_axis::XAxisError;
+
+/// Why logs do not become labelled runs. `log` is a log as the user would write it.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// An argument names no log.
+    #[error(transparent)]
+    Discover(#[from] DiscoverError),
+    /// A directory below a searched path cannot be read: its name and the reason.
+    #[error("skipped {0}")]
+    UnreadableDirectory(String),
+    /// A file cannot be read as a log.
+    #[error("cannot read {log}: {}", reason(.error))]
+    Read {
+        /// The file.
+        log: String,
+        /// The reason.
+        error: ReadError,
+    },
+    /// A file that is no longer written to ends inside a row.
+    #[error("{log}: {reason}")]
+    Truncated {
+        /// The file.
+        log: String,
+        /// Where it ends.
+        reason: String,
+    },
+    /// The rows of a series are not a history.
+    #[error("cannot use {log}: {metric:?}: {error}")]
+    History {
+        /// The log.
+        log: String,
+        /// The key of the series.
+        metric: String,
+        /// The reason.
+        error: HistoryError,
+    },
+    /// The log has no usable clock.
+    #[error("cannot place {log} in time: {error}")]
+    Clock {
+        /// The log.
+        log: String,
+        /// The reason.
+        error: XAxisError,
+    },
+    /// The log has none of the requested rewards.
+    #[error(
+        "cannot use {log}: no row has the reward {}; the log has {}",
+        alternatives(.requested),
+        quoted(.found)
+    )]
+    NoReward {
+        /// The log.
+        log: String,
+        /// The requested keys and globs.
+        requested: Vec<String>,
+        /// Keys of the log, the most likely rewards first.
+        found: Vec<String>,
+    },
+    /// Several series of the log match the requested reward.
+    #[error("cannot use {log}: the reward {pattern:?} may be {}", quoted(.matches))]
+    AmbiguousReward {
+        /// The log.
+        log: String,
+        /// The requested key or glob.
+        pattern: String,
+        /// The keys that match, the most likely rewards first.
+        matches: Vec<String>,
+    },
+    /// The reward has no finite value.
+    #[error("cannot use {log}: no value of the reward {metric:?} is finite")]
+    RewardNotFinite {
+        /// The log.
+        log: String,
+        /// The key of the reward.
+        metric: String,
+    },
+    /// Two files of one run hold different kinds of entropy.
+    #[error("cannot join {log}: it holds {kind} and {segment} holds {other}")]
+    MixedSegments {
+        /// The log.
+        log: String,
+        /// The kind in its first file.
+        kind: &'static str,
+        /// A later file.
+        segment: String,
+        /// The kind in the later file.
+        other: &'static str,
+    },
+    /// A requested metric is not a valid glob.
+    #[error("metric {pattern:?} is not a glob pattern: {reason}")]
+    MetricPattern {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A requested reward is not a valid glob.
+    #[error("reward {pattern:?} is not a glob pattern: {reason}")]
+    RewardPattern {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// None of these files is recognised as a log.
+    #[error("no entropy found: {} recognised as a log that holds one", not_recognised(.0))]
+    NotRecognised(Vec<String>),
+    /// No file could be read, for reasons given in notices: how many there are.
+    #[error("{}", nothing_readable(*.0))]
+    NothingReadable(usize),
+    /// Logs could be read, and none holds an entropy.
+    #[error("{}", no_entropy(*.files, .reasons))]
+    NoEntropy {
+        /// How many files there are.
+        files: usize,
+        /// Logs without an entropy, at least one, each with the reason.
+        reasons: Vec<String>,
+    },
+    /// A given label is empty: its position from 1.
+    #[error("label {0} is empty")]
+    EmptyLabel(usize),
+    /// A log is given two labels.
+    #[error("{log} is called both {first:?} and {second:?}")]
+    TwoLabels {
+        /// The log.
+        log: String,
+        /// The label given with its path.
+        first: String,
+        /// The label from the list of labels.
+        second: String,
+    },
+    /// The number of labels fits neither the logs nor the runs.
+    #[error(
+        "cannot name the runs: {} for {}:{}",
+        plural(.labels.len(), "label", "labels"),
+        plural(.items.len(), .unit, &format!("{}s", .unit)),
+        numbered(.items)
+    )]
+    LabelCount {
+        /// The labels.
+        labels: Vec<String>,
+        /// What is to be labelled.
+        items: Vec<String>,
+        /// What one of them is: `file` or `curve`.
+        unit: &'static str,
+    },
+    /// One log is given twice.
+    #[error("{0} is given twice")]
+    GivenTwice(String),
+    /// Two logs have one label.
+    #[error("two runs are called {label:?}: {first} and {second}")]
+    SameLabel {
+        /// The label.
+        label: String,
+        /// The earlier log.
+        first: String,
+        /// The later log.
+        second: String,
+    },
+    /// No label matches the pattern of training stages.
+    #[error("chain {pattern} matches none of the runs: {}", .labels.join(", "))]
+    NoStages {
+        /// The pattern.
+        pattern: String,
+        /// The labels of the runs.
+        labels: Vec<String>,
+    },
+    /// Training stages cannot be joined.
+    #[error(transparent)]
+    Stages(#[from] StageError),
+    /// The runs cannot be compared.
+    #[error(transparent)]
+    Comparison(#[from] ComparisonError),
+    /// Standard input cannot be followed.
+    #[error("cannot follow stdin: it is read once")]
+    FollowStdin,
+}
+
+impl LoadError {
+    /// The error when none of `files` could be used: `unreadable` of them could not be read, and those
+    /// of `without_entropy` hold none for the reason given.
+    pub fn nothing_found(
+        files: Vec<String>,
+        unreadable: usize,
+        without_entropy: Vec<String>,
+    ) -> LoadError {
+        match (&without_entropy[..], unreadable) {
+            ([], 0) => LoadError::NotRecognised(files),
+            ([], _) => LoadError::NothingReadable(files.len()),
+            _ => LoadError::NoEntropy { files: files.len(), reasons: without_entropy },
+        }
+    }
+
+    /// Whether what is missing may appear later: the pattern or the directory is valid and empty.
+    pub fn is_absence(&self) -> bool {
+        matches!(self, LoadError::Discover(DiscoverError::NoMatch(_) | DiscoverError::NoLog(_)))
+    }
+}
+
+fn reason(error: &ReadError) -> String {
+    match error {
+        ReadError::Io(e) | ReadError::Scan(ScanError::Io(e)) => io_message(e),
+        _ => error.to_string(),
+    }
+}
+
+fn not_recognised(files: &[String]) -> String {
+    match files {
+        [file] => format!("{file} is not"),
+        _ => format!("none of the {} files found is", files.len()),
+    }
+}
+
+fn nothing_readable(files: usize) -> String {
+    match files {
+        1 => "the file found could not be read".to_owned(),
+        _ => format!("none of the {files} files found could be read"),
+    }
+}
+
+fn no_entropy(files: usize, reasons: &[String]) -> String {
+    match reasons {
+        [reason] => format!("no entropy found in {reason}"),
+        _ => format!("none of the {files} files found holds an entropy; {}", reasons[0]),
+    }
+}
+
+fn alternatives(keys: &[String]) -> String {
+    keys.iter().map(|key| format!("{key:?}")).collect::<Vec<_>>().join(" or ")
+}
+
+fn numbered(items: &[String]) -> String {
+    items.iter().enumerate().map(|(i, item)| format!("\n  {}. {item}", i + 1)).collect()
+}

@@ -1,0 +1,279 @@
+//! The runs of one log: its files read, joined where they are segments of one run, and validated.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use super::error::LoadError;
+use super::join::{FileSeries, JoinedSeries, join};
+use super::options::{ClockRequest, LoadOptions};
+use super::warnings::data_warnings;
+use crate::discover::{Input, Location, Origin};
+use crate::formats::{
+    self, Confidence, Format, Log, RawAux, ReadAhead, ReadError, SeriesSelector, Source,
+    TrackioError,
+};
+use crate::history::{AuxSeries, History, Run};
+use crate::quantity::Sign;
+use crate::x_axis::{TimeUnit, XAxis, XAxisError, reindex};
+
+/// Files of at least this many bytes are read ahead on a second core.
+const READ_AHEAD_BYTES: u64 = 8 << 20;
+
+/// A validated run that has no label yet.
+pub(super) struct UnlabelledRun {
+    /// The run; its label is empty.
+    pub(super) run: Run,
+    /// The name of the run in the log, if there is one.
+    pub(super) name: Option<String>,
+    /// Facts about the files that are no warnings.
+    pub(super) remarks: Vec<String>,
+    /// Set when a requested reward or wall-clock series is missing.
+    pub(super) missing_aux: Option<LoadError>,
+}
+
+/// What a log holds.
+pub(super) enum LogContents {
+    /// At least one run, and the reasons why other series are not usable.
+    Runs(Vec<UnlabelledRun>, Vec<LoadError>),
+    /// A log without an entropy.
+    NoEntropy {
+        /// The log, or the file of it that was read.
+        log: String,
+        /// Why it has none.
+        error: ReadError,
+    },
+    /// A file that is not a log.
+    NotALog,
+}
+
+/// The series of one file; `None` if the file is not a log; an error with the name of the file.
+pub(super) type FileResult = Result<Option<FileSeries>, (ReadError, String)>;
+
+/// Reads logs.
+#[derive(Clone, Copy)]
+pub struct LogLoader<'a> {
+    pub(super) options: &'a LoadOptions,
+    pub(super) selector: &'a SeriesSelector,
+}
+
+impl<'a> LogLoader<'a> {
+    /// A loader with these options, and the selector made from them.
+    pub fn new(options: &'a LoadOptions, selector: &'a SeriesSelector) -> LogLoader<'a> {
+        LogLoader { options, selector }
+    }
+
+    /// The runs of one log.
+    ///
+    /// # Errors
+    /// When the log cannot be read, or holds no entropy and was not found by scanning a directory.
+    pub(super) fn read(&self, input: &Input) -> Result<LogContents, LoadError> {
+        let files = input.segments.iter();
+        self.runs(input, files.map(|location| self.read_file(location, input.origin)))
+    }
+
+    /// The runs of one log whose files were read.
+    ///
+    /// # Errors
+    /// As [`LogLoader::read`].
+    pub(super) fn runs(
+        &self,
+        input: &Input,
+        results: impl Iterator<Item = FileResult>,
+    ) -> Result<LogContents, LoadError> {
+        let mut files = Vec::new();
+        let mut first_error = None;
+        for result in results {
+            match result {
+                Ok(Some(file)) => files.push(file),
+                Ok(None) => {}
+                // Of several files of a directory, some may hold other things.
+                Err((error, log)) if input.directory.is_some() && holds_no_entropy(&error) => {
+                    first_error.get_or_insert((error, log));
+                }
+                Err((error, log))
+                    if input.origin == Origin::Scanned && holds_no_entropy(&error) =>
+                {
+                    return Ok(LogContents::NoEntropy { log, error });
+                }
+                Err((error, log)) => return Err(LoadError::Read { log, error }),
+            }
+        }
+        if files.is_empty() {
+            return match first_error {
+                Some((error, _)) if input.origin == Origin::Scanned => {
+                    Ok(LogContents::NoEntropy { log: input.name(), error })
+                }
+                Some((error, log)) => Err(LoadError::Read { log, error }),
+                None => Ok(LogContents::NotALog),
+            };
+        }
+        // Of several runs in one log, those without a finite value are left out.
+        let (mut runs, mut errors) = (Vec::new(), Vec::new());
+        for series in join(input, files)? {
+            match self.validate(input.name(), series) {
+                Ok(run) => runs.push(run),
+                Err(error) => errors.push(error),
+            }
+        }
+        match errors.pop() {
+            Some(last) if runs.is_empty() => Err(last),
+            last => Ok(LogContents::Runs(runs, errors.into_iter().chain(last).collect())),
+        }
+    }
+
+    fn read_file(&self, location: &Location, origin: Origin) -> FileResult {
+        let name = location.name();
+        let in_file = |e: io::Error| (ReadError::Io(e), name.clone());
+        if let (Location::File(path), Origin::Scanned, None) =
+            (location, origin, self.options.format)
+            && !looks_like_log(path).map_err(in_file)?
+        {
+            return Ok(None);
+        }
+        let (mut reader, path) = open_log(location).map_err(in_file)?;
+        let source = Source { reader: &mut *reader, path };
+        self.select(name, formats::read(source, self.options.format, self.selector))
+    }
+
+    /// Takes the selected series of one file that was read.
+    pub(super) fn select(
+        &self,
+        file: String,
+        read: Result<(&'static Format, Log), ReadError>,
+    ) -> FileResult {
+        let (format, log) = match read {
+            Ok(read) => read,
+            Err(error) => return Err((error, file)),
+        };
+        let purge_from_step = log.purge_from_step;
+        let needs_keys = !self.options.aux.rewards.is_empty();
+        let keys = if needs_keys { log.keys.clone() } else { Vec::new() };
+        match log.choose(self.selector, format) {
+            Ok((series, notes)) => {
+                Ok(Some(FileSeries { format, series, purge_from_step, keys, notes, file }))
+            }
+            Err(error) => Err((error, file)),
+        }
+    }
+
+    fn validate(&self, log: String, joined: JoinedSeries) -> Result<UnlabelledRun, LoadError> {
+        let JoinedSeries { format, mut series, keys, notes } = joined;
+        let reward = self.reward(&log, std::mem::take(&mut series.rewards), keys);
+        let clock = self.clock(&log, std::mem::take(&mut series.clocks));
+        let (kind, sign) = series.quantity(format);
+        if sign == Sign::Flipped {
+            series.points.iter_mut().for_each(|point| point.entropy = -point.entropy);
+        }
+        let (history, repairs) = match History::from_raw("", kind, series.points) {
+            Ok(history) => history,
+            Err(error) => {
+                return Err(LoadError::History { log, metric: series.metric, error });
+            }
+        };
+        let (warnings, remarks): (Vec<_>, Vec<_>) =
+            notes.iter().partition(|note| note.is_warning());
+        let warnings = warnings.iter().map(ToString::to_string).collect();
+        let mut run = Run::new(history, log, format.name, series.metric);
+        run = Run { sign, repairs, warnings, ..run };
+        run.warnings.extend(data_warnings(&run, self.options.vocabulary));
+        let mut missing_aux = None;
+        match reward {
+            Ok(reward) => run.reward = reward,
+            Err(error) => missing_aux = Some(error),
+        }
+        match clock {
+            Ok(clock) => run.clock = clock,
+            Err(error) => missing_aux = Some(error),
+        }
+        if let (Some(_), Err(error)) =
+            (&run.clock, reindex(&run, XAxis::WallTime(TimeUnit::Seconds)))
+        {
+            if self.options.aux.clock == ClockRequest::Optional {
+                run.clock = None;
+            } else {
+                missing_aux = Some(LoadError::Clock { log: run.source.clone(), error });
+            }
+        }
+        let remarks = remarks.iter().map(ToString::to_string).collect();
+        Ok(UnlabelledRun { run, name: series.run, remarks, missing_aux })
+    }
+
+    /// The requested reward; `None` if none is requested.
+    fn reward(
+        &self,
+        log: &str,
+        found: Vec<RawAux>,
+        keys: Vec<String>,
+    ) -> Result<Option<AuxSeries>, LoadError> {
+        let requested = &self.options.aux.rewards;
+        let Some(first) = requested.first() else { return Ok(None) };
+        let log = log.to_owned();
+        let Some(best) = found.iter().map(|aux| aux.rank).min() else {
+            let found = formats::nearest_rewards(keys, first);
+            return Err(LoadError::NoReward { log, requested: requested.clone(), found });
+        };
+        let mut matches: Vec<RawAux> = found.into_iter().filter(|aux| aux.rank == best).collect();
+        if matches.len() > 1 {
+            let matches = matches.into_iter().map(|aux| aux.metric).collect();
+            let matches = formats::nearest_rewards(matches, "");
+            let pattern = requested[best.pattern].clone();
+            return Err(LoadError::AmbiguousReward { log, pattern, matches });
+        }
+        let RawAux { metric, rows, .. } = matches.remove(0);
+        let reward = AuxSeries::from_raw(metric.clone(), rows);
+        reward.map(Some).ok_or(LoadError::RewardNotFinite { log, metric })
+    }
+
+    /// The best clock of the log; `None` if none is requested, or none is required and it has none.
+    fn clock(&self, log: &str, mut found: Vec<RawAux>) -> Result<Option<AuxSeries>, LoadError> {
+        if self.options.aux.clock == ClockRequest::Skip {
+            return Ok(None);
+        }
+        found.sort_by_key(|aux| aux.rank);
+        let clock = found.into_iter().find_map(|aux| AuxSeries::from_raw(aux.metric, aux.rows));
+        if clock.is_none() && self.options.aux.clock == ClockRequest::Required {
+            return Err(LoadError::Clock { log: log.to_owned(), error: XAxisError::NoClock });
+        }
+        Ok(clock)
+    }
+}
+
+/// Whether a file that was found among other files looks like a log.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn looks_like_log(path: &Path) -> io::Result<bool> {
+    let mut file = File::open(path)?;
+    let claims = formats::claims(Source { reader: &mut file, path: Some(path) })?;
+    // A console log may begin with lines that are not recognised.
+    let is_console = path.extension().is_some_and(|e| e == "out" || e == "log");
+    let required = if is_console { Confidence::Maybe } else { Confidence::Likely };
+    Ok(claims.iter().any(|(_, claim)| *claim >= required))
+}
+
+/// Opens a log; a large file is read ahead.
+///
+/// # Errors
+/// When the file cannot be opened.
+pub fn open_log(location: &Location) -> io::Result<(Box<dyn Read + '_>, Option<&Path>)> {
+    let Location::File(path) = location else { return Ok((Box::new(io::stdin().lock()), None)) };
+    let file = File::open(path)?;
+    let large = file.metadata().is_ok_and(|metadata| metadata.len() >= READ_AHEAD_BYTES);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let reader: Box<dyn Read> =
+        if large && cores > 1 { Box::new(ReadAhead::new(file)) } else { Box::new(file) };
+    Ok((reader, Some(path)))
+}
+
+/// Whether the error means that the file is intact and holds no entropy.
+pub fn holds_no_entropy(error: &ReadError) -> bool {
+    matches!(
+        error,
+        ReadError::NoMetric { .. }
+            | ReadError::NoStep { .. }
+            | ReadError::Nothing(_)
+            | ReadError::Trackio(TrackioError::Foreign(_))
+            | ReadError::Unrecognised(_)
+    )
+}

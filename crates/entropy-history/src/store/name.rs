@@ -1,0 +1,154 @@
+//! Labels of runs: from the user, from the log, from the file name. A wrong label is worse than an
+//! error, so labels that fit neither the logs nor the runs are refused.
+
+use std::collections::BTreeMap;
+
+use super::error::LoadError;
+use super::load::UnlabelledRun;
+use crate::discover::{self, Input, Origin};
+
+/// What the label of one run is made from.
+pub(super) struct RunName<'a> {
+    /// The log that the run is in.
+    pub(super) input: &'a Input,
+    /// The name of the run, if the log has one.
+    pub(super) run: Option<&'a str>,
+    /// The key of its series.
+    pub(super) metric: &'a str,
+}
+
+impl<'a> RunName<'a> {
+    /// What the label of a run of this log is made from.
+    pub(super) fn new(input: &'a Input, run: &'a UnlabelledRun) -> RunName<'a> {
+        RunName { input, run: run.name.as_deref(), metric: &run.run.metric }
+    }
+}
+
+/// Given labels that are not assigned to logs yet: which files are logs, and how many runs they hold,
+/// may be known only once they are read.
+pub(super) struct GivenLabels<'a> {
+    pending: &'a [String],
+}
+
+impl<'a> GivenLabels<'a> {
+    /// No given labels.
+    pub(super) fn none() -> GivenLabels<'a> {
+        GivenLabels { pending: &[] }
+    }
+
+    /// Gives each log its label, if there are as many labels as logs and each input is certainly a log.
+    ///
+    /// # Errors
+    /// When a label is empty, a log has two labels, or labels are missing.
+    pub(super) fn assign(
+        labels: &'a [String],
+        inputs: &mut [Input],
+    ) -> Result<GivenLabels<'a>, LoadError> {
+        if let Some(at) = labels.iter().position(|label| label.trim().is_empty()) {
+            return Err(LoadError::EmptyLabel(at + 1));
+        }
+        let is_scanned = inputs.iter().any(|input| input.origin == Origin::Scanned);
+        if labels.is_empty() || is_scanned || labels.len() > inputs.len() {
+            return Ok(GivenLabels { pending: labels });
+        }
+        if labels.len() < inputs.len() {
+            let items = inputs.iter().map(Input::name).collect();
+            return Err(LoadError::LabelCount { labels: labels.to_vec(), items, unit: "file" });
+        }
+        for (input, label) in inputs.iter_mut().zip(labels) {
+            refuse_second_label(input, label)?;
+            input.label = Some(label.clone());
+        }
+        Ok(GivenLabels::none())
+    }
+
+    /// One label per run, all distinct: given labels must be one per run or one per log. `unread` logs
+    /// have no run here.
+    ///
+    /// # Errors
+    /// When the number of given labels does not fit, or two runs have one label.
+    pub(super) fn label(
+        &self,
+        runs: &[RunName<'_>],
+        unread: usize,
+    ) -> Result<Vec<String>, LoadError> {
+        let mut logs: Vec<&Input> = runs.iter().map(|run| run.input).collect();
+        logs.dedup_by(|a, b| std::ptr::eq(*a, *b));
+        let given = self.pending;
+        let labels = if given.is_empty() {
+            default_labels(runs, |input| input.label.as_deref())
+        } else if given.len() == runs.len() && unread == 0 {
+            for (run, label) in runs.iter().zip(given) {
+                refuse_second_label(run.input, label)?;
+            }
+            given.to_vec()
+        } else if given.len() == logs.len() && unread == 0 {
+            for (log, label) in logs.iter().zip(given) {
+                refuse_second_label(log, label)?;
+            }
+            default_labels(runs, |input| {
+                let log = logs.iter().position(|log| std::ptr::eq(*log, input))?;
+                Some(given[log].as_str())
+            })
+        } else {
+            let items = runs.iter().map(|run| match run.run {
+                Some(name) => format!("{} ({name}, {})", run.input.name(), run.metric),
+                None => run.input.name(),
+            });
+            let (labels, items) = (given.to_vec(), items.collect());
+            return Err(LoadError::LabelCount { labels, items, unit: "curve" });
+        };
+        refuse_equal(runs, &labels)?;
+        Ok(labels)
+    }
+}
+
+fn refuse_second_label(input: &Input, label: &str) -> Result<(), LoadError> {
+    let Some(first) = input.label.clone() else { return Ok(()) };
+    Err(LoadError::TwoLabels { log: input.name(), first, second: label.to_owned() })
+}
+
+/// Labels that tell the runs apart: the user's, else the log's, else the file's; with the metric or the
+/// run appended where a log holds several, and directories prepended where that is not enough.
+fn default_labels<'a>(
+    runs: &[RunName<'a>],
+    given: impl Fn(&'a Input) -> Option<&'a str>,
+) -> Vec<String> {
+    let names = runs.iter().map(|run| {
+        let same_log = || runs.iter().filter(|other| std::ptr::eq(other.input, run.input));
+        let several_runs = same_log().any(|other| other.run != run.run);
+        let several_metrics =
+            same_log().any(|other| other.metric != run.metric && other.run == run.run);
+        let mut name = match (given(run.input), run.run) {
+            (Some(label), Some(name)) if several_runs => format!("{label}/{name}"),
+            (Some(label), _) => label.to_owned(),
+            // A log whose first run has no name, such as a console log with a second training.
+            (None, Some(name)) if same_log().any(|other| other.run.is_none()) => {
+                format!("{}/{name}", discover::default_label(run.input))
+            }
+            (None, Some(name)) => name.to_owned(),
+            (None, None) => discover::default_label(run.input),
+        };
+        if several_metrics {
+            name = format!("{name} · {}", run.metric);
+        }
+        name
+    });
+    let inputs: Vec<&Input> = runs.iter().map(|run| run.input).collect();
+    let is_given = |i: usize| given(inputs[i]).is_some();
+    discover::distinct(names.collect(), &inputs, is_given)
+}
+
+fn refuse_equal(runs: &[RunName<'_>], labels: &[String]) -> Result<(), LoadError> {
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    for (i, label) in labels.iter().enumerate() {
+        let Some(first) = seen.insert(label, i) else { continue };
+        let (first, second) = (runs[first].input, runs[i].input);
+        if first.segments == second.segments {
+            return Err(LoadError::GivenTwice(first.name()));
+        }
+        let (label, first, second) = (label.clone(), first.name(), second.name());
+        return Err(LoadError::SameLabel { label, first, second });
+    }
+    Ok(())
+}

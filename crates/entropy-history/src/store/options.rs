@@ -1,0 +1,76 @@
+//! What is read of each log.
+
+use regex::Regex;
+
+use super::error::LoadError;
+use crate::formats::{Format, SeriesSelector};
+
+/// The largest vocabulary in use in 2026 has 262,144 tokens.
+const LARGEST_VOCABULARY: u32 = 262_144;
+
+/// How logs are read and their runs labelled.
+#[derive(Debug, Clone)]
+pub struct LoadOptions {
+    /// The format of all logs; `None` to recognise each.
+    pub format: Option<&'static Format>,
+    /// Keys or globs of the entropy series; empty for the best-known key of each log.
+    pub metrics: Vec<String>,
+    /// LogSeries to read in addition to the entropy.
+    pub aux: AuxRequest,
+    /// Vocabulary size; a mean entropy above its logarithm is a warning.
+    pub vocabulary: u32,
+    /// One label per log, or one per run; empty for the names that logs and files have.
+    pub labels: Vec<String>,
+    /// Joins runs whose labels match into training stages: its first group names the joined run, its
+    /// second orders the stages.
+    pub stages: Option<Regex>,
+}
+
+impl Default for LoadOptions {
+    fn default() -> LoadOptions {
+        LoadOptions {
+            format: None,
+            metrics: Vec::new(),
+            aux: AuxRequest::default(),
+            vocabulary: LARGEST_VOCABULARY,
+            labels: Vec::new(),
+            stages: None,
+        }
+    }
+}
+
+impl LoadOptions {
+    /// Which series of a log to read.
+    ///
+    /// # Errors
+    /// When a metric or a reward is not a valid glob.
+    pub fn selector(&self) -> Result<SeriesSelector, LoadError> {
+        let selector = SeriesSelector::metrics(&self.metrics)
+            .map_err(|(pattern, reason)| LoadError::MetricPattern { pattern, reason })?
+            .with_rewards(&self.aux.rewards)
+            .map_err(|(pattern, reason)| LoadError::RewardPattern { pattern, reason })?;
+        let has_clock = self.aux.clock != ClockRequest::Skip;
+        Ok(if has_clock { selector.with_clock() } else { selector })
+    }
+}
+
+/// LogSeries to read in addition to the entropy of each run.
+#[derive(Debug, Clone, Default)]
+pub struct AuxRequest {
+    /// Keys or globs of the reward; the first that a log has is read. Empty for no reward.
+    pub rewards: Vec<String>,
+    /// When each step was logged.
+    pub clock: ClockRequest,
+}
+
+/// Whether the wall-clock time of each step is read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ClockRequest {
+    /// It is not read.
+    #[default]
+    Skip,
+    /// It is read where a log has one.
+    Optional,
+    /// A run without one cannot be used.
+    Required,
+}

@@ -1,0 +1,140 @@
+//! What to type after an error of the library: the hints that name flags and commands.
+
+use std::path::Path;
+
+use anyhow::anyhow;
+
+use entropy_history::discover::DiscoverError;
+use entropy_history::formats::{ReadError, is_reward_like};
+use entropy_history::store::LoadError;
+use entropy_shell::Failure;
+
+/// Why there may be no history where one is expected.
+pub(super) const NO_HISTORY_HINT: &str = "either training did not finish (the trainer writes the file at its end), or it ran before entropy \
+     was recorded; `entropy-viz compute` on its checkpoints makes one";
+
+/// Which logs have a clock.
+pub(super) const CLOCK_HINT: &str = "TensorBoard, W&B and trackio logs have a clock, and lines and tables with _timestamp, wall_time \
+     or time; --x step and --x relative need none";
+
+const GLOB_HINT: &str = "put * ? or [ in brackets, as in [*], to mean the character";
+
+/// The error with its hint, in the words of the command line.
+pub(super) fn failure(error: LoadError) -> Failure {
+    let hint = hint(&error);
+    let error = match error {
+        LoadError::MetricPattern { .. }
+        | LoadError::RewardPattern { .. }
+        | LoadError::NoStages { .. } => anyhow!("--{error}"),
+        LoadError::EmptyLabel(position) => anyhow!("label {position} of --labels is empty"),
+        error => error.into(),
+    };
+    Failure { error, hint }
+}
+
+/// What to type next.
+pub(super) fn hint(error: &LoadError) -> Option<String> {
+    let hint = match error {
+        LoadError::Discover(error) => return Some(discover_hint(error)),
+        LoadError::Read { error, .. } => return Some(read_hint(error)),
+        LoadError::History { .. } => {
+            "the trainer logged nothing usable under this metric; --metric KEY takes another"
+        }
+        LoadError::Clock { .. } => CLOCK_HINT,
+        LoadError::NoReward { found, .. } => match found.first() {
+            Some(key) if is_reward_like(key) => return Some(format!("try --reward {key}")),
+            _ => "`entropy-viz inspect` lists the series of a log; this one may hold no reward",
+        },
+        LoadError::AmbiguousReward { matches, .. } => {
+            let best = matches.first().filter(|name| is_reward_like(name));
+            let name = best.map_or("KEY", String::as_str);
+            return Some(format!("name one of them: --reward {name}"));
+        }
+        LoadError::RewardNotFinite { .. } => "--reward KEY takes another series",
+        LoadError::MixedSegments { .. } => "--metric KEY takes the same series of each",
+        LoadError::MetricPattern { .. } | LoadError::RewardPattern { .. } => GLOB_HINT,
+        LoadError::NotRecognised(files) => match &files[..] {
+            [file] => return Some(format!("`entropy-viz inspect {file}` says what is in it")),
+            _ => "`entropy-viz formats` lists what can be read",
+        },
+        LoadError::NothingReadable(_) => "the warnings above say why",
+        LoadError::NoEntropy { reasons, .. } if reasons.len() == 1 => {
+            "--metric KEY names the series to take"
+        }
+        LoadError::NoEntropy { .. } => {
+            "--metric KEY names the series to take; `entropy-viz inspect FILE` lists what is there"
+        }
+        LoadError::EmptyLabel(_) => "give each run a label that can be seen",
+        LoadError::TwoLabels { .. } => "use LABEL=INPUT or --labels, not both",
+        LoadError::LabelCount { labels, unit, .. } => {
+            if labels.iter().any(|label| Path::new(label).exists()) {
+                "--labels took file names too: put the files first"
+            } else {
+                return Some(format!("give one label per {unit}, in this order"));
+            }
+        }
+        LoadError::GivenTwice(_) => "name each log once",
+        LoadError::SameLabel { .. } => "give each run a label of its own",
+        LoadError::NoStages { .. } => {
+            "the pattern is matched against labels, as in '(.*)_v([0-9]+)'"
+        }
+        LoadError::Stages(_) => "name the runs, or another --chain",
+        LoadError::FollowStdin => "write it to a file, as with `tee run.jsonl`, and name that",
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+fn discover_hint(error: &DiscoverError) -> String {
+    let hint = match error {
+        DiscoverError::Missing(_) => {
+            "check the path, or quote a glob so that the shell leaves it alone"
+        }
+        DiscoverError::NoMatch(_) => {
+            let storage = std::env::var_os("STORAGE_PATH").filter(|path| !path.is_empty());
+            let storage =
+                storage.map_or("not set".to_owned(), |s| s.to_string_lossy().into_owned());
+            return format!(
+                "a pattern is matched from the current directory, and $STORAGE_PATH is {storage}; \
+                 {NO_HISTORY_HINT}"
+            );
+        }
+        DiscoverError::NoLog(_) => return format!("name the log file itself; {NO_HISTORY_HINT}"),
+        DiscoverError::ManySegments(_) => "name the files of one run with + between them",
+        DiscoverError::BadPattern(..) => GLOB_HINT,
+        DiscoverError::OneLabelForMany { .. } => "use --labels with one label per log",
+        DiscoverError::StdinTwice => "name each log once",
+    };
+    hint.to_owned()
+}
+
+fn read_hint(error: &ReadError) -> String {
+    let hint = match error {
+        ReadError::NoMetric { found, .. } if found.iter().any(|k| k == "response_token_ids") => {
+            "it is a dump of single tokens, which `entropy-viz report RUN --tokens FILE` shows"
+        }
+        ReadError::NoMetric { .. } => match error.near_miss() {
+            Some(key) => return format!("try --metric {key}"),
+            None => "--metric KEY names the series to take",
+        },
+        ReadError::OverTime(_) => "set the x-axis of the panel to Step, and download it again",
+        ReadError::Codec(_) => {
+            "write it anew with zstd or snappy, as in df.to_parquet(path, compression=\"zstd\")"
+        }
+        ReadError::NoStep { .. } => "each row needs a \"step\"",
+        ReadError::Unrecognised(what) if what.contains("UTF-16") => {
+            "convert it: iconv -f UTF-16 -t UTF-8"
+        }
+        ReadError::Unrecognised(_) => "`entropy-viz formats` lists what can be read",
+        ReadError::Nothing(_) => {
+            "the trainer may not have logged yet, or may write only when training ends"
+        }
+        ReadError::Scan(_) | ReadError::Row { .. } => "repair the file there, or leave it out",
+        ReadError::Trackio(_) => {
+            "trackio keeps <project>.db below $TRACKIO_DIR or ~/.cache/huggingface/trackio"
+        }
+        ReadError::Record { .. } => "the file is damaged, or --format names what it is not",
+        ReadError::Io(_) => "check that it is a file that you may read",
+    };
+    hint.to_owned()
+}
