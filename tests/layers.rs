@@ -24,7 +24,10 @@ const MODULES: [(&str, &[&str]); 15] = [
     ("text", &[]),
     (
         "store",
-        &["history", "quantity", "number", "text", "formats", "x_axis", "stages", "discover"],
+        &[
+            "history", "quantity", "number", "text", "framing", "formats", "x_axis", "stages",
+            "discover",
+        ],
     ),
 ];
 
