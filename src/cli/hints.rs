@@ -35,8 +35,8 @@ pub(super) fn failure(error: LoadError) -> Failure {
 /// What to type next.
 pub(super) fn hint(error: &LoadError) -> Option<String> {
     let hint = match error {
-        LoadError::Discover(error) => return Some(discover_hint(error)),
-        LoadError::Read { error, .. } => return Some(read_hint(error)),
+        LoadError::Discover(error) => return discover_hint(error),
+        LoadError::Read { error, .. } => return read_hint(error),
         LoadError::History { .. } => {
             "the trainer logged nothing usable under this metric; --metric KEY takes another"
         }
@@ -85,7 +85,7 @@ pub(super) fn hint(error: &LoadError) -> Option<String> {
     Some(hint.to_owned())
 }
 
-fn discover_hint(error: &DiscoverError) -> String {
+fn discover_hint(error: &DiscoverError) -> Option<String> {
     let hint = match error {
         DiscoverError::Missing(_) => {
             "check the path, or quote a glob so that the shell leaves it alone"
@@ -94,27 +94,30 @@ fn discover_hint(error: &DiscoverError) -> String {
             let storage = std::env::var_os("STORAGE_PATH").filter(|path| !path.is_empty());
             let storage =
                 storage.map_or("not set".to_owned(), |s| s.to_string_lossy().into_owned());
-            return format!(
+            return Some(format!(
                 "a pattern is matched from the current directory, and $STORAGE_PATH is {storage}; \
                  {NO_HISTORY_HINT}"
-            );
+            ));
         }
-        DiscoverError::NoLog(_) => return format!("name the log file itself; {NO_HISTORY_HINT}"),
+        DiscoverError::NoLog(_) => {
+            return Some(format!("name the log file itself; {NO_HISTORY_HINT}"));
+        }
         DiscoverError::ManySegments(_) => "name the files of one run with + between them",
         DiscoverError::BadPattern(..) => GLOB_HINT,
         DiscoverError::OneLabelForMany { .. } => "use --labels with one label per log",
         DiscoverError::StdinTwice => "name each log once",
+        _ => return None,
     };
-    hint.to_owned()
+    Some(hint.to_owned())
 }
 
-fn read_hint(error: &ReadError) -> String {
+fn read_hint(error: &ReadError) -> Option<String> {
     let hint = match error {
         ReadError::NoMetric { found, .. } if found.iter().any(|k| k == "response_token_ids") => {
             "it is a dump of single tokens, which `entropy-viz report RUN --tokens FILE` shows"
         }
         ReadError::NoMetric { .. } => match error.near_miss() {
-            Some(key) => return format!("try --metric {key}"),
+            Some(key) => return Some(format!("try --metric {key}")),
             None => "--metric KEY names the series to take",
         },
         ReadError::OverTime(_) => "set the x-axis of the panel to Step, and download it again",
@@ -135,6 +138,7 @@ fn read_hint(error: &ReadError) -> String {
         }
         ReadError::Record { .. } => "the file is damaged, or --format names what it is not",
         ReadError::Io(_) => "check that it is a file that you may read",
+        _ => return None,
     };
-    hint.to_owned()
+    Some(hint.to_owned())
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 /// What a logged number measures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum EntropyKind {
     /// Exact entropy of the policy at each response token, averaged over all tokens of the step.
     TokenMean,

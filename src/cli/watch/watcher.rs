@@ -60,7 +60,7 @@ impl<'a> Watcher<'a> {
     /// At the first poll, when a named input cannot be followed.
     pub(super) fn poll(&mut self) -> Result<Poll, Failure> {
         let changes = self.store.poll(Instant::now()).map_err(failure)?;
-        let Changes { updated: grew, mut problems, errors: troubles } = changes;
+        let Changes { updated: grew, mut problems, errors: troubles, .. } = changes;
         let is_first = std::mem::take(&mut self.is_first);
         if is_first {
             let is_fatal = |p: &Problem| p.origin == Origin::Named && !p.may_resolve;

@@ -10,6 +10,7 @@ use super::scan::{Depth, logs_in};
 
 /// Why an argument names no log.
 #[derive(Debug, Error, PartialEq)]
+#[non_exhaustive]
 pub enum DiscoverError {
     /// There is no such file.
     #[error("cannot read {0}: there is no such file or directory")]

@@ -9,6 +9,7 @@ use crate::framing::sqlite::DatabaseError;
 
 /// Why a log cannot be read.
 #[derive(Debug, Error)]
+#[non_exhaustive]
 pub enum ReadError {
     /// The text is not JSON.
     #[error(transparent)]

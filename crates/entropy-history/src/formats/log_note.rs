@@ -8,6 +8,7 @@ use crate::quantity::EntropyKind;
 
 /// Something unusual about a file, or a choice that the user should know of.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum LogNote {
     /// The file ends inside a row or a record; the ones before it were read.
     Cut {

@@ -22,6 +22,17 @@ const HEAD_BYTES: u64 = 1 << 16;
 ///
 /// # Errors
 /// When the format is not recognised, the content is not valid in it, or the log holds no points.
+///
+/// ```
+/// use entropy_history::{SeriesSelector, Source, read};
+///
+/// let mut bytes = &b"{\"step\": 1, \"actor/entropy\": 2.5}\n{\"step\": 2, \"actor/entropy\": 2.25}\n"[..];
+/// let source = Source { reader: &mut bytes, path: None };
+/// let (format, log) = read(source, None, &SeriesSelector::default_keys())?;
+/// let series = &log.series[0];
+/// assert_eq!((format.name, series.metric.as_str(), series.points.len()), ("jsonl", "actor/entropy", 2));
+/// # Ok::<(), entropy_history::ReadError>(())
+/// ```
 pub fn read(
     source: Source<'_>,
     format: Option<&'static Format>,

@@ -18,6 +18,7 @@ pub struct Point {
 
 /// How many logged rows were repaired.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Repairs {
     /// Values that were NaN, infinite or null; the line breaks there.
     pub not_finite: usize,
@@ -37,6 +38,7 @@ impl std::ops::AddAssign for Repairs {
 
 /// Why rows are not a history.
 #[derive(Debug, Error, PartialEq)]
+#[non_exhaustive]
 pub enum HistoryError {
     /// The log holds no row of the metric.
     #[error("it holds no points")]
@@ -66,6 +68,17 @@ impl History {
     ///
     /// # Errors
     /// When a step is not finite, or no value is finite.
+    ///
+    /// ```
+    /// use entropy_history::{EntropyKind, History, Point};
+    ///
+    /// let rows = [(1.0, 3.0), (2.0, f64::NAN), (3.0, 2.5), (3.0, 2.4)];
+    /// let rows = rows.map(|(step, entropy)| Point { step, entropy }).to_vec();
+    /// let (history, repairs) = History::from_raw("solver", EntropyKind::TokenMean, rows)?;
+    /// assert_eq!(history.points(), [Point { step: 1.0, entropy: 3.0 }, Point { step: 3.0, entropy: 2.4 }]);
+    /// assert_eq!((repairs.not_finite, repairs.relogged), (1, 1));
+    /// # Ok::<(), entropy_history::HistoryError>(())
+    /// ```
     pub fn from_raw(
         label: impl Into<String>,
         kind: EntropyKind,

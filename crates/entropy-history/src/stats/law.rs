@@ -57,6 +57,7 @@ pub struct HoldOut {
 
 /// The law fitted to one run. What cannot be computed is `None`, and a note says why.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Law {
     /// Label of the run.
     pub label: String,

@@ -29,6 +29,7 @@ use sample::finite;
 
 /// The document that `stats --json` writes. New versions only add keys.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Analysis {
     /// Version of the document.
     pub schema: u32,
@@ -61,6 +62,17 @@ pub struct StepRange {
 }
 
 /// Computes the statistics of every run. [`compare::compare`] adds those of pairs and groups.
+///
+/// ```
+/// use entropy_history::{Comparison, EntropyKind, History, Point, Run, Thresholds, analyse};
+///
+/// let rows = (1..=20).map(|step| Point { step: f64::from(step), entropy: 2.0 }).collect();
+/// let (history, _) = History::from_raw("flat", EntropyKind::TokenMean, rows)?;
+/// let comparison = Comparison::new(vec![Run::new(history, "flat.jsonl", "jsonl", "entropy")])?;
+/// let stats = &analyse(&comparison, &Thresholds::default()).runs[0];
+/// assert_eq!((stats.mean, stats.state.words()), (Some(2.0), "healthy"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn analyse(comparison: &Comparison, thresholds: &Thresholds) -> Analysis {
     analysis_of(comparison.runs().par_iter().map(|run| RunStats::of(run, thresholds)).collect())
 }

@@ -34,6 +34,13 @@ pub enum Smoothing {
 impl Smoothing {
     /// The smoothed values, one per point. `width` is the width of the chart in steps, from the first step
     /// of any run to the last step of any run; only the time-weighted average uses it.
+    ///
+    /// ```
+    /// use entropy_history::{Point, Smoothing};
+    ///
+    /// let points = [3.0, 2.0, 1.0].map(|entropy| Point { step: 4.0 - entropy, entropy });
+    /// assert_eq!(Smoothing::Mean(3).apply(&points, 3.0)[1], 2.0);
+    /// ```
     pub fn apply(self, points: &[Point], width: f64) -> Vec<f64> {
         let values = || points.iter().map(|p| p.entropy).collect::<Vec<f64>>();
         match self {

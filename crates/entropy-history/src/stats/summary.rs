@@ -10,6 +10,7 @@ use crate::quantity::Sign;
 
 /// The statistics of a run. Entropies are in nats; undefined numbers are `None`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct RunStats {
     /// Label of the run.
     pub label: String,

@@ -42,6 +42,7 @@ impl SearchPath {
 
 /// What changed since the last poll.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct Changes {
     /// The runs changed: one has new points, is new, or is gone.
     pub updated: bool,
