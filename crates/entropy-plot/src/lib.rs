@@ -72,6 +72,27 @@ pub struct ChartOptions {
     pub groups: Option<GroupOptions>,
 }
 
+impl Default for ChartOptions {
+    /// A light chart of all steps, without smoothing.
+    fn default() -> ChartOptions {
+        ChartOptions {
+            theme: &theme::LIGHT,
+            size: None,
+            title: None,
+            footer: None,
+            x_label: None,
+            y_label: None,
+            scale: ValueScale::Linear,
+            smoothing: Smoothing::None,
+            x_axis: XAxis::Step,
+            steps: (f64::NEG_INFINITY, f64::INFINITY),
+            y_min: None,
+            y_max: None,
+            groups: None,
+        }
+    }
+}
+
 impl ChartOptions {
     /// The name of a smoothing; the width of a Gaussian has the unit of the x axis.
     fn smoothing_name(&self, smoothing: Smoothing) -> String {

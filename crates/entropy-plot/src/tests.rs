@@ -2,7 +2,7 @@
 //! counts and labels are those that break layouts.
 
 use super::canvas::{Edges, Mark};
-use super::theme::{DARK, LIGHT};
+use super::theme::DARK;
 use super::*;
 use entropy_history::history::{AuxSeries, History, Point};
 use entropy_history::quantity::EntropyKind;
@@ -19,31 +19,14 @@ use entropy_history::x_axis::TimeUnit;
 #[test]
 fn gaussian_smoothing_has_the_unit_of_the_x_axis() {
     let gaussian = Smoothing::Gaussian(0.5);
-    let hours = ChartOptions { x_axis: XAxis::WallTime(TimeUnit::Hours), ..default_options() };
+    let hours =
+        ChartOptions { x_axis: XAxis::WallTime(TimeUnit::Hours), ..ChartOptions::default() };
     assert_eq!(hours.smoothing_name(gaussian), "Gaussian of 0.5 h");
-    let relative = ChartOptions { x_axis: XAxis::RelativeStep, ..default_options() };
+    let relative = ChartOptions { x_axis: XAxis::RelativeStep, ..ChartOptions::default() };
     assert_eq!(relative.smoothing_name(gaussian), "Gaussian of 0.5 steps");
 }
 
 const COUNTS: [usize; 8] = [1, 2, 10, 12, 13, 40, 41, 200];
-
-fn default_options() -> ChartOptions {
-    ChartOptions {
-        theme: &LIGHT,
-        size: None,
-        title: None,
-        footer: None,
-        x_label: None,
-        y_label: None,
-        scale: ValueScale::Linear,
-        smoothing: Smoothing::None,
-        x_axis: XAxis::Step,
-        steps: (f64::NEG_INFINITY, f64::INFINITY),
-        y_min: None,
-        y_max: None,
-        groups: None,
-    }
-}
 
 fn comparison(count: usize, label: impl Fn(usize) -> String) -> Comparison {
     let run = |i: usize| {
@@ -142,14 +125,14 @@ fn each_picture(check: impl Fn(&str, &Drawing)) {
         ("wide", |i| format!("实验_{i}_WWWWWWWWWWWWWWWWWWWWWWWWWW")),
     ];
     let variants = [
-        ("plain", default_options()),
-        ("a column", ChartOptions { size: Some((3.25, 2.2)), ..default_options() }),
+        ("plain", ChartOptions::default()),
+        ("a column", ChartOptions { size: Some((3.25, 2.2)), ..ChartOptions::default() }),
         (
             "small",
             ChartOptions {
                 size: Some((4.0, 3.0)),
                 footer: Some("a footer".into()),
-                ..default_options()
+                ..ChartOptions::default()
             },
         ),
         (
@@ -158,7 +141,7 @@ fn each_picture(check: impl Fn(&str, &Drawing)) {
                 size: Some((14.0, 4.0)),
                 theme: &DARK,
                 smoothing: Smoothing::Ema(0.9),
-                ..default_options()
+                ..ChartOptions::default()
             },
         ),
         (
@@ -166,7 +149,7 @@ fn each_picture(check: impl Fn(&str, &Drawing)) {
             ChartOptions {
                 scale: ValueScale::Log,
                 title: Some("t ".repeat(200)),
-                ..default_options()
+                ..ChartOptions::default()
             },
         ),
         (
@@ -175,7 +158,7 @@ fn each_picture(check: impl Fn(&str, &Drawing)) {
                 steps: (5.0, 40.0),
                 y_min: Some(1.0),
                 y_max: Some(2.0),
-                ..default_options()
+                ..ChartOptions::default()
             },
         ),
     ];
@@ -252,7 +235,7 @@ fn texts_are_legible_and_marks_are_inside_the_picture() {
 #[test]
 fn above_forty_runs_the_picture_says_how_many_are_shown() {
     let ([curves, bars], _) =
-        curves_and_bars(&comparison(200, |i| format!("run_{i}")), &default_options());
+        curves_and_bars(&comparison(200, |i| format!("run_{i}")), &ChartOptions::default());
     let contains_text =
         |picture: &Picture, words: &str| picture.drawing.texts().any(|t| t.text.contains(words));
     assert!(contains_text(&curves, "and 160 more"));
@@ -264,7 +247,7 @@ fn above_forty_runs_the_picture_says_how_many_are_shown() {
 #[test]
 fn run_has_the_same_colour_in_curves_and_bars() {
     let ([curves, bars], _) =
-        curves_and_bars(&comparison(60, |i| format!("run_{i}")), &default_options());
+        curves_and_bars(&comparison(60, |i| format!("run_{i}")), &ChartOptions::default());
     let mut line_colours = Vec::new();
     for layer in &curves.drawing.layers {
         if let (Some(Mark::Line(_, _, colour)), true) =
@@ -289,7 +272,7 @@ fn small_figure_leaves_enough_width_to_the_curves() {
         for label in labels {
             let ([curves, _], _) = curves_and_bars(
                 &comparison(count, label),
-                &ChartOptions { size: Some(size), ..default_options() },
+                &ChartOptions { size: Some(size), ..ChartOptions::default() },
             );
             let axis =
                 curves.drawing.layers.iter().find(|layer| layer.name == "step axis").unwrap();
@@ -329,7 +312,7 @@ fn no_leader_crosses_a_note_when_runs_collapse_together() {
     for count in [2, 5, 8, 12] {
         let ([curves, _], _) = curves_and_bars(
             &Comparison::new((0..count).map(run).collect()).unwrap(),
-            &default_options(),
+            &ChartOptions::default(),
         );
         let (leaders, notes) = leaders_and_notes(&curves);
         assert_eq!(notes.len() as u32, count, "every note has a position");
@@ -370,7 +353,7 @@ fn explosion_at_the_top_of_the_axis_is_annotated() {
         let at = |i: u32| (f64::from(i), if i < 61 { 2.0 } else { entropy });
         let run = grouped_run("x", EntropyKind::TokenMean, &(1..=100).map(at).collect::<Vec<_>>());
         let ([curves, _], _) =
-            curves_and_bars(&Comparison::new(vec![run]).unwrap(), &default_options());
+            curves_and_bars(&Comparison::new(vec![run]).unwrap(), &ChartOptions::default());
         assert!(contains_text(&curves, "exploded at step"), "{entropy}");
     };
     [5.0, 5.5, 6.0, 7.0, 8.0, 10.0].into_iter().for_each(top);
@@ -380,7 +363,7 @@ fn explosion_at_the_top_of_the_axis_is_annotated() {
 fn svg_texts_are_on_their_baseline() {
     let ([curves, _], fonts) = curves_and_bars(
         &comparison(1, |_| "שלום עולם \" dy=\"0.76em\"".to_owned()),
-        &default_options(),
+        &ChartOptions::default(),
     );
     let svg = curves.drawing.to_svg(&fonts, Edges::Smooth);
     // An attribute that moves a text would move only one letter of right-to-left text.
@@ -392,7 +375,8 @@ fn svg_texts_are_on_their_baseline() {
 
 #[test]
 fn collapse_is_annotated() {
-    let (pictures, _) = curves_and_bars(&comparison(2, |i| format!("run_{i}")), &default_options());
+    let (pictures, _) =
+        curves_and_bars(&comparison(2, |i| format!("run_{i}")), &ChartOptions::default());
     let notes = pictures[0].drawing.texts().filter(|t| t.text.starts_with("collapsed at step"));
     assert!(notes.count() > 0);
 }
@@ -401,7 +385,7 @@ fn collapse_is_annotated() {
 fn encoding_is_reproducible() {
     let comparison = comparison(13, |i| format!("run_{i}"));
     let render = || {
-        let ([curves, _], fonts) = curves_and_bars(&comparison, &default_options());
+        let ([curves, _], fonts) = curves_and_bars(&comparison, &ChartOptions::default());
         [Encoding::Png, Encoding::Svg, Encoding::Pdf]
             .map(|encoding| encode(&curves.drawing, &fonts, encoding, 60.0).unwrap())
     };
@@ -411,7 +395,7 @@ fn encoding_is_reproducible() {
 #[test]
 fn labels_are_escaped_in_svg() {
     let comparison = comparison(1, |_| "<script>&\"'\u{1b}[31m".to_owned());
-    let ([curves, _], fonts) = curves_and_bars(&comparison, &default_options());
+    let ([curves, _], fonts) = curves_and_bars(&comparison, &ChartOptions::default());
     let svg = curves.drawing.to_svg(&fonts, Edges::Smooth);
     assert!(!svg.contains("<script") && !svg.contains('\u{1b}'));
     assert!(resvg::usvg::Tree::from_str(&svg, &fonts.options()).is_ok());
@@ -424,8 +408,10 @@ fn warns_about_values_without_a_logarithm() {
     let (history, _) = History::from_raw("x", EntropyKind::TokenMean, points).unwrap();
     let run = Run::new(history, "x.json", "rzero", "entropy");
     let comparison = Comparison::new(vec![run]).unwrap();
-    let ([curves, _], _) =
-        curves_and_bars(&comparison, &ChartOptions { scale: ValueScale::Log, ..default_options() });
+    let ([curves, _], _) = curves_and_bars(
+        &comparison,
+        &ChartOptions { scale: ValueScale::Log, ..ChartOptions::default() },
+    );
     assert_eq!(
         curves.warnings,
         ["1 value is not positive and cannot be drawn on a logarithmic axis"]
@@ -438,8 +424,10 @@ fn run_without_a_logarithm_is_left_out_of_a_logarithmic_axis() {
     let runs = runs
         .map(|(label, h)| grouped_run(label, EntropyKind::TokenMean, &[(1.0, h), (2.0, 1.5 * h)]));
     let comparison = Comparison::new(runs.to_vec()).unwrap();
-    let ([curves, _], _) =
-        curves_and_bars(&comparison, &ChartOptions { scale: ValueScale::Log, ..default_options() });
+    let ([curves, _], _) = curves_and_bars(
+        &comparison,
+        &ChartOptions { scale: ValueScale::Log, ..ChartOptions::default() },
+    );
     assert!(contains_text(&curves, "one") && !contains_text(&curves, "zero"));
     assert_eq!(curves.warnings[1..], ["zero has no positive value to draw and is left out"]);
 }
@@ -450,7 +438,7 @@ fn subtitle_names_the_limits_that_cut_values_off() {
         vec![grouped_run("x", EntropyKind::TokenMean, &[(1.0, 1.0), (2.0, 2.0), (3.0, 3.0)])];
     let comparison = Comparison::new(runs).unwrap();
     let with = |y_min, y_max| {
-        curves_and_bars(&comparison, &ChartOptions { y_min, y_max, ..default_options() }).0
+        curves_and_bars(&comparison, &ChartOptions { y_min, y_max, ..ChartOptions::default() }).0
     };
     let [curves, _] = with(Some(1.5), Some(2.5));
     assert!(contains_text(&curves, "axis does not start at 0 · cut below 1.50 and above 2.50"));
@@ -461,7 +449,7 @@ fn subtitle_names_the_limits_that_cut_values_off() {
 #[test]
 fn name_with_a_repeated_colour_has_a_dash_sample() {
     let samples = |count, of: Labels| {
-        let ([curves, _], _) = curves_and_bars(&comparison(count, of), &default_options());
+        let ([curves, _], _) = curves_and_bars(&comparison(count, of), &ChartOptions::default());
         let layer = curves.drawing.layers.iter().find(|layer| layer.name == "names").unwrap();
         let x = curves.drawing.texts().find(|t| t.text == "9").unwrap().at.0;
         let after = |mark: &&Mark| matches!(mark, Mark::Line(line, ..) if line[0].0 >= x);
@@ -480,7 +468,7 @@ fn forest_has_enough_ticks() {
         let runs = [("x", 2.0), ("y", 2.0 - from), ("z", 2.0 - to)];
         let runs = runs.map(|(label, h)| grouped_run(label, EntropyKind::TokenMean, &points(h)));
         let comparison = Comparison::new(runs.to_vec()).unwrap();
-        let picture = forest_picture(&comparison, &compared(&comparison), &default_options());
+        let picture = forest_picture(&comparison, &compared(&comparison), &ChartOptions::default());
         let number = |t: &&Text| t.text.replace('−', "-").parse::<f64>().is_ok();
         assert!(picture.drawing.texts().filter(number).count() >= 2 * 3, "{from} to {to}");
     }
@@ -493,7 +481,7 @@ fn law_without_a_fit_shows_its_steps() {
     let reward = AuxSeries::from_raw("r", (0..20).map(|t| (f64::from(t), f64::from(t))).collect());
     let run = Run { reward, ..Run::new(history, "x.json", "rzero", "entropy") };
     let comparison = Comparison::new(vec![run]).unwrap();
-    let picture = law_picture(&comparison, &laws_of(&comparison), &default_options());
+    let picture = law_picture(&comparison, &laws_of(&comparison), &ChartOptions::default());
     assert!(picture.drawing.texts().any(|t| t.text == "no fit"));
     let steps = picture.drawing.layers.iter().find(|layer| layer.name == "steps").unwrap();
     assert_eq!(steps.marks.len(), 20);
@@ -502,7 +490,7 @@ fn law_without_a_fit_shows_its_steps() {
 #[test]
 fn law_shows_its_equation_and_ceiling() {
     let comparison = comparison(2, |i| format!("run_{i}"));
-    let picture = law_picture(&comparison, &laws_of(&comparison), &default_options());
+    let picture = law_picture(&comparison, &laws_of(&comparison), &ChartOptions::default());
     let contains_text = |words: &str| picture.drawing.texts().any(|t| t.text.contains(words));
     assert!(contains_text("·e^H, R² ") && contains_text(" at H = 0"));
     assert!(contains_text("entropy, nats per response token, mean over the batch"));
@@ -520,7 +508,7 @@ fn two_groups(
     let groups = groups.map(|(name, members)| Group { name: name.to_owned(), members });
     let resampling = Resampling::default();
     let grouped = GroupOptions { groups: groups.to_vec(), spread, missing_steps, resampling };
-    let options = ChartOptions { groups: Some(grouped), ..default_options() };
+    let options = ChartOptions { groups: Some(grouped), ..ChartOptions::default() };
     let fonts = Fonts::for_texts(std::iter::empty(), None).unwrap();
     let curves = Curves::new(&comparison, &options, &fonts)?;
     Ok(curves.picture(&analyse(&comparison, &Thresholds::default())))
@@ -551,8 +539,10 @@ fn band_is_lighter_over_fewer_runs_and_the_subtitle_says_how_many() {
     let groups = vec![Group { name: "all".to_owned(), members: vec![0, 1, 2] }];
     let (spread, missing_steps) = (Spread::Sd, MissingSteps::Skip);
     let grouped = GroupOptions { groups, spread, missing_steps, resampling: Resampling::default() };
-    let ([curves, _], _) =
-        curves_and_bars(&comparison, &ChartOptions { groups: Some(grouped), ..default_options() });
+    let ([curves, _], _) = curves_and_bars(
+        &comparison,
+        &ChartOptions { groups: Some(grouped), ..ChartOptions::default() },
+    );
     assert!(contains_text(&curves, "all, n = 3"));
     assert!(contains_text(&curves, "dashed, lighter: fewer runs (all: n = 3, 2 from step 61)"));
     let opacities: Vec<f64> =
@@ -601,7 +591,7 @@ fn band_is_clipped_at_the_plot_area() {
         groups: Some(grouped),
         y_max: Some(3.0),
         y_min: Some(0.0),
-        ..default_options()
+        ..ChartOptions::default()
     };
     let ([curves, _], _) = curves_and_bars(&comparison, &limited);
     let translucent_regions = translucent_regions(&curves);
@@ -623,7 +613,7 @@ fn band_is_clipped_at_the_plot_area() {
 #[test]
 fn forest_of_many_pairs_says_which_it_shows() {
     let comparison = comparison(13, |i| format!("run_{i}"));
-    let picture = forest_picture(&comparison, &compared(&comparison), &default_options());
+    let picture = forest_picture(&comparison, &compared(&comparison), &ChartOptions::default());
     assert!(contains_text(&picture, "40 of 78 pairs, those with the largest difference"));
     assert_eq!(picture.warnings.len(), 1);
     assert_eq!(picture.drawing.texts().filter(|t| t.text.contains(" − ")).count(), 40 + 1); // one is “a − b” in the subtitle
@@ -639,7 +629,7 @@ fn pair_without_a_comparison_keeps_its_row_with_the_reason() {
         grouped_run("z", EntropyKind::SequenceSum, &points),
     ];
     let comparison = Comparison::new(runs).unwrap();
-    let picture = forest_picture(&comparison, &compared(&comparison), &default_options());
+    let picture = forest_picture(&comparison, &compared(&comparison), &ChartOptions::default());
     assert!(contains_text(&picture, "x − z"));
     assert!(contains_text(
         &picture,

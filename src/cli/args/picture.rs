@@ -9,10 +9,8 @@ use crate::cli::renderer::ChartRenderer;
 use crate::cli::target::Target;
 use crate::cli::theme::ThemeName;
 use entropy_history::history::Comparison;
-use entropy_history::stats::smooth::Smoothing;
-use entropy_history::x_axis::XAxis;
 use entropy_plot::theme::{DARK, LIGHT};
-use entropy_plot::{ChartOptions, Encoding, ValueScale};
+use entropy_plot::{ChartOptions, Encoding};
 use entropy_shell::{Failure, Terminal, WithHint};
 
 #[derive(Debug, Args)]
@@ -152,13 +150,7 @@ impl PictureArgs {
             footer,
             x_label: self.x_label.clone(),
             y_label: self.y_label.clone(),
-            scale: ValueScale::Linear,
-            smoothing: Smoothing::None,
-            x_axis: XAxis::Step,
-            steps: (f64::NEG_INFINITY, f64::INFINITY),
-            y_min: None,
-            y_max: None,
-            groups: None,
+            ..ChartOptions::default()
         }
     }
 
