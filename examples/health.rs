@@ -1,5 +1,7 @@
 //! Prints whether runs are healthy, falling or collapsed: `cargo run --example health -- runs/`.
 
+#![allow(clippy::print_stdout)]
+
 use entropy_history::{LoadOptions, Store, Thresholds, analyse};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -83,7 +83,7 @@ pub struct PageOptions<'a> {
     pub thresholds: Thresholds,
     /// Notes shown above the findings, such as files that could not be read.
     pub notes: &'a [String],
-    /// The document of a token dump, from [`super::tokens`].
+    /// The document of a token dump, from [`super::tokens()`].
     pub tokens: Option<&'a serde_json::Value>,
 }
 

@@ -1,7 +1,7 @@
 //! Charts of entropy histories: curves, bars, forest plots and the reward–entropy law.
 //!
 //! A chart is a function that turns a [`Comparison`] into a [`Drawing`] in px; it does not know plotters, files
-//! or pixels. [`Fonts`] measures texts, and [`encode`] turns a drawing into the bytes of a picture file.
+//! or pixels. [`Fonts`] measures texts, and [`encode()`] turns a drawing into the bytes of a picture file.
 
 mod axis;
 mod bars;

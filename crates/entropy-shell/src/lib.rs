@@ -1,6 +1,9 @@
 //! What `entropy-viz` and its helper `entropy-viz-compute` share as command-line programs: errors with
 //! hints, messages and progress on stderr, exit codes, atomic output files, and the flags of `compute`.
 
+// The doc comments of arguments are help texts, with placeholders such as <FILE>.
+#![allow(rustdoc::invalid_html_tags)]
+
 mod compute_args;
 mod error;
 mod exit;

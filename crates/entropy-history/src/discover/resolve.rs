@@ -80,7 +80,7 @@ pub fn resolve(argument: &OsStr) -> Result<Found<Input>, DiscoverError> {
     Ok(found)
 }
 
-/// Resolves several INPUTs (see [`resolve`]), in their order.
+/// Resolves several arguments (see [`resolve`]), in their order.
 ///
 /// # Errors
 /// As [`resolve`], and when standard input is given twice.
