@@ -89,10 +89,15 @@ impl RunStats {
     pub fn of_part(part: &Run, whole: &Run, thresholds: &Thresholds) -> RunStats {
         let points = part.history.points();
         let values = entropies(points);
-        let (health, (mean, std)) = rayon::join(
-            || Health::of(whole.history.points(), &entropies(whole.history.points()), thresholds),
-            || (finite(values.iter().mean()), finite(values.iter().std_dev())),
-        );
+        let health = || match std::ptr::eq(part, whole) {
+            true => Health::of(points, &values, thresholds),
+            false => {
+                let points = whole.history.points();
+                Health::of(points, &entropies(points), thresholds)
+            }
+        };
+        let spread = || (finite(values.iter().mean()), finite(values.iter().std_dev()));
+        let (health, (mean, std)) = rayon::join(health, spread);
         let (first, last) = (points[0], points[points.len() - 1]);
         let ((max, min), median) = rayon::join(|| extremes(points), || median_in_place(values));
         RunStats {
