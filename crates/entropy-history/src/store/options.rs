@@ -1,4 +1,4 @@
-//! What is read of each log.
+//! How logs are read and their runs labelled.
 
 use regex::Regex;
 
@@ -15,7 +15,7 @@ pub struct LoadOptions {
     pub format: Option<&'static Format>,
     /// Keys or globs of the entropy series; empty for the best-known key of each log.
     pub metrics: Vec<String>,
-    /// LogSeries to read in addition to the entropy.
+    /// Series to read in addition to the entropy.
     pub aux: AuxRequest,
     /// Vocabulary size; a mean entropy above its logarithm is a warning.
     pub vocabulary: u32,
@@ -54,7 +54,7 @@ impl LoadOptions {
     }
 }
 
-/// LogSeries to read in addition to the entropy of each run.
+/// Series to read in addition to the entropy of each run.
 #[derive(Debug, Clone, Default)]
 pub struct AuxRequest {
     /// Keys or globs of the reward; the first that a log has is read. Empty for no reward.
