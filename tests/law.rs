@@ -443,18 +443,14 @@ fn log_without_a_clock_is_rejected_with_a_hint() {
     let tmp = temp_dir();
     let verl = path_of("verl/qwen3-tiny_solver_s1.jsonl");
     fs::write(tmp.path().join("a.jsonl"), lines(1..=30, unix_time)).unwrap();
-    let words = [
-        "cannot place",
-        &verl,
-        "does not say when",
-        "TensorBoard, W&B and trackio logs have a clock",
-    ];
+    let words =
+        ["cannot place", &verl, "has no times", "TensorBoard, W&B and trackio logs have a clock"];
     assert_rejected(&tmp, &["plot", "a.jsonl", &verl, "--x", "time"], &words);
     fs::write(tmp.path().join("b.jsonl"), lines(1..=30, |step| f64::from(step % 7))).unwrap();
     assert_rejected(
         &tmp,
         &["plot", "b.jsonl", "--x", "time"],
-        &["\"time\" is no clock: it goes back at 4 of 30"],
+        &["\"time\" is not a clock: it decreases at 4 of 30"],
     );
     let output = run(tmp.path(), &["plot", "*.jsonl", "--x", "time", "-o", "x.svg"]);
     assert_eq!(output.status.code(), Some(2));
@@ -509,7 +505,7 @@ fn of_duplicate_logs_the_one_with_a_clock_is_drawn() {
     assert!(output.status.success(), "{}", stderr(&output));
     let said = stderr(&output);
     assert!(
-        said.contains("entropy_history_r.json holds the points of runs/r/metrics.jsonl again"),
+        said.contains("entropy_history_r.json is left out: same points as runs/r/metrics.jsonl"),
         "{said}"
     );
 }

@@ -192,7 +192,7 @@ fn chain_joins_rounds_end_to_end() {
     );
     assert_rejected(
         &["stats", place, "--chain", "(questioner|solver)()"],
-        &["are both round \"\""],
+        &["are both stage \"\""],
     );
 }
 
@@ -266,7 +266,10 @@ fn warns_about_values_above_the_largest_possible_entropy() {
         let arguments = [&["stats", "--json", log.to_str().unwrap()], extra].concat();
         stderr(&run(tmp.path(), &arguments))
     };
-    assert!(said(&[]).contains("1 value is above 12.48, the logarithm of a vocabulary of 262144"));
+    assert!(
+        said(&[])
+            .contains("1 value is above 12.48, the largest possible for a vocabulary of 262144")
+    );
     assert!(said(&["--vocabulary", "2"]).contains("2 values are above 0.69"));
     assert_eq!(said(&["--vocabulary", "1000000"]), "");
 }
@@ -372,7 +375,7 @@ fn impossible_conversion_is_rejected_before_writing() {
     for format in ["tensorboard", "wandb"] {
         let output = run(tmp.path(), &["convert", &log, "--to", format, "-o", "out"]);
         assert_eq!(output.status.code(), Some(2));
-        assert!(stderr(&output).contains("is no integer"), "{}", stderr(&output));
+        assert!(stderr(&output).contains("is not an integer"), "{}", stderr(&output));
         assert!(files(tmp.path()).is_empty());
     }
     let models = path_of("models");
@@ -399,7 +402,7 @@ fn history_and_event_file_of_one_run_are_drawn_once() {
     let output = run(tmp.path(), &["auto", "models"]);
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(stderr(&output).ends_with("1 run compared\n"), "{}", stderr(&output));
-    assert!(stderr(&output).contains("holds the points of"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("same points as"), "{}", stderr(&output));
 }
 
 #[test]

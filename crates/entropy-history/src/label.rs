@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn common_prefix_ends_at_a_separator() {
         assert_eq!(common_prefix(&["qwen3-tiny_questioner", "qwen3-tiny_queue"]), "qwen3-tiny_");
-        assert_eq!(common_prefix(&["a_1", "a_2"]), "", "too short to be worth a word");
+        assert_eq!(common_prefix(&["a_1", "a_2"]), "", "too short to be removed");
         assert_eq!(common_prefix(&["qwen3-tiny_", "qwen3-tiny_b"]), "", "nothing would be left");
         assert_eq!(common_prefix(&["qwen3-tiny_a"]), "");
         assert_eq!(common_prefix(&["实验实验实验_α", "实验实验实验_β"]), "实验实验实验_");

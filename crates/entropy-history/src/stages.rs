@@ -13,7 +13,7 @@ use crate::quantity::EntropyKind;
 pub enum StageError {
     /// Two stages hold different kinds of entropy.
     #[error(
-        "the rounds of {chain:?} hold different quantities: {first} in {first_run:?}, {other} in {other_run:?}"
+        "the stages of {chain:?} hold different quantities: {first} in {first_run:?}, {other} in {other_run:?}"
     )]
     MixedKinds {
         /// The label of the joined run.
@@ -28,7 +28,7 @@ pub enum StageError {
         other_run: String,
     },
     /// Two runs are the same stage.
-    #[error("{first:?} and {second:?} are both round {stage:?} of {chain:?}")]
+    #[error("{first:?} and {second:?} are both stage {stage:?} of {chain:?}")]
     SameStage {
         /// The label of the joined run.
         chain: String,
@@ -263,6 +263,6 @@ mod tests {
     fn rejects_stage_given_twice() {
         let runs = vec![run("q_v1", &[1]), run("q_v1", &[2])];
         let error = concat_stages(runs, by_version).unwrap_err().to_string();
-        assert!(error.contains("both round \"1\" of \"q\""), "{error}");
+        assert!(error.contains("both stage \"1\" of \"q\""), "{error}");
     }
 }

@@ -133,13 +133,13 @@ pub struct Reindexed {
 #[derive(Debug, Error, PartialEq)]
 pub enum XAxisError {
     /// The log has no clock.
-    #[error("the log does not say when its steps were")]
+    #[error("the log has no times of its steps")]
     NoClock,
     /// The clock has no value at the steps of the entropy.
     #[error("{0:?} has no value at any of the steps with an entropy")]
     NoTime(String),
     /// The series decreases too often to be a clock.
-    #[error("{key:?} is no clock: it goes back at {decreases} of {steps} steps")]
+    #[error("{key:?} is not a clock: it decreases at {decreases} of {steps} steps")]
     Decreases {
         /// The key of the series.
         key: String,
@@ -149,7 +149,7 @@ pub enum XAxisError {
         steps: usize,
     },
     /// The series is constant.
-    #[error("{0:?} is no clock: it is the same at every step")]
+    #[error("{0:?} is not a clock: it is the same at every step")]
     Constant(String),
     /// The points with a time are not a history.
     #[error(transparent)]
@@ -319,10 +319,10 @@ mod tests {
         };
         assert_eq!(
             reject(|i| f64::from(i % 3)),
-            "\"_timestamp\" is no clock: it goes back at 6 of 20 steps"
+            "\"_timestamp\" is not a clock: it decreases at 6 of 20 steps"
         );
         assert!(reject(|_| 7.0).contains("the same at every step"));
-        assert!(reject(|i| f64::from(i).powi(2) + f64::NAN).contains("does not say"));
+        assert!(reject(|i| f64::from(i).powi(2) + f64::NAN).contains("has no times"));
         let elsewhere =
             reindex(&run(&values, &[(99.0, 1.0)]), XAxis::WallTime(TimeUnit::Seconds)).unwrap_err();
         assert!(elsewhere.to_string().contains("has no value at any"));

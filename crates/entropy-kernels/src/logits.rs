@@ -1,4 +1,4 @@
-//! TokenScore entropy in one pass over a row of logits.
+//! Token entropy in one pass over a row of logits.
 //!
 //! With z = logits / temperature and m = max z: s = Σ e^(z−m), t = Σ e^(z−m)·(z−m), and then
 //! H = ln s − t / s. Trainers allocate several arrays as large as the logits for this. Here a row is

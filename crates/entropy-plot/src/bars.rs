@@ -95,7 +95,7 @@ fn subtitle(comparison: &Comparison, options: &ChartOptions, names: &ShortNames)
         _ => {}
     }
     if options.groups.is_some() {
-        parts.push("a colour a group".to_owned());
+        parts.push("one colour per group".to_owned());
     }
     parts.extend(names.prefix_note());
     parts

@@ -1,5 +1,5 @@
 //! Line charts: entropy over training steps, one curve per run or per group of runs, named at its end or in a
-//! legend beside the plot.
+//! legend next to the plot.
 
 use rayon::prelude::*;
 

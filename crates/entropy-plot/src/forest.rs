@@ -144,7 +144,7 @@ pub fn forest(
     if pairs > rows.len() {
         let (shown, rest) = (rows.len(), pairs - rows.len());
         warnings.push(format!(
-            "the plot shows the {shown} pairs with the largest difference; the other {rest} are only among the numbers"
+            "the plot shows the {shown} pairs with the largest difference; the other {rest} are only in the table"
         ));
     }
     layout.picture(chart, title, "differences", marks, warnings)

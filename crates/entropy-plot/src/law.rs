@@ -280,7 +280,7 @@ fn descriptions(law: &Law) -> Vec<String> {
     ]
 }
 
-/// Which curve is which: names with equations at the ends of the curves, or a legend beside the plot.
+/// Which curve is which: names with equations at the ends of the curves, or a legend next to the plot.
 enum LawNames {
     AtEnds { equations: Vec<String>, width: f64 },
     Legend(LegendGrid),

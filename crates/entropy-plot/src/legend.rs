@@ -1,4 +1,4 @@
-//! Which line is which: names at the line ends, or a legend beside the plot.
+//! Which line is which: names at the line ends, or a legend next to the plot.
 
 use super::canvas::{Anchor, Mark, TextFormat};
 use super::context::ChartContext;
@@ -15,7 +15,7 @@ pub(super) const MAX_NAMED_AT_END: usize = 12;
 pub(super) const LINE_HEIGHT: f64 = 1.32 * BODY;
 /// Distance in px from the plot area to the names at the line ends.
 pub(super) const LEADER_LENGTH: f64 = 34.0;
-/// Distance in px from the plot area to a legend beside it.
+/// Distance in px from the plot area to a legend next to it.
 pub(super) const LEGEND_GAP: f64 = 24.0;
 
 /// The thin line from the end of a curve to its name at `name`.

@@ -497,7 +497,7 @@ fn law_shows_its_equation_and_ceiling() {
     assert!(contains_text("dashed: fitted to the first third of the steps"));
 }
 
-/// What a picture contains_text of groups `a`, of the runs 1 and 3, and `b`, of run 2.
+/// A picture of group `a`, the first and the third run, and group `b`, the second.
 fn two_groups(
     runs: Vec<Run>,
     spread: Spread,

@@ -42,7 +42,7 @@ const SHARED_DIRECTORY_NAMES: [&str; 14] = [
     "files",
 ];
 
-/// The label of a log to which the user gave none: `<name>` of `entropy_history_<name>.json`, else the name of
+/// The label of a log without one from the user: `<name>` of `entropy_history_<name>.json`, else the name of
 /// its file, or of its directory if many runs share the file name.
 pub fn default_label(input: &Input) -> String {
     let Some(path) = input.path() else { return input.name() };

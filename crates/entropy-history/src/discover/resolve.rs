@@ -8,7 +8,7 @@ use thiserror::Error;
 use super::input::{Found, Input, Location, Origin, natural_order};
 use super::scan::{Depth, logs_in};
 
-/// Why an argument names no log.
+/// Why an argument cannot be resolved to logs.
 #[derive(Debug, Error, PartialEq)]
 #[non_exhaustive]
 pub enum DiscoverError {
@@ -44,7 +44,7 @@ pub enum DiscoverError {
 
 /// Resolves one INPUT.
 ///
-/// - `-` is standard input, a directory stands for the logs in it, and any other path is a log.
+/// - `-` is standard input, a directory means all logs in it, and any other path is a log.
 /// - `a+b` are segments of one run if both exist.
 /// - Text with `*`, `?` or `[` is a glob.
 /// - In `LABEL=INPUT`, the text before the first `=` is a label, unless the whole text exists as a path or

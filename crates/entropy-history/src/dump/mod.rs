@@ -222,7 +222,7 @@ impl TokenDump {
         if let Some(kind) = known.iter().find(same) {
             return *kind;
         }
-        let kind = u32::try_from(self.kinds.len()).expect("BUG: memory holds no 2^32 kinds");
+        let kind = u32::try_from(self.kinds.len()).expect("BUG: 2^32 kinds do not fit into memory");
         known.push(kind);
         self.kinds.push(TokenKind { id, text });
         kind

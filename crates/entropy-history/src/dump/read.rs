@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! {"step":40,"id":0,"prompt_token_ids":[…],"response_token_ids":[22,30],"tokens":["7","?"],
-//!  "entropies":[2.475,0.642],"log_probs":[-2.593,null],"finish_reason":"length"}      a line a response
+//!  "entropies":[2.475,0.642],"log_probs":[-2.593,null],"finish_reason":"length"}      one line per response
 //! ```
 //!
 //! A log-prob of `null` is −∞; `sample` is present if prompts have several samples; without a tokenizer
@@ -34,9 +34,10 @@ pub fn is_token_dump(head: &[u8]) -> bool {
     let ours = has("response_token_ids") && has("entropies");
     let prime = has("token_ids") && has("loss_mask") && has("entropy");
     // Rollouts begin with these keys too, but have a `response` before them.
-    let goes_on = memchr::memchr(b'\n', head).is_none() && has("prompt_token_ids");
-    let begun = goes_on && !keys.iter().any(|(key, _)| key == "response" || key == "entropy");
-    ours || prime || begun
+    let is_partial_line = memchr::memchr(b'\n', head).is_none() && has("prompt_token_ids");
+    let ours_partial =
+        is_partial_line && !keys.iter().any(|(key, _)| key == "response" || key == "entropy");
+    ours || prime || ours_partial
 }
 
 /// Reads a dump, compressed or not, and adds its responses to `dump`. Returns notes about the file.

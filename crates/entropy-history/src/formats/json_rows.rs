@@ -129,7 +129,7 @@ impl<'b, 'w> JsonRows<'b, 'w> {
         Ok(())
     }
 
-    /// Reads rows while they match a template. Whether at least one did.
+    /// Reads rows while they match a template; returns whether at least one did.
     #[inline]
     fn read_expected(&mut self, scanner: &mut Scanner<'_>, which: usize) -> bool {
         let LearnedRow { template, roles, numbers } = &mut self.expected[which];

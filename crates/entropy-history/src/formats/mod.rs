@@ -4,7 +4,7 @@
 //! takes a byte stream, so that one reader serves files, standard input and compressed files (only an
 //! SQLite database needs its path), and adds rows to a [`series_builder::SeriesBuilder`]. The result is
 //! a [`Log`] of raw points in log order; [`crate::history::History::from_raw`] checks them.
-//! A format that `convert` writes has its writer beside its reader, which returns the whole file.
+//! A format that `convert` writes has its writer next to its reader, which returns the whole file.
 
 mod choose;
 mod compressed;

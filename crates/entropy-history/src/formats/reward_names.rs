@@ -19,15 +19,19 @@ const REWARDS: [&str; 12] = [
     "charts/episodic_return", // CleanRL
 ];
 
-/// Sorts keys by how likely `asked` means them: first those most like it or like a reward, last clocks
-/// and steps.
-pub fn nearest_rewards(mut keys: Vec<String>, asked: &str) -> Vec<String> {
-    let asked = asked.trim_matches('*').to_lowercase();
+/// Sorts keys for a suggestion: first those most similar to the `requested` key or to a reward, last
+/// clocks and steps.
+pub fn nearest_rewards(mut keys: Vec<String>, requested: &str) -> Vec<String> {
+    let requested = requested.trim_matches('*').to_lowercase();
     let likeness = |key: &String| {
         let lower = key.to_lowercase();
         let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
         match () {
-            () if !asked.is_empty() && (lower.contains(&asked) || asked.contains(&lower)) => 0,
+            () if !requested.is_empty()
+                && (lower.contains(&requested) || requested.contains(&lower)) =>
+            {
+                0
+            }
             () if REWARDS.iter().any(|known| is_key(known, key)) => 1,
             () if has(&["reward"]) => 2,
             () if has(&["score", "rew_", "_rew", "return", "accuracy", "/acc"]) => 3,

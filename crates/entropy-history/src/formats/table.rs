@@ -13,7 +13,7 @@ pub(super) const METRIC_COLUMN: &str = "metric";
 /// Names of columns whose key is in the column [`METRIC_COLUMN`].
 pub(super) const VALUE_COLUMNS: [&str; 2] = ["entropy", "value"];
 
-/// One curve to write into a table, a row per point.
+/// One curve to write into a table, one row per point.
 #[derive(Debug, Clone, Copy)]
 pub struct TableSeries<'a> {
     /// The label of the run.

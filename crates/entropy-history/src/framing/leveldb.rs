@@ -40,7 +40,7 @@ enum ChunkType {
     Last,
 }
 
-/// What is found where a chunk should begin.
+/// The result of inspecting the next chunk.
 enum Chunk {
     Intact(ChunkType, usize),
     Damaged(&'static str),
@@ -176,7 +176,7 @@ impl<'a> LevelDbReader<'a> {
         self.read
     }
 
-    /// What was wrong with the file so far.
+    /// The damage found so far.
     pub fn damage(&self) -> &Damage {
         &self.damage
     }

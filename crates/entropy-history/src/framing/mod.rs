@@ -17,7 +17,7 @@ pub struct Position {
     pub number: usize,
 }
 
-/// What was wrong with a framed file.
+/// The damage found in a framed file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Damage {
     /// The first damaged place, and what is wrong there.

@@ -1,6 +1,6 @@
 //! Reads SQLite databases that another program may be writing to, without leaving a trace.
 //!
-//! Opening such a database in place may create `-wal` and `-shm` files beside it, wait for a lock, or
+//! Opening such a database in place may create `-wal` and `-shm` files next to it, wait for a lock, or
 //! miss the newest rows, which a live or killed program keeps in the `-wal` file. So the database is
 //! copied with these files to a temporary directory. A copy counts if no file changed meanwhile.
 
@@ -40,7 +40,7 @@ pub fn query_database<T>(
     path: &Path,
     query: impl Fn(&Connection) -> rusqlite::Result<T>,
 ) -> Result<T, DatabaseError> {
-    let path = path.canonicalize()?; // the other files are beside the file, not beside a link to it
+    let path = path.canonicalize()?; // the other files are next to the file, not next to a link to it
     for attempt in 0..ATTEMPTS {
         thread::sleep(attempt * Duration::from_millis(50));
         let before = stamps(&path);

@@ -142,7 +142,7 @@ impl<'a> TfRecordReader<'a> {
         self.read
     }
 
-    /// What was wrong with the file so far.
+    /// The damage found so far.
     pub fn damage(&self) -> &Damage {
         &self.damage
     }

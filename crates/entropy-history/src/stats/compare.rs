@@ -17,7 +17,7 @@ use crate::history::{Comparison, History};
 /// Up to this many runs or groups every pair is compared; with more, only pairs with a baseline are.
 pub const MAX_PAIRWISE: usize = 20;
 
-/// What is compared with what.
+/// Which runs or groups are compared, and how.
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
     /// Groups of runs. If there are any, groups are compared instead of runs.

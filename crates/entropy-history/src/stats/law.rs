@@ -192,7 +192,7 @@ fn fill(law: &mut Law, pairs: &[LawPair], resampling: &Resampling) -> Result<(),
     if let Some(pair) = pairs.iter().find(|pair| pair.entropy > MAX_ENTROPY) {
         let entropy = pair.entropy;
         return Err(format!(
-            "no fit: e^H is too large at {entropy} nats, which is no mean of token entropies"
+            "no fit: e^H is too large at {entropy} nats, which cannot be a mean of token entropies"
         ));
     }
     if pairs.iter().all(|pair| pair.entropy == 0.0) {

@@ -216,7 +216,7 @@ fn late_difference(differences: &[f64], noise: f64, resampling: &Resampling) -> 
         () if late.len() < MIN_SHARED_STEPS => Some("it has too few steps for an interval"),
         () if is_constant(late, noise) => Some("the difference does not vary there"),
         () if (values.len() as f64) < MIN_BLOCKS * length as f64 => {
-            Some("it is too short for an interval beside what the difference remembers")
+            Some("no interval: the last tenth is too short for its autocorrelation")
         }
         () => None,
     };

@@ -1,4 +1,4 @@
-//! Copies of one run, left out.
+//! Finds copies of a run, which are left out.
 //!
 //! Trainers log one run in several files of its directory: a history, event files, `progress.csv`.
 //! Curves of the same points would be drawn over each other.
@@ -10,7 +10,7 @@ use super::load::UnlabelledRun;
 use crate::discover::{self, Input, Location, Origin};
 use crate::history::{History, Point};
 
-/// Runs that hold the points of another log of the same directory, each with its original, as indices;
+/// Runs with the same points as another log of the same directory, each with its original, as indices;
 /// only logs found by scanning a directory can be copies.
 pub(super) fn find_copies(runs: &[(&Input, &UnlabelledRun)]) -> BTreeMap<usize, usize> {
     let mut logs_of: BTreeMap<PathBuf, Vec<usize>> = BTreeMap::new(); // by the directory of the run

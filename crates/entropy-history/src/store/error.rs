@@ -1,4 +1,4 @@
-//! Why logs do not become labelled runs.
+//! Why no runs could be loaded.
 
 use thiserror::Error;
 
@@ -10,11 +10,11 @@ use crate::stages::StageError;
 use crate::text::{io_message, plural};
 use crate::x_axis::XAxisError;
 
-/// Why logs do not become labelled runs. `log` is a log as the user would write it.
+/// Why no runs could be loaded. `log` is a log as the user would write it.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum LoadError {
-    /// An argument names no log.
+    /// An argument cannot be resolved to logs.
     #[error(transparent)]
     Discover(#[from] DiscoverError),
     /// A directory below a searched path cannot be read: its name and the reason.
@@ -151,9 +151,9 @@ pub enum LoadError {
     LabelCount {
         /// The labels.
         labels: Vec<String>,
-        /// What is to be labelled.
+        /// The files or runs to label.
         items: Vec<String>,
-        /// What one of them is: `file` or `curve`.
+        /// The noun for one of them: `file` or `curve`.
         unit: &'static str,
     },
     /// One log is given twice.

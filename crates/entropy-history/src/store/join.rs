@@ -1,5 +1,5 @@
-//! The files of one run, joined: rows of a later file follow those of an earlier one, so that of a step
-//! logged in both the later counts.
+//! Joins the files of one run: the rows of a later file follow those of an earlier one. If both log a
+//! step, the later file counts.
 
 use super::error::LoadError;
 use crate::discover::Input;
@@ -40,7 +40,7 @@ pub(super) fn join(input: &Input, files: Vec<FileSeries>) -> Result<Vec<JoinedSe
     for mut file in files {
         for mut series in std::mem::take(&mut file.series) {
             let own = std::mem::take(&mut series.notes);
-            let mut notes = std::mem::take(&mut file.notes); // those of the file go to its first series
+            let mut notes = std::mem::take(&mut file.notes); // notes about the file go to its first series
             notes.extend(own);
             let is_same = |other: &&mut JoinedSeries| {
                 let other = &other.series;
@@ -88,10 +88,10 @@ fn append(
         earlier.series.points.retain(|point| point.step < step);
         let purged = plural(rows - earlier.series.points.len(), "row", "rows");
         earlier.notes.push(LogNote::Remark(format!(
-            "{purged} from step {step} on are void: the run was taken back to it"
+            "{purged} from step {step} on discarded: the run was resumed there"
         )));
     }
-    // A file that another continues ends where its job was killed.
+    // A file that is continued by another one may end inside a row, where its job was killed.
     earlier.notes.retain(|note| !matches!(note, LogNote::Cut { .. }));
     earlier.series.points.append(&mut series.points);
     append_aux(&mut earlier.series.rewards, series.rewards, file.purge_from_step);
@@ -101,7 +101,7 @@ fn append(
     }
     if is_restarted {
         earlier.notes.push(LogNote::Remark(format!(
-            "the clock of {name} starts anew; it goes on where the segment before ended"
+            "the clock of {name} restarts; it is continued from the end of the previous segment"
         )));
     }
     append_aux(&mut earlier.series.clocks, series.clocks, file.purge_from_step);
@@ -109,7 +109,7 @@ fn append(
     earlier.keys.sort_unstable();
     earlier.keys.dedup();
     earlier.notes.extend(notes);
-    earlier.notes.push(LogNote::Remark(format!("carried on in {name}")));
+    earlier.notes.push(LogNote::Remark(format!("continued in {name}")));
     Ok(())
 }
 

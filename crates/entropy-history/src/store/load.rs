@@ -26,7 +26,7 @@ pub(super) struct UnlabelledRun {
     pub(super) run: Run,
     /// The name of the run in the log, if there is one.
     pub(super) name: Option<String>,
-    /// Facts about the files that are no warnings.
+    /// Facts about the files that are not warnings.
     pub(super) remarks: Vec<String>,
     /// Set when a requested reward or wall-clock series is missing.
     pub(super) missing_aux: Option<LoadError>,

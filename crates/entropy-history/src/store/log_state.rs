@@ -1,4 +1,5 @@
-//! One log that is followed: what was read of it, and what of that to trust while it is being written.
+//! The state of a followed log: what was read of it, and whether that can be trusted while it is being
+//! written.
 //!
 //! A trainer that rewrites its file leaves, for a moment, only the start of it. A file that has fewer points
 //! than before and is truncated is not used until it is complete, or unchanged for [`REWRITE_TIMEOUT`].
@@ -15,7 +16,7 @@ use crate::formats::{Log, LogNote, ReadError};
 /// A truncated file is taken to be in the middle of a rewrite until it was unchanged for this long.
 const REWRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A log that is followed.
+/// A followed log.
 pub(super) struct LogState<'a> {
     /// The index of the search path that it was found by.
     pub(super) search_path: usize,

@@ -35,13 +35,13 @@ pub enum Notice {
     Info(String),
     /// A detail.
     Verbose(String),
-    /// How many files of scanned directories hold no entropy; each is a detail before.
+    /// How many files of scanned directories hold no entropy; a `Verbose` before it names each of them.
     WithoutEntropy(usize),
     /// How many runs do not match the pattern of training stages.
     WithoutStage(usize),
 }
 
-/// Why no run could be read, and the notices until then.
+/// Why no run could be read, and the notices up to that point.
 #[derive(Debug, Error)]
 #[error("{error}")]
 pub struct OpenError {
@@ -54,11 +54,11 @@ pub struct OpenError {
 impl Store {
     /// Reads the runs of files, directories, globs and `LABEL=PATH` (see [`discover::resolve`]).
     ///
-    /// A path that is named must be a log that can be used. Of files found by a glob or a directory,
-    /// those that cannot be used are skipped with a notice.
+    /// A named path must be a usable log. Files found by a glob or in a directory are skipped with a
+    /// notice if they are not usable.
     ///
     /// # Errors
-    /// When a named log or every found one cannot be used, or labels do not fit the runs.
+    /// When a named log is not usable, when none of the found logs is, or when labels do not fit the runs.
     ///
     /// ```
     /// use entropy_history::store::{LoadOptions, Store};
@@ -159,7 +159,7 @@ fn load(
         }
     }
     if other_files > 0 {
-        let files = plural(other_files, "file is no log", "files are no logs");
+        let files = plural(other_files, "file is not a log", "files are not logs");
         notices.push(Notice::Verbose(files));
     }
     leave_out_copies(&mut unlabelled, notices);
@@ -194,14 +194,14 @@ fn load(
     Ok((comparison, unread + unreadable.len()))
 }
 
-/// Leaves out runs that hold the points of others.
+/// Leaves out runs with the same points as another run.
 fn leave_out_copies(runs: &mut Vec<(&Input, UnlabelledRun)>, notices: &mut Vec<Notice>) {
     let all: Vec<(&Input, &UnlabelledRun)> =
         runs.iter().map(|(input, run)| (*input, run)).collect();
     let copies = find_copies(&all);
     let log = |i: usize| &runs[i].1.run.source;
     notices.extend(copies.iter().map(|(copy, original)| {
-        Notice::Info(format!("{} holds the points of {} again", log(*copy), log(*original)))
+        Notice::Info(format!("{} is left out: same points as {}", log(*copy), log(*original)))
     }));
     let mut i = 0..;
     runs.retain(|_| i.next().is_some_and(|i| !copies.contains_key(&i)));

@@ -1,4 +1,4 @@
-//! What is read of each log.
+//! How logs are read and their runs labelled.
 
 use regex::Regex;
 

@@ -1,5 +1,4 @@
-//! Logs that are followed: read on where they grew, found where they are new, labelled as by
-//! [`super::Store`].
+//! Follows logs: reads what was appended, finds new logs, and labels runs as [`super::Store`] does.
 //!
 //! [`LogStore::poll`] reports whether anything changed; [`LogStore::comparison`] is then what a fresh
 //! reading of all logs would give.
@@ -59,7 +58,7 @@ pub struct LogStore<'a> {
     interval: Duration,
     logs: Vec<LogState<'a>>,
     unreadable: BTreeSet<String>,
-    copies: BTreeSet<String>, // logs that hold the points of others
+    copies: BTreeSet<String>, // logs with the same points as another log
     comparison: Option<Comparison>,
     modified: Vec<Option<SystemTime>>,
     provisional: Vec<bool>,
@@ -185,7 +184,7 @@ impl<'a> LogStore<'a> {
         is_changed
     }
 
-    /// Searches for logs; returns whether they are others than before.
+    /// Searches for logs; returns whether they changed.
     fn search(&mut self, changes: &mut Changes) -> Result<bool, LoadError> {
         let is_first = self.next_search.is_none();
         let mut found: Vec<(usize, Input)> = Vec::new();
@@ -268,10 +267,10 @@ impl<'a> LogStore<'a> {
     /// Labels the runs and makes the comparison.
     fn compare(&mut self) -> Result<(), LoadError> {
         let all = self.logs.iter().flat_map(|log| log.runs.iter().map(move |run| (log, run)));
-        // A known copy stays one when it is a row behind its original for a moment.
+        // A copy may be a row behind its original for a moment, and remains a copy.
         let all = all.filter(|(_, run)| !self.copies.contains(&run.run.source));
         let mut runs: Vec<(usize, (&LogState<'a>, &UnlabelledRun))> = all.enumerate().collect();
-        // Of a deleted log and one that has its points, the latter is kept.
+        // Logs that exist come first, so that of two copies the deleted one is left out.
         runs.sort_by_key(|(_, (log, _))| log.deleted);
         let inputs: Vec<(&Input, &UnlabelledRun)> =
             runs.iter().map(|(_, (log, run))| (&log.input, *run)).collect();

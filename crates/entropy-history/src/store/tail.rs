@@ -1,7 +1,7 @@
-//! One file that is followed: read only when it changed, and only what is new.
+//! A followed file: it is read only when it changed, and only its new part.
 //!
 //! A writer appends, replaces the file, or truncates it. Length, inode and time of modification tell which;
-//! a file that was appended to is read on where the last reading ended.
+//! after an append, reading continues where it ended.
 
 use std::fs::{self, File, Metadata};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::formats::{Format, Log, ReadError, ResumableReader, SeriesSelector};
 /// reading: a large file that changes all the time would otherwise keep a core busy.
 const REREAD_REST: u32 = 40;
 
-/// A file that is followed.
+/// A followed file.
 pub(super) struct FileTail<'w> {
     path: PathBuf,
     reader: ResumableReader<'w>,
@@ -22,7 +22,7 @@ pub(super) struct FileTail<'w> {
     modified: Option<SystemTime>,
 }
 
-/// What tells whether a file changed.
+/// Metadata of a file that shows whether it changed.
 #[derive(Debug, Clone, PartialEq)]
 enum FileStamp {
     Missing,

@@ -22,7 +22,7 @@ pub(super) fn data_warnings(run: &Run, vocabulary: u32) -> Vec<String> {
         let what = plural(repairs.relogged, "row was", "rows were");
         warnings.push(format!("{what} logged again for the same step; the later one counts"));
     }
-    // A resumed run goes back to the steps that it logs again, which the warning above says.
+    // A resumed run also returns to earlier steps; the warning above covers that.
     if repairs.reordered > 0 && repairs.relogged == 0 {
         let what = plural(repairs.reordered, "row stands", "rows stand");
         warnings.push(format!("{what} behind a later step; rows were sorted by step"));
@@ -38,7 +38,7 @@ pub(super) fn data_warnings(run: &Run, vocabulary: u32) -> Vec<String> {
         if above > 0 {
             let what = plural(above, "value is", "values are");
             warnings.push(format!(
-                "{what} above {ceiling:.2}, the logarithm of a vocabulary of {vocabulary}: no entropy of a token is"
+                "{what} above {ceiling:.2}, the largest possible for a vocabulary of {vocabulary} (its logarithm)"
             ));
         }
     }

@@ -30,7 +30,7 @@ pub(super) fn text(state: &State, value: &Value) -> Result<String, Error> {
 }
 
 /// Checks that a value can be written as Python does, and charges fuel for it: one list can contain another many
-/// times. `extra` is the number of bytes written per value, besides strings; `is_printable` checks strings.
+/// times. `extra` is the number of bytes written per value that is not a string; `is_printable` checks strings.
 pub(super) fn check(
     state: &State,
     value: &Value,

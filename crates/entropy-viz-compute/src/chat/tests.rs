@@ -23,7 +23,7 @@ fn loaded(files: &[(&str, Json)]) -> Result<Option<ChatTemplate>, ChatError> {
     ChatTemplate::load(directory.path())
 }
 
-/// What transformers renders or raises, by `make_golden.py` beside the fixtures.
+/// What transformers renders or raises, by `make_golden.py` next to the fixtures.
 #[test]
 fn templates_render_as_in_transformers() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/compute/chat.json");

@@ -13,7 +13,7 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use crate::torch;
 
-/// ModelOutput of x up to which this is faster than the BLAS.
+/// Number of rows of x up to which this is faster than the BLAS.
 const MAX_ROWS: usize = 32;
 
 thread_local! {

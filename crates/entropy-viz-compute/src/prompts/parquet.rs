@@ -1,41 +1,22 @@
 //! Parquet. Only the columns in use are read: other columns of a dataset may be large, such as images.
 
-use std::cell::Cell;
 use std::fs::File;
-use std::panic::{self, AssertUnwindSafe};
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 
 use ::parquet::errors::ParquetError;
 use ::parquet::file::reader::{FileReader, SerializedFileReader};
 use ::parquet::record::Field;
 use ::parquet::record::reader::RowIter;
 use ::parquet::schema::types::Type;
+use entropy_history::framing::parquet::catch_panics;
 use serde_json::{Map, Value as Json};
 
 use super::raw::{KEYS, PromptError, RawContent, RawRow};
 
 pub(super) fn read_rows(file: File, prompt_key: Option<&str>) -> Result<Vec<RawRow>, PromptError> {
-    catch_panic(|| rows(file, prompt_key)).unwrap_or_else(|| {
+    catch_panics(|| rows(file, prompt_key)).unwrap_or_else(|| {
         Err(PromptError::Format("it is not a valid Parquet file: it is damaged".to_owned()))
     })
-}
-
-/// Runs work that may panic; `None` if it did. The Parquet reader panics on some damaged files.
-fn catch_panic<T>(work: impl FnOnce() -> T) -> Option<T> {
-    thread_local!(static QUIET: Cell<bool> = const { Cell::new(false) });
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let previous = panic::take_hook();
-        panic::set_hook(Box::new(move |panic| {
-            if !QUIET.get() {
-                previous(panic);
-            }
-        }));
-    });
-    QUIET.set(true);
-    let result = panic::catch_unwind(AssertUnwindSafe(work)).ok();
-    QUIET.set(false);
-    result
 }
 
 fn rows(file: File, prompt_key: Option<&str>) -> Result<Vec<RawRow>, PromptError> {

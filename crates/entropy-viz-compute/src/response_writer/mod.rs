@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use crate::prompts::PromptRow;
 use crate::response::{FinishReason, ResponseRecord};
 
-/// A response, and what the output files have besides its record.
+/// A response with the values that output files add to its record.
 pub(crate) struct OutputRow<'a> {
     pub(crate) step: u64,
     pub(crate) prompt_row: &'a PromptRow,

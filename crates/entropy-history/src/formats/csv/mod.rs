@@ -5,8 +5,8 @@
 //! "Step","<run> - policy/entropy","<run> - policy/entropy__MIN","<run> - policy/entropy__MAX"    W&B
 //! Wall time,Step,Value                                                                   TensorBoard
 //! ,_step,_runtime,policy/entropy                                             pandas, of W&B's history
-//! run,step,metric,entropy        one row a run and step, as `convert` writes it
-//! step,questioner,solver  one column a run
+//! run,step,metric,entropy        one row per run and step, as `convert` writes it
+//! step,questioner,solver  one column per run
 //! "Relative Time (Process)","<run> - _step","<run> - policy/entropy"     W&B, over time
 //! ```
 //!

@@ -9,7 +9,7 @@ use crate::label::as_cell;
 pub fn table(series: &[TableSeries<'_>]) -> Vec<u8> {
     // Many readers, including this program, take a line that begins with # as a comment: it is quoted.
     let mut writer = csv::WriterBuilder::new().comment(Some(b'#')).from_writer(Vec::new());
-    let full = "BUG: memory takes all";
+    let full = "BUG: writing to memory cannot fail";
     writer.write_record(["run", "step", "metric", "entropy"]).expect(full);
     for one in series {
         for point in one.points {

@@ -1,8 +1,8 @@
 //! Parquet tables: what `convert` and pandas write, and W&B's export of a run's history.
 //!
 //! ```text
-//! run (string) | step (integer) | metric (string) | entropy (double)     one row a run and step
-//! _step | policy/entropy | …                                             one column a metric
+//! run (string) | step (integer) | metric (string) | entropy (double)     one row per run and step
+//! _step | policy/entropy | …                                             one column per metric
 //! ```
 //!
 //! The footer is at the end, so the whole file is held in memory; only the selected columns are

@@ -138,7 +138,7 @@ impl<'w> ResumableReader<'w> {
             }
         }
         file.seek(SeekFrom::Start(0))?;
-        // What is written meanwhile is left for the next read.
+        // Rows written meanwhile are left for the next read.
         read(Source { reader: &mut file.take(length), path }, format, self.selector)
     }
 

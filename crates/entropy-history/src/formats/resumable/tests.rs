@@ -94,7 +94,7 @@ fn incremental_reads_equal_a_fresh_read() {
 }
 
 #[test]
-fn logs_that_are_appended_to_are_read_on() {
+fn appended_logs_are_read_incrementally() {
     let selector = SeriesSelector::default_keys();
     for path in fixtures(&["verl", "easyr1", "tensorboard", "wandb"]) {
         let bytes = fs::read(&path).unwrap();
@@ -104,7 +104,11 @@ fn logs_that_are_appended_to_are_read_on() {
         let is_sound = !path.to_string_lossy().contains("bad_");
         if is_sound && (is_log || name.contains("tfevents")) {
             let resumed_reads = grow(&bytes, &path, &cuts, &selector);
-            assert!(resumed_reads >= 4, "{resumed_reads} looks of 10 at {}", path.display());
+            assert!(
+                resumed_reads >= 4,
+                "{resumed_reads} of 10 reads were incremental in {}",
+                path.display()
+            );
         }
     }
 }

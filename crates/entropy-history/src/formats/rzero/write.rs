@@ -16,7 +16,7 @@ pub fn history_file(points: &[Point]) -> Vec<u8> {
         let step = number_text(integer_step(point.step), point.step);
         let entropy = number_text(None, point.entropy);
         write!(text, "{comma}\n  {{\n    \"step\": {step},\n    \"entropy\": {entropy}\n  }}")
-            .expect("BUG: memory takes all");
+            .expect("BUG: writing to memory cannot fail");
     }
     text.extend_from_slice(if points.is_empty() { b"]" } else { b"\n]" });
     text

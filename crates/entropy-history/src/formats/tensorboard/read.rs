@@ -119,7 +119,7 @@ fn read_event(
     Ok(())
 }
 
-/// Reads one value of a summary. Whether it belongs to a selected series.
+/// Reads one value of a summary; returns whether it belongs to a selected series.
 fn read_value(
     message: &[u8],
     step: f64,

@@ -18,7 +18,7 @@ use crate::history::Point;
 
 /// A step that TensorBoard cannot represent.
 #[derive(Debug, Error, PartialEq)]
-#[error("step {0:?} is no integer of 64 bits, as TensorBoard's steps are")]
+#[error("step {0:?} is not an integer of 64 bits, which TensorBoard requires")]
 pub struct TensorBoardStepError(pub f64);
 
 /// The whole event file of one curve. `start` is the Unix time of its first point in seconds. Since
@@ -124,7 +124,7 @@ mod tests {
             let points = [at(-4.0, 1.0), at(step, 1.0)];
             assert_eq!(event_file("t", &points, 0.0), Err(TensorBoardStepError(step)));
         }
-        let message = "step 1.5 is no integer of 64 bits, as TensorBoard's steps are";
+        let message = "step 1.5 is not an integer of 64 bits, which TensorBoard requires";
         assert_eq!(TensorBoardStepError(1.5).to_string(), message);
     }
 

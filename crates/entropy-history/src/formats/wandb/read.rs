@@ -102,7 +102,7 @@ impl RecordReader for RunFileReader {
     }
 }
 
-/// What is known of the run so far.
+/// What was read of the run so far.
 #[derive(Default)]
 struct RunState {
     step_metrics: Vec<StepMetric>,

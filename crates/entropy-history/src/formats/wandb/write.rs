@@ -31,7 +31,7 @@ pub const METRIC: &str = "policy/entropy";
 
 const HEADER: [u8; 7] = *b":W&B\xe1\xbe\x00"; // magic 0xbee1, version 0
 
-/// What W&B knows of a run besides its values.
+/// The metadata of a run in W&B.
 #[derive(Debug, Clone, Copy)]
 pub struct OfflineRun<'a> {
     /// Its id in the project, made by [`id`].
@@ -48,7 +48,7 @@ pub struct OfflineRun<'a> {
 
 /// A step that W&B cannot represent.
 #[derive(Debug, Error, PartialEq)]
-#[error("step {0:?} is no integer from 0 on, as W&B's steps are")]
+#[error("step {0:?} is not an integer from 0 on, which W&B requires")]
 pub struct WandbStepError(pub f64);
 
 /// The whole `.wandb` file of one finished run. Each point is logged at its own step (`_step`). Since
@@ -306,7 +306,7 @@ mod tests {
             assert_eq!((records.len(), &records[405][..]), (406, &b"\x08\x96\x03\xb2\x01\x00"[..]));
             has_empty_chunk |= chunks(&file, 7).contains(&(2, vec![]));
         }
-        assert!(has_empty_chunk, "the names are as many as a record has bytes");
+        assert!(has_empty_chunk, "no length of the name gives an empty chunk");
     }
 
     #[test]
@@ -315,7 +315,7 @@ mod tests {
             let points = [at(0.0, 1.0), at(step, 1.0)];
             assert_eq!(run_file(&RUN, &points), Err(WandbStepError(step)));
         }
-        let message = "step -1.0 is no integer from 0 on, as W&B's steps are";
+        let message = "step -1.0 is not an integer from 0 on, which W&B requires";
         assert_eq!(WandbStepError(-1.0).to_string(), message);
     }
 

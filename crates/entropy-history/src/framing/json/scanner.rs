@@ -172,7 +172,7 @@ impl<'a> Scanner<'a> {
         self.peek()?.ok_or_else(|| ScanError::Cut(self.place()))
     }
 
-    /// Consumes the next byte that is not white space if it is `byte`. Whether it was.
+    /// Consumes the next byte that is not white space if it is `byte`; returns whether it was.
     #[inline]
     pub fn take(&mut self, byte: u8) -> Result<bool, ScanError> {
         let there = self.next()? == byte;
