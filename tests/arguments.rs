@@ -182,3 +182,14 @@ fn help_lists_only_flags_that_the_command_accepts() {
     assert!(help("stats").contains("--from-step") && !help("stats").contains("entropy_files"));
     assert!(!help("law").contains("--smooth") && help("law").contains("--y-min"));
 }
+
+#[test]
+fn unknown_flag_names_the_commands_that_have_it() {
+    let tmp = tempfile::tempdir().unwrap();
+    let output = run(tmp.path(), &["stats", "a.json", "--smooth", "ema:0.9"]);
+    assert_eq!(output.status.code(), Some(2));
+    let text = stderr(&output);
+    assert!(text.contains("unexpected argument '--smooth' found"), "{text}");
+    assert!(text.contains("hint: --smooth is a flag of: auto, plot, report, watch"), "{text}");
+    assert_eq!(text.matches("hint:").count(), 1, "{text}");
+}

@@ -34,6 +34,7 @@ mod x_axis;
 
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
 use entropy_shell::compute::ComputeArgs;
 use entropy_shell::{GlobalArgs, Terminal, catch_panics, exit_code, print_usage};
@@ -97,8 +98,19 @@ enum Command {
 pub fn main() -> ExitCode {
     catch_panics(|| match Cli::try_parse() {
         Ok(cli) => run(cli),
-        Err(error) => print_usage(&error),
+        Err(error) => print_usage(&error, commands_with_flag(&error).as_deref()),
     })
+}
+
+/// The commands that have the flag which the given one lacks, as a hint.
+fn commands_with_flag(error: &clap::Error) -> Option<String> {
+    let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg) else { return None };
+    let long = flag.strip_prefix("--").filter(|_| error.kind() == ErrorKind::UnknownArgument)?;
+    let cli = Cli::command();
+    let has_flag =
+        |command: &&clap::Command| command.get_arguments().any(|a| a.get_long() == Some(long));
+    let names: Vec<&str> = cli.get_subcommands().filter(has_flag).map(|c| c.get_name()).collect();
+    (!names.is_empty()).then(|| format!("{flag} is a flag of: {}", names.join(", ")))
 }
 
 fn run(cli: Cli) -> ExitCode {

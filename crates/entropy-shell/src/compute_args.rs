@@ -285,7 +285,7 @@ pub fn run_helper(
             let result = compute(&args, &terminal);
             exit_code(result, &terminal)
         }
-        Err(error) => print_usage(&error),
+        Err(error) => print_usage(&error, None),
     })
 }
 

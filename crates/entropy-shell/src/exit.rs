@@ -67,8 +67,9 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
     io.is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
-/// Prints what the argument parser returned: help and version to stdout, usage errors to stderr.
-pub fn print_usage(error: &clap::Error) -> ExitCode {
+/// Prints what the argument parser returned: help and version to stdout, usage errors to stderr, with a hint
+/// if there is a better one than the parser's.
+pub fn print_usage(error: &clap::Error, hint: Option<&str>) -> ExitCode {
     if !error.use_stderr() {
         // A closed pipe is the only way this fails.
         let _ = error.print();
@@ -79,9 +80,14 @@ pub fn print_usage(error: &clap::Error) -> ExitCode {
         write_stderr(&text);
         return ExitCode::from(2);
     }
-    let text = text.strip_prefix("error: ").unwrap_or(&text).replace("\n  tip: ", "\n  hint: ");
-    let (what, rest) = text.split_once('\n').unwrap_or((&text, ""));
-    report_error(what, None);
+    // A mistyped flag is hardly ever meant as a value: "to pass '--x' as a value, use '-- --x'" would mislead.
+    let is_tip =
+        |line: &str| line.contains("tip: to pass '") || hint.is_some() && line.contains("  tip: ");
+    let text: String = text.split_inclusive('\n').filter(|line| !is_tip(line)).collect();
+    let text = text.replace("\n\n\n", "\n\n").replace("\n  tip: ", "\n  hint: ");
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    let (what, rest) = text.split_once('\n').unwrap_or((text, ""));
+    report_error(what, hint);
     write_stderr(rest);
     ExitCode::from(2)
 }

@@ -206,7 +206,8 @@ fn buckets(run: &Run, limit: usize) -> (Vec<&[Point]>, Vec<usize>) {
     (buckets, gaps)
 }
 
-/// The mean time of each bucket since the first point, in a unit of a few ten-thousandths of the whole duration.
+/// The mean time of each bucket since the first point, in a unit that is a power of ten, between
+/// 1/200,000 and 1/20,000 of the whole duration.
 /// `None` if the run has no clock or no duration.
 fn time<'a>(run: &Run, buckets: impl Iterator<Item = &'a [Point]>) -> Option<SeriesTime> {
     let clock = run.clock.as_ref()?;

@@ -1,27 +1,23 @@
 //! The table of formats.
 
 use super::format::Format;
-use super::{
-    console, csv, easyr1, jsonl, parquet, rzero, tensorboard, tensorboard_json, trackio,
-    trainer_state, verl, wandb,
-};
 
 /// Every readable format. Where two are equally sure of a log, the earlier one reads it.
 pub static FORMATS: &[Format] = &[
-    rzero::FORMAT,
-    verl::FORMAT,
-    easyr1::FORMAT,
-    jsonl::FORMAT,
-    trainer_state::FORMAT,
-    tensorboard::FORMAT,
-    tensorboard_json::FORMAT,
-    wandb::FORMAT,
-    trackio::FORMAT,
-    csv::FORMAT,
-    parquet::FORMAT,
-    console::VERL,
-    console::EASYR1,
-    console::HUGGING_FACE,
+    super::rzero::FORMAT,
+    super::verl::FORMAT,
+    super::easyr1::FORMAT,
+    super::jsonl::FORMAT,
+    super::trainer_state::FORMAT,
+    super::tensorboard::FORMAT,
+    super::tensorboard_json::FORMAT,
+    super::wandb::FORMAT,
+    super::trackio::FORMAT,
+    super::csv::FORMAT,
+    super::parquet::FORMAT,
+    super::console::VERL,
+    super::console::EASYR1,
+    super::console::HUGGING_FACE,
 ];
 
 /// Finds a format by the name that `--format` takes.

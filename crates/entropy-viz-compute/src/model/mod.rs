@@ -31,7 +31,7 @@ use packed::Packed;
 use spec::{Architecture, Spec};
 use torchscript::TorchScript;
 
-const ARCHITECTURES: [Architecture; 7] = [
+const ARCHITECTURES: &[Architecture] = &[
     gemma2::ARCHITECTURE,
     llama::ARCHITECTURE,
     mistral::ARCHITECTURE,
@@ -51,7 +51,7 @@ pub(crate) fn spec(config: &Config) -> anyhow::Result<Spec> {
         bail!(
             "{}: model_type {model_type:?} is not supported; {} are",
             config.path().display(),
-            ARCHITECTURES.map(|architecture| architecture.model_type).join(", ")
+            ARCHITECTURES.iter().map(|a| a.model_type).collect::<Vec<_>>().join(", ")
         );
     };
     config.refuse("quantization_config", |_| false)?;
