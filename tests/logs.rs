@@ -251,7 +251,7 @@ fn stable_baselines_entropy_loss_is_negated_with_a_note() {
         (&"flipped".into(), &"action_distribution".into())
     );
     assert!(
-        stderr(&output).contains("holds −H, as Stable-Baselines3 logs it; the sign was turned")
+        stderr(&output).contains("holds −H, as Stable-Baselines3 logs it; the sign was flipped")
     );
 }
 
@@ -279,7 +279,7 @@ fn log_without_entropy_lists_the_closest_keys() {
     let log = "tensorboard/rzero_tensorboard_log/1795399397.4662635/events.out.tfevents.1795399397.vm.29142.1";
     assert_rejected(
         &["stats", &path_of(log)],
-        &["the log has \"placeholder\"", "hint: --metric KEY"],
+        &["the log has \"placeholder\"", "hint: choose the series with --metric KEY"],
     );
     let tmp = temp_dir();
     let rows = r#"{"step": 1, "a/loss": 1, "b/policy_entropy_mean": 2, "z/x": 3}"#;

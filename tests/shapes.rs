@@ -272,7 +272,7 @@ fn unsupported_parquet_codec_is_named() {
             said.contains(&format!("compressed with {codec}, which is not supported")),
             "{said}"
         );
-        assert!(said.contains("hint: write it anew with zstd or snappy"), "{said}");
+        assert!(said.contains("hint: write it again with zstd or snappy"), "{said}");
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) fn hint(error: &LoadError) -> Option<String> {
         LoadError::Discover(error) => return discover_hint(error),
         LoadError::Read { error, .. } => return read_hint(error),
         LoadError::History { .. } => {
-            "the trainer logged nothing usable under this metric; --metric KEY takes another"
+            "no value of this series is usable; choose another series with --metric KEY"
         }
         LoadError::Clock { .. } => CLOCK_HINT,
         LoadError::NoReward { found, .. } => match found.first() {
@@ -50,21 +50,21 @@ pub(super) fn hint(error: &LoadError) -> Option<String> {
             let name = best.map_or("KEY", String::as_str);
             return Some(format!("name one of them: --reward {name}"));
         }
-        LoadError::RewardNotFinite { .. } => "--reward KEY takes another series",
-        LoadError::MixedSegments { .. } => "--metric KEY takes the same series of each",
+        LoadError::RewardNotFinite { .. } => "choose another series with --reward KEY",
+        LoadError::MixedSegments { .. } => "choose the same series in each file with --metric KEY",
         LoadError::MetricPattern { .. } | LoadError::RewardPattern { .. } => GLOB_HINT,
         LoadError::NotRecognised(files) => match &files[..] {
-            [file] => return Some(format!("`entropy-viz inspect {file}` says what is in it")),
+            [file] => return Some(format!("`entropy-viz inspect {file}` shows what is in it")),
             _ => "`entropy-viz formats` lists what can be read",
         },
         LoadError::NothingReadable(_) => "the warnings above say why",
         LoadError::NoEntropy { reasons, .. } if reasons.len() == 1 => {
-            "--metric KEY names the series to take"
+            "choose the series with --metric KEY"
         }
         LoadError::NoEntropy { .. } => {
-            "--metric KEY names the series to take; `entropy-viz inspect FILE` lists what is there"
+            "choose the series with --metric KEY; `entropy-viz inspect FILE` lists what is there"
         }
-        LoadError::EmptyLabel(_) => "give each run a label that can be seen",
+        LoadError::EmptyLabel(_) => "give each run a visible label",
         LoadError::TwoLabels { .. } => "use LABEL=INPUT or --labels, not both",
         LoadError::LabelCount { labels, unit, .. } => {
             if labels.iter().any(|label| Path::new(label).exists()) {
@@ -74,7 +74,7 @@ pub(super) fn hint(error: &LoadError) -> Option<String> {
             }
         }
         LoadError::GivenTwice(_) => "name each log once",
-        LoadError::SameLabel { .. } => "give each run a label of its own",
+        LoadError::SameLabel { .. } => "give each run its own label",
         LoadError::NoStages { .. } => {
             "the pattern is matched against labels, as in '(.*)_v([0-9]+)'"
         }
@@ -118,11 +118,11 @@ fn read_hint(error: &ReadError) -> Option<String> {
         }
         ReadError::NoMetric { .. } => match error.near_miss() {
             Some(key) => return Some(format!("try --metric {key}")),
-            None => "--metric KEY names the series to take",
+            None => "choose the series with --metric KEY",
         },
         ReadError::OverTime(_) => "set the x-axis of the panel to Step, and download it again",
         ReadError::Codec(_) => {
-            "write it anew with zstd or snappy, as in df.to_parquet(path, compression=\"zstd\")"
+            "write it again with zstd or snappy, as in df.to_parquet(path, compression=\"zstd\")"
         }
         ReadError::NoStep { .. } => "each row needs a \"step\"",
         ReadError::Unrecognised(what) if what.contains("UTF-16") => {
@@ -132,12 +132,14 @@ fn read_hint(error: &ReadError) -> Option<String> {
         ReadError::Nothing(_) => {
             "the trainer may not have logged yet, or may write only when training ends"
         }
-        ReadError::Scan(_) | ReadError::Row { .. } => "repair the file there, or leave it out",
+        ReadError::Scan(_) | ReadError::Row { .. } => {
+            "repair the file at that place, or leave it out"
+        }
         ReadError::Trackio(_) => {
             "trackio keeps <project>.db below $TRACKIO_DIR or ~/.cache/huggingface/trackio"
         }
-        ReadError::Record { .. } => "the file is damaged, or --format names what it is not",
-        ReadError::Io(_) => "check that it is a file that you may read",
+        ReadError::Record { .. } => "the file is damaged, or --format names the wrong format",
+        ReadError::Io(_) => "check that it is a file and that you have permission to read it",
         _ => return None,
     };
     Some(hint.to_owned())

@@ -1,7 +1,7 @@
 //! From paths to labelled runs: [`Store::open`] reads logs once, [`LogStore`] follows logs that grow.
 //!
 //! Both read the files of each log ([`LogLoader`]), join those of one run, leave out copies of the same
-//! points, and give each run a label of its own. Nothing here prints: problems are [`Notice`]s and
+//! points, and give each run its own label. Nothing here prints: problems are [`Notice`]s and
 //! [`LoadError`]s, which say what is wrong, and the program adds what to type next.
 
 mod dedupe;

@@ -10,7 +10,7 @@ pub(super) fn data_warnings(run: &Run, vocabulary: u32) -> Vec<String> {
     let repairs = run.repairs;
     if run.sign == Sign::Flipped {
         warnings.push(format!(
-            "{:?} holds −H, as Stable-Baselines3 logs it; the sign was turned",
+            "{:?} holds −H, as Stable-Baselines3 logs it; the sign was flipped",
             run.metric
         ));
     }
