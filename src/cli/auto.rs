@@ -23,7 +23,7 @@ use entropy_history::stats::{Analysis, analyse};
 use entropy_history::store::{ClockRequest, LoadError};
 use entropy_history::x_axis::XAxis;
 use entropy_plot::Encoding;
-use entropy_shell::{Failure, Outcome, Terminal, WithHint, io_message, output, plural};
+use entropy_shell::{CliError, Outcome, Terminal, WithHint, io_message, output, plural};
 
 const PATTERN: &str = "*/entropy_history_*.json";
 const OUTPUT: &str = "entropy_comparison.png";
@@ -81,12 +81,12 @@ struct LoadedRuns {
     outcome: Outcome,
 }
 
-fn no_history(what: String) -> Failure {
-    Failure { error: anyhow!(what), hint: Some(NO_HISTORY_HINT.to_owned()) }
+fn no_history(what: String) -> CliError {
+    CliError { error: anyhow!(what), hint: Some(NO_HISTORY_HINT.to_owned()) }
 }
 
 impl AutoArgs {
-    pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
+    pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, CliError> {
         self.chart.validate()?;
         source_date_epoch()?;
         if self.artifacts.is_some() && self.chart.across.is_moved() && self.chart.steps.is_limited()
@@ -130,7 +130,7 @@ impl AutoArgs {
     ///
     /// # Errors
     /// When there are none.
-    fn load(&self, terminal: &Terminal) -> Result<LoadedRuns, Failure> {
+    fn load(&self, terminal: &Terminal) -> Result<LoadedRuns, CliError> {
         let FoundHistories { sources, none_found } = self.find()?;
         let mut aux = self.chart.across.aux_request();
         if self.artifacts.is_some() && aux.clock == ClockRequest::Skip {
@@ -155,7 +155,7 @@ impl AutoArgs {
     ///
     /// # Errors
     /// When there is no file; the message says where was searched, the hint why there may be none.
-    fn find(&self) -> Result<FoundHistories, Failure> {
+    fn find(&self) -> Result<FoundHistories, CliError> {
         let (models, origin) = match (&self.models_dir, storage_path()) {
             (Some(directory), _) => (directory.clone(), String::new()),
             (None, Some(storage)) => {
@@ -206,7 +206,7 @@ impl AutoArgs {
         directory: &Path,
         loaded: &LoadedRuns,
         terminal: &Terminal,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CliError> {
         let (comparison, across) = (&loaded.by_step, loaded.across);
         let picture = |encoding, kind| {
             let extension = if encoding == Encoding::Svg { "svg" } else { "png" };
@@ -263,7 +263,7 @@ impl AutoArgs {
         comparison: &Comparison,
         analysis: &Analysis,
         outcome: Outcome,
-    ) -> Result<String, Failure> {
+    ) -> Result<String, CliError> {
         let date = source_date_epoch()?.map(date);
         let smoothing = self.chart.curves.smooth;
         let mut notes = Vec::new();

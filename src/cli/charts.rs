@@ -9,7 +9,7 @@ use entropy_history::history::Comparison;
 use entropy_history::stats::{Analysis, analyse, analyse_window};
 use entropy_history::x_axis::XAxis;
 use entropy_plot::{ChartOptions, Encoding, Picture};
-use entropy_shell::{Failure, Terminal};
+use entropy_shell::{CliError, Terminal};
 
 /// One of the two charts.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -39,7 +39,7 @@ pub(super) fn draw(
     request: &ChartRequest<'_>,
     terminal: &Terminal,
     target: impl Fn(Encoding, ChartKind) -> Target,
-) -> Result<Analysis, Failure> {
+) -> Result<Analysis, CliError> {
     let start = Instant::now();
     let &ChartRequest { args, across, kinds, encodings } = request;
     let window = args.steps.window(comparison, terminal)?;
@@ -63,7 +63,7 @@ pub(super) fn draw(
     let start = Instant::now();
     let encode_all = |picture: Picture| {
         let encode = |&encoding: &Encoding| Ok((encoding, renderer.encode(&picture, encoding)?));
-        let files: Result<Vec<_>, Failure> = encodings.iter().map(encode).collect();
+        let files: Result<Vec<_>, CliError> = encodings.iter().map(encode).collect();
         (picture.warnings, files)
     };
     let (curves, stats) = rayon::join(

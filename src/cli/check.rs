@@ -17,7 +17,7 @@ use entropy_history::label::visible;
 use entropy_history::number::exact;
 use entropy_history::stats::check::{self, BaselineRun, MeanCoverage, Rules, Verdict};
 use entropy_history::stats::{Analysis, StepRange, analyse};
-use entropy_shell::{Failure, Outcome, Terminal, WithHint, io_message, plural};
+use entropy_shell::{CliError, Outcome, Terminal, WithHint, io_message, plural};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -92,7 +92,7 @@ struct CheckDocument<'a> {
 }
 
 impl CheckArgs {
-    pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
+    pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, CliError> {
         let rules = self.rules.rules()?;
         let (comparison, outcome) = self.inputs.load(terminal)?;
         let analysis = analyse(&comparison, &self.health.thresholds());
@@ -135,7 +135,7 @@ impl RuleArgs {
     ///
     /// # Errors
     /// When flags contradict each other, or the baseline cannot be read.
-    pub(super) fn rules(&self) -> Result<Rules, Failure> {
+    pub(super) fn rules(&self) -> Result<Rules, CliError> {
         let preset = self.preset.map(|preset| match preset {
             Preset::Rlwatch => (1.0, 50),
             Preset::Axolotl => (0.01, 1),
@@ -175,7 +175,7 @@ pub(super) fn judge(comparison: &Comparison, analysis: &Analysis, rules: &Rules)
 ///
 /// # Errors
 /// When the file cannot be read or has another schema.
-fn read_baseline(path: &Path) -> Result<Vec<BaselineRun>, Failure> {
+fn read_baseline(path: &Path) -> Result<Vec<BaselineRun>, CliError> {
     #[derive(Deserialize)]
     struct Baseline {
         schema: u32,

@@ -3,7 +3,7 @@
 use clap::{Args, Command};
 use clap_complete::Shell;
 
-use entropy_shell::{Failure, Outcome, Terminal};
+use entropy_shell::{CliError, Outcome, Terminal};
 
 #[derive(Debug, Args)]
 pub(super) struct CompletionsArgs {
@@ -16,7 +16,7 @@ impl CompletionsArgs {
         &self,
         terminal: &Terminal,
         mut command: Command,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<Outcome, CliError> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut command, "entropy-viz", &mut script);
         terminal.print(&script)?;

@@ -14,7 +14,7 @@ use super::target::Target;
 use entropy_history::formats::{TableSeries, csv, jsonl, parquet, rzero, tensorboard, wandb};
 use entropy_history::history::Run;
 use entropy_history::quantity::EntropyKind;
-use entropy_shell::{Failure, Outcome, Terminal, WithHint, plural};
+use entropy_shell::{CliError, Outcome, Terminal, WithHint, plural};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -70,7 +70,7 @@ fn project(text: &str) -> Result<String, String> {
 }
 
 impl ConvertArgs {
-    pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
+    pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, CliError> {
         let output = Target::new(&self.output);
         let is_directory = matches!(self.to, ExportFormat::Tensorboard | ExportFormat::Wandb);
         if output == Target::Stdout && is_directory {
@@ -148,7 +148,7 @@ impl ConvertArgs {
         runs: &[Run],
         extension: &str,
         bytes: impl Fn(&Run) -> Vec<u8>,
-    ) -> Result<Vec<(Target, Vec<u8>)>, Failure> {
+    ) -> Result<Vec<(Target, Vec<u8>)>, CliError> {
         let names_file = |path: &Path| {
             let is_one = |e: &OsStr| runs.len() == 1 || e.eq_ignore_ascii_case(extension);
             let is_marked = path.as_os_str().to_string_lossy().ends_with(['/', '\\']);
@@ -188,7 +188,7 @@ impl ConvertArgs {
         Ok(files.collect())
     }
 
-    fn event_files(&self, runs: &[Run], start: u64) -> Result<Vec<(Target, Vec<u8>)>, Failure> {
+    fn event_files(&self, runs: &[Run], start: u64) -> Result<Vec<(Target, Vec<u8>)>, CliError> {
         let files = runs.iter().zip(file_names(runs)).map(|(run, name)| {
             let path = self.output.join(name).join(tensorboard::file_name(start));
             let bytes = tensorboard::event_file(self.key(), run.history.points(), start as f64);
@@ -197,7 +197,7 @@ impl ConvertArgs {
         files.collect()
     }
 
-    fn offline_runs(&self, runs: &[Run], start: u64) -> Result<Vec<(Target, Vec<u8>)>, Failure> {
+    fn offline_runs(&self, runs: &[Run], start: u64) -> Result<Vec<(Target, Vec<u8>)>, CliError> {
         let files = runs.iter().map(|run| {
             let (label, points) = (run.history.label(), run.history.points());
             let id = wandb::id(label, points);
@@ -231,8 +231,8 @@ fn warn_about_overflow(runs: &[Run], terminal: &Terminal) {
     }
 }
 
-fn unwritable(run: &Run, error: impl std::error::Error) -> Failure {
-    Failure {
+fn unwritable(run: &Run, error: impl std::error::Error) -> CliError {
+    CliError {
         error: anyhow!("cannot convert {}: {error}", run.source),
         hint: Some("--to json, csv and parquet can hold any step".to_owned()),
     }
@@ -240,7 +240,7 @@ fn unwritable(run: &Run, error: impl std::error::Error) -> Failure {
 
 /// The start time of converted runs in Unix seconds: that of `$SOURCE_DATE_EPOCH`, else now, because most logs
 /// have no times.
-fn start_time() -> Result<u64, Failure> {
+fn start_time() -> Result<u64, CliError> {
     let now = source_date_epoch()?.unwrap_or_else(Timestamp::now);
     Ok(now.as_second().unsigned_abs())
 }

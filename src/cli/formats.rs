@@ -6,7 +6,7 @@ use serde_json::json;
 use super::args::JsonArgs;
 use entropy_history::formats::FORMATS;
 use entropy_history::quantity::KNOWN_KEYS;
-use entropy_shell::{Failure, Outcome, Terminal};
+use entropy_shell::{CliError, Outcome, Terminal};
 
 #[derive(Debug, Args)]
 pub(super) struct FormatsArgs {
@@ -15,7 +15,7 @@ pub(super) struct FormatsArgs {
 }
 
 impl FormatsArgs {
-    pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
+    pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, CliError> {
         let text = if self.json.json { document() } else { list() };
         terminal.print(text.as_bytes())?;
         Ok(Outcome::Done)

@@ -7,7 +7,7 @@ use anyhow::anyhow;
 use entropy_history::discover::DiscoverError;
 use entropy_history::formats::{ReadError, is_reward_like};
 use entropy_history::store::LoadError;
-use entropy_shell::Failure;
+use entropy_shell::CliError;
 
 /// Why there may be no history where one is expected.
 pub(super) const NO_HISTORY_HINT: &str = "either training did not finish (the trainer writes the file at its end), or it ran before entropy \
@@ -20,7 +20,7 @@ pub(super) const CLOCK_HINT: &str = "TensorBoard, W&B and trackio logs have a cl
 const GLOB_HINT: &str = "put * ? or [ in brackets, as in [*], to mean the character";
 
 /// The error with its hint, in the words of the command line.
-pub(super) fn failure(error: LoadError) -> Failure {
+pub(super) fn cli_error(error: LoadError) -> CliError {
     let hint = hint(&error);
     let error = match error {
         LoadError::MetricPattern { .. }
@@ -29,7 +29,7 @@ pub(super) fn failure(error: LoadError) -> Failure {
         LoadError::EmptyLabel(position) => anyhow!("label {position} of --labels is empty"),
         error => error.into(),
     };
-    Failure { error, hint }
+    CliError { error, hint }
 }
 
 /// What to type next.

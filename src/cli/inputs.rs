@@ -5,12 +5,12 @@ use std::ffi::OsString;
 use anyhow::anyhow;
 use clap::Args;
 
-use super::hints::failure;
+use super::hints::cli_error;
 use super::load::LoadArgs;
 use entropy_history::discover::{self, Found, Input};
 use entropy_history::history::Comparison;
 use entropy_history::store::AuxRequest;
-use entropy_shell::{Failure, Outcome, Terminal, WithHint};
+use entropy_shell::{CliError, Outcome, Terminal, WithHint};
 
 /// The logs to read.
 #[derive(Debug, Args)]
@@ -30,7 +30,7 @@ pub(super) struct InputArgs {
 
 impl InputArgs {
     /// Reads the runs of all inputs.
-    pub(super) fn load(&self, terminal: &Terminal) -> Result<(Comparison, Outcome), Failure> {
+    pub(super) fn load(&self, terminal: &Terminal) -> Result<(Comparison, Outcome), CliError> {
         self.load_with(AuxRequest::default(), terminal)
     }
 
@@ -39,7 +39,7 @@ impl InputArgs {
         &self,
         aux: AuxRequest,
         terminal: &Terminal,
-    ) -> Result<(Comparison, Outcome), Failure> {
+    ) -> Result<(Comparison, Outcome), CliError> {
         let arguments: Vec<&OsString> = self.inputs.iter().chain(&self.entropy_files).collect();
         if arguments.is_empty() {
             let error = Err(anyhow!("no input is given"));
@@ -56,6 +56,6 @@ impl InputArgs {
 ///
 /// # Errors
 /// When an argument names nothing, or stdin is given twice.
-pub(super) fn resolve(arguments: &[impl AsRef<std::ffi::OsStr>]) -> Result<Found<Input>, Failure> {
-    discover::resolve_all(arguments).map_err(|error| failure(error.into()))
+pub(super) fn resolve(arguments: &[impl AsRef<std::ffi::OsStr>]) -> Result<Found<Input>, CliError> {
+    discover::resolve_all(arguments).map_err(|error| cli_error(error.into()))
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
 use super::args::{JsonArgs, to_json};
-use super::hints::failure;
+use super::hints::cli_error;
 use super::inputs::resolve;
 use super::load::{LoadArgs, without_entropy};
 use entropy_history::discover::{Found, Location, Origin};
@@ -18,7 +18,7 @@ use entropy_history::label::visible;
 use entropy_history::number::exact;
 use entropy_history::quantity::{EntropyKind, Sign};
 use entropy_history::store::{AuxRequest, LoadError, holds_no_entropy, looks_like_log, open_log};
-use entropy_shell::{Failure, Outcome, Terminal, plural};
+use entropy_shell::{CliError, Outcome, Terminal, plural};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -79,10 +79,10 @@ struct ListedSeries {
 }
 
 impl InspectArgs {
-    pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
+    pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, CliError> {
         let Found { files: inputs, unreadable } = resolve(&self.inputs)?;
         let options = self.reading.options(AuxRequest::default());
-        let wanted = options.selector().map_err(failure)?.with_all_series();
+        let wanted = options.selector().map_err(cli_error)?.with_all_series();
         for directory in &unreadable {
             terminal.warn(&format!("skipped {directory}"));
         }
@@ -112,7 +112,7 @@ impl InspectArgs {
             logs.extend(contents.into_iter().flatten());
             if logs.is_empty() {
                 let files = found.iter().map(|(location, _)| location.name()).collect();
-                return Err(failure(LoadError::nothing_found(files, unread, why)));
+                return Err(cli_error(LoadError::nothing_found(files, unread, why)));
             }
         }
         let text = if self.json.json {
@@ -134,9 +134,9 @@ fn inspect(
     origin: Origin,
     format: Option<&'static Format>,
     wanted: &SeriesSelector,
-) -> Result<InspectedFile, Failure> {
+) -> Result<InspectedFile, CliError> {
     let source = location.name();
-    let failed = |error: ReadError| failure(LoadError::Read { log: source.clone(), error });
+    let failed = |error: ReadError| cli_error(LoadError::Read { log: source.clone(), error });
     let is_scanned = origin == Origin::Scanned;
     if let (Location::File(path), true, None) = (location, is_scanned, format)
         && !looks_like_log(path).map_err(|e| failed(e.into()))?

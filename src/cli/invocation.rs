@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use entropy_history::label::visible;
-use entropy_shell::{Failure, WithHint};
+use entropy_shell::{CliError, WithHint};
 
 /// The command line as text that a POSIX shell would parse into the same words.
 pub(super) fn command_line() -> String {
@@ -27,7 +27,7 @@ fn quoted(word: &str) -> String {
 ///
 /// # Errors
 /// When it is not a number of seconds before the year 10000.
-pub(super) fn source_date_epoch() -> Result<Option<Timestamp>, Failure> {
+pub(super) fn source_date_epoch() -> Result<Option<Timestamp>, CliError> {
     let Some(text) = std::env::var_os("SOURCE_DATE_EPOCH") else { return Ok(None) };
     let text = text.to_string_lossy();
     let seconds = text.parse::<i64>().ok().filter(|seconds| *seconds >= 0);

@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context, anyhow};
 
 use entropy_shell::compute::ComputeArgs;
-use entropy_shell::{Failure, Outcome, Terminal, WithHint};
+use entropy_shell::{CliError, Outcome, Terminal, WithHint};
 
 const HELPER: &str = "entropy-viz-compute";
 /// The version that tch 0.24 supports; other versions have other function signatures.
@@ -19,7 +19,7 @@ const INSTALL: &str = "pip install torch==2.11.0, or name its directory with --l
 const SPIN_COUNT: &str = "1000";
 
 /// Runs `compute` by starting the helper.
-pub(super) fn run(args: &ComputeArgs, terminal: &Terminal) -> Result<Outcome, Failure> {
+pub(super) fn run(args: &ComputeArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     let helper = helper()
         .ok_or_else(|| anyhow!("cannot compute: the helper entropy-viz-compute is not installed"));
     let helper = helper.hint(
@@ -48,7 +48,7 @@ fn helper() -> Option<PathBuf> {
 ///
 /// # Errors
 /// When none is found, or the first one found has another version or is incomplete.
-fn libtorch(named: Option<&Path>) -> Result<PathBuf, Failure> {
+fn libtorch(named: Option<&Path>) -> Result<PathBuf, CliError> {
     if let Some(directory) = named {
         return checked(directory, "--libtorch");
     }
@@ -92,7 +92,7 @@ fn python_torch() -> Option<PathBuf> {
 ///
 /// # Errors
 /// When the version is missing or another one, or the library is missing.
-fn checked(directory: &Path, origin: &str) -> Result<PathBuf, Failure> {
+fn checked(directory: &Path, origin: &str) -> Result<PathBuf, CliError> {
     let shown = directory.display();
     let version = version(directory);
     let version = version
@@ -135,7 +135,7 @@ fn exec_helper(
     helper: &Path,
     libtorch: &Path,
     arguments: impl Iterator<Item = OsString>,
-) -> Result<Outcome, Failure> {
+) -> Result<Outcome, CliError> {
     let libraries = libtorch.join("lib");
     let before = std::env::var_os("LD_LIBRARY_PATH").filter(|paths| !paths.is_empty());
     let paths = std::iter::once(libraries)

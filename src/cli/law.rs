@@ -17,7 +17,7 @@ use entropy_history::stats::health::is_recorded;
 use entropy_history::stats::law::{self, ASSUMPTION, Estimate};
 use entropy_history::store::AuxRequest;
 use entropy_plot::ChartOptions;
-use entropy_shell::{Failure, Outcome, Terminal};
+use entropy_shell::{CliError, Outcome, Terminal};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -61,7 +61,7 @@ struct LawDocument<'a> {
 }
 
 impl LawArgs {
-    pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
+    pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, CliError> {
         self.steps.validate()?;
         self.values.validate()?;
         let output = self.output.target((!self.json.json).then_some("entropy_law.png"));

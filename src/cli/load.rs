@@ -5,11 +5,11 @@ use regex::Regex;
 
 use super::args::SeriesArgs;
 use super::args::values::regex;
-use super::hints::failure;
+use super::hints::cli_error;
 use entropy_history::discover::{Found, Input};
 use entropy_history::history::Comparison;
 use entropy_history::store::{AuxRequest, LoadOptions, Notice, Store};
-use entropy_shell::{Failure, Outcome, Terminal, plural};
+use entropy_shell::{CliError, Outcome, Terminal, plural};
 
 /// How logs are read.
 #[derive(Debug, Args)]
@@ -48,7 +48,7 @@ impl LoadArgs {
         labels: &[String],
         aux: AuxRequest,
         terminal: &Terminal,
-    ) -> Result<(Comparison, Outcome), Failure> {
+    ) -> Result<(Comparison, Outcome), CliError> {
         let options = LoadOptions { labels: labels.to_vec(), ..self.options(aux) };
         let progress = terminal.progress("reading", sources.files.len());
         let opened = Store::load(sources, &options, || progress.advance(1));
@@ -61,7 +61,7 @@ impl LoadArgs {
             }
             Err(error) => {
                 print_notices(&error.notices, terminal);
-                Err(failure(error.error))
+                Err(cli_error(error.error))
             }
         }
     }

@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use clap::{Args, Command};
 
 use super::target::Target;
-use entropy_shell::{Failure, Outcome, Terminal};
+use entropy_shell::{CliError, Outcome, Terminal};
 
 #[derive(Debug, Args)]
 pub(super) struct ManArgs {
@@ -20,7 +20,7 @@ impl ManArgs {
         &self,
         terminal: &Terminal,
         mut command: Command,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<Outcome, CliError> {
         command.build();
         let Some(dir) = &self.dir else {
             terminal.print(&render(command)?)?;
@@ -36,7 +36,7 @@ impl ManArgs {
     }
 }
 
-fn render(command: Command) -> Result<Vec<u8>, Failure> {
+fn render(command: Command) -> Result<Vec<u8>, CliError> {
     let mut page = Vec::new();
     let man = clap_mangen::Man::new(command);
     man.render(&mut page).map_err(|e| anyhow!("cannot make the manual page: {e}"))?;

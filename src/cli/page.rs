@@ -4,7 +4,7 @@ use anyhow::anyhow;
 
 use entropy_history::stats::smooth::Smoothing;
 use entropy_history::store::{AuxRequest, ClockRequest};
-use entropy_shell::{Failure, WithHint};
+use entropy_shell::{CliError, WithHint};
 
 /// A page reads wall-clock times where a log has them.
 pub(super) const PAGE_AUX: AuxRequest =
@@ -26,7 +26,7 @@ pub(super) fn ema_weight(smoothing: Smoothing) -> Option<f64> {
 ///
 /// # Errors
 /// When it is another kind of smoothing.
-pub(super) fn page_smoothing(smoothing: Smoothing) -> Result<f64, Failure> {
+pub(super) fn page_smoothing(smoothing: Smoothing) -> Result<f64, CliError> {
     ema_weight(smoothing)
         .ok_or_else(|| anyhow!("the page supports only an exponential moving average"))
         .hint("--smooth ema:WEIGHT, as in ema:0.9")

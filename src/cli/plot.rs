@@ -13,7 +13,7 @@ use super::target::Target;
 use super::watch::{FrameContent, frame_size, frame_text};
 use crate::tui::run_status::{RunStatus, StatusConfig};
 use crate::tui::view::View;
-use entropy_shell::{Failure, Outcome, Terminal, WithHint};
+use entropy_shell::{CliError, Outcome, Terminal, WithHint};
 
 /// Steps over which `--terminal` shows the change of a run, as in `watch`.
 const CHANGE_OVER: f64 = 20.0;
@@ -49,7 +49,7 @@ pub(super) struct PlotArgs {
 }
 
 impl PlotArgs {
-    pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
+    pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, CliError> {
         self.chart.validate()?;
         if self.terminal {
             return self.print(terminal);
@@ -77,7 +77,7 @@ impl PlotArgs {
     }
 
     /// Prints the curves as text.
-    fn print(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
+    fn print(&self, terminal: &Terminal) -> Result<Outcome, CliError> {
         let ChartArgs { across, steps, curves, health, picture, .. } = &self.chart;
         let (comparison, outcome) = self.inputs.load_with(across.aux_request(), terminal)?;
         let (comparison, _) = across.reindex(&comparison, terminal)?;

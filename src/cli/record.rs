@@ -12,7 +12,7 @@ use anyhow::anyhow;
 use clap::Args;
 
 use super::args::series_selector;
-use super::hints::failure;
+use super::hints::cli_error;
 use super::storage::storage_path;
 use super::target::cannot_write;
 use entropy_history::formats::{self, SeriesSelector, Source};
@@ -20,7 +20,7 @@ use entropy_history::number::exact;
 use entropy_history::record::{Recording, parse_line};
 use entropy_history::store::LoadError;
 use entropy_shell::output::write_atomically;
-use entropy_shell::{Failure, Outcome, Terminal, WithHint, io_message, plural};
+use entropy_shell::{CliError, Outcome, Terminal, WithHint, io_message, plural};
 
 /// The file is written at most this often; a crash loses at most the steps of this time.
 const WRITE_INTERVAL: Duration = Duration::from_secs(1);
@@ -82,7 +82,7 @@ enum RecordEnd {
 }
 
 impl RecordArgs {
-    pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
+    pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, CliError> {
         let models = self.models()?;
         let directory = models.join(&self.run);
         let path = directory.join(format!("entropy_history_{}.json", self.run));
@@ -133,7 +133,7 @@ impl RecordArgs {
         }
     }
 
-    fn models(&self) -> Result<PathBuf, Failure> {
+    fn models(&self) -> Result<PathBuf, CliError> {
         let models = self.models.clone().or_else(|| Some(storage_path()?.join("models")));
         models
             .ok_or_else(|| anyhow!("no directory of models is given, and $STORAGE_PATH is not set"))
@@ -141,7 +141,7 @@ impl RecordArgs {
     }
 }
 
-fn read_error(error: &io::Error) -> Failure {
+fn read_error(error: &io::Error) -> CliError {
     anyhow!("cannot read stdin: {}; earlier steps are recorded", io_message(error)).into()
 }
 
@@ -150,7 +150,7 @@ fn read_error(error: &io::Error) -> Failure {
 ///
 /// # Errors
 /// When another recorder has the lock.
-fn lock(directory: &Path) -> Result<Option<File>, Failure> {
+fn lock(directory: &Path) -> Result<Option<File>, CliError> {
     if !cfg!(unix) {
         return Ok(None); // a directory cannot be opened as a file
     }
@@ -172,7 +172,7 @@ fn lock(directory: &Path) -> Result<Option<File>, Failure> {
 ///
 /// # Errors
 /// When the file is not a history that `record` can extend.
-fn resume(path: &Path, terminal: &Terminal) -> Result<Recording, Failure> {
+fn resume(path: &Path, terminal: &Terminal) -> Result<Recording, CliError> {
     let mut file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Recording::default()),
@@ -185,9 +185,9 @@ fn resume(path: &Path, terminal: &Terminal) -> Result<Recording, Failure> {
     let wanted = wanted.with_all_series();
     let source = Source { reader: &mut file, path: Some(path) };
     let hint = "the file was not changed; move it away to start a new recording";
-    let failed = |error| Failure {
+    let failed = |error| CliError {
         hint: Some(hint.to_owned()),
-        ..failure(LoadError::Read { log: name.clone(), error })
+        ..cli_error(LoadError::Read { log: name.clone(), error })
     };
     let (format, log) = formats::read(source, None, &wanted).map_err(failed)?;
     let mut more = log.all_series.iter().map(|(_, key, _)| key).filter(|key| *key != "entropy");

@@ -11,7 +11,7 @@ use entropy_plot::{
     ChartOptions, Curves, Encoding, Fonts, NothingToDraw, Picture, bars, encode, forest, law,
     texts_of,
 };
-use entropy_shell::{Failure, Terminal, WithHint, io_message};
+use entropy_shell::{CliError, Terminal, WithHint, io_message};
 
 /// The options, fonts and resolution of the charts of one comparison.
 pub(super) struct ChartRenderer {
@@ -31,7 +31,7 @@ impl ChartRenderer {
         font: Option<&Path>,
         dpi: f64,
         terminal: &Terminal,
-    ) -> Result<ChartRenderer, Failure> {
+    ) -> Result<ChartRenderer, CliError> {
         let texts = texts_of(comparison, &options);
         let fonts = Fonts::for_texts(texts.iter().map(String::as_str), font)
             .map_err(|e| {
@@ -49,7 +49,7 @@ impl ChartRenderer {
         Ok(ChartRenderer { options, fonts, dpi })
     }
 
-    pub(super) fn curves<'a>(&'a self, comparison: &'a Comparison) -> Result<Curves<'a>, Failure> {
+    pub(super) fn curves<'a>(&'a self, comparison: &'a Comparison) -> Result<Curves<'a>, CliError> {
         Curves::new(comparison, &self.options, &self.fonts).map_err(|why| {
             let hint = match why {
                 NothingToDraw::Limits => "widen --y-min and --y-max; --log-y cannot show zeros",
@@ -58,7 +58,7 @@ impl ChartRenderer {
                      quantity of each run; without --group every run has its own line"
                 }
             };
-            Failure { error: why.into(), hint: Some(hint.to_owned()) }
+            CliError { error: why.into(), hint: Some(hint.to_owned()) }
         })
     }
 
@@ -70,7 +70,7 @@ impl ChartRenderer {
         forest(comparison, analysis, &self.options, &self.fonts)
     }
 
-    pub(super) fn law(&self, comparison: &Comparison, laws: &[Law]) -> Result<Picture, Failure> {
+    pub(super) fn law(&self, comparison: &Comparison, laws: &[Law]) -> Result<Picture, CliError> {
         law(comparison, laws, &self.options, &self.fonts).hint("widen --y-min and --y-max")
     }
 
@@ -78,7 +78,11 @@ impl ChartRenderer {
     ///
     /// # Errors
     /// When the picture is too large.
-    pub(super) fn encode(&self, picture: &Picture, encoding: Encoding) -> Result<Vec<u8>, Failure> {
+    pub(super) fn encode(
+        &self,
+        picture: &Picture,
+        encoding: Encoding,
+    ) -> Result<Vec<u8>, CliError> {
         encode(&picture.drawing, &self.fonts, encoding, self.dpi)
             .map_err(|e| anyhow!("cannot draw the picture: {e}"))
             .hint("a smaller --size or --dpi may help")

@@ -16,7 +16,7 @@ use crate::report::{self, PageOptions};
 use entropy_history::history::Comparison;
 use entropy_history::stats::compare::compare;
 use entropy_history::stats::{Analysis, analyse};
-use entropy_shell::{Failure, Outcome, Terminal, WithHint, plural};
+use entropy_shell::{CliError, Outcome, Terminal, WithHint, plural};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -48,7 +48,7 @@ pub(super) struct ReportArgs {
 }
 
 impl ReportArgs {
-    pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
+    pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, CliError> {
         let target = self.target()?;
         let smoothing = page_smoothing(self.curves.smooth)?;
         let date = source_date_epoch()?.map(date);
@@ -78,7 +78,7 @@ impl ReportArgs {
         Ok(if partial { Outcome::Partial } else { Outcome::Done })
     }
 
-    fn target(&self) -> Result<Target, Failure> {
+    fn target(&self) -> Result<Target, CliError> {
         let target = Target::new(&self.output);
         let Target::File(path) = &target else { return Ok(target) };
         let extension = path.extension().unwrap_or_default().to_string_lossy();
@@ -97,7 +97,7 @@ fn write_page(
     analysis: &Analysis,
     page: &PageOptions<'_>,
     terminal: &Terminal,
-) -> Result<(), Failure> {
+) -> Result<(), CliError> {
     let start = Instant::now();
     let text = report::page(comparison, analysis, page);
     terminal.verbose(|| {

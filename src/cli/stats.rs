@@ -16,7 +16,7 @@ use entropy_history::history::Comparison;
 use entropy_history::stats::compare::compare;
 use entropy_history::stats::{Analysis, analyse, analyse_window};
 use entropy_plot::{ChartOptions, has_differences};
-use entropy_shell::{Failure, Outcome, Terminal, WithHint};
+use entropy_shell::{CliError, Outcome, Terminal, WithHint};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -58,7 +58,7 @@ pub(super) struct StatsArgs {
 }
 
 impl StatsArgs {
-    pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
+    pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, CliError> {
         self.steps.validate()?;
         let prints_document = self.json.json || self.csv;
         let output = self.output.target((!prints_document).then_some("entropy_stats.png"));
@@ -131,7 +131,7 @@ impl StatsArgs {
 ///
 /// # Errors
 /// When no pair has a finite difference.
-fn has_pairs(comparison: &Comparison, analysis: &Analysis) -> Result<(), Failure> {
+fn has_pairs(comparison: &Comparison, analysis: &Analysis) -> Result<(), CliError> {
     if has_differences(analysis) {
         return Ok(());
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 
 use entropy_shell::output::write_atomically;
-use entropy_shell::{Failure, Terminal, io_message};
+use entropy_shell::{CliError, Terminal, io_message};
 
 /// A file to be written, or stdout.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,7 +29,7 @@ impl Target {
     ///
     /// # Errors
     /// When they cannot be written.
-    pub(super) fn write(&self, bytes: &[u8], terminal: &Terminal) -> Result<(), Failure> {
+    pub(super) fn write(&self, bytes: &[u8], terminal: &Terminal) -> Result<(), CliError> {
         self.write_silently(bytes, terminal)?;
         match self {
             Target::Stdout => Ok(()),
@@ -45,7 +45,7 @@ impl Target {
         &self,
         bytes: &[u8],
         terminal: &Terminal,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CliError> {
         self.write_silently(bytes, terminal)?;
         if let Target::File(path) = self {
             terminal.info(&path.display().to_string());
@@ -57,7 +57,7 @@ impl Target {
     ///
     /// # Errors
     /// When they cannot be written.
-    pub(super) fn write_silently(&self, bytes: &[u8], terminal: &Terminal) -> Result<(), Failure> {
+    pub(super) fn write_silently(&self, bytes: &[u8], terminal: &Terminal) -> Result<(), CliError> {
         match self {
             Target::Stdout => terminal.print(bytes),
             Target::File(path) => {
@@ -68,8 +68,8 @@ impl Target {
 }
 
 /// The error of a file that could not be written.
-pub(super) fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
+pub(super) fn cannot_write(path: &Path, error: &std::io::Error) -> CliError {
     let error = anyhow!("cannot write {}: {}", path.display(), io_message(error));
     let hint = "check the directory, its permissions and the free space".to_owned();
-    Failure { error, hint: Some(hint) }
+    CliError { error, hint: Some(hint) }
 }

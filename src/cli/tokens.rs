@@ -11,7 +11,7 @@ use entropy_history::dump::TokenDump;
 use entropy_history::dump::{DumpError, read};
 use entropy_history::formats::Source;
 use entropy_history::store::open_log;
-use entropy_shell::{Failure, Outcome, Terminal, WithHint, io_message, plural};
+use entropy_shell::{CliError, Outcome, Terminal, WithHint, io_message, plural};
 
 #[derive(Debug, Args)]
 pub(super) struct TokenArgs {
@@ -27,7 +27,7 @@ impl TokenArgs {
     ///
     /// # Errors
     /// When a named file cannot be read, or no dump has a token.
-    pub(super) fn load(&self, terminal: &Terminal) -> Result<(Option<Value>, Outcome), Failure> {
+    pub(super) fn load(&self, terminal: &Terminal) -> Result<(Option<Value>, Outcome), CliError> {
         load_tokens(&self.files, terminal)
     }
 }
@@ -41,7 +41,7 @@ impl TokenArgs {
 fn load_tokens(
     arguments: &[String],
     terminal: &Terminal,
-) -> Result<(Option<Value>, Outcome), Failure> {
+) -> Result<(Option<Value>, Outcome), CliError> {
     let (mut dump, mut odd, mut outcome) = (TokenDump::default(), Vec::new(), Outcome::Done);
     if arguments.is_empty() {
         return Ok((None, outcome));
@@ -104,7 +104,7 @@ fn read_file(
     location: &Location,
     dump: &mut TokenDump,
     terminal: &Terminal,
-) -> Result<Vec<String>, Failure> {
+) -> Result<Vec<String>, CliError> {
     let name = location.name();
     let before = dump.responses().len();
     let opened = open_log(location).map_err(|e| anyhow!("cannot read {name}: {}", io_message(&e)));
@@ -126,7 +126,7 @@ fn read_file(
     Ok(notes.iter().map(|note| format!("{name}: {note}")).collect())
 }
 
-fn explain(name: &str, error: &DumpError) -> Failure {
+fn explain(name: &str, error: &DumpError) -> CliError {
     let hint = match error {
         DumpError::Io(_) => "check that it is a file and that you have permission to read it",
         DumpError::Foreign(_) => "--tokens reads files of `compute --tokens-out`",
@@ -137,7 +137,7 @@ fn explain(name: &str, error: &DumpError) -> Failure {
         DumpError::Io(e) => anyhow!("cannot read {name}: {}", io_message(e)),
         _ => anyhow!("cannot read {name} as tokens: {error}"),
     };
-    Failure { error, hint: Some(hint.to_owned()) }
+    CliError { error, hint: Some(hint.to_owned()) }
 }
 
 #[cfg(test)]

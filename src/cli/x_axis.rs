@@ -7,7 +7,7 @@ use super::hints::CLOCK_HINT;
 use entropy_history::history::{Comparison, Run};
 use entropy_history::store::{AuxRequest, ClockRequest};
 use entropy_history::x_axis::{self, Reindexed, TimeUnit, XAxis};
-use entropy_shell::{Failure, Terminal, WithHint, plural};
+use entropy_shell::{CliError, Terminal, WithHint, plural};
 
 /// What the x axis shows.
 #[derive(Debug, Args)]
@@ -61,7 +61,7 @@ impl XAxisArgs {
         &self,
         comparison: &Comparison,
         terminal: &Terminal,
-    ) -> Result<(Comparison, XAxis), Failure> {
+    ) -> Result<(Comparison, XAxis), CliError> {
         let x_axis = match self.name {
             XAxisName::Step => XAxis::Step,
             XAxisName::Relative => XAxis::RelativeStep,

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use clap::{ArgAction, Args, Parser, ValueEnum};
 
-use crate::error::Failure;
+use crate::error::CliError;
 use crate::exit::{GlobalArgs, Outcome, catch_panics, exit_code, print_usage};
 use crate::terminal::Terminal;
 
@@ -270,7 +270,7 @@ struct HelperCli {
 
 /// Entry point of the helper program: parses the command line, runs `compute` and returns the exit code.
 pub fn run_helper(
-    compute: impl FnOnce(&ComputeArgs, &Terminal) -> Result<Outcome, Failure>,
+    compute: impl FnOnce(&ComputeArgs, &Terminal) -> Result<Outcome, CliError>,
 ) -> ExitCode {
     // The main program passes its own arguments, `compute` included; by hand it may be omitted.
     let mut arguments: Vec<_> = std::env::args_os().collect();

@@ -2,16 +2,16 @@
 
 /// An error with an optional hint. `?` converts any other error into one without a hint.
 #[derive(Debug)]
-pub struct Failure {
+pub struct CliError {
     /// What could not be done, to which file, where in it and why.
     pub error: anyhow::Error,
     /// What the user can do about it, such as a flag to try.
     pub hint: Option<String>,
 }
 
-impl<E: Into<anyhow::Error>> From<E> for Failure {
-    fn from(error: E) -> Failure {
-        Failure { error: error.into(), hint: None }
+impl<E: Into<anyhow::Error>> From<E> for CliError {
+    fn from(error: E) -> CliError {
+        CliError { error: error.into(), hint: None }
     }
 }
 
@@ -21,11 +21,11 @@ pub trait WithHint<T> {
     ///
     /// # Errors
     /// The error of `self`, with the hint.
-    fn hint(self, hint: impl Into<String>) -> Result<T, Failure>;
+    fn hint(self, hint: impl Into<String>) -> Result<T, CliError>;
 }
 
-impl<T, E: Into<Failure>> WithHint<T> for Result<T, E> {
-    fn hint(self, hint: impl Into<String>) -> Result<T, Failure> {
-        self.map_err(|error| Failure { hint: Some(hint.into()), ..error.into() })
+impl<T, E: Into<CliError>> WithHint<T> for Result<T, E> {
+    fn hint(self, hint: impl Into<String>) -> Result<T, CliError> {
+        self.map_err(|error| CliError { hint: Some(hint.into()), ..error.into() })
     }
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{ArgAction, Args};
 
-use crate::error::Failure;
+use crate::error::CliError;
 use crate::terminal::{Terminal, report_error, write_stderr};
 
 /// The flags that every command has.
@@ -46,15 +46,15 @@ pub fn catch_panics(program: impl FnOnce() -> ExitCode) -> ExitCode {
 }
 
 /// Prints the error of a failed command and returns the exit code.
-pub fn exit_code(result: Result<Outcome, Failure>, terminal: &Terminal) -> ExitCode {
+pub fn exit_code(result: Result<Outcome, CliError>, terminal: &Terminal) -> ExitCode {
     terminal.report_suppressed_warnings();
     match result {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Violated) => ExitCode::from(1),
         Ok(Outcome::Partial) => ExitCode::from(2),
         Ok(Outcome::Interrupted) => ExitCode::from(130),
-        Err(Failure { error, .. }) if is_closed_pipe(&error) => ExitCode::SUCCESS,
-        Err(Failure { error, hint }) => {
+        Err(CliError { error, .. }) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(CliError { error, hint }) => {
             report_error(&format!("{error:#}"), hint.as_deref());
             ExitCode::from(2)
         }

@@ -8,7 +8,7 @@ use anyhow::anyhow;
 
 use entropy_history::label::visible;
 
-use crate::error::Failure;
+use crate::error::CliError;
 use crate::progress::Progress;
 use entropy_history::text::io_message;
 
@@ -78,7 +78,7 @@ impl Terminal {
     ///
     /// # Errors
     /// When stdout cannot be written; for a closed pipe the error wraps the [`io::Error`].
-    pub fn print(&self, bytes: &[u8]) -> Result<(), Failure> {
+    pub fn print(&self, bytes: &[u8]) -> Result<(), CliError> {
         let mut stdout = io::stdout().lock();
         let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
         written.map_err(|e| match e.kind() {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use entropy_shell::compute::{ChatTemplates, ComputeArgs};
-use entropy_shell::{Failure, WithHint, io_message, plural};
+use entropy_shell::{CliError, WithHint, io_message, plural};
 use serde_json::{Value, json};
 
 use crate::chat::{ChatTemplate, PromptTemplate, template_arg};
@@ -60,9 +60,9 @@ impl EncodedPrompts {
 
 impl PromptEncoder {
     /// Reads the settings and the prompt template from the flags.
-    pub(crate) fn new(args: &ComputeArgs) -> Result<PromptEncoder, Failure> {
+    pub(crate) fn new(args: &ComputeArgs) -> Result<PromptEncoder, CliError> {
         let wrapper =
-            args.prompt_template.as_deref().map(|path| -> Result<PromptTemplate, Failure> {
+            args.prompt_template.as_deref().map(|path| -> Result<PromptTemplate, CliError> {
                 let source = fs::read_to_string(path).map_err(|error| {
                     anyhow!("cannot read {}: {}", path.display(), io_message(&error))
                 })?;
@@ -104,12 +104,12 @@ impl PromptEncoder {
         context: Option<i64>,
         vocabulary: Option<i64>,
         file: &Path,
-    ) -> Result<EncodedPrompts, Failure> {
+    ) -> Result<EncodedPrompts, CliError> {
         let mut encoded = EncodedPrompts::default();
         for (i, row) in rows.iter().enumerate() {
             let place = || format!("cannot use {}: {}", file.display(), row.place);
             let in_row =
-                |failure: Failure| Failure { error: failure.error.context(place()), ..failure };
+                |failure: CliError| CliError { error: failure.error.context(place()), ..failure };
             let mut prompt = self.prompt(row, tokenizer, chat).map_err(in_row)?;
             let response = self.response(row, tokenizer).map_err(in_row)?;
             let used = prompt.iter().chain(response.iter().flatten());
@@ -162,7 +162,7 @@ impl PromptEncoder {
         row: &PromptRow,
         tokenizer: Option<&Tokenizer>,
         chat: Option<&ChatTemplate>,
-    ) -> Result<Vec<i64>, Failure> {
+    ) -> Result<Vec<i64>, CliError> {
         let messages = match &row.prompt {
             Prompt::Tokens(tokens) => return Ok(tokens.clone()),
             Prompt::Messages(_) if self.chat_templates == ChatTemplates::Never => {
@@ -182,7 +182,7 @@ impl PromptEncoder {
                         ))
                         .hint("--chat-template always turns each text into a user message");
                     }
-                    return require(tokenizer)?.encode(&text, true).map_err(Failure::from);
+                    return require(tokenizer)?.encode(&text, true).map_err(CliError::from);
                 }
                 vec![json!({"role": "user", "content": text})]
             }
@@ -193,11 +193,11 @@ impl PromptEncoder {
                 .hint("give a directory with one (chat_template.jinja, or in tokenizer_config.json) with --tokenizer");
         };
         let text = chat.render(&messages, &self.arguments)?;
-        require(tokenizer)?.encode(&text, false).map_err(Failure::from)
+        require(tokenizer)?.encode(&text, false).map_err(CliError::from)
     }
 
     /// The messages, with `--prompt-template` applied to the last user message.
-    fn wrap_last(&self, messages: &[Value]) -> Result<Vec<Value>, Failure> {
+    fn wrap_last(&self, messages: &[Value]) -> Result<Vec<Value>, CliError> {
         let mut messages = messages.to_vec();
         let Some(wrapper) = &self.wrapper else { return Ok(messages) };
         let last = messages
@@ -225,7 +225,7 @@ impl PromptEncoder {
         &self,
         row: &PromptRow,
         tokenizer: Option<&Tokenizer>,
-    ) -> Result<Option<Vec<i64>>, Failure> {
+    ) -> Result<Option<Vec<i64>>, CliError> {
         match &row.response {
             None => Ok(None),
             Some(GivenResponse::Tokens(tokens)) => Ok(Some(tokens.clone())),
@@ -241,7 +241,7 @@ impl PromptEncoder {
     }
 }
 
-fn require(tokenizer: Option<&Tokenizer>) -> Result<&Tokenizer, Failure> {
+fn require(tokenizer: Option<&Tokenizer>) -> Result<&Tokenizer, CliError> {
     tokenizer
         .ok_or_else(|| anyhow!("text requires a tokenizer, but the model has none"))
         .hint("give one with --tokenizer DIR, or use prompt_token_ids and response_token_ids")

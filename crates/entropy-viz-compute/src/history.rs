@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use entropy_shell::output;
-use entropy_shell::{Failure, WithHint, io_message};
+use entropy_shell::{CliError, WithHint, io_message};
 use serde_json::{Map, Value, json};
 
 use entropy_kernels::logits::TokenScore;
@@ -94,7 +94,11 @@ impl HistoryFile {
     /// # Errors
     /// If the file has rows of another program, or rows computed with other prompts or flags. With `overwrite` such
     /// rows are dropped, and no step counts as computed.
-    pub(crate) fn open(path: &Path, inputs: &str, overwrite: bool) -> Result<HistoryFile, Failure> {
+    pub(crate) fn open(
+        path: &Path,
+        inputs: &str,
+        overwrite: bool,
+    ) -> Result<HistoryFile, CliError> {
         let mut rows =
             HistoryFile { path: path.to_owned(), rows: Vec::new(), overwrite, unmerged: false };
         // A shard with other settings does not belong to this history, and is ignored.
@@ -124,7 +128,7 @@ impl HistoryFile {
     ///
     /// # Errors
     /// If it exists, but was computed with another model.
-    pub(crate) fn is_computed(&self, step: u64, digests: &RowDigests) -> Result<bool, Failure> {
+    pub(crate) fn is_computed(&self, step: u64, digests: &RowDigests) -> Result<bool, CliError> {
         let row = self.rows.iter().find(|(at, _)| *at == step).filter(|_| !self.overwrite);
         let Some((_, row)) = row else { return Ok(false) };
         if row.get("settings").and_then(Value::as_str) == Some(&digests.text()) {
@@ -153,7 +157,7 @@ impl HistoryFile {
         step: u64,
         summary: &EntropySummary,
         digests: &RowDigests,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CliError> {
         let row = json!({
             "step": step,
             "entropy": summary.entropy,
@@ -176,11 +180,11 @@ impl HistoryFile {
     }
 
     /// Writes the file if it lacks rows of its shards.
-    pub(crate) fn merge_shards(&mut self) -> Result<(), Failure> {
+    pub(crate) fn merge_shards(&mut self) -> Result<(), CliError> {
         if self.unmerged { self.write() } else { Ok(()) }
     }
 
-    fn write(&mut self) -> Result<(), Failure> {
+    fn write(&mut self) -> Result<(), CliError> {
         let rows: Vec<&Map<String, Value>> = self.rows.iter().map(|(_, row)| row).collect();
         let text = serde_json::to_vec_pretty(&rows)?;
         output::write_atomically(&self.path, &text)
@@ -224,7 +228,7 @@ fn find_shards(path: &Path) -> Vec<PathBuf> {
 }
 
 /// Reads the rows of a file, which must have been computed with these prompts and flags.
-fn read(path: &Path, inputs: &str) -> Result<Vec<HistoryRow>, Failure> {
+fn read(path: &Path, inputs: &str) -> Result<Vec<HistoryRow>, CliError> {
     let text = match fs::read(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),

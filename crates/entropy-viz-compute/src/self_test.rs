@@ -10,7 +10,7 @@ use anyhow::anyhow;
 use entropy_kernels::logits::{TokenScore, score_rows};
 use entropy_shell::compute::ComputeArgs;
 use entropy_shell::output::write_atomically;
-use entropy_shell::{Failure, Outcome, Terminal, WithHint};
+use entropy_shell::{CliError, Outcome, Terminal, WithHint};
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::json;
 use tch::{Device, Tensor};
@@ -43,7 +43,7 @@ impl Check {
 }
 
 /// Runs all checks and prints their errors.
-pub(crate) fn run(args: &ComputeArgs, terminal: &Terminal) -> Result<Outcome, Failure> {
+pub(crate) fn run(args: &ComputeArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     let device = torch::device(args.device)?;
     let mut checks = closed_forms(device)?;
     checks.extend(tiny_model(device)?);
@@ -69,8 +69,8 @@ pub(crate) fn run(args: &ComputeArgs, terminal: &Terminal) -> Result<Outcome, Fa
     Ok(Outcome::Done)
 }
 
-fn closed_forms(device: Device) -> Result<Vec<Check>, Failure> {
-    let entropy = |logits: &[f32], temperature: f64| -> Result<f64, Failure> {
+fn closed_forms(device: Device) -> Result<Vec<Check>, CliError> {
+    let entropy = |logits: &[f32], temperature: f64| -> Result<f64, CliError> {
         if device == Device::Cpu {
             let token = score_rows(logits, logits.len(), &[0], temperature);
             return Ok(
@@ -116,7 +116,7 @@ fn closed_forms(device: Device) -> Result<Vec<Check>, Failure> {
     ])
 }
 
-fn tiny_model(device: Device) -> Result<Vec<Check>, Failure> {
+fn tiny_model(device: Device) -> Result<Vec<Check>, CliError> {
     const PROMPT: usize = 3;
     let tmp = tempfile::tempdir()?;
     write_tiny_model(tmp.path())?;
@@ -130,7 +130,7 @@ fn tiny_model(device: Device) -> Result<Vec<Check>, Failure> {
         .map(|(i, &n)| token_ids(i, n))
         .map(|ids| ResponseRecord::given(0, ids[..PROMPT].into(), ids[PROMPT..].to_vec()))
         .collect();
-    let score = |records: &mut [ResponseRecord], temperature| -> Result<(), Failure> {
+    let score = |records: &mut [ResponseRecord], temperature| -> Result<(), CliError> {
         let mut scorer = Scorer {
             model: &model,
             device,
@@ -213,7 +213,7 @@ fn token_ids(i: usize, n: usize) -> Vec<i64> {
 
 /// Writes a Qwen3 with 60 thousand parameters: the k-th number of the i-th tensor is sin(0.7·k + i) times a factor,
 /// plus one for norms.
-fn write_tiny_model(directory: &Path) -> Result<(), Failure> {
+fn write_tiny_model(directory: &Path) -> Result<(), CliError> {
     let config = json!({
         "model_type": "qwen3", "hidden_size": 48, "intermediate_size": 96, "num_hidden_layers": 2,
         "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16, "vocab_size": VOCABULARY,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::anyhow;
-use entropy_shell::{Failure, WithHint};
+use entropy_shell::{CliError, WithHint};
 use serde_json::Value;
 
 use crate::checkpoint::config::read_json;
@@ -22,7 +22,7 @@ impl Tokenizer {
     /// Reads tokenizer.json of a directory, without its truncation and padding. The end tokens are those in
     /// generation_config.json or config.json of the first of the `models` that has any, else that of
     /// tokenizer_config.json.
-    pub(crate) fn load(directory: &Path, models: &[&Path]) -> Result<Tokenizer, Failure> {
+    pub(crate) fn load(directory: &Path, models: &[&Path]) -> Result<Tokenizer, CliError> {
         let path = directory.join("tokenizer.json");
         if !path.is_file() {
             return Err(anyhow!("cannot tokenise: {} has no tokenizer.json", directory.display())).hint(

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use anyhow::anyhow;
 use entropy_shell::compute::{DeviceChoice, Dtype};
-use entropy_shell::{Failure, WithHint};
+use entropy_shell::{CliError, WithHint};
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -15,7 +15,7 @@ use tch::{Device, Kind, TchError, Tensor};
 ///
 /// # Errors
 /// If a GPU is requested and not available.
-pub(crate) fn device(choice: DeviceChoice) -> Result<Device, Failure> {
+pub(crate) fn device(choice: DeviceChoice) -> Result<Device, CliError> {
     static CUDA: OnceLock<Result<Library, String>> = OnceLock::new();
     let cuda = || {
         let loaded = CUDA.get_or_init(|| {

@@ -6,7 +6,7 @@ use clap::Args;
 use super::groups::{GroupArgs, list};
 use entropy_history::history::Comparison;
 use entropy_history::stats::compare::Plan;
-use entropy_shell::{Failure, WithHint};
+use entropy_shell::{CliError, WithHint};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Comparison")]
@@ -25,7 +25,7 @@ impl BaselineArgs {
         &self,
         groups: &GroupArgs,
         comparison: &Comparison,
-    ) -> Result<Plan, Failure> {
+    ) -> Result<Plan, CliError> {
         let resampling = groups.resampling();
         let groups = groups.groups(comparison)?;
         let (what, names): (_, Vec<&str>) = match groups[..] {

@@ -10,7 +10,7 @@ use crate::cli::x_axis::XAxisArgs;
 use entropy_history::history::Comparison;
 use entropy_history::x_axis::XAxis;
 use entropy_plot::ChartOptions;
-use entropy_shell::{Failure, WithHint};
+use entropy_shell::{CliError, WithHint};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ChartArgs {
@@ -37,7 +37,7 @@ impl ChartArgs {
     ///
     /// # Errors
     /// When limits are not in order, or a logarithmic axis is to start at 0 or below.
-    pub(in crate::cli) fn validate(&self) -> Result<(), Failure> {
+    pub(in crate::cli) fn validate(&self) -> Result<(), CliError> {
         self.steps.validate()?;
         self.values.validate()?;
         match self.values.y_min {

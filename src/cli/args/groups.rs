@@ -13,7 +13,7 @@ use entropy_history::stats::health::is_recorded;
 use entropy_plot::GroupOptions;
 use entropy_shell::Terminal;
 use entropy_shell::plural;
-use entropy_shell::{Failure, WithHint};
+use entropy_shell::{CliError, WithHint};
 
 /// Which runs form a group.
 #[derive(Debug, Args)]
@@ -60,7 +60,7 @@ impl GroupArgs {
     ///
     /// # Errors
     /// When the pattern matches no label.
-    pub(in crate::cli) fn groups(&self, comparison: &Comparison) -> Result<Vec<Group>, Failure> {
+    pub(in crate::cli) fn groups(&self, comparison: &Comparison) -> Result<Vec<Group>, CliError> {
         let Some(regex) = &self.group else { return Ok(Vec::new()) };
         let groups = group(comparison, |label| {
             let found = regex.captures(label)?;
@@ -87,7 +87,7 @@ impl GroupArgs {
         comparison: &Comparison,
         consequence: &str,
         terminal: &Terminal,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CliError> {
         let groups = self.groups(comparison)?;
         let grouped: usize = groups.iter().map(|group| group.members.len()).sum();
         let rest = comparison.runs().len() - grouped;
@@ -123,7 +123,7 @@ impl GroupArgs {
         &self,
         bands: Option<&BandArgs>,
         comparison: &Comparison,
-    ) -> Result<Option<GroupOptions>, Failure> {
+    ) -> Result<Option<GroupOptions>, CliError> {
         let mut groups = self.groups(comparison)?;
         let is_grouped = !groups.is_empty();
         for group in &mut groups {

@@ -11,7 +11,7 @@ use crate::cli::theme::ThemeName;
 use entropy_history::history::Comparison;
 use entropy_plot::theme::{DARK, LIGHT};
 use entropy_plot::{ChartOptions, Encoding};
-use entropy_shell::{Failure, Terminal, WithHint};
+use entropy_shell::{CliError, Terminal, WithHint};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct TitleArgs {
@@ -108,7 +108,7 @@ impl PictureArgs {
     ///
     /// # Errors
     /// When neither names one.
-    pub(in crate::cli) fn encoding(&self, target: &Target) -> Result<Encoding, Failure> {
+    pub(in crate::cli) fn encoding(&self, target: &Target) -> Result<Encoding, CliError> {
         match self.output_format {
             Some(EncodingName::Png) => return Ok(Encoding::Png),
             Some(EncodingName::Svg) => return Ok(Encoding::Svg),
@@ -163,7 +163,7 @@ impl PictureArgs {
         comparison: &Comparison,
         options: ChartOptions,
         terminal: &Terminal,
-    ) -> Result<ChartRenderer, Failure> {
+    ) -> Result<ChartRenderer, CliError> {
         ChartRenderer::new(comparison, options, self.font.as_deref(), self.dpi, terminal)
     }
 }

@@ -5,7 +5,7 @@ use clap::Args;
 
 use super::values::finite;
 use entropy_history::history::{Comparison, Window};
-use entropy_shell::{Failure, Terminal, WithHint};
+use entropy_shell::{CliError, Terminal, WithHint};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Axes")]
@@ -23,7 +23,7 @@ impl StepRangeArgs {
     ///
     /// # Errors
     /// When the first step is not before the last.
-    pub(in crate::cli) fn validate(&self) -> Result<(), Failure> {
+    pub(in crate::cli) fn validate(&self) -> Result<(), CliError> {
         match (self.from_step, self.to_step) {
             (Some(from), Some(to)) if from >= to => {
                 Err(anyhow!("--from-step {from} is not before --to-step {to}")).hint("swap them")
@@ -50,7 +50,7 @@ impl StepRangeArgs {
         &self,
         comparison: &Comparison,
         terminal: &Terminal,
-    ) -> Result<Option<Window>, Failure> {
+    ) -> Result<Option<Window>, CliError> {
         if !self.is_limited() {
             return Ok(None);
         }
@@ -88,7 +88,7 @@ impl ValueRangeArgs {
     ///
     /// # Errors
     /// When the minimum is not below the maximum.
-    pub(in crate::cli) fn validate(&self) -> Result<(), Failure> {
+    pub(in crate::cli) fn validate(&self) -> Result<(), CliError> {
         match (self.y_min, self.y_max) {
             (Some(min), Some(max)) if min >= max => {
                 Err(anyhow!("--y-min {min} is not below --y-max {max}")).hint("swap them")

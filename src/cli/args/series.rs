@@ -4,7 +4,7 @@ use anyhow::anyhow;
 use clap::Args;
 
 use entropy_history::formats::{self, Format, SeriesSelector};
-use entropy_shell::{Failure, WithHint};
+use entropy_shell::{CliError, WithHint};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct SeriesArgs {
@@ -20,7 +20,7 @@ pub(in crate::cli) struct SeriesArgs {
 ///
 /// # Errors
 /// When one is not a glob pattern.
-pub(in crate::cli) fn series_selector(metrics: &[String]) -> Result<SeriesSelector, Failure> {
+pub(in crate::cli) fn series_selector(metrics: &[String]) -> Result<SeriesSelector, CliError> {
     SeriesSelector::metrics(metrics)
         .map_err(|(text, why)| anyhow!("--metric {text:?} is not a glob pattern: {why}"))
         .hint("put * ? or [ in brackets, e.g. [*], to match the character itself")

@@ -19,7 +19,7 @@ use ratatui::crossterm::event::{Event, KeyEventKind};
 
 use super::args::values::{StaleAfter, interval, stale_after};
 use super::args::{CurveArgs, HealthArgs, SeriesArgs, ThemeArgs};
-use super::hints::failure;
+use super::hints::cli_error;
 use super::page::PAGE_AUX;
 use super::storage::storage_path;
 use crate::tui::frame::render;
@@ -31,7 +31,7 @@ use entropy_history::history::Comparison;
 use entropy_history::number::{exact, short};
 use entropy_history::stats::health::State;
 use entropy_history::store::{AuxRequest, LoadOptions, LogLoader, LogStore, SearchPath};
-use entropy_shell::{Failure, Outcome, Terminal, WithHint};
+use entropy_shell::{CliError, Outcome, Terminal, WithHint};
 use events::Events;
 use hooks::{HookOutput, Hooks};
 use keys::{Key, key_action};
@@ -128,7 +128,7 @@ enum WatchEnd {
 }
 
 impl WatchArgs {
-    pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, Failure> {
+    pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, CliError> {
         let aux = if self.serve.is_requested() { PAGE_AUX } else { AuxRequest::default() };
         let options = LoadOptions {
             format: self.series.format,
@@ -136,7 +136,7 @@ impl WatchArgs {
             aux,
             ..LoadOptions::default()
         };
-        let selector = options.selector().map_err(failure)?;
+        let selector = options.selector().map_err(cli_error)?;
         let loader = LogLoader::new(&options, &selector);
         let store = LogStore::new(self.search_paths()?, loader, self.interval);
         let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
@@ -171,7 +171,7 @@ impl WatchArgs {
         })
     }
 
-    fn search_paths(&self) -> Result<Vec<SearchPath>, Failure> {
+    fn search_paths(&self) -> Result<Vec<SearchPath>, CliError> {
         if !self.inputs.is_empty() {
             return Ok(self.inputs.iter().cloned().map(SearchPath::Argument).collect());
         }
@@ -201,13 +201,13 @@ impl WatchArgs {
     }
 
     /// Prints one frame.
-    fn once(&self, store: LogStore<'_>, terminal: &Terminal) -> Result<Outcome, Failure> {
+    fn once(&self, store: LogStore<'_>, terminal: &Terminal) -> Result<Outcome, CliError> {
         let mut watcher = Watcher::new(self.status_config(), store);
         let news = watcher.poll()?;
         let mut outcome = Outcome::Done;
         for problem in news.problems {
             if problem.origin == Origin::Named {
-                return Err(failure(problem.error));
+                return Err(cli_error(problem.error));
             }
             terminal.warn(&format!("skipped: {}", problem.error));
             outcome = Outcome::Partial;
@@ -250,7 +250,7 @@ impl WatchArgs {
         signals: &Signals,
         mut service: Option<&mut Service>,
         terminal: &Terminal,
-    ) -> Result<WatchEnd, Failure> {
+    ) -> Result<WatchEnd, CliError> {
         let mut hooks = Hooks::new(self.exec.clone(), HookOutput::Stderr);
         let waiting = waiting_message(&watcher);
         loop {
@@ -304,7 +304,7 @@ impl WatchArgs {
         mut watcher: Watcher<'_>,
         signals: &Signals,
         terminal: &Terminal,
-    ) -> Result<WatchEnd, Failure> {
+    ) -> Result<WatchEnd, CliError> {
         let mut news = watcher.poll()?; // before the screen, so that an error stays visible
         let palette = text_frame::palette(self.theme.theme, terminal);
         let mut hooks = Hooks::new(self.exec.clone(), HookOutput::Discard);

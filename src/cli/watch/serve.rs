@@ -20,7 +20,7 @@ use entropy_history::history::Comparison;
 use entropy_history::stats::analyse;
 use entropy_history::stats::health::Thresholds;
 use entropy_history::stats::smooth::Smoothing;
-use entropy_shell::{Failure, Terminal, WithHint, io_message};
+use entropy_shell::{CliError, Terminal, WithHint, io_message};
 
 /// After a document was made, the next one waits this multiple of the time that it took.
 const REST_FACTOR: u32 = 5;
@@ -77,7 +77,7 @@ impl ServeArgs {
         log_y: bool,
         thresholds: Thresholds,
         places: &str,
-    ) -> Result<Option<Service>, Failure> {
+    ) -> Result<Option<Service>, CliError> {
         let Some(address) = self.serve else { return Ok(None) };
         if !live::is_local(&address) && !self.allow_remote {
             return Err(anyhow!("refusing to listen on {address}: other machines could reach it"))
@@ -92,7 +92,7 @@ impl ServeArgs {
                 }
                 _ => "--serve alone listens on 127.0.0.1:8765",
             };
-            Failure {
+            CliError {
                 error: anyhow!("cannot listen on {address}: {}", io_message(&error)),
                 hint: Some(hint.to_owned()),
             }
@@ -120,7 +120,7 @@ impl ServeArgs {
 
 impl Service {
     /// Accepts connections and prints the address, at the first call.
-    pub(super) fn start(&mut self, terminal: &Terminal) -> Result<(), Failure> {
+    pub(super) fn start(&mut self, terminal: &Terminal) -> Result<(), CliError> {
         let Some((listener, url)) = self.pending.take() else { return Ok(()) };
         self.server
             .start(listener)

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::anyhow;
 
-use entropy_shell::Failure;
+use entropy_shell::CliError;
 
 /// Where the runs are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub(super) struct Signals {
 impl Signals {
     /// Registers the signal handlers. SIGTSTP is handled only with a screen, which must be restored before the process
     /// stops; otherwise the default action stops it.
-    pub(super) fn listen(display: Display) -> Result<Signals, Failure> {
+    pub(super) fn listen(display: Display) -> Result<Signals, CliError> {
         use signal_hook::consts;
         let signals = Signals::default();
         let mut handled = vec![(consts::SIGINT, &signals.stop), (consts::SIGTERM, &signals.stop)];

@@ -4,12 +4,12 @@ use std::time::{Instant, SystemTime};
 
 use rayon::prelude::*;
 
-use crate::cli::hints::failure;
+use crate::cli::hints::cli_error;
 use crate::tui::run_status::{ChangeDetector, RunStatus, StateChange, StatusConfig};
 use entropy_history::discover::Origin;
 use entropy_history::history::{Comparison, History, Run};
 use entropy_history::store::{Changes, LogStore, Problem};
-use entropy_shell::Failure;
+use entropy_shell::CliError;
 
 /// The result of one poll.
 #[derive(Default)]
@@ -58,14 +58,14 @@ impl<'a> Watcher<'a> {
     ///
     /// # Errors
     /// At the first poll, when a named input cannot be followed.
-    pub(super) fn poll(&mut self) -> Result<Poll, Failure> {
-        let changes = self.store.poll(Instant::now()).map_err(failure)?;
+    pub(super) fn poll(&mut self) -> Result<Poll, CliError> {
+        let changes = self.store.poll(Instant::now()).map_err(cli_error)?;
         let Changes { updated: grew, mut problems, errors: troubles, .. } = changes;
         let is_first = std::mem::take(&mut self.is_first);
         if is_first {
             let is_fatal = |p: &Problem| p.origin == Origin::Named && !p.may_resolve;
             if let Some(fatal) = problems.iter().position(is_fatal) {
-                return Err(failure(problems.swap_remove(fatal).error));
+                return Err(cli_error(problems.swap_remove(fatal).error));
             }
         }
         let now = SystemTime::now();

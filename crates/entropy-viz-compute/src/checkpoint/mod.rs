@@ -13,7 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
-use entropy_shell::{Failure, WithHint};
+use entropy_shell::{CliError, WithHint};
 use serde_json::Value;
 
 /// The format of a checkpoint.
@@ -43,11 +43,11 @@ pub(crate) enum ModelPath {
     /// A single checkpoint.
     Single(Checkpoint),
     /// A run: its checkpoints sorted by step, and the steps that cannot be used, with the reason.
-    Run { checkpoints: Vec<Checkpoint>, unusable: Vec<(u64, Failure)> },
+    Run { checkpoints: Vec<Checkpoint>, unusable: Vec<(u64, CliError)> },
 }
 
 /// Finds the checkpoints under a path.
-pub(crate) fn find(path: &Path) -> Result<ModelPath, Failure> {
+pub(crate) fn find(path: &Path) -> Result<ModelPath, CliError> {
     if !path.exists() {
         return Err(anyhow!(
             "cannot open the model {}: there is no such file or directory",
@@ -89,7 +89,7 @@ pub(crate) fn run_of(path: &Path) -> Option<PathBuf> {
     step.parent().map(Path::to_owned)
 }
 
-fn steps_below(directory: &Path) -> Result<Vec<(u64, PathBuf)>, Failure> {
+fn steps_below(directory: &Path) -> Result<Vec<(u64, PathBuf)>, CliError> {
     let mut steps = Vec::new();
     for path in entries(directory)? {
         if let Some(step) = step_named(&path).filter(|_| path.is_dir()) {
@@ -108,7 +108,7 @@ fn steps_below(directory: &Path) -> Result<Vec<(u64, PathBuf)>, Failure> {
     Ok(steps)
 }
 
-fn entries(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
+fn entries(directory: &Path) -> Result<Vec<PathBuf>, CliError> {
     let entries = fs::read_dir(directory).and_then(|entries| {
         entries.map(|entry| entry.map(|e| e.path())).collect::<Result<Vec<_>, _>>()
     });
@@ -120,7 +120,7 @@ fn entries(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
 }
 
 /// The checkpoint in a directory, or in one of the subdirectories where trainers save it.
-fn single(path: &Path, step: Option<u64>) -> Result<Checkpoint, Failure> {
+fn single(path: &Path, step: Option<u64>) -> Result<Checkpoint, CliError> {
     if path.is_file() {
         let kind = file_kind(path)?;
         return Ok(Checkpoint { path: path.to_owned(), step, kind });
@@ -168,7 +168,7 @@ fn is_weights(path: &Path) -> bool {
 }
 
 /// The safetensors files of a directory; the error says what it has instead.
-fn weights_in(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
+fn weights_in(directory: &Path) -> Result<Vec<PathBuf>, CliError> {
     let shown = directory.display();
     let index = directory.join("model.safetensors.index.json");
     if index.is_file() {
@@ -205,7 +205,7 @@ fn weights_in(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
     .hint("was the download or the copy complete?")
 }
 
-fn shards(index: &Path, directory: &Path) -> Result<Vec<PathBuf>, Failure> {
+fn shards(index: &Path, directory: &Path) -> Result<Vec<PathBuf>, CliError> {
     let value = config::read_json(index)?;
     let Some(map) = value.get("weight_map").and_then(Value::as_object) else {
         return Err(anyhow!("cannot read {}: it has no weight_map", index.display()).into());
@@ -232,7 +232,7 @@ fn shards(index: &Path, directory: &Path) -> Result<Vec<PathBuf>, Failure> {
 }
 
 /// The error for FSDP shards that are not merged, if a directory has any.
-fn unmerged(directory: &Path) -> Option<Failure> {
+fn unmerged(directory: &Path) -> Option<CliError> {
     let shard = fs::read_dir(directory).ok()?.filter_map(Result::ok).find(|entry| {
         let name = entry.file_name();
         let name = name.to_string_lossy();
@@ -240,7 +240,7 @@ fn unmerged(directory: &Path) -> Option<Failure> {
     })?;
     let name = shard.file_name();
     let shown = directory.display();
-    Some(Failure {
+    Some(CliError {
         error: anyhow!(
             "cannot use {shown} as a model: it has FSDP shards ({}) that are not merged",
             name.to_string_lossy()
@@ -265,8 +265,8 @@ fn is_pickled(path: &Path) -> bool {
         || name.ends_with(".pth")
 }
 
-fn pickled_refused(path: &Path) -> Failure {
-    Failure {
+fn pickled_refused(path: &Path) -> CliError {
+    CliError {
         error: anyhow!("cannot use {}: its weights are pickled, and unpickling can run arbitrary code", path.display()),
         hint: Some(
             "convert them to safetensors: AutoModelForCausalLM.from_pretrained(DIR).save_pretrained(NEW)".to_owned(),
@@ -275,7 +275,7 @@ fn pickled_refused(path: &Path) -> Failure {
 }
 
 /// The format of a file given as `--model`, which must be a TorchScript module, not pickled tensors.
-fn file_kind(path: &Path) -> Result<CheckpointKind, Failure> {
+fn file_kind(path: &Path) -> Result<CheckpointKind, CliError> {
     if is_weights(path) {
         return Err(anyhow!(
             "cannot use {}: a weights file does not define the model",
@@ -298,7 +298,7 @@ fn file_kind(path: &Path) -> Result<CheckpointKind, Failure> {
 
 impl Checkpoint {
     /// The checkpoint with the model and its config.json: for an adapter, the base model.
-    pub(crate) fn base(&self, base: Option<&Path>) -> Result<Checkpoint, Failure> {
+    pub(crate) fn base(&self, base: Option<&Path>) -> Result<Checkpoint, CliError> {
         if self.kind != CheckpointKind::Lora {
             return Ok(self.clone());
         }
@@ -311,7 +311,7 @@ impl Checkpoint {
             ))
             .hint("give its base model with --base-model DIR");
         };
-        let base = single(base, None).map_err(|failure| Failure {
+        let base = single(base, None).map_err(|failure| CliError {
             error: failure.error.context("cannot use --base-model"),
             ..failure
         })?;
@@ -326,7 +326,7 @@ impl Checkpoint {
     }
 
     /// Opens the weights of `base`, with this adapter if it is one.
-    pub(crate) fn open(&self, base: &Checkpoint) -> Result<weights::Weights, Failure> {
+    pub(crate) fn open(&self, base: &Checkpoint) -> Result<weights::Weights, CliError> {
         let CheckpointKind::HuggingFace(files) = &base.kind else {
             return Err(anyhow!("BUG: {} has no safetensors", base.path.display()).into());
         };

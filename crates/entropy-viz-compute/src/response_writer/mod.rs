@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use entropy_shell::output::AtomicFile;
-use entropy_shell::{Failure, io_message};
+use entropy_shell::{CliError, io_message};
 use serde_json::{Map, Value, json};
 
 use crate::prompts::PromptRow;
@@ -91,7 +91,7 @@ impl ResponseWriter {
     pub(crate) fn create(
         path: &Path,
         keep: impl Fn(u64) -> bool,
-    ) -> Result<ResponseWriter, Failure> {
+    ) -> Result<ResponseWriter, CliError> {
         let create = || -> io::Result<OutputFormat> {
             let file = AtomicFile::create(path)?;
             let is_parquet = path.extension().is_some_and(|extension| extension == "parquet");
@@ -120,7 +120,7 @@ impl ResponseWriter {
     }
 
     /// Begins a step: writes the existing lines of earlier steps, and drops those of this step.
-    pub(crate) fn begin_step(&mut self, step: u64) -> Result<(), Failure> {
+    pub(crate) fn begin_step(&mut self, step: u64) -> Result<(), CliError> {
         let later = self.existing.split_off(&step);
         self.write_existing()?;
         self.existing = later;
@@ -128,7 +128,7 @@ impl ResponseWriter {
         Ok(())
     }
 
-    fn write_existing(&mut self) -> Result<(), Failure> {
+    fn write_existing(&mut self) -> Result<(), CliError> {
         let lines = std::mem::take(&mut self.existing).into_values().flatten();
         let OutputFormat::JsonLines(file) = &mut self.format else { return Ok(()) };
         let written = lines.into_iter().try_for_each(|line| writeln!(file, "{line}"));
@@ -140,7 +140,7 @@ impl ResponseWriter {
         &mut self,
         row: &OutputRow<'_>,
         pieces: &[String],
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CliError> {
         self.has_new_rows = true;
         let written = match &mut self.format {
             OutputFormat::JsonLines(file) => write_line(file, &row.tokens_line(pieces)),
@@ -150,7 +150,11 @@ impl ResponseWriter {
     }
 
     /// Writes a row of `--save-rollouts`; `text` is that of the response.
-    pub(crate) fn write_rollout(&mut self, row: &OutputRow<'_>, text: &str) -> Result<(), Failure> {
+    pub(crate) fn write_rollout(
+        &mut self,
+        row: &OutputRow<'_>,
+        text: &str,
+    ) -> Result<(), CliError> {
         self.has_new_rows = true;
         let written = match &mut self.format {
             OutputFormat::JsonLines(file) => write_line(file, &row.rollout_line(text)),
@@ -161,7 +165,7 @@ impl ResponseWriter {
 
     /// Completes the file and returns its path. Without new rows, an existing file is not changed; the result is
     /// `None` if there is none.
-    pub(crate) fn finish(mut self) -> Result<Option<PathBuf>, Failure> {
+    pub(crate) fn finish(mut self) -> Result<Option<PathBuf>, CliError> {
         if !self.has_new_rows {
             return Ok(Some(self.path).filter(|path| path.exists()));
         }
@@ -195,6 +199,6 @@ fn write_line(file: &mut BufWriter<AtomicFile>, row: &Value) -> io::Result<()> {
 }
 
 /// The error of a file that cannot be written.
-pub(crate) fn write_error(path: &Path, error: &io::Error) -> Failure {
+pub(crate) fn write_error(path: &Path, error: &io::Error) -> CliError {
     anyhow!("cannot write {}: {}", path.display(), io_message(error)).into()
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use entropy_shell::compute::BatchTokens;
-use entropy_shell::{Failure, plural};
+use entropy_shell::{CliError, plural};
 use tch::Device;
 
 use super::plan::{CheckpointPlan, RunInputs};
@@ -44,10 +44,10 @@ pub(super) struct Evaluation {
 /// Why a checkpoint has no evaluation.
 pub(super) enum EvaluationError {
     Interrupted,
-    Failed(Failure),
+    Failed(CliError),
 }
 
-impl<E: Into<Failure>> From<E> for EvaluationError {
+impl<E: Into<CliError>> From<E> for EvaluationError {
     fn from(error: E) -> EvaluationError {
         EvaluationError::Failed(error.into())
     }
@@ -79,7 +79,7 @@ fn encode(
     inputs: &RunInputs<'_>,
     checkpoint: &Checkpoint,
     plan: &CheckpointPlan,
-) -> Result<(Option<Tokenizer>, EncodedPrompts), Failure> {
+) -> Result<(Option<Tokenizer>, EncodedPrompts), CliError> {
     let spec = plan.decoder.as_ref().map(|(spec, _)| spec);
     let directory = &plan.tokenizer;
     let (tokenizer, chat) = if spec.is_some() || inputs.args.tokenizer.is_some() {
@@ -95,7 +95,7 @@ fn encode(
     if let (Some(vocabulary), Some(tokenizer)) = (vocabulary, &tokenizer)
         && tokenizer.max_token_id() >= vocabulary
     {
-        return Err(Failure {
+        return Err(CliError {
             error: anyhow!(
                 "cannot use {} with this tokenizer: its token ids go up to {}, but the model's vocabulary is {vocabulary}",
                 plan.base.path.display(),
@@ -117,7 +117,7 @@ fn encode(
             0 => "every row needs a prompt, and a response if it is to be scored",
             _ => "--truncate-prompts cuts prompts at their beginning",
         };
-        return Err(Failure {
+        return Err(CliError {
             error: anyhow!(
                 "cannot use {}: none of its rows can be computed ({})",
                 inputs.prompt_file.display(),
@@ -231,7 +231,7 @@ impl Evaluation {
         let tokenizer = self.tokenizer.as_ref();
         let is_sampled = self.encoded.records.iter().any(|record| record.sample.is_some());
         if is_sampled && tokenizer.is_none() && !args.stop.is_empty() {
-            return Err(EvaluationError::Failed(Failure {
+            return Err(EvaluationError::Failed(CliError {
                 error: anyhow!("--stop requires a tokenizer, but the model has none"),
                 hint: Some("give one with --tokenizer DIR".to_owned()),
             }));
@@ -276,9 +276,9 @@ impl Evaluation {
     }
 }
 
-fn not_finite(inputs: &RunInputs<'_>, record: &ResponseRecord, token: usize) -> Failure {
+fn not_finite(inputs: &RunInputs<'_>, record: &ResponseRecord, token: usize) -> CliError {
     let place = &inputs.rows[record.row].place;
-    Failure {
+    CliError {
         error: anyhow!(
             "the model's logits are NaN or infinite at token {token} of the response to {place} of {}",
             inputs.prompt_file.display()

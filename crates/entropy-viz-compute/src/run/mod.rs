@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use entropy_shell::compute::ComputeArgs;
-use entropy_shell::{Failure, Outcome, Terminal, WithHint, io_message, plural, report_error};
+use entropy_shell::{CliError, Outcome, Terminal, WithHint, io_message, plural, report_error};
 use tch::Device;
 
 use crate::encoder::PromptEncoder;
@@ -26,7 +26,7 @@ use output::RunOutputs;
 use plan::{RunInputs, Selection, warn_skipped};
 
 /// Runs `compute` with these flags.
-pub(crate) fn run(args: &ComputeArgs, terminal: &Terminal) -> Result<Outcome, Failure> {
+pub(crate) fn run(args: &ComputeArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
     let (Some(model), Some(prompt_file)) = (&args.model, &args.prompts) else {
         return Err(anyhow!("BUG: --model and --prompts are required").into());
     };
@@ -45,7 +45,7 @@ pub(crate) fn run(args: &ComputeArgs, terminal: &Terminal) -> Result<Outcome, Fa
     let is_computed = checkpoints
         .iter()
         .map(|checkpoint| outputs.is_computed(&inputs, checkpoint))
-        .collect::<Result<Vec<bool>, Failure>>()?;
+        .collect::<Result<Vec<bool>, CliError>>()?;
 
     let mut totals = Totals { partial: selection.unusable > 0, ..Totals::default() };
     let start = Instant::now();
@@ -79,7 +79,7 @@ pub(crate) fn run(args: &ComputeArgs, terminal: &Terminal) -> Result<Outcome, Fa
     finish(&inputs, outputs, totals, checkpoints.len(), start.elapsed())
 }
 
-fn read_prompts(path: &Path, prompt_key: Option<&str>) -> Result<Vec<PromptRow>, Failure> {
+fn read_prompts(path: &Path, prompt_key: Option<&str>) -> Result<Vec<PromptRow>, CliError> {
     let is_special = fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
     if is_special || path.as_os_str() == "-" {
         return Err(anyhow!(
@@ -94,7 +94,7 @@ fn read_prompts(path: &Path, prompt_key: Option<&str>) -> Result<Vec<PromptRow>,
             PromptError::Io(error) => io_message(&error),
             other => other.to_string(),
         };
-        Failure { error: anyhow!("cannot read {}: {reason}", path.display()), hint }
+        CliError { error: anyhow!("cannot read {}: {reason}", path.display()), hint }
     })
 }
 
@@ -106,7 +106,7 @@ struct Totals {
     /// Whether a selected checkpoint could not be computed.
     partial: bool,
     /// The last one.
-    failure: Option<Failure>,
+    failure: Option<CliError>,
     /// Response tokens with an entropy.
     tokens: usize,
     /// Tokens that went through the model.
@@ -132,13 +132,13 @@ fn finish(
     totals: Totals,
     checkpoints: usize,
     elapsed: Duration,
-) -> Result<Outcome, Failure> {
+) -> Result<Outcome, CliError> {
     outputs.history.merge_shards()?;
     if totals.computed + totals.skipped == 0
         && let Some(failure) = totals.failure
     {
         let error = failure.error.context("no checkpoint could be computed");
-        return Err(Failure { error, ..failure });
+        return Err(CliError { error, ..failure });
     }
     let terminal = inputs.terminal;
     let rows = plural(outputs.history.len(), "row", "rows");

@@ -7,7 +7,7 @@ use anyhow::anyhow;
 use entropy_kernels::logits::TokenScore;
 use entropy_shell::compute::ComputeArgs;
 use entropy_shell::output::AtomicFile;
-use entropy_shell::{Failure, Terminal, WithHint};
+use entropy_shell::{CliError, Terminal, WithHint};
 
 use super::evaluate::{Evaluation, first_stop};
 use super::plan::{CheckpointPlan, RunInputs, Selection};
@@ -33,7 +33,7 @@ impl RunOutputs {
         inputs: &RunInputs<'_>,
         model: &Path,
         selection: &Selection,
-    ) -> Result<RunOutputs, Failure> {
+    ) -> Result<RunOutputs, CliError> {
         let args = inputs.args;
         let merged = args.output.clone().unwrap_or_else(|| default_output(model, selection.is_run));
         check_names(args, &merged)?;
@@ -64,7 +64,7 @@ impl RunOutputs {
         &self,
         inputs: &RunInputs<'_>,
         checkpoint: &Checkpoint,
-    ) -> Result<bool, Failure> {
+    ) -> Result<bool, CliError> {
         let step = checkpoint.step.unwrap_or(0);
         if !self.history.has_step(step) {
             return Ok(false);
@@ -83,7 +83,7 @@ impl RunOutputs {
         inputs: &RunInputs<'_>,
         step: u64,
         evaluation: &Evaluation,
-    ) -> Result<EntropySummary, Failure> {
+    ) -> Result<EntropySummary, CliError> {
         let records = &evaluation.encoded.records;
         let scores: Vec<&[TokenScore]> = records.iter().map(|record| &record.scores[..]).collect();
         let summary = EntropySummary::new(&scores)
@@ -113,7 +113,7 @@ impl RunOutputs {
     }
 
     /// Completes the files and returns the paths of those that exist. Warns about files without rows.
-    pub(super) fn finish(self, terminal: &Terminal) -> Result<Vec<PathBuf>, Failure> {
+    pub(super) fn finish(self, terminal: &Terminal) -> Result<Vec<PathBuf>, CliError> {
         let history = self.history;
         let mut written = Vec::from_iter((history.len() > 0).then(|| history.path().to_owned()));
         for (writer, verb) in [(self.tokens, "computed"), (self.rollouts, "sampled")] {
@@ -140,7 +140,7 @@ fn default_output(model: &Path, is_run: bool) -> PathBuf {
 }
 
 /// Checks the extensions of the output files, and that no file is used twice.
-fn check_names(args: &ComputeArgs, history: &Path) -> Result<(), Failure> {
+fn check_names(args: &ComputeArgs, history: &Path) -> Result<(), CliError> {
     check_extension(Some(history), &["json"], "a history is JSON")?;
     check_extension(
         args.tokens_out.as_deref(),
@@ -164,7 +164,7 @@ fn check_names(args: &ComputeArgs, history: &Path) -> Result<(), Failure> {
 }
 
 /// Returns an error if the extension of an output file contradicts its format.
-fn check_extension(path: Option<&Path>, extensions: &[&str], format: &str) -> Result<(), Failure> {
+fn check_extension(path: Option<&Path>, extensions: &[&str], format: &str) -> Result<(), CliError> {
     let Some(path) = path else { return Ok(()) };
     let fits = path.extension().is_some_and(|extension| extensions.iter().any(|e| extension == *e));
     // Devices and pipes may have any name.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use entropy_shell::compute::ComputeArgs;
-use entropy_shell::{Failure, Terminal, WithHint, io_message, plural};
+use entropy_shell::{CliError, Terminal, WithHint, io_message, plural};
 use serde_json::json;
 use tch::Device;
 
@@ -41,7 +41,7 @@ pub(super) struct RunInputs<'a> {
 
 impl RunInputs<'_> {
     /// A digest of the prompts and of the flags that change a number.
-    pub(super) fn digest(&self) -> Result<String, Failure> {
+    pub(super) fn digest(&self) -> Result<String, CliError> {
         let args = self.args;
         let mut hasher = blake3::Hasher::new();
         hash_file(&mut hasher, self.prompt_file)?;
@@ -79,7 +79,7 @@ impl Selection {
         path: &Path,
         args: &ComputeArgs,
         terminal: &Terminal,
-    ) -> Result<Selection, Failure> {
+    ) -> Result<Selection, CliError> {
         let (found, unusable) = match checkpoint::find(path)? {
             ModelPath::Single(checkpoint) => {
                 if args.steps.is_some() || args.shard.is_some() {
@@ -137,7 +137,7 @@ impl Selection {
 }
 
 /// Warns that the checkpoint of a step is skipped.
-pub(super) fn warn_skipped(terminal: &Terminal, step: u64, failure: &Failure) {
+pub(super) fn warn_skipped(terminal: &Terminal, step: u64, failure: &CliError) {
     let hint = failure.hint.as_ref().map_or(String::new(), |hint| format!(" ({hint})"));
     terminal.warn(&format!("skipped step {step}: {:#}{hint}", failure.error));
 }
@@ -161,7 +161,7 @@ impl CheckpointPlan {
         inputs: &RunInputs<'_>,
         checkpoint: &Checkpoint,
         inputs_digest: &str,
-    ) -> Result<CheckpointPlan, Failure> {
+    ) -> Result<CheckpointPlan, CliError> {
         let args = inputs.args;
         let base = checkpoint.base(args.base_model.as_deref())?;
         let decoder = match base.kind {
@@ -195,7 +195,7 @@ impl CheckpointPlan {
     }
 }
 
-fn hash_file(hasher: &mut blake3::Hasher, path: &Path) -> Result<(), Failure> {
+fn hash_file(hasher: &mut blake3::Hasher, path: &Path) -> Result<(), CliError> {
     // The size is hashed first, so that no two sequences of files have the same bytes.
     let size = fs::metadata(path).map(|metadata| metadata.len());
     let hashed = size.and_then(|size| {
