@@ -219,7 +219,7 @@ fn duplicate_logs_are_shown_once_while_one_lags_behind() {
     pty.wait_for_text("1 run · healthy");
     append(&table, "41,2.5\n42,2.5\n");
     append(&tmp.path().join("runs/a/metrics.jsonl"), &row(41, 2.5));
-    pty.wait_for_text("a 2.50 41");
+    pty.wait_for_text("a 2.50 42");
     std::thread::sleep(Duration::from_millis(200));
     assert!(pty.text().contains("1 run · healthy"), "{}", pty.text());
 }

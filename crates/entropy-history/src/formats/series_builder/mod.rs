@@ -6,6 +6,7 @@
 
 mod finish;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::str::Utf8Error;
 
@@ -64,7 +65,7 @@ struct RunRows {
 /// Collects the rows of a log for all selected series.
 #[derive(Clone)]
 pub(crate) struct SeriesBuilder<'w> {
-    selector: &'w SeriesSelector,
+    selector: Cow<'w, SeriesSelector>,
     format_keys: &'static [&'static str],
     missing_metric: MissingMetric,
     columns: Vec<SeriesColumn>,
@@ -85,9 +86,10 @@ pub(crate) struct SeriesBuilder<'w> {
 impl<'w> SeriesBuilder<'w> {
     /// An empty builder; `format_keys` are the keys of the format, best first.
     pub(crate) fn new(
-        selector: &'w SeriesSelector,
+        selector: Cow<'w, SeriesSelector>,
         format_keys: &'static [&'static str],
     ) -> SeriesBuilder<'w> {
+        let count_each = selector.list_all() || selector.has_rewards() || selector.has_clock();
         SeriesBuilder {
             selector,
             format_keys,
@@ -103,7 +105,7 @@ impl<'w> SeriesBuilder<'w> {
             hint: NameHint::default(),
             purge_from_step: None,
             in_parts: false,
-            count_each: selector.list_all() || selector.has_rewards() || selector.has_clock(),
+            count_each,
             notes: Vec::new(),
         }
     }
@@ -154,7 +156,7 @@ impl<'w> SeriesBuilder<'w> {
 
     /// The selection.
     pub(crate) fn selector(&self) -> &SeriesSelector {
-        self.selector
+        &self.selector
     }
 
     /// Whether a series with this key is selected as a metric.

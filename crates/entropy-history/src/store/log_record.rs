@@ -1,5 +1,4 @@
-//! The state of a followed log: what was read of it, and whether that can be trusted while it is being
-//! written.
+//! The state of a log: what was read of it, and whether that can be trusted while it is being written.
 //!
 //! A trainer that rewrites its file leaves, for a moment, only the start of it. A file that has fewer points
 //! than before and is truncated is not used until it is complete, or unchanged for [`REWRITE_TIMEOUT`].
@@ -7,7 +6,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use super::error::LoadError;
-use super::load::{FileResult, LogContents, LogLoader, UnlabelledRun};
+use super::load::{FileResult, LogContents, LogLoader, ReadMode, UnlabelledRun};
 use super::load::{holds_no_entropy, looks_like_log};
 use super::tail::FileTail;
 use crate::discover::{Input, Location, Origin};
@@ -16,23 +15,39 @@ use crate::formats::{Log, LogNote, ReadError};
 /// A truncated file is taken to be in the middle of a rewrite until it was unchanged for this long.
 const REWRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A followed log.
-pub(super) struct LogState<'a> {
+/// Where a log is between its first reading and its deletion. Its runs are kept in all states.
+#[derive(Debug)]
+pub(super) enum LogState {
+    /// It was not read yet.
+    Unread,
+    /// It is not recognised as a log.
+    NotALog,
+    /// It holds no entropy, or none yet: the log and the reason.
+    WithoutEntropy(String),
+    /// Its runs are what its files hold.
+    Ready,
+    /// Its runs are the start of a file that was never seen complete, and that last changed at this time.
+    Provisional(Instant),
+    /// Its files are being rewritten since this time; its runs were read before that.
+    Rewriting(Instant),
+    /// Its files stay truncated for the reason given; its runs are what is there.
+    Truncated(String),
+    /// Its files cannot be read for the reason given; its runs were read before that.
+    Failed(String),
+    /// Its files were deleted after they were read; the reason why reading fails, once it was tried.
+    Deleted(Option<String>),
+}
+
+/// A log, read once or followed.
+pub(super) struct LogRecord {
     /// The index of the search path that it was found by.
     pub(super) search_path: usize,
     pub(super) input: Input,
-    tails: Vec<FileTail<'a>>,
+    tails: Vec<FileTail>,
     pub(super) runs: Vec<UnlabelledRun>,
-    /// The present error of the log, if any.
-    pub(super) error: Option<String>,
+    pub(super) state: LogState,
     /// Errors of other series in it.
     pub(super) series_errors: Vec<String>,
-    /// When it was last read and found truncated.
-    truncated_since: Option<Instant>,
-    /// The runs were read from a truncated file that was never complete.
-    pub(super) provisional: bool,
-    /// Its files were deleted after they were read.
-    pub(super) deleted: bool,
 }
 
 /// A log that could not be read, or not yet.
@@ -58,43 +73,66 @@ pub(super) enum LogChange {
     Failed(Problem),
 }
 
-impl<'a> LogState<'a> {
-    /// A log to follow; `before` is its state so far, if it was followed already.
+impl LogRecord {
+    /// A log to read; `before` is its record so far, if it was followed already.
     ///
     /// # Errors
-    /// When it is standard input.
+    /// When standard input is to be followed.
     pub(super) fn new(
         search_path: usize,
         input: Input,
-        before: Option<LogState<'a>>,
-        loader: &LogLoader<'a>,
-    ) -> Result<LogState<'a>, LoadError> {
-        let mut state = before.unwrap_or_else(|| LogState {
+        before: Option<LogRecord>,
+        loader: &LogLoader,
+    ) -> Result<LogRecord, LoadError> {
+        let mut record = before.unwrap_or_else(|| LogRecord {
             search_path,
             input: input.clone(),
             tails: Vec::new(),
             runs: Vec::new(),
-            error: None,
+            state: LogState::Unread,
             series_errors: Vec::new(),
-            truncated_since: None,
-            provisional: false,
-            deleted: false,
         });
-        let mut known = std::mem::take(&mut state.tails);
+        let mut known = std::mem::take(&mut record.tails);
         let mut tails = Vec::new();
         for segment in &input.segments {
-            let Location::File(path) = segment else { return Err(LoadError::FollowStdin) };
-            tails.push(match known.iter().position(|tail| tail.path() == path) {
+            if *segment == Location::Stdin && loader.mode == ReadMode::Follow {
+                return Err(LoadError::FollowStdin);
+            }
+            tails.push(match known.iter().position(|tail| tail.location() == segment) {
                 Some(at) => known.swap_remove(at),
-                None => FileTail::new(path.clone(), loader.options.format, loader.selector),
+                None => FileTail::new(segment.clone(), loader),
             });
         }
-        Ok(LogState { search_path, input, tails, deleted: false, ..state })
+        let state = match record.state {
+            LogState::Deleted(Some(error)) => LogState::Failed(error),
+            LogState::Deleted(None) => LogState::Unread,
+            state => state,
+        };
+        Ok(LogRecord { search_path, input, tails, state, ..record })
+    }
+
+    /// Whether its files were deleted.
+    pub(super) fn is_deleted(&self) -> bool {
+        matches!(self.state, LogState::Deleted(_))
+    }
+
+    /// Whether its runs may be the start of a file that is being written.
+    pub(super) fn is_provisional(&self) -> bool {
+        matches!(self.state, LogState::Provisional(_))
+    }
+
+    /// The present error of the log, if any.
+    pub(super) fn error(&self) -> Option<&String> {
+        match &self.state {
+            LogState::Truncated(error) | LogState::Failed(error) => Some(error),
+            LogState::Deleted(error) => error.as_ref(),
+            _ => None,
+        }
     }
 
     /// Whether none of its files exists.
     pub(super) fn is_missing(&self) -> bool {
-        self.tails.iter().all(|tail| !tail.path().exists())
+        self.tails.iter().all(FileTail::is_missing)
     }
 
     /// When one of its files was last written to.
@@ -103,11 +141,14 @@ impl<'a> LogState<'a> {
     }
 
     /// Reads the files of the log if one of them changed.
-    pub(super) fn poll(&mut self, loader: &LogLoader<'_>, now: Instant) -> LogChange {
-        let has_waited = self
-            .truncated_since
-            .is_some_and(|since| now.saturating_duration_since(since) >= REWRITE_TIMEOUT);
-        let stays_truncated = has_waited && !self.tails.iter().any(FileTail::is_modified);
+    pub(super) fn poll(&mut self, loader: &LogLoader, now: Instant) -> LogChange {
+        let stays_truncated = match self.state {
+            LogState::Provisional(since) | LogState::Rewriting(since) => {
+                now.saturating_duration_since(since) >= REWRITE_TIMEOUT
+                    && !self.tails.iter().any(FileTail::is_modified)
+            }
+            _ => false,
+        };
         if !stays_truncated && !self.tails.iter().any(|tail| tail.is_due(now)) {
             return LogChange::None;
         }
@@ -117,13 +158,17 @@ impl<'a> LogState<'a> {
         let mut truncated: Option<(String, String)> = None;
         let mut is_rewritten = false;
         for tail in &mut self.tails {
-            let name = tail.path().to_string_lossy().into_owned();
-            if is_scanned && is_first && !looks_like_log(tail.path()).unwrap_or(true) {
+            let name = tail.location().name();
+            if let Location::File(path) = tail.location()
+                && is_scanned
+                && is_first
+                && !looks_like_log(path).unwrap_or(true)
+            {
                 tail.skip();
                 files.push(Ok(None));
                 continue;
             }
-            let read = tail.read(now);
+            let read = tail.read(loader, now);
             let reason = match &read {
                 Ok((_, log)) => truncation(log).map(ToString::to_string),
                 // Before its first bytes are written, a file that is rewritten is empty.
@@ -149,40 +194,52 @@ impl<'a> LogState<'a> {
                     return self.wait(now);
                 }
                 self.runs = runs;
-                self.error = None;
-                self.provisional = is_first && is_rewritten;
-                self.truncated_since = self.provisional.then_some(now);
-                return match truncated.filter(|_| stays_truncated) {
-                    Some((log, reason)) => {
-                        let error = LoadError::Truncated { log, reason };
-                        self.error = Some(error.to_string());
-                        LogChange::Truncated(error)
-                    }
-                    None => LogChange::Updated(self.new_series_errors(errors)),
+                if let Some((log, reason)) = truncated.filter(|_| stays_truncated) {
+                    let error = LoadError::Truncated { log, reason };
+                    self.state = LogState::Truncated(error.to_string());
+                    return LogChange::Truncated(error);
+                }
+                self.state = match is_first && is_rewritten {
+                    true => LogState::Provisional(now),
+                    false => LogState::Ready,
                 };
+                return LogChange::Updated(self.new_series_errors(errors));
             }
             _ if may_be_partial => return self.wait(now),
             Ok(LogContents::NoEntropy { log, error }) if !is_first => {
                 LoadError::Read { log, error }
             }
-            Ok(LogContents::NoEntropy { .. } | LogContents::NotALog) => {
-                (self.truncated_since, self.error) = (None, None);
+            Ok(LogContents::NoEntropy { log, error }) => {
+                self.state = LogState::WithoutEntropy(format!("{log}: {error}"));
+                return LogChange::None;
+            }
+            Ok(LogContents::NotALog) => {
+                self.state = LogState::NotALog;
                 return LogChange::None;
             }
             Err(error) => error,
         };
-        self.truncated_since = None;
-        let text = Some(error.to_string());
-        if self.error == text {
+        self.fail(error, may_resolve)
+    }
+
+    fn fail(&mut self, error: LoadError, may_resolve: bool) -> LogChange {
+        let text = error.to_string();
+        if self.error() == Some(&text) {
             return LogChange::None;
         }
-        self.error = text;
+        self.state = match self.state {
+            LogState::Deleted(_) => LogState::Deleted(Some(text)),
+            _ => LogState::Failed(text),
+        };
         LogChange::Failed(Problem { error, origin: self.input.origin, may_resolve })
     }
 
     /// Waits for the rest of a file; until then the runs read before are kept.
     fn wait(&mut self, now: Instant) -> LogChange {
-        (self.truncated_since, self.error) = (Some(now), None);
+        self.state = match self.state {
+            LogState::Provisional(_) => LogState::Provisional(now),
+            _ => LogState::Rewriting(now),
+        };
         LogChange::None
     }
 
