@@ -134,7 +134,9 @@ fn read_hint(error: &ReadError) -> Option<String> {
         ReadError::Unrecognised(what) if what.contains("UTF-16") => {
             "convert it: iconv -f UTF-16 -t UTF-8"
         }
-        ReadError::Unrecognised(_) => "`entropy-viz formats` lists what can be read",
+        ReadError::Unrecognised(_) | ReadError::NoRows(_) => {
+            "`entropy-viz formats` lists what can be read"
+        }
         ReadError::Nothing(_) => {
             "the trainer may not have logged yet, or may write only when training ends"
         }
