@@ -38,6 +38,7 @@ mod verl;
 pub mod wandb;
 
 pub use crate::select::{KeyRank, SeriesSelector};
+pub(crate) use console::LiveConsole;
 pub(crate) use error::describe;
 pub use error::{ReadError, TrackioError, quoted};
 pub use format::{Confidence, Format, Source};

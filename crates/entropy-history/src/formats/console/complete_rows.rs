@@ -207,6 +207,17 @@ impl CompleteRows {
         self.collector.push(row);
     }
 
+    /// Whether the rows have no steps of their own.
+    fn has_numbers(&self) -> bool {
+        matches!(self.collector.shape, Some(Shape::HuggingFace | Shape::Numbered))
+    }
+
+    /// Whether rows were numbered because nothing shows their steps.
+    pub(crate) fn is_numbered(&self) -> bool {
+        let is_table = self.collector.shape == Some(Shape::Table);
+        self.has_numbers() && self.progress.numbered || is_table && self.numbered > 0
+    }
+
     /// What the user should know about the log, of which `rows` rows were read.
     pub(crate) fn notes(&self, rows: usize, ends_inside: bool, too_long: usize) -> Vec<LogNote> {
         let mut notes = Vec::new();
@@ -215,10 +226,8 @@ impl CompleteRows {
             let place = format!("line {}", self.line());
             notes.push(LogNote::Cut { unit: "row", read: rows, place });
         }
-        let by_rows = matches!(self.collector.shape, Some(Shape::HuggingFace | Shape::Numbered));
-        if by_rows && self.progress.numbered
-            || self.collector.shape == Some(Shape::Table) && self.numbered > 0
-        {
+        let by_rows = self.has_numbers();
+        if self.is_numbered() {
             notes.push(LogNote::RowsNumbered);
         }
         let mut odd = |what: String| notes.push(LogNote::Odd(what));

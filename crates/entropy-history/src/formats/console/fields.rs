@@ -95,7 +95,9 @@ fn read_cell(cell: &str, values: &mut Values) {
             continue;
         }
         let bare = without_brackets(word);
-        if let Some((name, value)) = split_field(bare) {
+        if bare.contains(".py:") {
+            key.clear(); // a place in a program
+        } else if let Some((name, value)) = split_field(bare) {
             key.push(name);
             if value.is_empty() {
                 expects_value = true;
@@ -154,14 +156,13 @@ fn of_word(word: &str) -> Option<f64> {
     })
 }
 
-/// Whether a word is a time or a place in a program: `10:00:01`, `2026-04-02`, `model.py:918`.
+/// Whether a word is a time: `10:00:01`, `2026-04-02`.
 fn is_stamp(word: &str) -> bool {
     let digits = word.bytes().filter(u8::is_ascii_digit).count();
     digits > 0
         && word.contains([':', '-', '/'])
         && python_number(word).is_none()
         && digits * 2 >= word.len()
-        || word.contains(".py")
 }
 
 /// Splits at white space outside the brackets of a call.

@@ -28,6 +28,7 @@ mod dict;
 mod fields;
 mod label;
 mod line_patterns;
+mod live;
 mod open_row;
 mod parser;
 mod progress_steps;
@@ -44,7 +45,8 @@ use std::io::Read;
 use memchr::{memchr, memmem};
 
 pub(crate) use line_patterns::without_ansi;
-pub(crate) use parser::ConsoleParser;
+pub(crate) use live::LiveConsole;
+use parser::ConsoleParser;
 use rows::Shape;
 use segments::segments;
 

@@ -91,6 +91,26 @@ impl ConsoleParser {
         std::mem::take(&mut self.rows.collector.rows)
     }
 
+    /// Lets the first row with an entropy decide which rows are read, for a log that is used before its end.
+    pub(crate) fn decide_at_once(&mut self) {
+        self.rows.collector.is_eager = true;
+    }
+
+    /// Whether the next line may continue a row.
+    pub(crate) fn is_inside_row(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// Whether rows were numbered because nothing shows their steps.
+    pub(crate) fn is_numbered(&self) -> bool {
+        self.rows.is_numbered()
+    }
+
+    /// Number of texts that look like rows and cannot be read.
+    pub(crate) fn unreadable(&self) -> usize {
+        self.rows.unreadable
+    }
+
     /// What the user should know about the log, of which `rows` rows were read.
     pub(crate) fn notes(&self, rows: usize, too_long: usize) -> Vec<LogNote> {
         self.rows.notes(rows, self.ends_inside, too_long)

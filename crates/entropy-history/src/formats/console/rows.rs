@@ -66,6 +66,8 @@ pub(crate) struct RowCollector {
     pub(crate) rows: Vec<ConsoleRow>,
     /// The shape of the rows, once it is known.
     pub(crate) shape: Option<Shape>,
+    /// Whether the first row with an entropy decides, whatever its shape.
+    pub(crate) is_eager: bool,
     undecided: VecDeque<FoundRow>,
     /// Number of the present training, from 0.
     pub(crate) training: usize,
@@ -91,7 +93,8 @@ impl RowCollector {
             Some(known) if known == shape => self.emit(row),
             Some(_) => {}
             None => {
-                let decides = shape.decides(&row.values);
+                let decides =
+                    shape.decides(&row.values) || self.is_eager && holds_entropy(&row.values);
                 self.undecided.push_back(row);
                 if decides {
                     self.decide(shape);
