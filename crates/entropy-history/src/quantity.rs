@@ -178,12 +178,12 @@ pub fn identify(
     metric: &str,
     values: impl Iterator<Item = f64>,
 ) -> (EntropyKind, Sign) {
+    if let Some((_, kind)) = format_kinds.iter().find(|(key, _)| is_key(key, metric)) {
+        return (*kind, Sign::AsLogged);
+    }
     let Some(known) = KNOWN_KEYS.iter().find(|known| is_key(known.key, metric)) else {
         return (EntropyKind::Unknown, Sign::AsLogged);
     };
-    if let Some((_, kind)) = format_kinds.iter().find(|(key, _)| *key == known.key) {
-        return (*kind, Sign::AsLogged);
-    }
     if known.key == "train/entropy_loss" {
         let (mut positive, mut negative) = (0, 0);
         for value in values {

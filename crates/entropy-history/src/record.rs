@@ -109,8 +109,11 @@ impl<'s> LineReader<'s> {
             self.console.take(line, is_complete, self.selector); // it ends a row of several lines
             return TakenLine::default();
         }
-        let is_json = line.trim_ascii_start().starts_with(b"{\"");
+        let inside = line.trim_ascii_start().strip_prefix(b"{").map(<[u8]>::trim_ascii_start);
+        let is_json = inside.is_some_and(|inside| inside.starts_with(b"\""));
         let parsed = match parse_line(line, self.selector) {
+            // Python's dictionaries have a place among the other lines of the trainer.
+            _ if inside.is_some() && !is_json => Err(LineError::NoText),
             Err(LineError::Row(ReadError::NoStep { .. })) => self.numbered_row(line),
             parsed => parsed,
         };

@@ -178,14 +178,19 @@ impl CompleteRows {
                 && above.prefix == table.prefix
         });
         let above = above.and_then(|above| StepLabel::find(&above.text)).map(|label| label.step);
-        let step = table.label.or_else(|| dict::own_step(&table.values)).or(above);
-        let step = step.or_else(|| {
-            let is_row = holds_entropy(&table.values);
+        let label = table.label.or_else(|| dict::own_step(&table.values)).or(above);
+        self.take_table_row(table.values, label);
+    }
+
+    /// Takes a row of a table; it is numbered if neither it nor the lines before it name the step.
+    pub(crate) fn take_table_row(&mut self, values: Values, label: Option<f64>) {
+        let step = label.or_else(|| dict::own_step(&values)).or_else(|| {
+            let is_row = holds_entropy(&values);
             self.numbered += usize::from(is_row);
             is_row.then_some(self.numbered as f64)
         });
         if let Some(step) = step {
-            self.collect(Shape::Table, String::new(), step, table.values);
+            self.collect(Shape::Table, String::new(), step, values);
         }
     }
 

@@ -47,6 +47,7 @@ enum Resumed {
 pub(crate) struct ConsoleParser {
     rows: CompleteRows,
     open: Option<OpenRow>,
+    header: Vec<String>, // of the table before
     has_broken: bool,
     ends_inside: bool,
 }
@@ -240,6 +241,9 @@ impl ConsoleParser {
         }
         match TableLine::of(line.text) {
             TableLine::Row if line.is_complete && table.take(line.text) => {
+                if let Some(values) = table.row.take() {
+                    self.rows.take_table_row(values, None);
+                }
                 table.after_border = false;
                 self.open = Some(OpenRow::Table(table));
                 return Resumed::Taken;
@@ -276,7 +280,11 @@ impl ConsoleParser {
         match TableLine::of(text) {
             TableLine::Row if line.is_complete => {
                 let mut table = Table::new(line.prefix, self.rows.line());
+                table.header.append(&mut self.header); // of a table that other lines interrupt
                 table.take(text);
+                if let Some(values) = table.row.take() {
+                    self.rows.take_table_row(values, None);
+                }
                 self.open = Some(OpenRow::Table(table));
                 return;
             }
@@ -349,7 +357,10 @@ impl ConsoleParser {
             OpenRow::Dict(dict) => self.rows.count_cut(&dict.text),
             OpenRow::Fields(row) if row.is_verl => self.rows.take_verl(&row.text),
             OpenRow::Fields(row) => self.rows.take_fields(&row.text),
-            OpenRow::Table(table) => self.rows.take_table(table),
+            OpenRow::Table(mut table) => {
+                self.header = std::mem::take(&mut table.header);
+                self.rows.take_table(table);
+            }
         }
     }
 }

@@ -5,6 +5,8 @@
 //! |    entropy_loss | -1.34 |
 //! │ a/entropy/avg │ 1.2e-01 │ a/loss/avg │ 3.4e-02 │   AReaL
 //! │ Global Step: 3/1000   entropy_loss=0.123        │   RLinf
+//! | step | loss | entropy |                             a header; each line below it is a row
+//! | 3    | 0.01 | 0.123   |
 //! ```
 
 use super::fields::{fields, is_entropy};
@@ -59,6 +61,10 @@ pub(crate) struct Table {
     pub(crate) line: usize,
     pub(crate) values: Values,
     pub(crate) label: Option<f64>,
+    /// The names of the columns, if each line is a row.
+    pub(crate) header: Vec<String>,
+    /// The line that was taken last, if it is a row by itself.
+    pub(crate) row: Option<Values>,
     section: String,
     /// Whether the line before was a border.
     pub(crate) after_border: bool,
@@ -71,6 +77,8 @@ impl Table {
             line,
             values: Values::new(),
             label: None,
+            header: Vec::new(),
+            row: None,
             section: String::new(),
             after_border: false,
         }
@@ -79,6 +87,9 @@ impl Table {
     /// Adds a row; `false` if it repeats a name, so that it belongs to another table.
     pub(crate) fn take(&mut self, text: &str) -> bool {
         let cells: Vec<&str> = text.trim().trim_matches(is_bar).split(is_bar).collect();
+        if self.take_wide(&cells) {
+            return true;
+        }
         let known = self.values.len();
         let mut name: Option<&str> = None;
         for cell in &cells {
@@ -115,6 +126,25 @@ impl Table {
             self.values.truncate(known);
         }
         !repeats
+    }
+
+    /// Takes a header, or a row below one.
+    fn take_wide(&mut self, cells: &[&str]) -> bool {
+        let cells = cells.iter().map(|cell| cell.trim());
+        if self.header.len() == cells.len() {
+            let values = self.header.iter().zip(cells);
+            let values = values.map(|(name, cell)| (name.clone(), python_number(cell)));
+            let values: Values = values.collect();
+            let is_row = values.first().is_some_and(|(_, value)| value.is_some());
+            self.row = Some(values).filter(|_| is_row);
+            return is_row;
+        }
+        let is_name = |cell: &str| !cell.is_empty() && python_number(cell).is_none();
+        let is_header = cells.len() > 1 && cells.clone().all(is_name);
+        if is_header && cells.clone().any(is_entropy) {
+            self.header = cells.map(str::to_owned).collect();
+        }
+        is_header && !self.header.is_empty()
     }
 
     fn add(&mut self, name: &str, value: Option<f64>) {
@@ -168,6 +198,15 @@ mod tests {
             "╘═══════════════╧════════════╧═════════╧════════════╛",
         ]);
         assert_eq!(values, "a/entropy/avg=Some(0.12) a/n=Some(3.0) a/loss/avg=Some(0.2)");
+    }
+
+    #[test]
+    fn each_line_below_a_header_is_a_row() {
+        let mut table = Table::new("", 1);
+        assert!(table.take("| step | loss | entropy |") && table.row.is_none());
+        assert!(table.take("|    3 | 0.01 | 0.123   |"));
+        let row = [("step", 3.0), ("loss", 0.01), ("entropy", 0.123)];
+        assert_eq!(table.row, Some(row.map(|(key, value)| (key.to_owned(), Some(value))).to_vec()));
     }
 
     #[test]

@@ -9,9 +9,15 @@ pub(crate) fn find(text: &str, from: usize) -> Option<usize> {
     loop {
         let at = from + text[from..].find("step:")?;
         let digits = text[at + 5..].bytes().take_while(u8::is_ascii_digit).count();
-        let is_named = text[..at].ends_with(|c: char| c == '_' || c == '/'); // global_step:
-        let is_row = text[at + 5 + digits..].starts_with(" - ");
-        if digits > 0 && is_row && !is_named {
+        let is_named = text[..at].ends_with(['_', '/']); // global_step:
+        if digits > 0
+            && !is_named
+            && text[at + 5 + digits..].strip_prefix(" - ").is_some_and(|fields| {
+                // Behind other text, prose may look alike; verl's keys have slashes.
+                let key = fields.split(':').next().unwrap_or_default();
+                at == 0 || key.len() < fields.len() && key.contains('/') && !key.contains(' ')
+            })
+        {
             return Some(at);
         }
         from = at + 5;
@@ -61,9 +67,10 @@ mod tests {
 
     #[test]
     fn row_is_found_behind_other_text() {
-        assert_eq!(find("saved...step:1 - a:2", 0), Some(8));
-        assert_eq!(find("step:1 - a:2step:2 - a:3", 1), Some(12));
-        assert_eq!(find("global_step:1 - a:2", 0), None);
+        assert_eq!(find("saved...step:1 - a/b:2", 0), Some(8));
+        assert_eq!(find("step:1 - a:2step:2 - a/b:3", 1), Some(12));
+        assert_eq!(find("the entropy is step:3 - 4:5", 0), None);
+        assert_eq!(find("global_step:1 - a/b:2", 0), None);
         assert_eq!(find("step: 1 - a:2", 0), None);
     }
 }
