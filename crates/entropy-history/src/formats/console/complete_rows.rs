@@ -101,6 +101,10 @@ impl CompleteRows {
         label: Option<DictLabel>,
         is_first: bool,
     ) -> bool {
+        let may_be_row = ["ntropy", "epoch", "tep"].iter().any(|word| text.contains(word));
+        if label.is_none() && !may_be_row {
+            return false; // before it is taken apart
+        }
         let Some(values) = dict::parse(text) else {
             self.unreadable += usize::from(dict::names_entropy(text));
             return false;
