@@ -73,7 +73,11 @@ fn directory_with_one_log_without_entropy_names_that_file() {
     ];
     assert_rejected(tmp.path(), &["plot", "noent"], &words);
     fs::write(tmp.path().join("noent/other.jsonl"), rows).unwrap();
-    assert_rejected(tmp.path(), &["plot", "noent"], &["the format of none of 2 files is recognised: noent/metrics.jsonl, "]);
+    assert_rejected(
+        tmp.path(),
+        &["plot", "noent"],
+        &["the format of none of 2 files is recognised: noent/metrics.jsonl, "],
+    );
 }
 
 #[test]

@@ -543,7 +543,7 @@ fn inspect_of_a_directory_ignores_other_files_like_stats() {
     assert_eq!(document["logs"][0]["source"], "out/trainer_state.json");
 
     // A broken log is skipped, with exit code 2.
-    write(tmp.path(), "out/metrics.jsonl", "{\"step\": 1, \"a/entropy\": 1}\n{\"step\": 2; }\n");
+    write(tmp.path(), "out/metrics.jsonl", "{\"step\": 1, \"a/entropy\": 1}\n{\"step\": null}\n");
     let output = run(tmp.path(), &["inspect", "out"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("skipped: cannot read out/metrics.jsonl"));
