@@ -425,7 +425,7 @@ pub(crate) fn read_json_lines(
             Ok(()) => {}
             Err(ReadError::Scan(ScanError::Syntax { place, what })) if scanner.rewind() => {
                 rows.abandon_row();
-                rows.builder.skip_broken_row(place, &what);
+                rows.builder.skip_broken_rows(1, place, &what);
                 scanner.skip_line()?;
             }
             Err(error) => return Err(error),

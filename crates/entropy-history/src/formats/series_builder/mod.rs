@@ -357,13 +357,13 @@ impl<'w> SeriesBuilder<'w> {
         self.skipped.other_text = (count + lines, if count == 0 { first } else { known });
     }
 
-    /// Counts a row that is not valid; `place` is in this part of the log.
-    pub(crate) fn skip_broken_row(&mut self, place: TextPosition, what: &str) {
+    /// Counts rows that are not valid; `place` is that of the first in this part of the log.
+    pub(crate) fn skip_broken_rows(&mut self, rows: usize, place: TextPosition, what: &str) {
         if self.skipped.broken_rows == 0 {
             let place = TextPosition { line: self.lines + place.line, ..place };
             self.skipped.first_broken = format!("{place}: {what}");
         }
-        self.skipped.broken_rows += 1;
+        self.skipped.broken_rows += rows;
     }
 
     /// Ends a part of the log, which has this number of line breaks.
