@@ -53,7 +53,7 @@ pub fn read(
     let mut builder = SeriesBuilder::new(Cow::Borrowed(selector), format.metrics);
     let mut stream = head.bytes.chain(&mut reader);
     let outcome = (format.read)(&head, &mut stream, &mut builder);
-    if let Some(reason) = reader.truncation() {
+    if let Some(reason) = reader.take_truncation() {
         builder.note(LogNote::CompressionCut(reason));
     }
     Ok((format, builder.finish(outcome)?))
