@@ -373,7 +373,6 @@ fn utf8(bytes: &[u8]) -> Result<&str, Malformed> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::formats::{Source, read};
     use crate::framing::leveldb::append_record;
     use crate::framing::protobuf::Message;
