@@ -24,9 +24,9 @@ const HISTORY_LEVELS: usize = 1;
 const MAX_LEVELS: usize = 64;
 
 /// Extensions of files that may be logs, without `.gz` and `.zst`.
-const EXTENSIONS: [&str; 12] = [
+const EXTENSIONS: [&str; 13] = [
     "json", "jsonl", "ndjson", "csv", "tsv", "parquet", "db", "sqlite", "log", "out", "txt",
-    "wandb",
+    "wandb", "swanlab",
 ];
 /// Directories with many files and no logs.
 const SKIPPED_DIRECTORIES: [&str; 8] = [
@@ -44,7 +44,7 @@ const SKIPPED_DIRECTORIES: [&str; 8] = [
 pub fn logs_in(directory: &Path, depth: Depth) -> Found<Input> {
     let mut found = Found::default();
     walk(directory, 0, depth, &mut found);
-    join_wandb_segments(&mut found.files);
+    join_resumed_runs(&mut found.files);
     found
 }
 
@@ -154,13 +154,14 @@ pub(super) fn checkpoint_step(name: &str) -> Option<u64> {
     step?.parse().ok()
 }
 
-/// Joins logs of W&B with the same file name: a run that is resumed under its id writes another directory.
-fn join_wandb_segments(logs: &mut Vec<Input>) {
+/// Joins run files of W&B and SwanLab with the same file name: a run that is resumed under its id writes
+/// another directory.
+fn join_resumed_runs(logs: &mut Vec<Input>) {
     let mut runs: BTreeMap<(PathBuf, String), usize> = BTreeMap::new();
     let mut joined: Vec<Input> = Vec::new();
     for log in logs.drain(..) {
         let run = match &log.segments[..] {
-            [Location::File(path)] if extension(path) == "wandb" => {
+            [Location::File(path)] if has_run_id(path) => {
                 let of_all_runs = path.parent().and_then(Path::parent).unwrap_or(Path::new(""));
                 Some((of_all_runs.to_owned(), name(path)))
             }
@@ -177,6 +178,11 @@ fn join_wandb_segments(logs: &mut Vec<Input>) {
         }
     }
     *logs = joined;
+}
+
+/// Whether the name of the file is that of its run.
+fn has_run_id(path: &Path) -> bool {
+    matches!(extension(path).as_str(), "wandb" | "swanlab") && stem(path) != "backup"
 }
 
 fn name(path: &Path) -> String {
@@ -263,5 +269,17 @@ mod tests {
             found(&["model.safetensors", ".hidden.json", "huggingface/config.json", "a.png"]),
             [""; 0]
         );
+    }
+
+    #[test]
+    fn resumed_swanlab_run_is_one_log() {
+        let files = [
+            "swanlog/run-1-abc/run-abc.swanlab",
+            "swanlog/run-2-abc/run-abc.swanlab",
+            "swanlog/run-3-x/backup.swanlab",
+            "swanlog/run-4-y/backup.swanlab",
+        ];
+        let resumed = format!("{}+{}", files[0], files[1]);
+        assert_eq!(found(&files), [resumed, files[2].to_owned(), files[3].to_owned()]);
     }
 }

@@ -12,6 +12,7 @@ pub static FORMATS: &[Format] = &[
     super::tensorboard::FORMAT,
     super::tensorboard_json::FORMAT,
     super::wandb::FORMAT,
+    super::swanlab::FORMAT,
     super::trackio::FORMAT,
     super::csv::FORMAT,
     super::parquet::FORMAT,
