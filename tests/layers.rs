@@ -15,7 +15,7 @@ const MODULES: [(&str, &[&str]); 15] = [
     ("select", &["quantity"]),
     ("history", &["quantity"]),
     ("stages", &["history", "quantity"]),
-    ("formats", &["history", "quantity", "select", "framing", "label"]),
+    ("formats", &["history", "quantity", "select", "framing", "label", "text"]),
     ("dump", &["formats", "framing"]),
     ("stats", &["history", "quantity", "dump", "number"]),
     ("x_axis", &["history", "number"]),

@@ -1,6 +1,6 @@
 //! The files in a directory that may be logs, by their names; their content is checked when they are read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,9 +24,9 @@ const HISTORY_LEVELS: usize = 1;
 const MAX_LEVELS: usize = 64;
 
 /// Extensions of files that may be logs, without `.gz` and `.zst`.
-const EXTENSIONS: [&str; 13] = [
+const EXTENSIONS: [&str; 14] = [
     "json", "jsonl", "ndjson", "csv", "tsv", "parquet", "db", "sqlite", "log", "out", "txt",
-    "wandb", "swanlab",
+    "wandb", "swanlab", "swanlog",
 ];
 /// Directories with many files and no logs.
 const SKIPPED_DIRECTORIES: [&str; 8] = [
@@ -44,6 +44,7 @@ const SKIPPED_DIRECTORIES: [&str; 8] = [
 pub fn logs_in(directory: &Path, depth: Depth) -> Found<Input> {
     let mut found = Found::default();
     walk(directory, 0, depth, &mut found);
+    leave_out_swanlab_values(&mut found.files);
     join_resumed_runs(&mut found.files);
     found
 }
@@ -70,6 +71,11 @@ fn walk(directory: &Path, level: usize, depth: Depth, found: &mut Found<Input>) 
             _ => {}
         }
     }
+    if let Some(meta) = mlflow_run(&files, &directories) {
+        let directory = Some(directory.to_owned());
+        found.files.push(Input { directory, ..Input::file(meta.to_owned(), Origin::Scanned) });
+        return;
+    }
     files.sort_by(|a, b| natural_order(a, b));
     directories.sort_by(|a, b| natural_order(a, b));
     let histories = depth == Depth::Any || level <= HISTORY_LEVELS;
@@ -82,6 +88,13 @@ fn walk(directory: &Path, level: usize, depth: Depth, found: &mut Found<Input>) 
             walk(directory, level + 1, depth, found);
         }
     }
+}
+
+/// The `meta.yaml` that stands for a run of MLflow, if the directory with these files and directories is
+/// one: each metric is a file below `metrics`.
+fn mlflow_run<'a>(files: &'a [PathBuf], directories: &[PathBuf]) -> Option<&'a PathBuf> {
+    let has_metrics = directories.iter().any(|directory| name(directory) == "metrics");
+    files.iter().find(|path| has_metrics && name(path) == "meta.yaml")
 }
 
 /// The logs among the files of one directory.
@@ -152,6 +165,21 @@ fn state_of_last_checkpoint(directories: &[PathBuf]) -> Option<PathBuf> {
 pub(super) fn checkpoint_step(name: &str) -> Option<u64> {
     let step = name.strip_prefix("checkpoint-").or_else(|| name.strip_prefix("global_step_"));
     step?.parse().ok()
+}
+
+/// Leaves out the files of values of SwanLab's local mode, `<run>/logs/<key>/1000.log`, that are read with
+/// the database in the directory above the run.
+fn leave_out_swanlab_values(logs: &mut Vec<Input>) {
+    let is_database = |path: &&Path| matches!(name(path).as_str(), "runs.swanlab" | "runs.swanlog");
+    let databases = logs.iter().filter_map(Input::path).filter(is_database);
+    let databases: BTreeSet<PathBuf> =
+        databases.filter_map(|path| path.parent().map(Path::to_owned)).collect();
+    logs.retain(|log| {
+        let values = log.path().and_then(|path| path.ancestors().nth(2));
+        let is_logs = values.is_some_and(|logs| logs.ends_with("logs"));
+        let of_database = values.and_then(|logs| logs.ancestors().nth(2));
+        !(is_logs && of_database.is_some_and(|directory| databases.contains(directory)))
+    });
 }
 
 /// Joins run files of W&B and SwanLab with the same file name: a run that is resumed under its id writes
@@ -269,6 +297,27 @@ mod tests {
             found(&["model.safetensors", ".hidden.json", "huggingface/config.json", "a.png"]),
             [""; 0]
         );
+    }
+
+    #[test]
+    fn swanlab_values_are_read_with_their_database() {
+        let files = ["run-1-a/logs/0/1000.log", "run-1-a/console/x.log", "runs.swanlab"];
+        assert_eq!(found(&files), [files[2], files[1]]);
+        assert_eq!(found(&files[..2]), [files[1], files[0]]);
+    }
+
+    #[test]
+    fn mlflow_run_is_one_log() {
+        let files = [
+            "mlruns/0/meta.yaml",
+            "mlruns/7/meta.yaml",
+            "mlruns/7/a1/meta.yaml",
+            "mlruns/7/a1/metrics/actor/entropy",
+            "mlruns/7/a1/tags/x.json",
+            "mlruns/7/b2/meta.yaml",
+            "mlruns/7/b2/metrics/entropy",
+        ];
+        assert_eq!(found(&files), ["mlruns/7/a1/meta.yaml", "mlruns/7/b2/meta.yaml"]);
     }
 
     #[test]

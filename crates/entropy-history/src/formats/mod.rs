@@ -7,9 +7,11 @@
 //! A format that `convert` writes has its writer next to its reader, which returns the whole file.
 
 mod choose;
+mod companions;
 mod compressed;
 mod console;
 pub mod csv;
+mod databases;
 mod easyr1;
 mod error;
 mod format;
@@ -18,6 +20,7 @@ mod json_rows;
 pub mod jsonl;
 mod log;
 mod log_note;
+mod mlflow;
 pub mod parquet;
 mod read_ahead;
 mod reader_api;
@@ -26,6 +29,7 @@ mod registry;
 mod resumable;
 mod reward_names;
 mod run_file;
+mod run_names;
 pub mod rzero;
 mod series_builder;
 mod step_keys;
@@ -36,10 +40,12 @@ mod tensorboard_json;
 mod timestamps;
 mod trackio;
 mod trainer_state;
+mod value_lines;
 mod verl;
 pub mod wandb;
 
 pub use crate::select::{KeyRank, SeriesSelector};
+pub use companions::companion_files;
 pub(crate) use error::describe;
 pub use error::{ReadError, TrackioError, quoted};
 pub use format::{Confidence, Format, Source};

@@ -13,6 +13,7 @@ pub static FORMATS: &[Format] = &[
     super::tensorboard_json::FORMAT,
     super::wandb::FORMAT,
     super::swanlab::FORMAT,
+    super::mlflow::FORMAT,
     super::trackio::FORMAT,
     super::csv::FORMAT,
     super::parquet::FORMAT,

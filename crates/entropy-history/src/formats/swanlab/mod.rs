@@ -15,36 +15,54 @@
 //! infinities as texts. Each value has its own step. Nested dictionaries are joined with `/`, in
 //! version 1 with `.`. (swanlab 0.10.3, `sdk/internal/core_python/store`, `protos`; 0.7.11,
 //! `data/porter`, `proto/v0.py`.)
+//!
+//! The local mode of earlier versions has neither: [`local`].
 
 use std::io::Read;
 
+use crate::formats::databases::{DatabaseOwner, database_owner};
 use crate::formats::reader_api::{
     Confidence, Format, Growth, Head, LogNote, MissingMetric, ReadError, RecordReader,
     SeriesBuilder,
 };
 use crate::formats::run_file::{RunFileReader, check_header};
+use crate::framing::sqlite::MAGIC as SQLITE;
 
+mod local;
 mod version1;
 mod version2;
 
+pub(crate) use local::value_files;
+
 pub(crate) const FORMAT: Format = Format {
     name: "swanlab",
-    about: "SwanLab's run files (.swanlab)",
-    recognised_by: "the bytes :SWL",
+    about: "SwanLab's run files (.swanlab), and its local mode before 0.8 (runs.swanlab)",
+    recognised_by: "the bytes :SWL, or a database with SwanLab's tables",
     metrics: &["actor/entropy", "train/entropy", "policy/entropy"],
     recognise,
     read,
-    growth: |_| Growth::Records(new_reader),
+    growth,
     ..Format::DEFAULTS
 };
 
 const MAGIC: &[u8] = b":SWL\xd6\xe1";
 
 fn recognise(head: &Head<'_>) -> Confidence {
-    if head.bytes.starts_with(b":SWL") || head.is_named(|name| name.ends_with(".swanlab")) {
-        Confidence::Certain
-    } else {
-        Confidence::No
+    let is_swanlab = match database_owner(head) {
+        Some(owner) => owner == DatabaseOwner::SwanLab,
+        None => {
+            head.bytes.starts_with(b":SWL")
+                || head.is_named(|name| name.ends_with(".swanlab"))
+                || local::is_values(head)
+        }
+    };
+    if is_swanlab { Confidence::Certain } else { Confidence::No }
+}
+
+fn growth(head: &Head<'_>) -> Growth {
+    match head.bytes.starts_with(SQLITE) || local::is_values(head) {
+        true => Growth::Rewritten,
+        false => Growth::Records(new_reader),
     }
 }
 
@@ -53,6 +71,12 @@ fn read(
     source: &mut dyn Read,
     builder: &mut SeriesBuilder<'_>,
 ) -> Result<(), ReadError> {
+    if head.bytes.starts_with(SQLITE) {
+        return local::read_all(head, builder);
+    }
+    if local::is_values(head) {
+        return local::read_values(head, source, builder);
+    }
     let mut reader = new_reader(head, builder)?;
     let damage = reader.read(source, builder)?;
     reader.finish(&damage, builder);

@@ -157,3 +157,80 @@ fn rejects_other_versions_and_other_content() {
     assert_eq!(error(b"{}"), "byte 0: it does not begin as a SwanLab file does");
     assert_eq!(error(&file(2, &[])), "it holds no points");
 }
+
+/// The directory `swanlog` that SwanLab 0.4.6 wrote in its local mode.
+fn local_fixture() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures");
+    root.join("swanlab-local/0.4.6/swanlog")
+}
+
+fn log_at(path: &Path, selector: &SeriesSelector) -> Result<Log, ReadError> {
+    let mut file = fs::File::open(path)?;
+    let source = Source { reader: &mut file, path: Some(path) };
+    crate::formats::read(source, None, selector).map(|(format, log)| {
+        assert_eq!(format.name, "swanlab");
+        log
+    })
+}
+
+#[test]
+fn database_of_the_local_mode_gives_all_runs() {
+    let selector = SeriesSelector::default_keys().with_clock();
+    let selector = selector.with_rewards(&["critic/score/mean".to_owned()]).unwrap();
+    let log = log_at(&local_fixture().join("runs.swanlab"), &selector).unwrap();
+    let names: Vec<_> = log.series.iter().map(|series| series.run.clone().unwrap()).collect();
+    assert_eq!(names, ["solver", "solver-2"]);
+    for series in &log.series {
+        assert_close(&values(series), &entropies(40));
+        assert_eq!((series.clocks[0].rows.len(), series.rewards[0].rows[39]), (40, (40.0, 1.0)));
+    }
+    assert_eq!(log.notes, []);
+}
+
+#[test]
+fn file_of_values_has_the_names_of_the_database() {
+    let files = value_files(&local_fixture().join("runs.swanlab"));
+    assert_eq!(files.len(), 4);
+    let log = log_at(&files[0], &SeriesSelector::default_keys()).unwrap();
+    assert_eq!(log.series[0].metric, "actor/entropy");
+    assert_close(&values(&log.series[0]), &entropies(40));
+    let error = log_at(&files[1], &SeriesSelector::default_keys()).unwrap().series;
+    assert!(error.is_empty(), "the score is no entropy");
+}
+
+#[test]
+fn file_of_values_cut_at_any_byte_keeps_its_complete_lines() {
+    let tmp = tempfile::tempdir().unwrap();
+    let path = tmp.path().join("run-1-a/logs/actor%2Fentropy/1000.log");
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let text = "{\"index\": 1, \"data\": 0.5, \"create_time\": \"2026-11-27T18:57:45.3+00:00\"}\n\
+                {\"index\": 12, \"data\": \"NaN\", \"create_time\": \"\"}\n";
+    for length in 0..=text.len() {
+        fs::write(&path, &text[..length]).unwrap();
+        let lines = text[..length].matches('\n').count();
+        let Ok(log) = log_at(&path, &SeriesSelector::default_keys()) else {
+            assert_eq!(lines, 0);
+            continue;
+        };
+        let found: Vec<_> =
+            values(&log.series[0]).iter().map(|(s, v)| format!("{s} {v}")).collect();
+        assert_eq!(found, ["1 0.5", "12 NaN"][..lines]);
+    }
+}
+
+#[test]
+fn missing_runs_of_the_local_mode_are_counted() {
+    let tmp = tempfile::tempdir().unwrap();
+    let database = tmp.path().join("runs.swanlog");
+    fs::copy(local_fixture().join("runs.swanlab"), &database).unwrap();
+    let files = value_files(&local_fixture().join("runs.swanlab"));
+    let error = log_at(&database, &SeriesSelector::default_keys()).unwrap_err();
+    assert_eq!(error.to_string(), "it holds no points");
+    let run = files[0].ancestors().nth(3).unwrap().file_name().unwrap();
+    let to = tmp.path().join(run).join("logs/0/1000.log");
+    fs::create_dir_all(to.parent().unwrap()).unwrap();
+    fs::copy(&files[0], &to).unwrap();
+    let log = log_at(&database, &SeriesSelector::default_keys()).unwrap();
+    assert_eq!(log.series.len(), 1);
+    assert_eq!(log.notes[0].to_string(), "1 run has no directory next to the database");
+}

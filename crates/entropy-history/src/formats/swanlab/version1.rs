@@ -139,12 +139,12 @@ fn parse(mut json: &[u8]) -> Result<Record, ScanError> {
 }
 
 /// Reads a text; another value counts as an empty one.
-fn text(scanner: &mut Scanner<'_>, text: &mut String) -> Result<(), ScanError> {
+pub(super) fn text(scanner: &mut Scanner<'_>, text: &mut String) -> Result<(), ScanError> {
     if scanner.peek()? == Some(b'"') { scanner.string(text) } else { scanner.skip() }
 }
 
 /// Reads a number; SwanLab writes those that are not finite as texts. `None` for another value.
-fn number(scanner: &mut Scanner<'_>) -> Result<Option<f64>, ScanError> {
+pub(super) fn number(scanner: &mut Scanner<'_>) -> Result<Option<f64>, ScanError> {
     if scanner.peek()? == Some(b'"') {
         let mut text = String::new();
         scanner.string(&mut text)?;
