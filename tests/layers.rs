@@ -16,7 +16,7 @@ const MODULES: [(&str, &[&str]); 15] = [
     ("history", &["quantity"]),
     ("stages", &["history", "quantity"]),
     ("formats", &["history", "quantity", "select", "framing", "label", "text"]),
-    ("dump", &["formats", "framing"]),
+    ("dump", &["formats", "framing", "text"]),
     ("stats", &["history", "quantity", "dump", "number"]),
     ("x_axis", &["history", "number"]),
     ("record", &["history", "formats"]),

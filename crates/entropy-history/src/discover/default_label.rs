@@ -7,7 +7,7 @@ use super::input::Input;
 use super::scan::checkpoint_step;
 
 /// File names that many runs share: their directory gives the label.
-const SHARED_FILE_NAMES: [&str; 16] = [
+const SHARED_FILE_NAMES: [&str; 17] = [
     "trainer_state",
     "experiment_log",
     "metrics",
@@ -24,6 +24,7 @@ const SHARED_FILE_NAMES: [&str; 16] = [
     "results",
     "logging",
     "backup",
+    "all_scalars",
 ];
 /// Directory names that many runs share: the directory above gives the label.
 const SHARED_DIRECTORY_NAMES: [&str; 16] = [

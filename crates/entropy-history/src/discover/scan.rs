@@ -115,7 +115,9 @@ fn logs_among(
             origin: Origin::Scanned,
         });
     }
-    let may_be_log = |path: &PathBuf| EXTENSIONS.contains(&extension(path).as_str());
+    let may_be_log = |path: &PathBuf| {
+        EXTENSIONS.contains(&extension(path).as_str()) || is_clearml_session(path, directories)
+    };
     let mut files: Vec<PathBuf> = files.into_iter().filter(may_be_log).collect();
     if !files.iter().any(|path| name(path) == "trainer_state.json") {
         files.extend(state_of_last_checkpoint(directories));
@@ -136,6 +138,12 @@ fn logs_among(
         }
     }
     logs
+}
+
+/// Whether the file is an offline session of ClearML, packed as ZIP, without its directory next to it.
+fn is_clearml_session(path: &Path, directories: &[PathBuf]) -> bool {
+    let is_session = extension(path) == "zip" && name(path).starts_with("offline-");
+    is_session && !directories.iter().any(|directory| name(directory) == stem(path))
 }
 
 /// Whether a file continues the log of a resumed run: `q.jsonl` and `q_resumed.jsonl`.
@@ -304,6 +312,13 @@ mod tests {
         let files = ["run-1-a/logs/0/1000.log", "run-1-a/console/x.log", "runs.swanlab"];
         assert_eq!(found(&files), [files[2], files[1]]);
         assert_eq!(found(&files[..2]), [files[1], files[0]]);
+    }
+
+    #[test]
+    fn clearml_session_is_one_log() {
+        let files = ["offline-1/metrics.jsonl", "offline-2.zip", "other.zip"];
+        assert_eq!(found(&files), [files[1], files[0]]);
+        assert_eq!(found(&["offline-1/metrics.jsonl", "offline-1.zip"]), [files[0]]);
     }
 
     #[test]

@@ -19,7 +19,8 @@ pub(crate) fn database_owner(head: &Head<'_>) -> Option<DatabaseOwner> {
         return None;
     }
     let has = |table, columns| head.path.is_some_and(|path| has_columns(path, table, columns));
-    Some(if has("metrics", &["run_uuid", "key", "value", "step"]) {
+    let has_mlflow_metrics = has("metrics", &["run_uuid", "key", "value", "step"]);
+    Some(if has_mlflow_metrics && has("runs", &["run_uuid", "experiment_id"]) {
         DatabaseOwner::Mlflow
     } else if has("experiment", &["run_id", "name"]) && has("tag", &["experiment_id", "name"]) {
         DatabaseOwner::SwanLab

@@ -7,6 +7,7 @@
 //! A format that `convert` writes has its writer next to its reader, which returns the whole file.
 
 mod choose;
+mod clearml;
 mod companions;
 mod compressed;
 mod console;
@@ -20,6 +21,7 @@ mod json_rows;
 pub mod jsonl;
 mod log;
 mod log_note;
+mod miles;
 mod mlflow;
 pub mod parquet;
 mod read_ahead;
@@ -37,6 +39,7 @@ mod swanlab;
 mod table;
 pub mod tensorboard;
 mod tensorboard_json;
+mod tensorboardx;
 mod timestamps;
 mod trackio;
 mod trainer_state;

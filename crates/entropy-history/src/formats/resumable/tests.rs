@@ -76,6 +76,8 @@ fn incremental_reads_equal_a_fresh_read() {
         "tensorboard",
         "wandb",
         "swanlab",
+        "clearml",
+        "miles",
         "awkward",
         "models",
         "compressed",
@@ -97,7 +99,7 @@ fn incremental_reads_equal_a_fresh_read() {
 #[test]
 fn appended_logs_are_read_incrementally() {
     let selector = SeriesSelector::default_keys();
-    for path in fixtures(&["verl", "easyr1", "tensorboard", "wandb", "swanlab"]) {
+    for path in fixtures(&["verl", "easyr1", "tensorboard", "wandb", "swanlab", "miles"]) {
         let bytes = fs::read(&path).unwrap();
         let cuts: Vec<usize> = (1..=10).map(|i| bytes.len() * i / 10).collect();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
