@@ -20,7 +20,7 @@ use crate::framing::json::ValueKind;
 
 pub(crate) const FORMAT: Format = Format {
     name: "miles",
-    about: "miles' events.jsonl, metrics and their step under `metrics`",
+    about: "miles' events.jsonl",
     recognised_by: "lines of objects with an object metrics and no step beside it",
     metrics: &["train/entropy_loss", "rollout/entropy"],
     recognise,

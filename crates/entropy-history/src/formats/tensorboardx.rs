@@ -16,6 +16,7 @@ pub(crate) const FORMAT: Format = Format {
     name: "tensorboardx",
     about: "tensorboardX's all_scalars.json",
     recognised_by: "an object whose values are arrays of arrays of numbers",
+    metrics: &["policy/entropy", "train/entropy", "entropy"],
     recognise,
     read,
     ..Format::DEFAULTS
