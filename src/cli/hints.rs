@@ -135,6 +135,9 @@ fn read_hint(error: &ReadError) -> Option<String> {
             "convert it: iconv -f UTF-16 -t UTF-8"
         }
         ReadError::Unrecognised(_) => "`entropy-viz formats` lists what can be read",
+        ReadError::Nothing(what) if what.contains("deleted") => {
+            "`mlflow runs restore --run-id ID` undoes it"
+        }
         ReadError::Nothing(_) => {
             "the trainer may not have logged yet, or may write only when training ends"
         }
@@ -142,7 +145,8 @@ fn read_hint(error: &ReadError) -> Option<String> {
             "repair the file at that place, or leave it out"
         }
         ReadError::Trackio(_) => {
-            "trackio keeps <project>.db below $TRACKIO_DIR or ~/.cache/huggingface/trackio"
+            "trackio keeps <project>.db below $TRACKIO_DIR or ~/.cache/huggingface/trackio; MLflow \
+             writes mlflow.db, SwanLab runs.swanlab"
         }
         ReadError::Record { .. } => "the file is damaged, or --format names the wrong format",
         ReadError::Io(_) => "check that it is a file and that you have permission to read it",

@@ -35,6 +35,9 @@ pub enum ReadError {
     /// A database was not written by trackio, or cannot be read.
     #[error(transparent)]
     Trackio(#[from] TrackioError),
+    /// A database cannot be read.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
     /// The log has rows, but none has a selected key.
     #[error("no row has {}; the log has {}", quoted(.wanted), quoted(.found))]
     NoMetric {
@@ -78,11 +81,11 @@ impl ReadError {
 #[derive(Debug, Error)]
 pub enum TrackioError {
     /// Another program wrote the database.
-    #[error("it is an SQLite database, but not trackio's: it has {}", listed(.0))]
+    #[error(
+        "it is an SQLite database, but not of trackio, MLflow or SwanLab: it has {}",
+        listed(.0)
+    )]
     Foreign(Vec<String>),
-    /// The database comes through a pipe or is compressed.
-    #[error("an SQLite database is read from its own file, not from a pipe or a compressed file")]
-    NoFile,
     /// The metrics of a row are not a JSON object.
     #[error("row {id} of the table metrics: {what}")]
     Row {

@@ -252,6 +252,16 @@ impl<'b, 'w> JsonRows<'b, 'w> {
                 return Ok(());
             }
         }
+        self.read_step(scanner, key)
+    }
+
+    /// Reads the value of `key` as the step of the row, replacing an earlier one.
+    #[inline]
+    pub(crate) fn read_step(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        key: &str,
+    ) -> Result<(), ReadError> {
         let before = scanner.recorded();
         let value = step_value(scanner, key)?;
         self.note_role(scanner, before, NumberRole::Step);

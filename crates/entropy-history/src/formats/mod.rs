@@ -7,9 +7,12 @@
 //! A format that `convert` writes has its writer next to its reader, which returns the whole file.
 
 mod choose;
+mod clearml;
+mod companions;
 mod compressed;
 mod console;
 pub mod csv;
+mod databases;
 mod easyr1;
 mod error;
 mod format;
@@ -18,6 +21,8 @@ mod json_rows;
 pub mod jsonl;
 mod log;
 mod log_note;
+mod miles;
+mod mlflow;
 pub mod parquet;
 mod read_ahead;
 mod reader_api;
@@ -25,19 +30,25 @@ mod reading;
 mod registry;
 mod resumable;
 mod reward_names;
+mod run_file;
+mod run_names;
 pub mod rzero;
 mod series_builder;
 mod step_keys;
+mod swanlab;
 mod table;
 pub mod tensorboard;
 mod tensorboard_json;
+mod tensorboardx;
 mod timestamps;
 mod trackio;
 mod trainer_state;
+mod value_lines;
 mod verl;
 pub mod wandb;
 
 pub use crate::select::{KeyRank, SeriesSelector};
+pub use companions::companion_files;
 pub(crate) use error::describe;
 pub use error::{ReadError, TrackioError, quoted};
 pub use format::{Confidence, Format, Source};

@@ -46,6 +46,8 @@ pub(super) fn growth(head: &Head<'_>) -> Growth {
 
 pub(crate) fn recognise(head: &Head<'_>) -> Confidence {
     match (layout(&head.shape), &head.shape) {
+        // A list of events of ClearML.
+        (_, Shape::Rows(keys)) if keys.iter().any(|(key, _)| key == "variant") => Confidence::Maybe,
         (Some(Layout::Array), Shape::Rows(_) | Shape::EmptyArray) => Confidence::Likely,
         (Some(Layout::Lines), Shape::Object(keys)) => {
             let named = keys.iter().any(|(key, holds)| {

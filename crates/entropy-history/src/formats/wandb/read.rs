@@ -5,15 +5,12 @@ use std::io::Read;
 
 use crate::formats::reader_api::{
     ColumnId, Confidence, Head, LogNote, MissingMetric, ReadError, RecordReader, SeriesBuilder,
-    damage_notes,
 };
+use crate::formats::run_file::{RunFileReader, RunRecords, check_header};
 use crate::framing::json::{ScanError, Scanner, Value};
-use crate::framing::leveldb::LevelDbReader;
 use crate::framing::protobuf::{Fields, Malformed, Wire, zigzag};
-use crate::framing::{Damage, Position};
 
 const MAGIC: &[u8] = b":W&B\xe1\xbe";
-const HEADER: u64 = 7;
 
 /// Keys in every row: the time of day, and the seconds since the run began.
 const CLOCKS: [&str; 2] = ["_timestamp", "_runtime"];
@@ -42,66 +39,12 @@ pub(super) fn new_reader(
     builder: &mut SeriesBuilder<'_>,
 ) -> Result<Box<dyn RecordReader>, ReadError> {
     builder.missing_metric(MissingMetric::Expected);
-    check_header(head)?;
+    check_header(head, MAGIC, 0..=1, "W&B")?;
     let mut run = RunState::default();
     for key in CLOCKS {
         run.clocks.extend(builder.clock(key).map(|column| (key, column)));
     }
-    Ok(Box::new(RunFileReader { run, read: 0, malformed: 0, position: None }))
-}
-
-/// Checks the header and its version.
-fn check_header(head: &Head<'_>) -> Result<(), ReadError> {
-    match head.bytes.split_at_checked(MAGIC.len()) {
-        Some((MAGIC, [0 | 1, ..])) => Ok(()),
-        Some((MAGIC, [version, ..])) => {
-            let what = format!("it has version {version} of W&B's format; 0 and 1 can be read");
-            Err(ReadError::Record { place: "byte 6".to_owned(), what })
-        }
-        _ => {
-            let what = "it does not begin as a W&B file does".to_owned();
-            Err(ReadError::Record { place: "byte 0".to_owned(), what })
-        }
-    }
-}
-
-/// Reads a run file, of which a part may have been read before.
-struct RunFileReader {
-    run: RunState,
-    read: usize,
-    malformed: usize,
-    position: Option<Position>, // `None` before the header of the file
-}
-
-impl RecordReader for RunFileReader {
-    fn read(
-        &mut self,
-        source: &mut dyn Read,
-        builder: &mut SeriesBuilder<'_>,
-    ) -> Result<Damage, ReadError> {
-        let mut records = match self.position {
-            Some(position) => LevelDbReader::resume(source, position),
-            None => LevelDbReader::new(source, HEADER)?,
-        };
-        while let Some(record) = records.next_record()? {
-            let had_row = self.run.has_row;
-            self.malformed += usize::from(self.run.record(record, builder).is_err());
-            self.run.lacks_start |= !had_row && self.run.has_row && records.damage().places > 0;
-        }
-        self.read += records.read();
-        self.position = Some(records.position());
-        Ok(records.damage().clone())
-    }
-
-    fn offset(&self) -> u64 {
-        self.position.map_or(0, |position| position.offset)
-    }
-
-    fn finish(&self, damage: &Damage, builder: &mut SeriesBuilder<'_>) {
-        let wrong = "with a valid checksum that are not records of W&B";
-        builder.notes(damage_notes(damage, self.read, (self.malformed, wrong)));
-        self.run.finish(builder);
-    }
+    Ok(Box::new(RunFileReader::new(run, "W&B")))
 }
 
 /// What was read of the run so far.
@@ -114,6 +57,7 @@ struct RunState {
     exited: bool,
     has_row: bool,
     lacks_start: bool, // a part of the file before its first row is damaged
+    is_start_checked: bool,
 }
 
 /// A declaration that some keys have their own step.
@@ -126,7 +70,7 @@ struct StepMetric {
 /// An item of a row: its key, and its value as JSON text.
 type Item<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
 
-impl RunState {
+impl RunRecords for RunState {
     fn record(&mut self, record: &[u8], builder: &mut SeriesBuilder<'_>) -> Result<(), Malformed> {
         for field in Fields::new(record) {
             match field? {
@@ -140,6 +84,35 @@ impl RunState {
         Ok(())
     }
 
+    fn after_record(&mut self, damaged_places: usize) {
+        if self.has_row && !self.is_start_checked {
+            (self.is_start_checked, self.lacks_start) = (true, damaged_places > 0);
+        }
+    }
+
+    fn finish(&self, builder: &mut SeriesBuilder<'_>) {
+        let is_selected = |column: &&(ColumnId, Option<usize>)| builder.is_selected(column.0);
+        let step = self.columns.iter().filter(is_selected).find_map(|(_, metric)| *metric);
+        builder.name_step(step.map_or("_step", |metric| &self.step_metrics[metric].step));
+        if self.without_step > 0 {
+            let rows = self.without_step;
+            builder.note(LogNote::Odd(format!("{rows} values have no step and were skipped")));
+        }
+        if self.lacks_start && self.step_metrics.is_empty() {
+            builder.note(LogNote::Odd(
+                "a part before its first row is damaged: a declaration of its steps may be lost, so the steps may be wrong"
+                    .to_owned(),
+            ));
+        }
+        if !self.exited {
+            builder.note(LogNote::Remark(
+                "the run had not ended when the file was written".to_owned(),
+            ));
+        }
+    }
+}
+
+impl RunState {
     fn metric(&mut self, message: &[u8], builder: &mut SeriesBuilder<'_>) -> Result<(), Malformed> {
         let (mut name, mut glob, mut step) = ("", "", "");
         for field in Fields::new(message) {
@@ -250,27 +223,6 @@ impl RunState {
             }
         }
         Ok(())
-    }
-
-    fn finish(&self, builder: &mut SeriesBuilder<'_>) {
-        let is_selected = |column: &&(ColumnId, Option<usize>)| builder.is_selected(column.0);
-        let step = self.columns.iter().filter(is_selected).find_map(|(_, metric)| *metric);
-        builder.name_step(step.map_or("_step", |metric| &self.step_metrics[metric].step));
-        if self.without_step > 0 {
-            let rows = self.without_step;
-            builder.note(LogNote::Odd(format!("{rows} values have no step and were skipped")));
-        }
-        if self.lacks_start && self.step_metrics.is_empty() {
-            builder.note(LogNote::Odd(
-                "a part before its first row is damaged: a declaration of its steps may be lost, so the steps may be wrong"
-                    .to_owned(),
-            ));
-        }
-        if !self.exited {
-            builder.note(LogNote::Remark(
-                "the run had not ended when the file was written".to_owned(),
-            ));
-        }
     }
 }
 
