@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::common::{fixture, run, stderr, stdout};
-use entropy_history::store::{LoadOptions, LogLoader, LogStore, SearchPath};
+use entropy_history::store::{LoadOptions, SearchPath, Store};
 use serde_json::Value;
 
 fn copy(from: &Path, to: &Path) {
@@ -129,28 +129,33 @@ fn every_command_reads_every_backend() {
         let directory = format!("{name}.out");
         let output = run(tmp.path(), &["convert", path, "--to", "jsonl", "-o", &directory]);
         assert!(output.status.success(), "{name}: {}", stderr(&output));
-        let points = |path: &str| -> Vec<u64> {
-            let mut points: Vec<_> =
-                runs(tmp.path(), &[path]).into_iter().map(|run| run.1).collect();
+        let points = |paths: &[&str]| -> Vec<u64> {
+            let mut points: Vec<_> = runs(tmp.path(), paths).into_iter().map(|run| run.1).collect();
             points.sort_unstable();
             points
         };
-        assert_eq!(points(&directory), points(path), "{name}");
+        // Named one by one: these made-up runs have the values of each other.
+        let directory = tmp.path().join(&directory);
+        let converted: Vec<String> = match fs::read_dir(&directory) {
+            Ok(files) => files.map(|file| file.unwrap().path().display().to_string()).collect(),
+            Err(_) => vec![directory.display().to_string()], // a single run is a file
+        };
+        let converted: Vec<&str> = converted.iter().map(String::as_str).collect();
+        assert_eq!(points(&converted), points(&[path]), "{name}");
     }
 }
 
 /// A store that follows a path, and a clock that a test moves.
 struct Followed {
-    store: LogStore<'static>,
+    store: Store,
     now: Instant,
 }
 
 impl Followed {
     fn new(path: &Path) -> Followed {
-        let options: &'static LoadOptions = Box::leak(Box::default());
-        let loader = LogLoader::new(options, Box::leak(Box::new(options.selector().unwrap())));
         let path = SearchPath::Argument(path.into());
-        let store = LogStore::new(vec![path], loader, Duration::from_millis(50));
+        let interval = Duration::from_millis(50);
+        let store = Store::follow(vec![path], &LoadOptions::default(), interval).unwrap();
         Followed { store, now: Instant::now() }
     }
 

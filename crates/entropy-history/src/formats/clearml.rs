@@ -27,6 +27,7 @@ pub(crate) const FORMAT: Format = Format {
     recognise,
     read,
     growth: |head| if is_zip(head) { Growth::Rewritten } else { Growth::Lines },
+    has_run_ids: true,
     ..Format::DEFAULTS
 };
 
@@ -122,7 +123,7 @@ fn add(event: &Event, builder: &mut SeriesBuilder<'_>) {
     builder.push(column, step, value);
     if builder.selector().has_clock()
         && builder.is_selected(column)
-        && let Some(clock) = builder.column("timestamp")
+        && let Some(clock) = builder.clock("timestamp")
     {
         builder.push(clock, step, event.milliseconds);
     }
