@@ -13,6 +13,7 @@
 use std::fs::File;
 use std::io::Read;
 
+use crate::formats::format::RunIdentity;
 use crate::formats::reader_api::{
     Confidence, Format, Growth, Head, MissingMetric, ReadError, SeriesBuilder,
 };
@@ -27,7 +28,7 @@ pub(crate) const FORMAT: Format = Format {
     recognise,
     read,
     growth: |head| if is_zip(head) { Growth::Rewritten } else { Growth::Lines },
-    has_run_ids: true,
+    identity: RunIdentity::Id,
     ..Format::DEFAULTS
 };
 
