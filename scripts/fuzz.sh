@@ -32,6 +32,8 @@ seed csv "$fixtures/csv" "$fixtures"/awkward/*.csv
 seed console "$fixtures"/*-console "$fixtures/csv"
 seed tensorboard "$fixtures/tensorboard" "$fixtures"/awkward/tensorboard*
 seed wandb "$fixtures/wandb" "$fixtures"/awkward/wandb*
+seed swanlab "$fixtures/swanlab"
+seed backends "$fixtures"/{clearml,miles,tensorboardx}
 seed parquet "$fixtures/parquet"
 seed tokens "$fixtures/tokens"
 seed packed "$fixtures"/awkward/*.json*

@@ -7,6 +7,7 @@ mod common;
 #[cfg(unix)]
 mod action;
 mod arguments;
+mod backends;
 mod cli;
 mod compare;
 mod groups;

@@ -120,6 +120,27 @@ fn prime_rl_dump_keeps_only_sampled_tokens() {
 }
 
 #[test]
+fn prime_rl_token_without_an_entropy_is_left_out_and_counted() {
+    let text = String::from_utf8(fixture_bytes("tokens/prime.jsonl")).unwrap();
+    let whole = read_complete(text.as_bytes());
+    // The second sampled token of the first sequence, and all log-probs of the second sequence.
+    let changed = text.replacen("0.642470806", "null", 1);
+    let (first, rest) = changed.split_once('\n').unwrap();
+    let (second, rest) = rest.split_once('\n').unwrap();
+    let at = second.find("\"trainer_logprobs\":[").unwrap();
+    let end = at + second[at..].find(']').unwrap() + 1;
+    let second = format!("{}\"trainer_logprobs\":null{}", &second[..at], &second[end..]);
+    let (dump, notes) = try_read(format!("{first}\n{second}\n{rest}").as_bytes()).unwrap();
+    assert_eq!(notes.len(), 1);
+    assert_eq!(notes[0].to_string(), "1 sampled token has no finite entropy; left out");
+    let (response, complete) = (&dump.responses()[0], &whole.responses()[0]);
+    assert_eq!(response.entropies()[1..], complete.entropies()[2..]);
+    assert_eq!(response.log_probs()[1..], complete.log_probs()[2..]);
+    assert_eq!(dump.responses()[1].entropies(), whole.responses()[1].entropies());
+    assert!(dump.responses()[1].log_probs().is_empty());
+}
+
+#[test]
 fn accepts_any_key_order_compression_and_bom() {
     let text = fixture_bytes("tokens/run.jsonl");
     let rows = text.split(|b| *b == b'\n').filter(|row| !row.is_empty());

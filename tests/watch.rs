@@ -562,8 +562,8 @@ fn broken_log_keeps_its_curve_and_shows_the_error() {
     log(tmp.path(), "b", 40, 1.25);
     let pty = Pty::watch(tmp.path(), &["runs"]);
     pty.wait_for_text("2 runs");
-    append(&path, "Traceback (most recent call last):\n");
-    pty.wait_for_text("line 41, column 1: expected an object, found 'T'");
+    append(&path, "{\"step\": null, \"actor/entropy\": 2.25}\n");
+    pty.wait_for_text("row 41 (line 41, column");
     assert!(pty.text().contains("a 2.25 40"), "{}", pty.text());
     append(&tmp.path().join("runs/b/metrics.jsonl"), &row(41, 1.5));
     pty.wait_for_text("b 1.50 41");

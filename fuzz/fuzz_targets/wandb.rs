@@ -9,7 +9,7 @@ fuzz_target!(|bytes: &[u8]| {
     checks::read_any(bytes);
     let format = checks::format("wandb").expect("it is in the table");
     let mut right = bytes.to_vec();
-    frames::right_chunks(&mut right);
+    frames::right_chunks(&mut right, frames::WANDB);
     for bytes in [bytes, &right] {
         checks::check_format(bytes, format, &mut random);
     }

@@ -6,6 +6,8 @@ const BLOCK: usize = 1 << 15;
 const CHUNK: usize = 7; // checksum, length, type
 /// The header of a W&B run file, version 0.
 pub const WANDB: [u8; 7] = *b":W&B\xe1\xbe\0";
+/// The header of a SwanLab run file, without its version.
+pub const SWANLAB: [u8; 6] = *b":SWL\xd6\xe1";
 
 /// A TFRecord.
 pub fn tfrecord(data: &[u8]) -> Vec<u8> {
@@ -56,10 +58,10 @@ pub fn append_chunks(file: &mut Vec<u8>, record: &[u8]) {
     }
 }
 
-/// Corrects the header and the checksums of a W&B run file; lengths and types stay as they are.
-pub fn right_chunks(bytes: &mut [u8]) {
-    if let Some(header) = bytes.first_chunk_mut::<7>() {
-        *header = WANDB;
+/// Corrects the header and the checksums of a run file; lengths and types stay as they are.
+pub fn right_chunks(bytes: &mut [u8], header: [u8; 7]) {
+    if let Some(start) = bytes.first_chunk_mut::<7>() {
+        *start = header;
     }
     let mut at = WANDB.len();
     while at + CHUNK <= bytes.len() {

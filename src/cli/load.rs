@@ -6,9 +6,10 @@ use regex::Regex;
 use super::args::SeriesArgs;
 use super::args::values::regex;
 use super::hints::cli_error;
-use entropy_history::discover::{Found, Input};
+use entropy_history::discover::{Found, Input, Location};
 use entropy_history::history::Comparison;
 use entropy_history::store::{AuxRequest, LoadOptions, Notice, Store};
+use entropy_shell::output::protect_input;
 use entropy_shell::{CliError, Outcome, Terminal, plural};
 
 /// How logs are read.
@@ -49,6 +50,11 @@ impl LoadArgs {
         aux: AuxRequest,
         terminal: &Terminal,
     ) -> Result<(Comparison, Outcome), CliError> {
+        for segment in sources.files.iter().flat_map(|input| &input.segments) {
+            if let Location::File(path) = segment {
+                protect_input(path);
+            }
+        }
         let options = LoadOptions { labels: labels.to_vec(), ..self.options(aux) };
         let progress = terminal.progress("reading", sources.files.len());
         let opened = Store::load(sources, &options, || progress.advance(1));
@@ -72,6 +78,7 @@ impl LoadArgs {
         LoadOptions {
             format: self.series.format,
             metrics: self.series.metric.clone(),
+            step_key: self.series.step_key.clone(),
             aux,
             vocabulary: self.vocabulary.unwrap_or(default.vocabulary),
             stages: self.chain.clone(),

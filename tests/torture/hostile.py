@@ -106,8 +106,8 @@ def artifacts(tool, tmp):
 
 def mutated(tool, tmp):
     """Random bytes of real logs changed, mostly in the first hundred: the result is an answer or a clear error."""
-    logs = [FIXTURES / "tensorboard", FIXTURES / "wandb", FIXTURES / "parquet", FIXTURES / "trackio", FIXTURES / "compressed"]
-    logs = [path for directory in logs for path in sorted(directory.rglob("*")) if path.is_file() and 0 < path.stat().st_size < MIB]
+    logs = ("tensorboard", "wandb", "swanlab", "parquet", "trackio", "mlflow", "clearml", "compressed")
+    logs = [path for name in logs for path in sorted((FIXTURES / name).rglob("*")) if path.is_file() and 0 < path.stat().st_size < MIB]
     chance = random.Random(5)
     for turn in range(tool.rounds * 2):
         source = chance.choice(logs)
@@ -129,6 +129,8 @@ def headers_that_promise_too_much(tool, tmp):
     crafted = {
         "events.out.tfevents.1.host.1.0": struct.pack("<QI", huge, 0) + b"x" * 64,
         "run-x.wandb": b":W&B\xee\xbe\x00" + struct.pack("<IHB", 0, 0xFFFF, 1) + b"x" * 64,
+        "run-x.swanlab": b":SWL\xd6\xe1\x02" + struct.pack("<IHB", 0, 0xFFFF, 1) + b"x" * 64,
+        "offline-1.zip": b"PK\x03\x04" + b"x" * 60 + b"PK\x05\x06" + struct.pack("<4H2IH", 0, 0, 1, 1, 0xFFFFFFF0, 0, 0),
         "a.parquet": b"PAR1" + b"x" * 64 + struct.pack("<I", 0x7FFFFFF0) + b"PAR1",
         "a.jsonl.gz": b"\x1f\x8b\x08\x04" + b"\x00" * 6 + b"\xff\xff" + b"x" * 64,
         "a.json.zst": b"\x28\xb5\x2f\xfd\xe0" + struct.pack("<Q", huge) + b"x" * 64,

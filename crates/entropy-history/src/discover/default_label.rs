@@ -7,7 +7,7 @@ use super::input::Input;
 use super::scan::checkpoint_step;
 
 /// File names that many runs share: their directory gives the label.
-const SHARED_FILE_NAMES: [&str; 15] = [
+const SHARED_FILE_NAMES: [&str; 17] = [
     "trainer_state",
     "experiment_log",
     "metrics",
@@ -23,9 +23,11 @@ const SHARED_FILE_NAMES: [&str; 15] = [
     "result",
     "results",
     "logging",
+    "backup",
+    "all_scalars",
 ];
 /// Directory names that many runs share: the directory above gives the label.
-const SHARED_DIRECTORY_NAMES: [&str; 14] = [
+const SHARED_DIRECTORY_NAMES: [&str; 16] = [
     "tensorboard",
     "tensorboard_log",
     "tensorboard_logs",
@@ -37,6 +39,8 @@ const SHARED_DIRECTORY_NAMES: [&str; 14] = [
     "runs",
     "events",
     "wandb",
+    "swanlog",
+    "swanlab_log",
     "output",
     "outputs",
     "files",

@@ -1,6 +1,6 @@
 //! The files in a directory that may be logs, by their names; their content is checked when they are read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,9 +11,9 @@ use super::input::{Found, Input, Location, Origin, natural_order};
 const MAX_LEVELS: usize = 64;
 
 /// Extensions of files that may be logs, without `.gz` and `.zst`.
-const EXTENSIONS: [&str; 12] = [
+const EXTENSIONS: [&str; 14] = [
     "json", "jsonl", "ndjson", "csv", "tsv", "parquet", "db", "sqlite", "log", "out", "txt",
-    "wandb",
+    "wandb", "swanlab", "swanlog",
 ];
 /// W&B's last values of each key, and facts about the machine.
 const NO_HISTORIES: [&str; 2] = ["wandb-summary.json", "wandb-metadata.json"];
@@ -33,7 +33,8 @@ const SKIPPED_DIRECTORIES: [&str; 8] = [
 pub fn logs_in(directory: &Path) -> Found<Input> {
     let mut found = Found::default();
     walk(directory, 0, &mut found);
-    join_wandb_segments(&mut found.files);
+    leave_out_swanlab_values(&mut found.files);
+    join_resumed_runs(&mut found.files);
     found
 }
 
@@ -59,6 +60,15 @@ fn walk(directory: &Path, level: usize, found: &mut Found<Input>) {
             _ => {}
         }
     }
+    if let Some(meta) = mlflow_run(&files, &directories) {
+        let directory = Some(directory.to_owned());
+        found.files.push(Input {
+            directory,
+            place: Some(0),
+            ..Input::file(meta.to_owned(), Origin::Scanned)
+        });
+        return;
+    }
     directories.sort_by(|a, b| natural_order(a, b));
     found.files.extend(logs_among(directory, files, &directories));
     for directory in directories.iter().filter(|_| level < MAX_LEVELS) {
@@ -67,6 +77,13 @@ fn walk(directory: &Path, level: usize, found: &mut Found<Input>) {
             walk(directory, level + 1, found);
         }
     }
+}
+
+/// The `meta.yaml` that stands for a run of MLflow, if the directory with these files and directories is
+/// one: each metric is a file below `metrics`.
+fn mlflow_run<'a>(files: &'a [PathBuf], directories: &[PathBuf]) -> Option<&'a PathBuf> {
+    let has_metrics = directories.iter().any(|directory| name(directory) == "metrics");
+    files.iter().find(|path| has_metrics && name(path) == "meta.yaml")
 }
 
 /// The logs among the files of one directory.
@@ -85,7 +102,9 @@ fn logs_among(directory: &Path, files: Vec<PathBuf>, directories: &[PathBuf]) ->
         });
     }
     let may_be_log = |path: &PathBuf| {
-        EXTENSIONS.contains(&extension(path).as_str()) && !NO_HISTORIES.contains(&&*name(path))
+        let is_log =
+            EXTENSIONS.contains(&extension(path).as_str()) || is_clearml_session(path, directories);
+        is_log && !NO_HISTORIES.contains(&&*name(path))
     };
     let mut files: Vec<PathBuf> = files.into_iter().filter(may_be_log).collect();
     if !files.iter().any(|path| name(path) == "trainer_state.json") {
@@ -109,6 +128,12 @@ fn logs_among(directory: &Path, files: Vec<PathBuf>, directories: &[PathBuf]) ->
         logs.push(Input { place: Some(0), ..Input::file(path, origin) });
     }
     logs
+}
+
+/// Whether the file is an offline session of ClearML, packed as ZIP, without its directory next to it.
+fn is_clearml_session(path: &Path, directories: &[PathBuf]) -> bool {
+    let is_session = extension(path) == "zip" && name(path).starts_with("offline-");
+    is_session && !directories.iter().any(|directory| name(directory) == stem(path))
 }
 
 /// The name of the file that a resumed run continues: `q` for `q_resumed_2`.
@@ -137,13 +162,29 @@ pub(super) fn checkpoint_step(name: &str) -> Option<u64> {
     step?.parse().ok()
 }
 
-/// Joins logs of W&B with the same file name: a run that is resumed under its id writes another directory.
-fn join_wandb_segments(logs: &mut Vec<Input>) {
+/// Leaves out the files of values of SwanLab's local mode, `<run>/logs/<key>/1000.log`, that are read with
+/// the database in the directory above the run.
+fn leave_out_swanlab_values(logs: &mut Vec<Input>) {
+    let is_database = |path: &&Path| matches!(name(path).as_str(), "runs.swanlab" | "runs.swanlog");
+    let databases = logs.iter().filter_map(Input::path).filter(is_database);
+    let databases: BTreeSet<PathBuf> =
+        databases.filter_map(|path| path.parent().map(Path::to_owned)).collect();
+    logs.retain(|log| {
+        let values = log.path().and_then(|path| path.ancestors().nth(2));
+        let is_logs = values.is_some_and(|logs| logs.ends_with("logs"));
+        let of_database = values.and_then(|logs| logs.ancestors().nth(2));
+        !(is_logs && of_database.is_some_and(|directory| databases.contains(directory)))
+    });
+}
+
+/// Joins run files of W&B and SwanLab with the same file name: a run that is resumed under its id writes
+/// another directory.
+fn join_resumed_runs(logs: &mut Vec<Input>) {
     let mut runs: BTreeMap<(PathBuf, String), usize> = BTreeMap::new();
     let mut joined: Vec<Input> = Vec::new();
     for log in logs.drain(..) {
         let run = match &log.segments[..] {
-            [Location::File(path)] if extension(path) == "wandb" => {
+            [Location::File(path)] if has_run_id(path) => {
                 let of_all_runs = path.parent().and_then(Path::parent).unwrap_or(Path::new(""));
                 Some((of_all_runs.to_owned(), name(path)))
             }
@@ -160,6 +201,11 @@ fn join_wandb_segments(logs: &mut Vec<Input>) {
         }
     }
     *logs = joined;
+}
+
+/// Whether the name of the file is that of its run.
+fn has_run_id(path: &Path) -> bool {
+    matches!(extension(path).as_str(), "wandb" | "swanlab") && stem(path) != "backup"
 }
 
 fn name(path: &Path) -> String {
@@ -246,5 +292,45 @@ mod tests {
             found(&["model.safetensors", ".hidden.json", "huggingface/config.json", "a.png"]),
             [""; 0]
         );
+    }
+
+    #[test]
+    fn swanlab_values_are_read_with_their_database() {
+        let files = ["run-1-a/logs/0/1000.log", "run-1-a/console/x.log", "runs.swanlab"];
+        assert_eq!(found(&files), [files[2], files[1]]);
+        assert_eq!(found(&files[..2]), [files[1], files[0]]);
+    }
+
+    #[test]
+    fn clearml_session_is_one_log() {
+        let files = ["offline-1/metrics.jsonl", "offline-2.zip", "other.zip"];
+        assert_eq!(found(&files), [files[1], files[0]]);
+        assert_eq!(found(&["offline-1/metrics.jsonl", "offline-1.zip"]), [files[0]]);
+    }
+
+    #[test]
+    fn mlflow_run_is_one_log() {
+        let files = [
+            "mlruns/0/meta.yaml",
+            "mlruns/7/meta.yaml",
+            "mlruns/7/a1/meta.yaml",
+            "mlruns/7/a1/metrics/actor/entropy",
+            "mlruns/7/a1/tags/x.json",
+            "mlruns/7/b2/meta.yaml",
+            "mlruns/7/b2/metrics/entropy",
+        ];
+        assert_eq!(found(&files), ["mlruns/7/a1/meta.yaml", "mlruns/7/b2/meta.yaml"]);
+    }
+
+    #[test]
+    fn resumed_swanlab_run_is_one_log() {
+        let files = [
+            "swanlog/run-1-abc/run-abc.swanlab",
+            "swanlog/run-2-abc/run-abc.swanlab",
+            "swanlog/run-3-x/backup.swanlab",
+            "swanlog/run-4-y/backup.swanlab",
+        ];
+        let resumed = format!("{}+{}", files[0], files[1]);
+        assert_eq!(found(&files), [resumed, files[2].to_owned(), files[3].to_owned()]);
     }
 }

@@ -27,50 +27,57 @@ pub(crate) struct JsonLine {
     token_ids: Option<Vec<TokenId>>,
     loss_mask: Vec<bool>,
     entropy: Option<Vec<Option<FloatValue>>>,
-    trainer_logprobs: Vec<Option<FloatValue>>,
+    trainer_logprobs: Option<Vec<Option<FloatValue>>>,
 }
 
 impl JsonLine {
-    /// The response on line `number`.
-    pub(crate) fn response(self, number: usize) -> Result<RawResponse, String> {
+    /// The response on line `number`, and how many of its tokens are left out because they have no
+    /// finite entropy.
+    pub(crate) fn response(self, number: usize) -> Result<(RawResponse, usize), String> {
         let step = self.export_step.or(self.step).ok_or("it has no \"step\"")?.0;
         match (self.token_ids, self.entropy) {
             (Some(tokens), Some(entropy)) => {
                 let all = tokens.len();
                 let entropy: Vec<f64> = entropy.into_iter().map(or_nan).collect();
-                let log_probs: Vec<f64> =
-                    self.trainer_logprobs.into_iter().map(or_minus_infinity).collect();
+                let log_probs = self.trainer_logprobs.map(|log_probs| -> Vec<f64> {
+                    log_probs.into_iter().map(or_minus_infinity).collect()
+                });
                 let lists = [
-                    ("loss_mask", self.loss_mask.len()),
-                    ("entropy", entropy.len()),
-                    ("trainer_logprobs", log_probs.len()),
+                    ("loss_mask", Some(self.loss_mask.len())),
+                    ("entropy", Some(entropy.len())),
+                    ("trainer_logprobs", log_probs.as_ref().map(Vec::len)),
                 ];
-                if let Some((name, found)) = lists.into_iter().find(|(_, found)| *found != all) {
+                let mut lists = lists.into_iter().filter_map(|(name, found)| Some((name, found?)));
+                if let Some((name, found)) = lists.find(|(_, found)| *found != all) {
                     return Err(format!("it has {all} \"token_ids\" and {found} in {name:?}"));
                 }
                 // The prompt precedes the first sampled token; tool outputs may stand between others.
                 let first = self.loss_mask.iter().position(|sampled| *sampled).unwrap_or(all);
-                let sampled = |i: &usize| self.loss_mask[*i];
+                let sampled = (0..all).filter(|&i| self.loss_mask[i]);
+                let (kept, left_out): (Vec<usize>, Vec<usize>) =
+                    sampled.partition(|&i| entropy[i].is_finite());
                 let place = |whole: Option<UnsignedInt>| whole.map_or(0, |whole| whole.0);
                 let sequence =
                     self.export_sequence_idx.map_or(number as u64 - 1, |sequence| sequence.0);
-                Ok(RawResponse {
+                let response = RawResponse {
                     step,
                     id: self
                         .sample_id
                         .unwrap_or_else(|| format!("{}/{sequence}", place(self.rank))),
                     prompt: tokens[..first].iter().map(|id| id.0).collect(),
-                    tokens: (0..all).filter(sampled).map(|i| tokens[i].0).collect(),
-                    entropies: (0..all).filter(sampled).map(|i| entropy[i]).collect(),
-                    log_probs: (0..all).filter(sampled).map(|i| log_probs[i]).collect(),
+                    tokens: kept.iter().map(|&i| tokens[i].0).collect(),
+                    entropies: kept.iter().map(|&i| entropy[i]).collect(),
+                    log_probs: log_probs
+                        .map_or_else(Vec::new, |all| kept.iter().map(|&i| all[i]).collect()),
                     ..RawResponse::default()
-                })
+                };
+                Ok((response, left_out.len()))
             }
             _ => {
                 let tokens = self.response_token_ids.ok_or("it has no \"response_token_ids\"")?;
                 let entropies = self.entropies.ok_or("it has no \"entropies\"")?;
                 let log_probs = self.log_probs.unwrap_or_default();
-                Ok(RawResponse {
+                let response = RawResponse {
                     step,
                     id: id_text(self.id),
                     sample: self.sample.map(|sample| sample.0),
@@ -80,7 +87,8 @@ impl JsonLine {
                     entropies: entropies.into_iter().map(|entropy| entropy.0).collect(),
                     log_probs: log_probs.into_iter().map(or_minus_infinity).collect(),
                     finish: self.finish_reason,
-                })
+                };
+                Ok((response, 0))
             }
         }
     }
@@ -91,8 +99,8 @@ fn or_minus_infinity(log_prob: Option<FloatValue>) -> f64 {
     log_prob.map_or(f64::NEG_INFINITY, |log_prob| log_prob.0)
 }
 
-/// prime-rl writes `null` for values that are not finite. An entropy that is not finite is rejected if
-/// its token was sampled.
+/// prime-rl writes `null` for values that are not finite. A sampled token without a finite entropy is
+/// left out and counted.
 fn or_nan(number: Option<FloatValue>) -> f64 {
     number.map_or(f64::NAN, |number| number.0)
 }

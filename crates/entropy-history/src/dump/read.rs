@@ -11,7 +11,7 @@
 //! prime-rl (`src/prime_rl/trainer/rl/token_export.py`, commit d2f82fa; schema 2 has more columns)
 //! writes `token_exports/step_N/rank_R.jsonl`, one line per sequence: `token_ids` of prompt and
 //! response, of which those with `loss_mask` were sampled; `entropy` and `trainer_logprobs` are shifted
-//! to the token that was drawn. It has no texts.
+//! to the token that was drawn, and `null` where they are not finite. It has no texts.
 
 use std::io::{BufRead, BufReader, Read};
 
@@ -21,6 +21,7 @@ use super::json_line::JsonLine;
 use super::parquet_rows;
 use crate::formats::{LogNote, OpenedSource, Source, describe};
 use crate::framing::json::{Shape, ValueKind, shape};
+use crate::text::plural;
 
 /// Maximum length of a line in bytes; a response of a million tokens has 60 MB.
 const LONGEST_LINE: u64 = 1 << 30;
@@ -53,7 +54,7 @@ pub fn read(source: Source<'_>, dump: &mut TokenDump) -> Result<Vec<LogNote>, Du
     if head.starts_with(b"PAR1") {
         let mut bytes = head;
         reader.read_to_end(&mut bytes)?;
-        notes.extend(reader.truncation().map(LogNote::CompressionCut));
+        notes.extend(reader.take_truncation().map(LogNote::CompressionCut));
         parquet_rows::read(bytes, dump)?;
         return Ok(notes);
     }
@@ -65,13 +66,14 @@ pub fn read(source: Source<'_>, dump: &mut TokenDump) -> Result<Vec<LogNote>, Du
         _ => return Err(DumpError::Foreign(describe(&head))),
     }
     notes.extend(lines(BufReader::new(head.chain(&mut reader)), dump)?);
-    notes.extend(reader.truncation().map(LogNote::CompressionCut));
+    notes.extend(reader.take_truncation().map(LogNote::CompressionCut));
     Ok(notes)
 }
 
 /// Reads JSON lines; the last line may be incomplete.
-fn lines(mut source: impl BufRead, dump: &mut TokenDump) -> Result<Option<LogNote>, DumpError> {
+fn lines(mut source: impl BufRead, dump: &mut TokenDump) -> Result<Vec<LogNote>, DumpError> {
     let (mut line, mut number, mut read) = (Vec::new(), 0, 0);
+    let mut without_entropy = 0;
     loop {
         line.clear();
         number += 1;
@@ -79,7 +81,7 @@ fn lines(mut source: impl BufRead, dump: &mut TokenDump) -> Result<Option<LogNot
         if length == 0 {
             return match read {
                 0 => Err(DumpError::Nothing("the file holds nothing but white space")),
-                _ => Ok(None),
+                _ => Ok(notes(None, without_entropy)),
             };
         }
         let place = |column: usize| match column {
@@ -98,8 +100,10 @@ fn lines(mut source: impl BufRead, dump: &mut TokenDump) -> Result<Option<LogNot
         }
         match serde_json::from_slice::<JsonLine>(text) {
             Ok(line) => {
-                let raw = line.response(number);
-                let added = raw.and_then(|raw| dump.add(raw).map_err(|e| e.to_string()));
+                let added = line.response(number).and_then(|(raw, left_out)| {
+                    without_entropy += left_out;
+                    dump.add(raw).map_err(|e| e.to_string())
+                });
                 added.map_err(|what| DumpError::Response { place: place(0), what })?;
                 read += 1;
             }
@@ -107,7 +111,8 @@ fn lines(mut source: impl BufRead, dump: &mut TokenDump) -> Result<Option<LogNot
                 if read == 0 {
                     return Err(DumpError::Nothing("the file ends inside its first line"));
                 }
-                return Ok(Some(LogNote::Cut { unit: "line", read, place: place(0) }));
+                let cut = LogNote::Cut { unit: "line", read, place: place(0) };
+                return Ok(notes(Some(cut), without_entropy));
             }
             Err(error) if error.is_eof() => {
                 let what = "it ends inside the object".to_owned();
@@ -120,4 +125,12 @@ fn lines(mut source: impl BufRead, dump: &mut TokenDump) -> Result<Option<LogNot
             }
         }
     }
+}
+
+fn notes(cut: Option<LogNote>, without_entropy: usize) -> Vec<LogNote> {
+    let left_out = (without_entropy > 0).then(|| {
+        let tokens = plural(without_entropy, "sampled token has", "sampled tokens have");
+        LogNote::Odd(format!("{tokens} no finite entropy; left out"))
+    });
+    cut.into_iter().chain(left_out).collect()
 }

@@ -36,6 +36,9 @@ pub enum ReadError {
     /// A database was not written by trackio, or cannot be read.
     #[error(transparent)]
     Trackio(#[from] TrackioError),
+    /// A database cannot be read.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
     /// The log has rows, but none has a selected key.
     #[error("no row has {}; the log has {}", quoted(.wanted), quoted(.found))]
     NoMetric {
@@ -45,8 +48,10 @@ pub enum ReadError {
         found: Vec<String>,
     },
     /// The log has rows, but none has a step.
-    #[error("no row has a step; the log has {}", quoted(.found))]
+    #[error("no row has {}; the log has {}", step_name(.requested), quoted(.found))]
     NoStep {
+        /// The requested key of the steps.
+        requested: Option<String>,
         /// The keys found (a bounded number).
         found: Vec<String>,
     },
@@ -82,11 +87,11 @@ impl ReadError {
 #[derive(Debug, Error)]
 pub enum TrackioError {
     /// Another program wrote the database.
-    #[error("it is an SQLite database, but not trackio's: it has {}", listed(.0))]
+    #[error(
+        "it is an SQLite database, but not of trackio, MLflow or SwanLab: it has {}",
+        listed(.0)
+    )]
     Foreign(Vec<String>),
-    /// The database comes through a pipe or is compressed.
-    #[error("an SQLite database is read from its own file, not from a pipe or a compressed file")]
-    NoFile,
     /// The metrics of a row are not a JSON object.
     #[error("row {id} of the table metrics: {what}")]
     Row {
@@ -140,4 +145,8 @@ pub(crate) fn describe(head: &[u8]) -> String {
             format!("it is binary, beginning with the bytes {}", bytes.join(" "))
         }
     }
+}
+
+fn step_name(requested: &Option<String>) -> String {
+    requested.as_ref().map_or("a step".to_owned(), |key| format!("the step key {key:?}"))
 }

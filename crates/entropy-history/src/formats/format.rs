@@ -25,6 +25,8 @@ pub struct Format {
     /// Whether it is the console output of a trainer. Recognising one is slow, and never more than
     /// [`Confidence::Likely`].
     pub is_console: bool,
+    /// What the logs of a run say about which run it is.
+    pub(crate) identity: RunIdentity,
     pub(crate) recognise: fn(&Head<'_>) -> Confidence,
     pub(crate) read: fn(&Head<'_>, &mut dyn Read, &mut SeriesBuilder<'_>) -> Result<(), ReadError>,
     pub(crate) growth: fn(&Head<'_>) -> Growth,
@@ -39,10 +41,22 @@ impl Format {
         metrics: &[],
         kinds: &[],
         is_console: false,
+        identity: RunIdentity::None,
         recognise: |_| Confidence::No,
         read: |_, _, _| Ok(()),
         growth: |_| Growth::Rewritten,
     };
+}
+
+/// What a log says about which run it is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RunIdentity {
+    /// Nothing.
+    None,
+    /// A name that a user gave; a run that is resumed writes another log, with the same name.
+    DisplayName,
+    /// An id: two logs are never of one run.
+    Id,
 }
 
 /// How sure a format is that it can read a log.
@@ -108,7 +122,15 @@ pub(crate) struct Head<'a> {
 
 impl<'a> Head<'a> {
     pub(crate) fn new(bytes: &'a [u8], path: Option<&'a Path>) -> Head<'a> {
-        Head { bytes, shape: shape(bytes), path }
+        let mut shape = shape(bytes);
+        // JSON lines may begin with a banner.
+        if matches!(shape, Shape::NotJson | Shape::Array)
+            && let Some(row) = memchr::memmem::find(bytes, b"\n{\"")
+            && let rows @ Shape::Object(_) = crate::framing::json::shape(&bytes[row + 1..])
+        {
+            shape = rows;
+        }
+        Head { bytes, shape, path }
     }
 
     /// Whether the file has a name that satisfies `test`: a hint where the content is damaged.

@@ -48,6 +48,7 @@ struct StepCandidate {
 pub(crate) struct JsonRows<'b, 'w> {
     builder: &'b mut SeriesBuilder<'w>,
     step_key: Option<String>, // `None`: that of the first row that has one
+    is_step_requested: bool,  // by the user: it may be anywhere in a row
     candidates: Vec<StepCandidate>, // of the current row, while `step_key` is `None`
     beyond: BTreeMap<u64, i128>, // logged steps from EXACT_INTEGERS_END on, by the bits of the float shown
     expected: Vec<LearnedRow>,   // the last match comes first
@@ -63,18 +64,25 @@ impl<'b, 'w> JsonRows<'b, 'w> {
     /// Rows whose step has the key `step_key`.
     pub(crate) fn new(builder: &'b mut SeriesBuilder<'w>, step_key: &str) -> Self {
         let mut rows = JsonRows::with_any_step(builder);
-        rows.step_key = Some(step_key.to_owned());
-        if step_key != "step" {
-            rows.builder.name_step(step_key);
+        if rows.step_key.is_none() {
+            rows.step_key = Some(step_key.to_owned());
+            if step_key != "step" {
+                rows.builder.name_step(step_key);
+            }
         }
         rows
     }
 
     /// Rows whose step has the best step key of the first row.
     pub(crate) fn with_any_step(builder: &'b mut SeriesBuilder<'w>) -> Self {
+        let requested = builder.selector().step_key().map(str::to_owned);
+        if let Some(key) = &requested {
+            builder.name_step(key);
+        }
         JsonRows {
             builder,
-            step_key: None,
+            is_step_requested: requested.is_some(),
+            step_key: requested,
             candidates: Vec::new(),
             beyond: BTreeMap::new(),
             expected: Vec::new(),
@@ -90,7 +98,9 @@ impl<'b, 'w> JsonRows<'b, 'w> {
     /// Assigns the following rows to another part of the log, which may have another layout.
     pub(crate) fn enter_part(&mut self, name: &str) {
         self.builder.enter_part(name);
-        self.step_key = None;
+        if !self.is_step_requested {
+            self.step_key = None;
+        }
         self.expected.clear(); // its series belong to the previous part
         (self.between, self.row_end, self.lessons_left) = (None, None, MAX_TEMPLATES_LEARNED);
     }
@@ -252,6 +262,16 @@ impl<'b, 'w> JsonRows<'b, 'w> {
                 return Ok(());
             }
         }
+        self.read_step(scanner, key)
+    }
+
+    /// Reads the value of `key` as the step of the row, replacing an earlier one.
+    #[inline]
+    pub(crate) fn read_step(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        key: &str,
+    ) -> Result<(), ReadError> {
         let before = scanner.recorded();
         let value = step_value(scanner, key)?;
         self.note_role(scanner, before, NumberRole::Step);
@@ -288,6 +308,9 @@ impl<'b, 'w> JsonRows<'b, 'w> {
         scanner: &mut Scanner<'_>,
         key: &str,
     ) -> Result<(), ReadError> {
+        if self.is_step_requested && self.step_key.as_deref() == Some(key) {
+            return self.read_step(scanner, key);
+        }
         match self.builder.column(key) {
             Some(column) => self.read_into(scanner, column),
             None => Ok(scanner.skip()?),
@@ -359,6 +382,14 @@ impl<'b, 'w> JsonRows<'b, 'w> {
         Ok(())
     }
 
+    /// Forgets what was read of a row that is not valid.
+    fn abandon_row(&mut self) {
+        self.builder.abandon_row();
+        self.candidates.clear();
+        self.path.clear();
+        (self.depth, self.roles, self.row_end) = (0, None, None);
+    }
+
     /// Ends a row that was not read by [`Self::rows`].
     pub(crate) fn end_row(&mut self) {
         self.builder.end_row();
@@ -391,19 +422,38 @@ fn step_value(scanner: &mut Scanner<'_>, key: &str) -> Result<Value, ReadError> 
 /// Maximum nesting of objects in a row; trainers nest two or three deep.
 const DEEPEST: usize = 32;
 
-/// Reads JSON lines, calling `read_key` behind each `key:` of a row.
+/// Reads JSON lines, calling `read_key` behind each `key:` of a row. Other text between rows, and rows that are
+/// not valid JSON, are skipped and counted.
 pub(crate) fn read_json_lines(
     source: &mut dyn Read,
     mut rows: JsonRows<'_, '_>,
     read_key: impl Fn(&mut JsonRows<'_, '_>, &mut Scanner<'_>, &str) -> Result<(), ReadError>,
 ) -> Result<(), ReadError> {
     let mut scanner = Scanner::new(source)?;
-    while scanner.peek()?.is_some() {
-        rows.rows(&mut scanner, |rows, scanner| {
+    loop {
+        let (is_row, passed) = scanner.next_object()?;
+        if let Some((lines, first)) = passed {
+            rows.builder.skip_lines(lines, first);
+            rows.row_end = None;
+        }
+        if !is_row {
+            rows.builder.end_lines(scanner.line_breaks());
+            return Ok(());
+        }
+        scanner.hold();
+        let outcome = rows.rows(&mut scanner, |rows, scanner| {
             scanner.object(|scanner, key| read_key(rows, scanner, key))
-        })?;
+        });
+        match outcome {
+            Ok(()) => {}
+            Err(ReadError::Scan(ScanError::Syntax { place, what })) if scanner.rewind() => {
+                rows.abandon_row();
+                rows.builder.skip_broken_rows(1, place, &what);
+                scanner.skip_line()?;
+            }
+            Err(error) => return Err(error),
+        }
     }
-    Ok(())
 }
 
 /// Checks that only white space follows the document.

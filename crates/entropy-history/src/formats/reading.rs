@@ -68,7 +68,7 @@ pub fn read(
             None => return Err(ReadError::NoRows(describe(head.bytes))),
         },
     };
-    if let Some(reason) = reader.truncation() {
+    if let Some(reason) = reader.take_truncation() {
         builder.note(LogNote::CompressionCut(reason));
     }
     Ok((format, builder.finish(outcome)?))

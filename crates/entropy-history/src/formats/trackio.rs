@@ -16,19 +16,22 @@
 //! wrote null for a nested NaN: so null is NaN. An object with a `_type` is a table, a histogram or a
 //! picture.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::io::Read;
 
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use serde_json::Value;
 
+use crate::formats::databases::{DatabaseOwner, database_owner};
 use crate::formats::error::TrackioError;
+use crate::formats::format::RunIdentity;
 use crate::formats::reader_api::{
     Confidence, Format, Head, MissingMetric, ReadError, SeriesBuilder,
 };
+use crate::formats::run_names::RunNames;
 use crate::formats::timestamps::iso_to_unix_seconds;
-use crate::framing::sqlite::query_database;
+use crate::framing::sqlite::{DatabaseError, query_database};
 
 pub(crate) const FORMAT: Format = Format {
     name: "trackio",
@@ -37,12 +40,16 @@ pub(crate) const FORMAT: Format = Format {
     metrics: &["train/entropy", "policy/entropy"],
     recognise,
     read,
+    identity: RunIdentity::Id,
     ..Format::DEFAULTS
 };
 
 fn recognise(head: &Head<'_>) -> Confidence {
     // Not certain: other programs use SQLite too, and the reader reports which tables it found.
-    if head.bytes.starts_with(b"SQLite format 3\0") { Confidence::Likely } else { Confidence::No }
+    match database_owner(head) {
+        Some(DatabaseOwner::Trackio) => Confidence::Likely,
+        _ => Confidence::No,
+    }
 }
 
 /// Reads the runs in the order of their first rows, the rows of each in the order they were logged.
@@ -53,7 +60,7 @@ fn read(
     _: &mut dyn Read,
     builder: &mut SeriesBuilder<'_>,
 ) -> Result<(), ReadError> {
-    let Some(path) = head.path else { return Err(TrackioError::NoFile.into()) };
+    let Some(path) = head.path else { return Err(DatabaseError::NoFile.into()) };
     builder.missing_metric(MissingMetric::Count);
     let with_clock = builder.selector().has_clock();
     let query = |db: &Connection| query(db, with_clock);
@@ -61,13 +68,9 @@ fn read(
         QueryResult::Runs(runs) => runs,
         QueryResult::Tables(tables) => return Err(TrackioError::Foreign(tables).into()),
     };
-    let mut taken = BTreeSet::new();
+    let mut names = RunNames::default();
     for run in runs {
-        let numbered = (2..).map(|n| format!("{} ({n})", run.name));
-        let name = std::iter::once(run.name.clone()).chain(numbered).find(|n| !taken.contains(n));
-        let name = name.expect("BUG: one of the numbered names is free");
-        builder.enter_run(&name);
-        taken.insert(name);
+        builder.enter_run(&names.distinct(&run.name));
         let clock = builder.clock("timestamp");
         for row in run.rows {
             let metrics =
@@ -284,7 +287,7 @@ mod tests {
     #[test]
     fn rejects_databases_of_other_programs() {
         let odd = |name: &str| error(&fixture("odd").join(name));
-        let not = "it is an SQLite database, but not trackio's: it has";
+        let not = "it is an SQLite database, but not of trackio, MLflow or SwanLab: it has";
         assert_eq!(odd("other_tables.db"), format!("{not} the tables params, runs"));
         assert_eq!(odd("metrics_of_another_kind.db"), format!("{not} the table metrics"));
         assert_eq!(odd("no_tables.db"), format!("{not} no tables"));

@@ -7,6 +7,7 @@ pub mod protobuf;
 pub mod sqlite;
 pub mod tfrecord;
 mod window;
+pub mod zip;
 
 /// The end of the last complete record of a framed file, and the number of records before it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

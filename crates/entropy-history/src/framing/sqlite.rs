@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 use thiserror::Error;
 
 /// Number of attempts to copy a database that changes meanwhile.
@@ -24,6 +24,9 @@ pub enum DatabaseError {
     /// Another program writes all the time.
     #[error("the database was written to each time it was read ({ATTEMPTS} times)")]
     Changing,
+    /// The database comes through a pipe or is compressed.
+    #[error("an SQLite database is read from its own file, not from a pipe or a compressed file")]
+    NoFile,
     /// SQLite reported an error.
     #[error("SQLite says: {0}")]
     Sqlite(#[from] rusqlite::Error),
@@ -50,6 +53,42 @@ pub fn query_database<T>(
         }
     }
     Err(DatabaseError::Changing)
+}
+
+/// The first bytes of every SQLite database.
+pub const MAGIC: &[u8] = b"SQLite format 3\0";
+
+/// Whether the database at `path` has a table with these columns; false if it cannot be read. It is not
+/// copied, unless its newest changes are in a second file.
+pub fn has_columns(path: &Path, table: &str, columns: &[&str]) -> bool {
+    let query = |db: &Connection| -> rusqlite::Result<Vec<String>> {
+        let mut statement = db.prepare("SELECT name FROM pragma_table_info(?)")?;
+        statement.query_map([table], |row| row.get(0))?.collect()
+    };
+    let found = match with_ending(path, "-wal").exists() {
+        true => query_database(path, query).ok(),
+        false => open_in_place(path).and_then(|db| query(&db)).ok(),
+    };
+    found.is_some_and(|found| columns.iter().all(|name| found.iter().any(|n| n == name)))
+}
+
+/// Opens a database without locks and without a file next to it: SQLite takes it for one that nobody
+/// changes.
+fn open_in_place(path: &Path) -> rusqlite::Result<Connection> {
+    let mut uri = "file:".to_owned();
+    if cfg!(windows) {
+        uri.push('/');
+    }
+    for &byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'\\' if cfg!(windows) => uri.push('/'),
+            b'/' | b'.' | b'-' | b'_' | b':' => uri.push(char::from(byte)),
+            byte if byte.is_ascii_alphanumeric() => uri.push(char::from(byte)),
+            byte => uri.push_str(&format!("%{byte:02x}")),
+        }
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    Connection::open_with_flags(uri + "?immutable=1", flags)
 }
 
 fn query_copy<T>(
@@ -152,6 +191,21 @@ mod tests {
             assert_eq!(rows(path).unwrap(), 7, "{path:?}");
             assert!(files(tmp) == before, "{path:?}");
         }
+    }
+
+    #[test]
+    fn columns_are_found_and_no_file_is_left_behind() {
+        for set_up in ["", "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0"] {
+            let (tmp, path, writer) = database(7, set_up);
+            let before = files(&tmp);
+            assert!(has_columns(&path, "t", &["x"]), "{set_up}");
+            assert!(!has_columns(&path, "t", &["x", "y"]) && !has_columns(&path, "u", &[""]));
+            assert!(files(&tmp) == before, "{set_up}");
+            drop(writer);
+            assert!(has_columns(&path, "t", &["x"]), "{set_up}");
+        }
+        let tmp = tempfile::tempdir().unwrap();
+        assert!(!has_columns(&tmp.path().join("none.db"), "t", &[]));
     }
 
     #[test]

@@ -9,11 +9,13 @@
 
 mod candidates;
 mod precision;
+mod resumed;
 
 use std::collections::BTreeMap;
 
 use self::candidates::candidates;
 use self::precision::Precision;
+use crate::formats::RunIdentity;
 use crate::history::Point;
 
 /// What is known about one history, which has at least one point.
@@ -23,6 +25,12 @@ pub(super) struct RecordOfRun<'a> {
     pub(super) is_numbered: bool,
     /// Records with the same value are in one log, and are never one run.
     pub(super) log: usize,
+    /// The format of its log.
+    pub(super) format: &'static str,
+    /// What its log says about which run it is.
+    pub(super) identity: RunIdentity,
+    /// The name of the run in its log, if it has one.
+    pub(super) name: Option<&'a str>,
     /// The directory of its file.
     pub(super) directory: Option<std::path::PathBuf>,
     /// The directory that belongs to its run, if there is one.
@@ -41,6 +49,9 @@ impl<'a> RecordOfRun<'a> {
             points,
             is_numbered: false,
             log,
+            format: "",
+            identity: RunIdentity::None,
+            name: None,
             directory: None,
             run_directory: None,
             lacks_aux: false,
@@ -60,8 +71,16 @@ impl<'a> RecordOfRun<'a> {
 /// The records of one run, as indices; the most complete and exact one comes first.
 pub(super) type Group = Vec<usize>;
 
-/// Groups records by their run. Groups are in the order of their first record in `records`.
-pub(super) fn group(records: &[RecordOfRun<'_>]) -> Vec<Group> {
+/// Groups records by their run. A run that was resumed may have several groups, in the order in which it was
+/// resumed; each supersedes those before it from its first step on. Runs are in the order of their first record.
+pub(super) fn runs_of(records: &[RecordOfRun<'_>]) -> Vec<Vec<Group>> {
+    let mut runs = resumed::chain(records, group(records));
+    runs.sort_by_key(|groups| groups.iter().flatten().min().copied());
+    runs
+}
+
+/// Groups records with the same values.
+fn group(records: &[RecordOfRun<'_>]) -> Vec<Group> {
     let mut order: Vec<usize> = (0..records.len()).collect();
     order.sort_by_key(|&i| (records[i].rank(), i));
     let mut position = vec![0; records.len()];
@@ -162,6 +181,10 @@ fn needed(a: &RecordOfRun<'_>, b: &RecordOfRun<'_>, is_rounded: bool) -> usize {
 fn compare(a: &RecordOfRun<'_>, b: &RecordOfRun<'_>) -> Likeness {
     if a.log == b.log {
         return Likeness::Unknown;
+    }
+    let has_other_name = matches!((a.name, b.name), (Some(a), Some(b)) if a != b);
+    if a.format == b.format && (has_other_name || a.identity == RunIdentity::Id) {
+        return Likeness::Different;
     }
     let by_step = compare_by_step(a, b);
     if by_step != Likeness::SameRun && (a.is_numbered || b.is_numbered) && in_one_order(a, b) {

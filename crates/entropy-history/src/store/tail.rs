@@ -10,7 +10,7 @@ use std::time::{Instant, SystemTime};
 
 use super::load::{LogLoader, ReadMode, open_log};
 use crate::discover::Location;
-use crate::formats::{self, Format, Log, ReadError, ResumableReader, Source};
+use crate::formats::{self, Format, Log, ReadError, ResumableReader, Source, companion_files};
 
 /// The pause before a file is read again from its start is this many times the duration of the last
 /// reading: a large file that changes all the time would otherwise keep a core busy.
@@ -33,23 +33,21 @@ enum FileStamp {
         inode: u64,
         length: u64,
         modified: Option<SystemTime>,
-        wal: Option<(u64, Option<SystemTime>)>, // length and time of the newest rows of SQLite
+        others: (u64, Option<SystemTime>), // length and newest time of the other files of the log
     },
 }
 
 impl FileStamp {
     fn of(path: &Path, metadata: &Metadata) -> FileStamp {
-        let is_database = path.extension().is_some_and(|e| e == "db" || e == "sqlite");
-        let wal = is_database.then(|| {
-            let mut wal = path.as_os_str().to_owned();
-            wal.push("-wal");
-            fs::metadata(wal).ok().map(|metadata| (metadata.len(), metadata.modified().ok()))
-        });
+        let mut others = (0, None);
+        for metadata in companion_files(path).iter().filter_map(|path| fs::metadata(path).ok()) {
+            others = (others.0 + metadata.len(), others.1.max(metadata.modified().ok()));
+        }
         FileStamp::Present {
             inode: inode(metadata),
             length: metadata.len(),
             modified: metadata.modified().ok(),
-            wal: wal.flatten(),
+            others,
         }
     }
 
@@ -154,8 +152,8 @@ impl FileTail {
         if !self.stamp.as_ref().is_some_and(|before| stamp.may_continue(before)) {
             reader.reset();
         }
-        if let FileStamp::Present { modified, wal, .. } = stamp {
-            self.modified = modified.max(wal.and_then(|(_, modified)| modified));
+        if let FileStamp::Present { modified, others, .. } = stamp {
+            self.modified = modified.max(others.1);
         }
         self.stamp = Some(stamp);
         let read = reader.read(&mut file, Some(path), metadata.len());

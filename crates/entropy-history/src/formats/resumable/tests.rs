@@ -76,6 +76,9 @@ fn incremental_reads_equal_a_fresh_read() {
         "csv",
         "tensorboard",
         "wandb",
+        "swanlab",
+        "clearml",
+        "miles",
         "awkward",
         "models",
         "compressed",
@@ -97,11 +100,11 @@ fn incremental_reads_equal_a_fresh_read() {
 #[test]
 fn appended_logs_are_read_incrementally() {
     let selector = SeriesSelector::default_keys();
-    for path in fixtures(&["verl", "easyr1", "tensorboard", "wandb"]) {
+    for path in fixtures(&["verl", "easyr1", "tensorboard", "wandb", "swanlab", "miles"]) {
         let bytes = fs::read(&path).unwrap();
         let cuts: Vec<usize> = (1..=10).map(|i| bytes.len() * i / 10).collect();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        let is_log = [".jsonl", ".wandb"].iter().any(|end| name.ends_with(end));
+        let is_log = [".jsonl", ".wandb", ".swanlab"].iter().any(|end| name.ends_with(end));
         let is_sound = !path.to_string_lossy().contains("bad_");
         if is_sound && (is_log || name.contains("tfevents")) {
             let resumed_reads = grow(&bytes, &path, &cuts, &selector);

@@ -12,6 +12,7 @@ use std::str::Utf8Error;
 
 use crate::formats::log::{NameHint, SeriesExtent};
 use crate::formats::log_note::LogNote;
+use crate::framing::json::TextPosition;
 use crate::history::Point;
 use crate::select::{AuxKind, KeyRank, SeriesSelector, clock_rank};
 
@@ -62,6 +63,14 @@ struct RunRows {
     first_with_step: usize,
 }
 
+/// Lines of a text that were skipped: how many, and the first of them, from 1.
+#[derive(Clone, Default)]
+struct SkippedLines {
+    other_text: (usize, usize),
+    broken_rows: usize,
+    first_broken: String, // its place, and what is wrong
+}
+
 /// Collects the rows of a log for all selected series.
 #[derive(Clone)]
 pub(crate) struct SeriesBuilder<'w> {
@@ -79,6 +88,8 @@ pub(crate) struct SeriesBuilder<'w> {
     hint: NameHint,
     purge_from_step: Option<f64>,
     in_parts: bool,
+    lines: u64, // of the parts of a log that were read before
+    skipped: SkippedLines,
     count_each: bool, // the number of values in a row does not show whether one is missing
     notes: Vec<LogNote>,
 }
@@ -105,6 +116,8 @@ impl<'w> SeriesBuilder<'w> {
             hint: NameHint::default(),
             purge_from_step: None,
             in_parts: false,
+            lines: 0,
+            skipped: SkippedLines::default(),
             count_each,
             notes: Vec::new(),
         }
@@ -161,7 +174,7 @@ impl<'w> SeriesBuilder<'w> {
 
     /// Whether a series with this key is selected as a metric.
     pub(crate) fn is_metric(&self, key: &str) -> bool {
-        self.selector.rank(self.format_keys, key).is_some()
+        self.selector.rank(self.format_keys, key).is_some_and(|rank| !rank.is_guess())
     }
 
     /// Sets the run and the tag that the file name gives.
@@ -273,11 +286,16 @@ impl<'w> SeriesBuilder<'w> {
     /// requested.
     pub(crate) fn clock(&mut self, key: &str) -> Option<ColumnId> {
         let rank = clock_rank(key).filter(|_| self.selector.has_clock())?;
+        let aux = Some(AuxKind::Clock(rank));
+        let is_same = |c: &SeriesColumn| c.run == self.run && c.key == key && c.aux == aux;
+        if let Some(known) = self.columns.iter().position(is_same) {
+            return Some(ColumnId(known));
+        }
         self.columns.push(SeriesColumn {
             run: self.run,
             key: key.to_owned(),
             rank: None,
-            aux: Some(AuxKind::Clock(rank)),
+            aux,
             shared: false,
             points: Vec::new(),
             extent: SeriesExtent::default(),
@@ -306,7 +324,8 @@ impl<'w> SeriesBuilder<'w> {
     /// number is an error.
     pub(crate) fn must_be_number(&self, column: ColumnId) -> bool {
         let column = &self.columns[column.0];
-        column.rank.is_some() || matches!(column.aux, Some(AuxKind::Reward(_)))
+        column.rank.is_some_and(|rank| !rank.is_guess())
+            || matches!(column.aux, Some(AuxKind::Reward(_)))
     }
 
     /// Discards the points from `step` on: the log says that the run was resumed there (`purge_step`).
@@ -315,6 +334,24 @@ impl<'w> SeriesBuilder<'w> {
             column.points.retain(|point| point.step < step);
         }
         self.purge_from_step = Some(step.min(self.purge_from_step.unwrap_or(step)));
+    }
+
+    /// Numbers the points of series that have several, all of them at step 0: they were logged without a step.
+    pub(crate) fn number_points_without_steps(&mut self) {
+        let mut is_numbered = false;
+        for column in &mut self.columns {
+            if column.points.len() < 2 || column.points.iter().any(|point| point.step != 0.0) {
+                continue;
+            }
+            for (number, point) in (1_u32..).zip(&mut column.points) {
+                point.step = f64::from(number);
+            }
+            (column.extent.first_step, column.extent.last_step) = (1.0, column.points.len() as f64);
+            is_numbered |= column.rank.is_some();
+        }
+        if is_numbered {
+            self.note(LogNote::RowsNumbered);
+        }
     }
 
     /// The key of a series.
@@ -327,6 +364,11 @@ impl<'w> SeriesBuilder<'w> {
         self.columns[column.0].rank.is_some()
     }
 
+    /// Whether a series is selected by a known or a requested key, and not only by its likeness to one.
+    pub(crate) fn is_known(&self, column: ColumnId) -> bool {
+        self.columns[column.0].rank.is_some_and(|rank| !rank.is_guess())
+    }
+
     /// Adds a note.
     pub(crate) fn note(&mut self, note: LogNote) {
         self.notes.push(note);
@@ -335,6 +377,33 @@ impl<'w> SeriesBuilder<'w> {
     /// Adds several notes.
     pub(crate) fn notes(&mut self, notes: Vec<LogNote>) {
         self.notes.extend(notes);
+    }
+
+    /// Counts lines with other text than rows; `first` is the number of the first in this part of the log.
+    pub(crate) fn skip_lines(&mut self, lines: usize, first: u64) {
+        let first = (self.lines + first) as usize;
+        let (count, known) = self.skipped.other_text;
+        self.skipped.other_text = (count + lines, if count == 0 { first } else { known });
+    }
+
+    /// Counts rows that are not valid; `place` is that of the first in this part of the log.
+    pub(crate) fn skip_broken_rows(&mut self, rows: usize, place: TextPosition, what: &str) {
+        if self.skipped.broken_rows == 0 {
+            let place = TextPosition { line: self.lines + place.line, ..place };
+            self.skipped.first_broken = format!("{place}: {what}");
+        }
+        self.skipped.broken_rows += rows;
+    }
+
+    /// Ends a part of the log, which has this number of line breaks.
+    pub(crate) fn end_lines(&mut self, line_breaks: u64) {
+        self.lines += line_breaks;
+    }
+
+    /// Forgets the values of the current row.
+    pub(crate) fn abandon_row(&mut self) {
+        self.step = None;
+        self.values.clear();
     }
 
     /// Number of rows ended so far.

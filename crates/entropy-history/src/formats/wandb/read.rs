@@ -5,15 +5,15 @@ use std::io::Read;
 
 use crate::formats::reader_api::{
     ColumnId, Confidence, Head, LogNote, MissingMetric, ReadError, RecordReader, SeriesBuilder,
-    damage_notes,
 };
+use crate::formats::run_file::{RunFileReader, RunRecords, check_header};
 use crate::framing::json::{ScanError, Scanner, Value};
-use crate::framing::leveldb::LevelDbReader;
 use crate::framing::protobuf::{Fields, Malformed, Wire, zigzag};
-use crate::framing::{Damage, Position};
 
 const MAGIC: &[u8] = b":W&B\xe1\xbe";
-const HEADER: u64 = 7;
+
+/// The training step of Hugging Face's trainers, OpenRLHF and others; `_step` counts the calls of `wandb.log`.
+const GLOBAL_STEP: &str = "train/global_step";
 
 /// Keys in every row: the time of day, and the seconds since the run began.
 const CLOCKS: [&str; 2] = ["_timestamp", "_runtime"];
@@ -42,64 +42,12 @@ pub(super) fn new_reader(
     builder: &mut SeriesBuilder<'_>,
 ) -> Result<Box<dyn RecordReader>, ReadError> {
     builder.missing_metric(MissingMetric::Expected);
-    check_header(head)?;
+    check_header(head, MAGIC, 0..=1, "W&B")?;
     let mut run = RunState::default();
     for key in CLOCKS {
         run.clocks.extend(builder.clock(key).map(|column| (key, column)));
     }
-    Ok(Box::new(RunFileReader { run, read: 0, malformed: 0, position: None }))
-}
-
-/// Checks the header and its version.
-fn check_header(head: &Head<'_>) -> Result<(), ReadError> {
-    match head.bytes.split_at_checked(MAGIC.len()) {
-        Some((MAGIC, [0 | 1, ..])) => Ok(()),
-        Some((MAGIC, [version, ..])) => {
-            let what = format!("it has version {version} of W&B's format; 0 and 1 can be read");
-            Err(ReadError::Record { place: "byte 6".to_owned(), what })
-        }
-        _ => {
-            let what = "it does not begin as a W&B file does".to_owned();
-            Err(ReadError::Record { place: "byte 0".to_owned(), what })
-        }
-    }
-}
-
-/// Reads a run file, of which a part may have been read before.
-struct RunFileReader {
-    run: RunState,
-    read: usize,
-    malformed: usize,
-    position: Option<Position>, // `None` before the header of the file
-}
-
-impl RecordReader for RunFileReader {
-    fn read(
-        &mut self,
-        source: &mut dyn Read,
-        builder: &mut SeriesBuilder<'_>,
-    ) -> Result<Damage, ReadError> {
-        let mut records = match self.position {
-            Some(position) => LevelDbReader::resume(source, position),
-            None => LevelDbReader::new(source, HEADER)?,
-        };
-        while let Some(record) = records.next_record()? {
-            self.malformed += usize::from(self.run.record(record, builder).is_err());
-        }
-        self.read += records.read();
-        self.position = Some(records.position());
-        Ok(records.damage().clone())
-    }
-
-    fn offset(&self) -> u64 {
-        self.position.map_or(0, |position| position.offset)
-    }
-
-    fn finish(&self, damage: &Damage, builder: &mut SeriesBuilder<'_>) {
-        let wrong = "with a valid checksum that are not records of W&B";
-        builder.notes(damage_notes(damage, self.read, (self.malformed, wrong)));
-        self.run.finish(builder);
-    }
+    Ok(Box::new(RunFileReader::new(run, "W&B")))
 }
 
 /// What was read of the run so far.
@@ -110,6 +58,9 @@ struct RunState {
     clocks: Vec<(&'static str, ColumnId)>,
     without_step: usize,
     exited: bool,
+    has_row: bool,
+    lacks_start: bool, // a part of the file before its first row is damaged
+    is_start_checked: bool,
 }
 
 /// A declaration that some keys have their own step.
@@ -122,7 +73,7 @@ struct StepMetric {
 /// An item of a row: its key, and its value as JSON text.
 type Item<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
 
-impl RunState {
+impl RunRecords for RunState {
     fn record(&mut self, record: &[u8], builder: &mut SeriesBuilder<'_>) -> Result<(), Malformed> {
         for field in Fields::new(record) {
             match field? {
@@ -136,6 +87,35 @@ impl RunState {
         Ok(())
     }
 
+    fn after_record(&mut self, damaged_places: usize) {
+        if self.has_row && !self.is_start_checked {
+            (self.is_start_checked, self.lacks_start) = (true, damaged_places > 0);
+        }
+    }
+
+    fn finish(&self, builder: &mut SeriesBuilder<'_>) {
+        let is_selected = |column: &&(ColumnId, Option<usize>)| builder.is_selected(column.0);
+        let step = self.columns.iter().filter(is_selected).find_map(|(_, metric)| *metric);
+        builder.name_step(step.map_or("_step", |metric| &self.step_metrics[metric].step));
+        if self.without_step > 0 {
+            let rows = self.without_step;
+            builder.note(LogNote::Odd(format!("{rows} values have no step and were skipped")));
+        }
+        if self.lacks_start && self.step_metrics.is_empty() {
+            builder.note(LogNote::Odd(
+                "a part before its first row is damaged: a declaration of its steps may be lost, so the steps may be wrong"
+                    .to_owned(),
+            ));
+        }
+        if !self.exited {
+            builder.note(LogNote::Remark(
+                "the run had not ended when the file was written".to_owned(),
+            ));
+        }
+    }
+}
+
+impl RunState {
     fn metric(&mut self, message: &[u8], builder: &mut SeriesBuilder<'_>) -> Result<(), Malformed> {
         let (mut name, mut glob, mut step) = ("", "", "");
         for field in Fields::new(message) {
@@ -152,10 +132,10 @@ impl RunState {
         // A pattern is a prefix followed by a star; other characters are literal.
         let prefix = glob.strip_suffix('*').map(str::to_owned);
         let declared = StepMetric { name: name.to_owned(), prefix, step: step.to_owned() };
-        self.step_metrics
-            .retain(|known| known.name != declared.name || known.prefix != declared.prefix);
         let steps: Vec<Option<String>> =
             self.columns.iter().map(|(_, metric)| self.step_name(*metric)).collect();
+        self.step_metrics
+            .retain(|known| known.name != declared.name || known.prefix != declared.prefix);
         self.step_metrics.push(declared);
         let columns = std::mem::take(&mut self.columns);
         for ((column, _), before) in columns.into_iter().zip(steps) {
@@ -188,6 +168,7 @@ impl RunState {
     }
 
     fn row(&mut self, message: &[u8], builder: &mut SeriesBuilder<'_>) -> Result<(), Malformed> {
+        self.has_row = true;
         let mut items: Vec<Item<'_>> = Vec::with_capacity(32);
         let mut step = None;
         for field in Fields::new(message) {
@@ -220,7 +201,18 @@ impl RunState {
             let metric = match self.columns.iter().find(|(known, _)| *known == column) {
                 Some((_, metric)) => *metric,
                 None => {
-                    let metric = self.step_metric_of(key);
+                    let requested = builder.selector().step_key().map(str::to_owned);
+                    let declared = requested.is_none().then(|| self.step_metric_of(key)).flatten();
+                    let metric = declared.or_else(|| {
+                        // A run without declarations still has the trainer's own count.
+                        let step = match requested {
+                            Some(key) => key,
+                            None => find(GLOBAL_STEP).map(|_| GLOBAL_STEP.to_owned())?,
+                        };
+                        let name = key.to_owned();
+                        self.step_metrics.push(StepMetric { name, prefix: None, step });
+                        Some(self.step_metrics.len() - 1)
+                    });
                     self.columns.push((column, metric));
                     metric
                 }
@@ -245,21 +237,6 @@ impl RunState {
             }
         }
         Ok(())
-    }
-
-    fn finish(&self, builder: &mut SeriesBuilder<'_>) {
-        let is_selected = |column: &&(ColumnId, Option<usize>)| builder.is_selected(column.0);
-        let step = self.columns.iter().filter(is_selected).find_map(|(_, metric)| *metric);
-        builder.name_step(step.map_or("_step", |metric| &self.step_metrics[metric].step));
-        if self.without_step > 0 {
-            let rows = self.without_step;
-            builder.note(LogNote::Odd(format!("{rows} values have no step and were skipped")));
-        }
-        if !self.exited {
-            builder.note(LogNote::Remark(
-                "the run had not ended when the file was written".to_owned(),
-            ));
-        }
     }
 }
 
@@ -358,4 +335,62 @@ fn number(json: &[u8]) -> Option<f64> {
 
 fn utf8(bytes: &[u8]) -> Result<&str, Malformed> {
     std::str::from_utf8(bytes).map_err(|_| Malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::formats::{Source, read};
+    use crate::framing::leveldb::append_record;
+    use crate::framing::protobuf::Message;
+    use crate::select::SeriesSelector;
+
+    const BLOCK: usize = 1 << 15;
+
+    /// A declaration that `train/entropy` has its own step.
+    fn declaration() -> Message {
+        Message::new().text(1, "train/entropy").text(4, "my/step")
+    }
+
+    fn row(step: i64) -> Message {
+        let item = |key: &str, value: String| Message::new().text(1, key).text(16, &value);
+        Message::new()
+            .message(1, &item("train/entropy", format!("{}.5", step % 7)))
+            .message(1, &item("my/step", (10 * step).to_string()))
+            .message(2, &Message::new().integer(1, step))
+    }
+
+    fn file(records: &[(u32, Message)]) -> Vec<u8> {
+        let mut bytes = b":W&B\xe1\xbe\x00".to_vec();
+        for (number, (kind, message)) in records.iter().enumerate() {
+            let record = Message::new().integer(1, number as i64 + 1).message(*kind, message);
+            append_record(&mut bytes, record.bytes());
+        }
+        bytes
+    }
+
+    fn read_file(mut bytes: &[u8]) -> (Vec<f64>, Vec<String>) {
+        let source = Source { reader: &mut bytes, path: None };
+        let (_, log) = read(source, None, &SeriesSelector::default_keys()).unwrap();
+        let steps = log.series[0].points.iter().map(|point| point.step).collect();
+        (steps, log.notes.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn step_metric_may_be_declared_again() {
+        let records = [(12, declaration()), (2, row(1)), (12, declaration()), (2, row(2))];
+        assert_eq!(read_file(&file(&records)).0, [10.0, 20.0]);
+    }
+
+    #[test]
+    fn damage_before_the_first_row_is_a_warning_about_the_steps() {
+        let padding = Message::new().text(99, &"x".repeat(2 * BLOCK));
+        let rows = (1..5).map(|step| (2, row(step)));
+        let records: Vec<_> =
+            [(12, declaration()), (13, padding)].into_iter().chain(rows).collect();
+        let mut bytes = file(&records);
+        bytes[20] ^= 1;
+        let (steps, notes) = read_file(&bytes);
+        assert_eq!(steps.len(), 4);
+        assert!(notes.iter().any(|note| note.contains("the steps may be wrong")), "{notes:?}");
+    }
 }

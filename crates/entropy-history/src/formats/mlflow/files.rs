@@ -1,0 +1,134 @@
+//! Reads the files of a run of MLflow: a file for each metric.
+
+use std::fs::{self, File};
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+use crate::formats::reader_api::{Head, LogNote, ReadError, SeriesBuilder};
+use crate::formats::value_lines::ValueLines;
+
+/// Parts of a key deeper than this are not read.
+const DEEPEST: usize = 32;
+
+/// Whether the file is the `meta.yaml` of a run, not of an experiment.
+pub(super) fn is_run(head: &Head<'_>) -> bool {
+    if !head.is_named(|name| name == "meta.yaml") {
+        return false;
+    }
+    let text = String::from_utf8_lossy(head.bytes);
+    field(&text, "run_id").is_some() || field(&text, "run_uuid").is_some()
+}
+
+/// Whether the file is below the directory `metrics` of a run.
+pub(super) fn is_metric_file(path: &Path) -> bool {
+    run_directory(path).is_some()
+}
+
+/// The directory of the run that a file of metrics belongs to.
+fn run_directory(path: &Path) -> Option<PathBuf> {
+    let path = std::path::absolute(path).ok()?;
+    let of_metrics = path.ancestors().skip(1).take(DEEPEST).find(|directory| {
+        directory.file_name().is_some_and(|name| name == "metrics")
+            && directory.with_file_name("meta.yaml").is_file()
+    });
+    Some(of_metrics?.parent()?.to_owned())
+}
+
+/// Reads the run whose `meta.yaml` is given, or one file of its metrics.
+pub(super) fn read(path: &Path, builder: &mut SeriesBuilder<'_>) -> Result<(), ReadError> {
+    let (run, files) = match run_directory(path) {
+        Some(run) => {
+            let file = std::path::absolute(path)?;
+            (run, vec![file])
+        }
+        None => (path.parent().unwrap_or(Path::new("")).to_owned(), metric_files(path)),
+    };
+    let meta = fs::read_to_string(run.join("meta.yaml"))?;
+    if field(&meta, "lifecycle_stage").as_deref() == Some("deleted") {
+        return Err(ReadError::Nothing("the run was deleted"));
+    }
+    builder.name_run(&name(&run, &meta));
+    let clock = builder.clock("timestamp");
+    let (mut lines, mut without_step) = (ValueLines::default(), false);
+    for file in files {
+        let Some(key) = key(&run, &file) else { continue };
+        let Some(column) = builder.column(&key) else { continue };
+        lines.read(&mut BufReader::new(File::open(&file)?), &file, |number, line| {
+            let Some((milliseconds, value, step)) = parse(line) else { return false };
+            without_step |= step.is_none();
+            let step = step.unwrap_or(number as f64);
+            builder.push(column, step, value);
+            if let (Some(clock), true) = (clock, builder.is_selected(column)) {
+                builder.push(clock, step, milliseconds);
+            }
+            true
+        })?;
+    }
+    if without_step {
+        builder.note(LogNote::RowsNumbered);
+    }
+    lines.add_notes(builder);
+    Ok(())
+}
+
+/// The files of all metrics of the run that a `meta.yaml` belongs to, sorted; none for other files.
+pub(crate) fn metric_files(meta: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    if meta.file_name().is_some_and(|name| name == "meta.yaml") {
+        collect(&meta.with_file_name("metrics"), 0, &mut found);
+    }
+    found
+}
+
+fn collect(directory: &Path, depth: usize, found: &mut Vec<PathBuf>) {
+    let Ok(entries) = fs::read_dir(directory) else { return };
+    let mut entries: Vec<_> = entries.flatten().collect();
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() && depth < DEEPEST => {
+                collect(&entry.path(), depth + 1, found);
+            }
+            Ok(kind) if kind.is_file() => found.push(entry.path()),
+            _ => {}
+        }
+    }
+}
+
+/// The name of a metric: its path below `metrics`.
+fn key(run: &Path, file: &Path) -> Option<String> {
+    let parts = file.strip_prefix(run.join("metrics")).ok()?.components();
+    let parts: Vec<_> = parts.map(|part| part.as_os_str().to_string_lossy()).collect();
+    Some(parts.join("/"))
+}
+
+/// The name of a run: of its tag, else of its `meta.yaml`, else its id.
+fn name(run: &Path, meta: &str) -> String {
+    let tag = fs::read_to_string(run.join("tags/mlflow.runName")).unwrap_or_default();
+    let named = Some(tag.trim().to_owned()).filter(|name| !name.is_empty());
+    let named = named.or_else(|| field(meta, "run_name"));
+    named.or_else(|| field(meta, "run_id").or_else(|| field(meta, "run_uuid"))).unwrap_or_default()
+}
+
+/// The text of a field of a YAML file with one field in each line; `None` if it is missing or empty.
+fn field(yaml: &str, key: &str) -> Option<String> {
+    let line = yaml.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?.trim();
+    let quoted = |quote| line.strip_prefix(quote).and_then(|text| text.strip_suffix(quote));
+    let text = match (quoted('\''), quoted('"')) {
+        (Some(text), _) => text.replace("''", "'"),
+        (_, Some(_)) => serde_json::from_str(line).ok()?,
+        _ => line.to_owned(),
+    };
+    Some(text).filter(|text| !text.is_empty() && text != "null")
+}
+
+/// A line: `<milliseconds> <value> <step>`, and perhaps the name of a data set. MLflow 0.x had no steps.
+fn parse(line: &[u8]) -> Option<(f64, f64, Option<f64>)> {
+    let mut words = std::str::from_utf8(line).ok()?.split_ascii_whitespace();
+    let mut number = || words.next().map(|word| word.parse::<f64>().ok());
+    let (time, value) = (number()??, number()??);
+    match number() {
+        None => Some((time, value, None)),
+        Some(step) => Some((time, value, Some(step.filter(|step| step.is_finite())?))),
+    }
+}
