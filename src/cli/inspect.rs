@@ -196,6 +196,7 @@ fn inspect(
     let (mut reader, path) = open_log(location).map_err(|e| failed(e.into()))?;
     let (format, log) = match formats::read(Source { reader: &mut *reader, path }, format, wanted) {
         Ok(read) => read,
+        Err(ReadError::NoRows(_)) if is_scanned => return Ok(InspectedFile::NotALog),
         Err(error) if is_scanned && holds_no_entropy(&error) => {
             return Ok(InspectedFile::NoEntropy(format!("{source}: {error}"), None));
         }

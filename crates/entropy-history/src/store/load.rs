@@ -94,6 +94,8 @@ impl LogLoader {
             match result {
                 Ok(Some(file)) => files.push(file),
                 Ok(None) => {}
+                // A text that nobody knows may be a log of an unknown trainer.
+                Err((ReadError::NoRows(_), _)) if input.origin == Origin::Scanned => {}
                 // Of several files of a directory, some may hold other things.
                 Err((error, log)) if input.directory.is_some() && holds_no_entropy(&error) => {
                     first_error.get_or_insert((error, log));
