@@ -134,12 +134,15 @@ pub(crate) fn describe(head: &[u8]) -> String {
     let start = &head[..head.len().min(64)];
     let text = String::from_utf8_lossy(start);
     let text = without_ansi(&text);
-    let text: String = text.trim_start().chars().take(24).collect();
-    match text
+    let start_of_text: String = text
+        .trim_start()
         .chars()
-        .any(|c| c.is_control() && !c.is_whitespace() || c == char::REPLACEMENT_CHARACTER)
-    {
-        false => format!("it begins with {text:?}"),
+        .filter(|c| !c.is_control() || c.is_whitespace())
+        .take(24)
+        .collect();
+    let odd = text.chars().filter(|c| *c == char::REPLACEMENT_CHARACTER).count();
+    match start.contains(&0) || odd * 4 > text.chars().count() {
+        false => format!("it begins with {start_of_text:?}"),
         true => {
             let bytes: Vec<_> = start.iter().take(8).map(|b| format!("{b:02x}")).collect();
             format!("it is binary, beginning with the bytes {}", bytes.join(" "))

@@ -48,18 +48,19 @@ pub fn read(
     if head.shape == Shape::Blank {
         return Err(ReadError::Nothing("the file holds nothing but white space"));
     }
-    let format = format.or_else(|| {
-        let (format, _) = recognise(&head)?;
-        (!format.is_console).then_some(format)
-    });
+    let (mut format, mut is_console) = (format, false);
+    if format.is_none() {
+        format = recognise(&head).map(|(format, _)| format);
+        is_console = format.is_some_and(|format| format.is_console);
+    }
     let mut stream = head.bytes.chain(&mut reader);
-    let (format, mut builder, outcome) = match format {
+    let (format, mut builder, outcome) = match format.filter(|_| !is_console) {
         Some(format) => {
             let mut builder = SeriesBuilder::new(Cow::Borrowed(selector), format.metrics);
             let outcome = (format.read)(&head, &mut stream, &mut builder);
             (format, builder, outcome)
         }
-        None if !console::may_be_text(&head) => {
+        None if !is_console && !console::may_be_text(&head) => {
             return Err(ReadError::Unrecognised(describe(head.bytes)));
         }
         // The first row of a console log may be anywhere in it.

@@ -131,20 +131,27 @@ impl Shape {
     }
 }
 
-/// The format of the first row in the head of a log.
-fn format_of(head: &[u8]) -> Option<&'static Format> {
+/// The shape of the first row in the head of a log.
+fn shape_of(head: &[u8]) -> Option<Shape> {
     let mut console = ConsoleParser::default();
     segments(&mut &*head, |segment| console.take(&segment)).ok()?;
     console.finish();
-    console.shape().map(Shape::format)
+    console.shape()
 }
 
 /// A head with a row is a console log of its format; a head without one may be the start of any of them.
 fn recognise(head: &Head<'_>, own: &Format) -> Confidence {
-    if !may_be_text(head) {
+    let is_text = may_be_text(head);
+    if !is_text && !may_be_behind_json(head) {
         return Confidence::No;
     }
-    match format_of(head.bytes) {
+    let shape = shape_of(head.bytes);
+    // Rows of JSON are other formats'.
+    let is_other = matches!(shape, Some(Shape::Verl | Shape::Yaml | Shape::Fields | Shape::Table));
+    if !is_text && !is_other {
+        return Confidence::No;
+    }
+    match shape.map(Shape::format) {
         Some(format) if format.name == own.name => Confidence::Likely,
         Some(_) => Confidence::No,
         None => is_noise(head),
@@ -165,6 +172,13 @@ fn is_noise(head: &Head<'_>) -> Confidence {
         () if !is_table && has_trace() => Confidence::Maybe,
         () => Confidence::No,
     }
+}
+
+/// Whether lines of text follow a JSON object, such as the configuration of a run.
+fn may_be_behind_json(head: &Head<'_>) -> bool {
+    let is_object = matches!(head.shape, crate::framing::json::Shape::Object(_));
+    let is_text = |line: &[u8]| line.first().is_some_and(u8::is_ascii_alphanumeric);
+    is_object && memchr(0, head.bytes).is_none() && head.bytes.split(|b| *b == b'\n').any(is_text)
 }
 
 /// Whether a head may be that of a console log: text, and no JSON.
@@ -365,7 +379,7 @@ mod tests {
 
     #[test]
     fn shape_decides_the_format() {
-        let name = |log: &[u8]| format_of(log).map(|format| format.name);
+        let name = |log: &[u8]| shape_of(log).map(|shape| shape.format().name);
         assert_eq!(name(b"step:1 - actor/entropy_loss:2\n"), Some("verl-console"));
         assert_eq!(name(b"Step 1\nactor:\n  entropy_loss: 2\n\n"), Some("easyr1-console"));
         assert_eq!(name(b"{'entropy': 2, 'epoch': 1}\n"), Some("trainer-console"));

@@ -81,8 +81,15 @@ pub(crate) struct RowCollector {
 impl RowCollector {
     /// Ends the log.
     pub(crate) fn finish(&mut self) {
-        if self.shape.is_none() {
-            self.decide_undecided();
+        if self.shape.is_some() || self.decide_undecided() {
+            return;
+        }
+        // Without an entropy, rows of metrics still show which keys there are.
+        let is_row = |row: &&FoundRow| {
+            row.shape == Shape::Dict && row.values.iter().any(|(key, _)| key.contains('/'))
+        };
+        if self.undecided.iter().filter(is_row).count() > 1 {
+            self.decide(Shape::Dict);
         }
     }
 

@@ -59,7 +59,7 @@ fn is_text_in_brackets(head: &[u8]) -> bool {
     let Some((bracket, inside)) = head.split_first() else { return false };
     let inside = inside.trim_ascii_start();
     match (bracket, inside.first()) {
-        (b'{', Some(b'\'')) => true,
+        (b'{', Some(first)) => !matches!(first, b'"' | b'}'),
         (b'[', Some(b'-' | b'0'..=b'9')) => {
             let is_part = |at: &usize| match inside[*at] {
                 b'-' | b'+' => matches!(inside[*at - 1], b'e' | b'E'),
