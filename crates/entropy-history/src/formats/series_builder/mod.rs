@@ -268,9 +268,14 @@ impl<'w> SeriesBuilder<'w> {
     }
 
     /// A clock that the format stores outside its metrics, for the current run; `None` if no clock is
-    /// requested.
+    /// requested. It is the same series each time.
     pub(crate) fn clock(&mut self, key: &str) -> Option<ColumnId> {
         let rank = clock_rank(key).filter(|_| self.selector.has_clock())?;
+        let is_it = |column: &SeriesColumn| column.run == self.run && column.key == key;
+        let is_clock = |column: &SeriesColumn| matches!(column.aux, Some(AuxKind::Clock(_)));
+        if let Some(at) = self.columns.iter().position(|column| is_it(column) && is_clock(column)) {
+            return Some(ColumnId(at));
+        }
         self.columns.push(SeriesColumn {
             run: self.run,
             key: key.to_owned(),
