@@ -149,8 +149,9 @@ fn lines_without_steps_are_numbered_and_others_counted() {
     fs::create_dir_all(tmp.path().join("metrics")).unwrap();
     fs::write(tmp.path().join("meta.yaml"), "run_uuid: a1\n").unwrap();
     fs::write(tmp.path().join("metrics/entropy"), "1 0.5\nx\n3 0.25\n").unwrap();
+    fs::write(tmp.path().join("metrics/once"), "1 9.5 0\n").unwrap();
     let log = log(&tmp.path().join("meta.yaml"), &SeriesSelector::default_keys()).unwrap();
-    assert_eq!(as_texts(&log.series[0]), ["1 0.5", "3 0.25"]);
+    assert_eq!(as_texts(&log.series[0]), ["1 0.5", "2 0.25"]);
     let notes: Vec<_> = log.notes.iter().map(ToString::to_string).collect();
     assert_eq!(notes[0], "the log has no steps; its rows are numbered");
     assert!(notes[1].starts_with("1 line is not a value"), "{notes:?}");
@@ -183,6 +184,14 @@ fn old_database_without_names_is_read_by_its_tags() {
     };
     // The value with the later time counts, so it comes last.
     assert_eq!(found, [run("tagged", &["1 0.25", "1 0.5"]), run("b", &["1 2.5"])]);
+
+    let db = Connection::open(&path).unwrap();
+    db.execute_batch("UPDATE metrics SET step = 0").unwrap();
+    drop(db);
+    let log = log(&path, &SeriesSelector::default_keys()).unwrap();
+    assert_eq!(as_texts(&log.series[0]), ["1 0.25", "2 0.5"]);
+    assert_eq!(as_texts(&log.series[1]), ["0 2.5"]);
+    assert!(log.notes.contains(&crate::formats::LogNote::RowsNumbered));
 }
 
 #[test]
