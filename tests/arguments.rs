@@ -67,11 +67,17 @@ fn directory_with_one_log_without_entropy_names_that_file() {
     fs::create_dir(tmp.path().join("noent")).unwrap();
     let rows = "{\"step\": 1, \"loss\": 2}\n{\"step\": 2, \"loss\": 1}\n";
     fs::write(tmp.path().join("noent/metrics.jsonl"), rows).unwrap();
-    let words =
-        ["no entropy found: noent/metrics.jsonl is not recognised", "inspect noent/metrics"];
+    let words = [
+        "no entropy found: the format of noent/metrics.jsonl is not recognised",
+        "inspect noent/metrics",
+    ];
     assert_rejected(tmp.path(), &["plot", "noent"], &words);
     fs::write(tmp.path().join("noent/other.jsonl"), rows).unwrap();
-    assert_rejected(tmp.path(), &["plot", "noent"], &["none of the 2 files found is recognised"]);
+    assert_rejected(
+        tmp.path(),
+        &["plot", "noent"],
+        &["the format of none of 2 files is recognised: noent/metrics.jsonl, "],
+    );
 }
 
 #[test]

@@ -282,6 +282,21 @@ fn failed_picture_write_leaves_no_files() {
 
 #[cfg(target_os = "linux")]
 #[test]
+fn output_cannot_replace_an_input_under_any_name() {
+    let tmp = temp_dir();
+    let input = tmp.path().join("a.csv");
+    let table = "step,entropy\n1,2.5\n2,2.25\n";
+    fs::write(&input, table).unwrap();
+    std::os::unix::fs::symlink("a.csv", tmp.path().join("soft.csv")).unwrap();
+    fs::hard_link(&input, tmp.path().join("hard.csv")).unwrap();
+    for output in ["a.csv", "./a.csv", "soft.csv", "hard.csv"] {
+        let arguments = ["convert", "a.csv", "--to", "csv", "-o", output];
+        assert_rejected(&tmp, &arguments, &["cannot write", "it is an input of this command"]);
+        assert_eq!(fs::read_to_string(&input).unwrap(), table);
+    }
+}
+
+#[test]
 fn reports_full_disk() {
     let output = run(
         temp_dir().path(),

@@ -120,7 +120,7 @@ fn reads_the_reward_of_every_format() {
         ("easyr1/qwen3-tiny_solver_s1/experiment_log.jsonl", "critic/rewards/mean", 120),
         ("trainer_state/compact/trainer_state.json", "reward", 40),
         ("wandb/rzero_0.31.0", "reward.overall", 120), // dots and slashes are equal
-        ("wandb/trl_qwen3-tiny_solver_resumed", "train/rewar[d]", 46),
+        ("wandb/trl_qwen3-tiny_solver_resumed", "train/rewar[d]", 100),
         ("jsonl/sb3/a2c/progress.json", "rollout/ep_rew_mean", 20),
         ("csv/sb3/ppo/progress.csv", "rollout/ep_rew_mean", 31),
         ("parquet/wandb_history.parquet", "val/reward_score", 30),
@@ -505,7 +505,9 @@ fn of_duplicate_logs_the_one_with_a_clock_is_drawn() {
     assert!(output.status.success(), "{}", stderr(&output));
     let said = stderr(&output);
     assert!(
-        said.contains("entropy_history_r.json is left out: same points as runs/r/metrics.jsonl"),
+        said.contains(
+            "r: read from runs/r/metrics.jsonl; also recorded in runs/r/entropy_history_r.json"
+        ),
         "{said}"
     );
 }

@@ -309,13 +309,16 @@ fn warns_about_duplicate_column_names() {
 }
 
 #[test]
-fn line_cut_inside_a_string_is_reported_with_its_number() {
+fn row_cut_inside_a_string_is_skipped_and_reported_with_its_line() {
     let row = "{\"step\": 1, \"data\": {\"actor/entropy\": 2.5, \"note\": \"x\"}}\n";
     for cut in ["{\"step\": 2, \"data\": {\"actor/ent", "{\"step\": 2, \"data\": {\"note\": \"unf"]
     {
-        let said = rejection_message("a.jsonl", &format!("{row}{cut}\n{row}"));
+        let next = row.replace("\"step\": 1", "\"step\": 3");
+        let (runs, said) = stats("a.jsonl", &format!("{row}{cut}\n{next}"), &[]);
+        assert_eq!((&runs[0]["points"], &runs[0]["last_step"]), (&2.into(), &3.into()));
         assert!(
-            said.contains("line 2, column ") && said.contains("the line ends inside a string"),
+            said.contains("a broken row was skipped (line 2, column ")
+                && said.contains("the line ends inside a string"),
             "{said}"
         );
         // At the end of the file it is the last line of a killed run.
@@ -326,7 +329,7 @@ fn line_cut_inside_a_string_is_reported_with_its_number() {
 }
 
 #[test]
-fn rejects_malformed_number_of_an_unselected_metric() {
+fn row_with_a_malformed_number_is_skipped_and_counted() {
     let row = |step: usize, other: &str| {
         format!(
             "{{\"step\": {step}, \"data\": {{\"actor/lr\": {other}, \"actor/entropy\": 2.5}}}}\n"
@@ -335,8 +338,8 @@ fn rejects_malformed_number_of_an_unselected_metric() {
     let mut text: String = (1..40).map(|step| row(step, "0.5")).collect();
     text += &row(40, ".5");
     text += &row(41, "0.5");
-    assert!(
-        rejection_message("a.jsonl", &text)
-            .contains("line 40, column 35: expected a value, found '.'")
-    );
+    let (runs, said) = stats("a.jsonl", &text, &[]);
+    assert_eq!((&runs[0]["points"], &runs[0]["last_step"]), (&40.into(), &41.into()));
+    let words = "a broken row was skipped (line 40, column 35: expected a value, found '.')";
+    assert!(said.contains(words), "{said}");
 }

@@ -15,7 +15,7 @@ use super::page::{PAGE_AUX, PARTIAL, ema_weight};
 use super::storage::storage_path;
 use super::target::Target;
 use crate::report::{self, PageOptions};
-use entropy_history::discover::{self, Depth, Found, Input, Origin};
+use entropy_history::discover::{self, Found, Input, Origin};
 use entropy_history::history::Comparison;
 use entropy_history::stats::check::Rules;
 use entropy_history::stats::compare::compare;
@@ -32,7 +32,7 @@ const EXAMPLES: &str = "\
 Examples:
   entropy-viz auto
   entropy-viz auto /storage/models comparison.png
-  entropy-viz auto runs --recursive --smooth ema:0.9
+  entropy-viz auto runs --smooth ema:0.9
   entropy-viz auto --artifacts ci/entropy";
 
 #[derive(Debug, Args)]
@@ -56,8 +56,8 @@ pub(super) struct AutoArgs {
     /// Histories below MODELS_DIR [default: all logs of each run].
     #[arg(long, value_name = "GLOB", conflicts_with = "recursive")]
     pattern: Option<String>,
-    /// Search at any depth.
-    #[arg(long)]
+    /// Accepted for earlier scripts: directories are always searched at any depth.
+    #[arg(long, hide = true)]
     recursive: bool,
     #[command(flatten)]
     reading: LoadArgs,
@@ -175,8 +175,8 @@ impl AutoArgs {
             ));
         }
         let pattern = discover::below(&models, self.pattern.as_deref().unwrap_or(PATTERN));
-        let found = match (&self.pattern, self.recursive) {
-            (Some(_), _) => {
+        let found = match &self.pattern {
+            Some(_) => {
                 let found = discover::expand(&pattern).hint("see --pattern")?;
                 let file = |path| Input::file(path, Origin::Found);
                 Found {
@@ -184,8 +184,7 @@ impl AutoArgs {
                     unreadable: found.unreadable,
                 }
             }
-            (None, true) => discover::logs_in(&models, Depth::Any),
-            (None, false) => discover::logs_in(&models, Depth::Runs),
+            None => discover::logs_in(&models),
         };
         let unreadable = match &found.unreadable[..] {
             [] => String::new(),

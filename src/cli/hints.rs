@@ -6,7 +6,7 @@ use anyhow::anyhow;
 
 use entropy_history::discover::DiscoverError;
 use entropy_history::formats::{ReadError, is_reward_like};
-use entropy_history::store::LoadError;
+use entropy_history::store::{AuxError, LoadError};
 use entropy_shell::CliError;
 
 /// Why there may be no history where one is expected.
@@ -40,17 +40,7 @@ pub(super) fn hint(error: &LoadError) -> Option<String> {
         LoadError::History { .. } => {
             "no value of this series is usable; choose another series with --metric KEY"
         }
-        LoadError::Clock { .. } => CLOCK_HINT,
-        LoadError::NoReward { found, .. } => match found.first() {
-            Some(key) if is_reward_like(key) => return Some(format!("try --reward {key}")),
-            _ => "`entropy-viz inspect` lists the series of a log; this one may hold no reward",
-        },
-        LoadError::AmbiguousReward { matches, .. } => {
-            let best = matches.first().filter(|name| is_reward_like(name));
-            let name = best.map_or("KEY", String::as_str);
-            return Some(format!("name one of them: --reward {name}"));
-        }
-        LoadError::RewardNotFinite { .. } => "choose another series with --reward KEY",
+        LoadError::Aux(error) => return Some(aux_hint(error)),
         LoadError::MixedSegments { .. } => "choose the same series in each file with --metric KEY",
         LoadError::MetricPattern { .. } | LoadError::RewardPattern { .. } => GLOB_HINT,
         LoadError::NotRecognised(files) => match &files[..] {
@@ -83,6 +73,22 @@ pub(super) fn hint(error: &LoadError) -> Option<String> {
         _ => return None,
     };
     Some(hint.to_owned())
+}
+
+fn aux_hint(error: &AuxError) -> String {
+    let hint = match error {
+        AuxError::NoReward { found, .. } => match found.first() {
+            Some(key) if is_reward_like(key) => return format!("try --reward {key}"),
+            _ => "`entropy-viz inspect` lists the series of a log; this log may not have a reward",
+        },
+        AuxError::AmbiguousReward { matches, .. } => {
+            let best = matches.first().filter(|name| is_reward_like(name));
+            return format!("name one of them: --reward {}", best.map_or("KEY", String::as_str));
+        }
+        AuxError::RewardNotFinite { .. } => "choose another series with --reward KEY",
+        _ => CLOCK_HINT,
+    };
+    hint.to_owned()
 }
 
 fn discover_hint(error: &DiscoverError) -> Option<String> {

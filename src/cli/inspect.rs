@@ -9,15 +9,18 @@ use unicode_width::UnicodeWidthStr;
 use super::args::{JsonArgs, to_json};
 use super::hints::cli_error;
 use super::inputs::resolve;
-use super::load::{LoadArgs, without_entropy};
-use entropy_history::discover::{Found, Location, Origin};
+use super::load::{LoadArgs, not_recognised_message, without_entropy};
+use entropy_history::discover::{Found, Input, Location, Origin};
 use entropy_history::formats::{
     self, Format, Log, LogNote, ReadError, SeriesExtent, SeriesSelector, Source,
 };
 use entropy_history::label::visible;
 use entropy_history::number::exact;
 use entropy_history::quantity::{EntropyKind, Sign};
-use entropy_history::store::{AuxRequest, LoadError, holds_no_entropy, looks_like_log, open_log};
+use entropy_history::store::{
+    AuxRequest, LoadError, LoadOptions, Store, holds_no_entropy, looks_like_log, looks_like_rows,
+    open_log,
+};
 use entropy_shell::{CliError, Outcome, Terminal, plural};
 
 const EXAMPLES: &str = "\
@@ -49,12 +52,23 @@ struct InspectDocument {
 #[derive(Serialize)]
 struct LogContents {
     source: String,
+    /// The run that the log is one of several records of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    record: Option<RecordOfRun>,
     format: &'static str,
     recognised_by: &'static str,
     step: Option<String>,
     taken: Vec<SelectedSeries>,
     series: Vec<ListedSeries>,
     odd: Vec<String>,
+}
+
+/// The run of a log that is recorded in several logs.
+#[derive(Clone, Serialize)]
+struct RecordOfRun {
+    run: String,
+    /// Whether the other commands use its values.
+    used: bool,
 }
 
 /// A series that the other commands would read.
@@ -89,17 +103,27 @@ impl InspectArgs {
         let found: Vec<(&Location, Origin)> =
             inputs.iter().flat_map(|i| i.segments.iter().map(|file| (file, i.origin))).collect();
         let (mut logs, mut without, mut unread) = (Vec::new(), Vec::new(), 0);
+        let mut not_recognised = Vec::new();
         for &(location, origin) in &found {
             match inspect(location, origin, options.format, &wanted) {
                 Ok(InspectedFile::Log(contents)) => logs.push(contents),
                 Ok(InspectedFile::NoEntropy(why, contents)) => without.push((why, contents)),
-                Ok(InspectedFile::NotALog) => {}
+                Ok(InspectedFile::NotALog) => {
+                    if let Location::File(path) = location
+                        && looks_like_rows(path)
+                    {
+                        not_recognised.push(location.name());
+                    }
+                }
                 Err(failure) if found.len() == 1 => return Err(failure),
                 Err(failure) => {
                     terminal.warn(&format!("skipped: {:#}", failure.error));
                     unread += 1;
                 }
             }
+        }
+        if !not_recognised.is_empty() {
+            terminal.warn(&not_recognised_message(&not_recognised));
         }
         without.iter().for_each(|(why, _)| terminal.verbose(|| why.clone()));
         if !logs.is_empty() {
@@ -111,9 +135,13 @@ impl InspectArgs {
             let (why, contents): (Vec<_>, Vec<_>) = without.into_iter().unzip();
             logs.extend(contents.into_iter().flatten());
             if logs.is_empty() {
-                let files = found.iter().map(|(location, _)| location.name()).collect();
+                let named = || found.iter().map(|(location, _)| location.name()).collect();
+                let files = if not_recognised.is_empty() { named() } else { not_recognised };
                 return Err(cli_error(LoadError::nothing_found(files, unread, why)));
             }
+        }
+        if inputs.len() > 1 {
+            set_records(&mut logs, inputs.clone(), &options);
         }
         let text = if self.json.json {
             to_json(&InspectDocument { schema: 1, logs })
@@ -121,7 +149,26 @@ impl InspectArgs {
             logs.iter().map(describe).collect::<Vec<_>>().join("\n")
         };
         terminal.print(text.as_bytes())?;
-        Ok(self.reading.outcome(unread + unreadable.len()))
+        Ok(self.reading.outcome(unread + unreadable.len() + not_recognised.len()))
+    }
+}
+
+/// Finds the logs that are records of one run.
+fn set_records(logs: &mut [LogContents], inputs: Vec<Input>, options: &LoadOptions) {
+    let files = |input: &Input| (input.name(), input.segments.clone());
+    let files: Vec<(String, Vec<Location>)> = inputs.iter().map(files).collect();
+    let sources = Found { files: inputs, unreadable: Vec::new() };
+    let Ok(store) = Store::load(sources, options, || {}) else { return };
+    for records in store.records() {
+        let others = records.others.iter().map(|(log, _)| (log, false));
+        for (log, used) in others.chain([(&records.used, true)]) {
+            let files = files.iter().filter(|(name, _)| name == log).flat_map(|(_, files)| files);
+            for file in files.map(Location::name) {
+                for contents in logs.iter_mut().filter(|contents| contents.source == file) {
+                    contents.record = Some(RecordOfRun { run: records.label.clone(), used });
+                }
+            }
+        }
     }
 }
 
@@ -208,6 +255,7 @@ fn contents(
     });
     let contents = LogContents {
         source,
+        record: None,
         format: format.name,
         recognised_by: format.recognised_by,
         step,
@@ -221,6 +269,10 @@ fn contents(
 fn describe(log: &LogContents) -> String {
     let mut text =
         format!("{}\n  format  {}: {}\n", visible(&log.source), log.format, log.recognised_by);
+    if let Some(RecordOfRun { run, used }) = &log.record {
+        let role = if *used { "the record of it that is used" } else { "another record of it" };
+        text.push_str(&format!("  run     {}: {role}\n", visible(run)));
+    }
     if let Some(step) = &log.step {
         text.push_str(&format!("  step    {}\n", visible(step)));
     }

@@ -6,9 +6,10 @@ use regex::Regex;
 use super::args::SeriesArgs;
 use super::args::values::regex;
 use super::hints::cli_error;
-use entropy_history::discover::{Found, Input};
+use entropy_history::discover::{Found, Input, Location};
 use entropy_history::history::Comparison;
 use entropy_history::store::{AuxRequest, LoadOptions, Notice, Store};
+use entropy_shell::output::protect_input;
 use entropy_shell::{CliError, Outcome, Terminal, plural};
 
 /// How logs are read.
@@ -49,6 +50,11 @@ impl LoadArgs {
         aux: AuxRequest,
         terminal: &Terminal,
     ) -> Result<(Comparison, Outcome), CliError> {
+        for segment in sources.files.iter().flat_map(|input| &input.segments) {
+            if let Location::File(path) = segment {
+                protect_input(path);
+            }
+        }
         let options = LoadOptions { labels: labels.to_vec(), ..self.options(aux) };
         let progress = terminal.progress("reading", sources.files.len());
         let opened = Store::load(sources, &options, || progress.advance(1));
@@ -92,6 +98,11 @@ fn print_notices(notices: &[Notice], terminal: &Terminal) {
             Notice::Info(text) => terminal.info(text),
             Notice::Verbose(text) => terminal.verbose(|| text.clone()),
             Notice::WithoutEntropy(files) => terminal.info(&without_entropy(*files)),
+            Notice::NotRecognised(files) => terminal.warn(&not_recognised_message(files)),
+            Notice::OtherRecords(files) => {
+                let files = plural(*files, "file is another record", "files are other records");
+                terminal.info(&format!("{files} of a run that was read (-v says which)"));
+            }
             Notice::WithoutStage(runs) => {
                 let runs = plural(*runs, "run is", "runs are");
                 terminal.warn(&format!("{runs} in no chain: --chain does not match the label"));
@@ -99,6 +110,19 @@ fn print_notices(notices: &[Notice], terminal: &Terminal) {
             notice => terminal.warn(&format!("{notice:?}")),
         }
     }
+}
+
+/// A sentence on files that look like logs and could not be read.
+pub(super) fn not_recognised_message(files: &[String]) -> String {
+    let count = match files.len() {
+        1 => "1 file looks like a log and was not read, because its format is not recognised"
+            .to_owned(),
+        n => format!(
+            "{n} files look like logs and were not read, because their format is not recognised"
+        ),
+    };
+    let more = if files.len() > 3 { ", …" } else { "" };
+    format!("{count}: {}{more}", files[..files.len().min(3)].join(", "))
 }
 
 /// A sentence on files that were left out because they hold no entropy.

@@ -1,11 +1,13 @@
 //! Where output goes: a file or stdout.
 
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 
+use entropy_history::label::visible;
 use entropy_shell::output::write_atomically;
-use entropy_shell::{CliError, Terminal, io_message};
+use entropy_shell::{CliError, Terminal, WithHint, io_message};
 
 /// A file to be written, or stdout.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,6 +61,7 @@ impl Target {
     /// When they cannot be written.
     pub(super) fn write_silently(&self, bytes: &[u8], terminal: &Terminal) -> Result<(), CliError> {
         match self {
+            Target::Stdout if io::stdout().is_terminal() => terminal.print(&for_terminal(bytes)?),
             Target::Stdout => terminal.print(bytes),
             Target::File(path) => {
                 write_atomically(path, bytes).map_err(|error| cannot_write(path, &error))
@@ -67,9 +70,29 @@ impl Target {
     }
 }
 
+/// A document as it can be shown in a terminal: control characters from labels are escaped.
+///
+/// # Errors
+/// When it is not text.
+fn for_terminal(bytes: &[u8]) -> Result<Vec<u8>, CliError> {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return Err(anyhow!("binary data is not written to a terminal"))
+            .hint("name a file with -o, or pipe the output to a program");
+    };
+    let lines = text.split_inclusive('\n').map(|line| match line.strip_suffix('\n') {
+        Some(line) => format!("{}\n", visible(line)),
+        None => visible(line).into_owned(),
+    });
+    Ok(lines.collect::<String>().into_bytes())
+}
+
 /// The error of a file that could not be written.
-pub(super) fn cannot_write(path: &Path, error: &std::io::Error) -> CliError {
+pub(super) fn cannot_write(path: &Path, error: &io::Error) -> CliError {
+    let hint = match error.kind() {
+        io::ErrorKind::Other => "name another file with -o",
+        _ => "check the directory, its permissions and the free space",
+    };
+    let hint = hint.to_owned();
     let error = anyhow!("cannot write {}: {}", path.display(), io_message(error));
-    let hint = "check the directory, its permissions and the free space".to_owned();
     CliError { error, hint: Some(hint) }
 }

@@ -62,8 +62,8 @@ pub use formats::{
 };
 #[doc(inline)]
 pub use store::{
-    AuxRequest, Changes, ClockRequest, LoadError, LoadOptions, LogLoader, LogStore, Notice,
-    OpenError, SearchPath, Store,
+    AuxError, AuxRequest, Changes, ClockRequest, LoadError, LoadOptions, Notice, OpenError,
+    RunRecords, SearchPath, Store,
 };
 
 // Runs.

@@ -130,7 +130,7 @@ pub struct Reindexed {
 }
 
 /// Why a run has no wall time.
-#[derive(Debug, Error, PartialEq)]
+#[derive(Debug, Clone, Error, PartialEq)]
 pub enum XAxisError {
     /// The log has no clock.
     #[error("the log has no times of its steps")]

@@ -4,9 +4,43 @@
 //! that is killed at any moment leaves either the old file or the new one. Symbolic links and the mode of the old
 //! file are kept.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+/// The files that this process reads: no output may replace them.
+static INPUTS: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// Protects a file that is read from being replaced by an output of this process, under any name.
+pub fn protect_input(path: &Path) {
+    if let Ok(path) = fs::canonicalize(path) {
+        INPUTS.lock().unwrap_or_else(PoisonError::into_inner).insert(path);
+    }
+}
+
+/// Whether a path leads to a protected file, by symbolic or hard links too.
+fn is_input(path: &Path) -> bool {
+    let inputs = INPUTS.lock().unwrap_or_else(PoisonError::into_inner);
+    if inputs.is_empty() {
+        return false;
+    }
+    let Ok(path) = fs::canonicalize(path) else { return false };
+    inputs.contains(&path) || inputs.iter().any(|input| is_same_file(input, &path))
+}
+
+#[cfg(unix)]
+fn is_same_file(a: &Path, b: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let (Ok(a), Ok(b)) = (fs::metadata(a), fs::metadata(b)) else { return false };
+    a.nlink() > 1 && (a.dev(), a.ino()) == (b.dev(), b.ino())
+}
+
+#[cfg(not(unix))]
+fn is_same_file(_: &Path, _: &Path) -> bool {
+    false
+}
 
 /// Replaces the file at `path` by `bytes`, creating missing directories.
 ///
@@ -37,10 +71,13 @@ impl AtomicFile {
     /// Opens a temporary file for `path`, creating missing directories.
     ///
     /// # Errors
-    /// Any error of the file system, or `path` is a directory.
+    /// Any error of the file system, or `path` is a directory or an input ([`protect_input`]).
     pub fn create(path: &Path) -> io::Result<AtomicFile> {
         if path.is_dir() {
             return Err(io::Error::other("it is a directory"));
+        }
+        if is_input(path) {
+            return Err(io::Error::other("it is an input of this command"));
         }
         if fs::metadata(path).is_ok_and(|m| !m.is_file()) {
             let file = Target::InPlace(fs::OpenOptions::new().write(true).open(path)?);

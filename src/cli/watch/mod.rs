@@ -30,7 +30,7 @@ use entropy_history::discover::Origin;
 use entropy_history::history::Comparison;
 use entropy_history::number::{exact, short};
 use entropy_history::stats::health::State;
-use entropy_history::store::{AuxRequest, LoadOptions, LogLoader, LogStore, SearchPath};
+use entropy_history::store::{AuxRequest, LoadOptions, SearchPath, Store};
 use entropy_shell::{CliError, Outcome, Terminal, WithHint};
 use events::Events;
 use hooks::{HookOutput, Hooks};
@@ -136,9 +136,8 @@ impl WatchArgs {
             aux,
             ..LoadOptions::default()
         };
-        let selector = options.selector().map_err(cli_error)?;
-        let loader = LogLoader::new(&options, &selector);
-        let store = LogStore::new(self.search_paths()?, loader, self.interval);
+        let store =
+            Store::follow(self.search_paths()?, &options, self.interval).map_err(cli_error)?;
         let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
         let is_screen = io::stdout().is_terminal() && !dumb;
         let reacts = !self.exit_on.is_empty() || self.exec.is_some() || self.bell;
@@ -201,7 +200,7 @@ impl WatchArgs {
     }
 
     /// Prints one frame.
-    fn once(&self, store: LogStore<'_>, terminal: &Terminal) -> Result<Outcome, CliError> {
+    fn once(&self, store: Store, terminal: &Terminal) -> Result<Outcome, CliError> {
         let mut watcher = Watcher::new(self.status_config(), store);
         let news = watcher.poll()?;
         let mut outcome = Outcome::Done;
@@ -246,7 +245,7 @@ impl WatchArgs {
     /// Prints one line per change of a state: without a terminal, or while a page is served.
     fn in_lines(
         &self,
-        mut watcher: Watcher<'_>,
+        mut watcher: Watcher,
         signals: &Signals,
         mut service: Option<&mut Service>,
         terminal: &Terminal,
@@ -301,7 +300,7 @@ impl WatchArgs {
     /// Shows the runs on the full screen of the terminal until the user quits.
     fn on_screen(
         &self,
-        mut watcher: Watcher<'_>,
+        mut watcher: Watcher,
         signals: &Signals,
         terminal: &Terminal,
     ) -> Result<WatchEnd, CliError> {
@@ -415,12 +414,12 @@ fn latest_problem(troubles: &[String]) -> Option<String> {
 }
 
 /// The runs whose state is not provisional.
-fn certain<'s>(watcher: &'s Watcher<'_>) -> impl Iterator<Item = &'s RunStatus> {
+fn certain(watcher: &Watcher) -> impl Iterator<Item = &RunStatus> {
     watcher.statuses.iter().filter(|status| !status.provisional)
 }
 
 /// The message until there is a run.
-fn waiting_message(watcher: &Watcher<'_>) -> String {
+fn waiting_message(watcher: &Watcher) -> String {
     format!("no run yet: looking for logs in {}", watcher.store.paths())
 }
 

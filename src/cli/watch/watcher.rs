@@ -7,8 +7,8 @@ use rayon::prelude::*;
 use crate::cli::hints::cli_error;
 use crate::tui::run_status::{ChangeDetector, RunStatus, StateChange, StatusConfig};
 use entropy_history::discover::Origin;
-use entropy_history::history::{Comparison, History, Run};
-use entropy_history::store::{Changes, LogStore, Problem};
+use entropy_history::history::{History, Run};
+use entropy_history::store::{Changes, Problem, Store};
 use entropy_shell::CliError;
 
 /// The result of one poll.
@@ -32,8 +32,8 @@ impl Poll {
 }
 
 /// Follows logs and computes the status of their runs.
-pub(super) struct Watcher<'a> {
-    pub(super) store: LogStore<'a>,
+pub(super) struct Watcher {
+    pub(super) store: Store,
     config: StatusConfig,
     pub(super) statuses: Vec<RunStatus>,
     /// The histories that `statuses` were computed from.
@@ -42,8 +42,8 @@ pub(super) struct Watcher<'a> {
     is_first: bool,
 }
 
-impl<'a> Watcher<'a> {
-    pub(super) fn new(config: StatusConfig, store: LogStore<'a>) -> Watcher<'a> {
+impl Watcher {
+    pub(super) fn new(config: StatusConfig, store: Store) -> Watcher {
         Watcher {
             store,
             config,
@@ -69,7 +69,7 @@ impl<'a> Watcher<'a> {
             }
         }
         let now = SystemTime::now();
-        let runs = self.store.comparison().map_or(&[][..], Comparison::runs);
+        let runs = self.store.runs();
         let modified = self.store.modified();
         if grew {
             let status = |(i, run): (usize, &Run)| match self.histories.get(i) {

@@ -51,13 +51,16 @@ pub struct Input {
     pub label: Option<String>,
     /// How it was found.
     pub origin: Origin,
+    /// The number of the argument in whose directory it was found; `None` if it was named or a pattern matched
+    /// it. Logs of one directory may be records of one run; logs that a user chose are runs of their own.
+    pub place: Option<usize>,
 }
 
 impl Input {
     /// A log of one file.
     pub fn file(path: PathBuf, origin: Origin) -> Input {
         let segments = vec![Location::File(path)];
-        Input { segments, directory: None, label: None, origin }
+        Input { segments, directory: None, label: None, origin, place: None }
     }
 
     /// As the user would write it.

@@ -8,4 +8,4 @@ mod scan;
 pub use default_label::{default_label, distinct, run_directory};
 pub use input::{Found, Input, Location, Origin};
 pub use resolve::{DiscoverError, below, expand, resolve, resolve_all};
-pub use scan::{Depth, logs_in};
+pub use scan::logs_in;

@@ -1,12 +1,13 @@
 //! Arguments to logs: paths, directories, globs, segments, `LABEL=INPUT`.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
 use super::input::{Found, Input, Location, Origin, natural_order};
-use super::scan::{Depth, logs_in};
+use super::scan::logs_in;
 
 /// Why an argument cannot be resolved to logs.
 #[derive(Debug, Error, PartialEq)]
@@ -86,11 +87,15 @@ pub fn resolve(argument: &OsStr) -> Result<Found<Input>, DiscoverError> {
 /// As [`resolve`], and when standard input is given twice.
 pub fn resolve_all(arguments: &[impl AsRef<OsStr>]) -> Result<Found<Input>, DiscoverError> {
     let mut all = Found::default();
-    for argument in arguments {
-        let found = resolve(argument.as_ref())?;
+    for (number, argument) in arguments.iter().enumerate() {
+        let mut found = resolve(argument.as_ref())?;
+        for input in found.files.iter_mut().filter(|input| input.place.is_some()) {
+            input.place = Some(number);
+        }
         all.files.extend(found.files);
         all.unreadable.extend(found.unreadable);
     }
+    leave_out_found_twice(&mut all.files);
     let segments = all.files.iter().flat_map(|input: &Input| &input.segments);
     if segments.filter(|location| **location == Location::Stdin).count() > 1 {
         return Err(DiscoverError::StdinTwice);
@@ -127,10 +132,22 @@ fn resolve_one(text: &str) -> Result<Found<Input>, DiscoverError> {
     Ok(Found { files: files.collect(), unreadable: found.unreadable })
 }
 
+/// Leaves out logs that were found in a directory or by a glob, and are there already. One that is named twice is
+/// an error, which the store reports.
+fn leave_out_found_twice(inputs: &mut Vec<Input>) {
+    let files = |input: &Input| -> Option<Vec<PathBuf>> {
+        input.segments.iter().map(Location::absolute).collect()
+    };
+    let is_named = |input: &Input| input.origin == Origin::Named;
+    let named = inputs.iter().filter(|input| is_named(input)).filter_map(files);
+    let mut known: HashSet<Vec<PathBuf>> = named.collect();
+    inputs.retain(|input| is_named(input) || files(input).is_none_or(|files| known.insert(files)));
+}
+
 /// The log at a path, or those in a directory; `None` if the path does not exist.
 fn at_path(path: &Path) -> Result<Option<Found<Input>>, DiscoverError> {
     if path.is_dir() {
-        let found = logs_in(path, Depth::Runs);
+        let found = logs_in(path);
         if found.files.is_empty() && found.unreadable.is_empty() {
             return Err(DiscoverError::NoLog(path.to_string_lossy().into_owned()));
         }
@@ -169,7 +186,8 @@ fn joined(parts: &[&str]) -> Result<Found<Input>, DiscoverError> {
 }
 
 fn one_log(segments: Vec<Location>) -> Found<Input> {
-    let input = Input { segments, directory: None, label: None, origin: Origin::Named };
+    let input =
+        Input { segments, directory: None, label: None, origin: Origin::Named, place: None };
     Found { files: vec![input], unreadable: Vec::new() }
 }
 

@@ -7,19 +7,6 @@ use std::path::{Path, PathBuf};
 
 use super::input::{Found, Input, Location, Origin, natural_order};
 
-/// How deep a directory is searched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Depth {
-    /// As deep as trainers write below the directory of a run, or of many runs.
-    Runs,
-    /// At any depth.
-    Any,
-}
-
-/// Levels of `runs/<run>/wandb/offline-run-…/run-….wandb`, and one more.
-const LEVELS: usize = 5;
-/// Files named `entropy_history_*.json` are searched for in the directory and in its subdirectories.
-const HISTORY_LEVELS: usize = 1;
 /// Stops at loops of the file system.
 const MAX_LEVELS: usize = 64;
 
@@ -28,6 +15,8 @@ const EXTENSIONS: [&str; 14] = [
     "json", "jsonl", "ndjson", "csv", "tsv", "parquet", "db", "sqlite", "log", "out", "txt",
     "wandb", "swanlab", "swanlog",
 ];
+/// W&B's last values of each key, and facts about the machine.
+const NO_HISTORIES: [&str; 2] = ["wandb-summary.json", "wandb-metadata.json"];
 /// Directories with many files and no logs.
 const SKIPPED_DIRECTORIES: [&str; 8] = [
     "huggingface",
@@ -40,16 +29,16 @@ const SKIPPED_DIRECTORIES: [&str; 8] = [
     "lost+found",
 ];
 
-/// The logs below a directory, in natural order.
-pub fn logs_in(directory: &Path, depth: Depth) -> Found<Input> {
+/// The logs below a directory at any depth, in natural order; their place is 0.
+pub fn logs_in(directory: &Path) -> Found<Input> {
     let mut found = Found::default();
-    walk(directory, 0, depth, &mut found);
+    walk(directory, 0, &mut found);
     leave_out_swanlab_values(&mut found.files);
     join_resumed_runs(&mut found.files);
     found
 }
 
-fn walk(directory: &Path, level: usize, depth: Depth, found: &mut Found<Input>) {
+fn walk(directory: &Path, level: usize, found: &mut Found<Input>) {
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(e) => {
@@ -73,19 +62,19 @@ fn walk(directory: &Path, level: usize, depth: Depth, found: &mut Found<Input>) 
     }
     if let Some(meta) = mlflow_run(&files, &directories) {
         let directory = Some(directory.to_owned());
-        found.files.push(Input { directory, ..Input::file(meta.to_owned(), Origin::Scanned) });
+        found.files.push(Input {
+            directory,
+            place: Some(0),
+            ..Input::file(meta.to_owned(), Origin::Scanned)
+        });
         return;
     }
-    files.sort_by(|a, b| natural_order(a, b));
     directories.sort_by(|a, b| natural_order(a, b));
-    let histories = depth == Depth::Any || level <= HISTORY_LEVELS;
-    found.files.extend(logs_among(directory, files, &directories, histories));
-
-    let levels = if depth == Depth::Any { MAX_LEVELS } else { LEVELS };
-    for directory in directories.iter().filter(|_| level < levels) {
+    found.files.extend(logs_among(directory, files, &directories));
+    for directory in directories.iter().filter(|_| level < MAX_LEVELS) {
         let name = directory.file_name().unwrap_or_default().to_string_lossy();
         if !SKIPPED_DIRECTORIES.contains(&name.as_ref()) && checkpoint_step(&name).is_none() {
-            walk(directory, level + 1, depth, found);
+            walk(directory, level + 1, found);
         }
     }
 }
@@ -98,46 +87,47 @@ fn mlflow_run<'a>(files: &'a [PathBuf], directories: &[PathBuf]) -> Option<&'a P
 }
 
 /// The logs among the files of one directory.
-fn logs_among(
-    directory: &Path,
-    files: Vec<PathBuf>,
-    directories: &[PathBuf],
-    histories: bool,
-) -> Vec<Input> {
+fn logs_among(directory: &Path, files: Vec<PathBuf>, directories: &[PathBuf]) -> Vec<Input> {
     let is_of_tag = directory.parent().is_some_and(|parent| name(parent) == "logs");
     let is_events = |path: &PathBuf| name(path).contains(".tfevents.");
     let is_part = |path: &PathBuf| is_events(path) || is_of_tag && is_swanlab_values(path);
-    let (parts, files): (Vec<_>, Vec<_>) = files.into_iter().partition(is_part);
+    let (mut parts, files): (Vec<_>, Vec<_>) = files.into_iter().partition(is_part);
     let mut logs = Vec::new();
     if !parts.is_empty() {
+        parts.sort_by(|a, b| natural_order(a, b));
         logs.push(Input {
             segments: parts.into_iter().map(Location::File).collect(),
             directory: Some(directory.to_owned()),
             label: None,
             origin: Origin::Scanned,
+            place: Some(0),
         });
     }
     let may_be_log = |path: &PathBuf| {
-        EXTENSIONS.contains(&extension(path).as_str()) || is_clearml_session(path, directories)
+        let is_log =
+            EXTENSIONS.contains(&extension(path).as_str()) || is_clearml_session(path, directories);
+        is_log && !NO_HISTORIES.contains(&&*name(path))
     };
     let mut files: Vec<PathBuf> = files.into_iter().filter(may_be_log).collect();
     if !files.iter().any(|path| name(path) == "trainer_state.json") {
         files.extend(state_of_last_checkpoint(directories));
     }
-    files.sort_by(|a, b| {
-        natural_order(Path::new(&stem(a)), Path::new(&stem(b))).then(natural_order(a, b))
-    });
-    for path in files {
-        let is_history = name(&path).starts_with("entropy_history_") && extension(&path) == "json";
-        if is_history && !histories {
+    let mut files: Vec<(PathBuf, PathBuf)> =
+        files.into_iter().map(|path| (PathBuf::from(stem(&path)), path)).collect();
+    files.sort_by(|a, b| natural_order(&a.0, &b.0).then_with(|| natural_order(&a.1, &b.1)));
+    let mut log_of: BTreeMap<(String, String), usize> = BTreeMap::new(); // by stem and extension
+    for (_, path) in files {
+        let (stem, extension) = (stem(&path), extension(&path));
+        let continued =
+            base_of_continuation(&stem).map(|base| (base.to_owned(), extension.clone()));
+        if let Some(&log) = continued.and_then(|base| log_of.get(&base)) {
+            logs[log].segments.push(Location::File(path));
             continue;
         }
-        let before = logs.iter_mut().find(|log| continues(log, &path));
-        match before {
-            Some(log) => log.segments.push(Location::File(path)),
-            None if is_history => logs.push(Input::file(path, Origin::Found)),
-            None => logs.push(Input::file(path, Origin::Scanned)),
-        }
+        let is_history = stem.starts_with("entropy_history_") && extension == "json";
+        let origin = if is_history { Origin::Found } else { Origin::Scanned };
+        log_of.insert((stem, extension), logs.len());
+        logs.push(Input { place: Some(0), ..Input::file(path, origin) });
     }
     logs
 }
@@ -153,17 +143,14 @@ fn is_clearml_session(path: &Path, directories: &[PathBuf]) -> bool {
     is_session && !directories.iter().any(|directory| name(directory) == stem(path))
 }
 
-/// Whether a file continues the log of a resumed run: `q.jsonl` and `q_resumed.jsonl`.
-fn continues(log: &Input, path: &Path) -> bool {
+/// The name of the file that a resumed run continues: `q` for `q_resumed_2`.
+fn base_of_continuation(stem: &str) -> Option<&str> {
     const SUFFIXES: [&str; 6] = ["resumed", "resume", "restarted", "continued", "part", "segment"];
-    let Some(Location::File(first)) = log.segments.first() else { return false };
-    let (base, name) = (stem(first), stem(path));
-    let same_kind = log.directory.is_none() && extension(first) == extension(path);
-    let Some(suffix) = name.strip_prefix(&base).filter(|_| same_kind) else { return false };
-    let Some(suffix) = suffix.strip_prefix(['_', '-', '.']) else { return false };
-    let word =
-        suffix.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '_' | '-' | '.'));
-    SUFFIXES.contains(&word.to_lowercase().as_str())
+    let is_separator = |c: char| matches!(c, '_' | '-' | '.');
+    let word = stem.trim_end_matches(|c: char| c.is_ascii_digit() || is_separator(c));
+    let base = word.trim_end_matches(|c: char| c.is_ascii_alphanumeric());
+    let is_suffix = SUFFIXES.contains(&word[base.len()..].to_lowercase().as_str());
+    base.strip_suffix(is_separator).filter(|base| is_suffix && !base.is_empty())
 }
 
 /// The `trainer_state.json` of the last checkpoint, which has the whole history.
@@ -271,7 +258,7 @@ mod tests {
             let Location::File(path) = location else { panic!("not a file") };
             path.strip_prefix(tmp.path()).unwrap().display().to_string()
         };
-        let logs = logs_in(tmp.path(), Depth::Runs).files;
+        let logs = logs_in(tmp.path()).files;
         logs.iter().map(|l| l.segments.iter().map(relative).collect::<Vec<_>>().join("+")).collect()
     }
 

@@ -54,7 +54,7 @@ pub fn read(source: Source<'_>, dump: &mut TokenDump) -> Result<Vec<LogNote>, Du
     if head.starts_with(b"PAR1") {
         let mut bytes = head;
         reader.read_to_end(&mut bytes)?;
-        notes.extend(reader.truncation().map(LogNote::CompressionCut));
+        notes.extend(reader.take_truncation().map(LogNote::CompressionCut));
         parquet_rows::read(bytes, dump)?;
         return Ok(notes);
     }
@@ -66,7 +66,7 @@ pub fn read(source: Source<'_>, dump: &mut TokenDump) -> Result<Vec<LogNote>, Du
         _ => return Err(DumpError::Foreign(describe(&head))),
     }
     notes.extend(lines(BufReader::new(head.chain(&mut reader)), dump)?);
-    notes.extend(reader.truncation().map(LogNote::CompressionCut));
+    notes.extend(reader.take_truncation().map(LogNote::CompressionCut));
     Ok(notes)
 }
 

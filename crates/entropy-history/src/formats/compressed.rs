@@ -1,7 +1,8 @@
 //! Decompresses gzip and Zstandard, recognised by their first bytes.
 //!
 //! A compressed log of a killed job ends too early. The data before that is valid, so the stream just
-//! ends there, and the reason is kept.
+//! ends there, and the reason is kept. Data that does not fit its checksum is an error: any value in it may
+//! be wrong.
 
 use std::io::{self, Read};
 
@@ -9,8 +10,8 @@ use flate2::read::MultiGzDecoder;
 
 const GZIP: [u8; 3] = [0x1f, 0x8b, 0x08];
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
-/// 128 MiB: the largest window that `zstd` accepts by default. A frame that needs more memory is
-/// rejected.
+/// Logarithm of the largest window in bytes: 128 MiB, which `zstd` accepts by default. A frame that needs
+/// more memory is rejected.
 const LARGEST_WINDOW: u32 = 27;
 
 /// A reader that decompresses its source if it is compressed.
@@ -50,7 +51,7 @@ impl<'a> Decompressed<'a> {
     }
 
     /// Why the compressed stream ended too early, if it did.
-    pub(crate) fn truncation(&mut self) -> Option<String> {
+    pub(crate) fn take_truncation(&mut self) -> Option<String> {
         self.truncation.take()
     }
 }
@@ -67,12 +68,12 @@ impl Read for Decompressed<'_> {
         };
         match read {
             // Errors of the system have a number; the others are about the compressed data.
-            Err(e) if e.raw_os_error().is_none() && e.kind() != io::ErrorKind::Interrupted => {
-                self.truncation = Some(match e.kind() {
-                    io::ErrorKind::UnexpectedEof => "it is cut off".to_owned(),
-                    _ => e.to_string(),
-                });
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
+                self.truncation = Some("it is cut off".to_owned());
                 Ok(0)
+            }
+            Err(e) if e.raw_os_error().is_none() && e.kind() != io::ErrorKind::Interrupted => {
+                Err(io::Error::other(format!("its compressed data is damaged ({e})")))
             }
             read => read,
         }
@@ -89,7 +90,7 @@ mod tests {
         let mut reader = Decompressed::new(&mut bytes).unwrap();
         let mut text = Vec::new();
         reader.read_to_end(&mut text).unwrap();
-        (text, reader.truncation())
+        (text, reader.take_truncation())
     }
 
     fn gzip(text: &[u8]) -> Vec<u8> {
@@ -107,6 +108,23 @@ mod tests {
             assert!(unpacked(&packed) == (text.clone(), None));
         }
         assert_eq!(unpacked(b"\x1f"), (b"\x1f".to_vec(), None));
+    }
+
+    #[test]
+    fn wrong_checksum_is_an_error() {
+        let text = b"{\"step\": 1, \"entropy\": 2.5}\n".repeat(100);
+        let mut checked = zstd::Encoder::new(Vec::new(), 1).unwrap();
+        checked.include_checksum(true).unwrap();
+        checked.write_all(&text).unwrap();
+        let (mut gzip, mut zstd) = (gzip(&text), checked.finish().unwrap());
+        let (end, last) = (gzip.len() - 8, zstd.len() - 1);
+        gzip[end] ^= 1; // the checksum is followed by the length
+        zstd[last] ^= 1;
+        for packed in [gzip, zstd] {
+            let mut bytes = &packed[..];
+            let error = Decompressed::new(&mut bytes).unwrap().read_to_end(&mut Vec::new());
+            assert!(error.unwrap_err().to_string().contains("damaged"));
+        }
     }
 
     #[test]

@@ -108,7 +108,15 @@ pub(crate) struct Head<'a> {
 
 impl<'a> Head<'a> {
     pub(crate) fn new(bytes: &'a [u8], path: Option<&'a Path>) -> Head<'a> {
-        Head { bytes, shape: shape(bytes), path }
+        let mut shape = shape(bytes);
+        // JSON lines may begin with a banner.
+        if matches!(shape, Shape::NotJson | Shape::Array)
+            && let Some(row) = memchr::memmem::find(bytes, b"\n{\"")
+            && let rows @ Shape::Object(_) = crate::framing::json::shape(&bytes[row + 1..])
+        {
+            shape = rows;
+        }
+        Head { bytes, shape, path }
     }
 
     /// Whether the file has a name that satisfies `test`: a hint where the content is damaged.

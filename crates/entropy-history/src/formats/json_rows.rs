@@ -369,6 +369,14 @@ impl<'b, 'w> JsonRows<'b, 'w> {
         Ok(())
     }
 
+    /// Forgets what was read of a row that is not valid.
+    fn abandon_row(&mut self) {
+        self.builder.abandon_row();
+        self.candidates.clear();
+        self.path.clear();
+        (self.depth, self.roles, self.row_end) = (0, None, None);
+    }
+
     /// Ends a row that was not read by [`Self::rows`].
     pub(crate) fn end_row(&mut self) {
         self.builder.end_row();
@@ -401,19 +409,38 @@ fn step_value(scanner: &mut Scanner<'_>, key: &str) -> Result<Value, ReadError> 
 /// Maximum nesting of objects in a row; trainers nest two or three deep.
 const DEEPEST: usize = 32;
 
-/// Reads JSON lines, calling `read_key` behind each `key:` of a row.
+/// Reads JSON lines, calling `read_key` behind each `key:` of a row. Other text between rows, and rows that are
+/// not valid JSON, are skipped and counted.
 pub(crate) fn read_json_lines(
     source: &mut dyn Read,
     mut rows: JsonRows<'_, '_>,
     read_key: impl Fn(&mut JsonRows<'_, '_>, &mut Scanner<'_>, &str) -> Result<(), ReadError>,
 ) -> Result<(), ReadError> {
     let mut scanner = Scanner::new(source)?;
-    while scanner.peek()?.is_some() {
-        rows.rows(&mut scanner, |rows, scanner| {
+    loop {
+        let (is_row, passed) = scanner.next_object()?;
+        if let Some((lines, first)) = passed {
+            rows.builder.skip_lines(lines, first);
+            rows.row_end = None;
+        }
+        if !is_row {
+            rows.builder.end_lines(scanner.line_breaks());
+            return Ok(());
+        }
+        scanner.hold();
+        let outcome = rows.rows(&mut scanner, |rows, scanner| {
             scanner.object(|scanner, key| read_key(rows, scanner, key))
-        })?;
+        });
+        match outcome {
+            Ok(()) => {}
+            Err(ReadError::Scan(ScanError::Syntax { place, what })) if scanner.rewind() => {
+                rows.abandon_row();
+                rows.builder.skip_broken_rows(1, place, &what);
+                scanner.skip_line()?;
+            }
+            Err(error) => return Err(error),
+        }
     }
-    Ok(())
 }
 
 /// Checks that only white space follows the document.

@@ -68,6 +68,20 @@ pub enum LogNote {
     },
     /// The log has no steps, so its rows are numbered.
     RowsNumbered,
+    /// Lines with other text than rows were skipped.
+    OtherText {
+        /// Number of lines.
+        lines: usize,
+        /// Number of the first of them, from 1.
+        first: usize,
+    },
+    /// Rows that are not valid were skipped.
+    BrokenRows {
+        /// Number of rows.
+        rows: usize,
+        /// The place of the first, and what is wrong with it.
+        first: String,
+    },
     /// Another warning.
     Odd(String),
     /// Another remark, shown with `--verbose`.
@@ -126,6 +140,18 @@ impl fmt::Display for LogNote {
                 write!(f, ", --metric picks {}", quoted(others))
             }
             LogNote::RowsNumbered => write!(f, "the log has no steps; its rows are numbered"),
+            LogNote::OtherText { lines: 1, first } => {
+                write!(f, "line {first} is not a row and was skipped")
+            }
+            LogNote::OtherText { lines, first } => {
+                write!(f, "{lines} lines are not rows and were skipped, the first is line {first}")
+            }
+            LogNote::BrokenRows { rows: 1, first } => {
+                write!(f, "a broken row was skipped ({first})")
+            }
+            LogNote::BrokenRows { rows, first } => {
+                write!(f, "{rows} broken rows were skipped, the first in {first}")
+            }
             LogNote::Odd(what) | LogNote::Remark(what) => f.write_str(what),
         }
     }

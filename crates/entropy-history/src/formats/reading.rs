@@ -1,5 +1,6 @@
 //! Reads a log of any format: decompresses it, recognises its format, and collects the selected series.
 
+use std::borrow::Cow;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -49,10 +50,10 @@ pub fn read(
     let Some(format) = format.or_else(|| recognise(&head).map(|(format, _)| format)) else {
         return Err(ReadError::Unrecognised(describe(head.bytes)));
     };
-    let mut builder = SeriesBuilder::new(selector, format.metrics);
+    let mut builder = SeriesBuilder::new(Cow::Borrowed(selector), format.metrics);
     let mut stream = head.bytes.chain(&mut reader);
     let outcome = (format.read)(&head, &mut stream, &mut builder);
-    if let Some(reason) = reader.truncation() {
+    if let Some(reason) = reader.take_truncation() {
         builder.note(LogNote::CompressionCut(reason));
     }
     Ok((format, builder.finish(outcome)?))

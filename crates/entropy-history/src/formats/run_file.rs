@@ -21,6 +21,9 @@ pub(crate) trait RunRecords: Send {
     /// Adds a record to the builder.
     fn record(&mut self, record: &[u8], builder: &mut SeriesBuilder<'_>) -> Result<(), Malformed>;
 
+    /// Called after each record with the number of damaged places so far.
+    fn after_record(&mut self, _damaged_places: usize) {}
+
     /// Adds the notes about the whole run.
     fn finish(&self, builder: &mut SeriesBuilder<'_>);
 }
@@ -72,6 +75,7 @@ impl<R: RunRecords> RecordReader for RunFileReader<R> {
         };
         while let Some(record) = records.next_record()? {
             self.malformed += usize::from(self.run.record(record, builder).is_err());
+            self.run.after_record(records.damage().places);
         }
         self.read += records.read();
         self.position = Some(records.position());

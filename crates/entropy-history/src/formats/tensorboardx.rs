@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn tag_without_a_known_end_has_the_key_behind_the_directory() {
         let selector = SeriesSelector::metrics(&["none".to_owned()]).unwrap();
-        let builder = SeriesBuilder::new(&selector, &[]);
+        let builder = SeriesBuilder::new(std::borrow::Cow::Borrowed(&selector), &[]);
         let path = Some(Path::new("runs/a/all_scalars.json"));
         assert_eq!(key("runs/a/x/y", path, &builder), "x/y");
         assert_eq!(key("elsewhere/x", path, &builder), "elsewhere/x");

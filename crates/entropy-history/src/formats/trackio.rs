@@ -223,7 +223,7 @@ mod tests {
     fn series(path: &Path) -> Result<Vec<LogSeries>, ReadError> {
         let selector = SeriesSelector::metrics(&["*".to_owned()]).unwrap();
         let head = fs::read(path)?;
-        let mut builder = SeriesBuilder::new(&selector, &[]);
+        let mut builder = SeriesBuilder::new(std::borrow::Cow::Borrowed(&selector), &[]);
         let outcome = read(&Head::new(&head, Some(path)), &mut std::io::empty(), &mut builder);
         Ok(builder.finish(outcome)?.series)
     }

@@ -37,7 +37,7 @@ impl std::ops::AddAssign for Repairs {
 }
 
 /// Why rows are not a history.
-#[derive(Debug, Error, PartialEq)]
+#[derive(Debug, Clone, Error, PartialEq)]
 #[non_exhaustive]
 pub enum HistoryError {
     /// The log holds no row of the metric.
@@ -139,6 +139,22 @@ impl History {
         History { label: label.into(), ..self }
     }
 
+    /// The history with the points of `other` that lie before its first and after its last step.
+    pub fn extended_by(&self, other: &History) -> History {
+        let own = 0..self.points.len();
+        let before = 0..other.points.partition_point(|p| p.step < self.first_step());
+        let after =
+            other.points.partition_point(|p| p.step <= self.last_step())..other.points.len();
+        let mut points = Vec::with_capacity(before.len() + own.len() + after.len());
+        let mut gaps = Vec::new();
+        for (part, range) in [(other, before), (self, own), (other, after)] {
+            let inner = part.gaps.iter().filter(|gap| range.contains(gap));
+            gaps.extend(inner.map(|gap| gap - range.start + points.len()).filter(|&gap| gap > 0));
+            points.extend_from_slice(&part.points[range]);
+        }
+        History { points: Arc::new(points), gaps, ..self.clone() }
+    }
+
     /// Whether both are copies of one history and have one label.
     pub fn is_copy_of(&self, other: &History) -> bool {
         Arc::ptr_eq(&self.points, &other.points) && self.label == other.label
@@ -152,6 +168,16 @@ impl History {
     /// The points, by strictly increasing step.
     pub fn points(&self) -> &[Point] {
         &self.points
+    }
+
+    /// The smallest step.
+    pub fn first_step(&self) -> f64 {
+        self.points[0].step
+    }
+
+    /// The largest step.
+    pub fn last_step(&self) -> f64 {
+        self.points[self.points.len() - 1].step
     }
 
     /// The segments between gaps, in order of step; none is empty.
@@ -246,6 +272,17 @@ mod tests {
         assert_eq!(history.points(), [at(1, 1.0), at(3, 3.0)]);
         assert_eq!(history.segments().count(), 2);
         assert_eq!(repairs, Repairs { not_finite: 1, relogged: 1, reordered: 0 });
+    }
+
+    #[test]
+    fn extended_history_has_the_earlier_and_later_points_of_the_other() {
+        let (own, _) = history(vec![at(3, 3.0), at(4, f64::NAN), at(5, 5.0)]);
+        let other = vec![at(1, 1.0), at(2, f64::NAN), at(3, 9.0), at(5, 9.0), at(6, 6.0)];
+        let (other, _) = history([other, vec![at(7, f64::NAN), at(8, 8.0)]].concat());
+        let both = own.extended_by(&other);
+        assert_eq!(both.points(), [at(1, 1.0), at(3, 3.0), at(5, 5.0), at(6, 6.0), at(8, 8.0)]);
+        let lengths: Vec<usize> = both.segments().map(<[Point]>::len).collect();
+        assert_eq!(lengths, [2, 2, 1]);
     }
 
     #[test]

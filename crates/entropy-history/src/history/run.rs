@@ -1,5 +1,7 @@
 //! A run: its history, where it came from, and the series that were read with it.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use super::curve::{History, Repairs};
@@ -71,7 +73,7 @@ impl Run {
 #[derive(Debug, Clone, PartialEq)]
 pub struct AuxSeries {
     metric: String,
-    values: Vec<(f64, f64)>,
+    values: Arc<Vec<(f64, f64)>>, // shared by copies
 }
 
 impl AuxSeries {
@@ -88,7 +90,16 @@ impl AuxSeries {
             same
         });
         rows.retain(|(_, value)| value.is_finite());
-        (!rows.is_empty()).then(|| AuxSeries { metric: metric.into(), values: rows })
+        (!rows.is_empty()).then(|| AuxSeries { metric: metric.into(), values: Arc::new(rows) })
+    }
+
+    /// The series with the values of `other` before and after a range of steps.
+    pub fn extended_by(&self, other: &AuxSeries, (first, last): (f64, f64)) -> AuxSeries {
+        let before = other.values.iter().filter(|(step, _)| *step < first);
+        let own = self.values.iter().filter(|(step, _)| (first..=last).contains(step));
+        let after = other.values.iter().filter(|(step, _)| *step > last);
+        let values = before.chain(own).chain(after).copied().collect();
+        AuxSeries { metric: self.metric.clone(), values: Arc::new(values) }
     }
 
     /// The key of the series.

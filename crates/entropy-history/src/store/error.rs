@@ -46,46 +46,9 @@ pub enum LoadError {
         /// The reason.
         error: HistoryError,
     },
-    /// The log has no usable clock.
-    #[error("cannot place {log} in time: {error}")]
-    Clock {
-        /// The log.
-        log: String,
-        /// The reason.
-        error: XAxisError,
-    },
-    /// The log has none of the requested rewards.
-    #[error(
-        "cannot use {log}: no row has the reward {}; the log has {}",
-        alternatives(.requested),
-        quoted(.found)
-    )]
-    NoReward {
-        /// The log.
-        log: String,
-        /// The requested keys and globs.
-        requested: Vec<String>,
-        /// Keys of the log, the most likely rewards first.
-        found: Vec<String>,
-    },
-    /// Several series of the log match the requested reward.
-    #[error("cannot use {log}: the reward {pattern:?} may be {}", quoted(.matches))]
-    AmbiguousReward {
-        /// The log.
-        log: String,
-        /// The requested key or glob.
-        pattern: String,
-        /// The keys that match, the most likely rewards first.
-        matches: Vec<String>,
-    },
-    /// The reward has no finite value.
-    #[error("cannot use {log}: no value of the reward {metric:?} is finite")]
-    RewardNotFinite {
-        /// The log.
-        log: String,
-        /// The key of the reward.
-        metric: String,
-    },
+    /// The log lacks a requested auxiliary series.
+    #[error(transparent)]
+    Aux(#[from] AuxError),
     /// Two files of one run hold different kinds of entropy.
     #[error("cannot join {log}: it holds {kind} and {segment} holds {other}")]
     MixedSegments {
@@ -115,7 +78,7 @@ pub enum LoadError {
         reason: String,
     },
     /// None of these files is recognised as a log.
-    #[error("no entropy found: {} recognised as a log that holds one", not_recognised(.0))]
+    #[error("no entropy found: {}", not_recognised(.0))]
     NotRecognised(Vec<String>),
     /// No file could be read, for reasons given in notices: how many there are.
     #[error("{}", nothing_readable(*.0))]
@@ -188,6 +151,52 @@ pub enum LoadError {
     FollowStdin,
 }
 
+/// Why a log has no usable reward or clock. `log` is a log as the user would write it.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[non_exhaustive]
+pub enum AuxError {
+    /// The log has no usable clock.
+    #[error("cannot place {log} in time: {error}")]
+    Clock {
+        /// The log.
+        log: String,
+        /// The reason.
+        error: XAxisError,
+    },
+    /// The log has none of the requested rewards.
+    #[error(
+        "cannot use {log}: no row has the reward {}; the log has {}",
+        alternatives(.requested),
+        quoted(.found)
+    )]
+    NoReward {
+        /// The log.
+        log: String,
+        /// The requested keys and globs.
+        requested: Vec<String>,
+        /// Keys of the log, the most likely rewards first.
+        found: Vec<String>,
+    },
+    /// Several series of the log match the requested reward.
+    #[error("cannot use {log}: the reward {pattern:?} may be {}", quoted(.matches))]
+    AmbiguousReward {
+        /// The log.
+        log: String,
+        /// The requested key or glob.
+        pattern: String,
+        /// The keys that match, the most likely rewards first.
+        matches: Vec<String>,
+    },
+    /// The reward has no finite value.
+    #[error("cannot use {log}: no value of the reward {metric:?} is finite")]
+    RewardNotFinite {
+        /// The log.
+        log: String,
+        /// The key of the reward.
+        metric: String,
+    },
+}
+
 impl LoadError {
     /// The error when none of `files` could be used: `unreadable` of them could not be read, and those
     /// of `without_entropy` hold none for the reason given.
@@ -218,8 +227,12 @@ fn reason(error: &ReadError) -> String {
 
 fn not_recognised(files: &[String]) -> String {
     match files {
-        [file] => format!("{file} is not"),
-        _ => format!("none of the {} files found is", files.len()),
+        [file] => format!("the format of {file} is not recognised"),
+        _ => {
+            let more = if files.len() > 3 { ", …" } else { "" };
+            let first = files[..files.len().min(3)].join(", ");
+            format!("the format of none of {} files is recognised: {first}{more}", files.len())
+        }
     }
 }
 

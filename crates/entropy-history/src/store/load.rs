@@ -3,14 +3,14 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::Arc;
 
-use super::error::LoadError;
+use super::error::{AuxError, LoadError};
 use super::join::{FileSeries, JoinedSeries, join};
 use super::options::{ClockRequest, LoadOptions};
-use super::warnings::data_warnings;
 use crate::discover::{Input, Location, Origin};
 use crate::formats::{
-    self, Confidence, Format, Log, RawAux, ReadAhead, ReadError, SeriesSelector, Source,
+    self, Confidence, Format, Log, LogNote, RawAux, ReadAhead, ReadError, SeriesSelector, Source,
     TrackioError,
 };
 use crate::history::{AuxSeries, History, Run};
@@ -28,8 +28,10 @@ pub(super) struct UnlabelledRun {
     pub(super) name: Option<String>,
     /// Facts about the files that are not warnings.
     pub(super) remarks: Vec<String>,
+    /// The log has no steps, so the steps of the run are the numbers of its rows.
+    pub(super) is_numbered: bool,
     /// Set when a requested reward or wall-clock series is missing.
-    pub(super) missing_aux: Option<LoadError>,
+    pub(super) missing_aux: Option<AuxError>,
 }
 
 /// What a log holds.
@@ -50,32 +52,37 @@ pub(super) enum LogContents {
 /// The series of one file; `None` if the file is not a log; an error with the name of the file.
 pub(super) type FileResult = Result<Option<FileSeries>, (ReadError, String)>;
 
-/// Reads logs.
-#[derive(Clone, Copy)]
-pub struct LogLoader<'a> {
-    pub(super) options: &'a LoadOptions,
-    pub(super) selector: &'a SeriesSelector,
+/// Whether logs are read once or followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ReadMode {
+    /// Each log is read once, from its start.
+    Once,
+    /// A reader keeps what it needs to read only what is appended.
+    Follow,
 }
 
-impl<'a> LogLoader<'a> {
-    /// A loader with these options, and the selector made from them.
-    pub fn new(options: &'a LoadOptions, selector: &'a SeriesSelector) -> LogLoader<'a> {
-        LogLoader { options, selector }
-    }
+/// How the files of logs are read and their series validated.
+#[derive(Debug)]
+pub(super) struct LogLoader {
+    pub(super) options: LoadOptions,
+    pub(super) selector: Arc<SeriesSelector>,
+    pub(super) mode: ReadMode,
+}
 
-    /// The runs of one log.
+impl LogLoader {
+    /// A loader with these options.
     ///
     /// # Errors
-    /// When the log cannot be read, or holds no entropy and was not found by scanning a directory.
-    pub(super) fn read(&self, input: &Input) -> Result<LogContents, LoadError> {
-        let files = input.segments.iter();
-        self.runs(input, files.map(|location| self.read_file(location, input.origin)))
+    /// When a metric or a reward is not a valid glob.
+    pub(super) fn new(options: LoadOptions, mode: ReadMode) -> Result<LogLoader, LoadError> {
+        let selector = Arc::new(options.selector()?);
+        Ok(LogLoader { options, selector, mode })
     }
 
     /// The runs of one log whose files were read.
     ///
     /// # Errors
-    /// As [`LogLoader::read`].
+    /// When a file cannot be read, or the log holds no entropy and was not found by scanning a directory.
     pub(super) fn runs(
         &self,
         input: &Input,
@@ -122,20 +129,6 @@ impl<'a> LogLoader<'a> {
         }
     }
 
-    fn read_file(&self, location: &Location, origin: Origin) -> FileResult {
-        let name = location.name();
-        let in_file = |e: io::Error| (ReadError::Io(e), name.clone());
-        if let (Location::File(path), Origin::Scanned, None) =
-            (location, origin, self.options.format)
-            && !looks_like_log(path).map_err(in_file)?
-        {
-            return Ok(None);
-        }
-        let (mut reader, path) = open_log(location).map_err(in_file)?;
-        let source = Source { reader: &mut *reader, path };
-        self.select(name, formats::read(source, self.options.format, self.selector))
-    }
-
     /// Takes the selected series of one file that was read.
     pub(super) fn select(
         &self,
@@ -149,7 +142,7 @@ impl<'a> LogLoader<'a> {
         let purge_from_step = log.purge_from_step;
         let needs_keys = !self.options.aux.rewards.is_empty();
         let keys = if needs_keys { log.keys.clone() } else { Vec::new() };
-        match log.choose(self.selector, format) {
+        match log.choose(&self.selector, format) {
             Ok((series, notes)) => {
                 Ok(Some(FileSeries { format, series, purge_from_step, keys, notes, file }))
             }
@@ -171,12 +164,12 @@ impl<'a> LogLoader<'a> {
                 return Err(LoadError::History { log, metric: series.metric, error });
             }
         };
+        let is_numbered = notes.iter().any(|note| matches!(note, LogNote::RowsNumbered));
         let (warnings, remarks): (Vec<_>, Vec<_>) =
             notes.iter().partition(|note| note.is_warning());
         let warnings = warnings.iter().map(ToString::to_string).collect();
         let mut run = Run::new(history, log, format.name, series.metric);
         run = Run { sign, repairs, warnings, ..run };
-        run.warnings.extend(data_warnings(&run, self.options.vocabulary));
         let mut missing_aux = None;
         match reward {
             Ok(reward) => run.reward = reward,
@@ -192,11 +185,11 @@ impl<'a> LogLoader<'a> {
             if self.options.aux.clock == ClockRequest::Optional {
                 run.clock = None;
             } else {
-                missing_aux = Some(LoadError::Clock { log: run.source.clone(), error });
+                missing_aux = Some(AuxError::Clock { log: run.source.clone(), error });
             }
         }
         let remarks = remarks.iter().map(ToString::to_string).collect();
-        Ok(UnlabelledRun { run, name: series.run, remarks, missing_aux })
+        Ok(UnlabelledRun { run, name: series.run, remarks, is_numbered, missing_aux })
     }
 
     /// The requested reward; `None` if none is requested.
@@ -205,35 +198,35 @@ impl<'a> LogLoader<'a> {
         log: &str,
         found: Vec<RawAux>,
         keys: Vec<String>,
-    ) -> Result<Option<AuxSeries>, LoadError> {
+    ) -> Result<Option<AuxSeries>, AuxError> {
         let requested = &self.options.aux.rewards;
         let Some(first) = requested.first() else { return Ok(None) };
         let log = log.to_owned();
         let Some(best) = found.iter().map(|aux| aux.rank).min() else {
             let found = formats::nearest_rewards(keys, first);
-            return Err(LoadError::NoReward { log, requested: requested.clone(), found });
+            return Err(AuxError::NoReward { log, requested: requested.clone(), found });
         };
         let mut matches: Vec<RawAux> = found.into_iter().filter(|aux| aux.rank == best).collect();
         if matches.len() > 1 {
             let matches = matches.into_iter().map(|aux| aux.metric).collect();
             let matches = formats::nearest_rewards(matches, "");
             let pattern = requested[best.pattern].clone();
-            return Err(LoadError::AmbiguousReward { log, pattern, matches });
+            return Err(AuxError::AmbiguousReward { log, pattern, matches });
         }
         let RawAux { metric, rows, .. } = matches.remove(0);
         let reward = AuxSeries::from_raw(metric.clone(), rows);
-        reward.map(Some).ok_or(LoadError::RewardNotFinite { log, metric })
+        reward.map(Some).ok_or(AuxError::RewardNotFinite { log, metric })
     }
 
     /// The best clock of the log; `None` if none is requested, or none is required and it has none.
-    fn clock(&self, log: &str, mut found: Vec<RawAux>) -> Result<Option<AuxSeries>, LoadError> {
+    fn clock(&self, log: &str, mut found: Vec<RawAux>) -> Result<Option<AuxSeries>, AuxError> {
         if self.options.aux.clock == ClockRequest::Skip {
             return Ok(None);
         }
         found.sort_by_key(|aux| aux.rank);
         let clock = found.into_iter().find_map(|aux| AuxSeries::from_raw(aux.metric, aux.rows));
         if clock.is_none() && self.options.aux.clock == ClockRequest::Required {
-            return Err(LoadError::Clock { log: log.to_owned(), error: XAxisError::NoClock });
+            return Err(AuxError::Clock { log: log.to_owned(), error: XAxisError::NoClock });
         }
         Ok(clock)
     }

@@ -2,10 +2,11 @@
 //! error, so labels that fit neither the logs nor the runs are refused.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use super::error::LoadError;
 use super::load::UnlabelledRun;
-use crate::discover::{self, Input, Origin};
+use crate::discover::{self, Input, Location, Origin};
 
 /// What the label of one run is made from.
 pub(super) struct RunName<'a> {
@@ -114,8 +115,12 @@ fn default_labels<'a>(
     runs: &[RunName<'a>],
     given: impl Fn(&'a Input) -> Option<&'a str>,
 ) -> Vec<String> {
+    let mut of_log: BTreeMap<*const Input, Vec<&RunName<'a>>> = BTreeMap::new();
+    for run in runs {
+        of_log.entry(std::ptr::from_ref(run.input)).or_default().push(run);
+    }
     let names = runs.iter().map(|run| {
-        let same_log = || runs.iter().filter(|other| std::ptr::eq(other.input, run.input));
+        let same_log = || of_log[&std::ptr::from_ref(run.input)].iter();
         let several_runs = same_log().any(|other| other.run != run.run);
         let several_metrics =
             same_log().any(|other| other.metric != run.metric && other.run == run.run);
@@ -136,7 +141,24 @@ fn default_labels<'a>(
     });
     let inputs: Vec<&Input> = runs.iter().map(|run| run.input).collect();
     let is_given = |i: usize| given(inputs[i]).is_some();
-    discover::distinct(names.collect(), &inputs, is_given)
+    let mut labels = discover::distinct(names.collect(), &inputs, is_given);
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    for (i, label) in labels.iter_mut().enumerate() {
+        let first = *seen.entry(label.clone()).or_insert(i);
+        if first == i || is_given(i) || inputs[first].segments == inputs[i].segments {
+            continue; // equal names that were given are refused, and so is a log that was given twice
+        }
+        let file = inputs[i].segments.last().map(Location::name).unwrap_or_default();
+        let file = Path::new(&file).file_name().unwrap_or_default().to_string_lossy();
+        let more = (1..).map(|n| match n {
+            1 => format!("{label} ({file})"),
+            n => format!("{label} ({file}, {n})"),
+        });
+        let distinct = more.into_iter().find(|label| !seen.contains_key(label));
+        *label = distinct.expect("BUG: one of the numbered labels is free");
+        seen.insert(label.clone(), i);
+    }
+    labels
 }
 
 fn refuse_equal(runs: &[RunName<'_>], labels: &[String]) -> Result<(), LoadError> {

@@ -1,44 +1,46 @@
-//! Logs read once, in parallel, to labelled runs.
+//! The store of runs, and reading logs once.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
-use std::time::Instant;
+use std::fmt;
+use std::time::{Duration, Instant, SystemTime};
 
 use rayon::prelude::*;
-use regex::Regex;
 use thiserror::Error;
 
-use super::dedupe::find_copies;
+use super::assemble::{Assembled, RunRecords, assemble};
 use super::error::LoadError;
-use super::load::{LogContents, LogLoader, UnlabelledRun};
-use super::name::{GivenLabels, RunName};
+use super::load::{LogLoader, ReadMode};
+use super::log_record::{LogChange, LogRecord, LogState};
+use super::name::GivenLabels;
+use super::notice::Notice;
 use super::options::LoadOptions;
-use crate::discover::{self, Found, Input, Origin};
+use super::poll::SearchPath;
+use super::unread::looks_like_rows;
+use crate::discover::{self, Found, Input, Location, Origin};
 use crate::history::{Comparison, Run};
-use crate::stages::concat_stages;
 use crate::text::plural;
 
-/// Runs that were read from logs.
-#[derive(Debug)]
+/// Logs and the runs in them.
 pub struct Store {
-    comparison: Comparison,
-    notices: Vec<Notice>,
-    skipped: usize,
+    pub(super) loader: LogLoader,
+    pub(super) logs: Vec<LogRecord>,
+    pub(super) assembled: Assembled,
+    pub(super) notices: Vec<Notice>,
+    pub(super) skipped: usize,
+    pub(super) search: Search,
 }
 
-/// Something a user should know about logs that were read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Notice {
-    /// A problem that did not stop the reading.
-    Warning(String),
-    /// A fact.
-    Info(String),
-    /// A detail.
-    Verbose(String),
-    /// How many files of scanned directories hold no entropy; a `Verbose` before it names each of them.
-    WithoutEntropy(usize),
-    /// How many runs do not match the pattern of training stages.
-    WithoutStage(usize),
+/// Where a followed store searches for logs, and what it found there.
+#[derive(Debug, Default)]
+pub(super) struct Search {
+    pub(super) paths: Vec<SearchPath>,
+    pub(super) interval: Duration,
+    pub(super) next: Option<Instant>, // `None` before the first poll
+    pub(super) unreadable: BTreeSet<String>,
+    pub(super) absent: BTreeMap<usize, String>, // paths that never had a log, with the error
+    pub(super) comparison_error: Option<String>,
+    pub(super) errors: Vec<String>,
 }
 
 /// Why no run could be read, and the notices up to that point.
@@ -51,7 +53,18 @@ pub struct OpenError {
     pub notices: Vec<Notice>,
 }
 
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("runs", &self.runs()).field("notices", &self.notices).finish()
+    }
+}
+
 impl Store {
+    pub(super) fn new(loader: LogLoader, search: Search) -> Store {
+        let (assembled, notices) = (Assembled::default(), Vec::new());
+        Store { loader, logs: Vec::new(), assembled, notices, skipped: 0, search }
+    }
+
     /// Reads the runs of files, directories, globs and `LABEL=PATH` (see [`discover::resolve`]).
     ///
     /// A named path must be a usable log. Files found by a glob or in a directory are skipped with a
@@ -90,21 +103,34 @@ impl Store {
         options: &LoadOptions,
         advance: impl Fn() + Sync,
     ) -> Result<Store, Box<OpenError>> {
-        let mut notices = Vec::new();
-        match load(sources, options, advance, &mut notices) {
-            Ok((comparison, skipped)) => Ok(Store { comparison, notices, skipped }),
-            Err(error) => Err(Box::new(OpenError { error, notices })),
+        let failed = |error, notices| Box::new(OpenError { error, notices });
+        let loader = LogLoader::new(options.clone(), ReadMode::Once);
+        let mut store = match loader {
+            Ok(loader) => Store::new(loader, Search::default()),
+            Err(error) => return Err(failed(error, Vec::new())),
+        };
+        match store.read_once(sources, advance) {
+            Ok(()) => Ok(store),
+            Err(error) => Err(failed(error, store.notices)),
         }
     }
 
-    /// The runs, at least one, each with a label of its own.
+    /// The runs, each with a label of its own; none only while a followed store waits for the first.
     pub fn runs(&self) -> &[Run] {
-        self.comparison.runs()
+        self.comparison().map_or(&[], Comparison::runs)
     }
 
-    /// The runs, ready to compare.
+    /// The runs, ready to compare; `None` if there is none yet.
+    pub fn comparison(&self) -> Option<&Comparison> {
+        self.assembled.comparison.as_ref()
+    }
+
+    /// The runs, ready to compare, of a store that was opened.
+    ///
+    /// # Panics
+    /// When a followed store has no run yet.
     pub fn into_comparison(self) -> Comparison {
-        self.comparison
+        self.assembled.comparison.expect("a store that was opened has a run")
     }
 
     /// What a user should know, in the order in which it was found.
@@ -116,156 +142,110 @@ impl Store {
     pub fn skipped(&self) -> usize {
         self.skipped
     }
-}
 
-/// The runs, and how many files and directories were skipped.
-fn load(
-    sources: Found<Input>,
-    options: &LoadOptions,
-    advance: impl Fn() + Sync,
-    notices: &mut Vec<Notice>,
-) -> Result<(Comparison, usize), LoadError> {
-    let Found { files: mut inputs, unreadable } = sources;
-    let labels = GivenLabels::assign(&options.labels, &mut inputs)?;
-    let selector = options.selector()?;
-    let loader = LogLoader::new(options, &selector);
-    let start = Instant::now();
-    let read = |input| {
-        let result = loader.read(input);
-        advance();
-        result
-    };
-    let results: Vec<Result<LogContents, LoadError>> = inputs.par_iter().map(read).collect();
+    /// The runs that are recorded in several logs, with these logs.
+    pub fn records(&self) -> &[RunRecords] {
+        &self.assembled.records
+    }
 
-    notices.extend(unreadable.iter().map(|what| Notice::Warning(format!("skipped {what}"))));
-    let mut unlabelled: Vec<(&Input, UnlabelledRun)> = Vec::new();
-    let (mut without_entropy, mut other_files, mut unread) = (Vec::new(), 0, 0);
-    for (input, result) in inputs.iter().zip(results) {
-        match result {
-            Ok(LogContents::Runs(runs, errors)) => {
-                let left_out = errors.iter().map(|e| Notice::Warning(format!("left out: {e}")));
-                notices.extend(left_out);
-                unlabelled.extend(runs.into_iter().map(|run| (input, run)));
-            }
-            Ok(LogContents::NoEntropy { log, error }) => {
-                without_entropy.push(format!("{log}: {error}"));
-            }
-            Ok(LogContents::NotALog) => other_files += 1,
-            Err(error) if input.origin == Origin::Named => return Err(error),
-            Err(error) => {
-                notices.push(Notice::Warning(format!("skipped: {error}")));
-                unread += 1;
+    /// When the log of each run was last written to.
+    pub fn modified(&self) -> &[Option<SystemTime>] {
+        &self.assembled.modified
+    }
+
+    /// For each run, whether it may be the start of a file that is being written.
+    pub fn provisional(&self) -> &[bool] {
+        &self.assembled.provisional
+    }
+
+    fn read_once(
+        &mut self,
+        sources: Found<Input>,
+        advance: impl Fn() + Sync,
+    ) -> Result<(), LoadError> {
+        let Found { files: mut inputs, unreadable } = sources;
+        let given = self.loader.options.labels.clone();
+        let labels = GivenLabels::assign(&given, &mut inputs)?;
+        let loader = &self.loader;
+        let logs = inputs.into_iter().map(|input| LogRecord::new(0, input, None, loader));
+        self.logs = logs.collect::<Result<_, _>>()?;
+        let start = Instant::now();
+        let read = |log: &mut LogRecord| {
+            let change = log.poll(loader, start);
+            advance();
+            change
+        };
+        let changes: Vec<LogChange> = self.logs.par_iter_mut().map(read).collect();
+
+        let skipped = unreadable.iter().map(|what| Notice::Warning(format!("skipped {what}")));
+        self.notices.extend(skipped);
+        let mut unread = 0;
+        for (log, change) in self.logs.iter().zip(changes) {
+            let warning = |text| Notice::Warning(text);
+            match change {
+                LogChange::Updated(errors) => {
+                    self.notices.extend(errors.iter().map(|e| warning(format!("left out: {e}"))));
+                }
+                LogChange::Failed(problem) if log.input.origin == Origin::Named => {
+                    return Err(problem.error);
+                }
+                LogChange::Failed(problem) => {
+                    self.notices.push(warning(format!("skipped: {}", problem.error)));
+                    unread += 1;
+                }
+                LogChange::None | LogChange::Truncated(_) => {}
             }
         }
-    }
-    if other_files > 0 {
-        let files = plural(other_files, "file is not a log", "files are not logs");
-        notices.push(Notice::Verbose(files));
-    }
-    leave_out_copies(&mut unlabelled, notices);
-    unread += leave_out_incomplete(&mut unlabelled, notices)?;
-    if unlabelled.is_empty() {
-        let files = inputs.iter().map(Input::name).collect();
-        return Err(LoadError::nothing_found(files, unread, without_entropy));
-    }
-    if !without_entropy.is_empty() {
-        let count = Notice::WithoutEntropy(without_entropy.len());
-        notices.extend(without_entropy.into_iter().map(Notice::Verbose));
-        notices.push(count);
-    }
-    let names: Vec<RunName<'_>> =
-        unlabelled.iter().map(|(input, run)| RunName::new(input, run)).collect();
-    let labels = labels.label(&names, unread)?;
-    let mut runs = Vec::new();
-    for ((_, UnlabelledRun { run, remarks, .. }), label) in unlabelled.into_iter().zip(labels) {
-        let warnings = run.warnings.iter();
-        notices.extend(warnings.map(|text| Notice::Warning(format!("{}: {text}", run.source))));
-        notices.push(Notice::Verbose(describe(&run, &remarks)));
-        runs.push(Run { history: run.history.relabelled(label), ..run });
-    }
-    let points: usize = runs.iter().map(|run| run.history.points().len()).sum();
-    let (points, count) = (plural(points, "point", "points"), plural(runs.len(), "run", "runs"));
-    notices.push(Notice::Verbose(format!("read {points} of {count} in {:.1?}", start.elapsed())));
-    if let Some(pattern) = &options.stages {
-        runs = join_stages(runs, pattern, notices)?;
-    }
-    let comparison = Comparison::new(runs)?;
-    notices.extend(mixed_kinds(&comparison));
-    Ok((comparison, unread + unreadable.len()))
-}
-
-/// Leaves out runs with the same points as another run.
-fn leave_out_copies(runs: &mut Vec<(&Input, UnlabelledRun)>, notices: &mut Vec<Notice>) {
-    let all: Vec<(&Input, &UnlabelledRun)> =
-        runs.iter().map(|(input, run)| (*input, run)).collect();
-    let copies = find_copies(&all);
-    let log = |i: usize| &runs[i].1.run.source;
-    notices.extend(copies.iter().map(|(copy, original)| {
-        Notice::Info(format!("{} is left out: same points as {}", log(*copy), log(*original)))
-    }));
-    let mut i = 0..;
-    runs.retain(|_| i.next().is_some_and(|i| !copies.contains_key(&i)));
-}
-
-/// Leaves out runs without a requested auxiliary series: an error for a log that was named, a warning
-/// for one that was found and for one of several runs of a log. Returns how many logs are left out.
-fn leave_out_incomplete(
-    runs: &mut Vec<(&Input, UnlabelledRun)>,
-    notices: &mut Vec<Notice>,
-) -> Result<usize, LoadError> {
-    let is_incomplete = |(_, run): &mut (&Input, UnlabelledRun)| run.missing_aux.is_some();
-    let incomplete: Vec<_> = runs.extract_if(.., is_incomplete).collect();
-    let mut logs = 0;
-    for (input, UnlabelledRun { missing_aux, name, .. }) in incomplete {
-        let Some(error) = missing_aux else { continue };
-        if runs.iter().any(|(other, _)| std::ptr::eq(*other, input)) {
-            let name = name.map_or(String::new(), |name| format!("{name}: "));
-            notices.push(Notice::Warning(format!("left out: {name}{error}")));
-        } else if input.origin == Origin::Named {
-            return Err(error);
-        } else {
-            notices.push(Notice::Warning(format!("skipped: {error}")));
-            logs += 1;
+        let (without_entropy, not_recognised) = self.logs_without_runs();
+        let options = &self.loader.options;
+        let assembled = assemble(&self.logs, options, &labels, unread, &mut self.notices)?;
+        unread += assembled.incomplete;
+        if assembled.comparison.is_none() {
+            let named = || self.logs.iter().map(|log| log.input.name()).collect();
+            let files = if not_recognised.is_empty() { named() } else { not_recognised };
+            return Err(LoadError::nothing_found(files, unread, without_entropy));
         }
+        if !without_entropy.is_empty() {
+            let count = Notice::WithoutEntropy(without_entropy.len());
+            self.notices.extend(without_entropy.into_iter().map(Notice::Verbose));
+            self.notices.push(count);
+        }
+        self.skipped = unread + unreadable.len() + not_recognised.len();
+        if !not_recognised.is_empty() {
+            self.notices.push(Notice::NotRecognised(not_recognised));
+        }
+        self.assembled = assembled;
+        let points: usize = self.runs().iter().map(|run| run.history.points().len()).sum();
+        let points = plural(points, "point", "points");
+        let count = plural(self.runs().len(), "run", "runs");
+        let text = format!("read {points} of {count} in {:.1?}", start.elapsed());
+        self.notices.push(Notice::Verbose(text));
+        Ok(())
     }
-    Ok(logs)
-}
 
-/// Joins the training stages of runs whose labels match; the others stay as they are.
-fn join_stages(
-    runs: Vec<Run>,
-    pattern: &Regex,
-    notices: &mut Vec<Notice>,
-) -> Result<Vec<Run>, LoadError> {
-    let stage = |label: &str| {
-        let groups = pattern.captures(label)?;
-        Some((groups.get(1)?.as_str().to_owned(), groups.get(2)?.as_str().to_owned()))
-    };
-    let labels: Vec<String> = runs.iter().map(|run| run.history.label().to_owned()).collect();
-    let without = labels.iter().filter(|label| stage(label).is_none()).count();
-    if without == runs.len() {
-        return Err(LoadError::NoStages { pattern: pattern.to_string(), labels });
+    /// Scanned files that hold no entropy, each with the reason, and those that look like logs and are not
+    /// recognised.
+    fn logs_without_runs(&mut self) -> (Vec<String>, Vec<String>) {
+        let mut without_entropy = Vec::new();
+        let mut others: Vec<&Input> = Vec::new();
+        for log in &self.logs {
+            match &log.state {
+                LogState::WithoutEntropy(reason) => without_entropy.push(reason.clone()),
+                LogState::NotALog => others.push(&log.input),
+                _ => {}
+            }
+        }
+        let is_unread = |input: &&&Input| match input.segments.first() {
+            Some(Location::File(path)) => looks_like_rows(path),
+            _ => false,
+        };
+        let not_recognised: Vec<String> =
+            others.par_iter().filter(is_unread).map(|input| input.name()).collect();
+        if others.len() > not_recognised.len() {
+            let count = others.len() - not_recognised.len();
+            let files = plural(count, "file is not a log", "files are not logs");
+            self.notices.push(Notice::Verbose(files));
+        }
+        (without_entropy, not_recognised)
     }
-    let (runs, _) = concat_stages(runs, stage)?;
-    if without > 0 {
-        notices.push(Notice::WithoutStage(without));
-    }
-    Ok(runs)
-}
-
-fn mixed_kinds(comparison: &Comparison) -> Option<Notice> {
-    let kinds = comparison.kinds();
-    let names: Vec<_> = kinds.iter().map(|kind| kind.name()).collect();
-    let names = names.join(" and ");
-    (kinds.len() > 1).then(|| {
-        Notice::Warning(format!(
-            "the runs hold different quantities ({names}); their values do not compare"
-        ))
-    })
-}
-
-fn describe(run: &Run, remarks: &[String]) -> String {
-    let points = plural(run.history.points().len(), "point", "points");
-    let text = format!("{}: {} read as {}, {points}", run.source, run.metric, run.format);
-    [&[text], remarks].concat().join("; ")
 }

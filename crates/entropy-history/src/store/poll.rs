@@ -1,22 +1,23 @@
-//! Follows logs: reads what was appended, finds new logs, and labels runs as [`super::Store`] does.
+//! Following logs: reading what was appended, and finding new logs.
 //!
-//! [`LogStore::poll`] reports whether anything changed; [`LogStore::comparison`] is then what a fresh
-//! reading of all logs would give.
+//! [`Store::poll`] reports whether anything changed; the runs are then what a fresh reading of all logs would
+//! give.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
-use super::dedupe::find_copies;
+use super::assemble::assemble;
 use super::error::LoadError;
-use super::load::{LogLoader, UnlabelledRun};
-use super::log_state::{LogChange, LogState, Problem};
-use super::name::{GivenLabels, RunName};
-use crate::discover::{self, Depth, Found, Input, Location, Origin, default_label};
-use crate::history::{Comparison, Run};
+use super::load::{LogLoader, ReadMode};
+use super::log_record::{LogChange, LogRecord, LogState, Problem};
+use super::name::GivenLabels;
+use super::open::{Search, Store};
+use super::options::LoadOptions;
+use crate::discover::{self, Found, Input, Location, Origin, default_label};
 
 /// The pause between two searches for new logs is at least this many times the duration of a search.
 const SEARCH_REST: u32 = 40;
@@ -51,66 +52,29 @@ pub struct Changes {
     pub errors: bool,
 }
 
-/// Follows logs that grow.
-pub struct LogStore<'a> {
-    paths: Vec<SearchPath>,
-    loader: LogLoader<'a>,
-    interval: Duration,
-    logs: Vec<LogState<'a>>,
-    unreadable: BTreeSet<String>,
-    copies: BTreeSet<String>, // logs with the same points as another log
-    comparison: Option<Comparison>,
-    modified: Vec<Option<SystemTime>>,
-    provisional: Vec<bool>,
-    next_search: Option<Instant>,    // `None` before the first poll
-    absent: BTreeMap<usize, String>, // search paths that never had a log, with the error
-    comparison_error: Option<String>,
-    errors: Vec<String>,
-}
-
-impl<'a> LogStore<'a> {
-    /// Follows the logs in these paths; new ones are searched for at most once per `interval`.
-    pub fn new(paths: Vec<SearchPath>, loader: LogLoader<'a>, interval: Duration) -> LogStore<'a> {
-        LogStore {
-            paths,
-            loader,
-            interval,
-            logs: Vec::new(),
-            unreadable: BTreeSet::new(),
-            copies: BTreeSet::new(),
-            comparison: None,
-            modified: Vec::new(),
-            provisional: Vec::new(),
-            next_search: None,
-            absent: BTreeMap::new(),
-            comparison_error: None,
-            errors: Vec::new(),
-        }
+impl Store {
+    /// A store that follows the logs in these paths; new ones are searched for at most once per `interval`.
+    /// It has no runs before the first [`Store::poll`].
+    ///
+    /// # Errors
+    /// When a metric or a reward of the options is not a valid glob.
+    pub fn follow(
+        paths: Vec<SearchPath>,
+        options: &LoadOptions,
+        interval: Duration,
+    ) -> Result<Store, LoadError> {
+        let loader = LogLoader::new(options.clone(), ReadMode::Follow)?;
+        Ok(Store::new(loader, Search { paths, interval, ..Search::default() }))
     }
 
     /// The search paths as the user would write them.
     pub fn paths(&self) -> String {
-        self.paths.iter().map(SearchPath::name).collect::<Vec<_>>().join(", ")
-    }
-
-    /// The present runs; `None` if there is none yet.
-    pub fn comparison(&self) -> Option<&Comparison> {
-        self.comparison.as_ref()
-    }
-
-    /// When the log of each run was last written to.
-    pub fn modified(&self) -> &[Option<SystemTime>] {
-        &self.modified
-    }
-
-    /// For each run, whether it may be the start of a file that is being written.
-    pub fn provisional(&self) -> &[bool] {
-        &self.provisional
+        self.search.paths.iter().map(SearchPath::name).collect::<Vec<_>>().join(", ")
     }
 
     /// The present errors, in the order in which they appeared.
     pub fn errors(&self) -> &[String] {
-        &self.errors
+        &self.search.errors
     }
 
     /// Searches for new logs, and reads what was appended to the known ones.
@@ -120,18 +84,18 @@ impl<'a> LogStore<'a> {
     /// be read keeps its runs and is a problem.
     pub fn poll(&mut self, now: Instant) -> Result<Changes, LoadError> {
         let mut changes = Changes::default();
-        let is_first = self.next_search.is_none();
+        let is_first = self.search.next.is_none();
         let mut is_changed = false;
-        if self.next_search.is_none_or(|time| now >= time) {
+        if self.search.next.is_none_or(|time| now >= time) {
             let start = Instant::now();
-            is_changed = self.search(&mut changes)?;
-            self.next_search = Some(now + self.interval.max(start.elapsed() * SEARCH_REST));
+            is_changed = self.search_logs(&mut changes)?;
+            self.search.next = Some(now + self.search.interval.max(start.elapsed() * SEARCH_REST));
         }
-        let loader = self.loader;
+        let loader = &self.loader;
         // Later polls find little to read: waking other cores would cost more.
         let results: Vec<LogChange> = match is_first {
-            true => self.logs.par_iter_mut().map(|log| log.poll(&loader, now)).collect(),
-            false => self.logs.iter_mut().map(|log| log.poll(&loader, now)).collect(),
+            true => self.logs.par_iter_mut().map(|log| log.poll(loader, now)).collect(),
+            false => self.logs.iter_mut().map(|log| log.poll(loader, now)).collect(),
         };
         for (result, log) in results.into_iter().zip(&self.logs) {
             let errors = match result {
@@ -152,16 +116,16 @@ impl<'a> LogStore<'a> {
             match self.compare() {
                 Ok(()) => {
                     changes.updated = true;
-                    self.comparison_error = None;
+                    self.search.comparison_error = None;
                 }
                 Err(error) if is_first => return Err(error),
                 Err(error) => {
                     let text = Some(error.to_string());
-                    if self.comparison_error != text {
+                    if self.search.comparison_error != text {
                         let origin = Origin::Found;
                         changes.problems.push(Problem { error, origin, may_resolve: true });
                     }
-                    self.comparison_error = text;
+                    self.search.comparison_error = text;
                 }
             }
         }
@@ -172,34 +136,43 @@ impl<'a> LogStore<'a> {
     /// Updates the present errors; returns whether they changed.
     fn collect_errors(&mut self) -> bool {
         // Without a run, absent logs are not errors: the program waits for them.
-        let absent = self.absent.values().filter(|_| self.comparison.is_some());
-        let of_logs = self.logs.iter().flat_map(|log| log.error.iter().chain(&log.series_errors));
-        let all = absent.chain(&self.unreadable).chain(of_logs).chain(&self.comparison_error);
+        let absent = self.search.absent.values().filter(|_| self.comparison().is_some());
+        let of_logs =
+            self.logs.iter().flat_map(|log| log.error().into_iter().chain(&log.series_errors));
+        let all = absent
+            .chain(&self.search.unreadable)
+            .chain(of_logs)
+            .chain(&self.search.comparison_error);
         let mut new: BTreeSet<&String> = all.collect();
-        let mut errors = self.errors.clone();
+        let mut errors = self.search.errors.clone();
         errors.retain(|known| new.remove(known));
         errors.extend(new.into_iter().cloned());
-        let is_changed = errors != self.errors;
-        self.errors = errors;
+        let is_changed = errors != self.search.errors;
+        self.search.errors = errors;
         is_changed
     }
 
     /// Searches for logs; returns whether they changed.
-    fn search(&mut self, changes: &mut Changes) -> Result<bool, LoadError> {
-        let is_first = self.next_search.is_none();
+    fn search_logs(&mut self, changes: &mut Changes) -> Result<bool, LoadError> {
+        let is_first = self.search.next.is_none();
         let mut found: Vec<(usize, Input)> = Vec::new();
         let mut unreadable: BTreeSet<String> = BTreeSet::new();
-        for (i, path) in self.paths.iter().enumerate() {
+        for (i, path) in self.search.paths.iter().enumerate() {
             let resolved = match path {
-                SearchPath::Models(directory) => Ok(discover::logs_in(directory, Depth::Runs)),
+                SearchPath::Models(directory) => Ok(discover::logs_in(directory)),
                 SearchPath::Argument(argument) => discover::resolve_all(&[argument]),
             };
             match resolved.map_err(LoadError::from) {
-                Ok(Found { files, unreadable: directories }) => {
-                    self.absent.remove(&i);
+                Ok(Found { mut files, unreadable: directories }) => {
+                    for input in files.iter_mut().filter(|input| input.place.is_some()) {
+                        input.place = Some(i);
+                    }
+                    self.search.absent.remove(&i);
                     for error in directories.into_iter().map(LoadError::UnreadableDirectory) {
                         let text = error.to_string();
-                        if unreadable.insert(text.clone()) && !self.unreadable.contains(&text) {
+                        if unreadable.insert(text.clone())
+                            && !self.search.unreadable.contains(&text)
+                        {
                             let origin = Origin::Found;
                             changes.problems.push(Problem { error, origin, may_resolve: false });
                         }
@@ -208,18 +181,19 @@ impl<'a> LogStore<'a> {
                 }
                 Err(error) if is_first && !error.is_absence() => return Err(error),
                 Err(error) => {
-                    let kept = self.logs.iter().filter(|log| log.search_path == i && !log.deleted);
+                    let kept =
+                        self.logs.iter().filter(|log| log.search_path == i && !log.is_deleted());
                     found.extend(kept.map(|log| (i, log.input.clone())));
                     if is_first {
                         let origin = Origin::Named;
-                        self.absent.insert(i, error.to_string());
+                        self.search.absent.insert(i, error.to_string());
                         changes.problems.push(Problem { error, origin, may_resolve: true });
                     }
                 }
             }
         }
-        self.unreadable = unreadable;
-        let known = self.logs.iter().filter(|log| !log.deleted).map(|log| &log.input);
+        self.search.unreadable = unreadable;
+        let known = self.logs.iter().filter(|log| !log.is_deleted()).map(|log| &log.input);
         if known.eq(found.iter().map(|(_, input)| input)) {
             return Ok(false);
         }
@@ -230,15 +204,15 @@ impl<'a> LogStore<'a> {
     /// Replaces the followed logs by those found; known ones keep their state.
     fn take_over(&mut self, found: Vec<(usize, Input)>) -> Result<(), LoadError> {
         let logs = std::mem::take(&mut self.logs).into_iter().enumerate();
-        let mut before: BTreeMap<String, (usize, LogState<'a>)> =
+        let mut before: BTreeMap<String, (usize, LogRecord)> =
             logs.map(|(i, log)| (key(&log.input), (i, log))).collect();
-        let known: Vec<Option<LogState<'a>>> =
+        let known: Vec<Option<LogRecord>> =
             found.iter().map(|(_, input)| before.remove(&key(input)).map(|(_, log)| log)).collect();
         for ((path, input), mut log) in found.into_iter().zip(known) {
             if log.is_none() {
                 // A newer file of a run, such as that of its next checkpoint, replaces the older.
                 let label = default_label(&input);
-                let is_older = |log: &LogState<'a>| {
+                let is_older = |log: &LogRecord| {
                     log.search_path == path
                         && !log.runs.is_empty()
                         && default_label(&log.input) == label
@@ -246,19 +220,15 @@ impl<'a> LogStore<'a> {
                 let older = before.iter().find(|(_, (_, log))| is_older(log));
                 let older = older.map(|(key, _)| key.clone());
                 log = older.and_then(|key| before.remove(&key)).map(|(_, log)| log);
-                self.copies.clear();
             }
-            self.logs.push(LogState::new(path, input, log, &self.loader)?);
-        }
-        if !before.is_empty() {
-            self.copies.clear(); // their originals may be gone
+            self.logs.push(LogRecord::new(path, input, log, &self.loader)?);
         }
         // A deleted log keeps its runs and its position; a file that exists belongs to another log now.
-        let mut deleted: Vec<(usize, LogState<'a>)> = before.into_values().collect();
+        let mut deleted: Vec<(usize, LogRecord)> = before.into_values().collect();
         deleted.retain(|(_, log)| !log.runs.is_empty() && log.is_missing());
         deleted.sort_by_key(|(i, _)| *i);
         for (i, mut log) in deleted {
-            log.deleted = true;
+            log.state = LogState::Deleted(log.error().cloned());
             self.logs.insert(i.min(self.logs.len()), log);
         }
         Ok(())
@@ -266,35 +236,9 @@ impl<'a> LogStore<'a> {
 
     /// Labels the runs and makes the comparison.
     fn compare(&mut self) -> Result<(), LoadError> {
-        let all = self.logs.iter().flat_map(|log| log.runs.iter().map(move |run| (log, run)));
-        // A copy may be a row behind its original for a moment, and remains a copy.
-        let all = all.filter(|(_, run)| !self.copies.contains(&run.run.source));
-        let mut runs: Vec<(usize, (&LogState<'a>, &UnlabelledRun))> = all.enumerate().collect();
-        // Logs that exist come first, so that of two copies the deleted one is left out.
-        runs.sort_by_key(|(_, (log, _))| log.deleted);
-        let inputs: Vec<(&Input, &UnlabelledRun)> =
-            runs.iter().map(|(_, (log, run))| (&log.input, *run)).collect();
-        let copies = find_copies(&inputs);
-        let (left_out, kept): (Vec<_>, Vec<_>) =
-            runs.into_iter().enumerate().partition(|(i, _)| copies.contains_key(i));
-        let mut kept: Vec<_> = kept.into_iter().map(|(_, run)| run).collect();
-        kept.sort_by_key(|(i, _)| *i);
-
-        let names: Vec<RunName<'_>> =
-            kept.iter().map(|(_, (log, run))| RunName::new(&log.input, run)).collect();
-        let labels = GivenLabels::none().label(&names, 0)?;
-        let labelled =
-            kept.iter().zip(labels).map(|((_, (_, UnlabelledRun { run, .. })), label)| Run {
-                history: run.history.clone().relabelled(label),
-                ..run.clone()
-            });
-        let labelled: Vec<Run> = labelled.collect();
-        let states = kept.iter().map(|(_, (log, _))| (log.modified(), log.provisional));
-        (self.modified, self.provisional) = states.unzip();
-        let sources = left_out.iter().map(|(_, (_, (_, run)))| run.run.source.clone());
-        let sources: Vec<String> = sources.collect();
-        self.comparison = if labelled.is_empty() { None } else { Some(Comparison::new(labelled)?) };
-        self.copies.extend(sources);
+        self.notices.clear();
+        let labels = GivenLabels::none();
+        self.assembled = assemble(&self.logs, &self.loader.options, &labels, 0, &mut self.notices)?;
         Ok(())
     }
 }

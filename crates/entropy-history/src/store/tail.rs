@@ -1,23 +1,26 @@
-//! A followed file: it is read only when it changed, and only its new part.
+//! A file of a log: read once, or followed, where it is read only when it changed, and only its new part.
 //!
 //! A writer appends, replaces the file, or truncates it. Length, inode and time of modification tell which;
 //! after an append, reading continues where it ended.
 
 use std::fs::{self, File, Metadata};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use crate::formats::{Format, Log, ReadError, ResumableReader, SeriesSelector, companion_files};
+use super::load::{LogLoader, ReadMode, open_log};
+use crate::discover::Location;
+use crate::formats::{self, Format, Log, ReadError, ResumableReader, Source, companion_files};
 
 /// The pause before a file is read again from its start is this many times the duration of the last
 /// reading: a large file that changes all the time would otherwise keep a core busy.
 const REREAD_REST: u32 = 40;
 
-/// A followed file.
-pub(super) struct FileTail<'w> {
-    path: PathBuf,
-    reader: ResumableReader<'w>,
-    stamp: Option<FileStamp>, // `None` before the first reading
+/// A file of a log.
+pub(super) struct FileTail {
+    location: Location,
+    reader: Option<ResumableReader>, // `None`: it is read once
+    stamp: Option<FileStamp>,        // `None` before the first reading
     not_before: Option<Instant>,
     modified: Option<SystemTime>,
 }
@@ -48,7 +51,8 @@ impl FileStamp {
         }
     }
 
-    fn now(path: &Path) -> FileStamp {
+    fn now(location: &Location) -> FileStamp {
+        let Location::File(path) = location else { return FileStamp::Missing };
         fs::metadata(path).map_or(FileStamp::Missing, |metadata| FileStamp::of(path, &metadata))
     }
 
@@ -78,20 +82,22 @@ fn inode(_: &Metadata) -> u64 {
     0
 }
 
-impl<'w> FileTail<'w> {
+impl FileTail {
     /// A file that was not read yet.
-    pub(super) fn new(
-        path: PathBuf,
-        format: Option<&'static Format>,
-        selector: &'w SeriesSelector,
-    ) -> FileTail<'w> {
-        let reader = ResumableReader::new(format, selector);
-        FileTail { path, reader, stamp: None, not_before: None, modified: None }
+    pub(super) fn new(location: Location, loader: &LogLoader) -> FileTail {
+        let reader = (loader.mode == ReadMode::Follow)
+            .then(|| ResumableReader::new(loader.options.format, Arc::clone(&loader.selector)));
+        FileTail { location, reader, stamp: None, not_before: None, modified: None }
     }
 
-    /// The path of the file.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+    /// Where the file is.
+    pub(super) fn location(&self) -> &Location {
+        &self.location
+    }
+
+    /// Whether the file does not exist.
+    pub(super) fn is_missing(&self) -> bool {
+        matches!(&self.location, Location::File(path) if !path.exists())
     }
 
     /// Whether the file changed since it was last read, and may be read at this time.
@@ -101,7 +107,7 @@ impl<'w> FileTail<'w> {
 
     /// Whether the file changed since it was last read.
     pub(super) fn is_modified(&self) -> bool {
-        self.stamp.as_ref() != Some(&FileStamp::now(&self.path))
+        self.stamp.as_ref().is_none_or(|stamp| *stamp != FileStamp::now(&self.location))
     }
 
     /// When the file had last been written to when it was read.
@@ -111,43 +117,53 @@ impl<'w> FileTail<'w> {
 
     /// Takes the file as read without reading it: it is not a log yet.
     pub(super) fn skip(&mut self) {
-        self.stamp = Some(FileStamp::now(&self.path));
-        self.reader.reset();
+        self.stamp = Some(FileStamp::now(&self.location));
+        if let Some(reader) = &mut self.reader {
+            reader.reset();
+        }
     }
 
     /// Reads the file, or what was appended to it, and returns all that it holds.
     ///
     /// # Errors
     /// As [`crate::formats::read`]. The file is read again once it has changed.
-    pub(super) fn read(&mut self, now: Instant) -> Result<(&'static Format, Log), ReadError> {
-        let mut file = match File::open(&self.path) {
+    pub(super) fn read(
+        &mut self,
+        loader: &LogLoader,
+        now: Instant,
+    ) -> Result<(&'static Format, Log), ReadError> {
+        let (Some(reader), Location::File(path)) = (&mut self.reader, &self.location) else {
+            let (mut reader, path) = open_log(&self.location)?;
+            let source = Source { reader: &mut *reader, path };
+            return formats::read(source, loader.options.format, &loader.selector);
+        };
+        let mut file = match File::open(path) {
             Ok(file) => file,
             Err(error) => {
                 self.stamp = Some(FileStamp::Missing);
-                self.reader.reset();
+                reader.reset();
                 return Err(error.into());
             }
         };
         let start = Instant::now();
         // Taken before reading: what is written meanwhile counts as a change.
         let metadata = file.metadata()?;
-        let stamp = FileStamp::of(&self.path, &metadata);
+        let stamp = FileStamp::of(path, &metadata);
         if !self.stamp.as_ref().is_some_and(|before| stamp.may_continue(before)) {
-            self.reader.reset();
+            reader.reset();
         }
         if let FileStamp::Present { modified, others, .. } = stamp {
             self.modified = modified.max(others.1);
         }
         self.stamp = Some(stamp);
-        let read = self.reader.read(&mut file, Some(&self.path), metadata.len());
-        self.not_before =
-            (!self.reader.is_incremental()).then(|| now + start.elapsed() * REREAD_REST);
+        let read = reader.read(&mut file, Some(path), metadata.len());
+        self.not_before = (!reader.is_incremental()).then(|| now + start.elapsed() * REREAD_REST);
         read
     }
 
     /// Whether the next reading continues where the last one ended.
     pub(super) fn is_resumable(&self) -> bool {
-        self.reader.is_incremental()
+        self.reader.as_ref().is_some_and(ResumableReader::is_incremental)
     }
 }
 
@@ -157,6 +173,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::store::LoadOptions;
 
     fn rows(entropies: &[f64]) -> String {
         let row = |(i, e): (usize, &f64)| format!("{{\"step\":{},\"entropy\":{e}}}\n", i + 1);
@@ -174,8 +191,12 @@ mod tests {
             .unwrap();
     }
 
-    fn values(tail: &mut FileTail<'_>) -> Vec<f64> {
-        let (_, log) = tail.read(Instant::now()).unwrap();
+    fn loader() -> LogLoader {
+        LogLoader::new(LoadOptions::default(), ReadMode::Follow).unwrap()
+    }
+
+    fn values(tail: &mut FileTail) -> Vec<f64> {
+        let (_, log) = tail.read(&loader(), Instant::now()).unwrap();
         log.series[0].points.iter().map(|p| p.entropy).collect()
     }
 
@@ -183,9 +204,8 @@ mod tests {
     fn reads_appended_truncated_and_replaced_file() {
         let tmp = tempfile::tempdir().unwrap();
         let path = tmp.path().join("q.jsonl");
-        let selector = SeriesSelector::default_keys();
         write(&path, &rows(&[3.0, 2.5]));
-        let mut tail = FileTail::new(path.clone(), None, &selector);
+        let mut tail = FileTail::new(Location::File(path.clone()), &loader());
         assert!(tail.is_due(Instant::now()));
         assert_eq!(values(&mut tail), [3.0, 2.5]);
         assert!(!tail.is_due(Instant::now()) && tail.is_resumable());
@@ -205,7 +225,7 @@ mod tests {
 
         fs::remove_file(&path).unwrap();
         assert!(tail.is_due(Instant::now()));
-        assert!(tail.read(Instant::now()).is_err());
+        assert!(tail.read(&loader(), Instant::now()).is_err());
         assert!(!tail.is_due(Instant::now()));
         write(&path, &rows(&[4.5]));
         assert_eq!(values(&mut tail), [4.5]);
@@ -218,8 +238,7 @@ mod tests {
         let row = |i: usize| format!("{{\"step\": {i}, \"entropy\": 2.5}}");
         let rows: Vec<String> = (1..100_000).map(row).collect();
         write(&path, &format!("[{}]", rows.join(",")));
-        let selector = SeriesSelector::default_keys();
-        let mut tail = FileTail::new(path.clone(), None, &selector);
+        let mut tail = FileTail::new(Location::File(path.clone()), &loader());
         let now = Instant::now();
         assert_eq!(values(&mut tail).len(), 99_999);
         assert!(!tail.is_resumable());

@@ -2,15 +2,14 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::load::LogLoader;
+use super::open::Store;
 use super::options::LoadOptions;
-use super::poll::{Changes, LogStore, SearchPath};
-use crate::history::Comparison;
+use super::poll::{Changes, SearchPath};
 
 /// A directory with a store of one search path in it, and a clock that a test moves.
 struct Followed {
     tmp: tempfile::TempDir,
-    store: LogStore<'static>,
+    store: Store,
     now: Instant,
 }
 
@@ -18,10 +17,9 @@ impl Followed {
     fn new(path: &str, files: &[(&str, &str)]) -> Followed {
         let tmp = tempfile::tempdir().unwrap();
         files.iter().for_each(|(name, text)| write(&tmp.path().join(name), text));
-        let options: &'static LoadOptions = Box::leak(Box::default());
-        let loader = LogLoader::new(options, Box::leak(Box::new(options.selector().unwrap())));
         let path = SearchPath::Argument(tmp.path().join(path).into());
-        let store = LogStore::new(vec![path], loader, Duration::from_millis(50));
+        let interval = Duration::from_millis(50);
+        let store = Store::follow(vec![path], &LoadOptions::default(), interval).unwrap();
         let mut followed = Followed { tmp, store, now: Instant::now() };
         followed.poll(0);
         followed
@@ -38,8 +36,7 @@ impl Followed {
     }
 
     fn lengths(&self) -> Vec<usize> {
-        let runs = self.store.comparison().map_or(&[][..], Comparison::runs);
-        runs.iter().map(|run| run.history.points().len()).collect()
+        self.store.runs().iter().map(|run| run.history.points().len()).collect()
     }
 
     fn errors(&self) -> Vec<String> {

@@ -20,6 +20,7 @@ use crate::formats::format::{Format, Growth};
 
 mod column_role;
 mod read;
+mod row_lines;
 mod unnamed_columns;
 mod write;
 

@@ -4,6 +4,7 @@ use std::io::{self, Read};
 
 use csv::ByteRecord;
 
+use super::row_lines::RowLines;
 use super::unnamed_columns::{base_of_range, columns_as_runs, note_repeated_names};
 use crate::formats::csv::column_role::ColumnRole;
 use crate::formats::reader_api::{
@@ -14,13 +15,46 @@ use crate::formats::table::{
 };
 use crate::formats::tensorboard_json::value_column;
 use crate::formats::timestamps::iso_to_unix_seconds;
+use crate::framing::json::TextPosition;
+
+/// Number of lines among which the header is looked for.
+const LINES_BEFORE_HEADER: u64 = 64;
 
 /// Texts that mean NaN.
 const NOT_NUMBERS: [&str; 7] = ["nan", "none", "null", "na", "n/a", "<na>", "-nan"];
 
 pub(crate) fn recognise(head: &Head<'_>) -> Confidence {
-    let text = without_mark(head.bytes);
-    let Some(delimiter) = delimiter(text) else { return Confidence::No };
+    match header(head.bytes) {
+        Some(Header { line: 1, confidence, .. }) => confidence,
+        Some(Header { confidence, .. }) => confidence.min(Confidence::Likely),
+        None => Confidence::No,
+    }
+}
+
+/// The header of a table in the head of a log.
+struct Header {
+    line: u64, // from 1
+    delimiter: u8,
+    confidence: Confidence,
+}
+
+/// Finds the header; there may be lines of other text before it.
+fn header(head: &[u8]) -> Option<Header> {
+    let mut rest = without_mark(head);
+    for line in 1..=LINES_BEFORE_HEADER {
+        if let Some(delimiter) = delimiter(rest.split(|b| *b == b'\n').next()?) {
+            let confidence = confidence(rest, delimiter);
+            if confidence == Confidence::Certain || line == 1 && confidence == Confidence::Maybe {
+                return Some(Header { line, delimiter, confidence });
+            }
+        }
+        rest = &rest[memchr::memchr(b'\n', rest)? + 1..];
+    }
+    None
+}
+
+/// How sure it is that a text begins with the header of a table.
+fn confidence(text: &[u8], delimiter: u8) -> Confidence {
     let mut records = reader(delimiter, text);
     let mut header = ByteRecord::new();
     if !matches!(records.read_byte_record(&mut header), Ok(true)) || header.len() < 2 {
@@ -40,6 +74,13 @@ pub(crate) fn recognise(head: &Head<'_>) -> Confidence {
         None if is_over_time(&names) => Confidence::Certain,
         _ => Confidence::No,
     }
+}
+
+/// Whether a line of a table begins like a row: its first field is a number.
+pub(super) fn step_of_row(line: &[u8], delimiter: u8) -> bool {
+    let field = line.split(|b| *b == delimiter).next().unwrap_or_default();
+    let field = field.strip_prefix(b"\"").unwrap_or(field);
+    number(field.strip_suffix(b"\"").unwrap_or(field), delimiter).is_some()
 }
 
 pub(crate) fn read(
@@ -145,9 +186,15 @@ impl CsvTable {
         builder: &mut SeriesBuilder<'_>,
     ) -> Result<(), ReadError> {
         builder.missing_metric(MissingMetric::Expected);
-        let delimiter = delimiter(without_mark(head.bytes)).unwrap_or(b',');
-        let mut source = LastByte { source, last: None };
-        let mut records = reader(delimiter, &mut source);
+        let found = header(head.bytes);
+        let delimiter = match (&found, delimiter(without_mark(head.bytes))) {
+            (Some(found), _) => found.delimiter,
+            (None, delimiter) => delimiter.unwrap_or(b','),
+        };
+        let line = found.map_or(1, |found| found.line);
+        let fields = self.columns.as_ref().map(|columns| columns.header.len());
+        let mut lines = RowLines::new(source, delimiter, line, fields);
+        let mut records = reader(delimiter, &mut lines);
         let columns = match self.columns.take() {
             Some(columns) => columns,
             None => {
@@ -174,7 +221,19 @@ impl CsvTable {
             (self.rows, pending) = (self.rows + 1, true);
         }
         drop(records);
-        if pending { take_last(row, source.last, columns, self.rows, builder) } else { Ok(()) }
+        if let Some((lines, first)) = lines.left_out().other_text {
+            builder.skip_lines(lines, first);
+        }
+        if let Some((rows, line)) = lines.left_out().broken_rows {
+            let what = format!("it does not have the {} fields of the header", columns.names.len());
+            builder.skip_broken_rows(rows, TextPosition { line, column: 1 }, &what);
+        }
+        builder.end_lines(lines.lines());
+        if pending {
+            take_last(row, lines.last_byte(), columns, self.rows, builder)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -397,19 +456,5 @@ fn number(field: &[u8], delimiter: u8) -> Option<f64> {
         Err(_) => {
             NOT_NUMBERS.iter().any(|word| text.eq_ignore_ascii_case(word)).then_some(f64::NAN)
         }
-    }
-}
-
-/// A reader that remembers the last byte.
-struct LastByte<'a> {
-    source: &'a mut dyn Read,
-    last: Option<u8>,
-}
-
-impl Read for LastByte<'_> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let n = self.source.read(buf)?;
-        self.last = buf[..n].last().copied().or(self.last);
-        Ok(n)
     }
 }

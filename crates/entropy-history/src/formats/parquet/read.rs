@@ -7,6 +7,7 @@ use bytes::Bytes;
 use parquet::basic::{Compression, ConvertedType, LogicalType, Type as Physical};
 use parquet::data_type::Decimal;
 use parquet::errors::ParquetError;
+use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
 use parquet::schema::types::{Type, TypePtr};
@@ -20,6 +21,11 @@ use crate::framing::parquet::{catch_panics, error_text};
 pub(crate) fn recognise(head: &Head<'_>) -> Confidence {
     if head.bytes.starts_with(b"PAR1") { Confidence::Certain } else { Confidence::No }
 }
+
+/// The largest number of rows that is read.
+const MOST_ROWS: i64 = 100_000_000;
+/// The largest size of the selected columns that is read.
+const MOST_BYTES: i64 = 4 << 30;
 
 /// What a column holds.
 enum ParquetRole {
@@ -73,6 +79,7 @@ fn table(bytes: Vec<u8>, builder: &mut SeriesBuilder<'_>) -> Result<(), ReadErro
         roles.push((names[i].clone(), role));
         fields.push(Arc::clone(field));
     }
+    check_size(&file, &fields)?;
     if let Some(codec) = unsupported_codec(&file, &fields) {
         return Err(ReadError::Codec(codec));
     }
@@ -105,13 +112,37 @@ fn table(bytes: Vec<u8>, builder: &mut SeriesBuilder<'_>) -> Result<(), ReadErro
     Ok(())
 }
 
-/// The compression codec of one of these columns, if it is not supported.
-fn unsupported_codec(file: &SerializedFileReader<Bytes>, fields: &[TypePtr]) -> Option<String> {
+/// The metadata of the chunks of these columns.
+fn chunks<'f>(
+    file: &'f SerializedFileReader<Bytes>,
+    fields: &[TypePtr],
+) -> impl Iterator<Item = &'f ColumnChunkMetaData> {
     let columns = file.metadata().row_groups().iter().flat_map(|group| group.columns());
-    let read_columns = columns.filter(|column| {
+    columns.filter(move |column| {
         let name = column.column_path().parts().first();
         fields.iter().any(|field| Some(field.name()) == name.map(String::as_str))
-    });
+    })
+}
+
+/// Rejects a table that takes far more memory than its file: a few bytes can stand for billions of equal
+/// values.
+fn check_size(file: &SerializedFileReader<Bytes>, fields: &[TypePtr]) -> Result<(), ReadError> {
+    let rows = file.metadata().file_metadata().num_rows();
+    let bytes: i64 = chunks(file, fields)
+        .map(ColumnChunkMetaData::uncompressed_size)
+        .fold(0, i64::saturating_add);
+    if rows <= MOST_ROWS && bytes <= MOST_BYTES {
+        return Ok(());
+    }
+    let what = format!(
+        "it holds {rows} rows and {bytes} bytes of the selected columns, more than {MOST_ROWS} rows or {MOST_BYTES} bytes"
+    );
+    Err(ReadError::Record { place: "the table".to_owned(), what })
+}
+
+/// The compression codec of one of these columns, if it is not supported.
+fn unsupported_codec(file: &SerializedFileReader<Bytes>, fields: &[TypePtr]) -> Option<String> {
+    let read_columns = chunks(file, fields);
     let codecs = read_columns.map(|column| column.compression());
     let name = |codec: Compression| match codec {
         Compression::LZO => Some("LZO"),

@@ -8,8 +8,10 @@
 
 mod checksums;
 
+use std::borrow::Cow;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
+use std::sync::Arc;
 
 use self::checksums::BlockChecksums;
 use super::csv::CsvTable;
@@ -28,18 +30,18 @@ const COMPARED_HEAD: usize = 256;
 const LONGEST_LINE: u64 = 16 << 20;
 
 /// Reads a log that may grow between two reads.
-pub struct ResumableReader<'w> {
-    selector: &'w SeriesSelector,
+pub struct ResumableReader {
+    selector: Arc<SeriesSelector>,
     format: Option<&'static Format>,
-    open: Option<OpenLog<'w>>,
+    open: Option<OpenLog>,
     must_restart: bool, // on each read
 }
 
 /// A log of which a part was parsed.
-struct OpenLog<'w> {
+struct OpenLog {
     format: &'static Format,
     head: Vec<u8>,
-    builder: SeriesBuilder<'w>,
+    builder: SeriesBuilder<'static>,
     parser: ParserState,
     parsed: u64, // bytes whose records are in the builder
     checksums: BlockChecksums,
@@ -53,7 +55,7 @@ enum ParserState {
 }
 
 /// The format, if recognised, and the log, if it can be resumed.
-type Recognised<'w> = (Option<&'static Format>, Option<OpenLog<'w>>);
+type Recognised = (Option<&'static Format>, Option<OpenLog>);
 
 /// Why resuming ended.
 enum Stop {
@@ -77,12 +79,9 @@ impl From<io::Error> for Stop {
     }
 }
 
-impl<'w> ResumableReader<'w> {
+impl ResumableReader {
     /// A reader at the start of a log. The format is recognised unless one is given.
-    pub fn new(
-        format: Option<&'static Format>,
-        selector: &'w SeriesSelector,
-    ) -> ResumableReader<'w> {
+    pub fn new(format: Option<&'static Format>, selector: Arc<SeriesSelector>) -> ResumableReader {
         ResumableReader { selector, format, open: None, must_restart: false }
     }
 
@@ -139,7 +138,7 @@ impl<'w> ResumableReader<'w> {
         }
         file.seek(SeekFrom::Start(0))?;
         // Rows written meanwhile are left for the next read.
-        read(Source { reader: &mut file.take(length), path }, format, self.selector)
+        read(Source { reader: &mut file.take(length), path }, format, &self.selector)
     }
 
     /// Opens a log before its first byte.
@@ -147,7 +146,7 @@ impl<'w> ResumableReader<'w> {
         &self,
         file: &mut (impl Read + Seek),
         path: Option<&Path>,
-    ) -> Result<Recognised<'w>, ReadError> {
+    ) -> Result<Recognised, ReadError> {
         file.seek(SeekFrom::Start(0))?;
         let OpenedSource { head, reader, .. } = OpenedSource::new(Source { reader: file, path })?;
         if reader.is_compressed() {
@@ -162,7 +161,7 @@ impl<'w> ResumableReader<'w> {
         let Some(format) = self.format.or_else(|| recognised().map(|(format, _)| format)) else {
             return Ok((None, None));
         };
-        let mut builder = SeriesBuilder::new(self.selector, format.metrics);
+        let mut builder = SeriesBuilder::new(Cow::Owned((*self.selector).clone()), format.metrics);
         let parser = match (format.growth)(&seen) {
             Growth::Rewritten => return Ok((Some(format), None)),
             Growth::Lines => ParserState::Lines,
@@ -177,7 +176,7 @@ impl<'w> ResumableReader<'w> {
     }
 }
 
-impl OpenLog<'_> {
+impl OpenLog {
     /// Whether the file still has the parsed bytes, as far as one read compares them.
     fn is_unchanged(&mut self, file: &mut (impl Read + Seek), length: u64) -> io::Result<bool> {
         if length < self.parsed {

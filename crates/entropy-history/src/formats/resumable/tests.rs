@@ -1,6 +1,7 @@
 use std::fs;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -48,7 +49,7 @@ fn fixtures(names: &[&str]) -> Vec<PathBuf> {
 
 /// Reads a file cut at these lengths. Returns how many reads were incremental.
 fn grow(bytes: &[u8], path: &Path, cuts: &[usize], selector: &SeriesSelector) -> usize {
-    let mut reader = ResumableReader::new(None, selector);
+    let mut reader = ResumableReader::new(None, Arc::new(selector.clone()));
     let mut resumed_reads = 0;
     for &cut in cuts {
         let mut file = Cursor::new(&bytes[..cut]);
@@ -138,7 +139,7 @@ fn only_appended_bytes_are_parsed() {
     let row = |i: usize| format!("{{\"step\":{i},\"data\":{{\"actor/entropy\":2.5}}}}\n");
     let log: String = (0..50_000).map(row).collect();
     let (selector, before) = (SeriesSelector::default_keys(), log.len() - 500);
-    let mut reader = ResumableReader::new(None, &selector);
+    let mut reader = ResumableReader::new(None, Arc::new(selector.clone()));
     reader.read(&mut Cursor::new(&log.as_bytes()[..before]), None, before as u64).unwrap();
     let mut file = Counted(Cursor::new(log.as_bytes()), 0);
     let (_, read) = reader.read(&mut file, None, log.len() as u64).unwrap();
@@ -153,7 +154,7 @@ fn rewritten_or_truncated_file_is_read_from_start() {
     let log = |entropy: f64, rows: usize| -> String {
         (1..=rows).map(|i| format!("{{\"step\":{i},\"entropy\":{entropy}}}\n")).collect()
     };
-    let mut reader = ResumableReader::new(None, &selector);
+    let mut reader = ResumableReader::new(None, Arc::new(selector.clone()));
     for text in [log(2.0, 30), log(2.0, 10), log(3.0, 40), log(3.5, 40), log(1.5, 80)] {
         let path = Path::new("x.jsonl");
         let resumed = reader.read(&mut Cursor::new(text.as_bytes()), Some(path), text.len() as u64);
@@ -169,11 +170,11 @@ fn log_overwritten_in_the_middle_shows_no_old_values() {
         let entropy = |i| if i == rows.min(1000) / 2 { middle } else { 2.5 };
         (1..=rows).map(|i| format!("{{\"step\":{i},\"entropy\":{:?}}}\n", entropy(i))).collect()
     };
-    let read_text = |reader: &mut ResumableReader<'_>, text: &str| {
+    let read_text = |reader: &mut ResumableReader, text: &str| {
         let mut file = Cursor::new(text.as_bytes());
         describe(reader.read(&mut file, Some(path), text.len() as u64), &selector)
     };
-    let mut reader = ResumableReader::new(None, &selector);
+    let mut reader = ResumableReader::new(None, Arc::new(selector.clone()));
     for (rows, middle) in [(1000, 2.0), (1001, 2.1), (5000, 2.2), (5001, 2.3)] {
         let text = log(rows, middle);
         assert_eq!(
@@ -183,7 +184,7 @@ fn log_overwritten_in_the_middle_shows_no_old_values() {
         );
     }
     // About 600 KiB: nine blocks, of which four are compared on each read.
-    let mut reader = ResumableReader::new(None, &selector);
+    let mut reader = ResumableReader::new(None, Arc::new(selector.clone()));
     read_text(&mut reader, &log(20_000, 2.0));
     let results: Vec<String> =
         (1..=3).map(|i| read_text(&mut reader, &log(20_000 + i, 2.1))).collect();

@@ -4,6 +4,7 @@ use std::io::Read;
 
 use crate::formats::reader_api::{
     ColumnId, Confidence, Growth, Head, JsonRows, ReadError, SeriesBuilder, nothing_follows,
+    read_json_lines,
 };
 use crate::formats::step_keys;
 use crate::framing::json::{ScanError, Scanner, Shape, Value, ValueKind};
@@ -65,17 +66,19 @@ pub(crate) fn read(
     source: &mut dyn Read,
     builder: &mut SeriesBuilder<'_>,
 ) -> Result<(), ReadError> {
+    let layout = layout(&head.shape).unwrap_or(Layout::Array);
+    if layout == Layout::Lines {
+        let step = step_keys::of_head(head);
+        let rows = JsonRows::new(builder, step.as_deref().unwrap_or("step"));
+        return read_json_lines(source, rows, |rows, scanner, key| rows.read_field(scanner, key));
+    }
     let mut scanner = Scanner::new(source)?;
-    match layout(&head.shape).unwrap_or(Layout::Array) {
+    match layout {
         Layout::Wrapped => wrapped(&mut scanner, &mut JsonRows::with_any_step(builder)),
-        Layout::Lines => {
-            let step = step_keys::of_head(head);
-            lines(&mut scanner, &mut JsonRows::new(builder, step.as_deref().unwrap_or("step")))
-        }
         Layout::Columns(steps) => {
             columns(&mut scanner, &mut JsonRows::new(builder, &steps), &steps)
         }
-        Layout::Array => {
+        Layout::Array | Layout::Lines => {
             array(&mut scanner, &mut JsonRows::with_any_step(builder))?;
             nothing_follows(&mut scanner)
         }
@@ -85,13 +88,6 @@ pub(crate) fn read(
 fn array(scanner: &mut Scanner<'_>, rows: &mut JsonRows<'_, '_>) -> Result<(), ReadError> {
     let comma = scanner.array(|scanner| row(scanner, rows))?;
     rows.end_array(comma);
-    Ok(())
-}
-
-fn lines(scanner: &mut Scanner<'_>, rows: &mut JsonRows<'_, '_>) -> Result<(), ReadError> {
-    while scanner.peek()?.is_some() {
-        row(scanner, rows)?;
-    }
     Ok(())
 }
 

@@ -26,6 +26,13 @@ impl SeriesBuilder<'_> {
             }
             outcome => outcome?,
         }
+        if let (lines @ 1.., first) = self.skipped.other_text {
+            self.notes.push(LogNote::OtherText { lines, first });
+        }
+        if self.skipped.broken_rows > 0 {
+            let (rows, first) = (self.skipped.broken_rows, self.skipped.first_broken.clone());
+            self.notes.push(LogNote::BrokenRows { rows, first });
+        }
         let mut keys: Vec<String> = Vec::new();
         for key in self.runs.iter().flat_map(|run| run.keys.keys()) {
             keys.push(key.clone());

@@ -6,11 +6,13 @@
 
 mod finish;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::str::Utf8Error;
 
 use crate::formats::log::{NameHint, SeriesExtent};
 use crate::formats::log_note::LogNote;
+use crate::framing::json::TextPosition;
 use crate::history::Point;
 use crate::select::{AuxKind, KeyRank, SeriesSelector, clock_rank};
 
@@ -61,10 +63,18 @@ struct RunRows {
     first_with_step: usize,
 }
 
+/// Lines of a text that were skipped: how many, and the first of them, from 1.
+#[derive(Clone, Default)]
+struct SkippedLines {
+    other_text: (usize, usize),
+    broken_rows: usize,
+    first_broken: String, // its place, and what is wrong
+}
+
 /// Collects the rows of a log for all selected series.
 #[derive(Clone)]
 pub(crate) struct SeriesBuilder<'w> {
-    selector: &'w SeriesSelector,
+    selector: Cow<'w, SeriesSelector>,
     format_keys: &'static [&'static str],
     missing_metric: MissingMetric,
     columns: Vec<SeriesColumn>,
@@ -78,6 +88,8 @@ pub(crate) struct SeriesBuilder<'w> {
     hint: NameHint,
     purge_from_step: Option<f64>,
     in_parts: bool,
+    lines: u64, // of the parts of a log that were read before
+    skipped: SkippedLines,
     count_each: bool, // the number of values in a row does not show whether one is missing
     notes: Vec<LogNote>,
 }
@@ -85,9 +97,10 @@ pub(crate) struct SeriesBuilder<'w> {
 impl<'w> SeriesBuilder<'w> {
     /// An empty builder; `format_keys` are the keys of the format, best first.
     pub(crate) fn new(
-        selector: &'w SeriesSelector,
+        selector: Cow<'w, SeriesSelector>,
         format_keys: &'static [&'static str],
     ) -> SeriesBuilder<'w> {
+        let count_each = selector.list_all() || selector.has_rewards() || selector.has_clock();
         SeriesBuilder {
             selector,
             format_keys,
@@ -103,7 +116,9 @@ impl<'w> SeriesBuilder<'w> {
             hint: NameHint::default(),
             purge_from_step: None,
             in_parts: false,
-            count_each: selector.list_all() || selector.has_rewards() || selector.has_clock(),
+            lines: 0,
+            skipped: SkippedLines::default(),
+            count_each,
             notes: Vec::new(),
         }
     }
@@ -154,7 +169,7 @@ impl<'w> SeriesBuilder<'w> {
 
     /// The selection.
     pub(crate) fn selector(&self) -> &SeriesSelector {
-        self.selector
+        &self.selector
     }
 
     /// Whether a series with this key is selected as a metric.
@@ -338,6 +353,33 @@ impl<'w> SeriesBuilder<'w> {
     /// Adds several notes.
     pub(crate) fn notes(&mut self, notes: Vec<LogNote>) {
         self.notes.extend(notes);
+    }
+
+    /// Counts lines with other text than rows; `first` is the number of the first in this part of the log.
+    pub(crate) fn skip_lines(&mut self, lines: usize, first: u64) {
+        let first = (self.lines + first) as usize;
+        let (count, known) = self.skipped.other_text;
+        self.skipped.other_text = (count + lines, if count == 0 { first } else { known });
+    }
+
+    /// Counts rows that are not valid; `place` is that of the first in this part of the log.
+    pub(crate) fn skip_broken_rows(&mut self, rows: usize, place: TextPosition, what: &str) {
+        if self.skipped.broken_rows == 0 {
+            let place = TextPosition { line: self.lines + place.line, ..place };
+            self.skipped.first_broken = format!("{place}: {what}");
+        }
+        self.skipped.broken_rows += rows;
+    }
+
+    /// Ends a part of the log, which has this number of line breaks.
+    pub(crate) fn end_lines(&mut self, line_breaks: u64) {
+        self.lines += line_breaks;
+    }
+
+    /// Forgets the values of the current row.
+    pub(crate) fn abandon_row(&mut self) {
+        self.step = None;
+        self.values.clear();
     }
 
     /// Number of rows ended so far.

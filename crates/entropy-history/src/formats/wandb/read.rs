@@ -55,6 +55,9 @@ struct RunState {
     clocks: Vec<(&'static str, ColumnId)>,
     without_step: usize,
     exited: bool,
+    has_row: bool,
+    lacks_start: bool, // a part of the file before its first row is damaged
+    is_start_checked: bool,
 }
 
 /// A declaration that some keys have their own step.
@@ -81,6 +84,12 @@ impl RunRecords for RunState {
         Ok(())
     }
 
+    fn after_record(&mut self, damaged_places: usize) {
+        if self.has_row && !self.is_start_checked {
+            (self.is_start_checked, self.lacks_start) = (true, damaged_places > 0);
+        }
+    }
+
     fn finish(&self, builder: &mut SeriesBuilder<'_>) {
         let is_selected = |column: &&(ColumnId, Option<usize>)| builder.is_selected(column.0);
         let step = self.columns.iter().filter(is_selected).find_map(|(_, metric)| *metric);
@@ -88,6 +97,12 @@ impl RunRecords for RunState {
         if self.without_step > 0 {
             let rows = self.without_step;
             builder.note(LogNote::Odd(format!("{rows} values have no step and were skipped")));
+        }
+        if self.lacks_start && self.step_metrics.is_empty() {
+            builder.note(LogNote::Odd(
+                "a part before its first row is damaged: a declaration of its steps may be lost, so the steps may be wrong"
+                    .to_owned(),
+            ));
         }
         if !self.exited {
             builder.note(LogNote::Remark(
@@ -114,10 +129,10 @@ impl RunState {
         // A pattern is a prefix followed by a star; other characters are literal.
         let prefix = glob.strip_suffix('*').map(str::to_owned);
         let declared = StepMetric { name: name.to_owned(), prefix, step: step.to_owned() };
-        self.step_metrics
-            .retain(|known| known.name != declared.name || known.prefix != declared.prefix);
         let steps: Vec<Option<String>> =
             self.columns.iter().map(|(_, metric)| self.step_name(*metric)).collect();
+        self.step_metrics
+            .retain(|known| known.name != declared.name || known.prefix != declared.prefix);
         self.step_metrics.push(declared);
         let columns = std::mem::take(&mut self.columns);
         for ((column, _), before) in columns.into_iter().zip(steps) {
@@ -150,6 +165,7 @@ impl RunState {
     }
 
     fn row(&mut self, message: &[u8], builder: &mut SeriesBuilder<'_>) -> Result<(), Malformed> {
+        self.has_row = true;
         let mut items: Vec<Item<'_>> = Vec::with_capacity(32);
         let mut step = None;
         for field in Fields::new(message) {
@@ -305,4 +321,62 @@ fn number(json: &[u8]) -> Option<f64> {
 
 fn utf8(bytes: &[u8]) -> Result<&str, Malformed> {
     std::str::from_utf8(bytes).map_err(|_| Malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::formats::{Source, read};
+    use crate::framing::leveldb::append_record;
+    use crate::framing::protobuf::Message;
+    use crate::select::SeriesSelector;
+
+    const BLOCK: usize = 1 << 15;
+
+    /// A declaration that `train/entropy` has its own step.
+    fn declaration() -> Message {
+        Message::new().text(1, "train/entropy").text(4, "train/global_step")
+    }
+
+    fn row(step: i64) -> Message {
+        let item = |key: &str, value: String| Message::new().text(1, key).text(16, &value);
+        Message::new()
+            .message(1, &item("train/entropy", format!("{}.5", step % 7)))
+            .message(1, &item("train/global_step", (10 * step).to_string()))
+            .message(2, &Message::new().integer(1, step))
+    }
+
+    fn file(records: &[(u32, Message)]) -> Vec<u8> {
+        let mut bytes = b":W&B\xe1\xbe\x00".to_vec();
+        for (number, (kind, message)) in records.iter().enumerate() {
+            let record = Message::new().integer(1, number as i64 + 1).message(*kind, message);
+            append_record(&mut bytes, record.bytes());
+        }
+        bytes
+    }
+
+    fn read_file(mut bytes: &[u8]) -> (Vec<f64>, Vec<String>) {
+        let source = Source { reader: &mut bytes, path: None };
+        let (_, log) = read(source, None, &SeriesSelector::default_keys()).unwrap();
+        let steps = log.series[0].points.iter().map(|point| point.step).collect();
+        (steps, log.notes.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn step_metric_may_be_declared_again() {
+        let records = [(12, declaration()), (2, row(1)), (12, declaration()), (2, row(2))];
+        assert_eq!(read_file(&file(&records)).0, [10.0, 20.0]);
+    }
+
+    #[test]
+    fn damage_before_the_first_row_is_a_warning_about_the_steps() {
+        let padding = Message::new().text(99, &"x".repeat(2 * BLOCK));
+        let rows = (1..5).map(|step| (2, row(step)));
+        let records: Vec<_> =
+            [(12, declaration()), (13, padding)].into_iter().chain(rows).collect();
+        let mut bytes = file(&records);
+        bytes[20] ^= 1;
+        let (steps, notes) = read_file(&bytes);
+        assert_eq!(steps.len(), 4);
+        assert!(notes.iter().any(|note| note.contains("the steps may be wrong")), "{notes:?}");
+    }
 }

@@ -39,6 +39,11 @@ pub(super) fn parse_number(token: &[u8]) -> Option<Value> {
     }
 }
 
+/// The number in the text of a string; `None` for other text.
+pub(super) fn parse_number_text(text: &[u8]) -> Option<f64> {
+    std::str::from_utf8(text).ok()?.trim().parse().ok()
+}
+
 /// The value and length of a number at the start of `text`, if it is an exact integer or has a decimal
 /// point, and a byte follows that is not part of it.
 #[inline]

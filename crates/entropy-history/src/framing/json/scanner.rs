@@ -11,7 +11,7 @@ use std::io::{self, Read};
 
 use thiserror::Error;
 
-use super::number::{Value, parse_number};
+use super::number::{Value, parse_number, parse_number_text};
 
 /// A position in the input: line and column from 1, the column in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +50,10 @@ pub enum ScanError {
 const WINDOW: usize = 1 << 18;
 /// Maximum length of a key or a number; no trainer writes longer ones.
 const LONGEST_TOKEN: usize = 1 << 20;
+/// Maximum length of the bytes kept for [`Scanner::rewind`].
+const LONGEST_HELD: usize = 1 << 20;
+/// Maximum length of a number that is written as a string.
+const LONGEST_NUMBER: usize = 64;
 const DEEPEST: usize = 1 << 10;
 
 /// Reads values from a stream. After an error it must not be used again.
@@ -60,6 +64,7 @@ pub struct Scanner<'a> {
     pub(super) end: usize,
     pub(super) moves: u64, // how often the window moved
     pub(super) recording: Option<Vec<(usize, usize)>>, // window offsets of the numbers since `start_recording`
+    held: Option<usize>, // window offset of bytes to keep, up to LONGEST_HELD
     lines_before: u64,
     line_start: i64, // window offset of the current line's first byte at `pos == 0`; negative if it was before the window
 }
@@ -85,6 +90,7 @@ impl<'a> Scanner<'a> {
             end: 0,
             moves: 0,
             recording: None,
+            held: None,
             lines_before,
             line_start,
         };
@@ -100,17 +106,20 @@ impl<'a> Scanner<'a> {
     fn refill(&mut self) -> Result<bool, ScanError> {
         self.recording = None; // the offsets become invalid
         self.moves += 1;
-        let used = &self.window[..self.pos];
+        self.held = self.held.filter(|held| self.pos - held < LONGEST_HELD);
+        let kept = self.held.unwrap_or(self.pos);
+        let used = &self.window[..kept];
         self.lines_before += memchr::memchr_iter(b'\n', used).count() as u64;
         self.line_start = match memchr::memrchr(b'\n', used) {
-            Some(at) => at as i64 + 1 - self.pos as i64,
-            None => self.line_start - self.pos as i64,
+            Some(at) => at as i64 + 1 - kept as i64,
+            None => self.line_start - kept as i64,
         };
-        self.window.copy_within(self.pos..self.end, 0);
-        self.end -= self.pos;
-        self.pos = 0;
+        self.window.copy_within(kept..self.end, 0);
+        self.end -= kept;
+        self.pos -= kept;
+        self.held = self.held.map(|_| 0);
         if self.end == self.window.len() {
-            if self.end >= LONGEST_TOKEN {
+            if self.end - self.pos >= LONGEST_TOKEN {
                 return Err(self.syntax("a key or a number is longer than 1 MiB"));
             }
             self.window.resize(2 * self.end, 0);
@@ -134,6 +143,92 @@ impl<'a> Scanner<'a> {
         let line = self.lines_before + memchr::memchr_iter(b'\n', used).count() as u64 + 1;
         let start = memchr::memrchr(b'\n', used).map_or(self.line_start, |at| at as i64 + 1);
         TextPosition { line, column: (self.pos as i64 - start + 1) as u64 }
+    }
+
+    /// Number of line breaks consumed.
+    pub fn line_breaks(&self) -> u64 {
+        let used = &self.window[..self.pos];
+        self.lines_before + memchr::memchr_iter(b'\n', used).count() as u64
+    }
+
+    /// Finds the next top-level object, which may stand behind other text on its line. Returns whether
+    /// there is one, and the other text that was passed: the number of lines with it, and the first of
+    /// them, from 1. Separators of values are not counted.
+    pub fn next_object(&mut self) -> Result<(bool, Option<(usize, u64)>), ScanError> {
+        let mut passed: Option<(usize, u64)> = None;
+        loop {
+            match self.peek()? {
+                None => return Ok((false, passed)),
+                Some(b'{') => return Ok((true, passed)),
+                Some(b',' | b'[' | b']') => {
+                    self.pos += 1;
+                    continue;
+                }
+                Some(_) => {}
+            }
+            let line = self.place().line;
+            if self.object_in_line()? {
+                return Ok((true, passed));
+            }
+            passed = Some(passed.map_or((1, line), |(lines, first)| (lines + 1, first)));
+        }
+    }
+
+    /// Goes to the next `{"` in this line, or behind the line; returns whether there is one.
+    fn object_in_line(&mut self) -> Result<bool, ScanError> {
+        loop {
+            let rest = &self.window[self.pos..self.end];
+            match memchr::memchr2(b'\n', b'{', rest) {
+                Some(at) if rest[at] == b'\n' => {
+                    self.pos += at + 1;
+                    return Ok(false);
+                }
+                Some(at) if rest.get(at + 1) == Some(&b'"') => {
+                    self.pos += at;
+                    return Ok(true);
+                }
+                Some(at) if at + 1 < rest.len() => self.pos += at + 1,
+                at => {
+                    self.pos = at.map_or(self.end, |at| self.pos + at);
+                    if !self.refill()? {
+                        self.pos = self.end;
+                        return Ok(false);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Keeps the bytes from here on, for [`Self::rewind`].
+    pub fn hold(&mut self) {
+        self.held = Some(self.pos);
+    }
+
+    /// Goes back to where bytes were held; false if the text since then is too long.
+    pub fn rewind(&mut self) -> bool {
+        let Some(held) = self.held else { return false };
+        (self.pos, self.recording) = (held, None);
+        self.moves += 1; // marks behind this position become invalid
+        true
+    }
+
+    /// Consumes the rest of the line.
+    pub fn skip_line(&mut self) -> Result<(), ScanError> {
+        self.held = None;
+        loop {
+            match memchr::memchr(b'\n', &self.window[self.pos..self.end]) {
+                Some(at) => {
+                    self.pos += at + 1;
+                    return Ok(());
+                }
+                None => {
+                    self.pos = self.end;
+                    if !self.refill()? {
+                        return Ok(());
+                    }
+                }
+            }
+        }
     }
 
     fn syntax(&self, what: impl Into<String>) -> ScanError {
@@ -278,7 +373,20 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// Reads a value; anything but a number or null is skipped.
+    /// A number that is written as a string, such as `"0.53"` or `"NaN"`; another string is skipped.
+    fn number_in_string(&mut self) -> Result<Value, ScanError> {
+        while self.end - self.pos < LONGEST_NUMBER + 2 && self.refill()? {}
+        let rest = &self.window[self.pos + 1..self.end.min(self.pos + LONGEST_NUMBER + 2)];
+        if let Some(length) = memchr::memchr(b'"', rest)
+            && let Some(number) = parse_number_text(&rest[..length])
+        {
+            self.pos += length + 2;
+            return Ok(Value::Number(number));
+        }
+        self.skip_string().map(|()| Value::Other("a string"))
+    }
+
+    /// Reads a value; anything but a number, a number in a string, or null is skipped.
     #[inline]
     pub fn value(&mut self) -> Result<Value, ScanError> {
         match self.next()? {
@@ -287,7 +395,7 @@ impl<'a> Scanner<'a> {
             b'N' => self.word(b"NaN").map(|()| Value::Number(f64::NAN)),
             b'I' => self.word(b"Infinity").map(|()| Value::Number(f64::INFINITY)),
             b't' | b'f' => self.skip().map(|()| Value::Other("a boolean")),
-            b'"' => self.skip().map(|()| Value::Other("a string")),
+            b'"' => self.number_in_string(),
             b'{' => self.skip().map(|()| Value::Other("an object")),
             b'[' => self.skip().map(|()| Value::Other("an array")),
             _ => Err(self.unexpected("a value")),

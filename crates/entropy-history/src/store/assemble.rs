@@ -1,0 +1,270 @@
+//! From the runs of all logs to labelled runs, each once.
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use regex::Regex;
+
+use super::error::LoadError;
+use super::load::UnlabelledRun;
+use super::log_record::LogRecord;
+use super::name::{GivenLabels, RunName};
+use super::notice::Notice;
+use super::options::LoadOptions;
+use super::same_run::{RecordOfRun, group};
+use super::warnings::data_warnings;
+use crate::discover::{self, Location, Origin};
+use crate::history::{Comparison, Run};
+use crate::stages::concat_stages;
+use crate::text::plural;
+
+/// Up to this number of runs with several records, the records of each are listed without `--verbose`.
+const RUNS_LISTED: usize = 5;
+
+/// The runs of all logs.
+#[derive(Debug, Default)]
+pub(super) struct Assembled {
+    /// The runs, each with a label of its own; `None` if there is none.
+    pub(super) comparison: Option<Comparison>,
+    /// When the log of each run was last written to.
+    pub(super) modified: Vec<Option<SystemTime>>,
+    /// For each run, whether it may be the start of a file that is being written.
+    pub(super) provisional: Vec<bool>,
+    /// The files of each run that is recorded in several.
+    pub(super) records: Vec<RunRecords>,
+    /// How many logs are left out, because a requested series is missing in them.
+    pub(super) incomplete: usize,
+}
+
+/// The files that hold records of one run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunRecords {
+    /// The label of the run.
+    pub label: String,
+    /// The log whose values are used.
+    pub used: String,
+    /// The other logs, each with what was taken from it.
+    pub others: Vec<(String, String)>,
+}
+
+/// A run of a log.
+#[derive(Clone, Copy)]
+struct Candidate<'a> {
+    log: &'a LogRecord,
+    run: &'a UnlabelledRun,
+}
+
+/// Finds the records of each run, labels the runs, and joins training stages. `unread` logs could not be
+/// read.
+///
+/// # Errors
+/// When a named log lacks a requested series, or labels do not fit the runs.
+pub(super) fn assemble(
+    logs: &[LogRecord],
+    options: &LoadOptions,
+    labels: &GivenLabels<'_>,
+    unread: usize,
+    notices: &mut Vec<Notice>,
+) -> Result<Assembled, LoadError> {
+    let mut groups = records_by_run(logs, notices);
+    let incomplete = leave_out_incomplete(&mut groups, notices)?;
+    let names: Vec<RunName<'_>> = groups.iter().map(|records| name(records)).collect();
+    let labels = labels.label(&names, unread + incomplete)?;
+
+    let mut assembled = Assembled { incomplete, ..Assembled::default() };
+    let mut runs = Vec::new();
+    for (records, label) in groups.iter().zip(labels) {
+        let used = records[0].run;
+        let history = used.run.history.clone().relabelled(label);
+        let mut run = Run { history, ..used.run.clone() };
+        if records.len() > 1 {
+            let (longer, files) = combined(run, records);
+            assembled.records.push(files);
+            run = longer;
+        }
+        run.warnings.extend(data_warnings(&run, options.vocabulary));
+        let warnings = run.warnings.iter();
+        notices.extend(warnings.map(|text| Notice::Warning(format!("{}: {text}", run.source))));
+        notices.push(Notice::Verbose(describe(&run, &used.remarks)));
+        assembled.modified.push(records.iter().filter_map(|record| record.log.modified()).max());
+        assembled.provisional.push(records[0].log.is_provisional());
+        runs.push(run);
+    }
+    notices.extend(assembled.records.iter().map(|files| {
+        let text = files.to_string();
+        if assembled.records.len() > RUNS_LISTED {
+            Notice::Verbose(text)
+        } else {
+            Notice::Info(text)
+        }
+    }));
+    if assembled.records.len() > RUNS_LISTED {
+        let files = assembled.records.iter().map(|files| files.others.len()).sum();
+        notices.push(Notice::OtherRecords(files));
+    }
+    if let Some(pattern) = &options.stages {
+        runs = join_stages(runs, pattern, notices)?;
+    }
+    if !runs.is_empty() {
+        let comparison = Comparison::new(runs)?;
+        notices.extend(mixed_kinds(&comparison));
+        assembled.comparison = Some(comparison);
+    }
+    Ok(assembled)
+}
+
+/// The records of each run; the one to use comes first. Logs that a user chose are kept as runs of their own,
+/// with a warning: the user may want to compare two records.
+fn records_by_run<'a>(logs: &'a [LogRecord], notices: &mut Vec<Notice>) -> Vec<Vec<Candidate<'a>>> {
+    let (mut all, mut records) = (Vec::new(), Vec::new());
+    for (number, log) in logs.iter().enumerate() {
+        let file = log.input.segments.first().and_then(Location::absolute);
+        let directory = file.as_deref().and_then(Path::parent);
+        let run_directory = discover::run_directory(&log.input);
+        for run in &log.runs {
+            let mut record = RecordOfRun::new(run.run.history.points(), number);
+            record.is_numbered = run.is_numbered;
+            record.directory = directory.map(Path::to_owned);
+            record.run_directory.clone_from(&run_directory);
+            record.lacks_aux = run.missing_aux.is_some();
+            record.is_deleted = log.is_deleted();
+            records.push(record);
+            all.push(Candidate { log, run });
+        }
+    }
+    let mut groups: Vec<Vec<Candidate<'a>>> = Vec::new();
+    for group in group(&records) {
+        let mut by_place: Vec<Vec<Candidate<'a>>> = Vec::new();
+        for record in group.into_iter().map(|i| all[i]) {
+            let place = record.log.input.place;
+            let is_same = |other: &&mut Vec<Candidate<'_>>| {
+                place.is_some() && other[0].log.input.place == place
+            };
+            match by_place.iter_mut().find(is_same) {
+                Some(records) => records.push(record),
+                None => by_place.push(vec![record]),
+            }
+        }
+        if let [first, second, ..] = &by_place[..] {
+            notices.push(Notice::Warning(format!(
+                "{} and {} hold the same values: they may be records of one run",
+                first[0].run.run.source, second[0].run.run.source
+            )));
+        }
+        groups.append(&mut by_place);
+    }
+    groups
+}
+
+/// Leaves out runs without a requested auxiliary series: an error for a log that was named, a warning for one
+/// that was found and for one of several runs of a log. Returns how many logs are left out.
+fn leave_out_incomplete(
+    groups: &mut Vec<Vec<Candidate<'_>>>,
+    notices: &mut Vec<Notice>,
+) -> Result<usize, LoadError> {
+    let is_incomplete = |records: &mut Vec<Candidate<'_>>| records[0].run.missing_aux.is_some();
+    let incomplete: Vec<_> = groups.extract_if(.., is_incomplete).collect();
+    let mut logs = 0;
+    for records in incomplete {
+        let Candidate { log, run } = records[0];
+        let Some(error) = &run.missing_aux else { continue };
+        if groups.iter().flatten().any(|other| std::ptr::eq(other.log, log)) {
+            let name = run.name.as_ref().map_or(String::new(), |name| format!("{name}: "));
+            notices.push(Notice::Warning(format!("left out: {name}{error}")));
+        } else if log.input.origin == Origin::Named {
+            return Err(error.clone().into());
+        } else {
+            notices.push(Notice::Warning(format!("skipped: {error}")));
+            logs += 1;
+        }
+    }
+    Ok(logs)
+}
+
+/// What the label of a run is made from: of its records, the one with a name in its log, else the one
+/// highest up, in the directory of the run.
+fn name<'a>(records: &[Candidate<'a>]) -> RunName<'a> {
+    let depth = |record: &Candidate<'_>| {
+        discover::run_directory(&record.log.input).map_or(usize::MAX, |d| d.components().count())
+    };
+    let is_shown = |record: &&Candidate<'_>| record.log.input.label.is_some();
+    let labelled = records.iter().find(is_shown);
+    let named = || records.iter().find(|record| record.run.name.is_some());
+    let highest = || records.iter().min_by_key(|record| depth(record));
+    let record = labelled.or_else(named).or_else(highest).expect("BUG: a run has a record");
+    RunName::new(&record.log.input, record.run)
+}
+
+/// A run with the points before its first and after its last step that only other records of it have.
+fn combined(mut run: Run, records: &[Candidate<'_>]) -> (Run, RunRecords) {
+    let mut others = Vec::new();
+    for Candidate { run: UnlabelledRun { run: other, is_numbered, .. }, .. } in &records[1..] {
+        let points = plural(other.history.points().len(), "point", "points");
+        let longer = run.history.extended_by(&other.history);
+        let more = longer.points().len() - run.history.points().len();
+        let relation = if more > 0 && !is_numbered {
+            let range = (run.history.first_step(), run.history.last_step());
+            for (own, other) in [(&mut run.reward, &other.reward), (&mut run.clock, &other.clock)] {
+                if let (Some(own), Some(other)) = (own, other) {
+                    *own = own.extended_by(other, range);
+                }
+            }
+            run.history = longer;
+            format!("{points}, {more} of them only there")
+        } else {
+            points
+        };
+        others.push((other.source.clone(), relation));
+    }
+    let label = run.history.label().to_owned();
+    let files = RunRecords { label, used: run.source.clone(), others };
+    (run, files)
+}
+
+impl std::fmt::Display for RunRecords {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: read from {}; also recorded in ", self.label, self.used)?;
+        for (i, (file, relation)) in self.others.iter().enumerate() {
+            write!(f, "{}{file} ({relation})", if i == 0 { "" } else { ", " })?;
+        }
+        Ok(())
+    }
+}
+/// Joins the training stages of runs whose labels match; the others stay as they are.
+fn join_stages(
+    runs: Vec<Run>,
+    pattern: &Regex,
+    notices: &mut Vec<Notice>,
+) -> Result<Vec<Run>, LoadError> {
+    let stage = |label: &str| {
+        let groups = pattern.captures(label)?;
+        Some((groups.get(1)?.as_str().to_owned(), groups.get(2)?.as_str().to_owned()))
+    };
+    let labels: Vec<String> = runs.iter().map(|run| run.history.label().to_owned()).collect();
+    let without = labels.iter().filter(|label| stage(label).is_none()).count();
+    if without == runs.len() {
+        return Err(LoadError::NoStages { pattern: pattern.to_string(), labels });
+    }
+    let (runs, _) = concat_stages(runs, stage)?;
+    if without > 0 {
+        notices.push(Notice::WithoutStage(without));
+    }
+    Ok(runs)
+}
+
+fn mixed_kinds(comparison: &Comparison) -> Option<Notice> {
+    let kinds = comparison.kinds();
+    let names: Vec<_> = kinds.iter().map(|kind| kind.name()).collect();
+    let names = names.join(" and ");
+    (kinds.len() > 1).then(|| {
+        Notice::Warning(format!(
+            "the runs hold different quantities ({names}); their values do not compare"
+        ))
+    })
+}
+
+fn describe(run: &Run, remarks: &[String]) -> String {
+    let points = plural(run.history.points().len(), "point", "points");
+    let text = format!("{}: {} read as {}, {points}", run.source, run.metric, run.format);
+    [&[text], remarks].concat().join("; ")
+}
