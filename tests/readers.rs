@@ -53,7 +53,9 @@ fn statistics_of_real_logs_match_numpy() {
         let source = fixture(path);
         let arguments = ["stats", "--json", "--metric", metric, source.to_str().unwrap()];
         let output = run(Path::new("."), &arguments);
-        if file["rows"] == 0 || file["keep_last_per_step"]["n"] == 0 {
+        // The library that made the expected values reads on behind a wrong checksum.
+        let is_damaged = path == "compressed/bad_checksum.jsonl.gz";
+        if is_damaged || file["rows"] == 0 || file["keep_last_per_step"]["n"] == 0 {
             assert_eq!(output.status.code(), Some(2), "{what}");
             continue;
         }

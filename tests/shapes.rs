@@ -55,19 +55,16 @@ fn summarise(runs: &[Value]) -> Vec<String> {
     runs.iter().map(brief).collect()
 }
 
-const ROWS: &str = "r1 - policy_entropy\",\"r1 - policy_entropy__MIN\",\"r1 - policy_entropy__MAX\",\
-\"r2 - policy_entropy\",\"r2 - policy_entropy__MIN\",\"r2 - policy_entropy__MAX\"\n\
+const ROWS: &str = "r1 - own_entropy\",\"r1 - own_entropy__MIN\",\"r1 - own_entropy__MAX\",\
+\"r2 - own_entropy\",\"r2 - own_entropy__MIN\",\"r2 - own_entropy__MAX\"\n\
 \"0\",\"2.5\",\"2.25\",\"2.75\",\"3.5\",\"3.25\",\"3.75\"\n\
 \"10\",\"2\",\"1.75\",\"2.25\",\"3\",\"2.75\",\"3.25\"\n";
 
 #[test]
 fn wandb_min_and_max_columns_are_not_runs() {
     let (runs, said) = stats("wb.csv", &format!("\"Step\",\"{ROWS}"), &[]);
-    assert_eq!(
-        summarise(&runs),
-        ["r1: policy_entropy, 0 to 10, 2", "r2: policy_entropy, 0 to 10, 3"]
-    );
-    assert!(said.contains("\"policy_entropy\" is taken"), "{said}");
+    assert_eq!(summarise(&runs), ["r1: own_entropy, 0 to 10, 2", "r2: own_entropy, 0 to 10, 3"]);
+    assert!(said.contains("\"own_entropy\" is taken"), "{said}");
 }
 
 #[test]

@@ -59,6 +59,7 @@ fn document() -> String {
             "aggregation": known.kind.aggregation(),
             "unit": "nats",
             "trainers": known.trainers,
+            "caveat": known.caveat,
         })
     });
     let document = json!({

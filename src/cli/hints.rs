@@ -130,7 +130,9 @@ fn read_hint(error: &ReadError) -> Option<String> {
         ReadError::Codec(_) => {
             "write it again with zstd or snappy, as in df.to_parquet(path, compression=\"zstd\")"
         }
-        ReadError::NoStep { .. } => "each row needs a \"step\"",
+        ReadError::NoStep { .. } => {
+            "each row needs a \"step\"; --step-key KEY names another key of the steps"
+        }
         ReadError::Unrecognised(what) if what.contains("UTF-16") => {
             "convert it: iconv -f UTF-16 -t UTF-8"
         }
@@ -149,6 +151,9 @@ fn read_hint(error: &ReadError) -> Option<String> {
              writes mlflow.db, SwanLab runs.swanlab"
         }
         ReadError::Record { .. } => "the file is damaged, or --format names the wrong format",
+        ReadError::Io(error) if error.kind() == std::io::ErrorKind::Other => {
+            "restore the file from its source: values before the damage may be wrong too"
+        }
         ReadError::Io(_) => "check that it is a file and that you have permission to read it",
         _ => return None,
     };

@@ -16,7 +16,7 @@ use entropy_history::formats::{
 };
 use entropy_history::label::visible;
 use entropy_history::number::exact;
-use entropy_history::quantity::{EntropyKind, Sign};
+use entropy_history::quantity::{EntropyKind, Sign, known_key};
 use entropy_history::store::{
     AuxRequest, LoadError, LoadOptions, Store, holds_no_entropy, looks_like_log, looks_like_rows,
     open_log,
@@ -79,6 +79,9 @@ struct SelectedSeries {
     quantity: &'static str,
     sign: Sign,
     why: &'static str,
+    /// What some trainers do differently under this key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    caveat: Option<&'static str>,
     #[serde(skip)]
     kind: EntropyKind,
 }
@@ -237,10 +240,10 @@ fn contents(
     };
     let notes = notes.iter().chain(taken.iter().flat_map(|s| &s.notes)).map(LogNote::to_string);
     let odd = none.iter().cloned().chain(notes).collect();
-    let why = if wanted.uses_default_keys() {
-        "best-known key in this log, override with --metric"
-    } else {
-        "selected by --metric"
+    let why = |metric: &str| match (wanted.uses_default_keys(), known_key(metric)) {
+        (false, _) => "selected by --metric",
+        (true, Some(_)) => "best-known key in this log, override with --metric",
+        (true, None) => "the only key that looks like an entropy, override with --metric",
     };
     let taken = taken.into_iter().map(|series| {
         let (kind, sign) = series.quantity(format);
@@ -248,7 +251,8 @@ fn contents(
             quantity: kind.name(),
             kind,
             sign,
-            why,
+            why: why(&series.metric),
+            caveat: known_key(&series.metric).and_then(|known| known.caveat),
             run: series.run,
             metric: series.metric,
         }
@@ -286,6 +290,9 @@ fn describe(log: &LogContents) -> String {
             taken.kind.describe(),
             taken.why,
         ));
+        if let Some(caveat) = taken.caveat {
+            text.push_str(&format!("  note    {caveat}\n"));
+        }
     }
     if log.taken.is_empty() {
         text.push_str("  plotted nothing; select a series with --metric\n");

@@ -78,6 +78,7 @@ impl LoadArgs {
         LoadOptions {
             format: self.series.format,
             metrics: self.series.metric.clone(),
+            step_key: self.series.step_key.clone(),
             aux,
             vocabulary: self.vocabulary.unwrap_or(default.vocabulary),
             stages: self.chain.clone(),

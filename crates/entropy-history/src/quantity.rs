@@ -113,59 +113,127 @@ pub struct KnownKey {
     pub kind: EntropyKind,
     /// The trainers that log it.
     pub trainers: &'static str,
+    /// What a trainer does differently from what the kind says, if anything.
+    pub caveat: Option<&'static str>,
 }
 
 const fn known(key: &'static str, kind: EntropyKind, trainers: &'static str) -> KnownKey {
-    KnownKey { key, kind, trainers }
+    KnownKey { key, kind, trainers, caveat: None }
 }
 
-/// The keys that are looked for if no metric is requested, best first.
+impl KnownKey {
+    const fn but(self, caveat: &'static str) -> KnownKey {
+        KnownKey { caveat: Some(caveat), ..self }
+    }
+}
+
+/// The keys that are looked for if no metric is requested, best first. Capitals and a leading `train/` do not
+/// matter, unless another entry has exactly the key.
 pub static KNOWN_KEYS: &[KnownKey] = &[
     known("policy/entropy", EntropyKind::TokenMean, "R-Zero fork"),
-    known("actor/entropy", EntropyKind::TokenMean, "verl"),
-    known("entropy", EntropyKind::TokenMean, "TRL, AReaL, R-Zero fork"),
-    known("train/entropy", EntropyKind::TokenMean, "TRL through W&B or TensorBoard"),
-    known("policy/policy_entropy", EntropyKind::TokenMean, "SkyRL"),
-    known("critic/entropy/mean", EntropyKind::TokenMean, "ROLL"),
-    known("entropy/all/mean", EntropyKind::TokenMean, "prime-rl"),
-    known("policy/entropy_avg", EntropyKind::SequenceMean, "open-instruct"),
-    known(
-        "train/entropy_loss",
-        EntropyKind::ExactMean,
-        "OpenRLHF, slime; Stable-Baselines3 negated",
+    known("Policy/Entropy", EntropyKind::ActionDistribution, "Unity ML-Agents"),
+    known("train/actor/entropy", EntropyKind::ActionDistribution, "RLinf (SAC)"),
+    known("actor/entropy", EntropyKind::TokenMean, "verl")
+        .but("verl aggregates it by actor.loss_agg_mode; a token mean is the default"),
+    known("entropy", EntropyKind::TokenMean, "TRL, verifiers, Oat, R-Zero fork").but(
+        "TRL's SFT, DPO, KTO and distillation log that of data tokens, not of samples of the policy; \
+         TRL's GRPO takes means of micro-batches, Oat only the last micro-batch",
     ),
-    known("objective/entropy", EntropyKind::SequenceSum, "TRL PPO"),
+    known("train/entropy", EntropyKind::TokenMean, "TRL through W&B or TensorBoard, Twinkle")
+        .but("TRL's SFT, DPO, KTO and distillation log that of data tokens, not of samples of the policy"),
+    known("policy/policy_entropy", EntropyKind::TokenMean, "SkyRL")
+        .but("a mean of the means of micro-batches"),
+    known("critic/entropy/mean", EntropyKind::TokenMean, "ROLL")
+        .but("zeros where old log-probabilities are not recomputed"),
+    known("entropy/all/mean", EntropyKind::TokenMean, "prime-rl"),
+    known("entropy/mean", EntropyKind::SequenceMean, "ms-swift"),
+    known("entropy/entropy_mean", EntropyKind::SequenceMean, "ms-swift with Megatron"),
+    known("loss/entropy/mean", EntropyKind::TokenMean, "torchtitan"),
+    known("Loss/entropy", EntropyKind::ActionDistribution, "rsl_rl (Isaac Lab)"),
+    known("loss/entropy", EntropyKind::TokenMean, "ART"),
+    known("*update/entropy/avg", EntropyKind::TokenMean, "AReaL"),
+    known("policy/entropy_avg", EntropyKind::ExactMean, "TRL PPO, open-instruct").but(
+        "TRL PPO averages over all positions of a batch, padding too; open-instruct over each packed row first",
+    ),
+    known("train/entropy_loss", EntropyKind::ExactMean, "OpenRLHF, slime, miles; Stable-Baselines3 negated")
+        .but("OpenRLHF took it at temperature 1 before September 2026, at that of the rollout after"),
+    known("rollout/entropy", EntropyKind::ExactMean, "slime, miles, Fireworks"),
+    known("full_entropy", EntropyKind::TokenMean, "NeMo-RL"),
+    known("actor_entropy", EntropyKind::TokenMean, "verl through Prometheus")
+        .but("verl aggregates it by actor.loss_agg_mode; a token mean is the default"),
+    known("objective/entropy", EntropyKind::SequenceSum, "TRL PPO, NashMD, XPO, OnlineDPO")
+        .but("a sum of −log π of the sampled tokens"),
     known("losses/entropy", EntropyKind::ActionDistribution, "CleanRL"),
     known("*learner_stats/entropy", EntropyKind::ActionDistribution, "RLlib"),
+    known("learners/*/entropy", EntropyKind::ActionDistribution, "RLlib, new stack"),
+    known("train/actor/entropy_loss", EntropyKind::TokenMean, "RLinf"),
     known(
         "actor/entropy_loss",
         EntropyKind::LogProbSurrogate,
-        "EasyR1, R-Zero; verl during the update",
-    ),
-    known("optim/entropy", EntropyKind::LogProbSurrogate, "SkyRL-agent"),
+        "EasyR1, R-Zero; verl and Trinity-RFT during the update",
+    )
+    .but("verl and Trinity-RFT log the exact mean under this key; only their own formats show which it is"),
+    known("optim/entropy", EntropyKind::LogProbSurrogate, "Tinker-cookbook, SkyRL-agent"),
+    known("rollout/correct_entropy", EntropyKind::LogProbSurrogate, "slime, of correct responses"),
+    known("policy_entropy", EntropyKind::LogProbSurrogate, "marin, by the sampler"),
+    known("current_entropy", EntropyKind::LogProbSurrogate, "marin, by the trainer"),
     known("approx_entropy", EntropyKind::ImportanceWeighted, "NeMo-RL"),
-    known("train/approx_entropy", EntropyKind::ImportanceWeighted, "NeMo-RL"),
+    known("entropy_loss:sum", EntropyKind::Unknown, "SkyRL's Tinker backend"),
 ];
 
-/// Whether `key` matches `pattern`. Dots and slashes are equal, since logs join nested keys with either. The
-/// case is ignored in a pattern without a slash, as headers of tables have capitals.
+/// The entry of a key: the one with exactly this key, else the best one that matches it.
+pub fn known_key(key: &str) -> Option<&'static KnownKey> {
+    let exact = KNOWN_KEYS.iter().find(|known| known.key == key);
+    exact.or_else(|| KNOWN_KEYS.iter().find(|known| matches_known(known.key, key)))
+}
+
+/// Whether `key` matches a known key, with or without a leading `train/`.
+pub(crate) fn matches_known(known: &str, key: &str) -> bool {
+    is_key(known, key) || without_train(key).is_some_and(|key| is_key(known, key))
+}
+
+fn without_train(key: &str) -> Option<&str> {
+    let (prefix, rest) = key.split_at_checked("train/".len())?;
+    is_key("train/", prefix).then_some(rest)
+}
+
+/// Keys that agents with few actions log beside their entropy; language models have none of them.
+const CLASSIC_KEYS: [&str; 10] = [
+    "frames",
+    "fps",
+    "num_frames",
+    "num_frames_mean",
+    "ep_rew_mean",
+    "ep_len_mean",
+    "episode_reward_mean",
+    "episode_return_mean",
+    "vf_loss",
+    "policy_gradient_loss",
+];
+
+/// Whether a log with these keys is of an agent whose entropy is that of an action distribution.
+pub(crate) fn is_classic<'k>(keys: impl IntoIterator<Item = &'k str>) -> bool {
+    keys.into_iter().any(|key| {
+        let name = key.rsplit(['/', '.']).next().unwrap_or(key);
+        CLASSIC_KEYS.iter().any(|classic| name.eq_ignore_ascii_case(classic))
+    })
+}
+
+/// Whether `key` matches `pattern`, in which `*` stands for any text. Dots and slashes are equal, since logs
+/// join nested keys with either, and so are capitals and small letters.
 pub fn is_key(pattern: &str, key: &str) -> bool {
-    if !pattern.contains(['/', '*']) && pattern.eq_ignore_ascii_case(key) {
-        return true;
-    }
-    let same = |a: &str, b: &str| {
-        let alike = |(a, b)| a == b || matches!((a, b), (b'/', b'.') | (b'.', b'/'));
-        a.len() == b.len() && a.bytes().zip(b.bytes()).all(alike)
+    let same = |a: &[u8], b: &[u8]| {
+        let alike = |(a, b): (&u8, &u8)| {
+            a.eq_ignore_ascii_case(b) || matches!((a, b), (b'/', b'.') | (b'.', b'/'))
+        };
+        a.len() == b.len() && a.iter().zip(b).all(alike)
     };
-    match pattern.strip_prefix('*') {
-        Some(end) => {
-            key.len() >= end.len() && {
-                let tail = key.as_bytes().split_at(key.len() - end.len()).1;
-                std::str::from_utf8(tail).is_ok_and(|tail| same(end, tail))
-            }
-        }
-        None => same(pattern, key),
-    }
+    let (pattern, key) = (pattern.as_bytes(), key.as_bytes());
+    let Some(star) = pattern.iter().position(|b| *b == b'*') else { return same(pattern, key) };
+    let (start, end) = (&pattern[..star], &pattern[star + 1..]);
+    key.len() >= start.len() + end.len()
+        && same(start, &key[..start.len()])
+        && same(end, &key[key.len() - end.len()..])
 }
 
 /// What `format` logs under `metric`, and whether its values are negated.
@@ -178,12 +246,10 @@ pub fn identify(
     metric: &str,
     values: impl Iterator<Item = f64>,
 ) -> (EntropyKind, Sign) {
-    let Some(known) = KNOWN_KEYS.iter().find(|known| is_key(known.key, metric)) else {
-        return (EntropyKind::Unknown, Sign::AsLogged);
-    };
-    if let Some((_, kind)) = format_kinds.iter().find(|(key, _)| *key == known.key) {
+    if let Some((_, kind)) = format_kinds.iter().find(|(key, _)| is_key(key, metric)) {
         return (*kind, Sign::AsLogged);
     }
+    let Some(known) = known_key(metric) else { return (EntropyKind::Unknown, Sign::AsLogged) };
     if known.key == "train/entropy_loss" {
         let (mut positive, mut negative) = (0, 0);
         for value in values {

@@ -1,7 +1,7 @@
 //! Which series of a log are selected: the best-known entropy key, or those that `--metric` names, and
 //! the auxiliary series to read with them (a reward, a clock).
 
-use crate::quantity::{KNOWN_KEYS, is_key};
+use crate::quantity::{KNOWN_KEYS, is_key, matches_known};
 
 /// Keys of clocks, best first: the time of day before the age of a process, which restarts when a run
 /// is resumed. A clock counts seconds from any origin: only differences within a run are used.
@@ -27,6 +27,16 @@ pub struct KeyRank {
     pub pattern: usize,
     /// Whether the key only matches with dots in place of slashes.
     pub matched_dotted: bool,
+}
+
+impl KeyRank {
+    /// The rank of a key that is not known and has "entropy" in its name.
+    pub(crate) const GUESS: KeyRank = KeyRank { pattern: usize::MAX - 1, matched_dotted: true };
+
+    /// Whether the key is not known, and only its name suggests an entropy.
+    pub(crate) fn is_guess(self) -> bool {
+        self == KeyRank::GUESS
+    }
 }
 
 /// The role of a series that is read with the entropy of its run.
@@ -63,6 +73,7 @@ pub struct SeriesSelector {
     rewards: Vec<Pattern>,
     clock: bool,
     list_all: bool,
+    step_key: Option<String>,
 }
 
 impl SeriesSelector {
@@ -95,6 +106,16 @@ impl SeriesSelector {
     /// Also reports the extent of every other numeric series.
     pub fn with_all_series(self) -> SeriesSelector {
         SeriesSelector { list_all: true, ..self }
+    }
+
+    /// Takes the steps from this key instead of the best-known one.
+    pub fn with_step_key(self, key: Option<String>) -> SeriesSelector {
+        SeriesSelector { step_key: key, ..self }
+    }
+
+    /// The requested key of the steps.
+    pub fn step_key(&self) -> Option<&str> {
+        self.step_key.as_deref()
     }
 
     /// Whether the extent of every series is reported.
@@ -136,10 +157,11 @@ impl SeriesSelector {
         if self.patterns.is_empty() {
             let known = KNOWN_KEYS.iter().map(|known| known.key);
             let all = format_keys.iter().copied().chain(known);
-            let matches = all.enumerate().filter(|(_, text)| is_key(text, key));
+            let matches = all.enumerate().filter(|(_, text)| matches_known(text, key));
             let ranks =
                 matches.map(|(pattern, text)| KeyRank { pattern, matched_dotted: text != key });
-            return ranks.min_by_key(|rank| (rank.matched_dotted, rank.pattern));
+            let best = ranks.min_by_key(|rank| (rank.matched_dotted, rank.pattern));
+            return best.or_else(|| is_entropy_like(key).then_some(KeyRank::GUESS));
         }
         rank_among(&self.patterns, key)
     }
@@ -163,6 +185,59 @@ impl SeriesSelector {
             [] => format_keys.iter().map(|&key| key.to_owned()).collect(),
             patterns => patterns.iter().map(|(text, _)| text.clone()).collect(),
         }
+    }
+}
+
+/// Words of keys with "entropy" that are no entropy: weights of a loss, targets, cross-entropies, times.
+const NO_ENTROPY_WORDS: [&str; 20] = [
+    "coef",
+    "coeff",
+    "coefficient",
+    "coefs",
+    "target",
+    "threshold",
+    "weight",
+    "beta",
+    "alpha",
+    "cross",
+    "crossentropy",
+    "relative",
+    "bonus",
+    "penalty",
+    "schedule",
+    "scale",
+    "lr",
+    "time",
+    "timing",
+    "eval",
+];
+/// Words of keys for the spread of an entropy.
+const SPREAD_WORDS: [&str; 14] = [
+    "std", "stdev", "stddev", "stderr", "sem", "var", "variance", "min", "max", "sd", "se",
+    "count", "median", "num",
+];
+
+fn words(key: &str) -> impl Iterator<Item = String> + '_ {
+    let words = key.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    words.map(str::to_lowercase)
+}
+
+/// Whether the name of a key suggests the mean of an entropy.
+pub(crate) fn is_entropy_like(key: &str) -> bool {
+    entropy_likeness(key) < 2
+}
+
+/// How much the name of a key suggests the mean of an entropy, 0 the most: a mean, an entropy, its spread or
+/// extremes, something that is none.
+pub(crate) fn entropy_likeness(key: &str) -> u8 {
+    let has = |list: &[&str]| words(key).any(|word| list.contains(&word.as_str()));
+    if !key.to_lowercase().contains("entropy") || has(&NO_ENTROPY_WORDS) {
+        return 3;
+    }
+    match () {
+        () if has(&SPREAD_WORDS) => 2,
+        () if has(&["mean", "avg", "average"]) => 0,
+        () => 1,
     }
 }
 

@@ -11,6 +11,9 @@ pub(in crate::cli) struct SeriesArgs {
     /// Metric key or quoted glob; repeatable [default: the best-known key].
     #[arg(long, value_name = "KEY")]
     pub(in crate::cli) metric: Vec<String>,
+    /// Key of the steps [default: the best-known key].
+    #[arg(long, value_name = "KEY", hide_short_help = true)]
+    pub(in crate::cli) step_key: Option<String>,
     /// Log format, see `entropy-viz formats` [default: detected].
     #[arg(long, value_name = "NAME", value_parser = format_by_name)]
     pub(in crate::cli) format: Option<&'static Format>,

@@ -133,6 +133,7 @@ impl WatchArgs {
         let options = LoadOptions {
             format: self.series.format,
             metrics: self.series.metric.clone(),
+            step_key: self.series.step_key.clone(),
             aux,
             ..LoadOptions::default()
         };

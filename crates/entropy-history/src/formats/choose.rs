@@ -4,8 +4,8 @@ use super::error::ReadError;
 use super::format::Format;
 use super::log::{Log, LogSeries};
 use super::log_note::LogNote;
-use crate::quantity::{EntropyKind, Sign, identify};
-use crate::select::{KeyRank, SeriesSelector};
+use crate::quantity::{EntropyKind, Sign, identify, is_classic, is_key};
+use crate::select::{KeyRank, SeriesSelector, entropy_likeness};
 
 impl Log {
     /// The series to plot: the best-known one of each run, or every one that `--metric` names.
@@ -23,8 +23,22 @@ impl Log {
                 found: nearest_first(self.keys),
             });
         }
+        if selector.uses_default_keys() && is_classic(self.keys.iter().map(String::as_str)) {
+            for series in self.series.iter_mut().filter(|s| is_key("entropy", &s.metric)) {
+                series.kind = Some(EntropyKind::ActionDistribution);
+            }
+        }
         let chosen = match selector.pattern_count() {
-            None => best_of_each_run(self.series, format),
+            None => {
+                let chosen = best_of_each_run(self.series, format);
+                if chosen.is_empty() {
+                    return Err(ReadError::NoMetric {
+                        wanted: selector.names(format.metrics),
+                        found: nearest_first(self.keys),
+                    });
+                }
+                chosen
+            }
             Some(patterns) => {
                 // `a.b` matches `a/b`, but a log that has both keys means the one that was typed.
                 for pattern in 0..patterns {
@@ -41,8 +55,8 @@ impl Log {
     }
 }
 
-/// The series of each run that ranks first, in the order of the runs. A second series of another kind
-/// is noted.
+/// The series of each run that ranks first, in the order of the runs. A second series of another known kind is
+/// noted. A run of which no key is known has a series only if a single key looks like an entropy.
 fn best_of_each_run(series: Vec<LogSeries>, format: &Format) -> Vec<LogSeries> {
     let mut best: Vec<LogSeries> = Vec::new();
     let mut others: Vec<LogSeries> = Vec::new();
@@ -53,10 +67,18 @@ fn best_of_each_run(series: Vec<LogSeries>, format: &Format) -> Vec<LogSeries> {
             Some(_) => others.push(candidate),
         }
     }
-    for other in others {
+    best.retain_mut(|taken| {
+        let is_alone = !others.iter().any(|other| other.run == taken.run);
+        if taken.rank.is_guess() && is_alone {
+            let (metric, others) = (taken.metric.clone(), Vec::new());
+            taken.notes.push(LogNote::UnknownMetric { taken: metric, others });
+        }
+        !taken.rank.is_guess() || is_alone
+    });
+    for other in others.into_iter().filter(|other| !other.rank.is_guess()) {
         let Some(taken) = best.iter_mut().find(|s| s.run == other.run) else { continue };
         let (kind, other_kind) = (taken.quantity(format).0, other.quantity(format).0);
-        if kind != other_kind {
+        if kind != other_kind && other_kind != EntropyKind::Unknown {
             taken.notes.push(LogNote::OtherKind {
                 taken: (taken.metric.clone(), kind),
                 other: (other.metric, other_kind),
@@ -70,6 +92,9 @@ impl LogSeries {
     /// Which kind of entropy the series holds in this format, and whether the log stores it negated.
     pub fn quantity(&self, format: &Format) -> (EntropyKind, Sign) {
         let key = self.tag.as_deref().unwrap_or(&self.metric);
+        if let Some(kind) = self.kind {
+            return (kind, Sign::AsLogged);
+        }
         identify(format.kinds, key, self.points.iter().map(|p| p.entropy))
     }
 }
@@ -77,14 +102,17 @@ impl LogSeries {
 /// Sorts keys by their likeness to an entropy, the most alike first.
 fn nearest_first(mut keys: Vec<String>) -> Vec<String> {
     let likeness = |key: &String| {
-        let key = key.to_lowercase();
-        match () {
-            () if key.contains("entropy") => 0,
-            () if key.contains("ent") || key.contains("logp") || key.contains("log_prob") => 1,
-            () if key.starts_with('_') => 3,
-            () => 2,
+        let lower = key.to_lowercase();
+        match entropy_likeness(key) {
+            likeness @ 0..3 => (likeness, key.len()),
+            _ if lower.contains("entropy") => (3, key.len()),
+            _ if lower.contains("ent") || lower.contains("logp") || lower.contains("log_prob") => {
+                (4, 0)
+            }
+            _ if key.starts_with('_') => (6, 0),
+            _ => (5, 0),
         }
     };
-    keys.sort_by_key(|key| (likeness(key), if likeness(key) == 0 { key.len() } else { 0 }));
+    keys.sort_by_key(likeness);
     keys
 }

@@ -72,6 +72,11 @@ impl Read for Decompressed<'_> {
                 self.truncation = Some("it is cut off".to_owned());
                 Ok(0)
             }
+            // Like `gzip -d`, ignores what follows a complete member; the library has no kind for this error.
+            Err(e) if e.to_string() == "invalid gzip header" => {
+                self.truncation = Some("other data follows it".to_owned());
+                Ok(0)
+            }
             Err(e) if e.raw_os_error().is_none() && e.kind() != io::ErrorKind::Interrupted => {
                 Err(io::Error::other(format!("its compressed data is damaged ({e})")))
             }

@@ -47,8 +47,10 @@ pub enum ReadError {
         found: Vec<String>,
     },
     /// The log has rows, but none has a step.
-    #[error("no row has a step; the log has {}", quoted(.found))]
+    #[error("no row has {}; the log has {}", step_name(.requested), quoted(.found))]
     NoStep {
+        /// The requested key of the steps.
+        requested: Option<String>,
         /// The keys found (a bounded number).
         found: Vec<String>,
     },
@@ -135,4 +137,8 @@ pub(crate) fn describe(head: &[u8]) -> String {
             format!("it is binary, beginning with the bytes {}", bytes.join(" "))
         }
     }
+}
+
+fn step_name(requested: &Option<String>) -> String {
+    requested.as_ref().map_or("a step".to_owned(), |key| format!("the step key {key:?}"))
 }

@@ -25,6 +25,9 @@ pub struct Format {
     /// Whether it is the console output of a trainer. Recognising one is slow, and never more than
     /// [`Confidence::Likely`].
     pub is_console: bool,
+    /// Whether it is the store of a tracker in which each run has an identity of its own: two runs in it are
+    /// never records of one.
+    pub has_run_ids: bool,
     pub(crate) recognise: fn(&Head<'_>) -> Confidence,
     pub(crate) read: fn(&Head<'_>, &mut dyn Read, &mut SeriesBuilder<'_>) -> Result<(), ReadError>,
     pub(crate) growth: fn(&Head<'_>) -> Growth,
@@ -39,6 +42,7 @@ impl Format {
         metrics: &[],
         kinds: &[],
         is_console: false,
+        has_run_ids: false,
         recognise: |_| Confidence::No,
         read: |_, _, _| Ok(()),
         growth: |_| Growth::Rewritten,

@@ -48,6 +48,7 @@ struct StepCandidate {
 pub(crate) struct JsonRows<'b, 'w> {
     builder: &'b mut SeriesBuilder<'w>,
     step_key: Option<String>, // `None`: that of the first row that has one
+    is_step_requested: bool,  // by the user: it may be anywhere in a row
     candidates: Vec<StepCandidate>, // of the current row, while `step_key` is `None`
     beyond: BTreeMap<u64, i128>, // logged steps from EXACT_INTEGERS_END on, by the bits of the float shown
     expected: Vec<LearnedRow>,   // the last match comes first
@@ -63,18 +64,25 @@ impl<'b, 'w> JsonRows<'b, 'w> {
     /// Rows whose step has the key `step_key`.
     pub(crate) fn new(builder: &'b mut SeriesBuilder<'w>, step_key: &str) -> Self {
         let mut rows = JsonRows::with_any_step(builder);
-        rows.step_key = Some(step_key.to_owned());
-        if step_key != "step" {
-            rows.builder.name_step(step_key);
+        if rows.step_key.is_none() {
+            rows.step_key = Some(step_key.to_owned());
+            if step_key != "step" {
+                rows.builder.name_step(step_key);
+            }
         }
         rows
     }
 
     /// Rows whose step has the best step key of the first row.
     pub(crate) fn with_any_step(builder: &'b mut SeriesBuilder<'w>) -> Self {
+        let requested = builder.selector().step_key().map(str::to_owned);
+        if let Some(key) = &requested {
+            builder.name_step(key);
+        }
         JsonRows {
             builder,
-            step_key: None,
+            is_step_requested: requested.is_some(),
+            step_key: requested,
             candidates: Vec::new(),
             beyond: BTreeMap::new(),
             expected: Vec::new(),
@@ -90,7 +98,9 @@ impl<'b, 'w> JsonRows<'b, 'w> {
     /// Assigns the following rows to another part of the log, which may have another layout.
     pub(crate) fn enter_part(&mut self, name: &str) {
         self.builder.enter_part(name);
-        self.step_key = None;
+        if !self.is_step_requested {
+            self.step_key = None;
+        }
         self.expected.clear(); // its series belong to the previous part
         (self.between, self.row_end, self.lessons_left) = (None, None, MAX_TEMPLATES_LEARNED);
     }
@@ -298,6 +308,9 @@ impl<'b, 'w> JsonRows<'b, 'w> {
         scanner: &mut Scanner<'_>,
         key: &str,
     ) -> Result<(), ReadError> {
+        if self.is_step_requested && self.step_key.as_deref() == Some(key) {
+            return self.read_step(scanner, key);
+        }
         match self.builder.column(key) {
             Some(column) => self.read_into(scanner, column),
             None => Ok(scanner.skip()?),

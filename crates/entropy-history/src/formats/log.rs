@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::log_note::LogNote;
 use crate::history::Point;
+use crate::quantity::EntropyKind;
 use crate::select::KeyRank;
 
 /// The selected content of a log.
@@ -36,6 +37,8 @@ pub struct LogSeries {
     pub tag: Option<String>,
     /// How well the key matches the selection.
     pub rank: KeyRank,
+    /// What the values measure, if the other keys of the log show it.
+    pub kind: Option<EntropyKind>,
     /// The points; values may be NaN or infinite, steps may repeat.
     pub points: Vec<Point>,
     /// The series of the same run that match the requested rewards.

@@ -133,7 +133,10 @@ impl fmt::Display for LogNote {
                 columns.join(", ")
             ),
             LogNote::UnknownMetric { taken, others } => {
-                write!(f, "no column is named after a known metric; {taken:?} is taken")?;
+                write!(
+                    f,
+                    "no known key of an entropy; {taken:?} is taken, whose meaning is not known"
+                )?;
                 if others.is_empty() {
                     return Ok(());
                 }

@@ -4,14 +4,17 @@ use crate::formats::format::Head;
 use crate::framing::json::ValueKind;
 
 /// Names of steps, best first, in lower case; upper case matches too.
-const STEPS: [&str; 19] = [
+const STEPS: [&str; 22] = [
     "step",
     "global_step",
-    "_step",
     "train/global_step",
     "trainer/global_step",
     "training/global_step",
     "training_step",
+    "current_steps", // LLaMA-Factory
+    "train/step",    // slime, miles
+    "rollout/step",  // slime, miles
+    "_step",         // W&B's count of calls
     OF_MOST,
     "iteration",
     "time/total_timesteps",

@@ -29,9 +29,12 @@ pub(super) fn run_column(names: &[String]) -> Option<usize> {
     names.iter().position(|name| RUN_COLUMNS.contains(&name.to_lowercase().as_str()))
 }
 
-/// The index of the column of steps: the one with the best-known name, else the first of a download
-/// from W&B.
-pub(super) fn step_column(names: &[String]) -> Option<usize> {
+/// The index of the column of steps: the requested one, else the one with the best-known name, else the first
+/// of a download from W&B.
+pub(super) fn step_column(names: &[String], requested: Option<&str>) -> Option<usize> {
+    if let Some(requested) = requested {
+        return names.iter().position(|name| name == requested);
+    }
     let best = step_keys::best(names.iter().map(String::as_str));
     let named = best.and_then(|best| names.iter().position(|name| name == best));
     let is_wandb = names.get(1).is_some_and(|name| name.contains(" - "));

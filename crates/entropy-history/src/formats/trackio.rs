@@ -39,6 +39,7 @@ pub(crate) const FORMAT: Format = Format {
     metrics: &["train/entropy", "policy/entropy"],
     recognise,
     read,
+    has_run_ids: true,
     ..Format::DEFAULTS
 };
 

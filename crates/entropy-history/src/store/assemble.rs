@@ -14,6 +14,7 @@ use super::options::LoadOptions;
 use super::same_run::{RecordOfRun, group};
 use super::warnings::data_warnings;
 use crate::discover::{self, Location, Origin};
+use crate::formats::by_name;
 use crate::history::{Comparison, Run};
 use crate::stages::concat_stages;
 use crate::text::plural;
@@ -124,6 +125,9 @@ fn records_by_run<'a>(logs: &'a [LogRecord], notices: &mut Vec<Notice>) -> Vec<V
         for run in &log.runs {
             let mut record = RecordOfRun::new(run.run.history.points(), number);
             record.is_numbered = run.is_numbered;
+            record.name = run.name.as_deref();
+            record.format = run.run.format;
+            record.has_run_id = by_name(run.run.format).is_some_and(|format| format.has_run_ids);
             record.directory = directory.map(Path::to_owned);
             record.run_directory.clone_from(&run_directory);
             record.lacks_aux = run.missing_aux.is_some();

@@ -7,6 +7,9 @@ use crate::formats::{Format, LogNote, LogSeries, RawAux};
 use crate::history::Point;
 use crate::text::plural;
 
+/// Number of points that are compared to recognise a copy.
+const MOST_COMPARED: usize = 64;
+
 /// The selected series of one file of a log.
 pub(super) struct FileSeries {
     pub(super) format: &'static Format,
@@ -46,7 +49,22 @@ pub(super) fn join(input: &Input, files: Vec<FileSeries>) -> Result<Vec<JoinedSe
                 let other = &other.series;
                 one_each || (&other.run, &other.metric) == (&series.run, &series.metric)
             };
-            match joined.iter_mut().find(is_same).filter(|_| several_files) {
+            let earlier = joined.iter_mut().rfind(is_same).filter(|_| several_files);
+            match earlier {
+                Some(earlier)
+                    if input.directory.is_some()
+                        && file.purge_from_step.is_none()
+                        && starts_again(earlier, &series) =>
+                {
+                    let attempts = joined.len() + 1;
+                    series.run = Some(format!("attempt {attempts}"));
+                    notes.push(LogNote::Odd(format!(
+                        "{} counts its steps from the start again: it is taken as another run",
+                        file.file
+                    )));
+                    let (format, keys) = (file.format, file.keys.clone());
+                    joined.push(JoinedSeries { format, series, keys, notes });
+                }
                 Some(earlier) => append(earlier, series, notes, &file, input)?,
                 None => {
                     let (format, keys) = (file.format, file.keys.clone());
@@ -56,6 +74,20 @@ pub(super) fn join(input: &Input, files: Vec<FileSeries>) -> Result<Vec<JoinedSe
         }
     }
     Ok(joined)
+}
+
+/// Whether a later event file of a directory begins at or before the first step of an earlier one, with other
+/// values: another training, that was logged to the same directory.
+fn starts_again(earlier: &JoinedSeries, series: &LogSeries) -> bool {
+    let (earlier, later) = (&earlier.series.points, &series.points);
+    let (Some(first), Some(again)) = (earlier.first(), later.first()) else { return false };
+    let is_copy = |p: &Point| {
+        earlier
+            .iter()
+            .all(|e| e.step != p.step || (e.entropy - p.entropy).abs() <= 1e-6 * p.entropy.abs())
+    };
+    let is_long = earlier.len() > 1 && later.len() > 1;
+    is_long && again.step <= first.step && !later.iter().take(MOST_COMPARED).all(is_copy)
 }
 
 /// Appends a series of a later file.

@@ -15,6 +15,8 @@ pub struct LoadOptions {
     pub format: Option<&'static Format>,
     /// Keys or globs of the entropy series; empty for the best-known key of each log.
     pub metrics: Vec<String>,
+    /// The key of the steps; `None` for the best-known key of each log.
+    pub step_key: Option<String>,
     /// Series to read in addition to the entropy.
     pub aux: AuxRequest,
     /// Vocabulary size; a mean entropy above its logarithm is a warning.
@@ -31,6 +33,7 @@ impl Default for LoadOptions {
         LoadOptions {
             format: None,
             metrics: Vec::new(),
+            step_key: None,
             aux: AuxRequest::default(),
             vocabulary: LARGEST_VOCABULARY,
             labels: Vec::new(),
@@ -49,6 +52,7 @@ impl LoadOptions {
             .map_err(|(pattern, reason)| LoadError::MetricPattern { pattern, reason })?
             .with_rewards(&self.aux.rewards)
             .map_err(|(pattern, reason)| LoadError::RewardPattern { pattern, reason })?;
+        let selector = selector.with_step_key(self.step_key.clone());
         let has_clock = self.aux.clock != ClockRequest::Skip;
         Ok(if has_clock { selector.with_clock() } else { selector })
     }

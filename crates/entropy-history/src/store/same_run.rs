@@ -23,6 +23,12 @@ pub(super) struct RecordOfRun<'a> {
     pub(super) is_numbered: bool,
     /// Records with the same value are in one log, and are never one run.
     pub(super) log: usize,
+    /// The format of its log.
+    pub(super) format: &'static str,
+    /// Its log is in the store of a tracker in which each run has an identity of its own.
+    pub(super) has_run_id: bool,
+    /// The name of the run in its log, if it has one.
+    pub(super) name: Option<&'a str>,
     /// The directory of its file.
     pub(super) directory: Option<std::path::PathBuf>,
     /// The directory that belongs to its run, if there is one.
@@ -41,6 +47,9 @@ impl<'a> RecordOfRun<'a> {
             points,
             is_numbered: false,
             log,
+            format: "",
+            has_run_id: false,
+            name: None,
             directory: None,
             run_directory: None,
             lacks_aux: false,
@@ -162,6 +171,10 @@ fn needed(a: &RecordOfRun<'_>, b: &RecordOfRun<'_>, is_rounded: bool) -> usize {
 fn compare(a: &RecordOfRun<'_>, b: &RecordOfRun<'_>) -> Likeness {
     if a.log == b.log {
         return Likeness::Unknown;
+    }
+    let has_other_name = matches!((a.name, b.name), (Some(a), Some(b)) if a != b);
+    if a.format == b.format && (has_other_name || a.has_run_id) {
+        return Likeness::Different;
     }
     let by_step = compare_by_step(a, b);
     if by_step != Likeness::SameRun && (a.is_numbered || b.is_numbered) && in_one_order(a, b) {

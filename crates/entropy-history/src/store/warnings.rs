@@ -45,10 +45,11 @@ pub(super) fn data_warnings(run: &Run, vocabulary: u32) -> Vec<String> {
     if points.iter().all(|p| p.entropy == 0.0) {
         warnings.push("every value is 0: entropy was not recorded".to_owned());
     }
-    // A run that logs every 5 steps starts at step 5; one that logs every step and starts at 21 lacks its start.
+    // A run that logs every 5 steps starts at step 5, or at 10 if nothing is trained before; one that logs every
+    // step and starts at 21 lacks its start.
     if let [first, second, ..] = points
         && first.step > 1.0
-        && first.step > second.step - first.step
+        && first.step > 2.0 * (second.step - first.step)
     {
         let step = crate::number::exact(first.step);
         warnings.push(format!("starts at step {step}: its baseline is not the start of training"));

@@ -67,7 +67,7 @@ fn confidence(text: &[u8], delimiter: u8) -> Confidence {
     }
     let mut row = ByteRecord::new();
     let has_row = matches!(records.read_byte_record(&mut row), Ok(true)) && !row.is_empty();
-    let step = step_column(&names);
+    let step = step_column(&names, None);
     match step {
         Some(_) if !has_row => Confidence::Maybe,
         Some(step) if row.get(step).is_some_and(is_number) => Confidence::Certain,
@@ -124,7 +124,7 @@ impl CsvColumns {
     ) -> Result<CsvColumns, ReadError> {
         let names = names(&header);
         let mut roles = roles(head, &names, builder);
-        let own_steps = match step_column(&names) {
+        let own_steps = match step_column(&names, builder.selector().step_key()) {
             None if is_over_time(&names) => own_steps(&names, &mut roles, builder)?,
             _ => Vec::new(),
         };
@@ -268,7 +268,7 @@ fn take_last(
 
 /// Decides the role of each column.
 fn roles(head: &Head<'_>, names: &[String], builder: &mut SeriesBuilder<'_>) -> Vec<ColumnRole> {
-    let step = step_column(names);
+    let step = step_column(names, builder.selector().step_key());
     let run = run_column(names).filter(|run| Some(*run) != step);
     if let Some(step) = step {
         builder.name_step(&names[step]);
@@ -299,7 +299,7 @@ fn roles(head: &Head<'_>, names: &[String], builder: &mut SeriesBuilder<'_>) -> 
     note_repeated_names(names, &roles, builder);
     let has_selected = roles
         .iter()
-        .any(|role| matches!(role, ColumnRole::Value(column) if builder.is_selected(*column)));
+        .any(|role| matches!(role, ColumnRole::Value(column) if builder.is_known(*column)));
     if !has_selected && run.is_none() && builder.selector().uses_default_keys() {
         columns_as_runs(names, &mut roles, builder);
     }

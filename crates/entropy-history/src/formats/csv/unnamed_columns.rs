@@ -2,6 +2,7 @@
 
 use crate::formats::csv::column_role::ColumnRole;
 use crate::formats::reader_api::{LogNote, SeriesBuilder};
+use crate::select::is_entropy_like;
 
 /// Words that mark the name of a metric, not of a run.
 const METRIC_WORDS: [&str; 24] = [
@@ -109,7 +110,7 @@ pub(crate) fn columns_as_runs(
     };
     let columns: Vec<usize> = (0..names.len()).filter(|&i| free(i)).collect();
     let lower = |i: usize| names[i].to_lowercase();
-    let is_entropy = |i: &usize| lower(*i).contains("entropy") && !is_spread(&names[*i], names);
+    let is_entropy = |i: &usize| is_entropy_like(&names[*i]) && !is_spread(&names[*i], names);
     let entropies: Vec<usize> = columns.iter().copied().filter(is_entropy).collect();
     if !entropies.is_empty() && unknown_metric_of_runs(&entropies, names, roles, builder) {
         return;

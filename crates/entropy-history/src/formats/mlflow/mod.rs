@@ -34,6 +34,7 @@ pub(crate) const FORMAT: Format = Format {
     metrics: &["actor/entropy", "train/entropy", "policy/entropy"],
     recognise,
     read,
+    has_run_ids: true,
     ..Format::DEFAULTS
 };
 

@@ -53,7 +53,7 @@ fn table(bytes: Vec<u8>, builder: &mut SeriesBuilder<'_>) -> Result<(), ReadErro
     let file = SerializedFileReader::new(Bytes::from(bytes)).map_err(broken)?;
     let schema = file.metadata().file_metadata().schema();
     let names: Vec<String> = schema.get_fields().iter().map(|f| f.name().to_owned()).collect();
-    let step = step_column(&names);
+    let step = step_column(&names, builder.selector().step_key());
     let run = run_column(&names);
     let metric = names.iter().position(|name| name == METRIC_COLUMN);
     if let Some(step) = step {

@@ -49,7 +49,8 @@ impl SeriesBuilder<'_> {
             return Err(ReadError::Nothing("it holds no points"));
         }
         if nothing_kept && self.rows > 0 && without_step.0 == self.rows {
-            return Err(ReadError::NoStep { found: keys });
+            let requested = self.selector.step_key().map(str::to_owned);
+            return Err(ReadError::NoStep { requested, found: keys });
         }
         let (rows, first) = without_step;
         match (rows, self.missing_metric) {
@@ -86,7 +87,8 @@ impl SeriesBuilder<'_> {
             let run = run.name.clone().or_else(|| self.hint.run.clone());
             let tag = self.hint.tag.clone();
             let SeriesColumn { key: metric, points, .. } = column;
-            series.push(LogSeries { run, metric, tag, rank, points, rewards, clocks, notes });
+            let kind = None;
+            series.push(LogSeries { run, metric, tag, rank, kind, points, rewards, clocks, notes });
         }
         let SeriesBuilder { step_key, purge_from_step, notes, .. } = self;
         Ok(Log { series, all_series, keys, step_key, purge_from_step, notes })

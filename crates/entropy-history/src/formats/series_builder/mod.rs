@@ -174,7 +174,7 @@ impl<'w> SeriesBuilder<'w> {
 
     /// Whether a series with this key is selected as a metric.
     pub(crate) fn is_metric(&self, key: &str) -> bool {
-        self.selector.rank(self.format_keys, key).is_some()
+        self.selector.rank(self.format_keys, key).is_some_and(|rank| !rank.is_guess())
     }
 
     /// Sets the run and the tag that the file name gives.
@@ -283,19 +283,19 @@ impl<'w> SeriesBuilder<'w> {
     }
 
     /// A clock that the format stores outside its metrics, for the current run; `None` if no clock is
-    /// requested. It is the same series each time.
+    /// requested.
     pub(crate) fn clock(&mut self, key: &str) -> Option<ColumnId> {
         let rank = clock_rank(key).filter(|_| self.selector.has_clock())?;
-        let is_it = |column: &SeriesColumn| column.run == self.run && column.key == key;
-        let is_clock = |column: &SeriesColumn| matches!(column.aux, Some(AuxKind::Clock(_)));
-        if let Some(at) = self.columns.iter().position(|column| is_it(column) && is_clock(column)) {
-            return Some(ColumnId(at));
+        let aux = Some(AuxKind::Clock(rank));
+        let is_same = |c: &SeriesColumn| c.run == self.run && c.key == key && c.aux == aux;
+        if let Some(known) = self.columns.iter().position(is_same) {
+            return Some(ColumnId(known));
         }
         self.columns.push(SeriesColumn {
             run: self.run,
             key: key.to_owned(),
             rank: None,
-            aux: Some(AuxKind::Clock(rank)),
+            aux,
             shared: false,
             points: Vec::new(),
             extent: SeriesExtent::default(),
@@ -324,7 +324,8 @@ impl<'w> SeriesBuilder<'w> {
     /// number is an error.
     pub(crate) fn must_be_number(&self, column: ColumnId) -> bool {
         let column = &self.columns[column.0];
-        column.rank.is_some() || matches!(column.aux, Some(AuxKind::Reward(_)))
+        column.rank.is_some_and(|rank| !rank.is_guess())
+            || matches!(column.aux, Some(AuxKind::Reward(_)))
     }
 
     /// Discards the points from `step` on: the log says that the run was resumed there (`purge_step`).
@@ -335,6 +336,24 @@ impl<'w> SeriesBuilder<'w> {
         self.purge_from_step = Some(step.min(self.purge_from_step.unwrap_or(step)));
     }
 
+    /// Numbers the points of series that have several, all of them at step 0: they were logged without a step.
+    pub(crate) fn number_points_without_steps(&mut self) {
+        let mut is_numbered = false;
+        for column in &mut self.columns {
+            if column.points.len() < 2 || column.points.iter().any(|point| point.step != 0.0) {
+                continue;
+            }
+            for (number, point) in (1_u32..).zip(&mut column.points) {
+                point.step = f64::from(number);
+            }
+            (column.extent.first_step, column.extent.last_step) = (1.0, column.points.len() as f64);
+            is_numbered |= column.rank.is_some();
+        }
+        if is_numbered {
+            self.note(LogNote::RowsNumbered);
+        }
+    }
+
     /// The key of a series.
     pub(crate) fn key(&self, column: ColumnId) -> &str {
         &self.columns[column.0].key
@@ -343,6 +362,11 @@ impl<'w> SeriesBuilder<'w> {
     /// Whether a series is selected as a metric, and not only counted.
     pub(crate) fn is_selected(&self, column: ColumnId) -> bool {
         self.columns[column.0].rank.is_some()
+    }
+
+    /// Whether a series is selected by a known or a requested key, and not only by its likeness to one.
+    pub(crate) fn is_known(&self, column: ColumnId) -> bool {
+        self.columns[column.0].rank.is_some_and(|rank| !rank.is_guess())
     }
 
     /// Adds a note.

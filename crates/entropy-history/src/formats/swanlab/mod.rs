@@ -42,6 +42,7 @@ pub(crate) const FORMAT: Format = Format {
     recognise,
     read,
     growth,
+    has_run_ids: true,
     ..Format::DEFAULTS
 };
 

@@ -82,6 +82,7 @@ impl RecordReader for EventFileReader {
     fn finish(&self, damage: &Damage, builder: &mut SeriesBuilder<'_>) {
         let wrong = "with a valid checksum that are not events";
         builder.notes(damage_notes(damage, self.read, (self.malformed, wrong)));
+        builder.number_points_without_steps();
     }
 }
 

@@ -12,6 +12,9 @@ use crate::framing::protobuf::{Fields, Malformed, Wire, zigzag};
 
 const MAGIC: &[u8] = b":W&B\xe1\xbe";
 
+/// The training step of Hugging Face's trainers, OpenRLHF and others; `_step` counts the calls of `wandb.log`.
+const GLOBAL_STEP: &str = "train/global_step";
+
 /// Keys in every row: the time of day, and the seconds since the run began.
 const CLOCKS: [&str; 2] = ["_timestamp", "_runtime"];
 
@@ -198,7 +201,18 @@ impl RunState {
             let metric = match self.columns.iter().find(|(known, _)| *known == column) {
                 Some((_, metric)) => *metric,
                 None => {
-                    let metric = self.step_metric_of(key);
+                    let requested = builder.selector().step_key().map(str::to_owned);
+                    let declared = requested.is_none().then(|| self.step_metric_of(key)).flatten();
+                    let metric = declared.or_else(|| {
+                        // A run without declarations still has the trainer's own count.
+                        let step = match requested {
+                            Some(key) => key,
+                            None => find(GLOBAL_STEP).map(|_| GLOBAL_STEP.to_owned())?,
+                        };
+                        let name = key.to_owned();
+                        self.step_metrics.push(StepMetric { name, prefix: None, step });
+                        Some(self.step_metrics.len() - 1)
+                    });
                     self.columns.push((column, metric));
                     metric
                 }
@@ -334,14 +348,14 @@ mod tests {
 
     /// A declaration that `train/entropy` has its own step.
     fn declaration() -> Message {
-        Message::new().text(1, "train/entropy").text(4, "train/global_step")
+        Message::new().text(1, "train/entropy").text(4, "my/step")
     }
 
     fn row(step: i64) -> Message {
         let item = |key: &str, value: String| Message::new().text(1, key).text(16, &value);
         Message::new()
             .message(1, &item("train/entropy", format!("{}.5", step % 7)))
-            .message(1, &item("train/global_step", (10 * step).to_string()))
+            .message(1, &item("my/step", (10 * step).to_string()))
             .message(2, &Message::new().integer(1, step))
     }
 
