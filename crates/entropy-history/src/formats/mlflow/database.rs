@@ -84,10 +84,13 @@ fn query(db: &Connection) -> rusqlite::Result<Store> {
     }
     let mut known: HashMap<Vec<u8>, usize> = HashMap::new();
     let mut series: HashMap<(usize, usize), usize> = HashMap::new(); // only looked up
-    let mut statement = db.prepare(
-        "SELECT run_uuid, key, value, step, is_nan, timestamp FROM metrics
-         ORDER BY timestamp, rowid",
-    )?;
+    // MLflow 1.0 had no `is_nan`.
+    let has_nan = db.prepare("SELECT is_nan FROM metrics").is_ok();
+    let is_nan = if has_nan { "is_nan" } else { "0" };
+    let mut statement = db.prepare(&format!(
+        "SELECT run_uuid, key, CASE WHEN {is_nan} THEN NULL ELSE value END, step, timestamp
+         FROM metrics ORDER BY timestamp, rowid"
+    ))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let Some(&place) = places.get(row.get_ref(0)?.as_str()?) else { continue };
@@ -100,9 +103,8 @@ fn query(db: &Connection) -> rusqlite::Result<Store> {
                 store.keys.len() - 1
             }
         };
-        let is_nan: bool = row.get(4)?;
-        let value = if is_nan { f64::NAN } else { infinite(row.get(2)?) };
-        let (step, milliseconds) = (row.get(3)?, row.get(5)?);
+        let value = row.get::<_, Option<f64>>(2)?.map_or(f64::NAN, infinite);
+        let (step, milliseconds) = (row.get(3)?, row.get(4)?);
         let metrics = &mut store.runs[place].metrics;
         let at = *series.entry((place, key)).or_insert(metrics.len());
         if at == metrics.len() {

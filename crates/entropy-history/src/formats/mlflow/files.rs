@@ -1,7 +1,7 @@
 //! Reads the files of a run of MLflow: a file for each metric.
 
 use std::fs::{self, File};
-use std::io::BufReader;
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use super::{MetricValue, add, number_if_without_steps};
@@ -44,7 +44,7 @@ pub(super) fn read(path: &Path, builder: &mut SeriesBuilder<'_>) -> Result<(), R
         }
         None => (path.parent().unwrap_or(Path::new("")).to_owned(), metric_files(path)),
     };
-    let meta = fs::read_to_string(run.join("meta.yaml"))?;
+    let meta = start_of(&run.join("meta.yaml"))?;
     if field(&meta, "lifecycle_stage").as_deref() == Some("deleted") {
         return Err(ReadError::Nothing("the run was deleted"));
     }
@@ -104,10 +104,17 @@ fn key(run: &Path, file: &Path) -> Option<String> {
 
 /// The name of a run: of its tag, else of its `meta.yaml`, else its id.
 fn name(run: &Path, meta: &str) -> String {
-    let tag = fs::read_to_string(run.join("tags/mlflow.runName")).unwrap_or_default();
+    let tag = start_of(&run.join("tags/mlflow.runName")).unwrap_or_default();
     let named = Some(tag.trim().to_owned()).filter(|name| !name.is_empty());
     let named = named.or_else(|| field(meta, "run_name"));
     named.or_else(|| field(meta, "run_id").or_else(|| field(meta, "run_uuid"))).unwrap_or_default()
+}
+
+/// The text of a small file; of a large one, its start.
+fn start_of(path: &Path) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(1 << 16).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// The text of a field of a YAML file with one field in each line; `None` if it is missing or empty.

@@ -186,7 +186,8 @@ fn old_database_without_names_is_read_by_its_tags() {
     assert_eq!(found, [run("tagged", &["1 0.25", "1 0.5"]), run("b", &["1 2.5"])]);
 
     let db = Connection::open(&path).unwrap();
-    db.execute_batch("UPDATE metrics SET step = 0").unwrap();
+    db.execute_batch("UPDATE metrics SET step = 0; ALTER TABLE metrics DROP COLUMN is_nan")
+        .unwrap();
     drop(db);
     let log = log(&path, &SeriesSelector::default_keys()).unwrap();
     assert_eq!(as_texts(&log.series[0]), ["1 0.25", "2 0.5"]);
