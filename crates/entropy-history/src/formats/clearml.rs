@@ -8,11 +8,13 @@
 //! verl reports a metric under the two parts of its key, and transformers reports `train/loss` as the
 //! metric `loss` with the variant `train`. `task.json` next to it has the name of the run; both are also
 //! packed into `offline-<id>.zip`. A value without a step (`report_single_value`) has the smallest 32-bit
-//! integer as step. ClearML replaces NaN and infinities by 0. (clearml 2, `backend_interface/metrics/events.py`; verl, `utils/tracking.py`.)
+//! integer as step. ClearML replaces NaN and infinities by 0. (clearml 2,
+//! `backend_interface/metrics/events.py`; verl, `utils/tracking.py`.)
 
 use std::fs::File;
 use std::io::Read;
 
+use crate::formats::format::RunIdentity;
 use crate::formats::reader_api::{
     ColumnId, Confidence, Format, Growth, Head, MissingMetric, ReadError, SeriesBuilder,
 };
@@ -27,6 +29,7 @@ pub(crate) const FORMAT: Format = Format {
     recognise,
     read,
     growth: |head| if is_zip(head) { Growth::Rewritten } else { Growth::Lines },
+    identity: RunIdentity::Id,
     ..Format::DEFAULTS
 };
 

@@ -25,9 +25,8 @@ pub struct Format {
     /// Whether it is the console output of a trainer. Recognising one is slow, and never more than
     /// [`Confidence::Likely`].
     pub is_console: bool,
-    /// Whether it is the store of a tracker in which each run has an identity of its own: two runs in it are
-    /// never records of one.
-    pub has_run_ids: bool,
+    /// What the logs of a run say about which run it is.
+    pub(crate) identity: RunIdentity,
     pub(crate) recognise: fn(&Head<'_>) -> Confidence,
     pub(crate) read: fn(&Head<'_>, &mut dyn Read, &mut SeriesBuilder<'_>) -> Result<(), ReadError>,
     pub(crate) growth: fn(&Head<'_>) -> Growth,
@@ -42,11 +41,22 @@ impl Format {
         metrics: &[],
         kinds: &[],
         is_console: false,
-        has_run_ids: false,
+        identity: RunIdentity::None,
         recognise: |_| Confidence::No,
         read: |_, _, _| Ok(()),
         growth: |_| Growth::Rewritten,
     };
+}
+
+/// What a log says about which run it is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RunIdentity {
+    /// Nothing.
+    None,
+    /// A name that a user gave; a run that is resumed writes another log, with the same name.
+    DisplayName,
+    /// An id: two logs are never of one run.
+    Id,
 }
 
 /// How sure a format is that it can read a log.

@@ -51,6 +51,7 @@ pub use crate::select::{KeyRank, SeriesSelector};
 pub use companions::companion_files;
 pub(crate) use error::describe;
 pub use error::{ReadError, TrackioError, quoted};
+pub(crate) use format::RunIdentity;
 pub use format::{Confidence, Format, Source};
 pub use log::{Log, LogSeries, RawAux, SeriesExtent};
 pub use log_note::LogNote;

@@ -25,6 +25,7 @@ use serde_json::Value;
 
 use crate::formats::databases::{DatabaseOwner, database_owner};
 use crate::formats::error::TrackioError;
+use crate::formats::format::RunIdentity;
 use crate::formats::reader_api::{
     Confidence, Format, Head, MissingMetric, ReadError, SeriesBuilder,
 };
@@ -39,7 +40,7 @@ pub(crate) const FORMAT: Format = Format {
     metrics: &["train/entropy", "policy/entropy"],
     recognise,
     read,
-    has_run_ids: true,
+    identity: RunIdentity::Id,
     ..Format::DEFAULTS
 };
 

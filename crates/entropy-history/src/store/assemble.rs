@@ -11,11 +11,12 @@ use super::log_record::LogRecord;
 use super::name::{GivenLabels, RunName};
 use super::notice::Notice;
 use super::options::LoadOptions;
-use super::same_run::{RecordOfRun, group};
+use super::same_run::{RecordOfRun, runs_of};
 use super::warnings::data_warnings;
 use crate::discover::{self, Location, Origin};
 use crate::formats::by_name;
 use crate::history::{Comparison, Run};
+use crate::number::exact;
 use crate::stages::concat_stages;
 use crate::text::plural;
 
@@ -48,11 +49,12 @@ pub struct RunRecords {
     pub others: Vec<(String, String)>,
 }
 
-/// A run of a log.
+/// A run of a log: a record of some run.
 #[derive(Clone, Copy)]
 struct Candidate<'a> {
     log: &'a LogRecord,
     run: &'a UnlabelledRun,
+    resumed: usize, // how often the run had been resumed when this record began
 }
 
 /// Finds the records of each run, labels the runs, and joins training stages. `unread` logs could not be
@@ -127,33 +129,40 @@ fn records_by_run<'a>(logs: &'a [LogRecord], notices: &mut Vec<Notice>) -> Vec<V
             record.is_numbered = run.is_numbered;
             record.name = run.name.as_deref();
             record.format = run.run.format;
-            record.has_run_id = by_name(run.run.format).is_some_and(|format| format.has_run_ids);
+            if let Some(format) = by_name(run.run.format) {
+                record.identity = format.identity;
+            }
             record.directory = directory.map(Path::to_owned);
             record.run_directory.clone_from(&run_directory);
             record.lacks_aux = run.missing_aux.is_some();
             record.is_deleted = log.is_deleted();
             records.push(record);
-            all.push(Candidate { log, run });
+            all.push(Candidate { log, run, resumed: 0 });
         }
     }
     let mut groups: Vec<Vec<Candidate<'a>>> = Vec::new();
-    for group in group(&records) {
+    for groups_of_run in runs_of(&records) {
         let mut by_place: Vec<Vec<Candidate<'a>>> = Vec::new();
-        for record in group.into_iter().map(|i| all[i]) {
-            let place = record.log.input.place;
-            let is_same = |other: &&mut Vec<Candidate<'_>>| {
-                place.is_some() && other[0].log.input.place == place
-            };
-            match by_place.iter_mut().find(is_same) {
-                Some(records) => records.push(record),
-                None => by_place.push(vec![record]),
+        for (resumed, group) in groups_of_run.into_iter().enumerate() {
+            let mut first_places: Vec<Candidate<'a>> = Vec::new();
+            for record in group.into_iter().map(|i| Candidate { resumed, ..all[i] }) {
+                let place = record.log.input.place;
+                let is_same =
+                    |other: &Candidate<'_>| place.is_some() && other.log.input.place == place;
+                if !first_places.iter().any(is_same) {
+                    first_places.push(record);
+                }
+                match by_place.iter_mut().find(|records| is_same(&records[0])) {
+                    Some(records) => records.push(record),
+                    None => by_place.push(vec![record]),
+                }
             }
-        }
-        if let [first, second, ..] = &by_place[..] {
-            notices.push(Notice::Warning(format!(
-                "{} and {} hold the same values: they may be records of one run",
-                first[0].run.run.source, second[0].run.run.source
-            )));
+            if let [first, second, ..] = &first_places[..] {
+                notices.push(Notice::Warning(format!(
+                    "{} and {} hold the same values: they may be records of one run",
+                    first.run.run.source, second.run.run.source
+                )));
+            }
         }
         groups.append(&mut by_place);
     }
@@ -170,7 +179,7 @@ fn leave_out_incomplete(
     let incomplete: Vec<_> = groups.extract_if(.., is_incomplete).collect();
     let mut logs = 0;
     for records in incomplete {
-        let Candidate { log, run } = records[0];
+        let Candidate { log, run, .. } = records[0];
         let Some(error) = &run.missing_aux else { continue };
         if groups.iter().flatten().any(|other| std::ptr::eq(other.log, log)) {
             let name = run.name.as_ref().map_or(String::new(), |name| format!("{name}: "));
@@ -199,30 +208,58 @@ fn name<'a>(records: &[Candidate<'a>]) -> RunName<'a> {
     RunName::new(&record.log.input, record.run)
 }
 
-/// A run with the points before its first and after its last step that only other records of it have.
+/// A run with the points that only other records of it have: before its first step, after its last step, and
+/// from the step on where it was resumed.
 fn combined(mut run: Run, records: &[Candidate<'_>]) -> (Run, RunRecords) {
     let mut others = Vec::new();
-    for Candidate { run: UnlabelledRun { run: other, is_numbered, .. }, .. } in &records[1..] {
+    let mut resumed = records[0].resumed;
+    for record in &records[1..] {
+        let UnlabelledRun { run: other, is_numbered, .. } = record.run;
         let points = plural(other.history.points().len(), "point", "points");
-        let longer = run.history.extended_by(&other.history);
-        let more = longer.points().len() - run.history.points().len();
-        let relation = if more > 0 && !is_numbered {
-            let range = (run.history.first_step(), run.history.last_step());
-            for (own, other) in [(&mut run.reward, &other.reward), (&mut run.clock, &other.clock)] {
-                if let (Some(own), Some(other)) = (own, other) {
-                    *own = own.extended_by(other, range);
-                }
-            }
-            run.history = longer;
-            format!("{points}, {more} of them only there")
+        let relation = if record.resumed > resumed {
+            resumed = record.resumed;
+            supersede(&mut run, other);
+            format!("{points}, used from step {} on", exact(other.history.first_step()))
         } else {
-            points
+            let more = if *is_numbered { None } else { extend(&mut run, other) };
+            more.map_or(points.clone(), |more| format!("{points}, {more} of them only there"))
         };
         others.push((other.source.clone(), relation));
     }
     let label = run.history.label().to_owned();
     let files = RunRecords { label, used: run.source.clone(), others };
     (run, files)
+}
+
+/// Adds the points before the first and after the last step that only `other` has; returns how many, if any.
+fn extend(run: &mut Run, other: &Run) -> Option<usize> {
+    let longer = run.history.extended_by(&other.history);
+    let more = longer.points().len() - run.history.points().len();
+    if more == 0 {
+        return None;
+    }
+    let range = (run.history.first_step(), run.history.last_step());
+    for (own, other) in [(&mut run.reward, &other.reward), (&mut run.clock, &other.clock)] {
+        if let (Some(own), Some(other)) = (own, other) {
+            *own = own.extended_by(other, range);
+        }
+    }
+    run.history = longer;
+    Some(more)
+}
+
+/// Replaces the points from the first step of `later` on by those of `later`.
+fn supersede(run: &mut Run, later: &Run) {
+    let first = later.history.first_step();
+    let label = run.history.label().to_owned();
+    let before = run.history.between(f64::NEG_INFINITY, first);
+    let longer = before.map_or(later.history.clone(), |before| later.history.extended_by(&before));
+    for (own, later) in [(&mut run.reward, &later.reward), (&mut run.clock, &later.clock)] {
+        if let (Some(own), Some(later)) = (own, later) {
+            *own = later.extended_by(own, (first, f64::INFINITY));
+        }
+    }
+    run.history = longer.relabelled(label);
 }
 
 impl std::fmt::Display for RunRecords {

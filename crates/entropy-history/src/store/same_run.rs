@@ -9,11 +9,13 @@
 
 mod candidates;
 mod precision;
+mod resumed;
 
 use std::collections::BTreeMap;
 
 use self::candidates::candidates;
 use self::precision::Precision;
+use crate::formats::RunIdentity;
 use crate::history::Point;
 
 /// What is known about one history, which has at least one point.
@@ -25,8 +27,8 @@ pub(super) struct RecordOfRun<'a> {
     pub(super) log: usize,
     /// The format of its log.
     pub(super) format: &'static str,
-    /// Its log is in the store of a tracker in which each run has an identity of its own.
-    pub(super) has_run_id: bool,
+    /// What its log says about which run it is.
+    pub(super) identity: RunIdentity,
     /// The name of the run in its log, if it has one.
     pub(super) name: Option<&'a str>,
     /// The directory of its file.
@@ -48,7 +50,7 @@ impl<'a> RecordOfRun<'a> {
             is_numbered: false,
             log,
             format: "",
-            has_run_id: false,
+            identity: RunIdentity::None,
             name: None,
             directory: None,
             run_directory: None,
@@ -69,8 +71,16 @@ impl<'a> RecordOfRun<'a> {
 /// The records of one run, as indices; the most complete and exact one comes first.
 pub(super) type Group = Vec<usize>;
 
-/// Groups records by their run. Groups are in the order of their first record in `records`.
-pub(super) fn group(records: &[RecordOfRun<'_>]) -> Vec<Group> {
+/// Groups records by their run. A run that was resumed may have several groups, in the order in which it was
+/// resumed; each supersedes those before it from its first step on. Runs are in the order of their first record.
+pub(super) fn runs_of(records: &[RecordOfRun<'_>]) -> Vec<Vec<Group>> {
+    let mut runs = resumed::chain(records, group(records));
+    runs.sort_by_key(|groups| groups.iter().flatten().min().copied());
+    runs
+}
+
+/// Groups records with the same values.
+fn group(records: &[RecordOfRun<'_>]) -> Vec<Group> {
     let mut order: Vec<usize> = (0..records.len()).collect();
     order.sort_by_key(|&i| (records[i].rank(), i));
     let mut position = vec![0; records.len()];
@@ -173,7 +183,7 @@ fn compare(a: &RecordOfRun<'_>, b: &RecordOfRun<'_>) -> Likeness {
         return Likeness::Unknown;
     }
     let has_other_name = matches!((a.name, b.name), (Some(a), Some(b)) if a != b);
-    if a.format == b.format && (has_other_name || a.has_run_id) {
+    if a.format == b.format && (has_other_name || a.identity == RunIdentity::Id) {
         return Likeness::Different;
     }
     let by_step = compare_by_step(a, b);

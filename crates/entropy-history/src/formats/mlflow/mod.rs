@@ -17,6 +17,7 @@
 use std::io::Read;
 
 use crate::formats::databases::{DatabaseOwner, database_owner};
+use crate::formats::format::RunIdentity;
 use crate::formats::reader_api::{
     ColumnId, Confidence, Format, Head, MissingMetric, ReadError, SeriesBuilder,
 };
@@ -34,7 +35,7 @@ pub(crate) const FORMAT: Format = Format {
     metrics: &["actor/entropy", "train/entropy", "policy/entropy"],
     recognise,
     read,
-    has_run_ids: true,
+    identity: RunIdentity::Id,
     ..Format::DEFAULTS
 };
 

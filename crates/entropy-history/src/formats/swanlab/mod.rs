@@ -21,6 +21,7 @@
 use std::io::Read;
 
 use crate::formats::databases::{DatabaseOwner, database_owner};
+use crate::formats::format::RunIdentity;
 use crate::formats::reader_api::{
     Confidence, Format, Growth, Head, LogNote, MissingMetric, ReadError, RecordReader,
     SeriesBuilder,
@@ -42,7 +43,7 @@ pub(crate) const FORMAT: Format = Format {
     recognise,
     read,
     growth,
-    has_run_ids: true,
+    identity: RunIdentity::Id,
     ..Format::DEFAULTS
 };
 

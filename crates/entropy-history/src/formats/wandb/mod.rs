@@ -13,7 +13,7 @@
 //! declares `train/global_step` for all keys), that is the step. The keys of nested objects are joined
 //! with dots, as on W&B's pages. (wandb 0.31, `wandb_internal.proto`, `datastore.py`.)
 
-use crate::formats::format::{Format, Growth};
+use crate::formats::format::{Format, Growth, RunIdentity};
 
 mod read;
 mod write;
@@ -28,5 +28,6 @@ pub(crate) const FORMAT: Format = Format {
     recognise: read::recognise,
     read: read::read,
     growth: |_| Growth::Records(read::new_reader),
+    identity: RunIdentity::DisplayName,
     ..Format::DEFAULTS
 };

@@ -112,6 +112,36 @@ fn first_part_of_a_resumed_run_is_a_record_of_it() {
 }
 
 #[test]
+fn record_behind_a_checkpoint_or_of_one_name_continues_the_run() {
+    let (first, second) = (curve(4, 40), curve(5, 80));
+    let before = points(&first, step);
+    let checkpoint = before[..30].to_vec();
+    let after = points(&second, step)[30..].to_vec();
+    let record = |points, log, directory: &str| {
+        let mut record = RecordOfRun::new(points, log);
+        record.directory = Some(directory.into());
+        record
+    };
+    let mut state = record(&checkpoint, 0, "/out/checkpoint-30");
+    let records =
+        |state| [state, record(&before, 1, "/out/runs/a"), record(&after, 2, "/out/runs/b")];
+    state.run_directory = Some("/out".into());
+    assert_eq!(runs_of(&records(state)), [vec![vec![1, 0], vec![2]]]);
+    let elsewhere = record(&checkpoint, 0, "/out/checkpoint-30");
+    assert_eq!(runs_of(&records(elsewhere)).len(), 2);
+
+    let named = |points, log| {
+        let mut record = record(points, log, "/wandb");
+        (record.name, record.format) = (Some("solver"), "wandb");
+        record.identity = RunIdentity::DisplayName;
+        record
+    };
+    assert_eq!(runs_of(&[named(&before, 0), named(&after, 1)]), [vec![vec![0], vec![1]]]);
+    let seed = points(&second, step);
+    assert_eq!(runs_of(&[named(&before, 0), named(&seed, 1)]).len(), 2);
+}
+
+#[test]
 fn runs_of_one_log_are_never_one_run() {
     let whole = points(&curve(6, 40), step);
     let records = [RecordOfRun::new(&whole, 0), RecordOfRun::new(&whole, 0)];
