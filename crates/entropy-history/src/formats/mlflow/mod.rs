@@ -11,8 +11,9 @@
 //!
 //! The database is the default since MLflow 3. It holds NaN as `is_nan`, and an infinity as the largest
 //! 64-bit float. A run that was deleted stays in the store, with `lifecycle_stage` `deleted`, and is left
-//! out. Where no value of a metric has a step, all steps are 0. `meta.yaml` stands for the run of a file store; a file below `metrics` can be read alone. (MLflow
-//! 3.17, `store/tracking/sqlalchemy_store.py`, `file_store.py`.)
+//! out. Where no value of a metric has a step, all steps are 0. `meta.yaml` stands for the run of a file
+//! store; a file below `metrics` can be read alone. (MLflow 3.17, `store/tracking/sqlalchemy_store.py`,
+//! `file_store.py`.)
 
 use std::io::Read;
 
