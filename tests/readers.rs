@@ -129,7 +129,8 @@ fn console_logs_match_the_values_that_trainers_logged() {
         let source = Source { reader: &mut &bytes[..], path: None };
         let (_, log) = formats::read(source, None, &wanted).unwrap();
         let run = case["run"].as_str();
-        let series = log.series.iter().find(|series| series.run.as_deref() == run).unwrap();
+        let series = log.series.iter().find(|series| series.run.as_deref() == run);
+        let series = series.unwrap_or_else(|| panic!("{file} has no {metric}"));
         let points = points_of(case).unwrap();
         assert_eq!(series.points.len(), points.len(), "{file} {metric}");
         for (found, wanted) in series.points.iter().zip(&points) {

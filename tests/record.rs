@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::common::{files, program, stderr, stdout};
+use crate::common::{files, fixture, program, stderr, stdout};
 use serde_json::Value;
 
 fn record(tmp: &Path, input: &str) -> std::process::Output {
@@ -54,16 +54,27 @@ fn resumed_run_is_appended_not_overwritten() {
 }
 
 #[test]
-fn invalid_line_is_reported_and_exits_with_2() {
+fn lines_of_other_programs_are_counted_and_are_no_failure() {
     let tmp = tempfile::tempdir().unwrap();
-    let output = record(tmp.path(), "1 4.0\nloss went up\n2 3.0\n");
-    assert_eq!(output.status.code(), Some(2));
-    assert!(
-        stderr(&output).contains("stdin, line 2 is not recorded: \"loss went up\""),
-        "{}",
-        stderr(&output)
-    );
+    let input = "1 4.0\nloss went up\n2 3.0\n{\"eval_loss\": 1, \"step\": 2}\nbye\n";
+    let output = record(tmp.path(), input);
+    let said = stderr(&output);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("2 steps recorded; 3 lines that are no rows were skipped"), "{said}");
+    assert!(!said.contains("loss went up"), "{said}");
     assert_eq!(steps(tmp.path(), "q v1"), [1, 2]);
+}
+
+#[test]
+fn row_that_cannot_be_read_is_reported_and_exits_with_2() {
+    for row in ["{\"step\": 2, \"entropy\": \"abc\"}", "Step 2: {'entropy': <object>, 'a': 1}"] {
+        let tmp = tempfile::tempdir().unwrap();
+        let output = record(tmp.path(), &format!("1 4.0\n{row}\n3 3.0\n"));
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{row}: {said}");
+        assert!(said.contains("stdin, line 2 is not recorded"), "{said}");
+        assert_eq!(steps(tmp.path(), "q v1"), [1, 3]);
+    }
 }
 
 #[test]
@@ -72,9 +83,66 @@ fn invalid_utf8_skips_only_its_line() {
     let mut command = program(tmp.path());
     command.args(["record", "--run", "r", "--models", "models"]);
     let output = command.write_stdin(&b"1 4.0\n2 3.0\n\xff\n4 1.0\n"[..]).output().unwrap();
-    assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("line 3 is not recorded: it is not UTF-8"));
+    assert!(output.status.success());
+    assert!(stderr(&output).contains("1 line that is no row was skipped"), "{}", stderr(&output));
     assert_eq!(steps(tmp.path(), "r"), [1, 2, 4]);
+}
+
+/// Every console fixture: the recorder takes the rows that the reader takes.
+#[test]
+fn consoles_are_recorded_as_they_are_read() {
+    let expected: Value =
+        serde_json::from_slice(&fs::read(fixture("expected/console.json")).unwrap()).unwrap();
+    let mut files: Vec<&str> = Vec::new();
+    for case in expected.as_array().unwrap() {
+        let (file, metric) = (case["file"].as_str().unwrap(), case["metric"].as_str().unwrap());
+        let points = case["points"].as_array().unwrap();
+        let has_cut = file.ends_with("trl_two.out") || file.ends_with("resumed_slurm.out");
+        let is_odd = points.iter().any(|point| point[1].is_string());
+        if has_cut || is_odd || files.contains(&file) {
+            continue;
+        }
+        files.push(file);
+        let tmp = tempfile::tempdir().unwrap();
+        let mut command = program(tmp.path());
+        command.args(["record", "--run", "r", "--models", "models", "--metric", metric]);
+        let output = command.write_stdin(fs::read(fixture(file)).unwrap()).output().unwrap();
+        assert!(output.status.success(), "{file}: {}", stderr(&output));
+        let path = tmp.path().join("models/r/entropy_history_r.json");
+        let rows: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+        let mut wanted: Vec<(i64, f64)> = Vec::new();
+        for point in points {
+            let (step, value) = (point[0].as_i64().unwrap(), point[1].as_f64().unwrap());
+            let value = if file.ends_with("sb3.out") { -value } else { value }; // it prints −H
+            wanted.retain(|(known, _)| *known != step);
+            wanted.push((step, value));
+        }
+        wanted.sort_by_key(|(step, _)| *step);
+        let row = |row: &Value| (row["step"].as_i64().unwrap(), row["entropy"].as_f64().unwrap());
+        let found: Vec<(i64, f64)> = rows.as_array().unwrap().iter().map(row).collect();
+        assert_eq!(found, wanted, "{file}");
+    }
+    assert!(files.len() > 20, "{files:?}");
+}
+
+#[test]
+fn rows_without_a_step_are_numbered_on() {
+    let tmp = tempfile::tempdir().unwrap();
+    record(tmp.path(), "{\"entropy\": 2.5, \"loss\": 1}\n{\"entropy\": 2.25, \"loss\": 1}\n");
+    assert_eq!(steps(tmp.path(), "q v1"), [1, 2]);
+    let output = record(tmp.path(), "loss=1 entropy=2.0\nloss=1 entropy=1.5\n");
+    assert!(stderr(&output).contains("4 steps recorded, 2 of them new"), "{}", stderr(&output));
+    assert_eq!(steps(tmp.path(), "q v1"), [1, 2, 3, 4]);
+}
+
+#[test]
+fn line_without_an_end_stops_the_recorder() {
+    let tmp = tempfile::tempdir().unwrap();
+    let output = record(tmp.path(), &format!("1 4.0\n{}\n2 3.0\n", "x".repeat(3 << 20)));
+    assert_eq!(output.status.code(), Some(2));
+    let said = stderr(&output);
+    assert!(said.contains("line 2 has no end within 1 MiB"), "{said}");
+    assert_eq!(steps(tmp.path(), "q v1"), [1]);
 }
 
 #[test]

@@ -136,7 +136,9 @@ fn read_hint(error: &ReadError) -> Option<String> {
         ReadError::Unrecognised(what) if what.contains("UTF-16") => {
             "convert it: iconv -f UTF-16 -t UTF-8"
         }
-        ReadError::Unrecognised(_) => "`entropy-viz formats` lists what can be read",
+        ReadError::Unrecognised(_) | ReadError::NoRows(_) => {
+            "`entropy-viz formats` lists what can be read"
+        }
         ReadError::Nothing(what) if what.contains("deleted") => {
             "`mlflow runs restore --run-id ID` undoes it"
         }

@@ -1,7 +1,7 @@
 //! `entropy-viz record`: writes steps from stdin to a history file that is complete at all times.
 
 use std::fs::File;
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,7 @@ use super::storage::storage_path;
 use super::target::cannot_write;
 use entropy_history::formats::{self, SeriesSelector, Source};
 use entropy_history::number::exact;
-use entropy_history::record::{Recording, parse_line};
+use entropy_history::record::{LineReader, Recording, TakenLine};
 use entropy_history::store::LoadError;
 use entropy_shell::output::write_atomically;
 use entropy_shell::{CliError, Outcome, Terminal, WithHint, io_message, plural};
@@ -28,14 +28,17 @@ const WRITE_INTERVAL: Duration = Duration::from_secs(1);
 /// Lines buffered from stdin; a faster writer is blocked.
 const BUFFERED_LINES: usize = 4096;
 
+/// A longer line is not the output of a trainer.
+const LONGEST_LINE: u64 = 1 << 20;
+
 const EXAMPLES: &str = "\
 Examples:
   python train.py | entropy-viz record --run solver_v1
   tail -f metrics.jsonl | entropy-viz record --run solver_v1 --metric actor/entropy
   echo 12 0.53 | entropy-viz record --run solver_v1
 
-A line is a JSON object with \"step\" and the metric, or a step and a value. docs/recording.md has a
-callback for Python trainers.";
+A line is a JSON object with the metric, a step and a value, or what a trainer prints. Other lines are
+skipped. docs/recording.md has a callback for Python trainers.";
 
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
@@ -67,7 +70,9 @@ fn plain_name(text: &str) -> Result<String, String> {
 
 /// An event of the recorder.
 enum RecordEvent {
-    Line(Vec<u8>),
+    /// A line, and whether it has an end.
+    Line(Vec<u8>, bool),
+    TooLong,
     ReadError(io::Error),
     EndOfInput,
     /// Check whether the user stopped the recorder.
@@ -79,6 +84,17 @@ enum RecordEnd {
     EndOfInput,
     Interrupted,
     ReadError(io::Error),
+    TooLong,
+}
+
+/// What was recorded and skipped.
+#[derive(Default)]
+struct Counts {
+    /// Rows that could not be read.
+    rejected: usize,
+    /// Lines of other programs.
+    foreign: usize,
+    lines: usize,
 }
 
 impl RecordArgs {
@@ -105,7 +121,8 @@ impl RecordArgs {
         .map_err(|e| anyhow!("cannot handle signals: {e}"))?;
         std::thread::spawn(move || read_lines(&events));
         let input = StdinLines { inbox, stopped, selector: &selector };
-        let (rejected, end) = record(&mut recording, &path, &input, terminal);
+        let known = recording.steps();
+        let (counts, end) = record(&mut recording, &path, &input, terminal);
 
         if recording.steps() == 0 {
             // An empty file would not be a valid history.
@@ -115,18 +132,30 @@ impl RecordArgs {
             match end {
                 RecordEnd::Interrupted => return Ok(Outcome::Interrupted),
                 RecordEnd::ReadError(error) => return Err(read_error(&error)),
+                RecordEnd::TooLong => return Err(too_long(&counts)),
                 RecordEnd::EndOfInput => {}
             }
-            return Err(anyhow!("nothing was recorded: stdin had no steps")).hint(format!(
-                "a line is a step and a value, or a JSON object; {} was not written",
+            let lines = plural(counts.lines, "line", "lines");
+            return Err(anyhow!("nothing was recorded: stdin had {lines} and no row")).hint(format!(
+                "a row is a step and a value, a JSON object, or what a trainer prints; {} was not written",
                 path.display()
             ));
         }
         write_atomically(&path, &recording.to_json()).map_err(|e| cannot_write(&path, &e))?;
         terminal.print(format!("{}\n", path.display()).as_bytes())?;
-        terminal.info(&format!("{} recorded", plural(recording.steps(), "step", "steps")));
-        match (end, rejected) {
+        let mut closing = format!("{} recorded", plural(recording.steps(), "step", "steps"));
+        if known > 0 {
+            closing.push_str(&format!(", {} of them new", recording.steps() - known));
+        }
+        if counts.foreign > 0 {
+            let lines =
+                plural(counts.foreign, "line that is no row was", "lines that are no rows were");
+            closing.push_str(&format!("; {lines} skipped"));
+        }
+        terminal.info(&closing);
+        match (end, counts.rejected) {
             (RecordEnd::ReadError(error), _) => Err(read_error(&error)),
+            (RecordEnd::TooLong, _) => Err(too_long(&counts)),
             (RecordEnd::Interrupted, _) => Ok(Outcome::Interrupted),
             (RecordEnd::EndOfInput, 0) => Ok(Outcome::Done),
             (RecordEnd::EndOfInput, _) => Ok(Outcome::Partial),
@@ -143,6 +172,12 @@ impl RecordArgs {
 
 fn read_error(error: &io::Error) -> CliError {
     anyhow!("cannot read stdin: {}; earlier steps are recorded", io_message(error)).into()
+}
+
+fn too_long(counts: &Counts) -> CliError {
+    let line = counts.lines + 1;
+    anyhow!("cannot read stdin: line {line} has no end within 1 MiB; earlier steps are recorded")
+        .into()
 }
 
 /// Locks the run against a second recorder, which would overwrite the rows of the first. `None` where the file
@@ -209,16 +244,22 @@ fn resume(path: &Path, terminal: &Terminal) -> Result<Recording, CliError> {
 }
 
 fn read_lines(events: &SyncSender<RecordEvent>) {
-    for line in io::stdin().lock().split(b'\n') {
-        let (event, is_last) = match line {
-            Ok(line) => (RecordEvent::Line(line), false),
-            Err(error) => (RecordEvent::ReadError(error), true),
+    let mut stdin = io::stdin().lock();
+    loop {
+        let mut line = Vec::new();
+        let read = (&mut stdin).take(LONGEST_LINE).read_until(b'\n', &mut line);
+        let is_complete = line.pop_if(|byte| *byte == b'\n').is_some();
+        let event = match read {
+            Err(error) => RecordEvent::ReadError(error),
+            Ok(0) => RecordEvent::EndOfInput,
+            Ok(read) if !is_complete && read as u64 == LONGEST_LINE => RecordEvent::TooLong,
+            Ok(_) => RecordEvent::Line(line, is_complete),
         };
+        let is_last = !matches!(event, RecordEvent::Line(..));
         if events.send(event).is_err() || is_last {
-            return;
+            return; // the send fails if the program is ending
         }
     }
-    let _ = events.send(RecordEvent::EndOfInput); // fails if the program is ending
 }
 
 /// The lines of stdin.
@@ -228,19 +269,20 @@ struct StdinLines<'a> {
     selector: &'a SeriesSelector,
 }
 
-/// Records lines until the end, writing the file at most once per interval. Returns the number of rejected lines and
-/// why recording ended.
+/// Records lines until the end, writing the file at most once per interval. Returns what was skipped, and why
+/// recording ended.
 fn record(
     recording: &mut Recording,
     path: &Path,
     input: &StdinLines<'_>,
     terminal: &Terminal,
-) -> (usize, RecordEnd) {
-    let (mut number, mut rejected) = (0, 0);
+) -> (Counts, RecordEnd) {
+    let mut counts = Counts::default();
+    let mut reader = LineReader::new(input.selector, recording.last_step());
     let mut due: Option<Instant> = None; // when new rows have to be written
     let mut next = Instant::now();
     let mut left = BUFFERED_LINES; // after a stop, only lines that were read before it are recorded
-    loop {
+    let end = loop {
         let is_stopped = input.stopped.load(Ordering::SeqCst);
         let wait = match due {
             _ if is_stopped => Duration::ZERO,
@@ -248,34 +290,24 @@ fn record(
             None => Duration::from_secs(3600),
         };
         let event = match input.inbox.recv_timeout(wait) {
-            Ok(_) if is_stopped && left == 0 => return (rejected, RecordEnd::Interrupted),
+            Ok(_) if is_stopped && left == 0 => break RecordEnd::Interrupted,
             Ok(event) => event,
-            Err(RecvTimeoutError::Timeout) if is_stopped => {
-                return (rejected, RecordEnd::Interrupted);
-            }
+            Err(RecvTimeoutError::Timeout) if is_stopped => break RecordEnd::Interrupted,
             Err(RecvTimeoutError::Timeout) => RecordEvent::Wake,
             Err(RecvTimeoutError::Disconnected) => RecordEvent::EndOfInput,
         };
         match event {
-            RecordEvent::Line(line) => {
-                number += 1;
-                let problem = match parse_line(&line, input.selector) {
-                    Ok(line) => {
-                        if !line.rows.is_empty() {
-                            due.get_or_insert(next);
-                        }
-                        line.rows.into_iter().for_each(|row| recording.take(row));
-                        line.cut.map(|why| format!("is recorded only partly: {why}"))
-                    }
-                    Err(error) => Some(format!("is not recorded: {error}")),
-                };
-                if let Some(problem) = problem {
-                    rejected += 1;
-                    terminal.warn(&format!("stdin, line {number} {problem}"));
+            RecordEvent::Line(line, is_complete) => {
+                counts.lines += 1;
+                let taken = reader.take(&line, is_complete, recording.last_step());
+                if !taken.rows.is_empty() {
+                    due.get_or_insert(next);
                 }
+                counts.add(taken, recording, terminal);
             }
-            RecordEvent::ReadError(error) => return (rejected, RecordEnd::ReadError(error)),
-            RecordEvent::EndOfInput => return (rejected, RecordEnd::EndOfInput),
+            RecordEvent::ReadError(error) => break RecordEnd::ReadError(error),
+            RecordEvent::TooLong => break RecordEnd::TooLong,
+            RecordEvent::EndOfInput => break RecordEnd::EndOfInput,
             RecordEvent::Wake => {}
         }
         left -= usize::from(is_stopped);
@@ -289,6 +321,21 @@ fn record(
                 }
             }
             next = Instant::now() + WRITE_INTERVAL;
+        }
+    };
+    let rest = reader.finish(recording.last_step());
+    counts.add(rest, recording, terminal);
+    (counts, end)
+}
+
+impl Counts {
+    /// Records the rows of a line and counts what is wrong with it.
+    fn add(&mut self, taken: TakenLine, recording: &mut Recording, terminal: &Terminal) {
+        taken.rows.into_iter().for_each(|row| recording.take(row));
+        self.foreign += usize::from(taken.is_foreign);
+        if let Some(problem) = taken.problem {
+            self.rejected += 1;
+            terminal.warn(&format!("stdin, line {} {problem}", self.lines));
         }
     }
 }

@@ -36,6 +36,7 @@ pub mod history;
 pub mod label;
 #[doc(hidden)]
 pub mod number;
+mod python_number;
 #[doc(hidden)]
 pub mod quantity;
 #[doc(hidden)]

@@ -6,7 +6,7 @@
 use thiserror::Error;
 
 use crate::formats::rzero;
-use crate::formats::{self, LogNote, ReadError, SeriesSelector, Source};
+use crate::formats::{self, LiveConsole, LogNote, ReadError, SeriesSelector, Source};
 use crate::history::Point;
 
 /// Why a line is not a step.
@@ -71,6 +71,108 @@ impl Recording {
     /// The file, in R-Zero's format.
     pub fn to_json(&self) -> Vec<u8> {
         rzero::history_file(&self.rows)
+    }
+}
+
+/// What was found in a line of input.
+#[derive(Debug, Default)]
+pub struct TakenLine {
+    /// The points of the rows that are complete with this line.
+    pub rows: Vec<Point>,
+    /// What is wrong with a row, if something is.
+    pub problem: Option<String>,
+    /// Whether the line is of another program, and no row.
+    pub is_foreign: bool,
+}
+
+/// Reads the steps of a run from lines of any kind: two numbers, JSON, or the console output of a trainer.
+pub struct LineReader<'s> {
+    selector: &'s SeriesSelector,
+    console: LiveConsole,
+    training: usize,
+    /// Added to the numbers of rows without a step.
+    base: f64,
+    numbered: usize, // JSON rows
+}
+
+impl<'s> LineReader<'s> {
+    /// A reader of the selected series. Rows without a step are numbered after `last_step`.
+    pub fn new(selector: &'s SeriesSelector, last_step: Option<f64>) -> LineReader<'s> {
+        let base = last_step.unwrap_or(0.0);
+        LineReader { selector, console: LiveConsole::new(), training: 0, base, numbered: 0 }
+    }
+
+    /// Takes a line without its line feed; `is_complete` says whether there was one. `last_step` is the last
+    /// step of the recording.
+    pub fn take(&mut self, line: &[u8], is_complete: bool, last_step: Option<f64>) -> TakenLine {
+        if line.trim_ascii().is_empty() {
+            self.console.take(line, is_complete, self.selector); // it ends a row of several lines
+            return TakenLine::default();
+        }
+        let inside = line.trim_ascii_start().strip_prefix(b"{").map(<[u8]>::trim_ascii_start);
+        let is_json = inside.is_some_and(|inside| inside.starts_with(b"\""));
+        let parsed = match parse_line(line, self.selector) {
+            // Python's dictionaries have a place among the other lines of the trainer.
+            _ if inside.is_some() && !is_json => Err(LineError::NoText),
+            Err(LineError::Row(ReadError::NoStep { .. })) => self.numbered_row(line),
+            parsed => parsed,
+        };
+        let error = match parsed {
+            Ok(line) => {
+                let problem = line.cut.map(|why| format!("is recorded only partly: {why}"));
+                return TakenLine { rows: line.rows, problem, is_foreign: false };
+            }
+            Err(error) => error,
+        };
+        let found = self.console.take(line, is_complete, self.selector);
+        let rows = self.points(found.rows, last_step);
+        let problem = found.problem.or_else(|| {
+            let is_row = match &error {
+                LineError::Row(ReadError::NoMetric { .. }) => false, // a row of something else
+                LineError::Row(_) => is_json,
+                LineError::Several(_) => true,
+                LineError::NoText | LineError::Shape(_) => false,
+            };
+            (is_row && rows.is_empty()).then(|| error.to_string())
+        });
+        let is_foreign = found.is_foreign && problem.is_none();
+        let problem = problem.map(|why| format!("is not recorded: {why}"));
+        TakenLine { rows, problem, is_foreign }
+    }
+
+    /// Ends the input. `last_step` is the last step of the recording.
+    pub fn finish(&mut self, last_step: Option<f64>) -> TakenLine {
+        let found = self.console.finish(self.selector);
+        let rows = self.points(found.rows, last_step);
+        let problem = found.problem.map(|why| format!("is not recorded: {why}"));
+        TakenLine { rows, problem, is_foreign: false }
+    }
+
+    /// Reads a JSON object that has no step.
+    fn numbered_row(&mut self, line: &[u8]) -> Result<ParsedLine, LineError> {
+        let text = std::str::from_utf8(line).map_err(|_| LineError::NoText)?.trim();
+        let step = self.base + (self.numbered + 1) as f64;
+        let line = format!("{{\"step\": {step}, {}", &text[1..]);
+        let parsed = parse_line(line.as_bytes(), self.selector)?;
+        self.numbered += usize::from(!parsed.rows.is_empty());
+        Ok(parsed)
+    }
+
+    /// The points of rows. Those without steps are numbered on, so that a second training keeps the first.
+    fn points(&mut self, rows: Vec<(usize, Point)>, last_step: Option<f64>) -> Vec<Point> {
+        let mut points: Vec<Point> = Vec::new();
+        for (training, mut point) in rows {
+            if self.console.is_numbered() {
+                if training != self.training {
+                    let last = points.last().map(|point| point.step).or(last_step);
+                    self.base = last.unwrap_or(self.base);
+                }
+                point.step += self.base;
+            }
+            self.training = training;
+            points.push(point);
+        }
+        points
     }
 }
 

@@ -4,6 +4,7 @@ use std::io;
 
 use thiserror::Error;
 
+use super::console::without_ansi;
 use crate::framing::json::ScanError;
 use crate::framing::sqlite::DatabaseError;
 
@@ -66,6 +67,9 @@ pub enum ReadError {
     /// No format claims the log.
     #[error("the format is not recognised: {0}")]
     Unrecognised(String),
+    /// The log is a text in which no row was found; it may be too young to have one.
+    #[error("the format is not recognised: {0} and has no row of a known trainer")]
+    NoRows(String),
     /// Reading the file failed.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -127,12 +131,16 @@ pub(crate) fn describe(head: &[u8]) -> String {
     if head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff") {
         return "it is UTF-16 text, and must be UTF-8".into();
     }
-    let start = &head[..head.len().min(24)];
-    match std::str::from_utf8(start) {
-        Ok(text) if !text.chars().any(|c| c.is_control() && !c.is_whitespace()) => {
-            format!("it begins with {text:?}")
-        }
-        _ => {
+    let start = &head[..head.len().min(64)];
+    let text = String::from_utf8_lossy(start);
+    let text = without_ansi(&text);
+    let text: String = text.trim_start().chars().take(24).collect();
+    match text
+        .chars()
+        .any(|c| c.is_control() && !c.is_whitespace() || c == char::REPLACEMENT_CHARACTER)
+    {
+        false => format!("it begins with {text:?}"),
+        true => {
             let bytes: Vec<_> = start.iter().take(8).map(|b| format!("{b:02x}")).collect();
             format!("it is binary, beginning with the bytes {}", bytes.join(" "))
         }

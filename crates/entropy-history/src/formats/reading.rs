@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use super::compressed::Decompressed;
+use super::console;
 use super::error::{ReadError, describe};
 use super::format::{Confidence, Format, Head, Source};
 use super::log::Log;
@@ -47,12 +48,26 @@ pub fn read(
     if head.shape == Shape::Blank {
         return Err(ReadError::Nothing("the file holds nothing but white space"));
     }
-    let Some(format) = format.or_else(|| recognise(&head).map(|(format, _)| format)) else {
-        return Err(ReadError::Unrecognised(describe(head.bytes)));
-    };
-    let mut builder = SeriesBuilder::new(Cow::Borrowed(selector), format.metrics);
+    let format = format.or_else(|| {
+        let (format, _) = recognise(&head)?;
+        (!format.is_console).then_some(format)
+    });
     let mut stream = head.bytes.chain(&mut reader);
-    let outcome = (format.read)(&head, &mut stream, &mut builder);
+    let (format, mut builder, outcome) = match format {
+        Some(format) => {
+            let mut builder = SeriesBuilder::new(Cow::Borrowed(selector), format.metrics);
+            let outcome = (format.read)(&head, &mut stream, &mut builder);
+            (format, builder, outcome)
+        }
+        None if !console::may_be_text(&head) => {
+            return Err(ReadError::Unrecognised(describe(head.bytes)));
+        }
+        // The first row of a console log may be anywhere in it.
+        None => match console::read(&mut stream, selector)? {
+            Some(found) => (found.format, found.builder, found.outcome),
+            None => return Err(ReadError::NoRows(describe(head.bytes))),
+        },
+    };
     if let Some(reason) = reader.take_truncation() {
         builder.note(LogNote::CompressionCut(reason));
     }

@@ -23,6 +23,7 @@ pub static FORMATS: &[Format] = &[
     super::console::VERL,
     super::console::EASYR1,
     super::console::HUGGING_FACE,
+    super::console::OTHER,
 ];
 
 /// Finds a format by the name that `--format` takes.

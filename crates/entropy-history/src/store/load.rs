@@ -269,5 +269,6 @@ pub fn holds_no_entropy(error: &ReadError) -> bool {
             | ReadError::Nothing(_)
             | ReadError::Trackio(TrackioError::Foreign(_))
             | ReadError::Unrecognised(_)
+            | ReadError::NoRows(_)
     )
 }

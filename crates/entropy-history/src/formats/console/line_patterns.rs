@@ -4,7 +4,10 @@ use std::borrow::Cow;
 
 use memchr::{memchr, memmem};
 
-pub(crate) type Values = Vec<(String, f64)>;
+use crate::python_number::python_number;
+
+/// The keys and values of a row; `None` for a value that is not a number.
+pub(crate) type Values = Vec<(String, Option<f64>)>;
 
 /// A progress bar: `  8%|▊         | 1/12 [00:00<00:04,  2.32it/s]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,8 +19,17 @@ pub(crate) struct ProgressBar {
 }
 
 impl ProgressBar {
+    /// The first bar in a segment, a row before it, and the text after it.
+    pub(crate) fn split(text: &[u8]) -> Option<(&[u8], ProgressBar, &[u8])> {
+        let percent = memmem::find(text, b"%|")?;
+        let row = text[..percent].iter().rposition(|b| *b == b'}').map_or(0, |end| end + 1);
+        let (row, text) = text.split_at(row);
+        let (bar, behind) = ProgressBar::read(text)?;
+        Some((row, bar, behind))
+    }
+
     /// The bar in a segment, and the text after it.
-    pub(crate) fn read(text: &[u8]) -> Option<(ProgressBar, &[u8])> {
+    fn read(text: &[u8]) -> Option<(ProgressBar, &[u8])> {
         let percent = memmem::find(text, b"%|")?;
         let digits = text[..percent].iter().rev().take_while(|b| b.is_ascii_digit()).count();
         let words = text[..percent - digits].trim_ascii();
@@ -65,103 +77,6 @@ pub(crate) fn split_prefix(line: &str) -> (&str, &str) {
     (prefix, rest.strip_prefix(' ').unwrap_or(rest))
 }
 
-/// A number as Python prints it: `0.5`, `'0.5'`, `np.float64(0.5)`, `nan`, `None`; PyYAML's `!!float
-/// 'nan'`. Text after it is ignored: Ray adds `[repeated 3x across cluster]`.
-fn number(text: &str) -> Option<f64> {
-    let text = text.trim_start().trim_start_matches("!!float").split_whitespace().next()?;
-    let text = match text.strip_suffix(')') {
-        Some(call) => call.split_once('(')?.1,
-        None => text.trim_matches(['\'', '"']),
-    };
-    if text == "None" { Some(f64::NAN) } else { text.parse().ok() }
-}
-
-/// verl's row: `step:12 - actor/entropy:0.53 - …`.
-pub(crate) fn verl_row(text: &str) -> Option<(f64, Values)> {
-    let mut fields = text.strip_prefix("step:")?.split(" - ");
-    let step = number(fields.next()?).filter(|step| step.is_finite())?;
-    let value = |field: &str| {
-        let (key, value) = field.rsplit_once(':')?;
-        Some((key.to_owned(), number(value)?))
-    };
-    let values: Values = fields.filter_map(value).collect();
-    (!values.is_empty()).then_some((step, values))
-}
-
-/// The kind of a row that a Trainer logs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RowKind {
-    Training,
-    Evaluation,
-    /// The last row, with totals.
-    Summary,
-}
-
-/// A dictionary that a Trainer prints; each has an `epoch`.
-#[derive(Debug, PartialEq)]
-pub(crate) struct TrainerRow {
-    pub(crate) kind: RowKind,
-    /// ms-swift includes it as `'global_step/max_steps': '5/16'`, others as a number.
-    pub(crate) step: Option<f64>,
-    pub(crate) epoch: f64,
-    pub(crate) values: Values,
-}
-
-impl TrainerRow {
-    /// Parses the row at the start of a text; `None` if its closing brace is missing.
-    pub(crate) fn read(text: &str) -> Option<TrainerRow> {
-        let mut rest = text.strip_prefix('{').filter(|rest| rest.starts_with('\''))?;
-        let mut row =
-            TrainerRow { kind: RowKind::Training, step: None, epoch: f64::NAN, values: Vec::new() };
-        loop {
-            let (key, _, behind) = literal(rest, b":")?;
-            let (value, end, behind) = literal(behind, b",}")?;
-            rest = behind;
-            let key = key.trim_matches(['\'', '"']);
-            match key {
-                "train_runtime" => row.kind = RowKind::Summary,
-                "global_step/max_steps" => {
-                    row.step = value.trim_matches('\'').split_once('/').and_then(|s| number(s.0));
-                }
-                "step" | "global_step" => {
-                    row.step = row.step.or(number(value).filter(|step| step.is_finite()));
-                }
-                _ if key.starts_with("eval_") => row.kind = RowKind::Evaluation,
-                _ => {}
-            }
-            if let Some(value) = number(value) {
-                if key == "epoch" {
-                    row.epoch = value;
-                }
-                row.values.push((key.to_owned(), value));
-            }
-            if end == b'}' {
-                return row.epoch.is_finite().then_some(row);
-            }
-        }
-    }
-}
-
-/// Splits at the first of `stops` outside Python's quotes and brackets.
-fn literal<'t>(text: &'t str, stops: &[u8]) -> Option<(&'t str, u8, &'t str)> {
-    let (mut quote, mut depth) = (None, 0_usize);
-    let mut bytes = text.bytes().enumerate();
-    while let Some((at, byte)) = bytes.next() {
-        match (quote, byte) {
-            (Some(_), b'\\') => drop(bytes.next()),
-            (Some(open), _) => quote = Some(open).filter(|open| *open != byte),
-            (None, _) if depth == 0 && stops.contains(&byte) => {
-                return Some((text[..at].trim(), byte, &text[at + 1..]));
-            }
-            (None, b'\'' | b'"') => quote = Some(byte),
-            (None, b'(' | b'[' | b'{') => depth += 1,
-            (None, b')' | b']' | b'}') => depth = depth.checked_sub(1)?,
-            (None, _) => {}
-        }
-    }
-    None
-}
-
 /// EasyR1's row: `Step 12`, then YAML nested at the slashes of the names.
 #[derive(Debug)]
 pub(crate) struct YamlBlock {
@@ -189,8 +104,10 @@ impl YamlBlock {
         }
         self.path.truncate(depth);
         self.path.push(key.trim_matches('\'').to_owned());
-        if let Some(value) = number(value) {
-            self.values.push((self.path.join("/"), value));
+        let value = value.trim();
+        let value = value.split_once(" [repeated ").map_or(value, |(value, _)| value); // Ray's
+        if !value.is_empty() {
+            self.values.push((self.path.join("/"), python_number(value)));
             self.path.pop();
         }
         true
@@ -206,47 +123,6 @@ impl YamlBlock {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_are_parsed_as_python_prints_them() {
-        let same = |text, value: f64| {
-            let found = number(text).unwrap();
-            assert!(
-                found.to_bits() == value.to_bits() || found.is_nan() && value.is_nan(),
-                "{text}"
-            );
-        };
-        same("0.5", 0.5);
-        same("'-1.49e-08'", -1.49e-8);
-        same("np.float64(0.53)", 0.53);
-        same("np.float32(inf)", f64::INFINITY);
-        same("-inf", f64::NEG_INFINITY);
-        same("nan", f64::NAN);
-        same("None", f64::NAN);
-        same(" !!float 'nan'", f64::NAN);
-        same("12 [repeated 3x across cluster] (Ray deduplicates logs by default.)", 12.0);
-        for text in ["", "True", "'1m 35s'", "[1, 2]", "np.float64(", ")"] {
-            assert_eq!(number(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn complete_dictionary_with_epoch_is_a_row() {
-        let row = TrainerRow::read(
-            "{'a': 'it\\'s {1}, \\\\', 'entropy': 2.5, 'epoch': 0.5}[rank1]: late",
-        );
-        let values = vec![("entropy".to_owned(), 2.5), ("epoch".to_owned(), 0.5)];
-        assert_eq!(row.unwrap().values, values);
-        for text in [
-            "{'entropy': 2.5}",
-            "{'entropy': 2.5, 'epoch': 0.5",
-            "{'epoch': {1}",
-            "{'}",
-            "{'epoch'}",
-        ] {
-            assert_eq!(TrainerRow::read(text), None, "{text}");
-        }
-    }
 
     #[test]
     fn progress_bar_is_recognised_by_its_counts() {

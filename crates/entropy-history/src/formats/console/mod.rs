@@ -1,6 +1,6 @@
 //! Console logs (`slurm-123.out`, `nohup.out`), often the only output that a dead job leaves.
 //!
-//! Three kinds of rows are recognised; warnings, progress bars and other text between them are ignored:
+//! Rows of several shapes are read; warnings, tracebacks and other text between them are ignored:
 //!
 //! ```text
 //! (TaskRunner pid=7) step:12 - actor/entropy:np.float64(0.53) - actor/lr:1e-06    verl
@@ -8,33 +8,53 @@
 //! Step 12                                                                         EasyR1, R-Zero:
 //! actor:                                                                          YAML that ends with
 //!   entropy_loss: 0.53                                                            an empty line
+//! Global step 12: {'entropy_loss': 0.53}              OpenRLHF, slime, Trinity, and SkyRL on several lines
+//! 10:00:01 SUCCESS Step 12 | Loss 0.01 | Entropy 0.53                             prime-rl
+//! step: 12  loss/entropy/mean: 0.53                                               torchtitan
+//! |    entropy_loss | -1.34 |                                                     tables
 //! ```
+//!
+//! The first row with an entropy, wherever it is in the log, decides which shape is read. A line may hold
+//! several rows, or a row behind other text; a row may be broken over several lines.
 //!
 //! verl up to 0.4 and EasyR1 print three decimals, transformers 5 four digits, so a curve from a
 //! console is coarser than one from a file. Rows of Hugging Face have no step: see [`progress_steps`].
 //! Two trainings in one log are two runs: a step that starts over begins another curve. (verl 0.4 and
 //! 0.9 `LocalLogger`, EasyR1 46c6c21 `ConsoleLogger`, transformers 4.57 and 5.23 `ProgressCallback`.)
 
+mod broken_lines;
+mod complete_rows;
+mod dict;
+mod fields;
+mod label;
 mod line_patterns;
+mod live;
+mod open_row;
+mod parser;
 mod progress_steps;
+mod row_ends;
+mod rows;
 mod segments;
+mod table;
+mod trainer_row;
+mod verl_row;
 
+use std::borrow::Cow;
 use std::io::Read;
-use std::sync::LazyLock;
 
-use memchr::memchr;
-use memchr::memmem::{self, Finder};
+use memchr::{memchr, memmem};
 
-use line_patterns::{
-    ProgressBar, TrainerRow, Values, YamlBlock, split_prefix, verl_row, without_ansi,
-};
-use progress_steps::{ProgressSteps, RowWithStep};
-use segments::{Segment, segments};
+pub(crate) use line_patterns::without_ansi;
+pub(crate) use live::LiveConsole;
+use parser::ConsoleParser;
+use rows::Shape;
+use segments::segments;
 
 use crate::formats::reader_api::{
     Confidence, Format, Head, LogNote, MissingMetric, ReadError, SeriesBuilder,
 };
 use crate::quantity::EntropyKind;
+use crate::select::SeriesSelector;
 
 pub(crate) const VERL: Format = Format {
     name: "verl-console",
@@ -43,8 +63,8 @@ pub(crate) const VERL: Format = Format {
     metrics: &["actor/entropy", "policy/entropy", "actor/entropy_loss"],
     kinds: &[("actor/entropy_loss", EntropyKind::TokenMean)],
     is_console: true,
-    recognise: |head| recognise(head, Dialect::Verl),
-    read,
+    recognise: |head| recognise(head, &VERL),
+    read: read_into,
     ..Format::DEFAULTS
 };
 
@@ -54,8 +74,8 @@ pub(crate) const EASYR1: Format = Format {
     recognised_by: "lines of Step 12, then nested values",
     metrics: &["policy/entropy", "actor/entropy", "actor/entropy_loss"],
     is_console: true,
-    recognise: |head| recognise(head, Dialect::EasyR1),
-    read,
+    recognise: |head| recognise(head, &EASYR1),
+    read: read_into,
     ..Format::DEFAULTS
 };
 
@@ -65,235 +85,216 @@ pub(crate) const HUGGING_FACE: Format = Format {
     recognised_by: "lines with {'loss': …, 'epoch': …}",
     metrics: &["entropy", "train/entropy"],
     is_console: true,
-    recognise: |head| recognise(head, Dialect::HuggingFace),
-    read,
+    recognise: |head| recognise(head, &HUGGING_FACE),
+    read: read_into,
     ..Format::DEFAULTS
 };
 
-/// The trainer that printed the rows. Each is a format, because a key may mean different quantities.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Dialect {
-    Verl,
-    EasyR1,
-    HuggingFace,
+pub(crate) const OTHER: Format = Format {
+    name: "console",
+    about: "what OpenRLHF, slime, ROLL, prime-rl, SkyRL and other trainers print",
+    recognised_by: "dictionaries, fields or tables with a step and an entropy",
+    metrics: &[
+        "entropy",
+        "critic/entropy/mean",
+        "policy/policy_entropy",
+        "train/entropy_loss",
+        "loss/entropy/mean",
+        "ppo_actor/update/entropy/avg",
+        "optim/entropy",
+        "entropy_loss",
+        "actor/entropy",
+        "actor/entropy_loss",
+    ],
+    // Trinity logs the exact entropy under a key of EasyR1.
+    kinds: &[
+        ("actor/entropy_loss", EntropyKind::TokenMean),
+        ("entropy_loss", EntropyKind::ExactMean),
+        ("loss/entropy/mean", EntropyKind::TokenMean),
+        ("ppo_actor/update/entropy/avg", EntropyKind::TokenMean),
+    ],
+    is_console: true,
+    recognise: |head| recognise(head, &OTHER),
+    read: read_into,
+    ..Format::DEFAULTS
+};
+
+impl Shape {
+    /// The format of a log with rows of this shape. Each trainer whose keys mean something else has its own.
+    pub(crate) fn format(self) -> &'static Format {
+        match self {
+            Shape::Verl => &VERL,
+            Shape::Yaml => &EASYR1,
+            Shape::HuggingFace => &HUGGING_FACE,
+            _ => &OTHER,
+        }
+    }
 }
 
-/// The dialect of the first row in the head of a log.
-fn dialect(head: &[u8]) -> Option<Dialect> {
+/// The format of the first row in the head of a log.
+fn format_of(head: &[u8]) -> Option<&'static Format> {
     let mut console = ConsoleParser::default();
     segments(&mut &*head, |segment| console.take(&segment)).ok()?;
-    console.dialect
+    console.finish();
+    console.shape().map(Shape::format)
 }
 
-/// A head with a row is a console log of its dialect; a head without one may be the start of any of
-/// them.
-fn recognise(head: &Head<'_>, own: Dialect) -> Confidence {
-    match dialect(head.bytes) {
-        Some(dialect) if dialect == own && memchr(0, head.bytes).is_none() => Confidence::Likely,
+/// A head with a row is a console log of its format; a head without one may be the start of any of them.
+fn recognise(head: &Head<'_>, own: &Format) -> Confidence {
+    if !may_be_text(head) {
+        return Confidence::No;
+    }
+    match format_of(head.bytes) {
+        Some(format) if format.name == own.name => Confidence::Likely,
         Some(_) => Confidence::No,
-        None => is_noise(head.bytes),
+        None => is_noise(head),
     }
 }
 
 /// Whether a text without a row may be the start of a console log.
-fn is_noise(head: &[u8]) -> Confidence {
+fn is_noise(head: &Head<'_>) -> Confidence {
     // What trainers and launchers print, and few other texts contain.
     const TRACES: [&str; 6] = ["\x1b[", "%|", " pid=", "WARNING", "Warning: ", "Traceback (most"];
     let delimiters = |line: &[u8]| line.iter().filter(|b| matches!(b, b',' | b'\t')).count();
-    let mut lines = head.split(|b| *b == b'\n').map(delimiters);
+    let mut lines = head.bytes.split(|b| *b == b'\n').map(delimiters);
     let is_table = lines.next().is_some_and(|n| n > 0 && lines.next() == Some(n));
-    let is_json = matches!(head.trim_ascii_start().first(), Some(b'{' | b'['));
+    let is_named = head.is_named(|name| name.ends_with(".log") || name.ends_with(".out"));
+    let has_trace = || TRACES.iter().any(|t| memmem::find(head.bytes, t.as_bytes()).is_some());
     match () {
-        () if memchr(0, head).is_some() => Confidence::No,
-        () if is_table || is_json => Confidence::No,
-        () if TRACES.iter().any(|t| memmem::find(head, t.as_bytes()).is_some()) => {
-            Confidence::Maybe
-        }
+        () if is_named => Confidence::Maybe,
+        () if !is_table && has_trace() => Confidence::Maybe,
         () => Confidence::No,
     }
 }
 
-fn read(
+/// Whether a head may be that of a console log: text, and no JSON.
+pub(crate) fn may_be_text(head: &Head<'_>) -> bool {
+    let is_json = head.shape != crate::framing::json::Shape::NotJson;
+    let is_utf16 = head.bytes.starts_with(b"\xff\xfe") || head.bytes.starts_with(b"\xfe\xff");
+    !is_json && !is_utf16 && memchr(0, head.bytes).is_none()
+}
+
+/// The rows of a console log whose format was found while it was read.
+pub(crate) struct FoundConsole<'w> {
+    pub(crate) format: &'static Format,
+    pub(crate) builder: SeriesBuilder<'w>,
+    pub(crate) outcome: Result<(), ReadError>,
+}
+
+/// Reads a console log of any trainer, wherever its first row is. `None` if it has no row.
+pub(crate) fn read<'w>(
+    source: &mut dyn Read,
+    selector: &'w SeriesSelector,
+) -> Result<Option<FoundConsole<'w>>, ReadError> {
+    let mut found: Option<(&'static Format, SeriesBuilder<'w>)> = None;
+    let mut reading = Reading::default();
+    let mut add = |reading: &mut Reading| {
+        if let Some(shape) = reading.console.shape() {
+            let format = shape.format();
+            let (_, builder) = found.get_or_insert_with(|| {
+                let builder = SeriesBuilder::new(Cow::Borrowed(selector), format.metrics);
+                (format, builder)
+            });
+            reading.add_rows(builder);
+        }
+    };
+    let too_long = segments(source, |segment| {
+        reading.console.take(&segment);
+        add(&mut reading);
+    })?;
+    reading.console.finish();
+    add(&mut reading);
+    Ok(found.map(|(format, mut builder)| {
+        let outcome = reading.end(&mut builder, too_long);
+        FoundConsole { format, builder, outcome }
+    }))
+}
+
+fn read_into(
     _: &Head<'_>,
     source: &mut dyn Read,
     builder: &mut SeriesBuilder<'_>,
 ) -> Result<(), ReadError> {
-    builder.missing_metric(MissingMetric::Count);
-    let mut console = ConsoleParser::default();
-    let (mut rows, mut training) = (0, 0);
+    let mut reading = Reading::default();
     let too_long = segments(source, |segment| {
-        console.take(&segment);
-        for row in console.rows.drain(..) {
-            if row.training != training {
-                training = row.training;
-                builder.enter_run(&format!("training {}", training + 1));
+        reading.console.take(&segment);
+        reading.add_rows(builder);
+    })?;
+    reading.console.finish();
+    reading.add_rows(builder);
+    reading.end(builder, too_long)
+}
+
+/// The state of reading a console log into a builder.
+#[derive(Default)]
+struct Reading {
+    console: ConsoleParser,
+    rows: usize,
+    training: usize,
+    /// Whether a row has a number under a selected key.
+    has_number: bool,
+    /// A selected key with values that are not numbers, and how many.
+    not_numbers: Option<(String, usize)>,
+}
+
+impl Reading {
+    fn add_rows(&mut self, builder: &mut SeriesBuilder<'_>) {
+        for row in self.console.take_rows() {
+            if row.training != self.training {
+                self.training = row.training;
+                builder.enter_run(&format!("training {}", row.training + 1));
             }
             builder.set_step(row.step);
             for (key, value) in &row.values {
-                builder.set_value(key, *value);
+                match value {
+                    Some(value) => {
+                        builder.set_value(key, *value);
+                        self.has_number |= !self.has_number && builder.is_metric(key);
+                    }
+                    None if builder.is_metric(key) => {
+                        builder.column(key); // it counts as a key of the log
+                        self.not_numbers.get_or_insert_with(|| (key.clone(), 0)).1 += 1;
+                    }
+                    None => {}
+                }
             }
             builder.end_row();
-            rows += 1;
-        }
-    })?;
-    for note in console.notes(rows, too_long) {
-        builder.note(note);
-    }
-    Ok(())
-}
-
-/// Whether a segment may contain a row or a bar: a quick test that few segments pass.
-fn may_matter(text: &[u8]) -> bool {
-    static MARKS: LazyLock<[Finder<'_>; 4]> =
-        LazyLock::new(|| ["step:", "Step ", "{'", "%|"].map(Finder::new));
-    MARKS.iter().any(|mark| mark.find(text).is_some())
-}
-
-/// A complete row with its step.
-#[derive(Debug, PartialEq)]
-struct ConsoleRow {
-    training: usize,
-    step: f64,
-    values: Values,
-}
-
-/// The state of parsing a console log.
-#[derive(Default)]
-struct ConsoleParser {
-    rows: Vec<ConsoleRow>, // parsed, but not yet added to the builder
-    dialect: Option<Dialect>,
-    progress: ProgressSteps,
-    block: Option<YamlBlock>,
-    training: usize,
-    begins: usize,             // the line where the last training begins
-    steps: Option<(f64, f64)>, // the first and the last step of this training
-    lines: usize,
-    ends_inside: bool,
-}
-
-impl ConsoleParser {
-    fn take(&mut self, segment: &Segment<'_>) {
-        if segment.is_wipe() {
-            self.progress.wipe();
-        } else if self.block.is_some() || may_matter(segment.text) {
-            self.look_at(segment);
-        }
-        self.lines += usize::from(segment.after == Some(b'\n'));
-    }
-
-    fn look_at(&mut self, segment: &Segment<'_>) {
-        let mut text = segment.text;
-        if let Some((bar, behind)) = ProgressBar::read(text) {
-            self.progress.draw(bar);
-            self.take_rows();
-            text = behind;
-        }
-        let text = String::from_utf8_lossy(text);
-        let text = without_ansi(&text);
-        let (prefix, text) = split_prefix(&text);
-        if segment.is_line() && self.continue_block(prefix, text) {
-            return;
-        }
-        if let Some((step, values)) = verl_row(text) {
-            match segment.after {
-                Some(_) => self.push(Dialect::Verl, step, values),
-                None => self.ends_inside = true, // its last value may be incomplete
-            }
-        } else if let Some(row) = TrainerRow::read(text) {
-            self.dialect.get_or_insert(Dialect::HuggingFace);
-            self.progress.row(row);
-            self.take_rows();
-        } else if segment.is_line() {
-            self.block = YamlBlock::begin(prefix, text);
-        } else if segment.after.is_none() {
-            self.ends_inside |= text.starts_with("step:") || text.starts_with("{'");
+            self.rows += 1;
         }
     }
 
-    /// Whether the line belongs to the current YAML block, which ends at the first line that does not.
-    fn continue_block(&mut self, prefix: &str, line: &str) -> bool {
-        let Some(block) = &mut self.block else { return false };
-        if block.prefix != prefix {
-            return false; // Ray mixes the lines of its processes
+    fn end(self, builder: &mut SeriesBuilder<'_>, too_long: usize) -> Result<(), ReadError> {
+        builder.missing_metric(MissingMetric::Count);
+        builder.notes(self.console.notes(self.rows, too_long));
+        let Some((key, count)) = self.not_numbers else { return Ok(()) };
+        if !self.has_number {
+            let what = format!("none of its {count} values is a number");
+            return Err(ReadError::Record { place: format!("{key:?}"), what });
         }
-        if block.take(line) {
-            return true;
-        }
-        if let Some((step, values)) = self.block.take().and_then(YamlBlock::end) {
-            self.push(Dialect::EasyR1, step, values);
-        }
-        false
-    }
-
-    fn take_rows(&mut self) {
-        while let Some(RowWithStep { step, values, starts_new_training }) = self.progress.next_row()
-        {
-            if starts_new_training && self.steps.is_some() {
-                self.begin_training();
-            }
-            self.push(Dialect::HuggingFace, step, values);
-        }
-    }
-
-    /// Adds a row. A step below the previous one comes from a resumed run, which returns to its
-    /// checkpoint; a step that returns to the first one begins another training.
-    fn push(&mut self, dialect: Dialect, step: f64, values: Values) {
-        if self.steps.is_some_and(|(first, last)| step <= first && step < last) {
-            self.begin_training();
-        }
-        self.dialect.get_or_insert(dialect);
-        self.steps = Some((self.steps.map_or(step, |(first, _)| first), step));
-        self.rows.push(ConsoleRow { training: self.training, step, values });
-    }
-
-    fn begin_training(&mut self) {
-        self.training += 1;
-        self.begins = self.lines + 1;
-        self.steps = None;
-    }
-
-    fn notes(&self, rows: usize, too_long: usize) -> Vec<LogNote> {
-        let mut notes = Vec::new();
-        if self.ends_inside || self.block.is_some() || self.progress.is_waiting() {
-            notes.push(LogNote::Cut {
-                unit: "row",
-                read: rows,
-                place: format!("line {}", self.lines + 1),
-            });
-        }
-        if self.progress.numbered {
-            notes.push(LogNote::RowsNumbered);
-        }
-        let mut odd = |what: String| notes.push(LogNote::Odd(what));
-        if self.training > 0 {
-            let (n, line) = (self.training + 1, self.begins);
-            odd(format!("it holds {n} trainings; the last begins at line {line}"));
-        }
-        if self.progress.is_unmatched() {
-            odd("its progress bar was redrawn more often than rows were printed; steps may be too small".to_owned());
-        }
-        if self.progress.lost > 0 {
-            odd(format!("rows whose step was never shown were skipped: {}", self.progress.lost));
-        }
-        if too_long > 0 {
-            odd(format!("lines longer than 1 MiB were skipped: {too_long}"));
-        }
-        notes
+        let what = match count {
+            1 => format!("1 value of {key:?} is not a number and was skipped"),
+            _ => format!("{count} values of {key:?} are not numbers and were skipped"),
+        };
+        builder.note(LogNote::Odd(what));
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::rows::ConsoleRow;
     use super::*;
 
     fn rows(log: &str) -> Vec<(usize, f64, String)> {
         let mut console = ConsoleParser::default();
         segments(&mut log.as_bytes(), |segment| console.take(&segment)).unwrap();
+        console.finish();
         let show = |row: ConsoleRow| {
-            let values: Vec<_> = row.values.iter().map(|(k, v)| format!("{k}={v}")).collect();
-            (row.training, row.step, values.join(" "))
+            let value = |v: &Option<f64>| v.map_or("?".to_owned(), |v| v.to_string());
+            let values = row.values.iter().map(|(k, v)| format!("{k}={}", value(v)));
+            (row.training, row.step, values.collect::<Vec<_>>().join(" "))
         };
-        console.rows.into_iter().map(show).collect()
+        console.take_rows().into_iter().map(show).collect()
     }
 
     fn row(training: usize, step: f64, values: &str) -> (usize, f64, String) {
@@ -301,11 +302,12 @@ mod tests {
     }
 
     #[test]
-    fn row_follows_prefix_or_bar_but_not_text() {
+    fn row_follows_prefix_or_bar_or_text() {
         let log = "\x1b[36m(TaskRunner pid=7)\x1b[0m step:1 - a/b:2.5\n\
                    \rTraining:  5%|#| 1/20 [0:02]step:2 - a/b:3\n\
                    then step:3 - a/b:4\n(TaskRunner pid=7) [answer] {'epoch': 1}\n";
-        assert_eq!(rows(log), [row(0, 1.0, "a/b=2.5"), row(0, 2.0, "a/b=3")]);
+        let steps = [row(0, 1.0, "a/b=2.5"), row(0, 2.0, "a/b=3"), row(0, 3.0, "a/b=4")];
+        assert_eq!(rows(log), steps);
     }
 
     #[test]
@@ -336,20 +338,20 @@ mod tests {
         let log = "Train:  31%|###| 5/16 [05:28<11:41]\n\
                    {'a': 2.1, 'epoch': 0.3, 'global_step/max_steps': '5/16', 'time': '5m 28s'}\n\
                    {'eval_a': 2, 'epoch': 0.3, 'global_step/max_steps': '5/16'}\n";
-        assert_eq!(rows(log), [row(0, 5.0, "a=2.1 epoch=0.3")]);
+        assert_eq!(rows(log), [row(0, 5.0, "a=2.1 epoch=0.3 global_step/max_steps=5 time=?")]);
     }
 
     #[test]
     fn other_formats_and_prose_are_not_claimed() {
         let claims = |text: &str| {
             let head = Head::new(text.as_bytes(), None);
-            let formats = [VERL, EASYR1, HUGGING_FACE].map(|format| (format.recognise)(&head));
+            let formats =
+                [VERL, EASYR1, HUGGING_FACE, OTHER].map(|format| (format.recognise)(&head));
             formats.into_iter().max().unwrap()
         };
         for text in [
             "{\"step\":1,\"data\":{\"actor/entropy\":2.8}}\n{\"step\":2}\n",
             "[{'step': 1, 'entropy': 2.3}]",
-            "{'step': 1, 'entropy': 2.3}",
             "Step,Name: WARNING\n1,2.5\n2,2.4\n",
             "In step 3 the entropy falls.\n\nIt rises again in step 4: see below.\n",
             "WARNING\n\0\n",
@@ -362,9 +364,11 @@ mod tests {
     }
 
     #[test]
-    fn dialect_decides_the_kind_of_a_key() {
-        assert_eq!(dialect(b"step:1 - actor/entropy_loss:2\n"), Some(Dialect::Verl));
-        assert_eq!(dialect(b"Step 1\nactor:\n  entropy_loss: 2\n\n"), Some(Dialect::EasyR1));
-        assert_eq!(dialect(b"{'entropy': 2, 'epoch': 1}\n"), Some(Dialect::HuggingFace));
+    fn shape_decides_the_format() {
+        let name = |log: &[u8]| format_of(log).map(|format| format.name);
+        assert_eq!(name(b"step:1 - actor/entropy_loss:2\n"), Some("verl-console"));
+        assert_eq!(name(b"Step 1\nactor:\n  entropy_loss: 2\n\n"), Some("easyr1-console"));
+        assert_eq!(name(b"{'entropy': 2, 'epoch': 1}\n"), Some("trainer-console"));
+        assert_eq!(name(b"Step 1: {'actor/entropy_loss': 2}\n"), Some("console"));
     }
 }

@@ -15,7 +15,8 @@
 
 use std::collections::VecDeque;
 
-use super::line_patterns::{ProgressBar, RowKind, TrainerRow, Values};
+use super::line_patterns::{ProgressBar, Values};
+use super::trainer_row::{RowKind, TrainerRow};
 
 /// A training row and its step.
 #[derive(Debug, PartialEq)]
@@ -24,6 +25,8 @@ pub(crate) struct RowWithStep {
     pub(crate) values: Values,
     /// Whether the previous training had finished, or has another length.
     pub(crate) starts_new_training: bool,
+    /// Whether Hugging Face's Trainer printed it.
+    pub(crate) is_hugging_face: bool,
 }
 
 /// Matches rows with progress bars.
@@ -115,7 +118,14 @@ impl ProgressSteps {
                     self.numbered |= known.is_none();
                     let step = known.unwrap_or(self.number as f64);
                     let starts_new_training = std::mem::take(&mut self.starts_new_training);
-                    return Some(RowWithStep { step, values: row.values, starts_new_training });
+                    let is_hugging_face = row.is_hugging_face();
+                    let values = row.values;
+                    return Some(RowWithStep {
+                        step,
+                        values,
+                        starts_new_training,
+                        is_hugging_face,
+                    });
                 }
             }
         }

@@ -33,20 +33,51 @@ pub enum Shape {
 }
 
 /// The shape of the first bytes of a file; of a head that ends anywhere, the keys up to there.
-pub fn shape(mut head: &[u8]) -> Shape {
-    let Ok(mut scanner) = Scanner::small(&mut head) else { return Shape::NotJson };
+pub fn shape(head: &[u8]) -> Shape {
+    let mut source = head;
+    let Ok(mut scanner) = Scanner::small(&mut source) else { return Shape::NotJson };
     match scanner.peek() {
+        Ok(Some(b'{')) if is_text_in_brackets(head) => Shape::NotJson,
         Ok(Some(b'{')) => Shape::Object(keys(&mut scanner)),
         Ok(Some(b'[')) => {
             scanner.pos += 1;
             match scanner.peek() {
                 Ok(Some(b'{')) => Shape::Rows(keys(&mut scanner)),
                 Ok(Some(b']')) => Shape::EmptyArray,
+                Ok(_) if is_text_in_brackets(head) => Shape::NotJson,
                 _ => Shape::Array,
             }
         }
         Ok(None) => Shape::Blank,
         _ => Shape::NotJson,
+    }
+}
+
+/// Whether a text begins with a bracket that is not JSON's: `[2026-04-02 10:00] step`, `[INFO]`, `{'a': 1}`.
+fn is_text_in_brackets(head: &[u8]) -> bool {
+    let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
+    let Some((bracket, inside)) = head.split_first() else { return false };
+    let inside = inside.trim_ascii_start();
+    match (bracket, inside.first()) {
+        (b'{', Some(b'\'')) => true,
+        (b'[', Some(b'-' | b'0'..=b'9')) => {
+            let is_part = |at: &usize| match inside[*at] {
+                b'-' | b'+' => matches!(inside[*at - 1], b'e' | b'E'),
+                byte => byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E'),
+            };
+            let number = (1..inside.len()).take_while(is_part);
+            // A number is followed by a comma or the end of the array, which is the end of the text.
+            match inside[1 + number.count()..].trim_ascii_start() {
+                [b',', ..] | [] => false,
+                [b']', rest @ ..] => !rest.trim_ascii().is_empty(),
+                _ => true,
+            }
+        }
+        (b'[', Some(first)) => {
+            let is_word = [&b"true"[..], b"false", b"null", b"NaN", b"Infinity"];
+            first.is_ascii_alphabetic() && !is_word.iter().any(|word| inside.starts_with(word))
+        }
+        _ => false,
     }
 }
 
@@ -93,5 +124,15 @@ mod tests {
         assert_eq!(shape(b"\xef\xbb\xbf[{"), Shape::Rows(vec![]));
         assert_eq!(shape(b"\n \n"), Shape::Blank);
         assert_eq!(shape(b"\x89PNG"), Shape::NotJson);
+    }
+
+    #[test]
+    fn text_in_brackets_is_not_json() {
+        for text in ["[2026-04-02 10:00] x", "[INFO] x", "[0] step", "{'a': 1}", "[rank0]: x"] {
+            assert_eq!(shape(text.as_bytes()), Shape::NotJson, "{text}");
+        }
+        for text in ["[1, 2", "[1.5]", "[-1e-5,", "[\"a\"", "[NaN", "[null", "[", "[12"] {
+            assert_eq!(shape(text.as_bytes()), Shape::Array, "{text}");
+        }
     }
 }
