@@ -1,6 +1,6 @@
 """Compares how fast entropy-viz reads logs with the readers of TensorBoard, W&B and Python.
 
-Five logs of 100 MB, of the same ten metrics (a trainer_state.json has thirty), are written once, in target/bench,
+Six logs of 100 MB, of the same ten metrics (a trainer_state.json has thirty), are written once, in target/bench,
 as the trainers and their loggers write them. Each is read whole, alternately by `entropy-viz stats --json` and by
 the program that a script would use instead, which takes all values of the entropy and computes the same statistics
 with NumPy; both must find as many points and the same mean. Times and peaks are those of whole processes, start and
@@ -144,6 +144,41 @@ def write_wandb(file):
     frame(field(18, b"\x10" + varint(int(now))))  # exit
 
 
+def write_swanlab(file):
+    """Like swanlab 0.10: one record per value, in the framing of W&B's file."""
+    block, header = 1 << 15, 7
+    records = 0
+
+    def frame(number, message):
+        nonlocal records
+        records += 1
+        record = b"\x08" + varint(records) + field(2, b"\x08" + varint(START)) + field(number, message)
+        chunk = 1
+        while True:
+            left = block - file.tell() % block
+            if left < header:
+                file.write(bytes(left))
+                left = block
+            part, record = record[:left - header], record[left - header:]
+            kind = {(1, False): 1, (1, True): 2, (3, True): 3, (3, False): 4}[chunk, bool(record)]
+            crc = zlib.crc32(part, zlib.crc32(bytes([kind])))
+            file.write(struct.pack("<IHB", crc, len(part), kind) + part)
+            if not record:
+                return
+            chunk = 3
+
+    file.write(struct.pack("<4sHB", b":SWL", 0xE1D6, 2))
+    frame(10, field(1, b"bench") + field(4, b"bench") + field(10, b"b3nch001"))  # start
+    for step, values in training():
+        time = b"\x08" + varint(START + int(SECONDS * step))
+        for name, value in zip(METRICS, values):
+            number = b"\x09" + struct.pack("<d", value) if value else b""
+            frame(13, field(1, name.encode()) + b"\x10" + varint(step) + b"\x18\x01" + field(4, time) + field(5, number))
+        if file.tell() >= SIZE:
+            break
+    frame(11, b"\x08\x01")  # finish
+
+
 def field(number, data):
     """A bytes field of a protocol buffer."""
     return varint(number << 3 | 2) + varint(len(data)) + data
@@ -244,6 +279,55 @@ def read_wandb(path):
     return steps, values
 
 
+def read_swanlab(path):
+    """SwanLab has no reader that reads without uploading, so this is one in Python."""
+
+    def number(data, at):
+        value = shift = 0
+        while True:
+            byte = data[at]
+            value |= (byte & 127) << shift
+            at, shift = at + 1, shift + 7
+            if byte < 128:
+                return value, at
+
+    def fields(data):
+        at, found = 0, {}
+        while at < len(data):
+            tag, at = number(data, at)
+            if tag & 7 == 0:
+                found[tag >> 3], at = number(data, at)
+            elif tag & 7 == 1:
+                found[tag >> 3], at = struct.unpack_from("<d", data, at)[0], at + 8
+            else:
+                size, at = number(data, at)
+                found[tag >> 3], at = data[at:at + size], at + size
+        return found
+
+    def records(data):
+        at, parts = 7, []
+        while at + 7 <= len(data):
+            if (left := 32768 - at % 32768) < 7:
+                at += left
+                continue
+            crc, length, kind = struct.unpack_from("<IHB", data, at)
+            part = data[at + 7:at + 7 + length]
+            assert zlib.crc32(part, zlib.crc32(bytes([kind]))) == crc
+            parts.append(part)
+            at += 7 + length
+            if kind in (1, 4):
+                yield b"".join(parts)
+                parts = []
+
+    steps, values = [], []
+    for record in records(Path(path).read_bytes()):
+        scalar = fields(record).get(13)
+        if scalar is not None and (scalar := fields(scalar))[1] == b"policy/entropy":
+            steps.append(scalar.get(2, 0))
+            values.append(fields(scalar[5]).get(1, 0.0))
+    return steps, values
+
+
 def read_verl(path):
     import json
 
@@ -299,6 +383,8 @@ CASES = {
                         read_tensorboard, "EventAccumulator", times=50, one_core=False),
     "wandb": Case("run-b3nch001.wandb", "W&B run file, 13 items a row", write_wandb, read_wandb, "DataStore, Record",
                   times=20, one_core=False),
+    "swanlab": Case("run-b3nch001.swanlab", "SwanLab run file, ten keys", write_swanlab, read_swanlab,
+                    "a reader in Python", times=30, one_core=False),
     "verl": Case("verl.jsonl", "verl JSON lines, one core", write_verl, read_verl, "json.loads", rate=400),
     "easyr1": Case("experiment_log.jsonl", "EasyR1 nested JSON lines, one core", write_easyr1, read_easyr1,
                    "json.loads"),

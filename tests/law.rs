@@ -443,8 +443,8 @@ fn log_without_a_clock_is_rejected_with_a_hint() {
     let tmp = temp_dir();
     let verl = path_of("verl/qwen3-tiny_solver_s1.jsonl");
     fs::write(tmp.path().join("a.jsonl"), lines(1..=30, unix_time)).unwrap();
-    let words =
-        ["cannot place", &verl, "has no times", "TensorBoard, W&B and trackio logs have a clock"];
+    let clocks = "SwanLab, MLflow, ClearML and trackio have a clock";
+    let words = ["cannot place", &verl, "has no times", clocks];
     assert_rejected(&tmp, &["plot", "a.jsonl", &verl, "--x", "time"], &words);
     fs::write(tmp.path().join("b.jsonl"), lines(1..=30, |step| f64::from(step % 7))).unwrap();
     assert_rejected(

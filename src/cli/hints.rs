@@ -14,8 +14,8 @@ pub(super) const NO_HISTORY_HINT: &str = "either training did not finish (the tr
      was recorded; `entropy-viz compute` on its checkpoints makes one";
 
 /// Which logs have a clock.
-pub(super) const CLOCK_HINT: &str = "TensorBoard, W&B and trackio logs have a clock, and lines and tables with _timestamp, wall_time \
-     or time; --x step and --x relative need none";
+pub(super) const CLOCK_HINT: &str = "logs of TensorBoard, W&B, SwanLab, MLflow, ClearML and trackio have a clock, and lines and tables \
+     with _timestamp, wall_time or time; --x step and --x relative need none";
 
 const GLOB_HINT: &str = "put * ? or [ in brackets, as in [*], to mean the character";
 

@@ -88,13 +88,15 @@ fn mlflow_run<'a>(files: &'a [PathBuf], directories: &[PathBuf]) -> Option<&'a P
 
 /// The logs among the files of one directory.
 fn logs_among(directory: &Path, files: Vec<PathBuf>, directories: &[PathBuf]) -> Vec<Input> {
-    let (mut events, files): (Vec<_>, Vec<_>) =
-        files.into_iter().partition(|path| name(path).contains(".tfevents."));
+    let is_of_tag = directory.parent().is_some_and(|parent| name(parent) == "logs");
+    let is_events = |path: &PathBuf| name(path).contains(".tfevents.");
+    let is_part = |path: &PathBuf| is_events(path) || is_of_tag && is_swanlab_values(path);
+    let (mut parts, files): (Vec<_>, Vec<_>) = files.into_iter().partition(is_part);
     let mut logs = Vec::new();
-    if !events.is_empty() {
-        events.sort_by(|a, b| natural_order(a, b));
+    if !parts.is_empty() {
+        parts.sort_by(|a, b| natural_order(a, b));
         logs.push(Input {
-            segments: events.into_iter().map(Location::File).collect(),
+            segments: parts.into_iter().map(Location::File).collect(),
             directory: Some(directory.to_owned()),
             label: None,
             origin: Origin::Scanned,
@@ -128,6 +130,11 @@ fn logs_among(directory: &Path, files: Vec<PathBuf>, directories: &[PathBuf]) ->
         logs.push(Input { place: Some(0), ..Input::file(path, origin) });
     }
     logs
+}
+
+/// Whether the file is `1000.log`, `2000.log` and so on: values of SwanLab's local mode.
+fn is_swanlab_values(path: &Path) -> bool {
+    extension(path) == "log" && stem(path).bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Whether the file is an offline session of ClearML, packed as ZIP, without its directory next to it.
@@ -170,7 +177,8 @@ fn leave_out_swanlab_values(logs: &mut Vec<Input>) {
     let databases: BTreeSet<PathBuf> =
         databases.filter_map(|path| path.parent().map(Path::to_owned)).collect();
     logs.retain(|log| {
-        let values = log.path().and_then(|path| path.ancestors().nth(2));
+        let Some(Location::File(first)) = log.segments.first() else { return true };
+        let values = first.ancestors().nth(2);
         let is_logs = values.is_some_and(|logs| logs.ends_with("logs"));
         let of_database = values.and_then(|logs| logs.ancestors().nth(2));
         !(is_logs && of_database.is_some_and(|directory| databases.contains(directory)))
@@ -184,10 +192,10 @@ fn join_resumed_runs(logs: &mut Vec<Input>) {
     let mut joined: Vec<Input> = Vec::new();
     for log in logs.drain(..) {
         let run = match &log.segments[..] {
-            [Location::File(path)] if has_run_id(path) => {
+            [Location::File(path)] => run_id(path).map(|id| {
                 let of_all_runs = path.parent().and_then(Path::parent).unwrap_or(Path::new(""));
-                Some((of_all_runs.to_owned(), name(path)))
-            }
+                (of_all_runs.to_owned(), id)
+            }),
             _ => None,
         };
         match run.as_ref().and_then(|run| runs.get(run)) {
@@ -203,9 +211,17 @@ fn join_resumed_runs(logs: &mut Vec<Input>) {
     *logs = joined;
 }
 
-/// Whether the name of the file is that of its run.
-fn has_run_id(path: &Path) -> bool {
-    matches!(extension(path).as_str(), "wandb" | "swanlab") && stem(path) != "backup"
+/// The id of the run in the name of a run file of W&B or SwanLab, or in the name of its directory.
+fn run_id(path: &Path) -> Option<String> {
+    match (extension(path).as_str(), stem(path).as_str()) {
+        ("wandb", stem) => Some(stem.to_owned()),
+        ("swanlab", "backup") => {
+            let directory = name(path.parent()?);
+            Some(directory.strip_prefix("run-")?.rsplit_once('-')?.1.to_owned())
+        }
+        ("swanlab", stem) => stem.starts_with("run-").then(|| stem.to_owned()),
+        _ => None,
+    }
 }
 
 fn name(path: &Path) -> String {
@@ -299,6 +315,8 @@ mod tests {
         let files = ["run-1-a/logs/0/1000.log", "run-1-a/console/x.log", "runs.swanlab"];
         assert_eq!(found(&files), [files[2], files[1]]);
         assert_eq!(found(&files[..2]), [files[1], files[0]]);
+        let parts = ["logs/0/1000.log", "logs/0/2000.log", "logs/0/_summary.json"];
+        assert_eq!(found(&parts), [format!("{}+{}", parts[0], parts[1]), parts[2].to_owned()]);
     }
 
     #[test]
@@ -329,8 +347,11 @@ mod tests {
             "swanlog/run-2-abc/run-abc.swanlab",
             "swanlog/run-3-x/backup.swanlab",
             "swanlog/run-4-y/backup.swanlab",
+            "swanlog/run-5-y/backup.swanlab",
         ];
-        let resumed = format!("{}+{}", files[0], files[1]);
-        assert_eq!(found(&files), [resumed, files[2].to_owned(), files[3].to_owned()]);
+        let resumed = |at: usize| format!("{}+{}", files[at], files[at + 1]);
+        assert_eq!(found(&files), [resumed(0), files[2].to_owned(), resumed(3)]);
+        let databases = ["a/runs.swanlab", "b/runs.swanlab"];
+        assert_eq!(found(&databases), databases);
     }
 }

@@ -8,14 +8,15 @@
 //! verl reports a metric under the two parts of its key, and transformers reports `train/loss` as the
 //! metric `loss` with the variant `train`. `task.json` next to it has the name of the run; both are also
 //! packed into `offline-<id>.zip`. A value without a step (`report_single_value`) has the smallest 32-bit
-//! integer as step. ClearML replaces NaN and infinities by 0. (clearml 2, `backend_interface/metrics/events.py`; verl, `utils/tracking.py`.)
+//! integer as step. ClearML replaces NaN and infinities by 0. (clearml 2,
+//! `backend_interface/metrics/events.py`; verl, `utils/tracking.py`.)
 
 use std::fs::File;
 use std::io::Read;
 
 use crate::formats::format::RunIdentity;
 use crate::formats::reader_api::{
-    Confidence, Format, Growth, Head, MissingMetric, ReadError, SeriesBuilder,
+    ColumnId, Confidence, Format, Growth, Head, MissingMetric, ReadError, SeriesBuilder,
 };
 use crate::framing::json::{ScanError, Scanner, Shape, Value};
 use crate::framing::zip;
@@ -97,19 +98,20 @@ fn read(
 }
 
 fn read_lines(source: &mut dyn Read, builder: &mut SeriesBuilder<'_>) -> Result<(), ReadError> {
+    let clock = builder.clock("timestamp");
     let mut event = Event::default();
     let mut scanner = Scanner::new(source)?;
     while scanner.peek()?.is_some() {
         scanner.array::<ReadError>(|scanner| {
             read_event(scanner, &mut event)?;
-            add(&event, builder);
+            add(&event, clock, builder);
             Ok(())
         })?;
     }
     Ok(())
 }
 
-fn add(event: &Event, builder: &mut SeriesBuilder<'_>) {
+fn add(event: &Event, clock: Option<ColumnId>, builder: &mut SeriesBuilder<'_>) {
     let (Some(step), Some(value)) = (event.step, event.value) else { return };
     if event.kind != "training_stats_scalar" || step == NO_STEP || !step.is_finite() {
         return;
@@ -122,10 +124,7 @@ fn add(event: &Event, builder: &mut SeriesBuilder<'_>) {
     };
     let Some(column) = column else { return };
     builder.push(column, step, value);
-    if builder.selector().has_clock()
-        && builder.is_selected(column)
-        && let Some(clock) = builder.clock("timestamp")
-    {
+    if let (Some(clock), true) = (clock, builder.is_selected(column)) {
         builder.push(clock, step, event.milliseconds);
     }
 }

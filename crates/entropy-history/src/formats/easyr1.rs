@@ -33,7 +33,8 @@ fn recognise(head: &Head<'_>) -> Confidence {
     let metrics = keys.iter().filter(|(key, _)| key != "step");
     let nested =
         metrics.clone().count() > 0 && metrics.clone().all(|(_, h)| *h == ValueKind::Object);
-    let steps = head.has("step", ValueKind::Scalar) && !head.has("data", ValueKind::Object);
+    let other = ["data", "metrics"].iter().any(|key| head.has(key, ValueKind::Object));
+    let steps = head.has("step", ValueKind::Scalar) && !other;
     if steps && nested { Confidence::Certain } else { Confidence::No }
 }
 

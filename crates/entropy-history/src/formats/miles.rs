@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Each kind of row has its own step, so the step of a row is that of its most specific counter:
-//! `step`, then `train/step`, `rollout/step` and others that end in `/step`. (miles, the fork of slime by
+//! `step`, then `train/step`, `rollout/step` and others that end in `/step`. Other programs put the step
+//! beside `metrics`. (miles, the fork of slime by
 //! radixark: its event logger.)
 
 use std::io::Read;
@@ -15,13 +16,12 @@ use crate::formats::reader_api::{
     Confidence, Format, Growth, Head, JsonRows, MissingMetric, ReadError, SeriesBuilder,
     read_json_lines,
 };
-use crate::formats::step_keys;
 use crate::framing::json::ValueKind;
 
 pub(crate) const FORMAT: Format = Format {
     name: "miles",
-    about: "miles' events.jsonl",
-    recognised_by: "lines of objects with an object metrics and no step beside it",
+    about: "miles' events.jsonl, and other lines with metrics in an object",
+    recognised_by: "lines of objects with an object metrics",
     metrics: &["train/entropy_loss", "rollout/entropy"],
     recognise,
     read,
@@ -30,12 +30,7 @@ pub(crate) const FORMAT: Format = Format {
 };
 
 fn recognise(head: &Head<'_>) -> Confidence {
-    let has_metrics = head.has("metrics", ValueKind::Object);
-    if has_metrics && step_keys::of_head(head).is_none() {
-        Confidence::Certain
-    } else {
-        Confidence::No
-    }
+    if head.has("metrics", ValueKind::Object) { Confidence::Certain } else { Confidence::No }
 }
 
 /// How well a key counts the steps of a row, smaller is better; `None` for other keys.
@@ -65,9 +60,11 @@ fn read(
                     best = Some(rank);
                     rows.read_step(scanner, key)
                 }
+                _ if scanner.peek()? == Some(b'{') => rows.read_nested(scanner, key),
                 _ => rows.read_value(scanner, key),
             })
         }
+        "step" | "global_step" | "iteration" => rows.read_step(scanner, key),
         _ => rows.read_value(scanner, key),
     })
 }
@@ -103,6 +100,17 @@ mod tests {
         assert_eq!(points(&text, "train/entropy_loss"), train);
         let rollout: Vec<_> = (0..40).map(|i| (f64::from(i), 1.5)).collect();
         assert_eq!(points(&text, "rollout/entropy"), rollout);
+    }
+
+    #[test]
+    fn step_beside_the_metrics_counts() {
+        let row = |step: u32| {
+            format!(
+                "{{\"step\": {step}, \"metrics\": {{\"critic\": {{\"entropy/mean\": 0.5}}}}}}\n"
+            )
+        };
+        let text: String = (1..4).map(row).collect();
+        assert_eq!(points(&text, "critic/entropy/mean"), [(1.0, 0.5), (2.0, 0.5), (3.0, 0.5)]);
     }
 
     #[test]

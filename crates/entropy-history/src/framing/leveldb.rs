@@ -1,4 +1,4 @@
-//! LevelDB's log format, as W&B uses it for its run files: reader and writer.
+//! LevelDB's log format, as W&B and SwanLab use it for their run files: reader and writer.
 //!
 //! ```text
 //! blocks of 32,768 bytes, the file's header counted in
@@ -7,7 +7,7 @@
 //! fewer than 7 bytes left in a block are zeros
 //! ```
 //!
-//! LevelDB uses a masked CRC-32C, W&B does not. After a chunk with a wrong checksum, reading continues
+//! LevelDB uses a masked CRC-32C, W&B and SwanLab do not. After a chunk with a wrong checksum, reading continues
 //! at the next block, as wandb-core does; the damaged record is lost and reported.
 
 use std::io::{self, Read};

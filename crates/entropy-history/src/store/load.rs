@@ -254,10 +254,11 @@ pub fn looks_like_log(path: &Path) -> io::Result<bool> {
 pub fn open_log(location: &Location) -> io::Result<(Box<dyn Read + '_>, Option<&Path>)> {
     let Location::File(path) = location else { return Ok((Box::new(io::stdin().lock()), None)) };
     let file = File::open(path)?;
-    let large = file.metadata().is_ok_and(|metadata| metadata.len() >= READ_AHEAD_BYTES);
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let is_large = file.metadata().is_ok_and(|metadata| metadata.len() >= READ_AHEAD_BYTES);
+    // Asked for large files only: the answer takes longer than reading a small file.
+    let has_cores = || std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1);
     let reader: Box<dyn Read> =
-        if large && cores > 1 { Box::new(ReadAhead::new(file)) } else { Box::new(file) };
+        if is_large && has_cores() { Box::new(ReadAhead::new(file)) } else { Box::new(file) };
     Ok((reader, Some(path)))
 }
 

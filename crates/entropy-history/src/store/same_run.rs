@@ -162,6 +162,11 @@ impl Likeness {
     }
 }
 
+/// The largest result of [`needed`].
+const MOST_NEEDED: usize = 8;
+/// Histories that agree in this number of different values begin alike.
+const ALIKE: usize = 5;
+
 /// How many different values have to agree.
 fn needed(a: &RecordOfRun<'_>, b: &RecordOfRun<'_>, is_rounded: bool) -> usize {
     if a.run_directory.is_some() && a.run_directory == b.run_directory {
@@ -174,7 +179,7 @@ fn needed(a: &RecordOfRun<'_>, b: &RecordOfRun<'_>, is_rounded: bool) -> usize {
     match (is_below(a, b) || is_below(b, a), is_rounded) {
         (true, false) => 3,
         (true, true) | (false, false) => 5,
-        (false, true) => 8,
+        (false, true) => MOST_NEEDED,
     }
 }
 
@@ -204,8 +209,7 @@ fn compare_by_step(a: &RecordOfRun<'_>, b: &RecordOfRun<'_>) -> Likeness {
     };
     let (a_points, b_points) = (&a.points[within(a.points)], &b.points[within(b.points)]);
     let tolerance = a.precision.tolerance_to(&b.precision);
-    let needed = needed(a, b, tolerance.is_rounded());
-    let mut values = DistinctValues::new(needed.max(5));
+    let mut values = DistinctValues::new(MOST_NEEDED);
     let (mut common, mut i, mut j) = (0_usize, 0, 0);
     let mut agrees_up_to = f64::NEG_INFINITY;
     while i < a_points.len() && j < b_points.len() {
@@ -216,7 +220,7 @@ fn compare_by_step(a: &RecordOfRun<'_>, b: &RecordOfRun<'_>) -> Likeness {
             j += 1;
         } else {
             if !tolerance.accepts(p.entropy, q.entropy) {
-                return match values.count() >= 5 {
+                return match values.count() >= ALIKE {
                     true => Likeness::Parts { agrees_up_to, step: p.step },
                     false => Likeness::Different,
                 };
@@ -231,7 +235,7 @@ fn compare_by_step(a: &RecordOfRun<'_>, b: &RecordOfRun<'_>) -> Likeness {
     if common == 0 || common * 5 < fewer * 4 {
         return Likeness::Unknown;
     }
-    match values.count() >= needed {
+    match values.count() >= needed(a, b, tolerance.is_rounded()) {
         true => Likeness::SameRun,
         false => Likeness::Unknown,
     }

@@ -40,8 +40,9 @@ struct Header {
 
 /// Finds the header; there may be lines of other text before it.
 fn header(head: &[u8]) -> Option<Header> {
+    let is_json = matches!(head.trim_ascii_start().first(), Some(b'{' | b'['));
     let mut rest = without_mark(head);
-    for line in 1..=LINES_BEFORE_HEADER {
+    for line in 1..=if is_json { 1 } else { LINES_BEFORE_HEADER } {
         if let Some(delimiter) = delimiter(rest.split(|b| *b == b'\n').next()?) {
             let confidence = confidence(rest, delimiter);
             if confidence == Confidence::Certain || line == 1 && confidence == Confidence::Maybe {

@@ -1,11 +1,12 @@
 //! Reads MLflow's database.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
+use super::{MetricValue, add, number_if_without_steps};
 use crate::formats::reader_api::{LogNote, ReadError, SeriesBuilder};
 use crate::formats::run_names::RunNames;
 use crate::framing::sqlite::query_database;
@@ -15,14 +16,7 @@ struct MlflowRun {
     name: String,
     experiment: String,
     deleted: bool,
-    rows: Vec<MetricRow>,
-}
-
-struct MetricRow {
-    key: usize, // index in `Store::keys`
-    step: f64,
-    value: f64,
-    milliseconds: f64,
+    metrics: Vec<(usize, Vec<MetricValue>)>, // by the index of their key in `Store::keys`
 }
 
 #[derive(Default)]
@@ -42,30 +36,33 @@ pub(super) fn read(path: &Path, builder: &mut SeriesBuilder<'_>) -> Result<(), R
         let count = plural(deleted.len(), "deleted run was", "deleted runs were");
         builder.note(LogNote::Remark(format!("{count} left out")));
     }
-    let mut names = RunNames::default();
+    let (mut names, mut is_numbered) = (RunNames::default(), false);
+    let mut experiments: BTreeMap<String, BTreeSet<String>> = BTreeMap::new(); // of the runs of a name
     for run in &runs {
-        let is_namesake = |other: &&MlflowRun| other.name == run.name;
-        let in_others = |other: &MlflowRun| other.experiment != run.experiment;
-        let name = match runs.iter().filter(is_namesake).any(in_others) {
-            true => format!("{}/{}", run.experiment, run.name),
-            false => run.name.clone(),
+        experiments.entry(run.name.clone()).or_default().insert(run.experiment.clone());
+    }
+    for mut run in runs {
+        let name = match experiments[&run.name].len() {
+            1 => run.name,
+            _ => format!("{}/{}", run.experiment, run.name),
         };
         builder.enter_run(&names.distinct(&name));
         let clock = builder.clock("timestamp");
-        for row in &run.rows {
-            let Some(column) = builder.column(&keys[row.key]) else { continue };
-            builder.push(column, row.step, row.value);
-            if let (Some(clock), true) = (clock, builder.is_selected(column)) {
-                builder.push(clock, row.step, row.milliseconds);
-            }
+        for (key, values) in &mut run.metrics {
+            let Some(column) = builder.column(&keys[*key]) else { continue };
+            is_numbered |= number_if_without_steps(values);
+            add(values, column, clock, builder);
         }
+    }
+    if is_numbered {
+        builder.note(LogNote::RowsNumbered);
     }
     Ok(())
 }
 
 fn query(db: &Connection) -> rusqlite::Result<Store> {
     let mut store = Store::default();
-    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
     // Before MLflow 2, only a tag has the name of a run.
     let mut statement = db.prepare(
         "SELECT r.run_uuid, coalesce(nullif(r.name, ''), nullif(t.value, ''), r.run_uuid),
@@ -82,14 +79,18 @@ fn query(db: &Connection) -> rusqlite::Result<Store> {
             name: row.get(1)?,
             experiment: row.get_ref(2).map(text)?,
             deleted: row.get(3)?,
-            rows: Vec::new(),
+            metrics: Vec::new(),
         });
     }
-    let mut known: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
-    let mut statement = db.prepare(
-        "SELECT run_uuid, key, value, step, is_nan, timestamp FROM metrics
-         ORDER BY timestamp, rowid",
-    )?;
+    let mut known: HashMap<Vec<u8>, usize> = HashMap::new();
+    let mut series: HashMap<(usize, usize), usize> = HashMap::new(); // only looked up
+    // MLflow 1.0 had no `is_nan`.
+    let has_nan = db.prepare("SELECT is_nan FROM metrics").is_ok();
+    let is_nan = if has_nan { "is_nan" } else { "0" };
+    let mut statement = db.prepare(&format!(
+        "SELECT run_uuid, key, CASE WHEN {is_nan} THEN NULL ELSE value END, step, timestamp
+         FROM metrics ORDER BY timestamp, rowid"
+    ))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let Some(&place) = places.get(row.get_ref(0)?.as_str()?) else { continue };
@@ -102,10 +103,14 @@ fn query(db: &Connection) -> rusqlite::Result<Store> {
                 store.keys.len() - 1
             }
         };
-        let is_nan: bool = row.get(4)?;
-        let value = if is_nan { f64::NAN } else { infinite(row.get(2)?) };
-        let (step, milliseconds) = (row.get(3)?, row.get(5)?);
-        store.runs[place].rows.push(MetricRow { key, step, value, milliseconds });
+        let value = row.get::<_, Option<f64>>(2)?.map_or(f64::NAN, infinite);
+        let (step, milliseconds) = (row.get(3)?, row.get(4)?);
+        let metrics = &mut store.runs[place].metrics;
+        let at = *series.entry((place, key)).or_insert(metrics.len());
+        if at == metrics.len() {
+            metrics.push((key, Vec::new()));
+        }
+        metrics[at].1.push(MetricValue { step, value, milliseconds });
     }
     Ok(store)
 }

@@ -1,9 +1,10 @@
 //! Reads the files of a run of MLflow: a file for each metric.
 
 use std::fs::{self, File};
-use std::io::BufReader;
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use super::{MetricValue, add, number_if_without_steps};
 use crate::formats::reader_api::{Head, LogNote, ReadError, SeriesBuilder};
 use crate::formats::value_lines::ValueLines;
 
@@ -43,28 +44,27 @@ pub(super) fn read(path: &Path, builder: &mut SeriesBuilder<'_>) -> Result<(), R
         }
         None => (path.parent().unwrap_or(Path::new("")).to_owned(), metric_files(path)),
     };
-    let meta = fs::read_to_string(run.join("meta.yaml"))?;
+    let meta = start_of(&run.join("meta.yaml"))?;
     if field(&meta, "lifecycle_stage").as_deref() == Some("deleted") {
         return Err(ReadError::Nothing("the run was deleted"));
     }
     builder.name_run(&name(&run, &meta));
     let clock = builder.clock("timestamp");
-    let (mut lines, mut without_step) = (ValueLines::default(), false);
+    let (mut lines, mut is_numbered) = (ValueLines::default(), false);
     for file in files {
         let Some(key) = key(&run, &file) else { continue };
         let Some(column) = builder.column(&key) else { continue };
-        lines.read(&mut BufReader::new(File::open(&file)?), &file, |number, line| {
-            let Some((milliseconds, value, step)) = parse(line) else { return false };
-            without_step |= step.is_none();
-            let step = step.unwrap_or(number as f64);
-            builder.push(column, step, value);
-            if let (Some(clock), true) = (clock, builder.is_selected(column)) {
-                builder.push(clock, step, milliseconds);
-            }
-            true
+        let mut values = Vec::new();
+        lines.read(&mut BufReader::new(File::open(&file)?), &file, |_, line| {
+            let value = parse(line);
+            let is_valid = value.is_some();
+            values.extend(value);
+            is_valid
         })?;
+        is_numbered |= number_if_without_steps(&mut values);
+        add(&values, column, clock, builder);
     }
-    if without_step {
+    if is_numbered {
         builder.note(LogNote::RowsNumbered);
     }
     lines.add_notes(builder);
@@ -104,10 +104,17 @@ fn key(run: &Path, file: &Path) -> Option<String> {
 
 /// The name of a run: of its tag, else of its `meta.yaml`, else its id.
 fn name(run: &Path, meta: &str) -> String {
-    let tag = fs::read_to_string(run.join("tags/mlflow.runName")).unwrap_or_default();
+    let tag = start_of(&run.join("tags/mlflow.runName")).unwrap_or_default();
     let named = Some(tag.trim().to_owned()).filter(|name| !name.is_empty());
     let named = named.or_else(|| field(meta, "run_name"));
     named.or_else(|| field(meta, "run_id").or_else(|| field(meta, "run_uuid"))).unwrap_or_default()
+}
+
+/// The text of a small file; of a large one, its start.
+fn start_of(path: &Path) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(1 << 16).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// The text of a field of a YAML file with one field in each line; `None` if it is missing or empty.
@@ -123,12 +130,10 @@ fn field(yaml: &str, key: &str) -> Option<String> {
 }
 
 /// A line: `<milliseconds> <value> <step>`, and perhaps the name of a data set. MLflow 0.x had no steps.
-fn parse(line: &[u8]) -> Option<(f64, f64, Option<f64>)> {
+fn parse(line: &[u8]) -> Option<MetricValue> {
     let mut words = std::str::from_utf8(line).ok()?.split_ascii_whitespace();
     let mut number = || words.next().map(|word| word.parse::<f64>().ok());
-    let (time, value) = (number()??, number()??);
-    match number() {
-        None => Some((time, value, None)),
-        Some(step) => Some((time, value, Some(step.filter(|step| step.is_finite())?))),
-    }
+    let (milliseconds, value) = (number()??, number()??);
+    let step = number().unwrap_or(Some(0.0))?;
+    step.is_finite().then_some(MetricValue { step, value, milliseconds })
 }

@@ -11,15 +11,16 @@
 //!
 //! The database is the default since MLflow 3. It holds NaN as `is_nan`, and an infinity as the largest
 //! 64-bit float. A run that was deleted stays in the store, with `lifecycle_stage` `deleted`, and is left
-//! out. `meta.yaml` stands for the run of a file store; a file below `metrics` can be read alone. (MLflow
-//! 3.17, `store/tracking/sqlalchemy_store.py`, `file_store.py`.)
+//! out. Where no value of a metric has a step, all steps are 0. `meta.yaml` stands for the run of a file
+//! store; a file below `metrics` can be read alone. (MLflow 3.17, `store/tracking/sqlalchemy_store.py`,
+//! `file_store.py`.)
 
 use std::io::Read;
 
 use crate::formats::databases::{DatabaseOwner, database_owner};
 use crate::formats::format::RunIdentity;
 use crate::formats::reader_api::{
-    Confidence, Format, Head, MissingMetric, ReadError, SeriesBuilder,
+    ColumnId, Confidence, Format, Head, MissingMetric, ReadError, SeriesBuilder,
 };
 use crate::framing::sqlite::{DatabaseError, MAGIC};
 
@@ -58,6 +59,41 @@ fn read(
     match head.bytes.starts_with(MAGIC) {
         true => database::read(path, builder),
         false => files::read(path, builder),
+    }
+}
+
+/// A value of a metric.
+struct MetricValue {
+    step: f64,
+    value: f64,
+    milliseconds: f64,
+}
+
+/// Numbers the values from 1 if all of several have step 0, as `log_metric` without a step writes them.
+/// Returns whether it did.
+fn number_if_without_steps(values: &mut [MetricValue]) -> bool {
+    if values.len() < 2 || values.iter().any(|value| value.step != 0.0) {
+        return false;
+    }
+    for (step, value) in (1..).zip(values) {
+        value.step = f64::from(step);
+    }
+    true
+}
+
+/// Adds the values of a metric, and their times to a clock.
+fn add(
+    values: &[MetricValue],
+    column: ColumnId,
+    clock: Option<ColumnId>,
+    builder: &mut SeriesBuilder<'_>,
+) {
+    let clock = clock.filter(|_| builder.is_selected(column));
+    for value in values {
+        builder.push(column, value.step, value.value);
+        if let Some(clock) = clock {
+            builder.push(clock, value.step, value.milliseconds);
+        }
     }
 }
 

@@ -29,16 +29,16 @@ fn error(path: &Path) -> String {
 }
 
 /// The values of `mlflow_make.py`.
-fn entropies(rows: usize) -> Vec<(f64, f64)> {
-    (1..=rows).map(|step| (step as f64, 0.9 * 0.95f64.powf(step as f64 / 10.0))).collect()
+fn entropies(first: f64, rows: usize) -> Vec<(f64, f64)> {
+    (1..=rows).map(|step| (step as f64, first * 0.95f64.powf(step as f64 / 10.0))).collect()
 }
 
 fn values(series: &LogSeries) -> Vec<(f64, f64)> {
     series.points.iter().map(|point| (point.step, point.entropy)).collect()
 }
 
-fn assert_close(found: &LogSeries, rows: usize) {
-    let (found, wanted) = (values(found), entropies(rows));
+fn assert_close(found: &LogSeries, first: f64, rows: usize) {
+    let (found, wanted) = (values(found), entropies(first, rows));
     assert_eq!(found.len(), wanted.len());
     for (found, wanted) in found.iter().zip(wanted) {
         assert!(found.0 == wanted.0 && (found.1 - wanted.1).abs() < 1e-14, "{found:?} {wanted:?}");
@@ -75,8 +75,8 @@ fn runs_of_a_database_are_read_and_deleted_ones_left_out() {
     let names: Vec<_> = log.series.iter().map(|series| series.run.clone().unwrap()).collect();
     assert_eq!(names, ["grpo/solver", "odd", "ppo/solver"]);
     assert!(log.notes[0].to_string() == "1 deleted run was left out" && !log.notes[0].is_warning());
-    assert_close(&log.series[0], 30);
-    assert_close(&log.series[2], 20);
+    assert_close(&log.series[0], 0.9, 30);
+    assert_close(&log.series[2], 0.8, 20);
     assert_eq!(as_texts(&log.series[1]), odd());
 }
 
@@ -103,9 +103,9 @@ fn each_directory_of_a_file_store_is_a_run() {
     let names: Vec<_> = runs.iter().map(|(_, name, points)| (name.as_str(), *points)).collect();
     assert_eq!(names, [("odd", 6), ("solver", 20), ("solver", 30)]);
     assert_eq!(as_texts(&series(&runs[0].0)[0]), odd());
-    assert_close(&series(&runs[2].0)[0], 30);
+    assert_close(&series(&runs[2].0)[0], 0.9, 30);
     let metric = runs[2].0.with_file_name("metrics").join("actor/entropy");
-    assert_close(&series(&metric)[0], 30);
+    assert_close(&series(&metric)[0], 0.9, 30);
 }
 
 #[test]
@@ -149,8 +149,9 @@ fn lines_without_steps_are_numbered_and_others_counted() {
     fs::create_dir_all(tmp.path().join("metrics")).unwrap();
     fs::write(tmp.path().join("meta.yaml"), "run_uuid: a1\n").unwrap();
     fs::write(tmp.path().join("metrics/entropy"), "1 0.5\nx\n3 0.25\n").unwrap();
+    fs::write(tmp.path().join("metrics/once"), "1 9.5 0\n").unwrap();
     let log = log(&tmp.path().join("meta.yaml"), &SeriesSelector::default_keys()).unwrap();
-    assert_eq!(as_texts(&log.series[0]), ["1 0.5", "3 0.25"]);
+    assert_eq!(as_texts(&log.series[0]), ["1 0.5", "2 0.25"]);
     let notes: Vec<_> = log.notes.iter().map(ToString::to_string).collect();
     assert_eq!(notes[0], "the log has no steps; its rows are numbered");
     assert!(notes[1].starts_with("1 line is not a value"), "{notes:?}");
@@ -183,6 +184,15 @@ fn old_database_without_names_is_read_by_its_tags() {
     };
     // The value with the later time counts, so it comes last.
     assert_eq!(found, [run("tagged", &["1 0.25", "1 0.5"]), run("b", &["1 2.5"])]);
+
+    let db = Connection::open(&path).unwrap();
+    db.execute_batch("UPDATE metrics SET step = 0; ALTER TABLE metrics DROP COLUMN is_nan")
+        .unwrap();
+    drop(db);
+    let log = log(&path, &SeriesSelector::default_keys()).unwrap();
+    assert_eq!(as_texts(&log.series[0]), ["1 0.25", "2 0.5"]);
+    assert_eq!(as_texts(&log.series[1]), ["0 2.5"]);
+    assert!(log.notes.contains(&crate::formats::LogNote::RowsNumbered));
 }
 
 #[test]

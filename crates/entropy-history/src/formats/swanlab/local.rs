@@ -86,9 +86,7 @@ pub(super) fn read_values(
     let run = runs.into_iter().find(|run| run.id == id);
     let tag = run.as_ref().and_then(|run| run.tags.iter().find(|(_, other)| *other == folder));
     let tag = tag.map_or_else(|| percent_decoded(&folder), |(tag, _)| tag.clone());
-    if let Some(run) = &run {
-        builder.name_run(&run.name);
-    }
+    builder.name_run(run.as_ref().map_or(&id, |run| &run.name));
     let Some(column) = builder.column(&tag) else { return Ok(()) };
     let mut lines = ValueLines::default();
     let clock = builder.clock("timestamp");

@@ -39,8 +39,8 @@ fn values(series: &LogSeries) -> Vec<(f64, f64)> {
 }
 
 /// The values of `swanlab_run.py`.
-fn entropies(rows: usize) -> Vec<(f64, f64)> {
-    (1..=rows).map(|step| (step as f64, 0.9 * 0.95f64.powf(step as f64 / 10.0))).collect()
+fn entropies(first: f64, rows: usize) -> Vec<(f64, f64)> {
+    (1..=rows).map(|step| (step as f64, first * 0.95f64.powf(step as f64 / 10.0))).collect()
 }
 
 fn assert_close(found: &[(f64, f64)], wanted: &[(f64, f64)]) {
@@ -54,10 +54,10 @@ fn assert_close(found: &[(f64, f64)], wanted: &[(f64, f64)]) {
 fn both_versions_give_the_logged_values() {
     for version in ["0.10.3", "0.7.11"] {
         let files = run_files(version);
-        for (name, rows) in [("solver", 40), ("long", 400)] {
+        for (name, first, rows) in [("solver", 0.9, 40), ("long", 0.8, 400)] {
             let series = series(&files[name]);
             assert_eq!((series.len(), series[0].metric.as_str()), (1, "actor/entropy"));
-            assert_close(&values(&series[0]), &entropies(rows));
+            assert_close(&values(&series[0]), &entropies(first, rows));
         }
     }
 }
@@ -84,7 +84,7 @@ fn killed_run_keeps_its_complete_records() {
     let log = log(file, &SeriesSelector::default_keys()).unwrap();
     let rows = log.series[0].points.len();
     assert!(rows > 100);
-    assert_close(&values(&log.series[0]), &entropies(rows));
+    assert_close(&values(&log.series[0]), &entropies(0.7, rows));
     assert!(matches!(log.notes[0], LogNote::Cut { unit: "record", .. }), "{:?}", log.notes);
 }
 
@@ -180,8 +180,8 @@ fn database_of_the_local_mode_gives_all_runs() {
     let log = log_at(&local_fixture().join("runs.swanlab"), &selector).unwrap();
     let names: Vec<_> = log.series.iter().map(|series| series.run.clone().unwrap()).collect();
     assert_eq!(names, ["solver", "solver-2"]);
-    for series in &log.series {
-        assert_close(&values(series), &entropies(40));
+    for (series, first) in log.series.iter().zip([0.9, 0.8]) {
+        assert_close(&values(series), &entropies(first, 40));
         assert_eq!((series.clocks[0].rows.len(), series.rewards[0].rows[39]), (40, (40.0, 1.0)));
     }
     assert_eq!(log.notes, []);
@@ -193,7 +193,7 @@ fn file_of_values_has_the_names_of_the_database() {
     assert_eq!(files.len(), 4);
     let log = log_at(&files[0], &SeriesSelector::default_keys()).unwrap();
     assert_eq!(log.series[0].metric, "actor/entropy");
-    assert_close(&values(&log.series[0]), &entropies(40));
+    assert_close(&values(&log.series[0]), &entropies(0.9, 40));
     let error = log_at(&files[1], &SeriesSelector::default_keys()).unwrap().series;
     assert!(error.is_empty(), "the score is no entropy");
 }

@@ -15,13 +15,12 @@ pub(super) struct Run {
     finished: bool,
 }
 
-/// A value of a series.
-#[derive(Debug, PartialEq)]
-struct Scalar<'a> {
+/// The text of a scalar in its usual layout.
+struct UsualScalar<'a> {
     key: &'a [u8],
-    step: f64,
-    value: f64,
-    time: &'a [u8], // ISO 8601
+    step: &'a [u8],
+    value: &'a [u8],
+    time: &'a [u8],
 }
 
 /// The fields of a record of any kind that are of use.
@@ -42,22 +41,31 @@ impl Run {
         Run { clock, finished: false }
     }
 
-    fn add(&self, scalar: &Scalar<'_>, builder: &mut SeriesBuilder<'_>) -> Result<(), Malformed> {
-        let column = builder.column_of_bytes(scalar.key).map_err(|_| Malformed)?;
-        let Some(column) = column else { return Ok(()) };
-        builder.push(column, scalar.step, scalar.value);
+    /// Adds a value; `time` is in ISO 8601.
+    fn add(
+        &self,
+        column: ColumnId,
+        (step, value): (f64, f64),
+        time: &[u8],
+        builder: &mut SeriesBuilder<'_>,
+    ) {
+        builder.push(column, step, value);
         if let (Some(clock), true) = (self.clock, builder.is_selected(column)) {
-            let time = std::str::from_utf8(scalar.time).ok().and_then(iso_to_unix_seconds);
-            builder.push(clock, scalar.step, time.unwrap_or(f64::NAN));
+            let time = std::str::from_utf8(time).ok().and_then(iso_to_unix_seconds);
+            builder.push(clock, step, time.unwrap_or(f64::NAN));
         }
-        Ok(())
     }
 }
 
 impl RunRecords for Run {
     fn record(&mut self, record: &[u8], builder: &mut SeriesBuilder<'_>) -> Result<(), Malformed> {
-        if let Some(scalar) = usual_scalar(record) {
-            return self.add(&scalar, builder);
+        if let Some(UsualScalar { key, step, value, time }) = usual_scalar(record) {
+            let column = builder.column_of_bytes(key).map_err(|_| Malformed)?;
+            let Some(column) = column else { return Ok(()) };
+            if let Some(point) = plain_number(step).zip(plain_number(value)) {
+                self.add(column, point, time, builder);
+                return Ok(());
+            }
         }
         let record = parse(record).map_err(|_| Malformed)?;
         match record.kind.as_str() {
@@ -66,11 +74,10 @@ impl RunRecords for Run {
             }
             "Footer" => self.finished = true,
             "Scalar" => {
-                let (Some(step), Some(value)) = (record.step, record.value) else {
-                    return Err(Malformed);
-                };
-                let (key, time) = (record.key.as_bytes(), record.time.as_bytes());
-                return self.add(&Scalar { key, step, value, time }, builder);
+                let point = record.step.zip(record.value).ok_or(Malformed)?;
+                if let Some(column) = builder.column(&record.key) {
+                    self.add(column, point, record.time.as_bytes(), builder);
+                }
             }
             _ => {}
         }
@@ -85,7 +92,7 @@ impl RunRecords for Run {
 }
 
 /// A scalar as Python's `json` writes it; `None` if the record is anything else.
-fn usual_scalar(record: &[u8]) -> Option<Scalar<'_>> {
+fn usual_scalar(record: &[u8]) -> Option<UsualScalar<'_>> {
     let rest = record.strip_prefix(br#"{"model_type": "Scalar", "data": {"metric": {"index": "#)?;
     let (_, rest) = until(rest, b',')?;
     let (value, rest) = until(rest.strip_prefix(br#" "data": "#)?, b',')?;
@@ -95,7 +102,7 @@ fn usual_scalar(record: &[u8]) -> Option<Scalar<'_>> {
     if key.contains(&b'\\') || !record.ends_with(b"}}\n") {
         return None;
     }
-    Some(Scalar { key, step: plain_number(step)?, value: plain_number(value)?, time })
+    Some(UsualScalar { key, step, value, time })
 }
 
 /// The bytes before the first `end`, and those behind it.

@@ -18,19 +18,23 @@ impl Run {
 
     fn scalar(&self, message: &[u8], builder: &mut SeriesBuilder<'_>) -> Result<(), Malformed> {
         // proto3 leaves out zeros: a step or a value without a field is 0.
-        let (mut key, mut step, mut time, mut value) = (&[][..], 0, &[][..], None);
+        let (mut column, mut step, mut time, mut value) = (None, 0, &[][..], None);
         for field in Fields::new(message) {
             match field? {
-                (1, Wire::Bytes(text)) => key = text,
+                (1, Wire::Bytes(key)) => {
+                    column = builder.column_of_bytes(key).map_err(|_| Malformed)?;
+                    if column.is_none() {
+                        return Ok(());
+                    }
+                }
                 (2, Wire::Varint(number)) => step = number as i64,
                 (4, Wire::Bytes(timestamp)) => time = timestamp,
                 (5, Wire::Bytes(number)) => value = Some(double(number)?),
                 _ => {}
             }
         }
-        let Some(value) = value else { return Ok(()) }; // a kind of value that is not a number
-        let column = builder.column_of_bytes(key).map_err(|_| Malformed)?;
-        let Some(column) = column else { return Ok(()) };
+        // Without a value, it is of a kind that is not a number.
+        let Some((column, value)) = column.zip(value) else { return Ok(()) };
         builder.push(column, step as f64, value);
         if let (Some(clock), true) = (self.clock, builder.is_selected(column)) {
             builder.push(clock, step as f64, unix_seconds(time)?);

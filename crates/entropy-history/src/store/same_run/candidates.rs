@@ -1,8 +1,6 @@
 //! Which pairs of records are worth comparing. All pairs of a few; of many, those that have nearly the same
 //! value at the first or last step of one of them, or the same first or last value.
 
-use std::collections::{HashMap, HashSet};
-
 use super::RecordOfRun;
 
 /// Up to this number of records, all pairs are compared.
@@ -34,17 +32,20 @@ pub(super) fn candidates(records: &[RecordOfRun<'_>]) -> Candidates {
     if records.len() <= ALL_PAIRS {
         return Candidates::All(records.len());
     }
-    let mut pairs: HashSet<(usize, usize)> = HashSet::new();
+    let mut pairs: Vec<(usize, usize)> = Vec::new();
     let ends = |i: usize| {
         let points = records[i].points;
         [points.first(), points.last()].into_iter().flatten()
     };
-    let steps: HashSet<u64> =
-        (0..records.len()).flat_map(ends).map(|point| point.step.to_bits()).collect();
-    let mut at_step: HashMap<u64, Vec<(f64, usize)>> = HashMap::new();
+    let mut steps: Vec<f64> = (0..records.len()).flat_map(ends).map(|point| point.step).collect();
+    steps.sort_by(f64::total_cmp);
+    steps.dedup();
+    let mut at_step: Vec<Vec<(f64, usize)>> = vec![Vec::new(); steps.len()];
     for (i, record) in records.iter().enumerate() {
-        for point in record.points.iter().filter(|point| steps.contains(&point.step.to_bits())) {
-            at_step.entry(point.step.to_bits()).or_default().push((point.entropy, i));
+        for point in record.points {
+            if let Ok(at) = steps.binary_search_by(|step| step.total_cmp(&point.step)) {
+                at_step[at].push((point.entropy, i));
+            }
         }
     }
     // A record without steps may be any other, in the order of its values.
@@ -54,16 +55,18 @@ pub(super) fn candidates(records: &[RecordOfRun<'_>]) -> Candidates {
         records.filter_map(move |(i, _)| Some((ends(i).nth(end)?.entropy, i))).collect::<Vec<_>>()
     };
     let by_order = [values_of(0), values_of(1)];
-    for mut values in at_step.into_values().chain(by_order) {
+    for mut values in at_step.into_iter().chain(by_order) {
         values.sort_by(|a, b| a.0.total_cmp(&b.0));
         for (at, &(value, i)) in values.iter().enumerate() {
             let limit = value + WINDOW.0 * value.abs() + WINDOW.1;
             let later = values[at + 1..].iter().take_while(|(other, _)| *other <= limit);
             for &(_, j) in later.take(MAX_CANDIDATES) {
-                pairs.insert((i.min(j), i.max(j)));
+                pairs.push((i.min(j), i.max(j)));
             }
         }
     }
+    pairs.sort_unstable();
+    pairs.dedup();
     let mut lists = vec![Vec::new(); records.len()];
     for (i, j) in pairs {
         if i != j {
