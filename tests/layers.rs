@@ -7,15 +7,16 @@ use std::path::{Path, PathBuf};
 use crate::common::root;
 
 /// Each module of `entropy-history`, and the other modules that it may use.
-const MODULES: [(&str, &[&str]); 15] = [
+const MODULES: [(&str, &[&str]); 16] = [
     ("quantity", &[]),
     ("label", &[]),
     ("number", &[]),
+    ("python_number", &[]),
     ("framing", &[]),
     ("select", &["quantity"]),
     ("history", &["quantity"]),
     ("stages", &["history", "quantity"]),
-    ("formats", &["history", "quantity", "select", "framing", "label", "text"]),
+    ("formats", &["history", "quantity", "python_number", "select", "framing", "label", "text"]),
     ("dump", &["formats", "framing", "text"]),
     ("stats", &["history", "quantity", "dump", "number"]),
     ("x_axis", &["history", "number"]),
