@@ -37,9 +37,7 @@ impl TableLine {
         match first {
             '╰' | '└' | '╘' | '┗' | '╚' => TableLine::Bottom,
             '─'..='╿' => TableLine::Border, // a title may be set into it
-            '-' | '+' | '=' if text.len() > 4 && text.chars().all(is_line) => {
-                TableLine::Border
-            }
+            '-' | '+' | '=' if text.len() > 4 && text.chars().all(is_line) => TableLine::Border,
             _ => TableLine::Other,
         }
     }
