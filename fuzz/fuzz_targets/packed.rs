@@ -10,8 +10,8 @@ use libfuzzer_sys::fuzz_target;
 
 fn gzip(text: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(text).expect("memory takes all");
-    encoder.finish().expect("memory takes all")
+    encoder.write_all(text).expect("writing to memory cannot fail");
+    encoder.finish().expect("writing to memory cannot fail")
 }
 
 fuzz_target!(|bytes: &[u8]| {
@@ -24,7 +24,7 @@ fuzz_target!(|bytes: &[u8]| {
         return; // packed twice, which is not unpacked twice
     }
     let half = random(bytes.len() + 1);
-    let zstd = |text| zstd::encode_all(text, 1).expect("memory takes all");
+    let zstd = |text| zstd::encode_all(text, 1).expect("writing to memory cannot fail");
     let members = [gzip(&bytes[..half]), gzip(&bytes[half..])].concat();
     let frames = [zstd(&bytes[..half]), zstd(&bytes[half..])].concat();
     for packed in [gzip(bytes), zstd(bytes), members, frames] {

@@ -23,7 +23,7 @@ fn damaged(bytes: &[u8]) -> Result<Vec<u8>> {
         .map(|(step, entropy)| Point { step: whole(*step), entropy: *entropy })
         .collect();
     let series = [TableSeries { run: &run, metric: "policy/entropy", points: &points }];
-    let mut file = table(&series).expect("memory takes all");
+    let mut file = table(&series).expect("writing to memory cannot fail");
     for (at, mask) in flips {
         let at = usize::from(at) % file.len();
         file[at] ^= mask;

@@ -55,7 +55,7 @@ fuzz_target!(|curve: Curve| {
         let outcome = checks::read(&bytes, checks::format(format), &checks::all_series());
         checks::check_prefix(&bytes, usize::from(curve.cut), &outcome, &checks::all_series());
     }
-    let table = parquet::table(&series).expect("memory takes all");
+    let table = parquet::table(&series).expect("writing to memory cannot fail");
     whole(&table, "parquet", METRIC, &points);
     let events = tensorboard::event_file(METRIC, &points, f64::from(curve.start));
     let rows = wandb::run_file(&run, &points);

@@ -11,9 +11,9 @@ use entropy_shell::CliError;
 
 /// Why there may be no history where one is expected.
 pub(super) const NO_HISTORY_HINT: &str = "either training did not finish (the trainer writes the file at its end), or it ran before entropy \
-     was recorded; `entropy-viz compute` on its checkpoints makes one";
+     was recorded; `entropy-viz compute` can compute one from its checkpoints";
 
-/// Which logs have a clock.
+/// Hint: the logs that have timestamps.
 pub(super) const CLOCK_HINT: &str = "logs of TensorBoard, W&B, SwanLab, MLflow, ClearML and trackio have a clock, and lines and tables \
      with _timestamp, wall_time or time; --x step and --x relative need none";
 
@@ -32,7 +32,7 @@ pub(super) fn cli_error(error: LoadError) -> CliError {
     CliError { error, hint }
 }
 
-/// What to type next.
+/// The hint for an error; `None` if there is none.
 pub(super) fn hint(error: &LoadError) -> Option<String> {
     let hint = match error {
         LoadError::Discover(error) => return discover_hint(error),
@@ -44,7 +44,7 @@ pub(super) fn hint(error: &LoadError) -> Option<String> {
         LoadError::MixedSegments { .. } => "choose the same series in each file with --metric KEY",
         LoadError::MetricPattern { .. } | LoadError::RewardPattern { .. } => GLOB_HINT,
         LoadError::NotRecognised(files) => match &files[..] {
-            [file] => return Some(format!("`entropy-viz inspect {file}` shows what is in it")),
+            [file] => return Some(format!("`entropy-viz inspect {file}` shows its content")),
             _ => "`entropy-viz formats` lists what can be read",
         },
         LoadError::NothingReadable(_) => "the warnings above say why",
@@ -52,7 +52,7 @@ pub(super) fn hint(error: &LoadError) -> Option<String> {
             "choose the series with --metric KEY"
         }
         LoadError::NoEntropy { .. } => {
-            "choose the series with --metric KEY; `entropy-viz inspect FILE` lists what is there"
+            "choose the series with --metric KEY; `entropy-viz inspect FILE` lists the series"
         }
         LoadError::EmptyLabel(_) => "give each run a visible label",
         LoadError::TwoLabels { .. } => "use LABEL=INPUT or --labels, not both",
@@ -69,7 +69,9 @@ pub(super) fn hint(error: &LoadError) -> Option<String> {
             "the pattern is matched against labels, as in '(.*)_v([0-9]+)'"
         }
         LoadError::Stages(_) => "name the runs, or another --chain",
-        LoadError::FollowStdin => "write it to a file, as with `tee run.jsonl`, and name that",
+        LoadError::FollowStdin => {
+            "write it to a file, e.g. with `tee run.jsonl`, and give that file"
+        }
         _ => return None,
     };
     Some(hint.to_owned())
@@ -91,22 +93,31 @@ fn aux_hint(error: &AuxError) -> String {
     hint.to_owned()
 }
 
+/// Whether a path is in the layout of R-Zero, whose trainer writes a history when it ends.
+fn is_rzero(path: &str) -> bool {
+    path.contains("entropy_history")
+        || Path::new(path).components().any(|c| c.as_os_str() == "models")
+}
+
 fn discover_hint(error: &DiscoverError) -> Option<String> {
     let hint = match error {
         DiscoverError::Missing(_) => {
             "check the path, or quote a glob so that the shell leaves it alone"
         }
-        DiscoverError::NoMatch(_) => {
+        DiscoverError::NoMatch(pattern) => {
             let storage = std::env::var_os("STORAGE_PATH").filter(|path| !path.is_empty());
             let storage =
                 storage.map_or("not set".to_owned(), |s| s.to_string_lossy().into_owned());
+            let more =
+                if is_rzero(pattern) { format!("; {NO_HISTORY_HINT}") } else { String::new() };
             return Some(format!(
-                "a pattern is matched from the current directory, and $STORAGE_PATH is {storage}; \
-                 {NO_HISTORY_HINT}"
+                "a pattern is matched from the current directory, and $STORAGE_PATH is {storage}{more}"
             ));
         }
-        DiscoverError::NoLog(_) => {
-            return Some(format!("name the log file itself; {NO_HISTORY_HINT}"));
+        DiscoverError::NoLog(directory) => {
+            let more =
+                if is_rzero(directory) { format!("; {NO_HISTORY_HINT}") } else { String::new() };
+            return Some(format!("name the log file itself{more}"));
         }
         DiscoverError::ManySegments(_) => "name the files of one run with + between them",
         DiscoverError::BadPattern(..) => GLOB_HINT,

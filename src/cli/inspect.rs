@@ -212,7 +212,7 @@ fn inspect(
     }
 }
 
-/// What a file turned out to be.
+/// The recognised kind of a file.
 enum InspectedFile {
     /// A log with an entropy, or any log that was named.
     Log(LogContents),

@@ -106,7 +106,8 @@ fn print_notices(notices: &[Notice], terminal: &Terminal) {
             }
             Notice::WithoutStage(runs) => {
                 let runs = plural(*runs, "run is", "runs are");
-                terminal.warn(&format!("{runs} in no chain: --chain does not match the label"));
+                terminal
+                    .warn(&format!("{runs} not part of a chain: --chain does not match the label"));
             }
             notice => terminal.warn(&format!("{notice:?}")),
         }

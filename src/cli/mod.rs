@@ -102,7 +102,7 @@ pub fn main() -> ExitCode {
     })
 }
 
-/// The commands that have the flag which the given one lacks, as a hint.
+/// Names the commands that accept the unknown flag.
 fn commands_with_flag(error: &clap::Error) -> Option<String> {
     let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg) else { return None };
     let long = flag.strip_prefix("--").filter(|_| error.kind() == ErrorKind::UnknownArgument)?;

@@ -1,4 +1,4 @@
-//! What is compared: all pairs of runs or groups, or all with a baseline.
+//! Comparisons: all pairs of runs or groups, or all of them with a baseline.
 
 use anyhow::anyhow;
 use clap::Args;

@@ -187,7 +187,8 @@ fn gaps(run: &Run) -> Vec<usize> {
 }
 
 /// Divides the points into at most `limit` buckets of neighbours; also returns the indices of the buckets before
-/// which the line breaks. No bucket spans a gap, unless there are more gaps than half of the buckets.
+/// which the line breaks. No bucket spans a gap; but with more than `limit / 2` segments, gaps are ignored and no
+/// index is returned.
 fn buckets(run: &Run, limit: usize) -> (Vec<&[Point]>, Vec<usize>) {
     let points = run.history.points();
     let segments = run.history.segments().count();
