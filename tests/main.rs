@@ -8,6 +8,8 @@ mod common;
 mod action;
 mod arguments;
 mod backends;
+#[cfg(target_os = "linux")]
+mod cases;
 mod cli;
 mod compare;
 mod groups;

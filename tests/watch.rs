@@ -457,7 +457,7 @@ fn watch_without_readable_input_is_an_error() {
     };
     refused(&["watch"], "no input is given, and $STORAGE_PATH is not set");
     refused(&["watch", "runs", "--once"], "holds no file that looks like a log");
-    refused(&["watch", "nowhere.jsonl", "--exit-on", "collapse"], "there is no such file");
+    refused(&["watch", "nowhere.jsonl", "--once"], "there is no such file");
     refused(&["watch", "-"], "cannot follow stdin");
     append(&tmp.path().join("x.bin"), "no log\0\n"); // a text may be a young log
     refused(&["watch", "x.bin", "--bell"], "the format is not recognised");

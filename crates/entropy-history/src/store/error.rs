@@ -212,9 +212,14 @@ impl LoadError {
         }
     }
 
-    /// Whether what is missing may appear later: the pattern or the directory is valid and empty.
+    /// Whether what is missing may appear later: a file, a match of a pattern, or a log in a directory.
     pub fn is_absence(&self) -> bool {
-        matches!(self, LoadError::Discover(DiscoverError::NoMatch(_) | DiscoverError::NoLog(_)))
+        matches!(
+            self,
+            LoadError::Discover(
+                DiscoverError::NoMatch(_) | DiscoverError::NoLog(_) | DiscoverError::Missing(_)
+            )
+        )
     }
 }
 

@@ -48,7 +48,7 @@ pub struct Changes {
     pub updated: bool,
     /// New problems.
     pub problems: Vec<Problem>,
-    /// [`LogStore::errors`] changed.
+    /// [`Store::errors`] changed.
     pub errors: bool,
 }
 
