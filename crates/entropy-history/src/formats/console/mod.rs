@@ -141,16 +141,13 @@ fn shape_of(head: &[u8]) -> Option<Shape> {
 
 /// A head with a row is a console log of its format; a head without one may be the start of any of them.
 fn recognise(head: &Head<'_>, own: &Format) -> Confidence {
-    let is_text = may_be_text(head);
-    if !is_text && !may_be_behind_json(head) {
-        return Confidence::No;
-    }
-    let shape = shape_of(head.bytes);
-    // Rows of JSON are other formats'.
-    let is_other = matches!(shape, Some(Shape::Verl | Shape::Yaml | Shape::Fields | Shape::Table));
-    if !is_text && !is_other {
-        return Confidence::No;
-    }
+    let shape = match may_be_text(head) {
+        true => shape_of(head.bytes),
+        false => match behind_json(head).and_then(shape_of) {
+            None => return Confidence::No,
+            shape => shape,
+        },
+    };
     match shape.map(Shape::format) {
         Some(format) if format.name == own.name => Confidence::Likely,
         Some(_) => Confidence::No,
@@ -174,11 +171,22 @@ fn is_noise(head: &Head<'_>) -> Confidence {
     }
 }
 
-/// Whether lines of text follow a JSON object, such as the configuration of a run.
-fn may_be_behind_json(head: &Head<'_>) -> bool {
+/// The lines behind a JSON object at the start, such as the configuration of a run. `None` if rows of JSON,
+/// which are other formats', are among them.
+fn behind_json<'h>(head: &Head<'h>) -> Option<&'h [u8]> {
     let is_object = matches!(head.shape, crate::framing::json::Shape::Object(_));
-    let is_text = |line: &[u8]| line.first().is_some_and(u8::is_ascii_alphanumeric);
-    is_object && memchr(0, head.bytes).is_none() && head.bytes.split(|b| *b == b'\n').any(is_text)
+    if !is_object || memchr(0, head.bytes).is_some() {
+        return None;
+    }
+    let mut start = 0;
+    for line in head.bytes.split_inclusive(|b| *b == b'\n') {
+        if !matches!(line.first(), Some(b'{' | b'}' | b'"' | b']' | b' ' | b'\t' | b'\n' | b'\r')) {
+            let lines = &head.bytes[start..];
+            return memmem::find(lines, b"\n{\"").is_none().then_some(lines);
+        }
+        start += line.len();
+    }
+    None
 }
 
 /// Whether a head may be that of a console log: text, and no JSON.
