@@ -77,7 +77,7 @@ struct FoundHistories {
 struct LoadedRuns {
     by_step: Comparison,
     by_axis: Comparison,
-    across: XAxis,
+    x_axis: XAxis,
     outcome: Outcome,
 }
 
@@ -89,7 +89,7 @@ impl AutoArgs {
     pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, CliError> {
         self.chart.validate()?;
         source_date_epoch()?;
-        if self.artifacts.is_some() && self.chart.across.is_moved() && self.chart.steps.is_limited()
+        if self.artifacts.is_some() && self.chart.x_axis.is_moved() && self.chart.steps.is_limited()
         {
             return Err(anyhow!(
                 "--artifacts has numbers by step: --from-step and --to-step cannot be in the unit of --x"
@@ -111,7 +111,7 @@ impl AutoArgs {
         let loaded = self.load(terminal)?;
         self.chart.groups.warn_ungrouped(&loaded.by_axis, " and not drawn", terminal)?;
         if let (Some(output), Some(encoding)) = (&output, encoding) {
-            let request = self.charts(loaded.across, std::slice::from_ref(&encoding));
+            let request = self.charts(loaded.x_axis, std::slice::from_ref(&encoding));
             draw(&loaded.by_axis, &request, terminal, |_, kind| {
                 Target::File(match kind {
                     ChartKind::Curves => output.clone(),
@@ -132,7 +132,7 @@ impl AutoArgs {
     /// When there are none.
     fn load(&self, terminal: &Terminal) -> Result<LoadedRuns, CliError> {
         let FoundHistories { sources, none_found } = self.find()?;
-        let mut aux = self.chart.across.aux_request();
+        let mut aux = self.chart.x_axis.aux_request();
         if self.artifacts.is_some() && aux.clock == ClockRequest::Skip {
             aux = PAGE_AUX;
         }
@@ -142,13 +142,13 @@ impl AutoArgs {
                 Some(LoadError::NotRecognised(_)) => no_history(none_found),
                 _ => failure,
             })?;
-        let (by_axis, across) = self.chart.across.reindex(&by_step, terminal)?;
-        Ok(LoadedRuns { by_step, by_axis, across, outcome })
+        let (by_axis, x_axis) = self.chart.x_axis.reindex(&by_step, terminal)?;
+        Ok(LoadedRuns { by_step, by_axis, x_axis, outcome })
     }
 
-    fn charts<'a>(&'a self, across: XAxis, encodings: &'a [Encoding]) -> ChartRequest<'a> {
+    fn charts<'a>(&'a self, x_axis: XAxis, encodings: &'a [Encoding]) -> ChartRequest<'a> {
         let kinds = &[ChartKind::Curves, ChartKind::Stats];
-        ChartRequest { args: &self.chart, across, kinds, encodings }
+        ChartRequest { args: &self.chart, x_axis, kinds, encodings }
     }
 
     /// The files that may be histories.
@@ -206,7 +206,7 @@ impl AutoArgs {
         loaded: &LoadedRuns,
         terminal: &Terminal,
     ) -> Result<(), CliError> {
-        let (comparison, across) = (&loaded.by_step, loaded.across);
+        let (comparison, x_axis) = (&loaded.by_step, loaded.x_axis);
         let picture = |encoding, kind| {
             let extension = if encoding == Encoding::Svg { "svg" } else { "png" };
             let stem = match kind {
@@ -215,12 +215,12 @@ impl AutoArgs {
             };
             Target::File(directory.join(format!("{stem}.{extension}")))
         };
-        let request = self.charts(across, &[Encoding::Png, Encoding::Svg]);
+        let request = self.charts(x_axis, &[Encoding::Png, Encoding::Svg]);
         let drawn = draw(&loaded.by_axis, &request, terminal, picture)?;
         // --from-step and --to-step are steps only if the x axis is.
-        let window = self.chart.steps.window_quietly(comparison).filter(|_| across == XAxis::Step);
+        let window = self.chart.steps.window_quietly(comparison).filter(|_| x_axis == XAxis::Step);
         let shown = window.as_ref().map_or(comparison, |window| &window.cut);
-        let mut analysis = match across {
+        let mut analysis = match x_axis {
             XAxis::Step => drawn,
             XAxis::RelativeStep | XAxis::WallTime(_) => {
                 analyse(comparison, &self.chart.health.thresholds())

@@ -22,7 +22,7 @@ pub(super) enum ChartKind {
 #[derive(Clone, Copy)]
 pub(super) struct ChartRequest<'a> {
     pub(super) args: &'a ChartArgs,
-    pub(super) across: XAxis,
+    pub(super) x_axis: XAxis,
     /// The charts to draw; curves are always one of them.
     pub(super) kinds: &'a [ChartKind],
     /// The file types to write of each chart.
@@ -41,12 +41,12 @@ pub(super) fn draw(
     target: impl Fn(Encoding, ChartKind) -> Target,
 ) -> Result<Analysis, CliError> {
     let start = Instant::now();
-    let &ChartRequest { args, across, kinds, encodings } = request;
+    let &ChartRequest { args, x_axis, kinds, encodings } = request;
     let window = args.steps.window(comparison, terminal)?;
     // Curves need all points of the runs shown: smoothing starts at the first one.
     let (whole, cut) = window.as_ref().map_or((comparison, comparison), |w| (&w.whole, &w.cut));
     let grouped = args.groups.grouped(Some(&args.bands), whole)?;
-    let options = ChartOptions { groups: grouped, ..args.options(whole, across) };
+    let options = ChartOptions { groups: grouped, ..args.options(whole, x_axis) };
     let renderer = args.picture.renderer(whole, options, terminal)?;
     let (curves, (whole_analysis, cut_analysis)) = rayon::join(
         || renderer.curves(whole),

@@ -60,15 +60,15 @@ impl PlotArgs {
             return Err(anyhow!("two pictures cannot both go to stdout"))
                 .hint("name a file with -o");
         }
-        let aux = self.chart.across.aux_request();
+        let aux = self.chart.x_axis.aux_request();
         let (comparison, outcome) = self.inputs.load_with(aux, terminal)?;
-        let (comparison, across) = self.chart.across.reindex(&comparison, terminal)?;
+        let (comparison, x_axis) = self.chart.x_axis.reindex(&comparison, terminal)?;
         let kinds = match self.with_stats {
             true => &[ChartKind::Curves, ChartKind::Stats][..],
             false => &[ChartKind::Curves],
         };
         self.chart.groups.warn_ungrouped(&comparison, " and not drawn", terminal)?;
-        let request = ChartRequest { args: &self.chart, across, kinds, encodings: &[encoding] };
+        let request = ChartRequest { args: &self.chart, x_axis, kinds, encodings: &[encoding] };
         draw(&comparison, &request, terminal, |_, kind| match kind {
             ChartKind::Curves => output.clone(),
             ChartKind::Stats => Target::File(stats_path(&self.output)),
@@ -78,9 +78,9 @@ impl PlotArgs {
 
     /// Prints the curves as text.
     fn print(&self, terminal: &Terminal) -> Result<Outcome, CliError> {
-        let ChartArgs { across, steps, curves, health, picture, .. } = &self.chart;
-        let (comparison, outcome) = self.inputs.load_with(across.aux_request(), terminal)?;
-        let (comparison, _) = across.reindex(&comparison, terminal)?;
+        let ChartArgs { x_axis, steps, curves, health, picture, .. } = &self.chart;
+        let (comparison, outcome) = self.inputs.load_with(x_axis.aux_request(), terminal)?;
+        let (comparison, _) = x_axis.reindex(&comparison, terminal)?;
         let window = steps.window(&comparison, terminal)?;
         let comparison = window.map_or(comparison, |window| window.whole);
         let config = StatusConfig {

@@ -17,7 +17,7 @@ pub(in crate::cli) struct ChartArgs {
     #[command(flatten)]
     pub(in crate::cli) curves: CurveArgs,
     #[command(flatten)]
-    pub(in crate::cli) across: XAxisArgs,
+    pub(in crate::cli) x_axis: XAxisArgs,
     #[command(flatten)]
     pub(in crate::cli) steps: StepRangeArgs,
     #[command(flatten)]
@@ -50,11 +50,11 @@ impl ChartArgs {
     }
 
     /// The options of a chart of these runs.
-    pub(in crate::cli) fn options(&self, comparison: &Comparison, across: XAxis) -> ChartOptions {
+    pub(in crate::cli) fn options(&self, comparison: &Comparison, x_axis: XAxis) -> ChartOptions {
         ChartOptions {
             scale: self.curves.scale(),
             smoothing: self.curves.smooth,
-            x_axis: across,
+            x_axis,
             steps: self.steps.limits(),
             y_min: self.values.y_min,
             y_max: self.values.y_max,
