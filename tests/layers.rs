@@ -12,7 +12,7 @@ const MODULES: [(&str, &[&str]); 16] = [
     ("label", &[]),
     ("number", &[]),
     ("python_number", &[]),
-    ("framing", &[]),
+    ("framing", &["python_number"]),
     ("select", &["quantity"]),
     ("history", &["quantity"]),
     ("stages", &["history", "quantity"]),

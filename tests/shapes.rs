@@ -340,3 +340,26 @@ fn row_with_a_malformed_number_is_skipped_and_counted() {
     let words = "a broken row was skipped (line 40, column 35: expected a value, found '.')";
     assert!(said.contains(words), "{said}");
 }
+
+#[test]
+fn numbers_in_strings_are_read_as_python_prints_them() {
+    let rows = [
+        r#"{"step": "1", "actor/entropy": "2.5"}"#,
+        r#"{"step": 2, "actor/entropy": "tensor(2.25, device='cuda:0')"}"#,
+        r#"{"step": 3, "actor/entropy": "np.float32(2.0)"}"#,
+    ];
+    let (runs, said) = stats("a.jsonl", &format!("{}\n", rows.join("\n")), &[]);
+    assert_eq!((&runs[0]["points"], &runs[0]["mean"]), (&3.into(), &2.25.into()), "{said}");
+    let (runs, said) =
+        stats("a.csv", "step,entropy\n1,\"tensor(2.5, device='cuda:0')\"\n2,2.0\n", &[]);
+    assert_eq!((&runs[0]["points"], &runs[0]["mean"]), (&2.into(), &2.25.into()), "{said}");
+}
+
+#[test]
+fn rows_behind_other_text_and_two_on_a_line_are_read() {
+    let text = "banner\n{\"step\": 1, \"actor/entropy\": 2.5} {\"step\": 2, \"actor/entropy\": 2.25}\n\
+                saving checkpoint... {\"step\": 3, \"actor/entropy\": 2.0}\nTraceback\n  trainer.fit()\n";
+    let (runs, said) = stats("a.jsonl", text, &[]);
+    assert_eq!((&runs[0]["points"], &runs[0]["last_step"]), (&3.into(), &3.into()), "{said}");
+    assert!(said.contains("3 lines are not rows and were skipped, the first is line 1"), "{said}");
+}

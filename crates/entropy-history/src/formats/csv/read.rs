@@ -16,6 +16,7 @@ use crate::formats::table::{
 use crate::formats::tensorboard_json::value_column;
 use crate::formats::timestamps::iso_to_unix_seconds;
 use crate::framing::json::TextPosition;
+use crate::python_number::python_number;
 
 /// Number of lines among which the header is looked for.
 const LINES_BEFORE_HEADER: u64 = 64;
@@ -454,8 +455,7 @@ fn number(field: &[u8], delimiter: u8) -> Option<f64> {
         Err(_) if delimiter == b';' && text.contains(',') => {
             text.replacen(',', ".", 1).parse().ok()
         }
-        Err(_) => {
-            NOT_NUMBERS.iter().any(|word| text.eq_ignore_ascii_case(word)).then_some(f64::NAN)
-        }
+        Err(_) if NOT_NUMBERS.iter().any(|word| text.eq_ignore_ascii_case(word)) => Some(f64::NAN),
+        Err(_) => python_number(text),
     }
 }

@@ -1,5 +1,7 @@
 //! Values that the scanner returns, and parsing of numbers.
 
+use crate::python_number::python_number;
+
 /// A scalar value, or the kind of a skipped one.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Value {
@@ -39,9 +41,9 @@ pub(super) fn parse_number(token: &[u8]) -> Option<Value> {
     }
 }
 
-/// The number in the text of a string; `None` for other text.
+/// The number in the text of a string, also as Python prints it; `None` for other text.
 pub(super) fn parse_number_text(text: &[u8]) -> Option<f64> {
-    std::str::from_utf8(text).ok()?.trim().parse().ok()
+    python_number(std::str::from_utf8(text).ok()?)
 }
 
 /// The value and length of a number at the start of `text`, if it is an exact integer or has a decimal

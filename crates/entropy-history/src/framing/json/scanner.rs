@@ -53,7 +53,7 @@ const LONGEST_TOKEN: usize = 1 << 20;
 /// Maximum length of the bytes kept for [`Scanner::rewind`].
 const LONGEST_HELD: usize = 1 << 20;
 /// Maximum length of a number that is written as a string.
-const LONGEST_NUMBER: usize = 64;
+const LONGEST_NUMBER: usize = 128;
 const DEEPEST: usize = 1 << 10;
 
 /// Reads values from a stream. After an error it must not be used again.
