@@ -19,6 +19,7 @@
 use crate::formats::format::{Format, Growth};
 
 mod column_role;
+mod header;
 mod read;
 mod row_lines;
 mod unnamed_columns;
@@ -32,7 +33,7 @@ pub(crate) const FORMAT: Format = Format {
     about: "CSV and TSV: downloads of W&B and TensorBoard, progress.csv, pandas",
     recognised_by: "a header with a step, and numbers below it",
     metrics: &["policy/entropy", "entropy", "Value"],
-    recognise: read::recognise,
+    recognise: header::recognise,
     read: read::read,
     growth: |_| Growth::Table,
     ..Format::DEFAULTS

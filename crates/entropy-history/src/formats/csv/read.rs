@@ -4,12 +4,11 @@ use std::io::{self, Read};
 
 use csv::ByteRecord;
 
+use super::header::{delimiter, header, without_mark};
 use super::row_lines::RowLines;
 use super::unnamed_columns::{base_of_range, columns_as_runs, note_repeated_names};
 use crate::formats::csv::column_role::ColumnRole;
-use crate::formats::reader_api::{
-    Confidence, Head, LogNote, MissingMetric, ReadError, SeriesBuilder,
-};
+use crate::formats::reader_api::{Head, LogNote, MissingMetric, ReadError, SeriesBuilder};
 use crate::formats::table::{
     METRIC_COLUMN, SEED_COLUMN, VALUE_COLUMNS, is_over_time, run_column, step_column,
 };
@@ -18,72 +17,8 @@ use crate::formats::timestamps::iso_to_unix_seconds;
 use crate::framing::json::TextPosition;
 use crate::python_number::python_number;
 
-/// Number of lines among which the header is looked for.
-const LINES_BEFORE_HEADER: u64 = 64;
-
 /// Texts that mean NaN.
 const NOT_NUMBERS: [&str; 7] = ["nan", "none", "null", "na", "n/a", "<na>", "-nan"];
-
-pub(crate) fn recognise(head: &Head<'_>) -> Confidence {
-    match header(head.bytes) {
-        Some(Header { line: 1, confidence, .. }) => confidence,
-        Some(Header { confidence, .. }) => confidence.min(Confidence::Likely),
-        None => Confidence::No,
-    }
-}
-
-/// The header of a table in the head of a log.
-struct Header {
-    line: u64, // from 1
-    delimiter: u8,
-    confidence: Confidence,
-}
-
-/// Finds the header; there may be lines of other text before it.
-fn header(head: &[u8]) -> Option<Header> {
-    let is_json = matches!(head.trim_ascii_start().first(), Some(b'{' | b'['));
-    let mut rest = without_mark(head);
-    for line in 1..=if is_json { 1 } else { LINES_BEFORE_HEADER } {
-        if let Some(delimiter) = delimiter(rest.split(|b| *b == b'\n').next()?) {
-            let confidence = confidence(rest, delimiter);
-            if confidence == Confidence::Certain || line == 1 && confidence == Confidence::Maybe {
-                return Some(Header { line, delimiter, confidence });
-            }
-        }
-        rest = &rest[memchr::memchr(b'\n', rest)? + 1..];
-    }
-    None
-}
-
-/// How sure it is that a text begins with the header of a table.
-fn confidence(text: &[u8], delimiter: u8) -> Confidence {
-    let mut records = reader(delimiter, text);
-    let mut header = ByteRecord::new();
-    if !matches!(records.read_byte_record(&mut header), Ok(true)) || header.len() < 2 {
-        return Confidence::No;
-    }
-    let names: Vec<String> = names(&header);
-    let is_number = |field: &[u8]| field.is_empty() || number(field, delimiter).is_some();
-    if header.iter().any(|field| !field.is_empty() && number(field, delimiter).is_some()) {
-        return Confidence::No; // a number is not a column name
-    }
-    let mut row = ByteRecord::new();
-    let has_row = matches!(records.read_byte_record(&mut row), Ok(true)) && !row.is_empty();
-    let step = step_column(&names, None);
-    match step {
-        Some(_) if !has_row => Confidence::Maybe,
-        Some(step) if row.get(step).is_some_and(is_number) => Confidence::Certain,
-        None if is_over_time(&names) => Confidence::Certain,
-        _ => Confidence::No,
-    }
-}
-
-/// Whether a line of a table begins like a row: its first field is a number.
-pub(super) fn step_of_row(line: &[u8], delimiter: u8) -> bool {
-    let field = line.split(|b| *b == delimiter).next().unwrap_or_default();
-    let field = field.strip_prefix(b"\"").unwrap_or(field);
-    number(field.strip_suffix(b"\"").unwrap_or(field), delimiter).is_some()
-}
 
 pub(crate) fn read(
     head: &Head<'_>,
@@ -412,43 +347,21 @@ fn broken(error: csv::Error) -> ReadError {
     }
 }
 
-fn names(header: &ByteRecord) -> Vec<String> {
+pub(super) fn names(header: &ByteRecord) -> Vec<String> {
     let text = |field: &[u8]| {
         String::from_utf8_lossy(field).trim().trim_start_matches('\u{feff}').to_owned()
     };
     header.iter().map(text).collect()
 }
 
-fn without_mark(bytes: &[u8]) -> &[u8] {
-    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
-}
-
-/// The delimiter of the first line.
-fn delimiter(text: &[u8]) -> Option<u8> {
-    let mut lines = text.split(|b| matches!(b, b'\n' | b'\r'));
-    let line = lines.find(|line| !line.is_empty() && !line.starts_with(b"#"))?;
-    let line = std::str::from_utf8(line).ok()?;
-    let mut quoted = false;
-    let mut counts = [(b'\t', 0), (b';', 0), (b',', 0)];
-    for byte in line.bytes() {
-        quoted ^= byte == b'"';
-        let count = counts.iter_mut().find(|(delimiter, _)| *delimiter == byte && !quoted);
-        if let Some((_, n)) = count {
-            *n += 1;
-        }
-    }
-    let (delimiter, n) = counts.into_iter().max_by_key(|(_, n)| *n)?;
-    (n > 0).then_some(delimiter)
-}
-
-fn reader<R: Read>(delimiter: u8, source: R) -> csv::Reader<R> {
+pub(super) fn reader<R: Read>(delimiter: u8, source: R) -> csv::Reader<R> {
     let mut builder = csv::ReaderBuilder::new();
     builder.delimiter(delimiter).comment(Some(b'#')).has_headers(false).flexible(true);
     builder.from_reader(source)
 }
 
 /// The number in a field. With semicolons as delimiter, a comma is the decimal point.
-fn number(field: &[u8], delimiter: u8) -> Option<f64> {
+pub(super) fn number(field: &[u8], delimiter: u8) -> Option<f64> {
     let text = std::str::from_utf8(field.trim_ascii()).ok()?;
     match fast_float2::parse(text) {
         Ok(number) => Some(number),

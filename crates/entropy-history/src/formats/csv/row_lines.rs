@@ -7,7 +7,7 @@
 
 use std::io::{self, Read};
 
-use super::read::step_of_row;
+use super::header::step_of_row;
 
 /// A longer line is an error.
 const LONGEST_LINE: usize = 16 << 20;

@@ -3,6 +3,7 @@
 mod number;
 mod row_template;
 mod scanner;
+mod search;
 mod shape;
 mod write;
 

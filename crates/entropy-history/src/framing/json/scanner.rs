@@ -64,8 +64,8 @@ pub struct Scanner<'a> {
     pub(super) end: usize,
     pub(super) moves: u64, // how often the window moved
     pub(super) recording: Option<Vec<(usize, usize)>>, // window offsets of the numbers since `start_recording`
-    held: Option<usize>, // window offset of bytes to keep, up to LONGEST_HELD
-    lines_before: u64,
+    pub(super) held: Option<usize>, // window offset of bytes to keep, up to LONGEST_HELD
+    pub(super) lines_before: u64,
     line_start: i64, // window offset of the current line's first byte at `pos == 0`; negative if it was before the window
 }
 
@@ -103,7 +103,7 @@ impl<'a> Scanner<'a> {
 
     /// Reads more input behind the unconsumed bytes; false at the end of the input.
     #[cold]
-    fn refill(&mut self) -> Result<bool, ScanError> {
+    pub(super) fn refill(&mut self) -> Result<bool, ScanError> {
         self.recording = None; // the offsets become invalid
         self.moves += 1;
         self.held = self.held.filter(|held| self.pos - held < LONGEST_HELD);
@@ -143,92 +143,6 @@ impl<'a> Scanner<'a> {
         let line = self.lines_before + memchr::memchr_iter(b'\n', used).count() as u64 + 1;
         let start = memchr::memrchr(b'\n', used).map_or(self.line_start, |at| at as i64 + 1);
         TextPosition { line, column: (self.pos as i64 - start + 1) as u64 }
-    }
-
-    /// Number of line breaks consumed.
-    pub fn line_breaks(&self) -> u64 {
-        let used = &self.window[..self.pos];
-        self.lines_before + memchr::memchr_iter(b'\n', used).count() as u64
-    }
-
-    /// Finds the next top-level object, which may stand behind other text on its line. Returns whether
-    /// there is one, and the other text that was passed: the number of lines with it, and the first of
-    /// them, from 1. Separators of values are not counted.
-    pub fn next_object(&mut self) -> Result<(bool, Option<(usize, u64)>), ScanError> {
-        let mut passed: Option<(usize, u64)> = None;
-        loop {
-            match self.peek()? {
-                None => return Ok((false, passed)),
-                Some(b'{') => return Ok((true, passed)),
-                Some(b',' | b'[' | b']') => {
-                    self.pos += 1;
-                    continue;
-                }
-                Some(_) => {}
-            }
-            let line = self.place().line;
-            if self.object_in_line()? {
-                return Ok((true, passed));
-            }
-            passed = Some(passed.map_or((1, line), |(lines, first)| (lines + 1, first)));
-        }
-    }
-
-    /// Goes to the next `{"` in this line, or behind the line; returns whether there is one.
-    fn object_in_line(&mut self) -> Result<bool, ScanError> {
-        loop {
-            let rest = &self.window[self.pos..self.end];
-            match memchr::memchr2(b'\n', b'{', rest) {
-                Some(at) if rest[at] == b'\n' => {
-                    self.pos += at + 1;
-                    return Ok(false);
-                }
-                Some(at) if rest.get(at + 1) == Some(&b'"') => {
-                    self.pos += at;
-                    return Ok(true);
-                }
-                Some(at) if at + 1 < rest.len() => self.pos += at + 1,
-                at => {
-                    self.pos = at.map_or(self.end, |at| self.pos + at);
-                    if !self.refill()? {
-                        self.pos = self.end;
-                        return Ok(false);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Keeps the bytes from here on, for [`Self::rewind`].
-    pub fn hold(&mut self) {
-        self.held = Some(self.pos);
-    }
-
-    /// Goes back to where bytes were held; false if the text since then is too long.
-    pub fn rewind(&mut self) -> bool {
-        let Some(held) = self.held else { return false };
-        (self.pos, self.recording) = (held, None);
-        self.moves += 1; // marks behind this position become invalid
-        true
-    }
-
-    /// Consumes the rest of the line.
-    pub fn skip_line(&mut self) -> Result<(), ScanError> {
-        self.held = None;
-        loop {
-            match memchr::memchr(b'\n', &self.window[self.pos..self.end]) {
-                Some(at) => {
-                    self.pos += at + 1;
-                    return Ok(());
-                }
-                None => {
-                    self.pos = self.end;
-                    if !self.refill()? {
-                        return Ok(());
-                    }
-                }
-            }
-        }
     }
 
     fn syntax(&self, what: impl Into<String>) -> ScanError {
