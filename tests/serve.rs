@@ -431,7 +431,8 @@ fn serve_errors_have_a_hint() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(stderr(&output).contains(hint), "{}", stderr(&output));
     }
-    let output = run(tmp.path(), &["watch", "b.jsonl", "--serve", "0"]);
+    fs::write(tmp.path().join("b.png"), b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR").unwrap();
+    let output = run(tmp.path(), &["watch", "b.png", "--serve", "0"]);
     assert_eq!(
         (output.status.code(), stdout(&output).as_str()),
         (Some(2), ""),
