@@ -164,9 +164,10 @@ fn read_hint(error: &ReadError) -> Option<String> {
              writes mlflow.db, SwanLab runs.swanlab"
         }
         ReadError::Record { .. } => "the file is damaged, or --format names the wrong format",
-        ReadError::Io(error) if error.kind() == std::io::ErrorKind::Other => {
+        ReadError::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
             "restore the file from its source: values before the damage may be wrong too"
         }
+        ReadError::Io(error) if error.kind() == std::io::ErrorKind::Other => return None,
         ReadError::Io(_) => "check that it is a file and that you have permission to read it",
         _ => return None,
     };

@@ -78,7 +78,8 @@ impl Read for Decompressed<'_> {
                 Ok(0)
             }
             Err(e) if e.raw_os_error().is_none() && e.kind() != io::ErrorKind::Interrupted => {
-                Err(io::Error::other(format!("its compressed data is damaged ({e})")))
+                let what = format!("its compressed data is damaged ({e})");
+                Err(io::Error::new(io::ErrorKind::InvalidData, what))
             }
             read => read,
         }
