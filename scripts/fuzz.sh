@@ -29,7 +29,7 @@ seed() { # TARGET PATH…: copies the first 64 KiB of each file below the paths 
 texts=("$fixtures"/{models,verl,easyr1,jsonl,trainer_state,tensorboard-json} "$fixtures"/awkward/*.json*)
 seed json "${texts[@]}"
 seed csv "$fixtures/csv" "$fixtures"/awkward/*.csv
-seed console "$fixtures"/*-console "$fixtures/csv"
+seed console "$fixtures"/*-console "$fixtures"/{console,csv,cases}
 seed tensorboard "$fixtures/tensorboard" "$fixtures"/awkward/tensorboard*
 seed wandb "$fixtures/wandb" "$fixtures"/awkward/wandb*
 seed swanlab "$fixtures/swanlab"
