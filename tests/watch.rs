@@ -265,6 +265,56 @@ fn waits_for_the_first_run() {
 }
 
 #[test]
+fn exit_on_waits_while_a_log_is_young() {
+    let rows = |entropy: fn(usize) -> f64| {
+        move |step: usize| format!("step:{step} - actor/entropy:{:?} - a/b:1\n", entropy(step))
+    };
+    let collapse = rows(|step| if step < 20 { 2.0 } else { 0.001 * step as f64 });
+    let console: String = (1..=100).map(collapse).collect();
+    let json: String = (1..=100)
+        .map(|step| row(step, if step < 20 { 2.0 } else { 0.001 * step as f64 }))
+        .collect();
+    let starts = [
+        ("absent.log", None, console.as_str()),
+        ("empty.log", Some(""), &console),
+        ("banner.log", Some("[2026-04-02 10:00:00] starting\n"), &console),
+        ("configuration.log", Some("{\n  \"lr\": 1e-6,\n  \"steps\": 5\n}\n"), &console),
+        ("escape.log", Some("\x1b[36mhello\x1b[0m\n"), &console),
+        ("cut.jsonl", Some(&json[..12]), &json[12..]),
+    ];
+    for (name, start, more) in starts {
+        let tmp = temp_dir();
+        let path = tmp.path().join(name);
+        if let Some(start) = start {
+            fs::write(&path, start).unwrap();
+        }
+        let mut child = Command::new(PROGRAM)
+            .args(["watch", name, "--interval", "50ms", "--exit-on", "collapse"])
+            .current_dir(tmp.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+        assert!(child.try_wait().unwrap().is_none(), "{name}: it does not wait");
+        append(&path, more);
+        let end = Instant::now() + TIMEOUT;
+        let status = loop {
+            match child.try_wait().unwrap() {
+                Some(status) => break status.code(),
+                None if Instant::now() > end => {
+                    child.kill().unwrap();
+                    panic!("{name}: it does not see the collapse");
+                }
+                None => std::thread::sleep(Duration::from_millis(10)),
+            }
+        };
+        assert_eq!(status, Some(1), "{name}");
+    }
+}
+
+#[test]
 fn keys_toggle_help_smoothing_scale_zoom_and_visibility() {
     let tmp = temp_dir();
     log(tmp.path(), "a", 40, 2.25);

@@ -156,7 +156,7 @@ fn read_hint(error: &ReadError) -> Option<String> {
         ReadError::Nothing(_) => {
             "the trainer may not have logged yet, or may write only when training ends"
         }
-        ReadError::Scan(_) | ReadError::Row { .. } => {
+        ReadError::Scan(_) | ReadError::CutFirstRow(_) | ReadError::Row { .. } => {
             "repair the file at that place, or leave it out"
         }
         ReadError::Trackio(_) => {

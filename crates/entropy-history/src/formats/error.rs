@@ -5,7 +5,7 @@ use std::io;
 use thiserror::Error;
 
 use super::console::without_ansi;
-use crate::framing::json::ScanError;
+use crate::framing::json::{ScanError, TextPosition};
 use crate::framing::sqlite::DatabaseError;
 
 /// Why a log cannot be read.
@@ -15,6 +15,9 @@ pub enum ReadError {
     /// The text is not JSON.
     #[error(transparent)]
     Scan(#[from] ScanError),
+    /// The file ends inside its first row: at this place.
+    #[error("{0}: the file ends inside its first row")]
+    CutFirstRow(TextPosition),
     /// A row is not valid in its format.
     #[error("row {row} ({place}): {what}")]
     Row {

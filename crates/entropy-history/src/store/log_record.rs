@@ -184,6 +184,7 @@ impl LogRecord {
             Ok(file) => file.is_none(),
             // A file that is not a log at its start will not become one.
             Err((ReadError::Unrecognised(_), _)) => false,
+            Err((ReadError::CutFirstRow(_), _)) => true,
             Err((error, _)) => holds_no_entropy(error),
         });
         let may_be_partial = truncated.is_some() && !is_first && !stays_truncated;

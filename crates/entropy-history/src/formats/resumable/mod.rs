@@ -112,7 +112,7 @@ impl ResumableReader {
             match open.resume(file, path, length) {
                 Ok(log) => {
                     let format = open.format;
-                    self.open = Some(open);
+                    self.open = Some(open).filter(OpenLog::is_certain);
                     return log.map(|log| (format, log));
                 }
                 Err(Stop::Io(error)) => return Err(ReadError::Io(error)),
@@ -127,8 +127,7 @@ impl ResumableReader {
                 match open.resume(file, path, length) {
                     Ok(log) => {
                         let format = open.format;
-                        // Until the first record is complete, the format may still change.
-                        self.open = Some(open).filter(|open| open.parsed > 0);
+                        self.open = Some(open).filter(OpenLog::is_certain);
                         return log.map(|log| (format, log));
                     }
                     Err(Stop::Io(error)) => return Err(ReadError::Io(error)),
@@ -177,6 +176,13 @@ impl ResumableReader {
 }
 
 impl OpenLog {
+    /// Whether the format will not change with the bytes to come: a record is complete, and a text, which may
+    /// begin with a configuration in another format, has a row of a selected series.
+    fn is_certain(&self) -> bool {
+        let is_text = !matches!(self.parser, ParserState::Records(_));
+        self.parsed > 0 && (!is_text || self.builder.has_selected_points())
+    }
+
     /// Whether the file still has the parsed bytes, as far as one read compares them.
     fn is_unchanged(&mut self, file: &mut (impl Read + Seek), length: u64) -> io::Result<bool> {
         if length < self.parsed {

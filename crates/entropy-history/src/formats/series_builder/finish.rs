@@ -21,8 +21,7 @@ impl SeriesBuilder<'_> {
                 });
             }
             Err(ReadError::Scan(ScanError::Cut(place))) => {
-                let what = "the file ends inside its first row".to_owned();
-                return Err(ScanError::Syntax { place, what }.into());
+                return Err(ReadError::CutFirstRow(place));
             }
             outcome => outcome?,
         }

@@ -364,6 +364,11 @@ impl<'w> SeriesBuilder<'w> {
         self.columns[column.0].rank.is_some()
     }
 
+    /// Whether a selected series has a point.
+    pub(crate) fn has_selected_points(&self) -> bool {
+        self.columns.iter().any(|column| column.rank.is_some() && !column.points.is_empty())
+    }
+
     /// Whether a series is selected by a known or a requested key, and not only by its likeness to one.
     pub(crate) fn is_known(&self, column: ColumnId) -> bool {
         self.columns[column.0].rank.is_some_and(|rank| !rank.is_guess())
