@@ -88,9 +88,8 @@ pub fn agrees(text: &[u8], format: &str, outcome: &Outcome) {
     }
     let log = match outcome {
         Ok((_, log)) => Some(log),
-        Err(ReadError::Scan(ScanError::Syntax { what, .. }))
-            if !what.contains("nested deeper") && !what.contains("inside its first row") =>
-        {
+        Err(ReadError::CutFirstRow(_)) => return,
+        Err(ReadError::Scan(ScanError::Syntax { what, .. })) if !what.contains("nested deeper") => {
             panic!("serde_json takes what is refused: {what}")
         }
         Err(ReadError::Row { .. } | ReadError::Scan(_)) => return,
@@ -103,12 +102,14 @@ pub fn agrees(text: &[u8], format: &str, outcome: &Outcome) {
         for row in &rows {
             let step = match last(row, "step") {
                 Some(Json::Number(step)) => step,
+                Some(Json::Other) => return, // a string may hold a number
                 Some(other) => panic!("the step is {other:?} and was taken for a number"),
                 None => continue,
             };
             let entropy = match last(row, key) {
                 Some(Json::Number(number)) => number,
                 Some(Json::Null) => f64::NAN,
+                Some(Json::Other) => return,
                 Some(other) => panic!("{key} is {other:?} and was taken for a number"),
                 None => continue,
             };
