@@ -364,11 +364,13 @@ fn terminal_is_restored_on_every_exit() {
     let tmp = temp_dir();
     log(tmp.path(), "a", 40, 2.25);
     let end_by = |end: &dyn Fn(&mut Pty), code: u32| {
-        // The shell keeps the terminal open after the program ends, so its state can be checked.
+        // The shell starts the program only after the state of the terminal was read, and keeps the terminal open
+        // after the program ends, so that its state can be compared.
         let watch = command_with_pid_file("watch runs --interval 50ms");
-        let script = format!("{watch}; echo left with $?; read x");
+        let script = format!("read x; {watch}; echo left with $?; read x");
         let mut pty = Pty::start(tmp.path(), "sh", &["-c", &script], (80, 24));
         let modes = pty.modes();
+        pty.press("\n");
         pty.wait_until("taken over", |screen| screen.alternate_screen() && screen.hide_cursor());
         pty.wait_for_text("q quit");
         assert_ne!(pty.modes(), modes);
