@@ -4,9 +4,9 @@ use std::io;
 
 use thiserror::Error;
 
-use super::console::without_ansi;
 use crate::framing::json::{ScanError, TextPosition};
 use crate::framing::sqlite::DatabaseError;
+use crate::text::without_ansi;
 
 /// Why a log cannot be read.
 #[derive(Debug, Error)]

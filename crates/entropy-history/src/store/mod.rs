@@ -17,6 +17,7 @@ mod open;
 mod options;
 mod poll;
 mod same_run;
+mod search;
 mod tail;
 #[cfg(test)]
 mod tests;
@@ -30,5 +31,6 @@ pub use log_record::Problem;
 pub use notice::Notice;
 pub use open::{OpenError, Store};
 pub use options::{AuxRequest, ClockRequest, LoadOptions};
-pub use poll::{Changes, SearchPath};
+pub use poll::Changes;
+pub use search::SearchPath;
 pub use unread::looks_like_rows;

@@ -1,9 +1,8 @@
 //! The store of runs, and reading logs once.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fmt;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use rayon::prelude::*;
 use thiserror::Error;
@@ -15,7 +14,7 @@ use super::log_record::{LogChange, LogRecord, LogState};
 use super::name::GivenLabels;
 use super::notice::Notice;
 use super::options::LoadOptions;
-use super::poll::SearchPath;
+use super::search::Search;
 use super::unread::looks_like_rows;
 use crate::discover::{self, Found, Input, Location, Origin};
 use crate::history::{Comparison, Run};
@@ -29,18 +28,6 @@ pub struct Store {
     pub(super) notices: Vec<Notice>,
     pub(super) skipped: usize,
     pub(super) search: Search,
-}
-
-/// Where a followed store searches for logs, and what it found there.
-#[derive(Debug, Default)]
-pub(super) struct Search {
-    pub(super) paths: Vec<SearchPath>,
-    pub(super) interval: Duration,
-    pub(super) next: Option<Instant>, // `None` before the first poll
-    pub(super) unreadable: BTreeSet<String>,
-    pub(super) absent: BTreeMap<usize, String>, // paths that never had a log, with the error
-    pub(super) comparison_error: Option<String>,
-    pub(super) errors: Vec<String>,
 }
 
 /// Why no run could be read, and the notices up to that point.

@@ -4,8 +4,6 @@
 //! give.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
@@ -15,30 +13,13 @@ use super::error::LoadError;
 use super::load::{LogLoader, ReadMode};
 use super::log_record::{LogChange, LogRecord, LogState, Problem};
 use super::name::GivenLabels;
-use super::open::{Search, Store};
+use super::open::Store;
 use super::options::LoadOptions;
+use super::search::{Search, SearchPath};
 use crate::discover::{self, Found, Input, Location, Origin, default_label};
 
 /// The pause between two searches for new logs is at least this many times the duration of a search.
 const SEARCH_REST: u32 = 40;
-
-/// Where logs are searched for.
-#[derive(Debug)]
-pub enum SearchPath {
-    /// A file, a directory, a glob or `LABEL=PATH`.
-    Argument(OsString),
-    /// A directory of models, which may be empty.
-    Models(PathBuf),
-}
-
-impl SearchPath {
-    fn name(&self) -> String {
-        match self {
-            SearchPath::Argument(argument) => argument.to_string_lossy().into_owned(),
-            SearchPath::Models(directory) => directory.to_string_lossy().into_owned(),
-        }
-    }
-}
 
 /// What changed since the last poll.
 #[derive(Debug, Default)]

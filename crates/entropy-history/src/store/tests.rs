@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::open::Store;
 use super::options::LoadOptions;
-use super::poll::{Changes, SearchPath};
+use super::poll::Changes;
+use super::search::SearchPath;
 
 /// A directory with a store of one search path in it, and a clock that a test moves.
 struct Followed {

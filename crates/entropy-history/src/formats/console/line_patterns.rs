@@ -1,7 +1,5 @@
 //! Recognises what a segment of a console log is: a progress bar, a row, a line of YAML, or other text.
 
-use std::borrow::Cow;
-
 use memchr::{memchr, memmem};
 
 use crate::python_number::python_number;
@@ -44,22 +42,6 @@ impl ProgressBar {
             behind,
         ))
     }
-}
-
-/// The text without escape sequences for colours and cursor movement.
-pub(crate) fn without_ansi(text: &str) -> Cow<'_, str> {
-    let mut parts = text.split('\x1b');
-    let first = parts.next().unwrap_or_default();
-    if first.len() == text.len() {
-        return Cow::Borrowed(text);
-    }
-    let mut plain = first.to_owned();
-    for part in parts {
-        let sequence = part.strip_prefix('[').unwrap_or_default();
-        let end = sequence.find(|c: char| ('@'..='~').contains(&c));
-        plain.push_str(end.map_or(part, |end| &sequence[end + 1..]));
-    }
-    Cow::Owned(plain)
 }
 
 /// Splits a line into the prefix that names its process, and the rest: Ray writes `(TaskRunner pid=7,
@@ -123,6 +105,7 @@ impl YamlBlock {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::without_ansi;
 
     #[test]
     fn progress_bar_is_recognised_by_its_counts() {

@@ -44,7 +44,6 @@ use std::io::Read;
 
 use memchr::{memchr, memmem};
 
-pub(crate) use line_patterns::without_ansi;
 pub(crate) use live::LiveConsole;
 use parser::ConsoleParser;
 use rows::Shape;

@@ -5,13 +5,14 @@ use super::complete_rows::CompleteRows;
 use super::dict::{self, Brackets};
 use super::fields::{fields, holds_entropy};
 use super::label::StepLabel;
-use super::line_patterns::{ProgressBar, YamlBlock, split_prefix, without_ansi};
+use super::line_patterns::{ProgressBar, YamlBlock, split_prefix};
 use super::open_row::{DictLabel, OpenDict, OpenFields, OpenRow};
 use super::rows::{ConsoleRow, Shape};
 use super::segments::{LONGEST, Segment};
 use super::table::{Table, TableLine};
 use super::verl_row;
 use crate::formats::log_note::LogNote;
+use crate::text::without_ansi;
 
 /// A dictionary of more lines is not a row.
 const MOST_LINES: usize = 4096;

@@ -2,7 +2,7 @@
 
 use csv::ByteRecord;
 
-use super::read::{names, number, reader};
+use super::fields::{names, number, reader};
 use crate::formats::reader_api::{Confidence, Head};
 use crate::formats::table::{is_over_time, step_column};
 

@@ -19,6 +19,7 @@
 use crate::formats::format::{Format, Growth};
 
 mod column_role;
+mod fields;
 mod header;
 mod read;
 mod row_lines;

@@ -4,6 +4,7 @@ use std::io::{self, Read};
 
 use csv::ByteRecord;
 
+use super::fields::{names, number, reader};
 use super::header::{delimiter, header, without_mark};
 use super::row_lines::RowLines;
 use super::unnamed_columns::{base_of_range, columns_as_runs, note_repeated_names};
@@ -15,10 +16,6 @@ use crate::formats::table::{
 use crate::formats::tensorboard_json::value_column;
 use crate::formats::timestamps::iso_to_unix_seconds;
 use crate::framing::json::TextPosition;
-use crate::python_number::python_number;
-
-/// Texts that mean NaN.
-const NOT_NUMBERS: [&str; 7] = ["nan", "none", "null", "na", "n/a", "<na>", "-nan"];
 
 pub(crate) fn read(
     head: &Head<'_>,
@@ -344,31 +341,5 @@ fn broken(error: csv::Error) -> ReadError {
     match error.into_kind() {
         csv::ErrorKind::Io(e) => ReadError::Io(e),
         other => ReadError::Io(io::Error::other(format!("{other:?}"))), // byte records have no other errors
-    }
-}
-
-pub(super) fn names(header: &ByteRecord) -> Vec<String> {
-    let text = |field: &[u8]| {
-        String::from_utf8_lossy(field).trim().trim_start_matches('\u{feff}').to_owned()
-    };
-    header.iter().map(text).collect()
-}
-
-pub(super) fn reader<R: Read>(delimiter: u8, source: R) -> csv::Reader<R> {
-    let mut builder = csv::ReaderBuilder::new();
-    builder.delimiter(delimiter).comment(Some(b'#')).has_headers(false).flexible(true);
-    builder.from_reader(source)
-}
-
-/// The number in a field. With semicolons as delimiter, a comma is the decimal point.
-pub(super) fn number(field: &[u8], delimiter: u8) -> Option<f64> {
-    let text = std::str::from_utf8(field.trim_ascii()).ok()?;
-    match fast_float2::parse(text) {
-        Ok(number) => Some(number),
-        Err(_) if delimiter == b';' && text.contains(',') => {
-            text.replacen(',', ".", 1).parse().ok()
-        }
-        Err(_) if NOT_NUMBERS.iter().any(|word| text.eq_ignore_ascii_case(word)) => Some(f64::NAN),
-        Err(_) => python_number(text),
     }
 }
