@@ -383,7 +383,7 @@ fn auto_draws_by_time_but_keeps_statistics_by_step() {
         serde_json::from_slice(&fs::read(tmp.path().join("ci/stats.json")).unwrap()).unwrap();
     assert_eq!(stats["runs"][0]["state_step"], 63);
     let limited = [&arguments[..], &["--to-step", "10"]].concat();
-    assert_rejected(&tmp, &limited, &["--artifacts has numbers by step"]);
+    assert_rejected(&tmp, &limited, &["--artifacts writes numbers by step"]);
 }
 
 #[test]

@@ -126,11 +126,8 @@ fn directory_with_one_log_takes_one_label() {
     let (trl, board) = (trl.to_str().unwrap(), board.to_str().unwrap());
     assert_eq!(labels(&runs(&[&format!("T={trl}"), board])), ["T", "board"]);
     assert_eq!(labels(&runs(&[trl, board, "--labels", "A", "B"])), ["A", "B"]);
-    assert_rejected(
-        &["stats", trl, board, "--labels", "A"],
-        &["1 label for 2 curves", "1. ", "2. "],
-    );
-    assert_rejected(&["stats", trl, board, "--labels", "A", "B", "C"], &["3 labels for 2 curves"]);
+    assert_rejected(&["stats", trl, board, "--labels", "A"], &["1 label for 2 runs", "1. ", "2. "]);
+    assert_rejected(&["stats", trl, board, "--labels", "A", "B", "C"], &["3 labels for 2 runs"]);
     let all = tmp.path().to_str().unwrap();
     assert_rejected(&["stats", &format!("T={all}")], &["two runs are called \"T"]);
 }

@@ -60,7 +60,7 @@ fn lines_of_other_programs_are_counted_and_are_no_failure() {
     let output = record(tmp.path(), input);
     let said = stderr(&output);
     assert!(output.status.success(), "{said}");
-    assert!(said.contains("2 steps recorded; 3 lines that are no rows were skipped"), "{said}");
+    assert!(said.contains("2 steps recorded; 3 lines without a row were skipped"), "{said}");
     assert!(!said.contains("loss went up"), "{said}");
     assert_eq!(steps(tmp.path(), "q v1"), [1, 2]);
 }
@@ -84,7 +84,7 @@ fn invalid_utf8_skips_only_its_line() {
     command.args(["record", "--run", "r", "--models", "models"]);
     let output = command.write_stdin(&b"1 4.0\n2 3.0\n\xff\n4 1.0\n"[..]).output().unwrap();
     assert!(output.status.success());
-    assert!(stderr(&output).contains("1 line that is no row was skipped"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("1 line without a row was skipped"), "{}", stderr(&output));
     assert_eq!(steps(tmp.path(), "r"), [1, 2, 4]);
 }
 

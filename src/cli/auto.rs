@@ -40,7 +40,7 @@ Examples:
 pub(super) struct AutoArgs {
     /// Directory of models [default: $STORAGE_PATH/models].
     models_dir: Option<PathBuf>,
-    /// The picture to write, as the original shell script took it.
+    /// The picture to write, as the second argument of the original shell script.
     #[arg(value_name = "OUTPUT", hide = true, conflicts_with = "output")]
     positional_output: Option<PathBuf>,
     /// Picture to write [default: entropy_comparison.png].
@@ -92,12 +92,12 @@ impl AutoArgs {
         if self.artifacts.is_some() && self.chart.x_axis.is_moved() && self.chart.steps.is_limited()
         {
             return Err(anyhow!(
-                "--artifacts has numbers by step: --from-step and --to-step cannot be in the unit of --x"
+                "--artifacts writes numbers by step: --from-step and --to-step cannot be in the unit of --x"
             ))
             .hint("leave out --x, or --from-step and --to-step");
         }
         let output = self.output.clone().or_else(|| self.positional_output.clone());
-        // --artifacts includes the pictures: another one is written only if named.
+        // --artifacts includes the pictures: another one is written only if the user names it.
         let output = output.or_else(|| self.artifacts.is_none().then(|| OUTPUT.into()));
         let encoding = match output.as_deref().map(Target::new) {
             Some(Target::Stdout) => {
@@ -154,7 +154,7 @@ impl AutoArgs {
     /// The files that may be histories.
     ///
     /// # Errors
-    /// When there is no file; the message says where was searched, the hint why there may be none.
+    /// When there is no file. The message names the searched directory, the hint gives possible reasons.
     fn find(&self) -> Result<FoundHistories, CliError> {
         let (models, origin) = match (&self.models_dir, storage_path()) {
             (Some(directory), _) => (directory.clone(), String::new()),
@@ -199,7 +199,7 @@ impl AutoArgs {
         Ok(FoundHistories { sources: found, none_found: message })
     }
 
-    /// Writes the files of `--artifacts`. Charts are over the chosen x axis, numbers are by step.
+    /// Writes the files of `--artifacts`. Charts use the chosen x axis; numbers are by step.
     fn write_artifacts(
         &self,
         directory: &Path,
@@ -217,7 +217,7 @@ impl AutoArgs {
         };
         let request = self.charts(x_axis, &[Encoding::Png, Encoding::Svg]);
         let drawn = draw(&loaded.by_axis, &request, terminal, picture)?;
-        // --from-step and --to-step are steps only if the x axis is.
+        // --from-step and --to-step are in the unit of the x axis: steps only if it shows steps.
         let window = self.chart.steps.window_quietly(comparison).filter(|_| x_axis == XAxis::Step);
         let shown = window.as_ref().map_or(comparison, |window| &window.cut);
         let mut analysis = match x_axis {
@@ -230,7 +230,7 @@ impl AutoArgs {
         let summary = report::summary(&analysis);
         let page = self.report(shown, &analysis, loaded.outcome)?;
         Target::File(directory.join("report.html")).write(page.as_bytes(), terminal)?;
-        // Checks are of all runs from start to end.
+        // Checks always use whole runs.
         let whole = window.map(|_| analyse(comparison, &self.chart.health.thresholds()));
         let verdicts = judge(comparison, whole.as_ref().unwrap_or(&analysis), &Rules::default());
         let texts = [

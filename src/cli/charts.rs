@@ -29,8 +29,8 @@ pub(super) struct ChartRequest<'a> {
     pub(super) encodings: &'a [Encoding],
 }
 
-/// Draws all charts in all encodings in parallel, then writes them: nothing is written when one of them
-/// fails. Returns the analysis of the steps shown.
+/// Draws all charts in all encodings in parallel, then writes them; if one fails, nothing is written. Returns
+/// the analysis of the steps shown.
 ///
 /// # Errors
 /// When there is nothing to draw, or a file cannot be written.

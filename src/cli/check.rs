@@ -44,7 +44,7 @@ pub(super) struct CheckArgs {
     health: HealthArgs,
 }
 
-/// Rules in addition to neither collapsing nor exploding.
+/// Additional rules. That a run neither collapsed nor exploded is always checked.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Rules")]
 pub(super) struct RuleArgs {

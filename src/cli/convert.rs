@@ -117,7 +117,7 @@ impl ConvertArgs {
         self.key.as_deref().unwrap_or(wandb::METRIC)
     }
 
-    /// Warns when another quantity is written under the name of the exact token mean.
+    /// Warns about runs that hold another quantity but are written under the name of the exact token mean.
     fn warn_about_other_kinds(&self, runs: &[Run], terminal: &Terminal) {
         if self.key.is_some() || matches!(self.to, ExportFormat::Csv | ExportFormat::Parquet) {
             return;
@@ -238,8 +238,8 @@ fn unwritable(run: &Run, error: impl std::error::Error) -> CliError {
     }
 }
 
-/// The start time of converted runs in Unix seconds: that of `$SOURCE_DATE_EPOCH`, else now, because most logs
-/// have no times.
+/// The start time of converted runs in Unix seconds: `$SOURCE_DATE_EPOCH` if it is set, else now. The times of
+/// the log are not used, because most logs have none.
 fn start_time() -> Result<u64, CliError> {
     let now = source_date_epoch()?.unwrap_or_else(Timestamp::now);
     Ok(now.as_second().unsigned_abs())
@@ -248,7 +248,7 @@ fn start_time() -> Result<u64, CliError> {
 /// File names from labels: distinct, without control characters and path separators.
 fn file_names(runs: &[Run]) -> Vec<String> {
     const MAX_BYTES: usize = 200;
-    let mut taken = BTreeSet::new();
+    let mut used = BTreeSet::new();
     let names = runs.iter().map(|run| {
         let safe = |c: char| if c.is_control() || "/\\:".contains(c) { '_' } else { c };
         let mut name: String = run.history.label().chars().map(safe).collect();
@@ -258,7 +258,7 @@ fn file_names(runs: &[Run]) -> Vec<String> {
         name.truncate(name.floor_char_boundary(MAX_BYTES));
         let mut distinct = name.clone();
         for n in 2.. {
-            if taken.insert(distinct.clone()) {
+            if used.insert(distinct.clone()) {
                 break;
             }
             distinct = format!("{name}-{n}");

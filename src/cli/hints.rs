@@ -1,4 +1,4 @@
-//! What to type after an error of the library: the hints that name flags and commands.
+//! Hints for errors of the library: flags and commands that help.
 
 use std::path::Path;
 
@@ -9,17 +9,17 @@ use entropy_history::formats::{ReadError, is_reward_like};
 use entropy_history::store::{AuxError, LoadError};
 use entropy_shell::CliError;
 
-/// Why there may be no history where one is expected.
+/// Possible reasons for a missing history.
 pub(super) const NO_HISTORY_HINT: &str = "either training did not finish (the trainer writes the file at its end), or it ran before entropy \
      was recorded; `entropy-viz compute` can compute one from its checkpoints";
 
-/// Hint: the logs that have timestamps.
-pub(super) const CLOCK_HINT: &str = "logs of TensorBoard, W&B, SwanLab, MLflow, ClearML and trackio have a clock, and lines and tables \
-     with _timestamp, wall_time or time; --x step and --x relative need none";
+/// Hint for `--x time`: the logs that have timestamps.
+pub(super) const CLOCK_HINT: &str = "logs of TensorBoard, W&B, SwanLab, MLflow, ClearML and trackio have a clock, and so have JSON lines \
+     and tables with _timestamp, wall_time or time; --x step and --x relative need no clock";
 
 const GLOB_HINT: &str = "put * ? or [ in brackets, as in [*], to mean the character";
 
-/// The error with its hint, in the words of the command line.
+/// Converts an error of the library: adds its hint, and names flags as the user types them.
 pub(super) fn cli_error(error: LoadError) -> CliError {
     let hint = hint(&error);
     let error = match error {
@@ -58,7 +58,7 @@ pub(super) fn hint(error: &LoadError) -> Option<String> {
         LoadError::TwoLabels { .. } => "use LABEL=INPUT or --labels, not both",
         LoadError::LabelCount { labels, unit, .. } => {
             if labels.iter().any(|label| Path::new(label).exists()) {
-                "--labels took file names too: put the files first"
+                "--labels also took file names as labels: put the files first"
             } else {
                 return Some(format!("give one label per {unit}, in this order"));
             }
@@ -93,7 +93,7 @@ fn aux_hint(error: &AuxError) -> String {
     hint.to_owned()
 }
 
-/// Whether a path is in the layout of R-Zero, whose trainer writes a history when it ends.
+/// Whether a path looks like one of R-Zero's, whose trainer writes a history only when it ends.
 fn is_rzero(path: &str) -> bool {
     path.contains("entropy_history")
         || Path::new(path).components().any(|c| c.as_os_str() == "models")

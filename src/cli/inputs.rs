@@ -21,7 +21,7 @@ pub(super) struct InputArgs {
     /// One name per input, in the same order: --labels A B.
     #[arg(long, num_args = 1.., value_name = "LABEL")]
     labels: Vec<String>,
-    /// The inputs, as the original Python script took them.
+    /// The inputs, as the flag of the original Python script.
     #[arg(long = "entropy_files", alias = "entropy_file", num_args = 1.., hide = true)]
     entropy_files: Vec<OsString>,
     #[command(flatten)]
@@ -45,17 +45,18 @@ impl InputArgs {
             let error = Err(anyhow!("no input is given"));
             return match self.labels.len() {
                 0 => error.hint("name a log file, a directory, a quoted glob, or - for stdin"),
-                _ => error.hint("--labels took every word behind it: put the files first"),
+                _ => error
+                    .hint("--labels took all words after it as labels: put the files first"),
             };
         }
         self.reading.load(resolve(&arguments)?, &self.labels, aux, terminal)
     }
 }
 
-/// The logs that the arguments stand for.
+/// Finds the logs that the arguments name.
 ///
 /// # Errors
-/// When an argument names nothing, or stdin is given twice.
+/// When nothing matches an argument, or stdin is given twice.
 pub(super) fn resolve(arguments: &[impl AsRef<std::ffi::OsStr>]) -> Result<Found<Input>, CliError> {
     discover::resolve_all(arguments).map_err(|error| cli_error(error.into()))
 }

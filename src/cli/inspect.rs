@@ -52,7 +52,7 @@ struct InspectDocument {
 #[derive(Serialize)]
 struct LogContents {
     source: String,
-    /// The run that the log is one of several records of.
+    /// Set if the run of this log is recorded in other logs too.
     #[serde(skip_serializing_if = "Option::is_none")]
     record: Option<RecordOfRun>,
     format: &'static str,
@@ -79,7 +79,7 @@ struct SelectedSeries {
     quantity: &'static str,
     sign: Sign,
     why: &'static str,
-    /// What some trainers do differently under this key.
+    /// How the values of some trainers differ under this key.
     #[serde(skip_serializing_if = "Option::is_none")]
     caveat: Option<&'static str>,
     #[serde(skip)]
@@ -99,7 +99,7 @@ impl InspectArgs {
     pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, CliError> {
         let Found { files: inputs, unreadable } = resolve(&self.inputs)?;
         let options = self.reading.options(AuxRequest::default());
-        let wanted = options.selector().map_err(cli_error)?.with_all_series();
+        let selector = options.selector().map_err(cli_error)?.with_all_series();
         for directory in &unreadable {
             terminal.warn(&format!("skipped {directory}"));
         }
@@ -108,7 +108,7 @@ impl InspectArgs {
         let (mut logs, mut without, mut unread) = (Vec::new(), Vec::new(), 0);
         let mut not_recognised = Vec::new();
         for &(location, origin) in &found {
-            match inspect(location, origin, options.format, &wanted) {
+            match inspect(location, origin, options.format, &selector) {
                 Ok(InspectedFile::Log(contents)) => logs.push(contents),
                 Ok(InspectedFile::NoEntropy(why, contents)) => without.push((why, contents)),
                 Ok(InspectedFile::NotALog) => {
@@ -156,7 +156,7 @@ impl InspectArgs {
     }
 }
 
-/// Finds the logs that are records of one run.
+/// Sets the run of each log that is one of several records of a run.
 fn set_records(logs: &mut [LogContents], inputs: Vec<Input>, options: &LoadOptions) {
     let files = |input: &Input| (input.name(), input.segments.clone());
     let files: Vec<(String, Vec<Location>)> = inputs.iter().map(files).collect();
@@ -183,7 +183,7 @@ fn inspect(
     location: &Location,
     origin: Origin,
     format: Option<&'static Format>,
-    wanted: &SeriesSelector,
+    selector: &SeriesSelector,
 ) -> Result<InspectedFile, CliError> {
     let source = location.name();
     let failed = |error: ReadError| cli_error(LoadError::Read { log: source.clone(), error });
@@ -194,7 +194,8 @@ fn inspect(
         return Ok(InspectedFile::NotALog);
     }
     let (mut reader, path) = open_log(location).map_err(|e| failed(e.into()))?;
-    let (format, log) = match formats::read(Source { reader: &mut *reader, path }, format, wanted) {
+    let (format, log) = match formats::read(Source { reader: &mut *reader, path }, format, selector)
+    {
         Ok(read) => read,
         Err(ReadError::NoRows(_)) if is_scanned => return Ok(InspectedFile::NotALog),
         Err(error) if is_scanned && holds_no_entropy(&error) => {
@@ -202,7 +203,7 @@ fn inspect(
         }
         Err(error) => return Err(failed(error)),
     };
-    let (contents, none) = contents(source, format, log, wanted);
+    let (contents, none) = contents(source, format, log, selector);
     match none.filter(|_| is_scanned) {
         Some(why) => {
             let why = format!("{}: {why}", contents.source);
@@ -222,12 +223,12 @@ enum InspectedFile {
     NotALog,
 }
 
-/// The contents of a log, and the reason if no series of it would be read.
+/// The contents of a log; if no series of it would be read, also the reason.
 fn contents(
     source: String,
     format: &'static Format,
     mut log: Log,
-    wanted: &SeriesSelector,
+    selector: &SeriesSelector,
 ) -> (LogContents, Option<String>) {
     let series = std::mem::take(&mut log.all_series).into_iter();
     let mut series: Vec<ListedSeries> =
@@ -235,13 +236,13 @@ fn contents(
     series.sort_by(|a, b| (&a.run, &a.metric).cmp(&(&b.run, &b.metric)));
     let step = log.step_key.clone();
     let in_file = log.notes.clone();
-    let (taken, notes, none) = match log.choose(wanted, format) {
+    let (taken, notes, none) = match log.choose(selector, format) {
         Ok((taken, notes)) => (taken, notes, None),
         Err(error) => (Vec::new(), in_file, Some(error.to_string())),
     };
     let notes = notes.iter().chain(taken.iter().flat_map(|s| &s.notes)).map(LogNote::to_string);
     let odd = none.iter().cloned().chain(notes).collect();
-    let why = |metric: &str| match (wanted.uses_default_keys(), known_key(metric)) {
+    let why = |metric: &str| match (selector.uses_default_keys(), known_key(metric)) {
         (false, _) => "selected by --metric",
         (true, Some(_)) => "best-known key in this log, override with --metric",
         (true, None) => "the only key that looks like an entropy, override with --metric",

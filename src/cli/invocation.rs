@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use entropy_history::label::visible;
 use entropy_shell::{CliError, WithHint};
 
-/// The command line as text that a POSIX shell would parse into the same words.
+/// The command line as text, quoted for a POSIX shell.
 pub(super) fn command_line() -> String {
     let words = std::env::args_os().skip(1).map(|word| quoted(&word.to_string_lossy()));
     std::iter::once("entropy-viz".to_owned()).chain(words).collect::<Vec<_>>().join(" ")

@@ -26,9 +26,9 @@ Examples:
   entropy-viz law verl.jsonl trl/ --reward critic/score/mean --reward reward
   entropy-viz law run.wandb --reward 'reward/*' --json | jq '.fits[0].hold_out'
 
-R = −a·e^H + b (arXiv 2505.22617) says that reward grows at the cost of entropy and ends at b − a when
-the entropy H is 0. It was found on runs without entropy bonus and without KL control. On other runs,
-and where its error on the later steps is no smaller than that of a constant, it predicts nothing.";
+R = −a·e^H + b (arXiv 2505.22617): reward R grows as entropy H falls, up to b − a at H = 0.
+The law was found for runs without entropy bonus and without KL control. It predicts nothing for
+other runs, or if its error on the later steps is no smaller than that of a constant.";
 
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
@@ -37,7 +37,7 @@ pub(super) struct LawArgs {
     inputs: InputArgs,
     /// Metric key or quoted glob of the reward in the same log; repeatable.
     ///
-    /// The first one that a log has is used. A glob must match one key.
+    /// Each log uses the first of these keys that it has. A glob must match exactly one key.
     #[arg(long, value_name = "KEY", required = true)]
     reward: Vec<String>,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! `--metric`, `--format` and the other arguments on how logs are read; what is printed while reading.
+//! `--metric`, `--format` and the other flags for reading logs, and the messages about what was read.
 
 use clap::Args;
 use regex::Regex;
@@ -42,7 +42,7 @@ impl LoadArgs {
     /// Reads the inputs and prints what the user should know about them.
     ///
     /// # Errors
-    /// When a named input or every found one cannot be used.
+    /// When a named input cannot be used, or none of the found ones.
     pub(super) fn load(
         &self,
         sources: Found<Input>,
@@ -72,7 +72,7 @@ impl LoadArgs {
         }
     }
 
-    /// The options that the arguments stand for.
+    /// The options that these flags set.
     pub(super) fn options(&self, aux: AuxRequest) -> LoadOptions {
         let default = LoadOptions::default();
         LoadOptions {
@@ -86,7 +86,7 @@ impl LoadArgs {
         }
     }
 
-    /// The outcome when this many files and directories that were found could not be read.
+    /// The outcome of a command for which this number of found files and directories could not be read.
     pub(super) fn outcome(&self, skipped: usize) -> Outcome {
         if skipped > 0 && !self.allow_partial { Outcome::Partial } else { Outcome::Done }
     }

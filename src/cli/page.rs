@@ -6,11 +6,11 @@ use entropy_history::stats::smooth::Smoothing;
 use entropy_history::store::{AuxRequest, ClockRequest};
 use entropy_shell::{CliError, WithHint};
 
-/// A page reads wall-clock times where a log has them.
+/// The auxiliary series of a page: wall-clock times, from logs that have them.
 pub(super) const PAGE_AUX: AuxRequest =
     AuxRequest { rewards: Vec::new(), clock: ClockRequest::Optional };
 
-/// The note on a page that lacks some of the files that were found.
+/// The note on a page if some of the found files could not be read.
 pub(super) const PARTIAL: &str = "Some files could not be read and are missing from this page; the command's messages list them.";
 
 /// The weight of an exponential moving average, 0 for no smoothing; `None` for other kinds of smoothing.
@@ -29,5 +29,5 @@ pub(super) fn ema_weight(smoothing: Smoothing) -> Option<f64> {
 pub(super) fn page_smoothing(smoothing: Smoothing) -> Result<f64, CliError> {
     ema_weight(smoothing)
         .ok_or_else(|| anyhow!("the page supports only an exponential moving average"))
-        .hint("--smooth ema:WEIGHT, as in ema:0.9")
+        .hint("use --smooth ema:WEIGHT, e.g. ema:0.9")
 }

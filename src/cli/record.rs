@@ -22,13 +22,13 @@ use entropy_history::store::LoadError;
 use entropy_shell::output::write_atomically;
 use entropy_shell::{CliError, Outcome, Terminal, WithHint, io_message, plural};
 
-/// The file is written at most this often; a crash loses at most the steps of this time.
+/// The shortest time between two writes of the file; a crash loses at most the steps of this time.
 const WRITE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Lines buffered from stdin; a faster writer is blocked.
 const BUFFERED_LINES: usize = 4096;
 
-/// A longer line is not the output of a trainer.
+/// The longest accepted line in bytes; a longer one is not the output of a trainer.
 const LONGEST_LINE: u64 = 1 << 20;
 
 const EXAMPLES: &str = "\
@@ -56,7 +56,7 @@ pub(super) struct RecordArgs {
     models: Option<PathBuf>,
 }
 
-/// A name that is valid for one directory.
+/// Parses the name of a run, which must be a valid directory name.
 fn plain_name(text: &str) -> Result<String, String> {
     let is_plain = !text.is_empty()
         && text != "."
@@ -149,7 +149,7 @@ impl RecordArgs {
         }
         if counts.foreign > 0 {
             let lines =
-                plural(counts.foreign, "line that is no row was", "lines that are no rows were");
+                plural(counts.foreign, "line without a row was", "lines without a row were");
             closing.push_str(&format!("; {lines} skipped"));
         }
         terminal.info(&closing);
@@ -216,21 +216,22 @@ fn resume(path: &Path, terminal: &Terminal) -> Result<Recording, CliError> {
         }
     };
     let name = path.display().to_string();
-    let wanted = SeriesSelector::metrics(&["entropy".to_owned()]).expect("BUG: it is a plain key");
-    let wanted = wanted.with_all_series();
+    let selector =
+        SeriesSelector::metrics(&["entropy".to_owned()]).expect("BUG: it is a plain key");
+    let selector = selector.with_all_series();
     let source = Source { reader: &mut file, path: Some(path) };
     let hint = "the file was not changed; move it away to start a new recording";
     let failed = |error| CliError {
         hint: Some(hint.to_owned()),
         ..cli_error(LoadError::Read { log: name.clone(), error })
     };
-    let (format, log) = formats::read(source, None, &wanted).map_err(failed)?;
+    let (format, log) = formats::read(source, None, &selector).map_err(failed)?;
     let mut more = log.all_series.iter().map(|(_, key, _)| key).filter(|key| *key != "entropy");
     if let Some(key) = more.next() {
         let why = format!("its rows also have {key:?}, which `record` would drop");
         return Err(anyhow!("cannot extend {name}: {why}")).hint(hint);
     }
-    let (series, notes) = log.choose(&wanted, format).map_err(failed)?;
+    let (series, notes) = log.choose(&selector, format).map_err(failed)?;
     for note in notes.iter().filter(|note| note.is_warning()) {
         terminal.warn(&format!("{name}: {note}"));
     }
@@ -299,11 +300,11 @@ fn record(
         match event {
             RecordEvent::Line(line, is_complete) => {
                 counts.lines += 1;
-                let taken = reader.take(&line, is_complete, recording.last_step());
-                if !taken.rows.is_empty() {
+                let found = reader.take(&line, is_complete, recording.last_step());
+                if !found.rows.is_empty() {
                     due.get_or_insert(next);
                 }
-                counts.add(taken, recording, terminal);
+                counts.add(found, recording, terminal);
             }
             RecordEvent::ReadError(error) => break RecordEnd::ReadError(error),
             RecordEvent::TooLong => break RecordEnd::TooLong,
@@ -330,10 +331,10 @@ fn record(
 
 impl Counts {
     /// Records the rows of a line and counts what is wrong with it.
-    fn add(&mut self, taken: TakenLine, recording: &mut Recording, terminal: &Terminal) {
-        taken.rows.into_iter().for_each(|row| recording.take(row));
-        self.foreign += usize::from(taken.is_foreign);
-        if let Some(problem) = taken.problem {
+    fn add(&mut self, found: TakenLine, recording: &mut Recording, terminal: &Terminal) {
+        found.rows.into_iter().for_each(|row| recording.take(row));
+        self.foreign += usize::from(found.is_foreign);
+        if let Some(problem) = found.problem {
             self.rejected += 1;
             terminal.warn(&format!("stdin, line {} {problem}", self.lines));
         }

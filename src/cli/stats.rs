@@ -27,8 +27,8 @@ Examples:
   entropy-viz stats models --group 'questioner|solver' --comparison-plot pairs.svg
   entropy-viz stats a.json b.json --from-step 200 -o late.svg
 
-With --from-step and --to-step, numbers are of these steps; states (healthy, falling,
-collapsed, …) are always those of the whole run.";
+With --from-step and --to-step, the numbers cover only these steps; states (healthy, falling,
+collapsed, …) always cover the whole run.";
 
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
@@ -98,7 +98,8 @@ impl StatsArgs {
                 output.as_ref().zip(encoding).map(|(to, encoding)| (to, encoding, bars())),
                 forest.as_ref().zip(forest_encoding).map(|(to, encoding)| (to, encoding, pairs())),
             ];
-            // Nothing is written when one of them fails. A picture on stdout is the only thing on stdout.
+            // All pictures are encoded before any is written: if one fails, nothing is written. A picture on stdout is
+            // the only output there.
             let mut files = Vec::new();
             for (to, encoding, picture) in drawn.into_iter().flatten() {
                 picture.warnings.iter().for_each(|warning| terminal.warn(warning));
@@ -140,7 +141,7 @@ fn has_pairs(comparison: &Comparison, analysis: &Analysis) -> Result<(), CliErro
         _ if !analysis.comparisons.is_empty() => {
             let note = analysis.comparisons.iter().find_map(|contrast| contrast.note.clone());
             let why = note.unwrap_or_else(|| "no pair has a finite difference".to_owned());
-            (why, "the table says what each pair lacks")
+            (why, "the table gives the reason for each pair")
         }
         (1, _) => ("there is only one run".to_owned(), "name at least two runs"),
         (_, 1) => (
@@ -149,7 +150,7 @@ fn has_pairs(comparison: &Comparison, analysis: &Analysis) -> Result<(), CliErro
         ),
         _ => {
             let note = analysis.notes.last().cloned().unwrap_or_default();
-            (note, "--baseline LABEL compares all others with one of them")
+            (note, "--baseline LABEL compares all others with that run")
         }
     };
     Err(anyhow!("nothing to compare for --comparison-plot: {why}")).hint(hint)

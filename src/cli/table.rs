@@ -22,7 +22,7 @@ const COLUMNS: [&str; 10] = [
     "state",
 ];
 
-/// Pairs that are printed, all of those of ten runs; further ones are only counted.
+/// The largest number of printed pairs: all pairs of ten runs. Further pairs are only counted.
 const MAX_PAIRS: usize = 45;
 
 /// The table of runs. The quantity of the values is below the table if all runs have the same one, otherwise in a
@@ -54,7 +54,8 @@ pub(super) fn render(comparison: &Comparison, analysis: &Analysis, colour: bool)
     text
 }
 
-/// The tables of groups and of comparisons, with notes about what was not compared; empty without either.
+/// The tables of groups and of comparisons, with notes about skipped comparisons; empty if there are no
+/// groups and no comparisons.
 pub(super) fn comparisons(analysis: &Analysis) -> String {
     let mut text = String::new();
     let tables = [report::group_table(analysis), report::pair_table(analysis, MAX_PAIRS)];
@@ -72,8 +73,8 @@ pub(super) fn comparisons(analysis: &Analysis) -> String {
     text
 }
 
-/// A table with column titles. The first and the last column are aligned left, the others right. `paint` gets the
-/// row, the column and the text of a cell, and may add colour codes.
+/// A table with column titles. The first and the last column are aligned left, the others right. `paint` is called
+/// with the row, the column and the text of each cell; it may add colour codes.
 pub(super) fn aligned(
     heads: &[String],
     rows: &[Vec<String>],

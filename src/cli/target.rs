@@ -17,8 +17,8 @@ pub(super) enum Target {
 }
 
 impl Target {
-    /// The target that a path on the command line names. `-` is stdout, and so are the device files of stdout:
-    /// the path of a picture must not be printed behind the picture.
+    /// The target that a path on the command line names. `-` and the device files of stdout are stdout:
+    /// otherwise the path of a picture would be printed after the picture itself.
     pub(super) fn new(path: &Path) -> Target {
         let stdout = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
         match stdout.iter().any(|name| path == Path::new(name)) {
@@ -39,7 +39,7 @@ impl Target {
         }
     }
 
-    /// Writes bytes and prints the path of the file to stderr, because stdout has a document.
+    /// Writes bytes and prints the path of the file to stderr, because a document is printed to stdout.
     ///
     /// # Errors
     /// When they cannot be written.
@@ -70,7 +70,7 @@ impl Target {
     }
 }
 
-/// A document as it can be shown in a terminal: control characters from labels are escaped.
+/// A document that is safe to print in a terminal: control characters are escaped.
 ///
 /// # Errors
 /// When it is not text.

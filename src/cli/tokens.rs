@@ -32,9 +32,9 @@ impl TokenArgs {
     }
 }
 
-/// The document that the page embeds of these dumps; `None` without dumps. The files of one argument, e.g. those
-/// of the ranks of prime-rl, form one dump; the dumps of several arguments are compared. A file found by a glob that
-/// cannot be read is skipped with a warning, and the outcome is partial.
+/// The document that the page embeds of these dumps; `None` without dumps. The files of one argument, e.g. one
+/// per rank of prime-rl, form one dump; the dumps of several arguments are compared. If a file found by a glob cannot
+/// be read, it is skipped with a warning, and the outcome is partial.
 ///
 /// # Errors
 /// When a named file cannot be read, or no dump has a token.

@@ -48,7 +48,7 @@ impl XAxisArgs {
         AuxRequest { clock, ..AuxRequest::default() }
     }
 
-    /// Whether the axis shows anything but the steps as logged.
+    /// Whether the axis shows anything other than the steps as logged.
     pub(super) fn is_moved(&self) -> bool {
         self.name != XAxisName::Step
     }
@@ -95,13 +95,13 @@ fn warn(run: &Run, reindexed: Reindexed, terminal: &Terminal) {
         terminal.warn(&format!("{source}: {points} no {clock:?} and cannot be placed in time"));
     }
     if reordered > 0 {
-        let points = plural(reordered, "point stands", "points stand");
+        let points = plural(reordered, "point is", "points are");
         terminal.warn(&format!(
-            "{source}: {points} before an earlier step by {clock:?}; sorted by time"
+            "{source}: {points} earlier by {clock:?} than the step before; sorted by time"
         ));
     }
     if same_time > 0 {
         let points = plural(same_time, "point has", "points have");
-        terminal.warn(&format!("{source}: {points} the {clock:?} of a later step, which counts"));
+        terminal.warn(&format!("{source}: {points} the same {clock:?} as a later step; left out"));
     }
 }

@@ -36,7 +36,7 @@ impl ChartArgs {
     /// Checks that the flags are consistent.
     ///
     /// # Errors
-    /// When limits are not in order, or a logarithmic axis is to start at 0 or below.
+    /// When a lower limit is not below its upper limit, or a logarithmic axis would start at 0 or below.
     pub(in crate::cli) fn validate(&self) -> Result<(), CliError> {
         self.steps.validate()?;
         self.values.validate()?;

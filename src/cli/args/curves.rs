@@ -11,8 +11,8 @@ pub(in crate::cli) struct CurveArgs {
     /// Smoothing: none, ema:W, twema:W, mean:N or gaussian:STEPS.
     ///
     /// ema:WEIGHT is the slider of TensorBoard, twema:WEIGHT that of W&B, mean:POINTS a running mean and
-    /// gaussian:STEPS a Gaussian kernel. The logged curve stays visible behind. Interactive pages support none and
-    /// ema:WEIGHT, and start with it.
+    /// gaussian:STEPS a Gaussian kernel. The logged curve stays visible behind. Interactive pages support only none
+    /// and ema:WEIGHT; the reader can change the weight.
     #[arg(long, value_name = "KIND", default_value = "none")]
     pub(in crate::cli) smooth: Smoothing,
     /// Logarithmic y axis.

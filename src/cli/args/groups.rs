@@ -77,8 +77,8 @@ impl GroupArgs {
         Ok(groups)
     }
 
-    /// Warns about runs without a group, and about runs that are left out of a mean because their entropy was
-    /// not recorded. `consequence` completes the first warning, e.g. ` and not drawn`.
+    /// Warns about runs without a group, and about runs that no mean includes because their entropy was not
+    /// recorded. `consequence` is appended to the first part of the warning, e.g. ` and not drawn`.
     ///
     /// # Errors
     /// When the pattern matches no label.
@@ -150,7 +150,7 @@ impl GroupArgs {
     }
 }
 
-/// Names in quotes; after the first 20, only their number.
+/// Up to 20 names in quotes, and the number of the others.
 pub(in crate::cli) fn list(names: &[&str]) -> String {
     const SHOWN: usize = 20;
     let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("{name:?}")).collect();

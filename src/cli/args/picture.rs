@@ -1,4 +1,4 @@
-//! How pictures look, and their file type.
+//! The flags for the look and the file type of a picture.
 
 use std::path::PathBuf;
 
@@ -68,7 +68,7 @@ pub(in crate::cli) struct PictureArgs {
 /// The picture of a command whose main result is a table.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct OptionalPictureArgs {
-    /// Picture to write [default: entropy_<command>.png, with a table only].
+    /// Picture to write [default: entropy_<command>.png; none for JSON and CSV].
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Write no picture.
@@ -104,10 +104,10 @@ impl OptionalPictureArgs {
 }
 
 impl PictureArgs {
-    /// The encoding of a picture, of `--output-format` or the file name.
+    /// The encoding of a picture: that of `--output-format`, else that of the file name.
     ///
     /// # Errors
-    /// When neither names one.
+    /// When neither gives one.
     pub(in crate::cli) fn encoding(&self, target: &Target) -> Result<Encoding, CliError> {
         match self.output_format {
             Some(EncodingName::Png) => return Ok(Encoding::Png),
@@ -121,8 +121,9 @@ impl PictureArgs {
         };
         let extension = path.extension().unwrap_or_default().to_string_lossy();
         Encoding::of_extension(&extension)
-            .ok_or_else(|| {
-                anyhow!("cannot draw {}: {extension:?} is not a picture type", path.display())
+            .ok_or_else(|| match &*extension {
+                "" => anyhow!("cannot draw {}: the file name has no extension", path.display()),
+                _ => anyhow!("cannot draw {}: {extension:?} is not a picture type", path.display()),
             })
             .hint("end its name in .png, .svg or .pdf, or add --output-format")
     }

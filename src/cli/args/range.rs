@@ -19,10 +19,10 @@ pub(in crate::cli) struct StepRangeArgs {
 }
 
 impl StepRangeArgs {
-    /// Checks that the limits are in order.
+    /// Checks that the first step is before the last.
     ///
     /// # Errors
-    /// When the first step is not before the last.
+    /// When it is not.
     pub(in crate::cli) fn validate(&self) -> Result<(), CliError> {
         match (self.from_step, self.to_step) {
             (Some(from), Some(to)) if from >= to => {
@@ -84,10 +84,10 @@ pub(in crate::cli) struct ValueRangeArgs {
 }
 
 impl ValueRangeArgs {
-    /// Checks that the limits are in order.
+    /// Checks that the minimum is below the maximum.
     ///
     /// # Errors
-    /// When the minimum is not below the maximum.
+    /// When it is not.
     pub(in crate::cli) fn validate(&self) -> Result<(), CliError> {
         match (self.y_min, self.y_max) {
             (Some(min), Some(max)) if min >= max => {

@@ -1,7 +1,7 @@
 //! `--exec`: runs a command when the state of a run changes, with the change in its environment.
 //!
 //! Labels come from files and are passed only in the environment, never as a part of the command. Commands run one
-//! after another, so that fifty runs that end together do not start fifty programs at once.
+//! after another, so that if fifty runs end together, fifty programs are not started at once.
 
 use std::collections::VecDeque;
 use std::process::{Child, Command, Stdio};

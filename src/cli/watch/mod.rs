@@ -48,7 +48,8 @@ const EXAMPLES: &str = "\
 Examples:
   entropy-viz watch                                 all histories below $STORAGE_PATH/models
   entropy-viz watch runs/ --smooth ema:0.9
-  entropy-viz watch metrics.jsonl --stale 30m --exec 'notify-send \"$ENTROPY_VIZ_RUN: $ENTROPY_VIZ_STATE\"'
+  entropy-viz watch metrics.jsonl --stale 30m
+  entropy-viz watch runs/ --exec 'notify-send \"$ENTROPY_VIZ_RUN: $ENTROPY_VIZ_STATE\"'
   entropy-viz watch wandb/ --exit-on collapse > states.txt || kill \"$TRAINER\"
   entropy-viz watch runs/ --once --width 120 --height 40
   entropy-viz watch runs/ --serve                   live page of `report` at the printed address";
@@ -61,10 +62,10 @@ pub(super) struct WatchArgs {
     inputs: Vec<OsString>,
     #[command(flatten)]
     series: SeriesArgs,
-    /// Time between two reads of the logs, e.g. 500ms or 1m.
+    /// Time between two checks of the logs, e.g. 500ms or 1m.
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval)]
     interval: Duration,
-    /// A run without new rows for this time is stale; may be never.
+    /// Time without new rows after which a run is stale, or never.
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = stale_after)]
     stale: StaleAfter,
     /// Steps over which the change of each run is shown.
@@ -83,7 +84,7 @@ pub(super) struct WatchArgs {
     height: Option<u16>,
     /// Exit 1 as soon as a run has this state.
     ///
-    /// Without a terminal, prints one line per change of a state until then.
+    /// Without a terminal, prints one line per change of state until then.
     #[arg(long, value_enum, value_name = "STATE", value_delimiter = ',')]
     exit_on: Vec<ExitOn>,
     /// Ring the terminal bell when the state of a run changes.
@@ -104,9 +105,9 @@ pub(super) struct WatchArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum ExitOn {
-    /// It fell below a fraction of its start and stayed there.
+    /// The entropy fell below a fraction of its start and stayed there.
     Collapse,
-    /// It rose above a multiple of its start and stayed there.
+    /// The entropy rose above a multiple of its start and stayed there.
     Explode,
 }
 
@@ -243,7 +244,7 @@ impl WatchArgs {
         Some(format!("{} {}{step}", status.label, status.state.words()))
     }
 
-    /// Prints one line per change of a state: without a terminal, or while a page is served.
+    /// Prints one line per change of state. Used without a terminal, and while a page is served.
     fn in_lines(
         &self,
         mut watcher: Watcher,
@@ -400,7 +401,7 @@ impl WatchArgs {
     }
 }
 
-/// Whether a signal asked to stop, or the terminal is gone, for which there may be no signal.
+/// Whether a signal asked to stop, or the terminal was closed, which does not always send a signal.
 fn must_stop(signals: &Signals) -> bool {
     signals.is_stopped() || !io::stdout().is_terminal()
 }
@@ -419,7 +420,7 @@ fn certain(watcher: &Watcher) -> impl Iterator<Item = &RunStatus> {
     watcher.statuses.iter().filter(|status| !status.provisional)
 }
 
-/// The message until there is a run.
+/// The message that is shown as long as there is no run.
 fn waiting_message(watcher: &Watcher) -> String {
     format!("no run yet: looking for logs in {}", watcher.store.paths())
 }

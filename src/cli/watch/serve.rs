@@ -22,9 +22,9 @@ use entropy_history::stats::health::Thresholds;
 use entropy_history::stats::smooth::Smoothing;
 use entropy_shell::{CliError, Terminal, WithHint, io_message};
 
-/// After a document was made, the next one waits this multiple of the time that it took.
+/// The pause before the next document, as a multiple of the time that the last one took to make.
 const REST_FACTOR: u32 = 5;
-/// How long browsers have to receive the end of the event stream.
+/// How long the end waits for browsers to receive the end of the event stream.
 const SHUTDOWN_GRACE: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Args)]
@@ -69,8 +69,8 @@ impl ServeArgs {
         self.serve.is_some()
     }
 
-    /// Starts to listen if `--serve` is given, without accepting connections yet. `places` says in words where logs
-    /// are expected.
+    /// Starts to listen if `--serve` is given, without accepting connections yet. `places` describes where
+    /// logs are searched, for the page without runs.
     pub(super) fn prepare(
         &self,
         smoothing: Smoothing,
@@ -98,8 +98,9 @@ impl ServeArgs {
             }
         })?;
         let bound = listener.local_addr()?;
-        let token = live::token()
-            .map_err(|e| anyhow!("the system has no random numbers: {}", io_message(&e)))?;
+        let token = live::token().map_err(|e| {
+            anyhow!("cannot get random numbers from the system: {}", io_message(&e))
+        })?;
         let url = format!("http://{bound}/{token}/");
         let hosts = if self.allow_remote { Hosts::Any } else { Hosts::Local(bound.ip()) };
         let access = AccessPolicy { token, hosts };
@@ -133,8 +134,8 @@ impl Service {
         self.has_new_data |= grew;
     }
 
-    /// Publishes the runs if they have new points, a client waits for them, and the last document was not made just
-    /// before.
+    /// Publishes the runs if they have new points, a client waits for them, and the pause after the last document
+    /// is over.
     pub(super) fn publish_if_due(&mut self, comparison: Option<&Comparison>) {
         let Some(comparison) = comparison.filter(|_| self.has_new_data) else { return };
         let start = Instant::now();

@@ -49,7 +49,7 @@ pub(in crate::cli) fn frame_text(
     ansi::lines(&buffer, escapes)
 }
 
-/// Columns and lines of a frame: as given, else those of the terminal without `reserved` lines, else 80 by 24.
+/// Columns and lines of a frame: as given; else those of the terminal, less `reserved` lines; else 80 by 24.
 pub(in crate::cli) fn frame_size(
     width: Option<u16>,
     height: Option<u16>,
@@ -61,7 +61,8 @@ pub(in crate::cli) fn frame_size(
     (width.unwrap_or(columns), height.unwrap_or(lines - reserved))
 }
 
-/// The palette for the colour depth of the terminal, and for its background as far as `$COLORFGBG` tells.
+/// The palette for the colour depth of the terminal. Without a theme, `$COLORFGBG` decides if its background is
+/// light.
 pub(super) fn palette(theme: Option<ThemeName>, terminal: &Terminal) -> Palette {
     let contains = |variable: &str, word: &str| {
         std::env::var(variable).is_ok_and(|value| value.to_lowercase().contains(word))

@@ -25,7 +25,7 @@ pub(super) struct Poll {
 }
 
 impl Poll {
-    /// Whether the frame looks different than before.
+    /// Whether the frame must be drawn again.
     pub(super) fn needs_redraw(&self) -> bool {
         self.grew || self.aged || self.troubles || !self.changes.is_empty()
     }

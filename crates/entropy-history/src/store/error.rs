@@ -116,7 +116,7 @@ pub enum LoadError {
         labels: Vec<String>,
         /// The files or runs to label.
         items: Vec<String>,
-        /// The noun for one of them: `file` or `curve`.
+        /// The noun for one of them: `file` or `run`.
         unit: &'static str,
     },
     /// One log is given twice.

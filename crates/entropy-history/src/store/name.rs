@@ -97,7 +97,7 @@ impl<'a> GivenLabels<'a> {
                 None => run.input.name(),
             });
             let (labels, items) = (given.to_vec(), items.collect());
-            return Err(LoadError::LabelCount { labels, items, unit: "curve" });
+            return Err(LoadError::LabelCount { labels, items, unit: "run" });
         };
         refuse_equal(runs, &labels)?;
         Ok(labels)
