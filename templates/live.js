@@ -7,7 +7,7 @@
 'use strict';
 const status = document.getElementById('live');
 let drawn = document.getElementById('report-data').textContent;
-let waiting = null; // a document that is not drawn yet
+let waiting = null; // the newest document, if it is not drawn yet
 let pointerDown = false;
 
 function showStatus(state, text) {

@@ -22,7 +22,7 @@ struct Client {
     has_request: bool,
 }
 
-/// A taken slot of the table.
+/// An occupied slot of the table.
 pub(super) struct ConnectionSlot {
     id: u64,
     pub(super) stream: Arc<TcpStream>,
@@ -33,7 +33,7 @@ impl Connections {
         Connections { capacity, slots: Mutex::default() }
     }
 
-    /// Takes a slot; `None` when every slot belongs to a client whose request is being answered.
+    /// Occupies a slot; `None` if every slot belongs to a client whose request is being answered.
     pub(super) fn open(&self, stream: TcpStream) -> Option<ConnectionSlot> {
         let mut slots = self.lock();
         if slots.clients.len() >= self.capacity {
@@ -48,7 +48,7 @@ impl Connections {
         Some(ConnectionSlot { id, stream })
     }
 
-    /// Notes that the request has arrived: from now on the slot is not given to another client.
+    /// Records that the request has arrived: from now on the slot is not given to another client.
     pub(super) fn mark_requested(&self, slot: &ConnectionSlot) {
         if let Some(client) = self.lock().clients.get_mut(&slot.id) {
             client.has_request = true;

@@ -50,7 +50,7 @@ impl LatestDocument {
         self.changed.notify_all();
     }
 
-    /// Notes that a newer version could be published: the next [`LatestDocument::newest`] requests it.
+    /// Records that a newer version could be published: the next [`LatestDocument::newest`] requests it.
     pub fn mark_outdated(&self) {
         self.lock().is_outdated = true;
     }
@@ -75,7 +75,7 @@ impl LatestDocument {
         self.subscribers.load(Ordering::SeqCst) > 0
     }
 
-    /// The newest version. If it is outdated, waits up to `timeout` for the next one. `None` before the first.
+    /// The newest version; `None` before the first is published. If it is outdated, waits up to `timeout` for the next.
     pub(super) fn newest(&self, timeout: Duration) -> Option<Arc<str>> {
         let mut state = self.lock();
         state.is_requested |= state.is_outdated;

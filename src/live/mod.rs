@@ -3,8 +3,8 @@
 //! Two paths are answered, both below a random token: the page, and its events
 //! ([server-sent](https://html.spec.whatwg.org/multipage/server-sent-events.html)). Paths are compared as a whole
 //! and never looked up in a file system; [`request`] decides how a request is answered. Each connection has its
-//! own thread, one request and a time limit. The data are in [`LatestDocument`]: a slow client misses versions in
-//! between, and nothing is queued for it.
+//! own thread, one request and a time limit. [`LatestDocument`] holds the data: nothing is queued for a slow client,
+//! which skips versions.
 
 mod connections;
 mod latest_document;
@@ -34,19 +34,19 @@ const MAX_TRAILING: usize = 1 << 20;
 const MAX_CONNECTIONS: usize = 64;
 /// The pause after `accept` failed, for example because too many files are open.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
-/// The policy of answers that are not a page.
+/// The content security policy of answers that are not a page.
 const NO_CONTENT_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
-/// The page around its data, and the page shown before there are any.
+/// The parts of the page before and after its data, and the page shown before there are data.
 #[derive(Debug, Clone)]
 pub struct PageShell {
-    /// The page up to its data.
+    /// The part before the data.
     pub before: String,
-    /// The page after its data.
+    /// The part after the data.
     pub after: String,
     /// The content security policy of the page.
     pub policy: String,
-    /// The whole page as long as there is no data.
+    /// The whole page as long as there are no data.
     pub waiting: String,
     /// The content security policy of `waiting`.
     pub waiting_policy: String,
@@ -134,7 +134,7 @@ fn read_head<'a>(mut stream: &TcpStream, buffer: &'a mut [u8]) -> io::Result<Opt
     Ok(Some(&buffer[..filled]))
 }
 
-/// Lets the next read wait until the deadline; false when it has passed.
+/// Sets the timeout of the next read so that it ends at the deadline; false if the deadline has passed.
 fn set_read_deadline(stream: &TcpStream, deadline: Instant) -> io::Result<bool> {
     let left = deadline.saturating_duration_since(Instant::now());
     if !left.is_zero() {
@@ -217,7 +217,7 @@ fn close(mut stream: &TcpStream) -> io::Result<()> {
 /// A path segment that cannot be guessed: 128 random bits as hexadecimal digits.
 ///
 /// # Errors
-/// When the system has no random numbers.
+/// When the system cannot provide random numbers.
 pub fn token() -> io::Result<String> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;

@@ -1,8 +1,8 @@
-//! Routes requests: only the two paths below the token are answered, and a host name that is not this machine's is
-//! refused.
+//! Routes requests: answers only the two paths below the token, and refuses host names that are not those of this
+//! machine.
 //!
 //! A page of another site can point its own host name at this machine (DNS rebinding) and make a browser send
-//! requests here; the `Host` header then has that name. The port is not checked: a tunnel may use another one.
+//! requests here. The `Host` header then contains that name. The port is not checked: a tunnel may use another one.
 
 use std::net::IpAddr;
 
@@ -91,7 +91,7 @@ pub fn route(head: &[u8], access: &AccessPolicy) -> (Method, Route) {
     (method, route)
 }
 
-/// Compares in a time that does not depend on where the texts differ, so that a token cannot be guessed byte by byte.
+/// Compares two texts. The time does not depend on where they differ, so that a token cannot be guessed byte by byte.
 fn constant_time_eq(a: &str, b: &str) -> bool {
     a.len() == b.len() && a.bytes().zip(b.bytes()).fold(0, |diff, (a, b)| diff | (a ^ b)) == 0
 }

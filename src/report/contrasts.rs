@@ -16,13 +16,13 @@ pub struct TextTable {
     pub heads: Vec<String>,
     /// The rows, each with one cell per heading; control characters are made visible, markup is not escaped.
     pub rows: Vec<Vec<String>>,
-    /// The number of omitted rows and how to get them, if there are any.
+    /// How many rows are omitted and how to get them; `None` if all are shown.
     pub left_out: Option<String>,
     /// Explanations below the table.
     pub remarks: Vec<String>,
 }
 
-/// The table of groups; `None` without groups.
+/// The table of groups; `None` if there are no groups.
 pub fn group_table(analysis: &Analysis) -> Option<TextTable> {
     let rows = analysis.groups.iter().map(|group| {
         let mean = match (group.mean, group.std) {
@@ -157,7 +157,7 @@ fn head(statistic: Statistic) -> &'static str {
     }
 }
 
-/// `a − b`, without the common prefix of all names.
+/// The name of a pair, `a − b`, without the common prefix of all names.
 fn pair_name(contrast: &Contrast, prefix: &str) -> String {
     let short = |name| visible(name)[prefix.len()..].to_owned();
     format!("{} − {}", short(&contrast.a), short(&contrast.b))

@@ -1,5 +1,5 @@
-//! The page of `watch --serve`: the page of `report`, split where its data go, with a script that fetches newer
-//! data.
+//! The page of `watch --serve`: the page of `report`, split at the place of its data, with a script that requests
+//! newer data.
 
 use minijinja::value::Value;
 use minijinja::{AutoEscape, context};
@@ -10,11 +10,11 @@ use crate::live::PageShell;
 
 static WAITING: &str = include_str!("../../templates/waiting.html");
 
-/// Marks where the data go. It cannot occur in a page: control characters in names are shown as escapes.
+/// Marks the place of the data. No other text of a page contains it: control characters in names are escaped.
 const DATA_MARK: &str = "\0";
 
-/// The page around any document of [`document`](super::document), and the page to show before the first run;
-/// `places` says in words where logs are expected.
+/// The parts of the page before and after its data (made by [`document`](super::document)), and the page that is
+/// shown before there is a run. `places` describes where logs are searched.
 pub fn live_page(options: &PageOptions<'_>, places: &str) -> PageShell {
     let (text, policy) = render(DATA_MARK, options, PageKind::Live);
     let (before, after) = text.split_once(DATA_MARK).expect("BUG: the page contains the mark");

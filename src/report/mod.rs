@@ -36,12 +36,14 @@ pub fn json(analysis: &Analysis) -> String {
 pub fn csv(analysis: &Analysis) -> String {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let columns = columns();
-    writer.write_record(columns.iter().map(|(name, _)| name)).expect("BUG: memory does not fail");
+    writer
+        .write_record(columns.iter().map(|(name, _)| name))
+        .expect("BUG: writing to memory cannot fail");
     for run in &analysis.runs {
         let cells = columns.iter().map(|(_, cell)| cell(run));
         writer.write_record(cells).expect("BUG: every row has the same columns");
     }
-    let bytes = writer.into_inner().expect("BUG: memory does not fail");
+    let bytes = writer.into_inner().expect("BUG: writing to memory cannot fail");
     String::from_utf8(bytes).expect("BUG: only text was written")
 }
 
@@ -83,7 +85,7 @@ fn columns() -> [Column; 25] {
     ]
 }
 
-/// Text that no spreadsheet evaluates as a formula.
+/// Text made safe for a spreadsheet: it is not evaluated as a formula.
 fn spreadsheet_cell(text: &str) -> String {
     as_cell(&visible(text)).into_owned()
 }

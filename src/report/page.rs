@@ -1,9 +1,10 @@
-//! The page of `report`: one HTML file with curves, bars, tables and single tokens, which makes no network request.
+//! The page of `report`: one HTML file with curves, bars, tables and token entropies. It makes no network request.
 //!
-//! [`document`] holds everything that depends on the runs, as JSON; `templates/report/*.js` draws it and accepts a
-//! newer one later. [`page`] puts it into `templates/report.html` with the scripts and styles. The content security
-//! policy in the page's head allows only these, by their digests. Text from a log occurs only in the document,
-//! where `<` is written `\u003c` so that no text ends the element around it, and is shown only as text nodes.
+//! [`document`] returns everything that depends on the runs, as JSON; `templates/report/*.js` draws it, and can
+//! draw a newer document later. [`page`] puts it into `templates/report.html` with the scripts and styles. The
+//! content security policy in the page's head allows only these, by their digests. Text from a log occurs only in
+//! the document, where `<` is written `\u003c` so that no text ends the element around it, and is shown only as
+//! text nodes.
 
 mod numbers;
 mod series;
@@ -66,7 +67,7 @@ static LIVE_SCRIPT: &str = include_str!("../../templates/live.js");
 
 const DEFAULT_TITLE: &str = "Policy entropy";
 
-/// The settings of a page and the texts that do not come from its runs.
+/// The settings of a page, and its texts that do not come from the runs.
 #[derive(Debug, Default)]
 pub struct PageOptions<'a> {
     /// The title; `None` for the default.
@@ -81,7 +82,7 @@ pub struct PageOptions<'a> {
     pub log_y: bool,
     /// The limits of a collapse and an explosion.
     pub thresholds: Thresholds,
-    /// Notes shown above the findings, such as files that could not be read.
+    /// Notes shown above the findings, e.g. about files that could not be read.
     pub notes: &'a [String],
     /// The document of a token dump, from [`super::tokens()`].
     pub tokens: Option<&'a serde_json::Value>,
@@ -102,7 +103,7 @@ struct PageDocument<'a> {
     prefix: String,
     start: InitialView,
     health: HealthLimits,
-    /// The number of logged points; with `exact`, every one of them is in `runs`.
+    /// The number of logged points; if `exact`, all of them are in `runs`.
     points: usize,
     exact: bool,
     grids: Vec<numbers::Numbers>,
@@ -178,7 +179,7 @@ pub fn document(comparison: &Comparison, analysis: &Analysis, options: &PageOpti
     escape_for_script(&json.expect("BUG: the document has string keys and finite numbers"))
 }
 
-/// Whether a page makes requests.
+/// Whether a page requests newer data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PageKind {
     /// It makes no request.
@@ -187,12 +188,12 @@ pub(super) enum PageKind {
     Live,
 }
 
-/// The page with its document.
+/// The complete page of `report`.
 pub fn page(comparison: &Comparison, analysis: &Analysis, options: &PageOptions<'_>) -> String {
     render(&document(comparison, analysis, options), options, PageKind::Static).0
 }
 
-/// The page around a document, and its content security policy.
+/// The page that embeds a document, and its content security policy.
 pub(super) fn render(data: &str, options: &PageOptions<'_>, kind: PageKind) -> (String, String) {
     let tokens = options.tokens.map_or(String::new(), |json| escape_for_script(&json.to_string()));
     let (mut styles, mut scripts) =

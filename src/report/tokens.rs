@@ -1,5 +1,4 @@
-//! The token section of the page: statistics of every scoring, and a limited selection of responses with all of
-//! their tokens.
+//! The token section of the page: statistics of every scoring, and some of the responses with their tokens.
 //!
 //! A dump may hold millions of tokens, too many for a browser, so the page has at most [`MAX_SCORINGS`] scorings,
 //! [`MAX_RESPONSES`] responses and [`MAX_TOKENS`] tokens; `left_out` counts the rest. Values of single tokens are
@@ -29,7 +28,7 @@ pub const MAX_SCORINGS: usize = 50;
 pub const MAX_RESPONSES: usize = 200;
 /// The largest number of tokens on the page.
 pub const MAX_TOKENS: usize = 100_000;
-/// Each scoring has at least this number of responses, even if they must be truncated.
+/// The smallest number of responses per scoring; they are truncated if they have too many tokens.
 const MIN_RESPONSES: usize = 4;
 const _: () = assert!(MAX_SCORINGS * MIN_RESPONSES <= MAX_RESPONSES);
 /// The number of colours of the scale.
@@ -97,9 +96,9 @@ struct SelectedResponse {
     tokens: usize,
 }
 
-/// Selects the responses for the page, ordered by scoring and then as in the dump. Of each scoring: first those
-/// already selected for a later step, so that a response can be followed from step to step; then a quarter with the
-/// highest means, a quarter with the lowest, and the rest evenly spaced.
+/// Selects the responses for the page, ordered by scoring and then as in the dump. For each scoring it selects first
+/// the responses already selected for a later step, so that a reader can follow a response from step to step; then a
+/// quarter with the highest means, a quarter with the lowest, and the rest evenly spaced.
 fn select_responses(dump: &TokenDump, scorings: &[Scoring]) -> Vec<SelectedResponse> {
     let response = |index: usize| &dump.responses()[index];
     let length = |index: usize| response(index).entropies().len();
@@ -145,8 +144,8 @@ fn select_responses(dump: &TokenDump, scorings: &[Scoring]) -> Vec<SelectedRespo
     selected
 }
 
-/// The largest length to which lists must be truncated so that their total is within the budget; `usize::MAX` if
-/// none must be.
+/// The largest length limit for which the total of all lists, each truncated to the limit, is within the budget;
+/// `usize::MAX` if no list needs to be truncated.
 pub(super) fn longest_within(lengths: &[usize], budget: usize) -> usize {
     let mut sorted = lengths.to_vec();
     sorted.sort_unstable();
@@ -204,7 +203,7 @@ fn response_value(dump: &TokenDump, selected: &SelectedResponse, kinds: &mut Kin
     let tokens = ..selected.tokens;
     let kinds = response.kinds()[tokens].iter().map(|&kind| kinds.index(kind));
     let entropies = response.entropies()[tokens].iter().map(|&entropy| rounded(entropy));
-    // JSON has null for −∞.
+    // JSON has no −∞: it is written as null.
     let log_probs = response.log_probs().get(tokens);
     let log_probs = log_probs.map(|all| all.iter().map(|&p| rounded(f64::from(p))));
     json!({
@@ -226,8 +225,8 @@ fn rounded(value: f64) -> f64 {
     if rounded == 0.0 { 0.0 } else { rounded } // no −0
 }
 
-/// The end of the colour scale: the 99th percentile of the scoring with the most entropy, rounded up. The few
-/// tokens above it would make all others pale.
+/// The end of the colour scale: the 99th percentile of the scoring with the most entropy, rounded up. Without
+/// this limit, a few tokens with very high entropy would make all others pale.
 fn scale_max(analysis: &TokenAnalysis) -> f64 {
     let high = analysis.scorings.iter().map(|scoring| scoring.percentiles[99]).fold(0.0, f64::max);
     if high <= 0.0 {
@@ -253,8 +252,8 @@ fn shortened(text: &str) -> String {
     shorten_middle(text, |text| text.chars().count() <= MAX_TEXT)
 }
 
-/// The text of a token for display: line breaks and tabs are preceded by a symbol, a token of spaces only becomes
-/// symbols, other invisible characters are escaped. `None` if the dump has no text.
+/// The text of a token for display. A symbol is put before each line break and tab, a token of only spaces becomes
+/// symbols, and other invisible characters are escaped. `None` if the dump has no text for the token.
 fn display_text(kind: &TokenKind) -> Option<String> {
     let text = kind.text.as_deref().filter(|text| !text.is_empty())?;
     if text.chars().all(|c| c == ' ') {

@@ -38,8 +38,8 @@ pub struct Axes {
 }
 
 impl Axes {
-    /// Axes for the steps `from` to `to` and the values of the curves there; the size is in characters. `None` if
-    /// there are no values that the scale can show.
+    /// Axes for the steps `from` to `to` and for the values of the curves between them; the size is in characters.
+    /// `None` if the scale can show none of the values.
     pub fn around(
         curves: &[BrailleCurve<'_>],
         (from, to): (f64, f64),
@@ -112,14 +112,14 @@ pub fn draw(
         ValueScale::Linear,
     );
 
-    let mut taken: Option<u16> = None;
+    let mut labelled: Option<u16> = None;
     for (value, text) in axes.y.ticks.iter().rev() {
         let at = y.at(*value);
         let row = plot.y + (at / 4.0).max(0.0) as u16;
-        if row >= plot.bottom() || taken == Some(row) {
+        if row >= plot.bottom() || labelled == Some(row) {
             continue;
         }
-        taken = Some(row);
+        labelled = Some(row);
         let from = left - text.width() as u16 - 1;
         buffer.set_string(from, row, text, muted);
     }

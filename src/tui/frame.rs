@@ -19,11 +19,11 @@ use entropy_history::quantity::EntropyKind;
 use entropy_history::stats::smooth::Smoothing;
 use entropy_plot::ValueScale;
 
-/// From this width on, the table is beside the curves.
+/// The smallest width in columns at which the table is beside the curves.
 const WIDE: u16 = 120;
 /// Columns of the table beside the curves.
 const TABLE_WIDTH: u16 = 66;
-/// Rows of the chart, axis included, below which it is not drawn.
+/// The smallest height of the chart in rows, including the axis; a lower one is not drawn.
 const MIN_CHART_HEIGHT: u16 = 7;
 
 /// Draws a frame into an area.
@@ -146,7 +146,7 @@ fn chart(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
         }
     };
     let mut curves: Vec<BrailleCurve<'_>> = Vec::new();
-    // Without colours, logged and smoothed curves could not be told apart.
+    // Without colours, a reader could not distinguish logged from smoothed curves.
     if smoothing == Smoothing::None || scene.palette.depth != ColourDepth::Plain {
         curves.extend(order.iter().map(|(index, run)| curve(*index, &run.history)));
     }

@@ -1,6 +1,6 @@
 //! The terminal view of `watch`: the status of growing runs, and its layout on a grid of characters.
 //!
-//! [`run_status`] computes the status of each run and its changes, [`view`] has what the user chose to see; [`frame`]
+//! [`run_status`] computes the status of each run and its changes; [`view`] holds the user's choices; [`frame`]
 //! lays out a [`scene`] with [`chart`] and `table`, in the colours of a [`palette`]; [`ansi`] turns a frame into lines
 //! of text. Nothing here prints or waits: terminal, keys and clock belong to the command line.
 

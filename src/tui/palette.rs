@@ -63,13 +63,13 @@ impl Palette {
         }
     }
 
-    /// The nearest of the 256 colours that no earlier run has.
+    /// The nearest of the 256 colours that no earlier run uses.
     fn indexed(&self, index: usize) -> u8 {
-        let mut taken: Vec<u8> = Vec::new();
+        let mut used: Vec<u8> = Vec::new();
         for earlier in 0..=index % NAMED.len() {
-            taken.push(nearest(self.theme.style(earlier).line, &taken));
+            used.push(nearest(self.theme.style(earlier).line, &used));
         }
-        taken[taken.len() - 1]
+        used[used.len() - 1]
     }
 
     /// The style of the logged curve behind a smoothed one.
@@ -144,8 +144,8 @@ impl Palette {
     }
 }
 
-/// The nearest of xterm's colours from 16 on, a cube of 6 × 6 × 6 and 24 greys, except those in `taken`.
-fn nearest(Rgb(r, g, b): Rgb, taken: &[u8]) -> u8 {
+/// The nearest of xterm's colours from 16 on, a cube of 6 × 6 × 6 and 24 greys, except those in `used`.
+fn nearest(Rgb(r, g, b): Rgb, used: &[u8]) -> u8 {
     const LEVELS: [u8; 6] = [0, 95, 135, 175, 215, 255];
     let squared = |a: (u8, u8, u8)| {
         let d = |a: u8, b: u8| (i32::from(a) - i32::from(b)).pow(2);
@@ -156,9 +156,9 @@ fn nearest(Rgb(r, g, b): Rgb, taken: &[u8]) -> u8 {
         (16 + i, (level(i / 36), level(i / 6), level(i)))
     });
     let greys = (0..24u8).map(|i| (232 + i, (8 + 10 * i, 8 + 10 * i, 8 + 10 * i)));
-    let free = cube.chain(greys).filter(|(index, _)| !taken.contains(index));
+    let free = cube.chain(greys).filter(|(index, _)| !used.contains(index));
     let best = free.min_by_key(|(_, colour)| squared(*colour));
-    best.expect("BUG: fewer than 240 colours are taken").0
+    best.expect("BUG: fewer than 240 colours are used").0
 }
 
 #[cfg(test)]

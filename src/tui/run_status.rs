@@ -39,7 +39,7 @@ pub struct RunStatus {
     pub idle: Option<Duration>,
     /// Whether `idle` has reached `stale_after`.
     pub stale: bool,
-    /// Whether the log was incomplete when it was first read: it may be being rewritten, and then this status is
+    /// Whether the log was incomplete when it was first read. If its trainer is rewriting it, this status is
     /// outdated.
     pub provisional: bool,
 }
@@ -83,7 +83,7 @@ impl RunStatus {
         self.stale = self.idle.zip(config.stale_after).is_some_and(|(idle, limit)| idle >= limit);
     }
 
-    /// The name of the state; "stale" instead of the states that are not a collapse or an explosion.
+    /// The name of the state. For a stale run it is "stale", unless the run collapsed or exploded.
     pub fn state_name(&self) -> &'static str {
         match self.state {
             State::Collapsed | State::Exploded => self.state.words(),
@@ -139,8 +139,8 @@ fn settling_points(points: usize) -> usize {
 impl ChangeDetector {
     /// The state changes since the last call, in the order of the runs.
     ///
-    /// The border between healthy and falling is the slope of few points, and a noisy run crosses it often.
-    /// Therefore such a change is reported only after max(5, 5 %) of the points.
+    /// Whether a run is healthy or falling depends on the slope of few points, so a noisy run changes often between
+    /// the two. Therefore such a change is reported only after it has lasted max(5, 5 %) of the points.
     pub fn detect(&mut self, statuses: &[RunStatus]) -> Vec<StateChange> {
         let mut changes = Vec::new();
         for status in statuses.iter().filter(|status| !status.provisional) {

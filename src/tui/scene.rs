@@ -14,7 +14,7 @@ pub struct Scene<'a> {
     pub runs: &'a [Run],
     /// The status of each run.
     pub statuses: &'a [RunStatus],
-    /// What the user chose to see.
+    /// The smoothing, the zoom and the hidden runs.
     pub view: &'a View,
     /// The styles for the terminal.
     pub palette: Palette,

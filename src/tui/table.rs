@@ -2,8 +2,8 @@
 //!
 //! If not all runs fit, it shows those around the selected one and the number of runs above and below. If not all
 //! names fit, their common prefix is shown only in the heading, and names that are still too wide are shortened so
-//! that they stay distinct. A state that is too wide loses whole parts: a step with its end cut off would be another
-//! step.
+//! that they stay distinct. Of a state that is too wide, whole parts are omitted: a step without its last digits
+//! would be read as another step.
 
 use std::collections::BTreeMap;
 
@@ -191,7 +191,7 @@ pub(super) fn draw_table(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
         let state = Span::styled(rows[index].state_within(state_room), state_style);
         cells(name, &rows[index].numbers, style, state)
     });
-    // A column that does not fit is omitted: a number with its end cut off would be another number.
+    // A column that does not fit is omitted: a number without its last digits would be read as another number.
     let mut left = room;
     let mut fitting = |width: usize| {
         let width = if width <= left { width } else { 0 };

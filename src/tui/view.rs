@@ -1,4 +1,4 @@
-//! What the user chose to see: smoothing, y scale, zoom, and which runs.
+//! The state of the screen that keys change: smoothing, y scale, zoom, and the hidden runs.
 //!
 //! The zoom range has a width and a right edge; without a right edge it follows the newest step.
 
@@ -40,7 +40,7 @@ pub enum ViewAction {
     ToggleHelp,
 }
 
-/// The state of the view.
+/// What the screen shows, as chosen by the user.
 #[derive(Debug, Clone, PartialEq)]
 pub struct View {
     /// The scale of the y axis.
@@ -55,7 +55,7 @@ pub struct View {
     limits: (f64, f64),
 }
 
-/// A width in steps and a right edge; `None` follows the newest step.
+/// A zoom range: its width in steps, and its right edge (`None` follows the newest step).
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct ZoomRange {
     width: f64,
@@ -72,7 +72,7 @@ impl View {
         smoothings.extend([0.5, 0.8, 0.9, 0.95, 0.99].map(Smoothing::Ema));
         let known = smoothings.iter().position(|known| *known == smoothing);
         let smoothing_index = known.unwrap_or_else(|| {
-            smoothings.insert(1, smoothing); // the next after no smoothing
+            smoothings.insert(1, smoothing); // so that the first key press after no smoothing selects it
             1
         });
         View {

@@ -39,7 +39,7 @@ function fullRange(runs, axis, unit) {
   return low === high ? [low - 1, high + 1] : [low, high];
 }
 
-/** The smallest and the largest drawn value in a range of x; a logarithmic axis has no values up to 0. */
+/** The smallest and the largest drawn value in a range of x; a logarithmic axis shows only values above 0. */
 function valueExtent(traces, range, log, valuesOf) {
   let [low, high] = [Infinity, -Infinity];
   for (const trace of traces) {

@@ -33,7 +33,7 @@ function curveSection(root, view) {
   const list = runList(view, () => { scheduleRedraw(); view.changed(); }, (run) => { view.pointed = run; drawOverlay(); });
   root.replaceChildren(description, controls, make('div', { class: 'split' }, make('div', { class: 'main' }, frame, keys, spoken), list.element));
 
-  // --- What is visible
+  // --- Visible range
 
   const isVisible = (run) => !view.hidden.has(run.label);
   const visibleTraces = () => runs.filter(isVisible).map((run) => traceOf(run, view.axis, unit)).filter((trace) => trace !== null);
@@ -173,7 +173,7 @@ function curveSection(root, view) {
       `${short(ranges.y[0])} to ${short(ranges.y[1])} nats. The table of runs has the numbers.`);
   }
 
-  /** What the chart shows, in parts. */
+  /** The description of the chart, in parts. */
   function describe(visible, weightText) {
     const isReduced = visible.some((run) => !run.exact);
     const few = visible.length <= MANY;

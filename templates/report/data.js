@@ -155,7 +155,7 @@ function lowerBound(values, x) {
   return low;
 }
 
-/** The index of the value nearestIndex to `x`. */
+/** The index of the value nearest to `x`. */
 function nearestIndex(values, x) {
   const at = lowerBound(values, x);
   if (at === values.length) return at - 1;

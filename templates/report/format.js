@@ -25,7 +25,7 @@ function swatch(run) {
 const LONG_NAME = 16;
 const LONG_PAIR = 44;
 
-/** A name in a table, or the two of a pair; a long one may wrap, preferably after a separator. */
+/** A name in a table, or the two names of a pair; a long name may wrap, preferably after a separator. */
 function wrappedName(name) {
   if (name.length <= LONG_NAME) return make('span', { class: 'name' }, name);
   const afterMinus = name.length > LONG_PAIR ? 'br' : 'wbr';

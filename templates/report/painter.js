@@ -1,8 +1,8 @@
 // --- Drawing the curves ---------------------------------------------------------------------------------
 //
 // uPlot draws the axes and the grid and handles the selection and the cursor. The lines are drawn here, since each
-// run has its own steps and uPlot needs one list of positions for all. A scene is what is drawn: `traces` of the
-// visible runs, `ranges` of both axes, `log`, the smoothing `weight`, the `colours` of the page, and
+// run has its own steps and uPlot needs one list of positions for all. A scene holds everything that is drawn: the `traces` of
+// the visible runs, `ranges` of both axes, `log`, the smoothing `weight`, the `colours` of the page, and
 // `styleOf(class)`, the line style of a run.
 
 const MAX_LABELLED = 12; // with more runs, events have no text
@@ -35,7 +35,7 @@ function styleLookup(parent) {
 
 const isUnstyled = (run) => run.style === 'unstyled';
 
-/** What is drawn behind the line of a trace: the range of its buckets, or the logged values of a smoothed line. */
+/** The background of a trace: the range of its buckets, the logged values behind a smoothed line, or null. */
 function backgroundOf(trace, weight, many) {
   if (many) return null;
   if (!trace.run.exact) return 'range';
@@ -130,7 +130,7 @@ function drawEvents(context, box, scale, pixel, { traces, ranges, weight, colour
   const taken = [];
   context.font = `${12 * pixel}px ${font}`;
   context.lineJoin = 'round';
-  context.textAlign = 'left'; // uPlot leaves the alignment of its axes
+  context.textAlign = 'left'; // uPlot leaves it set to that of its axes
   context.textBaseline = 'alphabetic';
   for (const trace of traces) {
     for (const [step, text] of eventsOf(trace.run, labelled)) {

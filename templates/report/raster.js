@@ -3,7 +3,7 @@
 const TILE = 32;
 
 /**
- * A picture of its own, which is drawn on the chart when all lines are in it. A line goes from left to right, so in
+ * A separate picture, which is drawn on the chart when it contains all lines. A line goes from left to right, so in
  * each column of pixels it covers one interval: from its lowest to its highest position there, plus half the line
  * width at both ends, which are blended. Pixels are stored by columns, so an interval is contiguous in memory. The
  * time depends on the number of columns, not of points; a browser's own strokes take seconds for many dense lines.

@@ -27,7 +27,7 @@ const along = (entropy) => Math.min(Math.sqrt(Math.max(entropy, 0) / scale.max),
 /** The class with the colour of an entropy. */
 const level = (entropy) => `h${Math.min(Math.floor(along(entropy) * scale.levels), scale.levels - 1)}`;
 
-/** What is shown: the index of the scoring, at first the last one; the response; the order of the responses. */
+/** Current selection: the index of the scoring (initially the last), the response, and the order of the responses. */
 const view = { scoring: scorings.length - 1, response: null, order: 'file' };
 
 // --- The layout ------------------------------------------------------------------------------------
@@ -90,14 +90,14 @@ function sorter() {
   return make('p', { class: 'control' }, make('label', { for: 'tokens-order' }, 'Responses, '), select);
 }
 
-/** What part of the dump the page omits, and the precision of the rest. */
+/** Notes on the omitted parts of the dump, and on the precision of the shown values. */
 function omissions() {
   const omitted = data.left_out;
   const notes = [];
   if (omitted.scorings > 0) notes.push(`${plural(omitted.scorings, 'scoring', 'scorings')} between those shown are omitted.`);
   if (omitted.responses > 0) {
     notes.push(`${count(responses.length)} of ${count(responses.length + omitted.responses)} responses are shown: ` +
-      'those with the highest and the lowest means, and others at even distances.');
+      'those with the highest and the lowest means, and others evenly spaced between them.');
   }
   if (omitted.shortened > 0) notes.push(`${plural(omitted.shortened, 'long response is', 'long responses are')} truncated.`);
   if (omitted.responses > 0 || omitted.shortened > 0) notes.push('All statistics cover every token of the scorings.');
@@ -156,7 +156,7 @@ function overlaps() {
     make('h3', {}, 'The same tokens in several scorings'),
     make('p', { class: 'muted' },
       `Each scoring compared with the first and with the previous one, over responses with the same id, prompt and tokens. ` +
-      `Overlap: of the tokens in either ${top}, the share in both; in brackets the share expected by chance.`),
+      `Overlap: of the tokens in either ${top}, the share in both; in parentheses the share expected by chance.`),
     make('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'Overlap of scorings' },
       plainTable(['', 'tokens', 'mean', `overlap of the ${top}`, 'correlation', 'rank correlation'],
         data.overlaps.map((pair) => [
@@ -212,7 +212,7 @@ function choose(response) {
   showTokens();
 }
 
-/** Marks the selected response and scrolls it into view, without scrolling the page. */
+/** Marks the selected response and scrolls the list, not the page, until it is visible. */
 function mark() {
   const at = rows.indexOf(view.response);
   [...list.children].forEach((row, i) => row.setAttribute('aria-selected', String(i === at)));
@@ -237,7 +237,7 @@ list.addEventListener('keydown', (event) => {
   event.preventDefault();
 });
 
-/** The percentage of the scoring's tokens with less entropy. */
+/** The percentage of the scoring's tokens that have less entropy. */
 function rank(entropy) {
   const percentiles = scorings[view.scoring].percentiles;
   // Tokens are rounded to four decimals, percentiles are not.
@@ -274,7 +274,7 @@ function showTokens() {
   showDetail(null);
 }
 
-/** Shows the values of a token; without one, how to select it. */
+/** Shows the values of a token; without a token, explains how to select one. */
 function showDetail(token) {
   const last = reading.querySelector('[aria-selected="true"]');
   last?.setAttribute('aria-selected', 'false');

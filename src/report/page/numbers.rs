@@ -10,8 +10,8 @@
 //! {"f64":"…"}                             any values
 //! ```
 //!
-//! Dividing the integer gives exactly the logged value: both the division and the parser of the log round to the
-//! nearest double. Every value is checked nevertheless.
+//! Dividing the integer gives exactly the logged value, because the division and the parser of the log both round to
+//! the nearest double. Every value is checked nevertheless.
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use serde::Serialize;
@@ -28,7 +28,7 @@ pub(super) enum Numbers {
 
 /// Up to this magnitude, zigzag-encoded differences are exact in JavaScript.
 const MAX_INTEGER: f64 = (1u64 << 51) as f64;
-/// With more decimals, the deltas are not shorter than raw doubles.
+/// The largest number of decimals: with more, the deltas are not shorter than raw doubles.
 const MAX_DECIMALS: usize = 12;
 
 impl Numbers {

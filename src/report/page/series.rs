@@ -20,9 +20,9 @@ use entropy_history::history::{Comparison, Point, Run};
 const MAX_EXACT: usize = 200_000;
 /// The largest size of the embedded points in characters, so that the page is smaller than 3 MB.
 const MAX_SIZE: usize = 2_600_000;
-/// The number of buckets of all runs to start from when they are reduced.
+/// The total number of buckets to try first when runs are reduced.
 const BUCKETS: usize = 140_000;
-/// No run is reduced to fewer buckets.
+/// The smallest number of buckets per run.
 const MIN_BUCKETS: usize = 40;
 
 /// The points of all runs.
@@ -45,7 +45,7 @@ pub(super) struct Series {
     time: Option<SeriesTime>,
 }
 
-/// Steps are indices of grids.
+/// The points, or buckets of points, of a run. Steps are indices of grids.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 enum SeriesPoints {
@@ -60,8 +60,8 @@ struct SeriesTime {
     ticks: Numbers,
 }
 
-/// Embeds all points of all runs if there are at most [`MAX_EXACT`] and they fit into [`MAX_SIZE`], else as many
-/// buckets as fit.
+/// Embeds all points of all runs if there are at most [`MAX_EXACT`] and they fit into [`MAX_SIZE`]; otherwise embeds
+/// as many buckets as fit.
 pub(super) fn embed(comparison: &Comparison) -> EmbeddedSeries {
     let runs = comparison.runs();
     let lengths: Vec<usize> = runs.iter().map(|run| run.history.points().len()).collect();
@@ -187,8 +187,8 @@ fn gaps(run: &Run) -> Vec<usize> {
 }
 
 /// Divides the points into at most `limit` buckets of neighbours; also returns the indices of the buckets before
-/// which the line breaks. No bucket spans a gap; but with more than `limit / 2` segments, gaps are ignored and no
-/// index is returned.
+/// which the line breaks. No bucket spans a gap; with more than `limit / 2` segments, gaps are ignored and none is
+/// returned.
 fn buckets(run: &Run, limit: usize) -> (Vec<&[Point]>, Vec<usize>) {
     let points = run.history.points();
     let segments = run.history.segments().count();
@@ -207,9 +207,8 @@ fn buckets(run: &Run, limit: usize) -> (Vec<&[Point]>, Vec<usize>) {
     (buckets, gaps)
 }
 
-/// The mean time of each bucket since the first point, in a unit that is a power of ten, between
-/// 1/200,000 and 1/20,000 of the whole duration.
-/// `None` if the run has no clock or no duration.
+/// The mean time of each bucket since the first point. The unit is a power of ten between 1/200,000 and 1/20,000
+/// of the whole duration. `None` if the run has no clock or no duration.
 fn time<'a>(run: &Run, buckets: impl Iterator<Item = &'a [Point]>) -> Option<SeriesTime> {
     let clock = run.clock.as_ref()?;
     let seconds = |point: &Point| clock.at(point.step);
