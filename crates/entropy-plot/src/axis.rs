@@ -48,7 +48,7 @@ pub(super) fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
     values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)))
 }
 
-/// The limits of an axis, with its ticks and their labels.
+/// An axis: its limits, its ticks and their labels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Axis {
     /// Smallest value of the axis.
@@ -139,7 +139,7 @@ pub fn step_axis(first: f64, last: f64, max_ticks: usize, min_gap: f64) -> Axis 
     Axis { low: first, high: last, ticks }
 }
 
-/// The label of the first step: all its digits, in the unit of the other ticks if that is not longer.
+/// The label of the first step with all its digits, in the unit of the other ticks unless that is longer.
 fn first_step(step: f64, (unit, suffix): (f64, &str)) -> String {
     let whole = exact(step);
     if unit <= 1.0 || step.abs() < unit {
@@ -150,7 +150,7 @@ fn first_step(step: f64, (unit, suffix): (f64, &str)) -> String {
 }
 
 fn multiples(first: f64, last: f64, step: f64) -> impl Iterator<Item = f64> {
-    // At most 65 multiples: the count is meaningless if the step is far smaller than the numbers.
+    // At most 65 ticks: the count is meaningless if the step is far smaller than the numbers.
     let count = (last - first).clamp(0.0, 64.0) as usize + 1;
     (0..count).map(move |i| (first + i as f64) * step)
 }

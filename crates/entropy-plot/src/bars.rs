@@ -12,7 +12,7 @@ use entropy_history::label::shorten_middle;
 use entropy_history::number::short;
 use entropy_history::stats::{Analysis, RunStats};
 
-/// Height of a row in px, if the height is free.
+/// Height of a row in px, if the user sets no size.
 const ROW: f64 = 34.0;
 /// Distance between panels in px.
 const PANEL_GAP: f64 = 26.0;

@@ -19,8 +19,8 @@ use entropy_history::label::visible;
 const GRID: f64 = 100.0;
 /// Pixels per inch, as in CSS.
 pub(super) const PX_PER_INCH: f64 = 96.0;
-/// A picture smaller than this in inches is drawn with smaller type and thinner lines, down to the share
-/// below: a figure in one column of a paper, 3.25 in wide, has type of 7 pt.
+/// Size in inches below which type and lines get smaller, down to the share below: a figure in one column of a
+/// paper, 3.25 in wide, has type of 7 pt.
 const SMALL: (f64, f64) = (5.0, 3.2);
 const MIN_TYPE_SCALE: f64 = 0.75;
 
@@ -78,7 +78,7 @@ pub enum Mark {
     Line(Vec<Xy>, f64, Rgb),
     /// A filled region.
     Region(Vec<Xy>, Rgb),
-    /// A filled region with an edge so ragged that anti-aliasing it makes no visible difference.
+    /// A filled region whose edge is so ragged that anti-aliasing makes no visible difference.
     Ragged(Vec<Xy>, Rgb),
     /// A filled region that shows what is below it: outline, colour and opacity from 0 to 1.
     TranslucentRegion(Vec<Xy>, Rgb, f64),

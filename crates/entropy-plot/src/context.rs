@@ -1,4 +1,4 @@
-//! What every chart is drawn with: the user's options and the fonts.
+//! The context of every chart: the user's options and the fonts.
 
 use super::ChartOptions;
 use super::canvas::{Anchor, Drawing, Layer, Mark, PictureSize, Text, TextFormat};

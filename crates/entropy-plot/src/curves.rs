@@ -130,7 +130,7 @@ fn lay_out<'a>(
     ];
     curves.par_iter_mut().for_each(|curve| curve.locate(&area));
     if options.scale == ValueScale::Log {
-        // A curve that cannot be drawn has no name either.
+        // A curve that cannot be drawn gets no name.
         for curve in curves.iter_mut().filter(|curve| !curve.has_logarithm(steps)) {
             curve.style = None;
             let label = visible(curve.label);

@@ -41,9 +41,9 @@ pub enum EncodeError {
     /// The picture has too many pixels, or none.
     #[error("a picture of {width} x {height} pixels is too large")]
     TooLarge {
-        /// Pixels across.
+        /// Width in pixels.
         width: u32,
-        /// Pixels down.
+        /// Height in pixels.
         height: u32,
     },
     /// A library reported an error.
@@ -195,7 +195,7 @@ mod tests {
         let rgba: Vec<u8> = (0..7 * 4).collect();
         let mut rgb = vec![0; 7 * 3];
         drop_alpha(&rgba, &mut rgb);
-        let wanted: Vec<u8> = rgba.chunks(4).flat_map(|p| p[..3].to_vec()).collect();
-        assert_eq!(rgb, wanted);
+        let expected: Vec<u8> = rgba.chunks(4).flat_map(|p| p[..3].to_vec()).collect();
+        assert_eq!(rgb, expected);
     }
 }

@@ -16,7 +16,7 @@ use unicode_bidi::{BidiInfo, Level};
 static REGULAR: &[u8] = include_bytes!("../assets/fonts/Inter-Regular.otf");
 static SEMIBOLD: &[u8] = include_bytes!("../assets/fonts/Inter-SemiBold.otf");
 
-/// The font families of every text. Those after Inter are for SVG viewers that do not have it.
+/// The font families of every text. Those after Inter are for SVG viewers without Inter.
 pub const FAMILY: &str = "Inter, 'Helvetica Neue', Arial, 'Noto Sans', sans-serif";
 
 /// A font weight.
@@ -37,7 +37,7 @@ pub struct Fonts {
     missing: Vec<char>,
 }
 
-/// Where a character that the embedded font lacks is found.
+/// The font for a character that the embedded font lacks: the file `extra` or a system font.
 #[derive(Clone, Copy)]
 struct FallbackGlyph {
     face: ID,
@@ -45,8 +45,8 @@ struct FallbackGlyph {
 }
 
 impl Fonts {
-    /// The embedded fonts, and for the characters of `texts` that they lack the file `extra` and the system
-    /// fonts.
+    /// Loads the embedded fonts. If they lack characters of `texts`, also searches the file `extra` and the
+    /// system fonts.
     ///
     /// # Errors
     /// If `extra` cannot be read or is not a font.
@@ -57,14 +57,15 @@ impl Fonts {
         let mut database = Database::new();
         database.load_font_source(Source::Binary(Arc::new(REGULAR)));
         database.load_font_source(Source::Binary(Arc::new(SEMIBOLD)));
-        let face = |data| Face::parse(data, 0).expect("BUG: the embedded font is one");
+        let face = |data| Face::parse(data, 0).expect("BUG: the embedded font is valid");
         let (regular, semibold) = (face(REGULAR), face(SEMIBOLD));
 
         let drawn = |c: &char| !is_zero_width(*c);
-        let mut wanted: Vec<char> = texts.into_iter().flat_map(str::chars).filter(drawn).collect();
-        wanted.sort_unstable();
-        wanted.dedup();
-        wanted.retain(|c| regular.glyph_index(*c).is_none());
+        let mut uncovered: Vec<char> =
+            texts.into_iter().flat_map(str::chars).filter(drawn).collect();
+        uncovered.sort_unstable();
+        uncovered.dedup();
+        uncovered.retain(|c| regular.glyph_index(*c).is_none());
 
         let embedded = database.len();
         if let Some(path) = extra {
@@ -74,13 +75,13 @@ impl Fonts {
             }
         }
         let mut fallbacks = BTreeMap::new();
-        find_fallbacks(&database, embedded, &mut wanted, &mut fallbacks);
-        if !wanted.is_empty() {
+        find_fallbacks(&database, embedded, &mut uncovered, &mut fallbacks);
+        if !uncovered.is_empty() {
             let before = database.len();
             database.load_system_fonts();
-            find_fallbacks(&database, before, &mut wanted, &mut fallbacks);
+            find_fallbacks(&database, before, &mut uncovered, &mut fallbacks);
         }
-        Ok(Fonts { database: Arc::new(database), regular, semibold, fallbacks, missing: wanted })
+        Ok(Fonts { database: Arc::new(database), regular, semibold, fallbacks, missing: uncovered })
     }
 
     /// The characters that no available font can draw.
@@ -178,15 +179,15 @@ fn is_zero_width(c: char) -> bool {
     matches!(c, '\u{200d}' | '\u{fe00}'..='\u{fe0f}') || c.is_control()
 }
 
-/// Finds a face for each wanted character among the faces from index `from`: sans-serif first, then serif,
+/// Finds a face for each uncovered character among the faces from index `from`: sans-serif first, then serif,
 /// then monospaced, and by name, so that the choice on a host is always the same.
 fn find_fallbacks(
     database: &Database,
     from: usize,
-    wanted: &mut Vec<char>,
+    uncovered: &mut Vec<char>,
     found: &mut BTreeMap<char, FallbackGlyph>,
 ) {
-    if wanted.is_empty() {
+    if uncovered.is_empty() {
         return;
     }
     let mut faces: Vec<_> = database.faces().skip(from).collect();
@@ -199,13 +200,13 @@ fn find_fallbacks(
         (plainness, face.post_script_name.clone(), face.index)
     });
     for info in faces {
-        if wanted.is_empty() {
+        if uncovered.is_empty() {
             break;
         }
         database.with_face_data(info.id, |data, index| {
             let Ok(face) = Face::parse(data, index) else { return };
             let em = f64::from(face.units_per_em());
-            wanted.retain(|c| {
+            uncovered.retain(|c| {
                 let Some(glyph) = face.glyph_index(*c) else { return true };
                 let drawable = face.glyph_bounding_box(glyph).is_some()
                     || face.is_color_glyph(glyph)

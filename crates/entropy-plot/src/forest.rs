@@ -18,10 +18,10 @@ use entropy_history::number::short;
 use entropy_history::stats::Analysis;
 use entropy_history::stats::contrast::{Contrast, ContrastUnit, Statistic};
 
-/// Height of a row in px if the height is free: of one of few rows, and of one of many.
+/// Height of a row in px if the user sets no size: in a plot of few rows, and in one of many.
 const ROW: f64 = 28.0;
 const MANY_ROW: f64 = 20.0;
-/// Of more pairs than this, those with the largest differences are drawn.
+/// The largest number of drawn pairs; of more, those with the largest differences are drawn.
 const MAX_ROWS: usize = 40;
 /// The largest number of reasons that are listed.
 const MAX_REASONS: usize = 5;
@@ -107,7 +107,7 @@ pub fn forest(
     };
     let mut subtitle = vec![quantity(comparison, chart.options)];
     subtitle.extend(method(analysis, by_group));
-    subtitle.push("open: the interval holds 0".to_owned());
+    subtitle.push("open circle: the interval contains 0".to_owned());
     subtitle.extend(names.prefix_note());
 
     let reasons = reasons(&rows);
@@ -177,7 +177,7 @@ fn keep_largest(rows: &mut Vec<PairRow<'_>>, count: usize) {
     });
 }
 
-/// Why rows with a value have no interval, or what limits the interval. Each reason is listed once.
+/// Why rows with a value have no interval, or what limits their interval; each reason once.
 fn reasons(rows: &[PairRow<'_>]) -> Vec<String> {
     let mut reasons: Vec<((&str, &str), usize)> = Vec::new();
     for row in rows.iter().filter(|row| row.refusal().is_none()) {

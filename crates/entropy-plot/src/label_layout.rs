@@ -3,23 +3,23 @@
 use super::geometry::{Bounds, Xy};
 
 /// Pushes boxes of equal height apart, as little as possible: returns their centres within `top..bottom`, in
-/// the order of the sorted centres `wanted`. All boxes together must fit.
+/// the order of the sorted target centres `targets`. All boxes together must fit.
 ///
 /// This is least squares under order constraints: overlapping neighbours are merged into a cluster at the
-/// mean of the centres that its members want (pool adjacent violators).
-pub(super) fn push_apart(wanted: &[f64], height: f64, (top, bottom): (f64, f64)) -> Vec<f64> {
+/// mean of the targets of its members (pool adjacent violators).
+pub(super) fn push_apart(targets: &[f64], height: f64, (top, bottom): (f64, f64)) -> Vec<f64> {
     struct Cluster {
         members: usize,
-        sum: f64, // of the wanted centre of each member, minus its offset within the cluster
+        sum: f64, // of the target of each member, minus its offset within the cluster
     }
-    let n = wanted.len();
+    let n = targets.len();
     let clamp = |y: f64, below: usize, from: usize| {
         let low = top + height * (from as f64 + 0.5);
         let high = bottom - height * (below as f64 + 0.5);
         y.clamp(low.min(high), high)
     };
     let mut clusters: Vec<Cluster> = Vec::new();
-    for (i, &y) in wanted.iter().enumerate() {
+    for (i, &y) in targets.iter().enumerate() {
         let mut cluster = Cluster { members: 1, sum: clamp(y, n - 1 - i, i) };
         while let Some(before) = clusters.last() {
             let end = before.sum / before.members as f64 + height * before.members as f64;

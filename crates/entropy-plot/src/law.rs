@@ -192,12 +192,12 @@ fn dots(row: &LawRow<'_>, many: bool, area: &PlotArea, options: &ChartOptions) -
     let theme = options.theme;
     let (radius, share) = if many { (1.2, 0.35) } else { (2.0, 0.5) };
     let colour = row.style.map_or(theme.unstyled, |style| style.line).over(theme.background, share);
-    let mut taken = HashSet::new();
+    let mut occupied = HashSet::new();
     let mut marks = Vec::new();
     for pair in &row.pairs {
         let at = (area.x.at(pair.entropy), area.y.at(pair.reward));
         let cell = ((at.0 / CELL) as i64, (at.1 / CELL) as i64);
-        if area.contains(at) && taken.insert(cell) {
+        if area.contains(at) && occupied.insert(cell) {
             marks.push(Mark::Disc(at, radius, colour));
         }
     }
@@ -280,7 +280,7 @@ fn descriptions(law: &Law) -> Vec<String> {
     ]
 }
 
-/// Which curve is which: names with equations at the ends of the curves, or a legend next to the plot.
+/// The names of the curves: with equations at the ends of the curves, or in a legend next to the plot.
 enum LawNames {
     AtEnds { equations: Vec<String>, width: f64 },
     Legend(LegendGrid),

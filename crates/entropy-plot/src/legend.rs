@@ -1,4 +1,4 @@
-//! Which line is which: names at the line ends, or a legend next to the plot.
+//! Names of lines: at the line ends, or in a legend next to the plot.
 
 use super::canvas::{Anchor, Mark, TextFormat};
 use super::context::ChartContext;
@@ -29,7 +29,7 @@ pub(super) fn leader(end: Xy, name: Xy, area: &PlotArea, colour: Rgb) -> Mark {
     Mark::Line(line, 0.9, colour)
 }
 
-/// Spreads labels of this height in px that want to be at the y of their line ends: sorts them by y and pushes
+/// Places labels of this height in px as near as possible to the y of their line ends: sorts them by y and pushes
 /// them apart within the plot area.
 pub(super) fn spread_labels<T>(
     mut labels: Vec<(f64, T)>,
@@ -37,9 +37,9 @@ pub(super) fn spread_labels<T>(
     area: &PlotArea,
 ) -> impl Iterator<Item = (f64, T)> {
     labels.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let wanted: Vec<f64> = labels.iter().map(|(y, _)| *y).collect();
+    let targets: Vec<f64> = labels.iter().map(|(y, _)| *y).collect();
     let limits = (area.top - height / 2.0, area.bottom + height / 2.0);
-    let spread = push_apart(&wanted, height, limits).into_iter();
+    let spread = push_apart(&targets, height, limits).into_iter();
     spread.zip(labels).map(|(y, (_, label))| (y, label))
 }
 

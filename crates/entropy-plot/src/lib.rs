@@ -143,7 +143,7 @@ pub enum ValueScale {
 pub struct Picture {
     /// The drawing.
     pub drawing: Drawing,
-    /// What it leaves out, in words.
+    /// Sentences about what the drawing leaves out.
     pub warnings: Vec<String>,
 }
 
@@ -170,8 +170,8 @@ pub fn texts_of<'a>(comparison: &'a Comparison, options: &'a ChartOptions) -> Ve
         .collect()
 }
 
-/// Which runs have a style of their own: all, or if there are more runs than styles, those with the largest
-/// spread of entropy over the steps shown.
+/// Whether each run has a style of its own. If there are more runs than styles, only the runs with the largest
+/// spread of entropy over the steps shown have one.
 fn has_style(runs: &[Run], (from, to): (f64, f64)) -> Vec<bool> {
     if runs.len() <= STYLES {
         return vec![true; runs.len()];
@@ -197,8 +197,8 @@ pub fn styles(runs: &[Run]) -> Vec<Option<usize>> {
 }
 
 /// The index of the style of each run over the steps shown. It depends on the rank of a run among all runs of
-/// the comparison, so that a run keeps its style when others are filtered out. Runs that only have a style
-/// for these steps take the styles that are free.
+/// the comparison, so that a run keeps its style when others are filtered out. Runs that have a style only
+/// for these steps get the unused styles.
 fn styles_over(runs: &[Run], steps: (f64, f64)) -> Vec<Option<usize>> {
     let rank = |(index, run): (usize, &Run)| match run.rank {
         Some(rank) if rank.of <= STYLES => rank.order,

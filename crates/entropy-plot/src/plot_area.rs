@@ -1,4 +1,4 @@
-//! The plot area of line charts: its place in the picture, its scales and its axes.
+//! The plot area of line charts: its position in the picture, its scales and its axes.
 
 use crate::axis::{Axis, Scale, log_axis, value_axis};
 use crate::canvas::{Anchor, Layer, Mark, TextFormat};

@@ -1,4 +1,4 @@
-//! Charts with one row per run or pair: as high as their rows need, unless the user sets a size.
+//! Charts with one row per run or pair. Their height follows from the number of rows, unless the user sets a size.
 
 use super::canvas::{Layer, Mark, PX_PER_INCH, PictureSize, px_per_inch};
 use super::context::ChartContext;

@@ -1,4 +1,4 @@
-//! Strokes of curves: outlines with no more geometry than the picture can show, every extreme kept.
+//! Strokes of curves: outlines with only the detail that the picture can show; every extreme is kept.
 //!
 //! Anti-aliased strokes take most of the drawing time. A curve of entropy over steps is the graph of a
 //! function, and the stroke of such a graph is exactly the region between two other graphs: the upper and

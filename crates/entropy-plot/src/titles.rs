@@ -1,4 +1,4 @@
-//! What every chart has above and below its marks: title, subtitle and footer; and the names of runs.
+//! Title, subtitle and footer of every chart, and the names of runs.
 
 use super::ChartOptions;
 use super::canvas::{Anchor, Mark, TextFormat};

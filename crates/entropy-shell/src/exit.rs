@@ -80,7 +80,7 @@ pub fn print_usage(error: &clap::Error, hint: Option<&str>) -> ExitCode {
         write_stderr(&text);
         return ExitCode::from(2);
     }
-    // A mistyped flag is hardly ever meant as a value: "to pass '--x' as a value, use '-- --x'" would mislead.
+    // A mistyped flag is rarely meant as a value: the tip "to pass '--x' as a value, use '-- --x'" would mislead.
     let is_tip =
         |line: &str| line.contains("tip: to pass '") || hint.is_some() && line.contains("  tip: ");
     let text: String = text.split_inclusive('\n').filter(|line| !is_tip(line)).collect();

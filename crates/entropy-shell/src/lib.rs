@@ -1,4 +1,4 @@
-//! What `entropy-viz` and its helper `entropy-viz-compute` share as command-line programs: errors with
+//! Shared by the command-line programs `entropy-viz` and its helper `entropy-viz-compute`: errors with
 //! hints, messages and progress on stderr, exit codes, atomic output files, and the flags of `compute`.
 
 // The doc comments of arguments are help texts, with placeholders such as <FILE>.

@@ -20,7 +20,7 @@ pub fn protect_input(path: &Path) {
     }
 }
 
-/// Whether a path leads to a protected file, by symbolic or hard links too.
+/// Whether a path leads to a protected file, also through symbolic or hard links.
 fn is_input(path: &Path) -> bool {
     let inputs = INPUTS.lock().unwrap_or_else(PoisonError::into_inner);
     if inputs.is_empty() {
@@ -52,8 +52,8 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.commit()
 }
 
-/// A file that replaces the one at its path when it is committed. Dropped without a commit, it leaves the old file
-/// as it is.
+/// A file that replaces the one at its path when it is committed. If it is dropped without a commit, the old file
+/// is unchanged.
 #[derive(Debug)]
 pub struct AtomicFile {
     path: PathBuf,

@@ -37,7 +37,7 @@ impl Progress {
         self
     }
 
-    /// Adds `n` to what is done.
+    /// Adds `n` to the count.
     pub fn advance(&self, n: usize) {
         if self.enabled && self.bar.is_hidden() && self.bar.elapsed() >= DELAY {
             self.bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));

@@ -12,7 +12,7 @@ use crate::error::CliError;
 use crate::progress::Progress;
 use entropy_history::text::io_message;
 
-/// Warnings that are printed; further ones are only counted, unless with `--verbose`.
+/// The largest number of printed warnings; further ones are only counted, except with `--verbose`.
 const MAX_WARNINGS: usize = 20;
 
 /// The verbosity and colour of a program's output.
@@ -95,7 +95,7 @@ impl Terminal {
 
 /// Prints an error and its hint to stderr.
 pub fn report_error(what: &str, hint: Option<&str>) {
-    // Line breaks are deliberate (the numbered list of a label mismatch); the text of a line may be untrusted.
+    // Line breaks are kept (an error may contain a numbered list); the text of each line may be untrusted.
     let lines: Vec<_> = what.trim_end().lines().map(visible).collect();
     write_stderr(&format!("entropy-viz: {}\n", lines.join("\n")));
     if let Some(hint) = hint {

@@ -53,8 +53,8 @@ fn curve_events(
     events
 }
 
-/// The annotations: per event an open circle on the curve and a few words where no curve runs, with a leader
-/// if these are not close. `None` without events.
+/// The annotations. Each event has an open circle on the curve, and a few words where no curve runs, with a
+/// leader line if these are not close. `None` without events.
 pub(super) fn annotations(
     curves: &[Curve<'_>],
     analysis: &Analysis,
@@ -113,9 +113,9 @@ const MANY_EVENTS: usize = 48;
 /// An annotation farther from its event than this, in px, gets a leader.
 const LEADER_FROM: f64 = 14.0;
 
-/// Costs of a position; the distance from the event in px costs 1 each.
+/// Costs of a position: each px of distance from the event costs 1, and the following are added.
 ///
-/// A curve behind the text, and each column of it.
+/// A curve behind the text: a fixed cost, and a cost per column that it covers.
 const COVERS_CURVE: (f64, f64) = (50.0, 8.0);
 /// Each column of a faint curve behind the text.
 const COVERS_FAINT: f64 = 2.0;
@@ -145,8 +145,8 @@ struct Arrangement<'n> {
     cost: f64,
 }
 
-/// Places annotations one after another at the cheapest of their candidates: states first, then by `key`. Each
-/// is placed again in further passes, because the first ones were placed without the last ones.
+/// Places annotations one after another at their cheapest candidate positions: states first, then by `key`.
+/// Further passes place each again, because the first ones were placed before the last ones were known.
 fn arrange<'n>(
     events: &[CurveEvent],
     candidates: &'n [Vec<Annotation>],

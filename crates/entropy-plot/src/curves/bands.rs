@@ -19,7 +19,7 @@ use entropy_history::stats::smooth::Smoothing;
 /// Opacity of a band over all runs of a group, and over some of them.
 const OPACITY: f64 = 0.18;
 const PARTIAL_OPACITY: f64 = 0.09;
-/// Half the width in px of the band at a single point.
+/// Half the width in px of a band that has a single point.
 const WHISKER: f64 = 3.0;
 /// Up to this many groups, the subtitle says where their number of runs changes.
 const MAX_COUNT_NOTES: usize = 3;
@@ -78,7 +78,7 @@ fn shared_points(segments: &[BandSegment]) -> usize {
     segments.iter().map(|segment| segment.points.len()).sum()
 }
 
-/// What limits the mean of a group, if anything does. Groups of one run are reported together instead.
+/// A warning about the mean of a group, if it is limited. Groups of one run are reported together instead.
 fn mean_warning(
     members: &[&Run],
     segments: &[BandSegment],
@@ -113,7 +113,7 @@ fn mean_warning(
     }
 }
 
-/// Whether a group has no useful mean: none at all, or one point although its runs have more.
+/// Whether a group has no useful mean: no point, or only one although its runs have more.
 pub(super) fn has_no_mean(members: &[&Run], segments: &[BandSegment]) -> bool {
     let shared = shared_points(segments);
     shared == 0 || shared == 1 && members.iter().all(|run| run.history.points().len() > 1)

@@ -73,8 +73,8 @@ pub(super) fn end_names(curves: &[Curve<'_>], area: &PlotArea, chart: ChartConte
     Layer { name: "names".to_owned(), marks }
 }
 
-/// Chooses rows, columns and font size of a legend, and shortens the names to fit: with the largest size at
-/// which all names fit unshortened, or else with one at which every name has a place.
+/// Chooses rows, columns and font size of a legend: the largest size at which all names fit unshortened, else one at
+/// which all names fit shortened.
 pub(super) fn lay_out_legend(
     curves: &mut [Curve<'_>],
     chart: ChartContext<'_>,

@@ -24,7 +24,7 @@ const MEAN_WIDTH: f64 = 2.2;
 const PARTIAL_WIDTH: f64 = 1.6;
 /// On and off lengths along x in px of a mean over some of the runs.
 const PARTIAL_DASH: [f64; 2] = [7.0, 3.0];
-/// With more runs than this in groups, they are drawn with the width and the share of colour below.
+/// If groups have more runs than this, the runs are drawn with the width and the share of colour below.
 const MANY_MEMBERS: usize = 24;
 const FAINT_WIDTH: f64 = 0.6;
 const FAINT_SHARE: f64 = 0.15;
