@@ -14,7 +14,7 @@ use crate::prompts::{GivenResponse, Prompt, PromptRow};
 use crate::response::ResponseRecord;
 use crate::tokenizer::Tokenizer;
 
-/// Encodes prompts as the flags say; used for all checkpoints of a run.
+/// Encodes prompts according to the flags; used for all checkpoints of a run.
 pub(crate) struct PromptEncoder {
     system: Option<String>,
     wrapper: Option<PromptTemplate>,

@@ -89,7 +89,7 @@ impl EntropySummary {
 }
 
 impl HistoryFile {
-    /// Reads the file, if it exists, and the rows of its shards.
+    /// Reads the file, if it exists, and its shards.
     ///
     /// # Errors
     /// If the file has rows of another program, or rows computed with other prompts or flags. With `overwrite` such

@@ -19,12 +19,12 @@ use thiserror::Error;
 
 use super::{python, source, tojson};
 
-/// A long chat takes about ten thousand steps.
+/// Maximum number of steps; a long chat takes about ten thousand.
 const MAX_STEPS: u64 = 4_000_000;
 const MAX_OUTPUT: usize = 16 << 20;
 const MAX_MESSAGE: usize = 500;
 const TIME_LIMIT: Duration = Duration::from_secs(10);
-/// Only the part in use takes memory.
+/// Stack size in bytes; only the part in use takes memory.
 const STACK_SIZE: usize = 512 << 20;
 const NAME: &str = "template";
 

@@ -1,6 +1,6 @@
 //! Chat templates: from messages to the text that the model continues.
 //!
-//! A checkpoint has its template, written in Jinja for Python. Another text than in training gives another entropy, so
+//! A checkpoint has its template, written in Jinja for Python. The entropy depends on the exact text of the prompt, so
 //! the text must be equal to that of transformers, byte for byte:
 //!
 //! ```python
@@ -267,7 +267,7 @@ impl PromptTemplate {
         Ok(PromptTemplate { name: name.to_owned(), source, template })
     }
 
-    /// The template as the file has it.
+    /// The text of the template, as in the file.
     pub(crate) fn source(&self) -> &str {
         &self.source
     }

@@ -1,7 +1,7 @@
-//! Where the engine differs from Jinja and Python: printing of values, string methods, filters and tests.
+//! Corrects differences of the engine from Jinja and Python: printing of values, string methods, filters and tests.
 //!
-//! A value or method that the engine would render in another way than Python, and that is not corrected here, is an
-//! error: the text of a template is never wrong.
+//! If the engine would render a value or a method differently from Python and this module does not correct it, it is
+//! an error, so that a rendered text is never wrong.
 
 use minijinja::value::{Value, ValueKind, from_args};
 use minijinja::{Error, ErrorKind, State};

@@ -5,7 +5,7 @@
 //! - Python's `'%s' % (a, b)` becomes `'%s'|format(a, b)`.
 //! - Escapes in strings that the engine reads in another way, and the tag `raw`, are errors.
 
-/// Published templates have up to about 50 KiB.
+/// Maximum length of a template in bytes; published ones have up to about 50 KiB.
 const MAX_LENGTH: usize = 512 << 10;
 /// Maximum length of a tag, without its strings: the engine recurses over chains such as `a + b + c …`.
 const MAX_TAG_LENGTH: usize = 16 << 10;

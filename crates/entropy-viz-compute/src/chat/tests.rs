@@ -40,12 +40,12 @@ fn templates_render_as_in_transformers() {
         let name = &case["name"];
         match (result, &case["expected_error"]) {
             (Ok(text), Json::Null) => assert_eq!(text, case["expected"], "{name}"),
-            (Err(ChatError::Refused { message, .. }), wanted) => {
-                assert_eq!(message, *wanted, "{name}");
+            (Err(ChatError::Refused { message, .. }), expected) => {
+                assert_eq!(message, *expected, "{name}");
             }
             // Python's own errors have other texts.
-            (Err(error), wanted) => assert!(wanted.is_string(), "{name}: {error}"),
-            (Ok(text), wanted) => panic!("{name}: {text:?} and not {wanted}"),
+            (Err(error), expected) => assert!(expected.is_string(), "{name}: {error}"),
+            (Ok(text), expected) => panic!("{name}: {text:?} instead of {expected}"),
         }
     }
 }

@@ -61,10 +61,10 @@ impl Config {
         Some(Config { path: self.path.clone(), value: value.clone() })
     }
 
-    fn invalid(&self, key: &str, wanted: &str) -> anyhow::Error {
+    fn invalid(&self, key: &str, expected: &str) -> anyhow::Error {
         match self.get(key) {
             None => anyhow!("{} has no {key}", self.path.display()),
-            Some(value) => anyhow!("{}: {key} is {value}, not {wanted}", self.path.display()),
+            Some(value) => anyhow!("{}: {key} is {value}, not {expected}", self.path.display()),
         }
     }
 
@@ -125,7 +125,7 @@ impl Config {
         texts.map(Some).ok_or_else(|| self.invalid(key, "a list of strings"))
     }
 
-    /// Returns an error if a key has a value for which `harmless` is false: an unsupported setting.
+    /// Returns an error if a key has a value for which `harmless` returns false: such settings are not supported.
     pub(crate) fn refuse(
         &self,
         key: &str,

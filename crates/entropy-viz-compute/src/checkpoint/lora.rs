@@ -44,7 +44,7 @@ impl LoraAdapter {
         let empty = |value: &Value| value.as_object().is_some_and(serde_json::Map::is_empty);
         config.refuse("use_dora", off)?;
         config.refuse("fan_in_fan_out", off)?;
-        config.refuse("rank_pattern", |_| true)?; // the rank is taken from the shape of A
+        config.refuse("rank_pattern", |_| true)?; // the rank is read from the shape of A
         config.refuse("alpha_pattern", empty)?;
         config.refuse("layer_replication", |_| false)?;
         let file = TensorFile::open(&directory.join("adapter_model.safetensors"))?;

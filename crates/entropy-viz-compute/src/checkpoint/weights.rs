@@ -25,7 +25,7 @@ pub(crate) struct TensorOptions {
 pub(crate) struct Weights {
     files: Vec<TensorFile>,
     file_of: BTreeMap<String, usize>,
-    taken: BTreeSet<String>,
+    used: BTreeSet<String>,
     adapter: Option<LoraAdapter>,
 }
 
@@ -43,7 +43,7 @@ impl Weights {
                 }
             }
         }
-        Ok(Weights { files, file_of, taken: BTreeSet::new(), adapter: None })
+        Ok(Weights { files, file_of, used: BTreeSet::new(), adapter: None })
     }
 
     /// Adds an adapter, which is merged into the tensors when they are loaded.
@@ -130,7 +130,7 @@ impl Weights {
                 file.path.display()
             );
         }
-        self.taken.insert(name.to_owned());
+        self.used.insert(name.to_owned());
         Ok(())
     }
 
@@ -147,7 +147,7 @@ impl Weights {
         let extra: Vec<(&String, &usize)> = self
             .file_of
             .iter()
-            .filter(|(name, _)| !self.taken.contains(*name) && !derived(name))
+            .filter(|(name, _)| !self.used.contains(*name) && !derived(name))
             .collect();
         if let Some((name, file)) = extra.first() {
             let others = match extra.len() - 1 {

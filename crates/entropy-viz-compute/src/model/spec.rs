@@ -1,4 +1,4 @@
-//! What distinguishes one decoder architecture from another, read from config.json.
+//! The differences between decoder architectures, read from config.json.
 
 use anyhow::bail;
 
@@ -74,7 +74,7 @@ pub(crate) struct ExpertSpec {
     pub(crate) layers: Vec<bool>,
 }
 
-/// A larger `num_hidden_layers` is taken for a broken config.json.
+/// Maximum number of layers; a config.json with a larger `num_hidden_layers` is rejected as broken.
 const MAX_LAYERS: i64 = 10_000;
 
 impl Spec {

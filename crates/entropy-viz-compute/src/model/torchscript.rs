@@ -40,13 +40,13 @@ impl TorchScript {
                     group.count, group.length
                 )));
             }
-            let wanted: Vec<i64> = rows
+            let indices: Vec<i64> = rows
                 .iter()
                 .filter(|row| (start..end).contains(row))
                 .map(|row| row - start)
                 .collect();
-            let wanted = Tensor::f_from_slice(&wanted)?.f_to_device(self.device)?;
-            parts.push(logits.f_reshape([-1, shape[2]])?.f_index_select(0, &wanted)?);
+            let indices = Tensor::f_from_slice(&indices)?.f_to_device(self.device)?;
+            parts.push(logits.f_reshape([-1, shape[2]])?.f_index_select(0, &indices)?);
         }
         Tensor::f_cat(&parts, 0)
     }

@@ -36,7 +36,7 @@ impl PromptError {
     }
 }
 
-/// A row as its file format has it.
+/// A row of a prompt file, before its keys are interpreted.
 #[derive(Debug, PartialEq)]
 pub(super) struct RawRow {
     /// `line 3` or `row 2`, counted from 1.

@@ -75,11 +75,11 @@ fn csv_text_and_json_give_equal_prompts() {
     let flat: Vec<String> = questions.iter().map(|q| q.replace('\n', " ")).collect();
     assert_eq!(texts(&lines), flat);
     for (index, row) in read(&fixture("array.json"), None).unwrap().into_iter().enumerate() {
-        let wanted = match index % 2 {
+        let prompt = match index % 2 {
             0 => &expected["messages"][index],
             _ => &expected["questions"][index],
         };
-        assert_eq!(row.prompt_text.as_ref(), Some(wanted));
+        assert_eq!(row.prompt_text.as_ref(), Some(prompt));
     }
 }
 

@@ -1,4 +1,4 @@
-//! Which checkpoints are computed, and what determines the numbers of each.
+//! Selects the checkpoints to compute, and digests everything that determines their numbers.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ const TOKENIZER_FILES: [&str; 6] = [
     "generation_config.json",
 ];
 
-/// Everything that is common to all checkpoints.
+/// The inputs that all checkpoints share.
 pub(super) struct RunInputs<'a> {
     pub(super) args: &'a ComputeArgs,
     pub(super) terminal: &'a Terminal,
