@@ -5,9 +5,9 @@
 
 use std::borrow::Cow;
 
-/// The label with control, bidirectional and other invisible characters escaped as `\u{1b}`. The first
-/// character of what GitHub runs as a command in the log of a job is escaped too: `::` at the start of a line,
-/// `##[` anywhere (ActionCommand.cs of actions/runner).
+/// The label with control, bidirectional and other invisible characters escaped as `\u{1b}`. GitHub runs some texts
+/// in the log of a job as commands (ActionCommand.cs of actions/runner): `::` at the start of a line, and `##[`
+/// anywhere. Their first character is escaped too.
 pub fn visible(label: &str) -> Cow<'_, str> {
     let commands = || label.trim_start().starts_with("::") || label.contains("##[");
     if !commands() && !label.chars().any(is_invisible) {
@@ -27,7 +27,7 @@ pub fn visible(label: &str) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-/// The text as a table cell: an apostrophe is put before what a spreadsheet would run as a formula.
+/// The text as a table cell, with an apostrophe in front if a spreadsheet would run it as a formula.
 pub fn as_cell(text: &str) -> Cow<'_, str> {
     match text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
         true => Cow::Owned(format!("'{text}")),

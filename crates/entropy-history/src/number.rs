@@ -1,11 +1,11 @@
-//! Numbers as text: the one place that decides how a value is printed for people.
+//! Numbers as text for people: the only place that formats them.
 
 /// A step with all its digits, and a typographic minus sign.
 pub fn exact(step: f64) -> String {
     typographic(shortest(step))
 }
 
-/// The shortest text that parses to the same number; with an exponent below 1e-5 and from 1e21.
+/// The shortest text that parses to the same number. Below 1e-5 and from 1e21 on, it has an exponent.
 pub fn shortest(value: f64) -> String {
     if value != 0.0 && !(1e-5..1e21).contains(&value.abs()) {
         format!("{value:e}")
@@ -19,7 +19,7 @@ pub fn typographic(text: String) -> String {
     text.replace('-', "−")
 }
 
-/// A share in per cent, with the digits it was given with: `59.9 %` for 0.599.
+/// A share in per cent with all its digits: `59.9 %` for 0.599.
 pub fn percent(share: f64) -> String {
     format!("{} %", (1e8 * share).round() / 1e6)
 }
@@ -69,8 +69,8 @@ mod tests {
     #[test]
     fn short_values_keep_three_digits() {
         let cases = [2.563042, 0.323983, 0.001753, 123.456, 0.0, -0.5, 12.0, 1e16, 0.99999];
-        let wanted =
+        let expected =
             ["2.56", "0.324", "0.00175", "123.5", "0", "−0.500", "12.00", "1.00e16", "1.00"];
-        assert_eq!(cases.map(short), wanted);
+        assert_eq!(cases.map(short), expected);
     }
 }

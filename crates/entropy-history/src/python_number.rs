@@ -7,8 +7,8 @@
 /// Calls and lists nested deeper than this are not numbers.
 const DEEPEST: usize = 4;
 
-/// The number that a text holds, and nothing else; NaN for `None` and `null`. A call of a constructor
-/// counts as its first argument, a list as its only element. `None` where the text is no number.
+/// Parses a text that is a number as a whole. `None` and `null` give NaN. A call of a constructor has the value of
+/// its first argument, a list that of its only element. Returns `None` if the text is not a number.
 pub(crate) fn python_number(text: &str) -> Option<f64> {
     nested(text, DEEPEST)
 }

@@ -1,5 +1,5 @@
-//! What a metric measures: trainers call different quantities «entropy», and only equal ones can be compared.
-//! The table of known keys is from the sources of the trainers in 2026.
+//! What a metric measures. Trainers call different quantities “entropy”, and only equal quantities can be compared.
+//! The table of known keys comes from the source code of the trainers in 2026.
 
 use serde::Serialize;
 
@@ -113,7 +113,7 @@ pub struct KnownKey {
     pub kind: EntropyKind,
     /// The trainers that log it.
     pub trainers: &'static str,
-    /// What a trainer does differently from what the kind says, if anything.
+    /// How the values of a trainer differ from the kind, if they do.
     pub caveat: Option<&'static str>,
 }
 
@@ -127,8 +127,8 @@ impl KnownKey {
     }
 }
 
-/// The keys that are looked for if no metric is requested, best first. Capitals and a leading `train/` do not
-/// matter, unless another entry has exactly the key.
+/// The keys that are searched if no metric is requested, best first. Capitals and a leading `train/` are ignored,
+/// unless an entry has exactly the key of the log.
 pub static KNOWN_KEYS: &[KnownKey] = &[
     known("policy/entropy", EntropyKind::TokenMean, "R-Zero fork"),
     known("Policy/Entropy", EntropyKind::ActionDistribution, "Unity ML-Agents"),
@@ -136,15 +136,15 @@ pub static KNOWN_KEYS: &[KnownKey] = &[
     known("actor/entropy", EntropyKind::TokenMean, "verl")
         .but("verl aggregates it by actor.loss_agg_mode; a token mean is the default"),
     known("entropy", EntropyKind::TokenMean, "TRL, verifiers, Oat, R-Zero fork").but(
-        "TRL's SFT, DPO, KTO and distillation log that of data tokens, not of samples of the policy; \
+        "TRL's SFT, DPO, KTO and distillation log the entropy at tokens of the data, not of the policy's samples; \
          TRL's GRPO takes means of micro-batches, Oat only the last micro-batch",
     ),
     known("train/entropy", EntropyKind::TokenMean, "TRL through W&B or TensorBoard, Twinkle")
-        .but("TRL's SFT, DPO, KTO and distillation log that of data tokens, not of samples of the policy"),
+        .but("TRL's SFT, DPO, KTO and distillation log the entropy at tokens of the data, not of the policy's samples"),
     known("policy/policy_entropy", EntropyKind::TokenMean, "SkyRL")
         .but("a mean of the means of micro-batches"),
     known("critic/entropy/mean", EntropyKind::TokenMean, "ROLL")
-        .but("zeros where old log-probabilities are not recomputed"),
+        .but("0 if old log-probabilities are not recomputed"),
     known("entropy/all/mean", EntropyKind::TokenMean, "prime-rl"),
     known("entropy/mean", EntropyKind::SequenceMean, "ms-swift"),
     known("entropy/entropy_mean", EntropyKind::SequenceMean, "ms-swift with Megatron"),
@@ -153,10 +153,10 @@ pub static KNOWN_KEYS: &[KnownKey] = &[
     known("loss/entropy", EntropyKind::TokenMean, "ART"),
     known("*update/entropy/avg", EntropyKind::TokenMean, "AReaL"),
     known("policy/entropy_avg", EntropyKind::ExactMean, "TRL PPO, open-instruct").but(
-        "TRL PPO averages over all positions of a batch, padding too; open-instruct over each packed row first",
+        "TRL PPO averages over all positions of a batch, including padding; open-instruct over each packed row first",
     ),
     known("train/entropy_loss", EntropyKind::ExactMean, "OpenRLHF, slime, miles; Stable-Baselines3 negated")
-        .but("OpenRLHF took it at temperature 1 before September 2026, at that of the rollout after"),
+        .but("OpenRLHF computed it at temperature 1 before September 2026, and at the rollout temperature since then"),
     known("rollout/entropy", EntropyKind::ExactMean, "slime, miles, Fireworks"),
     known("full_entropy", EntropyKind::TokenMean, "NeMo-RL"),
     known("actor_entropy", EntropyKind::TokenMean, "verl through Prometheus")
@@ -197,7 +197,7 @@ fn without_train(key: &str) -> Option<&str> {
     is_key("train/", prefix).then_some(rest)
 }
 
-/// Keys that agents with few actions log beside their entropy; language models have none of them.
+/// Keys that agents with few actions log in addition to their entropy; logs of language models have none of them.
 const CLASSIC_KEYS: [&str; 10] = [
     "frames",
     "fps",

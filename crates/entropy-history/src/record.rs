@@ -1,4 +1,4 @@
-//! A history that is recorded during training, so that a run that dies leaves one too.
+//! A history that is recorded during training, so that a run that crashes has one too.
 //!
 //! R-Zero writes `entropy_history_<run>.json` once, when training ends successfully. A [`Recording`]
 //! holds the same rows, adds each step as it arrives, and can return the whole file at any time.
@@ -9,7 +9,7 @@ use crate::formats::rzero;
 use crate::formats::{self, LiveConsole, LogNote, ReadError, SeriesSelector, Source};
 use crate::history::Point;
 
-/// Why a line is not a step.
+/// Why a line has no step.
 #[derive(Debug, Error)]
 pub enum LineError {
     /// It is not UTF-8.
@@ -79,9 +79,9 @@ impl Recording {
 pub struct TakenLine {
     /// The points of the rows that are complete with this line.
     pub rows: Vec<Point>,
-    /// What is wrong with a row, if something is.
+    /// The message about a row that cannot be read, if there is one.
     pub problem: Option<String>,
-    /// Whether the line is of another program, and no row.
+    /// Whether the line is the output of another program and not a row.
     pub is_foreign: bool,
 }
 
@@ -112,7 +112,7 @@ impl<'s> LineReader<'s> {
         let inside = line.trim_ascii_start().strip_prefix(b"{").map(<[u8]>::trim_ascii_start);
         let is_json = inside.is_some_and(|inside| inside.starts_with(b"\""));
         let parsed = match parse_line(line, self.selector) {
-            // Python's dictionaries have a place among the other lines of the trainer.
+            // Python dictionaries are read by the console reader.
             _ if inside.is_some() && !is_json => Err(LineError::NoText),
             Err(LineError::Row(ReadError::NoStep { .. })) => self.numbered_row(line),
             parsed => parsed,
@@ -158,7 +158,8 @@ impl<'s> LineReader<'s> {
         Ok(parsed)
     }
 
-    /// The points of rows. Those without steps are numbered on, so that a second training keeps the first.
+    /// The points of rows. Rows without steps continue the numbering, so that a second training does not replace the
+    /// first.
     fn points(&mut self, rows: Vec<(usize, Point)>, last_step: Option<f64>) -> Vec<Point> {
         let mut points: Vec<Point> = Vec::new();
         for (training, mut point) in rows {

@@ -1,5 +1,5 @@
-//! Which series of a log are selected: the best-known entropy key, or those that `--metric` names, and
-//! the auxiliary series to read with them (a reward, a clock).
+//! Selects the series of a log: the best-known entropy key, or the keys of `--metric`, and the auxiliary
+//! series to read with them (a reward, a clock).
 
 use crate::quantity::{KNOWN_KEYS, is_key, matches_known};
 
@@ -142,12 +142,12 @@ impl SeriesSelector {
         rank_among(&self.rewards, key).map(AuxKind::Reward).or_else(clock)
     }
 
-    /// Whether the known keys are looked for, because no key was named.
+    /// Whether the known keys are searched, because no key was named.
     pub fn uses_default_keys(&self) -> bool {
         self.patterns.is_empty()
     }
 
-    /// Number of patterns; `None` if the known keys are looked for.
+    /// Number of patterns; `None` if the known keys are searched.
     pub(crate) fn pattern_count(&self) -> Option<usize> {
         (!self.patterns.is_empty()).then_some(self.patterns.len())
     }
@@ -179,7 +179,7 @@ impl SeriesSelector {
         Some(KeyRank { pattern, matched_dotted: false })
     }
 
-    /// The keys that were looked for, for an error.
+    /// The searched keys, for an error message.
     pub(crate) fn names(&self, format_keys: &[&str]) -> Vec<String> {
         match &self.patterns[..] {
             [] => format_keys.iter().map(|&key| key.to_owned()).collect(),
@@ -188,7 +188,7 @@ impl SeriesSelector {
     }
 }
 
-/// Words of keys with "entropy" that are no entropy: weights of a loss, targets, cross-entropies, times.
+/// Words that show that a key with "entropy" is not an entropy: weights of a loss, targets, cross-entropies, times.
 const NO_ENTROPY_WORDS: [&str; 20] = [
     "coef",
     "coeff",
@@ -211,7 +211,7 @@ const NO_ENTROPY_WORDS: [&str; 20] = [
     "timing",
     "eval",
 ];
-/// Words of keys for the spread of an entropy.
+/// Words that show that a key is the spread or an extreme of an entropy.
 const SPREAD_WORDS: [&str; 14] = [
     "std", "stdev", "stddev", "stderr", "sem", "var", "variance", "min", "max", "sd", "se",
     "count", "median", "num",
@@ -227,8 +227,8 @@ pub(crate) fn is_entropy_like(key: &str) -> bool {
     entropy_likeness(key) < 2
 }
 
-/// How much the name of a key suggests the mean of an entropy, 0 the most: a mean, an entropy, its spread or
-/// extremes, something that is none.
+/// A class for the name of a key, smaller if it is more likely the mean of an entropy: 0 for a mean, 1 for an
+/// entropy, 2 for its spread or extremes, 3 for something else.
 pub(crate) fn entropy_likeness(key: &str) -> u8 {
     let has = |list: &[&str]| words(key).any(|word| list.contains(&word.as_str()));
     if !key.to_lowercase().contains("entropy") || has(&NO_ENTROPY_WORDS) {
@@ -251,7 +251,7 @@ fn compile(patterns: &[String]) -> Result<Vec<Pattern>, (String, String)> {
     compiled.collect()
 }
 
-/// The first pattern that matches the key; an exact match or a glob counts before a dotted match.
+/// The first pattern that matches the key; an exact match or a glob is preferred to a dotted match.
 fn rank_among(patterns: &[Pattern], key: &str) -> Option<KeyRank> {
     let exact =
         |(text, glob): &Pattern| text == key || glob.as_ref().is_some_and(|glob| glob.matches(key));

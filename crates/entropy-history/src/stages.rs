@@ -51,8 +51,8 @@ struct Stage {
     run: Run,
 }
 
-/// Joins runs into stages: `stage` gives for a label the name of the joined run and that of the stage, or
-/// `None` for a run to keep as it is. Stages are in natural order (`2` before `10`); a joined run takes the
+/// Joins runs that are stages: `stage` returns for a label the name of the joined run and the name of the
+/// stage, or `None` for a run to keep as it is. Stages are in natural order (`2` before `10`); a joined run takes the
 /// position of its first run. Returns the runs, and how many were joined from stages.
 ///
 /// # Errors
@@ -132,8 +132,8 @@ fn concat(mut stages: Vec<Stage>) -> Result<Run, StageError> {
     Ok(Run { history, ..run })
 }
 
-/// Concatenates an auxiliary series of two stages; `None` if either lacks it: a part would be taken for the
-/// whole. `moved` gives the rows of the second with their new steps, from `start` on. `value` maps a value of
+/// Concatenates an auxiliary series of two stages; `None` if either lacks it, because a part would look like
+/// the whole. `moved` gives the rows of the second with their new steps, from `start` on. `value` maps a value of
 /// the second, given the value expected to follow the first and the first value of the second.
 fn concat_aux(
     earlier: Option<AuxSeries>,
@@ -252,8 +252,8 @@ mod tests {
         ];
         let (runs, _) = concat_stages(runs, by_version).unwrap();
         let clock = runs[0].clock.as_ref().unwrap();
-        let wanted = [(1.0, 100.0), (2.0, 110.0), (3.0, 120.0), (4.0, 130.0), (5.0, 137.0)];
-        assert_eq!(clock.values(), wanted);
+        let expected = [(1.0, 100.0), (2.0, 110.0), (3.0, 120.0), (4.0, 130.0), (5.0, 137.0)];
+        assert_eq!(clock.values(), expected);
         assert_eq!(runs[0].reward.as_ref().unwrap().at(5.0), Some(0.5));
         let half = vec![with_aux("q_v1", &[1], &[1.0]), run("q_v2", &[1])];
         assert_eq!(concat_stages(half, by_version).unwrap().0[0].clock, None);

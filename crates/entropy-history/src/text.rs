@@ -1,4 +1,4 @@
-//! Parts of messages, and text as a terminal shows it.
+//! Parts of messages, and text without terminal escape sequences.
 
 use std::borrow::Cow;
 use std::io;

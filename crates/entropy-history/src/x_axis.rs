@@ -123,9 +123,9 @@ impl XAxis {
 pub struct Reindexed {
     /// Points whose step has no time: left out.
     pub without_time: usize,
-    /// Points with an earlier time than the step before: sorted by time.
+    /// Points with an earlier time than the step before; they are sorted by time.
     pub reordered: usize,
-    /// Points with the time of a later one, which counts: left out.
+    /// Points left out because a later point has the same time.
     pub same_time: usize,
 }
 
@@ -133,7 +133,7 @@ pub struct Reindexed {
 #[derive(Debug, Clone, Error, PartialEq)]
 pub enum XAxisError {
     /// The log has no clock.
-    #[error("the log has no times of its steps")]
+    #[error("the log has no times for its steps")]
     NoClock,
     /// The clock has no value at the steps of the entropy.
     #[error("{0:?} has no value at any of the steps with an entropy")]

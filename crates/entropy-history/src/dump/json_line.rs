@@ -31,8 +31,8 @@ pub(crate) struct JsonLine {
 }
 
 impl JsonLine {
-    /// The response on line `number`, and how many of its tokens are left out because they have no
-    /// finite entropy.
+    /// Converts line `number` to a response; also returns how many of its tokens were left out because
+    /// they have no finite entropy.
     pub(crate) fn response(self, number: usize) -> Result<(RawResponse, usize), String> {
         let step = self.export_step.or(self.step).ok_or("it has no \"step\"")?.0;
         match (self.token_ids, self.entropy) {
@@ -51,7 +51,7 @@ impl JsonLine {
                 if let Some((name, found)) = lists.find(|(_, found)| *found != all) {
                     return Err(format!("it has {all} \"token_ids\" and {found} in {name:?}"));
                 }
-                // The prompt precedes the first sampled token; tool outputs may stand between others.
+                // The prompt ends at the first sampled token; tool outputs may be between later ones.
                 let first = self.loss_mask.iter().position(|sampled| *sampled).unwrap_or(all);
                 let sampled = (0..all).filter(|&i| self.loss_mask[i]);
                 let (kept, left_out): (Vec<usize>, Vec<usize>) =
@@ -99,8 +99,8 @@ fn or_minus_infinity(log_prob: Option<FloatValue>) -> f64 {
     log_prob.map_or(f64::NEG_INFINITY, |log_prob| log_prob.0)
 }
 
-/// prime-rl writes `null` for values that are not finite. A sampled token without a finite entropy is
-/// left out and counted.
+/// prime-rl writes `null` for values that are not finite. A sampled token without a finite entropy
+/// is left out and counted.
 fn or_nan(number: Option<FloatValue>) -> f64 {
     number.map_or(f64::NAN, |number| number.0)
 }

@@ -23,7 +23,7 @@ pub use read::{is_token_dump, read};
 pub struct TokenKind {
     /// The id in the vocabulary.
     pub id: u32,
-    /// The text, if the dump has texts; half of a character is `U+FFFD`.
+    /// The text, if the dump has texts; `U+FFFD` stands for a part of a character.
     pub text: Option<String>,
 }
 
@@ -164,7 +164,7 @@ impl TokenDump {
         self.sources.push(source.into());
     }
 
-    /// Adds a response. One without tokens is only counted.
+    /// Adds a response. A response without tokens is only counted.
     ///
     /// # Errors
     /// When its lists differ in length, or an entropy is not finite.

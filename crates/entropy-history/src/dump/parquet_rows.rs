@@ -94,10 +94,10 @@ fn list<T>(name: &str, field: &Field, take: fn(&Field) -> Option<T>) -> Result<V
         Field::Null => return Ok(Vec::new()),
         _ => return Err(format!("column {name:?} holds no lists")),
     };
-    let taken = |(at, element)| {
+    let converted = |(at, element)| {
         take(element).ok_or_else(|| format!("element {} of {name:?} is {}", at + 1, start(element)))
     };
-    elements.iter().enumerate().map(taken).collect()
+    elements.iter().enumerate().map(converted).collect()
 }
 
 /// The value of a cell, shortened for a message.

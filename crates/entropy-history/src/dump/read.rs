@@ -5,13 +5,13 @@
 //!  "entropies":[2.475,0.642],"log_probs":[-2.593,null],"finish_reason":"length"}      one line per response
 //! ```
 //!
-//! A log-prob of `null` is −∞; `sample` is present if prompts have several samples; without a tokenizer
-//! `tokens` is empty. Parquet has the same columns, one row per response, and ids as strings.
+//! A log-prob of `null` is −∞. `sample` is present if prompts have several samples. `tokens` is empty if the
+//! model has no tokenizer. Parquet has the same columns, one row per response, and ids as strings.
 //!
 //! prime-rl (`src/prime_rl/trainer/rl/token_export.py`, commit d2f82fa; schema 2 has more columns)
 //! writes `token_exports/step_N/rank_R.jsonl`, one line per sequence: `token_ids` of prompt and
-//! response, of which those with `loss_mask` were sampled; `entropy` and `trainer_logprobs` are shifted
-//! to the token that was drawn, and `null` where they are not finite. It has no texts.
+//! response, of which those with `loss_mask` were sampled; `entropy` and `trainer_logprobs` are at the
+//! index of the sampled token, and `null` where they are not finite. It has no texts.
 
 use std::io::{BufRead, BufReader, Read};
 
@@ -34,7 +34,7 @@ pub fn is_token_dump(head: &[u8]) -> bool {
         |name: &str| keys.iter().any(|(key, holds)| key == name && *holds == ValueKind::Array);
     let ours = has("response_token_ids") && has("entropies");
     let prime = has("token_ids") && has("loss_mask") && has("entropy");
-    // Rollouts begin with these keys too, but have a `response` before them.
+    // A rollout file has these keys too, but `response` comes first.
     let is_partial_line = memchr::memchr(b'\n', head).is_none() && has("prompt_token_ids");
     let ours_partial =
         is_partial_line && !keys.iter().any(|(key, _)| key == "response" || key == "entropy");

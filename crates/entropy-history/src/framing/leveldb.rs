@@ -17,7 +17,7 @@ use super::{Damage, Position};
 
 const BLOCK: u64 = 1 << 15;
 const HEADER: usize = 7;
-/// A longer record is an uploaded table or a console log, and is skipped.
+/// The longest record that is read, in bytes; a longer one is an uploaded table or a console log, and is skipped.
 const LARGEST: usize = 1 << 26;
 
 /// Reads records from a stream.
@@ -70,7 +70,7 @@ impl<'a> LevelDbReader<'a> {
         }
     }
 
-    /// The position behind the last complete record, where reading continues after the file has grown.
+    /// The position after the last complete record, where reading continues when the file has grown.
     pub fn position(&self) -> Position {
         self.next
     }
@@ -103,7 +103,7 @@ impl<'a> LevelDbReader<'a> {
             };
             if matches!(part, ChunkType::Full | ChunkType::First) {
                 if inside {
-                    self.damaged(start, "a record begins before the one before it has ended");
+                    self.damaged(start, "a record begins inside another record");
                 }
                 self.number += 1;
                 self.start = start;
@@ -145,7 +145,7 @@ impl<'a> LevelDbReader<'a> {
             return Ok(if self.window.rest().is_empty() { Chunk::End } else { Chunk::Cut });
         }
         let header = self.window.rest();
-        let crc = u32::from_le_bytes(*header.first_chunk().expect("BUG: the header is here"));
+        let crc = u32::from_le_bytes(*header.first_chunk().expect("BUG: the header was read"));
         let length = usize::from(u16::from_le_bytes([header[4], header[5]]));
         let part = match header[6] {
             1 => ChunkType::Full,

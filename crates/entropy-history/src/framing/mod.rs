@@ -1,4 +1,4 @@
-//! Framing: bytes to records and back. Knows nothing of entropy.
+//! Framing: bytes to records and back, independent of what the records mean.
 
 pub mod json;
 pub mod leveldb;

@@ -1,4 +1,4 @@
-//! What all readers of Parquet files need: a guard against panics of the library, and its error texts.
+//! Shared by all readers of Parquet files: catches panics of the library, and shortens its error messages.
 
 use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};

@@ -2,8 +2,8 @@
 //!
 //! A message is a sequence of fields: a tag (`number << 3 | type`) and a value. Type 0 is a varint
 //! (seven bits per byte, lowest first, the top bit set on all bytes but the last), 1 and 5 are eight
-//! and four bytes, little-endian, 2 is a length and that many bytes. Written by hand, because two dozen
-//! fields are used of the hundreds that generated code would bring. Format:
+//! and four bytes, little-endian, 2 is a length and that many bytes. Written by hand: about two dozen
+//! fields are used, and generated code would have hundreds. Format:
 //! <https://protobuf.dev/programming-guides/encoding/>
 
 /// The value of a field.

@@ -2,7 +2,7 @@
 //!
 //! Opening such a database in place may create `-wal` and `-shm` files next to it, wait for a lock, or
 //! miss the newest rows, which a live or killed program keeps in the `-wal` file. So the database is
-//! copied with these files to a temporary directory. A copy counts if no file changed meanwhile.
+//! copied with these files to a temporary directory. A copy is used only if no file changed meanwhile.
 
 use std::fs;
 use std::io;
@@ -72,8 +72,7 @@ pub fn has_columns(path: &Path, table: &str, columns: &[&str]) -> bool {
     found.is_some_and(|found| columns.iter().all(|name| found.iter().any(|n| n == name)))
 }
 
-/// Opens a database without locks and without a file next to it: SQLite takes it for one that nobody
-/// changes.
+/// Opens a database as immutable: SQLite takes no locks and creates no files next to it.
 fn open_in_place(path: &Path) -> rusqlite::Result<Connection> {
     let mut uri = "file:".to_owned();
     if cfg!(windows) {

@@ -16,7 +16,7 @@ use super::{Damage, Position};
 
 const HEADER: usize = 12;
 const FOOTER: usize = 4;
-/// A longer record is an image or a graph, and is skipped without being held.
+/// The longest record that is read, in bytes; a longer one is an image or a graph, and is skipped.
 const LARGEST: u64 = 1 << 26;
 
 /// Reads records from a stream.
@@ -40,7 +40,7 @@ pub fn begins(head: &[u8]) -> bool {
     length(head).is_some()
 }
 
-/// The length at the start of `bytes`, if its checksum is right.
+/// The length at the start of `bytes`, if its checksum is correct.
 #[inline]
 fn length(bytes: &[u8]) -> Option<u64> {
     let (length, rest) = bytes.split_first_chunk::<8>()?;
@@ -66,7 +66,7 @@ impl<'a> TfRecordReader<'a> {
         }
     }
 
-    /// The position behind the last complete record, where reading continues after the file has grown.
+    /// The position after the last complete record, where reading continues when the file has grown.
     pub fn position(&self) -> Position {
         self.next
     }
@@ -150,7 +150,7 @@ impl<'a> TfRecordReader<'a> {
 
 #[inline]
 fn data_matches(bytes: &[u8], end: usize) -> bool {
-    let crc = bytes[end..].first_chunk::<4>().expect("BUG: the footer is here");
+    let crc = bytes[end..].first_chunk::<4>().expect("BUG: the footer was read");
     masked_crc(&bytes[HEADER..end]) == u32::from_le_bytes(*crc)
 }
 

@@ -19,7 +19,7 @@ pub const MAGIC: &[u8] = b"PK\x03\x04";
 const END: &[u8] = b"PK\x05\x06";
 /// Size of the end record with the longest comment.
 const LONGEST_END: u64 = 22 + 0xffff;
-/// A larger directory is not that of a few logs.
+/// The largest directory that is read, in bytes; that of a few logs is far smaller.
 const LARGEST_DIRECTORY: u32 = 1 << 24;
 
 /// A file of an archive, decompressed while it is read. At its end, its checksum is verified.
@@ -81,7 +81,7 @@ pub fn open<'a, A: Read + Seek>(
             let data: Box<dyn Read> = match method {
                 0 => Box::new(data),
                 8 => Box::new(DeflateDecoder::new(data)),
-                _ => return Err(invalid("a file is packed in an unknown way")),
+                _ => return Err(invalid("a file is compressed with an unsupported method")),
             };
             let crc_so_far = crc32fast::Hasher::new();
             return Ok(Some(ZippedFile { data, crc: crc_so_far, expected_crc: crc }));

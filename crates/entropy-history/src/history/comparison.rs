@@ -1,4 +1,4 @@
-//! Several runs, to be shown and compared.
+//! Several runs that are shown and compared together.
 
 use std::collections::BTreeMap;
 

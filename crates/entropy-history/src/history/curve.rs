@@ -36,7 +36,7 @@ impl std::ops::AddAssign for Repairs {
     }
 }
 
-/// Why rows are not a history.
+/// Why rows cannot be a history.
 #[derive(Debug, Clone, Error, PartialEq)]
 #[non_exhaustive]
 pub enum HistoryError {
@@ -155,7 +155,7 @@ impl History {
         History { points: Arc::new(points), gaps, ..self.clone() }
     }
 
-    /// Whether both are copies of one history and have one label.
+    /// Whether both are copies of one history, with the same label.
     pub fn is_copy_of(&self, other: &History) -> bool {
         Arc::ptr_eq(&self.points, &other.points) && self.label == other.label
     }

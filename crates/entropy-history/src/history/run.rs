@@ -1,4 +1,4 @@
-//! A run: its history, where it came from, and the series that were read with it.
+//! A run: its history, its source, and the series that were read with it.
 
 use std::sync::Arc;
 
@@ -24,11 +24,11 @@ pub struct Run {
     pub stages: Vec<StageBoundary>,
     /// The reward, if it was requested.
     pub reward: Option<AuxSeries>,
-    /// When each step was logged, in seconds of one clock, if it was requested.
+    /// The time at which each step was logged, in seconds of one clock, if it was requested.
     pub clock: Option<AuxSeries>,
     /// How many logged rows were repaired.
     pub repairs: Repairs,
-    /// Sentences that a user should know about the run.
+    /// Warnings for the user about the data of the run, as sentences.
     pub warnings: Vec<String>,
     /// Its rank in its first [`Comparison`](super::Comparison), which sets it.
     pub rank: Option<ColourRank>,
@@ -37,11 +37,11 @@ pub struct Run {
 /// Rank at the first comparison; keeps colours stable when runs are filtered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ColourRank {
-    /// How many runs were before it.
+    /// Number of runs before it.
     pub order: usize,
-    /// How many runs have a larger range of entropy; equal ones count in their order.
+    /// Number of runs with a larger range of entropy; runs with equal ranges keep their order.
     pub by_spread: usize,
-    /// How many runs there were.
+    /// Number of all runs.
     pub of: usize,
 }
 
@@ -77,8 +77,8 @@ pub struct AuxSeries {
 }
 
 impl AuxSeries {
-    /// Validates rows of step and value in log order: the later row of a step counts, as in a
-    /// [`History`]; what is not finite is dropped. `None` when nothing is left.
+    /// Validates rows of step and value in log order: of several rows of a step the last is
+    /// kept, as in a [`History`]; values that are not finite are dropped. `None` when no row is left.
     pub fn from_raw(metric: impl Into<String>, mut rows: Vec<(f64, f64)>) -> Option<AuxSeries> {
         rows.retain(|(step, _)| step.is_finite());
         rows.sort_by(|a, b| a.0.total_cmp(&b.0)); // stable: log order within a step

@@ -28,7 +28,7 @@ pub enum Spread {
 }
 
 impl Spread {
-    /// The number of runs that a band needs at least.
+    /// The smallest number of runs that gives a band.
     pub fn min_runs(self) -> usize {
         match self {
             Spread::Sd | Spread::Se | Spread::MinMax => 2,

@@ -1,4 +1,4 @@
-//! The rules of `check`, and which of them a run passes, violates or cannot be judged by.
+//! The rules of `check`, and whether a run passes or violates each of them; some cannot be applied to a run.
 //!
 //! Bounds apply to the logged values. Rules that compare a run with its own start use the smoothed curve,
 //! like the collapse state. A rule that cannot be applied is reported as skipped, not as violated.
@@ -218,7 +218,7 @@ fn max_drop(points: &[Point], stats: &RunStats, share: f64) -> Verdict {
     violated(Rule::MaxDrop, step, drop, share, message)
 }
 
-/// Orders states from good to bad.
+/// A rank of states, larger if worse.
 fn badness(state: State) -> u8 {
     match state {
         State::Healthy | State::TooShort => 0,

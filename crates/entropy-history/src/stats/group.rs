@@ -72,11 +72,11 @@ impl<'a> GroupMembers<'a> {
         recorded: &[bool],
     ) -> GroupMembers<'a> {
         let run = |i: &usize| &comparison.runs()[*i].history;
-        let (taken, others): (Vec<usize>, Vec<usize>) =
+        let (recorded_runs, others): (Vec<usize>, Vec<usize>) =
             group.members.iter().partition(|i| recorded[**i]);
         GroupMembers {
             name: &group.name,
-            runs: taken.iter().map(run).collect(),
+            runs: recorded_runs.iter().map(run).collect(),
             unrecorded: others.iter().map(|i| run(i).label()).collect(),
         }
     }
@@ -161,8 +161,8 @@ pub(super) fn shared_steps(runs: &[&History]) -> Vec<f64> {
 pub(super) fn means_over(runs: &[&History], steps: &[f64]) -> Vec<f64> {
     let mean = |run: &&History| {
         let mut remaining = steps.iter().peekable();
-        let taken = run.points().iter().filter(|p| remaining.next_if_eq(&&p.step).is_some());
-        taken.map(|p| p.entropy).sum::<f64>() / steps.len() as f64
+        let shared = run.points().iter().filter(|p| remaining.next_if_eq(&&p.step).is_some());
+        shared.map(|p| p.entropy).sum::<f64>() / steps.len() as f64
     };
     runs.iter().map(mean).collect()
 }

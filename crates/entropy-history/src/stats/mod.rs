@@ -77,8 +77,8 @@ pub fn analyse(comparison: &Comparison, thresholds: &Thresholds) -> Analysis {
     analysis_of(comparison.runs().par_iter().map(|run| RunStats::of(run, thresholds)).collect())
 }
 
-/// Computes the statistics of every run over a range of its steps. Whatever compares a run with its own
-/// start, such as its state, covers the whole run; a note says so.
+/// Computes the statistics of every run over a range of its steps. Numbers that compare a run with its
+/// own start, such as its state, cover the whole run; a note says so.
 pub fn analyse_window(window: &Window, thresholds: &Thresholds) -> Analysis {
     let runs = window.cut.runs().par_iter().zip(window.whole.runs());
     let runs = runs.map(|(cut, whole)| RunStats::of_part(cut, whole, thresholds)).collect();

@@ -57,7 +57,7 @@ impl SharedSteps {
         self.a.iter().zip(&self.b).map(|(a, b)| a - b).collect()
     }
 
-    /// How far two differences may be apart if only the rounding of their values differs.
+    /// The largest distance of two differences that rounding of their values can cause.
     fn noise(&self) -> f64 {
         ROUNDING * self.a.iter().chain(&self.b).abs_max()
     }

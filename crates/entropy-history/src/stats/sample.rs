@@ -1,4 +1,4 @@
-//! Mean, median and quantiles of plain slices: the one home of these formulas.
+//! Mean, median and quantiles of plain slices: the only place with these formulas.
 //!
 //! [`statrs`] computes means and deviations in one pass without cancellation; use its
 //! `Statistics` trait where a standard deviation is needed as well. The functions here are for means

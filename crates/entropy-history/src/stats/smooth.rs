@@ -1,5 +1,5 @@
-//! Smoothing of curves for display. Input values are finite. A smoothed curve has its gaps where the logged
-//! curve has them.
+//! Smoothing of curves for display. Input values are finite. A smoothed curve has the same gaps as the
+//! logged curve.
 //!
 //! `ema` is TensorBoard's moving average: `last = w·last + (1−w)·y`, shown as `last / (1 − w^n)`. `twema` is
 //! the time-weighted average of W&B's manual: `last = last·v^Δ + y`, `norm = norm·v^Δ + 1`, shown as

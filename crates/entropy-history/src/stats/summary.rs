@@ -84,8 +84,8 @@ impl RunStats {
         RunStats::of_part(run, run, thresholds)
     }
 
-    /// Computes the statistics of a part of a run. Its state, and whatever else compares a run with its own
-    /// start, are those of the `whole` run: a part that begins after a collapse would look healthy.
+    /// Computes the statistics of a part of a run. The state, and other numbers that compare a run with its own start,
+    /// are those of the `whole` run: a part that begins after a collapse would look healthy.
     pub fn of_part(part: &Run, whole: &Run, thresholds: &Thresholds) -> RunStats {
         let points = part.history.points();
         let values = entropies(points);

@@ -11,7 +11,7 @@ pub enum Value {
     InexactInteger(i128, f64),
     /// `null`.
     Null,
-    /// Another value, which was skipped; its kind in words.
+    /// The kind of another value, which was skipped, e.g. `an object`.
     Other(&'static str),
 }
 
@@ -41,7 +41,7 @@ pub(super) fn parse_number(token: &[u8]) -> Option<Value> {
     }
 }
 
-/// The number in the text of a string, also as Python prints it; `None` for other text.
+/// Parses a number inside a string, in JSON's form or as Python prints it; `None` for other text.
 pub(super) fn parse_number_text(text: &[u8]) -> Option<f64> {
     python_number(std::str::from_utf8(text).ok()?)
 }

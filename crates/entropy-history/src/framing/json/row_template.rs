@@ -68,7 +68,7 @@ impl Scanner<'_> {
         let rest = &self.window[self.pos..self.end];
         let Some(mut rest) = strip(rest, before) else { return false };
         let (last, texts) =
-            row_template.texts.split_last().expect("BUG: a row_template has an end");
+            row_template.texts.split_last().expect("BUG: a template ends with a text");
         for ((text, ignored), value) in texts.iter().zip(&row_template.ignored).zip(values) {
             let Some(number) = strip(rest, text) else { return false };
             if *ignored {

@@ -2,7 +2,7 @@
 //!
 //! `json.dump` writes bare `NaN`, `Infinity` and `-Infinity`, which standard JSON (and serde_json)
 //! rejects. Trainers append one object per line to the same kind of file, and a killed trainer leaves
-//! it cut at any byte. So [`Scanner`] accepts these words, ignores what separates top-level values, and
+//! it cut at any byte. So [`Scanner`] accepts these words, ignores separators of top-level values, and
 //! distinguishes the end of the input ([`ScanError::Cut`]) from a syntax error ([`ScanError::Syntax`]):
 //! a value counts only once the delimiter after it was read.
 

@@ -1,8 +1,8 @@
-//! Finding the rows of JSON lines among other text, and going on behind a broken one.
+//! Finds the rows of JSON lines among other text, and continues after a broken row.
 
 use super::scanner::{ScanError, Scanner};
 
-/// Lines with other text: how many, and the number of the first, from 1.
+/// The number of lines with other text, and the line number of the first, from 1; `None` without such lines.
 pub type OtherLines = Option<(usize, u64)>;
 
 impl Scanner<'_> {
@@ -12,9 +12,8 @@ impl Scanner<'_> {
         self.lines_before + memchr::memchr_iter(b'\n', used).count() as u64
     }
 
-    /// Finds the next top-level object, which may stand behind other text on its line. Returns whether
-    /// there is one, and the other text that was passed: the number of lines with it, and the first of
-    /// them, from 1. Separators of values are not counted.
+    /// Finds the next top-level object, which may follow other text on its line. Returns whether there is
+    /// one, and the lines with other text before it. Separators of values do not count as other text.
     pub fn next_object(&mut self) -> Result<(bool, OtherLines), ScanError> {
         let mut passed: OtherLines = None;
         loop {
@@ -35,7 +34,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// Goes to the next `{"` in this line, or behind the line; returns whether there is one.
+    /// Moves to the next `{"` in this line; if there is none, moves to the next line and returns false.
     fn object_in_line(&mut self) -> Result<bool, ScanError> {
         loop {
             let rest = &self.window[self.pos..self.end];
@@ -65,11 +64,11 @@ impl Scanner<'_> {
         self.held = Some(self.pos);
     }
 
-    /// Goes back to where bytes were held; false if the text since then is too long.
+    /// Moves back to the position of [`Self::hold`]; false if the text since then is too long.
     pub fn rewind(&mut self) -> bool {
         let Some(held) = self.held else { return false };
         (self.pos, self.recording) = (held, None);
-        self.moves += 1; // marks behind this position become invalid
+        self.moves += 1; // marks after this position become invalid
         true
     }
 

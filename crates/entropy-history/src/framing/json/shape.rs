@@ -32,7 +32,7 @@ pub enum Shape {
     NotJson,
 }
 
-/// The shape of the first bytes of a file; of a head that ends anywhere, the keys up to there.
+/// The shape of the first bytes of a file. If they end inside an object, only the keys before the end are known.
 pub fn shape(head: &[u8]) -> Shape {
     let mut source = head;
     let Ok(mut scanner) = Scanner::small(&mut source) else { return Shape::NotJson };
