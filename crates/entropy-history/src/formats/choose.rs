@@ -4,8 +4,9 @@ use super::error::ReadError;
 use super::format::Format;
 use super::log::{Log, LogSeries};
 use super::log_note::LogNote;
+use crate::entropy_name::entropy_likeness;
 use crate::quantity::{EntropyKind, Sign, identify, is_classic, is_key};
-use crate::select::{KeyRank, SeriesSelector, entropy_likeness};
+use crate::select::{KeyRank, SeriesSelector};
 
 impl Log {
     /// The series to plot: the best-known one of each run, or every one that `--metric` names.
