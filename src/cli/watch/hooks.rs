@@ -122,6 +122,7 @@ mod tests {
     use crate::tui::run_status::{RunStatus, StatusConfig};
     use entropy_history::history::{History, Point, Run};
     use entropy_history::quantity::EntropyKind;
+    use entropy_history::stats::check::Rules;
     use entropy_history::stats::health::Thresholds;
 
     #[test]
@@ -130,7 +131,8 @@ mod tests {
         let (history, _) = History::from_raw("q", EntropyKind::TokenMean, points).unwrap();
         let run = Run::new(history, "q.json", "rzero", "entropy");
         let thresholds = Thresholds::default();
-        let config = StatusConfig { thresholds, stale_after: None, change_steps: 20.0 };
+        let rules = Rules::NONE;
+        let config = StatusConfig { thresholds, rules, stale_after: None, change_steps: 20.0 };
         let now = RunStatus::of(&run, None, &config, SystemTime::now());
         let change = StateChange { now, before: Some("healthy") };
         let mut hooks = Hooks::new(Some("exec sleep 60".to_owned()), HookOutput::Discard);

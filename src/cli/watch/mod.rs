@@ -18,7 +18,7 @@ use clap::{Args, ValueEnum};
 use ratatui::crossterm::event::{Event, KeyEventKind};
 
 use super::args::values::{StaleAfter, interval, stale_after};
-use super::args::{CurveArgs, HealthArgs, SeriesArgs, ThemeArgs};
+use super::args::{BoundArgs, CurveArgs, HealthArgs, SeriesArgs, ThemeArgs};
 use super::hints::cli_error;
 use super::page::PAGE_AUX;
 use super::storage::storage_path;
@@ -28,7 +28,9 @@ use crate::tui::scene::{Scene, span};
 use crate::tui::view::View;
 use entropy_history::discover::Origin;
 use entropy_history::history::Comparison;
+use entropy_history::label::visible;
 use entropy_history::number::{exact, short};
+use entropy_history::stats::check::Rules;
 use entropy_history::stats::health::State;
 use entropy_history::store::{AuxRequest, LoadOptions, SearchPath, Store};
 use entropy_shell::{CliError, Outcome, Terminal, WithHint};
@@ -82,11 +84,14 @@ pub(super) struct WatchArgs {
     /// Lines of the printed frame [default: as the terminal, else 24].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(3..=1000))]
     height: Option<u16>,
-    /// Exit 1 as soon as a run has this state.
+    /// Exit 1 as soon as a run has one of these states, or crosses a limit.
     ///
-    /// Without a terminal, prints one line per change of state until then.
-    #[arg(long, value_enum, value_name = "STATE", value_delimiter = ',')]
+    /// A limit such as --min-entropy counts even without `--exit-on bounds`. Without a terminal, prints one line per
+    /// change of state until then.
+    #[arg(long, value_enum, value_name = "LIST", value_delimiter = ',')]
     exit_on: Vec<ExitOn>,
+    #[command(flatten)]
+    bounds: BoundArgs,
     /// Ring the terminal bell when the state of a run changes.
     #[arg(long)]
     bell: bool,
@@ -109,23 +114,18 @@ enum ExitOn {
     Collapse,
     /// The entropy rose above a multiple of its start and stayed there.
     Explode,
-}
-
-impl ExitOn {
-    fn is(self, state: State) -> bool {
-        match self {
-            ExitOn::Collapse => state == State::Collapsed,
-            ExitOn::Explode => state == State::Exploded,
-        }
-    }
+    /// The entropy is falling towards a collapse.
+    Falling,
+    /// A logged value crossed a limit: --min-entropy, --max-entropy, --max-drop or --preset.
+    Bounds,
 }
 
 /// Why watching ended.
 enum WatchEnd {
     Quit,
     Interrupted,
-    /// A run reached a state of `--exit-on`: the message.
-    StateReached(String),
+    /// A run broke a rule of `--exit-on`: the message.
+    RuleBroken(String),
 }
 
 impl WatchArgs {
@@ -142,7 +142,8 @@ impl WatchArgs {
             Store::follow(self.search_paths()?, &options, self.interval).map_err(cli_error)?;
         let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
         let is_screen = io::stdout().is_terminal() && !dumb;
-        let reacts = !self.exit_on.is_empty() || self.exec.is_some() || self.bell;
+        let config = self.status_config()?;
+        let reacts = !config.rules.is_empty() || self.exec.is_some() || self.bell;
         let mut service = self.serve.prepare(
             self.curves.smooth,
             self.curves.log_y,
@@ -150,9 +151,9 @@ impl WatchArgs {
             &store.paths(),
         )?;
         if self.once || (!is_screen && !reacts && service.is_none()) {
-            return self.once(store, terminal);
+            return self.once(Watcher::new(config, store), terminal);
         }
-        let watcher = Watcher::new(self.status_config(), store);
+        let watcher = Watcher::new(config, store);
         let display = if is_screen && service.is_none() { Display::Screen } else { Display::Lines };
         let signals = Signals::listen(display)?;
         let end = match display {
@@ -165,7 +166,7 @@ impl WatchArgs {
         Ok(match end {
             WatchEnd::Quit => Outcome::Done,
             WatchEnd::Interrupted => Outcome::Interrupted,
-            WatchEnd::StateReached(why) => {
+            WatchEnd::RuleBroken(why) => {
                 terminal.info(&why);
                 Outcome::Violated
             }
@@ -189,12 +190,29 @@ impl WatchArgs {
         Ok(vec![SearchPath::Models(models)])
     }
 
-    fn status_config(&self) -> StatusConfig {
-        StatusConfig {
+    /// The settings for the status of runs.
+    ///
+    /// # Errors
+    /// When limits contradict each other, or none is given for `--exit-on bounds`.
+    fn status_config(&self) -> Result<StatusConfig, CliError> {
+        self.bounds.validate()?;
+        if self.exit_on.contains(&ExitOn::Bounds) && !self.bounds.is_given() {
+            return Err(anyhow!("--exit-on bounds needs a limit"))
+                .hint("give one, such as --min-entropy 0.1");
+        }
+        let state = |exit: &ExitOn| match exit {
+            ExitOn::Collapse => Some(State::Collapsed),
+            ExitOn::Explode => Some(State::Exploded),
+            ExitOn::Falling => Some(State::Falling),
+            ExitOn::Bounds => None,
+        };
+        let states = self.exit_on.iter().filter_map(state).collect();
+        Ok(StatusConfig {
             thresholds: self.health.thresholds(),
+            rules: Rules { states, ..self.bounds.rules() },
             stale_after: self.stale.0,
             change_steps: f64::from(self.over),
-        }
+        })
     }
 
     fn view(&self) -> View {
@@ -202,8 +220,7 @@ impl WatchArgs {
     }
 
     /// Prints one frame.
-    fn once(&self, store: Store, terminal: &Terminal) -> Result<Outcome, CliError> {
-        let mut watcher = Watcher::new(self.status_config(), store);
+    fn once(&self, mut watcher: Watcher, terminal: &Terminal) -> Result<Outcome, CliError> {
         let news = watcher.poll()?;
         let mut outcome = Outcome::Done;
         for problem in news.problems {
@@ -226,22 +243,13 @@ impl WatchArgs {
         };
         let size = frame_size(self.width, self.height, 0);
         terminal.print(frame_text(&content, self.theme.theme, size, terminal).as_bytes())?;
-        match self.reached(&watcher.statuses) {
+        match broken_rule(&watcher.statuses) {
             Some(why) => {
                 terminal.info(&why);
                 Ok(Outcome::Violated)
             }
             None => Ok(outcome),
         }
-    }
-
-    /// The message about the first run in a state of `--exit-on`; `None` if there is none.
-    fn reached<'s>(&self, statuses: impl IntoIterator<Item = &'s RunStatus>) -> Option<String> {
-        let is_one = |s: &&RunStatus| self.exit_on.iter().any(|exit| exit.is(s.state));
-        let status = statuses.into_iter().find(is_one)?;
-        let step =
-            status.state_step.map_or(String::new(), |s| format!(" from step {} on", exact(s)));
-        Some(format!("{} {}{step}", status.label, status.state.words()))
     }
 
     /// Prints one line per change of state. Used without a terminal, and while a page is served.
@@ -276,9 +284,9 @@ impl WatchArgs {
                 let _ = io::stderr().write_all(b"\x07");
             }
             hooks.enqueue(&news.changes);
-            if let Some(why) = self.reached(certain(&watcher)) {
+            if let Some(why) = broken_rule(certain(&watcher)) {
                 hooks.finish().iter().for_each(|problem| terminal.warn(problem));
-                return Ok(WatchEnd::StateReached(why));
+                return Ok(WatchEnd::RuleBroken(why));
             }
             loop {
                 if signals.is_stopped() {
@@ -326,10 +334,10 @@ impl WatchArgs {
                 dirty = true;
             }
             dirty |= news.needs_redraw();
-            if let Some(why) = self.reached(certain(&watcher)) {
+            if let Some(why) = broken_rule(certain(&watcher)) {
                 drop(screen);
                 hooks.finish().iter().for_each(|problem| terminal.warn(problem));
-                return Ok(WatchEnd::StateReached(why));
+                return Ok(WatchEnd::RuleBroken(why));
             }
             news = Poll::default();
 
@@ -420,6 +428,14 @@ fn certain(watcher: &Watcher) -> impl Iterator<Item = &RunStatus> {
     watcher.statuses.iter().filter(|status| !status.provisional)
 }
 
+/// The message about the first run that breaks a rule of `--exit-on`; `None` if there is none.
+fn broken_rule<'s>(statuses: impl IntoIterator<Item = &'s RunStatus>) -> Option<String> {
+    let broken = |status: &RunStatus| {
+        Some(format!("{}: {}", visible(&status.label), status.violation.as_ref()?))
+    };
+    statuses.into_iter().find_map(broken)
+}
+
 /// The message that is shown as long as there is no run.
 fn waiting_message(watcher: &Watcher) -> String {
     format!("no run yet: looking for logs in {}", watcher.store.paths())
@@ -442,7 +458,7 @@ fn change_line(change: &StateChange) -> String {
     let RunStatus { label, last, state_step, .. } = &change.now;
     let before = change.before.map_or(String::new(), |before| format!("{before} → "));
     let step = state_step.map_or(String::new(), |s| format!(" from step {} on", exact(s)));
-    let label = entropy_history::label::visible(label);
+    let label = visible(label);
     let (value, at) = (short(last.entropy), exact(last.step));
     format!("{label}: {before}{}{step}, {value} at step {at}", change.now.state_name())
 }

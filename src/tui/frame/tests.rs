@@ -4,10 +4,12 @@ use super::*;
 use crate::tui::run_status::{RunStatus, StatusConfig};
 use crate::tui::view::{View, ViewAction};
 use entropy_history::history::Point;
+use entropy_history::stats::check::Rules;
 use entropy_history::stats::health::Thresholds;
 use entropy_plot::theme::DARK;
 
 const CONFIG: StatusConfig = StatusConfig {
+    rules: Rules::NONE,
     thresholds: Thresholds { collapse_ratio: 0.25, explode_ratio: 2.0 },
     stale_after: Some(Duration::from_secs(600)),
     change_steps: 20.0,

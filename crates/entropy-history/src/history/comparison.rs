@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use thiserror::Error;
 
 use super::run::{ColourRank, Run};
+use crate::label::visible;
 use crate::quantity::EntropyKind;
 
 /// Runs to compare: at least one, with unique labels, in the order given.
@@ -41,6 +42,9 @@ pub enum ComparisonError {
         second: String,
     },
 }
+
+/// The subject of runs that hold entropies.
+pub const ENTROPY: &str = "Policy entropy";
 
 impl Comparison {
     /// Validates that there is a run and that labels differ. If all runs have a rank from an earlier
@@ -82,6 +86,16 @@ impl Comparison {
             }
         }
         kinds
+    }
+
+    /// What the runs show, for a title: `Policy entropy`; the metric key of other runs if they have one in common;
+    /// `Metrics` otherwise.
+    pub fn subject(&self) -> String {
+        let others = || self.runs.iter().filter(|r| r.history.kind() == EntropyKind::OtherMetric);
+        let Some(first) = others().next() else { return ENTROPY.to_owned() };
+        let is_shared =
+            others().count() == self.runs.len() && others().all(|run| run.metric == first.metric);
+        if is_shared { visible(&first.metric).into_owned() } else { "Metrics".to_owned() }
     }
 
     /// The runs that have a point in `from <= step <= to`, and the labels of the others. `None` when no run

@@ -26,11 +26,26 @@ pub struct Rules {
     pub baseline: Option<(Vec<BaselineRun>, f64)>,
 }
 
+impl Rules {
+    /// No rules.
+    pub const NONE: Rules =
+        Rules { states: Vec::new(), min: None, max: None, max_drop: None, baseline: None };
+
+    /// Whether there is no rule.
+    pub fn is_empty(&self) -> bool {
+        let Rules { states, min, max, max_drop, baseline } = self;
+        states.is_empty()
+            && min.is_none()
+            && max.is_none()
+            && max_drop.is_none()
+            && baseline.is_none()
+    }
+}
+
 impl Default for Rules {
     /// That a run neither collapsed nor exploded.
     fn default() -> Rules {
-        let states = vec![State::Collapsed, State::Exploded];
-        Rules { states, min: None, max: None, max_drop: None, baseline: None }
+        Rules { states: vec![State::Collapsed, State::Exploded], ..Rules::NONE }
     }
 }
 

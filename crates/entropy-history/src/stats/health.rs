@@ -3,8 +3,9 @@
 //! Published absolute thresholds differ by a factor of 100 (below 1.0 for 50 steps; 0.01; a target of 0.2), so a
 //! run is compared with its own start; the ratios are our choice. The rule uses fixed windows: the *start* is the
 //! median of the first five points and never changes, the *level* is the median of the last five points. A
-//! collapse or an explosion is confirmed when the level has crossed its threshold for five points in a row. So a
-//! state does not change because a run goes on, and no single value changes it.
+//! collapse or an explosion is confirmed when the level has crossed its threshold for five points in a row, and is
+//! over when the level has recovered for five points in a row. So a state does not change because a run goes on,
+//! and no single value changes it.
 //!
 //! A collapse says that entropy is low, not that training failed: in arXiv 2505.22617 every run without
 //! intervention lost 73 % of its entropy in the first 200 of about 2,400 steps, while 76 % of the gain was made.
@@ -211,8 +212,8 @@ pub(super) fn levels(values: &[f64]) -> impl Iterator<Item = f64> {
     })
 }
 
-/// The index of the point at which the level was beyond a threshold for five points in a row; `None` if it never
-/// was, or if it left again.
+/// The index of the point at which the level had been beyond a threshold for five points in a row; `None` if it
+/// never was, or if it left again for five points in a row.
 fn confirmed(
     values: &[f64],
     enters: impl Fn(f64) -> bool,
@@ -220,14 +221,10 @@ fn confirmed(
 ) -> Option<usize> {
     let (mut since, mut in_a_row) = (None, 0);
     for (i, level) in levels(values).enumerate() {
-        if since.is_some() {
-            if leaves(level) {
-                (since, in_a_row) = (None, 0);
-            }
-        } else if enters(level) {
-            in_a_row += 1;
-            since = (in_a_row == WINDOW).then_some(i + WINDOW - 1);
-        } else {
+        let is_change = if since.is_none() { enters(level) } else { leaves(level) };
+        in_a_row = if is_change { in_a_row + 1 } else { 0 };
+        if in_a_row == WINDOW {
+            since = if since.is_none() { Some(i + WINDOW - 1) } else { None };
             in_a_row = 0;
         }
     }

@@ -26,7 +26,7 @@ const ASSUMPTION: &str = "the difference is stationary and forgets within 1/30 o
 const LATE_ASSUMPTION: &str = "the difference is stationary over the later half of the shared steps; valid for these \
                                two curves, not for other seeds";
 
-const DRIFTS: &str = "the difference drifts, so its mean has no interval: see the last tenth";
+const DRIFTS: &str = "no interval, because the difference drifts: see the last tenth";
 const CONSTANT: &str = "the difference does not vary";
 
 /// The steps that two runs share, with the values of both.
@@ -229,11 +229,10 @@ fn separation(steps: &[f64], differences: &[f64], noise: f64) -> PairEstimate {
     }
     let crossed = smooth.iter().rposition(|d| d.signum() != last.signum() || d.abs() <= noise);
     let note = match crossed {
-        None => Some("they never cross".to_owned()),
         Some(i) if i + 1 + RECENT_STEPS > smooth.len() => {
             Some("they crossed within the last steps and may cross again".to_owned())
         }
-        Some(_) => None,
+        _ => None,
     };
     let first = crossed.map_or(0, |i| i + 1);
     PairEstimate { estimate: Some(steps[first]), note, ..PairEstimate::default() }

@@ -80,8 +80,11 @@ pub struct RunStats {
     pub joints: Vec<StageBoundary>,
     /// Counts of what was repaired in the log.
     pub repairs: Repairs,
-    /// Warnings about the data.
+    /// Warnings about the data, and about the state.
     pub warnings: Vec<String>,
+    /// The warnings about the state.
+    #[serde(skip)]
+    pub state_warnings: Vec<String>,
 }
 
 impl RunStats {
@@ -133,6 +136,7 @@ impl RunStats {
             joints: part.stages.clone(),
             repairs: part.repairs,
             warnings: part.warnings.iter().chain(&health.warnings).cloned().collect(),
+            state_warnings: health.warnings,
         }
     }
 
