@@ -17,6 +17,8 @@ mod law;
 mod layers;
 mod logs;
 #[cfg(unix)]
+mod notify;
+#[cfg(unix)]
 mod peers;
 mod readers;
 #[cfg(unix)]

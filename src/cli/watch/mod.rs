@@ -3,6 +3,8 @@
 mod events;
 mod hooks;
 mod keys;
+mod notify;
+mod reactions;
 mod screen;
 mod serve;
 mod signals;
@@ -33,8 +35,10 @@ use entropy_history::stats::health::State;
 use entropy_history::store::{AuxRequest, LoadOptions, SearchPath, Store};
 use entropy_shell::{CliError, Outcome, Terminal, WithHint};
 use events::Events;
-use hooks::{HookOutput, Hooks};
+use hooks::HookOutput;
 use keys::{Key, key_action};
+use notify::{Notifier, NotifyArgs};
+use reactions::Reactions;
 use screen::Screen;
 use serve::{ServeArgs, Service};
 use signals::{Display, Signals};
@@ -96,6 +100,8 @@ pub(super) struct WatchArgs {
     #[arg(long, value_name = "CMD")]
     exec: Option<String>,
     #[command(flatten)]
+    notify: NotifyArgs,
+    #[command(flatten)]
     serve: ServeArgs,
     #[command(flatten)]
     curves: CurveArgs,
@@ -130,6 +136,7 @@ enum WatchEnd {
 
 impl WatchArgs {
     pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, CliError> {
+        let webhook = if self.once { None } else { self.notify.webhook()? };
         let aux = if self.serve.is_requested() { PAGE_AUX } else { AuxRequest::default() };
         let options = LoadOptions {
             format: self.series.format,
@@ -142,7 +149,8 @@ impl WatchArgs {
             Store::follow(self.search_paths()?, &options, self.interval).map_err(cli_error)?;
         let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
         let is_screen = io::stdout().is_terminal() && !dumb;
-        let reacts = !self.exit_on.is_empty() || self.exec.is_some() || self.bell;
+        let reacts =
+            !self.exit_on.is_empty() || self.exec.is_some() || self.bell || webhook.is_some();
         let mut service = self.serve.prepare(
             self.curves.smooth,
             self.curves.log_y,
@@ -155,10 +163,20 @@ impl WatchArgs {
         let watcher = Watcher::new(self.status_config(), store);
         let display = if is_screen && service.is_none() { Display::Screen } else { Display::Lines };
         let signals = Signals::listen(display)?;
-        let end = match display {
-            Display::Screen => self.on_screen(watcher, &signals, terminal)?,
-            Display::Lines => self.in_lines(watcher, &signals, service.as_mut(), terminal)?,
+        let notifier = webhook.map(|webhook| Notifier::start(webhook, terminal)).transpose()?;
+        let output = match display {
+            Display::Screen => HookOutput::Discard,
+            Display::Lines => HookOutput::Stderr,
         };
+        let mut hooks = Reactions::new(self.exec.clone(), output, notifier);
+        let end = match display {
+            Display::Screen => self.on_screen(watcher, &signals, &mut hooks, terminal),
+            Display::Lines => {
+                self.in_lines(watcher, &signals, &mut hooks, service.as_mut(), terminal)
+            }
+        };
+        hooks.finish_messages(&signals, terminal);
+        let end = end?;
         if let Some(service) = &service {
             service.close();
         }
@@ -249,10 +267,10 @@ impl WatchArgs {
         &self,
         mut watcher: Watcher,
         signals: &Signals,
+        hooks: &mut Reactions,
         mut service: Option<&mut Service>,
         terminal: &Terminal,
     ) -> Result<WatchEnd, CliError> {
-        let mut hooks = Hooks::new(self.exec.clone(), HookOutput::Stderr);
         let waiting = waiting_message(&watcher);
         loop {
             let start = Instant::now();
@@ -304,13 +322,13 @@ impl WatchArgs {
         &self,
         mut watcher: Watcher,
         signals: &Signals,
+        hooks: &mut Reactions,
         terminal: &Terminal,
     ) -> Result<WatchEnd, CliError> {
         let mut news = watcher.poll()?; // before the screen, so that an error stays visible
         let palette = text_frame::palette(self.theme.theme, terminal);
-        let mut hooks = Hooks::new(self.exec.clone(), HookOutput::Discard);
         let mut view = self.view();
-        let mut message: Option<String> = None; // of --exec; cleared by a key
+        let mut message: Option<String> = None; // of --exec and --notify; cleared by a key
         let mut next = Instant::now() + self.interval;
         let waiting = waiting_message(&watcher);
         let mut screen = Screen::enter()?;
@@ -439,10 +457,15 @@ fn suspend(_: &mut Screen, _: &Signals) -> io::Result<()> {
 
 /// A change of a state as a line of text.
 fn change_line(change: &StateChange) -> String {
+    change_text(change, "")
+}
+
+/// A change of a state as text, with the unit after the entropy.
+fn change_text(change: &StateChange, unit: &str) -> String {
     let RunStatus { label, last, state_step, .. } = &change.now;
     let before = change.before.map_or(String::new(), |before| format!("{before} → "));
     let step = state_step.map_or(String::new(), |s| format!(" from step {} on", exact(s)));
     let label = entropy_history::label::visible(label);
     let (value, at) = (short(last.entropy), exact(last.step));
-    format!("{label}: {before}{}{step}, {value} at step {at}", change.now.state_name())
+    format!("{label}: {before}{}{step}, {value}{unit} at step {at}", change.now.state_name())
 }
