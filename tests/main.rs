@@ -21,6 +21,8 @@ mod notify;
 #[cfg(unix)]
 mod peers;
 mod readers;
+#[cfg(target_os = "linux")]
+mod recipes;
 #[cfg(unix)]
 mod record;
 mod report;

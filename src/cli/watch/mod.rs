@@ -54,7 +54,8 @@ Examples:
   entropy-viz watch runs/ --smooth ema:0.9
   entropy-viz watch metrics.jsonl --stale 30m
   entropy-viz watch runs/ --exec 'notify-send \"$ENTROPY_VIZ_RUN: $ENTROPY_VIZ_STATE\"'
-  entropy-viz watch wandb/ --exit-on collapse > states.txt || kill \"$TRAINER\"
+  ENTROPY_VIZ_NOTIFY=https://hooks.slack.com/services/… entropy-viz watch runs/
+  entropy-viz watch wandb/ --exit-on collapse || { [ $? -eq 1 ] && kill \"$TRAINER\"; }
   entropy-viz watch runs/ --once --width 120 --height 40
   entropy-viz watch runs/ --serve                   live page of `report` at the printed address";
 
@@ -88,7 +89,8 @@ pub(super) struct WatchArgs {
     height: Option<u16>,
     /// Exit 1 as soon as a run has this state.
     ///
-    /// Without a terminal, prints one line per change of state until then.
+    /// Errors exit 2 and interrupts 130, so a script that stops a training must test for 1. Without a terminal,
+    /// prints one line per change of state until then.
     #[arg(long, value_enum, value_name = "STATE", value_delimiter = ',')]
     exit_on: Vec<ExitOn>,
     /// Ring the terminal bell when the state of a run changes.
