@@ -248,7 +248,7 @@ fn label_is_data_and_not_markup() {
 #[test]
 fn messages_of_a_run_keep_their_order_and_polling_goes_on() {
     let server = Server::start(&[
-        Answer::Status("500 Oops"),
+        Answer::Status("500 Oops\r\nRetry-After: 4"),
         Answer::Status("200 OK"),
         Answer::Status("200 OK"),
     ]);
@@ -282,7 +282,7 @@ fn first_state_of_a_run_sends_no_message() {
 
 #[test]
 fn interrupt_waits_for_the_message_that_is_being_sent() {
-    let server = Server::start(&[Answer::Late(Duration::from_secs(1))]);
+    let server = Server::start(&[Answer::Late(Duration::from_secs(3))]);
     let tmp = tempfile::tempdir().unwrap();
     let path = log(tmp.path(), "solver", 60, 2.0);
     // The URL of the flag wins over that of the variable.

@@ -1,5 +1,6 @@
 //! `entropy-viz watch`: follows logs while they grow, in the terminal or a browser.
 
+mod change_line;
 mod events;
 mod hooks;
 mod keys;
@@ -25,19 +26,19 @@ use super::hints::cli_error;
 use super::page::PAGE_AUX;
 use super::storage::storage_path;
 use crate::tui::frame::render;
-use crate::tui::run_status::{RunStatus, StateChange, StatusConfig};
+use crate::tui::run_status::{RunStatus, StatusConfig};
 use crate::tui::scene::{Scene, span};
 use crate::tui::view::View;
+use change_line::change_line;
 use entropy_history::discover::Origin;
 use entropy_history::history::Comparison;
-use entropy_history::number::{exact, short};
+use entropy_history::number::exact;
 use entropy_history::stats::health::State;
 use entropy_history::store::{AuxRequest, LoadOptions, SearchPath, Store};
 use entropy_shell::{CliError, Outcome, Terminal, WithHint};
 use events::Events;
-use hooks::HookOutput;
 use keys::{Key, key_action};
-use notify::{Notifier, NotifyArgs};
+use notify::NotifyArgs;
 use reactions::Reactions;
 use screen::Screen;
 use serve::{ServeArgs, Service};
@@ -165,12 +166,7 @@ impl WatchArgs {
         let watcher = Watcher::new(self.status_config(), store);
         let display = if is_screen && service.is_none() { Display::Screen } else { Display::Lines };
         let signals = Signals::listen(display)?;
-        let notifier = webhook.map(|webhook| Notifier::start(webhook, terminal)).transpose()?;
-        let output = match display {
-            Display::Screen => HookOutput::Discard,
-            Display::Lines => HookOutput::Stderr,
-        };
-        let mut hooks = Reactions::new(self.exec.clone(), output, notifier);
+        let mut hooks = Reactions::start(self.exec.clone(), webhook, display, terminal)?;
         let end = match display {
             Display::Screen => self.on_screen(watcher, &signals, &mut hooks, terminal),
             Display::Lines => {
@@ -455,19 +451,4 @@ fn suspend(screen: &mut Screen, signals: &Signals) -> io::Result<()> {
 #[cfg(not(unix))]
 fn suspend(_: &mut Screen, _: &Signals) -> io::Result<()> {
     Ok(())
-}
-
-/// A change of a state as a line of text.
-fn change_line(change: &StateChange) -> String {
-    change_text(change, "")
-}
-
-/// A change of a state as text, with the unit after the entropy.
-fn change_text(change: &StateChange, unit: &str) -> String {
-    let RunStatus { label, last, state_step, .. } = &change.now;
-    let before = change.before.map_or(String::new(), |before| format!("{before} → "));
-    let step = state_step.map_or(String::new(), |s| format!(" from step {} on", exact(s)));
-    let label = entropy_history::label::visible(label);
-    let (value, at) = (short(last.entropy), exact(last.step));
-    format!("{label}: {before}{}{step}, {value}{unit} at step {at}", change.now.state_name())
 }

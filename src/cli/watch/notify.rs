@@ -16,7 +16,7 @@ use ureq::Agent;
 use ureq::http::Uri;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
-use super::change_text;
+use super::change_line::change_text;
 use super::reactions::state_key;
 use crate::tui::run_status::StateChange;
 use entropy_history::label::visible;

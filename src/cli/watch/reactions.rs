@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::hooks::{HookOutput, Hooks};
-use super::notify::Notifier;
-use super::signals::Signals;
+use super::notify::{Notifier, Webhook};
+use super::signals::{Display, Signals};
 use crate::tui::run_status::StateChange;
-use entropy_shell::Terminal;
+use entropy_shell::{CliError, Terminal};
 
 /// How long `watch` waits for the last commands and messages before it ends.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(10);
@@ -25,12 +25,22 @@ pub(super) struct Reactions {
 }
 
 impl Reactions {
-    pub(super) fn new(
+    /// Starts the thread that sends messages, if there is a webhook.
+    ///
+    /// # Errors
+    /// As [`Notifier::start`].
+    pub(super) fn start(
         command: Option<String>,
-        output: HookOutput,
-        notifier: Option<Notifier>,
-    ) -> Reactions {
-        Reactions { hooks: Hooks::new(command, output), notifier }
+        webhook: Option<Webhook>,
+        display: Display,
+        terminal: &Terminal,
+    ) -> Result<Reactions, CliError> {
+        let output = match display {
+            Display::Screen => HookOutput::Discard,
+            Display::Lines => HookOutput::Stderr,
+        };
+        let notifier = webhook.map(|webhook| Notifier::start(webhook, terminal)).transpose()?;
+        Ok(Reactions { hooks: Hooks::new(command, output), notifier })
     }
 
     /// Adds state changes to the queues, except those of new runs.
@@ -114,7 +124,8 @@ mod tests {
         let now = RunStatus::of(&run, None, &config, SystemTime::now());
         let change = StateChange { now, before: Some("healthy") };
         let command = "exec sleep 60".to_owned();
-        let mut reactions = Reactions::new(Some(command), HookOutput::Discard, None);
+        let hooks = Hooks::new(Some(command), HookOutput::Discard);
+        let mut reactions = Reactions { hooks, notifier: None };
         reactions.enqueue(&[change.clone(), change]);
         let problems = reactions.finish_within(Duration::from_millis(200));
         reactions.hooks.running.take().unwrap().kill().unwrap();
