@@ -17,8 +17,12 @@ mod law;
 mod layers;
 mod logs;
 #[cfg(unix)]
+mod notify;
+#[cfg(unix)]
 mod peers;
 mod readers;
+#[cfg(target_os = "linux")]
+mod recipes;
 #[cfg(unix)]
 mod record;
 mod report;

@@ -1,8 +1,11 @@
 //! `entropy-viz watch`: follows logs while they grow, in the terminal or a browser.
 
+mod change_line;
 mod events;
 mod hooks;
 mod keys;
+mod notify;
+mod reactions;
 mod screen;
 mod serve;
 mod signals;
@@ -23,20 +26,21 @@ use super::hints::cli_error;
 use super::page::PAGE_AUX;
 use super::storage::storage_path;
 use crate::tui::frame::render;
-use crate::tui::run_status::{RunStatus, StateChange, StatusConfig};
+use crate::tui::run_status::{RunStatus, StatusConfig};
 use crate::tui::scene::{Scene, span};
 use crate::tui::view::View;
+use change_line::change_line;
 use entropy_history::discover::Origin;
 use entropy_history::history::Comparison;
 use entropy_history::label::visible;
-use entropy_history::number::{exact, short};
 use entropy_history::stats::check::Rules;
 use entropy_history::stats::health::State;
 use entropy_history::store::{AuxRequest, LoadOptions, SearchPath, Store};
 use entropy_shell::{CliError, Outcome, Terminal, WithHint};
 use events::Events;
-use hooks::{HookOutput, Hooks};
 use keys::{Key, key_action};
+use notify::NotifyArgs;
+use reactions::Reactions;
 use screen::Screen;
 use serve::{ServeArgs, Service};
 use signals::{Display, Signals};
@@ -52,7 +56,8 @@ Examples:
   entropy-viz watch runs/ --smooth ema:0.9
   entropy-viz watch metrics.jsonl --stale 30m
   entropy-viz watch runs/ --exec 'notify-send \"$ENTROPY_VIZ_RUN: $ENTROPY_VIZ_STATE\"'
-  entropy-viz watch wandb/ --exit-on collapse > states.txt || kill \"$TRAINER\"
+  ENTROPY_VIZ_NOTIFY=https://hooks.slack.com/services/… entropy-viz watch runs/
+  entropy-viz watch wandb/ --exit-on collapse || { [ $? -eq 1 ] && kill \"$TRAINER\"; }
   entropy-viz watch runs/ --once --width 120 --height 40
   entropy-viz watch runs/ --serve                   live page of `report` at the printed address";
 
@@ -86,8 +91,9 @@ pub(super) struct WatchArgs {
     height: Option<u16>,
     /// Exit 1 as soon as a run has one of these states, or crosses a limit.
     ///
-    /// A limit such as --min-entropy counts even without `--exit-on bounds`. Without a terminal, prints one line per
-    /// change of state until then.
+    /// A limit such as --min-entropy counts even without `--exit-on bounds`. Errors exit 2 and interrupts 130, so a
+    /// script that stops a training must test for 1. Without a terminal, prints one line per change of state until
+    /// then.
     #[arg(long, value_enum, value_name = "LIST", value_delimiter = ',')]
     exit_on: Vec<ExitOn>,
     #[command(flatten)]
@@ -100,6 +106,8 @@ pub(super) struct WatchArgs {
     /// Its environment has $ENTROPY_VIZ_RUN, $ENTROPY_VIZ_STATE and $ENTROPY_VIZ_STEP.
     #[arg(long, value_name = "CMD")]
     exec: Option<String>,
+    #[command(flatten)]
+    notify: NotifyArgs,
     #[command(flatten)]
     serve: ServeArgs,
     #[command(flatten)]
@@ -130,6 +138,7 @@ enum WatchEnd {
 
 impl WatchArgs {
     pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, CliError> {
+        let webhook = if self.once { None } else { self.notify.webhook()? };
         let aux = if self.serve.is_requested() { PAGE_AUX } else { AuxRequest::default() };
         let options = LoadOptions {
             format: self.series.format,
@@ -138,12 +147,13 @@ impl WatchArgs {
             aux,
             ..LoadOptions::default()
         };
+        let config = self.status_config()?;
         let store =
             Store::follow(self.search_paths()?, &options, self.interval).map_err(cli_error)?;
         let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
         let is_screen = io::stdout().is_terminal() && !dumb;
-        let config = self.status_config()?;
-        let reacts = !config.rules.is_empty() || self.exec.is_some() || self.bell;
+        let reacts =
+            !config.rules.is_empty() || self.exec.is_some() || self.bell || webhook.is_some();
         let mut service = self.serve.prepare(
             self.curves.smooth,
             self.curves.log_y,
@@ -156,10 +166,15 @@ impl WatchArgs {
         let watcher = Watcher::new(config, store);
         let display = if is_screen && service.is_none() { Display::Screen } else { Display::Lines };
         let signals = Signals::listen(display)?;
+        let mut hooks = Reactions::start(self.exec.clone(), webhook, display, terminal)?;
         let end = match display {
-            Display::Screen => self.on_screen(watcher, &signals, terminal)?,
-            Display::Lines => self.in_lines(watcher, &signals, service.as_mut(), terminal)?,
+            Display::Screen => self.on_screen(watcher, &signals, &mut hooks, terminal),
+            Display::Lines => {
+                self.in_lines(watcher, &signals, &mut hooks, service.as_mut(), terminal)
+            }
         };
+        hooks.finish_messages(&signals, terminal);
+        let end = end?;
         if let Some(service) = &service {
             service.close();
         }
@@ -257,10 +272,10 @@ impl WatchArgs {
         &self,
         mut watcher: Watcher,
         signals: &Signals,
+        hooks: &mut Reactions,
         mut service: Option<&mut Service>,
         terminal: &Terminal,
     ) -> Result<WatchEnd, CliError> {
-        let mut hooks = Hooks::new(self.exec.clone(), HookOutput::Stderr);
         let waiting = waiting_message(&watcher);
         loop {
             let start = Instant::now();
@@ -312,13 +327,13 @@ impl WatchArgs {
         &self,
         mut watcher: Watcher,
         signals: &Signals,
+        hooks: &mut Reactions,
         terminal: &Terminal,
     ) -> Result<WatchEnd, CliError> {
         let mut news = watcher.poll()?; // before the screen, so that an error stays visible
         let palette = text_frame::palette(self.theme.theme, terminal);
-        let mut hooks = Hooks::new(self.exec.clone(), HookOutput::Discard);
         let mut view = self.view();
-        let mut message: Option<String> = None; // of --exec; cleared by a key
+        let mut message: Option<String> = None; // of --exec and --notify; cleared by a key
         let mut next = Instant::now() + self.interval;
         let waiting = waiting_message(&watcher);
         let mut screen = Screen::enter()?;
@@ -451,14 +466,4 @@ fn suspend(screen: &mut Screen, signals: &Signals) -> io::Result<()> {
 #[cfg(not(unix))]
 fn suspend(_: &mut Screen, _: &Signals) -> io::Result<()> {
     Ok(())
-}
-
-/// A change of a state as a line of text.
-fn change_line(change: &StateChange) -> String {
-    let RunStatus { label, last, state_step, .. } = &change.now;
-    let before = change.before.map_or(String::new(), |before| format!("{before} → "));
-    let step = state_step.map_or(String::new(), |s| format!(" from step {} on", exact(s)));
-    let label = visible(label);
-    let (value, at) = (short(last.entropy), exact(last.step));
-    format!("{label}: {before}{}{step}, {value} at step {at}", change.now.state_name())
 }
