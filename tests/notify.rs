@@ -144,10 +144,10 @@ fn until_collapse(server: &Server, label: &str) -> Output {
 fn last_message_is_sent_before_exit_on_ends() {
     let server = Server::start(&[Answer::Late(Duration::from_millis(500))]);
     let output = until_collapse(&server, "solver");
-    assert_eq!(stderr(&output), "solver collapsed from step 62 on\n");
+    assert_eq!(stderr(&output), "solver: collapse: collapsed at step 67, now 5 % of its start\n");
     let expected = json!({
-        "text": "entropy-viz: solver: healthy → collapsed from step 62 on, 0.100 nats at step 90",
-        "run": "solver", "state": "collapsed", "previous_state": "healthy", "step": 62, "value": 0.1, "unit": "nats",
+        "text": "entropy-viz: solver: healthy → collapsed from step 67 on, 0.100 nats at step 90",
+        "run": "solver", "state": "collapsed", "previous_state": "healthy", "step": 67, "value": 0.1, "unit": "nats",
     });
     assert_eq!(server.messages(), [expected]);
     let head = server.requests.lock().unwrap()[0].head.to_ascii_lowercase();
@@ -159,7 +159,7 @@ fn last_message_is_sent_before_exit_on_ends() {
 fn message_is_sent_again_after_a_server_error() {
     let server = Server::start(&[Answer::Status("500 Oops"), Answer::Status("200 OK")]);
     let output = until_collapse(&server, "solver");
-    assert_eq!(stderr(&output), "solver collapsed from step 62 on\n");
+    assert_eq!(stderr(&output), "solver: collapse: collapsed at step 67, now 5 % of its start\n");
     let requests = server.requests.lock().unwrap();
     assert_eq!(requests.iter().map(|r| r.accepted).collect::<Vec<_>>(), [false, true]);
     assert_eq!(requests[0].message, requests[1].message);
@@ -241,7 +241,7 @@ fn label_is_data_and_not_markup() {
     assert_eq!(message["run"], "<!channel> \"&\\u{1b}[2J");
     let text = message["text"].as_str().unwrap();
     let start =
-        "entropy-viz: &lt;!channel&gt; \"&amp;\\u{1b}[2J: healthy → collapsed from step 62 on";
+        "entropy-viz: &lt;!channel&gt; \"&amp;\\u{1b}[2J: healthy → collapsed from step 67 on";
     assert!(text.starts_with(start), "{text}");
 }
 

@@ -536,16 +536,16 @@ fn exit_on_collapse_prints_a_line_and_exits_with_1() {
     assert_eq!(lines.next().unwrap().unwrap(), "other: healthy, 1.50 at step 60");
     assert_eq!(lines.next().unwrap().unwrap(), "solver: healthy, 2.00 at step 60");
     append(&path, &(61..=90).map(|step| row(step, 0.1)).collect::<String>());
-    // Centred mean of 5 at step 62: (2 + 4 × 0.1) / 5 = 0.48, at most a quarter of 2.
+    // The median of five is low from step 63 on, the fifth time at step 67.
     assert_eq!(
         lines.next().unwrap().unwrap(),
-        "solver: healthy → collapsed from step 62 on, 0.100 at step 90"
+        "solver: healthy → collapsed from step 67 on, 0.100 at step 90"
     );
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert_eq!(stderr(&output), "solver collapsed from step 62 on\n");
+    assert_eq!(stderr(&output), "solver: collapse: collapsed at step 67, now 5 % of its start\n");
     let told = fs::read_to_string(tmp.path().join("told")).unwrap();
-    assert_eq!(told, "solver collapsed 62\n");
+    assert_eq!(told, "solver collapsed 67\n");
 }
 
 #[test]

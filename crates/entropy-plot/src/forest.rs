@@ -100,9 +100,10 @@ pub fn forest(
         row.names = [pair[0].clone(), pair[1].clone()];
     }
     let by_group = rows.iter().any(|row| row.contrasts[0].between == ContrastUnit::Groups);
-    let what = match &*comparison.subject() {
-        ENTROPY => "entropy".to_owned(),
-        other => other.to_owned(),
+    let subject = comparison.subject();
+    let (what, axis_names): (_, &[&str]) = match &*subject {
+        ENTROPY => ("entropy", &["difference in nats", "nats"]),
+        other => (other, &["difference", ""]),
     };
     let unit = if by_group { "groups" } else { "runs" };
     let title = format!("Difference of mean {what} by pair of {unit}");
@@ -131,7 +132,7 @@ pub fn forest(
     let bottom = bottom - REASON * shown_reasons as f64;
 
     marks.extend(footer);
-    marks.extend(panels(&mut rows, chart, layout.min_row, (width, top, bottom)));
+    marks.extend(panels(&mut rows, chart, layout.min_row, axis_names, (width, top, bottom)));
     let mut y = bottom + AXIS + 0.6 * SMALL;
     let format = TextFormat::regular(SMALL, chart.theme().muted);
     for reason in &reasons[..shown_reasons] {
@@ -208,6 +209,7 @@ fn panels(
     rows: &mut [PairRow<'_>],
     chart: ChartContext<'_>,
     min_row: f64,
+    axis_names: &[&str],
     (width, top, bottom): (f64, f64, f64),
 ) -> Vec<Mark> {
     let theme = chart.theme();
@@ -256,7 +258,7 @@ fn panels(
         let name = shorten_middle(name, fits);
         let heading = TextFormat::semi_bold(BODY, theme.text);
         marks.push(chart.text(name, (start, top - 0.75 * BODY), Anchor::Start, heading));
-        marks.extend(ticks(&axis, (start, end), (top, bottom), chart));
+        marks.extend(ticks(&axis, axis_names, (start, end), (top, bottom), chart));
         for (i, row) in rows.iter().enumerate() {
             let Some(contrast) = row.contrast(*statistic) else { continue };
             let Some(estimate) = contrast.estimate else { continue };
@@ -300,9 +302,10 @@ fn axis(rows: &[PairRow<'_>], plot_width: f64) -> Axis {
     enough.next().unwrap_or_else(|| value_axis(low, high, (true, true), max_ticks))
 }
 
-/// The vertical grid lines, the tick labels below them, and the name of the axis.
+/// The vertical grid lines, the tick labels below them, and the first of the names of the axis that fits.
 fn ticks(
     axis: &Axis,
+    names: &[&str],
     (start, end): (f64, f64),
     (top, bottom): (f64, f64),
     chart: ChartContext<'_>,
@@ -325,8 +328,7 @@ fn ticks(
     let fits = |t: &str| chart.text_width(t, BODY) <= end - start;
     let name = match &chart.options.x_label {
         Some(name) => shorten_middle(&visible(name), fits),
-        None if fits("difference in nats") => "difference in nats".to_owned(),
-        None => "nats".to_owned(),
+        None => names.iter().find(|name| fits(name)).map_or(String::new(), |n| (*n).to_owned()),
     };
     let at = ((start + end) / 2.0, bottom + 2.9 * BODY);
     marks.push(chart.text(name, at, Anchor::Middle, format));

@@ -96,7 +96,13 @@ impl LogSeries {
         if let Some(kind) = self.kind {
             return (kind, Sign::AsLogged);
         }
-        identify(format.kinds, key, self.points.iter().map(|p| p.entropy))
+        let (kind, sign) = identify(format.kinds, key, self.points.iter().map(|p| p.entropy));
+        let is_default = || format.metrics.iter().any(|metric| is_key(metric, key));
+        match kind {
+            // A column `value` of a table is taken for an entropy.
+            EntropyKind::OtherMetric if is_default() => (EntropyKind::Unknown, sign),
+            kind => (kind, sign),
+        }
     }
 }
 

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use thiserror::Error;
 
 use super::run::{ColourRank, Run};
-use crate::label::visible;
 use crate::quantity::EntropyKind;
 
 /// Runs to compare: at least one, with unique labels, in the order given.
@@ -95,7 +94,7 @@ impl Comparison {
         let Some(first) = others().next() else { return ENTROPY.to_owned() };
         let is_shared =
             others().count() == self.runs.len() && others().all(|run| run.metric == first.metric);
-        if is_shared { visible(&first.metric).into_owned() } else { "Metrics".to_owned() }
+        if is_shared { first.metric.clone() } else { "Metrics".to_owned() }
     }
 
     /// The runs that have a point in `from <= step <= to`, and the labels of the others. `None` when no run
