@@ -13,7 +13,7 @@ pub(super) fn warn_about_states(analysis: &Analysis, terminal: &Terminal) {
     }
 }
 
-/// The number of runs in each state, the worst first: `5 runs: 1 collapsed, 4 healthy`.
+/// The number of runs in each state, the worst first: `5 runs compared: 1 collapsed, 4 healthy`.
 pub(super) fn tally(analysis: &Analysis) -> String {
     let order = [
         Some(State::Collapsed),
@@ -29,5 +29,5 @@ pub(super) fn tally(analysis: &Analysis) -> String {
         (count > 0).then(|| format!("{count} {}", state_words(state)))
     });
     let runs = plural(analysis.runs.len(), "run", "runs");
-    format!("{runs}: {}", counts.collect::<Vec<_>>().join(", "))
+    format!("{runs} compared: {}", counts.collect::<Vec<_>>().join(", "))
 }
