@@ -15,6 +15,7 @@ use super::target::Target;
 use crate::report;
 use entropy_history::history::Comparison;
 use entropy_history::stats::compare::compare;
+use entropy_history::stats::contrast::ContrastUnit;
 use entropy_history::stats::{Analysis, analyse, analyse_window};
 use entropy_plot::{ChartOptions, has_differences};
 use entropy_shell::{CliError, Outcome, Terminal, WithHint};
@@ -164,8 +165,12 @@ impl StatsArgs {
                 &analysis.notes
             }
             false => {
-                let sentence = report::pair_sentence(analysis);
-                text.extend(sentence.map(|sentence| format!("{sentence}\n")));
+                if let Some(sentence) = report::pair_sentence(analysis) {
+                    text.push_str(&format!("{sentence}\n"));
+                    if verbose {
+                        text.push_str(&format!("{}\n", report::method(ContrastUnit::Runs)));
+                    }
+                }
                 limits
             }
         };

@@ -108,8 +108,8 @@ pub(super) fn details(comparison: &Comparison) -> String {
     text
 }
 
-/// The tables of groups and of pairs; empty if there are none. `methods` adds how the numbers were computed.
-pub(super) fn comparisons(analysis: &Analysis, width: usize, methods: bool) -> String {
+/// The tables of groups and of pairs; empty if there are none. `verbose` adds how the numbers were computed.
+pub(super) fn comparisons(analysis: &Analysis, width: usize, verbose: bool) -> String {
     let mut text = String::new();
     let tables = [report::group_table(analysis), report::pair_table(analysis, MAX_PAIRS)];
     for mut table in tables.into_iter().flatten() {
@@ -118,9 +118,8 @@ pub(super) fn comparisons(analysis: &Analysis, width: usize, methods: bool) -> S
         text.push_str(&aligned(&table.heads, &table.rows, (1, width), |_, _, cell| {
             cell.to_owned()
         }));
-        let TextTable { left_out, remarks, methods: how, .. } = &table;
-        let how = how.iter().filter(|_| methods);
-        for remark in left_out.iter().chain(remarks).chain(how) {
+        let remarks = table.left_out.iter().chain(&table.remarks).map(String::as_str);
+        for remark in remarks.chain(verbose.then_some(table.method)) {
             text.push_str(remark);
             text.push('\n');
         }

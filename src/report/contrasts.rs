@@ -21,8 +21,10 @@ pub struct TextTable {
     /// What limits the numbers, and why some are missing.
     pub remarks: Vec<String>,
     /// How the numbers were computed.
-    pub methods: Vec<String>,
+    pub method: &'static str,
 }
+
+const GROUP_METHOD: &str = "method: mean ± sd and Student's t interval over the runs, each with its mean over the shared steps";
 
 /// The table of groups; `None` if there are no groups.
 pub fn group_table(analysis: &Analysis) -> Option<TextTable> {
@@ -47,14 +49,13 @@ pub fn group_table(analysis: &Analysis) -> Option<TextTable> {
     let rows: Vec<Vec<String>> = rows.collect();
     let notes = analysis.groups.iter().filter_map(|group| Some((group, group.note.as_ref()?)));
     let remarks = notes.map(|(group, note)| format!("  {}: {note}", visible(&group.name)));
-    let methods = "steps: shared by all runs of a group; mean ± sd and Student's t interval: over the means of its runs";
     let heads = ["group", "runs", "steps", "mean ± sd", "95 % interval", "IQM"].map(str::to_owned);
     (!rows.is_empty()).then(|| TextTable {
         heads: heads.to_vec(),
         rows,
         left_out: None,
         remarks: remarks.collect(),
-        methods: vec![methods.to_owned()],
+        method: GROUP_METHOD,
     })
 }
 
@@ -108,23 +109,24 @@ pub fn pair_table(analysis: &Analysis, limit: usize) -> Option<TextTable> {
         format!("and {more} more pairs: stats --json lists all, --baseline LABEL compares fewer")
     });
     let mut remarks = notes(contrasts, prefix);
-    let mut methods = methods(contrasts, &statistics);
-    match first.between {
-        ContrastUnit::Runs => methods.push(
-            "in brackets: 95 % intervals. No p-value: two single runs say nothing about other seeds. Use --group \
-             with several seeds per recipe."
-                .to_owned(),
-        ),
+    if first.between == ContrastUnit::Groups {
+        remarks.extend(detectable(&pairs, analysis));
+    }
+    Some(TextTable { heads, rows, left_out, remarks, method: method(first.between) })
+}
+
+/// How comparisons were computed; the JSON document has the method and the assumption of each number.
+pub fn method(unit: ContrastUnit) -> &'static str {
+    match unit {
+        ContrastUnit::Runs => {
+            "method: 95 % intervals by equal-weighted cosines of the step-wise differences, for these two curves; \
+             no p-value, because single runs say nothing about other seeds (--group compares several seeds)"
+        }
         ContrastUnit::Groups => {
-            remarks.extend(detectable(&pairs, analysis));
-            methods.push(
-                "main test: Welch's t of the mean difference; the other columns describe. In brackets: 95 % \
-                 intervals; p adjusted by Holm for all pairs"
-                    .to_owned(),
-            );
+            "method: the main test is Welch's t of the mean difference, one value per run, p adjusted by Holm; the \
+             other columns describe; P(a > b) and Cliff's delta have Newcombe's interval, U an exact p"
         }
     }
-    Some(TextTable { heads, rows, left_out, remarks, methods })
 }
 
 /// What differences the smallest and the largest of the compared groups allow to find.
@@ -186,17 +188,6 @@ pub fn pair_sentence(analysis: &Analysis) -> Option<String> {
         Some((step, false)) => format!("{difference}; last crossed before step {step}"),
         None => difference,
     })
-}
-
-/// How the numbers were computed and under which assumptions; equal explanations are merged.
-fn methods(contrasts: &[Contrast], statistics: &[Statistic]) -> Vec<String> {
-    let explained = statistics.iter().filter_map(|statistic| {
-        let contrast = contrasts.iter().find(|c| c.statistic == *statistic)?;
-        let words = format!("{}; assumes: {}", contrast.method, contrast.assumption);
-        Some((words, head(*statistic)))
-    });
-    let methods = grouped(explained);
-    methods.iter().map(|(words, heads)| format!("{}: {words}", heads.join(", "))).collect()
 }
 
 /// Reasons why numbers are missing or limited; equal reasons are merged, with the number of pairs.

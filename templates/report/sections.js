@@ -88,7 +88,7 @@ function textTable(root, label, given) {
   if (!given) return;
   root.replaceChildren(
     scrolling(label, plainTable(given.heads, given.rows.map(([name, ...cells]) => [wrappedName(name), ...cells]))),
-    make('details', {}, make('summary', {}, 'How to read this'), make('ul', {}, [...given.remarks, ...given.methods].map((remark) => make('li', {}, remark.trim())))));
+    make('details', {}, make('summary', {}, 'How to read this'), make('ul', {}, [...given.remarks, given.method].map((remark) => make('li', {}, remark.trim())))));
 }
 
 function sources(root, runs) {

@@ -147,7 +147,8 @@ def theil_sen(y):
     for rows in np.array_split(np.arange(len(y)), max(1, len(y) * len(i) // 4_000_000)):
         slope[rows] = np.median((y[rows][:, j] - y[rows][:, i]) / (j - i), axis=1)
     residuals = y - slope[:, None] * np.arange(n)
-    return slope, np.median(residuals, axis=1) + slope * (n - 1), residuals
+    end = np.median(y, axis=1) + slope * (n - 1 - (n - 1) / 2)  # through the medians of steps and values, as SciPy
+    return slope, end, residuals
 
 
 def kendall_score(y):
@@ -157,11 +158,12 @@ def kendall_score(y):
 
 def kendall_z(y, residuals):
     """Mann–Kendall's z, corrected for continuity. Its variance is multiplied by (1+r₁)/(1−r₁), with r₁ the autocorrelation
-    of the residuals of the line at lag 1; of the values themselves, a trend would look like autocorrelation. A negative r₁
-    counts as 0: with few points it would make z too large."""
+    of the residuals of the line at lag 1; of the values themselves, a trend would look like autocorrelation. r₁ is corrected
+    for its bias of −(2 + 4 r₁)/n (Kendall 1954) and limited to 0 … 0.95."""
     n, score = y.shape[1], kendall_score(y)
     e = residuals - residuals.mean(axis=1, keepdims=True)
-    r1 = np.clip((e[:, 1:] * e[:, :-1]).sum(axis=1) / (e**2).sum(axis=1), 0, 0.99)
+    r1 = (e[:, 1:] * e[:, :-1]).sum(axis=1) / (e**2).sum(axis=1)
+    r1 = np.clip((n * r1 + 2) / (n - 4), 0, 0.95)
     variance = n * (n - 1) * (2 * n + 5) / 18 * (1 + r1) / (1 - r1)
     return (score - np.sign(score)) / np.sqrt(variance)
 
