@@ -29,6 +29,7 @@ mod report;
 #[cfg(unix)]
 mod serve;
 mod shapes;
+mod states;
 mod tokens;
 #[cfg(unix)]
 mod torture;

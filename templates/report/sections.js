@@ -79,7 +79,7 @@ function runTable(root, runs, view) {
   ];
   const rows = runs.map((run) => Object.assign(Object.create(run), { hidden: view.hidden.has(run.label) }));
   root.replaceChildren(sortable('Statistics of each run', columns, rows, view.sort),
-    make('p', { class: 'muted' }, 'Entropies in nats; sd: sample standard deviation (n − 1); area in nats × steps. Click a column heading to sort.'));
+    make('p', { class: 'muted' }, (runs.some((run) => run.quantity !== 'other metric') ? 'Entropies in nats; ' : '') + 'sd: sample standard deviation (n − 1); area in the unit of the values × steps. Click a column heading to sort.'));
 }
 
 /** A table of texts from the document; hides its section if there is none. */
