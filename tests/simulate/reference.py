@@ -119,9 +119,12 @@ class States:
 
 def levels(values):
     """The median of the last five points at each point; NaN before the fifth and after the end of a run."""
-    windows = np.lib.stride_tricks.sliding_window_view(values, WINDOW, axis=1)
-    median = np.partition(windows, WINDOW // 2, axis=-1)[..., WINDOW // 2]
-    median[np.isnan(values[:, WINDOW - 1 :])] = np.nan
+    n = values.shape[1] - WINDOW + 1
+    a, b, c, d, e = (values[:, i : i + n] for i in range(WINDOW))
+    # The median of five is the median of the fifth, the second lowest of two pairs, and the second highest.
+    low = np.maximum(np.minimum(a, b), np.minimum(c, d))
+    high = np.minimum(np.maximum(a, b), np.maximum(c, d))
+    median = np.maximum(np.minimum(low, high), np.minimum(np.maximum(low, high), e))
     return np.hstack([np.full((len(values), WINDOW - 1), np.nan), median])
 
 
@@ -130,10 +133,10 @@ def since(levels, enters, leaves):
     for `RUNNING` points running, and leaves when `leaves` has."""
     inside = np.full(len(levels), -1)
     entering, leaving = np.zeros(len(levels), int), np.zeros(len(levels), int)
-    enter, leave = enters(levels), leaves(levels)
+    enter, leave = (np.ascontiguousarray(mask.T) for mask in (enters(levels), leaves(levels)))
     for i in range(levels.shape[1]):
-        entering = np.where(enter[:, i], entering + 1, 0)
-        leaving = np.where(leave[:, i], leaving + 1, 0)
+        entering = np.where(enter[i], entering + 1, 0)
+        leaving = np.where(leave[i], leaving + 1, 0)
         inside = np.where((inside < 0) & (entering >= RUNNING), i, inside)
         inside = np.where((inside >= 0) & (leaving >= RUNNING), -1, inside)
     return inside
@@ -144,7 +147,7 @@ def theil_sen(y):
     n = y.shape[1]
     i, j = np.triu_indices(n, 1)
     slope = np.empty(len(y))
-    for rows in np.array_split(np.arange(len(y)), max(1, len(y) * len(i) // 4_000_000)):
+    for rows in np.array_split(np.arange(len(y)), max(1, len(y) * len(i) // 500_000)):
         slope[rows] = np.median((y[rows][:, j] - y[rows][:, i]) / (j - i), axis=1)
     residuals = y - slope[:, None] * np.arange(n)
     return slope, np.median(residuals, axis=1) + slope * (n - 1), residuals
