@@ -143,14 +143,15 @@ def since(levels, enters, leaves):
 
 
 def theil_sen(y):
-    """The slope per point and the value of the line at the last point. Memory grows with trials × points²."""
+    """The slope per point, the value of the line at the last point, and the residuals. The line goes through the medians of
+    the points and of the values, as that of SciPy's `theilslopes`."""
     n = y.shape[1]
     i, j = np.triu_indices(n, 1)
     slope = np.empty(len(y))
     for rows in np.array_split(np.arange(len(y)), max(1, len(y) * len(i) // 500_000)):
         slope[rows] = np.median((y[rows][:, j] - y[rows][:, i]) / (j - i), axis=1)
     residuals = y - slope[:, None] * np.arange(n)
-    return slope, np.median(residuals, axis=1) + slope * (n - 1), residuals
+    return slope, np.median(y, axis=1) + slope * (n - 1) / 2, residuals
 
 
 def kendall_score(y):
@@ -160,11 +161,12 @@ def kendall_score(y):
 
 def kendall_z(y, residuals):
     """Mann–Kendall's z, corrected for continuity. Its variance is multiplied by (1+r₁)/(1−r₁), with r₁ the autocorrelation
-    of the residuals of the line at lag 1; of the values themselves, a trend would look like autocorrelation. A negative r₁
-    counts as 0: with few points it would make z too large."""
+    of the residuals of the line at lag 1; of the values themselves, a trend would look like autocorrelation. Residuals of a
+    line have an r₁ that is too low by (2 + 4 r₁)/n (Kendall 1954); corrected for that, a negative r₁ counts as 0."""
     n, score = y.shape[1], kendall_score(y)
     e = residuals - residuals.mean(axis=1, keepdims=True)
-    r1 = np.clip((e[:, 1:] * e[:, :-1]).sum(axis=1) / (e**2).sum(axis=1), 0, 0.99)
+    r1 = (e[:, 1:] * e[:, :-1]).sum(axis=1) / (e**2).sum(axis=1)
+    r1 = np.clip((r1 + 2 / n) / (1 - 4 / n), 0, 0.95)
     variance = n * (n - 1) * (2 * n + 5) / 18 * (1 + r1) / (1 - r1)
     return (score - np.sign(score)) / np.sqrt(variance)
 
