@@ -50,9 +50,11 @@ def main():
 
     y = RNG.normal(size=(20, 31)).cumsum(axis=1)
     slope, end, _ = reference.theil_sen(y)
-    theirs = [stats.theilslopes(row, method="separate") for row in y]
+    theirs = [stats.theilslopes(row) for row in y]
     close("slope of Theil–Sen", slope, [line.slope for line in theirs])
     close("line of Theil–Sen", end, [line.intercept + 30 * line.slope for line in theirs])
+    theirs = [[np.median(row[i - 4 : i + 1]) for i in range(4, 31)] for row in y]
+    close("levels", reference.levels(y)[:, 4:], theirs)
     score = reference.kendall_score(y)
     pairs = 31 * 30 / 2
     close("score of Mann–Kendall", score, [pairs * stats.kendalltau(np.arange(31), row).statistic for row in y])

@@ -12,7 +12,8 @@ one call have groups in common, so the standard errors are those of the means of
 0.05: an error at shift 0, the power at shift 3. Targets: P(a > b) covers at least 92 % with 4 to 10 runs; Welch rejects at
 most 5.5 % at shift 0."""
 GROUPS = 20
-CALLS = {3: 150, 4: 60, 5: 80, 7: 60, 10: 120}  # for each shift; more where a share is close to its target or to 50 %
+# Number of calls with shifts of 1, 2 and 3, by number of runs: more where a share is close to its target or to 50 %.
+CALLS = {3: (40, 40, 180), 4: (60, 60, 150), 5: (50, 50, 60), 7: (40, 40, 40), 10: (100, 100, 100)}
 OFFSET, SCALE = 5.0, 0.3
 COVERAGE, REJECTION = (">=", 92.0), ("<=", 5.5)
 

@@ -1,5 +1,6 @@
 """Asks the program, as built, for what `reference` computes: many runs per call of `stats --json`."""
 import json
+import os
 import subprocess
 import tempfile
 from functools import lru_cache
@@ -11,12 +12,17 @@ import reference
 from reference import Groups, Intervals, Pairs, States
 
 DECIMALS = 9  # of the logged values; both sides see the rounded ones
-POINTS_PER_CALL = 1_000_000
+POINTS_PER_CALL, RUNS_PER_CALL = 500_000, 200
+MEMORY = "/dev/shm"  # a file system in memory, on Linux: creating 200,000 small files on a disk takes minutes
 
 
 @lru_cache(maxsize=4)
 def template(n):
     return "".join(f'{{"step":{step},"entropy":%.{DECIMALS}f}}\n' for step in range(n))
+
+
+def runs_per_call(points):
+    return max(1, min(RUNS_PER_CALL, POINTS_PER_CALL // points))
 
 
 def column(rows, key):
@@ -47,7 +53,7 @@ class Program:
 
     def call(self, files, *options):
         """Runs `stats` over `files`, a list of (label, values), and returns its JSON."""
-        with tempfile.TemporaryDirectory(prefix="simulate-") as tmp:
+        with tempfile.TemporaryDirectory(prefix="simulate-", dir=MEMORY if os.path.isdir(MEMORY) else None) as tmp:
             for label, values in files:
                 Path(tmp, f"{label}.jsonl").write_text(template(len(values)) % tuple(values))
             argv = [str(self.path), "stats", tmp, "--json", "--no-plot", *options]
@@ -76,7 +82,7 @@ class Program:
         if (b != b[0]).any():
             raise ValueError("a call has one baseline: the rows of b must be equal")
         rows = {"mean_difference": [], "late_difference": [], "area_ratio": []}
-        batch = max(1, POINTS_PER_CALL // a.shape[1])
+        batch = runs_per_call(a.shape[1])
         for first in range(0, len(a), batch):
             labels = [f"r{i:05}" for i in range(first, min(first + batch, len(a)))]
             files = [*zip(labels, a[first:]), ("baseline", b[0])]
@@ -93,7 +99,7 @@ class Program:
     def states(self, values, judge_slope=True):
         values = [np.round(row, DECIMALS) for row in values]
         runs = []
-        batch = max(1, POINTS_PER_CALL // max(map(len, values)))
+        batch = runs_per_call(max(map(len, values)))
         for first in range(0, len(values), batch):
             files = [(f"r{i:05}", row) for i, row in enumerate(values[first : first + batch], first)]
             found = {run["label"]: run for run in self.call(files)["runs"]}

@@ -119,9 +119,12 @@ class States:
 
 def levels(values):
     """The median of the last five points at each point; NaN before the fifth and after the end of a run."""
-    windows = np.lib.stride_tricks.sliding_window_view(values, WINDOW, axis=1)
-    median = np.partition(windows, WINDOW // 2, axis=-1)[..., WINDOW // 2]
-    median[np.isnan(values[:, WINDOW - 1 :])] = np.nan
+    n = values.shape[1] - WINDOW + 1
+    a, b, c, d, e = (values[:, i : i + n] for i in range(WINDOW))
+    # The median of five is the median of the fifth, the second lowest of two pairs, and the second highest.
+    low = np.maximum(np.minimum(a, b), np.minimum(c, d))
+    high = np.minimum(np.maximum(a, b), np.maximum(c, d))
+    median = np.maximum(np.minimum(low, high), np.minimum(np.maximum(low, high), e))
     return np.hstack([np.full((len(values), WINDOW - 1), np.nan), median])
 
 
@@ -130,25 +133,25 @@ def since(levels, enters, leaves):
     for `RUNNING` points running, and leaves when `leaves` has."""
     inside = np.full(len(levels), -1)
     entering, leaving = np.zeros(len(levels), int), np.zeros(len(levels), int)
-    enter, leave = enters(levels), leaves(levels)
+    enter, leave = (np.ascontiguousarray(mask.T) for mask in (enters(levels), leaves(levels)))
     for i in range(levels.shape[1]):
-        entering = np.where(enter[:, i], entering + 1, 0)
-        leaving = np.where(leave[:, i], leaving + 1, 0)
+        entering = np.where(enter[i], entering + 1, 0)
+        leaving = np.where(leave[i], leaving + 1, 0)
         inside = np.where((inside < 0) & (entering >= RUNNING), i, inside)
         inside = np.where((inside >= 0) & (leaving >= RUNNING), -1, inside)
     return inside
 
 
 def theil_sen(y):
-    """The slope per point and the value of the line at the last point. Memory grows with trials × points²."""
+    """The slope per point, the value of the line at the last point, and the residuals. The line goes through the medians of
+    the points and of the values, as that of SciPy's `theilslopes`."""
     n = y.shape[1]
     i, j = np.triu_indices(n, 1)
     slope = np.empty(len(y))
-    for rows in np.array_split(np.arange(len(y)), max(1, len(y) * len(i) // 4_000_000)):
+    for rows in np.array_split(np.arange(len(y)), max(1, len(y) * len(i) // 500_000)):
         slope[rows] = np.median((y[rows][:, j] - y[rows][:, i]) / (j - i), axis=1)
     residuals = y - slope[:, None] * np.arange(n)
-    end = np.median(y, axis=1) + slope * (n - 1 - (n - 1) / 2)  # through the medians of steps and values, as SciPy
-    return slope, end, residuals
+    return slope, np.median(y, axis=1) + slope * (n - 1) / 2, residuals
 
 
 def kendall_score(y):
@@ -158,12 +161,12 @@ def kendall_score(y):
 
 def kendall_z(y, residuals):
     """Mann–Kendall's z, corrected for continuity. Its variance is multiplied by (1+r₁)/(1−r₁), with r₁ the autocorrelation
-    of the residuals of the line at lag 1; of the values themselves, a trend would look like autocorrelation. r₁ is corrected
-    for its bias of −(2 + 4 r₁)/n (Kendall 1954) and limited to 0 … 0.95."""
+    of the residuals of the line at lag 1; of the values themselves, a trend would look like autocorrelation. Residuals of a
+    line have an r₁ that is too low by (2 + 4 r₁)/n (Kendall 1954); corrected for that, a negative r₁ counts as 0."""
     n, score = y.shape[1], kendall_score(y)
     e = residuals - residuals.mean(axis=1, keepdims=True)
     r1 = (e[:, 1:] * e[:, :-1]).sum(axis=1) / (e**2).sum(axis=1)
-    r1 = np.clip((n * r1 + 2) / (n - 4), 0, 0.95)
+    r1 = np.clip((r1 + 2 / n) / (1 - 4 / n), 0, 0.95)
     variance = n * (n - 1) * (2 * n + 5) / 18 * (1 + r1) / (1 - r1)
     return (score - np.sign(score)) / np.sqrt(variance)
 

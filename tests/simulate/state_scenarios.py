@@ -73,11 +73,14 @@ def collapse(name, curves, noise, n, trials, backend, rng):
 NOISES = (0.06, 0.15)
 FALLING = [
     *(partial(flat, noise, phi, n, 2000) for phi in (0, 0.5) for noise in NOISES for n in (20, 40, 80, 120, 200, 400)),
-    *(partial(line, noise, n, 2000) for noise in NOISES for n in (40, 120, 400)),
+    *(partial(line, noise, n, 2500) for noise in NOISES for n in (40, 120, 400)),
 ]
 COLLAPSES = [
-    partial(collapse, name, curves, noise, n, 500 if n == 5000 else 1000)
-    for name, curves in (("exponential", processes.exponential_collapses), ("sudden", processes.sudden_collapses))
+    partial(collapse, name, curves, noise, n, trials)
+    for name, curves, trials in (
+        ("exponential", processes.exponential_collapses, 1700),
+        ("sudden", processes.sudden_collapses, 500),
+    )
     for noise in NOISES
     for n in (40, 100, 600, 1000, 5000)
 ]

@@ -1,5 +1,7 @@
 //! Which pairs are compared, and how: runs step by step, groups by one number per run.
 
+use std::collections::BTreeMap;
+
 use rayon::prelude::*;
 
 use super::contrast::{Contrast, ContrastUnit, Statistic};
@@ -60,6 +62,7 @@ pub fn compare(comparison: &Comparison, analysis: &mut Analysis, plan: &Plan) {
     };
     analysis.comparisons = pairs.par_iter().flat_map_iter(contrasts).collect();
     adjust_p_values(&mut analysis.comparisons);
+    fill_detectable(&mut analysis.comparisons, &analysis.groups);
 }
 
 /// Indices of the pairs: all others with the baseline, or without one every pair.
@@ -125,7 +128,6 @@ fn group_contrasts(a: &GroupMembers<'_>, b: &GroupMembers<'_>) -> Vec<Contrast> 
             high: test.map(|test| test.interval.1),
             p: test.map(|test| test.p),
             note: noted(why),
-            detectable_sd: test.and_then(|_| detectable_difference(a.len(), b.len())),
             ..empty.clone()
         }
     };
@@ -185,6 +187,21 @@ fn order_contrasts(a: &[f64], b: &[f64], empty: &Contrast, copies: Option<&str>)
         ..improvement.clone()
     };
     [rank_test, cliffs_delta, improvement]
+}
+
+/// Fills in which differences of groups can be detected, once per pair of sizes, because it takes milliseconds.
+fn fill_detectable(contrasts: &mut [Contrast], groups: &[GroupStats]) {
+    let size = |name: &str| groups.iter().find(|group| group.name == name).map(|g| g.runs.len());
+    let mut known: BTreeMap<(usize, usize), Option<f64>> = BTreeMap::new();
+    let tested = [Statistic::MeanDifference, Statistic::LateDifference];
+    for contrast in contrasts.iter_mut().filter(|c| tested.contains(&c.statistic)) {
+        let (Some(m), Some(n), Some(_)) = (size(&contrast.a), size(&contrast.b), contrast.p) else {
+            continue; // runs, or groups without a test
+        };
+        let sizes = (m.min(n), m.max(n));
+        contrast.detectable_sd =
+            *known.entry(sizes).or_insert_with(|| detectable_difference(sizes.0, sizes.1));
+    }
 }
 
 /// Adjusts the p-values of each statistic by Holm for the number of its pairs.
