@@ -3,6 +3,7 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)]
 
+mod adapters;
 #[path = "../../../tests/common/mod.rs"]
 mod common;
 mod compute;

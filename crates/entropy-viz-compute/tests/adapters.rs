@@ -1,0 +1,89 @@
+//! Adapters of PEFT: where trainers leave them, and numbers against those of PEFT.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::compute::{
+    assert_rejected, assert_scores_of, compute_ok, copy, model, read, rollouts, temp_dir, text,
+};
+
+fn entropies_of_run(run: &Path, flags: &[&str]) -> Vec<f64> {
+    let (tmp, given) = (temp_dir(), rollouts());
+    let arguments = ["--model", text(run), "--prompts", text(&given), "-o", "h.json"];
+    compute_ok(tmp.path(), &[&arguments[..], flags].concat());
+    let rows = read(&tmp.path().join("h.json"));
+    rows.as_array().unwrap().iter().map(|row| row["entropy"].as_f64().unwrap()).collect()
+}
+
+fn golden_entropy(name: &str) -> f64 {
+    let golden = read(&model(name).join("golden.json"));
+    golden["temperatures"]["1.0"]["token_mean"].as_f64().unwrap()
+}
+
+#[test]
+fn lora_adapter_of_verl_is_applied_to_its_checkpoint() {
+    let run = temp_dir();
+    let actor = |step: u64| run.path().join(format!("global_step_{step}/actor"));
+    for step in [40, 80, 120, 160] {
+        copy(&model("qwen2"), &actor(step).join("huggingface"));
+    }
+    // The trainer writes it beside the base model, the merger inside; the merger writes lora_alpha: 0.
+    copy(&model("lora"), &actor(40).join("lora_adapter"));
+    copy(&model("lora-rslora"), &actor(80).join("huggingface/lora_adapter"));
+    copy(&model("lora"), &actor(120).join("lora_adapter"));
+    let by_merger = actor(120).join("huggingface/lora_adapter");
+    copy(&model("lora"), &by_merger);
+    set(&by_merger.join("adapter_config.json"), "lora_alpha", json!(0));
+    let expected = ["lora", "lora-rslora", "lora", "qwen2"].map(golden_entropy);
+    for (ours, expected) in entropies_of_run(run.path(), &[]).iter().zip(expected) {
+        assert!((ours - expected).abs() < 2e-5, "{ours} and {expected}");
+    }
+    // A base model that is named is taken as it is.
+    let other = temp_dir();
+    copy(&model("qwen2"), &other.path().join("base"));
+    copy(&model("lora-rslora"), &other.path().join("base/lora_adapter"));
+    let base = other.path().join("base");
+    let named = entropies_of_run(&actor(40), &["--base-model", text(&base)]);
+    assert!((named[0] - expected[0]).abs() < 2e-5, "{}", named[0]);
+}
+
+#[test]
+fn any_directory_of_a_verl_step_gives_the_adapted_model() {
+    let run = temp_dir();
+    let step = run.path().join("global_step_40");
+    copy(&model("qwen2"), &step.join("actor/huggingface"));
+    copy(&model("lora"), &step.join("actor/lora_adapter"));
+    for place in ["", "actor", "actor/huggingface", "actor/lora_adapter"] {
+        let (tmp, given, path) = (temp_dir(), rollouts(), step.join(place));
+        let arguments = ["--model", text(&path), "--prompts", text(&given), "-o", "h.json"];
+        compute_ok(tmp.path(), &arguments);
+        let row = &read(&tmp.path().join("h.json"))[0];
+        let off = (row["entropy"].as_f64().unwrap() - golden_entropy("lora")).abs();
+        assert!(off < 2e-5 && row["step"] == 40, "{place}: {row}");
+    }
+}
+
+#[test]
+fn lora_adapter_without_a_base_model_is_an_error() {
+    let (tmp, given) = (temp_dir(), rollouts());
+    let actor = tmp.path().join("global_step_40/actor");
+    copy(&model("qwen2"), &actor.join("huggingface"));
+    fs::remove_file(actor.join("huggingface/model.safetensors")).unwrap();
+    copy(&model("lora"), &actor.join("lora_adapter"));
+    let arguments = ["--model", text(&actor), "--prompts", text(&given)];
+    assert_rejected(tmp.path(), &arguments, &["LoRA adapter of ../qwen2", "--base-model"]);
+    let base = model("qwen2");
+    let golden = read(&model("lora/golden.json"));
+    assert_scores_of(&actor, &golden, &["--base-model", text(&base)]);
+    fs::remove_file(actor.join("lora_adapter/adapter_config.json")).unwrap();
+    assert_rejected(tmp.path(), &arguments, &["adapter_config.json", "no such file"]);
+}
+
+/// Changes a key of a JSON file.
+fn set(path: &Path, key: &str, value: Value) {
+    let mut config = read(path);
+    config[key] = value;
+    fs::write(path, config.to_string()).unwrap();
+}
