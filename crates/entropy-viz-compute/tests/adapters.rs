@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::common::fixture;
 use crate::compute::{
     assert_rejected, assert_scores_of, compute_ok, copy, model, read, rollouts, temp_dir, text,
 };
@@ -79,6 +80,65 @@ fn lora_adapter_without_a_base_model_is_an_error() {
     assert_scores_of(&actor, &golden, &["--base-model", text(&base)]);
     fs::remove_file(actor.join("lora_adapter/adapter_config.json")).unwrap();
     assert_rejected(tmp.path(), &arguments, &["adapter_config.json", "no such file"]);
+}
+
+/// Covers the ways in which PEFT changes a model (tests/compute/make_adapters.py).
+#[test]
+fn every_adapter_matches_peft() {
+    let mut count = 0;
+    for entry in fs::read_dir(fixture("adapters")).unwrap() {
+        let adapter = entry.unwrap().path();
+        if !adapter.is_dir() {
+            continue;
+        }
+        let golden = read(&adapter.join("golden.json"));
+        let base = model(golden["base"].as_str().unwrap());
+        assert_scores_of(&adapter, &golden, &["--base-model", text(&base)]);
+        count += 1;
+    }
+    assert!(count >= 14, "{count} adapters");
+}
+
+#[test]
+fn rejects_adapter_settings_that_would_change_the_numbers() {
+    let (tmp, given, base) = (temp_dir(), rollouts(), model("qwen2"));
+    let adapter = tmp.path().join("adapter");
+    let arguments = ["--model", "adapter", "--base-model", text(&base), "--prompts", text(&given)];
+    let merge = "merge_and_unload";
+    for (key, value, words) in [
+        ("lora_alpha", json!(0), ["lora_alpha is 0", "training run"]),
+        ("alpha_pattern", json!({"q_proj": 0}), ["lora_alpha is 0", "training run"]),
+        ("alpha_pattern", json!({"q_proj(": 4}), ["alpha_pattern", "q_proj("]),
+        ("init_lora_weights", json!("pissa"), ["init_lora_weights = \"pissa\"", merge]),
+        ("init_lora_weights", json!("pissa_niter_4"), ["pissa_niter_4", merge]),
+        ("init_lora_weights", json!("olora"), ["olora", merge]),
+        ("init_lora_weights", json!("corda"), ["corda", merge]),
+        ("init_lora_weights", json!("loftq"), ["loftq", merge]),
+        ("loftq_config", json!({"loftq_bits": 4}), ["loftq_config", merge]),
+        ("use_qalora", json!(true), ["use_qalora", merge]),
+        ("lora_bias", json!(true), ["lora_bias", merge]),
+        ("fan_in_fan_out", json!(true), ["fan_in_fan_out", merge]),
+        ("trainable_token_indices", json!([1, 2]), ["trainable_token_indices", merge]),
+        ("ensure_weight_tying", json!(true), ["ensure_weight_tying", merge]),
+        ("layer_replication", json!([[0, 2], [1, 3]]), ["layer_replication", merge]),
+        ("alora_invocation_tokens", json!([1]), ["alora_invocation_tokens", merge]),
+        ("a_key_of_the_future", json!("on"), ["a_key_of_the_future = \"on\"", merge]),
+        ("peft_type", json!("LOHA"), ["LOHA", merge]),
+        ("use_dora", json!(true), ["use_dora", "lora_magnitude_vector"]),
+    ] {
+        copy(&model("lora"), &adapter);
+        set(&adapter.join("adapter_config.json"), key, value);
+        assert_rejected(tmp.path(), &arguments, &words);
+    }
+    copy(&model("lora"), &adapter);
+    for (key, value) in [
+        ("init_lora_weights", json!("gaussian")),
+        ("a_key_of_the_future", json!(false)),
+        ("revision", json!("main")),
+    ] {
+        set(&adapter.join("adapter_config.json"), key, value);
+    }
+    assert_scores_of(&adapter, &read(&model("lora/golden.json")), &["--base-model", text(&base)]);
 }
 
 /// Changes a key of a JSON file.

@@ -7,13 +7,14 @@
 pub(crate) mod config;
 mod lora;
 mod lora_adapter;
+mod lora_config;
 mod tensor_file;
 pub(crate) mod weights;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use entropy_shell::{CliError, WithHint};
 use serde_json::Value;
 
@@ -350,8 +351,10 @@ impl Checkpoint {
         if self.kind != CheckpointKind::Lora {
             return Ok(weights);
         }
-        let adapter = lora::LoraAdapter::open(&self.path)
-            .with_context(|| format!("cannot use the adapter {}", self.path.display()))?;
+        let adapter = lora::LoraAdapter::open(&self.path).map_err(|failure| CliError {
+            error: failure.error.context(format!("cannot use the adapter {}", self.path.display())),
+            ..failure
+        })?;
         Ok(weights.with(adapter))
     }
 
