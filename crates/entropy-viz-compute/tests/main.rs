@@ -7,4 +7,5 @@ mod adapters;
 #[path = "../../../tests/common/mod.rs"]
 mod common;
 mod compute;
+mod rope;
 mod trl;
