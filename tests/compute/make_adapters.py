@@ -22,6 +22,7 @@ import transformers
 from common import FIXTURES, TEMPERATURES, fresh, score, write_json
 from make_golden import all_logits, load, quieten, seeded
 from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import load_file, save_file
 
 ADAPTERS = FIXTURES.parent / "adapters"
 TARGETS = ["q_proj", "v_proj", "down_proj"]
@@ -44,6 +45,7 @@ CASES = {
     "fused": ("phi3", dict(target_modules=["qkv_proj", "gate_up_proj"])),
     "experts": ("qwen3_moe", dict(target_modules=["q_proj"], rank_pattern={"experts.gate_up_proj": 2}, alpha_pattern={"experts.down_proj": 20},
                                   target_parameters=["mlp.experts.gate_up_proj", "mlp.experts.down_proj", "mlp.gate.weight"])),
+    "experts-single": ("qwen3_moe", None),
     "experts-down": ("qwen3_moe-raw", dict(target_modules=[], target_parameters=["mlp.experts.down_proj"])),
 }
 
@@ -54,7 +56,10 @@ def main():
     rollouts = [json.loads(line) for line in (FIXTURES / "rollouts.jsonl").read_text(encoding="utf-8").splitlines()]
     for name, (base, settings) in CASES.items():
         directory = fresh(ADAPTERS / name)
-        save_adapter(name, base, settings, directory)
+        if settings is None:
+            save_single_experts(name, base, directory)
+        else:
+            save_adapter(name, base, settings, directory)
         model = PeftModel.from_pretrained(load(base), directory).eval()
         golden = {
             "unit": "nats", "base": base,
@@ -92,6 +97,22 @@ def save_adapter(name, base, settings, directory):
         if isinstance(saved[key], list):
             saved[key].sort()
     path.write_text(json.dumps(saved, indent=2) + "\n")
+
+
+def save_single_experts(name, base, directory):
+    """An adapter of each expert, as PEFT saved them when the experts of transformers 4 were modules of their own."""
+    generator = seeded(name)
+    tensors = {}
+    for key, weight in sorted(load_file(FIXTURES / base / "model.safetensors").items()):
+        if ".mlp.experts." in key:
+            module = "base_model.model." + key.removesuffix(".weight")
+            tensors[module + ".lora_A.weight"] = 0.15 * torch.randn(2, weight.shape[1], generator=generator)
+            tensors[module + ".lora_B.weight"] = 0.2 * torch.randn(weight.shape[0], 2, generator=generator)
+    save_file(tensors, directory / "adapter_model.safetensors")
+    (directory / "adapter_model.safetensors").chmod(0o644)
+    config = dict(peft_type="LORA", task_type="CAUSAL_LM", r=2, lora_alpha=8, bias="none", lora_dropout=0.0,
+                  target_modules=["gate_proj", "up_proj", "down_proj"], base_model_name_or_path=f"../../compute/{base}")
+    (directory / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ use super::config::Config;
 
 /// Keys of PEFT 0.21 and ms-swift that do not change how an adapter is applied. The adapter's tensors say which
 /// modules and layers it has, and their ranks.
-const HARMLESS: [&str; 24] = [
+const HARMLESS: [&str; 25] = [
     "auto_mapping",
     "base_model_name_or_path",
     "eva_config", // initialises A; the base model is unchanged
@@ -34,6 +34,7 @@ const HARMLESS: [&str; 24] = [
     "r",
     "rank_pattern",
     "revision",
+    "runtime_config", // where DoRA is computed; verl writes it
     "target_modules",
     "target_parameters",
     "task_type",
