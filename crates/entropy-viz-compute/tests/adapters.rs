@@ -75,6 +75,9 @@ fn lora_adapter_without_a_base_model_is_an_error() {
     copy(&model("lora"), &actor.join("lora_adapter"));
     let arguments = ["--model", text(&actor), "--prompts", text(&given)];
     assert_rejected(tmp.path(), &arguments, &["LoRA adapter of ../qwen2", "--base-model"]);
+    // The shards of a LoRA run hold the adapter too: applied to them, it would count twice.
+    fs::write(actor.join("model_world_size_1_rank_0.pt"), b"x").unwrap();
+    assert_rejected(tmp.path(), &arguments, &["LoRA adapter of ../qwen2", "--base-model"]);
     let base = model("qwen2");
     let golden = read(&model("lora/golden.json"));
     assert_scores_of(&actor, &golden, &["--base-model", text(&base)]);

@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Checkpoint, CheckpointKind, without_adapter};
+use super::{Checkpoint, CheckpointKind, is_weights, without_adapter};
 
 const NAME: &str = "lora_adapter";
 
@@ -25,9 +25,11 @@ pub(super) fn find(path: &Path) -> Option<PathBuf> {
     beside.into_iter().chain(inside).find(|adapter| adapter.is_dir())
 }
 
-/// The full model that an adapter named `lora_adapter` was saved with, if there is one.
+/// The full model that an adapter named `lora_adapter` was saved with, if there is one. FSDP shards are not taken:
+/// those of a LoRA run hold the adapter too.
 pub(super) fn base_of(adapter: &Path) -> Option<Checkpoint> {
     let adapter = fs::canonicalize(adapter).ok().filter(|path| path.ends_with(NAME))?;
     let base = without_adapter(adapter.parent()?, None).ok()?;
-    matches!(base.kind, CheckpointKind::HuggingFace(_)).then_some(base)
+    let CheckpointKind::HuggingFace(files) = &base.kind else { return None };
+    files.iter().all(|file| is_weights(file)).then_some(base)
 }
