@@ -3,7 +3,9 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)]
 
+mod adapters;
 #[path = "../../../tests/common/mod.rs"]
 mod common;
 mod compute;
+mod rope;
 mod trl;
