@@ -14,6 +14,7 @@ use super::two_sample::{
 };
 use super::{Analysis, pairs};
 use crate::history::{Comparison, History};
+use crate::quantity::EntropyKind;
 
 /// Up to this many runs or groups every pair is compared; with more, only pairs with a baseline are.
 pub const MAX_PAIRWISE: usize = 20;
@@ -54,6 +55,14 @@ pub fn compare(comparison: &Comparison, analysis: &mut Analysis, plan: &Plan) {
     let contrasts = |&(a, b): &(usize, usize)| {
         if by_group {
             return group_contrasts(&members[a], &members[b]);
+        }
+        let [first, second] = [a, b].map(|i| &comparison.runs()[i]);
+        let is_other = first.history.kind() == EntropyKind::OtherMetric;
+        if is_other && first.metric != second.metric {
+            let labels = [first.history.label(), second.history.label()];
+            let (a, b) = (&first.metric, &second.metric);
+            let note = Some(format!("not compared: {a} and {b} are different metrics"));
+            return vec![Contrast { note, ..Contrast::empty(ContrastUnit::Runs, labels, 0) }];
         }
         let history = |i: usize| &comparison.runs()[i].history;
         let unrecorded = [a, b].into_iter().filter(|i| !recorded[*i]);
