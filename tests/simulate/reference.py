@@ -75,7 +75,7 @@ def late_difference(d):
 
 
 def area_ratio(a, b):
-    """Area under `a` over the area under `b` by trapezoids; the delta method on the log scale."""
+    """Area under `a` over the area under `b` by trapezoids; the delta method on the log scale. No interval where its error drifts."""
     n = a.shape[1]
     count = cosine_count(n)
     weights = np.ones(n)
@@ -84,12 +84,13 @@ def area_ratio(a, b):
     ratio = area_a / area_b
     e = weights * (a - ratio[:, None] * b)
     half = t_quantile(count) * np.sqrt(n * long_run_variance(e, count)) / area_a
+    half[drifts(e)] = np.nan
     return Intervals(ratio, ratio * np.exp(-half), ratio * np.exp(half))
 
 
 @dataclass
 class Pairs:
-    """What is reported of pairs of runs. Where the difference drifts, the mean and the ratio have no interval."""
+    """What is reported of pairs of runs. Where the difference drifts, its mean has no interval."""
 
     mean: Intervals
     late: Intervals
@@ -99,11 +100,10 @@ class Pairs:
 def pairs(a, b):
     """Compares each row of `a` with the same row of `b`."""
     d = a - b
-    mean, ratio = mean_difference(d), area_ratio(a, b)
-    for intervals in (mean, ratio):
-        for ends in (intervals.low, intervals.high):
-            ends[drifts(d)] = np.nan
-    return Pairs(mean, late_difference(d), ratio)
+    mean = mean_difference(d)
+    for ends in (mean.low, mean.high):
+        ends[drifts(d)] = np.nan
+    return Pairs(mean, late_difference(d), area_ratio(a, b))
 
 
 @dataclass
