@@ -342,15 +342,7 @@ mod tests {
 
     #[test]
     fn single_value_neither_collapses_nor_recovers_a_run() {
-        let spike = run(60, |i| {
-            if i == 59 {
-                2.0
-            } else if i < 30 {
-                2.0
-            } else {
-                0.2
-            }
-        });
+        let spike = run(60, |i| if i == 59 || i < 30 { 2.0 } else { 0.2 });
         assert_eq!((spike.state, spike.state_step), (Some(State::Collapsed), Some(37.0)));
         assert_eq!(run(60, |i| if i == 40 { 0.0 } else { 2.0 }).state, Some(State::Healthy));
         assert_eq!(run(60, |i| if i == 40 { 90.0 } else { 2.0 }).state, Some(State::Healthy));

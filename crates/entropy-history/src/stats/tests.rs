@@ -130,7 +130,7 @@ fn compared(runs: Vec<Run>, groups: bool, baseline: Option<&str>) -> super::Anal
     let first_letter = |label: &str| label.chars().next().map(String::from);
     let groups = if groups { group(&comparison, first_letter) } else { Vec::new() };
     let baseline = baseline.map(str::to_owned);
-    compare(&comparison, &mut analysis, &Plan { groups, baseline, ..Plan::default() });
+    compare(&comparison, &mut analysis, &Plan { groups, baseline });
     analysis
 }
 

@@ -52,7 +52,9 @@ pub(super) fn data_warnings(run: &Run, vocabulary: u32) -> Vec<String> {
         && first.step > 2.0 * (second.step - first.step)
     {
         let step = crate::number::exact(first.step);
-        warnings.push(format!("starts at step {step}: states compare with that step, not with the start of training"));
+        warnings.push(format!(
+            "starts at step {step}: states compare with that step, not with the start of training"
+        ));
     }
     warnings
 }
