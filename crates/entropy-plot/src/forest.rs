@@ -178,24 +178,34 @@ fn keep_largest(rows: &mut Vec<PairRow<'_>>, count: usize) {
     });
 }
 
-/// Why rows with a value have no interval, or what limits their interval; each reason once.
+/// Why rows with a value have no interval, or what limits their interval; each reason once, with its panels.
 fn reasons(rows: &[PairRow<'_>]) -> Vec<String> {
-    let mut reasons: Vec<((&str, &str), usize)> = Vec::new();
+    let mut reasons: Vec<(&str, Vec<&str>, usize)> = Vec::new();
     for row in rows.iter().filter(|row| row.refusal().is_none()) {
+        let mut noted_in_row = Vec::new();
         for (statistic, panel) in PANELS {
             let Some(note) = row.contrast(statistic).and_then(|c| c.note.as_deref()) else {
                 continue;
             };
-            match reasons.iter_mut().find(|(key, _)| *key == (panel, note)) {
-                Some((_, pairs)) => *pairs += 1,
-                None => reasons.push(((panel, note), 1)),
+            let index = reasons.iter().position(|(known, ..)| *known == note);
+            let index = index.unwrap_or_else(|| {
+                reasons.push((note, Vec::new(), 0));
+                reasons.len() - 1
+            });
+            let (_, panels, pairs) = &mut reasons[index];
+            if !panels.contains(&panel) {
+                panels.push(panel);
+            }
+            if !noted_in_row.contains(&note) {
+                noted_in_row.push(note);
+                *pairs += 1;
             }
         }
     }
     let more = reasons.len().saturating_sub(MAX_REASONS);
-    let line = |((panel, note), pairs): &((&str, &str), usize)| match pairs {
-        1 => format!("{panel}, 1 pair: {note}"),
-        pairs => format!("{panel}, {pairs} pairs: {note}"),
+    let line = |(note, panels, pairs): &(&str, Vec<&str>, usize)| {
+        let pairs = if *pairs == 1 { "1 pair".to_owned() } else { format!("{pairs} pairs") };
+        format!("{}, {pairs}: {note}", panels.join(" and "))
     };
     let mut lines: Vec<String> = reasons.iter().take(MAX_REASONS).map(line).collect();
     if more > 0 {
