@@ -15,33 +15,33 @@ use entropy_history::formats::Source;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-fn temp_dir() -> TempDir {
+pub(crate) fn temp_dir() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
-fn model(name: &str) -> PathBuf {
+pub(crate) fn model(name: &str) -> PathBuf {
     fixture("compute").join(name)
 }
 
-fn rollouts() -> PathBuf {
+pub(crate) fn rollouts() -> PathBuf {
     fixture("compute/rollouts.jsonl")
 }
 
 /// Runs the helper on the CPU in a directory.
-fn compute(directory: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn compute(directory: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::cargo_bin("entropy-viz-compute").unwrap();
     command.current_dir(directory).args(["--device", "cpu"]).args(arguments);
     command.output().unwrap()
 }
 
-fn compute_ok(directory: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn compute_ok(directory: &Path, arguments: &[&str]) -> Output {
     let output = compute(directory, arguments);
     assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
     output
 }
 
 /// Asserts exit code 2, these words on stderr, and no file written.
-fn assert_rejected(directory: &Path, arguments: &[&str], words: &[&str]) {
+pub(crate) fn assert_rejected(directory: &Path, arguments: &[&str], words: &[&str]) {
     let before = files(directory);
     let output = compute(directory, arguments);
     let said = stderr(&output);
@@ -53,7 +53,7 @@ fn assert_rejected(directory: &Path, arguments: &[&str], words: &[&str]) {
     assert_eq!(files(directory), before, "{arguments:?} left files behind");
 }
 
-fn read(path: &Path) -> Value {
+pub(crate) fn read(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
@@ -74,12 +74,12 @@ fn max_difference(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
 }
 
-fn text(path: &Path) -> &str {
+pub(crate) fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
 /// Copies the files of a directory.
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
@@ -98,13 +98,18 @@ fn run_directory(tmp: &TempDir) -> PathBuf {
 
 /// Scores the shared responses and compares every number with the golden ones.
 fn assert_scores_match_golden(name: &str, golden: &Value, flags: &[&str]) {
+    assert_scores_of(&model(name), golden, flags);
+}
+
+/// Scores the shared responses with the model of a path and compares every number with the golden ones.
+pub(crate) fn assert_scores_of(path: &Path, golden: &Value, flags: &[&str]) {
     let tmp = temp_dir();
+    let name = path.display();
     for temperature in ["1.0", "0.7"] {
         let expected = &golden["temperatures"][temperature];
-        let path = model(name);
         let given = rollouts();
         let mut arguments =
-            vec!["--model", text(&path), "--prompts", text(&given), "--temperature", temperature];
+            vec!["--model", text(path), "--prompts", text(&given), "--temperature", temperature];
         arguments.extend(["-o", "h.json", "--tokens-out", "t.jsonl", "--step", "1", "--overwrite"]);
         arguments.extend(flags);
         compute_ok(tmp.path(), &arguments);
@@ -580,7 +585,7 @@ fn rejects_unusable_checkpoints_by_name() {
     broken(&|path| {
         fs::rename(path.join("model.safetensors"), path.join("pytorch_model.bin")).unwrap()
     });
-    refused(&["pickled", "safetensors"]);
+    refused(&["pytorch_model.bin", "not a zip archive"]);
     broken(&|path| fs::remove_file(path.join("tokenizer.json")).unwrap());
     refused(&["tokenizer.json", "--tokenizer"]);
     broken(&|path| {

@@ -6,4 +6,5 @@
 #[path = "../../../tests/common/mod.rs"]
 mod common;
 mod compute;
+mod shards;
 mod trl;

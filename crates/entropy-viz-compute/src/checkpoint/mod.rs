@@ -1,12 +1,15 @@
 //! The checkpoints under the path of `--model`: a single one, or those of a run.
 //!
 //! Trainers also leave directories that look like checkpoints but cannot be loaded: FSDP shards that are not merged
-//! (verl saves config and tokenizer in `huggingface/`, the weights next to it), pickled weights, incomplete
-//! downloads. They are detected here by file names, before anything is loaded.
+//! (verl saves config and tokenizer in `huggingface/`, the weights next to it), incomplete downloads. They are detected
+//! here by file names, before anything is loaded.
 
 pub(crate) mod config;
 mod lora;
+mod source;
 mod tensor_file;
+mod torch_file;
+mod torch_tensor;
 pub(crate) mod weights;
 
 use std::fs;
@@ -19,7 +22,7 @@ use serde_json::Value;
 /// The format of a checkpoint.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum CheckpointKind {
-    /// A directory with config.json and these safetensors.
+    /// A directory with config.json, and the files of its weights.
     HuggingFace(Vec<PathBuf>),
     /// A PEFT directory with a LoRA adapter, which needs a base model.
     Lora,
@@ -164,19 +167,22 @@ fn single(path: &Path, step: Option<u64>) -> Result<Checkpoint, CliError> {
 }
 
 fn is_weights(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "safetensors")
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.ends_with(".safetensors") || (name.starts_with("pytorch_model") && name.ends_with(".bin"))
 }
 
-/// The safetensors files of a directory; the error says what it has instead.
+/// The weights in a directory with config.json; the error says what it has instead.
 fn weights_in(directory: &Path) -> Result<Vec<PathBuf>, CliError> {
     let shown = directory.display();
-    let index = directory.join("model.safetensors.index.json");
-    if index.is_file() {
-        return shards(&index, directory);
-    }
-    let whole = directory.join("model.safetensors");
-    if whole.is_file() {
-        return Ok(vec![whole]);
+    for name in ["model.safetensors", "pytorch_model.bin"] {
+        let index = directory.join(format!("{name}.index.json"));
+        if index.is_file() {
+            return shards(&index, directory);
+        }
+        let whole = directory.join(name);
+        if whole.is_file() {
+            return Ok(vec![whole]);
+        }
     }
     for place in [directory, directory.parent().unwrap_or(directory)] {
         if let Some(failure) = unmerged(place) {
@@ -184,14 +190,11 @@ fn weights_in(directory: &Path) -> Result<Vec<PathBuf>, CliError> {
         }
     }
     let entries = entries(directory)?;
-    if let Some(pickled) = entries.iter().find(|path| is_pickled(path)) {
-        return Err(pickled_refused(pickled));
-    }
     let Some(first) = entries.iter().find(|path| is_weights(path)) else {
         let hint = match directory.file_name().is_some_and(|name| name == "huggingface") {
             true => merge_command(directory.parent().unwrap_or(directory)),
             false => {
-                "model.safetensors is required, or model.safetensors.index.json and its shards"
+                "model.safetensors or pytorch_model.bin is required, or its index.json and shards"
                     .to_owned()
             }
         };
@@ -199,7 +202,7 @@ fn weights_in(directory: &Path) -> Result<Vec<PathBuf>, CliError> {
             .hint(hint);
     };
     Err(anyhow!(
-        "cannot use {shown} as a model: it has {}, but neither model.safetensors nor its index",
+        "cannot use {shown} as a model: it has {}, but neither model.safetensors nor pytorch_model.bin nor an index of shards",
         first.file_name().unwrap_or_default().to_string_lossy()
     ))
     .hint("was the download or the copy complete?")
@@ -258,22 +261,6 @@ fn merge_command(directory: &Path) -> String {
     )
 }
 
-fn is_pickled(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    (name.starts_with("pytorch_model") && name.ends_with(".bin"))
-        || name.ends_with(".pt")
-        || name.ends_with(".pth")
-}
-
-fn pickled_refused(path: &Path) -> CliError {
-    CliError {
-        error: anyhow!("cannot use {}: its weights are pickled, and unpickling can run arbitrary code", path.display()),
-        hint: Some(
-            "convert them to safetensors: AutoModelForCausalLM.from_pretrained(DIR).save_pretrained(NEW)".to_owned(),
-        ),
-    }
-}
-
 /// The format of a file given as `--model`, which must be a TorchScript module, not pickled tensors.
 fn file_kind(path: &Path) -> Result<CheckpointKind, CliError> {
     if is_weights(path) {
@@ -290,7 +277,11 @@ fn file_kind(path: &Path) -> Result<CheckpointKind, CliError> {
         return Ok(CheckpointKind::TorchScript);
     }
     if is_zip || bytes.starts_with(b"\x80") {
-        return Err(pickled_refused(path));
+        return Err(anyhow!(
+            "cannot use {}: a file of torch.save does not define the model",
+            path.display()
+        ))
+        .hint("give its directory, which must also have config.json");
     }
     Err(anyhow!("cannot use {} as a model: it is not a TorchScript module", path.display()))
         .hint("give a checkpoint directory, or a file written by torch.jit.save")

@@ -60,16 +60,36 @@ impl TensorFile {
         };
         let shape: Vec<i64> = info.shape.iter().map(|n| *n as i64).collect();
         let (start, end) = info.data_offsets;
-        let bytes = &self.map[self.data + start..self.data + end];
-        if !bytes.as_ptr().addr().is_multiple_of(kind.elt_size_in_bytes()) {
-            return Ok(Tensor::f_from_data_size(bytes, &shape, kind)?);
-        }
-        // SAFETY: `read_metadata` has checked that the size fits the shape and type; callers copy the tensor before
-        // the mapping is dropped.
-        #[allow(unsafe_code)]
-        let view = unsafe { Tensor::f_from_blob(bytes.as_ptr(), &shape, &[], kind, Device::Cpu) };
-        Ok(view?)
+        // `read_metadata` has checked that the size fits the shape and type.
+        view_bytes(&self.map[self.data + start..self.data + end], &shape, None, kind)
     }
+}
+
+/// A contiguous tensor, or one with the given strides and offset in elements, that shares the memory of `bytes`. They
+/// must outlive it, and contain all its elements. Bytes that are not aligned are copied.
+pub(super) fn view_bytes(
+    bytes: &[u8],
+    size: &[i64],
+    strided: Option<(&[i64], usize)>,
+    kind: Kind,
+) -> anyhow::Result<Tensor> {
+    let width = kind.elt_size_in_bytes();
+    let is_aligned = bytes.as_ptr().addr().is_multiple_of(width);
+    let (stride, offset) = strided.unwrap_or((&[], 0));
+    if !is_aligned {
+        let elements = bytes.len() / width;
+        let bytes = &bytes[..elements * width];
+        let copy = Tensor::f_from_data_size(bytes, &[elements as i64], kind)?;
+        return Ok(match strided {
+            Some(_) => copy.f_as_strided(size, stride, offset as i64)?,
+            None => copy.f_view(size)?,
+        });
+    }
+    let bytes = &bytes[offset * width..];
+    // SAFETY: the caller has checked the size, and copies the tensor before the mapping is dropped.
+    #[allow(unsafe_code)]
+    let view = unsafe { Tensor::f_from_blob(bytes.as_ptr(), size, stride, kind, Device::Cpu) };
+    Ok(view?)
 }
 
 fn unreadable(path: &Path, map: &Mmap, error: &SafeTensorError) -> anyhow::Error {
