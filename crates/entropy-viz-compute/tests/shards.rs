@@ -6,9 +6,9 @@
 use std::fs;
 use std::path::Path;
 
-use crate::common::fixture;
+use crate::common::{fixture, stderr};
 use crate::compute::{
-    assert_rejected, assert_scores_of, copy, model, read, rollouts, temp_dir, text,
+    assert_rejected, assert_scores_of, compute_ok, copy, model, read, rollouts, temp_dir, text,
 };
 
 /// Copies a golden checkpoint without its weights.
@@ -25,6 +25,159 @@ fn pickled_weights_give_the_same_numbers() {
         copy(&fixture("shards").join(case), tmp.path());
         assert_scores_of(tmp.path(), &read(&model(golden).join("golden.json")), &[]);
     }
+}
+
+/// Makes verl's directory of one step: shards, with config and tokenizer in `huggingface`.
+fn copy_shards(case: &str, golden: &str, to: &Path) {
+    copy_config(golden, &to.join("huggingface"));
+    copy(&fixture("shards").join(case), to);
+}
+
+#[test]
+fn fsdp_shards_give_the_same_numbers() {
+    for (case, golden) in [
+        ("fsdp2-1", "qwen2-sliding"),
+        ("fsdp1-2", "mistral"),
+        ("fsdp2-3", "llama"),
+        ("fsdp2-4", "qwen3"),
+        ("hsdp-4", "qwen2-yarn"),
+    ] {
+        let tmp = temp_dir();
+        copy_shards(case, golden, tmp.path());
+        assert_scores_of(tmp.path(), &read(&model(golden).join("golden.json")), &[]);
+    }
+}
+
+#[test]
+fn fsdp_shards_give_the_same_bits_as_safetensors() {
+    let tmp = temp_dir();
+    let given = rollouts();
+    for (case, golden) in [("fsdp2-3", "llama"), ("fsdp1-2", "mistral"), ("hsdp-4", "qwen2-yarn")] {
+        let shards = tmp.path().join(case);
+        copy_shards(case, golden, &shards);
+        for dtype in ["float32", "bfloat16"] {
+            let row = |path: &Path| {
+                let arguments =
+                    ["--model", text(path), "--prompts", text(&given), "--dtype", dtype];
+                let output =
+                    ["-o", "h.json", "--tokens-out", "t.jsonl", "--step", "1", "--overwrite"];
+                compute_ok(tmp.path(), &[&arguments[..], &output].concat());
+                fs::read(tmp.path().join("t.jsonl")).unwrap()
+            };
+            assert_eq!(row(&shards), row(&model(golden)), "{case} as {dtype}");
+        }
+    }
+}
+
+#[test]
+fn lora_runs_are_merged_from_their_shards() {
+    let tmp = temp_dir();
+    copy_shards("lora-2", "qwen2", tmp.path());
+    assert_scores_of(tmp.path(), &read(&model("lora").join("golden.json")), &[]);
+
+    let given = rollouts();
+    let checkpoint = tmp.path().join("checkpoint");
+    let arguments = ["--model", "checkpoint", "--prompts", text(&given)];
+    copy_shards("lora-2", "qwen2", &checkpoint);
+    let meta = checkpoint.join("lora_train_meta.json");
+    fs::write(&meta, r#"{"r": 4, "lora_alpha": 0}"#).unwrap();
+    assert_rejected(tmp.path(), &arguments, &["lora_train_meta.json", "lora_alpha is 0"]);
+    fs::write(&meta, r#"{"r": 8, "lora_alpha": 8}"#).unwrap();
+    assert_rejected(tmp.path(), &arguments, &["r is 8, but the rank of lora_A is 4"]);
+    fs::remove_file(&meta).unwrap();
+    assert_rejected(tmp.path(), &arguments, &["no lora_train_meta.json", "\"r\": 4"]);
+}
+
+#[test]
+fn runs_of_verl_and_skyrl_need_no_merging() {
+    let tmp = temp_dir();
+    let given = rollouts();
+    let run = tmp.path().join("run");
+    copy_shards("fsdp2-3", "llama", &run.join("global_step_10/actor"));
+    copy_shards("fsdp1-2", "mistral", &run.join("global_step_20/policy"));
+    // A checkpoint that was merged: the safetensors count.
+    copy(&model("qwen3"), &run.join("global_step_30/actor/huggingface"));
+    copy(&fixture("shards/fsdp2-4"), &run.join("global_step_30/actor"));
+    let arguments = ["--model", "run", "--prompts", text(&given), "-o", "h.json", "-v"];
+    let output = compute_ok(tmp.path(), &arguments);
+    let said = stderr(&output);
+    assert!(said.contains("stored as float32, used as float32"), "{said}");
+    assert!(said.contains("stored as bfloat16, used as float32"), "{said}");
+    let rows = read(&tmp.path().join("h.json"));
+    for (row, golden) in rows.as_array().unwrap().iter().zip(["llama", "mistral", "qwen3"]) {
+        let expected =
+            &read(&model(golden).join("golden.json"))["temperatures"]["1.0"]["token_mean"];
+        let off = row["entropy"].as_f64().unwrap() - expected.as_f64().unwrap();
+        assert!(off.abs() < 2e-5, "{golden}: {off:e}");
+    }
+    // Nothing has changed, so nothing is computed again.
+    let output = compute_ok(tmp.path(), &arguments);
+    assert_eq!(stderr(&output).matches("already in h.json").count(), 3);
+}
+
+#[test]
+fn incomplete_shards_are_refused() {
+    let tmp = temp_dir();
+    let given = rollouts();
+    let checkpoint = tmp.path().join("checkpoint");
+    copy_shards("fsdp2-3", "llama", &checkpoint);
+    let arguments = ["--model", "checkpoint", "--prompts", text(&given)];
+    let rank = |size: usize, rank: usize| {
+        checkpoint.join(format!("model_world_size_{size}_rank_{rank}.pt"))
+    };
+    // The parts of rank 2 in the file of rank 1.
+    let own = fs::read(rank(3, 1)).unwrap();
+    fs::copy(rank(3, 2), rank(3, 1)).unwrap();
+    assert_rejected(tmp.path(), &arguments, &["two ranks have the same part"]);
+    fs::write(rank(3, 1), own).unwrap();
+    fs::rename(rank(3, 2), tmp.path().join("shard.pt")).unwrap();
+    assert_rejected(
+        tmp.path(),
+        &arguments,
+        &["model_world_size_3_rank_2.pt is missing", "each node"],
+    );
+    fs::copy(tmp.path().join("shard.pt"), rank(4, 2)).unwrap();
+    assert_rejected(tmp.path(), &arguments, &["shards of 3 and of 4 ranks"]);
+    // Renamed, so that a part of every tensor is missing.
+    fs::remove_file(rank(4, 2)).unwrap();
+    fs::rename(rank(3, 0), rank(2, 0)).unwrap();
+    fs::rename(rank(3, 1), rank(2, 1)).unwrap();
+    assert_rejected(tmp.path(), &arguments, &["checkpoint", "the tensor"]);
+}
+
+#[test]
+fn shards_without_config_need_a_base_model() {
+    let tmp = temp_dir();
+    let (base, given) = (model("llama"), rollouts());
+    copy(&fixture("shards/fsdp2-3"), &tmp.path().join("shards"));
+    let arguments = ["--model", "shards", "--prompts", text(&given)];
+    assert_rejected(tmp.path(), &arguments, &["no config.json", "--base-model"]);
+    let shards = tmp.path().join("shards");
+    let golden = read(&base.join("golden.json"));
+    // A base model of other weights, so that a use of them is seen.
+    let other = tmp.path().join("other");
+    copy(&base, &other);
+    fs::write(other.join("model.safetensors"), b"not weights").unwrap();
+    assert_scores_of(&shards, &golden, &["--base-model", text(&other)]);
+}
+
+#[test]
+fn fsdp1_without_a_mesh_is_refused() {
+    let tmp = temp_dir();
+    let given = rollouts();
+    let checkpoint = tmp.path().join("checkpoint");
+    copy_config("llama", &checkpoint.join("huggingface"));
+    for rank in 0..2 {
+        let name = format!("fsdp1_world_size_2_rank_{rank}.pt");
+        let shard = fixture("shards/torch-2.11").join(&name);
+        fs::copy(shard, checkpoint.join(format!("model_world_size_2_rank_{rank}.pt"))).unwrap();
+    }
+    let arguments = ["--model", "checkpoint", "--prompts", text(&given)];
+    assert_rejected(
+        tmp.path(),
+        &arguments,
+        &["ShardedTensor", "device mesh", "model_world_size_2_rank_0.pt"],
+    );
 }
 
 /// Writes a zip archive of stored entries, like `torch.save`.

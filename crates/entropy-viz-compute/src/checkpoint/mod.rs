@@ -1,11 +1,13 @@
 //! The checkpoints under the path of `--model`: a single one, or those of a run.
 //!
-//! Trainers also leave directories that look like checkpoints but cannot be loaded: FSDP shards that are not merged
-//! (verl saves config and tokenizer in `huggingface/`, the weights next to it), incomplete downloads. They are detected
-//! here by file names, before anything is loaded.
+//! verl and trainers like it save the weights as FSDP shards, and config and tokenizer in `huggingface/` beside them.
+//! Incomplete downloads and other directories that look like checkpoints are detected here by file names, before
+//! anything is loaded.
 
 pub(crate) mod config;
+mod fsdp;
 mod lora;
+mod lora_state;
 mod source;
 mod tensor_file;
 mod torch_file;
@@ -22,7 +24,7 @@ use serde_json::Value;
 /// The format of a checkpoint.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum CheckpointKind {
-    /// A directory with config.json, and the files of its weights.
+    /// The files of the weights. config.json is in the checkpoint's directory, or in that of `--base-model`.
     HuggingFace(Vec<PathBuf>),
     /// A PEFT directory with a LoRA adapter, which needs a base model.
     Lora,
@@ -128,7 +130,7 @@ fn single(path: &Path, step: Option<u64>) -> Result<Checkpoint, CliError> {
         let kind = file_kind(path)?;
         return Ok(Checkpoint { path: path.to_owned(), step, kind });
     }
-    let places = ["actor/huggingface", "huggingface", "actor", ""];
+    let places = ["actor/huggingface", "policy/huggingface", "huggingface", "actor", "policy", ""];
     let places =
         places.map(|place| if place.is_empty() { path.to_owned() } else { path.join(place) });
     for directory in &places {
@@ -148,10 +150,15 @@ fn single(path: &Path, step: Option<u64>) -> Result<Checkpoint, CliError> {
         }
     }
     for directory in &places {
-        if let Some(failure) = unmerged(directory) {
-            return Err(failure);
+        if !directory.is_dir() {
+            continue;
         }
-        if directory.is_dir() && entries(directory)?.iter().any(|path| is_weights(path)) {
+        let shards = fsdp::shards_among(&entries(directory)?)?;
+        if !shards.is_empty() {
+            let kind = CheckpointKind::HuggingFace(shards);
+            return Ok(Checkpoint { path: directory.clone(), step, kind });
+        }
+        if entries(directory)?.iter().any(|path| is_weights(path)) {
             return Err(anyhow!(
                 "cannot use {} as a model: it has weights but no config.json",
                 directory.display()
@@ -184,18 +191,20 @@ fn weights_in(directory: &Path) -> Result<Vec<PathBuf>, CliError> {
             return Ok(vec![whole]);
         }
     }
-    for place in [directory, directory.parent().unwrap_or(directory)] {
-        if let Some(failure) = unmerged(place) {
-            return Err(failure);
+    let is_beside_weights = directory.file_name().is_some_and(|name| name == "huggingface");
+    let parent = directory.parent().filter(|_| is_beside_weights);
+    for place in [directory].into_iter().chain(parent) {
+        let shards = fsdp::shards_among(&entries(place)?)?;
+        if !shards.is_empty() {
+            return Ok(shards);
         }
     }
     let entries = entries(directory)?;
     let Some(first) = entries.iter().find(|path| is_weights(path)) else {
-        let hint = match directory.file_name().is_some_and(|name| name == "huggingface") {
-            true => merge_command(directory.parent().unwrap_or(directory)),
+        let hint = match is_beside_weights {
+            true => "the weights (model_world_size_*_rank_*.pt) belong in the directory above it",
             false => {
                 "model.safetensors or pytorch_model.bin is required, or its index.json and shards"
-                    .to_owned()
             }
         };
         return Err(anyhow!("cannot use {shown} as a model: it has config.json but no weights"))
@@ -234,33 +243,6 @@ fn shards(index: &Path, directory: &Path) -> Result<Vec<PathBuf>, CliError> {
     Ok(files)
 }
 
-/// The error for FSDP shards that are not merged, if a directory has any.
-fn unmerged(directory: &Path) -> Option<CliError> {
-    let shard = fs::read_dir(directory).ok()?.filter_map(Result::ok).find(|entry| {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        name.starts_with("model_world_size_") && name.ends_with(".pt")
-    })?;
-    let name = shard.file_name();
-    let shown = directory.display();
-    Some(CliError {
-        error: anyhow!(
-            "cannot use {shown} as a model: it has FSDP shards ({}) that are not merged",
-            name.to_string_lossy()
-        ),
-        hint: Some(merge_command(directory)),
-    })
-}
-
-/// The command that merges the FSDP shards of a directory.
-fn merge_command(directory: &Path) -> String {
-    let shown = directory.display();
-    format!(
-        "python3 -m verl.model_merger merge --backend fsdp --local_dir {shown} --target_dir \
-         {shown}/huggingface; in EasyR1 and R-Zero: python3 scripts/model_merger.py --local_dir {shown}"
-    )
-}
-
 /// The format of a file given as `--model`, which must be a TorchScript module, not pickled tensors.
 fn file_kind(path: &Path) -> Result<CheckpointKind, CliError> {
     if is_weights(path) {
@@ -290,10 +272,19 @@ fn file_kind(path: &Path) -> Result<CheckpointKind, CliError> {
 impl Checkpoint {
     /// The checkpoint with the model and its config.json: for an adapter, the base model.
     pub(crate) fn base(&self, base: Option<&Path>) -> Result<Checkpoint, CliError> {
-        if self.kind != CheckpointKind::Lora {
+        let needs_config = matches!(self.kind, CheckpointKind::HuggingFace(_))
+            && !self.path.join("config.json").is_file();
+        if self.kind != CheckpointKind::Lora && !needs_config {
             return Ok(self.clone());
         }
         let Some(base) = base else {
+            if needs_config {
+                return Err(anyhow!(
+                    "cannot use {} alone: it has weights but no config.json",
+                    self.path.display()
+                ))
+                .hint("give the model that the run began with by --base-model DIR: its config.json and tokenizer are used, not its weights");
+            }
             let adapter = lora::LoraAdapter::base_model_name(&self.path)?;
             return Err(anyhow!(
                 "cannot use {} alone: it is a LoRA adapter of {}",
@@ -307,6 +298,9 @@ impl Checkpoint {
             ..failure
         })?;
         match base.kind {
+            CheckpointKind::HuggingFace(_) if needs_config => {
+                Ok(Checkpoint { kind: self.kind.clone(), ..base })
+            }
             CheckpointKind::HuggingFace(_) => Ok(base),
             _ => Err(anyhow!(
                 "cannot use {} as --base-model: it is not a full model",
@@ -338,7 +332,9 @@ impl Checkpoint {
             CheckpointKind::TorchScript => vec![self.path.clone()],
             CheckpointKind::Lora => named(&["adapter_config.json", "adapter_model.safetensors"]),
             CheckpointKind::HuggingFace(files) => {
-                [files.clone(), named(&["config.json", "generation_config.json"])].concat()
+                let meta = files.first().map(|file| file.with_file_name(lora_state::META));
+                let named = named(&["config.json", "generation_config.json"]);
+                [files.clone(), meta.into_iter().collect(), named].concat()
             }
         };
         files.retain(|file| file.is_file());

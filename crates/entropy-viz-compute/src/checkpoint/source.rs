@@ -10,6 +10,8 @@ use memmap2::Mmap;
 use safetensors::tensor::Dtype;
 use tch::{Device, Kind, Tensor};
 
+use super::fsdp;
+use super::lora_state::Adapter;
 use super::tensor_file::{self, TensorFile, view_bytes};
 use super::torch_file::TorchFile;
 use super::torch_tensor::{StateValue, StoredTensor, state_dict};
@@ -24,6 +26,8 @@ pub(super) enum Source {
 pub(super) struct TorchSource {
     pub(super) files: Vec<MappedFile>,
     pub(super) tensors: BTreeMap<String, SourceTensor>,
+    /// LoRA adapters of some of the tensors, which are merged when these are read.
+    pub(super) adapters: BTreeMap<String, Adapter>,
 }
 
 pub(super) struct MappedFile {
@@ -56,8 +60,16 @@ pub(super) struct Summary {
 }
 
 impl Source {
+    /// Opens the files of a checkpoint.
+    pub(super) fn open_all(paths: &[PathBuf]) -> Result<Vec<Source>, CliError> {
+        if paths.iter().any(|path| fsdp::is_shard(path)) {
+            return Ok(vec![Source::Torch(fsdp::open(paths)?)]);
+        }
+        paths.iter().map(|path| Source::open(path)).collect()
+    }
+
     /// Opens a file of safetensors, or of `torch.save` with whole tensors.
-    pub(super) fn open(path: &Path) -> Result<Source, CliError> {
+    fn open(path: &Path) -> Result<Source, CliError> {
         if path.extension().is_some_and(|extension| extension == "safetensors") {
             return Ok(Source::Safetensors(TensorFile::open(path)?));
         }
@@ -118,6 +130,9 @@ impl Source {
     /// Copies a tensor to a contiguous one of the same shape, on any device and of any number type.
     pub(super) fn copy(&self, name: &str, to: &mut Tensor) -> anyhow::Result<()> {
         match self {
+            Source::Torch(source) if source.adapters.contains_key(name) => {
+                Ok(to.f_copy_(&source.view(name)?)?)
+            }
             Source::Torch(source) => source.copy(source.tensor(name)?, to),
             Source::Safetensors(file) => Ok(to.f_copy_(&file.view(name)?)?),
         }
@@ -153,7 +168,7 @@ impl TorchSource {
             tensors.insert(name, SourceTensor::whole(0, tensor));
         }
         drop(read);
-        Ok(TorchSource { files: vec![file], tensors })
+        Ok(TorchSource { files: vec![file], tensors, adapters: BTreeMap::new() })
     }
 
     fn tensor(&self, name: &str) -> anyhow::Result<&SourceTensor> {
@@ -161,7 +176,13 @@ impl TorchSource {
     }
 
     fn view(&self, name: &str) -> anyhow::Result<Tensor> {
-        let tensor = self.tensor(name)?;
+        let tensor = self.view_tensor(self.tensor(name)?)?;
+        self.adapters
+            .get(name)
+            .map_or(Ok(tensor.shallow_clone()), |adapter| adapter.merge(self, &tensor))
+    }
+
+    pub(super) fn view_tensor(&self, tensor: &SourceTensor) -> anyhow::Result<Tensor> {
         if let [part] = tensor.parts.as_slice()
             && part.tensor.size == tensor.size
         {

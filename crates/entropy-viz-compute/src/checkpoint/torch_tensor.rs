@@ -24,8 +24,8 @@ pub(super) struct StoredTensor {
 /// A value of a state dict: a whole tensor, a shard, or another object.
 pub(super) enum StateValue {
     Tensor(StoredTensor),
-    /// A shard of a tensor (`DTensor`).
-    Distributed,
+    /// A shard of a tensor: the `DTensor`, which `fsdp` reads.
+    Distributed(ValueId),
     Other(&'static str),
 }
 
@@ -44,7 +44,7 @@ pub(super) fn state_value(file: &TorchFile<'_>, id: ValueId) -> anyhow::Result<S
         ("_rebuild_from_type_v2", [_, class, ..])
             if file.pickle.global(*class) == Some("DTensor") =>
         {
-            Ok(StateValue::Distributed)
+            Ok(StateValue::Distributed(id))
         }
         // A subclass of Tensor without data of its own: (function, class, arguments, state).
         ("_rebuild_from_type_v2", [function, class, arguments, ..])

@@ -32,8 +32,7 @@ pub(crate) struct Weights {
 impl Weights {
     /// Opens the files of a checkpoint and reads their headers.
     pub(crate) fn open(paths: &[PathBuf]) -> Result<Weights, CliError> {
-        let sources = paths.iter().map(|path| Source::open(path));
-        let sources = sources.collect::<Result<Vec<_>, CliError>>()?;
+        let sources = Source::open_all(paths)?;
         let mut source_of = BTreeMap::new();
         for (i, source) in sources.iter().enumerate() {
             for name in source.names() {

@@ -167,7 +167,6 @@ impl<'a> Pickle<'a> {
         }
     }
 
-    #[allow(dead_code, reason = "FSDP shards need it")]
     /// The value of a text key: of a dictionary, or of the attributes of an object. The last one counts, as in Python.
     pub(crate) fn field(&self, id: ValueId, key: &str) -> Option<ValueId> {
         let attributes = match self.get(id) {
