@@ -116,6 +116,58 @@ fn runs_of_verl_and_skyrl_need_no_merging() {
 }
 
 #[test]
+fn distributed_checkpoints_give_the_same_numbers() {
+    let tmp = temp_dir();
+    let golden = read(&model("phi3-partial").join("golden.json"));
+    let base = model("phi3-partial");
+    // accelerate, prime-rl and NeMo-RL leave no config.json beside it.
+    for place in ["checkpoint-10/pytorch_model_fsdp_0", "step_10/trainer", "step_10/policy/weights"]
+    {
+        let run = tmp.path().join(place);
+        copy(&fixture("shards/dcp-2"), &run);
+        let step = tmp.path().join(place.split('/').next().unwrap());
+        assert_scores_of(&step, &golden, &["--base-model", text(&base)]);
+        fs::remove_dir_all(&step).unwrap();
+    }
+    let whole = tmp.path().join("whole");
+    copy_config("phi3-partial", &whole);
+    copy(&fixture("shards/dcp-2"), &whole);
+    assert_scores_of(&whole, &golden, &[]);
+}
+
+#[test]
+fn damaged_distributed_checkpoints_are_refused() {
+    let tmp = temp_dir();
+    let given = rollouts();
+    let checkpoint = tmp.path().join("checkpoint");
+    copy_config("phi3-partial", &checkpoint);
+    copy(&fixture("shards/dcp-2"), &checkpoint);
+    let arguments = ["--model", "checkpoint", "--prompts", text(&given)];
+    let shard = checkpoint.join("__1_0.distcp");
+    let bytes = fs::read(&shard).unwrap();
+    fs::write(&shard, &bytes[..bytes.len() / 3]).unwrap();
+    assert_rejected(tmp.path(), &arguments, &["__1_0.distcp", "cut off", "the tensor model."]);
+    fs::remove_file(&shard).unwrap();
+    assert_rejected(tmp.path(), &arguments, &["__1_0.distcp", "no such file"]);
+    fs::write(&shard, &bytes).unwrap();
+    // The names of the files are not paths.
+    let metadata = checkpoint.join(".metadata");
+    let good = fs::read(&metadata).unwrap();
+    let replaced = |from: &str, to: &str| {
+        let mut bytes = good.clone();
+        let at = bytes.windows(from.len()).position(|part| part == from.as_bytes()).unwrap();
+        bytes[at..at + from.len()].copy_from_slice(to.as_bytes());
+        fs::write(&metadata, bytes).unwrap();
+    };
+    replaced("__1_0.distcp", "../../passwd");
+    assert_rejected(tmp.path(), &arguments, &["../../passwd", "another directory"]);
+    replaced("PosixPath", "NastyPath");
+    assert_rejected(tmp.path(), &arguments, &["pathlib.NastyPath", ".metadata"]);
+    replaced("model.model.embed_tokens.weight", "model.model.embed_tokens.w_____");
+    assert_rejected(tmp.path(), &arguments, &["no tensor is named model.embed_tokens.weight"]);
+}
+
+#[test]
 fn incomplete_shards_are_refused() {
     let tmp = temp_dir();
     let given = rollouts();

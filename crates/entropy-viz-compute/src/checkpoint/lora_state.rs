@@ -13,7 +13,7 @@ use tch::{Kind, Tensor};
 use super::config::Config;
 use super::source::{SourceTensor, TorchSource};
 
-const PREFIX: &str = "base_model.model.";
+pub(super) const PREFIX: &str = "base_model.model.";
 /// The file with `r` and `lora_alpha`.
 pub(super) const META: &str = "lora_train_meta.json";
 

@@ -5,6 +5,7 @@
 //! anything is loaded.
 
 pub(crate) mod config;
+mod dcp;
 mod fsdp;
 mod lora;
 mod lora_state;
@@ -153,7 +154,7 @@ fn single(path: &Path, step: Option<u64>) -> Result<Checkpoint, CliError> {
         if !directory.is_dir() {
             continue;
         }
-        let shards = fsdp::shards_among(&entries(directory)?)?;
+        let shards = shards_in(directory)?;
         if !shards.is_empty() {
             let kind = CheckpointKind::HuggingFace(shards);
             return Ok(Checkpoint { path: directory.clone(), step, kind });
@@ -194,7 +195,7 @@ fn weights_in(directory: &Path) -> Result<Vec<PathBuf>, CliError> {
     let is_beside_weights = directory.file_name().is_some_and(|name| name == "huggingface");
     let parent = directory.parent().filter(|_| is_beside_weights);
     for place in [directory].into_iter().chain(parent) {
-        let shards = fsdp::shards_among(&entries(place)?)?;
+        let shards = shards_in(place)?;
         if !shards.is_empty() {
             return Ok(shards);
         }
@@ -215,6 +216,12 @@ fn weights_in(directory: &Path) -> Result<Vec<PathBuf>, CliError> {
         first.file_name().unwrap_or_default().to_string_lossy()
     ))
     .hint("was the download or the copy complete?")
+}
+
+/// The FSDP shards or the distributed checkpoint in a directory; empty if it has neither.
+fn shards_in(directory: &Path) -> Result<Vec<PathBuf>, CliError> {
+    let shards = fsdp::shards_among(&entries(directory)?)?;
+    if shards.is_empty() { dcp::files_in(directory) } else { Ok(shards) }
 }
 
 fn shards(index: &Path, directory: &Path) -> Result<Vec<PathBuf>, CliError> {

@@ -10,11 +10,11 @@ use memmap2::Mmap;
 use safetensors::tensor::Dtype;
 use tch::{Device, Kind, Tensor};
 
-use super::fsdp;
 use super::lora_state::Adapter;
 use super::tensor_file::{self, TensorFile, view_bytes};
 use super::torch_file::TorchFile;
 use super::torch_tensor::{StateValue, StoredTensor, state_dict};
+use super::{dcp, fsdp};
 
 /// Tensors by name.
 pub(super) enum Source {
@@ -62,6 +62,9 @@ pub(super) struct Summary {
 impl Source {
     /// Opens the files of a checkpoint.
     pub(super) fn open_all(paths: &[PathBuf]) -> Result<Vec<Source>, CliError> {
+        if let Some(metadata) = paths.iter().find(|path| dcp::is_metadata(path)) {
+            return Ok(vec![Source::Torch(dcp::open(metadata)?)]);
+        }
         if paths.iter().any(|path| fsdp::is_shard(path)) {
             return Ok(vec![Source::Torch(fsdp::open(paths)?)]);
         }
