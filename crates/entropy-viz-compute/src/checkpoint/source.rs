@@ -11,7 +11,7 @@ use safetensors::tensor::Dtype;
 use tch::{Device, Kind, Tensor};
 
 use super::lora_state::Adapter;
-use super::tensor_file::{self, TensorFile, view_bytes};
+use super::tensor_file::{self, TensorFile, release, view_bytes};
 use super::torch_file::TorchFile;
 use super::torch_tensor::{StateValue, StoredTensor, state_dict};
 use super::{dcp, fsdp};
@@ -137,7 +137,11 @@ impl Source {
                 Ok(to.f_copy_(&source.view(name)?)?)
             }
             Source::Torch(source) => source.copy(source.tensor(name)?, to),
-            Source::Safetensors(file) => Ok(to.f_copy_(&file.view(name)?)?),
+            Source::Safetensors(file) => {
+                to.f_copy_(&file.view(name)?)?;
+                file.release(name);
+                Ok(())
+            }
         }
     }
 
@@ -203,6 +207,7 @@ impl TorchSource {
                 place = place.f_narrow(dim as i64, *start, part.tensor.size[dim])?;
             }
             place.f_copy_(&self.part(part)?)?;
+            release(&self.files[part.file].map, part.tensor.storage.clone());
         }
         Ok(())
     }

@@ -1,11 +1,12 @@
 //! A safetensors file, mapped into memory.
 
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
 use entropy_shell::io_message;
-use memmap2::Mmap;
+use memmap2::{Mmap, UncheckedAdvice};
 use safetensors::tensor::{Dtype, Metadata};
 use safetensors::{SafeTensorError, SafeTensors};
 use tch::{Device, Kind, Tensor};
@@ -32,6 +33,19 @@ pub(crate) fn map(path: &Path) -> anyhow::Result<Mmap> {
     open().map_err(|error| anyhow!("cannot read {}: {}", path.display(), io_message(&error)))
 }
 
+/// Tells the system that bytes of a mapped file were copied and need not stay in memory, so that loading a model takes
+/// its own size and not twice that. They are read again from the file if they are used again.
+pub(super) fn release(map: &Mmap, range: Range<usize>) {
+    const SMALLEST: usize = 1 << 20;
+    if range.len() < SMALLEST {
+        return;
+    }
+    // SAFETY: the mapping is read-only, so that no change to it can be lost. That it fails is not an error.
+    #[allow(unsafe_code)]
+    let _ =
+        unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, range.start, range.len()) };
+}
+
 impl TensorFile {
     pub(crate) fn open(path: &Path) -> anyhow::Result<TensorFile> {
         let map = map(path)?;
@@ -42,6 +56,14 @@ impl TensorFile {
 
     pub(crate) fn names(&self) -> Vec<String> {
         self.metadata.offset_keys()
+    }
+
+    /// Releases the memory of a tensor that was copied.
+    pub(super) fn release(&self, name: &str) {
+        if let Some(info) = self.metadata.info(name) {
+            let (start, end) = info.data_offsets;
+            release(&self.map, self.data + start..self.data + end);
+        }
     }
 
     /// A tensor that shares the memory of the mapping, which must outlive it.

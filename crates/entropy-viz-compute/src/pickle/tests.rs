@@ -154,3 +154,63 @@ fn attributes_may_be_in_slots() {
     assert_eq!(pickle.field(pickle.root(), "dim").and_then(|id| pickle.int(id)), Some(1));
     assert_eq!(pickle.field(pickle.root(), "other"), None);
 }
+
+/// Real pickles with random bytes changed are read or refused, and no question about their values panics.
+#[test]
+fn damaged_pickles_are_refused_or_read() {
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/shards/");
+    let metadata = std::fs::read(format!("{fixtures}dcp-2/.metadata")).unwrap();
+    let shard =
+        std::fs::read(format!("{fixtures}torch-2.11/hsdp2_world_size_4_rank_0.pt")).unwrap();
+    let entries = zip::entries(&shard).unwrap();
+    let pickle = entries.iter().find(|entry| entry.name.ends_with("/data.pkl")).unwrap();
+    let mut random = 1u64;
+    let mut next = |below: usize| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (random >> 33) as usize % below
+    };
+    let mut refused = 0;
+    for whole in [metadata, shard[pickle.data.clone()].to_vec()] {
+        assert!(read(&whole).is_ok());
+        for _ in 0..2000 {
+            let mut bytes = whole.clone();
+            for _ in 0..=next(3) {
+                let position = next(bytes.len());
+                bytes[position] = next(256) as u8;
+            }
+            match read(&bytes) {
+                Ok(pickle) => (0..pickle.values.len() as u32).map(ValueId).for_each(|id| {
+                    let _ = (
+                        pickle.kind(id),
+                        pickle.ints(id),
+                        pickle.object(id),
+                        pickle.field(id, "dim"),
+                    );
+                }),
+                Err(_) => refused += 1,
+            }
+        }
+    }
+    assert!((1..4000).contains(&refused));
+}
+
+#[test]
+fn damaged_archives_are_refused_or_read() {
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/shards/");
+    let whole = std::fs::read(format!("{fixtures}torch-2.6/fsdp2_world_size_2_rank_0.pt")).unwrap();
+    let directory = whole.windows(4).position(|part| part == b"PK\x01\x02").unwrap();
+    let names = |bytes: &[u8]| zip::entries(bytes).map(|entries| entries.len());
+    assert_eq!(names(&whole), Ok(11)); // as Python's zipfile counts
+    for end in 0..whole.len() {
+        assert!(names(&whole[..end]).is_err(), "cut at {end}");
+    }
+    for position in directory..whole.len() {
+        for value in [0, 1, 0x7f, 0xff] {
+            let mut bytes = whole.clone();
+            bytes[position] = value;
+            for entry in zip::entries(&bytes).unwrap_or_default() {
+                assert!(entry.data.end <= bytes.len());
+            }
+        }
+    }
+}
