@@ -136,6 +136,35 @@ fn distributed_checkpoints_give_the_same_numbers() {
 }
 
 #[test]
+fn deepspeed_checkpoints_give_the_same_numbers() {
+    for (case, golden, place) in
+        [("zero2-2", "qwen2-sliding", ""), ("zero3-3", "qwen3", "global_step40")]
+    {
+        let tmp = temp_dir();
+        let golden = model(golden);
+        let checkpoint = tmp.path().join("checkpoint-40");
+        copy(&fixture("shards").join(case), &checkpoint.join(place));
+        let numbers = read(&golden.join("golden.json"));
+        assert_scores_of(&checkpoint, &numbers, &["--base-model", text(&golden)]);
+    }
+}
+
+#[test]
+fn incomplete_deepspeed_checkpoints_are_refused() {
+    let tmp = temp_dir();
+    let (given, base) = (rollouts(), model("qwen3"));
+    let checkpoint = tmp.path().join("checkpoint");
+    copy(&fixture("shards/zero3-3"), &checkpoint);
+    let arguments =
+        ["--model", "checkpoint", "--prompts", text(&given), "--base-model", text(&base)];
+    let last = checkpoint.join("bf16_zero_pp_rank_2_mp_rank_00_optim_states.pt");
+    fs::rename(&last, tmp.path().join("last.pt")).unwrap();
+    assert_rejected(tmp.path(), &arguments, &["model states of 3 ranks and optimizer states of 2"]);
+    fs::remove_file(checkpoint.join("zero_pp_rank_2_mp_rank_00_model_states.pt")).unwrap();
+    assert_rejected(tmp.path(), &arguments, &["partition_count is not the 2 ranks"]);
+}
+
+#[test]
 fn damaged_distributed_checkpoints_are_refused() {
     let tmp = temp_dir();
     let given = rollouts();

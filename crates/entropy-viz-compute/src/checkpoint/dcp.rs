@@ -11,18 +11,17 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow, bail};
 use entropy_shell::{CliError, WithHint};
 
-use super::lora_state::{self, PREFIX as PEFT_PREFIX};
+use super::lora_state;
+use super::names::model_prefix;
 use super::source::{MappedFile, Part, SourceTensor, TorchSource};
 use super::tensor_file;
 use super::torch_file::{TorchFile, refused};
 use super::torch_tensor::{StateValue, StoredTensor, state_value};
 use crate::pickle::{self, Pickle, ValueId};
 
-/// Where trainers put such a checkpoint: in accelerate's and prime-rl's directory of a step, and NeMo-RL's.
-const PLACES: [&str; 5] = ["", "pytorch_model_fsdp_0", "trainer", "policy/weights", "weights"];
-
-/// The embedding, which every model has; what is before its name is the prefix of the model.
-const EMBEDDING: &str = "model.embed_tokens.weight";
+/// Where trainers put such a checkpoint in the directory of a step: accelerate, prime-rl, NeMo-RL, ROLL.
+const PLACES: [&str; 6] =
+    ["", "pytorch_model_fsdp_0", "trainer", "policy/weights", "weights", "dcp"];
 
 /// Whether a file is the description of a distributed checkpoint.
 pub(super) fn is_metadata(path: &Path) -> bool {
@@ -62,9 +61,9 @@ pub(super) fn open(metadata: &Path) -> Result<TorchSource, CliError> {
     let pickle = pickle::read(&bytes).map_err(|error| refused(metadata, &error))?;
     let shown = metadata.display();
     let described = described(&pickle).with_context(|| format!("cannot read {shown}"))?;
-    let prefix = prefix(described.keys().copied(), directory)?;
+    let prefix = model_prefix(described.keys().copied(), directory)?;
     let is_chosen = |name: &str| match prefix.as_str() {
-        "" => !name.split('.').next().unwrap_or_default().contains("optim"),
+        "" => !is_other_state(name),
         prefix => name.starts_with(prefix),
     };
     let chosen: BTreeMap<&str, ValueId> =
@@ -84,6 +83,12 @@ pub(super) fn open(metadata: &Path) -> Result<TorchSource, CliError> {
     }
     let source = TorchSource { files: files.mapped, tensors, adapters: BTreeMap::new() };
     lora_state::separate(source, directory)
+}
+
+/// Whether a name without prefix is of something else than the model: ROLL has `optimizer.`, `scheduler.`, `rng_state.`.
+fn is_other_state(name: &str) -> bool {
+    let first = name.split('.').next().unwrap_or_default();
+    ["optim", "sched", "rng"].iter().any(|part| first.contains(part))
 }
 
 /// The records of all tensors: `state_dict_metadata` of `Metadata`, a dictionary of `TensorStorageMetadata`. Objects of
@@ -106,37 +111,6 @@ fn described<'a>(pickle: &Pickle<'a>) -> anyhow::Result<BTreeMap<&'a str, ValueI
 
 fn ints(pickle: &Pickle<'_>, id: ValueId, key: &str) -> Option<Vec<i64>> {
     pickle.field(id, key).and_then(|id| pickle.ints(id))
-}
-
-/// What is before the names of the model's tensors.
-fn prefix<'a>(
-    names: impl Iterator<Item = &'a str> + Clone,
-    directory: &Path,
-) -> Result<String, CliError> {
-    let shown = directory.display();
-    let mut prefixes: Vec<&str> = names
-        .clone()
-        .filter_map(|name| name.strip_suffix(EMBEDDING))
-        .map(|prefix| prefix.strip_suffix(PEFT_PREFIX).unwrap_or(prefix))
-        .filter(|prefix| (prefix.is_empty() || prefix.ends_with('.')) && !prefix.contains("optim"))
-        .collect();
-    prefixes.sort_unstable();
-    prefixes.dedup();
-    match prefixes.as_slice() {
-        [prefix] => Ok((*prefix).to_owned()),
-        [first, second, ..] => Err(anyhow!(
-            "cannot use {shown}: it has more than one model, {first}{EMBEDDING} and {second}{EMBEDDING}"
-        )
-        .into()),
-        [] if names.clone().any(|name| name.contains("decoder.layers.") || name.contains("word_embeddings")) => {
-            Err(anyhow!("cannot use {shown}: it has Megatron's names of tensors, not those of transformers"))
-                .hint("convert it with the trainer's tool (Megatron-Bridge, mbridge), or save in the Hugging Face format too (slime: --save-hf)")
-        }
-        [] => {
-            let first = names.clone().next().unwrap_or("no tensor");
-            Err(anyhow!("cannot use {shown}: no tensor is named {EMBEDDING} behind any prefix; the first is {first}").into())
-        }
-    }
 }
 
 /// The parts of the chosen tensors: `storage_data`, a dictionary of `MetadataIndex` to `_StorageInfo`.
@@ -233,7 +207,7 @@ impl Files<'_> {
                 .hint("was the copy complete?");
         }
         parts.retain(|part| part.tensor.numel() > 0);
-        Ok(SourceTensor { kind, size, parts })
+        Ok(SourceTensor { kind, size, is_flat: false, parts })
     }
 
     fn map(&mut self, name: &str) -> anyhow::Result<usize> {
@@ -267,37 +241,5 @@ impl Files<'_> {
             .into()),
             _ => Err(anyhow!("a part in {} is not a tensor", path.display()).into()),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn prefix_of(names: &[&str]) -> Result<String, String> {
-        prefix(names.iter().copied(), Path::new("step_10"))
-            .map_err(|failure| failure.error.to_string())
-    }
-
-    #[test]
-    fn models_are_found_behind_the_prefixes_of_trainers() {
-        let prime = [
-            "app.model.model.embed_tokens.weight",
-            "app.optimizers.state.model.embed_tokens.weight",
-        ];
-        assert_eq!(prefix_of(&prime).unwrap(), "app.model.");
-        assert_eq!(prefix_of(&["model.model.embed_tokens.weight"]).unwrap(), "model.");
-        assert_eq!(prefix_of(&["lm_head.weight", "model.embed_tokens.weight"]).unwrap(), "");
-        let peft = ["model.base_model.model.model.embed_tokens.weight"];
-        assert_eq!(prefix_of(&peft).unwrap(), "model.");
-    }
-
-    #[test]
-    fn other_names_are_refused() {
-        let two = ["model.model.embed_tokens.weight", "ema.model.embed_tokens.weight"];
-        assert!(prefix_of(&two).unwrap_err().contains("more than one model"));
-        let megatron = ["decoder.layers.0.self_attention.linear_qkv.weight"];
-        assert!(prefix_of(&megatron).unwrap_err().contains("Megatron"));
-        assert!(prefix_of(&["model.0.weight"]).unwrap_err().contains("model.0.weight"));
     }
 }

@@ -237,7 +237,7 @@ fn assemble(shards: Vec<Shard>) -> anyhow::Result<SourceTensor> {
     if elements != size.iter().product::<i64>() {
         bail!("its parts have {elements} elements, but its shape is {size:?}");
     }
-    Ok(SourceTensor { kind, size, parts })
+    Ok(SourceTensor { kind, size, is_flat: false, parts })
 }
 
 /// The position and the shape of the part at a coordinate of the mesh.

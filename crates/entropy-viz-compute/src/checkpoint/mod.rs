@@ -6,9 +6,11 @@
 
 pub(crate) mod config;
 mod dcp;
+mod deepspeed;
 mod fsdp;
 mod lora;
 mod lora_state;
+mod names;
 mod source;
 mod tensor_file;
 mod torch_file;
@@ -218,10 +220,25 @@ fn weights_in(directory: &Path) -> Result<Vec<PathBuf>, CliError> {
     .hint("was the download or the copy complete?")
 }
 
-/// The FSDP shards or the distributed checkpoint in a directory; empty if it has neither.
+/// The FSDP shards, the distributed checkpoint or the DeepSpeed checkpoint in a directory; empty if it has none.
 fn shards_in(directory: &Path) -> Result<Vec<PathBuf>, CliError> {
-    let shards = fsdp::shards_among(&entries(directory)?)?;
-    if shards.is_empty() { dcp::files_in(directory) } else { Ok(shards) }
+    let entries = entries(directory)?;
+    let mut files = fsdp::shards_among(&entries)?;
+    if files.is_empty() {
+        files = dcp::files_in(directory)?;
+    }
+    if files.is_empty() {
+        files = deepspeed::states_among(&entries)?;
+    }
+    // transformers' Trainer: checkpoint-40/global_step40.
+    let inner = entries.iter().find(|path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("global_step") && path.is_dir()
+    });
+    match inner.filter(|_| files.is_empty() && step_named(directory).is_some()) {
+        Some(inner) => deepspeed::states_among(&self::entries(inner)?),
+        None => Ok(files),
+    }
 }
 
 fn shards(index: &Path, directory: &Path) -> Result<Vec<PathBuf>, CliError> {

@@ -14,7 +14,7 @@ use super::lora_state::Adapter;
 use super::tensor_file::{self, TensorFile, release, view_bytes};
 use super::torch_file::TorchFile;
 use super::torch_tensor::{StateValue, StoredTensor, state_dict};
-use super::{dcp, fsdp};
+use super::{dcp, deepspeed, fsdp};
 
 /// Tensors by name.
 pub(super) enum Source {
@@ -40,6 +40,8 @@ pub(super) struct MappedFile {
 pub(super) struct SourceTensor {
     pub(super) kind: Kind,
     pub(super) size: Vec<i64>,
+    /// Whether the parts are pieces of the flattened tensor.
+    pub(super) is_flat: bool,
     pub(super) parts: Vec<Part>,
 }
 
@@ -67,6 +69,9 @@ impl Source {
         }
         if paths.iter().any(|path| fsdp::is_shard(path)) {
             return Ok(vec![Source::Torch(fsdp::open(paths)?)]);
+        }
+        if paths.iter().any(|path| deepspeed::is_states(path)) {
+            return Ok(vec![Source::Torch(deepspeed::open(paths)?)]);
         }
         paths.iter().map(|path| Source::open(path)).collect()
     }
@@ -195,12 +200,13 @@ impl TorchSource {
         {
             return self.part(part);
         }
-        let mut whole = Tensor::f_empty(&tensor.size, (tensor.kind, Device::Cpu))?;
-        self.copy(tensor, &mut whole)?;
+        let whole = Tensor::f_empty(&tensor.size, (tensor.kind, Device::Cpu))?;
+        self.copy(tensor, &whole)?;
         Ok(whole)
     }
 
-    fn copy(&self, tensor: &SourceTensor, to: &mut Tensor) -> anyhow::Result<()> {
+    fn copy(&self, tensor: &SourceTensor, to: &Tensor) -> anyhow::Result<()> {
+        let to = if tensor.is_flat { to.f_view([-1])? } else { to.shallow_clone() };
         for part in &tensor.parts {
             let mut place = to.shallow_clone();
             for (dim, start) in part.start.iter().enumerate() {
@@ -241,6 +247,7 @@ impl SourceTensor {
         SourceTensor {
             kind: tensor.kind,
             size: tensor.size.clone(),
+            is_flat: false,
             parts: vec![Part { file, start: vec![0; tensor.size.len()], tensor }],
         }
     }

@@ -46,9 +46,9 @@ pub(super) fn state_value(file: &TorchFile<'_>, id: ValueId) -> anyhow::Result<S
         {
             Ok(StateValue::Distributed(id))
         }
-        // A subclass of Tensor without data of its own: (function, class, arguments, state).
+        // A tensor with attributes of its own: (function, class, arguments, state).
         ("_rebuild_from_type_v2", [function, class, arguments, ..])
-            if file.pickle.global(*class) == Some("Parameter") =>
+            if matches!(file.pickle.global(*class), Some("Parameter" | "Tensor")) =>
         {
             let function = file.pickle.global(*function).unwrap_or_default();
             let arguments = file.pickle.elements(*arguments).unwrap_or_default();

@@ -12,6 +12,7 @@ const KNOWN: &[(&str, &[&str])] = &[
         "torch",
         &[
             "Size",
+            "Tensor",
             "device",
             "float64",
             "float32",
@@ -68,6 +69,9 @@ const KNOWN: &[(&str, &[&str])] = &[
         ],
     ),
     ("torch.distributed.checkpoint.filesystem", &["_StorageInfo"]),
+    ("deepspeed.runtime.zero.config", &["ZeroStageEnum"]),
+    ("deepspeed.runtime.fp16.loss_scaler", &["LossScaler", "DynamicLossScaler"]),
+    ("deepspeed.utils.tensor_fragment", &["fragment_address"]),
 ];
 
 /// The parts of a DTensor, which moved between modules.
