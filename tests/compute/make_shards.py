@@ -39,6 +39,7 @@ CASES = {
     "fsdp1-2": ("mistral", 2, "fsdp1"),
     "fsdp2-3": ("llama", 3, "fsdp2"),
     "fsdp2-4": ("qwen3", 4, "fsdp2"),
+    "fsdp2-moe-3": ("qwen3_moe", 3, "fsdp2"),  # all experts of a layer are one tensor in transformers 5
     "hsdp-4": ("qwen2-yarn", 4, "hsdp"),
     "lora-2": ("lora", 2, "lora"),
     "dcp-2": ("phi3-partial", 2, "dcp"),

@@ -7,4 +7,5 @@
 mod common;
 mod compute;
 mod shards;
+mod torch_files;
 mod trl;

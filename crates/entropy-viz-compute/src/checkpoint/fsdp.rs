@@ -100,7 +100,17 @@ pub(super) fn open(paths: &[PathBuf]) -> Result<TorchSource, CliError> {
         for (name, value) in state_dict(&read)? {
             match value {
                 StateValue::Tensor(tensor) => {
-                    tensors.entry(name).or_insert_with(|| SourceTensor::whole(index, tensor));
+                    let first = tensors
+                        .entry(name.clone())
+                        .or_insert_with(|| SourceTensor::whole(index, tensor.clone()));
+                    if first.size != tensor.size || first.kind != tensor.kind {
+                        bail_at(
+                            &file.path,
+                            &format!(
+                                "the tensor {name} is not a shard, but differs in shape from that of rank 0"
+                            ),
+                        )?;
+                    }
                 }
                 StateValue::Distributed(id) => {
                     let shard = shard(&read, id, index).with_context(|| {
