@@ -139,15 +139,19 @@ fn distributed_checkpoints_give_the_same_numbers() {
 
 #[test]
 fn deepspeed_checkpoints_give_the_same_numbers() {
-    for (case, golden, place) in
-        [("zero2-2", "qwen2-sliding", ""), ("zero3-3", "qwen3", "global_step40")]
-    {
+    for (case, golden, config, place) in [
+        ("zero2-2", "qwen2-sliding", "qwen2-sliding", ""),
+        ("zero3-3", "qwen3", "qwen3", "global_step40"),
+        ("zero3-lora-2", "lora", "qwen2", ""), // with frozen parameters
+    ] {
         let tmp = temp_dir();
-        let golden = model(golden);
         let checkpoint = tmp.path().join("checkpoint-40");
         copy(&fixture("shards").join(case), &checkpoint.join(place));
-        let numbers = read(&golden.join("golden.json"));
-        assert_scores_of(&checkpoint, &numbers, &["--base-model", text(&golden)]);
+        let numbers = read(&model(golden).join("golden.json"));
+        let config = tmp.path().join(config);
+        copy(&model(config.file_name().unwrap().to_str().unwrap()), &config);
+        fs::write(config.join("model.safetensors"), b"not weights").unwrap();
+        assert_scores_of(&checkpoint, &numbers, &["--base-model", text(&config)]);
     }
 }
 
