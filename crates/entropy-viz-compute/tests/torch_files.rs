@@ -51,7 +51,17 @@ fn malicious_pickles_are_refused_and_nothing_runs() {
     let command = format!("touch {}", marker.display());
     let command =
         [b"X".as_slice(), &(command.len() as u32).to_le_bytes(), command.as_bytes()].concat();
-    let cases: [(Vec<u8>, &[&str]); 6] = [
+    let nested = b"ctorch._utils\n_rebuild_parameter\n".repeat(100_000);
+    let nested = [
+        b"\x80\x02}X\x01\x00\x00\x00w".as_slice(),
+        &nested,
+        b"N",
+        &b"\x85R".repeat(100_000),
+        b"s.",
+    ]
+    .concat();
+    let cases: [(Vec<u8>, &[&str]); 7] = [
+        (nested, &["the tensor w", "nested too deeply"]),
         ([b"\x80\x02cposix\nsystem\n".as_slice(), &command, b"\x85R."].concat(), &["posix.system"]),
         (
             [b"\x80\x02c__builtin__\neval\n".as_slice(), &command, b"\x85R."].concat(),

@@ -16,7 +16,7 @@ use super::names::model_prefix;
 use super::source::{MappedFile, Part, SourceTensor, TorchSource};
 use super::tensor_file;
 use super::torch_file::{TorchFile, refused};
-use super::torch_tensor::{StateValue, StoredTensor, state_value};
+use super::torch_tensor::{StateValue, StoredTensor, elements_of, state_value};
 use crate::pickle::{self, Pickle, ValueId};
 
 /// Where trainers put such a checkpoint in the directory of a step: accelerate, prime-rl, NeMo-RL, ROLL.
@@ -201,7 +201,7 @@ impl Files<'_> {
             return Err(anyhow!("its parts differ in number type").into());
         }
         let elements: i64 = parts.iter().map(|part| part.tensor.numel()).sum();
-        let expected = size.iter().try_fold(1i64, |product, n| product.checked_mul(*n));
+        let expected = elements_of(&size);
         if expected != Some(elements) {
             return Err(anyhow!("its parts have {elements} elements, but its shape is {size:?}"))
                 .hint("was the copy complete?");

@@ -16,7 +16,7 @@ use super::lora_state;
 use super::names::model_prefix;
 use super::source::{MappedFile, Part, SourceTensor, TorchSource};
 use super::torch_file::TorchFile;
-use super::torch_tensor::{StateValue, StoredTensor, state_value};
+use super::torch_tensor::{StateValue, StoredTensor, elements_of, state_value};
 use crate::pickle::ValueId;
 
 const WHOLE: &str = "mp_rank_00_model_states.pt";
@@ -214,7 +214,7 @@ fn read_pieces(files: &[MappedFile]) -> Result<BTreeMap<String, SourceTensor>, C
     let states = States { file: read(&files[0])? };
     let mut tensors = BTreeMap::new();
     for (name, size) in states.shapes()? {
-        let elements = size.iter().try_fold(1i64, |product, n| product.checked_mul(*n));
+        let elements = elements_of(&size);
         let elements = elements
             .ok_or_else(|| states.malformed(&format!("the shape of {name} is too large")))?;
         let piece = (elements + ranks as i64 - 1) / ranks as i64;
@@ -278,10 +278,7 @@ fn read_frozen(
                 .filter(|size| size.iter().all(|n| *n >= 0))
                 .ok_or_else(missing)?;
             let piece = states.tensor(name, *pieces.get(name).ok_or_else(missing)?)?;
-            let elements = size
-                .iter()
-                .try_fold(1i64, |product, n| product.checked_mul(*n))
-                .ok_or_else(missing)?;
+            let elements = elements_of(&size).ok_or_else(missing)?;
             let first = rank as i64 * ((elements + ranks as i64 - 1) / ranks as i64);
             let (_, parts) = frozen.entry(name.to_owned()).or_insert((size, Vec::new()));
             parts.extend(trimmed(rank, piece, first, elements));

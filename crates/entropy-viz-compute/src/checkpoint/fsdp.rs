@@ -14,12 +14,11 @@ use entropy_shell::{CliError, WithHint};
 use super::lora_state;
 use super::source::{MappedFile, Part, SourceTensor, TorchSource};
 use super::torch_file::TorchFile;
-use super::torch_tensor::{StateValue, StoredTensor, state_dict, state_value};
+use super::torch_tensor::{StateValue, StoredTensor, elements_of, state_dict, state_value};
 use crate::pickle::{Pickle, ValueId};
 
-/// Ranks along a dimension of a device mesh, and elements along one of a tensor: what no training has.
+/// More ranks along a dimension of a device mesh than any training has.
 const MAX_RANKS: i64 = 1 << 24;
-const MAX_SIZE: i64 = 1 << 48;
 
 /// World size and rank in the name of a shard.
 fn numbers(path: &Path) -> Option<(usize, usize)> {
@@ -160,10 +159,7 @@ fn shard(file: &TorchFile<'_>, id: ValueId, index: usize) -> anyhow::Result<Shar
     // Where this rank is in the mesh; torch has written it in every version since 2.2.
     let coordinate = pickle.field(mesh, "_coordinate_on_dim").and_then(|id| pickle.ints(id));
     let coordinate = coordinate.context("its device mesh does not say where the rank is in it")?;
-    if coordinate.iter().any(|n| !(0..MAX_RANKS).contains(n))
-        || size.iter().any(|n| !(0..MAX_SIZE).contains(n))
-        || size.iter().try_fold(1i64, |product, n| product.checked_mul(*n)).is_none()
-    {
+    if coordinate.iter().any(|n| !(0..MAX_RANKS).contains(n)) || elements_of(&size).is_none() {
         return Err(malformed());
     }
     let placements = pickle.field(spec, "placements").and_then(|id| pickle.elements(id));

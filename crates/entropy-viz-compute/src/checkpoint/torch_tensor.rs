@@ -29,36 +29,40 @@ pub(super) enum StateValue {
     Other(&'static str),
 }
 
+/// The most objects around the data of a tensor: a `Parameter`, and its attributes.
+const MAX_WRAPPERS: usize = 4;
+
 /// Reads a value of a state dict.
-pub(super) fn state_value(file: &TorchFile<'_>, id: ValueId) -> anyhow::Result<StateValue> {
-    let Some((class, arguments)) = file.pickle.object(id) else {
-        return Ok(StateValue::Other(file.pickle.kind(id)));
-    };
-    match (class, arguments) {
-        ("_rebuild_parameter" | "_rebuild_parameter_with_state" | "Parameter", [data, ..]) => {
-            state_value(file, *data)
-        }
-        ("_rebuild_tensor_v2" | "_rebuild_tensor_v3", arguments) => {
-            tensor(file, class, arguments).map(StateValue::Tensor)
-        }
-        ("_rebuild_from_type_v2", [_, class, ..])
-            if file.pickle.global(*class) == Some("DTensor") =>
-        {
-            Ok(StateValue::Distributed(id))
-        }
+pub(super) fn state_value(file: &TorchFile<'_>, mut id: ValueId) -> anyhow::Result<StateValue> {
+    let pickle = &file.pickle;
+    for _ in 0..MAX_WRAPPERS {
+        let Some((class, arguments)) = pickle.object(id) else {
+            return Ok(StateValue::Other(pickle.kind(id)));
+        };
         // A tensor with attributes of its own: (function, class, arguments, state).
-        ("_rebuild_from_type_v2", [function, class, arguments, ..])
-            if matches!(file.pickle.global(*class), Some("Parameter" | "Tensor")) =>
-        {
-            let function = file.pickle.global(*function).unwrap_or_default();
-            let arguments = file.pickle.elements(*arguments).unwrap_or_default();
-            match (function, arguments) {
-                ("_rebuild_parameter", [data, ..]) => state_value(file, *data),
-                _ => tensor(file, function, arguments).map(StateValue::Tensor),
+        let (function, arguments) = match (class, arguments) {
+            ("_rebuild_from_type_v2", [function, class, arguments, ..]) => {
+                match pickle.global(*class) {
+                    Some("DTensor") => return Ok(StateValue::Distributed(id)),
+                    Some("Parameter" | "Tensor") => {}
+                    _ => return Ok(StateValue::Other(pickle.kind(*class))),
+                }
+                let arguments = pickle.elements(*arguments).unwrap_or_default();
+                (pickle.global(*function).unwrap_or_default(), arguments)
             }
+            other => other,
+        };
+        match (function, arguments) {
+            ("_rebuild_parameter" | "_rebuild_parameter_with_state" | "Parameter", [data, ..]) => {
+                id = *data;
+            }
+            ("_rebuild_tensor_v2" | "_rebuild_tensor_v3", arguments) => {
+                return tensor(file, function, arguments).map(StateValue::Tensor);
+            }
+            _ => return Ok(StateValue::Other(class)),
         }
-        _ => Ok(StateValue::Other(class)),
     }
+    bail!("it is nested too deeply")
 }
 
 /// `_rebuild_tensor_v2(storage, offset, size, stride, …)`; v3 has the number type as its seventh argument.
@@ -110,6 +114,15 @@ fn kind(name: &str) -> anyhow::Result<Kind> {
     })
 }
 
+/// The number of elements of a shape. `None` if it is negative or larger than any tensor, so that sums over the parts
+/// of tensors do not overflow.
+pub(super) fn elements_of(size: &[i64]) -> Option<i64> {
+    const MAX: i64 = 1 << 48;
+    let within = |n: &i64| (0..=MAX).contains(n);
+    let product = size.iter().try_fold(1i64, |product, n| product.checked_mul(*n).filter(within));
+    product.filter(|_| size.iter().all(within))
+}
+
 impl StoredTensor {
     /// The number of elements.
     pub(super) fn numel(&self) -> i64 {
@@ -120,7 +133,7 @@ impl StoredTensor {
     fn check(&self) -> anyhow::Result<()> {
         let elements = self.storage.len() / self.kind.elt_size_in_bytes();
         let fits = || {
-            let numel = self.size.iter().try_fold(1i64, |product, n| product.checked_mul(*n))?;
+            let numel = elements_of(&self.size)?;
             if numel == 0 {
                 return Some(true);
             }
