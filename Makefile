@@ -9,12 +9,13 @@ HELPER := target/release/entropy-viz-compute
 # Built separately from the program: in one build, Cargo would give the program the features that only the helper needs.
 COMPUTE := --package entropy-kernels --package entropy-viz-compute
 REFERENCE := .venv/reference/bin/python
+SIMULATE := .venv/simulate/bin/python
 TOOLS := target/tools
 MDBOOK := 0.5.4
 # The oldest supported Rust, as Cargo.toml declares it.
 MSRV := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
-.PHONY: help build compute demo test test-program lint spell docs msrv audit sanitize fuzz torture bench dist install clean libtorch
+.PHONY: help build compute demo test test-program lint spell docs msrv audit sanitize fuzz torture simulate bench dist install clean libtorch
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -75,6 +76,13 @@ fuzz: ## fuzz the log readers, FUZZ_SECONDS=20 per target
 
 torture: build compute ## stress both programs: kills, full disks, hostile input (5-10 minutes)
 	$(PYTHON) tests/torture/run.py $(BINARY) --helper $(HELPER)
+
+simulate: build $(SIMULATE) ## measure coverage of intervals, false alarms and delay of states by simulation (up to 5 minutes)
+	$(SIMULATE) tests/simulate/run.py $(BINARY)
+
+$(SIMULATE):
+	$(PYTHON) -m venv .venv/simulate
+	.venv/simulate/bin/pip install --quiet --disable-pip-version-check --requirement tests/simulate/requirements.txt
 
 bench: build compute $(REFERENCE) ## compare time and memory with matplotlib, TensorBoard, wandb, transformers (5 GB in .venv)
 	$(PYTHON) benches/run.py $(BINARY)

@@ -10,8 +10,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let analysis = analyse(&store.into_comparison(), &Thresholds::default());
     for run in &analysis.runs {
         match run.state_step {
-            Some(step) => println!("{}: {} at step {step}", run.label, run.state.words()),
-            None => println!("{}: {}", run.label, run.state.words()),
+            Some(step) => println!("{}: {} at step {step}", run.label, run.state_words()),
+            None => println!("{}: {}", run.label, run.state_words()),
         }
     }
     Ok(())

@@ -98,7 +98,7 @@ fn auto_finds_the_histories_of_storage_path() {
     let output = program(tmp.path()).arg("auto").env("STORAGE_PATH", fixture("")).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(stdout(&output), "entropy_comparison.png\nentropy_comparison_stats.png\n");
-    assert!(stderr(&output).ends_with("7 runs compared\n"));
+    assert!(stderr(&output).ends_with("7 runs compared: 2 collapsed, 5 healthy\n"));
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn auto_artifacts_writes_the_complete_set_for_ci() {
     assert_eq!(files(&tmp.path().join("ci")), wanted);
     let markdown = fs::read_to_string(tmp.path().join("ci/summary.md")).unwrap();
     assert_eq!(fs::read_to_string(&summary).unwrap(), format!("before\n{markdown}"));
-    assert!(markdown.contains("collapsed at step 62"), "{markdown}");
+    assert!(markdown.contains("collapsed at step 68"), "{markdown}");
     let document: Value =
         serde_json::from_slice(&fs::read(tmp.path().join("ci/stats.json")).unwrap()).unwrap();
     assert_eq!(document["runs"].as_array().unwrap().len(), 7);
@@ -349,14 +349,19 @@ fn stats_json_has_the_documented_keys() {
         "half_life_step",
         "state",
         "state_step",
+        "start",
+        "level",
+        "slope",
         "baseline",
+        "final_ratio",
+        "late_slope",
         "repairs",
         "warnings",
     ];
     for key in keys {
         assert!(run.contains_key(key), "{key} is missing");
     }
-    assert_eq!((&run["state"], &run["state_step"]), (&"collapsed".into(), &62.into()));
+    assert_eq!((&run["state"], &run["state_step"]), (&"collapsed".into(), &68.into()));
     assert_eq!(document["comparisons"], Value::Array(vec![]));
     assert_eq!(document["groups"], Value::Array(vec![]));
 }
@@ -379,8 +384,13 @@ fn stats_prints_a_table_and_draws_bars_by_default() {
     let table = stdout(&output);
     let lines: Vec<&str> = table.lines().collect();
     assert_eq!(lines[0], "entropy_stats.png");
-    assert!(lines[1].starts_with("run ") && lines[1].contains("mean ± sd"));
-    assert!(lines[2].contains("0.3240 @ 98") && lines[3].ends_with("collapsed @ 62"), "{table}");
+    assert!(lines[1].starts_with("state ") && lines[1].contains("  mean  "), "{table}");
+    assert!(lines[2].contains(" 0.3240 ") && lines[3].starts_with("collapsed @ 68  "), "{table}");
+    assert!(lines[..4].iter().all(|line| line.chars().count() <= 80), "{table}");
+    assert!(
+        lines[4].contains("questioner_collapse_s1 is 0.543 nats below solver_s1 [0.0792, 1.01]"),
+        "{table}"
+    );
     fs::remove_file(tmp.path().join("entropy_stats.png")).unwrap();
     for flag in ["--json", "--csv", "--no-plot"] {
         run(tmp.path(), &["stats", flag, &path_of(SOLVER)]);

@@ -343,13 +343,13 @@ fn time_axis_chooses_a_fitting_unit() {
     fs::write(tmp.path().join("x.jsonl"), lines(1..=120, unix_time)).unwrap();
     let svg = drawing(&tmp, &["x.jsonl", "--x", "time"]);
     assert!(svg.contains("minutes since the run’s first step"), "{svg}");
-    // The smoothed curve collapses at step 63: 62 steps of 90 s after the first.
-    assert!(svg.contains("collapsed at 93.00 min"), "{}", &svg[svg.len() - 3000..]);
+    // The collapse is confirmed at step 67: 66 steps of 90 s after the first.
+    assert!(svg.contains("collapsed at 99.00 min"), "{}", &svg[svg.len() - 3000..]);
     let svg = drawing(&tmp, &["x.jsonl", "--x", "hours", "--smooth", "gaussian:0.1"]);
     assert!(svg.contains("hours since the run’s first step") && svg.contains("Gaussian of 0.1 h"));
     let svg = drawing(&tmp, &["x.jsonl", "--x", "relative"]);
     assert!(
-        svg.contains("steps since the run’s first") && svg.contains("collapsed at 62 steps in")
+        svg.contains("steps since the run’s first") && svg.contains("collapsed at 66 steps in")
     );
     let svg = drawing(&tmp, &["x.jsonl", "--x", "time", "--x-label", "mine"]);
     assert!(svg.contains("mine") && !svg.contains("minutes since"));
@@ -381,7 +381,7 @@ fn auto_draws_by_time_but_keeps_statistics_by_step() {
     assert!(svg.contains("minutes since"));
     let stats: Value =
         serde_json::from_slice(&fs::read(tmp.path().join("ci/stats.json")).unwrap()).unwrap();
-    assert_eq!(stats["runs"][0]["state_step"], 63);
+    assert_eq!(stats["runs"][0]["state_step"], 67);
     let limited = [&arguments[..], &["--to-step", "10"]].concat();
     assert_rejected(&tmp, &limited, &["--artifacts writes numbers by step"]);
 }
@@ -469,9 +469,9 @@ fn resumed_run_continues_on_the_time_axis() {
     let elapsed = |from: u32| move |step: u32| 90.0 * f64::from(step - from);
     fs::write(tmp.path().join("a.jsonl"), lines(1..=40, elapsed(0))).unwrap();
     fs::write(tmp.path().join("b.jsonl"), lines(31..=120, elapsed(30))).unwrap();
-    // 40 steps, ten of them repeated, then 33 to the collapse at step 63: (40 + 33 − 1)·90 s.
+    // 40 steps, ten of them repeated, then 37 to the collapse at step 67: (40 + 37 − 1)·90 s.
     let svg = drawing(&tmp, &["r=a.jsonl+b.jsonl", "--x", "minutes"]);
-    assert!(svg.contains("collapsed at 108.0 min"), "{}", &svg[svg.len() - 3000..]);
+    assert!(svg.contains("collapsed at 114.0 min"), "{}", &svg[svg.len() - 3000..]);
     let both = fits(&tmp, &["r=a.jsonl+b.jsonl", "--reward", "reward/all/mean"]);
     assert_eq!(both[0]["pairs"], 120);
 }

@@ -7,16 +7,29 @@ use std::path::{Path, PathBuf};
 use crate::common::root;
 
 /// Each module of `entropy-history`, and the other modules that it may use.
-const MODULES: [(&str, &[&str]); 16] = [
-    ("quantity", &[]),
+const MODULES: [(&str, &[&str]); 17] = [
+    ("entropy_name", &[]),
+    ("quantity", &["entropy_name"]),
     ("label", &[]),
     ("number", &[]),
     ("python_number", &[]),
     ("framing", &["python_number"]),
-    ("select", &["quantity"]),
+    ("select", &["entropy_name", "quantity"]),
     ("history", &["quantity"]),
     ("stages", &["history", "quantity"]),
-    ("formats", &["history", "quantity", "python_number", "select", "framing", "label", "text"]),
+    (
+        "formats",
+        &[
+            "history",
+            "entropy_name",
+            "quantity",
+            "python_number",
+            "select",
+            "framing",
+            "label",
+            "text",
+        ],
+    ),
     ("dump", &["formats", "framing", "text"]),
     ("stats", &["history", "quantity", "dump", "number"]),
     ("x_axis", &["history", "number"]),

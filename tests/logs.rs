@@ -110,7 +110,7 @@ fn directory_of_mixed_formats_gets_the_right_labels() {
     let output = run(tmp.path(), &["auto", place, "-o", "all.svg"]);
     assert!(output.status.success(), "{}", stderr(&output));
     let said = stderr(&output);
-    assert!(said.contains("5 runs compared"), "{said}");
+    assert!(said.contains("5 runs compared: 1 collapsed, 4 healthy"), "{said}");
     assert!(said.contains("1 other file holds no entropy and was left out"), "{said}");
     let svg = fs::read_to_string(tmp.path().join("all.svg")).unwrap();
     assert!(svg.contains("\nprime\n") && svg.contains("\nboard\n"), "{svg}");
@@ -394,7 +394,7 @@ fn history_and_event_file_of_one_run_are_drawn_once() {
     copy(events, tmp.path(), "models/q/tensorboard_log/events.out.tfevents.1795399397.vm.29142.0");
     let output = run(tmp.path(), &["auto", "models"]);
     assert!(output.status.success(), "{}", stderr(&output));
-    assert!(stderr(&output).ends_with("1 run compared\n"), "{}", stderr(&output));
+    assert!(stderr(&output).ends_with("1 run compared: 1 healthy\n"), "{}", stderr(&output));
     assert!(stderr(&output).contains("q: read from models/q/entropy_history_q.json; also recorded in models/q/tensorboard_log (120 points)"), "{}", stderr(&output));
 }
 
@@ -462,8 +462,11 @@ fn check_fails_on_collapse_and_passes_healthy_runs() {
     let output = check(&[&models, "--junit", "junit.xml"]);
     assert_eq!(output.status.code(), Some(1));
     let said = stdout(&output);
-    assert!(said.contains("qwen3-tiny_questioner_collapse_s1: collapse [step 62]"), "{said}");
-    assert!(said.contains("qwen3-tiny_solver_resumed: collapse [step 48]"), "{said}");
+    assert!(
+        said.contains("qwen3-tiny_questioner_collapse_s1: collapse: collapsed at step 68"),
+        "{said}"
+    );
+    assert!(said.contains("qwen3-tiny_solver_resumed: collapse: collapsed at step 54"), "{said}");
     assert_eq!(said.lines().count(), 2);
     let junit = fs::read_to_string(tmp.path().join("junit.xml")).unwrap();
     assert!(junit.contains("tests=\"14\" failures=\"2\""), "{junit}");

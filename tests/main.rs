@@ -17,14 +17,19 @@ mod law;
 mod layers;
 mod logs;
 #[cfg(unix)]
+mod notify;
+#[cfg(unix)]
 mod peers;
 mod readers;
+#[cfg(target_os = "linux")]
+mod recipes;
 #[cfg(unix)]
 mod record;
 mod report;
 #[cfg(unix)]
 mod serve;
 mod shapes;
+mod states;
 mod tokens;
 #[cfg(unix)]
 mod torture;

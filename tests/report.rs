@@ -107,7 +107,7 @@ fn report_writes_a_page_and_prints_its_path() {
     let labels = document["runs"].as_array().unwrap().iter().map(|run| &run["stats"]["label"]);
     assert_eq!(labels.count(), 7);
     assert_eq!(document["prefix"], "qwen3-tiny_");
-    assert_eq!(document["runs"][0]["stats"]["state_step"], 62);
+    assert_eq!(document["runs"][0]["stats"]["state_step"], 68);
     let command = document["command"].as_str().unwrap();
     assert!(
         command.starts_with("entropy-viz report ") && command.ends_with("/models"),

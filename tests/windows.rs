@@ -41,7 +41,7 @@ fn from_step_does_not_change_the_state() {
     assert!(late[0]["max"].as_f64() < Some(0.1), "{}", late[0]["max"]);
 
     let table = stdout(&run(tmp.path(), &["stats", ".", "--no-plot", "--from-step", "50"]));
-    assert!(table.contains("collapsed @ ") && table.contains("state, baseline"), "{table}");
+    assert!(table.contains("collapsed @ ") && table.contains("state, start"), "{table}");
 }
 
 #[test]

@@ -12,6 +12,7 @@ use super::hints::NO_HISTORY_HINT;
 use super::invocation::{command_line, date, source_date_epoch};
 use super::load::LoadArgs;
 use super::page::{PAGE_AUX, PARTIAL, ema_weight};
+use super::states::{tally, warn_about_states};
 use super::storage::storage_path;
 use super::target::Target;
 use crate::report::{self, PageOptions};
@@ -23,7 +24,7 @@ use entropy_history::stats::{Analysis, analyse};
 use entropy_history::store::{ClockRequest, LoadError};
 use entropy_history::x_axis::XAxis;
 use entropy_plot::Encoding;
-use entropy_shell::{CliError, Outcome, Terminal, WithHint, io_message, output, plural};
+use entropy_shell::{CliError, Outcome, Terminal, WithHint, io_message, output};
 
 const PATTERN: &str = "*/entropy_history_*.json";
 const OUTPUT: &str = "entropy_comparison.png";
@@ -122,7 +123,9 @@ impl AutoArgs {
         if let Some(directory) = &self.artifacts {
             self.write_artifacts(directory, &loaded, terminal)?;
         }
-        terminal.info(&format!("{} compared", plural(loaded.by_step.runs().len(), "run", "runs")));
+        let analysis = analyse(&loaded.by_step, &self.chart.health.thresholds());
+        warn_about_states(&analysis, terminal);
+        terminal.info(&tally(&analysis));
         Ok(loaded.outcome)
     }
 

@@ -7,15 +7,16 @@ use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-use super::args::values::{finite, fraction};
-use super::args::{HealthArgs, JsonArgs, to_json};
+use super::args::values::fraction;
+use super::args::{BoundArgs, HealthArgs, JsonArgs, to_json};
 use super::inputs::InputArgs;
+use super::states::warn_about_states;
 use super::target::Target;
 use crate::report;
 use entropy_history::history::Comparison;
 use entropy_history::label::visible;
-use entropy_history::number::exact;
 use entropy_history::stats::check::{self, BaselineRun, MeanCoverage, Rules, Verdict};
+use entropy_history::stats::health::State;
 use entropy_history::stats::{Analysis, StepRange, analyse};
 use entropy_shell::{CliError, Outcome, Terminal, WithHint, io_message, plural};
 
@@ -24,6 +25,7 @@ Examples:
   entropy-viz check \"$STORAGE_PATH/models\"
   entropy-viz check runs/ --min-entropy 0.3 --max-drop 60% --junit junit.xml
   entropy-viz check run.jsonl --preset rlwatch
+  entropy-viz check run.jsonl --rules bounds --min-entropy 0.1
   entropy-viz check runs/ --no-worse-than main/stats.json --tolerance 15%
 
 Exit code 0: all rules hold; 1: a rule is broken; 2: some input could not be read.";
@@ -44,26 +46,21 @@ pub(super) struct CheckArgs {
     health: HealthArgs,
 }
 
-/// Additional rules. That a run neither collapsed nor exploded is always checked.
+/// The rules, and what they need.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Rules")]
 pub(super) struct RuleArgs {
-    /// A published lower limit.
-    #[arg(long, value_enum)]
-    preset: Option<Preset>,
-    /// Lower limit of every logged value.
-    #[arg(long, value_name = "NATS", value_parser = finite)]
-    min_entropy: Option<f64>,
-    /// Upper limit of every logged value.
-    #[arg(long, value_name = "NATS", value_parser = finite)]
-    max_entropy: Option<f64>,
-    /// Largest allowed drop of the smoothed curve below its start, e.g. 60%.
-    #[arg(long, value_name = "FRACTION", value_parser = fraction)]
-    max_drop: Option<f64>,
+    /// Rules to check [default: collapse, explode, and those with a limit or a baseline].
+    ///
+    /// `--rules bounds` checks only the limits given.
+    #[arg(long, value_enum, value_name = "LIST", value_delimiter = ',')]
+    rules: Vec<RuleName>,
+    #[command(flatten)]
+    bounds: BoundArgs,
     /// Baseline stats.json: fail if a run got worse.
     ///
-    /// Fails if a run with the same label got a worse state, or a mean lower by more than --tolerance. Make the
-    /// file with `stats --json` or `auto --artifacts`.
+    /// Fails if a run with the same label collapsed or exploded and its baseline did not, or if its mean is lower by
+    /// more than --tolerance. Make the file with `stats --json` or `auto --artifacts`.
     #[arg(long, value_name = "FILE")]
     no_worse_than: Option<PathBuf>,
     /// Largest allowed drop of the mean below that of the baseline.
@@ -71,15 +68,18 @@ pub(super) struct RuleArgs {
     tolerance: f64,
 }
 
-/// Published lower limits; they differ by a factor of 100.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Preset {
-    /// Not below 1.0 nats for 50 steps.
-    Rlwatch,
-    /// Not below 0.01 nats.
-    Axolotl,
-    /// Not below 0.2 nats, the target of Skywork-OR1.
-    Skywork,
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum RuleName {
+    /// The run did not collapse: its level stayed above 25 % of its start.
+    Collapse,
+    /// The run did not explode: its level stayed below 200 % of its start.
+    Explode,
+    /// The entropy is not falling towards a collapse.
+    Falling,
+    /// The limits of --preset, --min-entropy, --max-entropy and --max-drop.
+    Bounds,
+    /// The run is no worse than that of --no-worse-than.
+    Baseline,
 }
 
 /// The JSON document of `check --json`.
@@ -96,6 +96,7 @@ impl CheckArgs {
         let rules = self.rules.rules()?;
         let (comparison, outcome) = self.inputs.load(terminal)?;
         let analysis = analyse(&comparison, &self.health.thresholds());
+        warn_about_states(&analysis, terminal);
         let verdicts = judge(&comparison, &analysis, &rules);
         if let Some(path) = &self.junit {
             let junit = report::junit(&verdicts);
@@ -136,32 +137,48 @@ impl RuleArgs {
     /// # Errors
     /// When flags contradict each other, or the baseline cannot be read.
     pub(super) fn rules(&self) -> Result<Rules, CliError> {
-        let preset = self.preset.map(|preset| match preset {
-            Preset::Rlwatch => (1.0, 50),
-            Preset::Axolotl => (0.01, 1),
-            Preset::Skywork => (0.2, 1),
-        });
-        if preset.is_some() && self.min_entropy.is_some() {
-            return Err(anyhow!("--preset and --min-entropy both set a lower limit"))
-                .hint("give only one of them");
+        self.bounds.validate()?;
+        let is_listed = |name| self.rules.contains(&name);
+        if !self.rules.is_empty() {
+            let needed = [
+                (
+                    RuleName::Bounds,
+                    self.bounds.is_given(),
+                    "bounds",
+                    "a limit such as --min-entropy",
+                ),
+                (RuleName::Baseline, self.no_worse_than.is_some(), "baseline", "--no-worse-than"),
+            ];
+            for (name, is_given, word, flag) in needed {
+                match (is_listed(name), is_given) {
+                    (true, false) => {
+                        return Err(anyhow!("--rules {word} needs {flag}"))
+                            .hint(format!("give {flag}, or leave {word} out of --rules"));
+                    }
+                    (false, true) => {
+                        return Err(anyhow!("{flag} is given, but --rules does not list {word}"))
+                            .hint(format!("add {word} to --rules, or leave the flag out"));
+                    }
+                    _ => {}
+                }
+            }
         }
-        if let Some((min, _)) = preset.or(self.min_entropy.map(|bound| (bound, 1)))
-            && let Some(max) = self.max_entropy
-            && min > max
-        {
-            return Err(anyhow!("no entropy is at least {min} and at most {max} nats"))
-                .hint("swap --min-entropy and --max-entropy, or give only one of them");
-        }
+        let states = match self.rules.is_empty() {
+            true => Rules::default().states,
+            false => {
+                let states = [
+                    (RuleName::Collapse, State::Collapsed),
+                    (RuleName::Explode, State::Exploded),
+                    (RuleName::Falling, State::Falling),
+                ];
+                states.into_iter().filter(|(name, _)| is_listed(*name)).map(|(_, s)| s).collect()
+            }
+        };
         let baseline = match &self.no_worse_than {
             Some(path) => Some((read_baseline(path)?, self.tolerance)),
             None => None,
         };
-        Ok(Rules {
-            min: preset.or(self.min_entropy.map(|bound| (bound, 1))),
-            max: self.max_entropy,
-            max_drop: self.max_drop,
-            baseline,
-        })
+        Ok(Rules { states, baseline, ..self.bounds.rules() })
     }
 }
 
@@ -199,8 +216,7 @@ fn read_baseline(path: &Path) -> Result<Vec<BaselineRun>, CliError> {
     Ok(baseline.runs.into_iter().map(|earlier| BaselineRun { coverage, ..earlier }).collect())
 }
 
-/// One line per violation: `run: rule [step 12]: message`.
+/// One line per violation: `run: rule: message`.
 fn line(verdict: &Verdict) -> String {
-    let at = verdict.step.map_or(String::new(), |step| format!(" [step {}]", exact(step)));
-    format!("{}: {}{at}: {}\n", visible(&verdict.run), verdict.rule.name(), verdict.message)
+    format!("{}: {}: {}\n", visible(&verdict.run), verdict.rule.name(), verdict.message)
 }

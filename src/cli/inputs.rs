@@ -45,8 +45,7 @@ impl InputArgs {
             let error = Err(anyhow!("no input is given"));
             return match self.labels.len() {
                 0 => error.hint("name a log file, a directory, a quoted glob, or - for stdin"),
-                _ => error
-                    .hint("--labels took all words after it as labels: put the files first"),
+                _ => error.hint("--labels took all words after it as labels: put the files first"),
             };
         }
         self.reading.load(resolve(&arguments)?, &self.labels, aux, terminal)

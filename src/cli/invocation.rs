@@ -7,10 +7,25 @@ use jiff::tz::TimeZone;
 use entropy_history::label::visible;
 use entropy_shell::{CliError, WithHint};
 
-/// The command line as text, quoted for a POSIX shell.
+/// The command line as text, quoted for a POSIX shell, without the URL of `--notify`: it is a secret, and the command
+/// line is shown on pages.
 pub(super) fn command_line() -> String {
-    let words = std::env::args_os().skip(1).map(|word| quoted(&word.to_string_lossy()));
-    std::iter::once("entropy-viz".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
+    let words: Vec<_> = std::env::args_os().skip(1).map(|w| w.to_string_lossy().into()).collect();
+    std::iter::once("entropy-viz".to_owned()).chain(shown(&words)).collect::<Vec<_>>().join(" ")
+}
+
+/// The words as they are shown.
+fn shown(words: &[String]) -> Vec<String> {
+    let mut after_notify = false;
+    let show = |word: &String| {
+        let is_url = std::mem::replace(&mut after_notify, word == "--notify");
+        match (is_url, word.starts_with("--notify=")) {
+            (true, _) => "URL".to_owned(),
+            (false, true) => "--notify=URL".to_owned(),
+            (false, false) => quoted(word),
+        }
+    };
+    words.iter().map(show).collect()
 }
 
 /// A word, in single quotes if a shell would interpret one of its characters.
@@ -59,6 +74,13 @@ mod tests {
         for (word, expected) in cases {
             assert_eq!(quoted(word), expected);
         }
+    }
+
+    #[test]
+    fn url_of_notify_is_not_in_the_command_line() {
+        let words = ["watch", "--notify", "https://h/secret", "runs", "--notify=https://h/secret"];
+        let words: Vec<String> = words.map(str::to_owned).into();
+        assert_eq!(shown(&words), ["watch", "--notify", "URL", "runs", "--notify=URL"]);
     }
 
     #[test]

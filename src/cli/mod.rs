@@ -23,6 +23,7 @@ mod plot;
 mod record;
 mod renderer;
 mod report;
+mod states;
 mod stats;
 mod storage;
 mod table;

@@ -13,6 +13,7 @@ use super::target::Target;
 use super::watch::{FrameContent, frame_size, frame_text};
 use crate::tui::run_status::{RunStatus, StatusConfig};
 use crate::tui::view::View;
+use entropy_history::stats::check::Rules;
 use entropy_shell::{CliError, Outcome, Terminal, WithHint};
 
 /// Steps over which `--terminal` shows the change of a run, as in `watch`.
@@ -84,6 +85,7 @@ impl PlotArgs {
         let window = steps.window(&comparison, terminal)?;
         let comparison = window.map_or(comparison, |window| window.whole);
         let config = StatusConfig {
+            rules: Rules::NONE,
             thresholds: health.thresholds(),
             stale_after: None,
             change_steps: CHANGE_OVER,

@@ -10,6 +10,7 @@ use super::args::{BaselineArgs, CurveArgs, GroupArgs, HealthArgs, TitleArgs};
 use super::inputs::InputArgs;
 use super::invocation::{command_line, date, source_date_epoch};
 use super::page::{PAGE_AUX, PARTIAL, page_smoothing};
+use super::states::warn_about_states;
 use super::target::Target;
 use super::tokens::TokenArgs;
 use crate::report::{self, PageOptions};
@@ -60,6 +61,7 @@ impl ReportArgs {
         let start = Instant::now();
         let mut analysis = analyse(&comparison, &self.health.thresholds());
         compare(&comparison, &mut analysis, &plan);
+        warn_about_states(&analysis, terminal);
         terminal.verbose(|| format!("analysed in {:.1?}", start.elapsed()));
 
         let partial = read == Outcome::Partial || tokens_read == Outcome::Partial;

@@ -9,11 +9,13 @@ use super::args::{
     BaselineArgs, GroupArgs, HealthArgs, JsonArgs, OptionalPictureArgs, PictureArgs, StepRangeArgs,
 };
 use super::inputs::InputArgs;
+use super::states::warn_about_states;
 use super::table;
 use super::target::Target;
 use crate::report;
 use entropy_history::history::Comparison;
 use entropy_history::stats::compare::compare;
+use entropy_history::stats::contrast::ContrastUnit;
 use entropy_history::stats::{Analysis, analyse, analyse_window};
 use entropy_plot::{ChartOptions, has_differences};
 use entropy_shell::{CliError, Outcome, Terminal, WithHint};
@@ -23,6 +25,8 @@ Examples:
   entropy-viz stats 'runs/*.json'
   entropy-viz stats run.json --json | jq '.runs[0].state'
   entropy-viz stats a.json b.json --csv > numbers.csv
+  entropy-viz stats models --pairs
+  entropy-viz stats models --baseline solver_s1 --pairs-csv pairs.csv
   entropy-viz stats models --group 'questioner|solver'
   entropy-viz stats models --group 'questioner|solver' --comparison-plot pairs.svg
   entropy-viz stats a.json b.json --from-step 200 -o late.svg
@@ -45,6 +49,12 @@ pub(super) struct StatsArgs {
     /// Print CSV instead of text.
     #[arg(long, conflicts_with = "json")]
     csv: bool,
+    /// Compare every pair of runs in a table. Two runs are always compared.
+    #[arg(long, conflicts_with_all = ["json", "csv"])]
+    pairs: bool,
+    /// CSV file to write with all comparisons; - for stdout.
+    #[arg(long, value_name = "FILE")]
+    pairs_csv: Option<PathBuf>,
     #[command(flatten)]
     steps: StepRangeArgs,
     #[command(flatten)]
@@ -66,9 +76,12 @@ impl StatsArgs {
 
         let forest = self.comparison_plot.as_deref().map(Target::new);
         let forest_encoding = forest.as_ref().map(|f| self.picture.encoding(f)).transpose()?;
-        if let (Some(Target::Stdout), Some(Target::Stdout)) = (&output, &forest) {
-            return Err(anyhow!("two pictures cannot both go to stdout"))
-                .hint("name a file with -o, or with --comparison-plot");
+        let pairs_csv = self.pairs_csv.as_deref().map(Target::new);
+        let targets = [&output, &forest, &pairs_csv].into_iter().flatten();
+        let to_stdout = targets.filter(|target| **target == Target::Stdout).count();
+        if to_stdout + usize::from(prints_document) > 1 {
+            return Err(anyhow!("two documents cannot both go to stdout"))
+                .hint("name files with -o, --comparison-plot and --pairs-csv");
         }
 
         let (comparison, outcome) = self.inputs.load(terminal)?;
@@ -78,11 +91,16 @@ impl StatsArgs {
             Some(window) => (&window.whole, &window.cut, analyse_window(window, &thresholds)),
             None => (&comparison, &comparison, analyse(&comparison, &thresholds)),
         };
+        warn_about_states(&analysis, terminal);
         self.groups.warn_ungrouped(whole, "", terminal)?;
+        let limits = analysis.notes.clone();
         let plan = self.baseline.plan(&self.groups, shown)?;
         compare(shown, &mut analysis, &plan);
         if forest.is_some() {
             has_pairs(shown, &analysis)?;
+        }
+        if let Some(to) = &pairs_csv {
+            to.write_beside_document(report::pairs_csv(&analysis).as_bytes(), terminal)?;
         }
         if output.is_some() || forest.is_some() {
             let grouped = self.groups.grouped(None, whole)?;
@@ -98,33 +116,66 @@ impl StatsArgs {
                 output.as_ref().zip(encoding).map(|(to, encoding)| (to, encoding, bars())),
                 forest.as_ref().zip(forest_encoding).map(|(to, encoding)| (to, encoding, pairs())),
             ];
-            // All pictures are encoded before any is written: if one fails, nothing is written. A picture on stdout is
-            // the only output there.
+            // All pictures are encoded before any is written: if one fails, nothing is written.
             let mut files = Vec::new();
             for (to, encoding, picture) in drawn.into_iter().flatten() {
                 picture.warnings.iter().for_each(|warning| terminal.warn(warning));
                 files.push((to, renderer.encode(&picture, encoding)?));
             }
-            let is_alone = files.iter().any(|(to, _)| **to == Target::Stdout);
             for (to, bytes) in &files {
-                match prints_document || is_alone {
+                match prints_document || to_stdout > 0 {
                     true => to.write_beside_document(bytes, terminal)?,
                     false => to.write(bytes, terminal)?,
                 }
             }
-            if is_alone {
-                return Ok(outcome);
-            }
+        }
+        if to_stdout > 0 {
+            return Ok(outcome); // a document on stdout is the only output there
         }
         let text = if self.json.json {
             report::json(&analysis)
         } else if self.csv {
             report::csv(&analysis)
         } else {
-            table::render(shown, &analysis, terminal.colour()) + &table::comparisons(&analysis)
+            self.text(shown, &analysis, &limits, terminal)
         };
         terminal.print(text.as_bytes())?;
         Ok(outcome)
+    }
+}
+
+impl StatsArgs {
+    /// The table of runs, and the comparisons asked for. `limits` are notes about the numbers of runs.
+    fn text(
+        &self,
+        shown: &Comparison,
+        analysis: &Analysis,
+        limits: &[String],
+        terminal: &Terminal,
+    ) -> String {
+        let width = table::width();
+        let verbose = terminal.is_verbose();
+        let mut text = table::runs(shown, analysis, width, terminal.colour());
+        if verbose {
+            text.push_str(&table::details(shown));
+        }
+        let notes = match self.pairs || self.baseline.is_given() || self.groups.is_given() {
+            true => {
+                text.push_str(&table::comparisons(analysis, width, verbose));
+                &analysis.notes
+            }
+            false => {
+                if let Some(sentence) = report::pair_sentence(analysis) {
+                    text.push_str(&format!("{sentence}\n"));
+                    if verbose {
+                        text.push_str(&format!("{}\n", report::method(ContrastUnit::Runs)));
+                    }
+                }
+                limits
+            }
+        };
+        text.extend(notes.iter().map(|note| format!("{note}\n")));
+        text
     }
 }
 

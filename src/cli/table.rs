@@ -1,100 +1,172 @@
-//! Tables of text: one row per run, with aligned columns.
+//! Tables of text that fit the width of a terminal.
 
+use std::io::{self, IsTerminal};
+
+use ratatui::crossterm::terminal;
 use unicode_width::UnicodeWidthStr;
 
-use crate::report;
+use crate::report::{self, TextTable};
 use entropy_history::history::Comparison;
-use entropy_history::label::visible;
+use entropy_history::label::{common_prefix, shorten_middle, visible};
 use entropy_history::number::exact;
 use entropy_history::stats::health::State;
 use entropy_history::stats::{Analysis, RunStats};
 
-const COLUMNS: [&str; 10] = [
-    "run",
-    "quantity",
-    "points",
-    "first → last",
-    "mean ± sd",
-    "median",
-    "min @ step",
-    "max @ step",
-    "halved @",
-    "state",
-];
-
 /// The largest number of printed pairs: all pairs of ten runs. Further pairs are only counted.
 const MAX_PAIRS: usize = 45;
+/// The width of a table that is not printed to a terminal.
+const DEFAULT_WIDTH: usize = 80;
+/// What is between the two names of a pair.
+const BETWEEN: &str = " − ";
+/// The narrowest column of run names.
+const MIN_NAME: usize = 12;
 
-/// The table of runs. The quantity of the values is below the table if all runs have the same one, otherwise in a
-/// column.
-pub(super) fn render(comparison: &Comparison, analysis: &Analysis, colour: bool) -> String {
+/// The number of columns of the terminal; 80 for a pipe or a file.
+pub(super) fn width() -> usize {
+    let of_terminal = || io::stdout().is_terminal().then(terminal::size)?.ok();
+    of_terminal().map_or(DEFAULT_WIDTH, |(columns, _)| usize::from(columns).max(40))
+}
+
+/// What the numbers of a table are computed from.
+type Column = (&'static str, fn(&RunStats) -> String);
+
+/// The columns after state and run, the most important first.
+const COLUMNS: [Column; 11] = [
+    ("last", |run| number(run.last)),
+    ("mean", |run| run.mean.map_or("too large".to_owned(), number)),
+    ("min", |run| number(run.min)),
+    ("max", |run| number(run.max)),
+    ("points", |run| run.points.to_string()),
+    ("start", |run| optional(run.start)),
+    ("sd", |run| optional(run.std)),
+    ("median", |run| number(run.median)),
+    ("halved @", |run| run.half_life_step.map_or("–".to_owned(), exact)),
+    ("min @", |run| exact(run.min_step)),
+    ("max @", |run| exact(run.max_step)),
+];
+
+/// The table of runs: state and name, and as many other columns as fit `width`. If the runs hold different
+/// quantities, each has its own in a column.
+pub(super) fn runs(
+    comparison: &Comparison,
+    analysis: &Analysis,
+    width: usize,
+    colour: bool,
+) -> String {
+    let labels: Vec<_> = analysis.runs.iter().map(|run| visible(&run.label)).collect();
+    let labels: Vec<&str> = labels.iter().map(AsRef::as_ref).collect();
+    let prefix = common_prefix(&labels);
+    let mut heads = vec!["state".to_owned(), "run".to_owned()];
     let kinds = comparison.kinds();
-    let mut rows: Vec<[String; 10]> = analysis.runs.iter().map(cells).collect();
-    for (row, run) in rows.iter_mut().zip(comparison.runs()) {
-        row[1] = run.history.kind().words().to_owned();
+    let mixed = kinds.len() > 1;
+    heads.extend(mixed.then(|| "quantity".to_owned()));
+    heads.extend(COLUMNS.iter().map(|(head, _)| (*head).to_owned()));
+    let rows = analysis.runs.iter().zip(&labels).zip(comparison.runs());
+    let mut rows: Vec<Vec<String>> = rows
+        .map(|((stats, label), run)| {
+            let mut cells = vec![state(stats), label[prefix.len()..].to_owned()];
+            cells.extend(mixed.then(|| run.history.kind().words().to_owned()));
+            cells.extend(COLUMNS.iter().map(|(_, cell)| cell(stats)));
+            cells
+        })
+        .collect();
+
+    // Names are shortened until the first four numbers fit. The title has the removed prefix if it fits.
+    let needed = if mixed { 7 } else { 6 };
+    let widths = column_widths(&heads, &rows);
+    let others: usize = widths[..needed].iter().sum::<usize>() - widths[1] + 2 * (needed - 1);
+    let room = width.saturating_sub(others).max(MIN_NAME);
+    for row in &mut rows {
+        row[1] = shorten_middle(&row[1], |name| name.width() <= room);
     }
-    let shown: &[usize] = match kinds.len() {
-        1 => &[0, 2, 3, 4, 5, 6, 7, 8, 9],
-        _ => &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
-    };
-    let among = |cells: &[String; 10]| shown.iter().map(|column| cells[*column].clone()).collect();
-    let heads: Vec<String> = shown.iter().map(|column| COLUMNS[*column].to_owned()).collect();
-    let rows: Vec<Vec<String>> = rows.iter().map(among).collect();
-    let last = heads.len() - 1;
-    let mut text = aligned(&heads, &rows, |row, column, cell| {
-        match (colour && column == last, analysis.runs[row].state) {
-            (true, State::Collapsed | State::Exploded) => format!("\x1b[31m{cell}\x1b[0m"),
-            (true, State::Falling | State::NotRecorded) => format!("\x1b[33m{cell}\x1b[0m"),
+    let widest = rows.iter().map(|row| row[1].width()).max().unwrap_or(0);
+    let title = format!("run ({prefix}…)");
+    if !prefix.is_empty() && title.width() <= widest {
+        heads[1] = title;
+    }
+    aligned(&heads, &rows, (2, width), |row, column, cell| {
+        match (colour && column == 0, analysis.runs[row].state) {
+            (true, Some(State::Collapsed | State::Exploded)) => format!("\x1b[31m{cell}\x1b[0m"),
+            (true, Some(State::Falling | State::NotRecorded)) => format!("\x1b[33m{cell}\x1b[0m"),
+            (true, Some(State::Healthy)) => format!("\x1b[32m{cell}\x1b[0m"),
             _ => cell.to_owned(),
         }
-    });
-    if let [kind] = kinds[..] {
-        text.push_str(&format!("quantity: {} ({})\n", kind.words(), kind.describe()));
+    })
+}
+
+/// What the values of the runs are, if they all are the same quantity, and the prefix that their names share.
+pub(super) fn details(comparison: &Comparison) -> String {
+    let mut text = match comparison.kinds()[..] {
+        [kind] => format!("quantity: {} ({})\n", kind.words(), kind.describe()),
+        _ => String::new(),
+    };
+    let labels: Vec<&str> = comparison.runs().iter().map(|run| run.history.label()).collect();
+    let prefix = common_prefix(&labels);
+    if !prefix.is_empty() {
+        text.push_str(&format!("names without {:?}\n", visible(prefix)));
     }
     text
 }
 
-/// The tables of groups and of comparisons, with notes about skipped comparisons; empty if there are no
-/// groups and no comparisons.
-pub(super) fn comparisons(analysis: &Analysis) -> String {
+/// The tables of groups and of pairs; empty if there are none. `verbose` adds how the numbers were computed.
+pub(super) fn comparisons(analysis: &Analysis, width: usize, verbose: bool) -> String {
     let mut text = String::new();
     let tables = [report::group_table(analysis), report::pair_table(analysis, MAX_PAIRS)];
-    for table in tables.into_iter().flatten() {
+    for mut table in tables.into_iter().flatten() {
         text.push('\n');
-        text.push_str(&aligned(&table.heads, &table.rows, |_, _, cell| cell.to_owned()));
-        for remark in table.left_out.iter().chain(&table.remarks) {
+        shorten_names(&mut table, width);
+        text.push_str(&aligned(&table.heads, &table.rows, (1, width), |_, _, cell| {
+            cell.to_owned()
+        }));
+        let remarks = table.left_out.iter().chain(&table.remarks).map(String::as_str);
+        for remark in remarks.chain(verbose.then_some(table.method)) {
             text.push_str(remark);
             text.push('\n');
         }
     }
-    for note in &analysis.notes {
-        text.push_str(&format!("\n{note}\n"));
-    }
     text
 }
 
-/// A table with column titles. The first and the last column are aligned left, the others right. `paint` is called
-/// with the row, the column and the text of each cell; it may add colour codes.
+/// Shortens the names in the first column until the next two columns fit.
+fn shorten_names(table: &mut TextTable, width: usize) {
+    let widths = column_widths(&table.heads, &table.rows);
+    let others: usize = widths[1..].iter().take(2).map(|width| width + 2).sum();
+    let room = width.saturating_sub(others).max(2 * MIN_NAME);
+    for name in table.rows.iter_mut().map(|row| &mut row[0]).filter(|name| name.width() > room) {
+        // Both names of a pair keep their ends, in which names mostly differ.
+        let parts: Vec<&str> = name.split(BETWEEN).collect();
+        let room = (room - BETWEEN.width() * (parts.len() - 1)) / parts.len();
+        let short = |part: &&str| shorten_middle(part, |text| text.width() <= room);
+        *name = parts.iter().map(short).collect::<Vec<_>>().join(BETWEEN);
+    }
+}
+
+/// A table with column titles. The first `left` columns are aligned left, the others right; the last columns are
+/// left out if they do not fit `width`. `paint` is called with the row, the column and the text of each cell; it may
+/// add colour codes.
 pub(super) fn aligned(
     heads: &[String],
     rows: &[Vec<String>],
+    (left, width): (usize, usize),
     paint: impl Fn(usize, usize, &str) -> String,
 ) -> String {
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].width());
-        cells.chain([heads[column].width()]).max().unwrap_or(0)
+    let widths = column_widths(heads, rows);
+    let mut total = 0;
+    let fits = |column: &usize| {
+        total += widths[*column] + 2;
+        total <= width + 2
     };
-    let widths: Vec<usize> = (0..heads.len()).map(width).collect();
+    let shown = (0..widths.len()).take_while(fits).count().max(left + 1).min(widths.len());
     let line = |cells: &[String], paint: &dyn Fn(usize, &str) -> String| {
         let mut row = String::new();
-        for (column, (cell, width)) in cells.iter().zip(&widths).enumerate() {
+        for (column, (cell, width)) in cells.iter().zip(&widths).enumerate().take(shown) {
             let room = " ".repeat(width - cell.width());
+            let gap = if column == 0 { "" } else { "  " };
             let painted = paint(column, cell);
-            match column {
-                0 => row.push_str(&format!("{painted}{room}")),
-                _ if column + 1 == cells.len() => row.push_str(&format!("  {painted}")),
-                _ => row.push_str(&format!("  {room}{painted}")),
-            }
+            row.push_str(&match column < left {
+                true => format!("{gap}{painted}{room}"),
+                false => format!("{gap}{room}{painted}"),
+            });
         }
         row.trim_end().to_owned() + "\n"
     };
@@ -105,28 +177,24 @@ pub(super) fn aligned(
     text
 }
 
-fn cells(run: &RunStats) -> [String; 10] {
-    let deviation = match (run.mean, run.std) {
-        (Some(mean), Some(std)) => format!("{} ± {}", number(mean), number(std)),
-        (Some(mean), None) => number(mean),
-        (None, _) => "too large".to_owned(),
+fn column_widths(heads: &[String], rows: &[Vec<String>]) -> Vec<usize> {
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].width());
+        cells.chain([heads[column].width()]).max().unwrap_or(0)
     };
-    let state = match run.state_step {
-        Some(step) => format!("{} @ {}", run.state.words(), exact(step)),
-        None => run.state.words().to_owned(),
-    };
-    [
-        visible(&run.label).into_owned(),
-        String::new(),
-        run.points.to_string(),
-        format!("{} → {}", number(run.first), number(run.last)),
-        deviation,
-        number(run.median),
-        format!("{} @ {}", number(run.min), exact(run.min_step)),
-        format!("{} @ {}", number(run.max), exact(run.max_step)),
-        run.half_life_step.map_or("–".to_owned(), exact),
-        state,
-    ]
+    (0..heads.len()).map(width).collect()
+}
+
+/// The state of a run with its step.
+fn state(run: &RunStats) -> String {
+    match run.state_step {
+        Some(step) => format!("{} @ {}", run.state_words(), exact(step)),
+        None => run.state_words().to_owned(),
+    }
+}
+
+fn optional(value: Option<f64>) -> String {
+    value.map_or("–".to_owned(), number)
 }
 
 /// A number with four decimals, or in scientific notation if it is very small or large.

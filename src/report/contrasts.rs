@@ -1,26 +1,30 @@
-//! Groups and comparisons as tables of text, with one row per group or pair and the assumptions below.
-//! The terminal, the page and the summary for a pull request show these tables.
+//! Groups and comparisons in words: tables of text with one row per group or pair, and one sentence for two runs.
+//! The terminal, the page and the summary for a pull request show them.
 
 use serde::Serialize;
 
 use entropy_history::label::{common_prefix, visible};
 use entropy_history::number::{exact, short};
+use entropy_history::quantity::EntropyKind;
 use entropy_history::stats::Analysis;
-use entropy_history::stats::bootstrap::Resampling;
 use entropy_history::stats::contrast::{Contrast, ContrastUnit, Statistic};
 
 /// A table whose cells are text.
 #[derive(Debug, Serialize)]
 pub struct TextTable {
-    /// The column headings.
+    /// The column headings, the most important first.
     pub heads: Vec<String>,
     /// The rows, each with one cell per heading; control characters are made visible, markup is not escaped.
     pub rows: Vec<Vec<String>>,
     /// How many rows are omitted and how to get them; `None` if all are shown.
     pub left_out: Option<String>,
-    /// Explanations below the table.
+    /// What limits the numbers, and why some are missing.
     pub remarks: Vec<String>,
+    /// How the numbers were computed.
+    pub method: &'static str,
 }
+
+const GROUP_METHOD: &str = "method: mean ± sd and Student's t interval over the runs, each with its mean over the shared steps";
 
 /// The table of groups; `None` if there are no groups.
 pub fn group_table(analysis: &Analysis) -> Option<TextTable> {
@@ -29,48 +33,64 @@ pub fn group_table(analysis: &Analysis) -> Option<TextTable> {
             (Some(mean), Some(std)) => format!("{} ± {}", three(mean), three(std)),
             (mean, _) => mean.map_or("–".to_owned(), three),
         };
+        let steps = match group.total_steps == group.shared_steps {
+            true => group.shared_steps.to_string(),
+            false => format!("{} of {}", group.shared_steps, group.total_steps),
+        };
         vec![
             visible(&group.name).into_owned(),
             group.runs.len().to_string(),
-            group.shared_steps.to_string(),
+            steps,
             mean,
             interval(group.low, group.high).unwrap_or("–".to_owned()),
             group.iqm.map_or("–".to_owned(), three),
         ]
     });
     let rows: Vec<Vec<String>> = rows.collect();
-    let mut remarks = vec![
-        "steps: shared by all runs of a group; mean ± sd and Student's t interval: over the means of its runs"
-            .to_owned(),
-    ];
-    for group in &analysis.groups {
-        let note = group.note.iter();
-        remarks.extend(note.map(|note| format!("  {}: {note}", visible(&group.name))));
-    }
+    let notes = analysis.groups.iter().filter_map(|group| Some((group, group.note.as_ref()?)));
+    let remarks = notes.map(|(group, note)| format!("  {}: {note}", visible(&group.name)));
     let heads = ["group", "runs", "steps", "mean ± sd", "95 % interval", "IQM"].map(str::to_owned);
-    (!rows.is_empty()).then(|| TextTable { heads: heads.to_vec(), rows, left_out: None, remarks })
+    (!rows.is_empty()).then(|| TextTable {
+        heads: heads.to_vec(),
+        rows,
+        left_out: None,
+        remarks: remarks.collect(),
+        method: GROUP_METHOD,
+    })
 }
+
+/// The columns of the table of pairs, the most important first.
+const STATISTICS: [Statistic; 7] = [
+    Statistic::MeanDifference,
+    Statistic::LateDifference,
+    Statistic::SeparationStep,
+    Statistic::ProbabilityOfImprovement,
+    Statistic::AreaRatio,
+    Statistic::MannWhitneyU,
+    Statistic::CliffsDelta,
+];
 
 /// The table of compared pairs, with at most `limit` rows; `None` without comparisons.
 pub fn pair_table(analysis: &Analysis, limit: usize) -> Option<TextTable> {
     let contrasts = &analysis.comparisons[..];
     let first = contrasts.first()?;
-    let by_statistic = grouped(contrasts.iter().map(|contrast| (contrast.statistic, ())));
-    let statistics: Vec<Statistic> = by_statistic.into_iter().map(|(found, _)| found).collect();
+    let has = |statistic: &Statistic| contrasts.iter().any(|c| c.statistic == *statistic);
+    let statistics: Vec<Statistic> = STATISTICS.into_iter().filter(has).collect();
     let names: Vec<_> = contrasts.iter().flat_map(|c| [visible(&c.a), visible(&c.b)]).collect();
     let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
     let prefix = common_prefix(&names);
 
-    let mut heads = vec!["a − b".to_owned(), "steps".to_owned()];
+    let mut heads = vec!["a − b".to_owned()];
     for statistic in &statistics {
         heads.push(head(*statistic).to_owned());
         if tested(contrasts, *statistic) {
             heads.push("p (Holm)".to_owned());
         }
     }
+    heads.push("steps".to_owned());
     let pairs: Vec<&[Contrast]> = contrasts.chunk_by(|x, y| (&x.a, &x.b) == (&y.a, &y.b)).collect();
     let row = |pair: &&[Contrast]| {
-        let mut cells = vec![pair_name(&pair[0], prefix), pair[0].shared_steps.to_string()];
+        let mut cells = vec![pair_name(&pair[0], prefix)];
         for statistic in &statistics {
             let contrast = pair.iter().find(|contrast| contrast.statistic == *statistic);
             cells.push(contrast.map_or("–".to_owned(), value));
@@ -79,6 +99,7 @@ pub fn pair_table(analysis: &Analysis, limit: usize) -> Option<TextTable> {
                 cells.push(p.map_or("–".to_owned(), |(p, h)| format!("{} ({})", prob(p), prob(h))));
             }
         }
+        cells.push(pair[0].shared_steps.to_string());
         cells
     };
     let rows = pairs.iter().take(limit).map(row).collect();
@@ -87,44 +108,100 @@ pub fn pair_table(analysis: &Analysis, limit: usize) -> Option<TextTable> {
         let more = pairs.len() - limit;
         format!("and {more} more pairs: stats --json lists all, --baseline LABEL compares fewer")
     });
-    let mut remarks = methods(contrasts, &statistics);
-    remarks.extend(notes(contrasts, prefix));
-    if let Some(Resampling { resamples, seed, level }) = analysis.resampling {
-        let level = 100.0 * level;
-        remarks.push(format!(
-            "in brackets: {level:.0} % intervals; {resamples} resamples, seed {seed}"
-        ));
+    let mut remarks = notes(contrasts, prefix);
+    if first.between == ContrastUnit::Groups {
+        remarks.extend(detectable(&pairs, analysis));
     }
-    if first.between == ContrastUnit::Runs {
-        let why = "No p-value: two single runs say nothing about other seeds. \
-                   Use --group with several seeds per recipe.";
-        remarks.push(why.to_owned());
-    }
-    Some(TextTable { heads, rows, left_out, remarks })
+    Some(TextTable { heads, rows, left_out, remarks, method: method(first.between) })
 }
 
-/// How the numbers were computed and under which assumptions; equal explanations are merged.
-fn methods(contrasts: &[Contrast], statistics: &[Statistic]) -> Vec<String> {
-    let explained = statistics.iter().filter_map(|statistic| {
-        let contrast = contrasts.iter().find(|c| c.statistic == *statistic)?;
-        let words = format!("{}; assumes: {}", contrast.method, contrast.assumption);
-        Some((words, head(*statistic)))
+/// How comparisons were computed; the JSON document has the method and the assumption of each number.
+pub fn method(unit: ContrastUnit) -> &'static str {
+    match unit {
+        ContrastUnit::Runs => {
+            "method: 95 % intervals by equal-weighted cosines of the step-wise differences, for these two curves; \
+             no p-value, because single runs say nothing about other seeds (--group compares several seeds)"
+        }
+        ContrastUnit::Groups => {
+            "method: the main test is Welch's t of the mean difference, one value per run, p adjusted by Holm; the \
+             other columns describe; P(a > b) and Cliff's delta have Newcombe's interval, U an exact p"
+        }
+    }
+}
+
+/// What differences the smallest and the largest of the compared groups allow to find.
+fn detectable(pairs: &[&[Contrast]], analysis: &Analysis) -> Option<String> {
+    let size = |name: &str| {
+        let group = analysis.groups.iter().find(|group| group.name == name);
+        group.map_or(0, |group| group.runs.len())
+    };
+    let found = pairs.iter().filter_map(|pair| {
+        let contrast = pair.iter().find(|c| c.statistic == Statistic::MeanDifference)?;
+        Some((contrast.detectable_sd?, size(&contrast.a), size(&contrast.b)))
     });
-    let methods = grouped(explained);
-    methods.iter().map(|(words, heads)| format!("{}: {words}", heads.join(", "))).collect()
+    let (sd, m, n) = found.max_by(|a, b| a.0.total_cmp(&b.0))?;
+    Some(format!(
+        "with {m} against {n} runs, Welch's t finds a difference of {sd:.1} standard deviations in 80 % of cases"
+    ))
+}
+
+/// How the second of two runs differs from the first, in one sentence; `None` if there are not exactly two runs.
+pub fn pair_sentence(analysis: &Analysis) -> Option<String> {
+    let [first, _] = &analysis.runs[..] else { return None };
+    let contrasts = &analysis.comparisons[..];
+    let found = |statistic| contrasts.iter().find(|c| c.statistic == statistic);
+    let mean = found(Statistic::MeanDifference)?;
+    let names = [visible(&mean.a), visible(&mean.b)];
+    let prefix = common_prefix(&[&names[0], &names[1]]).len();
+    let (a, b) = (&names[0][prefix..], &names[1][prefix..]);
+    let nats = if first.quantity == EntropyKind::OtherMetric.name() { "" } else { " nats" };
+    let Some(estimate) = mean.estimate else {
+        return Some(format!("{a} and {b}: {}", mean.note.as_deref().unwrap_or("not compared")));
+    };
+    // a − b, as the distance of b from a.
+    let distance = |estimate: f64, low: Option<f64>, high: Option<f64>| {
+        let (direction, ends) = match estimate < 0.0 {
+            true => ("above", interval(high.map(|high| -high), low.map(|low| -low))),
+            false => ("below", interval(low, high)),
+        };
+        let ends = ends.map_or(String::new(), |ends| format!(" {ends}"));
+        format!("{}{nats} {direction} {a}{ends}", three(estimate.abs()))
+    };
+    let steps = mean.shared_steps;
+    let late = found(Statistic::LateDifference).filter(|_| mean.low.is_none());
+    let late = late.and_then(|late| Some((late, late.estimate?)).filter(|_| late.low.is_some()));
+    let difference = match (late, &mean.note) {
+        (Some((late, estimate)), _) => {
+            let ends = distance(estimate, late.low, late.high);
+            format!("{b} ends {ends} (last tenth of {steps} steps; the difference drifts)")
+        }
+        (None, Some(why)) => {
+            let size = distance(estimate, mean.low, mean.high);
+            format!("{b} is {size} over {steps} steps ({why})")
+        }
+        (None, None) => format!("{b} is {}", distance(estimate, mean.low, mean.high)),
+    };
+    let separation = found(Statistic::SeparationStep);
+    let separated = separation.and_then(|c| Some((exact(c.estimate?), c.note.is_none())));
+    Some(match separated {
+        Some((step, true)) => format!("{difference}, separated since step {step}"),
+        Some((step, false)) => format!("{difference}; last crossed before step {step}"),
+        None => difference,
+    })
 }
 
 /// Reasons why numbers are missing or limited; equal reasons are merged, with the number of pairs.
 fn notes(contrasts: &[Contrast], prefix: &str) -> Vec<String> {
-    let noted = contrasts
-        .iter()
-        .filter_map(|contrast| Some(((contrast.statistic, contrast.note.as_deref()?), contrast)));
-    let line = |((statistic, note), pairs): ((Statistic, &str), Vec<&Contrast>)| {
-        let of = match pairs[..] {
-            [pair] => pair_name(pair, prefix),
+    let noted = contrasts.iter().filter_map(|contrast| Some((contrast.note.as_deref()?, contrast)));
+    let line = |(note, found): (&str, Vec<&Contrast>)| {
+        let statistics = grouped(found.iter().map(|contrast| (head(contrast.statistic), ())));
+        let statistics: Vec<&str> = statistics.into_iter().map(|(head, _)| head).collect();
+        let pairs = grouped(found.iter().map(|contrast| (pair_name(contrast, prefix), ())));
+        let of = match &pairs[..] {
+            [(pair, _)] => pair.clone(),
             _ => format!("{} pairs", pairs.len()),
         };
-        format!("  {} of {of}: {note}", head(statistic))
+        format!("  {} of {of}: {note}", statistics.join(", "))
     };
     grouped(noted).into_iter().map(line).collect()
 }
@@ -150,7 +227,7 @@ fn head(statistic: Statistic) -> &'static str {
         Statistic::MeanDifference => "mean difference",
         Statistic::LateDifference => "last tenth",
         Statistic::AreaRatio => "ratio of areas",
-        Statistic::SeparationStep => "separated since step",
+        Statistic::SeparationStep => "separated @",
         Statistic::MannWhitneyU => "U",
         Statistic::CliffsDelta => "Cliff's delta",
         Statistic::ProbabilityOfImprovement => "P(a > b)",
@@ -179,11 +256,10 @@ fn interval(low: Option<f64>, high: Option<f64>) -> Option<String> {
     Some(format!("[{}, {}]", three(low?), three(high?)))
 }
 
-/// Three decimals, three digits for small values, or scientific notation for very small and large ones.
+/// Three significant digits, or scientific notation for very small and large values.
 fn three(value: f64) -> String {
     match value.abs() {
-        0.0 | 0.1..1e6 => format!("{value:.3}").replace('-', "−"),
-        1e-4..0.1 => short(value),
+        0.0 | 1e-4..1e6 => short(value),
         _ => format!("{value:.3e}").replace('-', "−"),
     }
 }

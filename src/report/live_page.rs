@@ -7,6 +7,7 @@ use minijinja::{AutoEscape, context};
 use super::page::{PageKind, PageOptions, STYLE, colours, digest, render, title};
 use super::template;
 use crate::live::PageShell;
+use entropy_history::history::ENTROPY;
 
 static WAITING: &str = include_str!("../../templates/waiting.html");
 
@@ -16,7 +17,8 @@ const DATA_MARK: &str = "\0";
 /// The parts of the page before and after its data (made by [`document`](super::document)), and the page that is
 /// shown before there is a run. `places` describes where logs are searched.
 pub fn live_page(options: &PageOptions<'_>, places: &str) -> PageShell {
-    let (text, policy) = render(DATA_MARK, options, PageKind::Live);
+    let title = title(options, ENTROPY); // the first run may come later
+    let (text, policy) = render(DATA_MARK, &title, options, PageKind::Live);
     let (before, after) = text.split_once(DATA_MARK).expect("BUG: the page contains the mark");
     let style = colours() + STYLE;
     let waiting_policy = format!(
@@ -27,7 +29,7 @@ pub fn live_page(options: &PageOptions<'_>, places: &str) -> PageShell {
         WAITING,
         AutoEscape::Html,
         context! {
-            title => title(options),
+            title,
             policy => &waiting_policy,
             style => Value::from_safe_string(style),
             places => entropy_history::label::visible(places),

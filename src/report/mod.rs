@@ -4,6 +4,7 @@ mod checks;
 mod contrasts;
 mod live_page;
 mod page;
+mod pairs_csv;
 mod template;
 mod tokens;
 
@@ -11,9 +12,10 @@ use minijinja::value::Value;
 use minijinja::{AutoEscape, context};
 
 pub use checks::{annotation, junit};
-pub use contrasts::{TextTable, group_table, pair_table};
+pub use contrasts::{TextTable, group_table, method, pair_sentence, pair_table};
 pub use live_page::live_page;
 pub use page::{PageOptions, document, page};
+pub use pairs_csv::pairs_csv;
 pub use tokens::tokens;
 
 use entropy_history::label::{as_cell, visible};
@@ -34,14 +36,16 @@ pub fn json(analysis: &Analysis) -> String {
 /// A CSV table with one row per run: numbers in full precision, empty cells where a number is undefined. Texts
 /// that a spreadsheet would evaluate as a formula get an apostrophe in front.
 pub fn csv(analysis: &Analysis) -> String {
-    let mut writer = csv::Writer::from_writer(Vec::new());
     let columns = columns();
-    writer
-        .write_record(columns.iter().map(|(name, _)| name))
-        .expect("BUG: writing to memory cannot fail");
-    for run in &analysis.runs {
-        let cells = columns.iter().map(|(_, cell)| cell(run));
-        writer.write_record(cells).expect("BUG: every row has the same columns");
+    let heads = columns.iter().map(|(name, _)| (*name).to_owned()).collect();
+    csv_text(heads, analysis.runs.iter().map(|run| columns.iter().map(|c| c.1(run)).collect()))
+}
+
+/// A CSV document of these rows.
+fn csv_text(heads: Vec<String>, rows: impl Iterator<Item = Vec<String>>) -> String {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in std::iter::once(heads).chain(rows) {
+        writer.write_record(row).expect("BUG: every row has the same columns");
     }
     let bytes = writer.into_inner().expect("BUG: writing to memory cannot fail");
     String::from_utf8(bytes).expect("BUG: only text was written")
@@ -49,7 +53,7 @@ pub fn csv(analysis: &Analysis) -> String {
 
 type Column = (&'static str, fn(&RunStats) -> String);
 
-fn columns() -> [Column; 25] {
+fn columns() -> [Column; 31] {
     fn number(value: f64) -> String {
         value.to_string()
     }
@@ -76,12 +80,18 @@ fn columns() -> [Column; 25] {
         ("min_step", |r| number(r.min_step)),
         ("auc", |r| maybe(r.auc)),
         ("half_life_step", |r| maybe(r.half_life_step)),
-        ("state", |r| r.state.words().replace(' ', "_")),
+        ("state", |r| r.state_words().replace(' ', "_")),
         ("state_step", |r| maybe(r.state_step)),
         ("baseline", |r| maybe(r.baseline)),
         ("not_finite", |r| r.repairs.not_finite.to_string()),
         ("relogged", |r| r.repairs.relogged.to_string()),
         ("warnings", |r| spreadsheet_cell(&r.warnings.join("; "))),
+        ("aggregation", |r| r.aggregation.unwrap_or_default().to_owned()),
+        ("start", |r| maybe(r.start)),
+        ("level", |r| maybe(r.level)),
+        ("final_ratio", |r| maybe(r.final_ratio)),
+        ("slope", |r| maybe(r.slope)),
+        ("late_slope", |r| maybe(r.late_slope)),
     ]
 }
 
@@ -96,7 +106,8 @@ pub fn summary(analysis: &Analysis) -> String {
     let tables = [group_table(analysis), pair_table(analysis, MAX_PAIRS)];
     let tables: Vec<Value> = tables.iter().flatten().map(markdown_table).collect();
     let notes = escaped(&analysis.notes);
-    let context = context! { runs, tables, notes, version => env!("CARGO_PKG_VERSION") };
+    let sentence = pair_sentence(analysis).map(|text| escape_markdown(&text));
+    let context = context! { runs, sentence, tables, notes, version => env!("CARGO_PKG_VERSION") };
     render(SUMMARY, AutoEscape::None, context)
 }
 
@@ -107,15 +118,15 @@ fn markdown_table(table: &TextTable) -> Value {
         rule => format!("| --- |{}", " ---: |".repeat(table.heads.len() - 1)),
         rows => table.rows.iter().map(|row| line(row)).collect::<Vec<_>>(),
         left_out => table.left_out.as_deref().map(escape_markdown),
-        remarks => table.remarks.iter().map(|text| escape_markdown(text.trim())).collect::<Vec<_>>(),
+        remarks => table.remarks.iter().map(|text| text.trim()).chain([table.method]).map(escape_markdown).collect::<Vec<_>>(),
     }
 }
 
 fn summary_row(run: &RunStats) -> Value {
     let optional = |value: Option<f64>| value.map_or("–".to_owned(), short);
     let state = match run.state_step {
-        Some(step) => format!("{} at step {}", run.state.words(), exact(step)),
-        None => run.state.words().to_owned(),
+        Some(step) => format!("{} at step {}", run.state_words(), exact(step)),
+        None => run.state_words().to_owned(),
     };
     context! {
         label => code(&run.label),

@@ -65,8 +65,6 @@ pub(super) static TOKENS_SCRIPT: &str = concat!(
 static LIVE_STYLE: &str = include_str!("../../templates/live.css");
 static LIVE_SCRIPT: &str = include_str!("../../templates/live.js");
 
-const DEFAULT_TITLE: &str = "Policy entropy";
-
 /// The settings of a page, and its texts that do not come from the runs.
 #[derive(Debug, Default)]
 pub struct PageOptions<'a> {
@@ -156,7 +154,7 @@ pub fn document(comparison: &Comparison, analysis: &Analysis, options: &PageOpti
         schema: 1,
         version: env!("CARGO_PKG_VERSION"),
         unit: "nats",
-        title: title(options),
+        title: title(options, &comparison.subject()),
         command: visible(&options.command).into_owned(),
         date: options.date,
         quantity: kinds.iter().map(|kind| kind.describe()).collect::<Vec<_>>().join(" | "),
@@ -190,11 +188,17 @@ pub(super) enum PageKind {
 
 /// The complete page of `report`.
 pub fn page(comparison: &Comparison, analysis: &Analysis, options: &PageOptions<'_>) -> String {
-    render(&document(comparison, analysis, options), options, PageKind::Static).0
+    let title = title(options, &comparison.subject());
+    render(&document(comparison, analysis, options), &title, options, PageKind::Static).0
 }
 
 /// The page that embeds a document, and its content security policy.
-pub(super) fn render(data: &str, options: &PageOptions<'_>, kind: PageKind) -> (String, String) {
+pub(super) fn render(
+    data: &str,
+    title: &str,
+    options: &PageOptions<'_>,
+    kind: PageKind,
+) -> (String, String) {
     let tokens = options.tokens.map_or(String::new(), |json| escape_for_script(&json.to_string()));
     let (mut styles, mut scripts) =
         (vec![Cow::from(colours() + STYLE)], vec![UPLOT.into(), SCRIPT.into()]);
@@ -218,7 +222,7 @@ pub(super) fn render(data: &str, options: &PageOptions<'_>, kind: PageKind) -> (
         digests(&styles),
     );
     let context = context! {
-        title => title(options),
+        title,
         version => env!("CARGO_PKG_VERSION"),
         policy => &policy,
         live => is_live,
@@ -230,8 +234,9 @@ pub(super) fn render(data: &str, options: &PageOptions<'_>, kind: PageKind) -> (
     (template::render(TEMPLATE, AutoEscape::Html, context), policy)
 }
 
-pub(super) fn title(options: &PageOptions<'_>) -> String {
-    visible(options.title.unwrap_or(DEFAULT_TITLE)).into_owned()
+/// The title that the user set, else what the runs show.
+pub(super) fn title(options: &PageOptions<'_>, subject: &str) -> String {
+    visible(options.title.unwrap_or(subject)).into_owned()
 }
 
 /// The statistics of a run, with the control characters in its texts made visible.

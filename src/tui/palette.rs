@@ -96,14 +96,14 @@ impl Palette {
         self.word(Color::Red)
     }
 
-    /// The style of the name of a state.
-    pub fn state(&self, state: State, stale: bool) -> Style {
+    /// The style of the name of a state; `None` for a run without one.
+    pub fn state(&self, state: Option<State>, stale: bool) -> Style {
         match state {
-            State::Collapsed | State::Exploded => self.word(Color::Red),
+            Some(State::Collapsed | State::Exploded) => self.word(Color::Red),
             _ if stale => self.muted(),
-            State::Falling | State::NotRecorded => self.word(Color::Yellow),
-            State::Healthy => self.word(Color::Green),
-            State::TooShort => self.muted(),
+            Some(State::Falling | State::NotRecorded) => self.word(Color::Yellow),
+            Some(State::Healthy) => self.word(Color::Green),
+            Some(State::TooShort) | None => self.muted(),
         }
     }
 

@@ -7,13 +7,17 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use entropy_history::history::{Point, Run};
-use entropy_history::stats::health::{Health, State, Thresholds};
+use entropy_history::stats::RunStats;
+use entropy_history::stats::check::{Outcome, Rules, check};
+use entropy_history::stats::health::{Health, State, Thresholds, state_words};
 
 /// The settings for the status of all runs.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct StatusConfig {
     /// The limits of a collapse and an explosion.
     pub thresholds: Thresholds,
+    /// The rules that runs must keep.
+    pub rules: Rules,
     /// The idle time after which a run is stale; `None` for never.
     pub stale_after: Option<Duration>,
     /// The number of steps over which the change is computed.
@@ -31,10 +35,12 @@ pub struct RunStatus {
     pub last: Point,
     /// The change of the entropy over the last `change_steps` steps, in nats; `None` for a shorter run.
     pub change: Option<f64>,
-    /// The state.
-    pub state: State,
-    /// The step at which a collapse or an explosion began.
+    /// The state; `None` for a run without one.
+    pub state: Option<State>,
+    /// The step at which a collapse or an explosion was confirmed.
     pub state_step: Option<f64>,
+    /// The first rule that the run breaks, with the reason.
+    pub violation: Option<String>,
     /// The time since the last write to the log, if known.
     pub idle: Option<Duration>,
     /// Whether `idle` has reached `stale_after`.
@@ -53,8 +59,7 @@ impl RunStatus {
         now: SystemTime,
     ) -> RunStatus {
         let points = run.history.points();
-        let values: Vec<f64> = points.iter().map(|p| p.entropy).collect();
-        let health = Health::of(points, &values, &config.thresholds);
+        let health = Health::of(run, &config.thresholds);
         let last = points[points.len() - 1];
         let mut status = RunStatus {
             label: run.history.label().to_owned(),
@@ -63,6 +68,7 @@ impl RunStatus {
             change: change(points, config.change_steps),
             state: health.state,
             state_step: health.state_step,
+            violation: violation(run, config),
             idle: None,
             stale: false,
             provisional: false,
@@ -86,11 +92,22 @@ impl RunStatus {
     /// The name of the state. For a stale run it is "stale", unless the run collapsed or exploded.
     pub fn state_name(&self) -> &'static str {
         match self.state {
-            State::Collapsed | State::Exploded => self.state.words(),
+            Some(state @ (State::Collapsed | State::Exploded)) => state.words(),
             _ if self.stale => "stale",
-            state => state.words(),
+            state => state_words(state),
         }
     }
+}
+
+/// The first broken rule and the reason, as in `collapse: collapsed at step 62, now 12 % of its start`.
+fn violation(run: &Run, config: &StatusConfig) -> Option<String> {
+    if config.rules.is_empty() {
+        return None;
+    }
+    let stats = RunStats::of(run, &config.thresholds);
+    let verdicts = check(run, &stats, &config.rules);
+    let broken = verdicts.into_iter().find(|verdict| verdict.outcome == Outcome::Violated)?;
+    Some(format!("{}: {}", broken.rule.name(), broken.message))
 }
 
 /// The last value minus the value `steps` steps earlier, or at the nearest earlier point.
@@ -111,7 +128,7 @@ pub struct StateChange {
 }
 
 impl StateChange {
-    /// The step at which a collapse or an explosion began, else the last step.
+    /// The step at which a collapse or an explosion was confirmed, else the last step.
     pub fn step(&self) -> f64 {
         self.now.state_step.unwrap_or(self.now.last.step)
     }
@@ -178,6 +195,7 @@ mod tests {
 
     const CONFIG: StatusConfig = StatusConfig {
         thresholds: Thresholds { collapse_ratio: 0.25, explode_ratio: 2.0 },
+        rules: Rules::NONE,
         stale_after: Some(Duration::from_secs(600)),
         change_steps: 20.0,
     };
@@ -196,7 +214,7 @@ mod tests {
         let status = RunStatus::of(&run(&values), None, &CONFIG, now);
         // Step 30 is 20 steps before step 50: −0.01 × 20.
         assert!((status.change.unwrap() + 0.2).abs() < 1e-12);
-        assert_eq!((status.last.step, status.state), (50.0, State::Healthy));
+        assert_eq!((status.last.step, status.state), (50.0, Some(State::Healthy)));
         assert_eq!(RunStatus::of(&run(&values[..20]), None, &CONFIG, now).change, None);
         // With a point every 7 steps the nearest earlier point counts: 43 − 22 = 21 steps.
         let sparse: Vec<Point> =
@@ -224,15 +242,18 @@ mod tests {
     }
 
     #[test]
-    fn collapse_is_reported_at_the_step_where_it_began() {
+    fn collapse_is_reported_at_the_step_where_it_was_confirmed() {
         let now = SystemTime::now();
         let mut detector = ChangeDetector::default();
         let mut values = vec![2.0; 50];
         detector.detect(&[RunStatus::of(&run(&values), None, &CONFIG, now)]);
         values.extend([0.2; 20]);
         let changed = detector.detect(&[RunStatus::of(&run(&values), None, &CONFIG, now)]);
-        assert_eq!((changed[0].before, changed[0].now.state), (Some("healthy"), State::Collapsed));
-        assert_eq!(changed[0].step(), 53.0); // as in stats::health
+        assert_eq!(
+            (changed[0].before, changed[0].now.state),
+            (Some("healthy"), Some(State::Collapsed))
+        );
+        assert_eq!(changed[0].step(), 57.0); // as in stats::health
     }
 
     /// The reported states of a run whose points arrive one by one, each with the number of points so far.
@@ -263,11 +284,11 @@ mod tests {
             let (_, log) = entropy_history::formats::read(source, None, &selector).unwrap();
             reported_states(&log.series[0].points).len() - 1
         };
-        // Without settling these are 45, 34, 23 and 28.
-        assert_eq!(changes("solver_s1"), 2);
-        assert_eq!(changes("solver_s2"), 6);
-        assert_eq!(changes("questioner_s1"), 1);
-        assert_eq!(changes("questioner_s2"), 4);
+        // Without settling these are 9, 1, 5 and 3.
+        assert_eq!(changes("solver_s1"), 1);
+        assert_eq!(changes("solver_s2"), 1);
+        assert_eq!(changes("questioner_s1"), 3);
+        assert_eq!(changes("questioner_s2"), 3);
     }
 
     #[test]
@@ -276,13 +297,13 @@ mod tests {
         let falls = level.chain((0..30).map(|i| (2.0 - 0.1 * f64::from(i)).max(0.1)));
         let points: Vec<Point> =
             falls.enumerate().map(|(i, entropy)| Point { step: i as f64, entropy }).collect();
-        let states: Vec<State> = (1..=points.len())
+        let states: Vec<Option<State>> = (1..=points.len())
             .map(|n| {
                 let values: Vec<f64> = points[..n].iter().map(|p| p.entropy).collect();
-                Health::of(&points[..n], &values, &CONFIG.thresholds).state
+                Health::of(&run(&values), &CONFIG.thresholds).state
             })
             .collect();
-        let first = |state| states.iter().position(|s| *s == state).unwrap() + 1;
+        let first = |state| states.iter().position(|s| *s == Some(state)).unwrap() + 1;
         let expected = [
             ("too short", 1),
             ("healthy", 10),

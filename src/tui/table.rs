@@ -18,7 +18,7 @@ use super::run_status::RunStatus;
 use super::scene::{Scene, fit};
 use entropy_history::label::{common_prefix, visible};
 use entropy_history::number::{exact, short};
-use entropy_history::stats::health::State;
+use entropy_history::stats::health::{State, state_words};
 
 /// Columns before the name: the cursor, the legend symbol, a space.
 const SYMBOL: usize = 4;
@@ -41,10 +41,10 @@ impl TableRow {
             exact(status.last.step),
             status.change.map_or("–".to_owned(), signed),
         ];
-        let is_over = matches!(status.state, State::Collapsed | State::Exploded);
+        let is_over = matches!(status.state, Some(State::Collapsed | State::Exploded));
         let mut state = Vec::new();
         if is_over || !status.stale {
-            state.push(status.state.words().to_owned());
+            state.push(state_words(status.state).to_owned());
             state.extend(status.state_step.map(|step| format!(" @ {}", exact(step))));
         }
         if status.stale {

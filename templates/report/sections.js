@@ -1,7 +1,7 @@
 // --- The sections with findings, bars, tables and sources -------------------------------------------------
 
-const STATES = { healthy: 'healthy', falling: 'falling', collapsed: 'collapsed', exploded: 'exploded', not_recorded: 'not recorded', too_short: 'too short' };
-const BY_SEVERITY = ['collapsed', 'exploded', 'falling', 'not_recorded', 'too_short', 'healthy'];
+const STATES = { healthy: 'healthy', falling: 'falling', collapsed: 'collapsed', exploded: 'exploded', not_recorded: 'not recorded', too_short: 'too short', null: 'no state' };
+const BY_SEVERITY = ['collapsed', 'exploded', 'falling', 'not_recorded', 'too_short', 'null', 'healthy'];
 const MAX_BARS = 40;
 
 /** A state with its step. */
@@ -11,17 +11,17 @@ function stateOf(run) {
 }
 
 const runColumn = { head: 'Run', words: true, value: (run) => run.name, cell: runName };
-const stateColumn = { head: 'State', words: true, value: (run) => String(BY_SEVERITY.indexOf(run.stats.state)), cell: stateOf };
+const stateColumn = { head: 'State', words: true, value: (run) => String(BY_SEVERITY.indexOf(String(run.stats.state))), cell: stateOf };
 
 /** A column with a number of the statistics. */
 const statColumn = (head, key, text = short) => ({ head, value: (run) => run.stats[key], cell: (run) => text(run.stats[key]) });
 
 function findings(root, data, runs) {
   const unhealthy = runs.filter((run) => run.stats.state !== 'healthy');
-  const counts = BY_SEVERITY.map((state) => [state, runs.filter((run) => run.stats.state === state).length]).filter(([, n]) => n > 0);
+  const counts = BY_SEVERITY.map((state) => [state, runs.filter((run) => String(run.stats.state) === state).length]).filter(([, n]) => n > 0);
   const columns = [
-    runColumn, stateColumn, statColumn('Start', 'baseline'), statColumn('End / start', 'final_ratio', percent),
-    statColumn('Half-life step', 'half_life_step', stepText), statColumn('Late slope / 100 steps', 'late_slope'),
+    runColumn, stateColumn, statColumn('Start', 'start'), statColumn('Level', 'level'), statColumn('Level / start', 'final_ratio', percent),
+    statColumn('Half-life step', 'half_life_step', stepText), statColumn('Slope / 100 steps', 'late_slope'),
   ];
   const { collapse_ratio: collapse, explode_ratio: explode, fewest_points: minPoints } = data.health;
   root.replaceChildren(
@@ -29,9 +29,10 @@ function findings(root, data, runs) {
     ...data.notes.map((note) => make('p', { class: 'note' }, note)),
     ...(unhealthy.length > 0 ? [sortable('Findings', columns, unhealthy, { column: 1, falling: false })] : []),
     make('p', { class: 'muted' },
-      `States compare the 5-point mean with the run’s own start. Collapsed: fell to ≤ ${percent(collapse)} and never recovered above ` +
-      `${percent(1.4 * collapse)}. Exploded: rose to ≥ ${percent(explode)} and never returned below ${percent(0.75 * explode)}. Falling: at its current ` +
-      `slope it would collapse before doubling its length. Too short: fewer than ${minPoints} points. Half-life: the first step at half of the start.`));
+      `States compare the level, the median of the last five points, with the start, the median of the first five. Collapsed: at or below ` +
+      `${percent(collapse)} for five points in a row, until above ${percent(1.4 * collapse)}. Exploded: at or above ${percent(explode)} and 1 nat, until below ` +
+      `${percent(0.75 * explode)}. Falling: the line through the last third falls, and would reach a collapse before the run doubles its length. ` +
+      `Too short: fewer than ${minPoints} points. Low entropy alone is not a failure of training. Half-life: the first step at half of the start.`));
 }
 
 /** Bars of mean, max and min of each run, on a common scale and in the order of the runs. */
@@ -78,7 +79,7 @@ function runTable(root, runs, view) {
   ];
   const rows = runs.map((run) => Object.assign(Object.create(run), { hidden: view.hidden.has(run.label) }));
   root.replaceChildren(sortable('Statistics of each run', columns, rows, view.sort),
-    make('p', { class: 'muted' }, 'Entropies in nats; sd: sample standard deviation (n − 1); area in nats × steps. Click a column heading to sort.'));
+    make('p', { class: 'muted' }, (runs.some((run) => run.quantity !== 'other metric') ? 'Entropies in nats; ' : '') + 'sd: sample standard deviation (n − 1); area in the unit of the values × steps. Click a column heading to sort.'));
 }
 
 /** A table of texts from the document; hides its section if there is none. */
@@ -87,7 +88,7 @@ function textTable(root, label, given) {
   if (!given) return;
   root.replaceChildren(
     scrolling(label, plainTable(given.heads, given.rows.map(([name, ...cells]) => [wrappedName(name), ...cells]))),
-    make('details', {}, make('summary', {}, 'How to read this'), make('ul', {}, given.remarks.map((remark) => make('li', {}, remark.trim())))));
+    make('details', {}, make('summary', {}, 'How to read this'), make('ul', {}, [...given.remarks, given.method].map((remark) => make('li', {}, remark.trim())))));
 }
 
 function sources(root, runs) {

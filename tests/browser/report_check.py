@@ -230,8 +230,8 @@ def check_table(driver, logs):
     log = logs["qwen3-tiny_solver_s1"]
     lowest = min(log, key=log.get)
     assert f"{log[lowest]:.4f} @ {lowest}" in cells["solver_s1"], cells["solver_s1"]
-    assert "collapsed at step 62" in cells["questioner_collapse_s1"]
-    assert "collapsed at step 62" in find(driver, "#findings").text
+    assert "collapsed at step 68" in cells["questioner_collapse_s1"]
+    assert "collapsed at step 68" in find(driver, "#findings").text
     assert len(all_of(driver, "#bars tbody tr")) == 7
     assert len(all_of(driver, "#groups tbody tr")) == 2 and find(driver, "#pairs").is_displayed()
     assert "7 rows were logged again" in find(driver, "#sources").text

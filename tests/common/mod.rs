@@ -23,7 +23,9 @@ pub fn fixture(path: &str) -> PathBuf {
 pub fn program(directory: &Path) -> Command {
     let mut command = Command::cargo_bin("entropy-viz").expect("the program is built");
     command.current_dir(directory);
-    for variable in ["STORAGE_PATH", "GITHUB_STEP_SUMMARY", "NO_COLOR", "GITHUB_ACTIONS"] {
+    let variables =
+        ["STORAGE_PATH", "GITHUB_STEP_SUMMARY", "NO_COLOR", "GITHUB_ACTIONS", "ENTROPY_VIZ_NOTIFY"];
+    for variable in variables {
         command.env_remove(variable);
     }
     command

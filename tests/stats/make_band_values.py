@@ -1,17 +1,16 @@
-"""Writes tests/fixtures/expected/bands.json: means and bands of groups of runs, computed by NumPy.
+"""Writes tests/fixtures/expected/bands.json: means and bands of groups of runs, computed by NumPy and SciPy.
 
-    python -m venv V && V/bin/pip install numpy==2.4.6
+    python -m venv V && V/bin/pip install numpy==2.4.6 scipy==1.17.1
     V/bin/python tests/stats/make_band_values.py
 
-Means, standard deviations and straight lines between points are NumPy's (mean, std, interp). The interval by resampling is
-compared with the distribution of all possible resamples, each listed.
+Means, standard deviations and straight lines between points are NumPy's (mean, std, interp), the interval is SciPy's Student's t.
 """
-import itertools
 import json
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from scipy import stats
 
 FIXTURES = Path(__file__).resolve().parent.parent.parent / "tests/fixtures"
 
@@ -73,32 +72,23 @@ def line(runs, interpolated):
             continue
         values = np.array(values)
         mean, n = values.mean(), len(values)
-        place = {"step": step, "runs": n, "mean": mean, "sd": None, "se": None, "minmax": None}
+        place = {"step": step, "runs": n, "mean": mean, "sd": None, "se": None, "minmax": None, "ci95": None}
         if n > 1:
             sd = values.std(ddof=1)
             place["sd"] = [mean - sd, mean + sd]
             place["se"] = [mean - sd / np.sqrt(n), mean + sd / np.sqrt(n)]
             place["minmax"] = [values.min(), values.max()]
+            half = stats.t.ppf(0.975, n - 1) * stats.sem(values)
+            place["ci95"] = [mean - half, mean + half]
         yield place
 
 
-def resampled():
-    rng = np.random.default_rng(4)
-    for n in (4, 5, 6):
-        values = rng.normal(2.0, 0.3, n).round(6)
-        means = np.sort([np.mean(draw) for draw in itertools.product(values, repeat=n)])
-        near = lambda share: np.quantile(means, [share - 0.002, share + 0.002], method="inverted_cdf")
-        hair = np.array([-1e-9, 1e-9])
-        yield {"values": values.tolist(), "low": (near(0.025) + hair).tolist(), "high": (near(0.975) + hair).tolist()}
-
-
 document = {
-    "versions": {"numpy": version("numpy")},
+    "versions": {name: version(name) for name in ("numpy", "scipy")},
     "lines": [
         {"name": name, "runs": runs, "as_logged": list(line(runs, False)), "interpolated": list(line(runs, True))}
         for name, runs in cases()
     ],
-    "resampled": list(resampled()),
 }
 path = FIXTURES / "expected/bands.json"
 path.write_text(json.dumps(document, separators=(",", ":")).replace('{"name"', '\n{"name"') + "\n")

@@ -87,7 +87,7 @@ def artifacts(tool, tmp):
         history(tmp / "models" / name / f"entropy_history_{name}.json", 40, i)
     made = tool.does(["auto", "models", "--artifacts", "out", "--recursive"], tmp)
     quiet(made.err, "stderr of auto")
-    assert f"{len(LABELS)} runs compared" in made.err, made.err[-300:]
+    assert f"{len(LABELS)} runs compared: " in made.err, made.err[-300:]
     summary = (tmp / "out/summary.md").read_text()
     quiet(summary, "summary.md")
     assert "<img" not in summary and "<script" not in summary and "<!--" not in summary, "markup in summary.md"

@@ -13,7 +13,7 @@
 //! let store = Store::open(&[log], &LoadOptions::default())?;
 //! let analysis = analyse(&store.into_comparison(), &Thresholds::default());
 //! assert_eq!(analysis.runs[0].label, "solver");
-//! assert_eq!(analysis.runs[0].state.words(), "collapsed");
+//! assert_eq!(analysis.runs[0].state_words(), "collapsed");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -27,6 +27,7 @@ pub mod discover;
 #[doc(hidden)]
 pub mod dump;
 #[doc(hidden)]
+mod entropy_name;
 pub mod formats;
 #[doc(hidden)]
 pub mod framing;

@@ -3,6 +3,8 @@
 
 use serde::Serialize;
 
+use crate::entropy_name::names_an_entropy;
+
 /// What a logged number measures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -22,8 +24,10 @@ pub enum EntropyKind {
     ImportanceWeighted,
     /// Entropy of the action distribution of a policy that is not a language model.
     ActionDistribution,
-    /// The key is not in the table.
+    /// The key is not in the table, but its name says that it is an entropy.
     Unknown,
+    /// The name of the key does not say that it is an entropy: a reward, a loss, a length.
+    OtherMetric,
 }
 
 impl EntropyKind {
@@ -38,6 +42,7 @@ impl EntropyKind {
             EntropyKind::ImportanceWeighted => "nats, importance-weighted −log π",
             EntropyKind::ActionDistribution => "nats per action",
             EntropyKind::Unknown => "as logged",
+            EntropyKind::OtherMetric => "not an entropy, as logged",
         }
     }
 
@@ -52,6 +57,7 @@ impl EntropyKind {
             EntropyKind::ImportanceWeighted => "importance_weighted",
             EntropyKind::ActionDistribution => "action_distribution",
             EntropyKind::Unknown => "unknown",
+            EntropyKind::OtherMetric => "other_metric",
         }
     }
 
@@ -66,6 +72,7 @@ impl EntropyKind {
             EntropyKind::ImportanceWeighted => "importance-weighted",
             EntropyKind::ActionDistribution => "action distribution",
             EntropyKind::Unknown => "unknown",
+            EntropyKind::OtherMetric => "other metric",
         }
     }
 
@@ -78,7 +85,7 @@ impl EntropyKind {
             EntropyKind::SequenceMean => Some("mean over responses of the mean over tokens"),
             EntropyKind::SequenceSum => Some("mean over responses of the sum over tokens"),
             EntropyKind::ActionDistribution => Some("mean over actions"),
-            EntropyKind::ExactMean | EntropyKind::Unknown => None,
+            EntropyKind::ExactMean | EntropyKind::Unknown | EntropyKind::OtherMetric => None,
         }
     }
 
@@ -249,7 +256,13 @@ pub fn identify(
     if let Some((_, kind)) = format_kinds.iter().find(|(key, _)| is_key(key, metric)) {
         return (*kind, Sign::AsLogged);
     }
-    let Some(known) = known_key(metric) else { return (EntropyKind::Unknown, Sign::AsLogged) };
+    let Some(known) = known_key(metric) else {
+        let kind = match names_an_entropy(metric) {
+            true => EntropyKind::Unknown,
+            false => EntropyKind::OtherMetric,
+        };
+        return (kind, Sign::AsLogged);
+    };
     if known.key == "train/entropy_loss" {
         let (mut positive, mut negative) = (0, 0);
         for value in values {

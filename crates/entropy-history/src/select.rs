@@ -1,6 +1,7 @@
 //! Selects the series of a log: the best-known entropy key, or the keys of `--metric`, and the auxiliary
 //! series to read with them (a reward, a clock).
 
+use crate::entropy_name::is_entropy_like;
 use crate::quantity::{KNOWN_KEYS, is_key, matches_known};
 
 /// Keys of clocks, best first: the time of day before the age of a process, which restarts when a run
@@ -185,59 +186,6 @@ impl SeriesSelector {
             [] => format_keys.iter().map(|&key| key.to_owned()).collect(),
             patterns => patterns.iter().map(|(text, _)| text.clone()).collect(),
         }
-    }
-}
-
-/// Words that show that a key with "entropy" is not an entropy: weights of a loss, targets, cross-entropies, times.
-const NO_ENTROPY_WORDS: [&str; 20] = [
-    "coef",
-    "coeff",
-    "coefficient",
-    "coefs",
-    "target",
-    "threshold",
-    "weight",
-    "beta",
-    "alpha",
-    "cross",
-    "crossentropy",
-    "relative",
-    "bonus",
-    "penalty",
-    "schedule",
-    "scale",
-    "lr",
-    "time",
-    "timing",
-    "eval",
-];
-/// Words that show that a key is the spread or an extreme of an entropy.
-const SPREAD_WORDS: [&str; 14] = [
-    "std", "stdev", "stddev", "stderr", "sem", "var", "variance", "min", "max", "sd", "se",
-    "count", "median", "num",
-];
-
-fn words(key: &str) -> impl Iterator<Item = String> + '_ {
-    let words = key.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
-    words.map(str::to_lowercase)
-}
-
-/// Whether the name of a key suggests the mean of an entropy.
-pub(crate) fn is_entropy_like(key: &str) -> bool {
-    entropy_likeness(key) < 2
-}
-
-/// A class for the name of a key, smaller if it is more likely the mean of an entropy: 0 for a mean, 1 for an
-/// entropy, 2 for its spread or extremes, 3 for something else.
-pub(crate) fn entropy_likeness(key: &str) -> u8 {
-    let has = |list: &[&str]| words(key).any(|word| list.contains(&word.as_str()));
-    if !key.to_lowercase().contains("entropy") || has(&NO_ENTROPY_WORDS) {
-        return 3;
-    }
-    match () {
-        () if has(&SPREAD_WORDS) => 2,
-        () if has(&["mean", "avg", "average"]) => 0,
-        () => 1,
     }
 }
 

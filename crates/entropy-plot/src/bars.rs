@@ -29,8 +29,6 @@ impl BarRow<'_> {
     }
 }
 
-const DEFAULT_TITLE: &str = "Policy entropy: mean, max, min";
-
 /// Draws the bar chart; `analysis` must be that of `comparison`.
 pub fn bars(
     comparison: &Comparison,
@@ -53,7 +51,8 @@ pub fn bars(
         let total = runs.len();
         (count < total).then(|| format!("{count} of {total} runs, those with the largest spread"))
     };
-    let texts = (DEFAULT_TITLE, &subtitle[..]);
+    let title = format!("{}: mean, max, min", comparison.subject());
+    let texts = (&*title, &subtitle[..]);
     let (mut marks, top, count) = layout.fit_rows(chart, texts, above_footer, styled, note);
 
     let mut rows: Vec<BarRow<'_>> = Vec::new();
@@ -81,7 +80,7 @@ pub fn bars(
             "the bars show the {shown} runs with the largest spread; the other {rest} are only in the table"
         ));
     }
-    layout.picture(chart, DEFAULT_TITLE, "bars", marks, warnings)
+    layout.picture(chart, &title, "bars", marks, warnings)
 }
 
 fn subtitle(comparison: &Comparison, options: &ChartOptions, names: &ShortNames) -> Vec<String> {

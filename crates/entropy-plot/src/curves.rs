@@ -81,7 +81,7 @@ fn lay_out<'a>(
 
     let mut subtitle =
         subtitle(comparison, &curves, options, &names, values.low, cut((low, high), options));
-    let title = default_title(&curves, options);
+    let title = default_title(comparison, &curves, options);
     let (footer, above_footer) = footer(chart, (left, width - PAD), height);
     let (mut title_marks, below_header) = loop {
         let (marks, below) = header(chart, &title, &subtitle, (left, width - PAD));
@@ -205,11 +205,12 @@ fn step_ends(run: &Run) -> [f64; 2] {
     [points[0].step, points[points.len() - 1].step]
 }
 
-fn default_title(curves: &[Curve<'_>], options: &ChartOptions) -> String {
+fn default_title(comparison: &Comparison, curves: &[Curve<'_>], options: &ChartOptions) -> String {
+    let subject = comparison.subject();
     match curves {
-        [curve] => format!("Policy entropy of {}", visible(curve.label)),
-        _ if options.groups.is_some() => "Policy entropy by group".to_owned(),
-        _ => "Policy entropy by run".to_owned(),
+        [curve] => format!("{subject} of {}", visible(curve.label)),
+        _ if options.groups.is_some() => format!("{subject} by group"),
+        _ => format!("{subject} by run"),
     }
 }
 

@@ -12,7 +12,7 @@ use super::row_chart::RowChart;
 use super::stroke::ring;
 use super::titles::{BODY, PAD, ShortNames, footer, quantity};
 use super::{ChartOptions, Picture};
-use entropy_history::history::Comparison;
+use entropy_history::history::{Comparison, ENTROPY};
 use entropy_history::label::{shorten_middle, visible};
 use entropy_history::number::short;
 use entropy_history::stats::Analysis;
@@ -100,14 +100,15 @@ pub fn forest(
         row.names = [pair[0].clone(), pair[1].clone()];
     }
     let by_group = rows.iter().any(|row| row.contrasts[0].between == ContrastUnit::Groups);
-    let title = if by_group {
-        "Difference of mean entropy by pair of groups"
-    } else {
-        "Difference of mean entropy by pair of runs"
+    let subject = comparison.subject();
+    let (what, axis_names): (_, &[&str]) = match &*subject {
+        ENTROPY => ("entropy", &["difference in nats", "nats"]),
+        other => (other, &["difference", ""]),
     };
+    let unit = if by_group { "groups" } else { "runs" };
+    let title = format!("Difference of mean {what} by pair of {unit}");
     let mut subtitle = vec![quantity(comparison, chart.options)];
-    subtitle.extend(method(analysis, by_group));
-    subtitle.push("open circle: the interval contains 0".to_owned());
+    subtitle.extend(method(by_group).map(str::to_owned));
     subtitle.extend(names.prefix_note());
 
     let reasons = reasons(&rows);
@@ -122,7 +123,7 @@ pub fn forest(
         (count < pairs)
             .then(|| format!("{count} of {pairs} pairs, those with the largest difference"))
     };
-    let texts = (title, &subtitle[..]);
+    let texts = (&*title, &subtitle[..]);
     let (mut marks, top, count) = layout.fit_rows(chart, texts, bottom, max_rows, note);
     keep_largest(&mut rows, count);
     // Rows come first; reasons get the remaining height.
@@ -131,7 +132,7 @@ pub fn forest(
     let bottom = bottom - REASON * shown_reasons as f64;
 
     marks.extend(footer);
-    marks.extend(panels(&mut rows, chart, layout.min_row, (width, top, bottom)));
+    marks.extend(panels(&mut rows, chart, layout.min_row, axis_names, (width, top, bottom)));
     let mut y = bottom + AXIS + 0.6 * SMALL;
     let format = TextFormat::regular(SMALL, chart.theme().muted);
     for reason in &reasons[..shown_reasons] {
@@ -147,20 +148,20 @@ pub fn forest(
             "the plot shows the {shown} pairs with the largest difference; the other {rest} are only in the table"
         ));
     }
-    layout.picture(chart, title, "differences", marks, warnings)
+    layout.picture(chart, &title, "differences", marks, warnings)
 }
 
-/// The part of the subtitle that says how the intervals were computed.
-fn method(analysis: &Analysis, by_group: bool) -> Option<String> {
-    let resampling = analysis.resampling?;
-    let level = 100.0 * resampling.level;
-    Some(match by_group {
-        true => format!("a − b, {level:.0} % intervals by Welch’s t over runs"),
-        false => format!(
-            "a − b, {level:.0} % intervals by moving blocks of step-wise differences ({} resamples, seed {})",
-            resampling.resamples, resampling.seed
-        ),
-    })
+/// The parts of the subtitle that say what the intervals are.
+fn method(by_group: bool) -> [&'static str; 2] {
+    match by_group {
+        true => {
+            ["a − b, 95 % intervals by Welch’s t over runs", "open circle: the interval contains 0"]
+        }
+        false => [
+            "a − b, 95 % intervals by equal-weighted cosines",
+            "of these curves, not of other seeds",
+        ],
+    }
 }
 
 /// Keeps the `count` rows with the largest differences, in their order.
@@ -208,6 +209,7 @@ fn panels(
     rows: &mut [PairRow<'_>],
     chart: ChartContext<'_>,
     min_row: f64,
+    axis_names: &[&str],
     (width, top, bottom): (f64, f64, f64),
 ) -> Vec<Mark> {
     let theme = chart.theme();
@@ -256,7 +258,7 @@ fn panels(
         let name = shorten_middle(name, fits);
         let heading = TextFormat::semi_bold(BODY, theme.text);
         marks.push(chart.text(name, (start, top - 0.75 * BODY), Anchor::Start, heading));
-        marks.extend(ticks(&axis, (start, end), (top, bottom), chart));
+        marks.extend(ticks(&axis, axis_names, (start, end), (top, bottom), chart));
         for (i, row) in rows.iter().enumerate() {
             let Some(contrast) = row.contrast(*statistic) else { continue };
             let Some(estimate) = contrast.estimate else { continue };
@@ -300,9 +302,10 @@ fn axis(rows: &[PairRow<'_>], plot_width: f64) -> Axis {
     enough.next().unwrap_or_else(|| value_axis(low, high, (true, true), max_ticks))
 }
 
-/// The vertical grid lines, the tick labels below them, and the name of the axis.
+/// The vertical grid lines, the tick labels below them, and the first of the names of the axis that fits.
 fn ticks(
     axis: &Axis,
+    names: &[&str],
     (start, end): (f64, f64),
     (top, bottom): (f64, f64),
     chart: ChartContext<'_>,
@@ -325,15 +328,15 @@ fn ticks(
     let fits = |t: &str| chart.text_width(t, BODY) <= end - start;
     let name = match &chart.options.x_label {
         Some(name) => shorten_middle(&visible(name), fits),
-        None if fits("difference in nats") => "difference in nats".to_owned(),
-        None => "nats".to_owned(),
+        None => names.iter().find(|name| fits(name)).map_or(String::new(), |n| (*n).to_owned()),
     };
     let at = ((start + end) / 2.0, bottom + 2.9 * BODY);
     marks.push(chart.text(name, at, Anchor::Middle, format));
     marks
 }
 
-/// A point with its interval: an open circle if the interval contains 0, a small disc if there is none.
+/// A point with its interval; a small disc if there is none. For groups, an open circle if the interval contains 0.
+/// Two single runs are not a test, so their points are all alike.
 fn point(
     contrast: &Contrast,
     estimate: f64,
@@ -349,7 +352,8 @@ fn point(
     };
     let colour = theme.style(0).line;
     let mut marks = vec![Mark::Line(vec![(at(low), y), (at(high), y)], INTERVAL_WIDTH, colour)];
-    match low <= 0.0 && 0.0 <= high {
+    let is_open = contrast.between == ContrastUnit::Groups && low <= 0.0 && 0.0 <= high;
+    match is_open {
         true => marks.extend(ring((at(estimate), y), radius, 1.6, colour, theme.background)),
         false => marks.push(Mark::Disc((at(estimate), y), radius, colour)),
     }

@@ -33,7 +33,6 @@ pub use law::law;
 use entropy_history::history::{Comparison, Run};
 use entropy_history::label::visible;
 use entropy_history::stats::band::{MissingSteps, Spread};
-use entropy_history::stats::bootstrap::Resampling;
 use entropy_history::stats::group::Group;
 use entropy_history::stats::smooth::Smoothing;
 use entropy_history::x_axis::XAxis;
@@ -114,8 +113,6 @@ pub struct GroupOptions {
     pub spread: Spread,
     /// How steps that a run did not log are treated.
     pub missing_steps: MissingSteps,
-    /// How intervals are resampled.
-    pub resampling: Resampling,
 }
 
 impl GroupOptions {

@@ -9,7 +9,6 @@ use entropy_history::quantity::EntropyKind;
 use entropy_history::stats;
 use entropy_history::stats::analyse;
 use entropy_history::stats::band::{MissingSteps, Spread};
-use entropy_history::stats::bootstrap::Resampling;
 use entropy_history::stats::compare::{MAX_PAIRWISE, Plan, compare};
 use entropy_history::stats::group::Group;
 use entropy_history::stats::health::Thresholds;
@@ -92,8 +91,7 @@ fn grouped_options(comparison: &Comparison, options: &ChartOptions) -> ChartOpti
         40.. => (Spread::MinMax, MissingSteps::Interpolate),
         _ => (Spread::Sd, MissingSteps::Skip),
     };
-    let resampling = Resampling { resamples: 50, ..Resampling::default() };
-    let groups = Some(GroupOptions { groups: groups.collect(), spread, missing_steps, resampling });
+    let groups = Some(GroupOptions { groups: groups.collect(), spread, missing_steps });
     ChartOptions { groups, ..options.clone() }
 }
 
@@ -102,8 +100,7 @@ fn compared(comparison: &Comparison) -> stats::Analysis {
     let mut analysis = analyse(comparison, &Thresholds::default());
     let first = comparison.runs()[0].history.label().to_owned();
     let baseline = (comparison.runs().len() > MAX_PAIRWISE).then_some(first);
-    let resampling = Resampling { resamples: 50, ..Resampling::default() };
-    compare(comparison, &mut analysis, &Plan { groups: Vec::new(), baseline, resampling });
+    compare(comparison, &mut analysis, &Plan { groups: Vec::new(), baseline });
     analysis
 }
 
@@ -506,8 +503,7 @@ fn two_groups(
     let comparison = Comparison::new(runs).unwrap();
     let groups = [("a", vec![0, 2]), ("b", vec![1])];
     let groups = groups.map(|(name, members)| Group { name: name.to_owned(), members });
-    let resampling = Resampling::default();
-    let grouped = GroupOptions { groups: groups.to_vec(), spread, missing_steps, resampling };
+    let grouped = GroupOptions { groups: groups.to_vec(), spread, missing_steps };
     let options = ChartOptions { groups: Some(grouped), ..ChartOptions::default() };
     let fonts = Fonts::for_texts(std::iter::empty(), None).unwrap();
     let curves = Curves::new(&comparison, &options, &fonts)?;
@@ -538,7 +534,7 @@ fn band_is_lighter_over_fewer_runs_and_the_subtitle_says_how_many() {
     let comparison = comparison(3, |i| format!("run_{i}")); // with 60, 70 and 80 steps
     let groups = vec![Group { name: "all".to_owned(), members: vec![0, 1, 2] }];
     let (spread, missing_steps) = (Spread::Sd, MissingSteps::Skip);
-    let grouped = GroupOptions { groups, spread, missing_steps, resampling: Resampling::default() };
+    let grouped = GroupOptions { groups, spread, missing_steps };
     let ([curves, _], _) = curves_and_bars(
         &comparison,
         &ChartOptions { groups: Some(grouped), ..ChartOptions::default() },
@@ -586,7 +582,7 @@ fn band_is_clipped_at_the_plot_area() {
     let comparison = Comparison::new(vec![run("x", 1.0), run("y", 5.0)]).unwrap();
     let groups = vec![Group { name: "a".to_owned(), members: vec![0, 1] }];
     let (spread, missing_steps) = (Spread::MinMax, MissingSteps::Skip);
-    let grouped = GroupOptions { groups, spread, missing_steps, resampling: Resampling::default() };
+    let grouped = GroupOptions { groups, spread, missing_steps };
     let limited = ChartOptions {
         groups: Some(grouped),
         y_max: Some(3.0),
@@ -638,6 +634,6 @@ fn pair_without_a_comparison_keeps_its_row_with_the_reason() {
     assert!(contains_text(&picture, "0, no interval"));
     assert!(contains_text(
         &picture,
-        "all shared steps, 1 pair: fewer than 10 shared steps have no interval"
+        "all shared steps, 1 pair: fewer than 20 shared steps have no interval"
     ));
 }

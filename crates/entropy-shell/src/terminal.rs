@@ -38,6 +38,11 @@ impl Terminal {
         self.quiet
     }
 
+    /// Whether details are printed.
+    pub fn is_verbose(&self) -> bool {
+        self.verbose
+    }
+
     /// Whether stdout shows colour.
     pub fn colour(&self) -> bool {
         self.colour

@@ -101,7 +101,8 @@ impl Scorer<'_> {
             start += ids.len() as i64;
             sequences.push(ids);
         }
-        let packed = Packed::new(sequences.iter().map(Vec::as_slice));
+        // longrope goes by the length of the whole sequence, as when a trainer runs it.
+        let packed = Packed { omitted: 1, ..Packed::new(sequences.iter().map(Vec::as_slice)) };
         let output = self.model.forward(&packed, &rows)?;
         let scores = self.score_output(&output, &targets).map_err(|error| match error {
             LogitsError::Torch(error) => ScoreError::Torch(error),

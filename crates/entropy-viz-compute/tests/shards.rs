@@ -75,7 +75,11 @@ fn fsdp_shards_give_the_same_bits_as_safetensors() {
 fn lora_runs_are_merged_from_their_shards() {
     let tmp = temp_dir();
     copy_shards("lora-2", "qwen2", tmp.path());
-    assert_scores_of(tmp.path(), &read(&model("lora").join("golden.json")), &[]);
+    let golden = read(&model("lora").join("golden.json"));
+    assert_scores_of(tmp.path(), &golden, &[]);
+    // verl's copy of the adapter is not applied once more.
+    copy(&model("lora"), &tmp.path().join("lora_adapter"));
+    assert_scores_of(tmp.path(), &golden, &[]);
 
     let given = rollouts();
     let checkpoint = tmp.path().join("checkpoint");

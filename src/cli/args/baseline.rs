@@ -5,6 +5,7 @@ use clap::Args;
 
 use super::groups::{GroupArgs, list};
 use entropy_history::history::Comparison;
+use entropy_history::label::common_prefix;
 use entropy_history::stats::compare::Plan;
 use entropy_shell::{CliError, WithHint};
 
@@ -17,6 +18,10 @@ pub(in crate::cli) struct BaselineArgs {
 }
 
 impl BaselineArgs {
+    pub(in crate::cli) fn is_given(&self) -> bool {
+        self.baseline.is_some()
+    }
+
     /// The comparisons to make.
     ///
     /// # Errors
@@ -26,19 +31,25 @@ impl BaselineArgs {
         groups: &GroupArgs,
         comparison: &Comparison,
     ) -> Result<Plan, CliError> {
-        let resampling = groups.resampling();
         let groups = groups.groups(comparison)?;
         let (what, names): (_, Vec<&str>) = match groups[..] {
             [] => ("run", comparison.runs().iter().map(|run| run.history.label()).collect()),
             _ => ("group", groups.iter().map(|group| group.name.as_str()).collect()),
         };
-        if let Some(baseline) = &self.baseline
-            && !names.contains(&baseline.as_str())
-        {
-            return Err(anyhow!("there is no {what} {baseline:?}; there are {}", list(&names)))
-                .hint(format!("--baseline takes the label of a {what}"));
-        }
-        let baseline = self.baseline.clone();
-        Ok(Plan { groups, baseline, resampling })
+        let prefix = common_prefix(&names);
+        let baseline = match &self.baseline {
+            None => None,
+            Some(given) => {
+                let found = names.iter().find(|name| *name == given);
+                let short = || names.iter().find(|name| name[prefix.len()..] == *given);
+                let Some(name) = found.or_else(short) else {
+                    let names = list(&names);
+                    return Err(anyhow!("there is no {what} {given:?}; there are {names}"))
+                        .hint(format!("--baseline takes the label of a {what}"));
+                };
+                Some((*name).to_owned())
+            }
+        };
+        Ok(Plan { groups, baseline })
     }
 }

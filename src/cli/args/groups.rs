@@ -7,7 +7,6 @@ use regex::Regex;
 use super::values::regex;
 use entropy_history::history::{Comparison, History};
 use entropy_history::stats::band::{MissingSteps, Spread};
-use entropy_history::stats::bootstrap::Resampling;
 use entropy_history::stats::group::{Group, group, not_recorded};
 use entropy_history::stats::health::is_recorded;
 use entropy_plot::GroupOptions;
@@ -24,9 +23,9 @@ pub(in crate::cli) struct GroupArgs {
     /// The first capture group of the pattern, or else the whole match, is the name of the group.
     #[arg(long, value_name = "REGEX", value_parser = regex)]
     group: Option<Regex>,
-    /// Random seed of the bootstrap intervals.
-    #[arg(long, value_name = "N", default_value_t = Resampling::default().seed, hide_short_help = true)]
-    seed: u64,
+    /// Without effect: intervals are no longer resampled.
+    #[arg(long, value_name = "N", hide = true)]
+    seed: Option<u64>,
 }
 
 /// How the mean of a group is drawn.
@@ -51,11 +50,15 @@ enum BandName {
     Se,
     /// From the lowest run to the highest.
     Minmax,
-    /// 95 % bootstrap interval of the mean; needs four runs.
+    /// 95 % interval of the mean, by Student's t over the runs.
     Ci95,
 }
 
 impl GroupArgs {
+    pub(in crate::cli) fn is_given(&self) -> bool {
+        self.group.is_some()
+    }
+
     /// The groups of `--group`; empty without the flag.
     ///
     /// # Errors
@@ -88,6 +91,9 @@ impl GroupArgs {
         consequence: &str,
         terminal: &Terminal,
     ) -> Result<(), CliError> {
+        if self.seed.is_some() {
+            terminal.warn("--seed has no effect: intervals are no longer resampled");
+        }
         let groups = self.groups(comparison)?;
         let grouped: usize = groups.iter().map(|group| group.members.len()).sum();
         let rest = comparison.runs().len() - grouped;
@@ -107,11 +113,6 @@ impl GroupArgs {
             }
         }
         Ok(())
-    }
-
-    /// The bootstrap settings with `--seed`.
-    pub(in crate::cli) fn resampling(&self) -> Resampling {
-        Resampling { seed: self.seed, ..Resampling::default() }
     }
 
     /// The groups to draw in a chart of these runs, without runs whose entropy was not recorded; `None` without
@@ -144,8 +145,7 @@ impl GroupArgs {
             true => MissingSteps::Interpolate,
             false => MissingSteps::Skip,
         };
-        let resampling = self.resampling();
-        let grouped = GroupOptions { groups, spread, missing_steps, resampling };
+        let grouped = GroupOptions { groups, spread, missing_steps };
         Ok((!grouped.groups.is_empty()).then_some(grouped))
     }
 }

@@ -9,10 +9,10 @@ use entropy_history::stats::health::Thresholds;
 pub(in crate::cli) struct HealthArgs {
     /// A run at or below this fraction of its start has collapsed.
     ///
-    /// The smoothed curve of the whole run is compared with the start of the same run.
+    /// The level, the median of five points, is compared with the start, the median of the first five, of the whole run.
     #[arg(long, value_name = "RATIO", default_value_t = Thresholds::default().collapse_ratio, value_parser = below_one, hide_short_help = true)]
     collapse_ratio: f64,
-    /// A run at or above this multiple of its start has exploded.
+    /// A run at or above this multiple of its start, and 1 nat, has exploded.
     #[arg(long, value_name = "RATIO", default_value_t = Thresholds::default().explode_ratio, value_parser = above_one, hide_short_help = true)]
     explode_ratio: f64,
 }

@@ -9,6 +9,7 @@ mod health;
 mod json;
 mod picture;
 mod range;
+mod rules;
 mod series;
 pub(super) mod values;
 
@@ -20,4 +21,5 @@ pub(super) use health::HealthArgs;
 pub(super) use json::{JsonArgs, to_json};
 pub(super) use picture::{OptionalPictureArgs, PictureArgs, ThemeArgs, TitleArgs};
 pub(super) use range::{StepRangeArgs, ValueRangeArgs};
+pub(super) use rules::BoundArgs;
 pub(super) use series::{SeriesArgs, series_selector};

@@ -5,14 +5,12 @@
 
 use std::collections::VecDeque;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::reactions::state_key;
 use crate::tui::run_status::StateChange;
 use entropy_history::label::visible;
 use entropy_shell::plural;
-
-/// How long `watch` waits for the last commands before it ends.
-const FINISH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Where the output of the commands goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +26,7 @@ pub(super) struct Hooks {
     command: Option<String>,
     output: HookOutput,
     queue: VecDeque<StateChange>,
-    running: Option<Child>,
+    pub(super) running: Option<Child>,
 }
 
 impl Hooks {
@@ -36,10 +34,9 @@ impl Hooks {
         Hooks { command, output, queue: VecDeque::new(), running: None }
     }
 
-    /// Adds state changes to the queue, except those of new runs.
-    pub(super) fn enqueue(&mut self, changes: &[StateChange]) {
+    pub(super) fn enqueue(&mut self, change: &StateChange) {
         if self.command.is_some() {
-            self.queue.extend(changes.iter().filter(|change| change.before.is_some()).cloned());
+            self.queue.push_back(change.clone());
         }
     }
 
@@ -69,7 +66,7 @@ impl Hooks {
         let started = Command::new("sh")
             .args(["-c", command])
             .env("ENTROPY_VIZ_RUN", visible(&change.now.label).as_ref())
-            .env("ENTROPY_VIZ_STATE", change.now.state_name().replace(' ', "_"))
+            .env("ENTROPY_VIZ_STATE", state_key(change.now.state_name()))
             .env("ENTROPY_VIZ_STEP", change.step().to_string())
             .stdin(Stdio::null())
             .stdout(output())
@@ -82,22 +79,14 @@ impl Hooks {
         problem
     }
 
-    /// Runs the commands of all queued changes, for at most [`FINISH_TIMEOUT`]. Returns messages about failed,
-    /// still running and omitted commands.
-    pub(super) fn finish(&mut self) -> Vec<String> {
-        self.finish_within(FINISH_TIMEOUT)
+    /// Whether no command is running or queued.
+    pub(super) fn is_idle(&self) -> bool {
+        self.running.is_none() && self.queue.is_empty()
     }
 
-    fn finish_within(&mut self, timeout: Duration) -> Vec<String> {
-        let end = Instant::now() + timeout;
+    /// Messages about the commands that are still running or queued after `timeout`.
+    pub(super) fn unfinished(&self, timeout: Duration) -> Vec<String> {
         let mut problems = Vec::new();
-        while Instant::now() < end {
-            problems.extend(self.run_next());
-            if self.running.is_none() && self.queue.is_empty() {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
         if let Some(child) = &self.running {
             let seconds = timeout.as_secs();
             problems.push(format!(
@@ -110,35 +99,5 @@ impl Hooks {
             problems.push(format!("the command of --exec was not run for {changes}"));
         }
         problems
-    }
-}
-
-#[cfg(unix)]
-#[cfg(test)]
-mod tests {
-    use std::time::SystemTime;
-
-    use super::*;
-    use crate::tui::run_status::{RunStatus, StatusConfig};
-    use entropy_history::history::{History, Point, Run};
-    use entropy_history::quantity::EntropyKind;
-    use entropy_history::stats::health::Thresholds;
-
-    #[test]
-    fn command_that_is_still_running_at_the_end_is_reported() {
-        let points = vec![Point { step: 1.0, entropy: 2.0 }];
-        let (history, _) = History::from_raw("q", EntropyKind::TokenMean, points).unwrap();
-        let run = Run::new(history, "q.json", "rzero", "entropy");
-        let thresholds = Thresholds::default();
-        let config = StatusConfig { thresholds, stale_after: None, change_steps: 20.0 };
-        let now = RunStatus::of(&run, None, &config, SystemTime::now());
-        let change = StateChange { now, before: Some("healthy") };
-        let mut hooks = Hooks::new(Some("exec sleep 60".to_owned()), HookOutput::Discard);
-        hooks.enqueue(&[change.clone(), change]);
-        let problems = hooks.finish_within(Duration::from_millis(200));
-        hooks.running.take().unwrap().kill().unwrap();
-        assert_eq!(problems.len(), 2, "{problems:?}");
-        assert!(problems[0].contains("and is still running as process "), "{problems:?}");
-        assert_eq!(problems[1], "the command of --exec was not run for 1 more change");
     }
 }

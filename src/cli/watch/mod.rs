@@ -1,8 +1,11 @@
 //! `entropy-viz watch`: follows logs while they grow, in the terminal or a browser.
 
+mod change_line;
 mod events;
 mod hooks;
 mod keys;
+mod notify;
+mod reactions;
 mod screen;
 mod serve;
 mod signals;
@@ -18,23 +21,26 @@ use clap::{Args, ValueEnum};
 use ratatui::crossterm::event::{Event, KeyEventKind};
 
 use super::args::values::{StaleAfter, interval, stale_after};
-use super::args::{CurveArgs, HealthArgs, SeriesArgs, ThemeArgs};
+use super::args::{BoundArgs, CurveArgs, HealthArgs, SeriesArgs, ThemeArgs};
 use super::hints::cli_error;
 use super::page::PAGE_AUX;
 use super::storage::storage_path;
 use crate::tui::frame::render;
-use crate::tui::run_status::{RunStatus, StateChange, StatusConfig};
+use crate::tui::run_status::{RunStatus, StatusConfig};
 use crate::tui::scene::{Scene, span};
 use crate::tui::view::View;
+use change_line::change_line;
 use entropy_history::discover::Origin;
 use entropy_history::history::Comparison;
-use entropy_history::number::{exact, short};
+use entropy_history::label::visible;
+use entropy_history::stats::check::Rules;
 use entropy_history::stats::health::State;
 use entropy_history::store::{AuxRequest, LoadOptions, SearchPath, Store};
 use entropy_shell::{CliError, Outcome, Terminal, WithHint};
 use events::Events;
-use hooks::{HookOutput, Hooks};
 use keys::{Key, key_action};
+use notify::NotifyArgs;
+use reactions::Reactions;
 use screen::Screen;
 use serve::{ServeArgs, Service};
 use signals::{Display, Signals};
@@ -50,7 +56,8 @@ Examples:
   entropy-viz watch runs/ --smooth ema:0.9
   entropy-viz watch metrics.jsonl --stale 30m
   entropy-viz watch runs/ --exec 'notify-send \"$ENTROPY_VIZ_RUN: $ENTROPY_VIZ_STATE\"'
-  entropy-viz watch wandb/ --exit-on collapse > states.txt || kill \"$TRAINER\"
+  ENTROPY_VIZ_NOTIFY=https://hooks.slack.com/services/… entropy-viz watch runs/
+  entropy-viz watch wandb/ --exit-on collapse || { [ $? -eq 1 ] && kill \"$TRAINER\"; }
   entropy-viz watch runs/ --once --width 120 --height 40
   entropy-viz watch runs/ --serve                   live page of `report` at the printed address";
 
@@ -82,11 +89,15 @@ pub(super) struct WatchArgs {
     /// Lines of the printed frame [default: as the terminal, else 24].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(3..=1000))]
     height: Option<u16>,
-    /// Exit 1 as soon as a run has this state.
+    /// Exit 1 as soon as a run has one of these states, or crosses a limit.
     ///
-    /// Without a terminal, prints one line per change of state until then.
-    #[arg(long, value_enum, value_name = "STATE", value_delimiter = ',')]
+    /// A limit such as --min-entropy counts even without `--exit-on bounds`. Errors exit 2 and interrupts 130, so a
+    /// script that stops a training must test for 1. Without a terminal, prints one line per change of state until
+    /// then.
+    #[arg(long, value_enum, value_name = "LIST", value_delimiter = ',')]
     exit_on: Vec<ExitOn>,
+    #[command(flatten)]
+    bounds: BoundArgs,
     /// Ring the terminal bell when the state of a run changes.
     #[arg(long)]
     bell: bool,
@@ -95,6 +106,8 @@ pub(super) struct WatchArgs {
     /// Its environment has $ENTROPY_VIZ_RUN, $ENTROPY_VIZ_STATE and $ENTROPY_VIZ_STEP.
     #[arg(long, value_name = "CMD")]
     exec: Option<String>,
+    #[command(flatten)]
+    notify: NotifyArgs,
     #[command(flatten)]
     serve: ServeArgs,
     #[command(flatten)]
@@ -109,27 +122,23 @@ enum ExitOn {
     Collapse,
     /// The entropy rose above a multiple of its start and stayed there.
     Explode,
-}
-
-impl ExitOn {
-    fn is(self, state: State) -> bool {
-        match self {
-            ExitOn::Collapse => state == State::Collapsed,
-            ExitOn::Explode => state == State::Exploded,
-        }
-    }
+    /// The entropy is falling towards a collapse.
+    Falling,
+    /// A logged value crossed a limit: --min-entropy, --max-entropy, --max-drop or --preset.
+    Bounds,
 }
 
 /// Why watching ended.
 enum WatchEnd {
     Quit,
     Interrupted,
-    /// A run reached a state of `--exit-on`: the message.
-    StateReached(String),
+    /// A run broke a rule of `--exit-on`: the message.
+    RuleBroken(String),
 }
 
 impl WatchArgs {
     pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, CliError> {
+        let webhook = if self.once { None } else { self.notify.webhook()? };
         let aux = if self.serve.is_requested() { PAGE_AUX } else { AuxRequest::default() };
         let options = LoadOptions {
             format: self.series.format,
@@ -138,11 +147,13 @@ impl WatchArgs {
             aux,
             ..LoadOptions::default()
         };
+        let config = self.status_config()?;
         let store =
             Store::follow(self.search_paths()?, &options, self.interval).map_err(cli_error)?;
         let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
         let is_screen = io::stdout().is_terminal() && !dumb;
-        let reacts = !self.exit_on.is_empty() || self.exec.is_some() || self.bell;
+        let reacts =
+            !config.rules.is_empty() || self.exec.is_some() || self.bell || webhook.is_some();
         let mut service = self.serve.prepare(
             self.curves.smooth,
             self.curves.log_y,
@@ -150,22 +161,27 @@ impl WatchArgs {
             &store.paths(),
         )?;
         if self.once || (!is_screen && !reacts && service.is_none()) {
-            return self.once(store, terminal);
+            return self.once(Watcher::new(config, store), terminal);
         }
-        let watcher = Watcher::new(self.status_config(), store);
+        let watcher = Watcher::new(config, store);
         let display = if is_screen && service.is_none() { Display::Screen } else { Display::Lines };
         let signals = Signals::listen(display)?;
+        let mut hooks = Reactions::start(self.exec.clone(), webhook, display, terminal)?;
         let end = match display {
-            Display::Screen => self.on_screen(watcher, &signals, terminal)?,
-            Display::Lines => self.in_lines(watcher, &signals, service.as_mut(), terminal)?,
+            Display::Screen => self.on_screen(watcher, &signals, &mut hooks, terminal),
+            Display::Lines => {
+                self.in_lines(watcher, &signals, &mut hooks, service.as_mut(), terminal)
+            }
         };
+        hooks.finish_messages(&signals, terminal);
+        let end = end?;
         if let Some(service) = &service {
             service.close();
         }
         Ok(match end {
             WatchEnd::Quit => Outcome::Done,
             WatchEnd::Interrupted => Outcome::Interrupted,
-            WatchEnd::StateReached(why) => {
+            WatchEnd::RuleBroken(why) => {
                 terminal.info(&why);
                 Outcome::Violated
             }
@@ -189,12 +205,29 @@ impl WatchArgs {
         Ok(vec![SearchPath::Models(models)])
     }
 
-    fn status_config(&self) -> StatusConfig {
-        StatusConfig {
+    /// The settings for the status of runs.
+    ///
+    /// # Errors
+    /// When limits contradict each other, or none is given for `--exit-on bounds`.
+    fn status_config(&self) -> Result<StatusConfig, CliError> {
+        self.bounds.validate()?;
+        if self.exit_on.contains(&ExitOn::Bounds) && !self.bounds.is_given() {
+            return Err(anyhow!("--exit-on bounds needs a limit"))
+                .hint("give one, such as --min-entropy 0.1");
+        }
+        let state = |exit: &ExitOn| match exit {
+            ExitOn::Collapse => Some(State::Collapsed),
+            ExitOn::Explode => Some(State::Exploded),
+            ExitOn::Falling => Some(State::Falling),
+            ExitOn::Bounds => None,
+        };
+        let states = self.exit_on.iter().filter_map(state).collect();
+        Ok(StatusConfig {
             thresholds: self.health.thresholds(),
+            rules: Rules { states, ..self.bounds.rules() },
             stale_after: self.stale.0,
             change_steps: f64::from(self.over),
-        }
+        })
     }
 
     fn view(&self) -> View {
@@ -202,8 +235,7 @@ impl WatchArgs {
     }
 
     /// Prints one frame.
-    fn once(&self, store: Store, terminal: &Terminal) -> Result<Outcome, CliError> {
-        let mut watcher = Watcher::new(self.status_config(), store);
+    fn once(&self, mut watcher: Watcher, terminal: &Terminal) -> Result<Outcome, CliError> {
         let news = watcher.poll()?;
         let mut outcome = Outcome::Done;
         for problem in news.problems {
@@ -226,7 +258,7 @@ impl WatchArgs {
         };
         let size = frame_size(self.width, self.height, 0);
         terminal.print(frame_text(&content, self.theme.theme, size, terminal).as_bytes())?;
-        match self.reached(&watcher.statuses) {
+        match broken_rule(&watcher.statuses) {
             Some(why) => {
                 terminal.info(&why);
                 Ok(Outcome::Violated)
@@ -235,24 +267,15 @@ impl WatchArgs {
         }
     }
 
-    /// The message about the first run in a state of `--exit-on`; `None` if there is none.
-    fn reached<'s>(&self, statuses: impl IntoIterator<Item = &'s RunStatus>) -> Option<String> {
-        let is_one = |s: &&RunStatus| self.exit_on.iter().any(|exit| exit.is(s.state));
-        let status = statuses.into_iter().find(is_one)?;
-        let step =
-            status.state_step.map_or(String::new(), |s| format!(" from step {} on", exact(s)));
-        Some(format!("{} {}{step}", status.label, status.state.words()))
-    }
-
     /// Prints one line per change of state. Used without a terminal, and while a page is served.
     fn in_lines(
         &self,
         mut watcher: Watcher,
         signals: &Signals,
+        hooks: &mut Reactions,
         mut service: Option<&mut Service>,
         terminal: &Terminal,
     ) -> Result<WatchEnd, CliError> {
-        let mut hooks = Hooks::new(self.exec.clone(), HookOutput::Stderr);
         let waiting = waiting_message(&watcher);
         loop {
             let start = Instant::now();
@@ -276,9 +299,9 @@ impl WatchArgs {
                 let _ = io::stderr().write_all(b"\x07");
             }
             hooks.enqueue(&news.changes);
-            if let Some(why) = self.reached(certain(&watcher)) {
+            if let Some(why) = broken_rule(certain(&watcher)) {
                 hooks.finish().iter().for_each(|problem| terminal.warn(problem));
-                return Ok(WatchEnd::StateReached(why));
+                return Ok(WatchEnd::RuleBroken(why));
             }
             loop {
                 if signals.is_stopped() {
@@ -304,13 +327,13 @@ impl WatchArgs {
         &self,
         mut watcher: Watcher,
         signals: &Signals,
+        hooks: &mut Reactions,
         terminal: &Terminal,
     ) -> Result<WatchEnd, CliError> {
         let mut news = watcher.poll()?; // before the screen, so that an error stays visible
         let palette = text_frame::palette(self.theme.theme, terminal);
-        let mut hooks = Hooks::new(self.exec.clone(), HookOutput::Discard);
         let mut view = self.view();
-        let mut message: Option<String> = None; // of --exec; cleared by a key
+        let mut message: Option<String> = None; // of --exec and --notify; cleared by a key
         let mut next = Instant::now() + self.interval;
         let waiting = waiting_message(&watcher);
         let mut screen = Screen::enter()?;
@@ -326,10 +349,10 @@ impl WatchArgs {
                 dirty = true;
             }
             dirty |= news.needs_redraw();
-            if let Some(why) = self.reached(certain(&watcher)) {
+            if let Some(why) = broken_rule(certain(&watcher)) {
                 drop(screen);
                 hooks.finish().iter().for_each(|problem| terminal.warn(problem));
-                return Ok(WatchEnd::StateReached(why));
+                return Ok(WatchEnd::RuleBroken(why));
             }
             news = Poll::default();
 
@@ -420,6 +443,14 @@ fn certain(watcher: &Watcher) -> impl Iterator<Item = &RunStatus> {
     watcher.statuses.iter().filter(|status| !status.provisional)
 }
 
+/// The message about the first run that breaks a rule of `--exit-on`; `None` if there is none.
+fn broken_rule<'s>(statuses: impl IntoIterator<Item = &'s RunStatus>) -> Option<String> {
+    let broken = |status: &RunStatus| {
+        Some(format!("{}: {}", visible(&status.label), status.violation.as_ref()?))
+    };
+    statuses.into_iter().find_map(broken)
+}
+
 /// The message that is shown as long as there is no run.
 fn waiting_message(watcher: &Watcher) -> String {
     format!("no run yet: looking for logs in {}", watcher.store.paths())
@@ -435,14 +466,4 @@ fn suspend(screen: &mut Screen, signals: &Signals) -> io::Result<()> {
 #[cfg(not(unix))]
 fn suspend(_: &mut Screen, _: &Signals) -> io::Result<()> {
     Ok(())
-}
-
-/// A change of a state as a line of text.
-fn change_line(change: &StateChange) -> String {
-    let RunStatus { label, last, state_step, .. } = &change.now;
-    let before = change.before.map_or(String::new(), |before| format!("{before} → "));
-    let step = state_step.map_or(String::new(), |s| format!(" from step {} on", exact(s)));
-    let label = entropy_history::label::visible(label);
-    let (value, at) = (short(last.entropy), exact(last.step));
-    format!("{label}: {before}{}{step}, {value} at step {at}", change.now.state_name())
 }

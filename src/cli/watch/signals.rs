@@ -48,6 +48,10 @@ impl Signals {
         self.stop.load(Ordering::SeqCst)
     }
 
+    pub(super) fn take_stop(&self) -> bool {
+        self.stop.swap(false, Ordering::SeqCst)
+    }
+
     pub(super) fn take_suspend(&self) -> bool {
         self.suspend.swap(false, Ordering::SeqCst)
     }

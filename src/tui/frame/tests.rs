@@ -4,10 +4,12 @@ use super::*;
 use crate::tui::run_status::{RunStatus, StatusConfig};
 use crate::tui::view::{View, ViewAction};
 use entropy_history::history::Point;
+use entropy_history::stats::check::Rules;
 use entropy_history::stats::health::Thresholds;
 use entropy_plot::theme::DARK;
 
 const CONFIG: StatusConfig = StatusConfig {
+    rules: Rules::NONE,
     thresholds: Thresholds { collapse_ratio: 0.25, explode_ratio: 2.0 },
     stale_after: Some(Duration::from_secs(600)),
     change_steps: 20.0,
@@ -114,8 +116,8 @@ fn states_are_counted_and_have_a_step() {
     let falls = run("falls", |x| if x > 60.0 { 0.1 } else { 2.0 });
     let rows = frame(&[run("a", |_| 2.0), falls], &view(), 80, 24, ColourDepth::True).join("\n");
     assert!(rows.starts_with("2 runs · 1 healthy · 1 collapsed"), "{rows}");
-    // Centred mean of 5 at step 62: (2 + 4 × 0.1) / 5 = 0.48, at most a quarter of 2.
-    assert!(rows.contains("collapsed @ 62"), "{rows}");
+    // The median of five is low from step 63 on, the fifth time at step 67.
+    assert!(rows.contains("collapsed @ 67"), "{rows}");
 }
 
 #[test]
@@ -134,6 +136,6 @@ fn long_names_stay_distinct_in_a_narrow_table() {
         .map(|rate| format!("the_same_run_for_all_{rate}_of_a_model_that_is_large"));
     let runs = names.map(|name| run(&name, |x| if x > 60.0 { 0.1 } else { 2.0 }));
     let rows = frame(&runs, &view(), 60, 24, ColourDepth::True).join("\n");
-    assert!(rows.contains("the_same…_for_all_1e-…") && rows.contains("collapsed @ 62"), "{rows}");
+    assert!(rows.contains("the_same…_for_all_1e-…") && rows.contains("collapsed @ 67"), "{rows}");
     assert!(rows.contains(" 5_of_a_m…that_is_large") && rows.contains(" 6_of_a_m"), "{rows}");
 }

@@ -4,8 +4,9 @@ use super::error::ReadError;
 use super::format::Format;
 use super::log::{Log, LogSeries};
 use super::log_note::LogNote;
+use crate::entropy_name::entropy_likeness;
 use crate::quantity::{EntropyKind, Sign, identify, is_classic, is_key};
-use crate::select::{KeyRank, SeriesSelector, entropy_likeness};
+use crate::select::{KeyRank, SeriesSelector};
 
 impl Log {
     /// The series to plot: the best-known one of each run, or every one that `--metric` names.
@@ -95,7 +96,13 @@ impl LogSeries {
         if let Some(kind) = self.kind {
             return (kind, Sign::AsLogged);
         }
-        identify(format.kinds, key, self.points.iter().map(|p| p.entropy))
+        let (kind, sign) = identify(format.kinds, key, self.points.iter().map(|p| p.entropy));
+        let is_default = || format.metrics.iter().any(|metric| is_key(metric, key));
+        match kind {
+            // A column `value` of a table is taken for an entropy.
+            EntropyKind::OtherMetric if is_default() => (EntropyKind::Unknown, sign),
+            kind => (kind, sign),
+        }
     }
 }
 

@@ -42,6 +42,9 @@ pub enum ComparisonError {
     },
 }
 
+/// The subject of runs that hold entropies.
+pub const ENTROPY: &str = "Policy entropy";
+
 impl Comparison {
     /// Validates that there is a run and that labels differ. If all runs have a rank from an earlier
     /// comparison, they keep it.
@@ -82,6 +85,16 @@ impl Comparison {
             }
         }
         kinds
+    }
+
+    /// What the runs show, for a title: `Policy entropy`; the metric key of other runs if they have one in common;
+    /// `Metrics` otherwise.
+    pub fn subject(&self) -> String {
+        let others = || self.runs.iter().filter(|r| r.history.kind() == EntropyKind::OtherMetric);
+        let Some(first) = others().next() else { return ENTROPY.to_owned() };
+        let is_shared =
+            others().count() == self.runs.len() && others().all(|run| run.metric == first.metric);
+        if is_shared { first.metric.clone() } else { "Metrics".to_owned() }
     }
 
     /// The runs that have a point in `from <= step <= to`, and the labels of the others. `None` when no run

@@ -8,6 +8,6 @@ mod comparison;
 mod curve;
 mod run;
 
-pub use comparison::{Comparison, ComparisonError, Window};
+pub use comparison::{Comparison, ComparisonError, ENTROPY, Window};
 pub use curve::{History, HistoryError, Point, Repairs};
 pub use run::{AuxSeries, ColourRank, Run, StageBoundary};

@@ -9,8 +9,7 @@
 use rayon::prelude::*;
 use statrs::statistics::Statistics;
 
-use super::bootstrap::{Resampling, below};
-use super::two_sample::MIN_RESAMPLED_RUNS;
+use super::student::t95;
 use crate::history::{History, Point};
 
 /// How far a band reaches around the mean.
@@ -22,20 +21,12 @@ pub enum Spread {
     Se,
     /// From the smallest run to the largest.
     MinMax,
-    /// The 95 % percentile interval of the mean, by bootstrap over the runs. Needs [`MIN_RESAMPLED_RUNS`]
-    /// runs: fewer have too few different resamples.
+    /// The 95 % interval of the mean, by Student's t over the runs.
     Ci95,
 }
 
-impl Spread {
-    /// The smallest number of runs that gives a band.
-    pub fn min_runs(self) -> usize {
-        match self {
-            Spread::Sd | Spread::Se | Spread::MinMax => 2,
-            Spread::Ci95 => MIN_RESAMPLED_RUNS,
-        }
-    }
-}
+/// The smallest number of runs that gives a band.
+const MIN_RUNS: usize = 2;
 
 /// How steps that a run covers but did not log are treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +64,6 @@ pub fn band_segments(
     runs: &[&History],
     spread: Spread,
     missing_steps: MissingSteps,
-    resampling: &Resampling,
 ) -> Vec<BandSegment> {
     let points = runs.iter().flat_map(|run| run.points());
     let mut steps: Vec<f64> = points.map(|point| point.step).collect();
@@ -98,7 +88,7 @@ pub fn band_segments(
     }
     let min_runs = runs.len().min(2);
     let kept = segments.into_iter().filter(|s| s.runs >= min_runs && !s.rows.is_empty());
-    kept.map(|segment| segment.summarize(spread, resampling)).collect()
+    kept.map(|segment| segment.summarize(spread)).collect()
 }
 
 /// Steps that the same runs cover, each with one value per run.
@@ -108,20 +98,11 @@ struct SegmentRows {
 }
 
 impl SegmentRows {
-    fn summarize(&self, spread: Spread, resampling: &Resampling) -> BandSegment {
-        // One set of draws for all steps: whole runs are resampled, not steps.
-        let draws: Vec<usize> = match spread {
-            Spread::Ci95 if self.runs >= MIN_RESAMPLED_RUNS => {
-                let mut generator = resampling.generator();
-                let count = resampling.resamples * self.runs;
-                (0..count).map(|_| below(&mut generator, self.runs)).collect()
-            }
-            _ => Vec::new(),
-        };
+    fn summarize(&self, spread: Spread) -> BandSegment {
         let point = |(step, values): &(f64, Vec<f64>)| BandPoint {
             step: *step,
             mean: mean(values),
-            band: band(values, spread, &draws, resampling),
+            band: band(values, spread),
         };
         BandSegment { runs: self.runs, points: self.rows.par_iter().map(point).collect() }
     }
@@ -133,14 +114,9 @@ fn mean(values: &[f64]) -> f64 {
     values.iter().map(|value| value / n).sum()
 }
 
-/// The ends of the band around one step's values; `draws` holds the run indices of all resamples.
-fn band(
-    values: &[f64],
-    spread: Spread,
-    draws: &[usize],
-    resampling: &Resampling,
-) -> Option<(f64, f64)> {
-    if values.len() < spread.min_runs() {
+/// The ends of the band around one step's values.
+fn band(values: &[f64], spread: Spread) -> Option<(f64, f64)> {
+    if values.len() < MIN_RUNS {
         return None;
     }
     let n = values.len();
@@ -149,11 +125,7 @@ fn band(
         Spread::Sd => around(values.std_dev()),
         Spread::Se => around(values.std_dev() / (n as f64).sqrt()),
         Spread::MinMax => (values.min(), values.max()),
-        Spread::Ci95 => {
-            let resampled_mean =
-                |draw: &[usize]| draw.iter().map(|run| values[*run]).sum::<f64>() / n as f64;
-            resampling.percentiles(draws.chunks_exact(n).map(resampled_mean).collect())?
-        }
+        Spread::Ci95 => around(t95((n - 1) as f64) * values.std_dev() / (n as f64).sqrt()),
     };
     (low.is_finite() && high.is_finite()).then_some((low, high))
 }
@@ -220,7 +192,7 @@ mod tests {
 
     fn line(runs: &[History], spread: Spread, missing_steps: MissingSteps) -> Vec<BandSegment> {
         let runs: Vec<&History> = runs.iter().collect();
-        band_segments(&runs, spread, missing_steps, &Resampling::default())
+        band_segments(&runs, spread, missing_steps)
     }
 
     /// Values computed by NumPy. tests/stats/make_band_values.py wrote them and names the version.
@@ -245,8 +217,13 @@ mod tests {
     }
 
     #[test]
-    fn means_and_bands_match_numpy() {
-        let spreads = [("sd", Spread::Sd), ("se", Spread::Se), ("minmax", Spread::MinMax)];
+    fn means_and_bands_match_numpy_and_scipy() {
+        let spreads = [
+            ("sd", Spread::Sd),
+            ("se", Spread::Se),
+            ("minmax", Spread::MinMax),
+            ("ci95", Spread::Ci95),
+        ];
         let missing_steps =
             [("as_logged", MissingSteps::Skip), ("interpolated", MissingSteps::Interpolate)];
         for case in fixture()["lines"].as_array().unwrap() {
@@ -276,34 +253,6 @@ mod tests {
                 }
             }
         }
-    }
-
-    #[test]
-    fn resampled_interval_matches_all_possible_resamples() {
-        for case in fixture()["resampled"].as_array().unwrap() {
-            let values: Vec<f64> =
-                case["values"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
-            let runs: Vec<History> =
-                values.iter().map(|value| history([(1.0, *value)].into_iter())).collect();
-            let runs: Vec<&History> = runs.iter().collect();
-            let many = Resampling { resamples: 100_000, ..Resampling::default() };
-            let found = band_segments(&runs, Spread::Ci95, MissingSteps::Skip, &many);
-            let (low, high) = found[0].points[0].band.unwrap();
-            // With 100,000 draws, one standard deviation of the rank of the 2.5 % quantile is 0.05 %.
-            for (got, expected) in [(low, &case["low"]), (high, &case["high"])] {
-                let (min, max) = (expected[0].as_f64().unwrap(), expected[1].as_f64().unwrap());
-                assert!((min..=max).contains(&got), "{got} is not in {min}..{max}");
-            }
-        }
-    }
-
-    #[test]
-    fn resampled_band_needs_four_runs() {
-        let runs: Vec<History> =
-            (0..4).map(|i| history([(1.0, f64::from(i)), (2.0, 1.0)].into_iter())).collect();
-        assert!(line(&runs[..3], Spread::Ci95, MissingSteps::Skip)[0].points[0].band.is_none());
-        let (low, high) = line(&runs, Spread::Ci95, MissingSteps::Skip)[0].points[0].band.unwrap();
-        assert!(0.0 < low && low < 1.5 && 1.5 < high && high < 3.0, "{low} {high}");
     }
 
     #[test]

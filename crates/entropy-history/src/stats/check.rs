@@ -1,28 +1,52 @@
 //! The rules of `check`, and whether a run passes or violates each of them; some cannot be applied to a run.
 //!
-//! Bounds apply to the logged values. Rules that compare a run with its own start use the smoothed curve,
-//! like the collapse state. A rule that cannot be applied is reported as skipped, not as violated.
+//! Bounds apply to the logged values. Rules that compare a run with its own start use the level, the median of
+//! five points, like the states. A rule that cannot be applied is reported as skipped, not as violated.
 
 use serde::{Deserialize, Serialize};
 
-use super::health::State;
-use super::smooth::running_mean;
+use super::health::{State, levels, state_words};
 use super::summary::{RunStats, maybe_step};
 use crate::history::{Point, Run};
-use crate::number::{fixed_beyond, percent};
+use crate::number::{fixed_beyond, percent, short};
 
 /// The limits that a run must keep.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Rules {
+    /// States that a run must not have: some of collapsed, exploded and falling.
+    pub states: Vec<State>,
     /// Lower bound in nats, and for how many logged steps in a row the entropy must be below it to violate
     /// the rule.
     pub min: Option<(f64, usize)>,
     /// Upper bound in nats.
     pub max: Option<f64>,
-    /// Largest allowed drop of the smoothed curve below the run's start, as a share of the start.
+    /// Largest allowed drop of the level below the run's start, as a share of the start.
     pub max_drop: Option<f64>,
     /// Runs of a baseline document, and the share by which a mean may be lower than theirs.
     pub baseline: Option<(Vec<BaselineRun>, f64)>,
+}
+
+impl Rules {
+    /// No rules.
+    pub const NONE: Rules =
+        Rules { states: Vec::new(), min: None, max: None, max_drop: None, baseline: None };
+
+    /// Whether there is no rule.
+    pub fn is_empty(&self) -> bool {
+        let Rules { states, min, max, max_drop, baseline } = self;
+        states.is_empty()
+            && min.is_none()
+            && max.is_none()
+            && max_drop.is_none()
+            && baseline.is_none()
+    }
+}
+
+impl Default for Rules {
+    /// That a run neither collapsed nor exploded.
+    fn default() -> Rules {
+        Rules { states: vec![State::Collapsed, State::Exploded], ..Rules::NONE }
+    }
 }
 
 /// A run in a baseline document, which an earlier `stats --json` wrote.
@@ -32,8 +56,8 @@ pub struct BaselineRun {
     pub label: String,
     /// Mean entropy in nats; `None` if it was not finite.
     pub mean: Option<f64>,
-    /// State of the run.
-    pub state: State,
+    /// State of the run, if it has one.
+    pub state: Option<State>,
     /// Which kind of entropy its values are; `None` if the document does not say.
     #[serde(default)]
     pub quantity: Option<String>,
@@ -80,11 +104,13 @@ pub enum Rule {
     Collapse,
     /// The run did not explode.
     Explosion,
+    /// The entropy is not falling towards a collapse.
+    Falling,
     /// The entropy stayed at or above a bound.
     MinEntropy,
     /// The entropy stayed at or below a bound.
     MaxEntropy,
-    /// The smoothed curve kept a share of its start.
+    /// The level kept a share of the start.
     MaxDrop,
     /// The run is no worse than the baseline run of the same label.
     NoWorseThan,
@@ -96,6 +122,7 @@ impl Rule {
         match self {
             Rule::Collapse => "collapse",
             Rule::Explosion => "explosion",
+            Rule::Falling => "falling",
             Rule::MinEntropy => "min-entropy",
             Rule::MaxEntropy => "max-entropy",
             Rule::MaxDrop => "max-drop",
@@ -118,15 +145,13 @@ pub enum Outcome {
 
 /// Checks a run against every rule; `stats` are the statistics of the same run.
 pub fn check(run: &Run, stats: &RunStats, rules: &Rules) -> Vec<Verdict> {
-    let points = run.history.points();
-    let collapse = state_rule(stats, Rule::Collapse, State::Collapsed, "did not collapse");
-    let explosion = state_rule(stats, Rule::Explosion, State::Exploded, "did not explode");
-    let mut verdicts = vec![collapse, explosion];
-    verdicts.extend(rules.min.map(|bound| min_entropy(points, stats, bound)));
-    verdicts.extend(rules.max.map(|bound| max_entropy(points, stats, bound)));
-    verdicts.extend(rules.max_drop.map(|share| max_drop(points, stats, share)));
+    let mut verdicts: Vec<Verdict> =
+        rules.states.iter().map(|state| state_rule(run, stats, *state)).collect();
+    verdicts.extend(rules.min.map(|bound| min_entropy(run, stats, bound)));
+    verdicts.extend(rules.max.map(|bound| max_entropy(run, stats, bound)));
+    verdicts.extend(rules.max_drop.map(|share| max_drop(run, stats, share)));
     if let Some((baseline_runs, tolerance)) = &rules.baseline {
-        verdicts.push(no_worse_than(stats, baseline_runs, *tolerance));
+        verdicts.push(no_worse_than(run, stats, baseline_runs, *tolerance));
     }
     for verdict in &mut verdicts {
         run.history.label().clone_into(&mut verdict.run);
@@ -145,32 +170,51 @@ fn violated(rule: Rule, step: f64, value: f64, bound: f64, message: String) -> V
 }
 
 /// The rule that a run must not be in the state `forbidden`.
-fn state_rule(stats: &RunStats, rule: Rule, forbidden: State, passed: &str) -> Verdict {
-    match (stats.state, stats.state_step, stats.final_ratio) {
-        (State::NotRecorded | State::TooShort, ..) => undecided(rule, stats),
-        (state, Some(step), Some(ratio)) if state == forbidden => {
-            let (state, share) = (state.words(), 100.0 * ratio);
-            let message = format!("{state} at step {step}, and ends at {share:.0} % of its start");
-            let violation = verdict(rule, Outcome::Violated, message);
-            Verdict { step: Some(step), value: Some(ratio), ..violation }
-        }
-        _ => verdict(rule, Outcome::Passed, passed),
+fn state_rule(run: &Run, stats: &RunStats, forbidden: State) -> Verdict {
+    let (rule, passed) = match forbidden {
+        State::Exploded => (Rule::Explosion, "did not explode"),
+        State::Falling => (Rule::Falling, "is not falling"),
+        _ => (Rule::Collapse, "did not collapse"),
+    };
+    let (Some(state), Some(ratio)) = (stats.state, stats.final_ratio) else {
+        return undecided(rule, run, stats);
+    };
+    if state != forbidden {
+        return verdict(rule, Outcome::Passed, passed);
     }
+    let share = 100.0 * ratio;
+    let message = match (stats.state_step, stats.slope) {
+        (Some(step), _) => {
+            format!("{} at step {step}, now {share:.0} % of its start", state.words())
+        }
+        (None, slope) => format!(
+            "falling by {} nats per step, now {share:.0} % of its start",
+            short(slope.unwrap_or(0.0).abs())
+        ),
+    };
+    let violation = verdict(rule, Outcome::Violated, message);
+    Verdict { step: stats.state_step, value: Some(ratio), ..violation }
 }
 
-fn undecided(rule: Rule, stats: &RunStats) -> Verdict {
+/// A rule that compares a run with its own start, for a run without a start.
+fn undecided(rule: Rule, run: &Run, stats: &RunStats) -> Verdict {
     let reason = match stats.state {
-        State::NotRecorded => "every value is 0: entropy was not recorded".to_owned(),
-        _ if stats.points == 1 => "1 point is too few to judge the run".to_owned(),
-        _ => format!("{} points are too few to judge the run", stats.points),
+        Some(State::NotRecorded) => "every value is 0: entropy was not recorded".to_owned(),
+        Some(_) if stats.points == 1 => "1 point is too few to judge the run".to_owned(),
+        Some(_) => format!("{} points are too few to judge the run", stats.points),
+        None => match stats.start {
+            Some(start) => format!("the run starts at {start} nats, not above 0"),
+            None => format!("{} is not an entropy", run.metric),
+        },
     };
     verdict(rule, Outcome::Skipped, reason)
 }
 
-fn min_entropy(points: &[Point], stats: &RunStats, (bound, steps): (f64, usize)) -> Verdict {
-    if stats.state == State::NotRecorded {
-        return undecided(Rule::MinEntropy, stats);
+fn min_entropy(run: &Run, stats: &RunStats, (bound, steps): (f64, usize)) -> Verdict {
+    if stats.is_not_recorded() {
+        return undecided(Rule::MinEntropy, run, stats);
     }
+    let points = run.history.points();
     let mut below = 0;
     for (i, point) in points.iter().enumerate() {
         below = if point.entropy < bound { below + 1 } else { 0 };
@@ -186,10 +230,11 @@ fn min_entropy(points: &[Point], stats: &RunStats, (bound, steps): (f64, usize))
     verdict(Rule::MinEntropy, Outcome::Passed, format!("stayed at or above {bound} nats"))
 }
 
-fn max_entropy(points: &[Point], stats: &RunStats, bound: f64) -> Verdict {
-    if stats.state == State::NotRecorded {
-        return undecided(Rule::MaxEntropy, stats);
+fn max_entropy(run: &Run, stats: &RunStats, bound: f64) -> Verdict {
+    if stats.is_not_recorded() {
+        return undecided(Rule::MaxEntropy, run, stats);
     }
+    let points = run.history.points();
     let Some(&Point { step, entropy }) = points.iter().find(|point| point.entropy > bound) else {
         let message = format!("stayed at or below {bound} nats");
         return verdict(Rule::MaxEntropy, Outcome::Passed, message);
@@ -199,56 +244,58 @@ fn max_entropy(points: &[Point], stats: &RunStats, bound: f64) -> Verdict {
     violated(Rule::MaxEntropy, step, entropy, bound, message)
 }
 
-fn max_drop(points: &[Point], stats: &RunStats, share: f64) -> Verdict {
-    let Some(baseline) = stats.baseline.filter(|baseline| *baseline > 0.0) else {
-        return undecided(Rule::MaxDrop, stats);
+fn max_drop(run: &Run, stats: &RunStats, share: f64) -> Verdict {
+    let Some(start) = stats.start.filter(|start| *start > 0.0) else {
+        return undecided(Rule::MaxDrop, run, stats);
     };
+    let points = run.history.points();
     let values: Vec<f64> = points.iter().map(|point| point.entropy).collect();
-    let smooth = running_mean(&values, 5);
-    let drops = smooth.iter().map(|value| 1.0 - value / baseline);
+    let levels: Vec<f64> = levels(&values).collect();
+    let points = &points[points.len() - levels.len()..];
+    let drops = levels.iter().map(|level| 1.0 - level / start);
     let allowed = percent(share);
     let Some((point, drop)) = points.iter().zip(drops).find(|(_, drop)| *drop > share) else {
         let message = format!("dropped at most {allowed} below its start");
         return verdict(Rule::MaxDrop, Outcome::Passed, message);
     };
     let (step, lost) = (point.step, fixed_beyond(100.0 * drop, 100.0 * share, 0));
-    let message = format!(
-        "the smoothed curve is {lost} % below its start at step {step}, more than {allowed}"
-    );
+    let message =
+        format!("the level is {lost} % below its start at step {step}, more than {allowed}");
     violated(Rule::MaxDrop, step, drop, share, message)
 }
 
-/// A rank of states, larger if worse.
-fn badness(state: State) -> u8 {
-    match state {
-        State::Healthy | State::TooShort => 0,
-        State::Falling => 1,
-        State::Exploded | State::Collapsed | State::NotRecorded => 2,
-    }
+/// Whether a state is a failure. Falling is not: it is a forecast.
+fn has_failed(state: Option<State>) -> bool {
+    matches!(state, Some(State::Exploded | State::Collapsed | State::NotRecorded))
 }
 
-fn no_worse_than(stats: &RunStats, baseline_runs: &[BaselineRun], tolerance: f64) -> Verdict {
+fn no_worse_than(
+    run: &Run,
+    stats: &RunStats,
+    baseline_runs: &[BaselineRun],
+    tolerance: f64,
+) -> Verdict {
     let rule = Rule::NoWorseThan;
     let skipped = |reason: &str| verdict(rule, Outcome::Skipped, reason);
     let Some(before) = baseline_runs.iter().find(|before| before.label == stats.label) else {
         return skipped("the baseline has no run of this label");
     };
-    if matches!(stats.state, State::NotRecorded | State::TooShort) {
-        return undecided(rule, stats);
+    if matches!(stats.state, Some(State::NotRecorded | State::TooShort)) {
+        return undecided(rule, run, stats);
     }
     match before.state {
-        State::NotRecorded => {
+        Some(State::NotRecorded) => {
             return skipped("entropy was not recorded in the baseline: every value is 0");
         }
-        State::TooShort => return skipped("the run has too few points in the baseline"),
+        Some(State::TooShort) => return skipped("the run has too few points in the baseline"),
         _ => {}
     }
     if let Some(was) = before.quantity.as_deref().filter(|was| *was != stats.quantity) {
         let is = stats.quantity;
         return skipped(&format!("different quantities: {is} here, {was} in the baseline"));
     }
-    if badness(stats.state) > badness(before.state) {
-        let (is, was) = (stats.state.words(), before.state.words());
+    if has_failed(stats.state) && !has_failed(before.state) {
+        let (is, was) = (stats.state_words(), state_words(before.state));
         return verdict(rule, Outcome::Violated, format!("is {is}, was {was} in the baseline"));
     }
     if before.coverage == MeanCoverage::StepRange {
@@ -290,7 +337,7 @@ mod tests {
     fn collapse_is_a_violation_without_any_bound() {
         let values: Vec<f64> = (0..100).map(|i| if i < 50 { 2.0 } else { 0.2 }).collect();
         let found = verdicts(&values, &Rules::default());
-        assert_eq!(found[0], (Rule::Collapse, Outcome::Violated, Some(53.0)));
+        assert_eq!(found[0], (Rule::Collapse, Outcome::Violated, Some(57.0)));
         assert_eq!(found[1], (Rule::Explosion, Outcome::Passed, None));
     }
 
@@ -315,13 +362,13 @@ mod tests {
         assert_eq!(at(min(4)).1, Outcome::Passed);
         let max = Rules { max: Some(0.9), ..Rules::default() };
         assert_eq!(at(max), (Rule::MaxEntropy, Outcome::Violated, Some(1.0)));
-        // The mean of steps 11 to 15 is (2 × 1 + 3 × 0.3) / 5 = 0.58.
+        // The median of steps 11 to 15 is the first one that is low.
         let drop = Rules { max_drop: Some(0.4), ..Rules::default() };
-        assert_eq!(at(drop), (Rule::MaxDrop, Outcome::Violated, Some(13.0)));
+        assert_eq!(at(drop), (Rule::MaxDrop, Outcome::Violated, Some(15.0)));
     }
 
     fn baseline_run() -> BaselineRun {
-        let (label, state) = ("x".to_owned(), State::Healthy);
+        let (label, state) = ("x".to_owned(), Some(State::Healthy));
         BaselineRun {
             label,
             mean: Some(1.0),
@@ -340,11 +387,11 @@ mod tests {
     fn unrecorded_and_short_runs_are_not_compared_with_the_baseline() {
         let zeros = [0.0; 50];
         let unrecorded =
-            BaselineRun { state: State::NotRecorded, mean: Some(0.0), ..baseline_run() };
+            BaselineRun { state: Some(State::NotRecorded), mean: Some(0.0), ..baseline_run() };
         assert_eq!(against_baseline(&zeros, baseline_run()), Outcome::Skipped);
         assert_eq!(against_baseline(&zeros, unrecorded.clone()), Outcome::Skipped);
         assert_eq!(against_baseline(&[1.0; 50], unrecorded), Outcome::Skipped);
-        let short = BaselineRun { state: State::TooShort, ..baseline_run() };
+        let short = BaselineRun { state: Some(State::TooShort), ..baseline_run() };
         assert_eq!(against_baseline(&[1.0; 50], short), Outcome::Skipped);
         assert_eq!(against_baseline(&[1.0; 5], baseline_run()), Outcome::Skipped);
         let max = Rules { max: Some(3.0), ..Rules::default() };
@@ -367,7 +414,7 @@ mod tests {
     #[test]
     fn baseline_run_is_found_by_label() {
         let worse = |label: &str, mean, state| {
-            let mean = Some(mean);
+            let (mean, state) = (Some(mean), Some(state));
             let baseline_run =
                 BaselineRun { label: label.to_owned(), mean, state, ..baseline_run() };
             let rules = Rules { baseline: Some((vec![baseline_run], 0.1)), ..Rules::default() };

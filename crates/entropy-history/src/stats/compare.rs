@@ -1,14 +1,15 @@
 //! Which pairs are compared, and how: runs step by step, groups by one number per run.
 
+use std::collections::BTreeMap;
+
 use rayon::prelude::*;
 
-use super::bootstrap::Resampling;
 use super::contrast::{Contrast, ContrastUnit, Statistic};
 use super::group::{Group, GroupMembers, GroupStats, means_over, shared_steps};
-use super::health::State;
+use super::replicates::{copies, limit_note};
 use super::sample::{finite, mean};
 use super::two_sample::{
-    MIN_RESAMPLED_RUNS, holm, improvement_interval, mann_whitney, probability_of_improvement,
+    detectable_difference, holm, improvement_interval, mann_whitney, probability_of_improvement,
     smallest_p, welch,
 };
 use super::{Analysis, pairs};
@@ -24,20 +25,15 @@ pub struct Plan {
     pub groups: Vec<Group>,
     /// Label of the run, or name of the group, that all others are compared with. It must exist.
     pub baseline: Option<String>,
-    /// How intervals are resampled.
-    pub resampling: Resampling,
 }
 
 /// Adds comparisons and groups to the analysis of `comparison`. Runs whose entropy was not recorded are
 /// left out of all means and pairs, because their zeros are not entropies.
 pub fn compare(comparison: &Comparison, analysis: &mut Analysis, plan: &Plan) {
-    let resampling = &plan.resampling;
-    analysis.resampling = Some(*resampling);
-    let recorded: Vec<bool> =
-        analysis.runs.iter().map(|run| run.state != State::NotRecorded).collect();
+    let recorded: Vec<bool> = analysis.runs.iter().map(|run| !run.is_not_recorded()).collect();
     let members = plan.groups.iter().map(|group| GroupMembers::of(comparison, group, &recorded));
     let members: Vec<GroupMembers<'_>> = members.collect();
-    analysis.groups = members.iter().map(|group| GroupStats::of(group, resampling)).collect();
+    analysis.groups = members.iter().map(|group| GroupStats::of(group)).collect();
 
     let by_group = !plan.groups.is_empty();
     let names: Vec<&str> = match by_group {
@@ -57,15 +53,16 @@ pub fn compare(comparison: &Comparison, analysis: &mut Analysis, plan: &Plan) {
     }
     let contrasts = |&(a, b): &(usize, usize)| {
         if by_group {
-            return group_contrasts(&members[a], &members[b], resampling);
+            return group_contrasts(&members[a], &members[b]);
         }
         let history = |i: usize| &comparison.runs()[i].history;
         let unrecorded = [a, b].into_iter().filter(|i| !recorded[*i]);
         let unrecorded: Vec<&str> = unrecorded.map(|i| history(i).label()).collect();
-        pairs::contrasts(history(a), history(b), &unrecorded, resampling)
+        pairs::contrasts(history(a), history(b), &unrecorded)
     };
     analysis.comparisons = pairs.par_iter().flat_map_iter(contrasts).collect();
     adjust_p_values(&mut analysis.comparisons);
+    fill_detectable(&mut analysis.comparisons, &analysis.groups);
 }
 
 /// Indices of the pairs: all others with the baseline, or without one every pair.
@@ -86,11 +83,7 @@ const NORMAL: &str = "runs are independent draws of their recipe, with normally 
 
 /// All statistics of two groups. Each run counts with its mean over the steps that all runs of both groups
 /// share.
-fn group_contrasts(
-    a: &GroupMembers<'_>,
-    b: &GroupMembers<'_>,
-    resampling: &Resampling,
-) -> Vec<Contrast> {
+fn group_contrasts(a: &GroupMembers<'_>, b: &GroupMembers<'_>) -> Vec<Contrast> {
     let (runs_a, runs_b) = (&a.runs, &b.runs);
     let all: Vec<&History> = runs_a.iter().chain(runs_b).copied().collect();
     let steps = shared_steps(&all);
@@ -112,12 +105,21 @@ fn group_contrasts(
     if let Some(why) = refusal {
         return vec![Contrast { note: Some(why.to_owned()), ..empty }];
     }
+    let copies = copies(&all);
+    let limits = limit_note(&all, steps.len());
+    let noted = |why: Option<String>| {
+        let notes: Vec<String> = limits.iter().cloned().chain(why).collect();
+        (!notes.is_empty()).then(|| notes.join("; "))
+    };
     let difference = |statistic, (a, b): (&[f64], &[f64])| {
-        let test = welch(a, b, resampling);
-        let note = match () {
-            () if test.is_some() => None,
-            () if a.len() < 2 || b.len() < 2 => Some("a group of one run has no spread over runs"),
-            () => Some("the means of the runs do not vary"),
+        let test = welch(a, b).filter(|_| copies.is_none());
+        let why = match &copies {
+            _ if test.is_some() => None,
+            Some(copies) => Some(format!("no interval and no p: {copies}")),
+            None if a.len() < 2 || b.len() < 2 => {
+                Some("a group of one run has no spread over runs".to_owned())
+            }
+            None => Some("the means of the runs do not vary".to_owned()),
         };
         Contrast {
             statistic,
@@ -125,7 +127,7 @@ fn group_contrasts(
             low: test.map(|test| test.interval.0),
             high: test.map(|test| test.interval.1),
             p: test.map(|test| test.p),
-            note: note.map(str::to_owned),
+            note: noted(why),
             ..empty.clone()
         }
     };
@@ -141,42 +143,39 @@ fn group_contrasts(
         },
     ];
     if a.len() >= 2 && b.len() >= 2 {
-        contrasts.extend(rank_contrasts(&a, &b, &empty, resampling));
+        contrasts.extend(order_contrasts(&a, &b, &empty, copies.as_deref()));
     }
     contrasts
 }
 
-/// The statistics that only depend on the order of the values, for samples of at least two values.
-fn rank_contrasts(
-    a: &[f64],
-    b: &[f64],
-    empty: &Contrast,
-    resampling: &Resampling,
-) -> [Contrast; 3] {
+/// The statistics that only depend on the order of the values, for samples of at least two values. Copies of one
+/// log have neither p-value nor interval; `copies` names them.
+fn order_contrasts(a: &[f64], b: &[f64], empty: &Contrast, copies: Option<&str>) -> [Contrast; 3] {
     let (m, n) = (a.len(), b.len());
     let test = mann_whitney(a, b);
     let min_p = smallest_p(m, n);
+    let refusal = copies.map(|copies| format!("no p: {copies}"));
     let rank_test = Contrast {
         statistic: Statistic::MannWhitneyU,
         estimate: test.map(|(u, _)| u),
-        p: test.map(|(_, p)| p),
-        method: "Mann-Whitney U, two-sided, exact up to 8 runs without ties".to_owned(),
+        p: test.map(|(_, p)| p).filter(|_| copies.is_none()),
+        method: "Mann-Whitney U, two-sided, exact by permutation up to 8 runs".to_owned(),
         assumption: INDEPENDENT.to_owned(),
-        note: (min_p > 0.05).then(|| format!("with {m} and {n} runs p cannot be below {min_p:.3}")),
+        note: refusal.or_else(|| {
+            (min_p > 0.05).then(|| format!("with {m} and {n} runs p cannot be below {min_p:.3}"))
+        }),
         ..empty.clone()
     };
-    let interval = improvement_interval(a, b, resampling);
-    let note = interval.is_none().then(|| {
-        format!("groups of fewer than {MIN_RESAMPLED_RUNS} runs have no bootstrap interval")
-    });
+    let probability = probability_of_improvement(a, b);
+    let interval = copies.is_none().then(|| improvement_interval(probability, m, n));
     let improvement = Contrast {
         statistic: Statistic::ProbabilityOfImprovement,
-        estimate: Some(probability_of_improvement(a, b)),
+        estimate: Some(probability),
         low: interval.map(|(low, _)| low),
         high: interval.map(|(_, high)| high),
-        method: "percentile bootstrap over the runs of each group".to_owned(),
+        method: "Newcombe's score interval over the runs of each group".to_owned(),
         assumption: INDEPENDENT.to_owned(),
-        note,
+        note: copies.map(|copies| format!("no interval: {copies}")),
         ..empty.clone()
     };
     let delta = |probability: Option<f64>| probability.map(|p| 2.0 * p - 1.0);
@@ -188,6 +187,21 @@ fn rank_contrasts(
         ..improvement.clone()
     };
     [rank_test, cliffs_delta, improvement]
+}
+
+/// Fills in which differences of groups can be detected, once per pair of sizes, because it takes milliseconds.
+fn fill_detectable(contrasts: &mut [Contrast], groups: &[GroupStats]) {
+    let size = |name: &str| groups.iter().find(|group| group.name == name).map(|g| g.runs.len());
+    let mut known: BTreeMap<(usize, usize), Option<f64>> = BTreeMap::new();
+    let tested = [Statistic::MeanDifference, Statistic::LateDifference];
+    for contrast in contrasts.iter_mut().filter(|c| tested.contains(&c.statistic)) {
+        let (Some(m), Some(n), Some(_)) = (size(&contrast.a), size(&contrast.b), contrast.p) else {
+            continue; // runs, or groups without a test
+        };
+        let sizes = (m.min(n), m.max(n));
+        contrast.detectable_sd =
+            *known.entry(sizes).or_insert_with(|| detectable_difference(sizes.0, sizes.1));
+    }
 }
 
 /// Adjusts the p-values of each statistic by Holm for the number of its pairs.

@@ -3,9 +3,10 @@
 use serde::Serialize;
 use statrs::statistics::Statistics;
 
-use super::bootstrap::Resampling;
+use super::replicates::{self, copies};
 use super::sample::finite;
-use super::two_sample::{MIN_RESAMPLED_RUNS, interquartile_mean};
+use super::student::t95;
+use super::two_sample::interquartile_mean;
 use crate::history::{Comparison, History};
 
 /// A group of runs of a comparison; at least one run.
@@ -42,6 +43,8 @@ pub struct GroupStats {
     pub left_out: Vec<String>,
     /// Number of steps that all its runs have.
     pub shared_steps: usize,
+    /// Number of steps that any of its runs has.
+    pub total_steps: usize,
     /// Mean over the runs of each run's mean over the shared steps.
     pub mean: Option<f64>,
     /// Sample standard deviation (n − 1) of the means of the runs.
@@ -92,7 +95,7 @@ pub fn not_recorded(labels: &[&str]) -> String {
 }
 
 impl GroupStats {
-    pub(super) fn of(group: &GroupMembers<'_>, resampling: &Resampling) -> GroupStats {
+    pub(super) fn of(group: &GroupMembers<'_>) -> GroupStats {
         let GroupMembers { name, runs, unrecorded } = group;
         let steps = shared_steps(runs);
         let mut stats = GroupStats {
@@ -100,6 +103,7 @@ impl GroupStats {
             runs: runs.iter().map(|run| run.label().to_owned()).collect(),
             left_out: unrecorded.iter().map(|label| (*label).to_owned()).collect(),
             shared_steps: steps.len(),
+            total_steps: replicates::total_steps(runs),
             ..GroupStats::default()
         };
         stats.note = match () {
@@ -113,37 +117,47 @@ impl GroupStats {
         if stats.note.is_some() {
             return stats;
         }
-        let left_out =
-            (!unrecorded.is_empty()).then(|| format!("left out: {}", not_recorded(unrecorded)));
-        let with = |why: &str| match &left_out {
-            Some(left_out) => Some(format!("{left_out}; {why}")),
-            None => Some(why.to_owned()),
-        };
-        stats.note.clone_from(&left_out);
+        let mut notes = Vec::new();
+        if !unrecorded.is_empty() {
+            notes.push(format!("left out: {}", not_recorded(unrecorded)));
+        }
+        notes.extend(replicates::limit_note(runs, steps.len()));
         let means = means_over(runs, &steps);
         stats.mean = finite(means.iter().mean());
-        if let [_] = means[..] {
-            stats.note = with("one run has no spread over runs");
-            return stats;
-        }
-        stats.std = finite(means.iter().std_dev());
-        if means.len() >= MIN_RESAMPLED_RUNS {
-            stats.iqm = finite(interquartile_mean(&means));
-        }
-        // Means that differ only by rounding do not vary.
-        if stats.std.is_some_and(|std| std <= 1e-12 * means.iter().abs_max()) {
-            stats.note = with("the means of its runs do not vary");
-            return stats;
-        }
-        if let (Some(mean), Some(std)) = (stats.mean, stats.std) {
-            let error = std / (means.len() as f64).sqrt();
-            let half = resampling.t_quantile((means.len() - 1) as f64) * error;
-            stats.low = finite(mean - half);
-            stats.high = finite(mean + half);
-        }
+        stats.fill_spread(&means, copies(runs), &mut notes);
+        stats.note = (!notes.is_empty()).then(|| notes.join("; "));
         stats
     }
+
+    /// Fills in what describes the spread of the means of the runs.
+    fn fill_spread(&mut self, means: &[f64], copies: Option<String>, notes: &mut Vec<String>) {
+        if let [_] = means[..] {
+            notes.push("one run has no spread over runs".to_owned());
+            return;
+        }
+        self.std = finite(means.iter().std_dev());
+        if means.len() >= MIN_IQM_RUNS {
+            self.iqm = finite(interquartile_mean(means));
+        }
+        if let Some(copies) = copies {
+            notes.push(format!("no interval: {copies}"));
+            return;
+        }
+        // Means that differ only by rounding do not vary.
+        if self.std.is_some_and(|std| std <= 1e-12 * means.iter().abs_max()) {
+            notes.push("the means of its runs do not vary".to_owned());
+            return;
+        }
+        if let (Some(mean), Some(std)) = (self.mean, self.std) {
+            let half = t95((means.len() - 1) as f64) * std / (means.len() as f64).sqrt();
+            self.low = finite(mean - half);
+            self.high = finite(mean + half);
+        }
+    }
 }
+
+/// The smallest group with an interquartile mean.
+const MIN_IQM_RUNS: usize = 4;
 
 /// The steps at which every run has a point, in increasing order.
 pub(super) fn shared_steps(runs: &[&History]) -> Vec<f64> {

@@ -258,6 +258,7 @@ fn kind_note(kind: EntropyKind) -> Option<&'static str> {
         EntropyKind::Unknown => {
             Some("it is unknown whether this is the kind of entropy that the law is about")
         }
+        EntropyKind::OtherMetric => Some("the metric on the x axis is not an entropy"),
     }
 }
 

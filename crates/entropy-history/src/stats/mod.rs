@@ -1,16 +1,19 @@
-//! Statistics: slices in, numbers out. They fill the table, the JSON document and the bar charts.
+//! Statistics: slices in, numbers out. They fill the table, the JSON document and the charts.
 
 pub mod band;
 pub mod bootstrap;
 pub mod check;
 pub mod compare;
 pub mod contrast;
+mod cosines;
 pub mod group;
 pub mod health;
 pub mod law;
 mod pairs;
+mod replicates;
 pub mod sample;
 pub mod smooth;
+mod student;
 mod summary;
 pub mod tokens;
 pub mod two_sample;
@@ -21,7 +24,6 @@ use serde::{Deserialize, Serialize};
 pub use summary::RunStats;
 
 use crate::history::{Comparison, Window};
-use bootstrap::Resampling;
 use contrast::Contrast;
 use group::GroupStats;
 use health::Thresholds;
@@ -41,8 +43,8 @@ pub struct Analysis {
     pub comparisons: Vec<Contrast>,
     /// Groups of runs, in the order of their first runs.
     pub groups: Vec<GroupStats>,
-    /// How the intervals of comparisons were resampled; `None` if nothing was compared.
-    pub resampling: Option<Resampling>,
+    /// Always null: intervals are no longer resampled. Older versions wrote their settings under this key.
+    pub resampling: (),
     /// The steps that the numbers cover, if they are limited. States, baselines and half-lives always
     /// cover the whole run.
     pub window: Option<StepRange>,
@@ -70,7 +72,7 @@ pub struct StepRange {
 /// let (history, _) = History::from_raw("flat", EntropyKind::TokenMean, rows)?;
 /// let comparison = Comparison::new(vec![Run::new(history, "flat.jsonl", "jsonl", "entropy")])?;
 /// let stats = &analyse(&comparison, &Thresholds::default()).runs[0];
-/// assert_eq!((stats.mean, stats.state.words()), (Some(2.0), "healthy"));
+/// assert_eq!((stats.mean, stats.state_words()), (Some(2.0), "healthy"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn analyse(comparison: &Comparison, thresholds: &Thresholds) -> Analysis {
@@ -87,7 +89,7 @@ pub fn analyse_window(window: &Window, thresholds: &Thresholds) -> Analysis {
     Analysis { window: Some(steps), notes: vec![WINDOW_NOTE.to_owned()], ..analysis_of(runs) }
 }
 
-const WINDOW_NOTE: &str = "the numbers cover the steps shown; state, baseline, half-life and late slope cover the whole run";
+const WINDOW_NOTE: &str = "the numbers cover the steps shown; state, start, level, half-life and slope cover the whole run";
 
 fn analysis_of(runs: Vec<RunStats>) -> Analysis {
     Analysis {
@@ -96,7 +98,7 @@ fn analysis_of(runs: Vec<RunStats>) -> Analysis {
         runs,
         comparisons: Vec::new(),
         groups: Vec::new(),
-        resampling: None,
+        resampling: (),
         window: None,
         notes: Vec::new(),
     }

@@ -1,35 +1,33 @@
 //! Two runs compared step by step, over the steps that both logged.
 //!
-//! The step-wise differences are resampled, not the two curves, because what both curves share, such as
-//! their trend, is not noise. No p-value is given: the interval is valid for these two runs, and two single
-//! runs say nothing about other seeds of the same recipes.
+//! The intervals are those of the step-wise differences, not of the two curves, because what both curves share,
+//! such as their trend, is not noise. No p-value is given: an interval is valid for these two curves, and two
+//! single runs say nothing about other seeds of their recipes.
 
 use statrs::statistics::Statistics;
 
-use super::bootstrap::{
-    MIN_BLOCKS, PrefixSums, Resampling, block_length, interval, max_block_length, resample,
-};
 use super::contrast::{Contrast, ContrastUnit, Statistic};
+use super::cosines::{LongRunVariance, MIN_SERIES, drifts};
 use super::group::not_recorded;
 use super::sample::{finite, mean};
 use super::smooth::running_mean;
 use crate::history::{History, Point};
 
-/// The smallest number of shared steps that gives an interval.
-const MIN_SHARED_STEPS: usize = 10;
-/// Longer series are averaged over neighbouring steps until they have at most this many values. That bounds
-/// the cost of resampling and does not visibly change an interval.
-const MAX_BINS: usize = 10_000;
+/// Curves that crossed within this many last steps may cross again.
+const RECENT_STEPS: usize = 10;
 
 /// Largest relative rounding error of a logged value: many logs hold 32-bit floats, with 24 bits.
 const ROUNDING: f64 = 1e-6;
 
 const METHOD: &str =
-    "moving-block bootstrap of the step-wise differences, blocks by Politis-White, Student's t";
-const ASSUMPTION: &str = "the differences are stationary over the shared steps; valid for these two runs, not for their \
-                          recipes; in simulations these nominal 95 % intervals covered 73–94 %: read them as optimistic";
+    "equal-weighted cosines of the step-wise differences (Lazarus et al. 2018), Student's t";
+const ASSUMPTION: &str = "the difference is stationary and forgets within 1/30 of the shared steps; valid for these \
+                          two curves, not for other seeds";
+const LATE_ASSUMPTION: &str = "the difference is stationary over the later half of the shared steps; valid for these \
+                               two curves, not for other seeds";
 
-const DRIFTS: &str = "the difference drifts over the whole run: the interval is rough";
+const DRIFTS: &str = "no interval, because the difference drifts: see the last tenth";
+const CONSTANT: &str = "the difference does not vary";
 
 /// The steps that two runs share, with the values of both.
 struct SharedSteps {
@@ -72,12 +70,7 @@ impl SharedSteps {
 
 /// All statistics of two runs; one that cannot be computed has a note that says why. `unrecorded` holds the
 /// labels of those of the two whose entropy was not recorded.
-pub(super) fn contrasts(
-    a: &History,
-    b: &History,
-    unrecorded: &[&str],
-    resampling: &Resampling,
-) -> Vec<Contrast> {
+pub(super) fn contrasts(a: &History, b: &History, unrecorded: &[&str]) -> Vec<Contrast> {
     let shared = SharedSteps::of(a.points(), b.points());
     let refusal = if a.kind() != b.kind() {
         let (a, b) = (a.kind().words(), b.kind().words());
@@ -99,8 +92,8 @@ pub(super) fn contrasts(
         return vec![Contrast { note: refusal, ..empty }];
     }
     let differences = shared.differences();
-    let [mean, ratio] = over_all_steps(&shared, &differences, resampling);
-    let late = late_difference(&differences, shared.noise(), resampling);
+    let [mean, ratio] = over_all_steps(&shared, &differences);
+    let late = late_difference(&differences, shared.noise());
     let separation = separation(&shared.steps, &differences, shared.noise());
     let contrast = |statistic, number: PairEstimate| Contrast {
         statistic,
@@ -112,17 +105,24 @@ pub(super) fn contrasts(
     };
     vec![
         contrast(Statistic::MeanDifference, mean),
-        contrast(Statistic::LateDifference, late),
-        contrast(Statistic::AreaRatio, ratio),
+        Contrast {
+            method: format!("{METHOD}; variance of the later half of the steps"),
+            assumption: LATE_ASSUMPTION.to_owned(),
+            ..contrast(Statistic::LateDifference, late)
+        },
+        Contrast {
+            method: format!("{METHOD}; on the logarithm of the ratio by the delta method"),
+            ..contrast(Statistic::AreaRatio, ratio)
+        },
         Contrast {
             method: "last sign change of the difference of the 5-point running means".to_owned(),
-            assumption: "valid for these two runs".to_owned(),
+            assumption: "valid for these two curves".to_owned(),
             ..contrast(Statistic::SeparationStep, separation)
         },
     ]
 }
 
-/// An estimate with its interval; the note says why one is missing.
+/// An estimate with its 95 % interval; the note says why one is missing.
 #[derive(Default)]
 struct PairEstimate {
     estimate: Option<f64>,
@@ -138,99 +138,86 @@ impl PairEstimate {
     fn missing(why: &str) -> PairEstimate {
         PairEstimate { note: Some(why.to_owned()), ..PairEstimate::default() }
     }
+
+    /// Adds the interval, or the reason for its absence.
+    fn with(self, interval: Result<(f64, f64), String>) -> PairEstimate {
+        match (self.estimate, interval) {
+            (None, _) => self,
+            (_, Ok((low, high))) => {
+                let interval = finite(low).zip(finite(high));
+                PairEstimate { interval, ..self }
+            }
+            (_, Err(why)) => PairEstimate { note: Some(why), ..self },
+        }
+    }
 }
 
-/// Number of neighbouring steps to average so that a series of `n` values has at most [`MAX_BINS`].
-fn bin_width(n: usize) -> usize {
-    n.div_ceil(MAX_BINS)
+/// Why a series of differences has no interval.
+fn check_series(series: &[f64], noise: f64) -> Result<(), String> {
+    if series.len() < MIN_SERIES {
+        return Err(format!("fewer than {MIN_SERIES} shared steps have no interval"));
+    }
+    if is_constant(series, noise) {
+        return Err(CONSTANT.to_owned());
+    }
+    Ok(())
 }
 
-/// Means of `width` neighbouring values.
-fn binned(values: &[f64], width: usize) -> Vec<f64> {
-    values.chunks(width).map(mean).collect()
-}
-
-/// The mean difference and the ratio of areas, with intervals from the same resamples.
-fn over_all_steps(
-    shared: &SharedSteps,
-    differences: &[f64],
-    resampling: &Resampling,
-) -> [PairEstimate; 2] {
+/// The mean difference and the ratio of areas.
+fn over_all_steps(shared: &SharedSteps, differences: &[f64]) -> [PairEstimate; 2] {
+    let n = differences.len();
     let weights = shared.weights();
-    let weighted = |values: &[f64]| values.iter().zip(&weights).map(|(v, w)| v * w).collect();
-    let (weighted_a, weighted_b): (Vec<f64>, Vec<f64>) = (weighted(&shared.a), weighted(&shared.b));
-    let (area_a, area_b) = (weighted_a.iter().sum::<f64>(), weighted_b.iter().sum::<f64>());
-    let mut difference = PairEstimate::of(mean(differences));
-    let mut ratio = match shared.steps.len() > 1 && area_a > 0.0 && area_b > 0.0 {
-        true => PairEstimate::of(area_a / area_b),
-        false => PairEstimate::missing("an area that is not positive has no ratio"),
-    };
+    let area = |values: &[f64]| values.iter().zip(&weights).map(|(v, w)| v * w).sum::<f64>();
+    let (area_a, area_b) = (area(&shared.a), area(&shared.b));
 
-    if shared.steps.len() < MIN_SHARED_STEPS {
-        let note = format!("fewer than {MIN_SHARED_STEPS} shared steps have no interval");
-        difference.note = Some(note);
-        return [difference, ratio];
+    let estimate = mean(differences);
+    let half_width = || {
+        check_series(differences, shared.noise())?;
+        if drifts(differences) {
+            return Err(DRIFTS.to_owned());
+        }
+        let variance = LongRunVariance::of(differences).ok_or("the numbers are too large")?;
+        Ok(variance.half_width(n))
+    };
+    let around = half_width().map(|half| (estimate - half, estimate + half));
+    let difference = PairEstimate::of(estimate).with(around);
+
+    if n < 2 || area_a <= 0.0 || area_b <= 0.0 {
+        return [difference, PairEstimate::missing("an area that is not positive has no ratio")];
     }
-    if is_constant(differences, shared.noise()) {
-        difference.note = Some("the difference does not vary".to_owned());
-        return [difference, ratio];
-    }
-    let width = bin_width(differences.len());
-    let values = binned(differences, width);
-    let n = values.len();
-    let length = block_length(&values);
-    let centre = mean(&values);
-    let sums = PrefixSums::of(values.iter().map(|v| v - centre));
-    let sums_a = PrefixSums::of(binned(&weighted_a, width).into_iter());
-    let sums_b = PrefixSums::of(binned(&weighted_b, width).into_iter());
-    let (mut means, mut log_ratios) = (Vec::new(), Vec::new());
-    let shape = (n, length.ceil() as usize);
-    resample(shape.0, shape.1, resampling, |blocks| {
-        means.push(sums.over(blocks) / n as f64);
-        log_ratios.push((sums_a.over(blocks) / sums_b.over(blocks)).ln());
-    });
-    let note = (length >= max_block_length(n)).then(|| DRIFTS.to_owned());
-    if let Some(estimate) = difference.estimate {
-        difference.interval = interval(estimate, means, shape, resampling);
-        difference.note.clone_from(&note);
-    }
-    if let Some(estimate) = ratio.estimate {
-        let ends = interval(estimate.ln(), log_ratios, shape, resampling);
-        ratio.interval = ends.map(|(low, high)| (low.exp(), high.exp()));
-        ratio.note = note;
-    }
-    [difference, ratio]
+    // The log of the ratio has the error of Σ w (a − r b), relative to Σ w a.
+    let ratio = area_a / area_b;
+    let values = shared.a.iter().zip(&shared.b).zip(&weights);
+    let errors: Vec<f64> = values.map(|((a, b), weight)| weight * (a - ratio * b)).collect();
+    let largest_weight = weights.iter().copied().fold(0.0, f64::max);
+    let log_half_width = || {
+        check_series(&errors, shared.noise() * largest_weight)?;
+        if drifts(&errors) {
+            return Err(DRIFTS.to_owned());
+        }
+        let variance = LongRunVariance::of(&errors).ok_or("the numbers are too large")?;
+        Ok(variance.half_width(n) * n as f64 / area_a)
+    };
+    let around = log_half_width().map(|half| (ratio * (-half).exp(), ratio * half.exp()));
+    [difference, PairEstimate::of(ratio).with(around)]
 }
 
-/// The mean of the last tenth of the differences. A tenth has too few steps to estimate its own
-/// autocorrelation, so the block length is that of the second half.
-fn late_difference(differences: &[f64], noise: f64, resampling: &Resampling) -> PairEstimate {
+/// The mean of the last tenth of the differences.
+fn late_difference(differences: &[f64], noise: f64) -> PairEstimate {
     let n = differences.len();
     let late = &differences[n - n.div_ceil(10)..];
-    let mut result = PairEstimate::of(mean(late));
-    let Some(estimate) = result.estimate else { return result };
-    let width = bin_width(n);
-    let length = block_length(&binned(&differences[n / 2..], width)).ceil() as usize;
-    let values = binned(late, width);
-    let why = match () {
-        () if late.len() < MIN_SHARED_STEPS => Some("it has too few steps for an interval"),
-        () if is_constant(late, noise) => Some("the difference does not vary there"),
-        () if (values.len() as f64) < MIN_BLOCKS * length as f64 => {
-            Some("no interval: the last tenth is too short for its autocorrelation")
+    let estimate = mean(late);
+    let half_width = || {
+        check_series(differences, noise)?;
+        if is_constant(&differences[n / 2..], noise) {
+            return Err(format!("{CONSTANT} over the later half"));
         }
-        () => None,
+        let variance =
+            LongRunVariance::of_later_half(differences).ok_or("the numbers are too large")?;
+        Ok(variance.half_width(late.len()))
     };
-    if let Some(why) = why {
-        result.note = Some(why.to_owned());
-        return result;
-    }
-    let sums = PrefixSums::of(values.iter().map(|v| v - estimate));
-    let mut means = Vec::new();
-    resample(values.len(), length, resampling, |blocks| {
-        means.push(sums.over(blocks) / values.len() as f64);
-    });
-    result.interval = interval(estimate, means, (values.len(), length), resampling);
-    result
+    let around = half_width().map(|half: f64| (estimate - half, estimate + half));
+    PairEstimate::of(estimate).with(around)
 }
 
 /// The first step after the last crossing of the smoothed curves.
@@ -242,11 +229,10 @@ fn separation(steps: &[f64], differences: &[f64], noise: f64) -> PairEstimate {
     }
     let crossed = smooth.iter().rposition(|d| d.signum() != last.signum() || d.abs() <= noise);
     let note = match crossed {
-        None => Some("they never cross".to_owned()),
-        Some(i) if i + 1 + MIN_SHARED_STEPS > smooth.len() => {
+        Some(i) if i + 1 + RECENT_STEPS > smooth.len() => {
             Some("they crossed within the last steps and may cross again".to_owned())
         }
-        Some(_) => None,
+        _ => None,
     };
     let first = crossed.map_or(0, |i| i + 1);
     PairEstimate { estimate: Some(steps[first]), note, ..PairEstimate::default() }

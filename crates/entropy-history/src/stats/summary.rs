@@ -3,7 +3,7 @@
 use serde::{Serialize, Serializer};
 use statrs::statistics::Statistics;
 
-use super::health::{Health, State, Thresholds};
+use super::health::{Health, State, Thresholds, state_words};
 use super::sample::{finite, median_in_place};
 use crate::history::{Point, Repairs, Run, StageBoundary};
 use crate::quantity::Sign;
@@ -56,26 +56,35 @@ pub struct RunStats {
     pub min_step: f64,
     /// Area under the curve in nats × steps, by trapezoids; `None` for one point.
     pub auc: Option<f64>,
-    /// The first step at which the smoothed curve is at or below half of the baseline.
+    /// The first step at which the centred mean of five points is at or below half of the start.
     #[serde(serialize_with = "maybe_step")]
     pub half_life_step: Option<f64>,
-    /// State of the run.
-    pub state: State,
-    /// The step at which a collapse or an explosion began.
+    /// State of the run; `None` if the values are not entropies, or if the start is not above 0.
+    pub state: Option<State>,
+    /// The step at which a collapse or an explosion was confirmed.
     #[serde(serialize_with = "maybe_step")]
     pub state_step: Option<f64>,
-    /// Entropy at the start: see [`Health::baseline`].
+    /// The median of the first five points.
+    pub start: Option<f64>,
+    /// The median of the last five points.
+    pub level: Option<f64>,
+    /// Theil–Sen slope of the last third of the points, in nats per step.
+    pub slope: Option<f64>,
+    /// `start`, under the key of older versions.
     pub baseline: Option<f64>,
-    /// The last value of the smoothed curve as a share of the baseline.
+    /// The level as a share of the start.
     pub final_ratio: Option<f64>,
-    /// Slope of the last fifth of the smoothed curve in nats per 100 steps.
+    /// `slope` in nats per 100 steps, under the key of older versions.
     pub late_slope: Option<f64>,
     /// Boundaries between training stages that were concatenated.
     pub joints: Vec<StageBoundary>,
     /// Counts of what was repaired in the log.
     pub repairs: Repairs,
-    /// Warnings about the data.
+    /// Warnings about the data, and about the state.
     pub warnings: Vec<String>,
+    /// The warnings about the state.
+    #[serde(skip)]
+    pub state_warnings: Vec<String>,
 }
 
 impl RunStats {
@@ -89,13 +98,7 @@ impl RunStats {
     pub fn of_part(part: &Run, whole: &Run, thresholds: &Thresholds) -> RunStats {
         let points = part.history.points();
         let values = entropies(points);
-        let health = || match std::ptr::eq(part, whole) {
-            true => Health::of(points, &values, thresholds),
-            false => {
-                let points = whole.history.points();
-                Health::of(points, &entropies(points), thresholds)
-            }
-        };
+        let health = || Health::of(whole, thresholds);
         let spread = || (finite(values.iter().mean()), finite(values.iter().std_dev()));
         let (health, (mean, std)) = rayon::join(health, spread);
         let (first, last) = (points[0], points[points.len() - 1]);
@@ -124,13 +127,27 @@ impl RunStats {
             half_life_step: health.half_life_step,
             state: health.state,
             state_step: health.state_step,
-            baseline: health.baseline,
-            final_ratio: health.final_ratio.and_then(finite),
-            late_slope: health.late_slope.and_then(finite),
+            start: health.start,
+            level: health.level,
+            slope: health.slope.and_then(finite),
+            baseline: health.start,
+            final_ratio: health.final_ratio().and_then(finite),
+            late_slope: health.slope.and_then(|slope| finite(100.0 * slope)),
             joints: part.stages.clone(),
             repairs: part.repairs,
-            warnings: part.warnings.clone(),
+            warnings: part.warnings.iter().chain(&health.warnings).cloned().collect(),
+            state_warnings: health.warnings,
         }
+    }
+
+    /// The state in words, and `no state` for a run without one.
+    pub fn state_words(&self) -> &'static str {
+        state_words(self.state)
+    }
+
+    /// Whether every value is exactly 0, as trainers log it when they do not record the entropy.
+    pub fn is_not_recorded(&self) -> bool {
+        self.state == Some(State::NotRecorded)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::theme::Style;
 use crate::titles::BODY;
 use entropy_history::label::visible;
 use entropy_history::stats::Analysis;
-use entropy_history::stats::health::State;
+use entropy_history::stats::health::level_at;
 
 /// An event on a curve, with its position in px.
 struct CurveEvent {
@@ -31,14 +31,17 @@ fn curve_events(
 ) -> Vec<CurveEvent> {
     let event = |curve: &Curve<'_>, step: f64, words: String, is_state: bool| {
         let (style, points) = (curve.style?, curve.shown()?.points());
-        let point = points.get(points.partition_point(|p| p.step < step))?;
-        let at = (area.x.at(point.step), area.y.at(point.entropy));
+        let i = points.partition_point(|p| p.step < step);
+        let point = points.get(i)?;
+        // A state is that of the level; the logged value may be a spike.
+        let value = if is_state { level_at(points, i) } else { point.entropy };
+        let at = (area.x.at(point.step), area.y.at(value));
         area.contains(at).then_some(CurveEvent { at, style, words, is_state })
     };
     let mut events = Vec::new();
     for (curve, stats) in curves.iter().zip(&analysis.runs) {
         let Some(step) = stats.state_step else { continue };
-        let word = if stats.state == State::Exploded { "exploded" } else { "collapsed" };
+        let word = stats.state_words();
         let words = format!("{word} at {}", options.x_axis.position(step));
         events.extend(event(curve, step, words, true));
     }

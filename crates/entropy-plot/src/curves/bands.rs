@@ -71,7 +71,7 @@ fn mean_segments(
         .map(|run| smooth(run).map_or(Cow::Borrowed(&run.history), Cow::Owned))
         .collect();
     let histories: Vec<&History> = histories.iter().map(AsRef::as_ref).collect();
-    band_segments(&histories, grouped.spread, grouped.missing_steps, &grouped.resampling)
+    band_segments(&histories, grouped.spread, grouped.missing_steps)
 }
 
 fn shared_points(segments: &[BandSegment]) -> usize {
@@ -84,8 +84,7 @@ fn mean_warning(
     segments: &[BandSegment],
     grouped: &GroupOptions,
 ) -> Option<String> {
-    let runs = members.len();
-    if runs == 1 {
+    if members.len() == 1 {
         return None;
     }
     let shared = shared_points(segments);
@@ -94,7 +93,6 @@ fn mean_warning(
         MissingSteps::Skip => "; values between logged points were not interpolated",
         MissingSteps::Interpolate => "",
     };
-    let min_runs = grouped.spread.min_runs();
     match shared {
         0 => Some(format!(
             "its runs share no point of the x axis and have no mean{not_interpolated}"
@@ -105,9 +103,6 @@ fn mean_warning(
             Some(format!(
                 "its runs share {shared} {points} of the x axis, and the shortest run has {shortest} points{not_interpolated}"
             ))
-        }
-        _ if segments.iter().all(|segment| segment.runs < min_runs) => {
-            Some(format!("{runs} runs: a bootstrap band needs {min_runs}"))
         }
         _ => None,
     }
@@ -202,13 +197,7 @@ pub(super) fn subtitle_parts(
             Spread::Sd => "band: ± standard deviation of runs".to_owned(),
             Spread::Se => "band: ± standard error of the mean".to_owned(),
             Spread::MinMax => "band: smallest to largest run".to_owned(),
-            Spread::Ci95 => {
-                let level = 100.0 * grouped.resampling.level;
-                let (resamples, seed) = (grouped.resampling.resamples, grouped.resampling.seed);
-                format!(
-                    "band: {level:.0} % interval of the mean, {resamples} resamples of runs, seed {seed}"
-                )
-            }
+            Spread::Ci95 => "band: 95 % interval of the mean, Student’s t over runs".to_owned(),
         });
     }
     if options.smoothing != Smoothing::None || curves.iter().any(|curve| curve.runs().len() > 1) {

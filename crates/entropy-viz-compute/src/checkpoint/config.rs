@@ -54,6 +54,11 @@ impl Config {
         self.value.get(key).filter(|value| !value.is_null())
     }
 
+    /// The keys and values, in the order of the file.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.value.as_object().into_iter().flatten().map(|(key, value)| (key.as_str(), value))
+    }
+
     /// The object under a key, unless it is missing or empty.
     pub(crate) fn section(&self, key: &str) -> Option<Config> {
         let value =

@@ -1,16 +1,24 @@
 //! LoRA adapters of PEFT: W + (alpha / r)·B·A, merged when the weights are loaded.
 //!
-//! `adapter_model.safetensors` has `base_model.model.<module>.lora_A.weight` (r × in) and `lora_B` (out × r). Any
-//! other tensor replaces that of the base model (`modules_to_save`).
+//! `adapter_model.safetensors` has, behind `base_model.model.`:
+//!
+//! - `<module>.lora_A.weight` (r × in) and `lora_B` (out × r);
+//! - `<module>.lora_magnitude_vector` (out) of DoRA: the norms of the merged weight's rows;
+//! - `<module>.lora_embedding_A` (r × vocabulary) and `lora_embedding_B` (hidden × r), for W + (alpha / r)·(B·A)ᵀ;
+//! - factors of stacked experts (`target_parameters`): A is (experts·r) × in, expert by expert; B is out ×
+//!   (r·experts), rank by rank. The second parameter of a module has `<module>.base_layer.lora_A.weight`;
+//! - other tensors, which replace those of the base model (`modules_to_save`, saved embeddings, biases).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use anyhow::{anyhow, bail};
+use anyhow::{Context, anyhow, bail};
+use entropy_shell::CliError;
 use serde_json::Value;
 use tch::{Kind, Tensor};
 
-use super::config::{Config, read_json};
+use super::config::read_json;
+use super::lora_config::LoraConfig;
 use super::tensor_file::TensorFile;
 
 const PREFIX: &str = "base_model.model.";
@@ -18,11 +26,23 @@ const PREFIX: &str = "base_model.model.";
 /// An adapter, applied to the tensors of its base model.
 pub(super) struct LoraAdapter {
     path: String,
+    config: LoraConfig,
     file: TensorFile,
-    names: BTreeMap<String, String>, // name in the base model -> name in the adapter's file
+    /// Name in the base model -> name in the adapter's file.
+    replacements: BTreeMap<String, String>,
+    /// Module -> factors; stacked experts have one pair per adapted parameter.
+    factors: BTreeMap<String, Vec<Factors>>,
+    /// Module -> name of its lora_magnitude_vector.
+    magnitudes: BTreeMap<String, String>,
     used: BTreeSet<String>,
-    alpha: f64,
-    rank_stabilised: bool,
+}
+
+/// The names in the adapter's file of the factors of one weight.
+#[derive(Debug, Clone)]
+struct Factors {
+    a: String,
+    b: String,
+    is_embedding: bool,
 }
 
 impl LoraAdapter {
@@ -33,67 +53,146 @@ impl LoraAdapter {
         Ok(base.unwrap_or("an unnamed model").to_owned())
     }
 
-    pub(super) fn open(directory: &Path) -> anyhow::Result<LoraAdapter> {
-        let path = directory.join("adapter_config.json");
-        let config = Config::read_file(&path)?;
-        let kind = config.string("peft_type")?;
-        if kind != "LORA" {
-            bail!("{}: peft_type {kind} is not supported; only LORA is", path.display());
-        }
-        let off = |value: &Value| *value == Value::Bool(false);
-        let empty = |value: &Value| value.as_object().is_some_and(serde_json::Map::is_empty);
-        config.refuse("use_dora", off)?;
-        config.refuse("fan_in_fan_out", off)?;
-        config.refuse("rank_pattern", |_| true)?; // the rank is read from the shape of A
-        config.refuse("alpha_pattern", empty)?;
-        config.refuse("layer_replication", |_| false)?;
+    pub(super) fn open(directory: &Path) -> Result<LoraAdapter, CliError> {
+        let config = LoraConfig::read(directory)?;
         let file = TensorFile::open(&directory.join("adapter_model.safetensors"))?;
-        let names = file.names().into_iter().map(|name| {
+        let (mut replacements, mut magnitudes) = (BTreeMap::new(), BTreeMap::new());
+        let mut factors = BTreeMap::<_, Vec<_>>::new();
+        for name in file.names() {
             let base = name.strip_prefix(PREFIX).unwrap_or(&name);
-            (base.replace(".base_layer.", "."), name.clone())
-        });
-        let names = names.collect();
+            if let Some(module) = base.strip_suffix(".lora_A.weight") {
+                let b = format!("{}B.weight", &name[..name.len() - "A.weight".len()]);
+                let pair = Factors { a: name.clone(), b, is_embedding: false };
+                factors.entry(module.replace(".base_layer", "")).or_default().push(pair);
+            } else if let Some(module) = base.strip_suffix(".lora_embedding_A") {
+                let b = format!("{}B", &name[..name.len() - 1]);
+                let pair = Factors { a: name.clone(), b, is_embedding: true };
+                factors.entry(module.to_owned()).or_default().push(pair);
+            } else if let Some((module, _)) = base.split_once(".lora_magnitude_vector") {
+                magnitudes.insert(module.to_owned(), name);
+            } else if !base.contains(".lora_") {
+                replacements.insert(base.replace(".base_layer.", "."), name);
+            }
+        }
         Ok(LoraAdapter {
             path: directory.display().to_string(),
-            names,
-            used: BTreeSet::new(),
-            alpha: config.number("lora_alpha")?,
-            rank_stabilised: config.flag_or("use_rslora", false)?,
+            config,
             file,
+            replacements,
+            factors,
+            magnitudes,
+            used: BTreeSet::new(),
         })
+    }
+
+    /// Declares that the base model has one tensor for these two names. A tensor that replaces it replaces both,
+    /// unless its module was trained as a copy (`modules_to_save`).
+    pub(super) fn tie(&mut self, a: &str, b: &str) {
+        for (from, to) in [(a, b), (b, a)] {
+            let Some(name) = self.replacements.get(from).cloned() else { continue };
+            if !self.config.saves_module_of(from) {
+                self.replacements.entry(to.to_owned()).or_insert(name);
+            }
+        }
+    }
+
+    /// Whether the adapter changes a tensor of the base model.
+    pub(super) fn changes(&self, name: &str) -> bool {
+        let module = name.strip_suffix(".weight").unwrap_or(name);
+        self.replacements.contains_key(name) || self.factors.contains_key(module)
     }
 
     /// The tensor `name` of the base model, with the adapter merged or replaced by the adapter's tensor.
     pub(super) fn apply(&mut self, name: &str, base: Tensor) -> anyhow::Result<Tensor> {
-        if let Some(replacement) = self.names.get(name) {
-            self.used.insert(name.to_owned());
-            return self.file.view(replacement);
-        }
+        let base = match self.replacements.get(name).cloned() {
+            Some(replacement) => self.take(&replacement)?,
+            None => base,
+        };
         let Some(module) = name.strip_suffix(".weight") else { return Ok(base) };
-        let (a, b) = (format!("{module}.lora_A.weight"), format!("{module}.lora_B.weight"));
-        let (Some(a_name), Some(b_name)) = (self.names.get(&a), self.names.get(&b)) else {
-            return Ok(base);
+        let Some(factors) = self.factors.get(module).cloned() else { return Ok(base) };
+        let [Factors { a, b, is_embedding }] = &factors[..] else {
+            bail!("{}: {module} has more than one adapter", self.path);
         };
-        let factor = |name: &str| -> anyhow::Result<Tensor> {
-            Ok(self.file.view(name)?.f_to_kind(Kind::Float)?)
+        let (down, up) = (self.factor(a)?, self.factor(b)?);
+        let change = match (*is_embedding, down.dim(), up.dim()) {
+            (false, 2, 2) => up.f_matmul(&down),
+            (true, 2, 2) => down.f_transpose(0, 1)?.f_matmul(&up.f_transpose(0, 1)?),
+            _ => bail!("{}: {a} is not a matrix", self.path),
         };
-        let (down, up) = (factor(a_name)?, factor(b_name)?);
-        let rank = down.size()[0] as f64;
-        let scale = self.alpha / if self.rank_stabilised { rank.sqrt() } else { rank };
-        let fits = down.size()[1..] == base.size()[1..] && up.size()[..1] == base.size()[..1];
-        if !fits {
-            return Err(anyhow!(
-                "{}: the shape of {a} does not match {name} of the base model",
-                self.path
-            ));
+        let change = change.ok().filter(|change| change.size() == base.size());
+        let Some(change) = change else {
+            bail!("{}: the shape of {a} does not match {name} of the base model", self.path);
+        };
+        let scale = self.config.scale(module, down.size()[0]);
+        let merged = (base.f_to_kind(Kind::Float)? + change * scale).f_contiguous()?;
+        match self.config.dora {
+            true => self.with_magnitudes(module, *is_embedding, merged),
+            false => Ok(merged),
         }
-        self.used.extend([a, b]);
-        Ok((base.f_to_kind(Kind::Float)? + up.f_matmul(&down)? * scale).f_contiguous()?)
+    }
+
+    /// DoRA: scales the rows of a merged weight to the magnitudes of the adapter.
+    fn with_magnitudes(
+        &mut self,
+        module: &str,
+        is_embedding: bool,
+        merged: Tensor,
+    ) -> anyhow::Result<Tensor> {
+        if is_embedding {
+            bail!("{}: DoRA of the embedding {module} is not supported", self.path);
+        }
+        let name = self.magnitudes.get(module).cloned().with_context(|| {
+            format!("{}: use_dora is true, but {module} has no lora_magnitude_vector", self.path)
+        })?;
+        let magnitudes = self.factor(&name)?.f_view([-1, 1])?;
+        let norms = merged.f_norm_scalaropt_dim(2.0, [1], true)?;
+        if magnitudes.size() != norms.size() {
+            bail!("{}: the shape of {name} does not match its weight", self.path);
+        }
+        Ok(magnitudes.f_div(&norms)?.f_mul(&merged)?)
+    }
+
+    /// The change of stacked experts, experts × out × in in f32, if the adapter has one for the parameter `name`.
+    pub(super) fn expert_change(
+        &mut self,
+        name: &str,
+        shape: [i64; 3],
+    ) -> anyhow::Result<Option<Tensor>> {
+        let [experts, rows, columns] = shape;
+        let module = name.rsplit_once('.').map_or(name, |(module, _)| module);
+        for Factors { a, b, .. } in self.factors.get(module).cloned().unwrap_or_default() {
+            let (down, up) = (self.file.shape(&a)?, self.file.shape(&b)?);
+            if down.last() != Some(&columns) || up.first() != Some(&rows) {
+                continue; // that of the module's other parameter
+            }
+            let rank = self.config.rank(name)?;
+            if down != [experts * rank, columns] || up != [rows, rank * experts] {
+                bail!(
+                    "{}: the shape of {a} does not match {experts} experts with rank {rank}",
+                    self.path
+                );
+            }
+            let down = self.factor(&a)?.f_view([experts, rank, columns])?;
+            let up = self.factor(&b)?.f_view([rows, rank, experts])?.f_permute([2, 0, 1])?;
+            return Ok(Some(up.f_matmul(&down)? * self.config.scale(name, rank)));
+        }
+        Ok(None)
+    }
+
+    /// A tensor of the adapter's file.
+    fn take(&mut self, name: &str) -> anyhow::Result<Tensor> {
+        let tensor = self.file.view(name).with_context(|| format!("cannot use {}", self.path))?;
+        self.used.insert(name.to_owned());
+        Ok(tensor)
+    }
+
+    fn factor(&mut self, name: &str) -> anyhow::Result<Tensor> {
+        Ok(self.take(name)?.f_to_kind(Kind::Float)?)
     }
 
     /// Checks that all tensors of the adapter were used.
     pub(super) fn finish(&self) -> anyhow::Result<()> {
-        match self.names.keys().find(|name| !self.used.contains(*name)) {
+        match self.file.names().into_iter().find(|name| !self.used.contains(name)) {
             Some(name) => {
                 Err(anyhow!("cannot use {}: the base model has no tensor for {name}", self.path))
             }

@@ -9,6 +9,8 @@ mod dcp;
 mod deepspeed;
 mod fsdp;
 mod lora;
+mod lora_adapter;
+mod lora_config;
 mod lora_state;
 mod names;
 mod source;
@@ -20,7 +22,7 @@ pub(crate) mod weights;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use entropy_shell::{CliError, WithHint};
 use serde_json::Value;
 
@@ -78,10 +80,13 @@ pub(crate) fn find(path: &Path) -> Result<ModelPath, CliError> {
     Ok(ModelPath::Run { checkpoints, unusable })
 }
 
-/// The step in one of the last three components of a path: `global_step_40/actor/huggingface`, `checkpoint-40`.
+/// A path has its step in one of its last components: `global_step_40/actor/huggingface/lora_adapter`.
+const STEP_DEPTH: usize = 4;
+
+/// The step of a path: `global_step_40/actor/huggingface`, `checkpoint-40`.
 fn step_of(path: &Path) -> Option<u64> {
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    path.ancestors().take(3).find_map(step_named)
+    path.ancestors().take(STEP_DEPTH).find_map(step_named)
 }
 
 fn step_named(path: &Path) -> Option<u64> {
@@ -93,7 +98,7 @@ fn step_named(path: &Path) -> Option<u64> {
 /// The directory that contains the `global_step_N` or `checkpoint-N` of a checkpoint, if there is one.
 pub(crate) fn run_of(path: &Path) -> Option<PathBuf> {
     let path = fs::canonicalize(path).ok()?;
-    let step = path.ancestors().take(3).find(|path| step_named(path).is_some())?;
+    let step = path.ancestors().take(STEP_DEPTH).find(|path| step_named(path).is_some())?;
     step.parent().map(Path::to_owned)
 }
 
@@ -127,8 +132,18 @@ fn entries(directory: &Path) -> Result<Vec<PathBuf>, CliError> {
     Ok(entries)
 }
 
-/// The checkpoint in a directory, or in one of the subdirectories where trainers save it.
+/// The checkpoint in a directory, or in one of the subdirectories where trainers save it; if a trainer saved an
+/// adapter on top of it, the adapter.
 fn single(path: &Path, step: Option<u64>) -> Result<Checkpoint, CliError> {
+    let Some(adapter) = lora_adapter::find(path) else { return without_adapter(path, step) };
+    match without_adapter(path, step) {
+        Ok(checkpoint) if checkpoint.holds_adapter() => Ok(checkpoint),
+        _ => Ok(Checkpoint { path: adapter, step, kind: CheckpointKind::Lora }),
+    }
+}
+
+/// The checkpoint of [`single`], without an adapter on top of it.
+fn without_adapter(path: &Path, step: Option<u64>) -> Result<Checkpoint, CliError> {
     if path.is_file() {
         let kind = file_kind(path)?;
         return Ok(Checkpoint { path: path.to_owned(), step, kind });
@@ -294,6 +309,13 @@ fn file_kind(path: &Path) -> Result<CheckpointKind, CliError> {
 }
 
 impl Checkpoint {
+    /// Whether these are the shards of a LoRA run, which hold base weights and adapter.
+    fn holds_adapter(&self) -> bool {
+        let CheckpointKind::HuggingFace(files) = &self.kind else { return false };
+        let shard = files.first().filter(|file| fsdp::is_shard(file));
+        shard.is_some_and(|file| file.with_file_name(lora_state::META).is_file())
+    }
+
     /// The checkpoint with the model and its config.json: for an adapter, the base model.
     pub(crate) fn base(&self, base: Option<&Path>) -> Result<Checkpoint, CliError> {
         let needs_config = matches!(self.kind, CheckpointKind::HuggingFace(_))
@@ -309,6 +331,9 @@ impl Checkpoint {
                 ))
                 .hint("give the model that the run began with by --base-model DIR: its config.json and tokenizer are used, not its weights");
             }
+            if let Some(base) = lora_adapter::base_of(&self.path) {
+                return Ok(base);
+            }
             let adapter = lora::LoraAdapter::base_model_name(&self.path)?;
             return Err(anyhow!(
                 "cannot use {} alone: it is a LoRA adapter of {}",
@@ -317,7 +342,7 @@ impl Checkpoint {
             ))
             .hint("give its base model with --base-model DIR");
         };
-        let base = single(base, None).map_err(|failure| CliError {
+        let base = without_adapter(base, None).map_err(|failure| CliError {
             error: failure.error.context("cannot use --base-model"),
             ..failure
         })?;
@@ -343,8 +368,10 @@ impl Checkpoint {
         if self.kind != CheckpointKind::Lora {
             return Ok(weights);
         }
-        let adapter = lora::LoraAdapter::open(&self.path)
-            .with_context(|| format!("cannot use the adapter {}", self.path.display()))?;
+        let adapter = lora::LoraAdapter::open(&self.path).map_err(|failure| CliError {
+            error: failure.error.context(format!("cannot use the adapter {}", self.path.display())),
+            ..failure
+        })?;
         Ok(weights.with(adapter))
     }
 

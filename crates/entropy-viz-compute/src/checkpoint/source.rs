@@ -154,11 +154,7 @@ impl Source {
     pub(super) fn size(&self, name: &str) -> anyhow::Result<Vec<i64>> {
         match self {
             Source::Torch(source) => Ok(source.tensor(name)?.size.clone()),
-            Source::Safetensors(file) => {
-                let info = file.metadata.info(name);
-                let info = info.with_context(|| format!("there is no tensor {name}"))?;
-                Ok(info.shape.iter().map(|n| *n as i64).collect())
-            }
+            Source::Safetensors(file) => file.shape(name),
         }
     }
 }

@@ -66,6 +66,13 @@ impl TensorFile {
         }
     }
 
+    /// The size of a tensor.
+    pub(crate) fn shape(&self, name: &str) -> anyhow::Result<Vec<i64>> {
+        let info =
+            self.metadata.info(name).with_context(|| format!("there is no tensor {name}"))?;
+        Ok(info.shape.iter().map(|n| *n as i64).collect())
+    }
+
     /// A tensor that shares the memory of the mapping, which must outlive it.
     pub(crate) fn view(&self, name: &str) -> anyhow::Result<Tensor> {
         let info =

@@ -92,6 +92,41 @@ impl Weights {
         Ok(tensor)
     }
 
+    /// Loads the tensor that the files have for two names, `stored` being one of them: once, or one for each name if
+    /// an adapter changes one of them, as in PEFT.
+    pub(crate) fn take_tied(
+        &mut self,
+        stored: &str,
+        names: [&str; 2],
+        shape: &[i64],
+        options: TensorOptions,
+    ) -> anyhow::Result<[Tensor; 2]> {
+        let is_changed = match &mut self.adapter {
+            Some(adapter) => {
+                adapter.tie(names[0], names[1]);
+                names.iter().any(|name| adapter.changes(name))
+            }
+            None => false,
+        };
+        let mut take = |name: &str| -> anyhow::Result<Tensor> {
+            let mut tensor = Tensor::f_empty(shape, (options.kind, options.device))?;
+            self.copy_as(stored, name, &mut tensor)?;
+            Ok(tensor)
+        };
+        let first = take(names[0])?;
+        let second = if is_changed { take(names[1])? } else { first.shallow_clone() };
+        Ok([first, second])
+    }
+
+    /// The change that an adapter makes to stacked experts, experts × out × in in f32 on the CPU.
+    pub(crate) fn expert_change(
+        &mut self,
+        name: &str,
+        shape: [i64; 3],
+    ) -> anyhow::Result<Option<Tensor>> {
+        self.adapter.as_mut().map_or(Ok(None), |adapter| adapter.expert_change(name, shape))
+    }
+
     /// Loads tensors (name, rows) and concatenates their rows, so that one matrix product computes them all.
     /// `columns` are the other dimensions.
     pub(crate) fn stack(
@@ -110,16 +145,20 @@ impl Weights {
         Ok(whole)
     }
 
-    /// Copies a tensor to `to`, and checks its shape and that it is finite.
     fn copy(&mut self, name: &str, to: &mut Tensor) -> anyhow::Result<()> {
+        self.copy_as(name, name, to)
+    }
+
+    /// Copies a tensor to `to`, with what an adapter has for `adapted`, and checks its shape and that it is finite.
+    fn copy_as(&mut self, name: &str, adapted: &str, to: &mut Tensor) -> anyhow::Result<()> {
         let source = *self.source_of.get(name).ok_or_else(|| self.missing(name))?;
         let source = &self.sources[source];
-        let adapted = match &mut self.adapter {
-            Some(adapter) => Some(adapter.apply(name, source.view(name)?)?),
+        let changed = match &mut self.adapter {
+            Some(adapter) => Some(adapter.apply(adapted, source.view(name)?)?),
             None => None,
         };
         let size =
-            adapted.as_ref().map_or_else(|| source.size(name), |tensor| Ok(tensor.size()))?;
+            changed.as_ref().map_or_else(|| source.size(name), |tensor| Ok(tensor.size()))?;
         if size != to.size() {
             bail!(
                 "cannot use {}: the tensor {name} has the shape {}, but config.json requires {}",
@@ -128,7 +167,7 @@ impl Weights {
                 shape(&to.size())
             );
         }
-        match adapted {
+        match changed {
             Some(tensor) => to.f_copy_(&tensor)?,
             None => source.copy(name, to)?,
         }

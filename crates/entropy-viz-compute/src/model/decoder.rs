@@ -212,8 +212,8 @@ fn embedding_and_head(
     let (input, output) = ("model.embed_tokens.weight", "lm_head.weight");
     if tie_word_embeddings && !(weights.has(input) && weights.has(output)) {
         let stored = if weights.has(output) { output } else { input };
-        let both = weights.take(stored, table, options)?;
-        return Ok((both.shallow_clone(), Linear::of(both, None)));
+        let [embedding, head] = weights.take_tied(stored, [input, output], table, options)?;
+        return Ok((embedding, Linear::of(head, None)));
     }
     let embedding = weights.take(input, table, options)?;
     let head = weights.take(output, table, options)?;

@@ -29,28 +29,23 @@ impl Experts {
         let ExpertSpec { count, intermediate: wide, .. } = *experts;
         let router =
             Linear::load(weights, &[(format!("{at}.gate"), count)], spec.hidden, false, options)?;
-        // transformers 5 may save all experts of a layer as one tensor.
-        let whole = format!("{at}.experts.gate_up_proj");
-        let (gate_up, down) = if weights.has(&whole) {
-            (
-                weights.take(&whole, &[count, 2 * wide, spec.hidden], options)?,
-                weights.take(
-                    &format!("{at}.experts.down_proj"),
-                    &[count, spec.hidden, wide],
-                    options,
-                )?,
-            )
-        } else {
-            let part = |i: i64, name: &str| format!("{at}.experts.{i}.{name}_proj.weight");
-            let gate_up = (0..count).flat_map(|i| [(part(i, "gate"), wide), (part(i, "up"), wide)]);
-            let down = (0..count).map(|i| (part(i, "down"), spec.hidden));
-            let gate_up = weights.stack(&gate_up.collect::<Vec<_>>(), &[spec.hidden], options)?;
-            let down = weights.stack(&down.collect::<Vec<_>>(), &[wide], options)?;
-            (
-                gate_up.f_view([count, 2 * wide, spec.hidden])?,
-                down.f_view([count, spec.hidden, wide])?,
-            )
+        let at = format!("{at}.experts");
+        let shapes = [[count, 2 * wide, spec.hidden], [count, spec.hidden, wide]];
+        let changes = [
+            weights.expert_change(&format!("{at}.gate_up_proj"), shapes[0])?,
+            weights.expert_change(&format!("{at}.down_proj"), shapes[1])?,
+        ];
+        let is_adapted = changes.iter().any(Option::is_some);
+        // Adapters are merged in f32.
+        let stored =
+            TensorOptions { kind: if is_adapted { Kind::Float } else { options.kind }, ..options };
+        let [gate_up, down] = stacked(weights, &at, experts, spec.hidden, stored)?;
+        let merge = |base: Tensor, change: Option<Tensor>| -> anyhow::Result<Tensor> {
+            let Some(change) = change else { return Ok(base.f_to_kind(options.kind)?) };
+            Ok(base.f_add(&change.f_to_device(options.device)?)?.f_to_kind(options.kind)?)
         };
+        let [gate_up_change, down_change] = changes;
+        let (gate_up, down) = (merge(gate_up, gate_up_change)?, merge(down, down_change)?);
         Ok(Experts { router, gate_up, down, spec: experts.clone(), activation: spec.activation })
     }
 
@@ -95,4 +90,28 @@ impl Experts {
         ])?;
         done.f_mul(&router_weights)?.f_sum_dim_intlist(1, false, None::<Kind>)
     }
+}
+
+/// Gate and up, and down, of all experts of a layer.
+fn stacked(
+    weights: &mut Weights,
+    at: &str,
+    experts: &ExpertSpec,
+    hidden: i64,
+    options: TensorOptions,
+) -> anyhow::Result<[Tensor; 2]> {
+    let ExpertSpec { count, intermediate: wide, .. } = *experts;
+    // transformers 5 may save all experts of a layer as one tensor.
+    let whole = format!("{at}.gate_up_proj");
+    if weights.has(&whole) {
+        let gate_up = weights.take(&whole, &[count, 2 * wide, hidden], options)?;
+        let down = weights.take(&format!("{at}.down_proj"), &[count, hidden, wide], options)?;
+        return Ok([gate_up, down]);
+    }
+    let part = |i: i64, name: &str| format!("{at}.{i}.{name}_proj.weight");
+    let gate_up = (0..count).flat_map(|i| [(part(i, "gate"), wide), (part(i, "up"), wide)]);
+    let down = (0..count).map(|i| (part(i, "down"), hidden));
+    let gate_up = weights.stack(&gate_up.collect::<Vec<_>>(), &[hidden], options)?;
+    let down = weights.stack(&down.collect::<Vec<_>>(), &[wide], options)?;
+    Ok([gate_up.f_view([count, 2 * wide, hidden])?, down.f_view([count, hidden, wide])?])
 }

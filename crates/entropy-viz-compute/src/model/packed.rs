@@ -7,6 +7,8 @@
 pub(crate) struct Packed {
     pub(crate) ids: Vec<i64>,
     pub(crate) groups: Vec<LengthGroup>,
+    /// Tokens of each sequence that follow those in `ids`: they are not run, but count in its length.
+    pub(crate) omitted: i64,
 }
 
 /// Adjacent sequences of equal length.
@@ -41,14 +43,15 @@ impl Packed {
         self.groups.iter().flat_map(ends).collect()
     }
 
-    /// The position of each token in its sequence, and the length of that sequence.
+    /// The position of each token in its sequence, and the length of that sequence with its omitted tokens.
     pub(crate) fn positions(&self) -> (Vec<i64>, Vec<i64>) {
         let mut positions = Vec::with_capacity(self.ids.len());
         let mut lengths = Vec::with_capacity(self.ids.len());
         for group in &self.groups {
             for _ in 0..group.count {
                 positions.extend(0..group.length);
-                lengths.extend(std::iter::repeat_n(group.length, group.length as usize));
+                let length = group.length + self.omitted;
+                lengths.extend(std::iter::repeat_n(length, group.length as usize));
             }
         }
         (positions, lengths)
@@ -66,5 +69,7 @@ mod tests {
         let group = |start, count, length| LengthGroup { start, count, length };
         assert_eq!(packed.groups, [group(0, 2, 3), group(6, 1, 1)]);
         assert_eq!(packed.positions(), (vec![0, 1, 2, 0, 1, 2, 0], vec![3, 3, 3, 3, 3, 3, 1]));
+        let packed = Packed { omitted: 1, ..packed };
+        assert_eq!(packed.positions(), (vec![0, 1, 2, 0, 1, 2, 0], vec![4, 4, 4, 4, 4, 4, 2]));
     }
 }

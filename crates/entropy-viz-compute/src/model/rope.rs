@@ -26,8 +26,15 @@ impl Rope {
     /// Reads the settings; `head_dim` is the dimension of a head.
     pub(crate) fn read(config: &Config, head_dim: i64) -> anyhow::Result<Rope> {
         let (top, path) = (config, config.path().display());
-        // transformers 5 writes rope_parameters; version 4 wrote rope_theta and rope_scaling at the top level.
-        let scaling = config.section("rope_parameters").or_else(|| config.section("rope_scaling"));
+        let is_phi3 = config.get("model_type").is_some_and(|name| name == "phi3");
+        // transformers 5 writes rope_parameters; version 4 wrote rope_theta and rope_scaling at the top level. If a
+        // file has both, version 5 takes rope_scaling, and nothing of rope_parameters.
+        let scaling = config.section("rope_scaling").or_else(|| config.section("rope_parameters"));
+        if let Some((key, _)) =
+            scaling.iter().flat_map(Config::entries).find(|(_, v)| v.is_object())
+        {
+            bail!("{path}: rope parameters by layer type ({key:?}) are not supported");
+        }
         let theta = match scaling.as_ref().filter(|section| section.get("rope_theta").is_some()) {
             Some(section) => section.number("rope_theta")?,
             None => top.number_or("rope_theta", 10_000.0)?,
@@ -38,7 +45,22 @@ impl Rope {
                 Some(section) => section.number("partial_rotary_factor")?,
                 None => top.number_or("partial_rotary_factor", 1.0)?,
             };
+        let kind = scaling
+            .as_ref()
+            .and_then(|section| section.get("rope_type").or_else(|| section.get("type")))
+            .and_then(Value::as_str)
+            .unwrap_or("default");
+        let kind = match kind {
+            "su" | "yarn" if is_phi3 => "longrope", // so in transformers' Phi3Config
+            kind => kind,
+        };
+        // Only Phi-3 has a partial rotation of its own. In the other models, transformers ignores the factor for the
+        // default type, and fails for the others.
+        let part = if kind == "default" && !is_phi3 { 1.0 } else { part };
         let dim = (head_dim as f64 * part) as i64;
+        if dim != head_dim && !is_phi3 {
+            bail!("{path}: partial_rotary_factor {part} with rope type {kind:?} is not supported");
+        }
         if dim < 2 || dim % 2 != 0 || dim > head_dim {
             bail!(
                 "{path}: the rotary dimension is {dim}; it must be even and at most head_dim, {head_dim}"
@@ -51,20 +73,22 @@ impl Rope {
             Tensor::f_pow_scalar(theta, &Tensor::f_from_slice(&exponents)?)?.f_reciprocal()?;
         let base = Vec::<f64>::try_from(base.f_to_kind(Kind::Double)?)?;
         let plain = Rope { dim, frequencies: narrow(&base), factor: 1.0, long: None };
-        let Some(scaling) = scaling else { return Ok(plain) };
-        let kind = scaling
-            .get("rope_type")
-            .or_else(|| scaling.get("type"))
-            .and_then(Value::as_str)
-            .unwrap_or("default");
-        let original = |section: &Config| match section.get("original_max_position_embeddings") {
-            Some(_) => section.count("original_max_position_embeddings"),
-            None => top.count_or(
-                "original_max_position_embeddings",
-                top.count("max_position_embeddings")?,
-            ),
+        let Some(scaling) = &scaling else { return Ok(plain) };
+        // The key at the top level overrides that of the section; Phi3Config has a default for it.
+        let original = || {
+            let key = "original_max_position_embeddings";
+            match top.get(key) {
+                None if is_phi3 => Ok(4096),
+                None => scaling.count_or(key, top.count("max_position_embeddings")?),
+                Some(_) => top.count(key),
+            }
         };
         match kind {
+            "linear" | "llama3" if is_phi3 => {
+                bail!(
+                    "{path}: rope type {kind:?} is not supported for phi3; default and longrope are"
+                )
+            }
             "default" => Ok(plain),
             "linear" => {
                 let factor = scaling.number("factor")?;
@@ -73,12 +97,11 @@ impl Rope {
                     ..plain
                 })
             }
-            "llama3" => Ok(Rope {
-                frequencies: llama3(&base, &scaling, original(&scaling)? as f64)?,
-                ..plain
-            }),
-            "yarn" => yarn(plain, &base, theta, &scaling, original(&scaling)? as f64, top),
-            "longrope" | "su" => longrope(plain, &base, &scaling, original(&scaling)?, top),
+            "llama3" => {
+                Ok(Rope { frequencies: llama3(&base, scaling, original()? as f64)?, ..plain })
+            }
+            "yarn" => yarn(plain, &base, theta, scaling, original()? as f64, top),
+            "longrope" => longrope(plain, &base, scaling, original()?, top),
             other => bail!(
                 "{path}: rope type {other:?} is not supported; default, linear, llama3, yarn and longrope are"
             ),

@@ -164,6 +164,12 @@ impl CheckpointPlan {
     ) -> Result<CheckpointPlan, CliError> {
         let args = inputs.args;
         let base = checkpoint.base(args.base_model.as_deref())?;
+        if checkpoint.kind == CheckpointKind::Lora {
+            inputs.terminal.verbose(|| {
+                let (adapter, base) = (checkpoint.path.display(), base.path.display());
+                format!("using the adapter {adapter} on the base model {base}")
+            });
+        }
         let decoder = match base.kind {
             CheckpointKind::TorchScript => None,
             _ => Some((model::spec(&Config::read(&base.path)?)?, checkpoint.open(&base)?)),

@@ -1,8 +1,8 @@
 //! Decides which columns are runs, in a table without a known metric.
 
+use crate::entropy_name::is_entropy_like;
 use crate::formats::csv::column_role::ColumnRole;
 use crate::formats::reader_api::{LogNote, SeriesBuilder};
-use crate::select::is_entropy_like;
 
 /// Words that mark the name of a metric, not of a run.
 const METRIC_WORDS: [&str; 24] = [
