@@ -36,6 +36,7 @@ seed swanlab "$fixtures/swanlab"
 seed backends "$fixtures"/{clearml,miles,tensorboardx}
 seed parquet "$fixtures/parquet"
 seed tokens "$fixtures/tokens"
+seed pickle "$fixtures"/shards/{torch-2.6,torch-2.11,dcp-2/.metadata}
 seed packed "$fixtures"/awkward/*.json*
 for file in "$fixtures"/awkward/*.jsonl; do
     gzip -nc "$file" > "fuzz/corpus/packed/seed-$(basename "$file").gz"

@@ -69,7 +69,7 @@ pub struct ComputeArgs {
     /// --shard merges them.
     #[arg(long, value_name = "I/N", help_heading = "Checkpoints", value_parser = shard)]
     pub shard: Option<(usize, usize)>,
-    /// Base model of a LoRA adapter.
+    /// Base model of a LoRA adapter, or the model whose config and tokenizer shards need.
     #[arg(long, value_name = "DIR", help_heading = "Checkpoints")]
     pub base_model: Option<PathBuf>,
     /// Directory of tokenizer.json [default: that of the weights].

@@ -10,6 +10,7 @@ mod history;
 mod interrupt;
 mod model;
 mod on_device;
+mod pickle;
 mod prompts;
 mod response;
 mod response_writer;

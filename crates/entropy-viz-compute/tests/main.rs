@@ -8,4 +8,6 @@ mod adapters;
 mod common;
 mod compute;
 mod rope;
+mod shards;
+mod torch_files;
 mod trl;

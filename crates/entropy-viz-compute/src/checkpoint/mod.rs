@@ -1,14 +1,22 @@
 //! The checkpoints under the path of `--model`: a single one, or those of a run.
 //!
-//! Trainers also leave directories that look like checkpoints but cannot be loaded: FSDP shards that are not merged
-//! (verl saves config and tokenizer in `huggingface/`, the weights next to it), pickled weights, incomplete
-//! downloads. They are detected here by file names, before anything is loaded.
+//! verl and trainers like it save the weights as FSDP shards, and config and tokenizer in `huggingface/` beside them.
+//! Incomplete downloads and other directories that look like checkpoints are detected here by file names, before
+//! anything is loaded.
 
 pub(crate) mod config;
+mod dcp;
+mod deepspeed;
+mod fsdp;
 mod lora;
 mod lora_adapter;
 mod lora_config;
+mod lora_state;
+mod names;
+mod source;
 mod tensor_file;
+mod torch_file;
+mod torch_tensor;
 pub(crate) mod weights;
 
 use std::fs;
@@ -21,7 +29,7 @@ use serde_json::Value;
 /// The format of a checkpoint.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum CheckpointKind {
-    /// A directory with config.json and these safetensors.
+    /// The files of the weights. config.json is in the checkpoint's directory, or in that of `--base-model`.
     HuggingFace(Vec<PathBuf>),
     /// A PEFT directory with a LoRA adapter, which needs a base model.
     Lora,
@@ -127,9 +135,10 @@ fn entries(directory: &Path) -> Result<Vec<PathBuf>, CliError> {
 /// The checkpoint in a directory, or in one of the subdirectories where trainers save it; if a trainer saved an
 /// adapter on top of it, the adapter.
 fn single(path: &Path, step: Option<u64>) -> Result<Checkpoint, CliError> {
-    match lora_adapter::find(path) {
-        Some(path) => Ok(Checkpoint { path, step, kind: CheckpointKind::Lora }),
-        None => without_adapter(path, step),
+    let Some(adapter) = lora_adapter::find(path) else { return without_adapter(path, step) };
+    match without_adapter(path, step) {
+        Ok(checkpoint) if checkpoint.holds_adapter() => Ok(checkpoint),
+        _ => Ok(Checkpoint { path: adapter, step, kind: CheckpointKind::Lora }),
     }
 }
 
@@ -139,7 +148,7 @@ fn without_adapter(path: &Path, step: Option<u64>) -> Result<Checkpoint, CliErro
         let kind = file_kind(path)?;
         return Ok(Checkpoint { path: path.to_owned(), step, kind });
     }
-    let places = ["actor/huggingface", "huggingface", "actor", ""];
+    let places = ["actor/huggingface", "policy/huggingface", "huggingface", "actor", "policy", ""];
     let places =
         places.map(|place| if place.is_empty() { path.to_owned() } else { path.join(place) });
     for directory in &places {
@@ -159,10 +168,15 @@ fn without_adapter(path: &Path, step: Option<u64>) -> Result<Checkpoint, CliErro
         }
     }
     for directory in &places {
-        if let Some(failure) = unmerged(directory) {
-            return Err(failure);
+        if !directory.is_dir() {
+            continue;
         }
-        if directory.is_dir() && entries(directory)?.iter().any(|path| is_weights(path)) {
+        let shards = shards_in(directory)?;
+        if !shards.is_empty() {
+            let kind = CheckpointKind::HuggingFace(shards);
+            return Ok(Checkpoint { path: directory.clone(), step, kind });
+        }
+        if entries(directory)?.iter().any(|path| is_weights(path)) {
             return Err(anyhow!(
                 "cannot use {} as a model: it has weights but no config.json",
                 directory.display()
@@ -178,45 +192,68 @@ fn without_adapter(path: &Path, step: Option<u64>) -> Result<Checkpoint, CliErro
 }
 
 fn is_weights(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "safetensors")
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.ends_with(".safetensors") || (name.starts_with("pytorch_model") && name.ends_with(".bin"))
 }
 
-/// The safetensors files of a directory; the error says what it has instead.
+/// The weights in a directory with config.json; the error says what it has instead.
 fn weights_in(directory: &Path) -> Result<Vec<PathBuf>, CliError> {
     let shown = directory.display();
-    let index = directory.join("model.safetensors.index.json");
-    if index.is_file() {
-        return shards(&index, directory);
+    for name in ["model.safetensors", "pytorch_model.bin"] {
+        let index = directory.join(format!("{name}.index.json"));
+        if index.is_file() {
+            return shards(&index, directory);
+        }
+        let whole = directory.join(name);
+        if whole.is_file() {
+            return Ok(vec![whole]);
+        }
     }
-    let whole = directory.join("model.safetensors");
-    if whole.is_file() {
-        return Ok(vec![whole]);
-    }
-    for place in [directory, directory.parent().unwrap_or(directory)] {
-        if let Some(failure) = unmerged(place) {
-            return Err(failure);
+    let is_beside_weights = directory.file_name().is_some_and(|name| name == "huggingface");
+    let parent = directory.parent().filter(|_| is_beside_weights);
+    for place in [directory].into_iter().chain(parent) {
+        let shards = shards_in(place)?;
+        if !shards.is_empty() {
+            return Ok(shards);
         }
     }
     let entries = entries(directory)?;
-    if let Some(pickled) = entries.iter().find(|path| is_pickled(path)) {
-        return Err(pickled_refused(pickled));
-    }
     let Some(first) = entries.iter().find(|path| is_weights(path)) else {
-        let hint = match directory.file_name().is_some_and(|name| name == "huggingface") {
-            true => merge_command(directory.parent().unwrap_or(directory)),
+        let hint = match is_beside_weights {
+            true => "the weights (model_world_size_*_rank_*.pt) belong in the directory above it",
             false => {
-                "model.safetensors is required, or model.safetensors.index.json and its shards"
-                    .to_owned()
+                "model.safetensors or pytorch_model.bin is required, or its index.json and shards"
             }
         };
         return Err(anyhow!("cannot use {shown} as a model: it has config.json but no weights"))
             .hint(hint);
     };
     Err(anyhow!(
-        "cannot use {shown} as a model: it has {}, but neither model.safetensors nor its index",
+        "cannot use {shown} as a model: it has {}, but neither model.safetensors nor pytorch_model.bin nor an index of shards",
         first.file_name().unwrap_or_default().to_string_lossy()
     ))
     .hint("was the download or the copy complete?")
+}
+
+/// The FSDP shards, the distributed checkpoint or the DeepSpeed checkpoint in a directory; empty if it has none.
+fn shards_in(directory: &Path) -> Result<Vec<PathBuf>, CliError> {
+    let entries = entries(directory)?;
+    let mut files = fsdp::shards_among(&entries)?;
+    if files.is_empty() {
+        files = dcp::files_in(directory)?;
+    }
+    if files.is_empty() {
+        files = deepspeed::states_among(&entries)?;
+    }
+    // transformers' Trainer: checkpoint-40/global_step40.
+    let inner = entries.iter().find(|path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("global_step") && path.is_dir()
+    });
+    match inner.filter(|_| files.is_empty() && step_named(directory).is_some()) {
+        Some(inner) => deepspeed::states_among(&self::entries(inner)?),
+        None => Ok(files),
+    }
 }
 
 fn shards(index: &Path, directory: &Path) -> Result<Vec<PathBuf>, CliError> {
@@ -245,49 +282,6 @@ fn shards(index: &Path, directory: &Path) -> Result<Vec<PathBuf>, CliError> {
     Ok(files)
 }
 
-/// The error for FSDP shards that are not merged, if a directory has any.
-fn unmerged(directory: &Path) -> Option<CliError> {
-    let shard = fs::read_dir(directory).ok()?.filter_map(Result::ok).find(|entry| {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        name.starts_with("model_world_size_") && name.ends_with(".pt")
-    })?;
-    let name = shard.file_name();
-    let shown = directory.display();
-    Some(CliError {
-        error: anyhow!(
-            "cannot use {shown} as a model: it has FSDP shards ({}) that are not merged",
-            name.to_string_lossy()
-        ),
-        hint: Some(merge_command(directory)),
-    })
-}
-
-/// The command that merges the FSDP shards of a directory.
-fn merge_command(directory: &Path) -> String {
-    let shown = directory.display();
-    format!(
-        "python3 -m verl.model_merger merge --backend fsdp --local_dir {shown} --target_dir \
-         {shown}/huggingface; in EasyR1 and R-Zero: python3 scripts/model_merger.py --local_dir {shown}"
-    )
-}
-
-fn is_pickled(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    (name.starts_with("pytorch_model") && name.ends_with(".bin"))
-        || name.ends_with(".pt")
-        || name.ends_with(".pth")
-}
-
-fn pickled_refused(path: &Path) -> CliError {
-    CliError {
-        error: anyhow!("cannot use {}: its weights are pickled, and unpickling can run arbitrary code", path.display()),
-        hint: Some(
-            "convert them to safetensors: AutoModelForCausalLM.from_pretrained(DIR).save_pretrained(NEW)".to_owned(),
-        ),
-    }
-}
-
 /// The format of a file given as `--model`, which must be a TorchScript module, not pickled tensors.
 fn file_kind(path: &Path) -> Result<CheckpointKind, CliError> {
     if is_weights(path) {
@@ -304,19 +298,39 @@ fn file_kind(path: &Path) -> Result<CheckpointKind, CliError> {
         return Ok(CheckpointKind::TorchScript);
     }
     if is_zip || bytes.starts_with(b"\x80") {
-        return Err(pickled_refused(path));
+        return Err(anyhow!(
+            "cannot use {}: a file of torch.save does not define the model",
+            path.display()
+        ))
+        .hint("give its directory, which must also have config.json");
     }
     Err(anyhow!("cannot use {} as a model: it is not a TorchScript module", path.display()))
         .hint("give a checkpoint directory, or a file written by torch.jit.save")
 }
 
 impl Checkpoint {
+    /// Whether these are the shards of a LoRA run, which hold base weights and adapter.
+    fn holds_adapter(&self) -> bool {
+        let CheckpointKind::HuggingFace(files) = &self.kind else { return false };
+        let shard = files.first().filter(|file| fsdp::is_shard(file));
+        shard.is_some_and(|file| file.with_file_name(lora_state::META).is_file())
+    }
+
     /// The checkpoint with the model and its config.json: for an adapter, the base model.
     pub(crate) fn base(&self, base: Option<&Path>) -> Result<Checkpoint, CliError> {
-        if self.kind != CheckpointKind::Lora {
+        let needs_config = matches!(self.kind, CheckpointKind::HuggingFace(_))
+            && !self.path.join("config.json").is_file();
+        if self.kind != CheckpointKind::Lora && !needs_config {
             return Ok(self.clone());
         }
         let Some(base) = base else {
+            if needs_config {
+                return Err(anyhow!(
+                    "cannot use {} alone: it has weights but no config.json",
+                    self.path.display()
+                ))
+                .hint("give the model that the run began with by --base-model DIR: its config.json and tokenizer are used, not its weights");
+            }
             if let Some(base) = lora_adapter::base_of(&self.path) {
                 return Ok(base);
             }
@@ -333,6 +347,9 @@ impl Checkpoint {
             ..failure
         })?;
         match base.kind {
+            CheckpointKind::HuggingFace(_) if needs_config => {
+                Ok(Checkpoint { kind: self.kind.clone(), ..base })
+            }
             CheckpointKind::HuggingFace(_) => Ok(base),
             _ => Err(anyhow!(
                 "cannot use {} as --base-model: it is not a full model",
@@ -366,7 +383,9 @@ impl Checkpoint {
             CheckpointKind::TorchScript => vec![self.path.clone()],
             CheckpointKind::Lora => named(&["adapter_config.json", "adapter_model.safetensors"]),
             CheckpointKind::HuggingFace(files) => {
-                [files.clone(), named(&["config.json", "generation_config.json"])].concat()
+                let meta = files.first().map(|file| file.with_file_name(lora_state::META));
+                let named = named(&["config.json", "generation_config.json"]);
+                [files.clone(), meta.into_iter().collect(), named].concat()
             }
         };
         files.retain(|file| file.is_file());

@@ -1,11 +1,12 @@
 //! A safetensors file, mapped into memory.
 
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
 use entropy_shell::io_message;
-use memmap2::Mmap;
+use memmap2::{Mmap, UncheckedAdvice};
 use safetensors::tensor::{Dtype, Metadata};
 use safetensors::{SafeTensorError, SafeTensors};
 use tch::{Device, Kind, Tensor};
@@ -32,6 +33,19 @@ pub(crate) fn map(path: &Path) -> anyhow::Result<Mmap> {
     open().map_err(|error| anyhow!("cannot read {}: {}", path.display(), io_message(&error)))
 }
 
+/// Tells the system that bytes of a mapped file were copied and need not stay in memory, so that loading a model takes
+/// its own size and not twice that. They are read again from the file if they are used again.
+pub(super) fn release(map: &Mmap, range: Range<usize>) {
+    const SMALLEST: usize = 1 << 20;
+    if range.len() < SMALLEST {
+        return;
+    }
+    // SAFETY: the mapping is read-only, so that no change to it can be lost. That it fails is not an error.
+    #[allow(unsafe_code)]
+    let _ =
+        unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, range.start, range.len()) };
+}
+
 impl TensorFile {
     pub(crate) fn open(path: &Path) -> anyhow::Result<TensorFile> {
         let map = map(path)?;
@@ -42,6 +56,14 @@ impl TensorFile {
 
     pub(crate) fn names(&self) -> Vec<String> {
         self.metadata.offset_keys()
+    }
+
+    /// Releases the memory of a tensor that was copied.
+    pub(super) fn release(&self, name: &str) {
+        if let Some(info) = self.metadata.info(name) {
+            let (start, end) = info.data_offsets;
+            release(&self.map, self.data + start..self.data + end);
+        }
     }
 
     /// The size of a tensor.
@@ -67,16 +89,36 @@ impl TensorFile {
         };
         let shape: Vec<i64> = info.shape.iter().map(|n| *n as i64).collect();
         let (start, end) = info.data_offsets;
-        let bytes = &self.map[self.data + start..self.data + end];
-        if !bytes.as_ptr().addr().is_multiple_of(kind.elt_size_in_bytes()) {
-            return Ok(Tensor::f_from_data_size(bytes, &shape, kind)?);
-        }
-        // SAFETY: `read_metadata` has checked that the size fits the shape and type; callers copy the tensor before
-        // the mapping is dropped.
-        #[allow(unsafe_code)]
-        let view = unsafe { Tensor::f_from_blob(bytes.as_ptr(), &shape, &[], kind, Device::Cpu) };
-        Ok(view?)
+        // `read_metadata` has checked that the size fits the shape and type.
+        view_bytes(&self.map[self.data + start..self.data + end], &shape, None, kind)
     }
+}
+
+/// A contiguous tensor, or one with the given strides and offset in elements, that shares the memory of `bytes`. They
+/// must outlive it, and contain all its elements. Bytes that are not aligned are copied.
+pub(super) fn view_bytes(
+    bytes: &[u8],
+    size: &[i64],
+    strided: Option<(&[i64], usize)>,
+    kind: Kind,
+) -> anyhow::Result<Tensor> {
+    let width = kind.elt_size_in_bytes();
+    let is_aligned = bytes.as_ptr().addr().is_multiple_of(width);
+    let (stride, offset) = strided.unwrap_or((&[], 0));
+    if !is_aligned {
+        let elements = bytes.len() / width;
+        let bytes = &bytes[..elements * width];
+        let copy = Tensor::f_from_data_size(bytes, &[elements as i64], kind)?;
+        return Ok(match strided {
+            Some(_) => copy.f_as_strided(size, stride, offset as i64)?,
+            None => copy.f_view(size)?,
+        });
+    }
+    let bytes = &bytes[offset * width..];
+    // SAFETY: the caller has checked the size, and copies the tensor before the mapping is dropped.
+    #[allow(unsafe_code)]
+    let view = unsafe { Tensor::f_from_blob(bytes.as_ptr(), size, stride, kind, Device::Cpu) };
+    Ok(view?)
 }
 
 fn unreadable(path: &Path, map: &Mmap, error: &SafeTensorError) -> anyhow::Error {

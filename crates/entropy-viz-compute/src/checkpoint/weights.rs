@@ -1,4 +1,4 @@
-//! The tensors of a checkpoint: safetensors are mapped into memory, and each tensor is copied once to its device and
+//! The tensors of a checkpoint: its files are mapped into memory, and each tensor is copied once to its device and
 //! number type.
 //!
 //! Every tensor of the model must exist, have the expected shape and be finite, and all stored tensors must be used:
@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{anyhow, bail};
-use safetensors::tensor::Dtype;
+use entropy_shell::CliError;
 use tch::{Device, Kind, Tensor};
 
 use super::lora::LoraAdapter;
-use super::tensor_file::TensorFile;
+use super::source::Source;
 
 /// The device and number type of a model's tensors.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -23,27 +23,30 @@ pub(crate) struct TensorOptions {
 
 /// The tensors of one checkpoint, by name.
 pub(crate) struct Weights {
-    files: Vec<TensorFile>,
-    file_of: BTreeMap<String, usize>,
+    sources: Vec<Source>,
+    source_of: BTreeMap<String, usize>,
     used: BTreeSet<String>,
     adapter: Option<LoraAdapter>,
 }
 
 impl Weights {
     /// Opens the files of a checkpoint and reads their headers.
-    pub(crate) fn open(paths: &[PathBuf]) -> anyhow::Result<Weights> {
-        let files =
-            paths.iter().map(|path| TensorFile::open(path)).collect::<anyhow::Result<Vec<_>>>()?;
-        let mut file_of = BTreeMap::new();
-        for (i, file) in files.iter().enumerate() {
-            for name in file.names() {
-                if let Some(other) = file_of.insert(name.clone(), i) {
-                    let (a, b) = (files[other].path.display(), file.path.display());
-                    bail!("cannot use {a} and {b} together: both have the tensor {name}");
+    pub(crate) fn open(paths: &[PathBuf]) -> Result<Weights, CliError> {
+        let sources = Source::open_all(paths)?;
+        let mut source_of = BTreeMap::new();
+        for (i, source) in sources.iter().enumerate() {
+            for name in source.names() {
+                if let Some(other) = source_of.insert(name.clone(), i) {
+                    let (a, b) =
+                        (sources[other].path(&name).display(), source.path(&name).display());
+                    return Err(anyhow!(
+                        "cannot use {a} and {b} together: both have the tensor {name}"
+                    )
+                    .into());
                 }
             }
         }
-        Ok(Weights { files, file_of, used: BTreeSet::new(), adapter: None })
+        Ok(Weights { sources, source_of, used: BTreeSet::new(), adapter: None })
     }
 
     /// Adds an adapter, which is merged into the tensors when they are loaded.
@@ -52,27 +55,29 @@ impl Weights {
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.file_of.contains_key(name)
+        self.source_of.contains_key(name)
     }
 
     /// The number type of most of the weights, by bytes.
     pub(crate) fn stored_kind(&self) -> Kind {
-        let mut bytes = BTreeMap::new();
-        for info in self.files.iter().flat_map(|file| file.metadata.tensors().into_values()) {
-            *bytes.entry(info.dtype).or_insert(0) += info.data_offsets.1 - info.data_offsets.0;
+        let mut bytes: Vec<(Kind, u64)> = Vec::new();
+        for summary in self.sources.iter().flat_map(Source::summaries) {
+            let Some(kind) = summary.kind else { continue };
+            let size = summary.elements * kind.elt_size_in_bytes() as u64;
+            match bytes.iter_mut().find(|(other, _)| *other == kind) {
+                Some((_, sum)) => *sum += size,
+                None => bytes.push((kind, size)),
+            }
         }
-        let most = bytes.into_iter().max_by_key(|(_, bytes)| *bytes).map(|(dtype, _)| dtype);
-        match most {
-            Some(Dtype::BF16) => Kind::BFloat16,
-            Some(Dtype::F16) => Kind::Half,
+        match bytes.into_iter().max_by_key(|(_, bytes)| *bytes) {
+            Some((kind @ (Kind::BFloat16 | Kind::Half), _)) => kind,
             _ => Kind::Float,
         }
     }
 
     /// The number of parameters.
     pub(crate) fn parameters(&self) -> u64 {
-        let tensors = self.files.iter().flat_map(|file| file.metadata.tensors().into_values());
-        tensors.map(|info| info.shape.iter().product::<usize>() as u64).sum()
+        self.sources.iter().flat_map(Source::summaries).map(|summary| summary.elements).sum()
     }
 
     /// Loads a tensor, which must have this shape.
@@ -146,27 +151,32 @@ impl Weights {
 
     /// Copies a tensor to `to`, with what an adapter has for `adapted`, and checks its shape and that it is finite.
     fn copy_as(&mut self, name: &str, adapted: &str, to: &mut Tensor) -> anyhow::Result<()> {
-        let file = *self.file_of.get(name).ok_or_else(|| self.missing(name))?;
-        let file = &self.files[file];
-        let mut source = file.view(name)?;
-        if let Some(adapter) = &mut self.adapter {
-            source = adapter.apply(adapted, source)?;
-        }
-        if source.size() != to.size() {
+        let source = *self.source_of.get(name).ok_or_else(|| self.missing(name))?;
+        let source = &self.sources[source];
+        let changed = match &mut self.adapter {
+            Some(adapter) => Some(adapter.apply(adapted, source.view(name)?)?),
+            None => None,
+        };
+        let size =
+            changed.as_ref().map_or_else(|| source.size(name), |tensor| Ok(tensor.size()))?;
+        if size != to.size() {
             bail!(
                 "cannot use {}: the tensor {name} has the shape {}, but config.json requires {}",
-                file.path.display(),
-                shape(&source.size()),
+                source.path(name).display(),
+                shape(&size),
                 shape(&to.size())
             );
         }
-        to.f_copy_(&source)?;
+        match changed {
+            Some(tensor) => to.f_copy_(&tensor)?,
+            None => source.copy(name, to)?,
+        }
         // A non-finite term makes the sum non-finite. The sum may also overflow, hence the second check.
         let sum = f64::try_from(to.f_sum(Kind::Float)?)?;
         if !sum.is_finite() && !bool::try_from(to.f_isfinite()?.f_all()?)? {
             bail!(
                 "cannot use {}: the tensor {name} has values that are NaN or infinite",
-                file.path.display()
+                source.path(name).display()
             );
         }
         self.used.insert(name.to_owned());
@@ -174,8 +184,8 @@ impl Weights {
     }
 
     fn missing(&self, name: &str) -> anyhow::Error {
-        let directory =
-            self.files.first().and_then(|file| file.path.parent()).unwrap_or(Path::new("."));
+        let directory = self.sources.first().and_then(|source| source.path(name).parent());
+        let directory = directory.unwrap_or(Path::new("."));
         anyhow!("cannot use {}: the tensor {name} is missing", directory.display())
     }
 
@@ -184,18 +194,18 @@ impl Weights {
         // Older checkpoints store the rotary frequencies, which are derived from config.json.
         let derived = |name: &str| name.ends_with("rotary_emb.inv_freq");
         let extra: Vec<(&String, &usize)> = self
-            .file_of
+            .source_of
             .iter()
             .filter(|(name, _)| !self.used.contains(*name) && !derived(name))
             .collect();
-        if let Some((name, file)) = extra.first() {
+        if let Some((name, source)) = extra.first() {
             let others = match extra.len() - 1 {
                 0 => String::new(),
                 n => format!(" (and {n} more)"),
             };
             bail!(
                 "cannot use {}: the model of config.json has no tensor {name}{others}",
-                self.files[**file].path.display()
+                self.sources[**source].path(name).display()
             );
         }
         self.adapter.map_or(Ok(()), |adapter| adapter.finish())

@@ -139,16 +139,17 @@ fn load_model(
         return Ok(Model::TorchScript(TorchScript::load(&base.path, inputs.device)?));
     };
     let start = Instant::now();
-    let parameters = weights.parameters();
+    let (parameters, stored) = (weights.parameters(), weights.stored_kind());
     let options = TensorOptions { kind, device: inputs.device };
     let loading = format!("cannot load {}", base.path.display());
     let model = Model::load(spec, weights, options)
         .map_err(|error| torch::with_message(error, &loading))?;
     inputs.terminal.verbose(|| {
         format!(
-            "loaded {} ({:.1} M parameters as {} on {:?}) in {:.1} s",
+            "loaded {} ({:.1} M parameters, stored as {}, used as {} on {:?}) in {:.1} s",
             base.path.display(),
             parameters as f64 / 1e6,
+            torch::kind_name(stored),
             torch::kind_name(kind),
             inputs.device,
             start.elapsed().as_secs_f64()

@@ -187,8 +187,10 @@ impl CheckpointPlan {
         };
 
         let mut files = checkpoint.files();
-        if base != *checkpoint {
-            files.extend(base.files());
+        for file in base.files() {
+            if !files.contains(&file) {
+                files.push(file);
+            }
         }
         files.extend(TOKENIZER_FILES.map(|name| tokenizer.join(name)));
         let mut hasher = blake3::Hasher::new();

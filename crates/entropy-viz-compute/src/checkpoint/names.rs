@@ -1,0 +1,74 @@
+//! Names of tensors in checkpoints that hold more than a model.
+
+use std::path::Path;
+
+use anyhow::anyhow;
+use entropy_shell::{CliError, WithHint};
+
+use super::lora_state::PREFIX as PEFT_PREFIX;
+
+/// The embedding, which every model has; what is before its name is the prefix of the model.
+const EMBEDDING: &str = "model.embed_tokens.weight";
+
+/// What is before the names of the model's tensors: `""`, `"model."`, `"app.model."`.
+pub(super) fn model_prefix<'a>(
+    names: impl Iterator<Item = &'a str> + Clone,
+    directory: &Path,
+) -> Result<String, CliError> {
+    let shown = directory.display();
+    let mut prefixes: Vec<&str> = names
+        .clone()
+        .filter_map(|name| name.strip_suffix(EMBEDDING))
+        .map(|prefix| prefix.strip_suffix(PEFT_PREFIX).unwrap_or(prefix))
+        .filter(|prefix| (prefix.is_empty() || prefix.ends_with('.')) && !prefix.contains("optim"))
+        .collect();
+    prefixes.sort_unstable();
+    prefixes.dedup();
+    match prefixes.as_slice() {
+        [prefix] => Ok((*prefix).to_owned()),
+        [first, second, ..] => Err(anyhow!(
+            "cannot use {shown}: it has more than one model, {first}{EMBEDDING} and {second}{EMBEDDING}"
+        )
+        .into()),
+        [] if names.clone().any(|name| name.contains("decoder.layers.") || name.contains("word_embeddings")) => {
+            Err(anyhow!("cannot use {shown}: it has Megatron's names of tensors, not those of transformers"))
+                .hint("convert it with the trainer's tool (Megatron-Bridge, mbridge), or save in the Hugging Face format too (slime: --save-hf)")
+        }
+        [] => {
+            let first = names.clone().next().unwrap_or("no tensor");
+            Err(anyhow!("cannot use {shown}: no tensor is named {EMBEDDING} behind any prefix; the first is {first}").into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prefix_of(names: &[&str]) -> Result<String, String> {
+        model_prefix(names.iter().copied(), Path::new("step_10"))
+            .map_err(|failure| failure.error.to_string())
+    }
+
+    #[test]
+    fn models_are_found_behind_the_prefixes_of_trainers() {
+        let prime = [
+            "app.model.model.embed_tokens.weight",
+            "app.optimizers.state.model.embed_tokens.weight",
+        ];
+        assert_eq!(prefix_of(&prime).unwrap(), "app.model.");
+        assert_eq!(prefix_of(&["model.model.embed_tokens.weight"]).unwrap(), "model.");
+        assert_eq!(prefix_of(&["lm_head.weight", "model.embed_tokens.weight"]).unwrap(), "");
+        let peft = ["model.base_model.model.model.embed_tokens.weight"];
+        assert_eq!(prefix_of(&peft).unwrap(), "model.");
+    }
+
+    #[test]
+    fn other_names_are_refused() {
+        let two = ["model.model.embed_tokens.weight", "ema.model.embed_tokens.weight"];
+        assert!(prefix_of(&two).unwrap_err().contains("more than one model"));
+        let megatron = ["decoder.layers.0.self_attention.linear_qkv.weight"];
+        assert!(prefix_of(&megatron).unwrap_err().contains("Megatron"));
+        assert!(prefix_of(&["model.0.weight"]).unwrap_err().contains("model.0.weight"));
+    }
+}
