@@ -263,7 +263,7 @@ fn runs_of_only_zeros_are_left_out_of_group_means() {
     assert_eq!(solvers.unwrap()["left_out"], serde_json::json!(["solver_zero"]));
     let table = stdout(&run(tmp.path(), &[&["stats", ".", "--no-plot"], &group[..]].concat()));
     assert!(table.contains("solver: left out: solver_zero was not recorded"), "{table}");
-    assert!(table.contains("no run of a group was recorded"), "{table}");
+    assert!(table.contains("no run of other was recorded"), "{table}");
 
     let plot = run(tmp.path(), &[&["plot", ".", "-o", "x.svg"], &group[..]].concat());
     assert!(plot.status.success(), "{}", stderr(&plot));
@@ -281,4 +281,89 @@ fn runs_of_only_zeros_are_left_out_of_group_means() {
     assert!(run(tmp.path(), &forest).status.success());
     let svg = fs::read_to_string(tmp.path().join("f.svg")).unwrap();
     assert!(svg.contains("was not recorded"), "the row says why it has no point");
+}
+
+#[test]
+fn means_of_equal_values_in_another_order_are_ties() {
+    let tmp = tempfile::tempdir().unwrap();
+    for i in 0..4 {
+        let values: Vec<f64> = (0..21).map(|j| 0.1 * f64::from((j * 5 + i) % 21)).collect();
+        let reversed: Vec<f64> = values.iter().rev().copied().collect();
+        write(tmp.path(), &format!("a{i}.json"), &values);
+        write(tmp.path(), &format!("b{i}.json"), &reversed);
+    }
+    let document = document(tmp.path(), &[".", "--group", "^[ab]"]);
+    let found = |name: &str| {
+        let comparisons = document["comparisons"].as_array().unwrap();
+        comparisons.iter().find(|c| c["statistic"] == name).unwrap().clone()
+    };
+    assert_eq!(found("mann_whitney_u")["p"], 1.0);
+    assert_eq!(found("probability_of_improvement")["estimate"], 0.5);
+    assert_eq!(found("cliffs_delta")["estimate"], 0.0);
+}
+
+#[test]
+fn sentence_says_over_how_many_steps_if_not_over_all() {
+    let tmp = tempfile::tempdir().unwrap();
+    let noise = |i: usize| 2.0 + 0.1 * ((i * 7 % 11) as f64 - 5.0);
+    write(tmp.path(), "long.json", &(0..300).map(noise).collect::<Vec<f64>>());
+    write(
+        tmp.path(),
+        "short.json",
+        &(0..40).map(|i| noise(i) - 1.0 + 0.01 * (i % 3) as f64).collect::<Vec<f64>>(),
+    );
+    let output = run(tmp.path(), &["stats", "long.json", "short.json", "--no-plot"]);
+    let text = stdout(&output);
+    assert!(
+        text.lines().last().unwrap().contains(" over 40 shared steps, separated since"),
+        "{text}"
+    );
+}
+
+#[test]
+fn runs_of_the_baseline_that_are_missing_are_named() {
+    let tmp = tempfile::tempdir().unwrap();
+    write(tmp.path(), "a.json", &[1.0; 30]);
+    write(tmp.path(), "b.json", &[2.0; 30]);
+    let baseline = run(tmp.path(), &["stats", "a.json", "b.json", "--json"]);
+    fs::write(tmp.path().join("main.json"), &baseline.stdout).unwrap();
+    let output = run(tmp.path(), &["check", "a.json", "--no-worse-than", "main.json"]);
+    assert!(
+        stderr(&output).contains("1 run of the baseline not among these runs: \"b\""),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn drop_of_exactly_the_limit_passes() {
+    let tmp = tempfile::tempdir().unwrap();
+    let values: Vec<f64> = (0..40).map(|i| if i < 20 { 0.1 } else { 0.08 }).collect();
+    write(tmp.path(), "a.json", &values);
+    let check =
+        |limit| run(tmp.path(), &["check", "a.json", "--rules", "bounds", "--max-drop", limit]);
+    assert_eq!(check("20%").status.code(), Some(0));
+    assert_eq!(check("19%").status.code(), Some(1));
+}
+
+#[test]
+fn coarsely_rounded_run_is_not_a_record_of_another_run() {
+    let tmp = tempfile::tempdir().unwrap();
+    fs::create_dir(tmp.path().join("d")).unwrap();
+    let log = |name: &str, rows: Vec<(u32, f64)>| {
+        let rows = rows.iter().map(|(step, value)| format!("{step},{value}\n"));
+        fs::write(
+            tmp.path().join("d").join(name),
+            "step,entropy\n".to_owned() + &rows.collect::<String>(),
+        )
+        .unwrap();
+    };
+    log(
+        "coarse.csv",
+        (1..=100).map(|step| (step, if step % 2 == 0 { 0.3 } else { 1.2 })).collect(),
+    );
+    let fine = |i: u32| (3000.0 + 7.0 * (f64::from(i * i * 17 % 31) - 15.0)) / 10000.0;
+    log("fine.csv", (1..=100).map(|i| (2 * i, fine(i))).collect());
+    let runs = document(tmp.path(), &["d"])["runs"].clone();
+    assert_eq!(runs.as_array().unwrap().len(), 2, "{runs}");
 }

@@ -219,7 +219,7 @@ fn warns_when_runs_hold_different_quantities() {
     let place = temp_dir();
     let output = run(place.path(), &arguments);
     assert!(
-        stderr(&output).contains("different quantities (log_prob_surrogate and token_mean)"),
+        stderr(&output).contains("different quantities (log-prob surrogate and token mean)"),
         "{}",
         stderr(&output)
     );

@@ -91,7 +91,7 @@ fn low_start_and_leading_zeros_are_warned_about() {
     write(tmp.path(), "zeros.jsonl", &zeros);
     for command in ["check", "stats"] {
         let said = |name: &str| stderr(&run(tmp.path(), &[command, name]));
-        assert!(said("flat.jsonl").contains("flat: the run starts at 0.030 nats"), "{command}");
+        assert!(said("flat.jsonl").contains("flat: the run starts at 0.0300 nats"), "{command}");
         let zeros = said("zeros.jsonl");
         assert!(zeros.contains("zeros: the first 6 values are exactly 0"), "{zeros}");
         assert!(zeros.contains("no state"), "{zeros}");

@@ -7,6 +7,7 @@ use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
+use super::args::list;
 use super::args::values::fraction;
 use super::args::{BoundArgs, HealthArgs, JsonArgs, to_json};
 use super::inputs::InputArgs;
@@ -73,6 +74,7 @@ enum RuleName {
     /// The run did not collapse: its level stayed above 25 % of its start.
     Collapse,
     /// The run did not explode: its level stayed below 200 % of its start.
+    #[value(alias = "explosion")]
     Explode,
     /// The entropy is not falling towards a collapse.
     Falling,
@@ -101,6 +103,16 @@ impl CheckArgs {
         if let Some(path) = &self.junit {
             let junit = report::junit(&verdicts);
             Target::new(path).write_silently(junit.as_bytes(), terminal)?;
+        }
+        if let Some((before, _)) = &rules.baseline {
+            let is_missing = |label: &&str| analysis.runs.iter().all(|run| run.label != *label);
+            let labels = before.iter().map(|run| run.label.as_str()).filter(is_missing);
+            let labels: Vec<&str> = labels.collect();
+            if !labels.is_empty() {
+                let runs = plural(labels.len(), "run", "runs");
+                let names = list(&labels);
+                terminal.warn(&format!("{runs} of the baseline not among these runs: {names}"));
+            }
         }
         let broken: Vec<&Verdict> =
             verdicts.iter().filter(|v| v.outcome == check::Outcome::Violated).collect();

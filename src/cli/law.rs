@@ -143,9 +143,8 @@ const HEADS: [&str; 8] = [
 /// The table, followed by the notes on each fit, the method and its limits.
 fn render(laws: &[law::Law]) -> String {
     let rows: Vec<Vec<String>> = laws.iter().map(cells).collect();
-    let mut text = aligned(&HEADS.map(str::to_owned), &rows, (1, usize::MAX - 2), |_, _, cell| {
-        cell.to_owned()
-    });
+    let mut text =
+        aligned(&HEADS.map(str::to_owned), &rows, (1, usize::MAX), |_, _, cell| cell.to_owned());
     for law in laws {
         for note in &law.notes {
             text.push_str(&format!("{}: {note}\n", visible(&law.label)));

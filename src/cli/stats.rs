@@ -100,6 +100,10 @@ impl StatsArgs {
             has_pairs(shown, &analysis)?;
         }
         if let Some(to) = &pairs_csv {
+            if analysis.comparisons.is_empty() {
+                let why = analysis.notes.last().map_or("there is only one run", String::as_str);
+                terminal.warn(&format!("--pairs-csv has no row: {why}"));
+            }
             to.write_beside_document(report::pairs_csv(&analysis).as_bytes(), terminal)?;
         }
         if output.is_some() || forest.is_some() {

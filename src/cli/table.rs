@@ -1,13 +1,15 @@
 //! Tables of text that fit the width of a terminal.
 
+use std::collections::BTreeSet;
 use std::io::{self, IsTerminal};
 
 use ratatui::crossterm::terminal;
 use unicode_width::UnicodeWidthStr;
 
-use crate::report::{self, TextTable};
+use crate::report::{self, Remark, TextTable};
+use crate::tui::table::distinct;
 use entropy_history::history::Comparison;
-use entropy_history::label::{common_prefix, shorten_middle, visible};
+use entropy_history::label::{common_prefix, visible};
 use entropy_history::number::exact;
 use entropy_history::stats::health::State;
 use entropy_history::stats::{Analysis, RunStats};
@@ -76,8 +78,9 @@ pub(super) fn runs(
     let widths = column_widths(&heads, &rows);
     let others: usize = widths[..needed].iter().sum::<usize>() - widths[1] + 2 * (needed - 1);
     let room = width.saturating_sub(others).max(MIN_NAME);
-    for row in &mut rows {
-        row[1] = shorten_middle(&row[1], |name| name.width() <= room);
+    let names: Vec<String> = rows.iter().map(|row| row[1].clone()).collect();
+    for (row, name) in rows.iter_mut().zip(distinct(&names, room)) {
+        row[1] = name;
     }
     let widest = rows.iter().map(|row| row[1].width()).max().unwrap_or(0);
     let title = format!("run ({prefix}…)");
@@ -118,26 +121,42 @@ pub(super) fn comparisons(analysis: &Analysis, width: usize, verbose: bool) -> S
         text.push_str(&aligned(&table.heads, &table.rows, (1, width), |_, _, cell| {
             cell.to_owned()
         }));
-        let remarks = table.left_out.iter().chain(&table.remarks).map(String::as_str);
-        for remark in remarks.chain(verbose.then_some(table.method)) {
-            text.push_str(remark);
+        let columns = shown_columns(&column_widths(&table.heads, &table.rows), 1, width);
+        let (shown, hidden) = table.heads.split_at(columns);
+        let is_shown = |remark: &&Remark| {
+            remark.heads.is_empty()
+                || remark.heads.iter().any(|head| shown.iter().any(|s| s == head))
+        };
+        let remarks = table.remarks.iter().filter(is_shown).map(|remark| remark.text.as_str());
+        let left_out = table.left_out.as_deref();
+        let more = (!hidden.is_empty()).then(|| {
+            format!("  more columns in a wider terminal or with --json: {}", hidden.join(", "))
+        });
+        let method = verbose.then_some(table.method);
+        for line in left_out.into_iter().chain(remarks).chain(more.as_deref()).chain(method) {
+            text.push_str(line);
             text.push('\n');
         }
     }
     text
 }
 
-/// Shortens the names in the first column until the next two columns fit.
+/// Shortens the names in the first column until the next two columns fit. Names stay distinct.
 fn shorten_names(table: &mut TextTable, width: usize) {
     let widths = column_widths(&table.heads, &table.rows);
     let others: usize = widths[1..].iter().take(2).map(|width| width + 2).sum();
     let room = width.saturating_sub(others).max(2 * MIN_NAME);
-    for name in table.rows.iter_mut().map(|row| &mut row[0]).filter(|name| name.width() > room) {
-        // Both names of a pair keep their ends, in which names mostly differ.
-        let parts: Vec<&str> = name.split(BETWEEN).collect();
-        let room = (room - BETWEEN.width() * (parts.len() - 1)) / parts.len();
-        let short = |part: &&str| shorten_middle(part, |text| text.width() <= room);
-        *name = parts.iter().map(short).collect::<Vec<_>>().join(BETWEEN);
+    if widths[0] <= room {
+        return;
+    }
+    let parts = |cell: &str| cell.split(BETWEEN).map(str::to_owned).collect::<Vec<_>>();
+    let names: BTreeSet<String> = table.rows.iter().flat_map(|row| parts(&row[0])).collect();
+    let names: Vec<String> = names.into_iter().collect();
+    let count = table.rows.iter().map(|row| parts(&row[0]).len()).max().unwrap_or(1);
+    let short = distinct(&names, (room - BETWEEN.width() * (count - 1)) / count);
+    for row in &mut table.rows {
+        let short = |name: &String| names.binary_search(name).map_or(name, |i| &short[i]).clone();
+        row[0] = parts(&row[0]).iter().map(short).collect::<Vec<_>>().join(BETWEEN);
     }
 }
 
@@ -151,12 +170,7 @@ pub(super) fn aligned(
     paint: impl Fn(usize, usize, &str) -> String,
 ) -> String {
     let widths = column_widths(heads, rows);
-    let mut total = 0;
-    let fits = |column: &usize| {
-        total += widths[*column] + 2;
-        total <= width + 2
-    };
-    let shown = (0..widths.len()).take_while(fits).count().max(left + 1).min(widths.len());
+    let shown = shown_columns(&widths, left, width);
     let line = |cells: &[String], paint: &dyn Fn(usize, &str) -> String| {
         let mut row = String::new();
         for (column, (cell, width)) in cells.iter().zip(&widths).enumerate().take(shown) {
@@ -175,6 +189,16 @@ pub(super) fn aligned(
         text.push_str(&line(row, &|column, cell| paint(i, column, cell)));
     }
     text
+}
+
+/// The number of columns that fit `width`; at least one after the first `left`.
+fn shown_columns(widths: &[usize], left: usize, width: usize) -> usize {
+    let mut total = 0;
+    let fits = |column: &&usize| {
+        total += **column + 2;
+        total <= width.saturating_add(2)
+    };
+    widths.iter().take_while(fits).count().max(left + 1).min(widths.len())
 }
 
 fn column_widths(heads: &[String], rows: &[Vec<String>]) -> Vec<usize> {

@@ -8,6 +8,7 @@ use entropy_history::number::{exact, short};
 use entropy_history::quantity::EntropyKind;
 use entropy_history::stats::Analysis;
 use entropy_history::stats::contrast::{Contrast, ContrastUnit, Statistic};
+use entropy_shell::plural;
 
 /// A table whose cells are text.
 #[derive(Debug, Serialize)]
@@ -19,12 +20,34 @@ pub struct TextTable {
     /// How many rows are omitted and how to get them; `None` if all are shown.
     pub left_out: Option<String>,
     /// What limits the numbers, and why some are missing.
-    pub remarks: Vec<String>,
+    pub remarks: Vec<Remark>,
     /// How the numbers were computed.
     pub method: &'static str,
 }
 
 const GROUP_METHOD: &str = "method: mean ± sd and Student's t interval over the runs, each with its mean over the shared steps";
+
+/// A line below a table.
+#[derive(Debug, Clone, Serialize)]
+#[serde(into = "String")]
+pub struct Remark {
+    /// The text.
+    pub text: String,
+    /// The headings of the columns that it is about; empty for all.
+    pub heads: Vec<&'static str>,
+}
+
+impl From<String> for Remark {
+    fn from(text: String) -> Remark {
+        Remark { text, heads: Vec::new() }
+    }
+}
+
+impl From<Remark> for String {
+    fn from(remark: Remark) -> String {
+        remark.text
+    }
+}
 
 /// The table of groups; `None` if there are no groups.
 pub fn group_table(analysis: &Analysis) -> Option<TextTable> {
@@ -48,7 +71,7 @@ pub fn group_table(analysis: &Analysis) -> Option<TextTable> {
     });
     let rows: Vec<Vec<String>> = rows.collect();
     let notes = analysis.groups.iter().filter_map(|group| Some((group, group.note.as_ref()?)));
-    let remarks = notes.map(|(group, note)| format!("  {}: {note}", visible(&group.name)));
+    let remarks = notes.map(|(group, note)| format!("  {}: {note}", visible(&group.name)).into());
     let heads = ["group", "runs", "steps", "mean ± sd", "95 % interval", "IQM"].map(str::to_owned);
     (!rows.is_empty()).then(|| TextTable {
         heads: heads.to_vec(),
@@ -110,7 +133,7 @@ pub fn pair_table(analysis: &Analysis, limit: usize) -> Option<TextTable> {
     });
     let mut remarks = notes(contrasts, prefix);
     if first.between == ContrastUnit::Groups {
-        remarks.extend(detectable(&pairs, analysis));
+        remarks.extend(detectable(&pairs, analysis).map(Remark::from));
     }
     Some(TextTable { heads, rows, left_out, remarks, method: method(first.between) })
 }
@@ -165,43 +188,50 @@ pub fn pair_sentence(analysis: &Analysis) -> Option<String> {
             false => ("below", interval(low, high)),
         };
         let ends = ends.map_or(String::new(), |ends| format!(" {ends}"));
-        format!("{}{nats} {direction} {a}{ends}", three(estimate.abs()))
+        match estimate == 0.0 && ends.is_empty() {
+            true => format!("equal to {a}"),
+            false => format!("{}{nats} {direction} {a}{ends}", three(estimate.abs())),
+        }
     };
-    let steps = mean.shared_steps;
+    let is_part = analysis.runs.iter().any(|run| run.points > mean.shared_steps);
+    let steps = plural(mean.shared_steps, "shared step", "shared steps");
     let late = found(Statistic::LateDifference).filter(|_| mean.low.is_none());
     let late = late.and_then(|late| Some((late, late.estimate?)).filter(|_| late.low.is_some()));
     let difference = match (late, &mean.note) {
         (Some((late, estimate)), _) => {
             let ends = distance(estimate, late.low, late.high);
-            format!("{b} ends {ends} (last tenth of {steps} steps; the difference drifts)")
+            format!("{b} ends {ends} (last tenth of {steps}; the difference drifts)")
         }
         (None, Some(why)) => {
             let size = distance(estimate, mean.low, mean.high);
-            format!("{b} is {size} over {steps} steps ({why})")
+            format!("{b} is {size} over {steps} ({why})")
         }
-        (None, None) => format!("{b} is {}", distance(estimate, mean.low, mean.high)),
+        (None, None) => {
+            let over = if is_part { format!(" over {steps}") } else { String::new() };
+            format!("{b} is {}{over}", distance(estimate, mean.low, mean.high))
+        }
     };
     let separation = found(Statistic::SeparationStep);
     let separated = separation.and_then(|c| Some((exact(c.estimate?), c.note.is_none())));
     Some(match separated {
         Some((step, true)) => format!("{difference}, separated since step {step}"),
-        Some((step, false)) => format!("{difference}; last crossed before step {step}"),
+        Some((_, false)) => format!("{difference}; the curves still cross"),
         None => difference,
     })
 }
 
 /// Reasons why numbers are missing or limited; equal reasons are merged, with the number of pairs.
-fn notes(contrasts: &[Contrast], prefix: &str) -> Vec<String> {
+fn notes(contrasts: &[Contrast], prefix: &str) -> Vec<Remark> {
     let noted = contrasts.iter().filter_map(|contrast| Some((contrast.note.as_deref()?, contrast)));
     let line = |(note, found): (&str, Vec<&Contrast>)| {
         let statistics = grouped(found.iter().map(|contrast| (head(contrast.statistic), ())));
-        let statistics: Vec<&str> = statistics.into_iter().map(|(head, _)| head).collect();
+        let heads: Vec<&'static str> = statistics.into_iter().map(|(head, _)| head).collect();
         let pairs = grouped(found.iter().map(|contrast| (pair_name(contrast, prefix), ())));
         let of = match &pairs[..] {
             [(pair, _)] => pair.clone(),
             _ => format!("{} pairs", pairs.len()),
         };
-        format!("  {} of {of}: {note}", statistics.join(", "))
+        Remark { text: format!("  {} of {of}: {note}", heads.join(", ")), heads }
     };
     grouped(noted).into_iter().map(line).collect()
 }

@@ -12,7 +12,7 @@ use minijinja::value::Value;
 use minijinja::{AutoEscape, context};
 
 pub use checks::{annotation, junit};
-pub use contrasts::{TextTable, group_table, method, pair_sentence, pair_table};
+pub use contrasts::{Remark, TextTable, group_table, method, pair_sentence, pair_table};
 pub use live_page::live_page;
 pub use page::{PageOptions, document, page};
 pub use pairs_csv::pairs_csv;
@@ -118,7 +118,7 @@ fn markdown_table(table: &TextTable) -> Value {
         rule => format!("| --- |{}", " ---: |".repeat(table.heads.len() - 1)),
         rows => table.rows.iter().map(|row| line(row)).collect::<Vec<_>>(),
         left_out => table.left_out.as_deref().map(escape_markdown),
-        remarks => table.remarks.iter().map(|text| text.trim()).chain([table.method]).map(escape_markdown).collect::<Vec<_>>(),
+        remarks => table.remarks.iter().map(|remark| remark.text.trim()).chain([table.method]).map(escape_markdown).collect::<Vec<_>>(),
     }
 }
 

@@ -10,5 +10,5 @@ pub mod frame;
 pub mod palette;
 pub mod run_status;
 pub mod scene;
-mod table;
+pub mod table;
 pub mod view;

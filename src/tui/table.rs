@@ -121,7 +121,7 @@ impl NameColumn {
 }
 
 /// Shortens the names to a width; names that would become equal start where they differ.
-fn distinct(names: &[String], width: usize) -> Vec<String> {
+pub fn distinct(names: &[String], width: usize) -> Vec<String> {
     let mut shown: Vec<String> = names.iter().map(|name| fit(name, width)).collect();
     let mut alike: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (i, name) in shown.iter().enumerate() {

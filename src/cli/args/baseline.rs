@@ -41,8 +41,15 @@ impl BaselineArgs {
             None => None,
             Some(given) => {
                 let found = names.iter().find(|name| *name == given);
-                let short = || names.iter().find(|name| name[prefix.len()..] == *given);
-                let Some(name) = found.or_else(short) else {
+                // A table shortens long names in the middle: `quest…s1`.
+                let (start, end) = given.split_once('…').unwrap_or((given, ""));
+                let is_short = |name: &str| match given.contains('…') {
+                    true => name.starts_with(start) && name.ends_with(end),
+                    false => name == given,
+                };
+                let mut short = names.iter().filter(|name| is_short(&name[prefix.len()..]));
+                let short = short.next().filter(|_| short.next().is_none());
+                let Some(name) = found.or(short) else {
                     let names = list(&names);
                     return Err(anyhow!("there is no {what} {given:?}; there are {names}"))
                         .hint(format!("--baseline takes the label of a {what}"));

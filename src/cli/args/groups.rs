@@ -95,13 +95,13 @@ impl GroupArgs {
             terminal.warn("--seed has no effect: intervals are no longer resampled");
         }
         let groups = self.groups(comparison)?;
-        let grouped: usize = groups.iter().map(|group| group.members.len()).sum();
-        let rest = comparison.runs().len() - grouped;
-        if !groups.is_empty() && rest > 0 {
-            let runs = plural(rest, "run is", "runs are");
-            terminal.warn(&format!(
-                "{runs} in no group{consequence}: --group does not match the label"
-            ));
+        let is_alone = |i: &usize| groups.iter().all(|group| !group.members.contains(i));
+        let alone = (0..comparison.runs().len()).filter(is_alone);
+        let alone: Vec<&str> = alone.map(|i| comparison.runs()[i].history.label()).collect();
+        if !groups.is_empty() && !alone.is_empty() {
+            let (runs, labels) = (plural(alone.len(), "run is", "runs are"), list(&alone));
+            terminal
+                .warn(&format!("{runs} in no group{consequence}: --group does not match {labels}"));
         }
         for Group { name, members } in &groups {
             let histories = members.iter().map(|i| &comparison.runs()[*i].history);

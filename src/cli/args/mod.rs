@@ -16,7 +16,7 @@ pub(super) mod values;
 pub(super) use baseline::BaselineArgs;
 pub(super) use charts::ChartArgs;
 pub(super) use curves::CurveArgs;
-pub(super) use groups::{BandArgs, GroupArgs};
+pub(super) use groups::{BandArgs, GroupArgs, list};
 pub(super) use health::HealthArgs;
 pub(super) use json::{JsonArgs, to_json};
 pub(super) use picture::{OptionalPictureArgs, PictureArgs, ThemeArgs, TitleArgs};

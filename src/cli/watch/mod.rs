@@ -121,6 +121,7 @@ enum ExitOn {
     /// The entropy fell below a fraction of its start and stayed there.
     Collapse,
     /// The entropy rose above a multiple of its start and stayed there.
+    #[value(alias = "explosion")]
     Explode,
     /// The entropy is falling towards a collapse.
     Falling,
@@ -258,6 +259,13 @@ impl WatchArgs {
         };
         let size = frame_size(self.width, self.height, 0);
         terminal.print(frame_text(&content, self.theme.theme, size, terminal).as_bytes())?;
+        if !self.exit_on.is_empty() {
+            for status in watcher.statuses.iter().filter(|status| status.state.is_none()) {
+                let label = visible(&status.label);
+                terminal
+                    .warn(&format!("{label} has no state for --exit-on: see entropy-viz stats"));
+            }
+        }
         match broken_rule(&watcher.statuses) {
             Some(why) => {
                 terminal.info(&why);

@@ -90,6 +90,7 @@ impl History {
         if let Some(row) = points.iter().position(|p| !p.step.is_finite()) {
             return Err(HistoryError::StepNotFinite(row + 1));
         }
+        points.iter_mut().for_each(|point| point.step += 0.0); // −0 becomes 0
         let rows = points.len();
         let mut repairs = Repairs::default();
 

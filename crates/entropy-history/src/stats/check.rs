@@ -169,6 +169,9 @@ fn violated(rule: Rule, step: f64, value: f64, bound: f64, message: String) -> V
     Verdict { step, value, bound, ..verdict(rule, Outcome::Violated, message) }
 }
 
+/// A drop beyond its limit by no more than this is rounding.
+const ROUNDING: f64 = 1e-12;
+
 /// The rule that a run must not be in the state `forbidden`.
 fn state_rule(run: &Run, stats: &RunStats, forbidden: State) -> Verdict {
     let (rule, passed) = match forbidden {
@@ -203,7 +206,7 @@ fn undecided(rule: Rule, run: &Run, stats: &RunStats) -> Verdict {
         Some(_) if stats.points == 1 => "1 point is too few to judge the run".to_owned(),
         Some(_) => format!("{} points are too few to judge the run", stats.points),
         None => match stats.start {
-            Some(start) => format!("the run starts at {start} nats, not above 0"),
+            Some(start) => format!("the run starts at {} nats, not above 0", short(start)),
             None => format!("{} is not an entropy", run.metric),
         },
     };
@@ -227,7 +230,11 @@ fn min_entropy(run: &Run, stats: &RunStats, (bound, steps): (f64, usize)) -> Ver
             return violated(Rule::MinEntropy, step, entropy, bound, message);
         }
     }
-    verdict(Rule::MinEntropy, Outcome::Passed, format!("stayed at or above {bound} nats"))
+    let message = match steps {
+        1 => format!("stayed at or above {bound} nats"),
+        _ => format!("was not below {bound} nats for {steps} logged steps in a row"),
+    };
+    verdict(Rule::MinEntropy, Outcome::Passed, message)
 }
 
 fn max_entropy(run: &Run, stats: &RunStats, bound: f64) -> Verdict {
@@ -254,7 +261,8 @@ fn max_drop(run: &Run, stats: &RunStats, share: f64) -> Verdict {
     let points = &points[points.len() - levels.len()..];
     let drops = levels.iter().map(|level| 1.0 - level / start);
     let allowed = percent(share);
-    let Some((point, drop)) = points.iter().zip(drops).find(|(_, drop)| *drop > share) else {
+    let Some((point, drop)) = points.iter().zip(drops).find(|(_, drop)| *drop > share + ROUNDING)
+    else {
         let message = format!("dropped at most {allowed} below its start");
         return verdict(Rule::MaxDrop, Outcome::Passed, message);
     };
@@ -266,7 +274,7 @@ fn max_drop(run: &Run, stats: &RunStats, share: f64) -> Verdict {
 
 /// Whether a state is a failure. Falling is not: it is a forecast.
 fn has_failed(state: Option<State>) -> bool {
-    matches!(state, Some(State::Exploded | State::Collapsed | State::NotRecorded))
+    matches!(state, Some(State::Exploded | State::Collapsed))
 }
 
 fn no_worse_than(

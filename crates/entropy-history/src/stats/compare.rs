@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use rayon::prelude::*;
+use statrs::statistics::Statistics;
 
 use super::contrast::{Contrast, ContrastUnit, Statistic};
 use super::group::{Group, GroupMembers, GroupStats, means_over, shared_steps};
@@ -103,16 +104,17 @@ fn group_contrasts(a: &GroupMembers<'_>, b: &GroupMembers<'_>) -> Vec<Contrast> 
     };
     let refusal = match () {
         () if runs_a.is_empty() || runs_b.is_empty() => {
-            Some("not compared: no run of a group was recorded, their values are all 0")
+            let name = if runs_a.is_empty() { a.name } else { b.name };
+            Some(format!("not compared: no run of {name} was recorded, their values are all 0"))
         }
         () if all.iter().any(|run| run.kind() != all[0].kind()) => {
-            Some("not compared: the runs hold different quantities")
+            Some("not compared: the runs hold different quantities".to_owned())
         }
-        () if steps.is_empty() => Some("the runs of both groups share no step"),
+        () if steps.is_empty() => Some("the runs of both groups share no step".to_owned()),
         () => None,
     };
-    if let Some(why) = refusal {
-        return vec![Contrast { note: Some(why.to_owned()), ..empty }];
+    if refusal.is_some() {
+        return vec![Contrast { note: refusal, ..empty }];
     }
     let copies = copies(&all);
     let limits = limit_note(&all, steps.len());
@@ -157,10 +159,20 @@ fn group_contrasts(a: &GroupMembers<'_>, b: &GroupMembers<'_>) -> Vec<Contrast> 
     contrasts
 }
 
+/// Means of runs that differ by less than this share are equal.
+const TIE: f64 = 1e-12;
+
 /// The statistics that only depend on the order of the values, for samples of at least two values. Copies of one
 /// log have neither p-value nor interval; `copies` names them.
 fn order_contrasts(a: &[f64], b: &[f64], empty: &Contrast, copies: Option<&str>) -> [Contrast; 3] {
     let (m, n) = (a.len(), b.len());
+    // Means of equal values in another order differ by rounding, and are ties.
+    let largest = a.iter().chain(b).abs_max();
+    let rounded = |values: &[f64]| -> Vec<f64> {
+        let unit = largest * TIE;
+        values.iter().map(|v| if unit > 0.0 { (v / unit).round() * unit } else { *v }).collect()
+    };
+    let (a, b) = (&rounded(a)[..], &rounded(b)[..]);
     let test = mann_whitney(a, b);
     let min_p = smallest_p(m, n);
     let refusal = copies.map(|copies| format!("no p: {copies}"));

@@ -15,16 +15,17 @@ use serde::{Deserialize, Serialize};
 use super::sample::{mean, median, median_in_place};
 use super::smooth::running_mean;
 use crate::history::{History, Point, Run};
+use crate::number::short;
 use crate::quantity::EntropyKind;
 
 /// The shares of the start at which the state of a run changes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Thresholds {
     /// A run has collapsed when its level is at or below this share of its start. It recovers above 1.4 times
-    /// the share.
+    /// the share, but at most halfway between the share and the start.
     pub collapse_ratio: f64,
     /// A run has exploded when its level is at or above this share of its start, and above
-    /// [`MIN_EXPLODED`]. It recovers below 0.75 times the share.
+    /// [`MIN_EXPLODED`]. It recovers below 0.75 times the share, but at least halfway to the start.
     pub explode_ratio: f64,
 }
 
@@ -159,11 +160,13 @@ impl Health {
 
         let low = thresholds.collapse_ratio * start;
         let high = thresholds.explode_ratio * start;
-        let down = confirmed(values, |level| level <= low, |level| level > RECOVERED * low);
+        let recovered = (RECOVERED * low).min(0.5 * (low + start));
+        let calmed = (CALMED * high).max(0.5 * (high + start));
+        let down = confirmed(values, |level| level <= low, |level| level > recovered);
         let up = confirmed(
             values,
             |level| level >= high && level > MIN_EXPLODED,
-            |level| level < CALMED * high,
+            |level| level < calmed,
         );
         let confirmed = down.map(|i| (State::Collapsed, i)).or(up.map(|i| (State::Exploded, i)));
         let horizon = points[n - 1].step + (points[n - 1].step - points[0].step);
@@ -187,11 +190,13 @@ fn start_warnings(values: &[f64], start: f64) -> Vec<String> {
     }
     if start <= 0.0 {
         warnings.push(format!(
-            "no state: the run starts at {start} nats, and states are shares of a start above 0"
+            "no state: the run starts at {} nats, and states are shares of a start above 0",
+            short(start)
         ));
     } else if start < LOW_START {
         warnings.push(format!(
-            "the run starts at {start:.3} nats: almost no entropy, so its state, relative to this start, says little"
+            "the run starts at {} nats: almost no entropy, so its state, relative to this start, says little",
+            short(start)
         ));
     }
     warnings
@@ -358,6 +363,20 @@ mod tests {
     }
 
     #[test]
+    fn run_back_at_its_start_has_recovered_at_any_ratio() {
+        for (collapse_ratio, explode_ratio, values) in
+            [(0.8, 2.0, [2.0, 1.0, 2.0]), (0.1, 1.2, [2.0, 3.0, 2.0])]
+        {
+            let points = (0..90).map(|i| Point { step: i as f64, entropy: values[i / 30] });
+            let (history, _) =
+                History::from_raw("x", EntropyKind::TokenMean, points.collect()).unwrap();
+            let run = Run::new(history, "x.json", "rzero", "entropy");
+            let health = Health::of(&run, &Thresholds { collapse_ratio, explode_ratio });
+            assert_eq!(health.state, Some(State::Healthy));
+        }
+    }
+
+    #[test]
     fn lasting_rise_above_one_nat_is_an_explosion() {
         let health = run(100, |i| if i < 50 { 1.0 } else { 3.0 });
         assert_eq!((health.state, health.state_step), (Some(State::Exploded), Some(57.0)));
@@ -411,7 +430,7 @@ mod tests {
     fn low_start_and_leading_zeros_are_warned_about() {
         let flat = run(50, |_| 0.03);
         assert_eq!(flat.state, Some(State::Healthy));
-        assert!(flat.warnings[0].contains("starts at 0.030 nats"), "{:?}", flat.warnings);
+        assert!(flat.warnings[0].contains("starts at 0.0300 nats"), "{:?}", flat.warnings);
         let zeros = run(50, |i| if i < 5 { 0.0 } else { 2.0 });
         assert_eq!((zeros.state, zeros.start), (None, Some(0.0)));
         assert!(

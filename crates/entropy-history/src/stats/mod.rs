@@ -10,7 +10,7 @@ pub mod group;
 pub mod health;
 pub mod law;
 mod pairs;
-mod replicates;
+pub mod replicates;
 pub mod sample;
 pub mod smooth;
 mod student;

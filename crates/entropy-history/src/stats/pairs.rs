@@ -57,7 +57,12 @@ impl SharedSteps {
 
     /// The largest distance of two differences that rounding of their values can cause.
     fn noise(&self) -> f64 {
-        ROUNDING * self.a.iter().chain(&self.b).abs_max()
+        self.noise_of_ratio(1.0)
+    }
+
+    /// The largest distance of two values of a − ratio · b that rounding can cause.
+    fn noise_of_ratio(&self, ratio: f64) -> f64 {
+        ROUNDING * self.a.iter().abs_max().max(ratio * self.b.iter().abs_max())
     }
 
     /// The weight of each step in the area under a curve by trapezoids, in steps.
@@ -132,7 +137,10 @@ struct PairEstimate {
 
 impl PairEstimate {
     fn of(value: f64) -> PairEstimate {
-        PairEstimate { estimate: finite(value), ..PairEstimate::default() }
+        match finite(value) {
+            Some(_) => PairEstimate { estimate: finite(value), ..PairEstimate::default() },
+            None => PairEstimate::missing("not compared: the numbers are too large"),
+        }
     }
 
     fn missing(why: &str) -> PairEstimate {
@@ -191,7 +199,7 @@ fn over_all_steps(shared: &SharedSteps, differences: &[f64]) -> [PairEstimate; 2
     let errors: Vec<f64> = values.map(|((a, b), weight)| weight * (a - ratio * b)).collect();
     let largest_weight = weights.iter().copied().fold(0.0, f64::max);
     let log_half_width = || {
-        check_series(&errors, shared.noise() * largest_weight)?;
+        check_series(&errors, shared.noise_of_ratio(ratio) * largest_weight)?;
         if drifts(&errors) {
             return Err(DRIFTS.to_owned());
         }

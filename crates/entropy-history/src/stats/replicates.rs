@@ -3,24 +3,26 @@
 use std::collections::BTreeSet;
 
 use crate::history::History;
+use crate::number::exact;
 
 /// Values of two runs that differ by no more than this share are equal.
 const EQUAL: f64 = 1e-6;
 
 /// A message about runs that are copies of one log; `None` if there are none. Copies are not independent runs, so
 /// neither intervals nor p-values over runs are valid.
-pub(super) fn copies(runs: &[&History]) -> Option<String> {
+pub fn copies(runs: &[&History]) -> Option<String> {
+    let mut named = Vec::new();
+    let mut sets = Vec::new();
     for (i, a) in runs.iter().enumerate() {
-        let same = runs[i + 1..].iter().filter(|b| are_copies(a, b));
-        let labels: Vec<&str> = std::iter::once(a.label()).chain(same.map(|b| b.label())).collect();
-        if labels.len() > 1 {
-            return Some(format!(
-                "{} are copies of one log, not separate runs",
-                labels.join(" and ")
-            ));
+        let same = runs[i + 1..].iter().filter(|b| are_copies(a, b)).map(|b| b.label());
+        let set: Vec<&str> = std::iter::once(a.label()).chain(same).collect();
+        if set.len() > 1 && !named.contains(&a.label()) {
+            sets.push(set.join(" and "));
+            named.extend(set);
         }
     }
-    None
+    let one_each = if sets.len() > 1 { "copies of one log each" } else { "copies of one log" };
+    (!sets.is_empty()).then(|| format!("{} are {one_each}, not separate runs", sets.join(", ")))
 }
 
 /// Whether two runs have equal values at all steps that both have, two at least.
@@ -58,6 +60,7 @@ pub(super) fn limit_note(runs: &[&History], shared: usize) -> Option<String> {
     let shortest = runs.iter().min_by_key(|run| run.points().len())?;
     let points = shortest.points();
     let (label, last) = (shortest.label(), points[points.len() - 1].step);
+    let last = exact(last);
     Some(format!(
         "over {shared} of {total} steps: {label} has {} and ends at step {last}",
         points.len()

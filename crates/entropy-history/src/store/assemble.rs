@@ -295,7 +295,7 @@ fn join_stages(
 
 fn mixed_kinds(comparison: &Comparison) -> Option<Notice> {
     let kinds = comparison.kinds();
-    let names: Vec<_> = kinds.iter().map(|kind| kind.name()).collect();
+    let names: Vec<_> = kinds.iter().map(|kind| kind.words()).collect();
     let names = names.join(" and ");
     (kinds.len() > 1).then(|| {
         Notice::Warning(format!(

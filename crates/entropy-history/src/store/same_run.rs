@@ -226,7 +226,7 @@ fn compare_by_step(a: &RecordOfRun<'_>, b: &RecordOfRun<'_>) -> Likeness {
                 };
             }
             agrees_up_to = p.step;
-            values.add(p.entropy);
+            values.add((p.entropy, q.entropy));
             (common, i, j) = (common + 1, i + 1, j + 1);
         }
     }
@@ -248,33 +248,38 @@ fn in_one_order(a: &RecordOfRun<'_>, b: &RecordOfRun<'_>) -> bool {
     let needed = needed(a, b, tolerance.is_rounded()).max(3);
     let n = short.points.len();
     let mut values = DistinctValues::new(needed);
-    short.points.iter().for_each(|p| values.add(p.entropy));
-    let agrees = |part: &[Point]| {
-        part.iter().zip(short.points).all(|(p, q)| tolerance.accepts(p.entropy, q.entropy))
+    let mut agrees = |part: &[Point]| {
+        values.seen = [const { Vec::new() }; 2];
+        part.iter().zip(short.points).for_each(|(p, q)| values.add((p.entropy, q.entropy)));
+        let same = |(p, q): (&Point, &Point)| tolerance.accepts(p.entropy, q.entropy);
+        values.count() >= needed && part.iter().zip(short.points).all(same)
     };
-    values.count() >= needed
-        && (agrees(&long.points[..n]) || agrees(&long.points[long.points.len() - n..]))
+    agrees(&long.points[..n]) || agrees(&long.points[long.points.len() - n..])
 }
 
-/// Counts different values, up to a limit.
+/// Counts the different values of two records at their common points, up to a limit. Of a rounded record, few
+/// values may be different: values that round to one number agree with it by chance.
 struct DistinctValues {
-    seen: Vec<f64>,
+    seen: [Vec<f64>; 2],
     limit: usize,
 }
 
 impl DistinctValues {
     fn new(limit: usize) -> DistinctValues {
-        DistinctValues { seen: Vec::new(), limit }
+        DistinctValues { seen: [const { Vec::new() }; 2], limit }
     }
 
-    fn add(&mut self, value: f64) {
-        if self.seen.len() < self.limit && !self.seen.contains(&value) {
-            self.seen.push(value);
+    fn add(&mut self, (a, b): (f64, f64)) {
+        for (seen, value) in self.seen.iter_mut().zip([a, b]) {
+            if seen.len() < self.limit && !seen.contains(&value) {
+                seen.push(value);
+            }
         }
     }
 
+    /// The number of different values of the record that has fewer.
     fn count(&self) -> usize {
-        self.seen.len()
+        self.seen[0].len().min(self.seen[1].len())
     }
 }
 

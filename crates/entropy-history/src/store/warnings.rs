@@ -1,6 +1,7 @@
 //! Warnings about the values of a run.
 
 use crate::history::Run;
+use crate::quantity::EntropyKind;
 use crate::quantity::Sign;
 use crate::text::plural;
 
@@ -29,7 +30,7 @@ pub(super) fn data_warnings(run: &Run, vocabulary: u32) -> Vec<String> {
     }
     let points = run.history.points();
     let negative = points.iter().filter(|p| p.entropy < 0.0).count();
-    if negative > 0 {
+    if negative > 0 && run.history.kind() != EntropyKind::OtherMetric {
         let what = plural(negative, "value is", "values are");
         warnings.push(format!("{what} below 0, which the entropy of a token cannot be"));
     }

@@ -14,6 +14,7 @@ use crate::{ChartOptions, GroupOptions, XAxis};
 use entropy_history::history::{Comparison, History, Run};
 use entropy_history::label::visible;
 use entropy_history::stats::band::{BandPoint, BandSegment, MissingSteps, Spread, band_segments};
+use entropy_history::stats::replicates::copies;
 use entropy_history::stats::smooth::Smoothing;
 
 /// Opacity of a band over all runs of a group, and over some of them.
@@ -41,8 +42,15 @@ pub(super) fn group_means<'a>(
             let warning = "its runs hold different quantities and are not averaged";
             (Vec::new(), Some(warning.to_owned()))
         } else {
-            let segments = mean_segments(&members, grouped, options, width);
-            let warning = mean_warning(&members, &segments, grouped);
+            let mut segments = mean_segments(&members, grouped, options, width);
+            let histories: Vec<&History> = members.iter().map(|run| &run.history).collect();
+            let copies = copies(&histories);
+            if copies.is_some() {
+                let points = segments.iter_mut().flat_map(|segment| &mut segment.points);
+                points.for_each(|point| point.band = None);
+            }
+            let copies = copies.map(|copies| format!("no band: {copies}"));
+            let warning = mean_warning(&members, &segments, grouped).or(copies);
             (segments, warning)
         };
         if members.len() == 1 {
