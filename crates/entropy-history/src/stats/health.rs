@@ -52,7 +52,7 @@ const FALLING_Z: f64 = -2.33;
 /// The smallest number of points for which the Mann–Kendall test can reach the critical value.
 const MIN_TREND_POINTS: usize = 6;
 /// A longer last third is averaged over neighbouring points until it has at most this many values.
-const MAX_TREND_POINTS: usize = 1000;
+const MAX_TREND_POINTS: usize = 500;
 
 /// The state of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
