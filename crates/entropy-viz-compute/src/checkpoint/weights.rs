@@ -82,6 +82,7 @@ impl Weights {
         shape: &[i64],
         options: TensorOptions,
     ) -> anyhow::Result<Tensor> {
+        self.check_shape(name, name, shape)?;
         let mut tensor = Tensor::f_empty(shape, (options.kind, options.device))?;
         self.copy(name, &mut tensor)?;
         Ok(tensor)
@@ -104,6 +105,7 @@ impl Weights {
             None => false,
         };
         let mut take = |name: &str| -> anyhow::Result<Tensor> {
+            self.check_shape(stored, name, shape)?;
             let mut tensor = Tensor::f_empty(shape, (options.kind, options.device))?;
             self.copy_as(stored, name, &mut tensor)?;
             Ok(tensor)
@@ -130,6 +132,9 @@ impl Weights {
         columns: &[i64],
         options: TensorOptions,
     ) -> anyhow::Result<Tensor> {
+        for (name, rows) in parts {
+            self.check_shape(name, name, &[&[*rows], columns].concat())?;
+        }
         let rows = parts.iter().map(|(_, rows)| rows).sum();
         let whole = Tensor::f_empty([&[rows], columns].concat(), (options.kind, options.device))?;
         let mut start = 0;
@@ -144,21 +149,36 @@ impl Weights {
         self.copy_as(name, name, to)
     }
 
-    /// Copies a tensor to `to`, with what an adapter has for `adapted`, and checks its shape and that it is finite.
+    /// Checks the shape of a tensor by the headers of the files, before memory is allocated: a size of config.json
+    /// may be absurd. `adapted` is the name under which an adapter may replace it.
+    fn check_shape(&self, name: &str, adapted: &str, expected: &[i64]) -> anyhow::Result<()> {
+        let file = &self.files[*self.file_of.get(name).ok_or_else(|| self.missing(name))?];
+        let replacement = match &self.adapter {
+            Some(adapter) => adapter.replacement_shape(adapted)?,
+            None => None,
+        };
+        let stored = match replacement {
+            Some(stored) => stored,
+            None => file.shape(name)?,
+        };
+        if stored != expected {
+            bail!(
+                "cannot use {}: the tensor {name} has the shape {}, but config.json requires {}",
+                file.path.display(),
+                shape(&stored),
+                shape(expected)
+            );
+        }
+        Ok(())
+    }
+
+    /// Copies a tensor to `to`, with what an adapter has for `adapted`, and checks that it is finite.
     fn copy_as(&mut self, name: &str, adapted: &str, to: &mut Tensor) -> anyhow::Result<()> {
         let file = *self.file_of.get(name).ok_or_else(|| self.missing(name))?;
         let file = &self.files[file];
         let mut source = file.view(name)?;
         if let Some(adapter) = &mut self.adapter {
             source = adapter.apply(adapted, source)?;
-        }
-        if source.size() != to.size() {
-            bail!(
-                "cannot use {}: the tensor {name} has the shape {}, but config.json requires {}",
-                file.path.display(),
-                shape(&source.size()),
-                shape(&to.size())
-            );
         }
         to.f_copy_(&source)?;
         // A non-finite term makes the sum non-finite. The sum may also overflow, hence the second check.
@@ -171,6 +191,11 @@ impl Weights {
         }
         self.used.insert(name.to_owned());
         Ok(())
+    }
+
+    /// Returns an error if the files have no such tensor.
+    pub(crate) fn require(&self, name: &str) -> anyhow::Result<()> {
+        if self.has(name) { Ok(()) } else { Err(self.missing(name)) }
     }
 
     fn missing(&self, name: &str) -> anyhow::Error {
