@@ -14,8 +14,9 @@ use crate::tokenizer_limits;
 
 /// Maximum size of tokenizer.json; the largest published ones have about 35 MB.
 const MAX_FILE: u64 = 64 << 20;
-/// Maximum length of a text, in bytes, after the normalizer.
-const MAX_NORMALISED: usize = 16 << 20;
+/// Maximum length of a text, in bytes, after the normalizer. The library takes up to 160 bytes per byte of it that is
+/// in use, so that a prompt stays below 2 GB.
+const MAX_NORMALISED: usize = 24 << 20;
 /// The regular expressions of a tokenizer run in Oniguruma, which panics beyond its limit of backtracking.
 const REGEX_FAILED: &str =
     "a regular expression of tokenizer.json takes too many steps on this text";

@@ -171,7 +171,7 @@ fn tokenizer_that_makes_texts_longer_is_rejected() {
     fs::write(tmp.path().join("p.jsonl"), "{\"prompt\": \"hello\", \"response\": \"you\"}\n")
         .unwrap();
     let arguments = ["--model", text(&path), "--prompts", "p.jsonl", "-o", "h.json"];
-    assert_refused(tmp.path(), &arguments, &["line 1", "times as long", "the limit is 16 MiB"]);
+    assert_refused(tmp.path(), &arguments, &["line 1", "times as long", "the limit is 24 MiB"]);
     let pieces = vec![json!({"Sequence": {"id": "A", "type_id": 0}}); 100_000];
     let path = changed_model(tmp.path(), "qwen3", "tokenizer.json", |tokenizer| {
         tokenizer["post_processor"] = json!({"type": "TemplateProcessing", "single": pieces,

@@ -24,7 +24,8 @@ fn rows(file: File, prompt_key: Option<&str>) -> Result<Vec<RawRow>, PromptError
     let reader = file.try_clone().map_err(ParquetError::from).and_then(SerializedFileReader::new);
     let reader = reader.map_err(|error| invalid(&error))?;
     let is_selected = |name: &str| KEYS.contains(&name) || prompt_key == Some(name);
-    parquet_limits::check(&file, &reader, is_selected).map_err(|error| invalid(&error))?;
+    parquet_limits::check(&file, &reader, is_selected)
+        .map_err(|error| PromptError::Format(reason(&error)))?;
     let schema = reader.metadata().file_metadata().schema().clone();
     let fields = schema.get_fields().iter();
     let selected =

@@ -60,9 +60,11 @@ pub(super) fn compute_checkpoint(
     inputs_digest: &str,
     label: &str,
 ) -> Result<Evaluation, EvaluationError> {
+    let loading = inputs.terminal.waiting(format!("{label}: loading"));
     let plan = CheckpointPlan::open(inputs, checkpoint, inputs_digest)?;
     let (tokenizer, encoded) = encode(inputs, checkpoint, &plan)?;
     let model = load_model(inputs, &plan.base, plan.decoder, plan.kind)?;
+    drop(loading);
     let mut evaluation = Evaluation {
         digests: plan.digests,
         tokenizer,
