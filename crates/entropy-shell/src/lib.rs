@@ -7,7 +7,7 @@
 mod compute_args;
 mod error;
 mod exit;
-
+pub mod lock;
 pub mod output;
 mod progress;
 mod terminal;

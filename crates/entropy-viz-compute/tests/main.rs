@@ -8,5 +8,6 @@ mod adapters;
 mod common;
 mod compute;
 mod hostile;
+mod outputs;
 mod rope;
 mod trl;
