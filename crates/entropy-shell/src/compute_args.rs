@@ -72,7 +72,7 @@ pub struct ComputeArgs {
     /// Base model of a LoRA adapter.
     #[arg(long, value_name = "DIR", help_heading = "Checkpoints")]
     pub base_model: Option<PathBuf>,
-    /// Directory of tokenizer.json [default: that of the weights].
+    /// Directory of tokenizer.json [default: that of the weights; not needed for rows of token ids].
     #[arg(long, value_name = "DIR", help_heading = "Checkpoints", hide_short_help = true)]
     pub tokenizer: Option<PathBuf>,
 

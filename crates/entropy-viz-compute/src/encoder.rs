@@ -279,6 +279,14 @@ fn check_length(what: &str, length: usize) -> Result<(), CliError> {
     .hint("remove or shorten this row")
 }
 
+/// Whether a row has text that must become tokens.
+pub(crate) fn has_text(rows: &[PromptRow]) -> bool {
+    rows.iter().any(|row| {
+        !matches!(row.prompt, Prompt::Tokens(_))
+            || matches!(row.response, Some(GivenResponse::Text(_)))
+    })
+}
+
 fn require(tokenizer: Option<&Tokenizer>) -> Result<&Tokenizer, CliError> {
     tokenizer
         .ok_or_else(|| anyhow!("text requires a tokenizer, but the model has none"))

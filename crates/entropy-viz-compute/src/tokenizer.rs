@@ -40,7 +40,8 @@ impl Tokenizer {
         let path = directory.join("tokenizer.json");
         if !path.is_file() {
             return Err(anyhow!("cannot tokenise: {} has no tokenizer.json", directory.display())).hint(
-                "give a directory that has one with --tokenizer; to create it: AutoTokenizer.from_pretrained(DIR).save_pretrained(NEW)",
+                "give a directory that has one with --tokenizer (to create it: AutoTokenizer.from_pretrained(DIR).save_pretrained(NEW)), \
+                 or give all rows as prompt_token_ids and response_token_ids",
             );
         }
         let bytes = bounded::read(&path, MAX_FILE)
@@ -53,16 +54,7 @@ impl Tokenizer {
         let off = inner.with_truncation(None).map(|_| ());
         off.map_err(|error| anyhow!("cannot use {}: {error}", path.display()))?;
         inner.with_padding(None);
-        let mut eos_token_ids = BTreeSet::new();
-        // Other settings of generation_config.json are ignored: trainers sample with their own.
-        let files = models.iter().flat_map(|model| {
-            ["generation_config.json", "config.json"].map(|file| model.join(file))
-        });
-        for path in files {
-            if eos_token_ids.is_empty() && path.is_file() {
-                eos_token_ids.extend(token_ids(&read_json(&path)?, "eos_token_id"));
-            }
-        }
+        let mut eos_token_ids: BTreeSet<i64> = end_tokens(models)?.into_iter().collect();
         let path = directory.join("tokenizer_config.json");
         let named = if path.is_file() { eos_token(&read_json(&path)?) } else { None };
         let named = named.and_then(|token| inner.token_to_id(&token)).map(i64::from);
@@ -124,6 +116,24 @@ impl Tokenizer {
         let decoded = catch_panics(|| self.inner.decode(&ids, skip_special));
         decoded.and_then(Result::ok).unwrap_or_default()
     }
+}
+
+/// The end tokens in generation_config.json or config.json of the first of the models that has any.
+pub(crate) fn end_tokens(models: &[&Path]) -> anyhow::Result<Vec<i64>> {
+    // Other settings of generation_config.json are ignored: trainers sample with their own.
+    for model in models {
+        for path in ["generation_config.json", "config.json"].map(|file| model.join(file)) {
+            let ids = if path.is_file() {
+                token_ids(&read_json(&path)?, "eos_token_id")
+            } else {
+                Vec::new()
+            };
+            if !ids.is_empty() {
+                return Ok(ids);
+            }
+        }
+    }
+    Ok(Vec::new())
 }
 
 fn token_ids(config: &Value, key: &str) -> Vec<i64> {

@@ -10,4 +10,5 @@ mod compute;
 mod hostile;
 mod outputs;
 mod rope;
+mod token_ids;
 mod trl;

@@ -172,13 +172,21 @@ impl Weights {
         Ok(())
     }
 
-    /// Copies a tensor to `to`, with what an adapter has for `adapted`, and checks that it is finite.
+    /// Copies a tensor to `to`, with what an adapter has for `adapted`, and checks its shape and that it is finite.
     fn copy_as(&mut self, name: &str, adapted: &str, to: &mut Tensor) -> anyhow::Result<()> {
         let file = *self.file_of.get(name).ok_or_else(|| self.missing(name))?;
         let file = &self.files[file];
         let mut source = file.view(name)?;
         if let Some(adapter) = &mut self.adapter {
             source = adapter.apply(adapted, source)?;
+        }
+        if source.size() != to.size() {
+            bail!(
+                "cannot use {}: the tensor {name} has the shape {}, but config.json requires {}",
+                file.path.display(),
+                shape(&source.size()),
+                shape(&to.size())
+            );
         }
         to.f_copy_(&source)?;
         // A non-finite term makes the sum non-finite. The sum may also overflow, hence the second check.
