@@ -6,6 +6,7 @@ PYTHON ?= python3
 PREFIX ?= $(HOME)/.local
 BINARY := target/release/entropy-viz
 HELPER := target/release/entropy-viz-compute
+LINKED := target/release/libtorch
 # Built separately from the program: in one build, Cargo would give the program the features that only the helper needs.
 COMPUTE := --package entropy-kernels --package entropy-viz-compute
 REFERENCE := .venv/reference/bin/python
@@ -25,6 +26,8 @@ build: ## build the program into target/release
 
 compute: libtorch ## build the helper of `entropy-viz compute` into target/release
 	$(CARGO) build --release --locked --package entropy-viz-compute
+	@# Neither program searches the current directory for libtorch: this link beside them is what they find.
+	ln -sfn "$$(realpath "$${LIBTORCH:-.libtorch}")" $(LINKED)
 
 libtorch:
 	PYTHON=$(PYTHON) scripts/libtorch.sh
@@ -99,6 +102,8 @@ dist: ## build wheel, sdist, archive, crates, SBOM and checksums into dist/, and
 install: build ## install program, helper (if built), manual pages and completions below PREFIX
 	install -Dm755 $(BINARY) $(PREFIX)/bin/entropy-viz
 	if [ -e $(HELPER) ]; then install -m755 $(HELPER) $(PREFIX)/bin/entropy-viz-compute; fi
+	if [ -e $(LINKED) ]; then mkdir -p $(PREFIX)/lib/entropy-viz && \
+	    ln -sfn "$$(realpath $(LINKED))" $(PREFIX)/lib/entropy-viz/libtorch; fi
 	scripts/dist.sh share $(BINARY) $(PREFIX)
 
 clean: ## remove everything that these targets created

@@ -23,7 +23,7 @@ if [ -n "${LIBTORCH:-}" ]; then
 fi
 fits .libtorch && exit 0
 
-theirs=$("$PYTHON" -c 'import importlib.util as u; s = u.find_spec("torch"); print(s.submodule_search_locations[0] if s else "")')
+theirs=$("$PYTHON" -I -c 'import importlib.util as u; s = u.find_spec("torch"); print(s.submodule_search_locations[0] if s else "")')
 if [ -z "$theirs" ] || ! fits "$theirs"; then
     echo "downloading libtorch $WANTED into .venv/libtorch" >&2
     "$PYTHON" -m venv .venv/libtorch

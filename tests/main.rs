@@ -13,6 +13,8 @@ mod cases;
 mod cli;
 mod compare;
 mod groups;
+#[cfg(target_os = "linux")]
+mod launcher;
 mod law;
 mod layers;
 mod logs;

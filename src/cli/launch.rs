@@ -26,9 +26,12 @@ pub(super) fn run(args: &ComputeArgs, terminal: &Terminal) -> Result<Outcome, Cl
         "run `make compute && make install` in the source directory, or set \
          $ENTROPY_VIZ_COMPUTE to its path",
     )?;
-    let libtorch = libtorch(args.libtorch.as_deref())?;
-    terminal.verbose(|| format!("{} with libtorch of {}", helper.display(), libtorch.display()));
-    exec_helper(&helper, &libtorch, std::env::args_os().skip(1))
+    let libtorch = find_libtorch(args.libtorch.as_deref())?;
+    terminal.verbose(|| {
+        let (directory, origin) = (libtorch.directory.display(), libtorch.origin);
+        format!("{} with libtorch in {directory} ({origin})", helper.display())
+    });
+    exec_helper(&helper, &libtorch.directory, std::env::args_os().skip(1))
 }
 
 /// The helper program: `$ENTROPY_VIZ_COMPUTE`, in the directory of this program, or on the PATH.
@@ -39,16 +42,32 @@ fn helper() -> Option<PathBuf> {
     }
     let name = format!("{HELPER}{}", std::env::consts::EXE_SUFFIX);
     let same_directory = std::env::current_exe().ok().map(|program| program.with_file_name(&name));
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let on_path = std::env::split_paths(&path).map(|directory| directory.join(&name));
-    same_directory.into_iter().chain(on_path).find(|candidate| candidate.is_file())
+    same_directory.filter(|candidate| candidate.is_file()).or_else(|| on_path(&name))
 }
 
-/// The directory of libtorch: `--libtorch`, `$LIBTORCH`, `.libtorch`, or the torch of the current python3.
+/// A program on the PATH. Relative entries of the PATH, which depend on the current directory, are skipped.
+fn on_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .filter(|directory| directory.is_absolute())
+        .map(|directory| directory.join(name))
+        .find(|candidate| candidate.is_file())
+}
+
+/// A libtorch with the right version, and what named it.
+struct Libtorch {
+    directory: PathBuf,
+    origin: &'static str,
+}
+
+/// Finds libtorch: `--libtorch`, `$LIBTORCH`, the program's own directories, or the torch of `python3 -I`.
+///
+/// The current directory is never searched: it may be a repository or a data set of somebody else, and loading a
+/// library runs its code.
 ///
 /// # Errors
 /// When none is found, or the first one found has another version or is incomplete.
-fn libtorch(named: Option<&Path>) -> Result<PathBuf, CliError> {
+fn find_libtorch(named: Option<&Path>) -> Result<Libtorch, CliError> {
     if let Some(directory) = named {
         return checked(directory, "--libtorch");
     }
@@ -56,43 +75,45 @@ fn libtorch(named: Option<&Path>) -> Result<PathBuf, CliError> {
     if let Some(directory) = set {
         return checked(Path::new(&directory), "$LIBTORCH");
     }
-    if let Some(directory) = local_directory() {
-        return checked(&directory, ".libtorch");
+    if let Some(directory) = installed_directory() {
+        return checked(&directory, "the program's directory");
     }
     let Some(directory) = python_torch() else {
         return Err(anyhow!(
-            "cannot compute: no libtorch {LIBTORCH_VERSION} found; searched --libtorch, $LIBTORCH, .libtorch \
-             and the torch of python3"
+            "cannot compute: no libtorch {LIBTORCH_VERSION} found; searched --libtorch, $LIBTORCH, libtorch/ beside \
+             the program, ../lib/entropy-viz/libtorch, and the torch of `python3 -I`"
         ))
         .hint(INSTALL);
     };
     checked(&directory, "the torch of python3")
 }
 
-/// `.libtorch` in the current directory, or in the source tree that this program was built in.
-fn local_directory() -> Option<PathBuf> {
-    let here = PathBuf::from(".libtorch");
-    let program = std::env::current_exe().ok();
-    let source_tree = program.iter().flat_map(|path| path.ancestors().skip(1).take(4));
-    std::iter::once(here)
-        .chain(source_tree.map(|directory| directory.join(".libtorch")))
+/// `libtorch` beside this program (`make compute` links it there), or in its lib directory (`make install`).
+fn installed_directory() -> Option<PathBuf> {
+    let program = fs::canonicalize(std::env::current_exe().ok()?).ok()?;
+    let directory = program.parent()?;
+    [directory.join("libtorch"), directory.join("../lib/entropy-viz/libtorch")]
+        .into_iter()
         .find(|candidate| candidate.is_dir())
 }
 
 /// The directory of the Python package torch, found without importing it, which takes seconds.
+///
+/// `-I` keeps the current directory, `$PYTHONPATH` and the user's site-packages out of the search.
 fn python_torch() -> Option<PathBuf> {
     let find = "import importlib.util as u; s = u.find_spec('torch'); \
                 print(s.submodule_search_locations[0] if s else '')";
-    let output = Command::new("python3").args(["-c", find]).output().ok()?;
+    let python = on_path(&format!("python3{}", std::env::consts::EXE_SUFFIX))?;
+    let output = Command::new(python).args(["-I", "-c", find]).output().ok()?;
     let path = String::from_utf8(output.stdout).ok()?;
     Some(path.trim()).filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
-/// The absolute path of a libtorch with the right version.
+/// Checks a libtorch's version and files, and makes its path absolute.
 ///
 /// # Errors
 /// When the version is missing or another one, or the library is missing.
-fn checked(directory: &Path, origin: &str) -> Result<PathBuf, CliError> {
+fn checked(directory: &Path, origin: &'static str) -> Result<Libtorch, CliError> {
     let shown = directory.display();
     let version = version(directory);
     let version = version
@@ -114,7 +135,9 @@ fn checked(directory: &Path, origin: &str) -> Result<PathBuf, CliError> {
         ))
         .hint(INSTALL);
     }
-    fs::canonicalize(directory).map_err(|error| anyhow!("cannot open {shown}: {error}").into())
+    let directory =
+        fs::canonicalize(directory).with_context(|| format!("cannot open {shown} ({origin})"))?;
+    Ok(Libtorch { directory, origin })
 }
 
 /// The version of a Python package (`version.py`) or a libtorch archive (`build-version`).
@@ -137,9 +160,10 @@ fn exec_helper(
     arguments: impl Iterator<Item = OsString>,
 ) -> Result<Outcome, CliError> {
     let libraries = libtorch.join("lib");
-    let before = std::env::var_os("LD_LIBRARY_PATH").filter(|paths| !paths.is_empty());
-    let paths = std::iter::once(libraries)
-        .chain(before.iter().flat_map(|paths| std::env::split_paths(paths)));
+    let before = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+    // An empty or relative entry makes the loader search the current directory.
+    let before = std::env::split_paths(&before).filter(|directory| directory.is_absolute());
+    let paths = std::iter::once(libraries).chain(before);
     let paths = std::env::join_paths(paths).context("cannot set LD_LIBRARY_PATH")?;
     let mut command = Command::new(helper);
     command.args(arguments).env("LD_LIBRARY_PATH", paths);

@@ -207,4 +207,45 @@ def safetensors_and_templates(tool, tmp):
         shutil.rmtree(model)
 
 
-CASES = [labels, artifacts, mutated, headers_that_promise_too_much, bombs, safetensors_and_templates]
+def checkpoints_and_prompts(tool, tmp):
+    """Small files that describe models, tokenizers or prompts of gigabytes, and a prompt of 200 MB."""
+    if not tool.helper:
+        note("skipped: the helper is not built")
+        return
+    helper = type(tool)(tool.helper, None, tool.rounds, tool.heavy)
+    tiny = FIXTURES / "compute/qwen3"
+    (tmp / "short.jsonl").write_text('{"prompt": "hello", "response": "you"}\n')
+
+    def refuses(what, prompts, *words, file=None, change=None):
+        model = tmp / "model"
+        shutil.copytree(tiny, model)
+        if file:
+            value = json.loads((model / file).read_text())
+            value.update(change)
+            (model / file).write_text(json.dumps(value))
+        result = helper.refuses(["--device", "cpu", "--model", "model", "--prompts", prompts, "-o", "h.json"], tmp, *words, limit=100)
+        note(f"{what}: {result.peak / MIB:.0f} MiB: {result.err.splitlines()[-1][:110]}")
+        assert result.peak < 2_000 * 1_000_000, what
+        shutil.rmtree(model)
+
+    for key in ("vocab_size", "hidden_size", "intermediate_size", "num_attention_heads", "head_dim", "num_hidden_layers"):
+        for size in (1 << 29, 1 << 39):
+            refuses(f"{key} {size}", "short.jsonl", "config.json", file="config.json", change={key: size})
+    step = {"type": "Replace", "pattern": {"Regex": "."}, "content": "a" * 1000}
+    refuses("replacements", "short.jsonl", "times as long", file="tokenizer.json",
+            change={"normalizer": {"type": "Sequence", "normalizers": [step] * 4}})
+    refuses("nested expression", "short.jsonl", "tokenizer.json", file="tokenizer.json",
+            change={"pre_tokenizer": {"type": "Split", "pattern": {"Regex": "(" * 5000}, "behavior": "Isolated", "invert": False}})
+    with open(tmp / "long.jsonl", "w") as rows:
+        rows.write('{"prompt": "' + "word " * (40_000_000 if tool.heavy else 4_000_000) + '"}\n')
+    refuses("long prompt", "long.jsonl", "line 1", "MiB of text")
+    for output in ("--tokens-out", "--save-rollouts", "-o"):
+        shutil.copytree(tiny, tmp / "model")
+        history = [] if output == "-o" else ["-o", "h.json"]
+        result = helper.run(["--device", "cpu", "--model", "model", "--prompts", "short.jsonl", "--overwrite", *history, output, "/dev/zero"],
+                            tmp, limit=60)
+        assert result.peak < 2_000 * 1_000_000, output
+        shutil.rmtree(tmp / "model")
+
+
+CASES = [checkpoints_and_prompts, labels, artifacts, mutated, headers_that_promise_too_much, bombs, safetensors_and_templates]

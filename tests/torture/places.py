@@ -31,6 +31,16 @@ def full_disk(tool, tmp):
     assert not (tmp / "a.csv").exists()
 
 
+def library_path_of_the_helper(tool, tmp):
+    """The helper looks for libraries only beside itself: a path of the building machine may be anybody's elsewhere."""
+    if not tool.helper or "release" not in tool.helper:
+        note("skipped: there is no release build of the helper")
+        return
+    said = subprocess.run(["readelf", "--dynamic", tool.helper], capture_output=True, text=True, check=True).stdout
+    paths = [line.split("[")[1].rstrip("]") for line in said.splitlines() if "(RUNPATH)" in line or "(RPATH)" in line]
+    assert paths and all(path.startswith("$ORIGIN/") for path in ":".join(paths).split(":")), paths
+
+
 def full_tmpfs(tool, tmp):
     """A full file system of 64 KiB, if one can be mounted."""
     disk = tmp / "disk"
@@ -196,5 +206,5 @@ def awkward_logs(tool, tmp):
             tool.run([*command, str(path)], tmp, limit=20)
 
 
-CASES = [full_disk, full_tmpfs, read_only_directory, many_histories, long_history, names_that_are_not_utf8, links_in_circles,
+CASES = [library_path_of_the_helper, full_disk, full_tmpfs, read_only_directory, many_histories, long_history, names_that_are_not_utf8, links_in_circles,
          pipes_and_devices, files_that_change_while_read, more_runs_than_open_files, stdout_that_goes_away, awkward_logs]

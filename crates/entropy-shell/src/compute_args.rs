@@ -72,7 +72,7 @@ pub struct ComputeArgs {
     /// Base model of a LoRA adapter, or the model whose config and tokenizer shards need.
     #[arg(long, value_name = "DIR", help_heading = "Checkpoints")]
     pub base_model: Option<PathBuf>,
-    /// Directory of tokenizer.json [default: that of the weights].
+    /// Directory of tokenizer.json [default: that of the weights; not needed for rows of token ids].
     #[arg(long, value_name = "DIR", help_heading = "Checkpoints", hide_short_help = true)]
     pub tokenizer: Option<PathBuf>,
 
@@ -153,9 +153,10 @@ pub struct ComputeArgs {
     /// Tokens per batch.
     #[arg(long, value_name = "auto|N", default_value = "auto", value_parser = batch_tokens, help_heading = "Machine", hide_short_help = true)]
     pub batch_tokens: BatchTokens,
-    /// libtorch 2.11 [default: $LIBTORCH, .libtorch or python3's].
+    /// libtorch 2.11 [default: $LIBTORCH, the program's own or python3's].
     ///
-    /// Without the flag: $LIBTORCH, the directory .libtorch, or the Python package torch of python3.
+    /// Without the flag: $LIBTORCH, the directory libtorch beside the program or in its lib/entropy-viz, or the Python
+    /// package torch of `python3 -I`. The current directory is never searched. -v shows which one is used.
     #[arg(long, value_name = "DIR", help_heading = "Machine")]
     pub libtorch: Option<PathBuf>,
 }

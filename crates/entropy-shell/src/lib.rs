@@ -7,7 +7,7 @@
 mod compute_args;
 mod error;
 mod exit;
-
+pub mod lock;
 pub mod output;
 mod progress;
 mod terminal;
@@ -22,5 +22,5 @@ pub mod compute {
 pub use entropy_history::text::{io_message, plural};
 pub use error::{CliError, WithHint};
 pub use exit::{GlobalArgs, Outcome, catch_panics, exit_code, print_usage};
-pub use progress::Progress;
+pub use progress::{Progress, Waiting};
 pub use terminal::{Terminal, report_error, write_stderr};

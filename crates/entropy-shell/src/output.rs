@@ -10,6 +10,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use crate::lock::{TEMPORARY, machine};
+
 /// The files that this process reads: no output may replace them.
 static INPUTS: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
@@ -87,7 +89,8 @@ impl AtomicFile {
         let directory = directory_of(&path);
         fs::create_dir_all(directory)?;
         let mut builder = tempfile::Builder::new();
-        builder.prefix(".entropy-viz-");
+        let prefix = format!("{TEMPORARY}{}-", machine());
+        builder.prefix(&prefix);
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
@@ -95,6 +98,8 @@ impl AtomicFile {
             builder.permissions(fs::Permissions::from_mode(0o666));
         }
         let file = builder.tempfile_in(directory)?;
+        // Marks it as that of a running process. Where there are no locks, no temporary file is removed as a leftover.
+        let _ = file.as_file().try_lock();
         if let Ok(old) = fs::metadata(&path) {
             // A private file stays private.
             file.as_file().set_permissions(old.permissions())?;

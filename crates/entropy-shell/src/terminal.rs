@@ -9,7 +9,7 @@ use anyhow::anyhow;
 use entropy_history::label::visible;
 
 use crate::error::CliError;
-use crate::progress::Progress;
+use crate::progress::{Progress, Waiting};
 use entropy_history::text::io_message;
 
 /// The largest number of printed warnings; further ones are only counted, except with `--verbose`.
@@ -95,6 +95,11 @@ impl Terminal {
     /// A progress counter on stderr; see [`Progress`].
     pub fn progress(&self, message: impl Into<String>, total: usize) -> Progress {
         Progress::new(message.into(), total, self.quiet)
+    }
+
+    /// Shows in log files that long work without a count goes on; see [`Waiting`].
+    pub fn waiting(&self, message: impl Into<String>) -> Waiting {
+        Waiting::new(message.into(), self.quiet)
     }
 }
 

@@ -1,6 +1,5 @@
 //! From rows of a prompt file to token ids: templates, tokenisation, and rows that cannot be used.
 
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,10 +8,14 @@ use entropy_shell::compute::{ChatTemplates, ComputeArgs};
 use entropy_shell::{CliError, WithHint, io_message, plural};
 use serde_json::{Value, json};
 
+use crate::bounded;
 use crate::chat::{ChatTemplate, PromptTemplate, template_arg};
 use crate::prompts::{GivenResponse, Prompt, PromptRow};
 use crate::response::ResponseRecord;
 use crate::tokenizer::Tokenizer;
+
+/// Maximum length of the text of a prompt or a response, in bytes.
+const MAX_TEXT: usize = 8 << 20;
 
 /// Encodes prompts according to the flags; used for all checkpoints of a run.
 pub(crate) struct PromptEncoder {
@@ -63,9 +66,11 @@ impl PromptEncoder {
     pub(crate) fn new(args: &ComputeArgs) -> Result<PromptEncoder, CliError> {
         let wrapper =
             args.prompt_template.as_deref().map(|path| -> Result<PromptTemplate, CliError> {
-                let source = fs::read_to_string(path).map_err(|error| {
+                let source = bounded::read(path, bounded::MAX_JSON).map_err(|error| {
                     anyhow!("cannot read {}: {}", path.display(), io_message(&error))
                 })?;
+                let source = String::from_utf8(source)
+                    .map_err(|_| anyhow!("cannot read {}: it is not UTF-8", path.display()))?;
                 Ok(PromptTemplate::new(&path.display().to_string(), source)?)
             });
         let arguments = args.template_arg.iter().map(|text| template_arg(text));
@@ -163,6 +168,7 @@ impl PromptEncoder {
         tokenizer: Option<&Tokenizer>,
         chat: Option<&ChatTemplate>,
     ) -> Result<Vec<i64>, CliError> {
+        check_length("prompt", prompt_length(&row.prompt))?;
         let messages = match &row.prompt {
             Prompt::Tokens(tokens) => return Ok(tokens.clone()),
             Prompt::Messages(_) if self.chat_templates == ChatTemplates::Never => {
@@ -230,6 +236,7 @@ impl PromptEncoder {
             None => Ok(None),
             Some(GivenResponse::Tokens(tokens)) => Ok(Some(tokens.clone())),
             Some(GivenResponse::Text(text)) => {
+                check_length("response", text.len())?;
                 let tokenizer = require(tokenizer)?;
                 let mut tokens = tokenizer.encode(text, false)?;
                 if row.finish_reason.as_deref() == Some("stop") {
@@ -239,6 +246,45 @@ impl PromptEncoder {
             }
         }
     }
+}
+
+/// The length in bytes of the texts of a prompt.
+fn prompt_length(prompt: &Prompt) -> usize {
+    match prompt {
+        Prompt::Text(text) => text.len(),
+        Prompt::Messages(messages) => messages.iter().map(text_length).sum(),
+        Prompt::Tokens(_) => 0,
+    }
+}
+
+fn text_length(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(text_length).sum(),
+        Value::Object(keys) => keys.iter().map(|(key, value)| key.len() + text_length(value)).sum(),
+        _ => 0,
+    }
+}
+
+/// Rejects texts beyond the context of every model before they are copied.
+fn check_length(what: &str, length: usize) -> Result<(), CliError> {
+    if length <= MAX_TEXT {
+        return Ok(());
+    }
+    Err(anyhow!(
+        "the {what} has {} MiB of text, more than {} MiB, about two million tokens",
+        length >> 20,
+        MAX_TEXT >> 20
+    ))
+    .hint("remove or shorten this row")
+}
+
+/// Whether a row has text that must become tokens.
+pub(crate) fn has_text(rows: &[PromptRow]) -> bool {
+    rows.iter().any(|row| {
+        !matches!(row.prompt, Prompt::Tokens(_))
+            || matches!(row.response, Some(GivenResponse::Text(_)))
+    })
 }
 
 fn require(tokenizer: Option<&Tokenizer>) -> Result<&Tokenizer, CliError> {

@@ -19,6 +19,8 @@ use serde_json::{Map, Value, json};
 
 use entropy_kernels::logits::TokenScore;
 
+use crate::bounded;
+
 /// A history file and its rows.
 #[derive(Debug)]
 pub(crate) struct HistoryFile {
@@ -229,13 +231,11 @@ fn find_shards(path: &Path) -> Vec<PathBuf> {
 
 /// Reads the rows of a file, which must have been computed with these prompts and flags.
 fn read(path: &Path, inputs: &str) -> Result<Vec<HistoryRow>, CliError> {
-    let text = match fs::read(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => {
-            return Err(anyhow!("cannot read {}: {}", path.display(), io_message(&error)).into());
-        }
-    };
+    let text = bounded::read_output(path)
+        .map_err(|error| anyhow!("cannot read {}: {}", path.display(), io_message(&error)))?;
+    if text.is_empty() && !fs::metadata(path).is_ok_and(|metadata| metadata.is_file()) {
+        return Ok(Vec::new());
+    }
     let foreign = |why: &str| anyhow!("cannot add to {}: {why}", path.display());
     let Ok(Value::Array(list)) = serde_json::from_slice(&text) else {
         return Err(foreign("it was not written by compute")).hint(OVERWRITE_HINT);

@@ -2,6 +2,7 @@
 //!
 //! A checkpoint and prompts → token ids → logits → entropies → one row of a history file per checkpoint.
 
+mod bounded;
 mod chat;
 mod checkpoint;
 mod encoder;
@@ -19,6 +20,7 @@ mod sampling;
 mod score;
 mod self_test;
 mod tokenizer;
+mod tokenizer_limits;
 mod torch;
 
 use std::process::ExitCode;

@@ -4,14 +4,28 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::anyhow;
-use entropy_shell::{CliError, WithHint};
+use entropy_history::framing::parquet::catch_panics;
+use entropy_shell::{CliError, WithHint, io_message};
 use serde_json::Value;
 
+use crate::bounded;
 use crate::checkpoint::config::read_json;
+use crate::tokenizer_limits;
+
+/// Maximum size of tokenizer.json; the largest published ones have about 35 MB.
+const MAX_FILE: u64 = 64 << 20;
+/// Maximum length of a text, in bytes, after the normalizer. The library takes up to 160 bytes per byte of it that is
+/// in use, so that a prompt stays below 2 GB.
+const MAX_NORMALISED: usize = 24 << 20;
+/// The regular expressions of a tokenizer run in Oniguruma, which panics beyond its limit of backtracking.
+const REGEX_FAILED: &str =
+    "a regular expression of tokenizer.json takes too many steps on this text";
 
 /// The tokenizer of a checkpoint and its end tokens.
 pub(crate) struct Tokenizer {
     inner: tokenizers::Tokenizer,
+    /// How many times as long a text may become before it is split into tokens.
+    growth: usize,
     /// Each of these ends a response.
     pub(crate) eos_token_ids: Vec<i64>,
     /// The end token appended to responses given as text that ended with "stop".
@@ -26,24 +40,21 @@ impl Tokenizer {
         let path = directory.join("tokenizer.json");
         if !path.is_file() {
             return Err(anyhow!("cannot tokenise: {} has no tokenizer.json", directory.display())).hint(
-                "give a directory that has one with --tokenizer; to create it: AutoTokenizer.from_pretrained(DIR).save_pretrained(NEW)",
+                "give a directory that has one with --tokenizer (to create it: AutoTokenizer.from_pretrained(DIR).save_pretrained(NEW)), \
+                 or give all rows as prompt_token_ids and response_token_ids",
             );
         }
-        let read = tokenizers::Tokenizer::from_file(&path);
+        let bytes = bounded::read(&path, MAX_FILE)
+            .map_err(|error| anyhow!("cannot read {}: {}", path.display(), io_message(&error)))?;
+        let growth = tokenizer_limits::growth(&bytes)
+            .map_err(|reason| anyhow!("cannot use {}: {reason}", path.display()))?;
+        let read = catch_panics(|| tokenizers::Tokenizer::from_bytes(&bytes));
+        let read = read.unwrap_or_else(|| Err("it makes the tokenizer library crash".into()));
         let mut inner = read.map_err(|error| anyhow!("cannot read {}: {error}", path.display()))?;
         let off = inner.with_truncation(None).map(|_| ());
         off.map_err(|error| anyhow!("cannot use {}: {error}", path.display()))?;
         inner.with_padding(None);
-        let mut eos_token_ids = BTreeSet::new();
-        // Other settings of generation_config.json are ignored: trainers sample with their own.
-        let files = models.iter().flat_map(|model| {
-            ["generation_config.json", "config.json"].map(|file| model.join(file))
-        });
-        for path in files {
-            if eos_token_ids.is_empty() && path.is_file() {
-                eos_token_ids.extend(token_ids(&read_json(&path)?, "eos_token_id"));
-            }
-        }
+        let mut eos_token_ids: BTreeSet<i64> = end_tokens(models)?.into_iter().collect();
         let path = directory.join("tokenizer_config.json");
         let named = if path.is_file() { eos_token(&read_json(&path)?) } else { None };
         let named = named.and_then(|token| inner.token_to_id(&token)).map(i64::from);
@@ -53,7 +64,12 @@ impl Tokenizer {
         let eos_token_id = named
             .filter(|id| eos_token_ids.contains(id))
             .or_else(|| eos_token_ids.first().copied());
-        Ok(Tokenizer { inner, eos_token_ids: eos_token_ids.into_iter().collect(), eos_token_id })
+        Ok(Tokenizer {
+            inner,
+            growth,
+            eos_token_ids: eos_token_ids.into_iter().collect(),
+            eos_token_id,
+        })
     }
 
     /// The largest token id.
@@ -63,10 +79,17 @@ impl Tokenizer {
 
     /// The token ids of a text; `special` adds the tokenizer's special tokens, such as a start token.
     pub(crate) fn encode(&self, text: &str, special: bool) -> anyhow::Result<Vec<i64>> {
-        let encoding = self
-            .inner
-            .encode_fast(text, special)
-            .map_err(|error| anyhow!("cannot tokenise: {error}"))?;
+        if text.len().saturating_mul(self.growth) > MAX_NORMALISED {
+            let (length, growth) = (text.len(), self.growth);
+            return Err(anyhow!(
+                "cannot tokenise a text of {length} bytes: tokenizer.json may make it {growth} times as long, and the \
+                 limit is {} MiB",
+                MAX_NORMALISED >> 20
+            ));
+        }
+        let encoding = catch_panics(|| self.inner.encode_fast(text, special));
+        let encoding = encoding.unwrap_or_else(|| Err(REGEX_FAILED.into()));
+        let encoding = encoding.map_err(|error| anyhow!("cannot tokenise: {error}"))?;
         Ok(encoding.get_ids().iter().copied().map(i64::from).collect())
     }
 
@@ -90,8 +113,27 @@ impl Tokenizer {
     fn text(&self, ids: &[i64], skip_special: bool) -> String {
         let ids: Vec<u32> = ids.iter().filter_map(|id| u32::try_from(*id).ok()).collect();
         // The text is only informative, so an error of the decoder gives an empty one.
-        self.inner.decode(&ids, skip_special).unwrap_or_default()
+        let decoded = catch_panics(|| self.inner.decode(&ids, skip_special));
+        decoded.and_then(Result::ok).unwrap_or_default()
     }
+}
+
+/// The end tokens in generation_config.json or config.json of the first of the models that has any.
+pub(crate) fn end_tokens(models: &[&Path]) -> anyhow::Result<Vec<i64>> {
+    // Other settings of generation_config.json are ignored: trainers sample with their own.
+    for model in models {
+        for path in ["generation_config.json", "config.json"].map(|file| model.join(file)) {
+            let ids = if path.is_file() {
+                token_ids(&read_json(&path)?, "eos_token_id")
+            } else {
+                Vec::new()
+            };
+            if !ids.is_empty() {
+                return Ok(ids);
+            }
+        }
+    }
+    Ok(Vec::new())
 }
 
 fn token_ids(config: &Value, key: &str) -> Vec<i64> {

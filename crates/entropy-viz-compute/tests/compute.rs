@@ -587,7 +587,9 @@ fn rejects_unusable_checkpoints_by_name() {
     });
     refused(&["pytorch_model.bin", "not a zip archive"]);
     broken(&|path| fs::remove_file(path.join("tokenizer.json")).unwrap());
-    refused(&["tokenizer.json", "--tokenizer"]);
+    fs::write(tmp.path().join("text.txt"), "hello").unwrap();
+    let arguments = ["--model", "broken", "--prompts", "text.txt"];
+    assert_rejected(tmp.path(), &arguments, &["tokenizer.json", "--tokenizer"]);
     broken(&|path| {
         fs::write(path.join("model.safetensors"), b"version https://git-lfs.github.com/spec/v1\n")
             .unwrap()

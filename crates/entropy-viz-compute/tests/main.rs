@@ -7,7 +7,10 @@ mod adapters;
 #[path = "../../../tests/common/mod.rs"]
 mod common;
 mod compute;
+mod hostile;
+mod outputs;
 mod rope;
 mod shards;
+mod token_ids;
 mod torch_files;
 mod trl;

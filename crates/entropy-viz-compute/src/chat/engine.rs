@@ -98,6 +98,7 @@ fn environment(lines: TagLines) -> Environment<'static> {
     environment.set_unknown_method_callback(python::call_method);
     environment.add_filter("tojson", tojson::tojson);
     environment.add_filter("string", python::text);
+    environment.add_filter(source::STORED, python::stored);
     environment.add_filter("trim", python::trim);
     for name in ["e", "escape"] {
         environment.add_filter(name, python::escape);

@@ -17,7 +17,6 @@ mod source;
 mod tests;
 mod tojson;
 
-use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -25,6 +24,7 @@ use minijinja::value::{Serde, Value};
 use serde_json::{Map, Value as Json, json};
 use thiserror::Error;
 
+use crate::bounded;
 use engine::{TagLines, Template, TemplateError};
 
 /// Why a template cannot be loaded or rendered.
@@ -203,7 +203,7 @@ fn read_special_tokens(content: &Map<String, Json>) -> Map<String, Json> {
 /// The text of a file; `None` if the file does not exist.
 fn text_file(directory: &Path, file: &str) -> Result<Option<String>, ChatError> {
     let refuse = |reason: String| ChatError::File { file: file.to_owned(), reason };
-    let bytes = match fs::read(directory.join(file)) {
+    let bytes = match bounded::read(&directory.join(file), bounded::MAX_JSON) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(refuse(error.to_string())),

@@ -10,6 +10,11 @@ use minijinja_contrib::pycompat;
 /// Maximum nesting of a printed value. Python's own limit is about 1000 calls.
 const MAX_DEPTH: usize = 400;
 
+/// The engine's type of `namespace()`, which is private.
+const NAMESPACE: &str = "minijinja::value::namespace_object::Namespace";
+/// Values searched for one step of the limit.
+const VALUES_PER_STEP: u64 = 4;
+
 /// String methods that the engine implements only approximately.
 const APPROXIMATE_METHODS: [&str; 7] =
     ["format", "isalnum", "isalpha", "isdigit", "isnumeric", "isspace", "splitlines"];
@@ -60,6 +65,41 @@ pub(super) fn check(
             check(&value.get_item(&key)?)
         }),
         kind => refuse(format!("writing a value of the type {kind} is not supported")),
+    }
+}
+
+/// The value of `{% set ns.name = value %}`. Namespaces are the only values that change, so only this assignment can
+/// make a value contain itself.
+pub(super) fn stored(state: &State, value: Value) -> Result<Value, Error> {
+    let mut seen = 0;
+    without_namespaces(state, &value, 0, &mut seen)?;
+    Ok(value)
+}
+
+/// Checks that no namespace is in a value, and charges fuel for the search. `seen` counts values.
+fn without_namespaces(
+    state: &State,
+    value: &Value,
+    depth: usize,
+    seen: &mut u64,
+) -> Result<(), Error> {
+    if depth > MAX_DEPTH {
+        return refuse(format!("a value is nested more than {MAX_DEPTH} levels deep"));
+    }
+    *seen += 1;
+    if seen.is_multiple_of(VALUES_PER_STEP) {
+        state.consume_fuel(1)?;
+    }
+    if value.as_object().is_some_and(|object| object.type_name() == NAMESPACE) {
+        return refuse(
+            "storing a namespace in a namespace is not supported: it could contain itself",
+        );
+    }
+    let mut check = |value: &Value| without_namespaces(state, value, depth + 1, seen);
+    match value.kind() {
+        ValueKind::Seq | ValueKind::Iterable => value.try_iter()?.try_for_each(|item| check(&item)),
+        ValueKind::Map => value.try_iter()?.try_for_each(|key| check(&value.get_item(&key)?)),
+        _ => Ok(()),
     }
 }
 

@@ -1,14 +1,19 @@
-//! Prepares the text of a template for the engine, which differs from Jinja in three points.
+//! Prepares the text of a template for the engine, which differs from Jinja in some points.
 //!
 //! - transformers adds the tag `{% generation %} … {% endgeneration %}`, which opens a scope and prints its content.
 //!   It becomes `{% with %} … {% endwith %}`.
 //! - Python's `'%s' % (a, b)` becomes `'%s'|format(a, b)`.
+//! - `{% set ns.name = value %}` checks that the value has no namespace: one that contains itself would be printed
+//!   and compared without end.
 //! - Escapes in strings that the engine reads in another way, and the tag `raw`, are errors.
 
 /// Maximum length of a template in bytes; published ones have up to about 50 KiB.
 const MAX_LENGTH: usize = 512 << 10;
 /// Maximum length of a tag, without its strings: the engine recurses over chains such as `a + b + c …`.
 const MAX_TAG_LENGTH: usize = 16 << 10;
+
+/// The filter of values that are stored in a namespace.
+pub(super) const STORED: &str = "stored_in_namespace";
 
 /// Rewrites a template. Line numbers do not change. An error is a line, if it is known, and a reason.
 pub(super) fn prepare(source: &str) -> Result<String, (Option<usize>, String)> {
@@ -39,7 +44,7 @@ pub(super) fn prepare(source: &str) -> Result<String, (Option<usize>, String)> {
             Some("generation") => Ok(tag.replacen("generation", "with", 1)),
             Some("endgeneration") => Ok(tag.replacen("endgeneration", "endwith", 1)),
             Some("raw") => Err("the tag raw is not supported".to_owned()),
-            _ => rewrite_code(tag),
+            _ => rewrite_code(tag).map(|tag| check_stored_value(&tag).unwrap_or(tag)),
         };
         let line = || source[..source.len() - rest.len()].matches('\n').count() + 1;
         out.push_str(&rewritten.map_err(|reason| (Some(line()), reason))?);
@@ -77,6 +82,26 @@ fn rewrite_code(tag: &str) -> Result<String, String> {
         return Err(format!("a tag is longer than {} KiB", MAX_TAG_LENGTH >> 10));
     }
     Ok(out)
+}
+
+/// For `{% set ns.name = value %}`, the tag with a filter that keeps `ns` from containing itself.
+fn check_stored_value(tag: &str) -> Option<String> {
+    let inside = tag.strip_prefix("{%")?.strip_suffix("%}")?;
+    let code = inside.strip_prefix(['-', '+']).unwrap_or(inside).trim_start();
+    let assignment = code.strip_prefix("set").filter(|rest| !rest.starts_with(is_name))?;
+    let end = code_length(assignment, "=")?;
+    let (target, value) = (&assignment[..end], &assignment[end..]);
+    if !target.contains('.') || value.starts_with('=') {
+        return None;
+    }
+    let control = value.len() - value.strip_suffix(['-', '+']).unwrap_or(value).len();
+    let (value, control) = value.split_at(value.len() - control);
+    let before = &tag[..tag.len() - 2 - value.len() - control.len()];
+    Some(format!("{before}({value})|{STORED} {control}%}}"))
+}
+
+fn is_name(c: char) -> bool {
+    c == '_' || c.is_alphanumeric()
 }
 
 /// After a string: for ` % (a, b) …`, the text from the parenthesis on.

@@ -269,13 +269,51 @@ fn deep_nesting_is_an_error() {
         refusal(&deep("{{ n.x | tojson }}"))
             .ends_with("a value is nested more than 400 levels deep")
     );
-    assert!(refusal("{% set n = namespace() %}{% set n.n = n %}{{ n }}").ends_with("levels deep"));
+    assert!(refusal(&deep("{{ (n.x ~ '') | length }}")).ends_with("levels deep"));
     let messages = || json!([{"role": "user"}]);
-    assert_eq!(rendered(&deep("{{ (n.x ~ '') | length }}"), messages()).unwrap(), "800002");
     let elses = format!("{{% if 0 %}}{}{{% endif %}}", "{% elif 0 %}".repeat(40_000));
     assert_eq!(rendered(&elses, messages()).unwrap(), "");
     let signs = format!("{{{{ {}1 }}}}", "-".repeat(16_000));
     assert_eq!(rendered(&signs, messages()).unwrap(), "1");
+}
+
+#[test]
+fn namespace_that_contains_itself_is_an_error() {
+    let reason = "chat_template.jinja: line 2: storing a namespace in a namespace is not supported: it could contain \
+                  itself";
+    let set = "{% set n = namespace(a=1) %}\n";
+    for store in [
+        "{% set n.n = n %}",
+        "{%- set n.n=n -%}",
+        "{%+ set n.n = [1, {'a': (n, 2)}] +%}",
+        "{% set a, n.n = 1, n %}",
+        "{% set (n.n) = n if true %}",
+        "{% set n.n = {'n': n}.items() | list %}",
+        "{% set n.n = '=' and [n] | map('upper') and n %}",
+    ] {
+        for used in
+            ["{{ n ~ '' }}", "{{ n == n.n }}", "{{ n }}", "{{ {n: 1} }}", "{{ n | tojson }}"]
+        {
+            assert_eq!(refusal(&format!("{set}{store}{used}")), reason, "{store}{used}");
+        }
+    }
+    // By jinja2 3.1.6.
+    for (store, text) in [
+        ("{% set n.b = n.a + 1 %}{{ n.b }}", "2"),
+        ("{%- set n.b = 1, 2 -%} {{ n.b }}", "(1, 2)"),
+        ("{% set n.b = 'x' if n.a == 1 else 'y' %}{{ n.b }}", "x"),
+        ("{% set n.b = 'x' if n.a == 2 %}[{{ n.b }}]", "[]"),
+        ("{% set n.b %}a=b{% endset %}{{ n.b }}", "a=b"),
+        ("{% set m = namespace(n=n) %}{{ m.n.a }}", "1"),
+        ("{% set m = n.a == 1 %}{{ m }}", "True"),
+        ("{% set n.b = 5 -%}  {{ n.b }}", "5"),
+        ("{% set n.b = 5 - 2 %}{{ n.b }}", "3"),
+        ("{% set setting = 2 %}{{ setting }}", "2"),
+    ] {
+        let message = json!([{"role": "user"}]);
+        let whole = format!("{set}{store}").replace('\n', "");
+        assert_eq!(rendered(&whole, message).unwrap(), text, "{store}");
+    }
 }
 
 #[test]

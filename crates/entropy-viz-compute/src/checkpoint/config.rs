@@ -9,6 +9,8 @@ use anyhow::anyhow;
 use entropy_shell::io_message;
 use serde_json::Value;
 
+use crate::bounded;
+
 /// The settings of a model, or a section of them.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
@@ -18,7 +20,7 @@ pub(crate) struct Config {
 
 /// Reads a JSON file.
 pub(crate) fn read_json(path: &Path) -> anyhow::Result<Value> {
-    let text = std::fs::read(path)
+    let text = bounded::read(path, bounded::MAX_JSON)
         .map_err(|e| anyhow!("cannot read {}: {}", path.display(), io_message(&e)))?;
     serde_json::from_slice(&text).map_err(|error| {
         anyhow!(

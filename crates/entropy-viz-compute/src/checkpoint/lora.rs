@@ -102,6 +102,11 @@ impl LoraAdapter {
         self.replacements.contains_key(name) || self.factors.contains_key(module)
     }
 
+    /// The shape of the tensor that replaces the tensor `name` of the base model, if there is one.
+    pub(super) fn replacement_shape(&self, name: &str) -> anyhow::Result<Option<Vec<i64>>> {
+        self.replacements.get(name).map(|name| self.file.shape(name)).transpose()
+    }
+
     /// The tensor `name` of the base model, with the adapter merged or replaced by the adapter's tensor.
     pub(super) fn apply(&mut self, name: &str, base: Tensor) -> anyhow::Result<Tensor> {
         let base = match self.replacements.get(name).cloned() {

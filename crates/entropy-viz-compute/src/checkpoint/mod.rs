@@ -12,6 +12,7 @@ mod lora;
 mod lora_adapter;
 mod lora_config;
 mod lora_state;
+mod megatron;
 mod names;
 mod source;
 mod tensor_file;
@@ -67,14 +68,16 @@ pub(crate) fn find(path: &Path) -> Result<ModelPath, CliError> {
     }
     let steps = if path.is_dir() { steps_below(path)? } else { Vec::new() };
     if steps.is_empty() {
-        return single(path, step_of(path)).map(ModelPath::Single);
+        return single(path, step_of(path))
+            .map(ModelPath::Single)
+            .map_err(|failure| megatron::explain(path, failure));
     }
     let mut checkpoints = Vec::new();
     let mut unusable = Vec::new();
     for (step, directory) in steps {
         match single(&directory, Some(step)) {
             Ok(checkpoint) => checkpoints.push(checkpoint),
-            Err(failure) => unusable.push((step, failure)),
+            Err(failure) => unusable.push((step, megatron::explain(&directory, failure))),
         }
     }
     Ok(ModelPath::Run { checkpoints, unusable })

@@ -87,6 +87,7 @@ impl Weights {
         shape: &[i64],
         options: TensorOptions,
     ) -> anyhow::Result<Tensor> {
+        self.check_shape(name, name, shape)?;
         let mut tensor = Tensor::f_empty(shape, (options.kind, options.device))?;
         self.copy(name, &mut tensor)?;
         Ok(tensor)
@@ -109,6 +110,7 @@ impl Weights {
             None => false,
         };
         let mut take = |name: &str| -> anyhow::Result<Tensor> {
+            self.check_shape(stored, name, shape)?;
             let mut tensor = Tensor::f_empty(shape, (options.kind, options.device))?;
             self.copy_as(stored, name, &mut tensor)?;
             Ok(tensor)
@@ -135,6 +137,9 @@ impl Weights {
         columns: &[i64],
         options: TensorOptions,
     ) -> anyhow::Result<Tensor> {
+        for (name, rows) in parts {
+            self.check_shape(name, name, &[&[*rows], columns].concat())?;
+        }
         let rows = parts.iter().map(|(_, rows)| rows).sum();
         let whole = Tensor::f_empty([&[rows], columns].concat(), (options.kind, options.device))?;
         let mut start = 0;
@@ -147,6 +152,30 @@ impl Weights {
 
     fn copy(&mut self, name: &str, to: &mut Tensor) -> anyhow::Result<()> {
         self.copy_as(name, name, to)
+    }
+
+    /// Checks the shape of a tensor by the headers of the files, before memory is allocated: a size of config.json
+    /// may be absurd. `adapted` is the name under which an adapter may replace it.
+    fn check_shape(&self, name: &str, adapted: &str, expected: &[i64]) -> anyhow::Result<()> {
+        let source = *self.source_of.get(name).ok_or_else(|| self.missing(name))?;
+        let source = &self.sources[source];
+        let replacement = match &self.adapter {
+            Some(adapter) => adapter.replacement_shape(adapted)?,
+            None => None,
+        };
+        let stored = match replacement {
+            Some(stored) => stored,
+            None => source.size(name)?,
+        };
+        if stored != expected {
+            bail!(
+                "cannot use {}: the tensor {name} has the shape {}, but config.json requires {}",
+                source.path(name).display(),
+                shape(&stored),
+                shape(expected)
+            );
+        }
+        Ok(())
     }
 
     /// Copies a tensor to `to`, with what an adapter has for `adapted`, and checks its shape and that it is finite.
@@ -181,6 +210,11 @@ impl Weights {
         }
         self.used.insert(name.to_owned());
         Ok(())
+    }
+
+    /// Returns an error if the files have no such tensor.
+    pub(crate) fn require(&self, name: &str) -> anyhow::Result<()> {
+        if self.has(name) { Ok(()) } else { Err(self.missing(name)) }
     }
 
     fn missing(&self, name: &str) -> anyhow::Error {

@@ -109,6 +109,8 @@ fn stacked(
         return Ok([gate_up, down]);
     }
     let part = |i: i64, name: &str| format!("{at}.{i}.{name}_proj.weight");
+    // The last one first: the number of experts is that of config.json, and may be absurd.
+    weights.require(&part(count - 1, "down"))?;
     let gate_up = (0..count).flat_map(|i| [(part(i, "gate"), wide), (part(i, "up"), wide)]);
     let down = (0..count).map(|i| (part(i, "down"), hidden));
     let gate_up = weights.stack(&gate_up.collect::<Vec<_>>(), &[hidden], options)?;

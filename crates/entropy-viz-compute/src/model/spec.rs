@@ -76,6 +76,10 @@ pub(crate) struct ExpertSpec {
 
 /// Maximum number of layers; a config.json with a larger `num_hidden_layers` is rejected as broken.
 const MAX_LAYERS: i64 = 10_000;
+/// Maximum of the other sizes, so that no product of two of them overflows. They are compared with the weights later.
+const MAX_SIZE: i64 = 1 << 30;
+/// Maximum dimension of a head: the rotary frequencies are computed before the weights are opened.
+const MAX_HEAD_DIM: i64 = 1 << 16;
 
 impl Spec {
     /// The settings of Llama, which other architectures modify: full attention, no biases, RMS norm, SiLU.
@@ -89,6 +93,20 @@ impl Spec {
         let heads = config.count("num_attention_heads")?;
         let kv_heads = config.count_or("num_key_value_heads", heads)?;
         let head_dim = config.count_or("head_dim", head_dim.unwrap_or(hidden / heads))?;
+        let vocabulary = config.count("vocab_size")?;
+        let intermediate = config.count("intermediate_size")?;
+        for (key, size, limit) in [
+            ("hidden_size", hidden, MAX_SIZE),
+            ("num_attention_heads", heads, MAX_SIZE),
+            ("num_key_value_heads", kv_heads, MAX_SIZE),
+            ("head_dim", head_dim, MAX_HEAD_DIM),
+            ("vocab_size", vocabulary, MAX_SIZE),
+            ("intermediate_size", intermediate, MAX_SIZE),
+        ] {
+            if !(1..=limit).contains(&size) {
+                bail!("{}: {key} is {size}, not from 1 to {limit}", config.path().display());
+            }
+        }
         if heads % kv_heads != 0 {
             bail!(
                 "{}: {heads} attention heads are not a multiple of {kv_heads} key-value heads",
@@ -98,7 +116,7 @@ impl Spec {
         Ok(Spec {
             hidden,
             layers,
-            vocabulary: config.count("vocab_size")?,
+            vocabulary,
             context: config.count("max_position_embeddings")?,
             tie_word_embeddings: config.flag_or("tie_word_embeddings", false)?,
             embedding_scale: None,
@@ -120,7 +138,7 @@ impl Spec {
                 qk_norm: false,
                 windows: vec![None; layers as usize],
             },
-            intermediate: config.count("intermediate_size")?,
+            intermediate,
             fused_gate_up: false,
             mlp_bias: false,
             experts: None,

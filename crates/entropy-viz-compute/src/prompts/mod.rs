@@ -11,6 +11,7 @@
 mod csv;
 mod json;
 mod parquet;
+mod parquet_limits;
 mod raw;
 #[cfg(test)]
 mod tests;

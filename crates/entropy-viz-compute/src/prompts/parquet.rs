@@ -11,6 +11,7 @@ use ::parquet::schema::types::Type;
 use entropy_history::framing::parquet::catch_panics;
 use serde_json::{Map, Value as Json};
 
+use super::parquet_limits;
 use super::raw::{KEYS, PromptError, RawContent, RawRow};
 
 pub(super) fn read_rows(file: File, prompt_key: Option<&str>) -> Result<Vec<RawRow>, PromptError> {
@@ -20,14 +21,15 @@ pub(super) fn read_rows(file: File, prompt_key: Option<&str>) -> Result<Vec<RawR
 }
 
 fn rows(file: File, prompt_key: Option<&str>) -> Result<Vec<RawRow>, PromptError> {
-    let reader = SerializedFileReader::new(file).map_err(|error| invalid(&error))?;
+    let reader = file.try_clone().map_err(ParquetError::from).and_then(SerializedFileReader::new);
+    let reader = reader.map_err(|error| invalid(&error))?;
+    let is_selected = |name: &str| KEYS.contains(&name) || prompt_key == Some(name);
+    parquet_limits::check(&file, &reader, is_selected)
+        .map_err(|error| PromptError::Format(reason(&error)))?;
     let schema = reader.metadata().file_metadata().schema().clone();
     let fields = schema.get_fields().iter();
-    let selected = fields
-        .clone()
-        .filter(|field| KEYS.contains(&field.name()) || prompt_key == Some(field.name()))
-        .map(Arc::clone)
-        .collect();
+    let selected =
+        fields.clone().filter(|field| is_selected(field.name())).map(Arc::clone).collect();
     // The other columns are null; errors list their names.
     let all: Map<String, Json> =
         fields.map(|field| (field.name().to_owned(), Json::Null)).collect();

@@ -11,6 +11,7 @@ use entropy_shell::output::AtomicFile;
 use entropy_shell::{CliError, io_message};
 use serde_json::{Map, Value, json};
 
+use crate::bounded;
 use crate::prompts::PromptRow;
 use crate::response::{FinishReason, ResponseRecord};
 
@@ -183,7 +184,8 @@ impl ResponseWriter {
 
 fn lines_by_step(path: &Path) -> BTreeMap<u64, Vec<String>> {
     let mut lines: BTreeMap<u64, Vec<String>> = BTreeMap::new();
-    for line in std::fs::read_to_string(path).unwrap_or_default().lines() {
+    let text = bounded::read_output(path).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    for line in text.unwrap_or_default().lines() {
         let step =
             serde_json::from_str::<Value>(line).ok().and_then(|row| row.get("step")?.as_u64());
         if let Some(step) = step {

@@ -12,7 +12,7 @@ use super::plan::{CheckpointPlan, RunInputs};
 use crate::chat::ChatTemplate;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::weights::{TensorOptions, Weights};
-use crate::encoder::EncodedPrompts;
+use crate::encoder::{EncodedPrompts, has_text};
 use crate::generate::{GenerateError, Generator};
 use crate::history::RowDigests;
 use crate::interrupt::interrupted;
@@ -22,7 +22,7 @@ use crate::model::torchscript::TorchScript;
 use crate::response::ResponseRecord;
 use crate::sampling::Sampling;
 use crate::score::{ScoreError, Scorer};
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{Tokenizer, end_tokens};
 use crate::torch;
 
 /// Tokens per batch when scoring. On the CPU, larger batches are not faster.
@@ -33,6 +33,8 @@ const GPU_BATCH: usize = 32_768;
 pub(super) struct Evaluation {
     pub(super) digests: RowDigests,
     pub(super) tokenizer: Option<Tokenizer>,
+    /// Each of these ends a sampled response.
+    eos_token_ids: Vec<i64>,
     pub(super) encoded: EncodedPrompts,
     /// Time of scoring and sampling, without loading.
     pub(super) seconds: f64,
@@ -60,12 +62,19 @@ pub(super) fn compute_checkpoint(
     inputs_digest: &str,
     label: &str,
 ) -> Result<Evaluation, EvaluationError> {
+    let loading = inputs.terminal.waiting(format!("{label}: loading"));
     let plan = CheckpointPlan::open(inputs, checkpoint, inputs_digest)?;
     let (tokenizer, encoded) = encode(inputs, checkpoint, &plan)?;
+    let eos_token_ids = match &tokenizer {
+        Some(tokenizer) => tokenizer.eos_token_ids.clone(),
+        None => end_tokens(&[&checkpoint.path, &plan.base.path])?,
+    };
     let model = load_model(inputs, &plan.base, plan.decoder, plan.kind)?;
+    drop(loading);
     let mut evaluation = Evaluation {
         digests: plan.digests,
         tokenizer,
+        eos_token_ids,
         encoded,
         seconds: 0.0,
         entropy_time: Duration::ZERO,
@@ -82,8 +91,11 @@ fn encode(
 ) -> Result<(Option<Tokenizer>, EncodedPrompts), CliError> {
     let spec = plan.decoder.as_ref().map(|(spec, _)| spec);
     let directory = &plan.tokenizer;
-    let (tokenizer, chat) = if spec.is_some() || inputs.args.tokenizer.is_some() {
-        let models = [&checkpoint.path, &plan.base.path, directory].map(|path| path.as_path());
+    let models = [&checkpoint.path, &plan.base.path, directory].map(|path| path.as_path());
+    // Rows of token ids need none; if there is one, it gives the texts of tokens.
+    let is_used = has_text(&inputs.rows) || directory.join("tokenizer.json").is_file();
+    let is_loaded = inputs.args.tokenizer.is_some() || (spec.is_some() && is_used);
+    let (tokenizer, chat) = if is_loaded {
         let tokenizer = Tokenizer::load(directory, &models)?;
         let chat = ChatTemplate::load(directory)
             .with_context(|| format!("cannot use the chat template of {}", directory.display()))?;
@@ -255,7 +267,7 @@ impl Evaluation {
             },
             seed: args.seed,
             max_new_tokens: args.max_new_tokens as usize,
-            eos_token_ids: tokenizer.map_or(&[], |tokenizer| &tokenizer.eos_token_ids),
+            eos_token_ids: &self.eos_token_ids,
             stops: &stops,
             batch_tokens: match args.batch_tokens {
                 BatchTokens::Max(tokens) => Some(tokens),

@@ -42,10 +42,12 @@ pub(crate) fn run(args: &ComputeArgs, terminal: &Terminal) -> Result<Outcome, Cl
         return Ok(Outcome::Done);
     }
     let mut outputs = RunOutputs::open(&inputs, model, &selection)?;
+    let checking = terminal.waiting("looking for checkpoints that need not be computed again");
     let is_computed = checkpoints
         .iter()
         .map(|checkpoint| outputs.is_computed(&inputs, checkpoint))
         .collect::<Result<Vec<bool>, CliError>>()?;
+    drop(checking);
 
     let mut totals = Totals { partial: selection.unusable > 0, ..Totals::default() };
     let start = Instant::now();

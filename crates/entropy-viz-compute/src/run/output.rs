@@ -1,13 +1,15 @@
 //! The files that a run writes: the history, and those of `--tokens-out` and `--save-rollouts`.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use entropy_kernels::logits::TokenScore;
 use entropy_shell::compute::ComputeArgs;
+use entropy_shell::lock::{OutputLock, remove_leftovers};
 use entropy_shell::output::AtomicFile;
-use entropy_shell::{CliError, Terminal, WithHint};
+use entropy_shell::{CliError, Terminal, WithHint, plural};
 
 use super::evaluate::{Evaluation, first_stop};
 use super::plan::{CheckpointPlan, RunInputs, Selection};
@@ -22,6 +24,8 @@ pub(super) struct RunOutputs {
     pub(super) history: HistoryFile,
     tokens: Option<ResponseWriter>,
     rollouts: Option<ResponseWriter>,
+    /// Kept until the files are complete.
+    _locks: Vec<OutputLock>,
 }
 
 impl RunOutputs {
@@ -37,6 +41,10 @@ impl RunOutputs {
         let args = inputs.args;
         let merged = args.output.clone().unwrap_or_else(|| default_output(model, selection.is_run));
         check_names(args, &merged)?;
+        let history = args.shard.map_or(merged.clone(), |shard| shard_path(&merged, shard));
+        let outputs = [Some(&history), args.tokens_out.as_ref(), args.save_rollouts.as_ref()];
+        let locks =
+            lock_outputs(inputs.terminal, &outputs.into_iter().flatten().collect::<Vec<_>>())?;
         let inputs_digest = inputs.digest()?;
         let history = HistoryFile::open(&merged, &inputs_digest, args.overwrite)?;
         let history = match args.shard {
@@ -53,7 +61,7 @@ impl RunOutputs {
                 .transpose()
         };
         let (tokens, rollouts) = (create(&args.tokens_out)?, create(&args.save_rollouts)?);
-        Ok(RunOutputs { inputs_digest, history, tokens, rollouts })
+        Ok(RunOutputs { inputs_digest, history, tokens, rollouts, _locks: locks })
     }
 
     /// Whether a checkpoint need not be computed: all files have its step, computed with the same settings.
@@ -128,6 +136,45 @@ impl RunOutputs {
         }
         Ok(written)
     }
+}
+
+/// Keeps other processes from writing these files, and removes what killed ones left beside them.
+///
+/// # Errors
+/// If another process writes one of them: it would replace the rows of this process, or lose its own.
+fn lock_outputs(terminal: &Terminal, paths: &[&PathBuf]) -> Result<Vec<OutputLock>, CliError> {
+    let mut locks = Vec::new();
+    let mut directories = BTreeSet::new();
+    for path in paths {
+        let lock = OutputLock::acquire(path)
+            .map_err(|error| anyhow!("cannot write {}: {error}", path.display()))
+            .hint("wait for the other process, or write to another file")?;
+        let Some(lock) = lock else { continue };
+        if !lock.is_effective() {
+            let message = "its file system has no locks; let no other process write it";
+            terminal.warn(&format!("{}: {message}", path.display()));
+        }
+        locks.push(lock);
+        directories.extend(absolute(path).parent().map(Path::to_owned));
+    }
+    for directory in directories {
+        let leftovers = remove_leftovers(&directory);
+        let shown = directory.display();
+        if !leftovers.removed.is_empty() {
+            let n = leftovers.removed.len();
+            let files = plural(n, "temporary file", "temporary files");
+            terminal.info(&format!("{shown}: removed {files} of killed processes"));
+        }
+        if let Some(first) = leftovers.unknown.first() {
+            let n = leftovers.unknown.len();
+            let files = plural(n, "temporary file", "temporary files");
+            let name = first.file_name().unwrap_or_default().to_string_lossy();
+            terminal.warn(&format!(
+                "{shown}: {files} of another machine or version ({name}); remove them if no process writes there"
+            ));
+        }
+    }
+    Ok(locks)
 }
 
 /// The default path of the history.

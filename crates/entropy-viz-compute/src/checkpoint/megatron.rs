@@ -1,0 +1,114 @@
+//! Megatron's checkpoints, which name and cut tensors in their own way. They are not read; the error names the tool of
+//! the trainer that converts them.
+//!
+//! ```text
+//! global_step_40/actor/model/dist_ckpt/    verl with Megatron; before, actor/dist_ckpt/
+//! iter_0000012/{common.pt, *.distcp}       slime, miles and Megatron-LM itself
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use entropy_shell::CliError;
+
+/// For a path without a checkpoint that can be used: `failure`, or if it has one of Megatron's, how to convert it.
+pub(super) fn explain(path: &Path, failure: CliError) -> CliError {
+    let place = |directory: &Path, hint: String| CliError {
+        error: anyhow!(
+            "cannot use {} as a model: it has Megatron's sharded weights",
+            directory.display()
+        ),
+        hint: Some(hint),
+    };
+    if let Some(actor) = verl_actor(path) {
+        let shown = actor.display();
+        return place(
+            &actor,
+            format!(
+                "python3 -m verl.model_merger merge --backend megatron --local_dir {shown} --target_dir \
+                 {shown}/huggingface (with --tie-word-embedding if config.json has tie_word_embeddings)"
+            ),
+        );
+    }
+    if let Some(iteration) = iteration(path) {
+        let shown = iteration.display();
+        return place(
+            &iteration,
+            format!(
+                "in slime: python3 tools/convert_torch_dist_to_hf.py --input-dir {shown} --output-dir {shown}-hf \
+                 --origin-hf-dir MODEL; or train with --save-hf"
+            ),
+        );
+    }
+    failure
+}
+
+/// The directory of verl's actor that the merger takes, at or around a path.
+fn verl_actor(path: &Path) -> Option<PathBuf> {
+    let around =
+        [Some(path.join("actor")), Some(path.to_owned()), path.parent().map(Path::to_owned)];
+    around.into_iter().flatten().find(|directory| {
+        let has = |inner: &str| directory.join(inner).is_dir();
+        has("model/dist_ckpt") || has("dist_ckpt")
+    })
+}
+
+/// Megatron's own directory of one iteration: the path, or the last one in it.
+fn iteration(path: &Path) -> Option<PathBuf> {
+    let is_iteration = |directory: &Path| {
+        directory.join("common.pt").is_file() && directory.join("metadata.json").is_file()
+    };
+    if is_iteration(path) {
+        return Some(path.to_owned());
+    }
+    let entries = std::fs::read_dir(path).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+    let is_named = |path: &Path| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("iter_"))
+    };
+    entries.filter(|directory| is_named(directory) && is_iteration(directory)).max()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn hint(path: &Path) -> Option<String> {
+        let failure = CliError { error: anyhow!("no checkpoint"), hint: None };
+        explain(path, failure).hint
+    }
+
+    #[test]
+    fn verl_gets_the_megatron_backend_of_its_merger() {
+        for place in ["model/dist_ckpt", "dist_ckpt"] {
+            let tmp = tempfile::tempdir().unwrap();
+            let actor = tmp.path().join("global_step_40/actor");
+            fs::create_dir_all(actor.join(place)).unwrap();
+            fs::create_dir(actor.join("huggingface")).unwrap();
+            let shown = actor.display();
+            let command = format!(
+                "python3 -m verl.model_merger merge --backend megatron --local_dir {shown} --target_dir {shown}/huggingface"
+            );
+            for path in [actor.parent().unwrap(), &actor, &actor.join("huggingface")] {
+                assert!(hint(path).unwrap().starts_with(&command), "{}", path.display());
+            }
+        }
+    }
+
+    #[test]
+    fn iterations_of_slime_get_its_converter() {
+        let tmp = tempfile::tempdir().unwrap();
+        for step in ["iter_0000004", "iter_0000012"] {
+            fs::create_dir(tmp.path().join(step)).unwrap();
+            fs::write(tmp.path().join(step).join("common.pt"), "").unwrap();
+            fs::write(tmp.path().join(step).join("metadata.json"), "{}").unwrap();
+        }
+        let last = tmp.path().join("iter_0000012");
+        for path in [tmp.path(), &last] {
+            let words = format!("convert_torch_dist_to_hf.py --input-dir {}", last.display());
+            assert!(hint(path).unwrap().contains(&words));
+        }
+        assert_eq!(hint(&tmp.path().join("elsewhere")), None);
+    }
+}
