@@ -19,6 +19,7 @@ mod score;
 mod self_test;
 mod tokenizer;
 mod torch;
+mod turns;
 
 use std::process::ExitCode;
 

@@ -7,5 +7,6 @@ mod adapters;
 #[path = "../../../tests/common/mod.rs"]
 mod common;
 mod compute;
+mod dumps;
 mod rope;
 mod trl;

@@ -50,6 +50,30 @@ pub struct RawResponse {
     pub finish: Option<String>,
 }
 
+impl RawResponse {
+    /// Only the tokens that the policy wrote, by the mask of the response. Other tokens, such as the output of tools,
+    /// have no entropy.
+    pub(crate) fn own_tokens(mut self, mask: Option<&[bool]>) -> Result<RawResponse, String> {
+        let Some(mask) = mask else { return Ok(self) };
+        let tokens = self.tokens.len();
+        if mask.len() != tokens {
+            return Err(format!("it has {tokens} tokens and {} in \"response_mask\"", mask.len()));
+        }
+        // A list of another length is an error of `TokenDump::add`.
+        fn keep<T>(list: &mut Vec<T>, mask: &[bool]) {
+            if list.len() == mask.len() {
+                let mut own = mask.iter();
+                list.retain(|_| own.next() == Some(&true));
+            }
+        }
+        keep(&mut self.texts, mask);
+        keep(&mut self.entropies, mask);
+        keep(&mut self.log_probs, mask);
+        keep(&mut self.tokens, mask);
+        Ok(self)
+    }
+}
+
 /// Why a response is rejected.
 #[derive(Debug, Error, PartialEq)]
 pub enum ResponseError {

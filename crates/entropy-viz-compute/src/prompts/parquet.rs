@@ -11,7 +11,7 @@ use ::parquet::schema::types::Type;
 use entropy_history::framing::parquet::catch_panics;
 use serde_json::{Map, Value as Json};
 
-use super::raw::{KEYS, PromptError, RawContent, RawRow};
+use super::raw::{PromptError, RawContent, RawRow, is_read};
 
 pub(super) fn read_rows(file: File, prompt_key: Option<&str>) -> Result<Vec<RawRow>, PromptError> {
     catch_panics(|| rows(file, prompt_key)).unwrap_or_else(|| {
@@ -25,7 +25,7 @@ fn rows(file: File, prompt_key: Option<&str>) -> Result<Vec<RawRow>, PromptError
     let fields = schema.get_fields().iter();
     let selected = fields
         .clone()
-        .filter(|field| KEYS.contains(&field.name()) || prompt_key == Some(field.name()))
+        .filter(|field| is_read(field.name()) || prompt_key == Some(field.name()))
         .map(Arc::clone)
         .collect();
     // The other columns are null; errors list their names.

@@ -5,6 +5,8 @@ use std::io;
 use serde_json::{Map, Value as Json};
 use thiserror::Error;
 
+use super::mask::MASK_KEYS;
+
 /// Why a prompt file cannot be used.
 #[derive(Debug, Error)]
 pub(crate) enum PromptError {
@@ -51,8 +53,12 @@ pub(super) enum RawContent {
     Keys(Map<String, Json>),
 }
 
-/// The keys that are read, in addition to `--prompt-key`.
-pub(super) const KEYS: [&str; 9] = [
+/// Whether a column is read, in addition to `--prompt-key`.
+pub(super) fn is_read(name: &str) -> bool {
+    KEYS.contains(&name) || MASK_KEYS.contains(&name)
+}
+
+const KEYS: [&str; 10] = [
     "id",
     "prompt",
     "messages",
@@ -62,6 +68,7 @@ pub(super) const KEYS: [&str; 9] = [
     "prompt_token_ids",
     "response_token_ids",
     "finish_reason",
+    "tools",
 ];
 
 /// Whether a key exists and is not null.

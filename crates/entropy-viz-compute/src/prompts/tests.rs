@@ -177,6 +177,8 @@ fn row_keeps_id_messages_and_finish_reason() {
             prompt: Prompt::Messages(messages.as_array().unwrap().clone()),
             prompt_text: Some(messages),
             response: Some(GivenResponse::Text(String::new())),
+            masks: Vec::new(),
+            tools: None,
             finish_reason: Some("length".to_owned()),
         }
     );
@@ -253,6 +255,10 @@ fn rejects_values_of_wrong_type() {
         ),
         (json!({"prompt": "a", "response": 7}), "\"response\" is a number, not a string"),
         (
+            json!({"prompt": "a", "response": ["b"]}),
+            "\"response\" is a list, but not of messages with one of the assistant",
+        ),
+        (
             json!({"prompt": "a", "finish_reason": true}),
             "\"finish_reason\" is a boolean, not a string",
         ),
@@ -279,16 +285,39 @@ fn rejects_values_of_wrong_type() {
 }
 
 #[test]
-fn rejects_chat_ending_with_assistant_without_response() {
-    let messages = json!([user("a"), {"role": "assistant", "content": "b"}]);
-    let error = read_as("p.jsonl", json!({"messages": messages}).to_string()).unwrap_err();
+fn assistant_turns_of_messages_are_the_response() {
+    let reply = |content: &str| json!({"role": "assistant", "content": content});
+    let (tool, chat) = (json!({"role": "tool", "content": "t"}), [user("a"), reply("b")]);
+    let row = one(&json!({"messages": chat}));
+    assert_eq!(row.prompt, Prompt::Messages(vec![user("a")]));
+    assert_eq!(row.response, Some(GivenResponse::Messages(vec![reply("b")])));
+    let row = one(&json!({"messages": chat, "response": "c"}));
+    assert_eq!(row.response, Some(GivenResponse::Text("c".to_owned())));
+    assert_eq!(row.prompt, Prompt::Messages(chat.to_vec()));
+
+    // A conversation that ends with a tool's output is a prompt on its own, but not among conversations.
+    let open = json!({"messages": [user("a"), reply("b"), tool]}).to_string();
+    assert_eq!(read_as("p.jsonl", &open).unwrap()[0].response, None);
+    let both = format!("{open}\n{}", json!({"messages": chat}));
+    let rows = read_as("p.jsonl", both).unwrap();
+    assert_eq!(rows[0].response, Some(GivenResponse::Messages(vec![reply("b"), tool])));
+    assert_eq!(rows[0].prompt_text, Some(json!([user("a")])));
+
+    // A prompt is not split: its last message may be the beginning of a reply.
     assert_eq!(
-        error.to_string(),
+        refusal(&json!({"prompt": chat})),
         "line 1: its last message is from the assistant, and it has no \"response\""
     );
-    assert_eq!(error.hint().as_deref(), Some("move the last message to the key \"response\""));
-    let row = one(&json!({"messages": messages, "response": "c"}));
-    assert_eq!(row.response, Some(GivenResponse::Text("c".to_owned())));
+    assert!(refusal(&json!({"messages": [reply("b")]})).contains("its last message is from"));
+}
+
+#[test]
+fn tools_are_a_list_of_objects_or_its_json() {
+    let tool = json!([{"type": "function"}]);
+    for given in [tool.clone(), json!(tool.to_string())] {
+        assert_eq!(one(&json!({"prompt": "a", "tools": given})).tools, Some(tool.clone()));
+    }
+    assert_eq!(one(&json!({"prompt": "a", "tools": "a hammer"})).tools, None);
 }
 
 #[test]

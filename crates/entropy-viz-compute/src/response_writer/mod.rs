@@ -35,10 +35,10 @@ impl OutputRow<'_> {
 
     /// A line of `--tokens-out`; `pieces` are the texts of the tokens.
     fn tokens_line(&self, pieces: &[String]) -> Value {
-        let scores = &self.record.scores;
-        let entropies: Vec<f64> = scores.iter().map(|score| score.entropy).collect();
+        let scores = || self.record.scores.iter();
+        let entropies = self.record.spread(scores().map(|score| score.entropy));
         // JSON has no −∞, the log-prob of a token with probability 0: it is written as null.
-        let log_probs: Vec<f64> = scores.iter().map(|score| score.log_prob).collect();
+        let log_probs = self.record.spread(scores().map(|score| score.log_prob));
         let mut row = json!({
             "step": self.step,
             "id": self.prompt_row.id,
@@ -51,6 +51,12 @@ impl OutputRow<'_> {
         });
         if let Some(sample) = self.sample() {
             row["sample"] = json!(sample);
+        }
+        if let Some(own) = &self.record.own {
+            row["response_mask"] = own.iter().map(|own| u8::from(*own)).collect();
+        }
+        if let Some(turn) = self.record.turn {
+            row["turn"] = json!(turn);
         }
         row
     }

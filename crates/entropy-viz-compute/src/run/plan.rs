@@ -16,7 +16,7 @@ use crate::encoder::PromptEncoder;
 use crate::history::RowDigests;
 use crate::model;
 use crate::model::spec::Spec;
-use crate::prompts::PromptRow;
+use crate::prompts::{GivenResponse, PromptRow};
 use crate::torch;
 
 /// The files that determine the token ids of a text and the end tokens.
@@ -60,6 +60,15 @@ impl RunInputs<'_> {
         let flags =
             json!([1, args.temperature, args.prompt_key, self.encoder.settings(), sampling]);
         hasher.update(flags.to_string().as_bytes());
+        // Rows that earlier versions computed without masks and turns are not those of this version.
+        let has_turns = |row: &PromptRow| matches!(row.response, Some(GivenResponse::Messages(_)));
+        if self
+            .rows
+            .iter()
+            .any(|row| !row.masks.is_empty() || row.tools.is_some() || has_turns(row))
+        {
+            hasher.update(b"the policy's own tokens");
+        }
         Ok(short_digest(&hasher))
     }
 }

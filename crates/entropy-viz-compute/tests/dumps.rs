@@ -1,0 +1,165 @@
+//! Dumps of trainers: which tokens count, against transformers (tests/compute/make_masked.py).
+
+use std::fs;
+use std::path::Path;
+
+use crate::common::{fixture, stderr};
+use crate::compute::{
+    assert_rejected, compute_ok, lines, max_difference, model, numbers, read, temp_dir, text,
+};
+use entropy_history::dump::{TokenDump, read as read_tokens};
+use entropy_history::formats::Source;
+use serde_json::{Value, json};
+
+/// Computes a prompt file with a golden checkpoint; `h.json` and `t.jsonl` have the numbers.
+pub(crate) fn score_file(directory: &Path, base: &str, prompts: &Path, flags: &[&str]) {
+    let model = model(base);
+    let arguments = ["--model", text(&model), "--prompts", text(prompts), "--step", "1"];
+    let outputs = ["-o", "h.json", "--tokens-out", "t.jsonl", "--overwrite"];
+    compute_ok(directory, &[&arguments[..], &outputs, flags].concat());
+}
+
+/// The values of a list that are not null.
+fn known(list: &Value) -> Vec<f64> {
+    list.as_array().unwrap().iter().filter_map(Value::as_f64).collect()
+}
+
+#[test]
+fn only_the_policys_own_tokens_count() {
+    let (tmp, golden) = (temp_dir(), read(&fixture("masked/golden.json")));
+    for (file, key) in [("masks.jsonl", "masks"), ("messages.jsonl", "messages")] {
+        for temperature in ["1.0", "0.7"] {
+            let prompts = fixture("masked").join(file);
+            score_file(tmp.path(), "qwen2", &prompts, &["--temperature", temperature]);
+            let expected = &golden[key][temperature];
+            let row = &read(&tmp.path().join("h.json"))[0];
+            for (ours, theirs) in [("entropy", "token_mean"), ("entropy_seq_mean", "sequence_mean")]
+            {
+                let off = (row[ours].as_f64().unwrap() - expected[theirs].as_f64().unwrap()).abs();
+                assert!(off < 2e-5, "{file} at {temperature}: {ours} is off by {off:e}");
+            }
+            assert_eq!(row["tokens"], expected["n_tokens"], "{file}");
+            let responses = lines(&tmp.path().join("t.jsonl"));
+            let expected = expected["per_response"].as_array().unwrap();
+            assert_eq!(responses.len(), expected.len(), "{file}");
+            for (ours, theirs) in responses.iter().zip(expected) {
+                assert_eq!(ours["id"], theirs["id"]);
+                for (key, their_key) in [("entropies", "entropy"), ("log_probs", "logprob")] {
+                    let off = max_difference(&known(&ours[key]), &numbers(&theirs[their_key]));
+                    assert!(off < 2e-5, "{file}, {}: {key} is off by {off:e}", ours["id"]);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_turn_of_a_conversation_is_a_response() {
+    let tmp = temp_dir();
+    score_file(tmp.path(), "qwen2", &fixture("masked/messages.jsonl"), &[]);
+    let rows = lines(&tmp.path().join("t.jsonl"));
+    let places: Vec<String> =
+        rows.iter().map(|row| format!("{}.{}", row["id"], row["turn"])).collect();
+    assert_eq!(places, ["0.0", "0.1", "1.0", "1.1", "1.2", "2.0", "3.0"]);
+    let written: Vec<String> = rows[1]["tokens"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|token| token.as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(written.concat(), "The answer is 7.<|im_end|>");
+    // Cut off at the maximum length: the end token was not sampled.
+    let cut = json!({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], "finish_reason": "length"});
+    fs::write(tmp.path().join("cut.jsonl"), cut.to_string()).unwrap();
+    score_file(tmp.path(), "qwen2", Path::new("cut.jsonl"), &[]);
+    assert_eq!(lines(&tmp.path().join("t.jsonl"))[0]["tokens"], json!(["b"]));
+}
+
+#[test]
+fn token_files_keep_the_mask_and_report_reads_only_own_tokens() {
+    let (tmp, prompts) = (temp_dir(), fixture("masked/masks.jsonl"));
+    score_file(tmp.path(), "qwen2", &prompts, &[]);
+    let model = model("qwen2");
+    let arguments = ["--model", text(&model), "--prompts", text(&prompts), "--step", "1"];
+    let outputs = ["-o", "h.json", "--tokens-out", "t.parquet", "--overwrite"];
+    compute_ok(tmp.path(), &[&arguments[..], &outputs].concat());
+
+    let rows = lines(&tmp.path().join("t.jsonl"));
+    let last = &rows[4]; // five tokens of a tool, twelve own ones, and seven of a tool
+    assert_eq!(last["response_mask"], json!([0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]));
+    assert_eq!(last["entropies"][4], Value::Null);
+    assert!(last["entropies"][5].is_f64());
+    let own: usize = rows.iter().map(|row| known(&row["entropies"]).len()).sum();
+    for name in ["t.jsonl", "t.parquet"] {
+        let mut dump = TokenDump::default();
+        dump.begin(name);
+        let mut file = fs::File::open(tmp.path().join(name)).unwrap();
+        read_tokens(Source { reader: &mut file, path: None }, &mut dump).unwrap();
+        let read: Vec<f64> =
+            dump.responses().iter().flat_map(|r| r.entropies().iter().copied()).collect();
+        assert_eq!(read.len(), own, "{name}");
+        assert!(read.iter().all(|entropy| entropy.is_finite()), "{name}");
+    }
+    // Scored again from the file of tokens, the numbers stay.
+    let first = read(&tmp.path().join("h.json"))[0]["entropy"].clone();
+    fs::rename(tmp.path().join("t.jsonl"), tmp.path().join("scored.jsonl")).unwrap();
+    score_file(tmp.path(), "qwen2", Path::new("scored.jsonl"), &[]);
+    assert_eq!(read(&tmp.path().join("h.json"))[0]["entropy"], first);
+}
+
+#[test]
+fn mask_that_fits_nothing_is_an_error_with_both_lengths() {
+    let (tmp, model) = (temp_dir(), model("qwen2"));
+    let arguments = ["--model", text(&model), "--prompts", "p.jsonl", "-o", "h.json"];
+    let rejected = |row: Value, words: &[&str]| {
+        fs::write(
+            tmp.path().join("p.jsonl"),
+            format!("{{\"prompt\": \"a\", \"response\": \"b\"}}\n{row}\n"),
+        )
+        .unwrap();
+        assert_rejected(tmp.path(), &arguments, &[words, &["p.jsonl: line 2"]].concat());
+    };
+    let ids = json!({"prompt_token_ids": [1, 2, 3], "response_token_ids": [4, 5], "loss_mask": [1, 1, 1]});
+    rejected(ids, &["\"loss_mask\" has 3 values", "2 tokens, and 5 with its prompt"]);
+    let words = json!({"prompt": "a", "response": "b c", "response_mask": [1]});
+    rejected(words, &["\"response_mask\" has 1 values", "response_token_ids"]);
+    let prompt = json!({"prompt": "a", "completion_mask": [1, 1]});
+    rejected(prompt, &["\"completion_mask\" has 2 values, but the row has no response"]);
+    let ids =
+        json!({"prompt_token_ids": [1, 2], "response_token_ids": [4], "loss_mask": [1, 1, 1]});
+    rejected(ids, &["\"loss_mask\" marks token 1 of the 2 tokens of the prompt"]);
+    let chat =
+        [json!({"role": "user", "content": "a"}), json!({"role": "assistant", "content": "b"})];
+    rejected(
+        json!({"messages": chat, "loss_mask": [1]}),
+        &["\"loss_mask\" has 1 values", "messages"],
+    );
+}
+
+#[test]
+fn response_without_own_tokens_is_left_out_and_counted() {
+    let (tmp, model) = (temp_dir(), model("qwen2"));
+    let row = |mask: [u8; 2]| {
+        json!({"prompt_token_ids": [1], "response_token_ids": [4, 5], "loss_mask": mask})
+            .to_string()
+    };
+    fs::write(tmp.path().join("p.jsonl"), [row([0, 0]), row([0, 1])].join("\n")).unwrap();
+    let arguments = ["--model", text(&model), "--prompts", "p.jsonl", "-o", "h.json"];
+    let output = compute_ok(tmp.path(), &arguments);
+    assert!(stderr(&output).contains("left out 1 row with no token of the policy"));
+    assert_eq!(read(&tmp.path().join("h.json"))[0]["tokens"], 1);
+}
+
+#[test]
+fn turn_that_does_not_continue_the_generation_prompt_is_an_error() {
+    let tmp = temp_dir();
+    crate::compute::copy(&model("qwen2"), &tmp.path().join("m"));
+    // Like templates that begin the reply with "<think>" and drop it from the history.
+    let template = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}\
+                    {% if add_generation_prompt %}[assistant]<think>{% endif %}";
+    fs::write(tmp.path().join("m/chat_template.jinja"), template).unwrap();
+    let arguments = ["--model", "m", "--prompts", "p.jsonl", "-o", "h.json"];
+    let chat = json!({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]});
+    fs::write(tmp.path().join("p.jsonl"), chat.to_string()).unwrap();
+    assert_rejected(tmp.path(), &arguments, &["p.jsonl: line 1", "message 2", "generation prompt"]);
+}
