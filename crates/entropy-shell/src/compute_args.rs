@@ -79,6 +79,11 @@ pub struct ComputeArgs {
     /// Key or column of the prompt [default: prompt, else messages].
     #[arg(long, value_name = "KEY", help_heading = "Prompts")]
     pub prompt_key: Option<String>,
+    /// Key or column of the response; none samples new ones.
+    ///
+    /// The default is the key of the trainer that wrote the file: response, completion, output, and others.
+    #[arg(long, value_name = "KEY", help_heading = "Prompts")]
+    pub response_key: Option<String>,
     /// System message for chats without one.
     #[arg(long, value_name = "TEXT", help_heading = "Prompts", hide_short_help = true)]
     pub system: Option<String>,

@@ -220,10 +220,14 @@ impl PromptEncoder {
             return Ok(sequences.collect());
         }
         let prompt = self.prompt(row, tokenizer, chat)?;
-        let mut response = self.response(row, tokenizer)?;
+        let (mut response, mut own) = self.response(row, tokenizer)?.unzip();
         let tokens = response.as_ref().map_or(0, Vec::len);
-        let mut own =
-            own_tokens(&row.masks, prompt.len(), tokens).map_err(|error| mask_error(row, error))?;
+        if let Some(masked) =
+            own_tokens(&row.masks, prompt.len(), tokens).map_err(|error| mask_error(row, error))?
+        {
+            own = Some(Some(masked));
+        }
+        let mut own = own.flatten();
         // After the policy's last token nothing is scored: tool output, or padding.
         if let (Some(tokens), Some(own)) = (&mut response, &mut own)
             && let Some(last) = own.iter().rposition(|own| *own)
@@ -254,7 +258,7 @@ impl PromptEncoder {
             return Err(anyhow!("--system requires chats, but the prompt is plain text"))
                 .hint("--chat-template always turns each text into a user message");
         }
-        require(tokenizer)?.encode(&self.wrap(text)?, true).map_err(CliError::from)
+        require(tokenizer)?.encode_prompt(&self.wrap(text)?).map_err(CliError::from)
     }
 
     /// The messages of a prompt, or of a text that becomes a message; `None` for other texts and for token ids.
@@ -312,29 +316,38 @@ impl PromptEncoder {
         messages
     }
 
+    /// The token ids of a response, and which of them the policy wrote if that is known without a mask.
     fn response(
         &self,
         row: &PromptRow,
         tokenizer: Option<&Tokenizer>,
-    ) -> Result<Option<Vec<i64>>, CliError> {
+    ) -> Result<Option<(Vec<i64>, Option<Vec<bool>>)>, CliError> {
         match &row.response {
             // Messages have turns of their own.
             None | Some(GivenResponse::Messages(_)) => Ok(None),
-            Some(GivenResponse::Tokens(tokens)) => Ok(Some(tokens.clone())),
+            Some(GivenResponse::Tokens(tokens)) => Ok(Some((tokens.clone(), None))),
             Some(GivenResponse::Text(text)) => {
                 let tokenizer = require(tokenizer)?;
                 let mut tokens = tokenizer.encode(text, false)?;
                 if row.finish_reason.as_deref() == Some("stop") {
                     tokens.extend(tokenizer.eos_token_id.filter(|id| tokens.last() != Some(id)));
                 }
-                Ok(Some(tokens))
+                Ok(Some((tokens, None)))
+            }
+            Some(GivenResponse::Parts(parts)) => {
+                let (mut tokens, mut own) = (Vec::new(), Vec::new());
+                for part in parts {
+                    tokens.extend(require(tokenizer)?.encode(&part.text, false)?);
+                    own.resize(tokens.len(), part.own);
+                }
+                Ok(Some((tokens, Some(own))))
             }
         }
     }
 }
 
 fn mask_error(row: &PromptRow, error: MaskError) -> CliError {
-    let is_text = matches!(row.response, Some(GivenResponse::Text(_)));
+    let is_text = !matches!(row.response, Some(GivenResponse::Tokens(_)));
     let hint = match is_text {
         true => {
             "the tokens come from tokenising the text again; dump their ids as \"response_token_ids\""

@@ -70,6 +70,16 @@ impl Tokenizer {
         Ok(encoding.get_ids().iter().copied().map(i64::from).collect())
     }
 
+    /// The token ids of a prompt, with the tokenizer's special tokens. Dumps may have a start token in the text already,
+    /// which is not added again.
+    pub(crate) fn encode_prompt(&self, text: &str) -> anyhow::Result<Vec<i64>> {
+        let (plain, special) = (self.encode(text, false)?, self.encode(text, true)?);
+        let is_doubled = special.first() == plain.first() && special.get(1) == plain.first();
+        let is_added = special.len() > plain.len() && special.ends_with(&plain);
+        let start = special.len() - plain.len().min(special.len());
+        Ok(if is_added && is_doubled && start == 1 { plain } else { special })
+    }
+
     /// The text of token ids, without special tokens.
     pub(crate) fn decode(&self, ids: &[i64]) -> String {
         self.text(ids, true)

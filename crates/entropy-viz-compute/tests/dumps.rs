@@ -163,3 +163,84 @@ fn turn_that_does_not_continue_the_generation_prompt_is_an_error() {
     fs::write(tmp.path().join("p.jsonl"), chat.to_string()).unwrap();
     assert_rejected(tmp.path(), &arguments, &["p.jsonl: line 1", "message 2", "generation prompt"]);
 }
+
+/// The responses of the golden file in the forms of trainers.
+#[test]
+fn dumps_of_trainers_have_the_golden_entropies() {
+    let tmp = temp_dir();
+    let golden = read(&model("qwen2").join("golden.json"));
+    let expected = &golden["temperatures"]["1.0"];
+    let given = lines(&fixture("compute/rollouts.jsonl"));
+    let whole = |row: &Value| -> (Vec<Value>, Vec<Value>) {
+        let ids = |key: &str| row[key].as_array().unwrap().clone();
+        (ids("prompt_token_ids"), ids("response_token_ids"))
+    };
+    let convert: [(&str, &dyn Fn(&Value) -> Value); 5] = [
+        (
+            "open-instruct",
+            &|row| json!({"prompt_tokens": row["prompt_token_ids"], "response_tokens": row["response_token_ids"]}),
+        ),
+        (
+            "SkyRL",
+            &|row| json!({"prompt_token_ids": row["prompt_token_ids"], "response_ids": row["response_token_ids"], "rewards": 1.0}),
+        ),
+        ("slime", &|row| {
+            let (prompt, response) = whole(row);
+            let mask = vec![1; response.len()];
+            json!({"prompt": "?", "response": "?", "response_length": mask.len(), "loss_mask": mask, "tokens": ([prompt, response].concat())})
+        }),
+        ("NeMo-RL", &|row| {
+            let (prompt, response) = whole(row);
+            let mask = [vec![0.0; prompt.len()], vec![1.0; response.len()], vec![0.0; 9]].concat();
+            let ids = [prompt, response, vec![json!(0); 9]].concat();
+            json!({"content": ["?"], "input_lengths": [ids.len() - 9], "token_ids": [ids], "token_loss_mask": [mask]})
+        }),
+        ("prime-rl", &|row| {
+            let (prompt, response) = whole(row);
+            let mask = [vec![false; prompt.len()], vec![true; response.len()]].concat();
+            json!({"step": 3, "token_ids": ([prompt, response].concat()), "loss_mask": mask})
+        }),
+    ];
+    for (trainer, convert) in convert {
+        let rows: Vec<String> = given.iter().map(|row| convert(row).to_string()).collect();
+        fs::write(tmp.path().join("p.jsonl"), rows.join("\n")).unwrap();
+        score_file(tmp.path(), "qwen2", Path::new("p.jsonl"), &[]);
+        let row = &read(&tmp.path().join("h.json"))[0];
+        assert_eq!(row["tokens"], expected["n_tokens"], "{trainer}");
+        let off = row["entropy"].as_f64().unwrap() - expected["token_mean"].as_f64().unwrap();
+        assert!(off.abs() < 2e-5, "{trainer} is off by {off:e}");
+    }
+}
+
+#[test]
+fn segments_of_areal_have_the_entropies_of_the_conversation() {
+    let tmp = temp_dir();
+    let part = |role: &str, text: &str| json!({"role": role, "text": text});
+    let prompt = "<|im_start|>user\nWhat is 3 + 4?<|im_end|>\n<|im_start|>assistant\n";
+    let tool = "\n<|im_start|>tool\nThe tool says 7.<|im_end|>\n<|im_start|>assistant\n";
+    let row = json!({"prompt": prompt, "completion": "?", "segments": [
+        part("prompt", prompt), part("gen", "Let me ask the tool.<|im_end|>"), part("context", tool),
+        part("gen", "The answer is 7.<|im_end|>"),
+    ]});
+    fs::write(tmp.path().join("p.jsonl"), row.to_string()).unwrap();
+    score_file(tmp.path(), "qwen2", Path::new("p.jsonl"), &[]);
+    let ours = known(&lines(&tmp.path().join("t.jsonl"))[0]["entropies"]);
+    let golden = read(&fixture("masked/golden.json"));
+    let turns = golden["messages"]["1.0"]["per_response"].as_array().unwrap();
+    let expected = [numbers(&turns[0]["entropy"]), numbers(&turns[1]["entropy"])].concat();
+    assert!(max_difference(&ours, &expected) < 2e-5);
+}
+
+#[test]
+fn start_token_in_the_text_of_a_prompt_is_not_doubled() {
+    let (tmp, start) = (temp_dir(), "<|endoftext|>");
+    let rows = [
+        json!({"prompt": "a", "response": "b"}),
+        json!({"prompt": format!("{start}a"), "response": "b"}),
+    ];
+    fs::write(tmp.path().join("p.jsonl"), rows.map(|row| row.to_string()).join("\n")).unwrap();
+    score_file(tmp.path(), "llama-plain", Path::new("p.jsonl"), &[]);
+    let rows = lines(&tmp.path().join("t.jsonl"));
+    assert_eq!(rows[0]["prompt_token_ids"], rows[1]["prompt_token_ids"]);
+    assert_eq!(rows[0]["prompt_token_ids"].as_array().unwrap().len(), 2);
+}

@@ -3,7 +3,7 @@
 use ::csv::{Position, ReaderBuilder};
 use serde_json::Value as Json;
 
-use super::mask::MASK_KEYS;
+use super::names::is_token_list;
 use super::raw::{PromptError, RawContent, RawRow};
 
 pub(super) fn read_rows(text: &str, delimiter: u8) -> Result<Vec<RawRow>, PromptError> {
@@ -52,8 +52,8 @@ fn value(name: &str, cell: &str) -> Json {
     let text = || Json::from(cell);
     match name {
         "id" | "finish_reason" if cell.is_empty() => Json::Null,
-        name if is_list(name) && cell.is_empty() => Json::Null,
-        name if is_list(name) => parsed().unwrap_or_else(text),
+        name if is_token_list(name) && cell.is_empty() => Json::Null,
+        name if is_token_list(name) => parsed().unwrap_or_else(text),
         // A number only if it is written in canonical form: 007 is a string.
         "id" => match cell.parse::<i64>() {
             Ok(id) if id.to_string() == cell => id.into(),
@@ -62,11 +62,6 @@ fn value(name: &str, cell: &str) -> Json {
         _ if cell.starts_with('[') => parsed().filter(is_chat).unwrap_or_else(text),
         _ => text(),
     }
-}
-
-/// Whether the cells are lists of numbers.
-fn is_list(name: &str) -> bool {
-    ["prompt_token_ids", "response_token_ids"].contains(&name) || MASK_KEYS.contains(&name)
 }
 
 fn is_chat(value: &Json) -> bool {

@@ -6,8 +6,8 @@
 
 use serde_json::{Map, Value as Json};
 
-use super::InvalidRow;
 use super::raw::json_type;
+use super::row::InvalidRow;
 
 /// The keys of masks.
 pub(super) const MASK_KEYS: [&str; 9] = [
@@ -47,25 +47,30 @@ pub(crate) enum MaskError {
 
 /// The masks of a row.
 pub(super) fn masks(keys: &Map<String, Json>) -> Result<Vec<TokenMask>, InvalidRow> {
-    let masks = MASK_KEYS.iter().map(|&column| {
-        let items = match keys.get(column) {
-            None | Some(Json::Null) => return Ok(None),
-            Some(Json::Array(items)) => items,
-            Some(other) => {
-                let found = json_type(other);
-                return Err(format!("{column:?} is {found}, not a list of 0 and 1").into());
-            }
-        };
-        let value = |(index, item): (usize, &Json)| match item {
-            Json::Bool(own) => Ok(*own),
-            item if item.as_f64() == Some(0.0) => Ok(false),
-            item if item.as_f64() == Some(1.0) => Ok(true),
-            other => Err(format!("{column:?}, item {}: {other} is neither 0 nor 1", index + 1)),
-        };
-        let values = items.iter().enumerate().map(value).collect::<Result<_, _>>()?;
-        Ok(Some(TokenMask { column: column.to_owned(), values }))
-    });
-    masks.filter_map(Result::transpose).collect()
+    MASK_KEYS.iter().filter_map(|column| mask(keys, column).transpose()).collect()
+}
+
+/// The mask under a key; `None` if there is none.
+pub(super) fn mask(
+    keys: &Map<String, Json>,
+    column: &str,
+) -> Result<Option<TokenMask>, InvalidRow> {
+    let items = match keys.get(column) {
+        None | Some(Json::Null) => return Ok(None),
+        Some(Json::Array(items)) => items,
+        Some(other) => {
+            let found = json_type(other);
+            return Err(format!("{column:?} is {found}, not a list of 0 and 1").into());
+        }
+    };
+    let value = |(index, item): (usize, &Json)| match item {
+        Json::Bool(own) => Ok(*own),
+        item if item.as_f64() == Some(0.0) => Ok(false),
+        item if item.as_f64() == Some(1.0) => Ok(true),
+        other => Err(format!("{column:?}, item {}: {other} is neither 0 nor 1", index + 1)),
+    };
+    let values = items.iter().enumerate().map(value).collect::<Result<_, _>>()?;
+    Ok(Some(TokenMask { column: column.to_owned(), values }))
 }
 
 /// Which tokens of a response the policy wrote, by all masks; `None` without masks. The response and its prompt have

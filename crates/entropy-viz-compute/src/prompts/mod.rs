@@ -9,11 +9,17 @@
 //! ```
 
 mod csv;
+#[cfg(test)]
+mod dump_tests;
 mod json;
+mod lists;
 mod mask;
+mod names;
+mod openai;
 mod parquet;
 mod raw;
 mod row;
+mod sequence;
 #[cfg(test)]
 mod tests;
 
@@ -26,7 +32,7 @@ use serde_json::Value as Json;
 pub(crate) use mask::{MaskError, TokenMask, own_tokens};
 pub(crate) use raw::PromptError;
 use raw::{RawContent, RawRow};
-use row::{InvalidRow, interpret};
+use row::interpret;
 
 /// The prompt of a row.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,6 +54,34 @@ pub(crate) enum GivenResponse {
     Tokens(Vec<i64>),
     /// The messages that follow the prompt, at least one of them from the assistant. Only the assistant's are scored.
     Messages(Vec<Json>),
+    /// Texts one after another, not all of them written by the policy.
+    Parts(Vec<ResponsePart>),
+}
+
+/// A part of a response.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ResponsePart {
+    pub(crate) text: String,
+    /// Whether the policy wrote it.
+    pub(crate) own: bool,
+}
+
+/// The keys that the user selected.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct SelectedKeys<'a> {
+    /// `--prompt-key`.
+    pub(crate) prompt: Option<&'a str>,
+    /// `--response-key`, which may be [`NO_RESPONSE`].
+    pub(crate) response: Option<&'a str>,
+}
+
+/// The value of `--response-key` for files whose responses are ignored.
+pub(crate) const NO_RESPONSE: &str = "none";
+
+impl SelectedKeys<'_> {
+    fn has(&self, name: &str) -> bool {
+        self.prompt == Some(name) || self.response == Some(name)
+    }
 }
 
 /// A row of a prompt file.
@@ -71,34 +105,41 @@ pub(crate) struct PromptRow {
     pub(crate) finish_reason: Option<String>,
 }
 
-/// Reads the rows of a file, at least one. Without `prompt_key`, the prompt of a row is its `prompt`, its `messages`, or
-/// its `input` if it also has an `output`.
-pub(crate) fn read(path: &Path, prompt_key: Option<&str>) -> Result<Vec<PromptRow>, PromptError> {
+/// Reads the rows of a file, at least one. [`names`] has the keys of a row, unless others are selected.
+pub(crate) fn read(path: &Path, selected: SelectedKeys<'_>) -> Result<Vec<PromptRow>, PromptError> {
     let mut file = File::open(path)?;
     let mut magic = Vec::new();
     file.by_ref().take(4).read_to_end(&mut magic)?;
     let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
     let known = ["txt", "json", "jsonl", "ndjson", "csv", "tsv"].contains(&extension.as_str());
     let rows = if extension == "parquet" || (!known && magic == b"PAR1") {
-        parquet::read_rows(file, prompt_key)?
+        parquet::read_rows(file, selected)?
     } else {
         let text = text(fs::read(path)?)?;
         match extension.as_str() {
             "txt" => lines(&text),
-            "json" | "jsonl" | "ndjson" => json::read_rows(&text, prompt_key)?,
+            "json" | "jsonl" | "ndjson" => json::read_rows(&text, selected)?,
             "csv" => csv::read_rows(&text, b',')?,
             "tsv" => csv::read_rows(&text, b'\t')?,
-            _ if text.trim_start().starts_with(['{', '[']) => json::read_rows(&text, prompt_key)?,
+            _ if text.trim_start().starts_with(['{', '[']) => json::read_rows(&text, selected)?,
             _ => lines(&text),
         }
     };
     if rows.is_empty() {
         return Err(PromptError::Empty);
     }
-    let rows = rows.into_iter().enumerate();
+    let mut split = Vec::with_capacity(rows.len());
+    for row in rows {
+        for row in openai::convert(row)? {
+            split.extend(lists::split(row, selected.response)?);
+        }
+    }
+    let rows = split.into_iter().enumerate();
     let mut rows: Vec<PromptRow> =
-        rows.map(|(index, raw)| interpret(raw, index, prompt_key)).collect::<Result<_, _>>()?;
-    complete_conversations(&mut rows);
+        rows.map(|(index, raw)| interpret(raw, index, selected)).collect::<Result<_, _>>()?;
+    if selected.response != Some(NO_RESPONSE) {
+        complete_conversations(&mut rows);
+    }
     Ok(rows)
 }
 

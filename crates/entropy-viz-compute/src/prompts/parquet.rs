@@ -11,21 +11,26 @@ use ::parquet::schema::types::Type;
 use entropy_history::framing::parquet::catch_panics;
 use serde_json::{Map, Value as Json};
 
-use super::raw::{PromptError, RawContent, RawRow, is_read};
+use super::SelectedKeys;
+use super::names::is_read;
+use super::raw::{PromptError, RawContent, RawRow};
 
-pub(super) fn read_rows(file: File, prompt_key: Option<&str>) -> Result<Vec<RawRow>, PromptError> {
-    catch_panics(|| rows(file, prompt_key)).unwrap_or_else(|| {
+pub(super) fn read_rows(
+    file: File,
+    selected: SelectedKeys<'_>,
+) -> Result<Vec<RawRow>, PromptError> {
+    catch_panics(|| rows(file, selected)).unwrap_or_else(|| {
         Err(PromptError::Format("it is not a valid Parquet file: it is damaged".to_owned()))
     })
 }
 
-fn rows(file: File, prompt_key: Option<&str>) -> Result<Vec<RawRow>, PromptError> {
+fn rows(file: File, keys: SelectedKeys<'_>) -> Result<Vec<RawRow>, PromptError> {
     let reader = SerializedFileReader::new(file).map_err(|error| invalid(&error))?;
     let schema = reader.metadata().file_metadata().schema().clone();
     let fields = schema.get_fields().iter();
     let selected = fields
         .clone()
-        .filter(|field| is_read(field.name()) || prompt_key == Some(field.name()))
+        .filter(|field| is_read(field.name()) || keys.has(field.name()))
         .map(Arc::clone)
         .collect();
     // The other columns are null; errors list their names.

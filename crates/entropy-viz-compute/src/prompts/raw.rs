@@ -5,8 +5,6 @@ use std::io;
 use serde_json::{Map, Value as Json};
 use thiserror::Error;
 
-use super::mask::MASK_KEYS;
-
 /// Why a prompt file cannot be used.
 #[derive(Debug, Error)]
 pub(crate) enum PromptError {
@@ -52,24 +50,6 @@ pub(super) enum RawContent {
     Text(String),
     Keys(Map<String, Json>),
 }
-
-/// Whether a column is read, in addition to `--prompt-key`.
-pub(super) fn is_read(name: &str) -> bool {
-    KEYS.contains(&name) || MASK_KEYS.contains(&name)
-}
-
-const KEYS: [&str; 10] = [
-    "id",
-    "prompt",
-    "messages",
-    "input",
-    "output",
-    "response",
-    "prompt_token_ids",
-    "response_token_ids",
-    "finish_reason",
-    "tools",
-];
 
 /// Whether a key exists and is not null.
 pub(super) fn has(keys: &Map<String, Json>, key: &str) -> bool {

@@ -3,8 +3,11 @@
 use serde_json::{Map, Value as Json};
 
 use super::mask::masks;
+use super::names::{self, PROMPT_IDS, PROMPTS, RESPONSE_IDS, RESPONSES, first_of};
 use super::raw::{PromptError, RawContent, RawRow, has, json_type};
-use super::{GivenResponse, Prompt, PromptRow, TokenMask};
+use super::{
+    GivenResponse, NO_RESPONSE, Prompt, PromptRow, ResponsePart, SelectedKeys, TokenMask, sequence,
+};
 
 /// Why a row is not valid, and what the user can do.
 pub(super) struct InvalidRow {
@@ -22,12 +25,12 @@ impl From<String> for InvalidRow {
 pub(super) fn interpret(
     raw: RawRow,
     index: usize,
-    prompt_key: Option<&str>,
+    selected: SelectedKeys<'_>,
 ) -> Result<PromptRow, PromptError> {
     let RawRow { place, content } = raw;
     let row = match content {
-        RawContent::Text(text) => from_text(text, index, prompt_key),
-        RawContent::Keys(keys) => from_keys(keys, index, prompt_key),
+        RawContent::Text(text) => from_text(text, index, selected),
+        RawContent::Keys(keys) => from_keys(keys, index, selected),
     };
     match row {
         Ok(row) => Ok(PromptRow { place, ..row }),
@@ -38,9 +41,10 @@ pub(super) fn interpret(
 fn from_text(
     text: String,
     index: usize,
-    prompt_key: Option<&str>,
+    selected: SelectedKeys<'_>,
 ) -> Result<PromptRow, InvalidRow> {
-    if let Some(key) = prompt_key {
+    let response = selected.response.filter(|key| *key != NO_RESPONSE);
+    if let Some(key) = selected.prompt.or(response) {
         return Err(format!("it is a string, so it has no key {key:?}").into());
     }
     Ok(PromptRow {
@@ -58,29 +62,24 @@ fn from_text(
 fn from_keys(
     mut keys: Map<String, Json>,
     index: usize,
-    prompt_key: Option<&str>,
+    selected: SelectedKeys<'_>,
 ) -> Result<PromptRow, InvalidRow> {
-    let prompt_ids = token_ids(&keys, "prompt_token_ids")?;
-    let response_ids = token_ids(&keys, "response_token_ids")?;
-    let finish_reason = text_of(&keys, "finish_reason")?;
-    let key = match prompt_key {
-        Some(key) if !has(&keys, key) => return Err(no_prompt(&keys, prompt_key)),
+    let key = match selected.prompt {
+        Some(key) if !has(&keys, key) => return Err(no_prompt(&keys, selected.prompt)),
         Some(key) => Some(key.to_owned()),
         None => default_key(&keys).map(str::to_owned),
     };
-    let response_key = match key.as_deref() {
-        Some("input") if !has(&keys, "response") => "output",
-        _ => "response",
-    };
-    let masks = masks(&keys)?;
-    let response_value = response_of(&keys, response_key)?;
+    let finish_reason = finish_reason(&keys)?;
     let prompt_value = key.as_ref().map(|key| prompt_of(&keys[key], key)).transpose()?;
+    let Given { prompt: prompt_ids, mut response, masks } =
+        given(&keys, key.as_deref(), selected.response)?;
     let Some(mut prompt) = prompt_ids.map(Prompt::Tokens).or(prompt_value) else {
-        return Err(no_prompt(&keys, prompt_key));
+        return Err(no_prompt(&keys, selected.prompt));
     };
-    let mut response = response_ids.map(GivenResponse::Tokens).or(response_value);
+    let unknown = names::unknown_response(&keys, key.as_deref()).map(str::to_owned);
     let mut prompt_text = key.as_ref().and_then(|key| keys.remove(key));
-    if let (Prompt::Messages(messages), None) = (&prompt, &response)
+    let is_sampled = selected.response == Some(NO_RESPONSE);
+    if let (Prompt::Messages(messages), None, false) = (&prompt, &response, is_sampled)
         && messages.last().is_some_and(is_assistant)
     {
         let Some((before, turns)) = split(messages).filter(|_| key.as_deref() != Some("prompt"))
@@ -97,9 +96,18 @@ fn from_keys(
         prompt_text = Some(before.clone().into());
         (prompt, response) = (Prompt::Messages(before), Some(GivenResponse::Messages(turns)));
     }
+    if let (None, Some(name), None) = (&response, unknown, selected.response) {
+        return Err(InvalidRow {
+            reason: format!("it has no \"response\", but {name:?} looks like one"),
+            hint: Some(format!(
+                "score it with --response-key {name}, or sample new responses with --response-key {NO_RESPONSE}"
+            )),
+        });
+    }
     check_masks(&masks, response.as_ref())?;
+    let id = ["id", "idx"].iter().find_map(|key| keys.get(*key).filter(|id| !id.is_null()));
     Ok(PromptRow {
-        id: keys.get("id").filter(|id| !id.is_null()).cloned().unwrap_or_else(|| index.into()),
+        id: id.cloned().unwrap_or_else(|| index.into()),
         place: String::new(),
         prompt,
         prompt_text,
@@ -108,6 +116,94 @@ fn from_keys(
         tools: tools(&keys),
         finish_reason,
     })
+}
+
+/// What a row has besides the text of its prompt.
+struct Given {
+    prompt: Option<Vec<i64>>,
+    response: Option<GivenResponse>,
+    masks: Vec<TokenMask>,
+}
+
+/// Token ids of the prompt, and the response: its token ids, else its text or messages.
+fn given(
+    keys: &Map<String, Json>,
+    prompt_key: Option<&str>,
+    response_key: Option<&str>,
+) -> Result<Given, InvalidRow> {
+    let ids = |names: &[&str]| {
+        let name = names.iter().find(|name| keys.get(**name).is_some_and(Json::is_array));
+        // A key of another type is an error if it is the first name; others may be counts of tokens.
+        name.or(names.first()).map_or(Ok(None), |name| token_ids(keys, name))
+    };
+    let prompt_ids = ids(&PROMPT_IDS)?;
+    let name = match response_key {
+        Some(NO_RESPONSE) => {
+            return Ok(Given { prompt: prompt_ids, response: None, masks: Vec::new() });
+        }
+        Some(key) if !keys.contains_key(key) => {
+            let names: Vec<String> = keys.keys().take(12).map(|key| format!("{key:?}")).collect();
+            return Err(format!("it has no {key:?}, only {}", names.join(", ")).into());
+        }
+        Some(key) => Some(key),
+        None => {
+            let output = (prompt_key == Some("input")).then_some("output");
+            first_of(keys, &RESPONSES.into_iter().chain(output).collect::<Vec<_>>())
+        }
+    };
+    let mut masks = masks(keys)?;
+    let is_ids = |key: &&str| {
+        let items = keys[*key].as_array();
+        items.is_some_and(|items| !items.is_empty() && items.iter().all(Json::is_number))
+    };
+    let response_ids = match name.filter(is_ids) {
+        Some(key) => token_ids(keys, key)?,
+        None if response_key.is_some() => None,
+        None => ids(&RESPONSE_IDS)?,
+    };
+    let (prompt, response_ids) = match (response_key, response_ids) {
+        (Some(_), None) => (prompt_ids, None),
+        (_, ids) => sequence::split(keys, prompt_ids, ids, &mut masks)?,
+    };
+    let response = match (response_ids, name) {
+        (Some(ids), _) => Some(GivenResponse::Tokens(ids)),
+        (None, Some(name)) => match segments(keys)?.filter(|_| name == "completion") {
+            Some(parts) => Some(parts),
+            None => response_of(keys, name)?,
+        },
+        (None, None) => None,
+    };
+    Ok(Given { prompt, response, masks })
+}
+
+/// AReaL's parts of a trajectory with several turns: the prompt, then those of the policy (`gen`) and of others.
+fn segments(keys: &Map<String, Json>) -> Result<Option<GivenResponse>, InvalidRow> {
+    let Some(segments) = keys.get("segments").and_then(Json::as_array) else { return Ok(None) };
+    let part = |segment: &Json| {
+        let own = segment["role"] == "gen";
+        Some(ResponsePart { text: segment["text"].as_str()?.to_owned(), own })
+    };
+    let parts = segments.iter().skip_while(|segment| segment["role"] != "gen");
+    match parts.map(part).collect::<Option<Vec<_>>>() {
+        Some(parts) if !parts.is_empty() => Ok(Some(GivenResponse::Parts(parts))),
+        _ => Err("\"segments\" is not a list of texts with a \"gen\" among them".to_owned().into()),
+    }
+}
+
+/// Why a response ended, in the words of OpenAI.
+fn finish_reason(keys: &Map<String, Json>) -> Result<Option<String>, InvalidRow> {
+    if let Some(reason) = text_of(keys, "finish_reason")? {
+        return Ok(Some(reason));
+    }
+    let text = |key: &str| keys.get(key).and_then(Json::as_str);
+    let reason = text("stop_reason").filter(|reason| ["stop", "length"].contains(reason));
+    // slime's `status` of a sample.
+    let status = match text("status") {
+        Some("completed") => Some("stop"),
+        Some("truncated") => Some("length"),
+        _ => None,
+    };
+    Ok(reason.or(status).map(str::to_owned))
 }
 
 fn is_assistant(message: &Json) -> bool {
@@ -168,7 +264,7 @@ fn response_of(keys: &Map<String, Json>, key: &str) -> Result<Option<GivenRespon
 
 fn default_key(keys: &Map<String, Json>) -> Option<&'static str> {
     let input = keys.contains_key("output").then_some("input");
-    ["prompt", "messages"].into_iter().chain(input).find(|key| has(keys, key))
+    PROMPTS.into_iter().chain(input).find(|key| has(keys, key))
 }
 
 fn no_prompt(keys: &Map<String, Json>, prompt_key: Option<&str>) -> InvalidRow {
@@ -233,7 +329,11 @@ fn prompt_of(value: &Json, key: &str) -> Result<Prompt, InvalidRow> {
     Ok(Prompt::Messages(messages.clone()))
 }
 
-fn token_ids(keys: &Map<String, Json>, key: &str) -> Result<Option<Vec<i64>>, InvalidRow> {
+/// The token ids under a key; `None` if there are none.
+pub(super) fn token_ids(
+    keys: &Map<String, Json>,
+    key: &str,
+) -> Result<Option<Vec<i64>>, InvalidRow> {
     let items = match keys.get(key) {
         None | Some(Json::Null) => return Ok(None),
         Some(Json::Array(items)) => items,

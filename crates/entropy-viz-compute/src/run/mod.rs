@@ -19,7 +19,7 @@ use tch::Device;
 use crate::encoder::PromptEncoder;
 use crate::history::EntropySummary;
 use crate::interrupt::{self, interrupted};
-use crate::prompts::{self, PromptError, PromptRow};
+use crate::prompts::{self, PromptError, PromptRow, SelectedKeys};
 use crate::torch;
 use evaluate::{Evaluation, EvaluationError, compute_checkpoint};
 use output::RunOutputs;
@@ -33,7 +33,9 @@ pub(crate) fn run(args: &ComputeArgs, terminal: &Terminal) -> Result<Outcome, Cl
     interrupt::install_handler();
     let device = torch::device(args.device)?;
     let encoder = PromptEncoder::new(args)?;
-    let rows = read_prompts(prompt_file, args.prompt_key.as_deref())?;
+    let selected =
+        SelectedKeys { prompt: args.prompt_key.as_deref(), response: args.response_key.as_deref() };
+    let rows = read_prompts(prompt_file, selected)?;
     let inputs = RunInputs { args, terminal, device, prompt_file, rows, encoder };
     let selection = Selection::new(model, args, terminal)?;
     let checkpoints = &selection.checkpoints;
@@ -79,7 +81,7 @@ pub(crate) fn run(args: &ComputeArgs, terminal: &Terminal) -> Result<Outcome, Cl
     finish(&inputs, outputs, totals, checkpoints.len(), start.elapsed())
 }
 
-fn read_prompts(path: &Path, prompt_key: Option<&str>) -> Result<Vec<PromptRow>, CliError> {
+fn read_prompts(path: &Path, selected: SelectedKeys<'_>) -> Result<Vec<PromptRow>, CliError> {
     let is_special = fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
     if is_special || path.as_os_str() == "-" {
         return Err(anyhow!(
@@ -88,7 +90,7 @@ fn read_prompts(path: &Path, prompt_key: Option<&str>) -> Result<Vec<PromptRow>,
         ))
         .hint("save them to a file first");
     }
-    prompts::read(path, prompt_key).map_err(|error| {
+    prompts::read(path, selected).map_err(|error| {
         let hint = error.hint();
         let reason = match error {
             PromptError::Io(error) => io_message(&error),

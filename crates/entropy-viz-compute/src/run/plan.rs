@@ -60,8 +60,13 @@ impl RunInputs<'_> {
         let flags =
             json!([1, args.temperature, args.prompt_key, self.encoder.settings(), sampling]);
         hasher.update(flags.to_string().as_bytes());
+        if let Some(key) = &args.response_key {
+            hasher.update(format!("response key {key}").as_bytes());
+        }
         // Rows that earlier versions computed without masks and turns are not those of this version.
-        let has_turns = |row: &PromptRow| matches!(row.response, Some(GivenResponse::Messages(_)));
+        let has_turns = |row: &PromptRow| {
+            matches!(row.response, Some(GivenResponse::Messages(_) | GivenResponse::Parts(_)))
+        };
         if self
             .rows
             .iter()
