@@ -1,6 +1,7 @@
 //! Dumps of trainers: which tokens count, against transformers (tests/compute/make_masked.py).
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 
 use crate::common::{fixture, stderr};
@@ -243,4 +244,125 @@ fn start_token_in_the_text_of_a_prompt_is_not_doubled() {
     let rows = lines(&tmp.path().join("t.jsonl"));
     assert_eq!(rows[0]["prompt_token_ids"], rows[1]["prompt_token_ids"]);
     assert_eq!(rows[0]["prompt_token_ids"].as_array().unwrap().len(), 2);
+}
+
+/// A run with the checkpoints of the steps 10, 20 and 30, all of them the same model.
+fn run_of_three(directory: &Path) {
+    for step in [10, 20, 30] {
+        crate::compute::copy(&model("qwen2"), &directory.join(format!("run/checkpoint-{step}")));
+    }
+}
+
+/// A dump with the first responses of the golden file.
+fn write_dump(path: &Path, responses: usize) {
+    let given = fs::read_to_string(fixture("compute/rollouts.jsonl")).unwrap();
+    let rows: Vec<&str> = given.lines().take(responses).collect();
+    fs::write(path, rows.join("\n")).unwrap();
+}
+
+fn steps_and_responses(path: &Path) -> Vec<(u64, u64)> {
+    let number = |row: &Value, key: &str| row[key].as_u64().unwrap();
+    let rows = read(path);
+    let rows = rows.as_array().unwrap().iter();
+    rows.map(|row| (number(row, "step"), number(row, "sequences"))).collect()
+}
+
+#[test]
+fn every_checkpoint_scores_the_dump_of_its_step() {
+    let tmp = temp_dir();
+    run_of_three(tmp.path());
+    fs::create_dir(tmp.path().join("dumps")).unwrap();
+    for (step, responses) in [(10, 1), (11, 2), (20, 3), (21, 4)] {
+        write_dump(&tmp.path().join(format!("dumps/{step}.jsonl")), responses);
+    }
+    let arguments = ["--model", "run", "--prompts", "dumps", "-o", "h.json"];
+    let output = crate::compute::compute(tmp.path(), &arguments);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    let missing = "skipped step 30: there is no dump of step 30; the dumps are of steps 10 to 21";
+    assert!(stderr(&output).contains(missing), "{}", stderr(&output));
+    assert_eq!(steps_and_responses(&tmp.path().join("h.json")), [(10, 1), (20, 3)]);
+
+    // A dump of a later step does not change the other rows.
+    write_dump(&tmp.path().join("dumps/30.jsonl"), 5);
+    let output = compute_ok(tmp.path(), &arguments);
+    assert!(stderr(&output).contains("step 20: already in h.json"), "{}", stderr(&output));
+    assert_eq!(steps_and_responses(&tmp.path().join("h.json")), [(10, 1), (20, 3), (30, 5)]);
+    // Another dump of a step does.
+    write_dump(&tmp.path().join("dumps/20.jsonl"), 6);
+    assert_rejected(tmp.path(), &arguments, &["its step 20 was computed with", "another dump"]);
+
+    let previous = ["--model", "run", "--prompts", "dumps", "-o", "p.json", "--steps", "10:20"];
+    compute_ok(tmp.path(), &[&previous[..], &["--dump-step", "previous"]].concat());
+    assert_eq!(steps_and_responses(&tmp.path().join("p.json")), [(10, 2), (20, 4)]);
+}
+
+#[test]
+fn directory_of_dumps_needs_steps_of_one_kind() {
+    let tmp = temp_dir();
+    run_of_three(tmp.path());
+    fs::create_dir(tmp.path().join("dumps")).unwrap();
+    let arguments = ["--model", "run", "--prompts", "dumps", "-o", "h.json"];
+    fs::write(tmp.path().join("dumps/all.jsonl"), "").unwrap();
+    assert_rejected(
+        tmp.path(),
+        &arguments,
+        &["cannot read dumps", "named by a step", "one dump per step"],
+    );
+    write_dump(&tmp.path().join("dumps/val_data_step10.jsonl"), 1);
+    write_dump(&tmp.path().join("dumps/train_data_step10.jsonl"), 2);
+    let output = compute_ok(tmp.path(), &[&arguments[..], &["--steps", "10:10"]].concat());
+    assert!(
+        stderr(&output).contains("dumps: using train_data_stepN.jsonl, not val_data_stepN.jsonl")
+    );
+    assert_eq!(steps_and_responses(&tmp.path().join("h.json")), [(10, 2)]);
+    let file = ["--model", "run", "--prompts", "dumps/all.jsonl", "--dump-step", "same"];
+    assert_rejected(tmp.path(), &file, &["--dump-step is for a directory", "dumps/all.jsonl"]);
+}
+
+#[test]
+fn directory_of_a_step_is_read_as_a_whole() {
+    let tmp = temp_dir();
+    run_of_three(tmp.path());
+    for (task, responses) in [("dumps/10/3.jsonl", 2), ("dumps/10/12.jsonl", 1)] {
+        fs::create_dir_all(tmp.path().join("dumps/10")).unwrap();
+        write_dump(&tmp.path().join(task), responses);
+    }
+    let arguments = ["--model", "run", "--prompts", "dumps", "-o", "h.json", "--steps", "10:10"];
+    compute_ok(tmp.path(), &arguments);
+    assert_eq!(steps_and_responses(&tmp.path().join("h.json")), [(10, 3)]);
+    fs::write(tmp.path().join("dumps/10/12.jsonl"), "{\"prompt\": 5}").unwrap();
+    let rejected = [&arguments[..], &["--overwrite"]].concat();
+    let output = crate::compute::compute(tmp.path(), &rejected);
+    assert!(
+        stderr(&output).contains("cannot read dumps/10/12.jsonl: line 1"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn compressed_dumps_are_read_as_the_files_in_them() {
+    let (tmp, model) = (temp_dir(), model("qwen2"));
+    let path = |name: &str| tmp.path().join(name);
+    write_dump(&path("a.jsonl"), 3);
+    let text_of_dump = fs::read(path("a.jsonl")).unwrap();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&text_of_dump).unwrap();
+    let gzip = gzip.finish().unwrap();
+    fs::write(path("a.jsonl.gz"), &gzip).unwrap();
+    fs::write(path("a.jsonl.zst"), zstd::encode_all(&text_of_dump[..], 1).unwrap()).unwrap();
+    let prompts = fs::read(fixture("compute/prompts/verl-snappy.parquet")).unwrap();
+    fs::write(path("p.parquet.zst"), zstd::encode_all(&prompts[..], 1).unwrap()).unwrap();
+    let entropy = |name: &str| {
+        score_file(tmp.path(), "qwen2", Path::new(name), &["--max-new-tokens", "2"]);
+        read(&path("h.json"))[0]["entropy"].as_f64().unwrap()
+    };
+    let plain = entropy("a.jsonl");
+    assert_eq!([entropy("a.jsonl.gz"), entropy("a.jsonl.zst")], [plain, plain]);
+    entropy("p.parquet.zst");
+    assert_eq!(lines(&path("t.jsonl")).len(), 5);
+
+    fs::write(path("cut.jsonl.gz"), &gzip[..gzip.len() / 2]).unwrap();
+    let arguments = ["--model", text(&model), "--prompts", "cut.jsonl.gz", "-o", "n.json"];
+    assert_rejected(tmp.path(), &arguments, &["cannot read cut.jsonl.gz", "not complete"]);
 }

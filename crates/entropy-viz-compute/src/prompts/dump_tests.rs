@@ -3,6 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use super::*;
+use std::fs;
 
 fn read_rows(text: &str, selected: SelectedKeys<'_>) -> Result<Vec<PromptRow>, PromptError> {
     let directory = tempfile::tempdir().unwrap();

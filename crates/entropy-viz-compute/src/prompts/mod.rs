@@ -9,6 +9,7 @@
 //! ```
 
 mod csv;
+mod directory;
 #[cfg(test)]
 mod dump_tests;
 mod json;
@@ -23,16 +24,25 @@ mod sequence;
 #[cfg(test)]
 mod tests;
 
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs::File;
+use std::io::{Read, Seek};
 use std::path::Path;
 
+use bytes::Bytes;
+use entropy_history::formats::read_decompressed;
 use serde_json::Value as Json;
 
+pub(crate) use directory::{DumpDirectory, find as find_dumps};
 pub(crate) use mask::{MaskError, TokenMask, own_tokens};
 pub(crate) use raw::PromptError;
 use raw::{RawContent, RawRow};
 use row::interpret;
+
+/// The extensions of prompt files; `.gz` or `.zst` may follow.
+const EXTENSIONS: [&str; 7] = ["txt", "json", "jsonl", "ndjson", "csv", "tsv", "parquet"];
+
+/// Maximum size of a file that is not Parquet, decompressed.
+const MOST_BYTES: u64 = 4 << 30;
 
 /// The prompt of a row.
 #[derive(Debug, Clone, PartialEq)]
@@ -110,19 +120,17 @@ pub(crate) fn read(path: &Path, selected: SelectedKeys<'_>) -> Result<Vec<Prompt
     let mut file = File::open(path)?;
     let mut magic = Vec::new();
     file.by_ref().take(4).read_to_end(&mut magic)?;
-    let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-    let known = ["txt", "json", "jsonl", "ndjson", "csv", "tsv"].contains(&extension.as_str());
-    let rows = if extension == "parquet" || (!known && magic == b"PAR1") {
+    file.rewind()?;
+    let (_, extension) = stem_and_extension(path);
+    let known = EXTENSIONS.contains(&extension.as_str());
+    let rows = if magic == b"PAR1" && (!known || extension == "parquet") {
         parquet::read_rows(file, selected)?
     } else {
-        let text = text(fs::read(path)?)?;
-        match extension.as_str() {
-            "txt" => lines(&text),
-            "json" | "jsonl" | "ndjson" => json::read_rows(&text, selected)?,
-            "csv" => csv::read_rows(&text, b',')?,
-            "tsv" => csv::read_rows(&text, b'\t')?,
-            _ if text.trim_start().starts_with(['{', '[']) => json::read_rows(&text, selected)?,
-            _ => lines(&text),
+        let bytes = read_decompressed(&mut file, MOST_BYTES)?;
+        if extension == "parquet" || (!known && bytes.starts_with(b"PAR1")) {
+            parquet::read_rows(Bytes::from(bytes), selected)?
+        } else {
+            read_text(&text(bytes)?, &extension, selected)?
         }
     };
     if rows.is_empty() {
@@ -159,6 +167,35 @@ fn complete_conversations(rows: &mut [PromptRow]) {
             row.response = Some(GivenResponse::Messages(turns));
             row.prompt = Prompt::Messages(before);
         }
+    }
+}
+
+fn read_text(
+    text: &str,
+    extension: &str,
+    selected: SelectedKeys<'_>,
+) -> Result<Vec<RawRow>, PromptError> {
+    match extension {
+        "txt" => Ok(lines(text)),
+        "json" | "jsonl" | "ndjson" => json::read_rows(text, selected),
+        "csv" => csv::read_rows(text, b','),
+        "tsv" => csv::read_rows(text, b'\t'),
+        _ if text.trim_start().starts_with(['{', '[']) => json::read_rows(text, selected),
+        _ => Ok(lines(text)),
+    }
+}
+
+/// The name of a file without its extension, and the extension in lower case; those of compression do not count.
+fn stem_and_extension(path: &Path) -> (String, String) {
+    let mut name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    for packed in [".gz", ".zst"] {
+        if name.to_lowercase().ends_with(packed) {
+            name.truncate(name.len() - packed.len());
+        }
+    }
+    match name.rsplit_once('.') {
+        Some((stem, extension)) if !stem.is_empty() => (stem.to_owned(), extension.to_lowercase()),
+        _ => (name, String::new()),
     }
 }
 

@@ -1,10 +1,9 @@
 //! Parquet. Only the columns in use are read: other columns of a dataset may be large, such as images.
 
-use std::fs::File;
 use std::sync::Arc;
 
 use ::parquet::errors::ParquetError;
-use ::parquet::file::reader::{FileReader, SerializedFileReader};
+use ::parquet::file::reader::{ChunkReader, FileReader, SerializedFileReader};
 use ::parquet::record::Field;
 use ::parquet::record::reader::RowIter;
 use ::parquet::schema::types::Type;
@@ -15,8 +14,8 @@ use super::SelectedKeys;
 use super::names::is_read;
 use super::raw::{PromptError, RawContent, RawRow};
 
-pub(super) fn read_rows(
-    file: File,
+pub(super) fn read_rows<R: ChunkReader + 'static>(
+    file: R,
     selected: SelectedKeys<'_>,
 ) -> Result<Vec<RawRow>, PromptError> {
     catch_panics(|| rows(file, selected)).unwrap_or_else(|| {
@@ -24,7 +23,10 @@ pub(super) fn read_rows(
     })
 }
 
-fn rows(file: File, keys: SelectedKeys<'_>) -> Result<Vec<RawRow>, PromptError> {
+fn rows<R: ChunkReader + 'static>(
+    file: R,
+    keys: SelectedKeys<'_>,
+) -> Result<Vec<RawRow>, PromptError> {
     let reader = SerializedFileReader::new(file).map_err(|error| invalid(&error))?;
     let schema = reader.metadata().file_metadata().schema().clone();
     let fields = schema.get_fields().iter();

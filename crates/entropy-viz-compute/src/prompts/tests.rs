@@ -7,6 +7,7 @@ use ::parquet::schema::parser::parse_message_type;
 use serde_json::json;
 
 use super::*;
+use std::fs;
 
 fn read_as(name: &str, bytes: impl AsRef<[u8]>) -> Result<Vec<PromptRow>, PromptError> {
     read_key(name, bytes, None)
