@@ -53,6 +53,8 @@ struct Sequence {
     own: Option<Vec<bool>>,
     /// See [`ResponseRecord::turn`].
     turn: Option<usize>,
+    /// See [`ResponseRecord::given`].
+    given: Option<(usize, usize)>,
 }
 
 impl EncodedPrompts {
@@ -151,7 +153,7 @@ impl PromptEncoder {
         sequence: Sequence,
         context: Option<i64>,
     ) {
-        let Sequence { mut prompt, response, own, turn } = sequence;
+        let Sequence { mut prompt, response, own, turn, given } = sequence;
         if prompt.is_empty() {
             encoded.without_prompt += 1;
             return;
@@ -186,6 +188,7 @@ impl PromptEncoder {
             Some(tokens) => encoded.records.push(ResponseRecord {
                 own,
                 turn,
+                given,
                 ..ResponseRecord::given(row_index, prompt, tokens)
             }),
             None => {
@@ -216,14 +219,15 @@ impl PromptEncoder {
                 response: Some(part.tokens),
                 own: None,
                 turn: Some(turn),
+                given: None,
             });
             return Ok(sequences.collect());
         }
         let prompt = self.prompt(row, tokenizer, chat)?;
         let (mut response, mut own) = self.response(row, tokenizer)?.unzip();
-        let tokens = response.as_ref().map_or(0, Vec::len);
-        if let Some(masked) =
-            own_tokens(&row.masks, prompt.len(), tokens).map_err(|error| mask_error(row, error))?
+        let tokens_given = response.as_ref().map_or(0, Vec::len);
+        if let Some(masked) = own_tokens(&row.masks, prompt.len(), tokens_given)
+            .map_err(|error| mask_error(row, error))?
         {
             own = Some(Some(masked));
         }
@@ -235,7 +239,8 @@ impl PromptEncoder {
             tokens.truncate(last + 1);
             own.truncate(last + 1);
         }
-        Ok(vec![Sequence { prompt, response, own, turn: None }])
+        let given = response.as_ref().map(|_| (prompt.len(), tokens_given));
+        Ok(vec![Sequence { prompt, response, own, turn: None, given }])
     }
 
     fn prompt(

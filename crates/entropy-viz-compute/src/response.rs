@@ -19,6 +19,8 @@ pub(crate) struct ResponseRecord {
     pub(crate) own: Option<Vec<bool>>,
     /// Index of the assistant's turn, if the response is one of several turns of a conversation.
     pub(crate) turn: Option<usize>,
+    /// Numbers of tokens of prompt and response in the prompt file; `None` for turns, and for sampled responses.
+    pub(crate) given: Option<(usize, usize)>,
     /// One per token that the policy wrote. Empty until they are computed.
     pub(crate) scores: Vec<TokenScore>,
     /// Why sampling ended.
@@ -54,6 +56,7 @@ impl ResponseRecord {
             tokens,
             own: None,
             turn: None,
+            given: None,
             scores: Vec::new(),
             finish: None,
         }

@@ -366,3 +366,34 @@ fn compressed_dumps_are_read_as_the_files_in_them() {
     let arguments = ["--model", text(&model), "--prompts", "cut.jsonl.gz", "-o", "n.json"];
     assert_rejected(tmp.path(), &arguments, &["cannot read cut.jsonl.gz", "not complete"]);
 }
+
+#[test]
+fn columns_of_a_dump_are_repeated_in_the_file_of_tokens() {
+    let (tmp, model) = (temp_dir(), model("qwen2"));
+    let row = json!({
+        "token_ids": [[5, 6, 7, 8, 9, 0]], "input_lengths": [5], "token_loss_mask": [[0, 0, 1, 0, 1, 0]], "rewards": [0.5],
+        "generation_logprobs": [[0, 0, -0.25, 0, -0.5, 0]], "env_name": ["math"], "content": ["?"],
+    });
+    let sampled = json!({"prompt": "a", "score": 1.0, "data_source": "gsm8k"});
+    fs::write(tmp.path().join("p.jsonl"), format!("{row}\n{sampled}\n")).unwrap();
+    score_file(tmp.path(), "qwen2", Path::new("p.jsonl"), &["--max-new-tokens", "2"]);
+    let rows = lines(&tmp.path().join("t.jsonl"));
+    let scored = json!({
+        "input_lengths": 5, "rewards": 0.5, "generation_logprobs": [-0.25, 0, -0.5], "env_name": "math",
+    });
+    assert_eq!(rows[0]["dump"], scored);
+    assert_eq!(rows[1]["dump"], json!({"data_source": "gsm8k"}), "a new response has no score");
+
+    // Parquet has them as JSON text, and may be scored again with them.
+    let arguments = ["--model", text(&model), "--step", "1", "-o", "h.json", "--overwrite"];
+    let parquet = ["--prompts", "p.jsonl", "--max-new-tokens", "2", "--tokens-out", "t.parquet"];
+    compute_ok(tmp.path(), &[&arguments[..], &parquet].concat());
+    compute_ok(
+        tmp.path(),
+        &[&arguments[..], &["--prompts", "t.parquet", "--tokens-out", "u.jsonl"]].concat(),
+    );
+    let again = lines(&tmp.path().join("u.jsonl"));
+    assert_eq!(again[0]["dump"]["generation_logprobs"], scored["generation_logprobs"]);
+    let off = max_difference(&known(&again[0]["entropies"]), &known(&rows[0]["entropies"]));
+    assert!(off < 1e-5, "{off:e}");
+}

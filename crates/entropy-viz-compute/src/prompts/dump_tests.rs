@@ -249,7 +249,7 @@ fn response_key_selects_text_messages_or_ids_or_none() {
             "prompt": "a", "response": "b", "output": "c", "draft_ids": [5, 6], "empty": null,
             "chat": [{"role": "assistant", "content": "d"}], "loss_mask": [1, 0],
         });
-        read_rows(&row.to_string(), SelectedKeys { prompt: None, response: Some(key) })
+        read_rows(&row.to_string(), SelectedKeys { response: Some(key), ..SelectedKeys::default() })
     };
     let response = |key| row(key).unwrap().remove(0).response;
     assert_eq!(response("output"), text("c"));

@@ -8,6 +8,7 @@
 //! {"id": 7, "prompt": [{"role": "user", "content": "2+2?"}], "response": "4", "finish_reason": "stop"}
 //! ```
 
+mod columns;
 mod csv;
 mod directory;
 #[cfg(test)]
@@ -30,8 +31,9 @@ use std::path::Path;
 
 use bytes::Bytes;
 use entropy_history::formats::read_decompressed;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
+pub(crate) use columns::{of_response as columns_of_response, texts as text_columns};
 pub(crate) use directory::{DumpDirectory, find as find_dumps};
 pub(crate) use mask::{MaskError, TokenMask, own_tokens};
 pub(crate) use raw::PromptError;
@@ -83,6 +85,8 @@ pub(crate) struct SelectedKeys<'a> {
     pub(crate) prompt: Option<&'a str>,
     /// `--response-key`, which may be [`NO_RESPONSE`].
     pub(crate) response: Option<&'a str>,
+    /// Whether other columns are repeated in an output.
+    pub(crate) others: bool,
 }
 
 /// The value of `--response-key` for files whose responses are ignored.
@@ -109,6 +113,8 @@ pub(crate) struct PromptRow {
     pub(crate) response: Option<GivenResponse>,
     /// Which tokens of the response the policy wrote; all of them if empty.
     pub(crate) masks: Vec<TokenMask>,
+    /// Columns that `--tokens-out` repeats.
+    pub(crate) columns: Map<String, Json>,
     /// The functions that the chat template describes.
     pub(crate) tools: Option<Json>,
     /// Why the response ended, as recorded when it was sampled.

@@ -157,9 +157,12 @@ pub(super) fn unknown_response<'a>(
 }
 
 fn looks_like_response(name: &str) -> bool {
-    let words = words(name);
-    let has = |list: &[&str]| words.iter().any(|word| list.contains(&word.as_str()));
-    has(&RESPONSE_WORDS) && !has(&OTHER_WORDS)
+    has_word(name, &RESPONSE_WORDS) && !has_word(name, &OTHER_WORDS)
+}
+
+/// Whether one of the words of a name is in the list.
+pub(super) fn has_word(name: &str, list: &[&str]) -> bool {
+    words(name).iter().any(|word| list.contains(&word.as_str()))
 }
 
 /// The words of `snake_case`, `kebab-case` and `camelCase`, in lower case.

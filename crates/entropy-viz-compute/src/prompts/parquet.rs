@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ::parquet::basic::Type as PhysicalType;
 use ::parquet::errors::ParquetError;
 use ::parquet::file::reader::{ChunkReader, FileReader, SerializedFileReader};
 use ::parquet::record::Field;
@@ -11,6 +12,7 @@ use entropy_history::framing::parquet::catch_panics;
 use serde_json::{Map, Value as Json};
 
 use super::SelectedKeys;
+use super::columns::may_repeat;
 use super::names::is_read;
 use super::raw::{PromptError, RawContent, RawRow};
 
@@ -32,7 +34,12 @@ fn rows<R: ChunkReader + 'static>(
     let fields = schema.get_fields().iter();
     let selected = fields
         .clone()
-        .filter(|field| is_read(field.name()) || keys.has(field.name()))
+        .filter(|field| {
+            let name = field.name();
+            is_read(name)
+                || keys.has(name)
+                || (keys.others && (is_number(field) || may_repeat(name)))
+        })
         .map(Arc::clone)
         .collect();
     // The other columns are null; errors list their names.
@@ -51,6 +58,13 @@ fn rows<R: ChunkReader + 'static>(
             Ok(RawRow { place, content: RawContent::Keys(keys) })
         })
         .collect()
+}
+
+/// Whether a column holds numbers or booleans.
+fn is_number(field: &Type) -> bool {
+    let others =
+        [PhysicalType::BYTE_ARRAY, PhysicalType::FIXED_LEN_BYTE_ARRAY, PhysicalType::INT96];
+    field.is_primitive() && !others.contains(&field.get_physical_type())
 }
 
 fn value(field: Field) -> Json {

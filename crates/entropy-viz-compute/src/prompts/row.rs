@@ -6,7 +6,8 @@ use super::mask::masks;
 use super::names::{self, PROMPT_IDS, PROMPTS, RESPONSE_IDS, RESPONSES, first_of};
 use super::raw::{PromptError, RawContent, RawRow, has, json_type};
 use super::{
-    GivenResponse, NO_RESPONSE, Prompt, PromptRow, ResponsePart, SelectedKeys, TokenMask, sequence,
+    GivenResponse, NO_RESPONSE, Prompt, PromptRow, ResponsePart, SelectedKeys, TokenMask, columns,
+    sequence,
 };
 
 /// Why a row is not valid, and what the user can do.
@@ -54,6 +55,7 @@ fn from_text(
         prompt: Prompt::Text(text),
         response: None,
         masks: Vec::new(),
+        columns: Map::new(),
         tools: None,
         finish_reason: None,
     })
@@ -71,8 +73,9 @@ fn from_keys(
     };
     let finish_reason = finish_reason(&keys)?;
     let prompt_value = key.as_ref().map(|key| prompt_of(&keys[key], key)).transpose()?;
+    let mut columns = if selected.others { columns::repeated(&keys) } else { Map::new() };
     let Given { prompt: prompt_ids, mut response, masks } =
-        given(&keys, key.as_deref(), selected.response)?;
+        given(&keys, key.as_deref(), selected.response, &mut columns)?;
     let Some(mut prompt) = prompt_ids.map(Prompt::Tokens).or(prompt_value) else {
         return Err(no_prompt(&keys, selected.prompt));
     };
@@ -113,6 +116,7 @@ fn from_keys(
         prompt_text,
         response,
         masks,
+        columns,
         tools: tools(&keys),
         finish_reason,
     })
@@ -130,6 +134,7 @@ fn given(
     keys: &Map<String, Json>,
     prompt_key: Option<&str>,
     response_key: Option<&str>,
+    columns: &mut Map<String, Json>,
 ) -> Result<Given, InvalidRow> {
     let ids = |names: &[&str]| {
         let name = names.iter().find(|name| keys.get(**name).is_some_and(Json::is_array));
@@ -163,7 +168,7 @@ fn given(
     };
     let (prompt, response_ids) = match (response_key, response_ids) {
         (Some(_), None) => (prompt_ids, None),
-        (_, ids) => sequence::split(keys, prompt_ids, ids, &mut masks)?,
+        (_, ids) => sequence::split(keys, prompt_ids, ids, &mut masks, columns)?,
     };
     let response = match (response_ids, name) {
         (Some(ids), _) => Some(GivenResponse::Tokens(ids)),

@@ -14,12 +14,13 @@ use super::names::{SEQUENCE_IDS, first_of};
 use super::row::{InvalidRow, token_ids};
 
 /// The token ids of prompt and response; the response is `None` if nothing says where it begins. Padding is removed,
-/// also from the `masks`.
+/// also from the `masks` and from lists in `columns`.
 pub(super) fn split(
     keys: &Map<String, Json>,
     prompt: Option<Vec<i64>>,
     response: Option<Vec<i64>>,
     masks: &mut [TokenMask],
+    columns: &mut Map<String, Json>,
 ) -> Result<(Option<Vec<i64>>, Option<Vec<i64>>), InvalidRow> {
     let prompt = match (prompt, mask(keys, "prompt_mask")?) {
         (Some(prompt), Some(mask)) if mask.values.len() == prompt.len() => {
@@ -51,6 +52,12 @@ pub(super) fn split(
     ids = kept(&ids, &is_token);
     for mask in masks.iter_mut().filter(|mask| mask.values.len() == all) {
         mask.values = kept(&mask.values, &is_token);
+    }
+    for items in columns.values_mut().filter_map(Json::as_array_mut) {
+        if items.len() == all {
+            let mut keep = is_token.iter();
+            items.retain(|_| keep.next() == Some(&true));
+        }
     }
     let all = ids.len();
     let known = prompt.as_ref().filter(|prompt| ids.starts_with(prompt)).map(Vec::len);

@@ -21,7 +21,7 @@ fn read_key(
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join(name);
     fs::write(&path, bytes).unwrap();
-    read(&path, SelectedKeys { prompt: prompt_key, response: None })
+    read(&path, SelectedKeys { prompt: prompt_key, ..SelectedKeys::default() })
 }
 
 fn one(line: &Json) -> PromptRow {
@@ -181,6 +181,7 @@ fn row_keeps_id_messages_and_finish_reason() {
             prompt_text: Some(messages),
             response: Some(GivenResponse::Text(String::new())),
             masks: Vec::new(),
+            columns: serde_json::Map::new(),
             tools: None,
             finish_reason: Some("length".to_owned()),
         }

@@ -11,7 +11,7 @@ use entropy_shell::output::AtomicFile;
 use entropy_shell::{CliError, io_message};
 use serde_json::{Map, Value, json};
 
-use crate::prompts::PromptRow;
+use crate::prompts::{PromptRow, columns_of_response, text_columns};
 use crate::response::{FinishReason, ResponseRecord};
 
 /// A response with the values that output files add to its record.
@@ -31,6 +31,15 @@ impl OutputRow<'_> {
     fn finish_reason(&self) -> Option<&str> {
         let sampled = self.record.finish.map(FinishReason::name);
         sampled.or(self.prompt_row.finish_reason.as_deref())
+    }
+
+    /// The columns of the prompt file that are repeated.
+    fn columns(&self) -> Map<String, Value> {
+        let columns = &self.prompt_row.columns;
+        match self.record.sample {
+            Some(_) => text_columns(columns),
+            None => columns_of_response(columns, self.record.given, self.record.tokens.len()),
+        }
     }
 
     /// A line of `--tokens-out`; `pieces` are the texts of the tokens.
@@ -57,6 +66,10 @@ impl OutputRow<'_> {
         }
         if let Some(turn) = self.record.turn {
             row["turn"] = json!(turn);
+        }
+        let columns = self.columns();
+        if !columns.is_empty() {
+            row["dump"] = Value::Object(columns);
         }
         row
     }

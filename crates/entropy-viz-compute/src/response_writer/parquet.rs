@@ -1,4 +1,4 @@
-//! `--tokens-out` as Parquet: the columns are the keys of the JSON lines.
+//! `--tokens-out` as Parquet: the columns are the keys of the JSON lines; `dump` is JSON text.
 
 use std::io::{self, BufWriter};
 use std::sync::Arc;
@@ -14,6 +14,8 @@ use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
+
+use serde_json::Value;
 
 use super::OutputRow;
 
@@ -40,6 +42,7 @@ struct Columns {
     finish_reason: StringBuilder,
     response_mask: ListBuilder<BooleanBuilder>,
     turn: Int64Builder,
+    dump: StringBuilder, // JSON
 }
 
 /// The field of a list's elements. A score is null where the policy did not write the token.
@@ -66,6 +69,7 @@ impl Default for Columns {
             finish_reason: StringBuilder::new(),
             response_mask: list(DataType::Boolean),
             turn: Int64Builder::new(),
+            dump: StringBuilder::new(),
         }
     }
 }
@@ -84,6 +88,7 @@ fn schema() -> SchemaRef {
         Field::new("finish_reason", DataType::Utf8, true),
         Field::new("response_mask", DataType::List(element(DataType::Boolean)), true),
         Field::new("turn", DataType::Int64, true),
+        Field::new("dump", DataType::Utf8, true),
     ]))
 }
 
@@ -116,6 +121,8 @@ impl ParquetWriter {
         let own = record.own.as_ref();
         columns.response_mask.append_option(own.map(|own| own.iter().copied().map(Some)));
         columns.turn.append_option(record.turn.map(|turn| turn as i64));
+        let dump = row.columns();
+        columns.dump.append_option((!dump.is_empty()).then(|| Value::Object(dump).to_string()));
         let ids =
             columns.prompt_token_ids.values().len() + columns.response_token_ids.values().len();
         if ids > ROW_GROUP_TOKENS { self.write_group() } else { Ok(()) }
@@ -123,7 +130,7 @@ impl ParquetWriter {
 
     fn write_group(&mut self) -> io::Result<()> {
         let mut columns = std::mem::take(&mut self.columns);
-        let arrays: [&mut dyn ArrayBuilder; 11] = [
+        let arrays: [&mut dyn ArrayBuilder; 12] = [
             &mut columns.step,
             &mut columns.id,
             &mut columns.sample,
@@ -135,6 +142,7 @@ impl ParquetWriter {
             &mut columns.finish_reason,
             &mut columns.response_mask,
             &mut columns.turn,
+            &mut columns.dump,
         ];
         let arrays = arrays.map(ArrayBuilder::finish).to_vec();
         let batch = RecordBatch::try_new(self.schema.clone(), arrays).map_err(io::Error::other)?;

@@ -105,8 +105,11 @@ fn common_directory(files: &[PathBuf]) -> PathBuf {
 }
 
 fn read(path: &Path, files: Vec<PathBuf>, args: &ComputeArgs) -> Result<StepPrompts, CliError> {
-    let selected =
-        SelectedKeys { prompt: args.prompt_key.as_deref(), response: args.response_key.as_deref() };
+    let selected = SelectedKeys {
+        prompt: args.prompt_key.as_deref(),
+        response: args.response_key.as_deref(),
+        others: args.tokens_out.is_some(),
+    };
     let mut rows = Vec::new();
     for file in &files {
         let inside = file.strip_prefix(path).ok().filter(|inside| *inside != Path::new(""));
