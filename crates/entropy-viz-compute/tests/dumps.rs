@@ -176,7 +176,8 @@ fn dumps_of_trainers_have_the_golden_entropies() {
         let ids = |key: &str| row[key].as_array().unwrap().clone();
         (ids("prompt_token_ids"), ids("response_token_ids"))
     };
-    let convert: [(&str, &dyn Fn(&Value) -> Value); 5] = [
+    type Convert<'a> = &'a dyn Fn(&Value) -> Value;
+    let convert: [(&str, Convert<'_>); 5] = [
         (
             "open-instruct",
             &|row| json!({"prompt_tokens": row["prompt_token_ids"], "response_tokens": row["response_token_ids"]}),

@@ -27,6 +27,10 @@ fn refusal(row: &Json) -> (String, String) {
     (error.to_string(), error.hint().unwrap_or_default())
 }
 
+fn user(content: &str) -> Json {
+    json!({"role": "user", "content": content})
+}
+
 fn text(text: &str) -> Option<GivenResponse> {
     Some(GivenResponse::Text(text.to_owned()))
 }
@@ -111,13 +115,12 @@ fn response_of_one_sequence_begins_at_the_first_own_token() {
     // AReaL's tensors, padded at both sides.
     let areal = json!({"input_ids": [9, 1, 2, 3, 4, 5, 9], "loss_mask": [0, 0, 0, 1, 0, 1, 0], "attention_mask": [0, 1, 1, 1, 1, 1, 0]});
     let prime = json!({"step": 3, "token_ids": [1, 2, 3, 4, 5], "loss_mask": [false, false, true, false, true], "entropy": [null]});
-    for row in [nemo.clone(), areal, prime] {
+    for row in [nemo, areal, prime] {
         let row = one(&row);
         assert_eq!(row.prompt, Prompt::Tokens(vec![1, 2]));
         assert_eq!(row.response, ids(&[3, 4, 5]));
         assert_eq!(mask(&row), [0, 0, 1, 0, 1]);
     }
-    assert_eq!(one(&nemo).id, json!(6));
     let (error, _) = refusal(&json!({"tokens": [1, 2], "response_length": 3}));
     assert_eq!(error, "line 1: \"response_length\" is 3, but it has 2 token ids");
 }
@@ -156,6 +159,55 @@ fn conversations_of_trl_and_verifiers_are_messages() {
     let row = one(&json!({"prompt": [user], "completion": [reply], "reward": 1.0}));
     assert_eq!(row.prompt, Prompt::Messages(vec![user]));
     assert_eq!(row.response, Some(GivenResponse::Messages(vec![reply])));
+}
+
+#[test]
+fn completion_of_one_row_makes_no_conversation_of_another() {
+    let (user, reply) =
+        (json!({"role": "user", "content": "a"}), json!({"role": "assistant", "content": "b"}));
+    let first = json!({"prompt": [user], "completion": [reply]});
+    let second = json!({"prompt": [user, reply, user], "completion": null});
+    let rows = read_rows(&format!("{first}\n{second}"), SelectedKeys::default()).unwrap();
+    assert_eq!(
+        (rows[1].response.clone(), &rows[1].prompt),
+        (None, &Prompt::Messages(vec![user.clone(), reply, user]))
+    );
+}
+
+#[test]
+fn assistant_turns_of_messages_are_the_response() {
+    let reply = |content: &str| json!({"role": "assistant", "content": content});
+    let (tool, chat) = (json!({"role": "tool", "content": "t"}), [user("a"), reply("b")]);
+    let row = one(&json!({"messages": chat}));
+    assert_eq!(row.prompt, Prompt::Messages(vec![user("a")]));
+    assert_eq!(row.response, Some(GivenResponse::Messages(vec![reply("b")])));
+    let row = one(&json!({"messages": chat, "response": "c"}));
+    assert_eq!(row.response, Some(GivenResponse::Text("c".to_owned())));
+    assert_eq!(row.prompt, Prompt::Messages(chat.to_vec()));
+
+    // A conversation that ends with a tool's output is a prompt on its own, but not among conversations.
+    let open = json!({"messages": [user("a"), reply("b"), tool]}).to_string();
+    assert_eq!(read_rows(&open, SelectedKeys::default()).unwrap()[0].response, None);
+    let both = format!("{open}\n{}", json!({"messages": chat}));
+    let rows = read_rows(&both, SelectedKeys::default()).unwrap();
+    assert_eq!(rows[0].response, Some(GivenResponse::Messages(vec![reply("b"), tool])));
+    assert_eq!(rows[0].prompt_text, Some(json!([user("a")])));
+
+    // A prompt is not split: its last message may be the beginning of a reply.
+    assert_eq!(
+        refusal(&json!({"prompt": chat})).0,
+        "line 1: its last message is from the assistant, and it has no \"response\""
+    );
+    assert!(refusal(&json!({"messages": [reply("b")]})).0.contains("its last message is from"));
+}
+
+#[test]
+fn tools_are_a_list_of_objects_or_its_json() {
+    let tool = json!([{"type": "function"}]);
+    for given in [tool.clone(), json!(tool.to_string())] {
+        assert_eq!(one(&json!({"prompt": "a", "tools": given})).tools, Some(tool.clone()));
+    }
+    assert_eq!(one(&json!({"prompt": "a", "tools": "a hammer"})).tools, None);
 }
 
 #[test]

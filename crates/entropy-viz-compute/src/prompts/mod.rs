@@ -111,6 +111,8 @@ pub(crate) struct PromptRow {
     pub(crate) prompt_text: Option<Json>,
     /// Token ids, if the row has both token ids and text.
     pub(crate) response: Option<GivenResponse>,
+    /// Whether prompt and response were one list of messages.
+    pub(crate) is_conversation: bool,
     /// Which tokens of the response the policy wrote; all of them if empty.
     pub(crate) masks: Vec<TokenMask>,
     /// Columns that `--tokens-out` repeats.
@@ -160,9 +162,7 @@ pub(crate) fn read(path: &Path, selected: SelectedKeys<'_>) -> Result<Vec<Prompt
 /// In a file of conversations that end with a reply, those that end with a tool's output or a user's message are
 /// conversations too, not prompts.
 fn complete_conversations(rows: &mut [PromptRow]) {
-    let is_conversation =
-        |row: &PromptRow| matches!(row.response, Some(GivenResponse::Messages(_)));
-    if !rows.iter().any(is_conversation) {
+    if !rows.iter().any(|row| row.is_conversation) {
         return;
     }
     for row in rows.iter_mut().filter(|row| row.response.is_none()) {
@@ -172,6 +172,7 @@ fn complete_conversations(rows: &mut [PromptRow]) {
             row.prompt_text = Some(before.clone().into());
             row.response = Some(GivenResponse::Messages(turns));
             row.prompt = Prompt::Messages(before);
+            row.is_conversation = true;
         }
     }
 }

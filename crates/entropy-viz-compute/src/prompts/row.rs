@@ -54,6 +54,7 @@ fn from_text(
         prompt_text: Some(text.clone().into()),
         prompt: Prompt::Text(text),
         response: None,
+        is_conversation: false,
         masks: Vec::new(),
         columns: Map::new(),
         tools: None,
@@ -82,6 +83,7 @@ fn from_keys(
     let unknown = names::unknown_response(&keys, key.as_deref()).map(str::to_owned);
     let mut prompt_text = key.as_ref().and_then(|key| keys.remove(key));
     let is_sampled = selected.response == Some(NO_RESPONSE);
+    let mut is_conversation = false;
     if let (Prompt::Messages(messages), None, false) = (&prompt, &response, is_sampled)
         && messages.last().is_some_and(is_assistant)
     {
@@ -96,6 +98,7 @@ fn from_keys(
                 ),
             });
         };
+        is_conversation = true;
         prompt_text = Some(before.clone().into());
         (prompt, response) = (Prompt::Messages(before), Some(GivenResponse::Messages(turns)));
     }
@@ -108,13 +111,14 @@ fn from_keys(
         });
     }
     check_masks(&masks, response.as_ref())?;
-    let id = ["id", "idx"].iter().find_map(|key| keys.get(*key).filter(|id| !id.is_null()));
+    let id = keys.get("id").filter(|id| !id.is_null());
     Ok(PromptRow {
         id: id.cloned().unwrap_or_else(|| index.into()),
         place: String::new(),
         prompt,
         prompt_text,
         response,
+        is_conversation,
         masks,
         columns,
         tools: tools(&keys),

@@ -180,6 +180,7 @@ fn row_keeps_id_messages_and_finish_reason() {
             prompt: Prompt::Messages(messages.as_array().unwrap().clone()),
             prompt_text: Some(messages),
             response: Some(GivenResponse::Text(String::new())),
+            is_conversation: false,
             masks: Vec::new(),
             columns: serde_json::Map::new(),
             tools: None,
@@ -286,42 +287,6 @@ fn rejects_values_of_wrong_type() {
         read_as("p.jsonl", "\"a\"\n[1]").unwrap_err().to_string(),
         "line 2: it is a list, not an object or a string"
     );
-}
-
-#[test]
-fn assistant_turns_of_messages_are_the_response() {
-    let reply = |content: &str| json!({"role": "assistant", "content": content});
-    let (tool, chat) = (json!({"role": "tool", "content": "t"}), [user("a"), reply("b")]);
-    let row = one(&json!({"messages": chat}));
-    assert_eq!(row.prompt, Prompt::Messages(vec![user("a")]));
-    assert_eq!(row.response, Some(GivenResponse::Messages(vec![reply("b")])));
-    let row = one(&json!({"messages": chat, "response": "c"}));
-    assert_eq!(row.response, Some(GivenResponse::Text("c".to_owned())));
-    assert_eq!(row.prompt, Prompt::Messages(chat.to_vec()));
-
-    // A conversation that ends with a tool's output is a prompt on its own, but not among conversations.
-    let open = json!({"messages": [user("a"), reply("b"), tool]}).to_string();
-    assert_eq!(read_as("p.jsonl", &open).unwrap()[0].response, None);
-    let both = format!("{open}\n{}", json!({"messages": chat}));
-    let rows = read_as("p.jsonl", both).unwrap();
-    assert_eq!(rows[0].response, Some(GivenResponse::Messages(vec![reply("b"), tool])));
-    assert_eq!(rows[0].prompt_text, Some(json!([user("a")])));
-
-    // A prompt is not split: its last message may be the beginning of a reply.
-    assert_eq!(
-        refusal(&json!({"prompt": chat})),
-        "line 1: its last message is from the assistant, and it has no \"response\""
-    );
-    assert!(refusal(&json!({"messages": [reply("b")]})).contains("its last message is from"));
-}
-
-#[test]
-fn tools_are_a_list_of_objects_or_its_json() {
-    let tool = json!([{"type": "function"}]);
-    for given in [tool.clone(), json!(tool.to_string())] {
-        assert_eq!(one(&json!({"prompt": "a", "tools": given})).tools, Some(tool.clone()));
-    }
-    assert_eq!(one(&json!({"prompt": "a", "tools": "a hammer"})).tools, None);
 }
 
 #[test]
