@@ -45,6 +45,12 @@ pub(crate) struct EncodedPrompts {
     pub(crate) without_own: usize,
 }
 
+/// The token ids of a response, and which of them the policy wrote if that is known without a mask.
+struct ResponseTokens {
+    tokens: Vec<i64>,
+    own: Option<Vec<bool>>,
+}
+
 /// The token ids of a prompt, and of its response if that is given.
 struct Sequence {
     prompt: Vec<i64>,
@@ -224,23 +230,26 @@ impl PromptEncoder {
             return Ok(sequences.collect());
         }
         let prompt = self.prompt(row, tokenizer, chat)?;
-        let (mut response, mut own) = self.response(row, tokenizer)?.unzip();
-        let tokens_given = response.as_ref().map_or(0, Vec::len);
-        if let Some(masked) = own_tokens(&row.masks, prompt.len(), tokens_given)
-            .map_err(|error| mask_error(row, error))?
-        {
-            own = Some(Some(masked));
-        }
-        let mut own = own.flatten();
+        let Some(ResponseTokens { mut tokens, own }) = self.response(row, tokenizer)? else {
+            return Ok(vec![Sequence {
+                prompt,
+                response: None,
+                own: None,
+                turn: None,
+                given: None,
+            }]);
+        };
+        let given = Some((prompt.len(), tokens.len()));
+        let masked = own_tokens(&row.masks, prompt.len(), tokens.len());
+        let mut own = masked.map_err(|error| mask_error(row, error))?.or(own);
         // After the policy's last token nothing is scored: tool output, or padding.
-        if let (Some(tokens), Some(own)) = (&mut response, &mut own)
+        if let Some(own) = &mut own
             && let Some(last) = own.iter().rposition(|own| *own)
         {
             tokens.truncate(last + 1);
             own.truncate(last + 1);
         }
-        let given = response.as_ref().map(|_| (prompt.len(), tokens_given));
-        Ok(vec![Sequence { prompt, response, own, turn: None, given }])
+        Ok(vec![Sequence { prompt, response: Some(tokens), own, turn: None, given }])
     }
 
     fn prompt(
@@ -326,18 +335,20 @@ impl PromptEncoder {
         &self,
         row: &PromptRow,
         tokenizer: Option<&Tokenizer>,
-    ) -> Result<Option<(Vec<i64>, Option<Vec<bool>>)>, CliError> {
+    ) -> Result<Option<ResponseTokens>, CliError> {
         match &row.response {
             // Messages have turns of their own.
             None | Some(GivenResponse::Messages(_)) => Ok(None),
-            Some(GivenResponse::Tokens(tokens)) => Ok(Some((tokens.clone(), None))),
+            Some(GivenResponse::Tokens(tokens)) => {
+                Ok(Some(ResponseTokens { tokens: tokens.clone(), own: None }))
+            }
             Some(GivenResponse::Text(text)) => {
                 let tokenizer = require(tokenizer)?;
                 let mut tokens = tokenizer.encode(text, false)?;
                 if row.finish_reason.as_deref() == Some("stop") {
                     tokens.extend(tokenizer.eos_token_id.filter(|id| tokens.last() != Some(id)));
                 }
-                Ok(Some((tokens, None)))
+                Ok(Some(ResponseTokens { tokens, own: None }))
             }
             Some(GivenResponse::Parts(parts)) => {
                 let (mut tokens, mut own) = (Vec::new(), Vec::new());
@@ -345,7 +356,7 @@ impl PromptEncoder {
                     tokens.extend(require(tokenizer)?.encode(&part.text, false)?);
                     own.resize(tokens.len(), part.own);
                 }
-                Ok(Some((tokens, Some(own))))
+                Ok(Some(ResponseTokens { tokens, own: Some(own) }))
             }
         }
     }

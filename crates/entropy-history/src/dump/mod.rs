@@ -332,4 +332,19 @@ mod tests {
         assert_eq!(digests[0], digests[1]);
         assert_ne!(digests[0], digests[2]);
     }
+
+    #[test]
+    fn tokens_outside_the_mask_are_left_out() {
+        let given = RawResponse {
+            texts: vec!["a".to_owned(), "b".to_owned(), "c".to_owned()],
+            entropies: vec![1.0, f64::NAN, 2.0],
+            log_probs: vec![-1.0, f64::NEG_INFINITY, -2.0],
+            ..raw(&[7, 8, 9])
+        };
+        let own = given.clone().own_tokens(Some(&[true, false, true])).unwrap();
+        assert_eq!((own.tokens, own.entropies), (vec![7, 9], vec![1.0, 2.0]));
+        assert_eq!((own.texts, own.log_probs), (vec!["a".into(), "c".into()], vec![-1.0, -2.0]));
+        let error = given.own_tokens(Some(&[true])).unwrap_err();
+        assert_eq!(error, "it has 3 tokens and 1 in \"response_mask\"");
+    }
 }

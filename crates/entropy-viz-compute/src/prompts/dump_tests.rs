@@ -287,6 +287,9 @@ fn row_with_a_response_of_unknown_name_is_not_sampled() {
         "response_length": 12, "generated_text": "", "outputs": [], "reward_model": {"style": "rule"}, "output_tokens": 3,
     });
     assert_eq!(one(&plain).response, None);
+    assert_eq!(one(&json!({"prompt": "a", "completions": 8, "completion": false})).response, None);
+    let rated = refusal(&json!({"prompt": "a", "completions": [{"model": "m", "response": "b"}]}));
+    assert!(rated.0.contains("not of messages") && rated.1.contains("--response-key none"));
     // Beside a response, other names do not matter.
     assert_eq!(
         one(&json!({"prompt": "a", "response": "b", "generated_text": "c"})).response,

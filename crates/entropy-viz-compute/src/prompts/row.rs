@@ -5,9 +5,9 @@ use serde_json::{Map, Value as Json};
 use super::mask::masks;
 use super::names::{self, PROMPT_IDS, PROMPTS, RESPONSE_IDS, RESPONSES, first_of};
 use super::raw::{PromptError, RawContent, RawRow, has, json_type};
+use super::sequence::{self, SplitIds};
 use super::{
     GivenResponse, NO_RESPONSE, Prompt, PromptRow, ResponsePart, SelectedKeys, TokenMask, columns,
-    sequence,
 };
 
 /// Why a row is not valid, and what the user can do.
@@ -157,7 +157,13 @@ fn given(
         Some(key) => Some(key),
         None => {
             let output = (prompt_key == Some("input")).then_some("output");
-            first_of(keys, &RESPONSES.into_iter().chain(output).collect::<Vec<_>>())
+            let names = RESPONSES.into_iter().chain(output);
+            // Under other names than our own, a number is a count of responses.
+            let names = names.filter(|name| {
+                *name == "response"
+                    || !keys.get(*name).is_some_and(|v| v.is_number() || v.is_boolean())
+            });
+            first_of(keys, &names.collect::<Vec<_>>())
         }
     };
     let mut masks = masks(keys)?;
@@ -170,8 +176,8 @@ fn given(
         None if response_key.is_some() => None,
         None => ids(&RESPONSE_IDS)?,
     };
-    let (prompt, response_ids) = match (response_key, response_ids) {
-        (Some(_), None) => (prompt_ids, None),
+    let SplitIds { prompt, response: response_ids } = match (response_key, response_ids) {
+        (Some(_), None) => SplitIds { prompt: prompt_ids, response: None },
         (_, ids) => sequence::split(keys, prompt_ids, ids, &mut masks, columns)?,
     };
     let response = match (response_ids, name) {
@@ -262,8 +268,12 @@ fn response_of(keys: &Map<String, Json>, key: &str) -> Result<Option<GivenRespon
         return Ok(text_of(keys, key)?.map(GivenResponse::Text));
     };
     if !items.iter().any(is_assistant) {
-        let reason = format!("{key:?} is a list, but not of messages with one of the assistant");
-        return Err(reason.into());
+        return Err(InvalidRow {
+            reason: format!("{key:?} is a list, but not of messages with one of the assistant"),
+            hint: Some(format!(
+                "select the response with --response-key KEY, or sample new ones with --response-key {NO_RESPONSE}"
+            )),
+        });
     }
     match prompt_of(value, key)? {
         Prompt::Messages(messages) => Ok(Some(GivenResponse::Messages(messages))),

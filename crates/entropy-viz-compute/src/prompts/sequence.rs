@@ -13,6 +13,12 @@ use super::mask::{TokenMask, mask};
 use super::names::{SEQUENCE_IDS, first_of};
 use super::row::{InvalidRow, token_ids};
 
+/// The token ids of a prompt and of its response, as far as they are known.
+pub(super) struct SplitIds {
+    pub(super) prompt: Option<Vec<i64>>,
+    pub(super) response: Option<Vec<i64>>,
+}
+
 /// The token ids of prompt and response; the response is `None` if nothing says where it begins. Padding is removed,
 /// also from the `masks` and from lists in `columns`.
 pub(super) fn split(
@@ -21,7 +27,7 @@ pub(super) fn split(
     response: Option<Vec<i64>>,
     masks: &mut [TokenMask],
     columns: &mut Map<String, Json>,
-) -> Result<(Option<Vec<i64>>, Option<Vec<i64>>), InvalidRow> {
+) -> Result<SplitIds, InvalidRow> {
     let prompt = match (prompt, mask(keys, "prompt_mask")?) {
         (Some(prompt), Some(mask)) if mask.values.len() == prompt.len() => {
             Some(kept(&prompt, &mask.values))
@@ -33,15 +39,15 @@ pub(super) fn split(
         items.is_some_and(|items| items.iter().all(Json::is_number))
     };
     let names: Vec<&str> = SEQUENCE_IDS.into_iter().filter(is_ids).collect();
-    let Some(name) = first_of(keys, &names) else { return Ok((prompt, response)) };
+    let Some(name) = first_of(keys, &names) else { return Ok(SplitIds { prompt, response }) };
     let mut ids = token_ids(keys, name)?.unwrap_or_default();
     if let (None, Some(response)) = (&prompt, &response) {
         // SGLang's `input_ids` are only the prompt.
         let prompt = ids.strip_suffix(&response[..]).unwrap_or(&ids).to_vec();
-        return Ok((Some(prompt), Some(response.clone())));
+        return Ok(SplitIds { prompt: Some(prompt), response: Some(response.clone()) });
     }
     if response.is_some() {
-        return Ok((prompt, response));
+        return Ok(SplitIds { prompt, response });
     }
     let all = ids.len();
     let length = number(keys, &["input_lengths", "input_length", "seqlen"], all)?.unwrap_or(all);
@@ -70,9 +76,9 @@ pub(super) fn split(
         None => number(keys, &["prompt_len", "prompt_length"], all)?,
     };
     let start = start.or(known).or_else(|| masks.iter().filter_map(first).max());
-    let Some(start) = start else { return Ok((prompt, None)) };
+    let Some(start) = start else { return Ok(SplitIds { prompt, response: None }) };
     let response = ids.split_off(start);
-    Ok((Some(ids), Some(response)))
+    Ok(SplitIds { prompt: Some(ids), response: Some(response) })
 }
 
 fn kept<T: Copy>(values: &[T], keep: &[bool]) -> Vec<T> {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
-use entropy_shell::compute::ComputeArgs;
+use entropy_shell::compute::{ComputeArgs, DumpStep};
 use entropy_shell::{CliError, Terminal, WithHint, io_message, plural};
 use serde_json::json;
 use tch::Device;
@@ -53,7 +53,8 @@ impl RunInputs<'_> {
                 Some(&prompts.rows)
             }
             PromptSource::Directory(_) => {
-                hasher.update(format!("directory, {:?}", args.dump_step).as_bytes());
+                let which = args.dump_step.unwrap_or(DumpStep::Same);
+                hasher.update(format!("directory, {which:?}").as_bytes());
                 None
             }
         };

@@ -66,7 +66,7 @@ impl PromptSource {
                         to.unwrap_or(&0)
                     ))
                     .hint(
-                        "--dump-step matches checkpoints and dumps; --steps selects checkpoints",
+                        "--dump-step matches checkpoints and dumps; --steps selects checkpoints, and --step N gives the step of a single one",
                     );
                 };
                 let path = match &files[..] {
