@@ -40,8 +40,9 @@ pub struct ComputeArgs {
     pub model: Option<PathBuf>,
     /// Prompts, with or without responses.
     ///
-    /// Text (one prompt per line), JSON lines, JSON, CSV or Parquet.
-    #[arg(long, value_name = "FILE", required_unless_present = "self_test")]
+    /// Text (one prompt per line), JSON lines, JSON, CSV or Parquet, also compressed (.gz, .zst). A directory with one
+    /// dump per step, such as 10.jsonl: each checkpoint scores the dump of its step.
+    #[arg(long, value_name = "PATH", required_unless_present = "self_test")]
     pub prompts: Option<PathBuf>,
     /// History file to write [default: entropy_history_<run>.json].
     ///
@@ -79,6 +80,14 @@ pub struct ComputeArgs {
     /// Key or column of the prompt [default: prompt, else messages].
     #[arg(long, value_name = "KEY", help_heading = "Prompts")]
     pub prompt_key: Option<String>,
+    /// Key or column of the response; none samples new ones.
+    ///
+    /// The default is the key of the trainer that wrote the file: response, completion, output, and others.
+    #[arg(long, value_name = "KEY", help_heading = "Prompts")]
+    pub response_key: Option<String>,
+    /// With a directory of dumps: the checkpoint that scores the dump of step N [default: same].
+    #[arg(long, value_name = "WHICH", value_enum, help_heading = "Prompts")]
+    pub dump_step: Option<DumpStep>,
     /// System message for chats without one.
     #[arg(long, value_name = "TEXT", help_heading = "Prompts", hide_short_help = true)]
     pub system: Option<String>,
@@ -170,6 +179,15 @@ pub enum ChatTemplates {
     Always,
     /// To no prompt; a chat is then an error.
     Never,
+}
+
+/// Which checkpoint scores a dump.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DumpStep {
+    /// That of the dump's step.
+    Same,
+    /// That of the step before, which sampled it: verl and TRL save step N after training on dump N.
+    Previous,
 }
 
 /// Number type of the weights in memory.

@@ -5,8 +5,9 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// Maximum size of a JSON file or a template; the largest published index of shards has 10 MB.
-pub(crate) const MAX_JSON: u64 = 64 << 20;
+/// Maximum size of a JSON file or a template; the largest published index of shards has 10 MB. Parsed, a list of digits
+/// takes 40 times its size.
+pub(crate) const MAX_JSON: u64 = 32 << 20;
 
 /// Reads a file of at most `limit` bytes.
 ///

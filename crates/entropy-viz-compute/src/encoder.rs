@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 
 use crate::bounded;
 use crate::chat::{ChatTemplate, PromptTemplate, template_arg};
-use crate::prompts::{GivenResponse, Prompt, PromptRow};
+use crate::prompts::{GivenResponse, MaskError, Prompt, PromptRow, own_tokens};
 use crate::response::ResponseRecord;
 use crate::tokenizer::Tokenizer;
+use crate::turns::turns;
 
 /// Maximum length of the text of a prompt or a response, in bytes.
 const MAX_TEXT: usize = 8 << 20;
@@ -43,6 +44,26 @@ pub(crate) struct EncodedPrompts {
     pub(crate) without_prompt: usize,
     /// Rows left out because their response has no token.
     pub(crate) empty_responses: usize,
+    /// Rows left out because the policy wrote no token of their response.
+    pub(crate) without_own: usize,
+}
+
+/// The token ids of a response, and which of them the policy wrote if that is known without a mask.
+struct ResponseTokens {
+    tokens: Vec<i64>,
+    own: Option<Vec<bool>>,
+}
+
+/// The token ids of a prompt, and of its response if that is given.
+struct Sequence {
+    prompt: Vec<i64>,
+    response: Option<Vec<i64>>,
+    /// See [`ResponseRecord::own`].
+    own: Option<Vec<bool>>,
+    /// See [`ResponseRecord::turn`].
+    turn: Option<usize>,
+    /// See [`ResponseRecord::given`].
+    given: Option<(usize, usize)>,
 }
 
 impl EncodedPrompts {
@@ -52,6 +73,7 @@ impl EncodedPrompts {
             (self.too_long, "longer than the model's context"),
             (self.without_prompt, "with no prompt token"),
             (self.empty_responses, "with an empty response"),
+            (self.without_own, "with no token of the policy in the response"),
         ];
         let counts = reasons
             .iter()
@@ -115,51 +137,124 @@ impl PromptEncoder {
             let place = || format!("cannot use {}: {}", file.display(), row.place);
             let in_row =
                 |failure: CliError| CliError { error: failure.error.context(place()), ..failure };
-            let mut prompt = self.prompt(row, tokenizer, chat).map_err(in_row)?;
-            let response = self.response(row, tokenizer).map_err(in_row)?;
-            let used = prompt.iter().chain(response.iter().flatten());
-            if let Some(vocabulary) = vocabulary
-                && let Some(token) = used.copied().find(|token| !(0..vocabulary).contains(token))
-            {
-                return Err(anyhow!(
-                    "token id {token} is outside of the model's vocabulary of {vocabulary}"
-                )
-                .context(place()))
-                .hint("the token ids come from the tokenizer of another model");
-            }
-            if prompt.is_empty() {
-                encoded.without_prompt += 1;
-                continue;
-            }
-            if response.as_ref().is_some_and(Vec::is_empty) {
-                encoded.empty_responses += 1;
-                continue;
-            }
-            // A response that is to be sampled needs room for at least one token.
-            let room = context.map_or(usize::MAX, |context| context as usize);
-            let needed = response.as_ref().map_or(1, Vec::len);
-            if prompt.len() + needed > room {
-                if !self.truncate || needed >= room {
-                    encoded.too_long += 1;
-                    continue;
+            for sequence in self.sequences(row, tokenizer, chat).map_err(in_row)? {
+                let used = sequence.prompt.iter().chain(sequence.response.iter().flatten());
+                if let Some(vocabulary) = vocabulary
+                    && let Some(token) =
+                        used.copied().find(|token| !(0..vocabulary).contains(token))
+                {
+                    return Err(anyhow!(
+                        "token id {token} is outside of the model's vocabulary of {vocabulary}"
+                    )
+                    .context(place()))
+                    .hint("the token ids come from the tokenizer of another model");
                 }
-                // A response that is to be sampled gets --max-new-tokens, but at most half of the context.
-                let needed =
-                    response.as_ref().map_or(self.max_new_tokens.min(room / 2).max(1), Vec::len);
-                prompt.drain(..prompt.len() + needed - room);
-                encoded.truncated += 1;
-            }
-            encoded.from_text += usize::from(matches!(row.response, Some(GivenResponse::Text(_))));
-            let prompt: Arc<[i64]> = prompt.into();
-            match response {
-                Some(tokens) => encoded.records.push(ResponseRecord::given(i, prompt, tokens)),
-                None => {
-                    let record = |sample| ResponseRecord::to_sample(i, sample, prompt.clone());
-                    encoded.records.extend((0..self.samples).map(record));
-                }
+                self.add(&mut encoded, i, row, sequence, context);
             }
         }
         Ok(encoded)
+    }
+
+    /// Adds the responses of a sequence, or counts why it is left out.
+    fn add(
+        &self,
+        encoded: &mut EncodedPrompts,
+        row_index: usize,
+        row: &PromptRow,
+        sequence: Sequence,
+        context: Option<i64>,
+    ) {
+        let Sequence { mut prompt, response, own, turn, given } = sequence;
+        if prompt.is_empty() {
+            encoded.without_prompt += 1;
+            return;
+        }
+        if response.as_ref().is_some_and(Vec::is_empty) {
+            encoded.empty_responses += 1;
+            return;
+        }
+        if own.as_ref().is_some_and(|own| !own.contains(&true)) {
+            encoded.without_own += 1;
+            return;
+        }
+        // A response that is to be sampled needs room for at least one token.
+        let room = context.map_or(usize::MAX, |context| context as usize);
+        let needed = response.as_ref().map_or(1, Vec::len);
+        if prompt.len() + needed > room {
+            if !self.truncate || needed >= room {
+                encoded.too_long += 1;
+                return;
+            }
+            // A response that is to be sampled gets --max-new-tokens, but at most half of the context.
+            let needed =
+                response.as_ref().map_or(self.max_new_tokens.min(room / 2).max(1), Vec::len);
+            prompt.drain(..prompt.len() + needed - room);
+            encoded.truncated += 1;
+        }
+        let is_text =
+            matches!(row.response, Some(GivenResponse::Text(_) | GivenResponse::Messages(_)));
+        encoded.from_text += usize::from(is_text);
+        let prompt: Arc<[i64]> = prompt.into();
+        match response {
+            Some(tokens) => encoded.records.push(ResponseRecord {
+                own,
+                turn,
+                given,
+                ..ResponseRecord::given(row_index, prompt, tokens)
+            }),
+            None => {
+                let record = |sample| ResponseRecord::to_sample(row_index, sample, prompt.clone());
+                encoded.records.extend((0..self.samples).map(record));
+            }
+        }
+    }
+
+    /// The token ids of a row: one sequence, or one for each turn of a conversation.
+    fn sequences(
+        &self,
+        row: &PromptRow,
+        tokenizer: Option<&Tokenizer>,
+        chat: Option<&ChatTemplate>,
+    ) -> Result<Vec<Sequence>, CliError> {
+        if let Some(GivenResponse::Messages(replies)) = &row.response {
+            let Some(messages) = self.messages(row)? else {
+                return Err(anyhow!("the response is a chat, but the prompt is not"))
+                    .hint("--chat-template always turns a text prompt into a user message");
+            };
+            let (chat, tokenizer) = (require_template(chat)?, require(tokenizer)?);
+            let arguments = self.arguments(row);
+            let is_cut = row.finish_reason.as_deref() == Some("length");
+            let turns = turns(&messages, replies, is_cut, &arguments, chat, tokenizer)?;
+            let sequences = turns.into_iter().enumerate().map(|(turn, part)| Sequence {
+                prompt: part.context,
+                response: Some(part.tokens),
+                own: None,
+                turn: Some(turn),
+                given: None,
+            });
+            return Ok(sequences.collect());
+        }
+        let prompt = self.prompt(row, tokenizer, chat)?;
+        let Some(ResponseTokens { mut tokens, own }) = self.response(row, tokenizer)? else {
+            return Ok(vec![Sequence {
+                prompt,
+                response: None,
+                own: None,
+                turn: None,
+                given: None,
+            }]);
+        };
+        let given = Some((prompt.len(), tokens.len()));
+        let masked = own_tokens(&row.masks, prompt.len(), tokens.len());
+        let mut own = masked.map_err(|error| mask_error(row, error))?.or(own);
+        // After the policy's last token nothing is scored: tool output, or padding.
+        if let Some(own) = &mut own
+            && let Some(last) = own.iter().rposition(|own| *own)
+        {
+            tokens.truncate(last + 1);
+            own.truncate(last + 1);
+        }
+        Ok(vec![Sequence { prompt, response: Some(tokens), own, turn: None, given }])
     }
 
     fn prompt(
@@ -169,37 +264,51 @@ impl PromptEncoder {
         chat: Option<&ChatTemplate>,
     ) -> Result<Vec<i64>, CliError> {
         check_length("prompt", prompt_length(&row.prompt))?;
+        if let Prompt::Tokens(tokens) = &row.prompt {
+            return Ok(tokens.clone());
+        }
+        if let Some(messages) = self.messages(row)? {
+            let text = require_template(chat)?.render(&messages, &self.arguments(row))?;
+            return require(tokenizer)?.encode(&text, false).map_err(CliError::from);
+        }
+        let Prompt::Text(text) = &row.prompt else {
+            return Err(anyhow!("BUG: a chat has messages").into());
+        };
+        if self.system.is_some() {
+            return Err(anyhow!("--system requires chats, but the prompt is plain text"))
+                .hint("--chat-template always turns each text into a user message");
+        }
+        require(tokenizer)?.encode_prompt(&self.wrap(text)?).map_err(CliError::from)
+    }
+
+    /// The messages of a prompt, or of a text that becomes a message; `None` for other texts and for token ids.
+    fn messages(&self, row: &PromptRow) -> Result<Option<Vec<Value>>, CliError> {
         let messages = match &row.prompt {
-            Prompt::Tokens(tokens) => return Ok(tokens.clone()),
             Prompt::Messages(_) if self.chat_templates == ChatTemplates::Never => {
                 return Err(anyhow!("the prompt is a chat, but --chat-template is never"))
                     .hint("use --chat-template auto, or give the prompts as text");
             }
             Prompt::Messages(messages) => self.wrap_last(messages)?,
-            Prompt::Text(text) => {
-                let text = match &self.wrapper {
-                    Some(wrapper) => wrapper.render(text)?,
-                    None => text.clone(),
-                };
-                if self.chat_templates != ChatTemplates::Always {
-                    if self.system.is_some() {
-                        return Err(anyhow!(
-                            "--system requires chats, but the prompt is plain text"
-                        ))
-                        .hint("--chat-template always turns each text into a user message");
-                    }
-                    return require(tokenizer)?.encode(&text, true).map_err(CliError::from);
-                }
-                vec![json!({"role": "user", "content": text})]
+            Prompt::Text(text) if self.chat_templates == ChatTemplates::Always => {
+                vec![json!({"role": "user", "content": self.wrap(text)?})]
             }
+            Prompt::Text(_) | Prompt::Tokens(_) => return Ok(None),
         };
-        let messages = self.with_system(messages);
-        let Some(chat) = chat else {
-            return Err(anyhow!("the prompt is a chat, but the checkpoint has no chat template"))
-                .hint("give a directory with one (chat_template.jinja, or in tokenizer_config.json) with --tokenizer");
-        };
-        let text = chat.render(&messages, &self.arguments)?;
-        require(tokenizer)?.encode(&text, false).map_err(CliError::from)
+        Ok(Some(self.with_system(messages)))
+    }
+
+    /// A text with `--prompt-template` applied.
+    fn wrap(&self, text: &str) -> Result<String, CliError> {
+        match &self.wrapper {
+            Some(wrapper) => Ok(wrapper.render(text)?),
+            None => Ok(text.to_owned()),
+        }
+    }
+
+    /// The variables of the chat template; those of `--template-arg` take precedence over the row's tools.
+    fn arguments(&self, row: &PromptRow) -> Vec<(String, Value)> {
+        let tools = row.tools.iter().map(|tools| ("tools".to_owned(), tools.clone()));
+        tools.chain(self.arguments.iter().cloned()).collect()
     }
 
     /// The messages, with `--prompt-template` applied to the last user message.
@@ -227,14 +336,18 @@ impl PromptEncoder {
         messages
     }
 
+    /// The token ids of a response, and which of them the policy wrote if that is known without a mask.
     fn response(
         &self,
         row: &PromptRow,
         tokenizer: Option<&Tokenizer>,
-    ) -> Result<Option<Vec<i64>>, CliError> {
+    ) -> Result<Option<ResponseTokens>, CliError> {
         match &row.response {
-            None => Ok(None),
-            Some(GivenResponse::Tokens(tokens)) => Ok(Some(tokens.clone())),
+            // Messages have turns of their own.
+            None | Some(GivenResponse::Messages(_)) => Ok(None),
+            Some(GivenResponse::Tokens(tokens)) => {
+                Ok(Some(ResponseTokens { tokens: tokens.clone(), own: None }))
+            }
             Some(GivenResponse::Text(text)) => {
                 check_length("response", text.len())?;
                 let tokenizer = require(tokenizer)?;
@@ -242,7 +355,16 @@ impl PromptEncoder {
                 if row.finish_reason.as_deref() == Some("stop") {
                     tokens.extend(tokenizer.eos_token_id.filter(|id| tokens.last() != Some(id)));
                 }
-                Ok(Some(tokens))
+                Ok(Some(ResponseTokens { tokens, own: None }))
+            }
+            Some(GivenResponse::Parts(parts)) => {
+                let (mut tokens, mut own) = (Vec::new(), Vec::new());
+                for part in parts {
+                    check_length("response", part.text.len())?;
+                    tokens.extend(require(tokenizer)?.encode(&part.text, false)?);
+                    own.resize(tokens.len(), part.own);
+                }
+                Ok(Some(ResponseTokens { tokens, own: Some(own) }))
             }
         }
     }
@@ -283,8 +405,24 @@ fn check_length(what: &str, length: usize) -> Result<(), CliError> {
 pub(crate) fn has_text(rows: &[PromptRow]) -> bool {
     rows.iter().any(|row| {
         !matches!(row.prompt, Prompt::Tokens(_))
-            || matches!(row.response, Some(GivenResponse::Text(_)))
+            || !matches!(row.response, None | Some(GivenResponse::Tokens(_)))
     })
+}
+
+fn mask_error(row: &PromptRow, error: MaskError) -> CliError {
+    let is_text = !matches!(row.response, Some(GivenResponse::Tokens(_)));
+    let hint = match is_text {
+        true => {
+            "the tokens come from tokenising the text again; dump their ids as \"response_token_ids\""
+        }
+        false => "a mask has one value per token of the response, or of prompt and response",
+    };
+    CliError { error: error.into(), hint: Some(hint.to_owned()) }
+}
+
+fn require_template(chat: Option<&ChatTemplate>) -> Result<&ChatTemplate, CliError> {
+    chat.ok_or_else(|| anyhow!("the prompt is a chat, but the checkpoint has no chat template"))
+        .hint("give a directory with one (chat_template.jinja, or in tokenizer_config.json) with --tokenizer")
 }
 
 fn require(tokenizer: Option<&Tokenizer>) -> Result<&Tokenizer, CliError> {

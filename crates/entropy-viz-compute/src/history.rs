@@ -137,7 +137,7 @@ impl HistoryFile {
             return Ok(true);
         }
         Err(anyhow!(
-            "cannot add to {}: its step {step} was computed with other model files or another --dtype",
+            "cannot add to {}: its step {step} was computed with other model files, another --dtype or another dump",
             self.path.display()
         ))
         .hint(OVERWRITE_HINT)

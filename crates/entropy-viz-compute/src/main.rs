@@ -22,6 +22,7 @@ mod self_test;
 mod tokenizer;
 mod tokenizer_limits;
 mod torch;
+mod turns;
 
 use std::process::ExitCode;
 

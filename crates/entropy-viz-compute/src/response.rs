@@ -15,7 +15,13 @@ pub(crate) struct ResponseRecord {
     pub(crate) prompt: Arc<[i64]>,
     /// Token ids of the response, with the end token if there is one. Empty until it is sampled.
     pub(crate) tokens: Vec<i64>,
-    /// One per token. Empty until they are computed.
+    /// Which of the tokens the policy wrote; `None` if it wrote all. Only these are scored.
+    pub(crate) own: Option<Vec<bool>>,
+    /// Index of the assistant's turn, if the response is one of several turns of a conversation.
+    pub(crate) turn: Option<usize>,
+    /// Numbers of tokens of prompt and response in the prompt file; `None` for turns, and for sampled responses.
+    pub(crate) given: Option<(usize, usize)>,
+    /// One per token that the policy wrote. Empty until they are computed.
     pub(crate) scores: Vec<TokenScore>,
     /// Why sampling ended.
     pub(crate) finish: Option<FinishReason>,
@@ -43,12 +49,34 @@ impl FinishReason {
 impl ResponseRecord {
     /// A response of the prompt file, to be scored.
     pub(crate) fn given(row: usize, prompt: Arc<[i64]>, tokens: Vec<i64>) -> ResponseRecord {
-        ResponseRecord { row, sample: None, prompt, tokens, scores: Vec::new(), finish: None }
+        ResponseRecord {
+            row,
+            sample: None,
+            prompt,
+            tokens,
+            own: None,
+            turn: None,
+            given: None,
+            scores: Vec::new(),
+            finish: None,
+        }
     }
 
     /// A response to be sampled.
     pub(crate) fn to_sample(row: usize, sample: usize, prompt: Arc<[i64]>) -> ResponseRecord {
         ResponseRecord { sample: Some(sample), ..ResponseRecord::given(row, prompt, Vec::new()) }
+    }
+
+    /// Indices of the tokens that the policy wrote.
+    pub(crate) fn own_tokens(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.tokens.len()).filter(|&token| self.own.as_ref().is_none_or(|own| own[token]))
+    }
+
+    /// A value for each token of the response, from one for each token that the policy wrote.
+    pub(crate) fn spread<T>(&self, values: impl Iterator<Item = T>) -> Vec<Option<T>> {
+        let mut values = values;
+        let is_own = |token: usize| self.own.as_ref().is_none_or(|own| own[token]);
+        (0..self.tokens.len()).map(|token| is_own(token).then(|| values.next())?).collect()
     }
 
     /// Number of tokens of prompt and response.

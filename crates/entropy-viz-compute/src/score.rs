@@ -49,7 +49,7 @@ pub(crate) struct Scorer<'a> {
 }
 
 impl Scorer<'_> {
-    /// Fills in the scores of all records that have tokens.
+    /// Fills in the scores of the policy's own tokens, for all records that have tokens.
     pub(crate) fn run(&mut self, records: &mut [ResponseRecord]) -> Result<(), ScoreError> {
         let mut order: Vec<usize> =
             (0..records.len()).filter(|&i| !records[i].tokens.is_empty()).collect();
@@ -94,10 +94,12 @@ impl Scorer<'_> {
         let mut targets = Vec::new();
         let mut start = 0;
         for &i in batch {
-            let mut ids = records[i].ids();
+            let record = &records[i];
+            let mut ids = record.ids();
             ids.pop();
-            rows.extend(start + records[i].prompt.len() as i64 - 1..start + ids.len() as i64);
-            targets.extend_from_slice(&records[i].tokens);
+            let first = start + record.prompt.len() as i64 - 1;
+            rows.extend(record.own_tokens().map(|token| first + token as i64));
+            targets.extend(record.own_tokens().map(|token| record.tokens[token]));
             start += ids.len() as i64;
             sequences.push(ids);
         }
@@ -107,21 +109,24 @@ impl Scorer<'_> {
         let scores = self.score_output(&output, &targets).map_err(|error| match error {
             LogitsError::Torch(error) => ScoreError::Torch(error),
             LogitsError::NotFinite(row) => {
-                let mut token = row;
+                let mut row = row;
                 let mut record = batch[0];
                 for &i in batch {
                     record = i;
-                    if token < records[i].tokens.len() {
+                    let own = records[i].own_tokens().count();
+                    if row < own {
                         break;
                     }
-                    token -= records[i].tokens.len();
+                    row -= own;
                 }
+                let token = records[record].own_tokens().nth(row).unwrap_or(0);
                 ScoreError::NotFinite { record, token }
             }
         })?;
         let mut scores = scores.into_iter();
         for &i in batch {
-            records[i].scores = scores.by_ref().take(records[i].tokens.len()).collect();
+            let own = records[i].own_tokens().count();
+            records[i].scores = scores.by_ref().take(own).collect();
         }
         Ok(())
     }

@@ -12,8 +12,8 @@ use crate::bounded;
 use crate::checkpoint::config::read_json;
 use crate::tokenizer_limits;
 
-/// Maximum size of tokenizer.json; the largest published ones have about 35 MB.
-const MAX_FILE: u64 = 64 << 20;
+/// Maximum size of tokenizer.json; the largest published ones have about 34 MB.
+const MAX_FILE: u64 = 40 << 20;
 /// Maximum length of a text, in bytes, after the normalizer. The library takes up to 160 bytes per byte of it that is
 /// in use, so that a prompt stays below 2 GB.
 const MAX_NORMALISED: usize = 24 << 20;
@@ -91,6 +91,16 @@ impl Tokenizer {
         let encoding = encoding.unwrap_or_else(|| Err(REGEX_FAILED.into()));
         let encoding = encoding.map_err(|error| anyhow!("cannot tokenise: {error}"))?;
         Ok(encoding.get_ids().iter().copied().map(i64::from).collect())
+    }
+
+    /// The token ids of a prompt, with the tokenizer's special tokens. Dumps may have a start token in the text already,
+    /// which is not added again.
+    pub(crate) fn encode_prompt(&self, text: &str) -> anyhow::Result<Vec<i64>> {
+        let (plain, special) = (self.encode(text, false)?, self.encode(text, true)?);
+        let is_doubled = special.first() == plain.first() && special.get(1) == plain.first();
+        let is_added = special.len() > plain.len() && special.ends_with(&plain);
+        let start = special.len() - plain.len().min(special.len());
+        Ok(if is_added && is_doubled && start == 1 { plain } else { special })
     }
 
     /// The text of token ids, without special tokens.

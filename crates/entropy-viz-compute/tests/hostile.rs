@@ -132,13 +132,13 @@ fn endless_devices_do_not_take_all_memory() {
         assert!(output.status.success(), "{flags:?}: {}", stderr(&output));
     }
     let flags = ["-o", "h.json", "--prompt-template", "/dev/zero"];
-    let words = ["cannot read /dev/zero: it is larger than 64 MiB"];
+    let words = ["cannot read /dev/zero: it is larger than 32 MiB"];
     assert_refused(tmp.path(), &[&arguments[..], &flags].concat(), &words);
     let path = changed_model(tmp.path(), "qwen3", "config.json", |_| {});
     fs::remove_file(path.join("tokenizer_config.json")).unwrap();
     std::os::unix::fs::symlink("/dev/zero", path.join("tokenizer_config.json")).unwrap();
     let arguments = ["--model", text(&path), "--prompts", text(&given), "-o", "i.json"];
-    assert_refused(tmp.path(), &arguments, &["tokenizer_config.json", "larger than 64 MiB"]);
+    assert_refused(tmp.path(), &arguments, &["tokenizer_config.json", "larger than 32 MiB"]);
 }
 
 #[test]

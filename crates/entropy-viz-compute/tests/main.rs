@@ -7,6 +7,7 @@ mod adapters;
 #[path = "../../../tests/common/mod.rs"]
 mod common;
 mod compute;
+mod dumps;
 mod hostile;
 mod outputs;
 mod rope;

@@ -16,8 +16,9 @@ pub(crate) struct JsonLine {
     prompt_token_ids: Vec<TokenId>,
     response_token_ids: Option<Vec<TokenId>>,
     tokens: Vec<String>,
-    entropies: Option<Vec<FloatValue>>,
+    entropies: Option<Vec<Option<FloatValue>>>,
     log_probs: Option<Vec<Option<FloatValue>>>,
+    response_mask: Option<Vec<UnsignedInt>>,
     finish_reason: Option<String>,
     // fields of prime-rl
     export_step: Option<UnsignedInt>,
@@ -84,11 +85,14 @@ impl JsonLine {
                     prompt: self.prompt_token_ids.into_iter().map(|id| id.0).collect(),
                     tokens: tokens.into_iter().map(|id| id.0).collect(),
                     texts: self.tokens,
-                    entropies: entropies.into_iter().map(|entropy| entropy.0).collect(),
+                    entropies: entropies.into_iter().map(or_nan).collect(),
                     log_probs: log_probs.into_iter().map(or_minus_infinity).collect(),
                     finish: self.finish_reason,
                 };
-                Ok((response, 0))
+                let own = self
+                    .response_mask
+                    .map(|mask| -> Vec<bool> { mask.into_iter().map(|own| own.0 != 0).collect() });
+                Ok((response.own_tokens(own.as_deref())?, 0))
             }
         }
     }

@@ -50,6 +50,30 @@ pub struct RawResponse {
     pub finish: Option<String>,
 }
 
+impl RawResponse {
+    /// Only the tokens that the policy wrote, by the mask of the response. Other tokens, such as the output of tools,
+    /// have no entropy.
+    pub(crate) fn own_tokens(mut self, mask: Option<&[bool]>) -> Result<RawResponse, String> {
+        let Some(mask) = mask else { return Ok(self) };
+        let tokens = self.tokens.len();
+        if mask.len() != tokens {
+            return Err(format!("it has {tokens} tokens and {} in \"response_mask\"", mask.len()));
+        }
+        // A list of another length is an error of `TokenDump::add`.
+        fn keep<T>(list: &mut Vec<T>, mask: &[bool]) {
+            if list.len() == mask.len() {
+                let mut own = mask.iter();
+                list.retain(|_| own.next() == Some(&true));
+            }
+        }
+        keep(&mut self.texts, mask);
+        keep(&mut self.entropies, mask);
+        keep(&mut self.log_probs, mask);
+        keep(&mut self.tokens, mask);
+        Ok(self)
+    }
+}
+
 /// Why a response is rejected.
 #[derive(Debug, Error, PartialEq)]
 pub enum ResponseError {
@@ -307,5 +331,20 @@ mod tests {
         let digests: Vec<u64> = dump.responses().iter().map(Response::prompt).collect();
         assert_eq!(digests[0], digests[1]);
         assert_ne!(digests[0], digests[2]);
+    }
+
+    #[test]
+    fn tokens_outside_the_mask_are_left_out() {
+        let given = RawResponse {
+            texts: vec!["a".to_owned(), "b".to_owned(), "c".to_owned()],
+            entropies: vec![1.0, f64::NAN, 2.0],
+            log_probs: vec![-1.0, f64::NEG_INFINITY, -2.0],
+            ..raw(&[7, 8, 9])
+        };
+        let own = given.clone().own_tokens(Some(&[true, false, true])).unwrap();
+        assert_eq!((own.tokens, own.entropies), (vec![7, 9], vec![1.0, 2.0]));
+        assert_eq!((own.texts, own.log_probs), (vec!["a".into(), "c".into()], vec![-1.0, -2.0]));
+        let error = given.own_tokens(Some(&[true])).unwrap_err();
+        assert_eq!(error, "it has 3 tokens and 1 in \"response_mask\"");
     }
 }

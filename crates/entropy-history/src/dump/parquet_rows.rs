@@ -18,7 +18,7 @@ pub(crate) fn read(bytes: Vec<u8>, dump: &mut TokenDump) -> Result<(), DumpError
 }
 
 /// The columns to read.
-const COLUMNS: [&str; 9] = [
+const COLUMNS: [&str; 10] = [
     "step",
     "id",
     "sample",
@@ -28,6 +28,7 @@ const COLUMNS: [&str; 9] = [
     "entropies",
     "log_probs",
     "finish_reason",
+    "response_mask",
 ];
 
 fn table(bytes: Vec<u8>, dump: &mut TokenDump) -> Result<(), DumpError> {
@@ -67,6 +68,7 @@ fn row(number: usize, what: &str) -> DumpError {
 /// The response in a row.
 fn response(cells: &Row) -> Result<RawResponse, String> {
     let mut raw = RawResponse::default();
+    let mut mask = None;
     for (name, field) in cells.get_column_iter() {
         let odd = || format!("column {name:?} holds {}", start(field));
         match (name.as_str(), field) {
@@ -80,12 +82,14 @@ fn response(cells: &Row) -> Result<RawResponse, String> {
             ("prompt_token_ids", field) => raw.prompt = list(name, field, id)?,
             ("response_token_ids", field) => raw.tokens = list(name, field, id)?,
             ("tokens", field) => raw.texts = list(name, field, text)?,
-            ("entropies", field) => raw.entropies = list(name, field, number)?,
+            ("entropies", field) => raw.entropies = list(name, field, entropy)?,
             ("log_probs", field) => raw.log_probs = list(name, field, log_prob)?,
+            ("response_mask", Field::Null) => {}
+            ("response_mask", field) => mask = Some(list(name, field, flag)?),
             _ => return Err(odd()),
         }
     }
-    Ok(raw)
+    raw.own_tokens(mask.as_deref())
 }
 
 fn list<T>(name: &str, field: &Field, take: fn(&Field) -> Option<T>) -> Result<Vec<T>, String> {
@@ -129,6 +133,15 @@ fn number(field: &Field) -> Option<f64> {
         Field::Double(n) => Some(n),
         _ => None,
     }
+}
+
+/// An entropy; null, where the policy did not write the token, is NaN.
+fn entropy(field: &Field) -> Option<f64> {
+    if let Field::Null = field { Some(f64::NAN) } else { number(field) }
+}
+
+fn flag(field: &Field) -> Option<bool> {
+    if let Field::Bool(flag) = *field { Some(flag) } else { None }
 }
 
 fn log_prob(field: &Field) -> Option<f64> {

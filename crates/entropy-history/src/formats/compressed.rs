@@ -86,6 +86,25 @@ impl Read for Decompressed<'_> {
     }
 }
 
+/// Reads a file of at most `most` bytes into memory; gzip and Zstandard, recognised by their first bytes, are
+/// decompressed.
+///
+/// # Errors
+/// When it cannot be read, its compressed data is damaged or ends too early, or it is longer.
+pub fn read_decompressed(source: &mut dyn Read, most: u64) -> io::Result<Vec<u8>> {
+    let mut reader = Decompressed::new(source)?;
+    let mut bytes = Vec::new();
+    (&mut reader).take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    let refuse = |reason: String| Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+    match reader.take_truncation() {
+        Some(reason) => refuse(format!("its compressed data is not complete: {reason}")),
+        None if bytes.len() as u64 > most => {
+            refuse(format!("it has more than {} MiB of data", most >> 20))
+        }
+        None => Ok(bytes),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write;
@@ -114,6 +133,19 @@ mod tests {
             assert!(unpacked(&packed) == (text.clone(), None));
         }
         assert_eq!(unpacked(b"\x1f"), (b"\x1f".to_vec(), None));
+    }
+
+    #[test]
+    fn whole_files_are_read_up_to_a_limit() {
+        let text = b"abc\n".repeat(1000);
+        for packed in [text.clone(), gzip(&text), zstd::encode_all(&text[..], 1).unwrap()] {
+            let read = |bytes: &[u8], most| read_decompressed(&mut &bytes[..], most);
+            assert_eq!(read(&packed, 4000).unwrap(), text);
+            assert!(read(&packed, 3999).unwrap_err().to_string().contains("more than"));
+        }
+        let cut = gzip(&text);
+        let error = read_decompressed(&mut &cut[..cut.len() - 9], 4000).unwrap_err();
+        assert_eq!(error.to_string(), "its compressed data is not complete: it is cut off");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use ::csv::{Position, ReaderBuilder};
 use serde_json::Value as Json;
 
+use super::names::is_token_list;
 use super::raw::{PromptError, RawContent, RawRow};
 
 pub(super) fn read_rows(text: &str, delimiter: u8) -> Result<Vec<RawRow>, PromptError> {
@@ -50,10 +51,9 @@ fn value(name: &str, cell: &str) -> Json {
     let parsed = || serde_json::from_str::<Json>(cell).ok();
     let text = || Json::from(cell);
     match name {
-        "id" | "finish_reason" | "prompt_token_ids" | "response_token_ids" if cell.is_empty() => {
-            Json::Null
-        }
-        "prompt_token_ids" | "response_token_ids" => parsed().unwrap_or_else(text),
+        "id" | "finish_reason" if cell.is_empty() => Json::Null,
+        name if is_token_list(name) && cell.is_empty() => Json::Null,
+        name if is_token_list(name) => parsed().unwrap_or_else(text),
         // A number only if it is written in canonical form: 007 is a string.
         "id" => match cell.parse::<i64>() {
             Ok(id) if id.to_string() == cell => id.into(),

@@ -5,12 +5,17 @@
 
 use serde_json::{Error, Map, Value as Json};
 
+use super::SelectedKeys;
+use super::names::PROMPTS;
 use super::raw::{PromptError, RawContent, RawRow, has, json_type};
 
-pub(super) fn read_rows(text: &str, prompt_key: Option<&str>) -> Result<Vec<RawRow>, PromptError> {
+pub(super) fn read_rows(
+    text: &str,
+    selected: SelectedKeys<'_>,
+) -> Result<Vec<RawRow>, PromptError> {
     let start = text.trim_start();
     if start.starts_with('[') || (start.starts_with('{') && is_one_value(start)) {
-        return document(text, prompt_key);
+        return document(text, selected);
     }
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines
@@ -33,14 +38,14 @@ fn is_one_value(text: &str) -> bool {
     rest.trim().is_empty() || parse(first).is_err_and(|error| error.is_eof())
 }
 
-fn document(text: &str, prompt_key: Option<&str>) -> Result<Vec<RawRow>, PromptError> {
+fn document(text: &str, selected: SelectedKeys<'_>) -> Result<Vec<RawRow>, PromptError> {
     let value = parse(text).map_err(|error| {
         let place = format!("line {}, column {}", error.line(), error.column());
         PromptError::at(place, reason(&error))
     })?;
     let rows = match value {
         Json::Array(rows) => rows,
-        Json::Object(keys) => match wrapped(&keys, prompt_key) {
+        Json::Object(keys) => match wrapped(&keys, selected) {
             Some(rows) => rows,
             None => {
                 let above = text.len() - text.trim_start().len();
@@ -55,9 +60,9 @@ fn document(text: &str, prompt_key: Option<&str>) -> Result<Vec<RawRow>, PromptE
 }
 
 /// The only list of objects in an object, if the object is not a row itself.
-fn wrapped(keys: &Map<String, Json>, prompt_key: Option<&str>) -> Option<Vec<Json>> {
-    let prompts = ["prompt", "messages", "input", "prompt_token_ids"];
-    if prompts.into_iter().chain(prompt_key).any(|key| has(keys, key)) {
+fn wrapped(keys: &Map<String, Json>, selected: SelectedKeys<'_>) -> Option<Vec<Json>> {
+    let prompts = ["input", "prompt_token_ids"].into_iter().chain(PROMPTS).chain(selected.prompt);
+    if prompts.into_iter().any(|key| has(keys, key)) {
         return None;
     }
     let lists = keys.values().filter_map(Json::as_array);

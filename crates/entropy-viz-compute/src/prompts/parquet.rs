@@ -1,35 +1,48 @@
 //! Parquet. Only the columns in use are read: other columns of a dataset may be large, such as images.
 
-use std::fs::File;
 use std::sync::Arc;
 
+use ::parquet::basic::Type as PhysicalType;
 use ::parquet::errors::ParquetError;
-use ::parquet::file::reader::{FileReader, SerializedFileReader};
+use ::parquet::file::reader::{ChunkReader, FileReader, SerializedFileReader};
 use ::parquet::record::Field;
 use ::parquet::record::reader::RowIter;
 use ::parquet::schema::types::Type;
 use entropy_history::framing::parquet::catch_panics;
 use serde_json::{Map, Value as Json};
 
+use super::SelectedKeys;
+use super::columns::may_repeat;
+use super::names::is_read;
 use super::parquet_limits;
-use super::raw::{KEYS, PromptError, RawContent, RawRow};
+use super::raw::{PromptError, RawContent, RawRow};
 
-pub(super) fn read_rows(file: File, prompt_key: Option<&str>) -> Result<Vec<RawRow>, PromptError> {
-    catch_panics(|| rows(file, prompt_key)).unwrap_or_else(|| {
+/// Reads the rows of a file, given as two handles: one to read it, one to check the sizes in it before.
+pub(super) fn read_rows<R: ChunkReader + 'static>(
+    handles: [R; 2],
+    selected: SelectedKeys<'_>,
+) -> Result<Vec<RawRow>, PromptError> {
+    catch_panics(|| rows(handles, selected)).unwrap_or_else(|| {
         Err(PromptError::Format("it is not a valid Parquet file: it is damaged".to_owned()))
     })
 }
 
-fn rows(file: File, prompt_key: Option<&str>) -> Result<Vec<RawRow>, PromptError> {
-    let reader = file.try_clone().map_err(ParquetError::from).and_then(SerializedFileReader::new);
-    let reader = reader.map_err(|error| invalid(&error))?;
-    let is_selected = |name: &str| KEYS.contains(&name) || prompt_key == Some(name);
-    parquet_limits::check(&file, &reader, is_selected)
-        .map_err(|error| PromptError::Format(reason(&error)))?;
+fn rows<R: ChunkReader + 'static>(
+    [file, again]: [R; 2],
+    keys: SelectedKeys<'_>,
+) -> Result<Vec<RawRow>, PromptError> {
+    let reader = SerializedFileReader::new(file).map_err(|error| invalid(&error))?;
     let schema = reader.metadata().file_metadata().schema().clone();
     let fields = schema.get_fields().iter();
-    let selected =
-        fields.clone().filter(|field| is_selected(field.name())).map(Arc::clone).collect();
+    let is_selected = |field: &Type| {
+        let name = field.name();
+        is_read(name) || keys.has(name) || (keys.others && (is_number(field) || may_repeat(name)))
+    };
+    let selected: Vec<_> =
+        fields.clone().filter(|field| is_selected(field)).map(Arc::clone).collect();
+    let is_column = |name: &str| selected.iter().any(|field| field.name() == name);
+    parquet_limits::check(&again, &reader, is_column)
+        .map_err(|error| PromptError::Format(reason(&error)))?;
     // The other columns are null; errors list their names.
     let all: Map<String, Json> =
         fields.map(|field| (field.name().to_owned(), Json::Null)).collect();
@@ -46,6 +59,13 @@ fn rows(file: File, prompt_key: Option<&str>) -> Result<Vec<RawRow>, PromptError
             Ok(RawRow { place, content: RawContent::Keys(keys) })
         })
         .collect()
+}
+
+/// Whether a column holds numbers or booleans.
+fn is_number(field: &Type) -> bool {
+    let others =
+        [PhysicalType::BYTE_ARRAY, PhysicalType::FIXED_LEN_BYTE_ARRAY, PhysicalType::INT96];
+    field.is_primitive() && !others.contains(&field.get_physical_type())
 }
 
 fn value(field: Field) -> Json {

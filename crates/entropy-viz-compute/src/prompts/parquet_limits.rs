@@ -4,13 +4,12 @@
 //! The headers of the pages are walked first, as the library allocates what they claim. Then each column of texts is
 //! read without copying its values, and their lengths are added.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, Read};
 
 use ::parquet::column::reader::ColumnReader;
 use ::parquet::errors::{ParquetError, Result};
 use ::parquet::file::metadata::ColumnChunkMetaData;
-use ::parquet::file::reader::{FileReader, SerializedFileReader};
+use ::parquet::file::reader::{ChunkReader, FileReader, SerializedFileReader};
 
 /// Rows may always take so many bytes.
 const ALWAYS_ALLOWED: u64 = 512 << 20;
@@ -26,12 +25,12 @@ const MAX_HEADER: u64 = 1 << 20;
 const BATCH: usize = 1024;
 
 /// Checks that the rows of the columns with these names fit in a memory that is in proportion to the file.
-pub(super) fn check(
-    file: &File,
-    reader: &SerializedFileReader<File>,
+pub(super) fn check<R: ChunkReader + 'static>(
+    file: &R,
+    reader: &SerializedFileReader<R>,
     is_selected: impl Fn(&str) -> bool,
 ) -> Result<()> {
-    let size = file.metadata()?.len();
+    let size = file.len();
     let mut budget = Budget { left: ALWAYS_ALLOWED.max(size.saturating_mul(MAX_RATIO)), size };
     for (index, group) in reader.metadata().row_groups().iter().enumerate() {
         let columns = group.columns().iter().enumerate();
@@ -84,13 +83,15 @@ impl Budget {
 }
 
 /// Checks the sizes in the page headers of a column chunk.
-fn check_pages(file: &File, column: &ColumnChunkMetaData, budget: &mut Budget) -> Result<()> {
+fn check_pages<R: ChunkReader>(
+    file: &R,
+    column: &ColumnChunkMetaData,
+    budget: &mut Budget,
+) -> Result<()> {
     let (start, length) = column.byte_range();
-    let mut file = BufReader::new(file.try_clone()?);
     let (mut at, end) = (start, start.saturating_add(length));
     while at < end {
-        file.seek(SeekFrom::Start(at))?;
-        let page = PageHeader::read(&mut file)?;
+        let page = PageHeader::read(&mut BufReader::new(file.get_read(at)?))?;
         if page.unpacked > MAX_PAGE {
             let mib = page.unpacked >> 20;
             let limit = MAX_PAGE >> 20;
@@ -224,6 +225,8 @@ impl<R: Read> Thrift<R> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+    use std::io::{Seek, SeekFrom};
     use std::sync::Arc;
 
     use ::parquet::arrow::ArrowWriter;

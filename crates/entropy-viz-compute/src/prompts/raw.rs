@@ -51,19 +51,6 @@ pub(super) enum RawContent {
     Keys(Map<String, Json>),
 }
 
-/// The keys that are read, in addition to `--prompt-key`.
-pub(super) const KEYS: [&str; 9] = [
-    "id",
-    "prompt",
-    "messages",
-    "input",
-    "output",
-    "response",
-    "prompt_token_ids",
-    "response_token_ids",
-    "finish_reason",
-];
-
 /// Whether a key exists and is not null.
 pub(super) fn has(keys: &Map<String, Json>, key: &str) -> bool {
     keys.get(key).is_some_and(|value| !value.is_null())

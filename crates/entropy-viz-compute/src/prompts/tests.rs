@@ -7,6 +7,7 @@ use ::parquet::schema::parser::parse_message_type;
 use serde_json::json;
 
 use super::*;
+use std::fs;
 
 fn read_as(name: &str, bytes: impl AsRef<[u8]>) -> Result<Vec<PromptRow>, PromptError> {
     read_key(name, bytes, None)
@@ -20,7 +21,7 @@ fn read_key(
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join(name);
     fs::write(&path, bytes).unwrap();
-    read(&path, prompt_key)
+    read(&path, SelectedKeys { prompt: prompt_key, ..SelectedKeys::default() })
 }
 
 fn one(line: &Json) -> PromptRow {
@@ -54,7 +55,7 @@ fn expected() -> Json {
 #[test]
 fn reads_messages_from_verl_parquet() {
     for name in ["verl-snappy.parquet", "verl-zstd.parquet"] {
-        let rows = read(&fixture(name), None).unwrap();
+        let rows = read(&fixture(name), SelectedKeys::default()).unwrap();
         let messages: Vec<Json> = rows.iter().map(|row| row.prompt_text.clone().unwrap()).collect();
         assert_eq!(Json::from(messages), expected()["messages"], "{name}");
         assert!(rows.iter().all(|row| matches!(row.prompt, Prompt::Messages(_))), "{name}");
@@ -67,14 +68,16 @@ fn csv_text_and_json_give_equal_prompts() {
     let expected = expected();
     let questions: Vec<&str> =
         expected["questions"].as_array().unwrap().iter().map(|q| q.as_str().unwrap()).collect();
-    let csv = read(&fixture("questions.csv"), None).unwrap();
+    let csv = read(&fixture("questions.csv"), SelectedKeys::default()).unwrap();
     assert_eq!(texts(&csv), questions);
     assert_eq!(csv[2].id, json!(2));
     assert_eq!(csv[2].place, "line 5"); // the question above has two lines
-    let lines = read(&fixture("lines.txt"), None).unwrap();
+    let lines = read(&fixture("lines.txt"), SelectedKeys::default()).unwrap();
     let flat: Vec<String> = questions.iter().map(|q| q.replace('\n', " ")).collect();
     assert_eq!(texts(&lines), flat);
-    for (index, row) in read(&fixture("array.json"), None).unwrap().into_iter().enumerate() {
+    for (index, row) in
+        read(&fixture("array.json"), SelectedKeys::default()).unwrap().into_iter().enumerate()
+    {
         let prompt = match index % 2 {
             0 => &expected["messages"][index],
             _ => &expected["questions"][index],
@@ -85,7 +88,7 @@ fn csv_text_and_json_give_equal_prompts() {
 
 #[test]
 fn reads_responses_of_verl_rollouts() {
-    let rows = read(&fixture("verl-rollouts.jsonl"), None).unwrap();
+    let rows = read(&fixture("verl-rollouts.jsonl"), SelectedKeys::default()).unwrap();
     assert_eq!(rows[0].prompt, Prompt::Text("user\nWhat is 3 + 4?\nassistant\n".to_owned()));
     assert_eq!(rows[0].response, Some(GivenResponse::Text("The answer is 7.".to_owned())));
 }
@@ -94,7 +97,7 @@ fn reads_responses_of_verl_rollouts() {
 fn reads_token_ids_and_text_of_golden_rollouts() {
     let path = fixture("../rollouts.jsonl");
     let text = fs::read_to_string(&path).unwrap();
-    let rows = read(&path, None).unwrap();
+    let rows = read(&path, SelectedKeys::default()).unwrap();
     assert_eq!(rows.len(), text.lines().count());
     for (row, line) in rows.iter().zip(text.lines()) {
         let line: Json = serde_json::from_str(line).unwrap();
@@ -177,6 +180,10 @@ fn row_keeps_id_messages_and_finish_reason() {
             prompt: Prompt::Messages(messages.as_array().unwrap().clone()),
             prompt_text: Some(messages),
             response: Some(GivenResponse::Text(String::new())),
+            is_conversation: false,
+            masks: Vec::new(),
+            columns: serde_json::Map::new(),
+            tools: None,
             finish_reason: Some("length".to_owned()),
         }
     );
@@ -203,11 +210,11 @@ fn null_keys_count_as_missing() {
 
 #[test]
 fn prompt_key_selects_prompt() {
-    let rows = "{\"question\": \"a\", \"prompt\": \"b\", \"output\": \"c\"}";
+    let rows = "{\"question\": \"a\", \"prompt\": \"b\"}";
     let row = read_key("p.jsonl", rows, Some("question")).unwrap().remove(0);
     assert_eq!((row.prompt, row.response), (Prompt::Text("a".to_owned()), None));
-    let row =
-        read_key("p.jsonl", rows.replace("question", "input"), Some("input")).unwrap().remove(0);
+    let rows = "{\"input\": \"a\", \"prompt\": \"b\", \"output\": \"c\"}";
+    let row = read_key("p.jsonl", rows, Some("input")).unwrap().remove(0);
     assert_eq!(row.response, Some(GivenResponse::Text("c".to_owned())));
 }
 
@@ -253,6 +260,10 @@ fn rejects_values_of_wrong_type() {
         ),
         (json!({"prompt": "a", "response": 7}), "\"response\" is a number, not a string"),
         (
+            json!({"prompt": "a", "response": [{"role": "user"}]}),
+            "\"response\" is a list, but not of messages with one of the assistant",
+        ),
+        (
             json!({"prompt": "a", "finish_reason": true}),
             "\"finish_reason\" is a boolean, not a string",
         ),
@@ -276,19 +287,6 @@ fn rejects_values_of_wrong_type() {
         read_as("p.jsonl", "\"a\"\n[1]").unwrap_err().to_string(),
         "line 2: it is a list, not an object or a string"
     );
-}
-
-#[test]
-fn rejects_chat_ending_with_assistant_without_response() {
-    let messages = json!([user("a"), {"role": "assistant", "content": "b"}]);
-    let error = read_as("p.jsonl", json!({"messages": messages}).to_string()).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "line 1: its last message is from the assistant, and it has no \"response\""
-    );
-    assert_eq!(error.hint().as_deref(), Some("move the last message to the key \"response\""));
-    let row = one(&json!({"messages": messages, "response": "c"}));
-    assert_eq!(row.response, Some(GivenResponse::Text("c".to_owned())));
 }
 
 #[test]
@@ -323,7 +321,10 @@ fn rejects_file_without_prompts() {
         let error = read_as(name, text).unwrap_err();
         assert_eq!(error.to_string(), "it has no prompts", "{name} {text:?}");
     }
-    assert!(matches!(read(Path::new("/no/such/file"), None), Err(PromptError::Io(_))));
+    assert!(matches!(
+        read(Path::new("/no/such/file"), SelectedKeys::default()),
+        Err(PromptError::Io(_))
+    ));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use entropy_shell::{CliError, io_message};
 use serde_json::{Map, Value, json};
 
 use crate::bounded;
-use crate::prompts::PromptRow;
+use crate::prompts::{PromptRow, columns_of_response, text_columns};
 use crate::response::{FinishReason, ResponseRecord};
 
 /// A response with the values that output files add to its record.
@@ -34,12 +34,21 @@ impl OutputRow<'_> {
         sampled.or(self.prompt_row.finish_reason.as_deref())
     }
 
+    /// The columns of the prompt file that are repeated.
+    fn columns(&self) -> Map<String, Value> {
+        let columns = &self.prompt_row.columns;
+        match self.record.sample {
+            Some(_) => text_columns(columns),
+            None => columns_of_response(columns, self.record.given, self.record.tokens.len()),
+        }
+    }
+
     /// A line of `--tokens-out`; `pieces` are the texts of the tokens.
     fn tokens_line(&self, pieces: &[String]) -> Value {
-        let scores = &self.record.scores;
-        let entropies: Vec<f64> = scores.iter().map(|score| score.entropy).collect();
+        let scores = || self.record.scores.iter();
+        let entropies = self.record.spread(scores().map(|score| score.entropy));
         // JSON has no −∞, the log-prob of a token with probability 0: it is written as null.
-        let log_probs: Vec<f64> = scores.iter().map(|score| score.log_prob).collect();
+        let log_probs = self.record.spread(scores().map(|score| score.log_prob));
         let mut row = json!({
             "step": self.step,
             "id": self.prompt_row.id,
@@ -52,6 +61,16 @@ impl OutputRow<'_> {
         });
         if let Some(sample) = self.sample() {
             row["sample"] = json!(sample);
+        }
+        if let Some(own) = &self.record.own {
+            row["response_mask"] = own.iter().map(|own| u8::from(*own)).collect();
+        }
+        if let Some(turn) = self.record.turn {
+            row["turn"] = json!(turn);
+        }
+        let columns = self.columns();
+        if !columns.is_empty() {
+            row["dump"] = Value::Object(columns);
         }
         row
     }

@@ -1,11 +1,11 @@
-//! `--tokens-out` as Parquet: the columns are the keys of the JSON lines.
+//! `--tokens-out` as Parquet: the columns are the keys of the JSON lines; `dump` is JSON text.
 
 use std::io::{self, BufWriter};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_array::builder::{
-    ArrayBuilder, Float64Builder, Int64Builder, ListBuilder, StringBuilder,
+    ArrayBuilder, BooleanBuilder, Float64Builder, Int64Builder, ListBuilder, StringBuilder,
 };
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use entropy_shell::output::AtomicFile;
@@ -14,6 +14,8 @@ use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
+
+use serde_json::Value;
 
 use super::OutputRow;
 
@@ -38,10 +40,15 @@ struct Columns {
     entropies: ListBuilder<Float64Builder>,
     log_probs: ListBuilder<Float64Builder>,
     finish_reason: StringBuilder,
+    response_mask: ListBuilder<BooleanBuilder>,
+    turn: Int64Builder,
+    dump: StringBuilder, // JSON
 }
 
+/// The field of a list's elements. A score is null where the policy did not write the token.
 fn element(data_type: DataType) -> Arc<Field> {
-    Arc::new(Field::new("element", data_type, false))
+    let is_score = data_type == DataType::Float64;
+    Arc::new(Field::new("element", data_type, is_score))
 }
 
 fn list<B: ArrayBuilder + Default>(data_type: DataType) -> ListBuilder<B> {
@@ -60,6 +67,9 @@ impl Default for Columns {
             entropies: list(DataType::Float64),
             log_probs: list(DataType::Float64),
             finish_reason: StringBuilder::new(),
+            response_mask: list(DataType::Boolean),
+            turn: Int64Builder::new(),
+            dump: StringBuilder::new(),
         }
     }
 }
@@ -76,6 +86,9 @@ fn schema() -> SchemaRef {
         list("entropies", DataType::Float64),
         list("log_probs", DataType::Float64),
         Field::new("finish_reason", DataType::Utf8, true),
+        Field::new("response_mask", DataType::List(element(DataType::Boolean)), true),
+        Field::new("turn", DataType::Int64, true),
+        Field::new("dump", DataType::Utf8, true),
     ]))
 }
 
@@ -101,9 +114,15 @@ impl ParquetWriter {
         columns.prompt_token_ids.append_value(record.prompt.iter().copied().map(Some));
         columns.response_token_ids.append_value(record.tokens.iter().copied().map(Some));
         columns.tokens.append_value(pieces.iter().map(Some));
-        columns.entropies.append_value(record.scores.iter().map(|score| Some(score.entropy)));
-        columns.log_probs.append_value(record.scores.iter().map(|score| Some(score.log_prob)));
+        let scores = || record.scores.iter();
+        columns.entropies.append_value(record.spread(scores().map(|score| score.entropy)));
+        columns.log_probs.append_value(record.spread(scores().map(|score| score.log_prob)));
         columns.finish_reason.append_option(row.finish_reason());
+        let own = record.own.as_ref();
+        columns.response_mask.append_option(own.map(|own| own.iter().copied().map(Some)));
+        columns.turn.append_option(record.turn.map(|turn| turn as i64));
+        let dump = row.columns();
+        columns.dump.append_option((!dump.is_empty()).then(|| Value::Object(dump).to_string()));
         let ids =
             columns.prompt_token_ids.values().len() + columns.response_token_ids.values().len();
         if ids > ROW_GROUP_TOKENS { self.write_group() } else { Ok(()) }
@@ -111,7 +130,7 @@ impl ParquetWriter {
 
     fn write_group(&mut self) -> io::Result<()> {
         let mut columns = std::mem::take(&mut self.columns);
-        let arrays: [&mut dyn ArrayBuilder; 9] = [
+        let arrays: [&mut dyn ArrayBuilder; 12] = [
             &mut columns.step,
             &mut columns.id,
             &mut columns.sample,
@@ -121,6 +140,9 @@ impl ParquetWriter {
             &mut columns.entropies,
             &mut columns.log_probs,
             &mut columns.finish_reason,
+            &mut columns.response_mask,
+            &mut columns.turn,
+            &mut columns.dump,
         ];
         let arrays = arrays.map(ArrayBuilder::finish).to_vec();
         let batch = RecordBatch::try_new(self.schema.clone(), arrays).map_err(io::Error::other)?;

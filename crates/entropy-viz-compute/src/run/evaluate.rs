@@ -1,6 +1,7 @@
 //! Computes one checkpoint: loads the model, encodes the prompts, scores and samples responses.
 
 use std::cell::Cell;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
@@ -9,6 +10,7 @@ use entropy_shell::{CliError, plural};
 use tch::Device;
 
 use super::plan::{CheckpointPlan, RunInputs};
+use super::prompt_source::StepPrompts;
 use crate::chat::ChatTemplate;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::weights::{TensorOptions, Weights};
@@ -32,6 +34,7 @@ const GPU_BATCH: usize = 32_768;
 /// The responses of one checkpoint with their scores.
 pub(super) struct Evaluation {
     pub(super) digests: RowDigests,
+    pub(super) prompts: Arc<StepPrompts>,
     pub(super) tokenizer: Option<Tokenizer>,
     /// Each of these ends a sampled response.
     eos_token_ids: Vec<i64>,
@@ -63,8 +66,9 @@ pub(super) fn compute_checkpoint(
     label: &str,
 ) -> Result<Evaluation, EvaluationError> {
     let loading = inputs.terminal.waiting(format!("{label}: loading"));
+    let prompts = inputs.prompts.read(inputs.args, checkpoint.step.unwrap_or(0))?;
     let plan = CheckpointPlan::open(inputs, checkpoint, inputs_digest)?;
-    let (tokenizer, encoded) = encode(inputs, checkpoint, &plan)?;
+    let (tokenizer, encoded) = encode(inputs, checkpoint, &plan, &prompts)?;
     let eos_token_ids = match &tokenizer {
         Some(tokenizer) => tokenizer.eos_token_ids.clone(),
         None => end_tokens(&[&checkpoint.path, &plan.base.path])?,
@@ -73,6 +77,7 @@ pub(super) fn compute_checkpoint(
     drop(loading);
     let mut evaluation = Evaluation {
         digests: plan.digests,
+        prompts,
         tokenizer,
         eos_token_ids,
         encoded,
@@ -88,12 +93,13 @@ fn encode(
     inputs: &RunInputs<'_>,
     checkpoint: &Checkpoint,
     plan: &CheckpointPlan,
+    prompts: &StepPrompts,
 ) -> Result<(Option<Tokenizer>, EncodedPrompts), CliError> {
     let spec = plan.decoder.as_ref().map(|(spec, _)| spec);
     let directory = &plan.tokenizer;
     let models = [&checkpoint.path, &plan.base.path, directory].map(|path| path.as_path());
     // Rows of token ids need none; if there is one, it gives the texts of tokens.
-    let is_used = has_text(&inputs.rows) || directory.join("tokenizer.json").is_file();
+    let is_used = has_text(&prompts.rows) || directory.join("tokenizer.json").is_file();
     let is_loaded = inputs.args.tokenizer.is_some() || (spec.is_some() && is_used);
     let (tokenizer, chat) = if is_loaded {
         let tokenizer = Tokenizer::load(directory, &models)?;
@@ -117,12 +123,12 @@ fn encode(
         });
     }
     let encoded = inputs.encoder.encode(
-        &inputs.rows,
+        &prompts.rows,
         tokenizer.as_ref(),
         chat.as_ref(),
         spec.map(|spec| spec.context),
         vocabulary,
-        inputs.prompt_file,
+        &prompts.path,
     )?;
     if encoded.records.is_empty() {
         let hint = match encoded.too_long {
@@ -132,7 +138,7 @@ fn encode(
         return Err(CliError {
             error: anyhow!(
                 "cannot use {}: none of its rows can be computed ({})",
-                inputs.prompt_file.display(),
+                prompts.path.display(),
                 encoded.left_out()
             ),
             hint: Some(hint.to_owned()),
@@ -225,9 +231,11 @@ impl Evaluation {
         };
         scorer.run(&mut self.encoded.records).map_err(|error| match error {
             ScoreError::Interrupted => EvaluationError::Interrupted,
-            ScoreError::NotFinite { record, token } => {
-                EvaluationError::Failed(not_finite(inputs, &self.encoded.records[record], token))
-            }
+            ScoreError::NotFinite { record, token } => EvaluationError::Failed(not_finite(
+                &self.prompts,
+                &self.encoded.records[record],
+                token,
+            )),
             other => EvaluationError::Failed(anyhow!("cannot score: {other}").into()),
         })?;
         self.entropy_time += scorer.entropy_time;
@@ -279,9 +287,11 @@ impl Evaluation {
         };
         generator.run(&mut self.encoded.records).map_err(|error| match error {
             GenerateError::Interrupted => EvaluationError::Interrupted,
-            GenerateError::NotFinite { record, token } => {
-                EvaluationError::Failed(not_finite(inputs, &self.encoded.records[record], token))
-            }
+            GenerateError::NotFinite { record, token } => EvaluationError::Failed(not_finite(
+                &self.prompts,
+                &self.encoded.records[record],
+                token,
+            )),
             other => EvaluationError::Failed(anyhow!("cannot sample: {other}").into()),
         })?;
         self.entropy_time += generator.entropy_time;
@@ -289,12 +299,12 @@ impl Evaluation {
     }
 }
 
-fn not_finite(inputs: &RunInputs<'_>, record: &ResponseRecord, token: usize) -> CliError {
-    let place = &inputs.rows[record.row].place;
+fn not_finite(prompts: &StepPrompts, record: &ResponseRecord, token: usize) -> CliError {
+    let place = &prompts.rows[record.row].place;
     CliError {
         error: anyhow!(
             "the model's logits are NaN or infinite at token {token} of the response to {place} of {}",
-            inputs.prompt_file.display()
+            prompts.path.display()
         ),
         hint: Some("try --dtype float32; if that does not help, the weights are broken".to_owned()),
     }

@@ -6,35 +6,34 @@
 mod evaluate;
 mod output;
 mod plan;
+mod prompt_source;
 
-use std::fs;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use entropy_shell::compute::ComputeArgs;
-use entropy_shell::{CliError, Outcome, Terminal, WithHint, io_message, plural, report_error};
+use entropy_shell::{CliError, Outcome, Terminal, plural, report_error};
 use tch::Device;
 
 use crate::encoder::PromptEncoder;
 use crate::history::EntropySummary;
 use crate::interrupt::{self, interrupted};
-use crate::prompts::{self, PromptError, PromptRow};
 use crate::torch;
 use evaluate::{Evaluation, EvaluationError, compute_checkpoint};
 use output::RunOutputs;
 use plan::{RunInputs, Selection, warn_skipped};
+use prompt_source::PromptSource;
 
 /// Runs `compute` with these flags.
 pub(crate) fn run(args: &ComputeArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
-    let (Some(model), Some(prompt_file)) = (&args.model, &args.prompts) else {
+    let (Some(model), Some(prompts)) = (&args.model, &args.prompts) else {
         return Err(anyhow!("BUG: --model and --prompts are required").into());
     };
     interrupt::install_handler();
     let device = torch::device(args.device)?;
     let encoder = PromptEncoder::new(args)?;
-    let rows = read_prompts(prompt_file, args.prompt_key.as_deref())?;
-    let inputs = RunInputs { args, terminal, device, prompt_file, rows, encoder };
+    let prompts = PromptSource::open(prompts, args, terminal)?;
+    let inputs = RunInputs { args, terminal, device, prompts, encoder };
     let selection = Selection::new(model, args, terminal)?;
     let checkpoints = &selection.checkpoints;
     if checkpoints.is_empty() {
@@ -79,25 +78,6 @@ pub(crate) fn run(args: &ComputeArgs, terminal: &Terminal) -> Result<Outcome, Cl
         }
     }
     finish(&inputs, outputs, totals, checkpoints.len(), start.elapsed())
-}
-
-fn read_prompts(path: &Path, prompt_key: Option<&str>) -> Result<Vec<PromptRow>, CliError> {
-    let is_special = fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
-    if is_special || path.as_os_str() == "-" {
-        return Err(anyhow!(
-            "cannot read {}: prompts are read several times, which requires a regular file",
-            path.display()
-        ))
-        .hint("save them to a file first");
-    }
-    prompts::read(path, prompt_key).map_err(|error| {
-        let hint = error.hint();
-        let reason = match error {
-            PromptError::Io(error) => io_message(&error),
-            other => other.to_string(),
-        };
-        CliError { error: anyhow!("cannot read {}: {reason}", path.display()), hint }
-    })
 }
 
 /// The totals of all checkpoints, for the closing line.
@@ -183,7 +163,7 @@ fn report_checkpoint(
     is_first: bool,
 ) {
     let encoded = &evaluation.encoded;
-    let (terminal, file) = (inputs.terminal, inputs.prompt_file.display());
+    let (terminal, file) = (inputs.terminal, evaluation.prompts.path.display());
     if is_first {
         let left_out = encoded.left_out();
         if !left_out.is_empty() {

@@ -102,7 +102,7 @@ impl RunOutputs {
         }
         let tokenizer = evaluation.tokenizer.as_ref();
         for record in records {
-            let prompt_row = &inputs.rows[record.row];
+            let prompt_row = &evaluation.prompts.rows[record.row];
             let row = OutputRow { step, prompt_row, record, numbered: inputs.args.samples > 1 };
             if let Some(writer) = &mut self.tokens {
                 let pieces = tokenizer.map(|tokenizer| tokenizer.pieces(&record.tokens));

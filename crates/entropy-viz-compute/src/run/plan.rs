@@ -4,11 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
-use entropy_shell::compute::ComputeArgs;
+use entropy_shell::compute::{ComputeArgs, DumpStep};
 use entropy_shell::{CliError, Terminal, WithHint, io_message, plural};
 use serde_json::json;
 use tch::Device;
 
+use super::prompt_source::PromptSource;
 use crate::checkpoint::config::Config;
 use crate::checkpoint::weights::Weights;
 use crate::checkpoint::{self, Checkpoint, CheckpointKind, ModelPath};
@@ -16,7 +17,7 @@ use crate::encoder::PromptEncoder;
 use crate::history::RowDigests;
 use crate::model;
 use crate::model::spec::Spec;
-use crate::prompts::PromptRow;
+use crate::prompts::{GivenResponse, PromptRow};
 use crate::torch;
 
 /// The files that determine the token ids of a text and the end tokens.
@@ -34,19 +35,31 @@ pub(super) struct RunInputs<'a> {
     pub(super) args: &'a ComputeArgs,
     pub(super) terminal: &'a Terminal,
     pub(super) device: Device,
-    pub(super) prompt_file: &'a Path,
-    pub(super) rows: Vec<PromptRow>,
+    pub(super) prompts: PromptSource,
     pub(super) encoder: PromptEncoder,
 }
 
 impl RunInputs<'_> {
-    /// A digest of the prompts and of the flags that change a number.
+    /// A digest of the flags that change a number, and of the prompts if they are those of every checkpoint.
     pub(super) fn digest(&self) -> Result<String, CliError> {
         let args = self.args;
         let mut hasher = blake3::Hasher::new();
-        hash_file(&mut hasher, self.prompt_file)?;
-        let is_sampled = self.rows.iter().any(|row| row.response.is_none());
-        let sampling = is_sampled.then(|| {
+        // Dumps of other steps may be added later: those of a directory are part of a checkpoint's digest.
+        let rows = match &self.prompts {
+            PromptSource::File(prompts) => {
+                for file in &prompts.files {
+                    hash_file(&mut hasher, file)?;
+                }
+                Some(&prompts.rows)
+            }
+            PromptSource::Directory(_) => {
+                let which = args.dump_step.unwrap_or(DumpStep::Same);
+                hasher.update(format!("directory, {which:?}").as_bytes());
+                None
+            }
+        };
+        let any = |test: &dyn Fn(&PromptRow) -> bool| rows.is_none_or(|rows| rows.iter().any(test));
+        let sampling = any(&|row| row.response.is_none()).then(|| {
             json!([
                 args.samples,
                 args.max_new_tokens,
@@ -60,6 +73,16 @@ impl RunInputs<'_> {
         let flags =
             json!([1, args.temperature, args.prompt_key, self.encoder.settings(), sampling]);
         hasher.update(flags.to_string().as_bytes());
+        if let Some(key) = &args.response_key {
+            hasher.update(format!("response key {key}").as_bytes());
+        }
+        // Rows that earlier versions computed without masks and turns are not those of this version.
+        let has_turns = |row: &PromptRow| {
+            matches!(row.response, Some(GivenResponse::Messages(_) | GivenResponse::Parts(_)))
+        };
+        if any(&|row| !row.masks.is_empty() || row.tools.is_some() || has_turns(row)) {
+            hasher.update(b"the policy's own tokens");
+        }
         Ok(short_digest(&hasher))
     }
 }
@@ -198,6 +221,12 @@ impl CheckpointPlan {
             hash_file(&mut hasher, file)?;
         }
         hasher.update(torch::kind_name(kind).as_bytes());
+        if let PromptSource::Directory(_) = inputs.prompts {
+            let files = inputs.prompts.files(args, checkpoint.step.unwrap_or(0));
+            for file in files.into_iter().flatten() {
+                hash_file(&mut hasher, &file)?;
+            }
+        }
         let digests = RowDigests { inputs: inputs_digest.to_owned(), model: short_digest(&hasher) };
         Ok(CheckpointPlan { base, decoder, kind, tokenizer, digests })
     }

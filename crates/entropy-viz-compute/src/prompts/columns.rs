@@ -1,0 +1,158 @@
+//! The columns of a dump that `--tokens-out` repeats, so that entropies can be grouped by them: numbers such as rewards,
+//! texts such as roles and environments, and a number per token, such as the log-prob of the rollout engine.
+
+use serde_json::{Map, Value as Json};
+
+use super::names::{self, has_word};
+
+/// Words in the names of texts that are repeated.
+const TEXT_WORDS: [&str; 15] = [
+    "role",
+    "env",
+    "environment",
+    "task",
+    "source",
+    "dataset",
+    "domain",
+    "ability",
+    "category",
+    "subset",
+    "split",
+    "subject",
+    "difficulty",
+    "level",
+    "type",
+];
+
+/// Words in the names of lists and objects that are repeated.
+const NUMBER_WORDS: [&str; 12] = [
+    "reward",
+    "rewards",
+    "score",
+    "scores",
+    "advantage",
+    "advantages",
+    "logprob",
+    "logprobs",
+    "logp",
+    "logps",
+    "prob",
+    "probs",
+];
+
+/// The key of repeated columns in files of `--tokens-out`, which may be scored again.
+const OWN_KEY: &str = "dump";
+
+/// The columns of a row that are repeated.
+pub(super) fn repeated(keys: &Map<String, Json>) -> Map<String, Json> {
+    let own = match keys.get(OWN_KEY) {
+        Some(Json::Object(own)) => own.clone(),
+        // Parquet has it as JSON text.
+        Some(Json::String(text)) => serde_json::from_str(text).unwrap_or_default(),
+        _ => Map::new(),
+    };
+    let others = keys.iter().filter(|(name, value)| match value {
+        Json::Number(_) | Json::Bool(_) => *name != "id",
+        Json::String(_) => is_text(name),
+        Json::Array(items) => {
+            is_numbers(name) && items.iter().all(|item| item.is_number() || item.is_null())
+        }
+        Json::Object(_) => is_numbers(name),
+        Json::Null => false,
+    });
+    let others = others.map(|(name, value)| (name.clone(), value.clone()));
+    own.into_iter().chain(others).collect()
+}
+
+/// Whether a Parquet column that is neither a number nor a boolean may be repeated.
+pub(super) fn may_repeat(name: &str) -> bool {
+    name == OWN_KEY || is_text(name) || is_numbers(name)
+}
+
+fn is_text(name: &str) -> bool {
+    has_word(name, &TEXT_WORDS) && !names::is_read(name)
+}
+
+fn is_numbers(name: &str) -> bool {
+    has_word(name, &NUMBER_WORDS) && !names::is_token_list(name)
+}
+
+/// The texts among repeated columns: all that holds for a response that is sampled anew, which has no reward.
+pub(crate) fn texts(columns: &Map<String, Json>) -> Map<String, Json> {
+    let texts = columns.iter().filter(|(_, value)| value.is_string());
+    texts.map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// The repeated columns of a response. If its prompt and it had the `given` numbers of tokens, lists with a number per
+/// token are those of its first `tokens` tokens.
+pub(crate) fn of_response(
+    columns: &Map<String, Json>,
+    given: Option<(usize, usize)>,
+    tokens: usize,
+) -> Map<String, Json> {
+    let Some((prompt, response)) = given else { return columns.clone() };
+    let of_tokens = |items: &Vec<Json>| -> Option<Vec<Json>> {
+        let start = match items.len() {
+            found if found == response => 0,
+            found if found == prompt + response => prompt,
+            _ => return None,
+        };
+        Some(items[start..].iter().take(tokens).cloned().collect())
+    };
+    let value = |value: &Json| match value.as_array().and_then(of_tokens) {
+        Some(items) => Json::Array(items),
+        None => value.clone(),
+    };
+    columns.iter().map(|(name, column)| (name.clone(), value(column))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn map(value: Json) -> Map<String, Json> {
+        value.as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn rewards_roles_environments_and_log_probs_are_repeated() {
+        let row = map(json!({
+            "id": 7, "prompt": "a", "completion": "b", "step": 3, "accuracy_reward": 1.0, "is_truncated": false,
+            "env_name": "math", "data_source": "gsm8k", "role": "solver", "solution": "7", "images": [1, 2],
+            "generation_logprobs": [0.0, -0.5, null], "rewards": {"format": 1}, "loss_mask": [1], "token_ids": [1],
+        }));
+        let names: Vec<String> = repeated(&row).keys().cloned().collect();
+        assert_eq!(
+            names,
+            [
+                "step",
+                "accuracy_reward",
+                "is_truncated",
+                "env_name",
+                "data_source",
+                "role",
+                "generation_logprobs",
+                "rewards"
+            ]
+        );
+        // A file of `--tokens-out` that is scored again.
+        assert_eq!(repeated(&map(json!({"dump": {"score": 1}}))), map(json!({"score": 1})));
+    }
+
+    #[test]
+    fn lists_per_token_are_those_of_the_response() {
+        let columns = map(
+            json!({"all_logprobs": [1, 2, 3, 4, 5], "logprobs": [3, 4, 5], "turn_rewards": [7, 8], "env": "x"}),
+        );
+        assert_eq!(
+            of_response(&columns, Some((2, 3)), 2),
+            map(
+                json!({"all_logprobs": [3, 4], "logprobs": [3, 4], "turn_rewards": [7, 8], "env": "x"})
+            )
+        );
+        assert_eq!(of_response(&columns, None, 9), columns);
+        assert_eq!(texts(&columns), map(json!({"env": "x"})));
+    }
+}

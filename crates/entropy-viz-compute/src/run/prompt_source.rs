@@ -1,0 +1,144 @@
+//! Where the prompts of a checkpoint come from: one file for all checkpoints, or a directory with a dump per step.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::anyhow;
+use entropy_shell::compute::{ComputeArgs, DumpStep};
+use entropy_shell::{CliError, Terminal, WithHint, io_message};
+
+use crate::prompts::{self, DumpDirectory, PromptError, PromptRow, SelectedKeys};
+
+/// The prompts of one checkpoint.
+pub(super) struct StepPrompts {
+    /// The file or the directory, for messages.
+    pub(super) path: PathBuf,
+    pub(super) files: Vec<PathBuf>,
+    pub(super) rows: Vec<PromptRow>,
+}
+
+/// The prompts of all checkpoints.
+pub(super) enum PromptSource {
+    File(Arc<StepPrompts>),
+    Directory(DumpDirectory),
+}
+
+impl PromptSource {
+    /// Reads the file, or lists the directory.
+    pub(super) fn open(
+        path: &Path,
+        args: &ComputeArgs,
+        terminal: &Terminal,
+    ) -> Result<PromptSource, CliError> {
+        if !path.is_dir() {
+            if args.dump_step.is_some() {
+                return Err(anyhow!(
+                    "--dump-step is for a directory, but {} is not one",
+                    path.display()
+                ))
+                .hint("omit it: one file is used for every checkpoint");
+            }
+            return Ok(PromptSource::File(Arc::new(read(path, vec![path.to_owned()], args)?)));
+        }
+        let found = prompts::find_dumps(path)
+            .map_err(|error| anyhow!("cannot read {}: {error}", path.display()))
+            .hint("give a directory with one dump per step, all of one kind, or a single file")?;
+        if !found.unused.is_empty() {
+            let (used, unused) = (&found.pattern, found.unused.join(", "));
+            terminal.info(&format!("{}: using {used}, not {unused}", path.display()));
+        }
+        Ok(PromptSource::Directory(found))
+    }
+
+    /// The prompts of the checkpoint of a step.
+    pub(super) fn read(&self, args: &ComputeArgs, step: u64) -> Result<Arc<StepPrompts>, CliError> {
+        match self {
+            PromptSource::File(prompts) => Ok(Arc::clone(prompts)),
+            PromptSource::Directory(directory) => {
+                let files = self.files(args, step);
+                let Some(files) = files.filter(|files| !files.is_empty()) else {
+                    let (from, to) = (directory.steps.keys().next(), directory.steps.keys().last());
+                    return Err(anyhow!(
+                        "there is no dump of step {}; the dumps are of steps {} to {}",
+                        dump_step(args, step),
+                        from.unwrap_or(&0),
+                        to.unwrap_or(&0)
+                    ))
+                    .hint(
+                        "--dump-step matches checkpoints and dumps; --steps selects checkpoints, and --step N gives the step of a single one",
+                    );
+                };
+                let path = match &files[..] {
+                    [file] => file.clone(),
+                    files => common_directory(files),
+                };
+                Ok(Arc::new(read(&path, files, args)?))
+            }
+        }
+    }
+
+    /// The files of the checkpoint of a step; `None` if the directory lacks it.
+    pub(super) fn files(&self, args: &ComputeArgs, step: u64) -> Option<Vec<PathBuf>> {
+        match self {
+            PromptSource::File(prompts) => Some(prompts.files.clone()),
+            PromptSource::Directory(directory) => {
+                directory.steps.get(&dump_step(args, step)).cloned()
+            }
+        }
+    }
+}
+
+/// The step of the dump that the checkpoint of a step scores.
+fn dump_step(args: &ComputeArgs, step: u64) -> u64 {
+    match args.dump_step.unwrap_or(DumpStep::Same) {
+        DumpStep::Same => step,
+        // The dump names the step that trains on it, after the checkpoint that sampled it.
+        DumpStep::Previous => step.saturating_add(1),
+    }
+}
+
+fn common_directory(files: &[PathBuf]) -> PathBuf {
+    let first = files.first().and_then(|file| file.parent()).unwrap_or(Path::new(""));
+    let holds_all = |directory: &&Path| files.iter().all(|file| file.starts_with(directory));
+    first.ancestors().find(holds_all).unwrap_or(first).to_owned()
+}
+
+fn read(path: &Path, files: Vec<PathBuf>, args: &ComputeArgs) -> Result<StepPrompts, CliError> {
+    let selected = SelectedKeys {
+        prompt: args.prompt_key.as_deref(),
+        response: args.response_key.as_deref(),
+        others: args.tokens_out.is_some(),
+    };
+    let mut rows = Vec::new();
+    for file in &files {
+        let inside = file.strip_prefix(path).ok().filter(|inside| *inside != Path::new(""));
+        let of_file = read_file(file, selected)?;
+        rows.extend(of_file.into_iter().map(|row| match inside {
+            Some(inside) => {
+                PromptRow { place: format!("{}, {}", inside.display(), row.place), ..row }
+            }
+            None => row,
+        }));
+    }
+    Ok(StepPrompts { path: path.to_owned(), files, rows })
+}
+
+fn read_file(path: &Path, selected: SelectedKeys<'_>) -> Result<Vec<PromptRow>, CliError> {
+    let is_special = fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
+    if is_special || path.as_os_str() == "-" {
+        return Err(anyhow!(
+            "cannot read {}: prompts are read several times, which requires a regular file",
+            path.display()
+        ))
+        .hint("save them to a file first");
+    }
+    prompts::read(path, selected).map_err(|error| {
+        let hint = error.hint();
+        let reason = match error {
+            PromptError::Io(error) => io_message(&error),
+            other => other.to_string(),
+        };
+        CliError { error: anyhow!("cannot read {}: {reason}", path.display()), hint }
+    })
+}
