@@ -16,7 +16,7 @@ sys.dont_write_bytecode = True
 
 import torch
 import transformers
-from common import FIXTURES, TEMPERATURES, fresh, score, write_json, write_lines
+from common import FIXTURES, TEMPERATURES, score, write_json, write_lines
 from make_golden import all_logits, quieten, seeded
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -36,7 +36,7 @@ CONVERSATIONS = [
 def main():
     torch.set_num_threads(1)
     quieten()
-    fresh(MASKED)
+    MASKED.mkdir(parents=True, exist_ok=True)
     model = AutoModelForCausalLM.from_pretrained(FIXTURES / BASE, dtype=torch.float32, attn_implementation="eager").eval()
     tokenizer = AutoTokenizer.from_pretrained(FIXTURES / BASE)
     masks, spans = mask_rows()

@@ -279,7 +279,7 @@ fn every_checkpoint_scores_the_dump_of_its_step() {
     let arguments = ["--model", "run", "--prompts", "dumps", "-o", "h.json"];
     let output = crate::compute::compute(tmp.path(), &arguments);
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
-    let missing = "skipped step 30: there is no dump of step 30; the dumps are of steps 10 to 21";
+    let missing = "skipped step 30: cannot read dumps: there is no dump of step 30; the dumps are of steps 10 to 21";
     assert!(stderr(&output).contains(missing), "{}", stderr(&output));
     assert_eq!(steps_and_responses(&tmp.path().join("h.json")), [(10, 1), (20, 3)]);
 

@@ -78,6 +78,15 @@ impl JsonLine {
                 let tokens = self.response_token_ids.ok_or("it has no \"response_token_ids\"")?;
                 let entropies = self.entropies.ok_or("it has no \"entropies\"")?;
                 let log_probs = self.log_probs.unwrap_or_default();
+                let own = self
+                    .response_mask
+                    .map(|mask| -> Vec<bool> { mask.into_iter().map(|own| own.0 != 0).collect() });
+                // Only tokens that others wrote have no entropy.
+                let is_own = |at: usize| own.as_ref().is_none_or(|own| own.get(at) != Some(&false));
+                let mut missing = (0..entropies.len()).filter(|&at| entropies[at].is_none());
+                if let Some(at) = missing.find(|&at| is_own(at)) {
+                    return Err(format!("the entropy of token {} is null", at + 1));
+                }
                 let response = RawResponse {
                     step,
                     id: id_text(self.id),
@@ -89,9 +98,6 @@ impl JsonLine {
                     log_probs: log_probs.into_iter().map(or_minus_infinity).collect(),
                     finish: self.finish_reason,
                 };
-                let own = self
-                    .response_mask
-                    .map(|mask| -> Vec<bool> { mask.into_iter().map(|own| own.0 != 0).collect() });
                 Ok((response.own_tokens(own.as_deref())?, 0))
             }
         }

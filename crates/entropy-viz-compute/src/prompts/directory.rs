@@ -18,6 +18,7 @@ use super::{EXTENSIONS, stem_and_extension};
 /// The dumps of a directory by step.
 #[derive(Debug)]
 pub(crate) struct DumpDirectory {
+    pub(crate) path: PathBuf,
     /// The files of each step, in the order of their names.
     pub(crate) steps: BTreeMap<u64, Vec<PathBuf>>,
     /// The names that were used, with `N` for the step.
@@ -66,7 +67,7 @@ pub(crate) fn find(directory: &Path) -> Result<DumpDirectory, DirectoryError> {
         steps.insert(step, files(&path)?);
     }
     let unused = names.into_iter().filter(|name| *name != pattern).collect();
-    Ok(DumpDirectory { steps, pattern, unused })
+    Ok(DumpDirectory { path: directory.to_owned(), steps, pattern, unused })
 }
 
 /// The only name, or the only one that fits.

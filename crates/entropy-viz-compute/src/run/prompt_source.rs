@@ -60,7 +60,8 @@ impl PromptSource {
                 let Some(files) = files.filter(|files| !files.is_empty()) else {
                     let (from, to) = (directory.steps.keys().next(), directory.steps.keys().last());
                     return Err(anyhow!(
-                        "there is no dump of step {}; the dumps are of steps {} to {}",
+                        "cannot read {}: there is no dump of step {}; the dumps are of steps {} to {}",
+                        directory.path.display(),
                         dump_step(args, step),
                         from.unwrap_or(&0),
                         to.unwrap_or(&0)
