@@ -26,7 +26,7 @@ fn known(list: &Value) -> Vec<f64> {
 }
 
 #[test]
-fn only_the_policys_own_tokens_count() {
+fn tokens_of_tools_do_not_count() {
     let (tmp, golden) = (temp_dir(), read(&fixture("masked/golden.json")));
     for (file, key) in [("masks.jsonl", "masks"), ("messages.jsonl", "messages")] {
         for temperature in ["1.0", "0.7"] {

@@ -211,7 +211,7 @@ fn tools_are_a_list_of_objects_or_its_json() {
 }
 
 #[test]
-fn segments_of_areal_tell_the_policys_own_text() {
+fn segments_of_areal_mark_the_text_of_the_policy() {
     let part = |role: &str, text: &str| json!({"role": role, "len": 1, "text": text});
     let row = one(&json!({
         "prompt": "a", "completion": "bcd",
