@@ -3,8 +3,10 @@
 The Hugging Face base class is stood in for by an empty one; what the callback is called with is what
 transformers' `CallbackHandler` passes (args, state, control, and `logs` by name).
 """
+import os
 import re
 import sys
+import time
 import types
 from pathlib import Path
 
@@ -32,6 +34,12 @@ for step in range(1, 31):
     for rank, other in enumerate(others, 1):
         log(other, step, rank)
     log(callback, step)
+
+# The first recorder must hold the run before a second one starts.
+end = time.monotonic() + 60
+while not list(Path(os.environ["STORAGE_PATH"]).glob("models/*/entropy_history_*.json")):
+    assert time.monotonic() < end, "the first recorder wrote nothing within 60 s"
+    time.sleep(0.01)
 
 # A second recorder of the same run refuses to start; its training goes on.
 refused = namespace["EntropyCallback"](run)
