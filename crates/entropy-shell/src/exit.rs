@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use clap::{ArgAction, Args};
 
 use crate::error::CliError;
-use crate::terminal::{Terminal, report_error, write_stderr};
+use crate::stderr::write_stderr;
+use crate::terminal::{Terminal, report_error};
 
 /// The flags that every command has.
 #[derive(Debug, Args)]

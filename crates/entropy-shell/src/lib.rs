@@ -10,6 +10,7 @@ mod exit;
 pub mod lock;
 pub mod output;
 mod progress;
+mod stderr;
 mod terminal;
 
 /// The flags of `entropy-viz compute`, and the entry point of the helper program that carries it out.
@@ -23,4 +24,5 @@ pub use entropy_history::text::{io_message, plural};
 pub use error::{CliError, WithHint};
 pub use exit::{GlobalArgs, Outcome, catch_panics, exit_code, print_usage};
 pub use progress::{Progress, Waiting};
-pub use terminal::{Terminal, report_error, write_stderr};
+pub use stderr::write_stderr;
+pub use terminal::{Terminal, report_error};

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use entropy_history::label::visible;
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::terminal::write_stderr;
+use crate::stderr::write_stderr;
 
 /// Work that takes less time than this shows no progress.
 const DELAY: Duration = Duration::from_millis(500);

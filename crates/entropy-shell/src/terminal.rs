@@ -10,6 +10,7 @@ use entropy_history::label::visible;
 
 use crate::error::CliError;
 use crate::progress::{Progress, Waiting};
+use crate::stderr::write_stderr;
 use entropy_history::text::io_message;
 
 /// The largest number of printed warnings; further ones are only counted, except with `--verbose`.
@@ -111,9 +112,4 @@ pub fn report_error(what: &str, hint: Option<&str>) {
     if let Some(hint) = hint {
         write_stderr(&format!("  hint: {}\n", visible(hint)));
     }
-}
-
-/// Writes to stderr verbatim; write errors are ignored.
-pub fn write_stderr(text: &str) {
-    let _ = io::stderr().write_all(text.as_bytes());
 }

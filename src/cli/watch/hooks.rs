@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use super::reactions::state_key;
+use super::state_key::state_key;
 use crate::tui::run_status::StateChange;
 use entropy_history::label::visible;
 use entropy_shell::plural;

@@ -2,6 +2,7 @@
 
 mod change_line;
 mod events;
+mod exit_on;
 mod hooks;
 mod keys;
 mod notify;
@@ -9,6 +10,7 @@ mod reactions;
 mod screen;
 mod serve;
 mod signals;
+mod state_key;
 mod text_frame;
 mod watcher;
 
@@ -17,11 +19,11 @@ use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use ratatui::crossterm::event::{Event, KeyEventKind};
 
 use super::args::values::{StaleAfter, interval, stale_after};
-use super::args::{BoundArgs, CurveArgs, HealthArgs, SeriesArgs, ThemeArgs};
+use super::args::{CurveArgs, HealthArgs, SeriesArgs, ThemeArgs};
 use super::hints::cli_error;
 use super::page::PAGE_AUX;
 use super::storage::storage_path;
@@ -32,12 +34,10 @@ use crate::tui::view::View;
 use change_line::change_line;
 use entropy_history::discover::Origin;
 use entropy_history::history::Comparison;
-use entropy_history::label::visible;
-use entropy_history::stats::check::Rules;
-use entropy_history::stats::health::State;
 use entropy_history::store::{AuxRequest, LoadOptions, SearchPath, Store};
 use entropy_shell::{CliError, Outcome, Terminal, WithHint};
 use events::Events;
+use exit_on::{ExitArgs, broken_rule};
 use keys::{Key, key_action};
 use notify::NotifyArgs;
 use reactions::Reactions;
@@ -89,15 +89,8 @@ pub(super) struct WatchArgs {
     /// Lines of the printed frame [default: as the terminal, else 24].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(3..=1000))]
     height: Option<u16>,
-    /// Exit 1 as soon as a run has one of these states, or crosses a limit.
-    ///
-    /// A limit such as --min-entropy counts even without `--exit-on bounds`. Errors exit 2 and interrupts 130, so a
-    /// script that stops a training must test for 1. Without a terminal, prints one line per change of state until
-    /// then.
-    #[arg(long, value_enum, value_name = "LIST", value_delimiter = ',')]
-    exit_on: Vec<ExitOn>,
     #[command(flatten)]
-    bounds: BoundArgs,
+    exit: ExitArgs,
     /// Ring the terminal bell when the state of a run changes.
     #[arg(long)]
     bell: bool,
@@ -114,19 +107,6 @@ pub(super) struct WatchArgs {
     curves: CurveArgs,
     #[command(flatten)]
     health: HealthArgs,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum ExitOn {
-    /// The entropy fell below a fraction of its start and stayed there.
-    Collapse,
-    /// The entropy rose above a multiple of its start and stayed there.
-    #[value(alias = "explosion")]
-    Explode,
-    /// The entropy is falling towards a collapse.
-    Falling,
-    /// A logged value crossed a limit: --min-entropy, --max-entropy, --max-drop or --preset.
-    Bounds,
 }
 
 /// Why watching ended.
@@ -211,21 +191,9 @@ impl WatchArgs {
     /// # Errors
     /// When limits contradict each other, or none is given for `--exit-on bounds`.
     fn status_config(&self) -> Result<StatusConfig, CliError> {
-        self.bounds.validate()?;
-        if self.exit_on.contains(&ExitOn::Bounds) && !self.bounds.is_given() {
-            return Err(anyhow!("--exit-on bounds needs a limit"))
-                .hint("give one, such as --min-entropy 0.1");
-        }
-        let state = |exit: &ExitOn| match exit {
-            ExitOn::Collapse => Some(State::Collapsed),
-            ExitOn::Explode => Some(State::Exploded),
-            ExitOn::Falling => Some(State::Falling),
-            ExitOn::Bounds => None,
-        };
-        let states = self.exit_on.iter().filter_map(state).collect();
         Ok(StatusConfig {
             thresholds: self.health.thresholds(),
-            rules: Rules { states, ..self.bounds.rules() },
+            rules: self.exit.rules()?,
             stale_after: self.stale.0,
             change_steps: f64::from(self.over),
         })
@@ -259,13 +227,7 @@ impl WatchArgs {
         };
         let size = frame_size(self.width, self.height, 0);
         terminal.print(frame_text(&content, self.theme.theme, size, terminal).as_bytes())?;
-        if !self.exit_on.is_empty() {
-            for status in watcher.statuses.iter().filter(|status| status.state.is_none()) {
-                let label = visible(&status.label);
-                terminal
-                    .warn(&format!("{label} has no state for --exit-on: see entropy-viz stats"));
-            }
-        }
+        self.exit.warn_about_runs_without_state(&watcher.statuses, terminal);
         match broken_rule(&watcher.statuses) {
             Some(why) => {
                 terminal.info(&why);
@@ -449,14 +411,6 @@ fn latest_problem(troubles: &[String]) -> Option<String> {
 /// The runs whose state is not provisional.
 fn certain(watcher: &Watcher) -> impl Iterator<Item = &RunStatus> {
     watcher.statuses.iter().filter(|status| !status.provisional)
-}
-
-/// The message about the first run that breaks a rule of `--exit-on`; `None` if there is none.
-fn broken_rule<'s>(statuses: impl IntoIterator<Item = &'s RunStatus>) -> Option<String> {
-    let broken = |status: &RunStatus| {
-        Some(format!("{}: {}", visible(&status.label), status.violation.as_ref()?))
-    };
-    statuses.into_iter().find_map(broken)
 }
 
 /// The message that is shown as long as there is no run.

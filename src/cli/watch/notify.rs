@@ -17,7 +17,7 @@ use ureq::http::Uri;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use super::change_line::change_text;
-use super::reactions::state_key;
+use super::state_key::state_key;
 use crate::tui::run_status::StateChange;
 use entropy_history::label::visible;
 use entropy_shell::{CliError, Terminal, WithHint, io_message, plural};

@@ -13,11 +13,6 @@ const FINISH_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often it looks whether they have ended.
 const FINISH_POLL: Duration = Duration::from_millis(10);
 
-/// The name of a state for programs: `not_recorded`, as in `stats --json`.
-pub(super) fn state_key(name: &str) -> String {
-    name.replace(' ', "_")
-}
-
 /// Runs the command and sends the message for each state change.
 pub(super) struct Reactions {
     hooks: Hooks,

@@ -13,9 +13,9 @@ use entropy_shell::{CliError, WithHint};
 
 use super::lora_state;
 use super::names::model_prefix;
-use super::source::{MappedFile, Part, SourceTensor, TorchSource};
 use super::tensor_file;
 use super::torch_file::{TorchFile, refused};
+use super::torch_source::{MappedFile, Part, SourceTensor, TorchSource};
 use super::torch_tensor::{StateValue, StoredTensor, elements_of, state_value};
 use crate::pickle::{self, Pickle, ValueId};
 

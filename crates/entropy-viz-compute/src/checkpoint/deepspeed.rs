@@ -14,8 +14,8 @@ use entropy_shell::{CliError, WithHint};
 
 use super::lora_state;
 use super::names::model_prefix;
-use super::source::{MappedFile, Part, SourceTensor, TorchSource};
 use super::torch_file::TorchFile;
+use super::torch_source::{MappedFile, Part, SourceTensor, TorchSource};
 use super::torch_tensor::{StateValue, StoredTensor, elements_of, state_value};
 use crate::pickle::ValueId;
 

@@ -12,8 +12,8 @@ use anyhow::{Context, anyhow, bail};
 use entropy_shell::{CliError, WithHint};
 
 use super::lora_state;
-use super::source::{MappedFile, Part, SourceTensor, TorchSource};
 use super::torch_file::TorchFile;
+use super::torch_source::{MappedFile, Part, SourceTensor, TorchSource};
 use super::torch_tensor::{StateValue, StoredTensor, elements_of, state_dict, state_value};
 use crate::pickle::{Pickle, ValueId};
 

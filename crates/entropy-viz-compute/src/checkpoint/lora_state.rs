@@ -6,24 +6,15 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use entropy_shell::{CliError, WithHint};
-use tch::{Kind, Tensor};
 
 use super::config::Config;
-use super::source::{SourceTensor, TorchSource};
+use super::torch_source::{Adapter, SourceTensor, TorchSource};
 
 pub(super) const PREFIX: &str = "base_model.model.";
 /// The file with `r` and `lora_alpha`.
 pub(super) const META: &str = "lora_train_meta.json";
-
-/// The adapter of one weight: W + scale·B·A.
-#[derive(Debug, Clone)]
-pub(super) struct Adapter {
-    down: SourceTensor,
-    up: SourceTensor,
-    scale: f64,
-}
 
 /// Gives the tensors of a PEFT model the names of its base model, and makes adapters of the LoRA tensors.
 pub(super) fn separate(source: TorchSource, directory: &Path) -> Result<TorchSource, CliError> {
@@ -113,16 +104,4 @@ fn read_scale(directory: &Path, rank: i64) -> Result<f64, CliError> {
         .into());
     }
     Ok(alpha / rank as f64)
-}
-
-impl Adapter {
-    /// The weight with the adapter merged, in float32 on the CPU.
-    pub(super) fn merge(&self, source: &TorchSource, base: &Tensor) -> anyhow::Result<Tensor> {
-        let factor = |tensor: &SourceTensor| -> anyhow::Result<Tensor> {
-            Ok(source.view_tensor(tensor)?.f_to_kind(Kind::Float)?)
-        };
-        let (down, up) = (factor(&self.down)?, factor(&self.up)?);
-        let change = up.f_matmul(&down).context("cannot multiply lora_B and lora_A")?;
-        Ok((base.f_to_kind(Kind::Float)? + change * self.scale).f_contiguous()?)
-    }
 }

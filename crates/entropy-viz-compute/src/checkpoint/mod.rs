@@ -17,6 +17,7 @@ mod names;
 mod source;
 mod tensor_file;
 mod torch_file;
+mod torch_source;
 mod torch_tensor;
 pub(crate) mod weights;
 

@@ -6,21 +6,9 @@
 
 use serde_json::{Map, Value as Json};
 
+use super::invalid_row::InvalidRow;
+use super::names::MASK_KEYS;
 use super::raw::json_type;
-use super::row::InvalidRow;
-
-/// The keys of masks.
-pub(super) const MASK_KEYS: [&str; 9] = [
-    "response_mask",
-    "response_masks",
-    "loss_mask",
-    "loss_masks",
-    "token_loss_mask",
-    "completion_mask",
-    "tool_mask",
-    "assistant_mask",
-    "assistant_masks",
-];
 
 /// A mask of a row. Its length is checked when the numbers of tokens are known.
 #[derive(Debug, Clone, PartialEq)]

@@ -13,6 +13,7 @@ mod csv;
 mod directory;
 #[cfg(test)]
 mod dump_tests;
+mod invalid_row;
 mod json;
 mod lists;
 mod mask;

@@ -10,8 +10,20 @@
 
 use serde_json::{Map, Value as Json};
 
-use super::mask::MASK_KEYS;
 use super::raw::has;
+
+/// The keys of masks.
+pub(super) const MASK_KEYS: [&str; 9] = [
+    "response_mask",
+    "response_masks",
+    "loss_mask",
+    "loss_masks",
+    "token_loss_mask",
+    "completion_mask",
+    "tool_mask",
+    "assistant_mask",
+    "assistant_masks",
+];
 
 /// Token ids of the prompt.
 pub(super) const PROMPT_IDS: [&str; 3] = ["prompt_token_ids", "prompt_ids", "prompt_tokens"];

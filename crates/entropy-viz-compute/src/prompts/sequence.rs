@@ -9,9 +9,9 @@
 
 use serde_json::{Map, Value as Json};
 
+use super::invalid_row::{InvalidRow, token_ids};
 use super::mask::{TokenMask, mask};
 use super::names::{SEQUENCE_IDS, first_of};
-use super::row::{InvalidRow, token_ids};
 
 /// The token ids of a prompt and of its response, as far as they are known.
 pub(super) struct SplitIds {
