@@ -152,7 +152,7 @@ pub fn method(unit: ContrastUnit) -> &'static str {
     }
 }
 
-/// What differences the smallest and the largest of the compared groups allow to find.
+/// The difference that the least informative pair of groups can detect.
 fn detectable(pairs: &[&[Contrast]], analysis: &Analysis) -> Option<String> {
     let size = |name: &str| {
         let group = analysis.groups.iter().find(|group| group.name == name);

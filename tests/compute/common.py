@@ -1,6 +1,7 @@
 """Shared by the fixture generators: paths, file writing, and the definition of entropy."""
 import json
 import shutil
+import socket
 from pathlib import Path
 
 import torch
@@ -24,6 +25,13 @@ def score(logits_of, rollouts, temperature):
     count = sum(row["n_tokens"] for row in per_rollout)
     return {"token_mean": sum(row["sum"] for row in per_rollout) / count, "n_tokens": count,
             "sequence_mean": sum(row["mean"] for row in per_rollout) / len(per_rollout), "per_rollout": per_rollout}
+
+
+def free_port():
+    """A port that no program of this machine uses now."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        return free.getsockname()[1]
 
 
 def rounded(value):

@@ -9,7 +9,6 @@ Made with Python 3.11, torch 2.11.0 (CPU), DeepSpeed 0.19.8, transformers 5.23.0
     python3 tests/compute/make_deepspeed.py
 """
 import os
-import socket
 import sys
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -18,7 +17,7 @@ sys.dont_write_bytecode = True
 
 import torch
 import torch.multiprocessing as multiprocessing
-from common import FIXTURES, fresh
+from common import FIXTURES, free_port, fresh
 
 SHARDS = FIXTURES.parent / "shards"
 
@@ -29,10 +28,7 @@ CASES = {"zero2-2": ("qwen2-sliding", 2, 2), "zero3-3": ("qwen3", 3, 3), "zero3-
 def main():
     for name, (golden, ranks, stage) in CASES.items():
         directory = fresh(SHARDS / name)
-        with socket.socket() as free:
-            free.bind(("localhost", 0))
-            port = free.getsockname()[1]
-        multiprocessing.spawn(save_rank, (ranks, port, directory, golden, stage), nprocs=ranks)
+        multiprocessing.spawn(save_rank, (ranks, free_port(), directory, golden, stage), nprocs=ranks)
         for file in directory.glob("**/*optim_states.pt"):
             if stage < 3:
                 file.unlink()  # whole weights are in the other file

@@ -12,7 +12,6 @@ group names only.
 """
 import json
 import os
-import socket
 import sys
 import warnings
 from pathlib import Path
@@ -24,7 +23,7 @@ import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 import torch.multiprocessing as multiprocessing
-from common import FIXTURES, fresh
+from common import FIXTURES, free_port, fresh
 from peft import PeftModel
 from safetensors.torch import load_file
 from torch.distributed.device_mesh import init_device_mesh
@@ -49,10 +48,7 @@ CASES = {
 def main():
     for name, (golden, ranks, kind) in CASES.items():
         directory = fresh(SHARDS / name)
-        with socket.socket() as free:
-            free.bind(("localhost", 0))
-            port = free.getsockname()[1]
-        multiprocessing.spawn(save_rank, (ranks, port, directory, golden, kind), nprocs=ranks)
+        multiprocessing.spawn(save_rank, (ranks, free_port(), directory, golden, kind), nprocs=ranks)
     save_whole()
 
 

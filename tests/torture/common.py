@@ -30,6 +30,10 @@ class Tool:
     rounds: int
     heavy: bool
 
+    def for_helper(self):
+        """The same settings for the helper as the program under test."""
+        return Tool(self.helper, None, self.rounds, self.heavy)
+
     def run(self, arguments, directory, *, stdin=b"", limit=120, env=None, preexec=None):
         """Runs the program to its end; fails on a crash, a panic or a hang."""
         said = Path(directory) / f".said-{os.getpid()}"

@@ -162,7 +162,7 @@ def safetensors_and_templates(tool, tmp):
     if not tool.helper:
         note("skipped: the helper is not built")
         return
-    helper = type(tool)(tool.helper, None, tool.rounds, tool.heavy)
+    helper = tool.for_helper()
     tiny = FIXTURES / "compute/qwen3"
     prompts = str(FIXTURES / "compute/rollouts.jsonl")
     weights = next(tiny.glob("*.safetensors"))
@@ -212,7 +212,7 @@ def checkpoints_and_prompts(tool, tmp):
     if not tool.helper:
         note("skipped: the helper is not built")
         return
-    helper = type(tool)(tool.helper, None, tool.rounds, tool.heavy)
+    helper = tool.for_helper()
     tiny = FIXTURES / "compute/qwen3"
     (tmp / "short.jsonl").write_text('{"prompt": "hello", "response": "you"}\n')
 

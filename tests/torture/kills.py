@@ -136,7 +136,7 @@ def compute(tool, tmp):
         shutil.copytree(tiny, tmp / f"models/m/global_step_{step}/actor/huggingface")
     arguments = ["--device", "cpu", "--model", "models/m", "--prompts", str(FIXTURES / "compute/rollouts.jsonl"),
                  "--tokens-out", "tokens.jsonl", "--quiet"]
-    helper = type(tool)(tool.helper, None, tool.rounds, tool.heavy)
+    helper = tool.for_helper()
     chance = random.Random(3)
     out = tmp / "models/m/entropy_history_m.json"
     whole = helper.does(arguments, tmp).seconds

@@ -345,7 +345,7 @@ fn ticks(
     marks
 }
 
-/// A point with its interval; a small disc if there is none. For groups, an open circle if the interval contains 0.
+/// A point with its interval; a small disc for a pair without an interval. For groups, an open circle if the interval contains 0.
 /// Two single runs are not a test, so their points are all alike.
 fn point(
     contrast: &Contrast,

@@ -216,6 +216,8 @@ impl PromptEncoder {
         tokenizer: Option<&Tokenizer>,
         chat: Option<&ChatTemplate>,
     ) -> Result<Vec<Sequence>, CliError> {
+        check_length("prompt", prompt_length(&row.prompt))?;
+        check_length("response", response_length(row.response.as_ref()))?;
         if let Some(GivenResponse::Messages(replies)) = &row.response {
             let Some(messages) = self.messages(row)? else {
                 return Err(anyhow!("the response is a chat, but the prompt is not"))
@@ -263,7 +265,6 @@ impl PromptEncoder {
         tokenizer: Option<&Tokenizer>,
         chat: Option<&ChatTemplate>,
     ) -> Result<Vec<i64>, CliError> {
-        check_length("prompt", prompt_length(&row.prompt))?;
         if let Prompt::Tokens(tokens) = &row.prompt {
             return Ok(tokens.clone());
         }
@@ -349,7 +350,6 @@ impl PromptEncoder {
                 Ok(Some(ResponseTokens { tokens: tokens.clone(), own: None }))
             }
             Some(GivenResponse::Text(text)) => {
-                check_length("response", text.len())?;
                 let tokenizer = require(tokenizer)?;
                 let mut tokens = tokenizer.encode(text, false)?;
                 if row.finish_reason.as_deref() == Some("stop") {
@@ -360,7 +360,6 @@ impl PromptEncoder {
             Some(GivenResponse::Parts(parts)) => {
                 let (mut tokens, mut own) = (Vec::new(), Vec::new());
                 for part in parts {
-                    check_length("response", part.text.len())?;
                     tokens.extend(require(tokenizer)?.encode(&part.text, false)?);
                     own.resize(tokens.len(), part.own);
                 }
@@ -376,6 +375,16 @@ fn prompt_length(prompt: &Prompt) -> usize {
         Prompt::Text(text) => text.len(),
         Prompt::Messages(messages) => messages.iter().map(text_length).sum(),
         Prompt::Tokens(_) => 0,
+    }
+}
+
+/// The length in bytes of the texts of a response.
+fn response_length(response: Option<&GivenResponse>) -> usize {
+    match response {
+        Some(GivenResponse::Text(text)) => text.len(),
+        Some(GivenResponse::Messages(messages)) => messages.iter().map(text_length).sum(),
+        Some(GivenResponse::Parts(parts)) => parts.iter().map(|part| part.text.len()).sum(),
+        Some(GivenResponse::Tokens(_)) | None => 0,
     }
 }
 

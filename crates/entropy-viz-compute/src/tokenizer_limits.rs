@@ -16,7 +16,7 @@ const MAX_PIECES: usize = 64;
 /// How many times as long the Unicode normalizations NFKC and NFKD make a text at most, in bytes: U+FDFA, 3 bytes,
 /// becomes 18 characters of 33 bytes.
 const COMPATIBILITY_GROWTH: usize = 11;
-/// The same for NFC and NFD, by the Unicode Standard Annex 15.
+/// How many times as long NFC and NFD make a text at most, in bytes (Unicode Standard Annex 15).
 const CANONICAL_GROWTH: usize = 3;
 
 /// The parts of tokenizer.json that can make a text longer. The vocabulary is skipped.

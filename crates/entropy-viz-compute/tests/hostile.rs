@@ -150,6 +150,13 @@ fn long_prompts_and_responses_are_rejected_by_row() {
         (json!({"prompt": long}), "prompt"),
         (json!({"messages": [{"role": "user", "content": long}]}), "prompt"),
         (json!({"prompt": "a", "response": long}), "response"),
+        (
+            json!({"messages": [
+                {"role": "user", "content": "a"},
+                {"role": "assistant", "content": long},
+            ]}),
+            "response",
+        ),
     ] {
         let rows = format!("{}\n{row}\n", json!({"prompt": "short"}));
         fs::write(tmp.path().join("p.jsonl"), rows).unwrap();

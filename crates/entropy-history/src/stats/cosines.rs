@@ -50,7 +50,7 @@ fn squares(series: &[f64], count: usize) -> Vec<f64> {
 pub(super) struct LongRunVariance {
     variance: f64,
     /// Number of cosines: the degrees of freedom.
-    pub(super) cosines: usize,
+    cosines: usize,
 }
 
 impl LongRunVariance {

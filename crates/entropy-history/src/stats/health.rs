@@ -103,8 +103,8 @@ pub struct Health {
     pub state: Option<State>,
     /// The step at which a collapse or an explosion was confirmed.
     pub state_step: Option<f64>,
-    /// The median of the first five points. `None` for a run that is too short, was not recorded, or does not
-    /// hold entropies; so are the next four.
+    /// The median of the first five points. This field and the next four are `None` for a run that is too short,
+    /// was not recorded, or does not hold entropies.
     pub start: Option<f64>,
     /// The median of the last five points.
     pub level: Option<f64>,

@@ -28,7 +28,7 @@ pub(super) fn is_metadata(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name == ".metadata")
 }
 
-/// The files of the distributed checkpoint in a directory, `.metadata` first; empty if there is none.
+/// The files of the distributed checkpoint in a directory, `.metadata` first; empty if the directory has no such checkpoint.
 pub(super) fn files_in(directory: &Path) -> Result<Vec<PathBuf>, CliError> {
     for place in PLACES.map(|place| directory.join(place)) {
         let metadata = place.join(".metadata");

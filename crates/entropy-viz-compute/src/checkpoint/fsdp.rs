@@ -284,7 +284,7 @@ mod tests {
         assert_eq!(place(&[3, 4], &[2, 4], &[1, 2], &copies), (vec![2, 0], vec![1, 4]));
     }
 
-    /// The same weights from torch 2.6 and 2.11, one to four ranks, FSDP1, FSDP2 and HSDP; with buffers, a scalar, and
+    /// Shards of one set of weights by torch 2.6 and 2.11, one to four ranks, FSDP1, FSDP2 and HSDP; with buffers, a scalar, and
     /// rows that do not divide.
     #[test]
     fn shards_of_all_versions_give_the_same_weights() {

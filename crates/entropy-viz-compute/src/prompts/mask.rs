@@ -38,7 +38,7 @@ pub(super) fn masks(keys: &Map<String, Json>) -> Result<Vec<TokenMask>, InvalidR
     MASK_KEYS.iter().filter_map(|column| mask(keys, column).transpose()).collect()
 }
 
-/// The mask under a key; `None` if there is none.
+/// The mask under a key; `None` if the key is absent or null.
 pub(super) fn mask(
     keys: &Map<String, Json>,
     column: &str,

@@ -11,9 +11,9 @@ use ::parquet::errors::{ParquetError, Result};
 use ::parquet::file::metadata::ColumnChunkMetaData;
 use ::parquet::file::reader::{ChunkReader, FileReader, SerializedFileReader};
 
-/// Rows may always take so many bytes.
+/// Memory in bytes that the rows of any file may take, however small the file is.
 const ALWAYS_ALLOWED: u64 = 512 << 20;
-/// Beyond that, rows may take so many times the size of the file; real data sets reach about 20.
+/// Rows of a larger file may take its size times this; real data sets reach about 20.
 const MAX_RATIO: u64 = 50;
 /// Maximum size of an unpacked page; writers make pages of about 1 MB.
 const MAX_PAGE: u64 = 256 << 20;

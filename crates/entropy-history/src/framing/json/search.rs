@@ -34,7 +34,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// Moves to the next `{"` in this line; if there is none, moves to the next line and returns false.
+    /// Moves to the next `{"` in this line and returns true; without one, moves to the next line and returns false.
     fn object_in_line(&mut self) -> Result<bool, ScanError> {
         loop {
             let rest = &self.window[self.pos..self.end];
