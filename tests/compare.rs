@@ -329,7 +329,7 @@ fn runs_of_the_baseline_that_are_missing_are_named() {
     fs::write(tmp.path().join("main.json"), &baseline.stdout).unwrap();
     let output = run(tmp.path(), &["check", "a.json", "--no-worse-than", "main.json"]);
     assert!(
-        stderr(&output).contains("1 run of the baseline not among these runs: \"b\""),
+        stderr(&output).contains("1 run of the baseline is not among these runs: \"b\""),
         "{}",
         stderr(&output)
     );

@@ -109,9 +109,9 @@ impl CheckArgs {
             let labels = before.iter().map(|run| run.label.as_str()).filter(is_missing);
             let labels: Vec<&str> = labels.collect();
             if !labels.is_empty() {
-                let runs = plural(labels.len(), "run", "runs");
-                let names = list(&labels);
-                terminal.warn(&format!("{runs} of the baseline not among these runs: {names}"));
+                let runs =
+                    plural(labels.len(), "run of the baseline is", "runs of the baseline are");
+                terminal.warn(&format!("{runs} not among these runs: {}", list(&labels)));
             }
         }
         let broken: Vec<&Verdict> =
@@ -149,7 +149,7 @@ impl RuleArgs {
     /// # Errors
     /// When flags contradict each other, or the baseline cannot be read.
     pub(super) fn rules(&self) -> Result<Rules, CliError> {
-        self.bounds.validate()?;
+        let bounds = self.bounds.rules()?;
         let is_listed = |name| self.rules.contains(&name);
         if !self.rules.is_empty() {
             let needed = [
@@ -190,7 +190,7 @@ impl RuleArgs {
             Some(path) => Some((read_baseline(path)?, self.tolerance)),
             None => None,
         };
-        Ok(Rules { states, baseline, ..self.bounds.rules() })
+        Ok(Rules { states, baseline, ..bounds })
     }
 }
 

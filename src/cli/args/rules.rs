@@ -39,40 +39,31 @@ enum Preset {
 impl BoundArgs {
     /// Whether any limit is given.
     pub(in crate::cli) fn is_given(&self) -> bool {
-        !self.rules().is_empty()
+        let BoundArgs { preset, min_entropy, max_entropy, max_drop } = self;
+        preset.is_some() || min_entropy.is_some() || max_entropy.is_some() || max_drop.is_some()
     }
 
     /// The limits, without rules about states and a baseline.
-    pub(in crate::cli) fn rules(&self) -> Rules {
+    ///
+    /// # Errors
+    /// When they contradict each other.
+    pub(in crate::cli) fn rules(&self) -> Result<Rules, CliError> {
+        if self.preset.is_some() && self.min_entropy.is_some() {
+            return Err(anyhow!("--preset and --min-entropy both set a lower limit"))
+                .hint("give only one of them");
+        }
         let preset = self.preset.map(|preset| match preset {
             Preset::Rlwatch => (1.0, 50),
             Preset::Axolotl => (0.01, 1),
             Preset::Skywork => (0.2, 1),
         });
-        Rules {
-            min: preset.or(self.min_entropy.map(|bound| (bound, 1))),
-            max: self.max_entropy,
-            max_drop: self.max_drop,
-            ..Rules::NONE
-        }
-    }
-
-    /// Checks that the limits do not contradict each other.
-    ///
-    /// # Errors
-    /// When they do.
-    pub(in crate::cli) fn validate(&self) -> Result<(), CliError> {
-        if self.preset.is_some() && self.min_entropy.is_some() {
-            return Err(anyhow!("--preset and --min-entropy both set a lower limit"))
-                .hint("give only one of them");
-        }
-        let rules = self.rules();
-        if let (Some((min, _)), Some(max)) = (rules.min, rules.max)
+        let min = preset.or(self.min_entropy.map(|bound| (bound, 1)));
+        if let (Some((min, _)), Some(max)) = (min, self.max_entropy)
             && min > max
         {
             return Err(anyhow!("no entropy is at least {min} and at most {max} nats"))
                 .hint("swap --min-entropy and --max-entropy, or give only one of them");
         }
-        Ok(())
+        Ok(Rules { min, max: self.max_entropy, max_drop: self.max_drop, ..Rules::NONE })
     }
 }

@@ -42,7 +42,7 @@ impl ExitArgs {
     /// # Errors
     /// When limits contradict each other, or none is given for `--exit-on bounds`.
     pub(super) fn rules(&self) -> Result<Rules, CliError> {
-        self.bounds.validate()?;
+        let bounds = self.bounds.rules()?;
         if self.exit_on.contains(&ExitOn::Bounds) && !self.bounds.is_given() {
             return Err(anyhow!("--exit-on bounds needs a limit"))
                 .hint("give one, such as --min-entropy 0.1");
@@ -54,7 +54,7 @@ impl ExitArgs {
             ExitOn::Bounds => None,
         };
         let states = self.exit_on.iter().filter_map(state).collect();
-        Ok(Rules { states, ..self.bounds.rules() })
+        Ok(Rules { states, ..bounds })
     }
 
     /// Warns about runs that cannot have a state, so that `--exit-on` never ends for them.
