@@ -144,9 +144,12 @@ fn until_collapse(server: &Server, label: &str) -> Output {
 fn last_message_is_sent_before_exit_on_ends() {
     let server = Server::start(&[Answer::Late(Duration::from_millis(500))]);
     let output = until_collapse(&server, "solver");
-    assert_eq!(stderr(&output), "solver: collapse: collapsed at step 67, now 5 % of its start\n");
+    assert_eq!(
+        stderr(&output),
+        "solver: collapse: collapsed at step 67, its level is now 5 % of its start\n"
+    );
     let expected = json!({
-        "text": "entropy-viz: solver: healthy → collapsed from step 67 on, 0.100 nats at step 90",
+        "text": "entropy-viz: solver: healthy → collapsed at step 67, 0.100 nats at step 90",
         "run": "solver", "state": "collapsed", "previous_state": "healthy", "step": 67, "value": 0.1, "unit": "nats",
     });
     assert_eq!(server.messages(), [expected]);
@@ -159,7 +162,10 @@ fn last_message_is_sent_before_exit_on_ends() {
 fn message_is_sent_again_after_a_server_error() {
     let server = Server::start(&[Answer::Status("500 Oops"), Answer::Status("200 OK")]);
     let output = until_collapse(&server, "solver");
-    assert_eq!(stderr(&output), "solver: collapse: collapsed at step 67, now 5 % of its start\n");
+    assert_eq!(
+        stderr(&output),
+        "solver: collapse: collapsed at step 67, its level is now 5 % of its start\n"
+    );
     let requests = server.requests.lock().unwrap();
     assert_eq!(requests.iter().map(|r| r.accepted).collect::<Vec<_>>(), [false, true]);
     assert_eq!(requests[0].message, requests[1].message);
@@ -240,8 +246,7 @@ fn label_is_data_and_not_markup() {
     let message = &server.messages()[0];
     assert_eq!(message["run"], "<!channel> \"&\\u{1b}[2J");
     let text = message["text"].as_str().unwrap();
-    let start =
-        "entropy-viz: &lt;!channel&gt; \"&amp;\\u{1b}[2J: healthy → collapsed from step 67 on";
+    let start = "entropy-viz: &lt;!channel&gt; \"&amp;\\u{1b}[2J: healthy → collapsed at step 67";
     assert!(text.starts_with(start), "{text}");
 }
 

@@ -391,7 +391,7 @@ fn exit_on_collapse_exits_with_1_and_sends_an_end_event() {
     let mut told = String::new();
     server.lines.read_to_string(&mut told).unwrap();
     assert!(
-        told.starts_with("a: healthy, ") && told.contains("\na: healthy → collapsed from step "),
+        told.starts_with("a: healthy, ") && told.contains("\na: healthy → collapsed at step "),
         "{told}"
     );
 }

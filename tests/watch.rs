@@ -539,11 +539,14 @@ fn exit_on_collapse_prints_a_line_and_exits_with_1() {
     // The median of five is low from step 63 on, the fifth time at step 67.
     assert_eq!(
         lines.next().unwrap().unwrap(),
-        "solver: healthy → collapsed from step 67 on, 0.100 at step 90"
+        "solver: healthy → collapsed at step 67, 0.100 at step 90"
     );
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert_eq!(stderr(&output), "solver: collapse: collapsed at step 67, now 5 % of its start\n");
+    assert_eq!(
+        stderr(&output),
+        "solver: collapse: collapsed at step 67, its level is now 5 % of its start\n"
+    );
     let told = fs::read_to_string(tmp.path().join("told")).unwrap();
     assert_eq!(told, "solver collapsed 67\n");
 }

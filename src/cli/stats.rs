@@ -49,8 +49,8 @@ pub(super) struct StatsArgs {
     /// Print CSV instead of text.
     #[arg(long, conflicts_with = "json")]
     csv: bool,
-    /// Compare every pair of runs in a table. Two runs are always compared.
-    #[arg(long, conflicts_with_all = ["json", "csv"])]
+    /// Compare every pair of runs in a table. JSON always has all pairs.
+    #[arg(long, conflicts_with = "csv")]
     pairs: bool,
     /// CSV file to write with all comparisons; - for stdout.
     #[arg(long, value_name = "FILE")]

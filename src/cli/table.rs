@@ -23,10 +23,12 @@ const BETWEEN: &str = " − ";
 /// The narrowest column of run names.
 const MIN_NAME: usize = 12;
 
-/// The number of columns of the terminal; 80 for a pipe or a file.
+/// The number of columns of the terminal; for a pipe or a file `$COLUMNS`, else 80.
 pub(super) fn width() -> usize {
     let of_terminal = || io::stdout().is_terminal().then(terminal::size)?.ok();
-    of_terminal().map_or(DEFAULT_WIDTH, |(columns, _)| usize::from(columns).max(40))
+    let of_variable = || std::env::var("COLUMNS").ok()?.parse().ok();
+    let columns = of_terminal().map(|(columns, _)| usize::from(columns)).or_else(of_variable);
+    columns.unwrap_or(DEFAULT_WIDTH).max(40)
 }
 
 /// What the numbers of a table are computed from.
@@ -130,7 +132,7 @@ pub(super) fn comparisons(analysis: &Analysis, width: usize, verbose: bool) -> S
         let remarks = table.remarks.iter().filter(is_shown).map(|remark| remark.text.as_str());
         let left_out = table.left_out.as_deref();
         let more = (!hidden.is_empty()).then(|| {
-            format!("  more columns in a wider terminal or with --json: {}", hidden.join(", "))
+            format!("  more columns in a wider terminal, with COLUMNS=200 in a pipe, or with --json: {}", hidden.join(", "))
         });
         let method = verbose.then_some(table.method);
         for line in left_out.into_iter().chain(remarks).chain(more.as_deref()).chain(method) {

@@ -107,7 +107,7 @@ pub fn pair_table(analysis: &Analysis, limit: usize) -> Option<TextTable> {
     for statistic in &statistics {
         heads.push(head(*statistic).to_owned());
         if tested(contrasts, *statistic) {
-            heads.push("p (Holm)".to_owned());
+            heads.push(p_head(*statistic).to_owned());
         }
     }
     heads.push("steps".to_owned());
@@ -220,20 +220,22 @@ pub fn pair_sentence(analysis: &Analysis) -> Option<String> {
     })
 }
 
-/// Reasons why numbers are missing or limited; equal reasons are merged, with the number of pairs.
+/// Reasons why numbers are missing or limited. Statistics with the same reason for the same pairs are merged.
 fn notes(contrasts: &[Contrast], prefix: &str) -> Vec<Remark> {
-    let noted = contrasts.iter().filter_map(|contrast| Some((contrast.note.as_deref()?, contrast)));
-    let line = |(note, found): (&str, Vec<&Contrast>)| {
-        let statistics = grouped(found.iter().map(|contrast| (head(contrast.statistic), ())));
-        let heads: Vec<&'static str> = statistics.into_iter().map(|(head, _)| head).collect();
-        let pairs = grouped(found.iter().map(|contrast| (pair_name(contrast, prefix), ())));
+    let noted = contrasts
+        .iter()
+        .filter_map(|c| Some(((c.statistic, c.note.as_deref()?), pair_name(c, prefix))));
+    let by_pairs = grouped(noted).into_iter().map(|((statistic, note), pairs)| {
+        ((note, pairs), head(statistic)) // the key is now the reason and its pairs
+    });
+    let line = |((note, pairs), heads): ((&str, Vec<String>), Vec<&'static str>)| {
         let of = match &pairs[..] {
-            [(pair, _)] => pair.clone(),
+            [pair] => pair.clone(),
             _ => format!("{} pairs", pairs.len()),
         };
         Remark { text: format!("  {} of {of}: {note}", heads.join(", ")), heads }
     };
-    grouped(noted).into_iter().map(line).collect()
+    grouped(by_pairs).into_iter().map(line).collect()
 }
 
 /// Collects the values of equal keys, in order of first appearance.
@@ -250,6 +252,14 @@ fn grouped<K: PartialEq, V>(items: impl Iterator<Item = (K, V)>) -> Vec<(K, Vec<
 
 fn tested(contrasts: &[Contrast], statistic: Statistic) -> bool {
     contrasts.iter().any(|contrast| contrast.statistic == statistic && contrast.p.is_some())
+}
+
+fn p_head(statistic: Statistic) -> &'static str {
+    match statistic {
+        Statistic::LateDifference => "p of last tenth (Holm)",
+        Statistic::MannWhitneyU => "p of U (Holm)",
+        _ => "p (Holm)",
+    }
 }
 
 fn head(statistic: Statistic) -> &'static str {

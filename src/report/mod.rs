@@ -53,7 +53,7 @@ fn csv_text(heads: Vec<String>, rows: impl Iterator<Item = Vec<String>>) -> Stri
 
 type Column = (&'static str, fn(&RunStats) -> String);
 
-fn columns() -> [Column; 31] {
+fn columns() -> [Column; 32] {
     fn number(value: f64) -> String {
         value.to_string()
     }
@@ -92,6 +92,7 @@ fn columns() -> [Column; 31] {
         ("final_ratio", |r| maybe(r.final_ratio)),
         ("slope", |r| maybe(r.slope)),
         ("late_slope", |r| maybe(r.late_slope)),
+        ("state_level", |r| maybe(r.state_level)),
     ]
 }
 

@@ -99,7 +99,7 @@ impl RunStatus {
     }
 }
 
-/// The first broken rule and the reason, as in `collapse: collapsed at step 62, now 12 % of its start`.
+/// The first broken rule and the reason, as in `collapse: collapsed at step 62, its level is now 12 % of its start`.
 fn violation(run: &Run, config: &StatusConfig) -> Option<String> {
     if config.rules.is_empty() {
         return None;

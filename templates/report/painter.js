@@ -118,14 +118,14 @@ function indexOfStep(trace, step) {
   return index < 0 || index >= trace.x.length ? null : index;
 }
 
-/** The events of a run as steps and texts: a collapse or an explosion, and the starts of stages. */
+/** The events of a run as steps and texts: a collapse or an explosion, with its level, and the starts of stages. */
 function eventsOf({ stats }, withStages) {
-  const events = stats.state_step === null ? [] : [[stats.state_step, `${stats.state} at step ${stepText(stats.state_step)}`]];
+  const events = stats.state_step === null ? [] : [[stats.state_step, `${stats.state} at step ${stepText(stats.state_step)}`, stats.state_level]];
   if (withStages) events.push(...stats.joints.map((stage) => [stage.step, /^\d+$/.test(stage.round) ? `round ${stage.round}` : stage.round]));
   return events;
 }
 
-/** Draws each event as an open circle on the line, with a text where there is room. */
+/** Draws each event as an open circle at its level or on the line, with a text where there is room. */
 function drawEvents(context, box, scale, pixel, { traces, ranges, weight, colours, styleOf, font }, labelled) {
   const taken = [];
   context.font = `${12 * pixel}px ${font}`;
@@ -133,10 +133,10 @@ function drawEvents(context, box, scale, pixel, { traces, ranges, weight, colour
   context.textAlign = 'left'; // uPlot leaves it set to that of its axes
   context.textBaseline = 'alphabetic';
   for (const trace of traces) {
-    for (const [step, text] of eventsOf(trace.run, labelled)) {
+    for (const [step, text, level] of eventsOf(trace.run, labelled)) {
       const at = indexOfStep(trace, step);
       if (at === null || trace.x[at] < ranges.x[0] || trace.x[at] > ranges.x[1]) continue;
-      const [x, y] = [scale.x(trace.x[at]), scale.y(smoothed(trace, weight)[at])];
+      const [x, y] = [scale.x(trace.x[at]), scale.y(level ?? smoothed(trace, weight)[at])];
       if (Number.isNaN(y)) continue;
       drawCircle(context, x, y, 4.5 * pixel, colours.background, styleOf(trace.run.style).line, 2 * pixel);
       if (!labelled) continue;

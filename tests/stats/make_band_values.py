@@ -78,6 +78,7 @@ def line(runs, interpolated):
             place["sd"] = [mean - sd, mean + sd]
             place["se"] = [mean - sd / np.sqrt(n), mean + sd / np.sqrt(n)]
             place["minmax"] = [values.min(), values.max()]
+        if n > 2:
             half = stats.t.ppf(0.975, n - 1) * stats.sem(values)
             place["ci95"] = [mean - half, mean + half]
         yield place

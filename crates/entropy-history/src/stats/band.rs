@@ -25,8 +25,13 @@ pub enum Spread {
     Ci95,
 }
 
-/// The smallest number of runs that gives a band.
-const MIN_RUNS: usize = 2;
+impl Spread {
+    /// The smallest number of runs that gives a band. The t interval of two runs is nine standard deviations wide to
+    /// either side, and hides everything else.
+    pub fn min_runs(self) -> usize {
+        if self == Spread::Ci95 { 3 } else { 2 }
+    }
+}
 
 /// How steps that a run covers but did not log are treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,7 +121,7 @@ fn mean(values: &[f64]) -> f64 {
 
 /// The ends of the band around one step's values.
 fn band(values: &[f64], spread: Spread) -> Option<(f64, f64)> {
-    if values.len() < MIN_RUNS {
+    if values.len() < spread.min_runs() {
         return None;
     }
     let n = values.len();

@@ -185,13 +185,14 @@ fn state_rule(run: &Run, stats: &RunStats, forbidden: State) -> Verdict {
     if state != forbidden {
         return verdict(rule, Outcome::Passed, passed);
     }
-    let share = 100.0 * ratio;
+    let percent = 100.0 * ratio;
+    let share = if percent < 1.0 { short(percent) } else { format!("{percent:.0}") };
     let message = match (stats.state_step, stats.slope) {
         (Some(step), _) => {
-            format!("{} at step {step}, now {share:.0} % of its start", state.words())
+            format!("{} at step {step}, its level is now {share} % of its start", state.words())
         }
         (None, slope) => format!(
-            "falling by {} nats per step, now {share:.0} % of its start",
+            "falling by {} nats per step, its level is now {share} % of its start",
             short(slope.unwrap_or(0.0).abs())
         ),
     };
@@ -223,10 +224,13 @@ fn min_entropy(run: &Run, stats: &RunStats, (bound, steps): (f64, usize)) -> Ver
         below = if point.entropy < bound { below + 1 } else { 0 };
         if below == steps {
             let Point { step, entropy } = points[i + 1 - steps];
-            let duration =
-                if steps > 1 { format!(" for {steps} logged steps") } else { String::new() };
             let nats = fixed_beyond(entropy, bound, 4);
-            let message = format!("{nats} nats at step {step} are below {bound}{duration}");
+            let message = match steps {
+                1 => format!("{nats} nats at step {step} are below {bound}"),
+                _ => format!(
+                    "below {bound} nats for {steps} logged steps in a row, from step {step} on ({nats} there)"
+                ),
+            };
             return violated(Rule::MinEntropy, step, entropy, bound, message);
         }
     }

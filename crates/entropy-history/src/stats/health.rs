@@ -103,6 +103,8 @@ pub struct Health {
     pub state: Option<State>,
     /// The step at which a collapse or an explosion was confirmed.
     pub state_step: Option<f64>,
+    /// The level at that step.
+    pub state_level: Option<f64>,
     /// The median of the first five points. This field and the next four are `None` for a run that is too short,
     /// was not recorded, or does not hold entropies.
     pub start: Option<f64>,
@@ -176,6 +178,7 @@ impl Health {
             None => State::Healthy,
         });
         health.state_step = confirmed.map(|(_, i)| points[i].step);
+        health.state_level = confirmed.map(|(_, i)| median(&values[i + 1 - WINDOW..=i]));
         health
     }
 }
@@ -200,12 +203,6 @@ fn start_warnings(values: &[f64], start: f64) -> Vec<String> {
         ));
     }
     warnings
-}
-
-/// The level at the point `i`: the median of the five points up to it, of fewer at the start of a run.
-pub fn level_at(points: &[Point], i: usize) -> f64 {
-    let window = points[(i + 1).saturating_sub(WINDOW)..=i].iter().map(|point| point.entropy);
-    median_in_place(window.collect())
 }
 
 /// The levels of a run: one for each point from the fifth on.
@@ -325,7 +322,7 @@ mod tests {
         assert_eq!(health.state, Some(State::Collapsed));
         // Step 51 is the first low value. The median of five is low from the third low value on, at step 53,
         // and was so five times at step 57.
-        assert_eq!(health.state_step, Some(57.0));
+        assert_eq!((health.state_step, health.state_level), (Some(57.0), Some(0.2)));
         assert_eq!(
             (health.start, health.level, health.final_ratio()),
             (Some(2.0), Some(0.2), Some(0.1))

@@ -64,6 +64,8 @@ pub struct RunStats {
     /// The step at which a collapse or an explosion was confirmed.
     #[serde(serialize_with = "maybe_step")]
     pub state_step: Option<f64>,
+    /// The level at that step: the median of the five points up to it.
+    pub state_level: Option<f64>,
     /// The median of the first five points.
     pub start: Option<f64>,
     /// The median of the last five points.
@@ -127,6 +129,7 @@ impl RunStats {
             half_life_step: health.half_life_step,
             state: health.state,
             state_step: health.state_step,
+            state_level: health.state_level,
             start: health.start,
             level: health.level,
             slope: health.slope.and_then(finite),

@@ -12,7 +12,6 @@ use crate::theme::Style;
 use crate::titles::BODY;
 use entropy_history::label::visible;
 use entropy_history::stats::Analysis;
-use entropy_history::stats::health::level_at;
 
 /// An event on a curve, with its position in px.
 struct CurveEvent {
@@ -29,13 +28,12 @@ fn curve_events(
     area: &PlotArea,
     options: &ChartOptions,
 ) -> Vec<CurveEvent> {
-    let event = |curve: &Curve<'_>, step: f64, words: String, is_state: bool| {
+    // `level` is given for a state: it is that of the level, and the line may have a spike there.
+    let event = |curve: &Curve<'_>, step: f64, words: String, level: Option<f64>| {
         let (style, points) = (curve.style?, curve.shown()?.points());
-        let i = points.partition_point(|p| p.step < step);
-        let point = points.get(i)?;
-        // A state is that of the level; the logged value may be a spike.
-        let value = if is_state { level_at(points, i) } else { point.entropy };
-        let at = (area.x.at(point.step), area.y.at(value));
+        let point = points.get(points.partition_point(|p| p.step < step))?;
+        let at = (area.x.at(point.step), area.y.at(level.unwrap_or(point.entropy)));
+        let is_state = level.is_some();
         area.contains(at).then_some(CurveEvent { at, style, words, is_state })
     };
     let mut events = Vec::new();
@@ -43,14 +41,14 @@ fn curve_events(
         let Some(step) = stats.state_step else { continue };
         let word = stats.state_words();
         let words = format!("{word} at {}", options.x_axis.position(step));
-        events.extend(event(curve, step, words, true));
+        events.extend(event(curve, step, words, stats.state_level));
     }
     for curve in curves {
         for joint in curve.runs().iter().flat_map(|run| &run.stages) {
             let is_number = joint.stage.chars().all(|c| c.is_ascii_digit());
             let round = visible(&joint.stage);
             let words = if is_number { format!("round {round}") } else { round.into_owned() };
-            events.extend(event(curve, joint.step, words, false));
+            events.extend(event(curve, joint.step, words, None));
         }
     }
     events

@@ -112,6 +112,10 @@ fn mean_warning(
                 "its runs share {shared} {points} of the x axis, and the shortest run has {shortest} points{not_interpolated}"
             ))
         }
+        _ if segments.iter().all(|segment| segment.runs < grouped.spread.min_runs()) => {
+            let (runs, min) = (members.len(), grouped.spread.min_runs());
+            Some(format!("{runs} runs have no such band: it needs {min}"))
+        }
         _ => None,
     }
 }
