@@ -276,6 +276,9 @@ fn every_checkpoint_scores_the_dump_of_its_step() {
     for (step, responses) in [(10, 1), (11, 2), (20, 3), (21, 4)] {
         write_dump(&tmp.path().join(format!("dumps/{step}.jsonl")), responses);
     }
+    let inside = ["--model", "run", "--prompts", "dumps", "-o", "h.json", "--tokens-out"];
+    let inside = [&inside[..], &["dumps/10.jsonl"]].concat();
+    assert_rejected(tmp.path(), &inside, &["it is in the directory of --prompts"]);
     let arguments = ["--model", "run", "--prompts", "dumps", "-o", "h.json"];
     let output = crate::compute::compute(tmp.path(), &arguments);
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));

@@ -204,13 +204,14 @@ fn is_weights(path: &Path) -> bool {
 fn weights_in(directory: &Path) -> Result<Vec<PathBuf>, CliError> {
     let shown = directory.display();
     for name in ["model.safetensors", "pytorch_model.bin"] {
-        let index = directory.join(format!("{name}.index.json"));
-        if index.is_file() {
-            return shards(&index, directory);
-        }
+        // The order of transformers: a whole file counts before an index that lies beside it.
         let whole = directory.join(name);
         if whole.is_file() {
             return Ok(vec![whole]);
+        }
+        let index = directory.join(format!("{name}.index.json"));
+        if index.is_file() {
+            return shards(&index, directory);
         }
     }
     let is_beside_weights = directory.file_name().is_some_and(|name| name == "huggingface");

@@ -81,6 +81,13 @@ fn tensor(
     if pickle.text(*tag) != Some("storage") {
         return Err(malformed());
     }
+    // requires_grad and hooks, in v3 the number type, and then what torch's views leave to be done.
+    let pending = rest.get(if function == "_rebuild_tensor_v3" { 3 } else { 2 });
+    if pending.is_some_and(|id| pickle.entries(*id).is_some_and(|entries| !entries.is_empty())) {
+        bail!(
+            "it is a view that negates or conjugates its values; save a copy (tensor.resolve_neg())"
+        );
+    }
     let kind_name = match function {
         "_rebuild_tensor_v3" => rest.get(2).and_then(|id| pickle.global(*id)),
         _ => pickle.global(*storage_class),

@@ -8,7 +8,7 @@
 //! 10/<task>.jsonl                 AReaL: every file in the directory of a step belongs to it
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -64,7 +64,7 @@ pub(crate) fn find(directory: &Path) -> Result<DumpDirectory, DirectoryError> {
     };
     let mut steps = BTreeMap::new();
     for (step, path) in kinds.remove(&pattern).unwrap_or_default() {
-        steps.insert(step, files(&path)?);
+        steps.insert(step, files(&path, &mut BTreeSet::new())?);
     }
     let unused = names.into_iter().filter(|name| *name != pattern).collect();
     Ok(DumpDirectory { path: directory.to_owned(), steps, pattern, unused })
@@ -92,15 +92,19 @@ fn entries(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// The file itself, or all dumps at any depth of a directory.
-fn files(path: &Path) -> io::Result<Vec<PathBuf>> {
+/// The file itself, or all dumps at any depth of a directory. `visited` holds the directories already listed, so that
+/// a symbolic link to one of them adds nothing.
+fn files(path: &Path, visited: &mut BTreeSet<PathBuf>) -> io::Result<Vec<PathBuf>> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
     let mut all = Vec::new();
+    if !visited.insert(fs::canonicalize(path)?) {
+        return Ok(all);
+    }
     for entry in entries(path)? {
         if entry.is_dir() || is_dump(&entry) {
-            all.extend(files(&entry)?);
+            all.extend(files(&entry, visited)?);
         }
     }
     Ok(all)
@@ -194,5 +198,15 @@ mod tests {
             error(&["7.jsonl", "007.jsonl"]),
             "step 7 is in \"7.jsonl\" and in \"007.jsonl\""
         );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn link_to_a_directory_above_adds_nothing() {
+        let tmp = directory(&["10/a.jsonl", "10/b/c.jsonl"]);
+        for link in ["10/latest", "10/b/latest"] {
+            std::os::unix::fs::symlink(tmp.path().join("10"), tmp.path().join(link)).unwrap();
+        }
+        assert_eq!(find(tmp.path()).unwrap().steps[&10].len(), 2);
     }
 }

@@ -205,8 +205,14 @@ fn assistant_turns_of_messages_are_the_response() {
 fn tools_are_a_list_of_objects_or_its_json() {
     let tool = json!([{"type": "function"}]);
     for given in [tool.clone(), json!(tool.to_string())] {
-        assert_eq!(one(&json!({"prompt": "a", "tools": given})).tools, Some(tool.clone()));
+        let chat = json!([{"role": "user", "content": "a"}]);
+        assert_eq!(one(&json!({"messages": chat, "tools": given})).tools, Some(tool.clone()));
     }
+    let chat =
+        |tools: Json| json!({"messages": [{"role": "user", "content": "a"}], "tools": tools});
+    assert_eq!(one(&chat(json!([tool[0].to_string()]))).tools, Some(tool.clone()));
+    assert!(refusal(&chat(json!("a hammer"))).0.contains("\"tools\" is not a list of functions"));
+    assert_eq!(one(&chat(json!(null))).tools, None);
     assert_eq!(one(&json!({"prompt": "a", "tools": "a hammer"})).tools, None);
 }
 
@@ -315,4 +321,25 @@ fn response_key_selects_text_messages_or_ids_or_none() {
     assert!(row("empty").unwrap_err().to_string().contains("the row has no response"));
     let error = row("completion").unwrap_err().to_string();
     assert!(error.starts_with("line 1: it has no \"completion\", only \"prompt\""), "{error}");
+}
+
+#[test]
+fn attention_mask_removes_padding_of_separate_ids() {
+    let row = one(&json!({
+        "prompt_token_ids": [0, 0, 5, 6], "response_token_ids": [7, 8, 9, 0, 0, 0],
+        "attention_mask": [0, 0, 1, 1, 1, 1, 1, 0, 0, 0], "response_mask": [1, 0, 1, 0, 0, 0],
+    }));
+    assert_eq!(row.prompt, Prompt::Tokens(vec![5, 6]));
+    assert_eq!(row.response, Some(GivenResponse::Tokens(vec![7, 8, 9])));
+    assert_eq!(row.masks[0].values, [true, false, true]);
+    let of_prompt =
+        json!({"prompt_ids": [0, 5], "completion_ids": [7, 8, 9], "attention_mask": [0, 1]});
+    assert_eq!(one(&of_prompt).prompt, Prompt::Tokens(vec![5]));
+    for wrong in [
+        json!({"prompt_ids": [0, 5], "completion_ids": [7, 8], "attention_mask": [1, 1, 1]}),
+        json!({"prompt_ids": [0, 5], "completion_ids": [7, 8], "prompt_mask": [1, 1, 1]}),
+        json!({"input_ids": [0, 5, 7], "loss_mask": [0, 0, 1], "attention_mask": [1, 1]}),
+    ] {
+        assert!(refusal(&wrong).0.contains("_mask\" has"), "{}", refusal(&wrong).0);
+    }
 }

@@ -32,6 +32,8 @@ pub(super) fn split(raw: RawRow, response_key: Option<&str>) -> Result<Vec<RawRo
         return Err(PromptError::at(place, reason));
     }
     let item = |name: &str, value: &Json, index: usize| match value {
+        // The functions of all responses, unless each has a list of its own.
+        Json::Array(items) if name == "tools" && !items.iter().all(Json::is_array) => value.clone(),
         Json::Array(items) if items.len() == count && (!is_named(name) || is_list(name, value)) => {
             items[index].clone()
         }

@@ -100,6 +100,7 @@ fn from_keys(
         });
     }
     check_masks(&masks, response.as_ref())?;
+    let tools = tools(&keys, &prompt)?;
     let id = keys.get("id").filter(|id| !id.is_null());
     Ok(PromptRow {
         id: id.cloned().unwrap_or_else(|| index.into()),
@@ -110,7 +111,7 @@ fn from_keys(
         is_conversation,
         masks,
         columns,
-        tools: tools(&keys),
+        tools,
         finish_reason,
     })
 }
@@ -240,15 +241,28 @@ fn check_masks(masks: &[TokenMask], response: Option<&GivenResponse>) -> Result<
     })
 }
 
-/// Functions for the chat template: a list of objects, or such a list as JSON text.
-fn tools(keys: &Map<String, Json>) -> Option<Json> {
-    let parsed = |text: &str| serde_json::from_str::<Json>(text).ok();
-    let tools = match keys.get("tools")? {
-        Json::String(text) => parsed(text)?,
-        other => other.clone(),
+/// Functions for the chat template: a list of objects, or such a list or objects as JSON text. Only a chat has them.
+fn tools(keys: &Map<String, Json>, prompt: &Prompt) -> Result<Option<Json>, InvalidRow> {
+    let parsed = |value: &Json| match value {
+        Json::String(text) => serde_json::from_str::<Json>(text).ok(),
+        other => Some(other.clone()),
     };
-    let is_list = tools.as_array().is_some_and(|list| list.iter().all(Json::is_object));
-    is_list.then_some(tools)
+    let given = match keys.get("tools") {
+        None | Some(Json::Null) => return Ok(None),
+        Some(Json::String(text)) if text.trim().is_empty() => return Ok(None),
+        Some(_) if !matches!(prompt, Prompt::Messages(_)) => return Ok(None),
+        Some(given) => given,
+    };
+    let list = parsed(given).and_then(|tools| tools.as_array()?.iter().map(parsed).collect());
+    match list.filter(|list: &Vec<Json>| list.iter().all(Json::is_object)) {
+        Some(list) => Ok((!list.is_empty()).then_some(Json::Array(list))),
+        None => Err(InvalidRow {
+            reason:
+                "\"tools\" is not a list of functions, so the chat template cannot describe them"
+                    .to_owned(),
+            hint: Some("give the objects that the chat template got, or remove the key".to_owned()),
+        }),
+    }
 }
 
 /// Text or messages.

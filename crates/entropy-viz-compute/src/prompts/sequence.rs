@@ -29,17 +29,21 @@ pub(super) fn split(
     columns: &mut Map<String, Json>,
 ) -> Result<SplitIds, InvalidRow> {
     let prompt = match (prompt, mask(keys, "prompt_mask")?) {
-        (Some(prompt), Some(mask)) if mask.values.len() == prompt.len() => {
+        (Some(prompt), Some(mask)) => {
+            require_length("prompt_mask", &mask, prompt.len())?;
             Some(kept(&prompt, &mask.values))
         }
         (prompt, _) => prompt,
     };
+    let attention = mask(keys, "attention_mask")?;
     let is_ids = |name: &&str| {
         let items = keys.get(*name).and_then(Json::as_array);
         items.is_some_and(|items| items.iter().all(Json::is_number))
     };
     let names: Vec<&str> = SEQUENCE_IDS.into_iter().filter(is_ids).collect();
-    let Some(name) = first_of(keys, &names) else { return Ok(SplitIds { prompt, response }) };
+    let Some(name) = first_of(keys, &names) else {
+        return without_padding(SplitIds { prompt, response }, attention, masks, columns);
+    };
     let mut ids = token_ids(keys, name)?.unwrap_or_default();
     if let (None, Some(response)) = (&prompt, &response) {
         // SGLang's `input_ids` are only the prompt.
@@ -47,24 +51,17 @@ pub(super) fn split(
         return Ok(SplitIds { prompt: Some(prompt), response: Some(response.clone()) });
     }
     if response.is_some() {
-        return Ok(SplitIds { prompt, response });
+        return without_padding(SplitIds { prompt, response }, attention, masks, columns);
     }
     let all = ids.len();
     let length = number(keys, &["input_lengths", "input_length", "seqlen"], all)?.unwrap_or(all);
     let mut is_token: Vec<bool> = (0..all).map(|at| at < length).collect();
-    if let Some(attention) = mask(keys, "attention_mask")?.filter(|mask| mask.values.len() == all) {
+    if let Some(attention) = attention {
+        require_length("attention_mask", &attention, all)?;
         is_token = is_token.iter().zip(attention.values).map(|(a, b)| *a && b).collect();
     }
     ids = kept(&ids, &is_token);
-    for mask in masks.iter_mut().filter(|mask| mask.values.len() == all) {
-        mask.values = kept(&mask.values, &is_token);
-    }
-    for items in columns.values_mut().filter_map(Json::as_array_mut) {
-        if items.len() == all {
-            let mut keep = is_token.iter();
-            items.retain(|_| keep.next() == Some(&true));
-        }
-    }
+    cut(&[&is_token], masks, columns);
     let all = ids.len();
     let known = prompt.as_ref().filter(|prompt| ids.starts_with(prompt)).map(Vec::len);
     let first = |mask: &TokenMask| {
@@ -79,6 +76,56 @@ pub(super) fn split(
     let Some(start) = start else { return Ok(SplitIds { prompt, response: None }) };
     let response = ids.split_off(start);
     Ok(SplitIds { prompt: Some(ids), response: Some(response) })
+}
+
+/// Removes padding by an attention mask of prompt and response, or of the prompt alone.
+fn without_padding(
+    ids: SplitIds,
+    attention: Option<TokenMask>,
+    masks: &mut [TokenMask],
+    columns: &mut Map<String, Json>,
+) -> Result<SplitIds, InvalidRow> {
+    let SplitIds { prompt: Some(prompt), response } = ids else { return Ok(ids) };
+    let Some(attention) = attention else {
+        return Ok(SplitIds { prompt: Some(prompt), response });
+    };
+    if attention.values.len() == prompt.len() {
+        let prompt = Some(kept(&prompt, &attention.values));
+        return Ok(SplitIds { prompt, response });
+    }
+    let response = response.unwrap_or_default();
+    require_length("attention_mask", &attention, prompt.len() + response.len())?;
+    let (of_prompt, of_response) = attention.values.split_at(prompt.len());
+    cut(&[&attention.values, of_response], masks, columns);
+    Ok(SplitIds {
+        prompt: Some(kept(&prompt, of_prompt)),
+        response: Some(kept(&response, of_response)),
+    })
+}
+
+/// Removes padding from masks and lists with one value per token: from each by the first of `are_tokens` with its
+/// length.
+fn cut(are_tokens: &[&[bool]], masks: &mut [TokenMask], columns: &mut Map<String, Json>) {
+    let of_length = |length: usize| are_tokens.iter().find(|tokens| tokens.len() == length);
+    for mask in masks {
+        if let Some(is_token) = of_length(mask.values.len()) {
+            mask.values = kept(&mask.values, is_token);
+        }
+    }
+    for items in columns.values_mut().filter_map(Json::as_array_mut) {
+        if let Some(is_token) = of_length(items.len()) {
+            let mut keep = is_token.iter();
+            items.retain(|_| keep.next() == Some(&true));
+        }
+    }
+}
+
+fn require_length(key: &str, mask: &TokenMask, tokens: usize) -> Result<(), InvalidRow> {
+    let values = mask.values.len();
+    match values == tokens {
+        true => Ok(()),
+        false => Err(format!("{key:?} has {values} values, but it has {tokens} token ids").into()),
+    }
 }
 
 fn kept<T: Copy>(values: &[T], keep: &[bool]) -> Vec<T> {

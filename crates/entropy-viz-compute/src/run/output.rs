@@ -207,6 +207,18 @@ fn check_names(args: &ComputeArgs, history: &Path) -> Result<(), CliError> {
         return Err(anyhow!("{} is given for two different files", twice[0].display()))
             .hint("give every output a different name, and not that of --prompts");
     }
+    // Another file in a directory of dumps would be read as one, or replace one.
+    let dumps = args.prompts.as_deref().filter(|path| path.is_dir()).map(absolute);
+    let inside = |file: &&PathBuf| {
+        dumps.as_ref().is_some_and(|dumps| *file != dumps && file.starts_with(dumps))
+    };
+    if let Some(output) = files.iter().find(inside) {
+        return Err(anyhow!(
+            "cannot write {}: it is in the directory of --prompts",
+            output.display()
+        ))
+        .hint("write it to another directory");
+    }
     Ok(())
 }
 
