@@ -34,8 +34,8 @@ A TorchScript file is a program: loading it runs its code. Load only files you t
 pub struct ComputeArgs {
     /// A checkpoint, or a run directory with several.
     ///
-    /// A checkpoint is a Hugging Face directory or a TorchScript file; a run directory contains global_step_N
-    /// or checkpoint-N directories.
+    /// A checkpoint is a Hugging Face directory or a TorchScript file; a run directory contains
+    /// global_step_N, checkpoint-N, step_N or the like, also deeper.
     #[arg(long, value_name = "PATH", required_unless_present = "self_test")]
     pub model: Option<PathBuf>,
     /// Prompts, with or without responses.

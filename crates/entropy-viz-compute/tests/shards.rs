@@ -29,7 +29,7 @@ fn pickled_weights_give_the_same_numbers() {
 }
 
 /// Makes verl's directory of one step: shards, with config and tokenizer in `huggingface`.
-fn copy_shards(case: &str, golden: &str, to: &Path) {
+pub(crate) fn copy_shards(case: &str, golden: &str, to: &Path) {
     copy_config(golden, &to.join("huggingface"));
     copy(&fixture("shards").join(case), to);
 }

@@ -14,10 +14,8 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
 use entropy_shell::CliError;
-use serde_json::Value;
 use tch::{Kind, Tensor};
 
-use super::config::read_json;
 use super::lora_config::LoraConfig;
 use super::tensor_file::TensorFile;
 
@@ -46,13 +44,6 @@ struct Factors {
 }
 
 impl LoraAdapter {
-    /// The name of the base model in `adapter_config.json`, for messages.
-    pub(super) fn base_model_name(directory: &Path) -> anyhow::Result<String> {
-        let value = read_json(&directory.join("adapter_config.json"))?;
-        let base = value.get("base_model_name_or_path").and_then(Value::as_str);
-        Ok(base.unwrap_or("an unnamed model").to_owned())
-    }
-
     pub(super) fn open(directory: &Path) -> Result<LoraAdapter, CliError> {
         let config = LoraConfig::read(directory)?;
         let file = TensorFile::open(&directory.join("adapter_model.safetensors"))?;

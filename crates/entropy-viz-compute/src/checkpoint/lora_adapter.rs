@@ -29,7 +29,7 @@ pub(super) fn find(path: &Path) -> Option<PathBuf> {
 /// those of a LoRA run hold the adapter too.
 pub(super) fn base_of(adapter: &Path) -> Option<Checkpoint> {
     let adapter = fs::canonicalize(adapter).ok().filter(|path| path.ends_with(NAME))?;
-    let base = without_adapter(adapter.parent()?, None).ok()?;
+    let base = without_adapter(adapter.parent()?, None).ok()??;
     let CheckpointKind::HuggingFace(files) = &base.kind else { return None };
     files.iter().all(|file| is_weights(file)).then_some(base)
 }

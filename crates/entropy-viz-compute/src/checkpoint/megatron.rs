@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use entropy_shell::CliError;
 
-/// For a path without a checkpoint that can be used: `failure`, or if it has one of Megatron's, how to convert it.
-pub(super) fn explain(path: &Path, failure: CliError) -> CliError {
+/// For a path without a checkpoint that can be used: if it has one of Megatron's, an error that says how to convert it.
+pub(super) fn explain(path: &Path) -> Option<CliError> {
     let place = |directory: &Path, hint: String| CliError {
         error: anyhow!(
             "cannot use {} as a model: it has Megatron's sharded weights",
@@ -22,25 +22,25 @@ pub(super) fn explain(path: &Path, failure: CliError) -> CliError {
     };
     if let Some(actor) = verl_actor(path) {
         let shown = actor.display();
-        return place(
+        return Some(place(
             &actor,
             format!(
                 "python3 -m verl.model_merger merge --backend megatron --local_dir {shown} --target_dir \
                  {shown}/huggingface (with --tie-word-embedding if config.json has tie_word_embeddings)"
             ),
-        );
+        ));
     }
     if let Some(iteration) = iteration(path) {
         let shown = iteration.display();
-        return place(
+        return Some(place(
             &iteration,
             format!(
                 "in slime: python3 tools/convert_torch_dist_to_hf.py --input-dir {shown} --output-dir {shown}-hf \
                  --origin-hf-dir MODEL; or train with --save-hf"
             ),
-        );
+        ));
     }
-    failure
+    None
 }
 
 /// The directory of verl's actor that the merger takes, at or around a path.
@@ -75,8 +75,7 @@ mod tests {
     use super::*;
 
     fn hint(path: &Path) -> Option<String> {
-        let failure = CliError { error: anyhow!("no checkpoint"), hint: None };
-        explain(path, failure).hint
+        explain(path)?.hint
     }
 
     #[test]

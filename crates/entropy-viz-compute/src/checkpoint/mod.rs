@@ -4,6 +4,7 @@
 //! Incomplete downloads and other directories that look like checkpoints are detected here by file names, before
 //! anything is loaded.
 
+mod base_model;
 pub(crate) mod config;
 mod dcp;
 mod deepspeed;
@@ -14,7 +15,9 @@ mod lora_config;
 mod lora_state;
 mod megatron;
 mod names;
+mod run_layout;
 mod source;
+mod step_name;
 mod tensor_file;
 mod torch_file;
 mod torch_source;
@@ -27,6 +30,8 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use entropy_shell::{CliError, WithHint};
 use serde_json::Value;
+
+pub(crate) use run_layout::{run_around, run_of};
 
 /// The format of a checkpoint.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,11 +59,25 @@ pub(crate) struct Checkpoint {
 pub(crate) enum ModelPath {
     /// A single checkpoint.
     Single(Checkpoint),
-    /// A run: its checkpoints sorted by step, and the steps that cannot be used, with the reason.
-    Run { checkpoints: Vec<Checkpoint>, unusable: Vec<(u64, CliError)> },
+    Run(Run),
+}
+
+/// The checkpoints of a run.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) directory: PathBuf,
+    /// Sorted by step.
+    pub(crate) checkpoints: Vec<Checkpoint>,
+    /// The steps that cannot be used, with the reason.
+    pub(crate) unusable: Vec<(u64, CliError)>,
+    /// Directories with a step that is used in another form.
+    pub(crate) other_forms: Vec<PathBuf>,
 }
 
 /// Finds the checkpoints under a path.
+///
+/// # Errors
+/// If there are none, or several runs.
 pub(crate) fn find(path: &Path) -> Result<ModelPath, CliError> {
     if !path.exists() {
         return Err(anyhow!(
@@ -67,62 +86,30 @@ pub(crate) fn find(path: &Path) -> Result<ModelPath, CliError> {
         ))
         .hint("--model is a local path; download checkpoints of a model hub first");
     }
-    let steps = if path.is_dir() { steps_below(path)? } else { Vec::new() };
-    if steps.is_empty() {
-        return single(path, step_of(path))
-            .map(ModelPath::Single)
-            .map_err(|failure| megatron::explain(path, failure));
-    }
-    let mut checkpoints = Vec::new();
-    let mut unusable = Vec::new();
-    for (step, directory) in steps {
-        match single(&directory, Some(step)) {
+    let layout = if path.is_dir() { run_layout::find(path)? } else { None };
+    let Some(layout) = layout else {
+        let checkpoint = single(path, run_layout::step_of(path));
+        return checkpoint.unwrap_or_else(|| Err(no_checkpoint(path))).map(ModelPath::Single);
+    };
+    let (mut checkpoints, mut unusable) = (Vec::new(), Vec::new());
+    for (step, checkpoint) in layout.steps {
+        match checkpoint {
             Ok(checkpoint) => checkpoints.push(checkpoint),
-            Err(failure) => unusable.push((step, megatron::explain(&directory, failure))),
+            Err(failure) => unusable.push((step, failure)),
         }
     }
-    Ok(ModelPath::Run { checkpoints, unusable })
+    let (directory, other_forms) = (layout.directory, layout.other_forms);
+    Ok(ModelPath::Run(Run { directory, checkpoints, unusable, other_forms }))
 }
 
-/// A path has its step in one of its last components: `global_step_40/actor/huggingface/lora_adapter`.
-const STEP_DEPTH: usize = 4;
-
-/// The step of a path: `global_step_40/actor/huggingface`, `checkpoint-40`.
-fn step_of(path: &Path) -> Option<u64> {
-    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    path.ancestors().take(STEP_DEPTH).find_map(step_named)
-}
-
-fn step_named(path: &Path) -> Option<u64> {
-    let name = path.file_name()?.to_str()?;
-    let number = name.strip_prefix("global_step_").or_else(|| name.strip_prefix("checkpoint-"))?;
-    number.parse().ok()
-}
-
-/// The directory that contains the `global_step_N` or `checkpoint-N` of a checkpoint, if there is one.
-pub(crate) fn run_of(path: &Path) -> Option<PathBuf> {
-    let path = fs::canonicalize(path).ok()?;
-    let step = path.ancestors().take(STEP_DEPTH).find(|path| step_named(path).is_some())?;
-    step.parent().map(Path::to_owned)
-}
-
-fn steps_below(directory: &Path) -> Result<Vec<(u64, PathBuf)>, CliError> {
-    let mut steps = Vec::new();
-    for path in entries(directory)? {
-        if let Some(step) = step_named(&path).filter(|_| path.is_dir()) {
-            steps.push((step, path));
-        }
+/// The error of a path without anything like a checkpoint.
+fn no_checkpoint(path: &Path) -> CliError {
+    CliError {
+        error: anyhow!("cannot use {} as a model: it contains no checkpoint", path.display()),
+        hint: Some(
+            "give a directory with config.json and *.safetensors, or a run with directories such as global_step_N, checkpoint-N or step_N".to_owned(),
+        ),
     }
-    steps.sort();
-    if let Some([(step, a), (_, b)]) = steps.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-        return Err(anyhow!(
-            "two directories have step {step}: {} and {}",
-            a.display(),
-            b.display()
-        ))
-        .hint("give one of them as --model");
-    }
-    Ok(steps)
 }
 
 fn entries(directory: &Path) -> Result<Vec<PathBuf>, CliError> {
@@ -137,24 +124,40 @@ fn entries(directory: &Path) -> Result<Vec<PathBuf>, CliError> {
 }
 
 /// The checkpoint in a directory, or in one of the subdirectories where trainers save it; if a trainer saved an
-/// adapter on top of it, the adapter.
-fn single(path: &Path, step: Option<u64>) -> Result<Checkpoint, CliError> {
-    let Some(adapter) = lora_adapter::find(path) else { return without_adapter(path, step) };
-    match without_adapter(path, step) {
-        Ok(checkpoint) if checkpoint.holds_adapter() => Ok(checkpoint),
-        _ => Ok(Checkpoint { path: adapter, step, kind: CheckpointKind::Lora }),
+/// adapter on top of it, the adapter. `None` if there is nothing like a checkpoint.
+fn single(path: &Path, step: Option<u64>) -> Option<Result<Checkpoint, CliError>> {
+    let checkpoint = match (lora_adapter::find(path), without_adapter(path, step)) {
+        (None, checkpoint) => checkpoint.transpose(),
+        (Some(_), Ok(Some(checkpoint))) if checkpoint.holds_adapter() => Some(Ok(checkpoint)),
+        (Some(path), _) => Some(Ok(Checkpoint { path, step, kind: CheckpointKind::Lora })),
+    };
+    match checkpoint {
+        Some(Ok(checkpoint)) => Some(Ok(checkpoint)),
+        other => megatron::explain(path).map(Err).or(other),
     }
 }
 
+/// Where trainers put a checkpoint in the directory of a step.
+const PLACES: [&str; 9] = [
+    "actor/model/huggingface", // verl with Megatron
+    "actor/huggingface",
+    "policy/huggingface",
+    "huggingface",
+    "actor",
+    "policy",
+    "policy/weights", // NeMo-RL
+    "actor_train",    // ROLL
+    "",
+];
+
 /// The checkpoint of [`single`], without an adapter on top of it.
-fn without_adapter(path: &Path, step: Option<u64>) -> Result<Checkpoint, CliError> {
+fn without_adapter(path: &Path, step: Option<u64>) -> Result<Option<Checkpoint>, CliError> {
     if path.is_file() {
         let kind = file_kind(path)?;
-        return Ok(Checkpoint { path: path.to_owned(), step, kind });
+        return Ok(Some(Checkpoint { path: path.to_owned(), step, kind }));
     }
-    let places = ["actor/huggingface", "policy/huggingface", "huggingface", "actor", "policy", ""];
     let places =
-        places.map(|place| if place.is_empty() { path.to_owned() } else { path.join(place) });
+        PLACES.map(|place| if place.is_empty() { path.to_owned() } else { path.join(place) });
     for directory in &places {
         for (marker, kind) in [
             ("adapter_config.json", CheckpointKind::Lora),
@@ -168,7 +171,7 @@ fn without_adapter(path: &Path, step: Option<u64>) -> Result<Checkpoint, CliErro
             } else {
                 CheckpointKind::HuggingFace(weights_in(directory)?)
             };
-            return Ok(Checkpoint { path: directory.clone(), step, kind });
+            return Ok(Some(Checkpoint { path: directory.clone(), step, kind }));
         }
     }
     for directory in &places {
@@ -178,7 +181,7 @@ fn without_adapter(path: &Path, step: Option<u64>) -> Result<Checkpoint, CliErro
         let shards = shards_in(directory)?;
         if !shards.is_empty() {
             let kind = CheckpointKind::HuggingFace(shards);
-            return Ok(Checkpoint { path: directory.clone(), step, kind });
+            return Ok(Some(Checkpoint { path: directory.clone(), step, kind }));
         }
         if entries(directory)?.iter().any(|path| is_weights(path)) {
             return Err(anyhow!(
@@ -190,9 +193,7 @@ fn without_adapter(path: &Path, step: Option<u64>) -> Result<Checkpoint, CliErro
             );
         }
     }
-    Err(anyhow!("cannot use {} as a model: it contains no checkpoint", path.display())).hint(
-        "give a directory with config.json and *.safetensors, or one that contains global_step_N or checkpoint-N",
-    )
+    Ok(None)
 }
 
 fn is_weights(path: &Path) -> bool {
@@ -255,7 +256,7 @@ fn shards_in(directory: &Path) -> Result<Vec<PathBuf>, CliError> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         name.starts_with("global_step") && path.is_dir()
     });
-    match inner.filter(|_| files.is_empty() && step_named(directory).is_some()) {
+    match inner.filter(|_| files.is_empty() && step_name::step_named(directory).is_some()) {
         Some(inner) => deepspeed::states_among(&self::entries(inner)?),
         None => Ok(files),
     }
@@ -330,24 +331,17 @@ impl Checkpoint {
         }
         let Some(base) = base else {
             if needs_config {
-                return Err(anyhow!(
-                    "cannot use {} alone: it has weights but no config.json",
-                    self.path.display()
-                ))
-                .hint("give the model that the run began with by --base-model DIR: its config.json and tokenizer are used, not its weights");
+                let path = base_model::of_run(&self.path)?;
+                return Ok(Checkpoint { path, ..self.clone() });
             }
-            if let Some(base) = lora_adapter::base_of(&self.path) {
-                return Ok(base);
-            }
-            let adapter = lora::LoraAdapter::base_model_name(&self.path)?;
-            return Err(anyhow!(
-                "cannot use {} alone: it is a LoRA adapter of {}",
-                self.path.display(),
-                adapter
-            ))
-            .hint("give its base model with --base-model DIR");
+            return match lora_adapter::base_of(&self.path) {
+                Some(base) => Ok(base),
+                None => base_model::of_adapter(&self.path),
+            };
         };
-        let base = without_adapter(base, None).map_err(|failure| CliError {
+        let given =
+            without_adapter(base, None).and_then(|found| found.ok_or_else(|| no_checkpoint(base)));
+        let base = given.map_err(|failure| CliError {
             error: failure.error.context("cannot use --base-model"),
             ..failure
         })?;

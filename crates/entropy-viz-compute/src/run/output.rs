@@ -39,7 +39,8 @@ impl RunOutputs {
         selection: &Selection,
     ) -> Result<RunOutputs, CliError> {
         let args = inputs.args;
-        let merged = args.output.clone().unwrap_or_else(|| default_output(model, selection.is_run));
+        let merged =
+            args.output.clone().unwrap_or_else(|| default_output(model, selection.run.as_deref()));
         check_names(args, &merged)?;
         let history = args.shard.map_or(merged.clone(), |shard| shard_path(&merged, shard));
         let outputs = [Some(&history), args.tokens_out.as_ref(), args.save_rollouts.as_ref()];
@@ -177,13 +178,16 @@ fn lock_outputs(terminal: &Terminal, paths: &[&PathBuf]) -> Result<Vec<OutputLoc
     Ok(locks)
 }
 
-/// The default path of the history.
-fn default_output(model: &Path, is_run: bool) -> PathBuf {
-    let run = if is_run { None } else { checkpoint::run_of(model) };
-    let named = run.or_else(|| fs::canonicalize(model).ok()).unwrap_or_else(|| model.to_owned());
+/// The default path of the history: in the directory of the run, or for a single checkpoint in the current directory.
+fn default_output(model: &Path, run: Option<&Path>) -> PathBuf {
+    let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let named = match run {
+        Some(run) => checkpoint::run_around(&real(run)),
+        None => checkpoint::run_of(model).unwrap_or_else(|| real(model)),
+    };
     let stem = if named.is_file() { named.file_stem() } else { named.file_name() };
     let file = format!("entropy_history_{}.json", stem.unwrap_or_default().to_string_lossy());
-    if is_run { model.join(file) } else { PathBuf::from(file) }
+    run.map_or_else(|| PathBuf::from(&file), |run| run.join(&file))
 }
 
 /// Checks the extensions of the output files, and that no file is used twice.

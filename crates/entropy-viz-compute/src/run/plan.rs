@@ -12,7 +12,7 @@ use tch::Device;
 use super::prompt_source::PromptSource;
 use crate::checkpoint::config::Config;
 use crate::checkpoint::weights::Weights;
-use crate::checkpoint::{self, Checkpoint, CheckpointKind, ModelPath};
+use crate::checkpoint::{self, Checkpoint, CheckpointKind, ModelPath, Run};
 use crate::encoder::PromptEncoder;
 use crate::history::RowDigests;
 use crate::model;
@@ -90,8 +90,8 @@ impl RunInputs<'_> {
 /// The checkpoints to compute.
 pub(super) struct Selection {
     pub(super) checkpoints: Vec<Checkpoint>,
-    /// Whether `--model` is a run directory, not a single checkpoint.
-    pub(super) is_run: bool,
+    /// The directory of the run; `None` for a single checkpoint.
+    pub(super) run: Option<PathBuf>,
     /// Number of selected checkpoints that cannot be used.
     pub(super) unusable: usize,
 }
@@ -103,14 +103,16 @@ impl Selection {
         args: &ComputeArgs,
         terminal: &Terminal,
     ) -> Result<Selection, CliError> {
-        let (found, unusable) = match checkpoint::find(path)? {
+        let Run { directory, checkpoints: found, unusable, other_forms } = match checkpoint::find(
+            path,
+        )? {
             ModelPath::Single(checkpoint) => {
                 if args.steps.is_some() || args.shard.is_some() {
                     return Err(anyhow!(
                         "--steps and --shard select checkpoints of a run, but {} is a single checkpoint",
                         path.display()
                     ))
-                    .hint("give the directory that contains global_step_N or checkpoint-N");
+                    .hint("give the directory of the run, with its global_step_N, checkpoint-N or step_N");
                 }
                 let step = args.step.or(checkpoint.step);
                 if step.is_none() {
@@ -119,10 +121,17 @@ impl Selection {
                     );
                 }
                 let checkpoints = vec![Checkpoint { step, ..checkpoint }];
-                return Ok(Selection { checkpoints, is_run: false, unusable: 0 });
+                return Ok(Selection { checkpoints, run: None, unusable: 0 });
             }
-            ModelPath::Run { checkpoints, unusable } => (checkpoints, unusable),
+            ModelPath::Run(run) => run,
         };
+        if directory != path {
+            terminal.info(&format!("using the run {}", directory.display()));
+        }
+        for other in &other_forms {
+            terminal
+                .verbose(|| format!("not using {}: its step has another form", other.display()));
+        }
         if args.step.is_some() {
             return Err(anyhow!(
                 "--step sets the step of a single checkpoint, but {} is a run",
@@ -155,7 +164,7 @@ impl Selection {
         }
         let (shard, shards) = args.shard.unwrap_or((1, 1));
         let checkpoints = selected.into_iter().skip(shard - 1).step_by(shards).collect();
-        Ok(Selection { checkpoints, is_run: true, unusable: unusable.len() })
+        Ok(Selection { checkpoints, run: Some(directory), unusable: unusable.len() })
     }
 }
 
