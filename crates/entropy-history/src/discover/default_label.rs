@@ -106,8 +106,8 @@ fn own_directory(path: &Path) -> Option<PathBuf> {
     own.map(Path::to_owned)
 }
 
-/// Distinct labels: equal `names` are told apart by the names of their files if these are in one directory,
-/// else by the directories before. `names` are the labels of single logs; a name that `is_given` is kept.
+/// Distinct labels: equal `names` are told apart by the names of their files if these are in one directory or are logs of
+/// one run directory, else by the directories before. `names` are the labels of single logs; a name that `is_given` is kept.
 pub fn distinct(
     names: Vec<String>,
     inputs: &[&Input],
@@ -116,7 +116,11 @@ pub fn distinct(
     let path = |i: usize| inputs[i].path().filter(|_| !is_given(i));
     let mut same_directory: BTreeMap<(&str, Option<&Path>), BTreeSet<&Path>> = BTreeMap::new();
     for (name, input) in names.iter().zip(inputs) {
-        let Some(path) = input.path() else { continue };
+        let is_stem = |path: &&Path| {
+            let file = path.file_name().unwrap_or_default().to_string_lossy();
+            file.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('.'))
+        };
+        let Some(path) = input.path().filter(is_stem) else { continue };
         same_directory.entry((name, path.parent())).or_default().insert(path);
     }
     let mut labels = Vec::new();
@@ -132,6 +136,19 @@ pub fn distinct(
             Some(file) => format!("{file}/{name}"),
             None => name.clone(),
         });
+    }
+    // A trainer's own log and a history beside it, such as one that `compute` wrote, are named after one directory.
+    let home = |i: usize| path(i)?.ancestors().nth(depths[i].max(1));
+    let mut of_home: BTreeMap<(String, &Path), Vec<usize>> = BTreeMap::new();
+    for i in duplicates(&labels) {
+        if let Some(home) = home(i) {
+            of_home.entry((labels[i].clone(), home)).or_default().push(i);
+        }
+    }
+    for i in of_home.into_values().filter(|logs| logs.len() > 1).flatten() {
+        if let Some(file) = path(i).and_then(Path::file_name) {
+            labels[i] = format!("{} ({})", labels[i], file.to_string_lossy());
+        }
     }
     for level in 1.. {
         let mut longer = false;
@@ -156,7 +173,11 @@ fn depth_of_name(name: &str, input: &Input) -> usize {
     let (directory, above) = match &input.directory {
         Some(directory) => (own_directory(directory), 0),
         None if has_shared_name(path) => (path.parent().and_then(own_directory), 1),
-        None => return 0,
+        // models/grpo/entropy_history_grpo.json: the directory has the name of the run, too.
+        None => {
+            let parent = path.parent().and_then(Path::file_name);
+            return usize::from(parent.is_some_and(|parent| parent == name));
+        }
     };
     let rest = name.strip_prefix(&default_label(input));
     let Some(directory) = directory
@@ -222,6 +243,20 @@ mod tests {
     #[test]
     fn equal_labels_in_one_directory_become_file_names() {
         assert_eq!(labels(&["a/e.json", "a/e.csv", "b/e.csv"]), ["e.json", "e.csv", "e"]);
+    }
+
+    #[test]
+    fn logs_of_one_run_directory_are_told_apart_by_their_files() {
+        let run = "models/grpo/";
+        let logs =
+            ["checkpoint-9/trainer_state.json", "entropy_history_grpo.json", "metrics.jsonl"];
+        let paths: Vec<String> = logs.iter().map(|log| format!("{run}{log}")).collect();
+        let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+        let expected = ["trainer_state.json", "entropy_history_grpo.json", "metrics.jsonl"];
+        assert_eq!(labels(&paths), expected.map(|file| format!("grpo ({file})")));
+        // Another run of the same name keeps its directory.
+        let other = ["models/grpo/entropy_history_grpo.json", "old/grpo/metrics.jsonl"];
+        assert_eq!(labels(&other), ["models/grpo", "old/grpo"]);
     }
 
     #[test]
