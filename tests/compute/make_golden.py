@@ -10,6 +10,7 @@ pyarrow 26.0.1. Fixed seeds; run again, it gives the same bytes. No network.
 
     pip install torch==2.11.0 transformers==5.23.0 peft==0.21.2 pyarrow==26.0.1
     python3 tests/compute/make_golden.py && python3 tests/compute/check_golden.py
+    python3 tests/compute/make_golden.py olmo2      # only this case
 """
 import json
 import logging
@@ -93,19 +94,44 @@ CASES = {
     "phi3-longrope": ("phi3", dict(tie_word_embeddings=True, max_position_embeddings=128, original_max_position_embeddings=32, rope_parameters={
         "rope_type": "longrope", "rope_theta": 10000.0, "short_factor": [1.0, 1.1, 1.3, 1.6], "long_factor": [1.2, 2.5, 5.0, 9.0],
         "original_max_position_embeddings": 32})),
+    "arcee": ("arcee", dict(tie_word_embeddings=False, attention_bias=True, mlp_bias=True)),
+    "ernie4_5": ("ernie4_5", dict(head_dim=8, tie_word_embeddings=True, use_bias=True)),
+    "exaone4": ("exaone4", dict(num_hidden_layers=4, head_dim=8, tie_word_embeddings=True, sliding_window=8, sliding_window_pattern=2)),
+    "gemma": ("gemma", dict(head_dim=12, hidden_act="gelu_pytorch_tanh", attention_bias=True)),
+    "gemma3_text": ("gemma3_text", dict(num_hidden_layers=3, head_dim=8, query_pre_attn_scalar=3, sliding_window=8, final_logit_softcapping=8.0,
+        layer_types=["sliding_attention", "sliding_attention", "full_attention"], rope_parameters={
+        "full_attention": {"rope_type": "linear", "rope_theta": 1e6, "factor": 8.0}, "sliding_attention": {"rope_type": "default", "rope_theta": 100.0}})),
+    "glm": ("glm", dict(head_dim=8, tie_word_embeddings=False)),
+    "glm4": ("glm4", dict(head_dim=16, tie_word_embeddings=True, attention_bias=True, rope_parameters=dict(ROPE, partial_rotary_factor=0.25))),
+    "granite": ("granite", dict(tie_word_embeddings=True, embedding_multiplier=3.0, attention_multiplier=0.2, residual_multiplier=0.4, logits_scaling=3.0)),
+    "internlm3": ("internlm3", dict(head_dim=8, tie_word_embeddings=False, attention_bias=True, mlp_bias=True)),
+    "ministral": ("ministral", dict(num_hidden_layers=3, head_dim=8, tie_word_embeddings=False, sliding_window=8,
+        layer_types=["sliding_attention", "full_attention", "sliding_attention"])),
+    "mixtral": ("mixtral", dict(head_dim=8, tie_word_embeddings=False, sliding_window=8, intermediate_size=12, num_local_experts=8, num_experts_per_tok=2)),
+    "olmo2": ("olmo2", dict(tie_word_embeddings=False, attention_bias=True)),
+    "olmo3": ("olmo3", dict(num_hidden_layers=4, tie_word_embeddings=False, sliding_window=8, rope_parameters={
+        "full_attention": {"rope_type": "yarn", "rope_theta": 1000.0, "factor": 4.0, "original_max_position_embeddings": 32},
+        "sliding_attention": {"rope_type": "default", "rope_theta": 500000.0}})),
+    "qwen2_moe": ("qwen2_moe", dict(EXPERTS, norm_topk_prob=True, shared_expert_intermediate_size=20, tie_word_embeddings=False)),
+    "seed_oss": ("seed_oss", dict(head_dim=8, tie_word_embeddings=False, attention_bias=True, attention_out_bias=True)),
+    "smollm3": ("smollm3", dict(num_hidden_layers=3, tie_word_embeddings=True, use_sliding_window=True, sliding_window=8, no_rope_layer_interval=2,
+        mlp_bias=True)),
 }
 
 # Adapters of the qwen2 case. rsLoRA scales by alpha / sqrt(r) where LoRA scales by alpha / r.
 ADAPTERS = {"lora": dict(use_rslora=False), "lora-rslora": dict(use_rslora=True)}
 
 # Seeds for cases whose first seed gave near-ties in float32 (greedy choice, routing), or a mean that a mistake does not change.
-SEEDS = {"qwen3": 1, "qwen3_moe": 2, "phi3-partial": 1, "lora": 1}
+SEEDS = {"qwen3": 1, "qwen3_moe": 2, "phi3-partial": 1, "lora": 1, "mixtral": 3, "qwen2_moe": 2}
 
 
 def main():
     torch.set_num_threads(1)
     quieten()
     FIXTURES.mkdir(parents=True, exist_ok=True)
+    if sys.argv[1:]:
+        make_only(sys.argv[1:])
+        return
     for name in CASES:
         save_checkpoint(name)
     for name in ADAPTERS:
@@ -118,6 +144,14 @@ def main():
     torchscript_module.make(FIXTURES / "torchscript", rollouts)
     chat_cases.make(FIXTURES / "chat.json", make_tokenizer("qwen2").backend_tokenizer)
     prompt_files.make(FIXTURES / "prompts")
+
+
+def make_only(names):
+    """Makes these cases anew, with the responses there are."""
+    rollouts = [json.loads(line) for line in (FIXTURES / "rollouts.jsonl").read_text(encoding="utf-8").splitlines()]
+    for name in names:
+        save_checkpoint(name)
+        write_json(FIXTURES / name / "golden.json", golden(name, rollouts))
 
 
 def quieten():
@@ -187,7 +221,7 @@ def seeded(name):
 
 def draw(name, noise, config):
     if "norm" in name:
-        return 0.3 * noise if config.model_type == "gemma2" else 1 + 0.3 * noise
+        return 0.3 * noise if config.model_type.startswith("gemma") else 1 + 0.3 * noise
     if name.endswith("bias"):
         return 0.3 * noise
     if "embed_tokens" in name or "lm_head" in name:
@@ -198,19 +232,26 @@ def draw(name, noise, config):
 
 def transformers_4_config(config):
     """The config in the format of transformers 4, which most published checkpoints have."""
-    older = {key: value for key, value in config.items() if key not in ("dtype", "layer_types", "rope_parameters")}
+    new = ["dtype", "rope_parameters"]
+    if config["model_type"] in ("gemma2", "qwen2", "qwen3", "smollm3"):
+        new.append("layer_types")  # follows from other keys
+    older = {key: value for key, value in config.items() if key not in new}
     older["torch_dtype"] = config["dtype"]
     older["transformers_version"] = "4.51.3"
     if "num_local_experts" in older:
         older["num_experts"] = older.pop("num_local_experts")
     rope = dict(config["rope_parameters"])
+    by_layer = "sliding_attention" in rope
+    if by_layer:
+        older["rope_local_base_freq"] = rope["sliding_attention"]["rope_theta"]
+        rope = dict(rope["full_attention"])
     older["rope_theta"] = rope.pop("rope_theta")
     if "partial_rotary_factor" in rope:
         older["partial_rotary_factor"] = rope.pop("partial_rotary_factor")
     kind = rope.pop("rope_type")
     older["rope_scaling"] = None
     if kind != "default":
-        older["rope_scaling"] = {"rope_type" if kind == "llama3" else "type": kind, **rope}
+        older["rope_scaling"] = {"rope_type" if kind == "llama3" or by_layer else "type": kind, **rope}
     if kind == "longrope":
         older["original_max_position_embeddings"] = older["rope_scaling"].pop("original_max_position_embeddings")
     return older
@@ -245,7 +286,7 @@ def load(name, attention="eager", config=None, **overrides):
     """The model of a case in float32, its adapter applied; `overrides` change its config."""
     base = "qwen2" if name in ADAPTERS else name
     options = dict(dtype=torch.float32, attn_implementation=attention, **overrides)
-    if "moe" in name:
+    if "moe" in name or name == "mixtral":
         options["experts_implementation"] = "eager"
     if config is not None:
         options["config"] = config

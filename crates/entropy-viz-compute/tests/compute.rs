@@ -158,10 +158,26 @@ pub(crate) fn assert_greedy_matches_golden(name: &str, golden: &Value, flags: &[
     }
 }
 
+/// The values of `model_type` that compute names as supported.
+fn supported_families() -> Vec<String> {
+    let tmp = temp_dir();
+    copy(&model("qwen2"), &tmp.path().join("unknown"));
+    let config = tmp.path().join("unknown/config.json");
+    let mut value = read(&config);
+    value["model_type"] = json!("no family");
+    fs::write(&config, value.to_string()).unwrap();
+    let given = rollouts();
+    let output = compute(tmp.path(), &["--model", "unknown", "--prompts", text(&given)]);
+    let said = stderr(&output);
+    let (_, list) = said.split_once("); ").unwrap();
+    let (list, _) = list.split_once(" are").unwrap();
+    list.split(", ").map(str::to_owned).collect()
+}
+
 /// Covers every architecture and variant in the fixtures.
 #[test]
 fn every_checkpoint_matches_transformers() {
-    let mut types = Vec::new();
+    let mut types: Vec<String> = Vec::new();
     for entry in fs::read_dir(fixture("compute")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         let golden = model(&name).join("golden.json");
@@ -180,12 +196,22 @@ fn every_checkpoint_matches_transformers() {
     }
     types.sort();
     types.dedup();
-    assert_eq!(types, ["gemma2", "llama", "mistral", "phi3", "qwen2", "qwen3", "qwen3_moe"]);
+    assert_eq!(types, supported_families());
 }
 
 #[test]
 fn transformers_4_configs_give_the_same_numbers() {
-    for name in ["llama", "phi3-longrope", "gemma2", "qwen3_moe"] {
+    for name in [
+        "llama",
+        "phi3-longrope",
+        "gemma2",
+        "qwen3_moe",
+        "gemma3_text",
+        "olmo3",
+        "glm4",
+        "smollm3",
+        "exaone4",
+    ] {
         let tmp = temp_dir();
         let old = tmp.path().join("old");
         copy(&model(name), &old);

@@ -11,7 +11,7 @@ use tch::{Device, Kind, TchError, Tensor};
 use super::layer::{Linear, Norm};
 use super::packed::Packed;
 use super::rope::RotaryTable;
-use super::spec::{AttentionSpec, Spec};
+use super::spec::{AttentionSpec, QkNorm, RopePairs, Spec};
 use crate::checkpoint::weights::{TensorOptions, Weights};
 
 /// Size of the score tensor of one block of queries, in numbers: 128 MiB of f32.
@@ -169,12 +169,16 @@ impl Attention {
                 .to_vec(),
         };
         let output = [(format!("{at}.o_proj"), spec.hidden)];
-        let load_norm = |weights: &mut Weights, name: &str| {
-            Norm::load(weights, &format!("{at}.{name}.weight"), attention.head_dim, spec, options)
+        let mut load_norm = |name: &str, size: i64| {
+            Norm::load(weights, &format!("{at}.{name}.weight"), size, spec, options)
         };
-        let qk_norms = match attention.qk_norm {
-            true => Some((load_norm(weights, "q_norm")?, load_norm(weights, "k_norm")?)),
-            false => None,
+        let sizes = attention.qk_norm.map(|norm| match norm {
+            QkNorm::Head => (attention.head_dim, attention.head_dim),
+            QkNorm::Width => (q_size, kv_size),
+        });
+        let qk_norms = match sizes {
+            Some((q, k)) => Some((load_norm("q_norm", q)?, load_norm("k_norm", k)?)),
+            None => None,
         };
         Ok(Attention {
             qkv: Linear::load(weights, &qkv, spec.hidden, attention.bias, options)?,
@@ -188,28 +192,48 @@ impl Attention {
     fn project(
         &self,
         x: &Tensor,
-        table: &RotaryTable,
+        table: Option<&RotaryTable>,
     ) -> Result<(Tensor, Tensor, Tensor), TchError> {
         let AttentionSpec { heads, kv_heads, head_dim, .. } = self.spec;
         let qkv = self.qkv.forward(x)?.f_view([-1, heads + 2 * kv_heads, head_dim])?;
         let values = qkv.f_narrow(1, heads + kv_heads, kv_heads)?;
         if let Some((q_norm, k_norm)) = &self.qk_norms {
-            let queries = q_norm.forward(&qkv.f_narrow(1, 0, heads)?)?;
-            let keys = k_norm.forward(&qkv.f_narrow(1, heads, kv_heads)?)?;
+            let normed = |norm: &Norm, start: i64, heads: i64| {
+                let x = qkv.f_narrow(1, start, heads)?;
+                match self.spec.qk_norm {
+                    Some(QkNorm::Width) => {
+                        norm.forward(&x.f_reshape([-1, heads * head_dim])?)?.f_view_as(&x)
+                    }
+                    _ => norm.forward(&x),
+                }
+            };
+            let queries = normed(q_norm, 0, heads)?;
+            let keys = normed(k_norm, heads, kv_heads)?;
             return Ok((self.rotate(&queries, table)?, self.rotate(&keys, table)?, values));
         }
         let both = self.rotate(&qkv.f_narrow(1, 0, heads + kv_heads)?, table)?;
         Ok((both.f_narrow(1, 0, heads)?, both.f_narrow(1, heads, kv_heads)?, values))
     }
 
-    /// Rotary embedding: rotates pairs of one number of the first and one of the second half of each head.
-    fn rotate(&self, x: &Tensor, table: &RotaryTable) -> Result<Tensor, TchError> {
+    /// Rotary embedding of the pairs of numbers of each head; without a table, none.
+    fn rotate(&self, x: &Tensor, table: Option<&RotaryTable>) -> Result<Tensor, TchError> {
+        let Some(table) = table else { return Ok(x.shallow_clone()) };
         let (dim, half) = (self.spec.rope.dim, self.spec.rope.dim / 2);
-        let (a, b) = (x.f_narrow(2, 0, half)?, x.f_narrow(2, half, half)?);
-        let mut parts = vec![
+        let (a, b) = match self.spec.rope_pairs {
+            RopePairs::Halves => (x.f_narrow(2, 0, half)?, x.f_narrow(2, half, half)?),
+            RopePairs::Neighbours => {
+                let every_second = |first| x.f_slice(2, first, dim, 2);
+                (every_second(0)?, every_second(1)?)
+            }
+        };
+        let rotated = [
             a.f_mul(&table.cos)?.f_sub(&b.f_mul(&table.sin)?)?,
             b.f_mul(&table.cos)?.f_add(&a.f_mul(&table.sin)?)?,
         ];
+        let mut parts = match self.spec.rope_pairs {
+            RopePairs::Halves => Vec::from(rotated),
+            RopePairs::Neighbours => vec![Tensor::f_stack(&rotated, 3)?.f_flatten(2, 3)?],
+        };
         if dim < self.spec.head_dim {
             parts.push(x.f_narrow(2, dim, self.spec.head_dim - dim)?);
         }
@@ -222,7 +246,7 @@ impl Attention {
         &self,
         x: &Tensor,
         packed: &Packed,
-        table: &RotaryTable,
+        table: Option<&RotaryTable>,
         window: Option<i64>,
         masks: &mut MaskCache,
         mut cache: Option<(&mut LayerKv, &[i64])>,
@@ -344,7 +368,7 @@ impl Attention {
     pub(super) fn step(
         &self,
         x: &Tensor,
-        table: &RotaryTable,
+        table: Option<&RotaryTable>,
         step: &mut DecodeStep,
         window: Option<i64>,
         layer_kv: &mut LayerKv,

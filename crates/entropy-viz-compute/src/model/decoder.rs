@@ -11,7 +11,8 @@ use super::decode_matmul;
 use super::layer::{Linear, Mlp, Norm};
 use super::moe::Experts;
 use super::packed::Packed;
-use super::spec::Spec;
+use super::rope::{Rope, RotaryTable};
+use super::spec::{Rotation, Spec};
 use crate::checkpoint::weights::{TensorOptions, Weights};
 
 /// A decoder with its weights.
@@ -25,18 +26,20 @@ pub(crate) struct Decoder {
 }
 
 struct Layer {
-    attention_norm: Norm,
+    before_attention: Option<Norm>,
     attention: Attention,
-    post_attention_norm: Option<Norm>,
-    feed_forward_norm: Norm,
+    after_attention: Option<Norm>,
+    before_feed_forward: Option<Norm>,
     feed_forward: FeedForward,
-    post_feed_forward_norm: Option<Norm>,
+    after_feed_forward: Option<Norm>,
     window: Option<i64>,
+    rotation: Rotation,
+    residual_scale: Option<f64>,
 }
 
 enum FeedForward {
     Mlp(Mlp),
-    Experts(Experts),
+    Experts(Box<Experts>),
 }
 
 impl Decoder {
@@ -53,30 +56,32 @@ impl Decoder {
         let mut layers = Vec::new();
         for i in 0..spec.layers {
             let at = |name: &str| format!("model.layers.{i}.{name}");
-            let post_attention = at("post_attention_layernorm.weight");
-            let (post_attention_norm, feed_forward_norm, post_feed_forward_norm) =
-                match spec.post_norms {
-                    false => (None, post_attention, None),
-                    true => (
-                        Some(norm_of(w, post_attention)?),
-                        at("pre_feedforward_layernorm.weight"),
-                        Some(norm_of(w, at("post_feedforward_layernorm.weight"))?),
-                    ),
-                };
+            let optional = |w: &mut Weights, name: Option<&str>| {
+                name.map(|name| norm_of(w, at(&format!("{name}.weight")))).transpose()
+            };
+            let names = spec.layer_norms;
             let experts = spec.experts.as_ref().filter(|experts| experts.layers[i as usize]);
             layers.push(Layer {
-                attention_norm: norm_of(w, at("input_layernorm.weight"))?,
+                before_attention: optional(w, names.before_attention)?,
                 attention: Attention::load(w, &at("self_attn"), &spec, options)?,
-                post_attention_norm,
-                feed_forward_norm: norm_of(w, feed_forward_norm)?,
+                after_attention: optional(w, names.after_attention)?,
+                before_feed_forward: optional(w, names.before_feed_forward)?,
                 feed_forward: match experts {
                     Some(experts) => {
-                        FeedForward::Experts(Experts::load(w, &at("mlp"), experts, &spec, options)?)
+                        let at = at(experts.names.module);
+                        FeedForward::Experts(Box::new(Experts::load(
+                            w, &at, experts, &spec, options,
+                        )?))
                     }
-                    None => FeedForward::Mlp(Mlp::load(w, &at("mlp"), &spec, options)?),
+                    None => {
+                        let wide = spec.intermediate;
+                        FeedForward::Mlp(Mlp::load(w, &at("mlp"), wide, &spec, options)?)
+                    }
                 },
-                post_feed_forward_norm,
+                after_feed_forward: optional(w, names.after_feed_forward)?,
                 window: spec.attention.windows[i as usize],
+                rotation: spec.attention.rotations[i as usize],
+                residual_scale: spec.residual_scale,
             });
         }
         let norm = norm_of(w, "model.norm.weight".to_owned())?;
@@ -119,17 +124,16 @@ impl Decoder {
         mut cache: Option<(&mut KvCache, &[i64])>,
     ) -> Result<Tensor, TchError> {
         let (positions, lengths) = packed.positions();
-        let table = self.spec.attention.rope.table(&positions, &lengths, self.options.device)?;
-        let table = table.to_kind(self.options.kind)?;
+        let tables = self.rotary_tables(&positions, &lengths)?;
         let mut masks = MaskCache::default();
         let mut hidden = self.embed(&packed.ids)?;
         for (i, layer) in self.layers.iter().enumerate() {
             let layer_cache = cache.as_mut().map(|(cache, slots)| (&mut cache.layers[i], *slots));
-            let normed = layer.attention_norm.forward(&hidden)?;
+            let normed = norm_or_same(layer.before_attention.as_ref(), &hidden)?;
             let attended = layer.attention.forward(
                 &normed,
                 packed,
-                &table,
+                tables.of(layer.rotation),
                 layer.window,
                 &mut masks,
                 layer_cache,
@@ -166,22 +170,36 @@ impl Decoder {
         lengths: &[i64],
         cache: &mut KvCache,
     ) -> Result<Tensor, TchError> {
-        let table = self.spec.attention.rope.table(positions, lengths, self.options.device)?;
-        let table = table.to_kind(self.options.kind)?;
+        let tables = self.rotary_tables(positions, lengths)?;
         let mut step = DecodeStep::new(positions, cache.capacity, self.options)?;
         let mut hidden = self.embed(ids)?;
         for (layer, layer_kv) in self.layers.iter().zip(&mut cache.layers) {
-            let normed = layer.attention_norm.forward(&hidden)?;
+            let normed = norm_or_same(layer.before_attention.as_ref(), &hidden)?;
+            let table = tables.of(layer.rotation);
             let attended =
-                layer.attention.step(&normed, &table, &mut step, layer.window, layer_kv)?;
+                layer.attention.step(&normed, table, &mut step, layer.window, layer_kv)?;
             hidden = layer.after_attention(hidden, attended)?;
         }
         self.norm.forward(&hidden)
     }
 
+    /// Cosines and sines of the layers; see [`Rope::table`].
+    fn rotary_tables(&self, positions: &[i64], lengths: &[i64]) -> Result<Tables, TchError> {
+        let table = |rope: &Rope| {
+            rope.table(positions, lengths, self.options.device)?.to_kind(self.options.kind)
+        };
+        let attention = &self.spec.attention;
+        let local = attention.local_rope.as_ref().map(table).transpose()?;
+        Ok(Tables { main: table(&attention.rope)?, local })
+    }
+
     /// The logits of hidden states.
     pub(crate) fn head(&self, hidden: &Tensor) -> Result<Tensor, TchError> {
         let logits = self.head.forward(hidden)?;
+        let logits = match self.spec.logits_divisor {
+            None => logits,
+            Some(divisor) => logits.f_div_scalar(divisor)?,
+        };
         match self.spec.softcap {
             None => Ok(logits),
             Some(cap) => (logits.f_div_scalar(cap)?.f_tanh()?).f_mul_scalar(cap),
@@ -225,23 +243,44 @@ fn embedding_and_head(
     Ok((embedding, Linear::of(head, None)))
 }
 
+/// The rotary tables of a forward pass.
+struct Tables {
+    main: RotaryTable,
+    local: Option<RotaryTable>,
+}
+
+impl Tables {
+    fn of(&self, rotation: Rotation) -> Option<&RotaryTable> {
+        match rotation {
+            Rotation::None => None,
+            Rotation::Main => Some(&self.main),
+            Rotation::Local => self.local.as_ref(),
+        }
+    }
+}
+
+fn norm_or_same(norm: Option<&Norm>, x: &Tensor) -> Result<Tensor, TchError> {
+    norm.map_or_else(|| Ok(x.shallow_clone()), |norm| norm.forward(x))
+}
+
 impl Layer {
     /// The part of the layer after attention: residual connections, norms and feed-forward.
     fn after_attention(&self, hidden: Tensor, attended: Tensor) -> Result<Tensor, TchError> {
-        let attended = match &self.post_attention_norm {
-            Some(norm) => norm.forward(&attended)?,
-            None => attended,
-        };
-        let hidden = hidden.f_add(&attended)?;
-        let normed = self.feed_forward_norm.forward(&hidden)?;
+        let attended = norm_or_same(self.after_attention.as_ref(), &attended)?;
+        let hidden = self.add(&hidden, &attended)?;
+        let normed = norm_or_same(self.before_feed_forward.as_ref(), &hidden)?;
         let fed = match &self.feed_forward {
             FeedForward::Mlp(mlp) => mlp.forward(&normed)?,
             FeedForward::Experts(experts) => experts.forward(&normed)?,
         };
-        let fed = match &self.post_feed_forward_norm {
-            Some(norm) => norm.forward(&fed)?,
-            None => fed,
-        };
-        hidden.f_add(&fed)
+        let fed = norm_or_same(self.after_feed_forward.as_ref(), &fed)?;
+        self.add(&hidden, &fed)
+    }
+
+    fn add(&self, residual: &Tensor, change: &Tensor) -> Result<Tensor, TchError> {
+        match self.residual_scale {
+            None => residual.f_add(change),
+            Some(scale) => residual.f_add(&change.f_mul_scalar(scale)?),
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use tch::{Kind, TchError, Tensor};
 
-use super::spec::{Activation, NormKind, Spec};
+use super::spec::{Activation, MlpKind, NormKind, Spec};
 use crate::checkpoint::weights::{TensorOptions, Weights};
 
 /// The number type in which norms with a unit offset are computed.
@@ -88,54 +88,70 @@ impl Norm {
 }
 
 impl Activation {
+    fn apply(self, x: &Tensor) -> Result<Tensor, TchError> {
+        match self {
+            Activation::Silu => x.f_silu(),
+            Activation::Gelu => x.f_gelu("none"),
+            Activation::GeluTanh => x.f_gelu("tanh"),
+            Activation::SquaredRelu => x.f_relu()?.f_square_(),
+        }
+    }
+
     /// activation(gate) ⊙ up; `both` has the columns of gate followed by those of up.
     pub(super) fn gated(self, both: &Tensor) -> Result<Tensor, TchError> {
         let width = both.size()[1] / 2;
         let (gate, up) = (both.f_narrow(1, 0, width)?, both.f_narrow(1, width, width)?);
-        let mut gate = match self {
-            Activation::Silu => gate.f_silu()?,
-            Activation::Gelu => gate.f_gelu("none")?,
-            Activation::GeluTanh => gate.f_gelu("tanh")?,
-        };
-        gate.f_mul_(&up)
+        self.apply(&gate)?.f_mul_(&up)
     }
 }
 
 /// Maximum tokens per MLP call: more would need more memory without being faster.
 const MLP_CHUNK: i64 = 4096;
 
-/// Gated MLP: W_down·(activation(W_gate·x) ⊙ W_up·x).
+/// Gated MLP, W_down·(activation(W_gate·x) ⊙ W_up·x), or plain MLP, W_down·activation(W_up·x).
 #[derive(Debug)]
 pub(super) struct Mlp {
-    gate_up: Linear,
+    /// Gate and up, or only up.
+    up: Linear,
     down: Linear,
     activation: Activation,
+    kind: MlpKind,
 }
 
 impl Mlp {
     pub(super) fn load(
         weights: &mut Weights,
         at: &str,
+        wide: i64,
         spec: &Spec,
         options: TensorOptions,
     ) -> anyhow::Result<Mlp> {
-        let (wide, bias) = (spec.intermediate, spec.mlp_bias);
-        let gate_up = match spec.fused_gate_up {
-            true => vec![(format!("{at}.gate_up_proj"), 2 * wide)],
-            false => vec![(format!("{at}.gate_proj"), wide), (format!("{at}.up_proj"), wide)],
+        let bias = spec.mlp_bias;
+        let up = match spec.mlp {
+            MlpKind::Gated => {
+                vec![(format!("{at}.gate_proj"), wide), (format!("{at}.up_proj"), wide)]
+            }
+            MlpKind::GatedInOne => vec![(format!("{at}.gate_up_proj"), 2 * wide)],
+            MlpKind::Plain => vec![(format!("{at}.up_proj"), wide)],
         };
         let down = [(format!("{at}.down_proj"), spec.hidden)];
         Ok(Mlp {
-            gate_up: Linear::load(weights, &gate_up, spec.hidden, bias, options)?,
+            up: Linear::load(weights, &up, spec.hidden, bias, options)?,
             down: Linear::load(weights, &down, wide, bias, options)?,
             activation: spec.activation,
+            kind: spec.mlp,
         })
     }
 
     /// `x` and the result are tokens × hidden.
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        let once =
-            |x: &Tensor| self.down.forward(&self.activation.gated(&self.gate_up.forward(x)?)?);
+        let once = |x: &Tensor| {
+            let up = self.up.forward(x)?;
+            self.down.forward(&match self.kind {
+                MlpKind::Gated | MlpKind::GatedInOne => self.activation.gated(&up)?,
+                MlpKind::Plain => self.activation.apply(&up)?,
+            })
+        };
         if x.size()[0] <= MLP_CHUNK {
             return once(x);
         }

@@ -3,21 +3,37 @@
 //! [`decoder`] is common to all architectures. Each architecture has a file that reads config.json into a [`Spec`];
 //! `ARCHITECTURES` lists them.
 
+mod arcee;
 pub(crate) mod attention;
 #[cfg(target_arch = "x86_64")]
 mod decode_matmul;
 pub(crate) mod decoder;
+mod ernie4_5;
+mod exaone4;
+mod gemma;
 mod gemma2;
+mod gemma3_text;
+mod glm;
+mod glm4;
+mod granite;
+mod internlm3;
 mod layer;
 mod llama;
+mod ministral;
 mod mistral;
+mod mixtral;
 mod moe;
+mod olmo2;
+mod olmo3;
 pub(crate) mod packed;
 mod phi3;
 mod qwen2;
+mod qwen2_moe;
 mod qwen3;
 mod qwen3_moe;
 mod rope;
+mod seed_oss;
+mod smollm3;
 pub(crate) mod spec;
 pub(crate) mod torchscript;
 
@@ -32,13 +48,29 @@ use spec::{Architecture, Spec};
 use torchscript::TorchScript;
 
 const ARCHITECTURES: &[Architecture] = &[
+    arcee::ARCHITECTURE,
+    ernie4_5::ARCHITECTURE,
+    exaone4::ARCHITECTURE,
+    gemma::ARCHITECTURE,
     gemma2::ARCHITECTURE,
+    gemma3_text::ARCHITECTURE,
+    glm::ARCHITECTURE,
+    glm4::ARCHITECTURE,
+    granite::ARCHITECTURE,
+    internlm3::ARCHITECTURE,
     llama::ARCHITECTURE,
+    ministral::ARCHITECTURE,
     mistral::ARCHITECTURE,
+    mixtral::ARCHITECTURE,
+    olmo2::ARCHITECTURE,
+    olmo3::ARCHITECTURE,
     phi3::ARCHITECTURE,
     qwen2::ARCHITECTURE,
+    qwen2_moe::ARCHITECTURE,
     qwen3::ARCHITECTURE,
     qwen3_moe::ARCHITECTURE,
+    seed_oss::ARCHITECTURE,
+    smollm3::ARCHITECTURE,
 ];
 
 /// Reads the architecture of a model from config.json.
@@ -48,10 +80,14 @@ const ARCHITECTURES: &[Architecture] = &[
 pub(crate) fn spec(config: &Config) -> anyhow::Result<Spec> {
     let model_type = config.string("model_type")?;
     let Some(architecture) = ARCHITECTURES.iter().find(|a| a.model_type == model_type) else {
+        let supported = ARCHITECTURES.iter().map(|architecture| architecture.model_type);
+        let likeness = |name: &str| strsim::jaro_winkler(name, model_type);
+        let nearest = supported.clone().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
         bail!(
-            "{}: model_type {model_type:?} is not supported; {} are",
+            "{}: model_type {model_type:?} is not supported (the nearest name is {}); {} are",
             config.path().display(),
-            ARCHITECTURES.iter().map(|a| a.model_type).collect::<Vec<_>>().join(", ")
+            nearest.unwrap_or_default(),
+            supported.collect::<Vec<_>>().join(", ")
         );
     };
     config.refuse("quantization_config", |_| false)?;

@@ -5,13 +5,15 @@
 
 use tch::{Kind, TchError, Tensor};
 
-use super::layer::Linear;
+use super::layer::{Linear, Mlp};
 use super::spec::{Activation, ExpertSpec, Spec};
 use crate::checkpoint::weights::{TensorOptions, Weights};
 
 /// The experts of one layer and their router.
 pub(super) struct Experts {
     router: Linear,
+    /// An MLP that takes every token, and its gate.
+    shared: Option<(Mlp, Linear)>,
     gate_up: Tensor, // experts × 2·intermediate × hidden
     down: Tensor,    // experts × hidden × intermediate
     spec: ExpertSpec,
@@ -29,6 +31,15 @@ impl Experts {
         let ExpertSpec { count, intermediate: wide, .. } = *experts;
         let router =
             Linear::load(weights, &[(format!("{at}.gate"), count)], spec.hidden, false, options)?;
+        let shared = match experts.shared {
+            None => None,
+            Some(width) => {
+                let gate = [(format!("{at}.shared_expert_gate"), 1)];
+                let gate = Linear::load(weights, &gate, spec.hidden, false, options)?;
+                let at = format!("{at}.shared_expert");
+                Some((Mlp::load(weights, &at, width, spec, options)?, gate))
+            }
+        };
         let at = format!("{at}.experts");
         let shapes = [[count, 2 * wide, spec.hidden], [count, spec.hidden, wide]];
         let changes = [
@@ -46,7 +57,14 @@ impl Experts {
         };
         let [gate_up_change, down_change] = changes;
         let (gate_up, down) = (merge(gate_up, gate_up_change)?, merge(down, down_change)?);
-        Ok(Experts { router, gate_up, down, spec: experts.clone(), activation: spec.activation })
+        Ok(Experts {
+            router,
+            shared,
+            gate_up,
+            down,
+            spec: experts.clone(),
+            activation: spec.activation,
+        })
     }
 
     /// `x` and the result are tokens × hidden.
@@ -88,7 +106,13 @@ impl Experts {
             experts_per_token,
             -1,
         ])?;
-        done.f_mul(&router_weights)?.f_sum_dim_intlist(1, false, None::<Kind>)
+        let chosen = done.f_mul(&router_weights)?.f_sum_dim_intlist(1, false, None::<Kind>)?;
+        match &self.shared {
+            None => Ok(chosen),
+            Some((mlp, gate)) => {
+                chosen.f_add(&mlp.forward(x)?.f_mul(&gate.forward(x)?.f_sigmoid()?)?)
+            }
+        }
     }
 }
 
@@ -108,11 +132,12 @@ fn stacked(
         let down = weights.take(&format!("{at}.down_proj"), &[count, hidden, wide], options)?;
         return Ok([gate_up, down]);
     }
-    let part = |i: i64, name: &str| format!("{at}.{i}.{name}_proj.weight");
+    let names = experts.names;
+    let part = |i: i64, name: &str| format!("{at}.{i}.{name}.weight");
     // The last one first: the number of experts is that of config.json, and may be absurd.
-    weights.require(&part(count - 1, "down"))?;
-    let gate_up = (0..count).flat_map(|i| [(part(i, "gate"), wide), (part(i, "up"), wide)]);
-    let down = (0..count).map(|i| (part(i, "down"), hidden));
+    weights.require(&part(count - 1, names.down))?;
+    let gate_up = (0..count).flat_map(|i| [(part(i, names.gate), wide), (part(i, names.up), wide)]);
+    let down = (0..count).map(|i| (part(i, names.down), hidden));
     let gate_up = weights.stack(&gate_up.collect::<Vec<_>>(), &[hidden], options)?;
     let down = weights.stack(&down.collect::<Vec<_>>(), &[wide], options)?;
     Ok([gate_up.f_view([count, 2 * wide, hidden])?, down.f_view([count, hidden, wide])?])

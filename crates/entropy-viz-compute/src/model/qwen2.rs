@@ -1,12 +1,12 @@
 //! Qwen2 and Qwen2.5 (`Qwen2ForCausalLM`): biases of q, k and v; optionally a sliding window in the upper layers.
 
-use super::spec::{Architecture, Spec, windows};
+use super::spec::{Architecture, Defaults, Spec, windows};
 use crate::checkpoint::config::Config;
 
 pub(super) const ARCHITECTURE: Architecture = Architecture { model_type: "qwen2", read };
 
 fn read(config: &Config) -> anyhow::Result<Spec> {
-    let mut spec = Spec::llama_like(config, None)?;
+    let mut spec = Spec::llama_like(config, Defaults::LLAMA)?;
     spec.attention.bias = true;
     spec.attention.windows = upper_windows(config, spec.layers)?;
     Ok(spec)

@@ -7,7 +7,20 @@ use anyhow::bail;
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};
 
+use super::spec::Defaults;
 use crate::checkpoint::config::Config;
+
+/// Where config.json has the rotary embedding of one type of layer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LayerRope {
+    /// The key in `rope_parameters` of transformers 5.
+    pub(super) name: &'static str,
+    /// Whether `rope_scaling` of transformers 4 is of these layers.
+    pub(super) takes_rope_scaling: bool,
+    /// The key at the top level for the base of the frequencies, and its default.
+    pub(super) theta_key: &'static str,
+    pub(super) theta: f64,
+}
 
 /// The rotary embedding of a model.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,28 +36,47 @@ pub(crate) struct Rope {
 }
 
 impl Rope {
-    /// Reads the settings; `head_dim` is the dimension of a head.
-    pub(crate) fn read(config: &Config, head_dim: i64) -> anyhow::Result<Rope> {
+    /// Reads the settings of the layers of a type, such as `sliding_attention`, or of all layers if it is `None`.
+    /// `head_dim` is the dimension of a head.
+    pub(super) fn read(
+        config: &Config,
+        head_dim: i64,
+        defaults: Defaults,
+        layer_type: Option<&LayerRope>,
+    ) -> anyhow::Result<Rope> {
         let (top, path) = (config, config.path().display());
         let is_phi3 = config.get("model_type").is_some_and(|name| name == "phi3");
         // transformers 5 writes rope_parameters; version 4 wrote rope_theta and rope_scaling at the top level. If a
         // file has both, version 5 takes rope_scaling, and nothing of rope_parameters.
-        let scaling = config.section("rope_scaling").or_else(|| config.section("rope_parameters"));
+        let old = config.section("rope_scaling");
+        let new = config.section("rope_parameters");
+        let scaling = match layer_type {
+            None => old.or(new),
+            Some(layer) => old
+                .filter(|_| layer.takes_rope_scaling)
+                .or_else(|| new.and_then(|by_type| by_type.section(layer.name))),
+        };
         if let Some((key, _)) =
             scaling.iter().flat_map(Config::entries).find(|(_, v)| v.is_object())
         {
             bail!("{path}: rope parameters by layer type ({key:?}) are not supported");
         }
-        let theta = match scaling.as_ref().filter(|section| section.get("rope_theta").is_some()) {
-            Some(section) => section.number("rope_theta")?,
-            None => top.number_or("rope_theta", 10_000.0)?,
+        let in_section = |key: &str| scaling.as_ref().filter(|section| section.get(key).is_some());
+        let (theta_key, default_theta) = match layer_type {
+            None => ("rope_theta", defaults.theta),
+            Some(layer) => (layer.theta_key, layer.theta),
         };
-        let part =
-            match scaling.as_ref().filter(|section| section.get("partial_rotary_factor").is_some())
-            {
-                Some(section) => section.number("partial_rotary_factor")?,
-                None => top.number_or("partial_rotary_factor", 1.0)?,
-            };
+        let theta = match in_section("rope_theta") {
+            Some(section) => section.number("rope_theta")?,
+            None => top.number_or(theta_key, default_theta)?,
+        };
+        let part = match in_section("partial_rotary_factor") {
+            Some(section) => section.number("partial_rotary_factor")?,
+            None => {
+                let default = defaults.partial_rotary_factor.unwrap_or(1.0);
+                top.number_or("partial_rotary_factor", default)?
+            }
+        };
         let kind = scaling
             .as_ref()
             .and_then(|section| section.get("rope_type").or_else(|| section.get("type")))
@@ -54,11 +86,12 @@ impl Rope {
             "su" | "yarn" if is_phi3 => "longrope", // so in transformers' Phi3Config
             kind => kind,
         };
-        // Only Phi-3 has a partial rotation of its own. In the other models, transformers ignores the factor for the
-        // default type, and fails for the others.
-        let part = if kind == "default" && !is_phi3 { 1.0 } else { part };
+        // In models without a partial rotation of their own, transformers ignores the factor for the default type, and
+        // fails for the others.
+        let is_partial = defaults.partial_rotary_factor.is_some();
+        let part = if kind == "default" && !is_partial { 1.0 } else { part };
         let dim = (head_dim as f64 * part) as i64;
-        if dim != head_dim && !is_phi3 {
+        if dim != head_dim && !is_partial {
             bail!("{path}: partial_rotary_factor {part} with rope type {kind:?} is not supported");
         }
         if dim < 2 || dim % 2 != 0 || dim > head_dim {
@@ -246,7 +279,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let text = r#"{"rope_theta": 500000.0, "max_position_embeddings": 8192}"#;
         std::fs::write(directory.path().join("config.json"), text).unwrap();
-        let rope = Rope::read(&Config::read(directory.path()).unwrap(), 128).unwrap();
+        let rope = Rope::read(&Config::read(directory.path()).unwrap(), 128, Defaults::LLAMA, None)
+            .unwrap();
         // torch 2.11: 1.0 / (500000.0 ** (torch.arange(0, 128, 2).float() / 128))
         let expected = [
             (1, 0.814_617_216_587_066_7),

@@ -2,7 +2,7 @@
 
 use anyhow::bail;
 
-use super::rope::Rope;
+use super::rope::{LayerRope, Rope};
 use crate::checkpoint::config::Config;
 
 /// A `model_type` of config.json and the function that reads its other settings.
@@ -23,18 +23,20 @@ pub(crate) struct Spec {
     pub(crate) tie_word_embeddings: bool,
     /// Factor of the embeddings.
     pub(crate) embedding_scale: Option<f64>,
+    /// Factor of what attention and feed-forward add to the residual.
+    pub(crate) residual_scale: Option<f64>,
+    /// Divisor of the logits, before the soft cap.
+    pub(crate) logits_divisor: Option<f64>,
     /// Logit soft cap: logits l become cap·tanh(l / cap).
     pub(crate) softcap: Option<f64>,
     pub(crate) epsilon: f64,
     pub(crate) norm: NormKind,
-    /// Additional norms after attention and feed-forward, as in Gemma 2.
-    pub(crate) post_norms: bool,
+    pub(crate) layer_norms: LayerNorms,
     pub(crate) activation: Activation,
     pub(crate) attention: AttentionSpec,
     /// Width of the MLP.
     pub(crate) intermediate: i64,
-    /// Whether gate and up are stored as one tensor.
-    pub(crate) fused_gate_up: bool,
+    pub(crate) mlp: MlpKind,
     pub(crate) mlp_bias: bool,
     /// Mixture of experts in some or all layers.
     pub(crate) experts: Option<ExpertSpec>,
@@ -47,6 +49,11 @@ pub(crate) struct AttentionSpec {
     pub(crate) kv_heads: i64,
     pub(crate) head_dim: i64,
     pub(crate) rope: Rope,
+    /// Another rotary embedding, of layers with [`Rotation::Local`].
+    pub(crate) local_rope: Option<Rope>,
+    /// The rotation of each layer.
+    pub(crate) rotations: Vec<Rotation>,
+    pub(crate) rope_pairs: RopePairs,
     /// Factor of q·k.
     pub(crate) scale: f64,
     /// Attention soft cap: scores s become cap·tanh(s / cap).
@@ -56,8 +63,8 @@ pub(crate) struct AttentionSpec {
     pub(crate) output_bias: bool,
     /// Whether q, k and v are stored as one tensor.
     pub(crate) fused_qkv: bool,
-    /// RMS norms of the heads of q and k, as in Qwen3.
-    pub(crate) qk_norm: bool,
+    /// RMS norms of q and k.
+    pub(crate) qk_norm: Option<QkNorm>,
     /// Sliding window per layer, in tokens including the current one; `None` for full attention.
     pub(crate) windows: Vec<Option<i64>>,
 }
@@ -72,6 +79,141 @@ pub(crate) struct ExpertSpec {
     pub(crate) norm_topk_prob: bool,
     /// Which layers have experts instead of an MLP.
     pub(crate) layers: Vec<bool>,
+    /// Width of an MLP that takes every token besides, times σ of a gate, as in Qwen2-MoE.
+    pub(crate) shared: Option<i64>,
+    pub(crate) names: ExpertNames,
+}
+
+impl ExpertSpec {
+    /// The settings, if they fit each other.
+    pub(super) fn checked(self, config: &Config) -> anyhow::Result<ExpertSpec> {
+        if self.experts_per_token > self.count {
+            bail!(
+                "{}: num_experts_per_tok is {}, but there are only {} experts",
+                config.path().display(),
+                self.experts_per_token,
+                self.count
+            );
+        }
+        Ok(self)
+    }
+}
+
+/// Names of the tensors of a mixture of experts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ExpertNames {
+    /// The module of router and experts in a layer.
+    pub(crate) module: &'static str,
+    pub(crate) gate: &'static str,
+    pub(crate) up: &'static str,
+    pub(crate) down: &'static str,
+}
+
+impl ExpertNames {
+    pub(super) const QWEN: ExpertNames =
+        ExpertNames { module: "mlp", gate: "gate_proj", up: "up_proj", down: "down_proj" };
+    pub(super) const MIXTRAL: ExpertNames =
+        ExpertNames { module: "block_sparse_moe", gate: "w1", up: "w3", down: "w2" };
+}
+
+/// The norms of a layer by their names, before and after attention and feed-forward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LayerNorms {
+    pub(crate) before_attention: Option<&'static str>,
+    pub(crate) after_attention: Option<&'static str>,
+    pub(crate) before_feed_forward: Option<&'static str>,
+    pub(crate) after_feed_forward: Option<&'static str>,
+}
+
+impl LayerNorms {
+    /// Before each part, as in Llama.
+    pub(super) const BEFORE: LayerNorms = LayerNorms {
+        before_attention: Some("input_layernorm"),
+        after_attention: None,
+        before_feed_forward: Some("post_attention_layernorm"),
+        after_feed_forward: None,
+    };
+    /// Before and after each part, as in Gemma 2.
+    pub(super) const AROUND: LayerNorms = LayerNorms {
+        before_attention: Some("input_layernorm"),
+        after_attention: Some("post_attention_layernorm"),
+        before_feed_forward: Some("pre_feedforward_layernorm"),
+        after_feed_forward: Some("post_feedforward_layernorm"),
+    };
+    /// Before and after each part, with the names of GLM-4.
+    pub(super) const AROUND_GLM4: LayerNorms = LayerNorms {
+        before_attention: Some("input_layernorm"),
+        after_attention: Some("post_self_attn_layernorm"),
+        before_feed_forward: Some("post_attention_layernorm"),
+        after_feed_forward: Some("post_mlp_layernorm"),
+    };
+    /// After each part, as in OLMo 2.
+    pub(super) const AFTER: LayerNorms = LayerNorms {
+        before_attention: None,
+        after_attention: Some("post_attention_layernorm"),
+        before_feed_forward: None,
+        after_feed_forward: Some("post_feedforward_layernorm"),
+    };
+}
+
+/// What a norm of q and k normalises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum QkNorm {
+    /// Each head, as in Qwen3.
+    Head,
+    /// All heads together, as in OLMo 2.
+    Width,
+}
+
+/// The rotary embedding of a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rotation {
+    None,
+    Main,
+    /// That of [`AttentionSpec::local_rope`].
+    Local,
+}
+
+/// Which numbers of a head a rotary embedding rotates together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RopePairs {
+    /// One of the first half and one of the second half.
+    Halves,
+    /// Neighbours, as in GLM.
+    Neighbours,
+}
+
+/// The linear modules of an MLP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MlpKind {
+    /// `gate_proj`, `up_proj` and `down_proj`.
+    Gated,
+    /// Gated, with gate and up in one tensor, `gate_up_proj`.
+    GatedInOne,
+    /// `up_proj`, the activation, and `down_proj`.
+    Plain,
+}
+
+/// Values of keys that config.json may omit, where architectures differ.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Defaults {
+    /// `None`: `hidden_size` / heads.
+    pub(super) head_dim: Option<i64>,
+    pub(super) epsilon: f64,
+    pub(super) theta: f64,
+    pub(super) tie_word_embeddings: bool,
+    /// The default of `partial_rotary_factor`; `None` if the model has no partial rotation.
+    pub(super) partial_rotary_factor: Option<f64>,
+}
+
+impl Defaults {
+    pub(super) const LLAMA: Defaults = Defaults {
+        head_dim: None,
+        epsilon: 1e-6,
+        theta: 10_000.0,
+        tie_word_embeddings: false,
+        partial_rotary_factor: None,
+    };
 }
 
 /// Maximum number of layers; a config.json with a larger `num_hidden_layers` is rejected as broken.
@@ -83,8 +225,28 @@ const MAX_HEAD_DIM: i64 = 1 << 16;
 
 impl Spec {
     /// The settings of Llama, which other architectures modify: full attention, no biases, RMS norm, SiLU.
-    /// `head_dim` is the default if config.json has none; without it, it is `hidden_size` / heads.
-    pub(super) fn llama_like(config: &Config, head_dim: Option<i64>) -> anyhow::Result<Spec> {
+    pub(super) fn llama_like(config: &Config, defaults: Defaults) -> anyhow::Result<Spec> {
+        Spec::with_rope(config, defaults, None)
+    }
+
+    /// Like [`Spec::llama_like`], with one rotary embedding for layers without a sliding window and one for those with it.
+    pub(super) fn with_layer_ropes(
+        config: &Config,
+        defaults: Defaults,
+        full: LayerRope,
+        sliding: LayerRope,
+    ) -> anyhow::Result<Spec> {
+        let mut spec = Spec::with_rope(config, defaults, Some(&full))?;
+        let head_dim = spec.attention.head_dim;
+        spec.attention.local_rope = Some(Rope::read(config, head_dim, defaults, Some(&sliding))?);
+        Ok(spec)
+    }
+
+    fn with_rope(
+        config: &Config,
+        defaults: Defaults,
+        layer_rope: Option<&LayerRope>,
+    ) -> anyhow::Result<Spec> {
         let hidden = config.count("hidden_size")?;
         let layers = config.count("num_hidden_layers")?;
         if layers > MAX_LAYERS {
@@ -92,7 +254,7 @@ impl Spec {
         }
         let heads = config.count("num_attention_heads")?;
         let kv_heads = config.count_or("num_key_value_heads", heads)?;
-        let head_dim = config.count_or("head_dim", head_dim.unwrap_or(hidden / heads))?;
+        let head_dim = config.count_or("head_dim", defaults.head_dim.unwrap_or(hidden / heads))?;
         let vocabulary = config.count("vocab_size")?;
         let intermediate = config.count("intermediate_size")?;
         for (key, size, limit) in [
@@ -118,43 +280,72 @@ impl Spec {
             layers,
             vocabulary,
             context: config.count("max_position_embeddings")?,
-            tie_word_embeddings: config.flag_or("tie_word_embeddings", false)?,
+            tie_word_embeddings: config
+                .flag_or("tie_word_embeddings", defaults.tie_word_embeddings)?,
             embedding_scale: None,
+            residual_scale: None,
+            logits_divisor: None,
             softcap: None,
-            epsilon: config.number_or("rms_norm_eps", 1e-6)?,
+            epsilon: config.number_or("rms_norm_eps", defaults.epsilon)?,
             norm: NormKind::Plain,
-            post_norms: false,
+            layer_norms: LayerNorms::BEFORE,
             activation: activation(config, "hidden_act")?,
             attention: AttentionSpec {
                 heads,
                 kv_heads,
                 head_dim,
-                rope: Rope::read(config, head_dim)?,
+                rope: Rope::read(config, head_dim, defaults, layer_rope)?,
+                local_rope: None,
+                rotations: vec![Rotation::Main; layers as usize],
+                rope_pairs: RopePairs::Halves,
                 scale: (head_dim as f64).powf(-0.5),
                 softcap: None,
                 bias: false,
                 output_bias: false,
                 fused_qkv: false,
-                qk_norm: false,
+                qk_norm: None,
                 windows: vec![None; layers as usize],
             },
             intermediate,
-            fused_gate_up: false,
+            mlp: MlpKind::Gated,
             mlp_bias: false,
             experts: None,
         })
     }
 }
 
-/// The activation function under `key` of config.json.
+impl AttentionSpec {
+    /// Gives layers with a sliding window the local rotary embedding.
+    pub(super) fn rotate_by_window(&mut self) {
+        let rotation = |window: &Option<i64>| match window {
+            Some(_) => Rotation::Local,
+            None => Rotation::Main,
+        };
+        self.rotations = self.windows.iter().map(rotation).collect();
+    }
+}
+
+/// The activation function under `key` of config.json, by default SiLU.
 pub(super) fn activation(config: &Config, key: &str) -> anyhow::Result<Activation> {
-    let name = if config.get(key).is_none() { "silu" } else { config.string(key)? };
-    Ok(match name {
+    activation_or(config, key, Activation::Silu)
+}
+
+/// The activation function under `key` of config.json.
+pub(super) fn activation_or(
+    config: &Config,
+    key: &str,
+    default: Activation,
+) -> anyhow::Result<Activation> {
+    if config.get(key).is_none() {
+        return Ok(default);
+    }
+    Ok(match config.string(key)? {
         "silu" | "swish" => Activation::Silu,
         "gelu" => Activation::Gelu,
         "gelu_pytorch_tanh" => Activation::GeluTanh,
+        "relu2" => Activation::SquaredRelu,
         other => bail!(
-            "{}: {key} {other:?} is not supported; silu, gelu and gelu_pytorch_tanh are",
+            "{}: {key} {other:?} is not supported; silu, gelu, gelu_pytorch_tanh and relu2 are",
             config.path().display()
         ),
     })
@@ -201,4 +392,6 @@ pub(crate) enum Activation {
     Silu,
     Gelu,
     GeluTanh,
+    /// max(x, 0)².
+    SquaredRelu,
 }

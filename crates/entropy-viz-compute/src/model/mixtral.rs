@@ -1,0 +1,25 @@
+//! Mixtral (`MixtralForCausalLM`): Mistral with a mixture of experts in every layer.
+
+use super::spec::{Architecture, Defaults, ExpertNames, ExpertSpec, Spec, windows};
+use crate::checkpoint::config::Config;
+
+pub(super) const ARCHITECTURE: Architecture = Architecture { model_type: "mixtral", read };
+
+fn read(config: &Config) -> anyhow::Result<Spec> {
+    let defaults = Defaults { epsilon: 1e-5, theta: 1_000_000.0, ..Defaults::LLAMA };
+    let mut spec = Spec::llama_like(config, defaults)?;
+    let window =
+        config.get("sliding_window").map(|_| config.count("sliding_window")).transpose()?;
+    spec.attention.windows = windows(config, spec.layers, window, |_| true)?;
+    let experts = ExpertSpec {
+        count: config.count_or("num_local_experts", 8)?,
+        experts_per_token: config.count_or("num_experts_per_tok", 2)?,
+        intermediate: spec.intermediate,
+        norm_topk_prob: true,
+        layers: vec![true; spec.layers as usize],
+        shared: None,
+        names: ExpertNames::MIXTRAL,
+    };
+    spec.experts = Some(experts.checked(config)?);
+    Ok(spec)
+}
