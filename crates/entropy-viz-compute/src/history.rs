@@ -45,7 +45,8 @@ pub(crate) struct RowDigests {
 }
 
 impl RowDigests {
-    fn text(&self) -> String {
+    /// The `settings` of a row.
+    pub(crate) fn text(&self) -> String {
         format!("{}-{}", self.inputs, self.model)
     }
 }
@@ -141,6 +142,12 @@ impl HistoryFile {
             self.path.display()
         ))
         .hint(OVERWRITE_HINT)
+    }
+
+    /// The settings of the step's row.
+    pub(crate) fn settings(&self, step: u64) -> Option<&str> {
+        let (_, row) = self.rows.iter().find(|(at, _)| *at == step)?;
+        row.get("settings")?.as_str()
     }
 
     /// Whether the step has a row with these prompts and flags.

@@ -10,6 +10,7 @@ mod compute;
 mod dumps;
 mod histories;
 mod hostile;
+mod interrupted;
 mod outputs;
 mod rope;
 mod shards;

@@ -20,7 +20,7 @@ use crate::history::EntropySummary;
 use crate::interrupt::{self, interrupted};
 use crate::torch;
 use evaluate::{Evaluation, EvaluationError, compute_checkpoint};
-use output::RunOutputs;
+use output::{RunOutputs, StepState};
 use plan::{RunInputs, Selection, warn_skipped};
 use prompt_source::PromptSource;
 
@@ -42,23 +42,29 @@ pub(crate) fn run(args: &ComputeArgs, terminal: &Terminal) -> Result<Outcome, Cl
     }
     let mut outputs = RunOutputs::open(&inputs, model, &selection)?;
     let checking = terminal.waiting("looking for checkpoints that need not be computed again");
-    let is_computed = checkpoints
+    let states = checkpoints
         .iter()
-        .map(|checkpoint| outputs.is_computed(&inputs, checkpoint))
-        .collect::<Result<Vec<bool>, CliError>>()?;
+        .map(|checkpoint| outputs.state(&inputs, checkpoint))
+        .collect::<Result<Vec<StepState>, CliError>>()?;
     drop(checking);
 
     let mut totals = Totals { partial: selection.unusable > 0, ..Totals::default() };
     let start = Instant::now();
-    for (i, (checkpoint, is_computed)) in checkpoints.iter().zip(is_computed).enumerate() {
+    for (i, (checkpoint, state)) in checkpoints.iter().zip(states).enumerate() {
         if interrupted() {
             break;
         }
         let step = checkpoint.step.unwrap_or(0);
-        if is_computed {
+        if state != StepState::Missing {
             totals.skipped += 1;
             let path = outputs.history.path().display();
-            terminal.info(&format!("step {step}: already in {path}"));
+            match state {
+                StepState::Unverified => terminal.warn(&format!(
+                    "step {step}: already in {path}, which is kept; its {} is missing",
+                    inputs.prompts.describe(args, step)
+                )),
+                _ => terminal.info(&format!("step {step}: already in {path}")),
+            }
             continue;
         }
         let label = format!("checkpoint {} of {} (step {step})", i + 1, checkpoints.len());

@@ -79,6 +79,16 @@ impl PromptSource {
         }
     }
 
+    /// What the checkpoint of a step scores, for messages.
+    pub(super) fn describe(&self, args: &ComputeArgs, step: u64) -> String {
+        match self {
+            PromptSource::File(prompts) => format!("file {}", prompts.path.display()),
+            PromptSource::Directory(directory) => {
+                format!("dump of step {} in {}", dump_step(args, step), directory.path.display())
+            }
+        }
+    }
+
     /// The files of the checkpoint of a step; `None` if the directory lacks it.
     pub(super) fn files(&self, args: &ComputeArgs, step: u64) -> Option<Vec<PathBuf>> {
         match self {
