@@ -13,6 +13,7 @@ mod hostile;
 mod interrupted;
 mod outputs;
 mod rope;
+mod row_shards;
 mod shards;
 mod token_ids;
 mod torch_files;

@@ -421,7 +421,7 @@ fn stored_error(error: StoredError) -> io::Error {
 
 fn of_other_model(step: u64) -> String {
     format!(
-        "its rows of step {step} were computed with other model files, another --dtype or another dump"
+        "its rows of step {step} were computed with other model files, another --dtype, another dump or as another shard"
     )
 }
 

@@ -14,16 +14,22 @@ use entropy_shell::{CliError, Terminal, WithHint, plural, real_path};
 use super::evaluate::{Evaluation, first_stop};
 use super::plan::{CheckpointPlan, RunInputs, Selection};
 use crate::checkpoint::{self, Checkpoint};
-use crate::history::{EntropySummary, HistoryFile, shard_path};
+use crate::history::{HistoryFile, RowDigests, shard_path};
 use crate::response_writer::{Expected, OutputRow, ResponseFile, write_error};
+use crate::row_shards::{self, MergedStep, RowShards, ShardedStep};
+use crate::summary::{EntropySummary, EntropySums};
 
 /// Whether a step must be computed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub(super) enum StepState {
     /// No, all files have it.
     Computed,
     /// No, all files have it. Whether its dump has changed is unknown, because the dump is gone.
     Unverified,
+    /// No, shards have all of its rows.
+    Sharded(Box<MergedStep>, RowDigests),
+    /// No, shards still compute its rows. Has the message.
+    Unfinished(String),
     Missing,
 }
 
@@ -34,6 +40,7 @@ pub(super) struct RunOutputs {
     pub(super) history: HistoryFile,
     tokens: Option<ResponseFile>,
     rollouts: Option<ResponseFile>,
+    pub(super) row_shards: RowShards,
     /// Kept until the files are complete.
     _locks: Vec<OutputLock>,
 }
@@ -51,17 +58,22 @@ impl RunOutputs {
         let args = inputs.args;
         let merged = args.output.clone().unwrap_or_else(|| default_output(model, selection.is_run));
         check_names(args, &merged)?;
-        let history = args.shard.map_or(merged.clone(), |shard| shard_path(&merged, shard));
-        let outputs = [Some(&history), args.tokens_out.as_ref(), args.save_rollouts.as_ref()];
+        let own = match (args.shard, inputs.share()) {
+            (None, _) => merged.clone(),
+            (Some(_), Some(share)) => row_shards::path(&merged, share),
+            (Some(shard), None) => shard_path(&merged, shard),
+        };
+        let outputs = [Some(&own), args.tokens_out.as_ref(), args.save_rollouts.as_ref()];
         let locks =
             lock_outputs(inputs.terminal, &outputs.into_iter().flatten().collect::<Vec<_>>())?;
         let inputs_digest = inputs.digest()?;
         let history = HistoryFile::open(&merged, &inputs_digest, args.overwrite)?;
-        let history = match args.shard {
-            Some(shard) => {
-                HistoryFile::open(&shard_path(&merged, shard), &inputs_digest, args.overwrite)?
+        let (history, row_shards) = match args.shard {
+            Some(_) => {
+                let own = HistoryFile::open(&own, &inputs_digest, args.overwrite)?;
+                (own, RowShards::default())
             }
-            None => history,
+            None => (history, RowShards::find(&merged, &inputs_digest)),
         };
         let output = history.path();
         drop(AtomicFile::create(output).map_err(|error| write_error(output, &error))?);
@@ -84,7 +96,7 @@ impl RunOutputs {
         let reading = inputs.terminal.waiting("reading the rows of earlier runs");
         let (tokens, rollouts) = (open(&args.tokens_out)?, open(&args.save_rollouts)?);
         drop(reading);
-        Ok(RunOutputs { inputs_digest, history, tokens, rollouts, _locks: locks })
+        Ok(RunOutputs { inputs_digest, history, tokens, rollouts, row_shards, _locks: locks })
     }
 
     fn files(&self) -> impl Iterator<Item = &ResponseFile> {
@@ -96,14 +108,14 @@ impl RunOutputs {
     /// # Errors
     /// If the history or another file has the step from another model.
     pub(super) fn state(
-        &self,
+        &mut self,
         inputs: &RunInputs<'_>,
         checkpoint: &Checkpoint,
     ) -> Result<StepState, CliError> {
         let step = checkpoint.step.unwrap_or(0);
         let has_step = self.history.has_step(step);
         let has_rows = !inputs.args.overwrite && self.files().any(|file| file.has_any(step));
-        if !has_step && !has_rows {
+        if !has_step && !has_rows && !self.row_shards.has(step) {
             return Ok(StepState::Missing);
         }
         let has_dump =
@@ -112,31 +124,81 @@ impl RunOutputs {
             let is_complete = self.files().all(|file| file.has(step, settings));
             return Ok(if is_complete { StepState::Unverified } else { StepState::Missing });
         }
-        // A checkpoint that cannot be opened is reported when it is computed.
+        // A missing dump, or a checkpoint that cannot be opened, is reported when the step is computed.
+        if !has_dump {
+            return Ok(StepState::Missing);
+        }
         let Ok(plan) = CheckpointPlan::open(inputs, checkpoint, &self.inputs_digest) else {
             return Ok(StepState::Missing);
         };
-        if !has_step {
-            self.files().try_for_each(|file| file.check(step, &plan.digests.text()))?;
-            return Ok(StepState::Missing);
-        }
         let settings = plan.digests.text();
+        if !has_step {
+            if !inputs.args.overwrite {
+                self.files().try_for_each(|file| file.check(step, &settings))?;
+            }
+            return self.sharded_state(step, plan.digests);
+        }
         let is_complete = self.history.is_computed(step, &plan.digests)?
             && self.files().all(|file| file.has(step, &settings));
         Ok(if is_complete { StepState::Computed } else { StepState::Missing })
     }
 
-    /// Writes the row of a checkpoint and its responses; returns the numbers of the row.
+    /// What shards of rows have of a step that the history lacks.
+    fn sharded_state(&mut self, step: u64, digests: RowDigests) -> Result<StepState, CliError> {
+        match self.row_shards.merge(step, &digests) {
+            ShardedStep::Nothing => Ok(StepState::Missing),
+            ShardedStep::Incomplete { of, missing } => {
+                let list: Vec<String> = missing.iter().map(usize::to_string).collect();
+                let shards = match missing.len() {
+                    1 => format!("shard {} of {of} is", list[0]),
+                    _ => format!("shards {} of {of} are", list.join(", ")),
+                };
+                Ok(StepState::Unfinished(format!("step {step}: {shards} missing")))
+            }
+            ShardedStep::OtherModel => Err(anyhow!(
+                "cannot merge the shards of {}: their step {step} was computed with other model files, another --dtype or another dump",
+                self.history.path().display()
+            ))
+            .hint("give the merge the same flags as the shards, or remove their files from shards/"),
+            ShardedStep::Complete(merged) => {
+                let settings = digests.text();
+                if let Some(file) = self.files().find(|file| !file.has(step, &settings)) {
+                    return Err(anyhow!(
+                        "cannot write {}: shards computed the rows of step {step}",
+                        file.path().display()
+                    ))
+                    .hint("join the files of the shards (cat), and merge without this flag");
+                }
+                Ok(StepState::Sharded(Box::new(merged), digests))
+            }
+        }
+    }
+
+    /// Writes the row of a step that shards computed.
+    pub(super) fn record_merged(
+        &mut self,
+        step: u64,
+        summary: &EntropySummary,
+        digests: &RowDigests,
+    ) -> Result<(), CliError> {
+        self.history.record_row(step, summary.row(), digests)
+    }
+
+    /// Writes the row of a checkpoint and its responses; returns the sums over them. Only a shard may have none.
     pub(super) fn record_row(
         &mut self,
         inputs: &RunInputs<'_>,
         step: u64,
         evaluation: &Evaluation,
-    ) -> Result<EntropySummary, CliError> {
+    ) -> Result<EntropySums, CliError> {
         let records = &evaluation.encoded.records;
         let scores: Vec<&[TokenScore]> = records.iter().map(|record| &record.scores[..]).collect();
-        let summary = EntropySummary::new(&scores)
-            .ok_or_else(|| anyhow!("BUG: an evaluation without tokens"))?;
+        let sums = EntropySums::new(&scores);
+        let numbers = match (inputs.share(), sums.summary()) {
+            (Some(_), _) => row_shards::row(&sums, &evaluation.encoded.counts)?,
+            (None, Some(summary)) => summary.row(),
+            (None, None) => return Err(anyhow!("BUG: an evaluation without tokens").into()),
+        };
         let settings = evaluation.digests.text();
         for file in self.tokens.iter_mut().chain(&mut self.rollouts) {
             file.begin_step(step, &settings)?;
@@ -163,8 +225,8 @@ impl RunOutputs {
             file.end_step()?;
         }
         // Last: a row in the history always has its responses.
-        self.history.record_row(step, &summary, &evaluation.digests)?;
-        Ok(summary)
+        self.history.record_row(step, numbers, &evaluation.digests)?;
+        Ok(sums)
     }
 
     /// Completes the files and returns the paths of those that exist. Warns about files without rows.
