@@ -358,7 +358,8 @@ fn full_disk_keeps_finished_steps_and_names_the_file() {
     let output = limited(kib(&case.at("t.jsonl")));
     let said = stderr(&output);
     assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("cannot write t.jsonl"), "{said}");
+    assert!(said.contains("cannot write t.jsonl: "), "{said}");
+    assert!(said.contains("the rows are kept in") && said.contains("t.jsonl.parts"), "{said}");
     assert_eq!((case.steps(), case.parts("t.jsonl").len()), (vec![40, 80, 120], 1));
     compute_ok(case.tmp.path(), &case.arguments());
     assert!(case.outputs() == whole);
@@ -371,6 +372,19 @@ fn full_disk_keeps_finished_steps_and_names_the_file() {
     assert_eq!(case.steps(), [0; 0]);
     compute_ok(case.tmp.path(), &case.arguments());
     assert!(case.outputs() == whole);
+}
+
+#[test]
+fn rollouts_that_never_exist_are_not_waited_for() {
+    let case = Case::new("t.jsonl");
+    fs::copy(rollouts(), case.at("prompts.jsonl")).unwrap();
+    for already in [0, 1] {
+        let flags = [&case.arguments()[..], &["--steps", "40:40"]].concat();
+        let said = stderr(&compute_ok(case.tmp.path(), &flags));
+        assert_eq!(said.matches("already in").count(), already, "{said}");
+        assert!(said.contains("r.jsonl is not written: nothing was sampled"), "{said}");
+    }
+    assert!(!case.at("r.jsonl.parts").exists());
 }
 
 #[test]

@@ -1,20 +1,20 @@
 //! An output file with rows of many steps: which of its rows may be kept, its parts, and how it is assembled.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use entropy_shell::output::AtomicFile;
 use entropy_shell::{CliError, WithHint, io_message, real_path};
 
+use super::assembly::{Assembly, index, stored_error};
 use super::output_row::OutputRow;
 use super::parts::Parts;
-use super::row_groups::RowGroupCopier;
 use super::row_writer::{RowFormat, RowWriter};
 use super::stored::{StoredError, StoredRows, StoredSettings, StoredStep};
-use super::{json_lines, row_groups, write_error};
+use super::write_error;
 
 /// The rows that may be in an existing file.
 pub(crate) struct Expected<'a> {
@@ -202,7 +202,10 @@ impl ResponseFile {
         let failed = |error: io::Error| write_error(&self.path, &error);
         match self.target {
             Target::Assembled(mut file) => {
-                file.assemble().map_err(failed)?;
+                file.assemble().map_err(failed).hint(format!(
+                    "the rows are kept in {}; run the command again to complete the file",
+                    file.parts.directory().display()
+                ))?;
                 Ok(Some(self.path).filter(|path| path.exists()))
             }
             Target::Stream(writer) => {
@@ -349,73 +352,6 @@ impl AssembledFile {
         }
         self.stored = None;
         self.parts.remove_all()
-    }
-}
-
-/// The file that is written from rows of others.
-struct Assembly {
-    to: AssemblyFormat,
-    /// The number of steps with rows.
-    steps: usize,
-}
-
-enum AssemblyFormat {
-    JsonLines(BufWriter<AtomicFile>),
-    Parquet(Box<RowGroupCopier<BufWriter<AtomicFile>>>),
-}
-
-impl Assembly {
-    fn new(format: RowFormat, file: AtomicFile) -> io::Result<Assembly> {
-        let file = BufWriter::with_capacity(1 << 20, file);
-        let to = match format {
-            RowFormat::JsonLines => AssemblyFormat::JsonLines(file),
-            RowFormat::Parquet => AssemblyFormat::Parquet(Box::new(RowGroupCopier::new(file)?)),
-        };
-        Ok(Assembly { to, steps: 0 })
-    }
-
-    fn copy(&mut self, rows: &StoredRows, step: u64) -> io::Result<()> {
-        let Some(stored) = rows.steps.get(&step) else { return Ok(()) };
-        self.steps += 1;
-        match &mut self.to {
-            AssemblyFormat::JsonLines(file) => json_lines::copy(&rows.file, &stored.places, file),
-            AssemblyFormat::Parquet(copier) => {
-                copier.copy(&rows.file, &stored.places).map_err(stored_error)
-            }
-        }
-    }
-
-    fn finish(self) -> io::Result<AtomicFile> {
-        let mut file = match self.to {
-            AssemblyFormat::JsonLines(file) => file,
-            AssemblyFormat::Parquet(copier) => copier.finish()?,
-        };
-        file.flush()?;
-        file.into_inner().map_err(io::Error::from)
-    }
-}
-
-/// Finds the rows of a file; `None` if it does not exist or is empty.
-fn index(path: &Path, format: RowFormat) -> Result<Option<StoredRows>, StoredError> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    if file.metadata()?.len() == 0 {
-        return Ok(None);
-    }
-    match format {
-        RowFormat::JsonLines => json_lines::index(file),
-        RowFormat::Parquet => row_groups::index(file),
-    }
-    .map(Some)
-}
-
-fn stored_error(error: StoredError) -> io::Error {
-    match error {
-        StoredError::Io(error) => error,
-        StoredError::Foreign(what) => io::Error::other(format!("a part of it is damaged: {what}")),
     }
 }
 

@@ -11,6 +11,7 @@
 //! A process that is killed leaves its parts, and the next one takes them. Every row has the `settings` of its step in
 //! the history, so that rows of other prompts, flags or models are never taken for rows of this run.
 
+mod assembly;
 mod file;
 mod json_lines;
 mod output_row;

@@ -103,6 +103,13 @@ impl RunOutputs {
         self.tokens.iter().chain(&self.rollouts)
     }
 
+    /// Whether all files have the rows of a step, except rollouts of which there are none.
+    fn have_rows(&self, inputs: &RunInputs<'_>, step: u64, settings: &str) -> bool {
+        let has = |file: &ResponseFile| file.has(step, settings);
+        self.tokens.as_ref().is_none_or(has)
+            && (self.rollouts.as_ref().is_none_or(has) || !inputs.prompts.may_sample())
+    }
+
     /// Whether a checkpoint must be computed: not if all files have its step, computed with the same settings.
     ///
     /// # Errors
@@ -121,7 +128,7 @@ impl RunOutputs {
         let has_dump =
             inputs.prompts.files(inputs.args, step).is_some_and(|files| !files.is_empty());
         if let Some(settings) = self.history.settings(step).filter(|_| has_step && !has_dump) {
-            let is_complete = self.files().all(|file| file.has(step, settings));
+            let is_complete = self.have_rows(inputs, step, settings);
             return Ok(if is_complete { StepState::Unverified } else { StepState::Missing });
         }
         // A missing dump, or a checkpoint that cannot be opened, is reported when the step is computed.
@@ -139,7 +146,7 @@ impl RunOutputs {
             return self.sharded_state(step, plan.digests);
         }
         let is_complete = self.history.is_computed(step, &plan.digests)?
-            && self.files().all(|file| file.has(step, &settings));
+            && self.have_rows(inputs, step, &settings);
         Ok(if is_complete { StepState::Computed } else { StepState::Missing })
     }
 

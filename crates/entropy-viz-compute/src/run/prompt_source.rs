@@ -75,6 +75,14 @@ impl PromptSource {
         }
     }
 
+    /// Whether a row may be without a response. Dumps of a directory are not read for this.
+    pub(super) fn may_sample(&self) -> bool {
+        match self {
+            PromptSource::File(prompts) => prompts.rows.iter().any(|row| row.response.is_none()),
+            PromptSource::Directory(_) => true,
+        }
+    }
+
     /// What the checkpoint of a step scores, for messages.
     pub(super) fn describe(&self, args: &ComputeArgs, step: u64) -> String {
         match self {
