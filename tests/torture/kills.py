@@ -127,34 +127,39 @@ def record(tool, tmp):
 
 
 def compute(tool, tmp):
-    """A history grows by one checkpoint at a time; a resumed run ends with the same numbers."""
+    """A run that is killed again and again ends with the same bytes as one that was left alone."""
     if not tool.helper:
         note("skipped: the helper is not built")
         return
     tiny = FIXTURES / "compute/qwen3"
     for step in (10, 20, 30):
         shutil.copytree(tiny, tmp / f"models/m/global_step_{step}/actor/huggingface")
-    arguments = ["--device", "cpu", "--model", "models/m", "--prompts", str(FIXTURES / "compute/rollouts.jsonl"),
-                 "--tokens-out", "tokens.jsonl", "--quiet"]
+    rows = (FIXTURES / "compute/rollouts.jsonl").read_text() + json.dumps({"prompt": "2+2?"}) + "\n"
+    (tmp / "prompts.jsonl").write_text(rows)
     helper = tool.for_helper()
     chance = random.Random(3)
-    out = tmp / "models/m/entropy_history_m.json"
-    whole = helper.does(arguments, tmp).seconds
-    wanted = json.loads(out.read_text())
-    killed, turn, until = 0, 0, time.monotonic() + MOST_SECONDS
-    while turn < tool.rounds and time.monotonic() < until:
-        turn += 1
-        if turn % 3 == 1:
-            out.unlink(missing_ok=True)
-            (tmp / "tokens.jsonl").unlink(missing_ok=True)
-        killed += helper.killed(arguments, tmp, chance.uniform(0, whole))
-        check_all(tmp / "models/m")
-    out.unlink(missing_ok=True)
-    (tmp / "tokens.jsonl").unlink(missing_ok=True)
-    helper.killed(arguments, tmp, 0.8 * whole)
-    helper.does(arguments, tmp)
-    assert json.loads(out.read_text()) == wanted, "a resumed run ends with different numbers"
-    note(f"killed {killed} of {turn} while running, {tool.rounds} wanted")
+    for tokens in ("tokens.jsonl", "tokens.parquet"):
+        arguments = ["--device", "cpu", "--model", "models/m", "--prompts", "prompts.jsonl", "--max-new-tokens", "4",
+                     "--tokens-out", tokens, "--save-rollouts", "rollouts.jsonl", "--quiet"]
+        outputs = [tmp / "models/m/entropy_history_m.json", tmp / tokens, tmp / "rollouts.jsonl"]
+        whole = helper.does(arguments, tmp).seconds
+        wanted = [path.read_bytes() for path in outputs]
+        killed, turn, until = 0, 0, time.monotonic() + MOST_SECONDS / 2
+        while turn < tool.rounds // 2 and time.monotonic() < until:
+            turn += 1
+            for path in outputs:
+                path.unlink(missing_ok=True)
+            # Most kills come in the first run, some while a later one assembles the files.
+            for _ in range(chance.randint(1, 3)):
+                killed += helper.killed(arguments, tmp, chance.uniform(0, whole))
+                check_all(tmp)
+            helper.does(arguments, tmp)
+            assert [path.read_bytes() for path in outputs] == wanted, "a resumed run ends with other bytes"
+            left = [path.name for path in tmp.iterdir() if path.name.endswith(".parts")]
+            assert not left, f"{left} is left"
+        note(f"{tokens}: killed {killed} times in {turn} rounds")
+        for path in outputs:
+            path.unlink()
 
 
 CASES = [auto, auto_over_earlier_files, convert, record, compute]

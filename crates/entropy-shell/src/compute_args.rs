@@ -59,17 +59,23 @@ pub struct ComputeArgs {
     pub self_test: bool,
 
     /// Training step of a single checkpoint whose path does not contain it.
-    #[arg(long, value_name = "N", help_heading = "Checkpoints", conflicts_with_all = ["steps", "shard"])]
+    #[arg(long, value_name = "N", help_heading = "Checkpoints", conflicts_with = "steps")]
     pub step: Option<u64>,
     /// Only checkpoints from step A to step B; either may be omitted.
     #[arg(long, value_name = "A:B", help_heading = "Checkpoints", value_parser = steps)]
     pub steps: Option<(u64, u64)>,
-    /// Only every N-th checkpoint, starting with the I-th.
+    /// Only the I-th of N shards: every N-th checkpoint, starting with the I-th.
     ///
-    /// Use one shard per GPU or job. Rows are written to shards/ next to the history; the same command without
+    /// Use one shard per GPU or job. Results are written to shards/ next to the history; the same command without
     /// --shard merges them.
     #[arg(long, value_name = "I/N", help_heading = "Checkpoints", value_parser = shard)]
     pub shard: Option<(usize, usize)>,
+    /// What --shard divides.
+    ///
+    /// With rows, every shard computes all checkpoints, each with every N-th row of the prompts: several GPUs work on one
+    /// checkpoint.
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t = ShardBy::Checkpoints, help_heading = "Checkpoints")]
+    pub shard_by: ShardBy,
     /// Base model of a LoRA adapter, or the model whose config and tokenizer shards need.
     #[arg(long, value_name = "DIR", help_heading = "Checkpoints")]
     pub base_model: Option<PathBuf>,
@@ -179,6 +185,15 @@ pub enum ChatTemplates {
     Always,
     /// To no prompt; a chat is then an error.
     Never,
+}
+
+/// What a shard is a part of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ShardBy {
+    /// The checkpoints of a run.
+    Checkpoints,
+    /// The rows of the prompts.
+    Rows,
 }
 
 /// Which checkpoint scores a dump.

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::links::real_path;
+
 /// The beginning of the names of temporary files; the name of the machine follows.
 pub(crate) const TEMPORARY: &str = ".entropy-viz-";
 /// How often a lock file is opened again that its last owner has just removed.
@@ -98,9 +100,9 @@ impl Drop for OutputLock {
     }
 }
 
-/// The lock file of an output; the same for all symbolic links to it.
+/// The lock file of an output; the same for all symbolic links to it, also before it exists.
 fn lock_path(path: &Path) -> PathBuf {
-    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let path = real_path(path);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.lock"))
 }
@@ -145,6 +147,11 @@ pub struct Leftovers {
     pub unknown: Vec<PathBuf>,
 }
 
+/// Whether a name is that of a temporary file of an output, on any machine.
+pub fn is_temporary(name: &str) -> bool {
+    name.starts_with(TEMPORARY)
+}
+
 /// Removes temporary files that killed processes of this machine left in a directory. A file that a running process
 /// writes is locked, and stays.
 pub fn remove_leftovers(directory: &Path) -> Leftovers {
@@ -156,7 +163,7 @@ pub fn remove_leftovers(directory: &Path) -> Leftovers {
     for path in paths {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let is_file = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file());
-        if !is_file || !name.starts_with(TEMPORARY) {
+        if !is_file || !is_temporary(&name) {
             continue;
         }
         if !name.starts_with(&own) {
@@ -206,6 +213,11 @@ mod tests {
         symlink("h.json", at("link.json")).unwrap();
         let lock = OutputLock::acquire(&at("h.json")).unwrap();
         assert!(matches!(OutputLock::acquire(&at("link.json")), Err(LockError::Held { .. })));
+        drop(lock);
+        // A link to a file that does not exist yet is another name of it too.
+        symlink("new.json", at("to_new.json")).unwrap();
+        let lock = OutputLock::acquire(&at("to_new.json")).unwrap();
+        assert!(matches!(OutputLock::acquire(&at("new.json")), Err(LockError::Held { .. })));
         drop(lock);
         fs::write(at("precious"), "content").unwrap();
         symlink("precious", at(".h.json.lock")).unwrap();

@@ -10,6 +10,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use crate::links::{directory_of, follow_links};
 use crate::lock::{TEMPORARY, machine};
 
 /// The files that this process reads: no output may replace them.
@@ -85,7 +86,7 @@ impl AtomicFile {
             let file = Target::InPlace(fs::OpenOptions::new().write(true).open(path)?);
             return Ok(AtomicFile { path: path.to_owned(), file });
         }
-        let path = resolve_links(path)?;
+        let path = follow_links(path)?;
         let directory = directory_of(&path);
         fs::create_dir_all(directory)?;
         let mut builder = tempfile::Builder::new();
@@ -118,6 +119,19 @@ impl AtomicFile {
         }
         Ok(())
     }
+
+    /// Replaces the old file, and waits until its directory is on the disk too: after a power failure, files that are
+    /// written later never exist without this one.
+    ///
+    /// # Errors
+    /// Any error of the file system.
+    pub fn commit_durably(self) -> io::Result<()> {
+        let directory = directory_of(&self.path).to_owned();
+        self.commit()?;
+        // The directory may be new itself.
+        sync_directory(&directory)?;
+        sync_directory(directory_of(&directory))
+    }
 }
 
 impl Write for AtomicFile {
@@ -133,22 +147,23 @@ impl Write for AtomicFile {
     }
 }
 
-fn directory_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
+/// Waits until the entries of a directory are on the disk.
+#[cfg(unix)]
+fn sync_directory(directory: &Path) -> io::Result<()> {
+    match fs::File::open(directory)?.sync_all() {
+        // Some network file systems cannot; they write entries at once.
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) =>
+        {
+            Ok(())
+        }
+        result => result,
     }
 }
 
-/// Follows symbolic links to the file to write, which need not exist yet.
-fn resolve_links(path: &Path) -> io::Result<PathBuf> {
-    const MAX_LINKS: usize = 40; // the limit of Linux
-    let mut path = path.to_owned();
-    for _ in 0..MAX_LINKS {
-        let Ok(target) = fs::read_link(&path) else { return Ok(path) };
-        path = directory_of(&path).join(target);
-    }
-    Err(io::Error::other("too many levels of symbolic links"))
+#[cfg(not(unix))]
+fn sync_directory(_: &Path) -> io::Result<()> {
+    Ok(()) // a directory cannot be opened there
 }
 
 /// Appends `text` to a file of another program, such as the summary of a CI job.

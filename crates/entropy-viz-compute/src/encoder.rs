@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use entropy_shell::compute::{ChatTemplates, ComputeArgs};
-use entropy_shell::{CliError, WithHint, io_message, plural};
+use entropy_shell::{CliError, WithHint, io_message};
 use serde_json::{Value, json};
 
 use crate::bounded;
 use crate::chat::{ChatTemplate, PromptTemplate, template_arg};
 use crate::prompts::{GivenResponse, MaskError, Prompt, PromptRow, own_tokens};
 use crate::response::ResponseRecord;
+use crate::row_counts::RowCounts;
 use crate::tokenizer::Tokenizer;
 use crate::turns::turns;
 
@@ -34,18 +35,7 @@ pub(crate) struct PromptEncoder {
 pub(crate) struct EncodedPrompts {
     /// In the order of the file, samples of a prompt after each other.
     pub(crate) records: Vec<ResponseRecord>,
-    /// Responses that were tokenised from text.
-    pub(crate) from_text: usize,
-    /// Rows left out because they exceed the context.
-    pub(crate) too_long: usize,
-    /// Prompts cut at their beginning.
-    pub(crate) truncated: usize,
-    /// Rows left out because their prompt has no token: the first token of a response needs one before it.
-    pub(crate) without_prompt: usize,
-    /// Rows left out because their response has no token.
-    pub(crate) empty_responses: usize,
-    /// Rows left out because the policy wrote no token of their response.
-    pub(crate) without_own: usize,
+    pub(crate) counts: RowCounts,
 }
 
 /// The token ids of a response, and which of them the policy wrote if that is known without a mask.
@@ -64,23 +54,6 @@ struct Sequence {
     turn: Option<usize>,
     /// See [`ResponseRecord::given`].
     given: Option<(usize, usize)>,
-}
-
-impl EncodedPrompts {
-    /// The rows that were left out, counted by reason; empty if there are none.
-    pub(crate) fn left_out(&self) -> String {
-        let reasons = [
-            (self.too_long, "longer than the model's context"),
-            (self.without_prompt, "with no prompt token"),
-            (self.empty_responses, "with an empty response"),
-            (self.without_own, "with no token of the policy in the response"),
-        ];
-        let counts = reasons
-            .iter()
-            .filter(|(n, _)| *n > 0)
-            .map(|(n, reason)| format!("{} {reason}", plural(*n, "row", "rows")));
-        counts.collect::<Vec<_>>().join(", ")
-    }
 }
 
 impl PromptEncoder {
@@ -121,11 +94,11 @@ impl PromptEncoder {
         .to_string()
     }
 
-    /// Tokenises all rows. `context` is the model's maximum sequence length, `vocabulary` its number of token ids;
+    /// Tokenises rows with their indices in the prompt file. `context` is the model's maximum sequence length, `vocabulary` its number of token ids;
     /// `file` is for messages.
-    pub(crate) fn encode(
+    pub(crate) fn encode<'a>(
         &self,
-        rows: &[PromptRow],
+        rows: impl Iterator<Item = (usize, &'a PromptRow)>,
         tokenizer: Option<&Tokenizer>,
         chat: Option<&ChatTemplate>,
         context: Option<i64>,
@@ -133,7 +106,7 @@ impl PromptEncoder {
         file: &Path,
     ) -> Result<EncodedPrompts, CliError> {
         let mut encoded = EncodedPrompts::default();
-        for (i, row) in rows.iter().enumerate() {
+        for (i, row) in rows {
             let place = || format!("cannot use {}: {}", file.display(), row.place);
             let in_row =
                 |failure: CliError| CliError { error: failure.error.context(place()), ..failure };
@@ -166,15 +139,15 @@ impl PromptEncoder {
     ) {
         let Sequence { mut prompt, response, own, turn, given } = sequence;
         if prompt.is_empty() {
-            encoded.without_prompt += 1;
+            encoded.counts.without_prompt += 1;
             return;
         }
         if response.as_ref().is_some_and(Vec::is_empty) {
-            encoded.empty_responses += 1;
+            encoded.counts.empty_responses += 1;
             return;
         }
         if own.as_ref().is_some_and(|own| !own.contains(&true)) {
-            encoded.without_own += 1;
+            encoded.counts.without_own += 1;
             return;
         }
         // A response that is to be sampled needs room for at least one token.
@@ -182,18 +155,18 @@ impl PromptEncoder {
         let needed = response.as_ref().map_or(1, Vec::len);
         if prompt.len() + needed > room {
             if !self.truncate || needed >= room {
-                encoded.too_long += 1;
+                encoded.counts.too_long += 1;
                 return;
             }
             // A response that is to be sampled gets --max-new-tokens, but at most half of the context.
             let needed =
                 response.as_ref().map_or(self.max_new_tokens.min(room / 2).max(1), Vec::len);
             prompt.drain(..prompt.len() + needed - room);
-            encoded.truncated += 1;
+            encoded.counts.truncated += 1;
         }
         let is_text =
             matches!(row.response, Some(GivenResponse::Text(_) | GivenResponse::Messages(_)));
-        encoded.from_text += usize::from(is_text);
+        encoded.counts.from_text += usize::from(is_text);
         let prompt: Arc<[i64]> = prompt.into();
         match response {
             Some(tokens) => encoded.records.push(ResponseRecord {
@@ -205,6 +178,7 @@ impl PromptEncoder {
             None => {
                 let record = |sample| ResponseRecord::to_sample(row_index, sample, prompt.clone());
                 encoded.records.extend((0..self.samples).map(record));
+                encoded.counts.sampled += self.samples;
             }
         }
     }

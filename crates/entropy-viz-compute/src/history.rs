@@ -15,11 +15,10 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use entropy_shell::output;
 use entropy_shell::{CliError, WithHint, io_message};
-use serde_json::{Map, Value, json};
-
-use entropy_kernels::logits::TokenScore;
+use serde_json::{Map, Value};
 
 use crate::bounded;
+use crate::share::RowShare;
 
 /// A history file and its rows.
 #[derive(Debug)]
@@ -42,51 +41,17 @@ pub(crate) struct RowDigests {
     pub(crate) inputs: String,
     /// Digest of the model's files and number type.
     pub(crate) model: String,
+    /// The rows of the prompts that were computed; `None` for all.
+    pub(crate) share: Option<RowShare>,
 }
 
 impl RowDigests {
-    fn text(&self) -> String {
-        format!("{}-{}", self.inputs, self.model)
-    }
-}
-
-/// The numbers of one row.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct EntropySummary {
-    /// Mean entropy over all tokens, in nats.
-    pub(crate) entropy: f64,
-    /// Mean over responses of their mean entropy, in nats.
-    pub(crate) sequence_mean: f64,
-    /// Sample standard deviation of the entropy over tokens, in nats; `None` for a single token.
-    pub(crate) deviation: Option<f64>,
-    /// Mean log-prob over all tokens, in nats.
-    pub(crate) log_prob: f64,
-    pub(crate) tokens: usize,
-    pub(crate) sequences: usize,
-}
-
-impl EntropySummary {
-    /// Summarises responses, each with at least one token; `None` without responses.
-    pub(crate) fn new(responses: &[&[TokenScore]]) -> Option<EntropySummary> {
-        let all = || responses.iter().copied().flatten();
-        let tokens = all().count();
-        if tokens == 0 {
-            return None;
+    /// The `settings` of a row.
+    pub(crate) fn text(&self) -> String {
+        match self.share {
+            None => format!("{}-{}", self.inputs, self.model),
+            Some(share) => format!("{}-{}-rows-{}", self.inputs, self.model, share.name()),
         }
-        let n = tokens as f64;
-        let entropy = all().map(|token| token.entropy).sum::<f64>() / n;
-        let squares: f64 = all().map(|token| (token.entropy - entropy).powi(2)).sum();
-        let mean = |response: &&[TokenScore]| {
-            response.iter().map(|t| t.entropy).sum::<f64>() / response.len() as f64
-        };
-        Some(EntropySummary {
-            entropy,
-            sequence_mean: responses.iter().map(mean).sum::<f64>() / responses.len() as f64,
-            deviation: (tokens > 1).then(|| (squares / (n - 1.0)).sqrt()),
-            log_prob: all().map(|token| token.log_prob).sum::<f64>() / n,
-            tokens,
-            sequences: responses.len(),
-        })
     }
 }
 
@@ -143,6 +108,12 @@ impl HistoryFile {
         .hint(OVERWRITE_HINT)
     }
 
+    /// The settings of the step's row.
+    pub(crate) fn settings(&self, step: u64) -> Option<&str> {
+        let (_, row) = self.rows.iter().find(|(at, _)| *at == step)?;
+        row.get("settings")?.as_str()
+    }
+
     /// Whether the step has a row with these prompts and flags.
     pub(crate) fn has_row(&self, step: u64) -> bool {
         self.rows.iter().any(|(at, _)| *at == step)
@@ -153,24 +124,15 @@ impl HistoryFile {
         !self.overwrite && self.has_row(step)
     }
 
-    /// Adds or replaces the row of a step, and writes the file atomically.
+    /// Adds or replaces the row of a step, which gets its step and settings, and writes the file atomically.
     pub(crate) fn record_row(
         &mut self,
         step: u64,
-        summary: &EntropySummary,
+        mut row: Map<String, Value>,
         digests: &RowDigests,
     ) -> Result<(), CliError> {
-        let row = json!({
-            "step": step,
-            "entropy": summary.entropy,
-            "entropy_seq_mean": summary.sequence_mean,
-            "entropy_std": summary.deviation,
-            "log_prob_mean": summary.log_prob,
-            "tokens": summary.tokens,
-            "sequences": summary.sequences,
-            "settings": digests.text(),
-        });
-        let Value::Object(row) = row else { return Err(anyhow!("BUG: a row is an object").into()) };
+        row.insert("settings".to_owned(), Value::from(digests.text()));
+        row.shift_insert(0, "step".to_owned(), Value::from(step));
         // Another process may have added steps in the meantime.
         for (theirs, row) in read(&self.path, &digests.inputs).unwrap_or_default() {
             if !self.rows.iter().any(|(step, _)| *step == theirs) {
@@ -209,6 +171,13 @@ impl HistoryFile {
     }
 }
 
+/// The numbers in `I-of-N`.
+pub(crate) fn parse_shard(text: &str) -> Option<(usize, usize)> {
+    let (i, n) = text.split_once("-of-")?;
+    let (i, n) = (i.parse().ok()?, n.parse().ok()?);
+    (1..=n).contains(&i).then_some((i, n))
+}
+
 /// The file of shard `i` of `n`. It is in a subdirectory, so that it is not discovered as a run of its own.
 pub(crate) fn shard_path(path: &Path, (i, n): (usize, usize)) -> PathBuf {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
@@ -223,7 +192,8 @@ fn find_shards(path: &Path) -> Vec<PathBuf> {
         entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
     shards.retain(|shard| {
         let name = shard.file_name().unwrap_or_default().to_string_lossy();
-        name.strip_suffix(&format!(".{stem}.json")).is_some_and(|shard| shard.contains("-of-"))
+        name.strip_suffix(&format!(".{stem}.json"))
+            .is_some_and(|shard| parse_shard(shard).is_some())
     });
     shards.sort();
     shards
@@ -262,30 +232,25 @@ fn read(path: &Path, inputs: &str) -> Result<Vec<HistoryRow>, CliError> {
 
 #[cfg(test)]
 mod tests {
+    use entropy_kernels::logits::TokenScore;
+
     use super::*;
+    use crate::summary::{EntropySummary, EntropySums};
 
-    fn tokens(entropies: &[f64]) -> Vec<TokenScore> {
-        entropies.iter().map(|&entropy| TokenScore { entropy, log_prob: -entropy }).collect()
-    }
-
-    #[test]
-    fn summary_has_means_over_tokens_and_over_responses() {
-        let summary = EntropySummary::new(&[&tokens(&[1.0, 2.0, 3.0]), &tokens(&[6.0])]).unwrap();
-        assert_eq!((summary.entropy, summary.sequence_mean), (3.0, 4.0));
-        assert_eq!((summary.tokens, summary.sequences, summary.log_prob), (4, 2, -3.0));
-        // statistics.stdev([1, 2, 3, 6]) of Python.
-        assert!((summary.deviation.unwrap() - 2.160_246_899_469_287).abs() < 1e-12);
-        assert_eq!(EntropySummary::new(&[&tokens(&[1.0])]).unwrap().deviation, None);
-        assert_eq!(EntropySummary::new(&[]), None);
+    fn summary() -> EntropySummary {
+        let scores = [TokenScore { entropy: 1.0, log_prob: -1.0 }];
+        EntropySums::new(&[&scores]).summary().unwrap()
     }
 
     #[test]
     fn rejects_rows_of_other_programs_and_settings() {
         let tmp = tempfile::tempdir().unwrap();
         let path = tmp.path().join("h.json");
-        let digests = RowDigests { inputs: "a".into(), model: "m".into() };
-        let summary = EntropySummary::new(&[&tokens(&[1.0])]).unwrap();
-        HistoryFile::open(&path, "a", false).unwrap().record_row(7, &summary, &digests).unwrap();
+        let digests = RowDigests { inputs: "a".into(), model: "m".into(), share: None };
+        HistoryFile::open(&path, "a", false)
+            .unwrap()
+            .record_row(7, summary().row(), &digests)
+            .unwrap();
 
         let again = HistoryFile::open(&path, "a", false).unwrap();
         assert!(again.is_computed(7, &digests).unwrap());
@@ -308,13 +273,12 @@ mod tests {
     fn merges_rows_of_shards() {
         let tmp = tempfile::tempdir().unwrap();
         let path = tmp.path().join("entropy_history_q.json");
-        let digests = RowDigests { inputs: "a".into(), model: "m".into() };
-        let summary = EntropySummary::new(&[&tokens(&[1.0])]).unwrap();
+        let digests = RowDigests { inputs: "a".into(), model: "m".into(), share: None };
         for i in 1..=2 {
             let shard = shard_path(&path, (i, 2));
             HistoryFile::open(&shard, "a", false)
                 .unwrap()
-                .record_row(10 * i as u64, &summary, &digests)
+                .record_row(10 * i as u64, summary().row(), &digests)
                 .unwrap();
         }
         let whole = HistoryFile::open(&path, "a", false).unwrap();
@@ -327,7 +291,7 @@ mod tests {
         assert_eq!(steps(), 2);
         HistoryFile::open(&shard_path(&path, (1, 2)), "a", false)
             .unwrap()
-            .record_row(30, &summary, &digests)
+            .record_row(30, summary().row(), &digests)
             .unwrap();
         HistoryFile::open(&path, "a", false).unwrap().merge_shards().unwrap();
         assert_eq!(steps(), 3);

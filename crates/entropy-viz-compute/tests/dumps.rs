@@ -301,6 +301,34 @@ fn every_checkpoint_scores_the_dump_of_its_step() {
 }
 
 #[test]
+fn row_of_a_deleted_dump_is_kept() {
+    let tmp = temp_dir();
+    run_of_three(tmp.path());
+    fs::create_dir(tmp.path().join("dumps")).unwrap();
+    for (step, responses) in [(10, 1), (20, 3)] {
+        write_dump(&tmp.path().join(format!("dumps/{step}.jsonl")), responses);
+    }
+    let arguments = ["--model", "run", "--prompts", "dumps", "-o", "h.json"];
+    let tokens = ["--tokens-out", "t.jsonl"];
+    compute_ok(tmp.path(), &[&arguments[..], &tokens, &["--steps", "10:20"]].concat());
+    let rows = fs::read_to_string(tmp.path().join("t.jsonl")).unwrap();
+    fs::remove_file(tmp.path().join("dumps/10.jsonl")).unwrap();
+    write_dump(&tmp.path().join("dumps/30.jsonl"), 5);
+    let said = stderr(&compute_ok(tmp.path(), &[&arguments[..], &tokens].concat()));
+    let kept = "step 10: already in h.json, which is kept; its dump of step 10 in dumps is missing";
+    assert!(said.contains(kept) && said.contains("step 20: already in h.json\n"), "{said}");
+    assert_eq!(steps_and_responses(&tmp.path().join("h.json")), [(10, 1), (20, 3), (30, 5)]);
+    assert!(fs::read_to_string(tmp.path().join("t.jsonl")).unwrap().starts_with(&rows));
+    // Another file without the step cannot be completed.
+    let other = ["--tokens-out", "other.jsonl"];
+    let output = crate::compute::compute(tmp.path(), &[&arguments[..], &other].concat());
+    assert_eq!(output.status.code(), Some(2));
+    let said = stderr(&output);
+    assert!(said.contains("skipped step 10") && said.contains("no dump of step 10"), "{said}");
+    assert_eq!(steps_and_responses(&tmp.path().join("h.json")), [(10, 1), (20, 3), (30, 5)]);
+}
+
+#[test]
 fn directory_of_dumps_needs_steps_of_one_kind() {
     let tmp = temp_dir();
     run_of_three(tmp.path());

@@ -100,9 +100,17 @@ fn earlier_rows_and_tokens_are_kept_when_more_are_computed() {
     // Recomputed checkpoints replace their own lines in place.
     compute_ok(tmp.path(), &[&arguments[..], &["--steps", "80:80", "--overwrite"]].concat());
     assert_eq!((steps().len(), steps()[12], steps()[35]), (36, 80, 120));
-    // Other flags are another experiment: no line of the first is kept.
+    // Other flags are another experiment, whose lines are not mixed with these.
     let other = ["--temperature", "0.5", "-o", "other.json", "--steps", "40:40"];
-    compute_ok(tmp.path(), &[&arguments[..], &other].concat());
+    let other = [&arguments[..], &other].concat();
+    assert_rejected(
+        tmp.path(),
+        &other,
+        &["cannot add to t.jsonl", "other prompts or flags", "--overwrite"],
+    );
+    assert_eq!(steps().len(), 36);
+    let output = compute_ok(tmp.path(), &[&other[..], &["--overwrite"]].concat());
+    assert!(stderr(&output).contains("t.jsonl: replacing all of its rows"), "{}", stderr(&output));
     assert_eq!(steps(), [40; 12]);
 }
 

@@ -8,7 +8,8 @@ use std::path::Path;
 
 use crate::common::{fixture, stderr};
 use crate::compute::{
-    assert_rejected, assert_scores_of, compute_ok, copy, model, read, rollouts, temp_dir, text,
+    assert_rejected, assert_scores_of, compute_ok, copy, lines_without_settings, model, read,
+    rollouts, temp_dir, text,
 };
 use crate::torch_files::{tensor_pickle, write_archive};
 
@@ -64,7 +65,7 @@ fn fsdp_shards_give_the_same_bits_as_safetensors() {
                 let output =
                     ["-o", "h.json", "--tokens-out", "t.jsonl", "--step", "1", "--overwrite"];
                 compute_ok(tmp.path(), &[&arguments[..], &output].concat());
-                fs::read(tmp.path().join("t.jsonl")).unwrap()
+                lines_without_settings(&tmp.path().join("t.jsonl"))
             };
             assert_eq!(row(&shards), row(&model(golden)), "{case} as {dtype}");
         }

@@ -73,7 +73,8 @@ fn walk(directory: &Path, level: usize, found: &mut Found<Input>) {
     found.files.extend(logs_among(directory, files, &directories));
     for directory in directories.iter().filter(|_| level < MAX_LEVELS) {
         let name = directory.file_name().unwrap_or_default().to_string_lossy();
-        if !SKIPPED_DIRECTORIES.contains(&name.as_ref()) && checkpoint_step(&name).is_none() {
+        let is_skipped = SKIPPED_DIRECTORIES.contains(&name.as_ref()) || is_parts(&name);
+        if !is_skipped && checkpoint_step(&name).is_none() {
             walk(directory, level + 1, found);
         }
     }
@@ -106,7 +107,7 @@ fn logs_among(directory: &Path, files: Vec<PathBuf>, directories: &[PathBuf]) ->
     let may_be_log = |path: &PathBuf| {
         let is_log =
             EXTENSIONS.contains(&extension(path).as_str()) || is_clearml_session(path, directories);
-        is_log && !NO_HISTORIES.contains(&&*name(path))
+        is_log && !NO_HISTORIES.contains(&&*name(path)) && !is_shard(directory, &name(path))
     };
     let mut files: Vec<PathBuf> = files.into_iter().filter(may_be_log).collect();
     if !files.iter().any(|path| name(path) == "trainer_state.json") {
@@ -130,6 +131,21 @@ fn logs_among(directory: &Path, files: Vec<PathBuf>, directories: &[PathBuf]) ->
         logs.push(Input { place: Some(0), ..Input::file(path, origin) });
     }
     logs
+}
+
+/// Whether a file in a directory is a shard of a history that `compute --shard` writes: `shards/2-of-8.<history>.json` or
+/// `shards/rows-2-of-8.<history>.json`. The merged history is the log.
+fn is_shard(directory: &Path, file: &str) -> bool {
+    let shard = file.strip_prefix("rows-").unwrap_or(file).split('.').next().unwrap_or_default();
+    let is_number = |text: &str| text.parse::<usize>().is_ok();
+    let numbers = shard.split_once("-of-");
+    name(directory) == "shards" && numbers.is_some_and(|(i, n)| is_number(i) && is_number(n))
+}
+
+/// Whether a directory has the parts of an unfinished file of tokens or rollouts, `tokens.jsonl.parts`.
+fn is_parts(directory: &str) -> bool {
+    let file = directory.strip_suffix(".parts").map(Path::new);
+    file.is_some_and(|file| ["json", "jsonl", "ndjson", "parquet"].contains(&&*extension(file)))
 }
 
 /// Whether the file is `1000.log`, `2000.log` and so on: values of SwanLab's local mode.
@@ -308,6 +324,17 @@ mod tests {
             found(&["model.safetensors", ".hidden.json", "huggingface/config.json", "a.png"]),
             [""; 0]
         );
+    }
+
+    #[test]
+    fn shards_and_parts_of_compute_are_skipped() {
+        let files = ["shards/entropy_history_q.json", "parts/40.jsonl"];
+        let skipped = [
+            "shards/1-of-2.entropy_history_q.json",
+            "shards/rows-2-of-2.entropy_history_q.json",
+            "tokens.jsonl.parts/40-a-b.jsonl",
+        ];
+        assert_eq!(found(&[&files[..], &skipped].concat()), [files[1], files[0]]);
     }
 
     #[test]

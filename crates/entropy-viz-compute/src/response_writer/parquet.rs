@@ -1,6 +1,6 @@
 //! `--tokens-out` as Parquet: the columns are the keys of the JSON lines; `dump` is JSON text.
 
-use std::io::{self, BufWriter};
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -8,13 +8,12 @@ use arrow_array::builder::{
     ArrayBuilder, BooleanBuilder, Float64Builder, Int64Builder, ListBuilder, StringBuilder,
 };
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
-use entropy_shell::output::AtomicFile;
-use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
 use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
-
+use parquet::schema::types::TypePtr;
 use serde_json::Value;
 
 use super::OutputRow;
@@ -23,8 +22,8 @@ use super::OutputRow;
 const ROW_GROUP_TOKENS: usize = 1 << 20;
 
 /// Writes rows in groups.
-pub(super) struct ParquetWriter {
-    writer: ArrowWriter<BufWriter<AtomicFile>>,
+pub(super) struct ParquetWriter<W: Write + Send> {
+    writer: ArrowWriter<W>,
     schema: SchemaRef,
     columns: Columns,
 }
@@ -32,6 +31,7 @@ pub(super) struct ParquetWriter {
 /// The rows of the current group.
 struct Columns {
     step: Int64Builder,
+    settings: StringBuilder,
     id: StringBuilder,
     sample: Int64Builder,
     prompt_token_ids: ListBuilder<Int64Builder>,
@@ -59,6 +59,7 @@ impl Default for Columns {
     fn default() -> Columns {
         Columns {
             step: Int64Builder::new(),
+            settings: StringBuilder::new(),
             id: StringBuilder::new(),
             sample: Int64Builder::new(),
             prompt_token_ids: list(DataType::Int64),
@@ -78,6 +79,7 @@ fn schema() -> SchemaRef {
     let list = |name: &str, data_type| Field::new(name, DataType::List(element(data_type)), false);
     Arc::new(Schema::new(vec![
         Field::new("step", DataType::Int64, false),
+        Field::new("settings", DataType::Utf8, false),
         Field::new("id", DataType::Utf8, false),
         Field::new("sample", DataType::Int64, true),
         list("prompt_token_ids", DataType::Int64),
@@ -92,15 +94,24 @@ fn schema() -> SchemaRef {
     ]))
 }
 
-impl ParquetWriter {
-    pub(super) fn new(file: AtomicFile) -> io::Result<ParquetWriter> {
-        let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
+/// The columns as Parquet describes them.
+pub(super) fn parquet_schema() -> io::Result<TypePtr> {
+    let descriptor = ArrowSchemaConverter::new().convert(&schema()).map_err(io_error)?;
+    Ok(descriptor.root_schema_ptr())
+}
+
+/// How files are compressed.
+pub(super) fn properties() -> WriterProperties {
+    WriterProperties::builder().set_compression(Compression::SNAPPY).build()
+}
+
+impl<W: Write + Send> ParquetWriter<W> {
+    pub(super) fn new(file: W) -> io::Result<ParquetWriter<W>> {
         let options =
-            ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+            ArrowWriterOptions::new().with_properties(properties()).with_skip_arrow_metadata(true);
         let schema = schema();
         let writer =
-            ArrowWriter::try_new_with_options(BufWriter::new(file), schema.clone(), options)
-                .map_err(io_error)?;
+            ArrowWriter::try_new_with_options(file, schema.clone(), options).map_err(io_error)?;
         Ok(ParquetWriter { writer, schema, columns: Columns::default() })
     }
 
@@ -109,6 +120,7 @@ impl ParquetWriter {
         let (columns, record) = (&mut self.columns, row.record);
         let id = &row.prompt_row.id;
         columns.step.append_value(row.step as i64);
+        columns.settings.append_value(row.settings);
         columns.id.append_value(id.as_str().map_or_else(|| id.to_string(), str::to_owned));
         columns.sample.append_option(row.sample().map(|sample| sample as i64));
         columns.prompt_token_ids.append_value(record.prompt.iter().copied().map(Some));
@@ -128,10 +140,16 @@ impl ParquetWriter {
         if ids > ROW_GROUP_TOKENS { self.write_group() } else { Ok(()) }
     }
 
+    /// Writes the rows so far as a row group, so that later rows are not in the same one.
+    pub(super) fn end_group(&mut self) -> io::Result<()> {
+        if self.columns.step.len() > 0 { self.write_group() } else { Ok(()) }
+    }
+
     fn write_group(&mut self) -> io::Result<()> {
         let mut columns = std::mem::take(&mut self.columns);
-        let arrays: [&mut dyn ArrayBuilder; 12] = [
+        let arrays: [&mut dyn ArrayBuilder; 13] = [
             &mut columns.step,
+            &mut columns.settings,
             &mut columns.id,
             &mut columns.sample,
             &mut columns.prompt_token_ids,
@@ -149,17 +167,15 @@ impl ParquetWriter {
         self.writer.write(&batch).and_then(|()| self.writer.flush()).map_err(io_error)
     }
 
-    /// Writes the last group and completes the file.
-    pub(super) fn finish(mut self) -> io::Result<()> {
-        if self.columns.step.len() > 0 {
-            self.write_group()?;
-        }
-        self.writer.into_inner().map_err(io_error)?.into_inner().map_err(io::Error::from)?.commit()
+    /// Writes the last group and completes the table.
+    pub(super) fn finish(mut self) -> io::Result<W> {
+        self.end_group()?;
+        self.writer.into_inner().map_err(io_error)
     }
 }
 
 /// The I/O error inside a Parquet error, if there is one.
-fn io_error(error: ParquetError) -> io::Error {
+pub(super) fn io_error(error: ParquetError) -> io::Error {
     match error {
         ParquetError::External(error) => match error.downcast::<io::Error>() {
             Ok(error) => *error,

@@ -1,6 +1,7 @@
 //! Computes one checkpoint: loads the model, encodes the prompts, scores and samples responses.
 
 use std::cell::Cell;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,7 @@ use crate::model::Model;
 use crate::model::spec::Spec;
 use crate::model::torchscript::TorchScript;
 use crate::response::ResponseRecord;
+use crate::row_counts::RowCounts;
 use crate::sampling::Sampling;
 use crate::score::{ScoreError, Scorer};
 use crate::tokenizer::{Tokenizer, end_tokens};
@@ -73,8 +75,6 @@ pub(super) fn compute_checkpoint(
         Some(tokenizer) => tokenizer.eos_token_ids.clone(),
         None => end_tokens(&[&checkpoint.path, &plan.base.path])?,
     };
-    let model = load_model(inputs, &plan.base, plan.decoder, plan.kind)?;
-    drop(loading);
     let mut evaluation = Evaluation {
         digests: plan.digests,
         prompts,
@@ -85,6 +85,11 @@ pub(super) fn compute_checkpoint(
         entropy_time: Duration::ZERO,
         run_tokens: 0,
     };
+    if evaluation.encoded.records.is_empty() {
+        return Ok(evaluation);
+    }
+    let model = load_model(inputs, &plan.base, plan.decoder, plan.kind)?;
+    drop(loading);
     evaluation.evaluate(inputs, &model, label)?;
     Ok(evaluation)
 }
@@ -122,29 +127,34 @@ fn encode(
             hint: Some("use the tokenizer that the model was trained with".to_owned()),
         });
     }
+    let share = inputs.share();
+    let rows = prompts.rows.iter().enumerate();
     let encoded = inputs.encoder.encode(
-        &prompts.rows,
+        rows.filter(|(row, _)| share.is_none_or(|share| share.has(*row))),
         tokenizer.as_ref(),
         chat.as_ref(),
         spec.map(|spec| spec.context),
         vocabulary,
         &prompts.path,
     )?;
-    if encoded.records.is_empty() {
-        let hint = match encoded.too_long {
-            0 => "every row needs a prompt, and a response if it is to be scored",
-            _ => "--truncate-prompts cuts prompts at their beginning",
-        };
-        return Err(CliError {
-            error: anyhow!(
-                "cannot use {}: none of its rows can be computed ({})",
-                prompts.path.display(),
-                encoded.left_out()
-            ),
-            hint: Some(hint.to_owned()),
-        });
+    // A shard may have no row that can be computed; another one has some.
+    if encoded.records.is_empty() && share.is_none() {
+        return Err(no_rows(&prompts.path, &encoded.counts));
     }
     Ok((tokenizer, encoded))
+}
+
+/// The error of prompts of which no row can be computed.
+pub(super) fn no_rows(file: &Path, counts: &RowCounts) -> CliError {
+    let hint = match counts.too_long {
+        0 => "every row needs a prompt, and a response if it is to be scored",
+        _ => "--truncate-prompts cuts prompts at their beginning",
+    };
+    let (file, left_out) = (file.display(), counts.left_out());
+    CliError {
+        error: anyhow!("cannot use {file}: none of its rows can be computed ({left_out})"),
+        hint: Some(hint.to_owned()),
+    }
 }
 
 fn load_model(

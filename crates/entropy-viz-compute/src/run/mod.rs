@@ -8,6 +8,7 @@ mod output;
 mod plan;
 mod prompt_source;
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
@@ -16,11 +17,14 @@ use entropy_shell::{CliError, Outcome, Terminal, plural, report_error};
 use tch::Device;
 
 use crate::encoder::PromptEncoder;
-use crate::history::EntropySummary;
 use crate::interrupt::{self, interrupted};
+use crate::row_counts::RowCounts;
+use crate::row_shards::MergedStep;
+use crate::share::RowShare;
+use crate::summary::{EntropySummary, EntropySums};
 use crate::torch;
-use evaluate::{Evaluation, EvaluationError, compute_checkpoint};
-use output::RunOutputs;
+use evaluate::{Evaluation, EvaluationError, compute_checkpoint, no_rows};
+use output::{RunOutputs, StepState};
 use plan::{RunInputs, Selection, warn_skipped};
 use prompt_source::PromptSource;
 
@@ -42,49 +46,108 @@ pub(crate) fn run(args: &ComputeArgs, terminal: &Terminal) -> Result<Outcome, Cl
     }
     let mut outputs = RunOutputs::open(&inputs, model, &selection)?;
     let checking = terminal.waiting("looking for checkpoints that need not be computed again");
-    let is_computed = checkpoints
+    let states = checkpoints
         .iter()
-        .map(|checkpoint| outputs.is_computed(&inputs, checkpoint))
-        .collect::<Result<Vec<bool>, CliError>>()?;
+        .map(|checkpoint| outputs.state(&inputs, checkpoint))
+        .collect::<Result<Vec<StepState>, CliError>>()?;
     drop(checking);
 
+    // While shards work on a step, none is computed here: this may be a machine without a GPU.
+    let is_unfinished = states.iter().any(|state| matches!(state, StepState::Unfinished(_)));
     let mut totals = Totals { partial: selection.unusable > 0, ..Totals::default() };
     let start = Instant::now();
-    for (i, (checkpoint, is_computed)) in checkpoints.iter().zip(is_computed).enumerate() {
+    for (i, (checkpoint, state)) in checkpoints.iter().zip(states).enumerate() {
         if interrupted() {
             break;
         }
         let step = checkpoint.step.unwrap_or(0);
-        if is_computed {
-            totals.skipped += 1;
-            let path = outputs.history.path().display();
-            terminal.info(&format!("step {step}: already in {path}"));
-            continue;
-        }
-        let label = format!("checkpoint {} of {} (step {step})", i + 1, checkpoints.len());
-        match compute_checkpoint(&inputs, checkpoint, &outputs.inputs_digest, &label) {
-            Ok(evaluation) => {
-                let summary = outputs.record_row(&inputs, step, &evaluation)?;
-                report_checkpoint(&inputs, step, &summary, &evaluation, totals.computed == 0);
-                totals.add(&summary, &evaluation);
+        let is_first = totals.computed == 0;
+        match state {
+            StepState::Computed => {
+                totals.skipped += 1;
+                let path = outputs.history.path().display();
+                terminal.info(&format!("step {step}: already in {path}"));
             }
-            Err(EvaluationError::Interrupted) => break,
-            Err(EvaluationError::Failed(failure)) if checkpoints.len() == 1 => return Err(failure),
-            Err(EvaluationError::Failed(failure)) => {
-                warn_skipped(terminal, step, &failure);
-                totals.failure = Some(failure);
-                totals.partial = true;
+            StepState::Unverified => {
+                totals.skipped += 1;
+                terminal.warn(&format!(
+                    "step {step}: already in {}, which is kept; its {} is missing",
+                    outputs.history.path().display(),
+                    inputs.prompts.describe(args, step)
+                ));
+            }
+            StepState::Sharded(merged, digests) => {
+                let MergedStep { shards, sums, counts } = *merged;
+                let file = inputs.prompts.path(args, step);
+                match sums.summary() {
+                    Some(summary) => {
+                        outputs.record_merged(step, &summary, &digests)?;
+                        report_rows(terminal, &file, &counts, is_first);
+                        let place = format!("step {step}, merged from {shards} shards");
+                        report_step(terminal, &place, Some(&summary), &counts);
+                        totals.skipped += 1;
+                    }
+                    None => {
+                        let failure = no_rows(&file, &counts);
+                        warn_skipped(terminal, step, &failure);
+                        totals.fail(failure);
+                    }
+                }
+            }
+            StepState::Unfinished(message) => totals.fail_unfinished(terminal, &message),
+            StepState::Missing if is_unfinished => {
+                totals.fail_unfinished(terminal, &format!("step {step}: no shard has it"));
+            }
+            StepState::Missing => {
+                let label = format!("checkpoint {} of {} (step {step})", i + 1, checkpoints.len());
+                match compute_checkpoint(&inputs, checkpoint, &outputs.inputs_digest, &label) {
+                    Ok(evaluation) => {
+                        let sums = outputs.record_row(&inputs, step, &evaluation)?;
+                        let counts = &evaluation.encoded.counts;
+                        report_rows(terminal, &evaluation.prompts.path, counts, is_first);
+                        let place = match inputs.share() {
+                            None => format!("step {step}"),
+                            Some(RowShare { number, of }) => {
+                                format!("step {step}, shard {number} of {of}")
+                            }
+                        };
+                        report_step(terminal, &place, sums.summary().as_ref(), counts);
+                        totals.add(&sums, &evaluation);
+                    }
+                    Err(EvaluationError::Interrupted) => break,
+                    Err(EvaluationError::Failed(failure)) if checkpoints.len() == 1 => {
+                        return Err(failure);
+                    }
+                    Err(EvaluationError::Failed(failure)) => {
+                        warn_skipped(terminal, step, &failure);
+                        totals.fail(failure);
+                    }
+                }
             }
         }
     }
+    if totals.unfinished > 0 && totals.computed + totals.skipped > 0 {
+        let steps = plural(totals.unfinished, "step is", "steps are");
+        terminal.warn(&format!("{steps} not merged: {UNFINISHED_HINT}"));
+    }
+    for (why, names) in outputs.row_shards.ignored() {
+        let files = plural(names.len(), "file", "files");
+        let names = names.join(", ");
+        terminal.info(&format!("ignored {files} in shards/, {why}: {names}"));
+    }
     finish(&inputs, outputs, totals, checkpoints.len(), start.elapsed())
 }
+
+const UNFINISHED_HINT: &str =
+    "run the missing shards, or remove the files rows-* from shards/ to compute the steps here";
 
 /// The totals of all checkpoints, for the closing line.
 #[derive(Default)]
 struct Totals {
     computed: usize,
     skipped: usize,
+    /// Checkpoints that shards have not finished.
+    unfinished: usize,
     /// Whether a selected checkpoint could not be computed.
     partial: bool,
     /// The last one.
@@ -98,12 +161,27 @@ struct Totals {
 }
 
 impl Totals {
-    fn add(&mut self, summary: &EntropySummary, evaluation: &Evaluation) {
+    fn add(&mut self, sums: &EntropySums, evaluation: &Evaluation) {
         self.computed += 1;
-        self.tokens += summary.tokens;
+        self.tokens += sums.tokens;
         self.run_tokens += evaluation.run_tokens;
         self.seconds += evaluation.seconds;
         self.entropy_seconds += evaluation.entropy_time.as_secs_f64();
+    }
+
+    fn fail(&mut self, failure: CliError) {
+        self.failure = Some(failure);
+        self.partial = true;
+    }
+
+    /// A step that shards have not finished.
+    fn fail_unfinished(&mut self, terminal: &Terminal, message: &str) {
+        terminal.warn(message);
+        let hint =
+            "run the missing shards, or remove rows-*.json from shards/ to compute the steps here";
+        let error = anyhow!("{message}");
+        self.fail(CliError { error, hint: Some(hint.to_owned()) });
+        self.unfinished += 1;
     }
 }
 
@@ -135,7 +213,7 @@ fn finish(
         report_error(&message, None);
         return Ok(Outcome::Interrupted);
     }
-    if totals.computed > 0 {
+    if totals.seconds > 0.0 {
         let share = match inputs.device {
             Device::Cpu => {
                 let share = 100.0 * totals.entropy_seconds / totals.seconds;
@@ -154,40 +232,45 @@ fn finish(
     Ok(if totals.partial { Outcome::Partial } else { Outcome::Done })
 }
 
-/// Prints the line of a checkpoint; with the first, also warnings about rows that were left out or changed.
-fn report_checkpoint(
-    inputs: &RunInputs<'_>,
-    step: u64,
-    summary: &EntropySummary,
-    evaluation: &Evaluation,
-    is_first: bool,
-) {
-    let encoded = &evaluation.encoded;
-    let (terminal, file) = (inputs.terminal, evaluation.prompts.path.display());
-    if is_first {
-        let left_out = encoded.left_out();
-        if !left_out.is_empty() {
-            terminal.warn(&format!("{file}: left out {left_out}"));
-        }
-        if encoded.truncated > 0 {
-            let prompts = plural(encoded.truncated, "prompt was", "prompts were");
-            terminal.warn(&format!("{file}: {prompts} cut at the beginning to fit the context"));
-        }
-        if encoded.from_text > 0 {
-            let responses = plural(encoded.from_text, "response", "responses");
-            terminal.warn(&format!(
-                "{responses} scored from text: inexact where re-tokenising differs"
-            ));
-        }
+/// Prints warnings about rows that were left out or changed; only with the first checkpoint.
+fn report_rows(terminal: &Terminal, file: &Path, counts: &RowCounts, is_first: bool) {
+    if !is_first {
+        return;
     }
-    let sampled = encoded.records.iter().filter(|record| record.sample.is_some()).count();
-    let responses = match (sampled, summary.sequences - sampled) {
+    let file = file.display();
+    let left_out = counts.left_out();
+    if !left_out.is_empty() {
+        terminal.warn(&format!("{file}: left out {left_out}"));
+    }
+    if counts.truncated > 0 {
+        let prompts = plural(counts.truncated, "prompt was", "prompts were");
+        terminal.warn(&format!("{file}: {prompts} cut at the beginning to fit the context"));
+    }
+    if counts.from_text > 0 {
+        let responses = plural(counts.from_text, "response", "responses");
+        terminal
+            .warn(&format!("{responses} scored from text: inexact where re-tokenising differs"));
+    }
+}
+
+/// Prints the line of a checkpoint; `place` is its step.
+fn report_step(
+    terminal: &Terminal,
+    place: &str,
+    summary: Option<&EntropySummary>,
+    counts: &RowCounts,
+) {
+    let Some(summary) = summary else {
+        terminal.info(&format!("{place}: it has no row that can be computed"));
+        return;
+    };
+    let responses = match (counts.sampled, summary.sequences - counts.sampled) {
         (0, scored) => plural(scored, "scored response", "scored responses"),
         (sampled, 0) => plural(sampled, "sampled response", "sampled responses"),
         (sampled, scored) => format!("{sampled} sampled and {scored} scored responses"),
     };
     terminal.info(&format!(
-        "step {step}: entropy {:.4} nats/token ({}, {responses}); {:.4} averaged per response",
+        "{place}: entropy {:.4} nats/token ({}, {responses}); {:.4} averaged per response",
         summary.entropy,
         plural(summary.tokens, "token", "tokens"),
         summary.sequence_mean

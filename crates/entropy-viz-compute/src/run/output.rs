@@ -9,21 +9,38 @@ use entropy_kernels::logits::TokenScore;
 use entropy_shell::compute::ComputeArgs;
 use entropy_shell::lock::{OutputLock, remove_leftovers};
 use entropy_shell::output::AtomicFile;
-use entropy_shell::{CliError, Terminal, WithHint, plural};
+use entropy_shell::{CliError, Terminal, WithHint, plural, real_path};
 
 use super::evaluate::{Evaluation, first_stop};
 use super::plan::{CheckpointPlan, RunInputs, Selection};
 use crate::checkpoint::{self, Checkpoint};
-use crate::history::{EntropySummary, HistoryFile, shard_path};
-use crate::response_writer::{OutputRow, ResponseWriter, write_error};
+use crate::history::{HistoryFile, RowDigests, shard_path};
+use crate::response_writer::{Expected, OutputRow, ResponseFile, write_error};
+use crate::row_shards::{self, MergedStep, RowShards, ShardedStep};
+use crate::summary::{EntropySummary, EntropySums};
+
+/// Whether a step must be computed.
+#[derive(Debug, PartialEq)]
+pub(super) enum StepState {
+    /// No, all files have it.
+    Computed,
+    /// No, all files have it. Whether its dump has changed is unknown, because the dump is gone.
+    Unverified,
+    /// No, shards have all of its rows.
+    Sharded(Box<MergedStep>, RowDigests),
+    /// No, shards still compute its rows. Has the message.
+    Unfinished(String),
+    Missing,
+}
 
 /// The output files of a run.
 pub(super) struct RunOutputs {
     /// See [`RunInputs::digest`].
     pub(super) inputs_digest: String,
     pub(super) history: HistoryFile,
-    tokens: Option<ResponseWriter>,
-    rollouts: Option<ResponseWriter>,
+    tokens: Option<ResponseFile>,
+    rollouts: Option<ResponseFile>,
+    pub(super) row_shards: RowShards,
     /// Kept until the files are complete.
     _locks: Vec<OutputLock>,
 }
@@ -42,93 +59,192 @@ impl RunOutputs {
         let merged =
             args.output.clone().unwrap_or_else(|| default_output(model, selection.run.as_deref()));
         check_names(args, &merged)?;
-        let history = args.shard.map_or(merged.clone(), |shard| shard_path(&merged, shard));
-        let outputs = [Some(&history), args.tokens_out.as_ref(), args.save_rollouts.as_ref()];
+        let own = match (args.shard, inputs.share()) {
+            (None, _) => merged.clone(),
+            (Some(_), Some(share)) => row_shards::path(&merged, share),
+            (Some(shard), None) => shard_path(&merged, shard),
+        };
+        let outputs = [Some(&own), args.tokens_out.as_ref(), args.save_rollouts.as_ref()];
         let locks =
             lock_outputs(inputs.terminal, &outputs.into_iter().flatten().collect::<Vec<_>>())?;
         let inputs_digest = inputs.digest()?;
         let history = HistoryFile::open(&merged, &inputs_digest, args.overwrite)?;
-        let history = match args.shard {
-            Some(shard) => {
-                HistoryFile::open(&shard_path(&merged, shard), &inputs_digest, args.overwrite)?
+        let (history, row_shards) = match args.shard {
+            Some(_) => {
+                let own = HistoryFile::open(&own, &inputs_digest, args.overwrite)?;
+                (own, RowShards::default())
             }
-            None => history,
+            None => (history, RowShards::find(&merged, &inputs_digest)),
         };
         let output = history.path();
         drop(AtomicFile::create(output).map_err(|error| write_error(output, &error))?);
-        let create = |path: &Option<PathBuf>| {
-            path.as_deref()
-                .map(|path| ResponseWriter::create(path, |step| history.has_row(step)))
-                .transpose()
+        let chosen =
+            selection.checkpoints.iter().map(|checkpoint| checkpoint.step.unwrap_or(0)).collect();
+        let expected = Expected {
+            inputs: &inputs_digest,
+            history: &|step| history.settings(step).map(str::to_owned),
+            chosen: &chosen,
+            overwrite: args.overwrite,
         };
-        let (tokens, rollouts) = (create(&args.tokens_out)?, create(&args.save_rollouts)?);
-        Ok(RunOutputs { inputs_digest, history, tokens, rollouts, _locks: locks })
+        let open = |path: &Option<PathBuf>| -> Result<Option<ResponseFile>, CliError> {
+            let Some(path) = path else { return Ok(None) };
+            let (file, replaced) = ResponseFile::open(path, &expected)?;
+            if let Some(message) = replaced {
+                inputs.terminal.warn(&message);
+            }
+            Ok(Some(file))
+        };
+        let reading = inputs.terminal.waiting("reading the rows of earlier runs");
+        let (tokens, rollouts) = (open(&args.tokens_out)?, open(&args.save_rollouts)?);
+        drop(reading);
+        Ok(RunOutputs { inputs_digest, history, tokens, rollouts, row_shards, _locks: locks })
     }
 
-    /// Whether a checkpoint need not be computed: all files have its step, computed with the same settings.
+    fn files(&self) -> impl Iterator<Item = &ResponseFile> {
+        self.tokens.iter().chain(&self.rollouts)
+    }
+
+    /// Whether all files have the rows of a step, except rollouts of which there are none.
+    fn have_rows(&self, inputs: &RunInputs<'_>, step: u64, settings: &str) -> bool {
+        let has = |file: &ResponseFile| file.has(step, settings);
+        self.tokens.as_ref().is_none_or(has)
+            && (self.rollouts.as_ref().is_none_or(has) || !inputs.prompts.may_sample())
+    }
+
+    /// Whether a checkpoint must be computed: not if all files have its step, computed with the same settings.
     ///
     /// # Errors
-    /// If the history has the step from another model.
-    pub(super) fn is_computed(
-        &self,
+    /// If the history or another file has the step from another model.
+    pub(super) fn state(
+        &mut self,
         inputs: &RunInputs<'_>,
         checkpoint: &Checkpoint,
-    ) -> Result<bool, CliError> {
+    ) -> Result<StepState, CliError> {
         let step = checkpoint.step.unwrap_or(0);
-        if !self.history.has_step(step) {
-            return Ok(false);
+        let has_step = self.history.has_step(step);
+        let has_rows = !inputs.args.overwrite && self.files().any(|file| file.has_any(step));
+        if !has_step && !has_rows && !self.row_shards.has(step) {
+            return Ok(StepState::Missing);
         }
-        // A checkpoint that cannot be opened is reported when it is computed.
+        let has_dump =
+            inputs.prompts.files(inputs.args, step).is_some_and(|files| !files.is_empty());
+        if let Some(settings) = self.history.settings(step).filter(|_| has_step && !has_dump) {
+            let is_complete = self.have_rows(inputs, step, settings);
+            return Ok(if is_complete { StepState::Unverified } else { StepState::Missing });
+        }
+        // A missing dump, or a checkpoint that cannot be opened, is reported when the step is computed.
+        if !has_dump {
+            return Ok(StepState::Missing);
+        }
         let Ok(plan) = CheckpointPlan::open(inputs, checkpoint, &self.inputs_digest) else {
-            return Ok(false);
+            return Ok(StepState::Missing);
         };
-        let mut writers = self.tokens.iter().chain(&self.rollouts);
-        Ok(self.history.is_computed(step, &plan.digests)? && writers.all(|writer| writer.has(step)))
+        let settings = plan.digests.text();
+        if !has_step {
+            if !inputs.args.overwrite {
+                self.files().try_for_each(|file| file.check(step, &settings))?;
+            }
+            return self.sharded_state(step, plan.digests);
+        }
+        let is_complete = self.history.is_computed(step, &plan.digests)?
+            && self.have_rows(inputs, step, &settings);
+        Ok(if is_complete { StepState::Computed } else { StepState::Missing })
     }
 
-    /// Writes the row of a checkpoint and its responses; returns the numbers of the row.
+    /// What shards of rows have of a step that the history lacks.
+    fn sharded_state(&mut self, step: u64, digests: RowDigests) -> Result<StepState, CliError> {
+        match self.row_shards.merge(step, &digests) {
+            ShardedStep::Nothing => Ok(StepState::Missing),
+            ShardedStep::Incomplete { of, missing } => {
+                let list: Vec<String> = missing.iter().map(usize::to_string).collect();
+                let shards = match missing.len() {
+                    1 => format!("shard {} of {of} is", list[0]),
+                    _ => format!("shards {} of {of} are", list.join(", ")),
+                };
+                Ok(StepState::Unfinished(format!("step {step}: {shards} missing")))
+            }
+            ShardedStep::OtherModel => Err(anyhow!(
+                "cannot merge the shards of {}: their step {step} was computed with other model files, another --dtype or another dump",
+                self.history.path().display()
+            ))
+            .hint("give the merge the same flags as the shards, or remove their files from shards/"),
+            ShardedStep::Complete(merged) => {
+                let settings = digests.text();
+                if let Some(file) = self.files().find(|file| !file.has(step, &settings)) {
+                    return Err(anyhow!(
+                        "cannot write {}: shards computed the rows of step {step}",
+                        file.path().display()
+                    ))
+                    .hint("join the files of the shards (cat), and merge without this flag");
+                }
+                Ok(StepState::Sharded(Box::new(merged), digests))
+            }
+        }
+    }
+
+    /// Writes the row of a step that shards computed.
+    pub(super) fn record_merged(
+        &mut self,
+        step: u64,
+        summary: &EntropySummary,
+        digests: &RowDigests,
+    ) -> Result<(), CliError> {
+        self.history.record_row(step, summary.row(), digests)
+    }
+
+    /// Writes the row of a checkpoint and its responses; returns the sums over them. Only a shard may have none.
     pub(super) fn record_row(
         &mut self,
         inputs: &RunInputs<'_>,
         step: u64,
         evaluation: &Evaluation,
-    ) -> Result<EntropySummary, CliError> {
+    ) -> Result<EntropySums, CliError> {
         let records = &evaluation.encoded.records;
         let scores: Vec<&[TokenScore]> = records.iter().map(|record| &record.scores[..]).collect();
-        let summary = EntropySummary::new(&scores)
-            .ok_or_else(|| anyhow!("BUG: an evaluation without tokens"))?;
-        self.history.record_row(step, &summary, &evaluation.digests)?;
-        for writer in self.tokens.iter_mut().chain(&mut self.rollouts) {
-            writer.begin_step(step)?;
+        let sums = EntropySums::new(&scores);
+        let numbers = match (inputs.share(), sums.summary()) {
+            (Some(_), _) => row_shards::row(&sums, &evaluation.encoded.counts)?,
+            (None, Some(summary)) => summary.row(),
+            (None, None) => return Err(anyhow!("BUG: an evaluation without tokens").into()),
+        };
+        let settings = evaluation.digests.text();
+        for file in self.tokens.iter_mut().chain(&mut self.rollouts) {
+            file.begin_step(step, &settings)?;
         }
         let tokenizer = evaluation.tokenizer.as_ref();
         for record in records {
             let prompt_row = &evaluation.prompts.rows[record.row];
-            let row = OutputRow { step, prompt_row, record, numbered: inputs.args.samples > 1 };
-            if let Some(writer) = &mut self.tokens {
+            let numbered = inputs.args.samples > 1;
+            let row = OutputRow { step, settings: &settings, prompt_row, record, numbered };
+            if let Some(file) = &mut self.tokens {
                 let pieces = tokenizer.map(|tokenizer| tokenizer.pieces(&record.tokens));
-                writer.write_tokens(&row, &pieces.unwrap_or_default())?;
+                file.write_tokens(&row, &pieces.unwrap_or_default())?;
             }
-            if let (Some(writer), Some(_)) = (&mut self.rollouts, record.sample) {
+            if let (Some(file), Some(_)) = (&mut self.rollouts, record.sample) {
                 let text = tokenizer.map(|tokenizer| tokenizer.decode(&record.tokens));
                 let mut text = text.unwrap_or_default();
                 if let Some(end) = first_stop(&text, &inputs.args.stop) {
                     text.truncate(end);
                 }
-                writer.write_rollout(&row, &text)?;
+                file.write_rollout(&row, &text)?;
             }
         }
-        Ok(summary)
+        for file in self.tokens.iter_mut().chain(&mut self.rollouts) {
+            file.end_step()?;
+        }
+        // Last: a row in the history always has its responses.
+        self.history.record_row(step, numbers, &evaluation.digests)?;
+        Ok(sums)
     }
 
     /// Completes the files and returns the paths of those that exist. Warns about files without rows.
     pub(super) fn finish(self, terminal: &Terminal) -> Result<Vec<PathBuf>, CliError> {
         let history = self.history;
         let mut written = Vec::from_iter((history.len() > 0).then(|| history.path().to_owned()));
-        for (writer, verb) in [(self.tokens, "computed"), (self.rollouts, "sampled")] {
-            let Some(writer) = writer else { continue };
-            let path = writer.path().to_owned();
-            match writer.finish()? {
+        for (file, verb) in [(self.tokens, "computed"), (self.rollouts, "sampled")] {
+            let Some(file) = file else { continue };
+            let path = file.path().to_owned();
+            match file.finish()? {
                 Some(path) => written.push(path),
                 None => {
                     terminal.warn(&format!("{} is not written: nothing was {verb}", path.display()))
@@ -156,7 +272,7 @@ fn lock_outputs(terminal: &Terminal, paths: &[&PathBuf]) -> Result<Vec<OutputLoc
             terminal.warn(&format!("{}: {message}", path.display()));
         }
         locks.push(lock);
-        directories.extend(absolute(path).parent().map(Path::to_owned));
+        directories.extend(real_path(path).parent().map(Path::to_owned));
     }
     for directory in directories {
         let leftovers = remove_leftovers(&directory);
@@ -205,14 +321,14 @@ fn check_names(args: &ComputeArgs, history: &Path) -> Result<(), CliError> {
     )?;
     let files = [&args.tokens_out, &args.save_rollouts, &args.prompts];
     let files = files.into_iter().flatten().map(PathBuf::as_path).chain([history]);
-    let mut files: Vec<PathBuf> = files.map(absolute).collect();
+    let mut files: Vec<PathBuf> = files.map(real_path).collect();
     files.sort();
     if let Some(twice) = files.windows(2).find(|pair| pair[0] == pair[1]) {
         return Err(anyhow!("{} is given for two different files", twice[0].display()))
             .hint("give every output a different name, and not that of --prompts");
     }
     // Another file in a directory of dumps would be read as one, or replace one.
-    let dumps = args.prompts.as_deref().filter(|path| path.is_dir()).map(absolute);
+    let dumps = args.prompts.as_deref().filter(|path| path.is_dir()).map(real_path);
     let inside = |file: &&PathBuf| {
         dumps.as_ref().is_some_and(|dumps| *file != dumps && file.starts_with(dumps))
     };
@@ -236,11 +352,4 @@ fn check_extension(path: Option<&Path>, extensions: &[&str], format: &str) -> Re
     }
     Err(anyhow!("cannot write {}: {format}", path.display()))
         .hint(format!("use a name that ends in .{}", extensions.join(" or .")))
-}
-
-/// The absolute path of a file, which need not exist.
-fn absolute(path: &Path) -> PathBuf {
-    fs::canonicalize(path)
-        .or_else(|_| std::path::absolute(path))
-        .unwrap_or_else(|_| path.to_owned())
 }

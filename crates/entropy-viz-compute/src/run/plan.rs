@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
-use entropy_shell::compute::{ComputeArgs, DumpStep};
+use entropy_shell::compute::{ComputeArgs, DumpStep, ShardBy};
 use entropy_shell::{CliError, Terminal, WithHint, io_message, plural};
 use serde_json::json;
 use tch::Device;
@@ -18,6 +18,7 @@ use crate::history::RowDigests;
 use crate::model;
 use crate::model::spec::Spec;
 use crate::prompts::{GivenResponse, PromptRow};
+use crate::share::RowShare;
 use crate::torch;
 
 /// The files that determine the token ids of a text and the end tokens.
@@ -40,6 +41,12 @@ pub(super) struct RunInputs<'a> {
 }
 
 impl RunInputs<'_> {
+    /// The rows of the prompts that this process computes; `None` for all.
+    pub(super) fn share(&self) -> Option<RowShare> {
+        let (number, of) = self.args.shard.filter(|_| self.args.shard_by == ShardBy::Rows)?;
+        Some(RowShare { number, of })
+    }
+
     /// A digest of the flags that change a number, and of the prompts if they are those of every checkpoint.
     pub(super) fn digest(&self) -> Result<String, CliError> {
         let args = self.args;
@@ -107,12 +114,20 @@ impl Selection {
             path,
         )? {
             ModelPath::Single(checkpoint) => {
-                if args.steps.is_some() || args.shard.is_some() {
+                let shard = args.shard.filter(|_| args.shard_by == ShardBy::Checkpoints);
+                let hint = match (args.steps, shard) {
+                    (None, None) => None,
+                    (None, Some(_)) => Some("divide the rows of the prompts with --shard-by rows"),
+                    _ => Some(
+                        "give the directory of the run, with its global_step_N, checkpoint-N or step_N",
+                    ),
+                };
+                if let Some(hint) = hint {
                     return Err(anyhow!(
                         "--steps and --shard select checkpoints of a run, but {} is a single checkpoint",
                         path.display()
                     ))
-                    .hint("give the directory of the run, with its global_step_N, checkpoint-N or step_N");
+                    .hint(hint);
                 }
                 let step = args.step.or(checkpoint.step);
                 if step.is_none() {
@@ -162,7 +177,10 @@ impl Selection {
         for (step, failure) in &unusable {
             warn_skipped(terminal, *step, failure);
         }
-        let (shard, shards) = args.shard.unwrap_or((1, 1));
+        let (shard, shards) = match args.shard_by {
+            ShardBy::Checkpoints => args.shard.unwrap_or((1, 1)),
+            ShardBy::Rows => (1, 1),
+        };
         let checkpoints = selected.into_iter().skip(shard - 1).step_by(shards).collect();
         Ok(Selection { checkpoints, run: Some(directory), unusable: unusable.len() })
     }
@@ -236,7 +254,11 @@ impl CheckpointPlan {
                 hash_file(&mut hasher, &file)?;
             }
         }
-        let digests = RowDigests { inputs: inputs_digest.to_owned(), model: short_digest(&hasher) };
+        let digests = RowDigests {
+            inputs: inputs_digest.to_owned(),
+            model: short_digest(&hasher),
+            share: inputs.share(),
+        };
         Ok(CheckpointPlan { base, decoder, kind, tokenizer, digests })
     }
 }

@@ -70,11 +70,35 @@ impl PromptSource {
                         "--dump-step matches checkpoints and dumps; --steps selects checkpoints, and --step N gives the step of a single one",
                     );
                 };
-                let path = match &files[..] {
-                    [file] => file.clone(),
-                    files => common_directory(files),
-                };
-                Ok(Arc::new(read(&path, files, args)?))
+                Ok(Arc::new(read(&path_of(&files), files, args)?))
+            }
+        }
+    }
+
+    /// Whether a row may be without a response. Dumps of a directory are not read for this.
+    pub(super) fn may_sample(&self) -> bool {
+        match self {
+            PromptSource::File(prompts) => prompts.rows.iter().any(|row| row.response.is_none()),
+            PromptSource::Directory(_) => true,
+        }
+    }
+
+    /// What the checkpoint of a step scores, for messages.
+    pub(super) fn describe(&self, args: &ComputeArgs, step: u64) -> String {
+        match self {
+            PromptSource::File(prompts) => format!("file {}", prompts.path.display()),
+            PromptSource::Directory(directory) => {
+                format!("dump of step {} in {}", dump_step(args, step), directory.path.display())
+            }
+        }
+    }
+
+    /// The file or directory that the checkpoint of a step scores, for messages.
+    pub(super) fn path(&self, args: &ComputeArgs, step: u64) -> PathBuf {
+        match self {
+            PromptSource::File(prompts) => prompts.path.clone(),
+            PromptSource::Directory(directory) => {
+                self.files(args, step).map_or(directory.path.clone(), |files| path_of(&files))
             }
         }
     }
@@ -96,6 +120,13 @@ fn dump_step(args: &ComputeArgs, step: u64) -> u64 {
         DumpStep::Same => step,
         // The dump names the step that trains on it, after the checkpoint that sampled it.
         DumpStep::Previous => step.saturating_add(1),
+    }
+}
+
+fn path_of(files: &[PathBuf]) -> PathBuf {
+    match files {
+        [file] => file.clone(),
+        files => common_directory(files),
     }
 }
 
