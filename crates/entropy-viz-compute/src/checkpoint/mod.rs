@@ -9,13 +9,16 @@ pub(crate) mod config;
 mod dcp;
 mod deepspeed;
 mod fsdp;
+mod hf_shards;
 mod lora;
 mod lora_adapter;
 mod lora_config;
 mod lora_state;
 mod megatron;
+mod megatron_names;
 mod names;
 mod run_layout;
+mod slice;
 mod source;
 mod step_name;
 mod tensor_file;
@@ -138,15 +141,17 @@ fn single(path: &Path, step: Option<u64>) -> Option<Result<Checkpoint, CliError>
 }
 
 /// Where trainers put a checkpoint in the directory of a step.
-const PLACES: [&str; 9] = [
-    "actor/model/huggingface", // verl with Megatron
+const PLACES: [&str; 11] = [
+    "policy/weights/model/consolidated", // NeMo-RL
+    "actor/model/huggingface",           // verl with Megatron
     "actor/huggingface",
     "policy/huggingface",
     "huggingface",
     "actor",
     "policy",
-    "policy/weights", // NeMo-RL
-    "actor_train",    // ROLL
+    "policy/weights/model",
+    "policy/weights",
+    "actor_train", // ROLL
     "",
 ];
 
@@ -241,12 +246,15 @@ fn weights_in(directory: &Path) -> Result<Vec<PathBuf>, CliError> {
     .hint("was the download or the copy complete?")
 }
 
-/// The FSDP shards, the distributed checkpoint or the DeepSpeed checkpoint in a directory; empty if it has none.
+/// The shards of FSDP or of torch's distributed checkpoints, or the DeepSpeed checkpoint in a directory; empty if it has none.
 fn shards_in(directory: &Path) -> Result<Vec<PathBuf>, CliError> {
     let entries = entries(directory)?;
     let mut files = fsdp::shards_among(&entries)?;
     if files.is_empty() {
         files = dcp::files_in(directory)?;
+    }
+    if files.is_empty() {
+        files = hf_shards::files_in(directory)?;
     }
     if files.is_empty() {
         files = deepspeed::states_among(&entries)?;
@@ -363,7 +371,7 @@ impl Checkpoint {
         let CheckpointKind::HuggingFace(files) = &base.kind else {
             return Err(anyhow!("BUG: {} has no safetensors", base.path.display()).into());
         };
-        let weights = weights::Weights::open(files)?;
+        let weights = weights::Weights::open(files, &base.path)?;
         if self.kind != CheckpointKind::Lora {
             return Ok(weights);
         }
