@@ -206,6 +206,11 @@ fn is_weights(path: &Path) -> bool {
     name.ends_with(".safetensors") || (name.starts_with("pytorch_model") && name.ends_with(".bin"))
 }
 
+/// Whether a file has whole tensors: not the parts of one rank.
+fn is_whole(path: &Path) -> bool {
+    is_weights(path) && !hf_shards::is_shard(path)
+}
+
 /// The weights in a directory with config.json; the error says what it has instead.
 fn weights_in(directory: &Path) -> Result<Vec<PathBuf>, CliError> {
     let shown = directory.display();
@@ -323,11 +328,17 @@ fn file_kind(path: &Path) -> Result<CheckpointKind, CliError> {
 }
 
 impl Checkpoint {
-    /// Whether these are the shards of a LoRA run, which hold base weights and adapter.
+    /// Whether these are the shards of a LoRA run, which hold base weights and adapter, with the factor of the adapter.
     fn holds_adapter(&self) -> bool {
         let CheckpointKind::HuggingFace(files) = &self.kind else { return false };
-        let shard = files.first().filter(|file| fsdp::is_shard(file));
+        let shard = files.first().filter(|file| !is_whole(file));
         shard.is_some_and(|file| file.with_file_name(lora_state::META).is_file())
+    }
+
+    /// For an adapter on `base`: the directory of the weights that it was saved with, if they are others.
+    pub(crate) fn unused_weights(&self, base: &Checkpoint) -> Option<PathBuf> {
+        let is_adapter = self.kind == CheckpointKind::Lora;
+        is_adapter.then(|| lora_adapter::unused_weights(&self.path, base)).flatten()
     }
 
     /// The checkpoint with the model and its config.json: for an adapter, the base model.
