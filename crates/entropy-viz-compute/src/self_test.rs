@@ -121,7 +121,7 @@ fn tiny_model(device: Device) -> Result<Vec<Check>, CliError> {
     let tmp = tempfile::tempdir()?;
     write_tiny_model(tmp.path())?;
     let spec = model::spec(&Config::read(tmp.path())?)?;
-    let weights = Weights::open(&[tmp.path().join("model.safetensors")])?;
+    let weights = Weights::open(&[tmp.path().join("model.safetensors")], tmp.path())?;
     let model = Model::load(spec, weights, TensorOptions { device, kind: tch::Kind::Float })?;
 
     let mut records: Vec<ResponseRecord> = [24, 9, 17]

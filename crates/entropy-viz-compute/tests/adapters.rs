@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::common::fixture;
+use crate::common::{fixture, stderr};
 use crate::compute::{
     assert_rejected, assert_scores_of, compute_ok, copy, model, read, rollouts, temp_dir, text,
 };
@@ -83,6 +83,34 @@ fn lora_adapter_without_a_base_model_is_an_error() {
     assert_scores_of(&actor, &golden, &["--base-model", text(&base)]);
     fs::remove_file(actor.join("lora_adapter/adapter_config.json")).unwrap();
     assert_rejected(tmp.path(), &arguments, &["adapter_config.json", "no such file"]);
+}
+
+/// Shards of a LoRA run beside the adapter: they count if the adapter's factor is there; if not, they are named.
+#[test]
+fn shards_beside_an_adapter_are_used_or_named() {
+    let (given, base) = (rollouts(), model("qwen2"));
+    let golden = read(&model("lora/golden.json"));
+    for case in ["zero3-lora-2", "lora-2"] {
+        let tmp = temp_dir();
+        let checkpoint = tmp.path().join("checkpoint");
+        copy(&fixture("shards").join(case), &checkpoint);
+        // Another adapter, so that its use is seen.
+        copy(&model("lora-rslora"), &checkpoint.join("lora_adapter"));
+        assert_scores_of(&checkpoint, &golden, &["--base-model", text(&base)]);
+        let arguments = ["--model", "checkpoint", "--base-model", text(&base), "--prompts"];
+        let arguments = [&arguments[..], &[text(&given), "-o", "h.json"]].concat();
+        let said = stderr(&compute_ok(tmp.path(), &arguments));
+        assert!(!said.contains("not reading"), "{said}");
+        fs::remove_file(checkpoint.join("lora_train_meta.json")).unwrap();
+        fs::remove_file(tmp.path().join("h.json")).unwrap();
+        let said = stderr(&compute_ok(tmp.path(), &arguments));
+        assert!(
+            said.contains("not reading the weights in") && said.contains("checkpoint"),
+            "{said}"
+        );
+        let entropy = read(&tmp.path().join("h.json"))[0]["entropy"].as_f64().unwrap();
+        assert!((entropy - golden_entropy("lora-rslora")).abs() < 2e-5, "{entropy}");
+    }
 }
 
 /// Covers the ways in which PEFT changes a model (tests/compute/make_adapters.py).

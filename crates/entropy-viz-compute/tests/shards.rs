@@ -54,21 +54,25 @@ fn fsdp_shards_give_the_same_numbers() {
 #[test]
 fn fsdp_shards_give_the_same_bits_as_safetensors() {
     let tmp = temp_dir();
-    let given = rollouts();
     for (case, golden) in [("fsdp2-3", "llama"), ("fsdp1-2", "mistral"), ("hsdp-4", "qwen2-yarn")] {
         let shards = tmp.path().join(case);
         copy_shards(case, golden, &shards);
-        for dtype in ["float32", "bfloat16"] {
-            let row = |path: &Path| {
-                let arguments =
-                    ["--model", text(path), "--prompts", text(&given), "--dtype", dtype];
-                let output =
-                    ["-o", "h.json", "--tokens-out", "t.jsonl", "--step", "1", "--overwrite"];
-                compute_ok(tmp.path(), &[&arguments[..], &output].concat());
-                lines_without_settings(&tmp.path().join("t.jsonl"))
-            };
-            assert_eq!(row(&shards), row(&model(golden)), "{case} as {dtype}");
-        }
+        assert_same_bits(&shards, &model(golden));
+    }
+}
+
+/// Asserts that two checkpoints give the same entropies and log-probs, to the last bit.
+pub(crate) fn assert_same_bits(a: &Path, b: &Path) {
+    let tmp = temp_dir();
+    let given = rollouts();
+    for dtype in ["float32", "bfloat16"] {
+        let row = |path: &Path| {
+            let arguments = ["--model", text(path), "--prompts", text(&given), "--dtype", dtype];
+            let output = ["-o", "h.json", "--tokens-out", "t.jsonl", "--step", "1", "--overwrite"];
+            compute_ok(tmp.path(), &[&arguments[..], &output].concat());
+            lines_without_settings(&tmp.path().join("t.jsonl"))
+        };
+        assert_eq!(row(a), row(b), "{} as {dtype}", a.display());
     }
 }
 
@@ -176,6 +180,52 @@ fn incomplete_deepspeed_checkpoints_are_refused() {
 }
 
 #[test]
+fn deepspeed_ranks_that_were_swapped_or_copied_are_refused() {
+    let tmp = temp_dir();
+    let (given, base) = (rollouts(), model("qwen3"));
+    let checkpoint = tmp.path().join("checkpoint");
+    copy(&fixture("shards/zero3-3"), &checkpoint);
+    let arguments =
+        ["--model", "checkpoint", "--prompts", text(&given), "--base-model", text(&base)];
+    let optim =
+        |rank| checkpoint.join(format!("bf16_zero_pp_rank_{rank}_mp_rank_00_optim_states.pt"));
+    let bytes = [0, 1].map(|rank| fs::read(optim(rank)).unwrap());
+    fs::write(optim(0), &bytes[1]).unwrap();
+    let as_rank_1 = ["rank_0_mp_rank_00_optim_states.pt", "as the file of rank 1"];
+    assert_rejected(tmp.path(), &arguments, &as_rank_1);
+    fs::write(optim(1), &bytes[0]).unwrap();
+    assert_rejected(tmp.path(), &arguments, &as_rank_1);
+    // The same where the archives have no rank in their names, as if torch had written them to memory.
+    let renamed = |bytes: &[u8]| {
+        let mut bytes = bytes.to_vec();
+        for rank in [0, 1] {
+            let name = format!("bf16_zero_pp_rank_{rank}_mp_rank_00_optim_states/");
+            let finder = memchr::memmem::Finder::new(&name);
+            for at in finder.find_iter(&bytes.clone()) {
+                bytes[at..at + 4].copy_from_slice(b"arch");
+                bytes[at + 13..at + 18].copy_from_slice(b"_____");
+            }
+        }
+        bytes
+    };
+    let (a, b) = (renamed(&bytes[0]), renamed(&bytes[1]));
+    fs::write(optim(0), &a).unwrap();
+    fs::write(optim(1), &b).unwrap();
+    compute_ok(tmp.path(), &[&arguments[..], &["-o", "h.json"]].concat());
+    fs::write(optim(1), &a).unwrap();
+    assert_rejected(tmp.path(), &arguments, &["both have the same weights", "rank_0", "rank_1"]);
+    // Frozen weights are in the model states.
+    let lora = tmp.path().join("lora");
+    copy(&fixture("shards/zero3-lora-2"), &lora);
+    let states = |rank| lora.join(format!("zero_pp_rank_{rank}_mp_rank_00_model_states.pt"));
+    fs::copy(states(0), states(1)).unwrap();
+    let base = model("qwen2");
+    let arguments = ["--model", "lora", "--prompts", text(&given), "--base-model", text(&base)];
+    let words = ["rank_1_mp_rank_00_model_states.pt", "as the file of rank 0"];
+    assert_rejected(tmp.path(), &arguments, &words);
+}
+
+#[test]
 fn damaged_distributed_checkpoints_are_refused() {
     let tmp = temp_dir();
     let given = rollouts();
@@ -204,7 +254,11 @@ fn damaged_distributed_checkpoints_are_refused() {
     replaced("PosixPath", "NastyPath");
     assert_rejected(tmp.path(), &arguments, &["pathlib.NastyPath", ".metadata"]);
     replaced("model.model.embed_tokens.weight", "model.model.embed_tokens.w_____");
-    assert_rejected(tmp.path(), &arguments, &["no tensor is named model.embed_tokens.weight"]);
+    assert_rejected(
+        tmp.path(),
+        &arguments,
+        &["no tensor is named model.embed_tokens.weight or embedding.word_embeddings.weight"],
+    );
 }
 
 #[test]

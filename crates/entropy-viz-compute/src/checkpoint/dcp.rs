@@ -2,8 +2,8 @@
 //! that says which part of which tensor is where, and `__r_n.distcp`, files of torch.save one after the other, each with
 //! one part.
 //!
-//! The model's tensors have the names of transformers behind a prefix (`model.`, `app.model.`); optimizer and other
-//! state in the same checkpoint is left out. Megatron's names are its own, and refused.
+//! The model's tensors have the names of transformers behind a prefix (`model.`, `app.model.`), or those of Megatron;
+//! optimizer and other state in the same checkpoint is left out.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -12,16 +12,28 @@ use anyhow::{Context, anyhow, bail};
 use entropy_shell::{CliError, WithHint};
 
 use super::lora_state;
+use super::megatron_names;
 use super::names::model_prefix;
+use super::slice::check_cover;
 use super::tensor_file;
 use super::torch_file::{TorchFile, refused};
 use super::torch_source::{MappedFile, Part, SourceTensor, TorchSource};
 use super::torch_tensor::{StateValue, StoredTensor, elements_of, state_value};
 use crate::pickle::{self, Pickle, ValueId};
 
-/// Where trainers put such a checkpoint in the directory of a step: accelerate, prime-rl, NeMo-RL, ROLL.
-const PLACES: [&str; 6] =
-    ["", "pytorch_model_fsdp_0", "trainer", "policy/weights", "weights", "dcp"];
+/// Where trainers put such a checkpoint in the directory of a step.
+const PLACES: [&str; 10] = [
+    "",
+    "pytorch_model_fsdp_0", // accelerate
+    "trainer",              // prime-rl
+    "policy/weights",       // NeMo-RL
+    "weights",
+    "iter_0000000",    // NeMo-RL with Megatron, in policy/weights
+    "dcp",             // ROLL
+    "model/dist_ckpt", // verl with Megatron
+    "dist_ckpt",
+    "release", // Megatron's name of a model that is converted, not trained
+];
 
 /// Whether a file is the description of a distributed checkpoint.
 pub(super) fn is_metadata(path: &Path) -> bool {
@@ -54,8 +66,8 @@ struct Chunk {
     length: usize,
 }
 
-/// Opens the checkpoint of a `.metadata`.
-pub(super) fn open(metadata: &Path) -> Result<TorchSource, CliError> {
+/// Opens the checkpoint of a `.metadata`. `config` is the directory of config.json.
+pub(super) fn open(metadata: &Path, config: &Path) -> Result<TorchSource, CliError> {
     let directory = metadata.parent().unwrap_or(Path::new("."));
     let bytes = tensor_file::map(metadata)?;
     let pickle = pickle::read(&bytes).map_err(|error| refused(metadata, &error))?;
@@ -81,14 +93,18 @@ pub(super) fn open(metadata: &Path) -> Result<TorchSource, CliError> {
         })?;
         tensors.insert(name[prefix.len()..].to_owned(), tensor);
     }
+    if tensors.contains_key(megatron_names::EMBEDDING) {
+        tensors = megatron_names::to_transformers(tensors, directory, config)?;
+    }
     let source = TorchSource { files: files.mapped, tensors, adapters: BTreeMap::new() };
     lora_state::separate(source, directory)
 }
 
-/// Whether a name without prefix is of something else than the model: ROLL has `optimizer.`, `scheduler.`, `rng_state.`.
+/// Whether a name without prefix is of something else than the model: ROLL has `optimizer.`, `scheduler.`, `rng_state.`,
+/// Megatron `chained_0.optimizer.`.
 fn is_other_state(name: &str) -> bool {
     let first = name.split('.').next().unwrap_or_default();
-    ["optim", "sched", "rng"].iter().any(|part| first.contains(part))
+    ["optim", "sched", "rng", "chained_"].iter().any(|part| first.contains(part))
 }
 
 /// The records of all tensors: `state_dict_metadata` of `Metadata`, a dictionary of `TensorStorageMetadata`. Objects of
@@ -178,19 +194,6 @@ impl Files<'_> {
     fn tensor(&mut self, size: Vec<i64>, chunks: Vec<Chunk>) -> Result<SourceTensor, CliError> {
         let mut parts = Vec::new();
         for chunk in chunks {
-            let is_inside = chunk.start.len() == size.len()
-                && chunk.size.len() == size.len()
-                && size.iter().zip(&chunk.start).zip(&chunk.size).all(|((whole, start), n)| {
-                    *start >= 0 && *n >= 0 && start.checked_add(*n).is_some_and(|end| end <= *whole)
-                });
-            if !is_inside {
-                return Err(anyhow!(
-                    "a part of {:?} at {:?} is not in its shape {size:?}",
-                    chunk.size,
-                    chunk.start
-                )
-                .into());
-            }
             let file = self.map(&chunk.file)?;
             let tensor = self.read(file, &chunk)?;
             parts.push(Part { file, tensor, start: chunk.start });
@@ -200,12 +203,10 @@ impl Files<'_> {
         if parts.iter().any(|part| part.tensor.kind != kind) {
             return Err(anyhow!("its parts differ in number type").into());
         }
-        let elements: i64 = parts.iter().map(|part| part.tensor.numel()).sum();
-        let expected = elements_of(&size);
-        if expected != Some(elements) {
-            return Err(anyhow!("its parts have {elements} elements, but its shape is {size:?}"))
-                .hint("was the copy complete?");
+        if elements_of(&size).is_none() {
+            return Err(anyhow!("its shape {size:?} is too large").into());
         }
+        check_cover(&parts, &size).hint("was the copy complete?")?;
         parts.retain(|part| part.tensor.numel() > 0);
         Ok(SourceTensor { kind, size, is_flat: false, parts })
     }

@@ -20,13 +20,19 @@ use super::torch_tensor::{StateValue, StoredTensor, elements_of, state_value};
 use crate::pickle::ValueId;
 
 const WHOLE: &str = "mp_rank_00_model_states.pt";
-const MODEL_STATES: &str = "_mp_rank_00_model_states.pt";
-const OPTIM_STATES: &str = "_mp_rank_00_optim_states.pt";
+const MODEL_STATES: &str = "_mp_rank_00_model_states";
+const OPTIM_STATES: &str = "_mp_rank_00_optim_states";
+
+const COPY_HINT: &str = "copy the file of each rank again, under its own name";
 
 /// The rank in `zero_pp_rank_3_mp_rank_00_model_states.pt`; a prefix such as `bf16_` may be before it.
 fn rank(path: &Path, suffix: &str) -> Option<usize> {
-    let name = path.file_name()?.to_str()?.strip_suffix(suffix)?;
-    name.rsplit_once("zero_pp_rank_")?.1.parse().ok()
+    rank_in(path.file_name()?.to_str()?.strip_suffix(".pt")?, suffix)
+}
+
+/// The rank in such a name without `.pt`.
+fn rank_in(name: &str, suffix: &str) -> Option<usize> {
+    name.strip_suffix(suffix)?.rsplit_once("zero_pp_rank_")?.1.parse().ok()
 }
 
 fn is_whole(path: &Path) -> bool {
@@ -204,14 +210,53 @@ impl FlatWeights {
     }
 }
 
+/// The states of a rank. Nothing in them names the rank, but torch names the archive in a file as the file.
+fn read_rank<'a>(file: &'a MappedFile, suffix: &str) -> Result<States<'a>, CliError> {
+    let read = read(file)?;
+    match (rank(&file.path, suffix), rank_in(read.archive, suffix)) {
+        (Some(named), Some(written)) if named != written => Err(anyhow!(
+            "cannot use {}: it was written as the file of rank {written}",
+            file.path.display()
+        ))
+        .hint(COPY_HINT),
+        _ => Ok(States { file: read }),
+    }
+}
+
+/// Checks that no two ranks have the same weights, as after a copy of one file to the name of another.
+fn check_distinct(files: &[MappedFile], flat: &[FlatWeights]) -> Result<(), CliError> {
+    let same = |a: &FlatWeights, b: &FlatWeights| {
+        let bytes = |of: &FlatWeights, group: &StoredTensor| {
+            files[of.file].map.get(group.storage.clone()).unwrap_or_default()
+        };
+        let has_weights = a.groups.iter().any(|group| group.numel() > 0);
+        let mut groups = a.groups.iter().zip(&b.groups);
+        has_weights
+            && a.groups.len() == b.groups.len()
+            && groups.all(|(of_a, of_b)| bytes(a, of_a) == bytes(b, of_b))
+    };
+    for (i, a) in flat.iter().enumerate() {
+        if let Some(b) = flat[i + 1..].iter().find(|b| same(a, b)) {
+            return Err(anyhow!(
+                "cannot use {} and {} together: both have the same weights",
+                files[a.file].path.display(),
+                files[b.file].path.display()
+            ))
+            .hint(COPY_HINT);
+        }
+    }
+    Ok(())
+}
+
 fn read_pieces(files: &[MappedFile]) -> Result<BTreeMap<String, SourceTensor>, CliError> {
     let ranks = files.len() / 2;
     let mut flat = Vec::new();
     for (file, mapped) in files.iter().enumerate().skip(ranks) {
-        let groups = States { file: read(mapped)? }.flat_groups(ranks)?;
+        let groups = read_rank(mapped, OPTIM_STATES)?.flat_groups(ranks)?;
         flat.push(FlatWeights { file, groups, group: 0, position: 0 });
     }
-    let states = States { file: read(&files[0])? };
+    check_distinct(files, &flat)?;
+    let states = read_rank(&files[0], MODEL_STATES)?;
     let mut tensors = BTreeMap::new();
     for (name, size) in states.shapes()? {
         let elements = elements_of(&size);
@@ -262,7 +307,7 @@ fn read_frozen(
 ) -> Result<(), CliError> {
     let mut frozen: BTreeMap<String, (Vec<i64>, Vec<Part>)> = BTreeMap::new();
     for (rank, mapped) in files[..ranks].iter().enumerate() {
-        let states = States { file: read(mapped)? };
+        let states = read_rank(mapped, MODEL_STATES)?;
         let pickle = &states.file.pickle;
         let is_absent =
             |key| pickle.field(pickle.root(), key).is_none_or(|id| pickle.entries(id).is_none());

@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Checkpoint, CheckpointKind, is_weights, without_adapter};
+use super::{Checkpoint, CheckpointKind, is_whole, without_adapter};
 
 const NAME: &str = "lora_adapter";
 
@@ -25,11 +25,28 @@ pub(super) fn find(path: &Path) -> Option<PathBuf> {
     beside.into_iter().chain(inside).find(|adapter| adapter.is_dir())
 }
 
-/// The full model that an adapter named `lora_adapter` was saved with, if there is one. FSDP shards are not taken:
-/// those of a LoRA run hold the adapter too.
+/// The full model that an adapter named `lora_adapter` was saved with, if there is one. Shards are not taken: those of a
+/// LoRA run hold the adapter too.
 pub(super) fn base_of(adapter: &Path) -> Option<Checkpoint> {
-    let adapter = fs::canonicalize(adapter).ok().filter(|path| path.ends_with(NAME))?;
-    let base = without_adapter(adapter.parent()?, None).ok()??;
+    let base = saved_with(adapter)?;
     let CheckpointKind::HuggingFace(files) = &base.kind else { return None };
-    files.iter().all(|file| is_weights(file)).then_some(base)
+    files.iter().all(|file| is_whole(file)).then_some(base)
+}
+
+/// The directory of the weights that an adapter named `lora_adapter` was saved with, if they are not those of `base`.
+pub(super) fn unused_weights(adapter: &Path, base: &Checkpoint) -> Option<PathBuf> {
+    let beside = saved_with(adapter)?;
+    let real = |checkpoint: &Checkpoint| match &checkpoint.kind {
+        CheckpointKind::HuggingFace(files) => {
+            files.first().and_then(|file| fs::canonicalize(file).ok())
+        }
+        _ => None,
+    };
+    let first = real(&beside)?;
+    (real(base).as_ref() != Some(&first)).then(|| first.parent().map(Path::to_owned)).flatten()
+}
+
+fn saved_with(adapter: &Path) -> Option<Checkpoint> {
+    let adapter = fs::canonicalize(adapter).ok().filter(|path| path.ends_with(NAME))?;
+    without_adapter(adapter.parent()?, None).ok()?
 }

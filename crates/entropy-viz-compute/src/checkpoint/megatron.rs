@@ -1,5 +1,5 @@
-//! Megatron's checkpoints, which name and cut tensors in their own way. They are not read; the error names the tool of
-//! the trainer that converts them.
+//! Checkpoints of Megatron that cannot be read, because they are not complete or of another form than `torch_dist`. The
+//! error names the tool of the trainer that converts them.
 //!
 //! ```text
 //! global_step_40/actor/model/dist_ckpt/    verl with Megatron; before, actor/dist_ckpt/
@@ -11,11 +11,15 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use entropy_shell::CliError;
 
+use super::config::read_json;
+
+const INCOMPLETE: &str = "no .metadata: the save or the copy is not complete";
+
 /// For a path without a checkpoint that can be used: if it has one of Megatron's, an error that says how to convert it.
 pub(super) fn explain(path: &Path) -> Option<CliError> {
-    let place = |directory: &Path, hint: String| CliError {
+    let place = |directory: &Path, reason: &str, hint: String| CliError {
         error: anyhow!(
-            "cannot use {} as a model: it has Megatron's sharded weights",
+            "cannot use {} as a model: it has Megatron's sharded weights, but {reason}",
             directory.display()
         ),
         hint: Some(hint),
@@ -24,6 +28,7 @@ pub(super) fn explain(path: &Path) -> Option<CliError> {
         let shown = actor.display();
         return Some(place(
             &actor,
+            INCOMPLETE,
             format!(
                 "python3 -m verl.model_merger merge --backend megatron --local_dir {shown} --target_dir \
                  {shown}/huggingface (with --tie-word-embedding if config.json has tie_word_embeddings)"
@@ -32,8 +37,14 @@ pub(super) fn explain(path: &Path) -> Option<CliError> {
     }
     if let Some(iteration) = iteration(path) {
         let shown = iteration.display();
+        let other_form = backend(&iteration).filter(|backend| backend != "torch_dist");
+        let reason = match &other_form {
+            Some(backend) => format!("in the form {backend:?}; torch_dist is supported"),
+            None => INCOMPLETE.to_owned(),
+        };
         return Some(place(
             &iteration,
+            &reason,
             format!(
                 "in slime: python3 tools/convert_torch_dist_to_hf.py --input-dir {shown} --output-dir {shown}-hf \
                  --origin-hf-dir MODEL; or train with --save-hf"
@@ -41,6 +52,12 @@ pub(super) fn explain(path: &Path) -> Option<CliError> {
         ));
     }
     None
+}
+
+/// The form of the weights, by `metadata.json`.
+fn backend(iteration: &Path) -> Option<String> {
+    let metadata = read_json(&iteration.join("metadata.json")).ok()?;
+    metadata.get("sharded_backend")?.as_str().map(str::to_owned)
 }
 
 /// The directory of verl's actor that the merger takes, at or around a path.

@@ -9,13 +9,16 @@ pub(crate) mod config;
 mod dcp;
 mod deepspeed;
 mod fsdp;
+mod hf_shards;
 mod lora;
 mod lora_adapter;
 mod lora_config;
 mod lora_state;
 mod megatron;
+mod megatron_names;
 mod names;
 mod run_layout;
+mod slice;
 mod source;
 mod step_name;
 mod tensor_file;
@@ -138,15 +141,17 @@ fn single(path: &Path, step: Option<u64>) -> Option<Result<Checkpoint, CliError>
 }
 
 /// Where trainers put a checkpoint in the directory of a step.
-const PLACES: [&str; 9] = [
-    "actor/model/huggingface", // verl with Megatron
+const PLACES: [&str; 11] = [
+    "policy/weights/model/consolidated", // NeMo-RL
+    "actor/model/huggingface",           // verl with Megatron
     "actor/huggingface",
     "policy/huggingface",
     "huggingface",
     "actor",
     "policy",
-    "policy/weights", // NeMo-RL
-    "actor_train",    // ROLL
+    "policy/weights/model",
+    "policy/weights",
+    "actor_train", // ROLL
     "",
 ];
 
@@ -201,6 +206,11 @@ fn is_weights(path: &Path) -> bool {
     name.ends_with(".safetensors") || (name.starts_with("pytorch_model") && name.ends_with(".bin"))
 }
 
+/// Whether a file has whole tensors: not the parts of one rank.
+fn is_whole(path: &Path) -> bool {
+    is_weights(path) && !hf_shards::is_shard(path)
+}
+
 /// The weights in a directory with config.json; the error says what it has instead.
 fn weights_in(directory: &Path) -> Result<Vec<PathBuf>, CliError> {
     let shown = directory.display();
@@ -241,12 +251,15 @@ fn weights_in(directory: &Path) -> Result<Vec<PathBuf>, CliError> {
     .hint("was the download or the copy complete?")
 }
 
-/// The FSDP shards, the distributed checkpoint or the DeepSpeed checkpoint in a directory; empty if it has none.
+/// The shards of FSDP or of torch's distributed checkpoints, or the DeepSpeed checkpoint in a directory; empty if it has none.
 fn shards_in(directory: &Path) -> Result<Vec<PathBuf>, CliError> {
     let entries = entries(directory)?;
     let mut files = fsdp::shards_among(&entries)?;
     if files.is_empty() {
         files = dcp::files_in(directory)?;
+    }
+    if files.is_empty() {
+        files = hf_shards::files_in(directory)?;
     }
     if files.is_empty() {
         files = deepspeed::states_among(&entries)?;
@@ -315,11 +328,17 @@ fn file_kind(path: &Path) -> Result<CheckpointKind, CliError> {
 }
 
 impl Checkpoint {
-    /// Whether these are the shards of a LoRA run, which hold base weights and adapter.
+    /// Whether these are the shards of a LoRA run, which hold base weights and adapter, with the factor of the adapter.
     fn holds_adapter(&self) -> bool {
         let CheckpointKind::HuggingFace(files) = &self.kind else { return false };
-        let shard = files.first().filter(|file| fsdp::is_shard(file));
+        let shard = files.first().filter(|file| !is_whole(file));
         shard.is_some_and(|file| file.with_file_name(lora_state::META).is_file())
+    }
+
+    /// For an adapter on `base`: the directory of the weights that it was saved with, if they are others.
+    pub(crate) fn unused_weights(&self, base: &Checkpoint) -> Option<PathBuf> {
+        let is_adapter = self.kind == CheckpointKind::Lora;
+        is_adapter.then(|| lora_adapter::unused_weights(&self.path, base)).flatten()
     }
 
     /// The checkpoint with the model and its config.json: for an adapter, the base model.
@@ -363,7 +382,7 @@ impl Checkpoint {
         let CheckpointKind::HuggingFace(files) = &base.kind else {
             return Err(anyhow!("BUG: {} has no safetensors", base.path.display()).into());
         };
-        let weights = weights::Weights::open(files)?;
+        let weights = weights::Weights::open(files, &base.path)?;
         if self.kind != CheckpointKind::Lora {
             return Ok(weights);
         }

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use anyhow::anyhow;
-use entropy_shell::{CliError, WithHint};
+use entropy_shell::CliError;
 
 use super::lora_state::PREFIX as PEFT_PREFIX;
+use super::megatron_names;
 
 /// The embedding, which every model has; what is before its name is the prefix of the model.
 const EMBEDDING: &str = "model.embed_tokens.weight";
@@ -18,7 +19,9 @@ pub(super) fn model_prefix<'a>(
     let shown = directory.display();
     let mut prefixes: Vec<&str> = names
         .clone()
-        .filter_map(|name| name.strip_suffix(EMBEDDING))
+        .filter_map(|name| {
+            name.strip_suffix(EMBEDDING).or_else(|| name.strip_suffix(megatron_names::EMBEDDING))
+        })
         .map(|prefix| prefix.strip_suffix(PEFT_PREFIX).unwrap_or(prefix))
         .filter(|prefix| (prefix.is_empty() || prefix.ends_with('.')) && !prefix.contains("optim"))
         .collect();
@@ -27,16 +30,12 @@ pub(super) fn model_prefix<'a>(
     match prefixes.as_slice() {
         [prefix] => Ok((*prefix).to_owned()),
         [first, second, ..] => Err(anyhow!(
-            "cannot use {shown}: it has more than one model, {first}{EMBEDDING} and {second}{EMBEDDING}"
+            "cannot use {shown}: it has more than one model, behind the prefixes {first:?} and {second:?}"
         )
         .into()),
-        [] if names.clone().any(|name| name.contains("decoder.layers.") || name.contains("word_embeddings")) => {
-            Err(anyhow!("cannot use {shown}: it has Megatron's names of tensors, not those of transformers"))
-                .hint("convert it with the trainer's tool (Megatron-Bridge, mbridge), or save in the Hugging Face format too (slime: --save-hf)")
-        }
         [] => {
             let first = names.clone().next().unwrap_or("no tensor");
-            Err(anyhow!("cannot use {shown}: no tensor is named {EMBEDDING} behind any prefix; the first is {first}").into())
+            Err(anyhow!("cannot use {shown}: no tensor is named {EMBEDDING} or {} behind any prefix; the first is {first}", megatron_names::EMBEDDING).into())
         }
     }
 }
@@ -59,6 +58,11 @@ mod tests {
         assert_eq!(prefix_of(&prime).unwrap(), "app.model.");
         assert_eq!(prefix_of(&["model.model.embed_tokens.weight"]).unwrap(), "model.");
         assert_eq!(prefix_of(&["lm_head.weight", "model.embed_tokens.weight"]).unwrap(), "");
+        let megatron = [
+            "embedding.word_embeddings.weight",
+            "chained_0.optimizer.state.exp_avg.embedding.word_embeddings.weight",
+        ];
+        assert_eq!(prefix_of(&megatron).unwrap(), "");
         let peft = ["model.base_model.model.model.embed_tokens.weight"];
         assert_eq!(prefix_of(&peft).unwrap(), "model.");
     }
@@ -67,8 +71,8 @@ mod tests {
     fn other_names_are_refused() {
         let two = ["model.model.embed_tokens.weight", "ema.model.embed_tokens.weight"];
         assert!(prefix_of(&two).unwrap_err().contains("more than one model"));
-        let megatron = ["decoder.layers.0.self_attention.linear_qkv.weight"];
-        assert!(prefix_of(&megatron).unwrap_err().contains("Megatron"));
+        let both = ["model.embed_tokens.weight", "ref.embedding.word_embeddings.weight"];
+        assert!(prefix_of(&both).unwrap_err().contains("more than one model"));
         assert!(prefix_of(&["model.0.weight"]).unwrap_err().contains("model.0.weight"));
     }
 }

@@ -293,7 +293,7 @@ fn preference(form: &Form) -> (usize, usize) {
     let form_rank = match &form.checkpoint {
         Some(Ok(checkpoint)) => match &checkpoint.kind {
             CheckpointKind::HuggingFace(files)
-                if files.iter().all(|file| super::is_weights(file)) =>
+                if files.iter().all(|file| super::is_whole(file)) =>
             {
                 0
             }

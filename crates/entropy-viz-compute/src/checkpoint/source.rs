@@ -3,12 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use entropy_shell::CliError;
-use safetensors::tensor::Dtype;
 use tch::{Kind, Tensor};
 
-use super::tensor_file::TensorFile;
+use super::tensor_file::{TensorFile, kind_of};
 use super::torch_source::{SourceTensor, TorchSource};
-use super::{dcp, deepspeed, fsdp};
+use super::{dcp, deepspeed, fsdp, hf_shards};
 
 /// Tensors by name.
 pub(super) enum Source {
@@ -23,13 +22,16 @@ pub(super) struct Summary {
 }
 
 impl Source {
-    /// Opens the files of a checkpoint.
-    pub(super) fn open_all(paths: &[PathBuf]) -> Result<Vec<Source>, CliError> {
+    /// Opens the files of a checkpoint. `config` is the directory of config.json, which Megatron's layout depends on.
+    pub(super) fn open_all(paths: &[PathBuf], config: &Path) -> Result<Vec<Source>, CliError> {
         if let Some(metadata) = paths.iter().find(|path| dcp::is_metadata(path)) {
-            return Ok(vec![Source::Torch(dcp::open(metadata)?)]);
+            return Ok(vec![Source::Torch(dcp::open(metadata, config)?)]);
         }
         if paths.iter().any(|path| fsdp::is_shard(path)) {
             return Ok(vec![Source::Torch(fsdp::open(paths)?)]);
+        }
+        if paths.iter().any(|path| hf_shards::is_shard(path)) {
+            return Ok(vec![Source::Torch(hf_shards::open(paths)?)]);
         }
         if paths.iter().any(|path| deepspeed::is_states(path)) {
             return Ok(vec![Source::Torch(deepspeed::open(paths)?)]);
@@ -67,13 +69,7 @@ impl Source {
         match self {
             Source::Safetensors(file) => {
                 let summary = |info: &safetensors::tensor::TensorInfo| Summary {
-                    kind: match info.dtype {
-                        Dtype::F32 => Some(Kind::Float),
-                        Dtype::BF16 => Some(Kind::BFloat16),
-                        Dtype::F16 => Some(Kind::Half),
-                        Dtype::F64 => Some(Kind::Double),
-                        _ => None,
-                    },
+                    kind: kind_of(info.dtype),
                     elements: info.shape.iter().product::<usize>() as u64,
                 };
                 file.metadata.tensors().into_values().map(summary).collect()

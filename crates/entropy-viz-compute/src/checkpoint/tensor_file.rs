@@ -14,9 +14,9 @@ use tch::{Device, Kind, Tensor};
 /// A safetensors file: its mapped bytes and its header.
 pub(crate) struct TensorFile {
     pub(super) path: PathBuf,
-    map: Mmap,
+    pub(super) map: Mmap,
     pub(super) metadata: Metadata,
-    data: usize, // offset of the tensor data
+    pub(super) data: usize, // offset of the tensor data
 }
 
 /// Maps a file into memory.
@@ -77,20 +77,28 @@ impl TensorFile {
     pub(crate) fn view(&self, name: &str) -> anyhow::Result<Tensor> {
         let info =
             self.metadata.info(name).with_context(|| format!("there is no tensor {name}"))?;
-        let kind = match info.dtype {
-            Dtype::F32 => Kind::Float,
-            Dtype::BF16 => Kind::BFloat16,
-            Dtype::F16 => Kind::Half,
-            Dtype::F64 => Kind::Double,
-            other => bail!(
-                "cannot use {}: the tensor {name} is {other:?}; float32, bfloat16 and float16 are supported",
-                self.path.display()
-            ),
+        let Some(kind) = kind_of(info.dtype) else {
+            bail!(
+                "cannot use {}: the tensor {name} is {:?}; float32, bfloat16 and float16 are supported",
+                self.path.display(),
+                info.dtype
+            );
         };
         let shape: Vec<i64> = info.shape.iter().map(|n| *n as i64).collect();
         let (start, end) = info.data_offsets;
         // `read_metadata` has checked that the size fits the shape and type.
         view_bytes(&self.map[self.data + start..self.data + end], &shape, None, kind)
+    }
+}
+
+/// The number type of weights; `None` for types that weights cannot have.
+pub(super) fn kind_of(dtype: Dtype) -> Option<Kind> {
+    match dtype {
+        Dtype::F32 => Some(Kind::Float),
+        Dtype::BF16 => Some(Kind::BFloat16),
+        Dtype::F16 => Some(Kind::Half),
+        Dtype::F64 => Some(Kind::Double),
+        _ => None,
     }
 }
 

@@ -13,6 +13,9 @@ use crate::pickle::{self, Fault, Pickle, zip};
 /// The pickle of a file, and where its storages are.
 pub(super) struct TorchFile<'a> {
     path: &'a Path,
+    /// The name of the archive, which is that of the file it was written to, without `.pt`; `archive` if torch wrote to
+    /// memory.
+    pub(super) archive: &'a str,
     pub(super) pickle: Pickle<'a>,
     /// Positions in the mapped file.
     storages: HashMap<&'a str, Range<usize>>,
@@ -59,7 +62,7 @@ impl<'a> TorchFile<'a> {
         }
         let pickle = pickle::read(&archive[pickle.data.clone()]);
         let pickle = pickle.map_err(|error| refused(path, &error))?;
-        Ok(TorchFile { path, pickle, storages })
+        Ok(TorchFile { path, archive: root.trim_end_matches('/'), pickle, storages })
     }
 
     pub(super) fn path(&self) -> &'a Path {

@@ -137,7 +137,7 @@ impl StoredTensor {
     }
 
     /// Checks that all elements are in the storage, and that sizes do not overflow.
-    fn check(&self) -> anyhow::Result<()> {
+    pub(super) fn check(&self) -> anyhow::Result<()> {
         let elements = self.storage.len() / self.kind.elt_size_in_bytes();
         let fits = || {
             let numel = elements_of(&self.size)?;

@@ -30,9 +30,9 @@ pub(crate) struct Weights {
 }
 
 impl Weights {
-    /// Opens the files of a checkpoint and reads their headers.
-    pub(crate) fn open(paths: &[PathBuf]) -> Result<Weights, CliError> {
-        let sources = Source::open_all(paths)?;
+    /// Opens the files of a checkpoint and reads their headers. `config` is the directory of config.json.
+    pub(crate) fn open(paths: &[PathBuf], config: &Path) -> Result<Weights, CliError> {
+        let sources = Source::open_all(paths, config)?;
         let mut source_of = BTreeMap::new();
         for (i, source) in sources.iter().enumerate() {
             for name in source.names() {

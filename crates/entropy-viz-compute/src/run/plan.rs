@@ -220,6 +220,14 @@ impl CheckpointPlan {
                 format!("using the adapter {adapter} on the base model {base}")
             });
         }
+        if let Some(unused) = checkpoint.unused_weights(&base) {
+            inputs.terminal.info(&format!(
+                "not reading the weights in {}: the adapter {} is applied to {}",
+                unused.display(),
+                checkpoint.path.display(),
+                base.path.display()
+            ));
+        }
         let decoder = match base.kind {
             CheckpointKind::TorchScript => None,
             _ => Some((model::spec(&Config::read(&base.path)?)?, checkpoint.open(&base)?)),
