@@ -131,15 +131,20 @@ fn encode(
         &prompts.path,
     )?;
     if encoded.records.is_empty() {
-        let hint = match encoded.too_long {
-            0 => "every row needs a prompt, and a response if it is to be scored",
+        let hint = match (encoded.too_long, encoded.bare.unclear()) {
+            (0, 0) => "every row needs a prompt, and a response if it is to be scored",
+            (0, _) => {
+                "dump token ids; or give the variables of the chat template with --template-arg, such as \
+                 enable_thinking=false; --chat-template always makes each text a user message, never uses it as it is"
+            }
             _ => "--truncate-prompts cuts prompts at their beginning",
         };
         return Err(CliError {
             error: anyhow!(
-                "cannot use {}: none of its rows can be computed ({})",
+                "cannot use {}: none of its rows can be computed ({}{})",
                 prompts.path.display(),
-                encoded.left_out()
+                encoded.left_out(),
+                encoded.bare.message().map(|message| format!("; {message}")).unwrap_or_default()
             ),
             hint: Some(hint.to_owned()),
         });

@@ -164,6 +164,14 @@ fn report_checkpoint(
 ) {
     let encoded = &evaluation.encoded;
     let (terminal, file) = (inputs.terminal, evaluation.prompts.path.display());
+    // Each dump of a directory is a file of its own.
+    if let Some(message) = encoded.bare.message()
+        && (is_first || matches!(inputs.prompts, PromptSource::Directory(_)))
+    {
+        terminal.warn(&format!(
+            "{file}: {message} (dump token ids for exact numbers; --chat-template never uses the text as it is)"
+        ));
+    }
     if is_first {
         let left_out = encoded.left_out();
         if !left_out.is_empty() {

@@ -10,14 +10,16 @@ use serde_json::json;
 use tch::Device;
 
 use super::prompt_source::PromptSource;
+use crate::chat::ChatTemplate;
 use crate::checkpoint::config::Config;
 use crate::checkpoint::weights::Weights;
 use crate::checkpoint::{self, Checkpoint, CheckpointKind, ModelPath};
-use crate::encoder::PromptEncoder;
+use crate::encoder::{PromptEncoder, has_text};
 use crate::history::RowDigests;
 use crate::model;
 use crate::model::spec::Spec;
 use crate::prompts::{GivenResponse, PromptRow};
+use crate::tokenizer::Tokenizer;
 use crate::torch;
 
 /// The files that determine the token ids of a text and the end tokens.
@@ -227,9 +229,28 @@ impl CheckpointPlan {
                 hash_file(&mut hasher, &file)?;
             }
         }
+        // Rows that earlier versions computed from texts without special tokens are not those of this version.
+        if decoder.is_some() || args.tokenizer.is_some() {
+            let step = checkpoint.step.unwrap_or(0);
+            if has_bare_chats(inputs, step, &tokenizer, &[&checkpoint.path, &base.path]) {
+                hasher.update(b"chats rebuilt from their text");
+            }
+        }
         let digests = RowDigests { inputs: inputs_digest.to_owned(), model: short_digest(&hasher) };
         Ok(CheckpointPlan { base, decoder, kind, tokenizer, digests })
     }
+}
+
+/// Whether chats of the prompts are rebuilt. What cannot be read is reported when it is used.
+fn has_bare_chats(inputs: &RunInputs<'_>, step: u64, tokenizer: &Path, models: &[&Path]) -> bool {
+    let Ok(prompts) = inputs.prompts.read(inputs.args, step) else { return false };
+    if !has_text(&prompts.rows) {
+        return false;
+    }
+    let Ok(Some(chat)) = ChatTemplate::load(tokenizer) else { return false };
+    let models = [models, &[tokenizer]].concat();
+    let Ok(tokenizer) = Tokenizer::load(tokenizer, &models) else { return false };
+    inputs.encoder.has_bare_chats(&prompts.rows, &tokenizer, &chat)
 }
 
 fn hash_file(hasher: &mut blake3::Hasher, path: &Path) -> Result<(), CliError> {
