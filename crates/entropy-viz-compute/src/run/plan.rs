@@ -43,7 +43,7 @@ pub(super) struct RunInputs<'a> {
 
 impl RunInputs<'_> {
     /// A digest of the flags that change a number, and of the prompts if they are those of every checkpoint.
-    pub(super) fn digest(&self) -> Result<String, CliError> {
+    pub(super) fn digest(&self, checkpoints: &[Checkpoint]) -> Result<String, CliError> {
         let args = self.args;
         let mut hasher = blake3::Hasher::new();
         // Dumps of other steps may be added later: those of a directory are part of a checkpoint's digest.
@@ -85,7 +85,35 @@ impl RunInputs<'_> {
         if any(&|row| !row.masks.is_empty() || row.tools.is_some() || has_turns(row)) {
             hasher.update(b"the policy's own tokens");
         }
+        if self.has_bare_chats(checkpoints) {
+            hasher.update(b"chats rebuilt from text without special tokens");
+        }
         Ok(short_digest(&hasher))
+    }
+
+    /// Whether chats of the prompts are rebuilt, which earlier versions took for plain text. The template is that of the
+    /// first checkpoint, and of a directory the first dump is read: later ones may be added. What cannot be read is
+    /// reported when it is used.
+    fn has_bare_chats(&self, checkpoints: &[Checkpoint]) -> bool {
+        let found = checkpoints.iter().find_map(|checkpoint| {
+            Some((checkpoint, checkpoint.base(self.args.base_model.as_deref()).ok()?))
+        });
+        let Some((checkpoint, base)) = found else { return false };
+        if base.kind == CheckpointKind::TorchScript && self.args.tokenizer.is_none() {
+            return false;
+        }
+        let Ok(prompts) = self.prompts.first(self.args) else { return false };
+        if !has_text(&prompts.rows) {
+            return false;
+        }
+        let directory = tokenizer_directory(self.args, checkpoint, &base);
+        let models = [&checkpoint.path, &base.path, &directory].map(|path| path.as_path());
+        match (Tokenizer::load(&directory, &models), ChatTemplate::load(&directory)) {
+            (Ok(tokenizer), Ok(Some(chat))) => {
+                self.encoder.has_bare_chats(&prompts.rows, &tokenizer, &chat)
+            }
+            _ => false,
+        }
     }
 }
 
@@ -167,6 +195,16 @@ pub(super) fn warn_skipped(terminal: &Terminal, step: u64, failure: &CliError) {
     terminal.warn(&format!("skipped step {step}: {:#}{hint}", failure.error));
 }
 
+/// The directory of tokenizer.json of a checkpoint.
+fn tokenizer_directory(args: &ComputeArgs, checkpoint: &Checkpoint, base: &Checkpoint) -> PathBuf {
+    let has_tokenizer = |checkpoint: &Checkpoint| checkpoint.path.join("tokenizer.json").is_file();
+    match &args.tokenizer {
+        Some(directory) => directory.clone(),
+        None if has_tokenizer(checkpoint) => checkpoint.path.clone(),
+        None => base.path.clone(),
+    }
+}
+
 /// A checkpoint that is opened but not loaded.
 pub(super) struct CheckpointPlan {
     /// The checkpoint with config.json: for an adapter, its base model.
@@ -203,13 +241,7 @@ impl CheckpointPlan {
             Some((_, weights)) => torch::kind(args.dtype, weights.stored_kind(), inputs.device),
             None => tch::Kind::Float, // a module defines its own types
         };
-        let has_tokenizer =
-            |checkpoint: &Checkpoint| checkpoint.path.join("tokenizer.json").is_file();
-        let tokenizer = match &args.tokenizer {
-            Some(directory) => directory.clone(),
-            None if has_tokenizer(checkpoint) => checkpoint.path.clone(),
-            None => base.path.clone(),
-        };
+        let tokenizer = tokenizer_directory(args, checkpoint, &base);
 
         let mut files = checkpoint.files();
         for file in base.files() {
@@ -229,28 +261,9 @@ impl CheckpointPlan {
                 hash_file(&mut hasher, &file)?;
             }
         }
-        // Rows that earlier versions computed from texts without special tokens are not those of this version.
-        if decoder.is_some() || args.tokenizer.is_some() {
-            let step = checkpoint.step.unwrap_or(0);
-            if has_bare_chats(inputs, step, &tokenizer, &[&checkpoint.path, &base.path]) {
-                hasher.update(b"chats rebuilt from their text");
-            }
-        }
         let digests = RowDigests { inputs: inputs_digest.to_owned(), model: short_digest(&hasher) };
         Ok(CheckpointPlan { base, decoder, kind, tokenizer, digests })
     }
-}
-
-/// Whether chats of the prompts are rebuilt. What cannot be read is reported when it is used.
-fn has_bare_chats(inputs: &RunInputs<'_>, step: u64, tokenizer: &Path, models: &[&Path]) -> bool {
-    let Ok(prompts) = inputs.prompts.read(inputs.args, step) else { return false };
-    if !has_text(&prompts.rows) {
-        return false;
-    }
-    let Ok(Some(chat)) = ChatTemplate::load(tokenizer) else { return false };
-    let models = [models, &[tokenizer]].concat();
-    let Ok(tokenizer) = Tokenizer::load(tokenizer, &models) else { return false };
-    inputs.encoder.has_bare_chats(&prompts.rows, &tokenizer, &chat)
 }
 
 fn hash_file(hasher: &mut blake3::Hasher, path: &Path) -> Result<(), CliError> {
