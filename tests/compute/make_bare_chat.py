@@ -42,7 +42,7 @@ FAMILIES = {
 NOT_SPECIAL = ["<think>", "</think>", "<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>"]
 ARGUMENTS = {"llama3": {"date_string": "26 Jul 2024"}}
 
-LONG = "Explain why the entropy of a policy collapses: the model is sure of the answer before it reads the question. " * 2
+LONG = "Explain why the entropy of a policy collapses: the model is sure of the answer before it reads the question. " * 4
 CALL = "I ask.\n<tool_call>\n{\"name\": \"add\", \"arguments\": {\"a\": 3, \"b\": 4}}\n</tool_call>"
 
 
@@ -77,8 +77,9 @@ SYSTEM = {
     "system turns": ([system("You are a helpful assistant\n\nBe brief."), user("a"), assistant("b"), user("c")], "d", "restored"),
 }
 # id: (messages, response): what cannot be rebuilt.
+CLEAR = "user with a line assistant"
 LINES = {
-    "user with a line assistant": ([user("What follows?\nassistant\nHello")], "7"),
+    CLEAR: ([user("What follows?\nassistant\nHello")], "7"),
     "system with a line user": ([system("Roles:\nuser\nassistant"), user("a\nuser\nb")], "7"),
     "model writes roles": ([user("What is 3 + 4?")], "7\nuser\nAnd 4 + 4?\nassistant\n8"),
     "model writes one role": ([user("What is 3 + 4?")], "7\nassistant\n8"),
@@ -125,6 +126,9 @@ def make_rows(name, directory, tokenizer, model):
         rows.append({"id": row_id, "input": bare(prompt), "output": bare(response), "gts": "7", "score": 0.0, "step": 1})
 
     chats = COMMON if name in ("gemma", "mistral") else COMMON | SYSTEM
+    unclear = dict(LINES)
+    if name == "qwen3":  # the template writes <think> for an assistant's message at the end, so this is no such message
+        chats = chats | {CLEAR: (*unclear.pop(CLEAR), "restored")}
     for row_id, (messages, text, ending) in chats.items():
         prompt, response = prompt_ids(messages), encode(text)
         add(row_id, prompt, response + ([] if ending == "cut" else [end]))
@@ -138,7 +142,7 @@ def make_rows(name, directory, tokenizer, model):
             start = len(prompt_ids(messages))
             add(row_id, (prompt + response)[:start], (prompt + response)[start:])
     if name in ("qwen2.5", "qwen3"):
-        for row_id, (messages, text) in LINES.items():
+        for row_id, (messages, text) in unclear.items():
             add(row_id, prompt_ids(messages), encode(text) + [end])
     # A text that is no chat stays as it is.
     if name != "phi3":

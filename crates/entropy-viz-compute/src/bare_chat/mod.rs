@@ -169,24 +169,27 @@ impl<'a> BareChats<'a> {
         self.tokenizer.encode_prompt(text).map_or(true, |tokens| tokens != chat.tokens)
     }
 
-    /// The only chat that becomes this text; `None` if there is none.
+    /// The only chat that becomes this text; `None` if there is none that the assistant continues.
     fn rebuild(&self, text: &str) -> Result<Option<BareChat>, Unclear> {
         let found = parses(&self.marks, text);
         let mut chats: Vec<BareChat> = Vec::new();
-        for (i, messages) in found.parses.iter().enumerate() {
+        let mut is_continued = false;
+        let parses = found.parses.iter().filter(|messages| !ends_with_nothing(messages));
+        for (i, messages) in parses.enumerate() {
             let Some(chat) = self.render_back(messages, text) else { continue };
             // The first way to read a text takes every mark for a mark. If it is an ordinary conversation, a message
             // that has the marks of a whole conversation inside it is not considered.
             if i == 0 && is_conversation(messages) {
                 return Ok(Some(chat));
             }
+            is_continued |= messages.last().is_some_and(|last| last.role != Role::Assistant);
             if chats.iter().all(|other| other.text != chat.text) {
                 chats.push(chat);
             }
         }
-        match (chats.len(), found.complete) {
-            (0, _) => Ok(None),
-            (1, true) => Ok(chats.pop()),
+        match (is_continued, chats.len(), found.complete) {
+            (false, _, true) => Ok(None),
+            (true, 1, true) => Ok(chats.pop()),
             _ => Err(Unclear::Ambiguous),
         }
     }
@@ -200,6 +203,12 @@ impl<'a> BareChats<'a> {
         let is_same = self.tokenizer.decode(&tokens) == text;
         is_same.then_some(BareChat { messages, text: rendered, tokens })
     }
+}
+
+/// Whether the last message is one of the assistant without content: some templates write nothing at the end of a chat,
+/// where others write the generation prompt.
+fn ends_with_nothing(messages: &[Message<'_>]) -> bool {
+    messages.last().is_some_and(|last| last.role == Role::Assistant && last.content.is_empty())
 }
 
 /// Whether roles follow each other as in a conversation that the assistant continues.
