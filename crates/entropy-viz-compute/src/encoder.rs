@@ -8,13 +8,15 @@ use entropy_shell::compute::{ChatTemplates, ComputeArgs};
 use entropy_shell::{CliError, WithHint, io_message};
 use serde_json::{Value, json};
 
+use crate::bare_chat::{BareChats, RowReading, is_any_bare, read_rows};
 use crate::bounded;
 use crate::chat::{ChatTemplate, PromptTemplate, template_arg};
 use crate::prompts::{GivenResponse, MaskError, Prompt, PromptRow, own_tokens};
 use crate::response::ResponseRecord;
 use crate::row_counts::RowCounts;
+use crate::share::RowShare;
 use crate::tokenizer::Tokenizer;
-use crate::turns::turns;
+use crate::turns::{Turn, turns};
 
 /// Maximum length of the text of a prompt or a response, in bytes.
 const MAX_TEXT: usize = 8 << 20;
@@ -94,11 +96,12 @@ impl PromptEncoder {
         .to_string()
     }
 
-    /// Tokenises rows with their indices in the prompt file. `context` is the model's maximum sequence length, `vocabulary` its number of token ids;
-    /// `file` is for messages.
-    pub(crate) fn encode<'a>(
+    /// Tokenises the rows of a file, or the share of them. `context` is the model's maximum sequence length, `vocabulary` its
+    /// number of token ids; `file` is for messages.
+    pub(crate) fn encode(
         &self,
-        rows: impl Iterator<Item = (usize, &'a PromptRow)>,
+        rows: &[PromptRow],
+        share: Option<RowShare>,
         tokenizer: Option<&Tokenizer>,
         chat: Option<&ChatTemplate>,
         context: Option<i64>,
@@ -106,11 +109,31 @@ impl PromptEncoder {
         file: &Path,
     ) -> Result<EncodedPrompts, CliError> {
         let mut encoded = EncodedPrompts::default();
-        for (i, row) in rows {
-            let place = || format!("cannot use {}: {}", file.display(), row.place);
+        let place_of = |row: &PromptRow| format!("cannot use {}: {}", file.display(), row.place);
+        for row in rows {
+            check_lengths(row).map_err(|failure| CliError {
+                error: failure.error.context(place_of(row)),
+                ..failure
+            })?;
+        }
+        let has_row = |row: usize| share.is_none_or(|share| share.has(row));
+        let readings = match self.bare_chats(tokenizer, chat) {
+            Some(bare) => {
+                let (readings, counts) = read_rows(&bare, rows, has_row)
+                    .map_err(|error| error.context(format!("cannot use {}", file.display())))?;
+                encoded.counts.bare = counts;
+                readings
+            }
+            None => vec![RowReading::Plain; rows.len()],
+        };
+        for (i, (row, reading)) in rows.iter().zip(readings).enumerate() {
+            if !has_row(i) {
+                continue;
+            }
+            let place = || place_of(row);
             let in_row =
                 |failure: CliError| CliError { error: failure.error.context(place()), ..failure };
-            for sequence in self.sequences(row, tokenizer, chat).map_err(in_row)? {
+            for sequence in self.sequences(row, reading, tokenizer, chat).map_err(in_row)? {
                 let used = sequence.prompt.iter().chain(sequence.response.iter().flatten());
                 if let Some(vocabulary) = vocabulary
                     && let Some(token) =
@@ -126,6 +149,29 @@ impl PromptEncoder {
             }
         }
         Ok(encoded)
+    }
+
+    /// Rebuilds chats that lost their special tokens; `None` where no text can be such a chat, or where flags say what
+    /// texts are.
+    fn bare_chats<'a>(
+        &'a self,
+        tokenizer: Option<&'a Tokenizer>,
+        chat: Option<&'a ChatTemplate>,
+    ) -> Option<BareChats<'a>> {
+        let is_open = self.chat_templates == ChatTemplates::Auto
+            && self.wrapper.is_none()
+            && self.system.is_none();
+        BareChats::new(chat.filter(|_| is_open)?, tokenizer?, &self.arguments)
+    }
+
+    /// Whether some of the rows are chats that lost their special tokens.
+    pub(crate) fn has_bare_chats(
+        &self,
+        rows: &[PromptRow],
+        tokenizer: &Tokenizer,
+        chat: &ChatTemplate,
+    ) -> bool {
+        self.bare_chats(Some(tokenizer), Some(chat)).is_some_and(|bare| is_any_bare(&bare, rows))
     }
 
     /// Adds the responses of a sequence, or counts why it is left out.
@@ -187,11 +233,19 @@ impl PromptEncoder {
     fn sequences(
         &self,
         row: &PromptRow,
+        reading: RowReading,
         tokenizer: Option<&Tokenizer>,
         chat: Option<&ChatTemplate>,
     ) -> Result<Vec<Sequence>, CliError> {
-        check_length("prompt", prompt_length(&row.prompt))?;
-        check_length("response", response_length(row.response.as_ref()))?;
+        let (prompt, response) = match reading {
+            RowReading::Unclear(_) => return Ok(Vec::new()),
+            RowReading::Turns(turns) => return Ok(of_turns(turns)),
+            RowReading::Response { prompt, tokens } => {
+                (Some(prompt), Some(ResponseTokens { tokens, own: None }))
+            }
+            RowReading::Prompt(prompt) => (Some(prompt), None),
+            RowReading::Plain => (None, None),
+        };
         if let Some(GivenResponse::Messages(replies)) = &row.response {
             let Some(messages) = self.messages(row)? else {
                 return Err(anyhow!("the response is a chat, but the prompt is not"))
@@ -200,18 +254,12 @@ impl PromptEncoder {
             let (chat, tokenizer) = (require_template(chat)?, require(tokenizer)?);
             let arguments = self.arguments(row);
             let is_cut = row.finish_reason.as_deref() == Some("length");
-            let turns = turns(&messages, replies, is_cut, &arguments, chat, tokenizer)?;
-            let sequences = turns.into_iter().enumerate().map(|(turn, part)| Sequence {
-                prompt: part.context,
-                response: Some(part.tokens),
-                own: None,
-                turn: Some(turn),
-                given: None,
-            });
-            return Ok(sequences.collect());
+            return Ok(of_turns(turns(&messages, replies, is_cut, &arguments, chat, tokenizer)?));
         }
-        let prompt = self.prompt(row, tokenizer, chat)?;
-        let Some(ResponseTokens { mut tokens, own }) = self.response(row, tokenizer)? else {
+        let prompt = prompt.map_or_else(|| self.prompt(row, tokenizer, chat), Ok)?;
+        let response =
+            response.map_or_else(|| self.response(row, tokenizer), |known| Ok(Some(known)))?;
+        let Some(ResponseTokens { mut tokens, own }) = response else {
             return Ok(vec![Sequence {
                 prompt,
                 response: None,
@@ -341,6 +389,23 @@ impl PromptEncoder {
             }
         }
     }
+}
+
+/// A sequence for each turn of a conversation.
+fn of_turns(turns: Vec<Turn>) -> Vec<Sequence> {
+    let sequences = turns.into_iter().enumerate().map(|(turn, part)| Sequence {
+        prompt: part.context,
+        response: Some(part.tokens),
+        own: None,
+        turn: Some(turn),
+        given: None,
+    });
+    sequences.collect()
+}
+
+fn check_lengths(row: &PromptRow) -> Result<(), CliError> {
+    check_length("prompt", prompt_length(&row.prompt))?;
+    check_length("response", response_length(row.response.as_ref()))
 }
 
 /// The length in bytes of the texts of a prompt.

@@ -2,6 +2,7 @@
 //!
 //! A checkpoint and prompts → token ids → logits → entropies → one row of a history file per checkpoint.
 
+mod bare_chat;
 mod bounded;
 mod chat;
 mod checkpoint;

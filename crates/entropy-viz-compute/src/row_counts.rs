@@ -3,8 +3,10 @@
 use entropy_shell::plural;
 use serde::{Deserialize, Serialize};
 
+use crate::bare_chat::BareCounts;
+
 /// Counts of the rows of a prompt file, or of a shard of it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct RowCounts {
     /// Responses that were tokenised from text.
@@ -21,6 +23,8 @@ pub(crate) struct RowCounts {
     pub(crate) without_own: usize,
     /// Responses that were sampled.
     pub(crate) sampled: usize,
+    /// Rows with chats that lost their special tokens.
+    pub(crate) bare: BareCounts,
 }
 
 impl RowCounts {
@@ -31,6 +35,7 @@ impl RowCounts {
             (self.without_prompt, "with no prompt token"),
             (self.empty_responses, "with an empty response"),
             (self.without_own, "with no token of the policy in the response"),
+            (self.bare.unclear(), "with a chat that cannot be rebuilt from its text"),
         ];
         let counts = reasons
             .iter()
@@ -39,17 +44,24 @@ impl RowCounts {
         counts.collect::<Vec<_>>().join(", ")
     }
 
+    /// Adds the counts of other rows.
+    fn add(&mut self, other: &RowCounts) {
+        self.from_text += other.from_text;
+        self.too_long += other.too_long;
+        self.truncated += other.truncated;
+        self.without_prompt += other.without_prompt;
+        self.empty_responses += other.empty_responses;
+        self.without_own += other.without_own;
+        self.sampled += other.sampled;
+        self.bare.add(&other.bare);
+    }
+
     /// The counts of all parts together.
-    pub(crate) fn sum(parts: &[RowCounts]) -> RowCounts {
-        let sum = |count: fn(&RowCounts) -> usize| parts.iter().map(count).sum();
-        RowCounts {
-            from_text: sum(|part| part.from_text),
-            too_long: sum(|part| part.too_long),
-            truncated: sum(|part| part.truncated),
-            without_prompt: sum(|part| part.without_prompt),
-            empty_responses: sum(|part| part.empty_responses),
-            without_own: sum(|part| part.without_own),
-            sampled: sum(|part| part.sampled),
+    pub(crate) fn sum<'a>(parts: impl Iterator<Item = &'a RowCounts>) -> RowCounts {
+        let mut sum = RowCounts::default();
+        for part in parts {
+            sum.add(part);
         }
+        sum
     }
 }

@@ -139,8 +139,8 @@ impl RowShards {
             if numbers.len() == of {
                 let rows: Vec<&ShardRow> = found.iter().map(|file| &file.rows[&step]).collect();
                 let sums: Vec<EntropySums> = rows.iter().map(|row| row.sums).collect();
-                let counts: Vec<RowCounts> = rows.iter().map(|row| row.rows).collect();
-                let (sums, counts) = (EntropySums::merge(&sums), RowCounts::sum(&counts));
+                let counts = rows.iter().map(|row| &row.rows);
+                let (sums, counts) = (EntropySums::merge(&sums), RowCounts::sum(counts));
                 self.merged.insert(of);
                 return ShardedStep::Complete(MergedStep { shards: of, sums, counts });
             }

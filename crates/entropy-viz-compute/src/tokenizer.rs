@@ -108,6 +108,16 @@ impl Tokenizer {
         self.text(ids, true)
     }
 
+    /// Whether some of the tokens are special.
+    pub(crate) fn has_special(&self, ids: &[i64]) -> bool {
+        self.text(ids, true) != self.text(ids, false)
+    }
+
+    /// The text of one token, as tokenizer.json writes it.
+    pub(crate) fn name(&self, id: i64) -> Option<String> {
+        self.inner.id_to_token(u32::try_from(id).ok()?)
+    }
+
     /// The text of each token; special tokens by name.
     pub(crate) fn pieces(&self, ids: &[i64]) -> Vec<String> {
         let piece = |&id: &i64| {
@@ -122,7 +132,8 @@ impl Tokenizer {
 
     fn text(&self, ids: &[i64], skip_special: bool) -> String {
         let ids: Vec<u32> = ids.iter().filter_map(|id| u32::try_from(*id).ok()).collect();
-        // The text is only informative, so an error of the decoder gives an empty one.
+        // Where the text is only informative, an error of the decoder gives an empty one; where it is compared with
+        // another, that differs.
         let decoded = catch_panics(|| self.inner.decode(&ids, skip_special));
         decoded.and_then(Result::ok).unwrap_or_default()
     }

@@ -18,6 +18,7 @@ use crate::chat::ChatTemplate;
 use crate::tokenizer::Tokenizer;
 
 /// A turn of the assistant.
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Turn {
     /// Token ids of everything before it.
     pub(crate) context: Vec<i64>,

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod adapters;
+mod bare_chat;
 #[path = "../../../tests/common/mod.rs"]
 mod common;
 mod compute;

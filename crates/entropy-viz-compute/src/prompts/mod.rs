@@ -123,6 +123,10 @@ pub(crate) struct PromptRow {
     pub(crate) tools: Option<Json>,
     /// Why the response ended, as recorded when it was sampled.
     pub(crate) finish_reason: Option<String>,
+    /// The number of its tokens, as recorded when it was sampled.
+    pub(crate) response_length: Option<u64>,
+    /// Whether prompt and response are `input` and `output`, which verl decodes without special tokens.
+    pub(crate) is_input_output: bool,
 }
 
 /// Reads the rows of a file, at least one. [`names`] has the keys of a row, unless others are selected.

@@ -48,6 +48,8 @@ fn from_text(
         columns: Map::new(),
         tools: None,
         finish_reason: None,
+        response_length: None,
+        is_input_output: false,
     })
 }
 
@@ -62,6 +64,9 @@ fn from_keys(
         None => default_key(&keys).map(str::to_owned),
     };
     let finish_reason = finish_reason(&keys)?;
+    let lengths = ["response_length", "response_len"];
+    let response_length = lengths.iter().find_map(|name| keys.get(*name)?.as_u64());
+    let is_input_output = key.as_deref() == Some("input") && has(&keys, "output");
     let prompt_value = key.as_ref().map(|key| prompt_of(&keys[key], key)).transpose()?;
     let mut columns = if selected.others { columns::repeated(&keys) } else { Map::new() };
     let Given { prompt: prompt_ids, mut response, masks } =
@@ -113,6 +118,8 @@ fn from_keys(
         columns,
         tools,
         finish_reason,
+        response_length,
+        is_input_output,
     })
 }
 

@@ -185,6 +185,8 @@ fn row_keeps_id_messages_and_finish_reason() {
             columns: serde_json::Map::new(),
             tools: None,
             finish_reason: Some("length".to_owned()),
+            response_length: None,
+            is_input_output: false,
         }
     );
 }

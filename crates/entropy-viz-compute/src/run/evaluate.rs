@@ -128,9 +128,9 @@ fn encode(
         });
     }
     let share = inputs.share();
-    let rows = prompts.rows.iter().enumerate();
     let encoded = inputs.encoder.encode(
-        rows.filter(|(row, _)| share.is_none_or(|share| share.has(*row))),
+        &prompts.rows,
+        share,
         tokenizer.as_ref(),
         chat.as_ref(),
         spec.map(|spec| spec.context),
@@ -146,13 +146,18 @@ fn encode(
 
 /// The error of prompts of which no row can be computed.
 pub(super) fn no_rows(file: &Path, counts: &RowCounts) -> CliError {
-    let hint = match counts.too_long {
-        0 => "every row needs a prompt, and a response if it is to be scored",
+    let hint = match (counts.too_long, counts.bare.unclear()) {
+        (0, 0) => "every row needs a prompt, and a response if it is to be scored",
+        (0, _) => {
+            "dump token ids; or give the variables of the chat template with --template-arg, such as \
+             enable_thinking=false; --chat-template always makes each text a user message, never uses it as it is"
+        }
         _ => "--truncate-prompts cuts prompts at their beginning",
     };
     let (file, left_out) = (file.display(), counts.left_out());
+    let bare = counts.bare.message().map(|message| format!("; {message}")).unwrap_or_default();
     CliError {
-        error: anyhow!("cannot use {file}: none of its rows can be computed ({left_out})"),
+        error: anyhow!("cannot use {file}: none of its rows can be computed ({left_out}{bare})"),
         hint: Some(hint.to_owned()),
     }
 }

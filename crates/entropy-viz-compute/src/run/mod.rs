@@ -82,7 +82,7 @@ pub(crate) fn run(args: &ComputeArgs, terminal: &Terminal) -> Result<Outcome, Cl
                 match sums.summary() {
                     Some(summary) => {
                         outputs.record_merged(step, &summary, &digests)?;
-                        report_rows(terminal, &file, &counts, is_first);
+                        report_rows(&inputs, &file, &counts, is_first);
                         let place = format!("step {step}, merged from {shards} shards");
                         report_step(terminal, &place, Some(&summary), &counts);
                         totals.skipped += 1;
@@ -104,7 +104,7 @@ pub(crate) fn run(args: &ComputeArgs, terminal: &Terminal) -> Result<Outcome, Cl
                     Ok(evaluation) => {
                         let sums = outputs.record_row(&inputs, step, &evaluation)?;
                         let counts = &evaluation.encoded.counts;
-                        report_rows(terminal, &evaluation.prompts.path, counts, is_first);
+                        report_rows(&inputs, &evaluation.prompts.path, counts, is_first);
                         let place = match inputs.share() {
                             None => format!("step {step}"),
                             Some(RowShare { number, of }) => {
@@ -232,8 +232,18 @@ fn finish(
     Ok(if totals.partial { Outcome::Partial } else { Outcome::Done })
 }
 
-/// Prints warnings about rows that were left out or changed; only with the first checkpoint.
-fn report_rows(terminal: &Terminal, file: &Path, counts: &RowCounts, is_first: bool) {
+/// Prints warnings about rows that were left out or changed: with the first checkpoint, and about rebuilt chats with each
+/// dump of a directory, which is a file of its own.
+fn report_rows(inputs: &RunInputs<'_>, file: &Path, counts: &RowCounts, is_first: bool) {
+    let terminal = inputs.terminal;
+    if let Some(message) = counts.bare.message()
+        && (is_first || matches!(inputs.prompts, PromptSource::Directory(_)))
+    {
+        terminal.warn(&format!(
+            "{}: {message} (dump token ids for exact numbers; --chat-template never uses the text as it is)",
+            file.display()
+        ));
+    }
     if !is_first {
         return;
     }

@@ -67,7 +67,7 @@ impl RunOutputs {
         let outputs = [Some(&own), args.tokens_out.as_ref(), args.save_rollouts.as_ref()];
         let locks =
             lock_outputs(inputs.terminal, &outputs.into_iter().flatten().collect::<Vec<_>>())?;
-        let inputs_digest = inputs.digest()?;
+        let inputs_digest = inputs.digest(&selection.checkpoints)?;
         let history = HistoryFile::open(&merged, &inputs_digest, args.overwrite)?;
         let (history, row_shards) = match args.shard {
             Some(_) => {

@@ -10,15 +10,17 @@ use serde_json::json;
 use tch::Device;
 
 use super::prompt_source::PromptSource;
+use crate::chat::ChatTemplate;
 use crate::checkpoint::config::Config;
 use crate::checkpoint::weights::Weights;
 use crate::checkpoint::{self, Checkpoint, CheckpointKind, ModelPath, Run};
-use crate::encoder::PromptEncoder;
+use crate::encoder::{PromptEncoder, has_text};
 use crate::history::RowDigests;
 use crate::model;
 use crate::model::spec::Spec;
 use crate::prompts::{GivenResponse, PromptRow};
 use crate::share::RowShare;
+use crate::tokenizer::Tokenizer;
 use crate::torch;
 
 /// The files that determine the token ids of a text and the end tokens.
@@ -48,7 +50,7 @@ impl RunInputs<'_> {
     }
 
     /// A digest of the flags that change a number, and of the prompts if they are those of every checkpoint.
-    pub(super) fn digest(&self) -> Result<String, CliError> {
+    pub(super) fn digest(&self, checkpoints: &[Checkpoint]) -> Result<String, CliError> {
         let args = self.args;
         let mut hasher = blake3::Hasher::new();
         // Dumps of other steps may be added later: those of a directory are part of a checkpoint's digest.
@@ -90,7 +92,35 @@ impl RunInputs<'_> {
         if any(&|row| !row.masks.is_empty() || row.tools.is_some() || has_turns(row)) {
             hasher.update(b"the policy's own tokens");
         }
+        if self.has_bare_chats(checkpoints) {
+            hasher.update(b"chats rebuilt from text without special tokens");
+        }
         Ok(short_digest(&hasher))
+    }
+
+    /// Whether chats of the prompts are rebuilt, which earlier versions took for plain text. The template is that of the
+    /// first checkpoint, and of a directory the first dump is read: later ones may be added. What cannot be read is
+    /// reported when it is used.
+    fn has_bare_chats(&self, checkpoints: &[Checkpoint]) -> bool {
+        let found = checkpoints.iter().find_map(|checkpoint| {
+            Some((checkpoint, checkpoint.base(self.args.base_model.as_deref()).ok()?))
+        });
+        let Some((checkpoint, base)) = found else { return false };
+        if base.kind == CheckpointKind::TorchScript && self.args.tokenizer.is_none() {
+            return false;
+        }
+        let Ok(prompts) = self.prompts.first(self.args) else { return false };
+        if !has_text(&prompts.rows) {
+            return false;
+        }
+        let directory = tokenizer_directory(self.args, checkpoint, &base);
+        let models = [&checkpoint.path, &base.path, &directory].map(|path| path.as_path());
+        match (Tokenizer::load(&directory, &models), ChatTemplate::load(&directory)) {
+            (Ok(tokenizer), Ok(Some(chat))) => {
+                self.encoder.has_bare_chats(&prompts.rows, &tokenizer, &chat)
+            }
+            _ => false,
+        }
     }
 }
 
@@ -192,6 +222,16 @@ pub(super) fn warn_skipped(terminal: &Terminal, step: u64, failure: &CliError) {
     terminal.warn(&format!("skipped step {step}: {:#}{hint}", failure.error));
 }
 
+/// The directory of tokenizer.json of a checkpoint.
+fn tokenizer_directory(args: &ComputeArgs, checkpoint: &Checkpoint, base: &Checkpoint) -> PathBuf {
+    let has_tokenizer = |checkpoint: &Checkpoint| checkpoint.path.join("tokenizer.json").is_file();
+    match &args.tokenizer {
+        Some(directory) => directory.clone(),
+        None if has_tokenizer(checkpoint) => checkpoint.path.clone(),
+        None => base.path.clone(),
+    }
+}
+
 /// A checkpoint that is opened but not loaded.
 pub(super) struct CheckpointPlan {
     /// The checkpoint with config.json: for an adapter, its base model.
@@ -236,13 +276,7 @@ impl CheckpointPlan {
             Some((_, weights)) => torch::kind(args.dtype, weights.stored_kind(), inputs.device),
             None => tch::Kind::Float, // a module defines its own types
         };
-        let has_tokenizer =
-            |checkpoint: &Checkpoint| checkpoint.path.join("tokenizer.json").is_file();
-        let tokenizer = match &args.tokenizer {
-            Some(directory) => directory.clone(),
-            None if has_tokenizer(checkpoint) => checkpoint.path.clone(),
-            None => base.path.clone(),
-        };
+        let tokenizer = tokenizer_directory(args, checkpoint, &base);
 
         let mut files = checkpoint.files();
         for file in base.files() {

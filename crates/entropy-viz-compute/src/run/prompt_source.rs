@@ -103,6 +103,17 @@ impl PromptSource {
         }
     }
 
+    /// The prompts of all checkpoints, or those of the first step of a directory.
+    pub(super) fn first(&self, args: &ComputeArgs) -> Result<Arc<StepPrompts>, CliError> {
+        match self {
+            PromptSource::File(prompts) => Ok(Arc::clone(prompts)),
+            PromptSource::Directory(directory) => {
+                let files = directory.steps.values().find(|files| !files.is_empty());
+                Ok(Arc::new(read(&directory.path, files.cloned().unwrap_or_default(), args)?))
+            }
+        }
+    }
+
     /// The files of the checkpoint of a step; `None` if the directory lacks it.
     pub(super) fn files(&self, args: &ComputeArgs, step: u64) -> Option<Vec<PathBuf>> {
         match self {
