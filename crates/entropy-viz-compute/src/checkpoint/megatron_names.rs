@@ -245,8 +245,10 @@ mod tests {
 
     const SIZES: Sizes = Sizes { layers: 2, vocabulary: 10, groups: 2, query_rows: 8, head_dim: 4 };
 
+    type Shapes = Vec<(String, Vec<i64>)>;
+
     /// The names in transformers of a tensor, with their shapes.
-    fn named(name: &str, size: &[i64]) -> Result<Option<Vec<(String, Vec<i64>)>>, String> {
+    fn named(name: &str, size: &[i64]) -> Result<Option<Shapes>, String> {
         let tensor =
             SourceTensor { kind: Kind::Float, size: size.to_vec(), is_flat: false, parts: vec![] };
         let found = of_name(name, &tensor, &SIZES).map_err(|error| error.to_string())?;
