@@ -177,6 +177,50 @@ fn unknown_names_and_damaged_descriptions_are_refused() {
     assert_rejected(tmp.path(), &arguments, &["\"zarr\"", "torch_dist"]);
 }
 
+/// The embedding is 512×32, in parts of 256 rows; `(256, 0)` is the position of the second one, in the list of parts and
+/// in that of the files.
+#[test]
+fn absurd_positions_and_sizes_of_parts_are_refused() {
+    let (tmp, given) = (temp_dir(), rollouts());
+    let checkpoint = tmp.path().join("checkpoint");
+    copy_config("qwen3", &checkpoint);
+    copy_step("qwen3-tp2", &checkpoint);
+    let arguments = ["--model", "checkpoint", "--prompts", text(&given)];
+    let metadata = checkpoint.join(".metadata");
+    let good = fs::read(&metadata).unwrap();
+    let (position, part, whole) = (b"M\x00\x01K\x00\x86", b"M\x00\x01K \x86", b"M\x00\x02K \x86");
+    let embedding = "embedding.word_embeddings.weight";
+    let cases: [(&[u8], &[u8], &[&str]); 9] = [
+        // 255, 0: one row twice, and one nowhere.
+        (position, b"M\xff\x00K\x00\x86", &[embedding, "overlap", "[255, 0]"]),
+        (position, b"K\x00K\x00\x86", &[embedding]), // both parts at the start
+        (position, b"J\xff\xff\xff\xffK\x00\x86", &[embedding, "[-1, 0]", "not in its shape"]),
+        (
+            position,
+            b"\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7fK\x00\x86",
+            &[embedding, "9223372036854775807", "not in its shape"],
+        ),
+        (part, b"J\x00\xff\xff\xffK \x86", &[embedding, "[256, 32], not [-256, 32]"]),
+        (whole, b"M\x01\x02K \x86", &[embedding, "16384 elements", "[513, 32]"]),
+        (whole, b"M\xff\x01K \x86", &[embedding, "not in its shape [511, 32]"]),
+        (whole, b"J\x00\xfe\xff\xffK \x86", &[embedding, "has no shape"]),
+        (whole, b"\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7fK \x86", &[embedding, "too large"]),
+    ];
+    for (from, to, words) in cases {
+        let mut bytes = Vec::new();
+        let mut rest = 0;
+        for at in memchr::memmem::find_iter(&good, from) {
+            bytes.extend_from_slice(&good[rest..at]);
+            bytes.extend_from_slice(to);
+            rest = at + from.len();
+        }
+        assert!(rest > 0, "{from:?} is not there");
+        bytes.extend_from_slice(&good[rest..]);
+        fs::write(&metadata, bytes).unwrap();
+        assert_rejected(tmp.path(), &arguments, words);
+    }
+}
+
 #[test]
 fn damaged_numbers_of_the_description_are_errors() {
     let (tmp, given) = (temp_dir(), rollouts());

@@ -192,6 +192,9 @@ fn of_layer(
     tensor: &SourceTensor,
     sizes: &Sizes,
 ) -> anyhow::Result<Option<Named>> {
+    if tensor.size.is_empty() {
+        bail!("it is a single number");
+    }
     let at = format!("model.layers.{layer}");
     let expert = module.strip_prefix("mlp.experts.experts.").and_then(numbered);
     let (at, table, module) = match expert {
@@ -232,4 +235,65 @@ fn of_layer(
     };
     let named = parts.into_iter();
     Ok(Some(named.map(|(part, ranges)| (to.replace("{}", part), tensor.rows(&ranges))).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::Kind;
+
+    use super::*;
+
+    const SIZES: Sizes = Sizes { layers: 2, vocabulary: 10, groups: 2, query_rows: 8, head_dim: 4 };
+
+    type Shapes = Vec<(String, Vec<i64>)>;
+
+    /// The names in transformers of a tensor, with their shapes.
+    fn named(name: &str, size: &[i64]) -> Result<Option<Shapes>, String> {
+        let tensor =
+            SourceTensor { kind: Kind::Float, size: size.to_vec(), is_flat: false, parts: vec![] };
+        let found = of_name(name, &tensor, &SIZES).map_err(|error| error.to_string())?;
+        Ok(found.map(|found| found.into_iter().map(|(to, tensor)| (to, tensor.size)).collect()))
+    }
+
+    /// Fixtures have the names of Megatron's own layers; mixtures of experts on Transformer Engine keep this norm apart.
+    #[test]
+    fn norm_before_experts_has_a_name_of_its_own() {
+        let to = "model.layers.1.post_attention_layernorm.weight".to_owned();
+        let found = named("decoder.layers.1.pre_mlp_layernorm.weight", &[6]);
+        assert_eq!(found, Ok(Some(vec![(to, vec![6])])));
+    }
+
+    #[test]
+    fn tensors_of_stacked_layers_are_named_by_number() {
+        let found = named("decoder.layers.self_attention.linear_qkv.bias", &[2, 32]);
+        let at = |layer, name: &str, rows| {
+            (format!("model.layers.{layer}.self_attn.{name}_proj.bias"), vec![rows])
+        };
+        let of_layer = |layer| [at(layer, "q", 16), at(layer, "k", 8), at(layer, "v", 8)];
+        assert_eq!(found, Ok(Some([of_layer(0), of_layer(1)].concat())));
+    }
+
+    #[test]
+    fn other_names_and_shapes_are_not_guessed() {
+        for name in [
+            "decoder.layers.0.mlp.shared_experts.linear_fc1.weight",
+            "decoder.layers.0.mlp.router.expert_bias",
+            "decoder.layers.0.self_attention.linear_q_proj.weight",
+            "decoder.layers.0.self_attention.linear_qkv.adapter.linear_in.weight",
+            "decoder.final_layernorm.bias",
+            "mtp.layers.0.eh_proj.weight",
+        ] {
+            assert_eq!(named(name, &[4, 4]), Ok(None), "{name}");
+        }
+        let error = |name, size: &[i64]| named(name, size).unwrap_err();
+        assert!(error("decoder.layers.mlp.linear_fc2.weight", &[3, 4]).contains("layers is 2"));
+        assert!(error("decoder.layers.mlp.linear_fc2.weight", &[]).contains("layers is 2"));
+        assert!(error("decoder.layers.0.mlp.linear_fc1.weight", &[3, 4]).contains("gate and up"));
+        assert!(error("decoder.layers.0.mlp.linear_fc1.bias", &[]).contains("a single number"));
+        assert!(error("decoder.layers.mlp.linear_fc1.bias", &[2]).contains("a single number"));
+        assert!(error("output_layer.weight", &[]).contains("vocab_size is 10"));
+        let qkv = "decoder.layers.0.self_attention.linear_qkv.weight";
+        assert!(error(qkv, &[31, 4]).contains("2 × 16 rows"));
+        assert!(error("output_layer.weight", &[9, 4]).contains("vocab_size is 10"));
+    }
 }

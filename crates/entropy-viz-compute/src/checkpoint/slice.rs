@@ -20,7 +20,7 @@ impl SourceTensor {
                 let begin = part.start[0].max(*first);
                 let end = (part.start[0] + part.tensor.size[0]).min(first + count);
                 if begin < end {
-                    let mut part = narrowed(part, begin, end - begin);
+                    let mut part = part.narrowed(begin, end - begin);
                     part.start[0] = position + begin - first;
                     parts.push(part);
                 }
@@ -39,7 +39,7 @@ impl SourceTensor {
         let mut tensors = vec![empty; self.size[0] as usize];
         for part in &self.parts {
             for index in part.start[0]..part.start[0] + part.tensor.size[0] {
-                let mut part = narrowed(part, index, 1);
+                let mut part = part.narrowed(index, 1);
                 part.start.remove(0);
                 part.tensor.size.remove(0);
                 part.tensor.stride.remove(0);
@@ -48,15 +48,6 @@ impl SourceTensor {
         }
         tensors
     }
-}
-
-/// The rows from `begin` on of a part that has them.
-fn narrowed(part: &Part, begin: i64, count: i64) -> Part {
-    let mut narrowed = part.clone();
-    narrowed.tensor.offset += ((begin - part.start[0]) * part.tensor.stride[0]) as usize;
-    narrowed.tensor.size[0] = count;
-    narrowed.start[0] = begin;
-    narrowed
 }
 
 /// Checks that parts are within a tensor of this shape, and that each of its elements is in exactly one of them.

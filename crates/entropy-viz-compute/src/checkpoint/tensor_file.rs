@@ -102,27 +102,26 @@ pub(super) fn kind_of(dtype: Dtype) -> Option<Kind> {
     }
 }
 
-/// A contiguous tensor, or one with the given strides and offset in elements, that shares the memory of `bytes`. They
-/// must outlive it, and contain all its elements. Bytes that are not aligned are copied.
+/// A contiguous tensor, or one with the given strides in elements, that shares the memory of `bytes`. They must outlive
+/// it, and contain all its elements. Bytes that are not aligned are copied.
 pub(super) fn view_bytes(
     bytes: &[u8],
     size: &[i64],
-    strided: Option<(&[i64], usize)>,
+    stride: Option<&[i64]>,
     kind: Kind,
 ) -> anyhow::Result<Tensor> {
     let width = kind.elt_size_in_bytes();
     let is_aligned = bytes.as_ptr().addr().is_multiple_of(width);
-    let (stride, offset) = strided.unwrap_or((&[], 0));
     if !is_aligned {
         let elements = bytes.len() / width;
         let bytes = &bytes[..elements * width];
         let copy = Tensor::f_from_data_size(bytes, &[elements as i64], kind)?;
-        return Ok(match strided {
-            Some(_) => copy.f_as_strided(size, stride, offset as i64)?,
+        return Ok(match stride {
+            Some(stride) => copy.f_as_strided(size, stride, 0)?,
             None => copy.f_view(size)?,
         });
     }
-    let bytes = &bytes[offset * width..];
+    let stride = stride.unwrap_or_default();
     // SAFETY: the caller has checked the size, and copies the tensor before the mapping is dropped.
     #[allow(unsafe_code)]
     let view = unsafe { Tensor::f_from_blob(bytes.as_ptr(), size, stride, kind, Device::Cpu) };

@@ -13,6 +13,9 @@ use super::tensor_file::{self, release, view_bytes};
 use super::torch_file::TorchFile;
 use super::torch_tensor::{StateValue, StoredTensor, state_dict};
 
+/// Elements of a part that are copied at once: 2 MiB of float32. Larger blocks leave gaps in the heap when they are freed.
+const BLOCK_ELEMENTS: i64 = 512 << 10;
+
 /// The tensors in files of torch.
 pub(super) struct TorchSource {
     pub(super) files: Vec<MappedFile>,
@@ -103,8 +106,29 @@ impl TorchSource {
             for (dim, start) in part.start.iter().enumerate() {
                 place = place.f_narrow(dim as i64, *start, part.tensor.size[dim])?;
             }
-            place.f_copy_(&self.part(part)?)?;
+            self.copy_part(part, &mut place)?;
             release(&self.files[part.file].map, part.tensor.storage.clone());
+        }
+        Ok(())
+    }
+
+    /// Copies a part to its place, some rows at a time: parts whose bytes are not aligned, as in distributed checkpoints,
+    /// are copied once more on the way.
+    fn copy_part(&self, part: &Part, place: &mut Tensor) -> anyhow::Result<()> {
+        let Some(rows) = part.tensor.size.first().copied() else {
+            return Ok(place.f_copy_(&self.part(part)?)?);
+        };
+        let row_elements: i64 = part.tensor.size[1..].iter().product();
+        let block_rows = (BLOCK_ELEMENTS / row_elements.max(1)).max(1);
+        let mut done = 0;
+        while done < rows {
+            let count = block_rows.min(rows - done);
+            let block = part.narrowed(part.start[0] + done, count);
+            place.f_narrow(0, done, count)?.f_copy_(&self.part(&block)?)?;
+            if count < rows && block.tensor.numel() > 0 {
+                release(&self.files[part.file].map, block.tensor.span());
+            }
+            done += count;
         }
         Ok(())
     }
@@ -121,14 +145,24 @@ impl TorchSource {
         if tensor.numel() == 0 {
             return Ok(Tensor::f_empty(&tensor.size, (tensor.kind, Device::Cpu))?);
         }
-        let bytes = &file.map[tensor.storage.clone()];
-        view_bytes(bytes, &tensor.size, Some((&tensor.stride, tensor.offset)), tensor.kind)
+        view_bytes(&file.map[tensor.span()], &tensor.size, Some(&tensor.stride), tensor.kind)
     }
 }
 
 impl MappedFile {
     pub(super) fn open(path: &Path) -> anyhow::Result<MappedFile> {
         Ok(MappedFile { path: path.to_owned(), map: tensor_file::map(path)? })
+    }
+}
+
+impl Part {
+    /// The rows from `first` on, counted in the whole tensor, of a part that has them.
+    pub(super) fn narrowed(&self, first: i64, count: i64) -> Part {
+        let mut narrowed = self.clone();
+        narrowed.tensor.offset += ((first - self.start[0]) * self.tensor.stride[0]) as usize;
+        narrowed.tensor.size[0] = count;
+        narrowed.start[0] = first;
+        narrowed
     }
 }
 

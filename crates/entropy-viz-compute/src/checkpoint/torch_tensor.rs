@@ -136,6 +136,15 @@ impl StoredTensor {
         self.size.iter().product()
     }
 
+    /// The bytes from its first to its last element in the mapped file. It must have elements.
+    pub(super) fn span(&self) -> Range<usize> {
+        let steps: i64 =
+            self.size.iter().zip(&self.stride).map(|(n, stride)| (n - 1) * stride).sum();
+        let width = self.kind.elt_size_in_bytes();
+        let first = self.storage.start + self.offset * width;
+        first..first + (steps as usize + 1) * width
+    }
+
     /// Checks that all elements are in the storage, and that sizes do not overflow.
     pub(super) fn check(&self) -> anyhow::Result<()> {
         let elements = self.storage.len() / self.kind.elt_size_in_bytes();
