@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod adapters;
+mod binary_dumps;
 #[path = "../../../tests/common/mod.rs"]
 mod common;
 mod compute;
