@@ -191,8 +191,7 @@ impl PromptEncoder {
             prompt.drain(..prompt.len() + needed - room);
             encoded.truncated += 1;
         }
-        let is_text =
-            matches!(row.response, Some(GivenResponse::Text(_) | GivenResponse::Messages(_)));
+        let is_text = !matches!(row.response, None | Some(GivenResponse::Tokens(_)));
         encoded.from_text += usize::from(is_text);
         let prompt: Arc<[i64]> = prompt.into();
         match response {

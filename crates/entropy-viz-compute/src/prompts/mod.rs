@@ -27,6 +27,8 @@ mod parquet;
 mod parquet_limits;
 mod raw;
 mod row;
+#[cfg(test)]
+mod row_tests;
 mod sequence;
 #[cfg(test)]
 mod tests;
