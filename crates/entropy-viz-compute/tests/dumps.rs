@@ -466,3 +466,54 @@ fn segments_count_as_responses_from_text() {
     assert!(stderr(&output).contains("1 response"), "{}", stderr(&output));
     assert!(stderr(&output).contains("text"), "{}", stderr(&output));
 }
+
+/// More trainers, with padding, numbers that are not finite, and compressed files.
+#[test]
+fn padded_and_compressed_dumps_have_the_golden_entropies() {
+    let tmp = temp_dir();
+    let golden = read(&model("qwen2").join("golden.json"));
+    let expected = &golden["temperatures"]["1.0"];
+    let given = lines(&fixture("compute/rollouts.jsonl"));
+    let list = |row: &Value, key: &str| row[key].as_array().unwrap().clone();
+    let pad = |count: usize, value: u8| vec![json!(value); count];
+    let line = |row: &Value, trainer: &str| -> String {
+        let (prompt, response) = (list(row, "prompt_token_ids"), list(row, "response_token_ids"));
+        let (p, r) = (prompt.len(), response.len());
+        let both = [prompt.clone(), response.clone()].concat();
+        let row = match trainer {
+            "TRL" => json!({
+                "prompt_ids": ([pad(4, 0), prompt].concat()), "prompt_mask": ([pad(4, 0), pad(p, 1)].concat()),
+                "completion_ids": ([response, pad(3, 0)].concat()),
+                "completion_mask": ([pad(r, 1), pad(3, 0)].concat()), "advantage": "NOT_A_NUMBER",
+            }),
+            "AReaL" => json!({
+                "input_ids": ([both, pad(5, 0)].concat()), "attention_mask": ([pad(p + r, 1), pad(5, 0)].concat()),
+                "loss_mask": ([pad(p, 0), pad(r, 1), pad(5, 0)].concat()), "rewards": "NOT_A_NUMBER",
+            }),
+            "verl" => json!({
+                "input_ids": ([pad(4, 0), both, pad(5, 0)].concat()),
+                "attention_mask": ([pad(4, 0), pad(p + r, 1), pad(5, 0)].concat()),
+                "response_mask": ([pad(r, 1), pad(5, 0)].concat()), "response_length": r + 5, "prompt_len": p + 4,
+            }),
+            "SGLang" => json!({"input_ids": prompt, "output_ids": response, "score": null}),
+            "vLLM" => json!({
+                "custom_id": "q", "body": {"messages": [{"role": "user", "content": "?"}]},
+                "response": {"status_code": 200, "body": {"prompt_token_ids": prompt, "choices": [
+                    {"message": {"role": "assistant", "content": "?"}, "token_ids": response, "finish_reason": "length"},
+                ]}},
+            }),
+            _ => unreachable!("{trainer}"),
+        };
+        row.to_string().replace("\"NOT_A_NUMBER\"", "NaN")
+    };
+    for trainer in ["TRL", "AReaL", "verl", "SGLang", "vLLM"] {
+        let rows: Vec<String> = given.iter().map(|row| line(row, trainer)).collect();
+        let packed = zstd::encode_all(rows.join("\n").as_bytes(), 0).unwrap();
+        fs::write(tmp.path().join("p.jsonl.zst"), packed).unwrap();
+        score_file(tmp.path(), "qwen2", Path::new("p.jsonl.zst"), &[]);
+        let row = &read(&tmp.path().join("h.json"))[0];
+        assert_eq!(row["tokens"], expected["n_tokens"], "{trainer}");
+        let off = row["entropy"].as_f64().unwrap() - expected["token_mean"].as_f64().unwrap();
+        assert!(off.abs() < 2e-5, "{trainer} is off by {off:e}");
+    }
+}
