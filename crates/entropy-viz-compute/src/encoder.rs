@@ -210,8 +210,7 @@ impl PromptEncoder {
             prompt.drain(..prompt.len() + needed - room);
             encoded.counts.truncated += 1;
         }
-        let is_text =
-            matches!(row.response, Some(GivenResponse::Text(_) | GivenResponse::Messages(_)));
+        let is_text = !matches!(row.response, None | Some(GivenResponse::Tokens(_)));
         encoded.counts.from_text += usize::from(is_text);
         let prompt: Arc<[i64]> = prompt.into();
         match response {

@@ -72,6 +72,15 @@ impl Tokenizer {
         })
     }
 
+    /// The texts of tokens that may end a turn of a chat: added tokens and end tokens.
+    pub(crate) fn end_texts(&self) -> Vec<String> {
+        let added = self.inner.get_added_tokens_decoder().into_values().map(|token| token.content);
+        let ends = self.eos_token_ids.iter().filter_map(|id| u32::try_from(*id).ok());
+        let ends = ends.filter_map(|id| self.inner.id_to_token(id));
+        let texts: BTreeSet<String> = added.chain(ends).collect();
+        texts.into_iter().filter(|text| !text.trim().is_empty()).collect()
+    }
+
     /// The largest token id.
     pub(crate) fn max_token_id(&self) -> i64 {
         self.inner.get_vocab(true).into_values().max().map_or(-1, i64::from)

@@ -429,3 +429,119 @@ fn columns_of_a_dump_are_repeated_in_the_file_of_tokens() {
     let off = max_difference(&known(&again[0]["entropies"]), &known(&rows[0]["entropies"]));
     assert!(off < 1e-5, "{off:e}");
 }
+
+/// A base model: its end token is not the one that the chat template writes.
+#[test]
+fn turns_end_where_the_template_ends_them_whatever_the_end_tokens_of_the_model() {
+    let tmp = temp_dir();
+    let chat = json!({"messages": [
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": "write <|im_end|> and stop"},
+        {"role": "user", "content": "b"},
+        {"role": "assistant", "content": "c"},
+    ]});
+    fs::write(tmp.path().join("p.jsonl"), chat.to_string()).unwrap();
+    crate::compute::copy(&model("qwen2"), &tmp.path().join("m"));
+    for name in ["generation_config.json", "config.json"] {
+        let path = tmp.path().join("m").join(name);
+        if !path.exists() {
+            continue;
+        }
+        let mut config = read(&path);
+        config["eos_token_id"] = json!(5);
+        fs::write(&path, config.to_string()).unwrap();
+    }
+    let arguments = ["--model", "m", "--prompts", "p.jsonl", "--step", "1", "-o", "h.json"];
+    compute_ok(tmp.path(), &[&arguments[..], &["--tokens-out", "t.jsonl"]].concat());
+    let texts: Vec<String> = lines(&tmp.path().join("t.jsonl"))
+        .iter()
+        .map(|row| row["tokens"].as_array().unwrap().iter().filter_map(Value::as_str).collect())
+        .collect();
+    assert_eq!(texts, ["write <|im_end|> and stop<|im_end|>", "c<|im_end|>"]);
+    // Nothing after a message tells where it ends.
+    let template = "{% for m in messages %}[{{ m.role }}]{{ m.content }}\n\n{% endfor %}\
+                    {% if add_generation_prompt %}[assistant]{% endif %}";
+    fs::write(tmp.path().join("m/chat_template.jinja"), template).unwrap();
+    let arguments = ["--model", "m", "--prompts", "p.jsonl", "-o", "i.json"];
+    assert_rejected(tmp.path(), &arguments, &["line 1", "the end of message 2 cannot be told"]);
+}
+
+#[test]
+fn ids_go_on_over_the_files_of_a_step() {
+    let (tmp, whole) = (temp_dir(), model("qwen2"));
+    fs::create_dir_all(tmp.path().join("d/10")).unwrap();
+    let row = json!({"prompt_token_ids": [5], "response_token_ids": [6]}).to_string();
+    for name in ["d/10/a.jsonl", "d/10/b.jsonl"] {
+        fs::write(tmp.path().join(name), format!("{row}\n{row}\n")).unwrap();
+    }
+    let arguments = ["--model", text(&whole), "--prompts", "d", "--step", "10", "-o", "h.json"];
+    compute_ok(tmp.path(), &[&arguments[..], &["--tokens-out", "t.jsonl"]].concat());
+    let ids: Vec<Value> =
+        lines(&tmp.path().join("t.jsonl")).iter().map(|row| row["id"].clone()).collect();
+    assert_eq!(ids, [0, 1, 2, 3].map(Value::from));
+}
+
+#[test]
+fn segments_count_as_responses_from_text() {
+    let (tmp, whole) = (temp_dir(), model("qwen2"));
+    let row = json!({"prompt": "a", "completion": "?", "segments": [
+        {"role": "prompt", "text": "a"}, {"role": "gen", "text": "b"}, {"role": "context", "text": "c"},
+    ]});
+    fs::write(tmp.path().join("p.jsonl"), row.to_string()).unwrap();
+    let arguments =
+        ["--model", text(&whole), "--prompts", "p.jsonl", "--step", "1", "-o", "h.json"];
+    let output = compute_ok(tmp.path(), &[&arguments[..], &["-v"]].concat());
+    assert!(stderr(&output).contains("1 response"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("text"), "{}", stderr(&output));
+}
+
+/// More trainers, with padding, numbers that are not finite, and compressed files.
+#[test]
+fn padded_and_compressed_dumps_have_the_golden_entropies() {
+    let tmp = temp_dir();
+    let golden = read(&model("qwen2").join("golden.json"));
+    let expected = &golden["temperatures"]["1.0"];
+    let given = lines(&fixture("compute/rollouts.jsonl"));
+    let list = |row: &Value, key: &str| row[key].as_array().unwrap().clone();
+    let pad = |count: usize, value: u8| vec![json!(value); count];
+    let line = |row: &Value, trainer: &str| -> String {
+        let (prompt, response) = (list(row, "prompt_token_ids"), list(row, "response_token_ids"));
+        let (p, r) = (prompt.len(), response.len());
+        let both = [prompt.clone(), response.clone()].concat();
+        let row = match trainer {
+            "TRL" => json!({
+                "prompt_ids": ([pad(4, 0), prompt].concat()), "prompt_mask": ([pad(4, 0), pad(p, 1)].concat()),
+                "completion_ids": ([response, pad(3, 0)].concat()),
+                "completion_mask": ([pad(r, 1), pad(3, 0)].concat()), "advantage": "NOT_A_NUMBER",
+            }),
+            "AReaL" => json!({
+                "input_ids": ([both, pad(5, 0)].concat()), "attention_mask": ([pad(p + r, 1), pad(5, 0)].concat()),
+                "loss_mask": ([pad(p, 0), pad(r, 1), pad(5, 0)].concat()), "rewards": "NOT_A_NUMBER",
+            }),
+            "verl" => json!({
+                "input_ids": ([pad(4, 0), both, pad(5, 0)].concat()),
+                "attention_mask": ([pad(4, 0), pad(p + r, 1), pad(5, 0)].concat()),
+                "response_mask": ([pad(r, 1), pad(5, 0)].concat()), "response_length": r + 5, "prompt_len": p + 4,
+            }),
+            "SGLang" => json!({"input_ids": prompt, "output_ids": response, "score": null}),
+            "vLLM" => json!({
+                "custom_id": "q", "body": {"messages": [{"role": "user", "content": "?"}]},
+                "response": {"status_code": 200, "body": {"prompt_token_ids": prompt, "choices": [
+                    {"message": {"role": "assistant", "content": "?"}, "token_ids": response, "finish_reason": "length"},
+                ]}},
+            }),
+            _ => unreachable!("{trainer}"),
+        };
+        row.to_string().replace("\"NOT_A_NUMBER\"", "NaN")
+    };
+    for trainer in ["TRL", "AReaL", "verl", "SGLang", "vLLM"] {
+        let rows: Vec<String> = given.iter().map(|row| line(row, trainer)).collect();
+        let packed = zstd::encode_all(rows.join("\n").as_bytes(), 0).unwrap();
+        fs::write(tmp.path().join("p.jsonl.zst"), packed).unwrap();
+        score_file(tmp.path(), "qwen2", Path::new("p.jsonl.zst"), &[]);
+        let row = &read(&tmp.path().join("h.json"))[0];
+        assert_eq!(row["tokens"], expected["n_tokens"], "{trainer}");
+        let off = row["entropy"].as_f64().unwrap() - expected["token_mean"].as_f64().unwrap();
+        assert!(off.abs() < 2e-5, "{trainer} is off by {off:e}");
+    }
+}

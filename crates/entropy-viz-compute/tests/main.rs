@@ -5,6 +5,7 @@
 
 mod adapters;
 mod bare_chat;
+mod binary_dumps;
 #[path = "../../../tests/common/mod.rs"]
 mod common;
 mod compute;

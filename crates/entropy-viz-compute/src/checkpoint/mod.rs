@@ -27,6 +27,8 @@ mod torch_source;
 mod torch_tensor;
 pub(crate) mod weights;
 
+pub(crate) use tensor_file::map;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,11 +1,17 @@
 //! The globals that count as data. They are in torch's own list of safe globals (`weights_only=True`), but for the
-//! records of distributed checkpoints (`.metadata`) and of DeepSpeed.
+//! records of distributed checkpoints (`.metadata`) and of DeepSpeed, and the numbers of NumPy.
 
 /// Modules (a trailing dot means: and all below) and the names in them.
 const KNOWN: &[(&str, &[&str])] = &[
     ("collections", &["OrderedDict"]),
-    ("builtins", &["set"]),
-    ("__builtin__", &["set"]), // protocol 2 has Python 2's name
+    ("builtins", &["set", "bytes"]),
+    ("__builtin__", &["set", "bytes"]), // protocol 2 has Python 2's name
+    ("_codecs", &["encode"]),           // protocol 2 has bytes as a text and its encoding
+    ("numpy", &["ndarray", "dtype"]),
+    ("numpy._core.multiarray", &["_reconstruct", "scalar"]),
+    ("numpy.core.multiarray", &["_reconstruct", "scalar"]), // up to NumPy 1
+    ("numpy._core.numeric", &["_frombuffer"]),
+    ("numpy.core.numeric", &["_frombuffer"]),
     ("pathlib", &["Path", "PosixPath", "PurePosixPath"]),
     ("pathlib._local", &["Path", "PosixPath", "PurePosixPath"]),
     (

@@ -8,6 +8,8 @@ use super::{Fault, Limits, Pickle, PickleError, Value, ValueId};
 
 /// Longest part of a refused global's name that is shown.
 const SHOWN: usize = 120;
+/// Integers from 0 up to this have one value each; vocabularies of models are smaller.
+const SHARED_INTS: usize = 1 << 18;
 
 pub(super) fn run(bytes: &[u8], limits: Limits) -> Result<Pickle<'_>, PickleError> {
     let mut machine = Machine {
@@ -18,6 +20,7 @@ pub(super) fn run(bytes: &[u8], limits: Limits) -> Result<Pickle<'_>, PickleErro
         stack: Vec::new(),
         marks: Vec::new(),
         memo: HashMap::new(),
+        ints: Vec::new(),
         references: 0,
     };
     loop {
@@ -39,6 +42,8 @@ struct Machine<'a> {
     /// Heights of the stack at MARK operations.
     marks: Vec<usize>,
     memo: HashMap<u32, ValueId>,
+    /// The values of small integers.
+    ints: Vec<Option<ValueId>>,
     /// Number of elements in all containers.
     references: usize,
 }
@@ -66,7 +71,7 @@ impl<'a> Machine<'a> {
             b'M' => self.int(2)?,
             b'J' => {
                 let int = i32::from_le_bytes(self.array()?);
-                self.push(Value::Int(i64::from(int)))?;
+                self.push_int(i64::from(int))?;
             }
             0x8a => {
                 let size = self.unsigned(1)?;
@@ -85,7 +90,8 @@ impl<'a> Machine<'a> {
             0x8d => self.text(8)?,
             b'C' => self.raw(1)?,
             b'B' => self.raw(4)?,
-            0x8e => self.raw(8)?,
+            // A bytearray is read as bytes: that of a NumPy array in protocol 5.
+            0x8e | 0x96 => self.raw(8)?,
             b')' => self.push(Value::Tuple(Vec::new()))?,
             b']' | 0x8f => self.push(Value::List(Vec::new()))?,
             b'}' => self.push(Value::Dict(Vec::new()))?,
@@ -176,9 +182,30 @@ impl<'a> Machine<'a> {
     }
 
     fn push(&mut self, value: Value<'a>) -> Result<(), Fault> {
+        let id = self.add(value)?;
+        self.push_id(id)
+    }
+
+    fn add(&mut self, value: Value<'a>) -> Result<ValueId, Fault> {
         self.limit(self.values.len())?;
         let id = ValueId(self.values.len() as u32);
         self.values.push(value);
+        Ok(id)
+    }
+
+    /// Pushes an integer. Those of token ids are kept once: a dump of rollouts has millions.
+    fn push_int(&mut self, int: i64) -> Result<(), Fault> {
+        let Some(at) = usize::try_from(int).ok().filter(|at| *at < SHARED_INTS) else {
+            return self.push(Value::Int(int));
+        };
+        if at >= self.ints.len() {
+            self.ints.resize(at + 1, None);
+        }
+        let id = match self.ints[at] {
+            Some(id) => id,
+            None => self.add(Value::Int(int))?,
+        };
+        self.ints[at] = Some(id);
         self.push_id(id)
     }
 
@@ -215,7 +242,7 @@ impl<'a> Machine<'a> {
 
     fn int(&mut self, width: usize) -> Result<(), Fault> {
         let int = self.unsigned(width)?;
-        self.push(Value::Int(int as i64))
+        self.push_int(int as i64)
     }
 
     /// A little-endian number in two's complement.

@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value as Json};
 
+use super::SelectedKeys;
 use super::names::{self, has_word};
 
 /// Words in the names of texts that are repeated.
@@ -64,9 +65,20 @@ pub(super) fn repeated(keys: &Map<String, Json>) -> Map<String, Json> {
     own.into_iter().chain(others).collect()
 }
 
-/// Whether a Parquet column that is neither a number nor a boolean may be repeated.
-pub(super) fn may_repeat(name: &str) -> bool {
-    name == OWN_KEY || is_text(name) || is_numbers(name)
+/// The values of a column of Parquet or Arrow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ColumnKind {
+    /// Numbers or booleans.
+    Number,
+    /// Anything else, also lists of numbers.
+    Other,
+}
+
+/// Whether a column of Parquet or Arrow is in use.
+pub(super) fn is_column(name: &str, kind: ColumnKind, keys: SelectedKeys<'_>) -> bool {
+    let is_repeated =
+        || kind == ColumnKind::Number || name == OWN_KEY || is_text(name) || is_numbers(name);
+    names::is_read(name) || keys.has(name) || (keys.others && is_repeated())
 }
 
 fn is_text(name: &str) -> bool {

@@ -6,6 +6,8 @@
 //! train_data_step10.jsonl         NeMo-RL, beside val_data_step10.jsonl
 //! step_10/…/traces.jsonl          prime-rl
 //! 10/<task>.jsonl                 AReaL: every file in the directory of a step belongs to it
+//! rollout_12.pt                   slime, beside rollout_eval_12.pt
+//! step_10/state.json, …           Hugging Face datasets: a folder for each step
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +15,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::arrow_folder::{self, FolderError};
 use super::{EXTENSIONS, stem_and_extension};
 
 /// The dumps of a directory by step.
@@ -32,6 +35,9 @@ pub(crate) struct DumpDirectory {
 pub(crate) enum DirectoryError {
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// A folder of `datasets` in it cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
     /// No name has a step.
     #[error("none of its files is named by a step, such as 10.jsonl or completions_00010.parquet")]
     NoSteps,
@@ -94,13 +100,16 @@ fn entries(directory: &Path) -> io::Result<Vec<PathBuf>> {
 
 /// The file itself, or all dumps at any depth of a directory. `visited` holds the directories already listed, so that
 /// a symbolic link to one of them adds nothing.
-fn files(path: &Path, visited: &mut BTreeSet<PathBuf>) -> io::Result<Vec<PathBuf>> {
+fn files(path: &Path, visited: &mut BTreeSet<PathBuf>) -> Result<Vec<PathBuf>, DirectoryError> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
     let mut all = Vec::new();
     if !visited.insert(fs::canonicalize(path)?) {
         return Ok(all);
+    }
+    if let Some(folder) = arrow_folder::find(path)? {
+        return Ok(folder.files);
     }
     for entry in entries(path)? {
         if entry.is_dir() || is_dump(&entry) {

@@ -9,7 +9,7 @@ fn read_rows(text: &str, selected: SelectedKeys<'_>) -> Result<Vec<PromptRow>, P
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("p.jsonl");
     fs::write(&path, text).unwrap();
-    read(&path, selected)
+    read(&path, selected, 0)
 }
 
 fn rows(row: &Json) -> Vec<PromptRow> {

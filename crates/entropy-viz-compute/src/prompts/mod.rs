@@ -8,6 +8,10 @@
 //! {"id": 7, "prompt": [{"role": "user", "content": "2+2?"}], "response": "4", "finish_reason": "stop"}
 //! ```
 
+mod arrow;
+mod arrow_folder;
+mod arrow_limits;
+mod arrow_values;
 mod columns;
 mod csv;
 mod directory;
@@ -23,18 +27,23 @@ mod parquet;
 mod parquet_limits;
 mod raw;
 mod row;
+#[cfg(test)]
+mod row_tests;
 mod sequence;
 #[cfg(test)]
 mod tests;
+mod torch_dump;
+mod torch_values;
 
 use std::fs::File;
-use std::io::{Read, Seek};
+use std::io::{BufReader, Cursor, Read, Seek};
 use std::path::Path;
 
 use bytes::Bytes;
 use entropy_history::formats::read_decompressed;
 use serde_json::{Map, Value as Json};
 
+pub(crate) use arrow_folder::{ArrowFolder, find as find_arrow_folder};
 pub(crate) use columns::{of_response as columns_of_response, texts as text_columns};
 pub(crate) use directory::{DumpDirectory, find as find_dumps};
 pub(crate) use mask::{MaskError, TokenMask, own_tokens};
@@ -43,7 +52,8 @@ use raw::{RawContent, RawRow};
 use row::interpret;
 
 /// The extensions of prompt files; `.gz` or `.zst` may follow.
-const EXTENSIONS: [&str; 7] = ["txt", "json", "jsonl", "ndjson", "csv", "tsv", "parquet"];
+const EXTENSIONS: [&str; 10] =
+    ["txt", "json", "jsonl", "ndjson", "csv", "tsv", "parquet", "arrow", "feather", "pt"];
 
 /// Maximum size of a file that is not Parquet, decompressed.
 const MOST_BYTES: u64 = 4 << 30;
@@ -129,25 +139,14 @@ pub(crate) struct PromptRow {
     pub(crate) is_input_output: bool,
 }
 
-/// Reads the rows of a file, at least one. [`names`] has the keys of a row, unless others are selected.
-pub(crate) fn read(path: &Path, selected: SelectedKeys<'_>) -> Result<Vec<PromptRow>, PromptError> {
-    let mut file = File::open(path)?;
-    let mut magic = Vec::new();
-    file.by_ref().take(4).read_to_end(&mut magic)?;
-    file.rewind()?;
-    let (_, extension) = stem_and_extension(path);
-    let known = EXTENSIONS.contains(&extension.as_str());
-    let rows = if magic == b"PAR1" && (!known || extension == "parquet") {
-        parquet::read_rows([file.try_clone()?, file], selected)?
-    } else {
-        let bytes = read_decompressed(&mut file, MOST_BYTES)?;
-        if extension == "parquet" || (!known && bytes.starts_with(b"PAR1")) {
-            let bytes = Bytes::from(bytes);
-            parquet::read_rows([bytes.clone(), bytes], selected)?
-        } else {
-            read_text(&text(bytes)?, &extension, selected)?
-        }
-    };
+/// Reads the rows of a file, at least one. [`names`] has the keys of a row, unless others are selected. Rows without an
+/// `id` are numbered from `first` on.
+pub(crate) fn read(
+    path: &Path,
+    selected: SelectedKeys<'_>,
+    first: usize,
+) -> Result<Vec<PromptRow>, PromptError> {
+    let rows = raw_rows(path, selected)?;
     if rows.is_empty() {
         return Err(PromptError::Empty);
     }
@@ -158,12 +157,67 @@ pub(crate) fn read(path: &Path, selected: SelectedKeys<'_>) -> Result<Vec<Prompt
         }
     }
     let rows = split.into_iter().enumerate();
-    let mut rows: Vec<PromptRow> =
-        rows.map(|(index, raw)| interpret(raw, index, selected)).collect::<Result<_, _>>()?;
+    let mut rows: Vec<PromptRow> = rows
+        .map(|(index, raw)| interpret(raw, first + index, selected))
+        .collect::<Result<_, _>>()?;
     if selected.response != Some(NO_RESPONSE) {
         complete_conversations(&mut rows);
     }
     Ok(rows)
+}
+
+/// The rows of a file in any of the formats.
+fn raw_rows(path: &Path, selected: SelectedKeys<'_>) -> Result<Vec<RawRow>, PromptError> {
+    let mut file = File::open(path)?;
+    let mut magic = Vec::new();
+    file.by_ref().take(4).read_to_end(&mut magic)?;
+    file.rewind()?;
+    let (_, extension) = stem_and_extension(path);
+    match binary_format(&magic, &extension) {
+        Some(BinaryFormat::Parquet) if magic == b"PAR1" => {
+            return parquet::read_rows([file.try_clone()?, file], selected);
+        }
+        Some(BinaryFormat::Arrow) if arrow::is_arrow(&magic) => {
+            return arrow::read_rows(&mut BufReader::new(file), selected);
+        }
+        Some(BinaryFormat::Torch) if magic == torch_dump::MAGIC => {
+            let map = crate::checkpoint::map(path)
+                .map_err(|error| PromptError::Format(error.to_string()))?;
+            return torch_dump::read_rows(&map, selected);
+        }
+        _ => {}
+    }
+    let bytes = read_decompressed(&mut file, MOST_BYTES)?;
+    match binary_format(&bytes[..bytes.len().min(4)], &extension) {
+        Some(BinaryFormat::Parquet) => {
+            let bytes = Bytes::from(bytes);
+            parquet::read_rows([bytes.clone(), bytes], selected)
+        }
+        Some(BinaryFormat::Arrow) => arrow::read_rows(&mut Cursor::new(bytes), selected),
+        Some(BinaryFormat::Torch) => torch_dump::read_rows(&bytes, selected),
+        None => read_text(&text(bytes)?, &extension, selected),
+    }
+}
+
+/// The formats that are not text.
+enum BinaryFormat {
+    Parquet,
+    Arrow,
+    Torch,
+}
+
+/// The format by the name of a file, else by its first bytes.
+fn binary_format(start: &[u8], extension: &str) -> Option<BinaryFormat> {
+    match extension {
+        "parquet" => Some(BinaryFormat::Parquet),
+        "arrow" | "feather" => Some(BinaryFormat::Arrow),
+        "pt" => Some(BinaryFormat::Torch),
+        known if EXTENSIONS.contains(&known) => None,
+        _ if start == b"PAR1" => Some(BinaryFormat::Parquet),
+        _ if arrow::is_arrow(start) => Some(BinaryFormat::Arrow),
+        _ if start == torch_dump::MAGIC => Some(BinaryFormat::Torch),
+        _ => None,
+    }
 }
 
 /// In a file of conversations that end with a reply, those that end with a tool's output or a user's message are

@@ -50,8 +50,9 @@ pub(super) const RESPONSES: [&str; 5] =
     ["response", "completion", "responses", "completions", "output_response"];
 
 /// Other keys that are read.
-const OTHERS: [&str; 20] = [
+const OTHERS: [&str; 21] = [
     "id",
+    "choices",
     "input",
     "output",
     "finish_reason",
@@ -74,7 +75,7 @@ const OTHERS: [&str; 20] = [
 ];
 
 /// Words in the name of a response.
-const RESPONSE_WORDS: [&str; 20] = [
+const RESPONSE_WORDS: [&str; 27] = [
     "response",
     "responses",
     "completion",
@@ -95,6 +96,13 @@ const RESPONSE_WORDS: [&str; 20] = [
     "sampled",
     "trajectory",
     "assistant",
+    "pred",
+    "preds",
+    "predicted",
+    "decoded",
+    "gen",
+    "hypothesis",
+    "hypotheses",
 ];
 
 /// Words of names that are not responses, such as `expected_output` and `response_length`.
@@ -162,7 +170,11 @@ pub(super) fn unknown_response<'a>(
     };
     keys.iter()
         .filter(|(name, value)| {
-            Some(name.as_str()) != prompt_key && looks_like_response(name) && holds_something(value)
+            // The choices of a question are texts, those of a sampler objects.
+            let is_choices = *name == "choices"
+                && value.as_array().is_some_and(|items| items.iter().any(Json::is_object));
+            let is_like_one = looks_like_response(name) || is_choices;
+            Some(name.as_str()) != prompt_key && is_like_one && holds_something(value)
         })
         .map(|(name, _)| name.as_str())
         .next()

@@ -12,8 +12,7 @@ use entropy_history::framing::parquet::catch_panics;
 use serde_json::{Map, Value as Json};
 
 use super::SelectedKeys;
-use super::columns::may_repeat;
-use super::names::is_read;
+use super::columns::{ColumnKind, is_column};
 use super::parquet_limits;
 use super::raw::{PromptError, RawContent, RawRow};
 
@@ -35,13 +34,13 @@ fn rows<R: ChunkReader + 'static>(
     let schema = reader.metadata().file_metadata().schema().clone();
     let fields = schema.get_fields().iter();
     let is_selected = |field: &Type| {
-        let name = field.name();
-        is_read(name) || keys.has(name) || (keys.others && (is_number(field) || may_repeat(name)))
+        let kind = if is_number(field) { ColumnKind::Number } else { ColumnKind::Other };
+        is_column(field.name(), kind, keys)
     };
     let selected: Vec<_> =
         fields.clone().filter(|field| is_selected(field)).map(Arc::clone).collect();
-    let is_column = |name: &str| selected.iter().any(|field| field.name() == name);
-    parquet_limits::check(&again, &reader, is_column)
+    let is_selected = |name: &str| selected.iter().any(|field| field.name() == name);
+    parquet_limits::check(&again, &reader, is_selected)
         .map_err(|error| PromptError::Format(reason(&error)))?;
     // The other columns are null; errors list their names.
     let all: Map<String, Json> =

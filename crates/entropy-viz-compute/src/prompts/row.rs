@@ -4,7 +4,7 @@ use serde_json::{Map, Value as Json};
 
 use super::invalid_row::{InvalidRow, token_ids};
 use super::mask::masks;
-use super::names::{self, PROMPT_IDS, PROMPTS, RESPONSE_IDS, RESPONSES, first_of};
+use super::names::{self, PROMPT_IDS, PROMPTS, RESPONSE_IDS, RESPONSES, SEQUENCE_IDS, first_of};
 use super::raw::{PromptError, RawContent, RawRow, has, json_type};
 use super::sequence::{self, SplitIds};
 use super::{
@@ -67,15 +67,40 @@ fn from_keys(
     let lengths = ["response_length", "response_len"];
     let response_length = lengths.iter().find_map(|name| keys.get(*name)?.as_u64());
     let is_input_output = key.as_deref() == Some("input") && has(&keys, "output");
-    let prompt_value = key.as_ref().map(|key| prompt_of(&keys[key], key)).transpose()?;
+    let named_ids = match selected.prompt {
+        Some(key) if names::is_token_list(key) => token_ids(&keys, key)?,
+        _ => None,
+    };
+    let prompt_value = match (&named_ids, &key) {
+        (None, Some(key)) => Some(prompt_of(&keys[key], key)?),
+        _ => None,
+    };
     let mut columns = if selected.others { columns::repeated(&keys) } else { Map::new() };
     let Given { prompt: prompt_ids, mut response, masks } =
-        given(&keys, key.as_deref(), selected.response, &mut columns)?;
-    let Some(mut prompt) = prompt_ids.map(Prompt::Tokens).or(prompt_value) else {
+        given(&keys, key.as_deref(), selected, &mut columns)?;
+    // A key that the user named takes precedence over token ids.
+    let by_name = named_ids.map(Prompt::Tokens);
+    let by_name = by_name.or_else(|| prompt_value.clone().filter(|_| selected.prompt.is_some()));
+    let default = || prompt_ids.map(Prompt::Tokens).or(prompt_value);
+    let Some(mut prompt) = by_name.or_else(default) else {
         return Err(no_prompt(&keys, selected.prompt));
     };
     let unknown = names::unknown_response(&keys, key.as_deref()).map(str::to_owned);
     let mut prompt_text = key.as_ref().and_then(|key| keys.remove(key));
+    if let (Prompt::Messages(messages), Some(NO_RESPONSE)) = (&mut prompt, selected.response)
+        && messages.last().is_some_and(is_assistant)
+    {
+        // The reply to the last other message is sampled anew.
+        let Some(last) = messages.iter().rposition(|message| !is_assistant(message)) else {
+            return Err(
+                "all of its messages are from the assistant, so there is nothing to reply to"
+                    .to_owned()
+                    .into(),
+            );
+        };
+        messages.truncate(last + 1);
+        prompt_text = Some(messages.clone().into());
+    }
     let is_sampled = selected.response == Some(NO_RESPONSE);
     let mut is_conversation = false;
     if let (Prompt::Messages(messages), None, false) = (&prompt, &response, is_sampled)
@@ -134,9 +159,10 @@ struct Given {
 fn given(
     keys: &Map<String, Json>,
     prompt_key: Option<&str>,
-    response_key: Option<&str>,
+    selected: SelectedKeys<'_>,
     columns: &mut Map<String, Json>,
 ) -> Result<Given, InvalidRow> {
+    let response_key = selected.response;
     let ids = |names: &[&str]| {
         let name = names.iter().find(|name| keys.get(**name).is_some_and(Json::is_array));
         // A key of another type is an error if it is the first name; others may be counts of tokens.
@@ -174,9 +200,29 @@ fn given(
         None => ids(&RESPONSE_IDS)?,
     };
     let SplitIds { prompt, response: response_ids } = match (response_key, response_ids) {
-        (Some(_), None) => SplitIds { prompt: prompt_ids, response: None },
+        (Some(key), None) => {
+            let of_ids = RESPONSE_IDS.into_iter().chain(SEQUENCE_IDS).find(|name| has(keys, name));
+            if let (Some(ids), Some(mask)) = (of_ids, masks.first()) {
+                return Err(InvalidRow {
+                    reason: format!(
+                        "{:?} counts the token ids in {ids:?}, but --response-key names the text {key:?}",
+                        mask.column
+                    ),
+                    hint: Some(
+                        "omit --response-key to score the token ids, or remove the mask".to_owned(),
+                    ),
+                });
+            }
+            SplitIds { prompt: prompt_ids, response: None }
+        }
         (_, ids) => sequence::split(keys, prompt_ids, ids, &mut masks, columns)?,
     };
+    // With another prompt, masks and lists of prompt and response lose what belongs to its token ids.
+    if let (Some(_), Some(prompt), Some(response)) = (selected.prompt, &prompt, &response_ids)
+        && selected.prompt.is_some_and(|key| !PROMPT_IDS.contains(&key))
+    {
+        sequence::keep_response(prompt.len(), response.len(), &mut masks, columns)?;
+    }
     let response = match (response_ids, name) {
         (Some(ids), _) => Some(GivenResponse::Tokens(ids)),
         (None, Some(name)) => match segments(keys)?.filter(|_| name == "completion") {

@@ -21,7 +21,7 @@ fn read_key(
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join(name);
     fs::write(&path, bytes).unwrap();
-    read(&path, SelectedKeys { prompt: prompt_key, ..SelectedKeys::default() })
+    read(&path, SelectedKeys { prompt: prompt_key, ..SelectedKeys::default() }, 0)
 }
 
 fn one(line: &Json) -> PromptRow {
@@ -55,7 +55,7 @@ fn expected() -> Json {
 #[test]
 fn reads_messages_from_verl_parquet() {
     for name in ["verl-snappy.parquet", "verl-zstd.parquet"] {
-        let rows = read(&fixture(name), SelectedKeys::default()).unwrap();
+        let rows = read(&fixture(name), SelectedKeys::default(), 0).unwrap();
         let messages: Vec<Json> = rows.iter().map(|row| row.prompt_text.clone().unwrap()).collect();
         assert_eq!(Json::from(messages), expected()["messages"], "{name}");
         assert!(rows.iter().all(|row| matches!(row.prompt, Prompt::Messages(_))), "{name}");
@@ -68,15 +68,15 @@ fn csv_text_and_json_give_equal_prompts() {
     let expected = expected();
     let questions: Vec<&str> =
         expected["questions"].as_array().unwrap().iter().map(|q| q.as_str().unwrap()).collect();
-    let csv = read(&fixture("questions.csv"), SelectedKeys::default()).unwrap();
+    let csv = read(&fixture("questions.csv"), SelectedKeys::default(), 0).unwrap();
     assert_eq!(texts(&csv), questions);
     assert_eq!(csv[2].id, json!(2));
     assert_eq!(csv[2].place, "line 5"); // the question above has two lines
-    let lines = read(&fixture("lines.txt"), SelectedKeys::default()).unwrap();
+    let lines = read(&fixture("lines.txt"), SelectedKeys::default(), 0).unwrap();
     let flat: Vec<String> = questions.iter().map(|q| q.replace('\n', " ")).collect();
     assert_eq!(texts(&lines), flat);
     for (index, row) in
-        read(&fixture("array.json"), SelectedKeys::default()).unwrap().into_iter().enumerate()
+        read(&fixture("array.json"), SelectedKeys::default(), 0).unwrap().into_iter().enumerate()
     {
         let prompt = match index % 2 {
             0 => &expected["messages"][index],
@@ -88,7 +88,7 @@ fn csv_text_and_json_give_equal_prompts() {
 
 #[test]
 fn reads_responses_of_verl_rollouts() {
-    let rows = read(&fixture("verl-rollouts.jsonl"), SelectedKeys::default()).unwrap();
+    let rows = read(&fixture("verl-rollouts.jsonl"), SelectedKeys::default(), 0).unwrap();
     assert_eq!(rows[0].prompt, Prompt::Text("user\nWhat is 3 + 4?\nassistant\n".to_owned()));
     assert_eq!(rows[0].response, Some(GivenResponse::Text("The answer is 7.".to_owned())));
 }
@@ -97,7 +97,7 @@ fn reads_responses_of_verl_rollouts() {
 fn reads_token_ids_and_text_of_golden_rollouts() {
     let path = fixture("../rollouts.jsonl");
     let text = fs::read_to_string(&path).unwrap();
-    let rows = read(&path, SelectedKeys::default()).unwrap();
+    let rows = read(&path, SelectedKeys::default(), 0).unwrap();
     assert_eq!(rows.len(), text.lines().count());
     for (row, line) in rows.iter().zip(text.lines()) {
         let line: Json = serde_json::from_str(line).unwrap();
@@ -324,7 +324,7 @@ fn rejects_file_without_prompts() {
         assert_eq!(error.to_string(), "it has no prompts", "{name} {text:?}");
     }
     assert!(matches!(
-        read(Path::new("/no/such/file"), SelectedKeys::default()),
+        read(Path::new("/no/such/file"), SelectedKeys::default(), 0),
         Err(PromptError::Io(_))
     ));
 }

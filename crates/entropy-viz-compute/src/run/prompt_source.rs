@@ -8,7 +8,7 @@ use anyhow::anyhow;
 use entropy_shell::compute::{ComputeArgs, DumpStep};
 use entropy_shell::{CliError, Terminal, WithHint, io_message};
 
-use crate::prompts::{self, DumpDirectory, PromptError, PromptRow, SelectedKeys};
+use crate::prompts::{self, ArrowFolder, DumpDirectory, PromptError, PromptRow, SelectedKeys};
 
 /// The prompts of one checkpoint.
 pub(super) struct StepPrompts {
@@ -40,6 +40,26 @@ impl PromptSource {
                 .hint("omit it: one file is used for every checkpoint");
             }
             return Ok(PromptSource::File(Arc::new(read(path, vec![path.to_owned()], args)?)));
+        }
+        let folder = prompts::find_arrow_folder(path)
+            .map_err(|error| anyhow!("cannot read {}: {error}", path.display()))
+            .hint(
+                "a data set is saved with Dataset.save_to_disk; its folder is given as a whole",
+            )?;
+        if let Some(ArrowFolder { files, split, unused }) = folder {
+            if args.dump_step.is_some() {
+                return Err(anyhow!(
+                    "--dump-step is for a directory with a dump per step, but {} is one data set",
+                    path.display()
+                ))
+                .hint("omit it: one data set is used for every checkpoint");
+            }
+            if let (Some(split), false) = (split, unused.is_empty()) {
+                let unused = unused.join(", ");
+                terminal
+                    .info(&format!("{}: using the split {split}, not {unused}", path.display()));
+            }
+            return Ok(PromptSource::File(Arc::new(read(path, files, args)?)));
         }
         let found = prompts::find_dumps(path)
             .map_err(|error| anyhow!("cannot read {}: {error}", path.display()))
@@ -156,7 +176,8 @@ fn read(path: &Path, files: Vec<PathBuf>, args: &ComputeArgs) -> Result<StepProm
     let mut rows = Vec::new();
     for file in &files {
         let inside = file.strip_prefix(path).ok().filter(|inside| *inside != Path::new(""));
-        let of_file = read_file(file, selected)?;
+        // Ids go on from file to file, so that those of one step differ.
+        let of_file = read_file(file, selected, rows.len())?;
         rows.extend(of_file.into_iter().map(|row| match inside {
             Some(inside) => {
                 PromptRow { place: format!("{}, {}", inside.display(), row.place), ..row }
@@ -167,7 +188,11 @@ fn read(path: &Path, files: Vec<PathBuf>, args: &ComputeArgs) -> Result<StepProm
     Ok(StepPrompts { path: path.to_owned(), files, rows })
 }
 
-fn read_file(path: &Path, selected: SelectedKeys<'_>) -> Result<Vec<PromptRow>, CliError> {
+fn read_file(
+    path: &Path,
+    selected: SelectedKeys<'_>,
+    first: usize,
+) -> Result<Vec<PromptRow>, CliError> {
     let is_special = fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
     if is_special || path.as_os_str() == "-" {
         return Err(anyhow!(
@@ -176,7 +201,7 @@ fn read_file(path: &Path, selected: SelectedKeys<'_>) -> Result<Vec<PromptRow>, 
         ))
         .hint("save them to a file first");
     }
-    prompts::read(path, selected).map_err(|error| {
+    prompts::read(path, selected, first).map_err(|error| {
         let hint = error.hint();
         let reason = match error {
             PromptError::Io(error) => io_message(&error),
