@@ -109,7 +109,7 @@ impl Marks {
             marks.visibility = Visibility::None;
         }
         let spaced = format!(" {} ", sentinel(0));
-        let rendered = render(&[Role::User], &[spaced.clone()])?;
+        let rendered = render(&[Role::User], std::slice::from_ref(&spaced))?;
         marks.trims = !rendered.contains(&spaced);
         lost.then_some(marks)
     }
