@@ -7,6 +7,8 @@ PREFIX ?= $(HOME)/.local
 BINARY := target/release/entropy-viz
 HELPER := target/release/entropy-viz-compute
 LINKED := target/release/libtorch
+# `make cluster PROGRAMS=target/debug` tests what is there, without building.
+PROGRAMS ?= target/release
 # Built separately from the program: in one build, Cargo would give the program the features that only the helper needs.
 COMPUTE := --package entropy-kernels --package entropy-viz-compute
 REFERENCE := .venv/reference/bin/python
@@ -16,7 +18,7 @@ MDBOOK := 0.5.4
 # The oldest supported Rust, as Cargo.toml declares it.
 MSRV := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
-.PHONY: help build compute demo test test-program lint spell docs msrv audit sanitize fuzz torture simulate bench dist install clean libtorch
+.PHONY: help build compute demo test test-program lint spell docs msrv audit sanitize fuzz torture cluster simulate bench dist install clean libtorch
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -79,6 +81,9 @@ fuzz: ## fuzz the log readers, FUZZ_SECONDS=20 per target
 
 torture: build compute ## stress both programs: kills, full disks, hostile input (5-10 minutes)
 	$(PYTHON) tests/torture/run.py $(BINARY) --helper $(HELPER)
+
+cluster: $(if $(filter target/release,$(PROGRAMS)),build compute) ## run the Slurm and Ray examples on a real Slurm and Ray (in .venv/cluster; Debian, Ubuntu)
+	PYTHON=$(PYTHON) scripts/cluster.sh $(PROGRAMS)/entropy-viz
 
 simulate: build $(SIMULATE) ## measure coverage of intervals, false alarms and delay of states by simulation (up to 5 minutes)
 	$(SIMULATE) tests/simulate/run.py $(BINARY)
