@@ -40,6 +40,16 @@ pub(crate) struct EncodedPrompts {
     pub(crate) counts: RowCounts,
 }
 
+/// The rows to tokenise.
+pub(crate) struct FileRows<'a> {
+    /// The file or the directory, for messages.
+    pub(crate) file: &'a Path,
+    /// All rows of the file.
+    pub(crate) rows: &'a [PromptRow],
+    /// The share of them to tokenise; `None` for all.
+    pub(crate) share: Option<RowShare>,
+}
+
 /// The token ids of a response, and which of them the policy wrote if that is known without a mask.
 struct ResponseTokens {
     tokens: Vec<i64>,
@@ -96,18 +106,16 @@ impl PromptEncoder {
         .to_string()
     }
 
-    /// Tokenises the rows of a file, or the share of them. `context` is the model's maximum sequence length, `vocabulary` its
-    /// number of token ids; `file` is for messages.
+    /// Tokenises the rows of a file. `context` is the model's maximum sequence length, `vocabulary` its number of token ids.
     pub(crate) fn encode(
         &self,
-        rows: &[PromptRow],
-        share: Option<RowShare>,
+        given: FileRows<'_>,
         tokenizer: Option<&Tokenizer>,
         chat: Option<&ChatTemplate>,
         context: Option<i64>,
         vocabulary: Option<i64>,
-        file: &Path,
     ) -> Result<EncodedPrompts, CliError> {
+        let FileRows { file, rows, share } = given;
         let mut encoded = EncodedPrompts::default();
         let place_of = |row: &PromptRow| format!("cannot use {}: {}", file.display(), row.place);
         for row in rows {

@@ -15,7 +15,7 @@ use super::prompt_source::StepPrompts;
 use crate::chat::ChatTemplate;
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::weights::{TensorOptions, Weights};
-use crate::encoder::{EncodedPrompts, has_text};
+use crate::encoder::{EncodedPrompts, FileRows, has_text};
 use crate::generate::{GenerateError, Generator};
 use crate::history::RowDigests;
 use crate::interrupt::interrupted;
@@ -128,16 +128,14 @@ fn encode(
         });
     }
     let share = inputs.share();
+    let given = FileRows { file: &prompts.path, rows: &prompts.rows, share };
     let encoded = inputs.encoder.encode(
-        &prompts.rows,
-        share,
+        given,
         tokenizer.as_ref(),
         chat.as_ref(),
         spec.map(|spec| spec.context),
         vocabulary,
-        &prompts.path,
-    )?;
-    // A shard may have no row that can be computed; another one has some.
+    )?; // A shard may have no row that can be computed; another one has some.
     if encoded.records.is_empty() && share.is_none() {
         return Err(no_rows(&prompts.path, &encoded.counts));
     }
