@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::common::{fixture, stderr};
 use crate::compute::{
-    assert_rejected, compute_ok, copy, lines, max_difference, model, numbers, read, temp_dir, text,
+    assert_rejected, compute_ok, copy, lines, lines_without_settings, max_difference, model,
+    numbers, read, temp_dir, text,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -158,9 +159,9 @@ fn other_texts_stay_as_they_are() {
     let prompts = write(&tmp, &rows);
     let said = score(&tmp, &model, &prompts, &[]);
     assert!(!said.contains("rebuilt"), "{said}");
-    let plain = lines(&tmp.path().join("t.jsonl"));
+    let plain = lines_without_settings(&tmp.path().join("t.jsonl"));
     score(&tmp, &model, &prompts, &["--chat-template", "never"]);
-    assert_eq!(lines(&tmp.path().join("t.jsonl")), plain);
+    assert_eq!(lines_without_settings(&tmp.path().join("t.jsonl")), plain);
 
     // The text of a chat is rebuilt under every key, and also where a response is to be sampled.
     let expected = read(&fixture("bare_chat/qwen3/expected.json"))["rows"][0].clone();

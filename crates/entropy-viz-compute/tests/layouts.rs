@@ -285,6 +285,30 @@ fn nemo_rl_names_the_model_in_its_config() {
 }
 
 #[test]
+fn slime_names_the_model_in_its_arguments() {
+    let tmp = temp_dir();
+    let iteration = tmp.path().join("runs/slime/iter_0000012");
+    copy(&fixture("megatron/qwen3-tp2/iter_0000012"), &iteration);
+    fs::copy(fixture("megatron/slime-common.pt"), iteration.join("common.pt")).unwrap();
+    fs::write(tmp.path().join("runs/slime/latest_checkpointed_iteration.txt"), "12").unwrap();
+    copy(&fixture("dumps/slime"), &tmp.path().join("debug"));
+    let arguments = ["--model", "runs/slime", "--prompts", "debug"];
+    let words =
+        ["\"org/qwen3-tiny\", which runs/slime/iter_0000012/common.pt names", "--base-model"];
+    assert_rejected(tmp.path(), &arguments, &words);
+    let hub = tmp.path().join("hub");
+    add_to_hub_cache(&hub, "org/qwen3-tiny", "qwen3");
+    let mut command = Command::cargo_bin("entropy-viz-compute").unwrap();
+    command.current_dir(tmp.path()).env("HF_HUB_CACHE", &hub).args(["--device", "cpu"]);
+    let output = command.args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let rows = read(&tmp.path().join("runs/slime/entropy_history_slime.json"));
+    assert_eq!(rows[0]["step"], 12);
+    let off = (rows[0]["entropy"].as_f64().unwrap() - golden_entropy("qwen3")).abs();
+    assert!(off < 2e-5, "off by {off:e}");
+}
+
+#[test]
 fn areal_has_the_run_below_names_of_user_experiment_and_trial() {
     let tmp = temp_dir();
     let trial = "checkpoints/me/gsm8k/trial0";

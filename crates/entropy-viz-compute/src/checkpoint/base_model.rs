@@ -2,8 +2,8 @@
 //! the config and tokenizer of weights that have none beside them.
 //!
 //! It is looked for in other checkpoints of the run, and by the name that the trainer wrote down: in
-//! `adapter_config.json`, in NeMo-RL's `step_N/config.yaml` (`policy.model_name`), and in prime-rl's
-//! `configs/trainer.json` (`model.name`). A name is a directory, or a model in the cache of `huggingface_hub`:
+//! `adapter_config.json`, in NeMo-RL's `step_N/config.yaml` (`policy.model_name`), in prime-rl's
+//! `configs/trainer.json` (`model.name`), and in the arguments in slime's `iter_N/common.pt` (`hf_checkpoint`). A name is a directory, or a model in the cache of `huggingface_hub`:
 //!
 //! ```text
 //! ~/.cache/huggingface/hub/models--Qwen--Qwen3-4B/refs/main        the name of a snapshot
@@ -22,8 +22,11 @@ use serde_json::Value;
 
 use super::config::read_json;
 use super::run_layout::{directory_with_config, run_of};
+use super::tensor_file;
+use super::torch_file::TorchFile;
 use super::{Checkpoint, without_adapter};
 use crate::bounded;
+use crate::pickle::Globals;
 
 const WEIGHTS_HINT: &str = "give the model that the run began with by --base-model DIR: its config.json and tokenizer are used, not its weights";
 
@@ -123,6 +126,10 @@ fn named_by_trainer(checkpoint: &Path) -> Result<Option<NamedModel>, CliError> {
         if source.is_file() {
             return Ok(named(yaml_text(&source, &["policy", "model_name"])?, source));
         }
+        let source = directory.join("common.pt");
+        if source.is_file() {
+            return Ok(named(argument_of_megatron(&source, "hf_checkpoint")?, source));
+        }
     }
     let source = run.join("configs/trainer.json"); // prime-rl
     if !source.is_file() {
@@ -131,6 +138,15 @@ fn named_by_trainer(checkpoint: &Path) -> Result<Option<NamedModel>, CliError> {
     let name =
         read_json(&source)?.pointer("/model/name").and_then(Value::as_str).map(str::to_owned);
     Ok(named(name, source))
+}
+
+/// A text among the arguments in Megatron's `common.pt`. Their other values may be of any type, and nothing of them is run.
+fn argument_of_megatron(path: &Path, name: &str) -> Result<Option<String>, CliError> {
+    let map = tensor_file::map(path)?;
+    let file = TorchFile::read_with(path, &map, 0..map.len(), Globals::Any)?;
+    let pickle = &file.pickle;
+    let argument = pickle.field(pickle.root(), "args").and_then(|args| pickle.field(args, name));
+    Ok(argument.and_then(|id| pickle.text(id)).map(str::to_owned))
 }
 
 /// A text in a YAML file, by the keys of the mappings that lead to it. The file is read as a stream of events: aliases

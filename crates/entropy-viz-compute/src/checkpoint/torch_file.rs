@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::anyhow;
 use entropy_shell::{CliError, WithHint};
 
-use crate::pickle::{self, Fault, Pickle, zip};
+use crate::pickle::{self, Fault, Globals, Pickle, zip};
 
 /// The pickle of a file, and where its storages are.
 pub(super) struct TorchFile<'a> {
@@ -28,6 +28,16 @@ impl<'a> TorchFile<'a> {
         path: &'a Path,
         map: &'a [u8],
         part: Range<usize>,
+    ) -> Result<TorchFile<'a>, CliError> {
+        TorchFile::read_with(path, map, part, Globals::Known)
+    }
+
+    /// Like [`TorchFile::read`]; `globals` are those that the pickle may name.
+    pub(super) fn read_with(
+        path: &'a Path,
+        map: &'a [u8],
+        part: Range<usize>,
+        globals: Globals,
     ) -> Result<TorchFile<'a>, CliError> {
         let shown = path.display();
         let archive = map.get(part.clone());
@@ -60,7 +70,7 @@ impl<'a> TorchFile<'a> {
                 storages.insert(key, part.start + entry.data.start..part.start + entry.data.end);
             }
         }
-        let pickle = pickle::read(&archive[pickle.data.clone()]);
+        let pickle = pickle::read_with(&archive[pickle.data.clone()], globals);
         let pickle = pickle.map_err(|error| refused(path, &error))?;
         Ok(TorchFile { path, archive: root.trim_end_matches('/'), pickle, storages })
     }

@@ -4,17 +4,24 @@
 use std::collections::HashMap;
 
 use super::globals::known;
-use super::{Fault, Limits, Pickle, PickleError, Value, ValueId};
+use super::{Fault, Globals, Limits, Pickle, PickleError, Value, ValueId};
 
+/// The class of objects that are not known.
+const UNKNOWN: &str = "an unknown object";
 /// Longest part of a refused global's name that is shown.
 const SHOWN: usize = 120;
 /// Integers from 0 up to this have one value each; vocabularies of models are smaller.
 const SHARED_INTS: usize = 1 << 18;
 
-pub(super) fn run(bytes: &[u8], limits: Limits) -> Result<Pickle<'_>, PickleError> {
+pub(super) fn run(
+    bytes: &[u8],
+    limits: Limits,
+    globals: Globals,
+) -> Result<Pickle<'_>, PickleError> {
     let mut machine = Machine {
         bytes,
         limits,
+        globals,
         position: 0,
         values: Vec::new(),
         stack: Vec::new(),
@@ -36,6 +43,7 @@ pub(super) fn run(bytes: &[u8], limits: Limits) -> Result<Pickle<'_>, PickleErro
 struct Machine<'a> {
     bytes: &'a [u8],
     limits: Limits,
+    globals: Globals,
     position: usize,
     values: Vec<Value<'a>>,
     stack: Vec<ValueId>,
@@ -338,6 +346,7 @@ impl<'a> Machine<'a> {
     fn global(&mut self, module: &str, name: &str) -> Result<(), Fault> {
         match known(module, name) {
             Some(known) => self.push(Value::Global(known)),
+            None if self.globals == Globals::Any => self.push(Value::Global(UNKNOWN)),
             None => {
                 let shown: String = format!("{module}.{name}").chars().take(SHOWN).collect();
                 Err(Fault::RefusedGlobal(shown.escape_debug().to_string()))
@@ -351,6 +360,9 @@ impl<'a> Machine<'a> {
         let (Value::Global(class), Value::Tuple(elements)) =
             (self.value(class), self.value(arguments))
         else {
+            if self.globals == Globals::Any {
+                return self.push(Value::Object { class: UNKNOWN, arguments, state: None });
+            }
             return Err(Fault::RefusedCall);
         };
         let class = *class;

@@ -3,7 +3,7 @@
 //! A pickle is a program for a stack machine; Python runs it and may call any function that it names. Here a global
 //! is only a name, which must be in the list of [`globals`]; calling it (`REDUCE`), creating an instance of it
 //! (`NEWOBJ`) and setting its state (`BUILD`) all give an inert [`Value::Object`] that records the arguments. Any
-//! other global is an error with its name.
+//! other global is an error with its name, unless only some texts of a file are needed ([`Globals::Any`]).
 //!
 //! Values live in one table and refer to each other by index, so that deep nesting, sharing and cycles need neither
 //! recursion nor copies. The number of values is limited, and every length is checked against the bytes that are left.
@@ -96,15 +96,29 @@ pub(crate) struct Pickle<'a> {
     root: ValueId,
 }
 
+/// Which globals a pickle may name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Globals {
+    /// Those in the list of [`globals`].
+    Known,
+    /// All: unknown ones become inert objects without a name. For files of which only some texts are needed.
+    Any,
+}
+
 /// Reads the pickle at the start of `bytes`; what follows its end is ignored.
 ///
 /// # Errors
 /// If it is damaged, too large, or needs more than data.
 pub(crate) fn read(bytes: &[u8]) -> Result<Pickle<'_>, PickleError> {
+    read_with(bytes, Globals::Known)
+}
+
+/// Like [`read`], with these globals.
+pub(crate) fn read_with(bytes: &[u8], globals: Globals) -> Result<Pickle<'_>, PickleError> {
     if bytes.len() > MAX_BYTES {
         return Err(PickleError { position: 0, fault: Fault::TooLarge("512 MiB") });
     }
-    machine::run(bytes, LIMITS)
+    machine::run(bytes, LIMITS, globals)
 }
 
 impl<'a> Pickle<'a> {

@@ -116,13 +116,25 @@ fn deep_and_cyclic_values_need_no_stack() {
 #[test]
 fn memory_is_limited() {
     let limits = Limits { values: 100, elements: 400 };
-    let fault = |body: &[u8]| machine::run(body, limits).expect_err("it is not refused").fault;
+    let fault = |body: &[u8]| {
+        machine::run(body, limits, Globals::Known).expect_err("it is not refused").fault
+    };
     let values = Fault::TooLarge("16 million values");
     assert!(
-        machine::run(&[b"(".to_vec(), b"]".repeat(100), b"t.".to_vec()].concat(), limits).is_err()
+        machine::run(
+            &[b"(".to_vec(), b"]".repeat(100), b"t.".to_vec()].concat(),
+            limits,
+            Globals::Known
+        )
+        .is_err()
     );
     assert!(
-        machine::run(&[b"(".to_vec(), b"]".repeat(99), b"t.".to_vec()].concat(), limits).is_ok()
+        machine::run(
+            &[b"(".to_vec(), b"]".repeat(99), b"t.".to_vec()].concat(),
+            limits,
+            Globals::Known
+        )
+        .is_ok()
     );
     assert_eq!(fault(&b"]".repeat(101)), values);
     assert_eq!(fault(&b"(".repeat(101)), values);
