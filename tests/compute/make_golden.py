@@ -31,7 +31,7 @@ from common import FIXTURES, TEMPERATURES, VOCABULARY, fresh, score, write_json,
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors import safe_open
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, AutoTokenizer, GenerationConfig, PreTrainedTokenizerFast
 
 GREEDY_TOKENS = 12
 EOS, PAD, START = "<|im_end|>", "<|endoftext|>", "<|im_start|>"
@@ -116,7 +116,21 @@ CASES = {
     "seed_oss": ("seed_oss", dict(head_dim=8, tie_word_embeddings=False, attention_bias=True, attention_out_bias=True)),
     "smollm3": ("smollm3", dict(num_hidden_layers=3, tie_word_embeddings=True, use_sliding_window=True, sliding_window=8, no_rope_layer_interval=2,
         mlp_bias=True)),
+    "qwen2_vl": ("qwen2_vl", dict(text_config=dict(tie_word_embeddings=True, rope_parameters=dict(ROPE, mrope_section=[1, 1, 2])), vision_config=dict(
+        depth=1, embed_dim=8, hidden_size=32, num_heads=2, patch_size=2, in_channels=1))),
+    "qwen2_5_vl": ("qwen2_5_vl", dict(tie_word_embeddings=False, text_config=dict(rope_parameters=dict(ROPE, mrope_section=[1, 1, 2])), vision_config=dict(
+        depth=1, hidden_size=8, out_hidden_size=32, num_heads=2, intermediate_size=8, patch_size=2, in_channels=1, in_chans=1))),
+    "qwen3_vl": ("qwen3_vl", dict(tie_word_embeddings=True, text_config=dict(head_dim=16, rope_parameters=dict(ROPE, mrope_section=[4, 2, 2])), vision_config=dict(
+        depth=1, hidden_size=8, out_hidden_size=32, num_heads=2, intermediate_size=8, patch_size=2, in_channels=1, deepstack_visual_indexes=[0],
+        num_position_embeddings=16))),
+    "gemma3": ("gemma3", dict(text_config=dict(num_hidden_layers=3, head_dim=8, query_pre_attn_scalar=3, sliding_window=8, rope_parameters={
+        "full_attention": {"rope_type": "linear", "rope_theta": 1e6, "factor": 8.0}, "sliding_attention": {"rope_type": "default", "rope_theta": 100.0}},
+        layer_types=["sliding_attention", "full_attention", "sliding_attention"]), vision_config=dict(
+        hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2, image_size=8, patch_size=4, num_channels=1))),
+    "mistral3": ("mistral3", dict(tie_word_embeddings=False, text_config=dict(model_type="mistral", head_dim=8, sliding_window=8), vision_config=dict(
+        hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2, image_size=8, patch_size=4, num_channels=1, head_dim=4))),
 }
+PICTURE_MODELS = {name for name, (_, extra) in CASES.items() if "vision_config" in extra}
 
 # Adapters of the qwen2 case. rsLoRA scales by alpha / sqrt(r) where LoRA scales by alpha / r.
 ADAPTERS = {"lora": dict(use_rslora=False), "lora-rslora": dict(use_rslora=True)}
@@ -166,10 +180,15 @@ def save_checkpoint(name):
     model_type, extra = CASES[name]
     options = dict(ATTENTION, vocab_size=VOCABULARY, max_position_embeddings=256, rope_parameters=dict(ROPE), attn_implementation="eager",
                    bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)
-    options.update(extra)
+    if name in PICTURE_MODELS:
+        options = dict(extra, text_config=dict(options, **extra["text_config"]), image_token_id=310, video_token_id=311, attn_implementation="eager")
+        if model_type in ("gemma3", "mistral3"):
+            options["image_token_index"] = options.pop("image_token_id")
+    else:
+        options.update(extra)
     dtype = options.pop("dtype", torch.float32)
     config = AutoConfig.for_model(model_type, **options)
-    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    model = model_class(name).from_config(config, dtype=torch.float32)
     randomise(model, name)
     # Qwen's generation_config.json has two end tokens, its config.json one.
     ends = [tokenizer.eos_token_id, tokenizer.pad_token_id] if model_type == "qwen3" else tokenizer.eos_token_id
@@ -177,8 +196,17 @@ def save_checkpoint(name):
     model.to(dtype).save_pretrained(directory)
     (directory / "model.safetensors").chmod(0o644)
     tokenizer.save_pretrained(directory)
-    older = transformers_4_config(json.loads((directory / "config.json").read_text()))
+    config = json.loads((directory / "config.json").read_text())
+    older = dict(config, text_config=transformers_4_config(config["text_config"])) if name in PICTURE_MODELS else transformers_4_config(config)
+    if model_type in ("qwen2_vl", "qwen2_5_vl"):
+        # transformers 4 wrote these at the top level.
+        older = dict(older, **{key: value for key, value in older.pop("text_config").items() if key != "model_type"})
+        older["rope_scaling"] = {"type": "mrope", "mrope_section": config["text_config"]["rope_parameters"]["mrope_section"]}
     (directory / "config.transformers4.json").write_text(json.dumps(older, indent=2, sort_keys=True) + "\n")
+
+
+def model_class(name):
+    return AutoModelForImageTextToText if name in PICTURE_MODELS else AutoModelForCausalLM
 
 
 def make_tokenizer(name):
@@ -212,7 +240,7 @@ def randomise(model, name):
             noise = torch.randn(parameter.shape, generator=generator)
             parameter.copy_(draw(parameter_name, noise, model.config))
             if "embed_tokens" in parameter_name or "lm_head" in parameter_name:
-                parameter[model.config.eos_token_id] *= 1.5  # so that some greedy continuations end
+                parameter[model.config.get_text_config().eos_token_id] *= 1.5  # so that some greedy continuations end
 
 
 def seeded(name):
@@ -233,7 +261,7 @@ def draw(name, noise, config):
 def transformers_4_config(config):
     """The config in the format of transformers 4, which most published checkpoints have."""
     new = ["dtype", "rope_parameters"]
-    if config["model_type"] in ("gemma2", "qwen2", "qwen3", "smollm3"):
+    if config.get("model_type") in ("gemma2", "qwen2", "qwen3", "smollm3"):
         new.append("layer_types")  # follows from other keys
     older = {key: value for key, value in config.items() if key not in new}
     older["torch_dtype"] = config["dtype"]
@@ -290,7 +318,7 @@ def load(name, attention="eager", config=None, **overrides):
         options["experts_implementation"] = "eager"
     if config is not None:
         options["config"] = config
-    model = AutoModelForCausalLM.from_pretrained(FIXTURES / base, **options)
+    model = model_class(name).from_pretrained(FIXTURES / base, **options)
     if name in ADAPTERS:
         model = PeftModel.from_pretrained(model, FIXTURES / name)
     return model.eval()

@@ -15,11 +15,9 @@ use crate::prompts::{GivenResponse, MaskError, Prompt, PromptRow, own_tokens};
 use crate::response::ResponseRecord;
 use crate::row_counts::RowCounts;
 use crate::share::RowShare;
+use crate::text_limit::check_lengths;
 use crate::tokenizer::Tokenizer;
 use crate::turns::{Turn, turns};
-
-/// Maximum length of the text of a prompt or a response, in bytes.
-const MAX_TEXT: usize = 8 << 20;
 
 /// Encodes prompts according to the flags; used for all checkpoints of a run.
 pub(crate) struct PromptEncoder {
@@ -106,7 +104,8 @@ impl PromptEncoder {
         .to_string()
     }
 
-    /// Tokenises the rows of a file. `context` is the model's maximum sequence length, `vocabulary` its number of token ids.
+    /// Tokenises the rows of a file. `context` is the model's maximum sequence length, `vocabulary` its number of token ids;
+    /// `picture_tokens` stand for pictures, which are not supported.
     pub(crate) fn encode(
         &self,
         given: FileRows<'_>,
@@ -114,6 +113,7 @@ impl PromptEncoder {
         chat: Option<&ChatTemplate>,
         context: Option<i64>,
         vocabulary: Option<i64>,
+        picture_tokens: &[i64],
     ) -> Result<EncodedPrompts, CliError> {
         let FileRows { file, rows, share } = given;
         let mut encoded = EncodedPrompts::default();
@@ -152,6 +152,11 @@ impl PromptEncoder {
                     )
                     .context(place()))
                     .hint("the token ids come from the tokenizer of another model");
+                }
+                let mut used = sequence.prompt.iter().chain(sequence.response.iter().flatten());
+                if let Some(token) = used.find(|token| picture_tokens.contains(token)) {
+                    return Err(anyhow!("token id {token} stands for a picture").context(place()))
+                        .hint("only text is supported; remove rows with pictures");
                 }
                 self.add(&mut encoded, i, row, sequence, context);
             }
@@ -254,6 +259,7 @@ impl PromptEncoder {
             RowReading::Plain => (None, None),
         };
         if let Some(GivenResponse::Messages(replies)) = &row.response {
+            refuse_pictures(replies)?;
             let Some(messages) = self.messages(row)? else {
                 return Err(anyhow!("the response is a chat, but the prompt is not"))
                     .hint("--chat-template always turns a text prompt into a user message");
@@ -318,7 +324,10 @@ impl PromptEncoder {
                 return Err(anyhow!("the prompt is a chat, but --chat-template is never"))
                     .hint("use --chat-template auto, or give the prompts as text");
             }
-            Prompt::Messages(messages) => self.wrap_last(messages)?,
+            Prompt::Messages(messages) => {
+                refuse_pictures(messages)?;
+                self.wrap_last(messages)?
+            }
             Prompt::Text(text) if self.chat_templates == ChatTemplates::Always => {
                 vec![json!({"role": "user", "content": self.wrap(text)?})]
             }
@@ -410,52 +419,6 @@ fn of_turns(turns: Vec<Turn>) -> Vec<Sequence> {
     sequences.collect()
 }
 
-fn check_lengths(row: &PromptRow) -> Result<(), CliError> {
-    check_length("prompt", prompt_length(&row.prompt))?;
-    check_length("response", response_length(row.response.as_ref()))
-}
-
-/// The length in bytes of the texts of a prompt.
-fn prompt_length(prompt: &Prompt) -> usize {
-    match prompt {
-        Prompt::Text(text) => text.len(),
-        Prompt::Messages(messages) => messages.iter().map(text_length).sum(),
-        Prompt::Tokens(_) => 0,
-    }
-}
-
-/// The length in bytes of the texts of a response.
-fn response_length(response: Option<&GivenResponse>) -> usize {
-    match response {
-        Some(GivenResponse::Text(text)) => text.len(),
-        Some(GivenResponse::Messages(messages)) => messages.iter().map(text_length).sum(),
-        Some(GivenResponse::Parts(parts)) => parts.iter().map(|part| part.text.len()).sum(),
-        Some(GivenResponse::Tokens(_)) | None => 0,
-    }
-}
-
-fn text_length(value: &Value) -> usize {
-    match value {
-        Value::String(text) => text.len(),
-        Value::Array(items) => items.iter().map(text_length).sum(),
-        Value::Object(keys) => keys.iter().map(|(key, value)| key.len() + text_length(value)).sum(),
-        _ => 0,
-    }
-}
-
-/// Rejects texts beyond the context of every model before they are copied.
-fn check_length(what: &str, length: usize) -> Result<(), CliError> {
-    if length <= MAX_TEXT {
-        return Ok(());
-    }
-    Err(anyhow!(
-        "the {what} has {} MiB of text, more than {} MiB, about two million tokens",
-        length >> 20,
-        MAX_TEXT >> 20
-    ))
-    .hint("remove or shorten this row")
-}
-
 /// Whether a row has text that must become tokens.
 pub(crate) fn has_text(rows: &[PromptRow]) -> bool {
     rows.iter().any(|row| {
@@ -473,6 +436,20 @@ fn mask_error(row: &PromptRow, error: MaskError) -> CliError {
         false => "a mask has one value per token of the response, or of prompt and response",
     };
     CliError { error: error.into(), hint: Some(hint.to_owned()) }
+}
+
+/// Rejects messages with parts that are not text.
+fn refuse_pictures(messages: &[Value]) -> Result<(), CliError> {
+    for (number, message) in messages.iter().enumerate() {
+        let parts = message.get("content").and_then(Value::as_array).into_iter().flatten();
+        let kinds = parts.filter_map(|part| part.get("type").and_then(Value::as_str));
+        let media = ["image", "image_url", "video", "video_url", "audio", "input_audio"];
+        if let Some(kind) = kinds.clone().find(|kind| media.contains(kind)) {
+            return Err(anyhow!("message {} has a part of type {kind:?}", number + 1))
+                .hint("only text is supported; remove rows with pictures");
+        }
+    }
+    Ok(())
 }
 
 fn require_template(chat: Option<&ChatTemplate>) -> Result<&ChatTemplate, CliError> {

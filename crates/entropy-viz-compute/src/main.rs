@@ -24,6 +24,7 @@ mod score;
 mod self_test;
 mod share;
 mod summary;
+mod text_limit;
 mod tokenizer;
 mod tokenizer_limits;
 mod torch;

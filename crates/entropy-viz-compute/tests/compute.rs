@@ -180,7 +180,34 @@ fn supported_families() -> Vec<String> {
     let said = stderr(&output);
     let (_, list) = said.split_once("); ").unwrap();
     let (list, _) = list.split_once(" are").unwrap();
-    list.split(", ").map(str::to_owned).collect()
+    let mut families: Vec<String> = list.split(", ").map(str::to_owned).collect();
+    families.sort();
+    families
+}
+
+#[test]
+fn pictures_are_refused() {
+    let tmp = temp_dir();
+    let vl = model("qwen2_5_vl");
+    let refused = |row: Value, words: &[&str]| {
+        fs::write(tmp.path().join("p.jsonl"), row.to_string()).unwrap();
+        assert_rejected(
+            tmp.path(),
+            &["--model", text(&vl), "--prompts", "p.jsonl", "-o", "h.json", "--step", "1"],
+            &[words, &["line 1", "only text is supported"]].concat(),
+        );
+    };
+    let picture = json!({"role": "user", "content": [{"type": "image", "image": "a.png"}, {"type": "text", "text": "?"}]});
+    refused(
+        json!({"prompt": [picture], "response": "7"}),
+        &["message 1 has a part of type \"image\""],
+    );
+    let conversation = json!([{"role": "user", "content": "?"}, {"role": "assistant", "content": "7"}, picture, {"role": "assistant", "content": "8"}]);
+    refused(json!({"messages": conversation}), &["a part of type \"image\""]);
+    refused(
+        json!({"prompt_token_ids": [5, 310], "response_token_ids": [6]}),
+        &["token id 310 stands for a picture"],
+    );
 }
 
 /// Covers every architecture and variant in the fixtures.

@@ -24,21 +24,30 @@ pub(crate) struct TensorOptions {
 /// The tensors of one checkpoint, by name.
 pub(crate) struct Weights {
     sources: Vec<Source>,
-    source_of: BTreeMap<String, usize>,
+    stored: BTreeMap<String, Stored>,
     used: BTreeSet<String>,
     adapter: Option<LoraAdapter>,
+}
+
+/// Where a tensor is.
+struct Stored {
+    /// The index of the file.
+    source: usize,
+    /// Its name in the file.
+    name: String,
 }
 
 impl Weights {
     /// Opens the files of a checkpoint and reads their headers. `config` is the directory of config.json.
     pub(crate) fn open(paths: &[PathBuf], config: &Path) -> Result<Weights, CliError> {
         let sources = Source::open_all(paths, config)?;
-        let mut source_of = BTreeMap::new();
+        let mut stored: BTreeMap<String, Stored> = BTreeMap::new();
         for (i, source) in sources.iter().enumerate() {
             for name in source.names() {
-                if let Some(other) = source_of.insert(name.clone(), i) {
+                let place = Stored { source: i, name: name.clone() };
+                if let Some(other) = stored.insert(name.clone(), place) {
                     let (a, b) =
-                        (sources[other].path(&name).display(), source.path(&name).display());
+                        (sources[other.source].path(&name).display(), source.path(&name).display());
                     return Err(anyhow!(
                         "cannot use {a} and {b} together: both have the tensor {name}"
                     )
@@ -46,7 +55,7 @@ impl Weights {
                 }
             }
         }
-        Ok(Weights { sources, source_of, used: BTreeSet::new(), adapter: None })
+        Ok(Weights { sources, stored, used: BTreeSet::new(), adapter: None })
     }
 
     /// Adds an adapter, which is merged into the tensors when they are loaded.
@@ -54,8 +63,15 @@ impl Weights {
         Weights { adapter: Some(adapter), ..self }
     }
 
+    /// Of a model of pictures and text, keeps only the language model, under the names of a model of text.
+    pub(crate) fn keep_language_model(&mut self) {
+        let all = std::mem::take(&mut self.stored);
+        let kept = all.into_iter().filter_map(|(name, stored)| Some((text_name(&name)?, stored)));
+        self.stored = kept.collect();
+    }
+
     pub(crate) fn has(&self, name: &str) -> bool {
-        self.source_of.contains_key(name)
+        self.stored.contains_key(name)
     }
 
     /// The number type of most of the weights, by bytes.
@@ -157,8 +173,8 @@ impl Weights {
     /// Checks the shape of a tensor by the headers of the files, before memory is allocated: a size of config.json
     /// may be absurd. `adapted` is the name under which an adapter may replace it.
     fn check_shape(&self, name: &str, adapted: &str, expected: &[i64]) -> anyhow::Result<()> {
-        let source = *self.source_of.get(name).ok_or_else(|| self.missing(name))?;
-        let source = &self.sources[source];
+        let Stored { source, name } = self.stored.get(name).ok_or_else(|| self.missing(name))?;
+        let source = &self.sources[*source];
         let replacement = match &self.adapter {
             Some(adapter) => adapter.replacement_shape(adapted)?,
             None => None,
@@ -180,8 +196,9 @@ impl Weights {
 
     /// Copies a tensor to `to`, with what an adapter has for `adapted`, and checks its shape and that it is finite.
     fn copy_as(&mut self, name: &str, adapted: &str, to: &mut Tensor) -> anyhow::Result<()> {
-        let source = *self.source_of.get(name).ok_or_else(|| self.missing(name))?;
-        let source = &self.sources[source];
+        let asked = name;
+        let Stored { source, name } = self.stored.get(name).ok_or_else(|| self.missing(name))?;
+        let source = &self.sources[*source];
         let changed = match &mut self.adapter {
             Some(adapter) => Some(adapter.apply(adapted, source.view(name)?)?),
             None => None,
@@ -208,7 +225,7 @@ impl Weights {
                 source.path(name).display()
             );
         }
-        self.used.insert(name.to_owned());
+        self.used.insert(asked.to_owned());
         Ok(())
     }
 
@@ -227,23 +244,41 @@ impl Weights {
     pub(crate) fn finish(self) -> anyhow::Result<()> {
         // Older checkpoints store the rotary frequencies, which are derived from config.json.
         let derived = |name: &str| name.ends_with("rotary_emb.inv_freq");
-        let extra: Vec<(&String, &usize)> = self
-            .source_of
+        let extra: Vec<&Stored> = self
+            .stored
             .iter()
             .filter(|(name, _)| !self.used.contains(*name) && !derived(name))
+            .map(|(_, stored)| stored)
             .collect();
-        if let Some((name, source)) = extra.first() {
+        if let Some(Stored { source, name }) = extra.first() {
             let others = match extra.len() - 1 {
                 0 => String::new(),
                 n => format!(" (and {n} more)"),
             };
             bail!(
                 "cannot use {}: the model of config.json has no tensor {name}{others}",
-                self.sources[**source].path(name).display()
+                self.sources[*source].path(name).display()
             );
         }
         self.adapter.map_or(Ok(()), |adapter| adapter.finish())
     }
+}
+
+/// What the parts of a model for pictures are named after.
+const PICTURES: [&str; 4] = ["visual.", "vision_tower.", "vision_model.", "multi_modal_projector."];
+
+/// The name of a tensor of the language model in a model of pictures and text, as a model of text has it; `None` for
+/// tensors of the other parts.
+fn text_name(name: &str) -> Option<String> {
+    let inner = name.strip_prefix("model.").unwrap_or(name);
+    if PICTURES.iter().any(|part| inner.starts_with(part)) {
+        return None;
+    }
+    // transformers 4 and 5 put the language model in different places.
+    if let Some(rest) = name.strip_prefix("model.language_model.") {
+        return Some(format!("model.{rest}"));
+    }
+    Some(name.strip_prefix("language_model.").unwrap_or(name).to_owned())
 }
 
 fn shape(sizes: &[i64]) -> String {

@@ -48,6 +48,9 @@ impl Decoder {
         mut weights: Weights,
         options: TensorOptions,
     ) -> anyhow::Result<Decoder> {
+        if spec.picture_tokens.is_some() {
+            weights.keep_language_model();
+        }
         let w = &mut weights;
         let table = [spec.vocabulary, spec.hidden];
         let (embedding, head) = embedding_and_head(w, spec.tie_word_embeddings, &table, options)?;

@@ -27,6 +27,7 @@ mod olmo2;
 mod olmo3;
 pub(crate) mod packed;
 mod phi3;
+mod pictures;
 mod qwen2;
 mod qwen2_moe;
 mod qwen3;
@@ -79,8 +80,12 @@ const ARCHITECTURES: &[Architecture] = &[
 /// If the architecture or one of its settings is not supported; the message names it.
 pub(crate) fn spec(config: &Config) -> anyhow::Result<Spec> {
     let model_type = config.string("model_type")?;
-    let Some(architecture) = ARCHITECTURES.iter().find(|a| a.model_type == model_type) else {
-        let supported = ARCHITECTURES.iter().map(|architecture| architecture.model_type);
+    config.refuse("quantization_config", |_| false)?;
+    if let Some(spec) = pictures::spec(config, model_type) {
+        return spec;
+    }
+    let Some(architecture) = architecture(model_type) else {
+        let supported = supported();
         let likeness = |name: &str| strsim::jaro_winkler(name, model_type);
         let nearest = supported.clone().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
         bail!(
@@ -90,8 +95,17 @@ pub(crate) fn spec(config: &Config) -> anyhow::Result<Spec> {
             supported.collect::<Vec<_>>().join(", ")
         );
     };
-    config.refuse("quantization_config", |_| false)?;
     (architecture.read)(config)
+}
+
+fn architecture(model_type: &str) -> Option<&'static Architecture> {
+    ARCHITECTURES.iter().find(|architecture| architecture.model_type == model_type)
+}
+
+/// The supported values of `model_type`.
+fn supported() -> impl Iterator<Item = &'static str> + Clone {
+    let text = ARCHITECTURES.iter().map(|architecture| architecture.model_type);
+    text.chain(pictures::PICTURE_MODELS.iter().map(|(name, _)| *name))
 }
 
 /// A model on its device.

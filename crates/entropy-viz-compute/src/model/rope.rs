@@ -84,6 +84,7 @@ impl Rope {
             .unwrap_or("default");
         let kind = match kind {
             "su" | "yarn" if is_phi3 => "longrope", // so in transformers' Phi3Config
+            "mrope" => "default",                   // of models of pictures; on text they are equal
             kind => kind,
         };
         // In models without a partial rotation of their own, transformers ignores the factor for the default type, and

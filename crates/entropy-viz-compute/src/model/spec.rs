@@ -40,6 +40,8 @@ pub(crate) struct Spec {
     pub(crate) mlp_bias: bool,
     /// Mixture of experts in some or all layers.
     pub(crate) experts: Option<ExpertSpec>,
+    /// Token ids that stand for pictures, if this is the language model of a model of pictures and text.
+    pub(crate) picture_tokens: Option<Vec<i64>>,
 }
 
 /// The attention settings of a decoder.
@@ -310,6 +312,7 @@ impl Spec {
             mlp: MlpKind::Gated,
             mlp_bias: false,
             experts: None,
+            picture_tokens: None,
         })
     }
 }

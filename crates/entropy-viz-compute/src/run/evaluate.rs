@@ -135,6 +135,7 @@ fn encode(
         chat.as_ref(),
         spec.map(|spec| spec.context),
         vocabulary,
+        spec.and_then(|spec| spec.picture_tokens.as_deref()).unwrap_or_default(),
     )?; // A shard may have no row that can be computed; another one has some.
     if encoded.records.is_empty() && share.is_none() {
         return Err(no_rows(&prompts.path, &encoded.counts));
