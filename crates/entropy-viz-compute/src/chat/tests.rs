@@ -221,7 +221,12 @@ fn template_beyond_limits_is_stopped() {
          {{ n.x }}",
         "{{ range(10000) | list | tojson(separators=('x' * 1000000, '')) }}",
     ] {
-        assert_eq!(refusal(source), steps, "{source}");
+        let refused = refusal(source);
+        // On a machine with much other work, the limit of time comes first.
+        assert!(
+            refused == steps || refused.ends_with("it takes more than 10s"),
+            "{source}: {refused}"
+        );
     }
     assert_eq!(
         refusal("{% set x = 'x' * 1000000 %}{% for i in range(20) %}{{ x }}{% endfor %}"),
