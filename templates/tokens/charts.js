@@ -70,7 +70,7 @@ function drawHistogram(figure, scoring) {
     const powers = Array.from({ length: 12 }, (_, i) => 10 ** i).filter((n) => n <= most);
     const p80 = percentile80(scoring);
     const bars = scoring.histogram.map((n, i) => n === 0 ? null : makeSvg('rect', {
-      class: 'bar', x: x(i * binWidth) + 0.5, y: y(n), height: plot.bottom - y(n), width: Math.max(x(binWidth) - plot.left - 1, 0.5),
+      class: 'bin', x: x(i * binWidth) + 0.5, y: y(n), height: plot.bottom - y(n), width: Math.max(x(binWidth) - plot.left - 1, 0.5),
     }, makeSvg('title', {}, `${nats(i * binWidth)} to ${nats((i + 1) * binWidth)}: ${plural(n, 'token', 'tokens')}`)));
     return [
       ...powers.flatMap((n) => gridLine(plot, y(n), n >= 1000 ? `${n / 1000}k` : String(n))),

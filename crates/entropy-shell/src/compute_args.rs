@@ -40,8 +40,9 @@ pub struct ComputeArgs {
     pub model: Option<PathBuf>,
     /// Prompts, with or without responses.
     ///
-    /// Text (one prompt per line), JSON lines, JSON, CSV or Parquet, also compressed (.gz, .zst). A directory with one
-    /// dump per step, such as 10.jsonl: each checkpoint scores the dump of its step.
+    /// Text (one prompt per line), JSON lines, JSON, CSV, Parquet, Arrow, a folder of Hugging Face datasets or a file of
+    /// torch.save, also compressed (.gz, .zst). A directory with one dump per step, such as 10.jsonl: each checkpoint
+    /// scores the dump of its step.
     #[arg(long, value_name = "PATH", required_unless_present = "self_test")]
     pub prompts: Option<PathBuf>,
     /// History file to write [default: entropy_history_<run>.json].

@@ -46,8 +46,8 @@ pub(crate) struct RowShards {
     files: Vec<ShardFile>, // sorted by N, then by number
     /// Files that do not belong to this run, with the reason.
     ignored: Vec<(PathBuf, String)>,
-    /// The numbers of shards N of merged steps.
-    merged: BTreeSet<usize>,
+    /// The numbers of shards N of steps that were merged or are incomplete.
+    used: BTreeSet<usize>,
 }
 
 /// What shards have of a step.
@@ -141,7 +141,7 @@ impl RowShards {
                 let sums: Vec<EntropySums> = rows.iter().map(|row| row.sums).collect();
                 let counts = rows.iter().map(|row| &row.rows);
                 let (sums, counts) = (EntropySums::merge(&sums), RowCounts::sum(counts));
-                self.merged.insert(of);
+                self.used.insert(of);
                 return ShardedStep::Complete(MergedStep { shards: of, sums, counts });
             }
             let missing: Vec<usize> = (1..=of).filter(|number| !numbers.contains(number)).collect();
@@ -154,6 +154,9 @@ impl RowShards {
                 best = ShardedStep::Incomplete { of, missing };
             }
         }
+        if let ShardedStep::Incomplete { of, .. } = &best {
+            self.used.insert(*of);
+        }
         if best == ShardedStep::Nothing && self.has(step) {
             return ShardedStep::OtherModel;
         }
@@ -164,7 +167,7 @@ impl RowShards {
     pub(crate) fn ignored(&self) -> BTreeMap<&str, Vec<String>> {
         let mut names: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         let is_other =
-            |file: &&ShardFile| !self.merged.is_empty() && !self.merged.contains(&file.share.of);
+            |file: &&ShardFile| !self.used.is_empty() && !self.used.contains(&file.share.of);
         let others = self.files.iter().filter(is_other);
         let others = others.map(|file| (&file.path, "of another number of shards"));
         for (path, why) in self.ignored.iter().map(|(path, why)| (path, why.as_str())).chain(others)

@@ -210,7 +210,10 @@ fn openrlhf_has_two_forms_of_a_step() {
         tmp.path(),
         &["--model", "ckpt", "--prompts", "given.jsonl", "-v", "-o", "h.json"],
     ));
-    assert!(said.contains("_actor/global_step20: its step has another form"), "{said}");
+    assert!(
+        said.contains("_actor/global_step20: its step is also there in a preferred form"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -361,6 +364,19 @@ fn roll_and_open_instruct_and_slime_with_whole_weights() {
             "runs/one/entropy_history_one.json",
         );
     }
+}
+
+#[test]
+fn runs_named_by_their_seeds_are_not_steps() {
+    let tmp = temp_dir();
+    for seed in [1, 2] {
+        let run = tmp.path().join(format!("runs/{seed}"));
+        copy(&model("qwen2"), &run.join("checkpoint-10"));
+        copy(&model("qwen2"), &run); // the final model
+    }
+    let given = rollouts();
+    let arguments = ["--model", "runs", "--prompts", text(&given)];
+    assert_rejected(tmp.path(), &arguments, &["it contains 2 runs: 1, 2"]);
 }
 
 #[test]

@@ -156,6 +156,11 @@ fn part_rank(directory: &Path) -> Option<usize> {
     PARTS.iter().position(|part| name == *part).map(|index| index + 1)
 }
 
+/// Whether a directory has steps of its own.
+fn has_steps(directory: &Path) -> Result<bool, CliError> {
+    Ok(entries(directory)?.iter().any(|path| step_named(path).is_some() && path.is_dir()))
+}
+
 fn is_other_model(directory: &Path) -> bool {
     let name = directory.file_name().unwrap_or_default().to_string_lossy();
     let name = name.split('-').next().unwrap_or_default();
@@ -218,9 +223,12 @@ impl Search {
                 let checkpoint = single(&path, Some(step));
                 steps.entry(step).or_default().push(Form { directory: path, place, checkpoint });
             } else if let Some(step) = number_named(&path) {
-                // Other directories may be numbers too.
+                // Other directories may be numbers too, such as runs by their seeds.
                 let checkpoint = single(&path, Some(step));
-                if let Some(Ok(_)) = checkpoint {
+                let is_run = has_steps(&path)?;
+                if let Some(Ok(_)) = checkpoint
+                    && !is_run
+                {
                     let form = Form { directory: path, place, checkpoint };
                     steps.entry(step).or_default().push(form);
                 }

@@ -10,6 +10,8 @@ pub(super) const ARCHITECTURE: Architecture = Architecture { model_type: "gemma3
 
 fn read(config: &Config) -> anyhow::Result<Spec> {
     config.refuse("use_bidirectional_attention", |value| value == false)?;
+    // transformers reads it, but does not use it.
+    config.refuse("attn_logit_softcapping", |_| false)?;
     let global = LayerRope {
         name: "full_attention",
         takes_rope_scaling: true,
@@ -30,7 +32,6 @@ fn read(config: &Config) -> anyhow::Result<Spec> {
     spec.softcap = gemma2::cap(config, "final_logit_softcapping", None)?;
     let pattern = config.count_or("sliding_window_pattern", 6)?;
     let attention = &mut spec.attention;
-    attention.softcap = gemma2::cap(config, "attn_logit_softcapping", None)?;
     attention.scale = config.number_or("query_pre_attn_scalar", 256.0)?.powf(-0.5);
     attention.qk_norm = Some(QkNorm::Head);
     attention.bias = config.flag_or("attention_bias", false)?;

@@ -1,6 +1,6 @@
 //! Mixtral (`MixtralForCausalLM`): Mistral with a mixture of experts in every layer.
 
-use super::spec::{Architecture, Defaults, ExpertNames, ExpertSpec, Spec, windows};
+use super::spec::{Architecture, Defaults, ExpertNames, ExpertSpec, Spec};
 use crate::checkpoint::config::Config;
 
 pub(super) const ARCHITECTURE: Architecture = Architecture { model_type: "mixtral", read };
@@ -10,7 +10,8 @@ fn read(config: &Config) -> anyhow::Result<Spec> {
     let mut spec = Spec::llama_like(config, defaults)?;
     let window =
         config.get("sliding_window").map(|_| config.count("sliding_window")).transpose()?;
-    spec.attention.windows = windows(config, spec.layers, window, |_| true)?;
+    // transformers ignores layer_types here.
+    spec.attention.windows = vec![window; spec.layers as usize];
     let experts = ExpertSpec {
         count: config.count_or("num_local_experts", 8)?,
         experts_per_token: config.count_or("num_experts_per_tok", 2)?,

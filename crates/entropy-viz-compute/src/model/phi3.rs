@@ -1,7 +1,7 @@
 //! Phi-3 and Phi-4-mini (`Phi3ForCausalLM`): q, k and v in one tensor, gate and up in one tensor; partial rotary
 //! embedding in some models; longrope for long contexts.
 
-use super::spec::{Architecture, Defaults, MlpKind, Spec, windows};
+use super::spec::{Architecture, Defaults, MlpKind, Spec};
 use crate::checkpoint::config::Config;
 
 pub(super) const ARCHITECTURE: Architecture = Architecture { model_type: "phi3", read };
@@ -15,6 +15,7 @@ fn read(config: &Config) -> anyhow::Result<Spec> {
     spec.mlp = MlpKind::GatedInOne;
     let window =
         config.get("sliding_window").map(|_| config.count("sliding_window")).transpose()?;
-    spec.attention.windows = windows(config, spec.layers, window, |_| true)?;
+    // transformers ignores layer_types here.
+    spec.attention.windows = vec![window; spec.layers as usize];
     Ok(spec)
 }

@@ -29,6 +29,15 @@ fn read(config: &Config) -> anyhow::Result<Spec> {
         true => config.get("sliding_window").map(|_| config.count("sliding_window")).transpose()?,
         false => None,
     };
+    let is_windowed =
+        config.strings("layer_types")?.is_some_and(|types| types.contains(&"sliding_attention"));
+    if window.is_none() && is_windowed {
+        // transformers uses the window in some kinds of attention only.
+        bail!(
+            "{}: layer_types has sliding_attention, but use_sliding_window is false",
+            config.path().display()
+        );
+    }
     let attention = &mut spec.attention;
     if window.is_some() {
         attention.windows = windows(config, spec.layers, window, |layer| !rotated[layer as usize])?;

@@ -343,3 +343,18 @@ fn attention_mask_removes_padding_of_separate_ids() {
         assert!(refusal(&wrong).0.contains("_mask\" has"), "{}", refusal(&wrong).0);
     }
 }
+
+#[test]
+fn masks_under_other_names_are_read_or_refused() {
+    let row = |name: &str| json!({"prompt_token_ids": [1, 2], "response_token_ids": [3, 4, 5], name: [1, 0, 1]});
+    for name in ["action_mask", "assistant_tokens_mask", "completion_masks"] {
+        assert_eq!(one(&row(name)).masks[0].values, [true, false, true], "{name}");
+    }
+    for name in ["policy_mask", "mask", "turnMask"] {
+        assert!(refusal(&row(name)).0.contains("looks like a mask of its tokens"), "{name}");
+    }
+    // A list of another length is not of the tokens.
+    let other =
+        json!({"prompt_token_ids": [1, 2], "response_token_ids": [3], "image_mask": [1, 0, 1, 1]});
+    assert!(one(&other).masks.is_empty());
+}

@@ -13,7 +13,7 @@ use serde_json::{Map, Value as Json};
 use super::raw::has;
 
 /// The keys of masks.
-pub(super) const MASK_KEYS: [&str; 9] = [
+pub(super) const MASK_KEYS: [&str; 16] = [
     "response_mask",
     "response_masks",
     "loss_mask",
@@ -23,6 +23,13 @@ pub(super) const MASK_KEYS: [&str; 9] = [
     "tool_mask",
     "assistant_mask",
     "assistant_masks",
+    "assistant_tokens_mask",
+    "assistant_token_mask",
+    "assistant_loss_mask",
+    "response_loss_mask",
+    "completion_masks",
+    "action_mask",
+    "action_masks",
 ];
 
 /// Token ids of the prompt.
@@ -143,6 +150,12 @@ pub(super) fn is_read(name: &str) -> bool {
     is_token_list(name)
         || [&PROMPTS[..], &RESPONSES, &OTHERS].iter().any(|names| names.contains(&name))
         || looks_like_response(name)
+        || looks_like_mask(name)
+}
+
+/// Whether a name looks like that of a mask of tokens, and is none of those that are known.
+pub(super) fn looks_like_mask(name: &str) -> bool {
+    has_word(name, &["mask", "masks"]) && !is_token_list(name) && !has_word(name, &["sample"])
 }
 
 /// Whether the values are lists of numbers, one per token.

@@ -130,6 +130,9 @@ fn from_keys(
         });
     }
     check_masks(&masks, response.as_ref())?;
+    if let (Prompt::Tokens(prompt), Some(GivenResponse::Tokens(response))) = (&prompt, &response) {
+        refuse_unknown_masks(&keys, prompt.len(), response.len())?;
+    }
     let tools = tools(&keys, &prompt)?;
     let id = keys.get("id").filter(|id| !id.is_null());
     Ok(PromptRow {
@@ -273,6 +276,30 @@ pub(super) fn split(messages: &[Json]) -> Option<(Vec<Json>, Vec<Json>)> {
     // A reply needs something to reply to: an assistant's greeting belongs to the prompt.
     let first = messages.iter().skip(1).position(is_assistant)? + 1;
     Some((messages[..first].to_vec(), messages[first..].to_vec()))
+}
+
+/// Rejects a list of 0 and 1 per token under a name that looks like that of a mask: which tokens count would be a guess.
+fn refuse_unknown_masks(
+    keys: &Map<String, Json>,
+    prompt: usize,
+    response: usize,
+) -> Result<(), InvalidRow> {
+    let is_flag = |item: &Json| item.is_boolean() || matches!(item.as_f64(), Some(0.0 | 1.0));
+    let is_mask = |value: &Json| {
+        value.as_array().is_some_and(|items| {
+            (items.len() == response || items.len() == prompt + response)
+                && items.iter().all(is_flag)
+        })
+    };
+    match keys.iter().find(|(name, value)| names::looks_like_mask(name) && is_mask(value)) {
+        None => Ok(()),
+        Some((name, _)) => Err(InvalidRow {
+            reason: format!("{name:?} looks like a mask of its tokens, but the name is not known"),
+            hint: Some(
+                "name it response_mask if 1 is for tokens of the policy, else remove it".to_owned(),
+            ),
+        }),
+    }
 }
 
 /// A mask counts the tokens of one response.

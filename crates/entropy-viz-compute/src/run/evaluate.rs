@@ -13,8 +13,8 @@ use tch::Device;
 use super::plan::{CheckpointPlan, RunInputs};
 use super::prompt_source::StepPrompts;
 use crate::chat::ChatTemplate;
-use crate::checkpoint::Checkpoint;
 use crate::checkpoint::weights::{TensorOptions, Weights};
+use crate::checkpoint::{Checkpoint, CheckpointKind};
 use crate::encoder::{EncodedPrompts, FileRows, has_text};
 use crate::generate::{GenerateError, Generator};
 use crate::history::RowDigests;
@@ -179,7 +179,7 @@ fn load_model(
     inputs.terminal.verbose(|| {
         format!(
             "loaded {} ({:.1} M parameters, stored as {}, used as {} on {:?}) in {:.1} s",
-            base.path.display(),
+            weights_of(base).display(),
             parameters as f64 / 1e6,
             torch::kind_name(stored),
             torch::kind_name(kind),
@@ -188,6 +188,16 @@ fn load_model(
         )
     });
     Ok(model)
+}
+
+/// The directory of the weights, which may have the config of another one.
+fn weights_of(base: &Checkpoint) -> &Path {
+    match &base.kind {
+        CheckpointKind::HuggingFace(files) => {
+            files.first().and_then(|file| file.parent()).unwrap_or(&base.path)
+        }
+        _ => &base.path,
+    }
 }
 
 impl Evaluation {

@@ -232,20 +232,18 @@ fn finish(
     Ok(if totals.partial { Outcome::Partial } else { Outcome::Done })
 }
 
-/// Prints warnings about rows that were left out or changed: with the first checkpoint, and about rebuilt chats with each
-/// dump of a directory, which is a file of its own.
+/// Prints warnings about rows that were left out or changed: with the first checkpoint, or with each dump of a directory,
+/// which is a file of its own.
 fn report_rows(inputs: &RunInputs<'_>, file: &Path, counts: &RowCounts, is_first: bool) {
     let terminal = inputs.terminal;
-    if let Some(message) = counts.bare.message()
-        && (is_first || matches!(inputs.prompts, PromptSource::Directory(_)))
-    {
+    if !is_first && !matches!(inputs.prompts, PromptSource::Directory(_)) {
+        return;
+    }
+    if let Some(message) = counts.bare.message() {
         terminal.warn(&format!(
             "{}: {message} (dump token ids for exact numbers; --chat-template never uses the text as it is)",
             file.display()
         ));
-    }
-    if !is_first {
-        return;
     }
     let file = file.display();
     let left_out = counts.left_out();
@@ -256,7 +254,7 @@ fn report_rows(inputs: &RunInputs<'_>, file: &Path, counts: &RowCounts, is_first
         let prompts = plural(counts.truncated, "prompt was", "prompts were");
         terminal.warn(&format!("{file}: {prompts} cut at the beginning to fit the context"));
     }
-    if counts.from_text > 0 {
+    if counts.from_text > 0 && is_first {
         let responses = plural(counts.from_text, "response", "responses");
         terminal
             .warn(&format!("{responses} scored from text: inexact where re-tokenising differs"));

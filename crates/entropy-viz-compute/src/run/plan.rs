@@ -174,8 +174,9 @@ impl Selection {
             terminal.info(&format!("using the run {}", directory.display()));
         }
         for other in &other_forms {
-            terminal
-                .verbose(|| format!("not using {}: its step has another form", other.display()));
+            terminal.verbose(|| {
+                format!("not using {}: its step is also there in a preferred form", other.display())
+            });
         }
         if args.step.is_some() {
             return Err(anyhow!(
@@ -267,6 +268,12 @@ impl CheckpointPlan {
                 checkpoint.path.display(),
                 base.path.display()
             ));
+        }
+        if checkpoint.kind != CheckpointKind::Lora && base.path != checkpoint.path {
+            inputs.terminal.verbose(|| {
+                let (weights, config) = (checkpoint.path.display(), base.path.display());
+                format!("{weights}: using config and tokenizer of {config}")
+            });
         }
         let decoder = match base.kind {
             CheckpointKind::TorchScript => None,

@@ -79,16 +79,27 @@ impl PromptSource {
                 let files = self.files(args, step);
                 let Some(files) = files.filter(|files| !files.is_empty()) else {
                     let (from, to) = (directory.steps.keys().next(), directory.steps.keys().last());
+                    let (from, to) = (from.unwrap_or(&0), to.unwrap_or(&0));
+                    let steps = match from == to {
+                        true => format!("the only dump is of step {from}"),
+                        false => format!("the dumps are of steps {from} to {to}"),
+                    };
+                    let hint = match args.dump_step {
+                        Some(DumpStep::Previous) => {
+                            "with --dump-step previous, the checkpoint of step N needs the dump of step N + 1; \
+                             --dump-step same takes that of step N"
+                        }
+                        _ => {
+                            "--steps selects checkpoints; with --dump-step previous, the checkpoint of step N takes \
+                             the dump of step N + 1"
+                        }
+                    };
                     return Err(anyhow!(
-                        "cannot read {}: there is no dump of step {}; the dumps are of steps {} to {}",
+                        "cannot read {}: there is no dump of step {}; {steps}",
                         directory.path.display(),
-                        dump_step(args, step),
-                        from.unwrap_or(&0),
-                        to.unwrap_or(&0)
+                        dump_step(args, step)
                     ))
-                    .hint(
-                        "--dump-step matches checkpoints and dumps; --steps selects checkpoints, and --step N gives the step of a single one",
-                    );
+                    .hint(hint);
                 };
                 Ok(Arc::new(read(&path_of(&files), files, args)?))
             }
