@@ -194,7 +194,9 @@ impl Files<'_> {
     fn tensor(&mut self, size: Vec<i64>, chunks: Vec<Chunk>) -> Result<SourceTensor, CliError> {
         let mut parts = Vec::new();
         for chunk in chunks {
-            let file = self.map(&chunk.file)?;
+            let file = self
+                .map(&chunk.file)
+                .hint("was the copy complete? the files of all ranks are needed")?;
             let tensor = self.read(file, &chunk)?;
             parts.push(Part { file, tensor, start: chunk.start });
         }
