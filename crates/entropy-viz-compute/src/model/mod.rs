@@ -8,6 +8,7 @@ pub(crate) mod attention;
 #[cfg(target_arch = "x86_64")]
 mod decode_matmul;
 pub(crate) mod decoder;
+mod defaults;
 mod ernie4_5;
 mod exaone4;
 mod gemma;

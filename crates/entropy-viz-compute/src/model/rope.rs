@@ -7,7 +7,7 @@ use anyhow::bail;
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};
 
-use super::spec::Defaults;
+use super::defaults::Defaults;
 use crate::checkpoint::config::Config;
 
 /// Where config.json has the rotary embedding of one type of layer.

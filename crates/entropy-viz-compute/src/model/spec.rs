@@ -2,6 +2,7 @@
 
 use anyhow::bail;
 
+pub(super) use super::defaults::Defaults;
 use super::rope::{LayerRope, Rope};
 use crate::checkpoint::config::Config;
 
@@ -194,28 +195,6 @@ pub(crate) enum MlpKind {
     GatedInOne,
     /// `up_proj`, the activation, and `down_proj`.
     Plain,
-}
-
-/// Values of keys that config.json may omit, where architectures differ.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Defaults {
-    /// `None`: `hidden_size` / heads.
-    pub(super) head_dim: Option<i64>,
-    pub(super) epsilon: f64,
-    pub(super) theta: f64,
-    pub(super) tie_word_embeddings: bool,
-    /// The default of `partial_rotary_factor`; `None` if the model has no partial rotation.
-    pub(super) partial_rotary_factor: Option<f64>,
-}
-
-impl Defaults {
-    pub(super) const LLAMA: Defaults = Defaults {
-        head_dim: None,
-        epsilon: 1e-6,
-        theta: 10_000.0,
-        tie_word_embeddings: false,
-        partial_rotary_factor: None,
-    };
 }
 
 /// Maximum number of layers; a config.json with a larger `num_hidden_layers` is rejected as broken.

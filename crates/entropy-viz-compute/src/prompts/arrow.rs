@@ -10,7 +10,7 @@ use entropy_history::framing::parquet::catch_panics;
 use serde_json::{Map, Value as Json};
 
 use super::SelectedKeys;
-use super::arrow_limits::{self, Budget};
+use super::arrow_limits::{self, Budget, invalid};
 use super::arrow_values::value;
 use super::columns::{ColumnKind, is_column};
 use super::raw::{PromptError, RawContent, RawRow};
@@ -94,11 +94,6 @@ fn add(
         rows.push(RawRow { place, content: RawContent::Keys(keys) });
     }
     Ok(())
-}
-
-/// The error of a file that is not valid.
-pub(super) fn invalid(reason: &str) -> PromptError {
-    PromptError::Format(format!("it is not a valid Arrow file: {reason}"))
 }
 
 /// The message of an error without the prefix of its kind, such as `Ipc error: `.

@@ -10,7 +10,6 @@ use std::io::{Read, Seek, SeekFrom};
 use arrow_ipc::{MessageHeader, RecordBatch, root_as_message};
 use serde_json::{Map, Value as Json};
 
-use super::arrow::invalid;
 use super::raw::PromptError;
 
 /// Memory in bytes that the rows of any file may take, however small the file is.
@@ -176,4 +175,9 @@ fn u32_of<R: Read>(file: &mut R) -> Result<u32, PromptError> {
     let mut bytes = [0; 4];
     file.read_exact(&mut bytes)?;
     Ok(u32::from_le_bytes(bytes))
+}
+
+/// The error of a file that is not valid.
+pub(super) fn invalid(reason: &str) -> PromptError {
+    PromptError::Format(format!("it is not a valid Arrow file: {reason}"))
 }

@@ -1,0 +1,23 @@
+//! Values of keys that config.json may omit.
+
+/// Values of keys that config.json may omit, where architectures differ.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Defaults {
+    /// `None`: `hidden_size` / heads.
+    pub(super) head_dim: Option<i64>,
+    pub(super) epsilon: f64,
+    pub(super) theta: f64,
+    pub(super) tie_word_embeddings: bool,
+    /// The default of `partial_rotary_factor`; `None` if the model has no partial rotation.
+    pub(super) partial_rotary_factor: Option<f64>,
+}
+
+impl Defaults {
+    pub(super) const LLAMA: Defaults = Defaults {
+        head_dim: None,
+        epsilon: 1e-6,
+        theta: 10_000.0,
+        tie_word_embeddings: false,
+        partial_rotary_factor: None,
+    };
+}
