@@ -407,6 +407,24 @@ fn base_model_of_an_adapter_is_found_by_its_name() {
 }
 
 #[test]
+fn base_model_that_is_named_but_broken_is_not_called_missing() {
+    let tmp = temp_dir();
+    copy(&model("lora"), &tmp.path().join("adapter"));
+    copy_config("qwen2", &tmp.path().join("base"));
+    let mut config = read(&tmp.path().join("adapter/adapter_config.json"));
+    config["base_model_name_or_path"] = json!("base");
+    fs::write(tmp.path().join("adapter/adapter_config.json"), config.to_string()).unwrap();
+    let given = rollouts();
+    let arguments =
+        ["--model", "adapter", "--prompts", text(&given), "-o", "h.json", "--step", "1"];
+    let words = ["cannot use the base model of adapter", "base", "no weights"];
+    assert_rejected(tmp.path(), &arguments, &words);
+    // An adapter is no base model either.
+    copy(&model("lora"), &tmp.path().join("base"));
+    assert_rejected(tmp.path(), &arguments, &["base is not a full model"]);
+}
+
+#[test]
 fn same_step_twice_in_one_form_is_an_error() {
     let tmp = temp_dir();
     copy(&model("qwen2"), &tmp.path().join("run/checkpoint-10"));

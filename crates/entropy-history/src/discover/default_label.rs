@@ -106,8 +106,8 @@ fn own_directory(path: &Path) -> Option<PathBuf> {
     own.map(Path::to_owned)
 }
 
-/// Distinct labels: equal `names` are told apart by the names of their files if these are in one directory or are logs of
-/// one run directory, else by the directories before. `names` are the labels of single logs; a name that `is_given` is kept.
+/// Makes labels distinct: logs with equal `names` get the names of their files if they are in one directory or belong to
+/// one run directory, else the names of their parent directories. `names` are the labels of single logs; a name that `is_given` is kept.
 pub fn distinct(
     names: Vec<String>,
     inputs: &[&Input],

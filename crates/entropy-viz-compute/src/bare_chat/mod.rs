@@ -171,7 +171,7 @@ impl<'a> BareChats<'a> {
         self.tokenizer.encode_prompt(text).map_or(true, |tokens| tokens != chat.tokens)
     }
 
-    /// The only chat that becomes this text; `None` if there is none that the assistant continues.
+    /// The only chat that becomes this text. `None` if no chat with a generation prompt does.
     fn rebuild(&self, text: &str) -> Result<Option<BareChat>, Unclear> {
         let found = parses(&self.marks, text);
         let mut chats: Vec<BareChat> = Vec::new();

@@ -3,7 +3,8 @@
 //!
 //! It is looked for in other checkpoints of the run, and by the name that the trainer wrote down: in
 //! `adapter_config.json`, in NeMo-RL's `step_N/config.yaml` (`policy.model_name`), in prime-rl's
-//! `configs/trainer.json` (`model.name`), and in the arguments in slime's `iter_N/common.pt` (`hf_checkpoint`). A name is a directory, or a model in the cache of `huggingface_hub`:
+//! `configs/trainer.json` (`model.name`), and in the arguments in slime's `iter_N/common.pt` (`hf_checkpoint`). A name is a
+//! directory, or a model in the cache of `huggingface_hub`:
 //!
 //! ```text
 //! ~/.cache/huggingface/hub/models--Qwen--Qwen3-4B/refs/main        the name of a snapshot
@@ -24,7 +25,7 @@ use super::config::read_json;
 use super::run_layout::{directory_with_config, run_of};
 use super::tensor_file;
 use super::torch_file::TorchFile;
-use super::{Checkpoint, without_adapter};
+use super::{Checkpoint, no_checkpoint, without_adapter};
 use crate::bounded;
 use crate::pickle::Globals;
 
@@ -36,7 +37,9 @@ pub(super) fn of_run(checkpoint: &Path) -> Result<PathBuf, CliError> {
         return Ok(directory);
     }
     let shown = checkpoint.display();
-    let Some(named) = named_by_trainer(checkpoint)? else {
+    let named = named_by_trainer(checkpoint)
+        .map_err(|failure| CliError { hint: Some(WEIGHTS_HINT.to_owned()), ..failure })?;
+    let Some(named) = named else {
         return Err(anyhow!("cannot use {shown} alone: it has weights but no config.json"))
             .hint(WEIGHTS_HINT);
     };
@@ -60,9 +63,15 @@ pub(super) fn of_adapter(adapter: &Path) -> Result<Checkpoint, CliError> {
         revision: text("revision"),
         source,
     };
-    let base = named.local().map(|directory| without_adapter(&directory, None));
-    if let Some(Ok(Some(base))) = base {
-        return Ok(base);
+    if let Some(directory) = named.local() {
+        let found = without_adapter(&directory, None);
+        let base = found.and_then(|found| found.ok_or_else(|| no_checkpoint(&directory)));
+        return base.and_then(Checkpoint::full_model).map_err(|failure| CliError {
+            error: failure
+                .error
+                .context(format!("cannot use the base model of {}", adapter.display())),
+            ..failure
+        });
     }
     let name = match named.name.as_str() {
         "" => "an unnamed model".to_owned(),

@@ -366,16 +366,22 @@ impl Checkpoint {
             error: failure.error.context("cannot use --base-model"),
             ..failure
         })?;
-        match base.kind {
-            CheckpointKind::HuggingFace(_) if needs_config => {
-                Ok(Checkpoint { kind: self.kind.clone(), ..base })
-            }
-            CheckpointKind::HuggingFace(_) => Ok(base),
-            _ => Err(anyhow!(
-                "cannot use {} as --base-model: it is not a full model",
-                base.path.display()
-            )
-            .into()),
+        let base = base.full_model().map_err(|failure| CliError {
+            error: failure.error.context("cannot use --base-model"),
+            ..failure
+        })?;
+        match needs_config {
+            true => Ok(Checkpoint { kind: self.kind.clone(), ..base }),
+            false => Ok(base),
+        }
+    }
+
+    /// The checkpoint, if it has whole weights and not an adapter or a module.
+    fn full_model(self) -> Result<Checkpoint, CliError> {
+        match self.kind {
+            CheckpointKind::HuggingFace(_) => Ok(self),
+            _ => Err(anyhow!("{} is not a full model", self.path.display()))
+                .hint("give the directory of a model with config.json and weights"),
         }
     }
 

@@ -239,7 +239,7 @@ impl Search {
         Ok(())
     }
 
-    /// The runs below a directory that is none itself.
+    /// The runs below a directory that is not a run itself.
     fn runs_below(
         &mut self,
         directory: &Path,

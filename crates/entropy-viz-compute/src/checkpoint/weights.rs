@@ -64,10 +64,21 @@ impl Weights {
     }
 
     /// Of a model of pictures and text, keeps only the language model, under the names of a model of text.
-    pub(crate) fn keep_language_model(&mut self) {
-        let all = std::mem::take(&mut self.stored);
-        let kept = all.into_iter().filter_map(|(name, stored)| Some((text_name(&name)?, stored)));
-        self.stored = kept.collect();
+    ///
+    /// # Errors
+    /// If two tensors would have one name.
+    pub(crate) fn keep_language_model(&mut self) -> anyhow::Result<()> {
+        for (name, stored) in std::mem::take(&mut self.stored) {
+            let Some(text_name) = text_name(&name) else { continue };
+            if let Some(other) = self.stored.insert(text_name, stored) {
+                let path = self.sources[other.source].path(&other.name).display();
+                bail!(
+                    "cannot use {path}: it has the tensors {} and {name} of two models",
+                    other.name
+                );
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {

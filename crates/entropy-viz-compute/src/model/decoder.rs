@@ -49,7 +49,7 @@ impl Decoder {
         options: TensorOptions,
     ) -> anyhow::Result<Decoder> {
         if spec.picture_tokens.is_some() {
-            weights.keep_language_model();
+            weights.keep_language_model()?;
         }
         let w = &mut weights;
         let table = [spec.vocabulary, spec.hidden];

@@ -12,18 +12,8 @@ fn read(config: &Config) -> anyhow::Result<Spec> {
     config.refuse("use_bidirectional_attention", |value| value == false)?;
     // transformers reads it, but does not use it.
     config.refuse("attn_logit_softcapping", |_| false)?;
-    let global = LayerRope {
-        name: "full_attention",
-        takes_rope_scaling: true,
-        theta_key: "rope_theta",
-        theta: 1_000_000.0,
-    };
-    let local = LayerRope {
-        name: "sliding_attention",
-        takes_rope_scaling: false,
-        theta_key: "rope_local_base_freq",
-        theta: 10_000.0,
-    };
+    let global = LayerRope::full(1_000_000.0);
+    let local = LayerRope::sliding(Some("rope_local_base_freq"), 10_000.0);
     let mut spec = Spec::with_layer_ropes(config, DEFAULTS, global, local)?;
     spec.embedding_scale = Some((spec.hidden as f64).sqrt());
     spec.norm = NormKind::UnitOffset;

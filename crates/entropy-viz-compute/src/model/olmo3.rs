@@ -9,19 +9,9 @@ use crate::checkpoint::config::Config;
 pub(super) const ARCHITECTURE: Architecture = Architecture { model_type: "olmo3", read };
 
 fn read(config: &Config) -> anyhow::Result<Spec> {
-    let full = LayerRope {
-        name: "full_attention",
-        takes_rope_scaling: true,
-        theta_key: "rope_theta",
-        theta: 500_000.0,
-    };
+    let full = LayerRope::full(500_000.0);
     // transformers gives a rope_theta at the top level to the layers without a window only.
-    let sliding = LayerRope {
-        name: "sliding_attention",
-        takes_rope_scaling: false,
-        theta_key: "",
-        theta: 500_000.0,
-    };
+    let sliding = LayerRope::sliding(None, 500_000.0);
     let defaults = Defaults { epsilon: 1e-5, ..Defaults::LLAMA };
     let mut spec = olmo(Spec::with_layer_ropes(config, defaults, full, sliding)?, config)?;
     let window = config.window_or(4096)?;

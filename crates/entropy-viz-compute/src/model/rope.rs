@@ -17,9 +17,26 @@ pub(super) struct LayerRope {
     pub(super) name: &'static str,
     /// Whether `rope_scaling` of transformers 4 is of these layers.
     pub(super) takes_rope_scaling: bool,
-    /// The key at the top level for the base of the frequencies, and its default.
-    pub(super) theta_key: &'static str,
+    /// The key at the top level for the base of the frequencies, if there is one, and the default.
+    pub(super) theta_key: Option<&'static str>,
     pub(super) theta: f64,
+}
+
+impl LayerRope {
+    /// That of layers without a sliding window.
+    pub(super) const fn full(theta: f64) -> LayerRope {
+        LayerRope {
+            name: "full_attention",
+            takes_rope_scaling: true,
+            theta_key: Some("rope_theta"),
+            theta,
+        }
+    }
+
+    /// That of layers with a sliding window.
+    pub(super) const fn sliding(theta_key: Option<&'static str>, theta: f64) -> LayerRope {
+        LayerRope { name: "sliding_attention", takes_rope_scaling: false, theta_key, theta }
+    }
 }
 
 /// The rotary embedding of a model.
@@ -63,12 +80,12 @@ impl Rope {
         }
         let in_section = |key: &str| scaling.as_ref().filter(|section| section.get(key).is_some());
         let (theta_key, default_theta) = match layer_type {
-            None => ("rope_theta", defaults.theta),
+            None => (Some("rope_theta"), defaults.theta),
             Some(layer) => (layer.theta_key, layer.theta),
         };
         let theta = match in_section("rope_theta") {
             Some(section) => section.number("rope_theta")?,
-            None => top.number_or(theta_key, default_theta)?,
+            None => theta_key.map_or(Ok(default_theta), |key| top.number_or(key, default_theta))?,
         };
         let part = match in_section("partial_rotary_factor") {
             Some(section) => section.number("partial_rotary_factor")?,

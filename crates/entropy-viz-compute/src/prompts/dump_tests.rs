@@ -5,14 +5,17 @@ use serde_json::{Value as Json, json};
 use super::*;
 use std::fs;
 
-fn read_rows(text: &str, selected: SelectedKeys<'_>) -> Result<Vec<PromptRow>, PromptError> {
+pub(super) fn read_rows(
+    text: &str,
+    selected: SelectedKeys<'_>,
+) -> Result<Vec<PromptRow>, PromptError> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("p.jsonl");
     fs::write(&path, text).unwrap();
     read(&path, selected, 0)
 }
 
-fn rows(row: &Json) -> Vec<PromptRow> {
+pub(super) fn rows(row: &Json) -> Vec<PromptRow> {
     read_rows(&row.to_string(), SelectedKeys::default()).unwrap()
 }
 

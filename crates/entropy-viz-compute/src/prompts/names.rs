@@ -153,7 +153,7 @@ pub(super) fn is_read(name: &str) -> bool {
         || looks_like_mask(name)
 }
 
-/// Whether a name looks like that of a mask of tokens, and is none of those that are known.
+/// Whether a name looks like that of a token mask, but is not a known one.
 pub(super) fn looks_like_mask(name: &str) -> bool {
     has_word(name, &["mask", "masks"]) && !is_token_list(name) && !has_word(name, &["sample"])
 }

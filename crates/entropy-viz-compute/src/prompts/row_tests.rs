@@ -2,19 +2,8 @@
 
 use serde_json::{Value as Json, json};
 
+use super::dump_tests::{read_rows, rows};
 use super::*;
-use std::fs;
-
-fn read_rows(text: &str, selected: SelectedKeys<'_>) -> Result<Vec<PromptRow>, PromptError> {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("p.jsonl");
-    fs::write(&path, text).unwrap();
-    read(&path, selected, 0)
-}
-
-fn rows(row: &Json) -> Vec<PromptRow> {
-    read_rows(&row.to_string(), SelectedKeys::default()).unwrap()
-}
 
 fn reason(row: &Json, selected: SelectedKeys<'_>) -> String {
     read_rows(&row.to_string(), selected).unwrap_err().to_string()

@@ -45,7 +45,7 @@ struct AssembledFile {
     /// The file behind symbolic links.
     path: PathBuf,
     format: RowFormat,
-    /// The existing file; `None` if there is none.
+    /// The rows of the file from earlier runs; `None` if it does not exist.
     stored: Option<StoredRows>,
     parts: Parts,
     /// The part that is being written.

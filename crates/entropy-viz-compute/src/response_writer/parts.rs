@@ -34,7 +34,7 @@ impl Parts {
     /// its row, which `history` returns; a part of another step must be the only one.
     ///
     /// # Errors
-    /// If the directory cannot be read, or is none.
+    /// If the directory cannot be read, or is not a directory.
     pub(super) fn find(
         output: &Path,
         format: RowFormat,
