@@ -41,6 +41,9 @@ CASES = {
     "phi3-default-original": ("phi3-longrope", {"original_max_position_embeddings": None, "max_position_embeddings": 8192}),
     "phi3-yarn-is-longrope": ("phi3-longrope", {"rope_scaling": {"type": "yarn", **FACTORS}, "rope_parameters": None}),
     "phi3-su-is-longrope": ("phi3-longrope", {"rope_scaling": {"type": "su", "original_max_position_embeddings": 20, **FACTORS}, "rope_parameters": None}),
+    "dynamic-original-ignored": ("internlm3-dynamic", {"original_max_position_embeddings": 64}),
+    "dynamic-of-full-layers": ("gemma3_text", {"max_position_embeddings": 24, "rope_parameters": {
+        "full_attention": {"rope_type": "dynamic", "rope_theta": 100.0, "factor": 5.0}, "sliding_attention": {"rope_type": "default", "rope_theta": 100.0}}}),
     "longrope-length": ("phi3-longrope", {}),
 }
 
