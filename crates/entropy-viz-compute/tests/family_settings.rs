@@ -63,6 +63,26 @@ fn names_in_memory_give_the_same_numbers_as_names_in_files() {
     );
 }
 
+#[test]
+fn configs_of_transformers_4_give_the_same_numbers() {
+    for name in [
+        "granitemoe",
+        "hunyuan_v1_dense",
+        "internlm3-dynamic",
+        "ministral3",
+        "mistral3-ministral3",
+        "nemotron",
+        "phi",
+    ] {
+        let tmp = temp_dir();
+        let checkpoint = tmp.path().join(name);
+        copy(&model(name), &checkpoint);
+        let older = checkpoint.join("config.transformers4.json");
+        fs::rename(older, checkpoint.join("config.json")).unwrap();
+        assert_scores_of(&checkpoint, &read(&model(name).join("golden.json")), &[]);
+    }
+}
+
 /// transformers' Mistral3Config ties the head unless told otherwise, whatever the text model's default is.
 #[test]
 fn mistral3_is_tied_by_default() {

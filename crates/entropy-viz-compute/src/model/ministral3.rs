@@ -1,7 +1,7 @@
 //! Ministral 3 (`Ministral3ForCausalLM`, and the language model of its pictures' model): Mistral with yarn and queries that
 //! are scaled by their positions.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::rope::QueryScaling;
 use super::spec::{Architecture, Defaults, Spec};
@@ -42,9 +42,14 @@ fn query_scaling(config: &Config) -> anyhow::Result<QueryScaling> {
     let rope = config.section("rope_scaling").or_else(|| config.section("rope_parameters"));
     let rope = rope.unwrap_or_else(|| config.clone());
     let key = "original_max_position_embeddings";
-    let original = match config.get(key) {
-        Some(_) => config.count(key)?,
-        None => rope.count_or(key, config.count("max_position_embeddings")?)?,
+    let kind = rope.get("rope_type").or_else(|| rope.get("type")).and_then(Value::as_str);
+    // transformers completes the section for these types only.
+    let original = match (kind, config.get(key)) {
+        (Some("yarn" | "llama3" | "longrope"), Some(_)) => config.count(key)?,
+        (Some("yarn" | "llama3" | "longrope"), None) => {
+            rope.count_or(key, config.count("max_position_embeddings")?)?
+        }
+        _ => rope.count(key)?,
     };
     Ok(QueryScaling { beta: rope.number("llama_4_scaling_beta")?, original })
 }
