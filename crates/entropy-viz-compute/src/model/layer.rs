@@ -112,6 +112,7 @@ impl Norm {
                 let x32 = x.f_to_kind(NORM_KIND)?;
                 x32.f_rms_norm([self.size], Some(&self.weight), self.epsilon)?.f_to_kind(x.kind())
             }
+            // Heads with weights of their own.
             NormKind::Layer if self.weight.dim() == 2 => {
                 let normed = x.f_to_kind(NORM_KIND)?.f_layer_norm(
                     [self.size],
