@@ -1,4 +1,4 @@
-//! Ministral 3 (`Ministral3ForCausalLM`, and the language model of its pictures' model): Mistral with yarn and queries that
+//! Ministral 3 (`Ministral3ForCausalLM`; released with pictures, as `mistral3`): Mistral with yarn and queries that
 //! are scaled by their positions.
 
 use serde_json::{Value, json};
@@ -11,12 +11,8 @@ pub(super) const ARCHITECTURE: Architecture = Architecture { model_type: "minist
 
 fn read(config: &Config) -> anyhow::Result<Spec> {
     let config = &with_rope(config);
-    let defaults = Defaults {
-        head_dim: Some(128).filter(|_| !config.is_null("head_dim")),
-        kv_heads: Some(8),
-        epsilon: 1e-5,
-        ..Defaults::LLAMA
-    };
+    let defaults =
+        Defaults { head_dim: Some(128), kv_heads: Some(8), epsilon: 1e-5, ..Defaults::LLAMA };
     let mut spec = Spec::llama_like(config, defaults)?;
     let window =
         config.get("sliding_window").map(|_| config.count("sliding_window")).transpose()?;
