@@ -70,6 +70,7 @@ PROMPTS = [
 
 ATTENTION = dict(hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2)
 ROPE = {"rope_type": "default", "rope_theta": 10000.0}
+YARN = {"rope_type": "yarn", "rope_theta": 1000.0, "factor": 8.0, "original_max_position_embeddings": 16, "mscale": 1.0, "mscale_all_dim": 1.0}
 EXPERTS = dict(intermediate_size=48, moe_intermediate_size=12, num_experts=8, num_experts_per_tok=2, head_dim=8,
                decoder_sparse_step=1, tie_word_embeddings=True)
 
@@ -113,6 +114,19 @@ CASES = {
         "full_attention": {"rope_type": "yarn", "rope_theta": 1000.0, "factor": 4.0, "original_max_position_embeddings": 32},
         "sliding_attention": {"rope_type": "default", "rope_theta": 500000.0}})),
     "qwen2_moe": ("qwen2_moe", dict(EXPERTS, norm_topk_prob=True, shared_expert_intermediate_size=20, tie_word_embeddings=False)),
+    "cohere": ("cohere", dict(tie_word_embeddings=True, logit_scale=0.8, use_qk_norm=True)),
+    "cohere2": ("cohere2", dict(num_hidden_layers=4, tie_word_embeddings=True, logit_scale=0.7, attention_bias=True, sliding_window=8,
+        layer_types=["sliding_attention", "full_attention", "sliding_attention", "sliding_attention"])),
+    "granitemoe": ("granitemoe", dict(intermediate_size=12, num_local_experts=8, num_experts_per_tok=3, tie_word_embeddings=True, attention_bias=True,
+        embedding_multiplier=3.0, attention_multiplier=0.2, residual_multiplier=0.4, logits_scaling=3.0)),
+    "hunyuan_v1_dense": ("hunyuan_v1_dense", dict(head_dim=12, tie_word_embeddings=False, attention_bias=True, rope_parameters={
+        "rope_type": "dynamic", "rope_theta": 100.0, "alpha": 50.0, "factor": 1.0})),
+    "internlm3-dynamic": ("internlm3", dict(head_dim=8, tie_word_embeddings=True, max_position_embeddings=20, rope_parameters={
+        "rope_type": "dynamic", "rope_theta": 100.0, "factor": 6.0})),
+    "ministral3": ("ministral3", dict(head_dim=16, tie_word_embeddings=False, sliding_window=24, rope_parameters=dict(YARN, llama_4_scaling_beta=0.4))),
+    "nemotron": ("nemotron", dict(head_dim=12, tie_word_embeddings=False, attention_bias=True, mlp_bias=True)),
+    "phi": ("phi", dict(tie_word_embeddings=False, qk_layernorm=True, rope_parameters=dict(ROPE, partial_rotary_factor=0.75))),
+    "starcoder2": ("starcoder2", dict(tie_word_embeddings=True, sliding_window=8, use_bias=True)),
     "seed_oss": ("seed_oss", dict(head_dim=8, tie_word_embeddings=False, attention_bias=True, attention_out_bias=True)),
     "smollm3": ("smollm3", dict(num_hidden_layers=3, tie_word_embeddings=True, use_sliding_window=True, sliding_window=8, no_rope_layer_interval=2,
         mlp_bias=True)),
@@ -129,14 +143,18 @@ CASES = {
         hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2, image_size=8, patch_size=4, num_channels=1))),
     "mistral3": ("mistral3", dict(tie_word_embeddings=False, text_config=dict(model_type="mistral", head_dim=8, sliding_window=8), vision_config=dict(
         hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2, image_size=8, patch_size=4, num_channels=1, head_dim=4))),
+    "mistral3-ministral3": ("mistral3", dict(tie_word_embeddings=True, text_config=dict(
+        model_type="ministral3", head_dim=8, rope_parameters=dict(YARN, llama_4_scaling_beta=0.2)), vision_config=dict(
+        hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2, image_size=8, patch_size=4, num_channels=1, head_dim=4))),
 }
+LAYER_NORMS = ("nemotron", "phi", "starcoder2")  # norms with biases
 PICTURE_MODELS = {name for name, (_, extra) in CASES.items() if "vision_config" in extra}
 
 # Adapters of the qwen2 case. rsLoRA scales by alpha / sqrt(r) where LoRA scales by alpha / r.
 ADAPTERS = {"lora": dict(use_rslora=False), "lora-rslora": dict(use_rslora=True)}
 
 # Seeds for cases whose first seed gave near-ties in float32 (greedy choice, routing), or a mean that a mistake does not change.
-SEEDS = {"qwen3": 1, "qwen3_moe": 2, "phi3-partial": 1, "lora": 1, "mixtral": 3, "qwen2_moe": 2}
+SEEDS = {"qwen3": 1, "qwen3_moe": 2, "phi3-partial": 1, "lora": 1, "mixtral": 3, "qwen2_moe": 2, "cohere": 1, "cohere2": 1, "hunyuan_v1_dense": 1}
 
 
 def main():
@@ -248,13 +266,13 @@ def seeded(name):
 
 
 def draw(name, noise, config):
-    if "norm" in name:
-        return 0.3 * noise if config.model_type.startswith("gemma") else 1 + 0.3 * noise
+    if "norm" in name and not (name.endswith("bias") and config.model_type in LAYER_NORMS):
+        return 0.3 * noise if config.model_type.startswith(("gemma", "nemotron")) else 1 + 0.3 * noise
     if name.endswith("bias"):
         return 0.3 * noise
     if "embed_tokens" in name or "lm_head" in name:
         return 0.4 * noise
-    spread = 1.5 if any(part in name for part in ("q_proj", "k_proj", "qkv_proj", "mlp.gate.")) else 1.0
+    spread = 1.5 if any(part in name for part in ("q_proj", "k_proj", "qkv_proj", "mlp.gate.", "moe.router.")) else 1.0
     return spread * noise / noise.shape[-1] ** 0.5
 
 
@@ -382,8 +400,19 @@ def golden(name, rollouts):
 
 def all_logits(model, token_ids):
     """float32 logits at every position of one sequence: no batch, no padding, no cache."""
+    forget_lengths(model)
     with torch.inference_mode():
         return model(input_ids=torch.tensor([token_ids]), use_cache=False).logits[0].float()
+
+
+def forget_lengths(model):
+    """The rotary embedding "dynamic" keeps the frequencies of the longest sequence that it has seen."""
+    for module in model.modules():
+        rope_type = getattr(module, "rope_type", None)
+        prefixes = [f"{layer}_" for layer in rope_type] if isinstance(rope_type, dict) else [""]
+        for prefix in prefixes if "dynamic" in str(rope_type) else []:
+            setattr(module, f"{prefix}inv_freq", getattr(module, f"{prefix}original_inv_freq").clone())
+            setattr(module, f"{prefix}max_seq_len_cached", module.original_max_seq_len)
 
 
 def debug_logits(model, row):

@@ -168,16 +168,25 @@ impl Attention {
                 .map(|(x, rows)| (format!("{at}.{x}_proj"), rows))
                 .to_vec(),
         };
-        let output = [(format!("{at}.o_proj"), spec.hidden)];
-        let mut load_norm = |name: &str, size: i64| {
-            Norm::load(weights, &format!("{at}.{name}.weight"), size, spec, options)
+        let names = attention.names;
+        let output = [(format!("{at}.{}", names.output), spec.hidden)];
+        let mut load_norm = |kind: QkNorm, name: &str, heads: i64| {
+            let (name, head_dim) = (format!("{at}.{name}.weight"), attention.head_dim);
+            match kind {
+                QkNorm::Head | QkNorm::RotatedHead => {
+                    Norm::load(weights, &name, head_dim, spec, options)
+                }
+                QkNorm::EachHead => {
+                    Norm::load_of_heads(weights, &name, [heads, head_dim], spec, options)
+                }
+                QkNorm::Width => Norm::load(weights, &name, heads * head_dim, spec, options),
+            }
         };
-        let sizes = attention.qk_norm.map(|norm| match norm {
-            QkNorm::Head => (attention.head_dim, attention.head_dim),
-            QkNorm::Width => (q_size, kv_size),
-        });
-        let qk_norms = match sizes {
-            Some((q, k)) => Some((load_norm("q_norm", q)?, load_norm("k_norm", k)?)),
+        let qk_norms = match attention.qk_norm {
+            Some(kind) => Some((
+                load_norm(kind, names.q_norm, attention.heads)?,
+                load_norm(kind, names.k_norm, attention.kv_heads)?,
+            )),
             None => None,
         };
         Ok(Attention {
@@ -188,8 +197,21 @@ impl Attention {
         })
     }
 
-    /// Queries, keys and values, each tokens × heads × head dimension; queries and keys are rotated.
+    /// Queries, keys and values, each tokens × heads × head dimension; queries and keys are rotated, and queries
+    /// scaled by their positions.
     fn project(
+        &self,
+        x: &Tensor,
+        table: Option<&RotaryTable>,
+    ) -> Result<(Tensor, Tensor, Tensor), TchError> {
+        let (queries, keys, values) = self.project_unscaled(x, table)?;
+        match table.and_then(|table| table.query_scale.as_ref()) {
+            Some(scale) => Ok((queries.f_mul(scale)?, keys, values)),
+            None => Ok((queries, keys, values)),
+        }
+    }
+
+    fn project_unscaled(
         &self,
         x: &Tensor,
         table: Option<&RotaryTable>,
@@ -198,18 +220,19 @@ impl Attention {
         let qkv = self.qkv.forward(x)?.f_view([-1, heads + 2 * kv_heads, head_dim])?;
         let values = qkv.f_narrow(1, heads + kv_heads, kv_heads)?;
         if let Some((q_norm, k_norm)) = &self.qk_norms {
-            let normed = |norm: &Norm, start: i64, heads: i64| {
+            let rotated = |norm: &Norm, start: i64, heads: i64| {
                 let x = qkv.f_narrow(1, start, heads)?;
                 match self.spec.qk_norm {
                     Some(QkNorm::Width) => {
-                        norm.forward(&x.f_reshape([-1, heads * head_dim])?)?.f_view_as(&x)
+                        let x = norm.forward(&x.f_reshape([-1, heads * head_dim])?)?.f_view_as(&x);
+                        self.rotate(&x?, table)
                     }
-                    _ => norm.forward(&x),
+                    Some(QkNorm::RotatedHead) => norm.forward(&self.rotate(&x, table)?),
+                    _ => self.rotate(&norm.forward(&x)?, table),
                 }
             };
-            let queries = normed(q_norm, 0, heads)?;
-            let keys = normed(k_norm, heads, kv_heads)?;
-            return Ok((self.rotate(&queries, table)?, self.rotate(&keys, table)?, values));
+            let queries = rotated(q_norm, 0, heads)?;
+            return Ok((queries, rotated(k_norm, heads, kv_heads)?, values));
         }
         let both = self.rotate(&qkv.f_narrow(1, 0, heads + kv_heads)?, table)?;
         Ok((both.f_narrow(1, 0, heads)?, both.f_narrow(1, heads, kv_heads)?, values))

@@ -12,7 +12,7 @@ use super::layer::{Linear, Mlp, Norm};
 use super::moe::Experts;
 use super::packed::Packed;
 use super::rope::{Rope, RotaryTable};
-use super::spec::{Rotation, Spec};
+use super::spec::{Arrangement, Rotation, Spec};
 use crate::checkpoint::weights::{TensorOptions, Weights};
 
 /// A decoder with its weights.
@@ -34,6 +34,7 @@ struct Layer {
     after_feed_forward: Option<Norm>,
     window: Option<i64>,
     rotation: Rotation,
+    arrangement: Arrangement,
     residual_scale: Option<f64>,
 }
 
@@ -54,6 +55,10 @@ impl Decoder {
         let w = &mut weights;
         let table = [spec.vocabulary, spec.hidden];
         let (embedding, head) = embedding_and_head(w, spec.tie_word_embeddings, &table, options)?;
+        let head = match spec.head_bias {
+            true => head.with_bias(w.take("lm_head.bias", &[spec.vocabulary], options)?),
+            false => head,
+        };
         let norm_of =
             |w: &mut Weights, name: String| Norm::load(w, &name, spec.hidden, &spec, options);
         let mut layers = Vec::new();
@@ -84,10 +89,11 @@ impl Decoder {
                 after_feed_forward: optional(w, names.after_feed_forward)?,
                 window: spec.attention.windows[i as usize],
                 rotation: spec.attention.rotations[i as usize],
+                arrangement: spec.arrangement,
                 residual_scale: spec.residual_scale,
             });
         }
-        let norm = norm_of(w, "model.norm.weight".to_owned())?;
+        let norm = norm_of(w, format!("model.{}.weight", spec.final_norm))?;
         weights.finish()?;
         Ok(Decoder { spec, options, embedding, layers, norm, head })
     }
@@ -141,7 +147,7 @@ impl Decoder {
                 &mut masks,
                 layer_cache,
             )?;
-            hidden = layer.after_attention(hidden, attended)?;
+            hidden = layer.after_attention(hidden, &normed, attended)?;
         }
         let rows = Tensor::f_from_slice(rows)?.f_to_device(self.options.device)?;
         self.norm.forward(&hidden.f_index_select(0, &rows)?)
@@ -181,7 +187,7 @@ impl Decoder {
             let table = tables.of(layer.rotation);
             let attended =
                 layer.attention.step(&normed, table, &mut step, layer.window, layer_kv)?;
-            hidden = layer.after_attention(hidden, attended)?;
+            hidden = layer.after_attention(hidden, &normed, attended)?;
         }
         self.norm.forward(&hidden)
     }
@@ -267,11 +273,20 @@ fn norm_or_same(norm: Option<&Norm>, x: &Tensor) -> Result<Tensor, TchError> {
 }
 
 impl Layer {
-    /// The part of the layer after attention: residual connections, norms and feed-forward.
-    fn after_attention(&self, hidden: Tensor, attended: Tensor) -> Result<Tensor, TchError> {
+    /// The part of the layer after attention: residual connections, norms and feed-forward. `attention_input` is
+    /// what attention took.
+    fn after_attention(
+        &self,
+        hidden: Tensor,
+        attention_input: &Tensor,
+        attended: Tensor,
+    ) -> Result<Tensor, TchError> {
         let attended = norm_or_same(self.after_attention.as_ref(), &attended)?;
         let hidden = self.add(&hidden, &attended)?;
-        let normed = norm_or_same(self.before_feed_forward.as_ref(), &hidden)?;
+        let normed = match self.arrangement {
+            Arrangement::Sequential => norm_or_same(self.before_feed_forward.as_ref(), &hidden)?,
+            Arrangement::Parallel => attention_input.shallow_clone(),
+        };
         let fed = match &self.feed_forward {
             FeedForward::Mlp(mlp) => mlp.forward(&normed)?,
             FeedForward::Experts(experts) => experts.forward(&normed)?,

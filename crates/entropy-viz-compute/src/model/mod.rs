@@ -5,6 +5,8 @@
 
 mod arcee;
 pub(crate) mod attention;
+mod cohere;
+mod cohere2;
 #[cfg(target_arch = "x86_64")]
 mod decode_matmul;
 pub(crate) mod decoder;
@@ -17,16 +19,23 @@ mod gemma3_text;
 mod glm;
 mod glm4;
 mod granite;
+mod granitemoe;
+mod hunyuan_v1_dense;
 mod internlm3;
 mod layer;
 mod llama;
+mod long_frequencies;
 mod ministral;
+mod ministral3;
 mod mistral;
 mod mixtral;
 mod moe;
+mod names;
+mod nemotron;
 mod olmo2;
 mod olmo3;
 pub(crate) mod packed;
+mod phi;
 mod phi3;
 mod pictures;
 mod qwen2;
@@ -37,6 +46,7 @@ mod rope;
 mod seed_oss;
 mod smollm3;
 pub(crate) mod spec;
+mod starcoder2;
 pub(crate) mod torchscript;
 
 use anyhow::bail;
@@ -51,6 +61,8 @@ use torchscript::TorchScript;
 
 const ARCHITECTURES: &[Architecture] = &[
     arcee::ARCHITECTURE,
+    cohere::ARCHITECTURE,
+    cohere2::ARCHITECTURE,
     ernie4_5::ARCHITECTURE,
     exaone4::ARCHITECTURE,
     gemma::ARCHITECTURE,
@@ -59,13 +71,18 @@ const ARCHITECTURES: &[Architecture] = &[
     glm::ARCHITECTURE,
     glm4::ARCHITECTURE,
     granite::ARCHITECTURE,
+    granitemoe::ARCHITECTURE,
+    hunyuan_v1_dense::ARCHITECTURE,
     internlm3::ARCHITECTURE,
     llama::ARCHITECTURE,
     ministral::ARCHITECTURE,
+    ministral3::ARCHITECTURE,
     mistral::ARCHITECTURE,
     mixtral::ARCHITECTURE,
+    nemotron::ARCHITECTURE,
     olmo2::ARCHITECTURE,
     olmo3::ARCHITECTURE,
+    phi::ARCHITECTURE,
     phi3::ARCHITECTURE,
     qwen2::ARCHITECTURE,
     qwen2_moe::ARCHITECTURE,
@@ -73,6 +90,7 @@ const ARCHITECTURES: &[Architecture] = &[
     qwen3_moe::ARCHITECTURE,
     seed_oss::ARCHITECTURE,
     smollm3::ARCHITECTURE,
+    starcoder2::ARCHITECTURE,
 ];
 
 /// Reads the architecture of a model from config.json.

@@ -29,8 +29,12 @@ impl Experts {
         options: TensorOptions,
     ) -> anyhow::Result<Experts> {
         let ExpertSpec { count, intermediate: wide, .. } = *experts;
+        let routers: Vec<String> =
+            experts.names.router.iter().map(|name| format!("{at}.{name}")).collect();
+        let is_stored = |name: &&String| weights.has(&format!("{name}.weight"));
+        let router = routers.iter().find(is_stored).unwrap_or(&routers[0]);
         let router =
-            Linear::load(weights, &[(format!("{at}.gate"), count)], spec.hidden, false, options)?;
+            Linear::load(weights, &[(router.clone(), count)], spec.hidden, false, options)?;
         let shared = match experts.shared {
             None => None,
             Some(width) => {
@@ -40,17 +44,16 @@ impl Experts {
                 Some((Mlp::load(weights, &at, width, spec, options)?, gate))
             }
         };
-        let at = format!("{at}.experts");
         let shapes = [[count, 2 * wide, spec.hidden], [count, spec.hidden, wide]];
         let changes = [
-            weights.expert_change(&format!("{at}.gate_up_proj"), shapes[0])?,
-            weights.expert_change(&format!("{at}.down_proj"), shapes[1])?,
+            weights.expert_change(&format!("{at}.experts.gate_up_proj"), shapes[0])?,
+            weights.expert_change(&format!("{at}.experts.down_proj"), shapes[1])?,
         ];
         let is_adapted = changes.iter().any(Option::is_some);
         // Adapters are merged in f32.
         let stored =
             TensorOptions { kind: if is_adapted { Kind::Float } else { options.kind }, ..options };
-        let [gate_up, down] = stacked(weights, &at, experts, spec.hidden, stored)?;
+        let [gate_up, down] = stacked(weights, at, experts, spec.hidden, stored)?;
         let merge = |base: Tensor, change: Option<Tensor>| -> anyhow::Result<Tensor> {
             let Some(change) = change else { return Ok(base.f_to_kind(options.kind)?) };
             Ok(base.f_add(&change.f_to_device(options.device)?)?.f_to_kind(options.kind)?)
@@ -125,14 +128,19 @@ fn stacked(
     options: TensorOptions,
 ) -> anyhow::Result<[Tensor; 2]> {
     let ExpertSpec { count, intermediate: wide, .. } = *experts;
-    // transformers 5 may save all experts of a layer as one tensor.
-    let whole = format!("{at}.gate_up_proj");
-    if weights.has(&whole) {
-        let gate_up = weights.take(&whole, &[count, 2 * wide, hidden], options)?;
-        let down = weights.take(&format!("{at}.down_proj"), &[count, hidden, wide], options)?;
-        return Ok([gate_up, down]);
-    }
     let names = experts.names;
+    // transformers 5 may save all experts of a layer as one tensor; some families always do.
+    let fused = [format!("{at}.experts.gate_up_proj"), format!("{at}.experts.down_proj")];
+    let whole = match names.fused {
+        _ if weights.has(&fused[0]) => Some(fused),
+        Some(names) => Some(names.map(|name| format!("{at}.{name}.weight"))),
+        None => None,
+    };
+    if let Some([gate_up, down]) = whole {
+        let gate_up = weights.take(&gate_up, &[count, 2 * wide, hidden], options)?;
+        return Ok([gate_up, weights.take(&down, &[count, hidden, wide], options)?]);
+    }
+    let at = format!("{at}.experts");
     let part = |i: i64, name: &str| format!("{at}.{i}.{name}.weight");
     // The last one first: the number of experts is that of config.json, and may be absurd.
     weights.require(&part(count - 1, names.down))?;

@@ -43,7 +43,9 @@ fn read(config: &Config, text_type: Option<&str>) -> anyhow::Result<Spec> {
         );
     };
     let mut spec = (architecture.read)(text)?;
-    spec.tie_word_embeddings = config.flag_or("tie_word_embeddings", spec.tie_word_embeddings)?;
+    // In transformers, mistral3 has a default of its own.
+    let is_tied = spec.tie_word_embeddings || config.string("model_type")? == "mistral3";
+    spec.tie_word_embeddings = config.flag_or("tie_word_embeddings", is_tied)?;
     let mut tokens = Vec::new();
     for key in PICTURE_TOKENS.iter().filter(|key| config.get(key).is_some()) {
         tokens.push(config.count(key)?);

@@ -3,6 +3,7 @@
 use anyhow::bail;
 
 pub(super) use super::defaults::Defaults;
+pub(super) use super::names::{AttentionNames, MlpNames};
 use super::rope::{LayerRope, Rope};
 use crate::checkpoint::config::Config;
 
@@ -33,12 +34,17 @@ pub(crate) struct Spec {
     pub(crate) epsilon: f64,
     pub(crate) norm: NormKind,
     pub(crate) layer_norms: LayerNorms,
+    /// The module of the norm after the last layer, in `model`.
+    pub(crate) final_norm: &'static str,
+    pub(crate) arrangement: Arrangement,
     pub(crate) activation: Activation,
     pub(crate) attention: AttentionSpec,
     /// Width of the MLP.
     pub(crate) intermediate: i64,
     pub(crate) mlp: MlpKind,
+    pub(crate) mlp_names: MlpNames,
     pub(crate) mlp_bias: bool,
+    pub(crate) head_bias: bool,
     /// Mixture of experts in some or all layers.
     pub(crate) experts: Option<ExpertSpec>,
     /// Token ids that stand for pictures, if this is the language model of a model of pictures and text.
@@ -66,8 +72,9 @@ pub(crate) struct AttentionSpec {
     pub(crate) output_bias: bool,
     /// Whether q, k and v are stored as one tensor.
     pub(crate) fused_qkv: bool,
-    /// RMS norms of q and k.
+    /// Norms of q and k.
     pub(crate) qk_norm: Option<QkNorm>,
+    pub(crate) names: AttentionNames,
     /// Sliding window per layer, in tokens including the current one; `None` for full attention.
     pub(crate) windows: Vec<Option<i64>>,
 }
@@ -107,16 +114,31 @@ impl ExpertSpec {
 pub(crate) struct ExpertNames {
     /// The module of router and experts in a layer.
     pub(crate) module: &'static str,
+    /// The router in this module; if there are several names, the first that is stored.
+    pub(crate) router: &'static [&'static str],
     pub(crate) gate: &'static str,
     pub(crate) up: &'static str,
     pub(crate) down: &'static str,
+    /// Gate and up, and down, of all experts, if the files have them as one tensor each.
+    pub(crate) fused: Option<[&'static str; 2]>,
 }
 
 impl ExpertNames {
-    pub(super) const QWEN: ExpertNames =
-        ExpertNames { module: "mlp", gate: "gate_proj", up: "up_proj", down: "down_proj" };
-    pub(super) const MIXTRAL: ExpertNames =
-        ExpertNames { module: "block_sparse_moe", gate: "w1", up: "w3", down: "w2" };
+    pub(super) const QWEN: ExpertNames = ExpertNames {
+        module: "mlp",
+        router: &["gate"],
+        gate: "gate_proj",
+        up: "up_proj",
+        down: "down_proj",
+        fused: None,
+    };
+    pub(super) const MIXTRAL: ExpertNames = ExpertNames {
+        module: "block_sparse_moe",
+        gate: "w1",
+        up: "w3",
+        down: "w2",
+        ..ExpertNames::QWEN
+    };
 }
 
 /// The norms of a layer by their names, before and after attention and feed-forward.
@@ -136,6 +158,9 @@ impl LayerNorms {
         before_feed_forward: Some("post_attention_layernorm"),
         after_feed_forward: None,
     };
+    /// One norm, before attention and feed-forward, which are parallel.
+    pub(super) const FIRST: LayerNorms =
+        LayerNorms { before_feed_forward: None, ..LayerNorms::BEFORE };
     /// Before and after each part, as in Gemma 2.
     pub(super) const AROUND: LayerNorms = LayerNorms {
         before_attention: Some("input_layernorm"),
@@ -159,11 +184,24 @@ impl LayerNorms {
     };
 }
 
+/// How attention and feed-forward of a layer follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arrangement {
+    /// Feed-forward takes the sum of the residual and attention, as in Llama.
+    Sequential,
+    /// Both take the output of the norm before attention, and both are added to the residual, as in Phi-2.
+    Parallel,
+}
+
 /// What a norm of q and k normalises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum QkNorm {
     /// Each head, as in Qwen3.
     Head,
+    /// Each head after the rotary embedding, as in Hunyuan.
+    RotatedHead,
+    /// Each head with weights of its own, as in Cohere.
+    EachHead,
     /// All heads together, as in OLMo 2.
     Width,
 }
@@ -189,11 +227,11 @@ pub(crate) enum RopePairs {
 /// The linear modules of an MLP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MlpKind {
-    /// `gate_proj`, `up_proj` and `down_proj`.
+    /// Gate, up and down.
     Gated,
     /// Gated, with gate and up in one tensor, `gate_up_proj`.
     GatedInOne,
-    /// `up_proj`, the activation, and `down_proj`.
+    /// Up, the activation, and down.
     Plain,
 }
 
@@ -234,7 +272,8 @@ impl Spec {
             bail!("{}: num_hidden_layers is {layers}", config.path().display());
         }
         let heads = config.count("num_attention_heads")?;
-        let kv_heads = config.count_or("num_key_value_heads", heads)?;
+        let kv_heads =
+            config.count_or("num_key_value_heads", defaults.kv_heads.unwrap_or(heads))?;
         let head_dim = config.count_or("head_dim", defaults.head_dim.unwrap_or(hidden / heads))?;
         let vocabulary = config.count("vocab_size")?;
         let intermediate = config.count("intermediate_size")?;
@@ -256,26 +295,30 @@ impl Spec {
                 config.path().display()
             );
         }
+        let rope = Rope::read(config, head_dim, defaults, layer_rope)?;
+        let context = config.count("max_position_embeddings")?;
         Ok(Spec {
             hidden,
             layers,
             vocabulary,
-            context: config.count("max_position_embeddings")?,
+            context: rope.stretched_context().unwrap_or(context),
             tie_word_embeddings: config
                 .flag_or("tie_word_embeddings", defaults.tie_word_embeddings)?,
             embedding_scale: None,
             residual_scale: None,
             logits_divisor: None,
             softcap: None,
-            epsilon: config.number_or("rms_norm_eps", defaults.epsilon)?,
+            epsilon: config.number_or(defaults.epsilon_key, defaults.epsilon)?,
             norm: NormKind::Plain,
             layer_norms: LayerNorms::BEFORE,
+            final_norm: "norm",
+            arrangement: Arrangement::Sequential,
             activation: activation(config, "hidden_act")?,
             attention: AttentionSpec {
                 heads,
                 kv_heads,
                 head_dim,
-                rope: Rope::read(config, head_dim, defaults, layer_rope)?,
+                rope,
                 local_rope: None,
                 rotations: vec![Rotation::Main; layers as usize],
                 rope_pairs: RopePairs::Halves,
@@ -285,11 +328,14 @@ impl Spec {
                 output_bias: false,
                 fused_qkv: false,
                 qk_norm: None,
+                names: AttentionNames::LLAMA,
                 windows: vec![None; layers as usize],
             },
             intermediate,
             mlp: MlpKind::Gated,
+            mlp_names: MlpNames::LLAMA,
             mlp_bias: false,
+            head_bias: false,
             experts: None,
             picture_tokens: None,
         })
@@ -304,6 +350,13 @@ impl AttentionSpec {
             None => Rotation::Main,
         };
         self.rotations = self.windows.iter().map(rotation).collect();
+    }
+
+    /// Whether the rotary angles of all positions change when a sequence grows to `length` tokens: its cached keys are
+    /// then invalid.
+    pub(crate) fn angles_change_at(&self, length: i64) -> bool {
+        self.rope.changes_at(length)
+            || self.local_rope.as_ref().is_some_and(|rope| rope.changes_at(length))
     }
 }
 
@@ -324,10 +377,12 @@ pub(super) fn activation_or(
     Ok(match config.string(key)? {
         "silu" | "swish" => Activation::Silu,
         "gelu" => Activation::Gelu,
-        "gelu_pytorch_tanh" => Activation::GeluTanh,
+        // They differ in rounding only.
+        "gelu_pytorch_tanh" | "gelu_new" | "gelu_fast" => Activation::GeluTanh,
+        "relu" => Activation::Relu,
         "relu2" => Activation::SquaredRelu,
         other => bail!(
-            "{}: {key} {other:?} is not supported; silu, gelu, gelu_pytorch_tanh and relu2 are",
+            "{}: {key} {other:?} is not supported; silu, gelu, gelu_pytorch_tanh, gelu_new, gelu_fast, relu and relu2 are",
             config.path().display()
         ),
     })
@@ -359,13 +414,19 @@ pub(super) fn windows(
     types.into_iter().map(of_type).collect()
 }
 
-/// How a norm's stored weight w gives its factor.
+/// What a norm does, and how its stored weight w gives its factor.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum NormKind {
-    /// The factor is w.
+    /// RMS norm; the factor is w.
     Plain,
-    /// The factor is 1 + w, as in Gemma.
+    /// RMS norm; the factor is 1 + w, as in Gemma.
     UnitOffset,
+    /// Layer norm, which subtracts the mean first; the factor is w, as in Cohere.
+    Layer,
+    /// Layer norm with a bias; the factor is w, as in StarCoder2.
+    LayerWithBias,
+    /// Layer norm with a bias; the factor is 1 + w, as in Nemotron.
+    LayerUnitOffset,
 }
 
 /// The activation function of the MLP.
@@ -374,6 +435,7 @@ pub(crate) enum Activation {
     Silu,
     Gelu,
     GeluTanh,
+    Relu,
     /// max(x, 0)².
     SquaredRelu,
 }
