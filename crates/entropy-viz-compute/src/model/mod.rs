@@ -4,11 +4,15 @@
 //! `ARCHITECTURES` lists them.
 
 mod arcee;
-pub(crate) mod attention;
+mod attention;
+pub(crate) mod cache;
+mod conv;
 #[cfg(target_arch = "x86_64")]
 mod decode_matmul;
 pub(crate) mod decoder;
 mod defaults;
+mod delta_net;
+mod delta_rule;
 mod ernie4_5;
 mod exaone4;
 mod gemma;
@@ -22,18 +26,26 @@ mod layer;
 mod llama;
 mod ministral;
 mod mistral;
+mod mixer;
+pub(crate) mod mixer_spec;
 mod mixtral;
 mod moe;
 mod olmo2;
 mod olmo3;
+mod output_gate;
 pub(crate) mod packed;
 mod phi3;
 mod pictures;
 mod qwen2;
 mod qwen2_moe;
 mod qwen3;
+mod qwen3_5;
+mod qwen3_5_moe;
 mod qwen3_moe;
+mod qwen3_next;
+mod recurrent;
 mod rope;
+mod scan;
 mod seed_oss;
 mod smollm3;
 pub(crate) mod spec;
@@ -70,7 +82,10 @@ const ARCHITECTURES: &[Architecture] = &[
     qwen2::ARCHITECTURE,
     qwen2_moe::ARCHITECTURE,
     qwen3::ARCHITECTURE,
+    qwen3_5_moe::ARCHITECTURE,
+    qwen3_5::ARCHITECTURE,
     qwen3_moe::ARCHITECTURE,
+    qwen3_next::ARCHITECTURE,
     seed_oss::ARCHITECTURE,
     smollm3::ARCHITECTURE,
 ];
