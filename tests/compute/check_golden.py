@@ -18,7 +18,7 @@ sys.dont_write_bytecode = True
 
 import torch
 from common import FIXTURES, TEMPERATURES, score
-from make_golden import ADAPTERS, CASES, all_logits, load, quieten
+from make_golden import ADAPTERS, CASES, all_logits, has_experts, load, quieten
 from transformers import AutoConfig
 
 SEEN = 1e-3  # a mistake that changes the token mean by less may be mistaken for rounding
@@ -51,7 +51,7 @@ def check_case(name, rollouts):
         print(f"{name:15} {what:26} {worst:.1e}")
         if worst > tolerance:
             faults.append(f"{name}: {what}: a token differs by {worst}")
-    if ("moe" in name or name == "mixtral") and routing_margin(load(name), rollouts) < 1e-4:
+    if has_experts(name) and routing_margin(load(name), rollouts) < 1e-4:
         faults.append(f"{name}: two experts are a near tie")
     for row in expected["greedy_12"]:
         if row["min_top2_margin"] < 1e-3:
@@ -85,7 +85,7 @@ def routing_margin(model, rollouts):
 
     def watch(router, inputs, _):
         scores = torch.nn.functional.linear(inputs[0].flatten(0, -2), router.weight).softmax(-1)
-        best = scores.topk(model.config.num_experts_per_tok + 1).values
+        best = scores.topk(model.config.get_text_config().num_experts_per_tok + 1).values
         gaps.append((best[:, -2] - best[:, -1]).min().item())
 
     routers = [module for module in model.modules() if type(module).__name__.endswith("TopKRouter")]
@@ -161,6 +161,11 @@ def mistakes():
         ("olmo3", {"sliding_window": 9}),
         ("nemotron", {"hidden_act": "relu"}),
         ("qwen2_moe", {"norm_topk_prob": False}),
+        ("qwen3_next", {"norm_topk_prob": False}),
+        ("qwen3_next", {"num_experts_per_tok": 1}),
+        ("qwen3_next", {"hidden_act": "gelu"}),
+        ("qwen3_5_text", {"rms_norm_eps": 1e-2}),
+        ("qwen3_5_moe_text", {"num_experts_per_tok": 1}),
         ("smollm3", {"no_rope_layers": [1, 1, 1]}),
         ("smollm3", {"no_rope_layers": [0, 1, 0]}),
         ("smollm3", {"sliding_window": 9}),
@@ -195,6 +200,8 @@ def mistakes():
         ("gemma3_text", {"sliding_attention": {"rope_type": "default", "rope_theta": 1e4}}),
         ("olmo3", {"full_attention": {"rope_type": "default", "rope_theta": 1000.0}}),
         ("olmo3", {"sliding_attention": {"rope_type": "default", "rope_theta": 1000.0}}),
+        ("qwen3_next", {"partial_rotary_factor": 0.5}),
+        ("qwen3_5_text", {"partial_rotary_factor": 1.0}),
     ]:
         config = AutoConfig.from_pretrained(FIXTURES / name)
         config.rope_parameters = dict(config.rope_parameters, **change)
@@ -217,6 +224,9 @@ def mistakes():
         ("starcoder2", "post_attention_layernorm.bias", 0.0), ("starcoder2", "model.norm.bias", 0.0), ("starcoder2", "c_fc.bias", 0.0),
         ("glm4", "post_mlp_layernorm.weight", 1.0), ("seed_oss", "o_proj.bias", 0.0), ("smollm3", "down_proj.bias", 0.0),
         ("ernie4_5", "o_proj.bias", 0.0), ("arcee", "up_proj.bias", 0.0), ("qwen2_moe", "shared_expert_gate.weight", 0.0),
+        ("qwen3_next", "A_log", 0.0), ("qwen3_next", "dt_bias", 0.0), ("qwen3_next", "linear_attn.norm.weight", 1.0), ("qwen3_next", "q_norm.weight", 0.0),
+        ("qwen3_5_text", "A_log", 0.0), ("qwen3_5_text", "dt_bias", 0.0), ("qwen3_5_text", "in_proj_z.weight", 0.0), ("qwen3_5_text", "in_proj_a.weight", 0.0),
+        ("qwen3_5_text", "in_proj_b.weight", 0.0), ("qwen3_5_text", "q_proj.bias", 0.0), ("qwen3_5_text", "input_layernorm.weight", 0.0),
         ("lora", "q_proj.lora_B.default.weight", 0.0), ("lora", "v_proj.lora_B.default.weight", 0.0), ("lora", "down_proj.lora_B.default.weight", 0.0),
     ]:
         model = load(name)

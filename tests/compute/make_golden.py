@@ -73,6 +73,11 @@ ROPE = {"rope_type": "default", "rope_theta": 10000.0}
 YARN = {"rope_type": "yarn", "rope_theta": 1000.0, "factor": 8.0, "original_max_position_embeddings": 16, "mscale": 1.0, "mscale_all_dim": 1.0}
 EXPERTS = dict(intermediate_size=48, moe_intermediate_size=12, num_experts=8, num_experts_per_tok=2, head_dim=8,
                decoder_sparse_step=1, tie_word_embeddings=True)
+# Decoders with Gated DeltaNet: two heads of values per key head, so that their order shows.
+HYBRID = dict(linear_num_key_heads=2, linear_num_value_heads=4, linear_key_head_dim=8, linear_value_head_dim=6, linear_conv_kernel_dim=4,
+              rope_parameters=dict(ROPE, partial_rotary_factor=0.25))
+EXPERTS_OF_NEXT = dict(num_experts=8, num_experts_per_tok=2, moe_intermediate_size=12, shared_expert_intermediate_size=20)
+VISION = dict(depth=1, hidden_size=8, out_hidden_size=32, num_heads=2, intermediate_size=8, patch_size=2, in_channels=1, num_position_embeddings=16)
 
 # name: (model_type, config keys in addition to ATTENTION)
 CASES = {
@@ -137,6 +142,15 @@ CASES = {
     "qwen3_vl": ("qwen3_vl", dict(tie_word_embeddings=True, text_config=dict(head_dim=16, rope_parameters=dict(ROPE, mrope_section=[4, 2, 2])), vision_config=dict(
         depth=1, hidden_size=8, out_hidden_size=32, num_heads=2, intermediate_size=8, patch_size=2, in_channels=1, deepstack_visual_indexes=[0],
         num_position_embeddings=16))),
+    "qwen3_next": ("qwen3_next", dict(HYBRID, **EXPERTS_OF_NEXT, num_hidden_layers=3, intermediate_size=40, layer_types=["linear_attention", "full_attention", "linear_attention"],
+        mlp_only_layers=[2], head_dim=16, tie_word_embeddings=False)),
+    "qwen3_5_text": ("qwen3_5_text", dict(HYBRID, layer_types=["linear_attention", "full_attention"], head_dim=16, attention_bias=True, tie_word_embeddings=True)),
+    "qwen3_5_moe_text": ("qwen3_5_moe_text", dict(HYBRID, **EXPERTS_OF_NEXT, layer_types=["linear_attention", "full_attention"],
+        head_dim=16, tie_word_embeddings=True)),
+    "qwen3_5": ("qwen3_5", dict(tie_word_embeddings=False, text_config=dict(HYBRID, num_hidden_layers=3, full_attention_interval=3, head_dim=32,
+        rope_parameters=dict(HYBRID["rope_parameters"], mrope_section=[2, 1, 1], mrope_interleaved=True)), vision_config=VISION)),
+    "qwen3_5_moe": ("qwen3_5_moe", dict(tie_word_embeddings=False, text_config=dict(HYBRID, **dict(EXPERTS_OF_NEXT, num_experts=4), head_dim=16,
+        layer_types=["full_attention", "linear_attention"]), vision_config=VISION)),
     "gemma3": ("gemma3", dict(text_config=dict(num_hidden_layers=3, head_dim=8, query_pre_attn_scalar=3, sliding_window=8, rope_parameters={
         "full_attention": {"rope_type": "linear", "rope_theta": 1e6, "factor": 8.0}, "sliding_attention": {"rope_type": "default", "rope_theta": 100.0}},
         layer_types=["sliding_attention", "full_attention", "sliding_attention"]), vision_config=dict(
@@ -154,7 +168,8 @@ PICTURE_MODELS = {name for name, (_, extra) in CASES.items() if "vision_config" 
 ADAPTERS = {"lora": dict(use_rslora=False), "lora-rslora": dict(use_rslora=True)}
 
 # Seeds for cases whose first seed gave near-ties in float32 (greedy choice, routing), or a mean that a mistake does not change.
-SEEDS = {"qwen3": 1, "qwen3_moe": 2, "phi3-partial": 1, "lora": 1, "mixtral": 3, "qwen2_moe": 2, "cohere": 1, "cohere2": 1, "hunyuan_v1_dense": 1}
+SEEDS = {"qwen3": 1, "qwen3_moe": 2, "phi3-partial": 1, "lora": 1, "mixtral": 3, "qwen2_moe": 2, "cohere": 1, "cohere2": 1, "hunyuan_v1_dense": 1,
+         "qwen3_5_moe_text": 5}
 
 
 def main():
@@ -267,7 +282,8 @@ def seeded(name):
 
 def draw(name, noise, config):
     if "norm" in name and not (name.endswith("bias") and config.model_type in LAYER_NORMS):
-        return 0.3 * noise if config.model_type.startswith(("gemma", "nemotron")) else 1 + 0.3 * noise
+        by_offset = config.model_type.startswith(("gemma", "nemotron", "qwen3_5", "qwen3_next")) and "linear_attn.norm" not in name
+        return 0.3 * noise if by_offset else 1 + 0.3 * noise
     if name.endswith("bias"):
         return 0.3 * noise
     if "embed_tokens" in name or "lm_head" in name:
@@ -332,7 +348,7 @@ def load(name, attention="eager", config=None, **overrides):
     """The model of a case in float32, its adapter applied; `overrides` change its config."""
     base = "qwen2" if name in ADAPTERS else name
     options = dict(dtype=torch.float32, attn_implementation=attention, **overrides)
-    if "moe" in name or name == "mixtral":
+    if has_experts(name):
         options["experts_implementation"] = "eager"
     if config is not None:
         options["config"] = config
@@ -340,6 +356,10 @@ def load(name, attention="eager", config=None, **overrides):
     if name in ADAPTERS:
         model = PeftModel.from_pretrained(model, FIXTURES / name)
     return model.eval()
+
+
+def has_experts(name):
+    return "moe" in name or name in ("mixtral", "qwen3_next")
 
 
 def make_rollouts():

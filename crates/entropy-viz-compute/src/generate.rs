@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::model::Model;
-use crate::model::attention::KvCache;
+use crate::model::cache::KvCache;
 use crate::model::decoder::Decoder;
 use crate::model::packed::Packed;
 use crate::on_device::{self, LogitsError};
@@ -137,7 +137,7 @@ impl Generator<'_> {
         let slots = match (self.batch_tokens, self.model) {
             (Some(tokens), _) => tokens / max_length,
             (None, Model::Decoder(decoder)) => {
-                (cache_bytes / (decoder.cache_bytes() * max_length)).min(max_slots)
+                (cache_bytes / decoder.cache_bytes().of_sequence(max_length)).min(max_slots)
             }
             (None, Model::TorchScript(_)) => CPU_SLOTS,
         };

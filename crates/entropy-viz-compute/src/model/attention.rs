@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::layer::{Linear, Norm};
+use super::output_gate::OutputGate;
 use super::packed::Packed;
 use super::rope::RotaryTable;
 use super::spec::{AttentionSpec, QkNorm, RopePairs, Spec};
@@ -21,6 +22,7 @@ const MAX_SCORES: i64 = 1 << 25;
 pub(super) struct Attention {
     qkv: Linear,
     output: Linear,
+    output_gate: Option<OutputGate>,
     qk_norms: Option<(Norm, Norm)>,
     spec: AttentionSpec,
 }
@@ -57,45 +59,36 @@ impl MaskCache {
     }
 }
 
-/// Keys and values of the tokens so far, for all layers.
-pub(crate) struct KvCache {
-    pub(super) layers: Vec<LayerKv>,
-    /// Maximum tokens per sequence.
-    pub(crate) capacity: i64,
-}
-
 /// Keys and values of one layer, each slots × capacity × kv heads × head dimension.
 pub(super) struct LayerKv {
     keys: Tensor,
     values: Tensor,
 }
 
-impl KvCache {
+impl LayerKv {
     pub(super) fn new(
-        layers: i64,
         slots: i64,
         capacity: i64,
         spec: &AttentionSpec,
         options: TensorOptions,
-    ) -> Result<KvCache, TchError> {
+    ) -> Result<LayerKv, TchError> {
         let shape = [slots, capacity, spec.kv_heads, spec.head_dim];
         // Initialised with zeros: a NaN in uninitialised memory would survive masking.
         let empty = || Tensor::f_zeros(shape, (options.kind, options.device));
-        let layers = (0..layers).map(|_| Ok(LayerKv { keys: empty()?, values: empty()? }));
-        Ok(KvCache { layers: layers.collect::<Result<_, TchError>>()?, capacity })
+        Ok(LayerKv { keys: empty()?, values: empty()? })
     }
 
     /// Keeps only these slots, in this order.
-    pub(crate) fn retain_slots(&mut self, slots: &[i64]) -> Result<(), TchError> {
-        let Some(device) = self.layers.first().map(|layer_kv| layer_kv.keys.device()) else {
-            return Ok(());
-        };
-        let slots = Tensor::f_from_slice(slots)?.f_to_device(device)?;
-        for layer_kv in &mut self.layers {
-            layer_kv.keys = layer_kv.keys.f_index_select(0, &slots)?;
-            layer_kv.values = layer_kv.values.f_index_select(0, &slots)?;
-        }
+    pub(super) fn retain(&mut self, slots: &Tensor) -> Result<(), TchError> {
+        let slots = slots.f_to_device(self.keys.device())?;
+        self.keys = self.keys.f_index_select(0, &slots)?;
+        self.values = self.values.f_index_select(0, &slots)?;
         Ok(())
+    }
+
+    /// Numbers of one layer per token.
+    pub(super) fn numbers_per_token(spec: &AttentionSpec) -> i64 {
+        2 * spec.kv_heads * spec.head_dim
     }
 }
 
@@ -189,8 +182,19 @@ impl Attention {
             )),
             None => None,
         };
+        let (qkv, output_gate) = match attention.output_gate {
+            true => {
+                let heads = (attention.heads, attention.head_dim);
+                let columns = (spec.hidden, attention.bias);
+                let (qkv, gate) =
+                    OutputGate::load(weights, &qkv[0].0, heads, &qkv[1..], columns, options)?;
+                (qkv, Some(gate))
+            }
+            false => (Linear::load(weights, &qkv, spec.hidden, attention.bias, options)?, None),
+        };
         Ok(Attention {
-            qkv: Linear::load(weights, &qkv, spec.hidden, attention.bias, options)?,
+            qkv,
+            output_gate,
             output: Linear::load(weights, &output, q_size, attention.output_bias, options)?,
             qk_norms,
             spec: attention,
@@ -321,7 +325,15 @@ impl Attention {
         }
         let attended =
             if attended.len() == 1 { attended.remove(0) } else { Tensor::f_cat(&attended, 0)? };
-        self.output.forward(&attended)
+        self.finish(x, attended)
+    }
+
+    /// The output gate and projection.
+    fn finish(&self, x: &Tensor, attended: Tensor) -> Result<Tensor, TchError> {
+        match &self.output_gate {
+            Some(gate) => self.output.forward(&gate.apply(x, &attended)?),
+            None => self.output.forward(&attended),
+        }
     }
 
     /// Masked attention in blocks of queries; `q`, `k` and `v` are sequences × heads × tokens × head dimension.
@@ -424,6 +436,6 @@ impl Attention {
             )?,
             Some(_) => self.masked(&q, &k, &v, &mask, 1)?,
         };
-        self.output.forward(&mixed.f_reshape([sequences, heads * head_dim])?)
+        self.finish(x, mixed.f_reshape([sequences, heads * head_dim])?)
     }
 }

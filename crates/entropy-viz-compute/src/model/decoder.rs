@@ -1,14 +1,16 @@
-//! The decoder of all supported architectures: embedding, layers of attention and feed-forward with residual
+//! The decoder of all supported architectures: embedding, layers of a token mixer and feed-forward with residual
 //! connections, a final norm, and the head. [`Spec`] has the differences.
 
 #[cfg(target_arch = "x86_64")]
 use tch::Device;
 use tch::{Kind, TchError, Tensor};
 
-use super::attention::{Attention, DecodeStep, KvCache, MaskCache};
+use super::attention::DecodeStep;
+use super::cache::{CacheBytes, KvCache};
 #[cfg(target_arch = "x86_64")]
 use super::decode_matmul;
 use super::layer::{Linear, Mlp, Norm};
+use super::mixer::{Mixer, Pass};
 use super::moe::Experts;
 use super::packed::Packed;
 use super::rope::{Rope, RotaryTable};
@@ -27,7 +29,7 @@ pub(crate) struct Decoder {
 
 struct Layer {
     before_attention: Option<Norm>,
-    attention: Attention,
+    mixer: Mixer,
     after_attention: Option<Norm>,
     before_feed_forward: Option<Norm>,
     feed_forward: FeedForward,
@@ -52,6 +54,7 @@ impl Decoder {
         if spec.picture_tokens.is_some() {
             weights.keep_language_model()?;
         }
+        weights.leave_out(spec.left_out);
         let w = &mut weights;
         let table = [spec.vocabulary, spec.hidden];
         let (embedding, head) = embedding_and_head(w, spec.tie_word_embeddings, &table, options)?;
@@ -71,7 +74,7 @@ impl Decoder {
             let experts = spec.experts.as_ref().filter(|experts| experts.layers[i as usize]);
             layers.push(Layer {
                 before_attention: optional(w, names.before_attention)?,
-                attention: Attention::load(w, &at("self_attn"), &spec, options)?,
+                mixer: Mixer::load(w, at, spec.mixers[i as usize], &spec, options)?,
                 after_attention: optional(w, names.after_attention)?,
                 before_feed_forward: optional(w, names.before_feed_forward)?,
                 feed_forward: match experts {
@@ -115,7 +118,7 @@ impl Decoder {
     }
 
     /// Runs packed sequences like [`Decoder::forward`], and writes the keys and values of the i-th sequence to the
-    /// cache slot `slots[i]`.
+    /// cache slot `slots[i]`, with the states of recurrent layers.
     pub(crate) fn prefill(
         &self,
         packed: &Packed,
@@ -134,20 +137,15 @@ impl Decoder {
     ) -> Result<Tensor, TchError> {
         let (positions, lengths) = packed.positions();
         let tables = self.rotary_tables(&positions, &lengths)?;
-        let mut masks = MaskCache::default();
+        let mut pass = Pass::new(packed, &self.spec.mixers, self.options.device)?;
         let mut hidden = self.embed(&packed.ids)?;
         for (i, layer) in self.layers.iter().enumerate() {
             let layer_cache = cache.as_mut().map(|(cache, slots)| (&mut cache.layers[i], *slots));
             let normed = norm_or_same(layer.before_attention.as_ref(), &hidden)?;
-            let attended = layer.attention.forward(
-                &normed,
-                packed,
-                tables.of(layer.rotation),
-                layer.window,
-                &mut masks,
-                layer_cache,
-            )?;
-            hidden = layer.after_attention(hidden, &normed, attended)?;
+            let table = tables.of(layer.rotation);
+            let mixed =
+                layer.mixer.forward(&normed, &mut pass, table, layer.window, layer_cache)?;
+            hidden = layer.after_attention(hidden, &normed, mixed)?;
         }
         let rows = Tensor::f_from_slice(rows)?.f_to_device(self.options.device)?;
         self.norm.forward(&hidden.f_index_select(0, &rows)?)
@@ -182,12 +180,11 @@ impl Decoder {
         let tables = self.rotary_tables(positions, lengths)?;
         let mut step = DecodeStep::new(positions, cache.capacity, self.options)?;
         let mut hidden = self.embed(ids)?;
-        for (layer, layer_kv) in self.layers.iter().zip(&mut cache.layers) {
+        for (layer, layer_cache) in self.layers.iter().zip(&mut cache.layers) {
             let normed = norm_or_same(layer.before_attention.as_ref(), &hidden)?;
             let table = tables.of(layer.rotation);
-            let attended =
-                layer.attention.step(&normed, table, &mut step, layer.window, layer_kv)?;
-            hidden = layer.after_attention(hidden, &normed, attended)?;
+            let mixed = layer.mixer.step(&normed, &mut step, table, layer.window, layer_cache)?;
+            hidden = layer.after_attention(hidden, &normed, mixed)?;
         }
         self.norm.forward(&hidden)
     }
@@ -215,16 +212,14 @@ impl Decoder {
         }
     }
 
-    /// Bytes per token in the KV cache.
-    pub(crate) fn cache_bytes(&self) -> usize {
-        let of = &self.spec.attention;
-        let numbers = 2 * self.spec.layers * of.kv_heads * of.head_dim;
-        numbers as usize * self.options.kind.elt_size_in_bytes()
+    /// Bytes of a sequence in the cache.
+    pub(crate) fn cache_bytes(&self) -> CacheBytes {
+        CacheBytes::of(&self.spec, self.options)
     }
 
     /// An empty cache for `slots` sequences of at most `capacity` tokens.
     pub(crate) fn cache(&self, slots: i64, capacity: i64) -> Result<KvCache, TchError> {
-        KvCache::new(self.spec.layers, slots, capacity, &self.spec.attention, self.options)
+        KvCache::new(&self.spec, slots, capacity, self.options)
     }
 }
 

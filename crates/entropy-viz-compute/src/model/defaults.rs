@@ -9,6 +9,8 @@ pub(super) struct Defaults {
     pub(super) kv_heads: Option<i64>,
     /// The key of the norms' epsilon.
     pub(super) epsilon_key: &'static str,
+    /// The width of the MLP; `None`: it must not be omitted.
+    pub(super) intermediate: Option<i64>,
     pub(super) epsilon: f64,
     pub(super) theta: f64,
     pub(super) tie_word_embeddings: bool,
@@ -21,6 +23,7 @@ impl Defaults {
         head_dim: None,
         kv_heads: None,
         epsilon_key: "rms_norm_eps",
+        intermediate: None,
         epsilon: 1e-6,
         theta: 10_000.0,
         tie_word_embeddings: false,

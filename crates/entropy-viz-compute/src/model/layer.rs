@@ -132,7 +132,7 @@ impl Norm {
 }
 
 impl Activation {
-    fn apply(self, x: &Tensor) -> Result<Tensor, TchError> {
+    pub(super) fn apply(self, x: &Tensor) -> Result<Tensor, TchError> {
         match self {
             Activation::Silu => x.f_silu(),
             Activation::Gelu => x.f_gelu("none"),

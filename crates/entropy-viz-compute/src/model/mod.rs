@@ -4,13 +4,17 @@
 //! `ARCHITECTURES` lists them.
 
 mod arcee;
-pub(crate) mod attention;
+mod attention;
+pub(crate) mod cache;
 mod cohere;
 mod cohere2;
+mod conv;
 #[cfg(target_arch = "x86_64")]
 mod decode_matmul;
 pub(crate) mod decoder;
 mod defaults;
+mod delta_net;
+mod delta_rule;
 mod ernie4_5;
 mod exaone4;
 mod gemma;
@@ -28,12 +32,15 @@ mod long_frequencies;
 mod ministral;
 mod ministral3;
 mod mistral;
+mod mixer;
+pub(crate) mod mixer_spec;
 mod mixtral;
 mod moe;
 mod names;
 mod nemotron;
 mod olmo2;
 mod olmo3;
+mod output_gate;
 pub(crate) mod packed;
 mod phi;
 mod phi3;
@@ -41,8 +48,13 @@ mod pictures;
 mod qwen2;
 mod qwen2_moe;
 mod qwen3;
+mod qwen3_5;
+mod qwen3_5_moe;
 mod qwen3_moe;
+mod qwen3_next;
+mod recurrent;
 mod rope;
+mod scan;
 mod seed_oss;
 mod smollm3;
 pub(crate) mod spec;
@@ -87,7 +99,10 @@ const ARCHITECTURES: &[Architecture] = &[
     qwen2::ARCHITECTURE,
     qwen2_moe::ARCHITECTURE,
     qwen3::ARCHITECTURE,
+    qwen3_5_moe::ARCHITECTURE,
+    qwen3_5::ARCHITECTURE,
     qwen3_moe::ARCHITECTURE,
+    qwen3_next::ARCHITECTURE,
     seed_oss::ARCHITECTURE,
     smollm3::ARCHITECTURE,
     starcoder2::ARCHITECTURE,

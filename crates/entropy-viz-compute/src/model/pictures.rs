@@ -10,11 +10,13 @@ use super::spec::Spec;
 use crate::checkpoint::config::Config;
 
 /// `model_type` of config.json, and that of the language model; `None` if `text_config` names it.
-pub(super) const PICTURE_MODELS: [(&str, Option<&str>); 5] = [
+pub(super) const PICTURE_MODELS: [(&str, Option<&str>); 7] = [
     ("gemma3", Some("gemma3_text")),
     ("mistral3", None),
     ("qwen2_5_vl", Some("qwen2")),
     ("qwen2_vl", Some("qwen2")),
+    ("qwen3_5", Some("qwen3_5_text")),
+    ("qwen3_5_moe", Some("qwen3_5_moe_text")),
     ("qwen3_vl", Some("qwen3")),
 ];
 

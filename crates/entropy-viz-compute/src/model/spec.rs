@@ -3,6 +3,7 @@
 use anyhow::bail;
 
 pub(super) use super::defaults::Defaults;
+use super::mixer_spec::MixerSpec;
 pub(super) use super::names::{AttentionNames, MlpNames};
 use super::rope::{LayerRope, Rope};
 use crate::checkpoint::config::Config;
@@ -39,6 +40,8 @@ pub(crate) struct Spec {
     pub(crate) arrangement: Arrangement,
     pub(crate) activation: Activation,
     pub(crate) attention: AttentionSpec,
+    /// The token mixer of each layer.
+    pub(crate) mixers: Vec<MixerSpec>,
     /// Width of the MLP.
     pub(crate) intermediate: i64,
     pub(crate) mlp: MlpKind,
@@ -49,6 +52,8 @@ pub(crate) struct Spec {
     pub(crate) experts: Option<ExpertSpec>,
     /// Token ids that stand for pictures, if this is the language model of a model of pictures and text.
     pub(crate) picture_tokens: Option<Vec<i64>>,
+    /// The first parts of names of tensors that are no part of the decoder, such as `mtp.` for heads that predict further tokens.
+    pub(crate) left_out: &'static [&'static str],
 }
 
 /// The attention settings of a decoder.
@@ -70,6 +75,8 @@ pub(crate) struct AttentionSpec {
     /// Whether q, k and v have biases.
     pub(crate) bias: bool,
     pub(crate) output_bias: bool,
+    /// Whether `q_proj` also makes a gate of the output, as in Qwen3-Next.
+    pub(crate) output_gate: bool,
     /// Whether q, k and v are stored as one tensor.
     pub(crate) fused_qkv: bool,
     /// Norms of q and k.
@@ -238,9 +245,9 @@ pub(crate) enum MlpKind {
 /// Maximum number of layers; a config.json with a larger `num_hidden_layers` is rejected as broken.
 const MAX_LAYERS: i64 = 10_000;
 /// Maximum of the other sizes, so that no product of two of them overflows. They are compared with the weights later.
-const MAX_SIZE: i64 = 1 << 30;
+pub(super) const MAX_SIZE: i64 = 1 << 30;
 /// Maximum dimension of a head: the rotary frequencies are computed before the weights are opened.
-const MAX_HEAD_DIM: i64 = 1 << 16;
+pub(super) const MAX_HEAD_DIM: i64 = 1 << 16;
 
 impl Spec {
     /// The settings of Llama, which other architectures modify: full attention, no biases, RMS norm, SiLU.
@@ -276,7 +283,10 @@ impl Spec {
             config.count_or("num_key_value_heads", defaults.kv_heads.unwrap_or(heads))?;
         let head_dim = config.count_or("head_dim", defaults.head_dim.unwrap_or(hidden / heads))?;
         let vocabulary = config.count("vocab_size")?;
-        let intermediate = config.count("intermediate_size")?;
+        let intermediate = match defaults.intermediate {
+            Some(default) => config.count_or("intermediate_size", default)?,
+            None => config.count("intermediate_size")?,
+        };
         for (key, size, limit) in [
             ("hidden_size", hidden, MAX_SIZE),
             ("num_attention_heads", heads, MAX_SIZE),
@@ -326,11 +336,13 @@ impl Spec {
                 softcap: None,
                 bias: false,
                 output_bias: false,
+                output_gate: false,
                 fused_qkv: false,
                 qk_norm: None,
                 names: AttentionNames::LLAMA,
                 windows: vec![None; layers as usize],
             },
+            mixers: vec![MixerSpec::Attention; layers as usize],
             intermediate,
             mlp: MlpKind::Gated,
             mlp_names: MlpNames::LLAMA,
@@ -338,6 +350,7 @@ impl Spec {
             head_bias: false,
             experts: None,
             picture_tokens: None,
+            left_out: &[],
         })
     }
 }
