@@ -147,7 +147,9 @@ def helper(binary, path, new):
     command = [binary, "--model", str(HOME / "model"), "--prompts", str(path), "-o", str(output), "--step", "1",
                "--device", "cpu", "--threads", str(THREADS)]
     command += ["--max-new-tokens", str(new)] if new else []
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    # What `entropy-viz compute` sets when it starts the helper.
+    environment = {**os.environ, "GOMP_SPINCOUNT": "1000"}
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment)
     said = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
     if status:

@@ -1,14 +1,10 @@
 //! The decoder of all supported architectures: embedding, layers of a token mixer and feed-forward with residual
 //! connections, a final norm, and the head. [`Spec`] has the differences.
 
-#[cfg(target_arch = "x86_64")]
-use tch::Device;
-use tch::{Kind, TchError, Tensor};
+use tch::{TchError, Tensor};
 
 use super::attention::DecodeStep;
 use super::cache::{CacheBytes, KvCache};
-#[cfg(target_arch = "x86_64")]
-use super::decode_matmul;
 use super::layer::{Linear, Mlp, Norm};
 use super::mixer::{Mixer, Pass};
 use super::moe::Experts;
@@ -21,10 +17,17 @@ use crate::checkpoint::weights::{TensorOptions, Weights};
 pub(crate) struct Decoder {
     pub(crate) spec: Spec,
     pub(crate) options: TensorOptions,
-    embedding: Tensor,
+    embedding: Embedding,
     layers: Vec<Layer>,
     norm: Norm,
     head: Linear,
+}
+
+/// The vectors of the tokens.
+enum Embedding {
+    Own(Tensor),
+    /// Those of the head.
+    Tied,
 }
 
 struct Layer {
@@ -102,8 +105,13 @@ impl Decoder {
     }
 
     fn embed(&self, ids: &[i64]) -> Result<Tensor, TchError> {
-        let ids = Tensor::f_from_slice(ids)?.f_to_device(self.options.device)?;
-        let hidden = self.embedding.f_index_select(0, &ids)?;
+        let hidden = match &self.embedding {
+            Embedding::Tied => self.head.weight_rows(ids)?,
+            Embedding::Own(table) => {
+                let ids = Tensor::f_from_slice(ids)?.f_to_device(self.options.device)?;
+                table.f_index_select(0, &ids)?
+            }
+        };
         let Some(scale) = self.spec.embedding_scale else { return Ok(hidden) };
         // Gemma's reference code rounds the factor to the type of the weights first.
         let scale = Tensor::f_from_slice(&[scale as f32])?
@@ -160,14 +168,7 @@ impl Decoder {
         lengths: &[i64],
         cache: &mut KvCache,
     ) -> Result<Tensor, TchError> {
-        let mut step = || self.head(&self.step(ids, positions, lengths, cache)?);
-        #[cfg(target_arch = "x86_64")]
-        if self.options == (TensorOptions { device: Device::Cpu, kind: Kind::Float })
-            && decode_matmul::supports(ids.len())
-        {
-            return decode_matmul::with_decode_matmul(step);
-        }
-        step()
+        self.head(&self.step(ids, positions, lengths, cache)?)
     }
 
     fn step(
@@ -230,21 +231,20 @@ fn embedding_and_head(
     tie_word_embeddings: bool,
     table: &[i64],
     options: TensorOptions,
-) -> anyhow::Result<(Tensor, Linear)> {
+) -> anyhow::Result<(Embedding, Linear)> {
     let (input, output) = ("model.embed_tokens.weight", "lm_head.weight");
     if tie_word_embeddings && !(weights.has(input) && weights.has(output)) {
         let stored = if weights.has(output) { output } else { input };
         let [embedding, head] = weights.take_tied(stored, [input, output], table, options)?;
-        return Ok((embedding, Linear::of(head, None)));
+        let is_one = embedding.data_ptr() == head.data_ptr();
+        let embedding = if is_one { Embedding::Tied } else { Embedding::Own(embedding) };
+        return Ok((embedding, Linear::of(head, None)?));
     }
     let embedding = weights.take(input, table, options)?;
     let head = weights.take(output, table, options)?;
-    let head = if tie_word_embeddings && head.f_equal(&embedding)? {
-        embedding.shallow_clone()
-    } else {
-        head
-    };
-    Ok((embedding, Linear::of(head, None)))
+    let is_one = tie_word_embeddings && head.f_equal(&embedding)?;
+    let embedding = if is_one { Embedding::Tied } else { Embedding::Own(embedding) };
+    Ok((embedding, Linear::of(head, None)?))
 }
 
 /// The rotary tables of a forward pass.

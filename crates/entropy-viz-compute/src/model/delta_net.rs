@@ -182,5 +182,5 @@ fn inputs_by_key_head(
     let mut parts =
         split("in_proj_qkvz", &[key_dim, key_dim, shared * value_dim, shared * value_dim])?;
     parts.extend(split("in_proj_ba", &[shared, shared])?);
-    Ok(Linear::of(Tensor::f_cat(&parts, 0)?, None))
+    Ok(Linear::of(Tensor::f_cat(&parts, 0)?, None)?)
 }

@@ -2,6 +2,7 @@
 
 use tch::{Kind, TchError, Tensor};
 
+use super::matrix::Matrix;
 use super::spec::{Activation, MlpKind, NormKind, Spec};
 use crate::checkpoint::weights::{TensorOptions, Weights};
 
@@ -11,13 +12,14 @@ const NORM_KIND: Kind = Kind::Float;
 /// y = x·Wᵀ + b.
 #[derive(Debug)]
 pub(super) struct Linear {
-    weight: Tensor,
+    weight: Matrix,
     bias: Option<Tensor>,
 }
 
 impl Linear {
-    pub(super) fn of(weight: Tensor, bias: Option<Tensor>) -> Linear {
-        Linear { weight, bias }
+    /// Takes the memory of `weight`; see [`Matrix::new`].
+    pub(super) fn of(weight: Tensor, bias: Option<Tensor>) -> Result<Linear, TchError> {
+        Ok(Linear { weight: Matrix::new(weight)?, bias })
     }
 
     pub(super) fn with_bias(self, bias: Tensor) -> Linear {
@@ -37,18 +39,16 @@ impl Linear {
         };
         let weight = weights.stack(&named("weight"), &[columns], options)?;
         let bias = if bias { Some(weights.stack(&named("bias"), &[], options)?) } else { None };
-        Ok(Linear { weight, bias })
+        Ok(Linear::of(weight, bias)?)
     }
 
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        #[cfg(target_arch = "x86_64")]
-        if let Some(mut product) = super::decode_matmul::matmul(x, &self.weight)? {
-            return match &self.bias {
-                Some(bias) => product.f_add_(bias),
-                None => Ok(product),
-            };
-        }
-        x.f_linear(&self.weight, self.bias.as_ref())
+        self.weight.product(x, self.bias.as_ref())
+    }
+
+    /// Rows of W; see [`Matrix::rows`].
+    pub(super) fn weight_rows(&self, indices: &[i64]) -> Result<Tensor, TchError> {
+        self.weight.rows(indices)
     }
 }
 

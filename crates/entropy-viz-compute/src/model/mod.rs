@@ -9,8 +9,6 @@ pub(crate) mod cache;
 mod cohere;
 mod cohere2;
 mod conv;
-#[cfg(target_arch = "x86_64")]
-mod decode_matmul;
 pub(crate) mod decoder;
 mod defaults;
 mod delta_net;
@@ -29,6 +27,7 @@ mod internlm3;
 mod layer;
 mod llama;
 mod long_frequencies;
+mod matrix;
 mod ministral;
 mod ministral3;
 mod mistral;

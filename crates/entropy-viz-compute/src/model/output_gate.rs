@@ -38,7 +38,7 @@ impl OutputGate {
             }
             false => (None, None),
         };
-        Ok((Linear::of(weight, bias), OutputGate(Linear::of(gate, gate_bias))))
+        Ok((Linear::of(weight, bias)?, OutputGate(Linear::of(gate, gate_bias)?)))
     }
 
     /// σ(gate) ⊙ attended; `x` is tokens × hidden, `attended` and the result are tokens × (heads · head dimension).
