@@ -43,7 +43,7 @@ pub struct ComputeArgs {
     /// Text (one prompt per line), JSON lines, JSON, CSV, Parquet, Arrow, a folder of Hugging Face datasets or a file of
     /// torch.save, also compressed (.gz, .zst). A directory with one dump per step, such as 10.jsonl: each checkpoint
     /// scores the dump of its step.
-    #[arg(long, value_name = "PATH", required_unless_present = "self_test")]
+    #[arg(long, value_name = "PATH", required_unless_present_any = ["self_test", "verify_script"])]
     pub prompts: Option<PathBuf>,
     /// History file to write [default: entropy_history_<run>.json].
     ///
@@ -58,6 +58,12 @@ pub struct ComputeArgs {
     /// Verify known results and a tiny model on this machine, then exit.
     #[arg(long)]
     pub self_test: bool,
+    /// Reference of a TorchScript file: numbers of transformers, from examples/trace_model.py.
+    ///
+    /// The module of --model is compared with it; a difference is an error. Without --prompts, nothing else is done. The
+    /// default is NAME.reference.jsonl beside NAME.pt, if it is there.
+    #[arg(long, value_name = "FILE", conflicts_with = "self_test")]
+    pub verify_script: Option<PathBuf>,
 
     /// Training step of a single checkpoint whose path does not contain it.
     #[arg(long, value_name = "N", help_heading = "Checkpoints", conflicts_with = "steps")]

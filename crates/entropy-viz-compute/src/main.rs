@@ -21,6 +21,7 @@ mod row_shards;
 mod run;
 mod sampling;
 mod score;
+mod script_check;
 mod self_test;
 mod share;
 mod summary;

@@ -21,6 +21,7 @@ mod megatron;
 mod outputs;
 mod rope;
 mod row_shards;
+mod scripts;
 mod shards;
 mod token_ids;
 mod torch_files;

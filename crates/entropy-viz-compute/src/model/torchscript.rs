@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use anyhow::anyhow;
-use tch::{CModule, Device, TchError, Tensor};
+use tch::{CModule, Device, Kind, TchError, Tensor};
 
 use super::packed::Packed;
 
@@ -25,8 +25,19 @@ impl TorchScript {
         Ok(TorchScript { module, device })
     }
 
+    pub(crate) fn device(&self) -> Device {
+        self.device
+    }
+
+    /// The number type of its weights: a 16-bit type if one of them has it.
+    pub(crate) fn kind(&self) -> Kind {
+        let parameters = self.module.named_parameters().unwrap_or_default();
+        let mut kinds = parameters.iter().map(|(_, tensor)| tensor.kind());
+        kinds.find(|kind| matches!(kind, Kind::Half | Kind::BFloat16)).unwrap_or(Kind::Float)
+    }
+
     /// The logits at the tokens with indices `rows` in `packed`.
-    pub(super) fn forward(&self, packed: &Packed, rows: &[i64]) -> Result<Tensor, TchError> {
+    pub(crate) fn forward(&self, packed: &Packed, rows: &[i64]) -> Result<Tensor, TchError> {
         let mut parts = Vec::new();
         for group in &packed.groups {
             let (start, end) = (group.start, group.start + group.count * group.length);

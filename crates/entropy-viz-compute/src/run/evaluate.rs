@@ -26,6 +26,7 @@ use crate::response::ResponseRecord;
 use crate::row_counts::RowCounts;
 use crate::sampling::Sampling;
 use crate::score::{ScoreError, Scorer};
+use crate::script_check;
 use crate::tokenizer::{Tokenizer, end_tokens};
 use crate::torch;
 
@@ -88,7 +89,8 @@ pub(super) fn compute_checkpoint(
     if evaluation.encoded.records.is_empty() {
         return Ok(evaluation);
     }
-    let model = load_model(inputs, &plan.base, plan.decoder, plan.kind)?;
+    let records = &evaluation.encoded.records;
+    let model = load_model(inputs, &plan.base, plan.decoder, plan.kind, records)?;
     drop(loading);
     evaluation.evaluate(inputs, &model, label)?;
     Ok(evaluation)
@@ -166,10 +168,16 @@ fn load_model(
     base: &Checkpoint,
     decoder: Option<(Spec, Weights)>,
     kind: tch::Kind,
-) -> anyhow::Result<Model> {
+    records: &[ResponseRecord],
+) -> Result<Model, CliError> {
     let Some((spec, weights)) = decoder else {
-        return Ok(Model::TorchScript(TorchScript::load(&base.path, inputs.device)?));
+        let script = TorchScript::load(&base.path, inputs.device)?;
+        script_check::check(&script, &base.path, inputs.args, records, inputs.terminal)?;
+        return Ok(Model::TorchScript(script));
     };
+    if inputs.args.verify_script.is_some() {
+        return Err(script_check::not_a_script(&base.path));
+    }
     let start = Instant::now();
     let (parameters, stored) = (weights.parameters(), weights.stored_kind());
     let options = TensorOptions { kind, device: inputs.device };

@@ -20,6 +20,7 @@ use crate::encoder::PromptEncoder;
 use crate::interrupt::{self, interrupted};
 use crate::row_counts::RowCounts;
 use crate::row_shards::MergedStep;
+use crate::script_check;
 use crate::share::RowShare;
 use crate::summary::{EntropySummary, EntropySums};
 use crate::torch;
@@ -30,6 +31,9 @@ use prompt_source::PromptSource;
 
 /// Runs `compute` with these flags.
 pub(crate) fn run(args: &ComputeArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
+    if let (Some(model), None, Some(file)) = (&args.model, &args.prompts, &args.verify_script) {
+        return script_check::verify(model, file, args, terminal);
+    }
     let (Some(model), Some(prompts)) = (&args.model, &args.prompts) else {
         return Err(anyhow!("BUG: --model and --prompts are required").into());
     };
