@@ -14,6 +14,7 @@ mod dumps;
 mod hf_shards;
 mod histories;
 mod hostile;
+mod hybrid;
 mod interrupted;
 mod layouts;
 mod megatron;

@@ -68,6 +68,9 @@ impl Weights {
     /// # Errors
     /// If two tensors would have one name.
     pub(crate) fn keep_language_model(&mut self) -> anyhow::Result<()> {
+        if let Some(adapter) = &mut self.adapter {
+            adapter.keep_language_model(text_name);
+        }
         for (name, stored) in std::mem::take(&mut self.stored) {
             let Some(text_name) = text_name(&name) else { continue };
             if let Some(other) = self.stored.insert(text_name, stored) {

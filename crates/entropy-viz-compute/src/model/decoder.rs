@@ -50,7 +50,7 @@ impl Decoder {
         mut weights: Weights,
         options: TensorOptions,
     ) -> anyhow::Result<Decoder> {
-        if spec.picture_tokens.is_some() {
+        if spec.picture_tokens.is_some() || spec.may_be_nested {
             weights.keep_language_model()?;
         }
         weights.leave_out(spec.left_out);
