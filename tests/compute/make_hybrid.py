@@ -18,7 +18,7 @@ import torch
 from common import FIXTURES, TEMPERATURES, score, write_json
 from make_golden import all_logits, greedy, load, quieten, seeded
 
-BASES = ["qwen3_next", "qwen3_5_text"]
+BASES = ["qwen3_next", "qwen3_5_text", "lfm2"]
 LENGTHS = [201, 66, 65, 64, 2, 65]
 PROMPT = 1
 

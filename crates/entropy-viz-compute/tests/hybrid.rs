@@ -211,13 +211,20 @@ fn settings_that_cannot_be_computed_are_refused_by_name() {
         ("qwen3_next", vec![("linear_num_value_heads", json!(3))], "linear_num_value_heads, 3"),
         ("qwen3_next", vec![("linear_key_head_dim", json!(1 << 20))], "linear_key_head_dim is"),
         ("qwen3_next", vec![("linear_num_key_heads", json!(0))], "linear_num_key_heads is 0"),
+        (
+            "lfm2",
+            vec![("layer_types", json!(["conv", linear, "conv"]))],
+            "\"linear_attention\" is not supported; full_attention and conv are",
+        ),
+        // The name in the file.
+        ("lfm2", vec![("layer_types", Value::Null)], "self_attn.q_layernorm.weight is missing"),
         // Weights of another kind.
         ("qwen3_next", vec![("model_type", json!("qwen3_5_moe_text"))], "in_proj_qkv.weight"),
         ("qwen3_5_text", vec![("model_type", json!("qwen3"))], "\"linear_attention\""),
         (
             "qwen3_5_text",
             vec![("layer_types", json!(["full_attention", linear]))],
-            "layers.0.self_attn.q_proj.weight is missing",
+            "layers.0.self_attn.q_norm.weight is missing",
         ),
         ("qwen3_5_text", vec![("linear_conv_kernel_dim", json!(3))], "conv1d.weight has the shape"),
     ] {

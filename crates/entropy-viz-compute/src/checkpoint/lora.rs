@@ -82,24 +82,23 @@ impl LoraAdapter {
         })
     }
 
-    /// Gives the tensors of a model of pictures and text the names that `text_name` gives those of its language model; the
-    /// others are left out, as those of the base model.
-    pub(super) fn keep_language_model(&mut self, text_name: fn(&str) -> Option<String>) {
+    /// Renames tensors and modules as those of the base model. What has no new name is left out, as there.
+    pub(super) fn rename_by(&mut self, new_name: &dyn Fn(&str) -> Option<String>) {
         for (name, stored) in std::mem::take(&mut self.replacements) {
-            match text_name(&name) {
-                Some(text_name) => drop(self.replacements.insert(text_name, stored)),
+            match new_name(&name) {
+                Some(new_name) => drop(self.replacements.insert(new_name, stored)),
                 None => drop(self.used.insert(stored)),
             }
         }
         for (module, stored) in std::mem::take(&mut self.magnitudes) {
-            match text_name(&module) {
-                Some(text_name) => drop(self.magnitudes.insert(text_name, stored)),
+            match new_name(&module) {
+                Some(new_name) => drop(self.magnitudes.insert(new_name, stored)),
                 None => drop(self.used.insert(stored)),
             }
         }
         for (module, pairs) in std::mem::take(&mut self.factors) {
-            match text_name(&module) {
-                Some(text_name) => self.factors.entry(text_name).or_default().extend(pairs),
+            match new_name(&module) {
+                Some(new_name) => self.factors.entry(new_name).or_default().extend(pairs),
                 None => self.used.extend(pairs.into_iter().flat_map(|pair| [pair.a, pair.b])),
             }
         }

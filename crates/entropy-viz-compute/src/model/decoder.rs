@@ -54,6 +54,7 @@ impl Decoder {
             weights.keep_language_model()?;
         }
         weights.leave_out(spec.left_out);
+        weights.rename(spec.renamed)?;
         let w = &mut weights;
         let table = [spec.vocabulary, spec.hidden];
         let (embedding, head) = embedding_and_head(w, spec.tie_word_embeddings, &table, options)?;

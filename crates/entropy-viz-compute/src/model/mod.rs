@@ -23,6 +23,7 @@ mod glm4;
 mod granite;
 mod internlm3;
 mod layer;
+mod lfm2;
 mod llama;
 mod ministral;
 mod mistral;
@@ -47,6 +48,7 @@ mod recurrent;
 mod rope;
 mod scan;
 mod seed_oss;
+mod short_conv;
 mod smollm3;
 pub(crate) mod spec;
 pub(crate) mod torchscript;
@@ -72,6 +74,7 @@ const ARCHITECTURES: &[Architecture] = &[
     glm4::ARCHITECTURE,
     granite::ARCHITECTURE,
     internlm3::ARCHITECTURE,
+    lfm2::ARCHITECTURE,
     llama::ARCHITECTURE,
     ministral::ARCHITECTURE,
     mistral::ARCHITECTURE,

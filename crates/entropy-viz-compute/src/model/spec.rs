@@ -49,6 +49,8 @@ pub(crate) struct Spec {
     /// Whether the tensors may have the names of those in a model of pictures and text, `model.language_model.…`, although it is
     /// none: transformers saves a language model that it took out of one so.
     pub(crate) may_be_nested: bool,
+    /// Parts of the names of tensors that are called otherwise here, each (there, here).
+    pub(crate) renamed: &'static [(&'static str, &'static str)],
     /// The first parts of names of tensors that are no part of the decoder, such as `mtp.` for heads that predict further tokens.
     pub(crate) left_out: &'static [&'static str],
 }
@@ -309,6 +311,7 @@ impl Spec {
             experts: None,
             picture_tokens: None,
             may_be_nested: false,
+            renamed: &[],
             left_out: &[],
         })
     }
