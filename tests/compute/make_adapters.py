@@ -8,6 +8,7 @@ The table says by how much each adapter moves the token mean of its base model.
 Versions as in make_golden.py. Fixed seeds; run again, it gives the same bytes. No network.
 
     python3 tests/compute/make_adapters.py
+    python3 tests/compute/make_adapters.py dora      # only this case
 """
 import json
 import os
@@ -46,6 +47,12 @@ CASES = {
     "experts": ("qwen3_moe", dict(target_modules=["q_proj"], rank_pattern={"experts.gate_up_proj": 2}, alpha_pattern={"experts.down_proj": 20},
                                   target_parameters=["mlp.experts.gate_up_proj", "mlp.experts.down_proj", "mlp.gate.weight"])),
     "experts-single": ("qwen3_moe", None),
+    "delta-net": ("qwen3_next", dict(target_modules=["in_proj_qkvz", "in_proj_ba", "out_proj", "q_proj"])),
+    "delta-net-nested": ("qwen3_5", dict(target_modules=r".*language_model.*\.(in_proj_\w+|out_proj|q_proj|o_proj)|.*visual.*linear_fc1", use_rslora=True,
+                                         alpha_pattern={"model.language_model.layers.0.linear_attn.in_proj_qkv": 2, "in_proj_z": 20})),
+    "experts-nested": ("qwen3_5_moe", dict(target_modules=["in_proj_b"], rank_pattern={"mlp.experts.gate_up_proj": 2},
+                                           alpha_pattern={r"model\.language_model\.layers\.0\.mlp\.experts\.down_proj": 20},
+                                           target_parameters=["mlp.experts.gate_up_proj", "mlp.experts.down_proj"])),
     "experts-down": ("qwen3_moe-raw", dict(target_modules=[], target_parameters=["mlp.experts.down_proj"])),
 }
 
@@ -54,7 +61,8 @@ def main():
     torch.set_num_threads(1)
     quieten()
     rollouts = [json.loads(line) for line in (FIXTURES / "rollouts.jsonl").read_text(encoding="utf-8").splitlines()]
-    for name, (base, settings) in CASES.items():
+    for name in sys.argv[1:] or CASES:
+        base, settings = CASES[name]
         directory = fresh(ADAPTERS / name)
         if settings is None:
             save_single_experts(name, base, directory)

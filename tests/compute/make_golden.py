@@ -111,6 +111,8 @@ CASES = {
     "glm4": ("glm4", dict(head_dim=16, tie_word_embeddings=True, attention_bias=True, rope_parameters=dict(ROPE, partial_rotary_factor=0.25))),
     "granite": ("granite", dict(tie_word_embeddings=True, embedding_multiplier=3.0, attention_multiplier=0.2, residual_multiplier=0.4, logits_scaling=3.0)),
     "internlm3": ("internlm3", dict(head_dim=8, tie_word_embeddings=False, attention_bias=True, mlp_bias=True)),
+    "lfm2": ("lfm2", dict(num_hidden_layers=3, layer_types=["conv", "full_attention", "conv"], conv_bias=True, conv_L_cache=4, tie_word_embeddings=False,
+        intermediate_size=48, block_multiple_of=8, block_ffn_dim_multiplier=1.3, norm_eps=1e-3)),
     "ministral": ("ministral", dict(num_hidden_layers=3, head_dim=8, tie_word_embeddings=False, sliding_window=8,
         layer_types=["sliding_attention", "full_attention", "sliding_attention"])),
     "mixtral": ("mixtral", dict(head_dim=8, tie_word_embeddings=False, sliding_window=8, intermediate_size=12, num_local_experts=8, num_experts_per_tok=2)),

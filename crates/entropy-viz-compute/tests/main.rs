@@ -15,6 +15,7 @@ mod family_settings;
 mod hf_shards;
 mod histories;
 mod hostile;
+mod hybrid;
 mod interrupted;
 mod layouts;
 mod megatron;

@@ -38,6 +38,8 @@ pub(super) struct LoraAdapter {
 /// The names in the adapter's file of the factors of one weight.
 #[derive(Debug, Clone)]
 struct Factors {
+    /// The module as PEFT names it, which patterns of ranks and alphas match.
+    module: String,
     a: String,
     b: String,
     is_embedding: bool,
@@ -53,12 +55,16 @@ impl LoraAdapter {
             let base = name.strip_prefix(PREFIX).unwrap_or(&name);
             if let Some(module) = base.strip_suffix(".lora_A.weight") {
                 let b = format!("{}B.weight", &name[..name.len() - "A.weight".len()]);
-                let pair = Factors { a: name.clone(), b, is_embedding: false };
-                factors.entry(module.replace(".base_layer", "")).or_default().push(pair);
+                let module = module.replace(".base_layer", "");
+                let pair =
+                    Factors { module: module.clone(), a: name.clone(), b, is_embedding: false };
+                factors.entry(module).or_default().push(pair);
             } else if let Some(module) = base.strip_suffix(".lora_embedding_A") {
                 let b = format!("{}B", &name[..name.len() - 1]);
-                let pair = Factors { a: name.clone(), b, is_embedding: true };
-                factors.entry(module.to_owned()).or_default().push(pair);
+                let module = module.to_owned();
+                let pair =
+                    Factors { module: module.clone(), a: name.clone(), b, is_embedding: true };
+                factors.entry(module).or_default().push(pair);
             } else if let Some((module, _)) = base.split_once(".lora_magnitude_vector") {
                 magnitudes.insert(module.to_owned(), name);
             } else if !base.contains(".lora_") {
@@ -74,6 +80,28 @@ impl LoraAdapter {
             magnitudes,
             used: BTreeSet::new(),
         })
+    }
+
+    /// Renames tensors and modules as those of the base model. What has no new name is left out, as there.
+    pub(super) fn rename_by(&mut self, new_name: &dyn Fn(&str) -> Option<String>) {
+        for (name, stored) in std::mem::take(&mut self.replacements) {
+            match new_name(&name) {
+                Some(new_name) => drop(self.replacements.insert(new_name, stored)),
+                None => drop(self.used.insert(stored)),
+            }
+        }
+        for (module, stored) in std::mem::take(&mut self.magnitudes) {
+            match new_name(&module) {
+                Some(new_name) => drop(self.magnitudes.insert(new_name, stored)),
+                None => drop(self.used.insert(stored)),
+            }
+        }
+        for (module, pairs) in std::mem::take(&mut self.factors) {
+            match new_name(&module) {
+                Some(new_name) => self.factors.entry(new_name).or_default().extend(pairs),
+                None => self.used.extend(pairs.into_iter().flat_map(|pair| [pair.a, pair.b])),
+            }
+        }
     }
 
     /// Declares that the base model has one tensor for these two names. A tensor that replaces it replaces both,
@@ -106,7 +134,7 @@ impl LoraAdapter {
         };
         let Some(module) = name.strip_suffix(".weight") else { return Ok(base) };
         let Some(factors) = self.factors.get(module).cloned() else { return Ok(base) };
-        let [Factors { a, b, is_embedding }] = &factors[..] else {
+        let [Factors { module: in_peft, a, b, is_embedding }] = &factors[..] else {
             bail!("{}: {module} has more than one adapter", self.path);
         };
         let (down, up) = (self.factor(a)?, self.factor(b)?);
@@ -119,7 +147,7 @@ impl LoraAdapter {
         let Some(change) = change else {
             bail!("{}: the shape of {a} does not match {name} of the base model", self.path);
         };
-        let scale = self.config.scale(module, down.size()[0]);
+        let scale = self.config.scale(in_peft, down.size()[0]);
         let merged = (base.f_to_kind(Kind::Float)? + change * scale).f_contiguous()?;
         match self.config.dora {
             true => self.with_magnitudes(module, *is_embedding, merged),
@@ -155,13 +183,16 @@ impl LoraAdapter {
         shape: [i64; 3],
     ) -> anyhow::Result<Option<Tensor>> {
         let [experts, rows, columns] = shape;
-        let module = name.rsplit_once('.').map_or(name, |(module, _)| module);
-        for Factors { a, b, .. } in self.factors.get(module).cloned().unwrap_or_default() {
+        let (module, parameter) = name.rsplit_once('.').unwrap_or((name, ""));
+        for Factors { module: in_peft, a, b, .. } in
+            self.factors.get(module).cloned().unwrap_or_default()
+        {
             let (down, up) = (self.file.shape(&a)?, self.file.shape(&b)?);
             if down.last() != Some(&columns) || up.first() != Some(&rows) {
                 continue; // that of the module's other parameter
             }
-            let rank = self.config.rank(name)?;
+            let name = format!("{in_peft}.{parameter}");
+            let rank = self.config.rank(&name)?;
             if down != [experts * rank, columns] || up != [rows, rank * experts] {
                 bail!(
                     "{}: the shape of {a} does not match {experts} experts with rank {rank}",
@@ -170,7 +201,7 @@ impl LoraAdapter {
             }
             let down = self.factor(&a)?.f_view([experts, rank, columns])?;
             let up = self.factor(&b)?.f_view([rows, rank, experts])?.f_permute([2, 0, 1])?;
-            return Ok(Some(up.f_matmul(&down)? * self.config.scale(name, rank)));
+            return Ok(Some(up.f_matmul(&down)? * self.config.scale(&name, rank)));
         }
         Ok(None)
     }

@@ -10,6 +10,8 @@ use super::megatron_names;
 
 /// The embedding, which every model has; what is before its name is the prefix of the model.
 const EMBEDDING: &str = "model.embed_tokens.weight";
+/// That of the language model in a model of pictures and text.
+const NESTED_EMBEDDING: &str = "model.language_model.embed_tokens.weight";
 
 /// What is before the names of the model's tensors: `""`, `"model."`, `"app.model."`.
 pub(super) fn model_prefix<'a>(
@@ -20,7 +22,9 @@ pub(super) fn model_prefix<'a>(
     let mut prefixes: Vec<&str> = names
         .clone()
         .filter_map(|name| {
-            name.strip_suffix(EMBEDDING).or_else(|| name.strip_suffix(megatron_names::EMBEDDING))
+            [NESTED_EMBEDDING, EMBEDDING, megatron_names::EMBEDDING]
+                .iter()
+                .find_map(|embedding| name.strip_suffix(embedding))
         })
         .map(|prefix| prefix.strip_suffix(PEFT_PREFIX).unwrap_or(prefix))
         .filter(|prefix| (prefix.is_empty() || prefix.ends_with('.')) && !prefix.contains("optim"))
@@ -58,6 +62,8 @@ mod tests {
         assert_eq!(prefix_of(&prime).unwrap(), "app.model.");
         assert_eq!(prefix_of(&["model.model.embed_tokens.weight"]).unwrap(), "model.");
         assert_eq!(prefix_of(&["lm_head.weight", "model.embed_tokens.weight"]).unwrap(), "");
+        let pictures = ["model.model.language_model.embed_tokens.weight", "model.model.visual.x"];
+        assert_eq!(prefix_of(&pictures).unwrap(), "model.");
         let megatron = [
             "embedding.word_embeddings.weight",
             "chained_0.optimizer.state.exp_avg.embedding.word_embeddings.weight",

@@ -27,6 +27,8 @@ pub(crate) struct Weights {
     stored: BTreeMap<String, Stored>,
     used: BTreeSet<String>,
     adapter: Option<LoraAdapter>,
+    /// Parts of names, as in the files and as they are asked for.
+    renamed: &'static [(&'static str, &'static str)],
 }
 
 /// Where a tensor is.
@@ -55,7 +57,7 @@ impl Weights {
                 }
             }
         }
-        Ok(Weights { sources, stored, used: BTreeSet::new(), adapter: None })
+        Ok(Weights { sources, stored, used: BTreeSet::new(), adapter: None, renamed: &[] })
     }
 
     /// Adds an adapter, which is merged into the tensors when they are loaded.
@@ -68,9 +70,25 @@ impl Weights {
     /// # Errors
     /// If two tensors would have one name.
     pub(crate) fn keep_language_model(&mut self) -> anyhow::Result<()> {
+        self.rename_by(&text_name)
+    }
+
+    /// Replaces parts of names, each (there, here), in tensors and adapter. A part begins and ends at a dot.
+    ///
+    /// # Errors
+    /// If two tensors would have one name.
+    pub(crate) fn rename(&mut self, parts: &'static [(&str, &str)]) -> anyhow::Result<()> {
+        self.renamed = parts;
+        self.rename_by(&|name| Some(replace_parts(name, parts.iter().copied())))
+    }
+
+    fn rename_by(&mut self, new_name: &dyn Fn(&str) -> Option<String>) -> anyhow::Result<()> {
+        if let Some(adapter) = &mut self.adapter {
+            adapter.rename_by(new_name);
+        }
         for (name, stored) in std::mem::take(&mut self.stored) {
-            let Some(text_name) = text_name(&name) else { continue };
-            if let Some(other) = self.stored.insert(text_name, stored) {
+            let Some(new_name) = new_name(&name) else { continue };
+            if let Some(other) = self.stored.insert(new_name, stored) {
                 let path = self.sources[other.source].path(&other.name).display();
                 bail!(
                     "cannot use {path}: it has the tensors {} and {name} of two models",
@@ -251,7 +269,8 @@ impl Weights {
     }
 
     fn missing(&self, name: &str) -> anyhow::Error {
-        let directory = self.sources.first().and_then(|source| source.path(name).parent());
+        let name = replace_parts(name, self.renamed.iter().map(|(there, here)| (*here, *there)));
+        let directory = self.sources.first().and_then(|source| source.path(&name).parent());
         let directory = directory.unwrap_or(Path::new("."));
         anyhow!("cannot use {}: the tensor {name} is missing", directory.display())
     }
@@ -295,6 +314,14 @@ fn text_name(name: &str) -> Option<String> {
         return Some(format!("model.{rest}"));
     }
     Some(name.strip_prefix("language_model.").unwrap_or(name).to_owned())
+}
+
+fn replace_parts<'a>(name: &str, parts: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    // Between dots, so that a part is found at either end, too.
+    let dotted = parts.fold(format!(".{name}."), |name, (old, new)| {
+        name.replace(&format!(".{old}."), &format!(".{new}."))
+    });
+    dotted[1..dotted.len() - 1].to_owned()
 }
 
 fn shape(sizes: &[i64]) -> String {

@@ -86,6 +86,12 @@ impl LayerKv {
         Ok(())
     }
 
+    /// Keys and values.
+    #[cfg(test)]
+    pub(super) fn tensors(&self) -> [&Tensor; 2] {
+        [&self.keys, &self.values]
+    }
+
     /// Numbers of one layer per token.
     pub(super) fn numbers_per_token(spec: &AttentionSpec) -> i64 {
         2 * spec.kv_heads * spec.head_dim

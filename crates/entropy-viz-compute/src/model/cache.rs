@@ -91,3 +91,33 @@ impl LayerCache {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use tch::{Device, Kind};
+
+    use super::*;
+    use crate::checkpoint::config::Config;
+
+    #[test]
+    fn bytes_are_those_of_the_tensors() {
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/compute");
+        for (name, per_sequence) in [("qwen2", 0), ("qwen3_next", 2 * (4 * 8 * 6 * 4 + 3 * 56 * 2))]
+        {
+            let spec = super::super::spec(&Config::read(&fixtures.join(name)).unwrap()).unwrap();
+            let options = TensorOptions { device: Device::Cpu, kind: Kind::BFloat16 };
+            let bytes = CacheBytes::of(&spec, options);
+            assert_eq!(bytes.per_sequence, per_sequence, "{name}");
+            let size = |x: &Tensor| x.numel() * x.kind().elt_size_in_bytes();
+            let layer = |layer: &LayerCache| match layer {
+                LayerCache::KeysAndValues(kv) => kv.tensors().map(size).iter().sum::<usize>(),
+                LayerCache::State(state) => size(&state.state) + size(&state.tail),
+            };
+            let cache = KvCache::new(&spec, 3, 50, options).unwrap();
+            let all: usize = cache.layers.iter().map(layer).sum();
+            assert_eq!(all, 3 * bytes.of_sequence(50), "{name}");
+        }
+    }
+}

@@ -54,10 +54,11 @@ impl Decoder {
         mut weights: Weights,
         options: TensorOptions,
     ) -> anyhow::Result<Decoder> {
-        if spec.picture_tokens.is_some() {
+        if spec.picture_tokens.is_some() || spec.may_be_nested {
             weights.keep_language_model()?;
         }
         weights.leave_out(spec.left_out);
+        weights.rename(spec.renamed)?;
         let w = &mut weights;
         let table = [spec.vocabulary, spec.hidden];
         let (embedding, head) = embedding_and_head(w, spec.tie_word_embeddings, &table, options)?;

@@ -10,6 +10,7 @@ use super::mixer_spec::MixerSpec;
 use super::packed::Packed;
 use super::rope::RotaryTable;
 use super::scan::ScanPlan;
+use super::short_conv::ShortConv;
 use super::spec::Spec;
 use crate::checkpoint::weights::{TensorOptions, Weights};
 
@@ -17,14 +18,16 @@ use crate::checkpoint::weights::{TensorOptions, Weights};
 pub(super) enum Mixer {
     Attention(Box<Attention>),
     DeltaNet(DeltaNet),
+    ShortConv(ShortConv),
 }
 
 /// A pass over packed sequences: what the mixers of all layers share.
 pub(super) struct Pass<'a> {
     packed: &'a Packed,
     masks: MaskCache,
-    /// That of recurrent mixers, if there are any.
-    plans: Option<(ConvPlan, ScanPlan)>,
+    /// Those of recurrent mixers, if there are any.
+    conv: Option<ConvPlan>,
+    scan: Option<ScanPlan>,
 }
 
 impl Pass<'_> {
@@ -35,14 +38,17 @@ impl Pass<'_> {
     ) -> Result<Pass<'a>, TchError> {
         let kernel = mixers.iter().filter_map(|mixer| mixer.kernel()).max();
         let numbers = mixers.iter().filter_map(|mixer| mixer.scan_numbers()).max();
-        let plans = match (kernel, numbers) {
-            (Some(kernel), Some(numbers)) => Some((
-                ConvPlan::new(packed, kernel, device)?,
-                ScanPlan::new(packed, numbers, device)?,
-            )),
-            _ => None,
-        };
-        Ok(Pass { packed, masks: MaskCache::default(), plans })
+        let conv = kernel.map(|kernel| ConvPlan::new(packed, kernel, device)).transpose()?;
+        let scan = numbers.map(|numbers| ScanPlan::new(packed, numbers, device)).transpose()?;
+        Ok(Pass { packed, masks: MaskCache::default(), conv, scan })
+    }
+
+    fn conv(&self) -> &ConvPlan {
+        self.conv.as_ref().expect("BUG: a pass without the plan of its convolutions")
+    }
+
+    fn scan(&self) -> &ScanPlan {
+        self.scan.as_ref().expect("BUG: a pass without the plan of its recurrences")
     }
 }
 
@@ -66,6 +72,9 @@ impl Mixer {
                 let at = at("linear_attn");
                 Mixer::DeltaNet(DeltaNet::load(weights, &at, delta, spec, options)?)
             }
+            MixerSpec::ShortConv(conv) => {
+                Mixer::ShortConv(ShortConv::load(weights, &at("conv"), conv, spec.hidden, options)?)
+            }
         })
     }
 
@@ -86,9 +95,10 @@ impl Mixer {
             }
             Mixer::DeltaNet(delta) => {
                 let cache = cache.map(|(cache, slots)| (cache.state(), slots));
-                let (conv, scan) =
-                    pass.plans.as_ref().expect("BUG: a pass without the plan of its recurrences");
-                delta.forward(x, (conv, scan), cache)
+                delta.forward(x, (pass.conv(), pass.scan()), cache)
+            }
+            Mixer::ShortConv(conv) => {
+                conv.forward(x, pass.conv(), cache.map(|(cache, slots)| (cache.state(), slots)))
             }
         }
     }
@@ -107,6 +117,7 @@ impl Mixer {
                 attention.step(x, table, step, window, cache.keys_and_values())
             }
             Mixer::DeltaNet(delta) => delta.step(x, cache.state()),
+            Mixer::ShortConv(conv) => conv.step(x, cache.state()),
         }
     }
 }

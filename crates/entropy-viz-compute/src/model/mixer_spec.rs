@@ -7,6 +7,8 @@ pub(crate) enum MixerSpec {
     Attention,
     /// Gated DeltaNet, as in Qwen3-Next.
     DeltaNet(DeltaSpec),
+    /// A short gated convolution, as in LFM2.
+    ShortConv(ShortConvSpec),
 }
 
 impl MixerSpec {
@@ -15,6 +17,7 @@ impl MixerSpec {
         match self {
             MixerSpec::Attention => None,
             MixerSpec::DeltaNet(delta) => Some(delta.kernel),
+            MixerSpec::ShortConv(conv) => Some(conv.kernel),
         }
     }
 
@@ -26,13 +29,16 @@ impl MixerSpec {
                 state: [delta.value_heads, delta.key_dim, delta.value_dim],
                 tail: [delta.kernel - 1, delta.channels()],
             }),
+            MixerSpec::ShortConv(conv) => {
+                Some(StateShape { state: [0; 3], tail: [conv.kernel - 1, conv.channels] })
+            }
         }
     }
 
     /// Numbers per token in the largest tensor of its recurrence; `None` if it has none.
     pub(super) fn scan_numbers(self) -> Option<i64> {
         match self {
-            MixerSpec::Attention => None,
+            MixerSpec::Attention | MixerSpec::ShortConv(_) => None,
             MixerSpec::DeltaNet(delta) => {
                 Some(delta.value_heads * delta.key_dim.max(delta.value_dim))
             }
@@ -43,7 +49,7 @@ impl MixerSpec {
 /// The shape of what a recurrent mixer keeps of a sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct StateShape {
-    /// heads × key dimension × value dimension.
+    /// heads × key dimension × value dimension; zeros if there is only a convolution.
     pub(super) state: [i64; 3],
     /// The last inputs of the convolution: (kernel - 1) × channels.
     pub(super) tail: [i64; 2],
@@ -88,4 +94,14 @@ pub(crate) enum DeltaInputs {
     Separate,
     /// `in_proj_qkvz` and `in_proj_ba`, whose rows are ordered by key head, as in Qwen3-Next.
     ByKeyHead,
+}
+
+/// The sizes of a short gated convolution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ShortConvSpec {
+    pub(crate) channels: i64,
+    /// Tokens that the convolution sees, with the current one.
+    pub(crate) kernel: i64,
+    /// Whether its modules have biases.
+    pub(crate) bias: bool,
 }

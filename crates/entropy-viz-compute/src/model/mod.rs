@@ -25,6 +25,7 @@ mod granitemoe;
 mod hunyuan_v1_dense;
 mod internlm3;
 mod layer;
+mod lfm2;
 mod llama;
 mod long_frequencies;
 mod matrix;
@@ -55,6 +56,7 @@ mod recurrent;
 mod rope;
 mod scan;
 mod seed_oss;
+mod short_conv;
 mod smollm3;
 pub(crate) mod spec;
 mod starcoder2;
@@ -85,6 +87,7 @@ const ARCHITECTURES: &[Architecture] = &[
     granitemoe::ARCHITECTURE,
     hunyuan_v1_dense::ARCHITECTURE,
     internlm3::ARCHITECTURE,
+    lfm2::ARCHITECTURE,
     llama::ARCHITECTURE,
     ministral::ARCHITECTURE,
     ministral3::ARCHITECTURE,

@@ -8,5 +8,6 @@ use crate::checkpoint::config::Config;
 pub(super) const ARCHITECTURE: Architecture = Architecture { model_type: "qwen3_5_text", read };
 
 fn read(config: &Config) -> anyhow::Result<Spec> {
-    hybrid(config, 4, 12_288, DeltaInputs::Separate)
+    let spec = hybrid(config, 4, 12_288, DeltaInputs::Separate)?;
+    Ok(Spec { may_be_nested: true, ..spec })
 }

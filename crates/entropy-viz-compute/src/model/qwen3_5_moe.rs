@@ -20,5 +20,6 @@ fn read(config: &Config) -> anyhow::Result<Spec> {
         names: ExpertNames::QWEN,
     };
     spec.experts = Some(experts.checked(config)?);
+    spec.may_be_nested = true;
     Ok(spec)
 }

@@ -52,6 +52,11 @@ pub(crate) struct Spec {
     pub(crate) experts: Option<ExpertSpec>,
     /// Token ids that stand for pictures, if this is the language model of a model of pictures and text.
     pub(crate) picture_tokens: Option<Vec<i64>>,
+    /// Whether the tensors may have the names of those in a model of pictures and text, `model.language_model.…`, although it is
+    /// none: transformers saves a language model that it took out of one so.
+    pub(crate) may_be_nested: bool,
+    /// Parts of the names of tensors that are called otherwise here, each (there, here).
+    pub(crate) renamed: &'static [(&'static str, &'static str)],
     /// The first parts of names of tensors that are no part of the decoder, such as `mtp.` for heads that predict further tokens.
     pub(crate) left_out: &'static [&'static str],
 }
@@ -350,6 +355,8 @@ impl Spec {
             head_bias: false,
             experts: None,
             picture_tokens: None,
+            may_be_nested: false,
+            renamed: &[],
             left_out: &[],
         })
     }
