@@ -17,6 +17,7 @@ mod hostile;
 mod interrupted;
 mod layouts;
 mod megatron;
+mod mixtures;
 mod outputs;
 mod rope;
 mod row_shards;

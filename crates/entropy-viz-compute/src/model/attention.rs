@@ -8,10 +8,12 @@ use std::collections::BTreeMap;
 
 use tch::{Device, Kind, TchError, Tensor};
 
+use super::latent::Latent;
 use super::layer::{Linear, Norm};
 use super::packed::Packed;
 use super::rope::RotaryTable;
-use super::spec::{AttentionSpec, QkNorm, RopePairs, Spec};
+use super::rotate::rotate;
+use super::spec::{AttentionSpec, QkNorm, Spec};
 use crate::checkpoint::weights::{TensorOptions, Weights};
 
 /// Size of the score tensor of one block of queries, in numbers: 128 MiB of f32.
@@ -19,10 +21,15 @@ const MAX_SCORES: i64 = 1 << 25;
 
 /// The attention module of one layer.
 pub(super) struct Attention {
-    qkv: Linear,
+    inputs: Inputs,
     output: Linear,
-    qk_norms: Option<(Norm, Norm)>,
     spec: AttentionSpec,
+}
+
+/// The modules that make queries, keys and values.
+enum Inputs {
+    Heads { qkv: Linear, qk_norms: Option<(Norm, Norm)> },
+    Latent(Box<Latent>),
 }
 
 /// Additive masks, shared by all layers: 0 where a query attends to a key, −∞ elsewhere.
@@ -64,7 +71,7 @@ pub(crate) struct KvCache {
     pub(crate) capacity: i64,
 }
 
-/// Keys and values of one layer, each slots × capacity × kv heads × head dimension.
+/// Keys and values of one layer, each slots × capacity × kv heads × their dimension.
 pub(super) struct LayerKv {
     keys: Tensor,
     values: Tensor,
@@ -78,10 +85,12 @@ impl KvCache {
         spec: &AttentionSpec,
         options: TensorOptions,
     ) -> Result<KvCache, TchError> {
-        let shape = [slots, capacity, spec.kv_heads, spec.head_dim];
         // Initialised with zeros: a NaN in uninitialised memory would survive masking.
-        let empty = || Tensor::f_zeros(shape, (options.kind, options.device));
-        let layers = (0..layers).map(|_| Ok(LayerKv { keys: empty()?, values: empty()? }));
+        let empty = |width: i64| {
+            Tensor::f_zeros([slots, capacity, spec.kv_heads, width], (options.kind, options.device))
+        };
+        let layers = (0..layers)
+            .map(|_| Ok(LayerKv { keys: empty(spec.head_dim)?, values: empty(spec.value_dim)? }));
         Ok(KvCache { layers: layers.collect::<Result<_, TchError>>()?, capacity })
     }
 
@@ -160,6 +169,21 @@ impl Attention {
         options: TensorOptions,
     ) -> anyhow::Result<Attention> {
         let attention = spec.attention.clone();
+        let output = [(format!("{at}.o_proj"), spec.hidden)];
+        let output_columns = attention.heads * attention.value_dim;
+        if let Some(sizes) = &attention.latent {
+            return Ok(Attention {
+                inputs: Inputs::Latent(Box::new(Latent::load(weights, at, sizes, spec, options)?)),
+                output: Linear::load(
+                    weights,
+                    &output,
+                    output_columns,
+                    attention.output_bias,
+                    options,
+                )?,
+                spec: attention,
+            });
+        }
         let (q_size, kv_size) =
             (attention.heads * attention.head_dim, attention.kv_heads * attention.head_dim);
         let qkv = match attention.fused_qkv {
@@ -168,7 +192,6 @@ impl Attention {
                 .map(|(x, rows)| (format!("{at}.{x}_proj"), rows))
                 .to_vec(),
         };
-        let output = [(format!("{at}.o_proj"), spec.hidden)];
         let mut load_norm = |name: &str, size: i64| {
             Norm::load(weights, &format!("{at}.{name}.weight"), size, spec, options)
         };
@@ -181,23 +204,29 @@ impl Attention {
             None => None,
         };
         Ok(Attention {
-            qkv: Linear::load(weights, &qkv, spec.hidden, attention.bias, options)?,
-            output: Linear::load(weights, &output, q_size, attention.output_bias, options)?,
-            qk_norms,
+            inputs: Inputs::Heads {
+                qkv: Linear::load(weights, &qkv, spec.hidden, attention.bias, options)?,
+                qk_norms,
+            },
+            output: Linear::load(weights, &output, output_columns, attention.output_bias, options)?,
             spec: attention,
         })
     }
 
-    /// Queries, keys and values, each tokens × heads × head dimension; queries and keys are rotated.
+    /// Queries, keys and values, each tokens × heads × its dimension; queries and keys are rotated.
     fn project(
         &self,
         x: &Tensor,
         table: Option<&RotaryTable>,
     ) -> Result<(Tensor, Tensor, Tensor), TchError> {
         let AttentionSpec { heads, kv_heads, head_dim, .. } = self.spec;
-        let qkv = self.qkv.forward(x)?.f_view([-1, heads + 2 * kv_heads, head_dim])?;
+        let (qkv, qk_norms) = match &self.inputs {
+            Inputs::Heads { qkv, qk_norms } => (qkv, qk_norms),
+            Inputs::Latent(latent) => return latent.project(x, table),
+        };
+        let qkv = qkv.forward(x)?.f_view([-1, heads + 2 * kv_heads, head_dim])?;
         let values = qkv.f_narrow(1, heads + kv_heads, kv_heads)?;
-        if let Some((q_norm, k_norm)) = &self.qk_norms {
+        if let Some((q_norm, k_norm)) = qk_norms {
             let normed = |norm: &Norm, start: i64, heads: i64| {
                 let x = qkv.f_narrow(1, start, heads)?;
                 match self.spec.qk_norm {
@@ -217,27 +246,7 @@ impl Attention {
 
     /// Rotary embedding of the pairs of numbers of each head; without a table, none.
     fn rotate(&self, x: &Tensor, table: Option<&RotaryTable>) -> Result<Tensor, TchError> {
-        let Some(table) = table else { return Ok(x.shallow_clone()) };
-        let (dim, half) = (self.spec.rope.dim, self.spec.rope.dim / 2);
-        let (a, b) = match self.spec.rope_pairs {
-            RopePairs::Halves => (x.f_narrow(2, 0, half)?, x.f_narrow(2, half, half)?),
-            RopePairs::Neighbours => {
-                let every_second = |first| x.f_slice(2, first, dim, 2);
-                (every_second(0)?, every_second(1)?)
-            }
-        };
-        let rotated = [
-            a.f_mul(&table.cos)?.f_sub(&b.f_mul(&table.sin)?)?,
-            b.f_mul(&table.cos)?.f_add(&a.f_mul(&table.sin)?)?,
-        ];
-        let mut parts = match self.spec.rope_pairs {
-            RopePairs::Halves => Vec::from(rotated),
-            RopePairs::Neighbours => vec![Tensor::f_stack(&rotated, 3)?.f_flatten(2, 3)?],
-        };
-        if dim < self.spec.head_dim {
-            parts.push(x.f_narrow(2, dim, self.spec.head_dim - dim)?);
-        }
-        Tensor::f_cat(&parts, 2)
+        table.map_or_else(|| Ok(x.shallow_clone()), |table| rotate(x, table, self.spec.rope_pairs))
     }
 
     /// Attention of packed sequences; `x` and the result are tokens × hidden. With `cache`, the keys and values
@@ -251,7 +260,7 @@ impl Attention {
         masks: &mut MaskCache,
         mut cache: Option<(&mut LayerKv, &[i64])>,
     ) -> Result<Tensor, TchError> {
-        let AttentionSpec { heads, head_dim, .. } = self.spec;
+        let AttentionSpec { heads, value_dim, .. } = self.spec;
         let (queries, keys, values) = self.project(x, table)?;
         let mut attended = Vec::with_capacity(packed.groups.len());
         let mut sequence = 0;
@@ -281,7 +290,8 @@ impl Attention {
             let mixed = match (window, self.spec.softcap) {
                 (None, None) => {
                     let grouped = self.spec.heads != self.spec.kv_heads;
-                    Tensor::f_scaled_dot_product_attention::<Tensor>(
+                    let [q, k, v] = self.of_one_width([&q, &k, &v])?;
+                    let mixed = Tensor::f_scaled_dot_product_attention::<Tensor>(
                         &q,
                         &k,
                         &v,
@@ -290,15 +300,32 @@ impl Attention {
                         true,
                         self.spec.scale,
                         grouped,
-                    )?
+                    )?;
+                    mixed.f_narrow(3, 0, value_dim)?
                 }
                 _ => self.forward_in_blocks(&q, &k, &v, window, masks)?,
             };
-            attended.push(mixed.f_transpose(1, 2)?.f_reshape([tokens, heads * head_dim])?);
+            attended.push(mixed.f_transpose(1, 2)?.f_reshape([tokens, heads * value_dim])?);
         }
         let attended =
             if attended.len() == 1 { attended.remove(0) } else { Tensor::f_cat(&attended, 0)? };
         self.output.forward(&attended)
+    }
+
+    /// Queries, keys and values filled up with zeros to one width, which the fast kernels require; others need memory
+    /// that grows with the square of the length.
+    fn of_one_width(&self, all: [&Tensor; 3]) -> Result<[Tensor; 3], TchError> {
+        let AttentionSpec { head_dim, value_dim, .. } = self.spec;
+        let fill = |x: &Tensor, missing: i64| match missing {
+            ..=0 => Ok(x.shallow_clone()),
+            _ => x.f_constant_pad_nd([0, missing]),
+        };
+        let [q, k, v] = all;
+        Ok([
+            fill(q, value_dim - head_dim)?,
+            fill(k, value_dim - head_dim)?,
+            fill(v, head_dim - value_dim)?,
+        ])
     }
 
     /// Masked attention in blocks of queries; `q`, `k` and `v` are sequences × heads × tokens × head dimension.
@@ -347,7 +374,7 @@ impl Attention {
         mask: &Tensor,
         tokens: i64,
     ) -> Result<Tensor, TchError> {
-        let AttentionSpec { heads, kv_heads, head_dim, scale, softcap, .. } = self.spec;
+        let AttentionSpec { heads, kv_heads, value_dim, scale, softcap, .. } = self.spec;
         let (sequences, keys) = (q.size()[0], k.size()[2]);
         let mut scores = q.f_matmul(&k.f_transpose(2, 3)?)?.f_mul_scalar(scale)?;
         if let Some(cap) = softcap {
@@ -361,7 +388,7 @@ impl Attention {
             .f_softmax(-1, Kind::Float)?
             .f_to_kind(v.kind())?;
         let weights = weights.f_view([sequences, kv_heads, heads / kv_heads * tokens, keys])?;
-        weights.f_matmul(v)?.f_view([sequences, heads, tokens, head_dim])
+        weights.f_matmul(v)?.f_view([sequences, heads, tokens, value_dim])
     }
 
     /// Attention of one new token per sequence; `x` and the result are sequences × hidden.
@@ -373,11 +400,11 @@ impl Attention {
         window: Option<i64>,
         layer_kv: &mut LayerKv,
     ) -> Result<Tensor, TchError> {
-        let AttentionSpec { heads, kv_heads, head_dim, .. } = self.spec;
+        let AttentionSpec { heads, kv_heads, head_dim, value_dim, .. } = self.spec;
         let sequences = x.size()[0];
         let (queries, keys, values) = self.project(x, table)?;
         let write = |to: &Tensor, new: &Tensor| -> Result<(), TchError> {
-            to.f_view([-1, kv_heads, head_dim])?.f_index_copy_(0, &step.cache_rows, new).map(|_| ())
+            to.f_flatten(0, 1)?.f_index_copy_(0, &step.cache_rows, new).map(|_| ())
         };
         write(&layer_kv.keys, &keys)?;
         write(&layer_kv.values, &values)?;
@@ -401,6 +428,6 @@ impl Attention {
             )?,
             Some(_) => self.masked(&q, &k, &v, &mask, 1)?,
         };
-        self.output.forward(&mixed.f_reshape([sequences, heads * head_dim])?)
+        self.output.forward(&mixed.f_reshape([sequences, heads * value_dim])?)
     }
 }

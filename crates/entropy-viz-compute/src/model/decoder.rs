@@ -51,6 +51,11 @@ impl Decoder {
         if spec.picture_tokens.is_some() {
             weights.keep_language_model()?;
         }
+        for layer in
+            spec.layers..spec.layers + spec.prediction_layers.clamp(0, MAX_PREDICTION_LAYERS)
+        {
+            weights.leave_out(&format!("model.layers.{layer}."));
+        }
         let w = &mut weights;
         let table = [spec.vocabulary, spec.hidden];
         let (embedding, head) = embedding_and_head(w, spec.tie_word_embeddings, &table, options)?;
@@ -212,7 +217,7 @@ impl Decoder {
     /// Bytes per token in the KV cache.
     pub(crate) fn cache_bytes(&self) -> usize {
         let of = &self.spec.attention;
-        let numbers = 2 * self.spec.layers * of.kv_heads * of.head_dim;
+        let numbers = self.spec.layers * of.kv_heads * (of.head_dim + of.value_dim);
         numbers as usize * self.options.kind.elt_size_in_bytes()
     }
 
@@ -221,6 +226,9 @@ impl Decoder {
         KvCache::new(self.spec.layers, slots, capacity, &self.spec.attention, self.options)
     }
 }
+
+/// Maximum number of stored layers that are left out.
+const MAX_PREDICTION_LAYERS: i64 = 100;
 
 /// Loads the embedding and the head. Tied models store one tensor for both, under either name. If both are stored
 /// and differ, they are not tied, whatever config.json says: transformers does the same.

@@ -75,6 +75,10 @@ impl Norm {
         Ok(Norm { weight, size, epsilon: spec.epsilon, kind: spec.norm })
     }
 
+    pub(super) fn with_epsilon(self, epsilon: f64) -> Norm {
+        Norm { epsilon, ..self }
+    }
+
     /// Normalises the last dimension.
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
         match self.kind {

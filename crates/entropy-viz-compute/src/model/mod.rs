@@ -8,6 +8,8 @@ pub(crate) mod attention;
 #[cfg(target_arch = "x86_64")]
 mod decode_matmul;
 pub(crate) mod decoder;
+mod deepseek_v2;
+mod deepseek_v3;
 mod defaults;
 mod ernie4_5;
 mod exaone4;
@@ -16,10 +18,14 @@ mod gemma2;
 mod gemma3_text;
 mod glm;
 mod glm4;
+mod glm4_moe;
+mod glm4_moe_lite;
 mod granite;
 mod internlm3;
+mod latent;
 mod layer;
 mod llama;
+mod minimax_m2;
 mod ministral;
 mod mistral;
 mod mixtral;
@@ -33,7 +39,10 @@ mod qwen2;
 mod qwen2_moe;
 mod qwen3;
 mod qwen3_moe;
+mod qwen3_vl_moe;
 mod rope;
+mod rotate;
+mod routing;
 mod seed_oss;
 mod smollm3;
 pub(crate) mod spec;
@@ -51,6 +60,8 @@ use torchscript::TorchScript;
 
 const ARCHITECTURES: &[Architecture] = &[
     arcee::ARCHITECTURE,
+    deepseek_v2::ARCHITECTURE,
+    deepseek_v3::ARCHITECTURE,
     ernie4_5::ARCHITECTURE,
     exaone4::ARCHITECTURE,
     gemma::ARCHITECTURE,
@@ -58,9 +69,12 @@ const ARCHITECTURES: &[Architecture] = &[
     gemma3_text::ARCHITECTURE,
     glm::ARCHITECTURE,
     glm4::ARCHITECTURE,
+    glm4_moe::ARCHITECTURE,
+    glm4_moe_lite::ARCHITECTURE,
     granite::ARCHITECTURE,
     internlm3::ARCHITECTURE,
     llama::ARCHITECTURE,
+    minimax_m2::ARCHITECTURE,
     ministral::ARCHITECTURE,
     mistral::ARCHITECTURE,
     mixtral::ARCHITECTURE,

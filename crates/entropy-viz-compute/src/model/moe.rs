@@ -6,14 +6,17 @@
 use tch::{Kind, TchError, Tensor};
 
 use super::layer::{Linear, Mlp};
-use super::spec::{Activation, ExpertSpec, Spec};
+use super::routing::{Precision, Scores, Weighs};
+use super::spec::{Activation, ExpertSpec, SharedExpert, Spec};
 use crate::checkpoint::weights::{TensorOptions, Weights};
 
 /// The experts of one layer and their router.
 pub(super) struct Experts {
     router: Linear,
-    /// An MLP that takes every token, and its gate.
-    shared: Option<(Mlp, Linear)>,
+    /// Added to the scores of the experts for the choice.
+    router_bias: Option<Tensor>,
+    /// An MLP that takes every token, and its gate if it has one.
+    shared: Option<(Mlp, Option<Linear>)>,
     gate_up: Tensor, // experts × 2·intermediate × hidden
     down: Tensor,    // experts × hidden × intermediate
     spec: ExpertSpec,
@@ -29,14 +32,27 @@ impl Experts {
         options: TensorOptions,
     ) -> anyhow::Result<Experts> {
         let ExpertSpec { count, intermediate: wide, .. } = *experts;
-        let router =
-            Linear::load(weights, &[(format!("{at}.gate"), count)], spec.hidden, false, options)?;
+        let router = [(format!("{at}.{}", experts.names.router), count)];
+        let single = TensorOptions { kind: Kind::Float, ..options };
+        let router_options = match experts.routing.precision {
+            Precision::Model => options,
+            Precision::Single => single,
+        };
+        let router = Linear::load(weights, &router, spec.hidden, false, router_options)?;
+        let router_bias = match experts.routing.scores {
+            Scores::Sigmoid { bias: Some(name) } => {
+                Some(weights.take(&format!("{at}.{name}"), &[count], single)?)
+            }
+            _ => None,
+        };
         let shared = match experts.shared {
             None => None,
-            Some(width) => {
-                let gate = [(format!("{at}.shared_expert_gate"), 1)];
-                let gate = Linear::load(weights, &gate, spec.hidden, false, options)?;
-                let at = format!("{at}.shared_expert");
+            Some(SharedExpert { width, name, gate }) => {
+                let gate = gate.map(|gate| [(format!("{at}.{gate}"), 1)]);
+                let gate = gate
+                    .map(|gate| Linear::load(weights, &gate, spec.hidden, false, options))
+                    .transpose()?;
+                let at = format!("{at}.{name}");
                 Some((Mlp::load(weights, &at, width, spec, options)?, gate))
             }
         };
@@ -59,6 +75,7 @@ impl Experts {
         let (gate_up, down) = (merge(gate_up, gate_up_change)?, merge(down, down_change)?);
         Ok(Experts {
             router,
+            router_bias,
             shared,
             gate_up,
             down,
@@ -70,21 +87,21 @@ impl Experts {
     /// `x` and the result are tokens × hidden.
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
         let (tokens, experts_per_token) = (x.size()[0], self.spec.experts_per_token);
-        let router_weights = self.router.forward(x)?.f_softmax(-1, Kind::Float)?;
-        let (mut router_weights, experts) =
-            router_weights.f_topk(experts_per_token, -1, true, true)?;
-        if self.spec.norm_topk_prob {
-            router_weights = router_weights.f_div(&router_weights.f_sum_dim_intlist(
-                -1,
-                true,
-                None::<Kind>,
-            )?)?;
-        }
-        let router_weights = router_weights.f_to_kind(x.kind())?.f_unsqueeze(2)?;
+        let logits = match self.spec.routing.precision {
+            Precision::Model => self.router.forward(x)?,
+            Precision::Single => self.router.forward(&x.f_to_kind(Kind::Float)?)?,
+        };
+        let (router_weights, experts) =
+            self.spec.routing.choose(&logits, self.router_bias.as_ref(), experts_per_token)?;
+        let router_weights = router_weights.f_to_kind(x.kind())?;
 
         let experts = experts.f_reshape([-1])?;
         let order = experts.f_argsort_stable(true, 0, false)?;
-        let sorted = x.f_index_select(0, &order.f_floor_divide_scalar(experts_per_token)?)?;
+        let mut sorted = x.f_index_select(0, &order.f_floor_divide_scalar(experts_per_token)?)?;
+        if self.spec.routing.weighs == Weighs::Input {
+            let sorted_weights = router_weights.f_view([-1])?.f_index_select(0, &order)?;
+            sorted = sorted.f_mul(&sorted_weights.f_unsqueeze(1)?)?;
+        }
         let counts = experts.f_bincount::<Tensor>(None, self.spec.count)?;
         let counts = Vec::<i64>::try_from(counts)?;
         let mut done = Vec::new();
@@ -106,10 +123,15 @@ impl Experts {
             experts_per_token,
             -1,
         ])?;
-        let chosen = done.f_mul(&router_weights)?.f_sum_dim_intlist(1, false, None::<Kind>)?;
+        let done = match self.spec.routing.weighs {
+            Weighs::Output => done.f_mul(&router_weights.f_unsqueeze(2)?)?,
+            Weighs::Input => done,
+        };
+        let chosen = done.f_sum_dim_intlist(1, false, None::<Kind>)?;
         match &self.shared {
             None => Ok(chosen),
-            Some((mlp, gate)) => {
+            Some((mlp, None)) => chosen.f_add(&mlp.forward(x)?),
+            Some((mlp, Some(gate))) => {
                 chosen.f_add(&mlp.forward(x)?.f_mul(&gate.forward(x)?.f_sigmoid()?)?)
             }
         }
@@ -128,8 +150,8 @@ fn stacked(
     // transformers 5 may save all experts of a layer as one tensor.
     let whole = format!("{at}.gate_up_proj");
     if weights.has(&whole) {
-        let gate_up = weights.take(&whole, &[count, 2 * wide, hidden], options)?;
-        let down = weights.take(&format!("{at}.down_proj"), &[count, hidden, wide], options)?;
+        let gate_up = matrices(weights, &whole, [count, 2 * wide, hidden], options)?;
+        let down = matrices(weights, &format!("{at}.down_proj"), [count, hidden, wide], options)?;
         return Ok([gate_up, down]);
     }
     let names = experts.names;
@@ -141,4 +163,19 @@ fn stacked(
     let gate_up = weights.stack(&gate_up.collect::<Vec<_>>(), &[hidden], options)?;
     let down = weights.stack(&down.collect::<Vec<_>>(), &[wide], options)?;
     Ok([gate_up.f_view([count, 2 * wide, hidden])?, down.f_view([count, hidden, wide])?])
+}
+
+/// A stored stack of matrices, experts × out × in. Qwen3-VL-MoE was released with experts × in × out.
+fn matrices(
+    weights: &mut Weights,
+    name: &str,
+    shape: [i64; 3],
+    options: TensorOptions,
+) -> anyhow::Result<Tensor> {
+    let [count, rows, columns] = shape;
+    if rows != columns && weights.stored_shape(name)? == [count, columns, rows] {
+        let stored = weights.take(name, &[count, columns, rows], options)?;
+        return Ok(stored.f_transpose(1, 2)?.f_contiguous()?);
+    }
+    weights.take(name, &shape, options)
 }

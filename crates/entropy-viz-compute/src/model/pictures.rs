@@ -5,17 +5,18 @@
 
 use anyhow::bail;
 
-use super::architecture;
 use super::spec::Spec;
+use super::{architecture, qwen3_vl_moe};
 use crate::checkpoint::config::Config;
 
 /// `model_type` of config.json, and that of the language model; `None` if `text_config` names it.
-pub(super) const PICTURE_MODELS: [(&str, Option<&str>); 5] = [
+pub(super) const PICTURE_MODELS: [(&str, Option<&str>); 6] = [
     ("gemma3", Some("gemma3_text")),
     ("mistral3", None),
     ("qwen2_5_vl", Some("qwen2")),
     ("qwen2_vl", Some("qwen2")),
     ("qwen3_vl", Some("qwen3")),
+    ("qwen3_vl_moe", Some("qwen3_vl_moe_text")),
 ];
 
 /// The keys of token ids that stand for pictures.
@@ -36,7 +37,10 @@ fn read(config: &Config, text_type: Option<&str>) -> anyhow::Result<Spec> {
         Some(text_type) => text_type,
         None => text.string("model_type")?,
     };
-    let Some(architecture) = architecture(text_type) else {
+    let only_here = [&qwen3_vl_moe::ARCHITECTURE];
+    let Some(architecture) = architecture(text_type)
+        .or_else(|| only_here.into_iter().find(|found| found.model_type == text_type))
+    else {
         bail!(
             "{}: the model_type {text_type:?} of text_config is not supported",
             config.path().display()
