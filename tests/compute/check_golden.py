@@ -80,21 +80,35 @@ def difference(expected, model, rollouts, temperature=1.0):
 
 
 def routing_margin(model, rollouts):
-    """The smallest gap, over all tokens and layers, between the last chosen expert and the first one not chosen."""
+    """The smallest gap, over all tokens and layers, between the last chosen expert (or group) and the first one not chosen."""
     gaps = []
 
     def watch(router, inputs, _):
-        scores = torch.nn.functional.linear(inputs[0].flatten(0, -2), router.weight).softmax(-1)
-        best = scores.topk(model.config.get_text_config().num_experts_per_tok + 1).values
-        gaps.append((best[:, -2] - best[:, -1]).min().item())
+        bias = inputs[1] if len(inputs) > 1 else getattr(router, "e_score_correction_bias", None)
+        logits = torch.nn.functional.linear(inputs[0].flatten(0, -2), router.weight)
+        scores = logits.softmax(-1) if bias is None else logits.sigmoid() + bias
+        groups, chosen = getattr(router, "num_group", None) or 1, getattr(router, "topk_group", None) or 1
+        smallest = torch.inf
+        if chosen < groups and getattr(router, "topk_method", "") != "greedy":
+            by_group = scores.unflatten(-1, (groups, -1))
+            best = by_group.topk(1 if bias is None else 2).values.sum(-1)
+            smallest = gap(best, chosen)
+            left_out = torch.ones_like(best, dtype=torch.bool).scatter(1, best.topk(chosen).indices, False)
+            scores = by_group.masked_fill(left_out[..., None], -torch.inf).flatten(1)
+        gaps.append(min(smallest, gap(scores, router.top_k)))
 
-    routers = [module for module in model.modules() if type(module).__name__.endswith("TopKRouter")]
+    routers = [module for module in model.modules() if type(module).__name__.lower().endswith("topkrouter")]
     for router in routers:
         router.register_forward_hook(watch)
     for row in rollouts:
         all_logits(model, row["prompt_token_ids"] + row["response_token_ids"])
     assert len(gaps) == len(routers) * len(rollouts) > 0
     return min(gaps)
+
+
+def gap(scores, chosen):
+    best = scores.topk(chosen + 1).values
+    return (best[:, -2] - best[:, -1]).min().item()
 
 
 def check_torchscript(rollouts):

@@ -78,6 +78,8 @@ HYBRID = dict(linear_num_key_heads=2, linear_num_value_heads=4, linear_key_head_
               rope_parameters=dict(ROPE, partial_rotary_factor=0.25))
 EXPERTS_OF_NEXT = dict(num_experts=8, num_experts_per_tok=2, moe_intermediate_size=12, shared_expert_intermediate_size=20)
 VISION = dict(depth=1, hidden_size=8, out_hidden_size=32, num_heads=2, intermediate_size=8, patch_size=2, in_channels=1, num_position_embeddings=16)
+NEW_EXPERTS = dict(moe_intermediate_size=12, n_routed_experts=8, num_experts_per_tok=3, n_shared_experts=2, first_k_dense_replace=1)
+LATENT = dict(num_key_value_heads=4, kv_lora_rank=12, qk_nope_head_dim=6, qk_rope_head_dim=8, v_head_dim=10)
 
 # name: (model_type, config keys in addition to ATTENTION)
 CASES = {
@@ -137,6 +139,22 @@ CASES = {
     "seed_oss": ("seed_oss", dict(head_dim=8, tie_word_embeddings=False, attention_bias=True, attention_out_bias=True)),
     "smollm3": ("smollm3", dict(num_hidden_layers=3, tie_word_embeddings=True, use_sliding_window=True, sliding_window=8, no_rope_layer_interval=2,
         mlp_bias=True)),
+    "glm4_moe": ("glm4_moe", dict(NEW_EXPERTS, num_hidden_layers=3, head_dim=8, attention_bias=True, use_qk_norm=True, n_group=4, topk_group=2,
+        routed_scaling_factor=2.5, tie_word_embeddings=False, rope_parameters=dict(ROPE, partial_rotary_factor=0.5))),
+    "deepseek_v3": ("deepseek_v3", dict(NEW_EXPERTS, **LATENT, num_hidden_layers=3, q_lora_rank=20, attention_bias=True, n_group=4, topk_group=2,
+        routed_scaling_factor=2.5, tie_word_embeddings=False, max_position_embeddings=128, rope_parameters={"rope_type": "yarn", "rope_theta": 10000.0,
+        "factor": 4.0, "original_max_position_embeddings": 32, "mscale": 1.0, "mscale_all_dim": 1.0, "beta_fast": 4.0})),
+    "deepseek_v3-direct": ("deepseek_v3", dict(NEW_EXPERTS, **LATENT, q_lora_rank=None, n_group=1, topk_group=1, rope_interleave=False,
+        norm_topk_prob=False, tie_word_embeddings=True)),
+    "deepseek_v2": ("deepseek_v2", dict(NEW_EXPERTS, **LATENT, q_lora_rank=20, topk_method="group_limited_greedy", n_group=4, topk_group=2,
+        routed_scaling_factor=3.0, mlp_bias=True, tie_word_embeddings=False)),
+    "glm4_moe_lite": ("glm4_moe_lite", dict(NEW_EXPERTS, **dict(LATENT, v_head_dim=16), num_hidden_layers=3, q_lora_rank=20, n_group=1, topk_group=1,
+        mlp_layer_types=["dense", "sparse", "dense"], tie_word_embeddings=False)),
+    "minimax_m2": ("minimax_m2", dict(head_dim=8, intermediate_size=12, num_local_experts=8, num_experts_per_tok=2, tie_word_embeddings=False,
+        rope_parameters=dict(ROPE, partial_rotary_factor=0.5))),
+    "qwen3_vl_moe": ("qwen3_vl_moe", dict(tie_word_embeddings=False, text_config=dict(EXPERTS, head_dim=16, moe_intermediate_size=12,
+        rope_parameters=dict(ROPE, mrope_section=[4, 2, 2])), vision_config=dict(depth=1, hidden_size=8, out_hidden_size=32, num_heads=2,
+        intermediate_size=8, patch_size=2, in_channels=1, deepstack_visual_indexes=[0], num_position_embeddings=16))),
     "qwen2_vl": ("qwen2_vl", dict(text_config=dict(tie_word_embeddings=True, rope_parameters=dict(ROPE, mrope_section=[1, 1, 2])), vision_config=dict(
         depth=1, embed_dim=8, hidden_size=32, num_heads=2, patch_size=2, in_channels=1))),
     "qwen2_5_vl": ("qwen2_5_vl", dict(tie_word_embeddings=False, text_config=dict(rope_parameters=dict(ROPE, mrope_section=[1, 1, 2])), vision_config=dict(
@@ -171,7 +189,7 @@ ADAPTERS = {"lora": dict(use_rslora=False), "lora-rslora": dict(use_rslora=True)
 
 # Seeds for cases whose first seed gave near-ties in float32 (greedy choice, routing), or a mean that a mistake does not change.
 SEEDS = {"qwen3": 1, "qwen3_moe": 2, "phi3-partial": 1, "lora": 1, "mixtral": 3, "qwen2_moe": 2, "cohere": 1, "cohere2": 1, "hunyuan_v1_dense": 1,
-         "qwen3_5_moe_text": 5}
+         "qwen3_5_moe_text": 5, "glm4_moe": 4, "deepseek_v3": 2, "deepseek_v3-direct": 1, "deepseek_v2": 13, "minimax_m2": 1, "qwen3_vl_moe": 7}
 
 
 def main():
@@ -240,6 +258,10 @@ def save_checkpoint(name):
     (directory / "config.transformers4.json").write_text(json.dumps(older, indent=2, sort_keys=True) + "\n")
 
 
+def has_experts(name):
+    return "moe" in name or name.startswith(("mixtral", "deepseek", "minimax"))
+
+
 def model_class(name):
     return AutoModelForImageTextToText if name in PICTURE_MODELS else AutoModelForCausalLM
 
@@ -271,7 +293,8 @@ def randomise(model, name):
     """Draws every parameter at random, wide enough that entropies are well below ln V and attention is uneven."""
     generator = seeded(name)
     with torch.no_grad():
-        for parameter_name, parameter in sorted(model.named_parameters()):
+        biases = [(buffer_name, buffer) for buffer_name, buffer in model.named_buffers() if buffer_name.endswith("e_score_correction_bias")]
+        for parameter_name, parameter in sorted([*model.named_parameters(), *biases], key=lambda named: named[0]):
             noise = torch.randn(parameter.shape, generator=generator)
             parameter.copy_(draw(parameter_name, noise, model.config))
             if "embed_tokens" in parameter_name or "lm_head" in parameter_name:

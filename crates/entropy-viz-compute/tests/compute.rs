@@ -247,6 +247,12 @@ fn transformers_4_configs_give_the_same_numbers() {
         "glm4",
         "smollm3",
         "exaone4",
+        "glm4_moe",
+        "deepseek_v3",
+        "deepseek_v2",
+        "glm4_moe_lite",
+        "minimax_m2",
+        "qwen3_vl_moe",
     ] {
         let tmp = temp_dir();
         let old = tmp.path().join("old");

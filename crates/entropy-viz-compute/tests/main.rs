@@ -19,6 +19,7 @@ mod hybrid;
 mod interrupted;
 mod layouts;
 mod megatron;
+mod mixtures;
 mod outputs;
 mod rope;
 mod row_shards;

@@ -100,8 +100,8 @@ impl Weights {
     }
 
     /// Leaves out the tensors whose names begin with one of `prefixes`: they need not be used.
-    pub(crate) fn leave_out(&mut self, prefixes: &[&str]) {
-        self.stored.retain(|name, _| !prefixes.iter().any(|prefix| name.starts_with(prefix)));
+    pub(crate) fn leave_out<'a>(&mut self, prefixes: impl Iterator<Item = &'a str> + Clone) {
+        self.stored.retain(|name, _| !prefixes.clone().any(|prefix| name.starts_with(prefix)));
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {
@@ -204,19 +204,28 @@ impl Weights {
         self.copy_as(name, name, to)
     }
 
+    /// The shape of a tensor, after an adapter has replaced it, by the headers of the files.
+    pub(crate) fn stored_shape(&self, name: &str) -> anyhow::Result<Vec<i64>> {
+        self.shape_as(name, name)
+    }
+
+    fn shape_as(&self, name: &str, adapted: &str) -> anyhow::Result<Vec<i64>> {
+        let Stored { source, name } = self.stored.get(name).ok_or_else(|| self.missing(name))?;
+        if let Some(adapter) = &self.adapter
+            && let Some(replaced) = adapter.replacement_shape(adapted)?
+        {
+            return Ok(replaced);
+        }
+        self.sources[*source].size(name)
+    }
+
     /// Checks the shape of a tensor by the headers of the files, before memory is allocated: a size of config.json
     /// may be absurd. `adapted` is the name under which an adapter may replace it.
     fn check_shape(&self, name: &str, adapted: &str, expected: &[i64]) -> anyhow::Result<()> {
+        let asked = name;
         let Stored { source, name } = self.stored.get(name).ok_or_else(|| self.missing(name))?;
         let source = &self.sources[*source];
-        let replacement = match &self.adapter {
-            Some(adapter) => adapter.replacement_shape(adapted)?,
-            None => None,
-        };
-        let stored = match replacement {
-            Some(stored) => stored,
-            None => source.size(name)?,
-        };
+        let stored = self.shape_as(asked, adapted)?;
         if stored != expected {
             bail!(
                 "cannot use {}: the tensor {name} has the shape {}, but config.json requires {}",

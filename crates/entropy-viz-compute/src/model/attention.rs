@@ -8,11 +8,13 @@ use std::collections::BTreeMap;
 
 use tch::{Device, Kind, TchError, Tensor};
 
+use super::latent::Latent;
 use super::layer::{Linear, Norm};
 use super::output_gate::OutputGate;
 use super::packed::Packed;
 use super::rope::RotaryTable;
-use super::spec::{AttentionSpec, QkNorm, RopePairs, Spec};
+use super::rotate::rotate;
+use super::spec::{AttentionSpec, QkNorm, Spec};
 use crate::checkpoint::weights::{TensorOptions, Weights};
 
 /// Size of the score tensor of one block of queries, in numbers: 128 MiB of f32.
@@ -20,11 +22,16 @@ const MAX_SCORES: i64 = 1 << 25;
 
 /// The attention module of one layer.
 pub(super) struct Attention {
-    qkv: Linear,
+    inputs: Inputs,
     output: Linear,
     output_gate: Option<OutputGate>,
-    qk_norms: Option<(Norm, Norm)>,
     spec: AttentionSpec,
+}
+
+/// The modules that make queries, keys and values.
+enum Inputs {
+    Heads { qkv: Linear, qk_norms: Option<(Norm, Norm)> },
+    Latent(Box<Latent>),
 }
 
 /// Additive masks, shared by all layers: 0 where a query attends to a key, −∞ elsewhere.
@@ -59,7 +66,7 @@ impl MaskCache {
     }
 }
 
-/// Keys and values of one layer, each slots × capacity × kv heads × head dimension.
+/// Keys and values of one layer, each slots × capacity × kv heads × their dimension.
 pub(super) struct LayerKv {
     keys: Tensor,
     values: Tensor,
@@ -72,10 +79,11 @@ impl LayerKv {
         spec: &AttentionSpec,
         options: TensorOptions,
     ) -> Result<LayerKv, TchError> {
-        let shape = [slots, capacity, spec.kv_heads, spec.head_dim];
         // Initialised with zeros: a NaN in uninitialised memory would survive masking.
-        let empty = || Tensor::f_zeros(shape, (options.kind, options.device));
-        Ok(LayerKv { keys: empty()?, values: empty()? })
+        let empty = |width: i64| {
+            Tensor::f_zeros([slots, capacity, spec.kv_heads, width], (options.kind, options.device))
+        };
+        Ok(LayerKv { keys: empty(spec.head_dim)?, values: empty(spec.value_dim)? })
     }
 
     /// Keeps only these slots, in this order.
@@ -94,7 +102,7 @@ impl LayerKv {
 
     /// Numbers of one layer per token.
     pub(super) fn numbers_per_token(spec: &AttentionSpec) -> i64 {
-        2 * spec.kv_heads * spec.head_dim
+        spec.kv_heads * (spec.head_dim + spec.value_dim)
     }
 }
 
@@ -159,6 +167,22 @@ impl Attention {
         options: TensorOptions,
     ) -> anyhow::Result<Attention> {
         let attention = spec.attention.clone();
+        let names = attention.names;
+        let output = |weights: &mut Weights| {
+            let (modules, columns) = (
+                [(format!("{at}.{}", names.output), spec.hidden)],
+                attention.heads * attention.value_dim,
+            );
+            Linear::load(weights, &modules, columns, attention.output_bias, options)
+        };
+        if let Some(sizes) = &attention.latent {
+            return Ok(Attention {
+                inputs: Inputs::Latent(Box::new(Latent::load(weights, at, sizes, spec, options)?)),
+                output_gate: None,
+                output: output(weights)?,
+                spec: attention,
+            });
+        }
         let (q_size, kv_size) =
             (attention.heads * attention.head_dim, attention.kv_heads * attention.head_dim);
         let qkv = match attention.fused_qkv {
@@ -167,8 +191,6 @@ impl Attention {
                 .map(|(x, rows)| (format!("{at}.{x}_proj"), rows))
                 .to_vec(),
         };
-        let names = attention.names;
-        let output = [(format!("{at}.{}", names.output), spec.hidden)];
         let mut load_norm = |kind: QkNorm, name: &str, heads: i64| {
             let (name, head_dim) = (format!("{at}.{name}.weight"), attention.head_dim);
             match kind {
@@ -199,16 +221,15 @@ impl Attention {
             false => (Linear::load(weights, &qkv, spec.hidden, attention.bias, options)?, None),
         };
         Ok(Attention {
-            qkv,
+            inputs: Inputs::Heads { qkv, qk_norms },
             output_gate,
-            output: Linear::load(weights, &output, q_size, attention.output_bias, options)?,
-            qk_norms,
+            output: output(weights)?,
             spec: attention,
         })
     }
 
-    /// Queries, keys and values, each tokens × heads × head dimension; queries and keys are rotated, and queries
-    /// scaled by their positions.
+    /// Queries, keys and values, each tokens × heads × its dimension; queries and keys are rotated, and queries scaled
+    /// by their positions.
     fn project(
         &self,
         x: &Tensor,
@@ -227,9 +248,13 @@ impl Attention {
         table: Option<&RotaryTable>,
     ) -> Result<(Tensor, Tensor, Tensor), TchError> {
         let AttentionSpec { heads, kv_heads, head_dim, .. } = self.spec;
-        let qkv = self.qkv.forward(x)?.f_view([-1, heads + 2 * kv_heads, head_dim])?;
+        let (qkv, qk_norms) = match &self.inputs {
+            Inputs::Heads { qkv, qk_norms } => (qkv, qk_norms),
+            Inputs::Latent(latent) => return latent.project(x, table),
+        };
+        let qkv = qkv.forward(x)?.f_view([-1, heads + 2 * kv_heads, head_dim])?;
         let values = qkv.f_narrow(1, heads + kv_heads, kv_heads)?;
-        if let Some((q_norm, k_norm)) = &self.qk_norms {
+        if let Some((q_norm, k_norm)) = qk_norms {
             let rotated = |norm: &Norm, start: i64, heads: i64| {
                 let x = qkv.f_narrow(1, start, heads)?;
                 match self.spec.qk_norm {
@@ -250,27 +275,7 @@ impl Attention {
 
     /// Rotary embedding of the pairs of numbers of each head; without a table, none.
     fn rotate(&self, x: &Tensor, table: Option<&RotaryTable>) -> Result<Tensor, TchError> {
-        let Some(table) = table else { return Ok(x.shallow_clone()) };
-        let (dim, half) = (self.spec.rope.dim, self.spec.rope.dim / 2);
-        let (a, b) = match self.spec.rope_pairs {
-            RopePairs::Halves => (x.f_narrow(2, 0, half)?, x.f_narrow(2, half, half)?),
-            RopePairs::Neighbours => {
-                let every_second = |first| x.f_slice(2, first, dim, 2);
-                (every_second(0)?, every_second(1)?)
-            }
-        };
-        let rotated = [
-            a.f_mul(&table.cos)?.f_sub(&b.f_mul(&table.sin)?)?,
-            b.f_mul(&table.cos)?.f_add(&a.f_mul(&table.sin)?)?,
-        ];
-        let mut parts = match self.spec.rope_pairs {
-            RopePairs::Halves => Vec::from(rotated),
-            RopePairs::Neighbours => vec![Tensor::f_stack(&rotated, 3)?.f_flatten(2, 3)?],
-        };
-        if dim < self.spec.head_dim {
-            parts.push(x.f_narrow(2, dim, self.spec.head_dim - dim)?);
-        }
-        Tensor::f_cat(&parts, 2)
+        table.map_or_else(|| Ok(x.shallow_clone()), |table| rotate(x, table, self.spec.rope_pairs))
     }
 
     /// Attention of packed sequences; `x` and the result are tokens × hidden. With `cache`, the keys and values
@@ -284,7 +289,7 @@ impl Attention {
         masks: &mut MaskCache,
         mut cache: Option<(&mut LayerKv, &[i64])>,
     ) -> Result<Tensor, TchError> {
-        let AttentionSpec { heads, head_dim, .. } = self.spec;
+        let AttentionSpec { heads, value_dim, .. } = self.spec;
         let (queries, keys, values) = self.project(x, table)?;
         let mut attended = Vec::with_capacity(packed.groups.len());
         let mut sequence = 0;
@@ -314,7 +319,8 @@ impl Attention {
             let mixed = match (window, self.spec.softcap) {
                 (None, None) => {
                     let grouped = self.spec.heads != self.spec.kv_heads;
-                    Tensor::f_scaled_dot_product_attention::<Tensor>(
+                    let [q, k, v] = self.of_one_width([&q, &k, &v])?;
+                    let mixed = Tensor::f_scaled_dot_product_attention::<Tensor>(
                         &q,
                         &k,
                         &v,
@@ -323,11 +329,12 @@ impl Attention {
                         true,
                         self.spec.scale,
                         grouped,
-                    )?
+                    )?;
+                    mixed.f_narrow(3, 0, value_dim)?
                 }
                 _ => self.forward_in_blocks(&q, &k, &v, window, masks)?,
             };
-            attended.push(mixed.f_transpose(1, 2)?.f_reshape([tokens, heads * head_dim])?);
+            attended.push(mixed.f_transpose(1, 2)?.f_reshape([tokens, heads * value_dim])?);
         }
         let attended =
             if attended.len() == 1 { attended.remove(0) } else { Tensor::f_cat(&attended, 0)? };
@@ -340,6 +347,22 @@ impl Attention {
             Some(gate) => self.output.forward(&gate.apply(x, &attended)?),
             None => self.output.forward(&attended),
         }
+    }
+
+    /// Queries, keys and values filled up with zeros to one width, which the fast kernels require; others need memory
+    /// that grows with the square of the length.
+    fn of_one_width(&self, all: [&Tensor; 3]) -> Result<[Tensor; 3], TchError> {
+        let AttentionSpec { head_dim, value_dim, .. } = self.spec;
+        let fill = |x: &Tensor, missing: i64| match missing {
+            ..=0 => Ok(x.shallow_clone()),
+            _ => x.f_constant_pad_nd([0, missing]),
+        };
+        let [q, k, v] = all;
+        Ok([
+            fill(q, value_dim - head_dim)?,
+            fill(k, value_dim - head_dim)?,
+            fill(v, head_dim - value_dim)?,
+        ])
     }
 
     /// Masked attention in blocks of queries; `q`, `k` and `v` are sequences × heads × tokens × head dimension.
@@ -388,7 +411,7 @@ impl Attention {
         mask: &Tensor,
         tokens: i64,
     ) -> Result<Tensor, TchError> {
-        let AttentionSpec { heads, kv_heads, head_dim, scale, softcap, .. } = self.spec;
+        let AttentionSpec { heads, kv_heads, value_dim, scale, softcap, .. } = self.spec;
         let (sequences, keys) = (q.size()[0], k.size()[2]);
         let mut scores = q.f_matmul(&k.f_transpose(2, 3)?)?.f_mul_scalar(scale)?;
         if let Some(cap) = softcap {
@@ -402,7 +425,7 @@ impl Attention {
             .f_softmax(-1, Kind::Float)?
             .f_to_kind(v.kind())?;
         let weights = weights.f_view([sequences, kv_heads, heads / kv_heads * tokens, keys])?;
-        weights.f_matmul(v)?.f_view([sequences, heads, tokens, head_dim])
+        weights.f_matmul(v)?.f_view([sequences, heads, tokens, value_dim])
     }
 
     /// Attention of one new token per sequence; `x` and the result are sequences × hidden.
@@ -414,11 +437,11 @@ impl Attention {
         window: Option<i64>,
         layer_kv: &mut LayerKv,
     ) -> Result<Tensor, TchError> {
-        let AttentionSpec { heads, kv_heads, head_dim, .. } = self.spec;
+        let AttentionSpec { heads, kv_heads, head_dim, value_dim, .. } = self.spec;
         let sequences = x.size()[0];
         let (queries, keys, values) = self.project(x, table)?;
         let write = |to: &Tensor, new: &Tensor| -> Result<(), TchError> {
-            to.f_view([-1, kv_heads, head_dim])?.f_index_copy_(0, &step.cache_rows, new).map(|_| ())
+            to.f_flatten(0, 1)?.f_index_copy_(0, &step.cache_rows, new).map(|_| ())
         };
         write(&layer_kv.keys, &keys)?;
         write(&layer_kv.values, &values)?;
@@ -442,6 +465,6 @@ impl Attention {
             )?,
             Some(_) => self.masked(&q, &k, &v, &mask, 1)?,
         };
-        self.finish(x, mixed.f_reshape([sequences, heads * head_dim])?)
+        self.finish(x, mixed.f_reshape([sequences, heads * value_dim])?)
     }
 }

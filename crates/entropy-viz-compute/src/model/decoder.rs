@@ -57,7 +57,11 @@ impl Decoder {
         if spec.picture_tokens.is_some() || spec.may_be_nested {
             weights.keep_language_model()?;
         }
-        weights.leave_out(spec.left_out);
+        let predicting = 0..spec.prediction_layers.clamp(0, MAX_PREDICTION_LAYERS);
+        let predicting: Vec<String> =
+            predicting.map(|i| format!("model.layers.{}.", spec.layers + i)).collect();
+        weights
+            .leave_out(spec.left_out.iter().copied().chain(predicting.iter().map(String::as_str)));
         weights.rename(spec.renamed)?;
         let w = &mut weights;
         let table = [spec.vocabulary, spec.hidden];
@@ -224,6 +228,9 @@ impl Decoder {
         KvCache::new(&self.spec, slots, capacity, self.options)
     }
 }
+
+/// Maximum number of stored layers that are left out.
+const MAX_PREDICTION_LAYERS: i64 = 100;
 
 /// Loads the embedding and the head. Tied models store one tensor for both, under either name. If both are stored
 /// and differ, they are not tied, whatever config.json says: transformers does the same.

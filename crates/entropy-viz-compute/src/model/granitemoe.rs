@@ -2,6 +2,7 @@
 //! tensor for all experts.
 
 use super::granite;
+use super::routing::Routing;
 use super::spec::{Architecture, ExpertNames, ExpertSpec, Spec};
 use crate::checkpoint::config::Config;
 
@@ -22,7 +23,7 @@ fn read(config: &Config) -> anyhow::Result<Spec> {
         count: config.count_or("num_local_experts", 8)?,
         experts_per_token: config.count_or("num_experts_per_tok", 2)?,
         intermediate: spec.intermediate,
-        norm_topk_prob: true,
+        routing: Routing::softmax(true),
         layers: vec![true; spec.layers as usize],
         shared: None,
         names: NAMES,

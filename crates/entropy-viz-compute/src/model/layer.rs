@@ -104,6 +104,10 @@ impl Norm {
         Ok(Norm { weight, bias: None, size, epsilon: spec.epsilon, kind })
     }
 
+    pub(super) fn with_epsilon(self, epsilon: f64) -> Norm {
+        Norm { epsilon, ..self }
+    }
+
     /// Normalises the last dimension.
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
         match self.kind {

@@ -10,6 +10,8 @@ mod cohere;
 mod cohere2;
 mod conv;
 pub(crate) mod decoder;
+mod deepseek_v2;
+mod deepseek_v3;
 mod defaults;
 mod delta_net;
 mod delta_rule;
@@ -20,15 +22,19 @@ mod gemma2;
 mod gemma3_text;
 mod glm;
 mod glm4;
+mod glm4_moe;
+mod glm4_moe_lite;
 mod granite;
 mod granitemoe;
 mod hunyuan_v1_dense;
 mod internlm3;
+mod latent;
 mod layer;
 mod lfm2;
 mod llama;
 mod long_frequencies;
 mod matrix;
+mod minimax_m2;
 mod ministral;
 mod ministral3;
 mod mistral;
@@ -52,8 +58,11 @@ mod qwen3_5;
 mod qwen3_5_moe;
 mod qwen3_moe;
 mod qwen3_next;
+mod qwen3_vl_moe;
 mod recurrent;
 mod rope;
+mod rotate;
+mod routing;
 mod scan;
 mod seed_oss;
 mod short_conv;
@@ -76,6 +85,8 @@ const ARCHITECTURES: &[Architecture] = &[
     arcee::ARCHITECTURE,
     cohere::ARCHITECTURE,
     cohere2::ARCHITECTURE,
+    deepseek_v2::ARCHITECTURE,
+    deepseek_v3::ARCHITECTURE,
     ernie4_5::ARCHITECTURE,
     exaone4::ARCHITECTURE,
     gemma::ARCHITECTURE,
@@ -83,12 +94,15 @@ const ARCHITECTURES: &[Architecture] = &[
     gemma3_text::ARCHITECTURE,
     glm::ARCHITECTURE,
     glm4::ARCHITECTURE,
+    glm4_moe::ARCHITECTURE,
+    glm4_moe_lite::ARCHITECTURE,
     granite::ARCHITECTURE,
     granitemoe::ARCHITECTURE,
     hunyuan_v1_dense::ARCHITECTURE,
     internlm3::ARCHITECTURE,
     lfm2::ARCHITECTURE,
     llama::ARCHITECTURE,
+    minimax_m2::ARCHITECTURE,
     ministral::ARCHITECTURE,
     ministral3::ARCHITECTURE,
     mistral::ARCHITECTURE,

@@ -6,14 +6,17 @@
 use tch::{Kind, TchError, Tensor};
 
 use super::layer::{Linear, Mlp};
-use super::spec::{Activation, ExpertSpec, Spec};
+use super::routing::{Precision, Scores, Weighs};
+use super::spec::{Activation, ExpertSpec, SharedExpert, Spec};
 use crate::checkpoint::weights::{TensorOptions, Weights};
 
 /// The experts of one layer and their router.
 pub(super) struct Experts {
     router: Linear,
-    /// An MLP that takes every token, and its gate.
-    shared: Option<(Mlp, Linear)>,
+    /// Added to the scores of the experts for the choice.
+    router_bias: Option<Tensor>,
+    /// An MLP that takes every token, and its gate if it has one.
+    shared: Option<(Mlp, Option<Linear>)>,
     gate_up: Tensor, // experts × 2·intermediate × hidden
     down: Tensor,    // experts × hidden × intermediate
     spec: ExpertSpec,
@@ -33,14 +36,27 @@ impl Experts {
             experts.names.router.iter().map(|name| format!("{at}.{name}")).collect();
         let is_stored = |name: &&String| weights.has(&format!("{name}.weight"));
         let router = routers.iter().find(is_stored).unwrap_or(&routers[0]);
-        let router =
-            Linear::load(weights, &[(router.clone(), count)], spec.hidden, false, options)?;
+        let router = [(router.clone(), count)];
+        let single = TensorOptions { kind: Kind::Float, ..options };
+        let router_options = match experts.routing.precision {
+            Precision::Model => options,
+            Precision::Single => single,
+        };
+        let router = Linear::load(weights, &router, spec.hidden, false, router_options)?;
+        let router_bias = match experts.routing.scores {
+            Scores::Sigmoid { bias: Some(name) } => {
+                Some(weights.take(&format!("{at}.{name}"), &[count], single)?)
+            }
+            _ => None,
+        };
         let shared = match experts.shared {
             None => None,
-            Some(width) => {
-                let gate = [(format!("{at}.shared_expert_gate"), 1)];
-                let gate = Linear::load(weights, &gate, spec.hidden, false, options)?;
-                let at = format!("{at}.shared_expert");
+            Some(SharedExpert { width, name, gate }) => {
+                let gate = gate.map(|gate| [(format!("{at}.{gate}"), 1)]);
+                let gate = gate
+                    .map(|gate| Linear::load(weights, &gate, spec.hidden, false, options))
+                    .transpose()?;
+                let at = format!("{at}.{name}");
                 Some((Mlp::load(weights, &at, width, spec, options)?, gate))
             }
         };
@@ -62,6 +78,7 @@ impl Experts {
         let (gate_up, down) = (merge(gate_up, gate_up_change)?, merge(down, down_change)?);
         Ok(Experts {
             router,
+            router_bias,
             shared,
             gate_up,
             down,
@@ -73,21 +90,21 @@ impl Experts {
     /// `x` and the result are tokens × hidden.
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
         let (tokens, experts_per_token) = (x.size()[0], self.spec.experts_per_token);
-        let router_weights = self.router.forward(x)?.f_softmax(-1, Kind::Float)?;
-        let (mut router_weights, experts) =
-            router_weights.f_topk(experts_per_token, -1, true, true)?;
-        if self.spec.norm_topk_prob {
-            router_weights = router_weights.f_div(&router_weights.f_sum_dim_intlist(
-                -1,
-                true,
-                None::<Kind>,
-            )?)?;
-        }
-        let router_weights = router_weights.f_to_kind(x.kind())?.f_unsqueeze(2)?;
+        let logits = match self.spec.routing.precision {
+            Precision::Model => self.router.forward(x)?,
+            Precision::Single => self.router.forward(&x.f_to_kind(Kind::Float)?)?,
+        };
+        let (router_weights, experts) =
+            self.spec.routing.choose(&logits, self.router_bias.as_ref(), experts_per_token)?;
+        let router_weights = router_weights.f_to_kind(x.kind())?;
 
         let experts = experts.f_reshape([-1])?;
         let order = experts.f_argsort_stable(true, 0, false)?;
-        let sorted = x.f_index_select(0, &order.f_floor_divide_scalar(experts_per_token)?)?;
+        let mut sorted = x.f_index_select(0, &order.f_floor_divide_scalar(experts_per_token)?)?;
+        if self.spec.routing.weighs == Weighs::Input {
+            let sorted_weights = router_weights.f_view([-1])?.f_index_select(0, &order)?;
+            sorted = sorted.f_mul(&sorted_weights.f_unsqueeze(1)?)?;
+        }
         let counts = experts.f_bincount::<Tensor>(None, self.spec.count)?;
         let counts = Vec::<i64>::try_from(counts)?;
         let mut done = Vec::new();
@@ -109,10 +126,15 @@ impl Experts {
             experts_per_token,
             -1,
         ])?;
-        let chosen = done.f_mul(&router_weights)?.f_sum_dim_intlist(1, false, None::<Kind>)?;
+        let done = match self.spec.routing.weighs {
+            Weighs::Output => done.f_mul(&router_weights.f_unsqueeze(2)?)?,
+            Weighs::Input => done,
+        };
+        let chosen = done.f_sum_dim_intlist(1, false, None::<Kind>)?;
         match &self.shared {
             None => Ok(chosen),
-            Some((mlp, gate)) => {
+            Some((mlp, None)) => chosen.f_add(&mlp.forward(x)?),
+            Some((mlp, Some(gate))) => {
                 chosen.f_add(&mlp.forward(x)?.f_mul(&gate.forward(x)?.f_sigmoid()?)?)
             }
         }
@@ -137,8 +159,8 @@ fn stacked(
         None => None,
     };
     if let Some([gate_up, down]) = whole {
-        let gate_up = weights.take(&gate_up, &[count, 2 * wide, hidden], options)?;
-        return Ok([gate_up, weights.take(&down, &[count, hidden, wide], options)?]);
+        let gate_up = matrices(weights, &gate_up, [count, 2 * wide, hidden], options)?;
+        return Ok([gate_up, matrices(weights, &down, [count, hidden, wide], options)?]);
     }
     let at = format!("{at}.experts");
     let part = |i: i64, name: &str| format!("{at}.{i}.{name}.weight");
@@ -149,4 +171,19 @@ fn stacked(
     let gate_up = weights.stack(&gate_up.collect::<Vec<_>>(), &[hidden], options)?;
     let down = weights.stack(&down.collect::<Vec<_>>(), &[wide], options)?;
     Ok([gate_up.f_view([count, 2 * wide, hidden])?, down.f_view([count, hidden, wide])?])
+}
+
+/// A stored stack of matrices, experts × out × in. Qwen3-VL-MoE was released with experts × in × out.
+fn matrices(
+    weights: &mut Weights,
+    name: &str,
+    shape: [i64; 3],
+    options: TensorOptions,
+) -> anyhow::Result<Tensor> {
+    let [count, rows, columns] = shape;
+    if rows != columns && weights.stored_shape(name)? == [count, columns, rows] {
+        let stored = weights.take(name, &[count, columns, rows], options)?;
+        return Ok(stored.f_transpose(1, 2)?.f_contiguous()?);
+    }
+    weights.take(name, &shape, options)
 }

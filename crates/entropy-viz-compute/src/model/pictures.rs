@@ -5,12 +5,12 @@
 
 use anyhow::bail;
 
-use super::architecture;
 use super::spec::Spec;
+use super::{architecture, qwen3_vl_moe};
 use crate::checkpoint::config::Config;
 
 /// `model_type` of config.json, and that of the language model; `None` if `text_config` names it.
-pub(super) const PICTURE_MODELS: [(&str, Option<&str>); 7] = [
+pub(super) const PICTURE_MODELS: [(&str, Option<&str>); 8] = [
     ("gemma3", Some("gemma3_text")),
     ("mistral3", None),
     ("qwen2_5_vl", Some("qwen2")),
@@ -18,6 +18,7 @@ pub(super) const PICTURE_MODELS: [(&str, Option<&str>); 7] = [
     ("qwen3_5", Some("qwen3_5_text")),
     ("qwen3_5_moe", Some("qwen3_5_moe_text")),
     ("qwen3_vl", Some("qwen3")),
+    ("qwen3_vl_moe", Some("qwen3_vl_moe_text")),
 ];
 
 /// The keys of token ids that stand for pictures.
@@ -38,7 +39,10 @@ fn read(config: &Config, text_type: Option<&str>) -> anyhow::Result<Spec> {
         Some(text_type) => text_type,
         None => text.string("model_type")?,
     };
-    let Some(architecture) = architecture(text_type) else {
+    let only_here = [&qwen3_vl_moe::ARCHITECTURE];
+    let Some(architecture) = architecture(text_type)
+        .or_else(|| only_here.into_iter().find(|found| found.model_type == text_type))
+    else {
         bail!(
             "{}: the model_type {text_type:?} of text_config is not supported",
             config.path().display()

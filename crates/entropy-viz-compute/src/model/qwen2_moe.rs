@@ -1,7 +1,7 @@
 //! Qwen1.5-MoE and Qwen2-MoE (`Qwen2MoeForCausalLM`): Qwen2 with a mixture of experts, of which one takes every token.
 
 use super::qwen3_moe::experts;
-use super::spec::{Architecture, Defaults, ExpertSpec, Spec, windows};
+use super::spec::{Architecture, Defaults, ExpertSpec, SharedExpert, Spec, windows};
 use crate::checkpoint::config::Config;
 
 pub(super) const ARCHITECTURE: Architecture = Architecture { model_type: "qwen2_moe", read };
@@ -17,7 +17,7 @@ fn read(config: &Config) -> anyhow::Result<Spec> {
     let first_full = config.number_or("max_window_layers", 28.0)? as i64;
     spec.attention.windows =
         windows(config, spec.layers, window, |layer| layer % 2 == 0 && layer < first_full)?;
-    let shared = config.count_or("shared_expert_intermediate_size", 5632)?;
+    let shared = SharedExpert::gated(config, 5632)?;
     spec.experts =
         Some(ExpertSpec { shared: Some(shared), ..experts(config, spec.layers)? }.checked(config)?);
     Ok(spec)

@@ -2,7 +2,8 @@
 
 use super::mixer_spec::DeltaInputs;
 use super::qwen3_next::hybrid;
-use super::spec::{Architecture, ExpertNames, ExpertSpec, Spec};
+use super::routing::Routing;
+use super::spec::{Architecture, ExpertNames, ExpertSpec, SharedExpert, Spec};
 use crate::checkpoint::config::Config;
 
 pub(super) const ARCHITECTURE: Architecture = Architecture { model_type: "qwen3_5_moe_text", read };
@@ -14,9 +15,9 @@ fn read(config: &Config) -> anyhow::Result<Spec> {
         count: config.count_or("num_experts", 256)?,
         experts_per_token: config.count_or("num_experts_per_tok", 8)?,
         intermediate: config.count_or("moe_intermediate_size", 512)?,
-        norm_topk_prob: true,
+        routing: Routing::softmax(true),
         layers: vec![true; spec.layers as usize],
-        shared: Some(config.count_or("shared_expert_intermediate_size", 512)?),
+        shared: Some(SharedExpert::gated(config, 512)?),
         names: ExpertNames::QWEN,
     };
     spec.experts = Some(experts.checked(config)?);

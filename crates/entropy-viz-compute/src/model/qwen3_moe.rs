@@ -1,5 +1,6 @@
 //! Qwen3-MoE (`Qwen3MoeForCausalLM`): Qwen3's attention, a mixture of experts in most layers.
 
+use super::routing::Routing;
 use super::spec::{Architecture, Defaults, ExpertNames, ExpertSpec, QkNorm, Spec};
 use crate::checkpoint::config::Config;
 
@@ -32,7 +33,7 @@ pub(super) fn experts(config: &Config, layers: i64) -> anyhow::Result<ExpertSpec
         count: config.count(count)?,
         experts_per_token: config.count("num_experts_per_tok")?,
         intermediate: config.count("moe_intermediate_size")?,
-        norm_topk_prob: config.flag_or("norm_topk_prob", false)?,
+        routing: Routing::softmax(config.flag_or("norm_topk_prob", false)?),
         layers: (0..layers).map(has_experts).collect(),
         shared: None,
         names: ExpertNames::QWEN,

@@ -4,8 +4,10 @@
 use anyhow::bail;
 
 use super::mixer_spec::{DeltaInputs, DeltaSpec, MixerSpec};
+use super::routing::Routing;
 use super::spec::{
-    Architecture, Defaults, ExpertNames, ExpertSpec, MAX_HEAD_DIM, MAX_SIZE, NormKind, QkNorm, Spec,
+    Architecture, Defaults, ExpertNames, ExpertSpec, MAX_HEAD_DIM, MAX_SIZE, NormKind, QkNorm,
+    SharedExpert, Spec,
 };
 use crate::checkpoint::config::Config;
 
@@ -23,9 +25,9 @@ fn read(config: &Config) -> anyhow::Result<Spec> {
         count: config.count_or("num_experts", 512)?,
         experts_per_token: config.count_or("num_experts_per_tok", 10)?,
         intermediate: config.count_or("moe_intermediate_size", 512)?,
-        norm_topk_prob: config.flag_or("norm_topk_prob", true)?,
+        routing: Routing::softmax(config.flag_or("norm_topk_prob", true)?),
         layers: (0..spec.layers).map(has_experts).collect(),
-        shared: Some(config.count_or("shared_expert_intermediate_size", 512)?),
+        shared: Some(SharedExpert::gated(config, 512)?),
         names: ExpertNames::QWEN,
     };
     spec.experts = Some(experts.checked(config)?);

@@ -292,6 +292,11 @@ fn llama3(base: &[f64], scaling: &Config, original: f64) -> anyhow::Result<Vec<f
     Ok(scaled.map(|f| f as f32).collect())
 }
 
+/// YaRN's factor of attention for a context that is `scale` times as long.
+pub(super) fn magnitude(scale: f64, m: f64) -> f64 {
+    if scale <= 1.0 { 1.0 } else { 0.1 * m * scale.ln() + 1.0 }
+}
+
 fn yarn(
     plain: Rope,
     base: &[f64],
@@ -302,8 +307,6 @@ fn yarn(
 ) -> anyhow::Result<Rope> {
     let factor =
         scaling.number_or("factor", top.count("max_position_embeddings")? as f64 / original)?;
-    let magnitude =
-        |scale: f64, m: f64| if scale <= 1.0 { 1.0 } else { 0.1 * m * scale.ln() + 1.0 };
     let attention = match (nonzero(scaling, "mscale")?, nonzero(scaling, "mscale_all_dim")?) {
         _ if scaling.get("attention_factor").is_some() => scaling.number("attention_factor")?,
         (Some(m), Some(all)) => magnitude(factor, m) / magnitude(factor, all),

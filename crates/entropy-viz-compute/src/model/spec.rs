@@ -1,11 +1,12 @@
 //! The differences between decoder architectures, read from config.json.
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 
 pub(super) use super::defaults::Defaults;
 use super::mixer_spec::MixerSpec;
 pub(super) use super::names::{AttentionNames, MlpNames};
 use super::rope::{LayerRope, Rope};
+use super::routing::Routing;
 use crate::checkpoint::config::Config;
 
 /// A `model_type` of config.json and the function that reads its other settings.
@@ -50,6 +51,8 @@ pub(crate) struct Spec {
     pub(crate) head_bias: bool,
     /// Mixture of experts in some or all layers.
     pub(crate) experts: Option<ExpertSpec>,
+    /// Stored layers after the last one, for the prediction of further tokens; they are not used.
+    pub(crate) prediction_layers: i64,
     /// Token ids that stand for pictures, if this is the language model of a model of pictures and text.
     pub(crate) picture_tokens: Option<Vec<i64>>,
     /// Whether the tensors may have the names of those in a model of pictures and text, `model.language_model.…`, although it is
@@ -66,7 +69,12 @@ pub(crate) struct Spec {
 pub(crate) struct AttentionSpec {
     pub(crate) heads: i64,
     pub(crate) kv_heads: i64,
+    /// Width of a query and a key of a head.
     pub(crate) head_dim: i64,
+    /// Width of a value of a head.
+    pub(crate) value_dim: i64,
+    /// Keys and values are computed from a latent vector.
+    pub(crate) latent: Option<LatentSpec>,
     pub(crate) rope: Rope,
     /// Another rotary embedding, of layers with [`Rotation::Local`].
     pub(crate) local_rope: Option<Rope>,
@@ -91,19 +99,53 @@ pub(crate) struct AttentionSpec {
     pub(crate) windows: Vec<Option<i64>>,
 }
 
+/// The sizes of latent attention.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct LatentSpec {
+    /// Width of the vector from which queries are computed; `None` if they are computed directly.
+    pub(crate) query_rank: Option<i64>,
+    /// Width of the latent, from which keys and values are computed.
+    pub(crate) rank: i64,
+    /// Numbers of a key that are of its head and not rotated.
+    pub(crate) plain: i64,
+    /// Numbers of a key that are rotated, the same for all heads.
+    pub(crate) rotary: i64,
+    /// Whether the modules that make the short vectors have biases.
+    pub(crate) bias: bool,
+}
+
 /// The settings of a mixture of experts.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ExpertSpec {
     pub(crate) count: i64,
     pub(crate) experts_per_token: i64,
     pub(crate) intermediate: i64,
-    /// Whether the router weights of the selected experts are scaled to sum to 1.
-    pub(crate) norm_topk_prob: bool,
+    pub(crate) routing: Routing,
     /// Which layers have experts instead of an MLP.
     pub(crate) layers: Vec<bool>,
-    /// Width of an MLP that takes every token besides, times σ of a gate, as in Qwen2-MoE.
-    pub(crate) shared: Option<i64>,
+    /// An MLP that takes every token besides.
+    pub(crate) shared: Option<SharedExpert>,
     pub(crate) names: ExpertNames,
+}
+
+/// An MLP beside the experts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SharedExpert {
+    pub(crate) width: i64,
+    pub(crate) name: &'static str,
+    /// The module of a gate, whose σ multiplies the output, as in Qwen2-MoE.
+    pub(crate) gate: Option<&'static str>,
+}
+
+impl SharedExpert {
+    /// That of Qwen's mixtures, with a gate.
+    pub(super) fn gated(config: &Config, width: i64) -> anyhow::Result<SharedExpert> {
+        Ok(SharedExpert {
+            width: config.count_or("shared_expert_intermediate_size", width)?,
+            name: "shared_expert",
+            gate: Some("shared_expert_gate"),
+        })
+    }
 }
 
 impl ExpertSpec {
@@ -117,6 +159,19 @@ impl ExpertSpec {
                 self.count
             );
         }
+        let shared = self.shared.map_or(1, |shared| shared.width);
+        for (what, size) in [
+            ("the number of experts", self.count),
+            ("moe_intermediate_size", self.intermediate),
+            ("the width of the shared experts", shared),
+        ] {
+            if !(1..=MAX_SIZE).contains(&size) {
+                bail!("{}: {what} is {size}, not from 1 to {MAX_SIZE}", config.path().display());
+            }
+        }
+        self.routing
+            .check(self.count, self.experts_per_token)
+            .with_context(|| config.path().display().to_string())?;
         Ok(self)
     }
 }
@@ -257,7 +312,7 @@ pub(super) const MAX_HEAD_DIM: i64 = 1 << 16;
 impl Spec {
     /// The settings of Llama, which other architectures modify: full attention, no biases, RMS norm, SiLU.
     pub(super) fn llama_like(config: &Config, defaults: Defaults) -> anyhow::Result<Spec> {
-        Spec::with_rope(config, defaults, None)
+        Spec::with_rope(config, defaults, None, None)
     }
 
     /// Like [`Spec::llama_like`], with one rotary embedding for layers without a sliding window and one for those with it.
@@ -267,16 +322,26 @@ impl Spec {
         full: LayerRope,
         sliding: LayerRope,
     ) -> anyhow::Result<Spec> {
-        let mut spec = Spec::with_rope(config, defaults, Some(&full))?;
+        let mut spec = Spec::with_rope(config, defaults, Some(&full), None)?;
         let head_dim = spec.attention.head_dim;
         spec.attention.local_rope = Some(Rope::read(config, head_dim, defaults, Some(&sliding))?);
         Ok(spec)
+    }
+
+    /// Like [`Spec::llama_like`], for heads of which only a part of this width is rotated, whatever `head_dim` says.
+    pub(super) fn with_rotary_dim(
+        config: &Config,
+        defaults: Defaults,
+        rotary_dim: i64,
+    ) -> anyhow::Result<Spec> {
+        Spec::with_rope(config, defaults, None, Some(rotary_dim))
     }
 
     fn with_rope(
         config: &Config,
         defaults: Defaults,
         layer_rope: Option<&LayerRope>,
+        rotary_dim: Option<i64>,
     ) -> anyhow::Result<Spec> {
         let hidden = config.count("hidden_size")?;
         let layers = config.count("num_hidden_layers")?;
@@ -286,7 +351,10 @@ impl Spec {
         let heads = config.count("num_attention_heads")?;
         let kv_heads =
             config.count_or("num_key_value_heads", defaults.kv_heads.unwrap_or(heads))?;
-        let head_dim = config.count_or("head_dim", defaults.head_dim.unwrap_or(hidden / heads))?;
+        let head_dim = match rotary_dim {
+            Some(rotary_dim) => rotary_dim,
+            None => config.count_or("head_dim", defaults.head_dim.unwrap_or(hidden / heads))?,
+        };
         let vocabulary = config.count("vocab_size")?;
         let intermediate = match defaults.intermediate {
             Some(default) => config.count_or("intermediate_size", default)?,
@@ -333,6 +401,8 @@ impl Spec {
                 heads,
                 kv_heads,
                 head_dim,
+                value_dim: head_dim,
+                latent: None,
                 rope,
                 local_rope: None,
                 rotations: vec![Rotation::Main; layers as usize],
@@ -354,6 +424,7 @@ impl Spec {
             mlp_bias: false,
             head_bias: false,
             experts: None,
+            prediction_layers: 0,
             picture_tokens: None,
             may_be_nested: false,
             renamed: &[],

@@ -1,0 +1,140 @@
+//! Mixtures of experts whose files or settings are not as transformers saves them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use crate::compute::{
+    assert_rejected, assert_scores_of, copy, model, read, rollouts, temp_dir, text,
+};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde_json::{Value, json};
+
+/// Tensors in f32: shape and numbers, by name.
+type Tensors = BTreeMap<String, (Vec<usize>, Vec<u8>)>;
+
+/// Copies a golden checkpoint with changed tensors and a changed config.json.
+fn changed(
+    name: &str,
+    to: &Path,
+    change: impl FnOnce(&mut Tensors),
+    configure: impl FnOnce(&mut Value),
+) {
+    copy(&model(name), to);
+    let file = to.join("model.safetensors");
+    let bytes = fs::read(&file).unwrap();
+    let stored = SafeTensors::deserialize(&bytes).unwrap();
+    let mut tensors: Tensors = stored
+        .iter()
+        .map(|(name, view)| (name.to_owned(), (view.shape().to_vec(), view.data().to_vec())))
+        .collect();
+    change(&mut tensors);
+    let views = tensors.iter().map(|(name, (shape, data))| {
+        (name.as_str(), TensorView::new(Dtype::F32, shape.clone(), data).unwrap())
+    });
+    fs::write(&file, safetensors::serialize(views, None).unwrap()).unwrap();
+    let mut config = read(&to.join("config.json"));
+    configure(&mut config);
+    fs::write(to.join("config.json"), config.to_string()).unwrap();
+}
+
+/// The tensors of a layer that predicts further tokens, as released models have it after the last layer.
+fn add_prediction_layer(tensors: &mut Tensors, layer: usize) {
+    for name in ["eh_proj.weight", "enorm.weight", "self_attn.o_proj.weight"] {
+        tensors.insert(format!("model.layers.{layer}.{name}"), (vec![2], vec![0; 8]));
+    }
+}
+
+#[test]
+fn layers_that_predict_further_tokens_are_left_out() {
+    for (name, layer) in [("deepseek_v3", 3), ("glm4_moe", 3), ("glm4_moe_lite", 3)] {
+        let tmp = temp_dir();
+        let released = tmp.path().join("released");
+        let layers = |tensors: &mut Tensors| add_prediction_layer(tensors, layer);
+        changed(name, &released, layers, |config| config["num_nextn_predict_layers"] = json!(1));
+        assert_scores_of(&released, &read(&model(name).join("golden.json")), &[]);
+        let none = tmp.path().join("none");
+        changed(name, &none, layers, |config| config["num_nextn_predict_layers"] = json!(0));
+        let given = rollouts();
+        assert_rejected(
+            tmp.path(),
+            &["--model", text(&none), "--prompts", text(&given), "-o", "h.json", "--step", "1"],
+            &[&format!("has no tensor model.layers.{layer}.eh_proj.weight (and 2 more)")],
+        );
+    }
+}
+
+/// Experts × out × in to experts × in × out.
+fn transpose((shape, data): &mut (Vec<usize>, Vec<u8>)) {
+    let [experts, rows, columns] = shape[..] else { panic!("{shape:?}") };
+    let mut turned = Vec::with_capacity(data.len());
+    for expert in 0..experts {
+        for column in 0..columns {
+            for row in 0..rows {
+                let at = 4 * ((expert * rows + row) * columns + column);
+                turned.extend_from_slice(&data[at..at + 4]);
+            }
+        }
+    }
+    (*shape, *data) = (vec![experts, columns, rows], turned);
+}
+
+#[test]
+fn experts_of_released_qwen3_vl_moe_are_stored_input_first() {
+    let tmp = temp_dir();
+    let released = tmp.path().join("released");
+    let turn = |tensors: &mut Tensors| {
+        let experts = tensors.iter_mut().filter(|(name, _)| name.contains(".mlp.experts."));
+        assert_eq!(experts.map(|(_, tensor)| transpose(tensor)).count(), 4);
+    };
+    changed("qwen3_vl_moe", &released, turn, |_| ());
+    assert_scores_of(&released, &read(&model("qwen3_vl_moe").join("golden.json")), &[]);
+}
+
+#[test]
+fn rotary_dim_of_released_minimax_m2_is_read() {
+    let tmp = temp_dir();
+    let released = tmp.path().join("released");
+    changed(
+        "minimax_m2",
+        &released,
+        |_| (),
+        |config| {
+            config["rotary_dim"] = json!(4);
+            config["rope_parameters"].as_object_mut().unwrap().remove("partial_rotary_factor");
+            config["attn_type_list"] = json!([1, 1]);
+        },
+    );
+    assert_scores_of(&released, &read(&model("minimax_m2").join("golden.json")), &[]);
+}
+
+#[test]
+fn settings_of_experts_and_latents_that_do_not_work_are_named() {
+    let tmp = temp_dir();
+    let given = rollouts();
+    for (name, key, value, words) in [
+        ("deepseek_v3", "scoring_func", json!("softmax"), "scoring_func = \"softmax\""),
+        ("deepseek_v3", "topk_method", json!("greedy"), "topk_method = \"greedy\""),
+        ("deepseek_v3", "moe_layer_freq", json!(2), "moe_layer_freq = 2"),
+        ("deepseek_v3", "n_group", json!(3), "8 experts cannot be divided into 3 groups (n_group)"),
+        ("deepseek_v3", "topk_group", json!(1), "cannot choose 3 experts (num_experts_per_tok)"),
+        ("deepseek_v3", "num_key_value_heads", json!(2), "latent attention requires"),
+        ("deepseek_v3", "kv_lora_rank", json!(1 << 30), "kv_lora_rank is 1073741824, not from 1"),
+        ("deepseek_v3", "n_shared_experts", json!(1_i64 << 39), "the width of the shared experts"),
+        ("deepseek_v3", "model_type", json!("glm4_moe"), "is missing"),
+        ("deepseek_v3", "q_lora_rank", json!(null), "self_attn.q_proj.weight is missing"),
+        ("deepseek_v2", "topk_method", json!("noaux_tc"), "greedy and group_limited_greedy are"),
+        ("glm4_moe_lite", "mlp_layer_types", json!(["dense", "x", "x"]), "dense and sparse are"),
+        ("minimax_m2", "attn_type_list", json!([0, 1]), "attn_type_list = [0,1]"),
+        ("minimax_m2", "qk_norm_type", json!("per_head"), "qk_norm_type = \"per_head\""),
+    ] {
+        let path = tmp.path().join(format!("{name}-{key}"));
+        let _ = fs::remove_dir_all(&path);
+        changed(name, &path, |_| (), |config| config[key] = value.clone());
+        assert_rejected(
+            tmp.path(),
+            &["--model", text(&path), "--prompts", text(&given), "-o", "h.json", "--step", "1"],
+            &[words],
+        );
+    }
+}
