@@ -6,6 +6,7 @@
 use tch::{Kind, TchError, Tensor};
 
 use super::layer::{Linear, Mlp};
+use super::matrix::Matrix;
 use super::routing::{Precision, Scores, Weighs};
 use super::spec::{Activation, ExpertSpec, SharedExpert, Spec};
 use crate::checkpoint::weights::{TensorOptions, Weights};
@@ -17,8 +18,8 @@ pub(super) struct Experts {
     router_bias: Option<Tensor>,
     /// An MLP that takes every token, and its gate if it has one.
     shared: Option<(Mlp, Option<Linear>)>,
-    gate_up: Tensor, // experts × 2·intermediate × hidden
-    down: Tensor,    // experts × hidden × intermediate
+    /// Of each expert, gate and up, 2·intermediate × hidden, and down, hidden × intermediate.
+    matrices: Vec<[Matrix; 2]>,
     spec: ExpertSpec,
     activation: Activation,
 }
@@ -76,12 +77,15 @@ impl Experts {
         };
         let [gate_up_change, down_change] = changes;
         let (gate_up, down) = (merge(gate_up, gate_up_change)?, merge(down, down_change)?);
+        let of_expert = |expert| -> Result<[Matrix; 2], TchError> {
+            Ok([Matrix::new(gate_up.f_get(expert)?)?, Matrix::new(down.f_get(expert)?)?])
+        };
+        let matrices = (0..count).map(of_expert).collect::<Result<_, _>>()?;
         Ok(Experts {
             router,
             router_bias,
             shared,
-            gate_up,
-            down,
+            matrices,
             spec: experts.clone(),
             activation: spec.activation,
         })
@@ -109,16 +113,12 @@ impl Experts {
         let counts = Vec::<i64>::try_from(counts)?;
         let mut done = Vec::new();
         let mut start = 0;
-        for (expert, &count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
-            let both = sorted
-                .f_narrow(0, start, count)?
-                .f_linear(&self.gate_up.f_get(expert as i64)?, None::<Tensor>)?;
-            done.push(
-                self.activation
-                    .gated(&both)?
-                    .f_linear(&self.down.f_get(expert as i64)?, None::<Tensor>)?,
-            );
-            start += count;
+        for ([gate_up, down], &count) in self.matrices.iter().zip(&counts) {
+            if count > 0 {
+                let both = gate_up.product(&sorted.f_narrow(0, start, count)?, None)?;
+                done.push(down.product(&self.activation.gated(&both)?, None)?);
+                start += count;
+            }
         }
         let back = order.f_argsort(0, false)?;
         let done = Tensor::f_cat(&done, 0)?.f_index_select(0, &back)?.f_view([
