@@ -10,7 +10,7 @@ LINKED := target/release/libtorch
 # `make cluster PROGRAMS=target/debug` tests what is there, without building.
 PROGRAMS ?= target/release
 # Built separately from the program: in one build, Cargo would give the program the features that only the helper needs.
-COMPUTE := --package entropy-kernels --package entropy-viz-compute
+COMPUTE := --package entropy-kernels --package entropy-rows --package entropy-viz-compute
 REFERENCE := .venv/reference/bin/python
 SIMULATE := .venv/simulate/bin/python
 TOOLS := target/tools
@@ -18,7 +18,7 @@ MDBOOK := 0.5.4
 # The oldest supported Rust, as Cargo.toml declares it.
 MSRV := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
-.PHONY: help build compute demo test test-program lint spell docs msrv audit sanitize fuzz torture cluster simulate bench dist install clean libtorch
+.PHONY: help build compute rows demo test test-program lint spell docs msrv audit sanitize fuzz torture cluster simulate bench dist install clean libtorch
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -30,6 +30,9 @@ compute: libtorch ## build the helper of `entropy-viz compute` into target/relea
 	$(CARGO) build --release --locked --package entropy-viz-compute
 	@# Neither program searches the current directory for libtorch: this link beside them is what they find.
 	ln -sfn "$$(realpath "$${LIBTORCH:-.libtorch}")" $(LINKED)
+
+rows: ## build the C library entropy_rows into target/release
+	$(CARGO) build --release --locked --package entropy-rows
 
 libtorch:
 	PYTHON=$(PYTHON) scripts/libtorch.sh
@@ -73,8 +76,8 @@ msrv: ## check that the program compiles with the Rust version that Cargo.toml d
 audit: ## check licences, sources and duplicates of the dependencies (cargo-deny)
 	scripts/audit.sh
 
-sanitize: ## run the tests of entropy-kernels under AddressSanitizer
-	scripts/sanitize.sh
+sanitize: libtorch ## run the tests of entropy-kernels and entropy-rows under AddressSanitizer
+	PYTHON=$(PYTHON) scripts/sanitize.sh
 
 fuzz: ## fuzz the log readers, FUZZ_SECONDS=20 per target
 	scripts/fuzz.sh
@@ -92,10 +95,11 @@ $(SIMULATE):
 	$(PYTHON) -m venv .venv/simulate
 	.venv/simulate/bin/pip install --quiet --disable-pip-version-check --requirement tests/simulate/requirements.txt
 
-bench: build compute $(REFERENCE) ## compare time and memory with matplotlib, TensorBoard, wandb, transformers (5 GB in .venv)
+bench: build compute rows $(REFERENCE) ## compare time and memory with matplotlib, TensorBoard, wandb, transformers (5 GB in .venv)
 	$(PYTHON) benches/run.py $(BINARY)
 	$(PYTHON) benches/readers.py $(BINARY)
 	$(PYTHON) benches/compute.py $(HELPER) --reference $(REFERENCE)
+	$(REFERENCE) benches/rows.py target/release/libentropy_rows.so
 
 $(REFERENCE):
 	$(PYTHON) -m venv .venv/reference

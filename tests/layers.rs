@@ -56,10 +56,11 @@ const FORBIDDEN: [(&str, &[&str]); 7] = [
     ("clap::", &["src/cli", "crates/entropy-shell"]),
 ];
 
-/// Files that may contain `unsafe`: SIMD kernels, memory-mapped weights, tensor memory.
-const UNSAFE: [&str; 4] = [
+/// Files that may contain `unsafe`: SIMD kernels, the C functions, memory-mapped weights, tensor memory.
+const UNSAFE: [&str; 5] = [
     "crates/entropy-kernels/src/logits.rs",
     "crates/entropy-kernels/src/matmul.rs",
+    "crates/entropy-rows/src/c_api.rs",
     "crates/entropy-viz-compute/src/checkpoint/tensor_file.rs",
     "crates/entropy-viz-compute/src/torch.rs",
 ];

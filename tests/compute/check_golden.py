@@ -97,7 +97,7 @@ def routing_margin(model, rollouts):
             scores = by_group.masked_fill(left_out[..., None], -torch.inf).flatten(1)
         gaps.append(min(smallest, gap(scores, router.top_k)))
 
-    routers = [module for module in model.modules() if type(module).__name__.lower().endswith("topkrouter")]
+    routers = [module for module in model.modules() if type(module).__name__.lower().endswith(("topkrouter", "llama4router"))]
     for router in routers:
         router.register_forward_hook(watch)
     for row in rollouts:
@@ -149,6 +149,10 @@ def mistakes():
         ("qwen3_moe", {"norm_topk_prob": False}),
         ("qwen3_moe", {"num_experts_per_tok": 1}),
         ("qwen3_moe-raw", {"norm_topk_prob": True}),
+        ("cohere", {"logit_scale": 0.0625}),
+        ("cohere2", {"layer_types": ["sliding_attention"] * 4}),
+        ("cohere2", {"logit_scale": 0.0625}),
+        ("cohere2", {"sliding_window": 9}),
         ("exaone4", {"layer_types": ["full_attention"] * 4}),
         ("exaone4", {"sliding_window": 9}),
         ("gemma3_text", {"sliding_window": 9}),
@@ -158,14 +162,29 @@ def mistakes():
         ("granite", {"attention_multiplier": 0.35}),
         ("granite", {"residual_multiplier": 1.0}),
         ("granite", {"logits_scaling": 1.0}),
+        ("granitemoe", {"embedding_multiplier": 1.0}),
+        ("granitemoe", {"attention_multiplier": 0.35}),
+        ("granitemoe", {"residual_multiplier": 1.0}),
+        ("granitemoe", {"logits_scaling": 1.0}),
+        ("granitemoe", {"num_experts_per_tok": 2}),
         ("ministral", {"sliding_window": 9}),
+        ("ministral3", {"sliding_window": None}),
+        ("ministral3", {"sliding_window": 25}),
         ("mixtral", {"sliding_window": 9}),
         ("mixtral", {"num_experts_per_tok": 1}),
         ("olmo3", {"sliding_window": 9}),
+        ("nemotron", {"hidden_act": "relu"}),
         ("qwen2_moe", {"norm_topk_prob": False}),
+        ("qwen3_next", {"norm_topk_prob": False}),
+        ("qwen3_next", {"num_experts_per_tok": 1}),
+        ("qwen3_next", {"hidden_act": "gelu"}),
+        ("qwen3_5_text", {"rms_norm_eps": 1e-2}),
+        ("qwen3_5_moe_text", {"num_experts_per_tok": 1}),
         ("smollm3", {"no_rope_layers": [1, 1, 1]}),
         ("smollm3", {"no_rope_layers": [0, 1, 0]}),
         ("smollm3", {"sliding_window": 9}),
+        ("starcoder2", {"sliding_window": 9}),
+        ("starcoder2", {"hidden_act": "relu"}),
     ]:
         yield name, ", ".join(f"{key}={short(value)}" for key, value in overrides.items()), load(name, **overrides)
 
@@ -184,10 +203,19 @@ def mistakes():
         ("phi3-longrope", {"attention_factor": 1.0}),
         ("glm", {"partial_rotary_factor": 1.0}),
         ("glm4", {"partial_rotary_factor": 0.5}),
+        ("hunyuan_v1_dense", {"alpha": 1.0}),
+        ("internlm3-dynamic", {"rope_type": "default"}),
+        ("internlm3-dynamic", {"factor": 5.0}),
+        ("ministral3", {"llama_4_scaling_beta": 0.0}),
+        ("ministral3", {"rope_type": "default"}),
+        ("nemotron", {"partial_rotary_factor": 1.0}),
+        ("phi", {"partial_rotary_factor": 0.5}),
         ("gemma3_text", {"full_attention": {"rope_type": "default", "rope_theta": 1e6}}),
         ("gemma3_text", {"sliding_attention": {"rope_type": "default", "rope_theta": 1e4}}),
         ("olmo3", {"full_attention": {"rope_type": "default", "rope_theta": 1000.0}}),
         ("olmo3", {"sliding_attention": {"rope_type": "default", "rope_theta": 1000.0}}),
+        ("qwen3_next", {"partial_rotary_factor": 0.5}),
+        ("qwen3_5_text", {"partial_rotary_factor": 1.0}),
     ]:
         config = AutoConfig.from_pretrained(FIXTURES / name)
         config.rope_parameters = dict(config.rope_parameters, **change)
@@ -202,8 +230,17 @@ def mistakes():
         ("gemma2", "post_attention_layernorm.weight", 0.0), ("phi3", "input_layernorm.weight", 1.0), ("mistral", "model.norm.weight", 1.0),
         ("olmo2", "q_norm.weight", 1.0), ("olmo2", "k_norm.weight", 1.0), ("olmo2", "post_attention_layernorm.weight", 1.0),
         ("exaone4", "q_norm.weight", 1.0), ("gemma3_text", "k_norm.weight", 0.0), ("glm4", "post_self_attn_layernorm.weight", 1.0),
+        ("cohere", "q_norm.weight", 1.0), ("cohere", "k_norm.weight", 1.0), ("cohere2", "o_proj.bias", 0.0),
+        ("hunyuan_v1_dense", "query_layernorm.weight", 1.0), ("hunyuan_v1_dense", "key_layernorm.weight", 1.0),
+        ("nemotron", "input_layernorm.weight", 0.0), ("nemotron", "norm.bias", 0.0), ("nemotron", "down_proj.bias", 0.0),
+        ("phi", "input_layernorm.bias", 0.0), ("phi", "final_layernorm.bias", 0.0), ("phi", "q_layernorm.weight", 1.0), ("phi", "k_layernorm.bias", 0.0),
+        ("phi", "lm_head.bias", 0.0), ("phi", "dense.bias", 0.0), ("phi", "fc1.bias", 0.0),
+        ("starcoder2", "post_attention_layernorm.bias", 0.0), ("starcoder2", "model.norm.bias", 0.0), ("starcoder2", "c_fc.bias", 0.0),
         ("glm4", "post_mlp_layernorm.weight", 1.0), ("seed_oss", "o_proj.bias", 0.0), ("smollm3", "down_proj.bias", 0.0),
         ("ernie4_5", "o_proj.bias", 0.0), ("arcee", "up_proj.bias", 0.0), ("qwen2_moe", "shared_expert_gate.weight", 0.0),
+        ("qwen3_next", "A_log", 0.0), ("qwen3_next", "dt_bias", 0.0), ("qwen3_next", "linear_attn.norm.weight", 1.0), ("qwen3_next", "q_norm.weight", 0.0),
+        ("qwen3_5_text", "A_log", 0.0), ("qwen3_5_text", "dt_bias", 0.0), ("qwen3_5_text", "in_proj_z.weight", 0.0), ("qwen3_5_text", "in_proj_a.weight", 0.0),
+        ("qwen3_5_text", "in_proj_b.weight", 0.0), ("qwen3_5_text", "q_proj.bias", 0.0), ("qwen3_5_text", "input_layernorm.weight", 0.0),
         ("lora", "q_proj.lora_B.default.weight", 0.0), ("lora", "v_proj.lora_B.default.weight", 0.0), ("lora", "down_proj.lora_B.default.weight", 0.0),
     ]:
         model = load(name)

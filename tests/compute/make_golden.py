@@ -70,10 +70,18 @@ PROMPTS = [
 
 ATTENTION = dict(hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2)
 ROPE = {"rope_type": "default", "rope_theta": 10000.0}
+YARN = {"rope_type": "yarn", "rope_theta": 1000.0, "factor": 8.0, "original_max_position_embeddings": 16, "mscale": 1.0, "mscale_all_dim": 1.0}
 EXPERTS = dict(intermediate_size=48, moe_intermediate_size=12, num_experts=8, num_experts_per_tok=2, head_dim=8,
                decoder_sparse_step=1, tie_word_embeddings=True)
 NEW_EXPERTS = dict(moe_intermediate_size=12, n_routed_experts=8, num_experts_per_tok=3, n_shared_experts=2, first_k_dense_replace=1)
 LATENT = dict(num_key_value_heads=4, kv_lora_rank=12, qk_nope_head_dim=6, qk_rope_head_dim=8, v_head_dim=10)
+LLAMA4 = dict(num_hidden_layers=4, head_dim=8, intermediate_size=12, intermediate_size_mlp=40, num_local_experts=4, num_experts_per_tok=1,
+              interleave_moe_layer_step=2, no_rope_layer_interval=4, attention_chunk_size=9, floor_scale=8, attn_scale=0.5)
+# Decoders with Gated DeltaNet: two heads of values per key head, so that their order shows.
+HYBRID = dict(linear_num_key_heads=2, linear_num_value_heads=4, linear_key_head_dim=8, linear_value_head_dim=6, linear_conv_kernel_dim=4,
+              rope_parameters=dict(ROPE, partial_rotary_factor=0.25))
+EXPERTS_OF_NEXT = dict(num_experts=8, num_experts_per_tok=2, moe_intermediate_size=12, shared_expert_intermediate_size=20)
+VISION = dict(depth=1, hidden_size=8, out_hidden_size=32, num_heads=2, intermediate_size=8, patch_size=2, in_channels=1, num_position_embeddings=16)
 
 # name: (model_type, config keys in addition to ATTENTION)
 CASES = {
@@ -115,6 +123,19 @@ CASES = {
         "full_attention": {"rope_type": "yarn", "rope_theta": 1000.0, "factor": 4.0, "original_max_position_embeddings": 32},
         "sliding_attention": {"rope_type": "default", "rope_theta": 500000.0}})),
     "qwen2_moe": ("qwen2_moe", dict(EXPERTS, norm_topk_prob=True, shared_expert_intermediate_size=20, tie_word_embeddings=False)),
+    "cohere": ("cohere", dict(tie_word_embeddings=True, logit_scale=0.8, use_qk_norm=True)),
+    "cohere2": ("cohere2", dict(num_hidden_layers=4, tie_word_embeddings=True, logit_scale=0.7, attention_bias=True, sliding_window=8,
+        layer_types=["sliding_attention", "full_attention", "sliding_attention", "sliding_attention"])),
+    "granitemoe": ("granitemoe", dict(intermediate_size=12, num_local_experts=8, num_experts_per_tok=3, tie_word_embeddings=True, attention_bias=True,
+        embedding_multiplier=3.0, attention_multiplier=0.2, residual_multiplier=0.4, logits_scaling=3.0)),
+    "hunyuan_v1_dense": ("hunyuan_v1_dense", dict(head_dim=12, tie_word_embeddings=False, attention_bias=True, rope_parameters={
+        "rope_type": "dynamic", "rope_theta": 100.0, "alpha": 50.0, "factor": 1.0})),
+    "internlm3-dynamic": ("internlm3", dict(head_dim=8, tie_word_embeddings=True, max_position_embeddings=20, rope_parameters={
+        "rope_type": "dynamic", "rope_theta": 100.0, "factor": 6.0})),
+    "ministral3": ("ministral3", dict(head_dim=16, tie_word_embeddings=False, sliding_window=24, rope_parameters=dict(YARN, llama_4_scaling_beta=0.4))),
+    "nemotron": ("nemotron", dict(head_dim=12, tie_word_embeddings=False, attention_bias=True, mlp_bias=True)),
+    "phi": ("phi", dict(tie_word_embeddings=False, qk_layernorm=True, rope_parameters=dict(ROPE, partial_rotary_factor=0.75))),
+    "starcoder2": ("starcoder2", dict(tie_word_embeddings=True, sliding_window=8, use_bias=True)),
     "seed_oss": ("seed_oss", dict(head_dim=8, tie_word_embeddings=False, attention_bias=True, attention_out_bias=True)),
     "smollm3": ("smollm3", dict(num_hidden_layers=3, tie_word_embeddings=True, use_sliding_window=True, sliding_window=8, no_rope_layer_interval=2,
         mlp_bias=True)),
@@ -129,6 +150,11 @@ CASES = {
         routed_scaling_factor=3.0, mlp_bias=True, tie_word_embeddings=False)),
     "glm4_moe_lite": ("glm4_moe_lite", dict(NEW_EXPERTS, **dict(LATENT, v_head_dim=16), num_hidden_layers=3, q_lora_rank=20, n_group=1, topk_group=1,
         mlp_layer_types=["dense", "sparse", "dense"], tie_word_embeddings=False)),
+    "llama4_text": ("llama4_text", dict(LLAMA4, attention_bias=True, tie_word_embeddings=False, rope_parameters={"rope_type": "llama3", "rope_theta": 5000.0,
+        "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 64})),
+    "llama4": ("llama4", dict(tie_word_embeddings=False, text_config=dict(LLAMA4, interleave_moe_layer_step=1, num_experts_per_tok=2, use_qk_norm=False,
+        no_rope_layers=[0, 1, 1, 0]), vision_config=dict(hidden_size=8, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, image_size=8,
+        patch_size=4, num_channels=1, vision_output_dim=8, projector_input_dim=8, projector_output_dim=8))),
     "minimax_m2": ("minimax_m2", dict(head_dim=8, intermediate_size=12, num_local_experts=8, num_experts_per_tok=2, tie_word_embeddings=False,
         rope_parameters=dict(ROPE, partial_rotary_factor=0.5))),
     "qwen3_vl_moe": ("qwen3_vl_moe", dict(tie_word_embeddings=False, text_config=dict(EXPERTS, head_dim=16, moe_intermediate_size=12,
@@ -141,21 +167,35 @@ CASES = {
     "qwen3_vl": ("qwen3_vl", dict(tie_word_embeddings=True, text_config=dict(head_dim=16, rope_parameters=dict(ROPE, mrope_section=[4, 2, 2])), vision_config=dict(
         depth=1, hidden_size=8, out_hidden_size=32, num_heads=2, intermediate_size=8, patch_size=2, in_channels=1, deepstack_visual_indexes=[0],
         num_position_embeddings=16))),
+    "qwen3_next": ("qwen3_next", dict(HYBRID, **EXPERTS_OF_NEXT, num_hidden_layers=3, intermediate_size=40, layer_types=["linear_attention", "full_attention", "linear_attention"],
+        mlp_only_layers=[2], head_dim=16, tie_word_embeddings=False)),
+    "qwen3_5_text": ("qwen3_5_text", dict(HYBRID, layer_types=["linear_attention", "full_attention"], head_dim=16, attention_bias=True, tie_word_embeddings=True)),
+    "qwen3_5_moe_text": ("qwen3_5_moe_text", dict(HYBRID, **EXPERTS_OF_NEXT, layer_types=["linear_attention", "full_attention"],
+        head_dim=16, tie_word_embeddings=True)),
+    "qwen3_5": ("qwen3_5", dict(tie_word_embeddings=False, text_config=dict(HYBRID, num_hidden_layers=3, full_attention_interval=3, head_dim=32,
+        rope_parameters=dict(HYBRID["rope_parameters"], mrope_section=[2, 1, 1], mrope_interleaved=True)), vision_config=VISION)),
+    "qwen3_5_moe": ("qwen3_5_moe", dict(tie_word_embeddings=False, text_config=dict(HYBRID, **dict(EXPERTS_OF_NEXT, num_experts=4), head_dim=16,
+        layer_types=["full_attention", "linear_attention"]), vision_config=VISION)),
     "gemma3": ("gemma3", dict(text_config=dict(num_hidden_layers=3, head_dim=8, query_pre_attn_scalar=3, sliding_window=8, rope_parameters={
         "full_attention": {"rope_type": "linear", "rope_theta": 1e6, "factor": 8.0}, "sliding_attention": {"rope_type": "default", "rope_theta": 100.0}},
         layer_types=["sliding_attention", "full_attention", "sliding_attention"]), vision_config=dict(
         hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2, image_size=8, patch_size=4, num_channels=1))),
     "mistral3": ("mistral3", dict(tie_word_embeddings=False, text_config=dict(model_type="mistral", head_dim=8, sliding_window=8), vision_config=dict(
         hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2, image_size=8, patch_size=4, num_channels=1, head_dim=4))),
+    "mistral3-ministral3": ("mistral3", dict(tie_word_embeddings=True, text_config=dict(
+        model_type="ministral3", head_dim=8, rope_parameters=dict(YARN, llama_4_scaling_beta=0.2)), vision_config=dict(
+        hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2, image_size=8, patch_size=4, num_channels=1, head_dim=4))),
 }
+LAYER_NORMS = ("nemotron", "phi", "starcoder2")  # norms with biases
 PICTURE_MODELS = {name for name, (_, extra) in CASES.items() if "vision_config" in extra}
 
 # Adapters of the qwen2 case. rsLoRA scales by alpha / sqrt(r) where LoRA scales by alpha / r.
 ADAPTERS = {"lora": dict(use_rslora=False), "lora-rslora": dict(use_rslora=True)}
 
 # Seeds for cases whose first seed gave near-ties in float32 (greedy choice, routing), or a mean that a mistake does not change.
-SEEDS = {"qwen3": 1, "qwen3_moe": 2, "phi3-partial": 1, "lora": 1, "mixtral": 3, "qwen2_moe": 2, "glm4_moe": 4, "deepseek_v3": 2,
-         "deepseek_v3-direct": 1, "deepseek_v2": 13, "minimax_m2": 1, "qwen3_vl_moe": 7}
+SEEDS = {"qwen3": 1, "qwen3_moe": 2, "phi3-partial": 1, "lora": 1, "mixtral": 3, "qwen2_moe": 2, "cohere": 1, "cohere2": 1, "hunyuan_v1_dense": 1,
+         "qwen3_5_moe_text": 5, "glm4_moe": 4, "deepseek_v3": 2, "deepseek_v3-direct": 1, "deepseek_v2": 13, "minimax_m2": 1, "qwen3_vl_moe": 7,
+         "llama4": 18}
 
 
 def main():
@@ -225,7 +265,7 @@ def save_checkpoint(name):
 
 
 def has_experts(name):
-    return "moe" in name or name.startswith(("mixtral", "deepseek", "minimax"))
+    return "moe" in name or name.startswith(("mixtral", "qwen3_next", "deepseek", "minimax", "llama4"))
 
 
 def model_class(name):
@@ -272,13 +312,14 @@ def seeded(name):
 
 
 def draw(name, noise, config):
-    if "norm" in name:
-        return 0.3 * noise if config.model_type.startswith("gemma") else 1 + 0.3 * noise
+    if "norm" in name and not (name.endswith("bias") and config.model_type in LAYER_NORMS):
+        by_offset = config.model_type.startswith(("gemma", "nemotron", "qwen3_5", "qwen3_next")) and "linear_attn.norm" not in name
+        return 0.3 * noise if by_offset else 1 + 0.3 * noise
     if name.endswith("bias"):
         return 0.3 * noise
     if "embed_tokens" in name or "lm_head" in name:
         return 0.4 * noise
-    spread = 1.5 if any(part in name for part in ("q_proj", "k_proj", "qkv_proj", "mlp.gate.")) else 1.0
+    spread = 1.5 if any(part in name for part in ("q_proj", "k_proj", "qkv_proj", "mlp.gate.", "moe.router.")) else 1.0
     return spread * noise / noise.shape[-1] ** 0.5
 
 
@@ -290,7 +331,7 @@ def transformers_4_config(config):
     older = {key: value for key, value in config.items() if key not in new}
     older["torch_dtype"] = config["dtype"]
     older["transformers_version"] = "4.51.3"
-    if "num_local_experts" in older:
+    if "num_local_experts" in older and not config["model_type"].startswith("llama4"):
         older["num_experts"] = older.pop("num_local_experts")
     rope = dict(config["rope_parameters"])
     by_layer = "sliding_attention" in rope
@@ -406,8 +447,19 @@ def golden(name, rollouts):
 
 def all_logits(model, token_ids):
     """float32 logits at every position of one sequence: no batch, no padding, no cache."""
+    forget_lengths(model)
     with torch.inference_mode():
         return model(input_ids=torch.tensor([token_ids]), use_cache=False).logits[0].float()
+
+
+def forget_lengths(model):
+    """The rotary embedding "dynamic" keeps the frequencies of the longest sequence that it has seen."""
+    for module in model.modules():
+        rope_type = getattr(module, "rope_type", None)
+        prefixes = [f"{layer}_" for layer in rope_type] if isinstance(rope_type, dict) else [""]
+        for prefix in prefixes if "dynamic" in str(rope_type) else []:
+            setattr(module, f"{prefix}inv_freq", getattr(module, f"{prefix}original_inv_freq").clone())
+            setattr(module, f"{prefix}max_seq_len_cached", module.original_max_seq_len)
 
 
 def debug_logits(model, row):

@@ -7,6 +7,7 @@ and one token above: longrope goes by the length of the whole sequence.
 Versions as in make_golden.py. Fixed seeds; run again, it gives the same bytes. No network.
 
     python3 tests/compute/make_rope.py
+    python3 tests/compute/make_rope.py original-at-top      # only this case
 """
 import json
 import os
@@ -41,6 +42,14 @@ CASES = {
     "phi3-default-original": ("phi3-longrope", {"original_max_position_embeddings": None, "max_position_embeddings": 8192}),
     "phi3-yarn-is-longrope": ("phi3-longrope", {"rope_scaling": {"type": "yarn", **FACTORS}, "rope_parameters": None}),
     "phi3-su-is-longrope": ("phi3-longrope", {"rope_scaling": {"type": "su", "original_max_position_embeddings": 20, **FACTORS}, "rope_parameters": None}),
+    "dynamic-original-ignored": ("internlm3-dynamic", {"original_max_position_embeddings": 64}),
+    "dynamic-of-full-layers": ("gemma3_text", {"max_position_embeddings": 24, "rope_parameters": {
+        "full_attention": {"rope_type": "dynamic", "rope_theta": 100.0, "factor": 5.0}, "sliding_attention": {"rope_type": "default", "rope_theta": 100.0}}}),
+    "hunyuan-without-alpha": ("hunyuan_v1_dense", {"max_position_embeddings": 20, "rope_parameters": {
+        "rope_type": "dynamic", "rope_theta": 100.0, "factor": 6.0, "alpha": 0.0}}),
+    "ministral3-default": ("ministral3", {"rope_parameters": None}),
+    "ministral3-linear": ("ministral3", {"original_max_position_embeddings": 30, "rope_parameters": {
+        "rope_type": "linear", "rope_theta": 1000.0, "factor": 2.0, "original_max_position_embeddings": 6, "llama_4_scaling_beta": 0.5}}),
     "longrope-length": ("phi3-longrope", {}),
 }
 
@@ -50,6 +59,8 @@ def main():
     quieten()
     shared = [json.loads(line) for line in (FIXTURES / "rollouts.jsonl").read_text(encoding="utf-8").splitlines()]
     for name, (base, changes) in CASES.items():
+        if sys.argv[1:] and name not in sys.argv[1:]:
+            continue
         directory = fresh(ROPE / name)
         config = {**json.loads((FIXTURES / base / "config.json").read_text()), **changes}
         config = {key: value for key, value in config.items() if not (key in changes and value is None)}

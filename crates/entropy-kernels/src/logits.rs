@@ -1,28 +1,37 @@
 //! Token entropy in one pass over a row of logits.
 //!
-//! With z = logits / temperature and m = max z: s = Σ e^(z−m), t = Σ e^(z−m)·(z−m), and then
-//! H = ln s − t / s. Trainers allocate several arrays as large as the logits for this. Here a row is
-//! read once, in blocks that fit the L1 cache: sums are f32 lanes inside a block and f64 across
-//! blocks. They are relative to the maximum of the block, so an offset of the logits costs no
-//! precision, and a logit of −∞ adds nothing.
+//! With x = (logit − m) / temperature, s = Σ e^x and t = Σ e^x·x, H = ln s − t / s, for any m. Trainers allocate several
+//! arrays as large as the logits for this. Here a row is read once, in blocks that fit the L1 cache: sums are f32 lanes
+//! inside a block and f64 across blocks. m is the largest logit of the first block. A block with a logit that is more
+//! than twice as probable as one at m is computed again with its own maximum as m. So the offset of the logits costs no
+//! precision, and memory is read at an even pace, which the processor can foresee. A logit of −∞ adds nothing.
 //!
 //! The code is compiled for AVX-512, AVX2 and the baseline; the variant is chosen at run time.
 
+use std::f64::consts::{LN_2, LOG2_E};
+
 use rayon::prelude::*;
 
-/// Logits per block: 16 KiB, half of the L1 cache.
+use crate::element::Element;
+
+/// Logits per block: 16 KiB of f32, half of the L1 cache.
 const BLOCK: usize = 4096;
-/// Parallel partial sums: four AVX-512 registers hide the latency of an addition.
-const LANES: usize = 64;
+/// Parallel partial sums: two AVX-512 registers. Blocks are independent of each other, and so are all logits but for
+/// three additions; more sums would not fit the registers.
+const LANES: usize = 32;
+
+/// How far memory is asked for in advance, in bytes.
+#[cfg(target_arch = "x86_64")]
+const AHEAD: usize = 4096;
 
 /// The softmax statistics of one row of logits, computed in one pass by [`LogitStats::update`].
 #[derive(Debug, Clone, Default)]
 pub struct LogitStats {
-    inverse_temperature: f32,
-    max: f32, // of the logits, before dividing by the temperature
-    sum: f64,
-    weighted: f64,
-    blocks: Vec<(f32, f64)>, // maximum and sum of each block, for sampling
+    temperature: f64,
+    offset: f32,             // m: a logit, −∞ until there is a finite one
+    sum: f64,                // Σ 2^y with y = (logit − m) / temperature · log2(e)
+    weighted: f64,           // Σ 2^y·y
+    blocks: Vec<(f32, f64)>, // offset and sum of each block, for sampling
 }
 
 /// A row without a softmax: a logit is NaN or +∞, or all are −∞.
@@ -31,56 +40,67 @@ pub struct LogitStats {
 pub struct NotFinite;
 
 impl LogitStats {
-    /// Replaces the statistics by those of `logits` at `temperature`.
+    /// Replaces the statistics by those of `logits` at `temperature`, from 1e-37 to 1e37.
     ///
     /// # Errors
     /// If a logit is NaN or +∞, or all are −∞.
-    pub fn update(&mut self, logits: &[f32], temperature: f64) -> Result<(), NotFinite> {
-        self.inverse_temperature = (1.0 / temperature) as f32;
-        (self.max, self.sum, self.weighted) = (f32::NEG_INFINITY, 0.0, 0.0);
+    pub fn update<E: Element>(&mut self, logits: &[E], temperature: f64) -> Result<(), NotFinite> {
+        self.temperature = temperature;
+        (self.offset, self.sum, self.weighted) = (f32::NEG_INFINITY, 0.0, 0.0);
         self.blocks.clear();
+        let factor = (LOG2_E / temperature) as f32;
         for block in logits.chunks(BLOCK) {
-            let (max, sum, weighted) = block_sums(block, self.inverse_temperature);
-            let (sum, weighted) = (f64::from(sum), f64::from(weighted));
-            self.blocks.push((max, sum));
-            if max == f32::NEG_INFINITY {
-                // The sums of a block of −∞ are NaN, so they are skipped. A NaN logit is not in the maximum.
-                if block.iter().any(|z| z.is_nan()) {
-                    return Err(NotFinite);
+            if self.offset == f32::NEG_INFINITY {
+                self.offset = maximum(block);
+                if self.offset == f32::NEG_INFINITY {
+                    // All are −∞, or NaN, which is not in the maximum.
+                    if block.iter().any(|z| z.to_f32().is_nan()) {
+                        return Err(NotFinite);
+                    }
+                    self.blocks.push((self.offset, 0.0));
+                    continue;
                 }
-                continue;
             }
-            if max > self.max {
-                self.rescale(max);
+            let mut sums = block_sums(block, self.offset, factor);
+            if (sums.max - self.offset) * factor > 1.0 {
+                self.rescale(sums.max);
+                sums = block_sums(block, self.offset, factor);
             }
-            let shift = self.shift(max);
-            let scale = shift.exp();
-            self.sum += sum * scale;
-            self.weighted += (weighted + shift * sum) * scale;
+            self.blocks.push((self.offset, f64::from(sums.sum)));
+            self.sum += f64::from(sums.sum);
+            self.weighted += f64::from(sums.weighted);
         }
-        if self.sum.is_finite() && self.sum > 0.0 { Ok(()) } else { Err(NotFinite) }
+        // A NaN logit makes the weighted sum NaN.
+        if self.weighted.is_finite() && self.sum.is_finite() && self.sum > 0.0 {
+            Ok(())
+        } else {
+            Err(NotFinite)
+        }
     }
 
-    /// Makes the sums relative to `max`, a new maximum.
-    fn rescale(&mut self, max: f32) {
-        if self.sum > 0.0 {
-            let shift = f64::from(self.max - max) * f64::from(self.inverse_temperature);
-            let scale = shift.exp();
-            self.weighted = (self.weighted + shift * self.sum) * scale;
-            self.sum *= scale;
-        }
-        self.max = max;
+    /// Makes the sums relative to `offset`, which is larger than before.
+    fn rescale(&mut self, offset: f32) {
+        let shift = self.shift(offset) * LOG2_E;
+        let scale = (-shift).exp2();
+        self.weighted = (self.weighted - shift * self.sum) * scale;
+        self.sum *= scale;
+        self.offset = offset;
     }
 
-    /// (logit − max) / temperature.
+    /// (logit − m) / temperature.
     fn shift(&self, logit: f32) -> f64 {
-        f64::from(logit - self.max) * f64::from(self.inverse_temperature)
+        (f64::from(logit) - f64::from(self.offset)) / self.temperature
     }
 
     /// Shannon entropy in nats.
     pub fn entropy(&self) -> f64 {
         // Rounding may give −1e-9 for a distribution with a single token.
-        (self.sum.ln() - self.weighted / self.sum).max(0.0)
+        (self.sum.ln() - self.weighted / self.sum * LN_2).max(0.0)
+    }
+
+    /// ln Σ e^(logit / temperature), in nats.
+    pub fn log_sum_exp(&self) -> f64 {
+        f64::from(self.offset) / self.temperature + self.sum.ln()
     }
 
     /// Log-probability, in nats, of the token with this logit.
@@ -94,9 +114,9 @@ impl LogitStats {
     /// Inverting the cumulative distribution for single tokens is sensitive: a rounding error in the last bit
     /// moves all later boundaries. Gumbel-max changes its result only if the best two almost tie.
     pub fn sample(&self, logits: &[f32], mut uniform: impl FnMut() -> f64) -> usize {
-        let mass = |(max, sum): &(f32, f64)| match *max {
+        let mass = |(offset, sum): &(f32, f64)| match *offset {
             f32::NEG_INFINITY => 0.0,
-            max => sum * self.shift(max).exp(),
+            offset => sum * self.shift(offset).exp(),
         };
         let mut left = uniform() * self.sum;
         let mut chosen = 0;
@@ -177,77 +197,108 @@ pub fn score_rows(
         .collect()
 }
 
-/// The maximum of a block, and Σ e^x and Σ e^x·x over it with x = (z − maximum) / temperature.
-fn block_sums(block: &[f32], inverse_temperature: f32) -> (f32, f32, f32) {
+/// The maximum of a block, and Σ 2^y and Σ 2^y·y over it with y = (z − offset)·factor.
+#[derive(Debug, Clone, Copy)]
+struct BlockSums {
+    max: f32,
+    sum: f32,
+    weighted: f32,
+}
+
+/// `factor` is log2(e) / temperature.
+fn block_sums<E: Element>(block: &[E], offset: f32, factor: f32) -> BlockSums {
     #[cfg(target_arch = "x86_64")]
     {
         if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") {
             // SAFETY: the processor has what the function is compiled for.
             #[allow(unsafe_code)]
-            return unsafe { block_sums_avx512(block, inverse_temperature) };
+            return unsafe { block_sums_avx512(block, offset, factor) };
         }
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
             // SAFETY: the processor has what the function is compiled for.
             #[allow(unsafe_code)]
-            return unsafe { block_sums_avx2(block, inverse_temperature) };
+            return unsafe { block_sums_avx2(block, offset, factor) };
         }
     }
-    block_sums_portable::<false>(block, inverse_temperature)
+    block_sums_portable::<E, false>(block, offset, factor)
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,fma")]
-fn block_sums_avx512(block: &[f32], inverse_temperature: f32) -> (f32, f32, f32) {
-    block_sums_portable::<true>(block, inverse_temperature)
+fn block_sums_avx512<E: Element>(block: &[E], offset: f32, factor: f32) -> BlockSums {
+    block_sums_portable::<E, true>(block, offset, factor)
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-fn block_sums_avx2(block: &[f32], inverse_temperature: f32) -> (f32, f32, f32) {
-    block_sums_portable::<true>(block, inverse_temperature)
+fn block_sums_avx2<E: Element>(block: &[E], offset: f32, factor: f32) -> BlockSums {
+    block_sums_portable::<E, true>(block, offset, factor)
 }
 
 #[inline(always)]
-fn block_sums_portable<const FUSED: bool>(
-    block: &[f32],
-    inverse_temperature: f32,
-) -> (f32, f32, f32) {
-    let (whole, rest) = block.as_chunks::<LANES>();
-    let mut lane_max = [f32::NEG_INFINITY; LANES];
-    for lanes in whole {
-        for i in 0..LANES {
-            lane_max[i] = if lanes[i] > lane_max[i] { lanes[i] } else { lane_max[i] };
-        }
-    }
-    let max = lane_max
-        .iter()
-        .chain(rest)
-        .fold(f32::NEG_INFINITY, |max, z| if *z > max { *z } else { max });
-
+fn block_sums_portable<E: Element, const FUSED: bool>(
+    block: &[E],
+    offset: f32,
+    factor: f32,
+) -> BlockSums {
+    let mut max = [f32::NEG_INFINITY; LANES];
     let mut sum = [0.0f32; LANES];
     let mut weighted = [0.0f32; LANES];
+    let mut add = |lane: usize, z: f32| {
+        max[lane] = larger(z, max[lane]);
+        let y = (z - offset) * factor;
+        // At −127, 2^y is 0. NaN stays NaN.
+        let y = if y < -127.0 { -127.0 } else { y };
+        let e = exp2::<FUSED>(y);
+        sum[lane] += e;
+        weighted[lane] = multiply_add::<FUSED>(e, y, weighted[lane]);
+    };
+    let (whole, rest) = block.as_chunks::<LANES>();
     for lanes in whole {
-        for i in 0..LANES {
-            let x = shifted(lanes[i], max, inverse_temperature);
-            let e = exp::<FUSED>(x);
-            sum[i] += e;
-            weighted[i] = multiply_add::<FUSED>(e, x, weighted[i]);
+        prefetch(lanes);
+        for (lane, z) in lanes.iter().enumerate() {
+            add(lane, z.to_f32());
         }
     }
-    for (i, z) in rest.iter().enumerate() {
-        let x = shifted(*z, max, inverse_temperature);
-        let e = exp::<FUSED>(x);
-        sum[i] += e;
-        weighted[i] = multiply_add::<FUSED>(e, x, weighted[i]);
+    for (lane, z) in rest.iter().enumerate() {
+        add(lane, z.to_f32());
     }
-    (max, sum_lanes(&sum), sum_lanes(&weighted))
+    BlockSums {
+        max: reduce(max, larger),
+        sum: reduce(sum, |a, b| a + b),
+        weighted: reduce(weighted, |a, b| a + b),
+    }
 }
 
-/// (z − max) / temperature, but at least −87, where e^x is still a normal number; NaN stays NaN.
+/// Asks for memory [`AHEAD`] of these logits, which may be that of the next block or row. The processor's own prefetching
+/// stops at each page of 4 KiB.
 #[inline(always)]
-fn shifted(z: f32, max: f32, inverse_temperature: f32) -> f32 {
-    let x = (z - max) * inverse_temperature;
-    if x < -87.0 { -87.0 } else { x }
+fn prefetch<E>(lanes: &[E; LANES]) {
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = lanes;
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        let start = lanes.as_ptr().cast::<i8>().wrapping_add(AHEAD);
+        for line in (0..size_of_val(lanes)).step_by(64) {
+            // SAFETY: any address may be prefetched; nothing is read.
+            #[allow(unsafe_code)]
+            unsafe {
+                _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(line));
+            }
+        }
+    }
+}
+
+/// The largest logit; −∞ if all are −∞ or NaN.
+fn maximum<E: Element>(block: &[E]) -> f32 {
+    block.iter().fold(f32::NEG_INFINITY, |max, z| larger(z.to_f32(), max))
+}
+
+/// The larger one; `max` if z is NaN.
+#[inline(always)]
+fn larger(z: f32, max: f32) -> f32 {
+    if z > max { z } else { max }
 }
 
 #[inline(always)]
@@ -255,34 +306,30 @@ fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FUSED { a.mul_add(b, c) } else { a * b + c }
 }
 
-/// e^x for −87 ≤ x ≤ 0 within 1.2 units in the last place: x = n·ln 2 + r, and the polynomial of
-/// Cephes' expf for e^r. At −87 the result is 0, so that clamped logits add nothing.
+/// 2^y for −127 ≤ y ≤ 1, within 1.5 units in the last place; 0 at −127, and numbers below 2^-126 are not exact.
+///
+/// y = n + r, with a polynomial for 2^r on [−½, ½]: the one of degree 5 with the least relative error, 9e-8, of those that
+/// are 1 at 0. n is added to the exponent.
 #[inline(always)]
-fn exp<const FUSED: bool>(x: f32) -> f32 {
+#[allow(clippy::approx_constant)] // a coefficient is near ln 2, as it must be
+fn exp2<const FUSED: bool>(y: f32) -> f32 {
     const ROUND: f32 = 12_582_912.0; // 1.5 · 2^23: adding it leaves the nearest integer in the low bits
-    const LN2_HIGH: f32 = 0.693_359_4;
-    const LN2_LOW: f32 = -2.121_944_4e-4;
-    let shifted = multiply_add::<FUSED>(x, std::f32::consts::LOG2_E, ROUND);
-    let n = shifted - ROUND;
-    let r = multiply_add::<FUSED>(n, -LN2_HIGH, x);
-    let r = multiply_add::<FUSED>(n, -LN2_LOW, r);
-    let mut p = 1.987_569_1e-4;
-    for coefficient in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_65, 0.5] {
+    let shifted = y + ROUND;
+    let r = y - (shifted - ROUND);
+    let mut p = 1.326_472_7e-3;
+    for coefficient in [9.671_513e-3, 5.550_733_6e-2, 0.240_222_42, 0.693_147, 1.0] {
         p = multiply_add::<FUSED>(p, r, coefficient);
     }
-    let p = multiply_add::<FUSED>(p, r * r, r) + 1.0;
-    let power = f32::from_bits((shifted.to_bits() << 23).wrapping_add(0x3f80_0000));
-    if x <= -87.0 { 0.0 } else { p * power }
+    f32::from_bits(p.to_bits().wrapping_add(shifted.to_bits() << 23))
 }
 
-/// Pairwise sum, which limits rounding errors.
-fn sum_lanes(lanes: &[f32; LANES]) -> f32 {
-    let mut lanes = *lanes;
+/// Combines lanes in pairs, which for a sum limits rounding errors.
+fn reduce(mut lanes: [f32; LANES], combine: impl Fn(f32, f32) -> f32) -> f32 {
     let mut n = LANES;
     while n > 1 {
         n /= 2;
         for i in 0..n {
-            lanes[i] += lanes[i + n];
+            lanes[i] = combine(lanes[i], lanes[i + n]);
         }
     }
     lanes[0]
@@ -380,23 +427,51 @@ mod tests {
         }
         assert_eq!(stats.update(&[f32::NEG_INFINITY; 100], 1.0), Err(NotFinite));
         assert_eq!(stats.update(&[f32::NEG_INFINITY, f32::NAN], 1.0), Err(NotFinite));
-        assert_eq!(stats.update(&[], 1.0), Err(NotFinite));
+        assert_eq!(stats.update(&[0f32; 0], 1.0), Err(NotFinite));
     }
 
     #[test]
     fn simd_variants_agree() {
         let logits = noise(4096, 20.0, 5);
-        let (max, sum, weighted) = block_sums_portable::<false>(&logits, 1.0);
-        let (m, s, w) = block_sums(&logits, 1.0);
-        assert_eq!(max, m);
-        assert!((sum - s).abs() <= 1e-6 * sum && (weighted - w).abs() <= 1e-6 * weighted.abs());
+        let portable = block_sums_portable::<f32, false>(&logits, 19.0, 1.0);
+        let agrees = |other: BlockSums| {
+            assert_eq!(portable.max, other.max);
+            assert!((portable.sum - other.sum).abs() <= 1e-6 * portable.sum);
+            let difference = (portable.weighted - other.weighted).abs();
+            assert!(difference <= 1e-6 * portable.weighted.abs(), "{difference}");
+        };
+        agrees(block_sums(&logits, 19.0, 1.0));
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
             // SAFETY: the processor has what the function is compiled for.
             #[allow(unsafe_code)]
-            let (m, s, w) = unsafe { block_sums_avx2(&logits, 1.0) };
-            assert_eq!(max, m);
-            assert!((sum - s).abs() <= 1e-6 * sum && (weighted - w).abs() <= 1e-6 * weighted.abs());
+            agrees(unsafe { block_sums_avx2(&logits, 19.0, 1.0) });
+        }
+    }
+
+    #[test]
+    fn exp2_is_exact_to_two_units_in_the_last_place() {
+        for i in -1_260_000..=10_000 {
+            let y = i as f32 * 1e-4;
+            let exact = f64::from(y).exp2();
+            for ours in [exp2::<true>(y), exp2::<false>(y)] {
+                let error = (f64::from(ours) / exact - 1.0).abs();
+                assert!(error < 2e-7, "{y}: {error}");
+            }
+        }
+        assert_eq!((exp2::<true>(0.0), exp2::<true>(-127.0)), (1.0, 0.0));
+    }
+
+    #[test]
+    fn rising_and_falling_logits_have_the_same_entropy() {
+        // Rising by half a nat per block, and by ten nats per logit.
+        for step in [0.5 / BLOCK as f32, 10.0] {
+            let n = if step < 1.0 { 100_000 } else { 1_000 };
+            let mut logits: Vec<f32> = (0..n).map(|i| i as f32 * step).collect();
+            let rising = stats(&logits, 1.0).entropy();
+            assert!((rising - by_definition(&logits, 1.0)).abs() < 1e-5);
+            logits.reverse();
+            assert!((stats(&logits, 1.0).entropy() - rising).abs() < 1e-6);
         }
     }
 

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::model::Model;
-use crate::model::attention::KvCache;
+use crate::model::cache::KvCache;
 use crate::model::decoder::Decoder;
 use crate::model::packed::Packed;
 use crate::on_device::{self, LogitsError};
@@ -137,7 +137,7 @@ impl Generator<'_> {
         let slots = match (self.batch_tokens, self.model) {
             (Some(tokens), _) => tokens / max_length,
             (None, Model::Decoder(decoder)) => {
-                (cache_bytes / (decoder.cache_bytes() * max_length)).min(max_slots)
+                (cache_bytes / decoder.cache_bytes().of_sequence(max_length)).min(max_slots)
             }
             (None, Model::TorchScript(_)) => CPU_SLOTS,
         };
@@ -198,15 +198,16 @@ impl Generator<'_> {
                 cache.retain_slots(&running)?;
                 active.retain(|sequence| !sequence.done);
             }
-            if let Some(short) = decoder.spec.attention.rope.short_context() {
-                // Beyond this length, longrope rotates all positions by other angles: the cached keys are invalid.
-                let crossing: Vec<usize> = (0..active.len())
-                    .filter(|&slot| !active[slot].done && active[slot].position() == short)
-                    .collect();
-                if !crossing.is_empty() {
-                    self.prefill(decoder, crossing, &mut cache, &mut active, records)?;
-                    continue;
-                }
+            // At some lengths, longrope and dynamic rotate all positions by other angles: the cached keys are invalid.
+            let attention = &decoder.spec.attention;
+            let rotated_anew: Vec<usize> = (0..active.len())
+                .filter(|&slot| {
+                    !active[slot].done && attention.angles_change_at(active[slot].position() + 1)
+                })
+                .collect();
+            if !rotated_anew.is_empty() {
+                self.prefill(decoder, rotated_anew, &mut cache, &mut active, records)?;
+                continue;
             }
             let ids: Vec<i64> = active.iter().map(ActiveSequence::newest).collect();
             let positions: Vec<i64> = active.iter().map(ActiveSequence::position).collect();

@@ -4,10 +4,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::common::{fixture, stderr};
 use crate::compute::*;
+use entropy_shell::lock::is_temporary;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -39,10 +40,43 @@ impl Case {
         self.tmp.path().join(name)
     }
 
-    fn start(&self) -> Child {
+    fn start(&self, more: &[&str]) -> Child {
         let mut command = Command::new(assert_cmd::cargo::cargo_bin("entropy-viz-compute"));
-        command.args(["--device", "cpu"]).args(self.arguments()).current_dir(self.tmp.path());
+        command.args(["--device", "cpu"]).args(self.arguments()).args(more);
+        command.current_dir(self.tmp.path());
         command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    /// Runs without earlier outputs, sends the signal as soon as the condition holds, and returns the exit code and the
+    /// steps in the history.
+    fn stop_when(&self, signal: &str, condition: &dyn Fn() -> bool) -> (Option<i32>, Vec<u64>) {
+        self.stop_after(&|| self.remove_outputs(), &[], signal, condition)
+    }
+
+    /// Like [`Case::stop_when`], with other preparations and more arguments. A run that finished before the signal is
+    /// repeated.
+    fn stop_after(
+        &self,
+        prepare: &dyn Fn(),
+        more: &[&str],
+        signal: &str,
+        condition: &dyn Fn() -> bool,
+    ) -> (Option<i32>, Vec<u64>) {
+        for _ in 0..100 {
+            prepare();
+            let mut child = self.start(more);
+            wait_for(&mut child, condition);
+            let id = child.id().to_string();
+            // The process may have ended, but its number stays in use until `wait`.
+            assert!(Command::new("kill").args(["-s", signal, &id]).status().unwrap().success());
+            let code = child.wait().unwrap().code();
+            self.age_temporary_files();
+            let steps = self.steps();
+            if steps.len() < 3 {
+                return (code, steps);
+            }
+        }
+        panic!("each of 100 runs finished before the signal");
     }
 
     /// The bytes of all outputs.
@@ -78,6 +112,17 @@ impl Case {
         names
     }
 
+    /// Makes the temporary files of a killed process an hour old: young ones may belong to a running process and stay.
+    fn age_temporary_files(&self) {
+        for entry in fs::read_dir(self.tmp.path()).unwrap() {
+            let entry = entry.unwrap();
+            if is_temporary(&entry.file_name().to_string_lossy()) {
+                let file = fs::File::options().append(true).open(entry.path()).unwrap();
+                file.set_modified(SystemTime::now() - Duration::from_secs(3600)).unwrap();
+            }
+        }
+    }
+
     /// Asserts that nothing but the outputs is left.
     fn assert_tidy(&self) {
         let mut left: Vec<String> = fs::read_dir(self.tmp.path())
@@ -91,7 +136,7 @@ impl Case {
 }
 
 /// Waits until a condition holds, or the process has ended.
-fn wait_for(child: &mut Child, condition: impl Fn() -> bool) {
+fn wait_for(child: &mut Child, condition: &dyn Fn() -> bool) {
     let until = Instant::now() + Duration::from_secs(120);
     while !condition() && child.try_wait().unwrap().is_none() {
         assert!(Instant::now() < until, "nothing happens");
@@ -114,13 +159,8 @@ fn killed_run_continues_after_its_finished_steps() {
             ("the second row", &|| case.steps().len() == 2),
         ];
         for (moment, condition) in moments {
-            case.remove_outputs();
-            let mut child = case.start();
-            wait_for(&mut child, condition);
-            child.kill().unwrap();
-            child.wait().unwrap();
-            let finished = case.steps();
-            assert!(finished.len() < 3, "{moment}: it was killed too late");
+            let (code, finished) = case.stop_when("KILL", condition);
+            assert_eq!(code, None, "{moment}: it ended by itself");
             for output in [tokens, "r.jsonl"] {
                 let parts = case.parts(output);
                 for step in &finished {
@@ -143,14 +183,8 @@ fn interrupted_run_assembles_its_outputs() {
     compute_ok(case.tmp.path(), &case.arguments());
     let whole = case.outputs();
     for signal in ["TERM", "INT"] {
-        case.remove_outputs();
-        let mut child = case.start();
-        wait_for(&mut child, || case.steps().len() == 1);
-        let id = child.id().to_string();
-        assert!(Command::new("kill").args(["-s", signal, &id]).status().unwrap().success());
-        assert_eq!(child.wait().unwrap().code(), Some(130));
-        let finished = case.steps();
-        assert!(finished.len() < 3, "it was interrupted too late");
+        let (code, finished) = case.stop_when(signal, &|| case.steps().len() == 1);
+        assert_eq!(code, Some(130));
         case.assert_tidy();
         let mut steps: Vec<u64> =
             lines(&case.at("t.jsonl")).iter().map(|row| row["step"].as_u64().unwrap()).collect();
@@ -259,14 +293,14 @@ fn rows_of_other_settings_are_never_mixed_in() {
 fn overwritten_rows_are_gone_once_the_first_step_is_done() {
     let case = Case::new("t.jsonl");
     compute_ok(case.tmp.path(), &case.arguments());
+    let old = case.outputs();
+    let restore = || {
+        for (name, bytes) in ["h.json", "t.jsonl", "r.jsonl"].iter().zip(&old) {
+            fs::write(case.at(name), bytes).unwrap();
+        }
+    };
     fs::write(case.at("prompts.jsonl"), "{\"prompt\": \"1+1?\"}\n").unwrap();
-    let mut command = Command::new(assert_cmd::cargo::cargo_bin("entropy-viz-compute"));
-    command.args(["--device", "cpu", "--overwrite"]).args(case.arguments());
-    command.current_dir(case.tmp.path()).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut child = command.spawn().unwrap();
-    wait_for(&mut child, || case.steps() == [40]);
-    child.kill().unwrap();
-    child.wait().unwrap();
+    case.stop_after(&restore, &["--overwrite"], "KILL", &|| case.steps() == [40]);
     assert!(!case.at("t.jsonl").exists());
     let said = stderr(&compute_ok(case.tmp.path(), &case.arguments()));
     assert!(said.contains("step 40: already in"), "{said}");

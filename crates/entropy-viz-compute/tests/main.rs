@@ -11,6 +11,7 @@ mod common;
 mod compute;
 mod dump_directories;
 mod dumps;
+mod family_settings;
 mod hf_shards;
 mod histories;
 mod hostile;

@@ -47,6 +47,13 @@ impl Config {
         Ok(Config { path: path.to_owned(), value })
     }
 
+    /// The same settings with this value of a key.
+    pub(crate) fn with(&self, key: &str, value: Value) -> Config {
+        let mut config = self.clone();
+        config.value[key] = value;
+        config
+    }
+
     /// The file, for messages.
     pub(crate) fn path(&self) -> &Path {
         &self.path

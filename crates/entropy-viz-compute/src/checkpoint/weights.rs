@@ -81,9 +81,9 @@ impl Weights {
         Ok(())
     }
 
-    /// Leaves out the tensors whose names begin with `prefix`.
-    pub(crate) fn leave_out(&mut self, prefix: &str) {
-        self.stored.retain(|name, _| !name.starts_with(prefix));
+    /// Leaves out the tensors whose names begin with one of `prefixes`: they need not be used.
+    pub(crate) fn leave_out(&mut self, prefixes: &[&str]) {
+        self.stored.retain(|name, _| !prefixes.iter().any(|prefix| name.starts_with(prefix)));
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {

@@ -10,10 +10,11 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use super::latent::Latent;
 use super::layer::{Linear, Norm};
+use super::output_gate::OutputGate;
 use super::packed::Packed;
 use super::rope::RotaryTable;
 use super::rotate::rotate;
-use super::spec::{AttentionSpec, QkNorm, Spec};
+use super::spec::{AttentionSpec, QkNorm, Spec, WindowKind};
 use crate::checkpoint::weights::{TensorOptions, Weights};
 
 /// Size of the score tensor of one block of queries, in numbers: 128 MiB of f32.
@@ -23,6 +24,7 @@ const MAX_SCORES: i64 = 1 << 25;
 pub(super) struct Attention {
     inputs: Inputs,
     output: Linear,
+    output_gate: Option<OutputGate>,
     spec: AttentionSpec,
 }
 
@@ -64,47 +66,37 @@ impl MaskCache {
     }
 }
 
-/// Keys and values of the tokens so far, for all layers.
-pub(crate) struct KvCache {
-    pub(super) layers: Vec<LayerKv>,
-    /// Maximum tokens per sequence.
-    pub(crate) capacity: i64,
-}
-
 /// Keys and values of one layer, each slots × capacity × kv heads × their dimension.
 pub(super) struct LayerKv {
     keys: Tensor,
     values: Tensor,
 }
 
-impl KvCache {
+impl LayerKv {
     pub(super) fn new(
-        layers: i64,
         slots: i64,
         capacity: i64,
         spec: &AttentionSpec,
         options: TensorOptions,
-    ) -> Result<KvCache, TchError> {
+    ) -> Result<LayerKv, TchError> {
         // Initialised with zeros: a NaN in uninitialised memory would survive masking.
         let empty = |width: i64| {
             Tensor::f_zeros([slots, capacity, spec.kv_heads, width], (options.kind, options.device))
         };
-        let layers = (0..layers)
-            .map(|_| Ok(LayerKv { keys: empty(spec.head_dim)?, values: empty(spec.value_dim)? }));
-        Ok(KvCache { layers: layers.collect::<Result<_, TchError>>()?, capacity })
+        Ok(LayerKv { keys: empty(spec.head_dim)?, values: empty(spec.value_dim)? })
     }
 
     /// Keeps only these slots, in this order.
-    pub(crate) fn retain_slots(&mut self, slots: &[i64]) -> Result<(), TchError> {
-        let Some(device) = self.layers.first().map(|layer_kv| layer_kv.keys.device()) else {
-            return Ok(());
-        };
-        let slots = Tensor::f_from_slice(slots)?.f_to_device(device)?;
-        for layer_kv in &mut self.layers {
-            layer_kv.keys = layer_kv.keys.f_index_select(0, &slots)?;
-            layer_kv.values = layer_kv.values.f_index_select(0, &slots)?;
-        }
+    pub(super) fn retain(&mut self, slots: &Tensor) -> Result<(), TchError> {
+        let slots = slots.f_to_device(self.keys.device())?;
+        self.keys = self.keys.f_index_select(0, &slots)?;
+        self.values = self.values.f_index_select(0, &slots)?;
         Ok(())
+    }
+
+    /// Numbers of one layer per token.
+    pub(super) fn numbers_per_token(spec: &AttentionSpec) -> i64 {
+        spec.kv_heads * (spec.head_dim + spec.value_dim)
     }
 }
 
@@ -135,7 +127,7 @@ impl DecodeStep {
     }
 
     /// The additive mask of the new tokens, slots × 1 × 1 × longest: 0 where one attends to a key, −∞ elsewhere.
-    fn mask(&mut self, window: Option<i64>) -> Result<Tensor, TchError> {
+    fn mask(&mut self, window: Option<i64>, kind: WindowKind) -> Result<Tensor, TchError> {
         if let Some(mask) = self.masks.get(&window) {
             return Ok(mask.shallow_clone());
         }
@@ -143,9 +135,12 @@ impl DecodeStep {
         let behind =
             at.f_sub(&Tensor::f_arange(self.longest, (Kind::Int64, Device::Cpu))?.f_unsqueeze(0)?)?;
         let hidden = behind.f_lt(0)?;
-        let hidden = match window {
-            Some(window) => hidden.f_logical_or(&behind.f_ge(window)?)?,
-            None => hidden,
+        let hidden = match (window, kind) {
+            (None, _) => hidden,
+            (Some(window), WindowKind::Sliding) => hidden.f_logical_or(&behind.f_ge(window)?)?,
+            (Some(chunk), WindowKind::Chunk) => {
+                hidden.f_logical_or(&behind.f_gt_tensor(&at.f_remainder(chunk)?)?)?
+            }
         };
         let mask = hidden
             .f_zeros_like()?
@@ -169,11 +164,12 @@ impl Attention {
         options: TensorOptions,
     ) -> anyhow::Result<Attention> {
         let attention = spec.attention.clone();
-        let output = [(format!("{at}.o_proj"), spec.hidden)];
+        let output = [(format!("{at}.{}", attention.names.output), spec.hidden)];
         let output_columns = attention.heads * attention.value_dim;
         if let Some(sizes) = &attention.latent {
             return Ok(Attention {
                 inputs: Inputs::Latent(Box::new(Latent::load(weights, at, sizes, spec, options)?)),
+                output_gate: None,
                 output: Linear::load(
                     weights,
                     &output,
@@ -192,29 +188,62 @@ impl Attention {
                 .map(|(x, rows)| (format!("{at}.{x}_proj"), rows))
                 .to_vec(),
         };
-        let mut load_norm = |name: &str, size: i64| {
-            Norm::load(weights, &format!("{at}.{name}.weight"), size, spec, options)
+        let names = attention.names;
+        let mut load_norm = |kind: QkNorm, name: &str, heads: i64| {
+            let (name, head_dim) = (format!("{at}.{name}.weight"), attention.head_dim);
+            match kind {
+                QkNorm::Head | QkNorm::RotatedHead => {
+                    Norm::load(weights, &name, head_dim, spec, options)
+                }
+                QkNorm::RotatedWithoutWeights => {
+                    Ok(Norm::without_weights(head_dim, spec, options)?)
+                }
+                QkNorm::EachHead => {
+                    Norm::load_of_heads(weights, &name, [heads, head_dim], spec, options)
+                }
+                QkNorm::Width => Norm::load(weights, &name, heads * head_dim, spec, options),
+            }
         };
-        let sizes = attention.qk_norm.map(|norm| match norm {
-            QkNorm::Head => (attention.head_dim, attention.head_dim),
-            QkNorm::Width => (q_size, kv_size),
-        });
-        let qk_norms = match sizes {
-            Some((q, k)) => Some((load_norm("q_norm", q)?, load_norm("k_norm", k)?)),
+        let qk_norms = match attention.qk_norm {
+            Some(kind) => Some((
+                load_norm(kind, names.q_norm, attention.heads)?,
+                load_norm(kind, names.k_norm, attention.kv_heads)?,
+            )),
             None => None,
         };
+        let (qkv, output_gate) = match attention.output_gate {
+            true => {
+                let heads = (attention.heads, attention.head_dim);
+                let columns = (spec.hidden, attention.bias);
+                let (qkv, gate) =
+                    OutputGate::load(weights, &qkv[0].0, heads, &qkv[1..], columns, options)?;
+                (qkv, Some(gate))
+            }
+            false => (Linear::load(weights, &qkv, spec.hidden, attention.bias, options)?, None),
+        };
         Ok(Attention {
-            inputs: Inputs::Heads {
-                qkv: Linear::load(weights, &qkv, spec.hidden, attention.bias, options)?,
-                qk_norms,
-            },
+            inputs: Inputs::Heads { qkv, qk_norms },
+            output_gate,
             output: Linear::load(weights, &output, output_columns, attention.output_bias, options)?,
             spec: attention,
         })
     }
 
-    /// Queries, keys and values, each tokens × heads × its dimension; queries and keys are rotated.
+    /// Queries, keys and values, each tokens × heads × its dimension; queries and keys are rotated, and queries scaled by
+    /// their positions.
     fn project(
+        &self,
+        x: &Tensor,
+        table: Option<&RotaryTable>,
+    ) -> Result<(Tensor, Tensor, Tensor), TchError> {
+        let (queries, keys, values) = self.project_unscaled(x, table)?;
+        match table.and_then(|table| table.query_scale.as_ref()) {
+            Some(scale) => Ok((queries.f_mul(scale)?, keys, values)),
+            None => Ok((queries, keys, values)),
+        }
+    }
+
+    fn project_unscaled(
         &self,
         x: &Tensor,
         table: Option<&RotaryTable>,
@@ -227,18 +256,25 @@ impl Attention {
         let qkv = qkv.forward(x)?.f_view([-1, heads + 2 * kv_heads, head_dim])?;
         let values = qkv.f_narrow(1, heads + kv_heads, kv_heads)?;
         if let Some((q_norm, k_norm)) = qk_norms {
-            let normed = |norm: &Norm, start: i64, heads: i64| {
+            let rotated = |norm: &Norm, start: i64, heads: i64| {
                 let x = qkv.f_narrow(1, start, heads)?;
                 match self.spec.qk_norm {
                     Some(QkNorm::Width) => {
-                        norm.forward(&x.f_reshape([-1, heads * head_dim])?)?.f_view_as(&x)
+                        let x = norm.forward(&x.f_reshape([-1, heads * head_dim])?)?.f_view_as(&x);
+                        self.rotate(&x?, table)
                     }
-                    _ => norm.forward(&x),
+                    Some(QkNorm::RotatedHead) => norm.forward(&self.rotate(&x, table)?),
+                    Some(QkNorm::RotatedWithoutWeights) => match table {
+                        Some(table) if table.rotates() => {
+                            norm.forward(&rotate(&x, table, self.spec.rope_pairs)?)
+                        }
+                        _ => Ok(x),
+                    },
+                    _ => self.rotate(&norm.forward(&x)?, table),
                 }
             };
-            let queries = normed(q_norm, 0, heads)?;
-            let keys = normed(k_norm, heads, kv_heads)?;
-            return Ok((self.rotate(&queries, table)?, self.rotate(&keys, table)?, values));
+            let queries = rotated(q_norm, 0, heads)?;
+            return Ok((queries, rotated(k_norm, heads, kv_heads)?, values));
         }
         let both = self.rotate(&qkv.f_narrow(1, 0, heads + kv_heads)?, table)?;
         Ok((both.f_narrow(1, 0, heads)?, both.f_narrow(1, heads, kv_heads)?, values))
@@ -288,28 +324,57 @@ impl Attention {
             let (q, k, v) = (q.f_transpose(1, 2)?, k.f_transpose(1, 2)?, v.f_transpose(1, 2)?);
             let window = window.filter(|window| *window < group.length);
             let mixed = match (window, self.spec.softcap) {
-                (None, None) => {
-                    let grouped = self.spec.heads != self.spec.kv_heads;
-                    let [q, k, v] = self.of_one_width([&q, &k, &v])?;
-                    let mixed = Tensor::f_scaled_dot_product_attention::<Tensor>(
-                        &q,
-                        &k,
-                        &v,
-                        None,
-                        0.0,
-                        true,
-                        self.spec.scale,
-                        grouped,
-                    )?;
-                    mixed.f_narrow(3, 0, value_dim)?
+                (Some(chunk), None) if self.spec.window_kind == WindowKind::Chunk => {
+                    self.forward_in_chunks(&q, &k, &v, chunk)?
                 }
+                (None, None) => self.causal(&q, &k, &v)?,
                 _ => self.forward_in_blocks(&q, &k, &v, window, masks)?,
             };
             attended.push(mixed.f_transpose(1, 2)?.f_reshape([tokens, heads * value_dim])?);
         }
         let attended =
             if attended.len() == 1 { attended.remove(0) } else { Tensor::f_cat(&attended, 0)? };
-        self.output.forward(&attended)
+        self.finish(x, attended)
+    }
+
+    /// The output gate and projection.
+    fn finish(&self, x: &Tensor, attended: Tensor) -> Result<Tensor, TchError> {
+        match &self.output_gate {
+            Some(gate) => self.output.forward(&gate.apply(x, &attended)?),
+            None => self.output.forward(&attended),
+        }
+    }
+
+    /// Attention of chunks of tokens that do not see each other.
+    fn forward_in_chunks(
+        &self,
+        q: &Tensor,
+        k: &Tensor,
+        v: &Tensor,
+        chunk: i64,
+    ) -> Result<Tensor, TchError> {
+        let of = |x: &Tensor| x.f_split(chunk, 2);
+        let parts = of(q)?.into_iter().zip(of(k)?).zip(of(v)?);
+        let done: Vec<Tensor> =
+            parts.map(|((q, k), v)| self.causal(&q, &k, &v)).collect::<Result<_, _>>()?;
+        Tensor::f_cat(&done, 2)
+    }
+
+    /// Attention of whole sequences; each argument is sequences × heads × tokens × its dimension.
+    fn causal(&self, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor, TchError> {
+        let grouped = self.spec.heads != self.spec.kv_heads;
+        let [q, k, v] = self.of_one_width([q, k, v])?;
+        let mixed = Tensor::f_scaled_dot_product_attention::<Tensor>(
+            &q,
+            &k,
+            &v,
+            None,
+            0.0,
+            true,
+            self.spec.scale,
+            grouped,
+        )?;
+        mixed.f_narrow(3, 0, self.spec.value_dim)
     }
 
     /// Queries, keys and values filled up with zeros to one width, which the fast kernels require; others need memory
@@ -412,7 +477,8 @@ impl Attention {
             t.f_narrow(0, 0, sequences)?.f_narrow(1, 0, step.longest)?.f_transpose(1, 2)
         };
         let (k, v) = (active_rows(&layer_kv.keys)?, active_rows(&layer_kv.values)?);
-        let mask = step.mask(window.filter(|window| *window < step.longest))?;
+        let mask =
+            step.mask(window.filter(|window| *window < step.longest), self.spec.window_kind)?;
         // Heads that share keys become rows of one query, so that keys need not be repeated.
         let q = queries.f_reshape([sequences, kv_heads, heads / kv_heads, head_dim])?;
         let mixed = match self.spec.softcap {
@@ -428,6 +494,6 @@ impl Attention {
             )?,
             Some(_) => self.masked(&q, &k, &v, &mask, 1)?,
         };
-        self.output.forward(&mixed.f_reshape([sequences, heads * value_dim])?)
+        self.finish(x, mixed.f_reshape([sequences, heads * value_dim])?)
     }
 }

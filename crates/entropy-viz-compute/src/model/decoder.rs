@@ -1,18 +1,20 @@
-//! The decoder of all supported architectures: embedding, layers of attention and feed-forward with residual
+//! The decoder of all supported architectures: embedding, layers of a token mixer and feed-forward with residual
 //! connections, a final norm, and the head. [`Spec`] has the differences.
 
 #[cfg(target_arch = "x86_64")]
 use tch::Device;
 use tch::{Kind, TchError, Tensor};
 
-use super::attention::{Attention, DecodeStep, KvCache, MaskCache};
+use super::attention::DecodeStep;
+use super::cache::{CacheBytes, KvCache};
 #[cfg(target_arch = "x86_64")]
 use super::decode_matmul;
 use super::layer::{Linear, Mlp, Norm};
+use super::mixer::{Mixer, Pass};
 use super::moe::Experts;
 use super::packed::Packed;
 use super::rope::{Rope, RotaryTable};
-use super::spec::{Rotation, Spec};
+use super::spec::{Arrangement, Rotation, Spec};
 use crate::checkpoint::weights::{TensorOptions, Weights};
 
 /// A decoder with its weights.
@@ -27,13 +29,14 @@ pub(crate) struct Decoder {
 
 struct Layer {
     before_attention: Option<Norm>,
-    attention: Attention,
+    mixer: Mixer,
     after_attention: Option<Norm>,
     before_feed_forward: Option<Norm>,
     feed_forward: FeedForward,
     after_feed_forward: Option<Norm>,
     window: Option<i64>,
     rotation: Rotation,
+    arrangement: Arrangement,
     residual_scale: Option<f64>,
 }
 
@@ -51,14 +54,17 @@ impl Decoder {
         if spec.picture_tokens.is_some() {
             weights.keep_language_model()?;
         }
-        for layer in
-            spec.layers..spec.layers + spec.prediction_layers.clamp(0, MAX_PREDICTION_LAYERS)
-        {
-            weights.leave_out(&format!("model.layers.{layer}."));
+        weights.leave_out(spec.left_out);
+        for layer in spec.layers..spec.layers + spec.prediction_layers {
+            weights.leave_out(&[&format!("model.layers.{layer}.")]);
         }
         let w = &mut weights;
         let table = [spec.vocabulary, spec.hidden];
         let (embedding, head) = embedding_and_head(w, spec.tie_word_embeddings, &table, options)?;
+        let head = match spec.head_bias {
+            true => head.with_bias(w.take("lm_head.bias", &[spec.vocabulary], options)?),
+            false => head,
+        };
         let norm_of =
             |w: &mut Weights, name: String| Norm::load(w, &name, spec.hidden, &spec, options);
         let mut layers = Vec::new();
@@ -71,7 +77,7 @@ impl Decoder {
             let experts = spec.experts.as_ref().filter(|experts| experts.layers[i as usize]);
             layers.push(Layer {
                 before_attention: optional(w, names.before_attention)?,
-                attention: Attention::load(w, &at("self_attn"), &spec, options)?,
+                mixer: Mixer::load(w, at, spec.mixers[i as usize], &spec, options)?,
                 after_attention: optional(w, names.after_attention)?,
                 before_feed_forward: optional(w, names.before_feed_forward)?,
                 feed_forward: match experts {
@@ -83,16 +89,23 @@ impl Decoder {
                     }
                     None => {
                         let wide = spec.intermediate;
-                        FeedForward::Mlp(Mlp::load(w, &at("mlp"), wide, &spec, options)?)
+                        FeedForward::Mlp(Mlp::load(
+                            w,
+                            &at(spec.mlp_names.module),
+                            wide,
+                            &spec,
+                            options,
+                        )?)
                     }
                 },
                 after_feed_forward: optional(w, names.after_feed_forward)?,
                 window: spec.attention.windows[i as usize],
                 rotation: spec.attention.rotations[i as usize],
+                arrangement: spec.arrangement,
                 residual_scale: spec.residual_scale,
             });
         }
-        let norm = norm_of(w, "model.norm.weight".to_owned())?;
+        let norm = norm_of(w, format!("model.{}.weight", spec.final_norm))?;
         weights.finish()?;
         Ok(Decoder { spec, options, embedding, layers, norm, head })
     }
@@ -114,7 +127,7 @@ impl Decoder {
     }
 
     /// Runs packed sequences like [`Decoder::forward`], and writes the keys and values of the i-th sequence to the
-    /// cache slot `slots[i]`.
+    /// cache slot `slots[i]`, with the states of recurrent layers.
     pub(crate) fn prefill(
         &self,
         packed: &Packed,
@@ -133,20 +146,15 @@ impl Decoder {
     ) -> Result<Tensor, TchError> {
         let (positions, lengths) = packed.positions();
         let tables = self.rotary_tables(&positions, &lengths)?;
-        let mut masks = MaskCache::default();
+        let mut pass = Pass::new(packed, &self.spec.mixers, self.options.device)?;
         let mut hidden = self.embed(&packed.ids)?;
         for (i, layer) in self.layers.iter().enumerate() {
             let layer_cache = cache.as_mut().map(|(cache, slots)| (&mut cache.layers[i], *slots));
             let normed = norm_or_same(layer.before_attention.as_ref(), &hidden)?;
-            let attended = layer.attention.forward(
-                &normed,
-                packed,
-                tables.of(layer.rotation),
-                layer.window,
-                &mut masks,
-                layer_cache,
-            )?;
-            hidden = layer.after_attention(hidden, attended)?;
+            let table = tables.of(layer.rotation);
+            let mixed =
+                layer.mixer.forward(&normed, &mut pass, table, layer.window, layer_cache)?;
+            hidden = layer.after_attention(hidden, &normed, mixed)?;
         }
         let rows = Tensor::f_from_slice(rows)?.f_to_device(self.options.device)?;
         self.norm.forward(&hidden.f_index_select(0, &rows)?)
@@ -181,12 +189,11 @@ impl Decoder {
         let tables = self.rotary_tables(positions, lengths)?;
         let mut step = DecodeStep::new(positions, cache.capacity, self.options)?;
         let mut hidden = self.embed(ids)?;
-        for (layer, layer_kv) in self.layers.iter().zip(&mut cache.layers) {
+        for (layer, layer_cache) in self.layers.iter().zip(&mut cache.layers) {
             let normed = norm_or_same(layer.before_attention.as_ref(), &hidden)?;
             let table = tables.of(layer.rotation);
-            let attended =
-                layer.attention.step(&normed, table, &mut step, layer.window, layer_kv)?;
-            hidden = layer.after_attention(hidden, attended)?;
+            let mixed = layer.mixer.step(&normed, &mut step, table, layer.window, layer_cache)?;
+            hidden = layer.after_attention(hidden, &normed, mixed)?;
         }
         self.norm.forward(&hidden)
     }
@@ -214,21 +221,16 @@ impl Decoder {
         }
     }
 
-    /// Bytes per token in the KV cache.
-    pub(crate) fn cache_bytes(&self) -> usize {
-        let of = &self.spec.attention;
-        let numbers = self.spec.layers * of.kv_heads * (of.head_dim + of.value_dim);
-        numbers as usize * self.options.kind.elt_size_in_bytes()
+    /// Bytes of a sequence in the cache.
+    pub(crate) fn cache_bytes(&self) -> CacheBytes {
+        CacheBytes::of(&self.spec, self.options)
     }
 
     /// An empty cache for `slots` sequences of at most `capacity` tokens.
     pub(crate) fn cache(&self, slots: i64, capacity: i64) -> Result<KvCache, TchError> {
-        KvCache::new(self.spec.layers, slots, capacity, &self.spec.attention, self.options)
+        KvCache::new(&self.spec, slots, capacity, self.options)
     }
 }
-
-/// Maximum number of stored layers that are left out.
-const MAX_PREDICTION_LAYERS: i64 = 100;
 
 /// Loads the embedding and the head. Tied models store one tensor for both, under either name. If both are stored
 /// and differ, they are not tied, whatever config.json says: transformers does the same.
@@ -275,11 +277,20 @@ fn norm_or_same(norm: Option<&Norm>, x: &Tensor) -> Result<Tensor, TchError> {
 }
 
 impl Layer {
-    /// The part of the layer after attention: residual connections, norms and feed-forward.
-    fn after_attention(&self, hidden: Tensor, attended: Tensor) -> Result<Tensor, TchError> {
+    /// The part of the layer after attention: residual connections, norms and feed-forward. `attention_input` is
+    /// what attention took.
+    fn after_attention(
+        &self,
+        hidden: Tensor,
+        attention_input: &Tensor,
+        attended: Tensor,
+    ) -> Result<Tensor, TchError> {
         let attended = norm_or_same(self.after_attention.as_ref(), &attended)?;
         let hidden = self.add(&hidden, &attended)?;
-        let normed = norm_or_same(self.before_feed_forward.as_ref(), &hidden)?;
+        let normed = match self.arrangement {
+            Arrangement::Sequential => norm_or_same(self.before_feed_forward.as_ref(), &hidden)?,
+            Arrangement::Parallel => attention_input.shallow_clone(),
+        };
         let fed = match &self.feed_forward {
             FeedForward::Mlp(mlp) => mlp.forward(&normed)?,
             FeedForward::Experts(experts) => experts.forward(&normed)?,

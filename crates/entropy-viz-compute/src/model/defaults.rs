@@ -5,6 +5,12 @@
 pub(super) struct Defaults {
     /// `None`: `hidden_size` / heads.
     pub(super) head_dim: Option<i64>,
+    /// `None`: the number of heads.
+    pub(super) kv_heads: Option<i64>,
+    /// The key of the norms' epsilon.
+    pub(super) epsilon_key: &'static str,
+    /// The width of the MLP; `None`: it must not be omitted.
+    pub(super) intermediate: Option<i64>,
     pub(super) epsilon: f64,
     pub(super) theta: f64,
     pub(super) tie_word_embeddings: bool,
@@ -15,6 +21,9 @@ pub(super) struct Defaults {
 impl Defaults {
     pub(super) const LLAMA: Defaults = Defaults {
         head_dim: None,
+        kv_heads: None,
+        epsilon_key: "rms_norm_eps",
+        intermediate: None,
         epsilon: 1e-6,
         theta: 10_000.0,
         tie_word_embeddings: false,

@@ -6,7 +6,7 @@ use crate::checkpoint::config::Config;
 
 pub(super) const ARCHITECTURE: Architecture = Architecture { model_type: "granite", read };
 
-fn read(config: &Config) -> anyhow::Result<Spec> {
+pub(super) fn read(config: &Config) -> anyhow::Result<Spec> {
     let mut spec = llama::with_biases(config, Defaults::LLAMA)?;
     spec.embedding_scale = Some(config.number_or("embedding_multiplier", 1.0)?);
     spec.residual_scale = Some(config.number_or("residual_multiplier", 1.0)?);

@@ -1,11 +1,11 @@
-//! The basic modules of a layer: linear, RMS norm, gated MLP.
+//! The basic modules of a layer: linear, norm, MLP.
 
 use tch::{Kind, TchError, Tensor};
 
 use super::spec::{Activation, MlpKind, NormKind, Spec};
 use crate::checkpoint::weights::{TensorOptions, Weights};
 
-/// The number type in which norms with a unit offset are computed.
+/// The number type in which some norms are computed.
 const NORM_KIND: Kind = Kind::Float;
 
 /// y = x·Wᵀ + b.
@@ -18,6 +18,10 @@ pub(super) struct Linear {
 impl Linear {
     pub(super) fn of(weight: Tensor, bias: Option<Tensor>) -> Linear {
         Linear { weight, bias }
+    }
+
+    pub(super) fn with_bias(self, bias: Tensor) -> Linear {
+        Linear { bias: Some(bias), ..self }
     }
 
     /// Loads several modules (name, outputs) with the same input as one; W has `columns` columns.
@@ -48,16 +52,18 @@ impl Linear {
     }
 }
 
-/// Root mean square norm.
+/// Root mean square norm or layer norm.
 #[derive(Debug)]
 pub(super) struct Norm {
     weight: Tensor,
+    bias: Option<Tensor>,
     size: i64,
     epsilon: f64,
     kind: NormKind,
 }
 
 impl Norm {
+    /// Loads the weight of this name, and the bias of the same module if this kind of norm has one.
     pub(super) fn load(
         weights: &mut Weights,
         name: &str,
@@ -66,13 +72,46 @@ impl Norm {
         options: TensorOptions,
     ) -> anyhow::Result<Norm> {
         let weight = match spec.norm {
-            NormKind::Plain => weights.take(name, &[size], options)?,
+            NormKind::Plain | NormKind::Layer | NormKind::LayerWithBias => {
+                weights.take(name, &[size], options)?
+            }
+            NormKind::LayerUnitOffset => weights.take(name, &[size], options)?.f_add_scalar(1.0)?,
             // In bfloat16, 1 + w would lose most bits of w.
             NormKind::UnitOffset => weights
                 .take(name, &[size], TensorOptions { kind: NORM_KIND, ..options })?
                 .f_add_scalar(1.0)?,
         };
-        Ok(Norm { weight, size, epsilon: spec.epsilon, kind: spec.norm })
+        let bias = match spec.norm {
+            NormKind::LayerWithBias | NormKind::LayerUnitOffset => {
+                let module = name.strip_suffix(".weight").unwrap_or(name);
+                Some(weights.take(&format!("{module}.bias"), &[size], options)?)
+            }
+            NormKind::Plain | NormKind::UnitOffset | NormKind::Layer => None,
+        };
+        Ok(Norm { weight, bias, size, epsilon: spec.epsilon, kind: spec.norm })
+    }
+
+    /// Loads a layer norm of heads with weights of their own, heads × size.
+    pub(super) fn load_of_heads(
+        weights: &mut Weights,
+        name: &str,
+        [heads, size]: [i64; 2],
+        spec: &Spec,
+        options: TensorOptions,
+    ) -> anyhow::Result<Norm> {
+        let kind = NormKind::Layer;
+        let weight = weights.take(name, &[heads, size], options)?;
+        Ok(Norm { weight, bias: None, size, epsilon: spec.epsilon, kind })
+    }
+
+    /// A norm whose weights are all 1.
+    pub(super) fn without_weights(
+        size: i64,
+        spec: &Spec,
+        options: TensorOptions,
+    ) -> Result<Norm, TchError> {
+        let weight = Tensor::f_ones([size], (options.kind, options.device))?;
+        Ok(Norm { weight, bias: None, size, epsilon: spec.epsilon, kind: NormKind::Plain })
     }
 
     pub(super) fn with_epsilon(self, epsilon: f64) -> Norm {
@@ -87,16 +126,32 @@ impl Norm {
                 let x32 = x.f_to_kind(NORM_KIND)?;
                 x32.f_rms_norm([self.size], Some(&self.weight), self.epsilon)?.f_to_kind(x.kind())
             }
+            // Heads with weights of their own.
+            NormKind::Layer if self.weight.dim() == 2 => {
+                let normed = x.f_to_kind(NORM_KIND)?.f_layer_norm(
+                    [self.size],
+                    None::<&Tensor>,
+                    None::<&Tensor>,
+                    self.epsilon,
+                    false,
+                )?;
+                normed.f_mul(&self.weight.f_to_kind(NORM_KIND)?)?.f_to_kind(x.kind())
+            }
+            NormKind::Layer | NormKind::LayerWithBias | NormKind::LayerUnitOffset => {
+                let (weight, bias) = (Some(&self.weight), self.bias.as_ref());
+                x.f_layer_norm([self.size], weight, bias, self.epsilon, false)
+            }
         }
     }
 }
 
 impl Activation {
-    fn apply(self, x: &Tensor) -> Result<Tensor, TchError> {
+    pub(super) fn apply(self, x: &Tensor) -> Result<Tensor, TchError> {
         match self {
             Activation::Silu => x.f_silu(),
             Activation::Gelu => x.f_gelu("none"),
             Activation::GeluTanh => x.f_gelu("tanh"),
+            Activation::Relu => x.f_relu(),
             Activation::SquaredRelu => x.f_relu()?.f_square_(),
         }
     }
@@ -130,15 +185,15 @@ impl Mlp {
         spec: &Spec,
         options: TensorOptions,
     ) -> anyhow::Result<Mlp> {
-        let bias = spec.mlp_bias;
+        let (bias, names) = (spec.mlp_bias, spec.mlp_names);
         let up = match spec.mlp {
             MlpKind::Gated => {
-                vec![(format!("{at}.gate_proj"), wide), (format!("{at}.up_proj"), wide)]
+                vec![(format!("{at}.{}", names.gate), wide), (format!("{at}.{}", names.up), wide)]
             }
             MlpKind::GatedInOne => vec![(format!("{at}.gate_up_proj"), 2 * wide)],
-            MlpKind::Plain => vec![(format!("{at}.up_proj"), wide)],
+            MlpKind::Plain => vec![(format!("{at}.{}", names.up), wide)],
         };
-        let down = [(format!("{at}.down_proj"), spec.hidden)];
+        let down = [(format!("{at}.{}", names.down), spec.hidden)];
         Ok(Mlp {
             up: Linear::load(weights, &up, spec.hidden, bias, options)?,
             down: Linear::load(weights, &down, wide, bias, options)?,

@@ -4,13 +4,19 @@
 //! `ARCHITECTURES` lists them.
 
 mod arcee;
-pub(crate) mod attention;
+mod attention;
+pub(crate) mod cache;
+mod cohere;
+mod cohere2;
+mod conv;
 #[cfg(target_arch = "x86_64")]
 mod decode_matmul;
 pub(crate) mod decoder;
 mod deepseek_v2;
 mod deepseek_v3;
 mod defaults;
+mod delta_net;
+mod delta_rule;
 mod ernie4_5;
 mod exaone4;
 mod gemma;
@@ -21,31 +27,48 @@ mod glm4;
 mod glm4_moe;
 mod glm4_moe_lite;
 mod granite;
+mod granitemoe;
+mod hunyuan_v1_dense;
 mod internlm3;
 mod latent;
 mod layer;
 mod llama;
+mod llama4;
+mod long_frequencies;
 mod minimax_m2;
 mod ministral;
+mod ministral3;
 mod mistral;
+mod mixer;
+pub(crate) mod mixer_spec;
 mod mixtral;
 mod moe;
+mod names;
+mod nemotron;
 mod olmo2;
 mod olmo3;
+mod output_gate;
 pub(crate) mod packed;
+mod phi;
 mod phi3;
 mod pictures;
 mod qwen2;
 mod qwen2_moe;
 mod qwen3;
+mod qwen3_5;
+mod qwen3_5_moe;
 mod qwen3_moe;
+mod qwen3_next;
 mod qwen3_vl_moe;
+mod recurrent;
 mod rope;
 mod rotate;
 mod routing;
+mod scan;
 mod seed_oss;
 mod smollm3;
 pub(crate) mod spec;
+mod starcoder2;
 pub(crate) mod torchscript;
 
 use anyhow::bail;
@@ -60,6 +83,8 @@ use torchscript::TorchScript;
 
 const ARCHITECTURES: &[Architecture] = &[
     arcee::ARCHITECTURE,
+    cohere::ARCHITECTURE,
+    cohere2::ARCHITECTURE,
     deepseek_v2::ARCHITECTURE,
     deepseek_v3::ARCHITECTURE,
     ernie4_5::ARCHITECTURE,
@@ -72,21 +97,31 @@ const ARCHITECTURES: &[Architecture] = &[
     glm4_moe::ARCHITECTURE,
     glm4_moe_lite::ARCHITECTURE,
     granite::ARCHITECTURE,
+    granitemoe::ARCHITECTURE,
+    hunyuan_v1_dense::ARCHITECTURE,
     internlm3::ARCHITECTURE,
     llama::ARCHITECTURE,
+    llama4::ARCHITECTURE,
     minimax_m2::ARCHITECTURE,
     ministral::ARCHITECTURE,
+    ministral3::ARCHITECTURE,
     mistral::ARCHITECTURE,
     mixtral::ARCHITECTURE,
+    nemotron::ARCHITECTURE,
     olmo2::ARCHITECTURE,
     olmo3::ARCHITECTURE,
+    phi::ARCHITECTURE,
     phi3::ARCHITECTURE,
     qwen2::ARCHITECTURE,
     qwen2_moe::ARCHITECTURE,
     qwen3::ARCHITECTURE,
+    qwen3_5_moe::ARCHITECTURE,
+    qwen3_5::ARCHITECTURE,
     qwen3_moe::ARCHITECTURE,
+    qwen3_next::ARCHITECTURE,
     seed_oss::ARCHITECTURE,
     smollm3::ARCHITECTURE,
+    starcoder2::ARCHITECTURE,
 ];
 
 /// Reads the architecture of a model from config.json.

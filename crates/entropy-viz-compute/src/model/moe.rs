@@ -7,7 +7,7 @@ use tch::{Kind, TchError, Tensor};
 
 use super::layer::{Linear, Mlp};
 use super::routing::{Precision, Scores, Weighs};
-use super::spec::{Activation, ExpertSpec, SharedExpert, Spec};
+use super::spec::{Activation, ExpertLayout, ExpertSpec, SharedExpert, Spec};
 use crate::checkpoint::weights::{TensorOptions, Weights};
 
 /// The experts of one layer and their router.
@@ -32,13 +32,17 @@ impl Experts {
         options: TensorOptions,
     ) -> anyhow::Result<Experts> {
         let ExpertSpec { count, intermediate: wide, .. } = *experts;
-        let router = [(format!("{at}.{}", experts.names.router), count)];
+        let routers: Vec<String> =
+            experts.names.router.iter().map(|name| format!("{at}.{name}")).collect();
+        let is_stored = |name: &&String| weights.has(&format!("{name}.weight"));
+        let router = routers.iter().find(is_stored).unwrap_or(&routers[0]);
         let single = TensorOptions { kind: Kind::Float, ..options };
         let router_options = match experts.routing.precision {
             Precision::Model => options,
             Precision::Single => single,
         };
-        let router = Linear::load(weights, &router, spec.hidden, false, router_options)?;
+        let router =
+            Linear::load(weights, &[(router.clone(), count)], spec.hidden, false, router_options)?;
         let router_bias = match experts.routing.scores {
             Scores::Sigmoid { bias: Some(name) } => {
                 Some(weights.take(&format!("{at}.{name}"), &[count], single)?)
@@ -56,17 +60,20 @@ impl Experts {
                 Some((Mlp::load(weights, &at, width, spec, options)?, gate))
             }
         };
-        let at = format!("{at}.experts");
         let shapes = [[count, 2 * wide, spec.hidden], [count, spec.hidden, wide]];
-        let changes = [
-            weights.expert_change(&format!("{at}.gate_up_proj"), shapes[0])?,
-            weights.expert_change(&format!("{at}.down_proj"), shapes[1])?,
-        ];
+        // PEFT's adapters of other layouts are left over, and named, when all tensors are loaded.
+        let mut change = |name: &str, shape| match experts.names.layout {
+            ExpertLayout::OutputFirst => {
+                weights.expert_change(&format!("{at}.experts.{name}"), shape)
+            }
+            ExpertLayout::InputFirst => Ok(None),
+        };
+        let changes = [change("gate_up_proj", shapes[0])?, change("down_proj", shapes[1])?];
         let is_adapted = changes.iter().any(Option::is_some);
         // Adapters are merged in f32.
         let stored =
             TensorOptions { kind: if is_adapted { Kind::Float } else { options.kind }, ..options };
-        let [gate_up, down] = stacked(weights, &at, experts, spec.hidden, stored)?;
+        let [gate_up, down] = stacked(weights, at, experts, spec.hidden, stored)?;
         let merge = |base: Tensor, change: Option<Tensor>| -> anyhow::Result<Tensor> {
             let Some(change) = change else { return Ok(base.f_to_kind(options.kind)?) };
             Ok(base.f_add(&change.f_to_device(options.device)?)?.f_to_kind(options.kind)?)
@@ -147,14 +154,20 @@ fn stacked(
     options: TensorOptions,
 ) -> anyhow::Result<[Tensor; 2]> {
     let ExpertSpec { count, intermediate: wide, .. } = *experts;
-    // transformers 5 may save all experts of a layer as one tensor.
-    let whole = format!("{at}.gate_up_proj");
-    if weights.has(&whole) {
-        let gate_up = matrices(weights, &whole, [count, 2 * wide, hidden], options)?;
-        let down = matrices(weights, &format!("{at}.down_proj"), [count, hidden, wide], options)?;
-        return Ok([gate_up, down]);
-    }
     let names = experts.names;
+    // transformers 5 may save all experts of a layer as one tensor; some families always do.
+    let fused = [format!("{at}.experts.gate_up_proj"), format!("{at}.experts.down_proj")];
+    let whole = match names.fused {
+        _ if weights.has(&fused[0]) => Some(fused),
+        Some(names) => Some(names.map(|name| format!("{at}.{name}.weight"))),
+        None => None,
+    };
+    if let Some([gate_up, down]) = whole {
+        let mut take = |name: &str, shape| matrices(weights, name, shape, names.layout, options);
+        let gate_up = take(&gate_up, [count, 2 * wide, hidden])?;
+        return Ok([gate_up, take(&down, [count, hidden, wide])?]);
+    }
+    let at = format!("{at}.experts");
     let part = |i: i64, name: &str| format!("{at}.{i}.{name}.weight");
     // The last one first: the number of experts is that of config.json, and may be absurd.
     weights.require(&part(count - 1, names.down))?;
@@ -170,10 +183,17 @@ fn matrices(
     weights: &mut Weights,
     name: &str,
     shape: [i64; 3],
+    layout: ExpertLayout,
     options: TensorOptions,
 ) -> anyhow::Result<Tensor> {
     let [count, rows, columns] = shape;
-    if rows != columns && weights.stored_shape(name)? == [count, columns, rows] {
+    let is_input_first = match layout {
+        ExpertLayout::InputFirst => true,
+        ExpertLayout::OutputFirst => {
+            rows != columns && weights.stored_shape(name)? == [count, columns, rows]
+        }
+    };
+    if is_input_first {
         let stored = weights.take(name, &[count, columns, rows], options)?;
         return Ok(stored.f_transpose(1, 2)?.f_contiguous()?);
     }

@@ -10,11 +10,14 @@ use super::{architecture, qwen3_vl_moe};
 use crate::checkpoint::config::Config;
 
 /// `model_type` of config.json, and that of the language model; `None` if `text_config` names it.
-pub(super) const PICTURE_MODELS: [(&str, Option<&str>); 6] = [
+pub(super) const PICTURE_MODELS: [(&str, Option<&str>); 9] = [
     ("gemma3", Some("gemma3_text")),
+    ("llama4", Some("llama4_text")),
     ("mistral3", None),
     ("qwen2_5_vl", Some("qwen2")),
     ("qwen2_vl", Some("qwen2")),
+    ("qwen3_5", Some("qwen3_5_text")),
+    ("qwen3_5_moe", Some("qwen3_5_moe_text")),
     ("qwen3_vl", Some("qwen3")),
     ("qwen3_vl_moe", Some("qwen3_vl_moe_text")),
 ];
@@ -47,7 +50,9 @@ fn read(config: &Config, text_type: Option<&str>) -> anyhow::Result<Spec> {
         );
     };
     let mut spec = (architecture.read)(text)?;
-    spec.tie_word_embeddings = config.flag_or("tie_word_embeddings", spec.tie_word_embeddings)?;
+    // In transformers, mistral3 has a default of its own.
+    let is_tied = spec.tie_word_embeddings || config.string("model_type")? == "mistral3";
+    spec.tie_word_embeddings = config.flag_or("tie_word_embeddings", is_tied)?;
     let mut tokens = Vec::new();
     for key in PICTURE_TOKENS.iter().filter(|key| config.get(key).is_some()) {
         tokens.push(config.count(key)?);

@@ -17,11 +17,8 @@ fn read(config: &Config) -> anyhow::Result<Spec> {
     let first_full = config.number_or("max_window_layers", 28.0)? as i64;
     spec.attention.windows =
         windows(config, spec.layers, window, |layer| layer % 2 == 0 && layer < first_full)?;
-    let shared = SharedExpert {
-        width: config.count_or("shared_expert_intermediate_size", 5632)?,
-        name: "shared_expert",
-        gate: Some("shared_expert_gate"),
-    };
+    let width = config.count_or("shared_expert_intermediate_size", 5632)?;
+    let shared = SharedExpert::of_qwen(width);
     spec.experts =
         Some(ExpertSpec { shared: Some(shared), ..experts(config, spec.layers)? }.checked(config)?);
     Ok(spec)

@@ -1,13 +1,15 @@
 //! Rotary position embedding: the frequencies of config.json, and their cosines and sines.
 //!
 //! Types and formulas are those of transformers' `modeling_rope_utils.py`: default, linear (Chen et al. 2023), llama3
-//! (Llama 3.1), yarn (Peng et al. 2023) and longrope (Ding et al. 2024). Other types are an error.
+//! (Llama 3.1), yarn (Peng et al. 2023), longrope (Ding et al. 2024) and dynamic (bases that grow with the length of the
+//! sequence). Other types are an error.
 
 use anyhow::bail;
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};
 
 use super::defaults::Defaults;
+use super::long_frequencies::{LongFrequencies, exponents, growth_exponent};
 use crate::checkpoint::config::Config;
 
 /// Where config.json has the rotary embedding of one type of layer.
@@ -48,8 +50,20 @@ pub(crate) struct Rope {
     frequencies: Vec<f32>,
     /// Factor of cosines and sines (transformers' `attention_factor`).
     factor: f64,
-    /// longrope: the original context in tokens, and the frequencies of longer sequences.
-    long: Option<(i64, Vec<f32>)>,
+    /// The original context in tokens, and the frequencies of longer sequences.
+    long: Option<(i64, LongFrequencies)>,
+    /// A factor of rotated queries.
+    query_scaling: Option<QueryScaling>,
+}
+
+/// The factor of a query at position p: 1 + beta·ln(1 + ⌊(p + first) / original⌋).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct QueryScaling {
+    pub(super) beta: f64,
+    /// In tokens.
+    pub(super) original: i64,
+    /// The number of the first position: 0 in Ministral 3, 1 in Llama 4.
+    pub(super) first: i64,
 }
 
 impl Rope {
@@ -62,7 +76,8 @@ impl Rope {
         layer_type: Option<&LayerRope>,
     ) -> anyhow::Result<Rope> {
         let (top, path) = (config, config.path().display());
-        let is_phi3 = config.get("model_type").is_some_and(|name| name == "phi3");
+        let is_model = |model_type: &str| config.get("model_type").is_some_and(|n| n == model_type);
+        let is_phi3 = is_model("phi3");
         // transformers 5 writes rope_parameters; version 4 wrote rope_theta and rope_scaling at the top level. If a
         // file has both, version 5 takes rope_scaling, and nothing of rope_parameters.
         let old = config.section("rope_scaling");
@@ -119,11 +134,13 @@ impl Rope {
         }
         // Computed by libtorch in f32, like transformers: a difference in the last bit of a frequency grows with
         // the position, and after some thousand tokens it is visible in the entropies.
-        let exponents: Vec<f32> = (0..dim / 2).map(|i| (2 * i) as f32 / dim as f32).collect();
-        let base =
-            Tensor::f_pow_scalar(theta, &Tensor::f_from_slice(&exponents)?)?.f_reciprocal()?;
-        let base = Vec::<f64>::try_from(base.f_to_kind(Kind::Double)?)?;
-        let plain = Rope { dim, frequencies: narrow(&base), factor: 1.0, long: None };
+        let base_of = |theta: f64| -> anyhow::Result<Vec<f64>> {
+            let base = Tensor::f_pow_scalar(theta, &exponents(dim)?)?.f_reciprocal()?;
+            Ok(Vec::<f64>::try_from(base.f_to_kind(Kind::Double)?)?)
+        };
+        let base = base_of(theta)?;
+        let plain =
+            Rope { dim, frequencies: narrow(&base), factor: 1.0, long: None, query_scaling: None };
         let Some(scaling) = &scaling else { return Ok(plain) };
         // The key at the top level overrides that of the section; Phi3Config has a default for it.
         let original = || {
@@ -135,7 +152,7 @@ impl Rope {
             }
         };
         match kind {
-            "linear" | "llama3" if is_phi3 => {
+            "linear" | "llama3" | "dynamic" if is_phi3 => {
                 bail!(
                     "{path}: rope type {kind:?} is not supported for phi3; default and longrope are"
                 )
@@ -153,15 +170,53 @@ impl Rope {
             }
             "yarn" => yarn(plain, &base, theta, scaling, original()? as f64, top),
             "longrope" => longrope(plain, &base, scaling, original()?, top),
+            "dynamic" if dim == 2 => {
+                bail!("{path}: rope type \"dynamic\" with a rotary dimension of 2 is not supported")
+            }
+            // A fixed alpha in place of the growth with the length.
+            "dynamic" if is_model("hunyuan_v1_dense") && nonzero(scaling, "alpha")?.is_some() => {
+                let theta = theta * scaling.number("alpha")?.powf(growth_exponent(dim));
+                Ok(Rope { frequencies: narrow(&base_of(theta)?), ..plain })
+            }
+            "dynamic" => {
+                let (factor, original) =
+                    (scaling.number("factor")?, top.count("max_position_embeddings")?);
+                let long = Some((original, LongFrequencies::Growing { theta, factor }));
+                Ok(Rope { long, ..plain })
+            }
             other => bail!(
-                "{path}: rope type {other:?} is not supported; default, linear, llama3, yarn and longrope are"
+                "{path}: rope type {other:?} is not supported; default, linear, llama3, yarn, longrope and dynamic are"
             ),
         }
     }
 
-    /// longrope: the sequence length in tokens above which other frequencies apply.
-    pub(crate) fn short_context(&self) -> Option<i64> {
-        self.long.as_ref().map(|(original, _)| *original)
+    /// One that rotates nothing.
+    pub(super) fn still() -> Rope {
+        Rope { dim: 0, frequencies: Vec::new(), factor: 1.0, long: None, query_scaling: None }
+    }
+
+    /// The same, with queries scaled by their positions.
+    pub(super) fn with_query_scaling(self, query_scaling: QueryScaling) -> Rope {
+        Rope { query_scaling: Some(query_scaling), ..self }
+    }
+
+    /// dynamic: the context in tokens for which the base grows.
+    pub(super) fn stretched_context(&self) -> Option<i64> {
+        match &self.long {
+            Some((original, LongFrequencies::Growing { factor, .. })) => {
+                Some(*original.max(&((*original as f64 * factor) as i64)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether a sequence of `length` tokens has other frequencies than one with a token less.
+    pub(super) fn changes_at(&self, length: i64) -> bool {
+        match &self.long {
+            None => false,
+            Some((original, LongFrequencies::Fixed(_))) => length == original + 1,
+            Some((original, LongFrequencies::Growing { .. })) => length > *original,
+        }
     }
 
     /// Cosines and sines of `positions`, in f32; `lengths[i]` is the length of the sequence of `positions[i]`.
@@ -171,24 +226,34 @@ impl Rope {
         lengths: &[i64],
         device: Device,
     ) -> Result<RotaryTable, tch::TchError> {
-        let turn = |frequencies: &[f32]| -> Result<Tensor, tch::TchError> {
-            let frequencies = Tensor::f_from_slice(frequencies)?;
+        let turn = |frequencies: &Tensor| -> Result<Tensor, tch::TchError> {
             let positions = Tensor::f_from_slice(positions)?.f_to_kind(Kind::Float)?;
-            positions.f_unsqueeze(1)?.f_mul(&frequencies.f_unsqueeze(0)?)
+            positions.f_unsqueeze(1)?.f_mul(frequencies)
         };
-        let mut angles = turn(&self.frequencies)?;
+        let mut angles = turn(&Tensor::f_from_slice(&self.frequencies)?)?;
         if let Some((original, frequencies)) = &self.long
             && lengths.iter().any(|length| length > original)
         {
             let long: Vec<bool> = lengths.iter().map(|length| length > original).collect();
             let long = Tensor::f_from_slice(&long)?.f_unsqueeze(1)?;
-            angles = turn(frequencies)?.f_where_self(&long, &angles)?;
+            let of_long = turn(&frequencies.of_lengths(*original, lengths, self.dim)?)?;
+            angles = of_long.f_where_self(&long, &angles)?;
         }
         let scaled = |t: Tensor| -> Result<Tensor, tch::TchError> {
             let t = if self.factor == 1.0 { t } else { t.f_mul_scalar(self.factor)? };
             t.f_unsqueeze(1)?.f_to_device(device)
         };
-        Ok(RotaryTable { cos: scaled(angles.f_cos()?)?, sin: scaled(angles.f_sin()?)? })
+        let query_scale = match self.query_scaling {
+            None => None,
+            Some(QueryScaling { beta, original, first }) => {
+                let factor =
+                    |p: &i64| (1.0 + beta * ((1 + (p + first) / original) as f64).ln()) as f32;
+                let factors: Vec<f32> = positions.iter().map(factor).collect();
+                Some(Tensor::f_from_slice(&factors)?.f_view([-1, 1, 1])?.f_to_device(device)?)
+            }
+        };
+        let (cos, sin) = (scaled(angles.f_cos()?)?, scaled(angles.f_sin()?)?);
+        Ok(RotaryTable { cos, sin, query_scale })
     }
 }
 
@@ -196,13 +261,27 @@ impl Rope {
 pub(crate) struct RotaryTable {
     pub(crate) cos: Tensor,
     pub(crate) sin: Tensor,
+    /// Factors of the rotated queries, positions × 1 × 1.
+    pub(crate) query_scale: Option<Tensor>,
 }
 
 impl RotaryTable {
+    /// Whether it turns any number.
+    pub(super) fn rotates(&self) -> bool {
+        self.cos.numel() > 0
+    }
+
     /// Converts to another number type.
     pub(crate) fn to_kind(&self, kind: Kind) -> Result<RotaryTable, tch::TchError> {
-        Ok(RotaryTable { cos: self.cos.f_to_kind(kind)?, sin: self.sin.f_to_kind(kind)? })
+        let query_scale = self.query_scale.as_ref().map(|t| t.f_to_kind(kind)).transpose()?;
+        let (cos, sin) = (self.cos.f_to_kind(kind)?, self.sin.f_to_kind(kind)?);
+        Ok(RotaryTable { cos, sin, query_scale })
     }
+}
+
+/// The number under a key; 0 counts as missing.
+fn nonzero(scaling: &Config, key: &str) -> anyhow::Result<Option<f64>> {
+    Ok(Some(scaling.number_or(key, 0.0)?).filter(|number| *number != 0.0))
 }
 
 fn narrow(frequencies: &[f64]) -> Vec<f32> {
@@ -241,8 +320,7 @@ fn yarn(
 ) -> anyhow::Result<Rope> {
     let factor =
         scaling.number_or("factor", top.count("max_position_embeddings")? as f64 / original)?;
-    let nonzero = |key: &str| scaling.number_or(key, 0.0).map(|m| Some(m).filter(|m| *m != 0.0));
-    let attention = match (nonzero("mscale")?, nonzero("mscale_all_dim")?) {
+    let attention = match (nonzero(scaling, "mscale")?, nonzero(scaling, "mscale_all_dim")?) {
         _ if scaling.get("attention_factor").is_some() => scaling.number("attention_factor")?,
         (Some(m), Some(all)) => magnitude(factor, m) / magnitude(factor, all),
         _ => magnitude(factor, 1.0),
@@ -251,8 +329,8 @@ fn yarn(
     let correction = |rotations: f64| {
         dim * (original / (rotations * std::f64::consts::TAU)).ln() / (2.0 * theta.ln())
     };
-    let low = correction(nonzero("beta_fast")?.unwrap_or(32.0));
-    let high = correction(nonzero("beta_slow")?.unwrap_or(1.0));
+    let low = correction(nonzero(scaling, "beta_fast")?.unwrap_or(32.0));
+    let high = correction(nonzero(scaling, "beta_slow")?.unwrap_or(1.0));
     let (low, high) =
         if scaling.flag_or("truncate", true)? { (low.floor(), high.ceil()) } else { (low, high) };
     let (low, high) = (low.max(0.0), high.min(dim - 1.0));
@@ -286,7 +364,7 @@ fn longrope(
     Ok(Rope {
         frequencies: stretched("short_factor")?,
         factor: scaling.number_or("attention_factor", by_length)?,
-        long: Some((original, stretched("long_factor")?)),
+        long: Some((original, LongFrequencies::Fixed(stretched("long_factor")?))),
         ..plain
     })
 }

@@ -3,6 +3,8 @@
 use anyhow::{Context as _, bail};
 
 pub(super) use super::defaults::Defaults;
+use super::mixer_spec::MixerSpec;
+pub(super) use super::names::{AttentionNames, MlpNames};
 use super::rope::{LayerRope, Rope};
 use super::routing::Routing;
 use crate::checkpoint::config::Config;
@@ -34,18 +36,27 @@ pub(crate) struct Spec {
     pub(crate) epsilon: f64,
     pub(crate) norm: NormKind,
     pub(crate) layer_norms: LayerNorms,
+    /// The module of the norm after the last layer, in `model`.
+    pub(crate) final_norm: &'static str,
+    pub(crate) arrangement: Arrangement,
     pub(crate) activation: Activation,
     pub(crate) attention: AttentionSpec,
+    /// The token mixer of each layer.
+    pub(crate) mixers: Vec<MixerSpec>,
     /// Width of the MLP.
     pub(crate) intermediate: i64,
     pub(crate) mlp: MlpKind,
+    pub(crate) mlp_names: MlpNames,
     pub(crate) mlp_bias: bool,
+    pub(crate) head_bias: bool,
     /// Mixture of experts in some or all layers.
     pub(crate) experts: Option<ExpertSpec>,
     /// Stored layers after the last one, for the prediction of further tokens; they are not used.
     pub(crate) prediction_layers: i64,
     /// Token ids that stand for pictures, if this is the language model of a model of pictures and text.
     pub(crate) picture_tokens: Option<Vec<i64>>,
+    /// The first parts of names of tensors that are no part of the decoder, such as `mtp.` for heads that predict further tokens.
+    pub(crate) left_out: &'static [&'static str],
 }
 
 /// The attention settings of a decoder.
@@ -72,12 +83,16 @@ pub(crate) struct AttentionSpec {
     /// Whether q, k and v have biases.
     pub(crate) bias: bool,
     pub(crate) output_bias: bool,
+    /// Whether `q_proj` also makes a gate of the output, as in Qwen3-Next.
+    pub(crate) output_gate: bool,
     /// Whether q, k and v are stored as one tensor.
     pub(crate) fused_qkv: bool,
-    /// RMS norms of q and k.
+    /// Norms of q and k.
     pub(crate) qk_norm: Option<QkNorm>,
-    /// Sliding window per layer, in tokens including the current one; `None` for full attention.
+    pub(crate) names: AttentionNames,
+    /// Window per layer, in tokens; `None` for full attention.
     pub(crate) windows: Vec<Option<i64>>,
+    pub(crate) window_kind: WindowKind,
 }
 
 /// The sizes of latent attention.
@@ -118,6 +133,13 @@ pub(crate) struct SharedExpert {
     pub(crate) gate: Option<&'static str>,
 }
 
+impl SharedExpert {
+    /// That of Qwen's mixtures.
+    pub(super) fn of_qwen(width: i64) -> SharedExpert {
+        SharedExpert { width, name: "shared_expert", gate: Some("shared_expert_gate") }
+    }
+}
+
 impl ExpertSpec {
     /// The settings, if they fit each other.
     pub(super) fn checked(self, config: &Config) -> anyhow::Result<ExpertSpec> {
@@ -151,26 +173,41 @@ impl ExpertSpec {
 pub(crate) struct ExpertNames {
     /// The module of router and experts in a layer.
     pub(crate) module: &'static str,
-    pub(crate) router: &'static str,
+    /// The router in this module; if there are several names, the first that is stored.
+    pub(crate) router: &'static [&'static str],
     pub(crate) gate: &'static str,
     pub(crate) up: &'static str,
     pub(crate) down: &'static str,
+    /// Gate and up, and down, of all experts, if the files have them as one tensor each.
+    pub(crate) fused: Option<[&'static str; 2]>,
+    pub(crate) layout: ExpertLayout,
+}
+
+/// The order of dimensions of experts that are stored as one tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ExpertLayout {
+    /// Experts × out × in; if the shape says so, experts × in × out.
+    OutputFirst,
+    /// Always experts × in × out.
+    InputFirst,
 }
 
 impl ExpertNames {
     pub(super) const QWEN: ExpertNames = ExpertNames {
         module: "mlp",
-        router: "gate",
+        router: &["gate"],
         gate: "gate_proj",
         up: "up_proj",
         down: "down_proj",
+        fused: None,
+        layout: ExpertLayout::OutputFirst,
     };
     pub(super) const MIXTRAL: ExpertNames = ExpertNames {
         module: "block_sparse_moe",
-        router: "gate",
         gate: "w1",
         up: "w3",
         down: "w2",
+        ..ExpertNames::QWEN
     };
 }
 
@@ -191,6 +228,9 @@ impl LayerNorms {
         before_feed_forward: Some("post_attention_layernorm"),
         after_feed_forward: None,
     };
+    /// One norm, before attention and feed-forward, which are parallel.
+    pub(super) const FIRST: LayerNorms =
+        LayerNorms { before_feed_forward: None, ..LayerNorms::BEFORE };
     /// Before and after each part, as in Gemma 2.
     pub(super) const AROUND: LayerNorms = LayerNorms {
         before_attention: Some("input_layernorm"),
@@ -214,11 +254,35 @@ impl LayerNorms {
     };
 }
 
+/// How attention and feed-forward of a layer follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arrangement {
+    /// Feed-forward takes the sum of the residual and attention, as in Llama.
+    Sequential,
+    /// Both take the output of the norm before attention, and both are added to the residual, as in Phi-2.
+    Parallel,
+}
+
+/// Which tokens a layer with a window attends to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WindowKind {
+    /// The last ones, including the current one.
+    Sliding,
+    /// Those since the last position that is a multiple of the window, as in Llama 4.
+    Chunk,
+}
+
 /// What a norm of q and k normalises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum QkNorm {
     /// Each head, as in Qwen3.
     Head,
+    /// Each head after the rotary embedding, as in Hunyuan.
+    RotatedHead,
+    /// Each head after the rotary embedding, without weights, in layers that have one, as in Llama 4.
+    RotatedWithoutWeights,
+    /// Each head with weights of its own, as in Cohere.
+    EachHead,
     /// All heads together, as in OLMo 2.
     Width,
 }
@@ -244,20 +308,20 @@ pub(crate) enum RopePairs {
 /// The linear modules of an MLP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MlpKind {
-    /// `gate_proj`, `up_proj` and `down_proj`.
+    /// Gate, up and down.
     Gated,
     /// Gated, with gate and up in one tensor, `gate_up_proj`.
     GatedInOne,
-    /// `up_proj`, the activation, and `down_proj`.
+    /// Up, the activation, and down.
     Plain,
 }
 
 /// Maximum number of layers; a config.json with a larger `num_hidden_layers` is rejected as broken.
 const MAX_LAYERS: i64 = 10_000;
 /// Maximum of the other sizes, so that no product of two of them overflows. They are compared with the weights later.
-const MAX_SIZE: i64 = 1 << 30;
+pub(super) const MAX_SIZE: i64 = 1 << 30;
 /// Maximum dimension of a head: the rotary frequencies are computed before the weights are opened.
-const MAX_HEAD_DIM: i64 = 1 << 16;
+pub(super) const MAX_HEAD_DIM: i64 = 1 << 16;
 
 impl Spec {
     /// The settings of Llama, which other architectures modify: full attention, no biases, RMS norm, SiLU.
@@ -299,13 +363,17 @@ impl Spec {
             bail!("{}: num_hidden_layers is {layers}", config.path().display());
         }
         let heads = config.count("num_attention_heads")?;
-        let kv_heads = config.count_or("num_key_value_heads", heads)?;
+        let kv_heads =
+            config.count_or("num_key_value_heads", defaults.kv_heads.unwrap_or(heads))?;
         let head_dim = match rotary_dim {
             Some(rotary_dim) => rotary_dim,
             None => config.count_or("head_dim", defaults.head_dim.unwrap_or(hidden / heads))?,
         };
         let vocabulary = config.count("vocab_size")?;
-        let intermediate = config.count("intermediate_size")?;
+        let intermediate = match defaults.intermediate {
+            Some(default) => config.count_or("intermediate_size", default)?,
+            None => config.count("intermediate_size")?,
+        };
         for (key, size, limit) in [
             ("hidden_size", hidden, MAX_SIZE),
             ("num_attention_heads", heads, MAX_SIZE),
@@ -324,20 +392,24 @@ impl Spec {
                 config.path().display()
             );
         }
+        let rope = Rope::read(config, head_dim, defaults, layer_rope)?;
+        let context = config.count("max_position_embeddings")?;
         Ok(Spec {
             hidden,
             layers,
             vocabulary,
-            context: config.count("max_position_embeddings")?,
+            context: rope.stretched_context().unwrap_or(context),
             tie_word_embeddings: config
                 .flag_or("tie_word_embeddings", defaults.tie_word_embeddings)?,
             embedding_scale: None,
             residual_scale: None,
             logits_divisor: None,
             softcap: None,
-            epsilon: config.number_or("rms_norm_eps", defaults.epsilon)?,
+            epsilon: config.number_or(defaults.epsilon_key, defaults.epsilon)?,
             norm: NormKind::Plain,
             layer_norms: LayerNorms::BEFORE,
+            final_norm: "norm",
+            arrangement: Arrangement::Sequential,
             activation: activation(config, "hidden_act")?,
             attention: AttentionSpec {
                 heads,
@@ -345,7 +417,7 @@ impl Spec {
                 head_dim,
                 value_dim: head_dim,
                 latent: None,
-                rope: Rope::read(config, head_dim, defaults, layer_rope)?,
+                rope,
                 local_rope: None,
                 rotations: vec![Rotation::Main; layers as usize],
                 rope_pairs: RopePairs::Halves,
@@ -353,16 +425,23 @@ impl Spec {
                 softcap: None,
                 bias: false,
                 output_bias: false,
+                output_gate: false,
                 fused_qkv: false,
                 qk_norm: None,
+                names: AttentionNames::LLAMA,
                 windows: vec![None; layers as usize],
+                window_kind: WindowKind::Sliding,
             },
+            mixers: vec![MixerSpec::Attention; layers as usize],
             intermediate,
             mlp: MlpKind::Gated,
+            mlp_names: MlpNames::LLAMA,
             mlp_bias: false,
+            head_bias: false,
             experts: None,
             prediction_layers: 0,
             picture_tokens: None,
+            left_out: &[],
         })
     }
 }
@@ -375,6 +454,13 @@ impl AttentionSpec {
             None => Rotation::Main,
         };
         self.rotations = self.windows.iter().map(rotation).collect();
+    }
+
+    /// Whether the rotary angles of all positions change when a sequence grows to `length` tokens: its cached keys are
+    /// then invalid.
+    pub(crate) fn angles_change_at(&self, length: i64) -> bool {
+        self.rope.changes_at(length)
+            || self.local_rope.as_ref().is_some_and(|rope| rope.changes_at(length))
     }
 }
 
@@ -395,10 +481,12 @@ pub(super) fn activation_or(
     Ok(match config.string(key)? {
         "silu" | "swish" => Activation::Silu,
         "gelu" => Activation::Gelu,
-        "gelu_pytorch_tanh" => Activation::GeluTanh,
+        // They differ in rounding only.
+        "gelu_pytorch_tanh" | "gelu_new" | "gelu_fast" => Activation::GeluTanh,
+        "relu" => Activation::Relu,
         "relu2" => Activation::SquaredRelu,
         other => bail!(
-            "{}: {key} {other:?} is not supported; silu, gelu, gelu_pytorch_tanh and relu2 are",
+            "{}: {key} {other:?} is not supported; silu, gelu, gelu_pytorch_tanh, gelu_new, gelu_fast, relu and relu2 are",
             config.path().display()
         ),
     })
@@ -430,13 +518,19 @@ pub(super) fn windows(
     types.into_iter().map(of_type).collect()
 }
 
-/// How a norm's stored weight w gives its factor.
+/// What a norm does, and how its stored weight w gives its factor.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum NormKind {
-    /// The factor is w.
+    /// RMS norm; the factor is w.
     Plain,
-    /// The factor is 1 + w, as in Gemma.
+    /// RMS norm; the factor is 1 + w, as in Gemma.
     UnitOffset,
+    /// Layer norm, which subtracts the mean first; the factor is w, as in Cohere.
+    Layer,
+    /// Layer norm with a bias; the factor is w, as in StarCoder2.
+    LayerWithBias,
+    /// Layer norm with a bias; the factor is 1 + w, as in Nemotron.
+    LayerUnitOffset,
 }
 
 /// The activation function of the MLP.
@@ -445,6 +539,7 @@ pub(crate) enum Activation {
     Silu,
     Gelu,
     GeluTanh,
+    Relu,
     /// max(x, 0)².
     SquaredRelu,
 }

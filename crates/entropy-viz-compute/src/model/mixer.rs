@@ -1,0 +1,112 @@
+//! A layer's token mixer: attention, or a recurrence.
+
+use tch::{Device, TchError, Tensor};
+
+use super::attention::{Attention, DecodeStep, MaskCache};
+use super::cache::LayerCache;
+use super::conv::ConvPlan;
+use super::delta_net::DeltaNet;
+use super::mixer_spec::MixerSpec;
+use super::packed::Packed;
+use super::rope::RotaryTable;
+use super::scan::ScanPlan;
+use super::spec::Spec;
+use crate::checkpoint::weights::{TensorOptions, Weights};
+
+/// The token mixer of one layer.
+pub(super) enum Mixer {
+    Attention(Box<Attention>),
+    DeltaNet(DeltaNet),
+}
+
+/// A pass over packed sequences: what the mixers of all layers share.
+pub(super) struct Pass<'a> {
+    packed: &'a Packed,
+    masks: MaskCache,
+    /// That of recurrent mixers, if there are any.
+    plans: Option<(ConvPlan, ScanPlan)>,
+}
+
+impl Pass<'_> {
+    pub(super) fn new<'a>(
+        packed: &'a Packed,
+        mixers: &[MixerSpec],
+        device: Device,
+    ) -> Result<Pass<'a>, TchError> {
+        let kernel = mixers.iter().filter_map(|mixer| mixer.kernel()).max();
+        let numbers = mixers.iter().filter_map(|mixer| mixer.scan_numbers()).max();
+        let plans = match (kernel, numbers) {
+            (Some(kernel), Some(numbers)) => Some((
+                ConvPlan::new(packed, kernel, device)?,
+                ScanPlan::new(packed, numbers, device)?,
+            )),
+            _ => None,
+        };
+        Ok(Pass { packed, masks: MaskCache::default(), plans })
+    }
+}
+
+impl Mixer {
+    /// Loads the mixer of a layer; `at` gives the full name of a module of the layer.
+    pub(super) fn load(
+        weights: &mut Weights,
+        at: impl Fn(&str) -> String,
+        mixer: MixerSpec,
+        spec: &Spec,
+        options: TensorOptions,
+    ) -> anyhow::Result<Mixer> {
+        Ok(match mixer {
+            MixerSpec::Attention => Mixer::Attention(Box::new(Attention::load(
+                weights,
+                &at("self_attn"),
+                spec,
+                options,
+            )?)),
+            MixerSpec::DeltaNet(delta) => {
+                let at = at("linear_attn");
+                Mixer::DeltaNet(DeltaNet::load(weights, &at, delta, spec, options)?)
+            }
+        })
+    }
+
+    /// Mixes the tokens of packed sequences; `x` and the result are tokens × hidden. With `cache`, what the i-th sequence
+    /// leaves behind is also written to the slot `slots[i]`.
+    pub(super) fn forward(
+        &self,
+        x: &Tensor,
+        pass: &mut Pass,
+        table: Option<&RotaryTable>,
+        window: Option<i64>,
+        cache: Option<(&mut LayerCache, &[i64])>,
+    ) -> Result<Tensor, TchError> {
+        match self {
+            Mixer::Attention(attention) => {
+                let cache = cache.map(|(cache, slots)| (cache.keys_and_values(), slots));
+                attention.forward(x, pass.packed, table, window, &mut pass.masks, cache)
+            }
+            Mixer::DeltaNet(delta) => {
+                let cache = cache.map(|(cache, slots)| (cache.state(), slots));
+                let (conv, scan) =
+                    pass.plans.as_ref().expect("BUG: a pass without the plan of its recurrences");
+                delta.forward(x, (conv, scan), cache)
+            }
+        }
+    }
+
+    /// Mixes one new token per sequence; `x` and the result are sequences × hidden.
+    pub(super) fn step(
+        &self,
+        x: &Tensor,
+        step: &mut DecodeStep,
+        table: Option<&RotaryTable>,
+        window: Option<i64>,
+        cache: &mut LayerCache,
+    ) -> Result<Tensor, TchError> {
+        match self {
+            Mixer::Attention(attention) => {
+                attention.step(x, table, step, window, cache.keys_and_values())
+            }
+            Mixer::DeltaNet(delta) => delta.step(x, cache.state()),
+        }
+    }
+}
