@@ -97,7 +97,7 @@ def routing_margin(model, rollouts):
             scores = by_group.masked_fill(left_out[..., None], -torch.inf).flatten(1)
         gaps.append(min(smallest, gap(scores, router.top_k)))
 
-    routers = [module for module in model.modules() if type(module).__name__.lower().endswith("topkrouter")]
+    routers = [module for module in model.modules() if type(module).__name__.lower().endswith(("topkrouter", "llama4router"))]
     for router in routers:
         router.register_forward_hook(watch)
     for row in rollouts:

@@ -73,6 +73,10 @@ ROPE = {"rope_type": "default", "rope_theta": 10000.0}
 YARN = {"rope_type": "yarn", "rope_theta": 1000.0, "factor": 8.0, "original_max_position_embeddings": 16, "mscale": 1.0, "mscale_all_dim": 1.0}
 EXPERTS = dict(intermediate_size=48, moe_intermediate_size=12, num_experts=8, num_experts_per_tok=2, head_dim=8,
                decoder_sparse_step=1, tie_word_embeddings=True)
+NEW_EXPERTS = dict(moe_intermediate_size=12, n_routed_experts=8, num_experts_per_tok=3, n_shared_experts=2, first_k_dense_replace=1)
+LATENT = dict(num_key_value_heads=4, kv_lora_rank=12, qk_nope_head_dim=6, qk_rope_head_dim=8, v_head_dim=10)
+LLAMA4 = dict(num_hidden_layers=4, head_dim=8, intermediate_size=12, intermediate_size_mlp=40, num_local_experts=4, num_experts_per_tok=1,
+              interleave_moe_layer_step=2, no_rope_layer_interval=4, attention_chunk_size=9, floor_scale=8, attn_scale=0.5)
 # Decoders with Gated DeltaNet: two heads of values per key head, so that their order shows.
 HYBRID = dict(linear_num_key_heads=2, linear_num_value_heads=4, linear_key_head_dim=8, linear_value_head_dim=6, linear_conv_kernel_dim=4,
               rope_parameters=dict(ROPE, partial_rotary_factor=0.25))
@@ -150,6 +154,11 @@ CASES = {
         routed_scaling_factor=3.0, mlp_bias=True, tie_word_embeddings=False)),
     "glm4_moe_lite": ("glm4_moe_lite", dict(NEW_EXPERTS, **dict(LATENT, v_head_dim=16), num_hidden_layers=3, q_lora_rank=20, n_group=1, topk_group=1,
         mlp_layer_types=["dense", "sparse", "dense"], tie_word_embeddings=False)),
+    "llama4_text": ("llama4_text", dict(LLAMA4, attention_bias=True, tie_word_embeddings=False, rope_parameters={"rope_type": "llama3", "rope_theta": 5000.0,
+        "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 64})),
+    "llama4": ("llama4", dict(tie_word_embeddings=False, text_config=dict(LLAMA4, interleave_moe_layer_step=1, num_experts_per_tok=2, use_qk_norm=False,
+        no_rope_layers=[0, 1, 1, 0]), vision_config=dict(hidden_size=8, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, image_size=8,
+        patch_size=4, num_channels=1, vision_output_dim=8, projector_input_dim=8, projector_output_dim=8))),
     "minimax_m2": ("minimax_m2", dict(head_dim=8, intermediate_size=12, num_local_experts=8, num_experts_per_tok=2, tie_word_embeddings=False,
         rope_parameters=dict(ROPE, partial_rotary_factor=0.5))),
     "qwen3_vl_moe": ("qwen3_vl_moe", dict(tie_word_embeddings=False, text_config=dict(EXPERTS, head_dim=16, moe_intermediate_size=12,
@@ -189,7 +198,8 @@ ADAPTERS = {"lora": dict(use_rslora=False), "lora-rslora": dict(use_rslora=True)
 
 # Seeds for cases whose first seed gave near-ties in float32 (greedy choice, routing), or a mean that a mistake does not change.
 SEEDS = {"qwen3": 1, "qwen3_moe": 2, "phi3-partial": 1, "lora": 1, "mixtral": 3, "qwen2_moe": 2, "cohere": 1, "cohere2": 1, "hunyuan_v1_dense": 1,
-         "qwen3_5_moe_text": 5, "glm4_moe": 4, "deepseek_v3": 2, "deepseek_v3-direct": 1, "deepseek_v2": 13, "minimax_m2": 1, "qwen3_vl_moe": 7}
+         "qwen3_5_moe_text": 5, "glm4_moe": 4, "deepseek_v3": 2, "deepseek_v3-direct": 1, "deepseek_v2": 13, "minimax_m2": 1, "qwen3_vl_moe": 7,
+         "llama4": 18}
 
 
 def main():
@@ -259,7 +269,7 @@ def save_checkpoint(name):
 
 
 def has_experts(name):
-    return "moe" in name or name.startswith(("mixtral", "deepseek", "minimax"))
+    return "moe" in name or name.startswith(("mixtral", "qwen3_next", "deepseek", "minimax", "llama4"))
 
 
 def model_class(name):
@@ -325,7 +335,7 @@ def transformers_4_config(config):
     older = {key: value for key, value in config.items() if key not in new}
     older["torch_dtype"] = config["dtype"]
     older["transformers_version"] = "4.51.3"
-    if "num_local_experts" in older:
+    if "num_local_experts" in older and not config["model_type"].startswith("llama4"):
         older["num_experts"] = older.pop("num_local_experts")
     rope = dict(config["rope_parameters"])
     by_layer = "sliding_attention" in rope
@@ -381,10 +391,6 @@ def load(name, attention="eager", config=None, **overrides):
     if name in ADAPTERS:
         model = PeftModel.from_pretrained(model, FIXTURES / name)
     return model.eval()
-
-
-def has_experts(name):
-    return "moe" in name or name in ("mixtral", "qwen3_next")
 
 
 def make_rollouts():

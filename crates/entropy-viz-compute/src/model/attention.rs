@@ -14,7 +14,7 @@ use super::output_gate::OutputGate;
 use super::packed::Packed;
 use super::rope::RotaryTable;
 use super::rotate::rotate;
-use super::spec::{AttentionSpec, QkNorm, Spec};
+use super::spec::{AttentionSpec, QkNorm, Spec, WindowKind};
 use crate::checkpoint::weights::{TensorOptions, Weights};
 
 /// Size of the score tensor of one block of queries, in numbers: 128 MiB of f32.
@@ -133,7 +133,7 @@ impl DecodeStep {
     }
 
     /// The additive mask of the new tokens, slots × 1 × 1 × longest: 0 where one attends to a key, −∞ elsewhere.
-    fn mask(&mut self, window: Option<i64>) -> Result<Tensor, TchError> {
+    fn mask(&mut self, window: Option<i64>, kind: WindowKind) -> Result<Tensor, TchError> {
         if let Some(mask) = self.masks.get(&window) {
             return Ok(mask.shallow_clone());
         }
@@ -141,9 +141,12 @@ impl DecodeStep {
         let behind =
             at.f_sub(&Tensor::f_arange(self.longest, (Kind::Int64, Device::Cpu))?.f_unsqueeze(0)?)?;
         let hidden = behind.f_lt(0)?;
-        let hidden = match window {
-            Some(window) => hidden.f_logical_or(&behind.f_ge(window)?)?,
-            None => hidden,
+        let hidden = match (window, kind) {
+            (None, _) => hidden,
+            (Some(window), WindowKind::Sliding) => hidden.f_logical_or(&behind.f_ge(window)?)?,
+            (Some(chunk), WindowKind::Chunk) => {
+                hidden.f_logical_or(&behind.f_gt_tensor(&at.f_remainder(chunk)?)?)?
+            }
         };
         let mask = hidden
             .f_zeros_like()?
@@ -196,6 +199,9 @@ impl Attention {
             match kind {
                 QkNorm::Head | QkNorm::RotatedHead => {
                     Norm::load(weights, &name, head_dim, spec, options)
+                }
+                QkNorm::RotatedWithoutWeights => {
+                    Ok(Norm::without_weights(head_dim, spec, options)?)
                 }
                 QkNorm::EachHead => {
                     Norm::load_of_heads(weights, &name, [heads, head_dim], spec, options)
@@ -263,6 +269,12 @@ impl Attention {
                         self.rotate(&x?, table)
                     }
                     Some(QkNorm::RotatedHead) => norm.forward(&self.rotate(&x, table)?),
+                    Some(QkNorm::RotatedWithoutWeights) => match table {
+                        Some(table) if table.rotates() => {
+                            norm.forward(&rotate(&x, table, self.spec.rope_pairs)?)
+                        }
+                        _ => Ok(x),
+                    },
                     _ => self.rotate(&norm.forward(&x)?, table),
                 }
             };
@@ -317,21 +329,10 @@ impl Attention {
             let (q, k, v) = (q.f_transpose(1, 2)?, k.f_transpose(1, 2)?, v.f_transpose(1, 2)?);
             let window = window.filter(|window| *window < group.length);
             let mixed = match (window, self.spec.softcap) {
-                (None, None) => {
-                    let grouped = self.spec.heads != self.spec.kv_heads;
-                    let [q, k, v] = self.of_one_width([&q, &k, &v])?;
-                    let mixed = Tensor::f_scaled_dot_product_attention::<Tensor>(
-                        &q,
-                        &k,
-                        &v,
-                        None,
-                        0.0,
-                        true,
-                        self.spec.scale,
-                        grouped,
-                    )?;
-                    mixed.f_narrow(3, 0, value_dim)?
+                (Some(chunk), None) if self.spec.window_kind == WindowKind::Chunk => {
+                    self.forward_in_chunks(&q, &k, &v, chunk)?
                 }
+                (None, None) => self.causal(&q, &k, &v)?,
                 _ => self.forward_in_blocks(&q, &k, &v, window, masks)?,
             };
             attended.push(mixed.f_transpose(1, 2)?.f_reshape([tokens, heads * value_dim])?);
@@ -347,6 +348,38 @@ impl Attention {
             Some(gate) => self.output.forward(&gate.apply(x, &attended)?),
             None => self.output.forward(&attended),
         }
+    }
+
+    /// Attention of chunks of tokens that do not see each other.
+    fn forward_in_chunks(
+        &self,
+        q: &Tensor,
+        k: &Tensor,
+        v: &Tensor,
+        chunk: i64,
+    ) -> Result<Tensor, TchError> {
+        let of = |x: &Tensor| x.f_split(chunk, 2);
+        let parts = of(q)?.into_iter().zip(of(k)?).zip(of(v)?);
+        let done: Vec<Tensor> =
+            parts.map(|((q, k), v)| self.causal(&q, &k, &v)).collect::<Result<_, _>>()?;
+        Tensor::f_cat(&done, 2)
+    }
+
+    /// Attention of whole sequences; each argument is sequences × heads × tokens × its dimension.
+    fn causal(&self, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor, TchError> {
+        let grouped = self.spec.heads != self.spec.kv_heads;
+        let [q, k, v] = self.of_one_width([q, k, v])?;
+        let mixed = Tensor::f_scaled_dot_product_attention::<Tensor>(
+            &q,
+            &k,
+            &v,
+            None,
+            0.0,
+            true,
+            self.spec.scale,
+            grouped,
+        )?;
+        mixed.f_narrow(3, 0, self.spec.value_dim)
     }
 
     /// Queries, keys and values filled up with zeros to one width, which the fast kernels require; others need memory
@@ -449,7 +482,8 @@ impl Attention {
             t.f_narrow(0, 0, sequences)?.f_narrow(1, 0, step.longest)?.f_transpose(1, 2)
         };
         let (k, v) = (active_rows(&layer_kv.keys)?, active_rows(&layer_kv.values)?);
-        let mask = step.mask(window.filter(|window| *window < step.longest))?;
+        let mask =
+            step.mask(window.filter(|window| *window < step.longest), self.spec.window_kind)?;
         // Heads that share keys become rows of one query, so that keys need not be repeated.
         let q = queries.f_reshape([sequences, kv_heads, heads / kv_heads, head_dim])?;
         let mixed = match self.spec.softcap {

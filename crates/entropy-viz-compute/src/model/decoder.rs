@@ -57,7 +57,7 @@ impl Decoder {
         if spec.picture_tokens.is_some() || spec.may_be_nested {
             weights.keep_language_model()?;
         }
-        let predicting = 0..spec.prediction_layers.clamp(0, MAX_PREDICTION_LAYERS);
+        let predicting = 0..spec.prediction_layers;
         let predicting: Vec<String> =
             predicting.map(|i| format!("model.layers.{}.", spec.layers + i)).collect();
         weights
@@ -94,7 +94,13 @@ impl Decoder {
                     }
                     None => {
                         let wide = spec.intermediate;
-                        FeedForward::Mlp(Mlp::load(w, &at("mlp"), wide, &spec, options)?)
+                        FeedForward::Mlp(Mlp::load(
+                            w,
+                            &at(spec.mlp_names.module),
+                            wide,
+                            &spec,
+                            options,
+                        )?)
                     }
                 },
                 after_feed_forward: optional(w, names.after_feed_forward)?,
@@ -228,9 +234,6 @@ impl Decoder {
         KvCache::new(&self.spec, slots, capacity, self.options)
     }
 }
-
-/// Maximum number of stored layers that are left out.
-const MAX_PREDICTION_LAYERS: i64 = 100;
 
 /// Loads the embedding and the head. Tied models store one tensor for both, under either name. If both are stored
 /// and differ, they are not tied, whatever config.json says: transformers does the same.

@@ -47,10 +47,13 @@ pub(super) fn after_dense_layers(
     Ok((0..layers).map(|layer| layer >= dense).collect())
 }
 
+/// Maximum number of layers that are left out.
+const MAX_PREDICTION_LAYERS: i64 = 100;
+
 /// The number of layers after the last one that predict further tokens, which are not used.
 pub(super) fn prediction_layers(config: &Config) -> anyhow::Result<i64> {
     let older = config.number_or("num_nextn_predict_layers", 1.0)?;
-    Ok(config.number_or("num_mtp_layers", older)? as i64)
+    Ok((config.number_or("num_mtp_layers", older)? as i64).clamp(0, MAX_PREDICTION_LAYERS))
 }
 
 /// Values of keys that config.json may omit.

@@ -104,6 +104,16 @@ impl Norm {
         Ok(Norm { weight, bias: None, size, epsilon: spec.epsilon, kind })
     }
 
+    /// A norm whose weights are all 1.
+    pub(super) fn without_weights(
+        size: i64,
+        spec: &Spec,
+        options: TensorOptions,
+    ) -> Result<Norm, TchError> {
+        let weight = Tensor::f_ones([size], (options.kind, options.device))?;
+        Ok(Norm { weight, bias: None, size, epsilon: spec.epsilon, kind: NormKind::Plain })
+    }
+
     pub(super) fn with_epsilon(self, epsilon: f64) -> Norm {
         Norm { epsilon, ..self }
     }

@@ -47,5 +47,5 @@ fn query_scaling(config: &Config) -> anyhow::Result<QueryScaling> {
         }
         _ => rope.count(key)?,
     };
-    Ok(QueryScaling { beta: rope.number("llama_4_scaling_beta")?, original })
+    Ok(QueryScaling { beta: rope.number("llama_4_scaling_beta")?, original, first: 0 })
 }

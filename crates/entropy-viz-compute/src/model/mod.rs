@@ -32,6 +32,7 @@ mod latent;
 mod layer;
 mod lfm2;
 mod llama;
+mod llama4;
 mod long_frequencies;
 mod matrix;
 mod minimax_m2;
@@ -102,6 +103,7 @@ const ARCHITECTURES: &[Architecture] = &[
     internlm3::ARCHITECTURE,
     lfm2::ARCHITECTURE,
     llama::ARCHITECTURE,
+    llama4::ARCHITECTURE,
     minimax_m2::ARCHITECTURE,
     ministral::ARCHITECTURE,
     ministral3::ARCHITECTURE,

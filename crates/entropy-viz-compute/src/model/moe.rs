@@ -8,7 +8,7 @@ use tch::{Kind, TchError, Tensor};
 use super::layer::{Linear, Mlp};
 use super::matrix::Matrix;
 use super::routing::{Precision, Scores, Weighs};
-use super::spec::{Activation, ExpertSpec, SharedExpert, Spec};
+use super::spec::{Activation, ExpertLayout, ExpertSpec, SharedExpert, Spec};
 use crate::checkpoint::weights::{TensorOptions, Weights};
 
 /// The experts of one layer and their router.
@@ -37,13 +37,13 @@ impl Experts {
             experts.names.router.iter().map(|name| format!("{at}.{name}")).collect();
         let is_stored = |name: &&String| weights.has(&format!("{name}.weight"));
         let router = routers.iter().find(is_stored).unwrap_or(&routers[0]);
-        let router = [(router.clone(), count)];
         let single = TensorOptions { kind: Kind::Float, ..options };
         let router_options = match experts.routing.precision {
             Precision::Model => options,
             Precision::Single => single,
         };
-        let router = Linear::load(weights, &router, spec.hidden, false, router_options)?;
+        let router =
+            Linear::load(weights, &[(router.clone(), count)], spec.hidden, false, router_options)?;
         let router_bias = match experts.routing.scores {
             Scores::Sigmoid { bias: Some(name) } => {
                 Some(weights.take(&format!("{at}.{name}"), &[count], single)?)
@@ -62,10 +62,14 @@ impl Experts {
             }
         };
         let shapes = [[count, 2 * wide, spec.hidden], [count, spec.hidden, wide]];
-        let changes = [
-            weights.expert_change(&format!("{at}.experts.gate_up_proj"), shapes[0])?,
-            weights.expert_change(&format!("{at}.experts.down_proj"), shapes[1])?,
-        ];
+        // PEFT's adapters of other layouts are left over, and named, when all tensors are loaded.
+        let mut change = |name: &str, shape| match experts.names.layout {
+            ExpertLayout::OutputFirst => {
+                weights.expert_change(&format!("{at}.experts.{name}"), shape)
+            }
+            ExpertLayout::InputFirst => Ok(None),
+        };
+        let changes = [change("gate_up_proj", shapes[0])?, change("down_proj", shapes[1])?];
         let is_adapted = changes.iter().any(Option::is_some);
         // Adapters are merged in f32.
         let stored =
@@ -159,8 +163,9 @@ fn stacked(
         None => None,
     };
     if let Some([gate_up, down]) = whole {
-        let gate_up = matrices(weights, &gate_up, [count, 2 * wide, hidden], options)?;
-        return Ok([gate_up, matrices(weights, &down, [count, hidden, wide], options)?]);
+        let mut take = |name: &str, shape| matrices(weights, name, shape, names.layout, options);
+        let gate_up = take(&gate_up, [count, 2 * wide, hidden])?;
+        return Ok([gate_up, take(&down, [count, hidden, wide])?]);
     }
     let at = format!("{at}.experts");
     let part = |i: i64, name: &str| format!("{at}.{i}.{name}.weight");
@@ -178,10 +183,17 @@ fn matrices(
     weights: &mut Weights,
     name: &str,
     shape: [i64; 3],
+    layout: ExpertLayout,
     options: TensorOptions,
 ) -> anyhow::Result<Tensor> {
     let [count, rows, columns] = shape;
-    if rows != columns && weights.stored_shape(name)? == [count, columns, rows] {
+    let is_input_first = match layout {
+        ExpertLayout::InputFirst => true,
+        ExpertLayout::OutputFirst => {
+            rows != columns && weights.stored_shape(name)? == [count, columns, rows]
+        }
+    };
+    if is_input_first {
         let stored = weights.take(name, &[count, columns, rows], options)?;
         return Ok(stored.f_transpose(1, 2)?.f_contiguous()?);
     }

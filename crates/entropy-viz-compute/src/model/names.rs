@@ -16,6 +16,8 @@ impl AttentionNames {
 /// Names of the modules of an MLP; a plain one has no gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MlpNames {
+    /// The module of the MLP in a layer.
+    pub(crate) module: &'static str,
     pub(crate) gate: &'static str,
     pub(crate) up: &'static str,
     pub(crate) down: &'static str,
@@ -23,5 +25,5 @@ pub(crate) struct MlpNames {
 
 impl MlpNames {
     pub(super) const LLAMA: MlpNames =
-        MlpNames { gate: "gate_proj", up: "up_proj", down: "down_proj" };
+        MlpNames { module: "mlp", gate: "gate_proj", up: "up_proj", down: "down_proj" };
 }

@@ -10,8 +10,9 @@ use super::{architecture, qwen3_vl_moe};
 use crate::checkpoint::config::Config;
 
 /// `model_type` of config.json, and that of the language model; `None` if `text_config` names it.
-pub(super) const PICTURE_MODELS: [(&str, Option<&str>); 8] = [
+pub(super) const PICTURE_MODELS: [(&str, Option<&str>); 9] = [
     ("gemma3", Some("gemma3_text")),
+    ("llama4", Some("llama4_text")),
     ("mistral3", None),
     ("qwen2_5_vl", Some("qwen2")),
     ("qwen2_vl", Some("qwen2")),

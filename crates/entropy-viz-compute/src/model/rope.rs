@@ -56,12 +56,14 @@ pub(crate) struct Rope {
     query_scaling: Option<QueryScaling>,
 }
 
-/// Ministral 3's factor of a query at position p: 1 + beta·ln(1 + ⌊p / original⌋).
+/// The factor of a query at position p: 1 + beta·ln(1 + ⌊(p + first) / original⌋).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct QueryScaling {
     pub(super) beta: f64,
     /// In tokens.
     pub(super) original: i64,
+    /// The number of the first position: 0 in Ministral 3, 1 in Llama 4.
+    pub(super) first: i64,
 }
 
 impl Rope {
@@ -188,6 +190,11 @@ impl Rope {
         }
     }
 
+    /// One that rotates nothing.
+    pub(super) fn still() -> Rope {
+        Rope { dim: 0, frequencies: Vec::new(), factor: 1.0, long: None, query_scaling: None }
+    }
+
     /// The same, with queries scaled by their positions.
     pub(super) fn with_query_scaling(self, query_scaling: QueryScaling) -> Rope {
         Rope { query_scaling: Some(query_scaling), ..self }
@@ -238,8 +245,9 @@ impl Rope {
         };
         let query_scale = match self.query_scaling {
             None => None,
-            Some(QueryScaling { beta, original }) => {
-                let factor = |p: &i64| (1.0 + beta * ((1 + p / original) as f64).ln()) as f32;
+            Some(QueryScaling { beta, original, first }) => {
+                let factor =
+                    |p: &i64| (1.0 + beta * ((1 + (p + first) / original) as f64).ln()) as f32;
                 let factors: Vec<f32> = positions.iter().map(factor).collect();
                 Some(Tensor::f_from_slice(&factors)?.f_view([-1, 1, 1])?.f_to_device(device)?)
             }
@@ -258,6 +266,11 @@ pub(crate) struct RotaryTable {
 }
 
 impl RotaryTable {
+    /// Whether it turns any number.
+    pub(super) fn rotates(&self) -> bool {
+        self.cos.numel() > 0
+    }
+
     /// Converts to another number type.
     pub(crate) fn to_kind(&self, kind: Kind) -> Result<RotaryTable, tch::TchError> {
         let query_scale = self.query_scale.as_ref().map(|t| t.f_to_kind(kind)).transpose()?;

@@ -12,6 +12,9 @@ pub(super) fn rotate(
     table: &RotaryTable,
     pairs: RopePairs,
 ) -> Result<Tensor, TchError> {
+    if !table.rotates() {
+        return Ok(x.shallow_clone());
+    }
     let half = table.cos.size()[2];
     let (dim, head_dim) = (2 * half, x.size()[2]);
     let (a, b) = match pairs {

@@ -95,8 +95,9 @@ pub(crate) struct AttentionSpec {
     /// Norms of q and k.
     pub(crate) qk_norm: Option<QkNorm>,
     pub(crate) names: AttentionNames,
-    /// Sliding window per layer, in tokens including the current one; `None` for full attention.
+    /// Window per layer, in tokens; `None` for full attention.
     pub(crate) windows: Vec<Option<i64>>,
+    pub(crate) window_kind: WindowKind,
 }
 
 /// The sizes of latent attention.
@@ -188,6 +189,16 @@ pub(crate) struct ExpertNames {
     pub(crate) down: &'static str,
     /// Gate and up, and down, of all experts, if the files have them as one tensor each.
     pub(crate) fused: Option<[&'static str; 2]>,
+    pub(crate) layout: ExpertLayout,
+}
+
+/// The order of dimensions of experts that are stored as one tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ExpertLayout {
+    /// Experts × out × in; if the shape says so, experts × in × out.
+    OutputFirst,
+    /// Always experts × in × out.
+    InputFirst,
 }
 
 impl ExpertNames {
@@ -198,6 +209,7 @@ impl ExpertNames {
         up: "up_proj",
         down: "down_proj",
         fused: None,
+        layout: ExpertLayout::OutputFirst,
     };
     pub(super) const MIXTRAL: ExpertNames = ExpertNames {
         module: "block_sparse_moe",
@@ -260,6 +272,15 @@ pub(crate) enum Arrangement {
     Parallel,
 }
 
+/// Which tokens a layer with a window attends to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WindowKind {
+    /// The last ones, including the current one.
+    Sliding,
+    /// Those since the last position that is a multiple of the window, as in Llama 4.
+    Chunk,
+}
+
 /// What a norm of q and k normalises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum QkNorm {
@@ -267,6 +288,8 @@ pub(crate) enum QkNorm {
     Head,
     /// Each head after the rotary embedding, as in Hunyuan.
     RotatedHead,
+    /// Each head after the rotary embedding, without weights, in layers that have one, as in Llama 4.
+    RotatedWithoutWeights,
     /// Each head with weights of its own, as in Cohere.
     EachHead,
     /// All heads together, as in OLMo 2.
@@ -416,6 +439,7 @@ impl Spec {
                 qk_norm: None,
                 names: AttentionNames::LLAMA,
                 windows: vec![None; layers as usize],
+                window_kind: WindowKind::Sliding,
             },
             mixers: vec![MixerSpec::Attention; layers as usize],
             intermediate,
