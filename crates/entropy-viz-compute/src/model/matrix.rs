@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn products_and_rows_agree_with_libtorch() {
         tch::manual_seed(1);
-        for (kind, tolerance) in [(Kind::Float, 1e-4), (Kind::BFloat16, 0.2)] {
+        for (kind, tolerance) in [(Kind::Float, 1e-4), (Kind::BFloat16, 0.6)] {
             for rows in [1, 3, 16, 40] {
                 for (columns, outputs) in [(16, 1), (47, 7), (300, 200)] {
                     let random = |shape: &[i64]| Tensor::randn(shape, (Kind::Float, Device::Cpu));
