@@ -16,6 +16,7 @@ import argparse
 import io
 import json
 import sys
+import warnings
 from pathlib import Path
 
 import torch
@@ -46,13 +47,20 @@ def main():
     generator = torch.Generator().manual_seed(20)
     draw = lambda batch, length: torch.randint(0, vocabulary, (batch, length), generator=generator).to(options.device)
     with torch.inference_mode(False), torch.no_grad():
-        traced = torch.jit.trace(model, draw(2, options.length), check_trace=False)
         data = io.BytesIO()
-        torch.jit.save(traced, data)
+        try:
+            with warnings.catch_warnings(record=True) as fixed:
+                torch.jit.save(torch.jit.trace(model, draw(2, options.length), check_trace=False), data)
+        except Exception as error:  # whatever the model's code raises under the tracer
+            message = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+            sys.exit(f"cannot trace {options.model}: {message}")
         lines, faults = compare(model, torch.jit.load(io.BytesIO(data.getvalue()), map_location=options.device), draw, context_of(model))
     if faults:
         print(f"{options.output} is not written: the trace differs from the model", *faults, sep="\n  ", file=sys.stderr)
         print("This model cannot be traced as it is: its code depends on the length. --attention or --length may help.", file=sys.stderr)
+        places = sorted({f"{warning.filename}:{warning.lineno}" for warning in fixed if issubclass(warning.category, torch.jit.TracerWarning)})
+        if places:
+            print("Here the trace may have fixed a value:", *places, sep="\n  ", file=sys.stderr)
         return 1
     reference = options.output.with_suffix(".reference.jsonl")
     head = {"format": "entropy-viz reference", "version": 1, "unit": "nats", "model_type": model.model.config.model_type, "dtype": options.dtype,
@@ -102,9 +110,9 @@ def compare(model, loaded, draw, context):
     """The reference lines, from the model itself, and what differs in the module that was saved and loaded."""
     lines, faults = [], []
     shapes = [*SHAPES, *[(1, window_of(model) + 9)] * (257 < window_of(model) + 9 <= 8192)]
+    if context < 257:
+        shapes = [*[shape for shape in shapes if shape[1] < context], (1, context)]
     for batch, length in shapes:
-        if length > context:
-            continue
         ids = draw(batch, length)
         exact = score(model(ids), ids)
         place = f"{batch} x {length} tokens:"

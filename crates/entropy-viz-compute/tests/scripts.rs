@@ -142,13 +142,16 @@ fn traced_checkpoint_gives_the_numbers_of_the_checkpoint() {
         let output = python.output().unwrap();
         assert!(output.status.success(), "{}", stderr(&output));
     };
-    for (name, flags) in [("llama", &["--attention", "sdpa"][..]), ("gemma3_text", &[])] {
+    for (name, flags) in
+        [("llama", &["--attention", "sdpa"][..]), ("gemma3_text", &[]), ("phi3-longrope", &[])]
+    {
         trace(name, flags);
         let golden = read(&model(name).join("golden.json"));
         let expected = golden["temperatures"]["1.0"]["token_mean"].as_f64().unwrap();
         let (ours, said) = entropy(tmp.path(), "traced.pt");
         assert!((ours - expected).abs() < 2e-5, "{name}: {ours} and {expected}");
         assert!(said.contains("traced.pt: agrees with traced.reference.jsonl"), "{said}");
+        assert_eq!(said.contains("right for longrope only"), name == "phi3-longrope", "{said}");
     }
     // In 16 bits.
     trace("llama", &["--dtype", "bfloat16"]);

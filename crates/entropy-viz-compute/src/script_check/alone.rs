@@ -34,7 +34,7 @@ pub(super) enum Fault {
     #[error("its logits do not depend on the tokens")]
     Constant,
     #[error(
-        "the first {prefix} of {length} tokens have other numbers without the tokens after them (by up to {token:.2} nats): it attends to later tokens, or a length is fixed in it"
+        "the first {prefix} of {length} tokens have other numbers without the tokens after them (by up to {token:.2} nats): it attends to later tokens, or its code depends on the length"
     )]
     Prefix { prefix: usize, length: usize, token: f64 },
     #[error(
@@ -58,19 +58,26 @@ pub(super) struct Sample {
     pub(super) possible: usize,
 }
 
-/// Whether repeated tokens are checked. A comparison with transformers says more.
+/// What is known about the module already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Repeated {
-    Checked,
-    Skipped,
+pub(super) enum Known {
+    Nothing,
+    /// It agrees with transformers at lengths beyond the chunks of linear attention. Repeated tokens say no more, and numbers
+    /// that depend on the length may be right.
+    AgreesWithReference,
 }
 
-/// Checks a module, and returns the length of the longest sequence that was run.
-pub(super) fn check(
-    script: &TorchScript,
-    sample: &Sample,
-    repeated: Repeated,
-) -> Result<usize, Fault> {
+/// A module that passed.
+#[derive(Debug)]
+pub(super) struct Passed {
+    /// The length of the longest sequence that was run.
+    pub(super) length: usize,
+    /// The numbers of tokens depend on how many follow, as they do with longrope. Only with a reference: else it is a fault.
+    pub(super) depends_on_length: Option<Fault>,
+}
+
+/// Checks a module.
+pub(super) fn check(script: &TorchScript, sample: &Sample, known: Known) -> Result<Passed, Fault> {
     let run = |sequences: &[&[i64]]| {
         score(script, sequences).map_err(|error| Fault::Fails {
             batch: sequences.len(),
@@ -100,11 +107,16 @@ pub(super) fn check(
         Err(_) if possible > needed => (needed, single(run(&[&a[..needed]])?)),
         Err(fault) => return Err(fault),
     };
+    let mut depends_on_length = None;
     for prefix in PREFIXES.into_iter().filter(|prefix| *prefix < length) {
         let alone = single(run(&[&a[..prefix]])?);
         let difference = Difference::between(&alone, &whole);
         if !difference.is_within(limits) {
-            return Err(Fault::Prefix { prefix, length, token: difference.token });
+            let fault = Fault::Prefix { prefix, length, token: difference.token };
+            match known {
+                Known::Nothing => return Err(fault),
+                Known::AgreesWithReference => depends_on_length = Some(fault),
+            }
         }
     }
     for (batch, most) in [(2, 7), (3, 65)] {
@@ -117,7 +129,7 @@ pub(super) fn check(
             }
         }
     }
-    if repeated == Repeated::Checked && sample.ids.len() >= REPEATED {
+    if known == Known::Nothing && sample.ids.len() >= REPEATED {
         let n = length.min(REPETITIONS);
         let changes: Vec<Vec<f64>> = (0..REPEATED)
             .map(|i| sample.ids[i * sample.ids.len() / REPEATED])
@@ -127,7 +139,7 @@ pub(super) fn check(
             return Err(Fault::Jump(position));
         }
     }
-    Ok(length)
+    Ok(Passed { length, depends_on_length })
 }
 
 fn single(scores: Vec<SequenceScores>) -> SequenceScores {

@@ -18,11 +18,13 @@ use crate::checkpoint::{self, CheckpointKind, ModelPath};
 use crate::model::torchscript::TorchScript;
 use crate::response::ResponseRecord;
 use crate::torch;
-use alone::{Fault, Repeated, Sample};
+use alone::{Fault, Known, Passed, Sample};
 use reference::{Compared, Reference};
 
 /// The longest sequence of `--verify-script`, if the reference has no longer one.
 const VERIFIED_LENGTH: usize = 160;
+/// A length beyond the chunks of linear attention.
+const CHUNKS: usize = 130;
 const RECIPE: &str = "examples/trace_model.py writes traces that it has compared with transformers";
 
 /// Checks a module that is about to compute these records.
@@ -47,8 +49,12 @@ pub(crate) fn check(
             format!("{}: agrees with {}", path.display(), summary(reference, &compared))
         });
     }
-    let length = alone::check(script, &sample, repeated(reference.as_ref()))
-        .map_err(|fault| refused(script, path, fault))?;
+    let Passed { length, depends_on_length } =
+        alone::check(script, &sample, known(reference.as_ref(), &sample))
+            .map_err(|fault| refused(script, path, fault))?;
+    if let Some(fault) = depends_on_length {
+        terminal.warn(&format!("{}: {fault}; this is right for longrope only", path.display()));
+    }
     if reference.is_none() {
         terminal.warn(&format!(
             "{}: compared only with itself, not with transformers ({RECIPE}, or give --verify-script)",
@@ -95,11 +101,14 @@ pub(crate) fn verify(
         needed: reference.longest(),
         possible: reference.longest().max(VERIFIED_LENGTH),
     };
-    let alone = alone::check(&script, &sample, repeated(Some(&reference)));
+    let alone = alone::check(&script, &sample, known(Some(&reference), &sample));
     report += &match &alone {
-        Ok(length) => format!(
+        Ok(Passed { length, depends_on_length: None }) => format!(
             "ok     alone, in batches and in longer sequences: the same numbers, up to {length} tokens\n"
         ),
+        Ok(Passed { depends_on_length: Some(fault), .. }) => {
+            format!("ok?    {fault}; this is right for longrope only\n")
+        }
         Err(fault) => format!("WRONG  {fault}\n"),
     };
     terminal.print(report.as_bytes())?;
@@ -124,11 +133,13 @@ fn beside(path: &Path) -> Option<PathBuf> {
     Some(path.with_extension("reference.jsonl")).filter(|file| file.is_file())
 }
 
-/// A comparison with transformers beyond the chunks of linear attention says more than repeated tokens.
-fn repeated(reference: Option<&Reference>) -> Repeated {
+/// What a reference that agrees says about the module.
+fn known(reference: Option<&Reference>, sample: &Sample) -> Known {
     match reference {
-        Some(reference) if reference.longest() >= 130 => Repeated::Skipped,
-        _ => Repeated::Checked,
+        Some(reference) if reference.longest() >= sample.possible.min(CHUNKS) => {
+            Known::AgreesWithReference
+        }
+        _ => Known::Nothing,
     }
 }
 
@@ -159,7 +170,7 @@ fn refused(script: &TorchScript, path: &Path, fault: Fault) -> CliError {
         Fault::Fails { .. } if script.device() != Device::Cpu => {
             "a trace runs where it was traced: try --device cpu, or trace it with --device cuda"
         }
-        Fault::Jump(_) => {
+        Fault::Jump(_) | Fault::Prefix { .. } => {
             "if the model is right, a reference of transformers with 130 tokens or more shows it: --verify-script FILE, as examples/trace_model.py writes it"
         }
         _ => RECIPE,
