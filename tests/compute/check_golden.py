@@ -185,6 +185,24 @@ def mistakes():
         ("smollm3", {"sliding_window": 9}),
         ("starcoder2", {"sliding_window": 9}),
         ("starcoder2", {"hidden_act": "relu"}),
+        ("glm4_moe", {"topk_group": 4}),
+        ("glm4_moe", {"routed_scaling_factor": 1.0}),
+        ("glm4_moe", {"norm_topk_prob": False}),
+        ("deepseek_v3", {"topk_group": 4}),
+        ("deepseek_v3", {"routed_scaling_factor": 1.0}),
+        ("deepseek_v3", {"rope_interleave": False}),
+        ("deepseek_v3-direct", {"rope_interleave": True}),
+        ("deepseek_v3-direct", {"norm_topk_prob": True}),
+        ("deepseek_v2", {"topk_method": "greedy"}),
+        ("deepseek_v2", {"topk_group": 3}),
+        ("deepseek_v2", {"routed_scaling_factor": 1.0}),
+        ("glm4_moe_lite", {"rope_interleave": False}),
+        ("glm4_moe_lite", {"num_experts_per_tok": 2}),
+        ("minimax_m2", {"num_experts_per_tok": 1}),
+        ("llama4_text", {"attention_chunk_size": 10}),
+        ("llama4_text", {"attn_temperature_tuning": False}),
+        ("llama4_text", {"floor_scale": 9}),
+        ("llama4_text", {"use_qk_norm": False}),
     ]:
         yield name, ", ".join(f"{key}={short(value)}" for key, value in overrides.items()), load(name, **overrides)
 
@@ -216,6 +234,10 @@ def mistakes():
         ("olmo3", {"sliding_attention": {"rope_type": "default", "rope_theta": 1000.0}}),
         ("qwen3_next", {"partial_rotary_factor": 0.5}),
         ("qwen3_5_text", {"partial_rotary_factor": 1.0}),
+        ("glm4_moe", {"partial_rotary_factor": 1.0}),
+        ("deepseek_v3", {"mscale_all_dim": 0.0}),
+        ("minimax_m2", {"partial_rotary_factor": 1.0}),
+        ("llama4_text", {"rope_type": "default"}),
     ]:
         config = AutoConfig.from_pretrained(FIXTURES / name)
         config.rope_parameters = dict(config.rope_parameters, **change)
