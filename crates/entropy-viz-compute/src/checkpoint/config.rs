@@ -56,6 +56,13 @@ impl Config {
         self.value.get(key).filter(|value| !value.is_null())
     }
 
+    /// These settings with another value of a key.
+    pub(crate) fn with(&self, key: &str, value: Value) -> Config {
+        let mut changed = self.clone();
+        changed.value[key] = value;
+        changed
+    }
+
     /// The keys and values, in the order of the file.
     pub(crate) fn entries(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.value.as_object().into_iter().flatten().map(|(key, value)| (key.as_str(), value))

@@ -13,6 +13,7 @@ use super::layer::{Linear, Mlp, Norm};
 use super::mixer::{Mixer, Pass};
 use super::moe::Experts;
 use super::packed::Packed;
+use super::plain_experts::PlainExperts;
 use super::rope::{Rope, RotaryTable};
 use super::spec::{Rotation, Spec};
 use crate::checkpoint::weights::{TensorOptions, Weights};
@@ -29,7 +30,7 @@ pub(crate) struct Decoder {
 
 struct Layer {
     before_attention: Option<Norm>,
-    mixer: Mixer,
+    mixer: Option<Mixer>,
     after_attention: Option<Norm>,
     before_feed_forward: Option<Norm>,
     feed_forward: FeedForward,
@@ -42,6 +43,8 @@ struct Layer {
 enum FeedForward {
     Mlp(Mlp),
     Experts(Box<Experts>),
+    PlainExperts(Box<PlainExperts>),
+    None,
 }
 
 impl Decoder {
@@ -68,12 +71,16 @@ impl Decoder {
             };
             let names = spec.layer_norms;
             let experts = spec.experts.as_ref().filter(|experts| experts.layers[i as usize]);
+            let plain = spec.plain_experts.as_ref().filter(|experts| experts.layers[i as usize]);
+            let mixer = Mixer::load(w, at, spec.mixers[i as usize], &spec, options)?;
+            let (mixes, feeds) = (mixer.is_some(), spec.feed_forwards[i as usize]);
             layers.push(Layer {
-                before_attention: optional(w, names.before_attention)?,
-                mixer: Mixer::load(w, at, spec.mixers[i as usize], &spec, options)?,
+                before_attention: optional(w, names.before_attention.filter(|_| mixes))?,
+                mixer,
                 after_attention: optional(w, names.after_attention)?,
-                before_feed_forward: optional(w, names.before_feed_forward)?,
+                before_feed_forward: optional(w, names.before_feed_forward.filter(|_| feeds))?,
                 feed_forward: match experts {
+                    _ if !feeds => FeedForward::None,
                     Some(experts) => {
                         let at = at(experts.names.module);
                         FeedForward::Experts(Box::new(Experts::load(
@@ -81,8 +88,15 @@ impl Decoder {
                         )?))
                     }
                     None => {
-                        let wide = spec.intermediate;
-                        FeedForward::Mlp(Mlp::load(w, &at("mlp"), wide, &spec, options)?)
+                        match plain {
+                            Some(experts) => FeedForward::PlainExperts(Box::new(
+                                PlainExperts::load(w, &at("mixer"), experts, &spec, options)?,
+                            )),
+                            None => {
+                                let wide = spec.intermediate;
+                                FeedForward::Mlp(Mlp::load(w, &at("mlp"), wide, &spec, options)?)
+                            }
+                        }
                     }
                 },
                 after_feed_forward: optional(w, names.after_feed_forward)?,
@@ -136,11 +150,13 @@ impl Decoder {
         let mut hidden = self.embed(&packed.ids)?;
         for (i, layer) in self.layers.iter().enumerate() {
             let layer_cache = cache.as_mut().map(|(cache, slots)| (&mut cache.layers[i], *slots));
-            let normed = norm_or_same(layer.before_attention.as_ref(), &hidden)?;
-            let table = tables.of(layer.rotation);
-            let mixed =
-                layer.mixer.forward(&normed, &mut pass, table, layer.window, layer_cache)?;
-            hidden = layer.after_attention(hidden, mixed)?;
+            if let Some(mixer) = &layer.mixer {
+                let normed = norm_or_same(layer.before_attention.as_ref(), &hidden)?;
+                let table = tables.of(layer.rotation);
+                let mixed = mixer.forward(&normed, &mut pass, table, layer.window, layer_cache)?;
+                hidden = layer.after_mixer(hidden, mixed)?;
+            }
+            hidden = layer.feed_forward(hidden)?;
         }
         let rows = Tensor::f_from_slice(rows)?.f_to_device(self.options.device)?;
         self.norm.forward(&hidden.f_index_select(0, &rows)?)
@@ -176,10 +192,13 @@ impl Decoder {
         let mut step = DecodeStep::new(positions, cache.capacity, self.options)?;
         let mut hidden = self.embed(ids)?;
         for (layer, layer_cache) in self.layers.iter().zip(&mut cache.layers) {
-            let normed = norm_or_same(layer.before_attention.as_ref(), &hidden)?;
-            let table = tables.of(layer.rotation);
-            let mixed = layer.mixer.step(&normed, &mut step, table, layer.window, layer_cache)?;
-            hidden = layer.after_attention(hidden, mixed)?;
+            if let Some(mixer) = &layer.mixer {
+                let normed = norm_or_same(layer.before_attention.as_ref(), &hidden)?;
+                let table = tables.of(layer.rotation);
+                let mixed = mixer.step(&normed, &mut step, table, layer.window, layer_cache)?;
+                hidden = layer.after_mixer(hidden, mixed)?;
+            }
+            hidden = layer.feed_forward(hidden)?;
         }
         self.norm.forward(&hidden)
     }
@@ -263,14 +282,19 @@ fn norm_or_same(norm: Option<&Norm>, x: &Tensor) -> Result<Tensor, TchError> {
 }
 
 impl Layer {
-    /// The part of the layer after attention: residual connections, norms and feed-forward.
-    fn after_attention(&self, hidden: Tensor, attended: Tensor) -> Result<Tensor, TchError> {
-        let attended = norm_or_same(self.after_attention.as_ref(), &attended)?;
-        let hidden = self.add(&hidden, &attended)?;
-        let normed = norm_or_same(self.before_feed_forward.as_ref(), &hidden)?;
+    /// Adds what the token mixer made to the residual.
+    fn after_mixer(&self, hidden: Tensor, mixed: Tensor) -> Result<Tensor, TchError> {
+        self.add(&hidden, &norm_or_same(self.after_attention.as_ref(), &mixed)?)
+    }
+
+    /// Norms and feed-forward, with their residual connection.
+    fn feed_forward(&self, hidden: Tensor) -> Result<Tensor, TchError> {
+        let normed = || norm_or_same(self.before_feed_forward.as_ref(), &hidden);
         let fed = match &self.feed_forward {
-            FeedForward::Mlp(mlp) => mlp.forward(&normed)?,
-            FeedForward::Experts(experts) => experts.forward(&normed)?,
+            FeedForward::Mlp(mlp) => mlp.forward(&normed()?)?,
+            FeedForward::Experts(experts) => experts.forward(&normed()?)?,
+            FeedForward::PlainExperts(experts) => experts.forward(&normed()?)?,
+            FeedForward::None => return Ok(hidden),
         };
         let fed = norm_or_same(self.after_feed_forward.as_ref(), &fed)?;
         self.add(&hidden, &fed)

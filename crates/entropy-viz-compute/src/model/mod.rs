@@ -6,6 +6,7 @@
 mod arcee;
 mod attention;
 pub(crate) mod cache;
+mod chunks;
 mod conv;
 #[cfg(target_arch = "x86_64")]
 mod decode_matmul;
@@ -25,18 +26,21 @@ mod internlm3;
 mod layer;
 mod lfm2;
 mod llama;
+mod mamba2;
 mod ministral;
 mod mistral;
 mod mixer;
 pub(crate) mod mixer_spec;
 mod mixtral;
 mod moe;
+mod nemotron_h;
 mod olmo2;
 mod olmo3;
 mod output_gate;
 pub(crate) mod packed;
 mod phi3;
 mod pictures;
+mod plain_experts;
 mod qwen2;
 mod qwen2_moe;
 mod qwen3;
@@ -79,6 +83,7 @@ const ARCHITECTURES: &[Architecture] = &[
     ministral::ARCHITECTURE,
     mistral::ARCHITECTURE,
     mixtral::ARCHITECTURE,
+    nemotron_h::ARCHITECTURE,
     olmo2::ARCHITECTURE,
     olmo3::ARCHITECTURE,
     phi3::ARCHITECTURE,

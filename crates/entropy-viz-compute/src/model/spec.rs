@@ -4,6 +4,7 @@ use anyhow::bail;
 
 pub(super) use super::defaults::Defaults;
 use super::mixer_spec::MixerSpec;
+use super::plain_experts::PlainExpertSpec;
 use super::rope::{LayerRope, Rope};
 use crate::checkpoint::config::Config;
 
@@ -38,12 +39,18 @@ pub(crate) struct Spec {
     pub(crate) attention: AttentionSpec,
     /// The token mixer of each layer.
     pub(crate) mixers: Vec<MixerSpec>,
+    /// Which layers have a feed-forward part.
+    pub(crate) feed_forwards: Vec<bool>,
+    /// That of the convolutions of Mamba 2.
+    pub(crate) mamba_activation: Activation,
     /// Width of the MLP.
     pub(crate) intermediate: i64,
     pub(crate) mlp: MlpKind,
     pub(crate) mlp_bias: bool,
     /// Mixture of experts in some or all layers.
     pub(crate) experts: Option<ExpertSpec>,
+    /// The same of plain experts, as in Nemotron-H.
+    pub(crate) plain_experts: Option<PlainExpertSpec>,
     /// Token ids that stand for pictures, if this is the language model of a model of pictures and text.
     pub(crate) picture_tokens: Option<Vec<i64>>,
     /// Whether the tensors may have the names of those in a model of pictures and text, `model.language_model.…`, although it is
@@ -305,10 +312,13 @@ impl Spec {
                 windows: vec![None; layers as usize],
             },
             mixers: vec![MixerSpec::Attention; layers as usize],
+            feed_forwards: vec![true; layers as usize],
+            mamba_activation: Activation::Silu,
             intermediate,
             mlp: MlpKind::Gated,
             mlp_bias: false,
             experts: None,
+            plain_experts: None,
             picture_tokens: None,
             may_be_nested: false,
             renamed: &[],
