@@ -122,6 +122,10 @@ CASES = {
     "ministral": ("ministral", dict(num_hidden_layers=3, head_dim=8, tie_word_embeddings=False, sliding_window=8,
         layer_types=["sliding_attention", "full_attention", "sliding_attention"])),
     "mixtral": ("mixtral", dict(head_dim=8, tie_word_embeddings=False, sliding_window=8, intermediate_size=12, num_local_experts=8, num_experts_per_tok=2)),
+    "nemotron_h": ("nemotron_h", dict(layers_block_type=["linear_attention", "moe", "full_attention", "linear_attention", "mlp"], head_dim=8,
+        mamba_num_heads=4, mamba_head_dim=6, n_groups=2, ssm_state_size=8, conv_kernel=4, time_step_min=0.6, n_routed_experts=8, num_experts_per_tok=2,
+        n_group=4, topk_group=2, moe_intermediate_size=12, moe_shared_expert_intermediate_size=20, moe_latent_size=16, routed_scaling_factor=2.5,
+        mlp_bias=True, use_bias=True, layer_norm_epsilon=1e-3, tie_word_embeddings=False)),
     "olmo2": ("olmo2", dict(tie_word_embeddings=False, attention_bias=True)),
     "olmo3": ("olmo3", dict(num_hidden_layers=4, tie_word_embeddings=False, sliding_window=8, rope_parameters={
         "full_attention": {"rope_type": "yarn", "rope_theta": 1000.0, "factor": 4.0, "original_max_position_embeddings": 32},
@@ -269,7 +273,7 @@ def save_checkpoint(name):
 
 
 def has_experts(name):
-    return "moe" in name or name.startswith(("mixtral", "qwen3_next", "deepseek", "minimax", "llama4"))
+    return "moe" in name or name.startswith(("mixtral", "nemotron_h", "qwen3_next", "deepseek", "minimax", "llama4"))
 
 
 def model_class(name):

@@ -137,7 +137,9 @@ impl Generator<'_> {
         let slots = match (self.batch_tokens, self.model) {
             (Some(tokens), _) => tokens / max_length,
             (None, Model::Decoder(decoder)) => {
-                (cache_bytes / decoder.cache_bytes().of_sequence(max_length)).min(max_slots)
+                // A model of feed-forward layers alone has no cache.
+                let bytes = decoder.cache_bytes().of_sequence(max_length).max(1);
+                (cache_bytes / bytes).min(max_slots)
             }
             (None, Model::TorchScript(_)) => CPU_SLOTS,
         };

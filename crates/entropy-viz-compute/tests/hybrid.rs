@@ -181,7 +181,7 @@ fn language_model_under_the_names_of_the_whole_model() {
 #[test]
 fn heads_for_further_tokens_are_left_out_and_other_tensors_are_named() {
     let mtp = ["mtp.fc.weight", "mtp.layers.0.self_attn.q_proj.weight"];
-    for name in ["qwen3_next", "qwen3_5"] {
+    for name in ["nemotron_h", "qwen3_next", "qwen3_5"] {
         let (tmp, given) = (temp_dir(), rollouts());
         let path = tmp.path().join("m");
         copy(&model(name), &path);
@@ -194,6 +194,19 @@ fn heads_for_further_tokens_are_left_out_and_other_tensors_are_named() {
             &["no tensor model.layers.9.linear_attn.A_log"],
         );
     }
+}
+
+/// Nemotron-H as it is released: a pattern of letters, and a number of layers beside it.
+#[test]
+fn layers_by_a_pattern_of_letters() {
+    let tmp = temp_dir();
+    let path = tmp.path().join("nemotron_h");
+    copy(&model("nemotron_h"), &path);
+    let keys = [("layers_block_type", Value::Null), ("hybrid_override_pattern", json!("ME*M-"))];
+    set(&path, &keys);
+    set(&path, &[("num_hidden_layers", json!(5)), ("n_groups", Value::Null)]);
+    set(&path, &[("mamba_n_groups", json!(2))]);
+    assert_scores_of(&path, &read(&model("nemotron_h").join("golden.json")), &[]);
 }
 
 #[test]
@@ -216,6 +229,21 @@ fn settings_that_cannot_be_computed_are_refused_by_name() {
             vec![("layer_types", json!(["conv", linear, "conv"]))],
             "\"linear_attention\" is not supported; full_attention and conv are",
         ),
+        (
+            "nemotron_h",
+            vec![("layers_block_type", json!(["conv"]))],
+            "\"conv\" is not supported; linear_attention, full_attention, mlp and moe are",
+        ),
+        (
+            "nemotron_h",
+            vec![("layers_block_type", Value::Null), ("hybrid_override_pattern", json!("MEX"))],
+            "hybrid_override_pattern has 'X'",
+        ),
+        ("nemotron_h", vec![("topk_group", json!(5))], "5 of 4 groups"),
+        ("nemotron_h", vec![("num_experts_per_tok", json!(5))], "num_experts_per_tok is 5"),
+        ("nemotron_h", vec![("n_groups", json!(3))], "mamba_num_heads, 4"),
+        ("nemotron_h", vec![("mamba_hidden_act", json!("tanh"))], "mamba_hidden_act \"tanh\""),
+        ("nemotron_h", vec![("n_routed_experts", json!(1 << 20))], "mixer."),
         // The name in the file.
         ("lfm2", vec![("layer_types", Value::Null)], "self_attn.q_layernorm.weight is missing"),
         // Weights of another kind.

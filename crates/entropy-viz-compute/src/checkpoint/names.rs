@@ -10,6 +10,8 @@ use super::megatron_names;
 
 /// The embedding, which every model has; what is before its name is the prefix of the model.
 const EMBEDDING: &str = "model.embed_tokens.weight";
+/// Those of Nemotron-H.
+const NEMOTRON_EMBEDDINGS: [&str; 2] = ["backbone.embeddings.weight", "model.embeddings.weight"];
 /// That of the language model in a model of pictures and text.
 const NESTED_EMBEDDING: &str = "model.language_model.embed_tokens.weight";
 
@@ -22,9 +24,15 @@ pub(super) fn model_prefix<'a>(
     let mut prefixes: Vec<&str> = names
         .clone()
         .filter_map(|name| {
-            [NESTED_EMBEDDING, EMBEDDING, megatron_names::EMBEDDING]
-                .iter()
-                .find_map(|embedding| name.strip_suffix(embedding))
+            [
+                NESTED_EMBEDDING,
+                EMBEDDING,
+                NEMOTRON_EMBEDDINGS[0],
+                NEMOTRON_EMBEDDINGS[1],
+                megatron_names::EMBEDDING,
+            ]
+            .iter()
+            .find_map(|embedding| name.strip_suffix(embedding))
         })
         .map(|prefix| prefix.strip_suffix(PEFT_PREFIX).unwrap_or(prefix))
         .filter(|prefix| (prefix.is_empty() || prefix.ends_with('.')) && !prefix.contains("optim"))

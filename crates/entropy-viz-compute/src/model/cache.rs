@@ -20,6 +20,7 @@ pub(crate) struct KvCache {
 pub(super) enum LayerCache {
     KeysAndValues(LayerKv),
     State(RecurrentState),
+    Nothing,
 }
 
 /// What a sequence takes in the cache.
@@ -55,6 +56,8 @@ impl KvCache {
         options: TensorOptions,
     ) -> Result<KvCache, TchError> {
         let layer = |mixer: &MixerSpec| match mixer.state_shape() {
+            None if *mixer == MixerSpec::None => Ok(LayerCache::Nothing),
+            None if *mixer == MixerSpec::None => Ok(LayerCache::Nothing),
             None => LayerKv::new(slots, capacity, &spec.attention, options)
                 .map(LayerCache::KeysAndValues),
             Some(shape) => RecurrentState::new(slots, shape, options).map(LayerCache::State),
@@ -70,6 +73,7 @@ impl KvCache {
             match layer {
                 LayerCache::KeysAndValues(kv) => kv.retain(&slots)?,
                 LayerCache::State(state) => state.retain(&slots)?,
+                LayerCache::Nothing => {}
             }
         }
         Ok(())
@@ -80,14 +84,18 @@ impl LayerCache {
     pub(super) fn keys_and_values(&mut self) -> &mut LayerKv {
         match self {
             LayerCache::KeysAndValues(kv) => kv,
-            LayerCache::State(_) => unreachable!("BUG: the cache of another mixer"),
+            LayerCache::State(_) | LayerCache::Nothing => {
+                unreachable!("BUG: the cache of another mixer")
+            }
         }
     }
 
     pub(super) fn state(&mut self) -> &mut RecurrentState {
         match self {
             LayerCache::State(state) => state,
-            LayerCache::KeysAndValues(_) => unreachable!("BUG: the cache of another mixer"),
+            LayerCache::KeysAndValues(_) | LayerCache::Nothing => {
+                unreachable!("BUG: the cache of another mixer")
+            }
         }
     }
 }
@@ -104,8 +112,8 @@ mod tests {
     #[test]
     fn bytes_are_those_of_the_tensors() {
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/compute");
-        for (name, per_sequence) in [("qwen2", 0), ("qwen3_next", 2 * (4 * 8 * 6 * 4 + 3 * 56 * 2))]
-        {
+        let states = 2 * (4 * 8 * 6 * 4 + 3 * 56 * 2); // of two layers
+        for (name, per_sequence) in [("qwen2", 0), ("nemotron_h", states), ("qwen3_next", states)] {
             let spec = super::super::spec(&Config::read(&fixtures.join(name)).unwrap()).unwrap();
             let options = TensorOptions { device: Device::Cpu, kind: Kind::BFloat16 };
             let bytes = CacheBytes::of(&spec, options);
@@ -114,6 +122,7 @@ mod tests {
             let layer = |layer: &LayerCache| match layer {
                 LayerCache::KeysAndValues(kv) => kv.tensors().map(size).iter().sum::<usize>(),
                 LayerCache::State(state) => size(&state.state) + size(&state.tail),
+                LayerCache::Nothing => 0,
             };
             let cache = KvCache::new(&spec, 3, 50, options).unwrap();
             let all: usize = cache.layers.iter().map(layer).sum();

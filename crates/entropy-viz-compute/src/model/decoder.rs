@@ -9,6 +9,7 @@ use super::layer::{Linear, Mlp, Norm};
 use super::mixer::{Mixer, Pass};
 use super::moe::Experts;
 use super::packed::Packed;
+use super::plain_experts::PlainExperts;
 use super::rope::{Rope, RotaryTable};
 use super::spec::{Arrangement, Rotation, Spec};
 use crate::checkpoint::weights::{TensorOptions, Weights};
@@ -32,7 +33,7 @@ enum Embedding {
 
 struct Layer {
     before_attention: Option<Norm>,
-    mixer: Mixer,
+    mixer: Option<Mixer>,
     after_attention: Option<Norm>,
     before_feed_forward: Option<Norm>,
     feed_forward: FeedForward,
@@ -46,6 +47,8 @@ struct Layer {
 enum FeedForward {
     Mlp(Mlp),
     Experts(Box<Experts>),
+    PlainExperts(Box<PlainExperts>),
+    None,
 }
 
 impl Decoder {
@@ -80,12 +83,16 @@ impl Decoder {
             };
             let names = spec.layer_norms;
             let experts = spec.experts.as_ref().filter(|experts| experts.layers[i as usize]);
+            let plain = spec.plain_experts.as_ref().filter(|experts| experts.layers[i as usize]);
+            let mixer = Mixer::load(w, at, spec.mixers[i as usize], &spec, options)?;
+            let (mixes, feeds) = (mixer.is_some(), spec.feed_forwards[i as usize]);
             layers.push(Layer {
-                before_attention: optional(w, names.before_attention)?,
-                mixer: Mixer::load(w, at, spec.mixers[i as usize], &spec, options)?,
+                before_attention: optional(w, names.before_attention.filter(|_| mixes))?,
+                mixer,
                 after_attention: optional(w, names.after_attention)?,
-                before_feed_forward: optional(w, names.before_feed_forward)?,
+                before_feed_forward: optional(w, names.before_feed_forward.filter(|_| feeds))?,
                 feed_forward: match experts {
+                    _ if !feeds => FeedForward::None,
                     Some(experts) => {
                         let at = at(experts.names.module);
                         FeedForward::Experts(Box::new(Experts::load(
@@ -93,14 +100,15 @@ impl Decoder {
                         )?))
                     }
                     None => {
-                        let wide = spec.intermediate;
-                        FeedForward::Mlp(Mlp::load(
-                            w,
-                            &at(spec.mlp_names.module),
-                            wide,
-                            &spec,
-                            options,
-                        )?)
+                        match plain {
+                            Some(experts) => FeedForward::PlainExperts(Box::new(
+                                PlainExperts::load(w, &at("mixer"), experts, &spec, options)?,
+                            )),
+                            None => {
+                                let (at, wide) = (at(spec.mlp_names.module), spec.intermediate);
+                                FeedForward::Mlp(Mlp::load(w, &at, wide, &spec, options)?)
+                            }
+                        }
                     }
                 },
                 after_feed_forward: optional(w, names.after_feed_forward)?,
@@ -160,11 +168,10 @@ impl Decoder {
         let mut hidden = self.embed(&packed.ids)?;
         for (i, layer) in self.layers.iter().enumerate() {
             let layer_cache = cache.as_mut().map(|(cache, slots)| (&mut cache.layers[i], *slots));
-            let normed = norm_or_same(layer.before_attention.as_ref(), &hidden)?;
             let table = tables.of(layer.rotation);
-            let mixed =
-                layer.mixer.forward(&normed, &mut pass, table, layer.window, layer_cache)?;
-            hidden = layer.after_attention(hidden, &normed, mixed)?;
+            hidden = layer.forward(hidden, |mixer, normed| {
+                mixer.forward(normed, &mut pass, table, layer.window, layer_cache)
+            })?;
         }
         let rows = Tensor::f_from_slice(rows)?.f_to_device(self.options.device)?;
         self.norm.forward(&hidden.f_index_select(0, &rows)?)
@@ -193,10 +200,10 @@ impl Decoder {
         let mut step = DecodeStep::new(positions, cache.capacity, self.options)?;
         let mut hidden = self.embed(ids)?;
         for (layer, layer_cache) in self.layers.iter().zip(&mut cache.layers) {
-            let normed = norm_or_same(layer.before_attention.as_ref(), &hidden)?;
             let table = tables.of(layer.rotation);
-            let mixed = layer.mixer.step(&normed, &mut step, table, layer.window, layer_cache)?;
-            hidden = layer.after_attention(hidden, &normed, mixed)?;
+            hidden = layer.forward(hidden, |mixer, normed| {
+                mixer.step(normed, &mut step, table, layer.window, layer_cache)
+            })?;
         }
         self.norm.forward(&hidden)
     }
@@ -279,23 +286,29 @@ fn norm_or_same(norm: Option<&Norm>, x: &Tensor) -> Result<Tensor, TchError> {
 }
 
 impl Layer {
-    /// The part of the layer after attention: residual connections, norms and feed-forward. `attention_input` is
-    /// what attention took.
-    fn after_attention(
+    /// The hidden states after this layer. `mix` runs the token mixer, if there is one, on normalised states.
+    fn forward(
         &self,
         hidden: Tensor,
-        attention_input: &Tensor,
-        attended: Tensor,
+        mix: impl FnOnce(&Mixer, &Tensor) -> Result<Tensor, TchError>,
     ) -> Result<Tensor, TchError> {
-        let attended = norm_or_same(self.after_attention.as_ref(), &attended)?;
-        let hidden = self.add(&hidden, &attended)?;
-        let normed = match self.arrangement {
-            Arrangement::Sequential => norm_or_same(self.before_feed_forward.as_ref(), &hidden)?,
-            Arrangement::Parallel => attention_input.shallow_clone(),
+        let mixer_input = norm_or_same(self.before_attention.as_ref(), &hidden)?;
+        let hidden = match &self.mixer {
+            Some(mixer) => {
+                let mixed = mix(mixer, &mixer_input)?;
+                self.add(&hidden, &norm_or_same(self.after_attention.as_ref(), &mixed)?)?
+            }
+            None => hidden,
+        };
+        let normed = || match self.arrangement {
+            Arrangement::Sequential => norm_or_same(self.before_feed_forward.as_ref(), &hidden),
+            Arrangement::Parallel => Ok(mixer_input.shallow_clone()),
         };
         let fed = match &self.feed_forward {
-            FeedForward::Mlp(mlp) => mlp.forward(&normed)?,
-            FeedForward::Experts(experts) => experts.forward(&normed)?,
+            FeedForward::Mlp(mlp) => mlp.forward(&normed()?)?,
+            FeedForward::Experts(experts) => experts.forward(&normed()?)?,
+            FeedForward::PlainExperts(experts) => experts.forward(&normed()?)?,
+            FeedForward::None => return Ok(hidden),
         };
         let fed = norm_or_same(self.after_feed_forward.as_ref(), &fed)?;
         self.add(&hidden, &fed)

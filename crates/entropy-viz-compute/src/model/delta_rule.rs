@@ -13,9 +13,10 @@
 
 use tch::{Kind, TchError, Tensor};
 
+use super::chunks::{self, Block, Chunks, Decays, Ended, per_head};
 use super::mixer_spec::DeltaSpec;
 use super::recurrent::STATE_KIND;
-use super::scan::{ScanBlock, ScanPlan};
+use super::scan::ScanPlan;
 
 /// Added to the square of a norm.
 const NORM_EPSILON: f64 = 1e-6;
@@ -30,9 +31,6 @@ pub(super) struct Inputs {
     pub(super) log_decay: Tensor,
 }
 
-/// Called with sequences that end, by their index in the pack, and their states: sequences × heads × key × value.
-pub(super) type Ended<'a> = dyn FnMut(&[usize], &Tensor) -> Result<(), TchError> + 'a;
-
 /// Runs packed sequences from zero states. `inputs` have a last row of zeros, which stands for padding. Returns tokens ×
 /// heads of values × value dimension, f32.
 pub(super) fn scan(
@@ -41,34 +39,9 @@ pub(super) fn scan(
     plan: &ScanPlan,
     ended: &mut Ended,
 ) -> Result<Tensor, TchError> {
-    let DeltaSpec { value_heads, key_dim, value_dim, .. } = spec;
-    let options = (STATE_KIND, inputs.qkv.device());
-    let mut done = Tensor::f_empty([plan.tokens + 1, value_heads, value_dim], options)?;
-    for set in &plan.sets {
-        let sequences = set.sequences.len() as i64;
-        let mut state = Tensor::f_zeros([sequences, value_heads, key_dim, value_dim], options)?;
-        for block in set.blocks()? {
-            let chunks = Chunks::of(spec, inputs, &block, set.width)?;
-            let mut outputs = Vec::with_capacity(block.counts.len());
-            let mut first = 0;
-            for &count in &block.counts {
-                let going_on = state.size()[0];
-                if count < going_on {
-                    let ends = state.f_narrow(0, count, going_on - count)?;
-                    ended(&set.sequences[count as usize..going_on as usize], &ends)?;
-                    state = state.f_narrow(0, 0, count)?;
-                }
-                let (output, next) = chunks.run(first, count, &state)?;
-                outputs.push(output);
-                state = next;
-                first += count;
-            }
-            let outputs = Tensor::f_cat(&outputs, 0)?.f_transpose(1, 2)?.f_flatten(0, 1)?;
-            let _ = done.f_index_copy_(0, &block.indices, &outputs)?;
-        }
-        ended(&set.sequences[..state.size()[0] as usize], &state)?;
-    }
-    done.f_narrow(0, 0, plan.tokens)
+    let state = [spec.value_heads, spec.key_dim, spec.value_dim];
+    let prepare = |block: &Block| prepare(spec, inputs, block);
+    chunks::scan(plan, state, inputs.qkv.device(), &prepare, ended)
 }
 
 /// Runs one new token per sequence. `state` is sequences × heads × key × value and becomes the next one. Returns sequences ×
@@ -115,85 +88,28 @@ fn heads(spec: DeltaSpec, qkv: &Tensor) -> Result<[Tensor; 3], TchError> {
     ])
 }
 
-/// What the chunks of a block need of their own tokens; each is chunks × heads of values × width × …
-struct Chunks {
-    /// Corrections for a state of zeros: value dimension.
-    values: Tensor,
-    /// What is subtracted from them per number of the state: key dimension.
-    reads: Tensor,
-    /// Decayed since the chunk began: key dimension.
-    queries: Tensor,
-    /// Decayed until the chunk ends: key dimension.
-    keys: Tensor,
-    /// Weights of the corrections in the outputs: width.
-    weights: Tensor,
-    /// Decay of the state over the chunk: 1 × 1.
-    decay: Tensor,
-}
-
-impl Chunks {
-    fn of(
-        spec: DeltaSpec,
-        inputs: &Inputs,
-        block: &ScanBlock,
-        width: i64,
-    ) -> Result<Chunks, TchError> {
-        let DeltaSpec { key_heads, value_heads, key_dim, value_dim, .. } = spec;
-        let shared = value_heads / key_heads;
-        let rows = |x: &Tensor| x.f_index_select(0, &block.indices);
-        // rows × heads × size → chunks × heads × width × size
-        let chunked = |x: &Tensor| {
-            let (heads, size) = (x.size()[1], x.size()[2]);
-            x.f_view([-1, width, heads, size])?.f_transpose(1, 2)
-        };
-        // Per value head, with those of one key head beside each other: chunks × key heads × shared × …
-        let grouped = |x: &Tensor| {
-            let mut shape = vec![-1, key_heads, shared];
-            shape.extend_from_slice(&x.size()[2..]);
-            x.f_reshape(shape)
-        };
-        let per_head = |x: &Tensor| x.f_flatten(1, 2);
-        let [q, k, v] = heads(spec, &rows(&inputs.qkv)?)?;
-        let (q, k) = (chunked(&q)?.f_contiguous()?, chunked(&k)?.f_contiguous()?);
-        let v = grouped(&chunked(&v)?)?;
-        let beta = grouped(&chunked(&rows(&inputs.beta)?.f_unsqueeze(2)?)?)?;
-        let total =
-            grouped(&chunked(&rows(&inputs.log_decay)?.f_unsqueeze(2)?)?)?.f_cumsum(3, None)?;
-        // From key j to query i, e^(total_i − total_j); 0 where j is after i.
-        let later = Tensor::f_ones([width, width], (Kind::Bool, total.device()))?.f_triu(1)?;
-        let decay = total
-            .f_sub(&total.f_transpose(3, 4)?)?
-            .f_masked_fill(&later, f64::NEG_INFINITY)?
-            .f_exp_()?;
-        let k_t = k.f_transpose(2, 3)?;
-        let system = k.f_matmul(&k_t)?.f_unsqueeze(2)?.f_mul(&decay)?.f_mul_(&beta)?;
-        let weights = q.f_matmul(&k_t)?.f_unsqueeze(2)?.f_mul(&decay)?;
-        let (q, k) = (q.f_unsqueeze(2)?, k.f_unsqueeze(2)?);
-        let since_start = total.f_exp()?;
-        let right = [v.f_mul(&beta)?, k.f_mul(&beta.f_mul(&since_start)?)?];
-        let solved =
-            system.f_linalg_solve_triangular(&Tensor::f_cat(&right, -1)?, false, true, true)?;
-        let end = total.f_narrow(3, width - 1, 1)?;
-        Ok(Chunks {
-            values: per_head(&solved.f_narrow(4, 0, value_dim)?)?,
-            reads: per_head(&solved.f_narrow(4, value_dim, key_dim)?)?,
-            queries: per_head(&q.f_mul(&since_start)?)?,
-            keys: per_head(&k.f_mul(&end.f_sub(&total)?.f_exp_()?)?)?,
-            weights: per_head(&weights)?,
-            decay: per_head(&end.f_exp()?)?,
-        })
-    }
-
-    /// Runs `count` chunks from `first` on, one per sequence, from the states before them. Returns their outputs, chunks ×
-    /// heads × width × value dimension, and the states after them.
-    fn run(&self, first: i64, count: i64, state: &Tensor) -> Result<(Tensor, Tensor), TchError> {
-        let of = |x: &Tensor| x.f_narrow(0, first, count);
-        let changes = of(&self.values)?.f_sub(&of(&self.reads)?.f_matmul(state)?)?;
-        let output =
-            of(&self.queries)?.f_matmul(state)?.f_add_(&of(&self.weights)?.f_matmul(&changes)?)?;
-        let written = of(&self.keys)?.f_transpose(2, 3)?.f_matmul(&changes)?;
-        Ok((output, state.f_mul(&of(&self.decay)?)?.f_add_(&written)?))
-    }
+fn prepare(spec: DeltaSpec, inputs: &Inputs, block: &Block) -> Result<Chunks, TchError> {
+    let DeltaSpec { key_heads, key_dim, value_dim, .. } = spec;
+    let number = |x: &Tensor| block.grouped(&block.rows(x)?.f_unsqueeze(2)?, key_heads);
+    let [q, k, v] = heads(spec, &block.rows(&inputs.qkv)?)?;
+    let (q, k) = (block.chunked(&q)?.f_contiguous()?, block.chunked(&k)?.f_contiguous()?);
+    let (v, beta) = (block.grouped(&v, key_heads)?, number(&inputs.beta)?);
+    let decays = Decays::of(&number(&inputs.log_decay)?)?;
+    let k_t = k.f_transpose(2, 3)?;
+    let system = k.f_matmul(&k_t)?.f_unsqueeze(2)?.f_mul(&decays.between)?.f_mul_(&beta)?;
+    let weights = q.f_matmul(&k_t)?.f_unsqueeze(2)?.f_mul(&decays.between)?;
+    let (q, k) = (q.f_unsqueeze(2)?, k.f_unsqueeze(2)?);
+    let right = [v.f_mul(&beta)?, k.f_mul(&beta.f_mul(&decays.since_start)?)?];
+    let solved =
+        system.f_linalg_solve_triangular(&Tensor::f_cat(&right, -1)?, false, true, true)?;
+    Ok(Chunks {
+        values: per_head(&solved.f_narrow(4, 0, value_dim)?)?,
+        reads: Some(per_head(&solved.f_narrow(4, value_dim, key_dim)?)?),
+        queries: per_head(&q.f_mul(&decays.since_start)?)?,
+        keys: per_head(&k.f_mul(&decays.until_end)?)?,
+        weights: per_head(&weights)?,
+        decay: per_head(&decays.whole)?,
+    })
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use super::attention::{Attention, DecodeStep, MaskCache};
 use super::cache::LayerCache;
 use super::conv::ConvPlan;
 use super::delta_net::DeltaNet;
+use super::mamba2::Mamba2;
 use super::mixer_spec::MixerSpec;
 use super::packed::Packed;
 use super::rope::RotaryTable;
@@ -19,6 +20,7 @@ pub(super) enum Mixer {
     Attention(Box<Attention>),
     DeltaNet(DeltaNet),
     ShortConv(ShortConv),
+    Mamba2(Mamba2),
 }
 
 /// A pass over packed sequences: what the mixers of all layers share.
@@ -53,15 +55,16 @@ impl Pass<'_> {
 }
 
 impl Mixer {
-    /// Loads the mixer of a layer; `at` gives the full name of a module of the layer.
+    /// Loads the mixer of a layer, if it has one; `at` gives the full name of a module of the layer.
     pub(super) fn load(
         weights: &mut Weights,
         at: impl Fn(&str) -> String,
         mixer: MixerSpec,
         spec: &Spec,
         options: TensorOptions,
-    ) -> anyhow::Result<Mixer> {
-        Ok(match mixer {
+    ) -> anyhow::Result<Option<Mixer>> {
+        Ok(Some(match mixer {
+            MixerSpec::None => return Ok(None),
             MixerSpec::Attention => Mixer::Attention(Box::new(Attention::load(
                 weights,
                 &at("self_attn"),
@@ -75,7 +78,10 @@ impl Mixer {
             MixerSpec::ShortConv(conv) => {
                 Mixer::ShortConv(ShortConv::load(weights, &at("conv"), conv, spec.hidden, options)?)
             }
-        })
+            MixerSpec::Mamba2(mamba) => {
+                Mixer::Mamba2(Mamba2::load(weights, &at("mixer"), mamba, spec, options)?)
+            }
+        }))
     }
 
     /// Mixes the tokens of packed sequences; `x` and the result are tokens × hidden. With `cache`, what the i-th sequence
@@ -96,6 +102,10 @@ impl Mixer {
             Mixer::DeltaNet(delta) => {
                 let cache = cache.map(|(cache, slots)| (cache.state(), slots));
                 delta.forward(x, (pass.conv(), pass.scan()), cache)
+            }
+            Mixer::Mamba2(mamba) => {
+                let cache = cache.map(|(cache, slots)| (cache.state(), slots));
+                mamba.forward(x, (pass.conv(), pass.scan()), cache)
             }
             Mixer::ShortConv(conv) => {
                 conv.forward(x, pass.conv(), cache.map(|(cache, slots)| (cache.state(), slots)))
@@ -118,6 +128,7 @@ impl Mixer {
             }
             Mixer::DeltaNet(delta) => delta.step(x, cache.state()),
             Mixer::ShortConv(conv) => conv.step(x, cache.state()),
+            Mixer::Mamba2(mamba) => mamba.step(x, cache.state()),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The settings of a layer's token mixer.
 
 /// What mixes the tokens of a sequence in a layer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum MixerSpec {
     /// Attention, as the decoder's `AttentionSpec` says.
     Attention,
@@ -9,22 +9,31 @@ pub(crate) enum MixerSpec {
     DeltaNet(DeltaSpec),
     /// A short gated convolution, as in LFM2.
     ShortConv(ShortConvSpec),
+    /// Mamba 2, as in Nemotron-H.
+    Mamba2(MambaSpec),
+    /// None: the layer has only a feed-forward part.
+    None,
 }
 
 impl MixerSpec {
     /// The tokens that its causal convolution sees, with the current one; `None` if it has none.
     pub(super) fn kernel(self) -> Option<i64> {
         match self {
-            MixerSpec::Attention => None,
+            MixerSpec::Attention | MixerSpec::None => None,
             MixerSpec::DeltaNet(delta) => Some(delta.kernel),
             MixerSpec::ShortConv(conv) => Some(conv.kernel),
+            MixerSpec::Mamba2(mamba) => Some(mamba.kernel),
         }
     }
 
     /// What it keeps of a sequence besides keys and values; `None` if nothing.
     pub(super) fn state_shape(self) -> Option<StateShape> {
         match self {
-            MixerSpec::Attention => None,
+            MixerSpec::Attention | MixerSpec::None => None,
+            MixerSpec::Mamba2(mamba) => Some(StateShape {
+                state: [mamba.heads, mamba.state, mamba.head_dim],
+                tail: [mamba.kernel - 1, mamba.channels()],
+            }),
             MixerSpec::DeltaNet(delta) => Some(StateShape {
                 state: [delta.value_heads, delta.key_dim, delta.value_dim],
                 tail: [delta.kernel - 1, delta.channels()],
@@ -38,7 +47,8 @@ impl MixerSpec {
     /// Numbers per token in the largest tensor of its recurrence; `None` if it has none.
     pub(super) fn scan_numbers(self) -> Option<i64> {
         match self {
-            MixerSpec::Attention | MixerSpec::ShortConv(_) => None,
+            MixerSpec::Attention | MixerSpec::ShortConv(_) | MixerSpec::None => None,
+            MixerSpec::Mamba2(mamba) => Some(mamba.heads * mamba.state.max(mamba.head_dim)),
             MixerSpec::DeltaNet(delta) => {
                 Some(delta.value_heads * delta.key_dim.max(delta.value_dim))
             }
@@ -104,4 +114,34 @@ pub(crate) struct ShortConvSpec {
     pub(crate) kernel: i64,
     /// Whether its modules have biases.
     pub(crate) bias: bool,
+}
+
+/// The sizes of a Mamba 2.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct MambaSpec {
+    pub(crate) heads: i64,
+    pub(crate) head_dim: i64,
+    /// Groups of heads with the same B and C.
+    pub(crate) groups: i64,
+    /// Numbers of B, and of C, per group.
+    pub(crate) state: i64,
+    /// Tokens that the convolution sees, with the current one.
+    pub(crate) kernel: i64,
+    /// Minimum of the step Δ.
+    pub(crate) min_step: f64,
+    pub(crate) conv_bias: bool,
+    /// Whether the projections have biases.
+    pub(crate) bias: bool,
+}
+
+impl MambaSpec {
+    /// Width of all heads.
+    pub(super) fn wide(self) -> i64 {
+        self.heads * self.head_dim
+    }
+
+    /// Width of x, B and C together.
+    pub(super) fn channels(self) -> i64 {
+        self.wide() + 2 * self.groups * self.state
+    }
 }

@@ -6,6 +6,7 @@
 mod arcee;
 mod attention;
 pub(crate) mod cache;
+mod chunks;
 mod cohere;
 mod cohere2;
 mod conv;
@@ -34,6 +35,7 @@ mod lfm2;
 mod llama;
 mod llama4;
 mod long_frequencies;
+mod mamba2;
 mod matrix;
 mod minimax_m2;
 mod ministral;
@@ -45,6 +47,7 @@ mod mixtral;
 mod moe;
 mod names;
 mod nemotron;
+mod nemotron_h;
 mod olmo2;
 mod olmo3;
 mod output_gate;
@@ -52,6 +55,7 @@ pub(crate) mod packed;
 mod phi;
 mod phi3;
 mod pictures;
+mod plain_experts;
 mod qwen2;
 mod qwen2_moe;
 mod qwen3;
@@ -110,6 +114,7 @@ const ARCHITECTURES: &[Architecture] = &[
     mistral::ARCHITECTURE,
     mixtral::ARCHITECTURE,
     nemotron::ARCHITECTURE,
+    nemotron_h::ARCHITECTURE,
     olmo2::ARCHITECTURE,
     olmo3::ARCHITECTURE,
     phi::ARCHITECTURE,

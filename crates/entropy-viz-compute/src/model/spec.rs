@@ -5,6 +5,7 @@ use anyhow::{Context as _, bail};
 pub(super) use super::defaults::Defaults;
 use super::mixer_spec::MixerSpec;
 pub(super) use super::names::{AttentionNames, MlpNames};
+use super::plain_experts::PlainExpertSpec;
 use super::rope::{LayerRope, Rope};
 use super::routing::Routing;
 use crate::checkpoint::config::Config;
@@ -43,6 +44,10 @@ pub(crate) struct Spec {
     pub(crate) attention: AttentionSpec,
     /// The token mixer of each layer.
     pub(crate) mixers: Vec<MixerSpec>,
+    /// Which layers have a feed-forward part.
+    pub(crate) feed_forwards: Vec<bool>,
+    /// That of the convolutions of Mamba 2.
+    pub(crate) mamba_activation: Activation,
     /// Width of the MLP.
     pub(crate) intermediate: i64,
     pub(crate) mlp: MlpKind,
@@ -53,6 +58,8 @@ pub(crate) struct Spec {
     pub(crate) experts: Option<ExpertSpec>,
     /// Stored layers after the last one, for the prediction of further tokens; they are not used.
     pub(crate) prediction_layers: i64,
+    /// The same of plain experts, as in Nemotron-H.
+    pub(crate) plain_experts: Option<PlainExpertSpec>,
     /// Token ids that stand for pictures, if this is the language model of a model of pictures and text.
     pub(crate) picture_tokens: Option<Vec<i64>>,
     /// Whether the tensors may have the names of those in a model of pictures and text, `model.language_model.…`, although it is
@@ -442,6 +449,8 @@ impl Spec {
                 window_kind: WindowKind::Sliding,
             },
             mixers: vec![MixerSpec::Attention; layers as usize],
+            feed_forwards: vec![true; layers as usize],
+            mamba_activation: Activation::Silu,
             intermediate,
             mlp: MlpKind::Gated,
             mlp_names: MlpNames::LLAMA,
@@ -449,6 +458,7 @@ impl Spec {
             head_bias: false,
             experts: None,
             prediction_layers: 0,
+            plain_experts: None,
             picture_tokens: None,
             may_be_nested: false,
             renamed: &[],
