@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs code that is unsafe for speed under AddressSanitizer, on Linux with gcc:
-#   - the tests of entropy-kernels (token entropy, matrix products with few rows) and of entropy-rows, its C library
+#   - the tests of entropy-kernels (token entropy, matrix products) and of entropy-rows, its C library
 #   - a C program that calls that library, which is linked with the sanitizer of the Rust compiler
 #   - a Python program that loads that library, with the sanitizer of gcc loaded before Python
 # Only the Python program needs torch; scripts/trl.sh makes its environment.
