@@ -82,7 +82,8 @@ impl Decoder {
                 before_feed_forward: optional(w, names.before_feed_forward)?,
                 feed_forward: match experts {
                     Some(experts) => {
-                        let at = at(experts.names.module);
+                        let is_stored = |name: &str| w.has(&at(name));
+                        let at = at(experts.names.stored_module(is_stored));
                         FeedForward::Experts(Box::new(Experts::load(
                             w, &at, experts, &spec, options,
                         )?))
