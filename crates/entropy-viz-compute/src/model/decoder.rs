@@ -94,7 +94,8 @@ impl Decoder {
                 feed_forward: match experts {
                     _ if !feeds => FeedForward::None,
                     Some(experts) => {
-                        let at = at(experts.names.module);
+                        let is_stored = |name: &str| w.has(&at(name));
+                        let at = at(experts.names.stored_module(is_stored));
                         FeedForward::Experts(Box::new(Experts::load(
                             w, &at, experts, &spec, options,
                         )?))

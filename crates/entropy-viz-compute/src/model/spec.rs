@@ -209,6 +209,14 @@ pub(crate) enum ExpertLayout {
 }
 
 impl ExpertNames {
+    /// The module of router and experts in the files: transformers 5 has `mlp` for all in memory, and so have trainers'
+    /// shards. `is_stored` tells whether the layer has a tensor of a name.
+    pub(super) fn stored_module(&self, is_stored: impl Fn(&str) -> bool) -> &'static str {
+        let in_memory = ExpertNames::QWEN.module;
+        let is_there = |router: &&str| is_stored(&format!("{in_memory}.{router}.weight"));
+        if self.router.iter().any(is_there) { in_memory } else { self.module }
+    }
+
     pub(super) const QWEN: ExpertNames = ExpertNames {
         module: "mlp",
         router: &["gate"],
