@@ -156,11 +156,17 @@ impl Activation {
         }
     }
 
-    /// activation(gate) ⊙ up; `both` has the columns of gate followed by those of up.
-    pub(super) fn gated(self, both: &Tensor) -> Result<Tensor, TchError> {
-        let width = both.size()[1] / 2;
-        let (gate, up) = (both.f_narrow(1, 0, width)?, both.f_narrow(1, width, width)?);
-        self.apply(&gate)?.f_mul_(&up)
+    /// The inner numbers of an MLP: activation(gate) ⊙ up, where `wide` has the columns of gate followed by those of
+    /// up; without a gate, activation(wide).
+    pub(super) fn inner(self, kind: MlpKind, wide: &Tensor) -> Result<Tensor, TchError> {
+        match kind {
+            MlpKind::Plain => self.apply(wide),
+            MlpKind::Gated | MlpKind::GatedInOne => {
+                let width = wide.size()[1] / 2;
+                let (gate, up) = (wide.f_narrow(1, 0, width)?, wide.f_narrow(1, width, width)?);
+                self.apply(&gate)?.f_mul_(&up)
+            }
+        }
     }
 }
 
@@ -205,11 +211,7 @@ impl Mlp {
     /// `x` and the result are tokens × hidden.
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
         let once = |x: &Tensor| {
-            let up = self.up.forward(x)?;
-            self.down.forward(&match self.kind {
-                MlpKind::Gated | MlpKind::GatedInOne => self.activation.gated(&up)?,
-                MlpKind::Plain => self.activation.apply(&up)?,
-            })
+            self.down.forward(&self.activation.inner(self.kind, &self.up.forward(x)?)?)
         };
         if x.size()[0] <= MLP_CHUNK {
             return once(x);

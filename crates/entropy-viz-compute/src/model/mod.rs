@@ -55,7 +55,6 @@ pub(crate) mod packed;
 mod phi;
 mod phi3;
 mod pictures;
-mod plain_experts;
 mod qwen2;
 mod qwen2_moe;
 mod qwen3;
@@ -162,7 +161,7 @@ fn architecture(model_type: &str) -> Option<&'static Architecture> {
 /// The supported values of `model_type`.
 fn supported() -> impl Iterator<Item = &'static str> + Clone {
     let text = ARCHITECTURES.iter().map(|architecture| architecture.model_type);
-    text.chain(pictures::PICTURE_MODELS.iter().map(|(name, _)| *name))
+    text.chain(pictures::PICTURE_MODELS.iter().map(|model| model.name))
 }
 
 /// A model on its device.

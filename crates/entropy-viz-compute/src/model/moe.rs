@@ -8,7 +8,7 @@ use tch::{Kind, TchError, Tensor};
 use super::layer::{Linear, Mlp};
 use super::matrix::Matrix;
 use super::routing::{Precision, Scores, Weighs};
-use super::spec::{Activation, ExpertLayout, ExpertSpec, SharedExpert, Spec};
+use super::spec::{Activation, ExpertLayout, ExpertSpec, MlpKind, SharedExpert, Spec};
 use crate::checkpoint::weights::{TensorOptions, Weights};
 
 /// The experts of one layer and their router.
@@ -18,9 +18,12 @@ pub(super) struct Experts {
     router_bias: Option<Tensor>,
     /// An MLP that takes every token, and its gate if it has one.
     shared: Option<(Mlp, Option<Linear>)>,
-    /// Of each expert, gate and up, 2·intermediate × hidden, and down, hidden × intermediate.
+    /// From the width of the model to that of the experts, and back, if they differ.
+    latent: Option<[Linear; 2]>,
+    /// Of each expert, gate and up, or only up, and down.
     matrices: Vec<[Matrix; 2]>,
     spec: ExpertSpec,
+    kind: MlpKind,
     activation: Activation,
 }
 
@@ -61,7 +64,19 @@ impl Experts {
                 Some((Mlp::load(weights, &at, width, spec, options)?, gate))
             }
         };
-        let shapes = [[count, 2 * wide, spec.hidden], [count, spec.hidden, wide]];
+        let width = experts.latent.unwrap_or(spec.hidden);
+        let mut linear = |name: &str, inputs, outputs| {
+            let modules = [(format!("{at}.{name}"), outputs)];
+            Linear::load(weights, &modules, inputs, spec.mlp_bias, options)
+        };
+        let latent = match experts.latent {
+            Some(width) => Some([
+                linear("fc1_latent_proj", spec.hidden, width)?,
+                linear("fc2_latent_proj", width, spec.hidden)?,
+            ]),
+            None => None,
+        };
+        let shapes = [[count, spec.mlp.ups() * wide, width], [count, width, wide]];
         // PEFT's adapters of other layouts are left over, and named, when all tensors are loaded.
         let mut change = |name: &str, shape| match experts.names.layout {
             ExpertLayout::OutputFirst => {
@@ -69,12 +84,13 @@ impl Experts {
             }
             ExpertLayout::InputFirst => Ok(None),
         };
-        let changes = [change("gate_up_proj", shapes[0])?, change("down_proj", shapes[1])?];
+        let fused = spec.mlp.fused_experts();
+        let changes = [change(fused[0], shapes[0])?, change(fused[1], shapes[1])?];
         let is_adapted = changes.iter().any(Option::is_some);
         // Adapters are merged in f32.
         let stored =
             TensorOptions { kind: if is_adapted { Kind::Float } else { options.kind }, ..options };
-        let [gate_up, down] = stacked(weights, at, experts, spec.hidden, stored)?;
+        let [gate_up, down] = stacked(weights, at, experts, spec.mlp, shapes, stored)?;
         let merge = |base: Tensor, change: Option<Tensor>| -> anyhow::Result<Tensor> {
             let Some(change) = change else { return Ok(base.f_to_kind(options.kind)?) };
             Ok(base.f_add(&change.f_to_device(options.device)?)?.f_to_kind(options.kind)?)
@@ -89,8 +105,10 @@ impl Experts {
             router,
             router_bias,
             shared,
+            latent,
             matrices,
             spec: experts.clone(),
+            kind: spec.mlp,
             activation: spec.activation,
         })
     }
@@ -106,9 +124,14 @@ impl Experts {
             self.spec.routing.choose(&logits, self.router_bias.as_ref(), experts_per_token)?;
         let router_weights = router_weights.f_to_kind(x.kind())?;
 
+        let inputs = match &self.latent {
+            Some([narrow, _]) => narrow.forward(x)?,
+            None => x.shallow_clone(),
+        };
         let experts = experts.f_reshape([-1])?;
         let order = experts.f_argsort_stable(true, 0, false)?;
-        let mut sorted = x.f_index_select(0, &order.f_floor_divide_scalar(experts_per_token)?)?;
+        let mut sorted =
+            inputs.f_index_select(0, &order.f_floor_divide_scalar(experts_per_token)?)?;
         if self.spec.routing.weighs == Weighs::Input {
             let sorted_weights = router_weights.f_view([-1])?.f_index_select(0, &order)?;
             sorted = sorted.f_mul(&sorted_weights.f_unsqueeze(1)?)?;
@@ -117,10 +140,10 @@ impl Experts {
         let counts = Vec::<i64>::try_from(counts)?;
         let mut done = Vec::new();
         let mut start = 0;
-        for ([gate_up, down], &count) in self.matrices.iter().zip(&counts) {
+        for ([up, down], &count) in self.matrices.iter().zip(&counts) {
             if count > 0 {
-                let both = gate_up.product(&sorted.f_narrow(0, start, count)?, None)?;
-                done.push(down.product(&self.activation.gated(&both)?, None)?);
+                let wide = up.product(&sorted.f_narrow(0, start, count)?, None)?;
+                done.push(down.product(&self.activation.inner(self.kind, &wide)?, None)?);
                 start += count;
             }
         }
@@ -135,6 +158,10 @@ impl Experts {
             Weighs::Input => done,
         };
         let chosen = done.f_sum_dim_intlist(1, false, None::<Kind>)?;
+        let chosen = match &self.latent {
+            Some([_, wide]) => wide.forward(&chosen)?,
+            None => chosen,
+        };
         match &self.shared {
             None => Ok(chosen),
             Some((mlp, None)) => chosen.f_add(&mlp.forward(x)?),
@@ -145,37 +172,40 @@ impl Experts {
     }
 }
 
-/// Gate and up, and down, of all experts of a layer.
+/// The matrices of all experts of a layer, in these shapes: gate and up, or only up, and down.
 fn stacked(
     weights: &mut Weights,
     at: &str,
     experts: &ExpertSpec,
-    hidden: i64,
+    kind: MlpKind,
+    shapes: [[i64; 3]; 2],
     options: TensorOptions,
 ) -> anyhow::Result<[Tensor; 2]> {
-    let ExpertSpec { count, intermediate: wide, .. } = *experts;
     let names = experts.names;
     // transformers 5 may save all experts of a layer as one tensor; some families always do.
-    let fused = [format!("{at}.experts.gate_up_proj"), format!("{at}.experts.down_proj")];
+    let fused = kind.fused_experts().map(|name| format!("{at}.experts.{name}"));
     let whole = match names.fused {
         _ if weights.has(&fused[0]) => Some(fused),
         Some(names) => Some(names.map(|name| format!("{at}.{name}.weight"))),
         None => None,
     };
-    if let Some([gate_up, down]) = whole {
+    if let Some([up, down]) = whole {
         let mut take = |name: &str, shape| matrices(weights, name, shape, names.layout, options);
-        let gate_up = take(&gate_up, [count, 2 * wide, hidden])?;
-        return Ok([gate_up, take(&down, [count, hidden, wide])?]);
+        return Ok([take(&up, shapes[0])?, take(&down, shapes[1])?]);
     }
-    let at = format!("{at}.experts");
-    let part = |i: i64, name: &str| format!("{at}.{i}.{name}.weight");
+    let [count, width, wide] = shapes[1];
+    let part = |i: i64, name: &str| format!("{at}.experts.{i}.{name}.weight");
     // The last one first: the number of experts is that of config.json, and may be absurd.
     weights.require(&part(count - 1, names.down))?;
-    let gate_up = (0..count).flat_map(|i| [(part(i, names.gate), wide), (part(i, names.up), wide)]);
-    let down = (0..count).map(|i| (part(i, names.down), hidden));
-    let gate_up = weights.stack(&gate_up.collect::<Vec<_>>(), &[hidden], options)?;
+    let ups = match kind {
+        MlpKind::Plain => vec![names.up],
+        MlpKind::Gated | MlpKind::GatedInOne => vec![names.gate, names.up],
+    };
+    let up = (0..count).flat_map(|i| ups.iter().map(move |name| (part(i, name), wide)));
+    let down = (0..count).map(|i| (part(i, names.down), width));
+    let up = weights.stack(&up.collect::<Vec<_>>(), &[width], options)?;
     let down = weights.stack(&down.collect::<Vec<_>>(), &[wide], options)?;
-    Ok([gate_up.f_view([count, 2 * wide, hidden])?, down.f_view([count, hidden, wide])?])
+    Ok([up.f_view(shapes[0])?, down.f_view(shapes[1])?])
 }
 
 /// A stored stack of matrices, experts × out × in. Qwen3-VL-MoE was released with experts × in × out.

@@ -5,7 +5,6 @@ use anyhow::{Context as _, bail};
 pub(super) use super::defaults::Defaults;
 use super::mixer_spec::MixerSpec;
 pub(super) use super::names::{AttentionNames, MlpNames};
-use super::plain_experts::PlainExpertSpec;
 use super::rope::{LayerRope, Rope};
 use super::routing::Routing;
 use crate::checkpoint::config::Config;
@@ -58,8 +57,6 @@ pub(crate) struct Spec {
     pub(crate) experts: Option<ExpertSpec>,
     /// Stored layers after the last one, for the prediction of further tokens; they are not used.
     pub(crate) prediction_layers: i64,
-    /// The same of plain experts, as in Nemotron-H.
-    pub(crate) plain_experts: Option<PlainExpertSpec>,
     /// Token ids that stand for pictures, if this is the language model of a model of pictures and text.
     pub(crate) picture_tokens: Option<Vec<i64>>,
     /// Whether the tensors may have the names of those in a model of pictures and text, `model.language_model.…`, although it is
@@ -128,6 +125,8 @@ pub(crate) struct ExpertSpec {
     pub(crate) count: i64,
     pub(crate) experts_per_token: i64,
     pub(crate) intermediate: i64,
+    /// Width of the experts' inputs and outputs, if it is not that of the model, as in Nemotron 3.
+    pub(crate) latent: Option<i64>,
     pub(crate) routing: Routing,
     /// Which layers have experts instead of an MLP.
     pub(crate) layers: Vec<bool>,
@@ -340,6 +339,24 @@ pub(crate) enum MlpKind {
     Plain,
 }
 
+impl MlpKind {
+    /// How many matrices the input is multiplied by.
+    pub(super) fn ups(self) -> i64 {
+        match self {
+            MlpKind::Gated | MlpKind::GatedInOne => 2,
+            MlpKind::Plain => 1,
+        }
+    }
+
+    /// Names of all experts' matrices as transformers 5 may save them: gate and up, or only up, and down.
+    pub(super) fn fused_experts(self) -> [&'static str; 2] {
+        match self {
+            MlpKind::Gated | MlpKind::GatedInOne => ["gate_up_proj", "down_proj"],
+            MlpKind::Plain => ["up_proj", "down_proj"],
+        }
+    }
+}
+
 /// Maximum number of layers; a config.json with a larger `num_hidden_layers` is rejected as broken.
 const MAX_LAYERS: i64 = 10_000;
 /// Maximum of the other sizes, so that no product of two of them overflows. They are compared with the weights later.
@@ -466,7 +483,6 @@ impl Spec {
             head_bias: false,
             experts: None,
             prediction_layers: 0,
-            plain_experts: None,
             picture_tokens: None,
             may_be_nested: false,
             renamed: &[],
