@@ -2,7 +2,7 @@
 
 use tch::{Kind, TchError, Tensor};
 
-use super::spec::{Activation, MlpKind, NormKind, Spec};
+use super::spec::{Activation, MlpKind, MlpScales, NormKind, Spec};
 use crate::checkpoint::weights::{TensorOptions, Weights};
 
 /// The number type in which norms with a unit offset are computed.
@@ -116,6 +116,7 @@ pub(super) struct Mlp {
     down: Linear,
     activation: Activation,
     kind: MlpKind,
+    scales: Option<MlpScales>,
 }
 
 impl Mlp {
@@ -140,6 +141,7 @@ impl Mlp {
             down: Linear::load(weights, &down, wide, bias, options)?,
             activation: spec.activation,
             kind: spec.mlp,
+            scales: spec.mlp_scales,
         })
     }
 
@@ -147,6 +149,11 @@ impl Mlp {
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
         let once = |x: &Tensor| {
             let up = self.up.forward(x)?;
+            if let Some(MlpScales { gate, down }) = self.scales {
+                let wide = up.size()[1] / 2;
+                let _ = up.f_narrow(1, 0, wide)?.f_mul_scalar_(gate)?;
+                return self.down.forward(&self.activation.gated(&up)?)?.f_mul_scalar(down);
+            }
             self.down.forward(&match self.kind {
                 MlpKind::Gated | MlpKind::GatedInOne => self.activation.gated(&up)?,
                 MlpKind::Plain => self.activation.apply(&up)?,

@@ -16,6 +16,7 @@ mod delta_net;
 mod delta_rule;
 mod ernie4_5;
 mod exaone4;
+mod falcon_h1;
 mod gemma;
 mod gemma2;
 mod gemma3_text;
@@ -71,6 +72,7 @@ const ARCHITECTURES: &[Architecture] = &[
     arcee::ARCHITECTURE,
     ernie4_5::ARCHITECTURE,
     exaone4::ARCHITECTURE,
+    falcon_h1::ARCHITECTURE,
     gemma::ARCHITECTURE,
     gemma2::ARCHITECTURE,
     gemma3_text::ARCHITECTURE,

@@ -47,6 +47,8 @@ pub(crate) struct Spec {
     pub(crate) intermediate: i64,
     pub(crate) mlp: MlpKind,
     pub(crate) mlp_bias: bool,
+    /// Factors in a gated MLP.
+    pub(crate) mlp_scales: Option<MlpScales>,
     /// Mixture of experts in some or all layers.
     pub(crate) experts: Option<ExpertSpec>,
     /// The same of plain experts, as in Nemotron-H.
@@ -216,6 +218,13 @@ pub(crate) enum MlpKind {
     Plain,
 }
 
+/// Factors of the gate before its activation, and of the result of an MLP.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct MlpScales {
+    pub(crate) gate: f64,
+    pub(crate) down: f64,
+}
+
 /// Maximum number of layers; a config.json with a larger `num_hidden_layers` is rejected as broken.
 const MAX_LAYERS: i64 = 10_000;
 /// Maximum of the other sizes, so that no product of two of them overflows. They are compared with the weights later.
@@ -317,6 +326,7 @@ impl Spec {
             intermediate,
             mlp: MlpKind::Gated,
             mlp_bias: false,
+            mlp_scales: None,
             experts: None,
             plain_experts: None,
             picture_tokens: None,
