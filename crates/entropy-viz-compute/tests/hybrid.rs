@@ -221,6 +221,7 @@ fn infinite_step_limit_of_python() {
     let golden = read(&model("falcon_h1").join("golden.json"));
     assert_scores_of(&path, &golden, &[]);
     // The step is limited.
+    copy(&model("falcon_h1"), &path);
     set(&path, &[("time_step_limit", json!([0.0, 0.5]))]);
     let (tmp, given) = (temp_dir(), rollouts());
     let arguments = ["--model", text(&path), "--prompts", text(&given), "-o", "h.json"];
