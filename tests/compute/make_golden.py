@@ -109,6 +109,10 @@ CASES = {
     "arcee": ("arcee", dict(tie_word_embeddings=False, attention_bias=True, mlp_bias=True)),
     "ernie4_5": ("ernie4_5", dict(head_dim=8, tie_word_embeddings=True, use_bias=True)),
     "exaone4": ("exaone4", dict(num_hidden_layers=4, head_dim=8, tie_word_embeddings=True, sliding_window=8, sliding_window_pattern=2)),
+    "falcon_h1": ("falcon_h1", dict(head_dim=8, mamba_d_ssm=24, mamba_n_heads=4, mamba_d_head=6, mamba_n_groups=2, mamba_d_state=8, mamba_rms_norm=True,
+        mamba_norm_before_gate=False, mamba_proj_bias=True, projectors_bias=True, attention_bias=True, mlp_bias=True, tie_word_embeddings=False,
+        lm_head_multiplier=0.8, embedding_multiplier=2.0, mlp_multipliers=[0.7, 1.3], key_multiplier=0.6, attention_in_multiplier=1.4,
+        attention_out_multiplier=0.7, ssm_multipliers=[0.5, 1.2, 0.8, 1.1, 0.9], ssm_in_multiplier=1.3, ssm_out_multiplier=0.6)),
     "gemma": ("gemma", dict(head_dim=12, hidden_act="gelu_pytorch_tanh", attention_bias=True)),
     "gemma3_text": ("gemma3_text", dict(num_hidden_layers=3, head_dim=8, query_pre_attn_scalar=3, sliding_window=8, final_logit_softcapping=8.0,
         layer_types=["sliding_attention", "sliding_attention", "full_attention"], rope_parameters={

@@ -3,7 +3,7 @@
 use tch::{Kind, TchError, Tensor};
 
 use super::matrix::Matrix;
-use super::spec::{Activation, MlpKind, NormKind, Spec};
+use super::spec::{Activation, MlpKind, MlpScales, NormKind, Spec};
 use crate::checkpoint::weights::{TensorOptions, Weights};
 
 /// The number type in which some norms are computed.
@@ -181,6 +181,7 @@ pub(super) struct Mlp {
     down: Linear,
     activation: Activation,
     kind: MlpKind,
+    scales: Option<MlpScales>,
 }
 
 impl Mlp {
@@ -205,13 +206,20 @@ impl Mlp {
             down: Linear::load(weights, &down, wide, bias, options)?,
             activation: spec.activation,
             kind: spec.mlp,
+            scales: spec.mlp_scales,
         })
     }
 
     /// `x` and the result are tokens × hidden.
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
         let once = |x: &Tensor| {
-            self.down.forward(&self.activation.inner(self.kind, &self.up.forward(x)?)?)
+            let up = self.up.forward(x)?;
+            let Some(MlpScales { gate, down }) = self.scales else {
+                return self.down.forward(&self.activation.inner(self.kind, &up)?);
+            };
+            let wide = up.size()[1] / 2;
+            let _ = up.f_narrow(1, 0, wide)?.f_mul_scalar_(gate)?;
+            self.down.forward(&self.activation.inner(self.kind, &up)?)?.f_mul_scalar(down)
         };
         if x.size()[0] <= MLP_CHUNK {
             return once(x);

@@ -18,6 +18,7 @@ mod delta_net;
 mod delta_rule;
 mod ernie4_5;
 mod exaone4;
+mod falcon_h1;
 mod gemma;
 mod gemma2;
 mod gemma3_text;
@@ -93,6 +94,7 @@ const ARCHITECTURES: &[Architecture] = &[
     deepseek_v3::ARCHITECTURE,
     ernie4_5::ARCHITECTURE,
     exaone4::ARCHITECTURE,
+    falcon_h1::ARCHITECTURE,
     gemma::ARCHITECTURE,
     gemma2::ARCHITECTURE,
     gemma3_text::ARCHITECTURE,

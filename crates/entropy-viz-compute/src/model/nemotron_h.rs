@@ -4,7 +4,7 @@
 use anyhow::bail;
 use serde_json::json;
 
-use super::mixer_spec::{MambaSpec, MixerSpec};
+use super::mixer_spec::{MambaNorm, MambaSpec, MixerSpec};
 use super::routing::{Groups, Precision, Routing, Scores, Weighs};
 use super::spec::{
     Activation, Architecture, Defaults, ExpertNames, ExpertSpec, LayerNorms, MAX_HEAD_DIM,
@@ -120,6 +120,7 @@ fn size(config: &Config, key: &str, default: i64, limit: i64) -> anyhow::Result<
 
 fn mamba(config: &Config) -> anyhow::Result<MambaSpec> {
     let key = |older, key| either(config, older, key);
+    let bias = config.flag_or("use_bias", false)?;
     let mamba = MambaSpec {
         heads: size(config, "mamba_num_heads", 128, MAX_SIZE)?,
         head_dim: size(config, "mamba_head_dim", 64, MAX_HEAD_DIM)?,
@@ -128,7 +129,11 @@ fn mamba(config: &Config) -> anyhow::Result<MambaSpec> {
         kernel: size(config, key("mamba_d_conv", "conv_kernel"), 4, MAX_HEAD_DIM)?,
         min_step: config.number_or(key("mamba_dt_min", "time_step_min"), 0.001)?,
         conv_bias: config.flag_or(key("mamba_conv_bias", "use_conv_bias"), true)?,
-        bias: config.flag_or("use_bias", false)?,
+        max_step: f64::INFINITY,
+        input_bias: bias,
+        output_bias: bias,
+        norm: MambaNorm::AfterGate,
+        input_scales: None,
     };
     if mamba.heads % mamba.groups != 0 {
         bail!(

@@ -53,6 +53,8 @@ pub(crate) struct Spec {
     pub(crate) mlp_names: MlpNames,
     pub(crate) mlp_bias: bool,
     pub(crate) head_bias: bool,
+    /// Factors in a gated MLP.
+    pub(crate) mlp_scales: Option<MlpScales>,
     /// Mixture of experts in some or all layers.
     pub(crate) experts: Option<ExpertSpec>,
     /// Stored layers after the last one, for the prediction of further tokens; they are not used.
@@ -357,6 +359,13 @@ impl MlpKind {
     }
 }
 
+/// Factors of the gate before its activation, and of the result of an MLP.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct MlpScales {
+    pub(crate) gate: f64,
+    pub(crate) down: f64,
+}
+
 /// Maximum number of layers; a config.json with a larger `num_hidden_layers` is rejected as broken.
 const MAX_LAYERS: i64 = 10_000;
 /// Maximum of the other sizes, so that no product of two of them overflows. They are compared with the weights later.
@@ -481,6 +490,7 @@ impl Spec {
             mlp_names: MlpNames::LLAMA,
             mlp_bias: false,
             head_bias: false,
+            mlp_scales: None,
             experts: None,
             prediction_layers: 0,
             picture_tokens: None,
