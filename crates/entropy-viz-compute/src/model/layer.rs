@@ -153,6 +153,10 @@ impl Activation {
             Activation::GeluTanh => x.f_gelu("tanh"),
             Activation::Relu => x.f_relu(),
             Activation::SquaredRelu => x.f_relu()?.f_square_(),
+            Activation::Clamped { alpha, limit } => {
+                let x = x.f_clamp_max(limit)?;
+                x.f_mul(&x.f_mul_scalar(alpha)?.f_sigmoid()?)
+            }
         }
     }
 
@@ -160,6 +164,10 @@ impl Activation {
     pub(super) fn gated(self, both: &Tensor) -> Result<Tensor, TchError> {
         let width = both.size()[1] / 2;
         let (gate, up) = (both.f_narrow(1, 0, width)?, both.f_narrow(1, width, width)?);
+        let up = match self {
+            Activation::Clamped { limit, .. } => up.f_clamp(-limit, limit)?.f_add_scalar(1.0)?,
+            _ => up,
+        };
         self.apply(&gate)?.f_mul_(&up)
     }
 }
