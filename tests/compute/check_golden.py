@@ -210,6 +210,11 @@ def mistakes():
         ("llama4_text", {"attn_temperature_tuning": False}),
         ("llama4_text", {"floor_scale": 9}),
         ("llama4_text", {"use_qk_norm": False}),
+        ("gpt_oss", {"sliding_window": 9}),
+        ("gpt_oss", {"swiglu_limit": 7.0}),
+        ("gpt_oss", {"swiglu_alpha": 1.0}),
+        ("gpt_oss", {"num_experts_per_tok": 2}),
+        ("gpt_oss", {"layer_types": ["full_attention", "sliding_attention", "full_attention"]}),
     ]:
         yield name, ", ".join(f"{key}={short(value)}" for key, value in overrides.items()), load(name, **overrides)
 
@@ -245,6 +250,8 @@ def mistakes():
         ("deepseek_v3", {"mscale_all_dim": 0.0}),
         ("minimax_m2", {"partial_rotary_factor": 1.0}),
         ("llama4_text", {"rope_type": "default"}),
+        ("gpt_oss", {"rope_type": "default"}),
+        ("gpt_oss", {"truncate": True}),
     ]:
         config = AutoConfig.from_pretrained(FIXTURES / name)
         config.rope_parameters = dict(config.rope_parameters, **change)
@@ -259,6 +266,8 @@ def mistakes():
         ("gemma2", "post_attention_layernorm.weight", 0.0), ("phi3", "input_layernorm.weight", 1.0), ("mistral", "model.norm.weight", 1.0),
         ("olmo2", "q_norm.weight", 1.0), ("olmo2", "k_norm.weight", 1.0), ("olmo2", "post_attention_layernorm.weight", 1.0),
         ("exaone4", "q_norm.weight", 1.0), ("gemma3_text", "k_norm.weight", 0.0), ("glm4", "post_self_attn_layernorm.weight", 1.0),
+        ("gpt_oss", "sinks", -1e9), ("gpt_oss", "router.bias", 0.0), ("gpt_oss", "gate_up_proj_bias", 0.0), ("gpt_oss", "down_proj_bias", 0.0),
+        ("gpt_oss", "q_proj.bias", 0.0), ("gpt_oss", "o_proj.bias", 0.0),
         ("cohere", "q_norm.weight", 1.0), ("cohere", "k_norm.weight", 1.0), ("cohere2", "o_proj.bias", 0.0),
         ("hunyuan_v1_dense", "query_layernorm.weight", 1.0), ("hunyuan_v1_dense", "key_layernorm.weight", 1.0),
         ("nemotron", "input_layernorm.weight", 0.0), ("nemotron", "norm.bias", 0.0), ("nemotron", "down_proj.bias", 0.0),

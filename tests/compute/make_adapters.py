@@ -53,6 +53,8 @@ CASES = {
     "experts-nested": ("qwen3_5_moe", dict(target_modules=["in_proj_b"], rank_pattern={"mlp.experts.gate_up_proj": 2},
                                            alpha_pattern={r"model\.language_model\.layers\.0\.mlp\.experts\.down_proj": 20},
                                            target_parameters=["mlp.experts.gate_up_proj", "mlp.experts.down_proj"])),
+    "experts-interleaved": ("gpt_oss", dict(target_modules=["q_proj"], rank_pattern={"experts.gate_up_proj": 2},
+                                            target_parameters=["mlp.experts.gate_up_proj", "mlp.experts.down_proj"])),
     "experts-down": ("qwen3_moe-raw", dict(target_modules=[], target_parameters=["mlp.experts.down_proj"])),
 }
 

@@ -169,6 +169,9 @@ CASES = {
         patch_size=4, num_channels=1, vision_output_dim=8, projector_input_dim=8, projector_output_dim=8))),
     "minimax_m2": ("minimax_m2", dict(head_dim=8, intermediate_size=12, num_local_experts=8, num_experts_per_tok=2, tie_word_embeddings=False,
         rope_parameters=dict(ROPE, partial_rotary_factor=0.5))),
+    "gpt_oss": ("gpt_oss", dict(num_hidden_layers=3, head_dim=8, sliding_window=8, intermediate_size=12, num_local_experts=8, num_experts_per_tok=3,
+        swiglu_limit=1.5, tie_word_embeddings=False, rope_parameters={"rope_type": "yarn", "rope_theta": 1000.0, "factor": 4.0, "truncate": False,
+        "beta_fast": 4.0, "original_max_position_embeddings": 64})),
     "qwen3_vl_moe": ("qwen3_vl_moe", dict(tie_word_embeddings=False, text_config=dict(EXPERTS, head_dim=16, moe_intermediate_size=12,
         rope_parameters=dict(ROPE, mrope_section=[4, 2, 2])), vision_config=dict(depth=1, hidden_size=8, out_hidden_size=32, num_heads=2,
         intermediate_size=8, patch_size=2, in_channels=1, deepstack_visual_indexes=[0], num_position_embeddings=16))),
@@ -277,7 +280,7 @@ def save_checkpoint(name):
 
 
 def has_experts(name):
-    return "moe" in name or name.startswith(("mixtral", "nemotron_h", "qwen3_next", "deepseek", "minimax", "llama4"))
+    return "moe" in name or name.startswith(("mixtral", "nemotron_h", "qwen3_next", "deepseek", "minimax", "llama4", "gpt_oss"))
 
 
 def model_class(name):

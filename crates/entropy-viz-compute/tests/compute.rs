@@ -253,6 +253,7 @@ fn transformers_4_configs_give_the_same_numbers() {
         "glm4_moe_lite",
         "minimax_m2",
         "qwen3_vl_moe",
+        "gpt_oss",
     ] {
         let tmp = temp_dir();
         let old = tmp.path().join("old");

@@ -226,3 +226,25 @@ fn dynamic_rows_beyond_the_stretched_context_are_left_out() {
     );
     assert_eq!(read(&tmp.path().join("h.json"))[0]["sequences"], 2);
 }
+
+/// Scores of one block of queries have at most 2²⁵ numbers: with 4 heads, 2900 tokens take two blocks. Sampled tokens, which
+/// attend to the cache, have the same entropies as in a row that is scored at once.
+#[test]
+fn sinks_in_several_blocks_agree_with_those_of_single_tokens() {
+    let tmp = temp_dir();
+    let checkpoint = tmp.path().join("m");
+    copy(&model("gpt_oss"), &checkpoint);
+    change_config(&checkpoint, &|config| config["max_position_embeddings"] = json!(4096));
+    let ids: Vec<i64> = (0..2900_i64).map(|i| i * i * 31 % 299).collect();
+    fs::write(tmp.path().join("p.jsonl"), json!({"prompt_token_ids": ids}).to_string()).unwrap();
+    let entropies = |prompts: &str, rest: &[&str]| {
+        let arguments = ["--model", "m", "--prompts", prompts, "--step", "1", "-o", "h.json"];
+        let files = ["--tokens-out", "t.jsonl", "--overwrite"];
+        compute_ok(tmp.path(), &[&arguments[..], &files, rest].concat());
+        numbers(&lines(&tmp.path().join("t.jsonl"))[0]["entropies"])
+    };
+    let sampling = ["--greedy", "--max-new-tokens", "8", "--save-rollouts", "r.jsonl"];
+    let sampled = entropies("p.jsonl", &sampling);
+    assert_eq!(sampled.len(), 8);
+    assert!(max_difference(&sampled, &entropies("r.jsonl", &[])) < 1e-4);
+}

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use crate::compute::{
-    assert_rejected, assert_scores_of, copy, model, read, rollouts, temp_dir, text,
+    assert_rejected, assert_scores_of, compute_ok, copy, lines, max_difference, model, numbers,
+    read, rollouts, temp_dir, text,
 };
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde_json::{Value, json};
@@ -108,6 +109,57 @@ fn rotary_dim_of_released_minimax_m2_is_read() {
     assert_scores_of(&released, &read(&model("minimax_m2").join("golden.json")), &[]);
 }
 
+/// What transformers' GptOssConfig takes for keys that are missing; YaRN is also the default where only `rope_theta` is given.
+#[test]
+fn missing_keys_of_gpt_oss_have_the_defaults_of_transformers() {
+    let tmp = temp_dir();
+    let given = rollouts();
+    let entropies = |name: &str, edit: &dyn Fn(&mut Value)| {
+        let path = tmp.path().join(name);
+        changed("gpt_oss", &path, |_| (), edit);
+        let arguments = ["--model", name, "--prompts", text(&given), "--step", "1"];
+        let files = ["-o", "h.json", "--tokens-out", "t.jsonl", "--overwrite"];
+        compute_ok(tmp.path(), &[&arguments[..], &files].concat());
+        let rows = lines(&tmp.path().join("t.jsonl"));
+        rows.iter().flat_map(|row| numbers(&row["entropies"])).collect::<Vec<f64>>()
+    };
+    let yarn = json!({
+        "rope_type": "yarn", "factor": 32.0, "beta_fast": 32.0, "beta_slow": 1.0, "truncate": false,
+        "original_max_position_embeddings": 4096, "rope_theta": 500.0,
+    });
+    let layers = ["sliding_attention", "full_attention", "sliding_attention"];
+    let written = entropies("written", &|config| {
+        config["rope_parameters"] = yarn.clone();
+        config["layer_types"] = json!(layers);
+        config["sliding_window"] = json!(128);
+        config["swiglu_limit"] = json!(7.0);
+    });
+    let missing = entropies("missing", &|config| {
+        let config = config.as_object_mut().unwrap();
+        let keys = [
+            "rope_parameters",
+            "layer_types",
+            "sliding_window",
+            "swiglu_alpha",
+            "swiglu_limit",
+            "attention_bias",
+            "tie_word_embeddings",
+            "rms_norm_eps",
+        ];
+        for key in keys {
+            assert!(config.remove(key).is_some(), "{key}");
+        }
+        config.insert("rope_theta".to_owned(), json!(500.0));
+    });
+    assert_eq!(written, missing);
+    let plain = entropies("plain", &|config| {
+        config["rope_parameters"] = json!({"rope_type": "default", "rope_theta": 500.0});
+        config["sliding_window"] = json!(128);
+        config["swiglu_limit"] = json!(7.0);
+    });
+    assert!(max_difference(&written, &plain) > 1e-3);
+}
+
 #[test]
 fn settings_of_experts_and_latents_that_do_not_work_are_named() {
     let tmp = temp_dir();
@@ -130,6 +182,11 @@ fn settings_of_experts_and_latents_that_do_not_work_are_named() {
         ("llama4_text", "layer_types", json!(["x", "x", "x", "x"]), "chunked_attention and full_"),
         ("minimax_m2", "attn_type_list", json!([0, 1]), "attn_type_list = [0,1]"),
         ("minimax_m2", "qk_norm_type", json!("per_head"), "qk_norm_type = \"per_head\""),
+        ("gpt_oss", "swiglu_limit", json!(null), "swiglu_limit is null"),
+        ("gpt_oss", "num_experts_per_tok", json!(9), "num_experts_per_tok is 9"),
+        ("gpt_oss", "sliding_window", json!(null), "sliding_window is not set"),
+        ("gpt_oss", "model_type", json!("mixtral"), "block_sparse_moe.gate.weight is missing"),
+        ("mixtral", "model_type", json!("gpt_oss"), "self_attn.q_proj.bias is missing"),
     ] {
         let path = tmp.path().join(format!("{name}-{key}"));
         let _ = fs::remove_dir_all(&path);

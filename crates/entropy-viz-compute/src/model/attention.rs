@@ -1,7 +1,7 @@
 //! Grouped-query attention: over packed sequences, and for one new token per sequence over a KV cache.
 //!
 //! Sequences of equal length are computed in one causal call without a mask, as the fast kernels require. A sliding
-//! window or a soft cap needs explicit scores and masks; queries are then computed in blocks, so that memory does
+//! window, a soft cap or sinks need explicit scores and masks; queries are then computed in blocks, so that memory does
 //! not grow with the square of the length.
 
 use std::collections::BTreeMap;
@@ -25,6 +25,8 @@ pub(super) struct Attention {
     inputs: Inputs,
     output: Linear,
     output_gate: Option<OutputGate>,
+    /// One score per head; see [`AttentionSpec::sinks`].
+    sinks: Option<Tensor>,
     spec: AttentionSpec,
 }
 
@@ -36,7 +38,7 @@ enum Inputs {
 
 /// Additive masks, shared by all layers: 0 where a query attends to a key, −∞ elsewhere.
 #[derive(Default)]
-pub(super) struct MaskCache(BTreeMap<(i64, i64, i64, i64), Tensor>);
+pub(super) struct MaskCache(BTreeMap<(i64, i64, i64), Tensor>);
 
 impl MaskCache {
     /// The mask of `count` queries from `first` on, and of the keys from `first_key` to the last query.
@@ -48,13 +50,15 @@ impl MaskCache {
         window: i64,
         like: &Tensor,
     ) -> Result<Tensor, TchError> {
-        let key = (first, count, first_key, window);
+        // Only their distance counts, so that blocks can share a mask.
+        let first = first - first_key;
+        let key = (first, count, window);
         if let Some(mask) = self.0.get(&key) {
             return Ok(mask.shallow_clone());
         }
         let options = (Kind::Int64, like.device());
         let queries = Tensor::f_arange_start(first, first + count, options)?.f_unsqueeze(1)?;
-        let keys = Tensor::f_arange_start(first_key, first + count, options)?.f_unsqueeze(0)?;
+        let keys = Tensor::f_arange(first + count, options)?.f_unsqueeze(0)?;
         let behind = queries.f_sub(&keys)?;
         let hidden = behind.f_lt(0)?.f_logical_or(&behind.f_ge(window)?)?;
         let mask = hidden
@@ -182,6 +186,7 @@ impl Attention {
             return Ok(Attention {
                 inputs: Inputs::Latent(Box::new(Latent::load(weights, at, sizes, spec, options)?)),
                 output_gate: None,
+                sinks: None,
                 output: output(weights)?,
                 spec: attention,
             });
@@ -226,9 +231,16 @@ impl Attention {
             }
             false => (Linear::load(weights, &qkv, spec.hidden, attention.bias, options)?, None),
         };
+        let sinks = match attention.sinks {
+            Some(name) => {
+                Some(weights.take(&format!("{at}.{name}"), &[attention.heads], options)?)
+            }
+            None => None,
+        };
         Ok(Attention {
             inputs: Inputs::Heads { qkv, qk_norms },
             output_gate,
+            sinks,
             output: output(weights)?,
             spec: attention,
         })
@@ -328,18 +340,24 @@ impl Attention {
             }
             let (q, k, v) = (q.f_transpose(1, 2)?, k.f_transpose(1, 2)?, v.f_transpose(1, 2)?);
             let window = window.filter(|window| *window < group.length);
-            let mixed = match (window, self.spec.softcap) {
-                (Some(chunk), None) if self.spec.window_kind == WindowKind::Chunk => {
+            let mixed = match window {
+                _ if self.needs_scores() => self.forward_in_blocks(&q, &k, &v, window, masks)?,
+                Some(chunk) if self.spec.window_kind == WindowKind::Chunk => {
                     self.forward_in_chunks(&q, &k, &v, chunk)?
                 }
-                (None, None) => self.causal(&q, &k, &v)?,
-                _ => self.forward_in_blocks(&q, &k, &v, window, masks)?,
+                None => self.causal(&q, &k, &v)?,
+                Some(_) => self.forward_in_blocks(&q, &k, &v, window, masks)?,
             };
             attended.push(mixed.f_transpose(1, 2)?.f_reshape([tokens, heads * value_dim])?);
         }
         let attended =
             if attended.len() == 1 { attended.remove(0) } else { Tensor::f_cat(&attended, 0)? };
         self.finish(x, attended)
+    }
+
+    /// Whether the fast kernels cannot compute this attention: they have neither a soft cap nor sinks.
+    fn needs_scores(&self) -> bool {
+        self.spec.softcap.is_some() || self.sinks.is_some()
     }
 
     /// The output gate and projection.
@@ -416,7 +434,10 @@ impl Attention {
             let queries = block.min(length - first);
             let first_key = (first - seen + 1).max(0);
             let keys = first + queries - first_key;
-            let mask = masks.get(first, queries, first_key, seen, q)?;
+            // Without a window, the keys before the block are visible to all its queries and need no mask: it would take
+            // memory that grows with the square of the length.
+            let first_masked = if window.is_some() { first_key } else { first };
+            let mask = masks.get(first, queries, first_masked, seen, q)?;
             let (q, k, v) = (
                 q.f_narrow(2, first, queries)?,
                 k.f_narrow(2, first_key, keys)?,
@@ -435,7 +456,8 @@ impl Attention {
         q.f_reshape([-1, kv_heads, heads / kv_heads * tokens, head_dim])
     }
 
-    /// Scores, soft cap, mask and softmax in f32, in the order of transformers' eager attention.
+    /// Scores, soft cap, mask, sinks and softmax in f32, in the order of transformers' eager attention. `mask` is of the last
+    /// keys; the others are visible to all queries.
     fn masked(
         &self,
         q: &Tensor,
@@ -452,11 +474,21 @@ impl Attention {
         }
         let scores = scores.f_view([sequences, kv_heads, heads / kv_heads, tokens, keys])?;
         let mask = if mask.dim() == 4 { mask.f_unsqueeze(2)? } else { mask.shallow_clone() };
-        let weights = scores
-            .f_add(&mask)?
-            .f_to_kind(Kind::Float)?
-            .f_softmax(-1, Kind::Float)?
-            .f_to_kind(v.kind())?;
+        let masked = mask.size().last().copied().unwrap_or_default();
+        let _ = scores.f_narrow(4, keys - masked, masked)?.f_add_(&mask)?;
+        let scores = scores.f_to_kind(Kind::Float)?;
+        let weights = match &self.sinks {
+            None => scores.f_softmax(-1, Kind::Float)?,
+            Some(sinks) => {
+                let sinks = sinks
+                    .f_to_kind(Kind::Float)?
+                    .f_view([1, kv_heads, heads / kv_heads, 1, 1])?
+                    .f_expand([sequences, kv_heads, heads / kv_heads, tokens, 1], false)?;
+                let all = Tensor::f_cat(&[scores, sinks], 4)?;
+                all.f_softmax(-1, Kind::Float)?.f_narrow(4, 0, keys)?
+            }
+        };
+        let weights = weights.f_to_kind(v.kind())?.f_contiguous()?;
         let weights = weights.f_view([sequences, kv_heads, heads / kv_heads * tokens, keys])?;
         weights.f_matmul(v)?.f_view([sequences, heads, tokens, value_dim])
     }
@@ -486,8 +518,8 @@ impl Attention {
             step.mask(window.filter(|window| *window < step.longest), self.spec.window_kind)?;
         // Heads that share keys become rows of one query, so that keys need not be repeated.
         let q = queries.f_reshape([sequences, kv_heads, heads / kv_heads, head_dim])?;
-        let mixed = match self.spec.softcap {
-            None => Tensor::f_scaled_dot_product_attention(
+        let mixed = match self.needs_scores() {
+            false => Tensor::f_scaled_dot_product_attention(
                 &q,
                 &k,
                 &v,
@@ -497,7 +529,7 @@ impl Attention {
                 self.spec.scale,
                 false,
             )?,
-            Some(_) => self.masked(&q, &k, &v, &mask, 1)?,
+            true => self.masked(&q, &k, &v, &mask, 1)?,
         };
         self.finish(x, mixed.f_reshape([sequences, heads * value_dim])?)
     }

@@ -153,20 +153,26 @@ impl Activation {
             Activation::GeluTanh => x.f_gelu("tanh"),
             Activation::Relu => x.f_relu(),
             Activation::SquaredRelu => x.f_relu()?.f_square_(),
+            Activation::Clamped { alpha, limit } => {
+                let x = x.f_clamp_max(limit)?;
+                x.f_mul(&x.f_mul_scalar(alpha)?.f_sigmoid()?)
+            }
         }
     }
 
     /// The inner numbers of an MLP: activation(gate) ⊙ up, where `wide` has the columns of gate followed by those of
     /// up; without a gate, activation(wide).
     pub(super) fn inner(self, kind: MlpKind, wide: &Tensor) -> Result<Tensor, TchError> {
-        match kind {
-            MlpKind::Plain => self.apply(wide),
-            MlpKind::Gated | MlpKind::GatedInOne => {
-                let width = wide.size()[1] / 2;
-                let (gate, up) = (wide.f_narrow(1, 0, width)?, wide.f_narrow(1, width, width)?);
-                self.apply(&gate)?.f_mul_(&up)
-            }
+        if kind == MlpKind::Plain {
+            return self.apply(wide);
         }
+        let width = wide.size()[1] / 2;
+        let (gate, up) = (wide.f_narrow(1, 0, width)?, wide.f_narrow(1, width, width)?);
+        let up = match self {
+            Activation::Clamped { limit, .. } => up.f_clamp(-limit, limit)?.f_add_scalar(1.0)?,
+            _ => up,
+        };
+        self.apply(&gate)?.f_mul_(&up)
     }
 }
 

@@ -26,6 +26,7 @@ mod glm;
 mod glm4;
 mod glm4_moe;
 mod glm4_moe_lite;
+mod gpt_oss;
 mod granite;
 mod granitemoe;
 mod hunyuan_v1_dense;
@@ -102,6 +103,7 @@ const ARCHITECTURES: &[Architecture] = &[
     glm4::ARCHITECTURE,
     glm4_moe::ARCHITECTURE,
     glm4_moe_lite::ARCHITECTURE,
+    gpt_oss::ARCHITECTURE,
     granite::ARCHITECTURE,
     granitemoe::ARCHITECTURE,
     hunyuan_v1_dense::ARCHITECTURE,

@@ -8,7 +8,9 @@ use tch::{Kind, TchError, Tensor};
 use super::layer::{Linear, Mlp};
 use super::matrix::Matrix;
 use super::routing::{Precision, Scores, Weighs};
-use super::spec::{Activation, ExpertLayout, ExpertSpec, MlpKind, SharedExpert, Spec};
+use super::spec::{
+    Activation, ExpertBiases, ExpertLayout, ExpertSpec, MlpKind, SharedExpert, Spec,
+};
 use crate::checkpoint::weights::{TensorOptions, Weights};
 
 /// The experts of one layer and their router.
@@ -22,6 +24,8 @@ pub(super) struct Experts {
     latent: Option<[Linear; 2]>,
     /// Of each expert, gate and up, or only up, and down.
     matrices: Vec<[Matrix; 2]>,
+    /// Of all experts, those of gate and up, experts × 2·intermediate, and of down, experts × hidden.
+    biases: Option<[Tensor; 2]>,
     spec: ExpertSpec,
     kind: MlpKind,
     activation: Activation,
@@ -45,8 +49,9 @@ impl Experts {
             Precision::Model => options,
             Precision::Single => single,
         };
-        let router =
-            Linear::load(weights, &[(router.clone(), count)], spec.hidden, false, router_options)?;
+        let has_biases = experts.names.biases == ExpertBiases::All;
+        let router = [(router.clone(), count)];
+        let router = Linear::load(weights, &router, spec.hidden, has_biases, router_options)?;
         let router_bias = match experts.routing.scores {
             Scores::Sigmoid { bias: Some(name) } => {
                 Some(weights.take(&format!("{at}.{name}"), &[count], single)?)
@@ -79,13 +84,18 @@ impl Experts {
         let shapes = [[count, spec.mlp.ups() * wide, width], [count, width, wide]];
         // PEFT's adapters of other layouts are left over, and named, when all tensors are loaded.
         let mut change = |name: &str, shape| match experts.names.layout {
-            ExpertLayout::OutputFirst => {
+            ExpertLayout::OutputFirst | ExpertLayout::Interleaved => {
                 weights.expert_change(&format!("{at}.experts.{name}"), shape)
             }
             ExpertLayout::InputFirst => Ok(None),
         };
         let fused = spec.mlp.fused_experts();
-        let changes = [change(fused[0], shapes[0])?, change(fused[1], shapes[1])?];
+        let up_change = change(fused[0], shapes[0])?;
+        let up_change = match experts.names.layout {
+            ExpertLayout::Interleaved => up_change.map(gate_first).transpose()?,
+            ExpertLayout::OutputFirst | ExpertLayout::InputFirst => up_change,
+        };
+        let changes = [up_change, change(fused[1], shapes[1])?];
         let is_adapted = changes.iter().any(Option::is_some);
         // Adapters are merged in f32.
         let stored =
@@ -97,6 +107,10 @@ impl Experts {
         };
         let [gate_up_change, down_change] = changes;
         let (gate_up, down) = (merge(gate_up, gate_up_change)?, merge(down, down_change)?);
+        let biases = match experts.names.biases {
+            ExpertBiases::None => None,
+            ExpertBiases::All => Some(biases(weights, at, experts, spec.hidden, options)?),
+        };
         let of_expert = |expert| -> Result<[Matrix; 2], TchError> {
             Ok([Matrix::new(gate_up.f_get(expert)?)?, Matrix::new(down.f_get(expert)?)?])
         };
@@ -107,6 +121,7 @@ impl Experts {
             shared,
             latent,
             matrices,
+            biases,
             spec: experts.clone(),
             kind: spec.mlp,
             activation: spec.activation,
@@ -140,10 +155,16 @@ impl Experts {
         let counts = Vec::<i64>::try_from(counts)?;
         let mut done = Vec::new();
         let mut start = 0;
-        for ([up, down], &count) in self.matrices.iter().zip(&counts) {
+        for (expert, ([up, down], &count)) in self.matrices.iter().zip(&counts).enumerate() {
             if count > 0 {
-                let wide = up.product(&sorted.f_narrow(0, start, count)?, None)?;
-                done.push(down.product(&self.activation.inner(self.kind, &wide)?, None)?);
+                let bias = |which: usize| {
+                    let all = self.biases.as_ref().map(|biases| &biases[which]);
+                    all.map(|all| all.f_get(expert as i64)).transpose()
+                };
+                let rows = sorted.f_narrow(0, start, count)?;
+                let wide =
+                    self.activation.inner(self.kind, &up.product(&rows, bias(0)?.as_ref())?)?;
+                done.push(down.product(&wide, bias(1)?.as_ref())?);
                 start += count;
             }
         }
@@ -185,13 +206,17 @@ fn stacked(
     // transformers 5 may save all experts of a layer as one tensor; some families always do.
     let fused = kind.fused_experts().map(|name| format!("{at}.experts.{name}"));
     let whole = match names.fused {
-        _ if weights.has(&fused[0]) => Some(fused),
+        _ if weights.has(&fused[0]) || names.layout == ExpertLayout::Interleaved => Some(fused),
         Some(names) => Some(names.map(|name| format!("{at}.{name}.weight"))),
         None => None,
     };
     if let Some([up, down]) = whole {
-        let mut take = |name: &str, shape| matrices(weights, name, shape, names.layout, options);
-        return Ok([take(&up, shapes[0])?, take(&down, shapes[1])?]);
+        let down_layout = match names.layout {
+            ExpertLayout::Interleaved => ExpertLayout::InputFirst,
+            layout => layout,
+        };
+        let up = matrices(weights, &up, shapes[0], names.layout, options)?;
+        return Ok([up, matrices(weights, &down, shapes[1], down_layout, options)?]);
     }
     let [count, width, wide] = shapes[1];
     let part = |i: i64, name: &str| format!("{at}.experts.{i}.{name}.weight");
@@ -208,6 +233,33 @@ fn stacked(
     Ok([up.f_view(shapes[0])?, down.f_view(shapes[1])?])
 }
 
+/// The outputs of gate followed by those of up, of experts × outputs × … with both by turns.
+fn gate_first(by_turns: Tensor) -> Result<Tensor, TchError> {
+    let shape = by_turns.size();
+    let pairs = [&[shape[0], shape[1] / 2, 2], &shape[2..]].concat();
+    by_turns.f_reshape(&pairs)?.f_transpose(1, 2)?.f_reshape(&shape)
+}
+
+/// The biases of all experts of a layer: of gate and up, in the order of the rows of their matrices, and of down.
+fn biases(
+    weights: &mut Weights,
+    at: &str,
+    experts: &ExpertSpec,
+    hidden: i64,
+    options: TensorOptions,
+) -> anyhow::Result<[Tensor; 2]> {
+    let ExpertSpec { count, intermediate: wide, .. } = *experts;
+    let mut take = |name: &str, width: i64| {
+        weights.take(&format!("{at}.experts.{name}_bias"), &[count, width], options)
+    };
+    let (gate_up, down) = (take("gate_up_proj", 2 * wide)?, take("down_proj", hidden)?);
+    let gate_up = match experts.names.layout {
+        ExpertLayout::OutputFirst | ExpertLayout::InputFirst => gate_up,
+        ExpertLayout::Interleaved => gate_first(gate_up)?,
+    };
+    Ok([gate_up, down])
+}
+
 /// A stored stack of matrices, experts × out × in. Qwen3-VL-MoE was released with experts × in × out.
 fn matrices(
     weights: &mut Weights,
@@ -218,6 +270,11 @@ fn matrices(
 ) -> anyhow::Result<Tensor> {
     let [count, rows, columns] = shape;
     let is_input_first = match layout {
+        ExpertLayout::Interleaved => {
+            let stored = weights.take(name, &[count, columns, rows], options)?;
+            let pairs = stored.f_view([count, columns, rows / 2, 2])?.f_permute([0, 3, 2, 1])?;
+            return Ok(pairs.f_reshape(shape)?);
+        }
         ExpertLayout::InputFirst => true,
         ExpertLayout::OutputFirst => {
             rows != columns && weights.stored_shape(name)? == [count, columns, rows]

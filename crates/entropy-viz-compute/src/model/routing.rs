@@ -22,6 +22,8 @@ pub(crate) struct Routing {
 pub(crate) enum Scores {
     /// Softmax of the logits of all experts.
     Softmax,
+    /// The logits, of which the highest are chosen; the weights are the softmax of the chosen.
+    Logits,
     /// σ of each logit. The choice, not the weight, also depends on a stored bias of each expert, whose tensor has
     /// this name in the module of the experts.
     Sigmoid { bias: Option<&'static str> },
@@ -98,6 +100,7 @@ impl Routing {
     ) -> Result<(Tensor, Tensor), TchError> {
         let scores = match self.scores {
             Scores::Softmax => logits.f_softmax(-1, Kind::Float)?,
+            Scores::Logits => logits.f_to_kind(Kind::Float)?,
             Scores::Sigmoid { .. } => logits.f_to_kind(Kind::Float)?.f_sigmoid()?,
         };
         let ranked = match bias {
@@ -110,6 +113,9 @@ impl Routing {
         };
         let (_, experts) = ranked.f_topk(experts_per_token, -1, true, true)?;
         let mut weights = scores.f_gather(1, &experts, false)?;
+        if self.scores == Scores::Logits {
+            weights = weights.f_softmax(-1, Kind::Float)?;
+        }
         if self.norm_topk_prob {
             let sum = weights.f_sum_dim_intlist(-1, true, None::<Kind>)?;
             // 1e-20 is for sums that are 0, as in transformers; it changes no other.
@@ -177,6 +183,19 @@ mod tests {
         assert_eq!(i64::try_from(experts.view([-1])).unwrap(), 2);
         let expected = 2.5 / (1.0 + 1f64.exp());
         assert!((f64::try_from(weights.view([-1])).unwrap() - expected).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_softmax_of_the_chosen_does_not_underflow() {
+        // Of the softmax of all, f32 would leave 0 for all but the first.
+        let logits = Tensor::from_slice(&[-150.0f32, 200.0, -149.0, -151.0]).view([1, 4]);
+        let routing = Routing { scores: Scores::Logits, ..Routing::softmax(false) };
+        let (weights, experts) = routing.choose(&logits, None, 3).unwrap();
+        assert_eq!(Vec::<i64>::try_from(experts.view([-1])).unwrap(), [1, 2, 0]);
+        assert_eq!(Vec::<f32>::try_from(weights.view([-1])).unwrap(), [1.0, 0.0, 0.0]);
+        let (weights, _) = routing.choose(&logits.narrow(1, 2, 2), None, 2).unwrap();
+        let expected = 1.0 / (1.0 + (-2f64).exp());
+        assert!((f64::try_from(weights.get(0).get(0)).unwrap() - expected).abs() < 1e-6);
     }
 
     #[test]

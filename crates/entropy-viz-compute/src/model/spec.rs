@@ -91,6 +91,9 @@ pub(crate) struct AttentionSpec {
     pub(crate) scale: f64,
     /// Attention soft cap: scores s become cap·tanh(s / cap).
     pub(crate) softcap: Option<f64>,
+    /// The tensor, in the module of attention, of one score per head that each query has besides those of the keys: it takes a
+    /// share of the softmax and adds nothing to the result.
+    pub(crate) sinks: Option<&'static str>,
     /// Whether q, k and v have biases.
     pub(crate) bias: bool,
     pub(crate) output_bias: bool,
@@ -198,6 +201,16 @@ pub(crate) struct ExpertNames {
     /// Gate and up, and down, of all experts, if the files have them as one tensor each.
     pub(crate) fused: Option<[&'static str; 2]>,
     pub(crate) layout: ExpertLayout,
+    pub(crate) biases: ExpertBiases,
+}
+
+/// Which parts of a mixture of experts have biases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ExpertBiases {
+    None,
+    /// The router, and all experts in one tensor: `gate_up_proj_bias`, experts × 2·intermediate, and `down_proj_bias`,
+    /// experts × hidden.
+    All,
 }
 
 /// The order of dimensions of experts that are stored as one tensor.
@@ -207,6 +220,8 @@ pub(crate) enum ExpertLayout {
     OutputFirst,
     /// Always experts × in × out.
     InputFirst,
+    /// Always experts × in × out; the outputs of gate and up take turns, as in gpt-oss.
+    Interleaved,
 }
 
 impl ExpertNames {
@@ -226,6 +241,7 @@ impl ExpertNames {
         down: "down_proj",
         fused: None,
         layout: ExpertLayout::OutputFirst,
+        biases: ExpertBiases::None,
     };
     pub(super) const MIXTRAL: ExpertNames = ExpertNames {
         module: "block_sparse_moe",
@@ -473,6 +489,7 @@ impl Spec {
                 rope_pairs: RopePairs::Halves,
                 scale: (head_dim as f64).powf(-0.5),
                 softcap: None,
+                sinks: None,
                 bias: false,
                 output_bias: false,
                 output_gate: false,
@@ -597,4 +614,9 @@ pub(crate) enum Activation {
     Relu,
     /// max(x, 0)².
     SquaredRelu,
+    /// x·σ(alpha·x), with x at most `limit`. What a gate multiplies is limited to ±`limit`, and 1 is added to it.
+    Clamped {
+        alpha: f64,
+        limit: f64,
+    },
 }
