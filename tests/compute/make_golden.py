@@ -109,6 +109,10 @@ CASES = {
     "arcee": ("arcee", dict(tie_word_embeddings=False, attention_bias=True, mlp_bias=True)),
     "ernie4_5": ("ernie4_5", dict(head_dim=8, tie_word_embeddings=True, use_bias=True)),
     "exaone4": ("exaone4", dict(num_hidden_layers=4, head_dim=8, tie_word_embeddings=True, sliding_window=8, sliding_window_pattern=2)),
+    "falcon_h1": ("falcon_h1", dict(head_dim=8, mamba_d_ssm=24, mamba_n_heads=4, mamba_d_head=6, mamba_n_groups=2, mamba_d_state=8, mamba_rms_norm=True,
+        mamba_norm_before_gate=False, mamba_proj_bias=True, projectors_bias=True, attention_bias=True, mlp_bias=True, tie_word_embeddings=False,
+        lm_head_multiplier=0.8, embedding_multiplier=2.0, mlp_multipliers=[0.7, 1.3], key_multiplier=0.6, attention_in_multiplier=1.4,
+        attention_out_multiplier=0.7, ssm_multipliers=[0.5, 1.2, 0.8, 1.1, 0.9], ssm_in_multiplier=1.3, ssm_out_multiplier=0.6)),
     "gemma": ("gemma", dict(head_dim=12, hidden_act="gelu_pytorch_tanh", attention_bias=True)),
     "gemma3_text": ("gemma3_text", dict(num_hidden_layers=3, head_dim=8, query_pre_attn_scalar=3, sliding_window=8, final_logit_softcapping=8.0,
         layer_types=["sliding_attention", "sliding_attention", "full_attention"], rope_parameters={
@@ -206,7 +210,7 @@ ADAPTERS = {"lora": dict(use_rslora=False), "lora-rslora": dict(use_rslora=True)
 # Seeds for cases whose first seed gave near-ties in float32 (greedy choice, routing), or a mean that a mistake does not change.
 SEEDS = {"qwen3": 1, "qwen3_moe": 2, "phi3-partial": 1, "lora": 1, "mixtral": 3, "qwen2_moe": 2, "cohere": 1, "cohere2": 1, "hunyuan_v1_dense": 1,
          "qwen3_5_moe_text": 5, "glm4_moe": 4, "deepseek_v3": 2, "deepseek_v3-direct": 1, "deepseek_v2": 13, "minimax_m2": 1, "qwen3_vl_moe": 7,
-         "llama4": 18}
+         "llama4": 18, "gpt_oss": 46}
 
 
 def main():
@@ -330,7 +334,7 @@ def draw(name, noise, config):
         return 0.3 * noise
     if "embed_tokens" in name or "lm_head" in name:
         return 0.4 * noise
-    spread = 1.5 if any(part in name for part in ("q_proj", "k_proj", "qkv_proj", "mlp.gate.", "moe.router.")) else 1.0
+    spread = 1.5 if any(part in name for part in ("q_proj", "k_proj", "qkv_proj", "mlp.gate.", "mlp.router.", "moe.router.")) else 1.0
     return spread * noise / noise.shape[-1] ** 0.5
 
 

@@ -18,7 +18,7 @@ import torch
 from common import FIXTURES, TEMPERATURES, score, write_json
 from make_golden import all_logits, greedy, load, quieten, seeded
 
-BASES = ["qwen3_next", "qwen3_5_text", "lfm2", "nemotron_h"]
+BASES = ["qwen3_next", "qwen3_5_text", "lfm2", "nemotron_h", "falcon_h1"]
 LENGTHS = [201, 66, 65, 64, 2, 65]
 PROMPT = 1
 SEEDS = {"nemotron_h": 2}  # of checkpoints whose first seed gave a near tie, or an early end

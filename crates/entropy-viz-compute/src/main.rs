@@ -14,6 +14,7 @@ mod model;
 mod on_device;
 mod pickle;
 mod prompts;
+mod python_json;
 mod response;
 mod response_writer;
 mod row_counts;

@@ -141,7 +141,7 @@ fn config_of_another_family_is_refused_with_the_name_of_a_tensor() {
         ("phi", "starcoder2", "model.layers.0."),
         ("hunyuan_v1_dense", "llama", "self_attn.key_layernorm.weight"),
         ("granitemoe", "granite", "mlp.gate_proj.weight"),
-        ("qwen2", "starcoder2", "input_layernorm.bias"),
+        ("qwen2", "starcoder2", "self_attn.o_proj.bias"),
     ] {
         copy(&model(weights), &tmp.path().join("m"));
         change_config(&tmp.path().join("m"), &|config| {

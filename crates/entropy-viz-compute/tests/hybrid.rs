@@ -209,6 +209,28 @@ fn layers_by_a_pattern_of_letters() {
     assert_scores_of(&path, &read(&model("nemotron_h").join("golden.json")), &[]);
 }
 
+/// transformers 4 wrote a bare `Infinity`, which is not JSON.
+#[test]
+fn infinite_step_limit_of_python() {
+    let tmp = temp_dir();
+    let path = tmp.path().join("falcon_h1");
+    copy(&model("falcon_h1"), &path);
+    set(&path, &[("time_step_limit", json!([0.0, "INFINITY"]))]);
+    let config = fs::read_to_string(path.join("config.json")).unwrap();
+    fs::write(path.join("config.json"), config.replace("\"INFINITY\"", "Infinity")).unwrap();
+    let golden = read(&model("falcon_h1").join("golden.json"));
+    assert_scores_of(&path, &golden, &[]);
+    // The step is limited.
+    copy(&model("falcon_h1"), &path);
+    set(&path, &[("time_step_limit", json!([0.0, 0.5]))]);
+    let (tmp, given) = (temp_dir(), rollouts());
+    let arguments = ["--model", text(&path), "--prompts", text(&given), "-o", "h.json"];
+    compute_ok(tmp.path(), &[&arguments[..], &["--step", "1"]].concat());
+    let limited = read(&tmp.path().join("h.json"))[0]["entropy"].as_f64().unwrap();
+    let expected = golden["temperatures"]["1.0"]["token_mean"].as_f64().unwrap();
+    assert!((limited - expected).abs() > 1e-3, "{limited}");
+}
+
 #[test]
 fn settings_that_cannot_be_computed_are_refused_by_name() {
     let given = rollouts();
@@ -239,11 +261,18 @@ fn settings_that_cannot_be_computed_are_refused_by_name() {
             vec![("layers_block_type", Value::Null), ("hybrid_override_pattern", json!("MEX"))],
             "hybrid_override_pattern has 'X'",
         ),
-        ("nemotron_h", vec![("topk_group", json!(5))], "5 of 4 groups"),
-        ("nemotron_h", vec![("num_experts_per_tok", json!(5))], "num_experts_per_tok is 5"),
+        ("nemotron_h", vec![("topk_group", json!(5))], "from 5 (topk_group) of 4 groups"),
+        (
+            "nemotron_h",
+            vec![("num_experts_per_tok", json!(5))],
+            "cannot choose 5 experts (num_experts_per_tok)",
+        ),
         ("nemotron_h", vec![("n_groups", json!(3))], "mamba_num_heads, 4"),
         ("nemotron_h", vec![("mamba_hidden_act", json!("tanh"))], "mamba_hidden_act \"tanh\""),
         ("nemotron_h", vec![("n_routed_experts", json!(1 << 20))], "mixer."),
+        ("falcon_h1", vec![("mamba_n_heads", json!(5))], "do not make up mamba_d_ssm, 24"),
+        ("falcon_h1", vec![("mlp_multipliers", json!([1.0]))], "has 1 numbers, expected 2"),
+        ("falcon_h1", vec![("time_step_limit", json!([0.0]))], "time_step_limit is [0.0]"),
         // The name in the file.
         ("lfm2", vec![("layer_types", Value::Null)], "self_attn.q_layernorm.weight is missing"),
         // Weights of another kind.

@@ -177,6 +177,9 @@ fn settings_of_experts_and_latents_that_do_not_work_are_named() {
         ("deepseek_v3", "q_lora_rank", json!(null), "self_attn.q_proj.weight is missing"),
         ("deepseek_v2", "topk_method", json!("noaux_tc"), "greedy and group_limited_greedy are"),
         ("glm4_moe_lite", "mlp_layer_types", json!(["dense", "x", "x"]), "dense and sparse are"),
+        ("llama4_text", "attention_chunk_size", json!(null), "attention_chunk_size is null"),
+        ("llama4_text", "no_rope_layers", json!([1, 0]), "no_rope_layers has 2 entries, but"),
+        ("llama4_text", "layer_types", json!(["x", "x", "x", "x"]), "chunked_attention and full_"),
         ("minimax_m2", "attn_type_list", json!([0, 1]), "attn_type_list = [0,1]"),
         ("minimax_m2", "qk_norm_type", json!("per_head"), "qk_norm_type = \"per_head\""),
         ("gpt_oss", "swiglu_limit", json!(null), "swiglu_limit is null"),
@@ -193,5 +196,49 @@ fn settings_of_experts_and_latents_that_do_not_work_are_named() {
             &["--model", text(&path), "--prompts", text(&given), "-o", "h.json", "--step", "1"],
             &[words],
         );
+    }
+}
+
+/// Gives what is not an expert its name in memory, and removes experts.
+fn as_in_memory(tensors: &mut Tensors) {
+    for (name, tensor) in std::mem::take(tensors) {
+        let Some((layer, rest)) = name.split_once(".block_sparse_moe.") else {
+            tensors.insert(name, tensor);
+            continue;
+        };
+        if !rest.starts_with("experts.") {
+            tensors.insert(format!("{layer}.mlp.{rest}"), tensor);
+        }
+    }
+}
+
+#[test]
+fn experts_may_have_their_names_in_memory() {
+    for name in ["mixtral", "minimax_m2"] {
+        let tmp = temp_dir();
+        let shards = tmp.path().join("shards");
+        let stack = |tensors: &mut Tensors| {
+            let stored = tensors.clone();
+            as_in_memory(tensors);
+            for layer in 0..2 {
+                let part = |expert: usize, part: &str| {
+                    &stored[&format!(
+                        "model.layers.{layer}.block_sparse_moe.experts.{expert}.{part}.weight"
+                    )]
+                };
+                let (wide, hidden) = (part(0, "w1").0[0], part(0, "w1").0[1]);
+                let bytes = |names: &[&str]| -> Vec<u8> {
+                    let parts = (0..8).flat_map(|i| names.iter().map(move |name| (i, *name)));
+                    parts.flat_map(|(i, name)| part(i, name).1.clone()).collect()
+                };
+                let at = format!("model.layers.{layer}.mlp.experts");
+                let gate_up = (vec![8, 2 * wide, hidden], bytes(&["w1", "w3"]));
+                let down = (vec![8, hidden, wide], bytes(&["w2"]));
+                tensors.insert(format!("{at}.gate_up_proj"), gate_up);
+                tensors.insert(format!("{at}.down_proj"), down);
+            }
+        };
+        changed(name, &shards, stack, |_| ());
+        assert_scores_of(&shards, &read(&model(name).join("golden.json")), &[]);
     }
 }

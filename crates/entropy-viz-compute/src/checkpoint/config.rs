@@ -9,7 +9,7 @@ use anyhow::anyhow;
 use entropy_shell::io_message;
 use serde_json::Value;
 
-use crate::bounded;
+use crate::{bounded, python_json};
 
 /// The settings of a model, or a section of them.
 #[derive(Debug, Clone)]
@@ -22,7 +22,8 @@ pub(crate) struct Config {
 pub(crate) fn read_json(path: &Path) -> anyhow::Result<Value> {
     let text = bounded::read(path, bounded::MAX_JSON)
         .map_err(|e| anyhow!("cannot read {}: {}", path.display(), io_message(&e)))?;
-    serde_json::from_slice(&text).map_err(|error| {
+    let text = String::from_utf8_lossy(&text);
+    python_json::parse(&text).map_err(|error| {
         anyhow!(
             "cannot read {} as JSON: line {}, column {}",
             path.display(),

@@ -20,6 +20,7 @@ pub(crate) struct KvCache {
 pub(super) enum LayerCache {
     KeysAndValues(LayerKv),
     State(RecurrentState),
+    Both(LayerKv, RecurrentState),
     Nothing,
 }
 
@@ -34,7 +35,7 @@ pub(crate) struct CacheBytes {
 impl CacheBytes {
     pub(super) fn of(spec: &Spec, options: TensorOptions) -> CacheBytes {
         let kv = LayerKv::numbers_per_token(&spec.attention) as usize;
-        let attention = spec.mixers.iter().filter(|mixer| **mixer == MixerSpec::Attention).count();
+        let attention = spec.mixers.iter().filter(|mixer| mixer.has_attention()).count();
         let states = spec.mixers.iter().filter_map(|mixer| mixer.state_shape());
         CacheBytes {
             per_token: attention * kv * options.kind.elt_size_in_bytes(),
@@ -55,12 +56,18 @@ impl KvCache {
         capacity: i64,
         options: TensorOptions,
     ) -> Result<KvCache, TchError> {
-        let layer = |mixer: &MixerSpec| match mixer.state_shape() {
-            None if *mixer == MixerSpec::None => Ok(LayerCache::Nothing),
-            None if *mixer == MixerSpec::None => Ok(LayerCache::Nothing),
-            None => LayerKv::new(slots, capacity, &spec.attention, options)
-                .map(LayerCache::KeysAndValues),
-            Some(shape) => RecurrentState::new(slots, shape, options).map(LayerCache::State),
+        let layer = |mixer: &MixerSpec| -> Result<LayerCache, TchError> {
+            let kv = || LayerKv::new(slots, capacity, &spec.attention, options);
+            Ok(match (mixer.has_attention(), mixer.state_shape()) {
+                (true, None) => LayerCache::KeysAndValues(kv()?),
+                (true, Some(shape)) => {
+                    LayerCache::Both(kv()?, RecurrentState::new(slots, shape, options)?)
+                }
+                (false, Some(shape)) => {
+                    LayerCache::State(RecurrentState::new(slots, shape, options)?)
+                }
+                (false, None) => LayerCache::Nothing,
+            })
         };
         let layers = spec.mixers.iter().map(layer).collect::<Result<_, _>>()?;
         Ok(KvCache { layers, capacity })
@@ -73,6 +80,10 @@ impl KvCache {
             match layer {
                 LayerCache::KeysAndValues(kv) => kv.retain(&slots)?,
                 LayerCache::State(state) => state.retain(&slots)?,
+                LayerCache::Both(kv, state) => {
+                    kv.retain(&slots)?;
+                    state.retain(&slots)?;
+                }
                 LayerCache::Nothing => {}
             }
         }
@@ -83,16 +94,23 @@ impl KvCache {
 impl LayerCache {
     pub(super) fn keys_and_values(&mut self) -> &mut LayerKv {
         match self {
-            LayerCache::KeysAndValues(kv) => kv,
+            LayerCache::KeysAndValues(kv) | LayerCache::Both(kv, _) => kv,
             LayerCache::State(_) | LayerCache::Nothing => {
                 unreachable!("BUG: the cache of another mixer")
             }
         }
     }
 
+    pub(super) fn both(&mut self) -> (&mut LayerKv, &mut RecurrentState) {
+        match self {
+            LayerCache::Both(kv, state) => (kv, state),
+            _ => unreachable!("BUG: the cache of another mixer"),
+        }
+    }
+
     pub(super) fn state(&mut self) -> &mut RecurrentState {
         match self {
-            LayerCache::State(state) => state,
+            LayerCache::State(state) | LayerCache::Both(_, state) => state,
             LayerCache::KeysAndValues(_) | LayerCache::Nothing => {
                 unreachable!("BUG: the cache of another mixer")
             }
@@ -119,9 +137,12 @@ mod tests {
             let bytes = CacheBytes::of(&spec, options);
             assert_eq!(bytes.per_sequence, per_sequence, "{name}");
             let size = |x: &Tensor| x.numel() * x.kind().elt_size_in_bytes();
+            let of_kv = |kv: &LayerKv| kv.tensors().map(size).iter().sum::<usize>();
+            let of_state = |state: &RecurrentState| size(&state.state) + size(&state.tail);
             let layer = |layer: &LayerCache| match layer {
-                LayerCache::KeysAndValues(kv) => kv.tensors().map(size).iter().sum::<usize>(),
-                LayerCache::State(state) => size(&state.state) + size(&state.tail),
+                LayerCache::KeysAndValues(kv) => of_kv(kv),
+                LayerCache::State(state) => of_state(state),
+                LayerCache::Both(kv, state) => of_kv(kv) + of_state(state),
                 LayerCache::Nothing => 0,
             };
             let cache = KvCache::new(&spec, 3, 50, options).unwrap();

@@ -9,7 +9,6 @@ use super::layer::{Linear, Mlp, Norm};
 use super::mixer::{Mixer, Pass};
 use super::moe::Experts;
 use super::packed::Packed;
-use super::plain_experts::PlainExperts;
 use super::rope::{Rope, RotaryTable};
 use super::spec::{Arrangement, Rotation, Spec};
 use crate::checkpoint::weights::{TensorOptions, Weights};
@@ -47,7 +46,6 @@ struct Layer {
 enum FeedForward {
     Mlp(Mlp),
     Experts(Box<Experts>),
-    PlainExperts(Box<PlainExperts>),
     None,
 }
 
@@ -83,7 +81,6 @@ impl Decoder {
             };
             let names = spec.layer_norms;
             let experts = spec.experts.as_ref().filter(|experts| experts.layers[i as usize]);
-            let plain = spec.plain_experts.as_ref().filter(|experts| experts.layers[i as usize]);
             let mixer = Mixer::load(w, at, spec.mixers[i as usize], &spec, options)?;
             let (mixes, feeds) = (mixer.is_some(), spec.feed_forwards[i as usize]);
             layers.push(Layer {
@@ -94,21 +91,15 @@ impl Decoder {
                 feed_forward: match experts {
                     _ if !feeds => FeedForward::None,
                     Some(experts) => {
-                        let at = at(experts.names.module);
+                        let is_stored = |name: &str| w.has(&at(name));
+                        let at = at(experts.names.stored_module(is_stored));
                         FeedForward::Experts(Box::new(Experts::load(
                             w, &at, experts, &spec, options,
                         )?))
                     }
                     None => {
-                        match plain {
-                            Some(experts) => FeedForward::PlainExperts(Box::new(
-                                PlainExperts::load(w, &at("mixer"), experts, &spec, options)?,
-                            )),
-                            None => {
-                                let (at, wide) = (at(spec.mlp_names.module), spec.intermediate);
-                                FeedForward::Mlp(Mlp::load(w, &at, wide, &spec, options)?)
-                            }
-                        }
+                        let (at, wide) = (at(spec.mlp_names.module), spec.intermediate);
+                        FeedForward::Mlp(Mlp::load(w, &at, wide, &spec, options)?)
                     }
                 },
                 after_feed_forward: optional(w, names.after_feed_forward)?,
@@ -307,7 +298,6 @@ impl Layer {
         let fed = match &self.feed_forward {
             FeedForward::Mlp(mlp) => mlp.forward(&normed()?)?,
             FeedForward::Experts(experts) => experts.forward(&normed()?)?,
-            FeedForward::PlainExperts(experts) => experts.forward(&normed()?)?,
             FeedForward::None => return Ok(hidden),
         };
         let fed = norm_or_same(self.after_feed_forward.as_ref(), &fed)?;

@@ -117,6 +117,7 @@ pub(super) fn experts_of(
         count: count.map_or(Ok(defaults.count), |key| config.count(key))?,
         experts_per_token: config.count_or("num_experts_per_tok", defaults.per_token)?,
         intermediate,
+        latent: None,
         routing,
         layers: has_experts,
         shared,

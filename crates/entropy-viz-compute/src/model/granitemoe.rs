@@ -23,6 +23,7 @@ fn read(config: &Config) -> anyhow::Result<Spec> {
         count: config.count_or("num_local_experts", 8)?,
         experts_per_token: config.count_or("num_experts_per_tok", 2)?,
         intermediate: spec.intermediate,
+        latent: None,
         routing: Routing::softmax(true),
         layers: vec![true; spec.layers as usize],
         shared: None,

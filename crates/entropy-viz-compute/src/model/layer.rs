@@ -3,7 +3,7 @@
 use tch::{Kind, TchError, Tensor};
 
 use super::matrix::Matrix;
-use super::spec::{Activation, MlpKind, NormKind, Spec};
+use super::spec::{Activation, MlpKind, MlpScales, NormKind, Spec};
 use crate::checkpoint::weights::{TensorOptions, Weights};
 
 /// The number type in which some norms are computed.
@@ -160,15 +160,23 @@ impl Activation {
         }
     }
 
-    /// activation(gate) ⊙ up; `both` has the columns of gate followed by those of up.
-    pub(super) fn gated(self, both: &Tensor) -> Result<Tensor, TchError> {
-        let width = both.size()[1] / 2;
-        let (gate, up) = (both.f_narrow(1, 0, width)?, both.f_narrow(1, width, width)?);
-        let up = match self {
-            Activation::Clamped { limit, .. } => up.f_clamp(-limit, limit)?.f_add_scalar(1.0)?,
-            _ => up,
-        };
-        self.apply(&gate)?.f_mul_(&up)
+    /// The inner numbers of an MLP: activation(gate) ⊙ up, where `wide` has the columns of gate followed by those of
+    /// up; without a gate, activation(wide).
+    pub(super) fn inner(self, kind: MlpKind, wide: &Tensor) -> Result<Tensor, TchError> {
+        match kind {
+            MlpKind::Plain => self.apply(wide),
+            MlpKind::Gated | MlpKind::GatedInOne => {
+                let width = wide.size()[1] / 2;
+                let (gate, up) = (wide.f_narrow(1, 0, width)?, wide.f_narrow(1, width, width)?);
+                let up = match self {
+                    Activation::Clamped { limit, .. } => {
+                        up.f_clamp(-limit, limit)?.f_add_scalar(1.0)?
+                    }
+                    _ => up,
+                };
+                self.apply(&gate)?.f_mul_(&up)
+            }
+        }
     }
 }
 
@@ -183,6 +191,7 @@ pub(super) struct Mlp {
     down: Linear,
     activation: Activation,
     kind: MlpKind,
+    scales: Option<MlpScales>,
 }
 
 impl Mlp {
@@ -207,6 +216,7 @@ impl Mlp {
             down: Linear::load(weights, &down, wide, bias, options)?,
             activation: spec.activation,
             kind: spec.mlp,
+            scales: spec.mlp_scales,
         })
     }
 
@@ -214,10 +224,12 @@ impl Mlp {
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
         let once = |x: &Tensor| {
             let up = self.up.forward(x)?;
-            self.down.forward(&match self.kind {
-                MlpKind::Gated | MlpKind::GatedInOne => self.activation.gated(&up)?,
-                MlpKind::Plain => self.activation.apply(&up)?,
-            })
+            let Some(MlpScales { gate, down }) = self.scales else {
+                return self.down.forward(&self.activation.inner(self.kind, &up)?);
+            };
+            let wide = up.size()[1] / 2;
+            let _ = up.f_narrow(1, 0, wide)?.f_mul_scalar_(gate)?;
+            self.down.forward(&self.activation.inner(self.kind, &up)?)?.f_mul_scalar(down)
         };
         if x.size()[0] <= MLP_CHUNK {
             return once(x);

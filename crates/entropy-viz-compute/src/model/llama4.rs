@@ -121,6 +121,7 @@ fn experts(config: &Config, layers: i64, width: i64) -> anyhow::Result<ExpertSpe
         count: config.count_or(count, 16)?,
         experts_per_token: config.count_or("num_experts_per_tok", 1)?,
         intermediate: width,
+        latent: None,
         routing: Routing {
             scores: Scores::Sigmoid { bias: None },
             weighs: Weighs::Input,

@@ -11,7 +11,7 @@ use tch::{Kind, TchError, Tensor};
 use super::chunks::{self, Block, Chunks, Decays, per_head};
 use super::conv::{CausalConv, ConvPlan, with_zeros};
 use super::layer::Linear;
-use super::mixer_spec::MambaSpec;
+use super::mixer_spec::{MambaNorm, MambaSpec};
 use super::recurrent::{RecurrentState, STATE_KIND};
 use super::scan::ScanPlan;
 use super::spec::Spec;
@@ -28,7 +28,9 @@ pub(super) struct Mamba2 {
     step_bias: Tensor,
     /// D, by head: heads × 1, f32.
     skip: Tensor,
-    norm: Tensor,
+    norm: Option<Tensor>,
+    /// Factors of what the input projection makes.
+    input_scales: Option<Tensor>,
     epsilon: f64,
     output: Linear,
     spec: MambaSpec,
@@ -65,14 +67,29 @@ impl Mamba2 {
         let (rate, step_bias) = (per_head("A_log")?.f_exp()?.f_neg()?, per_head("dt_bias")?);
         let skip = per_head("D")?.f_unsqueeze(1)?;
         Ok(Mamba2 {
-            input: Linear::load(weights, &input, spec.hidden, mamba.bias, options)?,
+            input: Linear::load(weights, &input, spec.hidden, mamba.input_bias, options)?,
             conv: CausalConv::load(weights, &conv, size, bias, activation, options)?,
             rate,
             step_bias,
             skip,
-            norm: weights.take(&format!("{at}.norm.weight"), &[wide], options)?,
+            norm: match mamba.norm {
+                MambaNorm::None => None,
+                _ => Some(weights.take(&format!("{at}.norm.weight"), &[wide], options)?),
+            },
+            input_scales: match mamba.input_scales {
+                None => None,
+                Some([z, x, b, c, step]) => {
+                    let states = mamba.groups * mamba.state;
+                    let parts = [(z, wide), (x, wide), (b, states), (c, states), (step, heads)];
+                    let part = |(scale, size): (f64, i64)| {
+                        Tensor::f_full([size], scale, (options.kind, options.device))
+                    };
+                    let parts = parts.into_iter().map(part).collect::<Result<Vec<_>, _>>()?;
+                    Some(Tensor::f_cat(&parts, 0)?)
+                }
+            },
             epsilon: spec.epsilon,
-            output: Linear::load(weights, &output, wide, mamba.bias, options)?,
+            output: Linear::load(weights, &output, wide, mamba.output_bias, options)?,
             spec: mamba,
         })
     }
@@ -144,8 +161,15 @@ impl Mamba2 {
     fn project(&self, x: &Tensor) -> Result<(Tensor, Tensor, Tensor), TchError> {
         let (wide, channels, heads) = (self.spec.wide(), self.spec.channels(), self.spec.heads);
         let all = self.input.forward(x)?;
+        let all = match &self.input_scales {
+            Some(scales) => all.f_mul(scales)?,
+            None => all,
+        };
         let step = all.f_narrow(1, wide + channels, heads)?.f_to_kind(Kind::Float)?;
-        let step = step.f_add(&self.step_bias)?.f_softplus()?.f_clamp_min(self.spec.min_step)?;
+        let step = step
+            .f_add(&self.step_bias)?
+            .f_softplus()?
+            .f_clamp(self.spec.min_step, self.spec.max_step)?;
         Ok((all.f_narrow(1, 0, wide)?, all.f_narrow(1, wide, channels)?, step))
     }
 
@@ -166,14 +190,23 @@ impl Mamba2 {
         })
     }
 
-    /// D·x, the gate, the norm of each group, and the output projection. `read` and `x` are tokens × heads × head dimension.
+    /// D·x, the gate and the norm of each group, and the output projection. `read` and `x` are tokens × heads × head dimension.
     fn finish(&self, read: Tensor, x: &Tensor, z: &Tensor) -> Result<Tensor, TchError> {
         let (wide, groups) = (self.spec.wide(), self.spec.groups);
         let mixed = read.f_add(&x.f_mul(&self.skip)?)?.f_flatten(1, 2)?;
-        let gated = mixed.f_mul(&z.f_to_kind(Kind::Float)?.f_silu()?)?;
-        let normed = gated.f_view([-1, groups, wide / groups])?;
-        let normed = normed.f_rms_norm([wide / groups], None::<&Tensor>, self.epsilon)?;
-        let scaled = normed.f_flatten(1, 2)?.f_mul(&self.norm)?;
+        let gate = z.f_to_kind(Kind::Float)?.f_silu()?;
+        let normed = |x: &Tensor, weight: &Tensor| -> Result<Tensor, TchError> {
+            let by_group = x.f_view([-1, groups, wide / groups])?;
+            let normed = by_group.f_rms_norm([wide / groups], None::<&Tensor>, self.epsilon)?;
+            normed.f_flatten(1, 2)?.f_mul(weight)
+        };
+        let scaled = match &self.norm {
+            None => mixed.f_mul(&gate)?,
+            Some(weight) if self.spec.norm == MambaNorm::BeforeGate => {
+                normed(&mixed, weight)?.f_mul(&gate)?
+            }
+            Some(weight) => normed(&mixed.f_mul(&gate)?, weight)?,
+        };
         self.output.forward(&scaled.f_to_kind(z.kind())?)
     }
 }

@@ -37,6 +37,7 @@ fn read(config: &Config) -> anyhow::Result<Spec> {
         count: config.count_or(count, 256)?,
         experts_per_token: config.count_or("num_experts_per_tok", 8)?,
         intermediate: spec.intermediate,
+        latent: None,
         routing: Routing {
             scores: Scores::Sigmoid { bias: Some("e_score_correction_bias") },
             ..Routing::softmax(true)

@@ -7,7 +7,7 @@ use super::cache::LayerCache;
 use super::conv::ConvPlan;
 use super::delta_net::DeltaNet;
 use super::mamba2::Mamba2;
-use super::mixer_spec::MixerSpec;
+use super::mixer_spec::{MixerSpec, ParallelScales};
 use super::packed::Packed;
 use super::rope::RotaryTable;
 use super::scan::ScanPlan;
@@ -21,6 +21,7 @@ pub(super) enum Mixer {
     DeltaNet(DeltaNet),
     ShortConv(ShortConv),
     Mamba2(Mamba2),
+    AttentionAndMamba2(Box<Attention>, Box<Mamba2>, ParallelScales),
 }
 
 /// A pass over packed sequences: what the mixers of all layers share.
@@ -81,6 +82,11 @@ impl Mixer {
             MixerSpec::Mamba2(mamba) => {
                 Mixer::Mamba2(Mamba2::load(weights, &at("mixer"), mamba, spec, options)?)
             }
+            MixerSpec::AttentionAndMamba2(mamba, scales) => Mixer::AttentionAndMamba2(
+                Box::new(Attention::load(weights, &at("self_attn"), spec, options)?),
+                Box::new(Mamba2::load(weights, &at("mamba"), mamba, spec, options)?),
+                scales,
+            ),
         }))
     }
 
@@ -107,6 +113,21 @@ impl Mixer {
                 let cache = cache.map(|(cache, slots)| (cache.state(), slots));
                 mamba.forward(x, (pass.conv(), pass.scan()), cache)
             }
+            Mixer::AttentionAndMamba2(attention, mamba, scales) => {
+                let (kv, state) = match cache {
+                    None => (None, None),
+                    Some((cache, slots)) => {
+                        let (kv, state) = cache.both();
+                        (Some((kv, slots)), Some((state, slots)))
+                    }
+                };
+                let scaled = x.f_mul_scalar(scales.attention_input)?;
+                let attended =
+                    attention.forward(&scaled, pass.packed, table, window, &mut pass.masks, kv)?;
+                let scaled = x.f_mul_scalar(scales.mamba_input)?;
+                let mixed = mamba.forward(&scaled, (pass.conv(), pass.scan()), state)?;
+                scales.sum(&attended, &mixed)
+            }
             Mixer::ShortConv(conv) => {
                 conv.forward(x, pass.conv(), cache.map(|(cache, slots)| (cache.state(), slots)))
             }
@@ -129,6 +150,20 @@ impl Mixer {
             Mixer::DeltaNet(delta) => delta.step(x, cache.state()),
             Mixer::ShortConv(conv) => conv.step(x, cache.state()),
             Mixer::Mamba2(mamba) => mamba.step(x, cache.state()),
+            Mixer::AttentionAndMamba2(attention, mamba, scales) => {
+                let (kv, state) = cache.both();
+                let scaled = x.f_mul_scalar(scales.attention_input)?;
+                let attended = attention.step(&scaled, table, step, window, kv)?;
+                let mixed = mamba.step(&x.f_mul_scalar(scales.mamba_input)?, state)?;
+                scales.sum(&attended, &mixed)
+            }
         }
+    }
+}
+
+impl ParallelScales {
+    fn sum(self, attended: &Tensor, mixed: &Tensor) -> Result<Tensor, TchError> {
+        let mixed = mixed.f_mul_scalar(self.mamba_output)?;
+        mixed.f_add(&attended.f_mul_scalar(self.attention_output)?)
     }
 }

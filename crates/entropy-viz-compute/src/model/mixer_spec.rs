@@ -11,6 +11,8 @@ pub(crate) enum MixerSpec {
     ShortConv(ShortConvSpec),
     /// Mamba 2, as in Nemotron-H.
     Mamba2(MambaSpec),
+    /// Attention and Mamba 2 beside each other, as in Falcon-H1.
+    AttentionAndMamba2(MambaSpec, ParallelScales),
     /// None: the layer has only a feed-forward part.
     None,
 }
@@ -22,18 +24,27 @@ impl MixerSpec {
             MixerSpec::Attention | MixerSpec::None => None,
             MixerSpec::DeltaNet(delta) => Some(delta.kernel),
             MixerSpec::ShortConv(conv) => Some(conv.kernel),
-            MixerSpec::Mamba2(mamba) => Some(mamba.kernel),
+            MixerSpec::Mamba2(mamba) | MixerSpec::AttentionAndMamba2(mamba, _) => {
+                Some(mamba.kernel)
+            }
         }
+    }
+
+    /// Whether it keeps keys and values.
+    pub(super) fn has_attention(self) -> bool {
+        matches!(self, MixerSpec::Attention | MixerSpec::AttentionAndMamba2(..))
     }
 
     /// What it keeps of a sequence besides keys and values; `None` if nothing.
     pub(super) fn state_shape(self) -> Option<StateShape> {
         match self {
             MixerSpec::Attention | MixerSpec::None => None,
-            MixerSpec::Mamba2(mamba) => Some(StateShape {
-                state: [mamba.heads, mamba.state, mamba.head_dim],
-                tail: [mamba.kernel - 1, mamba.channels()],
-            }),
+            MixerSpec::Mamba2(mamba) | MixerSpec::AttentionAndMamba2(mamba, _) => {
+                Some(StateShape {
+                    state: [mamba.heads, mamba.state, mamba.head_dim],
+                    tail: [mamba.kernel - 1, mamba.channels()],
+                })
+            }
             MixerSpec::DeltaNet(delta) => Some(StateShape {
                 state: [delta.value_heads, delta.key_dim, delta.value_dim],
                 tail: [delta.kernel - 1, delta.channels()],
@@ -48,7 +59,9 @@ impl MixerSpec {
     pub(super) fn scan_numbers(self) -> Option<i64> {
         match self {
             MixerSpec::Attention | MixerSpec::ShortConv(_) | MixerSpec::None => None,
-            MixerSpec::Mamba2(mamba) => Some(mamba.heads * mamba.state.max(mamba.head_dim)),
+            MixerSpec::Mamba2(mamba) | MixerSpec::AttentionAndMamba2(mamba, _) => {
+                Some(mamba.heads * mamba.state.max(mamba.head_dim))
+            }
             MixerSpec::DeltaNet(delta) => {
                 Some(delta.value_heads * delta.key_dim.max(delta.value_dim))
             }
@@ -127,11 +140,34 @@ pub(crate) struct MambaSpec {
     pub(crate) state: i64,
     /// Tokens that the convolution sees, with the current one.
     pub(crate) kernel: i64,
-    /// Minimum of the step Δ.
+    /// Minimum and maximum of the step Δ.
     pub(crate) min_step: f64,
+    pub(crate) max_step: f64,
     pub(crate) conv_bias: bool,
     /// Whether the projections have biases.
-    pub(crate) bias: bool,
+    pub(crate) input_bias: bool,
+    pub(crate) output_bias: bool,
+    pub(crate) norm: MambaNorm,
+    /// Factors of z, x, B, C and Δ behind the projection.
+    pub(crate) input_scales: Option<[f64; 5]>,
+}
+
+/// The norm of the groups of a Mamba 2's outputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MambaNorm {
+    /// Only the gate.
+    None,
+    BeforeGate,
+    AfterGate,
+}
+
+/// Factors of the inputs and outputs of mixers beside each other.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct ParallelScales {
+    pub(crate) attention_input: f64,
+    pub(crate) attention_output: f64,
+    pub(crate) mamba_input: f64,
+    pub(crate) mamba_output: f64,
 }
 
 impl MambaSpec {

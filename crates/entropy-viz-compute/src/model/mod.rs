@@ -18,6 +18,7 @@ mod delta_net;
 mod delta_rule;
 mod ernie4_5;
 mod exaone4;
+mod falcon_h1;
 mod gemma;
 mod gemma2;
 mod gemma3_text;
@@ -56,7 +57,6 @@ pub(crate) mod packed;
 mod phi;
 mod phi3;
 mod pictures;
-mod plain_experts;
 mod qwen2;
 mod qwen2_moe;
 mod qwen3;
@@ -95,6 +95,7 @@ const ARCHITECTURES: &[Architecture] = &[
     deepseek_v3::ARCHITECTURE,
     ernie4_5::ARCHITECTURE,
     exaone4::ARCHITECTURE,
+    falcon_h1::ARCHITECTURE,
     gemma::ARCHITECTURE,
     gemma2::ARCHITECTURE,
     gemma3_text::ARCHITECTURE,
@@ -164,7 +165,7 @@ fn architecture(model_type: &str) -> Option<&'static Architecture> {
 /// The supported values of `model_type`.
 fn supported() -> impl Iterator<Item = &'static str> + Clone {
     let text = ARCHITECTURES.iter().map(|architecture| architecture.model_type);
-    text.chain(pictures::PICTURE_MODELS.iter().map(|(name, _)| *name))
+    text.chain(pictures::PICTURE_MODELS.iter().map(|model| model.name))
 }
 
 /// A model on its device.

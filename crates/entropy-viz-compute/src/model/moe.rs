@@ -8,7 +8,9 @@ use tch::{Kind, TchError, Tensor};
 use super::layer::{Linear, Mlp};
 use super::matrix::Matrix;
 use super::routing::{Precision, Scores, Weighs};
-use super::spec::{Activation, ExpertBiases, ExpertLayout, ExpertSpec, SharedExpert, Spec};
+use super::spec::{
+    Activation, ExpertBiases, ExpertLayout, ExpertSpec, MlpKind, SharedExpert, Spec,
+};
 use crate::checkpoint::weights::{TensorOptions, Weights};
 
 /// The experts of one layer and their router.
@@ -18,11 +20,14 @@ pub(super) struct Experts {
     router_bias: Option<Tensor>,
     /// An MLP that takes every token, and its gate if it has one.
     shared: Option<(Mlp, Option<Linear>)>,
-    /// Of each expert, gate and up, 2·intermediate × hidden, and down, hidden × intermediate.
+    /// From the width of the model to that of the experts, and back, if they differ.
+    latent: Option<[Linear; 2]>,
+    /// Of each expert, gate and up, or only up, and down.
     matrices: Vec<[Matrix; 2]>,
     /// Of all experts, those of gate and up, experts × 2·intermediate, and of down, experts × hidden.
     biases: Option<[Tensor; 2]>,
     spec: ExpertSpec,
+    kind: MlpKind,
     activation: Activation,
 }
 
@@ -64,7 +69,19 @@ impl Experts {
                 Some((Mlp::load(weights, &at, width, spec, options)?, gate))
             }
         };
-        let shapes = [[count, 2 * wide, spec.hidden], [count, spec.hidden, wide]];
+        let width = experts.latent.unwrap_or(spec.hidden);
+        let mut linear = |name: &str, inputs, outputs| {
+            let modules = [(format!("{at}.{name}"), outputs)];
+            Linear::load(weights, &modules, inputs, spec.mlp_bias, options)
+        };
+        let latent = match experts.latent {
+            Some(width) => Some([
+                linear("fc1_latent_proj", spec.hidden, width)?,
+                linear("fc2_latent_proj", width, spec.hidden)?,
+            ]),
+            None => None,
+        };
+        let shapes = [[count, spec.mlp.ups() * wide, width], [count, width, wide]];
         // PEFT's adapters of other layouts are left over, and named, when all tensors are loaded.
         let mut change = |name: &str, shape| match experts.names.layout {
             ExpertLayout::OutputFirst | ExpertLayout::Interleaved => {
@@ -72,17 +89,18 @@ impl Experts {
             }
             ExpertLayout::InputFirst => Ok(None),
         };
-        let gate_up_change = change("gate_up_proj", shapes[0])?;
-        let gate_up_change = match experts.names.layout {
-            ExpertLayout::Interleaved => gate_up_change.map(gate_first).transpose()?,
-            ExpertLayout::OutputFirst | ExpertLayout::InputFirst => gate_up_change,
+        let fused = spec.mlp.fused_experts();
+        let up_change = change(fused[0], shapes[0])?;
+        let up_change = match experts.names.layout {
+            ExpertLayout::Interleaved => up_change.map(gate_first).transpose()?,
+            ExpertLayout::OutputFirst | ExpertLayout::InputFirst => up_change,
         };
-        let changes = [gate_up_change, change("down_proj", shapes[1])?];
+        let changes = [up_change, change(fused[1], shapes[1])?];
         let is_adapted = changes.iter().any(Option::is_some);
         // Adapters are merged in f32.
         let stored =
             TensorOptions { kind: if is_adapted { Kind::Float } else { options.kind }, ..options };
-        let [gate_up, down] = stacked(weights, at, experts, spec.hidden, stored)?;
+        let [gate_up, down] = stacked(weights, at, experts, spec.mlp, shapes, stored)?;
         let merge = |base: Tensor, change: Option<Tensor>| -> anyhow::Result<Tensor> {
             let Some(change) = change else { return Ok(base.f_to_kind(options.kind)?) };
             Ok(base.f_add(&change.f_to_device(options.device)?)?.f_to_kind(options.kind)?)
@@ -101,9 +119,11 @@ impl Experts {
             router,
             router_bias,
             shared,
+            latent,
             matrices,
             biases,
             spec: experts.clone(),
+            kind: spec.mlp,
             activation: spec.activation,
         })
     }
@@ -119,9 +139,14 @@ impl Experts {
             self.spec.routing.choose(&logits, self.router_bias.as_ref(), experts_per_token)?;
         let router_weights = router_weights.f_to_kind(x.kind())?;
 
+        let inputs = match &self.latent {
+            Some([narrow, _]) => narrow.forward(x)?,
+            None => x.shallow_clone(),
+        };
         let experts = experts.f_reshape([-1])?;
         let order = experts.f_argsort_stable(true, 0, false)?;
-        let mut sorted = x.f_index_select(0, &order.f_floor_divide_scalar(experts_per_token)?)?;
+        let mut sorted =
+            inputs.f_index_select(0, &order.f_floor_divide_scalar(experts_per_token)?)?;
         if self.spec.routing.weighs == Weighs::Input {
             let sorted_weights = router_weights.f_view([-1])?.f_index_select(0, &order)?;
             sorted = sorted.f_mul(&sorted_weights.f_unsqueeze(1)?)?;
@@ -130,15 +155,16 @@ impl Experts {
         let counts = Vec::<i64>::try_from(counts)?;
         let mut done = Vec::new();
         let mut start = 0;
-        for (expert, ([gate_up, down], &count)) in self.matrices.iter().zip(&counts).enumerate() {
+        for (expert, ([up, down], &count)) in self.matrices.iter().zip(&counts).enumerate() {
             if count > 0 {
                 let bias = |which: usize| {
                     let all = self.biases.as_ref().map(|biases| &biases[which]);
                     all.map(|all| all.f_get(expert as i64)).transpose()
                 };
                 let rows = sorted.f_narrow(0, start, count)?;
-                let both = gate_up.product(&rows, bias(0)?.as_ref())?;
-                done.push(down.product(&self.activation.gated(&both)?, bias(1)?.as_ref())?);
+                let wide = up.product(&rows, bias(0)?.as_ref())?;
+                let inner = self.activation.inner(self.kind, &wide)?;
+                done.push(down.product(&inner, bias(1)?.as_ref())?);
                 start += count;
             }
         }
@@ -153,6 +179,10 @@ impl Experts {
             Weighs::Input => done,
         };
         let chosen = done.f_sum_dim_intlist(1, false, None::<Kind>)?;
+        let chosen = match &self.latent {
+            Some([_, wide]) => wide.forward(&chosen)?,
+            None => chosen,
+        };
         match &self.shared {
             None => Ok(chosen),
             Some((mlp, None)) => chosen.f_add(&mlp.forward(x)?),
@@ -163,44 +193,44 @@ impl Experts {
     }
 }
 
-/// Gate and up, and down, of all experts of a layer.
+/// The matrices of all experts of a layer, in these shapes: gate and up, or only up, and down.
 fn stacked(
     weights: &mut Weights,
     at: &str,
     experts: &ExpertSpec,
-    hidden: i64,
+    kind: MlpKind,
+    shapes: [[i64; 3]; 2],
     options: TensorOptions,
 ) -> anyhow::Result<[Tensor; 2]> {
-    let ExpertSpec { count, intermediate: wide, .. } = *experts;
     let names = experts.names;
     // transformers 5 may save all experts of a layer as one tensor; some families always do.
-    let fused = [format!("{at}.experts.gate_up_proj"), format!("{at}.experts.down_proj")];
+    let fused = kind.fused_experts().map(|name| format!("{at}.experts.{name}"));
     let whole = match names.fused {
         _ if weights.has(&fused[0]) || names.layout == ExpertLayout::Interleaved => Some(fused),
         Some(names) => Some(names.map(|name| format!("{at}.{name}.weight"))),
         None => None,
     };
-    if let Some([gate_up, down]) = whole {
+    if let Some([up, down]) = whole {
         let down_layout = match names.layout {
             ExpertLayout::Interleaved => ExpertLayout::InputFirst,
             layout => layout,
         };
-        let shape = [count, 2 * wide, hidden];
-        let gate_up = matrices(weights, &gate_up, shape, names.layout, options)?;
-        return Ok([
-            gate_up,
-            matrices(weights, &down, [count, hidden, wide], down_layout, options)?,
-        ]);
+        let up = matrices(weights, &up, shapes[0], names.layout, options)?;
+        return Ok([up, matrices(weights, &down, shapes[1], down_layout, options)?]);
     }
-    let at = format!("{at}.experts");
-    let part = |i: i64, name: &str| format!("{at}.{i}.{name}.weight");
+    let [count, width, wide] = shapes[1];
+    let part = |i: i64, name: &str| format!("{at}.experts.{i}.{name}.weight");
     // The last one first: the number of experts is that of config.json, and may be absurd.
     weights.require(&part(count - 1, names.down))?;
-    let gate_up = (0..count).flat_map(|i| [(part(i, names.gate), wide), (part(i, names.up), wide)]);
-    let down = (0..count).map(|i| (part(i, names.down), hidden));
-    let gate_up = weights.stack(&gate_up.collect::<Vec<_>>(), &[hidden], options)?;
+    let ups = match kind {
+        MlpKind::Plain => vec![names.up],
+        MlpKind::Gated | MlpKind::GatedInOne => vec![names.gate, names.up],
+    };
+    let up = (0..count).flat_map(|i| ups.iter().map(move |name| (part(i, name), wide)));
+    let down = (0..count).map(|i| (part(i, names.down), width));
+    let up = weights.stack(&up.collect::<Vec<_>>(), &[width], options)?;
     let down = weights.stack(&down.collect::<Vec<_>>(), &[wide], options)?;
-    Ok([gate_up.f_view([count, 2 * wide, hidden])?, down.f_view([count, hidden, wide])?])
+    Ok([up.f_view(shapes[0])?, down.f_view(shapes[1])?])
 }
 
 /// The outputs of gate followed by those of up, of experts × outputs × … with both by turns.

@@ -4,11 +4,11 @@
 use anyhow::bail;
 use serde_json::json;
 
-use super::mixer_spec::{MambaSpec, MixerSpec};
-use super::plain_experts::PlainExpertSpec;
+use super::mixer_spec::{MambaNorm, MambaSpec, MixerSpec};
+use super::routing::{Groups, Precision, Routing, Scores, Weighs};
 use super::spec::{
-    Activation, Architecture, Defaults, LayerNorms, MAX_HEAD_DIM, MAX_SIZE, MlpKind, Rotation,
-    Spec, activation_or,
+    Activation, Architecture, Defaults, ExpertNames, ExpertSpec, LayerNorms, MAX_HEAD_DIM,
+    MAX_SIZE, MlpKind, Rotation, SharedExpert, Spec, activation_or,
 };
 use crate::checkpoint::config::Config;
 
@@ -69,7 +69,7 @@ fn read(config: &Config) -> anyhow::Result<Spec> {
     spec.feed_forwards =
         blocks.iter().map(|block| matches!(block, Block::Mlp | Block::Experts)).collect();
     if blocks.contains(&Block::Experts) {
-        spec.plain_experts = Some(experts(config, &blocks)?);
+        spec.experts = Some(experts(config, &blocks)?);
     }
     Ok(spec)
 }
@@ -120,6 +120,7 @@ fn size(config: &Config, key: &str, default: i64, limit: i64) -> anyhow::Result<
 
 fn mamba(config: &Config) -> anyhow::Result<MambaSpec> {
     let key = |older, key| either(config, older, key);
+    let bias = config.flag_or("use_bias", false)?;
     let mamba = MambaSpec {
         heads: size(config, "mamba_num_heads", 128, MAX_SIZE)?,
         head_dim: size(config, "mamba_head_dim", 64, MAX_HEAD_DIM)?,
@@ -128,7 +129,11 @@ fn mamba(config: &Config) -> anyhow::Result<MambaSpec> {
         kernel: size(config, key("mamba_d_conv", "conv_kernel"), 4, MAX_HEAD_DIM)?,
         min_step: config.number_or(key("mamba_dt_min", "time_step_min"), 0.001)?,
         conv_bias: config.flag_or(key("mamba_conv_bias", "use_conv_bias"), true)?,
-        bias: config.flag_or("use_bias", false)?,
+        max_step: f64::INFINITY,
+        input_bias: bias,
+        output_bias: bias,
+        norm: MambaNorm::AfterGate,
+        input_scales: None,
     };
     if mamba.heads % mamba.groups != 0 {
         bail!(
@@ -141,33 +146,38 @@ fn mamba(config: &Config) -> anyhow::Result<MambaSpec> {
     Ok(mamba)
 }
 
-fn experts(config: &Config, blocks: &[Block]) -> anyhow::Result<PlainExpertSpec> {
-    let path = config.path().display();
-    let experts = PlainExpertSpec {
+const EXPERT_NAMES: ExpertNames =
+    ExpertNames { module: "mixer", up: "up_proj", ..ExpertNames::QWEN };
+
+fn experts(config: &Config, blocks: &[Block]) -> anyhow::Result<ExpertSpec> {
+    let groups = Groups {
+        count: config.count_or("n_group", 1)?,
+        chosen: config.count_or("topk_group", 1)?,
+        best: 2,
+    };
+    let experts = ExpertSpec {
         count: size(config, either(config, "num_local_experts", "n_routed_experts"), 8, MAX_SIZE)?,
         experts_per_token: config.count_or("num_experts_per_tok", 2)?,
         intermediate: size(config, "moe_intermediate_size", 7688, MAX_SIZE)?,
-        shared: size(config, "moe_shared_expert_intermediate_size", 7688, MAX_SIZE)?,
         latent: match config.get("moe_latent_size") {
             Some(_) => Some(size(config, "moe_latent_size", 1, MAX_SIZE)?),
             None => None,
         },
-        groups: config.count_or("n_group", 1)?,
-        chosen_groups: config.count_or("topk_group", 1)?,
-        norm_topk_prob: config.flag_or("norm_topk_prob", true)?,
-        factor: config.number_or("routed_scaling_factor", 1.0)?,
+        routing: Routing {
+            scores: Scores::Sigmoid { bias: Some("gate.e_score_correction_bias") },
+            groups: Some(groups),
+            norm_topk_prob: config.flag_or("norm_topk_prob", true)?,
+            scale: config.number_or("routed_scaling_factor", 1.0)?,
+            precision: Precision::Single,
+            weighs: Weighs::Output,
+        },
         layers: blocks.iter().map(|block| *block == Block::Experts).collect(),
+        shared: Some(SharedExpert {
+            width: size(config, "moe_shared_expert_intermediate_size", 7688, MAX_SIZE)?,
+            name: "shared_experts",
+            gate: None,
+        }),
+        names: EXPERT_NAMES,
     };
-    let PlainExpertSpec { count, groups, chosen_groups, experts_per_token, .. } = experts;
-    if count % groups != 0 || count / groups < 2 || chosen_groups > groups {
-        bail!(
-            "{path}: {chosen_groups} of {groups} groups (topk_group, n_group) do not fit {count} experts"
-        );
-    }
-    if experts_per_token > chosen_groups * (count / groups) {
-        bail!(
-            "{path}: num_experts_per_tok is {experts_per_token}, but there are not so many experts to choose from"
-        );
-    }
-    Ok(experts)
+    experts.checked(config)
 }

@@ -9,17 +9,32 @@ use super::spec::Spec;
 use super::{architecture, qwen3_vl_moe};
 use crate::checkpoint::config::Config;
 
-/// `model_type` of config.json, and that of the language model; `None` if `text_config` names it.
-pub(super) const PICTURE_MODELS: [(&str, Option<&str>); 9] = [
-    ("gemma3", Some("gemma3_text")),
-    ("llama4", Some("llama4_text")),
-    ("mistral3", None),
-    ("qwen2_5_vl", Some("qwen2")),
-    ("qwen2_vl", Some("qwen2")),
-    ("qwen3_5", Some("qwen3_5_text")),
-    ("qwen3_5_moe", Some("qwen3_5_moe_text")),
-    ("qwen3_vl", Some("qwen3")),
-    ("qwen3_vl_moe", Some("qwen3_vl_moe_text")),
+/// A model of pictures and text.
+pub(super) struct PictureModel {
+    /// `model_type` of config.json.
+    pub(super) name: &'static str,
+    /// That of the language model; `None` if `text_config` names it.
+    text: Option<&'static str>,
+    /// The default of `rope_theta`, if it is not that of the language model alone.
+    theta: Option<f64>,
+}
+
+impl PictureModel {
+    const fn new(name: &'static str, text: &'static str) -> PictureModel {
+        PictureModel { name, text: Some(text), theta: None }
+    }
+}
+
+pub(super) const PICTURE_MODELS: [PictureModel; 9] = [
+    PictureModel::new("gemma3", "gemma3_text"),
+    PictureModel::new("llama4", "llama4_text"),
+    PictureModel { name: "mistral3", text: None, theta: None },
+    PictureModel { theta: Some(1_000_000.0), ..PictureModel::new("qwen2_5_vl", "qwen2") },
+    PictureModel { theta: Some(1_000_000.0), ..PictureModel::new("qwen2_vl", "qwen2") },
+    PictureModel::new("qwen3_5", "qwen3_5_text"),
+    PictureModel::new("qwen3_5_moe", "qwen3_5_moe_text"),
+    PictureModel { theta: Some(500_000.0), ..PictureModel::new("qwen3_vl", "qwen3") },
+    PictureModel::new("qwen3_vl_moe", "qwen3_vl_moe_text"),
 ];
 
 /// The keys of token ids that stand for pictures.
@@ -28,15 +43,20 @@ const PICTURE_TOKENS: [&str; 4] =
 
 /// The language model of such a config; `None` for other configs.
 pub(super) fn spec(config: &Config, model_type: &str) -> Option<anyhow::Result<Spec>> {
-    let (_, text_type) = PICTURE_MODELS.iter().find(|(name, _)| *name == model_type)?;
-    Some(read(config, *text_type))
+    let model = PICTURE_MODELS.iter().find(|model| model.name == model_type)?;
+    Some(read(config, model))
 }
 
-fn read(config: &Config, text_type: Option<&str>) -> anyhow::Result<Spec> {
+fn read(config: &Config, model: &PictureModel) -> anyhow::Result<Spec> {
     let nested = config.section("text_config");
     let text = nested.as_ref().unwrap_or(config);
+    let with_theta = model
+        .theta
+        .filter(|_| text.get("rope_theta").is_none())
+        .map(|theta| text.with("rope_theta", theta.into()));
+    let text = with_theta.as_ref().unwrap_or(text);
     text.refuse("quantization_config", |_| false)?;
-    let text_type = match text_type {
+    let text_type = match model.text {
         Some(text_type) => text_type,
         None => text.string("model_type")?,
     };

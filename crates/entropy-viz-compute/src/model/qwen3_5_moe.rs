@@ -15,6 +15,7 @@ fn read(config: &Config) -> anyhow::Result<Spec> {
         count: config.count_or("num_experts", 256)?,
         experts_per_token: config.count_or("num_experts_per_tok", 8)?,
         intermediate: config.count_or("moe_intermediate_size", 512)?,
+        latent: None,
         routing: Routing::softmax(true),
         layers: vec![true; spec.layers as usize],
         shared: Some(SharedExpert::gated(config, 512)?),

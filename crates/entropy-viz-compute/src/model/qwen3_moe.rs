@@ -33,6 +33,7 @@ pub(super) fn experts(config: &Config, layers: i64) -> anyhow::Result<ExpertSpec
         count: config.count(count)?,
         experts_per_token: config.count("num_experts_per_tok")?,
         intermediate: config.count("moe_intermediate_size")?,
+        latent: None,
         routing: Routing::softmax(config.flag_or("norm_topk_prob", false)?),
         layers: (0..layers).map(has_experts).collect(),
         shared: None,

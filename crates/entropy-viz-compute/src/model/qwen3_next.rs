@@ -25,6 +25,7 @@ fn read(config: &Config) -> anyhow::Result<Spec> {
         count: config.count_or("num_experts", 512)?,
         experts_per_token: config.count_or("num_experts_per_tok", 10)?,
         intermediate: config.count_or("moe_intermediate_size", 512)?,
+        latent: None,
         routing: Routing::softmax(config.flag_or("norm_topk_prob", true)?),
         layers: (0..spec.layers).map(has_experts).collect(),
         shared: Some(SharedExpert::gated(config, 512)?),

@@ -5,7 +5,6 @@ use anyhow::{Context as _, bail};
 pub(super) use super::defaults::Defaults;
 use super::mixer_spec::MixerSpec;
 pub(super) use super::names::{AttentionNames, MlpNames};
-use super::plain_experts::PlainExpertSpec;
 use super::rope::{LayerRope, Rope};
 use super::routing::Routing;
 use crate::checkpoint::config::Config;
@@ -54,12 +53,12 @@ pub(crate) struct Spec {
     pub(crate) mlp_names: MlpNames,
     pub(crate) mlp_bias: bool,
     pub(crate) head_bias: bool,
+    /// Factors in a gated MLP.
+    pub(crate) mlp_scales: Option<MlpScales>,
     /// Mixture of experts in some or all layers.
     pub(crate) experts: Option<ExpertSpec>,
     /// Stored layers after the last one, for the prediction of further tokens; they are not used.
     pub(crate) prediction_layers: i64,
-    /// The same of plain experts, as in Nemotron-H.
-    pub(crate) plain_experts: Option<PlainExpertSpec>,
     /// Token ids that stand for pictures, if this is the language model of a model of pictures and text.
     pub(crate) picture_tokens: Option<Vec<i64>>,
     /// Whether the tensors may have the names of those in a model of pictures and text, `model.language_model.…`, although it is
@@ -131,6 +130,8 @@ pub(crate) struct ExpertSpec {
     pub(crate) count: i64,
     pub(crate) experts_per_token: i64,
     pub(crate) intermediate: i64,
+    /// Width of the experts' inputs and outputs, if it is not that of the model, as in Nemotron 3.
+    pub(crate) latent: Option<i64>,
     pub(crate) routing: Routing,
     /// Which layers have experts instead of an MLP.
     pub(crate) layers: Vec<bool>,
@@ -224,6 +225,14 @@ pub(crate) enum ExpertLayout {
 }
 
 impl ExpertNames {
+    /// The module of router and experts in the files: transformers 5 has `mlp` for all in memory, and so have trainers'
+    /// shards. `is_stored` tells whether the layer has a tensor of a name.
+    pub(super) fn stored_module(&self, is_stored: impl Fn(&str) -> bool) -> &'static str {
+        let in_memory = ExpertNames::QWEN.module;
+        let is_there = |router: &&str| is_stored(&format!("{in_memory}.{router}.weight"));
+        if self.router.iter().any(is_there) { in_memory } else { self.module }
+    }
+
     pub(super) const QWEN: ExpertNames = ExpertNames {
         module: "mlp",
         router: &["gate"],
@@ -346,6 +355,31 @@ pub(crate) enum MlpKind {
     GatedInOne,
     /// Up, the activation, and down.
     Plain,
+}
+
+impl MlpKind {
+    /// How many matrices the input is multiplied by.
+    pub(super) fn ups(self) -> i64 {
+        match self {
+            MlpKind::Gated | MlpKind::GatedInOne => 2,
+            MlpKind::Plain => 1,
+        }
+    }
+
+    /// Names of all experts' matrices as transformers 5 may save them: gate and up, or only up, and down.
+    pub(super) fn fused_experts(self) -> [&'static str; 2] {
+        match self {
+            MlpKind::Gated | MlpKind::GatedInOne => ["gate_up_proj", "down_proj"],
+            MlpKind::Plain => ["up_proj", "down_proj"],
+        }
+    }
+}
+
+/// Factors of the gate before its activation, and of the result of an MLP.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct MlpScales {
+    pub(crate) gate: f64,
+    pub(crate) down: f64,
 }
 
 /// Maximum number of layers; a config.json with a larger `num_hidden_layers` is rejected as broken.
@@ -473,9 +507,9 @@ impl Spec {
             mlp_names: MlpNames::LLAMA,
             mlp_bias: false,
             head_bias: false,
+            mlp_scales: None,
             experts: None,
             prediction_layers: 0,
-            plain_experts: None,
             picture_tokens: None,
             may_be_nested: false,
             renamed: &[],

@@ -8,6 +8,7 @@ use serde_json::{Error, Map, Value as Json};
 use super::SelectedKeys;
 use super::names::PROMPTS;
 use super::raw::{PromptError, RawContent, RawRow, has, json_type};
+use crate::python_json::parse;
 
 pub(super) fn read_rows(
     text: &str,
@@ -80,34 +81,6 @@ fn raw_row(place: String, value: Json) -> Result<RawRow, PromptError> {
             format!("it is {}, not an object or a string", json_type(&other)),
         )),
     }
-}
-
-fn parse(text: &str) -> Result<Json, Error> {
-    serde_json::from_str(text)
-        .or_else(|error| serde_json::from_str(&finite_only(text)).map_err(|_| error))
-}
-
-/// Replaces `NaN`, `Infinity` and `-Infinity` by null, except in strings.
-fn finite_only(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut quoted = false;
-    let mut rest = text;
-    while let Some(c) = rest.chars().next() {
-        let number = ["NaN", "Infinity", "-Infinity"].into_iter().find(|n| rest.starts_with(n));
-        let length = match (quoted, c, number) {
-            (false, _, Some(number)) => {
-                out.push_str("null");
-                rest = &rest[number.len()..];
-                continue;
-            }
-            (true, '\\', _) => 1 + rest[1..].chars().next().map_or(0, char::len_utf8),
-            (_, c, _) => c.len_utf8(),
-        };
-        quoted ^= c == '"';
-        out.push_str(&rest[..length]);
-        rest = &rest[length..];
-    }
-    out
 }
 
 /// The message of an error without its position.
