@@ -44,7 +44,7 @@ def check_case(name, rollouts):
     expected = golden(name)
     faults = []
     checks = [("again", 1e-5, load(name)), ("float64", 1e-4, load(name).double()), ("config of transformers 4", 1e-5, load(name, config=older_config(name)))]
-    if name != "gemma2":  # its soft cap has no fused kernel
+    if name not in ("gemma2", "gpt_oss"):  # soft caps and sinks have no fused kernel
         checks.append(("sdpa", 1e-4, load(name, "sdpa")))
     for what, tolerance, model in checks:
         worst = max(difference(expected, model, rollouts, temperature)[1] for temperature in TEMPERATURES)

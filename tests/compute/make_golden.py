@@ -210,7 +210,7 @@ ADAPTERS = {"lora": dict(use_rslora=False), "lora-rslora": dict(use_rslora=True)
 # Seeds for cases whose first seed gave near-ties in float32 (greedy choice, routing), or a mean that a mistake does not change.
 SEEDS = {"qwen3": 1, "qwen3_moe": 2, "phi3-partial": 1, "lora": 1, "mixtral": 3, "qwen2_moe": 2, "cohere": 1, "cohere2": 1, "hunyuan_v1_dense": 1,
          "qwen3_5_moe_text": 5, "glm4_moe": 4, "deepseek_v3": 2, "deepseek_v3-direct": 1, "deepseek_v2": 13, "minimax_m2": 1, "qwen3_vl_moe": 7,
-         "llama4": 18}
+         "llama4": 18, "gpt_oss": 46}
 
 
 def main():
@@ -334,7 +334,7 @@ def draw(name, noise, config):
         return 0.3 * noise
     if "embed_tokens" in name or "lm_head" in name:
         return 0.4 * noise
-    spread = 1.5 if any(part in name for part in ("q_proj", "k_proj", "qkv_proj", "mlp.gate.", "moe.router.")) else 1.0
+    spread = 1.5 if any(part in name for part in ("q_proj", "k_proj", "qkv_proj", "mlp.gate.", "mlp.router.", "moe.router.")) else 1.0
     return spread * noise / noise.shape[-1] ** 0.5
 
 

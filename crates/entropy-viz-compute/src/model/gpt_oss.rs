@@ -63,6 +63,7 @@ fn read(config: &Config) -> anyhow::Result<Spec> {
         routing: Routing { scores: Scores::Logits, ..Routing::softmax(false) },
         layers: vec![true; spec.layers as usize],
         shared: None,
+        latent: None,
         names: NAMES,
     };
     spec.experts = Some(experts.checked(config)?);

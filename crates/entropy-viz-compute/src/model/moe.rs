@@ -162,9 +162,9 @@ impl Experts {
                     all.map(|all| all.f_get(expert as i64)).transpose()
                 };
                 let rows = sorted.f_narrow(0, start, count)?;
-                let wide =
-                    self.activation.inner(self.kind, &up.product(&rows, bias(0)?.as_ref())?)?;
-                done.push(down.product(&wide, bias(1)?.as_ref())?);
+                let wide = up.product(&rows, bias(0)?.as_ref())?;
+                let inner = self.activation.inner(self.kind, &wide)?;
+                done.push(down.product(&inner, bias(1)?.as_ref())?);
                 start += count;
             }
         }
