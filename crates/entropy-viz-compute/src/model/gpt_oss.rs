@@ -59,7 +59,6 @@ fn read(config: &Config) -> anyhow::Result<Spec> {
         count: config.count_or(count, 128)?,
         experts_per_token: config.count_or("num_experts_per_tok", 4)?,
         intermediate: spec.intermediate,
-        latent: None,
         routing: Routing { scores: Scores::Logits, ..Routing::softmax(false) },
         layers: vec![true; spec.layers as usize],
         shared: None,
