@@ -99,6 +99,7 @@ bench: build compute rows $(REFERENCE) ## compare time and memory with matplotli
 	$(PYTHON) benches/run.py $(BINARY)
 	$(PYTHON) benches/readers.py $(BINARY)
 	$(PYTHON) benches/compute.py $(HELPER) --reference $(REFERENCE)
+	$(CARGO) bench --locked --package entropy-kernels
 	$(REFERENCE) benches/rows.py target/release/libentropy_rows.so
 
 $(REFERENCE):

@@ -5,7 +5,9 @@ entropies and log-probs of every response token included on both sides:
 
 - scoring 16 given responses (prompts of 32-160 tokens, responses of 64-256); transformers gets them longest
   first, padded, in batches of 4;
-- sampling 64 tokens for each of 16 prompts of 64 tokens, as one batch.
+- sampling 64 tokens for each of 16 prompts of 64 tokens, as one batch, and for one prompt.
+
+Beside each, what the machine can do at best, measured by torch in the same rounds.
 
 Rates are those of the work itself, without loading the weights: each side says its own. The two sides take turns. A
 report, not a test. Linux only.
@@ -31,6 +33,9 @@ ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / "target" / "bench"
 THREADS = len(os.sched_getaffinity(0))
 VOCABULARY = 151_936
+# Of the model below, in its ten layers and its head.
+LAYER_WEIGHTS = 10 * 768 * (768 + 2 * 256 + 768 + 3 * 3072)
+HEAD_WEIGHTS = 768 * VOCABULARY
 
 
 def make_model(directory):
@@ -118,9 +123,29 @@ class Transformers:
         seconds = time.perf_counter() - start
         return {"entropy": torch.stack(entropies).mean().item(), "rate": len(rows) * new / seconds}
 
+    def limits(self):
+        """What this machine can do at best: GFLOP/s of a large product, and GB/s of reading memory."""
+        torch = self.torch
+        a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
+        large = torch.randn(2**27)
+
+        def fastest(job):
+            times = []
+            for _ in range(7):
+                start = time.perf_counter()
+                job()
+                times.append(time.perf_counter() - start)
+            return min(times)
+
+        return {"gflops": 2 * 2048**3 / fastest(lambda: torch.mm(a, b)) / 1e9,
+                "gbytes": 4 * 2**27 / fastest(lambda: large.max()) / 1e9}
+
     def serve(self):
         for line in sys.stdin:
             path, new = json.loads(line)
+            if path is None:
+                print(json.dumps(self.limits()), flush=True)
+                continue
             rows = [json.loads(row) for row in Path(path).read_text().splitlines()]
             result = self.sample(rows, new) if new else self.score(rows)
             print(json.dumps(result), flush=True)
@@ -136,7 +161,13 @@ class Reference:
             sys.exit("the reference did not start; does its Python have torch and transformers?")
 
     def run(self, path, new):
-        self.process.stdin.write(json.dumps([str(path), new]) + "\n")
+        return self.ask([str(path), new])
+
+    def limits(self):
+        return self.ask([None, 0])
+
+    def ask(self, question):
+        self.process.stdin.write(json.dumps(question) + "\n")
         self.process.stdin.flush()
         return json.loads(self.process.stdout.readline())
 
@@ -160,12 +191,27 @@ def helper(binary, path, new):
 
 
 def compare(name, rounds, binary, reference, path, new):
-    pairs = [(helper(binary, path, new), reference.run(path, new)) for _ in range(rounds)]
+    pairs, limits = [], []
+    for _ in range(rounds):
+        pairs.append((helper(binary, path, new), reference.run(path, new)))
+        limits.append(reference.limits())
     ratios = [ours["rate"] / theirs["rate"] for ours, theirs in pairs]
     ours, theirs = pairs[-1]
     print(f"{name}: {median(ratios):.2f} times as fast as transformers ({min(ratios):.2f}-{max(ratios):.2f} of {rounds}); "
           f"{median(o['rate'] for o, _ in pairs):.0f} and {median(t['rate'] for _, t in pairs):.0f} tokens/s; "
           f"{ours['share']} % of ours on entropy; entropies {ours['entropy']:.5f} and {theirs['entropy']:.5f}", flush=True)
+    rate, best = median(o["rate"] for o, _ in pairs), {key: median(limit[key] for limit in limits) for key in limits[0]}
+    rows = [json.loads(row) for row in path.read_text().splitlines()]
+    prompt = sum(len(row["prompt_token_ids"]) for row in rows)
+    response = len(rows) * new or sum(len(row["response_token_ids"]) for row in rows)
+    # Multiplications by weights, in the unit of the rate: tokens of prompt and response, or new tokens.
+    work = 2 * (LAYER_WEIGHTS * (prompt + response) + HEAD_WEIGHTS * response)
+    gflops = rate * work / (response if new else prompt + response) / 1e9
+    line = f"  products with weights at {gflops:.0f} GFLOP/s, {gflops / best['gflops']:.0%} of torch's best product ({best['gflops']:.0f})"
+    if new:
+        gbytes = 4 * (LAYER_WEIGHTS + HEAD_WEIGHTS) * rate / len(rows) / 1e9
+        line += f"; weights read at {gbytes:.1f} GB/s, {gbytes / best['gbytes']:.0%} of reading memory ({best['gbytes']:.1f})"
+    print(line, flush=True)
 
 
 def main():
@@ -186,9 +232,11 @@ def main():
     print(f"{THREADS} threads, float32, 203 M parameters ({weights:.0f} MiB), vocabulary {VOCABULARY}", flush=True)
     write_rows([(32 + 37 * i % 129, 64 + 53 * i % 193) for i in range(16)], HOME / "given.jsonl")
     write_rows([(64, 0)] * 16, HOME / "open.jsonl")
+    write_rows([(64, 0)], HOME / "one.jsonl")
     write_rows([(256, 16_128)], HOME / "long.jsonl")
     compare("scoring", args.rounds, args.helper, reference, HOME / "given.jsonl", 0)
-    compare("sampling", args.rounds, args.helper, reference, HOME / "open.jsonl", 64)
+    compare("sampling 16 sequences", args.rounds, args.helper, reference, HOME / "open.jsonl", 64)
+    compare("sampling one sequence", args.rounds, args.helper, reference, HOME / "one.jsonl", 64)
     reference.process.kill()
     one = helper(args.helper, HOME / "long.jsonl", 0)
     print(f"one row of 16,384 tokens: peak {one['peak']:.0f} MiB, {one['peak'] - weights:.0f} MiB more than the weights; "
