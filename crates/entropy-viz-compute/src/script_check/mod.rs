@@ -1,5 +1,5 @@
 //! Checks of a TorchScript module before its numbers are used: against itself ([`alone`]), and against the numbers of
-//! transformers if there is a reference file ([`reference`]).
+//! transformers if there is a reference file ([`mod@reference`]).
 //!
 //! A wrong trace is an error. `--verify-script` reports each comparison.
 
