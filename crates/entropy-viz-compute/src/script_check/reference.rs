@@ -3,7 +3,7 @@
 //!
 //! JSON lines. The first has `"format": "entropy-viz reference"`, `"version": 1` and `dtype`, and what made the file. Each
 //! other one is a batch: `ids` and `entropies`, batch × length, and `log_probs` of each token but the first,
-//! [batch][length − 1], in nats at temperature 1.
+//! batch × (length − 1), in nats at temperature 1.
 
 use std::fs;
 use std::path::{Path, PathBuf};
