@@ -140,7 +140,7 @@ const ARCHITECTURES: &[Architecture] = &[
 /// If the architecture or one of its settings is not supported; the message names it.
 pub(crate) fn spec(config: &Config) -> anyhow::Result<Spec> {
     let model_type = config.string("model_type")?;
-    config.refuse("quantization_config", |_| false)?;
+    refuse_quantised(config)?;
     if let Some(spec) = pictures::spec(config, model_type) {
         return spec;
     }
@@ -156,6 +156,17 @@ pub(crate) fn spec(config: &Config) -> anyhow::Result<Spec> {
         );
     };
     (architecture.read)(config)
+}
+
+/// Refuses weights of few bits.
+fn refuse_quantised(config: &Config) -> anyhow::Result<()> {
+    let Some(settings) = config.get("quantization_config") else { return Ok(()) };
+    let method = settings.get("quant_method").map_or("an unknown method".into(), |m| m.to_string());
+    bail!(
+        "{}: quantised weights are not supported (quantization_config has {method}); in transformers, \
+         model.dequantize() and model.save_pretrained(\"DIR\") write them in bfloat16",
+        config.path().display()
+    )
 }
 
 fn architecture(model_type: &str) -> Option<&'static Architecture> {
