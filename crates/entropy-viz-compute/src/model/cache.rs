@@ -3,7 +3,7 @@
 
 use tch::{TchError, Tensor};
 
-use super::attention::LayerKv;
+use super::layer_kv::LayerKv;
 use super::mixer_spec::MixerSpec;
 use super::recurrent::{self, RecurrentState};
 use super::spec::Spec;

@@ -3,9 +3,9 @@
 
 use tch::{TchError, Tensor};
 
-use super::attention::DecodeStep;
 use super::cache::{CacheBytes, KvCache};
 use super::layer::{Linear, Mlp, Norm};
+use super::masks::DecodeStep;
 use super::mixer::{Mixer, Pass};
 use super::moe::Experts;
 use super::packed::Packed;

@@ -1,4 +1,4 @@
-//! Values of keys that config.json may omit.
+//! Values of keys that config.json may omit, and limits of those that it has.
 
 /// Values of keys that config.json may omit, where architectures differ.
 #[derive(Debug, Clone, Copy)]
@@ -30,3 +30,9 @@ impl Defaults {
         partial_rotary_factor: None,
     };
 }
+
+/// Maximum of sizes in config.json, so that no product of two of them overflows. They are compared with the weights
+/// later.
+pub(super) const MAX_SIZE: i64 = 1 << 30;
+/// Maximum dimension of a head: the rotary frequencies are computed before the weights are opened.
+pub(super) const MAX_HEAD_DIM: i64 = 1 << 16;

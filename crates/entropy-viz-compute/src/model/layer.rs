@@ -145,37 +145,6 @@ impl Norm {
     }
 }
 
-impl Activation {
-    pub(super) fn apply(self, x: &Tensor) -> Result<Tensor, TchError> {
-        match self {
-            Activation::Silu => x.f_silu(),
-            Activation::Gelu => x.f_gelu("none"),
-            Activation::GeluTanh => x.f_gelu("tanh"),
-            Activation::Relu => x.f_relu(),
-            Activation::SquaredRelu => x.f_relu()?.f_square_(),
-            Activation::Clamped { alpha, limit } => {
-                let x = x.f_clamp_max(limit)?;
-                x.f_mul(&x.f_mul_scalar(alpha)?.f_sigmoid()?)
-            }
-        }
-    }
-
-    /// The inner numbers of an MLP: activation(gate) ⊙ up, where `wide` has the columns of gate followed by those of
-    /// up; without a gate, activation(wide).
-    pub(super) fn inner(self, kind: MlpKind, wide: &Tensor) -> Result<Tensor, TchError> {
-        if kind == MlpKind::Plain {
-            return self.apply(wide);
-        }
-        let width = wide.size()[1] / 2;
-        let (gate, up) = (wide.f_narrow(1, 0, width)?, wide.f_narrow(1, width, width)?);
-        let up = match self {
-            Activation::Clamped { limit, .. } => up.f_clamp(-limit, limit)?.f_add_scalar(1.0)?,
-            _ => up,
-        };
-        self.apply(&gate)?.f_mul_(&up)
-    }
-}
-
 /// Maximum tokens per MLP call: more would need more memory without being faster.
 const MLP_CHUNK: i64 = 4096;
 

@@ -2,11 +2,12 @@
 
 use tch::{Device, TchError, Tensor};
 
-use super::attention::{Attention, DecodeStep, MaskCache};
+use super::attention::Attention;
 use super::cache::LayerCache;
 use super::conv::ConvPlan;
 use super::delta_net::DeltaNet;
 use super::mamba2::Mamba2;
+use super::masks::{DecodeStep, MaskCache};
 use super::mixer_spec::{MixerSpec, ParallelScales};
 use super::packed::Packed;
 use super::rope::RotaryTable;
