@@ -4,7 +4,7 @@
 
 /// A number type of logits.
 pub trait Element: Copy + Send + Sync {
-    /// The same number in f32. NaN stays NaN.
+    /// Converts to f32, exactly; NaN gives NaN.
     fn to_f32(self) -> f32;
 }
 

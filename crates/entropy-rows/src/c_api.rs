@@ -24,19 +24,20 @@ pub const BF16: i32 = 1;
 pub const F16: i32 = 2;
 
 /// The arguments of [`entropy_rows`].
-struct Call {
-    logits: *const c_void,
-    dtype: i32,
-    rows: usize,
-    vocabulary: usize,
-    stride: usize,
-    temperature: f64,
-    targets: *const i64,
-    entropy: *mut f64,
-    log_sum_exp: *mut f64,
-    log_prob: *mut f64,
-    threads: u32,
-    rows_without_softmax: *mut usize,
+#[derive(Clone)]
+pub(crate) struct Call {
+    pub(crate) logits: *const c_void,
+    pub(crate) dtype: i32,
+    pub(crate) rows: usize,
+    pub(crate) vocabulary: usize,
+    pub(crate) stride: usize,
+    pub(crate) temperature: f64,
+    pub(crate) targets: *const i64,
+    pub(crate) entropy: *mut f64,
+    pub(crate) log_sum_exp: *mut f64,
+    pub(crate) log_prob: *mut f64,
+    pub(crate) threads: u32,
+    pub(crate) rows_without_softmax: *mut usize,
 }
 
 /// Computes rows of logits; see `include/entropy_rows.h`.

@@ -1,37 +1,22 @@
 //! The functions as C calls them, against closed forms and definitions in f64. Arrays have exactly the length that
 //! was promised, so that AddressSanitizer notices an access outside.
 
-use std::ffi::{CStr, c_void};
+use std::ffi::CStr;
 use std::ptr::{null, null_mut};
 
 use entropy_kernels::element::{Bf16, Element, F16 as Half};
 
-use crate::c_api::{BF16, F16, F32, entropy_rows, entropy_rows_error_text, entropy_rows_version};
+use crate::c_api::{
+    BF16, Call, F16, F32, entropy_rows, entropy_rows_error_text, entropy_rows_version,
+};
 use crate::rows::NO_TARGET;
 use crate::status::Status;
 
 const HEADER: &str = include_str!("../include/entropy_rows.h");
 
-/// The arguments of a call; `Default` is a call without logits.
-#[derive(Clone)]
-struct Arguments {
-    logits: *const c_void,
-    dtype: i32,
-    rows: usize,
-    vocabulary: usize,
-    stride: usize,
-    temperature: f64,
-    targets: *const i64,
-    entropy: *mut f64,
-    log_sum_exp: *mut f64,
-    log_prob: *mut f64,
-    threads: u32,
-    without: *mut usize,
-}
-
-impl Arguments {
-    fn of<E>(logits: &[E], dtype: i32, rows: usize, vocabulary: usize) -> Arguments {
-        Arguments {
+impl Call {
+    fn of<E>(logits: &[E], dtype: i32, rows: usize, vocabulary: usize) -> Call {
+        Call {
             logits: logits.as_ptr().cast(),
             dtype,
             rows,
@@ -43,7 +28,7 @@ impl Arguments {
             log_sum_exp: null_mut(),
             log_prob: null_mut(),
             threads: 1,
-            without: null_mut(),
+            rows_without_softmax: null_mut(),
         }
     }
 
@@ -63,7 +48,7 @@ impl Arguments {
                 a.log_sum_exp,
                 a.log_prob,
                 a.threads,
-                a.without,
+                a.rows_without_softmax,
             )
         }
     }
@@ -73,16 +58,16 @@ impl Arguments {
 type Results = (Vec<f64>, Vec<f64>, Vec<f64>, usize);
 
 /// All outputs of a call that succeeds.
-fn results(arguments: &Arguments, targets: &[i64]) -> Results {
+fn results(arguments: &Call, targets: &[i64]) -> Results {
     let n = arguments.rows;
     let (mut entropy, mut log_sum_exp, mut log_prob) = (vec![7.0; n], vec![7.0; n], vec![7.0; n]);
     let mut without = usize::MAX;
-    let arguments = Arguments {
+    let arguments = Call {
         targets: targets.as_ptr(),
         entropy: entropy.as_mut_ptr(),
         log_sum_exp: log_sum_exp.as_mut_ptr(),
         log_prob: log_prob.as_mut_ptr(),
-        without: &raw mut without,
+        rows_without_softmax: &raw mut without,
         ..arguments.clone()
     };
     assert_eq!(arguments.call(), 0);
@@ -133,11 +118,8 @@ fn matches_definition<E: Element>(dtype: i32, convert: impl Fn(f32) -> E) {
         }
         let targets: Vec<i64> = (0..rows).map(|i| ((i * 37 + 5) % vocabulary) as i64).collect();
         for temperature in [0.6, 1.0] {
-            let arguments = Arguments {
-                stride,
-                temperature,
-                ..Arguments::of(&logits, dtype, rows, vocabulary)
-            };
+            let arguments =
+                Call { stride, temperature, ..Call::of(&logits, dtype, rows, vocabulary) };
             let (entropy, log_sum_exp, log_prob, without) = results(&arguments, &targets);
             assert_eq!(without, 0);
             for i in 0..rows {
@@ -171,7 +153,7 @@ fn uniform_and_geometric_rows_have_their_closed_forms() {
     let q = 0.99f64;
     let mut logits = vec![-2.5f32; n];
     logits.extend((0..n).map(|k| (k as f64 * q.ln()) as f32));
-    let (entropy, log_sum_exp, log_prob, _) = results(&Arguments::of(&logits, F32, 2, n), &[9, 0]);
+    let (entropy, log_sum_exp, log_prob, _) = results(&Call::of(&logits, F32, 2, n), &[9, 0]);
     assert!((entropy[0] - (n as f64).ln()).abs() < 1e-6);
     assert!((log_sum_exp[0] - ((n as f64).ln() - 2.5)).abs() < 1e-6);
     assert!((log_prob[0] + (n as f64).ln()).abs() < 1e-6);
@@ -184,8 +166,7 @@ fn uniform_and_geometric_rows_have_their_closed_forms() {
 fn masked_logits_have_probability_0() {
     let masked = f32::NEG_INFINITY;
     let logits = [masked, 0.5, masked, 0.5, /**/ masked, masked, 3.0, masked];
-    let (entropy, log_sum_exp, log_prob, without) =
-        results(&Arguments::of(&logits, F32, 2, 4), &[1, 0]);
+    let (entropy, log_sum_exp, log_prob, without) = results(&Call::of(&logits, F32, 2, 4), &[1, 0]);
     assert!((entropy[0] - 2f64.ln()).abs() < 1e-7);
     assert!((log_prob[0] + 2f64.ln()).abs() < 1e-7);
     assert_eq!((entropy[1], log_sum_exp[1]), (0.0, 3.0));
@@ -199,7 +180,7 @@ fn rows_without_a_softmax_are_nan_and_counted() {
         0.0, 1.0, /**/ 0.0, nan, /**/ inf, 0.0, /**/ -inf, -inf, /**/ 2.0, 2.0,
     ];
     let (entropy, log_sum_exp, log_prob, without) =
-        results(&Arguments::of(&logits, F32, 5, 2), &[0, 0, 0, 0, 1]);
+        results(&Call::of(&logits, F32, 5, 2), &[0, 0, 0, 0, 1]);
     assert_eq!(without, 3);
     for numbers in [&entropy, &log_sum_exp, &log_prob] {
         let are_nan: Vec<bool> = numbers.iter().map(|x| x.is_nan()).collect();
@@ -211,7 +192,7 @@ fn rows_without_a_softmax_are_nan_and_counted() {
 #[test]
 fn no_target_has_no_log_prob() {
     let (entropy, _, log_prob, without) =
-        results(&Arguments::of(&[0f32; 6], F32, 2, 3), &[NO_TARGET, 2]);
+        results(&Call::of(&[0f32; 6], F32, 2, 3), &[NO_TARGET, 2]);
     assert!(log_prob[0].is_nan() && (log_prob[1] + 3f64.ln()).abs() < 1e-7);
     assert!((entropy[0] - 3f64.ln()).abs() < 1e-7 && without == 0);
 }
@@ -223,11 +204,11 @@ fn every_number_of_threads_gives_the_same_bits() {
     let mut logits = noise(rows * vocabulary, 20.0);
     logits[123 * vocabulary] = f32::NAN;
     let targets: Vec<i64> = (0..rows as i64).collect();
-    let arguments = Arguments::of(&logits, F32, rows, vocabulary);
+    let arguments = Call::of(&logits, F32, rows, vocabulary);
     let one = results(&arguments, &targets);
     let bits = |numbers: &[f64]| numbers.iter().map(|x| x.to_bits()).collect::<Vec<u64>>();
     for threads in [0, 2, 5, 400] {
-        let several = results(&Arguments { threads, ..arguments.clone() }, &targets);
+        let several = results(&Call { threads, ..arguments.clone() }, &targets);
         assert_eq!(bits(&one.0), bits(&several.0));
         assert_eq!(bits(&one.1), bits(&several.1));
         assert_eq!(bits(&one.2), bits(&several.2));
@@ -238,10 +219,10 @@ fn every_number_of_threads_gives_the_same_bits() {
 #[test]
 fn no_rows_need_no_arrays() {
     let mut without = 9;
-    let none = Arguments {
+    let none = Call {
         logits: null(),
-        without: &raw mut without,
-        ..Arguments::of::<f32>(&[], F32, 0, 5)
+        rows_without_softmax: &raw mut without,
+        ..Call::of::<f32>(&[], F32, 0, 5)
     };
     assert_eq!((none.call(), without), (0, 0));
 }
@@ -252,52 +233,48 @@ fn wrong_arguments_are_refused_before_anything_is_written() {
     let targets = [0i64, 2, 1];
     let mut numbers = [5.0f64; 12];
     let start = numbers.as_mut_ptr();
-    let good = Arguments {
+    let good = Call {
         targets: targets.as_ptr(),
         entropy: start,
         log_sum_exp: start.wrapping_add(3),
         log_prob: start.wrapping_add(6),
-        ..Arguments::of(&logits, F32, 3, 4)
+        ..Call::of(&logits, F32, 3, 4)
     };
-    let refused = |status: Status, wrong: Arguments| assert_eq!(wrong.call(), status as i32);
+    let refused = |status: Status, wrong: Call| assert_eq!(wrong.call(), status as i32);
     let nothing: *mut f64 = null_mut();
 
-    refused(Status::Null, Arguments { logits: null(), ..good.clone() });
-    refused(Status::Null, Arguments { targets: null(), ..good.clone() });
-    refused(Status::Null, Arguments { log_prob: nothing, ..good.clone() });
-    let none =
-        Arguments { entropy: nothing, log_sum_exp: nothing, log_prob: nothing, ..good.clone() };
-    refused(Status::Null, Arguments { targets: null(), ..none });
+    refused(Status::Null, Call { logits: null(), ..good.clone() });
+    refused(Status::Null, Call { targets: null(), ..good.clone() });
+    refused(Status::Null, Call { log_prob: nothing, ..good.clone() });
+    let none = Call { entropy: nothing, log_sum_exp: nothing, log_prob: nothing, ..good.clone() };
+    refused(Status::Null, Call { targets: null(), ..none });
     for dtype in [-1, 3, i32::MAX] {
-        refused(Status::Dtype, Arguments { dtype, ..good.clone() });
+        refused(Status::Dtype, Call { dtype, ..good.clone() });
     }
-    refused(Status::Shape, Arguments { vocabulary: 0, ..good.clone() });
-    refused(Status::Shape, Arguments { stride: 3, ..good.clone() });
-    refused(Status::Shape, Arguments { rows: usize::MAX, ..good.clone() });
-    refused(Status::Shape, Arguments { stride: usize::MAX, ..good.clone() });
-    refused(
-        Status::Shape,
-        Arguments { vocabulary: usize::MAX, stride: usize::MAX, ..good.clone() },
-    );
+    refused(Status::Shape, Call { vocabulary: 0, ..good.clone() });
+    refused(Status::Shape, Call { stride: 3, ..good.clone() });
+    refused(Status::Shape, Call { rows: usize::MAX, ..good.clone() });
+    refused(Status::Shape, Call { stride: usize::MAX, ..good.clone() });
+    refused(Status::Shape, Call { vocabulary: usize::MAX, stride: usize::MAX, ..good.clone() });
     // 2^62 logits, whose bytes overflow; 2^63 bytes, more than an object may have.
-    refused(Status::Shape, Arguments { rows: 3, stride: 1 << 61, ..good.clone() });
-    refused(Status::Shape, Arguments { rows: 3, stride: 1 << 60, ..good.clone() });
+    refused(Status::Shape, Call { rows: 3, stride: 1 << 61, ..good.clone() });
+    refused(Status::Shape, Call { rows: 3, stride: 1 << 60, ..good.clone() });
     for temperature in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e-40, 1e40] {
-        refused(Status::Temperature, Arguments { temperature, ..good.clone() });
+        refused(Status::Temperature, Call { temperature, ..good.clone() });
     }
     for bad in [-1, 4, i64::MIN, i64::MAX] {
         let targets = [0, bad, 1];
-        refused(Status::Target, Arguments { targets: targets.as_ptr(), ..good.clone() });
+        refused(Status::Target, Call { targets: targets.as_ptr(), ..good.clone() });
     }
     let odd = |pointer: *mut f64| pointer.cast::<u8>().wrapping_add(1).cast::<f64>();
-    refused(Status::Alignment, Arguments { entropy: odd(start), ..good.clone() });
-    refused(Status::Alignment, Arguments { logits: odd(start).cast(), ..good.clone() });
-    refused(Status::Alignment, Arguments { targets: odd(start).cast(), ..good.clone() });
-    refused(Status::Alignment, Arguments { without: odd(start).cast(), ..good.clone() });
-    refused(Status::Overlap, Arguments { log_sum_exp: start.wrapping_add(2), ..good.clone() });
-    refused(Status::Overlap, Arguments { logits: start.cast(), ..good.clone() });
-    refused(Status::Overlap, Arguments { targets: start.cast(), ..good.clone() });
-    refused(Status::Overlap, Arguments { without: start.wrapping_add(8).cast(), ..good.clone() });
+    refused(Status::Alignment, Call { entropy: odd(start), ..good.clone() });
+    refused(Status::Alignment, Call { logits: odd(start).cast(), ..good.clone() });
+    refused(Status::Alignment, Call { targets: odd(start).cast(), ..good.clone() });
+    refused(Status::Alignment, Call { rows_without_softmax: odd(start).cast(), ..good.clone() });
+    refused(Status::Overlap, Call { log_sum_exp: start.wrapping_add(2), ..good.clone() });
+    refused(Status::Overlap, Call { logits: start.cast(), ..good.clone() });
+    refused(Status::Overlap, Call { targets: start.cast(), ..good.clone() });
+    refused(Status::Overlap, Call { without: start.wrapping_add(8).cast(), ..good.clone() });
     assert_eq!(numbers, [5.0; 12]);
     assert_eq!(good.call(), 0);
 }

@@ -10,18 +10,22 @@
 mod tile;
 
 use std::cell::RefCell;
+use std::mem::MaybeUninit;
+use std::ops::Range;
 
 use rayon::prelude::*;
 
-use tile::{Kernel, Shape, Tile};
+use tile::{Kernel, Tile};
 
 /// Outputs (rows of W) per panel. In a panel, the weights of one column are adjacent.
 const PANEL: usize = 32;
-/// Columns per pass. Their products are summed on their own, then added to the result: long sums are more accurate in
-/// parts. The weights of a tile, 32 or 96 KiB, stay in the L1 or L2 cache for the tiles below it.
+/// Columns whose products are summed on their own, then added to the result: long sums are more accurate in parts.
 const DEPTH: usize = 256;
-/// Rows per pass: their tiles of x, at most 384 KiB, stay in the L2 cache.
-const BLOCK_ROWS: usize = 384;
+/// Columns of a part of these. Its weights, at most 12 KiB, stay in the L1 cache for all tiles of a block, while those
+/// of the next part are fetched from memory.
+const PART: usize = 32;
+/// Rows per block. Their sums, at most 24 KiB, stay in the L2 cache between parts.
+const BLOCK_ROWS: usize = 64;
 /// Maximum number of panels per task.
 const TASK_PANELS: usize = 12;
 /// Multiplications above which several threads are used: about 20 µs of one thread.
@@ -114,9 +118,8 @@ fn multiply_with(kernel: Kernel, x: &[f32], packed: &[f32], result: &mut [f32], 
     if rows == 0 || outputs == 0 {
         return;
     }
-    let shape = Shape::of(rows);
     let mut packed_x = PACKED_X.take();
-    pack_rows(x, columns, shape, &mut packed_x);
+    pack_rows(x, columns, &mut packed_x);
     let product = Product {
         x: &packed_x,
         packed,
@@ -124,7 +127,6 @@ fn multiply_with(kernel: Kernel, x: &[f32], packed: &[f32], result: &mut [f32], 
         rows,
         columns,
         outputs,
-        shape,
         kernel,
     };
     let panels = outputs.div_ceil(PANEL);
@@ -132,7 +134,7 @@ fn multiply_with(kernel: Kernel, x: &[f32], packed: &[f32], result: &mut [f32], 
         product.panels(0, panels);
     } else {
         let per_task = (panels / (4 * rayon::current_num_threads())).clamp(1, TASK_PANELS);
-        let per_task = per_task.next_multiple_of(shape.panels());
+        let per_task = per_task.next_multiple_of(tile::PANELS);
         (0..panels.div_ceil(per_task)).into_par_iter().for_each(|task| {
             let first = task * per_task;
             product.panels(first, (first + per_task).min(panels));
@@ -142,13 +144,13 @@ fn multiply_with(kernel: Kernel, x: &[f32], packed: &[f32], result: &mut [f32], 
 }
 
 /// Rearranges x into blocks of columns, in these into tiles of rows, in these by columns.
-fn pack_rows(x: &[f32], columns: usize, shape: Shape, to: &mut Vec<f32>) {
+fn pack_rows(x: &[f32], columns: usize, to: &mut Vec<f32>) {
     let rows = x.len() / columns;
     to.resize(rows * columns, 0.0);
     to.par_chunks_mut(DEPTH * rows).enumerate().for_each(|(block, to)| {
         let first = block * DEPTH;
         let depth = DEPTH.min(columns - first);
-        for (start, count) in tiles(rows, shape) {
+        for (start, count) in tiles(rows) {
             let to = &mut to[start * depth..(start + count) * depth];
             for row in 0..count {
                 let from = &x[(start + row) * columns + first..][..depth];
@@ -161,8 +163,8 @@ fn pack_rows(x: &[f32], columns: usize, shape: Shape, to: &mut Vec<f32>) {
 }
 
 /// The first row and the number of rows of each tile. Their numbers differ by at most one.
-fn tiles(rows: usize, shape: Shape) -> impl Iterator<Item = (usize, usize)> {
-    let tiles = rows.div_ceil(shape.rows());
+fn tiles(rows: usize) -> impl Iterator<Item = (usize, usize)> {
+    let tiles = rows.div_ceil(tile::ROWS);
     (0..tiles).map(move |i| {
         let start = i * rows / tiles;
         (start, (i + 1) * rows / tiles - start)
@@ -177,102 +179,158 @@ struct Product<'a> {
     rows: usize,
     columns: usize,
     outputs: usize,
-    shape: Shape,
     kernel: Kernel,
 }
 
 // SAFETY: tasks only read `x` and `packed`, and write disjoint columns of `result`.
 unsafe impl Sync for Product<'_> {}
 
+/// Sums of the tiles of a block of rows, between two parts.
+#[repr(align(64))]
+struct Sums(#[allow(dead_code)] [f32; BLOCK_ROWS * tile::PANELS * PANEL]);
+
+/// Neighbouring panels and one block of their columns.
+#[derive(Clone, Copy)]
+struct Block {
+    /// The first column, and their number.
+    column: usize,
+    depth: usize,
+    /// The weights of the first panel, and the distance to those of the next one.
+    weights: *const f32,
+    panels: usize,
+    panel_stride: usize,
+    /// The weights that are needed after these, which may be null.
+    next: *const f32,
+    /// The outputs of the first row, and the distance to those of the next one.
+    to: *mut f32,
+    stride: usize,
+}
+
 impl Product<'_> {
     /// Computes the outputs of the panels `first..end`. No other task may compute these.
     fn panels(&self, first: usize, end: usize) {
-        let tiles: Vec<(usize, usize)> = tiles(self.rows, self.shape).collect();
-        let step = self.shape.panels();
-        for block in tiles.chunks(BLOCK_ROWS / self.shape.rows()) {
-            for column in (0..self.columns).step_by(DEPTH) {
-                for panel in (first..end).step_by(step) {
-                    self.pass(block, panel, step.min(end - panel), column);
-                }
+        let whole = end.min(self.outputs / PANEL);
+        let tiles: Vec<(usize, usize)> = tiles(self.rows).collect();
+        let mut sums = MaybeUninit::<Sums>::uninit();
+        let sums = sums.as_mut_ptr().cast();
+        for tiles in tiles.chunks(BLOCK_ROWS / tile::ROWS) {
+            for panel in (first..whole).step_by(tile::PANELS) {
+                self.whole_panels(tiles, panel..whole.min(panel + tile::PANELS), sums);
+            }
+            if whole < end {
+                self.last_panel(tiles, sums);
             }
         }
     }
 
-    /// Adds the products of one block of columns from `column` on to the outputs of some panels.
-    fn pass(&self, tiles: &[(usize, usize)], panel: usize, panels: usize, column: usize) {
-        let output = panel * PANEL;
-        if output + panels * PANEL > self.outputs {
-            let whole = panels - 1;
-            if whole > 0 {
-                self.pass(tiles, panel, whole, column);
-            }
-            return self.last_panel(tiles, panel + whole, column);
-        }
-        let weights = self.packed[output * self.columns + column * PANEL..].as_ptr();
-        for &(row, rows) in tiles {
-            let tile = Tile {
-                x: self.tile_of_x(row, rows, column),
-                rows,
-                weights,
-                panels,
+    fn whole_panels(&self, tiles: &[(usize, usize)], panels: Range<usize>, sums: *mut f32) {
+        let weights = |panel: usize, column: usize| {
+            let at = panel * PANEL * self.columns + column * PANEL;
+            self.packed.get(at..).map_or(std::ptr::null(), <[f32]>::as_ptr)
+        };
+        for column in (0..self.columns).step_by(DEPTH) {
+            let depth = DEPTH.min(self.columns - column);
+            let next = match column + depth < self.columns {
+                true => weights(panels.start, column + depth),
+                false => weights(panels.end, 0),
+            };
+            let block = Block {
+                column,
+                depth,
+                weights: weights(panels.start, column),
+                panels: panels.len(),
                 panel_stride: PANEL * self.columns,
+                next,
                 // SAFETY: within the result, as the sizes were checked.
-                to: unsafe { self.result.add(row * self.outputs + output) },
+                to: unsafe { self.result.add(tiles[0].0 * self.outputs + panels.start * PANEL) },
                 stride: self.outputs,
-                is_first: column == 0,
             };
-            // SAFETY: the kernel is one of this processor. The rows and panels are within the operands, and only this
-            // task writes to these outputs.
-            unsafe { (self.kernel)(&tile) };
+            // SAFETY: the rows and panels are within the operands, and only this task writes to these outputs.
+            unsafe { self.block(tiles, block, sums) };
         }
     }
 
-    /// Like `pass`, for the last panel if it is narrower than the others.
-    fn last_panel(&self, tiles: &[(usize, usize)], panel: usize, column: usize) {
-        let output = panel * PANEL;
+    /// Like `whole_panels`, for a last panel that is narrower than the others: with copies that are filled up with
+    /// zeros.
+    fn last_panel(&self, tiles: &[(usize, usize)], sums: *mut f32) {
+        let output = self.outputs / PANEL * PANEL;
         let width = self.outputs - output;
-        let depth = DEPTH.min(self.columns - column);
-        let weights = &self.packed[output * self.columns + column * width..][..depth * width];
-        let mut wide = vec![0.0; depth * PANEL];
-        for (wide, weights) in wide.chunks_exact_mut(PANEL).zip(weights.chunks_exact(width)) {
-            wide[..width].copy_from_slice(weights);
-        }
-        let mut sums = vec![0.0; self.shape.rows() * PANEL];
-        for &(row, rows) in tiles {
-            let place = |i: usize| {
-                // SAFETY: the `width` outputs of this row are within the result, and only this task uses them.
-                unsafe {
-                    let at = self.result.add((row + i) * self.outputs + output);
-                    std::slice::from_raw_parts_mut(at, width)
-                }
-            };
-            if column > 0 {
-                for (i, sums) in sums.chunks_exact_mut(PANEL).take(rows).enumerate() {
-                    sums[..width].copy_from_slice(place(i));
-                }
+        let first = tiles[0].0;
+        let rows: usize = tiles.iter().map(|(_, rows)| rows).sum();
+        let mut outputs = vec![0.0; rows * PANEL];
+        let mut wide = vec![0.0; DEPTH * PANEL];
+        for column in (0..self.columns).step_by(DEPTH) {
+            let depth = DEPTH.min(self.columns - column);
+            let weights = &self.packed[output * self.columns + column * width..][..depth * width];
+            for (wide, weights) in wide.chunks_exact_mut(PANEL).zip(weights.chunks_exact(width)) {
+                wide[..width].copy_from_slice(weights);
             }
-            let tile = Tile {
-                x: self.tile_of_x(row, rows, column),
-                rows,
+            let block = Block {
+                column,
+                depth,
                 weights: wide.as_ptr(),
                 panels: 1,
                 panel_stride: 0,
-                to: sums.as_mut_ptr(),
+                next: std::ptr::null(),
+                to: outputs.as_mut_ptr(),
                 stride: PANEL,
-                is_first: column == 0,
             };
-            // SAFETY: as in `pass`; weights and outputs are those of the vectors.
-            unsafe { (self.kernel)(&tile) };
-            for (i, sums) in sums.chunks_exact(PANEL).take(rows).enumerate() {
-                place(i).copy_from_slice(&sums[..width]);
-            }
+            // SAFETY: the rows are those of `tiles`; weights and outputs are those of the vectors.
+            unsafe { self.block(tiles, block, sums) };
+        }
+        for (row, outputs) in outputs.chunks_exact(PANEL).enumerate() {
+            // SAFETY: the `width` outputs of this row are within the result, and only this task uses them.
+            let to = unsafe {
+                let at = self.result.add((first + row) * self.outputs + output);
+                std::slice::from_raw_parts_mut(at, width)
+            };
+            to.copy_from_slice(&outputs[..width]);
         }
     }
 
-    /// The numbers of x for a tile, in one block of columns.
-    fn tile_of_x(&self, row: usize, rows: usize, column: usize) -> &[f32] {
-        let depth = DEPTH.min(self.columns - column);
-        &self.x[column * self.rows + row * depth..][..rows * depth]
+    /// Adds the products of a block of columns to the outputs; those of the first block replace them.
+    ///
+    /// # Safety
+    /// Weights and outputs of the block must have its sizes, and nothing else may use the outputs. `sums` has room for
+    /// [`Sums`].
+    unsafe fn block(&self, tiles: &[(usize, usize)], block: Block, sums: *mut f32) {
+        let Block { column, depth, panel_stride, panels, .. } = block;
+        let first = tiles[0].0;
+        for part in (0..depth).step_by(PART) {
+            let count = PART.min(depth - part);
+            let ends = part + count == depth;
+            // SAFETY: the part is within the weights.
+            let (weights, following) = unsafe {
+                (block.weights.add(part * PANEL), block.weights.add((part + count) * PANEL))
+            };
+            let next = if ends { block.next } else { following };
+            for (i, &(row, rows)) in tiles.iter().enumerate() {
+                let x = &self.x[column * self.rows + row * depth..][..rows * depth];
+                let share = i * PART / tiles.len()..(i + 1) * PART / tiles.len();
+                let tile = Tile {
+                    x: &x[part * rows..(part + count) * rows],
+                    rows,
+                    weights,
+                    panels,
+                    panel_stride,
+                    next: if next.is_null() {
+                        next
+                    } else {
+                        next.wrapping_add(share.start * PANEL)
+                    },
+                    next_columns: share.len(),
+                    // SAFETY: these rows of the block have room in both.
+                    sums: unsafe { sums.add((row - first) * tile::PANELS * PANEL) },
+                    begins: part == 0,
+                    ends,
+                    to: unsafe { block.to.add((row - first) * block.stride) },
+                    stride: block.stride,
+                    is_first: column == 0,
+                };
+                // SAFETY: the kernel is one of this processor; the caller promises the operands.
+                unsafe { (self.kernel)(&tile) };
+            }
+        }
     }
 }
 

@@ -1,43 +1,17 @@
-//! The innermost loops: a tile of a few rows and one panel of outputs, in AVX-512 or AVX2 registers.
+//! The innermost loops: a tile of a few rows and panels of outputs, in AVX-512 or AVX2 registers.
 
 use std::arch::x86_64::*;
 
 use super::PANEL;
 
-/// The shape of the tiles of a product.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shape {
-    /// Twelve rows and one panel: the least loads per multiplication.
-    Tall,
-    /// Four rows and three panels, for products with few rows. They wait for the weights, and memory gives several
-    /// places at once faster than one.
-    Wide,
-}
+/// Maximum rows of a tile.
+pub(super) const ROWS: usize = 4;
+/// Maximum panels of a tile: memory gives several places at once faster than one. With AVX-512, 24 registers have the
+/// sums, which leaves eight for the operands.
+pub(super) const PANELS: usize = 3;
 
-impl Shape {
-    /// The faster shape for this number of rows.
-    pub(super) fn of(rows: usize) -> Shape {
-        if rows <= 32 { Shape::Wide } else { Shape::Tall }
-    }
-
-    /// Maximum rows of a tile: with AVX-512, 24 registers have the sums, which leaves eight for the operands.
-    pub(super) fn rows(self) -> usize {
-        match self {
-            Shape::Tall => 12,
-            Shape::Wide => 4,
-        }
-    }
-
-    /// Maximum panels of a tile.
-    pub(super) fn panels(self) -> usize {
-        match self {
-            Shape::Tall => 1,
-            Shape::Wide => 3,
-        }
-    }
-}
-
-/// The operands of a tile. `x` is columns × rows; the weights of a panel are columns × `PANEL`.
+/// The operands of a tile, for a part of a block of columns. `x` is columns × rows; the weights of a panel are columns ×
+/// `PANEL`.
 pub(super) struct Tile<'a> {
     pub(super) x: &'a [f32],
     pub(super) rows: usize,
@@ -46,18 +20,28 @@ pub(super) struct Tile<'a> {
     pub(super) panels: usize,
     /// From the weights of one panel to those of the next.
     pub(super) panel_stride: usize,
-    /// rows × panels · `PANEL` numbers.
+    /// Weights of later parts that are fetched meanwhile, with the same stride; may be null.
+    pub(super) next: *const f32,
+    /// The number of their columns.
+    pub(super) next_columns: usize,
+    /// The sums of earlier parts of this block of columns, rows × panels · `PANEL` numbers in the order of the kernel.
+    pub(super) sums: *mut f32,
+    /// Whether this is the first part: there are no sums yet.
+    pub(super) begins: bool,
+    /// Whether this is the last part: the sums go to the outputs.
+    pub(super) ends: bool,
+    /// The outputs, rows × panels · `PANEL` numbers.
     pub(super) to: *mut f32,
     /// From one row to the next.
     pub(super) stride: usize,
-    /// Whether the products replace what is there, instead of being added.
+    /// Whether the sums replace what is there, instead of being added.
     pub(super) is_first: bool,
 }
 
 /// Computes a tile.
 ///
-/// Requires the instructions of the kernel, rows and panels of one of the shapes, operands of these sizes, and exclusive
-/// access to the outputs.
+/// Requires the instructions of the kernel, at most [`ROWS`] rows and [`PANELS`] panels, operands of these sizes, and
+/// exclusive access to sums and outputs.
 pub(super) type Kernel = unsafe fn(&Tile);
 
 /// The kernel for this processor, if there is one.
@@ -150,107 +134,109 @@ impl Register for __m256 {
 #[target_feature(enable = "avx512f")]
 unsafe fn kernel_avx512(tile: &Tile) {
     // SAFETY: as the caller promises.
-    unsafe {
-        match (tile.panels, tile.rows) {
-            (1, 12) => registers::<__m512, 12, 1, 2>(tile, 0, 0),
-            (1, 11) => registers::<__m512, 11, 1, 2>(tile, 0, 0),
-            (1, 10) => registers::<__m512, 10, 1, 2>(tile, 0, 0),
-            (1, 9) => registers::<__m512, 9, 1, 2>(tile, 0, 0),
-            (1, 8) => registers::<__m512, 8, 1, 2>(tile, 0, 0),
-            (1, 7) => registers::<__m512, 7, 1, 2>(tile, 0, 0),
-            (1, 6) => registers::<__m512, 6, 1, 2>(tile, 0, 0),
-            (1, 5) => registers::<__m512, 5, 1, 2>(tile, 0, 0),
-            (1, 4) => registers::<__m512, 4, 1, 2>(tile, 0, 0),
-            (1, 3) => registers::<__m512, 3, 1, 2>(tile, 0, 0),
-            (1, 2) => registers::<__m512, 2, 1, 2>(tile, 0, 0),
-            (1, 1) => registers::<__m512, 1, 1, 2>(tile, 0, 0),
-            (2, 4) => registers::<__m512, 4, 2, 2>(tile, 0, 0),
-            (2, 3) => registers::<__m512, 3, 2, 2>(tile, 0, 0),
-            (2, 2) => registers::<__m512, 2, 2, 2>(tile, 0, 0),
-            (2, 1) => registers::<__m512, 1, 2, 2>(tile, 0, 0),
-            (3, 4) => registers::<__m512, 4, 3, 2>(tile, 0, 0),
-            (3, 3) => registers::<__m512, 3, 3, 2>(tile, 0, 0),
-            (3, 2) => registers::<__m512, 2, 3, 2>(tile, 0, 0),
-            (3, 1) => registers::<__m512, 1, 3, 2>(tile, 0, 0),
-            (panels, rows) => unreachable!("BUG: a tile of {rows} rows and {panels} panels"),
-        }
-    }
+    unsafe { registers_of_tile::<__m512, 2>(tile, 0) };
 }
 
 /// See [`Kernel`].
 #[target_feature(enable = "avx2,fma")]
 unsafe fn kernel_avx2(tile: &Tile) {
-    let step = if tile.panels == 1 { 2 * __m256::LANES } else { __m256::LANES };
-    let most = if tile.panels == 1 { 6 } else { 4 };
-    for row in (0..tile.rows).step_by(most) {
-        for column in (0..PANEL).step_by(step) {
-            // SAFETY: as the caller promises.
-            unsafe {
-                match (tile.panels, most.min(tile.rows - row)) {
-                    (1, 6) => registers::<__m256, 6, 1, 2>(tile, row, column),
-                    (1, 5) => registers::<__m256, 5, 1, 2>(tile, row, column),
-                    (1, 4) => registers::<__m256, 4, 1, 2>(tile, row, column),
-                    (1, 3) => registers::<__m256, 3, 1, 2>(tile, row, column),
-                    (1, 2) => registers::<__m256, 2, 1, 2>(tile, row, column),
-                    (1, 1) => registers::<__m256, 1, 1, 2>(tile, row, column),
-                    (2, 4) => registers::<__m256, 4, 2, 1>(tile, row, column),
-                    (2, 3) => registers::<__m256, 3, 2, 1>(tile, row, column),
-                    (2, 2) => registers::<__m256, 2, 2, 1>(tile, row, column),
-                    (2, 1) => registers::<__m256, 1, 2, 1>(tile, row, column),
-                    (3, 4) => registers::<__m256, 4, 3, 1>(tile, row, column),
-                    (3, 3) => registers::<__m256, 3, 3, 1>(tile, row, column),
-                    (3, 2) => registers::<__m256, 2, 3, 1>(tile, row, column),
-                    (3, 1) => registers::<__m256, 1, 3, 1>(tile, row, column),
-                    (panels, rows) => {
-                        unreachable!("BUG: a tile of {rows} rows and {panels} panels")
-                    }
-                }
-            }
+    for output in (0..PANEL).step_by(__m256::LANES) {
+        // SAFETY: as the caller promises.
+        unsafe { registers_of_tile::<__m256, 1>(tile, output) };
+    }
+}
+
+/// Computes `N` registers of outputs from `output` on, of each row and panel.
+///
+/// # Safety
+/// See [`Kernel`].
+#[inline(always)]
+unsafe fn registers_of_tile<R: Register, const N: usize>(tile: &Tile, output: usize) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        match (tile.panels, tile.rows) {
+            (1, 1) => registers::<R, 1, 1, N>(tile, output),
+            (1, 2) => registers::<R, 2, 1, N>(tile, output),
+            (1, 3) => registers::<R, 3, 1, N>(tile, output),
+            (1, 4) => registers::<R, 4, 1, N>(tile, output),
+            (2, 1) => registers::<R, 1, 2, N>(tile, output),
+            (2, 2) => registers::<R, 2, 2, N>(tile, output),
+            (2, 3) => registers::<R, 3, 2, N>(tile, output),
+            (2, 4) => registers::<R, 4, 2, N>(tile, output),
+            (3, 1) => registers::<R, 1, 3, N>(tile, output),
+            (3, 2) => registers::<R, 2, 3, N>(tile, output),
+            (3, 3) => registers::<R, 3, 3, N>(tile, output),
+            (3, 4) => registers::<R, 4, 3, N>(tile, output),
+            (panels, rows) => unreachable!("BUG: a tile of {rows} rows and {panels} panels"),
         }
     }
 }
 
-/// Computes `M` rows from `row` on, of each of `P` panels `N` registers of outputs from `output` on.
+/// Computes `N` registers of outputs from `output` on, of `M` rows and `P` panels.
 ///
 /// # Safety
 /// See [`Kernel`].
 #[inline(always)]
 unsafe fn registers<R: Register, const M: usize, const P: usize, const N: usize>(
     tile: &Tile,
-    row: usize,
     output: usize,
 ) {
-    let depth = tile.x.len() / tile.rows;
-    debug_assert!(row + M <= tile.rows && P == tile.panels && output + N * R::LANES <= PANEL);
+    debug_assert!(M == tile.rows && P == tile.panels && output + N * R::LANES <= PANEL);
     let mut sums = [[[R::splat(0.0); N]; P]; M];
-    // SAFETY: `x` has depth × rows numbers, and the caller promises those of the weights and of `to`.
+    // SAFETY: `x` has columns × rows numbers, and the caller promises those of the weights, of the sums and of `to`. A
+    // prefetch may have any address.
     unsafe {
-        let to = tile.to.add(row * tile.stride + output);
-        let at = |m: usize, p: usize, n: usize| to.add(m * tile.stride + p * PANEL + n * R::LANES);
-        let mut x = tile.x.as_ptr().add(row);
+        let kept = tile.sums.add(output * M * P);
+        let place = |i: usize| kept.add(i * R::LANES);
+        if !tile.begins {
+            for (i, sum) in sums.as_flattened_mut().as_flattened_mut().iter_mut().enumerate() {
+                *sum = R::load(place(i));
+            }
+        }
+        // The columns of the next part are fetched at an even pace.
+        let mut next = tile.next;
+        let is_fetched = output == 0 && !next.is_null() && tile.next_columns > 0;
+        let pace = if is_fetched { tile.x.len() / M / tile.next_columns } else { usize::MAX };
+        let mut left = pace;
         let mut weights = tile.weights.add(output);
-        for _ in 0..depth {
+        for x in tile.x.chunks_exact(M) {
+            left -= 1;
+            if left == 0 {
+                left = pace;
+                for p in 0..P {
+                    let next = next.wrapping_add(p * tile.panel_stride);
+                    _mm_prefetch::<_MM_HINT_T0>(next.cast());
+                    _mm_prefetch::<_MM_HINT_T0>(next.wrapping_add(PANEL / 2).cast());
+                }
+                next = next.wrapping_add(PANEL);
+            }
             let mut columns = [[R::splat(0.0); N]; P];
             for (p, columns) in columns.iter_mut().enumerate() {
                 for (n, column) in columns.iter_mut().enumerate() {
                     *column = R::load(weights.add(p * tile.panel_stride + n * R::LANES));
                 }
             }
-            for (m, sums) in sums.iter_mut().enumerate() {
-                let x = R::splat(*x.add(m));
+            for (x, sums) in x.iter().zip(&mut sums) {
+                let x = R::splat(*x);
                 for (sums, columns) in sums.iter_mut().zip(&columns) {
                     for (sum, column) in sums.iter_mut().zip(columns) {
                         *sum = x.multiply_add(*column, *sum);
                     }
                 }
             }
-            x = x.add(tile.rows);
             weights = weights.add(PANEL);
         }
+        if !tile.ends {
+            for (i, sum) in sums.as_flattened().as_flattened().iter().enumerate() {
+                sum.store(place(i));
+            }
+            return;
+        }
+        let to = tile.to.add(output);
         for (m, sums) in sums.iter().enumerate() {
             for (p, sums) in sums.iter().enumerate() {
                 for (n, sum) in sums.iter().enumerate() {
-                    let to = at(m, p, n);
+                    let to = to.add(m * tile.stride + p * PANEL + n * R::LANES);
                     let sum = if tile.is_first { *sum } else { R::load(to).add(*sum) };
                     sum.store(to);
                 }

@@ -48,7 +48,7 @@ impl Config {
         Ok(Config { path: path.to_owned(), value })
     }
 
-    /// The same settings with this value of a key.
+    /// Returns a copy with `key` set to `value`.
     pub(crate) fn with(&self, key: &str, value: Value) -> Config {
         let mut config = self.clone();
         config.value[key] = value;

@@ -256,7 +256,7 @@ mod tests {
             let plan = ScanPlan::new(&packed, numbers_per_token, Device::Cpu).unwrap();
             numbers(&scan(spec, &inputs, &plan, &mut |_, _| Ok(())).unwrap())
         };
-        // With so many numbers, each block has one or two chunks.
+        // 65,536 numbers per token leave room for one or two chunks in a block.
         assert_close(&run(1 << 16), &run(1), "outputs");
     }
 }

@@ -190,12 +190,12 @@ impl Rope {
         }
     }
 
-    /// One that rotates nothing.
+    /// An embedding that rotates nothing.
     pub(super) fn still() -> Rope {
         Rope { dim: 0, frequencies: Vec::new(), factor: 1.0, long: None, query_scaling: None }
     }
 
-    /// The same, with queries scaled by their positions.
+    /// Returns this embedding with queries scaled by their positions as well.
     pub(super) fn with_query_scaling(self, query_scaling: QueryScaling) -> Rope {
         Rope { query_scaling: Some(query_scaling), ..self }
     }

@@ -17,8 +17,9 @@ const LONGEST: usize = 2048;
 /// Repeated tokens, and how often each is repeated.
 const REPEATED: usize = 5;
 const REPETITIONS: usize = 140;
-/// A jump is so many times as large as the largest of the eight changes before, for most repeated tokens. For tiny models
-/// of 27 families, the median was at most 1.7; for traces of Qwen3.5, RWKV and RecurrentGemma, 4.8 to 142.
+/// A change of the logits counts as a jump if it is at least this many times the largest of the eight changes before it. A
+/// module is refused if more than half of the repeated tokens jump. The median ratio was at most 1.7 for tiny models of 27
+/// families, and 4.8 to 142 for traces of Qwen3.5, RWKV and RecurrentGemma.
 const JUMP: f64 = 4.0;
 const BEFORE: usize = 8;
 

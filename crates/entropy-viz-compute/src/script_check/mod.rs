@@ -121,7 +121,7 @@ pub(crate) fn verify(
 pub(crate) fn not_a_script(model: &Path) -> CliError {
     CliError {
         error: anyhow!(
-            "--verify-script checks a TorchScript file, but {} is none",
+            "--verify-script needs a TorchScript file, but {} is not one",
             model.display()
         ),
         hint: Some("omit --verify-script: other checkpoints need no such check".to_owned()),
