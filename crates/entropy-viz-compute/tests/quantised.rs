@@ -106,6 +106,42 @@ fn stacked_experts_in_8_bits_are_read() {
     assert_scores_of(&path, &read(&case("fp8-experts").join("golden.json")), &[]);
 }
 
+/// Ministral 3 is released in 8 bits, as a model of pictures and text.
+#[test]
+fn language_models_of_pictures_and_text_are_read() {
+    let tmp = temp_dir();
+    let path = tmp.path().join("released");
+    changed("fp8-tensor", &path, |tensors| {
+        for (name, tensor) in std::mem::take(tensors) {
+            tensors.insert(format!("language_model.{name}"), tensor);
+        }
+        let picture = (Dtype::BF16, vec![2, 1], vec![0; 4]);
+        tensors.insert("vision_tower.patch_conv.weight".to_owned(), picture);
+    });
+    configure(&path, |config| {
+        let mut text = config.take();
+        let settings = text.as_object_mut().unwrap().remove("quantization_config");
+        *config = json!({
+            "model_type": "mistral3", "text_config": text, "quantization_config": settings,
+            "image_token_index": 310, "tie_word_embeddings": false,
+        });
+    });
+    assert_scores_of(&path, &read(&case("fp8-tensor").join("golden.json")), &[]);
+}
+
+#[test]
+fn layers_that_predict_further_tokens_are_left_out_with_their_scales() {
+    let tmp = temp_dir();
+    let path = tmp.path().join("released");
+    changed("fp8-cut", &path, |tensors| {
+        let at = "model.layers.2.eh_proj.weight";
+        tensors.insert(at.to_owned(), (Dtype::F8_E4M3, vec![32, 64], vec![0; 2048]));
+        tensors.insert(format!("{at}_scale_inv"), (Dtype::F32, vec![2, 4], vec![0; 32]));
+    });
+    configure(&path, |config| config["num_nextn_predict_layers"] = json!(1));
+    assert_scores_of(&path, &read(&case("fp8-cut").join("golden.json")), &[]);
+}
+
 #[test]
 fn weights_that_were_dequantised_need_no_scales() {
     for (name, method) in [("qwen3", "fp8"), ("gpt_oss", "mxfp4")] {
@@ -197,6 +233,12 @@ fn weights_and_scales_that_do_not_fit_are_named() {
     refused("mxfp4", &blocks(&[4, 64, 1, 16], Dtype::I8), &[&format!("{at}_blocks is I8, not U8")]);
     let scales = change(format!("{at}_scales"), vec![4, 64, 1], Dtype::F8_E8M0);
     refused("mxfp4", &scales, &[&format!("{at}_scales is F8_E8M0, not U8")]);
+    let huge = blocks(&[1 << 62, 0, 1 << 60, 16], Dtype::U8);
+    let empty = |tensors: &mut Tensors| {
+        tensors.get_mut(&format!("{at}_blocks")).unwrap().2.clear();
+        huge(tensors);
+    };
+    refused("mxfp4", &empty, &["and its scales 4×64×1"]);
     let infinite = |tensors: &mut Tensors| {
         tensors.get_mut(&format!("{at}_scales")).unwrap().2[0] = 255;
     };

@@ -55,7 +55,8 @@ impl Fp8Grid {
         let block = match block {
             // The last block of a matrix may be cut off, as in DeepSeek-V3. In stacks there are several readings of that.
             Some(block) => {
-                let blocks = [0, 1].map(|dim| (sizes[dim] + block[dim] - 1) / block[dim]);
+                let count = |size: i64, step: i64| size / step + i64::from(size % step != 0);
+                let blocks = [0, 1].map(|dim| count(sizes[dim], block[dim]));
                 let is_cut = (0..2).any(|dim| sizes[dim] % block[dim] != 0);
                 if found[1..] != blocks || (numbers.len() == 3 && is_cut) {
                     let of = shape_text(&block);

@@ -145,15 +145,16 @@ impl QuantisedFiles {
                     shape_text(&shape)
                 );
             };
-            if bytes * 2 != MXFP4_GROUP || of_scales != [experts, rows, groups] {
+            let fits = bytes == MXFP4_GROUP / 2 && of_scales == [experts, rows, groups];
+            let Some(columns) = groups.checked_mul(MXFP4_GROUP).filter(|_| fits) else {
                 bail!(
                     "{}: it has the shape {}, and its scales {}; 16 bytes in each group are supported, and a scale for each",
                     self.cannot_use(&main),
                     shape_text(&shape),
                     shape_text(&of_scales)
                 );
-            }
-            let size = vec![experts, groups * MXFP4_GROUP, rows];
+            };
+            let size = vec![experts, columns, rows];
             self.tensors.insert(name, ModelTensor { main, size, form: Form::Mxfp4 { scales } });
         }
         match stored.iter().find(|(name, _)| name.ends_with("_scales")) {

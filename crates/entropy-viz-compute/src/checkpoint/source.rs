@@ -94,7 +94,9 @@ impl Source {
             Source::Quantised(files) => {
                 let summary = |(kind, size): (Option<Kind>, &[i64])| Summary {
                     kind,
-                    elements: size.iter().product::<i64>() as u64,
+                    elements: size
+                        .iter()
+                        .fold(1, |product, n| n.unsigned_abs().saturating_mul(product)),
                 };
                 files.summaries().map(summary).collect()
             }

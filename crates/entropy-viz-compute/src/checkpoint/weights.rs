@@ -109,7 +109,7 @@ impl Weights {
         self.stored.contains_key(name)
     }
 
-    /// The number type of most of the weights, by bytes.
+    /// The number type of most of the weights, by bytes; quantised ones do not count.
     pub(crate) fn stored_kind(&self) -> Kind {
         let mut bytes: Vec<(Kind, u64)> = Vec::new();
         for summary in self.sources.iter().flat_map(Source::summaries) {
