@@ -21,6 +21,7 @@ mod layouts;
 mod megatron;
 mod mixtures;
 mod outputs;
+mod quantised;
 mod rope;
 mod row_shards;
 mod scripts;

@@ -2,27 +2,34 @@
 
 use std::path::{Path, PathBuf};
 
-use entropy_shell::CliError;
+use entropy_shell::{CliError, WithHint};
 use tch::{Kind, Tensor};
 
+use super::config::Config;
+use super::quantisation::Quantisation;
+use super::quantised_files::QuantisedFiles;
 use super::tensor_file::{TensorFile, kind_of};
 use super::torch_source::{SourceTensor, TorchSource};
 use super::{dcp, deepspeed, fsdp, hf_shards};
 
+const QUANTISED_HINT: &str = "weights and scales must be as transformers saves them, in all files of the checkpoint; was the copy complete?";
+
 /// Tensors by name.
 pub(super) enum Source {
     Safetensors(TensorFile),
+    Quantised(QuantisedFiles),
     Torch(TorchSource),
 }
 
-/// A tensor's number type and number of elements.
+/// A tensor's number type, if it is one of weights in 16 bits or more, and number of elements.
 pub(super) struct Summary {
     pub(super) kind: Option<Kind>,
     pub(super) elements: u64,
 }
 
 impl Source {
-    /// Opens the files of a checkpoint. `config` is the directory of config.json, which Megatron's layout depends on.
+    /// Opens the files of a checkpoint. `config` is the directory of config.json, which Megatron's layout and quantised
+    /// weights depend on.
     pub(super) fn open_all(paths: &[PathBuf], config: &Path) -> Result<Vec<Source>, CliError> {
         if let Some(metadata) = paths.iter().find(|path| dcp::is_metadata(path)) {
             return Ok(vec![Source::Torch(dcp::open(metadata, config)?)]);
@@ -36,12 +43,20 @@ impl Source {
         if paths.iter().any(|path| deepspeed::is_states(path)) {
             return Ok(vec![Source::Torch(deepspeed::open(paths)?)]);
         }
+        if let Some(quantisation) = Quantisation::read(&Config::read(config)?)?
+            && paths.iter().all(|path| is_safetensors(path))
+        {
+            let files =
+                paths.iter().map(|path| TensorFile::open(path)).collect::<Result<_, _>>()?;
+            let opened = QuantisedFiles::open(files, quantisation);
+            return Ok(vec![Source::Quantised(opened.hint(QUANTISED_HINT)?)]);
+        }
         paths.iter().map(|path| Source::open(path)).collect()
     }
 
     /// Opens a file of safetensors, or of `torch.save` with whole tensors.
     fn open(path: &Path) -> Result<Source, CliError> {
-        if path.extension().is_some_and(|extension| extension == "safetensors") {
+        if is_safetensors(path) {
             return Ok(Source::Safetensors(TensorFile::open(path)?));
         }
         TorchSource::open_whole(path).map(Source::Torch)
@@ -50,6 +65,7 @@ impl Source {
     pub(super) fn names(&self) -> Vec<String> {
         match self {
             Source::Safetensors(file) => file.names(),
+            Source::Quantised(files) => files.names(),
             Source::Torch(source) => source.tensors.keys().cloned().collect(),
         }
     }
@@ -58,6 +74,7 @@ impl Source {
     pub(super) fn path(&self, name: &str) -> &Path {
         match self {
             Source::Safetensors(file) => &file.path,
+            Source::Quantised(files) => files.path(name),
             Source::Torch(source) => {
                 let part = source.tensors.get(name).and_then(|tensor| tensor.parts.first());
                 &source.files[part.map_or(0, |part| part.file)].path
@@ -74,6 +91,15 @@ impl Source {
                 };
                 file.metadata.tensors().into_values().map(summary).collect()
             }
+            Source::Quantised(files) => {
+                let summary = |(kind, size): (Option<Kind>, &[i64])| Summary {
+                    kind,
+                    elements: size
+                        .iter()
+                        .fold(1, |product, n| n.unsigned_abs().saturating_mul(product)),
+                };
+                files.summaries().map(summary).collect()
+            }
             Source::Torch(source) => {
                 let summary = |tensor: &SourceTensor| Summary {
                     kind: Some(tensor.kind),
@@ -84,10 +110,11 @@ impl Source {
         }
     }
 
-    /// A tensor on the CPU; it shares the memory of the mapping, which must outlive it, unless it is in parts.
+    /// A tensor on the CPU; it shares the memory of the mapping, which must outlive it, unless it is in parts or quantised.
     pub(super) fn view(&self, name: &str) -> anyhow::Result<Tensor> {
         match self {
             Source::Safetensors(file) => file.view(name),
+            Source::Quantised(files) => files.view(name),
             Source::Torch(source) => source.view(name),
         }
     }
@@ -104,6 +131,7 @@ impl Source {
                 file.release(name);
                 Ok(())
             }
+            Source::Quantised(files) => files.copy(name, to),
         }
     }
 
@@ -112,6 +140,11 @@ impl Source {
         match self {
             Source::Torch(source) => Ok(source.tensor(name)?.size.clone()),
             Source::Safetensors(file) => file.shape(name),
+            Source::Quantised(files) => files.size(name),
         }
     }
+}
+
+fn is_safetensors(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "safetensors")
 }

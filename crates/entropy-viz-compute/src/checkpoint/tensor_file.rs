@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow, bail};
 use entropy_shell::io_message;
 use memmap2::{Mmap, UncheckedAdvice};
-use safetensors::tensor::{Dtype, Metadata};
+use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use safetensors::{SafeTensorError, SafeTensors};
 use tch::{Device, Kind, Tensor};
 
@@ -68,27 +68,45 @@ impl TensorFile {
 
     /// The size of a tensor.
     pub(crate) fn shape(&self, name: &str) -> anyhow::Result<Vec<i64>> {
-        let info =
-            self.metadata.info(name).with_context(|| format!("there is no tensor {name}"))?;
+        let info = self.info(name)?;
         Ok(info.shape.iter().map(|n| *n as i64).collect())
+    }
+
+    /// The number type of a tensor.
+    pub(super) fn dtype(&self, name: &str) -> anyhow::Result<Dtype> {
+        self.info(name).map(|info| info.dtype)
+    }
+
+    /// The bytes of a tensor.
+    pub(super) fn bytes(&self, name: &str) -> anyhow::Result<&[u8]> {
+        let (start, end) = self.info(name)?.data_offsets;
+        Ok(&self.map[self.data + start..self.data + end])
+    }
+
+    fn info(&self, name: &str) -> anyhow::Result<&TensorInfo> {
+        self.metadata.info(name).with_context(|| format!("there is no tensor {name}"))
     }
 
     /// A tensor that shares the memory of the mapping, which must outlive it.
     pub(crate) fn view(&self, name: &str) -> anyhow::Result<Tensor> {
-        let info =
-            self.metadata.info(name).with_context(|| format!("there is no tensor {name}"))?;
+        let info = self.info(name)?;
         let Some(kind) = kind_of(info.dtype) else {
             bail!(
-                "cannot use {}: the tensor {name} is {:?}; float32, bfloat16 and float16 are supported",
+                "cannot use {}: the tensor {name} is {:?}; float32, bfloat16 and float16 are supported, and 8 bits of \
+                 float with the quantization_config \"fp8\" in config.json",
                 self.path.display(),
                 info.dtype
             );
         };
-        let shape: Vec<i64> = info.shape.iter().map(|n| *n as i64).collect();
-        let (start, end) = info.data_offsets;
         // `read_metadata` has checked that the size fits the shape and type.
-        view_bytes(&self.map[self.data + start..self.data + end], &shape, None, kind)
+        view_bytes(self.bytes(name)?, &self.shape(name)?, None, kind)
     }
+}
+
+/// A shape as messages write it.
+pub(super) fn shape_text(sizes: &[i64]) -> String {
+    let sizes: Vec<String> = sizes.iter().map(i64::to_string).collect();
+    sizes.join("×")
 }
 
 /// The number type of weights; `None` for types that weights cannot have.

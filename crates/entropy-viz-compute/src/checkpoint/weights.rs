@@ -13,6 +13,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::lora::LoraAdapter;
 use super::source::Source;
+use super::tensor_file::shape_text;
 
 /// The device and number type of a model's tensors.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -108,7 +109,7 @@ impl Weights {
         self.stored.contains_key(name)
     }
 
-    /// The number type of most of the weights, by bytes.
+    /// The number type of most of the weights, by bytes; quantised ones do not count.
     pub(crate) fn stored_kind(&self) -> Kind {
         let mut bytes: Vec<(Kind, u64)> = Vec::new();
         for summary in self.sources.iter().flat_map(Source::summaries) {
@@ -230,8 +231,8 @@ impl Weights {
             bail!(
                 "cannot use {}: the tensor {name} has the shape {}, but config.json requires {}",
                 source.path(name).display(),
-                shape(&stored),
-                shape(expected)
+                shape_text(&stored),
+                shape_text(expected)
             );
         }
         Ok(())
@@ -252,8 +253,8 @@ impl Weights {
             bail!(
                 "cannot use {}: the tensor {name} has the shape {}, but config.json requires {}",
                 source.path(name).display(),
-                shape(&size),
-                shape(&to.size())
+                shape_text(&size),
+                shape_text(&to.size())
             );
         }
         match changed {
@@ -331,9 +332,4 @@ fn replace_parts<'a>(name: &str, parts: impl Iterator<Item = (&'a str, &'a str)>
         name.replace(&format!(".{old}."), &format!(".{new}."))
     });
     dotted[1..dotted.len() - 1].to_owned()
-}
-
-fn shape(sizes: &[i64]) -> String {
-    let sizes: Vec<String> = sizes.iter().map(i64::to_string).collect();
-    sizes.join("×")
 }

@@ -86,6 +86,7 @@ use anyhow::bail;
 use tch::{Kind, TchError, Tensor};
 
 use crate::checkpoint::config::Config;
+use crate::checkpoint::quantisation::Quantisation;
 use crate::checkpoint::weights::{TensorOptions, Weights};
 use decoder::Decoder;
 use packed::Packed;
@@ -145,7 +146,7 @@ const ARCHITECTURES: &[Architecture] = &[
 /// If the architecture or one of its settings is not supported; the message names it.
 pub(crate) fn spec(config: &Config) -> anyhow::Result<Spec> {
     let model_type = config.string("model_type")?;
-    refuse_quantised(config)?;
+    Quantisation::read(config)?;
     if let Some(spec) = pictures::spec(config, model_type) {
         return spec;
     }
@@ -161,17 +162,6 @@ pub(crate) fn spec(config: &Config) -> anyhow::Result<Spec> {
         );
     };
     (architecture.read)(config)
-}
-
-/// Refuses weights of few bits.
-fn refuse_quantised(config: &Config) -> anyhow::Result<()> {
-    let Some(settings) = config.get("quantization_config") else { return Ok(()) };
-    let method = settings.get("quant_method").map_or("an unknown method".into(), |m| m.to_string());
-    bail!(
-        "{}: quantised weights are not supported (quantization_config has {method}); in transformers, \
-         model.dequantize() and model.save_pretrained(\"DIR\") write them in bfloat16",
-        config.path().display()
-    )
 }
 
 fn architecture(model_type: &str) -> Option<&'static Architecture> {

@@ -6,7 +6,7 @@
 use anyhow::bail;
 
 use super::spec::Spec;
-use super::{architecture, qwen3_vl_moe, refuse_quantised};
+use super::{architecture, qwen3_vl_moe};
 use crate::checkpoint::config::Config;
 
 /// A model of pictures and text.
@@ -55,7 +55,6 @@ fn read(config: &Config, model: &PictureModel) -> anyhow::Result<Spec> {
         .filter(|_| text.get("rope_theta").is_none())
         .map(|theta| text.with("rope_theta", theta.into()));
     let text = with_theta.as_ref().unwrap_or(text);
-    refuse_quantised(text)?;
     let text_type = match model.text {
         Some(text_type) => text_type,
         None => text.string("model_type")?,
