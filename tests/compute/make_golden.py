@@ -123,6 +123,8 @@ CASES = {
     "internlm3": ("internlm3", dict(head_dim=8, tie_word_embeddings=False, attention_bias=True, mlp_bias=True)),
     "lfm2": ("lfm2", dict(num_hidden_layers=3, layer_types=["conv", "full_attention", "conv"], conv_bias=True, conv_L_cache=4, tie_word_embeddings=False,
         intermediate_size=48, block_multiple_of=8, block_ffn_dim_multiplier=1.3, norm_eps=1e-3)),
+    "lfm2_moe": ("lfm2_moe", dict(num_hidden_layers=3, layer_types=["conv", "full_attention", "conv"], conv_bias=True, conv_L_cache=4, tie_word_embeddings=True,
+        moe_intermediate_size=12, num_experts=8, num_experts_per_tok=3, num_dense_layers=1, routed_scaling_factor=2.5, norm_eps=1e-3)),
     "ministral": ("ministral", dict(num_hidden_layers=3, head_dim=8, tie_word_embeddings=False, sliding_window=8,
         layer_types=["sliding_attention", "full_attention", "sliding_attention"])),
     "mixtral": ("mixtral", dict(head_dim=8, tie_word_embeddings=False, sliding_window=8, intermediate_size=12, num_local_experts=8, num_experts_per_tok=2)),
@@ -210,7 +212,7 @@ ADAPTERS = {"lora": dict(use_rslora=False), "lora-rslora": dict(use_rslora=True)
 # Seeds for cases whose first seed gave near-ties in float32 (greedy choice, routing), or a mean that a mistake does not change.
 SEEDS = {"qwen3": 1, "qwen3_moe": 2, "phi3-partial": 1, "lora": 1, "mixtral": 3, "qwen2_moe": 2, "cohere": 1, "cohere2": 1, "hunyuan_v1_dense": 1,
          "qwen3_5_moe_text": 5, "glm4_moe": 4, "deepseek_v3": 2, "deepseek_v3-direct": 1, "deepseek_v2": 13, "minimax_m2": 1, "qwen3_vl_moe": 7,
-         "llama4": 18, "gpt_oss": 46}
+         "llama4": 18, "gpt_oss": 46, "lfm2_moe": 3}
 
 
 def main():
@@ -314,7 +316,7 @@ def randomise(model, name):
     """Draws every parameter at random, wide enough that entropies are well below ln V and attention is uneven."""
     generator = seeded(name)
     with torch.no_grad():
-        biases = [(buffer_name, buffer) for buffer_name, buffer in model.named_buffers() if buffer_name.endswith("e_score_correction_bias")]
+        biases = [(buffer_name, buffer) for buffer_name, buffer in model.named_buffers() if buffer_name.endswith(("e_score_correction_bias", "expert_bias"))]
         for parameter_name, parameter in sorted([*model.named_parameters(), *biases], key=lambda named: named[0]):
             noise = torch.randn(parameter.shape, generator=generator)
             parameter.copy_(draw(parameter_name, noise, model.config))

@@ -69,6 +69,7 @@ fn configs_of_transformers_4_give_the_same_numbers() {
         "granitemoe",
         "hunyuan_v1_dense",
         "internlm3-dynamic",
+        "lfm2_moe",
         "ministral3",
         "mistral3-ministral3",
         "nemotron",

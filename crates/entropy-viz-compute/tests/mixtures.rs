@@ -186,6 +186,11 @@ fn settings_of_experts_and_latents_that_do_not_work_are_named() {
         ("gpt_oss", "num_experts_per_tok", json!(9), "num_experts_per_tok is 9"),
         ("gpt_oss", "sliding_window", json!(null), "sliding_window is not set"),
         ("gpt_oss", "model_type", json!("mixtral"), "block_sparse_moe.gate.weight is missing"),
+        ("lfm2_moe", "layer_types", json!(null), "has no layer_types"),
+        ("lfm2_moe", "use_expert_bias", json!(false), "feed_forward.expert_bias (and 1 more)"),
+        ("lfm2_moe", "num_dense_layers", json!(2), "feed_forward.w1.weight is missing"),
+        ("lfm2_moe", "model_type", json!("lfm2"), "feed_forward.w1.weight has the shape 48×32"),
+        ("lfm2", "model_type", json!("lfm2_moe"), "feed_forward.gate.weight is missing"),
         ("mixtral", "model_type", json!("gpt_oss"), "self_attn.q_proj.bias is missing"),
     ] {
         let path = tmp.path().join(format!("{name}-{key}"));

@@ -37,6 +37,7 @@ mod latent;
 mod layer;
 mod layer_kv;
 mod lfm2;
+mod lfm2_moe;
 mod llama;
 mod llama4;
 mod long_frequencies;
@@ -114,6 +115,7 @@ const ARCHITECTURES: &[Architecture] = &[
     hunyuan_v1_dense::ARCHITECTURE,
     internlm3::ARCHITECTURE,
     lfm2::ARCHITECTURE,
+    lfm2_moe::ARCHITECTURE,
     llama::ARCHITECTURE,
     llama4::ARCHITECTURE,
     minimax_m2::ARCHITECTURE,
