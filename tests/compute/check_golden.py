@@ -84,7 +84,10 @@ def routing_margin(model, rollouts):
     """The smallest gap, over all tokens and layers, between the last chosen expert (or group) and the first one not chosen."""
     gaps = []
 
-    def watch(router, inputs, _):
+    def watch(router, inputs, outputs):
+        if type(router).__name__ == "Gemma4TextRouter":
+            gaps.append(gap(outputs[0], router.config.top_k_experts))
+            return
         bias = inputs[1] if len(inputs) > 1 else getattr(router, "e_score_correction_bias", None)
         logits = torch.nn.functional.linear(inputs[0].flatten(0, -2), router.weight)
         scores = logits.softmax(-1) if bias is None else logits.sigmoid() + bias
@@ -98,7 +101,7 @@ def routing_margin(model, rollouts):
             scores = by_group.masked_fill(left_out[..., None], -torch.inf).flatten(1)
         gaps.append(min(smallest, gap(scores, router.top_k)))
 
-    routers = [module for module in model.modules() if type(module).__name__.lower().endswith(("topkrouter", "llama4router"))]
+    routers = [module for module in model.modules() if type(module).__name__.lower().endswith(("topkrouter", "llama4router", "gemma4textrouter"))]
     for router in routers:
         router.register_forward_hook(watch)
     for row in rollouts:
@@ -159,6 +162,11 @@ def mistakes():
         ("gemma3_text", {"sliding_window": 9}),
         ("gemma3_text", {"final_logit_softcapping": None}),
         ("gemma3_text", {"query_pre_attn_scalar": 8}),
+        ("gemma4_text", {"sliding_window": 9}),
+        ("gemma4_text", {"final_logit_softcapping": None}),
+        ("gemma4_text", {"hidden_activation": "silu"}),
+        ("gemma4_text-moe", {"top_k_experts": 1}),
+        ("gemma4_text-moe", {"rms_norm_eps": 1e-2}),
         ("granite", {"embedding_multiplier": 1.0}),
         ("granite", {"attention_multiplier": 0.35}),
         ("granite", {"residual_multiplier": 1.0}),
@@ -245,6 +253,8 @@ def mistakes():
         ("phi", {"partial_rotary_factor": 0.5}),
         ("gemma3_text", {"full_attention": {"rope_type": "default", "rope_theta": 1e6}}),
         ("gemma3_text", {"sliding_attention": {"rope_type": "default", "rope_theta": 1e4}}),
+        ("gemma4_text", {"full_attention": {"rope_type": "default", "rope_theta": 1000.0}}),
+        ("gemma4_text", {"sliding_attention": {"rope_type": "default", "rope_theta": 1000.0}}),
         ("olmo3", {"full_attention": {"rope_type": "default", "rope_theta": 1000.0}}),
         ("olmo3", {"sliding_attention": {"rope_type": "default", "rope_theta": 1000.0}}),
         ("qwen3_next", {"partial_rotary_factor": 0.5}),
@@ -277,6 +287,10 @@ def mistakes():
         ("phi", "input_layernorm.bias", 0.0), ("phi", "final_layernorm.bias", 0.0), ("phi", "q_layernorm.weight", 1.0), ("phi", "k_layernorm.bias", 0.0),
         ("phi", "lm_head.bias", 0.0), ("phi", "dense.bias", 0.0), ("phi", "fc1.bias", 0.0),
         ("starcoder2", "post_attention_layernorm.bias", 0.0), ("starcoder2", "model.norm.bias", 0.0), ("starcoder2", "c_fc.bias", 0.0),
+        ("gemma4_text", "layer_scalar", 1.0), ("gemma4_text", "k_norm.weight", 1.0), ("gemma4_text", "embed_tokens_per_layer.weight", 0.0),
+        ("gemma4_text", "per_layer_model_projection.weight", 0.0), ("gemma4_text", "per_layer_projection_norm.weight", 1.0),
+        ("gemma4_text", "post_per_layer_input_norm.weight", 1.0), ("gemma4_text-moe", "router.scale", 1.0), ("gemma4_text-moe", "per_expert_scale", 1.0),
+        ("gemma4_text-moe", "post_feedforward_layernorm_1.weight", 1.0), ("gemma4_text-moe", "pre_feedforward_layernorm_2.weight", 1.0),
         ("glm4", "post_mlp_layernorm.weight", 1.0), ("seed_oss", "o_proj.bias", 0.0), ("smollm3", "down_proj.bias", 0.0),
         ("ernie4_5", "o_proj.bias", 0.0), ("arcee", "up_proj.bias", 0.0), ("qwen2_moe", "shared_expert_gate.weight", 0.0),
         ("qwen3_next", "A_log", 0.0), ("qwen3_next", "dt_bias", 0.0), ("qwen3_next", "linear_attn.norm.weight", 1.0), ("qwen3_next", "q_norm.weight", 0.0),
@@ -290,7 +304,8 @@ def mistakes():
     ]:
         model = load(name)
         with torch.no_grad():
-            changed = [parameter.fill_(neutral) for parameter_name, parameter in model.named_parameters() if parameter_name.endswith(part)]
+            named = [*model.named_parameters(), *model.named_buffers()]
+            changed = [parameter.fill_(neutral) for parameter_name, parameter in named if parameter_name.endswith(part)]
         assert changed, f"{name} has no {part}"
         yield name, part.replace(".default", "") + f"={neutral:g}", model
 

@@ -7,10 +7,12 @@ use super::cache::{CacheBytes, KvCache};
 use super::layer::{Linear, Mlp, Norm};
 use super::masks::DecodeStep;
 use super::mixer::{Mixer, Pass};
+use super::mlp_and_experts::MlpAndExperts;
 use super::moe::Experts;
 use super::packed::Packed;
+use super::per_layer_inputs::{LayerInput, PerLayerInputs, TokenInputs};
 use super::rope::{Rope, RotaryTable};
-use super::spec::{Arrangement, Rotation, Spec};
+use super::spec::{Arrangement, ExpertsPlace, Rotation, Spec};
 use crate::checkpoint::weights::{TensorOptions, Weights};
 
 /// A decoder with its weights.
@@ -18,6 +20,7 @@ pub(crate) struct Decoder {
     pub(crate) spec: Spec,
     pub(crate) options: TensorOptions,
     embedding: Embedding,
+    inputs: Option<PerLayerInputs>,
     layers: Vec<Layer>,
     norm: Norm,
     head: Linear,
@@ -41,11 +44,18 @@ struct Layer {
     rotation: Rotation,
     arrangement: Arrangement,
     residual_scale: Option<f64>,
+    /// What is added after the feed-forward part.
+    input: Option<LayerInput>,
+    /// A factor of the layer's result.
+    scalar: Option<Tensor>,
+    /// The index of the layer whose cache this one reads.
+    cache: usize,
 }
 
 enum FeedForward {
     Mlp(Mlp),
     Experts(Box<Experts>),
+    Both(Box<MlpAndExperts>),
     None,
 }
 
@@ -59,10 +69,9 @@ impl Decoder {
             weights.keep_language_model()?;
         }
         let predicting = 0..spec.prediction_layers;
-        let predicting: Vec<String> =
-            predicting.map(|i| format!("model.layers.{}.", spec.layers + i)).collect();
-        weights
-            .leave_out(spec.left_out.iter().copied().chain(predicting.iter().map(String::as_str)));
+        let predicting = predicting.map(|i| format!("model.layers.{}.", spec.layers + i));
+        let unused: Vec<String> = predicting.chain(spec.unused_kv()).collect();
+        weights.leave_out(spec.left_out.iter().copied().chain(unused.iter().map(String::as_str)));
         weights.rename(spec.renamed)?;
         let w = &mut weights;
         let table = [spec.vocabulary, spec.hidden];
@@ -70,6 +79,10 @@ impl Decoder {
         let head = match spec.head_bias {
             true => head.with_bias(w.take("lm_head.bias", &[spec.vocabulary], options)?),
             false => head,
+        };
+        let inputs = match spec.per_layer_inputs {
+            Some(sizes) => Some(PerLayerInputs::load(w, sizes, &spec, options)?),
+            None => None,
         };
         let norm_of =
             |w: &mut Weights, name: String| Norm::load(w, &name, spec.hidden, &spec, options);
@@ -79,9 +92,10 @@ impl Decoder {
             let optional = |w: &mut Weights, name: Option<&str>| {
                 name.map(|name| norm_of(w, at(&format!("{name}.weight")))).transpose()
             };
+            let own = spec.of_layer(i);
             let names = spec.layer_norms;
             let experts = spec.experts.as_ref().filter(|experts| experts.layers[i as usize]);
-            let mixer = Mixer::load(w, at, spec.mixers[i as usize], &spec, options)?;
+            let mixer = Mixer::load(w, at, spec.mixers[i as usize], &own, options)?;
             let (mixes, feeds) = (mixer.is_some(), spec.feed_forwards[i as usize]);
             layers.push(Layer {
                 before_attention: optional(w, names.before_attention.filter(|_| mixes))?,
@@ -90,6 +104,11 @@ impl Decoder {
                 before_feed_forward: optional(w, names.before_feed_forward.filter(|_| feeds))?,
                 feed_forward: match experts {
                     _ if !feeds => FeedForward::None,
+                    Some(experts) if spec.experts_place == ExpertsPlace::BesideMlp => {
+                        FeedForward::Both(Box::new(MlpAndExperts::load(
+                            w, at, experts, &own, options,
+                        )?))
+                    }
                     Some(experts) => {
                         let is_stored = |name: &str| w.has(&at(name));
                         let at = at(experts.names.stored_module(is_stored));
@@ -98,7 +117,7 @@ impl Decoder {
                         )?))
                     }
                     None => {
-                        let (at, wide) = (at(spec.mlp_names.module), spec.intermediate);
+                        let (at, wide) = (at(spec.mlp_names.module), own.intermediate);
                         FeedForward::Mlp(Mlp::load(w, &at, wide, &spec, options)?)
                     }
                 },
@@ -107,11 +126,20 @@ impl Decoder {
                 rotation: spec.attention.rotations[i as usize],
                 arrangement: spec.arrangement,
                 residual_scale: spec.residual_scale,
+                input: match &inputs {
+                    Some(common) => Some(LayerInput::load(w, at, i, common, &spec, options)?),
+                    None => None,
+                },
+                scalar: match spec.layer_scalar {
+                    Some(name) => Some(w.take(&at(name), &[1], options)?),
+                    None => None,
+                },
+                cache: spec.cache_layer(i) as usize,
             });
         }
         let norm = norm_of(w, format!("model.{}.weight", spec.final_norm))?;
         weights.finish()?;
-        Ok(Decoder { spec, options, embedding, layers, norm, head })
+        Ok(Decoder { spec, options, embedding, inputs, layers, norm, head })
     }
 
     fn embed(&self, ids: &[i64]) -> Result<Tensor, TchError> {
@@ -157,10 +185,11 @@ impl Decoder {
         let tables = self.rotary_tables(&positions, &lengths)?;
         let mut pass = Pass::new(packed, &self.spec.mixers, self.options.device)?;
         let mut hidden = self.embed(&packed.ids)?;
+        let inputs = self.token_inputs(&packed.ids, &hidden)?;
         for (i, layer) in self.layers.iter().enumerate() {
             let layer_cache = cache.as_mut().map(|(cache, slots)| (&mut cache.layers[i], *slots));
             let table = tables.of(layer.rotation);
-            hidden = layer.forward(hidden, |mixer, normed| {
+            hidden = layer.forward(hidden, inputs.as_ref(), |mixer, normed| {
                 mixer.forward(normed, &mut pass, table, layer.window, layer_cache)
             })?;
         }
@@ -190,13 +219,24 @@ impl Decoder {
         let tables = self.rotary_tables(positions, lengths)?;
         let mut step = DecodeStep::new(positions, cache.capacity, self.options)?;
         let mut hidden = self.embed(ids)?;
-        for (layer, layer_cache) in self.layers.iter().zip(&mut cache.layers) {
+        let inputs = self.token_inputs(ids, &hidden)?;
+        for layer in &self.layers {
+            let layer_cache = &mut cache.layers[layer.cache];
             let table = tables.of(layer.rotation);
-            hidden = layer.forward(hidden, |mixer, normed| {
+            hidden = layer.forward(hidden, inputs.as_ref(), |mixer, normed| {
                 mixer.step(normed, &mut step, table, layer.window, layer_cache)
             })?;
         }
         self.norm.forward(&hidden)
+    }
+
+    /// What single layers take of tokens with these embeddings, if they take anything.
+    fn token_inputs(
+        &self,
+        ids: &[i64],
+        embedded: &Tensor,
+    ) -> Result<Option<TokenInputs<'_>>, TchError> {
+        self.inputs.as_ref().map(|inputs| inputs.of_tokens(ids, embedded)).transpose()
     }
 
     /// Cosines and sines of the layers; see [`Rope::table`].
@@ -277,8 +317,27 @@ fn norm_or_same(norm: Option<&Norm>, x: &Tensor) -> Result<Tensor, TchError> {
 }
 
 impl Layer {
-    /// The hidden states after this layer. `mix` runs the token mixer, if there is one, on normalised states.
+    /// The hidden states after this layer. `mix` runs the token mixer, if there is one, on normalised states; `inputs` are those
+    /// of single layers.
     fn forward(
+        &self,
+        hidden: Tensor,
+        inputs: Option<&TokenInputs>,
+        mix: impl FnOnce(&Mixer, &Tensor) -> Result<Tensor, TchError>,
+    ) -> Result<Tensor, TchError> {
+        let hidden = self.mix_and_feed(hidden, mix)?;
+        let hidden = match (&self.input, inputs) {
+            (Some(input), Some(inputs)) => hidden.f_add(&input.forward(&hidden, inputs)?)?,
+            _ => hidden,
+        };
+        match &self.scalar {
+            Some(scalar) => hidden.f_mul(scalar),
+            None => Ok(hidden),
+        }
+    }
+
+    /// The hidden states after mixer and feed-forward.
+    fn mix_and_feed(
         &self,
         hidden: Tensor,
         mix: impl FnOnce(&Mixer, &Tensor) -> Result<Tensor, TchError>,
@@ -298,6 +357,7 @@ impl Layer {
         let fed = match &self.feed_forward {
             FeedForward::Mlp(mlp) => mlp.forward(&normed()?)?,
             FeedForward::Experts(experts) => experts.forward(&normed()?)?,
+            FeedForward::Both(both) => both.forward(&hidden, &normed()?)?,
             FeedForward::None => return Ok(hidden),
         };
         let fed = norm_or_same(self.after_feed_forward.as_ref(), &fed)?;

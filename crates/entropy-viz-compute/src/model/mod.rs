@@ -24,6 +24,8 @@ mod falcon_h1;
 mod gemma;
 mod gemma2;
 mod gemma3_text;
+mod gemma4_heads;
+mod gemma4_text;
 mod glm;
 mod glm4;
 mod glm4_moe;
@@ -36,6 +38,7 @@ mod internlm3;
 mod latent;
 mod layer;
 mod layer_kv;
+mod layer_settings;
 mod lfm2;
 mod lfm2_moe;
 mod llama;
@@ -51,18 +54,23 @@ mod mistral;
 mod mixer;
 pub(crate) mod mixer_spec;
 mod mixtral;
+mod mlp_and_experts;
 mod mlp_spec;
 mod moe;
 mod names;
 mod nemotron;
 mod nemotron_h;
+mod normed_heads;
+mod of_layer;
 mod olmo2;
 mod olmo3;
 mod output_gate;
 pub(crate) mod packed;
+mod per_layer_inputs;
 mod phi;
 mod phi3;
 mod pictures;
+mod proportional;
 mod qwen2;
 mod qwen2_moe;
 mod qwen3;
@@ -77,6 +85,7 @@ mod rotate;
 mod routing;
 mod scan;
 mod seed_oss;
+mod shared_kv;
 mod short_conv;
 mod smollm3;
 pub(crate) mod spec;
@@ -105,6 +114,7 @@ const ARCHITECTURES: &[Architecture] = &[
     gemma::ARCHITECTURE,
     gemma2::ARCHITECTURE,
     gemma3_text::ARCHITECTURE,
+    gemma4_text::ARCHITECTURE,
     glm::ARCHITECTURE,
     glm4::ARCHITECTURE,
     glm4_moe::ARCHITECTURE,

@@ -25,8 +25,9 @@ impl PictureModel {
     }
 }
 
-pub(super) const PICTURE_MODELS: [PictureModel; 9] = [
+pub(super) const PICTURE_MODELS: [PictureModel; 10] = [
     PictureModel::new("gemma3", "gemma3_text"),
+    PictureModel::new("gemma4", "gemma4_text"),
     PictureModel::new("llama4", "llama4_text"),
     PictureModel { name: "mistral3", text: None, theta: None },
     PictureModel { theta: Some(1_000_000.0), ..PictureModel::new("qwen2_5_vl", "qwen2") },
@@ -37,9 +38,14 @@ pub(super) const PICTURE_MODELS: [PictureModel; 9] = [
     PictureModel::new("qwen3_vl_moe", "qwen3_vl_moe_text"),
 ];
 
-/// The keys of token ids that stand for pictures.
-const PICTURE_TOKENS: [&str; 4] =
-    ["image_token_id", "image_token_index", "video_token_id", "video_token_index"];
+/// The keys of token ids that stand for pictures, videos and sounds.
+const PICTURE_TOKENS: [&str; 5] = [
+    "image_token_id",
+    "image_token_index",
+    "video_token_id",
+    "video_token_index",
+    "audio_token_id",
+];
 
 /// The language model of such a config; `None` for other configs.
 pub(super) fn spec(config: &Config, model_type: &str) -> Option<anyhow::Result<Spec>> {
@@ -70,8 +76,8 @@ fn read(config: &Config, model: &PictureModel) -> anyhow::Result<Spec> {
         );
     };
     let mut spec = (architecture.read)(text)?;
-    // In transformers, mistral3 has a default of its own.
-    let is_tied = spec.tie_word_embeddings || config.string("model_type")? == "mistral3";
+    // In transformers, these have a default of their own.
+    let is_tied = spec.tie_word_embeddings || ["gemma4", "mistral3"].contains(&model.name);
     spec.tie_word_embeddings = config.flag_or("tie_word_embeddings", is_tied)?;
     let mut tokens = Vec::new();
     for key in PICTURE_TOKENS.iter().filter(|key| config.get(key).is_some()) {
