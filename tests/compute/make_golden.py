@@ -121,6 +121,11 @@ CASES = {
     "gemma3_text": ("gemma3_text", dict(num_hidden_layers=3, head_dim=8, query_pre_attn_scalar=3, sliding_window=8, final_logit_softcapping=8.0,
         layer_types=["sliding_attention", "sliding_attention", "full_attention"], rope_parameters={
         "full_attention": {"rope_type": "linear", "rope_theta": 1e6, "factor": 8.0}, "sliding_attention": {"rope_type": "default", "rope_theta": 100.0}})),
+    "gemma3n_text": ("gemma3n_text", dict(num_hidden_layers=5, num_kv_shared_layers=2, head_dim=8, sliding_window=8, final_logit_softcapping=8.0,
+        layer_types=["sliding_attention", "full_attention", "sliding_attention", "sliding_attention", "full_attention"], laurel_rank=6, altup_num_inputs=3,
+        altup_active_idx=1, intermediate_size=[48, 40, 48, 32, 40], activation_sparsity_pattern=[0.6, 0.0, 0.8, 0.0, 0.5], hidden_size_per_layer_input=6,
+        vocab_size_per_layer_input=302, rope_parameters={"full_attention": {"rope_type": "linear", "rope_theta": 1e4, "factor": 8.0},
+        "sliding_attention": {"rope_type": "default", "rope_theta": 100.0}})),
     "gemma4_text": ("gemma4_text", dict(GEMMA4, num_hidden_layers=5, num_kv_shared_layers=2, use_double_wide_mlp=True, hidden_size_per_layer_input=6,
         layer_types=["sliding_attention", "full_attention", "sliding_attention", "sliding_attention", "full_attention"], final_logit_softcapping=8.0)),
     "gemma4_text-moe": ("gemma4_text", dict(GEMMA4, layer_types=["sliding_attention", "full_attention"],
@@ -344,14 +349,16 @@ def seeded(name):
 def draw(name, noise, config):
     if "norm" in name and not (name.endswith("bias") and config.model_type in LAYER_NORMS):
         families = ("gemma", "nemotron", "qwen3_5", "qwen3_next")
-        by_offset = config.model_type.startswith(families) and not config.model_type.startswith("gemma4") and "linear_attn.norm" not in name
+        by_offset = config.model_type.startswith(families) and not config.model_type.startswith(("gemma3n", "gemma4")) and "linear_attn.norm" not in name
         return 0.3 * noise if by_offset else 1 + 0.3 * noise
     if name.endswith("bias"):
         return 0.3 * noise
-    if name.endswith(("router.scale", "per_expert_scale", "layer_scalar")):
+    if name.endswith(("router.scale", "per_expert_scale", "layer_scalar", "correct_output_scale")):
         return 1 + 0.3 * noise
     if "router.proj." in name:
         return 2 * noise  # Gemma 4 divides its input by √hidden
+    if "modality_router." in name:
+        return 3 * noise  # Gemma 3n divides its input by hidden
     if "embed_tokens" in name or "lm_head" in name:
         return 0.4 * noise
     spread = 1.5 if any(part in name for part in ("q_proj", "k_proj", "qkv_proj", "mlp.gate.", "mlp.router.", "moe.router.")) else 1.0

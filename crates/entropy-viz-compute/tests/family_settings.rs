@@ -66,6 +66,7 @@ fn names_in_memory_give_the_same_numbers_as_names_in_files() {
 #[test]
 fn configs_of_transformers_4_give_the_same_numbers() {
     for name in [
+        "gemma3n_text",
         "gemma4",
         "gemma4_text",
         "gemma4_text-moe",

@@ -3,6 +3,7 @@
 
 use tch::{TchError, Tensor};
 
+use super::alt_up::{AltUp, AltUpEnds, Laurel};
 use super::cache::{CacheBytes, KvCache};
 use super::layer::{Linear, Mlp, Norm};
 use super::masks::DecodeStep;
@@ -21,6 +22,7 @@ pub(crate) struct Decoder {
     pub(crate) options: TensorOptions,
     embedding: Embedding,
     inputs: Option<PerLayerInputs>,
+    alt_up: Option<AltUpEnds>,
     layers: Vec<Layer>,
     norm: Norm,
     head: Linear,
@@ -44,6 +46,8 @@ struct Layer {
     rotation: Rotation,
     arrangement: Arrangement,
     residual_scale: Option<f64>,
+    /// Several hidden states of each token, and the path beside attention.
+    alt_up: Option<(AltUp, Laurel)>,
     /// What is added after the feed-forward part.
     input: Option<LayerInput>,
     /// A factor of the layer's result.
@@ -84,6 +88,10 @@ impl Decoder {
             Some(sizes) => Some(PerLayerInputs::load(w, sizes, &spec, options)?),
             None => None,
         };
+        let alt_up = match spec.alt_up {
+            Some(sizes) => Some(AltUpEnds::load(w, sizes, &spec, options)?),
+            None => None,
+        };
         let norm_of =
             |w: &mut Weights, name: String| Norm::load(w, &name, spec.hidden, &spec, options);
         let mut layers = Vec::new();
@@ -118,7 +126,7 @@ impl Decoder {
                     }
                     None => {
                         let (at, wide) = (at(spec.mlp_names.module), own.intermediate);
-                        FeedForward::Mlp(Mlp::load(w, &at, wide, &spec, options)?)
+                        FeedForward::Mlp(Mlp::load(w, &at, wide, &own, options)?)
                     }
                 },
                 after_feed_forward: optional(w, names.after_feed_forward)?,
@@ -126,6 +134,13 @@ impl Decoder {
                 rotation: spec.attention.rotations[i as usize],
                 arrangement: spec.arrangement,
                 residual_scale: spec.residual_scale,
+                alt_up: match spec.alt_up {
+                    Some(sizes) => Some((
+                        AltUp::load(w, at, sizes, &spec, options)?,
+                        Laurel::load(w, at, sizes.laurel_rank, &spec, options)?,
+                    )),
+                    None => None,
+                },
                 input: match &inputs {
                     Some(common) => Some(LayerInput::load(w, at, i, common, &spec, options)?),
                     None => None,
@@ -139,7 +154,7 @@ impl Decoder {
         }
         let norm = norm_of(w, format!("model.{}.weight", spec.final_norm))?;
         weights.finish()?;
-        Ok(Decoder { spec, options, embedding, inputs, layers, norm, head })
+        Ok(Decoder { spec, options, embedding, inputs, alt_up, layers, norm, head })
     }
 
     fn embed(&self, ids: &[i64]) -> Result<Tensor, TchError> {
@@ -184,8 +199,7 @@ impl Decoder {
         let (positions, lengths) = packed.positions();
         let tables = self.rotary_tables(&positions, &lengths)?;
         let mut pass = Pass::new(packed, &self.spec.mixers, self.options.device)?;
-        let mut hidden = self.embed(&packed.ids)?;
-        let inputs = self.token_inputs(&packed.ids, &hidden)?;
+        let (mut hidden, inputs) = self.begin(&packed.ids)?;
         for (i, layer) in self.layers.iter().enumerate() {
             let layer_cache = cache.as_mut().map(|(cache, slots)| (&mut cache.layers[i], *slots));
             let table = tables.of(layer.rotation);
@@ -194,7 +208,7 @@ impl Decoder {
             })?;
         }
         let rows = Tensor::f_from_slice(rows)?.f_to_device(self.options.device)?;
-        self.norm.forward(&hidden.f_index_select(0, &rows)?)
+        self.end(&hidden.f_index_select(0, &rows)?)
     }
 
     /// Runs one new token in each of the first `ids.len()` cache slots, at `positions` of sequences of these
@@ -218,8 +232,7 @@ impl Decoder {
     ) -> Result<Tensor, TchError> {
         let tables = self.rotary_tables(positions, lengths)?;
         let mut step = DecodeStep::new(positions, cache.capacity, self.options)?;
-        let mut hidden = self.embed(ids)?;
-        let inputs = self.token_inputs(ids, &hidden)?;
+        let (mut hidden, inputs) = self.begin(ids)?;
         for layer in &self.layers {
             let layer_cache = &mut cache.layers[layer.cache];
             let table = tables.of(layer.rotation);
@@ -227,16 +240,26 @@ impl Decoder {
                 mixer.step(normed, &mut step, table, layer.window, layer_cache)
             })?;
         }
-        self.norm.forward(&hidden)
+        self.end(&hidden)
     }
 
-    /// What single layers take of tokens with these embeddings, if they take anything.
-    fn token_inputs(
-        &self,
-        ids: &[i64],
-        embedded: &Tensor,
-    ) -> Result<Option<TokenInputs<'_>>, TchError> {
-        self.inputs.as_ref().map(|inputs| inputs.of_tokens(ids, embedded)).transpose()
+    /// The hidden states of tokens before the first layer, and what single layers take of the tokens, if they take anything.
+    fn begin(&self, ids: &[i64]) -> Result<(Tensor, Option<TokenInputs<'_>>), TchError> {
+        let embedded = self.embed(ids)?;
+        let inputs = self.inputs.as_ref().map(|inputs| inputs.of_tokens(ids, &embedded));
+        let hidden = match &self.alt_up {
+            Some(alt_up) => alt_up.expand(&embedded)?,
+            None => embedded,
+        };
+        Ok((hidden, inputs.transpose()?))
+    }
+
+    /// The hidden states after the final norm.
+    fn end(&self, hidden: &Tensor) -> Result<Tensor, TchError> {
+        match &self.alt_up {
+            Some(alt_up) => self.norm.forward(&alt_up.merge(hidden)?),
+            None => self.norm.forward(hidden),
+        }
     }
 
     /// Cosines and sines of the layers; see [`Rope::table`].
@@ -325,6 +348,14 @@ impl Layer {
         inputs: Option<&TokenInputs>,
         mix: impl FnOnce(&Mixer, &Tensor) -> Result<Tensor, TchError>,
     ) -> Result<Tensor, TchError> {
+        if let (Some((alt_up, _)), Some(input), Some(inputs)) = (&self.alt_up, &self.input, inputs)
+        {
+            let predicted = alt_up.predict(&hidden)?;
+            let active = self.mix_and_feed(alt_up.active(&predicted)?, mix)?;
+            let corrected = alt_up.correct(&predicted, &active)?;
+            let input = input.forward(&alt_up.for_input(&corrected)?, inputs)?;
+            return alt_up.add_input(corrected, &input);
+        }
         let hidden = self.mix_and_feed(hidden, mix)?;
         let hidden = match (&self.input, inputs) {
             (Some(input), Some(inputs)) => hidden.f_add(&input.forward(&hidden, inputs)?)?,
@@ -348,6 +379,10 @@ impl Layer {
                 let mixed = mix(mixer, &mixer_input)?;
                 self.add(&hidden, &norm_or_same(self.after_attention.as_ref(), &mixed)?)?
             }
+            None => hidden,
+        };
+        let hidden = match &self.alt_up {
+            Some((_, laurel)) => laurel.add(&hidden, &mixer_input)?,
             None => hidden,
         };
         let normed = || match self.arrangement {

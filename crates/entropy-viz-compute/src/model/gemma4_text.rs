@@ -105,7 +105,7 @@ fn with_rope_parameters(config: &Config, windows: &[Option<i64>]) -> anyhow::Res
 }
 
 /// A number of things that may be 0.
-fn number_of(config: &Config, key: &str, default: i64) -> anyhow::Result<i64> {
+pub(super) fn number_of(config: &Config, key: &str, default: i64) -> anyhow::Result<i64> {
     if config.is_null(key) {
         bail!("{}: {key} is null, not an integer", config.path().display());
     }
@@ -140,6 +140,7 @@ fn layer_settings(
                 Some(_) if is_wide => 2 * spec.intermediate,
                 _ => spec.intermediate,
             },
+            gate_cutoff: None,
         }
     };
     Ok(givers.iter().zip(&is_sliding).map(settings).collect())

@@ -3,6 +3,7 @@
 //! [`decoder`] is common to all architectures. Each architecture has a file that reads config.json into a [`Spec`];
 //! `ARCHITECTURES` lists them.
 
+mod alt_up;
 mod arcee;
 mod attention;
 mod attention_spec;
@@ -24,6 +25,7 @@ mod falcon_h1;
 mod gemma;
 mod gemma2;
 mod gemma3_text;
+mod gemma3n_text;
 mod gemma4_heads;
 mod gemma4_text;
 mod glm;
@@ -88,6 +90,7 @@ mod seed_oss;
 mod shared_kv;
 mod short_conv;
 mod smollm3;
+mod sparse_gate;
 pub(crate) mod spec;
 mod starcoder2;
 pub(crate) mod torchscript;
@@ -114,6 +117,7 @@ const ARCHITECTURES: &[Architecture] = &[
     gemma::ARCHITECTURE,
     gemma2::ARCHITECTURE,
     gemma3_text::ARCHITECTURE,
+    gemma3n_text::ARCHITECTURE,
     gemma4_text::ARCHITECTURE,
     glm::ARCHITECTURE,
     glm4::ARCHITECTURE,

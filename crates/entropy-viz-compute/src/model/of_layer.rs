@@ -17,6 +17,7 @@ impl Spec {
         spec.attention.kv = own.kv;
         spec.attention.given = self.is_given(layer).then_some(layer);
         spec.intermediate = own.intermediate;
+        spec.gate_cutoff = own.gate_cutoff;
         Cow::Owned(spec)
     }
 

@@ -85,7 +85,10 @@ impl PerLayerInputs {
         ids: &[i64],
         embedded: &Tensor,
     ) -> Result<TokenInputs<'_>, TchError> {
-        let ids = Tensor::f_from_slice(ids)?.f_to_device(self.table.device())?;
+        let vocabulary = self.table.size()[0];
+        let ids: Vec<i64> =
+            ids.iter().map(|id| if (0..vocabulary).contains(id) { *id } else { 0 }).collect();
+        let ids = Tensor::f_from_slice(&ids)?.f_to_device(self.table.device())?;
         Ok(TokenInputs { common: self, ids, embedded: embedded.shallow_clone() })
     }
 }

@@ -9,7 +9,7 @@ pub(super) use super::defaults::{Defaults, MAX_HEAD_DIM, MAX_SIZE};
 pub(super) use super::expert_spec::{
     ExpertBiases, ExpertLayout, ExpertNames, ExpertSpec, SharedExpert,
 };
-use super::layer_settings::{LayerSettings, PerLayerSpec};
+use super::layer_settings::{AltUpSpec, LayerSettings, PerLayerSpec};
 use super::mixer_spec::MixerSpec;
 pub(super) use super::mlp_spec::{Activation, MlpKind, MlpScales, activation, activation_or};
 pub(super) use super::names::{AttentionNames, MlpNames};
@@ -70,6 +70,10 @@ pub(crate) struct Spec {
     pub(crate) experts_place: ExpertsPlace,
     /// Inputs of single layers.
     pub(crate) per_layer_inputs: Option<PerLayerSpec>,
+    /// Several hidden states of each token.
+    pub(crate) alt_up: Option<AltUpSpec>,
+    /// The cutoff of the gates of the MLP, in standard deviations above their mean.
+    pub(crate) gate_cutoff: Option<f64>,
     /// The tensor, in a layer, of a number that multiplies the hidden states after it.
     pub(crate) layer_scalar: Option<&'static str>,
     /// Stored layers after the last one, for the prediction of further tokens; they are not used.
@@ -296,6 +300,8 @@ impl Spec {
             experts: None,
             experts_place: ExpertsPlace::InsteadOfMlp,
             per_layer_inputs: None,
+            alt_up: None,
+            gate_cutoff: None,
             layer_scalar: None,
             prediction_layers: 0,
             picture_tokens: None,
