@@ -84,7 +84,10 @@ def routing_margin(model, rollouts):
     """The smallest gap, over all tokens and layers, between the last chosen expert (or group) and the first one not chosen."""
     gaps = []
 
-    def watch(router, inputs, _):
+    def watch(router, inputs, outputs):
+        if type(router).__name__ == "Gemma4TextRouter":
+            gaps.append(gap(outputs[0], router.config.top_k_experts))
+            return
         bias = inputs[1] if len(inputs) > 1 else getattr(router, "e_score_correction_bias", None)
         logits = torch.nn.functional.linear(inputs[0].flatten(0, -2), router.weight)
         scores = logits.softmax(-1) if bias is None else logits.sigmoid() + bias
@@ -98,7 +101,7 @@ def routing_margin(model, rollouts):
             scores = by_group.masked_fill(left_out[..., None], -torch.inf).flatten(1)
         gaps.append(min(smallest, gap(scores, router.top_k)))
 
-    routers = [module for module in model.modules() if type(module).__name__.lower().endswith(("topkrouter", "llama4router"))]
+    routers = [module for module in model.modules() if type(module).__name__.lower().endswith(("topkrouter", "llama4router", "gemma4textrouter"))]
     for router in routers:
         router.register_forward_hook(watch)
     for row in rollouts:
@@ -159,6 +162,16 @@ def mistakes():
         ("gemma3_text", {"sliding_window": 9}),
         ("gemma3_text", {"final_logit_softcapping": None}),
         ("gemma3_text", {"query_pre_attn_scalar": 8}),
+        ("gemma3n_text", {"sliding_window": 9}),
+        ("gemma3n_text", {"altup_active_idx": 0}),
+        ("gemma3n_text", {"altup_correct_scale": False}),
+        ("gemma3n_text", {"activation_sparsity_pattern": [0.0] * 5}),
+        ("gemma3n_text", {"final_logit_softcapping": 30.0}),
+        ("gemma4_text", {"sliding_window": 9}),
+        ("gemma4_text", {"final_logit_softcapping": None}),
+        ("gemma4_text", {"hidden_activation": "silu"}),
+        ("gemma4_text-moe", {"top_k_experts": 1}),
+        ("gemma4_text-moe", {"rms_norm_eps": 1e-2}),
         ("granite", {"embedding_multiplier": 1.0}),
         ("granite", {"attention_multiplier": 0.35}),
         ("granite", {"residual_multiplier": 1.0}),
@@ -179,6 +192,9 @@ def mistakes():
         ("nemotron_h", {"routed_scaling_factor": 1.0}),
         ("nemotron_h", {"layer_norm_epsilon": 1e-6}),
         ("lfm2", {"norm_eps": 1e-6}),
+        ("lfm2_moe", {"norm_topk_prob": False}),
+        ("lfm2_moe", {"num_experts_per_tok": 2}),
+        ("lfm2_moe", {"routed_scaling_factor": 1.0}),
         ("olmo3", {"sliding_window": 9}),
         ("nemotron", {"hidden_act": "relu"}),
         ("qwen2_moe", {"norm_topk_prob": False}),
@@ -242,6 +258,9 @@ def mistakes():
         ("phi", {"partial_rotary_factor": 0.5}),
         ("gemma3_text", {"full_attention": {"rope_type": "default", "rope_theta": 1e6}}),
         ("gemma3_text", {"sliding_attention": {"rope_type": "default", "rope_theta": 1e4}}),
+        ("gemma3n_text", {"full_attention": {"rope_type": "default", "rope_theta": 1e4}}),
+        ("gemma4_text", {"full_attention": {"rope_type": "default", "rope_theta": 1000.0}}),
+        ("gemma4_text", {"sliding_attention": {"rope_type": "default", "rope_theta": 1000.0}}),
         ("olmo3", {"full_attention": {"rope_type": "default", "rope_theta": 1000.0}}),
         ("olmo3", {"sliding_attention": {"rope_type": "default", "rope_theta": 1000.0}}),
         ("qwen3_next", {"partial_rotary_factor": 0.5}),
@@ -274,19 +293,28 @@ def mistakes():
         ("phi", "input_layernorm.bias", 0.0), ("phi", "final_layernorm.bias", 0.0), ("phi", "q_layernorm.weight", 1.0), ("phi", "k_layernorm.bias", 0.0),
         ("phi", "lm_head.bias", 0.0), ("phi", "dense.bias", 0.0), ("phi", "fc1.bias", 0.0),
         ("starcoder2", "post_attention_layernorm.bias", 0.0), ("starcoder2", "model.norm.bias", 0.0), ("starcoder2", "c_fc.bias", 0.0),
+        ("gemma3n_text", "prediction_coefs.weight", 0.0), ("gemma3n_text", "correction_coefs.weight", 0.0), ("gemma3n_text", "router_norm.weight", 1.0),
+        ("gemma3n_text", "post_laurel_norm.weight", 1.0), ("gemma3n_text", "linear_right.weight", 0.0), ("gemma3n_text", "altup_projections.1.weight", 0.0),
+        ("gemma3n_text", "altup_unembed_projections.0.weight", 0.0), ("gemma3n_text", "post_per_layer_input_norm.weight", 1.0),
+        ("gemma4_text", "layer_scalar", 1.0), ("gemma4_text", "k_norm.weight", 1.0), ("gemma4_text", "embed_tokens_per_layer.weight", 0.0),
+        ("gemma4_text", "per_layer_model_projection.weight", 0.0), ("gemma4_text", "per_layer_projection_norm.weight", 1.0),
+        ("gemma4_text", "post_per_layer_input_norm.weight", 1.0), ("gemma4_text-moe", "router.scale", 1.0), ("gemma4_text-moe", "per_expert_scale", 1.0),
+        ("gemma4_text-moe", "post_feedforward_layernorm_1.weight", 1.0), ("gemma4_text-moe", "pre_feedforward_layernorm_2.weight", 1.0),
         ("glm4", "post_mlp_layernorm.weight", 1.0), ("seed_oss", "o_proj.bias", 0.0), ("smollm3", "down_proj.bias", 0.0),
         ("ernie4_5", "o_proj.bias", 0.0), ("arcee", "up_proj.bias", 0.0), ("qwen2_moe", "shared_expert_gate.weight", 0.0),
         ("qwen3_next", "A_log", 0.0), ("qwen3_next", "dt_bias", 0.0), ("qwen3_next", "linear_attn.norm.weight", 1.0), ("qwen3_next", "q_norm.weight", 0.0),
         ("qwen3_5_text", "A_log", 0.0), ("qwen3_5_text", "dt_bias", 0.0), ("qwen3_5_text", "in_proj_z.weight", 0.0), ("qwen3_5_text", "in_proj_a.weight", 0.0),
         ("qwen3_5_text", "in_proj_b.weight", 0.0), ("qwen3_5_text", "q_proj.bias", 0.0), ("qwen3_5_text", "input_layernorm.weight", 0.0),
         ("lfm2", "conv.conv.bias", 0.0), ("lfm2", "conv.in_proj.bias", 0.0), ("lfm2", "q_layernorm.weight", 1.0),
+        ("lfm2_moe", "conv.conv.bias", 0.0), ("lfm2_moe", "operator_norm.weight", 1.0),
         ("nemotron_h", "mixer.D", 0.0), ("nemotron_h", "A_log", 0.0), ("nemotron_h", "dt_bias", 0.0), ("nemotron_h", "conv1d.bias", 0.0),
         ("nemotron_h", "mixer.norm.weight", 1.0), ("nemotron_h", "fc2_latent_proj.bias", 0.0),
         ("lora", "q_proj.lora_B.default.weight", 0.0), ("lora", "v_proj.lora_B.default.weight", 0.0), ("lora", "down_proj.lora_B.default.weight", 0.0),
     ]:
         model = load(name)
         with torch.no_grad():
-            changed = [parameter.fill_(neutral) for parameter_name, parameter in model.named_parameters() if parameter_name.endswith(part)]
+            named = [*model.named_parameters(), *model.named_buffers()]
+            changed = [parameter.fill_(neutral) for parameter_name, parameter in named if parameter_name.endswith(part)]
         assert changed, f"{name} has no {part}"
         yield name, part.replace(".default", "") + f"={neutral:g}", model
 

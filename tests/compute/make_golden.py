@@ -81,6 +81,10 @@ LLAMA4 = dict(num_hidden_layers=4, head_dim=8, intermediate_size=12, intermediat
 HYBRID = dict(linear_num_key_heads=2, linear_num_value_heads=4, linear_key_head_dim=8, linear_value_head_dim=6, linear_conv_kernel_dim=4,
               rope_parameters=dict(ROPE, partial_rotary_factor=0.25))
 EXPERTS_OF_NEXT = dict(num_experts=8, num_experts_per_tok=2, moe_intermediate_size=12, shared_expert_intermediate_size=20)
+# Gemma 4: as wide as the heads are in layers without a window, a quarter of their pairs turns.
+GEMMA4 = dict(head_dim=8, global_head_dim=16, sliding_window=8, vocab_size_per_layer_input=VOCABULARY, rope_parameters={
+    "full_attention": {"rope_type": "proportional", "rope_theta": 1000.0, "partial_rotary_factor": 0.25},
+    "sliding_attention": {"rope_type": "default", "rope_theta": 100.0}})
 VISION = dict(depth=1, hidden_size=8, out_hidden_size=32, num_heads=2, intermediate_size=8, patch_size=2, in_channels=1, num_position_embeddings=16)
 NEW_EXPERTS = dict(moe_intermediate_size=12, n_routed_experts=8, num_experts_per_tok=3, n_shared_experts=2, first_k_dense_replace=1)
 LATENT = dict(num_key_value_heads=4, kv_lora_rank=12, qk_nope_head_dim=6, qk_rope_head_dim=8, v_head_dim=10)
@@ -117,12 +121,24 @@ CASES = {
     "gemma3_text": ("gemma3_text", dict(num_hidden_layers=3, head_dim=8, query_pre_attn_scalar=3, sliding_window=8, final_logit_softcapping=8.0,
         layer_types=["sliding_attention", "sliding_attention", "full_attention"], rope_parameters={
         "full_attention": {"rope_type": "linear", "rope_theta": 1e6, "factor": 8.0}, "sliding_attention": {"rope_type": "default", "rope_theta": 100.0}})),
+    "gemma3n_text": ("gemma3n_text", dict(num_hidden_layers=5, num_kv_shared_layers=2, head_dim=8, sliding_window=8, final_logit_softcapping=8.0,
+        layer_types=["sliding_attention", "full_attention", "sliding_attention", "sliding_attention", "full_attention"], laurel_rank=6, altup_num_inputs=3,
+        altup_active_idx=1, intermediate_size=[48, 40, 48, 32, 40], activation_sparsity_pattern=[0.6, 0.0, 0.8, 0.0, 0.5], hidden_size_per_layer_input=6,
+        vocab_size_per_layer_input=302, rope_parameters={"full_attention": {"rope_type": "linear", "rope_theta": 1e4, "factor": 8.0},
+        "sliding_attention": {"rope_type": "default", "rope_theta": 100.0}})),
+    "gemma4_text": ("gemma4_text", dict(GEMMA4, num_hidden_layers=5, num_kv_shared_layers=2, use_double_wide_mlp=True, hidden_size_per_layer_input=6,
+        layer_types=["sliding_attention", "full_attention", "sliding_attention", "sliding_attention", "full_attention"], final_logit_softcapping=8.0)),
+    "gemma4_text-moe": ("gemma4_text", dict(GEMMA4, layer_types=["sliding_attention", "full_attention"],
+        hidden_size_per_layer_input=0, attention_k_eq_v=True, num_global_key_value_heads=1, enable_moe_block=True, num_experts=5, top_k_experts=2,
+        moe_intermediate_size=12, attention_bias=True, tie_word_embeddings=False)),
     "glm": ("glm", dict(head_dim=8, tie_word_embeddings=False)),
     "glm4": ("glm4", dict(head_dim=16, tie_word_embeddings=True, attention_bias=True, rope_parameters=dict(ROPE, partial_rotary_factor=0.25))),
     "granite": ("granite", dict(tie_word_embeddings=True, embedding_multiplier=3.0, attention_multiplier=0.2, residual_multiplier=0.4, logits_scaling=3.0)),
     "internlm3": ("internlm3", dict(head_dim=8, tie_word_embeddings=False, attention_bias=True, mlp_bias=True)),
     "lfm2": ("lfm2", dict(num_hidden_layers=3, layer_types=["conv", "full_attention", "conv"], conv_bias=True, conv_L_cache=4, tie_word_embeddings=False,
         intermediate_size=48, block_multiple_of=8, block_ffn_dim_multiplier=1.3, norm_eps=1e-3)),
+    "lfm2_moe": ("lfm2_moe", dict(num_hidden_layers=3, layer_types=["conv", "full_attention", "conv"], conv_bias=True, conv_L_cache=4, tie_word_embeddings=True,
+        moe_intermediate_size=12, num_experts=8, num_experts_per_tok=3, num_dense_layers=1, routed_scaling_factor=2.5, norm_eps=1e-3)),
     "ministral": ("ministral", dict(num_hidden_layers=3, head_dim=8, tie_word_embeddings=False, sliding_window=8,
         layer_types=["sliding_attention", "full_attention", "sliding_attention"])),
     "mixtral": ("mixtral", dict(head_dim=8, tie_word_embeddings=False, sliding_window=8, intermediate_size=12, num_local_experts=8, num_experts_per_tok=2)),
@@ -195,6 +211,10 @@ CASES = {
         "full_attention": {"rope_type": "linear", "rope_theta": 1e6, "factor": 8.0}, "sliding_attention": {"rope_type": "default", "rope_theta": 100.0}},
         layer_types=["sliding_attention", "full_attention", "sliding_attention"]), vision_config=dict(
         hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2, image_size=8, patch_size=4, num_channels=1))),
+    "gemma4": ("gemma4", dict(tie_word_embeddings=False, text_config=dict(GEMMA4, num_hidden_layers=4, num_kv_shared_layers=2, attention_k_eq_v=True,
+        hidden_size_per_layer_input=6, use_bidirectional_attention="vision", layer_types=["sliding_attention", "full_attention"] * 2), vision_config=dict(
+        hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=2, head_dim=4, patch_size=4,
+        position_embedding_size=16))),
     "mistral3": ("mistral3", dict(tie_word_embeddings=False, text_config=dict(model_type="mistral", head_dim=8, sliding_window=8), vision_config=dict(
         hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2, image_size=8, patch_size=4, num_channels=1, head_dim=4))),
     "mistral3-ministral3": ("mistral3", dict(tie_word_embeddings=True, text_config=dict(
@@ -210,7 +230,7 @@ ADAPTERS = {"lora": dict(use_rslora=False), "lora-rslora": dict(use_rslora=True)
 # Seeds for cases whose first seed gave near-ties in float32 (greedy choice, routing), or a mean that a mistake does not change.
 SEEDS = {"qwen3": 1, "qwen3_moe": 2, "phi3-partial": 1, "lora": 1, "mixtral": 3, "qwen2_moe": 2, "cohere": 1, "cohere2": 1, "hunyuan_v1_dense": 1,
          "qwen3_5_moe_text": 5, "glm4_moe": 4, "deepseek_v3": 2, "deepseek_v3-direct": 1, "deepseek_v2": 13, "minimax_m2": 1, "qwen3_vl_moe": 7,
-         "llama4": 18, "gpt_oss": 46}
+         "llama4": 18, "gpt_oss": 46, "lfm2_moe": 3, "gemma4": 11}
 
 
 def main():
@@ -314,7 +334,7 @@ def randomise(model, name):
     """Draws every parameter at random, wide enough that entropies are well below ln V and attention is uneven."""
     generator = seeded(name)
     with torch.no_grad():
-        biases = [(buffer_name, buffer) for buffer_name, buffer in model.named_buffers() if buffer_name.endswith("e_score_correction_bias")]
+        biases = [(buffer_name, buffer) for buffer_name, buffer in model.named_buffers() if buffer_name.endswith(("e_score_correction_bias", "expert_bias", "layer_scalar"))]
         for parameter_name, parameter in sorted([*model.named_parameters(), *biases], key=lambda named: named[0]):
             noise = torch.randn(parameter.shape, generator=generator)
             parameter.copy_(draw(parameter_name, noise, model.config))
@@ -328,10 +348,17 @@ def seeded(name):
 
 def draw(name, noise, config):
     if "norm" in name and not (name.endswith("bias") and config.model_type in LAYER_NORMS):
-        by_offset = config.model_type.startswith(("gemma", "nemotron", "qwen3_5", "qwen3_next")) and "linear_attn.norm" not in name
+        families = ("gemma", "nemotron", "qwen3_5", "qwen3_next")
+        by_offset = config.model_type.startswith(families) and not config.model_type.startswith(("gemma3n", "gemma4")) and "linear_attn.norm" not in name
         return 0.3 * noise if by_offset else 1 + 0.3 * noise
     if name.endswith("bias"):
         return 0.3 * noise
+    if name.endswith(("router.scale", "per_expert_scale", "layer_scalar", "correct_output_scale")):
+        return 1 + 0.3 * noise
+    if "router.proj." in name:
+        return 2 * noise  # Gemma 4 divides its input by √hidden
+    if "modality_router." in name:
+        return 3 * noise  # Gemma 3n divides its input by hidden
     if "embed_tokens" in name or "lm_head" in name:
         return 0.4 * noise
     spread = 1.5 if any(part in name for part in ("q_proj", "k_proj", "qkv_proj", "mlp.gate.", "mlp.router.", "moe.router.")) else 1.0
@@ -340,6 +367,8 @@ def draw(name, noise, config):
 
 def transformers_4_config(config):
     """The config in the format of transformers 4, which most published checkpoints have."""
+    if config["model_type"] == "gemma4_text":
+        return released_gemma4_config(config)
     new = ["dtype", "rope_parameters"]
     if config.get("model_type") in ("gemma2", "qwen2", "qwen3", "smollm3"):
         new.append("layer_types")  # follows from other keys
@@ -363,6 +392,13 @@ def transformers_4_config(config):
     if kind == "longrope":
         older["original_max_position_embeddings"] = older["rope_scaling"].pop("original_max_position_embeddings")
     return older
+
+
+def released_gemma4_config(config):
+    """Gemma 4 is not in transformers 4; released models have the sizes of layers without a window at the top level."""
+    released = {key: value for key, value in config.items() if key != "per_layer_config"}
+    own = config["per_layer_config"][str(config["num_hidden_layers"] - 1)]
+    return dict(released, global_head_dim=own["head_dim"], num_global_key_value_heads=own.get("num_key_value_heads"))
 
 
 def save_adapter(name):

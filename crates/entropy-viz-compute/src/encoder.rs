@@ -155,8 +155,9 @@ impl PromptEncoder {
                 }
                 let mut used = sequence.prompt.iter().chain(sequence.response.iter().flatten());
                 if let Some(token) = used.find(|token| picture_tokens.contains(token)) {
-                    return Err(anyhow!("token id {token} stands for a picture").context(place()))
-                        .hint("only text is supported; remove rows with pictures");
+                    return Err(anyhow!("token id {token} stands for a picture, video or sound")
+                        .context(place()))
+                    .hint("only text is supported; remove rows with pictures");
                 }
                 self.add(&mut encoded, i, row, sequence, context);
             }

@@ -66,9 +66,14 @@ fn names_in_memory_give_the_same_numbers_as_names_in_files() {
 #[test]
 fn configs_of_transformers_4_give_the_same_numbers() {
     for name in [
+        "gemma3n_text",
+        "gemma4",
+        "gemma4_text",
+        "gemma4_text-moe",
         "granitemoe",
         "hunyuan_v1_dense",
         "internlm3-dynamic",
+        "lfm2_moe",
         "ministral3",
         "mistral3-ministral3",
         "nemotron",

@@ -12,6 +12,8 @@ mod compute;
 mod dump_directories;
 mod dumps;
 mod family_settings;
+mod gemma3n;
+mod gemma4;
 mod hf_shards;
 mod histories;
 mod hostile;

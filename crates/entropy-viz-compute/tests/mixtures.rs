@@ -12,10 +12,10 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde_json::{Value, json};
 
 /// Tensors in f32: shape and numbers, by name.
-type Tensors = BTreeMap<String, (Vec<usize>, Vec<u8>)>;
+pub(crate) type Tensors = BTreeMap<String, (Vec<usize>, Vec<u8>)>;
 
 /// Copies a golden checkpoint with changed tensors and a changed config.json.
-fn changed(
+pub(crate) fn changed(
     name: &str,
     to: &Path,
     change: impl FnOnce(&mut Tensors),
@@ -186,6 +186,14 @@ fn settings_of_experts_and_latents_that_do_not_work_are_named() {
         ("gpt_oss", "num_experts_per_tok", json!(9), "num_experts_per_tok is 9"),
         ("gpt_oss", "sliding_window", json!(null), "sliding_window is not set"),
         ("gpt_oss", "model_type", json!("mixtral"), "block_sparse_moe.gate.weight is missing"),
+        ("gemma4_text-moe", "top_k_experts", json!(6), "top_k_experts is 6, but there are only 5"),
+        ("gemma4_text-moe", "num_experts", json!(null), "has no num_experts"),
+        ("gemma4_text-moe", "enable_moe_block", json!(false), "has no tensor model.layers."),
+        ("lfm2_moe", "layer_types", json!(null), "has no layer_types"),
+        ("lfm2_moe", "use_expert_bias", json!(false), "feed_forward.expert_bias (and 1 more)"),
+        ("lfm2_moe", "num_dense_layers", json!(2), "feed_forward.w1.weight is missing"),
+        ("lfm2_moe", "model_type", json!("lfm2"), "feed_forward.w1.weight has the shape 48×32"),
+        ("lfm2", "model_type", json!("lfm2_moe"), "feed_forward.gate.weight is missing"),
         ("mixtral", "model_type", json!("gpt_oss"), "self_attn.q_proj.bias is missing"),
     ] {
         let path = tmp.path().join(format!("{name}-{key}"));

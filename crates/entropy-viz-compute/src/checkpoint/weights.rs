@@ -309,8 +309,16 @@ impl Weights {
     }
 }
 
-/// What the parts of a model for pictures are named after.
-const PICTURES: [&str; 4] = ["visual.", "vision_tower.", "vision_model.", "multi_modal_projector."];
+/// The first parts of the names of what a model has for pictures and sounds.
+const PICTURES: [&str; 7] = [
+    "visual.",
+    "vision_tower.",
+    "vision_model.",
+    "multi_modal_projector.",
+    "audio_tower.",
+    "embed_vision.",
+    "embed_audio.",
+];
 
 /// The name of a tensor of the language model in a model of pictures and text, as a model of text has it; `None` for
 /// tensors of the other parts.

@@ -10,10 +10,12 @@ use super::latent::Latent;
 use super::layer::{Linear, Norm};
 use super::layer_kv::LayerKv;
 use super::masks::{DecodeStep, MaskCache};
+use super::normed_heads::NormedHeads;
 use super::output_gate::OutputGate;
 use super::packed::Packed;
 use super::rope::RotaryTable;
 use super::rotate::rotate;
+use super::shared_kv::{KvSource, SharedKv};
 use super::spec::{AttentionSpec, QkNorm, Spec, WindowKind};
 use crate::checkpoint::weights::{TensorOptions, Weights};
 
@@ -34,7 +36,18 @@ pub(super) struct Attention {
 enum Inputs {
     Heads { qkv: Linear, qk_norms: Option<(Norm, Norm)> },
     Latent(Box<Latent>),
+    Normed(Box<NormedHeads>),
 }
+
+/// A pass over packed sequences: what the attention of all layers shares.
+pub(super) struct AttentionPass<'a> {
+    pub(super) packed: &'a Packed,
+    pub(super) masks: MaskCache,
+    pub(super) shared: SharedKv,
+}
+
+/// Keys and values, each tokens × heads × its dimension.
+type KeysAndValues = (Tensor, Tensor);
 
 impl Attention {
     pub(super) fn load(
@@ -52,9 +65,18 @@ impl Attention {
             );
             Linear::load(weights, &modules, columns, attention.output_bias, options)
         };
-        if let Some(sizes) = &attention.latent {
+        let inputs = match (&attention.latent, attention.kv) {
+            (Some(sizes), _) => {
+                Some(Inputs::Latent(Box::new(Latent::load(weights, at, sizes, spec, options)?)))
+            }
+            (None, KvSource::Own) => None,
+            (None, _) => {
+                Some(Inputs::Normed(Box::new(NormedHeads::load(weights, at, spec, options)?)))
+            }
+        };
+        if let Some(inputs) = inputs {
             return Ok(Attention {
-                inputs: Inputs::Latent(Box::new(Latent::load(weights, at, sizes, spec, options)?)),
+                inputs,
                 output_gate: None,
                 sinks: None,
                 output: output(weights)?,
@@ -117,16 +139,22 @@ impl Attention {
     }
 
     /// Queries, keys and values, each tokens × heads × its dimension; queries and keys are rotated, and queries scaled
-    /// by their positions.
+    /// by their positions. Without keys and values, they are those of another layer.
     fn project(
         &self,
         x: &Tensor,
         table: Option<&RotaryTable>,
-    ) -> Result<(Tensor, Tensor, Tensor), TchError> {
-        let (queries, keys, values) = self.project_unscaled(x, table)?;
+    ) -> Result<(Tensor, Option<KeysAndValues>), TchError> {
+        let (queries, own) = match &self.inputs {
+            Inputs::Normed(heads) => heads.project(x, table)?,
+            Inputs::Heads { .. } | Inputs::Latent(_) => {
+                let (queries, keys, values) = self.project_unscaled(x, table)?;
+                (queries, Some((keys, values)))
+            }
+        };
         match table.and_then(|table| table.query_scale.as_ref()) {
-            Some(scale) => Ok((queries.f_mul(scale)?, keys, values)),
-            None => Ok((queries, keys, values)),
+            Some(scale) => Ok((queries.f_mul(scale)?, own)),
+            None => Ok((queries, own)),
         }
     }
 
@@ -139,6 +167,7 @@ impl Attention {
         let (qkv, qk_norms) = match &self.inputs {
             Inputs::Heads { qkv, qk_norms } => (qkv, qk_norms),
             Inputs::Latent(latent) => return latent.project(x, table),
+            Inputs::Normed(_) => unreachable!("BUG: these make queries, keys and values elsewhere"),
         };
         let qkv = qkv.forward(x)?.f_view([-1, heads + 2 * kv_heads, head_dim])?;
         let values = qkv.f_narrow(1, heads + kv_heads, kv_heads)?;
@@ -173,18 +202,25 @@ impl Attention {
     }
 
     /// Attention of packed sequences; `x` and the result are tokens × hidden. With `cache`, the keys and values
-    /// of the i-th sequence are also written to the slot `slots[i]`.
+    /// of the i-th sequence are also written to the slot `slots[i]`, unless they are those of another layer.
     pub(super) fn forward(
         &self,
         x: &Tensor,
-        packed: &Packed,
+        pass: &mut AttentionPass,
         table: Option<&RotaryTable>,
         window: Option<i64>,
-        masks: &mut MaskCache,
         mut cache: Option<(&mut LayerKv, &[i64])>,
     ) -> Result<Tensor, TchError> {
         let AttentionSpec { heads, value_dim, .. } = self.spec;
-        let (queries, keys, values) = self.project(x, table)?;
+        let AttentionPass { packed, masks, shared } = pass;
+        let (queries, own) = self.project(x, table)?;
+        let (keys, values) = match (own, self.spec.kv) {
+            (None, KvSource::Layer(giver)) => shared.of_layer(giver),
+            (own, _) => own.expect("BUG: a layer without keys"),
+        };
+        if let Some(layer) = self.spec.given {
+            shared.keep(layer, &keys, &values);
+        }
         let mut attended = Vec::with_capacity(packed.groups.len());
         let mut sequence = 0;
         for group in &packed.groups {
@@ -363,7 +399,8 @@ impl Attention {
         weights.f_matmul(v)?.f_view([sequences, heads, tokens, value_dim])
     }
 
-    /// Attention of one new token per sequence; `x` and the result are sequences × hidden.
+    /// Attention of one new token per sequence; `x` and the result are sequences × hidden. `layer_kv` is the cache of the layer
+    /// that makes the keys and values.
     pub(super) fn step(
         &self,
         x: &Tensor,
@@ -374,12 +411,14 @@ impl Attention {
     ) -> Result<Tensor, TchError> {
         let AttentionSpec { heads, kv_heads, head_dim, value_dim, .. } = self.spec;
         let sequences = x.size()[0];
-        let (queries, keys, values) = self.project(x, table)?;
+        let (queries, own) = self.project(x, table)?;
         let write = |to: &Tensor, new: &Tensor| -> Result<(), TchError> {
             to.f_flatten(0, 1)?.f_index_copy_(0, &step.cache_rows, new).map(|_| ())
         };
-        write(&layer_kv.keys, &keys)?;
-        write(&layer_kv.values, &values)?;
+        if let Some((keys, values)) = own {
+            write(&layer_kv.keys, &keys)?;
+            write(&layer_kv.values, &values)?;
+        }
         let active_rows = |t: &Tensor| {
             t.f_narrow(0, 0, sequences)?.f_narrow(1, 0, step.longest)?.f_transpose(1, 2)
         };

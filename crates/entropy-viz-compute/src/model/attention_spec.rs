@@ -4,6 +4,7 @@ use anyhow::bail;
 
 use super::names::AttentionNames;
 use super::rope::Rope;
+use super::shared_kv::KvSource;
 use crate::checkpoint::config::Config;
 
 /// The attention settings of a decoder.
@@ -39,6 +40,10 @@ pub(crate) struct AttentionSpec {
     pub(crate) fused_qkv: bool,
     /// Norms of q and k.
     pub(crate) qk_norm: Option<QkNorm>,
+    /// Where keys and values come from.
+    pub(crate) kv: KvSource,
+    /// The index of this layer, if later layers take its keys and values.
+    pub(crate) given: Option<i64>,
     pub(crate) names: AttentionNames,
     /// Window per layer, in tokens; `None` for full attention.
     pub(crate) windows: Vec<Option<i64>>,

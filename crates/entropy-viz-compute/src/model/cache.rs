@@ -34,11 +34,12 @@ pub(crate) struct CacheBytes {
 
 impl CacheBytes {
     pub(super) fn of(spec: &Spec, options: TensorOptions) -> CacheBytes {
-        let kv = LayerKv::numbers_per_token(&spec.attention) as usize;
-        let attention = spec.mixers.iter().filter(|mixer| mixer.has_attention()).count();
+        let with_kv = (0..spec.layers).filter(|layer| spec.keeps_kv(*layer));
+        let numbers = with_kv.map(|i| LayerKv::numbers_per_token(&spec.of_layer(i).attention));
+        let numbers = numbers.sum::<i64>() as usize;
         let states = spec.mixers.iter().filter_map(|mixer| mixer.state_shape());
         CacheBytes {
-            per_token: attention * kv * options.kind.elt_size_in_bytes(),
+            per_token: numbers * options.kind.elt_size_in_bytes(),
             per_sequence: states.map(|shape| recurrent::bytes(shape, options.kind)).sum(),
         }
     }
@@ -56,9 +57,10 @@ impl KvCache {
         capacity: i64,
         options: TensorOptions,
     ) -> Result<KvCache, TchError> {
-        let layer = |mixer: &MixerSpec| -> Result<LayerCache, TchError> {
-            let kv = || LayerKv::new(slots, capacity, &spec.attention, options);
-            Ok(match (mixer.has_attention(), mixer.state_shape()) {
+        let layer = |(i, mixer): (usize, &MixerSpec)| -> Result<LayerCache, TchError> {
+            let i = i as i64;
+            let kv = || LayerKv::new(slots, capacity, &spec.of_layer(i).attention, options);
+            Ok(match (spec.keeps_kv(i), mixer.state_shape()) {
                 (true, None) => LayerCache::KeysAndValues(kv()?),
                 (true, Some(shape)) => {
                     LayerCache::Both(kv()?, RecurrentState::new(slots, shape, options)?)
@@ -69,7 +71,7 @@ impl KvCache {
                 (false, None) => LayerCache::Nothing,
             })
         };
-        let layers = spec.mixers.iter().map(layer).collect::<Result<_, _>>()?;
+        let layers = spec.mixers.iter().enumerate().map(layer).collect::<Result<_, _>>()?;
         Ok(KvCache { layers, capacity })
     }
 
@@ -131,7 +133,9 @@ mod tests {
     fn bytes_are_those_of_the_tensors() {
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/compute");
         let states = 2 * (4 * 8 * 6 * 4 + 3 * 56 * 2); // of two layers
-        for (name, per_sequence) in [("qwen2", 0), ("nemotron_h", states), ("qwen3_next", states)] {
+        for (name, per_sequence) in
+            [("qwen2", 0), ("gemma4_text", 0), ("nemotron_h", states), ("qwen3_next", states)]
+        {
             let spec = super::super::spec(&Config::read(&fixtures.join(name)).unwrap()).unwrap();
             let options = TensorOptions { device: Device::Cpu, kind: Kind::BFloat16 };
             let bytes = CacheBytes::of(&spec, options);

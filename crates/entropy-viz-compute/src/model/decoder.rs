@@ -3,14 +3,17 @@
 
 use tch::{TchError, Tensor};
 
+use super::alt_up::{AltUp, AltUpEnds, Laurel};
 use super::cache::{CacheBytes, KvCache};
 use super::layer::{Linear, Mlp, Norm};
 use super::masks::DecodeStep;
 use super::mixer::{Mixer, Pass};
+use super::mlp_and_experts::MlpAndExperts;
 use super::moe::Experts;
 use super::packed::Packed;
+use super::per_layer_inputs::{LayerInput, PerLayerInputs, TokenInputs};
 use super::rope::{Rope, RotaryTable};
-use super::spec::{Arrangement, Rotation, Spec};
+use super::spec::{Arrangement, ExpertsPlace, Rotation, Spec};
 use crate::checkpoint::weights::{TensorOptions, Weights};
 
 /// A decoder with its weights.
@@ -18,6 +21,8 @@ pub(crate) struct Decoder {
     pub(crate) spec: Spec,
     pub(crate) options: TensorOptions,
     embedding: Embedding,
+    inputs: Option<PerLayerInputs>,
+    alt_up: Option<AltUpEnds>,
     layers: Vec<Layer>,
     norm: Norm,
     head: Linear,
@@ -41,11 +46,20 @@ struct Layer {
     rotation: Rotation,
     arrangement: Arrangement,
     residual_scale: Option<f64>,
+    /// Several hidden states of each token, and the path beside attention.
+    alt_up: Option<(AltUp, Laurel)>,
+    /// What is added after the feed-forward part.
+    input: Option<LayerInput>,
+    /// A factor of the layer's result.
+    scalar: Option<Tensor>,
+    /// The index of the layer whose cache this one reads.
+    cache: usize,
 }
 
 enum FeedForward {
     Mlp(Mlp),
     Experts(Box<Experts>),
+    Both(Box<MlpAndExperts>),
     None,
 }
 
@@ -59,10 +73,9 @@ impl Decoder {
             weights.keep_language_model()?;
         }
         let predicting = 0..spec.prediction_layers;
-        let predicting: Vec<String> =
-            predicting.map(|i| format!("model.layers.{}.", spec.layers + i)).collect();
-        weights
-            .leave_out(spec.left_out.iter().copied().chain(predicting.iter().map(String::as_str)));
+        let predicting = predicting.map(|i| format!("model.layers.{}.", spec.layers + i));
+        let unused: Vec<String> = predicting.chain(spec.unused_kv()).collect();
+        weights.leave_out(spec.left_out.iter().copied().chain(unused.iter().map(String::as_str)));
         weights.rename(spec.renamed)?;
         let w = &mut weights;
         let table = [spec.vocabulary, spec.hidden];
@@ -70,6 +83,14 @@ impl Decoder {
         let head = match spec.head_bias {
             true => head.with_bias(w.take("lm_head.bias", &[spec.vocabulary], options)?),
             false => head,
+        };
+        let inputs = match spec.per_layer_inputs {
+            Some(sizes) => Some(PerLayerInputs::load(w, sizes, &spec, options)?),
+            None => None,
+        };
+        let alt_up = match spec.alt_up {
+            Some(sizes) => Some(AltUpEnds::load(w, sizes, &spec, options)?),
+            None => None,
         };
         let norm_of =
             |w: &mut Weights, name: String| Norm::load(w, &name, spec.hidden, &spec, options);
@@ -79,9 +100,10 @@ impl Decoder {
             let optional = |w: &mut Weights, name: Option<&str>| {
                 name.map(|name| norm_of(w, at(&format!("{name}.weight")))).transpose()
             };
+            let own = spec.of_layer(i);
             let names = spec.layer_norms;
             let experts = spec.experts.as_ref().filter(|experts| experts.layers[i as usize]);
-            let mixer = Mixer::load(w, at, spec.mixers[i as usize], &spec, options)?;
+            let mixer = Mixer::load(w, at, spec.mixers[i as usize], &own, options)?;
             let (mixes, feeds) = (mixer.is_some(), spec.feed_forwards[i as usize]);
             layers.push(Layer {
                 before_attention: optional(w, names.before_attention.filter(|_| mixes))?,
@@ -90,6 +112,11 @@ impl Decoder {
                 before_feed_forward: optional(w, names.before_feed_forward.filter(|_| feeds))?,
                 feed_forward: match experts {
                     _ if !feeds => FeedForward::None,
+                    Some(experts) if spec.experts_place == ExpertsPlace::BesideMlp => {
+                        FeedForward::Both(Box::new(MlpAndExperts::load(
+                            w, at, experts, &own, options,
+                        )?))
+                    }
                     Some(experts) => {
                         let is_stored = |name: &str| w.has(&at(name));
                         let at = at(experts.names.stored_module(is_stored));
@@ -98,8 +125,8 @@ impl Decoder {
                         )?))
                     }
                     None => {
-                        let (at, wide) = (at(spec.mlp_names.module), spec.intermediate);
-                        FeedForward::Mlp(Mlp::load(w, &at, wide, &spec, options)?)
+                        let (at, wide) = (at(spec.mlp_names.module), own.intermediate);
+                        FeedForward::Mlp(Mlp::load(w, &at, wide, &own, options)?)
                     }
                 },
                 after_feed_forward: optional(w, names.after_feed_forward)?,
@@ -107,11 +134,27 @@ impl Decoder {
                 rotation: spec.attention.rotations[i as usize],
                 arrangement: spec.arrangement,
                 residual_scale: spec.residual_scale,
+                alt_up: match spec.alt_up {
+                    Some(sizes) => Some((
+                        AltUp::load(w, at, sizes, &spec, options)?,
+                        Laurel::load(w, at, sizes.laurel_rank, &spec, options)?,
+                    )),
+                    None => None,
+                },
+                input: match &inputs {
+                    Some(common) => Some(LayerInput::load(w, at, i, common, &spec, options)?),
+                    None => None,
+                },
+                scalar: match spec.layer_scalar {
+                    Some(name) => Some(w.take(&at(name), &[1], options)?),
+                    None => None,
+                },
+                cache: spec.cache_layer(i) as usize,
             });
         }
         let norm = norm_of(w, format!("model.{}.weight", spec.final_norm))?;
         weights.finish()?;
-        Ok(Decoder { spec, options, embedding, layers, norm, head })
+        Ok(Decoder { spec, options, embedding, inputs, alt_up, layers, norm, head })
     }
 
     fn embed(&self, ids: &[i64]) -> Result<Tensor, TchError> {
@@ -156,16 +199,16 @@ impl Decoder {
         let (positions, lengths) = packed.positions();
         let tables = self.rotary_tables(&positions, &lengths)?;
         let mut pass = Pass::new(packed, &self.spec.mixers, self.options.device)?;
-        let mut hidden = self.embed(&packed.ids)?;
+        let (mut hidden, inputs) = self.begin(&packed.ids)?;
         for (i, layer) in self.layers.iter().enumerate() {
             let layer_cache = cache.as_mut().map(|(cache, slots)| (&mut cache.layers[i], *slots));
             let table = tables.of(layer.rotation);
-            hidden = layer.forward(hidden, |mixer, normed| {
+            hidden = layer.forward(hidden, inputs.as_ref(), |mixer, normed| {
                 mixer.forward(normed, &mut pass, table, layer.window, layer_cache)
             })?;
         }
         let rows = Tensor::f_from_slice(rows)?.f_to_device(self.options.device)?;
-        self.norm.forward(&hidden.f_index_select(0, &rows)?)
+        self.end(&hidden.f_index_select(0, &rows)?)
     }
 
     /// Runs one new token in each of the first `ids.len()` cache slots, at `positions` of sequences of these
@@ -189,14 +232,34 @@ impl Decoder {
     ) -> Result<Tensor, TchError> {
         let tables = self.rotary_tables(positions, lengths)?;
         let mut step = DecodeStep::new(positions, cache.capacity, self.options)?;
-        let mut hidden = self.embed(ids)?;
-        for (layer, layer_cache) in self.layers.iter().zip(&mut cache.layers) {
+        let (mut hidden, inputs) = self.begin(ids)?;
+        for layer in &self.layers {
+            let layer_cache = &mut cache.layers[layer.cache];
             let table = tables.of(layer.rotation);
-            hidden = layer.forward(hidden, |mixer, normed| {
+            hidden = layer.forward(hidden, inputs.as_ref(), |mixer, normed| {
                 mixer.step(normed, &mut step, table, layer.window, layer_cache)
             })?;
         }
-        self.norm.forward(&hidden)
+        self.end(&hidden)
+    }
+
+    /// The hidden states of tokens before the first layer, and what single layers take of the tokens, if they take anything.
+    fn begin(&self, ids: &[i64]) -> Result<(Tensor, Option<TokenInputs<'_>>), TchError> {
+        let embedded = self.embed(ids)?;
+        let inputs = self.inputs.as_ref().map(|inputs| inputs.of_tokens(ids, &embedded));
+        let hidden = match &self.alt_up {
+            Some(alt_up) => alt_up.expand(&embedded)?,
+            None => embedded,
+        };
+        Ok((hidden, inputs.transpose()?))
+    }
+
+    /// The hidden states after the final norm.
+    fn end(&self, hidden: &Tensor) -> Result<Tensor, TchError> {
+        match &self.alt_up {
+            Some(alt_up) => self.norm.forward(&alt_up.merge(hidden)?),
+            None => self.norm.forward(hidden),
+        }
     }
 
     /// Cosines and sines of the layers; see [`Rope::table`].
@@ -277,8 +340,35 @@ fn norm_or_same(norm: Option<&Norm>, x: &Tensor) -> Result<Tensor, TchError> {
 }
 
 impl Layer {
-    /// The hidden states after this layer. `mix` runs the token mixer, if there is one, on normalised states.
+    /// The hidden states after this layer. `mix` runs the token mixer, if there is one, on normalised states; `inputs` are those
+    /// of single layers.
     fn forward(
+        &self,
+        hidden: Tensor,
+        inputs: Option<&TokenInputs>,
+        mix: impl FnOnce(&Mixer, &Tensor) -> Result<Tensor, TchError>,
+    ) -> Result<Tensor, TchError> {
+        if let (Some((alt_up, _)), Some(input), Some(inputs)) = (&self.alt_up, &self.input, inputs)
+        {
+            let predicted = alt_up.predict(&hidden)?;
+            let active = self.mix_and_feed(alt_up.active(&predicted)?, mix)?;
+            let corrected = alt_up.correct(&predicted, &active)?;
+            let input = input.forward(&alt_up.for_input(&corrected)?, inputs)?;
+            return alt_up.add_input(corrected, &input);
+        }
+        let hidden = self.mix_and_feed(hidden, mix)?;
+        let hidden = match (&self.input, inputs) {
+            (Some(input), Some(inputs)) => hidden.f_add(&input.forward(&hidden, inputs)?)?,
+            _ => hidden,
+        };
+        match &self.scalar {
+            Some(scalar) => hidden.f_mul(scalar),
+            None => Ok(hidden),
+        }
+    }
+
+    /// The hidden states after mixer and feed-forward.
+    fn mix_and_feed(
         &self,
         hidden: Tensor,
         mix: impl FnOnce(&Mixer, &Tensor) -> Result<Tensor, TchError>,
@@ -291,6 +381,10 @@ impl Layer {
             }
             None => hidden,
         };
+        let hidden = match &self.alt_up {
+            Some((_, laurel)) => laurel.add(&hidden, &mixer_input)?,
+            None => hidden,
+        };
         let normed = || match self.arrangement {
             Arrangement::Sequential => norm_or_same(self.before_feed_forward.as_ref(), &hidden),
             Arrangement::Parallel => Ok(mixer_input.shallow_clone()),
@@ -298,6 +392,7 @@ impl Layer {
         let fed = match &self.feed_forward {
             FeedForward::Mlp(mlp) => mlp.forward(&normed()?)?,
             FeedForward::Experts(experts) => experts.forward(&normed()?)?,
+            FeedForward::Both(both) => both.forward(&hidden, &normed()?)?,
             FeedForward::None => return Ok(hidden),
         };
         let fed = norm_or_same(self.after_feed_forward.as_ref(), &fed)?;

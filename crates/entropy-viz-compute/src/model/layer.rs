@@ -3,6 +3,7 @@
 use tch::{Kind, TchError, Tensor};
 
 use super::matrix::Matrix;
+use super::sparse_gate;
 use super::spec::{Activation, MlpKind, MlpScales, NormKind, Spec};
 use crate::checkpoint::weights::{TensorOptions, Weights};
 
@@ -157,6 +158,8 @@ pub(super) struct Mlp {
     activation: Activation,
     kind: MlpKind,
     scales: Option<MlpScales>,
+    /// See [`sparse_gate::cutoff`].
+    gate_cutoff: Option<f64>,
 }
 
 impl Mlp {
@@ -182,6 +185,7 @@ impl Mlp {
             activation: spec.activation,
             kind: spec.mlp,
             scales: spec.mlp_scales,
+            gate_cutoff: spec.gate_cutoff,
         })
     }
 
@@ -189,6 +193,9 @@ impl Mlp {
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
         let once = |x: &Tensor| {
             let up = self.up.forward(x)?;
+            if let Some(cutoff) = self.gate_cutoff {
+                sparse_gate::lower(&up.f_narrow(1, 0, up.size()[1] / 2)?, cutoff)?;
+            }
             let Some(MlpScales { gate, down }) = self.scales else {
                 return self.down.forward(&self.activation.inner(self.kind, &up)?);
             };

@@ -11,6 +11,7 @@ use crate::checkpoint::config::Config;
 
 pub(super) const ARCHITECTURE: Architecture = Architecture { model_type: "lfm2", read };
 
+/// Parts of names, as in the files and as in Llama; those of experts stay.
 const NAMES: &[(&str, &str)] = &[
     ("model.embedding_norm", "model.norm"),
     ("self_attn.out_proj", "self_attn.o_proj"),
@@ -22,9 +23,17 @@ const NAMES: &[(&str, &str)] = &[
 ];
 
 fn read(config: &Config) -> anyhow::Result<Spec> {
+    let mut spec = without_experts(config, 12_288)?;
+    spec.intermediate = intermediate(config, spec.intermediate)?;
+    Ok(spec)
+}
+
+/// What dense models and mixtures of experts have in common. `width` is the default of `intermediate_size`, which is not
+/// adjusted here.
+pub(super) fn without_experts(config: &Config, width: i64) -> anyhow::Result<Spec> {
     let defaults = Defaults {
         kv_heads: Some(8),
-        intermediate: Some(12_288),
+        intermediate: Some(width),
         theta: 1_000_000.0,
         tie_word_embeddings: true,
         ..Defaults::LLAMA
@@ -41,7 +50,6 @@ fn read(config: &Config) -> anyhow::Result<Spec> {
     };
     spec.activation = Activation::Silu;
     spec.attention.qk_norm = Some(QkNorm::Head);
-    spec.intermediate = intermediate(config, spec.intermediate)?;
     let conv = ShortConvSpec {
         channels: spec.hidden,
         kernel: config.count_or("conv_L_cache", 3)?,

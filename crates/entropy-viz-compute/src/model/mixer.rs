@@ -2,7 +2,7 @@
 
 use tch::{Device, TchError, Tensor};
 
-use super::attention::Attention;
+use super::attention::{Attention, AttentionPass};
 use super::cache::LayerCache;
 use super::conv::ConvPlan;
 use super::delta_net::DeltaNet;
@@ -12,6 +12,7 @@ use super::mixer_spec::{MixerSpec, ParallelScales};
 use super::packed::Packed;
 use super::rope::RotaryTable;
 use super::scan::ScanPlan;
+use super::shared_kv::SharedKv;
 use super::short_conv::ShortConv;
 use super::spec::Spec;
 use crate::checkpoint::weights::{TensorOptions, Weights};
@@ -27,8 +28,7 @@ pub(super) enum Mixer {
 
 /// A pass over packed sequences: what the mixers of all layers share.
 pub(super) struct Pass<'a> {
-    packed: &'a Packed,
-    masks: MaskCache,
+    attention: AttentionPass<'a>,
     /// Those of recurrent mixers, if there are any.
     conv: Option<ConvPlan>,
     scan: Option<ScanPlan>,
@@ -44,7 +44,8 @@ impl Pass<'_> {
         let numbers = mixers.iter().filter_map(|mixer| mixer.scan_numbers()).max();
         let conv = kernel.map(|kernel| ConvPlan::new(packed, kernel, device)).transpose()?;
         let scan = numbers.map(|numbers| ScanPlan::new(packed, numbers, device)).transpose()?;
-        Ok(Pass { packed, masks: MaskCache::default(), conv, scan })
+        let (masks, shared) = (MaskCache::default(), SharedKv::default());
+        Ok(Pass { attention: AttentionPass { packed, masks, shared }, conv, scan })
     }
 
     fn conv(&self) -> &ConvPlan {
@@ -103,8 +104,10 @@ impl Mixer {
     ) -> Result<Tensor, TchError> {
         match self {
             Mixer::Attention(attention) => {
+                // Without keys and values of its own, a layer writes none.
+                let cache = cache.filter(|(cache, _)| !matches!(cache, LayerCache::Nothing));
                 let cache = cache.map(|(cache, slots)| (cache.keys_and_values(), slots));
-                attention.forward(x, pass.packed, table, window, &mut pass.masks, cache)
+                attention.forward(x, &mut pass.attention, table, window, cache)
             }
             Mixer::DeltaNet(delta) => {
                 let cache = cache.map(|(cache, slots)| (cache.state(), slots));
@@ -124,7 +127,7 @@ impl Mixer {
                 };
                 let scaled = x.f_mul_scalar(scales.attention_input)?;
                 let attended =
-                    attention.forward(&scaled, pass.packed, table, window, &mut pass.masks, kv)?;
+                    attention.forward(&scaled, &mut pass.attention, table, window, kv)?;
                 let scaled = x.f_mul_scalar(scales.mamba_input)?;
                 let mixed = mamba.forward(&scaled, (pass.conv(), pass.scan()), state)?;
                 scales.sum(&attended, &mixed)

@@ -3,6 +3,7 @@
 //! [`decoder`] is common to all architectures. Each architecture has a file that reads config.json into a [`Spec`];
 //! `ARCHITECTURES` lists them.
 
+mod alt_up;
 mod arcee;
 mod attention;
 mod attention_spec;
@@ -24,6 +25,9 @@ mod falcon_h1;
 mod gemma;
 mod gemma2;
 mod gemma3_text;
+mod gemma3n_text;
+mod gemma4_heads;
+mod gemma4_text;
 mod glm;
 mod glm4;
 mod glm4_moe;
@@ -36,7 +40,9 @@ mod internlm3;
 mod latent;
 mod layer;
 mod layer_kv;
+mod layer_settings;
 mod lfm2;
+mod lfm2_moe;
 mod llama;
 mod llama4;
 mod long_frequencies;
@@ -50,18 +56,23 @@ mod mistral;
 mod mixer;
 pub(crate) mod mixer_spec;
 mod mixtral;
+mod mlp_and_experts;
 mod mlp_spec;
 mod moe;
 mod names;
 mod nemotron;
 mod nemotron_h;
+mod normed_heads;
+mod of_layer;
 mod olmo2;
 mod olmo3;
 mod output_gate;
 pub(crate) mod packed;
+mod per_layer_inputs;
 mod phi;
 mod phi3;
 mod pictures;
+mod proportional;
 mod qwen2;
 mod qwen2_moe;
 mod qwen3;
@@ -76,8 +87,10 @@ mod rotate;
 mod routing;
 mod scan;
 mod seed_oss;
+mod shared_kv;
 mod short_conv;
 mod smollm3;
+mod sparse_gate;
 pub(crate) mod spec;
 mod starcoder2;
 pub(crate) mod torchscript;
@@ -105,6 +118,8 @@ const ARCHITECTURES: &[Architecture] = &[
     gemma::ARCHITECTURE,
     gemma2::ARCHITECTURE,
     gemma3_text::ARCHITECTURE,
+    gemma3n_text::ARCHITECTURE,
+    gemma4_text::ARCHITECTURE,
     glm::ARCHITECTURE,
     glm4::ARCHITECTURE,
     glm4_moe::ARCHITECTURE,
@@ -115,6 +130,7 @@ const ARCHITECTURES: &[Architecture] = &[
     hunyuan_v1_dense::ARCHITECTURE,
     internlm3::ARCHITECTURE,
     lfm2::ARCHITECTURE,
+    lfm2_moe::ARCHITECTURE,
     llama::ARCHITECTURE,
     llama4::ARCHITECTURE,
     minimax_m2::ARCHITECTURE,

@@ -130,13 +130,31 @@ impl Experts {
 
     /// `x` and the result are tokens × hidden.
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        self.forward_routed(x, x, None)
+    }
+
+    /// The experts' output for `x`, chosen by `for_router`; all are tokens × hidden. `scales`, one per expert in f32, are factors
+    /// of the experts' weights.
+    pub(super) fn forward_routed(
+        &self,
+        x: &Tensor,
+        for_router: &Tensor,
+        scales: Option<&Tensor>,
+    ) -> Result<Tensor, TchError> {
         let (tokens, experts_per_token) = (x.size()[0], self.spec.experts_per_token);
         let logits = match self.spec.routing.precision {
-            Precision::Model => self.router.forward(x)?,
-            Precision::Single => self.router.forward(&x.f_to_kind(Kind::Float)?)?,
+            Precision::Model => self.router.forward(for_router)?,
+            Precision::Single => self.router.forward(&for_router.f_to_kind(Kind::Float)?)?,
         };
         let (router_weights, experts) =
             self.spec.routing.choose(&logits, self.router_bias.as_ref(), experts_per_token)?;
+        let router_weights = match scales {
+            Some(scales) => {
+                let scales = scales.f_index_select(0, &experts.f_view([-1])?)?;
+                router_weights.f_mul(&scales.f_view_as(&router_weights)?)?
+            }
+            None => router_weights,
+        };
         let router_weights = router_weights.f_to_kind(x.kind())?;
 
         let inputs = match &self.latent {

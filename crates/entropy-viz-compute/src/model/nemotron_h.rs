@@ -167,6 +167,7 @@ fn experts(config: &Config, blocks: &[Block]) -> anyhow::Result<ExpertSpec> {
             scores: Scores::Sigmoid { bias: Some("gate.e_score_correction_bias") },
             groups: Some(groups),
             norm_topk_prob: config.flag_or("norm_topk_prob", true)?,
+            sum_epsilon: 1e-20,
             scale: config.number_or("routed_scaling_factor", 1.0)?,
             precision: Precision::Single,
             weighs: Weighs::Output,

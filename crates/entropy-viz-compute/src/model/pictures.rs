@@ -3,6 +3,8 @@
 //! The settings of the language model are under `text_config`, or at the top level of config.json where transformers 4
 //! wrote Qwen2-VL's. On text, the rotary embedding with sections for time, height and width (`mrope`) is the plain one.
 
+use std::ops::Range;
+
 use anyhow::bail;
 
 use super::spec::Spec;
@@ -25,8 +27,10 @@ impl PictureModel {
     }
 }
 
-pub(super) const PICTURE_MODELS: [PictureModel; 9] = [
+pub(super) const PICTURE_MODELS: [PictureModel; 11] = [
     PictureModel::new("gemma3", "gemma3_text"),
+    PictureModel::new("gemma3n", "gemma3n_text"),
+    PictureModel::new("gemma4", "gemma4_text"),
     PictureModel::new("llama4", "llama4_text"),
     PictureModel { name: "mistral3", text: None, theta: None },
     PictureModel { theta: Some(1_000_000.0), ..PictureModel::new("qwen2_5_vl", "qwen2") },
@@ -37,9 +41,17 @@ pub(super) const PICTURE_MODELS: [PictureModel; 9] = [
     PictureModel::new("qwen3_vl_moe", "qwen3_vl_moe_text"),
 ];
 
-/// The keys of token ids that stand for pictures.
-const PICTURE_TOKENS: [&str; 4] =
-    ["image_token_id", "image_token_index", "video_token_id", "video_token_index"];
+/// The keys of token ids that stand for pictures, videos and sounds.
+const PICTURE_TOKENS: [&str; 5] = [
+    "image_token_id",
+    "image_token_index",
+    "video_token_id",
+    "video_token_index",
+    "audio_token_id",
+];
+
+/// Maximum number of tokens for pictures and sounds at the end of a vocabulary.
+const MAX_OWN_EMBEDDINGS: i64 = 1 << 16;
 
 /// The language model of such a config; `None` for other configs.
 pub(super) fn spec(config: &Config, model_type: &str) -> Option<anyhow::Result<Spec>> {
@@ -69,12 +81,33 @@ fn read(config: &Config, model: &PictureModel) -> anyhow::Result<Spec> {
         );
     };
     let mut spec = (architecture.read)(text)?;
-    // In transformers, mistral3 has a default of its own.
-    let is_tied = spec.tie_word_embeddings || config.string("model_type")? == "mistral3";
+    // In transformers, these have a default of their own.
+    let is_tied =
+        spec.tie_word_embeddings || ["gemma3n", "gemma4", "mistral3"].contains(&model.name);
     spec.tie_word_embeddings = config.flag_or("tie_word_embeddings", is_tied)?;
     let mut tokens = Vec::new();
     for key in PICTURE_TOKENS.iter().filter(|key| config.get(key).is_some()) {
         tokens.push(config.count(key)?);
     }
+    if model.name == "gemma3n" {
+        tokens.extend(own_embeddings(config, spec.vocabulary)?);
+    }
     Ok(Spec { picture_tokens: Some(tokens), ..spec })
+}
+
+/// The tokens of Gemma 3n whose vectors are not those of the language model: the last ones of the vocabulary stand for pictures and
+/// sounds.
+fn own_embeddings(config: &Config, vocabulary: i64) -> anyhow::Result<Range<i64>> {
+    let offset = |part: &str, default: i64| match config.section(part) {
+        Some(part) => part.count_or("vocab_offset", default),
+        None => Ok(default),
+    };
+    let first = offset("vision_config", 262_144)?.min(offset("audio_config", 262_272)?);
+    if vocabulary - first > MAX_OWN_EMBEDDINGS {
+        bail!(
+            "{}: vocab_offset is {first}, too far from vocab_size, {vocabulary}",
+            config.path().display()
+        );
+    }
+    Ok(first..vocabulary)
 }

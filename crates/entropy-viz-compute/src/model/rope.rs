@@ -10,6 +10,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::defaults::Defaults;
 use super::long_frequencies::{LongFrequencies, exponents, growth_exponent};
+use super::proportional;
 use crate::checkpoint::config::Config;
 
 /// Where config.json has the rotary embedding of one type of layer.
@@ -122,8 +123,8 @@ impl Rope {
         // In models without a partial rotation of their own, transformers ignores the factor for the default type, and
         // fails for the others.
         let is_partial = defaults.partial_rotary_factor.is_some();
-        let part = if kind == "default" && !is_partial { 1.0 } else { part };
-        let dim = (head_dim as f64 * part) as i64;
+        let is_whole = kind == "proportional" || kind == "default" && !is_partial;
+        let dim = if is_whole { head_dim } else { (head_dim as f64 * part) as i64 };
         if dim != head_dim && !is_partial {
             bail!("{path}: partial_rotary_factor {part} with rope type {kind:?} is not supported");
         }
@@ -152,12 +153,18 @@ impl Rope {
             }
         };
         match kind {
-            "linear" | "llama3" | "dynamic" if is_phi3 => {
+            "linear" | "llama3" | "dynamic" | "proportional" if is_phi3 => {
                 bail!(
                     "{path}: rope type {kind:?} is not supported for phi3; default and longrope are"
                 )
             }
             "default" => Ok(plain),
+            "proportional" => {
+                let factor = scaling.number_or("factor", 1.0)?;
+                let turned = proportional::turned_pairs(head_dim, part, top)?;
+                let frequencies = proportional::frequencies(&plain.frequencies, turned, factor);
+                Ok(Rope { frequencies, ..plain })
+            }
             "linear" => {
                 let factor = scaling.number("factor")?;
                 Ok(Rope {
@@ -185,7 +192,7 @@ impl Rope {
                 Ok(Rope { long, ..plain })
             }
             other => bail!(
-                "{path}: rope type {other:?} is not supported; default, linear, llama3, yarn, longrope and dynamic are"
+                "{path}: rope type {other:?} is not supported; default, linear, llama3, yarn, longrope, dynamic and proportional are"
             ),
         }
     }

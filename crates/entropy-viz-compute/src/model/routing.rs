@@ -11,6 +11,8 @@ pub(crate) struct Routing {
     pub(crate) groups: Option<Groups>,
     /// Whether the weights of the chosen experts are scaled to sum to 1.
     pub(crate) norm_topk_prob: bool,
+    /// Added to the sum that they are divided by.
+    pub(crate) sum_epsilon: f64,
     /// Factor of the weights.
     pub(crate) scale: f64,
     pub(crate) precision: Precision,
@@ -62,6 +64,8 @@ impl Routing {
             scores: Scores::Softmax,
             groups: None,
             norm_topk_prob,
+            // For sums that are 0, as in transformers; it changes no other.
+            sum_epsilon: 1e-20,
             scale: 1.0,
             precision: Precision::Model,
             weighs: Weighs::Output,
@@ -118,8 +122,7 @@ impl Routing {
         }
         if self.norm_topk_prob {
             let sum = weights.f_sum_dim_intlist(-1, true, None::<Kind>)?;
-            // 1e-20 is for sums that are 0, as in transformers; it changes no other.
-            weights = weights.f_div(&sum.f_add_scalar(1e-20)?)?;
+            weights = weights.f_div(&sum.f_add_scalar(self.sum_epsilon)?)?;
         }
         if self.scale != 1.0 {
             weights = weights.f_mul_scalar(self.scale)?;

@@ -9,10 +9,12 @@ pub(super) use super::defaults::{Defaults, MAX_HEAD_DIM, MAX_SIZE};
 pub(super) use super::expert_spec::{
     ExpertBiases, ExpertLayout, ExpertNames, ExpertSpec, SharedExpert,
 };
+use super::layer_settings::{AltUpSpec, LayerSettings, PerLayerSpec};
 use super::mixer_spec::MixerSpec;
 pub(super) use super::mlp_spec::{Activation, MlpKind, MlpScales, activation, activation_or};
 pub(super) use super::names::{AttentionNames, MlpNames};
 use super::rope::{LayerRope, Rope};
+use super::shared_kv::KvSource;
 use crate::checkpoint::config::Config;
 
 /// A `model_type` of config.json and the function that reads its other settings.
@@ -47,6 +49,8 @@ pub(crate) struct Spec {
     pub(crate) arrangement: Arrangement,
     pub(crate) activation: Activation,
     pub(crate) attention: AttentionSpec,
+    /// Sizes and keys of each layer, if layers differ in them.
+    pub(crate) layer_settings: Vec<LayerSettings>,
     /// The token mixer of each layer.
     pub(crate) mixers: Vec<MixerSpec>,
     /// Which layers have a feed-forward part.
@@ -63,6 +67,15 @@ pub(crate) struct Spec {
     pub(crate) mlp_scales: Option<MlpScales>,
     /// Mixture of experts in some or all layers.
     pub(crate) experts: Option<ExpertSpec>,
+    pub(crate) experts_place: ExpertsPlace,
+    /// Inputs of single layers.
+    pub(crate) per_layer_inputs: Option<PerLayerSpec>,
+    /// Several hidden states of each token.
+    pub(crate) alt_up: Option<AltUpSpec>,
+    /// The cutoff of the gates of the MLP, in standard deviations above their mean.
+    pub(crate) gate_cutoff: Option<f64>,
+    /// The tensor, in a layer, of a number that multiplies the hidden states after it.
+    pub(crate) layer_scalar: Option<&'static str>,
     /// Stored layers after the last one, for the prediction of further tokens; they are not used.
     pub(crate) prediction_layers: i64,
     /// Token ids that stand for pictures, if this is the language model of a model of pictures and text.
@@ -128,6 +141,15 @@ pub(crate) enum Arrangement {
     Parallel,
 }
 
+/// Where a layer with experts has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ExpertsPlace {
+    /// In the place of the MLP.
+    InsteadOfMlp,
+    /// Beside the MLP, as in Gemma 4.
+    BesideMlp,
+}
+
 /// Maximum number of layers; a config.json with a larger `num_hidden_layers` is rejected as broken.
 const MAX_LAYERS: i64 = 10_000;
 
@@ -150,6 +172,22 @@ impl Spec {
         Ok(spec)
     }
 
+    /// Like [`Spec::with_layer_ropes`], with heads of the width `full_dim` in layers without a sliding window.
+    pub(super) fn with_layer_heads(
+        config: &Config,
+        defaults: Defaults,
+        (full, full_dim): (LayerRope, i64),
+        sliding: LayerRope,
+    ) -> anyhow::Result<Spec> {
+        let mut spec = Spec::with_rope(config, defaults, Some(&sliding), None)?;
+        spec.attention.local_rope = Some(spec.attention.rope);
+        let rope = Rope::read(config, full_dim, defaults, Some(&full))?;
+        let context = config.count("max_position_embeddings")?;
+        spec.context = rope.stretched_context().unwrap_or(context);
+        spec.attention.rope = rope;
+        Ok(spec)
+    }
+
     /// Like [`Spec::llama_like`], for heads of which only a part of this width is rotated, whatever `head_dim` says.
     pub(super) fn with_rotary_dim(
         config: &Config,
@@ -159,6 +197,15 @@ impl Spec {
         Spec::with_rope(config, defaults, None, Some(rotary_dim))
     }
 
+    /// The number of layers.
+    pub(super) fn layers_of(config: &Config) -> anyhow::Result<i64> {
+        let layers = config.count("num_hidden_layers")?;
+        if layers > MAX_LAYERS {
+            bail!("{}: num_hidden_layers is {layers}", config.path().display());
+        }
+        Ok(layers)
+    }
+
     fn with_rope(
         config: &Config,
         defaults: Defaults,
@@ -166,10 +213,7 @@ impl Spec {
         rotary_dim: Option<i64>,
     ) -> anyhow::Result<Spec> {
         let hidden = config.count("hidden_size")?;
-        let layers = config.count("num_hidden_layers")?;
-        if layers > MAX_LAYERS {
-            bail!("{}: num_hidden_layers is {layers}", config.path().display());
-        }
+        let layers = Spec::layers_of(config)?;
         let heads = config.count("num_attention_heads")?;
         let kv_heads =
             config.count_or("num_key_value_heads", defaults.kv_heads.unwrap_or(heads))?;
@@ -237,10 +281,13 @@ impl Spec {
                 output_gate: false,
                 fused_qkv: false,
                 qk_norm: None,
+                kv: KvSource::Own,
+                given: None,
                 names: AttentionNames::LLAMA,
                 windows: vec![None; layers as usize],
                 window_kind: WindowKind::Sliding,
             },
+            layer_settings: Vec::new(),
             mixers: vec![MixerSpec::Attention; layers as usize],
             feed_forwards: vec![true; layers as usize],
             mamba_activation: Activation::Silu,
@@ -251,6 +298,11 @@ impl Spec {
             head_bias: false,
             mlp_scales: None,
             experts: None,
+            experts_place: ExpertsPlace::InsteadOfMlp,
+            per_layer_inputs: None,
+            alt_up: None,
+            gate_cutoff: None,
+            layer_scalar: None,
             prediction_layers: 0,
             picture_tokens: None,
             may_be_nested: false,
