@@ -17,7 +17,8 @@ mod terminal;
 /// The flags of `entropy-viz compute`, and the entry point of the helper program that carries it out.
 pub mod compute {
     pub use crate::compute_args::{
-        BatchTokens, ChatTemplates, ComputeArgs, DeviceChoice, Dtype, DumpStep, ShardBy, run_helper,
+        BatchTokens, ChatTemplates, ComputeArgs, DeviceChoice, Dtype, DumpStep, ShardBy,
+        Temperatures, run_helper,
     };
 }
 

@@ -5,13 +5,15 @@
 
 use std::time::{Duration, Instant};
 
-use entropy_kernels::logits::{TokenScore, score_rows};
 use tch::{Device, TchError, Tensor};
 
 use crate::model::packed::Packed;
 use crate::model::{Model, ModelOutput};
 use crate::on_device::{self, LogitsError};
 use crate::response::ResponseRecord;
+use crate::row_pass::score_rows;
+use crate::score_plan::ScorePlan;
+use crate::token_scores::TokenScores;
 use crate::torch;
 
 /// Logits in memory at once: 128 MiB on the CPU, where more is not faster, 1 GiB on a GPU.
@@ -37,7 +39,7 @@ pub(crate) enum ScoreError {
 pub(crate) struct Scorer<'a> {
     pub(crate) model: &'a Model,
     pub(crate) device: Device,
-    pub(crate) temperature: f64,
+    pub(crate) plan: &'a ScorePlan,
     /// Tokens per batch; reduced when memory runs out.
     pub(crate) batch_tokens: usize,
     /// Called after each batch with its number of tokens; `false` stops.
@@ -123,20 +125,23 @@ impl Scorer<'_> {
                 ScoreError::NotFinite { record, token }
             }
         })?;
-        let mut scores = scores.into_iter();
+        let width = self.plan.quantities().len();
+        let mut rest = &scores[..];
         for &i in batch {
-            let own = records[i].own_tokens().count();
-            records[i].scores = scores.by_ref().take(own).collect();
+            let (own, later) = rest.split_at(width * records[i].own_tokens().count());
+            records[i].scores = TokenScores::new(width, own.to_vec());
+            rest = later;
         }
         Ok(())
     }
 
+    /// The numbers of the targets, row by row.
     fn score_output(
         &mut self,
         output: &ModelOutput,
         targets: &[i64],
-    ) -> Result<Vec<TokenScore>, LogitsError> {
-        let mut scores = Vec::with_capacity(targets.len());
+    ) -> Result<Vec<f64>, LogitsError> {
+        let mut scores = Vec::with_capacity(targets.len() * self.plan.quantities().len());
         let vocabulary = match output {
             ModelOutput::Logits(logits) => logits.size()[1],
             ModelOutput::Hidden(_) => self.model.vocabulary().unwrap_or(1),
@@ -158,18 +163,14 @@ impl Scorer<'_> {
         Ok(scores)
     }
 
-    fn score_logits(
-        &mut self,
-        logits: &Tensor,
-        targets: &[i64],
-    ) -> Result<Vec<TokenScore>, LogitsError> {
+    fn score_logits(&mut self, logits: &Tensor, targets: &[i64]) -> Result<Vec<f64>, LogitsError> {
         if self.device != Device::Cpu {
-            return on_device::score(logits, targets, self.temperature);
+            return on_device::score_all(self.plan, logits, targets);
         }
         let start = Instant::now();
         let vocabulary = logits.size()[1] as usize;
-        let scores = score_rows(torch::slice(logits), vocabulary, targets, self.temperature);
+        let scores = score_rows(self.plan, torch::slice(logits), vocabulary, targets);
         self.entropy_time += start.elapsed();
-        scores.map_err(|(row, _)| LogitsError::NotFinite(row))
+        scores.map_err(LogitsError::NotFinite)
     }
 }

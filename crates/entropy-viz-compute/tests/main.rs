@@ -9,6 +9,7 @@ mod binary_dumps;
 #[path = "../../../tests/common/mod.rs"]
 mod common;
 mod compute;
+mod distributions;
 mod dump_directories;
 mod dumps;
 mod family_settings;

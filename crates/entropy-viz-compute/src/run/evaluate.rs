@@ -251,7 +251,7 @@ impl Evaluation {
         let mut scorer = Scorer {
             model,
             device: inputs.device,
-            temperature: inputs.args.temperature,
+            plan: &inputs.plan,
             batch_tokens: match inputs.args.batch_tokens {
                 BatchTokens::Max(tokens) => tokens,
                 BatchTokens::Auto if inputs.device == Device::Cpu => CPU_BATCH,
@@ -300,7 +300,7 @@ impl Evaluation {
         let mut generator = Generator {
             model,
             device: inputs.device,
-            temperature: args.temperature,
+            plan: &inputs.plan,
             sampling: match args.greedy {
                 true => Sampling::Greedy,
                 false => Sampling::Random { top_k: args.top_k as usize, top_p: args.top_p },

@@ -20,6 +20,7 @@ use crate::encoder::PromptEncoder;
 use crate::interrupt::{self, interrupted};
 use crate::row_counts::RowCounts;
 use crate::row_shards::MergedStep;
+use crate::score_plan::ScorePlan;
 use crate::script_check;
 use crate::share::RowShare;
 use crate::summary::{EntropySummary, EntropySums};
@@ -41,7 +42,12 @@ pub(crate) fn run(args: &ComputeArgs, terminal: &Terminal) -> Result<Outcome, Cl
     let device = torch::device(args.device)?;
     let encoder = PromptEncoder::new(args)?;
     let prompts = PromptSource::open(prompts, args, terminal)?;
-    let inputs = RunInputs { args, terminal, device, prompts, encoder };
+    let plan = ScorePlan {
+        temperature: args.temperature.main,
+        other_temperatures: args.temperature.others.clone(),
+        nucleus: args.nucleus,
+    };
+    let inputs = RunInputs { args, terminal, device, prompts, encoder, plan };
     let selection = Selection::new(model, args, terminal)?;
     let checkpoints = &selection.checkpoints;
     if checkpoints.is_empty() {

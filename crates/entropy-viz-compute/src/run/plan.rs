@@ -19,6 +19,7 @@ use crate::history::RowDigests;
 use crate::model;
 use crate::model::spec::Spec;
 use crate::prompts::{GivenResponse, PromptRow};
+use crate::score_plan::ScorePlan;
 use crate::share::RowShare;
 use crate::tokenizer::Tokenizer;
 use crate::torch;
@@ -40,6 +41,8 @@ pub(super) struct RunInputs<'a> {
     pub(super) device: Device,
     pub(super) prompts: PromptSource,
     pub(super) encoder: PromptEncoder,
+    /// What is computed for every token.
+    pub(super) plan: ScorePlan,
 }
 
 impl RunInputs<'_> {
@@ -80,10 +83,16 @@ impl RunInputs<'_> {
             ])
         });
         let flags =
-            json!([1, args.temperature, args.prompt_key, self.encoder.settings(), sampling]);
+            json!([1, args.temperature.main, args.prompt_key, self.encoder.settings(), sampling]);
         hasher.update(flags.to_string().as_bytes());
         if let Some(key) = &args.response_key {
             hasher.update(format!("response key {key}").as_bytes());
+        }
+        if !args.temperature.others.is_empty() {
+            hasher.update(format!("other temperatures {:?}", args.temperature.others).as_bytes());
+        }
+        if let Some(mass) = args.nucleus {
+            hasher.update(format!("nucleus {mass:?}").as_bytes());
         }
         // Rows that earlier versions computed without masks and turns are not those of this version.
         let has_turns = |row: &PromptRow| {

@@ -196,7 +196,22 @@ fn read(path: &Path, files: Vec<PathBuf>, args: &ComputeArgs) -> Result<StepProm
             None => row,
         }));
     }
+    check_temperatures(path, &rows, args)?;
     Ok(StepPrompts { path: path.to_owned(), files, rows })
+}
+
+/// Several temperatures are computed for given responses only: a response is sampled at one.
+fn check_temperatures(path: &Path, rows: &[PromptRow], args: &ComputeArgs) -> Result<(), CliError> {
+    let sampled = rows.iter().find(|row| row.response.is_none());
+    let (Some(row), false) = (sampled, args.temperature.others.is_empty()) else { return Ok(()) };
+    Err(anyhow!(
+        "cannot use several temperatures with {}: {} has no response, and a response is sampled at one temperature",
+        path.display(),
+        row.place
+    ))
+    .hint(
+        "give --temperature one number and keep the responses with --save-rollouts; then score that file at several",
+    )
 }
 
 fn read_file(
