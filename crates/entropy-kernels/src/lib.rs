@@ -3,6 +3,7 @@
 //! They work on slices and need no libtorch, so AddressSanitizer can run their tests (`make sanitize`). All code of
 //! the helper that is unsafe for speed is here.
 
+pub mod divergence;
 pub mod element;
 #[cfg(target_arch = "x86_64")]
 pub mod gemm;

@@ -417,7 +417,7 @@ fn larger(z: f32, max: f32) -> f32 {
 }
 
 #[inline(always)]
-fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
+pub(crate) fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FUSED { a.mul_add(b, c) } else { a * b + c }
 }
 
@@ -427,7 +427,7 @@ fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
 /// are 1 at 0. n is added to the exponent.
 #[inline(always)]
 #[allow(clippy::approx_constant)] // a coefficient is near ln 2, as it must be
-fn exp2<const FUSED: bool>(y: f32) -> f32 {
+pub(crate) fn exp2<const FUSED: bool>(y: f32) -> f32 {
     const ROUND: f32 = 12_582_912.0; // 1.5 · 2^23: adding it leaves the nearest integer in the low bits
     let shifted = y + ROUND;
     let r = y - (shifted - ROUND);
@@ -439,7 +439,7 @@ fn exp2<const FUSED: bool>(y: f32) -> f32 {
 }
 
 /// Combines lanes in pairs, which for a sum limits rounding errors.
-fn reduce(mut lanes: [f32; LANES], combine: impl Fn(f32, f32) -> f32) -> f32 {
+pub(crate) fn reduce(mut lanes: [f32; LANES], combine: impl Fn(f32, f32) -> f32) -> f32 {
     let mut n = LANES;
     while n > 1 {
         n /= 2;

@@ -11,6 +11,7 @@ use clap::{ArgAction, Args, Parser, ValueEnum};
 
 use crate::error::CliError;
 use crate::exit::{GlobalArgs, Outcome, catch_panics, exit_code, print_usage};
+use crate::group_by::GroupBy;
 use crate::terminal::Terminal;
 
 const EXAMPLES: &str = "\
@@ -157,6 +158,12 @@ pub struct ComputeArgs {
     #[arg(long, value_name = "TEXT", action = ArgAction::Append, value_parser = clap::builder::NonEmptyStringValueParser::new(), help_heading = "Sampling", hide_short_help = true)]
     pub stop: Vec<String>,
 
+    /// Also compute the numbers of groups of responses; repeatable.
+    ///
+    /// A column of the prompts has a group for each value (at most 50), a comparison such as 'reward>0' two: true and false
+    /// (> >= < <= == !=). turn is the assistant's turn. The history has keys such as entropy{reward>0}, entropy{env=math}.
+    #[arg(long, value_name = "EXPR", action = ArgAction::Append, value_parser = GroupBy::parse, help_heading = "More output")]
+    pub by: Vec<GroupBy>,
     /// Also compute the entropy of the most probable tokens with a total probability of P.
     ///
     /// It is that of the set from which --top-p P samples, with its probabilities divided by their sum: the key

@@ -8,6 +8,7 @@ mod chat;
 mod checkpoint;
 mod encoder;
 mod generate;
+mod groups;
 mod history;
 mod interrupt;
 mod json_number;

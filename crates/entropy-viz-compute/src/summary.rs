@@ -3,7 +3,7 @@
 //! [`EntropySums`] of parts of the responses can be merged. The parts are merged in the order of their shards, and squares
 //! are around the mean of each part (Chan, Golub and LeVeque 1979), so that nothing cancels.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -27,6 +27,8 @@ pub(crate) struct EntropySummary {
     pub(crate) sequences: usize,
     /// Means of further numbers over all tokens, by their keys in a history.
     pub(crate) means: BTreeMap<String, f64>,
+    /// The numbers of groups by their names; `None` for a group without tokens.
+    pub(crate) groups: BTreeMap<String, Option<EntropySummary>>,
 }
 
 /// Sums over responses; entropies and log-probs in nats.
@@ -47,6 +49,9 @@ pub(crate) struct EntropySums {
     log_prob_sum: f64,
     /// Sums of further numbers over all tokens, by the keys of their means in a history.
     sums: BTreeMap<String, JsonNumber>,
+    /// Sums over the responses of groups, by their names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) groups: BTreeMap<String, EntropySums>,
 }
 
 fn or_minus_infinity<'de, D: serde::Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
@@ -78,6 +83,7 @@ impl EntropySums {
             entropy_seq_mean_sum: responses.iter().map(mean_of).sum(),
             log_prob_sum: responses.iter().flat_map(|response| response.log_probs()).sum(),
             sums: further.map(sum).collect(),
+            groups: BTreeMap::new(),
         }
     }
 
@@ -96,6 +102,12 @@ impl EntropySums {
         for (key, JsonNumber(value)) in parts.iter().flat_map(|part| &part.sums) {
             sums.entry(key.clone()).or_insert(JsonNumber(0.0)).0 += value;
         }
+        let names: BTreeSet<&String> = parts.iter().flat_map(|part| part.groups.keys()).collect();
+        let group = |name: &String| {
+            let parts: Vec<EntropySums> =
+                parts.iter().filter_map(|part| part.groups.get(name).cloned()).collect();
+            (name.clone(), EntropySums::merge(&parts))
+        };
         EntropySums {
             tokens,
             sequences: parts.iter().map(|part| part.sequences).sum(),
@@ -104,6 +116,7 @@ impl EntropySums {
             entropy_seq_mean_sum: sum(|part| part.entropy_seq_mean_sum),
             log_prob_sum: sum(|part| part.log_prob_sum),
             sums,
+            groups: names.into_iter().map(group).collect(),
         }
     }
 
@@ -118,6 +131,7 @@ impl EntropySums {
             tokens: self.tokens,
             sequences: self.sequences,
             means: self.sums.iter().map(|(key, sum)| (key.clone(), sum.0 / n)).collect(),
+            groups: self.groups.iter().map(|(name, sums)| (name.clone(), sums.summary())).collect(),
         })
     }
 }
@@ -138,6 +152,24 @@ impl EntropySummary {
             _ => Map::new(),
         };
         row.extend(self.means.iter().map(|(key, mean)| (key.clone(), json!(mean))));
+        for (name, group) in &self.groups {
+            let mut insert = |key: &str, value: Value| {
+                row.insert(format!("{key}{{{name}}}"), value);
+            };
+            let Some(group) = group else {
+                insert("tokens", json!(0));
+                insert("sequences", json!(0));
+                continue;
+            };
+            insert("entropy", json!(group.entropy));
+            insert("log_prob_mean", json!(group.log_prob));
+            insert("tokens", json!(group.tokens));
+            insert("sequences", json!(group.sequences));
+            insert("length_mean", json!(group.tokens as f64 / group.sequences as f64));
+            for (key, mean) in &group.means {
+                insert(key, json!(mean));
+            }
+        }
         row
     }
 }

@@ -13,6 +13,7 @@ mod distributions;
 mod dump_directories;
 mod dumps;
 mod family_settings;
+mod groups;
 mod hf_shards;
 mod histories;
 mod hostile;

@@ -17,6 +17,7 @@ use crate::checkpoint::weights::{TensorOptions, Weights};
 use crate::checkpoint::{Checkpoint, CheckpointKind};
 use crate::encoder::{EncodedPrompts, FileRows, has_text};
 use crate::generate::{GenerateError, Generator};
+use crate::groups::Groups;
 use crate::history::RowDigests;
 use crate::interrupt::interrupted;
 use crate::model::Model;
@@ -42,6 +43,8 @@ pub(super) struct Evaluation {
     /// Each of these ends a sampled response.
     eos_token_ids: Vec<i64>,
     pub(super) encoded: EncodedPrompts,
+    /// The responses of each group of `--by`.
+    pub(super) groups: Groups,
     /// Time of scoring and sampling, without loading.
     pub(super) seconds: f64,
     pub(super) entropy_time: Duration,
@@ -72,6 +75,7 @@ pub(super) fn compute_checkpoint(
     let prompts = inputs.prompts.read(inputs.args, checkpoint.step.unwrap_or(0))?;
     let plan = CheckpointPlan::open(inputs, checkpoint, inputs_digest)?;
     let (tokenizer, encoded) = encode(inputs, checkpoint, &plan, &prompts)?;
+    let groups = Groups::new(&inputs.args.by, &encoded.records, &prompts.rows, &prompts.path)?;
     let eos_token_ids = match &tokenizer {
         Some(tokenizer) => tokenizer.eos_token_ids.clone(),
         None => end_tokens(&[&checkpoint.path, &plan.base.path])?,
@@ -82,6 +86,7 @@ pub(super) fn compute_checkpoint(
         tokenizer,
         eos_token_ids,
         encoded,
+        groups,
         seconds: 0.0,
         entropy_time: Duration::ZERO,
         run_tokens: 0,

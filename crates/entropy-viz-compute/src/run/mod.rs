@@ -115,6 +115,7 @@ pub(crate) fn run(args: &ComputeArgs, terminal: &Terminal) -> Result<Outcome, Cl
                         let sums = outputs.record_row(&inputs, step, &evaluation)?;
                         let counts = &evaluation.encoded.counts;
                         report_rows(&inputs, &evaluation.prompts.path, counts, is_first);
+                        report_groups(&inputs, &evaluation, is_first);
                         let place = match inputs.share() {
                             None => format!("step {step}"),
                             Some(RowShare { number, of }) => {
@@ -268,6 +269,15 @@ fn report_rows(inputs: &RunInputs<'_>, file: &Path, counts: &RowCounts, is_first
         let responses = plural(counts.from_text, "response", "responses");
         terminal
             .warn(&format!("{responses} scored from text: inexact where re-tokenising differs"));
+    }
+}
+
+/// Prints warnings about responses that belong to no group, as [`report_rows`] does.
+fn report_groups(inputs: &RunInputs<'_>, evaluation: &Evaluation, is_first: bool) {
+    if is_first || matches!(inputs.prompts, PromptSource::Directory(_)) {
+        for message in &evaluation.groups.left_out {
+            inputs.terminal.warn(&format!("{}: {message}", evaluation.prompts.path.display()));
+        }
     }
 }
 

@@ -203,7 +203,11 @@ impl RunOutputs {
         let records = &evaluation.encoded.records;
         let quantities = inputs.plan.quantities();
         let scores: Vec<&TokenScores> = records.iter().map(|record| &record.scores).collect();
-        let sums = EntropySums::new(&quantities, &scores);
+        let mut sums = EntropySums::new(&quantities, &scores);
+        for (name, members) in &evaluation.groups.members {
+            let scores: Vec<&TokenScores> = members.iter().map(|index| scores[*index]).collect();
+            sums.groups.insert(name.clone(), EntropySums::new(&quantities, &scores));
+        }
         let numbers = match (inputs.share(), sums.summary()) {
             (Some(_), _) => row_shards::row(&sums, &evaluation.encoded.counts)?,
             (None, Some(summary)) => summary.row(),

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
-use entropy_shell::compute::{ComputeArgs, DumpStep, ShardBy};
+use entropy_shell::compute::{ComputeArgs, DumpStep, GroupBy, ShardBy};
 use entropy_shell::{CliError, Terminal, WithHint, io_message, plural};
 use serde_json::json;
 use tch::Device;
@@ -93,6 +93,10 @@ impl RunInputs<'_> {
         }
         if let Some(mass) = args.nucleus {
             hasher.update(format!("nucleus {mass:?}").as_bytes());
+        }
+        if !args.by.is_empty() {
+            let by: Vec<String> = args.by.iter().map(GroupBy::text).collect();
+            hasher.update(format!("groups by {by:?}").as_bytes());
         }
         // Rows that earlier versions computed without masks and turns are not those of this version.
         let has_turns = |row: &PromptRow| {

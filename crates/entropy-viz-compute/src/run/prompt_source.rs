@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::anyhow;
-use entropy_shell::compute::{ComputeArgs, DumpStep};
+use entropy_shell::compute::{ComputeArgs, DumpStep, GroupBy};
 use entropy_shell::{CliError, Terminal, WithHint, io_message};
 
 use crate::prompts::{self, ArrowFolder, DumpDirectory, PromptError, PromptRow, SelectedKeys};
@@ -179,7 +179,9 @@ fn common_directory(files: &[PathBuf]) -> PathBuf {
 }
 
 fn read(path: &Path, files: Vec<PathBuf>, args: &ComputeArgs) -> Result<StepPrompts, CliError> {
+    let groups: Vec<&str> = args.by.iter().map(GroupBy::column).collect();
     let selected = SelectedKeys {
+        groups: &groups,
         prompt: args.prompt_key.as_deref(),
         response: args.response_key.as_deref(),
         others: args.tokens_out.is_some(),
