@@ -1,7 +1,8 @@
 """Makes tests/fixtures/distributions: what a distribution over tokens tells besides its entropy.
 
 `rows.json` has rows of logits, each with a second one (a reference), with values of NumPy in float64. `golden.json` has the
-values for `../compute/rollouts.jsonl`: logits of transformers in float32, the rest in float64.
+values for `../compute/rollouts.jsonl`: logits of transformers in float32, the rest in float64. `table.pt` and `masked.pt` are
+TorchScript modules whose logits depend on one token alone; the second one never chooses the token 7.
 
 Versions as in make_golden.py. Fixed seeds; run again, it gives the same bytes. No network.
 
@@ -18,9 +19,10 @@ import json
 import numpy as np
 import torch
 import transformers
-from common import FIXTURES, fresh, write_json
+from common import FIXTURES, write_json
 from make_golden import quieten
 from peft import PeftModel
+from torchscript_module import without_sources
 from transformers import AutoModelForCausalLM
 
 DISTRIBUTIONS = FIXTURES.parent / "distributions"
@@ -102,6 +104,27 @@ def listed(logits):
     return [None if np.isinf(z) else round(float(z), 3) for z in logits]
 
 
+class Table(torch.nn.Module):
+    def __init__(self, table):
+        super().__init__()
+        self.table = torch.nn.Parameter(table, requires_grad=False)
+
+    def forward(self, input_ids):
+        return self.table[input_ids]
+
+
+def tables():
+    """Saves both modules; returns KL(masked ‖ table) by the token before."""
+    table = torch.from_numpy(np.random.default_rng(5).normal(size=(12, 12)).astype(np.float32))
+    masked = table + 0.5 * table.roll(1, 0)
+    masked[:, 7] = -torch.inf
+    for name, logits in [("table", table), ("masked", masked)]:
+        module = torch.jit.trace(Table(logits).eval(), torch.arange(6).reshape(2, 3))
+        (DISTRIBUTIONS / f"{name}.pt").write_bytes(without_sources(module))
+    log_p, log_q = log_softmax(masked.numpy(), 1.0), log_softmax(table.numpy(), 1.0)
+    return [divergence(p, q) for p, q in zip(log_p, log_q)]
+
+
 def load(name):
     if not name.startswith("lora"):
         return AutoModelForCausalLM.from_pretrained(FIXTURES / name, dtype=torch.float32, attn_implementation="eager").eval()
@@ -118,11 +141,12 @@ def logits_of(model, rollout):
 def main():
     torch.set_num_threads(1)
     quieten()
-    fresh(DISTRIBUTIONS)
+    DISTRIBUTIONS.mkdir(parents=True, exist_ok=True)
     write_json(DISTRIBUTIONS / "rows.json", {"nucleus": NUCLEUS, "temperatures": TEMPERATURES, "rows": rows()})
     rollouts = [json.loads(line) for line in (FIXTURES / "rollouts.jsonl").read_text(encoding="utf-8").splitlines()]
     golden = {"unit": "nats", "nucleus": NUCLEUS, "temperatures": TEMPERATURES,
               "made_with": {"torch": torch.__version__, "transformers": transformers.__version__, "numpy": np.__version__}}
+    golden["masked_to_table"] = tables()
     model = load("qwen2")
     golden["qwen2"] = [
         listed_by_key([values(row, token, TEMPERATURES, NUCLEUS) for row, token in zip(logits_of(model, rollout), rollout["response_token_ids"])])

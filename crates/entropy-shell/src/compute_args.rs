@@ -158,6 +158,12 @@ pub struct ComputeArgs {
     #[arg(long, value_name = "TEXT", action = ArgAction::Append, value_parser = clap::builder::NonEmptyStringValueParser::new(), help_heading = "Sampling", hide_short_help = true)]
     pub stop: Vec<String>,
 
+    /// Also compute exact KL divergences to this model: the base model, an earlier checkpoint, an adapter.
+    ///
+    /// Both models are in memory. KL(policy ‖ reference) and KL(reference ‖ policy) are over the full vocabulary, at the main
+    /// temperature: the keys kl_reference and kl_reverse_reference.
+    #[arg(long, value_name = "PATH", help_heading = "More output")]
+    pub reference: Option<PathBuf>,
     /// Also compute the numbers of groups of responses; repeatable.
     ///
     /// A column of the prompts has a group for each value (at most 50), a comparison such as 'reward>0' two: true and false

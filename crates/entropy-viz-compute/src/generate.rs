@@ -15,7 +15,7 @@ use crate::model::decoder::Decoder;
 use crate::model::packed::Packed;
 use crate::on_device::{self, LogitsError};
 use crate::response::{FinishReason, ResponseRecord};
-use crate::row_pass::RowPass;
+use crate::row_pass::{RowPass, Side};
 use crate::sampling::{ResponseRng, Sampling, choose};
 use crate::score_plan::ScorePlan;
 use crate::torch;
@@ -48,7 +48,7 @@ pub(crate) enum GenerateError {
 pub(crate) struct Generator<'a> {
     pub(crate) model: &'a Model,
     pub(crate) device: Device,
-    /// Of a single temperature.
+    /// Of a single temperature, without divergences.
     pub(crate) plan: &'a ScorePlan,
     pub(crate) sampling: Sampling,
     pub(crate) seed: u64,
@@ -272,7 +272,7 @@ impl Generator<'_> {
         self.entropy_time += start.elapsed();
         let sampled = sampled.map_err(|error| match error {
             LogitsError::Torch(error) => GenerateError::Torch(error),
-            LogitsError::NotFinite(row) => GenerateError::NotFinite {
+            LogitsError::NotFinite(row, _) => GenerateError::NotFinite {
                 record: sequences[row].index,
                 token: sequences[row].record.tokens.len(),
             },
@@ -314,7 +314,7 @@ impl Generator<'_> {
                 .map_err(|_| i)
         })
         .collect::<Result<_, usize>>()
-        .map_err(LogitsError::NotFinite)
+        .map_err(|row| LogitsError::NotFinite(row, Side::Policy))
     }
 
     /// Samples and scores a token per row on the device of the logits; only the results are copied.
@@ -339,7 +339,7 @@ impl Generator<'_> {
             }
         };
         let tokens = Vec::<i64>::try_from(tokens.f_to_device(Device::Cpu)?)?;
-        let scores = on_device::score_all(self.plan, logits, &tokens)?;
+        let scores = on_device::score_all(self.plan, logits, None, &tokens)?;
         let width = self.plan.quantities().len();
         Ok(tokens.into_iter().zip(scores.chunks(width).map(<[f64]>::to_vec)).collect())
     }

@@ -17,6 +17,7 @@ mod on_device;
 mod pickle;
 mod prompts;
 mod python_json;
+mod reference;
 mod response;
 mod response_writer;
 mod row_counts;

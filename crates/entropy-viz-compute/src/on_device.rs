@@ -7,6 +7,7 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use entropy_kernels::logits::TokenScore;
 
+use crate::row_pass::Side;
 use crate::score_plan::ScorePlan;
 
 /// Logits that are sorted at once, which takes several times their memory.
@@ -16,8 +17,8 @@ const SORTED_LOGITS: i64 = 1 << 25;
 #[derive(Debug)]
 pub(crate) enum LogitsError {
     Torch(TchError),
-    /// The index of a row with NaN or +∞.
-    NotFinite(usize),
+    /// The index of a row with NaN or +∞, and the model that it is from.
+    NotFinite(usize, Side),
 }
 
 impl From<TchError> for LogitsError {
@@ -30,7 +31,7 @@ impl LogitsError {
     /// Adds `rows` to the row index.
     pub(crate) fn offset(self, rows: usize) -> LogitsError {
         match self {
-            LogitsError::NotFinite(row) => LogitsError::NotFinite(rows + row),
+            LogitsError::NotFinite(row, side) => LogitsError::NotFinite(rows + row, side),
             other => other,
         }
     }
@@ -69,6 +70,11 @@ impl Rows {
         self.x.f_gather(1, targets, false)?.f_squeeze_dim(1)?.f_sub(&self.log_sum)
     }
 
+    /// Log-probabilities: rows × vocabulary.
+    fn log_probs(&self) -> Result<Tensor, TchError> {
+        self.x.f_sub(&self.log_sum.f_unsqueeze(1)?)
+    }
+
     /// −ln Σ p².
     fn renyi2(&self) -> Result<Tensor, TchError> {
         let squares = self.e.f_square()?.f_sum_dim_intlist(-1, false, Kind::Float)?;
@@ -94,10 +100,20 @@ impl Rows {
     }
 }
 
-/// All numbers of each row and its target, in the order of [`ScorePlan::quantities`]: rows × numbers.
+/// Σ p (log p − log q) of each row; infinite if q is 0 where p is not.
+fn kl(log_p: &Tensor, log_q: &Tensor) -> Result<Tensor, TchError> {
+    let p = log_p.f_exp()?;
+    // 0 · ∞ is NaN: a token without probability adds nothing.
+    let terms = log_p.f_sub(log_q)?.f_mul_(&p)?.f_masked_fill_(&p.f_eq(0.0)?, 0.0)?;
+    terms.f_sum_dim_intlist(-1, false, Kind::Float)?.f_clamp_min(0.0)
+}
+
+/// All numbers of each row and its target, in the order of [`ScorePlan::quantities`]: rows × numbers. `reference` has the
+/// logits of the reference model, if the plan has divergences.
 pub(crate) fn score_all(
     plan: &ScorePlan,
     logits: &Tensor,
+    reference: Option<&Tensor>,
     targets: &[i64],
 ) -> Result<Vec<f64>, LogitsError> {
     let targets = Tensor::f_from_slice(targets)?.f_to_device(logits.device())?.f_unsqueeze(1)?;
@@ -114,7 +130,18 @@ pub(crate) fn score_all(
     if let Some(mass) = plan.nucleus {
         columns.push(rows.nucleus_entropy(mass)?);
     }
-    drop(rows);
+    let mut of_reference = None;
+    if let Some(reference) = reference {
+        let policy = rows.log_probs()?;
+        drop(rows);
+        let reference = Rows::new(reference, plan.temperature)?.log_probs()?;
+        of_reference = Some(columns.len());
+        columns.extend([
+            reference.f_gather(1, &targets, false)?.f_squeeze_dim(1)?,
+            kl(&policy, &reference)?,
+            kl(&reference, &policy)?,
+        ]);
+    }
     for &temperature in &plan.other_temperatures {
         let rows = Rows::new(logits, temperature)?;
         columns.extend([rows.entropy()?, rows.log_prob(&targets)?]);
@@ -125,10 +152,13 @@ pub(crate) fn score_all(
     let all = Tensor::f_stack(&columns, 1)?.f_to_device(Device::Cpu)?;
     let all = Vec::<f64>::try_from(all.f_contiguous()?.f_view([-1])?)?;
     // An entropy may hide a NaN, but the log-prob uses the same sum.
-    match all.chunks(width).position(|row| row[1].is_nan()) {
-        Some(row) => Err(LogitsError::NotFinite(row)),
-        None => Ok(all),
+    let log_probs = [(1, Side::Policy)].into_iter();
+    for (column, side) in log_probs.chain(of_reference.map(|column| (column, Side::Reference))) {
+        if let Some(row) = all.chunks(width).position(|row| row[column].is_nan()) {
+            return Err(LogitsError::NotFinite(row, side));
+        }
     }
+    Ok(all)
 }
 
 /// Entropy of each row of `logits` and log-prob of its target, like [`entropy_kernels::logits::score_rows`].
@@ -139,7 +169,7 @@ pub(crate) fn score(
 ) -> Result<Vec<TokenScore>, LogitsError> {
     let plan = ScorePlan::at(temperature);
     let width = plan.quantities().len();
-    let scores = score_all(&plan, logits, targets)?;
+    let scores = score_all(&plan, logits, None, targets)?;
     let score = |row: &[f64]| TokenScore { entropy: row[0], log_prob: row[1] };
     Ok(scores.chunks(width).map(score).collect())
 }
@@ -182,6 +212,7 @@ fn invert(weights: &Tensor, uniform: &Tensor) -> Result<Tensor, TchError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::score_plan::Divergences;
 
     #[test]
     fn sample_inverts_cumulative_distribution() {
@@ -237,16 +268,45 @@ mod tests {
             .collect();
         logits[5] = f32::NEG_INFINITY;
         let targets = [5, 77, 1500, 2999, 1];
+        let reference: Vec<f32> =
+            logits.iter().enumerate().map(|(i, z)| z + (i * 31 % 17) as f32 / 20.0).collect();
+        let tensor =
+            |logits: &[f32]| Tensor::from_slice(logits).view([rows as i64, vocabulary as i64]);
         for nucleus in [None, Some(0.5), Some(0.95), Some(1.0)] {
-            let plan =
-                ScorePlan { other_temperatures: vec![0.5, 3.0], nucleus, ..ScorePlan::at(1.3) };
-            let rows = Tensor::from_slice(&logits).view([rows as i64, vocabulary as i64]);
-            let device = score_all(&plan, &rows, &targets).unwrap();
-            let kernel = crate::row_pass::score_rows(&plan, &logits, vocabulary, &targets).unwrap();
-            assert_eq!(device.len(), 5 * plan.quantities().len());
-            for (i, (a, b)) in kernel.iter().zip(&device).enumerate() {
-                assert!(a == b || (a - b).abs() < 1e-5, "{nucleus:?}, number {i}: {a} {b}");
+            for divergences in [Divergences::None, Divergences::Computed] {
+                let other_temperatures = vec![0.5, 3.0];
+                let plan =
+                    ScorePlan { other_temperatures, nucleus, divergences, ..ScorePlan::at(1.3) };
+                let reference = (divergences == Divergences::Computed).then_some(&reference[..]);
+                let device =
+                    score_all(&plan, &tensor(&logits), reference.map(tensor).as_ref(), &targets);
+                let kernel =
+                    crate::row_pass::score_rows(&plan, &logits, reference, vocabulary, &targets);
+                let (kernel, device) = (kernel.unwrap(), device.unwrap());
+                assert_eq!(device.len(), 5 * plan.quantities().len());
+                for (i, (a, b)) in kernel.iter().zip(&device).enumerate() {
+                    assert!(a == b || (a - b).abs() < 1e-5, "{nucleus:?}, number {i}: {a} {b}");
+                }
             }
+        }
+    }
+
+    #[test]
+    fn divergences_may_be_infinite_and_errors_name_the_model() {
+        let plan = ScorePlan { divergences: Divergences::Computed, ..ScorePlan::at(1.0) };
+        let score = |p: [f32; 3], q: [f32; 3]| {
+            let rows = [p, q].map(|row| Tensor::from_slice(&row).view([1, 3]));
+            score_all(&plan, &rows[0], Some(&rows[1]), &[1])
+        };
+        let found = score([0.0, 0.0, 0.0], [0.0, 0.0, f32::NEG_INFINITY]).unwrap();
+        assert_eq!(found[6], f64::INFINITY);
+        assert!((found[7] - 1.5f64.ln()).abs() < 1e-6, "{found:?}");
+        for (p, q, expected) in [
+            ([0.0, f32::NAN, 0.0], [0.0; 3], Side::Policy),
+            ([0.0; 3], [0.0, f32::NAN, 0.0], Side::Reference),
+        ] {
+            let error = score(p, q).unwrap_err();
+            assert!(matches!(error, LogitsError::NotFinite(0, side) if side == expected));
         }
     }
 }

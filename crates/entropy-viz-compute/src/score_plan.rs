@@ -9,6 +9,16 @@ pub(crate) struct ScorePlan {
     pub(crate) other_temperatures: Vec<f64>,
     /// The probability of the set of most probable tokens whose entropy is computed.
     pub(crate) nucleus: Option<f64>,
+    /// Whether divergences from a reference model are computed.
+    pub(crate) divergences: Divergences,
+}
+
+/// Whether divergences from a reference model are computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Divergences {
+    None,
+    /// From both models' rows of logits.
+    Computed,
 }
 
 /// A number of a token.
@@ -26,6 +36,12 @@ pub(crate) enum Quantity {
     Renyi2,
     /// Entropy of the set of most probable tokens, in nats.
     EntropyTopP,
+    /// Log-probability of the token under the reference model, in nats.
+    LogProbReference,
+    /// KL(policy ‖ reference) of the distributions that the token is from, in nats.
+    Kl,
+    /// KL(reference ‖ policy), in nats.
+    KlReverse,
     /// Entropy at another temperature, in nats.
     EntropyAt(f64),
     /// Log-probability at another temperature, in nats.
@@ -39,6 +55,9 @@ impl Quantity {
             Quantity::Entropy => "entropies".to_owned(),
             Quantity::LogProb => "log_probs".to_owned(),
             Quantity::Rank => "ranks".to_owned(),
+            Quantity::LogProbReference => "log_probs_reference".to_owned(),
+            Quantity::Kl => "kl".to_owned(),
+            Quantity::KlReverse => "kl_reverse".to_owned(),
             Quantity::EntropyAt(temperature) => format!("entropies@{temperature}"),
             Quantity::LogProbAt(temperature) => format!("log_probs@{temperature}"),
             Quantity::PMax | Quantity::Renyi2 | Quantity::EntropyTopP => self.mean(),
@@ -54,6 +73,9 @@ impl Quantity {
             Quantity::PMax => "p_max".to_owned(),
             Quantity::Renyi2 => "renyi2".to_owned(),
             Quantity::EntropyTopP => "entropy_top_p".to_owned(),
+            Quantity::LogProbReference => "log_prob_reference_mean".to_owned(),
+            Quantity::Kl => "kl_reference".to_owned(),
+            Quantity::KlReverse => "kl_reverse_reference".to_owned(),
             Quantity::EntropyAt(temperature) => format!("entropy@{temperature}"),
             Quantity::LogProbAt(temperature) => format!("log_prob_mean@{temperature}"),
         }
@@ -76,7 +98,17 @@ impl Quantity {
 impl ScorePlan {
     /// Entropy, log-prob, rank, p_max and Rényi-2 at one temperature.
     pub(crate) fn at(temperature: f64) -> ScorePlan {
-        ScorePlan { temperature, other_temperatures: Vec::new(), nucleus: None }
+        ScorePlan {
+            temperature,
+            other_temperatures: Vec::new(),
+            nucleus: None,
+            divergences: Divergences::None,
+        }
+    }
+
+    /// The plan without a reference model, as when responses are sampled.
+    pub(crate) fn without_divergences(&self) -> ScorePlan {
+        ScorePlan { divergences: Divergences::None, ..self.clone() }
     }
 
     /// The numbers of a token, in the order in which [`TokenScores`](crate::token_scores::TokenScores) has them. The
@@ -90,6 +122,9 @@ impl ScorePlan {
             Quantity::Renyi2,
         ];
         quantities.extend(self.nucleus.map(|_| Quantity::EntropyTopP));
+        if self.divergences == Divergences::Computed {
+            quantities.extend([Quantity::LogProbReference, Quantity::Kl, Quantity::KlReverse]);
+        }
         for &temperature in &self.other_temperatures {
             quantities.push(Quantity::EntropyAt(temperature));
             quantities.push(Quantity::LogProbAt(temperature));

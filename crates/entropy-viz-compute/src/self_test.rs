@@ -21,7 +21,7 @@ use crate::generate::Generator;
 use crate::model::{self, Model};
 use crate::response::ResponseRecord;
 use crate::sampling::Sampling;
-use crate::score::Scorer;
+use crate::score::{Scored, Scorer};
 use crate::score_plan::ScorePlan;
 use crate::{on_device, torch};
 
@@ -134,6 +134,8 @@ fn tiny_model(device: Device) -> Result<Vec<Check>, CliError> {
     let score = |records: &mut [ResponseRecord], temperature| -> Result<(), CliError> {
         let mut scorer = Scorer {
             model: &model,
+            reference: None,
+            scored: Scored::All,
             device,
             plan: &ScorePlan::at(temperature),
             batch_tokens: 4096,

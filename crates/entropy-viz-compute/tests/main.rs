@@ -23,6 +23,7 @@ mod layouts;
 mod megatron;
 mod mixtures;
 mod outputs;
+mod reference;
 mod rope;
 mod row_shards;
 mod scripts;

@@ -25,8 +25,9 @@ use crate::model::spec::Spec;
 use crate::model::torchscript::TorchScript;
 use crate::response::ResponseRecord;
 use crate::row_counts::RowCounts;
+use crate::row_pass::Side;
 use crate::sampling::Sampling;
-use crate::score::{ScoreError, Scorer};
+use crate::score::{ScoreError, Scored, Scorer};
 use crate::script_check;
 use crate::tokenizer::{Tokenizer, end_tokens};
 use crate::torch;
@@ -95,9 +96,23 @@ pub(super) fn compute_checkpoint(
         return Ok(evaluation);
     }
     let records = &evaluation.encoded.records;
+    if let Some(reference) = &inputs.reference {
+        let vocabulary = plan.decoder.as_ref().map(|(spec, _)| spec.vocabulary);
+        reference.check(&plan.base.path, vocabulary, &plan.tokenizer)?;
+        let context = plan.decoder.as_ref().map_or(usize::MAX, |(spec, _)| spec.context as usize);
+        let longest = records.iter().map(|record| match record.sample {
+            Some(_) => (record.prompt.len() + inputs.args.max_new_tokens as usize).min(context),
+            None => record.len(),
+        });
+        reference.check_length(longest.max().unwrap_or(0))?;
+    }
+    let reference = match &inputs.reference {
+        Some(reference) => Some(reference.model(inputs.args, inputs.device, inputs.terminal)?),
+        None => None,
+    };
     let model = load_model(inputs, &plan.base, plan.decoder, plan.kind, records)?;
     drop(loading);
-    evaluation.evaluate(inputs, &model, label)?;
+    evaluation.evaluate(inputs, &model, reference, label)?;
     Ok(evaluation)
 }
 
@@ -219,11 +234,16 @@ impl Evaluation {
         &mut self,
         inputs: &RunInputs<'_>,
         model: &Model,
+        reference: Option<&Model>,
         label: &str,
     ) -> Result<(), EvaluationError> {
         let args = inputs.args;
         let records = &self.encoded.records;
         let max_tokens = |record: &ResponseRecord| match record.sample {
+            // With a reference, it is scored once it is sampled.
+            Some(_) if reference.is_some() => {
+                record.prompt.len() + 2 * args.max_new_tokens as usize
+            }
             Some(_) => args.max_new_tokens as usize,
             None => record.len(),
         };
@@ -236,8 +256,12 @@ impl Evaluation {
             !interrupted()
         };
         let start = Instant::now();
-        self.score(inputs, model, &advance)?;
+        self.score(inputs, (model, reference), Scored::All, &advance)?;
         self.sample(inputs, model, &advance)?;
+        if reference.is_some() {
+            // The sampler runs the policy alone: the reference needs the whole response.
+            self.score(inputs, (model, reference), Scored::Sampled, &advance)?;
+        }
         self.seconds = start.elapsed().as_secs_f64();
         self.run_tokens = run_tokens.get();
         Ok(())
@@ -246,7 +270,8 @@ impl Evaluation {
     fn score(
         &mut self,
         inputs: &RunInputs<'_>,
-        model: &Model,
+        (model, reference): (&Model, Option<&Model>),
+        scored: Scored,
         advance: &dyn Fn(usize) -> bool,
     ) -> Result<(), EvaluationError> {
         let shrunk = |tokens| {
@@ -255,6 +280,8 @@ impl Evaluation {
         };
         let mut scorer = Scorer {
             model,
+            reference,
+            scored,
             device: inputs.device,
             plan: &inputs.plan,
             batch_tokens: match inputs.args.batch_tokens {
@@ -268,10 +295,11 @@ impl Evaluation {
         };
         scorer.run(&mut self.encoded.records).map_err(|error| match error {
             ScoreError::Interrupted => EvaluationError::Interrupted,
-            ScoreError::NotFinite { record, token } => EvaluationError::Failed(not_finite(
+            ScoreError::NotFinite { record, token, side } => EvaluationError::Failed(not_finite(
                 &self.prompts,
                 &self.encoded.records[record],
                 token,
+                side,
             )),
             other => EvaluationError::Failed(anyhow!("cannot score: {other}").into()),
         })?;
@@ -302,10 +330,11 @@ impl Evaluation {
             let sequences = plural(slots, "sequence", "sequences");
             inputs.terminal.warn(&format!("out of memory; continuing with {sequences} at a time"));
         };
+        let plan = inputs.plan.without_divergences();
         let mut generator = Generator {
             model,
             device: inputs.device,
-            plan: &inputs.plan,
+            plan: &plan,
             sampling: match args.greedy {
                 true => Sampling::Greedy,
                 false => Sampling::Random { top_k: args.top_k as usize, top_p: args.top_p },
@@ -328,6 +357,7 @@ impl Evaluation {
                 &self.prompts,
                 &self.encoded.records[record],
                 token,
+                Side::Policy,
             )),
             other => EvaluationError::Failed(anyhow!("cannot sample: {other}").into()),
         })?;
@@ -336,11 +366,20 @@ impl Evaluation {
     }
 }
 
-fn not_finite(prompts: &StepPrompts, record: &ResponseRecord, token: usize) -> CliError {
+fn not_finite(
+    prompts: &StepPrompts,
+    record: &ResponseRecord,
+    token: usize,
+    side: Side,
+) -> CliError {
+    let model = match side {
+        Side::Policy => "model",
+        Side::Reference => "reference model",
+    };
     let place = &prompts.rows[record.row].place;
     CliError {
         error: anyhow!(
-            "the model's logits are NaN or infinite at token {token} of the response to {place} of {}",
+            "the {model}'s logits are NaN or infinite at token {token} of the response to {place} of {}",
             prompts.path.display()
         ),
         hint: Some("try --dtype float32; if that does not help, the weights are broken".to_owned()),

@@ -19,6 +19,7 @@ use crate::history::RowDigests;
 use crate::model;
 use crate::model::spec::Spec;
 use crate::prompts::{GivenResponse, PromptRow};
+use crate::reference::Reference;
 use crate::score_plan::ScorePlan;
 use crate::share::RowShare;
 use crate::tokenizer::Tokenizer;
@@ -43,6 +44,8 @@ pub(super) struct RunInputs<'a> {
     pub(super) encoder: PromptEncoder,
     /// What is computed for every token.
     pub(super) plan: ScorePlan,
+    /// The model of `--reference`.
+    pub(super) reference: Option<Reference>,
 }
 
 impl RunInputs<'_> {
@@ -93,6 +96,13 @@ impl RunInputs<'_> {
         }
         if let Some(mass) = args.nucleus {
             hasher.update(format!("nucleus {mass:?}").as_bytes());
+        }
+        if let Some(reference) = &self.reference {
+            hasher.update(b"reference");
+            for file in reference.files() {
+                hash_file(&mut hasher, &file)?;
+            }
+            hasher.update(torch::kind_name(reference.kind(args, self.device)?).as_bytes());
         }
         if !args.by.is_empty() {
             let by: Vec<String> = args.by.iter().map(GroupBy::text).collect();
