@@ -58,8 +58,7 @@ impl Groups {
                 .iter()
                 .map(|row| row.columns.get(column).map_or(Place::Missing, |value| place(by, value)))
                 .collect();
-            let of_records = records.iter().map(|record| turn(record));
-            let of_records: Vec<Option<Place>> = of_records.collect();
+            let of_records: Vec<Option<Place>> = records.iter().map(turn).collect();
             let all = || of_rows.iter().chain(of_records.iter().flatten());
             let names: BTreeSet<&str> = all()
                 .filter_map(|place| match place {
