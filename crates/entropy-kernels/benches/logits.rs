@@ -8,6 +8,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
+use entropy_kernels::divergence::divergence;
 use entropy_kernels::logits::{LogitStats, rank};
 use entropy_kernels::nucleus::Nucleus;
 
@@ -35,6 +36,22 @@ fn main() {
             stats.update_with_shape(row, 1.0, row[77]).is_ok()
                 && Nucleus::new(row, &stats, 0.95, &mut buffer).entropy() >= 0.0
         });
+        let other: Vec<f32> = logits[..VOCABULARY]
+            .iter()
+            .enumerate()
+            .map(|(i, z)| z + (i % 7) as f32 / 10.0)
+            .collect();
+        let mut of_other = LogitStats::default();
+        report(
+            "with KL in both directions, whose other row is read too",
+            Some(plain),
+            &logits,
+            |row| {
+                stats.update_with_shape(row, 1.0, row[77]).is_ok()
+                    && of_other.update(&other, 1.0).is_ok()
+                    && divergence((row, &stats), (&other, &of_other)).forward >= 0.0
+            },
+        );
         report("the rank alone, as when sampling", Some(plain), &logits, |row| {
             rank(row, row[77]) < VOCABULARY
         });
