@@ -1,9 +1,11 @@
-//! The CPU kernels of `entropy-viz-compute`: softmax statistics of logits, and matrix products.
+//! The CPU kernels of `entropy-viz-compute`: softmax statistics of logits, sets of most probable tokens, and matrix products.
 //!
 //! They work on slices and need no libtorch, so AddressSanitizer can run their tests (`make sanitize`). All code of
 //! the helper that is unsafe for speed is here.
 
+pub mod divergence;
 pub mod element;
 #[cfg(target_arch = "x86_64")]
 pub mod gemm;
 pub mod logits;
+pub mod nucleus;

@@ -20,6 +20,9 @@ const BLOCK: usize = 4096;
 /// three additions; more sums would not fit the registers.
 const LANES: usize = 32;
 
+/// The smallest number that is squared, 2^-62.
+const SMALLEST_SQUARED: f32 = 1.0 / (1u64 << 62) as f32;
+
 /// How far memory is asked for in advance, in bytes.
 #[cfg(target_arch = "x86_64")]
 const AHEAD: usize = 4096;
@@ -31,6 +34,7 @@ pub struct LogitStats {
     offset: f32,             // m: a logit, −∞ until there is a finite one
     sum: f64,                // Σ 2^y with y = (logit − m) / temperature · log2(e)
     weighted: f64,           // Σ 2^y·y
+    max: f32,                // the largest logit
     blocks: Vec<(f32, f64)>, // offset and sum of each block, for sampling
 }
 
@@ -39,14 +43,57 @@ pub struct LogitStats {
 #[error("the logits are not finite")]
 pub struct NotFinite;
 
+/// What one pass over a row can tell besides its entropy, by [`LogitStats::update_with_shape`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RowShape {
+    /// The number of tokens that are strictly more probable than the given one: 0 for the most probable.
+    pub rank: usize,
+    /// The probability of the most probable token.
+    pub p_max: f64,
+    /// The Rényi entropy of order 2, −ln Σ p², in nats.
+    pub renyi2: f64,
+}
+
 impl LogitStats {
     /// Replaces the statistics by those of `logits` at `temperature`, from 1e-37 to 1e37.
     ///
     /// # Errors
     /// If a logit is NaN or +∞, or all are −∞.
     pub fn update<E: Element>(&mut self, logits: &[E], temperature: f64) -> Result<(), NotFinite> {
+        self.pass::<E, false>(logits, temperature, f32::INFINITY).map(|_| ())
+    }
+
+    /// [`LogitStats::update`], and in the same pass the shape of the distribution and the rank of a token with this
+    /// logit. It takes a little longer.
+    ///
+    /// # Errors
+    /// If a logit is NaN or +∞, or all are −∞.
+    pub fn update_with_shape<E: Element>(
+        &mut self,
+        logits: &[E],
+        temperature: f64,
+        logit: f32,
+    ) -> Result<RowShape, NotFinite> {
+        let (squares, rank) = self.pass::<E, true>(logits, temperature, logit)?;
+        Ok(RowShape {
+            rank,
+            // Rounding may give 1 + 1e-8, and −1e-8, for a distribution with a single token.
+            p_max: (self.shift(self.max).exp() / self.sum).min(1.0),
+            renyi2: (2.0 * self.sum.ln() - squares.ln()).max(0.0),
+        })
+    }
+
+    /// Replaces the statistics. With `SHAPE` it returns Σ 2^2y and the number of logits above `logit`.
+    fn pass<E: Element, const SHAPE: bool>(
+        &mut self,
+        logits: &[E],
+        temperature: f64,
+        logit: f32,
+    ) -> Result<(f64, usize), NotFinite> {
         self.temperature = temperature;
         (self.offset, self.sum, self.weighted) = (f32::NEG_INFINITY, 0.0, 0.0);
+        self.max = f32::NEG_INFINITY;
+        let (mut squares, mut above) = (0.0, 0);
         self.blocks.clear();
         let factor = (LOG2_E / temperature) as f32;
         for block in logits.chunks(BLOCK) {
@@ -61,34 +108,64 @@ impl LogitStats {
                     continue;
                 }
             }
-            let mut sums = block_sums(block, self.offset, factor);
+            let mut sums = block_sums::<E, SHAPE>(block, self.offset, factor, logit);
             if (sums.max - self.offset) * factor > 1.0 {
-                self.rescale(sums.max);
-                sums = block_sums(block, self.offset, factor);
+                squares *= self.rescale(sums.max).powi(2);
+                sums = block_sums::<E, SHAPE>(block, self.offset, factor, logit);
             }
+            self.max = larger(sums.max, self.max);
+            squares += f64::from(sums.squares);
+            above += sums.above as usize;
             self.blocks.push((self.offset, f64::from(sums.sum)));
             self.sum += f64::from(sums.sum);
             self.weighted += f64::from(sums.weighted);
         }
         // A NaN logit makes the weighted sum NaN.
         if self.weighted.is_finite() && self.sum.is_finite() && self.sum > 0.0 {
-            Ok(())
+            Ok((squares, above))
         } else {
             Err(NotFinite)
         }
     }
 
-    /// Makes the sums relative to `offset`, which is larger than before.
-    fn rescale(&mut self, offset: f32) {
+    /// Makes the sums relative to `offset`, which is larger than before. Returns the factor of the sum.
+    fn rescale(&mut self, offset: f32) -> f64 {
         let shift = self.shift(offset) * LOG2_E;
         let scale = (-shift).exp2();
         self.weighted = (self.weighted - shift * self.sum) * scale;
         self.sum *= scale;
         self.offset = offset;
+        scale
     }
 
-    /// (logit − m) / temperature.
-    fn shift(&self, logit: f32) -> f64 {
+    /// Σ e^x and Σ e^x·x over some of the logits, with x = (logit − m) / temperature.
+    pub(crate) fn partial_sums(&self, logits: &[f32]) -> (f64, f64) {
+        let factor = (LOG2_E / self.temperature) as f32;
+        let (mut sum, mut weighted) = (0.0, 0.0);
+        for block in logits.chunks(BLOCK) {
+            let sums = block_sums::<f32, false>(block, self.offset, factor, f32::INFINITY);
+            sum += f64::from(sums.sum);
+            weighted += f64::from(sums.weighted) * LN_2;
+        }
+        (sum, weighted)
+    }
+
+    pub(crate) fn temperature(&self) -> f64 {
+        self.temperature
+    }
+
+    /// The largest logit.
+    pub(crate) fn max(&self) -> f32 {
+        self.max
+    }
+
+    /// Σ e^x over all logits.
+    pub(crate) fn sum(&self) -> f64 {
+        self.sum
+    }
+
+    /// x = (logit − m) / temperature.
+    pub(crate) fn shift(&self, logit: f32) -> f64 {
         (f64::from(logit) - f64::from(self.offset)) / self.temperature
     }
 
@@ -153,6 +230,15 @@ pub fn gumbel_max(
     best.1
 }
 
+/// The number of logits that are larger than `logit`: the rank of its token.
+pub fn rank(logits: &[f32], logit: f32) -> usize {
+    // Counts of 32 bits can be added in SIMD lanes.
+    logits
+        .chunks(1 << 20)
+        .map(|part| part.iter().map(|z| u32::from(*z > logit)).sum::<u32>())
+        .sum::<u32>() as usize
+}
+
 /// The index of the largest logit; the first if there are several.
 pub fn argmax(logits: &[f32]) -> usize {
     let mut best = 0;
@@ -203,47 +289,68 @@ struct BlockSums {
     max: f32,
     sum: f32,
     weighted: f32,
+    /// Σ 2^2y, and the number of logits above one; 0 without `SHAPE`.
+    squares: f32,
+    above: u32,
 }
 
 /// `factor` is log2(e) / temperature.
-fn block_sums<E: Element>(block: &[E], offset: f32, factor: f32) -> BlockSums {
+fn block_sums<E: Element, const SHAPE: bool>(
+    block: &[E],
+    offset: f32,
+    factor: f32,
+    logit: f32,
+) -> BlockSums {
     #[cfg(target_arch = "x86_64")]
     {
         if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") {
             // SAFETY: the processor has what the function is compiled for.
             #[allow(unsafe_code)]
-            return unsafe { block_sums_avx512(block, offset, factor) };
+            return unsafe { block_sums_avx512::<E, SHAPE>(block, offset, factor, logit) };
         }
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
             // SAFETY: the processor has what the function is compiled for.
             #[allow(unsafe_code)]
-            return unsafe { block_sums_avx2(block, offset, factor) };
+            return unsafe { block_sums_avx2::<E, SHAPE>(block, offset, factor, logit) };
         }
     }
-    block_sums_portable::<E, false>(block, offset, factor)
+    block_sums_portable::<E, SHAPE, false>(block, offset, factor, logit)
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,fma")]
-fn block_sums_avx512<E: Element>(block: &[E], offset: f32, factor: f32) -> BlockSums {
-    block_sums_portable::<E, true>(block, offset, factor)
+fn block_sums_avx512<E: Element, const SHAPE: bool>(
+    block: &[E],
+    offset: f32,
+    factor: f32,
+    logit: f32,
+) -> BlockSums {
+    block_sums_portable::<E, SHAPE, true>(block, offset, factor, logit)
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-fn block_sums_avx2<E: Element>(block: &[E], offset: f32, factor: f32) -> BlockSums {
-    block_sums_portable::<E, true>(block, offset, factor)
-}
-
-#[inline(always)]
-fn block_sums_portable<E: Element, const FUSED: bool>(
+fn block_sums_avx2<E: Element, const SHAPE: bool>(
     block: &[E],
     offset: f32,
     factor: f32,
+    logit: f32,
+) -> BlockSums {
+    block_sums_portable::<E, SHAPE, true>(block, offset, factor, logit)
+}
+
+#[inline(always)]
+fn block_sums_portable<E: Element, const SHAPE: bool, const FUSED: bool>(
+    block: &[E],
+    offset: f32,
+    factor: f32,
+    logit: f32,
 ) -> BlockSums {
     let mut max = [f32::NEG_INFINITY; LANES];
     let mut sum = [0.0f32; LANES];
     let mut weighted = [0.0f32; LANES];
+    let mut squares = [0.0f32; LANES];
+    let mut above = [0u32; LANES];
     let mut add = |lane: usize, z: f32| {
         max[lane] = larger(z, max[lane]);
         let y = (z - offset) * factor;
@@ -252,6 +359,12 @@ fn block_sums_portable<E: Element, const FUSED: bool>(
         let e = exp2::<FUSED>(y);
         sum[lane] += e;
         weighted[lane] = multiply_add::<FUSED>(e, y, weighted[lane]);
+        if SHAPE {
+            // Squares of smaller numbers are not normal, which is slow; the sum over all logits is at least 1/4.
+            let e = larger(e, SMALLEST_SQUARED);
+            squares[lane] = multiply_add::<FUSED>(e, e, squares[lane]);
+            above[lane] += u32::from(z > logit);
+        }
     };
     let (whole, rest) = block.as_chunks::<LANES>();
     for lanes in whole {
@@ -267,6 +380,8 @@ fn block_sums_portable<E: Element, const FUSED: bool>(
         max: reduce(max, larger),
         sum: reduce(sum, |a, b| a + b),
         weighted: reduce(weighted, |a, b| a + b),
+        squares: reduce(squares, |a, b| a + b),
+        above: above.iter().sum(),
     }
 }
 
@@ -302,7 +417,7 @@ fn larger(z: f32, max: f32) -> f32 {
 }
 
 #[inline(always)]
-fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
+pub(crate) fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FUSED { a.mul_add(b, c) } else { a * b + c }
 }
 
@@ -312,7 +427,7 @@ fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
 /// are 1 at 0. n is added to the exponent.
 #[inline(always)]
 #[allow(clippy::approx_constant)] // a coefficient is near ln 2, as it must be
-fn exp2<const FUSED: bool>(y: f32) -> f32 {
+pub(crate) fn exp2<const FUSED: bool>(y: f32) -> f32 {
     const ROUND: f32 = 12_582_912.0; // 1.5 · 2^23: adding it leaves the nearest integer in the low bits
     let shifted = y + ROUND;
     let r = y - (shifted - ROUND);
@@ -324,7 +439,7 @@ fn exp2<const FUSED: bool>(y: f32) -> f32 {
 }
 
 /// Combines lanes in pairs, which for a sum limits rounding errors.
-fn reduce(mut lanes: [f32; LANES], combine: impl Fn(f32, f32) -> f32) -> f32 {
+pub(crate) fn reduce(mut lanes: [f32; LANES], combine: impl Fn(f32, f32) -> f32) -> f32 {
     let mut n = LANES;
     while n > 1 {
         n /= 2;
@@ -415,6 +530,59 @@ mod tests {
         assert!((stats(&logits, 1.0).entropy() - 2f64.ln()).abs() < 1e-9);
     }
 
+    fn shape(logits: &[f32], temperature: f64, logit: f32) -> RowShape {
+        LogitStats::default().update_with_shape(logits, temperature, logit).unwrap()
+    }
+
+    #[test]
+    fn shape_has_closed_forms() {
+        // n equal tokens.
+        for n in [1, 63, 4097, 151_936] {
+            let shape = shape(&vec![-2.5; n], 0.7, -2.5);
+            assert_eq!(shape.rank, 0);
+            assert!((shape.p_max * n as f64 - 1.0).abs() < 1e-6, "{n}: {shape:?}");
+            assert!((shape.renyi2 - (n as f64).ln()).abs() < 1e-6, "{n}: {shape:?}");
+        }
+        // The geometric distribution (1 − q)·q^k: Σ p² = (1 − q)² / (1 − q²) = (1 − q) / (1 + q).
+        let q = 0.99f64;
+        let logits: Vec<f32> = (0..100_000).map(|k| (k as f64 * q.ln()) as f32).collect();
+        let of = shape(&logits, 1.0, logits[57]);
+        assert_eq!(of.rank, 57);
+        assert!((of.p_max - (1.0 - q)).abs() < 1e-8, "{of:?}");
+        assert!((of.renyi2 + ((1.0 - q) / (1.0 + q)).ln()).abs() < 1e-6, "{of:?}");
+        // A single possible token, and one that is impossible: every other one is not more probable than it.
+        let mut one = vec![f32::NEG_INFINITY; 9_000];
+        one[8_500] = 7.0;
+        assert_eq!(shape(&one, 1.0, 7.0), RowShape { rank: 0, p_max: 1.0, renyi2: 0.0 });
+        assert_eq!(shape(&one, 1.0, f32::NEG_INFINITY).rank, 1);
+    }
+
+    #[test]
+    fn shape_matches_definition_in_f64() {
+        for (seed, n) in [2, 64, 5000, 151_936].into_iter().enumerate() {
+            for spread in [0.01, 3.0, 30.0, 300.0] {
+                for temperature in [0.3, 1.0, 2.0] {
+                    let logits = noise(n, spread, seed as u64 + 40);
+                    let max = logits.iter().copied().fold(f32::MIN, f32::max);
+                    let e = |z: &f32| (f64::from(z - max) / temperature).exp();
+                    let total: f64 = logits.iter().map(e).sum();
+                    let squares: f64 = logits.iter().map(|z| (e(z) / total).powi(2)).sum();
+                    let found = shape(&logits, temperature, logits[n / 2]);
+                    let rank = logits.iter().filter(|z| **z > logits[n / 2]).count();
+                    assert_eq!((found.rank, super::rank(&logits, logits[n / 2])), (rank, rank));
+                    assert!((found.p_max - 1.0 / total).abs() < 1e-6);
+                    let difference = (found.renyi2 + squares.ln()).abs();
+                    assert!(difference < 1e-6, "{n} ±{spread} at {temperature}: {difference}");
+                    // The rest of the statistics are those of the plain pass.
+                    let (mut both, mut plain) = (LogitStats::default(), LogitStats::default());
+                    both.update_with_shape(&logits, temperature, 0.0).unwrap();
+                    plain.update(&logits, temperature).unwrap();
+                    assert_eq!(both.entropy(), plain.entropy());
+                }
+            }
+        }
+    }
+
     #[test]
     fn rejects_nan_and_infinite_logits() {
         let mut stats = LogitStats::default();
@@ -423,6 +591,7 @@ mod tests {
                 let mut logits = noise(5_000, 1.0, 9);
                 logits[at] = bad;
                 assert_eq!(stats.update(&logits, 1.0), Err(NotFinite), "{bad} at {at}");
+                assert!(stats.update_with_shape(&logits, 1.0, 0.0).is_err(), "{bad} at {at}");
             }
         }
         assert_eq!(stats.update(&[f32::NEG_INFINITY; 100], 1.0), Err(NotFinite));
@@ -433,19 +602,21 @@ mod tests {
     #[test]
     fn simd_variants_agree() {
         let logits = noise(4096, 20.0, 5);
-        let portable = block_sums_portable::<f32, false>(&logits, 19.0, 1.0);
+        let portable = block_sums_portable::<f32, true, false>(&logits, 19.0, 1.0, 3.0);
         let agrees = |other: BlockSums| {
             assert_eq!(portable.max, other.max);
             assert!((portable.sum - other.sum).abs() <= 1e-6 * portable.sum);
             let difference = (portable.weighted - other.weighted).abs();
             assert!(difference <= 1e-6 * portable.weighted.abs(), "{difference}");
+            assert!((portable.squares - other.squares).abs() <= 1e-6 * portable.squares);
+            assert_eq!(portable.above, other.above);
         };
-        agrees(block_sums(&logits, 19.0, 1.0));
+        agrees(block_sums::<f32, true>(&logits, 19.0, 1.0, 3.0));
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
             // SAFETY: the processor has what the function is compiled for.
             #[allow(unsafe_code)]
-            agrees(unsafe { block_sums_avx2(&logits, 19.0, 1.0) });
+            agrees(unsafe { block_sums_avx2::<f32, true>(&logits, 19.0, 1.0, 3.0) });
         }
     }
 

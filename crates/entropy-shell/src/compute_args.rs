@@ -11,6 +11,7 @@ use clap::{ArgAction, Args, Parser, ValueEnum};
 
 use crate::error::CliError;
 use crate::exit::{GlobalArgs, Outcome, catch_panics, exit_code, print_usage};
+use crate::group_by::GroupBy;
 use crate::terminal::Terminal;
 
 const EXAMPLES: &str = "\
@@ -123,9 +124,12 @@ pub struct ComputeArgs {
     /// Maximum number of tokens per response.
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Sampling")]
     pub max_new_tokens: u32,
-    /// Softmax temperature for sampling, entropies and log-probs.
-    #[arg(long, value_name = "T", default_value_t = 1.0, value_parser = positive, help_heading = "Sampling")]
-    pub temperature: f64,
+    /// Softmax temperature for sampling, entropies and log-probs; several for scoring, such as 1.0,0.7.
+    ///
+    /// The first is the main one. Of the others, entropies and log-probs are computed in the same pass, under keys such as
+    /// entropy@0.7.
+    #[arg(long, value_name = "T", default_value = "1", value_parser = temperatures, help_heading = "Sampling")]
+    pub temperature: Temperatures,
     /// Nucleus sampling with this total probability.
     #[arg(long, value_name = "P", default_value_t = 1.0, value_parser = probability, help_heading = "Sampling")]
     pub top_p: f64,
@@ -154,7 +158,25 @@ pub struct ComputeArgs {
     #[arg(long, value_name = "TEXT", action = ArgAction::Append, value_parser = clap::builder::NonEmptyStringValueParser::new(), help_heading = "Sampling", hide_short_help = true)]
     pub stop: Vec<String>,
 
-    /// File for the entropy and log-prob of every token.
+    /// Also compute exact KL divergences to this model: the base model, an earlier checkpoint, an adapter.
+    ///
+    /// Both models are in memory. KL(policy ‖ reference) and KL(reference ‖ policy) are over the full vocabulary, at the main
+    /// temperature: the keys kl_reference and kl_reverse_reference.
+    #[arg(long, value_name = "PATH", help_heading = "More output")]
+    pub reference: Option<PathBuf>,
+    /// Also compute the numbers of groups of responses; repeatable.
+    ///
+    /// A column of the prompts has a group for each value (at most 50), a comparison such as 'reward>0' two: true and false
+    /// (> >= < <= == !=). turn is the assistant's turn. The history has keys such as entropy{reward>0}, entropy{env=math}.
+    #[arg(long, value_name = "EXPR", action = ArgAction::Append, value_parser = GroupBy::parse, help_heading = "More output")]
+    pub by: Vec<GroupBy>,
+    /// Also compute the entropy of the most probable tokens with a total probability of P.
+    ///
+    /// It is that of the set from which --top-p P samples, with its probabilities divided by their sum: the key
+    /// entropy_top_p.
+    #[arg(long, value_name = "P", value_parser = probability, help_heading = "More output")]
+    pub nucleus: Option<f64>,
+    /// File for the numbers of every token: entropy, log-prob, rank, p_max and Rényi-2.
     ///
     /// Parquet if the name ends in .parquet, otherwise JSON lines.
     #[arg(long, value_name = "FILE", help_heading = "More output")]
@@ -181,6 +203,15 @@ pub struct ComputeArgs {
     /// package torch of `python3 -I`. The current directory is never searched. -v shows which one is used.
     #[arg(long, value_name = "DIR", help_heading = "Machine")]
     pub libtorch: Option<PathBuf>,
+}
+
+/// The temperatures of `--temperature`, all different.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Temperatures {
+    /// The first one.
+    pub main: f64,
+    /// Those after it.
+    pub others: Vec<f64>,
 }
 
 /// When the chat template is applied.
@@ -261,6 +292,18 @@ fn shard(text: &str) -> Result<(usize, usize), String> {
     let (i, n) = text.split_once('/').ok_or_else(form)?;
     let (i, n): (usize, usize) = (i.parse().map_err(|_| form())?, n.parse().map_err(|_| form())?);
     if (1..=n).contains(&i) { Ok((i, n)) } else { Err(form()) }
+}
+
+fn temperatures(text: &str) -> Result<Temperatures, String> {
+    let mut all: Vec<f64> = Vec::new();
+    for part in text.split(',') {
+        let temperature = positive(part.trim())?;
+        if all.contains(&temperature) {
+            return Err(format!("{temperature} is there twice"));
+        }
+        all.push(temperature);
+    }
+    Ok(Temperatures { main: all.remove(0), others: all })
 }
 
 fn positive(text: &str) -> Result<f64, String> {
@@ -357,6 +400,16 @@ mod tests {
         assert_eq!(positive("0.7"), Ok(0.7));
         assert!(positive("inf").is_err());
         assert!(positive("NaN").is_err());
+    }
+
+    #[test]
+    fn first_of_several_temperatures_is_the_main_one() {
+        let several = Temperatures { main: 1.0, others: vec![0.7, 2.0] };
+        assert_eq!(temperatures("1.0,0.7, 2"), Ok(several));
+        assert_eq!(temperatures("0.6"), Ok(Temperatures { main: 0.6, others: vec![] }));
+        assert!(temperatures("1,0.7,1.0").unwrap_err().contains("twice"));
+        assert!(temperatures("1,").is_err());
+        assert!(temperatures("1,0").unwrap_err().contains("--greedy"));
     }
 
     #[test]

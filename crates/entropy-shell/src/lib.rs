@@ -7,6 +7,7 @@
 mod compute_args;
 mod error;
 mod exit;
+mod group_by;
 mod links;
 pub mod lock;
 pub mod output;
@@ -17,8 +18,10 @@ mod terminal;
 /// The flags of `entropy-viz compute`, and the entry point of the helper program that carries it out.
 pub mod compute {
     pub use crate::compute_args::{
-        BatchTokens, ChatTemplates, ComputeArgs, DeviceChoice, Dtype, DumpStep, ShardBy, run_helper,
+        BatchTokens, ChatTemplates, ComputeArgs, DeviceChoice, Dtype, DumpStep, ShardBy,
+        Temperatures, run_helper,
     };
+    pub use crate::group_by::{Comparison, GroupBy, Operator};
 }
 
 pub use entropy_history::text::{io_message, plural};

@@ -6,7 +6,6 @@
 
 use std::time::{Duration, Instant};
 
-use entropy_kernels::logits::{LogitStats, TokenScore};
 use rayon::prelude::*;
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -16,7 +15,9 @@ use crate::model::decoder::Decoder;
 use crate::model::packed::Packed;
 use crate::on_device::{self, LogitsError};
 use crate::response::{FinishReason, ResponseRecord};
+use crate::row_pass::{RowPass, Side};
 use crate::sampling::{ResponseRng, Sampling, choose};
+use crate::score_plan::ScorePlan;
 use crate::torch;
 
 /// Prompt tokens per prefill call.
@@ -47,7 +48,8 @@ pub(crate) enum GenerateError {
 pub(crate) struct Generator<'a> {
     pub(crate) model: &'a Model,
     pub(crate) device: Device,
-    pub(crate) temperature: f64,
+    /// Of a single temperature, without divergences.
+    pub(crate) plan: &'a ScorePlan,
     pub(crate) sampling: Sampling,
     pub(crate) seed: u64,
     pub(crate) max_new_tokens: usize,
@@ -270,7 +272,7 @@ impl Generator<'_> {
         self.entropy_time += start.elapsed();
         let sampled = sampled.map_err(|error| match error {
             LogitsError::Torch(error) => GenerateError::Torch(error),
-            LogitsError::NotFinite(row) => GenerateError::NotFinite {
+            LogitsError::NotFinite(row, _) => GenerateError::NotFinite {
                 record: sequences[row].index,
                 token: sequences[row].record.tokens.len(),
             },
@@ -282,7 +284,7 @@ impl Generator<'_> {
             tokens += 1;
             let record = &mut sequence.record;
             record.tokens.push(token);
-            record.scores.push(score);
+            record.scores.push(&score);
             record.finish = if self.eos_token_ids.contains(&token) || (self.stops)(&record.tokens) {
                 Some(FinishReason::Stop)
             } else if record.tokens.len() >= sequence.max_tokens {
@@ -300,21 +302,19 @@ impl Generator<'_> {
         &self,
         logits: &Tensor,
         sequences: &mut [&mut ActiveSequence],
-    ) -> Result<Vec<(i64, TokenScore)>, LogitsError> {
+    ) -> Result<Vec<(i64, Vec<f64>)>, LogitsError> {
         let vocabulary = logits.size()[1] as usize;
-        let (temperature, sampling) = (self.temperature, self.sampling);
+        let (plan, sampling) = (self.plan, self.sampling);
         let rows = torch::slice(logits)
             .par_chunks_exact(vocabulary)
             .zip(sequences.par_iter_mut())
             .enumerate();
-        rows.map_init(LogitStats::default, |stats, (i, (row, sequence))| {
-            stats.update(row, temperature).map_err(|_| i)?;
-            let token = choose(sampling, row, stats, &mut sequence.rng);
-            let log_prob = stats.log_prob(row[token]);
-            Ok((token as i64, TokenScore { entropy: stats.entropy(), log_prob }))
+        rows.map_init(RowPass::default, |pass, (i, (row, sequence))| {
+            pass.sample(plan, row, |stats| choose(sampling, row, stats, &mut sequence.rng))
+                .map_err(|_| i)
         })
         .collect::<Result<_, usize>>()
-        .map_err(LogitsError::NotFinite)
+        .map_err(|row| LogitsError::NotFinite(row, Side::Policy))
     }
 
     /// Samples and scores a token per row on the device of the logits; only the results are copied.
@@ -322,7 +322,7 @@ impl Generator<'_> {
         &self,
         logits: &Tensor,
         sequences: &mut [&mut ActiveSequence],
-    ) -> Result<Vec<(i64, TokenScore)>, LogitsError> {
+    ) -> Result<Vec<(i64, Vec<f64>)>, LogitsError> {
         let tokens = match self.sampling {
             Sampling::Greedy => logits.f_argmax(-1, false)?,
             Sampling::Random { top_k, top_p } => {
@@ -330,12 +330,18 @@ impl Generator<'_> {
                     sequences.iter_mut().map(|s| s.rng.uniform() as f32).collect();
                 let uniform =
                     Tensor::f_from_slice(&uniform)?.f_to_device(logits.device())?.f_unsqueeze(1)?;
-                on_device::sample(&logits.f_div_scalar(self.temperature)?, top_k, top_p, &uniform)?
+                on_device::sample(
+                    &logits.f_div_scalar(self.plan.temperature)?,
+                    top_k,
+                    top_p,
+                    &uniform,
+                )?
             }
         };
         let tokens = Vec::<i64>::try_from(tokens.f_to_device(Device::Cpu)?)?;
-        let scores = on_device::score(logits, &tokens, self.temperature)?;
-        Ok(tokens.into_iter().zip(scores).collect())
+        let scores = on_device::score_all(self.plan, logits, None, &tokens)?;
+        let width = self.plan.quantities().len();
+        Ok(tokens.into_iter().zip(scores.chunks(width).map(<[f64]>::to_vec)).collect())
     }
 
     /// Samples without a cache, for TorchScript modules: each new token runs the whole sequence.

@@ -232,14 +232,14 @@ fn read(path: &Path, inputs: &str) -> Result<Vec<HistoryRow>, CliError> {
 
 #[cfg(test)]
 mod tests {
-    use entropy_kernels::logits::TokenScore;
-
     use super::*;
+    use crate::score_plan::Quantity;
     use crate::summary::{EntropySummary, EntropySums};
+    use crate::token_scores::TokenScores;
 
     fn summary() -> EntropySummary {
-        let scores = [TokenScore { entropy: 1.0, log_prob: -1.0 }];
-        EntropySums::new(&[&scores]).summary().unwrap()
+        let scores = TokenScores::new(2, vec![1.0, -1.0]);
+        EntropySums::new(&[Quantity::Entropy, Quantity::LogProb], &[&scores]).summary().unwrap()
     }
 
     #[test]

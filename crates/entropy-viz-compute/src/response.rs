@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use entropy_kernels::logits::TokenScore;
+use crate::token_scores::TokenScores;
 
 /// A response to a prompt, with the entropy and log-prob of each token once it is computed.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,8 +21,8 @@ pub(crate) struct ResponseRecord {
     pub(crate) turn: Option<usize>,
     /// Numbers of tokens of prompt and response in the prompt file; `None` for turns, and for sampled responses.
     pub(crate) given: Option<(usize, usize)>,
-    /// One per token that the policy wrote. Empty until they are computed.
-    pub(crate) scores: Vec<TokenScore>,
+    /// Of each token that the policy wrote. Empty until they are computed.
+    pub(crate) scores: TokenScores,
     /// Why sampling ended.
     pub(crate) finish: Option<FinishReason>,
 }
@@ -57,7 +57,7 @@ impl ResponseRecord {
             own: None,
             turn: None,
             given: None,
-            scores: Vec::new(),
+            scores: TokenScores::default(),
             finish: None,
         }
     }

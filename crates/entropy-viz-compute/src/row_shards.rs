@@ -138,7 +138,7 @@ impl RowShards {
             let numbers: Vec<usize> = found.iter().map(|file| file.share.number).collect();
             if numbers.len() == of {
                 let rows: Vec<&ShardRow> = found.iter().map(|file| &file.rows[&step]).collect();
-                let sums: Vec<EntropySums> = rows.iter().map(|row| row.sums).collect();
+                let sums: Vec<EntropySums> = rows.iter().map(|row| row.sums.clone()).collect();
                 let counts = rows.iter().map(|row| &row.rows);
                 let (sums, counts) = (EntropySums::merge(&sums), RowCounts::sum(counts));
                 self.used.insert(of);

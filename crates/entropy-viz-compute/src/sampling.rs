@@ -7,6 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use entropy_kernels::logits::{LogitStats, argmax, gumbel_max};
+use entropy_kernels::nucleus::Nucleus;
 
 /// The sampling method.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -55,35 +56,30 @@ pub(crate) fn choose(
 
 /// The tokens that top-k and top-p leave, most probable first, with their probabilities in the full distribution.
 fn nucleus(logits: &[f32], stats: &LogitStats, top_k: usize, top_p: f64) -> Vec<(usize, f64)> {
-    let descending = |a: &usize, b: &usize| logits[*b].total_cmp(&logits[*a]).then(a.cmp(b));
-    let limit = if top_k == 0 { logits.len() } else { top_k.min(logits.len()) };
-    let mut tokens: Vec<usize> = (0..logits.len()).collect();
-    // Sorting a large vocabulary is slow, and few tokens have most of the probability: try a few first.
-    let mut candidates = if top_k == 0 { 512 } else { limit };
-    loop {
-        candidates = candidates.min(limit);
-        if candidates < tokens.len() {
-            tokens.select_nth_unstable_by(candidates - 1, descending);
-        }
-        let mut best: Vec<usize> = tokens[..candidates].to_vec();
-        best.sort_unstable_by(descending);
-        let mut best: Vec<(usize, f64)> =
-            best.into_iter().map(|token| (token, stats.log_prob(logits[token]).exp())).collect();
-        // top-p is a fraction of the probability that top-k left.
-        let total = if top_k == 0 { 1.0 } else { best.iter().map(|(_, p)| p).sum() };
-        let mut before = 0.0;
-        let inside = best.iter().take_while(|(_, p)| {
-            let is_inside = before < top_p * total;
-            before += p;
-            is_inside
-        });
-        let size = inside.count().max(1);
-        if size < candidates || candidates == limit {
-            best.truncate(size);
-            return best;
-        }
-        candidates *= 8;
+    let probability = |token: usize| (token, stats.log_prob(logits[token]).exp());
+    if top_k == 0 {
+        let tokens = Nucleus::new(logits, stats, top_p, &mut Vec::new()).tokens(logits);
+        return tokens.into_iter().map(probability).collect();
     }
+    let descending = |a: &usize, b: &usize| logits[*b].total_cmp(&logits[*a]).then(a.cmp(b));
+    let mut tokens: Vec<usize> = (0..logits.len()).collect();
+    if top_k < tokens.len() {
+        tokens.select_nth_unstable_by(top_k - 1, descending);
+        tokens.truncate(top_k);
+    }
+    tokens.sort_unstable_by(descending);
+    let mut best: Vec<(usize, f64)> = tokens.into_iter().map(probability).collect();
+    // top-p is a fraction of the probability that top-k left.
+    let total: f64 = best.iter().map(|(_, p)| p).sum();
+    let mut before = 0.0;
+    let inside = best.iter().take_while(|(_, p)| {
+        let is_inside = before < top_p * total;
+        before += p;
+        is_inside
+    });
+    let size = inside.count().max(1);
+    best.truncate(size);
+    best
 }
 
 #[cfg(test)]

@@ -5,13 +5,15 @@
 
 use std::time::{Duration, Instant};
 
-use entropy_kernels::logits::{TokenScore, score_rows};
 use tch::{Device, TchError, Tensor};
 
 use crate::model::packed::Packed;
 use crate::model::{Model, ModelOutput};
 use crate::on_device::{self, LogitsError};
 use crate::response::ResponseRecord;
+use crate::row_pass::{Side, score_rows};
+use crate::score_plan::ScorePlan;
+use crate::token_scores::TokenScores;
 use crate::torch;
 
 /// Logits in memory at once: 128 MiB on the CPU, where more is not faster, 1 GiB on a GPU.
@@ -28,16 +30,27 @@ pub(crate) enum ScoreError {
     TooLong(usize),
     /// The index of the record, and of the token in its response.
     #[error("the logits of token {token} of response {record} are not finite")]
-    NotFinite { record: usize, token: usize },
+    NotFinite { record: usize, token: usize, side: Side },
     #[error("interrupted")]
     Interrupted,
+}
+
+/// The responses to score, of those that have tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scored {
+    All,
+    /// Those that were sampled, whose numbers are replaced.
+    Sampled,
 }
 
 /// The settings and callbacks of scoring.
 pub(crate) struct Scorer<'a> {
     pub(crate) model: &'a Model,
+    /// The reference model, if the plan has divergences.
+    pub(crate) reference: Option<&'a Model>,
+    pub(crate) scored: Scored,
     pub(crate) device: Device,
-    pub(crate) temperature: f64,
+    pub(crate) plan: &'a ScorePlan,
     /// Tokens per batch; reduced when memory runs out.
     pub(crate) batch_tokens: usize,
     /// Called after each batch with its number of tokens; `false` stops.
@@ -49,10 +62,14 @@ pub(crate) struct Scorer<'a> {
 }
 
 impl Scorer<'_> {
-    /// Fills in the scores of the policy's own tokens, for all records that have tokens.
+    /// Fills in the scores of the policy's own tokens.
     pub(crate) fn run(&mut self, records: &mut [ResponseRecord]) -> Result<(), ScoreError> {
+        let is_scored = |record: &ResponseRecord| match self.scored {
+            Scored::All => !record.tokens.is_empty(),
+            Scored::Sampled => !record.tokens.is_empty() && record.sample.is_some(),
+        };
         let mut order: Vec<usize> =
-            (0..records.len()).filter(|&i| !records[i].tokens.is_empty()).collect();
+            (0..records.len()).filter(|&i| is_scored(&records[i])).collect();
         // Longest first: if memory runs out, it does so at the start.
         order.sort_by_key(|&i| std::cmp::Reverse(records[i].len()));
         let mut rest = &order[..];
@@ -106,37 +123,47 @@ impl Scorer<'_> {
         // longrope goes by the length of the whole sequence, as when a trainer runs it.
         let packed = Packed { omitted: 1, ..Packed::new(sequences.iter().map(Vec::as_slice)) };
         let output = self.model.forward(&packed, &rows)?;
-        let scores = self.score_output(&output, &targets).map_err(|error| match error {
-            LogitsError::Torch(error) => ScoreError::Torch(error),
-            LogitsError::NotFinite(row) => {
-                let mut row = row;
-                let mut record = batch[0];
-                for &i in batch {
-                    record = i;
-                    let own = records[i].own_tokens().count();
-                    if row < own {
-                        break;
+        let reference = match self.reference {
+            Some(reference) => Some((reference, reference.forward(&packed, &rows)?)),
+            None => None,
+        };
+        let reference = reference.as_ref().map(|(model, output)| (*model, output));
+        let scores =
+            self.score_output(&output, reference, &targets).map_err(|error| match error {
+                LogitsError::Torch(error) => ScoreError::Torch(error),
+                LogitsError::NotFinite(row, side) => {
+                    let mut row = row;
+                    let mut record = batch[0];
+                    for &i in batch {
+                        record = i;
+                        let own = records[i].own_tokens().count();
+                        if row < own {
+                            break;
+                        }
+                        row -= own;
                     }
-                    row -= own;
+                    let token = records[record].own_tokens().nth(row).unwrap_or(0);
+                    ScoreError::NotFinite { record, token, side }
                 }
-                let token = records[record].own_tokens().nth(row).unwrap_or(0);
-                ScoreError::NotFinite { record, token }
-            }
-        })?;
-        let mut scores = scores.into_iter();
+            })?;
+        let width = self.plan.quantities().len();
+        let mut rest = &scores[..];
         for &i in batch {
-            let own = records[i].own_tokens().count();
-            records[i].scores = scores.by_ref().take(own).collect();
+            let (own, later) = rest.split_at(width * records[i].own_tokens().count());
+            records[i].scores = TokenScores::new(width, own.to_vec());
+            rest = later;
         }
         Ok(())
     }
 
+    /// The numbers of the targets, row by row.
     fn score_output(
         &mut self,
         output: &ModelOutput,
+        reference: Option<(&Model, &ModelOutput)>,
         targets: &[i64],
-    ) -> Result<Vec<TokenScore>, LogitsError> {
-        let mut scores = Vec::with_capacity(targets.len());
+    ) -> Result<Vec<f64>, LogitsError> {
+        let mut scores = Vec::with_capacity(targets.len() * self.plan.quantities().len());
         let vocabulary = match output {
             ModelOutput::Logits(logits) => logits.size()[1],
             ModelOutput::Hidden(_) => self.model.vocabulary().unwrap_or(1),
@@ -146,12 +173,28 @@ impl Scorer<'_> {
             return Err(LogitsError::Torch(TchError::Shape(error)));
         }
         let max_logits = if self.device == Device::Cpu { CPU_LOGITS } else { GPU_LOGITS };
+        // Of both models together.
+        let max_logits = if reference.is_some() { max_logits / 2 } else { max_logits };
         let mut first = 0;
         while first < output.len() {
             let count = (max_logits / vocabulary).clamp(1, output.len() - first);
             let logits = self.model.logits(output, first, count)?;
             let targets = &targets[first as usize..(first + count) as usize];
-            let chunk = self.score_logits(&logits, targets);
+            let reference = match reference {
+                Some((model, output)) => Some(model.logits(output, first, count)?),
+                None => None,
+            };
+            let sizes = (logits.size(), reference.as_ref().map(Tensor::size));
+            if let (policy, Some(reference)) = sizes
+                && policy != reference
+            {
+                let error = format!(
+                    "the reference model has {} logits, but the policy has {}",
+                    reference[1], policy[1]
+                );
+                return Err(LogitsError::Torch(TchError::Shape(error)));
+            }
+            let chunk = self.score_logits(&logits, reference.as_ref(), targets);
             scores.extend(chunk.map_err(|error| error.offset(first as usize))?);
             first += count;
         }
@@ -161,15 +204,17 @@ impl Scorer<'_> {
     fn score_logits(
         &mut self,
         logits: &Tensor,
+        reference: Option<&Tensor>,
         targets: &[i64],
-    ) -> Result<Vec<TokenScore>, LogitsError> {
+    ) -> Result<Vec<f64>, LogitsError> {
         if self.device != Device::Cpu {
-            return on_device::score(logits, targets, self.temperature);
+            return on_device::score_all(self.plan, logits, reference, targets);
         }
         let start = Instant::now();
         let vocabulary = logits.size()[1] as usize;
-        let scores = score_rows(torch::slice(logits), vocabulary, targets, self.temperature);
+        let reference = reference.map(torch::slice);
+        let scores = score_rows(self.plan, torch::slice(logits), reference, vocabulary, targets);
         self.entropy_time += start.elapsed();
-        scores.map_err(|(row, _)| LogitsError::NotFinite(row))
+        scores.map_err(|(row, side)| LogitsError::NotFinite(row, side))
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use entropy_kernels::logits::{TokenScore, score_rows};
+use entropy_kernels::logits::score_rows;
 use entropy_shell::compute::ComputeArgs;
 use entropy_shell::output::write_atomically;
 use entropy_shell::{CliError, Outcome, Terminal, WithHint};
@@ -21,7 +21,8 @@ use crate::generate::Generator;
 use crate::model::{self, Model};
 use crate::response::ResponseRecord;
 use crate::sampling::Sampling;
-use crate::score::Scorer;
+use crate::score::{Scored, Scorer};
+use crate::score_plan::ScorePlan;
 use crate::{on_device, torch};
 
 /// From transformers 5.23 with torch 2.11, float32 on the CPU: the mean entropy of the tokens of `tiny_model` at
@@ -133,8 +134,10 @@ fn tiny_model(device: Device) -> Result<Vec<Check>, CliError> {
     let score = |records: &mut [ResponseRecord], temperature| -> Result<(), CliError> {
         let mut scorer = Scorer {
             model: &model,
+            reference: None,
+            scored: Scored::All,
             device,
-            temperature,
+            plan: &ScorePlan::at(temperature),
             batch_tokens: 4096,
             advance: &|_| true,
             shrunk: &|_| {},
@@ -149,12 +152,12 @@ fn tiny_model(device: Device) -> Result<Vec<Check>, CliError> {
         score(std::slice::from_mut(record), 1.0)?;
     }
     score(&mut records, 1.0)?;
-    let log_probs: f64 = scores(&records).map(|score| score.log_prob).sum();
+    let log_probs: f64 = records.iter().flat_map(|record| record.scores.log_probs()).sum();
 
     let mut generator = Generator {
         model: &model,
         device,
-        temperature: 1.0,
+        plan: &ScorePlan::at(1.0),
         sampling: Sampling::Random { top_k: 0, top_p: 1.0 },
         seed: 1,
         max_new_tokens: 20,
@@ -190,20 +193,20 @@ fn tiny_model(device: Device) -> Result<Vec<Check>, CliError> {
     ])
 }
 
-fn scores(records: &[ResponseRecord]) -> impl Iterator<Item = &TokenScore> {
-    records.iter().flat_map(|record| &record.scores)
-}
-
 fn mean_entropy(records: &[ResponseRecord]) -> f64 {
-    scores(records).map(|score| score.entropy).sum::<f64>() / scores(records).count() as f64
+    let entropies = || records.iter().flat_map(|record| record.scores.entropies());
+    entropies().sum::<f64>() / entropies().count() as f64
 }
 
 /// The largest difference of any entropy or log-prob.
 fn max_error(a: &[ResponseRecord], b: &[ResponseRecord]) -> f64 {
-    scores(a)
-        .zip(scores(b))
-        .map(|(a, b)| (a.entropy - b.entropy).abs().max((a.log_prob - b.log_prob).abs()))
-        .fold(0.0, f64::max)
+    let numbers = |records: &[ResponseRecord]| -> Vec<f64> {
+        let of = |record: &ResponseRecord| {
+            record.scores.entropies().chain(record.scores.log_probs()).collect::<Vec<_>>()
+        };
+        records.iter().flat_map(of).collect()
+    };
+    numbers(a).iter().zip(numbers(b)).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
 }
 
 /// The token ids of sequence `i`, of length `n`.

@@ -44,14 +44,32 @@ const NUMBER_WORDS: [&str; 12] = [
 /// The key of repeated columns in files of `--tokens-out`, which may be scored again.
 const OWN_KEY: &str = "dump";
 
-/// The columns of a row that are repeated.
-pub(super) fn repeated(keys: &Map<String, Json>) -> Map<String, Json> {
-    let own = match keys.get(OWN_KEY) {
+/// The columns that an earlier file of `--tokens-out` repeated.
+fn own(keys: &Map<String, Json>) -> Map<String, Json> {
+    match keys.get(OWN_KEY) {
         Some(Json::Object(own)) => own.clone(),
         // Parquet has it as JSON text.
         Some(Json::String(text)) => serde_json::from_str(text).unwrap_or_default(),
         _ => Map::new(),
+    }
+}
+
+/// The columns with these names that a row has.
+pub(super) fn named(keys: &Map<String, Json>, names: &[&str]) -> Map<String, Json> {
+    if names.is_empty() {
+        return Map::new();
+    }
+    let own = own(keys);
+    let value = |name: &&str| {
+        let value = keys.get(*name).filter(|value| !value.is_null()).or_else(|| own.get(*name))?;
+        Some(((*name).to_owned(), value.clone()))
     };
+    names.iter().filter_map(value).collect()
+}
+
+/// The columns of a row that are repeated.
+pub(super) fn repeated(keys: &Map<String, Json>) -> Map<String, Json> {
+    let own = own(keys);
     let others = keys.iter().filter(|(name, value)| match value {
         Json::Number(_) | Json::Bool(_) => *name != "id",
         Json::String(_) => is_text(name),
@@ -78,7 +96,8 @@ pub(super) enum ColumnKind {
 pub(super) fn is_column(name: &str, kind: ColumnKind, keys: SelectedKeys<'_>) -> bool {
     let is_repeated =
         || kind == ColumnKind::Number || name == OWN_KEY || is_text(name) || is_numbers(name);
-    names::is_read(name) || keys.has(name) || (keys.others && is_repeated())
+    let is_own = || name == OWN_KEY && !keys.groups.is_empty();
+    names::is_read(name) || keys.has(name) || is_own() || (keys.others && is_repeated())
 }
 
 fn is_text(name: &str) -> bool {

@@ -99,6 +99,8 @@ pub(crate) struct SelectedKeys<'a> {
     pub(crate) response: Option<&'a str>,
     /// Whether other columns are repeated in an output.
     pub(crate) others: bool,
+    /// The columns of `--by`.
+    pub(crate) groups: &'a [&'a str],
 }
 
 /// The value of `--response-key` for files whose responses are ignored.
@@ -106,7 +108,7 @@ pub(crate) const NO_RESPONSE: &str = "none";
 
 impl SelectedKeys<'_> {
     fn has(&self, name: &str) -> bool {
-        self.prompt == Some(name) || self.response == Some(name)
+        self.prompt == Some(name) || self.response == Some(name) || self.groups.contains(&name)
     }
 }
 
@@ -127,7 +129,7 @@ pub(crate) struct PromptRow {
     pub(crate) is_conversation: bool,
     /// Which tokens of the response the policy wrote; all of them if empty.
     pub(crate) masks: Vec<TokenMask>,
-    /// Columns that `--tokens-out` repeats.
+    /// Columns that `--tokens-out` repeats, and those of `--by`.
     pub(crate) columns: Map<String, Json>,
     /// The functions that the chat template describes.
     pub(crate) tools: Option<Json>,

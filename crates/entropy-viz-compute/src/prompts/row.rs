@@ -76,6 +76,7 @@ fn from_keys(
         _ => None,
     };
     let mut columns = if selected.others { columns::repeated(&keys) } else { Map::new() };
+    columns.extend(columns::named(&keys, selected.groups));
     let Given { prompt: prompt_ids, mut response, masks } =
         given(&keys, key.as_deref(), selected, &mut columns)?;
     // A key that the user named takes precedence over token ids.

@@ -51,7 +51,7 @@ fn masks_that_begin_at_different_tokens_are_decided_by_name_or_an_error() {
 #[test]
 fn a_named_key_takes_precedence_over_token_ids() {
     let given = json!({"question": "q", "answer": "a", "prompt_token_ids": [1, 2], "response_token_ids": [3, 4], "loss_mask": [0, 0, 1, 0]});
-    let named = |prompt, response| SelectedKeys { prompt, response, others: false };
+    let named = |prompt, response| SelectedKeys { prompt, response, ..SelectedKeys::default() };
     let row = read_rows(&given.to_string(), named(Some("question"), None)).unwrap().remove(0);
     assert_eq!(row.prompt, Prompt::Text("q".to_owned()));
     assert_eq!(row.response, Some(GivenResponse::Tokens(vec![3, 4])));

@@ -24,11 +24,13 @@ enum AssemblyFormat {
 }
 
 impl Assembly {
-    pub(super) fn new(format: RowFormat, file: AtomicFile) -> io::Result<Assembly> {
+    pub(super) fn new(format: &RowFormat, file: AtomicFile) -> io::Result<Assembly> {
         let file = BufWriter::with_capacity(1 << 20, file);
         let to = match format {
             RowFormat::JsonLines => AssemblyFormat::JsonLines(file),
-            RowFormat::Parquet => AssemblyFormat::Parquet(Box::new(RowGroupCopier::new(file)?)),
+            RowFormat::Parquet(quantities) => {
+                AssemblyFormat::Parquet(Box::new(RowGroupCopier::new(file, quantities)?))
+            }
         };
         Ok(Assembly { to, steps: 0 })
     }
@@ -57,7 +59,7 @@ impl Assembly {
 }
 
 /// Finds the rows of a file; `None` if it does not exist or is empty.
-pub(super) fn index(path: &Path, format: RowFormat) -> Result<Option<StoredRows>, StoredError> {
+pub(super) fn index(path: &Path, format: &RowFormat) -> Result<Option<StoredRows>, StoredError> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -68,7 +70,7 @@ pub(super) fn index(path: &Path, format: RowFormat) -> Result<Option<StoredRows>
     }
     match format {
         RowFormat::JsonLines => json_lines::index(file),
-        RowFormat::Parquet => row_groups::index(file),
+        RowFormat::Parquet(quantities) => row_groups::index(file, quantities),
     }
     .map(Some)
 }

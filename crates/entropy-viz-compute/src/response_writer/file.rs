@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::anyhow;
 use entropy_shell::output::AtomicFile;
@@ -15,11 +16,14 @@ use super::parts::Parts;
 use super::row_writer::{RowFormat, RowWriter};
 use super::stored::{StoredError, StoredRows, StoredSettings, StoredStep};
 use super::write_error;
+use crate::score_plan::Quantity;
 
 /// The rows that may be in an existing file.
 pub(crate) struct Expected<'a> {
     /// The digest of prompts and flags.
     pub(crate) inputs: &'a str,
+    /// The numbers of each token.
+    pub(crate) quantities: &'a Arc<[Quantity]>,
     /// The settings of a step in the history.
     pub(crate) history: &'a dyn Fn(u64) -> Option<String>,
     /// The steps to compute.
@@ -74,17 +78,17 @@ impl ResponseFile {
         expected: &Expected<'_>,
     ) -> Result<(ResponseFile, Option<String>), CliError> {
         let failed = |error: io::Error| write_error(path, &error);
-        let format = RowFormat::of(path);
+        let format = RowFormat::of(path, expected.quantities);
         let test = AtomicFile::create(path).map_err(failed)?;
         if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
-            let writer = RowWriter::new(format, test).map_err(failed)?;
+            let writer = RowWriter::new(&format, test).map_err(failed)?;
             let target = Target::Stream(Some(writer));
             return Ok((ResponseFile { path: path.to_owned(), target }, None));
         }
         drop(test);
         let real = real_path(path);
-        let parts = Parts::find(&real, format, expected.history).map_err(failed)?;
-        let (stored, foreign) = match index(&real, format) {
+        let parts = Parts::find(&real, &format, expected.history).map_err(failed)?;
+        let (stored, foreign) = match index(&real, &format) {
             Ok(stored) => (stored, None),
             Err(StoredError::Io(error)) => {
                 let reason = io_message(&error);
@@ -296,7 +300,7 @@ impl AssembledFile {
         let path = self.parts.path(step, settings);
         let create = || {
             self.parts.create_directory()?;
-            RowWriter::new(self.format, AtomicFile::create(&path)?)
+            RowWriter::new(&self.format, AtomicFile::create(&path)?)
         };
         let writer = create().map_err(|error| part_error(&path, &error))?;
         self.open = Some(OpenPart { step, settings: settings.to_owned(), path, writer });
@@ -335,11 +339,11 @@ impl AssembledFile {
             .steps()
             .chain(self.stored.iter().flat_map(|stored| stored.steps.keys().copied()))
             .collect();
-        let mut assembly = Assembly::new(self.format, AtomicFile::create(&self.path)?)?;
+        let mut assembly = Assembly::new(&self.format, AtomicFile::create(&self.path)?)?;
         for step in steps {
             match (self.parts.get(step), &self.stored) {
                 (Some(part), _) => {
-                    if let Some(rows) = index(&part.path, self.format).map_err(stored_error)? {
+                    if let Some(rows) = index(&part.path, &self.format).map_err(stored_error)? {
                         assembly.copy(&rows, step)?;
                     }
                 }

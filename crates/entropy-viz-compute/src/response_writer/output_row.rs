@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::prompts::{PromptRow, columns_of_response, text_columns};
 use crate::response::{FinishReason, ResponseRecord};
+use crate::score_plan::Quantity;
 
 /// A response with the values that output files add to its record.
 pub(crate) struct OutputRow<'a> {
@@ -12,6 +13,8 @@ pub(crate) struct OutputRow<'a> {
     pub(crate) settings: &'a str,
     pub(crate) prompt_row: &'a PromptRow,
     pub(crate) record: &'a ResponseRecord,
+    /// The numbers of its tokens.
+    pub(crate) quantities: &'a [Quantity],
     /// Whether prompts have several samples, so that rows need a sample index.
     pub(crate) numbered: bool,
 }
@@ -35,12 +38,19 @@ impl OutputRow<'_> {
         }
     }
 
+    /// The numbers with this index in `quantities`, one per token of the response: `None` where the policy did not
+    /// write the token.
+    pub(super) fn numbers(&self, index: usize) -> Vec<Option<f64>> {
+        self.record.spread(self.record.scores.column(index))
+    }
+
+    /// The same of numbers that are counts.
+    pub(super) fn counts(&self, index: usize) -> Vec<Option<i64>> {
+        self.record.spread(self.record.scores.column(index).map(|count| count as i64))
+    }
+
     /// A line of `--tokens-out`; `pieces` are the texts of the tokens.
     pub(super) fn tokens_line(&self, pieces: &[String]) -> Value {
-        let scores = || self.record.scores.iter();
-        let entropies = self.record.spread(scores().map(|score| score.entropy));
-        // JSON has no −∞, the log-prob of a token with probability 0: it is written as null.
-        let log_probs = self.record.spread(scores().map(|score| score.log_prob));
         let mut row = json!({
             "step": self.step,
             "settings": self.settings,
@@ -48,10 +58,15 @@ impl OutputRow<'_> {
             "prompt_token_ids": self.record.prompt[..],
             "response_token_ids": self.record.tokens,
             "tokens": pieces,
-            "entropies": entropies,
-            "log_probs": log_probs,
-            "finish_reason": self.finish_reason(),
         });
+        for (index, quantity) in self.quantities.iter().enumerate() {
+            row[quantity.column()] = match quantity.is_count() {
+                true => json!(self.counts(index)),
+                // JSON has no −∞, the log-prob of a token with probability 0: it is written as null.
+                false => json!(self.numbers(index)),
+            };
+        }
+        row["finish_reason"] = json!(self.finish_reason());
         if let Some(sample) = self.sample() {
             row["sample"] = json!(sample);
         }

@@ -17,6 +17,7 @@ use parquet::schema::types::TypePtr;
 use serde_json::Value;
 
 use super::OutputRow;
+use crate::score_plan::Quantity;
 
 /// Token ids per row group.
 const ROW_GROUP_TOKENS: usize = 1 << 20;
@@ -37,26 +38,53 @@ struct Columns {
     prompt_token_ids: ListBuilder<Int64Builder>,
     response_token_ids: ListBuilder<Int64Builder>,
     tokens: ListBuilder<StringBuilder>,
-    entropies: ListBuilder<Float64Builder>,
-    log_probs: ListBuilder<Float64Builder>,
+    scores: Vec<ScoreBuilder>,
     finish_reason: StringBuilder,
     response_mask: ListBuilder<BooleanBuilder>,
     turn: Int64Builder,
     dump: StringBuilder, // JSON
 }
 
-/// The field of a list's elements. A score is null where the policy did not write the token.
+/// A column with a number per token.
+enum ScoreBuilder {
+    Numbers(ListBuilder<Float64Builder>),
+    Counts(ListBuilder<Int64Builder>),
+}
+
+impl ScoreBuilder {
+    fn new(quantity: Quantity) -> ScoreBuilder {
+        let element = score_element(quantity);
+        match quantity.is_count() {
+            true => ScoreBuilder::Counts(ListBuilder::default().with_field(element)),
+            false => ScoreBuilder::Numbers(ListBuilder::default().with_field(element)),
+        }
+    }
+
+    fn array(&mut self) -> &mut dyn ArrayBuilder {
+        match self {
+            ScoreBuilder::Numbers(builder) => builder,
+            ScoreBuilder::Counts(builder) => builder,
+        }
+    }
+}
+
+/// The field of a list's elements.
 fn element(data_type: DataType) -> Arc<Field> {
-    let is_score = data_type == DataType::Float64;
-    Arc::new(Field::new("element", data_type, is_score))
+    Arc::new(Field::new("element", data_type, false))
+}
+
+/// The field of a number, which is null where the policy did not write the token.
+fn score_element(quantity: Quantity) -> Arc<Field> {
+    let data_type = if quantity.is_count() { DataType::Int64 } else { DataType::Float64 };
+    Arc::new(Field::new("element", data_type, true))
 }
 
 fn list<B: ArrayBuilder + Default>(data_type: DataType) -> ListBuilder<B> {
     ListBuilder::new(B::default()).with_field(element(data_type))
 }
 
-impl Default for Columns {
-    fn default() -> Columns {
+impl Columns {
+    fn new(quantities: &[Quantity]) -> Columns {
         Columns {
             step: Int64Builder::new(),
             settings: StringBuilder::new(),
@@ -65,8 +93,7 @@ impl Default for Columns {
             prompt_token_ids: list(DataType::Int64),
             response_token_ids: list(DataType::Int64),
             tokens: list(DataType::Utf8),
-            entropies: list(DataType::Float64),
-            log_probs: list(DataType::Float64),
+            scores: quantities.iter().copied().map(ScoreBuilder::new).collect(),
             finish_reason: StringBuilder::new(),
             response_mask: list(DataType::Boolean),
             turn: Int64Builder::new(),
@@ -75,9 +102,12 @@ impl Default for Columns {
     }
 }
 
-fn schema() -> SchemaRef {
+fn schema(quantities: &[Quantity]) -> SchemaRef {
     let list = |name: &str, data_type| Field::new(name, DataType::List(element(data_type)), false);
-    Arc::new(Schema::new(vec![
+    let score = |quantity: &Quantity| {
+        Field::new(quantity.column(), DataType::List(score_element(*quantity)), false)
+    };
+    let mut fields = vec![
         Field::new("step", DataType::Int64, false),
         Field::new("settings", DataType::Utf8, false),
         Field::new("id", DataType::Utf8, false),
@@ -85,18 +115,20 @@ fn schema() -> SchemaRef {
         list("prompt_token_ids", DataType::Int64),
         list("response_token_ids", DataType::Int64),
         list("tokens", DataType::Utf8),
-        list("entropies", DataType::Float64),
-        list("log_probs", DataType::Float64),
+    ];
+    fields.extend(quantities.iter().map(score));
+    fields.extend([
         Field::new("finish_reason", DataType::Utf8, true),
         Field::new("response_mask", DataType::List(element(DataType::Boolean)), true),
         Field::new("turn", DataType::Int64, true),
         Field::new("dump", DataType::Utf8, true),
-    ]))
+    ]);
+    Arc::new(Schema::new(fields))
 }
 
 /// The columns as Parquet describes them.
-pub(super) fn parquet_schema() -> io::Result<TypePtr> {
-    let descriptor = ArrowSchemaConverter::new().convert(&schema()).map_err(io_error)?;
+pub(super) fn parquet_schema(quantities: &[Quantity]) -> io::Result<TypePtr> {
+    let descriptor = ArrowSchemaConverter::new().convert(&schema(quantities)).map_err(io_error)?;
     Ok(descriptor.root_schema_ptr())
 }
 
@@ -106,13 +138,13 @@ pub(super) fn properties() -> WriterProperties {
 }
 
 impl<W: Write + Send> ParquetWriter<W> {
-    pub(super) fn new(file: W) -> io::Result<ParquetWriter<W>> {
+    pub(super) fn new(file: W, quantities: &[Quantity]) -> io::Result<ParquetWriter<W>> {
         let options =
             ArrowWriterOptions::new().with_properties(properties()).with_skip_arrow_metadata(true);
-        let schema = schema();
+        let schema = schema(quantities);
         let writer =
             ArrowWriter::try_new_with_options(file, schema.clone(), options).map_err(io_error)?;
-        Ok(ParquetWriter { writer, schema, columns: Columns::default() })
+        Ok(ParquetWriter { writer, schema, columns: Columns::new(quantities) })
     }
 
     /// Adds a row; `pieces` are the texts of the tokens.
@@ -126,9 +158,12 @@ impl<W: Write + Send> ParquetWriter<W> {
         columns.prompt_token_ids.append_value(record.prompt.iter().copied().map(Some));
         columns.response_token_ids.append_value(record.tokens.iter().copied().map(Some));
         columns.tokens.append_value(pieces.iter().map(Some));
-        let scores = || record.scores.iter();
-        columns.entropies.append_value(record.spread(scores().map(|score| score.entropy)));
-        columns.log_probs.append_value(record.spread(scores().map(|score| score.log_prob)));
+        for (index, column) in columns.scores.iter_mut().enumerate() {
+            match column {
+                ScoreBuilder::Numbers(column) => column.append_value(row.numbers(index)),
+                ScoreBuilder::Counts(column) => column.append_value(row.counts(index)),
+            }
+        }
         columns.finish_reason.append_option(row.finish_reason());
         let own = record.own.as_ref();
         columns.response_mask.append_option(own.map(|own| own.iter().copied().map(Some)));
@@ -146,8 +181,8 @@ impl<W: Write + Send> ParquetWriter<W> {
     }
 
     fn write_group(&mut self) -> io::Result<()> {
-        let mut columns = std::mem::take(&mut self.columns);
-        let arrays: [&mut dyn ArrayBuilder; 13] = [
+        let columns = &mut self.columns;
+        let mut arrays: Vec<&mut dyn ArrayBuilder> = vec![
             &mut columns.step,
             &mut columns.settings,
             &mut columns.id,
@@ -155,14 +190,16 @@ impl<W: Write + Send> ParquetWriter<W> {
             &mut columns.prompt_token_ids,
             &mut columns.response_token_ids,
             &mut columns.tokens,
-            &mut columns.entropies,
-            &mut columns.log_probs,
-            &mut columns.finish_reason,
+        ];
+        arrays.extend(columns.scores.iter_mut().map(ScoreBuilder::array));
+        arrays.extend([
+            &mut columns.finish_reason as &mut dyn ArrayBuilder,
             &mut columns.response_mask,
             &mut columns.turn,
             &mut columns.dump,
-        ];
-        let arrays = arrays.map(ArrayBuilder::finish).to_vec();
+        ]);
+        // An empty builder is left behind.
+        let arrays = arrays.into_iter().map(ArrayBuilder::finish).collect();
         let batch = RecordBatch::try_new(self.schema.clone(), arrays).map_err(io::Error::other)?;
         self.writer.write(&batch).and_then(|()| self.writer.flush()).map_err(io_error)
     }

@@ -22,7 +22,7 @@ pub(super) struct Part {
 pub(super) struct Parts {
     output: PathBuf,
     directory: PathBuf,
-    format: RowFormat,
+    extension: &'static str,
     /// The part of each step.
     parts: BTreeMap<u64, Part>,
     /// Parts that are not used: killed processes left them beside others of their step, or before its row.
@@ -37,13 +37,14 @@ impl Parts {
     /// If the directory cannot be read, or is not a directory.
     pub(super) fn find(
         output: &Path,
-        format: RowFormat,
+        format: &RowFormat,
         history: &dyn Fn(u64) -> Option<String>,
     ) -> io::Result<Parts> {
         let name = output.file_name().unwrap_or_default().to_string_lossy();
         let directory = output.with_file_name(format!("{name}.parts"));
         let (parts, stale) = (BTreeMap::new(), Vec::new());
-        let mut all = Parts { output: output.to_owned(), directory, format, parts, stale };
+        let extension = format.extension();
+        let mut all = Parts { output: output.to_owned(), directory, extension, parts, stale };
         let mut found: BTreeMap<u64, Vec<Part>> = BTreeMap::new();
         let entries = match fs::read_dir(&all.directory) {
             Ok(entries) => entries,
@@ -52,7 +53,7 @@ impl Parts {
         };
         for entry in entries {
             let path = entry?.path();
-            let Some((step, settings)) = parse_name(&path, format) else { continue };
+            let Some((step, settings)) = parse_name(&path, extension) else { continue };
             found.entry(step).or_default().push(Part { settings, path });
         }
         for (step, mut parts) in found {
@@ -88,7 +89,7 @@ impl Parts {
 
     /// The path of the part with these settings.
     pub(super) fn path(&self, step: u64, settings: &str) -> PathBuf {
-        self.directory.join(format!("{step}-{settings}.{}", self.format.extension()))
+        self.directory.join(format!("{step}-{settings}.{}", self.extension))
     }
 
     /// Creates the directory. That of a private output is private.
@@ -149,10 +150,9 @@ impl Parts {
 }
 
 /// The step and the settings in the name of a part.
-fn parse_name(path: &Path, format: RowFormat) -> Option<(u64, String)> {
+fn parse_name(path: &Path, extension: &str) -> Option<(u64, String)> {
     let name = path.file_name()?.to_str()?;
-    let (step, settings) =
-        name.strip_suffix(&format!(".{}", format.extension()))?.split_once('-')?;
+    let (step, settings) = name.strip_suffix(&format!(".{extension}"))?.split_once('-')?;
     settings.contains('-').then_some(())?;
     Some((step.parse().ok()?, settings.to_owned()))
 }

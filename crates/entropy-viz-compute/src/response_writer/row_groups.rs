@@ -15,16 +15,19 @@ use parquet::file::writer::SerializedFileWriter;
 
 use super::parquet::{io_error, parquet_schema, properties};
 use super::stored::{StoredError, StoredRows};
+use crate::score_plan::Quantity;
 
 /// The columns of the step and of its settings.
 const STEP: usize = 0;
 const SETTINGS: usize = 1;
 
 /// Finds the rows of a file.
-pub(super) fn index(file: File) -> Result<StoredRows, StoredError> {
+pub(super) fn index(file: File, quantities: &[Quantity]) -> Result<StoredRows, StoredError> {
     let metadata = metadata(&file)?;
-    if *metadata.file_metadata().schema_descr().root_schema() != *parquet_schema()? {
-        return Err(StoredError::Foreign("its columns are not those of this version".to_owned()));
+    if *metadata.file_metadata().schema_descr().root_schema() != *parquet_schema(quantities)? {
+        return Err(StoredError::Foreign(
+            "its columns are not those of this version with these flags".to_owned(),
+        ));
     }
     let mut rows = StoredRows::new(file);
     for (number, group) in metadata.row_groups().iter().enumerate() {
@@ -80,8 +83,9 @@ pub(super) struct RowGroupCopier<W: Write + Send> {
 }
 
 impl<W: Write + Send> RowGroupCopier<W> {
-    pub(super) fn new(to: W) -> io::Result<RowGroupCopier<W>> {
-        let writer = SerializedFileWriter::new(to, parquet_schema()?, Arc::new(properties()));
+    pub(super) fn new(to: W, quantities: &[Quantity]) -> io::Result<RowGroupCopier<W>> {
+        let writer =
+            SerializedFileWriter::new(to, parquet_schema(quantities)?, Arc::new(properties()));
         Ok(RowGroupCopier { writer: writer.map_err(io_error)? })
     }
 

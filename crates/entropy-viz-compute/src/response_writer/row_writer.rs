@@ -2,34 +2,37 @@
 
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use entropy_shell::output::AtomicFile;
 use serde_json::Value;
 
 use super::output_row::OutputRow;
 use super::parquet::ParquetWriter;
+use crate::score_plan::Quantity;
 
 /// The format of an output file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) enum RowFormat {
     JsonLines,
-    Parquet,
+    /// With columns for these numbers of tokens.
+    Parquet(Arc<[Quantity]>),
 }
 
 impl RowFormat {
     /// Parquet if the extension says so.
-    pub(super) fn of(path: &Path) -> RowFormat {
+    pub(super) fn of(path: &Path, quantities: &Arc<[Quantity]>) -> RowFormat {
         match path.extension() {
-            Some(extension) if extension == "parquet" => RowFormat::Parquet,
+            Some(extension) if extension == "parquet" => RowFormat::Parquet(quantities.clone()),
             _ => RowFormat::JsonLines,
         }
     }
 
     /// The extension of a part.
-    pub(super) fn extension(self) -> &'static str {
+    pub(super) fn extension(&self) -> &'static str {
         match self {
             RowFormat::JsonLines => "jsonl",
-            RowFormat::Parquet => "parquet",
+            RowFormat::Parquet(_) => "parquet",
         }
     }
 }
@@ -42,11 +45,13 @@ pub(super) enum RowWriter {
 
 impl RowWriter {
     /// Begins a file.
-    pub(super) fn new(format: RowFormat, file: AtomicFile) -> io::Result<RowWriter> {
+    pub(super) fn new(format: &RowFormat, file: AtomicFile) -> io::Result<RowWriter> {
         let file = BufWriter::new(file);
         Ok(match format {
             RowFormat::JsonLines => RowWriter::JsonLines(file),
-            RowFormat::Parquet => RowWriter::Parquet(Box::new(ParquetWriter::new(file)?)),
+            RowFormat::Parquet(quantities) => {
+                RowWriter::Parquet(Box::new(ParquetWriter::new(file, quantities)?))
+            }
         })
     }
 

@@ -17,6 +17,7 @@ use crate::checkpoint::weights::{TensorOptions, Weights};
 use crate::checkpoint::{Checkpoint, CheckpointKind};
 use crate::encoder::{EncodedPrompts, FileRows, has_text};
 use crate::generate::{GenerateError, Generator};
+use crate::groups::Groups;
 use crate::history::RowDigests;
 use crate::interrupt::interrupted;
 use crate::model::Model;
@@ -24,8 +25,9 @@ use crate::model::spec::Spec;
 use crate::model::torchscript::TorchScript;
 use crate::response::ResponseRecord;
 use crate::row_counts::RowCounts;
+use crate::row_pass::Side;
 use crate::sampling::Sampling;
-use crate::score::{ScoreError, Scorer};
+use crate::score::{ScoreError, Scored, Scorer};
 use crate::script_check;
 use crate::tokenizer::{Tokenizer, end_tokens};
 use crate::torch;
@@ -42,6 +44,8 @@ pub(super) struct Evaluation {
     /// Each of these ends a sampled response.
     eos_token_ids: Vec<i64>,
     pub(super) encoded: EncodedPrompts,
+    /// The responses of each group of `--by`.
+    pub(super) groups: Groups,
     /// Time of scoring and sampling, without loading.
     pub(super) seconds: f64,
     pub(super) entropy_time: Duration,
@@ -72,6 +76,7 @@ pub(super) fn compute_checkpoint(
     let prompts = inputs.prompts.read(inputs.args, checkpoint.step.unwrap_or(0))?;
     let plan = CheckpointPlan::open(inputs, checkpoint, inputs_digest)?;
     let (tokenizer, encoded) = encode(inputs, checkpoint, &plan, &prompts)?;
+    let groups = Groups::new(&inputs.args.by, &encoded.records, &prompts.rows, &prompts.path)?;
     let eos_token_ids = match &tokenizer {
         Some(tokenizer) => tokenizer.eos_token_ids.clone(),
         None => end_tokens(&[&checkpoint.path, &plan.base.path])?,
@@ -82,6 +87,7 @@ pub(super) fn compute_checkpoint(
         tokenizer,
         eos_token_ids,
         encoded,
+        groups,
         seconds: 0.0,
         entropy_time: Duration::ZERO,
         run_tokens: 0,
@@ -90,9 +96,23 @@ pub(super) fn compute_checkpoint(
         return Ok(evaluation);
     }
     let records = &evaluation.encoded.records;
+    if let Some(reference) = &inputs.reference {
+        let vocabulary = plan.decoder.as_ref().map(|(spec, _)| spec.vocabulary);
+        reference.check(&plan.base.path, vocabulary, &plan.tokenizer)?;
+        let context = plan.decoder.as_ref().map_or(usize::MAX, |(spec, _)| spec.context as usize);
+        let longest = records.iter().map(|record| match record.sample {
+            Some(_) => (record.prompt.len() + inputs.args.max_new_tokens as usize).min(context),
+            None => record.len(),
+        });
+        reference.check_length(longest.max().unwrap_or(0))?;
+    }
+    let reference = match &inputs.reference {
+        Some(reference) => Some(reference.model(inputs.args, inputs.device, inputs.terminal)?),
+        None => None,
+    };
     let model = load_model(inputs, &plan.base, plan.decoder, plan.kind, records)?;
     drop(loading);
-    evaluation.evaluate(inputs, &model, label)?;
+    evaluation.evaluate(inputs, &model, reference, label)?;
     Ok(evaluation)
 }
 
@@ -214,11 +234,16 @@ impl Evaluation {
         &mut self,
         inputs: &RunInputs<'_>,
         model: &Model,
+        reference: Option<&Model>,
         label: &str,
     ) -> Result<(), EvaluationError> {
         let args = inputs.args;
         let records = &self.encoded.records;
         let max_tokens = |record: &ResponseRecord| match record.sample {
+            // With a reference, it is scored once it is sampled.
+            Some(_) if reference.is_some() => {
+                record.prompt.len() + 2 * args.max_new_tokens as usize
+            }
             Some(_) => args.max_new_tokens as usize,
             None => record.len(),
         };
@@ -231,8 +256,12 @@ impl Evaluation {
             !interrupted()
         };
         let start = Instant::now();
-        self.score(inputs, model, &advance)?;
+        self.score(inputs, (model, reference), Scored::All, &advance)?;
         self.sample(inputs, model, &advance)?;
+        if reference.is_some() {
+            // The sampler runs the policy alone: the reference needs the whole response.
+            self.score(inputs, (model, reference), Scored::Sampled, &advance)?;
+        }
         self.seconds = start.elapsed().as_secs_f64();
         self.run_tokens = run_tokens.get();
         Ok(())
@@ -241,7 +270,8 @@ impl Evaluation {
     fn score(
         &mut self,
         inputs: &RunInputs<'_>,
-        model: &Model,
+        (model, reference): (&Model, Option<&Model>),
+        scored: Scored,
         advance: &dyn Fn(usize) -> bool,
     ) -> Result<(), EvaluationError> {
         let shrunk = |tokens| {
@@ -250,8 +280,10 @@ impl Evaluation {
         };
         let mut scorer = Scorer {
             model,
+            reference,
+            scored,
             device: inputs.device,
-            temperature: inputs.args.temperature,
+            plan: &inputs.plan,
             batch_tokens: match inputs.args.batch_tokens {
                 BatchTokens::Max(tokens) => tokens,
                 BatchTokens::Auto if inputs.device == Device::Cpu => CPU_BATCH,
@@ -263,10 +295,11 @@ impl Evaluation {
         };
         scorer.run(&mut self.encoded.records).map_err(|error| match error {
             ScoreError::Interrupted => EvaluationError::Interrupted,
-            ScoreError::NotFinite { record, token } => EvaluationError::Failed(not_finite(
+            ScoreError::NotFinite { record, token, side } => EvaluationError::Failed(not_finite(
                 &self.prompts,
                 &self.encoded.records[record],
                 token,
+                side,
             )),
             other => EvaluationError::Failed(anyhow!("cannot score: {other}").into()),
         })?;
@@ -297,10 +330,11 @@ impl Evaluation {
             let sequences = plural(slots, "sequence", "sequences");
             inputs.terminal.warn(&format!("out of memory; continuing with {sequences} at a time"));
         };
+        let plan = inputs.plan.without_divergences();
         let mut generator = Generator {
             model,
             device: inputs.device,
-            temperature: args.temperature,
+            plan: &plan,
             sampling: match args.greedy {
                 true => Sampling::Greedy,
                 false => Sampling::Random { top_k: args.top_k as usize, top_p: args.top_p },
@@ -323,6 +357,7 @@ impl Evaluation {
                 &self.prompts,
                 &self.encoded.records[record],
                 token,
+                Side::Policy,
             )),
             other => EvaluationError::Failed(anyhow!("cannot sample: {other}").into()),
         })?;
@@ -331,11 +366,20 @@ impl Evaluation {
     }
 }
 
-fn not_finite(prompts: &StepPrompts, record: &ResponseRecord, token: usize) -> CliError {
+fn not_finite(
+    prompts: &StepPrompts,
+    record: &ResponseRecord,
+    token: usize,
+    side: Side,
+) -> CliError {
+    let model = match side {
+        Side::Policy => "model",
+        Side::Reference => "reference model",
+    };
     let place = &prompts.rows[record.row].place;
     CliError {
         error: anyhow!(
-            "the model's logits are NaN or infinite at token {token} of the response to {place} of {}",
+            "the {model}'s logits are NaN or infinite at token {token} of the response to {place} of {}",
             prompts.path.display()
         ),
         hint: Some("try --dtype float32; if that does not help, the weights are broken".to_owned()),

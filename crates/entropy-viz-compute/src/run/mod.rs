@@ -18,8 +18,10 @@ use tch::Device;
 
 use crate::encoder::PromptEncoder;
 use crate::interrupt::{self, interrupted};
+use crate::reference::Reference;
 use crate::row_counts::RowCounts;
 use crate::row_shards::MergedStep;
+use crate::score_plan::{Divergences, Quantity, ScorePlan};
 use crate::script_check;
 use crate::share::RowShare;
 use crate::summary::{EntropySummary, EntropySums};
@@ -41,7 +43,17 @@ pub(crate) fn run(args: &ComputeArgs, terminal: &Terminal) -> Result<Outcome, Cl
     let device = torch::device(args.device)?;
     let encoder = PromptEncoder::new(args)?;
     let prompts = PromptSource::open(prompts, args, terminal)?;
-    let inputs = RunInputs { args, terminal, device, prompts, encoder };
+    let plan = ScorePlan {
+        temperature: args.temperature.main,
+        other_temperatures: args.temperature.others.clone(),
+        nucleus: args.nucleus,
+        divergences: match &args.reference {
+            Some(_) => Divergences::Computed,
+            None => Divergences::None,
+        },
+    };
+    let reference = Reference::find(args)?;
+    let inputs = RunInputs { args, terminal, device, prompts, encoder, plan, reference };
     let selection = Selection::new(model, args, terminal)?;
     let checkpoints = &selection.checkpoints;
     if checkpoints.is_empty() {
@@ -109,6 +121,8 @@ pub(crate) fn run(args: &ComputeArgs, terminal: &Terminal) -> Result<Outcome, Cl
                         let sums = outputs.record_row(&inputs, step, &evaluation)?;
                         let counts = &evaluation.encoded.counts;
                         report_rows(&inputs, &evaluation.prompts.path, counts, is_first);
+                        report_groups(&inputs, &evaluation, is_first);
+                        report_infinite(&inputs, &evaluation, step);
                         let place = match inputs.share() {
                             None => format!("step {step}"),
                             Some(RowShare { number, of }) => {
@@ -262,6 +276,39 @@ fn report_rows(inputs: &RunInputs<'_>, file: &Path, counts: &RowCounts, is_first
         let responses = plural(counts.from_text, "response", "responses");
         terminal
             .warn(&format!("{responses} scored from text: inexact where re-tokenising differs"));
+    }
+}
+
+/// Prints warnings about responses that belong to no group, as [`report_rows`] does.
+fn report_groups(inputs: &RunInputs<'_>, evaluation: &Evaluation, is_first: bool) {
+    if is_first || matches!(inputs.prompts, PromptSource::Directory(_)) {
+        for message in &evaluation.groups.left_out {
+            inputs.terminal.warn(&format!("{}: {message}", evaluation.prompts.path.display()));
+        }
+    }
+}
+
+/// Warns about divergences that are infinite, whose mean is too.
+fn report_infinite(inputs: &RunInputs<'_>, evaluation: &Evaluation, step: u64) {
+    for (index, quantity) in inputs.plan.quantities().into_iter().enumerate() {
+        let (name, lacks, has) = match quantity {
+            Quantity::Kl => ("KL(policy ‖ reference)", "reference", "policy"),
+            Quantity::KlReverse => ("KL(reference ‖ policy)", "policy", "reference"),
+            _ => continue,
+        };
+        let records = &evaluation.encoded.records;
+        let infinite = records
+            .iter()
+            .map(|record| record.scores.column(index).filter(|kl| kl.is_infinite()).count());
+        let count = infinite.sum::<usize>();
+        if count > 0 {
+            inputs.terminal.warn(&format!(
+                "step {step}: {name} is infinite at {}, where the {lacks} gives no probability to a token that the {has} may \
+                 choose; it is null there, and so is its mean, {}",
+                plural(count, "token", "tokens"),
+                quantity.mean()
+            ));
+        }
     }
 }
 

@@ -5,7 +5,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
-use entropy_kernels::logits::TokenScore;
 use entropy_shell::compute::ComputeArgs;
 use entropy_shell::lock::{OutputLock, remove_leftovers};
 use entropy_shell::output::AtomicFile;
@@ -18,6 +17,7 @@ use crate::history::{HistoryFile, RowDigests, shard_path};
 use crate::response_writer::{Expected, OutputRow, ResponseFile, write_error};
 use crate::row_shards::{self, MergedStep, RowShards, ShardedStep};
 use crate::summary::{EntropySummary, EntropySums};
+use crate::token_scores::TokenScores;
 
 /// Whether a step must be computed.
 #[derive(Debug, PartialEq)]
@@ -82,6 +82,7 @@ impl RunOutputs {
             selection.checkpoints.iter().map(|checkpoint| checkpoint.step.unwrap_or(0)).collect();
         let expected = Expected {
             inputs: &inputs_digest,
+            quantities: &inputs.plan.quantities().into(),
             history: &|step| history.settings(step).map(str::to_owned),
             chosen: &chosen,
             overwrite: args.overwrite,
@@ -200,8 +201,13 @@ impl RunOutputs {
         evaluation: &Evaluation,
     ) -> Result<EntropySums, CliError> {
         let records = &evaluation.encoded.records;
-        let scores: Vec<&[TokenScore]> = records.iter().map(|record| &record.scores[..]).collect();
-        let sums = EntropySums::new(&scores);
+        let quantities = inputs.plan.quantities();
+        let scores: Vec<&TokenScores> = records.iter().map(|record| &record.scores).collect();
+        let mut sums = EntropySums::new(&quantities, &scores);
+        for (name, members) in &evaluation.groups.members {
+            let scores: Vec<&TokenScores> = members.iter().map(|index| scores[*index]).collect();
+            sums.groups.insert(name.clone(), EntropySums::new(&quantities, &scores));
+        }
         let numbers = match (inputs.share(), sums.summary()) {
             (Some(_), _) => row_shards::row(&sums, &evaluation.encoded.counts)?,
             (None, Some(summary)) => summary.row(),
@@ -215,7 +221,8 @@ impl RunOutputs {
         for record in records {
             let prompt_row = &evaluation.prompts.rows[record.row];
             let numbered = inputs.args.samples > 1;
-            let row = OutputRow { step, settings: &settings, prompt_row, record, numbered };
+            let (settings, quantities) = (&settings[..], &quantities[..]);
+            let row = OutputRow { step, settings, prompt_row, record, quantities, numbered };
             if let Some(file) = &mut self.tokens {
                 let pieces = tokenizer.map(|tokenizer| tokenizer.pieces(&record.tokens));
                 file.write_tokens(&row, &pieces.unwrap_or_default())?;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
-use entropy_shell::compute::{ComputeArgs, DumpStep, ShardBy};
+use entropy_shell::compute::{ComputeArgs, DumpStep, GroupBy, ShardBy};
 use entropy_shell::{CliError, Terminal, WithHint, io_message, plural};
 use serde_json::json;
 use tch::Device;
@@ -19,6 +19,8 @@ use crate::history::RowDigests;
 use crate::model;
 use crate::model::spec::Spec;
 use crate::prompts::{GivenResponse, PromptRow};
+use crate::reference::Reference;
+use crate::score_plan::ScorePlan;
 use crate::share::RowShare;
 use crate::tokenizer::Tokenizer;
 use crate::torch;
@@ -40,6 +42,10 @@ pub(super) struct RunInputs<'a> {
     pub(super) device: Device,
     pub(super) prompts: PromptSource,
     pub(super) encoder: PromptEncoder,
+    /// What is computed for every token.
+    pub(super) plan: ScorePlan,
+    /// The model of `--reference`.
+    pub(super) reference: Option<Reference>,
 }
 
 impl RunInputs<'_> {
@@ -80,10 +86,27 @@ impl RunInputs<'_> {
             ])
         });
         let flags =
-            json!([1, args.temperature, args.prompt_key, self.encoder.settings(), sampling]);
+            json!([1, args.temperature.main, args.prompt_key, self.encoder.settings(), sampling]);
         hasher.update(flags.to_string().as_bytes());
         if let Some(key) = &args.response_key {
             hasher.update(format!("response key {key}").as_bytes());
+        }
+        if !args.temperature.others.is_empty() {
+            hasher.update(format!("other temperatures {:?}", args.temperature.others).as_bytes());
+        }
+        if let Some(mass) = args.nucleus {
+            hasher.update(format!("nucleus {mass:?}").as_bytes());
+        }
+        if let Some(reference) = &self.reference {
+            hasher.update(b"reference");
+            for file in reference.files() {
+                hash_file(&mut hasher, &file)?;
+            }
+            hasher.update(torch::kind_name(reference.kind(args, self.device)?).as_bytes());
+        }
+        if !args.by.is_empty() {
+            let by: Vec<String> = args.by.iter().map(GroupBy::text).collect();
+            hasher.update(format!("groups by {by:?}").as_bytes());
         }
         // Rows that earlier versions computed without masks and turns are not those of this version.
         let has_turns = |row: &PromptRow| {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::anyhow;
-use entropy_shell::compute::{ComputeArgs, DumpStep};
+use entropy_shell::compute::{ComputeArgs, DumpStep, GroupBy};
 use entropy_shell::{CliError, Terminal, WithHint, io_message};
 
 use crate::prompts::{self, ArrowFolder, DumpDirectory, PromptError, PromptRow, SelectedKeys};
@@ -179,7 +179,9 @@ fn common_directory(files: &[PathBuf]) -> PathBuf {
 }
 
 fn read(path: &Path, files: Vec<PathBuf>, args: &ComputeArgs) -> Result<StepPrompts, CliError> {
+    let groups: Vec<&str> = args.by.iter().map(GroupBy::column).collect();
     let selected = SelectedKeys {
+        groups: &groups,
         prompt: args.prompt_key.as_deref(),
         response: args.response_key.as_deref(),
         others: args.tokens_out.is_some(),
@@ -196,7 +198,22 @@ fn read(path: &Path, files: Vec<PathBuf>, args: &ComputeArgs) -> Result<StepProm
             None => row,
         }));
     }
+    check_temperatures(path, &rows, args)?;
     Ok(StepPrompts { path: path.to_owned(), files, rows })
+}
+
+/// Several temperatures are computed for given responses only: a response is sampled at one.
+fn check_temperatures(path: &Path, rows: &[PromptRow], args: &ComputeArgs) -> Result<(), CliError> {
+    let sampled = rows.iter().find(|row| row.response.is_none());
+    let (Some(row), false) = (sampled, args.temperature.others.is_empty()) else { return Ok(()) };
+    Err(anyhow!(
+        "cannot use several temperatures with {}: {} has no response, and a response is sampled at one temperature",
+        path.display(),
+        row.place
+    ))
+    .hint(
+        "give --temperature one number and keep the responses with --save-rollouts; then score that file at several",
+    )
 }
 
 fn read_file(

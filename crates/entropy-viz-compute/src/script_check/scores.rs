@@ -109,7 +109,7 @@ pub(super) fn score(
                 .map_err(|_| ScriptError::NotFinite)?,
             _ => on_device::score(&part, targets, 1.0).map_err(|error| match error {
                 LogitsError::Torch(error) => ScriptError::Torch(error),
-                LogitsError::NotFinite(_) => ScriptError::NotFinite,
+                LogitsError::NotFinite(..) => ScriptError::NotFinite,
             })?,
         });
     }
