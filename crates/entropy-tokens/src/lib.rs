@@ -15,9 +15,10 @@ pub mod stats;
 mod table;
 
 pub use analysis::{
-    Analysis, AnalysisOptions, CovarianceSection, Diversity, EntropyStats, ForkingToken,
-    GroupStats, HISTOGRAM_BINS, KindCount, MismatchSection, MismatchToken, Missing, OutcomeRule,
-    PERCENTS, PassAtK, Section, StepAnalysis, StepOverlap, Threshold, TokenName, TopToken, analyse,
+    Analysis, AnalysisOptions, Answers, CovarianceSection, DistinctNgrams, Diversity, EntropyStats,
+    ForkingToken, GroupStats, HISTOGRAM_BINS, KindCount, MismatchSection, MismatchToken, Missing,
+    OutcomeRule, PERCENTS, PassAtK, Percentile, Section, StepAnalysis, StepOverlap, Threshold,
+    TokenName, TopToken, analyse,
 };
 pub use columns::{By, ByError, Columns, Operator};
 pub use left_out::{LeftOut, LeftOutCounts, Reason, Scope};

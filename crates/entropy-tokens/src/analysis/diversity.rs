@@ -23,6 +23,15 @@ pub struct PassAtK {
     pub prompts: u64,
 }
 
+/// Distinct n-grams.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct DistinctNgrams {
+    /// Number of tokens of an n-gram.
+    pub n: usize,
+    /// Mean over prompts of the number of distinct ones / the number of all.
+    pub share: f64,
+}
+
 /// Answers to the prompts of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Answers {
@@ -53,8 +62,8 @@ pub struct Diversity {
     pub pass_entropy_pearson: Option<f64>,
     /// Spearman's rank correlation of the same.
     pub pass_entropy_spearman: Option<f64>,
-    /// Share of distinct n-grams of tokens among all, mean over prompts: n, share.
-    pub distinct_ngrams: Vec<(usize, f64)>,
+    /// Distinct n-grams of tokens.
+    pub distinct_ngrams: Vec<DistinctNgrams>,
 }
 
 /// The diversity of a step; `None` if no prompt has two responses.
@@ -75,7 +84,7 @@ pub(super) fn diversity(
     let ngrams = GRAMS.into_iter().filter_map(|n| {
         let shares: Vec<f64> =
             groups.iter().filter_map(|group| ngrams_of(view, units, group, n)).collect();
-        mean(&shares).map(|share| (n, share))
+        mean(&shares).map(|share| DistinctNgrams { n, share })
     });
     Some(Diversity {
         prompts: groups.len() as u64,

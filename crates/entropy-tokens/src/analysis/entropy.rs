@@ -7,7 +7,7 @@ use super::{Shared, TokenName};
 use crate::stats::forking::{KindMean, forking_kinds};
 use crate::stats::histogram::{below_and_above, histogram};
 use crate::stats::interval::{MeanInterval, RatioSums};
-use crate::stats::order::{Buckets, Scan, share_count};
+use crate::stats::order::{Buckets, share_count};
 use crate::stats::profile::{PositionBin, Profile, TENTHS, tenth};
 
 /// The percentiles that are reported.
@@ -28,6 +28,15 @@ pub struct Threshold {
     pub above: f64,
 }
 
+/// A percentile of entropies.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Percentile {
+    /// Per cent of the tokens at or below the value.
+    pub percent: f64,
+    /// The entropy in nats.
+    pub value: f64,
+}
+
 /// The entropies of the tokens of a step, in nats.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct EntropyStats {
@@ -39,7 +48,7 @@ pub struct EntropyStats {
     /// Mean over responses of the means of their tokens.
     pub response_mean: f64,
     /// The percentiles of [`PERCENTS`], interpolated linearly.
-    pub percentiles: Vec<(f64, f64)>,
+    pub percentiles: Vec<Percentile>,
     /// Share of the tokens below and above each threshold.
     pub thresholds: Vec<Threshold>,
     /// The part of the summed entropy that the top 20 % of tokens hold; `None` if all entropies are 0.
@@ -83,7 +92,11 @@ pub(super) fn entropy(view: &StepView<'_>, shared: &Shared<'_>) -> Option<Entrop
         tokens: buckets.count,
         mean,
         response_mean: means / responses as f64,
-        percentiles: PERCENTS.into_iter().zip(percentiles).collect(),
+        percentiles: PERCENTS
+            .into_iter()
+            .zip(percentiles)
+            .map(|(percent, value)| Percentile { percent, value })
+            .collect(),
         thresholds: shared.options.thresholds.iter().map(threshold).collect(),
         top_share: (sum > 0.0).then(|| top / sum),
         histogram: histogram(&values, shared.histogram_max, HISTOGRAM_BINS),

@@ -15,8 +15,8 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 pub use covariance::{CovarianceSection, KindCount, TopToken};
-pub use diversity::{Diversity, PassAtK};
-pub use entropy::{EntropyStats, ForkingToken, HISTOGRAM_BINS, PERCENTS, Threshold};
+pub use diversity::{Answers, DistinctNgrams, Diversity, PassAtK};
+pub use entropy::{EntropyStats, ForkingToken, HISTOGRAM_BINS, PERCENTS, Percentile, Threshold};
 pub use groups::GroupStats;
 pub use mismatch::{MismatchSection, MismatchToken};
 pub use sections::{Missing, Section};

@@ -12,6 +12,7 @@ mod error;
 mod json_lines;
 mod parquet;
 mod row;
+mod shared_file;
 
 use std::io::Read;
 use std::path::Path;
@@ -93,7 +94,7 @@ fn lines(
         }
         _ => {
             let start: String = String::from_utf8_lossy(text).chars().take(20).collect();
-            return Err(ReadError::Foreign(format!("it begins with {start:?}")));
+            return Err(ReadError::Foreign(format!("it begins with {:?}", start.trim_end())));
         }
     }
     let read = json_lines::read(head.as_slice().chain(reader), columns, step, table)?;

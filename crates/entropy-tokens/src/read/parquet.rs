@@ -19,6 +19,7 @@ use rayon::prelude::*;
 use super::cells::{Cell, Cells, Texts, scalar_at};
 use super::error::ReadError;
 use super::row::BatchBuilder;
+use super::shared_file::SharedFile;
 use crate::columns::Columns;
 use crate::json::{Entries, Scalar};
 use crate::names::{
@@ -39,7 +40,7 @@ pub(super) fn read_file(
     step: Option<u64>,
     table: &mut TokenTable,
 ) -> Result<usize, ReadError> {
-    read(File::open(path)?, columns, step, table)
+    read(SharedFile::new(File::open(path)?)?, columns, step, table)
 }
 
 /// Reads a file that is in memory.
