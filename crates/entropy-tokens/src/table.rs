@@ -6,6 +6,8 @@
 
 use std::collections::HashMap;
 
+use serde::Serialize;
+
 use crate::left_out::LeftOutCounts;
 use crate::stats::mismatch::{MismatchSums, WorstToken};
 
@@ -58,6 +60,11 @@ pub struct Response {
 }
 
 impl Response {
+    /// The training step.
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+
     /// Number of tokens that the policy wrote.
     pub fn tokens(&self) -> usize {
         self.tokens as usize
@@ -118,7 +125,7 @@ pub(crate) struct Segment {
 }
 
 /// Names of columns that were used.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct UsedNames {
     /// Entropies.
     pub entropies: Vec<String>,
