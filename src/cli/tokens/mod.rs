@@ -2,7 +2,9 @@
 
 mod cells;
 mod document;
+mod figures;
 mod files;
+mod output;
 mod table;
 
 use std::time::Instant;
@@ -14,6 +16,7 @@ use regex::Regex;
 use super::args::values::regex;
 use super::args::{JsonArgs, to_json};
 use super::table::width;
+use super::target::Target;
 use entropy_shell::{CliError, Outcome, Terminal, WithHint, plural};
 use entropy_tokens::{Analysis, AnalysisOptions, By, Columns, Reason, Scope, TokenTable, analyse};
 
@@ -65,6 +68,8 @@ pub(super) struct TokensArgs {
     #[arg(long)]
     allow_partial: bool,
     #[command(flatten)]
+    figures: output::FigureArgs,
+    #[command(flatten)]
     json: JsonArgs,
 }
 
@@ -82,6 +87,7 @@ impl TokensArgs {
             prompt: self.prompt_id.clone(),
             by: self.by.clone(),
         };
+        let target = self.figures.target()?;
         let sources = files::resolve(&self.dumps)?;
         let start = Instant::now();
         let files::Loaded { table, mut warnings, skipped } =
@@ -111,6 +117,12 @@ impl TokensArgs {
         odd.iter().for_each(|warning| terminal.warn(warning));
         warnings.extend(odd);
 
+        if let Some((target, encoding)) = &target {
+            self.figures.write(target, *encoding, &table, &analysis, self.by.as_ref(), terminal)?;
+            if *target == Target::Stdout {
+                return Ok(self.outcome(skipped));
+            }
+        }
         let text = match self.json.json {
             true => {
                 to_json(&document::Document::of(&table, &analysis, &columns, &options, &warnings))
@@ -118,8 +130,11 @@ impl TokensArgs {
             false => table::render(&table, &analysis, self.by.as_ref(), width()),
         };
         terminal.print(text.as_bytes())?;
-        let is_partial = skipped > 0 && !self.allow_partial;
-        Ok(if is_partial { Outcome::Partial } else { Outcome::Done })
+        Ok(self.outcome(skipped))
+    }
+
+    fn outcome(&self, skipped: usize) -> Outcome {
+        if skipped > 0 && !self.allow_partial { Outcome::Partial } else { Outcome::Done }
     }
 
     /// Checks that the chosen steps and columns exist.
