@@ -6,7 +6,7 @@ use super::colour_map::colour;
 use super::context::ChartContext;
 use super::fonts::Fonts;
 use super::plot_area::{DEFAULT_SIZE, plot_margin, tick_count};
-use super::titles::{BODY, PAD, footer, header};
+use super::titles::{BODY, PAD, footer, header, subtitle_of, title_of};
 use super::{ChartOptions, Picture};
 use entropy_history::label::{shorten_middle, visible};
 
@@ -14,6 +14,9 @@ use entropy_history::label::{shorten_middle, visible};
 const BAR_WIDTH: f64 = 14.0;
 const BAR_GAP: f64 = 22.0;
 const LABEL_GAP: f64 = 7.0;
+/// What a cell reaches beyond its upper and right edge, in px: later cells cover it, and no background shines through
+/// where edges are anti-aliased.
+const SEAM: f64 = 0.6;
 /// Number of steps of colour in the legend.
 const BAR_STEPS: usize = 64;
 
@@ -22,7 +25,9 @@ const BAR_STEPS: usize = 64;
 pub struct HeatMap {
     /// Title of the picture.
     pub title: String,
-    /// Parts of the line below the title.
+    /// What it is of; added to the title if there is room.
+    pub subject: String,
+    /// Parts of the line below the title, the most important first; a small picture has only that.
     pub subtitle: Vec<String>,
     /// Names of the columns, such as steps.
     pub columns: Vec<String>,
@@ -57,8 +62,9 @@ pub fn heat_map(map: &HeatMap, options: &ChartOptions, fonts: &Fonts) -> Picture
     let legend_width = BAR_GAP + BAR_WIDTH + LABEL_GAP + widest(&scale);
     let right = width - PAD - legend_width.max(text_width(&map.value_name) - 24.0);
 
-    let title = options.title.clone().unwrap_or_else(|| map.title.clone());
-    let (mut title_marks, below_header) = header(chart, &title, &map.subtitle, (left, width - PAD));
+    let title = title_of(chart, (&map.title, &map.subject), width - PAD - left);
+    let subtitle = subtitle_of(&map.subtitle, height);
+    let (mut title_marks, below_header) = header(chart, &title, subtitle, (left, width - PAD));
     let (footer, above_footer) = footer(chart, (left, width - PAD), height);
     title_marks.extend(footer);
     let top = below_header + plot_margin(height) + 0.9 * BODY;
@@ -75,8 +81,8 @@ pub fn heat_map(map: &HeatMap, options: &ChartOptions, fonts: &Fonts) -> Picture
         let mut below = 0.0;
         for (end, value) in map.rows.iter().zip(values) {
             if let Some(value) = value {
-                let from = (column_x(column), row_y(*end));
-                let to = (column_x(column + 1), row_y(below));
+                let from = (column_x(column), (row_y(*end) - SEAM).max(top));
+                let to = ((column_x(column + 1) + SEAM).min(right), row_y(below));
                 cells.push(Mark::Bar(from, to, colour(share(*value))));
             }
             below = *end;
@@ -163,7 +169,8 @@ fn legend(
     let y = |share: f64| bottom - (bottom - top) * share;
     let bar = |step: usize| {
         let (from, to) = (step as f64 / BAR_STEPS as f64, (step + 1) as f64 / BAR_STEPS as f64);
-        Mark::Bar((x, y(to)), (x + BAR_WIDTH, y(from)), colour((from + to) / 2.0))
+        let upper = (y(to) - SEAM).max(top);
+        Mark::Bar((x, upper), (x + BAR_WIDTH, y(from)), colour((from + to) / 2.0))
     };
     let mut marks: Vec<Mark> = (0..BAR_STEPS).map(bar).collect();
     for (value, label) in &scale.ticks {

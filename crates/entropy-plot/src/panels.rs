@@ -1,7 +1,7 @@
 //! Lines over one x axis, in panels below each other: quantities of several scales, with bands and names at line ends.
 
 use super::axis::{Axis, range, step_axis};
-use super::canvas::{Anchor, Layer, Mark, PictureSize, TextFormat};
+use super::canvas::{Anchor, Layer, Mark, PX_PER_INCH, PictureSize, TextFormat};
 use super::context::ChartContext;
 use super::fonts::{Fonts, Weight};
 use super::geometry::Xy;
@@ -10,12 +10,14 @@ use super::plot_area::{
     DEFAULT_SIZE, PlotArea, entropy_axis, grid, left_edge, plot_margin, x_ticks,
 };
 use super::stroke::StrokeStyle;
-use super::titles::{BODY, PAD, footer, header};
+use super::titles::{BODY, PAD, footer, header, subtitle_of, title_of};
 use super::{ChartOptions, Picture, ValueScale};
 use entropy_history::label::{shorten_middle, visible};
 
 /// Height in px of the name of a panel, and the gap below a panel.
 const PANEL_TITLE: f64 = 1.9 * BODY;
+/// The smallest font size of a name, in px at 96 px per inch.
+const MIN_NAME: f64 = 7.0;
 /// Up to this many points, each is marked by a dot.
 const MAX_DOTS: usize = 30;
 
@@ -24,10 +26,14 @@ const MAX_DOTS: usize = 30;
 pub struct Panels {
     /// Title of the picture.
     pub title: String,
-    /// Parts of the line below the title.
+    /// What it is of; added to the title if there is room.
+    pub subject: String,
+    /// Parts of the line below the title, the most important first; a small picture has only that.
     pub subtitle: Vec<String>,
     /// Name of the x axis.
     pub x_name: String,
+    /// Where the x axis begins; `None` for the first point.
+    pub x_from: Option<f64>,
     /// The panels, from the top.
     pub panels: Vec<Panel>,
 }
@@ -68,28 +74,28 @@ pub fn panels(data: &Panels, options: &ChartOptions, fonts: &Fonts) -> Picture {
     let chart = ChartContext { options, fonts };
     let size = PictureSize::of(options.size.unwrap_or(DEFAULT_SIZE));
     let (width, height) = (size.width, size.height);
-    let title = options.title.clone().unwrap_or_else(|| data.title.clone());
     let (footer_left, footer_right) = (PAD, width - PAD);
+    let title = title_of(chart, (&data.title, &data.subject), footer_right - 60.0);
+    let subtitle = subtitle_of(&data.subtitle, height);
 
     // The height of a panel decides its ticks, these the left edge, and that the header.
-    let (_, below_header) = header(chart, &title, &data.subtitle, (44.0, footer_right));
+    let (_, below_header) = header(chart, &title, subtitle, (44.0, footer_right));
     let (footer, above_footer) = footer(chart, (footer_left, footer_right), height);
     let has_titles = data.panels.iter().any(|panel| !panel.name.is_empty());
     let panel_title = if has_titles { PANEL_TITLE } else { 0.0 };
-    let margin = if has_titles { 4.0 } else { plot_margin(height) };
+    let margin = if has_titles { 0.4 * plot_margin(height) } else { plot_margin(height) };
     let bottom = above_footer - 3.0 * BODY;
     let count = data.panels.len() as f64;
     let panel_height = (bottom - below_header - margin) / count;
     let ticks = ((panel_height - panel_title) / 44.0).clamp(2.0, 8.0) as usize;
     let axes: Vec<Axis> = data.panels.iter().map(|panel| y_axis(panel, options, ticks)).collect();
     let left = axes.iter().map(|axis| left_edge(axis, chart)).fold(44.0, f64::max);
-    let (mut title_marks, below_header) =
-        header(chart, &title, &data.subtitle, (left, footer_right));
+    let (mut title_marks, below_header) = header(chart, &title, subtitle, (left, footer_right));
     title_marks.extend(footer);
     let top = below_header + margin;
     let panel_height = (bottom - top) / count;
 
-    let names = Names::fit(data, chart, width, panel_height - panel_title);
+    let names = Names::fit(data, chart, size, panel_height - panel_title);
     let right = width - PAD - names.width - if names.width > 0.0 { LEADER_LENGTH } else { 0.0 };
     let x_axis = x_axis(data, right - left);
     let mut layers = vec![Layer { name: "title".to_owned(), marks: title_marks }];
@@ -137,6 +143,7 @@ fn y_axis(panel: &Panel, options: &ChartOptions, ticks: usize) -> Axis {
 fn x_axis(data: &Panels, width: f64) -> Axis {
     let xs = data.panels.iter().flat_map(|panel| &panel.lines).flat_map(|line| &line.points);
     let (first, last) = range(xs.map(|(x, _)| *x));
+    let first = data.x_from.unwrap_or(first).min(first);
     let max_ticks = (width / 70.0).clamp(2.0, 10.0) as usize;
     step_axis(first, last, max_ticks, 0.06)
 }
@@ -158,7 +165,7 @@ fn lines(panel: &Panel, area: &PlotArea, chart: ChartContext<'_>) -> Vec<Layer> 
         let style = theme.style(index);
         let mut marks = Vec::new();
         let part: Vec<Xy> =
-            outline(line).iter().map(|(x, y)| (area.x.at(*x), area.y.at(*y))).collect();
+            outline(line).iter().map(|point| position(*point, line.shape, area)).collect();
         for inside in area.clip(part) {
             match line.shape {
                 LineShape::Steps => marks.push(Mark::Line(inside, 1.6, style.line)),
@@ -168,7 +175,7 @@ fn lines(panel: &Panel, area: &PlotArea, chart: ChartContext<'_>) -> Vec<Layer> 
             }
         }
         if line.shape == LineShape::Straight && line.points.len() <= MAX_DOTS {
-            let dots = line.points.iter().map(|(x, y)| (area.x.at(*x), area.y.at(*y)));
+            let dots = line.points.iter().map(|point| position(*point, line.shape, area));
             marks.extend(
                 dots.filter(|dot| area.contains(*dot)).map(|dot| Mark::Disc(dot, 2.8, style.line)),
             );
@@ -176,6 +183,25 @@ fn lines(panel: &Panel, area: &PlotArea, chart: ChartContext<'_>) -> Vec<Layer> 
         layers.push(Layer { name: line.name.clone(), marks });
     }
     layers
+}
+
+/// The position of a point in px. What is at the edge of the area is inside, whatever the rounding; a step of 0 is at the
+/// bottom of a logarithmic axis.
+fn position((x, y): Xy, shape: LineShape, area: &PlotArea) -> Xy {
+    const NEAR: f64 = 0.01;
+    let snap = |value: f64, low: f64, high: f64| {
+        if (value - low).abs() < NEAR {
+            low
+        } else if (value - high).abs() < NEAR {
+            high
+        } else {
+            value
+        }
+    };
+    let (at_x, at_y) = (area.x.at(x), area.y.at(y));
+    let is_bottom = shape == LineShape::Steps && (y <= 0.0 || at_y > area.bottom);
+    let at_y = if is_bottom { area.bottom } else { snap(at_y, area.top, area.bottom) };
+    (snap(at_x, area.left, area.right), at_y)
 }
 
 fn outline(line: &PanelLine) -> Vec<Xy> {
@@ -203,9 +229,15 @@ struct Names {
 
 impl Names {
     /// Shortens the names, and shrinks them until those of a panel fit its height.
-    fn fit(data: &Panels, chart: ChartContext<'_>, width: f64, height: f64) -> Names {
+    fn fit(
+        data: &Panels,
+        chart: ChartContext<'_>,
+        PictureSize { width, px_per_inch, .. }: PictureSize,
+        height: f64,
+    ) -> Names {
         let most = data.panels.iter().map(|panel| panel.lines.len()).max().unwrap_or(0).max(1);
-        let size = BODY.min(height / most as f64 / (LINE_HEIGHT / BODY)).max(6.0);
+        let least = MIN_NAME * px_per_inch / PX_PER_INCH;
+        let size = BODY.min(height / most as f64 / (LINE_HEIGHT / BODY)).max(least);
         let max_width = 0.3 * width;
         let shorten = |line: &PanelLine| {
             shorten_middle(&visible(&line.name), |text| chart.text_width(text, size) <= max_width)
@@ -225,21 +257,30 @@ impl Names {
         chart: ChartContext<'_>,
     ) -> Vec<Mark> {
         let x = area.right + LEADER_LENGTH;
+        let height = self.size * LINE_HEIGHT / BODY;
         let label = |(index, (line, name)): (usize, (&PanelLine, &String))| {
-            let end = outline(line).into_iter().rev().map(|(x, y)| (area.x.at(x), area.y.at(y)));
-            let end = end.into_iter().find(|end| area.contains(*end));
+            // The outlines of histograms end together at the bottom: their names are a list beside the top.
+            if line.shape == LineShape::Steps {
+                let y = area.top + height * (index as f64 + 0.5);
+                return (!name.is_empty()).then(|| (y, (index, None, name.clone())));
+            }
+            let ends =
+                outline(line).into_iter().rev().map(|point| position(point, line.shape, area));
+            let end = ends.into_iter().find(|end| area.contains(*end));
             let y = end.map_or(area.bottom, |end| end.1);
             (!name.is_empty()).then(|| (y, (index, end, name.clone())))
         };
         let labels =
             data.lines.iter().zip(&self.names[panel]).enumerate().filter_map(label).collect();
         let (mut marks, mut names) = (Vec::new(), Vec::new());
-        let height = self.size * LINE_HEIGHT / BODY;
         for (y, (index, end, name)) in spread_labels(labels, height, area) {
             let style = chart.theme().style(index);
-            if let Some(end) = end {
-                let colour = style.line.over(chart.theme().background, 0.55);
-                marks.push(leader(end, (x, y), area, colour));
+            match end {
+                Some(end) => {
+                    let colour = style.line.over(chart.theme().background, 0.55);
+                    marks.push(leader(end, (x, y), area, colour));
+                }
+                None => marks.push(Mark::Line(vec![(x - 24.0, y), (x - 6.0, y)], 2.0, style.line)),
             }
             let format = TextFormat::regular(self.size, style.name);
             names.push(chart.text(name, (x, y + 0.36 * self.size), Anchor::Start, format));

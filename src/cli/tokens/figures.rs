@@ -65,8 +65,8 @@ impl Figure {
         let given = [&options.title, &options.footer, &options.x_label, &options.y_label];
         let mut texts: Vec<&str> = given.into_iter().flatten().map(String::as_str).collect();
         match &self.drawn {
-            Drawn::Panels(Panels { title, subtitle, x_name, panels }) => {
-                texts.extend([title.as_str(), x_name]);
+            Drawn::Panels(Panels { title, subject, subtitle, x_name, panels, .. }) => {
+                texts.extend([title.as_str(), subject, x_name]);
                 texts.extend(subtitle.iter().map(String::as_str));
                 let names = panels.iter().flat_map(|panel| {
                     let lines = panel.lines.iter().map(|line| line.name.as_str());
@@ -75,7 +75,13 @@ impl Figure {
                 texts.extend(names);
             }
             Drawn::HeatMap(map) => {
-                texts.extend([map.title.as_str(), &map.x_name, &map.y_name, &map.value_name]);
+                texts.extend([
+                    map.title.as_str(),
+                    &map.subject,
+                    &map.x_name,
+                    &map.y_name,
+                    &map.value_name,
+                ]);
                 texts.extend(map.subtitle.iter().chain(&map.columns).map(String::as_str));
             }
         }
@@ -136,8 +142,14 @@ impl Figures<'_> {
     fn panels(&self, title: &str, subtitle: &[&str], x_name: &str, panels: Vec<Panel>) -> Panels {
         let mut parts: Vec<String> = subtitle.iter().map(|part| (*part).to_owned()).collect();
         parts.push(self.size());
-        let title = format!("{title} of {}", file_stem(self.source));
-        Panels { title, subtitle: parts, x_name: x_name.to_owned(), panels }
+        Panels {
+            title: title.to_owned(),
+            subject: file_stem(self.source),
+            subtitle: parts,
+            x_name: x_name.to_owned(),
+            x_from: None,
+            panels,
+        }
     }
 
     /// The first, the middle and the last of the steps that have something.
@@ -226,7 +238,9 @@ impl Figures<'_> {
         );
         let subtitle = [bins.as_str(), "band: 95 % interval over responses"];
         let panel = Panel { name: "entropy (nats)".to_owned(), lines };
-        Ok(self.panels("Entropy by position", &subtitle, "token of the response", vec![panel]))
+        let panels =
+            self.panels("Entropy by position", &subtitle, "token of the response", vec![panel]);
+        Ok(Panels { x_from: Some(0.0), ..panels })
     }
 
     fn map(
@@ -237,7 +251,8 @@ impl Figures<'_> {
         what: &str,
     ) -> HeatMap {
         HeatMap {
-            title: format!("Entropy by position and step of {}", file_stem(self.source)),
+            title: "Entropy by position and step".to_owned(),
+            subject: file_stem(self.source),
             subtitle: vec![
                 format!("mean entropy of {what}"),
                 "grey: no token".to_owned(),
@@ -409,14 +424,10 @@ impl Figures<'_> {
         });
         let panels = vec![
             Panel {
-                name: "mean covariance of all tokens; above 0, entropy is predicted to fall"
-                    .to_owned(),
+                name: "mean covariance (above 0: entropy is to fall)".to_owned(),
                 lines: vec![line("all tokens", mean)],
             },
-            Panel {
-                name: "mean of the tokens with the largest covariance".to_owned(),
-                lines: lines.collect(),
-            },
+            Panel { name: "mean of the largest covariances".to_owned(), lines: lines.collect() },
         ];
         let formula = self
             .steps
@@ -437,7 +448,7 @@ impl Figures<'_> {
         };
         let panels = vec![
             Panel {
-                name: "estimates of KL(sampler ‖ scored) (nats per token)".to_owned(),
+                name: "KL of sampler and scored policy (nats per token)".to_owned(),
                 lines: vec![
                     line("k1", of(|found| found.mismatch.k1)),
                     line("k3", of(|found| found.mismatch.k3)),

@@ -219,9 +219,14 @@ fn data_warnings(table: &TokenTable, analysis: &Analysis, by: Option<&By>) -> Ve
              are not compared"
         ));
     }
-    for (what, names) in [("rewards", &table.names().rewards), ("prompts", &table.names().groups)] {
-        if names.len() > 1 {
-            warnings.push(format!("{what} are taken from several columns: {}", names.join(", ")));
+    if table.sources().len() == 1 {
+        for (what, names) in
+            [("rewards", &table.names().rewards), ("prompts", &table.names().groups)]
+        {
+            if names.len() > 1 {
+                warnings
+                    .push(format!("{what} are taken from several columns: {}", names.join(", ")));
+            }
         }
     }
     let references = |step: &entropy_tokens::StepAnalysis| {

@@ -2,14 +2,17 @@
 
 use super::cells::{entropy, fixed, interval, list, number, optional, percent, token};
 use crate::cli::table::aligned;
-use entropy_history::label::visible;
+use entropy_history::label::{shorten_middle, visible};
 use entropy_shell::plural;
 use entropy_tokens::{Analysis, By, GroupStats, OutcomeRule, StepAnalysis, TokenTable, UsedNames};
+use unicode_width::UnicodeWidthStr;
 
 /// The largest number of steps in a table; more are shown with `--json`.
 const MAX_STEPS: usize = 20;
 /// The largest number of rows of a table of groups.
 const MAX_GROUP_ROWS: usize = 40;
+/// The largest width of the name of a source.
+const MAX_SOURCE: usize = 16;
 /// The number of forking tokens and other tokens that are printed.
 const MAX_TOKENS: usize = 10;
 
@@ -85,6 +88,12 @@ fn wrapped(text: &str, width: usize) -> String {
     lines + &line + "\n"
 }
 
+/// The name of a source in a table: its last part, shortened.
+fn short_name(source: &str) -> String {
+    let name = source.trim_end_matches('/').rsplit('/').next().unwrap_or(source);
+    shorten_middle(&visible(name), |text| text.width() <= MAX_SOURCE)
+}
+
 struct Report<'a> {
     analysis: &'a Analysis,
     /// The steps that are printed.
@@ -107,7 +116,7 @@ impl Report<'_> {
     fn name(&self, step: &StepAnalysis) -> String {
         match self.sources {
             [_] => step.step.to_string(),
-            sources => format!("{} {}", visible(&sources[step.source]), step.step),
+            sources => format!("{} {}", short_name(&sources[step.source]), step.step),
         }
     }
 
@@ -127,9 +136,38 @@ impl Report<'_> {
         }
     }
 
+    /// A table; columns that do not fit the width are in further tables below, which repeat the first ones.
     fn table(&self, heads: &[&str], rows: &[Vec<String>], left: usize) -> String {
-        let heads: Vec<String> = heads.iter().map(|head| (*head).to_owned()).collect();
-        aligned(&heads, rows, (left, self.width), |_, _, cell| cell.to_owned())
+        let repeated = left.max(1);
+        let width = |column: usize| {
+            let cells = rows.iter().map(|row| row[column].width());
+            cells.chain([heads[column].width()]).max().unwrap_or(0)
+        };
+        let first: usize = (0..repeated).map(width).sum::<usize>() + 2 * (repeated - 1);
+        let mut text = String::new();
+        let mut from = repeated;
+        while from < heads.len() {
+            let (mut to, mut total) = (from, first);
+            while to < heads.len() && (to == from || total + 2 + width(to) <= self.width) {
+                total += 2 + width(to);
+                to += 1;
+            }
+            let columns: Vec<usize> = (0..repeated).chain(from..to).collect();
+            let pick =
+                |row: &[String]| columns.iter().map(|&at| row[at].clone()).collect::<Vec<_>>();
+            let all: Vec<String> = heads.iter().map(|head| (*head).to_owned()).collect();
+            let rows: Vec<Vec<String>> = rows.iter().map(|row| pick(row)).collect();
+            text.push_str(&aligned(&pick(&all), &rows, (left, usize::MAX), |_, _, cell| {
+                cell.to_owned()
+            }));
+            from = to;
+        }
+        text
+    }
+
+    /// The heading of a section, broken into lines.
+    fn heading(&self, text: &str) -> String {
+        wrapped(text, self.width)
     }
 
     fn head(&self, table: &TokenTable) -> String {
@@ -202,7 +240,7 @@ impl Report<'_> {
             Some(cells)
         });
         let what = "mean, quantiles, shares of tokens, share of the entropy in the top 20 %";
-        format!("Entropy of tokens in nats: {what}\n{rows}")
+        self.heading(&format!("Entropy of tokens in nats: {what}")) + &rows
     }
 
     fn tenths(&self) -> String {
@@ -220,9 +258,8 @@ impl Report<'_> {
             };
             (!step.tenths.is_empty()).then(|| (0..10).map(cell).collect())
         });
-        format!(
-            "By position: mean entropy of each tenth of the response, from its first per cent\n{rows}"
-        )
+        self.heading("By position: mean entropy of each tenth of the response (from 0, 10, 20 … %)")
+            + &rows
     }
 
     fn groups(
@@ -257,7 +294,7 @@ impl Report<'_> {
         }
         let heads = ["step", "group", "entropy", "[95 %]", "resp.", "length", "log-prob", "reward"];
         let note = note.map_or_else(String::new, |note| format!(" ({note})"));
-        let mut text = format!("{title}{note}\n{}", self.table(&heads, &rows, 2));
+        let mut text = self.heading(&format!("{title}{note}")) + &self.table(&heads, &rows, 2);
         if left_out > 0 {
             text.push_str(&format!("{} more with --json\n", plural(left_out, "row", "rows")));
         }
@@ -275,11 +312,12 @@ impl Report<'_> {
             .map(|fork| vec![token(&fork.token), number(fork.mean), fork.count.to_string()])
             .collect();
         let table = self.table(&["token", "mean entropy", "occurrences"], &rows, 1);
-        let mut text = format!(
-            "Forking tokens of step {}: highest mean entropy of {} with 20 or more occurrences\n{table}",
+        let mut text = self.heading(&format!(
+            "Forking tokens of step {}: highest mean entropy of {} with 20 or more occurrences",
             self.name(step),
             plural(step.frequent_kinds, "kind", "kinds"),
-        );
+        ));
+        text.push_str(&table);
         let last = self.analysis.steps.len() - 1;
         for overlap in self.analysis.overlaps.iter().filter(|overlap| overlap.b == last) {
             let (a, b) = (&self.analysis.steps[overlap.a], &self.analysis.steps[overlap.b]);
@@ -331,7 +369,7 @@ impl Report<'_> {
             wrapped(&format!("Covariance of log-prob and advantage: {what}"), self.width) + &rows;
         let sections = || self.analysis.steps.iter().filter_map(|step| step.covariance.as_ref());
         if let Some(formula) = sections().find_map(|section| section.formula) {
-            text.push_str(&format!("advantages: {formula}\n"));
+            text.push_str(&self.heading(&format!("advantages: {formula}")));
         }
         let sum = |count: fn(&entropy_tokens::CovarianceSection) -> u64| {
             sections().map(count).sum::<u64>()
