@@ -220,7 +220,7 @@ fn each_token_picture(check: impl Fn(&str, &Drawing)) {
 
 fn heat_map_of(columns: usize, rows: usize, subject: &str) -> HeatMap {
     let cell = |column: usize, row: usize| {
-        (row < rows || column % 2 == 0).then(|| (column * row) as f64 * 0.01 + 0.1)
+        (row <= rows / 2 || column.is_multiple_of(2)).then(|| (column * row) as f64 * 0.01 + 0.1)
     };
     HeatMap {
         title: "Entropy by position and step".to_owned(),

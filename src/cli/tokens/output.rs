@@ -65,9 +65,9 @@ impl FigureArgs {
             if self.figures.is_empty() { FigureKind::value_variants() } else { &self.figures };
         let sources = table.sources();
         let (mut drawn, mut missing) = (Vec::new(), Vec::new());
-        for source in 0..sources.len() {
+        for (source, name) in sources.iter().enumerate() {
             for kind in chosen {
-                match figure(*kind, analysis, source, &sources[source], by) {
+                match figure(*kind, analysis, source, name, by) {
                     Ok(figure) => drawn.push((source, *kind, figure)),
                     Err(reason) => missing.push((*kind, reason)),
                 }

@@ -273,11 +273,7 @@ impl Leaf {
     }
 
     /// Where the items of each row are among all items, and which items are null (none: an empty vector).
-    fn places(
-        &self,
-        levels: &Levels,
-        rows: usize,
-    ) -> Result<(Vec<Option<(u32, u32)>>, Vec<bool>), ReadError> {
+    fn places(&self, levels: &Levels, rows: usize) -> Result<(Places, Vec<bool>), ReadError> {
         let (definitions, full) = (&levels.definitions, self.max_definition);
         if !self.is_list {
             let nulls: Vec<bool> = definitions.iter().map(|level| *level < full).collect();
@@ -319,6 +315,9 @@ impl Leaf {
     }
 }
 
+/// The first item of each row and the one after its last; `None` for a row without a value.
+type Places = Vec<Option<(u32, u32)>>;
+
 #[derive(Default)]
 struct Levels {
     definitions: Vec<i16>,
@@ -355,7 +354,7 @@ struct Column<'a> {
     is_flag: bool,
     values: Values,
     nulls: Vec<bool>,
-    places: Vec<Option<(u32, u32)>>,
+    places: Places,
 }
 
 impl Column<'_> {

@@ -72,7 +72,7 @@ impl<'a> Layout<'a> {
             let mut layout = Layout { ids, offset: 0, length, before, whole, prompt, own: None };
             if let Some((name, mask)) = mask(cells)? {
                 let Some(part) = layout.part(&mask) else {
-                    return Err(mask_length(&name, mask.len(), length));
+                    return Err(mask_length(name, mask.len(), length));
                 };
                 layout.own = Some(part.to_vec());
             }
@@ -97,7 +97,7 @@ impl<'a> Layout<'a> {
                 (first, Some(mask[first..real].to_vec()))
             }
             (Some((_, mask)), Some(start)) if mask.len() == real - start => (start, Some(mask)),
-            (Some((name, mask)), _) => return Err(mask_length(&name, mask.len(), whole)),
+            (Some((name, mask)), _) => return Err(mask_length(name, mask.len(), whole)),
             (None, Some(start)) => (start, None),
             (None, None) => {
                 let what = "it has ids of prompt and response, but no mask and no length of either";
