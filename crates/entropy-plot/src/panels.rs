@@ -18,8 +18,8 @@ use entropy_history::label::{shorten_middle, visible};
 const PANEL_TITLE: f64 = 1.9 * BODY;
 /// The smallest font size of a name, in px at 96 px per inch.
 const MIN_NAME: f64 = 7.0;
-/// Up to this many points, each is marked by a dot.
-const MAX_DOTS: usize = 30;
+/// Points are marked by dots if there is at least this distance in px between them.
+const DOT_GAP: f64 = 14.0;
 
 /// The numbers of a picture.
 #[derive(Debug, Clone)]
@@ -174,7 +174,9 @@ fn lines(panel: &Panel, area: &PlotArea, chart: ChartContext<'_>) -> Vec<Layer> 
                 }
             }
         }
-        if line.shape == LineShape::Straight && line.points.len() <= MAX_DOTS {
+        if line.shape == LineShape::Straight
+            && line.points.len() as f64 * DOT_GAP <= area.right - area.left + DOT_GAP
+        {
             let dots = line.points.iter().map(|point| position(*point, line.shape, area));
             marks.extend(
                 dots.filter(|dot| area.contains(*dot)).map(|dot| Mark::Disc(dot, 2.8, style.line)),

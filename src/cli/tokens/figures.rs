@@ -185,13 +185,15 @@ impl Figures<'_> {
             let stats = step.entropy.as_ref()?;
             let width = max / stats.histogram.len() as f64;
             let share = |count: &u64| 100.0 * *count as f64 / stats.tokens as f64;
-            let mut points: Vec<Xy> = stats
-                .histogram
+            // The outline ends at the bottom after the last bin with a token.
+            let used =
+                stats.histogram.iter().rposition(|count| *count > 0).map_or(0, |last| last + 1);
+            let mut points: Vec<Xy> = stats.histogram[..used]
                 .iter()
                 .enumerate()
                 .map(|(at, count)| (at as f64 * width, share(count)))
                 .collect();
-            points.push((max, points.last().map_or(0.0, |(_, y)| *y)));
+            points.push((used as f64 * width, 0.0));
             let shape = LineShape::Steps;
             Some(PanelLine { name: format!("step {}", step.step), points, band: Vec::new(), shape })
         });
@@ -424,7 +426,7 @@ impl Figures<'_> {
         });
         let panels = vec![
             Panel {
-                name: "mean covariance (above 0: entropy is to fall)".to_owned(),
+                name: "mean covariance (above 0: entropy falls)".to_owned(),
                 lines: vec![line("all tokens", mean)],
             },
             Panel { name: "mean of the largest covariances".to_owned(), lines: lines.collect() },
@@ -438,7 +440,7 @@ impl Figures<'_> {
             Some(_) => "advantages: rewards normalised over the responses of a prompt",
             None => "advantages of the dump",
         };
-        Ok(self.panels("Covariance of log-prob and advantage", &[advantages], "step", panels))
+        Ok(self.panels("Covariance with the advantage", &[advantages], "step", panels))
     }
 
     fn mismatch(&self) -> Result<Panels, String> {

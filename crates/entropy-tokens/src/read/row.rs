@@ -63,7 +63,7 @@ impl<'a> Layout<'a> {
     /// Reads the ids and the mask of a row.
     fn of(cells: &'a impl Cells) -> Result<Layout<'a>, Rejected> {
         let mut bad = None;
-        let prompt = first_ids(cells, &PROMPT_IDS, &mut bad);
+        let prompt = first_ids(cells, &PROMPT_IDS, &mut None);
         if let Some((_, ids)) = first_ids(cells, &RESPONSE_IDS, &mut bad) {
             let (length, before) =
                 (ids.len(), prompt.as_ref().map_or(0, |(_, prompt)| prompt.len()));
