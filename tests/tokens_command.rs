@@ -38,7 +38,7 @@ fn tables_fit_eighty_columns_and_have_every_section() {
         "Forking tokens of step 120",
         "Covariance of log-prob and advantage",
         "advantages: A = (r − mean) / (sd + 1e-6)",
-        "Mismatch of scored and sampled",
+        "Mismatch: d = scored − sampled log-prob",
         "Diversity of the responses",
     ] {
         assert!(text.contains(heading), "{heading}: {text}");

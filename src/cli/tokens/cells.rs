@@ -2,6 +2,7 @@
 
 use entropy_history::label::{shorten_middle, visible};
 use entropy_history::number::typographic;
+use entropy_tokens::stats::interval::MeanInterval;
 use entropy_tokens::{GroupStats, TokenName};
 use unicode_width::UnicodeWidthStr;
 
@@ -34,18 +35,17 @@ pub(super) fn percent(share: f64) -> String {
     format!("{} %", fixed(100.0 * share, 1))
 }
 
-/// An interval in brackets; a dash without one.
-pub(super) fn interval(low: Option<f64>, high: Option<f64>) -> String {
-    match (low, high) {
-        (Some(low), Some(high)) => format!("[{}, {}]", number(low), number(high)),
-        _ => "–".to_owned(),
-    }
+/// Half the width of an interval around a mean; a dash without one.
+pub(super) fn plus_minus(interval: &MeanInterval) -> String {
+    interval
+        .high
+        .map_or_else(|| "–".to_owned(), |high| format!("±{}", number(high - interval.mean)))
 }
 
 /// The mean entropy of a group.
 pub(super) fn entropy(group: &GroupStats) -> [String; 2] {
     match group.entropy {
-        Some(mean) => [number(mean.mean), interval(mean.low, mean.high)],
+        Some(mean) => [number(mean.mean), plus_minus(&mean)],
         None => ["–".to_owned(), "–".to_owned()],
     }
 }

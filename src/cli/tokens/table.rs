@@ -1,6 +1,6 @@
 //! The tables of `tokens`, one section after the other, for a terminal of 80 columns.
 
-use super::cells::{entropy, fixed, interval, list, number, optional, percent, token};
+use super::cells::{entropy, fixed, list, number, optional, percent, plus_minus, token};
 use crate::cli::table::aligned;
 use entropy_history::label::{shorten_middle, visible};
 use entropy_shell::plural;
@@ -221,17 +221,14 @@ impl Report<'_> {
                 _ => format!(">{}", threshold.threshold),
             })
             .collect();
-        let mut heads = vec!["mean", "[95 %]", "5 %", "50 %", "95 %"];
+        let mut heads = vec!["mean", "±", "50 %", "95 %"];
         heads.extend(shares.iter().map(String::as_str));
         heads.extend(["top 20 %", "tokens", "resp."]);
         let rows = self.by_step(&heads, |step| {
             let stats = step.entropy.as_ref()?;
-            let mut cells =
-                vec![number(stats.mean.mean), interval(stats.mean.low, stats.mean.high)];
+            let mut cells = vec![number(stats.mean.mean), plus_minus(&stats.mean)];
             let of = |percent: f64| stats.percentiles.iter().find(|p| p.percent == percent);
-            cells.extend(
-                [5.0, 50.0, 95.0].map(|p| of(p).map_or_else(String::new, |p| number(p.value))),
-            );
+            cells.extend([50.0, 95.0].map(|p| of(p).map_or_else(String::new, |p| number(p.value))));
             for (at, threshold) in stats.thresholds.iter().enumerate() {
                 cells.push(percent(if at == 0 { threshold.below } else { threshold.above }));
             }
@@ -239,7 +236,7 @@ impl Report<'_> {
             cells.extend([stats.tokens.to_string(), step.responses.to_string()]);
             Some(cells)
         });
-        let what = "mean, quantiles, shares of tokens, share of the entropy in the top 20 %";
+        let what = "mean with its 95 % interval, quantiles, shares of tokens, share of the entropy in the top 20 %";
         self.heading(&format!("Entropy of tokens in nats: {what}")) + &rows
     }
 
@@ -276,12 +273,12 @@ impl Report<'_> {
                     left_out += 1;
                     continue;
                 }
-                let [mean, interval] = entropy(group);
+                let [mean, half] = entropy(group);
                 rows.push(vec![
                     self.name(step),
                     visible(&group.name).into_owned(),
                     mean,
-                    interval,
+                    half,
                     group.responses.to_string(),
                     fixed(group.mean_length, 1),
                     optional(group.mean_log_prob),
@@ -292,7 +289,7 @@ impl Report<'_> {
         if rows.is_empty() {
             return String::new();
         }
-        let heads = ["step", "group", "entropy", "[95 %]", "resp.", "length", "log-prob", "reward"];
+        let heads = ["step", "group", "entropy", "±", "resp.", "length", "log-prob", "reward"];
         let note = note.map_or_else(String::new, |note| format!(" ({note})"));
         let mut text = self.heading(&format!("{title}{note}")) + &self.table(&heads, &rows, 2);
         if left_out > 0 {
@@ -334,17 +331,8 @@ impl Report<'_> {
     }
 
     fn covariance(&self) -> String {
-        let heads = [
-            "mean cov",
-            "entropy",
-            "0.02 %",
-            "0.2 %",
-            "2 %",
-            "share 0.02 %",
-            "0.2 %",
-            "2 %",
-            "tokens",
-        ];
+        let heads =
+            ["mean cov", "entropy", "0.02 %", "0.2 %", "2 %", "share: 0.02 %", "0.2 %", "2 %"];
         let rows = self.by_step(&heads, |step| {
             let found = &step.covariance.as_ref()?.covariance;
             let sign = match found.predicted_sign {
@@ -357,7 +345,6 @@ impl Report<'_> {
             cells.extend(
                 found.top.iter().map(|top| top.of_positive.map_or_else(|| "–".to_owned(), percent)),
             );
-            cells.push(found.tokens.to_string());
             Some(cells)
         });
         if rows.is_empty() {
@@ -416,20 +403,10 @@ impl Report<'_> {
     }
 
     fn mismatch(&self) -> String {
-        let heads = [
-            "scored − sampler",
-            "|…|",
-            "k1",
-            "k3",
-            "ppl ratio",
-            "ESS tokens",
-            "ESS resp.",
-            "tokens",
-        ];
+        let heads = ["mean |d|", "k1", "k3", "ppl ratio", "ESS tokens", "ESS resp.", "tokens"];
         let rows = self.by_step(&heads, |step| {
             let found = &step.mismatch.as_ref()?.mismatch;
             Some(vec![
-                number(found.mean_difference),
                 number(found.mean_abs_difference),
                 number(found.k1),
                 number(found.k3),
@@ -443,7 +420,7 @@ impl Report<'_> {
             return String::new();
         }
         let mut text =
-            format!("Mismatch of scored and sampled log-probs, in nats per token\n{rows}");
+            format!("Mismatch: d = scored − sampled log-prob, in nats per token\n{rows}");
         let sections = || self.analysis.steps.iter().filter_map(|step| step.mismatch.as_ref());
         for (count, what) in [
             (

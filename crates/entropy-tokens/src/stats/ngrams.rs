@@ -3,8 +3,8 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// The share of distinct n-grams in responses to one prompt; `None` if none has `n` tokens. Equal hashes of 64 bits are
-/// taken for equal n-grams.
+/// The share of distinct n-grams in responses to one prompt; `None` if none has `n` tokens. Three tokens of large
+/// numbers, and more than three, are compared by hashes of 64 bits.
 pub fn distinct_ngrams(responses: &[&[u32]], n: usize) -> Option<f64> {
     let total = responses.iter().map(|tokens| (tokens.len() + 1).saturating_sub(n)).sum();
     let mut hashes: Vec<u64> = Vec::with_capacity(total);
@@ -12,6 +12,9 @@ pub fn distinct_ngrams(responses: &[&[u32]], n: usize) -> Option<f64> {
         hashes.extend(tokens.windows(n).map(|gram| match *gram {
             [a] => u64::from(a),
             [a, b] => u64::from(a) << 32 | u64::from(b),
+            [a, b, c] if (a | b | c) < 1 << 21 => {
+                u64::from(a) << 42 | u64::from(b) << 21 | u64::from(c)
+            }
             _ => {
                 let mut hasher = DefaultHasher::new();
                 gram.hash(&mut hasher);
