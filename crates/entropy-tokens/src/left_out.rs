@@ -44,6 +44,8 @@ pub enum Reason {
     BadAdvantage,
     /// The list of the sampler's log-probs has another length than the tokens, or is not of numbers.
     BadSampler,
+    /// A list of other numbers of tokens has another length than the tokens, or is not of numbers.
+    BadColumn,
 }
 
 /// What a [`Reason`] leaves out.
@@ -59,6 +61,8 @@ pub enum Scope {
     Advantages,
     /// The responses' log-probs of the sampler.
     Sampler,
+    /// The responses' other numbers of tokens.
+    Columns,
 }
 
 impl Reason {
@@ -69,6 +73,7 @@ impl Reason {
             Reason::TextReward | Reason::NestedReward | Reason::NoReward => Scope::Rewards,
             Reason::BadAdvantage => Scope::Advantages,
             Reason::BadSampler => Scope::Sampler,
+            Reason::BadColumn => Scope::Columns,
             _ => Scope::Responses,
         }
     }
@@ -94,6 +99,7 @@ impl Reason {
             Reason::NoReward => "no reward",
             Reason::BadAdvantage => "advantages of another length than the tokens, or not finite",
             Reason::BadSampler => "sampler log-probs of another length than the tokens",
+            Reason::BadColumn => "numbers of another length than the tokens",
         }
     }
 }

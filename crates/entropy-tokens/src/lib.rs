@@ -18,7 +18,7 @@ pub use analysis::{
     Analysis, AnalysisOptions, Answers, CovarianceSection, DistinctNgrams, Diversity, EntropyStats,
     ForkingToken, GroupStats, HISTOGRAM_BINS, KindCount, MismatchSection, MismatchToken, Missing,
     OutcomeRule, PERCENTS, PassAtK, Percentile, Section, StepAnalysis, StepOverlap, Threshold,
-    TokenName, TopToken, analyse,
+    TokenColumn, TokenName, TopToken, analyse,
 };
 pub use columns::{By, ByError, Columns, Operator};
 pub use left_out::{LeftOut, LeftOutCounts, Reason, Scope};

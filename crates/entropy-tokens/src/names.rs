@@ -69,6 +69,10 @@ pub(crate) const SAMPLER: [&str; 9] = [
     "logprobs",
 ];
 
+/// Other numbers of tokens that `compute --tokens-out` writes; their means are reported.
+pub(crate) const TOKEN_COLUMNS: [&str; 6] =
+    ["kl", "kl_reverse", "p_max", "renyi2", "entropy_top_p", "ranks"];
+
 /// Advantages: a number, or one per token.
 pub(crate) const ADVANTAGES: [&str; 2] = ["advantages", "advantage"];
 

@@ -57,6 +57,8 @@ pub struct Response {
     pub(crate) advantage: Advantage,
     pub(crate) answer: Option<u64>,
     pub(crate) mismatch: Option<Box<MismatchSums>>,
+    /// Of each of the other columns of tokens that it has: its index among their names, and sum and number of the values.
+    pub(crate) token_columns: Vec<(u8, f64, u32)>,
 }
 
 impl Response {

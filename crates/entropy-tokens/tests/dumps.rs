@@ -295,3 +295,20 @@ fn chosen_steps_that_are_missing_are_named() {
     assert_eq!(analysis.steps.iter().map(|step| step.step).collect::<Vec<_>>(), [80]);
     assert_eq!(analysis.missing_steps, [90]);
 }
+
+#[test]
+fn other_columns_of_tokens_have_means() {
+    let rows = [
+        json!({"kl": [0.5, 0.1], "ranks": [0, 3]}),
+        json!({"kl": [null, 0.3]}),
+        json!({"kl": [1.0]}),
+    ];
+    let text: String = rows.iter().map(line).collect();
+    let found = table(&text);
+    let analysis = analyse(&found, &AnalysisOptions::default());
+    let columns = &analysis.steps[0].token_columns;
+    assert_eq!((columns[0].name, columns[0].tokens), ("kl", 3));
+    assert!((columns[0].mean.mean - 0.3).abs() < 1e-12);
+    assert_eq!((columns[1].name, columns[1].mean.mean), ("ranks", 1.5));
+    assert_eq!(left_out(&found), [(Reason::BadColumn, 1, "dump: line 3: \"kl\"".to_owned())]);
+}

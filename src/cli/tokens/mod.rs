@@ -202,7 +202,7 @@ fn data_warnings(table: &TokenTable, analysis: &Analysis, by: Option<&By>) -> Ve
             ),
             // A dump without any rewards lacks the sections that need them, which says so.
             Scope::Rewards if reason == Reason::NoReward && !has_rewards => continue,
-            Scope::Rewards | Scope::Advantages | Scope::Sampler => {
+            Scope::Rewards | Scope::Advantages | Scope::Sampler | Scope::Columns => {
                 format!("{}, {what}: first {first}", plural(count, "response", "responses"))
             }
         });

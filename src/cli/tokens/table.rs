@@ -28,6 +28,7 @@ pub(super) fn render(
     let mut text = report.head(table);
     for section in [
         report.entropy(),
+        report.token_columns(),
         report.tenths(),
         report.groups("By outcome", analysis.outcome.map(OutcomeRule::words), |step| {
             &step.by_outcome
@@ -238,6 +239,33 @@ impl Report<'_> {
         });
         let what = "mean with its 95 % interval, quantiles, shares of tokens, share of the entropy in the top 20 %";
         self.heading(&format!("Entropy of tokens in nats: {what}")) + &rows
+    }
+
+    /// Means of columns such as `kl`.
+    fn token_columns(&self) -> String {
+        let mut names: Vec<&str> = Vec::new();
+        for column in self.steps().flat_map(|step| &step.token_columns) {
+            if !names.contains(&column.name) {
+                names.push(column.name);
+            }
+        }
+        let heads: Vec<&str> = names.iter().flat_map(|name| [*name, "±"]).collect();
+        let rows = self.by_step(&heads, |step| {
+            let cells = names.iter().flat_map(|name| {
+                let column = step.token_columns.iter().find(|column| column.name == *name);
+                let none = || ["–".to_owned(), "–".to_owned()];
+                column.map_or_else(none, |column| {
+                    [number(column.mean.mean), plus_minus(&column.mean)]
+                })
+            });
+            (!step.token_columns.is_empty()).then(|| cells.collect())
+        });
+        match rows.is_empty() {
+            true => rows,
+            false => {
+                self.heading("Other columns: means over tokens with their 95 % intervals") + &rows
+            }
+        }
     }
 
     fn tenths(&self) -> String {

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::view::{Entropies, StepView};
 use super::{Shared, TokenName};
+use crate::names::TOKEN_COLUMNS;
 use crate::stats::forking::{KindMean, forking_kinds};
 use crate::stats::histogram::{below_and_above, histogram};
 use crate::stats::interval::{MeanInterval, RatioSums};
@@ -67,6 +68,30 @@ pub struct ForkingToken {
     pub count: u64,
     /// Mean entropy in nats.
     pub mean: f64,
+}
+
+/// A column of numbers of tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct TokenColumn {
+    /// The name of the column.
+    pub name: &'static str,
+    /// Number of tokens with a finite value.
+    pub tokens: u64,
+    /// Their mean, with its 95 % interval over responses.
+    #[serde(flatten)]
+    pub mean: MeanInterval,
+}
+
+/// The means of the other columns of tokens.
+pub(super) fn token_columns(view: &StepView<'_>) -> Vec<TokenColumn> {
+    let mut sums = TOKEN_COLUMNS.map(|_| RatioSums::default());
+    for (index, sum, count) in view.iter().flat_map(|response| &response.token_columns) {
+        sums[usize::from(*index)].add(*sum, u64::from(*count));
+    }
+    let column = |(name, sums): (&'static str, RatioSums)| {
+        Some(TokenColumn { name, tokens: sums.tokens(), mean: sums.interval()? })
+    };
+    TOKEN_COLUMNS.into_iter().zip(sums).filter_map(column).collect()
 }
 
 /// The distribution of entropies; `None` if the step has none.

@@ -16,7 +16,9 @@ use serde::Serialize;
 
 pub use covariance::{CovarianceSection, KindCount, TopToken};
 pub use diversity::{Answers, DistinctNgrams, Diversity, PassAtK};
-pub use entropy::{EntropyStats, ForkingToken, HISTOGRAM_BINS, PERCENTS, Percentile, Threshold};
+pub use entropy::{
+    EntropyStats, ForkingToken, HISTOGRAM_BINS, PERCENTS, Percentile, Threshold, TokenColumn,
+};
 pub use groups::GroupStats;
 pub use mismatch::{MismatchSection, MismatchToken};
 pub use sections::{Missing, Section};
@@ -81,6 +83,8 @@ pub struct StepAnalysis {
     pub mean_log_prob: Option<f64>,
     /// Entropies of tokens.
     pub entropy: Option<EntropyStats>,
+    /// Means of other columns of tokens, such as the KL to a reference model.
+    pub token_columns: Vec<TokenColumn>,
     /// By tenth of the response.
     pub tenths: Vec<PositionBin>,
     /// By token, counted from the start of the response.
@@ -212,6 +216,7 @@ fn step(view: &StepView<'_>, units: &Units, shared: &Shared<'_>) -> StepAnalysis
         mean_reward: (!rewards.is_empty()).then(|| mean(&rewards)),
         mean_log_prob: (log_probs > 0).then(|| log_prob_sum / log_probs as f64),
         entropy,
+        token_columns: entropy::token_columns(view),
         tenths,
         positions,
         by_turn: groups::by(view, |at| view.response(at).turn.map(|turn| turn.to_string())),

@@ -25,7 +25,7 @@ use crate::json::{Entries, Scalar};
 use crate::names::{
     ADVANTAGES, ANSWERS, ENTROPIES, GROUPS, MASKS, PROMPT_IDS, PROMPT_LENGTHS, PROMPT_TEXTS,
     REPEATED, RESPONSE_IDS, RESPONSE_LENGTHS, RESPONSE_TEXTS, REWARDS, SAMPLER, SCORED,
-    SEQUENCE_IDS, SEQUENCE_LENGTHS, STEPS, TEXTS,
+    SEQUENCE_IDS, SEQUENCE_LENGTHS, STEPS, TEXTS, TOKEN_COLUMNS,
 };
 use crate::table::TokenTable;
 
@@ -130,7 +130,8 @@ struct WantedColumns {
 
 impl WantedColumns {
     fn of(columns: &Columns, has: impl Fn(&str) -> bool) -> WantedColumns {
-        let lists: [&[&str]; 13] = [
+        let lists: [&[&str]; 14] = [
+            &TOKEN_COLUMNS,
             &RESPONSE_IDS,
             &SEQUENCE_IDS,
             &PROMPT_IDS,

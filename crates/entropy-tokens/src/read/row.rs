@@ -14,7 +14,7 @@ use crate::left_out::{LeftOutCounts, Reason};
 use crate::names::{
     ADVANTAGES, ANSWERS, ENTROPIES, GROUPS, MASKS, PROMPT_IDS, PROMPT_LENGTHS, PROMPT_TEXTS,
     RESPONSE_IDS, RESPONSE_LENGTHS, RESPONSE_TEXTS, REWARDS, SAMPLER, SCORED, SEQUENCE_IDS,
-    SEQUENCE_LENGTHS, STEPS, TEXTS,
+    SEQUENCE_LENGTHS, STEPS, TEXTS, TOKEN_COLUMNS,
 };
 use crate::stats::mismatch::{MismatchSums, Usable, WorstToken, WorstTokens};
 use crate::table::{Advantage, Batch, Response, UsedNames, note};
@@ -350,6 +350,7 @@ impl<'a> BatchBuilder<'a> {
             advantage: self.advantage_of(cells, &layout, &own, place),
             answer: self.answer_of(cells, texts.as_ref(), &own),
             mismatch: None,
+            token_columns: self.token_columns_of(cells, &layout, &own, place),
         };
         if let Some((_, scored)) = &scored {
             response.mismatch = self.mismatch_of(cells, &layout, &own, scored, step, place);
@@ -563,6 +564,33 @@ impl<'a> BatchBuilder<'a> {
             return Some(Box::new(sums));
         }
         None
+    }
+
+    /// Sums of the other columns of tokens. A value that is null or not finite does not count.
+    fn token_columns_of(
+        &mut self,
+        cells: &impl Cells,
+        layout: &Layout<'_>,
+        own: &[usize],
+        place: &impl Fn() -> String,
+    ) -> Vec<(u8, f64, u32)> {
+        let mut found = Vec::new();
+        for (index, name) in (0..).zip(TOKEN_COLUMNS) {
+            let list = match cells.floats(name, f64::NAN) {
+                Cell::Missing => continue,
+                Cell::Bad => None,
+                Cell::List(list) => layout.part(&list).map(<[f64]>::to_vec),
+            };
+            let Some(list) = list else {
+                self.left_out.add(Reason::BadColumn, 1, || format!("{}: {name:?}", place()));
+                continue;
+            };
+            let values = own.iter().map(|&at| list[at]).filter(|value| value.is_finite());
+            let (sum, count) =
+                values.fold((0.0, 0), |(sum, count), value| (sum + value, count + 1));
+            found.push((index, sum, count));
+        }
+        found
     }
 
     /// The responses so far.
