@@ -11,7 +11,7 @@ PYTHON=${PYTHON:-python3}
 MATURIN=1.16.0
 CYCLONEDX=0.5.9
 # The crates to publish: the program and the libraries that it uses. The helper needs libtorch to build and is not one.
-CRATES=(entropy-history entropy-plot entropy-shell entropy-viz)
+CRATES=(entropy-history entropy-plot entropy-shell entropy-tokens entropy-viz)
 
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 export PATH="$PWD/target/tools/bin:$PATH"

@@ -33,6 +33,7 @@ mod serve;
 mod shapes;
 mod states;
 mod tokens;
+mod tokens_command;
 #[cfg(unix)]
 mod torture;
 #[cfg(unix)]

@@ -131,7 +131,7 @@ fn discover_hint(error: &DiscoverError) -> Option<String> {
 fn read_hint(error: &ReadError) -> Option<String> {
     let hint = match error {
         ReadError::NoMetric { found, .. } if found.iter().any(|k| k == "response_token_ids") => {
-            "it is a dump of single tokens, which `entropy-viz report RUN --tokens FILE` shows"
+            "it is a dump of single tokens, which `entropy-viz tokens FILE` and `report RUN --tokens FILE` show"
         }
         ReadError::NoMetric { .. } => match error.near_miss() {
             Some(key) => return Some(format!("try --metric {key}")),

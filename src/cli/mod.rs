@@ -23,6 +23,7 @@ mod plot;
 mod record;
 mod renderer;
 mod report;
+mod report_tokens;
 mod states;
 mod stats;
 mod storage;
@@ -75,6 +76,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Fit, test and draw the reward-entropy law, R = −a·e^H + b.
     Law(law::LawArgs),
+    /// Show where in its responses a policy is uncertain, and why its entropy changes, from dumps of single tokens.
+    Tokens(Box<tokens::TokensArgs>),
     /// Write one self-contained interactive HTML page: curves, statistics, comparisons, tokens.
     Report(report::ReportArgs),
     /// Convert logs to R-Zero JSON, JSON lines, CSV, Parquet, TensorBoard or W&B offline runs.
@@ -123,6 +126,7 @@ fn run(cli: Cli) -> ExitCode {
         Command::Compute(args) => launch::run(&args, &terminal),
         Command::Check(args) => args.run(&terminal),
         Command::Law(args) => args.run(&terminal),
+        Command::Tokens(args) => args.run(&terminal),
         Command::Report(args) => args.run(&terminal),
         Command::Convert(args) => args.run(&terminal),
         Command::Inspect(args) => args.run(&terminal),

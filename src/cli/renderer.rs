@@ -8,8 +8,8 @@ use entropy_history::history::Comparison;
 use entropy_history::stats::Analysis;
 use entropy_history::stats::law::Law;
 use entropy_plot::{
-    ChartOptions, Curves, Encoding, Fonts, NothingToDraw, Picture, bars, encode, forest, law,
-    texts_of,
+    ChartOptions, Curves, Encoding, Fonts, HeatMap, NothingToDraw, Panels, Picture, ValueScale,
+    bars, encode, forest, heat_map, law, panels, texts_of,
 };
 use entropy_shell::{CliError, Terminal, WithHint, io_message};
 
@@ -32,7 +32,20 @@ impl ChartRenderer {
         dpi: f64,
         terminal: &Terminal,
     ) -> Result<ChartRenderer, CliError> {
-        let texts = texts_of(comparison, &options);
+        ChartRenderer::for_texts(&texts_of(comparison, &options), options, font, dpi, terminal)
+    }
+
+    /// Loads the fonts for these texts; warns about characters that no font has.
+    ///
+    /// # Errors
+    /// When the file `font` is not a font.
+    pub(super) fn for_texts(
+        texts: &[String],
+        options: ChartOptions,
+        font: Option<&Path>,
+        dpi: f64,
+        terminal: &Terminal,
+    ) -> Result<ChartRenderer, CliError> {
         let fonts = Fonts::for_texts(texts.iter().map(String::as_str), font)
             .map_err(|e| {
                 let font = font.unwrap_or(Path::new(""));
@@ -72,6 +85,14 @@ impl ChartRenderer {
 
     pub(super) fn law(&self, comparison: &Comparison, laws: &[Law]) -> Result<Picture, CliError> {
         law(comparison, laws, &self.options, &self.fonts).hint("widen --y-min and --y-max")
+    }
+
+    pub(super) fn panels(&self, data: &Panels, scale: ValueScale) -> Picture {
+        panels(data, &ChartOptions { scale, ..self.options.clone() }, &self.fonts)
+    }
+
+    pub(super) fn heat_map(&self, map: &HeatMap) -> Picture {
+        heat_map(map, &self.options, &self.fonts)
     }
 
     /// The bytes of a picture file.

@@ -183,6 +183,128 @@ fn each_picture(check: impl Fn(&str, &Drawing)) {
     }
 }
 
+/// Draws heat maps and panels of several shapes in the sizes that change the layout.
+fn each_token_picture(check: impl Fn(&str, &Drawing)) {
+    let sizes = [(11.0, 5.6), (6.0, 4.0), (3.25, 2.2), (14.0, 4.0)];
+    let subjects = ["run", "a-dump-with-a-very-long-name-of-the-ablation-lr1e-6-seed-3"];
+    for (size, subject) in sizes.iter().flat_map(|size| subjects.map(|subject| (*size, subject))) {
+        for (theme, footer) in [(&theme::LIGHT, None), (&DARK, Some("a footer".to_owned()))] {
+            let options =
+                ChartOptions { size: Some(size), theme, footer, ..ChartOptions::default() };
+            let fonts = Fonts::for_texts(["x"], None).unwrap();
+            for (columns, rows) in [(2, 1), (3, 40), (200, 10)] {
+                let map = heat_map_of(columns, rows, subject);
+                let picture = heat_map(&map, &options, &fonts);
+                check(&format!("heat map, {columns} × {rows}, {size:?}"), &picture.drawing);
+            }
+            for (count, lines, points) in
+                [(1, 1, 2), (1, 3, 1), (2, 4, 24), (2, 3, 300), (1, 6, 40)]
+            {
+                for (shape, scale) in
+                    [(LineShape::Straight, ValueScale::Linear), (LineShape::Steps, ValueScale::Log)]
+                {
+                    let data = panels_of(count, lines, points, shape, subject);
+                    let options = ChartOptions { scale, ..options.clone() };
+                    let picture = panels(&data, &options, &fonts);
+                    check(
+                        &format!(
+                            "{count} panels, {lines} lines, {points} points, {shape:?}, {size:?}"
+                        ),
+                        &picture.drawing,
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn heat_map_of(columns: usize, rows: usize, subject: &str) -> HeatMap {
+    let cell = |column: usize, row: usize| {
+        (row <= rows / 2 || column.is_multiple_of(2)).then(|| (column * row) as f64 * 0.01 + 0.1)
+    };
+    HeatMap {
+        title: "Entropy by position and step".to_owned(),
+        subject: subject.to_owned(),
+        subtitle: vec!["mean entropy of a token position".to_owned(), "grey: no token".to_owned()],
+        columns: (0..columns).map(|step| (10 * step).to_string()).collect(),
+        rows: (1..=rows).map(|row| 50.0 * row as f64).collect(),
+        cells: (0..columns)
+            .map(|column| (0..rows).map(|row| cell(column, row)).collect())
+            .collect(),
+        x_name: "step".to_owned(),
+        y_name: "token of the response".to_owned(),
+        value_name: "nats".to_owned(),
+    }
+}
+
+fn panels_of(count: usize, lines: usize, points: usize, shape: LineShape, subject: &str) -> Panels {
+    let line = |index: usize| {
+        let point =
+            |at: usize| (10.0 * (at + 1) as f64, (1.0 + (at * (index + 1)) as f64 * 0.1) % 3.0);
+        let points: Vec<Xy> = (0..points).map(point).collect();
+        let band = points.iter().map(|(x, y)| (*x, y - 0.1, y + 0.1)).collect();
+        PanelLine { name: format!("step {}", 100 * index), points, band, shape }
+    };
+    let panel = |index: usize| Panel {
+        name: format!("a quantity number {index} (nats)"),
+        lines: (0..lines).map(line).collect(),
+    };
+    Panels {
+        title: "Token entropies".to_owned(),
+        subject: subject.to_owned(),
+        subtitle: vec!["a part of the subtitle".to_owned(), "another part of it".to_owned()],
+        x_name: "step".to_owned(),
+        x_from: None,
+        panels: (0..count).map(panel).collect(),
+    }
+}
+
+#[test]
+fn texts_of_token_pictures_do_not_overlap_and_are_inside_and_legible() {
+    each_token_picture(|name, drawing| {
+        let texts: Vec<&Text> = drawing.texts().filter(|t| !t.text.is_empty()).collect();
+        for (i, text) in texts.iter().enumerate() {
+            let (left, top, right, bottom) = text.bounds();
+            let inside =
+                left >= 0.0 && top >= 0.0 && right <= drawing.width && bottom <= drawing.height;
+            assert!(inside, "{name}: {:?} at {:?} leaves the picture", text.text, text.bounds());
+            for other in &texts[i + 1..] {
+                let o = other.bounds();
+                let apart = right <= o.0 || o.2 <= left || bottom <= o.1 || o.3 <= top;
+                assert!(apart, "{name}: {:?} overlaps {:?}", text.text, other.text);
+            }
+            assert!(text.colour.contrast(drawing.background) >= 4.5, "{name}: {:?}", text.text);
+            let size = text.size * 96.0 / drawing.px_per_inch;
+            assert!(size >= 7.0 - 1e-9, "{name}: {:?} is {size} px high", text.text);
+        }
+    });
+}
+
+#[test]
+fn points_at_the_edge_of_a_panel_are_drawn() {
+    let points: Vec<Xy> = (1..=10).map(|step| (f64::from(step), 1.0)).collect();
+    let line = PanelLine {
+        name: "pass@8".to_owned(),
+        points,
+        band: Vec::new(),
+        shape: LineShape::Straight,
+    };
+    let panel = Panel { name: "pass@k".to_owned(), lines: vec![line] };
+    let data = Panels {
+        panels: vec![panel.clone(), panel],
+        ..panels_of(1, 1, 2, LineShape::Straight, "run")
+    };
+    let picture = panels(&data, &ChartOptions::default(), &Fonts::for_texts(["x"], None).unwrap());
+    let layers = picture.drawing.layers.iter().filter(|layer| layer.name == "pass@8");
+    for layer in layers {
+        let Some(Mark::Line(line, ..)) = layer.marks.first() else {
+            panic!("no line: {:?}", layer.marks.len())
+        };
+        assert_eq!(line.len(), 10);
+        assert_eq!(layer.marks.len(), 11, "one line and a dot per point");
+    }
+}
+
 #[test]
 fn no_text_overlaps_another_or_leaves_the_picture() {
     each_picture(|name, drawing| {

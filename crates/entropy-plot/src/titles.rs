@@ -50,6 +50,25 @@ pub(super) fn kinds(comparison: &Comparison) -> String {
     kinds.iter().map(|kind| kind.describe()).collect::<Vec<_>>().join(" | ")
 }
 
+/// The title of a picture: the user's, or the given one with its subject if that fits `width`.
+pub(super) fn title_of(
+    chart: ChartContext<'_>,
+    (title, subject): (&str, &str),
+    width: f64,
+) -> String {
+    if let Some(title) = &chart.options.title {
+        return title.clone();
+    }
+    let whole = format!("{title} of {subject}");
+    let fits = chart.fonts.width(&whole, TITLE, Weight::SemiBold) <= width;
+    if fits && !subject.is_empty() { whole } else { title.to_owned() }
+}
+
+/// The parts of a subtitle that a picture of this height in px has: only the first one of a small picture.
+pub(super) fn subtitle_of(parts: &[String], height: f64) -> &[String] {
+    if height < 330.0 { &parts[..parts.len().min(1)] } else { parts }
+}
+
 /// Title and subtitle from `left` to `right`. Returns the marks and the y below them.
 pub(super) fn header(
     chart: ChartContext<'_>,

@@ -135,11 +135,14 @@ impl PictureArgs {
 
     /// The options of a chart of these runs, with linear axes without limits.
     pub(in crate::cli) fn options(&self, comparison: &Comparison) -> ChartOptions {
-        let sources = || {
-            let sources = comparison.runs().iter().map(|run| run.source.as_str());
-            let sources = sources.collect::<Vec<_>>().join(", ");
-            format!("entropy-viz {} · {sources}", env!("CARGO_PKG_VERSION"))
-        };
+        let sources = comparison.runs().iter().map(|run| run.source.as_str());
+        self.options_of(&sources.collect::<Vec<_>>())
+    }
+
+    /// The options of a chart of these files, with linear axes without limits.
+    pub(in crate::cli) fn options_of(&self, sources: &[&str]) -> ChartOptions {
+        let sources =
+            || format!("entropy-viz {} · {}", env!("CARGO_PKG_VERSION"), sources.join(", "));
         let footer = self.footer.as_ref().map(|t| if t.is_empty() { sources() } else { t.clone() });
         ChartOptions {
             theme: match self.theme.theme {
@@ -166,6 +169,19 @@ impl PictureArgs {
         terminal: &Terminal,
     ) -> Result<ChartRenderer, CliError> {
         ChartRenderer::new(comparison, options, self.font.as_deref(), self.dpi, terminal)
+    }
+
+    /// A renderer of charts with these texts.
+    ///
+    /// # Errors
+    /// When the font cannot be used.
+    pub(in crate::cli) fn renderer_of(
+        &self,
+        texts: &[String],
+        options: ChartOptions,
+        terminal: &Terminal,
+    ) -> Result<ChartRenderer, CliError> {
+        ChartRenderer::for_texts(texts, options, self.font.as_deref(), self.dpi, terminal)
     }
 }
 

@@ -96,6 +96,11 @@ impl<T> Default for Found<T> {
     }
 }
 
+/// Sorts paths in natural order: `v2` before `v10`.
+pub fn sort_naturally(paths: &mut [PathBuf]) {
+    paths.sort_by(|a, b| natural_order(a, b));
+}
+
 /// Natural order: `v2` before `v10`.
 pub(super) fn natural_order(a: &Path, b: &Path) -> std::cmp::Ordering {
     alphanumeric_sort::compare_str(a.to_string_lossy(), b.to_string_lossy()).then(a.cmp(b))

@@ -6,6 +6,6 @@ mod resolve;
 mod scan;
 
 pub use default_label::{default_label, distinct, run_directory};
-pub use input::{Found, Input, Location, Origin};
+pub use input::{Found, Input, Location, Origin, sort_naturally};
 pub use resolve::{DiscoverError, below, expand, resolve, resolve_all};
 pub use scan::logs_in;

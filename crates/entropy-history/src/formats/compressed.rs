@@ -15,7 +15,7 @@ const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 const LARGEST_WINDOW: u32 = 27;
 
 /// A reader that decompresses its source if it is compressed.
-pub(crate) struct Decompressed<'a> {
+pub struct Decompressed<'a> {
     inner: Inner<'a>,
     truncation: Option<String>,
 }
@@ -29,7 +29,11 @@ enum Inner<'a> {
 }
 
 impl<'a> Decompressed<'a> {
-    pub(crate) fn new(source: &'a mut dyn Read) -> io::Result<Decompressed<'a>> {
+    /// Reads the first bytes of a source to see whether it is compressed.
+    ///
+    /// # Errors
+    /// When the source cannot be read.
+    pub fn new(source: &'a mut dyn Read) -> io::Result<Decompressed<'a>> {
         let mut magic = Vec::new();
         source.take(4).read_to_end(&mut magic)?;
         let (gzip, zstd) = (magic.starts_with(&GZIP), magic == ZSTD);
@@ -46,12 +50,13 @@ impl<'a> Decompressed<'a> {
         Ok(Decompressed { inner, truncation: None })
     }
 
-    pub(crate) fn is_compressed(&self) -> bool {
+    /// Whether the source is compressed.
+    pub fn is_compressed(&self) -> bool {
         !matches!(self.inner, Inner::Plain(_))
     }
 
     /// Why the compressed stream ended too early, if it did.
-    pub(crate) fn take_truncation(&mut self) -> Option<String> {
+    pub fn take_truncation(&mut self) -> Option<String> {
         self.truncation.take()
     }
 }

@@ -49,7 +49,7 @@ pub mod wandb;
 
 pub use crate::select::{KeyRank, SeriesSelector};
 pub use companions::companion_files;
-pub use compressed::read_decompressed;
+pub use compressed::{Decompressed, read_decompressed};
 pub(crate) use console::LiveConsole;
 pub(crate) use error::describe;
 pub use error::{ReadError, TrackioError, quoted};

@@ -13,7 +13,7 @@ mod pairs;
 pub mod replicates;
 pub mod sample;
 pub mod smooth;
-mod student;
+pub mod student;
 mod summary;
 pub mod tokens;
 pub mod two_sample;

@@ -1,0 +1,186 @@
+//! The entropies of a step: distribution, profiles by position, forking tokens.
+
+use serde::Serialize;
+
+use super::view::{Entropies, StepView};
+use super::{Shared, TokenName};
+use crate::names::TOKEN_COLUMNS;
+use crate::stats::forking::{KindMean, forking_kinds};
+use crate::stats::histogram::{below_and_above, histogram};
+use crate::stats::interval::{MeanInterval, RatioSums};
+use crate::stats::order::{Buckets, share_count};
+use crate::stats::profile::{PositionBin, Profile, TENTHS, tenth};
+
+/// The percentiles that are reported.
+pub const PERCENTS: [f64; 8] = [5.0, 25.0, 50.0, 75.0, 80.0, 90.0, 95.0, 99.0];
+/// The share of tokens whose part of the entropy is reported (arXiv 2506.01939).
+pub const TOP_SHARE: f64 = 0.2;
+/// Number of bins of a histogram.
+pub const HISTOGRAM_BINS: usize = 60;
+
+/// Shares of tokens at a threshold.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Threshold {
+    /// The entropy in nats.
+    pub threshold: f64,
+    /// Share of tokens below it.
+    pub below: f64,
+    /// Share of tokens above it.
+    pub above: f64,
+}
+
+/// A percentile of entropies.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Percentile {
+    /// Per cent of the tokens at or below the value.
+    pub percent: f64,
+    /// The entropy in nats.
+    pub value: f64,
+}
+
+/// The entropies of the tokens of a step, in nats.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct EntropyStats {
+    /// Number of tokens with an entropy.
+    pub tokens: u64,
+    /// Mean over tokens, with its 95 % interval over responses.
+    #[serde(flatten)]
+    pub mean: MeanInterval,
+    /// Mean over responses of the means of their tokens.
+    pub response_mean: f64,
+    /// The percentiles of [`PERCENTS`], interpolated linearly.
+    pub percentiles: Vec<Percentile>,
+    /// Share of the tokens below and above each threshold.
+    pub thresholds: Vec<Threshold>,
+    /// The part of the summed entropy that the top 20 % of tokens hold; `None` if all entropies are 0.
+    pub top_share: Option<f64>,
+    /// Number of tokens in equal bins of 0 to the highest entropy of all steps.
+    pub histogram: Vec<u64>,
+}
+
+/// A kind of token with its mean entropy.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ForkingToken {
+    /// The token.
+    #[serde(flatten)]
+    pub token: TokenName,
+    /// Number of occurrences.
+    pub count: u64,
+    /// Mean entropy in nats.
+    pub mean: f64,
+}
+
+/// A column of numbers of tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct TokenColumn {
+    /// The name of the column.
+    pub name: &'static str,
+    /// Number of tokens with a finite value.
+    pub tokens: u64,
+    /// Their mean, with its 95 % interval over responses.
+    #[serde(flatten)]
+    pub mean: MeanInterval,
+}
+
+/// The means of the other columns of tokens.
+pub(super) fn token_columns(view: &StepView<'_>) -> Vec<TokenColumn> {
+    let mut sums = TOKEN_COLUMNS.map(|_| RatioSums::default());
+    for (index, sum, count) in view.iter().flat_map(|response| &response.token_columns) {
+        sums[usize::from(*index)].add(*sum, u64::from(*count));
+    }
+    let column = |(name, sums): (&'static str, RatioSums)| {
+        Some(TokenColumn { name, tokens: sums.tokens(), mean: sums.interval()? })
+    };
+    TOKEN_COLUMNS.into_iter().zip(sums).filter_map(column).collect()
+}
+
+/// The distribution of entropies; `None` if the step has none.
+pub(super) fn entropy(view: &StepView<'_>, shared: &Shared<'_>) -> Option<EntropyStats> {
+    let (mut sums, mut means, mut responses) = (RatioSums::default(), 0.0, 0u64);
+    for response in view.iter().filter(|response| response.has_entropies) {
+        sums.add(response.entropy_sum, u64::from(response.tokens));
+        means += response.entropy_sum / f64::from(response.tokens);
+        responses += 1;
+    }
+    let mean = sums.interval()?;
+    let values = Entropies(view);
+    let buckets = Buckets::of(&values);
+    let share = |count: u64| count as f64 / buckets.count as f64;
+    let threshold = |&threshold: &f64| {
+        let (below, above) = below_and_above(&values, threshold);
+        Threshold { threshold, below: share(below), above: share(above) }
+    };
+    let top = buckets.sum_of_largest(&values, share_count(buckets.count, TOP_SHARE));
+    let sum = buckets.sum();
+    let percentiles = buckets.percentiles(&values, &PERCENTS);
+    Some(EntropyStats {
+        tokens: buckets.count,
+        mean,
+        response_mean: means / responses as f64,
+        percentiles: PERCENTS
+            .into_iter()
+            .zip(percentiles)
+            .map(|(percent, value)| Percentile { percent, value })
+            .collect(),
+        thresholds: shared.options.thresholds.iter().map(threshold).collect(),
+        top_share: (sum > 0.0).then(|| top / sum),
+        histogram: histogram(&values, shared.histogram_max, HISTOGRAM_BINS),
+    })
+}
+
+/// Profiles by tenth of the response and by token.
+pub(super) fn profiles(view: &StepView<'_>, width: usize) -> (Vec<PositionBin>, Vec<PositionBin>) {
+    let longest = view.iter().map(|response| response.tokens()).max().unwrap_or(0);
+    let mut tenths = Profile::new(TENTHS, 1);
+    let mut positions = Profile::new(longest.div_ceil(width), width);
+    for response in view.iter() {
+        let Some(entropies) = view.table.entropies(response) else { continue };
+        let length = response.tokens();
+        // The end of a bin is computed once per bin: a division per token takes longer than the sums.
+        tenths.add(|token| {
+            let (mut at, mut bin) = (0, 0);
+            entropies.each(|entropy| {
+                if at * TENTHS >= (bin + 1) * length {
+                    bin = tenth(at, length);
+                }
+                token(bin, entropy);
+                at += 1;
+            });
+        });
+        positions.add(|token| {
+            let (mut bin, mut left) = (0, width);
+            entropies.each(|entropy| {
+                if left == 0 {
+                    (bin, left) = (bin + 1, width);
+                }
+                token(bin, entropy);
+                left -= 1;
+            });
+        });
+    }
+    (tenths.bins(), positions.bins())
+}
+
+/// The forking tokens, their kinds, and the number of kinds with enough occurrences.
+pub(super) fn forking(view: &StepView<'_>) -> (Vec<ForkingToken>, Vec<KindMean>, usize) {
+    let kinds = view.table.kinds();
+    let mut sums = vec![(0u64, 0.0f64); kinds.len()];
+    for response in view.iter() {
+        let Some(entropies) = view.table.entropies(response) else { continue };
+        let mut tokens = view.table.kinds_of(response).iter();
+        entropies.each(|entropy| {
+            if let Some(kind) = tokens.next() {
+                let (count, sum) = &mut sums[*kind as usize];
+                *count += 1;
+                *sum += entropy;
+            }
+        });
+    }
+    let (found, frequent) = forking_kinds(&sums, |kind| (kinds[kind as usize].id, kind));
+    let token = |kind: &KindMean| ForkingToken {
+        token: TokenName::of(&kinds[kind.kind as usize]),
+        count: kind.count,
+        mean: kind.mean,
+    };
+    (found.iter().map(token).collect(), found, frequent)
+}

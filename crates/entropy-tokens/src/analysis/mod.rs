@@ -1,0 +1,249 @@
+//! The numbers of every step of a dump, in sections. A section that the dump cannot carry is named with the reason.
+
+mod covariance;
+mod diversity;
+mod entropy;
+mod groups;
+mod mismatch;
+mod sections;
+mod units;
+mod view;
+
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+pub use covariance::{CovarianceSection, KindCount, TopToken};
+pub use diversity::{Answers, DistinctNgrams, Diversity, PassAtK};
+pub use entropy::{
+    EntropyStats, ForkingToken, HISTOGRAM_BINS, PERCENTS, Percentile, Threshold, TokenColumn,
+};
+pub use groups::GroupStats;
+pub use mismatch::{MismatchSection, MismatchToken};
+pub use sections::{Missing, Section};
+pub use units::OutcomeRule;
+
+use crate::stats::forking::{ForkingOverlap, KindMean, overlap};
+use crate::stats::profile::{PositionBin, bin_width};
+use crate::table::{TokenKind, TokenTable};
+use units::Units;
+use view::StepView;
+
+/// What the user chose.
+#[derive(Debug, Clone)]
+pub struct AnalysisOptions {
+    /// Entropies in nats below and above which the shares of tokens are reported.
+    pub thresholds: Vec<f64>,
+    /// A response is right if its reward is above this.
+    pub right_above: f64,
+    /// Only these steps; all if empty.
+    pub steps: Vec<u64>,
+}
+
+impl Default for AnalysisOptions {
+    fn default() -> AnalysisOptions {
+        AnalysisOptions { thresholds: vec![0.01, 0.672], right_above: 0.0, steps: Vec::new() }
+    }
+}
+
+/// A kind of token: its id, and its text if the dump has texts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TokenName {
+    /// The id in the vocabulary.
+    pub id: u32,
+    /// The text.
+    pub text: Option<String>,
+}
+
+impl TokenName {
+    pub(crate) fn of(kind: &TokenKind) -> TokenName {
+        TokenName { id: kind.id, text: kind.text.clone() }
+    }
+}
+
+/// The numbers of a source at a step.
+#[derive(Debug, Clone, Serialize)]
+pub struct StepAnalysis {
+    /// Index of the source.
+    pub source: usize,
+    /// The training step.
+    pub step: u64,
+    /// Number of responses.
+    pub responses: usize,
+    /// Number of distinct prompts.
+    pub prompts: usize,
+    /// Number of tokens that the policy wrote.
+    pub tokens: u64,
+    /// Mean number of tokens of a response.
+    pub mean_length: f64,
+    /// Mean reward; `None` without rewards.
+    pub mean_reward: Option<f64>,
+    /// Mean of the finite scored log-probs, in nats.
+    pub mean_log_prob: Option<f64>,
+    /// Entropies of tokens.
+    pub entropy: Option<EntropyStats>,
+    /// Means of other columns of tokens, such as the KL to a reference model.
+    pub token_columns: Vec<TokenColumn>,
+    /// By tenth of the response.
+    pub tenths: Vec<PositionBin>,
+    /// By token, counted from the start of the response.
+    pub positions: Vec<PositionBin>,
+    /// By turn.
+    pub by_turn: Vec<GroupStats>,
+    /// By role.
+    pub by_role: Vec<GroupStats>,
+    /// Right and wrong responses.
+    pub by_outcome: Vec<GroupStats>,
+    /// By the pass rate of the prompt.
+    pub by_difficulty: Vec<GroupStats>,
+    /// By the chosen column.
+    pub by_column: Vec<GroupStats>,
+    /// Tokens with the highest mean entropy.
+    pub forking: Vec<ForkingToken>,
+    /// Number of kinds of tokens with enough occurrences to be compared.
+    pub frequent_kinds: usize,
+    /// Covariance of log-prob and advantage.
+    pub covariance: Option<CovarianceSection>,
+    /// Scored against the sampler's log-probs.
+    pub mismatch: Option<MismatchSection>,
+    /// Diversity of the responses to a prompt.
+    pub diversity: Option<Diversity>,
+    #[serde(skip)]
+    forking_kinds: Vec<KindMean>,
+}
+
+/// The forking tokens that two steps of a source share.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct StepOverlap {
+    /// Index of the earlier step in [`Analysis::steps`].
+    pub a: usize,
+    /// Index of the later step.
+    pub b: usize,
+    /// How many are the same.
+    #[serde(flatten)]
+    pub overlap: ForkingOverlap,
+}
+
+/// The numbers of all steps.
+#[derive(Debug, Clone, Serialize)]
+pub struct Analysis {
+    /// Upper end of all histograms, in nats.
+    pub histogram_max: f64,
+    /// Number of tokens of a bin by position.
+    pub position_width: usize,
+    /// How right responses are told from wrong ones; `None` without rewards that differ.
+    pub outcome: Option<OutcomeRule>,
+    /// The steps, by source and step.
+    pub steps: Vec<StepAnalysis>,
+    /// Each step compared with the first and with the previous one of its source.
+    pub overlaps: Vec<StepOverlap>,
+    /// Sections that no step has, and why.
+    pub missing: Vec<Missing>,
+    /// Steps that the user chose and that no source has.
+    pub missing_steps: Vec<u64>,
+}
+
+/// Computes the numbers of every step.
+pub fn analyse(table: &TokenTable, options: &AnalysisOptions) -> Analysis {
+    let mut by_step: BTreeMap<(u32, u64), Vec<usize>> = BTreeMap::new();
+    for (index, response) in table.responses().iter().enumerate() {
+        if options.steps.is_empty() || options.steps.contains(&response.step) {
+            by_step.entry((response.source, response.step)).or_default().push(index);
+        }
+    }
+    let views: Vec<StepView<'_>> = by_step
+        .into_iter()
+        .map(|((source, step), responses)| StepView { table, source, step, responses })
+        .collect();
+    let units: Vec<Units> = views.iter().map(Units::of).collect();
+    let outcome = OutcomeRule::of(&units, options.right_above);
+    let maxima: Vec<f64> = views.par_iter().map(StepView::max_entropy).collect();
+    let histogram_max = maxima.into_iter().fold(0.0, f64::max);
+    let lengths = views.iter().flat_map(|view| view.iter().map(|response| response.tokens()));
+    let position_width = bin_width(lengths.max().unwrap_or(1));
+    let shared = Shared { histogram_max, position_width, outcome, options };
+    let steps: Vec<StepAnalysis> =
+        views.par_iter().zip(&units).map(|(view, units)| step(view, units, &shared)).collect();
+    let has_step = |step: &&u64| !views.iter().any(|view| view.step == **step);
+    Analysis {
+        histogram_max,
+        position_width,
+        outcome,
+        overlaps: overlaps(&steps),
+        missing: sections::missing(table, &steps, outcome, options),
+        missing_steps: options.steps.iter().filter(has_step).copied().collect(),
+        steps,
+    }
+}
+
+/// What all steps have in common.
+struct Shared<'a> {
+    histogram_max: f64,
+    position_width: usize,
+    outcome: Option<OutcomeRule>,
+    options: &'a AnalysisOptions,
+}
+
+fn step(view: &StepView<'_>, units: &Units, shared: &Shared<'_>) -> StepAnalysis {
+    let tokens: u64 = view.iter().map(|response| u64::from(response.tokens)).sum();
+    let rewards: Vec<f64> = units.rewards().collect();
+    let log_probs = view.iter().map(|r| (r.log_prob_sum, u64::from(r.log_prob_count)));
+    let (log_prob_sum, log_probs) = log_probs.fold((0.0, 0), |(s, n), (x, m)| (s + x, n + m));
+    let outcomes = shared.outcome.map(|rule| units.outcomes(rule));
+    let by_outcome = outcomes.as_ref().map_or_else(Vec::new, |outcomes| {
+        groups::by(view, |at| {
+            outcomes.of_response[at].map(|right| (if right { "right" } else { "wrong" }).to_owned())
+        })
+    });
+    let by_difficulty = match (shared.outcome, &outcomes) {
+        (Some(OutcomeRule::RewardAbove(_)), Some(outcomes)) => {
+            groups::by_difficulty(view, units, outcomes)
+        }
+        _ => Vec::new(),
+    };
+    let entropy = entropy::entropy(view, shared);
+    let (forking, forking_kinds, frequent_kinds) = entropy::forking(view);
+    let (tenths, positions) = entropy::profiles(view, shared.position_width);
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    StepAnalysis {
+        source: view.source as usize,
+        step: view.step,
+        responses: view.responses.len(),
+        prompts: units.prompts(),
+        tokens,
+        mean_length: tokens as f64 / view.responses.len() as f64,
+        mean_reward: (!rewards.is_empty()).then(|| mean(&rewards)),
+        mean_log_prob: (log_probs > 0).then(|| log_prob_sum / log_probs as f64),
+        entropy,
+        token_columns: entropy::token_columns(view),
+        tenths,
+        positions,
+        by_turn: groups::by(view, |at| view.response(at).turn.map(|turn| turn.to_string())),
+        by_role: groups::by(view, |at| view.response(at).role.as_deref().map(str::to_owned)),
+        by_outcome,
+        by_difficulty,
+        by_column: groups::by(view, |at| view.response(at).by.as_deref().map(str::to_owned)),
+        forking,
+        frequent_kinds,
+        covariance: covariance::covariance_of(view, units),
+        mismatch: mismatch::mismatch_of(view),
+        diversity: diversity::diversity(view, units, outcomes.as_ref(), shared.outcome),
+        forking_kinds,
+    }
+}
+
+/// Each step with the first and the previous one of its source.
+fn overlaps(steps: &[StepAnalysis]) -> Vec<StepOverlap> {
+    let mut pairs = Vec::new();
+    for b in 1..steps.len() {
+        let first = steps.iter().position(|step| step.source == steps[b].source).unwrap_or(b);
+        pairs.extend([first, b - 1].into_iter().filter(|a| *a >= first && *a < b).map(|a| (a, b)));
+    }
+    pairs.dedup(); // for the second step, the first is also the previous one
+    let compare = |(a, b): (usize, usize)| {
+        let overlap = overlap(&steps[a].forking_kinds, &steps[b].forking_kinds)?;
+        Some(StepOverlap { a, b, overlap })
+    };
+    pairs.into_iter().filter_map(compare).collect()
+}

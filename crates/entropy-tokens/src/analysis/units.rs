@@ -1,0 +1,142 @@
+//! Trajectories and prompts: a response of one turn is a trajectory; the turns of a conversation are one trajectory, with
+//! one reward. The trajectories of a prompt form a group.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::view::StepView;
+
+/// A trajectory: its prompt, its reward, and its responses in the order of their turns.
+pub(super) struct Unit {
+    pub(super) group: u64,
+    pub(super) reward: Option<f64>,
+    /// Indices in the step.
+    pub(super) responses: Vec<usize>,
+}
+
+/// The trajectories of a step.
+pub(super) struct Units {
+    pub(super) units: Vec<Unit>,
+    /// The trajectory of each response.
+    pub(super) of_response: Vec<usize>,
+    /// Indices of trajectories by prompt, in the order of the prompts' hashes.
+    pub(super) groups: BTreeMap<u64, Vec<usize>>,
+}
+
+/// How right responses are told from wrong ones.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutcomeRule {
+    /// Right: the reward is above this number.
+    RewardAbove(f64),
+    /// Right: the reward is above the mean of the prompt's responses, since all rewards are on one side of the number.
+    AboveGroupMean,
+}
+
+/// Which responses of a step are right.
+pub(super) struct Outcomes {
+    /// `None` without a reward, or in a group whose rewards are equal under [`OutcomeRule::AboveGroupMean`].
+    pub(super) of_unit: Vec<Option<bool>>,
+    pub(super) of_response: Vec<Option<bool>>,
+}
+
+impl Units {
+    /// Joins the turns of each trajectory.
+    pub(super) fn of(view: &StepView<'_>) -> Units {
+        let mut by_trajectory: BTreeMap<u64, usize> = BTreeMap::new();
+        let mut units: Vec<Unit> = Vec::new();
+        let mut of_response = Vec::with_capacity(view.responses.len());
+        for (at, response) in view.iter().enumerate() {
+            let new = units.len();
+            let unit = match response.trajectory {
+                Some(trajectory) => *by_trajectory.entry(trajectory).or_insert(new),
+                None => new,
+            };
+            if unit == new {
+                units.push(Unit { group: response.group, reward: None, responses: Vec::new() });
+            }
+            units[unit].responses.push(at);
+            of_response.push(unit);
+        }
+        let mut groups: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+        for (index, unit) in units.iter_mut().enumerate() {
+            unit.responses.sort_by_key(|at| view.response(*at).turn); // stable
+            unit.group = view.response(unit.responses[0]).group;
+            // The last turn has the reward of the whole, where turns have rewards of their own.
+            unit.reward = unit.responses.iter().rev().find_map(|at| view.response(*at).reward);
+            groups.entry(unit.group).or_default().push(index);
+        }
+        Units { units, of_response, groups }
+    }
+
+    /// Number of prompts.
+    pub(super) fn prompts(&self) -> usize {
+        self.groups.len()
+    }
+
+    pub(super) fn rewards(&self) -> impl Iterator<Item = f64> {
+        self.units.iter().filter_map(|unit| unit.reward)
+    }
+
+    /// The rewards of the trajectories of each prompt.
+    fn group_rewards(&self) -> impl Iterator<Item = (&Vec<usize>, Vec<f64>)> {
+        self.groups.values().map(|members| {
+            (members, members.iter().filter_map(|&unit| self.units[unit].reward).collect())
+        })
+    }
+
+    /// Which trajectories and responses are right.
+    pub(super) fn outcomes(&self, rule: OutcomeRule) -> Outcomes {
+        let mut of_unit: Vec<Option<bool>> = vec![None; self.units.len()];
+        match rule {
+            OutcomeRule::RewardAbove(bound) => {
+                for (outcome, unit) in of_unit.iter_mut().zip(&self.units) {
+                    *outcome = unit.reward.map(|reward| reward > bound);
+                }
+            }
+            OutcomeRule::AboveGroupMean => {
+                for (members, rewards) in self.group_rewards() {
+                    if !differ(&rewards) {
+                        continue;
+                    }
+                    let mean = rewards.iter().sum::<f64>() / rewards.len() as f64;
+                    for &unit in members {
+                        of_unit[unit] = self.units[unit].reward.map(|reward| reward > mean);
+                    }
+                }
+            }
+        }
+        let of_response = self.of_response.iter().map(|&unit| of_unit[unit]).collect();
+        Outcomes { of_unit, of_response }
+    }
+}
+
+fn differ(values: &[f64]) -> bool {
+    values.iter().any(|value| *value != values[0])
+}
+
+impl OutcomeRule {
+    /// The rule for a dump: rewards above `right_above` are right, if some are above it and some are not; else rewards
+    /// above the mean of their prompt, if they differ there. `None` if neither tells responses apart.
+    pub(super) fn of(steps: &[Units], right_above: f64) -> Option<OutcomeRule> {
+        let rewards = || steps.iter().flat_map(Units::rewards);
+        let (any_above, any_not) = (
+            rewards().any(|reward| reward > right_above),
+            rewards().any(|reward| reward <= right_above),
+        );
+        if any_above && any_not {
+            return Some(OutcomeRule::RewardAbove(right_above));
+        }
+        let mut groups = steps.iter().flat_map(Units::group_rewards);
+        groups.any(|(_, rewards)| differ(&rewards)).then_some(OutcomeRule::AboveGroupMean)
+    }
+
+    /// The rule in words.
+    pub fn words(self) -> String {
+        match self {
+            OutcomeRule::RewardAbove(bound) => format!("right: reward > {bound}"),
+            OutcomeRule::AboveGroupMean => "right: reward above the mean of its prompt".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! Reads dumps of single tokens, and computes where and why their entropy changes.
+//!
+//! [`read()`] adds the responses of a file to a [`TokenTable`]; [`analyse`] computes the numbers of every step. Each
+//! formula is a function in [`stats`], with its source. Entropies and log-probs are in nats. Nothing here prints,
+//! exits or reads the environment.
+
+mod analysis;
+mod columns;
+mod interner;
+mod json;
+mod left_out;
+mod names;
+mod read;
+pub mod stats;
+mod table;
+
+pub use analysis::{
+    Analysis, AnalysisOptions, Answers, CovarianceSection, DistinctNgrams, Diversity, EntropyStats,
+    ForkingToken, GroupStats, HISTOGRAM_BINS, KindCount, MismatchSection, MismatchToken, Missing,
+    OutcomeRule, PERCENTS, PassAtK, Percentile, Section, StepAnalysis, StepOverlap, Threshold,
+    TokenColumn, TokenName, TopToken, analyse,
+};
+pub use columns::{By, ByError, Columns, Operator};
+pub use left_out::{LeftOut, LeftOutCounts, Reason, Scope};
+pub use read::{ReadError, read};
+pub use table::{Advantage, EXACT_TOKENS, Floats, Response, TokenKind, TokenTable, UsedNames};

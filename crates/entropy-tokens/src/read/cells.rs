@@ -1,0 +1,119 @@
+//! A row of a dump, whatever the file's format.
+
+use std::borrow::Cow;
+
+use crate::interner::RawText;
+use crate::json::{
+    Entries, Scalar, ScanError, floats, ids, quoted_texts, scalar, unwrap_list_of_one,
+};
+use crate::names::REPEATED;
+
+/// A list of a row.
+pub(crate) enum Cell<T> {
+    /// There is none, or the value is no list.
+    Missing,
+    /// It is a list of something else.
+    Bad,
+    List(T),
+}
+
+/// The texts of tokens.
+pub(crate) enum Texts<'a> {
+    /// Positions in a list of JSON.
+    Json(&'a [u8], Vec<(u32, u32)>),
+    Plain(Vec<&'a [u8]>),
+}
+
+impl<'a> Texts<'a> {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Texts::Json(_, places) => places.len(),
+            Texts::Plain(texts) => texts.len(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, at: usize) -> RawText<'a> {
+        match self {
+            Texts::Json(list, places) => {
+                let (from, to) = places[at];
+                RawText::Json(&list[from as usize..to as usize])
+            }
+            Texts::Plain(texts) => RawText::Plain(texts[at]),
+        }
+    }
+}
+
+/// The values of a row.
+pub(crate) trait Cells {
+    fn ids(&self, name: &str) -> Cell<Cow<'_, [u32]>>;
+    /// Numbers; `missing` stands for null.
+    fn floats(&self, name: &str, missing: f64) -> Cell<Cow<'_, [f64]>>;
+    fn texts(&self, name: &str) -> Cell<Texts<'_>>;
+    /// A small value; `a.b` is key `b` of the object `a`.
+    fn scalar(&self, name: &str) -> Option<Scalar<'_>>;
+}
+
+/// A line of JSON.
+pub(crate) struct JsonRow<'a> {
+    row: Entries<'a>,
+    repeated: Option<Entries<'a>>,
+}
+
+impl<'a> JsonRow<'a> {
+    pub(crate) fn new(line: &'a [u8]) -> Result<JsonRow<'a>, ScanError> {
+        let row = Entries::new(line)?;
+        let repeated = row.get(REPEATED).and_then(|text| Entries::new(text).ok());
+        Ok(JsonRow { row, repeated })
+    }
+
+    /// The text of a value of the row, else of the columns that are repeated in it.
+    fn value(&self, name: &str) -> Option<&'a [u8]> {
+        self.row.get(name).or_else(|| self.repeated.as_ref()?.get(name))
+    }
+
+    fn list(&self, name: &str) -> Option<&'a [u8]> {
+        let text = self.value(name)?;
+        let inner = if text.starts_with(b"[[") { unwrap_list_of_one(text) } else { text };
+        inner.starts_with(b"[").then_some(inner)
+    }
+}
+
+fn cell<T>(list: Option<&[u8]>, read: impl FnOnce(&[u8]) -> Option<T>) -> Cell<T> {
+    match list {
+        None => Cell::Missing,
+        Some(text) => read(text).map_or(Cell::Bad, Cell::List),
+    }
+}
+
+impl Cells for JsonRow<'_> {
+    fn ids(&self, name: &str) -> Cell<Cow<'_, [u32]>> {
+        cell(self.list(name), |text| ids(text).map(Cow::Owned))
+    }
+
+    fn floats(&self, name: &str, missing: f64) -> Cell<Cow<'_, [f64]>> {
+        cell(self.list(name), |text| floats(text, missing).map(Cow::Owned))
+    }
+
+    fn texts(&self, name: &str) -> Cell<Texts<'_>> {
+        let Some(text) = self.list(name) else { return Cell::Missing };
+        quoted_texts(text).map_or(Cell::Bad, |places| Cell::List(Texts::Json(text, places)))
+    }
+
+    fn scalar(&self, name: &str) -> Option<Scalar<'_>> {
+        scalar_at(name, &|key| self.value(key))
+    }
+}
+
+/// The value at a path of keys.
+pub(crate) fn scalar_at<'a>(
+    path: &str,
+    value: &dyn Fn(&str) -> Option<&'a [u8]>,
+) -> Option<Scalar<'a>> {
+    if let Some(text) = value(path) {
+        return scalar(unwrap_list_of_one(text));
+    }
+    let (key, rest) = path.split_once('.')?;
+    let inner = Entries::new(unwrap_list_of_one(value(key)?)).ok()?;
+    scalar_at(rest, &|key| inner.get(key))
+}

@@ -1,0 +1,610 @@
+//! From the values of a row to a response: which tokens the policy wrote, and their numbers.
+//!
+//! The ids are those of the response, or of prompt and response together. A list belongs to the tokens of the response
+//! or of the whole sequence, by its length. Any other length is a reason to leave the response out.
+
+use std::borrow::Cow;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use super::cells::{Cell, Cells, Texts};
+use crate::columns::Columns;
+use crate::interner::{Interner, RawText};
+use crate::json::Scalar;
+use crate::left_out::{LeftOutCounts, Reason};
+use crate::names::{
+    ADVANTAGES, ANSWERS, ENTROPIES, GROUPS, MASKS, PROMPT_IDS, PROMPT_LENGTHS, PROMPT_TEXTS,
+    RESPONSE_IDS, RESPONSE_LENGTHS, RESPONSE_TEXTS, REWARDS, SAMPLER, SCORED, SEQUENCE_IDS,
+    SEQUENCE_LENGTHS, STEPS, TEXTS, TOKEN_COLUMNS,
+};
+use crate::stats::mismatch::{MismatchSums, Usable, WorstToken, WorstTokens};
+use crate::table::{Advantage, Batch, Response, UsedNames, note};
+
+/// Why a row is not a response, with details for a message.
+type Rejected = (Reason, String);
+
+/// Entropies below this are invalid: rounding in sums of 32-bit floats only gives a certain token one slightly below 0.
+const NEGATIVE: f64 = -1e-4;
+/// Stands for an entropy of null.
+const NULL: f64 = f64::NEG_INFINITY;
+
+/// Builds the responses of some rows.
+pub(crate) struct BatchBuilder<'a> {
+    columns: &'a Columns,
+    /// The step that the name of the file has.
+    step: Option<u64>,
+    interner: Interner,
+    tokens: Vec<u32>,
+    entropies: Vec<f64>,
+    log_probs: Vec<f64>,
+    responses: Vec<Response>,
+    worst: WorstTokens,
+    left_out: LeftOutCounts,
+    names: UsedNames,
+    negative: u64,
+}
+
+/// The tokens of a row: ids, and where the response is among them.
+struct Layout<'a> {
+    ids: Cow<'a, [u32]>,
+    /// Index of the response's first token in `ids`.
+    offset: usize,
+    /// Number of tokens of the response, with those that others wrote.
+    length: usize,
+    /// Where the response is in lists of prompt and response, and the length of these lists, with padding.
+    before: usize,
+    whole: usize,
+    /// The ids of the prompt, if the row has them apart from the response.
+    prompt: Option<Cow<'a, [u32]>>,
+    /// Which tokens of the response the policy wrote; all without a mask.
+    own: Option<Vec<bool>>,
+}
+
+impl<'a> Layout<'a> {
+    /// Reads the ids and the mask of a row.
+    fn of(cells: &'a impl Cells) -> Result<Layout<'a>, Rejected> {
+        let mut bad = None;
+        let prompt = first_ids(cells, &PROMPT_IDS, &mut None);
+        if let Some((_, ids)) = first_ids(cells, &RESPONSE_IDS, &mut bad) {
+            let (length, before) =
+                (ids.len(), prompt.as_ref().map_or(0, |(_, prompt)| prompt.len()));
+            let whole = before + length;
+            let prompt = prompt.map(|(_, prompt)| prompt);
+            let mut layout = Layout { ids, offset: 0, length, before, whole, prompt, own: None };
+            if let Some((name, mask)) = mask(cells)? {
+                let Some(part) = layout.part(&mask) else {
+                    return Err(mask_length(name, mask.len(), length));
+                };
+                layout.own = Some(part.to_vec());
+            }
+            return Ok(layout);
+        }
+        let Some((_, ids)) = first_ids(cells, &SEQUENCE_IDS, &mut bad) else {
+            return Err(match bad {
+                Some(name) => (Reason::BadIds, format!("{name:?} is not a list of token ids")),
+                None => (Reason::NoIds, "it has no list of token ids".to_owned()),
+            });
+        };
+        let whole = ids.len();
+        let real = length_of(cells, &SEQUENCE_LENGTHS).unwrap_or(whole).min(whole);
+        let prompt = prompt.map(|(_, prompt)| prompt);
+        let of_response =
+            length_of(cells, &RESPONSE_LENGTHS).and_then(|length| real.checked_sub(length));
+        let of_prompt = length_of(cells, &PROMPT_LENGTHS).or(prompt.as_ref().map(|ids| ids.len()));
+        let start = of_response.or(of_prompt.filter(|length| *length <= real));
+        let (before, own) = match (mask(cells)?, start) {
+            (Some((_, mask)), _) if mask.len() == whole => {
+                let first = mask[..real].iter().position(|own| *own).unwrap_or(real);
+                (first, Some(mask[first..real].to_vec()))
+            }
+            (Some((_, mask)), Some(start)) if mask.len() == real - start => (start, Some(mask)),
+            (Some((name, mask)), _) => return Err(mask_length(name, mask.len(), whole)),
+            (None, Some(start)) => (start, None),
+            (None, None) => {
+                let what = "it has ids of prompt and response, but no mask and no length of either";
+                return Err((Reason::NoMask, what.to_owned()));
+            }
+        };
+        Ok(Layout { ids, offset: before, length: real - before, before, whole, prompt, own })
+    }
+
+    /// The response's part of a list; `None` if the length fits neither the response nor prompt and response.
+    fn part<'l, T>(&self, list: &'l [T]) -> Option<&'l [T]> {
+        match list.len() {
+            found if found == self.length => Some(list),
+            found if found == self.whole => list.get(self.before..self.before + self.length),
+            _ => None,
+        }
+    }
+
+    /// The ids of the prompt; empty if the row has none.
+    fn prompt(&self) -> &[u32] {
+        match &self.prompt {
+            Some(prompt) => prompt,
+            None => &self.ids[..self.offset],
+        }
+    }
+
+    /// Indices in the response of the tokens that the policy wrote.
+    fn own_indices(&self) -> impl Iterator<Item = usize> {
+        (0..self.length).filter(|&at| self.own.as_ref().is_none_or(|own| own[at]))
+    }
+}
+
+fn first_ids<'a>(
+    cells: &'a impl Cells,
+    names: &[&'static str],
+    bad: &mut Option<&'static str>,
+) -> Option<(&'static str, Cow<'a, [u32]>)> {
+    for name in names {
+        match cells.ids(name) {
+            Cell::List(ids) => return Some((name, ids)),
+            Cell::Bad => *bad = Some(name),
+            Cell::Missing => {}
+        }
+    }
+    None
+}
+
+fn length_of(cells: &impl Cells, names: &[&str]) -> Option<usize> {
+    let length = names.iter().find_map(|name| cells.scalar(name)?.whole());
+    length.and_then(|length| usize::try_from(length).ok())
+}
+
+/// The first mask of a row.
+fn mask(cells: &impl Cells) -> Result<Option<(&'static str, Vec<bool>)>, Rejected> {
+    for name in MASKS {
+        match cells.floats(name, f64::NAN) {
+            Cell::Missing => {}
+            Cell::List(mask) if mask.iter().all(|own| !own.is_nan()) => {
+                return Ok(Some((name, mask.iter().map(|own| *own != 0.0).collect())));
+            }
+            Cell::List(_) | Cell::Bad => {
+                return Err((Reason::BadNumbers, format!("{name:?} is not a list of 0 and 1")));
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn mask_length(name: &str, found: usize, tokens: usize) -> Rejected {
+    (Reason::MaskLength, format!("it has {tokens} tokens and {found} values in {name:?}"))
+}
+
+/// The first list of numbers of these names, of the tokens of the response.
+fn scores(
+    cells: &impl Cells,
+    names: &[&'static str],
+    missing: f64,
+    layout: &Layout<'_>,
+) -> Result<Option<(&'static str, Vec<f64>)>, Rejected> {
+    for name in names {
+        let list = match cells.floats(name, missing) {
+            Cell::Missing => continue,
+            Cell::Bad => {
+                return Err((Reason::BadNumbers, format!("{name:?} is not a list of numbers")));
+            }
+            Cell::List(list) => list,
+        };
+        if list.is_empty() && layout.length > 0 {
+            continue; // compute writes no log-probs as an empty list in Parquet
+        }
+        let Some(part) = layout.part(&list) else {
+            let (tokens, found) = (layout.length, list.len());
+            return Err((
+                Reason::Lengths,
+                format!("it has {tokens} tokens and {found} in {name:?}"),
+            ));
+        };
+        let whole = part.len() == list.len();
+        return Ok(Some((name, if whole { list.into_owned() } else { part.to_vec() })));
+    }
+    Ok(None)
+}
+
+/// The texts of the response's tokens, and the index of the first of them in the list.
+fn texts<'a>(
+    cells: &'a impl Cells,
+    layout: &Layout<'_>,
+) -> Result<Option<(Texts<'a>, usize)>, Rejected> {
+    for name in TEXTS {
+        let Cell::List(texts) = cells.texts(name) else { continue };
+        let first = match texts.len() {
+            0 => continue,
+            found if found == layout.length => 0,
+            found if found == layout.whole => layout.before,
+            found => {
+                let tokens = layout.length;
+                return Err((Reason::Lengths, format!("it has {tokens} tokens and {found} texts")));
+            }
+        };
+        return Ok(Some((texts, first)));
+    }
+    Ok(None)
+}
+
+/// The text of a response: a column, else the texts of its own tokens.
+fn response_text(
+    cells: &impl Cells,
+    texts: Option<&(Texts<'_>, usize)>,
+    own: &[usize],
+) -> Option<String> {
+    for name in RESPONSE_TEXTS {
+        if let Some(Scalar::Text(text)) = cells.scalar(name) {
+            return Some(text.into_owned());
+        }
+    }
+    let (texts, first) = texts?;
+    Some(own.iter().filter_map(|at| texts.get(first + at).text()).collect())
+}
+
+fn hash(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new(); // SipHash with fixed keys
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+impl<'a> BatchBuilder<'a> {
+    pub(crate) fn new(columns: &'a Columns, step: Option<u64>) -> BatchBuilder<'a> {
+        BatchBuilder {
+            columns,
+            step,
+            interner: Interner::default(),
+            tokens: Vec::new(),
+            entropies: Vec::new(),
+            log_probs: Vec::new(),
+            responses: Vec::new(),
+            worst: WorstTokens::default(),
+            left_out: LeftOutCounts::default(),
+            names: UsedNames::default(),
+            negative: 0,
+        }
+    }
+
+    /// Counts a row that cannot be read.
+    pub(crate) fn leave_out(&mut self, reason: Reason, place: &str, what: &str) {
+        self.left_out.add(reason, 1, || format!("{place}: {what}"));
+    }
+
+    /// Adds the response of a row, or counts why it is none.
+    pub(crate) fn add(&mut self, cells: &impl Cells, place: &impl Fn() -> String) {
+        if let Err((reason, what)) = self.try_add(cells, place) {
+            self.left_out.add(reason, 1, || format!("{}: {what}", place()));
+        }
+    }
+
+    fn try_add(&mut self, cells: &impl Cells, place: &impl Fn() -> String) -> Result<(), Rejected> {
+        let step = self.step_of(cells)?;
+        let layout = Layout::of(cells)?;
+        let entropies = scores(cells, &ENTROPIES, NULL, &layout)?;
+        let scored = scores(cells, &SCORED, f64::NEG_INFINITY, &layout)?;
+        if entropies.is_none() && scored.is_none() {
+            let what = "it has no list of entropies and none of log-probs".to_owned();
+            return Err((Reason::NoScores, what));
+        }
+        let own = self.own_tokens(&layout, entropies.as_ref(), place)?;
+        if let Some((name, scored)) = &scored
+            && let Some(at) =
+                own.iter().find(|at| scored[**at].is_nan() || scored[**at] == f64::INFINITY)
+        {
+            let what = format!("{name:?} of token {} is {}", at + 1, scored[*at]);
+            return Err((Reason::BadLogProb, what));
+        }
+        let texts = texts(cells, &layout)?;
+
+        // From here on the response is taken.
+        let start = self.tokens.len();
+        for &at in &own {
+            let text = texts.as_ref().map_or(RawText::None, |(texts, first)| texts.get(first + at));
+            self.tokens.push(self.interner.kind(layout.ids[layout.offset + at], text));
+        }
+        let (mut entropy_sum, mut log_prob_sum, mut log_prob_count) = (0.0, 0.0, 0);
+        match &entropies {
+            Some((name, entropies)) => {
+                note(&mut self.names.entropies, name);
+                for &at in &own {
+                    entropy_sum += entropies[at];
+                    self.negative += u64::from(entropies[at] < NEGATIVE);
+                    self.entropies.push(entropies[at]);
+                }
+            }
+            None => self.entropies.resize(start + own.len(), 0.0),
+        }
+        match &scored {
+            Some((name, scored)) => {
+                note(&mut self.names.scored, name);
+                for &at in &own {
+                    self.log_probs.push(scored[at]);
+                    if scored[at].is_finite() {
+                        log_prob_sum += scored[at];
+                        log_prob_count += 1;
+                    }
+                }
+            }
+            None => self.log_probs.resize(start + own.len(), 0.0),
+        }
+
+        let id = cells.scalar("id").or_else(|| cells.scalar("sample_id"));
+        let id = id.and_then(|id| id.name());
+        let turn = cells.scalar("turn").and_then(|turn| turn.whole());
+        let trajectory = turn.is_some().then(|| {
+            let sample = cells.scalar("sample").and_then(|sample| sample.whole());
+            hash(&(&id, sample))
+        });
+        let mut response = Response {
+            source: 0,
+            step,
+            group: self.group_of(cells, &layout, id.as_deref()),
+            trajectory,
+            segment: 0,
+            start: start as u32,
+            tokens: own.len() as u32,
+            has_entropies: entropies.is_some(),
+            has_log_probs: scored.is_some(),
+            entropy_sum,
+            log_prob_sum,
+            log_prob_count,
+            turn: turn.and_then(|turn| u32::try_from(turn).ok()),
+            role: cells.scalar("role").and_then(|role| role.name()).map(String::into_boxed_str),
+            by: self.by_of(cells),
+            reward: self.reward_of(cells, place),
+            advantage: self.advantage_of(cells, &layout, &own, place),
+            answer: self.answer_of(cells, texts.as_ref(), &own),
+            mismatch: None,
+            token_columns: self.token_columns_of(cells, &layout, &own, place),
+        };
+        if let Some((_, scored)) = &scored {
+            response.mismatch = self.mismatch_of(cells, &layout, &own, scored, step, place);
+        }
+        self.responses.push(response);
+        Ok(())
+    }
+
+    /// Indices in the response of the tokens that the policy wrote and that have an entropy, if any has. prime-rl writes
+    /// null for a number that is not finite; a bare NaN is an error of the program that wrote it.
+    fn own_tokens(
+        &mut self,
+        layout: &Layout<'_>,
+        entropies: Option<&(&'static str, Vec<f64>)>,
+        place: &impl Fn() -> String,
+    ) -> Result<Vec<usize>, Rejected> {
+        let mut own: Vec<usize> = layout.own_indices().collect();
+        if let Some((name, entropies)) = entropies {
+            let all = own.len();
+            own.retain(|&at| entropies[at] != NULL);
+            if let Some(at) = own.iter().find(|at| !entropies[**at].is_finite()) {
+                let what = format!("{name:?} of token {} is {}", at + 1, entropies[*at]);
+                return Err((Reason::BadEntropy, what));
+            }
+            let missing = all - own.len();
+            if missing > 0 {
+                let first = || format!("{}: {missing} of {all} tokens", place());
+                self.left_out.add(Reason::TokenWithoutEntropy, missing as u64, first);
+            }
+        }
+        match own.is_empty() {
+            true => Err((Reason::Empty, "it has no token that the policy wrote".to_owned())),
+            false => Ok(own),
+        }
+    }
+
+    fn step_of(&self, cells: &impl Cells) -> Result<u64, Rejected> {
+        for name in STEPS {
+            if let Some(value) = cells.scalar(name) {
+                let bad = || (Reason::BadStep, format!("{name:?} is not a whole number from 0"));
+                return value.whole().ok_or_else(bad);
+            }
+        }
+        Ok(self.step.unwrap_or(0))
+    }
+
+    /// What names the prompt of a response, as a hash: a column, else the prompt itself, else the id.
+    fn group_of(&mut self, cells: &impl Cells, layout: &Layout<'_>, id: Option<&str>) -> u64 {
+        let chosen = self.columns.prompt.as_deref();
+        let names =
+            chosen.as_slice().iter().chain(if chosen.is_none() { &GROUPS[..] } else { &[] });
+        for name in names {
+            if let Some(value) = cells.scalar(name).and_then(|value| value.name()) {
+                note(&mut self.names.groups, name);
+                return hash(&value);
+            }
+        }
+        if !layout.prompt().is_empty() {
+            note(&mut self.names.groups, "the prompt's token ids");
+            return hash(&layout.prompt());
+        }
+        for name in PROMPT_TEXTS {
+            if let Some(Scalar::Text(text)) = cells.scalar(name) {
+                note(&mut self.names.groups, "the prompt's text");
+                return hash(&text);
+            }
+        }
+        note(&mut self.names.groups, "id");
+        hash(&id)
+    }
+
+    fn by_of(&self, cells: &impl Cells) -> Option<Box<str>> {
+        let by = self.columns.by.as_ref()?;
+        let value = cells.scalar(&by.column)?;
+        let name = match (&value, by.comparison) {
+            (_, None) => value.name(),
+            (Scalar::Number(number), Some(_)) if !number.is_nan() => by.group_of_number(*number),
+            (Scalar::Flag(flag), Some(_)) => by.group_of_number(f64::from(u8::from(*flag))),
+            _ => None,
+        };
+        name.map(String::into_boxed_str)
+    }
+
+    fn reward_of(&mut self, cells: &impl Cells, place: &impl Fn() -> String) -> Option<f64> {
+        let chosen = self.columns.reward.as_deref();
+        let names =
+            chosen.as_slice().iter().chain(if chosen.is_none() { &REWARDS[..] } else { &[] });
+        let mut reason = (Reason::NoReward, String::from("it has no reward"));
+        for name in names {
+            match cells.scalar(name) {
+                Some(Scalar::Number(reward)) if reward.is_finite() => {
+                    note(&mut self.names.rewards, name);
+                    return Some(reward);
+                }
+                Some(Scalar::Flag(flag)) => {
+                    note(&mut self.names.rewards, name);
+                    return Some(f64::from(u8::from(flag)));
+                }
+                Some(Scalar::Number(_)) => {
+                    reason = (Reason::NoReward, format!("{name:?} is not finite"))
+                }
+                Some(Scalar::Text(_)) => {
+                    reason = (Reason::TextReward, format!("{name:?} is a text"))
+                }
+                Some(Scalar::Nested) => {
+                    reason = (Reason::NestedReward, format!("{name:?} is a list or an object"));
+                }
+                None => {}
+            }
+        }
+        self.left_out.add(reason.0, 1, || format!("{}: {}", place(), reason.1));
+        None
+    }
+
+    fn advantage_of(
+        &mut self,
+        cells: &impl Cells,
+        layout: &Layout<'_>,
+        own: &[usize],
+        place: &impl Fn() -> String,
+    ) -> Advantage {
+        for name in ADVANTAGES {
+            if let Some(Scalar::Number(value)) = cells.scalar(name)
+                && value.is_finite()
+            {
+                note(&mut self.names.advantages, name);
+                return Advantage::Response(value);
+            }
+            let values = match cells.floats(name, f64::NAN) {
+                Cell::Missing => continue,
+                Cell::Bad => None,
+                Cell::List(list) => layout
+                    .part(&list)
+                    .map(|list| own.iter().map(|&at| list[at]).collect::<Vec<f64>>())
+                    .filter(|values| values.iter().all(|value| value.is_finite())),
+            };
+            let Some(values) = values else {
+                self.left_out.add(Reason::BadAdvantage, 1, || format!("{}: {name:?}", place()));
+                return Advantage::Unknown;
+            };
+            note(&mut self.names.advantages, name);
+            return match values.iter().all(|value| *value == values[0]) {
+                true => Advantage::Response(values[0]),
+                false => Advantage::Tokens(values.into_boxed_slice()),
+            };
+        }
+        Advantage::Unknown
+    }
+
+    fn answer_of(
+        &mut self,
+        cells: &impl Cells,
+        texts: Option<&(Texts<'_>, usize)>,
+        own: &[usize],
+    ) -> Option<u64> {
+        if let Some(regex) = &self.columns.answer_regex {
+            let text = response_text(cells, texts, own)?;
+            let found = regex.captures_iter(&text).last()?;
+            let found = found.get(1).or_else(|| found.get(0))?;
+            note(&mut self.names.answers, "--answer-regex");
+            return Some(hash(&found.as_str().trim()));
+        }
+        let chosen = self.columns.answer.as_deref();
+        let names =
+            chosen.as_slice().iter().chain(if chosen.is_none() { &ANSWERS[..] } else { &[] });
+        for name in names {
+            if let Some(value) = cells.scalar(name).and_then(|value| value.name()) {
+                note(&mut self.names.answers, name);
+                return Some(hash(&value.trim()));
+            }
+        }
+        None
+    }
+
+    fn mismatch_of(
+        &mut self,
+        cells: &impl Cells,
+        layout: &Layout<'_>,
+        own: &[usize],
+        scored: &[f64],
+        step: u64,
+        place: &impl Fn() -> String,
+    ) -> Option<Box<MismatchSums>> {
+        for name in SAMPLER {
+            let list = match cells.floats(name, f64::NAN) {
+                Cell::Missing => continue,
+                Cell::Bad => None,
+                Cell::List(list) => layout.part(&list).map(<[f64]>::to_vec),
+            };
+            let Some(list) = list else {
+                self.left_out.add(Reason::BadSampler, 1, || format!("{}: {name:?}", place()));
+                return None;
+            };
+            note(&mut self.names.sampler, name);
+            let mut sums = MismatchSums::default();
+            let kinds = &self.tokens[self.tokens.len() - own.len()..];
+            for (position, (&at, &kind)) in own.iter().zip(kinds).enumerate() {
+                let (scored, sampled) = (scored[at], list[at]);
+                if sums.add(scored, sampled) == Usable::Yes {
+                    let position = position as u32;
+                    self.worst.offer(WorstToken {
+                        source: 0,
+                        step,
+                        kind,
+                        position,
+                        scored,
+                        sampled,
+                    });
+                }
+            }
+            return Some(Box::new(sums));
+        }
+        None
+    }
+
+    /// Sums of the other columns of tokens. A value that is null or not finite does not count.
+    fn token_columns_of(
+        &mut self,
+        cells: &impl Cells,
+        layout: &Layout<'_>,
+        own: &[usize],
+        place: &impl Fn() -> String,
+    ) -> Vec<(u8, f64, u32)> {
+        let mut found = Vec::new();
+        for (index, name) in (0..).zip(TOKEN_COLUMNS) {
+            let list = match cells.floats(name, f64::NAN) {
+                Cell::Missing => continue,
+                Cell::Bad => None,
+                Cell::List(list) => layout.part(&list).map(<[f64]>::to_vec),
+            };
+            let Some(list) = list else {
+                self.left_out.add(Reason::BadColumn, 1, || format!("{}: {name:?}", place()));
+                continue;
+            };
+            let values = own.iter().map(|&at| list[at]).filter(|value| value.is_finite());
+            let (sum, count) =
+                values.fold((0.0, 0), |(sum, count), value| (sum + value, count + 1));
+            found.push((index, sum, count));
+        }
+        found
+    }
+
+    /// The responses so far.
+    pub(crate) fn finish(self) -> Batch {
+        Batch {
+            kinds: self.interner.into_kinds(),
+            tokens: self.tokens,
+            entropies: self.entropies,
+            log_probs: self.log_probs,
+            responses: self.responses,
+            worst: self.worst.into_tokens(),
+            left_out: self.left_out,
+            names: self.names,
+            negative: self.negative,
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! The responses of all dumps in memory.
+//!
+//! A token takes 20 bytes: an index into the kinds of tokens, an entropy and a log-prob. Above [`EXACT_TOKENS`] tokens,
+//! entropies and log-probs are rounded to 32 bits, so that 20 million tokens take 240 MB. Sums are taken before
+//! rounding. The log-probs of the sampler are not kept, only their sums and the worst tokens.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use crate::left_out::LeftOutCounts;
+use crate::stats::mismatch::{MismatchSums, WorstToken};
+
+/// Up to this many tokens, every value is kept as it was read.
+pub const EXACT_TOKENS: usize = 4_000_000;
+
+/// A kind of token: its id and its text.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TokenKind {
+    /// The id in the vocabulary.
+    pub id: u32,
+    /// The text, if the dump has texts.
+    pub text: Option<String>,
+}
+
+/// The advantage of a response.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Advantage {
+    /// Not in the dump.
+    Unknown,
+    /// Equal for all tokens.
+    Response(f64),
+    /// One per token of the policy.
+    Tokens(Box<[f64]>),
+}
+
+/// A response with at least one token that the policy wrote.
+#[derive(Debug, Clone)]
+pub struct Response {
+    pub(crate) source: u32,
+    pub(crate) step: u64,
+    pub(crate) group: u64,
+    pub(crate) trajectory: Option<u64>,
+    pub(crate) segment: u32,
+    pub(crate) start: u32,
+    pub(crate) tokens: u32,
+    pub(crate) has_entropies: bool,
+    pub(crate) has_log_probs: bool,
+    pub(crate) entropy_sum: f64,
+    /// Sum and number of its finite log-probs.
+    pub(crate) log_prob_sum: f64,
+    pub(crate) log_prob_count: u32,
+    pub(crate) turn: Option<u32>,
+    pub(crate) role: Option<Box<str>>,
+    pub(crate) by: Option<Box<str>>,
+    pub(crate) reward: Option<f64>,
+    pub(crate) advantage: Advantage,
+    pub(crate) answer: Option<u64>,
+    pub(crate) mismatch: Option<Box<MismatchSums>>,
+    /// Of each of the other columns of tokens that it has: its index among their names, and sum and number of the values.
+    pub(crate) token_columns: Vec<(u8, f64, u32)>,
+}
+
+impl Response {
+    /// The training step.
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+
+    /// Number of tokens that the policy wrote.
+    pub fn tokens(&self) -> usize {
+        self.tokens as usize
+    }
+}
+
+/// Numbers of tokens, exact or rounded to 32 bits.
+#[derive(Debug, Clone)]
+pub(crate) enum Values {
+    Exact(Vec<f64>),
+    Rounded(Vec<f32>),
+}
+
+impl Values {
+    fn round(&mut self) {
+        if let Values::Exact(values) = self {
+            *self = Values::Rounded(values.iter().map(|value| *value as f32).collect());
+        }
+    }
+}
+
+/// Numbers of the tokens of a response.
+#[derive(Debug, Clone, Copy)]
+pub enum Floats<'a> {
+    /// As they were read.
+    Exact(&'a [f64]),
+    /// Rounded to 32 bits.
+    Rounded(&'a [f32]),
+}
+
+impl Floats<'_> {
+    /// Calls `visit` with each number, in order.
+    #[inline]
+    pub fn each(&self, mut visit: impl FnMut(f64)) {
+        match self {
+            Floats::Exact(values) => values.iter().for_each(|value| visit(*value)),
+            Floats::Rounded(values) => values.iter().for_each(|value| visit(f64::from(*value))),
+        }
+    }
+
+    /// The number at an index.
+    #[inline]
+    pub fn get(&self, at: usize) -> f64 {
+        match self {
+            Floats::Exact(values) => values[at],
+            Floats::Rounded(values) => f64::from(values[at]),
+        }
+    }
+}
+
+/// The tokens of some responses, one after the other.
+#[derive(Debug, Clone)]
+pub(crate) struct Segment {
+    pub(crate) kinds: Vec<u32>,
+    /// Of responses with entropies; 0 for others, if there are any with.
+    pub(crate) entropies: Values,
+    pub(crate) log_probs: Values,
+}
+
+/// Names of columns that were used.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct UsedNames {
+    /// Entropies.
+    pub entropies: Vec<String>,
+    /// Scored log-probs.
+    pub scored: Vec<String>,
+    /// The sampler's log-probs.
+    pub sampler: Vec<String>,
+    /// Advantages.
+    pub advantages: Vec<String>,
+    /// Rewards.
+    pub rewards: Vec<String>,
+    /// Final answers.
+    pub answers: Vec<String>,
+    /// What names the prompt.
+    pub groups: Vec<String>,
+}
+
+impl UsedNames {
+    pub(crate) fn append(&mut self, later: UsedNames) {
+        let lists = [
+            (&mut self.entropies, later.entropies),
+            (&mut self.scored, later.scored),
+            (&mut self.sampler, later.sampler),
+            (&mut self.advantages, later.advantages),
+            (&mut self.rewards, later.rewards),
+            (&mut self.answers, later.answers),
+            (&mut self.groups, later.groups),
+        ];
+        for (names, later) in lists {
+            later.iter().for_each(|name| note(names, name));
+        }
+    }
+}
+
+/// Adds a name unless it is there.
+pub(crate) fn note(names: &mut Vec<String>, name: &str) {
+    if !names.iter().any(|known| known == name) {
+        names.push(name.to_owned());
+    }
+}
+
+/// The responses of all dumps.
+#[derive(Debug, Clone, Default)]
+pub struct TokenTable {
+    pub(crate) sources: Vec<String>,
+    pub(crate) kinds: Vec<TokenKind>,
+    by_kind: HashMap<TokenKind, u32>, // only looked up, never iterated
+    pub(crate) segments: Vec<Segment>,
+    pub(crate) responses: Vec<Response>,
+    pub(crate) worst: Vec<WorstToken>,
+    pub(crate) left_out: LeftOutCounts,
+    pub(crate) names: UsedNames,
+    tokens: usize,
+    is_rounded: bool,
+    negative: u64,
+}
+
+/// Responses that were read together, with kinds of their own.
+pub(crate) struct Batch {
+    pub(crate) kinds: Vec<TokenKind>,
+    pub(crate) tokens: Vec<u32>,
+    pub(crate) entropies: Vec<f64>,
+    pub(crate) log_probs: Vec<f64>,
+    pub(crate) responses: Vec<Response>,
+    pub(crate) worst: Vec<WorstToken>,
+    pub(crate) left_out: LeftOutCounts,
+    pub(crate) names: UsedNames,
+    pub(crate) negative: u64,
+}
+
+impl TokenTable {
+    /// Assigns the following responses to this source.
+    pub fn begin(&mut self, source: impl Into<String>) {
+        self.sources.push(source.into());
+    }
+
+    /// Adds the responses of a batch to the last source.
+    pub(crate) fn append(&mut self, mut batch: Batch) {
+        let indices: Vec<u32> = batch.kinds.drain(..).map(|kind| self.kind(kind)).collect();
+        let segment = self.segments.len() as u32;
+        let source = self.sources.len().saturating_sub(1) as u32;
+        for token in &mut batch.tokens {
+            *token = indices[*token as usize];
+        }
+        self.tokens += batch.tokens.len();
+        for response in &mut batch.responses {
+            (response.segment, response.source) = (segment, source);
+        }
+        for worst in &mut batch.worst {
+            (worst.kind, worst.source) = (indices[worst.kind as usize], source);
+        }
+        batch.tokens.shrink_to_fit();
+        self.segments.push(Segment {
+            kinds: batch.tokens,
+            entropies: Values::Exact(batch.entropies),
+            log_probs: Values::Exact(batch.log_probs),
+        });
+        if self.tokens > EXACT_TOKENS {
+            let first = if self.is_rounded { self.segments.len() - 1 } else { 0 };
+            self.is_rounded = true;
+            for segment in &mut self.segments[first..] {
+                segment.entropies.round();
+                segment.log_probs.round();
+            }
+        }
+        self.responses.extend(batch.responses);
+        self.worst.extend(batch.worst);
+        self.left_out.append(batch.left_out);
+        self.names.append(batch.names);
+        self.negative += batch.negative;
+    }
+
+    fn kind(&mut self, kind: TokenKind) -> u32 {
+        if let Some(known) = self.by_kind.get(&kind) {
+            return *known;
+        }
+        let index =
+            u32::try_from(self.kinds.len()).expect("BUG: 2^32 kinds do not fit into memory");
+        self.by_kind.insert(kind.clone(), index);
+        self.kinds.push(kind);
+        index
+    }
+
+    /// The sources, in the order of [`TokenTable::begin`].
+    pub fn sources(&self) -> &[String] {
+        &self.sources
+    }
+
+    /// The kinds of tokens, in order of appearance.
+    pub fn kinds(&self) -> &[TokenKind] {
+        &self.kinds
+    }
+
+    /// The responses, in order.
+    pub fn responses(&self) -> &[Response] {
+        &self.responses
+    }
+
+    /// What was left out.
+    pub fn left_out(&self) -> &LeftOutCounts {
+        &self.left_out
+    }
+
+    /// The columns that were used.
+    pub fn names(&self) -> &UsedNames {
+        &self.names
+    }
+
+    /// Number of tokens of all responses.
+    pub fn tokens(&self) -> usize {
+        self.tokens
+    }
+
+    /// Whether entropies and log-probs were rounded to 32 bits.
+    pub fn is_rounded(&self) -> bool {
+        self.is_rounded
+    }
+
+    /// Number of entropies below 0, which are invalid.
+    pub fn negative(&self) -> u64 {
+        self.negative
+    }
+
+    /// The token ids with several texts, which tokenizers of their own have: how many, and how many ids have a text.
+    pub fn ids_with_several_texts(&self) -> (usize, usize) {
+        let mut texts: HashMap<u32, usize> = HashMap::new();
+        for kind in self.kinds.iter().filter(|kind| kind.text.is_some()) {
+            *texts.entry(kind.id).or_default() += 1;
+        }
+        (texts.values().filter(|count| **count > 1).count(), texts.len())
+    }
+
+    /// The indices into [`TokenTable::kinds`] of the tokens of a response.
+    pub fn kinds_of(&self, response: &Response) -> &[u32] {
+        let segment = &self.segments[response.segment as usize];
+        &segment.kinds[response.start as usize..][..response.tokens()]
+    }
+
+    /// The entropies of a response, in nats; `None` if the dump has none.
+    pub fn entropies(&self, response: &Response) -> Option<Floats<'_>> {
+        let segment = &self.segments[response.segment as usize];
+        response.has_entropies.then(|| slice(&segment.entropies, response))
+    }
+
+    /// The scored log-probs of a response, −∞ for a probability of 0; `None` if the dump has none.
+    pub fn log_probs(&self, response: &Response) -> Option<Floats<'_>> {
+        let segment = &self.segments[response.segment as usize];
+        response.has_log_probs.then(|| slice(&segment.log_probs, response))
+    }
+}
+
+fn slice<'a>(values: &'a Values, response: &Response) -> Floats<'a> {
+    let range = response.start as usize..response.start as usize + response.tokens();
+    match values {
+        Values::Exact(values) => Floats::Exact(&values[range]),
+        Values::Rounded(values) => Floats::Rounded(&values[range]),
+    }
+}

@@ -1,0 +1,314 @@
+//! Broken and odd dumps: everything that is left out is counted.
+
+use std::io::Write;
+
+use entropy_tokens::{AnalysisOptions, Columns, Reason, Section, TokenTable, analyse};
+use serde_json::{Value, json};
+
+use crate::{fixture, read_fixtures, read_text, try_read};
+
+/// A line of a dump with some keys replaced; null removes a key.
+fn line(changes: &Value) -> String {
+    let mut row = json!({
+        "step": 1, "id": 0, "prompt_token_ids": [1, 2, 3], "response_token_ids": [22, 30],
+        "tokens": ["7", "?"], "entropies": [2.5, 0.5], "log_probs": [-2.5, -0.5], "reward": 1,
+    });
+    for (key, value) in changes.as_object().unwrap() {
+        match value {
+            Value::Null => drop(row.as_object_mut().unwrap().remove(key)),
+            value => row[key] = value.clone(),
+        }
+    }
+    format!("{row}\n")
+}
+
+fn table(text: &str) -> TokenTable {
+    let (table, notes) = read_text(text, &Columns::default()).unwrap();
+    assert_eq!(notes, []);
+    table
+}
+
+/// The reasons with their counts and first places, apart from missing rewards.
+fn left_out(table: &TokenTable) -> Vec<(Reason, u64, String)> {
+    let all = table.left_out().iter().filter(|(reason, _)| *reason != Reason::NoReward);
+    all.map(|(reason, left_out)| (reason, left_out.count, left_out.first.clone())).collect()
+}
+
+fn entropies(table: &TokenTable, index: usize) -> Vec<f64> {
+    let mut values = Vec::new();
+    table.entropies(&table.responses()[index]).unwrap().each(|value| values.push(value));
+    values
+}
+
+#[test]
+fn unusable_responses_are_counted_by_reason_with_their_first_place() {
+    let cases = [
+        (json!({"entropies": [1.0]}), Reason::Lengths, "it has 2 tokens and 1 in \"entropies\""),
+        (json!({"log_probs": [0.0]}), Reason::Lengths, "it has 2 tokens and 1 in \"log_probs\""),
+        (json!({"tokens": ["a"]}), Reason::Lengths, "it has 2 tokens and 1 texts"),
+        (
+            json!({"response_mask": [1]}),
+            Reason::MaskLength,
+            "it has 2 tokens and 1 values in \"response_mask\"",
+        ),
+        (
+            json!({"response_mask": ["a", "b"]}),
+            Reason::BadNumbers,
+            "\"response_mask\" is not a list of 0 and 1",
+        ),
+        (json!({"response_mask": [0, 0]}), Reason::Empty, "it has no token that the policy wrote"),
+        (
+            json!({"response_token_ids": null, "tokens": null}),
+            Reason::NoIds,
+            "it has no list of token ids",
+        ),
+        (
+            json!({"response_token_ids": [1.5, 2]}),
+            Reason::BadIds,
+            "\"tokens\" is not a list of token ids",
+        ),
+        (
+            json!({"entropies": null, "log_probs": null}),
+            Reason::NoScores,
+            "it has no list of entropies and none of log-probs",
+        ),
+        (
+            json!({"entropies": [1.0, "x"]}),
+            Reason::BadNumbers,
+            "\"entropies\" is not a list of numbers",
+        ),
+        (json!({"step": "a"}), Reason::BadStep, "\"step\" is not a whole number from 0"),
+        (json!({"step": -1}), Reason::BadStep, "\"step\" is not a whole number from 0"),
+        (
+            json!({"response_token_ids": null, "tokens": [1, 2, 3]}),
+            Reason::Lengths,
+            "it has 0 tokens and 2 in \"entropies\"",
+        ),
+    ];
+    for (change, reason, what) in cases {
+        let broken = line(&change);
+        let found = table(&[line(&json!({})), broken.clone(), line(&json!({})), broken].concat());
+        let expected = (reason, 2, format!("dump: line 2: {what}"));
+        assert_eq!(left_out(&found), [expected], "{change}");
+        assert_eq!(found.responses().len(), 2, "{change}");
+    }
+}
+
+#[test]
+fn bare_nan_is_left_out_and_null_leaves_out_one_token() {
+    let nan = line(&json!({})).replace("2.5,0.5]", "NaN,0.5]");
+    let found = table(&[line(&json!({})), nan].concat());
+    assert_eq!(left_out(&found)[0].0, Reason::BadEntropy);
+    let infinite = line(&json!({})).replace("[-2.5", "[Infinity");
+    let found = table(&[line(&json!({})), infinite].concat());
+    assert_eq!(left_out(&found)[0].0, Reason::BadLogProb);
+    let null = line(&json!({})).replace("2.5,0.5]", "null,0.5]");
+    let found = table(&null);
+    assert_eq!(entropies(&found, 0), [0.5]);
+    assert_eq!(
+        left_out(&found),
+        [(Reason::TokenWithoutEntropy, 1, "dump: line 1: 1 of 2 tokens".to_owned())]
+    );
+}
+
+#[test]
+fn rewards_that_are_no_numbers_are_counted_and_the_response_is_kept() {
+    let rows = [
+        json!({"reward": "good"}),
+        json!({"reward": [1, 2]}),
+        json!({"reward": {"a": 1}}),
+        json!({"reward": null}),
+    ];
+    let text: String = rows.iter().map(line).chain([line(&json!({}))]).collect();
+    let found = table(&text);
+    assert_eq!(found.responses().len(), 5);
+    let all: Vec<(Reason, u64)> =
+        found.left_out().iter().map(|(reason, left_out)| (reason, left_out.count)).collect();
+    assert_eq!(all, [(Reason::TextReward, 1), (Reason::NestedReward, 2), (Reason::NoReward, 1)]);
+    let chosen = Columns { reward: Some("reward.a".to_owned()), ..Columns::default() };
+    let (found, _) = read_text(&text, &chosen).unwrap();
+    let analysis = analyse(&found, &AnalysisOptions::default());
+    assert_eq!(analysis.steps[0].mean_reward, Some(1.0));
+}
+
+#[test]
+fn tokens_of_others_are_left_out_by_the_mask() {
+    let row = line(&json!({
+        "response_token_ids": [5, 6, 7], "tokens": ["a", "b", "c"], "entropies": [1.0, null, 3.0],
+        "log_probs": [-1, null, -3], "response_mask": [1, 0, 1],
+    }));
+    // A mask of prompt and response together, as bools.
+    let whole = row.replace("[1,0,1]", "[false,false,false,true,false,true]");
+    for text in [row, whole] {
+        let found = table(&text);
+        assert_eq!(left_out(&found), [], "{text}");
+        assert_eq!(entropies(&found, 0), [1.0, 3.0]);
+        let kinds = found.kinds_of(&found.responses()[0]);
+        let texts: Vec<_> =
+            kinds.iter().map(|kind| found.kinds()[*kind as usize].text.as_deref()).collect();
+        assert_eq!(texts, [Some("a"), Some("c")]);
+    }
+}
+
+#[test]
+fn lists_of_prompt_and_response_are_cut_to_the_response() {
+    let found = table(&line(&json!({"entropies": [9, 9, 9, 2.5, 0.5]})));
+    assert_eq!(entropies(&found, 0), [2.5, 0.5]);
+}
+
+#[test]
+fn lines_that_are_not_json_are_counted_and_a_cut_last_line_is_noted() {
+    let good = line(&json!({}));
+    let text = format!("{good}Traceback (most recent call last):\n\n{{\"step\": 1,\n{good}");
+    let found = table(&text);
+    assert_eq!(
+        left_out(&found),
+        [(Reason::Unreadable, 2, "dump: line 2: column 1: it is not an object".to_owned())]
+    );
+    for end in 1..good.len() - 1 {
+        let text = format!("{good}{}", &good[..end]);
+        let (found, notes) = read_text(&text, &Columns::default()).unwrap();
+        assert_eq!((found.responses().len(), left_out(&found).len()), (1, 0), "cut at {end}");
+        let notes: Vec<String> = notes.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            notes,
+            ["the file ends inside a line (line 2); 1 complete line was read"],
+            "cut at {end}"
+        );
+        assert!(read_text(&good[..end], &Columns::default()).is_err(), "cut at {end}");
+    }
+}
+
+#[test]
+fn files_without_a_response_are_errors_that_say_why() {
+    let message = |text: &str| read_text(text, &Columns::default()).unwrap_err().to_string();
+    assert_eq!(message(""), "the file is empty");
+    assert_eq!(message(" \n\n"), "the file holds nothing but white space");
+    assert_eq!(message("[1]\n"), "it is not a dump of tokens: it begins with \"[1]\"");
+    assert_eq!(
+        message("{\"prompt\":\"a\",\"response\":\"b\"}\n{\"prompt\":\"a\"}\n"),
+        "none of its 2 rows is a response with token ids and entropies or log-probs; line 1: it has no list of token ids"
+    );
+}
+
+#[test]
+fn any_compression_is_read() {
+    let bytes = std::fs::read(fixture("token_groups/run.jsonl")).unwrap();
+    let tmp = tempfile::tempdir().unwrap();
+    let path = tmp.path().join("run.jsonl.gz");
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(&bytes).unwrap();
+    std::fs::write(&path, packed.finish().unwrap()).unwrap();
+    let (found, _) = try_read(&[path], &Columns::default()).unwrap();
+    assert_eq!((found.responses().len(), found.tokens()), (48, 948));
+}
+
+#[test]
+fn truncated_or_flipped_parquet_is_an_error_or_counted_not_a_panic() {
+    let bytes = std::fs::read(fixture("token_groups/run.parquet")).unwrap();
+    let tmp = tempfile::tempdir().unwrap();
+    let path = tmp.path().join("broken.parquet");
+    for at in (4..bytes.len()).step_by(311) {
+        std::fs::write(&path, &bytes[..at]).unwrap();
+        assert!(try_read(std::slice::from_ref(&path), &Columns::default()).is_err(), "cut at {at}");
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 0x55;
+        std::fs::write(&path, &flipped).unwrap();
+        let _ = try_read(std::slice::from_ref(&path), &Columns::default());
+    }
+}
+
+#[test]
+fn two_tokenizers_are_noticed() {
+    let text = line(&json!({})) + &line(&json!({"tokens": ["8", "?"]}));
+    assert_eq!(table(&text).ids_with_several_texts(), (1, 2));
+    assert_eq!(
+        read_fixtures(&["token_groups/run.jsonl"], &Columns::default()).ids_with_several_texts().0,
+        0
+    );
+}
+
+#[test]
+fn groups_of_one_have_no_covariance_and_the_reason_is_given() {
+    let text = line(&json!({})) + &line(&json!({"prompt_token_ids": [9], "reward": 0}));
+    let analysis = analyse(&table(&text), &AnalysisOptions::default());
+    let reason = |section| {
+        let missing = analysis.missing.iter().find(|missing| missing.section == section);
+        missing.map(|missing| missing.reason.as_str())
+    };
+    assert_eq!(
+        reason(Section::Covariance),
+        Some("no prompt has two responses, and there are no advantages")
+    );
+    assert_eq!(reason(Section::Diversity), Some("no prompt has two responses"));
+    assert_eq!(reason(Section::Outcome), None);
+}
+
+#[test]
+fn turns_of_a_conversation_are_one_trajectory_of_their_first_prompt() {
+    let turn = |id: u64, sample: u64, turn: u64, prompt: &[u64], reward: f64| {
+        line(
+            &json!({"id": id, "sample": sample, "turn": turn, "prompt_token_ids": prompt, "reward": reward}),
+        )
+    };
+    let text = [
+        turn(0, 0, 0, &[1], 1.0),
+        turn(0, 0, 1, &[1, 22, 30, 4], 1.0),
+        turn(0, 1, 0, &[1], 0.0),
+        turn(0, 1, 1, &[1, 22, 30, 5], 0.0),
+    ];
+    let analysis = analyse(&table(&text.concat()), &AnalysisOptions::default());
+    let step = &analysis.steps[0];
+    assert_eq!((step.responses, step.prompts, step.mean_reward), (4, 1, Some(0.5)));
+    let turns: Vec<(&str, u64)> =
+        step.by_turn.iter().map(|group| (group.name.as_str(), group.responses)).collect();
+    assert_eq!(turns, [("0", 2), ("1", 2)]);
+    let diversity = step.diversity.as_ref().unwrap();
+    assert_eq!((diversity.prompts, diversity.pass_at_k[1].value), (1, 1.0));
+    assert_eq!(step.covariance.as_ref().unwrap().covariance.tokens, 8);
+}
+
+#[test]
+fn reference_answers_are_recognised() {
+    let row = |reward: f64| line(&json!({"answer": "42", "reward": reward}));
+    let analysis = analyse(&table(&(row(1.0) + &row(0.0))), &AnalysisOptions::default());
+    assert!(analysis.steps[0].diversity.as_ref().unwrap().answers.unwrap().look_like_references);
+}
+
+#[test]
+fn answers_are_found_by_a_regex_in_the_text_or_the_tokens() {
+    let regex = Some(regex::Regex::new(r"(\d)\?").unwrap());
+    let columns = Columns { answer_regex: regex, ..Columns::default() };
+    let rows = [json!({}), json!({"tokens": ["8", "?"]}), json!({"response": "first 1? then 7?"})];
+    let text: String = rows.iter().map(line).collect();
+    let (found, _) = read_text(&text, &columns).unwrap();
+    let analysis = analyse(&found, &AnalysisOptions::default());
+    let answers = analysis.steps[0].diversity.as_ref().unwrap().answers.unwrap();
+    assert_eq!((answers.distinct, answers.responses_without), (2.0, 0));
+}
+
+#[test]
+fn chosen_steps_that_are_missing_are_named() {
+    let found = read_fixtures(&["token_groups/run.jsonl"], &Columns::default());
+    let options = AnalysisOptions { steps: vec![80, 90], ..AnalysisOptions::default() };
+    let analysis = analyse(&found, &options);
+    assert_eq!(analysis.steps.iter().map(|step| step.step).collect::<Vec<_>>(), [80]);
+    assert_eq!(analysis.missing_steps, [90]);
+}
+
+#[test]
+fn other_columns_of_tokens_have_means() {
+    let rows = [
+        json!({"kl": [0.5, 0.1], "ranks": [0, 3]}),
+        json!({"kl": [null, 0.3]}),
+        json!({"kl": [1.0]}),
+    ];
+    let text: String = rows.iter().map(line).collect();
+    let found = table(&text);
+    let analysis = analyse(&found, &AnalysisOptions::default());
+    let columns = &analysis.steps[0].token_columns;
+    assert_eq!((columns[0].name, columns[0].tokens), ("kl", 3));
+    assert!((columns[0].mean.mean - 0.3).abs() < 1e-12);
+    assert_eq!((columns[1].name, columns[1].mean.mean), ("ranks", 1.5));
+    assert_eq!(left_out(&found), [(Reason::BadColumn, 1, "dump: line 3: \"kl\"".to_owned())]);
+}

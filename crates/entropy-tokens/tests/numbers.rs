@@ -1,0 +1,107 @@
+//! Every number against NumPy and SciPy (tests/stats/make_token_group_values.py).
+
+use entropy_tokens::{AnalysisOptions, Columns, analyse};
+use serde_json::Value;
+
+use crate::{fixture, read_fixtures};
+
+/// The largest difference, relative above 1 and absolute below.
+const TOLERANCE: f64 = 1e-9;
+
+/// Asserts that `ours` has everything in `theirs`.
+fn assert_agrees(ours: &Value, theirs: &Value, place: &str) {
+    match theirs {
+        Value::Object(keys) => {
+            let pairs =
+                keys.iter().map(|(key, value)| (&ours[key], value, format!("{place}.{key}")));
+            pairs.for_each(|(ours, theirs, place)| assert_agrees(ours, theirs, &place));
+        }
+        Value::Array(values) => {
+            let found = ours.as_array().unwrap_or_else(|| panic!("{place} is {ours}"));
+            assert!(found.len() >= values.len(), "{place}: {} of {}", found.len(), values.len());
+            for (i, (ours, theirs)) in found.iter().zip(values).enumerate() {
+                assert_agrees(ours, theirs, &format!("{place}[{i}]"));
+            }
+        }
+        Value::Number(number) => {
+            let theirs = number.as_f64().unwrap();
+            let ours = ours.as_f64().unwrap_or_else(|| panic!("{place} is {ours}, not {theirs}"));
+            let near = (ours - theirs).abs() <= TOLERANCE * theirs.abs().max(1.0);
+            assert!(near, "{place}: {ours} is not {theirs}");
+        }
+        other => assert_eq!(ours, other, "{place}"),
+    }
+}
+
+fn document(paths: &[&str], by: &str) -> Value {
+    let columns = Columns { by: Some(by.parse().unwrap()), ..Columns::default() };
+    let table = read_fixtures(paths, &columns);
+    serde_json::to_value(analyse(&table, &AnalysisOptions::default())).unwrap()
+}
+
+#[test]
+fn every_number_matches_numpy_and_scipy() {
+    let text = std::fs::read_to_string(fixture("expected/token_groups.json")).unwrap();
+    let mut expected: Value = serde_json::from_str(&text).unwrap();
+    let with = expected.as_object_mut().unwrap().remove("made_with").unwrap();
+    assert!(with["numpy"].is_string() && with["scipy"].is_string());
+    for file in ["token_groups/run.jsonl", "token_groups/run.parquet"] {
+        let ours = document(&[file], "env");
+        assert_eq!(ours["steps"].as_array().unwrap().len(), 3);
+        assert_eq!(
+            ours["overlaps"].as_array().unwrap().len(),
+            expected["overlaps"].as_array().unwrap().len()
+        );
+        assert_agrees(&ours, &expected, file);
+    }
+}
+
+#[test]
+fn formats_of_trainers_give_the_same_numbers() {
+    let ours = document(&["token_groups/run.jsonl"], "reward>0");
+    let prime =
+        ["40", "80", "120"].map(|step| format!("token_groups/prime/step_{step}/rank_0.jsonl"));
+    let nemo =
+        ["40", "80", "120"].map(|step| format!("token_groups/nemo/train_data_step{step}.jsonl"));
+    for (files, has_entropies) in [
+        (prime.iter().map(String::as_str).collect::<Vec<_>>(), true),
+        (vec!["token_groups/slime.jsonl"], true),
+        (nemo.iter().map(String::as_str).collect(), false),
+    ] {
+        let theirs = document(&files, "reward>0");
+        for (ours, theirs) in
+            ours["steps"].as_array().unwrap().iter().zip(theirs["steps"].as_array().unwrap())
+        {
+            let without_texts = |value: &Value| {
+                let mut value = value.clone();
+                for list in ["top_tokens", "top_kinds", "worst_tokens"] {
+                    if let Some(tokens) = value[list].as_array_mut() {
+                        tokens
+                            .iter_mut()
+                            .for_each(|token| drop(token.as_object_mut().unwrap().remove("text")));
+                    }
+                }
+                value
+            };
+            for section in ["covariance", "mismatch"] {
+                assert_eq!(
+                    without_texts(&ours[section]),
+                    without_texts(&theirs[section]),
+                    "{files:?} {section}"
+                );
+            }
+            assert_eq!(ours["step"], theirs["step"], "{files:?}");
+            // Groups are in the order of their hashes, which changes the last digit of a mean.
+            let (ours_grams, theirs_grams) =
+                (&ours["diversity"]["distinct_ngrams"], &theirs["diversity"]["distinct_ngrams"]);
+            assert_agrees(ours_grams, theirs_grams, "distinct_ngrams");
+            if has_entropies {
+                for section in ["entropy", "tenths", "positions", "by_outcome", "by_column"] {
+                    assert_agrees(&ours[section], &theirs[section], section);
+                }
+            } else {
+                assert_eq!(theirs["entropy"], Value::Null);
+            }
+        }
+    }
+}

@@ -1,0 +1,519 @@
+//! The figures of `tokens`: what each shows of an analysis.
+
+use clap::ValueEnum;
+
+use super::cells::percent;
+use entropy_history::label::visible;
+use entropy_plot::{ChartOptions, HeatMap, LineShape, Panel, PanelLine, Panels, ValueScale, Xy};
+use entropy_shell::plural;
+use entropy_tokens::{Analysis, By, GroupStats, OutcomeRule, StepAnalysis};
+
+/// The largest number of steps whose lines are drawn in one picture.
+const MAX_STEPS: usize = 3;
+/// The largest number of groups that are drawn.
+const MAX_GROUPS: usize = 6;
+/// Positions of fewer responses are not drawn in a profile: their intervals span the picture.
+const MIN_RESPONSES: u64 = 3;
+
+/// A figure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum FigureKind {
+    /// Distribution of token entropies.
+    Histogram,
+    /// Mean entropy by token position, with intervals.
+    Profile,
+    /// Mean entropy by token position and step.
+    HeatMap,
+    /// Mean entropy by tenth of the response and step.
+    HeatMapTenths,
+    /// Quantiles and shares over steps.
+    Steps,
+    /// Right and wrong responses over steps.
+    Outcome,
+    /// The groups of --by over steps.
+    Groups,
+    /// Covariance of log-prob and advantage over steps.
+    Covariance,
+    /// Scored against sampled log-probs over steps.
+    Mismatch,
+    /// pass@k and distinct answers over steps.
+    Diversity,
+}
+
+impl FigureKind {
+    /// Its name on the command line and in file names.
+    pub(super) fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+}
+
+/// What is drawn.
+pub(super) enum Drawn {
+    Panels(Panels),
+    HeatMap(HeatMap),
+}
+
+/// A figure with its value scale.
+pub(super) struct Figure {
+    pub(super) drawn: Drawn,
+    pub(super) scale: ValueScale,
+}
+
+impl Figure {
+    /// All texts that may be drawn.
+    pub(super) fn texts(&self, options: &ChartOptions) -> Vec<String> {
+        let given = [&options.title, &options.footer, &options.x_label, &options.y_label];
+        let mut texts: Vec<&str> = given.into_iter().flatten().map(String::as_str).collect();
+        match &self.drawn {
+            Drawn::Panels(Panels { title, subject, subtitle, x_name, panels, .. }) => {
+                texts.extend([title.as_str(), subject, x_name]);
+                texts.extend(subtitle.iter().map(String::as_str));
+                let names = panels.iter().flat_map(|panel| {
+                    let lines = panel.lines.iter().map(|line| line.name.as_str());
+                    lines.chain([panel.name.as_str()])
+                });
+                texts.extend(names);
+            }
+            Drawn::HeatMap(map) => {
+                texts.extend([
+                    map.title.as_str(),
+                    &map.subject,
+                    &map.x_name,
+                    &map.y_name,
+                    &map.value_name,
+                ]);
+                texts.extend(map.subtitle.iter().chain(&map.columns).map(String::as_str));
+            }
+        }
+        texts.into_iter().map(|text| visible(text).into_owned()).collect()
+    }
+}
+
+/// The figure of a source.
+///
+/// # Errors
+/// When the dump cannot carry it; the text says why.
+pub(super) fn figure(
+    kind: FigureKind,
+    analysis: &Analysis,
+    source: usize,
+    name: &str,
+    by: Option<&By>,
+) -> Result<Figure, String> {
+    let steps: Vec<&StepAnalysis> =
+        analysis.steps.iter().filter(|step| step.source == source).collect();
+    let figures = Figures { analysis, steps, source: name };
+    let (drawn, scale) = match kind {
+        FigureKind::Histogram => (Drawn::Panels(figures.histogram()?), ValueScale::Log),
+        FigureKind::Profile => (Drawn::Panels(figures.profile()?), ValueScale::Linear),
+        FigureKind::HeatMap => (Drawn::HeatMap(figures.heat_map()?), ValueScale::Linear),
+        FigureKind::HeatMapTenths => {
+            (Drawn::HeatMap(figures.heat_map_tenths()?), ValueScale::Linear)
+        }
+        FigureKind::Steps => (Drawn::Panels(figures.quantiles()?), ValueScale::Linear),
+        FigureKind::Outcome => (Drawn::Panels(figures.outcome()?), ValueScale::Linear),
+        FigureKind::Groups => (Drawn::Panels(figures.groups(by)?), ValueScale::Linear),
+        FigureKind::Covariance => (Drawn::Panels(figures.covariance()?), ValueScale::Linear),
+        FigureKind::Mismatch => (Drawn::Panels(figures.mismatch()?), ValueScale::Linear),
+        FigureKind::Diversity => (Drawn::Panels(figures.diversity()?), ValueScale::Linear),
+    };
+    Ok(Figure { drawn, scale })
+}
+
+struct Figures<'a> {
+    analysis: &'a Analysis,
+    steps: Vec<&'a StepAnalysis>,
+    source: &'a str,
+}
+
+fn line(name: impl Into<String>, points: Vec<Xy>) -> PanelLine {
+    PanelLine { name: name.into(), points, band: Vec::new(), shape: LineShape::Straight }
+}
+
+impl Figures<'_> {
+    /// The numbers of steps and responses, for the subtitle.
+    fn size(&self) -> String {
+        let tokens: u64 = self.steps.iter().map(|step| step.tokens).sum();
+        let responses: usize = self.steps.iter().map(|step| step.responses).sum();
+        let tokens = plural(tokens as usize, "token", "tokens");
+        format!("{tokens} of {}", plural(responses, "response", "responses"))
+    }
+
+    fn panels(&self, title: &str, subtitle: &[&str], x_name: &str, panels: Vec<Panel>) -> Panels {
+        let mut parts: Vec<String> = subtitle.iter().map(|part| (*part).to_owned()).collect();
+        parts.push(self.size());
+        Panels {
+            title: title.to_owned(),
+            subject: file_stem(self.source),
+            subtitle: parts,
+            x_name: x_name.to_owned(),
+            x_from: None,
+            panels,
+        }
+    }
+
+    /// The first, the middle and the last of the steps that have something.
+    fn some_steps(&self, has: impl Fn(&StepAnalysis) -> bool) -> Vec<&StepAnalysis> {
+        let all: Vec<&StepAnalysis> = self.steps.iter().copied().filter(|step| has(step)).collect();
+        match all.len() {
+            0..=MAX_STEPS => all,
+            count => [0, (count - 1) / 2, count - 1].map(|at| all[at]).to_vec(),
+        }
+    }
+
+    /// The points of a number over the steps that have it; an error for fewer than two.
+    fn over_steps(&self, value: impl Fn(&StepAnalysis) -> Option<f64>) -> Vec<Xy> {
+        let point = |step: &&StepAnalysis| Some((step.step as f64, value(step)?));
+        self.steps.iter().filter_map(point).collect()
+    }
+
+    fn several(&self, what: &str, has: impl Fn(&StepAnalysis) -> bool) -> Result<(), String> {
+        match self.steps.iter().filter(|step| has(step)).count() {
+            0 => Err(format!("no {what}")),
+            1 => Err(format!("one step with {what}; lines need two")),
+            _ => Ok(()),
+        }
+    }
+
+    fn histogram(&self) -> Result<Panels, String> {
+        let steps = self.some_steps(|step| step.entropy.is_some());
+        if steps.is_empty() {
+            return Err("no entropies".to_owned());
+        }
+        let max = if self.analysis.histogram_max > 0.0 { self.analysis.histogram_max } else { 1.0 };
+        let lines = steps.iter().filter_map(|step| {
+            let stats = step.entropy.as_ref()?;
+            let width = max / stats.histogram.len() as f64;
+            let share = |count: &u64| 100.0 * *count as f64 / stats.tokens as f64;
+            // The outline ends at the bottom after the last bin with a token.
+            let used =
+                stats.histogram.iter().rposition(|count| *count > 0).map_or(0, |last| last + 1);
+            let mut points: Vec<Xy> = stats.histogram[..used]
+                .iter()
+                .enumerate()
+                .map(|(at, count)| (at as f64 * width, share(count)))
+                .collect();
+            points.push((used as f64 * width, 0.0));
+            let shape = LineShape::Steps;
+            Some(PanelLine { name: format!("step {}", step.step), points, band: Vec::new(), shape })
+        });
+        let panel = Panel { name: String::new(), lines: lines.collect() };
+        let bins = format!(
+            "{} bins of {} nats",
+            entropy_tokens::HISTOGRAM_BINS,
+            super::cells::number(max / entropy_tokens::HISTOGRAM_BINS as f64)
+        );
+        let subtitle = ["share of tokens in each bin, % (log scale)", &bins];
+        Ok(self.panels("Token entropies", &subtitle, "entropy of a token (nats)", vec![panel]))
+    }
+
+    fn profile(&self) -> Result<Panels, String> {
+        let steps = self.some_steps(|step| !step.positions.is_empty());
+        let lines = steps.iter().map(|step| {
+            let bins = || step.positions.iter().filter(|bin| bin.responses >= MIN_RESPONSES);
+            let middle = |from: u64, to: u64| (from + to - 1) as f64 / 2.0;
+            let points =
+                bins().filter_map(|bin| Some((middle(bin.from, bin.to), bin.entropy?.mean)));
+            let band = bins().filter_map(|bin| {
+                let mean = bin.entropy?;
+                Some((middle(bin.from, bin.to), mean.low?, mean.high?))
+            });
+            let name = format!("step {}", step.step);
+            PanelLine {
+                name,
+                points: points.collect(),
+                band: band.collect(),
+                shape: LineShape::Straight,
+            }
+        });
+        let lines: Vec<PanelLine> = lines.filter(|line| line.points.len() > 1).collect();
+        if lines.is_empty() {
+            return Err("no positions with entropies of three responses".to_owned());
+        }
+        let width = self.analysis.position_width;
+        let bins = format!(
+            "mean of {} with at least {MIN_RESPONSES} responses",
+            match width {
+                1 => "each token position".to_owned(),
+                _ => format!("bins of {width} tokens"),
+            }
+        );
+        let subtitle = [bins.as_str(), "band: 95 % interval over responses"];
+        let panel = Panel { name: "entropy (nats)".to_owned(), lines };
+        let panels =
+            self.panels("Entropy by position", &subtitle, "token of the response", vec![panel]);
+        Ok(Panels { x_from: Some(0.0), ..panels })
+    }
+
+    fn map(
+        &self,
+        rows: Vec<f64>,
+        cells: Vec<Vec<Option<f64>>>,
+        y_name: &str,
+        what: &str,
+    ) -> HeatMap {
+        HeatMap {
+            title: "Entropy by position and step".to_owned(),
+            subject: file_stem(self.source),
+            subtitle: vec![
+                format!("mean entropy of {what}"),
+                "grey: no token".to_owned(),
+                self.size(),
+            ],
+            columns: self.steps_with_positions().map(|step| step.step.to_string()).collect(),
+            rows,
+            cells,
+            x_name: "step".to_owned(),
+            y_name: y_name.to_owned(),
+            value_name: "nats".to_owned(),
+        }
+    }
+
+    fn steps_with_positions(&self) -> impl Iterator<Item = &StepAnalysis> {
+        self.steps.iter().copied().filter(|step| !step.positions.is_empty())
+    }
+
+    fn heat_map(&self) -> Result<HeatMap, String> {
+        self.several("entropies", |step| !step.positions.is_empty())?;
+        let most = self.steps_with_positions().map(|step| step.positions.len()).max().unwrap_or(0);
+        let width = self.analysis.position_width;
+        let rows = (1..=most).map(|row| (row * width) as f64).collect();
+        let column = |step: &StepAnalysis| {
+            (0..most).map(|at| Some(step.positions.get(at)?.entropy?.mean)).collect()
+        };
+        let cells = self.steps_with_positions().map(column).collect();
+        let what = if width == 1 {
+            "a token position".to_owned()
+        } else {
+            format!("{width} token positions")
+        };
+        Ok(self.map(rows, cells, "token of the response", &what))
+    }
+
+    fn heat_map_tenths(&self) -> Result<HeatMap, String> {
+        self.several("entropies", |step| !step.tenths.is_empty())?;
+        let rows = (1..=10).map(|row| f64::from(row) * 10.0).collect();
+        let column = |step: &StepAnalysis| {
+            (0..10).map(|at| Some(step.tenths.get(at)?.entropy?.mean)).collect()
+        };
+        let cells = self.steps_with_positions().map(column).collect();
+        Ok(self.map(rows, cells, "position in the response (%)", "a tenth of the response"))
+    }
+
+    fn quantiles(&self) -> Result<Panels, String> {
+        self.several("entropies", |step| step.entropy.is_some())?;
+        let quantile = |percent: f64| {
+            self.over_steps(|step| {
+                let found =
+                    step.entropy.as_ref()?.percentiles.iter().find(|p| p.percent == percent)?;
+                Some(found.value)
+            })
+        };
+        let mut lines: Vec<PanelLine> = [95.0, 80.0, 50.0]
+            .iter()
+            .map(|percent| line(format!("{percent} % quantile"), quantile(*percent)))
+            .collect();
+        let mut mean = line("mean", self.over_steps(|step| Some(step.entropy.as_ref()?.mean.mean)));
+        mean.band = self
+            .steps
+            .iter()
+            .filter_map(|step| {
+                let stats = step.entropy.as_ref()?;
+                Some((step.step as f64, stats.mean.low?, stats.mean.high?))
+            })
+            .collect();
+        lines.push(mean);
+        let thresholds: Vec<f64> = self
+            .steps
+            .iter()
+            .find_map(|step| step.entropy.as_ref())
+            .map_or_else(Vec::new, |stats| stats.thresholds.iter().map(|t| t.threshold).collect());
+        let mut shares = vec![line(
+            "entropy in top 20 %",
+            self.over_steps(|step| Some(100.0 * step.entropy.as_ref()?.top_share?)),
+        )];
+        for (at, threshold) in thresholds.iter().enumerate() {
+            let points = self.over_steps(|step| {
+                let found = step.entropy.as_ref()?.thresholds.get(at)?;
+                Some(100.0 * if at == 0 { found.below } else { found.above })
+            });
+            let sign = if at == 0 { "<" } else { ">" };
+            shares.push(line(format!("tokens {sign} {threshold}"), points));
+        }
+        let panels = vec![
+            Panel { name: "entropy of tokens (nats)".to_owned(), lines },
+            Panel { name: "share (%)".to_owned(), lines: shares },
+        ];
+        let subtitle = ["band: 95 % interval of the mean over responses"];
+        Ok(self.panels("Token entropies", &subtitle, "step", panels))
+    }
+
+    /// Mean entropies of groups over steps, one line per group.
+    fn group_lines(
+        &self,
+        groups: impl Fn(&StepAnalysis) -> &Vec<GroupStats>,
+    ) -> Result<(Vec<PanelLine>, usize), String> {
+        let mut sizes: Vec<(String, u64)> = Vec::new();
+        for group in
+            self.steps.iter().flat_map(|step| groups(step)).filter(|group| group.entropy.is_some())
+        {
+            match sizes.iter_mut().find(|(name, _)| *name == group.name) {
+                Some((_, tokens)) => *tokens += group.tokens,
+                None => sizes.push((group.name.clone(), group.tokens)),
+            }
+        }
+        let all = sizes.len();
+        sizes.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        sizes.truncate(MAX_GROUPS);
+        sizes.sort();
+        let lines = sizes.iter().map(|(name, _)| {
+            let of = |step: &StepAnalysis| {
+                groups(step).iter().find(|group| group.name == *name)?.entropy
+            };
+            let mut found = line(name.clone(), self.over_steps(|step| Some(of(step)?.mean)));
+            found.band = self
+                .steps
+                .iter()
+                .filter_map(|step| {
+                    let mean = of(step)?;
+                    Some((step.step as f64, mean.low?, mean.high?))
+                })
+                .collect();
+            found
+        });
+        let lines: Vec<PanelLine> = lines.collect();
+        match lines.iter().any(|line| line.points.len() > 1) {
+            true => Ok((lines, all)),
+            false => Err("no group with entropies at two steps".to_owned()),
+        }
+    }
+
+    fn outcome(&self) -> Result<Panels, String> {
+        let (lines, _) = self.group_lines(|step| &step.by_outcome)?;
+        let rule = self.analysis.outcome.map_or_else(String::new, OutcomeRule::words);
+        let panel = Panel { name: "mean entropy of tokens (nats)".to_owned(), lines };
+        let subtitle = [rule.as_str(), "band: 95 % interval over responses"];
+        Ok(self.panels("Entropy of right and wrong responses", &subtitle, "step", vec![panel]))
+    }
+
+    fn groups(&self, by: Option<&By>) -> Result<Panels, String> {
+        let Some(by) = by else { return Err("no --by".to_owned()) };
+        let (lines, all) = self.group_lines(|step| &step.by_column)?;
+        let more = match all > lines.len() {
+            true => format!("the {} largest of {all} groups", lines.len()),
+            false => plural(all, "group", "groups"),
+        };
+        let panel = Panel { name: "mean entropy of tokens (nats)".to_owned(), lines };
+        let subtitle = [more.as_str(), "band: 95 % interval over responses"];
+        Ok(self.panels(&format!("Entropy by {by}"), &subtitle, "step", vec![panel]))
+    }
+
+    fn covariance(&self) -> Result<Panels, String> {
+        self.several("covariance", |step| step.covariance.is_some())?;
+        let mean = self.over_steps(|step| Some(step.covariance.as_ref()?.covariance.mean));
+        let top = |at: usize| {
+            self.over_steps(|step| Some(step.covariance.as_ref()?.covariance.top.get(at)?.mean))
+        };
+        let shares = entropy_tokens::stats::covariance::TOP_SHARES;
+        let lines = shares.iter().enumerate().map(|(at, share)| {
+            let name = percent(*share).replace(".0 %", " %");
+            let name = if *share < 0.001 {
+                format!("top {} %", 100.0 * share)
+            } else {
+                format!("top {name}")
+            };
+            line(name, top(at))
+        });
+        let panels = vec![
+            Panel {
+                name: "mean covariance (above 0: entropy falls)".to_owned(),
+                lines: vec![line("all tokens", mean)],
+            },
+            Panel { name: "mean of the largest covariances".to_owned(), lines: lines.collect() },
+        ];
+        let formula = self
+            .steps
+            .iter()
+            .filter_map(|step| step.covariance.as_ref())
+            .find_map(|found| found.formula);
+        let advantages = match formula {
+            Some(_) => "advantages: rewards normalised over the responses of a prompt",
+            None => "advantages of the dump",
+        };
+        Ok(self.panels("Covariance with the advantage", &[advantages], "step", panels))
+    }
+
+    fn mismatch(&self) -> Result<Panels, String> {
+        self.several("mismatch", |step| step.mismatch.is_some())?;
+        let of = |value: fn(&entropy_tokens::MismatchSection) -> f64| {
+            self.over_steps(|step| step.mismatch.as_ref().map(value))
+        };
+        let panels = vec![
+            Panel {
+                name: "KL of sampler and scored policy (nats per token)".to_owned(),
+                lines: vec![
+                    line("k1", of(|found| found.mismatch.k1)),
+                    line("k3", of(|found| found.mismatch.k3)),
+                ],
+            },
+            Panel {
+                name: "effective sample size (share)".to_owned(),
+                lines: vec![
+                    line("of tokens", of(|found| found.mismatch.ess_tokens)),
+                    line("of responses", of(|found| found.mismatch.ess_responses)),
+                ],
+            },
+        ];
+        Ok(self.panels("Scored and sampled log-probs", &[], "step", panels))
+    }
+
+    fn diversity(&self) -> Result<Panels, String> {
+        self.several("prompts with two responses", |step| step.diversity.is_some())?;
+        let pass = |at: usize| {
+            self.over_steps(|step| Some(step.diversity.as_ref()?.pass_at_k.get(at)?.value))
+        };
+        let ks: Vec<u64> = self
+            .steps
+            .iter()
+            .filter_map(|step| step.diversity.as_ref())
+            .map(|found| found.pass_at_k.iter().map(|pass| pass.k).collect::<Vec<_>>())
+            .max_by_key(Vec::len)
+            .unwrap_or_default();
+        let passes: Vec<PanelLine> = ks
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| *at == 0 || *at + 1 == ks.len() || ks.len() <= 4)
+            .map(|(at, k)| line(format!("pass@{k}"), pass(at)))
+            .collect();
+        let answers = self.over_steps(|step| Some(step.diversity.as_ref()?.answers?.entropy));
+        let grams = [1, 2, 3].map(|n| {
+            let points = self.over_steps(|step| {
+                let found =
+                    step.diversity.as_ref()?.distinct_ngrams.iter().find(|grams| grams.n == n)?;
+                Some(100.0 * found.share)
+            });
+            line(format!("{n}-grams"), points)
+        });
+        let mut panels = Vec::new();
+        if !passes.is_empty() {
+            panels.push(Panel { name: "pass@k".to_owned(), lines: passes });
+        }
+        if answers.len() > 1 {
+            panels.push(Panel {
+                name: "entropy of answers (nats)".to_owned(),
+                lines: vec![line("answers", answers)],
+            });
+        }
+        panels.push(Panel { name: "distinct n-grams (%)".to_owned(), lines: grams.to_vec() });
+        panels.truncate(2);
+        Ok(self.panels("Diversity of responses", &["means over prompts"], "step", panels))
+    }
+}
+
+/// The name of a source in a title: its last part, without an extension.
+fn file_stem(source: &str) -> String {
+    let name = source.trim_end_matches('/').rsplit('/').next().unwrap_or(source);
+    let stem =
+        name.split_once('.').map_or(name, |(stem, _)| if stem.is_empty() { name } else { stem });
+    visible(stem).into_owned()
+}
