@@ -274,7 +274,10 @@ fn wrong_arguments_are_refused_before_anything_is_written() {
     refused(Status::Overlap, Call { log_sum_exp: start.wrapping_add(2), ..good.clone() });
     refused(Status::Overlap, Call { logits: start.cast(), ..good.clone() });
     refused(Status::Overlap, Call { targets: start.cast(), ..good.clone() });
-    refused(Status::Overlap, Call { without: start.wrapping_add(8).cast(), ..good.clone() });
+    refused(
+        Status::Overlap,
+        Call { rows_without_softmax: start.wrapping_add(8).cast(), ..good.clone() },
+    );
     assert_eq!(numbers, [5.0; 12]);
     assert_eq!(good.call(), 0);
 }

@@ -65,6 +65,13 @@ fn layers_that_predict_further_tokens_are_left_out() {
     }
 }
 
+#[test]
+fn kimi_k2_has_the_settings_of_deepseek_v3() {
+    let tmp = temp_dir();
+    changed("deepseek_v3", tmp.path(), |_| {}, |config| config["model_type"] = json!("kimi_k2"));
+    assert_scores_of(tmp.path(), &read(&model("deepseek_v3").join("golden.json")), &[]);
+}
+
 /// Experts × out × in to experts × in × out.
 fn transpose((shape, data): &mut (Vec<usize>, Vec<u8>)) {
     let [experts, rows, columns] = shape[..] else { panic!("{shape:?}") };

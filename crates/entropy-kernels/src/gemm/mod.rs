@@ -319,10 +319,11 @@ impl Product<'_> {
                         next.wrapping_add(share.start * PANEL)
                     },
                     next_columns: share.len(),
-                    // SAFETY: these rows of the block have room in both.
+                    // SAFETY: these rows of the block have room in the sums.
                     sums: unsafe { sums.add((row - first) * tile::PANELS * PANEL) },
                     begins: part == 0,
                     ends,
+                    // SAFETY: and in the outputs.
                     to: unsafe { block.to.add((row - first) * block.stride) },
                     stride: block.stride,
                     is_first: column == 0,

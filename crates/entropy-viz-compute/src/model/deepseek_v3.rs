@@ -9,6 +9,8 @@ use super::spec::{Architecture, Defaults, ExpertNames, ExpertSpec, RopePairs, Sh
 use crate::checkpoint::config::Config;
 
 pub(super) const ARCHITECTURE: Architecture = Architecture { model_type: "deepseek_v3", read };
+/// Kimi-K2 as it is released, with the settings of DeepSeek-V3.
+pub(super) const KIMI_K2: Architecture = Architecture { model_type: "kimi_k2", read };
 
 fn read(config: &Config) -> anyhow::Result<Spec> {
     let sizes = LatentDefaults { query_rank: 1536, plain: 128, value: 128 };

@@ -129,6 +129,7 @@ const ARCHITECTURES: &[Architecture] = &[
     granitemoe::ARCHITECTURE,
     hunyuan_v1_dense::ARCHITECTURE,
     internlm3::ARCHITECTURE,
+    deepseek_v3::KIMI_K2,
     lfm2::ARCHITECTURE,
     lfm2_moe::ARCHITECTURE,
     llama::ARCHITECTURE,
