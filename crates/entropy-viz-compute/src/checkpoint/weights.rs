@@ -14,6 +14,7 @@ use tch::{Device, Kind, Tensor};
 use super::lora::LoraAdapter;
 use super::source::Source;
 use super::tensor_file::shape_text;
+use crate::torch;
 
 /// The device and number type of a model's tensors.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -139,7 +140,7 @@ impl Weights {
         options: TensorOptions,
     ) -> anyhow::Result<Tensor> {
         self.check_shape(name, name, shape)?;
-        let mut tensor = Tensor::f_empty(shape, (options.kind, options.device))?;
+        let mut tensor = torch::empty_for_weights(shape, options.kind, options.device)?;
         self.copy(name, &mut tensor)?;
         Ok(tensor)
     }
@@ -162,7 +163,7 @@ impl Weights {
         };
         let mut take = |name: &str| -> anyhow::Result<Tensor> {
             self.check_shape(stored, name, shape)?;
-            let mut tensor = Tensor::f_empty(shape, (options.kind, options.device))?;
+            let mut tensor = torch::empty_for_weights(shape, options.kind, options.device)?;
             self.copy_as(stored, name, &mut tensor)?;
             Ok(tensor)
         };
@@ -192,7 +193,8 @@ impl Weights {
             self.check_shape(name, name, &[&[*rows], columns].concat())?;
         }
         let rows = parts.iter().map(|(_, rows)| rows).sum();
-        let whole = Tensor::f_empty([&[rows], columns].concat(), (options.kind, options.device))?;
+        let shape = [&[rows], columns].concat();
+        let whole = torch::empty_for_weights(&shape, options.kind, options.device)?;
         let mut start = 0;
         for (name, rows) in parts {
             self.copy(name, &mut whole.f_narrow(0, start, *rows)?)?;
