@@ -12,7 +12,7 @@ use crate::table::{Batch, TokenTable};
 /// Bytes that are read at once.
 const BLOCK: usize = 8 << 20;
 /// Bytes of lines that a thread parses into one batch.
-const PART: usize = 1 << 20;
+const PART: usize = 2 << 20;
 /// The longest line in bytes; a response of a million tokens has 60 MB.
 const LONGEST_LINE: usize = 1 << 30;
 
