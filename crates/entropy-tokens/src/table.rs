@@ -188,6 +188,16 @@ pub struct TokenTable {
     negative: u64,
 }
 
+/// The sizes of a table at some time.
+pub(crate) struct TableMark {
+    segments: usize,
+    responses: usize,
+    worst: usize,
+    tokens: usize,
+    negative: u64,
+    names: UsedNames,
+}
+
 /// Responses that were read together, with kinds of their own.
 pub(crate) struct Batch {
     pub(crate) kinds: Interner,
@@ -205,6 +215,26 @@ impl TokenTable {
     /// Assigns the following responses to this source.
     pub fn begin(&mut self, source: impl Into<String>) {
         self.sources.push(source.into());
+    }
+
+    /// What the table holds now, for [`TokenTable::roll_back`].
+    pub(crate) fn mark(&self) -> TableMark {
+        TableMark {
+            segments: self.segments.len(),
+            responses: self.responses.len(),
+            worst: self.worst.len(),
+            tokens: self.tokens,
+            negative: self.negative,
+            names: self.names.clone(),
+        }
+    }
+
+    /// Removes what was added after a mark, apart from kinds of tokens.
+    pub(crate) fn roll_back(&mut self, mark: TableMark) {
+        self.segments.truncate(mark.segments);
+        self.responses.truncate(mark.responses);
+        self.worst.truncate(mark.worst);
+        (self.tokens, self.negative, self.names) = (mark.tokens, mark.negative, mark.names);
     }
 
     /// Adds the responses of a batch to the last source.
