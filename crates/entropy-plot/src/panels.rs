@@ -137,6 +137,9 @@ fn y_axis(panel: &Panel, options: &ChartOptions, ticks: usize) -> Axis {
     let usable = |y: &f64| y.is_finite() && (options.scale == ValueScale::Linear || *y > 0.0);
     let (low, high) = range(points.filter(usable));
     let (low, high) = if low <= high { (low, high) } else { (0.0, 1.0) };
+    // The interval of a few values that cannot be below 0 may reach below it.
+    let is_positive = panel.lines.iter().flat_map(|line| &line.points).all(|(_, y)| *y >= 0.0);
+    let low = if is_positive { low.max(0.0) } else { low };
     entropy_axis(low, high, options, ticks)
 }
 

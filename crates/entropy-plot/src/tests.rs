@@ -306,6 +306,16 @@ fn points_at_the_edge_of_a_panel_are_drawn() {
 }
 
 #[test]
+fn axis_of_positive_values_has_no_negative_part_for_their_band() {
+    let data = panels_of(1, 1, 4, LineShape::Straight, "run");
+    let mut panel = data.panels[0].clone();
+    panel.lines[0].band = vec![(10.0, -0.4, 0.5), (20.0, 0.1, 0.9)];
+    let data = Panels { panels: vec![panel], ..data };
+    let picture = panels(&data, &ChartOptions::default(), &Fonts::for_texts(["x"], None).unwrap());
+    assert!(!picture.drawing.texts().any(|text| text.text.starts_with('−')));
+}
+
+#[test]
 fn no_text_overlaps_another_or_leaves_the_picture() {
     each_picture(|name, drawing| {
         let texts: Vec<&Text> = drawing.texts().filter(|t| !t.text.is_empty()).collect();

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
+use crate::interner::{FirstById, Interner, NONE, RawText};
 use crate::left_out::LeftOutCounts;
 use crate::stats::mismatch::{MismatchSums, WorstToken};
 
@@ -174,7 +175,9 @@ pub(crate) fn note(names: &mut Vec<String>, name: &str) {
 pub struct TokenTable {
     pub(crate) sources: Vec<String>,
     pub(crate) kinds: Vec<TokenKind>,
-    by_kind: HashMap<TokenKind, u32>, // only looked up, never iterated
+    first_kind: FirstById,
+    /// The next kind with the same id.
+    next_kind: Vec<u32>,
     pub(crate) segments: Vec<Segment>,
     pub(crate) responses: Vec<Response>,
     pub(crate) worst: Vec<WorstToken>,
@@ -185,9 +188,19 @@ pub struct TokenTable {
     negative: u64,
 }
 
+/// The sizes of a table at some time.
+pub(crate) struct TableMark {
+    segments: usize,
+    responses: usize,
+    worst: usize,
+    tokens: usize,
+    negative: u64,
+    names: UsedNames,
+}
+
 /// Responses that were read together, with kinds of their own.
 pub(crate) struct Batch {
-    pub(crate) kinds: Vec<TokenKind>,
+    pub(crate) kinds: Interner,
     pub(crate) tokens: Vec<u32>,
     pub(crate) entropies: Vec<f64>,
     pub(crate) log_probs: Vec<f64>,
@@ -204,9 +217,29 @@ impl TokenTable {
         self.sources.push(source.into());
     }
 
+    /// What the table holds now, for [`TokenTable::roll_back`].
+    pub(crate) fn mark(&self) -> TableMark {
+        TableMark {
+            segments: self.segments.len(),
+            responses: self.responses.len(),
+            worst: self.worst.len(),
+            tokens: self.tokens,
+            negative: self.negative,
+            names: self.names.clone(),
+        }
+    }
+
+    /// Removes what was added after a mark, apart from kinds of tokens.
+    pub(crate) fn roll_back(&mut self, mark: TableMark) {
+        self.segments.truncate(mark.segments);
+        self.responses.truncate(mark.responses);
+        self.worst.truncate(mark.worst);
+        (self.tokens, self.negative, self.names) = (mark.tokens, mark.negative, mark.names);
+    }
+
     /// Adds the responses of a batch to the last source.
     pub(crate) fn append(&mut self, mut batch: Batch) {
-        let indices: Vec<u32> = batch.kinds.drain(..).map(|kind| self.kind(kind)).collect();
+        let indices: Vec<u32> = batch.kinds.kinds().map(|(id, text)| self.kind(id, text)).collect();
         let segment = self.segments.len() as u32;
         let source = self.sources.len().saturating_sub(1) as u32;
         for token in &mut batch.tokens {
@@ -240,14 +273,21 @@ impl TokenTable {
         self.negative += batch.negative;
     }
 
-    fn kind(&mut self, kind: TokenKind) -> u32 {
-        if let Some(known) = self.by_kind.get(&kind) {
-            return *known;
+    /// The index of a kind, which is added if it is new.
+    fn kind(&mut self, id: u32, text: RawText<'_>) -> u32 {
+        let first = self.first_kind.get(id);
+        let mut at = first;
+        while at != NONE {
+            if text.is(self.kinds[at as usize].text.as_deref()) {
+                return at;
+            }
+            at = self.next_kind[at as usize];
         }
         let index =
             u32::try_from(self.kinds.len()).expect("BUG: 2^32 kinds do not fit into memory");
-        self.by_kind.insert(kind.clone(), index);
-        self.kinds.push(kind);
+        self.first_kind.set(id, index);
+        self.next_kind.push(first);
+        self.kinds.push(TokenKind { id, text: text.text() });
         index
     }
 

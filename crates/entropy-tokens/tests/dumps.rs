@@ -2,7 +2,8 @@
 
 use std::io::Write;
 
-use entropy_tokens::{AnalysisOptions, Columns, Reason, Section, TokenTable, analyse};
+use entropy_history::formats::Source;
+use entropy_tokens::{AnalysisOptions, Columns, Reason, Section, TokenTable, analyse, read};
 use serde_json::{Value, json};
 
 use crate::{fixture, read_fixtures, read_text, try_read};
@@ -208,14 +209,23 @@ fn truncated_or_flipped_parquet_is_an_error_or_counted_not_a_panic() {
     let bytes = std::fs::read(fixture("token_groups/run.parquet")).unwrap();
     let tmp = tempfile::tempdir().unwrap();
     let path = tmp.path().join("broken.parquet");
+    let mut errors = 0;
     for at in (4..bytes.len()).step_by(311) {
         std::fs::write(&path, &bytes[..at]).unwrap();
         assert!(try_read(std::slice::from_ref(&path), &Columns::default()).is_err(), "cut at {at}");
         let mut flipped = bytes.clone();
         flipped[at] ^= 0x55;
         std::fs::write(&path, &flipped).unwrap();
-        let _ = try_read(std::slice::from_ref(&path), &Columns::default());
+        // A damaged file adds nothing to those before it.
+        let mut table = read_fixtures(&["token_groups/run.jsonl"], &Columns::default());
+        let mut file = std::fs::File::open(&path).unwrap();
+        let source = Source { reader: &mut file, path: Some(&path) };
+        if read(source, "broken", &Columns::default(), &mut table).is_err() {
+            errors += 1;
+            assert_eq!((table.responses().len(), table.tokens()), (48, 948), "flipped at {at}");
+        }
     }
+    assert!(errors > 5, "{errors}");
 }
 
 #[test]

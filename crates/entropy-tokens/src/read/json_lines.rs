@@ -12,7 +12,7 @@ use crate::table::{Batch, TokenTable};
 /// Bytes that are read at once.
 const BLOCK: usize = 8 << 20;
 /// Bytes of lines that a thread parses into one batch.
-const PART: usize = 1 << 20;
+const PART: usize = 2 << 20;
 /// The longest line in bytes; a response of a million tokens has 60 MB.
 const LONGEST_LINE: usize = 1 << 30;
 
@@ -41,6 +41,7 @@ pub(crate) fn read(
     let (mut block, mut next) = (Vec::new(), Vec::new());
     let mut lines = 0; // before the block
     let mut read = RowsRead::default();
+    let mut before: Vec<Parsed> = Vec::new();
     let mut ended = fill(&mut source, &mut block)?;
     loop {
         // The rest of the last line goes before the next block.
@@ -54,7 +55,8 @@ pub(crate) fn read(
         next.clear();
         next.extend_from_slice(&block[end..]);
         let whole = &block[..end];
-        let last_is_cut = ended == Ended::Yes && !whole.ends_with(b"\n");
+        let is_cut = ended == Ended::Yes && !whole.ends_with(b"\n");
+        let last_line = if is_cut { LastLine::Cut } else { LastLine::Whole };
         let parts = parts(whole, lines);
         lines += memchr::memchr_iter(b'\n', whole).count();
         let mut parsed: Vec<Option<Parsed>> = parts.iter().map(|_| None).collect();
@@ -62,29 +64,41 @@ pub(crate) fn read(
             for (part, slot) in parts.iter().zip(&mut parsed) {
                 scope.spawn(move |_| *slot = Some(parse(part, columns, step)));
             }
-            // Meanwhile, this thread reads on.
+            // Meanwhile, this thread adds the rows of the block before, and reads on.
+            append(std::mem::take(&mut before), LastLine::Whole, table, &mut read);
             if ended == Ended::Yes { Ok(Ended::Yes) } else { fill(&mut source, &mut next) }
         });
-        let last = parsed.len().saturating_sub(1);
-        for (at, parsed) in parsed.into_iter().flatten().enumerate() {
-            let Parsed { mut batch, rows, broken } = parsed;
-            read.rows += rows;
-            if let Some(broken) = broken {
-                match last_is_cut && at == last {
-                    true => read.cut_line = Some(broken.line),
-                    false => {
-                        read.rows += 1;
-                        batch.left_out.add(Reason::Unreadable, 1, || broken.what);
-                    }
-                }
-            }
-            table.append(batch);
-        }
+        before = parsed.into_iter().flatten().collect();
         if ended == Ended::Yes {
+            append(before, last_line, table, &mut read);
             return Ok(read);
         }
         ended = filled?;
         std::mem::swap(&mut block, &mut next);
+    }
+}
+
+/// Whether the last line of a block has its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LastLine {
+    Whole,
+    Cut,
+}
+
+/// Adds the parts of a block to the table.
+fn append(parts: Vec<Parsed>, last_line: LastLine, table: &mut TokenTable, read: &mut RowsRead) {
+    let last = parts.len().saturating_sub(1);
+    for (at, Parsed { mut batch, rows, broken }) in parts.into_iter().enumerate() {
+        read.rows += rows;
+        if let Some(broken) = broken {
+            if last_line == LastLine::Cut && at == last {
+                read.cut_line = Some(broken.line);
+            } else {
+                read.rows += 1;
+                batch.left_out.add(Reason::Unreadable, 1, || broken.what);
+            }
+        }
+        table.append(batch);
     }
 }
 

@@ -34,7 +34,7 @@ const HEAD: u64 = 4096;
 ///
 /// # Errors
 /// When the file cannot be read, is something else, or has no response. The table is then as before, apart from kinds
-/// of tokens and counts.
+/// of tokens.
 pub fn read(
     source: Source<'_>,
     name: &str,
@@ -49,7 +49,8 @@ pub fn read(
     if head.is_empty() {
         return Err(ReadError::Nothing("the file is empty"));
     }
-    let (left_out_before, responses) = (std::mem::take(&mut table.left_out), table.responses.len());
+    let (left_out_before, mark) = (std::mem::take(&mut table.left_out), table.mark());
+    let responses = table.responses.len();
     let mut notes = Vec::new();
     let rows = if head.starts_with(b"PAR1") {
         match path.filter(|_| !reader.is_compressed()) {
@@ -65,7 +66,13 @@ pub fn read(
     };
     notes.extend(reader.take_truncation().map(LogNote::CompressionCut));
     let left_out = std::mem::replace(&mut table.left_out, left_out_before);
-    let rows = rows?;
+    let rows = match rows {
+        Ok(rows) => rows,
+        Err(error) => {
+            table.roll_back(mark);
+            return Err(error);
+        }
+    };
     if table.responses.len() == responses {
         let first = left_out.iter().map(|(_, left_out)| left_out.first.clone()).next();
         return Err(ReadError::NoResponse {

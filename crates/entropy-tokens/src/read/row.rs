@@ -596,7 +596,7 @@ impl<'a> BatchBuilder<'a> {
     /// The responses so far.
     pub(crate) fn finish(self) -> Batch {
         Batch {
-            kinds: self.interner.into_kinds(),
+            kinds: self.interner,
             tokens: self.tokens,
             entropies: self.entropies,
             log_probs: self.log_probs,
