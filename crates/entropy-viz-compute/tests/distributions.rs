@@ -118,7 +118,7 @@ fn values(batch: &RecordBatch, column: &str) -> Vec<f64> {
 }
 
 #[test]
-fn tokens_that_are_not_the_policys_own_are_null() {
+fn tokens_of_others_are_null() {
     let tmp = temp_dir();
     let row = json!({"prompt_token_ids": [5, 6], "response_token_ids": [7, 8, 9], "response_mask": [1, 0, 1]});
     fs::write(tmp.path().join("p.jsonl"), row.to_string()).unwrap();

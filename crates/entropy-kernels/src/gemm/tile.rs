@@ -196,7 +196,8 @@ unsafe fn registers<R: Register, const M: usize, const P: usize, const N: usize>
         // The columns of the next part are fetched at an even pace.
         let mut next = tile.next;
         let is_fetched = output == 0 && !next.is_null() && tile.next_columns > 0;
-        let pace = if is_fetched { tile.x.len() / M / tile.next_columns } else { usize::MAX };
+        let columns = tile.x.len() / M;
+        let pace = if is_fetched { (columns / tile.next_columns).max(1) } else { usize::MAX };
         let mut left = pace;
         let mut weights = tile.weights.add(output);
         for x in tile.x.chunks_exact(M) {

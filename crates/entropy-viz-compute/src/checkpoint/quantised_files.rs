@@ -226,7 +226,7 @@ impl QuantisedFiles {
     /// Scales of 8-bit numbers in f32 on the CPU.
     fn factors(&self, scales: &Place) -> anyhow::Result<Tensor> {
         match self.dtype(scales)? {
-            // Exponents of two (ue8m0).
+            // Exponents of two, E8M0.
             Dtype::U8 | Dtype::F8_E8M0 => {
                 let bytes = self.view_as(scales, Kind::Uint8)?;
                 Ok(dequantise::powers_of_two(&bytes, Device::Cpu)?)
