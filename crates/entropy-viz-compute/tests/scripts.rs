@@ -118,7 +118,7 @@ fn verify_script_needs_a_script_and_a_reference() {
     let reference = script("gpt_neox.reference.jsonl");
     let [llama, neox, given, reference] =
         [&llama, &neox, &given, &reference].map(|path| path.to_str().unwrap());
-    let words = ["--verify-script checks a TorchScript file"];
+    let words = ["--verify-script needs a TorchScript file"];
     assert_rejected(tmp.path(), &["--model", llama, "--verify-script", reference], &words);
     let flags = ["--verify-script", reference, "--prompts", given, "-o", "h.json", "--step", "1"];
     assert_rejected(tmp.path(), &[&["--model", llama][..], &flags].concat(), &words);

@@ -33,10 +33,8 @@ fn rejects_unusable_checkpoints_by_name() {
 
     broken(&|path| config(path, "model_type", json!("gpt2")));
     refused(&["gpt2", "not supported", "qwen3_moe"]);
-    broken(&|path| {
-        config(path, "rope_parameters", json!({"rope_type": "proportional", "factor": 2.0}))
-    });
-    refused(&["proportional", "not supported"]);
+    broken(&|path| config(path, "rope_parameters", json!({"rope_type": "spiral", "factor": 2.0})));
+    refused(&["spiral", "not supported"]);
     broken(&|path| config(path, "quantization_config", json!({"bits": 4})));
     refused(&["quantization_config"]);
     broken(&|path| config(path, "hidden_size", json!("wide")));
