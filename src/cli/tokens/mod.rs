@@ -250,8 +250,8 @@ fn data_warnings(table: &TokenTable, analysis: &Analysis, by: Option<&By>) -> Ve
             })
             .sum();
         if without > 0 {
-            let responses = plural(without as usize, "response has", "responses have");
-            warnings.push(format!("{responses} no value of {} and are in no group", by.column));
+            let responses = plural(without as usize, "response is", "responses are");
+            warnings.push(format!("{responses} in no group: no value of {}", by.column));
         }
     }
     if !analysis.missing_steps.is_empty() {
