@@ -149,7 +149,7 @@ fn missing_keys_have_the_defaults_of_transformers() {
 #[test]
 fn sampling_with_shared_keys_agrees_with_scoring() {
     let tmp = temp_dir();
-    for name in ["gemma4_text", "gemma4_text-moe"] {
+    for name in ["gemma3n_text", "gemma4_text", "gemma4_text-moe"] {
         let prompts: Vec<String> = (1..30)
             .step_by(4)
             .map(|length| {
