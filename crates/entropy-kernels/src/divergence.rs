@@ -10,7 +10,8 @@
 
 use std::f64::consts::{LN_2, LOG2_E};
 
-use crate::logits::{LogitStats, exp2, multiply_add, reduce};
+use crate::lanes::{exp2, multiply_add, reduce};
+use crate::logits::LogitStats;
 
 /// Logits per block, of each row: together 16 KiB.
 const BLOCK: usize = 2048;
@@ -127,23 +128,13 @@ fn block_sums_portable<const FUSED: bool>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_rows::noise;
 
     fn divergence_of(p: &[f32], q: &[f32], temperature: f64) -> Divergence {
         let (mut of_p, mut of_q) = (LogitStats::default(), LogitStats::default());
         of_p.update(p, temperature).unwrap();
         of_q.update(q, temperature).unwrap();
         divergence((p, &of_p), (q, &of_q))
-    }
-
-    fn noise(n: usize, spread: f32, seed: u64) -> Vec<f32> {
-        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        let mut next = || {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-        };
-        (0..n).map(|_| spread * next()).collect()
     }
 
     #[test]

@@ -5,28 +5,17 @@
 //! inside a block and f64 across blocks. m is the largest logit of the first block. A block with a logit that is more
 //! than twice as probable as one at m is computed again with its own maximum as m. So the offset of the logits costs no
 //! precision, and memory is read at an even pace, which the processor can foresee. A logit of −∞ adds nothing.
-//!
-//! The code is compiled for AVX-512, AVX2 and the baseline; the variant is chosen at run time.
 
 use std::f64::consts::{LN_2, LOG2_E};
 
 use rayon::prelude::*;
 
+use crate::block_sums::{block_sums, maximum};
 use crate::element::Element;
+use crate::lanes::larger;
 
 /// Logits per block: 16 KiB of f32, half of the L1 cache.
 const BLOCK: usize = 4096;
-/// Parallel partial sums: two AVX-512 registers. Blocks are independent of each other, and so are all logits but for
-/// three additions; more sums would not fit the registers.
-const LANES: usize = 32;
-
-/// The smallest number that is squared, 2^-62.
-const SMALLEST_SQUARED: f32 = 1.0 / (1u64 << 62) as f32;
-
-/// How far memory is asked for in advance, in bytes.
-#[cfg(target_arch = "x86_64")]
-const AHEAD: usize = 4096;
-
 /// The softmax statistics of one row of logits, computed in one pass by [`LogitStats::update`].
 #[derive(Debug, Clone, Default)]
 pub struct LogitStats {
@@ -283,176 +272,10 @@ pub fn score_rows(
         .collect()
 }
 
-/// The maximum of a block, and Σ 2^y and Σ 2^y·y over it with y = (z − offset)·factor.
-#[derive(Debug, Clone, Copy)]
-struct BlockSums {
-    max: f32,
-    sum: f32,
-    weighted: f32,
-    /// Σ 2^2y, and the number of logits above one; 0 without `SHAPE`.
-    squares: f32,
-    above: u32,
-}
-
-/// `factor` is log2(e) / temperature.
-fn block_sums<E: Element, const SHAPE: bool>(
-    block: &[E],
-    offset: f32,
-    factor: f32,
-    logit: f32,
-) -> BlockSums {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") {
-            // SAFETY: the processor has what the function is compiled for.
-            #[allow(unsafe_code)]
-            return unsafe { block_sums_avx512::<E, SHAPE>(block, offset, factor, logit) };
-        }
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            // SAFETY: the processor has what the function is compiled for.
-            #[allow(unsafe_code)]
-            return unsafe { block_sums_avx2::<E, SHAPE>(block, offset, factor, logit) };
-        }
-    }
-    block_sums_portable::<E, SHAPE, false>(block, offset, factor, logit)
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,fma")]
-fn block_sums_avx512<E: Element, const SHAPE: bool>(
-    block: &[E],
-    offset: f32,
-    factor: f32,
-    logit: f32,
-) -> BlockSums {
-    block_sums_portable::<E, SHAPE, true>(block, offset, factor, logit)
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn block_sums_avx2<E: Element, const SHAPE: bool>(
-    block: &[E],
-    offset: f32,
-    factor: f32,
-    logit: f32,
-) -> BlockSums {
-    block_sums_portable::<E, SHAPE, true>(block, offset, factor, logit)
-}
-
-#[inline(always)]
-fn block_sums_portable<E: Element, const SHAPE: bool, const FUSED: bool>(
-    block: &[E],
-    offset: f32,
-    factor: f32,
-    logit: f32,
-) -> BlockSums {
-    let mut max = [f32::NEG_INFINITY; LANES];
-    let mut sum = [0.0f32; LANES];
-    let mut weighted = [0.0f32; LANES];
-    let mut squares = [0.0f32; LANES];
-    let mut above = [0u32; LANES];
-    let mut add = |lane: usize, z: f32| {
-        max[lane] = larger(z, max[lane]);
-        let y = (z - offset) * factor;
-        // At −127, 2^y is 0. NaN stays NaN.
-        let y = if y < -127.0 { -127.0 } else { y };
-        let e = exp2::<FUSED>(y);
-        sum[lane] += e;
-        weighted[lane] = multiply_add::<FUSED>(e, y, weighted[lane]);
-        if SHAPE {
-            // Squares of smaller numbers are not normal, which is slow; the sum over all logits is at least 1/4.
-            let e = larger(e, SMALLEST_SQUARED);
-            squares[lane] = multiply_add::<FUSED>(e, e, squares[lane]);
-            above[lane] += u32::from(z > logit);
-        }
-    };
-    let (whole, rest) = block.as_chunks::<LANES>();
-    for lanes in whole {
-        prefetch(lanes);
-        for (lane, z) in lanes.iter().enumerate() {
-            add(lane, z.to_f32());
-        }
-    }
-    for (lane, z) in rest.iter().enumerate() {
-        add(lane, z.to_f32());
-    }
-    BlockSums {
-        max: reduce(max, larger),
-        sum: reduce(sum, |a, b| a + b),
-        weighted: reduce(weighted, |a, b| a + b),
-        squares: reduce(squares, |a, b| a + b),
-        above: above.iter().sum(),
-    }
-}
-
-/// Asks for memory [`AHEAD`] of these logits, which may be that of the next block or row. The processor's own prefetching
-/// stops at each page of 4 KiB.
-#[inline(always)]
-fn prefetch<E>(lanes: &[E; LANES]) {
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = lanes;
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        let start = lanes.as_ptr().cast::<i8>().wrapping_add(AHEAD);
-        for line in (0..size_of_val(lanes)).step_by(64) {
-            // SAFETY: any address may be prefetched; nothing is read.
-            #[allow(unsafe_code)]
-            unsafe {
-                _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(line));
-            }
-        }
-    }
-}
-
-/// The largest logit; −∞ if all are −∞ or NaN.
-fn maximum<E: Element>(block: &[E]) -> f32 {
-    block.iter().fold(f32::NEG_INFINITY, |max, z| larger(z.to_f32(), max))
-}
-
-/// The larger one; `max` if z is NaN.
-#[inline(always)]
-fn larger(z: f32, max: f32) -> f32 {
-    if z > max { z } else { max }
-}
-
-#[inline(always)]
-pub(crate) fn multiply_add<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
-    if FUSED { a.mul_add(b, c) } else { a * b + c }
-}
-
-/// 2^y for −127 ≤ y ≤ 1, within 1.5 units in the last place; 0 at −127, and numbers below 2^-126 are not exact.
-///
-/// y = n + r, with a polynomial for 2^r on [−½, ½]: the one of degree 5 with the least relative error, 9e-8, of those that
-/// are 1 at 0. n is added to the exponent.
-#[inline(always)]
-#[allow(clippy::approx_constant)] // a coefficient is near ln 2, as it must be
-pub(crate) fn exp2<const FUSED: bool>(y: f32) -> f32 {
-    const ROUND: f32 = 12_582_912.0; // 1.5 · 2^23: adding it leaves the nearest integer in the low bits
-    let shifted = y + ROUND;
-    let r = y - (shifted - ROUND);
-    let mut p = 1.326_472_7e-3;
-    for coefficient in [9.671_513e-3, 5.550_733_6e-2, 0.240_222_42, 0.693_147, 1.0] {
-        p = multiply_add::<FUSED>(p, r, coefficient);
-    }
-    f32::from_bits(p.to_bits().wrapping_add(shifted.to_bits() << 23))
-}
-
-/// Combines lanes in pairs, which for a sum limits rounding errors.
-pub(crate) fn reduce(mut lanes: [f32; LANES], combine: impl Fn(f32, f32) -> f32) -> f32 {
-    let mut n = LANES;
-    while n > 1 {
-        n /= 2;
-        for i in 0..n {
-            lanes[i] = combine(lanes[i], lanes[i + n]);
-        }
-    }
-    lanes[0]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_rows::noise;
 
     /// Entropy in f64 by its definition, −Σ p ln p.
     fn by_definition(logits: &[f32], temperature: f64) -> f64 {
@@ -461,18 +284,6 @@ mod tests {
         let total: f64 = z.iter().map(|z| (z - max).exp()).sum();
         let p = z.iter().map(|z| (z - max).exp() / total).filter(|p| *p > 0.0);
         -p.map(|p| p * p.ln()).sum::<f64>()
-    }
-
-    /// Numbers that look random, spread over ±`spread`.
-    fn noise(n: usize, spread: f32, seed: u64) -> Vec<f32> {
-        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-        let mut next = || {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-        };
-        (0..n).map(|_| spread * next()).collect()
     }
 
     fn stats(logits: &[f32], temperature: f64) -> LogitStats {
@@ -597,40 +408,6 @@ mod tests {
         assert_eq!(stats.update(&[f32::NEG_INFINITY; 100], 1.0), Err(NotFinite));
         assert_eq!(stats.update(&[f32::NEG_INFINITY, f32::NAN], 1.0), Err(NotFinite));
         assert_eq!(stats.update(&[0f32; 0], 1.0), Err(NotFinite));
-    }
-
-    #[test]
-    fn simd_variants_agree() {
-        let logits = noise(4096, 20.0, 5);
-        let portable = block_sums_portable::<f32, true, false>(&logits, 19.0, 1.0, 3.0);
-        let agrees = |other: BlockSums| {
-            assert_eq!(portable.max, other.max);
-            assert!((portable.sum - other.sum).abs() <= 1e-6 * portable.sum);
-            let difference = (portable.weighted - other.weighted).abs();
-            assert!(difference <= 1e-6 * portable.weighted.abs(), "{difference}");
-            assert!((portable.squares - other.squares).abs() <= 1e-6 * portable.squares);
-            assert_eq!(portable.above, other.above);
-        };
-        agrees(block_sums::<f32, true>(&logits, 19.0, 1.0, 3.0));
-        #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            // SAFETY: the processor has what the function is compiled for.
-            #[allow(unsafe_code)]
-            agrees(unsafe { block_sums_avx2::<f32, true>(&logits, 19.0, 1.0, 3.0) });
-        }
-    }
-
-    #[test]
-    fn exp2_is_exact_to_two_units_in_the_last_place() {
-        for i in -1_260_000..=10_000 {
-            let y = i as f32 * 1e-4;
-            let exact = f64::from(y).exp2();
-            for ours in [exp2::<true>(y), exp2::<false>(y)] {
-                let error = (f64::from(ours) / exact - 1.0).abs();
-                assert!(error < 2e-7, "{y}: {error}");
-            }
-        }
-        assert_eq!((exp2::<true>(0.0), exp2::<true>(-127.0)), (1.0, 0.0));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::logits::LogitStats;
 
 /// How far below the largest logit the candidates begin, in nats; and by how much more each time they are not enough.
 const DEPTH: f64 = 6.0;
-/// So many candidates are sorted at once.
+/// The largest number of candidates that are all sorted.
 const SORTED: usize = 512;
 const BUCKETS: usize = 4096;
 /// 2^23.
@@ -86,8 +86,8 @@ impl Nucleus {
     }
 }
 
-/// Puts the largest logits into `buffer`, which is as long as the row, and returns their number: so many that Σ e^x over
-/// them is at least `goal`, or all but those of −∞.
+/// Copies the largest logits of the row to `buffer`, which is as long as the row, and returns how many were copied. Σ e^x
+/// over them is at least `goal`, unless all logits above −∞ were copied.
 fn gather(logits: &[f32], stats: &LogitStats, goal: f64, buffer: &mut [f32]) -> usize {
     let mut depth = DEPTH;
     loop {

@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{ArgAction, Args, Parser, ValueEnum};
+use entropy_history::dump::GroupBy;
 
 use crate::error::CliError;
 use crate::exit::{GlobalArgs, Outcome, catch_panics, exit_code, print_usage};
-use crate::group_by::GroupBy;
 use crate::terminal::Terminal;
 
 const EXAMPLES: &str = "\

@@ -7,7 +7,6 @@
 mod compute_args;
 mod error;
 mod exit;
-mod group_by;
 mod links;
 pub mod lock;
 pub mod output;
@@ -21,7 +20,6 @@ pub mod compute {
         BatchTokens, ChatTemplates, ComputeArgs, DeviceChoice, Dtype, DumpStep, ShardBy,
         Temperatures, run_helper,
     };
-    pub use crate::group_by::{Comparison, GroupBy, Operator};
 }
 
 pub use entropy_history::text::{io_message, plural};

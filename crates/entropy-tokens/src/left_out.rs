@@ -22,6 +22,10 @@ pub enum Reason {
     Lengths,
     /// The mask has another length than the tokens.
     MaskLength,
+    /// A mask marks tokens of the prompt.
+    MaskInPrompt,
+    /// A list may be a mask, but its name is not known.
+    UnknownMask,
     /// The response has no token that the policy wrote.
     Empty,
     /// It has neither entropies nor log-probs.
@@ -46,6 +50,8 @@ pub enum Reason {
     BadSampler,
     /// A list of other numbers of tokens has another length than the tokens, or is not of numbers.
     BadColumn,
+    /// A value in a list of other numbers of tokens is null or not finite.
+    ValueNotFinite,
 }
 
 /// What a [`Reason`] leaves out.
@@ -55,6 +61,8 @@ pub enum Scope {
     Responses,
     /// Single tokens.
     Tokens,
+    /// Single values of columns such as `kl`.
+    Values,
     /// The responses' rewards.
     Rewards,
     /// The responses' advantages.
@@ -74,6 +82,7 @@ impl Reason {
             Reason::BadAdvantage => Scope::Advantages,
             Reason::BadSampler => Scope::Sampler,
             Reason::BadColumn => Scope::Columns,
+            Reason::ValueNotFinite => Scope::Values,
             _ => Scope::Responses,
         }
     }
@@ -88,6 +97,8 @@ impl Reason {
             Reason::BadNumbers => "lists that are not of numbers",
             Reason::Lengths => "lists of different lengths",
             Reason::MaskLength => "a mask of another length than the tokens",
+            Reason::MaskInPrompt => "a mask that marks tokens of the prompt",
+            Reason::UnknownMask => "a list that may be a mask, under an unknown name",
             Reason::Empty => "no token of the policy",
             Reason::NoScores => "neither entropies nor log-probs",
             Reason::BadEntropy => "an entropy that is NaN or infinite",
@@ -100,6 +111,7 @@ impl Reason {
             Reason::BadAdvantage => "advantages of another length than the tokens, or not finite",
             Reason::BadSampler => "sampler log-probs of another length than the tokens",
             Reason::BadColumn => "numbers of another length than the tokens",
+            Reason::ValueNotFinite => "null or not finite",
         }
     }
 }

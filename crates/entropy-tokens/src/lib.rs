@@ -20,7 +20,7 @@ pub use analysis::{
     OutcomeRule, PERCENTS, PassAtK, Percentile, Section, StepAnalysis, StepOverlap, Threshold,
     TokenColumn, TokenName, TopToken, analyse,
 };
-pub use columns::{By, ByError, Columns, Operator};
+pub use columns::Columns;
 pub use left_out::{LeftOut, LeftOutCounts, Reason, Scope};
 pub use read::{ReadError, read};
 pub use table::{Advantage, EXACT_TOKENS, Floats, Response, TokenKind, TokenTable, UsedNames};

@@ -8,38 +8,21 @@
 //! | verl | `response_ids`, `responses`, `input_ids` | `old_log_probs` | `rollout_log_probs` | `response_mask`, `loss_mask` |
 //! | slime | `tokens` of prompt and response | `log_probs` | `rollout_log_probs` | `loss_mask`, of the response |
 
-/// Token ids of the response.
-pub(crate) const RESPONSE_IDS: [&str; 8] = [
-    "response_token_ids",
-    "response_ids",
-    "completion_token_ids",
-    "completion_ids",
-    "response_tokens",
-    "output_token_ids",
-    "output_ids",
-    "responses",
-];
+use entropy_history::dump::column_names;
+pub(crate) use entropy_history::dump::column_names::{MASKS, SEQUENCE_IDS, looks_like_mask};
 
-/// Token ids of prompt and response together.
-pub(crate) const SEQUENCE_IDS: [&str; 3] = ["token_ids", "input_ids", "tokens"];
+/// Names of token ids of the response.
+pub(crate) fn response_ids() -> impl Iterator<Item = &'static str> {
+    column_names::RESPONSE_IDS.into_iter().chain(["responses"])
+}
 
-/// Token ids of the prompt.
-pub(crate) const PROMPT_IDS: [&str; 4] =
-    ["prompt_token_ids", "prompt_ids", "prompt_tokens", "prompts"];
+/// Names of token ids of the prompt.
+pub(crate) fn prompt_ids() -> impl Iterator<Item = &'static str> {
+    column_names::PROMPT_IDS.into_iter().chain(["prompts"])
+}
 
 /// Texts of the tokens of the response.
 pub(crate) const TEXTS: [&str; 3] = ["tokens", "token_texts", "response_token_texts"];
-
-/// Which tokens the policy wrote.
-pub(crate) const MASKS: [&str; 7] = [
-    "response_mask",
-    "loss_mask",
-    "token_loss_mask",
-    "completion_mask",
-    "assistant_mask",
-    "action_mask",
-    "tool_mask",
-];
 
 /// Entropies, in nats.
 pub(crate) const ENTROPIES: [&str; 5] =

@@ -57,6 +57,17 @@ fn unusable_responses_are_counted_by_reason_with_their_first_place() {
             Reason::BadNumbers,
             "\"response_mask\" is not a list of 0 and 1",
         ),
+        (json!({"loss_mask": "10"}), Reason::BadNumbers, "\"loss_mask\" is not a list of 0 and 1"),
+        (
+            json!({"agent_mask": [1, 0]}),
+            Reason::UnknownMask,
+            "\"agent_mask\"; name it response_mask if 1 is for tokens of the policy",
+        ),
+        (
+            json!({"loss_mask": [0, 1, 0, 1, 1]}),
+            Reason::MaskInPrompt,
+            "\"loss_mask\" marks token 2 of the 3 of the prompt",
+        ),
         (json!({"response_mask": [0, 0]}), Reason::Empty, "it has no token that the policy wrote"),
         (
             json!({"response_token_ids": null, "tokens": null}),
@@ -93,6 +104,30 @@ fn unusable_responses_are_counted_by_reason_with_their_first_place() {
         assert_eq!(left_out(&found), [expected], "{change}");
         assert_eq!(found.responses().len(), 2, "{change}");
     }
+}
+
+#[test]
+fn several_masks_all_apply() {
+    let of_response = json!({"response_mask": [1, 1], "tool_masks": null, "loss_masks": [0, 1]});
+    assert_eq!(entropies(&table(&line(&of_response)), 0), [0.5]);
+    let of_all = json!({
+        "response_token_ids": null, "tokens": null, "token_ids": [1, 2, 3, 22, 30],
+        "loss_mask": [0, 0, 0, 1, 1], "tool_mask": [1, 0],
+    });
+    assert_eq!(entropies(&table(&line(&of_all)), 0), [2.5]);
+    let of_both = json!({
+        "response_token_ids": null, "tokens": null, "token_ids": [1, 2, 3, 22, 30],
+        "response_length": 2, "loss_mask": [0, 0, 0, 0, 1], "tool_mask": [1, 1],
+    });
+    assert_eq!(entropies(&table(&line(&of_both)), 0), [0.5]);
+}
+
+#[test]
+fn large_ids_of_prompts_are_exact() {
+    let rows = [9_007_199_254_740_992_i64, 9_007_199_254_740_993]
+        .map(|uid| [0, 1].map(|reward| line(&json!({"uid": uid, "reward": reward}))).concat());
+    let analysis = analyse(&table(&rows.concat()), &AnalysisOptions::default());
+    assert_eq!(analysis.steps[0].diversity.as_ref().unwrap().prompts, 2);
 }
 
 #[test]
@@ -320,5 +355,9 @@ fn other_columns_of_tokens_have_means() {
     assert_eq!((columns[0].name, columns[0].tokens), ("kl", 3));
     assert!((columns[0].mean.mean - 0.3).abs() < 1e-12);
     assert_eq!((columns[1].name, columns[1].mean.mean), ("ranks", 1.5));
-    assert_eq!(left_out(&found), [(Reason::BadColumn, 1, "dump: line 3: \"kl\"".to_owned())]);
+    let expected = [
+        (Reason::BadColumn, 1, "dump: line 3: \"kl\"".to_owned()),
+        (Reason::ValueNotFinite, 1, "dump: line 2: \"kl\", 1 of 2 tokens".to_owned()),
+    ];
+    assert_eq!(left_out(&found), expected);
 }

@@ -1,5 +1,6 @@
 //! Every number against NumPy and SciPy (tests/stats/make_token_group_values.py).
 
+use entropy_history::dump::GroupBy;
 use entropy_tokens::{AnalysisOptions, Columns, analyse};
 use serde_json::Value;
 
@@ -34,7 +35,7 @@ fn assert_agrees(ours: &Value, theirs: &Value, place: &str) {
 }
 
 fn document(paths: &[&str], by: &str) -> Value {
-    let columns = Columns { by: Some(by.parse().unwrap()), ..Columns::default() };
+    let columns = Columns { by: Some(GroupBy::parse(by).unwrap()), ..Columns::default() };
     let table = read_fixtures(paths, &columns);
     serde_json::to_value(analyse(&table, &AnalysisOptions::default())).unwrap()
 }

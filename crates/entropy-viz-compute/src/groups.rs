@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::anyhow;
-use entropy_shell::compute::{Comparison, GroupBy, Operator};
+use entropy_history::dump::{ColumnValue, Comparison, GroupBy, Membership};
 use entropy_shell::{CliError, WithHint, plural};
 use serde_json::Value;
 
@@ -26,16 +26,6 @@ pub(crate) struct Groups {
     pub(crate) left_out: Vec<String>,
 }
 
-/// Where a value belongs.
-#[derive(Debug, PartialEq)]
-enum Place {
-    Group(String),
-    /// It is null, or the row has no such column.
-    Missing,
-    /// It cannot be compared, or is a list or an object.
-    Unfit,
-}
-
 impl Groups {
     /// Divides the responses to `rows` of a file.
     ///
@@ -54,19 +44,21 @@ impl Groups {
                 record.turn.filter(|_| column == TURN).map(|turn| place(by, &turn.into()))
             };
             // Over all rows of the file, also those of other shards.
-            let of_rows: Vec<Place> = rows
+            let of_rows: Vec<Membership> = rows
                 .iter()
-                .map(|row| row.columns.get(column).map_or(Place::Missing, |value| place(by, value)))
+                .map(|row| {
+                    row.columns.get(column).map_or(Membership::Missing, |value| place(by, value))
+                })
                 .collect();
-            let of_records: Vec<Option<Place>> = records.iter().map(turn).collect();
+            let of_records: Vec<Option<Membership>> = records.iter().map(turn).collect();
             let all = || of_rows.iter().chain(of_records.iter().flatten());
             let names: BTreeSet<&str> = all()
                 .filter_map(|place| match place {
-                    Place::Group(name) => Some(&name[..]),
+                    Membership::Group(name) => Some(&name[..]),
                     _ => None,
                 })
                 .collect();
-            if all().all(|place| *place == Place::Missing) {
+            if all().all(|place| *place == Membership::Missing) {
                 let error = anyhow!(
                     "cannot group the responses by {column:?}: no row of {} has a value for it",
                     file.display()
@@ -93,11 +85,11 @@ impl Groups {
             let mut left_out = LeftOut::default();
             for (index, (record, turn)) in records.iter().zip(of_records).enumerate() {
                 match turn.as_ref().unwrap_or(&of_rows[record.row]) {
-                    Place::Group(name) => {
+                    Membership::Group(name) => {
                         groups.members.entry(name.clone()).or_default().push(index);
                     }
-                    Place::Missing => left_out.missing.push(record.row),
-                    Place::Unfit => left_out.unfit.push(record.row),
+                    Membership::Missing => left_out.missing.push(record.row),
+                    Membership::Unfit => left_out.unfit.push(record.row),
                 }
             }
             groups.left_out.extend(left_out.message(by, rows));
@@ -138,39 +130,24 @@ impl LeftOut {
     }
 }
 
-/// Where a value belongs.
-fn place(by: &GroupBy, value: &Value) -> Place {
-    let text = match value {
-        Value::Null => return Place::Missing,
-        Value::String(text) => text.clone(),
-        Value::Bool(_) | Value::Number(_) => value.to_string(),
-        Value::Array(_) | Value::Object(_) => return Place::Unfit,
-    };
-    let comparison = match by {
-        // CSV has empty cells for missing values.
-        GroupBy::Values(_) if text.is_empty() => return Place::Missing,
-        GroupBy::Values(column) => return Place::Group(format!("{column}={text}")),
-        GroupBy::Comparison(comparison) => comparison,
-    };
-    let is_true = match comparison.number {
-        None => (text == comparison.text) == (comparison.operator == Operator::Equal),
-        Some(number) => match value_as_number(value) {
-            Some(value) => comparison.operator.holds(value, number),
-            None if text.trim().is_empty() => return Place::Missing,
-            None => return Place::Unfit,
-        },
-    };
-    Place::Group(comparison.group(is_true))
-}
-
-/// A boolean is 1 or 0; a text, such as a cell of CSV, may be a number.
-fn value_as_number(value: &Value) -> Option<f64> {
-    let number = match value {
-        Value::Bool(is_true) => Some(f64::from(u8::from(*is_true))),
-        Value::String(text) => text.trim().parse().ok(),
-        value => value.as_f64(),
-    };
-    number.filter(|number| number.is_finite())
+/// Where a value of the prompts belongs.
+fn place(by: &GroupBy, value: &Value) -> Membership {
+    let place = by.group_of(&match value {
+        Value::Null => ColumnValue::Missing,
+        Value::Bool(flag) => ColumnValue::Flag(*flag),
+        Value::Number(number) => {
+            ColumnValue::Number(number.as_f64().unwrap_or(f64::NAN), number.to_string())
+        }
+        Value::String(text) => ColumnValue::Text(text.into()),
+        Value::Array(_) | Value::Object(_) => ColumnValue::Nested,
+    });
+    // The keys of a history have groups of several columns.
+    match (by, place) {
+        (GroupBy::Values(column), Membership::Group(value)) => {
+            Membership::Group(format!("{column}={value}"))
+        }
+        (_, place) => place,
+    }
 }
 
 #[cfg(test)]
@@ -182,7 +159,7 @@ mod tests {
     fn places(by: &str, values: Value) -> Vec<Option<String>> {
         let by = GroupBy::parse(by).unwrap();
         let group = |value: &Value| match place(&by, value) {
-            Place::Group(name) => Some(name),
+            Membership::Group(name) => Some(name),
             _ => None,
         };
         values.as_array().unwrap().iter().map(group).collect()

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use entropy_history::dump::GroupBy;
 use entropy_tokens::{Analysis, AnalysisOptions, Columns, Reason, TokenTable, UsedNames};
 
 /// What was left out for a reason.
@@ -56,7 +57,7 @@ impl<'a> Document<'a> {
             unit: "nats",
             sources: table.sources(),
             settings: Settings {
-                by: columns.by.as_ref().map(ToString::to_string),
+                by: columns.by.as_ref().map(GroupBy::text),
                 right_above: options.right_above,
             },
             columns: table.names(),

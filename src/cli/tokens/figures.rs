@@ -3,17 +3,16 @@
 use clap::ValueEnum;
 
 use super::cells::percent;
+use entropy_history::dump::GroupBy;
 use entropy_history::label::visible;
 use entropy_plot::{ChartOptions, HeatMap, LineShape, Panel, PanelLine, Panels, ValueScale, Xy};
 use entropy_shell::plural;
-use entropy_tokens::{Analysis, By, GroupStats, OutcomeRule, StepAnalysis};
+use entropy_tokens::{Analysis, GroupStats, OutcomeRule, StepAnalysis};
 
 /// The largest number of steps whose lines are drawn in one picture.
 const MAX_STEPS: usize = 3;
 /// The largest number of groups that are drawn.
 const MAX_GROUPS: usize = 6;
-/// Positions of fewer responses are not drawn in a profile: their intervals span the picture.
-const MIN_RESPONSES: u64 = 3;
 
 /// A figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -98,7 +97,7 @@ pub(super) fn figure(
     analysis: &Analysis,
     source: usize,
     name: &str,
-    by: Option<&By>,
+    by: Option<&GroupBy>,
 ) -> Result<Figure, String> {
     let steps: Vec<&StepAnalysis> =
         analysis.steps.iter().filter(|step| step.source == source).collect();
@@ -120,10 +119,10 @@ pub(super) fn figure(
     Ok(Figure { drawn, scale })
 }
 
-struct Figures<'a> {
-    analysis: &'a Analysis,
-    steps: Vec<&'a StepAnalysis>,
-    source: &'a str,
+pub(super) struct Figures<'a> {
+    pub(super) analysis: &'a Analysis,
+    pub(super) steps: Vec<&'a StepAnalysis>,
+    pub(super) source: &'a str,
 }
 
 fn line(name: impl Into<String>, points: Vec<Xy>) -> PanelLine {
@@ -132,14 +131,20 @@ fn line(name: impl Into<String>, points: Vec<Xy>) -> PanelLine {
 
 impl Figures<'_> {
     /// The numbers of steps and responses, for the subtitle.
-    fn size(&self) -> String {
+    pub(super) fn size(&self) -> String {
         let tokens: u64 = self.steps.iter().map(|step| step.tokens).sum();
         let responses: usize = self.steps.iter().map(|step| step.responses).sum();
         let tokens = plural(tokens as usize, "token", "tokens");
         format!("{tokens} of {}", plural(responses, "response", "responses"))
     }
 
-    fn panels(&self, title: &str, subtitle: &[&str], x_name: &str, panels: Vec<Panel>) -> Panels {
+    pub(super) fn panels(
+        &self,
+        title: &str,
+        subtitle: &[&str],
+        x_name: &str,
+        panels: Vec<Panel>,
+    ) -> Panels {
         let mut parts: Vec<String> = subtitle.iter().map(|part| (*part).to_owned()).collect();
         parts.push(self.size());
         Panels {
@@ -153,7 +158,7 @@ impl Figures<'_> {
     }
 
     /// The first, the middle and the last of the steps that have something.
-    fn some_steps(&self, has: impl Fn(&StepAnalysis) -> bool) -> Vec<&StepAnalysis> {
+    pub(super) fn some_steps(&self, has: impl Fn(&StepAnalysis) -> bool) -> Vec<&StepAnalysis> {
         let all: Vec<&StepAnalysis> = self.steps.iter().copied().filter(|step| has(step)).collect();
         match all.len() {
             0..=MAX_STEPS => all,
@@ -161,143 +166,23 @@ impl Figures<'_> {
         }
     }
 
-    /// The points of a number over the steps that have it; an error for fewer than two.
-    fn over_steps(&self, value: impl Fn(&StepAnalysis) -> Option<f64>) -> Vec<Xy> {
+    /// The points of a number over the steps that have it.
+    pub(super) fn over_steps(&self, value: impl Fn(&StepAnalysis) -> Option<f64>) -> Vec<Xy> {
         let point = |step: &&StepAnalysis| Some((step.step as f64, value(step)?));
         self.steps.iter().filter_map(point).collect()
     }
 
-    fn several(&self, what: &str, has: impl Fn(&StepAnalysis) -> bool) -> Result<(), String> {
+    /// An error, with `what` is missing, unless two steps have it.
+    pub(super) fn several(
+        &self,
+        what: &str,
+        has: impl Fn(&StepAnalysis) -> bool,
+    ) -> Result<(), String> {
         match self.steps.iter().filter(|step| has(step)).count() {
             0 => Err(format!("no {what}")),
             1 => Err(format!("one step with {what}; lines need two")),
             _ => Ok(()),
         }
-    }
-
-    fn histogram(&self) -> Result<Panels, String> {
-        let steps = self.some_steps(|step| step.entropy.is_some());
-        if steps.is_empty() {
-            return Err("no entropies".to_owned());
-        }
-        let max = if self.analysis.histogram_max > 0.0 { self.analysis.histogram_max } else { 1.0 };
-        let lines = steps.iter().filter_map(|step| {
-            let stats = step.entropy.as_ref()?;
-            let width = max / stats.histogram.len() as f64;
-            let share = |count: &u64| 100.0 * *count as f64 / stats.tokens as f64;
-            // The outline ends at the bottom after the last bin with a token.
-            let used =
-                stats.histogram.iter().rposition(|count| *count > 0).map_or(0, |last| last + 1);
-            let mut points: Vec<Xy> = stats.histogram[..used]
-                .iter()
-                .enumerate()
-                .map(|(at, count)| (at as f64 * width, share(count)))
-                .collect();
-            points.push((used as f64 * width, 0.0));
-            let shape = LineShape::Steps;
-            Some(PanelLine { name: format!("step {}", step.step), points, band: Vec::new(), shape })
-        });
-        let panel = Panel { name: String::new(), lines: lines.collect() };
-        let bins = format!(
-            "{} bins of {} nats",
-            entropy_tokens::HISTOGRAM_BINS,
-            super::cells::number(max / entropy_tokens::HISTOGRAM_BINS as f64)
-        );
-        let subtitle = ["share of tokens in each bin, % (log scale)", &bins];
-        Ok(self.panels("Token entropies", &subtitle, "entropy of a token (nats)", vec![panel]))
-    }
-
-    fn profile(&self) -> Result<Panels, String> {
-        let steps = self.some_steps(|step| !step.positions.is_empty());
-        let lines = steps.iter().map(|step| {
-            let bins = || step.positions.iter().filter(|bin| bin.responses >= MIN_RESPONSES);
-            let middle = |from: u64, to: u64| (from + to - 1) as f64 / 2.0;
-            let points =
-                bins().filter_map(|bin| Some((middle(bin.from, bin.to), bin.entropy?.mean)));
-            let band = bins().filter_map(|bin| {
-                let mean = bin.entropy?;
-                Some((middle(bin.from, bin.to), mean.low?, mean.high?))
-            });
-            let name = format!("step {}", step.step);
-            PanelLine {
-                name,
-                points: points.collect(),
-                band: band.collect(),
-                shape: LineShape::Straight,
-            }
-        });
-        let lines: Vec<PanelLine> = lines.filter(|line| line.points.len() > 1).collect();
-        if lines.is_empty() {
-            return Err("no positions with entropies of three responses".to_owned());
-        }
-        let width = self.analysis.position_width;
-        let bins = format!(
-            "mean of {} with at least {MIN_RESPONSES} responses",
-            match width {
-                1 => "each token position".to_owned(),
-                _ => format!("bins of {width} tokens"),
-            }
-        );
-        let subtitle = [bins.as_str(), "band: 95 % interval over responses"];
-        let panel = Panel { name: "entropy (nats)".to_owned(), lines };
-        let panels =
-            self.panels("Entropy by position", &subtitle, "token of the response", vec![panel]);
-        Ok(Panels { x_from: Some(0.0), ..panels })
-    }
-
-    fn map(
-        &self,
-        rows: Vec<f64>,
-        cells: Vec<Vec<Option<f64>>>,
-        y_name: &str,
-        what: &str,
-    ) -> HeatMap {
-        HeatMap {
-            title: "Entropy by position and step".to_owned(),
-            subject: file_stem(self.source),
-            subtitle: vec![
-                format!("mean entropy of {what}"),
-                "grey: no token".to_owned(),
-                self.size(),
-            ],
-            columns: self.steps_with_positions().map(|step| step.step.to_string()).collect(),
-            rows,
-            cells,
-            x_name: "step".to_owned(),
-            y_name: y_name.to_owned(),
-            value_name: "nats".to_owned(),
-        }
-    }
-
-    fn steps_with_positions(&self) -> impl Iterator<Item = &StepAnalysis> {
-        self.steps.iter().copied().filter(|step| !step.positions.is_empty())
-    }
-
-    fn heat_map(&self) -> Result<HeatMap, String> {
-        self.several("entropies", |step| !step.positions.is_empty())?;
-        let most = self.steps_with_positions().map(|step| step.positions.len()).max().unwrap_or(0);
-        let width = self.analysis.position_width;
-        let rows = (1..=most).map(|row| (row * width) as f64).collect();
-        let column = |step: &StepAnalysis| {
-            (0..most).map(|at| Some(step.positions.get(at)?.entropy?.mean)).collect()
-        };
-        let cells = self.steps_with_positions().map(column).collect();
-        let what = if width == 1 {
-            "a token position".to_owned()
-        } else {
-            format!("{width} token positions")
-        };
-        Ok(self.map(rows, cells, "token of the response", &what))
-    }
-
-    fn heat_map_tenths(&self) -> Result<HeatMap, String> {
-        self.several("entropies", |step| !step.tenths.is_empty())?;
-        let rows = (1..=10).map(|row| f64::from(row) * 10.0).collect();
-        let column = |step: &StepAnalysis| {
-            (0..10).map(|at| Some(step.tenths.get(at)?.entropy?.mean)).collect()
-        };
-        let cells = self.steps_with_positions().map(column).collect();
-        Ok(self.map(rows, cells, "position in the response (%)", "a tenth of the response"))
     }
 
     fn quantiles(&self) -> Result<Panels, String> {
@@ -396,7 +281,7 @@ impl Figures<'_> {
         Ok(self.panels("Entropy of right and wrong responses", &subtitle, "step", vec![panel]))
     }
 
-    fn groups(&self, by: Option<&By>) -> Result<Panels, String> {
+    fn groups(&self, by: Option<&GroupBy>) -> Result<Panels, String> {
         let Some(by) = by else { return Err("no --by".to_owned()) };
         let (lines, all) = self.group_lines(|step| &step.by_column)?;
         let more = match all > lines.len() {
@@ -405,7 +290,7 @@ impl Figures<'_> {
         };
         let panel = Panel { name: "mean entropy of tokens (nats)".to_owned(), lines };
         let subtitle = [more.as_str(), "band: 95 % interval over responses"];
-        Ok(self.panels(&format!("Entropy by {by}"), &subtitle, "step", vec![panel]))
+        Ok(self.panels(&format!("Entropy by {}", by.text()), &subtitle, "step", vec![panel]))
     }
 
     fn covariance(&self) -> Result<Panels, String> {
@@ -511,7 +396,7 @@ impl Figures<'_> {
 }
 
 /// The name of a source in a title: its last part, without an extension.
-fn file_stem(source: &str) -> String {
+pub(super) fn file_stem(source: &str) -> String {
     let name = source.trim_end_matches('/').rsplit('/').next().unwrap_or(source);
     let stem =
         name.split_once('.').map_or(name, |(stem, _)| if stem.is_empty() { name } else { stem });

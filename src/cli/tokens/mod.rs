@@ -5,6 +5,8 @@ mod document;
 mod figures;
 mod files;
 mod output;
+mod position_figures;
+mod sections;
 mod table;
 
 use std::time::Instant;
@@ -17,8 +19,9 @@ use super::args::values::regex;
 use super::args::{JsonArgs, to_json};
 use super::table::width;
 use super::target::Target;
+use entropy_history::dump::GroupBy;
 use entropy_shell::{CliError, Outcome, Terminal, WithHint, plural};
-use entropy_tokens::{Analysis, AnalysisOptions, By, Columns, Reason, Scope, TokenTable, analyse};
+use entropy_tokens::{Analysis, AnalysisOptions, Columns, Reason, Scope, TokenTable, analyse};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -39,8 +42,8 @@ pub(super) struct TokensArgs {
     #[arg(value_name = "DUMP", required = true)]
     dumps: Vec<String>,
     /// Group responses by a column, or by a comparison of one, e.g. 'reward>0'.
-    #[arg(long, value_name = "COLUMN")]
-    by: Option<By>,
+    #[arg(long, value_name = "EXPR", value_parser = GroupBy::parse)]
+    by: Option<GroupBy>,
     /// Only these steps; repeatable, or separated by commas.
     #[arg(long = "step", value_name = "N", value_delimiter = ',')]
     steps: Vec<u64>,
@@ -170,8 +173,8 @@ impl TokensArgs {
         if let Some(by) = &self.by
             && analysis.steps.iter().all(|step| step.by_column.is_empty())
         {
-            let what = if by.comparison.is_some() { "a number" } else { "a value" };
-            return missing("--by", &by.column, what);
+            let what = if matches!(by, GroupBy::Comparison(_)) { "a number" } else { "a value" };
+            return missing("--by", by.column(), what);
         }
         if self.answer_regex.is_some() && table.names().answers.is_empty() {
             return Err(anyhow!("--answer-regex matches no response")).hint(
@@ -183,7 +186,7 @@ impl TokensArgs {
 }
 
 /// What a user should know about the data.
-fn data_warnings(table: &TokenTable, analysis: &Analysis, by: Option<&By>) -> Vec<String> {
+fn data_warnings(table: &TokenTable, analysis: &Analysis, by: Option<&GroupBy>) -> Vec<String> {
     let mut warnings = Vec::new();
     let has_rewards = !table.names().rewards.is_empty();
     for (reason, left_out) in table.left_out().iter() {
@@ -203,7 +206,12 @@ fn data_warnings(table: &TokenTable, analysis: &Analysis, by: Option<&By>) -> Ve
             // A dump without any rewards lacks the sections that need them, which says so.
             Scope::Rewards if reason == Reason::NoReward && !has_rewards => continue,
             Scope::Rewards | Scope::Advantages | Scope::Sampler | Scope::Columns => {
-                format!("{}, {what}: first {first}", plural(count, "response", "responses"))
+                let responses = plural(count, "response has", "responses have");
+                format!("{responses} {what}: first {first}")
+            }
+            Scope::Values => {
+                let values = plural(count, "value of a column is", "values of columns are");
+                format!("{values} {what}, and not in its mean: first {first}")
             }
         });
     }
@@ -251,7 +259,7 @@ fn data_warnings(table: &TokenTable, analysis: &Analysis, by: Option<&By>) -> Ve
             .sum();
         if without > 0 {
             let responses = plural(without as usize, "response is", "responses are");
-            warnings.push(format!("{responses} in no group: no value of {}", by.column));
+            warnings.push(format!("{responses} in no group: no value of {}", by.column()));
         }
     }
     if !analysis.missing_steps.is_empty() {

@@ -8,9 +8,10 @@ use clap::{Args, ValueEnum};
 use super::figures::{Drawn, Figure, FigureKind, figure};
 use crate::cli::args::PictureArgs;
 use crate::cli::target::Target;
+use entropy_history::dump::GroupBy;
 use entropy_plot::Encoding;
 use entropy_shell::{CliError, Terminal, WithHint};
-use entropy_tokens::{Analysis, By, TokenTable};
+use entropy_tokens::{Analysis, TokenTable};
 
 #[derive(Debug, Args)]
 pub(super) struct FigureArgs {
@@ -58,7 +59,7 @@ impl FigureArgs {
         encoding: Encoding,
         table: &TokenTable,
         analysis: &Analysis,
-        by: Option<&By>,
+        by: Option<&GroupBy>,
         terminal: &Terminal,
     ) -> Result<(), CliError> {
         let chosen =

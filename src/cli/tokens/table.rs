@@ -1,26 +1,23 @@
 //! The tables of `tokens`, one section after the other, for a terminal of 80 columns.
 
-use super::cells::{entropy, fixed, list, number, optional, percent, plus_minus, token};
+use super::cells::list;
 use crate::cli::table::aligned;
+use entropy_history::dump::GroupBy;
 use entropy_history::label::{shorten_middle, visible};
 use entropy_shell::plural;
-use entropy_tokens::{Analysis, By, GroupStats, OutcomeRule, StepAnalysis, TokenTable, UsedNames};
+use entropy_tokens::{Analysis, OutcomeRule, StepAnalysis, TokenTable, UsedNames};
 use unicode_width::UnicodeWidthStr;
 
 /// The largest number of steps in a table; more are shown with `--json`.
 const MAX_STEPS: usize = 20;
-/// The largest number of rows of a table of groups.
-const MAX_GROUP_ROWS: usize = 40;
 /// The largest width of the name of a source.
 const MAX_SOURCE: usize = 16;
-/// The number of forking tokens and other tokens that are printed.
-const MAX_TOKENS: usize = 10;
 
 /// The tables, and a line about what is missing.
 pub(super) fn render(
     table: &TokenTable,
     analysis: &Analysis,
-    by: Option<&By>,
+    by: Option<&GroupBy>,
     width: usize,
 ) -> String {
     let report =
@@ -36,9 +33,11 @@ pub(super) fn render(
         report.groups("By difficulty: pass rate of the prompt", None, |step| &step.by_difficulty),
         report.groups("By turn", None, |step| &step.by_turn),
         report.groups("By role", None, |step| &step.by_role),
-        report.groups(&by.map_or_else(String::new, |by| format!("By {by}")), None, |step| {
-            &step.by_column
-        }),
+        report.groups(
+            &by.map_or_else(String::new, |by| format!("By {}", by.text())),
+            None,
+            |step| &step.by_column,
+        ),
         report.forking(),
         report.covariance(),
         report.mismatch(),
@@ -95,8 +94,8 @@ fn short_name(source: &str) -> String {
     shorten_middle(&visible(name), |text| text.width() <= MAX_SOURCE)
 }
 
-struct Report<'a> {
-    analysis: &'a Analysis,
+pub(super) struct Report<'a> {
+    pub(super) analysis: &'a Analysis,
     /// The steps that are printed.
     shown: Vec<usize>,
     sources: &'a [String],
@@ -104,17 +103,17 @@ struct Report<'a> {
 }
 
 impl Report<'_> {
-    fn steps(&self) -> impl Iterator<Item = &StepAnalysis> {
+    pub(super) fn steps(&self) -> impl Iterator<Item = &StepAnalysis> {
         self.shown.iter().map(|&at| &self.analysis.steps[at])
     }
 
     /// The last step, whose tokens are listed.
-    fn last(&self) -> Option<&StepAnalysis> {
+    pub(super) fn last(&self) -> Option<&StepAnalysis> {
         self.analysis.steps.last()
     }
 
     /// The name of a step, with its source if there are several.
-    fn name(&self, step: &StepAnalysis) -> String {
+    pub(super) fn name(&self, step: &StepAnalysis) -> String {
         match self.sources {
             [_] => step.step.to_string(),
             sources => format!("{} {}", short_name(&sources[step.source]), step.step),
@@ -122,7 +121,7 @@ impl Report<'_> {
     }
 
     /// A table with steps as rows; steps without cells are left out.
-    fn by_step(
+    pub(super) fn by_step(
         &self,
         heads: &[&str],
         cells: impl Fn(&StepAnalysis) -> Option<Vec<String>>,
@@ -138,7 +137,7 @@ impl Report<'_> {
     }
 
     /// A table; columns that do not fit the width are in further tables below, which repeat the first ones.
-    fn table(&self, heads: &[&str], rows: &[Vec<String>], left: usize) -> String {
+    pub(super) fn table(&self, heads: &[&str], rows: &[Vec<String>], left: usize) -> String {
         let repeated = left.max(1);
         let width = |column: usize| {
             let cells = rows.iter().map(|row| row[column].width());
@@ -167,7 +166,7 @@ impl Report<'_> {
     }
 
     /// The heading of a section, broken into lines.
-    fn heading(&self, text: &str) -> String {
+    pub(super) fn heading(&self, text: &str) -> String {
         wrapped(text, self.width)
     }
 
@@ -207,354 +206,6 @@ impl Report<'_> {
             text.push_str(&format!(
                 "{shown} of {all} steps are shown; --json has all, --step chooses\n"
             ));
-        }
-        text
-    }
-
-    fn entropy(&self) -> String {
-        let thresholds = self.steps().find_map(|step| step.entropy.as_ref()).map(|e| &e.thresholds);
-        let Some(thresholds) = thresholds else { return String::new() };
-        let shares: Vec<String> = thresholds
-            .iter()
-            .enumerate()
-            .map(|(at, threshold)| match at {
-                0 => format!("<{}", threshold.threshold),
-                _ => format!(">{}", threshold.threshold),
-            })
-            .collect();
-        let mut heads = vec!["mean", "±", "50 %", "95 %"];
-        heads.extend(shares.iter().map(String::as_str));
-        heads.extend(["top 20 %", "tokens", "resp."]);
-        let rows = self.by_step(&heads, |step| {
-            let stats = step.entropy.as_ref()?;
-            let mut cells = vec![number(stats.mean.mean), plus_minus(&stats.mean)];
-            let of = |percent: f64| stats.percentiles.iter().find(|p| p.percent == percent);
-            cells.extend([50.0, 95.0].map(|p| of(p).map_or_else(String::new, |p| number(p.value))));
-            for (at, threshold) in stats.thresholds.iter().enumerate() {
-                cells.push(percent(if at == 0 { threshold.below } else { threshold.above }));
-            }
-            cells.push(stats.top_share.map_or_else(|| "–".to_owned(), percent));
-            cells.extend([stats.tokens.to_string(), step.responses.to_string()]);
-            Some(cells)
-        });
-        let what = "mean with its 95 % interval, quantiles, shares of tokens, share of the entropy in the top 20 %";
-        self.heading(&format!("Entropy of tokens in nats: {what}")) + &rows
-    }
-
-    /// Means of columns such as `kl`.
-    fn token_columns(&self) -> String {
-        let mut names: Vec<&str> = Vec::new();
-        for column in self.steps().flat_map(|step| &step.token_columns) {
-            if !names.contains(&column.name) {
-                names.push(column.name);
-            }
-        }
-        let heads: Vec<&str> = names.iter().flat_map(|name| [*name, "±"]).collect();
-        let rows = self.by_step(&heads, |step| {
-            let cells = names.iter().flat_map(|name| {
-                let column = step.token_columns.iter().find(|column| column.name == *name);
-                let none = || ["–".to_owned(), "–".to_owned()];
-                column.map_or_else(none, |column| {
-                    [number(column.mean.mean), plus_minus(&column.mean)]
-                })
-            });
-            (!step.token_columns.is_empty()).then(|| cells.collect())
-        });
-        match rows.is_empty() {
-            true => rows,
-            false => {
-                self.heading("Other columns: means over tokens with their 95 % intervals") + &rows
-            }
-        }
-    }
-
-    fn tenths(&self) -> String {
-        if self.steps().all(|step| step.tenths.is_empty()) {
-            return String::new();
-        }
-        let heads: Vec<String> =
-            (0..10).map(|tenth| format!("{}–{} %", tenth * 10, (tenth + 1) * 10)).collect();
-        let short: Vec<&str> =
-            heads.iter().map(|head| head.split('–').next().unwrap_or_default()).collect();
-        let rows = self.by_step(&short, |step| {
-            let cell = |tenth: usize| {
-                let bin = step.tenths.get(tenth).and_then(|bin| bin.entropy);
-                bin.map_or_else(|| "–".to_owned(), |mean| fixed(mean.mean, 2))
-            };
-            (!step.tenths.is_empty()).then(|| (0..10).map(cell).collect())
-        });
-        self.heading("By position: mean entropy of each tenth of the response (from 0, 10, 20 … %)")
-            + &rows
-    }
-
-    fn groups(
-        &self,
-        title: &str,
-        note: Option<String>,
-        groups: impl Fn(&StepAnalysis) -> &Vec<GroupStats>,
-    ) -> String {
-        let mut rows = Vec::new();
-        let mut left_out = 0;
-        for step in self.steps() {
-            for group in groups(step) {
-                if rows.len() == MAX_GROUP_ROWS {
-                    left_out += 1;
-                    continue;
-                }
-                let [mean, half] = entropy(group);
-                rows.push(vec![
-                    self.name(step),
-                    visible(&group.name).into_owned(),
-                    mean,
-                    half,
-                    group.responses.to_string(),
-                    fixed(group.mean_length, 1),
-                    optional(group.mean_log_prob),
-                    optional(group.mean_reward),
-                ]);
-            }
-        }
-        if rows.is_empty() {
-            return String::new();
-        }
-        let heads = ["step", "group", "entropy", "±", "resp.", "length", "log-prob", "reward"];
-        let note = note.map_or_else(String::new, |note| format!(" ({note})"));
-        let mut text = self.heading(&format!("{title}{note}")) + &self.table(&heads, &rows, 2);
-        if left_out > 0 {
-            text.push_str(&format!("{} more with --json\n", plural(left_out, "row", "rows")));
-        }
-        text
-    }
-
-    fn forking(&self) -> String {
-        let Some(step) = self.last().filter(|step| !step.forking.is_empty()) else {
-            return String::new();
-        };
-        let rows: Vec<Vec<String>> = step
-            .forking
-            .iter()
-            .take(MAX_TOKENS)
-            .map(|fork| vec![token(&fork.token), number(fork.mean), fork.count.to_string()])
-            .collect();
-        let table = self.table(&["token", "mean entropy", "occurrences"], &rows, 1);
-        let mut text = self.heading(&format!(
-            "Forking tokens of step {}: highest mean entropy of {} with 20 or more occurrences",
-            self.name(step),
-            plural(step.frequent_kinds, "kind", "kinds"),
-        ));
-        text.push_str(&table);
-        let last = self.analysis.steps.len() - 1;
-        for overlap in self.analysis.overlaps.iter().filter(|overlap| overlap.b == last) {
-            let (a, b) = (&self.analysis.steps[overlap.a], &self.analysis.steps[overlap.b]);
-            text.push_str(&format!(
-                "steps {} and {} share {} of {} of their top 30 (Jaccard {})\n",
-                self.name(a),
-                self.name(b),
-                overlap.overlap.shared,
-                overlap.overlap.either,
-                fixed(overlap.overlap.jaccard, 2),
-            ));
-        }
-        text
-    }
-
-    fn covariance(&self) -> String {
-        let heads =
-            ["mean cov", "entropy", "0.02 %", "0.2 %", "2 %", "share: 0.02 %", "0.2 %", "2 %"];
-        let rows = self.by_step(&heads, |step| {
-            let found = &step.covariance.as_ref()?.covariance;
-            let sign = match found.predicted_sign {
-                -1 => "falls",
-                1 => "rises",
-                _ => "stays",
-            };
-            let mut cells = vec![number(found.mean), sign.to_owned()];
-            cells.extend(found.top.iter().map(|top| number(top.mean)));
-            cells.extend(
-                found.top.iter().map(|top| top.of_positive.map_or_else(|| "–".to_owned(), percent)),
-            );
-            Some(cells)
-        });
-        if rows.is_empty() {
-            return String::new();
-        }
-        let what = "predicted change of entropy, mean of the largest 0.02, 0.2, 2 % of tokens, their share of all \
-                    positive covariance";
-        let mut text =
-            wrapped(&format!("Covariance of log-prob and advantage: {what}"), self.width) + &rows;
-        let sections = || self.analysis.steps.iter().filter_map(|step| step.covariance.as_ref());
-        if let Some(formula) = sections().find_map(|section| section.formula) {
-            text.push_str(&self.heading(&format!("advantages: {formula}")));
-        }
-        let sum = |count: fn(&entropy_tokens::CovarianceSection) -> u64| {
-            sections().map(count).sum::<u64>()
-        };
-        for (count, what) in [
-            (sum(|section| section.responses_alone), "alone with their prompt"),
-            (sum(|section| section.responses_without_advantage), "without advantage or reward"),
-            (sum(|section| section.responses_without_log_probs), "without log-probs"),
-        ] {
-            if count > 0 {
-                let responses = plural(count as usize, "response", "responses");
-                text.push_str(&format!("left out: {responses} {what}\n"));
-            }
-        }
-        let impossible = sum(|section| section.impossible_tokens);
-        if impossible > 0 {
-            let tokens = plural(impossible as usize, "token", "tokens");
-            text.push_str(&format!("left out: {tokens} with a scored probability of 0\n"));
-        }
-        let last = self
-            .analysis
-            .steps
-            .iter()
-            .rev()
-            .find_map(|step| Some((step, step.covariance.as_ref()?)));
-        if let Some((step, section)) = last {
-            let rows = section.top_tokens.iter().take(MAX_TOKENS).map(|top| {
-                vec![
-                    token(&top.token),
-                    number(top.covariance),
-                    number(top.log_prob),
-                    number(top.advantage),
-                    top.position.to_string(),
-                ]
-            });
-            let heads = ["token", "covariance", "log-prob", "advantage", "position"];
-            let table = self.table(&heads, &rows.collect::<Vec<_>>(), 1);
-            text.push_str(&format!(
-                "the tokens of step {} with the largest covariance:\n{table}",
-                self.name(step)
-            ));
-        }
-        text
-    }
-
-    fn mismatch(&self) -> String {
-        let heads = ["mean |d|", "k1", "k3", "ppl ratio", "ESS tokens", "ESS resp.", "tokens"];
-        let rows = self.by_step(&heads, |step| {
-            let found = &step.mismatch.as_ref()?.mismatch;
-            Some(vec![
-                number(found.mean_abs_difference),
-                number(found.k1),
-                number(found.k3),
-                fixed(found.perplexity_ratio, 4),
-                fixed(found.ess_tokens, 3),
-                fixed(found.ess_responses, 3),
-                found.tokens.to_string(),
-            ])
-        });
-        if rows.is_empty() {
-            return String::new();
-        }
-        let mut text =
-            format!("Mismatch: d = scored − sampled log-prob, in nats per token\n{rows}");
-        let sections = || self.analysis.steps.iter().filter_map(|step| step.mismatch.as_ref());
-        for (count, what) in [
-            (
-                sections().map(|s| s.mismatch.tokens_without_sampler).sum::<u64>(),
-                "without a sampled log-prob",
-            ),
-            (
-                sections().map(|s| s.mismatch.impossible_tokens).sum(),
-                "with a scored probability of 0",
-            ),
-        ] {
-            if count > 0 {
-                let tokens = plural(count as usize, "token", "tokens");
-                text.push_str(&format!("left out: {tokens} {what}\n"));
-            }
-        }
-        let responses: u64 = sections().map(|section| section.responses_without).sum();
-        if responses > 0 {
-            let responses = plural(responses as usize, "response", "responses");
-            text.push_str(&format!("left out: {responses} without both log-probs\n"));
-        }
-        let last =
-            self.analysis.steps.iter().rev().find_map(|step| Some((step, step.mismatch.as_ref()?)));
-        if let Some((step, section)) = last {
-            let rows = section.worst_tokens.iter().take(MAX_TOKENS).map(|worst| {
-                vec![
-                    token(&worst.token),
-                    number(worst.difference),
-                    number(worst.scored),
-                    number(worst.sampler),
-                    worst.position.to_string(),
-                ]
-            });
-            let heads = ["token", "difference", "scored", "sampler", "position"];
-            let table = self.table(&heads, &rows.collect::<Vec<_>>(), 1);
-            text.push_str(&format!("the worst tokens of step {}:\n{table}", self.name(step)));
-        }
-        text
-    }
-
-    fn diversity(&self) -> String {
-        let sections = || self.steps().filter_map(|step| step.diversity.as_ref());
-        let mut ks: Vec<u64> =
-            sections().flat_map(|d| d.pass_at_k.iter().map(|pass| pass.k)).collect();
-        ks.sort_unstable();
-        ks.dedup();
-        let has_answers = sections().any(|diversity| diversity.answers.is_some());
-        let mut heads: Vec<String> = Vec::new();
-        heads.extend(ks.iter().map(|k| format!("pass@{k}")));
-        if !ks.is_empty() {
-            heads.push("with entropy".to_owned());
-        }
-        if has_answers {
-            heads.extend(["answers".to_owned(), "their entropy".to_owned()]);
-        }
-        heads.extend([1, 2, 3].map(|n| format!("{n}-grams")));
-        heads.push("prompts".to_owned());
-        let heads: Vec<&str> = heads.iter().map(String::as_str).collect();
-        let rows = self.by_step(&heads, |step| {
-            let found = step.diversity.as_ref()?;
-            let mut cells = Vec::new();
-            for k in &ks {
-                let pass = found.pass_at_k.iter().find(|pass| pass.k == *k);
-                cells.push(optional(pass.map(|pass| pass.value)));
-            }
-            if !ks.is_empty() {
-                cells.push(
-                    found.pass_entropy_pearson.map_or_else(|| "–".to_owned(), |r| fixed(r, 2)),
-                );
-            }
-            if has_answers {
-                cells.push(optional(found.answers.map(|answers| answers.distinct)));
-                cells.push(optional(found.answers.map(|answers| answers.entropy)));
-            }
-            for n in 1..=3 {
-                let grams = found.distinct_ngrams.iter().find(|grams| grams.n == n);
-                cells.push(grams.map_or_else(|| "–".to_owned(), |grams| percent(grams.share)));
-            }
-            cells.push(found.prompts.to_string());
-            Some(cells)
-        });
-        if rows.is_empty() {
-            return String::new();
-        }
-        let mut parts = Vec::new();
-        if !ks.is_empty() {
-            parts.push("pass@k, correlation of pass@1 with entropy over prompts");
-        }
-        if has_answers {
-            parts.push("distinct answers and their entropy in nats");
-        }
-        parts.push("distinct n-grams");
-        let what = parts.join("; ");
-        let mut text =
-            wrapped(&format!("Diversity of the responses to a prompt: {what}"), self.width) + &rows;
-        let sections = || self.analysis.steps.iter().filter_map(|step| step.diversity.as_ref());
-        let alone: u64 = sections().map(|diversity| diversity.prompts_alone).sum();
-        if alone > 0 {
-            let prompts = plural(alone as usize, "prompt", "prompts");
-            text.push_str(&format!("left out: {prompts} with one response\n"));
-        }
-        let without: u64 =
-            sections().filter_map(|d| d.answers).map(|answers| answers.responses_without).sum();
-        if without > 0 {
-            let responses = plural(without as usize, "response", "responses");
-            text.push_str(&format!("left out of answers: {responses} without one\n"));
         }
         text
     }

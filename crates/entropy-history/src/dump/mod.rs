@@ -5,7 +5,9 @@
 //! kinds, so a token is an index into the kinds (32 bits), an entropy (64 bits, for statistics) and a
 //! log-prob (32 bits, only displayed): 16 bytes.
 
+pub mod column_names;
 mod error;
+mod group_by;
 mod json_line;
 mod parquet_rows;
 mod read;
@@ -16,6 +18,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use thiserror::Error;
 
 pub use error::DumpError;
+pub use group_by::{ColumnValue, Comparison, GroupBy, Membership, Operator};
 pub use read::{is_token_dump, read};
 
 /// A kind of token: its id and its text.

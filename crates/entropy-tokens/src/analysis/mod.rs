@@ -132,7 +132,7 @@ pub struct Analysis {
     pub histogram_max: f64,
     /// Number of tokens of a bin by position.
     pub position_width: usize,
-    /// How right responses are told from wrong ones; `None` without rewards that differ.
+    /// The rule by which a response is right or wrong; `None` if all rewards are equal or there are none.
     pub outcome: Option<OutcomeRule>,
     /// The steps, by source and step.
     pub steps: Vec<StepAnalysis>,

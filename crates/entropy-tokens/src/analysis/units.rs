@@ -24,7 +24,7 @@ pub(super) struct Units {
     pub(super) groups: BTreeMap<u64, Vec<usize>>,
 }
 
-/// How right responses are told from wrong ones.
+/// The rule by which a response is right or wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OutcomeRule {

@@ -54,7 +54,7 @@ impl<'a> Entries<'a> {
         (value != b"null").then_some(value)
     }
 
-    #[cfg(test)]
+    /// The keys with the text of their values, null included.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &'a [u8])> {
         self.entries.iter().map(|(key, value)| (key.as_ref(), *value))
     }

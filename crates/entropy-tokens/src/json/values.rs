@@ -109,6 +109,8 @@ pub(crate) fn unwrap_list_of_one(text: &[u8]) -> &[u8] {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Scalar<'a> {
     Number(f64),
+    /// A whole number, exactly: ids may be larger than those that f64 tells apart.
+    Whole(i64),
     Flag(bool),
     Text(Cow<'a, str>),
     /// A list or an object.
@@ -122,14 +124,31 @@ pub(crate) fn scalar(text: &[u8]) -> Option<Scalar<'_>> {
         b'[' | b'{' => Some(Scalar::Nested),
         b't' if text == b"true" => Some(Scalar::Flag(true)),
         b'f' if text == b"false" => Some(Scalar::Flag(false)),
-        _ => match number(text, 0)? {
-            (Number::Value(value), after) if after == text.len() => Some(Scalar::Number(value)),
+        _ => match (exact(text), number(text, 0)?) {
+            (Some(value), _) => Some(Scalar::Whole(value)),
+            (None, (Number::Value(value), after)) if after == text.len() => {
+                Some(Scalar::Number(value))
+            }
             _ => None,
         },
     }
 }
 
+fn exact(text: &[u8]) -> Option<i64> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
 impl Scalar<'_> {
+    /// The value as a number; `None` for others, and for numbers as text.
+    pub(crate) fn number(&self) -> Option<f64> {
+        match self {
+            Scalar::Number(value) => Some(*value),
+            Scalar::Whole(value) => Some(*value as f64),
+            Scalar::Flag(flag) => Some(f64::from(u8::from(*flag))),
+            Scalar::Text(_) | Scalar::Nested => None,
+        }
+    }
+
     /// A whole number from 0, also if it is written as text or with a point.
     pub(crate) fn whole(&self) -> Option<u64> {
         match self {
@@ -137,6 +156,7 @@ impl Scalar<'_> {
                 let is_whole = *value >= 0.0 && value.fract() == 0.0 && *value < 9e15;
                 is_whole.then_some(*value as u64)
             }
+            Scalar::Whole(value) => u64::try_from(*value).ok(),
             Scalar::Text(text) => text.trim().parse().ok(),
             Scalar::Flag(_) | Scalar::Nested => None,
         }
@@ -145,7 +165,8 @@ impl Scalar<'_> {
     /// The value as a name of a group.
     pub(crate) fn name(&self) -> Option<String> {
         match self {
-            Scalar::Number(value) => Some(format!("{value}")),
+            Scalar::Number(value) => Some(value.to_string()),
+            Scalar::Whole(value) => Some(value.to_string()),
             Scalar::Flag(flag) => Some(flag.to_string()),
             Scalar::Text(text) => Some(text.to_string()),
             Scalar::Nested => None,

@@ -6,11 +6,11 @@ use crate::interner::RawText;
 use crate::json::{
     Entries, Scalar, ScanError, floats, ids, quoted_texts, scalar, unwrap_list_of_one,
 };
-use crate::names::REPEATED;
+use crate::names::{REPEATED, looks_like_mask};
 
 /// A list of a row.
 pub(crate) enum Cell<T> {
-    /// There is none, or the value is no list.
+    /// The row has no list of this name.
     Missing,
     /// It is a list of something else.
     Bad,
@@ -52,6 +52,8 @@ pub(crate) trait Cells {
     fn texts(&self, name: &str) -> Cell<Texts<'_>>;
     /// A small value; `a.b` is key `b` of the object `a`.
     fn scalar(&self, name: &str) -> Option<Scalar<'_>>;
+    /// A list whose name looks like that of a mask, but is not a known one.
+    fn unknown_mask(&self) -> Option<&str>;
 }
 
 /// A line of JSON.
@@ -103,6 +105,16 @@ impl Cells for JsonRow<'_> {
     fn scalar(&self, name: &str) -> Option<Scalar<'_>> {
         scalar_at(name, &|key| self.value(key))
     }
+
+    fn unknown_mask(&self) -> Option<&str> {
+        unknown_mask(&self.row).or_else(|| unknown_mask(self.repeated.as_ref()?))
+    }
+}
+
+/// The name of a list that looks like a mask.
+pub(crate) fn unknown_mask<'a>(row: &'a Entries<'_>) -> Option<&'a str> {
+    let is_one = |(name, value): &(&str, &[u8])| value.starts_with(b"[") && looks_like_mask(name);
+    row.iter().find(is_one).map(|(name, _)| name)
 }
 
 /// The value at a path of keys.

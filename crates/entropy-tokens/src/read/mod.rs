@@ -10,6 +10,7 @@
 mod cells;
 mod error;
 mod json_lines;
+mod layout;
 mod parquet;
 mod row;
 mod shared_file;

@@ -16,16 +16,16 @@ use bytes::Bytes;
 use entropy_history::framing::parquet::{catch_panics, error_text};
 use rayon::prelude::*;
 
-use super::cells::{Cell, Cells, Texts, scalar_at};
+use super::cells::{Cell, Cells, Texts, scalar_at, unknown_mask};
 use super::error::ReadError;
 use super::row::BatchBuilder;
 use super::shared_file::SharedFile;
 use crate::columns::Columns;
 use crate::json::{Entries, Scalar};
 use crate::names::{
-    ADVANTAGES, ANSWERS, ENTROPIES, GROUPS, MASKS, PROMPT_IDS, PROMPT_LENGTHS, PROMPT_TEXTS,
-    REPEATED, RESPONSE_IDS, RESPONSE_LENGTHS, RESPONSE_TEXTS, REWARDS, SAMPLER, SCORED,
-    SEQUENCE_IDS, SEQUENCE_LENGTHS, STEPS, TEXTS, TOKEN_COLUMNS,
+    ADVANTAGES, ANSWERS, ENTROPIES, GROUPS, MASKS, PROMPT_LENGTHS, PROMPT_TEXTS, REPEATED,
+    RESPONSE_LENGTHS, RESPONSE_TEXTS, REWARDS, SAMPLER, SCORED, SEQUENCE_IDS, SEQUENCE_LENGTHS,
+    STEPS, TEXTS, TOKEN_COLUMNS, looks_like_mask, prompt_ids, response_ids,
 };
 use crate::table::TokenTable;
 
@@ -130,11 +130,9 @@ struct WantedColumns {
 
 impl WantedColumns {
     fn of(columns: &Columns, has: impl Fn(&str) -> bool) -> WantedColumns {
-        let lists: [&[&str]; 14] = [
+        let lists: [&[&str]; 12] = [
             &TOKEN_COLUMNS,
-            &RESPONSE_IDS,
             &SEQUENCE_IDS,
-            &PROMPT_IDS,
             &TEXTS,
             &MASKS,
             &ENTROPIES,
@@ -147,8 +145,9 @@ impl WantedColumns {
             &PROMPT_LENGTHS,
         ];
         let mut names: Vec<&str> = lists.concat();
+        response_ids().chain(prompt_ids()).for_each(|name| names.push(name));
         names.extend([REPEATED, "id", "sample_id", "sample", "turn", "role"]);
-        let by = columns.by.as_ref().map(|by| by.column.as_str());
+        let by = columns.by.as_ref().map(|by| by.column());
         names.extend(by);
         let chosen: [(Option<&str>, &[&str]); 3] = [
             (columns.reward.as_deref(), &REWARDS),
@@ -164,14 +163,14 @@ impl WantedColumns {
         if columns.answer_regex.is_some() {
             names.extend(RESPONSE_TEXTS);
         }
-        if !PROMPT_IDS.iter().chain(&SEQUENCE_IDS).any(|name| has(name)) {
+        if !prompt_ids().chain(SEQUENCE_IDS).any(has) {
             names.extend(PROMPT_TEXTS);
         }
         WantedColumns { names: names.into_iter().map(str::to_owned).collect() }
     }
 
     fn has(&self, name: &str) -> bool {
-        self.names.iter().any(|wanted| wanted == name)
+        self.names.iter().any(|wanted| wanted == name) || looks_like_mask(name)
     }
 }
 
@@ -449,7 +448,7 @@ impl Cells for ParquetRow<'_> {
             return match &column.values {
                 _ if column.is_list && range.len() != 1 => Some(Scalar::Nested),
                 Values::Ints(values) if column.is_flag => Some(Scalar::Flag(values[at] != 0)),
-                Values::Ints(values) => Some(Scalar::Number(values[at] as f64)),
+                Values::Ints(values) => Some(Scalar::Whole(values[at])),
                 Values::Floats(values) => Some(Scalar::Number(values[at])),
                 Values::Texts(values) => {
                     let text = std::str::from_utf8(values[at].data()).ok()?;
@@ -459,5 +458,14 @@ impl Cells for ParquetRow<'_> {
         }
         let repeated = self.repeated.as_ref()?;
         scalar_at(name, &|key| repeated.get(key))
+    }
+
+    fn unknown_mask(&self) -> Option<&str> {
+        let mut columns = self.columns.iter();
+        let found = columns.find(|column| column.is_list && looks_like_mask(column.name));
+        match found.filter(|column| column.range(self.row).is_some()) {
+            Some(column) => Some(column.name),
+            None => unknown_mask(self.repeated.as_ref()?),
+        }
     }
 }

@@ -1,26 +1,21 @@
-//! From the values of a row to a response: which tokens the policy wrote, and their numbers.
-//!
-//! The ids are those of the response, or of prompt and response together. A list belongs to the tokens of the response
-//! or of the whole sequence, by its length. Any other length is a reason to leave the response out.
+//! From the values of a row to a response: the numbers of the tokens that the policy wrote.
 
-use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use entropy_history::dump::{ColumnValue, Membership};
+
 use super::cells::{Cell, Cells, Texts};
+use super::layout::{Layout, Rejected, scores, texts};
 use crate::columns::Columns;
 use crate::interner::{Interner, RawText};
 use crate::json::Scalar;
 use crate::left_out::{LeftOutCounts, Reason};
 use crate::names::{
-    ADVANTAGES, ANSWERS, ENTROPIES, GROUPS, MASKS, PROMPT_IDS, PROMPT_LENGTHS, PROMPT_TEXTS,
-    RESPONSE_IDS, RESPONSE_LENGTHS, RESPONSE_TEXTS, REWARDS, SAMPLER, SCORED, SEQUENCE_IDS,
-    SEQUENCE_LENGTHS, STEPS, TEXTS, TOKEN_COLUMNS,
+    ADVANTAGES, ANSWERS, ENTROPIES, GROUPS, PROMPT_TEXTS, RESPONSE_TEXTS, REWARDS, SAMPLER, SCORED,
+    STEPS, TOKEN_COLUMNS,
 };
 use crate::stats::mismatch::{MismatchSums, Usable, WorstToken, WorstTokens};
 use crate::table::{Advantage, Batch, Response, UsedNames, note};
-
-/// Why a row is not a response, with details for a message.
-type Rejected = (Reason, String);
 
 /// Entropies below this are invalid: rounding in sums of 32-bit floats only gives a certain token one slightly below 0.
 const NEGATIVE: f64 = -1e-4;
@@ -41,185 +36,6 @@ pub(crate) struct BatchBuilder<'a> {
     left_out: LeftOutCounts,
     names: UsedNames,
     negative: u64,
-}
-
-/// The tokens of a row: ids, and where the response is among them.
-struct Layout<'a> {
-    ids: Cow<'a, [u32]>,
-    /// Index of the response's first token in `ids`.
-    offset: usize,
-    /// Number of tokens of the response, with those that others wrote.
-    length: usize,
-    /// Where the response is in lists of prompt and response, and the length of these lists, with padding.
-    before: usize,
-    whole: usize,
-    /// The ids of the prompt, if the row has them apart from the response.
-    prompt: Option<Cow<'a, [u32]>>,
-    /// Which tokens of the response the policy wrote; all without a mask.
-    own: Option<Vec<bool>>,
-}
-
-impl<'a> Layout<'a> {
-    /// Reads the ids and the mask of a row.
-    fn of(cells: &'a impl Cells) -> Result<Layout<'a>, Rejected> {
-        let mut bad = None;
-        let prompt = first_ids(cells, &PROMPT_IDS, &mut None);
-        if let Some((_, ids)) = first_ids(cells, &RESPONSE_IDS, &mut bad) {
-            let (length, before) =
-                (ids.len(), prompt.as_ref().map_or(0, |(_, prompt)| prompt.len()));
-            let whole = before + length;
-            let prompt = prompt.map(|(_, prompt)| prompt);
-            let mut layout = Layout { ids, offset: 0, length, before, whole, prompt, own: None };
-            if let Some((name, mask)) = mask(cells)? {
-                let Some(part) = layout.part(&mask) else {
-                    return Err(mask_length(name, mask.len(), length));
-                };
-                layout.own = Some(part.to_vec());
-            }
-            return Ok(layout);
-        }
-        let Some((_, ids)) = first_ids(cells, &SEQUENCE_IDS, &mut bad) else {
-            return Err(match bad {
-                Some(name) => (Reason::BadIds, format!("{name:?} is not a list of token ids")),
-                None => (Reason::NoIds, "it has no list of token ids".to_owned()),
-            });
-        };
-        let whole = ids.len();
-        let real = length_of(cells, &SEQUENCE_LENGTHS).unwrap_or(whole).min(whole);
-        let prompt = prompt.map(|(_, prompt)| prompt);
-        let of_response =
-            length_of(cells, &RESPONSE_LENGTHS).and_then(|length| real.checked_sub(length));
-        let of_prompt = length_of(cells, &PROMPT_LENGTHS).or(prompt.as_ref().map(|ids| ids.len()));
-        let start = of_response.or(of_prompt.filter(|length| *length <= real));
-        let (before, own) = match (mask(cells)?, start) {
-            (Some((_, mask)), _) if mask.len() == whole => {
-                let first = mask[..real].iter().position(|own| *own).unwrap_or(real);
-                (first, Some(mask[first..real].to_vec()))
-            }
-            (Some((_, mask)), Some(start)) if mask.len() == real - start => (start, Some(mask)),
-            (Some((name, mask)), _) => return Err(mask_length(name, mask.len(), whole)),
-            (None, Some(start)) => (start, None),
-            (None, None) => {
-                let what = "it has ids of prompt and response, but no mask and no length of either";
-                return Err((Reason::NoMask, what.to_owned()));
-            }
-        };
-        Ok(Layout { ids, offset: before, length: real - before, before, whole, prompt, own })
-    }
-
-    /// The response's part of a list; `None` if the length fits neither the response nor prompt and response.
-    fn part<'l, T>(&self, list: &'l [T]) -> Option<&'l [T]> {
-        match list.len() {
-            found if found == self.length => Some(list),
-            found if found == self.whole => list.get(self.before..self.before + self.length),
-            _ => None,
-        }
-    }
-
-    /// The ids of the prompt; empty if the row has none.
-    fn prompt(&self) -> &[u32] {
-        match &self.prompt {
-            Some(prompt) => prompt,
-            None => &self.ids[..self.offset],
-        }
-    }
-
-    /// Indices in the response of the tokens that the policy wrote.
-    fn own_indices(&self) -> impl Iterator<Item = usize> {
-        (0..self.length).filter(|&at| self.own.as_ref().is_none_or(|own| own[at]))
-    }
-}
-
-fn first_ids<'a>(
-    cells: &'a impl Cells,
-    names: &[&'static str],
-    bad: &mut Option<&'static str>,
-) -> Option<(&'static str, Cow<'a, [u32]>)> {
-    for name in names {
-        match cells.ids(name) {
-            Cell::List(ids) => return Some((name, ids)),
-            Cell::Bad => *bad = Some(name),
-            Cell::Missing => {}
-        }
-    }
-    None
-}
-
-fn length_of(cells: &impl Cells, names: &[&str]) -> Option<usize> {
-    let length = names.iter().find_map(|name| cells.scalar(name)?.whole());
-    length.and_then(|length| usize::try_from(length).ok())
-}
-
-/// The first mask of a row.
-fn mask(cells: &impl Cells) -> Result<Option<(&'static str, Vec<bool>)>, Rejected> {
-    for name in MASKS {
-        match cells.floats(name, f64::NAN) {
-            Cell::Missing => {}
-            Cell::List(mask) if mask.iter().all(|own| !own.is_nan()) => {
-                return Ok(Some((name, mask.iter().map(|own| *own != 0.0).collect())));
-            }
-            Cell::List(_) | Cell::Bad => {
-                return Err((Reason::BadNumbers, format!("{name:?} is not a list of 0 and 1")));
-            }
-        }
-    }
-    Ok(None)
-}
-
-fn mask_length(name: &str, found: usize, tokens: usize) -> Rejected {
-    (Reason::MaskLength, format!("it has {tokens} tokens and {found} values in {name:?}"))
-}
-
-/// The first list of numbers of these names, of the tokens of the response.
-fn scores(
-    cells: &impl Cells,
-    names: &[&'static str],
-    missing: f64,
-    layout: &Layout<'_>,
-) -> Result<Option<(&'static str, Vec<f64>)>, Rejected> {
-    for name in names {
-        let list = match cells.floats(name, missing) {
-            Cell::Missing => continue,
-            Cell::Bad => {
-                return Err((Reason::BadNumbers, format!("{name:?} is not a list of numbers")));
-            }
-            Cell::List(list) => list,
-        };
-        if list.is_empty() && layout.length > 0 {
-            continue; // compute writes no log-probs as an empty list in Parquet
-        }
-        let Some(part) = layout.part(&list) else {
-            let (tokens, found) = (layout.length, list.len());
-            return Err((
-                Reason::Lengths,
-                format!("it has {tokens} tokens and {found} in {name:?}"),
-            ));
-        };
-        let whole = part.len() == list.len();
-        return Ok(Some((name, if whole { list.into_owned() } else { part.to_vec() })));
-    }
-    Ok(None)
-}
-
-/// The texts of the response's tokens, and the index of the first of them in the list.
-fn texts<'a>(
-    cells: &'a impl Cells,
-    layout: &Layout<'_>,
-) -> Result<Option<(Texts<'a>, usize)>, Rejected> {
-    for name in TEXTS {
-        let Cell::List(texts) = cells.texts(name) else { continue };
-        let first = match texts.len() {
-            0 => continue,
-            found if found == layout.length => 0,
-            found if found == layout.whole => layout.before,
-            found => {
-                let tokens = layout.length;
-                return Err((Reason::Lengths, format!("it has {tokens} tokens and {found} texts")));
-            }
-        };
-        return Ok(Some((texts, first)));
-    }
-    Ok(None)
 }
 
 /// The text of a response: a column, else the texts of its own tokens.
@@ -265,7 +81,7 @@ impl<'a> BatchBuilder<'a> {
         self.left_out.add(reason, 1, || format!("{place}: {what}"));
     }
 
-    /// Adds the response of a row, or counts why it is none.
+    /// Adds the response of a row, or counts the reason why the row has none.
     pub(crate) fn add(&mut self, cells: &impl Cells, place: &impl Fn() -> String) {
         if let Err((reason, what)) = self.try_add(cells, place) {
             self.left_out.add(reason, 1, || format!("{}: {what}", place()));
@@ -424,14 +240,18 @@ impl<'a> BatchBuilder<'a> {
 
     fn by_of(&self, cells: &impl Cells) -> Option<Box<str>> {
         let by = self.columns.by.as_ref()?;
-        let value = cells.scalar(&by.column)?;
-        let name = match (&value, by.comparison) {
-            (_, None) => value.name(),
-            (Scalar::Number(number), Some(_)) if !number.is_nan() => by.group_of_number(*number),
-            (Scalar::Flag(flag), Some(_)) => by.group_of_number(f64::from(u8::from(*flag))),
-            _ => None,
+        let value = cells.scalar(by.column())?;
+        let value = match value {
+            Scalar::Number(number) => ColumnValue::Number(number, number.to_string()),
+            Scalar::Whole(number) => ColumnValue::Number(number as f64, number.to_string()),
+            Scalar::Flag(flag) => ColumnValue::Flag(flag),
+            Scalar::Text(text) => ColumnValue::Text(text),
+            Scalar::Nested => ColumnValue::Nested,
         };
-        name.map(String::into_boxed_str)
+        match by.group_of(&value) {
+            Membership::Group(name) => Some(name.into_boxed_str()),
+            Membership::Missing | Membership::Unfit => None,
+        }
     }
 
     fn reward_of(&mut self, cells: &impl Cells, place: &impl Fn() -> String) -> Option<f64> {
@@ -440,25 +260,19 @@ impl<'a> BatchBuilder<'a> {
             chosen.as_slice().iter().chain(if chosen.is_none() { &REWARDS[..] } else { &[] });
         let mut reason = (Reason::NoReward, String::from("it has no reward"));
         for name in names {
-            match cells.scalar(name) {
-                Some(Scalar::Number(reward)) if reward.is_finite() => {
+            let Some(value) = cells.scalar(name) else { continue };
+            match (value.number(), &value) {
+                (Some(reward), _) if reward.is_finite() => {
                     note(&mut self.names.rewards, name);
                     return Some(reward);
                 }
-                Some(Scalar::Flag(flag)) => {
-                    note(&mut self.names.rewards, name);
-                    return Some(f64::from(u8::from(flag)));
+                (_, Scalar::Text(_)) => {
+                    reason = (Reason::TextReward, format!("{name:?} is a text"));
                 }
-                Some(Scalar::Number(_)) => {
-                    reason = (Reason::NoReward, format!("{name:?} is not finite"))
-                }
-                Some(Scalar::Text(_)) => {
-                    reason = (Reason::TextReward, format!("{name:?} is a text"))
-                }
-                Some(Scalar::Nested) => {
+                (_, Scalar::Nested) => {
                     reason = (Reason::NestedReward, format!("{name:?} is a list or an object"));
                 }
-                None => {}
+                _ => reason = (Reason::NoReward, format!("{name:?} is not finite")),
             }
         }
         self.left_out.add(reason.0, 1, || format!("{}: {}", place(), reason.1));
@@ -473,7 +287,7 @@ impl<'a> BatchBuilder<'a> {
         place: &impl Fn() -> String,
     ) -> Advantage {
         for name in ADVANTAGES {
-            if let Some(Scalar::Number(value)) = cells.scalar(name)
+            if let Some(value) = cells.scalar(name).and_then(|value| value.number())
                 && value.is_finite()
             {
                 note(&mut self.names.advantages, name);
@@ -587,7 +401,13 @@ impl<'a> BatchBuilder<'a> {
             };
             let values = own.iter().map(|&at| list[at]).filter(|value| value.is_finite());
             let (sum, count) =
-                values.fold((0.0, 0), |(sum, count), value| (sum + value, count + 1));
+                values.fold((0.0, 0), |(sum, count): (f64, u32), value| (sum + value, count + 1));
+            let missing = own.len() as u64 - u64::from(count);
+            if missing > 0 {
+                self.left_out.add(Reason::ValueNotFinite, missing, || {
+                    format!("{}: {name:?}, {missing} of {} tokens", place(), own.len())
+                });
+            }
             found.push((index, sum, count));
         }
         found

@@ -1,7 +1,7 @@
 //! `quantization_config` of config.json: weights that are stored in fewer than 16 bits.
 //!
-//! Which tensors are quantised is told by their number types in the files, as in transformers when it dequantises. So the
-//! lists of modules (`modules_to_not_convert`, `ignored_layers`) are not needed, nor is what engines do with activations.
+//! The number types in the files tell which tensors are quantised, as in transformers when it dequantises. The lists of
+//! modules (`modules_to_not_convert`, `ignored_layers`) and the settings of activations are not used.
 
 use anyhow::{anyhow, bail};
 use serde_json::Value;

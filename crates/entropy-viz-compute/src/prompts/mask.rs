@@ -7,7 +7,7 @@
 use serde_json::{Map, Value as Json};
 
 use super::invalid_row::InvalidRow;
-use super::names::MASK_KEYS;
+use super::names::MASKS;
 use super::raw::json_type;
 
 /// A mask of a row. Its length is checked when the numbers of tokens are known.
@@ -35,7 +35,7 @@ pub(crate) enum MaskError {
 
 /// The masks of a row.
 pub(super) fn masks(keys: &Map<String, Json>) -> Result<Vec<TokenMask>, InvalidRow> {
-    MASK_KEYS.iter().filter_map(|column| mask(keys, column).transpose()).collect()
+    MASKS.iter().filter_map(|column| mask(keys, column).transpose()).collect()
 }
 
 /// The mask under a key; `None` if the key is absent or null.

@@ -10,44 +10,11 @@
 
 use serde_json::{Map, Value as Json};
 
+pub(super) use entropy_history::dump::column_names::{
+    MASKS, PROMPT_IDS, RESPONSE_IDS, SEQUENCE_IDS, has_word, is_token_list, looks_like_mask,
+};
+
 use super::raw::has;
-
-/// The keys of masks.
-pub(super) const MASK_KEYS: [&str; 16] = [
-    "response_mask",
-    "response_masks",
-    "loss_mask",
-    "loss_masks",
-    "token_loss_mask",
-    "completion_mask",
-    "tool_mask",
-    "assistant_mask",
-    "assistant_masks",
-    "assistant_tokens_mask",
-    "assistant_token_mask",
-    "assistant_loss_mask",
-    "response_loss_mask",
-    "completion_masks",
-    "action_mask",
-    "action_masks",
-];
-
-/// Token ids of the prompt.
-pub(super) const PROMPT_IDS: [&str; 3] = ["prompt_token_ids", "prompt_ids", "prompt_tokens"];
-
-/// Token ids of the response.
-pub(super) const RESPONSE_IDS: [&str; 7] = [
-    "response_token_ids",
-    "response_ids",
-    "completion_token_ids",
-    "completion_ids",
-    "response_tokens",
-    "output_token_ids",
-    "output_ids",
-];
-
-/// Token ids of prompt and response together.
-pub(super) const SEQUENCE_IDS: [&str; 3] = ["token_ids", "input_ids", "tokens"];
 
 /// Text or messages of the prompt, in order of precedence; and `input`, if there is an `output`.
 pub(super) const PROMPTS: [&str; 3] = ["prompt", "messages", "input_prompt"];
@@ -153,18 +120,6 @@ pub(super) fn is_read(name: &str) -> bool {
         || looks_like_mask(name)
 }
 
-/// Whether a name looks like that of a token mask, but is not a known one.
-pub(super) fn looks_like_mask(name: &str) -> bool {
-    has_word(name, &["mask", "masks"]) && !is_token_list(name) && !has_word(name, &["sample"])
-}
-
-/// Whether the values are lists of numbers, one per token.
-pub(super) fn is_token_list(name: &str) -> bool {
-    let lists = [&PROMPT_IDS[..], &RESPONSE_IDS, &SEQUENCE_IDS, &MASK_KEYS];
-    lists.iter().any(|names| names.contains(&name))
-        || ["attention_mask", "prompt_mask"].contains(&name)
-}
-
 /// The first of the keys that is there and not null.
 pub(super) fn first_of<'a>(keys: &Map<String, Json>, names: &[&'a str]) -> Option<&'a str> {
     names.iter().copied().find(|name| has(keys, name))
@@ -195,29 +150,6 @@ pub(super) fn unknown_response<'a>(
 
 fn looks_like_response(name: &str) -> bool {
     has_word(name, &RESPONSE_WORDS) && !has_word(name, &OTHER_WORDS)
-}
-
-/// Whether one of the words of a name is in the list.
-pub(super) fn has_word(name: &str, list: &[&str]) -> bool {
-    words(name).iter().any(|word| list.contains(&word.as_str()))
-}
-
-/// The words of `snake_case`, `kebab-case` and `camelCase`, in lower case.
-fn words(name: &str) -> Vec<String> {
-    let mut words = vec![String::new()];
-    let mut after_lower = false;
-    for c in name.chars() {
-        if !c.is_alphanumeric() || (c.is_uppercase() && after_lower) {
-            words.push(String::new());
-        }
-        after_lower = c.is_lowercase();
-        if c.is_alphanumeric()
-            && let Some(word) = words.last_mut()
-        {
-            word.extend(c.to_lowercase());
-        }
-    }
-    words
 }
 
 #[cfg(test)]

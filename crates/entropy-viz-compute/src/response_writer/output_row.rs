@@ -44,7 +44,7 @@ impl OutputRow<'_> {
         self.record.spread(self.record.scores.column(index))
     }
 
-    /// The same of numbers that are counts.
+    /// Like `numbers`, for whole numbers.
     pub(super) fn counts(&self, index: usize) -> Vec<Option<i64>> {
         self.record.spread(self.record.scores.column(index).map(|count| count as i64))
     }

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
-use entropy_shell::compute::{ComputeArgs, DumpStep, GroupBy, ShardBy};
+use entropy_history::dump::GroupBy;
+use entropy_shell::compute::{ComputeArgs, DumpStep, ShardBy};
 use entropy_shell::{CliError, Terminal, WithHint, io_message, plural};
 use serde_json::json;
 use tch::Device;

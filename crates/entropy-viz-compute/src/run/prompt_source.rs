@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::anyhow;
-use entropy_shell::compute::{ComputeArgs, DumpStep, GroupBy};
+use entropy_history::dump::GroupBy;
+use entropy_shell::compute::{ComputeArgs, DumpStep};
 use entropy_shell::{CliError, Terminal, WithHint, io_message};
 
 use crate::prompts::{self, ArrowFolder, DumpDirectory, PromptError, PromptRow, SelectedKeys};

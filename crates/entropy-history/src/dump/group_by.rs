@@ -1,4 +1,6 @@
-//! `--by EXPR`: groups of responses, by a column of the prompts or by a comparison of it.
+//! `--by EXPR`: groups of responses, by the values of a column or by a comparison of it.
+
+use std::borrow::Cow;
 
 /// How responses are divided into groups.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,6 +50,32 @@ const OPERATORS: [(&str, Operator); 6] = [
     (">", Operator::Above),
     ("<", Operator::Below),
 ];
+
+/// A value of a column, in a row of any format.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ColumnValue<'a> {
+    /// Null, or there is no such column.
+    Missing,
+    /// A text; it is compared with numbers if it is one, such as a cell of CSV.
+    Text(Cow<'a, str>),
+    /// A number, and its digits, which name its group.
+    Number(f64, String),
+    /// A boolean, which counts as 1 or 0.
+    Flag(bool),
+    /// A list or an object.
+    Nested,
+}
+
+/// Where a value belongs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Membership {
+    /// To the group of this name.
+    Group(String),
+    /// To none, because there is no value.
+    Missing,
+    /// To none, because the value cannot be compared, or is a list or an object.
+    Unfit,
+}
 
 impl Operator {
     /// Its sign.
@@ -127,12 +155,51 @@ impl GroupBy {
         }
     }
 
+    /// The group of a response with this value: the value itself, or for a comparison `reward>0` or `reward<=0`.
+    pub fn group_of(&self, value: &ColumnValue<'_>) -> Membership {
+        let text = match value {
+            ColumnValue::Missing => return Membership::Missing,
+            ColumnValue::Nested => return Membership::Unfit,
+            ColumnValue::Text(text) => Cow::Borrowed(&text[..]),
+            ColumnValue::Number(_, digits) => Cow::Borrowed(&digits[..]),
+            ColumnValue::Flag(flag) => Cow::Owned(flag.to_string()),
+        };
+        let comparison = match self {
+            // CSV has empty cells for missing values.
+            GroupBy::Values(_) if text.is_empty() => return Membership::Missing,
+            GroupBy::Values(_) => return Membership::Group(text.into_owned()),
+            GroupBy::Comparison(comparison) => comparison,
+        };
+        let is_true = match comparison.number {
+            None => (text == comparison.text) == (comparison.operator == Operator::Equal),
+            Some(bound) => match value.number() {
+                Some(number) => comparison.operator.holds(number, bound),
+                None if text.trim().is_empty() => return Membership::Missing,
+                None => return Membership::Unfit,
+            },
+        };
+        Membership::Group(comparison.group(is_true))
+    }
+
     /// It in words, without blanks: `reward>0`.
     pub fn text(&self) -> String {
         match self {
             GroupBy::Values(column) => column.clone(),
             GroupBy::Comparison(comparison) => comparison.group(true),
         }
+    }
+}
+
+impl ColumnValue<'_> {
+    /// The value as a finite number.
+    fn number(&self) -> Option<f64> {
+        let number = match self {
+            ColumnValue::Number(number, _) => Some(*number),
+            ColumnValue::Flag(flag) => Some(f64::from(u8::from(*flag))),
+            ColumnValue::Text(text) => text.trim().parse().ok(),
+            ColumnValue::Missing | ColumnValue::Nested => None,
+        };
+        number.filter(|number| number.is_finite())
     }
 }
 
