@@ -200,9 +200,52 @@ fn metric_accepts_globs_and_repetition() {
     assert_eq!(both[1]["quantity"], "log_prob_surrogate");
     let two = runs(&[&log, "--metric", "critic/rewards/mean", "--metric", "actor.entropy_loss"]);
     assert_eq!(two.len(), 2);
+    assert_eq!(
+        [&two[0]["metric"], &two[1]["metric"]],
+        ["critic/rewards/mean", "actor/entropy_loss"]
+    );
     let named = runs(&[&log, "--labels", "exact", "surrogate", "--metric", "*/entropy*"]);
     assert_eq!(labels(&named), ["exact", "surrogate"]);
     assert_rejected(&["stats", &log, "--metric", "[x"], &["is not a glob pattern"]);
+}
+
+#[test]
+fn labels_follow_the_order_of_metrics() {
+    let log = path_of("easyr1/qwen3-tiny_solver_s1/experiment_log.jsonl");
+    for keys in [["policy/entropy", "actor/entropy_loss"], ["actor/entropy_loss", "policy/entropy"]]
+    {
+        let [first, second] = keys;
+        let arguments = ["stats", &log, "--metric", first, "--metric", second];
+        let arguments = [&arguments[..], &["--labels", "one", "two", "--json"]].concat();
+        let output = run(temp_dir().path(), &arguments);
+        let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let named = |i: usize| {
+            let run = &document["runs"][i];
+            (run["label"].as_str().unwrap().to_owned(), run["metric"].as_str().unwrap().to_owned())
+        };
+        assert_eq!(named(0), ("one".to_owned(), first.to_owned()));
+        assert_eq!(named(1), ("two".to_owned(), second.to_owned()));
+        let said = stderr(&output);
+        assert!(said.contains(&format!("one: {first}; two: {second}")), "{said}");
+    }
+}
+
+#[test]
+fn groups_of_responses_are_known_entropies_with_a_title() {
+    let place = temp_dir();
+    let rows = r#"[{"step":1,"entropy":1.0,"entropy{reward<=0}":1.5,"entropy{reward>0}":0.5},
+                   {"step":2,"entropy":0.9,"entropy{reward<=0}":1.4,"entropy{reward>0}":0.4}]"#;
+    std::fs::write(place.path().join("h.json"), rows).unwrap();
+    let right = ["--metric", "entropy{reward>0}"];
+    let output = run(place.path(), &[&["stats", "h.json", "--json"], &right[..]].concat());
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["runs"][0]["quantity"], "token_mean");
+    let output = run(place.path(), &[&["plot", "h.json", "-o", "a.svg"], &right[..]].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    let drawn = std::fs::read_to_string(place.path().join("a.svg")).unwrap();
+    assert!(drawn.contains("Policy entropy (reward&gt;0)"), "{drawn}");
+    let output = run(place.path(), &["stats", "h.json", "--metric", "entropy{reward>1}"]);
+    assert!(stderr(&output).contains("the log has \"entropy{reward>0}\""), "{}", stderr(&output));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::anyhow;
 
+use super::invocation::quoted;
 use entropy_history::discover::DiscoverError;
 use entropy_history::formats::{ReadError, is_reward_like};
 use entropy_history::store::{AuxError, LoadError};
@@ -134,7 +135,7 @@ fn read_hint(error: &ReadError) -> Option<String> {
             "it is a dump of single tokens, which `entropy-viz tokens FILE` and `report RUN --tokens FILE` show"
         }
         ReadError::NoMetric { .. } => match error.near_miss() {
-            Some(key) => return Some(format!("try --metric {key}")),
+            Some(key) => return Some(format!("try --metric {}", quoted(key))),
             None => "choose the series with --metric KEY",
         },
         ReadError::OverTime(_) => "set the x-axis of the panel to Step, and download it again",

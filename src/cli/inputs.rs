@@ -19,6 +19,8 @@ pub(super) struct InputArgs {
     #[arg(value_name = "INPUT")]
     inputs: Vec<OsString>,
     /// One name per input, in the same order: --labels A B.
+    ///
+    /// With several --metric of one log: one name per series, in the order of --metric.
     #[arg(long, num_args = 1.., value_name = "LABEL")]
     labels: Vec<String>,
     /// The inputs, as the flag of the original Python script.

@@ -29,7 +29,7 @@ fn shown(words: &[String]) -> Vec<String> {
 }
 
 /// A word, in single quotes if a shell would interpret one of its characters.
-fn quoted(word: &str) -> String {
+pub(super) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "_-./:,=+@%".contains(c);
     let word = visible(word);
     if !word.is_empty() && word.chars().all(plain) {

@@ -22,6 +22,10 @@ pub enum EntropyKind {
     LogProbSurrogate,
     /// `-E[π/π_generation · log π]`: the surrogate, weighted by importance.
     ImportanceWeighted,
+    /// Exact entropy per token of the most probable tokens of a top-p set alone, averaged over all tokens.
+    TopPMean,
+    /// Exact Rényi entropy of order 2 per token, `-ln Σ p²`, averaged over all tokens.
+    Renyi2Mean,
     /// Entropy of the action distribution of a policy that is not a language model.
     ActionDistribution,
     /// The key is not in the table, but its name says that it is an entropy.
@@ -40,6 +44,8 @@ impl EntropyKind {
             EntropyKind::SequenceSum => "nats per response, summed over its tokens",
             EntropyKind::LogProbSurrogate => "nats, mean −log π of the sampled tokens",
             EntropyKind::ImportanceWeighted => "nats, importance-weighted −log π",
+            EntropyKind::TopPMean => "nats per response token, of the top-p set",
+            EntropyKind::Renyi2Mean => "nats per response token, Rényi entropy of order 2",
             EntropyKind::ActionDistribution => "nats per action",
             EntropyKind::Unknown => "as logged",
             EntropyKind::OtherMetric => "not an entropy, as logged",
@@ -55,6 +61,8 @@ impl EntropyKind {
             EntropyKind::SequenceSum => "sequence_sum",
             EntropyKind::LogProbSurrogate => "log_prob_surrogate",
             EntropyKind::ImportanceWeighted => "importance_weighted",
+            EntropyKind::TopPMean => "top_p_mean",
+            EntropyKind::Renyi2Mean => "renyi2_mean",
             EntropyKind::ActionDistribution => "action_distribution",
             EntropyKind::Unknown => "unknown",
             EntropyKind::OtherMetric => "other_metric",
@@ -70,6 +78,8 @@ impl EntropyKind {
             EntropyKind::SequenceSum => "sequence sum",
             EntropyKind::LogProbSurrogate => "log-prob surrogate",
             EntropyKind::ImportanceWeighted => "importance-weighted",
+            EntropyKind::TopPMean => "top-p mean",
+            EntropyKind::Renyi2Mean => "Rényi-2 mean",
             EntropyKind::ActionDistribution => "action distribution",
             EntropyKind::Unknown => "unknown",
             EntropyKind::OtherMetric => "other metric",
@@ -80,6 +90,8 @@ impl EntropyKind {
     pub fn aggregation(self) -> Option<&'static str> {
         match self {
             EntropyKind::TokenMean
+            | EntropyKind::TopPMean
+            | EntropyKind::Renyi2Mean
             | EntropyKind::LogProbSurrogate
             | EntropyKind::ImportanceWeighted => Some("mean over tokens"),
             EntropyKind::SequenceMean => Some("mean over responses of the mean over tokens"),
@@ -93,9 +105,11 @@ impl EntropyKind {
     /// entropies, `None` for other kinds.
     pub fn ceiling(self, vocabulary: f64) -> Option<f64> {
         match self {
-            EntropyKind::TokenMean | EntropyKind::SequenceMean | EntropyKind::ExactMean => {
-                Some(vocabulary.ln())
-            }
+            EntropyKind::TokenMean
+            | EntropyKind::SequenceMean
+            | EntropyKind::ExactMean
+            | EntropyKind::TopPMean
+            | EntropyKind::Renyi2Mean => Some(vocabulary.ln()),
             _ => None,
         }
     }
@@ -188,6 +202,24 @@ pub static KNOWN_KEYS: &[KnownKey] = &[
     known("entropy_loss:sum", EntropyKind::Unknown, "SkyRL's Tinker backend"),
 ];
 
+/// Keys of `compute` beside `entropy`. They are read only if `--metric` names them.
+const COMPUTE_KEYS: [(&str, EntropyKind); 3] = [
+    ("entropy_seq_mean", EntropyKind::SequenceMean),
+    ("entropy_top_p", EntropyKind::TopPMean),
+    ("renyi2", EntropyKind::Renyi2Mean),
+];
+
+/// A key of `compute` without its group and temperature, and the group: `entropy@0.7{reward>0}` is `entropy`, of the
+/// responses with `reward>0`.
+pub(crate) fn without_group(key: &str) -> (&str, Option<&str>) {
+    let grouped = key.strip_suffix('}').and_then(|rest| rest.split_once('{'));
+    let (name, group) = grouped.map_or((key, None), |(name, group)| (name, Some(group)));
+    match name.rsplit_once('@') {
+        Some((name, temperature)) if temperature.parse::<f64>().is_ok() => (name, group),
+        _ => (name, group),
+    }
+}
+
 /// The entry of a key: the one with exactly this key, else the best one that matches it.
 pub fn known_key(key: &str) -> Option<&'static KnownKey> {
     let exact = KNOWN_KEYS.iter().find(|known| known.key == key);
@@ -256,7 +288,11 @@ pub fn identify(
     if let Some((_, kind)) = format_kinds.iter().find(|(key, _)| is_key(key, metric)) {
         return (*kind, Sign::AsLogged);
     }
-    let Some(known) = known_key(metric) else {
+    let name = without_group(metric).0;
+    if let Some((_, kind)) = COMPUTE_KEYS.iter().find(|(key, _)| *key == name) {
+        return (*kind, Sign::AsLogged);
+    }
+    let Some(known) = known_key(name) else {
         let kind = match names_an_entropy(metric) {
             true => EntropyKind::Unknown,
             false => EntropyKind::OtherMetric,
@@ -300,6 +336,23 @@ mod tests {
         let positive = (EntropyKind::ExactMean, Sign::AsLogged);
         assert_eq!(kind("train/entropy_loss", &[0.69, 0.5]), positive);
         assert_eq!(kind("train/entropy_loss", &[0.69, -0.1]), positive);
+    }
+
+    #[test]
+    fn groups_and_temperatures_of_compute_keep_the_kind() {
+        for (key, expected) in [
+            ("entropy{reward>0}", EntropyKind::TokenMean),
+            ("entropy@0.7", EntropyKind::TokenMean),
+            ("entropy@0.7{env=a@b}", EntropyKind::TokenMean),
+            ("entropy_seq_mean", EntropyKind::SequenceMean),
+            ("entropy_top_p{turn=1}", EntropyKind::TopPMean),
+            ("renyi2", EntropyKind::Renyi2Mean),
+            ("tokens{reward>0}", EntropyKind::OtherMetric),
+            ("kl_reference", EntropyKind::OtherMetric),
+            ("my_entropy@home", EntropyKind::Unknown),
+        ] {
+            assert_eq!(kind(key, &[1.0]).0, expected, "{key}");
+        }
     }
 
     #[test]

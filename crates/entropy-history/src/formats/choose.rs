@@ -19,10 +19,7 @@ impl Log {
         format: &Format,
     ) -> Result<(Vec<LogSeries>, Vec<LogNote>), ReadError> {
         if self.series.is_empty() {
-            return Err(ReadError::NoMetric {
-                wanted: selector.names(format.metrics),
-                found: nearest_first(self.keys),
-            });
+            return Err(no_metric(selector, format, self.keys));
         }
         if selector.uses_default_keys() && is_classic(self.keys.iter().map(String::as_str)) {
             for series in self.series.iter_mut().filter(|s| is_key("entropy", &s.metric)) {
@@ -33,10 +30,7 @@ impl Log {
             None => {
                 let chosen = best_of_each_run(self.series, format);
                 if chosen.is_empty() {
-                    return Err(ReadError::NoMetric {
-                        wanted: selector.names(format.metrics),
-                        found: nearest_first(self.keys),
-                    });
+                    return Err(no_metric(selector, format, self.keys));
                 }
                 chosen
             }
@@ -106,8 +100,23 @@ impl LogSeries {
     }
 }
 
+/// The error of a log without a selected key. It lists the keys that the log has: those most like a key that the
+/// user typed first, else those most like an entropy.
+fn no_metric(selector: &SeriesSelector, format: &Format, keys: Vec<String>) -> ReadError {
+    let wanted = selector.names(format.metrics);
+    let mut found = most_like_entropy_first(keys);
+    if !selector.uses_default_keys() {
+        let likeness = |key: &String| {
+            let of = |wanted: &String| strsim::normalized_damerau_levenshtein(wanted, key);
+            wanted.iter().map(of).fold(0.0, f64::max)
+        };
+        found.sort_by(|a, b| likeness(b).total_cmp(&likeness(a)));
+    }
+    ReadError::NoMetric { wanted, found }
+}
+
 /// Sorts keys by their likeness to an entropy, the most alike first.
-fn nearest_first(mut keys: Vec<String>) -> Vec<String> {
+fn most_like_entropy_first(mut keys: Vec<String>) -> Vec<String> {
     let likeness = |key: &String| {
         let lower = key.to_lowercase();
         match entropy_likeness(key) {

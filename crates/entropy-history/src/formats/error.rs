@@ -47,7 +47,7 @@ pub enum ReadError {
     NoMetric {
         /// The keys looked for.
         wanted: Vec<String>,
-        /// The keys found (a bounded number), those most like an entropy first.
+        /// The keys found: those most like a key that the user named first, else those most like an entropy.
         found: Vec<String>,
     },
     /// The log has rows, but none has a step.
@@ -79,10 +79,14 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    /// The key of the log that is most like an entropy, to suggest for `--metric`.
+    /// The key of the log to suggest for `--metric`: the one most like the key that the user named, or an entropy.
     pub fn near_miss(&self) -> Option<&str> {
-        let ReadError::NoMetric { found, .. } = self else { return None };
-        found.first().filter(|key| key.to_lowercase().contains("entropy")).map(String::as_str)
+        let ReadError::NoMetric { wanted, found } = self else { return None };
+        let is_near = |key: &&String| {
+            let of = |wanted: &String| strsim::normalized_damerau_levenshtein(wanted, key);
+            key.to_lowercase().contains("entropy") || wanted.iter().any(|wanted| of(wanted) >= 0.7)
+        };
+        found.first().filter(is_near).map(String::as_str)
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use thiserror::Error;
 
 use super::run::{ColourRank, Run};
-use crate::quantity::EntropyKind;
+use crate::quantity::{EntropyKind, without_group};
 
 /// Runs to compare: at least one, with unique labels, in the order given.
 #[derive(Debug, Clone)]
@@ -87,11 +87,20 @@ impl Comparison {
         kinds
     }
 
-    /// What the runs show, for a title: `Policy entropy`; the metric key of other runs if they have one in common;
+    /// What the runs show, for a title: `Policy entropy`, with the group of responses if all runs have the same; the metric key of other runs if they have one in common;
     /// `Metrics` otherwise.
     pub fn subject(&self) -> String {
         let others = || self.runs.iter().filter(|r| r.history.kind() == EntropyKind::OtherMetric);
-        let Some(first) = others().next() else { return ENTROPY.to_owned() };
+        let Some(first) = others().next() else {
+            let group = |run: &Run| without_group(&run.metric).1.map(str::to_owned);
+            let first = self.runs.first().and_then(group);
+            let shared =
+                first.filter(|first| self.runs.iter().all(|r| group(r).as_ref() == Some(first)));
+            return match shared {
+                Some(group) => format!("{ENTROPY} ({group})"),
+                None => ENTROPY.to_owned(),
+            };
+        };
         let is_shared =
             others().count() == self.runs.len() && others().all(|run| run.metric == first.metric);
         if is_shared { first.metric.clone() } else { "Metrics".to_owned() }

@@ -252,6 +252,8 @@ fn kind_note(kind: EntropyKind) -> Option<&'static str> {
         EntropyKind::SequenceSum => {
             Some("its entropy is summed over a response; the law is about entropy per token")
         }
+        EntropyKind::TopPMean => Some("its entropy is that of the top-p set alone"),
+        EntropyKind::Renyi2Mean => Some("its entropy is of order 2; the law is about Shannon's"),
         EntropyKind::ActionDistribution => {
             Some("its entropy is that of actions; the law is about tokens")
         }

@@ -72,7 +72,9 @@ pub(super) fn assemble(
     let mut groups = records_by_run(logs, notices);
     let incomplete = leave_out_incomplete(&mut groups, notices)?;
     let names: Vec<RunName<'_>> = groups.iter().map(|records| name(records)).collect();
+    let assignment = labels.assignment(&names);
     let labels = labels.label(&names, unread + incomplete)?;
+    notices.extend(assignment.map(Notice::Info));
 
     let mut assembled = Assembled { incomplete, ..Assembled::default() };
     let mut runs = Vec::new();

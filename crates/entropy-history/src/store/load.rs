@@ -119,7 +119,7 @@ impl LogLoader {
         }
         // Of several runs in one log, those without a finite value are left out.
         let (mut runs, mut errors) = (Vec::new(), Vec::new());
-        for series in join(input, files)? {
+        for series in in_order_of_patterns(join(input, files)?) {
             match self.validate(input.name(), series) {
                 Ok(run) => runs.push(run),
                 Err(error) => errors.push(error),
@@ -232,6 +232,16 @@ impl LogLoader {
         }
         Ok(clock)
     }
+}
+
+/// The series of each run in the order of the `--metric` patterns that they match; runs keep their order. A user
+/// gives labels and expects colours in this order, and a log may hold its keys in any.
+fn in_order_of_patterns(mut series: Vec<JoinedSeries>) -> Vec<JoinedSeries> {
+    let mut names: Vec<Option<String>> = series.iter().map(|s| s.series.run.clone()).collect();
+    names.dedup();
+    let run = |s: &JoinedSeries| names.iter().position(|name| *name == s.series.run);
+    series.sort_by_key(|s| (run(s), s.series.rank.pattern));
+    series
 }
 
 /// Whether a file that was found among other files looks like a log.

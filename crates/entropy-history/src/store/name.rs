@@ -102,6 +102,21 @@ impl<'a> GivenLabels<'a> {
         refuse_equal(runs, &labels)?;
         Ok(labels)
     }
+
+    /// Which series each given label names, if a log has several: their order is not visible in the log. `None`
+    /// where every log has one series, or the labels name logs.
+    pub(super) fn assignment(&self, runs: &[RunName<'_>]) -> Option<String> {
+        let is_per_run = self.pending.len() == runs.len();
+        let same_log = |pair: &[RunName<'_>]| std::ptr::eq(pair[0].input, pair[1].input);
+        if !is_per_run || !runs.windows(2).any(same_log) {
+            return None;
+        }
+        let pairs = self.pending.iter().zip(runs).map(|(label, run)| match run.run {
+            Some(name) => format!("{label}: {name}, {}", run.metric),
+            None => format!("{label}: {}", run.metric),
+        });
+        Some(format!("labels are given to {}", pairs.collect::<Vec<_>>().join("; ")))
+    }
 }
 
 fn refuse_second_label(input: &Input, label: &str) -> Result<(), LoadError> {
