@@ -179,7 +179,7 @@ def helper(binary, path, new):
                "--device", "cpu", "--threads", str(THREADS)]
     command += ["--max-new-tokens", str(new)] if new else []
     # What `entropy-viz compute` sets when it starts the helper.
-    environment = {**os.environ, "GOMP_SPINCOUNT": "1000"}
+    environment = {**os.environ, "GOMP_SPINCOUNT": "1000", "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment)
     said = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
