@@ -77,7 +77,7 @@ def run(arguments: Sequence[str], allowed: Sequence[int] = (0,)) -> tuple[bytes,
         raise EntropyVizError(message, done.returncode)
     for line in said.splitlines():
         if line.startswith(WARNING):
-            warnings.warn(line[len(WARNING) :], EntropyVizWarning, stacklevel=4)
+            warnings.warn(line[len(WARNING) :], EntropyVizWarning, stacklevel=3)
     return done.stdout, done.returncode
 
 
@@ -104,11 +104,14 @@ def flags(options: dict[str, object]) -> list[str]:
 def inputs(paths: object) -> list[str]:
     """Arguments for one path, several, or a mapping of labels to paths.
 
-    Raises `TypeError` for anything else, and `ValueError` for none.
+    Raises `TypeError` for anything else, and `ValueError` for none and for a label with a "=".
     """
     if isinstance(paths, (str, os.PathLike)):
         return [os.fspath(paths)]
     if isinstance(paths, dict):
+        for label in paths:
+            if "=" in label:
+                raise ValueError(f"the label {label!r} has a =, which separates a label from its path on the command line")
         words = [f"{label}={os.fspath(path)}" for label, path in paths.items()]
     elif isinstance(paths, (list, tuple)):
         words = [os.fspath(path) for path in paths]
