@@ -17,10 +17,11 @@ Importing this package loads nothing else: every name is imported at its first u
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+TYPE_CHECKING = False  # that of typing, whose import takes longer than this package
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from . import easyr1, lightning, torch, trl, verl, wandb
     from ._picture import Picture, plot
     from ._program import EntropyVizError, EntropyVizWarning, find_program
@@ -78,6 +79,8 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("entropy-viz")
+    import importlib
+
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     home = _HOMES[name]
