@@ -1,6 +1,6 @@
 """Time and memory of `entropy_viz.torch.entropy_from_logits` beside verl's and TRL's functions, on the CPU.
 
-    scripts/python.sh measure        (or: python benches/entropy_from_logits.py [ROWS] [VOCABULARY])
+    scripts/python.sh measure        (or: python benches/entropy_from_logits.py [ROWS VOCABULARY])
 
 Each case runs in its own process, alone: forward, and forward with backward. Time is the best of three, in CPU seconds
 of one thread. Memory is the growth of the peak of the process above the logits (and above their gradient, which every
@@ -58,7 +58,7 @@ def peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def measure(name: str, dtype: str, rows: int, vocabulary: int, direction: str) -> dict[str, float]:
+def measure(name: str, dtype: str, rows: int, vocabulary: int, direction: str) -> dict[str, float | None]:
     import torch
 
     torch.set_num_threads(1)
@@ -91,7 +91,7 @@ def measure(name: str, dtype: str, rows: int, vocabulary: int, direction: str) -
             break  # the logits are gone
     log_p = leaf[:4].double().log_softmax(-1)
     exact = -(log_p.exp() * log_p).sum(-1)
-    error = (result[:4].double() - exact).abs().max().item() if "in place" not in name else 0.0
+    error = (result[:4].double() - exact).abs().max().item() if "in place" not in name else None
     return {"seconds": min(seconds), "extra_mib": (peak() - before) / MIB, "error": error}
 
 
@@ -100,7 +100,7 @@ def main() -> None:
         name, dtype, rows, vocabulary, direction = sys.argv[1:]
         print(json.dumps(measure(name, dtype, int(rows), int(vocabulary), direction)))
         return
-    rows, vocabulary = ([int(text) for text in sys.argv[1:]] + [1024, 151_936])[:2] if len(sys.argv) < 3 else map(int, sys.argv[1:3])
+    rows, vocabulary = map(int, sys.argv[1:3]) if len(sys.argv) == 3 else (256, 151_936)
     for dtype in ("float32", "bfloat16"):
         size = rows * vocabulary * (4 if dtype == "float32" else 2) / MIB
         print(f"\n{rows} × {vocabulary} {dtype}, {size:.0f} MiB of logits\n\n| function | direction | CPU s | extra MiB | error |\n| --- | --- | --- | --- | --- |")
@@ -110,7 +110,8 @@ def main() -> None:
                     continue
                 command = [sys.executable, __file__, name, dtype, str(rows), str(vocabulary), direction]
                 got = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-                print(f"| {name} | {direction} | {got['seconds']:.2f} | {got['extra_mib']:.0f} | {got['error']:.0e} |", flush=True)
+                error = "–" if got["error"] is None else f"{got['error']:.0e}"
+                print(f"| {name} | {direction} | {got['seconds']:.2f} | {got['extra_mib']:.0f} | {error} |", flush=True)
 
 
 if __name__ == "__main__":
