@@ -123,6 +123,44 @@ class Verl(Case):
         said = self.said(lambda: self.assertEqual(RayPPOTrainer()._log_rollout_data(batch, {}), "verl's own dump"))
         self.assertIn("the rollouts of step 7 are not dumped: KeyError('attention_mask')", said)
 
+    def test_rollouts_in_a_transfer_queue_are_dumped_too(self) -> None:
+        class Row(list):  # type: ignore[type-arg]
+            def tolist(self) -> list[Any]:
+                return list(self)
+
+        class Nested(list):  # type: ignore[type-arg]
+            def unbind(self) -> list[Any]:
+                return [Row(row) for row in self]
+
+        stored = {
+            "prompts": Nested([[11, 12], [21]]),
+            "responses": Nested([[13, 14, 15], [22]]),
+            "response_mask": Nested([[1, 0, 1], [1]]),
+            "rollout_log_probs": Nested([[-1.0, -2.0, -3.0], [-4.0]]),
+            "rm_scores": Nested([[0.0, 0.0, 1.0], [0.5]]),
+        }
+
+        def kv_batch_get(keys: list[str], partition_id: str, select_fields: list[str]) -> dict[str, Any]:
+            assert (keys, partition_id) == (["u_1_0_0", "u_1_1_0"], "train")
+            return {field: stored[field] for field in select_fields}
+
+        class PPOTrainer:
+            global_steps = 3
+
+            def _log_rollout_data(self, batch: Any, timing: Any, directory: str) -> None:
+                pass
+
+        module = types.SimpleNamespace(PPOTrainer=PPOTrainer, tq=types.SimpleNamespace(kv_batch_get=kv_batch_get))
+        self.with_modules(verl__trainer__ppo__v1__trainer_base=module, verl__trainer__ppo__ray_trainer=None)
+        _verl_rollouts.install(self.directory)
+        batch = types.SimpleNamespace(keys=["u_1_0_0", "u_1_1_0"], partition_id="train")
+        said = self.said(lambda: [PPOTrainer()._log_rollout_data(batch, {}, "text") for _ in range(2)])
+        self.assertEqual(said.count("without old_log_probs: verl has no old_log_probs"), 1, said)
+        rows = [json.loads(line) for line in Path(self.directory, "3.jsonl").read_text().splitlines()]
+        last = {"id": 1, "step": 3, "prompt_token_ids": [21], "response_token_ids": [22], "response_mask": [1], "log_probs": [-4.0]}
+        self.assertEqual(rows[1], {**last, "score": 0.5, "group": "u_1"})
+        self.assertEqual((len(rows), rows[0]["response_mask"], rows[0]["score"]), (2, [1, 0, 1], 1.0))
+
     def test_trainer_without_rollout_dumps_is_named_on_stderr(self) -> None:
         self.with_modules(verl__trainer__ppo__ray_trainer=None)
         self.assertIn("no rollouts are dumped", self.said(lambda: _verl_rollouts.install(self.directory)))
