@@ -34,7 +34,7 @@ def _candidates() -> Iterator[Path]:
     # Where pip puts programs: of this environment, of `pip install --user`, of `pip install --target`.
     yield Path(sysconfig.get_path("scripts"), NAME)
     user = "posix_user" if os.name == "posix" else "nt_user"
-    if sys.platform == "darwin" and sys._framework:  # type: ignore[attr-defined,unused-ignore]
+    if sys.platform == "darwin" and getattr(sys, "_framework", ""):
         user = "osx_framework_user"
     if user in sysconfig.get_scheme_names():
         yield Path(sysconfig.get_path("scripts", scheme=user), NAME)

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import tempfile
@@ -50,7 +51,10 @@ def pull(
 
 
 def _write(run: Any, directory: str, keys: list[str] | None) -> str:
-    rows = run.scan_history() if keys is None else run.scan_history(keys=["_step", *keys])
+    options: dict[str, Any] = {} if keys is None else {"keys": ["_step", *keys]}
+    if "use_cache" in inspect.signature(run.scan_history).parameters:
+        options["use_cache"] = False  # a cached history may lack the latest rows of a run that is still going
+    rows = run.scan_history(**options)
     path = os.path.join(directory, directory_name(f"{run.name}-{run.id}") + ".jsonl")
     handle, temporary = tempfile.mkstemp(prefix=".pull-", dir=directory)
     count = 0

@@ -55,6 +55,8 @@ class Forward(unittest.TestCase):
             for dtype in (F32, BF16, torch.float16):
                 for shape in [(1, 1), (3, 5), (2, 4, 5003), (3, 151_936)]:
                     for temperature in (1.0, 0.7):
+                        if backend == "triton" and shape[-1] > 10_000 and (dtype, temperature) != (F32, 0.7):
+                            continue  # the interpreter is slow
                         with self.subTest(backend=backend, dtype=dtype, shape=shape, temperature=temperature):
                             logits = sample(*shape, dtype=dtype)
                             if shape[-1] > 5:
