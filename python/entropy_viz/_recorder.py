@@ -91,6 +91,15 @@ class Recorder:
         self._lost_rows = 0
         self._has_complained = False
 
+    def __getstate__(self) -> dict[str, Any]:
+        """A pickled recorder, as that of a logger that is sent to another process, starts anew there."""
+        return {name: self.__dict__[name] for name in ("run", "_models", "_metric", "_rank")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._reset()
+        _recorders.add(self)
+
     def __call__(self, step: int | float, entropy: Any) -> None:
         """Records the entropy of a step, in nats. NaN and infinities are recorded as such; they are gaps of the curve."""
         if not self._is_on_rank():

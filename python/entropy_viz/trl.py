@@ -41,10 +41,13 @@ class EntropyCallback(TrainerCallback):
         """Called by the trainer at its end: completes the file."""
         if self.recorder is None:
             return
-        self.recorder.close()
-        if not self.has_rows:
+        # Another training with this callback, as in a search of hyperparameters, may have another name.
+        recorder, self.recorder = self.recorder, None
+        has_rows, self.has_rows = self.has_rows, False
+        recorder.close()
+        if not has_rows:
             named = f"{self.metric!r}" if self.metric else "an entropy"
-            say(f"{self.recorder.run}: nothing is recorded, because the trainer logged no row with {named}")
+            say(f"{recorder.run}: nothing is recorded, because the trainer logged no row with {named}")
 
 
 def run_name(args: Any) -> str:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import json
 import os
@@ -164,6 +165,36 @@ class Verl(Case):
     def test_trainer_without_rollout_dumps_is_named_on_stderr(self) -> None:
         self.with_modules(verl__trainer__ppo__ray_trainer=None)
         self.assertIn("no rollouts are dumped", self.said(lambda: _verl_rollouts.install(self.directory)))
+
+
+class HuggingFace(Case):
+    def setUp(self) -> None:
+        super().setUp()
+        self.with_modules(transformers=types.SimpleNamespace(TrainerCallback=object))
+        sys.modules.pop("entropy_viz.trl", None)
+        self.addCleanup(sys.modules.pop, "entropy_viz.trl", None)
+        self.trl = importlib.import_module("entropy_viz.trl")
+
+    def train(self, callback: Any, rows: list[dict[str, float]], rank: int = 0, **args: Any) -> None:
+        """Calls a callback as transformers' `CallbackHandler` does."""
+        arguments = types.SimpleNamespace(**args)
+        state = types.SimpleNamespace(global_step=0, is_world_process_zero=rank == 0)
+        for state.global_step, logs in enumerate(rows, 1):
+            callback.on_log(arguments, state, None, logs=logs, model=None)
+        callback.on_train_end(arguments, state, None)
+
+    def test_each_training_has_the_name_of_its_arguments(self) -> None:
+        callback = self.trl.EntropyCallback()
+        self.train(callback, [{"entropy": 2.0}, {"eval_entropy": 9.0}, {"entropy": 1.0}], run_name=None, output_dir="out/first")
+        self.train(callback, [{"entropy": 3.0}], run_name="org/second", output_dir="out/first")
+        self.train(callback, [{"entropy": 4.0}], run_name="out/third/", output_dir="out/third/")
+        self.assertEqual([self.rows("first"), self.rows("org_second"), self.rows("third")], [[[1, 2.0], [3, 1.0]], [[1, 3.0]], [[1, 4.0]]])
+
+    def test_other_ranks_and_trainings_without_entropy_record_nothing(self) -> None:
+        self.train(self.trl.EntropyCallback("a"), [{"entropy": 2.0}], rank=1)
+        said = self.said(lambda: self.train(self.trl.EntropyCallback("a"), [{"loss": 2.0}]))
+        self.assertIn("a: nothing is recorded, because the trainer logged no row with an entropy", said)
+        self.assertEqual(os.listdir(self.directory), [])
 
 
 class EasyR1(Case):

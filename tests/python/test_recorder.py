@@ -10,6 +10,7 @@ import io
 import json
 import math
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -82,6 +83,15 @@ class Recording(Case):
         record(2, 2.0)
         record.close()
         record.close()
+        self.assertEqual(self.rows(), [[1, 3.0], [2, 2.0]])
+
+    def test_pickled_recorder_starts_anew(self) -> None:
+        record = entropy_viz.Recorder("solver", models=self.models, metric="h")
+        record(1, 3.0)
+        record.close()
+        copy = pickle.loads(pickle.dumps(record))
+        copy.row(2, {"h": 2.0, "entropy": 9.0})
+        copy.close()
         self.assertEqual(self.rows(), [[1, 3.0], [2, 2.0]])
 
     def test_log_completes_the_file_at_the_end_of_the_process(self) -> None:
