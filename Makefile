@@ -47,12 +47,14 @@ demo: ## draw the real runs in tests/fixtures into demo/, and print their statis
 test: libtorch ## run all tests of the program and the helper (installs Chromium if it is missing)
 	PYTHON=$(PYTHON) scripts/browser.sh .venv/browser
 	$(CARGO) test --locked --no-fail-fast; program=$$?; \
-	$(CARGO) test --locked --no-fail-fast $(COMPUTE) && exit $$program
+	$(CARGO) test --locked --no-fail-fast $(COMPUTE); compute=$$?; \
+	PYTHON=$(PYTHON) scripts/python.sh test && exit $$((program + compute))
 
 test-program: ## run the tests of the program and its libraries, without libtorch and without a browser
 	$(CARGO) test --locked --no-fail-fast -- --skip in_a_browser
+	PYTHON=$(PYTHON) scripts/python.sh quick
 
-lint: libtorch spell ## check format, clippy, rustdoc, spelling, links, and that the fuzz targets compile
+lint: libtorch spell ## check format, clippy, rustdoc, spelling, links, the Python package, and that the fuzz targets compile
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --all-targets $(COMPUTE) -- -D warnings
@@ -60,6 +62,7 @@ lint: libtorch spell ## check format, clippy, rustdoc, spelling, links, and that
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items $(COMPUTE)
 	$(CARGO) check --locked --manifest-path fuzz/Cargo.toml --target-dir target/fuzz-check
 	$(PYTHON) scripts/check_links.py
+	PYTHON=$(PYTHON) scripts/python.sh lint
 
 spell: ## check spelling (typos, into .venv/spell)
 	PYTHON=$(PYTHON) scripts/spell.sh
@@ -101,6 +104,7 @@ bench: build compute rows $(REFERENCE) ## compare time and memory with matplotli
 	$(PYTHON) benches/compute.py $(HELPER) --reference $(REFERENCE)
 	$(CARGO) bench --locked --package entropy-kernels
 	$(REFERENCE) benches/rows.py target/release/libentropy_rows.so
+	PYTHON=$(PYTHON) scripts/python.sh measure
 
 $(REFERENCE):
 	$(PYTHON) -m venv .venv/reference

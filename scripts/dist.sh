@@ -3,6 +3,7 @@
 #   dist.sh share PROGRAM DIR      writes manual pages and completions below DIR/share
 #   dist.sh papers TARGET DIR      writes the third-party licences and the SBOM (CycloneDX) for TARGET into DIR
 #   dist.sh archive PROGRAM TARGET writes dist/entropy-viz-VERSION-TARGET.tar.gz: program, the above, and documents
+#   dist.sh library TARGET         builds the C library entropy_rows for TARGET and puts it into the Python package
 #   dist.sh all                    writes archive, wheel, sdist, crates and SHA256SUMS into dist/, then runs smoke.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -57,6 +58,13 @@ archive() {
     cp "$stage/entropy-viz.cdx.json" "dist/$name.cdx.json"
 }
 
+library() {
+    local target=$1 file=libentropy_rows.so
+    case $target in *apple*) file=libentropy_rows.dylib ;; esac
+    "$CARGO" build --release --locked --package entropy-rows --target "$target"
+    install -m755 "${CARGO_TARGET_DIR:-target}/$target/release/$file" python/entropy_viz/torch/
+}
+
 all() {
     local target crate venv=.venv/dist
     target=$(rustc -vV | sed -n 's/^host: //p')
@@ -70,17 +78,18 @@ all() {
 
     # maturin copies this directory into the wheel.
     local data=entropy-viz.data/data
-    trap 'rm -rf entropy-viz.data' EXIT
+    trap 'rm -rf entropy-viz.data python/entropy_viz/torch/libentropy_rows.*' EXIT
     rm -rf entropy-viz.data
     share target/release/entropy-viz "$data"
     install -Dm644 "target/dist/entropy-viz-$version-$target/THIRD-PARTY-LICENSES" -t "$data/share/doc/entropy-viz"
+    library "$target"
     "$venv/bin/maturin" build --quiet --release --out dist --sbom-include "target/dist/entropy-viz-$version-$target/entropy-viz.cdx.json"
     "$venv/bin/maturin" sdist --out dist
     # The lock file must fit the crates in the source distribution, or nobody can build it.
     rm -rf "target/dist/entropy_viz-$version"
     tar -xzf "dist/entropy_viz-$version.tar.gz" -C target/dist
     (cd "target/dist/entropy_viz-$version" && "$CARGO" metadata --locked --format-version 1 >/dev/null)
-    rm -rf entropy-viz.data
+    rm -rf entropy-viz.data python/entropy_viz/torch/libentropy_rows.*
     # Builds each crate from its package; crates that are not published yet come from the others packed here.
     "$CARGO" package --quiet --locked "${CRATES[@]/#/--package=}"
     for crate in "${CRATES[@]}"; do
@@ -93,7 +102,7 @@ all() {
 }
 
 case ${1:-} in
-share | papers | archive | all) "$@" ;;
+share | papers | archive | library | all) "$@" ;;
 *)
     sed -n 's/^#   //p' "$0" >&2
     exit 2

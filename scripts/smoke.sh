@@ -3,7 +3,8 @@
 # network, and uses the program there.
 set -euo pipefail
 dist=$(cd "${1:?usage: smoke.sh DIST}" && pwd)
-fixtures=$(cd "$(dirname "$0")/../tests/fixtures" && pwd)
+here=$(cd "$(dirname "$0")" && pwd)
+fixtures=$here/../tests/fixtures
 PYTHON=${PYTHON:-python3}
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
@@ -42,6 +43,11 @@ if compgen -G "$dist/*.whl" >/dev/null; then
     "$PYTHON" -m venv venv
     venv/bin/pip install --quiet --disable-pip-version-check --no-index "$dist"/*.whl
     use "$tmp/venv/bin/entropy-viz" venv
+    for wheel in "$dist"/*.whl; do
+        [ "$(wc -c <"$wheel")" -lt 12000000 ] || { say "$wheel is larger than 12 MB"; exit 1; }
+    done
+    mkdir package
+    (cd package && ../venv/bin/python "$here/../tests/python/smoke.py" "$fixtures"/models/qwen3-tiny_questioner_s1/*.json)
     say "the wheel works"
     tried=1
 fi

@@ -1,21 +1,21 @@
 #!/usr/bin/env bash
-# Creates the virtual environment $1 with TRL, which trains a tiny model on the CPU in the tests. Does nothing if it
-# exists with these versions.
+# Creates the virtual environment $1 with TRL, which trains a tiny model on the CPU in the tests, and with what the lists
+# of packages in the further arguments name. Does nothing if it exists with these versions.
 #
 # torch is not downloaded again: it is the one that libtorch.sh found or downloaded. That copy may lack the CUDA
 # libraries (4 GB). `import torch` fails without them although it calls none, so empty stand-ins are made.
 set -euo pipefail
-VENV=${1:?usage: trl.sh VENV}
+VENV=${1:?usage: trl.sh VENV [LIST…]}
 PYTHON=${PYTHON:-python3}
 root=$(cd "$(dirname "$0")/.." && pwd)
-pins=$root/tests/trl/requirements.txt
+pins=("$root/tests/trl/requirements.txt" "${@:2}")
 
-cmp --quiet "$pins" "$VENV/pins" && exit 0
+cat "${pins[@]}" | cmp --quiet - "$VENV/pins" && exit 0
 
 rm -rf "$VENV"
 "$PYTHON" -m venv "$VENV"
-# The list is complete; resolving dependencies would pull in torch and CUDA.
-"$VENV/bin/pip" install --quiet --disable-pip-version-check --no-compile --no-deps -r "$pins"
+# The lists are complete; resolving dependencies would pull in torch and CUDA.
+"$VENV/bin/pip" install --quiet --disable-pip-version-check --no-compile --no-deps "${pins[@]/#/--requirement=}"
 packages=$(echo "$VENV"/lib/python3*/site-packages)
 
 imports() { "$VENV/bin/python" -c 'import torch' 2>/dev/null; }
@@ -47,4 +47,4 @@ if ! lend; then
     rm -f "$packages/torch.pth" "$packages/sitecustomize.py"
     "$VENV/bin/pip" install --quiet --disable-pip-version-check torch==2.11.0
 fi
-cp "$pins" "$VENV/pins"
+cat "${pins[@]}" >"$VENV/pins"
