@@ -18,6 +18,8 @@ from collections import deque
 
 # Enough for what the pipe and the recorder may hold unwritten; a restarted recorder gets these again.
 RECENT_LINES = 16384
+# Rows that may wait for a recorder that does not read, about 100 MB; then it is given up, so that memory is bounded.
+MAX_BACKLOG = 1_000_000
 # How often a recorder is started again after a signal ended it.
 RESTARTS = 3
 # Seconds that `close` waits for the recorder; a network file system may be slow.
@@ -47,8 +49,10 @@ class RecorderPipe:
     def send(self, line: bytes) -> None:
         """Sends a line, now or, if the pipe is full, from a thread.
 
-        Raises `RecorderLost` if the recorder cannot be started or has ended.
+        Raises `RecorderLost` if the recorder cannot be started, has ended, or does not read for too long.
         """
+        if len(self._backlog) >= MAX_BACKLOG:
+            raise RecorderLost(f"the recorder does not read; {MAX_BACKLOG} rows wait for it")
         self._recent.append(line)
         if self._process is None:
             self._start()

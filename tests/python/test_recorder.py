@@ -19,6 +19,7 @@ import textwrap
 import time
 import unittest
 from pathlib import Path
+from unittest import mock
 
 import entropy_viz
 from entropy_viz import _pipe
@@ -212,6 +213,27 @@ class TrainingGoesOn(Case):
         self.assertTrue(record._pipe._backlog, "the pipe was never full, so this tests nothing")
         record.close()
         self.assertEqual(len(self.rows()), 200_000)
+
+    def test_rows_that_wait_for_a_recorder_are_bounded_and_the_lost_ones_counted(self) -> None:
+        record = entropy_viz.Recorder("solver", models=self.models)
+        record(0, 1.0)
+        self.eventually(self.path().exists, "the recorder wrote nothing")
+        process = record._pipe._process
+        os.kill(process.pid, signal.SIGSTOP)
+        said = io.StringIO()
+        try:
+            with mock.patch.object(_pipe, "MAX_BACKLOG", 1000), contextlib.redirect_stderr(said):
+                for step in range(1, 200_000):
+                    record(step, 1.0)
+            self.assertEqual(len(record._pipe._backlog), 1000)
+        finally:
+            os.kill(process.pid, signal.SIGCONT)
+        with contextlib.redirect_stderr(said):
+            record.close()
+        rows = self.rows()
+        self.assertEqual([step for step, _ in rows], list(range(len(rows))), "the first rows are kept")
+        self.assertIn("solver is no longer recorded: the recorder does not read; 1000 rows wait for it", said.getvalue())
+        self.assertIn(f"{200_000 - len(rows)} rows were not recorded", said.getvalue())
 
 
 class Ends(Case):
