@@ -19,7 +19,7 @@ function drawHeatMap(target) {
   const places = ofSource();
   const rows = Math.max(...places.map((place) => binsOf(steps[place]).length), 0);
   if (rows === 0) {
-    target.replaceChildren();
+    clearChart(target);
     return;
   }
   const means = places.flatMap((place) => binsOf(steps[place]).map((bin) => bin[2])).filter((mean) => mean !== null);

@@ -14,7 +14,7 @@ function drawLines(target, caption, lines, options) {
   const named = drawn.filter((line) => !line.faint && line.name);
   const points = drawn.flatMap((line) => line.points).filter((point) => point[1] !== null);
   if (points.length === 0) {
-    target.replaceChildren();
+    clearChart(target);
     return;
   }
   const xs = [...new Set(points.map((point) => point[0]))].sort((a, b) => a - b);
@@ -27,8 +27,9 @@ function drawLines(target, caption, lines, options) {
   }
   if (zero || (low > 0 && low < 0.34 * high)) low = Math.min(low, 0);
   if (high === low) [low, high] = [low - span / 2, high + span / 2];
+  target.hidden = false;
   const room = named.length > 1 ? Math.min(Math.max(...named.map((line) => boldWidth(line.name))) + 10, 140, (target.clientWidth || 480) * 0.32) : 8;
-  const ticks = roundTicks(low, high, 4);
+  const ticks = roundTicks(low, high, 5);
   drawChart(target, caption, (plot, svg) => {
     const edge = xs.length > 1 ? xs[xs.length - 1] - xs[0] : 1;
     const x = (value) => plot.left + ((plot.right - plot.left) * (value - xs[0])) / edge;
@@ -55,11 +56,8 @@ function drawLines(target, caption, lines, options) {
       xName(plot, xTitle),
       ...(named.length > 1 ? endNames(named, x, y, plot, room - 10) : []),
     ];
-  }, { right: room + 6, left: Math.max(...ticks.map((value) => widthOf(tickText(value))), 24) + 14 });
+  }, { top: 12, right: room + 6, left: Math.max(...ticks.map((value) => widthOf(tickText(value))), 24) + 14 });
 }
-
-/** About how wide a semibold name is. */
-const boldWidth = (words) => 1.2 * widthOf(words) + 4;
 
 /** Runs of points with an interval. */
 function runsOf(points) {
@@ -126,7 +124,7 @@ function pointer(svg, plot, xs, x, words, choose) {
 function overSteps(target, caption, series, format, zero = false) {
   const places = ofSource();
   if (places.length < 2) {
-    target.replaceChildren();
+    clearChart(target);
     return;
   }
   const lines = series.map(({ name, style, of }, i) => ({
@@ -155,7 +153,7 @@ function drawProfile(target) {
     ...others.map((place) => ({ name: '', style: '', faint: true, points: points(steps[place]) })),
     { name: stepName(chosenStep()), style: 'c0', points: points(chosenStep()) },
   ];
-  const what = view.positions === 'tenths' ? 'by tenth of the response' : width === 1 ? 'by token' : `by ${width} tokens`;
+  const what = view.positions === 'tenths' ? 'by tenth of the response' : width === 1 ? 'by token of the response' : `by position, in bins of ${width} tokens`;
   drawLines(target, `Mean entropy ${what} (nats)${others.length > 0 ? '; faint: other steps' : ''}`, lines, {
     xTitle: view.positions === 'tenths' ? 'position in the response (%)' : 'token of the response', format: nats,
     heading: (at) => binName(Math.round((at - unit) / width)), zero: true,

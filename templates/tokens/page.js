@@ -45,7 +45,7 @@ section.replaceChildren(
   make('p', { class: 'muted note' }, omissions()),
   make('div', { class: 'reader' },
     make('div', { class: 'choose' }, sorter(), list),
-    make('div', { class: 'pane' }, heading, legend, detail, reading)),
+    make('div', { class: 'pane' }, heading, ...(hasEntropies ? [legend] : []), detail, reading)),
   ...sections.flatMap(({ id, title, parts: content }) => [head(id, title), ...content]),
 );
 

@@ -95,7 +95,7 @@ function forkingSection() {
       const among = `${plural(slice.frequent, 'distinct token', 'distinct tokens')} ${slice.frequent === 1 ? 'occurs' : 'occur'} at least ${settings.occurrences} times` +
         (slice.forking.length < slice.frequent ? `; the top ${slice.forking.length} are shown.` : '.');
       const pairs = view.group === null ? data.overlaps.filter((pair) => pair.b === view.step) : [];
-      const shared = pairs.map((pair) => `${pair.shared} of ${pair.either} in either list of 30 are shared with ${stepName(steps[pair.a])} (Jaccard ${pair.jaccard.toFixed(2)}).`);
+      const shared = pairs.map((pair) => `${pair.shared} of them are also among those of ${stepName(steps[pair.a])} (Jaccard ${pair.jaccard.toFixed(2)}).`);
       body.replaceChildren(
         make('p', { class: 'muted' }, [among, ...shared].join(' ')),
         make('ol', { class: 'chips' }, ...slice.forking.map(([kind, n, mean]) => chip(kind, nats(mean), `${count(n)} ×`, level(mean)))));

@@ -288,6 +288,11 @@ def check_layout(driver):
             }).map(text => text.textContent);
         });""")
     assert not out, f"outside of their drawing: {out}"
+    narrow = driver.execute_script("""
+        return [...document.querySelectorAll('#tokens figure')].filter(figure => !figure.hidden).map(figure =>
+            [figure.textContent, figure.clientWidth, figure.querySelector('svg').getBoundingClientRect().width])
+            .filter(([, all, drawn]) => Math.abs(all - drawn) > 1);""")
+    assert not narrow, f"drawings that are not as wide as their place: {narrow}"
 
 
 def check_hostile(driver):
