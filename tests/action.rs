@@ -8,10 +8,17 @@ use std::process::{Command, Output};
 use crate::common::{files, fixture, stderr};
 use tempfile::TempDir;
 
-/// A stand-in for `gh`: logs its arguments to `calls`, and lists one earlier comment if the file `known` exists.
+/// A stand-in for `gh`: logs its arguments to `calls` and the body of a comment to `body`, and answers with the ids
+/// and authors of earlier comments in the file `known`.
 const GH: &str = r#"#!/usr/bin/env bash
 printf '%s\n' "$@" >>calls
-case "$*" in *--paginate*) [ ! -e known ] || echo 4711 ;; esac
+for argument; do
+    case "$argument" in body=@*) cat "${argument#body=@}" >body ;; esac
+done
+case "$*" in
+*graphql*) echo 'github-actions[bot]' ;;
+*--paginate*) cat known ;;
+esac
 "#;
 
 fn temp_dir() -> TempDir {
@@ -80,21 +87,57 @@ fn action_inputs_are_not_run_as_shell_commands() {
 }
 
 #[test]
-fn pull_request_comment_is_updated_instead_of_repeated() {
+fn flags_may_be_on_several_lines() {
+    let tmp = temp_dir();
+    let models = fixture("models").to_str().unwrap().to_owned();
+    let inputs = [
+        ("INPUT_PATH", models.as_str()),
+        ("INPUT_AUTO_ARGS", "--dpi\n40\n"),
+        ("INPUT_CHECK_ARGS", "--rules bounds\n--max-entropy 3.7\n"),
+    ];
+    let run = step(tmp.path(), "run", &inputs);
+    assert!(run.status.success(), "{}", stderr(&run));
+    // The three questioners are above 3.7 nats; the collapses are not counted by this rule.
+    assert_eq!(violations(tmp.path()), "violations=3");
+}
+
+/// Calls the step `comment` with these earlier comments. Returns the calls of `gh` and the body of the comment.
+fn commented(tmp: &Path, known: &str) -> (String, String) {
+    fs::write(tmp.join("known"), known).unwrap();
+    let run = step(tmp, "comment", &[("PULL_REQUEST", "12")]);
+    assert!(run.status.success(), "{}", stderr(&run));
+    let calls = fs::read_to_string(tmp.join("calls")).unwrap();
+    fs::remove_file(tmp.join("calls")).unwrap();
+    (calls, fs::read_to_string(tmp.join("body")).unwrap())
+}
+
+fn with_summary(text: &str) -> TempDir {
     let tmp = temp_dir();
     fs::create_dir(tmp.path().join("ci")).unwrap();
-    fs::write(tmp.path().join("ci/summary.md"), "### Policy entropy\n").unwrap();
-    let called = || {
-        let run = step(tmp.path(), "comment", &[("PULL_REQUEST", "12")]);
-        assert!(run.status.success(), "{}", stderr(&run));
-        let calls = fs::read_to_string(tmp.path().join("calls")).unwrap();
-        fs::remove_file(tmp.path().join("calls")).unwrap();
-        calls
-    };
-    let first = called();
+    fs::write(tmp.path().join("ci/summary.md"), text).unwrap();
+    tmp
+}
+
+#[test]
+fn pull_request_comment_is_updated_instead_of_repeated() {
+    let tmp = with_summary("### Policy entropy\n");
+    let (first, body) = commented(tmp.path(), "");
     assert!(first.contains("POST\nrepos/lab/runs/issues/12/comments\n"), "{first}");
-    assert!(first.contains("body=<!-- entropy-viz -->\n### Policy entropy"), "{first}");
-    fs::write(tmp.path().join("known"), "").unwrap();
-    let again = called();
+    assert_eq!(body, "<!-- entropy-viz -->\n### Policy entropy\n");
+    let (again, _) = commented(tmp.path(), "666 mallory\n4711 github-actions[bot]\n");
     assert!(again.contains("PATCH\nrepos/lab/runs/issues/comments/4711\n"), "{again}");
+    let (foreign, _) = commented(tmp.path(), "666 mallory\n");
+    assert!(foreign.contains("POST\n") && !foreign.contains("PATCH"), "{foreign}");
+}
+
+#[test]
+fn long_summary_is_cut_for_the_comment() {
+    let rows: String =
+        (0..5000).map(|i| format!("| run {i} | 1.0 | 0.5 – 2.0 | healthy |\n")).collect();
+    let tmp = with_summary(&rows);
+    let (_, body) = commented(tmp.path(), "");
+    assert!(body.chars().count() < 65_536, "{}", body.len());
+    let shown: Vec<&str> = body.lines().filter(|line| line.starts_with('|')).collect();
+    assert!(shown.len() > 1000 && shown.iter().all(|line| line.ends_with("healthy |")));
+    assert!(body.trim_end().ends_with("summary.md in the artifact of the job has all of it."));
 }

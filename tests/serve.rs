@@ -299,6 +299,22 @@ fn idle_connections_are_dropped_and_do_not_block_others() {
 }
 
 #[test]
+fn clients_without_the_token_do_not_lock_the_owner_out() {
+    let server = serve();
+    let refused: Vec<TcpStream> = (0..64)
+        .map(|_| {
+            let mut stream = server.connect();
+            write!(stream, "GET /wrong HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+            // The answer is read, and the connection kept open.
+            assert_eq!(stream.read(&mut [0; 1]).unwrap(), 1);
+            stream
+        })
+        .collect();
+    assert!(server.request("GET", &server.page()).0.starts_with("HTTP/1.1 200 "));
+    drop(refused);
+}
+
+#[test]
 fn event_streams_are_limited_to_64() {
     let server = serve();
     let listeners: Vec<_> = (0..64).map(|_| server.events()).collect();

@@ -1,5 +1,5 @@
 //! The bounded table of connections. When it is full, a new client replaces the oldest connection that has not
-//! sent a request yet.
+//! sent an accepted request yet.
 
 use std::collections::BTreeMap;
 use std::net::{Shutdown, TcpStream};
@@ -33,7 +33,7 @@ impl Connections {
         Connections { capacity, slots: Mutex::default() }
     }
 
-    /// Occupies a slot; `None` if every slot belongs to a client whose request is being answered.
+    /// Occupies a slot; `None` if every slot belongs to a client whose accepted request is being answered.
     pub(super) fn open(&self, stream: TcpStream) -> Option<ConnectionSlot> {
         let mut slots = self.lock();
         if slots.clients.len() >= self.capacity {
@@ -48,7 +48,7 @@ impl Connections {
         Some(ConnectionSlot { id, stream })
     }
 
-    /// Records that the request has arrived: from now on the slot is not given to another client.
+    /// Records that an accepted request has arrived: from now on the slot is not given to another client.
     pub(super) fn mark_requested(&self, slot: &ConnectionSlot) {
         if let Some(client) = self.lock().clients.get_mut(&slot.id) {
             client.has_request = true;

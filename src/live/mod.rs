@@ -107,8 +107,11 @@ fn handle(server: &Server, slot: &ConnectionSlot) -> io::Result<()> {
     stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
     let mut buffer = vec![0; MAX_HEAD];
     let Some(head) = read_head(stream, &mut buffer)? else { return Ok(()) };
-    server.connections.mark_requested(slot);
     let (method, route) = request::route(head, &server.access);
+    if !matches!(route, Route::Refused(_)) {
+        // Clients without the token never keep those with it out.
+        server.connections.mark_requested(slot);
+    }
     match route {
         Route::Page => send_page(stream, method, server)?,
         Route::Events => send_events(stream, method, server)?,
