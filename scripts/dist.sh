@@ -77,9 +77,9 @@ all() {
     archive target/release/entropy-viz "$target"
 
     # maturin copies this directory into the wheel.
-    local data=entropy-viz.data/data
-    trap 'rm -rf entropy-viz.data python/entropy_viz/torch/libentropy_rows.*' EXIT
-    rm -rf entropy-viz.data
+    local data=entropy_viz.data/data
+    trap 'rm -rf entropy_viz.data python/entropy_viz/torch/libentropy_rows.*' EXIT
+    rm -rf entropy_viz.data
     share target/release/entropy-viz "$data"
     install -Dm644 "target/dist/entropy-viz-$version-$target/THIRD-PARTY-LICENSES" -t "$data/share/doc/entropy-viz"
     library "$target"
@@ -89,7 +89,7 @@ all() {
     rm -rf "target/dist/entropy_viz-$version"
     tar -xzf "dist/entropy_viz-$version.tar.gz" -C target/dist
     (cd "target/dist/entropy_viz-$version" && "$CARGO" metadata --locked --format-version 1 >/dev/null)
-    rm -rf entropy-viz.data python/entropy_viz/torch/libentropy_rows.*
+    rm -rf entropy_viz.data python/entropy_viz/torch/libentropy_rows.*
     # Builds each crate from its package; crates that are not published yet come from the others packed here.
     "$CARGO" package --quiet --locked "${CRATES[@]/#/--package=}"
     for crate in "${CRATES[@]}"; do
