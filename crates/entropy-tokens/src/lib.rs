@@ -5,6 +5,7 @@
 //! exits or reads the environment.
 
 mod analysis;
+mod change;
 mod columns;
 mod interner;
 mod json;
@@ -19,6 +20,10 @@ pub use analysis::{
     ForkingToken, GroupStats, HISTOGRAM_BINS, KindCount, MismatchSection, MismatchToken, Missing,
     OutcomeRule, PERCENTS, PassAtK, Percentile, Section, StepAnalysis, StepOverlap, Threshold,
     TokenColumn, TokenName, TopToken, analyse,
+};
+pub use change::{
+    Agreement, Change, Changes, Dimension, Direction, Interval, OtherChange, PartRow, Quantity, Split, StepMean,
+    changes,
 };
 pub use columns::Columns;
 pub use left_out::{LeftOut, LeftOutCounts, Reason, Scope};

@@ -6,8 +6,8 @@ mod entropy;
 mod groups;
 mod mismatch;
 mod sections;
-mod units;
-mod view;
+pub(crate) mod units;
+pub(crate) mod view;
 
 use std::collections::BTreeMap;
 
@@ -146,16 +146,7 @@ pub struct Analysis {
 
 /// Computes the numbers of every step.
 pub fn analyse(table: &TokenTable, options: &AnalysisOptions) -> Analysis {
-    let mut by_step: BTreeMap<(u32, u64), Vec<usize>> = BTreeMap::new();
-    for (index, response) in table.responses().iter().enumerate() {
-        if options.steps.is_empty() || options.steps.contains(&response.step) {
-            by_step.entry((response.source, response.step)).or_default().push(index);
-        }
-    }
-    let views: Vec<StepView<'_>> = by_step
-        .into_iter()
-        .map(|((source, step), responses)| StepView { table, source, step, responses })
-        .collect();
+    let views = views(table, options);
     let units: Vec<Units> = views.iter().map(Units::of).collect();
     let outcome = OutcomeRule::of(&units, options.right_above);
     let maxima: Vec<f64> = views.par_iter().map(StepView::max_entropy).collect();
@@ -175,6 +166,18 @@ pub fn analyse(table: &TokenTable, options: &AnalysisOptions) -> Analysis {
         missing_steps: options.steps.iter().filter(has_step).copied().collect(),
         steps,
     }
+}
+
+/// The responses of each source and chosen step, by source and step.
+pub(crate) fn views<'a>(table: &'a TokenTable, options: &AnalysisOptions) -> Vec<StepView<'a>> {
+    let mut by_step: BTreeMap<(u32, u64), Vec<usize>> = BTreeMap::new();
+    for (index, response) in table.responses().iter().enumerate() {
+        if options.steps.is_empty() || options.steps.contains(&response.step) {
+            by_step.entry((response.source, response.step)).or_default().push(index);
+        }
+    }
+    let view = |((source, step), responses)| StepView { table, source, step, responses };
+    by_step.into_iter().map(view).collect()
 }
 
 /// What all steps have in common.
