@@ -38,7 +38,7 @@ impl TokenArgs {
 ///
 /// # Errors
 /// When a named file cannot be read, or no dump has a token.
-fn load_tokens(
+pub(super) fn load_tokens(
     arguments: &[String],
     terminal: &Terminal,
 ) -> Result<(Option<Value>, Outcome), CliError> {

@@ -22,8 +22,8 @@ pub use analysis::{
     TokenColumn, TokenName, TopToken, analyse,
 };
 pub use change::{
-    Agreement, Change, Changes, Dimension, Direction, Interval, OtherChange, PartRow, Quantity, Split, StepMean,
-    changes,
+    Agreement, Change, Changes, Dimension, Direction, Interval, OtherChange, PartRow, Quantity,
+    Split, StepMean, changes,
 };
 pub use columns::Columns;
 pub use left_out::{LeftOut, LeftOutCounts, Reason, Scope};

@@ -27,24 +27,24 @@ struct DumpFile {
 }
 
 /// A dump: the files whose responses belong together.
-pub(super) struct DumpSource {
+pub(in crate::cli) struct DumpSource {
     name: String,
     files: Vec<DumpFile>,
 }
 
 /// What was read.
-pub(super) struct Loaded {
-    pub(super) table: TokenTable,
-    pub(super) warnings: Vec<String>,
+pub(in crate::cli) struct Loaded {
+    pub(in crate::cli) table: TokenTable,
+    pub(in crate::cli) warnings: Vec<String>,
     /// Number of files that were skipped.
-    pub(super) skipped: usize,
+    pub(in crate::cli) skipped: usize,
 }
 
 /// Finds the dumps that the arguments name. Arguments without a label form one dump.
 ///
 /// # Errors
 /// When nothing has that name, or a label or a file is given twice.
-pub(super) fn resolve(arguments: &[String]) -> Result<Vec<DumpSource>, CliError> {
+pub(in crate::cli) fn resolve(arguments: &[String]) -> Result<Vec<DumpSource>, CliError> {
     let mut sources: Vec<DumpSource> = Vec::new();
     let mut unlabelled: Option<usize> = None;
     for argument in arguments {
@@ -155,7 +155,7 @@ fn is_dump_name(path: &Path) -> bool {
 ///
 /// # Errors
 /// When a named file cannot be used, or none of the found ones.
-pub(super) fn load(
+pub(in crate::cli) fn load(
     sources: &[DumpSource],
     columns: &Columns,
     terminal: &Terminal,

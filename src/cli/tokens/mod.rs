@@ -1,10 +1,10 @@
 //! `entropy-viz tokens`: where and why the entropy of single tokens changes.
 
-mod cells;
+pub(super) mod cells;
 mod document;
 mod figures;
-mod files;
-mod output;
+pub(super) mod files;
+pub(super) mod output;
 mod position_figures;
 mod sections;
 mod table;
@@ -76,7 +76,7 @@ pub(super) struct TokensArgs {
     json: JsonArgs,
 }
 
-fn finite(text: &str) -> Result<f64, String> {
+pub(super) fn finite(text: &str) -> Result<f64, String> {
     let value = text.trim().parse::<f64>().ok().filter(|value| value.is_finite());
     value.ok_or_else(|| "give a finite number".to_owned())
 }
@@ -186,7 +186,11 @@ impl TokensArgs {
 }
 
 /// What a user should know about the data.
-fn data_warnings(table: &TokenTable, analysis: &Analysis, by: Option<&GroupBy>) -> Vec<String> {
+pub(super) fn data_warnings(
+    table: &TokenTable,
+    analysis: &Analysis,
+    by: Option<&GroupBy>,
+) -> Vec<String> {
     let mut warnings = Vec::new();
     let has_rewards = !table.names().rewards.is_empty();
     for (reason, left_out) in table.left_out().iter() {

@@ -47,8 +47,13 @@ pub(super) fn agreement(analysis: &Analysis, source: usize) -> Option<Agreement>
         // Equal rewards everywhere give a covariance of 0, which predicts nothing.
         let agrees = covariance * change < 0.0;
         let (from, to) = (pair[0].step, pair[1].step);
-        (covariance != 0.0 && change != 0.0)
-            .then_some(Prediction { from, to, covariance, change, agrees })
+        (covariance != 0.0 && change != 0.0).then_some(Prediction {
+            from,
+            to,
+            covariance,
+            change,
+            agrees,
+        })
     };
     let predictions: Vec<Prediction> = steps.windows(2).filter_map(prediction).collect();
     if predictions.is_empty() {

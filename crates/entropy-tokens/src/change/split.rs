@@ -174,10 +174,7 @@ fn by_outcome(steps: [&Step<'_>; 2], a: &Outcomes, b: &Outcomes) -> Grouped {
 }
 
 /// By a name of each response; `None` if fewer than two names occur.
-fn by_name(
-    steps: [&Step<'_>; 2],
-    name: impl Fn(&Response) -> Option<String>,
-) -> Option<Grouped> {
+fn by_name(steps: [&Step<'_>; 2], name: impl Fn(&Response) -> Option<String>) -> Option<Grouped> {
     let mut counts: BTreeMap<String, u64> = BTreeMap::new();
     let mut any_without = false;
     for response in steps.iter().flat_map(|step| step.view.iter()).filter(|r| r.has_entropies) {
@@ -311,8 +308,7 @@ fn by_forking_kinds(steps: [&Step<'_>; 2]) -> Option<Grouped> {
         return None;
     }
     let names = ["forking kinds", "other kinds"].map(str::to_owned).to_vec();
-    let grouped =
-        by_token(steps, names, |_, _, kind, _| usize::from(!is_chosen.contains(&kind)));
+    let grouped = by_token(steps, names, |_, _, kind, _| usize::from(!is_chosen.contains(&kind)));
     let kinds = chosen.iter().map(|&kind| TokenName::of(&kinds[kind])).collect();
     Some(Grouped { kinds, ..grouped })
 }

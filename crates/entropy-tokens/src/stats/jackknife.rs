@@ -58,7 +58,11 @@ pub struct StandardError {
 impl StandardError {
     /// Half the width of an interval that misses the number with a probability of `miss`.
     pub fn half_width(&self, miss: f64) -> f64 {
-        if self.error == 0.0 { 0.0 } else { t_quantile(1.0 - miss / 2.0, self.degrees) * self.error }
+        if self.error == 0.0 {
+            0.0
+        } else {
+            t_quantile(1.0 - miss / 2.0, self.degrees) * self.error
+        }
     }
 }
 
