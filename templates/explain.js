@@ -26,7 +26,7 @@ function partBars(split, change) {
       makeSvg('rect', { x: from, y: y + 5, width: Math.max(to - from, 0.5), height: ROW - 10, class: part.tokens === null ? 'mix' : null }),
       part.low === null ? null : makeSvg('line', { x1: at(part.low), x2: at(part.high), y1: middle, y2: middle }),
       even === null ? null : makeSvg('line', { class: 'even', x1: even, x2: even, y1: y + 2, y2: y + ROW - 2 }),
-      makeSvg('text', { x: WIDTH - NUMBERS + 14, y: middle + 4 }, `${decimalText(part.value)} nats`, makeSvg('tspan', { class: 'secondary', dx: 8 }, share)),
+      makeSvg('text', { x: WIDTH - NUMBERS + 14, y: middle + 4 }, `${minus(part.value.toFixed(3))} nats`, makeSvg('tspan', { class: 'secondary', dx: 8 }, share)),
     ];
   });
   const height = split.parts.length * ROW;
@@ -58,6 +58,8 @@ document.getElementById('explanation').replaceChildren(...[
   ...explained.splits.flatMap((split) => [
     make('h3', {}, split.heading),
     partBars(split, explained.change),
+    split.at_one_step.length === 0 ? null : make('p', { class: 'muted' },
+      `Only at one of the steps: ${split.at_one_step.join(', ')}. Its part cannot be told from that of the mix, and is counted there.`),
     split.kinds.length === 0 ? null : make('p', { class: 'muted' }, `Kinds: ${split.kinds.join(' ')}`),
     folded('Numbers', split.heads, split.rows),
   ]),

@@ -31,7 +31,6 @@ pub(super) struct Explanation<'a> {
     pub(super) warnings: &'a [String],
     pub(super) changes: &'a Changes,
     pub(super) right_above: f64,
-    pub(super) outcome: Option<String>,
 }
 
 /// The document; keys are only ever added.
@@ -262,7 +261,7 @@ impl Explanation<'_> {
                 .collect();
             parts.push(part("changed mix", &split.mix, &split.mix_share, None));
             let kinds: Vec<String> = split.kinds.iter().map(token).collect();
-            json!({"heading": heading(split.by), "heads": HEADS, "rows": rows(split), "parts": parts, "kinds": kinds})
+            json!({"heading": heading(split.by), "heads": HEADS, "rows": rows(split), "parts": parts, "kinds": kinds, "at_one_step": split.at_one_step})
         }).collect();
         let predictions: Vec<Vec<String>> = self
             .changes

@@ -124,7 +124,6 @@ impl ExplainArgs {
             warnings: &dump.warnings,
             changes: &changes,
             right_above: dump.options.right_above,
-            outcome: changes.outcome.map(|rule| rule.words()),
         };
 
         if let Some((target, encoding)) = &figures {

@@ -179,14 +179,14 @@ fn of_split(split: &Split, main: &Change, outcome: Option<OutcomeRule>) -> Optio
     let noun = fall(main.direction);
     match split.by {
         Dimension::Outcome => Some(by_outcome(split, main, outcome)),
-        Dimension::Position => Some(by_rows("position", split, noun, |name| name.to_owned())),
+        Dimension::Position => Some(by_rows("position", split, main, str::to_owned)),
         Dimension::TopTokens => top_tokens(split, main),
         Dimension::ForkingKinds => Some(forking(split, noun)),
-        Dimension::Turn => Some(by_rows("turn", split, noun, |name| format!("turn {name}"))),
+        Dimension::Turn => Some(by_rows("turn", split, main, |name| format!("turn {name}"))),
         Dimension::Role => {
-            Some(by_rows("role", split, noun, |name| format!("role {}", visible(name))))
+            Some(by_rows("role", split, main, |name| format!("role {}", visible(name))))
         }
-        Dimension::Column => Some(by_rows("group", split, noun, |name| visible(name).into_owned())),
+        Dimension::Column => Some(by_rows("group", split, main, |name| visible(name).into_owned())),
     }
 }
 
@@ -195,8 +195,36 @@ fn counts(within: &Interval, share: &Interval) -> bool {
     within.excludes(0.0) && share.value.abs() >= SMALL
 }
 
+/// A split that cannot be made because a group is there at one step only.
+fn inseparable(
+    topic: &'static str,
+    split: &Split,
+    main: &Change,
+    name: impl Fn(&str) -> String,
+) -> Option<Sentence> {
+    let absent = |name_of: &String| {
+        let row = split.rows.iter().find(|row| row.name == *name_of)?;
+        let step = if row.tokens[0] == 0 { main.from.step } else { main.to.step };
+        Some(format!("no {} at step {step}", name(name_of)))
+    };
+    let absent: Vec<String> = split.at_one_step.iter().filter_map(absent).collect();
+    (!absent.is_empty()).then(|| {
+        let noun = fall(main.direction);
+        let text =
+            format!("The {noun} cannot be split by {topic}: there are {}.", absent.join(" and "));
+        not_clear(topic, text)
+    })
+}
+
 fn by_outcome(split: &Split, main: &Change, outcome: Option<OutcomeRule>) -> Sentence {
     let noun = fall(main.direction);
+    let rule = outcome.map_or_else(String::new, |rule| format!(" ({})", rule.words()));
+    if let Some(mut sentence) =
+        inseparable("outcome", split, main, |name| format!("{name} answers"))
+    {
+        sentence.text = format!("{}{rule}.", sentence.text.trim_end_matches('.'));
+        return sentence;
+    }
     let name = |row: &PartRow| match row.name.as_str() {
         "neither" => "responses that are neither",
         "right" => "right answers",
@@ -222,7 +250,6 @@ fn by_outcome(split: &Split, main: &Change, outcome: Option<OutcomeRule>) -> Sen
             right(1)
         ));
     }
-    let rule = outcome.map_or_else(String::new, |rule| format!(" ({})", rule.words()));
     if parts.is_empty() {
         return not_clear(
             "outcome",
@@ -235,7 +262,7 @@ fn by_outcome(split: &Split, main: &Change, outcome: Option<OutcomeRule>) -> Sen
         split.rows.iter().filter(|row| !row.within.excludes(0.0)).map(|row| name(row)).collect();
     let rest = match unclear.is_empty() {
         true => String::new(),
-        false => format!("; the part on {} is not clear", unclear.join(" and on ")),
+        false => format!("; the part {} is not clear", unclear.join(" and that ")),
     };
     clear("outcome", format!("Of this {noun}, {}{rest}{rule}.", joined(&parts)))
 }
@@ -253,9 +280,14 @@ fn joined(parts: &[String]) -> String {
 fn by_rows(
     topic: &'static str,
     split: &Split,
-    noun: &str,
+    main: &Change,
     name: impl Fn(&str) -> String,
 ) -> Sentence {
+    let noun = fall(main.direction);
+    if let Some(sentence) = inseparable(topic, split, main, |of| format!("tokens of {}", name(of)))
+    {
+        return sentence;
+    }
     let excess = |row: &PartRow| row.within_share.value - row.token_share;
     let mut above: Vec<&PartRow> = split
         .rows

@@ -19,6 +19,8 @@ use crate::table::Response;
 const BANDS: usize = 4;
 /// The share of the tokens with the highest entropy, and of forking kinds among all tokens (arXiv 2506.01939).
 const TOP_SHARE: f64 = 0.2;
+/// Groups with at most this share of the tokens of both steps do not count as missing at one.
+const FEW: f64 = 0.01;
 /// Kinds with fewer occurrences in both steps are not forking kinds: their means are noise.
 const MIN_OCCURRENCES: u64 = 20;
 /// Values of a column with fewer responses than the first of these are one group.
@@ -60,6 +62,9 @@ pub struct Split {
     pub mix_share: Interval,
     /// The forking kinds, if those are the groups; the highest mean first.
     pub kinds: Vec<TokenName>,
+    /// Groups with tokens at one of the steps only, unless these are few: their own change and that of the mix cannot be
+    /// told apart.
+    pub at_one_step: Vec<String>,
 }
 
 /// Names of groups, and the sums of each step by cluster.
@@ -121,7 +126,12 @@ fn split(by: Dimension, grouped: Grouped) -> Option<Split> {
         }
     };
     let end = 3 * names.len();
+    let at_one_step = names.iter().zip(all_a.iter().zip(&all_b)).filter(|(_, (a, b))| {
+        (a.1 == 0 || b.1 == 0) && (a.1 + b.1) as f64 > FEW * (tokens_a + tokens_b)
+    });
+    let at_one_step = at_one_step.map(|(name, _)| name.clone()).collect();
     Some(Split {
+        at_one_step,
         by,
         rows: names.into_iter().enumerate().map(row).collect(),
         within: interval(end),
