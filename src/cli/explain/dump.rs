@@ -3,12 +3,13 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
+use anyhow::anyhow;
 use clap::Args;
 use serde_json::{Map, Value};
 
 use crate::cli::tokens::{data_warnings, files, finite};
 use entropy_history::dump::GroupBy;
-use entropy_shell::{CliError, Terminal};
+use entropy_shell::{CliError, Terminal, WithHint};
 use entropy_tokens::{Analysis, AnalysisOptions, Columns, TokenTable, analyse};
 
 /// What is taken from a dump.
@@ -63,6 +64,13 @@ impl DumpArgs {
         let options =
             AnalysisOptions { right_above: self.right_above, ..AnalysisOptions::default() };
         let files::Loaded { table, mut warnings, skipped } = loaded;
+        if table.names().entropies.is_empty() {
+            return Err(anyhow!(
+                "cannot explain {}: no response of the dump has entropies",
+                dumps.join(", ")
+            ))
+            .hint("compute them: give the dump as --rollouts instead of --tokens");
+        }
         let analysis = analyse(&table, &options);
         notes.extend(data_warnings(&table, &analysis, self.by.as_ref()));
         notes.iter().for_each(|warning| terminal.warn(warning));

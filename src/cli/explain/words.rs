@@ -258,8 +258,11 @@ fn by_outcome(split: &Split, main: &Change, outcome: Option<OutcomeRule>) -> Sen
             ),
         );
     }
-    let unclear: Vec<&str> =
-        split.rows.iter().filter(|row| !row.within.excludes(0.0)).map(|row| name(row)).collect();
+    let of_rows = split.rows.iter().filter(|row| !row.within.excludes(0.0));
+    let mut unclear: Vec<String> = of_rows.map(|row| format!("on {}", name(row))).collect();
+    if !split.mix.excludes(0.0) && split.mix_share.value.abs() >= SMALL {
+        unclear.push(format!("of the changed mix, {},", share(&split.mix_share)));
+    }
     let rest = match unclear.is_empty() {
         true => String::new(),
         false => format!("; the part {} is not clear", unclear.join(" and that ")),
