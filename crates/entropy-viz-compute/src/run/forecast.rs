@@ -55,13 +55,12 @@ fn checkpoint(inputs: &RunInputs<'_>, checkpoint: &Checkpoint, rates: &mut Rates
                 None => record.len(),
             })
             .sum();
-        let parameters =
-            plan.decoder.as_ref().map_or(0, |(_, weights)| weights.parameters()) as f64;
+        let parameters = plan.decoder.as_ref().map_or(0, |(_, weights)| weights.parameters());
         let files = checkpoint.files();
         let bytes: u64 = files.iter().filter_map(|file| Some(fs::metadata(file).ok()?.len())).sum();
         // A reference is one more model over the same tokens.
         let models = if inputs.reference.is_some() { 2.0 } else { 1.0 };
-        let seconds = models * 2.0 * parameters * tokens as f64
+        let seconds = models * 2.0 * parameters as f64 * tokens as f64
             / rates.of(inputs.device, plan.kind)
             + bytes as f64 / READING;
         let files: Vec<String> =
