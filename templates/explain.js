@@ -4,10 +4,6 @@
 
 const explained = JSON.parse(document.getElementById('explanation-data').textContent);
 
-/** Width of the names and of the numbers beside the bars, height of a row, in px. */
-const [NAMES, NUMBERS, ROW] = [150, 190, 26];
-const WIDTH = 720;
-
 /**
  * Bars of the parts of a change in nats, with their intervals; a dashed mark shows what a group would have if its part were
  * in proportion to its tokens.
@@ -15,24 +11,22 @@ const WIDTH = 720;
 function partBars(split, change) {
   const ends = split.parts.flatMap((part) => [part.value, part.low ?? 0, part.high ?? 0, part.tokens === null ? 0 : part.tokens * change, 0]);
   const [low, high] = [Math.min(...ends), Math.max(...ends)];
-  const at = (value) => NAMES + ((value - low) / (high - low || 1)) * (WIDTH - NAMES - NUMBERS);
-  const rows = split.parts.flatMap((part, i) => {
-    const [y, middle] = [i * ROW, i * ROW + ROW / 2];
-    const [from, to] = [Math.min(at(part.value), at(0)), Math.max(at(part.value), at(0))];
-    const even = part.tokens === null ? null : at(part.tokens * change);
-    const share = `${minus((100 * part.share).toFixed(0))} %`;
-    return [
-      makeSvg('text', { x: NAMES - 10, y: middle + 4, 'text-anchor': 'end', class: part.tokens === null ? 'secondary' : null }, part.name),
-      makeSvg('rect', { x: from, y: y + 5, width: Math.max(to - from, 0.5), height: ROW - 10, class: part.tokens === null ? 'mix' : null }),
-      part.low === null ? null : makeSvg('line', { x1: at(part.low), x2: at(part.high), y1: middle, y2: middle }),
-      even === null ? null : makeSvg('line', { class: 'even', x1: even, x2: even, y1: y + 2, y2: y + ROW - 2 }),
-      makeSvg('text', { x: WIDTH - NUMBERS + 14, y: middle + 4 }, `${minus(part.value.toFixed(3))} nats`, makeSvg('tspan', { class: 'secondary', dx: 8 }, share)),
-    ];
+  const at = (value) => `${1 + ((value - low) / (high - low || 1)) * 98}%`;
+  const line = (kind, value, y1, y2) => makeSvg('line', { class: kind, x1: at(value), x2: at(value), y1, y2 });
+  const rows = split.parts.map((part) => {
+    const isMix = part.tokens === null;
+    const [from, to] = [Math.min(part.value, 0), Math.max(part.value, 0)];
+    const width = `${Math.max(parseFloat(at(to)) - parseFloat(at(from)), 0.1)}%`;
+    return make('div', { class: isMix ? 'part mix' : 'part' },
+      make('span', { class: 'name' }, part.name),
+      makeSvg('svg', { height: 22, 'aria-hidden': 'true' },
+        line('zero', 0, 0, 22),
+        makeSvg('rect', { x: at(from), y: 4, width, height: 14 }),
+        part.low === null ? null : makeSvg('line', { x1: at(part.low), x2: at(part.high), y1: 11, y2: 11 }),
+        isMix ? null : line('even', part.tokens * change, 1, 21)),
+      make('span', { class: 'value' }, `${minus(part.value.toFixed(3))} nats`, make('span', { class: 'muted' }, `${minus((100 * part.share).toFixed(0)).replace(/^−0$/, '0')} %`)));
   });
-  const height = split.parts.length * ROW;
-  const zero = makeSvg('line', { class: 'zero', x1: at(0), x2: at(0), y1: 0, y2: height });
-  const label = split.parts.map((part) => `${part.name}: ${decimalText(part.value)} nats`).join('; ');
-  return make('div', { class: 'parts' }, makeSvg('svg', { viewBox: `0 0 ${WIDTH} ${height}`, role: 'img', 'aria-label': label }, zero, rows));
+  return make('div', { class: 'parts' }, rows);
 }
 
 /** A table that scrolls if it is too wide. */

@@ -31,7 +31,7 @@ const MODULES: [(&str, &[&str]); 17] = [
         ],
     ),
     ("dump", &["formats", "framing", "text"]),
-    ("stats", &["history", "quantity", "dump", "number"]),
+    ("stats", &["history", "quantity", "number"]),
     ("x_axis", &["history", "number"]),
     ("record", &["history", "formats"]),
     ("discover", &[]),

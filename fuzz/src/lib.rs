@@ -1,6 +1,6 @@
 //! Shared by the fuzz targets: properties that readers must have, valid framing, and independent reference readers.
 
-pub use entropy_history::{dump, formats, framing, history, label, quantity};
+pub use entropy_history::{formats, framing, history, label, quantity};
 
 pub mod checks;
 pub mod frames;

@@ -24,7 +24,7 @@ Examples:
   entropy-viz report \"$STORAGE_PATH/models\"
   entropy-viz report q.json s.json --labels Questioner Solver --smooth ema:0.9 -o report.html
   entropy-viz report runs/ --group 'questioner|solver' --title 'Seeds of November'
-  entropy-viz report runs/questioner --tokens tokens.jsonl";
+  entropy-viz report runs/questioner --tokens tokens.jsonl --by env";
 
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
@@ -57,7 +57,8 @@ impl ReportArgs {
         let (comparison, read) = self.inputs.load_with(PAGE_AUX, terminal)?;
         self.groups.warn_ungrouped(&comparison, "", terminal)?;
         let plan = self.baseline.plan(&self.groups, &comparison)?;
-        let (tokens, tokens_read) = self.tokens.load(terminal)?;
+        let (tokens, skipped) = self.tokens.load(terminal)?;
+        let tokens_read = self.inputs.reading.outcome(skipped);
         let start = Instant::now();
         let mut analysis = analyse(&comparison, &self.health.thresholds());
         compare(&comparison, &mut analysis, &plan);

@@ -16,7 +16,7 @@ pub use contrasts::{Remark, TextTable, group_table, method, pair_sentence, pair_
 pub use live_page::live_page;
 pub use page::{PageOptions, document, page};
 pub use pairs_csv::pairs_csv;
-pub use tokens::tokens;
+pub use tokens::{TokenPage, tokens};
 
 use entropy_history::label::{as_cell, visible};
 use entropy_history::number::{exact, short};

@@ -52,13 +52,18 @@ static SCRIPT: &str = concat!(
     include_str!("../../templates/report/page.js"),
     "})();\n"
 );
-static TOKENS_STYLE: &str = include_str!("../../templates/tokens.css");
+pub(super) static TOKENS_STYLE: &str = include_str!("../../templates/tokens.css");
 /// The files share one scope.
 pub(super) static TOKENS_SCRIPT: &str = concat!(
     "(() => {\n'use strict';\n",
     include_str!("../../templates/elements.js"),
+    include_str!("../../templates/tokens/data.js"),
     include_str!("../../templates/tokens/charts.js"),
-    include_str!("../../templates/tokens/section.js"),
+    include_str!("../../templates/tokens/lines.js"),
+    include_str!("../../templates/tokens/heat_map.js"),
+    include_str!("../../templates/tokens/reader.js"),
+    include_str!("../../templates/tokens/sections.js"),
+    include_str!("../../templates/tokens/page.js"),
     "})();\n"
 );
 

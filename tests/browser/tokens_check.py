@@ -2,15 +2,16 @@
 
 `check(driver)` takes a selenium driver that is at a page with the section, and fails with an AssertionError that says
 what is wrong. `check_hostile(driver)` is for the page of a dump whose texts would run if they were markup. Alone, this
-script opens the pages that `cargo test --test tokens` leaves in target/tmp/tokens, under a policy as strict as the
+script opens the pages that `cargo test report::tokens` leaves in target/tmp/tokens, under a policy as strict as the
 report's, at two widths and in both themes, and can keep pictures:
 
     pip install selenium==4.51.0          # and a chromium with its driver
-    cargo test --test tokens
+    cargo test --bin entropy-viz report::tokens
     python3 tests/browser/tokens_check.py target/tmp/tokens [PICTURES]
 """
 import base64
 import hashlib
+import math
 import re
 import shutil
 import sys
@@ -42,25 +43,121 @@ def document(driver):
 def check(driver):
     data = document(driver)
     check_contents(driver, data)
+    check_histogram(driver, data)
+    check_heat_map(driver, data)
     check_keyboard(driver)
     check_steps(driver, data)
+    check_groups(driver, data)
     check_contrast(driver)
     check_layout(driver)
 
 
+def of_step(data, step, group=None):
+    """The responses on the page of a step and a group."""
+    return [response for response in data["responses"] if response["step"] == step and (group is None or group in response["groups"])]
+
+
 def check_contents(driver, data):
-    """The page shows the numbers of the document."""
+    """The page shows the numbers of the document, and names what the dump cannot carry."""
     assert find(driver, "h2").text == "Tokens"
-    last = len(data["scorings"]) - 1
-    mine = [response for response in data["responses"] if response["scoring"] == last]
+    mine = of_step(data, len(data["steps"]) - 1)
     rows = all_of(driver, ".responses [role=option]")
     assert len(rows) == len(mine), f"{len(rows)} rows for {len(mine)} responses"
     shown = driver.execute_script("return [...document.querySelectorAll('#tokens .reading [data-at]')].map(t => t.textContent)")
     kinds = [data["kinds"][kind] for kind in mine[0]["kinds"]]
     assert shown == [text if text is not None else f"⟨{kind}⟩" for kind, text in kinds], "tokens differ from the document"
-    for what, many in [("th[scope=row]", len(data["scorings"])), (".chart svg", 2), (".legend svg", 1)]:
-        assert len(all_of(driver, what)) >= many, f"too few {what}"
+    for missing in data["missing"]:
+        assert f"{missing['section']} ({missing['reason']})" in find(driver, ".missing").text, missing
+    last = data["steps"][-1]
+    headings = [heading.text for heading in all_of(driver, "h3")]
+    for section, words in [("covariance", "Covariance"), ("mismatch", "Mismatch"), ("diversity", "Diversity")]:
+        has = any(step[section] for step in data["steps"])
+        assert has == any(heading.startswith(words) for heading in headings), f"{section}: {headings}"
+    for grouping in data["groupings"]:
+        assert f"By {grouping['title']}" in headings, headings
+    assert ("KL to the reference, and other columns" in headings) == any(column[0] == "kl" for column in last["all"]["columns"])
+    links = driver.execute_script("return [...document.querySelectorAll('#tokens .contents a')].map(a => !!document.querySelector(a.getAttribute('href')))")
+    assert links and all(links), "a link of the contents leads nowhere"
+    assert "aggregates of every token" in find(driver, ".note").text
+    left_out = data["left_out"]["responses"]
+    if left_out:
+        assert f"{len(data['responses']):,} of {data['totals']['responses']:,} responses" in find(driver, ".note").text
     assert not driver.execute_script("return document.querySelectorAll('#tokens [style]').length"), "a style attribute"
+
+
+def check_histogram(driver, data):
+    """Bins are drawn side by side, each as wide as its range of entropies on the axis, and as high as its count."""
+    entropy = data["steps"][-1]["all"]["entropy"]
+    if not entropy:
+        assert not all_of(driver, "[data-bin]")
+        return
+    bars = driver.execute_script("""
+        const svg = document.querySelector('#tokens [data-bin]').ownerSVGElement;
+        const ticks = [...svg.querySelectorAll('text[text-anchor=middle]')].map(t => [t.textContent, Number(t.getAttribute('x'))]).filter(([t]) => /^[0-9.]+$/.test(t));
+        const bars = [...svg.querySelectorAll('[data-bin]')].map(bar => [Number(bar.dataset.bin), ...['x', 'width', 'height'].map(name => Number(bar.getAttribute(name)))]);
+        return [ticks, bars];""")
+    (zero, at_zero), (tick, at_tick) = [(float(words), x) for words, x in (bars[0][0], bars[0][-1])]
+    per_nat = (at_tick - at_zero) / (tick - zero)
+    counts = entropy["histogram"]
+    width = data["settings"]["histogram_max"] / len(counts)
+    assert [bar[0] for bar in bars[1]] == [i for i, count in enumerate(counts) if count], "bins with tokens"
+    heights = {}
+    for index, x, drawn, height in bars[1]:
+        assert abs(drawn - width * per_nat) < 0.01, f"bin {index} is {drawn} px wide, not {width * per_nat}"
+        assert abs(x - (at_zero + index * width * per_nat)) < 0.01, f"bin {index} is at {x}"
+        heights[index] = height
+    most = max(heights, key=lambda index: counts[index])
+    for index, height in heights.items():
+        expected = math.log10(1 + counts[index]) / math.log10(1 + counts[most]) * heights[most]
+        assert abs(height - expected) < 0.01, f"bin {index} is {height} px high, not {expected}"
+
+
+def check_heat_map(driver, data):
+    """Every cell with tokens is drawn; pointing shows its numbers, a click the responses behind it."""
+    steps = data["steps"]
+    source = steps[-1]["source"]
+    cells = {(i, bin): numbers for i, step in enumerate(steps) if step["source"] == source
+             for bin, numbers in enumerate(step["all"]["positions"]) if numbers[0]}
+    drawn = driver.execute_script("return [...document.querySelectorAll('#tokens [data-cell]')].map(cell => cell.dataset.cell)")
+    assert sorted(drawn) == sorted(f"{step} {bin}" for step, bin in cells), "cells differ from the document"
+    if not cells:
+        return
+    place, bin = list(cells)[len(cells) // 2]
+    tokens, behind, mean, *_ = cells[place, bin]
+    driver.execute_script("""
+        const cell = document.querySelector(`#tokens [data-cell="${arguments[0]} ${arguments[1]}"]`);
+        cell.dispatchEvent(new MouseEvent('mousemove', {bubbles: true}));""", place, bin)
+    tip = find(driver, ".token-tip").get_attribute("textContent")
+    assert f"step {steps[place]['step']}" in tip and f"n = {tokens:,} token" in tip and f"of {behind:,} response" in tip, tip
+    assert abs(float(re.search(r"mean ([0-9.]+)", tip).group(1)) - mean) < 2e-3, tip
+    driver.execute_script("""
+        const cell = document.querySelector(`#tokens [data-cell="${arguments[0]} ${arguments[1]}"]`);
+        cell.dispatchEvent(new MouseEvent('click', {bubbles: true}));""", place, bin)
+    said = find(driver, ".behind p").text
+    assert f"{tokens:,} token" in said and f"{behind:,} response" in said, said
+    width = data["settings"]["position_width"]
+    expected = sum(len(response["kinds"]) > bin * width for response in of_step(data, place)) + \
+        sum((excerpt["step"], excerpt["bin"]) == (place, bin) for excerpt in data["excerpts"])
+    rows = all_of(driver, ".behind-list li")
+    assert len(rows) == expected and expected >= min(2, behind), f"{len(rows)} responses behind the cell, not {expected}"
+    means = [float(re.search(r"mean ([0-9.]+)", row.text).group(1)) for row in rows]
+    assert means == sorted(means, reverse=True), means
+    # A response of the list opens at the cell's first token.
+    links = all_of(driver, ".behind-list .link")
+    if links:
+        driver.execute_script("arguments[0].click()", links[0])
+        assert driver.switch_to.active_element.get_attribute("data-at") == str(bin * width)
+        assert links[0].text in find(driver, ".about").text
+    driver.execute_script("document.querySelector('#tokens [name=tokens-positions][value=tenths]').click()")
+    drawn = driver.execute_script("return document.querySelectorAll('#tokens [data-cell]').length")
+    assert drawn == sum(bool(numbers[0]) for step in steps if step["source"] == source for numbers in step["all"]["tenths"])
+    driver.execute_script("document.querySelector('#tokens [name=tokens-positions][value=positions]').click()")
+    choose_last(driver, data)
+
+
+def choose_last(driver, data):
+    if len(data["steps"]) > 1:
+        Select(find(driver, "#tokens-step")).select_by_index(len(data["steps"]) - 1)
 
 
 def check_keyboard(driver):
@@ -69,6 +166,7 @@ def check_keyboard(driver):
     chosen = lambda: find(driver, ".responses [aria-selected=true]").get_attribute("id")
     rows = all_of(driver, ".responses [role=option]")
     driver.execute_script("arguments[0].focus()", listed)
+    listed.send_keys(Keys.HOME)
     first = chosen()
     if len(rows) > 1:
         listed.send_keys(Keys.ARROW_DOWN)
@@ -98,22 +196,55 @@ def check_keyboard(driver):
 
 def check_steps(driver, data):
     """Another step shows its own numbers, and the same response if it has it."""
-    if len(data["scorings"]) < 2:
+    if len(data["steps"]) < 2:
         return
     name = find(driver, ".about").text.split(":")[0]
     mean = find(driver, ".figures dd").text
-    Select(find(driver, "#tokens-scoring")).select_by_index(0)
-    names = lambda scoring: {(r["id"], r["sample"]) for r in data["responses"] if r["scoring"] == scoring}
-    if names(0) == names(len(data["scorings"]) - 1):
+    Select(find(driver, "#tokens-step")).select_by_index(0)
+    names = lambda step: {(r["name"], r["sample"], r["turn"], r["nth"]) for r in of_step(data, step)}
+    last = len(data["steps"]) - 1
+    if names(0) == names(last):
         assert find(driver, ".about").text.split(":")[0] == name, "the response changed with the step"
-    assert find(driver, ".figures dd").text != mean or data["scorings"][0]["mean"] == data["scorings"][-1]["mean"]
-    assert len(all_of(driver, "tr.marked")) == 1
+    means = [step["all"]["entropy"] and step["all"]["entropy"]["mean"] for step in data["steps"]]
+    assert find(driver, ".figures dd").text != mean or means[0] == means[-1]
+    marked = [row.text for row in all_of(driver, "tr.marked th")]
+    assert marked and all(text.endswith(f"step {data['steps'][0]['step']}") for text in marked), marked
     order = Select(find(driver, "#tokens-order"))
     order.select_by_value("high")
-    means = [float(row.text) for row in all_of(driver, ".responses .token")]
+    means = [float(row.text) for row in all_of(driver, ".responses .token") if row.text != "–"]
     assert means == sorted(means, reverse=True), means
     order.select_by_value("file")
-    Select(find(driver, "#tokens-scoring")).select_by_index(len(data["scorings"]) - 1)
+    if last > 1:
+        # The slider chooses a step too.
+        driver.execute_script("""
+            const slider = document.querySelector('#tokens input[type=range]');
+            slider.value = 1;
+            slider.dispatchEvent(new Event('input'));""")
+        assert find(driver, "#tokens-step").get_attribute("value") == "1"
+    choose_last(driver, data)
+
+
+def check_groups(driver, data):
+    """A group has its own numbers in every section that has groups, and its own responses."""
+    if not data["groupings"]:
+        assert not all_of(driver, "#tokens-group")
+        return
+    last = len(data["steps"]) - 1
+    select = Select(find(driver, "#tokens-group"))
+    for group, slice in enumerate(data["steps"][-1]["groups"]):
+        select.select_by_value(str(group))
+        if slice is None:
+            assert "no response of this group" in find(driver, ".about").text.lower()
+            continue
+        assert len(all_of(driver, ".responses [role=option]")) == len(of_step(data, last, group))
+        if slice["entropy"]:
+            shown = float(find(driver, ".figures dd").text)
+            assert abs(shown - slice["entropy"]["mean"][0]) <= 6e-4 * max(1, shown), f"group {group} has the mean {shown}"
+            bins = driver.execute_script("return document.querySelectorAll('#tokens [data-bin]').length")
+            assert bins == sum(count > 0 for count in slice["entropy"]["histogram"])
+    check_layout(driver)
+    select.select_by_value("")
+    assert len(all_of(driver, ".responses [role=option]")) == len(of_step(data, last))
 
 
 def check_contrast(driver):
@@ -162,7 +293,6 @@ def check_layout(driver):
 def check_hostile(driver):
     """Texts of a dump stay text: they create no element and run no script."""
     assert not driver.execute_script("return document.querySelectorAll('#tokens img, #tokens script, #tokens b, #tokens [onload], #tokens [onerror]').length")
-    assert driver.execute_script("return document.querySelectorAll('#tokens svg').length") == 3
     text = find(driver, ".reading").text
     assert "</script><img src=x onerror=alert(1)>" in text, text
     assert "\\u{202e}reversed" in text and "\u202e" not in driver.page_source
@@ -199,7 +329,7 @@ def main():
         for path in sorted(pages.glob("*.html")):
             strict = Path(tmp) / path.name
             strict.write_text(with_policy(path.read_text(encoding="utf-8")), encoding="utf-8")
-            for width, height, scheme in [(1100, 900, "light"), (1100, 900, "dark"), (390, 844, "light")]:
+            for width, height, scheme in [(1280, 900, "light"), (768, 1024, "dark"), (390, 844, "light")]:
                 name = f"{path.stem}-{width}-{scheme}"
                 driver = driver_of(f"{tmp}/{name}", width, height, scheme)
                 try:

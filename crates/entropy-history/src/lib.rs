@@ -70,8 +70,6 @@ pub use store::{
 
 // Runs.
 #[doc(inline)]
-pub use dump::{RawResponse, Response, TokenDump};
-#[doc(inline)]
 pub use history::{AuxSeries, Comparison, History, HistoryError, Point, Repairs, Run};
 #[doc(inline)]
 pub use quantity::{EntropyKind, Sign};

@@ -16,16 +16,18 @@ pub mod stats;
 mod table;
 
 pub use analysis::{
-    Analysis, AnalysisOptions, Answers, CovarianceSection, DistinctNgrams, Diversity, EntropyStats,
-    ForkingToken, GroupStats, HISTOGRAM_BINS, KindCount, MismatchSection, MismatchToken, Missing,
-    OutcomeRule, PERCENTS, PassAtK, Percentile, Section, StepAnalysis, StepOverlap, Threshold,
-    TokenColumn, TokenName, TopToken, analyse,
+    Analysis, AnalysisOptions, Answers, CovarianceSection, DistinctNgrams, Distribution, Diversity,
+    EntropyStats, ForkingToken, GroupSlice, GroupStats, Grouping, HISTOGRAM_BINS, KindCount,
+    MismatchSection, MismatchToken, Missing, OutcomeRule, PERCENTS, PassAtK, Percentile, Section,
+    SharedTokens, StepAnalysis, StepOverlap, StepSlices, TOP_SHARE, Threshold, TokenColumn,
+    TokenName, TopToken, analyse, shared_tokens, slices,
 };
 pub use change::{
-    Agreement, Change, Changes, Dimension, Direction, Interval, OtherChange, PartRow, Quantity,
+    Change, Changes, Dimension, Direction, Interval, OtherChange, PartRow, Quantity, SignAgreement,
     Split, StepMean, changes,
 };
 pub use columns::Columns;
 pub use left_out::{LeftOut, LeftOutCounts, Reason, Scope};
+pub use names::REWARDS as REWARD_NAMES;
 pub use read::{ReadError, read};
 pub use table::{Advantage, EXACT_TOKENS, Floats, Response, TokenKind, TokenTable, UsedNames};

@@ -51,6 +51,13 @@ pub struct Response {
     /// Sum and number of its finite log-probs.
     pub(crate) log_prob_sum: f64,
     pub(crate) log_prob_count: u32,
+    /// What names it: its id, or the rank and the number of its sequence.
+    pub(crate) id: Option<Box<str>>,
+    /// The value of the column that names its prompt.
+    pub(crate) prompt: Option<Box<str>>,
+    pub(crate) sample: Option<u64>,
+    /// Why generation ended.
+    pub(crate) finish: Option<Box<str>>,
     pub(crate) turn: Option<u32>,
     pub(crate) role: Option<Box<str>>,
     pub(crate) by: Option<Box<str>>,
@@ -71,6 +78,46 @@ impl Response {
     /// Number of tokens that the policy wrote.
     pub fn tokens(&self) -> usize {
         self.tokens as usize
+    }
+
+    /// What names it in the dump: its id, else the rank and the number of its sequence.
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    /// The value of the column that names its prompt; `None` if prompts are told apart otherwise.
+    pub fn prompt(&self) -> Option<&str> {
+        self.prompt.as_deref()
+    }
+
+    /// A digest of its prompt; equal for the responses to a prompt.
+    pub fn group(&self) -> u64 {
+        self.group
+    }
+
+    /// The number of the sample, if the prompt has several.
+    pub fn sample(&self) -> Option<u64> {
+        self.sample
+    }
+
+    /// The number of the turn in a conversation.
+    pub fn turn(&self) -> Option<u32> {
+        self.turn
+    }
+
+    /// Why generation ended.
+    pub fn finish(&self) -> Option<&str> {
+        self.finish.as_deref()
+    }
+
+    /// Its reward.
+    pub fn reward(&self) -> Option<f64> {
+        self.reward
+    }
+
+    /// Mean entropy of its tokens, in nats; `None` without entropies.
+    pub fn mean_entropy(&self) -> Option<f64> {
+        self.has_entropies.then(|| self.entropy_sum / f64::from(self.tokens))
     }
 }
 

@@ -361,3 +361,45 @@ fn other_columns_of_tokens_have_means() {
     ];
     assert_eq!(left_out(&found), expected);
 }
+
+/// A dump of responses: step, id, tokens, and the entropy of each token.
+fn responses(rows: &[(u64, u64, &[u32], &[f64])]) -> TokenTable {
+    let row = |(step, id, tokens, entropies): &(u64, u64, &[u32], &[f64])| {
+        format!(
+            "{}\n",
+            json!({"step": step, "id": id, "response_token_ids": tokens, "entropies": entropies})
+        )
+    };
+    table(&rows.iter().map(row).collect::<String>())
+}
+
+fn shared(table: &TokenTable, steps: usize) -> Vec<entropy_tokens::SharedTokens> {
+    let steps: Vec<usize> = (0..steps).collect();
+    entropy_tokens::shared_tokens(table, &AnalysisOptions::default(), &steps)
+}
+
+#[test]
+fn steps_are_compared_over_the_same_tokens_only() {
+    let dump = responses(&[
+        (1, 0, &[5, 6, 7], &[1.0, 2.0, 3.0]),
+        (2, 0, &[5, 6], &[1.0, 2.0]),
+        (3, 0, &[5, 6, 7], &[3.0, 2.0, 1.0]),
+    ]);
+    let found = shared(&dump, 3);
+    let pairs: Vec<_> = found.iter().map(|pair| (pair.a, pair.b, pair.agreement.tokens)).collect();
+    assert_eq!(pairs, [(0, 2, 3)]);
+    assert_eq!(found[0].agreement.pearson, Some(-1.0));
+}
+
+#[test]
+fn repeated_responses_are_paired_in_order() {
+    let dump = responses(&[
+        (1, 0, &[5, 5], &[1.0, 1.5]),
+        (1, 0, &[5, 5], &[2.0, 2.5]),
+        (2, 0, &[5, 5], &[1.0, 1.5]),
+        (2, 0, &[5, 5], &[2.0, 2.5]),
+        (2, 0, &[5, 5], &[9.0, 9.5]),
+    ]);
+    let found = &shared(&dump, 2)[0];
+    assert_eq!((found.responses, found.agreement.pearson), (2, Some(1.0)));
+}

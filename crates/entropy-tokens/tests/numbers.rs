@@ -1,7 +1,7 @@
 //! Every number against NumPy and SciPy (tests/stats/make_token_group_values.py).
 
 use entropy_history::dump::GroupBy;
-use entropy_tokens::{AnalysisOptions, Columns, analyse};
+use entropy_tokens::{AnalysisOptions, Columns, analyse, shared_tokens, slices};
 use serde_json::Value;
 
 use crate::{fixture, read_fixtures};
@@ -105,4 +105,77 @@ fn formats_of_trainers_give_the_same_numbers() {
             }
         }
     }
+}
+
+/// The values of tests/stats/make_token_values.py, by NumPy and SciPy.
+#[test]
+fn distribution_of_a_dump_of_compute_matches_numpy_and_scipy() {
+    let table = read_fixtures(&["tokens/run.jsonl"], &Columns::default());
+    let options = AnalysisOptions::default();
+    let analysis = analyse(&table, &options);
+    let text = std::fs::read_to_string(fixture("expected/tokens.json")).unwrap();
+    let expected: Value = serde_json::from_str(&text).unwrap();
+    let parts = slices(&table, &analysis, &options, &[0, 1, 2], &[]);
+    let document = serde_json::to_value(&analysis).unwrap();
+    let scorings = expected["scorings"].as_array().unwrap();
+    assert_eq!(scorings.len(), 3);
+    for ((ours, part), theirs) in
+        document["steps"].as_array().unwrap().iter().zip(&parts).zip(scorings)
+    {
+        let entropy = &ours["entropy"];
+        for (ours, key) in [
+            (&ours["step"], "step"),
+            (&ours["responses"], "responses"),
+            (&entropy["tokens"], "tokens"),
+            (&entropy["mean"], "mean"),
+            (&entropy["response_mean"], "response_mean"),
+            (&entropy["thresholds"][0]["below"], "certain_share"),
+            (&entropy["thresholds"][1]["above"], "over_reference_share"),
+            (&entropy["top_share"], "top_share"),
+        ] {
+            assert_agrees(ours, &theirs[key], key);
+        }
+        let quantiles: Value = entropy["percentiles"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|percentile| percentile["value"].clone())
+            .collect();
+        assert_agrees(&quantiles, &theirs["quantiles"], "quantiles");
+        assert_agrees(&serde_json::json!(part.percentiles), &theirs["percentiles"], "percentiles");
+        assert_agrees(&ours["forking"], &theirs["words"], "words");
+        for (tenth, part) in
+            ours["tenths"].as_array().unwrap().iter().zip(theirs["parts"].as_array().unwrap())
+        {
+            assert_eq!(tenth["tokens"], part["tokens"]);
+            assert_agrees(&tenth["entropy"]["mean"], &part["mean"], "tenth");
+        }
+    }
+    // The mean that transformers gives for the same tokens, from golden.json.
+    let mean = analysis.steps[0].entropy.as_ref().unwrap().mean.mean;
+    assert!((mean - 3.076_163_327_826_719_3).abs() < 1e-9);
+    let shared = serde_json::to_value(shared_tokens(&table, &options, &[0, 1, 2])).unwrap();
+    assert_eq!(shared.as_array().unwrap().len(), 3);
+    assert_agrees(&shared, &expected["overlaps"], "overlaps");
+}
+
+#[test]
+fn formats_of_one_dump_have_the_same_responses() {
+    let lines = read_fixtures(&["tokens/run.jsonl"], &Columns::default());
+    let rows = read_fixtures(&["tokens/run.parquet"], &Columns::default());
+    let prime = read_fixtures(&["tokens/prime.jsonl"], &Columns::default());
+    assert_eq!(lines.responses().len(), rows.responses().len());
+    for (a, b) in lines.responses().iter().zip(rows.responses()) {
+        assert_eq!((a.id(), a.sample(), a.finish()), (b.id(), b.sample(), b.finish()));
+        assert_eq!((a.step(), a.group(), a.tokens()), (b.step(), b.group(), b.tokens()));
+        assert_eq!(a.mean_entropy(), b.mean_entropy());
+    }
+    assert_eq!(lines.responses()[0].finish(), Some("length"));
+    // The first of three steps, as prime-rl exports it: a sequence without an id is named by rank and number.
+    assert_eq!(prime.responses().len(), 12);
+    for (sequence, response) in prime.responses().iter().zip(lines.responses()) {
+        assert_eq!(sequence.mean_entropy(), response.mean_entropy());
+        assert_eq!((sequence.step(), sequence.group()), (40, response.group()));
+    }
+    assert_eq!(prime.responses()[11].id(), Some("0/11"));
 }

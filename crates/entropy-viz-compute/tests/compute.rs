@@ -9,6 +9,8 @@ use std::process::Output;
 
 use crate::common::{files, fixture, stderr, stdout};
 use assert_cmd::Command;
+use entropy_history::formats::Source;
+use entropy_tokens::{Columns, TokenTable};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -52,6 +54,15 @@ pub(crate) fn assert_rejected(directory: &Path, arguments: &[&str], words: &[&st
 
 pub(crate) fn read(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+/// The responses of a complete dump of tokens.
+pub(crate) fn tokens_of(path: &Path) -> TokenTable {
+    let mut table = TokenTable::default();
+    let mut file = fs::File::open(path).unwrap();
+    let source = Source { reader: &mut file, path: Some(path) };
+    assert_eq!(entropy_tokens::read(source, "dump", &Columns::default(), &mut table).unwrap(), []);
+    table
 }
 
 pub(crate) fn lines(path: &Path) -> Vec<Value> {

@@ -7,10 +7,9 @@ use std::path::Path;
 use crate::common::{fixture, stderr};
 use crate::compute::{
     assert_rejected, compute_ok, lines, max_difference, model, numbers, read, temp_dir, text,
+    tokens_of,
 };
 use crate::dump_directories::write_dump;
-use entropy_history::dump::{TokenDump, read as read_tokens};
-use entropy_history::formats::Source;
 use serde_json::{Value, json};
 
 /// Computes a prompt file with a golden checkpoint; `h.json` and `t.jsonl` have the numbers.
@@ -93,14 +92,11 @@ fn token_files_keep_the_mask_and_report_reads_only_own_tokens() {
     assert!(last["entropies"][5].is_f64());
     let own: usize = rows.iter().map(|row| known(&row["entropies"]).len()).sum();
     for name in ["t.jsonl", "t.parquet"] {
-        let mut dump = TokenDump::default();
-        dump.begin(name);
-        let mut file = fs::File::open(tmp.path().join(name)).unwrap();
-        read_tokens(Source { reader: &mut file, path: None }, &mut dump).unwrap();
-        let read: Vec<f64> =
-            dump.responses().iter().flat_map(|r| r.entropies().iter().copied()).collect();
-        assert_eq!(read.len(), own, "{name}");
-        assert!(read.iter().all(|entropy| entropy.is_finite()), "{name}");
+        let table = tokens_of(&tmp.path().join(name));
+        assert_eq!(table.tokens(), own, "{name}");
+        assert_eq!(table.left_out().responses(), 0, "{name}");
+        let means = table.responses().iter().filter_map(|response| response.mean_entropy());
+        assert_eq!(means.filter(|mean| mean.is_finite()).count(), rows.len(), "{name}");
     }
     // Scored again from the file of tokens, the numbers stay.
     let first = read(&tmp.path().join("h.json"))[0]["entropy"].clone();

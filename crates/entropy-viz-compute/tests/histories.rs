@@ -4,9 +4,6 @@ use std::fs;
 
 use crate::common::{run, stderr, stdout};
 use crate::compute::*;
-use entropy_history::dump::TokenDump;
-use entropy_history::dump::read as read_tokens;
-use entropy_history::formats::Source;
 use serde_json::json;
 
 #[test]
@@ -153,18 +150,13 @@ fn tokens_out_writes_jsonl_and_parquet() {
     }
     let parquet = fs::read(tmp.path().join("t.parquet")).unwrap();
     assert!(parquet.starts_with(b"PAR1") && parquet.ends_with(b"PAR1"));
-    let dump = |name: &str| {
-        let mut dump = TokenDump::default();
-        let mut file = fs::File::open(tmp.path().join(name)).unwrap();
-        let notes = read_tokens(Source { reader: &mut file, path: None }, &mut dump).unwrap();
-        assert_eq!(notes, []);
-        dump
-    };
-    let (of_lines, of_table) = (dump("t.jsonl"), dump("t.parquet"));
+    let (of_lines, of_table) =
+        (tokens_of(&tmp.path().join("t.jsonl")), tokens_of(&tmp.path().join("t.parquet")));
     assert_eq!(of_lines.kinds(), of_table.kinds());
     for (a, b) in of_lines.responses().iter().zip(of_table.responses()) {
-        assert_eq!((a.id(), a.step(), a.kinds(), a.prompt()), (b.id(), 3, b.kinds(), b.prompt()));
-        assert!((a.mean() - b.mean()).abs() < 1e-12);
+        let (kinds, others) = (of_lines.kinds_of(a), of_table.kinds_of(b));
+        assert_eq!((a.id(), a.step(), kinds, a.group()), (b.id(), 3, others, b.group()));
+        assert!((a.mean_entropy().unwrap() - b.mean_entropy().unwrap()).abs() < 1e-12);
     }
     assert_eq!(of_lines.responses().len(), rows.len());
     // The Parquet file has the token ids, so its responses can be scored again.

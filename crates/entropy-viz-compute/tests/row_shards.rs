@@ -102,10 +102,8 @@ fn merged_shards_are_the_unsharded_run() {
     // Their joined file is one of tokens.
     let joined =
         ["t1.jsonl", "t2.jsonl", "t3.jsonl"].map(|name| fs::read(case.at(name)).unwrap()).concat();
-    let mut dump = entropy_history::dump::TokenDump::default();
-    let source = entropy_history::formats::Source { reader: &mut joined.as_slice(), path: None };
-    entropy_history::dump::read(source, &mut dump).unwrap();
-    assert_eq!(dump.responses().len(), whole.len());
+    fs::write(case.at("joined.jsonl"), joined).unwrap();
+    assert_eq!(tokens_of(&case.at("joined.jsonl")).responses().len(), whole.len());
     // A second merge has nothing to do, and a second shard neither.
     assert_eq!(case.run_ok(&["-o", "h.json"]).matches("already in h.json").count(), 3);
     let again = ["-o", "h.json", "--shard-by", "rows", "--shard", "2/3"];

@@ -22,9 +22,11 @@ use super::args::{JsonArgs, PictureArgs, to_json};
 use super::invocation::{command_line, date, source_date_epoch};
 use super::page::PAGE_AUX;
 use super::target::Target;
+use super::tokens::DumpArgs;
 use super::tokens::output::write_figures;
-use crate::report::{self, PageOptions};
+use crate::report::{self, PageOptions, TokenPage};
 use entropy_history::discover::resolve_all;
+use entropy_history::dump::GroupBy;
 use entropy_history::history::{Comparison, History, Point, Run};
 use entropy_history::quantity::EntropyKind;
 use entropy_history::stats::analyse;
@@ -32,7 +34,6 @@ use entropy_history::store::{LoadOptions, Store};
 use entropy_shell::compute::DumpStep;
 use entropy_shell::{CliError, Outcome, Terminal, WithHint};
 use entropy_tokens::{Changes, changes};
-use prepare::Prepared;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -49,7 +50,7 @@ Flags after -- are those of `entropy-viz compute`; give the temperature of the r
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct ExplainArgs {
     /// Directory of a run: checkpoints, rollouts by step, logs.
-    #[arg(value_name = "RUN")]
+    #[arg(id = "dumps", value_name = "RUN")]
     run: PathBuf,
     /// HTML file to write [default: explain_<run>.html].
     ///
@@ -77,7 +78,7 @@ pub(super) struct ExplainArgs {
     #[arg(long, value_name = "DIR", hide_short_help = true)]
     libtorch: Option<PathBuf>,
     #[command(flatten)]
-    dump: dump::DumpArgs,
+    dump: DumpArgs,
     #[command(flatten)]
     picture: PictureArgs,
     #[command(flatten)]
@@ -111,7 +112,7 @@ impl ExplainArgs {
         let Some(prepared) = self.prepare(&page, terminal)? else {
             return Ok(Outcome::Interrupted);
         };
-        let dump = self.dump.load(&prepared.dumps, terminal)?;
+        let dump = dump::load(&prepared.dumps, &self.name(), &self.dump, terminal)?;
         let changes = changes(&dump.table, &dump.analysis, &dump.options, 0);
         let (comparison, logged) = self.comparison(&changes, terminal)?;
         let mut sentences = words::sentences(&changes, &dump.analysis, &prepared.scoring);
@@ -127,7 +128,7 @@ impl ExplainArgs {
         };
 
         if let Some((target, encoding)) = &figures {
-            let by = self.dump.by.as_ref();
+            let by = dump.columns.by.as_ref();
             write_figures(
                 (target, *encoding),
                 (&dump.table, &dump.analysis),
@@ -137,7 +138,10 @@ impl ExplainArgs {
             )?;
         }
         let section = explanation.section();
-        let tokens = self.token_section(&prepared, terminal)?;
+        let by = dump.columns.by.as_ref().map(GroupBy::text);
+        let sections =
+            TokenPage { options: &dump.options, by: by.as_deref(), warnings: &dump.warnings };
+        let tokens = report::tokens(&dump.table, &dump.analysis, &sections);
         let analysis = analyse(&comparison, &Default::default());
         let title = format!("Why the entropy of {} changed", self.name());
         let options = PageOptions {
@@ -223,14 +227,6 @@ impl ExplainArgs {
         runs.retain(|run| run.history.label() != label);
         runs.push(Run::new(history, "dump of tokens", "tokens", "entropy"));
         Ok((Comparison::new(runs)?, logged))
-    }
-
-    fn token_section(
-        &self,
-        prepared: &Prepared,
-        terminal: &Terminal,
-    ) -> Result<Option<serde_json::Value>, CliError> {
-        super::report_tokens::load_tokens(&prepared.dumps, terminal).map(|(section, _)| section)
     }
 }
 

@@ -8,8 +8,8 @@ use crate::cli::tokens::cells::{fixed, number, token};
 use entropy_history::label::visible;
 use entropy_shell::plural;
 use entropy_tokens::{
-    Agreement, Analysis, Change, Changes, Dimension, Direction, Interval, OtherChange, OutcomeRule,
-    PartRow, Quantity, Split,
+    Analysis, Change, Changes, Dimension, Direction, Interval, OtherChange, OutcomeRule, PartRow,
+    Quantity, SignAgreement, Split,
 };
 
 /// Parts of less than this share of the change are left to the table.
@@ -382,8 +382,8 @@ fn forking(split: &Split, noun: &str) -> Sentence {
     )
 }
 
-fn agreement(found: &Agreement) -> Sentence {
-    let Agreement { same, of, by_chance, one_sided, .. } = found;
+fn agreement(found: &SignAgreement) -> Sentence {
+    let SignAgreement { same, of, by_chance, one_sided, .. } = found;
     let what = format!(
         "The change of entropy that the covariance of log-prob and advantage predicts has the same sign as the actual one in {same} of {of} {} between dumps",
         if *of == 1 { "interval" } else { "intervals" }

@@ -27,36 +27,48 @@ struct DumpFile {
 }
 
 /// A dump: the files whose responses belong together.
-pub(in crate::cli) struct DumpSource {
+pub(super) struct DumpSource {
     name: String,
     files: Vec<DumpFile>,
 }
 
 /// What was read.
-pub(in crate::cli) struct Loaded {
-    pub(in crate::cli) table: TokenTable,
-    pub(in crate::cli) warnings: Vec<String>,
+pub(super) struct Loaded {
+    pub(super) table: TokenTable,
+    pub(super) warnings: Vec<String>,
     /// Number of files that were skipped.
-    pub(in crate::cli) skipped: usize,
+    pub(super) skipped: usize,
 }
 
-/// Finds the dumps that the arguments name. Arguments without a label form one dump.
+/// What inputs without a label form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::cli) enum Unlabelled {
+    /// One dump together.
+    OneDump,
+    /// A dump each, named by the argument.
+    Apart,
+}
+
+/// Finds the dumps that the arguments name.
 ///
 /// # Errors
 /// When nothing has that name, or a label or a file is given twice.
-pub(in crate::cli) fn resolve(arguments: &[String]) -> Result<Vec<DumpSource>, CliError> {
+pub(super) fn resolve(
+    arguments: &[String],
+    unlabelled: Unlabelled,
+) -> Result<Vec<DumpSource>, CliError> {
     let mut sources: Vec<DumpSource> = Vec::new();
-    let mut unlabelled: Option<usize> = None;
+    let mut without_label: Option<usize> = None;
     for argument in arguments {
         let (label, rest) = split_label(argument);
         let files = files_of(rest)?;
-        match (label, unlabelled) {
-            (None, Some(at)) => {
+        match (label, without_label) {
+            (None, Some(at)) if unlabelled == Unlabelled::OneDump => {
                 sources[at].files.extend(files);
                 sources[at].name = "all dumps".to_owned();
             }
-            (None, None) => {
-                unlabelled = Some(sources.len());
+            (None, _) => {
+                without_label = Some(sources.len());
                 sources.push(DumpSource { name: rest.to_owned(), files });
             }
             (Some(label), _) => {
@@ -155,7 +167,7 @@ fn is_dump_name(path: &Path) -> bool {
 ///
 /// # Errors
 /// When a named file cannot be used, or none of the found ones.
-pub(in crate::cli) fn load(
+pub(super) fn load(
     sources: &[DumpSource],
     columns: &Columns,
     terminal: &Terminal,
@@ -234,7 +246,7 @@ mod tests {
             fs::write(path(name), "").unwrap();
         }
         let names = |arguments: &[String]| {
-            let sources = resolve(arguments).unwrap();
+            let sources = resolve(arguments, Unlabelled::OneDump).unwrap();
             let count = |source: &DumpSource| (source.name.clone(), source.files.len());
             sources.iter().map(count).collect::<Vec<_>>()
         };
@@ -243,6 +255,7 @@ mod tests {
         let labelled = both.clone().map(|path| format!("{}={path}", path.len()));
         assert_eq!(names(&labelled).len(), 2);
         let directory = tmp.path().to_string_lossy().into_owned();
+        let resolve = |arguments: &[String]| resolve(arguments, Unlabelled::OneDump);
         let sources = resolve(std::slice::from_ref(&directory)).unwrap();
         let found: Vec<String> = sources[0].files.iter().map(|file| file.location.name()).collect();
         let found: Vec<&str> = found.iter().map(|path| path.rsplit('/').next().unwrap()).collect();
@@ -251,5 +264,8 @@ mod tests {
         assert!(resolve(&["a=x".to_owned()]).is_err(), "no such file");
         assert!(resolve(&[format!("a={}", both[0]), format!("a={}", both[1])]).is_err());
         assert_eq!(names(&[path("=odd.jsonl")]).len(), 1);
+        let apart = super::resolve(&both, Unlabelled::Apart).unwrap();
+        let apart: Vec<&str> = apart.iter().map(|source| source.name.as_str()).collect();
+        assert_eq!(apart, both.each_ref().map(String::as_str));
     }
 }

@@ -15,7 +15,6 @@ pub mod sample;
 pub mod smooth;
 pub mod student;
 mod summary;
-pub mod tokens;
 pub mod two_sample;
 
 use rayon::prelude::*;

@@ -6,6 +6,8 @@ mod entropy;
 mod groups;
 mod mismatch;
 mod sections;
+mod shared;
+mod slices;
 pub(crate) mod units;
 pub(crate) mod view;
 
@@ -17,16 +19,20 @@ use serde::Serialize;
 pub use covariance::{CovarianceSection, KindCount, TopToken};
 pub use diversity::{Answers, DistinctNgrams, Diversity, PassAtK};
 pub use entropy::{
-    EntropyStats, ForkingToken, HISTOGRAM_BINS, PERCENTS, Percentile, Threshold, TokenColumn,
+    EntropyStats, ForkingToken, HISTOGRAM_BINS, PERCENTS, Percentile, TOP_SHARE, Threshold,
+    TokenColumn,
 };
 pub use groups::GroupStats;
 pub use mismatch::{MismatchSection, MismatchToken};
 pub use sections::{Missing, Section};
+pub use shared::{SharedTokens, shared_tokens};
+pub use slices::{Distribution, GroupSlice, Grouping, StepSlices, slices};
 pub use units::OutcomeRule;
 
 use crate::stats::forking::{ForkingOverlap, KindMean, overlap};
 use crate::stats::profile::{PositionBin, bin_width};
-use crate::table::{TokenKind, TokenTable};
+use crate::table::{Response, TokenKind, TokenTable};
+use groups::GroupNames;
 use units::Units;
 use view::StepView;
 
@@ -146,7 +152,8 @@ pub struct Analysis {
 
 /// Computes the numbers of every step.
 pub fn analyse(table: &TokenTable, options: &AnalysisOptions) -> Analysis {
-    let views = views(table, options);
+    let views =
+        views(table, |response| options.steps.is_empty() || options.steps.contains(&response.step));
     let units: Vec<Units> = views.iter().map(Units::of).collect();
     let outcome = OutcomeRule::of(&units, options.right_above);
     let maxima: Vec<f64> = views.par_iter().map(StepView::max_entropy).collect();
@@ -168,16 +175,21 @@ pub fn analyse(table: &TokenTable, options: &AnalysisOptions) -> Analysis {
     }
 }
 
-/// The responses of each source and chosen step, by source and step.
-pub(crate) fn views<'a>(table: &'a TokenTable, options: &AnalysisOptions) -> Vec<StepView<'a>> {
+/// The responses of each step, by source and step.
+pub(crate) fn views(
+    table: &TokenTable,
+    is_chosen: impl Fn(&Response) -> bool,
+) -> Vec<StepView<'_>> {
     let mut by_step: BTreeMap<(u32, u64), Vec<usize>> = BTreeMap::new();
     for (index, response) in table.responses().iter().enumerate() {
-        if options.steps.is_empty() || options.steps.contains(&response.step) {
+        if is_chosen(response) {
             by_step.entry((response.source, response.step)).or_default().push(index);
         }
     }
-    let view = |((source, step), responses)| StepView { table, source, step, responses };
-    by_step.into_iter().map(view).collect()
+    by_step
+        .into_iter()
+        .map(|((source, step), responses)| StepView { table, source, step, responses })
+        .collect()
 }
 
 /// What all steps have in common.
@@ -194,17 +206,7 @@ fn step(view: &StepView<'_>, units: &Units, shared: &Shared<'_>) -> StepAnalysis
     let log_probs = view.iter().map(|r| (r.log_prob_sum, u64::from(r.log_prob_count)));
     let (log_prob_sum, log_probs) = log_probs.fold((0.0, 0), |(s, n), (x, m)| (s + x, n + m));
     let outcomes = shared.outcome.map(|rule| units.outcomes(rule));
-    let by_outcome = outcomes.as_ref().map_or_else(Vec::new, |outcomes| {
-        groups::by(view, |at| {
-            outcomes.of_response[at].map(|right| (if right { "right" } else { "wrong" }).to_owned())
-        })
-    });
-    let by_difficulty = match (shared.outcome, &outcomes) {
-        (Some(OutcomeRule::RewardAbove(_)), Some(outcomes)) => {
-            groups::by_difficulty(view, units, outcomes)
-        }
-        _ => Vec::new(),
-    };
+    let names = GroupNames::new(view, units, shared.outcome, outcomes.as_ref());
     let entropy = entropy::entropy(view, shared);
     let (forking, forking_kinds, frequent_kinds) = entropy::forking(view);
     let (tenths, positions) = entropy::profiles(view, shared.position_width);
@@ -222,11 +224,11 @@ fn step(view: &StepView<'_>, units: &Units, shared: &Shared<'_>) -> StepAnalysis
         token_columns: entropy::token_columns(view),
         tenths,
         positions,
-        by_turn: groups::by(view, |at| view.response(at).turn.map(|turn| turn.to_string())),
-        by_role: groups::by(view, |at| view.response(at).role.as_deref().map(str::to_owned)),
-        by_outcome,
-        by_difficulty,
-        by_column: groups::by(view, |at| view.response(at).by.as_deref().map(str::to_owned)),
+        by_turn: groups::by(view, &names, Grouping::Turn),
+        by_role: groups::by(view, &names, Grouping::Role),
+        by_outcome: groups::by(view, &names, Grouping::Outcome),
+        by_difficulty: groups::by(view, &names, Grouping::Difficulty),
+        by_column: groups::by(view, &names, Grouping::Column),
         forking,
         frequent_kinds,
         covariance: covariance::covariance_of(view, units),

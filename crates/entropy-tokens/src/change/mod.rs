@@ -5,15 +5,15 @@
 //! covariance of log-prob and advantage predicts with the change that followed. Intervals leave out one prompt at a time
 //! ([`crate::stats::jackknife`]).
 
-mod agreement;
 mod cells;
 mod pair;
+mod signs;
 mod split;
 
 use serde::Serialize;
 
-pub use agreement::Agreement;
 pub use cells::Dimension;
+pub use signs::SignAgreement;
 pub use split::{PartRow, Split};
 
 use crate::analysis::units::Units;
@@ -22,7 +22,7 @@ use crate::analysis::{Analysis, AnalysisOptions, OutcomeRule, views};
 use crate::names::TOKEN_COLUMNS;
 use crate::stats::jackknife::{PromptSums, StandardError, is_paired, standard_errors};
 use crate::stats::shift_share::{SumCount, mean};
-use crate::table::TokenTable;
+use crate::table::{Response, TokenTable};
 use cells::{Cluster, sums_of};
 
 /// An interval misses the number with this probability.
@@ -140,7 +140,7 @@ pub struct Changes {
     /// Other means between the same steps.
     pub others: Vec<OtherChange>,
     /// Predicted and actual signs; `None` if no step has a covariance before a further step.
-    pub agreement: Option<Agreement>,
+    pub agreement: Option<SignAgreement>,
     /// The rule by which a response is right or wrong.
     pub outcome: Option<OutcomeRule>,
 }
@@ -159,11 +159,11 @@ pub fn changes(
     options: &AnalysisOptions,
     source: usize,
 ) -> Changes {
-    let steps: Vec<Step<'_>> = views(table, options)
-        .into_iter()
-        .filter(|view| view.source as usize == source)
-        .filter_map(step_of)
-        .collect();
+    let is_chosen = |response: &Response| {
+        response.source as usize == source
+            && (options.steps.is_empty() || options.steps.contains(&response.step))
+    };
+    let steps: Vec<Step<'_>> = views(table, is_chosen).into_iter().filter_map(step_of).collect();
     let found = pair::find(&steps);
     let means = steps.iter().map(|step| step.mean.clone()).collect();
     let Some(found) = found else {
@@ -187,7 +187,7 @@ pub fn changes(
         steps: means,
         splits,
         others: others(&steps[a], &steps[b]),
-        agreement: agreement::agreement(analysis, source),
+        agreement: signs::agreement(analysis, source),
         outcome: analysis.outcome,
         main: Some(found.main),
         whole: found.whole,

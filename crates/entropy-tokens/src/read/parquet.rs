@@ -147,6 +147,7 @@ impl WantedColumns {
         let mut names: Vec<&str> = lists.concat();
         response_ids().chain(prompt_ids()).for_each(|name| names.push(name));
         names.extend([REPEATED, "id", "sample_id", "sample", "turn", "role"]);
+        names.extend(["finish_reason", "rank", "export_sequence_idx"]);
         let by = columns.by.as_ref().map(|by| by.column());
         names.extend(by);
         let chosen: [(Option<&str>, &[&str]); 3] = [

@@ -53,6 +53,12 @@ fn response_text(
     Some(own.iter().filter_map(|at| texts.get(first + at).text()).collect())
 }
 
+/// `rank/sequence`, which names a sequence of prime-rl's token export.
+fn sequence_name(cells: &impl Cells) -> Option<String> {
+    let whole = |name| cells.scalar(name).and_then(|value| value.whole());
+    Some(format!("{}/{}", whole("rank").unwrap_or(0), whole("export_sequence_idx")?))
+}
+
 fn hash(value: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new(); // SipHash with fixed keys
     value.hash(&mut hasher);
@@ -146,10 +152,11 @@ impl<'a> BatchBuilder<'a> {
             let sample = cells.scalar("sample").and_then(|sample| sample.whole());
             hash(&(&id, sample))
         });
+        let (group, prompt) = self.group_of(cells, &layout, id.as_deref());
         let mut response = Response {
             source: 0,
             step,
-            group: self.group_of(cells, &layout, id.as_deref()),
+            group,
             trajectory,
             segment: 0,
             start: start as u32,
@@ -159,6 +166,12 @@ impl<'a> BatchBuilder<'a> {
             entropy_sum,
             log_prob_sum,
             log_prob_count,
+            prompt: prompt.map(String::into_boxed_str),
+            sample: cells.scalar("sample").and_then(|sample| sample.whole()),
+            finish: cells
+                .scalar("finish_reason")
+                .and_then(|why| why.name())
+                .map(String::into_boxed_str),
             turn: turn.and_then(|turn| u32::try_from(turn).ok()),
             role: cells.scalar("role").and_then(|role| role.name()).map(String::into_boxed_str),
             by: self.by_of(cells),
@@ -167,6 +180,7 @@ impl<'a> BatchBuilder<'a> {
             answer: self.answer_of(cells, texts.as_ref(), &own),
             mismatch: None,
             token_columns: self.token_columns_of(cells, &layout, &own, place),
+            id: id.or_else(|| sequence_name(cells)).map(String::into_boxed_str),
         };
         if let Some((_, scored)) = &scored {
             response.mismatch = self.mismatch_of(cells, &layout, &own, scored, step, place);
@@ -213,29 +227,35 @@ impl<'a> BatchBuilder<'a> {
         Ok(self.step.unwrap_or(0))
     }
 
-    /// What names the prompt of a response, as a hash: a column, else the prompt itself, else the id.
-    fn group_of(&mut self, cells: &impl Cells, layout: &Layout<'_>, id: Option<&str>) -> u64 {
+    /// What names the prompt of a response, as a hash: a column, else the prompt itself, else the id. Also the value of
+    /// the column.
+    fn group_of(
+        &mut self,
+        cells: &impl Cells,
+        layout: &Layout<'_>,
+        id: Option<&str>,
+    ) -> (u64, Option<String>) {
         let chosen = self.columns.prompt.as_deref();
         let names =
             chosen.as_slice().iter().chain(if chosen.is_none() { &GROUPS[..] } else { &[] });
         for name in names {
             if let Some(value) = cells.scalar(name).and_then(|value| value.name()) {
                 note(&mut self.names.groups, name);
-                return hash(&value);
+                return (hash(&value), Some(value));
             }
         }
         if !layout.prompt().is_empty() {
             note(&mut self.names.groups, "the prompt's token ids");
-            return hash(&layout.prompt());
+            return (hash(&layout.prompt()), None);
         }
         for name in PROMPT_TEXTS {
             if let Some(Scalar::Text(text)) = cells.scalar(name) {
                 note(&mut self.names.groups, "the prompt's text");
-                return hash(&text);
+                return (hash(&text), None);
             }
         }
         note(&mut self.names.groups, "id");
-        hash(&id)
+        (hash(&id), None)
     }
 
     fn by_of(&self, cells: &impl Cells) -> Option<Box<str>> {

@@ -1,6 +1,7 @@
 //! The formulas, one per file: numbers in, numbers out.
 
 pub mod advantage;
+pub mod agreement;
 pub mod answers;
 pub mod correlation;
 pub mod covariance;

@@ -33,10 +33,17 @@ fn bucket(value: f64) -> usize {
     (ordered >> (64 - BITS)) as usize
 }
 
+/// The numbers in a bucket.
+struct Bucket {
+    index: usize,
+    count: u64,
+    sum: f64,
+}
+
 /// Counts and sums of numbers by bucket.
 pub struct Buckets {
-    counts: Vec<u64>,
-    sums: Vec<f64>,
+    /// The buckets that have numbers, in increasing order.
+    used: Vec<Bucket>,
     /// Number of numbers.
     pub count: u64,
 }
@@ -47,15 +54,23 @@ type RankedBucket = (usize, Range<u64>);
 impl Buckets {
     /// Counts the numbers, which must not be NaN.
     pub fn of(values: &(impl Scan + ?Sized)) -> Buckets {
-        let mut buckets =
-            Buckets { counts: vec![0; 1 << BITS], sums: vec![0.0; 1 << BITS], count: 0 };
+        // Zeroed memory costs nothing until it is used, so few numbers take little time.
+        let (mut counts, mut sums) = (vec![0u64; 1 << BITS], vec![0.0; 1 << BITS]);
+        let mut indices = Vec::new();
         values.scan(|value| {
             let at = bucket(value);
-            buckets.counts[at] += 1;
-            buckets.sums[at] += value;
+            if counts[at] == 0 {
+                indices.push(at);
+            }
+            counts[at] += 1;
+            sums[at] += value;
         });
-        buckets.count = buckets.counts.iter().sum();
-        buckets
+        indices.sort_unstable();
+        let used: Vec<Bucket> = indices
+            .into_iter()
+            .map(|index| Bucket { index, count: counts[index], sum: sums[index] })
+            .collect();
+        Buckets { count: used.iter().map(|bucket| bucket.count).sum(), used }
     }
 
     /// The numbers at these ranks, from 0 for the smallest; the ranks must increase and be below the count.
@@ -78,7 +93,7 @@ impl Buckets {
 
     fn buckets_of(&self, ranks: &[u64]) -> Vec<RankedBucket> {
         let (mut wanted, mut ranks, mut below) = (Vec::new(), ranks.iter().peekable(), 0);
-        for (index, count) in self.counts.iter().enumerate() {
+        for &Bucket { index, count, .. } in &self.used {
             let here = below..below + count;
             if ranks.peek().is_some_and(|rank| here.contains(rank)) {
                 wanted.push((index, here.clone()));
@@ -115,14 +130,15 @@ impl Buckets {
 
     /// The sum of all numbers, the smallest first.
     pub fn sum(&self) -> f64 {
-        self.sums.iter().sum()
+        self.used.iter().map(|bucket| bucket.sum).sum()
     }
 
     /// The sum of the `k` largest numbers; `k` must be from 1 to the count.
     pub fn sum_of_largest(&self, values: &(impl Scan + ?Sized), k: u64) -> f64 {
         let least = self.count - k;
         let Some((index, ranks)) = self.buckets_of(&[least]).pop() else { return 0.0 };
-        let above: f64 = self.sums[index + 1..].iter().sum();
+        let above: f64 =
+            self.used.iter().filter(|bucket| bucket.index > index).map(|bucket| bucket.sum).sum();
         let mut here = Vec::new();
         values.scan(|value| {
             if bucket(value) == index {

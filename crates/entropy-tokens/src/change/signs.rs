@@ -24,7 +24,7 @@ pub struct Prediction {
 
 /// Predicted and actual signs of the changes between steps.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Agreement {
+pub struct SignAgreement {
     /// How many signs agree.
     pub same: usize,
     /// Of how many.
@@ -38,7 +38,7 @@ pub struct Agreement {
 }
 
 /// Compares the steps of a source that have entropies; `None` if there is nothing to compare.
-pub(super) fn agreement(analysis: &Analysis, source: usize) -> Option<Agreement> {
+pub(super) fn agreement(analysis: &Analysis, source: usize) -> Option<SignAgreement> {
     let of_source = analysis.steps.iter().filter(|step| step.source == source);
     let steps: Vec<&StepAnalysis> = of_source.filter(|step| step.entropy.is_some()).collect();
     let prediction = |pair: &[&StepAnalysis]| {
@@ -61,7 +61,7 @@ pub(super) fn agreement(analysis: &Analysis, source: usize) -> Option<Agreement>
     }
     let same = predictions.iter().filter(|prediction| prediction.agrees).count();
     let falls = predictions.iter().filter(|prediction| prediction.change < 0.0).count();
-    Some(Agreement {
+    Some(SignAgreement {
         same,
         of: predictions.len(),
         by_chance: at_least(same, predictions.len()),

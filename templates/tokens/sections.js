@@ -1,0 +1,248 @@
+/*
+ * The sections below the responses: each is a part of the page with `show()`, and is left out if the dump cannot carry it.
+ */
+
+/** A table with a row per step of all sources; `cells` gives those of a step, or null. */
+function stepTable(label, heads, cells) {
+  const rows = steps.map((step, i) => ({ step, i, cells: cells(step) })).filter((row) => row.cells);
+  const at = rows.findIndex((row) => row.i === view.step);
+  return make('div', { class: rows.length > 12 ? 'scroll long' : 'scroll', tabindex: '0', role: 'region', 'aria-label': label },
+    plainTable(['', ...heads], rows.map((row) => [stepName(row.step), ...row.cells]), rows.length > 1 ? at : null));
+}
+
+const table = (label, heads, cells) => make('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': label }, plainTable(heads, cells));
+const chip = (kind, value, more, colour) => make('li', {},
+  make('span', { class: `token ${colour ?? 'uncoloured'}`, title: `id ${kinds[kind][0]}` }, flatText(kind)),
+  make('span', { class: 'value' }, value),
+  make('span', { class: 'secondary' }, more));
+/** A cell with a token. */
+const tokenCell = (kind) => make('span', { class: 'token uncoloured', title: `id ${kinds[kind][0]}` }, flatText(kind));
+/** Notes on what was left out, of `[count, one, many]`. */
+const leftOut = (notes) => notes.filter(([n]) => n > 0).map(([n, one, many]) => plural(n, one, many)).join(', ');
+
+const hasEntropies = steps.some((step) => step.all.entropy);
+
+/** Quantiles and shares over steps. */
+function quantilesSection() {
+  if (!hasEntropies) return null;
+  const [first, second, body] = [make('figure', { class: 'chart' }), make('figure', { class: 'chart' }), make('div')];
+  const entropyOf = (step) => sliceOf(step)?.entropy;
+  const limit = (at) => (at === 0 ? '<' : '>');
+  const thresholds = settings.thresholds.map((value, at) => ({
+    name: `${limit(at)} ${value}`, of: (step) => entropyOf(step)?.[at === 0 ? 'below' : 'above'][at],
+  }));
+  return {
+    id: 'quantiles', title: 'Quantiles and shares', parts: [make('div', { class: 'charts' }, first, second), body],
+    show() {
+      overSteps(first, 'Entropy of tokens over steps (nats); band: 95 % interval of the mean over responses', [
+        { name: 'mean', of: (step) => entropyOf(step)?.mean },
+        ...[50, 80, 95].map((percent) => ({ name: `${percent} %`, of: (step) => entropyOf(step) && percentile(entropyOf(step), percent) })),
+      ], nats, true);
+      overSteps(second, 'Shares over steps (%)', [
+        { name: topName, of: (step) => scaled(entropyOf(step)?.top_share) },
+        ...thresholds.map(({ name, of }) => ({ name: `tokens ${name}`, of: (step) => scaled(of(step)) })),
+      ], (value) => `${value.toFixed(1)} %`, true);
+      const heads = ['tokens', 'mean', '±', ...settings.percents.map((percent) => `${percent} %`), ...thresholds.map(({ name }) => name), `entropy in ${topName}`];
+      body.replaceChildren(stepTable('Quantiles of token entropies', heads, (step) => {
+        const entropy = entropyOf(step);
+        return entropy && [count(entropy.tokens), nats(entropy.mean[0]), plusMinus(entropy.mean[0], entropy.mean[2]),
+          ...entropy.percentiles.map(nats), ...thresholds.map(({ of }) => share(of(step))), share(entropy.top_share)];
+      }));
+    },
+  };
+}
+
+const scaled = (value) => (value === null || value === undefined ? null : value * 100);
+
+/** One section per grouping: entropy of each group over steps, and the numbers of the chosen step. */
+function groupSection(grouping) {
+  const chart = make('figure', { class: 'chart wide' });
+  const [note, body] = [make('p', { class: 'muted' }), make('div')];
+  const first = groupNames.findIndex((group) => group.grouping === grouping);
+  const notes = [grouping.note, grouping.left_out > 0 ? `${plural(grouping.left_out, 'group has', 'groups have')} fewer tokens and cannot be chosen` : null];
+  note.textContent = notes.filter((words) => words).map((words) => `${words}.`).join(' ');
+  return {
+    id: grouping.key, title: `By ${grouping.title}`, parts: [note, chart, body],
+    show() {
+      overSteps(chart, `Mean entropy by ${grouping.title} (nats); band: 95 % interval over responses`,
+        grouping.groups.map((name, i) => ({ name, of: (step) => step.groups[first + i]?.entropy?.mean })), nats);
+      const found = chosenStep().by[grouping.key];
+      if (!found) {
+        body.replaceChildren(make('p', { class: 'muted' }, `${stepName(chosenStep())} has no groups.`));
+        return;
+      }
+      body.replaceChildren(
+        table(`By ${grouping.title}`, [stepName(chosenStep()), 'entropy', '±', 'responses', 'tokens', 'mean length', 'log-prob', 'reward'],
+          found.rows.map(([name, n, tokens, mean, , high, length, logProb, reward]) =>
+            [name, nats(mean), plusMinus(mean, high), count(n), count(tokens), length.toFixed(1), figure(logProb), figure(reward)])),
+        ...(found.left_out > 0 ? [make('p', { class: 'muted' }, `${plural(found.left_out, 'smaller group', 'smaller groups')} not listed.`)] : []));
+    },
+  };
+}
+
+/** Forking tokens, and how many of them steps share. */
+function forkingSection() {
+  if (!hasEntropies) return null;
+  const body = make('div');
+  return {
+    id: 'forking', title: 'Forking tokens: highest mean entropy', parts: [body],
+    show() {
+      const slice = chosenSlice();
+      if (!slice || slice.forking.length === 0) {
+        body.replaceChildren(make('p', { class: 'muted' }, `No token occurs ${settings.occurrences} times here.`));
+        return;
+      }
+      const among = `${plural(slice.frequent, 'distinct token', 'distinct tokens')} ${slice.frequent === 1 ? 'occurs' : 'occur'} at least ${settings.occurrences} times` +
+        (slice.forking.length < slice.frequent ? `; the top ${slice.forking.length} are shown.` : '.');
+      const pairs = view.group === null ? data.overlaps.filter((pair) => pair.b === view.step) : [];
+      const shared = pairs.map((pair) => `${pair.shared} of ${pair.either} in either list of 30 are shared with ${stepName(steps[pair.a])} (Jaccard ${pair.jaccard.toFixed(2)}).`);
+      body.replaceChildren(
+        make('p', { class: 'muted' }, [among, ...shared].join(' ')),
+        make('ol', { class: 'chips' }, ...slice.forking.map(([kind, n, mean]) => chip(kind, nats(mean), `${count(n)} ×`, level(mean)))));
+    },
+  };
+}
+
+function covarianceSection() {
+  if (!steps.some((step) => step.covariance)) return null;
+  const [chart, second, body] = [make('figure', { class: 'chart' }), make('figure', { class: 'chart' }), make('div')];
+  const sign = { '-1': 'falls', 0: 'stays', 1: 'rises' };
+  const formula = steps.find((step) => step.covariance?.formula)?.covariance.formula;
+  const percent = (value) => `${Number((value * 100).toPrecision(3))} %`;
+  return {
+    id: 'covariance', title: 'Covariance of log-prob and advantage', parts: [
+      make('p', { class: 'muted' }, 'To first order, a policy-gradient step lowers the entropy where the mean is above 0. Advantages: ' +
+        `${formula ?? 'those of the dump'}. Of all responses of a step.`),
+      make('div', { class: 'charts' }, chart, second), body],
+    show() {
+      const shares = steps.find((step) => step.covariance).covariance.top.map((top) => top.share);
+      overSteps(chart, 'Mean covariance over steps (above 0: entropy is predicted to fall)', [{ name: 'mean', of: (step) => step.covariance?.mean }], figure);
+      overSteps(second, 'Mean of the tokens with the largest covariances', shares.map((part, at) =>
+        ({ name: `top ${percent(part)}`, of: (step) => step.covariance?.top[at].mean })), figure, true);
+      const found = chosenStep().covariance;
+      body.replaceChildren(
+        stepTable('Covariance by step', ['mean', 'entropy', ...shares.map((part) => `mean of ${percent(part)}`), ...shares.map((part) => `share of ${percent(part)}`), 'tokens'],
+          ({ covariance }) => covariance && [figure(covariance.mean), sign[covariance.predicted_sign],
+            ...covariance.top.map((top) => figure(top.mean)), ...covariance.top.map((top) => share(top.of_positive)), count(covariance.tokens)]),
+        ...(found ? topTokens(found) : [make('p', { class: 'muted' }, `None at ${stepName(chosenStep())}.`)]));
+    },
+  };
+}
+
+function topTokens(found) {
+  const omitted = leftOut([
+    [found.responses_alone, 'response alone with its prompt', 'responses alone with their prompt'],
+    [found.responses_without_advantage, 'response without advantage or reward', 'responses without advantage or reward'],
+    [found.responses_without_log_probs, 'response without log-probs', 'responses without log-probs'],
+    [found.impossible_tokens, 'token with a scored probability of 0', 'tokens with a scored probability of 0']]);
+  return [
+    omitted ? make('p', { class: 'muted' }, `Left out: ${omitted}.`) : null,
+    make('h4', {}, `The tokens of ${stepName(chosenStep())} with the largest covariance`),
+    table('Tokens with the largest covariance', ['', 'covariance', 'log-prob', 'advantage', 'position'],
+      found.top_tokens.map((top) => [tokenCell(top.kind), figure(top.covariance), nats(top.log_prob), figure(top.advantage), count(top.position)])),
+    make('h4', {}, 'Most frequent in the top 2 %'),
+    make('ol', { class: 'chips' }, ...found.top_kinds.map((top) => chip(top.kind, figure(top.mean), `${count(top.count)} ×`))),
+  ].filter((part) => part !== null);
+}
+
+function mismatchSection() {
+  if (!steps.some((step) => step.mismatch)) return null;
+  const [chart, second, body] = [make('figure', { class: 'chart' }), make('figure', { class: 'chart' }), make('div')];
+  return {
+    id: 'mismatch', title: 'Mismatch of scored and sampled log-probs', parts: [
+      make('p', { class: 'muted' }, 'd = scored − sampled log-prob of a token, in nats. k1 and k3 estimate KL(sampler ‖ scored) per token. Of all responses of a step.'),
+      make('div', { class: 'charts' }, chart, second), body],
+    show() {
+      overSteps(chart, 'KL of sampler and scored policy over steps (nats per token)', ['k1', 'k3'].map((name) => ({ name, of: (step) => step.mismatch?.[name] })), figure, true);
+      overSteps(second, 'Effective sample size over steps (share)', [
+        { name: 'tokens', of: (step) => step.mismatch?.ess_tokens }, { name: 'responses', of: (step) => step.mismatch?.ess_responses }], figure);
+      const found = chosenStep().mismatch;
+      const omitted = found && leftOut([
+        [found.responses_without, 'response without both log-probs', 'responses without both log-probs'],
+        [found.tokens_without_sampler, 'token without a sampled log-prob', 'tokens without a sampled log-prob'],
+        [found.impossible_tokens, 'token with a scored probability of 0', 'tokens with a scored probability of 0']]);
+      body.replaceChildren(
+        stepTable('Mismatch by step', ['mean d', 'mean |d|', 'k1', 'k3', 'perplexity ratio', 'ESS of tokens', 'ESS of responses', 'tokens'], ({ mismatch }) => mismatch &&
+          [figure(mismatch.mean_difference), figure(mismatch.mean_abs_difference), figure(mismatch.k1), figure(mismatch.k3),
+            mismatch.perplexity_ratio.toFixed(4), mismatch.ess_tokens.toFixed(3), mismatch.ess_responses.toFixed(3), count(mismatch.tokens)]),
+        ...(omitted ? [make('p', { class: 'muted' }, `Left out: ${omitted}.`)] : []),
+        ...(found ? [make('h4', {}, `The worst tokens of ${stepName(chosenStep())}`),
+          table('Tokens with the largest differences', ['', 'difference', 'scored', 'sampled', 'position'],
+            found.worst_tokens.map((worst) => [tokenCell(worst.kind), figure(worst.difference), figure(worst.scored), figure(worst.sampler), count(worst.position)]))] : []));
+    },
+  };
+}
+
+/** KL to a reference model, and other columns of numbers of tokens. */
+function columnsSection() {
+  const names = [...new Set(steps.flatMap((step) => step.all.columns.map((column) => column[0])))];
+  if (names.length === 0) return null;
+  const words = {
+    kl: 'KL to the reference (nats)', kl_reverse: 'KL of the reference to the policy (nats)', p_max: 'probability of the likeliest token',
+    renyi2: 'Rényi entropy of order 2 (nats)', entropy_top_p: 'entropy of the top-p set (nats)', ranks: 'rank of the token',
+  };
+  const charts = names.map(() => make('figure', { class: 'chart' }));
+  const body = make('div');
+  const columnOf = (step, name) => sliceOf(step)?.columns.find((column) => column[0] === name);
+  return {
+    id: 'columns', title: names.some((name) => name.startsWith('kl')) ? 'KL to the reference, and other columns' : 'Other columns',
+    parts: [make('div', { class: 'charts' }, ...charts), body],
+    show() {
+      names.forEach((name, i) => overSteps(charts[i], `Mean ${words[name] ?? name} over steps; band: 95 % interval over responses`,
+        [{ name, of: (step) => columnOf(step, name)?.slice(2) }], figure));
+      body.replaceChildren(stepTable('Other columns', names.flatMap((name) => [name, '±']), (step) =>
+        names.some((name) => columnOf(step, name)) && names.flatMap((name) => {
+          const [, , mean, , high] = columnOf(step, name) ?? [];
+          return [figure(mean), plusMinus(mean, high)];
+        })));
+    },
+  };
+}
+
+function diversitySection() {
+  if (!steps.some((step) => step.diversity)) return null;
+  const [chart, second, body] = [make('figure', { class: 'chart' }), make('figure', { class: 'chart' }), make('div')];
+  const all = steps.map((step) => step.diversity).filter((found) => found);
+  const ks = [...new Set(all.flatMap((found) => found.pass_at_k.map((pass) => pass.k)))].sort((a, b) => a - b);
+  const passOf = (step, k) => step.diversity?.pass_at_k.find((pass) => pass.k === k)?.value ?? null;
+  const gramsOf = (step, n) => step.diversity?.distinct_ngrams.find((grams) => grams.n === n)?.share ?? null;
+  const hasAnswers = all.some((found) => found.answers);
+  return {
+    id: 'diversity', title: 'Diversity of the responses to a prompt', parts: [
+      make('p', { class: 'muted' }, 'Means over prompts with at least two responses. Of all responses of a step.'), make('div', { class: 'charts' }, chart, second), body],
+    show() {
+      if (ks.length > 0) overSteps(chart, 'pass@k over steps', ks.map((k) => ({ name: `pass@${k}`, of: (step) => passOf(step, k) })), figure, true);
+      else if (hasAnswers) overSteps(chart, 'Entropy of the final answers over steps (nats)', [{ name: 'answers', of: (step) => step.diversity?.answers?.entropy }], figure, true);
+      overSteps(second, 'Distinct n-grams of tokens over steps (%)', [1, 2, 3].map((n) => ({ name: `${n}-grams`, of: (step) => scaled(gramsOf(step, n)) })), (value) => `${value.toFixed(1)} %`, true);
+      const heads = [...ks.map((k) => `pass@${k}`), ...(ks.length > 0 ? ['r with entropy'] : []), ...(hasAnswers ? ['answers', 'their entropy'] : []), '1-grams', '2-grams', '3-grams', 'prompts', 'left out'];
+      body.replaceChildren(stepTable('Diversity by step', heads, (step) => {
+        const found = step.diversity;
+        return found && [...ks.map((k) => figure(passOf(step, k))), ...(ks.length > 0 ? [figure(found.pass_entropy_pearson)] : []),
+          ...(hasAnswers ? [figure(found.answers?.distinct), figure(found.answers?.entropy)] : []),
+          ...[1, 2, 3].map((n) => share(gramsOf(step, n))), count(found.prompts), count(found.prompts_alone)];
+      }));
+    },
+  };
+}
+
+/** The tokens that several steps scored. */
+function sharedSection() {
+  if (data.shared.length === 0) return null;
+  const correlation = (value) => (value === null ? '–' : minus(value.toFixed(3)));
+  return {
+    id: 'shared', title: 'The same tokens at several steps', parts: [
+      make('p', { class: 'muted' },
+        'Each step compared with the first and with the previous one, over responses with the same id, prompt and tokens. ' +
+        `Overlap: of the tokens in either ${topName}, the share in both; in parentheses the share expected by chance.`),
+      make('div', { class: data.shared.length > 12 ? 'scroll long' : 'scroll', tabindex: '0', role: 'region', 'aria-label': 'Overlap of steps' },
+        plainTable(['', 'tokens', 'mean', `overlap of the ${topName}`, 'correlation', 'rank correlation'],
+          data.shared.map((pair) => [
+            `${stepName(steps[pair.a])} → ${several ? stepName(steps[pair.b]) : steps[pair.b].step}`,
+            count(pair.tokens), `${nats(pair.mean_a)} → ${nats(pair.mean_b)}`,
+            `${share(pair.top_overlap)} (${share(pair.top_overlap_by_chance)})`,
+            correlation(pair.pearson), correlation(pair.spearman),
+          ])))],
+    show() {},
+  };
+}
+
