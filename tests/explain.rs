@@ -207,6 +207,11 @@ fn one_step_and_dumps_without_entropies_say_what_is_missing() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let said = stdout(&output);
     assert!(said.starts_with("? Entropies are known at one step only, step 40"), "{said}");
+    let (a, b) =
+        (format!("a={}", path("tokens/run.jsonl")), format!("b={}", path("tokens/run.parquet")));
+    let output = run(tmp.path(), &["explain", "r", "--tokens", &a, "--tokens", &b]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("they are different dumps"), "{}", stderr(&output));
     let output = run(tmp.path(), &["explain", "r", "--tokens", &path("token_groups/nemo")]);
     assert_eq!(output.status.code(), Some(2));
     assert!(
@@ -250,4 +255,73 @@ fn errors_say_what_is_missing_and_what_to_type() {
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("cannot compute"), "{}", stderr(&output));
     assert!(!tmp.path().join("explain_with_data").exists());
+}
+
+/// A helper that plans `seconds` of work for two checkpoints, and "computes" by copying a dump to --tokens-out.
+#[cfg(unix)]
+fn fake_helper(directory: &Path, seconds: u32) -> std::path::PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let libtorch = directory.join("libtorch");
+    fs::create_dir_all(libtorch.join("lib")).unwrap();
+    fs::write(libtorch.join("build-version"), "2.11.0\n").unwrap();
+    let extension = std::env::consts::DLL_SUFFIX;
+    let library = format!("lib/{}torch_cpu{extension}", std::env::consts::DLL_PREFIX);
+    fs::write(libtorch.join(library), "not a library").unwrap();
+    let checkpoint = |step: u64| {
+        format!(
+            "{{\"step\":{step},\"state\":\"missing\",\"responses\":9,\"sampled\":0,\"tokens\":99}}"
+        )
+    };
+    let plan = format!(
+        "{{\"schema\":1,\"device\":\"cpu\",\"seconds\":{seconds},\"checkpoints\":[{},{}]}}",
+        checkpoint(1),
+        checkpoint(2),
+    );
+    let body = format!(
+        "#!/bin/sh\ncase \"$*\" in *--plan*) echo '{plan}'; exit;; esac\n\
+         while [ \"$1\" != --tokens-out ]; do shift; done\ncp '{}' \"$2\"\n",
+        path("token_groups/run.jsonl")
+    );
+    let helper = directory.join("helper");
+    fs::write(&helper, body).unwrap();
+    fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).unwrap();
+    helper
+}
+
+#[cfg(unix)]
+#[test]
+fn long_work_is_asked_about_unless_yes_is_given() {
+    let tmp = tempfile::tempdir().unwrap();
+    fs::create_dir_all(tmp.path().join("run/rollouts")).unwrap();
+    for step in [2, 3] {
+        fs::write(tmp.path().join(format!("run/rollouts/{step}.jsonl")), "{}\n").unwrap();
+    }
+    let explain = |seconds: u32, arguments: &[&str]| {
+        let helper = fake_helper(tmp.path(), seconds);
+        let mut command = program(tmp.path());
+        command.args(["explain", "run"]).args(arguments);
+        command.env("ENTROPY_VIZ_COMPUTE", helper).env("LIBTORCH", tmp.path().join("libtorch"));
+        command.output().unwrap()
+    };
+    // Tests have no terminal to be asked on.
+    let output = explain(7300, &[]);
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("this would take about 2.0 h, and nobody can be asked"), "{said}");
+    assert!(said.contains("hint: give --yes"), "{said}");
+    assert!(
+        !tmp.path().join("explain_run.html").exists()
+            && !tmp.path().join("explain_run_data").exists()
+    );
+    let output = explain(7300, &["--yes", "--", "--temperature", "0.7"]);
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(
+        said.contains("about 2.0 h on the cpu") && said.contains("--temperature 0.7"),
+        "{said}"
+    );
+    assert!(tmp.path().join("explain_run.html").is_file());
+    // Short work is not asked about.
+    let output = explain(200, &["-o", "short.html"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
 }

@@ -36,6 +36,11 @@ pub(super) fn load(
         dumps => dumps.to_vec(),
     };
     let mut dump = args.load(&labelled, Unlabelled::OneDump, terminal)?;
+    if let [first, second, ..] = dump.table.sources() {
+        return Err(anyhow!("cannot explain {first} and {second}: they are different dumps")).hint(
+            "give --tokens without labels for the files of one run, or explain each by itself",
+        );
+    }
     if dump.table.names().entropies.is_empty() {
         return Err(anyhow!(
             "cannot explain {}: no response of the dump has entropies",
