@@ -12,6 +12,7 @@ mod backends;
 mod cases;
 mod cli;
 mod compare;
+mod explain;
 mod groups;
 #[cfg(target_os = "linux")]
 mod launcher;

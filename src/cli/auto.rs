@@ -288,6 +288,7 @@ impl AutoArgs {
             thresholds: self.chart.health.thresholds(),
             notes: &notes,
             tokens: None,
+            explanation: None,
         };
         Ok(report::page(comparison, analysis, &page))
     }

@@ -28,6 +28,11 @@ fn shown(words: &[String]) -> Vec<String> {
     words.iter().map(show).collect()
 }
 
+/// Words as a command line, quoted for a POSIX shell.
+pub(super) fn quoted_words(words: impl Iterator<Item = String>) -> String {
+    words.map(|word| quoted(&word)).collect::<Vec<_>>().join(" ")
+}
+
 /// A word, in single quotes if a shell would interpret one of its characters.
 pub(super) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "_-./:,=+@%".contains(c);

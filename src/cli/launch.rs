@@ -20,18 +20,88 @@ const SPIN_COUNT: &str = "1000";
 
 /// Runs `compute` by starting the helper.
 pub(super) fn run(args: &ComputeArgs, terminal: &Terminal) -> Result<Outcome, CliError> {
-    let helper = helper()
-        .ok_or_else(|| anyhow!("cannot compute: the helper entropy-viz-compute is not installed"));
-    let helper = helper.hint(
-        "run `make compute && make install` in the source directory, or set \
-         $ENTROPY_VIZ_COMPUTE to its path",
-    )?;
-    let libtorch = find_libtorch(args.libtorch.as_deref())?;
-    terminal.verbose(|| {
-        let (directory, origin) = (libtorch.directory.display(), libtorch.origin);
-        format!("{} with libtorch in {directory} ({origin})", helper.display())
-    });
-    exec_helper(&helper, &libtorch.directory, std::env::args_os().skip(1))
+    Helper::find(args.libtorch.as_deref(), terminal)?.exec(std::env::args_os().skip(1))
+}
+
+/// The helper program and a libtorch that it can use.
+pub(super) struct Helper {
+    program: PathBuf,
+    libtorch: PathBuf,
+}
+
+impl Helper {
+    /// Finds the helper, and libtorch in the directory of `--libtorch` or elsewhere.
+    ///
+    /// # Errors
+    /// When one of them is missing, or libtorch has another version.
+    pub(super) fn find(libtorch: Option<&Path>, terminal: &Terminal) -> Result<Helper, CliError> {
+        let program = helper().ok_or_else(|| {
+            anyhow!("cannot compute: the helper entropy-viz-compute is not installed")
+        });
+        let program = program.hint(
+            "run `make compute && make install` in the source directory, or set \
+             $ENTROPY_VIZ_COMPUTE to its path",
+        )?;
+        let libtorch = find_libtorch(libtorch)?;
+        terminal.verbose(|| {
+            let (directory, origin) = (libtorch.directory.display(), libtorch.origin);
+            format!("{} with libtorch in {directory} ({origin})", program.display())
+        });
+        Ok(Helper { program, libtorch: libtorch.directory })
+    }
+
+    /// The command that starts the helper with these arguments.
+    ///
+    /// # Errors
+    /// When the search path of libraries cannot be set.
+    pub(super) fn command(
+        &self,
+        arguments: impl IntoIterator<Item = OsString>,
+    ) -> Result<Command, CliError> {
+        let libraries = self.libtorch.join("lib");
+        let before = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+        // An empty or relative entry makes the loader search the current directory.
+        let before = std::env::split_paths(&before).filter(|directory| directory.is_absolute());
+        let paths = std::iter::once(libraries).chain(before);
+        let paths = std::env::join_paths(paths).context("cannot set LD_LIBRARY_PATH")?;
+        let mut command = Command::new(&self.program);
+        command.args(arguments).env("LD_LIBRARY_PATH", paths);
+        // Threads of libtorch wait for each other by spinning, by default for milliseconds, which takes most of the
+        // time on a shared machine.
+        if std::env::var_os("OMP_WAIT_POLICY").is_none()
+            && std::env::var_os("GOMP_SPINCOUNT").is_none()
+        {
+            command.env("GOMP_SPINCOUNT", SPIN_COUNT);
+        }
+        command.env("GLIBC_TUNABLES", tunables(std::env::var_os("GLIBC_TUNABLES")));
+        Ok(command)
+    }
+
+    /// The error of a helper that could not be started.
+    pub(super) fn cannot_start(&self, error: &std::io::Error) -> CliError {
+        let message = entropy_shell::io_message(error);
+        let error = anyhow!("cannot start {}: {message}", self.program.display());
+        CliError { error, hint: Some("build it with `make compute`".to_owned()) }
+    }
+
+    /// Replaces this process by the helper, so that signals and exit codes pass through.
+    ///
+    /// # Errors
+    /// When the helper cannot be started.
+    fn exec(&self, arguments: impl Iterator<Item = OsString>) -> Result<Outcome, CliError> {
+        let mut command = self.command(arguments)?;
+        #[cfg(unix)]
+        {
+            use std::os::unix::process::CommandExt;
+            let error = command.exec();
+            Err(self.cannot_start(&error))
+        }
+        #[cfg(not(unix))]
+        {
+            let status = command.status().map_err(|error| self.cannot_start(&error))?;
+            if status.success() { Ok(Outcome::Done) } else { Ok(Outcome::Partial) }
+        }
+    }
 }
 
 /// The helper program: `$ENTROPY_VIZ_COMPUTE`, in the directory of this program, or on the PATH.
@@ -162,45 +232,6 @@ fn tunables(given: Option<OsString>) -> OsString {
             given
         }
         _ => format!("{LARGE_PAGES}=1").into(),
-    }
-}
-
-/// Replaces this process by the helper, so that signals and exit codes pass through.
-///
-/// # Errors
-/// When the helper cannot be started.
-fn exec_helper(
-    helper: &Path,
-    libtorch: &Path,
-    arguments: impl Iterator<Item = OsString>,
-) -> Result<Outcome, CliError> {
-    let libraries = libtorch.join("lib");
-    let before = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
-    // An empty or relative entry makes the loader search the current directory.
-    let before = std::env::split_paths(&before).filter(|directory| directory.is_absolute());
-    let paths = std::iter::once(libraries).chain(before);
-    let paths = std::env::join_paths(paths).context("cannot set LD_LIBRARY_PATH")?;
-    let mut command = Command::new(helper);
-    command.args(arguments).env("LD_LIBRARY_PATH", paths);
-    // Threads of libtorch wait for each other by spinning, by default for milliseconds, which takes most of the
-    // time on a shared machine.
-    if std::env::var_os("OMP_WAIT_POLICY").is_none() && std::env::var_os("GOMP_SPINCOUNT").is_none()
-    {
-        command.env("GOMP_SPINCOUNT", SPIN_COUNT);
-    }
-    command.env("GLIBC_TUNABLES", tunables(std::env::var_os("GLIBC_TUNABLES")));
-    #[cfg(unix)]
-    {
-        use std::os::unix::process::CommandExt;
-        let error = command.exec();
-        Err(anyhow!("cannot start {}: {}", helper.display(), entropy_shell::io_message(&error)))
-            .hint("build it with `make compute`")
-    }
-    #[cfg(not(unix))]
-    {
-        let status =
-            command.status().with_context(|| format!("cannot start {}", helper.display()))?;
-        if status.success() { Ok(Outcome::Done) } else { Ok(Outcome::Partial) }
     }
 }
 

@@ -9,6 +9,7 @@ mod charts;
 mod check;
 mod completions;
 mod convert;
+mod explain;
 mod formats;
 mod hints;
 mod inputs;
@@ -78,6 +79,8 @@ enum Command {
     Law(law::LawArgs),
     /// Show where in its responses a policy is uncertain, and why its entropy changes, from dumps of single tokens.
     Tokens(Box<tokens::TokensArgs>),
+    /// Say where and why the entropy of a run changed, from its checkpoints and rollouts: one page.
+    Explain(Box<explain::ExplainArgs>),
     /// Write one self-contained interactive HTML page: curves, statistics, comparisons, tokens.
     Report(report::ReportArgs),
     /// Convert logs to R-Zero JSON, JSON lines, CSV, Parquet, TensorBoard or W&B offline runs.
@@ -127,6 +130,7 @@ fn run(cli: Cli) -> ExitCode {
         Command::Check(args) => args.run(&terminal),
         Command::Law(args) => args.run(&terminal),
         Command::Tokens(args) => args.run(&terminal),
+        Command::Explain(args) => args.run(&terminal),
         Command::Report(args) => args.run(&terminal),
         Command::Convert(args) => args.run(&terminal),
         Command::Inspect(args) => args.run(&terminal),

@@ -76,6 +76,7 @@ impl ReportArgs {
             thresholds: self.health.thresholds(),
             notes: &notes,
             tokens: tokens.as_ref(),
+            explanation: None,
         };
         write_page(&target, &comparison, &analysis, &page, terminal)?;
         Ok(if partial { Outcome::Partial } else { Outcome::Done })

@@ -67,6 +67,15 @@ pub(super) static TOKENS_SCRIPT: &str = concat!(
     "})();\n"
 );
 
+static EXPLAIN_STYLE: &str = include_str!("../../templates/explain.css");
+/// The files share one scope.
+static EXPLAIN_SCRIPT: &str = concat!(
+    "(() => {\n'use strict';\n",
+    include_str!("../../templates/elements.js"),
+    include_str!("../../templates/explain.js"),
+    "})();\n"
+);
+
 static LIVE_STYLE: &str = include_str!("../../templates/live.css");
 static LIVE_SCRIPT: &str = include_str!("../../templates/live.js");
 
@@ -89,6 +98,8 @@ pub struct PageOptions<'a> {
     pub notes: &'a [String],
     /// The document of a token dump, from [`super::tokens()`].
     pub tokens: Option<&'a serde_json::Value>,
+    /// The document of `explain`: sentences and tables, as `templates/explain.js` reads them.
+    pub explanation: Option<&'a serde_json::Value>,
 }
 
 /// The data of the page, as `templates/report/data.js` reads them.
@@ -211,6 +222,12 @@ pub(super) fn render(
         styles.push(TOKENS_STYLE.into());
         scripts.push(TOKENS_SCRIPT.into());
     }
+    let explanation =
+        options.explanation.map_or(String::new(), |json| escape_for_script(&json.to_string()));
+    if options.explanation.is_some() {
+        styles.push(EXPLAIN_STYLE.into());
+        scripts.push(EXPLAIN_SCRIPT.into());
+    }
     let is_live = kind == PageKind::Live;
     if is_live {
         styles.push(LIVE_STYLE.into());
@@ -235,6 +252,7 @@ pub(super) fn render(
         scripts => all_safe(&scripts),
         data => safe(data),
         tokens => safe(&tokens),
+        explanation => safe(&explanation),
     };
     (template::render(TEMPLATE, AutoEscape::Html, context), policy)
 }

@@ -56,6 +56,12 @@ pub struct ComputeArgs {
     /// Rows written by other programs are replaced too.
     #[arg(long)]
     pub overwrite: bool,
+    /// Print what would be computed, and about how long it would take, as JSON, then exit.
+    ///
+    /// Prompts are tokenised, but no weights are loaded. The time is estimated from the number of parameters and tokens, and
+    /// a measured matrix product.
+    #[arg(long, conflicts_with = "self_test")]
+    pub plan: bool,
     /// Verify known results and a tiny model on this machine, then exit.
     #[arg(long)]
     pub self_test: bool,

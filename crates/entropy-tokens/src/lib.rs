@@ -5,6 +5,7 @@
 //! exits or reads the environment.
 
 mod analysis;
+mod change;
 mod columns;
 mod interner;
 mod json;
@@ -21,7 +22,12 @@ pub use analysis::{
     SharedTokens, StepAnalysis, StepOverlap, StepSlices, TOP_SHARE, Threshold, TokenColumn,
     TokenName, TopToken, analyse, shared_tokens, slices,
 };
+pub use change::{
+    Change, Changes, Dimension, Direction, Interval, OtherChange, PartRow, Quantity, SignAgreement,
+    Split, StepMean, changes,
+};
 pub use columns::Columns;
 pub use left_out::{LeftOut, LeftOutCounts, Reason, Scope};
+pub use names::REWARDS as REWARD_NAMES;
 pub use read::{ReadError, read};
 pub use table::{Advantage, EXACT_TOKENS, Floats, Response, TokenKind, TokenTable, UsedNames};

@@ -60,7 +60,7 @@ pub(crate) const TOKEN_COLUMNS: [&str; 6] =
 pub(crate) const ADVANTAGES: [&str; 2] = ["advantages", "advantage"];
 
 /// Rewards of a response.
-pub(crate) const REWARDS: [&str; 11] = [
+pub const REWARDS: [&str; 11] = [
     "reward",
     "rewards",
     "score",

@@ -10,7 +10,7 @@ use crate::{fixture, read_fixtures};
 const TOLERANCE: f64 = 1e-9;
 
 /// Asserts that `ours` has everything in `theirs`.
-fn assert_agrees(ours: &Value, theirs: &Value, place: &str) {
+pub(crate) fn assert_agrees(ours: &Value, theirs: &Value, place: &str) {
     match theirs {
         Value::Object(keys) => {
             let pairs =

@@ -12,6 +12,7 @@ mod compute;
 mod distributions;
 mod dump_directories;
 mod dumps;
+mod explain;
 mod family_settings;
 mod gemma3n;
 mod gemma4;

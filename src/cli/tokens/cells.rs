@@ -10,7 +10,7 @@ use unicode_width::UnicodeWidthStr;
 const MAX_TOKEN: usize = 18;
 
 /// A number with `digits` decimals.
-pub(super) fn fixed(value: f64, digits: usize) -> String {
+pub(in crate::cli) fn fixed(value: f64, digits: usize) -> String {
     let text = format!("{value:.digits$}");
     // Rounding must not leave a minus before a zero.
     let is_zero = text.trim_start_matches('-').chars().all(|c| matches!(c, '0' | '.'));
@@ -18,7 +18,7 @@ pub(super) fn fixed(value: f64, digits: usize) -> String {
 }
 
 /// A number with three decimals, or in scientific notation if it is very small or large.
-pub(super) fn number(value: f64) -> String {
+pub(in crate::cli) fn number(value: f64) -> String {
     match value.abs() {
         0.0 => "0".to_owned(),
         0.001..10_000.0 => fixed(value, 3),
@@ -31,7 +31,7 @@ pub(super) fn optional(value: Option<f64>) -> String {
 }
 
 /// A share in per cent.
-pub(super) fn percent(share: f64) -> String {
+pub(in crate::cli) fn percent(share: f64) -> String {
     format!("{} %", fixed(100.0 * share, 1))
 }
 
@@ -51,7 +51,7 @@ pub(super) fn entropy(group: &GroupStats) -> [String; 2] {
 }
 
 /// A token as a table shows it: spaces, line breaks and tabs are visible; the id if there is no text.
-pub(super) fn token(token: &TokenName) -> String {
+pub(in crate::cli) fn token(token: &TokenName) -> String {
     let Some(text) = &token.text else { return format!("id {}", token.id) };
     if text.is_empty() {
         return format!("“” id {}", token.id);

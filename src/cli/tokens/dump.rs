@@ -14,7 +14,7 @@ use entropy_shell::{CliError, Terminal, WithHint, plural};
 use entropy_tokens::{Analysis, AnalysisOptions, Columns, Reason, Scope, TokenTable, analyse};
 
 /// The flags about the contents of dumps. The dumps are the command's argument `dumps`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct DumpArgs {
     /// Group responses by a column, or by a comparison of one, e.g. 'reward>0'.
     #[arg(requires = "dumps", long, value_name = "EXPR", value_parser = GroupBy::parse)]
@@ -62,6 +62,16 @@ pub(in crate::cli) struct Dump {
 }
 
 impl DumpArgs {
+    /// The flags with the column of the reward, unless the user chose one.
+    pub(in crate::cli) fn with_reward(&self, column: String) -> DumpArgs {
+        DumpArgs { reward: self.reward.clone().or(Some(column)), ..self.clone() }
+    }
+
+    /// Whether the user chose the column of the reward.
+    pub(in crate::cli) fn has_reward(&self) -> bool {
+        self.reward.is_some()
+    }
+
     /// Reads and analyses the dumps that `arguments` name, and prints warnings about them.
     ///
     /// # Errors

@@ -1,11 +1,11 @@
 //! `entropy-viz tokens`: where and why the entropy of single tokens changes.
 
-mod cells;
+pub(super) mod cells;
 mod document;
 mod dump;
 mod figures;
 mod files;
-mod output;
+pub(super) mod output;
 mod position_figures;
 mod sections;
 mod table;

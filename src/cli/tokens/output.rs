@@ -62,49 +62,74 @@ impl FigureArgs {
         by: Option<&GroupBy>,
         terminal: &Terminal,
     ) -> Result<(), CliError> {
-        let chosen =
-            if self.figures.is_empty() { FigureKind::value_variants() } else { &self.figures };
-        let sources = table.sources();
-        let (mut drawn, mut missing) = (Vec::new(), Vec::new());
-        for (source, name) in sources.iter().enumerate() {
-            for kind in chosen {
-                match figure(*kind, analysis, source, name, by) {
-                    Ok(figure) => drawn.push((source, *kind, figure)),
-                    Err(reason) => missing.push((*kind, reason)),
-                }
+        let dump = (table, analysis);
+        write_chosen(&self.figures, (target, encoding), dump, by, &self.picture, terminal)
+    }
+}
+
+/// Draws all figures that a dump can carry, each to the file `target` with its name before the extension.
+///
+/// # Errors
+/// When there are none, or a file cannot be written.
+pub(in crate::cli) fn write_figures(
+    target: (&Target, Encoding),
+    dump: (&TokenTable, &Analysis),
+    by: Option<&GroupBy>,
+    picture: &PictureArgs,
+    terminal: &Terminal,
+) -> Result<(), CliError> {
+    write_chosen(&[], target, dump, by, picture, terminal)
+}
+
+/// Draws these figures, or all if none is chosen.
+fn write_chosen(
+    figures: &[FigureKind],
+    (target, encoding): (&Target, Encoding),
+    (table, analysis): (&TokenTable, &Analysis),
+    by: Option<&GroupBy>,
+    args: &PictureArgs,
+    terminal: &Terminal,
+) -> Result<(), CliError> {
+    let chosen = if figures.is_empty() { FigureKind::value_variants() } else { figures };
+    let sources = table.sources();
+    let (mut drawn, mut missing) = (Vec::new(), Vec::new());
+    for (source, name) in sources.iter().enumerate() {
+        for kind in chosen {
+            match figure(*kind, analysis, source, name, by) {
+                Ok(figure) => drawn.push((source, *kind, figure)),
+                Err(reason) => missing.push((*kind, reason)),
             }
         }
-        let words = |(kind, reason): &(FigureKind, String)| format!("{} ({reason})", kind.name());
-        if drawn.is_empty() {
-            let missing: Vec<String> = missing.iter().map(words).collect();
-            return Err(anyhow!("no figure can be drawn: {}", missing.join("; ")))
-                .hint("leave -o out, or choose another --figure");
-        }
-        // By default all figures are asked for, so that the missing ones are no fault of the user's.
-        if !missing.is_empty() && (!self.figures.is_empty() || terminal.is_verbose()) {
-            let missing: Vec<String> = missing.iter().map(words).collect();
-            terminal.warn(&format!("not drawn: {}", missing.join("; ")));
-        }
-        let is_single = self.figures.len() == 1 && drawn.len() == 1;
-        let names: Vec<&str> = sources.iter().map(String::as_str).collect();
-        let options = self.picture.options_of(&names);
-        for (source, kind, figure) in drawn {
-            let renderer =
-                self.picture.renderer_of(&figure.texts(&options), options.clone(), terminal)?;
-            let picture = match &figure {
-                Figure { drawn: Drawn::Panels(data), scale } => renderer.panels(data, *scale),
-                Figure { drawn: Drawn::HeatMap(map), .. } => renderer.heat_map(map),
-            };
-            let bytes = renderer.encode(&picture, encoding)?;
-            let label = (sources.len() > 1).then(|| sources[source].as_str());
-            let target = match target {
-                Target::File(path) if !is_single => Target::File(file_name(path, label, kind)),
-                target => target.clone(),
-            };
-            target.write_beside_document(&bytes, terminal)?;
-        }
-        Ok(())
     }
+    let words = |(kind, reason): &(FigureKind, String)| format!("{} ({reason})", kind.name());
+    if drawn.is_empty() {
+        let missing: Vec<String> = missing.iter().map(words).collect();
+        return Err(anyhow!("no figure can be drawn: {}", missing.join("; ")))
+            .hint("leave -o out, or choose another --figure");
+    }
+    // By default all figures are asked for, so that the missing ones are no fault of the user's.
+    if !missing.is_empty() && (!figures.is_empty() || terminal.is_verbose()) {
+        let missing: Vec<String> = missing.iter().map(words).collect();
+        terminal.warn(&format!("not drawn: {}", missing.join("; ")));
+    }
+    let is_single = figures.len() == 1 && drawn.len() == 1;
+    let names: Vec<&str> = sources.iter().map(String::as_str).collect();
+    let options = args.options_of(&names);
+    for (source, kind, figure) in drawn {
+        let renderer = args.renderer_of(&figure.texts(&options), options.clone(), terminal)?;
+        let picture = match &figure {
+            Figure { drawn: Drawn::Panels(data), scale } => renderer.panels(data, *scale),
+            Figure { drawn: Drawn::HeatMap(map), .. } => renderer.heat_map(map),
+        };
+        let bytes = renderer.encode(&picture, encoding)?;
+        let label = (sources.len() > 1).then(|| sources[source].as_str());
+        let target = match target {
+            Target::File(path) if !is_single => Target::File(file_name(path, label, kind)),
+            target => target.clone(),
+        };
+        target.write_beside_document(&bytes, terminal)?;
+    }
+    Ok(())
 }
 
 /// `DIR/STEM_LABEL_FIGURE.EXT`; characters of the label that file names may not have become `-`.

@@ -8,8 +8,8 @@ mod mismatch;
 mod sections;
 mod shared;
 mod slices;
-mod units;
-mod view;
+pub(crate) mod units;
+pub(crate) mod view;
 
 use std::collections::BTreeMap;
 
@@ -176,7 +176,10 @@ pub fn analyse(table: &TokenTable, options: &AnalysisOptions) -> Analysis {
 }
 
 /// The responses of each step, by source and step.
-fn views(table: &TokenTable, is_chosen: impl Fn(&Response) -> bool) -> Vec<StepView<'_>> {
+pub(crate) fn views(
+    table: &TokenTable,
+    is_chosen: impl Fn(&Response) -> bool,
+) -> Vec<StepView<'_>> {
     let mut by_step: BTreeMap<(u32, u64), Vec<usize>> = BTreeMap::new();
     for (index, response) in table.responses().iter().enumerate() {
         if is_chosen(response) {

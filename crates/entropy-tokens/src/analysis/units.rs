@@ -8,20 +8,20 @@ use serde::Serialize;
 use super::view::StepView;
 
 /// A trajectory: its prompt, its reward, and its responses in the order of their turns.
-pub(super) struct Unit {
-    pub(super) group: u64,
-    pub(super) reward: Option<f64>,
+pub(crate) struct Unit {
+    pub(crate) group: u64,
+    pub(crate) reward: Option<f64>,
     /// Indices in the step.
-    pub(super) responses: Vec<usize>,
+    pub(crate) responses: Vec<usize>,
 }
 
 /// The trajectories of a step.
-pub(super) struct Units {
-    pub(super) units: Vec<Unit>,
+pub(crate) struct Units {
+    pub(crate) units: Vec<Unit>,
     /// The trajectory of each response.
-    pub(super) of_response: Vec<usize>,
+    pub(crate) of_response: Vec<usize>,
     /// Indices of trajectories by prompt, in the order of the prompts' hashes.
-    pub(super) groups: BTreeMap<u64, Vec<usize>>,
+    pub(crate) groups: BTreeMap<u64, Vec<usize>>,
 }
 
 /// The rule by which a response is right or wrong.
@@ -35,15 +35,15 @@ pub enum OutcomeRule {
 }
 
 /// Which responses of a step are right.
-pub(super) struct Outcomes {
+pub(crate) struct Outcomes {
     /// `None` without a reward, or in a group whose rewards are equal under [`OutcomeRule::AboveGroupMean`].
-    pub(super) of_unit: Vec<Option<bool>>,
-    pub(super) of_response: Vec<Option<bool>>,
+    pub(crate) of_unit: Vec<Option<bool>>,
+    pub(crate) of_response: Vec<Option<bool>>,
 }
 
 impl Units {
     /// Joins the turns of each trajectory.
-    pub(super) fn of(view: &StepView<'_>) -> Units {
+    pub(crate) fn of(view: &StepView<'_>) -> Units {
         let mut by_trajectory: BTreeMap<u64, usize> = BTreeMap::new();
         let mut units: Vec<Unit> = Vec::new();
         let mut of_response = Vec::with_capacity(view.responses.len());
@@ -71,11 +71,11 @@ impl Units {
     }
 
     /// Number of prompts.
-    pub(super) fn prompts(&self) -> usize {
+    pub(crate) fn prompts(&self) -> usize {
         self.groups.len()
     }
 
-    pub(super) fn rewards(&self) -> impl Iterator<Item = f64> {
+    pub(crate) fn rewards(&self) -> impl Iterator<Item = f64> {
         self.units.iter().filter_map(|unit| unit.reward)
     }
 
@@ -87,7 +87,7 @@ impl Units {
     }
 
     /// Which trajectories and responses are right.
-    pub(super) fn outcomes(&self, rule: OutcomeRule) -> Outcomes {
+    pub(crate) fn outcomes(&self, rule: OutcomeRule) -> Outcomes {
         let mut of_unit: Vec<Option<bool>> = vec![None; self.units.len()];
         match rule {
             OutcomeRule::RewardAbove(bound) => {
@@ -119,7 +119,7 @@ fn differ(values: &[f64]) -> bool {
 impl OutcomeRule {
     /// The rule for a dump: rewards above `right_above` are right, if some are above it and some are not; else rewards
     /// above the mean of their prompt, if they differ there. `None` if neither tells responses apart.
-    pub(super) fn of(steps: &[Units], right_above: f64) -> Option<OutcomeRule> {
+    pub(crate) fn of(steps: &[Units], right_above: f64) -> Option<OutcomeRule> {
         let rewards = || steps.iter().flat_map(Units::rewards);
         let (any_above, any_not) = (
             rewards().any(|reward| reward > right_above),

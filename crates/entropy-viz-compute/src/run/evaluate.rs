@@ -116,7 +116,8 @@ pub(super) fn compute_checkpoint(
     Ok(evaluation)
 }
 
-fn encode(
+/// The token ids of the prompts and responses of a checkpoint.
+pub(super) fn encode(
     inputs: &RunInputs<'_>,
     checkpoint: &Checkpoint,
     plan: &CheckpointPlan,

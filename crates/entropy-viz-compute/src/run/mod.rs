@@ -4,6 +4,7 @@
 //! no finished work.
 
 mod evaluate;
+mod forecast;
 mod output;
 mod plan;
 mod prompt_source;
@@ -61,6 +62,10 @@ pub(crate) fn run(args: &ComputeArgs, terminal: &Terminal) -> Result<Outcome, Cl
         return Ok(Outcome::Done);
     }
     let mut outputs = RunOutputs::open(&inputs, model, &selection)?;
+    if args.plan {
+        forecast::print(&inputs, &selection, &mut outputs, terminal)?;
+        return Ok(Outcome::Done);
+    }
     let checking = terminal.waiting("looking for checkpoints that need not be computed again");
     let states = checkpoints
         .iter()
@@ -70,7 +75,7 @@ pub(crate) fn run(args: &ComputeArgs, terminal: &Terminal) -> Result<Outcome, Cl
 
     // While shards work on a step, none is computed here: this may be a machine without a GPU.
     let is_unfinished = states.iter().any(|state| matches!(state, StepState::Unfinished(_)));
-    let mut totals = Totals { partial: selection.unusable > 0, ..Totals::default() };
+    let mut totals = Totals { partial: !selection.unusable.is_empty(), ..Totals::default() };
     let start = Instant::now();
     for (i, (checkpoint, state)) in checkpoints.iter().zip(states).enumerate() {
         if interrupted() {

@@ -153,8 +153,8 @@ pub(super) struct Selection {
     pub(super) checkpoints: Vec<Checkpoint>,
     /// The directory of the run; `None` for a single checkpoint.
     pub(super) run: Option<PathBuf>,
-    /// Number of selected checkpoints that cannot be used.
-    pub(super) unusable: usize,
+    /// The steps of selected checkpoints that cannot be used, with the reason.
+    pub(super) unusable: Vec<(u64, CliError)>,
 }
 
 impl Selection {
@@ -190,7 +190,7 @@ impl Selection {
                     );
                 }
                 let checkpoints = vec![Checkpoint { step, ..checkpoint }];
-                return Ok(Selection { checkpoints, run: None, unusable: 0 });
+                return Ok(Selection { checkpoints, run: None, unusable: Vec::new() });
             }
             ModelPath::Run(run) => run,
         };
@@ -237,7 +237,7 @@ impl Selection {
             ShardBy::Rows => (1, 1),
         };
         let checkpoints = selected.into_iter().skip(shard - 1).step_by(shards).collect();
-        Ok(Selection { checkpoints, run: Some(directory), unusable: unusable.len() })
+        Ok(Selection { checkpoints, run: Some(directory), unusable })
     }
 }
 
