@@ -39,8 +39,13 @@ function folded(title, heads, rows) {
   return rows.length === 0 ? null : make('details', {}, make('summary', {}, title), scrollTable(title, heads, rows));
 }
 
+/** A text whose parts in backticks are code. */
+function withCode(text) {
+  return text.split('`').map((part, i) => (i % 2 === 1 ? make('code', {}, part) : part));
+}
+
 function list(title, texts) {
-  return texts.length === 0 ? null : make('div', { class: 'notes' }, make('h3', {}, title), make('ul', {}, texts.map((text) => make('li', {}, text))));
+  return texts.length === 0 ? null : make('div', { class: 'notes' }, make('h3', {}, title), make('ul', {}, texts.map((text) => make('li', {}, withCode(text)))));
 }
 
 document.getElementById('explanation').replaceChildren(...[
