@@ -133,7 +133,6 @@ class Pictures(unittest.TestCase):
             same = picture.save(Path(directory, "c.svg"))
             self.assertEqual(Path(same).read_text(), picture.svg)
 
-
     def test_plot_into_a_file_warns_once(self) -> None:
         with tempfile.TemporaryDirectory() as directory, warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
