@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import warnings
 from typing import Any
 
-from ._program import flags, inputs, run
+from ._program import EntropyVizWarning, flags, inputs, run
 from ._reading import Paths
 
 
@@ -44,5 +45,7 @@ def plot(paths: Paths, output: str | os.PathLike[str] | None = None, **options: 
     svg, _ = run([*command[:flag_count], "--output=-", "--output-format=svg", *command[flag_count:]])
     picture = Picture(svg.decode("utf-8"), command)
     if output is not None:
-        picture.save(output)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", EntropyVizWarning)  # the first drawing warned
+            picture.save(output)
     return picture

@@ -133,6 +133,12 @@ class Pictures(unittest.TestCase):
             same = picture.save(Path(directory, "c.svg"))
             self.assertEqual(Path(same).read_text(), picture.svg)
 
+    def test_plot_into_a_file_warns_once(self) -> None:
+        with tempfile.TemporaryDirectory() as directory, warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            entropy_viz.plot(MODELS / "qwen3-tiny_solver_resumed", Path(directory, "a.svg"))
+        self.assertEqual([str(each.message).endswith("the later one counts") for each in caught], [True])
+
 
 class Command(unittest.TestCase):
     def test_module_is_the_program(self) -> None:

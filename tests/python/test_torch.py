@@ -188,6 +188,12 @@ class Backward(unittest.TestCase):
         targets = torch.tensor([0, -100, 6])
         self.assertTrue(torch.autograd.gradcheck(lambda z: entropy_and_log_probs(z, targets, temperature=1.3), logits))
 
+    def test_second_derivative_is_an_error(self) -> None:
+        logits = sample(2, 5).requires_grad_()
+        (gradient,) = torch.autograd.grad((entropy_from_logits(logits) ** 2).sum(), logits, create_graph=True)
+        with self.assertRaisesRegex(RuntimeError, "once_differentiable"):
+            gradient.sum().backward()
+
     def test_bfloat16_logits_get_bfloat16_gradients(self) -> None:
         logits = sample(5, 300, dtype=BF16)
         for backend in BACKENDS:

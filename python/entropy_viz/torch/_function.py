@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, Optional
 
 import torch
+from torch.autograd.function import once_differentiable
 
 from . import _chunked, _native
 
@@ -134,6 +135,7 @@ class _Entropy(torch.autograd.Function):
         return entropy, log_probs
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Optional[torch.Tensor]) -> Any:
         of_entropy, of_log_probs = gradients
         logits, targets, entropy, total = ctx.saved_tensors
