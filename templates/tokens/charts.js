@@ -18,6 +18,9 @@ const drawing = (width, height, label, ...content) =>
 /** About how wide a text of a drawing is, in px. */
 const widthOf = (words) => [...words].reduce((sum, c) => sum + (c > '\u2e80' ? 12 : 6.4), 0);
 
+/** About how wide a semibold text is. */
+const boldWidth = (words) => 1.2 * widthOf(words) + 4;
+
 /** A text that is at most so wide, with … in place of its end. */
 function shortText(words, width) {
   if (widthOf(words) <= width) return words;
@@ -31,7 +34,7 @@ function showTip(svg, x, y, lines) {
   hideTip(svg);
   const [width, height] = [svg.viewBox.baseVal.width, svg.viewBox.baseVal.height];
   const shown = lines.map((line) => shortText(line, width - 30));
-  const boxWidth = Math.max(...shown.map(widthOf)) + 18;
+  const boxWidth = Math.max(...shown.map((line, i) => (i === 0 ? boldWidth(line) : widthOf(line)))) + 18;
   const boxHeight = shown.length * 16 + 10;
   const left = Math.max(Math.min(x + 12 + boxWidth > width ? x - 12 - boxWidth : x + 12, width - boxWidth), 0);
   const top = Math.max(Math.min(y - boxHeight / 2, height - boxHeight), 0);
@@ -80,10 +83,17 @@ function colourScale(available, p80) {
     ...labels.map((value) => text(x(value), 43, 'middle', value === max ? `≥ ${value}` : String(value))));
 }
 
+/** Takes away a chart that has nothing to show. */
+function clearChart(target) {
+  target.replaceChildren();
+  [target.hidden, target.drawnFor] = [true, null];
+}
+
 /** Draws a chart with a caption into a figure, at the width of the figure; `content` is given the plot area. */
-function drawChart(target, caption, content, { height = 210, left = 40, right = 12, bottom = 36 } = {}) {
+function drawChart(target, caption, content, { height = 210, left = 40, right = 12, top = 22, bottom = 36 } = {}) {
+  target.hidden = false;
   const width = Math.max(target.clientWidth || 480, 240);
-  const plot = { left, right: width - right, top: 22, bottom: height - bottom, width, height };
+  const plot = { left, right: width - right, top, bottom: height - bottom, width, height };
   const svg = drawing(width, height, caption);
   svg.append(...content(plot, svg).flat().filter((part) => part !== null));
   target.replaceChildren(make('figcaption', { class: 'muted' }, caption), svg);
@@ -99,7 +109,7 @@ const xName = (plot, words) => text((plot.left + plot.right) / 2, plot.height - 
 /** Token counts by entropy, on a scale of log10(1 + n) so that rare tokens are visible. */
 function drawHistogram(target, entropy) {
   if (!entropy) {
-    target.replaceChildren();
+    clearChart(target);
     return;
   }
   const bins = entropy.histogram;

@@ -14,7 +14,8 @@ function drawLines(target, caption, lines, options) {
   const named = drawn.filter((line) => !line.faint && line.name);
   const points = drawn.flatMap((line) => line.points).filter((point) => point[1] !== null);
   if (points.length === 0) {
-    target.replaceChildren();
+    clearChart(target);
+    target.moveMark = null;
     return;
   }
   const xs = [...new Set(points.map((point) => point[0]))].sort((a, b) => a - b);
@@ -27,8 +28,9 @@ function drawLines(target, caption, lines, options) {
   }
   if (zero || (low > 0 && low < 0.34 * high)) low = Math.min(low, 0);
   if (high === low) [low, high] = [low - span / 2, high + span / 2];
+  target.hidden = false;
   const room = named.length > 1 ? Math.min(Math.max(...named.map((line) => boldWidth(line.name))) + 10, 140, (target.clientWidth || 480) * 0.32) : 8;
-  const ticks = roundTicks(low, high, 4);
+  const ticks = roundTicks(low, high, 5);
   drawChart(target, caption, (plot, svg) => {
     const edge = xs.length > 1 ? xs[xs.length - 1] - xs[0] : 1;
     const x = (value) => plot.left + ((plot.right - plot.left) * (value - xs[0])) / edge;
@@ -39,15 +41,20 @@ function drawLines(target, caption, lines, options) {
       class: `band ${line.style}`,
       d: `M${run.map((point) => `${x(point[0])} ${y(point[3])}`).join('L')}L${run.toReversed().map((point) => `${x(point[0])} ${y(point[2])}`).join('L')}Z`,
     })));
-    const dots = drawn.filter((line) => !line.faint && line.points.length < 30).flatMap((line) => line.points.map((point) =>
-      point[1] === null ? null : makeSvg('circle', { class: `dot ${line.style}`, cx: x(point[0]), cy: y(point[1]), r: 2.6 })));
-    pointer(svg, plot, xs, x, (at, where) => [heading(at), ...named.map((line) => ({ line, point: line.points.find((point) => point[0] === at) }))
+    // Of many points, only those that no line reaches.
+    const isAlone = (line, i) => [line.points[i - 1], line.points[i + 1]].every((point) => !point || point[1] === null);
+    const dots = drawn.filter((line) => !line.faint).flatMap((line) => line.points.map((point, i) =>
+      point[1] === null || (line.points.length >= 30 && !isAlone(line, i)) ? null : makeSvg('circle', { class: `dot ${line.style}`, cx: x(point[0]), cy: y(point[1]), r: 2.6 })));
+    const now = mark === null ? null : makeSvg('path', { class: 'now' });
+    target.moveMark = (at) => now?.setAttribute('d', `M${x(at)} ${plot.top - 6}V${plot.bottom}`);
+    target.moveMark(mark);
+    pointer(svg, plot, xs, x, (at) => [heading(at), ...named.map((line) => ({ line, point: line.points.find((point) => point[0] === at) }))
       .filter(({ point }) => point && point[1] !== null)
       .sort((a, b) => b.point[1] - a.point[1])
       .map(({ line, point }) => `${line.name || 'value'}: ${format(point[1])}${point[3] === null || point[3] === undefined ? '' : ` [${format(point[2])}, ${format(point[3])}]`}`)], choose);
     return [
       ...ticks.flatMap((value) => gridLine(plot, y(value), tickText(value))),
-      mark === null ? null : makeSvg('path', { class: 'now', d: `M${x(mark)} ${plot.top - 6}V${plot.bottom}` }),
+      now,
       ...bands,
       ...drawn.map((line) => makeSvg('path', { class: line.faint ? 'line faint' : `line ${line.style}`, d: path(line) })),
       ...dots,
@@ -55,11 +62,8 @@ function drawLines(target, caption, lines, options) {
       xName(plot, xTitle),
       ...(named.length > 1 ? endNames(named, x, y, plot, room - 10) : []),
     ];
-  }, { right: room + 6, left: Math.max(...ticks.map((value) => widthOf(tickText(value))), 24) + 14 });
+  }, { top: 12, right: room + 6, left: Math.max(...ticks.map((value) => widthOf(tickText(value))), 24) + 14 });
 }
-
-/** About how wide a semibold name is. */
-const boldWidth = (words) => 1.2 * widthOf(words) + 4;
 
 /** Runs of points with an interval. */
 function runsOf(points) {
@@ -126,7 +130,11 @@ function pointer(svg, plot, xs, x, words, choose) {
 function overSteps(target, caption, series, format, zero = false) {
   const places = ofSource();
   if (places.length < 2) {
-    target.replaceChildren();
+    clearChart(target);
+    return;
+  }
+  if (!isStale(target)) {
+    target.moveMark?.(chosenStep().step);
     return;
   }
   const lines = series.map(({ name, style, of }, i) => ({
@@ -155,7 +163,7 @@ function drawProfile(target) {
     ...others.map((place) => ({ name: '', style: '', faint: true, points: points(steps[place]) })),
     { name: stepName(chosenStep()), style: 'c0', points: points(chosenStep()) },
   ];
-  const what = view.positions === 'tenths' ? 'by tenth of the response' : width === 1 ? 'by token' : `by ${width} tokens`;
+  const what = view.positions === 'tenths' ? 'by tenth of the response' : width === 1 ? 'by token of the response' : `by position, in bins of ${width} tokens`;
   drawLines(target, `Mean entropy ${what} (nats)${others.length > 0 ? '; faint: other steps' : ''}`, lines, {
     xTitle: view.positions === 'tenths' ? 'position in the response (%)' : 'token of the response', format: nats,
     heading: (at) => binName(Math.round((at - unit) / width)), zero: true,

@@ -27,7 +27,7 @@ function sorter() {
     view.order = select.value;
     showResponses();
   });
-  return make('p', { class: 'control' }, make('label', { for: 'tokens-order' }, 'Responses, '), select);
+  return make('p', { class: 'control' }, make('label', { for: 'tokens-order' }, 'Order '), select);
 }
 
 /** The responses in the order of the list, and the token elements of the selected one. */
@@ -165,7 +165,7 @@ function showDetail(token) {
   const parts = [
     ['id', kind[0]], ['entropy', entropy === null ? 'not recorded' : nats(entropy)], ['log-prob', logProb],
     ...(entropy === null ? [] : [['above about', `${rank(entropy)} % of tokens`]]),
-    ['position', `${count(at + 1)} of ${count(response.length)}`],
+    ['position', `${count(at)} (from 0, of ${count(response.length)})`],
   ];
   detail.replaceChildren(
     make('span', { class: `token ${level(entropy)}` }, flatText(response.kinds[at])),

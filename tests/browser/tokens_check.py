@@ -220,7 +220,10 @@ def check_steps(driver, data):
             const slider = document.querySelector('#tokens input[type=range]');
             slider.value = 1;
             slider.dispatchEvent(new Event('input'));""")
+        # The page follows with its next frame.
+        driver.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
         assert find(driver, "#tokens-step").get_attribute("value") == "1"
+        assert find(driver, "tr.marked th").text.endswith(f"step {data['steps'][1]['step']}")
     choose_last(driver, data)
 
 
@@ -288,6 +291,11 @@ def check_layout(driver):
             }).map(text => text.textContent);
         });""")
     assert not out, f"outside of their drawing: {out}"
+    narrow = driver.execute_script("""
+        return [...document.querySelectorAll('#tokens figure')].filter(figure => !figure.hidden).map(figure =>
+            [figure.textContent, figure.clientWidth, figure.querySelector('svg').getBoundingClientRect().width])
+            .filter(([, all, drawn]) => Math.abs(all - drawn) > 1);""")
+    assert not narrow, f"drawings that are not as wide as their place: {narrow}"
 
 
 def check_hostile(driver):

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::selection::longest_within;
 use super::texts::display_name;
 use entropy_history::label::visible;
 use entropy_tokens::stats::difficulty;
@@ -33,33 +34,31 @@ pub(super) struct Choices {
 impl Choices {
     /// The groups of the shown steps. If there are too many, those with the most tokens.
     pub(super) fn of(analysis: &Analysis, shown: &[usize], by: Option<&str>) -> Choices {
-        let mut budget = MAX_SLICES / shown.len().max(1);
-        let mut groupings = Vec::new();
-        for grouping in Grouping::ALL {
-            let mut tokens: BTreeMap<&str, u64> = BTreeMap::new();
-            for group in shown.iter().flat_map(|&at| grouping.of(&analysis.steps[at])) {
-                *tokens.entry(&group.name).or_default() += group.tokens;
-            }
-            let mut by_size: Vec<(&str, u64)> = tokens.into_iter().collect();
-            by_size.sort_by_key(|(_, tokens)| std::cmp::Reverse(*tokens)); // stable: of equal ones by name
-            let kept = by_size.len().min(MAX_GROUPS).min(budget);
-            let mut groups: Vec<&str> = by_size[..kept].iter().map(|(name, _)| *name).collect();
-            sort(grouping, &mut groups);
-            budget -= kept;
-            if by_size.is_empty() {
-                continue;
-            }
-            groupings.push(GroupingChoice {
-                grouping,
-                title: title(grouping, by),
-                note: analysis
-                    .outcome
-                    .filter(|_| grouping == Grouping::Outcome)
-                    .map(OutcomeRule::words),
-                groups: groups.into_iter().map(str::to_owned).collect(),
-                left_out: by_size.len() - kept,
-            });
-        }
+        let found: Vec<(Grouping, Vec<(&str, u64)>)> = Grouping::ALL
+            .into_iter()
+            .map(|grouping| (grouping, by_size(grouping, analysis, shown)))
+            .filter(|(_, groups)| !groups.is_empty())
+            .collect();
+        // With many steps, the groupings with the most groups lose some first.
+        let sizes: Vec<usize> =
+            found.iter().map(|(_, groups)| groups.len().min(MAX_GROUPS)).collect();
+        let most = longest_within(&sizes, MAX_SLICES / shown.len().max(1)).min(MAX_GROUPS);
+        let groupings: Vec<GroupingChoice> = found
+            .into_iter()
+            .map(|(grouping, groups)| {
+                let kept = groups.len().min(most);
+                let mut names: Vec<&str> = groups[..kept].iter().map(|(name, _)| *name).collect();
+                sort(grouping, &mut names);
+                let rule = analysis.outcome.filter(|_| grouping == Grouping::Outcome);
+                GroupingChoice {
+                    grouping,
+                    title: title(grouping, by),
+                    note: rule.map(OutcomeRule::words),
+                    groups: names.into_iter().map(str::to_owned).collect(),
+                    left_out: groups.len() - kept,
+                }
+            })
+            .collect();
         let wanted = groupings.iter().flat_map(|choice: &GroupingChoice| {
             choice.groups.iter().map(|name| (choice.grouping, name.clone()))
         });
@@ -90,6 +89,17 @@ impl Choices {
         };
         self.groupings.iter().map(value).collect()
     }
+}
+
+/// The groups of the shown steps with their numbers of tokens, the largest first; of equal ones by name.
+fn by_size<'a>(grouping: Grouping, analysis: &'a Analysis, shown: &[usize]) -> Vec<(&'a str, u64)> {
+    let mut tokens: BTreeMap<&str, u64> = BTreeMap::new();
+    for group in shown.iter().flat_map(|&at| grouping.of(&analysis.steps[at])) {
+        *tokens.entry(&group.name).or_default() += group.tokens;
+    }
+    let mut by_size: Vec<(&str, u64)> = tokens.into_iter().collect();
+    by_size.sort_by_key(|(_, tokens)| std::cmp::Reverse(*tokens)); // stable
+    by_size
 }
 
 fn title(grouping: Grouping, by: Option<&str>) -> String {
