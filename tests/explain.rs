@@ -257,6 +257,17 @@ fn errors_say_what_is_missing_and_what_to_type() {
     assert!(!tmp.path().join("explain_with_data").exists());
 }
 
+#[test]
+fn explain_page_works_in_a_browser() {
+    let tmp = tempfile::tempdir().unwrap();
+    let (code, _, said) = explain(tmp.path(), &["-o", "why.html"]);
+    assert_eq!(code, Some(0), "{said}");
+    let script = crate::common::root().join("tests/browser/explain_check.py");
+    let mut python = std::process::Command::new(crate::report::browser_python());
+    let output = python.arg(script).arg(tmp.path().join("why.html")).output().unwrap();
+    assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
+}
+
 /// A helper that plans `seconds` of work for two checkpoints, and "computes" by copying a dump to --tokens-out.
 #[cfg(unix)]
 fn fake_helper(directory: &Path, seconds: u32) -> std::path::PathBuf {

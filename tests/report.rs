@@ -334,7 +334,7 @@ fn page_is_exact_up_to_two_hundred_thousand_points() {
 }
 
 /// The Python interpreter that has selenium; Chromium is installed with it.
-fn browser_python() -> std::path::PathBuf {
+pub(crate) fn browser_python() -> std::path::PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let venv = root.join(".venv/browser");
     let status =

@@ -86,7 +86,7 @@ function colourScale(available, p80) {
 /** Takes away a chart that has nothing to show. */
 function clearChart(target) {
   target.replaceChildren();
-  target.hidden = true;
+  [target.hidden, target.drawnFor] = [true, null];
 }
 
 /** Draws a chart with a caption into a figure, at the width of the figure; `content` is given the plot area. */

@@ -54,6 +54,17 @@ const along = (entropy) => Math.min(Math.sqrt(Math.max(entropy, 0) / scale.max),
 const level = (entropy) => (entropy === null || entropy === undefined ? 'uncoloured'
   : `h${Math.min(Math.floor(along(entropy) * scale.levels), scale.levels - 1)}`);
 
+/** The width for which the page is drawn, in px. */
+let pageWidth = 0;
+
+/** Whether a part must be drawn anew: what it shows of all steps depends on the group, the dump and the width. */
+function isStale(target, ...more) {
+  const key = [view.group, chosenStep().source, pageWidth, ...more].join(' ');
+  const stale = target.drawnFor !== key;
+  target.drawnFor = key;
+  return stale;
+}
+
 /** The range of positions of a bin, in words. */
 function binName(bin) {
   if (view.positions === 'tenths') return `${bin * 10}–${bin * 10 + 10} % of the response`;

@@ -22,6 +22,11 @@ function drawHeatMap(target) {
     clearChart(target);
     return;
   }
+  target.hidden = false;
+  if (!isStale(target, view.positions)) {
+    target.showTaken();
+    return;
+  }
   const means = places.flatMap((place) => binsOf(steps[place]).map((bin) => bin[2])).filter((mean) => mean !== null);
   const [low, high] = [Math.min(...means), Math.max(...means)];
   const part = (mean) => (high > low ? (mean - low) / (high - low) : 0.5);
@@ -48,6 +53,9 @@ function drawHeatMap(target) {
       ]);
     };
     const exists = (place, bin) => places.includes(place) && binsOf(steps[place])[bin]?.[0] > 0;
+    const taken = makeSvg('g', {});
+    target.showTaken = () => taken.replaceChildren(...(view.cell && exists(...view.cell) ? [frame(...view.cell, 'taken')] : []));
+    target.showTaken();
     const cellAt = (event) => event.target.dataset?.cell?.split(' ').map(Number);
     svg.addEventListener('mousemove', (event) => {
       const cell = cellAt(event);
@@ -97,7 +105,7 @@ function drawHeatMap(target) {
       text(edge + 29, plot.top + 8, 'start', nats(high)),
       text(edge + 29, plot.bottom, 'start', nats(low)),
       text(edge + 14, plot.top - 8, 'start', 'nats'),
-      view.cell && exists(...view.cell) ? frame(...view.cell, 'taken') : null,
+      taken,
       over,
     ];
   }, { height: 280, right: 72 });

@@ -15,6 +15,7 @@ function drawLines(target, caption, lines, options) {
   const points = drawn.flatMap((line) => line.points).filter((point) => point[1] !== null);
   if (points.length === 0) {
     clearChart(target);
+    target.moveMark = null;
     return;
   }
   const xs = [...new Set(points.map((point) => point[0]))].sort((a, b) => a - b);
@@ -40,15 +41,20 @@ function drawLines(target, caption, lines, options) {
       class: `band ${line.style}`,
       d: `M${run.map((point) => `${x(point[0])} ${y(point[3])}`).join('L')}L${run.toReversed().map((point) => `${x(point[0])} ${y(point[2])}`).join('L')}Z`,
     })));
-    const dots = drawn.filter((line) => !line.faint && line.points.length < 30).flatMap((line) => line.points.map((point) =>
-      point[1] === null ? null : makeSvg('circle', { class: `dot ${line.style}`, cx: x(point[0]), cy: y(point[1]), r: 2.6 })));
-    pointer(svg, plot, xs, x, (at, where) => [heading(at), ...named.map((line) => ({ line, point: line.points.find((point) => point[0] === at) }))
+    // Of many points, only those that no line reaches.
+    const isAlone = (line, i) => [line.points[i - 1], line.points[i + 1]].every((point) => !point || point[1] === null);
+    const dots = drawn.filter((line) => !line.faint).flatMap((line) => line.points.map((point, i) =>
+      point[1] === null || (line.points.length >= 30 && !isAlone(line, i)) ? null : makeSvg('circle', { class: `dot ${line.style}`, cx: x(point[0]), cy: y(point[1]), r: 2.6 })));
+    const now = mark === null ? null : makeSvg('path', { class: 'now' });
+    target.moveMark = (at) => now?.setAttribute('d', `M${x(at)} ${plot.top - 6}V${plot.bottom}`);
+    target.moveMark(mark);
+    pointer(svg, plot, xs, x, (at) => [heading(at), ...named.map((line) => ({ line, point: line.points.find((point) => point[0] === at) }))
       .filter(({ point }) => point && point[1] !== null)
       .sort((a, b) => b.point[1] - a.point[1])
       .map(({ line, point }) => `${line.name || 'value'}: ${format(point[1])}${point[3] === null || point[3] === undefined ? '' : ` [${format(point[2])}, ${format(point[3])}]`}`)], choose);
     return [
       ...ticks.flatMap((value) => gridLine(plot, y(value), tickText(value))),
-      mark === null ? null : makeSvg('path', { class: 'now', d: `M${x(mark)} ${plot.top - 6}V${plot.bottom}` }),
+      now,
       ...bands,
       ...drawn.map((line) => makeSvg('path', { class: line.faint ? 'line faint' : `line ${line.style}`, d: path(line) })),
       ...dots,
@@ -125,6 +131,10 @@ function overSteps(target, caption, series, format, zero = false) {
   const places = ofSource();
   if (places.length < 2) {
     clearChart(target);
+    return;
+  }
+  if (!isStale(target)) {
+    target.moveMark?.(chosenStep().step);
     return;
   }
   const lines = series.map(({ name, style, of }, i) => ({

@@ -52,7 +52,12 @@ section.replaceChildren(
 /** The selection of step and group, which applies to all sections. */
 function chooser() {
   stepSelect.addEventListener('change', () => choose(Number(stepSelect.value)));
-  slider.addEventListener('input', () => choose(Number(slider.value)));
+  // A slider moves faster than a page is drawn.
+  let request = 0;
+  slider.addEventListener('input', () => {
+    cancelAnimationFrame(request);
+    request = requestAnimationFrame(() => choose(Number(slider.value)));
+  });
   groupSelect.addEventListener('change', () => {
     view.group = groupSelect.value === '' ? null : Number(groupSelect.value);
     update();
@@ -125,6 +130,7 @@ function showFigures() {
 
 /** Draws everything whose size depends on the width of the page. */
 function redraw() {
+  pageWidth = section.clientWidth; // asked once: each time after a change, the browser would lay out the page
   const entropy = chosenSlice()?.entropy ?? null;
   if (hasEntropies) {
     legend.replaceChildren(colourScale(legend.clientWidth, entropy && percentile(entropy, 80)));
@@ -133,6 +139,12 @@ function redraw() {
     drawHeatMap(heatMap);
   }
   sections.forEach((part) => part.show());
+  // Long tables show the row of the chosen step.
+  const marked = [...section.querySelectorAll('.long tr.marked')].map((row) => {
+    const scroller = row.closest('.long');
+    return [scroller, row.offsetTop - scroller.clientHeight / 2];
+  });
+  for (const [scroller, top] of marked) scroller.scrollTop = top;
 }
 
 function update() {
@@ -145,10 +157,9 @@ function update() {
 }
 
 update();
-let [drawnWidth, frameRequest] = [section.clientWidth, 0];
+let frameRequest = 0;
 new ResizeObserver(() => {
-  if (section.clientWidth === drawnWidth) return;
-  drawnWidth = section.clientWidth;
+  if (section.clientWidth === pageWidth) return;
   cancelAnimationFrame(frameRequest);
   frameRequest = requestAnimationFrame(redraw);
 }).observe(section);

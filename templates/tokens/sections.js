@@ -2,12 +2,21 @@
  * The sections below the responses: each is a part of the page with `show()`, and is left out if the dump cannot carry it.
  */
 
-/** A table with a row per step of all sources; `cells` gives those of a step, or null. */
-function stepTable(label, heads, cells) {
-  const rows = steps.map((step, i) => ({ step, i, cells: cells(step) })).filter((row) => row.cells);
-  const at = rows.findIndex((row) => row.i === view.step);
-  return make('div', { class: rows.length > 12 ? 'scroll long' : 'scroll', tabindex: '0', role: 'region', 'aria-label': label },
-    plainTable(['', ...heads], rows.map((row) => [stepName(row.step), ...row.cells]), rows.length > 1 ? at : null));
+/** Shows a table with a row per step of all dumps in `holder`; `cells` gives those of a step, or null. */
+function showSteps(holder, label, heads, cells) {
+  if (isStale(holder)) {
+    const rows = steps.map((step, i) => ({ step, i, cells: cells(step) })).filter((row) => row.cells);
+    holder.places = rows.map((row) => row.i);
+    holder.replaceChildren(make('div', { class: rows.length > 12 ? 'scroll long' : 'scroll', tabindex: '0', role: 'region', 'aria-label': label },
+      plainTable(['', ...heads], rows.map((row) => [stepName(row.step), ...row.cells]))));
+  }
+  const rows = holder.querySelectorAll('tbody tr');
+  rows.forEach((row, at) => {
+    const isNow = rows.length > 1 && holder.places[at] === view.step;
+    row.classList.toggle('marked', isNow);
+    if (isNow) row.setAttribute('aria-current', 'true');
+    else row.removeAttribute('aria-current');
+  });
 }
 
 const table = (label, heads, cells) => make('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': label }, plainTable(heads, cells));
@@ -25,14 +34,14 @@ const hasEntropies = steps.some((step) => step.all.entropy);
 /** Quantiles and shares over steps. */
 function quantilesSection() {
   if (!hasEntropies) return null;
-  const [first, second, body] = [make('figure', { class: 'chart' }), make('figure', { class: 'chart' }), make('div')];
+  const [first, second, holder] = [make('figure', { class: 'chart' }), make('figure', { class: 'chart' }), make('div')];
   const entropyOf = (step) => sliceOf(step)?.entropy;
   const limit = (at) => (at === 0 ? '<' : '>');
   const thresholds = settings.thresholds.map((value, at) => ({
     name: `${limit(at)} ${value}`, of: (step) => entropyOf(step)?.[at === 0 ? 'below' : 'above'][at],
   }));
   return {
-    id: 'quantiles', title: 'Quantiles and shares', parts: [make('div', { class: 'charts' }, first, second), body],
+    id: 'quantiles', title: 'Quantiles and shares', parts: [make('div', { class: 'charts' }, first, second), holder],
     show() {
       overSteps(first, 'Entropy of tokens over steps (nats); band: 95 % interval of the mean over responses', [
         { name: 'mean', of: (step) => entropyOf(step)?.mean },
@@ -43,11 +52,11 @@ function quantilesSection() {
         ...thresholds.map(({ name, of }) => ({ name: `tokens ${name}`, of: (step) => scaled(of(step)) })),
       ], (value) => `${value.toFixed(1)} %`, true);
       const heads = ['tokens', 'mean', '±', ...settings.percents.map((percent) => `${percent} %`), ...thresholds.map(({ name }) => name), `entropy in ${topName}`];
-      body.replaceChildren(stepTable('Quantiles of token entropies', heads, (step) => {
+      showSteps(holder, 'Quantiles of token entropies', heads, (step) => {
         const entropy = entropyOf(step);
         return entropy && [count(entropy.tokens), nats(entropy.mean[0]), plusMinus(entropy.mean[0], entropy.mean[2]),
           ...entropy.percentiles.map(nats), ...thresholds.map(({ of }) => share(of(step))), share(entropy.top_share)];
-      }));
+      });
     },
   };
 }
@@ -105,7 +114,7 @@ function forkingSection() {
 
 function covarianceSection() {
   if (!steps.some((step) => step.covariance)) return null;
-  const [chart, second, body] = [make('figure', { class: 'chart' }), make('figure', { class: 'chart' }), make('div')];
+  const [chart, second, holder, body] = [make('figure', { class: 'chart' }), make('figure', { class: 'chart' }), make('div'), make('div')];
   const sign = { '-1': 'falls', 0: 'stays', 1: 'rises' };
   const formula = steps.find((step) => step.covariance?.formula)?.covariance.formula;
   const percent = (value) => `${Number((value * 100).toPrecision(3))} %`;
@@ -113,17 +122,17 @@ function covarianceSection() {
     id: 'covariance', title: 'Covariance of log-prob and advantage', parts: [
       make('p', { class: 'muted' }, 'To first order, a policy-gradient step lowers the entropy where the mean is above 0. Advantages: ' +
         `${formula ?? 'those of the dump'}. Of all responses of a step.`),
-      make('div', { class: 'charts' }, chart, second), body],
+      make('div', { class: 'charts' }, chart, second), holder, body],
     show() {
       const shares = steps.find((step) => step.covariance).covariance.top.map((top) => top.share);
       overSteps(chart, 'Mean covariance over steps (above 0: entropy is predicted to fall)', [{ name: 'mean', of: (step) => step.covariance?.mean }], figure);
       overSteps(second, 'Mean of the tokens with the largest covariances', shares.map((part, at) =>
         ({ name: `top ${percent(part)}`, of: (step) => step.covariance?.top[at].mean })), figure, true);
       const found = chosenStep().covariance;
+      showSteps(holder, 'Covariance by step', ['mean', 'entropy', ...shares.map((part) => `mean of ${percent(part)}`), ...shares.map((part) => `share of ${percent(part)}`), 'tokens'],
+        ({ covariance }) => covariance && [figure(covariance.mean), sign[covariance.predicted_sign],
+          ...covariance.top.map((top) => figure(top.mean)), ...covariance.top.map((top) => share(top.of_positive)), count(covariance.tokens)]);
       body.replaceChildren(
-        stepTable('Covariance by step', ['mean', 'entropy', ...shares.map((part) => `mean of ${percent(part)}`), ...shares.map((part) => `share of ${percent(part)}`), 'tokens'],
-          ({ covariance }) => covariance && [figure(covariance.mean), sign[covariance.predicted_sign],
-            ...covariance.top.map((top) => figure(top.mean)), ...covariance.top.map((top) => share(top.of_positive)), count(covariance.tokens)]),
         ...(found ? topTokens(found) : [make('p', { class: 'muted' }, `None at ${stepName(chosenStep())}.`)]));
     },
   };
@@ -147,11 +156,11 @@ function topTokens(found) {
 
 function mismatchSection() {
   if (!steps.some((step) => step.mismatch)) return null;
-  const [chart, second, body] = [make('figure', { class: 'chart' }), make('figure', { class: 'chart' }), make('div')];
+  const [chart, second, holder, body] = [make('figure', { class: 'chart' }), make('figure', { class: 'chart' }), make('div'), make('div')];
   return {
     id: 'mismatch', title: 'Mismatch of scored and sampled log-probs', parts: [
       make('p', { class: 'muted' }, 'd = scored − sampled log-prob of a token, in nats. k1 and k3 estimate KL(sampler ‖ scored) per token. Of all responses of a step.'),
-      make('div', { class: 'charts' }, chart, second), body],
+      make('div', { class: 'charts' }, chart, second), holder, body],
     show() {
       overSteps(chart, 'KL of sampler and scored policy over steps (nats per token)', ['k1', 'k3'].map((name) => ({ name, of: (step) => step.mismatch?.[name] })), figure, true);
       overSteps(second, 'Effective sample size over steps (share)', [
@@ -161,10 +170,10 @@ function mismatchSection() {
         [found.responses_without, 'response without both log-probs', 'responses without both log-probs'],
         [found.tokens_without_sampler, 'token without a sampled log-prob', 'tokens without a sampled log-prob'],
         [found.impossible_tokens, 'token with a scored probability of 0', 'tokens with a scored probability of 0']]);
+      showSteps(holder, 'Mismatch by step', ['mean d', 'mean |d|', 'k1', 'k3', 'perplexity ratio', 'ESS of tokens', 'ESS of responses', 'tokens'], ({ mismatch }) => mismatch &&
+        [figure(mismatch.mean_difference), figure(mismatch.mean_abs_difference), figure(mismatch.k1), figure(mismatch.k3),
+          mismatch.perplexity_ratio.toFixed(4), mismatch.ess_tokens.toFixed(3), mismatch.ess_responses.toFixed(3), count(mismatch.tokens)]);
       body.replaceChildren(
-        stepTable('Mismatch by step', ['mean d', 'mean |d|', 'k1', 'k3', 'perplexity ratio', 'ESS of tokens', 'ESS of responses', 'tokens'], ({ mismatch }) => mismatch &&
-          [figure(mismatch.mean_difference), figure(mismatch.mean_abs_difference), figure(mismatch.k1), figure(mismatch.k3),
-            mismatch.perplexity_ratio.toFixed(4), mismatch.ess_tokens.toFixed(3), mismatch.ess_responses.toFixed(3), count(mismatch.tokens)]),
         ...(omitted ? [make('p', { class: 'muted' }, `Left out: ${omitted}.`)] : []),
         ...(found ? [make('h4', {}, `The worst tokens of ${stepName(chosenStep())}`),
           table('Tokens with the largest differences', ['', 'difference', 'scored', 'sampled', 'position'],
@@ -182,26 +191,26 @@ function columnsSection() {
     renyi2: 'Rényi entropy of order 2 (nats)', entropy_top_p: 'entropy of the top-p set (nats)', ranks: 'rank of the token',
   };
   const charts = names.map(() => make('figure', { class: 'chart' }));
-  const body = make('div');
+  const holder = make('div');
   const columnOf = (step, name) => sliceOf(step)?.columns.find((column) => column[0] === name);
   return {
     id: 'columns', title: names.some((name) => name.startsWith('kl')) ? 'KL to the reference, and other columns' : 'Other columns',
-    parts: [make('div', { class: 'charts' }, ...charts), body],
+    parts: [make('div', { class: 'charts' }, ...charts), holder],
     show() {
       names.forEach((name, i) => overSteps(charts[i], `Mean ${words[name] ?? name} over steps; band: 95 % interval over responses`,
         [{ name, of: (step) => columnOf(step, name)?.slice(2) }], figure));
-      body.replaceChildren(stepTable('Other columns', names.flatMap((name) => [name, '±']), (step) =>
+      showSteps(holder, 'Other columns', names.flatMap((name) => [name, '±']), (step) =>
         names.some((name) => columnOf(step, name)) && names.flatMap((name) => {
           const [, , mean, , high] = columnOf(step, name) ?? [];
           return [figure(mean), plusMinus(mean, high)];
-        })));
+        }));
     },
   };
 }
 
 function diversitySection() {
   if (!steps.some((step) => step.diversity)) return null;
-  const [chart, second, body] = [make('figure', { class: 'chart' }), make('figure', { class: 'chart' }), make('div')];
+  const [chart, second, holder] = [make('figure', { class: 'chart' }), make('figure', { class: 'chart' }), make('div')];
   const all = steps.map((step) => step.diversity).filter((found) => found);
   const ks = [...new Set(all.flatMap((found) => found.pass_at_k.map((pass) => pass.k)))].sort((a, b) => a - b);
   const passOf = (step, k) => step.diversity?.pass_at_k.find((pass) => pass.k === k)?.value ?? null;
@@ -209,18 +218,18 @@ function diversitySection() {
   const hasAnswers = all.some((found) => found.answers);
   return {
     id: 'diversity', title: 'Diversity of the responses to a prompt', parts: [
-      make('p', { class: 'muted' }, 'Means over prompts with at least two responses. Of all responses of a step.'), make('div', { class: 'charts' }, chart, second), body],
+      make('p', { class: 'muted' }, 'Means over prompts with at least two responses. Of all responses of a step.'), make('div', { class: 'charts' }, chart, second), holder],
     show() {
       if (ks.length > 0) overSteps(chart, 'pass@k over steps', ks.map((k) => ({ name: `pass@${k}`, of: (step) => passOf(step, k) })), figure, true);
       else if (hasAnswers) overSteps(chart, 'Entropy of the final answers over steps (nats)', [{ name: 'answers', of: (step) => step.diversity?.answers?.entropy }], figure, true);
       overSteps(second, 'Distinct n-grams of tokens over steps (%)', [1, 2, 3].map((n) => ({ name: `${n}-grams`, of: (step) => scaled(gramsOf(step, n)) })), (value) => `${value.toFixed(1)} %`, true);
       const heads = [...ks.map((k) => `pass@${k}`), ...(ks.length > 0 ? ['r with entropy'] : []), ...(hasAnswers ? ['answers', 'their entropy'] : []), '1-grams', '2-grams', '3-grams', 'prompts', 'left out'];
-      body.replaceChildren(stepTable('Diversity by step', heads, (step) => {
+      showSteps(holder, 'Diversity by step', heads, (step) => {
         const found = step.diversity;
         return found && [...ks.map((k) => figure(passOf(step, k))), ...(ks.length > 0 ? [figure(found.pass_entropy_pearson)] : []),
           ...(hasAnswers ? [figure(found.answers?.distinct), figure(found.answers?.entropy)] : []),
           ...[1, 2, 3].map((n) => share(gramsOf(step, n))), count(found.prompts), count(found.prompts_alone)];
-      }));
+      });
     },
   };
 }

@@ -220,7 +220,10 @@ def check_steps(driver, data):
             const slider = document.querySelector('#tokens input[type=range]');
             slider.value = 1;
             slider.dispatchEvent(new Event('input'));""")
+        # The page follows with its next frame.
+        driver.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
         assert find(driver, "#tokens-step").get_attribute("value") == "1"
+        assert find(driver, "tr.marked th").text.endswith(f"step {data['steps'][1]['step']}")
     choose_last(driver, data)
 
 

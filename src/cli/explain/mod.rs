@@ -6,6 +6,7 @@
 mod compute;
 mod document;
 mod dump;
+mod phrases;
 mod prepare;
 mod scoring;
 mod survey;

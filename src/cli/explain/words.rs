@@ -3,8 +3,9 @@
 
 use serde::Serialize;
 
+use super::phrases::{joined, nats, percent, range, share, signed};
 use super::scoring::Scoring;
-use crate::cli::tokens::cells::{fixed, number, token};
+use crate::cli::tokens::cells::{number, token};
 use entropy_history::label::visible;
 use entropy_shell::plural;
 use entropy_tokens::{
@@ -44,35 +45,6 @@ fn clear(topic: &'static str, text: String) -> Sentence {
 
 fn not_clear(topic: &'static str, text: String) -> Sentence {
     Sentence { topic, strength: Strength::NotClear, text }
-}
-
-/// An entropy in nats: two decimals, three below 0.1.
-fn nats(value: f64) -> String {
-    match value.abs() {
-        0.1.. => fixed(value, 2),
-        _ => number(value),
-    }
-}
-
-/// A difference with its sign.
-fn signed(value: f64) -> String {
-    if value > 0.0 { format!("+{}", nats(value)) } else { nats(value) }
-}
-
-fn range(interval: &Interval, text: impl Fn(f64) -> String) -> String {
-    match (interval.low, interval.high) {
-        (Some(low), Some(high)) => format!(" [{}, {}]", text(low), text(high)),
-        _ => String::new(),
-    }
-}
-
-/// A share in whole per cent.
-fn percent(share: f64) -> String {
-    fixed(100.0 * share, 0)
-}
-
-fn share(interval: &Interval) -> String {
-    format!("{} %{}", percent(interval.value), range(interval, percent))
 }
 
 fn fell(direction: Direction) -> &'static str {
@@ -270,15 +242,6 @@ fn by_outcome(split: &Split, main: &Change, outcome: Option<OutcomeRule>) -> Sen
     clear("outcome", format!("Of this {noun}, {}{rest}{rule}.", joined(&parts)))
 }
 
-/// `a`, `a and b`, `a, b and c`.
-fn joined(parts: &[String]) -> String {
-    match parts {
-        [] => String::new(),
-        [one] => one.clone(),
-        [first @ .., last] => format!("{} and {last}", first.join(", ")),
-    }
-}
-
 /// The group whose part exceeds its share of the tokens most clearly, or that none does.
 fn by_rows(
     topic: &'static str,
@@ -443,20 +406,4 @@ fn mismatch(analysis: &Analysis, main: &Change) -> Option<Sentence> {
         number(to.k3),
     );
     Some(clear("mismatch", text))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_short_and_signed() {
-        assert_eq!(
-            (nats(2.0914), nats(0.0312), signed(-1.6), signed(0.5)),
-            ("2.09".into(), "0.031".into(), "−1.60".into(), "+0.50".into())
-        );
-        let interval = Interval { value: 0.714, low: Some(0.6), high: Some(0.8) };
-        assert_eq!(share(&interval), "71 % [60, 80]");
-        assert_eq!(joined(&["a".into(), "b".into(), "c".into()]), "a, b and c");
-    }
 }
