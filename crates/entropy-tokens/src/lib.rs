@@ -15,10 +15,10 @@ pub mod stats;
 mod table;
 
 pub use analysis::{
-    Analysis, AnalysisOptions, Answers, CovarianceSection, DistinctNgrams, Diversity, EntropyStats,
-    ForkingToken, GroupStats, HISTOGRAM_BINS, KindCount, MismatchSection, MismatchToken, Missing,
-    OutcomeRule, PERCENTS, PassAtK, Percentile, Section, StepAnalysis, StepOverlap, Threshold,
-    TokenColumn, TokenName, TopToken, analyse,
+    Analysis, AnalysisOptions, Answers, ClusterInfo, ClusterKind, CovarianceSection,
+    DistinctNgrams, Diversity, EntropyStats, ForkingToken, GroupStats, HISTOGRAM_BINS, KindCount,
+    MismatchSection, MismatchToken, Missing, OutcomeRule, PERCENTS, PassAtK, Percentile, Section,
+    StepAnalysis, StepOverlap, Threshold, TokenColumn, TokenName, TopToken, analyse,
 };
 pub use columns::Columns;
 pub use left_out::{LeftOut, LeftOutCounts, Reason, Scope};

@@ -5,6 +5,7 @@
 //! rounding. The log-probs of the sampler are not kept, only their sums and the worst tokens.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use serde::Serialize;
 
@@ -41,6 +42,8 @@ pub struct Response {
     pub(crate) source: u32,
     pub(crate) step: u64,
     pub(crate) group: u64,
+    /// Whether something names the prompt; else `group` means nothing.
+    pub(crate) has_prompt: bool,
     pub(crate) trajectory: Option<u64>,
     pub(crate) segment: u32,
     pub(crate) start: u32,
@@ -105,6 +108,14 @@ impl Floats<'_> {
         match self {
             Floats::Exact(values) => values.iter().for_each(|value| visit(*value)),
             Floats::Rounded(values) => values.iter().for_each(|value| visit(f64::from(*value))),
+        }
+    }
+
+    /// The sum of the numbers of a range, from the first.
+    pub fn sum(&self, range: Range<usize>) -> f64 {
+        match self {
+            Floats::Exact(values) => values[range].iter().sum(),
+            Floats::Rounded(values) => values[range].iter().map(|value| f64::from(*value)).sum(),
         }
     }
 
@@ -338,6 +349,11 @@ impl TokenTable {
             *texts.entry(kind.id).or_default() += 1;
         }
         (texts.values().filter(|count| **count > 1).count(), texts.len())
+    }
+
+    /// Number of responses whose prompt nothing names.
+    pub fn without_prompt(&self) -> usize {
+        self.responses.iter().filter(|response| !response.has_prompt).count()
     }
 
     /// The indices into [`TokenTable::kinds`] of the tokens of a response.

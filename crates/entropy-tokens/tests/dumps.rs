@@ -3,7 +3,9 @@
 use std::io::Write;
 
 use entropy_history::formats::Source;
-use entropy_tokens::{AnalysisOptions, Columns, Reason, Section, TokenTable, analyse, read};
+use entropy_tokens::{
+    AnalysisOptions, ClusterKind, Columns, Reason, Section, TokenTable, analyse, read,
+};
 use serde_json::{Value, json};
 
 use crate::{fixture, read_fixtures, read_text, try_read};
@@ -360,4 +362,55 @@ fn other_columns_of_tokens_have_means() {
         (Reason::ValueNotFinite, 1, "dump: line 2: \"kl\", 1 of 2 tokens".to_owned()),
     ];
     assert_eq!(left_out(&found), expected);
+}
+
+#[test]
+fn steps_that_score_the_same_responses_are_recognised() {
+    let rows = |step: u64, ids: [u32; 2]| {
+        line(&json!({"step": step, "response_token_ids": ids, "id": 1}))
+            + &line(&json!({"step": step, "response_token_ids": [ids[1], ids[0]], "id": 2}))
+    };
+    let text = rows(1, [5, 6]) + &rows(2, [7, 8]) + &rows(3, [5, 6]) + &rows(4, [7, 8]);
+    let same = |text: &str| -> Vec<Option<usize>> {
+        let analysis = analyse(&table(text), &AnalysisOptions::default());
+        analysis.steps.iter().map(|step| step.same_responses_as).collect()
+    };
+    assert_eq!(same(&text), [None, None, Some(0), Some(1)]);
+    // The same tokens to other prompts are other responses.
+    let other = rows(3, [5, 6]).replace("[1,2,3]", "[1,2,4]");
+    assert_ne!(other, rows(3, [5, 6]));
+    assert_eq!(same(&(rows(1, [5, 6]) + &other)), [None, None]);
+    let scored = read_fixtures(&["tokens/run.jsonl"], &Columns::default());
+    let analysis = analyse(&scored, &AnalysisOptions::default());
+    let same: Vec<_> = analysis.steps.iter().map(|step| step.same_responses_as).collect();
+    assert_eq!(same, [None, Some(0), Some(0)]);
+}
+
+#[test]
+fn responses_without_a_prompt_are_alone() {
+    let row = |reward: f64| json!({"response_token_ids": [22, 30], "entropies": [0.5, 1.0], "log_probs": [-0.5, -1.0], "reward": reward});
+    let text = format!("{}\n{}\n", row(1.0), row(0.0));
+    let found = table(&text);
+    assert_eq!(found.without_prompt(), 2);
+    let step = &analyse(&found, &AnalysisOptions::default()).steps[0];
+    assert_eq!((step.prompts, step.clusters.of), (2, ClusterKind::Responses));
+    assert!(step.diversity.is_none() && step.covariance.is_none());
+}
+
+#[test]
+fn responses_to_one_prompt_are_one_cluster() {
+    let row = |prompt: u32, first: f64| {
+        line(&json!({"prompt_token_ids": [prompt], "entropies": [first, 1.0]}))
+    };
+    let clusters = |text: &str| {
+        let step = &analyse(&table(text), &AnalysisOptions::default()).steps[0];
+        (step.clusters.of, step.clusters.count, step.entropy.as_ref().unwrap().mean)
+    };
+    let (of, count, mean) = clusters(&(row(1, 0.0) + &row(1, 0.0) + &row(2, 2.0) + &row(2, 2.0)));
+    assert_eq!((of, count), (ClusterKind::Prompts, 2));
+    // Two means, 0.5 and 1.5: scipy 1.17: stats.t.ppf(0.975, 1) * stats.sem([0.5, 1.5]) = 6.353102368087352
+    assert!((mean.high.unwrap() - 1.0 - 6.353_102_368_087_352).abs() < 1e-9, "{mean:?}");
+    let (of, count, mean) = clusters(&(row(1, 0.0) + &row(1, 2.0)));
+    assert_eq!((of, count), (ClusterKind::Responses, 2), "one prompt");
+    assert!(mean.high.is_some());
 }

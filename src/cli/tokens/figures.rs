@@ -2,11 +2,13 @@
 
 use clap::ValueEnum;
 
-use super::cells::percent;
+use super::cells::{different_tops, share_name};
+use super::table::{clusters, same_responses};
 use entropy_history::dump::GroupBy;
 use entropy_history::label::visible;
 use entropy_plot::{ChartOptions, HeatMap, LineShape, Panel, PanelLine, Panels, ValueScale, Xy};
 use entropy_shell::plural;
+use entropy_tokens::stats::covariance::{Covariance, TOP_SHARES};
 use entropy_tokens::{Analysis, GroupStats, OutcomeRule, StepAnalysis};
 
 /// The largest number of steps whose lines are drawn in one picture.
@@ -172,6 +174,25 @@ impl Figures<'_> {
         self.steps.iter().filter_map(point).collect()
     }
 
+    /// A band of intervals over the steps that have one.
+    fn bands(&self, ends: impl Fn(&StepAnalysis) -> Option<(f64, f64)>) -> Vec<(f64, f64, f64)> {
+        let band =
+            |step: &&StepAnalysis| ends(step).map(|(low, high)| (step.step as f64, low, high));
+        self.steps.iter().filter_map(band).collect()
+    }
+
+    /// The part of the subtitle that says what the bands are.
+    pub(super) fn band_note(&self, has: impl Fn(&StepAnalysis) -> bool) -> String {
+        let clusters = clusters(self.steps.iter().copied().filter(|step| has(step)));
+        format!("band: 95 % interval over {clusters}")
+    }
+
+    /// A note if some steps have the same responses.
+    fn same_responses(&self) -> Option<String> {
+        let steps = self.steps.iter().copied();
+        same_responses(self.analysis, steps, &|step| step.step.to_string())
+    }
+
     /// An error, with `what` is missing, unless two steps have it.
     pub(super) fn several(
         &self,
@@ -199,14 +220,10 @@ impl Figures<'_> {
             .map(|percent| line(format!("{percent} % quantile"), quantile(*percent)))
             .collect();
         let mut mean = line("mean", self.over_steps(|step| Some(step.entropy.as_ref()?.mean.mean)));
-        mean.band = self
-            .steps
-            .iter()
-            .filter_map(|step| {
-                let stats = step.entropy.as_ref()?;
-                Some((step.step as f64, stats.mean.low?, stats.mean.high?))
-            })
-            .collect();
+        mean.band = self.bands(|step| {
+            let mean = &step.entropy.as_ref()?.mean;
+            Some((mean.low?, mean.high?))
+        });
         lines.push(mean);
         let thresholds: Vec<f64> = self
             .steps
@@ -229,7 +246,8 @@ impl Figures<'_> {
             Panel { name: "entropy of tokens (nats)".to_owned(), lines },
             Panel { name: "share (%)".to_owned(), lines: shares },
         ];
-        let subtitle = ["band: 95 % interval of the mean over responses"];
+        let band = self.band_note(|step| step.entropy.is_some());
+        let subtitle = [band.as_str()];
         Ok(self.panels("Token entropies", &subtitle, "step", panels))
     }
 
@@ -256,14 +274,10 @@ impl Figures<'_> {
                 groups(step).iter().find(|group| group.name == *name)?.entropy
             };
             let mut found = line(name.clone(), self.over_steps(|step| Some(of(step)?.mean)));
-            found.band = self
-                .steps
-                .iter()
-                .filter_map(|step| {
-                    let mean = of(step)?;
-                    Some((step.step as f64, mean.low?, mean.high?))
-                })
-                .collect();
+            found.band = self.bands(|step| {
+                let mean = of(step)?;
+                Some((mean.low?, mean.high?))
+            });
             found
         });
         let lines: Vec<PanelLine> = lines.collect();
@@ -277,7 +291,8 @@ impl Figures<'_> {
         let (lines, _) = self.group_lines(|step| &step.by_outcome)?;
         let rule = self.analysis.outcome.map_or_else(String::new, OutcomeRule::words);
         let panel = Panel { name: "mean entropy of tokens (nats)".to_owned(), lines };
-        let subtitle = [rule.as_str(), "band: 95 % interval over responses"];
+        let band = self.band_note(|step| !step.by_outcome.is_empty());
+        let subtitle = [band.as_str(), rule.as_str()];
         Ok(self.panels("Entropy of right and wrong responses", &subtitle, "step", vec![panel]))
     }
 
@@ -289,30 +304,29 @@ impl Figures<'_> {
             false => plural(all, "group", "groups"),
         };
         let panel = Panel { name: "mean entropy of tokens (nats)".to_owned(), lines };
-        let subtitle = [more.as_str(), "band: 95 % interval over responses"];
+        let band = self.band_note(|step| !step.by_column.is_empty());
+        let subtitle = [band.as_str(), more.as_str()];
         Ok(self.panels(&format!("Entropy by {}", by.text()), &subtitle, "step", vec![panel]))
     }
 
     fn covariance(&self) -> Result<Panels, String> {
         self.several("covariance", |step| step.covariance.is_some())?;
-        let mean = self.over_steps(|step| Some(step.covariance.as_ref()?.covariance.mean));
-        let top = |at: usize| {
-            self.over_steps(|step| Some(step.covariance.as_ref()?.covariance.top.get(at)?.mean))
-        };
-        let shares = entropy_tokens::stats::covariance::TOP_SHARES;
-        let lines = shares.iter().enumerate().map(|(at, share)| {
-            let name = percent(*share).replace(".0 %", " %");
-            let name = if *share < 0.001 {
-                format!("top {} %", 100.0 * share)
-            } else {
-                format!("top {name}")
-            };
-            line(name, top(at))
+        fn of(step: &StepAnalysis) -> Option<&Covariance> {
+            step.covariance.as_ref().map(|found| &found.covariance)
+        }
+        let mut mean = line("all tokens", self.over_steps(|step| Some(of(step)?.mean)));
+        mean.band = self.bands(|step| Some((of(step)?.low?, of(step)?.high?)));
+        let lines = different_tops(self.steps.iter().copied()).into_iter().map(|at| {
+            let top = |step: &StepAnalysis| of(step)?.top.get(at).copied();
+            let name = format!("top {}", share_name(TOP_SHARES[at]));
+            let mut found = line(name, self.over_steps(|step| Some(top(step)?.mean)));
+            found.band = self.bands(|step| Some((top(step)?.low?, top(step)?.high?)));
+            found
         });
         let panels = vec![
             Panel {
-                name: "mean covariance (above 0: entropy falls)".to_owned(),
-                lines: vec![line("all tokens", mean)],
+                name: "mean covariance (above 0: a fall is predicted)".to_owned(),
+                lines: vec![mean],
             },
             Panel { name: "mean of the largest covariances".to_owned(), lines: lines.collect() },
         ];
@@ -325,7 +339,9 @@ impl Figures<'_> {
             Some(_) => "advantages: rewards normalised over the responses of a prompt",
             None => "advantages of the dump",
         };
-        Ok(self.panels("Covariance with the advantage", &[advantages], "step", panels))
+        let band = self.band_note(|step| step.covariance.is_some());
+        let subtitle = [band.as_str(), advantages];
+        Ok(self.panels("Covariance with the advantage", &subtitle, "step", panels))
     }
 
     fn mismatch(&self) -> Result<Panels, String> {
@@ -349,14 +365,22 @@ impl Figures<'_> {
                 ],
             },
         ];
-        Ok(self.panels("Scored and sampled log-probs", &[], "step", panels))
+        let note = self.same_responses();
+        let note = note.as_deref();
+        Ok(self.panels("Scored and sampled log-probs", note.as_slice(), "step", panels))
     }
 
     fn diversity(&self) -> Result<Panels, String> {
         self.several("prompts with two responses", |step| step.diversity.is_some())?;
-        let pass = |at: usize| {
-            self.over_steps(|step| Some(step.diversity.as_ref()?.pass_at_k.get(at)?.value))
-        };
+        let has =
+            |step: &StepAnalysis| step.diversity.is_some() && step.same_responses_as.is_none();
+        let note = self.same_responses();
+        if let Some(note) = note.as_ref().filter(|_| self.several("", has).is_err()) {
+            return Err(format!("{note}; lines need two steps with different ones"));
+        }
+        let once = note.map(|note| format!("{note}: drawn once"));
+        let of = |step: &StepAnalysis| step.diversity.clone().filter(|_| has(step));
+        let pass = |at: usize| self.over_steps(|step| Some(of(step)?.pass_at_k.get(at)?.value));
         let ks: Vec<u64> = self
             .steps
             .iter()
@@ -370,11 +394,11 @@ impl Figures<'_> {
             .filter(|(at, _)| *at == 0 || *at + 1 == ks.len() || ks.len() <= 4)
             .map(|(at, k)| line(format!("pass@{k}"), pass(at)))
             .collect();
-        let answers = self.over_steps(|step| Some(step.diversity.as_ref()?.answers?.entropy));
+        let answers = self.over_steps(|step| Some(of(step)?.answers?.entropy));
         let grams = [1, 2, 3].map(|n| {
             let points = self.over_steps(|step| {
-                let found =
-                    step.diversity.as_ref()?.distinct_ngrams.iter().find(|grams| grams.n == n)?;
+                let diversity = of(step)?;
+                let found = diversity.distinct_ngrams.iter().find(|grams| grams.n == n)?;
                 Some(100.0 * found.share)
             });
             line(format!("{n}-grams"), points)
@@ -391,7 +415,9 @@ impl Figures<'_> {
         }
         panels.push(Panel { name: "distinct n-grams (%)".to_owned(), lines: grams.to_vec() });
         panels.truncate(2);
-        Ok(self.panels("Diversity of responses", &["means over prompts"], "step", panels))
+        let mut subtitle: Vec<&str> = once.as_deref().into_iter().collect();
+        subtitle.push("means over prompts");
+        Ok(self.panels("Diversity of responses", &subtitle, "step", panels))
     }
 }
 

@@ -237,6 +237,14 @@ fn data_warnings(table: &TokenTable, analysis: &Analysis, by: Option<&GroupBy>) 
             }
         }
     }
+    let without = table.without_prompt();
+    if without > 0 {
+        let responses = plural(without, "response has", "responses have");
+        warnings.push(format!(
+            "{responses} nothing that names the prompt: each is taken as the only one to its prompt; name the column \
+             with --prompt-id"
+        ));
+    }
     let references = |step: &entropy_tokens::StepAnalysis| {
         let answers = step.diversity.as_ref().and_then(|diversity| diversity.answers);
         answers.is_some_and(|answers| answers.look_like_references)

@@ -71,7 +71,8 @@ impl Figures<'_> {
                 _ => format!("bins of {width} tokens"),
             }
         );
-        let subtitle = [bins.as_str(), "band: 95 % interval over responses"];
+        let band = self.band_note(|step| !step.positions.is_empty());
+        let subtitle = [band.as_str(), bins.as_str()];
         let panel = Panel { name: "entropy (nats)".to_owned(), lines };
         let panels =
             self.panels("Entropy by position", &subtitle, "token of the response", vec![panel]);

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::clusters::Clusters;
 use super::units::{Outcomes, Units};
 use super::view::StepView;
 use crate::stats::difficulty;
-use crate::stats::interval::{MeanInterval, RatioSums};
+use crate::stats::interval::{ClusterSums, MeanInterval};
 
 /// The responses of a group.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -32,13 +33,17 @@ pub struct GroupStats {
 struct Sums {
     responses: u64,
     tokens: u64,
-    entropy: RatioSums,
+    entropy: ClusterSums,
     log_prob: (f64, u64),
     reward: (f64, u64),
 }
 
 /// Groups the responses by a name; those without a name are in no group. Names that are numbers are in their order.
-pub(super) fn by(view: &StepView<'_>, name: impl Fn(usize) -> Option<String>) -> Vec<GroupStats> {
+pub(super) fn by(
+    view: &StepView<'_>,
+    clusters: &Clusters,
+    name: impl Fn(usize) -> Option<String>,
+) -> Vec<GroupStats> {
     let mut groups: BTreeMap<String, Sums> = BTreeMap::new();
     for (at, response) in view.iter().enumerate() {
         let Some(name) = name(at) else { continue };
@@ -46,7 +51,8 @@ pub(super) fn by(view: &StepView<'_>, name: impl Fn(usize) -> Option<String>) ->
         sums.responses += 1;
         sums.tokens += u64::from(response.tokens);
         if response.has_entropies {
-            sums.entropy.add(response.entropy_sum, u64::from(response.tokens));
+            let (cluster, tokens) = (clusters.of_response[at], u64::from(response.tokens));
+            sums.entropy.add(cluster, response.entropy_sum, tokens);
         }
         sums.log_prob.0 += response.log_prob_sum;
         sums.log_prob.1 += u64::from(response.log_prob_count);
@@ -75,6 +81,7 @@ pub(super) fn by(view: &StepView<'_>, name: impl Fn(usize) -> Option<String>) ->
 /// Groups the responses by the pass rate of their prompt.
 pub(super) fn by_difficulty(
     view: &StepView<'_>,
+    clusters: &Clusters,
     units: &Units,
     outcomes: &Outcomes,
 ) -> Vec<GroupStats> {
@@ -87,7 +94,7 @@ pub(super) fn by_difficulty(
         }
     }
     let bin = |at: usize| bin_of_group.get(&units.units[units.of_response[at]].group).copied();
-    let mut groups = by(view, |at| bin(at).map(|bin| difficulty::BINS[bin].to_owned()));
+    let mut groups = by(view, clusters, |at| bin(at).map(|bin| difficulty::BINS[bin].to_owned()));
     let order = |name: &str| difficulty::BINS.iter().position(|bin| *bin == name);
     groups.sort_by_key(|group| order(&group.name));
     groups

@@ -146,10 +146,12 @@ impl<'a> BatchBuilder<'a> {
             let sample = cells.scalar("sample").and_then(|sample| sample.whole());
             hash(&(&id, sample))
         });
+        let (group, has_prompt) = self.group_of(cells, &layout, id.as_deref());
         let mut response = Response {
             source: 0,
             step,
-            group: self.group_of(cells, &layout, id.as_deref()),
+            group,
+            has_prompt,
             trajectory,
             segment: 0,
             start: start as u32,
@@ -213,29 +215,37 @@ impl<'a> BatchBuilder<'a> {
         Ok(self.step.unwrap_or(0))
     }
 
-    /// What names the prompt of a response, as a hash: a column, else the prompt itself, else the id.
-    fn group_of(&mut self, cells: &impl Cells, layout: &Layout<'_>, id: Option<&str>) -> u64 {
+    /// What names the prompt of a response, as a hash: a column, else the prompt itself, else the id; and whether there is
+    /// any of them.
+    fn group_of(
+        &mut self,
+        cells: &impl Cells,
+        layout: &Layout<'_>,
+        id: Option<&str>,
+    ) -> (u64, bool) {
         let chosen = self.columns.prompt.as_deref();
         let names =
             chosen.as_slice().iter().chain(if chosen.is_none() { &GROUPS[..] } else { &[] });
         for name in names {
             if let Some(value) = cells.scalar(name).and_then(|value| value.name()) {
                 note(&mut self.names.groups, name);
-                return hash(&value);
+                return (hash(&value), true);
             }
         }
         if !layout.prompt().is_empty() {
             note(&mut self.names.groups, "the prompt's token ids");
-            return hash(&layout.prompt());
+            return (hash(&layout.prompt()), true);
         }
         for name in PROMPT_TEXTS {
             if let Some(Scalar::Text(text)) = cells.scalar(name) {
                 note(&mut self.names.groups, "the prompt's text");
-                return hash(&text);
+                return (hash(&text), true);
             }
         }
-        note(&mut self.names.groups, "id");
-        hash(&id)
+        if id.is_some() {
+            note(&mut self.names.groups, "id");
+        }
+        (hash(&id), id.is_some())
     }
 
     fn by_of(&self, cells: &impl Cells) -> Option<Box<str>> {
