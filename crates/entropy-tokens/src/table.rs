@@ -194,6 +194,7 @@ pub struct TokenTable {
     pub(crate) worst: Vec<WorstToken>,
     pub(crate) left_out: LeftOutCounts,
     pub(crate) names: UsedNames,
+    columns: Vec<String>,
     tokens: usize,
     is_rounded: bool,
     negative: u64,
@@ -201,6 +202,9 @@ pub struct TokenTable {
 
 /// The sizes of a table at some time.
 pub(crate) struct TableMark {
+    kinds: usize,
+    columns: usize,
+    left_out: LeftOutCounts,
     segments: usize,
     responses: usize,
     worst: usize,
@@ -219,6 +223,7 @@ pub(crate) struct Batch {
     pub(crate) worst: Vec<WorstToken>,
     pub(crate) left_out: LeftOutCounts,
     pub(crate) names: UsedNames,
+    pub(crate) columns: Vec<String>,
     pub(crate) negative: u64,
 }
 
@@ -231,6 +236,9 @@ impl TokenTable {
     /// What the table holds now, for [`TokenTable::roll_back`].
     pub(crate) fn mark(&self) -> TableMark {
         TableMark {
+            kinds: self.kinds.len(),
+            columns: self.columns.len(),
+            left_out: self.left_out.clone(),
             segments: self.segments.len(),
             responses: self.responses.len(),
             worst: self.worst.len(),
@@ -240,8 +248,15 @@ impl TokenTable {
         }
     }
 
-    /// Removes what was added after a mark, apart from kinds of tokens.
+    /// Removes what was added after a mark. Numbers that were rounded since then stay rounded.
     pub(crate) fn roll_back(&mut self, mark: TableMark) {
+        for index in (mark.kinds..self.kinds.len()).rev() {
+            self.first_kind.set(self.kinds[index].id, self.next_kind[index]);
+        }
+        self.kinds.truncate(mark.kinds);
+        self.next_kind.truncate(mark.kinds);
+        self.columns.truncate(mark.columns);
+        self.left_out = mark.left_out;
         self.segments.truncate(mark.segments);
         self.responses.truncate(mark.responses);
         self.worst.truncate(mark.worst);
@@ -281,6 +296,7 @@ impl TokenTable {
         self.worst.extend(batch.worst);
         self.left_out.append(batch.left_out);
         self.names.append(batch.names);
+        batch.columns.iter().for_each(|name| note(&mut self.columns, name));
         self.negative += batch.negative;
     }
 
@@ -325,6 +341,11 @@ impl TokenTable {
     /// The columns that were used.
     pub fn names(&self) -> &UsedNames {
         &self.names
+    }
+
+    /// Columns with single values, as `--by` and `--reward` name them; from some rows only.
+    pub fn columns(&self) -> &[String] {
+        &self.columns
     }
 
     /// Number of tokens of all responses.

@@ -1,6 +1,6 @@
 //! Broken and odd dumps: everything that is left out is counted.
 
-use std::io::Write;
+use std::io::{self, Read, Write};
 
 use entropy_history::formats::Source;
 use entropy_tokens::{
@@ -413,4 +413,48 @@ fn responses_to_one_prompt_are_one_cluster() {
     let (of, count, mean) = clusters(&(row(1, 0.0) + &row(1, 2.0)));
     assert_eq!((of, count), (ClusterKind::Responses, 2), "one prompt");
     assert!(mean.high.is_some());
+}
+
+struct BrokenDisk;
+
+impl Read for BrokenDisk {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::Error::other("the disk is broken"))
+    }
+}
+
+#[test]
+fn skipped_file_leaves_nothing_behind() {
+    let good = line(&json!({"response_token_ids": [1, 2], "tokens": ["a", "b"]}));
+    // Its tokens have texts of their own. Its disk fails after blocks of rows were added.
+    let bad = line(&json!({
+        "response_token_ids": [1, 9], "tokens": ["x", "y"], "reward": "text", "extra": 1, "pad": "y".repeat(1 << 20),
+    }));
+    let before_failure = bad.repeat(18);
+    let read_both = |second: &str| {
+        let mut found = table(&good);
+        let mut bytes = second.as_bytes();
+        let source = Source { reader: &mut bytes, path: None };
+        let error = read(source, "bad", &Columns::default(), &mut found);
+        (found, error.is_err())
+    };
+    let mut found = table(&good);
+    let mut reader = before_failure.as_bytes().chain(BrokenDisk);
+    let source = Source { reader: &mut reader, path: None };
+    assert!(read(source, "bad", &Columns::default(), &mut found).is_err());
+    let (no_response, failed) = read_both("{\"id\": 1}\n");
+    assert!(failed);
+    for found in [&found, &no_response] {
+        assert_eq!(found.kinds().len(), 2);
+        assert_eq!(found.responses().len(), 1);
+        assert_eq!(left_out(found), left_out(&table(&good)));
+        assert_eq!(found.columns(), table(&good).columns());
+        assert_eq!(found.ids_with_several_texts(), (0, 2));
+    }
+    // The kinds of a later file are found, and new.
+    let mut bytes = bad.as_bytes();
+    let source = Source { reader: &mut bytes, path: None };
+    read(source, "later", &Columns::default(), &mut found).unwrap();
+    let texts: Vec<_> = found.kinds().iter().map(|kind| kind.text.as_deref().unwrap()).collect();
+    assert_eq!(texts, ["a", "b", "x", "y"]);
 }

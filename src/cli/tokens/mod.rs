@@ -20,6 +20,7 @@ use super::args::{JsonArgs, to_json};
 use super::table::width;
 use super::target::Target;
 use entropy_history::dump::GroupBy;
+use entropy_history::text::names_hint;
 use entropy_shell::{CliError, Outcome, Terminal, WithHint, plural};
 use entropy_tokens::{Analysis, AnalysisOptions, Columns, Reason, Scope, TokenTable, analyse};
 
@@ -152,8 +153,10 @@ impl TokensArgs {
                 .hint(format!("its steps are {}", cells::list(&steps, 12)));
         }
         let missing = |flag: &str, key: &str, what: &str| {
-            Err(anyhow!("no response has {what} in {key:?}, which {flag} names"))
-                .hint("look at a line of the dump for the names of its columns; a key inside an object is written as a.b")
+            let known = names_hint(key, table.columns());
+            let known =
+                known.unwrap_or_else(|| "the dump has no columns of single values".to_owned());
+            Err(anyhow!("no response has {what} in {key:?}, which {flag} names")).hint(known)
         };
         if let Some(reward) = &self.reward
             && table.names().rewards.is_empty()

@@ -35,6 +35,7 @@ pub(crate) struct BatchBuilder<'a> {
     worst: WorstTokens,
     left_out: LeftOutCounts,
     names: UsedNames,
+    column_names: Vec<String>,
     negative: u64,
 }
 
@@ -72,6 +73,7 @@ impl<'a> BatchBuilder<'a> {
             worst: WorstTokens::default(),
             left_out: LeftOutCounts::default(),
             names: UsedNames::default(),
+            column_names: Vec::new(),
             negative: 0,
         }
     }
@@ -108,6 +110,9 @@ impl<'a> BatchBuilder<'a> {
         let texts = texts(cells, &layout)?;
 
         // From here on the response is taken.
+        if self.responses.is_empty() {
+            self.column_names = cells.scalar_names();
+        }
         let start = self.tokens.len();
         for &at in &own {
             let text = texts.as_ref().map_or(RawText::None, |(texts, first)| texts.get(first + at));
@@ -434,6 +439,7 @@ impl<'a> BatchBuilder<'a> {
             worst: self.worst.into_tokens(),
             left_out: self.left_out,
             names: self.names,
+            columns: self.column_names,
             negative: self.negative,
         }
     }
