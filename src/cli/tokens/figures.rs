@@ -6,7 +6,9 @@ use super::cells::{different_tops, share_name};
 use super::table::{clusters, same_responses};
 use entropy_history::dump::GroupBy;
 use entropy_history::label::visible;
-use entropy_plot::{ChartOptions, HeatMap, LineShape, Panel, PanelLine, Panels, ValueScale, Xy};
+use entropy_plot::{
+    AxisBase, ChartOptions, HeatMap, LineShape, Panel, PanelLine, Panels, ValueScale, Xy,
+};
 use entropy_shell::plural;
 use entropy_tokens::stats::covariance::{Covariance, TOP_SHARES};
 use entropy_tokens::{Analysis, GroupStats, OutcomeRule, StepAnalysis};
@@ -128,7 +130,12 @@ pub(super) struct Figures<'a> {
 }
 
 fn line(name: impl Into<String>, points: Vec<Xy>) -> PanelLine {
-    PanelLine { name: name.into(), points, band: Vec::new(), shape: LineShape::Straight }
+    let shape = LineShape::Straight;
+    PanelLine { name: name.into(), points, band: Vec::new(), shape, style: None }
+}
+
+fn panel(name: &str, base: AxisBase, lines: Vec<PanelLine>) -> Panel {
+    Panel { name: name.to_owned(), base, lines }
 }
 
 impl Figures<'_> {
@@ -151,7 +158,7 @@ impl Figures<'_> {
         parts.push(self.size());
         Panels {
             title: title.to_owned(),
-            subject: file_stem(self.source),
+            subject: subject(self.source),
             subtitle: parts,
             x_name: x_name.to_owned(),
             x_from: None,
@@ -243,17 +250,18 @@ impl Figures<'_> {
             shares.push(line(format!("tokens {sign} {threshold}"), points));
         }
         let panels = vec![
-            Panel { name: "entropy of tokens (nats)".to_owned(), lines },
-            Panel { name: "share (%)".to_owned(), lines: shares },
+            panel("entropy of tokens (nats)", AxisBase::NotNegative, lines),
+            panel("share (%)", AxisBase::Zero, shares),
         ];
         let band = self.band_note(|step| step.entropy.is_some());
         let subtitle = [band.as_str()];
         Ok(self.panels("Token entropies", &subtitle, "step", panels))
     }
 
-    /// Mean entropies of groups over steps, one line per group.
+    /// Mean entropies of groups over steps, one line per group. The groups of `order` are the first.
     fn group_lines(
         &self,
+        order: &[String],
         groups: impl Fn(&StepAnalysis) -> &Vec<GroupStats>,
     ) -> Result<(Vec<PanelLine>, usize), String> {
         let mut sizes: Vec<(String, u64)> = Vec::new();
@@ -269,6 +277,9 @@ impl Figures<'_> {
         sizes.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         sizes.truncate(MAX_GROUPS);
         sizes.sort();
+        // The first of the named groups has the first colour in every figure, even if the other one is missing.
+        let style = |name: &str| order.iter().position(|known| known == name);
+        sizes.sort_by_key(|(name, _)| style(name)); // stable
         let lines = sizes.iter().map(|(name, _)| {
             let of = |step: &StepAnalysis| {
                 groups(step).iter().find(|group| group.name == *name)?.entropy
@@ -278,6 +289,7 @@ impl Figures<'_> {
                 let mean = of(step)?;
                 Some((mean.low?, mean.high?))
             });
+            found.style = style(name);
             found
         });
         let lines: Vec<PanelLine> = lines.collect();
@@ -288,22 +300,30 @@ impl Figures<'_> {
     }
 
     fn outcome(&self) -> Result<Panels, String> {
-        let (lines, _) = self.group_lines(|step| &step.by_outcome)?;
+        let order = ["right", "wrong"].map(str::to_owned);
+        let (lines, _) = self.group_lines(&order, |step| &step.by_outcome)?;
         let rule = self.analysis.outcome.map_or_else(String::new, OutcomeRule::words);
-        let panel = Panel { name: "mean entropy of tokens (nats)".to_owned(), lines };
+        let panel = panel("mean entropy of tokens (nats)", AxisBase::NotNegative, lines);
         let band = self.band_note(|step| !step.by_outcome.is_empty());
         let subtitle = [band.as_str(), rule.as_str()];
-        Ok(self.panels("Entropy of right and wrong responses", &subtitle, "step", vec![panel]))
+        Ok(self.panels("Right and wrong responses", &subtitle, "step", vec![panel]))
     }
 
     fn groups(&self, by: Option<&GroupBy>) -> Result<Panels, String> {
         let Some(by) = by else { return Err("no --by".to_owned()) };
-        let (lines, all) = self.group_lines(|step| &step.by_column)?;
+        // As right and wrong: responses for which the comparison holds have the first colour.
+        let order = match by {
+            GroupBy::Comparison(comparison) => {
+                [true, false].map(|is_true| comparison.group(is_true)).to_vec()
+            }
+            GroupBy::Values(_) => Vec::new(),
+        };
+        let (lines, all) = self.group_lines(&order, |step| &step.by_column)?;
         let more = match all > lines.len() {
             true => format!("the {} largest of {all} groups", lines.len()),
             false => plural(all, "group", "groups"),
         };
-        let panel = Panel { name: "mean entropy of tokens (nats)".to_owned(), lines };
+        let panel = panel("mean entropy of tokens (nats)", AxisBase::NotNegative, lines);
         let band = self.band_note(|step| !step.by_column.is_empty());
         let subtitle = [band.as_str(), more.as_str()];
         Ok(self.panels(&format!("Entropy by {}", by.text()), &subtitle, "step", vec![panel]))
@@ -324,11 +344,12 @@ impl Figures<'_> {
             found
         });
         let panels = vec![
-            Panel {
-                name: "mean covariance (above 0: a fall is predicted)".to_owned(),
-                lines: vec![mean],
-            },
-            Panel { name: "mean of the largest covariances".to_owned(), lines: lines.collect() },
+            panel(
+                "mean covariance (above 0: a fall is predicted)",
+                AxisBase::AroundZero,
+                vec![mean],
+            ),
+            panel("mean of the largest covariances", AxisBase::AroundZero, lines.collect()),
         ];
         let formula = self
             .steps
@@ -350,20 +371,22 @@ impl Figures<'_> {
             self.over_steps(|step| step.mismatch.as_ref().map(value))
         };
         let panels = vec![
-            Panel {
-                name: "KL of sampler and scored policy (nats per token)".to_owned(),
-                lines: vec![
+            panel(
+                "KL of sampler and scored policy (nats per token)",
+                AxisBase::AroundZero,
+                vec![
                     line("k1", of(|found| found.mismatch.k1)),
                     line("k3", of(|found| found.mismatch.k3)),
                 ],
-            },
-            Panel {
-                name: "effective sample size (share)".to_owned(),
-                lines: vec![
+            ),
+            panel(
+                "effective sample size (share)",
+                AxisBase::Zero,
+                vec![
                     line("of tokens", of(|found| found.mismatch.ess_tokens)),
                     line("of responses", of(|found| found.mismatch.ess_responses)),
                 ],
-            },
+            ),
         ];
         let note = self.same_responses();
         let note = note.as_deref();
@@ -405,15 +428,13 @@ impl Figures<'_> {
         });
         let mut panels = Vec::new();
         if !passes.is_empty() {
-            panels.push(Panel { name: "pass@k".to_owned(), lines: passes });
+            panels.push(panel("pass@k", AxisBase::Zero, passes));
         }
         if answers.len() > 1 {
-            panels.push(Panel {
-                name: "entropy of answers (nats)".to_owned(),
-                lines: vec![line("answers", answers)],
-            });
+            let lines = vec![line("answers", answers)];
+            panels.push(panel("entropy of answers (nats)", AxisBase::Zero, lines));
         }
-        panels.push(Panel { name: "distinct n-grams (%)".to_owned(), lines: grams.to_vec() });
+        panels.push(panel("distinct n-grams (%)", AxisBase::Zero, grams.to_vec()));
         panels.truncate(2);
         let mut subtitle: Vec<&str> = once.as_deref().into_iter().collect();
         subtitle.push("means over prompts");
@@ -421,10 +442,32 @@ impl Figures<'_> {
     }
 }
 
-/// The name of a source in a title: its last part, without an extension.
-pub(super) fn file_stem(source: &str) -> String {
+/// What a figure is of, for its title: the name of a source without directories and extension. Empty if that only says that
+/// it is a dump.
+pub(super) fn subject(source: &str) -> String {
+    const COMMON: [&str; 8] =
+        ["", "-", "tokens", "token_exports", "dump", "dumps", "all dumps", "rollouts"];
     let name = source.trim_end_matches('/').rsplit('/').next().unwrap_or(source);
     let stem =
         name.split_once('.').map_or(name, |(stem, _)| if stem.is_empty() { name } else { stem });
-    visible(stem).into_owned()
+    if COMMON.contains(&stem) { String::new() } else { visible(stem).into_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::subject;
+
+    #[test]
+    fn titles_do_not_say_tokens_twice() {
+        for (source, name) in [
+            ("runs/solver_v1.jsonl.gz", "solver_v1"),
+            ("tokens.jsonl", ""),
+            ("runs/tokens.parquet", ""),
+            ("base", "base"),
+            ("-", ""),
+            ("train_data/", "train_data"),
+        ] {
+            assert_eq!(subject(source), name, "{source}");
+        }
+    }
 }
