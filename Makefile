@@ -101,6 +101,7 @@ $(SIMULATE):
 bench: build compute rows $(REFERENCE) ## compare time and memory with matplotlib, TensorBoard, wandb, transformers (5 GB in .venv)
 	$(PYTHON) benches/run.py $(BINARY)
 	$(PYTHON) benches/readers.py $(BINARY)
+	$(PYTHON) benches/tokens.py $(BINARY)
 	$(PYTHON) benches/compute.py $(HELPER) --reference $(REFERENCE)
 	$(CARGO) bench --locked --package entropy-kernels
 	$(REFERENCE) benches/rows.py target/release/libentropy_rows.so

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::common::{files, fixture, run, stderr, stdout};
@@ -55,6 +56,58 @@ fn tables_fit_eighty_columns_and_have_every_section() {
     for column in ["ESS resp.", "2-grams", "top 20 %", "tokens"] {
         assert!(text.contains(column), "{column}");
     }
+}
+
+/// A dump of three checkpoints that scored the same responses: those of step 40 of a fixture.
+fn scored_thrice(directory: &Path) -> String {
+    let text = fs::read_to_string(path("token_groups/run.jsonl")).unwrap();
+    let first = text.lines().filter(|line| line.contains("\"step\":40,"));
+    let first: Vec<&str> = first.collect();
+    let of_step = |step: u64| {
+        let row =
+            move |line: &&str| line.replace("\"step\":40,", &format!("\"step\":{step},")) + "\n";
+        first.iter().map(row).collect::<String>()
+    };
+    let file = directory.join("scored.jsonl");
+    fs::write(&file, [40, 80, 120].map(of_step).concat()).unwrap();
+    file.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn steps_with_the_same_responses_are_named_and_their_diversity_is_shown_once() {
+    let tmp = tempfile::tempdir().unwrap();
+    let scored = scored_thrice(tmp.path());
+    let (code, text, said) = tokens(&[&scored]);
+    assert_eq!((code, said.as_str()), (Some(0), ""));
+    let note = "all steps have the same responses: at most one of these steps sampled them";
+    assert!(text.contains(note), "{text}");
+    let diversity = text.split("Diversity").nth(1).unwrap();
+    let rows = |start: &str| diversity.lines().filter(|line| line.starts_with(start)).count();
+    assert_eq!(rows("  40"), 3, "pass@k and n-grams once: {diversity}");
+    assert_eq!(rows("  80"), 1, "the correlation with entropies of each step: {diversity}");
+    let document = document(&[&scored]);
+    assert_eq!(document["steps"][2]["same_responses_as"], 0);
+    let figures = tmp.path().join("x.svg");
+    let (code, _, said) =
+        tokens(&[&scored, "-o", figures.to_str().unwrap(), "--figure", "diversity"]);
+    assert_eq!(code, Some(2));
+    assert!(said.contains("all steps have the same responses"), "{said}");
+    let (code, _, said) =
+        tokens(&[&scored, "-o", figures.to_str().unwrap(), "--figure", "mismatch"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(fs::read_to_string(figures).unwrap().contains("same responses"));
+}
+
+#[test]
+fn covariance_has_an_interval_and_an_unclear_prediction() {
+    let run = path("token_groups/run.jsonl");
+    let (_, text, _) = tokens(&[&run]);
+    let covariance = text.split("Covariance").nth(1).unwrap();
+    assert!(covariance.contains("unclear") && !covariance.contains("falls"), "{covariance}");
+    assert!(text.contains("95 % interval over prompts"), "{text}");
+    let found = &document(&[&run])["steps"][0]["covariance"];
+    assert_eq!((&found["prediction"], &found["predicted_sign"]), (&"unclear".into(), &(-1).into()));
+    assert!(found["low"].as_f64().unwrap() < 0.0 && found["high"].as_f64().unwrap() > 0.0);
 }
 
 #[test]

@@ -16,6 +16,25 @@ pub fn plural(n: usize, one: &str, many: &str) -> String {
     if n == 1 { format!("1 {one}") } else { format!("{n} {many}") }
 }
 
+/// The names that exist, for a hint about one that does not: "did you mean …?" if one is similar, and the first 20.
+/// `None` without names.
+pub fn names_hint(name: &str, known: &[String]) -> Option<String> {
+    const MIN_SIMILARITY: f64 = 0.8;
+    const MAX_NAMES: usize = 20;
+    let similarity = |other: &String| strsim::jaro(name, other);
+    let nearest = known.iter().max_by(|a, b| similarity(a).total_cmp(&similarity(b)))?;
+    let nearest = match similarity(nearest) >= MIN_SIMILARITY {
+        true => format!("did you mean {nearest:?}? "),
+        false => String::new(),
+    };
+    let more = match known.len().checked_sub(MAX_NAMES) {
+        None | Some(0) => String::new(),
+        Some(more) => format!(" and {more} more"),
+    };
+    let known: Vec<&str> = known.iter().take(MAX_NAMES).map(String::as_str).collect();
+    Some(format!("{nearest}There are {}{more}", known.join(", ")))
+}
+
 /// The text without escape sequences for colours and cursor movement.
 pub(crate) fn without_ansi(text: &str) -> Cow<'_, str> {
     let mut parts = text.split('\x1b');
@@ -30,4 +49,22 @@ pub(crate) fn without_ansi(text: &str) -> Cow<'_, str> {
         plain.push_str(end.map_or(part, |end| &sequence[end + 1..]));
     }
     Cow::Owned(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_exist_are_named_and_a_similar_one_first() {
+        let known = ["env", "reward", "step"].map(str::to_owned);
+        assert_eq!(
+            names_hint("rewrd", &known).unwrap(),
+            "did you mean \"reward\"? There are env, reward, step"
+        );
+        assert_eq!(names_hint("xyz", &known).unwrap(), "There are env, reward, step");
+        assert_eq!(names_hint("xyz", &[]), None);
+        let many: Vec<String> = (0..23).map(|at| format!("c{at}")).collect();
+        assert!(names_hint("xyz", &many).unwrap().ends_with("c19 and 3 more"));
+    }
 }

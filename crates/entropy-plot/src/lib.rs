@@ -34,7 +34,7 @@ pub use forest::{forest, has_differences};
 pub use geometry::Xy;
 pub use heat_map::{HeatMap, heat_map};
 pub use law::law;
-pub use panels::{LineShape, Panel, PanelLine, Panels, panels};
+pub use panels::{AxisBase, LineShape, Panel, PanelLine, Panels, panels};
 
 use entropy_history::history::{Comparison, Run};
 use entropy_history::label::visible;

@@ -18,6 +18,8 @@ use entropy_history::label::{shorten_middle, visible};
 const PANEL_TITLE: f64 = 1.9 * BODY;
 /// The smallest font size of a name, in px at 96 px per inch.
 const MIN_NAME: f64 = 7.0;
+/// Free space right of the last point, as a share of the x axis.
+const EDGE: f64 = 0.02;
 /// Points are marked by dots if there is at least this distance in px between them.
 const DOT_GAP: f64 = 14.0;
 
@@ -43,8 +45,23 @@ pub struct Panels {
 pub struct Panel {
     /// Name of the quantity with its unit; empty if the subtitle has it.
     pub name: String,
+    /// Where the value axis begins.
+    pub base: AxisBase,
     /// The lines.
     pub lines: Vec<PanelLine>,
+}
+
+/// Where a linear value axis begins and ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AxisBase {
+    /// Where the values do; at 0 if that is near. Values below 0 are possible.
+    Data,
+    /// Where the values do, but not below 0: the values cannot be, though intervals may reach below.
+    NotNegative,
+    /// At 0, as NotNegative.
+    Zero,
+    /// The axis has 0 and the whole bands: which side of 0 they are on matters.
+    AroundZero,
 }
 
 /// A line with a name.
@@ -58,6 +75,14 @@ pub struct PanelLine {
     pub band: Vec<(f64, f64, f64)>,
     /// How the points are joined.
     pub shape: LineShape,
+    /// Index of its colour in the palette; `None` for that of its place in the panel.
+    pub style: Option<usize>,
+}
+
+impl PanelLine {
+    fn style(&self, index: usize) -> usize {
+        self.style.unwrap_or(index)
+    }
 }
 
 /// How the points of a line are joined.
@@ -129,17 +154,32 @@ pub fn panels(data: &Panels, options: &ChartOptions, fonts: &Fonts) -> Picture {
     Picture { drawing: chart.drawing(size, &title, layers), warnings: Vec::new() }
 }
 
+/// Bands may be so much higher than the lines, as a multiple of the span of the lines or of their values: wide intervals of
+/// a few values are cut off, or the lines would be level.
+const MAX_BAND: f64 = 1.5;
+/// Values below 0 by less than this share of the axis are drawn at 0: the axis need not go below it.
+const ROUNDING: f64 = 1e-3;
+
 fn y_axis(panel: &Panel, options: &ChartOptions, ticks: usize) -> Axis {
-    let points = panel.lines.iter().flat_map(|line| {
-        let bands = line.band.iter().flat_map(|(_, low, high)| [*low, *high]);
-        line.points.iter().map(|(_, y)| *y).chain(bands)
-    });
     let usable = |y: &f64| y.is_finite() && (options.scale == ValueScale::Linear || *y > 0.0);
+    let points = panel.lines.iter().flat_map(|line| line.points.iter().map(|(_, y)| *y));
     let (low, high) = range(points.filter(usable));
     let (low, high) = if low <= high { (low, high) } else { (0.0, 1.0) };
-    // The interval of a few values that cannot be below 0 may reach below it.
-    let is_positive = panel.lines.iter().flat_map(|line| &line.points).all(|(_, y)| *y >= 0.0);
-    let low = if is_positive { low.max(0.0) } else { low };
+    let room = MAX_BAND * (high - low).max(0.5 * high.abs().max(low.abs()));
+    let bands = panel.lines.iter().flat_map(|line| &line.band);
+    let bands = bands.flat_map(|(_, low, high)| [*low, *high]).filter(usable);
+    let (band_low, band_high) = range(bands);
+    let room = if panel.base == AxisBase::AroundZero { f64::INFINITY } else { room };
+    let low = low.min(band_low.max(low - room));
+    let high = high.max(band_high.min(high + room));
+    let low = if low < 0.0 && -low < ROUNDING * (high - low) { 0.0 } else { low };
+    let (low, high) = match panel.base {
+        _ if options.scale == ValueScale::Log => (low, high),
+        AxisBase::Data => (low, high),
+        AxisBase::NotNegative => (low.max(0.0), high),
+        AxisBase::Zero => (0.0, high),
+        AxisBase::AroundZero => (low.min(0.0), high.max(0.0)),
+    };
     entropy_axis(low, high, options, ticks)
 }
 
@@ -148,7 +188,9 @@ fn x_axis(data: &Panels, width: f64) -> Axis {
     let (first, last) = range(xs.map(|(x, _)| *x));
     let first = data.x_from.unwrap_or(first).min(first);
     let max_ticks = (width / 70.0).clamp(2.0, 10.0) as usize;
-    step_axis(first, last, max_ticks, 0.06)
+    let axis = step_axis(first, last, max_ticks, 0.06);
+    // The last point, with its dot, is not at the edge.
+    Axis { high: axis.high + EDGE * (axis.high - axis.low), ..axis }
 }
 
 /// The bands and lines of a panel.
@@ -160,12 +202,13 @@ fn lines(panel: &Panel, area: &PlotArea, chart: ChartContext<'_>) -> Vec<Layer> 
         let mut outline: Vec<Xy> = line.band.iter().map(|(x, low, _)| at(*x, *low)).collect();
         outline.extend(line.band.iter().rev().map(|(x, _, high)| at(*x, *high)));
         if line.band.len() > 1 {
-            let marks = vec![Mark::TranslucentRegion(outline, theme.style(index).line, 0.18)];
+            let marks =
+                vec![Mark::TranslucentRegion(outline, theme.style(line.style(index)).line, 0.18)];
             layers.push(Layer { name: format!("band of {}", line.name), marks });
         }
     }
     for (index, line) in panel.lines.iter().enumerate() {
-        let style = theme.style(index);
+        let style = theme.style(line.style(index));
         let mut marks = Vec::new();
         let part: Vec<Xy> =
             outline(line).iter().map(|point| position(*point, line.shape, area)).collect();
@@ -193,7 +236,7 @@ fn lines(panel: &Panel, area: &PlotArea, chart: ChartContext<'_>) -> Vec<Layer> 
 /// The position of a point in px. What is at the edge of the area is inside, whatever the rounding; a step of 0 is at the
 /// bottom of a logarithmic axis.
 fn position((x, y): Xy, shape: LineShape, area: &PlotArea) -> Xy {
-    const NEAR: f64 = 0.01;
+    const NEAR: f64 = 0.5;
     let snap = |value: f64, low: f64, high: f64| {
         if (value - low).abs() < NEAR {
             low
@@ -279,7 +322,7 @@ impl Names {
             data.lines.iter().zip(&self.names[panel]).enumerate().filter_map(label).collect();
         let (mut marks, mut names) = (Vec::new(), Vec::new());
         for (y, (index, end, name)) in spread_labels(labels, height, area) {
-            let style = chart.theme().style(index);
+            let style = chart.theme().style(data.lines[index].style(index));
             match end {
                 Some(end) => {
                     let colour = style.line.over(chart.theme().background, 0.55);

@@ -243,10 +243,11 @@ fn panels_of(count: usize, lines: usize, points: usize, shape: LineShape, subjec
             |at: usize| (10.0 * (at + 1) as f64, (1.0 + (at * (index + 1)) as f64 * 0.1) % 3.0);
         let points: Vec<Xy> = (0..points).map(point).collect();
         let band = points.iter().map(|(x, y)| (*x, y - 0.1, y + 0.1)).collect();
-        PanelLine { name: format!("step {}", 100 * index), points, band, shape }
+        PanelLine { name: format!("step {}", 100 * index), points, band, shape, style: None }
     };
     let panel = |index: usize| Panel {
         name: format!("a quantity number {index} (nats)"),
+        base: AxisBase::NotNegative,
         lines: (0..lines).map(line).collect(),
     };
     Panels {
@@ -288,8 +289,9 @@ fn points_at_the_edge_of_a_panel_are_drawn() {
         points,
         band: Vec::new(),
         shape: LineShape::Straight,
+        style: None,
     };
-    let panel = Panel { name: "pass@k".to_owned(), lines: vec![line] };
+    let panel = Panel { name: "pass@k".to_owned(), base: AxisBase::NotNegative, lines: vec![line] };
     let data = Panels {
         panels: vec![panel.clone(), panel],
         ..panels_of(1, 1, 2, LineShape::Straight, "run")
@@ -766,4 +768,36 @@ fn pair_without_a_comparison_keeps_its_row_with_the_reason() {
         &picture,
         "all shared steps and last tenth, 1 pair: fewer than 20 shared steps have no interval"
     ));
+}
+
+/// The tick labels of a panel with one line and a band.
+fn tick_labels(base: AxisBase, points: Vec<Xy>, band: Vec<(f64, f64, f64)>) -> Vec<String> {
+    let shape = LineShape::Straight;
+    let line = PanelLine { name: "a".to_owned(), points, band, shape, style: Some(1) };
+    let panel = Panel { name: "b".to_owned(), base, lines: vec![line] };
+    let data = Panels { panels: vec![panel], ..panels_of(1, 1, 2, shape, "run") };
+    let picture = panels(&data, &ChartOptions::default(), &Fonts::for_texts(["x"], None).unwrap());
+    let grid = picture.drawing.layers.iter().find(|layer| layer.name == "value axis").unwrap();
+    let text = |mark: &Mark| match mark {
+        Mark::Text(text) => Some(text.text.clone()),
+        _ => None,
+    };
+    grid.marks.iter().filter_map(text).collect()
+}
+
+#[test]
+fn value_axis_of_a_panel_fits_its_values() {
+    let points = vec![(0.0, -1e-8), (1.0, 0.4)];
+    let labels = tick_labels(AxisBase::Data, points, Vec::new());
+    assert!(labels.iter().all(|label| !label.starts_with('−')), "{labels:?}");
+    // An interval of the mean covariance that reaches below 0 is visible.
+    let band = vec![(0.0, -0.2, 0.4), (1.0, -0.1, 0.3)];
+    let labels = tick_labels(AxisBase::AroundZero, vec![(0.0, 0.1), (1.0, 0.1)], band);
+    assert!(labels.iter().any(|label| label.starts_with('−')), "{labels:?}");
+    // One wide interval does not flatten the line.
+    let band = vec![(0.0, 0.0, 16.0), (1.0, 1.9, 2.2)];
+    let labels = tick_labels(AxisBase::NotNegative, vec![(0.0, 3.0), (1.0, 2.0)], band);
+    assert!(!labels.iter().any(|label| label == "16"), "{labels:?}");
+    let labels = tick_labels(AxisBase::Zero, vec![(0.0, 0.95), (1.0, 0.99)], Vec::new());
+    assert!(labels.iter().any(|label| label == "0.0" || label == "0"), "{labels:?}");
 }

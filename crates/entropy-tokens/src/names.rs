@@ -9,7 +9,9 @@
 //! | slime | `tokens` of prompt and response | `log_probs` | `rollout_log_probs` | `loss_mask`, of the response |
 
 use entropy_history::dump::column_names;
-pub(crate) use entropy_history::dump::column_names::{MASKS, SEQUENCE_IDS, looks_like_mask};
+pub(crate) use entropy_history::dump::column_names::{
+    ANSWERS, MASKS, SEQUENCE_IDS, looks_like_mask,
+};
 
 /// Names of token ids of the response.
 pub(crate) fn response_ids() -> impl Iterator<Item = &'static str> {
@@ -73,10 +75,6 @@ pub const REWARDS: [&str; 11] = [
     "correct",
     "is_correct",
 ];
-
-/// Final answers of a response.
-pub(crate) const ANSWERS: [&str; 6] =
-    ["pred", "prediction", "predicted_answer", "extracted_answer", "final_answer", "answer"];
 
 /// What names the prompt of a response, so that all of its responses form a group.
 pub(crate) const GROUPS: [&str; 9] = [

@@ -5,6 +5,7 @@
 //! rounding. The log-probs of the sampler are not kept, only their sums and the worst tokens.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use serde::Serialize;
 
@@ -41,6 +42,8 @@ pub struct Response {
     pub(crate) source: u32,
     pub(crate) step: u64,
     pub(crate) group: u64,
+    /// Whether something names the prompt; else `group` means nothing.
+    pub(crate) has_prompt: bool,
     pub(crate) trajectory: Option<u64>,
     pub(crate) segment: u32,
     pub(crate) start: u32,
@@ -155,6 +158,14 @@ impl Floats<'_> {
         }
     }
 
+    /// The sum of the numbers of a range, from the first.
+    pub fn sum(&self, range: Range<usize>) -> f64 {
+        match self {
+            Floats::Exact(values) => values[range].iter().sum(),
+            Floats::Rounded(values) => values[range].iter().map(|value| f64::from(*value)).sum(),
+        }
+    }
+
     /// The number at an index.
     #[inline]
     pub fn get(&self, at: usize) -> f64 {
@@ -230,6 +241,7 @@ pub struct TokenTable {
     pub(crate) worst: Vec<WorstToken>,
     pub(crate) left_out: LeftOutCounts,
     pub(crate) names: UsedNames,
+    columns: Vec<String>,
     tokens: usize,
     is_rounded: bool,
     negative: u64,
@@ -237,6 +249,9 @@ pub struct TokenTable {
 
 /// The sizes of a table at some time.
 pub(crate) struct TableMark {
+    kinds: usize,
+    columns: usize,
+    left_out: LeftOutCounts,
     segments: usize,
     responses: usize,
     worst: usize,
@@ -255,6 +270,7 @@ pub(crate) struct Batch {
     pub(crate) worst: Vec<WorstToken>,
     pub(crate) left_out: LeftOutCounts,
     pub(crate) names: UsedNames,
+    pub(crate) columns: Vec<String>,
     pub(crate) negative: u64,
 }
 
@@ -267,6 +283,9 @@ impl TokenTable {
     /// What the table holds now, for [`TokenTable::roll_back`].
     pub(crate) fn mark(&self) -> TableMark {
         TableMark {
+            kinds: self.kinds.len(),
+            columns: self.columns.len(),
+            left_out: self.left_out.clone(),
             segments: self.segments.len(),
             responses: self.responses.len(),
             worst: self.worst.len(),
@@ -276,8 +295,15 @@ impl TokenTable {
         }
     }
 
-    /// Removes what was added after a mark, apart from kinds of tokens.
+    /// Removes what was added after a mark. Numbers that were rounded since then stay rounded.
     pub(crate) fn roll_back(&mut self, mark: TableMark) {
+        for index in (mark.kinds..self.kinds.len()).rev() {
+            self.first_kind.set(self.kinds[index].id, self.next_kind[index]);
+        }
+        self.kinds.truncate(mark.kinds);
+        self.next_kind.truncate(mark.kinds);
+        self.columns.truncate(mark.columns);
+        self.left_out = mark.left_out;
         self.segments.truncate(mark.segments);
         self.responses.truncate(mark.responses);
         self.worst.truncate(mark.worst);
@@ -317,6 +343,7 @@ impl TokenTable {
         self.worst.extend(batch.worst);
         self.left_out.append(batch.left_out);
         self.names.append(batch.names);
+        batch.columns.iter().for_each(|name| note(&mut self.columns, name));
         self.negative += batch.negative;
     }
 
@@ -363,6 +390,11 @@ impl TokenTable {
         &self.names
     }
 
+    /// Columns with single values, as `--by` and `--reward` name them; from some rows only.
+    pub fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
     /// Number of tokens of all responses.
     pub fn tokens(&self) -> usize {
         self.tokens
@@ -385,6 +417,11 @@ impl TokenTable {
             *texts.entry(kind.id).or_default() += 1;
         }
         (texts.values().filter(|count| **count > 1).count(), texts.len())
+    }
+
+    /// Number of responses whose prompt nothing names.
+    pub fn without_prompt(&self) -> usize {
+        self.responses.iter().filter(|response| !response.has_prompt).count()
     }
 
     /// The indices into [`TokenTable::kinds`] of the tokens of a response.

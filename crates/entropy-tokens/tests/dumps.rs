@@ -1,9 +1,11 @@
 //! Broken and odd dumps: everything that is left out is counted.
 
-use std::io::Write;
+use std::io::{self, Read, Write};
 
 use entropy_history::formats::Source;
-use entropy_tokens::{AnalysisOptions, Columns, Reason, Section, TokenTable, analyse, read};
+use entropy_tokens::{
+    AnalysisOptions, ClusterKind, Columns, Reason, Section, TokenTable, analyse, read,
+};
 use serde_json::{Value, json};
 
 use crate::{fixture, read_fixtures, read_text, try_read};
@@ -402,4 +404,99 @@ fn repeated_responses_are_paired_in_order() {
     ]);
     let found = &shared(&dump, 2)[0];
     assert_eq!((found.responses, found.agreement.pearson), (2, Some(1.0)));
+}
+
+#[test]
+fn steps_that_score_the_same_responses_are_recognised() {
+    let rows = |step: u64, ids: [u32; 2]| {
+        line(&json!({"step": step, "response_token_ids": ids, "id": 1}))
+            + &line(&json!({"step": step, "response_token_ids": [ids[1], ids[0]], "id": 2}))
+    };
+    let text = rows(1, [5, 6]) + &rows(2, [7, 8]) + &rows(3, [5, 6]) + &rows(4, [7, 8]);
+    let same = |text: &str| -> Vec<Option<usize>> {
+        let analysis = analyse(&table(text), &AnalysisOptions::default());
+        analysis.steps.iter().map(|step| step.same_responses_as).collect()
+    };
+    assert_eq!(same(&text), [None, None, Some(0), Some(1)]);
+    // The same tokens to other prompts are other responses.
+    let other = rows(3, [5, 6]).replace("[1,2,3]", "[1,2,4]");
+    assert_ne!(other, rows(3, [5, 6]));
+    assert_eq!(same(&(rows(1, [5, 6]) + &other)), [None, None]);
+    let scored = read_fixtures(&["tokens/run.jsonl"], &Columns::default());
+    let analysis = analyse(&scored, &AnalysisOptions::default());
+    let same: Vec<_> = analysis.steps.iter().map(|step| step.same_responses_as).collect();
+    assert_eq!(same, [None, Some(0), Some(0)]);
+}
+
+#[test]
+fn responses_without_a_prompt_are_alone() {
+    let row = |reward: f64| json!({"response_token_ids": [22, 30], "entropies": [0.5, 1.0], "log_probs": [-0.5, -1.0], "reward": reward});
+    let text = format!("{}\n{}\n", row(1.0), row(0.0));
+    let found = table(&text);
+    assert_eq!(found.without_prompt(), 2);
+    let step = &analyse(&found, &AnalysisOptions::default()).steps[0];
+    assert_eq!((step.prompts, step.clusters.of), (2, ClusterKind::Responses));
+    assert!(step.diversity.is_none() && step.covariance.is_none());
+}
+
+#[test]
+fn responses_to_one_prompt_are_one_cluster() {
+    let row = |prompt: u32, first: f64| {
+        line(&json!({"prompt_token_ids": [prompt], "entropies": [first, 1.0]}))
+    };
+    let clusters = |text: &str| {
+        let step = &analyse(&table(text), &AnalysisOptions::default()).steps[0];
+        (step.clusters.of, step.clusters.count, step.entropy.as_ref().unwrap().mean)
+    };
+    let (of, count, mean) = clusters(&(row(1, 0.0) + &row(1, 0.0) + &row(2, 2.0) + &row(2, 2.0)));
+    assert_eq!((of, count), (ClusterKind::Prompts, 2));
+    // Two means, 0.5 and 1.5: scipy 1.17: stats.t.ppf(0.975, 1) * stats.sem([0.5, 1.5]) = 6.353102368087352
+    assert!((mean.high.unwrap() - 1.0 - 6.353_102_368_087_352).abs() < 1e-9, "{mean:?}");
+    let (of, count, mean) = clusters(&(row(1, 0.0) + &row(1, 2.0)));
+    assert_eq!((of, count), (ClusterKind::Responses, 2), "one prompt");
+    assert!(mean.high.is_some());
+}
+
+struct BrokenDisk;
+
+impl Read for BrokenDisk {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::Error::other("the disk is broken"))
+    }
+}
+
+#[test]
+fn skipped_file_leaves_nothing_behind() {
+    let good = line(&json!({"response_token_ids": [1, 2], "tokens": ["a", "b"]}));
+    // Its tokens have texts of their own. Its disk fails after blocks of rows were added.
+    let bad = line(&json!({
+        "response_token_ids": [1, 9], "tokens": ["x", "y"], "reward": "text", "extra": 1, "pad": "y".repeat(1 << 20),
+    }));
+    let before_failure = bad.repeat(18);
+    let read_both = |second: &str| {
+        let mut found = table(&good);
+        let mut bytes = second.as_bytes();
+        let source = Source { reader: &mut bytes, path: None };
+        let error = read(source, "bad", &Columns::default(), &mut found);
+        (found, error.is_err())
+    };
+    let mut found = table(&good);
+    let mut reader = before_failure.as_bytes().chain(BrokenDisk);
+    let source = Source { reader: &mut reader, path: None };
+    assert!(read(source, "bad", &Columns::default(), &mut found).is_err());
+    let (no_response, failed) = read_both("{\"id\": 1}\n");
+    assert!(failed);
+    for found in [&found, &no_response] {
+        assert_eq!(found.kinds().len(), 2);
+        assert_eq!(found.responses().len(), 1);
+        assert_eq!(left_out(found), left_out(&table(&good)));
+        assert_eq!(found.columns(), table(&good).columns());
+        assert_eq!(found.ids_with_several_texts(), (0, 2));
+    }
+    // The kinds of a later file are found, and new.
+    let mut bytes = bad.as_bytes();
+    let source = Source { reader: &mut bytes, path: None };
+    read(source, "later", &Columns::default(), &mut found).unwrap();
+    let texts: Vec<_> = found.kinds().iter().map(|kind| kind.text.as_deref().unwrap()).collect();
+    assert_eq!(texts, ["a", "b", "x", "y"]);
 }

@@ -1,6 +1,7 @@
 //! Every number against NumPy and SciPy (tests/stats/make_token_group_values.py).
 
 use entropy_history::dump::GroupBy;
+use entropy_tokens::stats::covariance::covariance;
 use entropy_tokens::{AnalysisOptions, Columns, analyse, shared_tokens, slices};
 use serde_json::Value;
 
@@ -40,12 +41,38 @@ fn document(paths: &[&str], by: &str) -> Value {
     serde_json::to_value(analyse(&table, &AnalysisOptions::default())).unwrap()
 }
 
+/// Tokens of clusters whose log-probs and advantages are correlated, from the generator of the script.
+fn made_up_tokens(clusters: usize, tokens: usize) -> Vec<(u32, f64, f64)> {
+    let mut state = 1u64;
+    let mut next = || {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as f64 / 2f64.powi(31)
+    };
+    let shifts: Vec<f64> = (0..clusters).map(|_| next()).collect();
+    let mut pairs = Vec::new();
+    for (cluster, shift) in (0..).zip(&shifts) {
+        for _ in 0..tokens {
+            let log_prob = -3.0 * next().powi(4) - shift;
+            pairs.push((cluster, log_prob, 2.0 * next() - 1.0 + (shift - 0.4) * log_prob));
+        }
+    }
+    pairs
+}
+
 #[test]
 fn every_number_matches_numpy_and_scipy() {
     let text = std::fs::read_to_string(fixture("expected/token_groups.json")).unwrap();
     let mut expected: Value = serde_json::from_str(&text).unwrap();
     let with = expected.as_object_mut().unwrap().remove("made_with").unwrap();
     assert!(with["numpy"].is_string() && with["scipy"].is_string());
+    let made_up = expected.as_object_mut().unwrap().remove("made_up").unwrap();
+    for (theirs, (clusters, tokens)) in
+        made_up.as_array().unwrap().iter().zip([(12, 1000), (40, 60)])
+    {
+        let ours = covariance(&made_up_tokens(clusters, tokens)[..], clusters).unwrap();
+        assert_agrees(&serde_json::to_value(ours).unwrap(), theirs, "made_up");
+    }
     for file in ["token_groups/run.jsonl", "token_groups/run.parquet"] {
         let ours = document(&[file], "env");
         assert_eq!(ours["steps"].as_array().unwrap().len(), 3);

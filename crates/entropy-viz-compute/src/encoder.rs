@@ -139,6 +139,9 @@ impl PromptEncoder {
                 continue;
             }
             let place = || place_of(row);
+            if row.response.is_some() {
+                encoded.counts.long_answers += row.long_answers;
+            }
             let in_row =
                 |failure: CliError| CliError { error: failure.error.context(place()), ..failure };
             for sequence in self.sequences(row, reading, tokenizer, chat).map_err(in_row)? {

@@ -1,12 +1,14 @@
 //! The groups of `--by`: which responses belong to which, by a column of the prompts or by the turn.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use entropy_history::dump::{ColumnValue, Comparison, GroupBy, Membership};
+use entropy_history::text::names_hint;
 use entropy_shell::{CliError, WithHint, plural};
 use serde_json::Value;
+use thiserror::Error;
 
 use crate::prompts::PromptRow;
 use crate::response::ResponseRecord;
@@ -16,6 +18,14 @@ const MOST_VALUES: usize = 50;
 
 /// The column whose values are those of the records, where they have some.
 const TURN: &str = "turn";
+
+/// No row has the column of `--by`.
+#[derive(Debug, Error)]
+#[error("cannot group the responses by {column:?}: no row of {} has a value for it", file.display())]
+pub(crate) struct NoColumn {
+    column: String,
+    file: PathBuf,
+}
 
 /// The groups of the responses of a checkpoint.
 #[derive(Debug, Default, PartialEq)]
@@ -59,13 +69,17 @@ impl Groups {
                 })
                 .collect();
             if all().all(|place| *place == Membership::Missing) {
-                let error = anyhow!(
-                    "cannot group the responses by {column:?}: no row of {} has a value for it",
-                    file.display()
-                );
-                return Err(error).hint(match column {
-                    TURN => "turns are those of conversations in \"messages\", or a column \"turn\"",
-                    _ => "--by takes the name of a column or key of the prompts as it is written there",
+                let error = NoColumn { column: column.to_owned(), file: file.to_owned() };
+                let names = rows.first().and_then(|row| names_hint(column, &row.names));
+                return Err(anyhow::Error::new(error)).hint(match (column, names) {
+                    (TURN, _) => {
+                        "turns are those of conversations in \"messages\", or a column \"turn\"".to_owned()
+                    }
+                    (_, Some(names)) => names,
+                    (_, None) => {
+                        "--by takes the name of a column or key of the prompts as it is written there"
+                            .to_owned()
+                    }
                 });
             }
             if let (GroupBy::Values(_), true) = (by, names.len() > MOST_VALUES) {

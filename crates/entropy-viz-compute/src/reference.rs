@@ -49,9 +49,15 @@ impl Reference {
         }
         let checkpoint = match checkpoint::find(path)? {
             ModelPath::Single(checkpoint) => checkpoint,
-            ModelPath::Run(_) => {
-                return Err(anyhow!("{} is a run with several checkpoints", path.display()))
-                    .hint("give the directory of one of them, such as global_step_40");
+            ModelPath::Run(run) => {
+                let error = anyhow!("{} is a run with several checkpoints", path.display());
+                return Err(error).hint(match run.checkpoints.first() {
+                    Some(first) => format!(
+                        "give one of them: --reference {} is the first",
+                        first.path.display()
+                    ),
+                    None => "give the directory of one of them".to_owned(),
+                });
             }
         };
         let base = checkpoint.base(args.base_model.as_deref())?;

@@ -23,6 +23,8 @@ pub(crate) struct RowCounts {
     pub(crate) without_own: usize,
     /// Responses that were sampled.
     pub(crate) sampled: usize,
+    /// Answers of rows with a given response that are too long to be repeated in `--tokens-out`.
+    pub(crate) long_answers: usize,
     /// Rows with chats that lost their special tokens.
     pub(crate) bare: BareCounts,
 }
@@ -53,6 +55,7 @@ impl RowCounts {
         self.empty_responses += other.empty_responses;
         self.without_own += other.without_own;
         self.sampled += other.sampled;
+        self.long_answers += other.long_answers;
         self.bare.add(&other.bare);
     }
 

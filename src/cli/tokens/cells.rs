@@ -2,8 +2,9 @@
 
 use entropy_history::label::{shorten_middle, visible};
 use entropy_history::number::typographic;
+use entropy_tokens::stats::covariance::{Prediction, TOP_SHARES};
 use entropy_tokens::stats::interval::MeanInterval;
-use entropy_tokens::{GroupStats, TokenName};
+use entropy_tokens::{GroupStats, StepAnalysis, TokenName};
 use unicode_width::UnicodeWidthStr;
 
 /// The largest width of a token in a table.
@@ -37,9 +38,42 @@ pub(in crate::cli) fn percent(share: f64) -> String {
 
 /// Half the width of an interval around a mean; a dash without one.
 pub(super) fn plus_minus(interval: &MeanInterval) -> String {
-    interval
-        .high
-        .map_or_else(|| "–".to_owned(), |high| format!("±{}", number(high - interval.mean)))
+    half_width(interval.mean, interval.high, number)
+}
+
+/// The distance of the end of an interval from the estimate; a dash without an end.
+pub(super) fn half_width(estimate: f64, end: Option<f64>, format: fn(f64) -> String) -> String {
+    end.map_or_else(|| "–".to_owned(), |end| format!("±{}", format(end - estimate)))
+}
+
+/// What the covariance predicts for the entropy.
+pub(super) fn prediction(prediction: Prediction) -> &'static str {
+    match prediction {
+        Prediction::Falls => "falls",
+        Prediction::Rises => "rises",
+        Prediction::Unclear => "unclear",
+        Prediction::Stays => "stays",
+    }
+}
+
+/// A share of the tokens with the largest covariance, without rounding: 0.02 %.
+pub(super) fn share_name(share: f64) -> String {
+    // 0.0002 · 100 is not exactly 0.02.
+    format!("{} %", (share * 1e6).round() / 1e4)
+}
+
+/// Indices of the shares of tokens with the largest covariance, without those that have as many tokens as the next larger
+/// one at each step: of few tokens, the top 0.02 % and 0.2 % are the same one.
+pub(super) fn different_tops<'a>(steps: impl Iterator<Item = &'a StepAnalysis>) -> Vec<usize> {
+    let mut different = TOP_SHARES.map(|_| false);
+    different[TOP_SHARES.len() - 1] = true;
+    for top in steps.filter_map(|step| step.covariance.as_ref()).map(|found| &found.covariance.top)
+    {
+        for at in 1..top.len() {
+            different[at - 1] |= top[at - 1].tokens != top[at].tokens;
+        }
+    }
+    (0..TOP_SHARES.len()).filter(|at| different[*at]).collect()
 }
 
 /// The mean entropy of a group.
@@ -95,6 +129,11 @@ mod tests {
             token(&name("\u{1b}[31m")).contains("\\u{1b}")
                 || !token(&name("\u{1b}[31m")).contains('\u{1b}')
         );
+    }
+
+    #[test]
+    fn shares_have_their_digits() {
+        assert_eq!(TOP_SHARES.map(share_name), ["0.02 %", "0.2 %", "2 %"]);
     }
 
     #[test]

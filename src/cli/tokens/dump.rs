@@ -10,6 +10,7 @@ use super::cells;
 use super::files::{self, Loaded, Unlabelled};
 use crate::cli::args::values::regex;
 use entropy_history::dump::GroupBy;
+use entropy_history::text::names_hint;
 use entropy_shell::{CliError, Terminal, WithHint, plural};
 use entropy_tokens::{Analysis, AnalysisOptions, Columns, Reason, Scope, TokenTable, analyse};
 
@@ -131,8 +132,10 @@ impl DumpArgs {
                 .hint(format!("its steps are {}", cells::list(&steps, 12)));
         }
         let missing = |flag: &str, key: &str, what: &str| {
-            Err(anyhow!("no response has {what} in {key:?}, which {flag} names"))
-                .hint("look at a line of the dump for the names of its columns; a key inside an object is written as a.b")
+            let known = names_hint(key, table.columns());
+            let known =
+                known.unwrap_or_else(|| "the dump has no columns of single values".to_owned());
+            Err(anyhow!("no response has {what} in {key:?}, which {flag} names")).hint(known)
         };
         if let Some(reward) = &self.reward
             && table.names().rewards.is_empty()
@@ -215,6 +218,14 @@ fn data_warnings(table: &TokenTable, analysis: &Analysis, by: Option<&GroupBy>) 
                     .push(format!("{what} are taken from several columns: {}", names.join(", ")));
             }
         }
+    }
+    let without = table.without_prompt();
+    if without > 0 {
+        let responses = plural(without, "response has", "responses have");
+        warnings.push(format!(
+            "{responses} nothing that names the prompt: each is taken as the only one to its prompt; name the column \
+             with --prompt-id"
+        ));
     }
     let references = |step: &entropy_tokens::StepAnalysis| {
         let answers = step.diversity.as_ref().and_then(|diversity| diversity.answers);

@@ -2,11 +2,15 @@
 
 use clap::ValueEnum;
 
-use super::cells::percent;
+use super::cells::{different_tops, share_name};
+use super::table::{clusters, same_responses};
 use entropy_history::dump::GroupBy;
 use entropy_history::label::visible;
-use entropy_plot::{ChartOptions, HeatMap, LineShape, Panel, PanelLine, Panels, ValueScale, Xy};
+use entropy_plot::{
+    AxisBase, ChartOptions, HeatMap, LineShape, Panel, PanelLine, Panels, ValueScale, Xy,
+};
 use entropy_shell::plural;
+use entropy_tokens::stats::covariance::{Covariance, TOP_SHARES};
 use entropy_tokens::{Analysis, GroupStats, OutcomeRule, StepAnalysis};
 
 /// The largest number of steps whose lines are drawn in one picture.
@@ -126,7 +130,12 @@ pub(super) struct Figures<'a> {
 }
 
 fn line(name: impl Into<String>, points: Vec<Xy>) -> PanelLine {
-    PanelLine { name: name.into(), points, band: Vec::new(), shape: LineShape::Straight }
+    let shape = LineShape::Straight;
+    PanelLine { name: name.into(), points, band: Vec::new(), shape, style: None }
+}
+
+fn panel(name: &str, base: AxisBase, lines: Vec<PanelLine>) -> Panel {
+    Panel { name: name.to_owned(), base, lines }
 }
 
 impl Figures<'_> {
@@ -149,7 +158,7 @@ impl Figures<'_> {
         parts.push(self.size());
         Panels {
             title: title.to_owned(),
-            subject: file_stem(self.source),
+            subject: subject(self.source),
             subtitle: parts,
             x_name: x_name.to_owned(),
             x_from: None,
@@ -170,6 +179,25 @@ impl Figures<'_> {
     pub(super) fn over_steps(&self, value: impl Fn(&StepAnalysis) -> Option<f64>) -> Vec<Xy> {
         let point = |step: &&StepAnalysis| Some((step.step as f64, value(step)?));
         self.steps.iter().filter_map(point).collect()
+    }
+
+    /// A band of intervals over the steps that have one.
+    fn bands(&self, ends: impl Fn(&StepAnalysis) -> Option<(f64, f64)>) -> Vec<(f64, f64, f64)> {
+        let band =
+            |step: &&StepAnalysis| ends(step).map(|(low, high)| (step.step as f64, low, high));
+        self.steps.iter().filter_map(band).collect()
+    }
+
+    /// The part of the subtitle that says what the bands are.
+    pub(super) fn band_note(&self, has: impl Fn(&StepAnalysis) -> bool) -> String {
+        let clusters = clusters(self.steps.iter().copied().filter(|step| has(step)));
+        format!("band: 95 % interval over {clusters}")
+    }
+
+    /// A note if some steps have the same responses.
+    fn same_responses(&self) -> Option<String> {
+        let steps = self.steps.iter().copied();
+        same_responses(self.analysis, steps, &|step| step.step.to_string())
     }
 
     /// An error, with `what` is missing, unless two steps have it.
@@ -199,14 +227,10 @@ impl Figures<'_> {
             .map(|percent| line(format!("{percent} % quantile"), quantile(*percent)))
             .collect();
         let mut mean = line("mean", self.over_steps(|step| Some(step.entropy.as_ref()?.mean.mean)));
-        mean.band = self
-            .steps
-            .iter()
-            .filter_map(|step| {
-                let stats = step.entropy.as_ref()?;
-                Some((step.step as f64, stats.mean.low?, stats.mean.high?))
-            })
-            .collect();
+        mean.band = self.bands(|step| {
+            let mean = &step.entropy.as_ref()?.mean;
+            Some((mean.low?, mean.high?))
+        });
         lines.push(mean);
         let thresholds: Vec<f64> = self
             .steps
@@ -226,16 +250,18 @@ impl Figures<'_> {
             shares.push(line(format!("tokens {sign} {threshold}"), points));
         }
         let panels = vec![
-            Panel { name: "entropy of tokens (nats)".to_owned(), lines },
-            Panel { name: "share (%)".to_owned(), lines: shares },
+            panel("entropy of tokens (nats)", AxisBase::NotNegative, lines),
+            panel("share (%)", AxisBase::Zero, shares),
         ];
-        let subtitle = ["band: 95 % interval of the mean over responses"];
+        let band = self.band_note(|step| step.entropy.is_some());
+        let subtitle = [band.as_str()];
         Ok(self.panels("Token entropies", &subtitle, "step", panels))
     }
 
-    /// Mean entropies of groups over steps, one line per group.
+    /// Mean entropies of groups over steps, one line per group. The groups of `order` are the first.
     fn group_lines(
         &self,
+        order: &[String],
         groups: impl Fn(&StepAnalysis) -> &Vec<GroupStats>,
     ) -> Result<(Vec<PanelLine>, usize), String> {
         let mut sizes: Vec<(String, u64)> = Vec::new();
@@ -251,19 +277,19 @@ impl Figures<'_> {
         sizes.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         sizes.truncate(MAX_GROUPS);
         sizes.sort();
+        // The first of the named groups has the first colour in every figure, even if the other one is missing.
+        let style = |name: &str| order.iter().position(|known| known == name);
+        sizes.sort_by_key(|(name, _)| style(name)); // stable
         let lines = sizes.iter().map(|(name, _)| {
             let of = |step: &StepAnalysis| {
                 groups(step).iter().find(|group| group.name == *name)?.entropy
             };
             let mut found = line(name.clone(), self.over_steps(|step| Some(of(step)?.mean)));
-            found.band = self
-                .steps
-                .iter()
-                .filter_map(|step| {
-                    let mean = of(step)?;
-                    Some((step.step as f64, mean.low?, mean.high?))
-                })
-                .collect();
+            found.band = self.bands(|step| {
+                let mean = of(step)?;
+                Some((mean.low?, mean.high?))
+            });
+            found.style = style(name);
             found
         });
         let lines: Vec<PanelLine> = lines.collect();
@@ -274,47 +300,56 @@ impl Figures<'_> {
     }
 
     fn outcome(&self) -> Result<Panels, String> {
-        let (lines, _) = self.group_lines(|step| &step.by_outcome)?;
+        let order = ["right", "wrong"].map(str::to_owned);
+        let (lines, _) = self.group_lines(&order, |step| &step.by_outcome)?;
         let rule = self.analysis.outcome.map_or_else(String::new, OutcomeRule::words);
-        let panel = Panel { name: "mean entropy of tokens (nats)".to_owned(), lines };
-        let subtitle = [rule.as_str(), "band: 95 % interval over responses"];
-        Ok(self.panels("Entropy of right and wrong responses", &subtitle, "step", vec![panel]))
+        let panel = panel("mean entropy of tokens (nats)", AxisBase::NotNegative, lines);
+        let band = self.band_note(|step| !step.by_outcome.is_empty());
+        let subtitle = [band.as_str(), rule.as_str()];
+        Ok(self.panels("Right and wrong responses", &subtitle, "step", vec![panel]))
     }
 
     fn groups(&self, by: Option<&GroupBy>) -> Result<Panels, String> {
         let Some(by) = by else { return Err("no --by".to_owned()) };
-        let (lines, all) = self.group_lines(|step| &step.by_column)?;
+        // As right and wrong: responses for which the comparison holds have the first colour.
+        let order = match by {
+            GroupBy::Comparison(comparison) => {
+                [true, false].map(|is_true| comparison.group(is_true)).to_vec()
+            }
+            GroupBy::Values(_) => Vec::new(),
+        };
+        let (lines, all) = self.group_lines(&order, |step| &step.by_column)?;
         let more = match all > lines.len() {
             true => format!("the {} largest of {all} groups", lines.len()),
             false => plural(all, "group", "groups"),
         };
-        let panel = Panel { name: "mean entropy of tokens (nats)".to_owned(), lines };
-        let subtitle = [more.as_str(), "band: 95 % interval over responses"];
+        let panel = panel("mean entropy of tokens (nats)", AxisBase::NotNegative, lines);
+        let band = self.band_note(|step| !step.by_column.is_empty());
+        let subtitle = [band.as_str(), more.as_str()];
         Ok(self.panels(&format!("Entropy by {}", by.text()), &subtitle, "step", vec![panel]))
     }
 
     fn covariance(&self) -> Result<Panels, String> {
         self.several("covariance", |step| step.covariance.is_some())?;
-        let mean = self.over_steps(|step| Some(step.covariance.as_ref()?.covariance.mean));
-        let top = |at: usize| {
-            self.over_steps(|step| Some(step.covariance.as_ref()?.covariance.top.get(at)?.mean))
-        };
-        let shares = entropy_tokens::stats::covariance::TOP_SHARES;
-        let lines = shares.iter().enumerate().map(|(at, share)| {
-            let name = percent(*share).replace(".0 %", " %");
-            let name = if *share < 0.001 {
-                format!("top {} %", 100.0 * share)
-            } else {
-                format!("top {name}")
-            };
-            line(name, top(at))
+        fn of(step: &StepAnalysis) -> Option<&Covariance> {
+            step.covariance.as_ref().map(|found| &found.covariance)
+        }
+        let mut mean = line("all tokens", self.over_steps(|step| Some(of(step)?.mean)));
+        mean.band = self.bands(|step| Some((of(step)?.low?, of(step)?.high?)));
+        let lines = different_tops(self.steps.iter().copied()).into_iter().map(|at| {
+            let top = |step: &StepAnalysis| of(step)?.top.get(at).copied();
+            let name = format!("top {}", share_name(TOP_SHARES[at]));
+            let mut found = line(name, self.over_steps(|step| Some(top(step)?.mean)));
+            found.band = self.bands(|step| Some((top(step)?.low?, top(step)?.high?)));
+            found
         });
         let panels = vec![
-            Panel {
-                name: "mean covariance (above 0: entropy falls)".to_owned(),
-                lines: vec![line("all tokens", mean)],
-            },
-            Panel { name: "mean of the largest covariances".to_owned(), lines: lines.collect() },
+            panel(
+                "mean covariance (above 0: a fall is predicted)",
+                AxisBase::AroundZero,
+                vec![mean],
+            ),
+            panel("mean of the largest covariances", AxisBase::AroundZero, lines.collect()),
         ];
         let formula = self
             .steps
@@ -325,7 +360,9 @@ impl Figures<'_> {
             Some(_) => "advantages: rewards normalised over the responses of a prompt",
             None => "advantages of the dump",
         };
-        Ok(self.panels("Covariance with the advantage", &[advantages], "step", panels))
+        let band = self.band_note(|step| step.covariance.is_some());
+        let subtitle = [band.as_str(), advantages];
+        Ok(self.panels("Covariance with the advantage", &subtitle, "step", panels))
     }
 
     fn mismatch(&self) -> Result<Panels, String> {
@@ -334,29 +371,39 @@ impl Figures<'_> {
             self.over_steps(|step| step.mismatch.as_ref().map(value))
         };
         let panels = vec![
-            Panel {
-                name: "KL of sampler and scored policy (nats per token)".to_owned(),
-                lines: vec![
+            panel(
+                "KL of sampler and scored policy (nats per token)",
+                AxisBase::AroundZero,
+                vec![
                     line("k1", of(|found| found.mismatch.k1)),
                     line("k3", of(|found| found.mismatch.k3)),
                 ],
-            },
-            Panel {
-                name: "effective sample size (share)".to_owned(),
-                lines: vec![
+            ),
+            panel(
+                "effective sample size (share)",
+                AxisBase::Zero,
+                vec![
                     line("of tokens", of(|found| found.mismatch.ess_tokens)),
                     line("of responses", of(|found| found.mismatch.ess_responses)),
                 ],
-            },
+            ),
         ];
-        Ok(self.panels("Scored and sampled log-probs", &[], "step", panels))
+        let note = self.same_responses();
+        let note = note.as_deref();
+        Ok(self.panels("Scored and sampled log-probs", note.as_slice(), "step", panels))
     }
 
     fn diversity(&self) -> Result<Panels, String> {
         self.several("prompts with two responses", |step| step.diversity.is_some())?;
-        let pass = |at: usize| {
-            self.over_steps(|step| Some(step.diversity.as_ref()?.pass_at_k.get(at)?.value))
-        };
+        let has =
+            |step: &StepAnalysis| step.diversity.is_some() && step.same_responses_as.is_none();
+        let note = self.same_responses();
+        if let Some(note) = note.as_ref().filter(|_| self.several("", has).is_err()) {
+            return Err(format!("{note}; lines need two steps with different ones"));
+        }
+        let once = note.map(|note| format!("{note}: drawn once"));
+        let of = |step: &StepAnalysis| step.diversity.clone().filter(|_| has(step));
+        let pass = |at: usize| self.over_steps(|step| Some(of(step)?.pass_at_k.get(at)?.value));
         let ks: Vec<u64> = self
             .steps
             .iter()
@@ -370,35 +417,57 @@ impl Figures<'_> {
             .filter(|(at, _)| *at == 0 || *at + 1 == ks.len() || ks.len() <= 4)
             .map(|(at, k)| line(format!("pass@{k}"), pass(at)))
             .collect();
-        let answers = self.over_steps(|step| Some(step.diversity.as_ref()?.answers?.entropy));
+        let answers = self.over_steps(|step| Some(of(step)?.answers?.entropy));
         let grams = [1, 2, 3].map(|n| {
             let points = self.over_steps(|step| {
-                let found =
-                    step.diversity.as_ref()?.distinct_ngrams.iter().find(|grams| grams.n == n)?;
+                let diversity = of(step)?;
+                let found = diversity.distinct_ngrams.iter().find(|grams| grams.n == n)?;
                 Some(100.0 * found.share)
             });
             line(format!("{n}-grams"), points)
         });
         let mut panels = Vec::new();
         if !passes.is_empty() {
-            panels.push(Panel { name: "pass@k".to_owned(), lines: passes });
+            panels.push(panel("pass@k", AxisBase::Zero, passes));
         }
         if answers.len() > 1 {
-            panels.push(Panel {
-                name: "entropy of answers (nats)".to_owned(),
-                lines: vec![line("answers", answers)],
-            });
+            let lines = vec![line("answers", answers)];
+            panels.push(panel("entropy of answers (nats)", AxisBase::Zero, lines));
         }
-        panels.push(Panel { name: "distinct n-grams (%)".to_owned(), lines: grams.to_vec() });
+        panels.push(panel("distinct n-grams (%)", AxisBase::Zero, grams.to_vec()));
         panels.truncate(2);
-        Ok(self.panels("Diversity of responses", &["means over prompts"], "step", panels))
+        let mut subtitle: Vec<&str> = once.as_deref().into_iter().collect();
+        subtitle.push("means over prompts");
+        Ok(self.panels("Diversity of responses", &subtitle, "step", panels))
     }
 }
 
-/// The name of a source in a title: its last part, without an extension.
-pub(super) fn file_stem(source: &str) -> String {
+/// What a figure is of, for its title: the name of a source without directories and extension. Empty if that only says that
+/// it is a dump.
+pub(super) fn subject(source: &str) -> String {
+    const COMMON: [&str; 8] =
+        ["", "-", "tokens", "token_exports", "dump", "dumps", "all dumps", "rollouts"];
     let name = source.trim_end_matches('/').rsplit('/').next().unwrap_or(source);
     let stem =
         name.split_once('.').map_or(name, |(stem, _)| if stem.is_empty() { name } else { stem });
-    visible(stem).into_owned()
+    if COMMON.contains(&stem) { String::new() } else { visible(stem).into_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::subject;
+
+    #[test]
+    fn titles_do_not_say_tokens_twice() {
+        for (source, name) in [
+            ("runs/solver_v1.jsonl.gz", "solver_v1"),
+            ("tokens.jsonl", ""),
+            ("runs/tokens.parquet", ""),
+            ("base", "base"),
+            ("-", ""),
+            ("train_data/", "train_data"),
+        ] {
+            assert_eq!(subject(source), name, "{source}");
+        }
+    }
 }

@@ -107,10 +107,23 @@ fn write_chosen(
         return Err(anyhow!("no figure can be drawn: {}", missing.join("; ")))
             .hint("leave -o out, or choose another --figure");
     }
-    // By default all figures are asked for, so that the missing ones are no fault of the user's.
-    if !missing.is_empty() && (!figures.is_empty() || terminal.is_verbose()) {
-        let missing: Vec<String> = missing.iter().map(words).collect();
-        terminal.warn(&format!("not drawn: {}", missing.join("; ")));
+    if !missing.is_empty() {
+        // By default all figures are asked for, so that the missing ones are no fault of the user's; without --by, there is
+        // no figure of its groups.
+        let is_fault = !figures.is_empty();
+        missing.retain(|(kind, _)| is_fault || by.is_some() || *kind != FigureKind::Groups);
+        missing.sort_by(|a, b| a.1.cmp(&b.1)); // stable
+        let reasons = missing.chunk_by(|a, b| a.1 == b.1).map(|same| {
+            let mut names: Vec<String> = same.iter().map(|(kind, _)| kind.name()).collect();
+            names.dedup();
+            format!("{} ({})", names.join(", "), same[0].1)
+        });
+        let reasons: Vec<String> = reasons.collect();
+        match (reasons.is_empty(), is_fault) {
+            (true, _) => {}
+            (_, true) => terminal.warn(&format!("not drawn: {}", reasons.join("; "))),
+            (_, false) => terminal.info(&format!("not drawn: {}", reasons.join("; "))),
+        }
     }
     let is_single = figures.len() == 1 && drawn.len() == 1;
     let names: Vec<&str> = sources.iter().map(String::as_str).collect();

@@ -1,7 +1,7 @@
 //! The figures of `tokens` of the distribution of entropies, and of entropies by position.
 
-use super::figures::{Figures, file_stem};
-use entropy_plot::{HeatMap, LineShape, Panel, PanelLine, Panels, Xy};
+use super::figures::{Figures, subject};
+use entropy_plot::{AxisBase, HeatMap, LineShape, Panel, PanelLine, Panels, Xy};
 use entropy_tokens::StepAnalysis;
 
 /// Positions of fewer responses are not drawn in a profile: their intervals span the picture.
@@ -28,9 +28,11 @@ impl Figures<'_> {
                 .collect();
             points.push((used as f64 * width, 0.0));
             let shape = LineShape::Steps;
-            Some(PanelLine { name: format!("step {}", step.step), points, band: Vec::new(), shape })
+            let name = format!("step {}", step.step);
+            Some(PanelLine { name, points, band: Vec::new(), shape, style: None })
         });
-        let panel = Panel { name: String::new(), lines: lines.collect() };
+        let panel =
+            Panel { name: String::new(), base: AxisBase::NotNegative, lines: lines.collect() };
         let bins = format!(
             "{} bins of {} nats",
             entropy_tokens::HISTOGRAM_BINS,
@@ -57,6 +59,7 @@ impl Figures<'_> {
                 points: points.collect(),
                 band: band.collect(),
                 shape: LineShape::Straight,
+                style: None,
             }
         });
         let lines: Vec<PanelLine> = lines.filter(|line| line.points.len() > 1).collect();
@@ -71,8 +74,10 @@ impl Figures<'_> {
                 _ => format!("bins of {width} tokens"),
             }
         );
-        let subtitle = [bins.as_str(), "band: 95 % interval over responses"];
-        let panel = Panel { name: "entropy (nats)".to_owned(), lines };
+        let band = self.band_note(|step| !step.positions.is_empty());
+        let subtitle = [band.as_str(), bins.as_str()];
+        let base = AxisBase::NotNegative;
+        let panel = Panel { name: "entropy (nats)".to_owned(), base, lines };
         let panels =
             self.panels("Entropy by position", &subtitle, "token of the response", vec![panel]);
         Ok(Panels { x_from: Some(0.0), ..panels })
@@ -87,7 +92,7 @@ impl Figures<'_> {
     ) -> HeatMap {
         HeatMap {
             title: "Entropy by position and step".to_owned(),
-            subject: file_stem(self.source),
+            subject: subject(self.source),
             subtitle: vec![
                 format!("mean entropy of {what}"),
                 "grey: no token".to_owned(),

@@ -1,9 +1,13 @@
 //! The sections of the tables of `tokens`.
 
-use super::cells::{entropy, fixed, number, optional, percent, plus_minus, token};
+use super::cells::{
+    different_tops, entropy, fixed, half_width, number, optional, percent, plus_minus, prediction,
+    share_name, token,
+};
 use super::table::Report;
 use entropy_history::label::visible;
 use entropy_shell::plural;
+use entropy_tokens::stats::covariance::{MIN_TOP_CLUSTERS, MIN_TOP_TOKENS, TOP_SHARES};
 use entropy_tokens::{GroupStats, StepAnalysis};
 
 /// The largest number of rows of a table of groups.
@@ -38,7 +42,10 @@ impl Report<'_> {
             cells.extend([stats.tokens.to_string(), step.responses.to_string()]);
             Some(cells)
         });
-        let what = "mean with its 95 % interval, quantiles, shares of tokens, share of the entropy in the top 20 %";
+        let clusters = self.clusters(|step| step.entropy.is_some());
+        let what = format!(
+            "mean with its 95 % interval over {clusters}, quantiles, shares of tokens, share of the entropy in the top 20 %"
+        );
         self.heading(&format!("Entropy of tokens in nats: {what}")) + &rows
     }
 
@@ -64,7 +71,9 @@ impl Report<'_> {
         match rows.is_empty() {
             true => rows,
             false => {
-                self.heading("Other columns: means over tokens with their 95 % intervals") + &rows
+                let clusters = self.clusters(|step| !step.token_columns.is_empty());
+                let what = format!("means over tokens with their 95 % intervals over {clusters}");
+                self.heading(&format!("Other columns: {what}")) + &rows
             }
         }
     }
@@ -160,29 +169,70 @@ impl Report<'_> {
     }
 
     pub(super) fn covariance(&self) -> String {
-        let heads =
-            ["mean cov", "entropy", "0.02 %", "0.2 %", "2 %", "share: 0.02 %", "0.2 %", "2 %"];
+        let shown = different_tops(self.analysis.steps.iter());
+        let shares: Vec<String> = shown.iter().map(|&at| share_name(TOP_SHARES[at])).collect();
+        let found = || self.steps().filter_map(|step| step.covariance.as_ref());
+        // A share that is too small for intervals at every step has no column for them.
+        let with_ends = |at: usize| found().any(|found| found.covariance.top[at].low.is_some());
+        let parts: Vec<String> = shares.iter().map(|share| format!("part of {share}")).collect();
+        let mut heads = vec!["mean cov", "±", "prediction"];
+        for names in [&shares, &parts] {
+            for (name, &at) in names.iter().zip(&shown) {
+                heads.push(name);
+                heads.extend(with_ends(at).then_some("±"));
+            }
+        }
         let rows = self.by_step(&heads, |step| {
             let found = &step.covariance.as_ref()?.covariance;
-            let sign = match found.predicted_sign {
-                -1 => "falls",
-                1 => "rises",
-                _ => "stays",
-            };
-            let mut cells = vec![number(found.mean), sign.to_owned()];
-            cells.extend(found.top.iter().map(|top| number(top.mean)));
-            cells.extend(
-                found.top.iter().map(|top| top.of_positive.map_or_else(|| "–".to_owned(), percent)),
-            );
+            let mut cells = vec![number(found.mean), half_width(found.mean, found.high, number)];
+            cells.push(prediction(found.prediction).to_owned());
+            for &at in &shown {
+                let top = &found.top[at];
+                cells.push(number(top.mean));
+                cells.extend(with_ends(at).then(|| half_width(top.mean, top.high, number)));
+            }
+            for &at in &shown {
+                let top = &found.top[at];
+                cells.push(top.of_positive.map_or_else(|| "–".to_owned(), percent));
+                let part = top.of_positive.unwrap_or(f64::NAN);
+                // One end may be cut off at 0 or at 100 %.
+                let ends = top.of_positive_low.zip(top.of_positive_high);
+                let end = ends.map(|(low, high)| part + (part - low).max(high - part));
+                cells.extend(with_ends(at).then(|| half_width(part, end, percent)));
+            }
             Some(cells)
         });
         if rows.is_empty() {
             return String::new();
         }
-        let what = "predicted change of entropy, mean of the largest 0.02, 0.2, 2 % of tokens, their share of all \
-                    positive covariance";
+        let clusters = self.clusters(|step| step.covariance.is_some());
+        let what = format!(
+            "mean with its 95 % interval over {clusters}, and what it predicts for the entropy to first order (unclear: 0 \
+             is inside the interval); mean of the largest {} of tokens, their part of all positive covariance",
+            shares.join(", "),
+        );
         let mut text =
             self.heading(&format!("Covariance of log-prob and advantage: {what}")) + &rows;
+        if shown.len() < TOP_SHARES.len() {
+            let left_out: Vec<String> = (0..TOP_SHARES.len())
+                .filter(|at| !shown.contains(at))
+                .map(|at| share_name(TOP_SHARES[at]))
+                .collect();
+            text.push_str(&self.heading(&format!(
+                "the top {} has the same tokens as the next larger share, since there are few tokens: it is left out",
+                left_out.join(" and ")
+            )));
+        }
+        if shown.iter().any(|&at| !with_ends(at)) {
+            text.push_str(&self.heading(&format!(
+                "an interval of the largest needs {MIN_TOP_TOKENS} tokens from {MIN_TOP_CLUSTERS} {clusters}"
+            )));
+        }
+        if let Some(note) = self.same_responses() {
+            text.push_str(&self.heading(&format!(
+                "{note}: the prediction is meant for the step whose weights sampled them"
+            )));
+        }
         let sections = || self.analysis.steps.iter().filter_map(|step| step.covariance.as_ref());
         if let Some(formula) = sections().find_map(|section| section.formula) {
             text.push_str(&self.heading(&format!("advantages: {formula}")));
@@ -250,6 +300,12 @@ impl Report<'_> {
         }
         let mut text =
             format!("Mismatch: d = scored − sampled log-prob, in nats per token\n{rows}");
+        if let Some(note) = self.same_responses() {
+            text.push_str(&self.heading(&format!(
+                "{note}: at the step whose weights sampled them, this is the mismatch of the two engines; at other steps, \
+                 it has the change of the policy since then too"
+            )));
+        }
         let sections = || self.analysis.steps.iter().filter_map(|step| step.mismatch.as_ref());
         for (count, what) in [
             (
@@ -299,26 +355,26 @@ impl Report<'_> {
         let has_answers = sections().any(|diversity| diversity.answers.is_some());
         let mut heads: Vec<String> = Vec::new();
         heads.extend(ks.iter().map(|k| format!("pass@{k}")));
-        if !ks.is_empty() {
-            heads.push("with entropy".to_owned());
-        }
         if has_answers {
             heads.extend(["answers".to_owned(), "their entropy".to_owned()]);
         }
         heads.extend([1, 2, 3].map(|n| format!("{n}-grams")));
         heads.push("prompts".to_owned());
+        // Entropies differ by step even if responses do not.
+        let is_repeated = self.steps().any(|step| step.same_responses_as.is_some());
+        if !ks.is_empty() && !is_repeated {
+            heads.push("with entropy".to_owned());
+        }
+        let with_entropy = |diversity: &entropy_tokens::Diversity| {
+            diversity.pass_entropy_pearson.map_or_else(|| "–".to_owned(), |r| fixed(r, 2))
+        };
         let heads: Vec<&str> = heads.iter().map(String::as_str).collect();
         let rows = self.by_step(&heads, |step| {
-            let found = step.diversity.as_ref()?;
+            let found = step.diversity.as_ref().filter(|_| step.same_responses_as.is_none())?;
             let mut cells = Vec::new();
             for k in &ks {
                 let pass = found.pass_at_k.iter().find(|pass| pass.k == *k);
                 cells.push(optional(pass.map(|pass| pass.value)));
-            }
-            if !ks.is_empty() {
-                cells.push(
-                    found.pass_entropy_pearson.map_or_else(|| "–".to_owned(), |r| fixed(r, 2)),
-                );
             }
             if has_answers {
                 cells.push(optional(found.answers.map(|answers| answers.distinct)));
@@ -329,6 +385,9 @@ impl Report<'_> {
                 cells.push(grams.map_or_else(|| "–".to_owned(), |grams| percent(grams.share)));
             }
             cells.push(found.prompts.to_string());
+            if !ks.is_empty() && !is_repeated {
+                cells.push(with_entropy(found));
+            }
             Some(cells)
         });
         if rows.is_empty() {
@@ -336,16 +395,29 @@ impl Report<'_> {
         }
         let mut parts = Vec::new();
         if !ks.is_empty() {
-            parts.push("pass@k, correlation of pass@1 with entropy over prompts");
+            parts.push("pass@k");
         }
         if has_answers {
             parts.push("distinct answers and their entropy in nats");
         }
         parts.push("distinct n-grams");
+        if !ks.is_empty() {
+            parts.push("correlation of pass@1 with entropy over prompts");
+        }
         let what = parts.join("; ");
         let mut text =
             self.heading(&format!("Diversity of the responses to a prompt: {what}")) + &rows;
-        let sections = || self.analysis.steps.iter().filter_map(|step| step.diversity.as_ref());
+        if let Some(note) = self.same_responses() {
+            text.push_str(&self.heading(&format!("{note}: their numbers are shown once")));
+            if !ks.is_empty() {
+                text.push_str(&self.by_step(&["pass@1 with entropy"], |step| {
+                    Some(vec![with_entropy(step.diversity.as_ref()?)])
+                }));
+            }
+        }
+        let of_responses =
+            || self.analysis.steps.iter().filter(|step| step.same_responses_as.is_none());
+        let sections = || of_responses().filter_map(|step| step.diversity.as_ref());
         let alone: u64 = sections().map(|diversity| diversity.prompts_alone).sum();
         if alone > 0 {
             let prompts = plural(alone as usize, "prompt", "prompts");

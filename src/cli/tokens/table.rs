@@ -1,11 +1,14 @@
 //! The tables of `tokens`, one section after the other, for a terminal of 80 columns.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
+
 use super::cells::list;
 use crate::cli::table::aligned;
 use entropy_history::dump::GroupBy;
 use entropy_history::label::{shorten_middle, visible};
 use entropy_shell::plural;
-use entropy_tokens::{Analysis, OutcomeRule, StepAnalysis, TokenTable, UsedNames};
+use entropy_tokens::{Analysis, ClusterKind, OutcomeRule, StepAnalysis, TokenTable, UsedNames};
 use unicode_width::UnicodeWidthStr;
 
 /// The largest number of steps in a table; more are shown with `--json`.
@@ -94,6 +97,47 @@ fn short_name(source: &str) -> String {
     shorten_middle(&visible(name), |text| text.width() <= MAX_SOURCE)
 }
 
+/// What the intervals of some steps are over: prompts, responses, or both, by step.
+pub(super) fn clusters<'a>(steps: impl Iterator<Item = &'a StepAnalysis>) -> &'static str {
+    let (mut prompts, mut responses) = (false, false);
+    for step in steps {
+        match step.clusters.of {
+            ClusterKind::Prompts => prompts = true,
+            ClusterKind::Responses => responses = true,
+        }
+    }
+    match (prompts, responses) {
+        (true, true) => "prompts (at steps with one prompt, responses)",
+        (true, false) => ClusterKind::Prompts.words(),
+        (false, _) => ClusterKind::Responses.words(),
+    }
+}
+
+/// A note if some steps have the same responses.
+pub(super) fn same_responses<'a>(
+    analysis: &Analysis,
+    steps: impl Iterator<Item = &'a StepAnalysis>,
+    name: &dyn Fn(&StepAnalysis) -> String,
+) -> Option<String> {
+    let mut sets: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+    let mut all = 0;
+    for step in steps {
+        all += 1;
+        if let Some(first) = step.same_responses_as {
+            let names = sets.entry(first).or_insert_with(|| vec![name(&analysis.steps[first])]);
+            names.push(name(step));
+        }
+    }
+    match sets.values().next() {
+        None => None,
+        Some(names) if names.len() == all => Some("all steps have the same responses".to_owned()),
+        Some(_) => {
+            let sets: Vec<String> = sets.values().map(|names| list(names, 8)).collect();
+            Some(format!("steps {} have the same responses", sets.join("; and steps ")))
+        }
+    }
+}
+
 pub(super) struct Report<'a> {
     pub(super) analysis: &'a Analysis,
     /// The steps that are printed.
@@ -105,6 +149,16 @@ pub(super) struct Report<'a> {
 impl Report<'_> {
     pub(super) fn steps(&self) -> impl Iterator<Item = &StepAnalysis> {
         self.shown.iter().map(|&at| &self.analysis.steps[at])
+    }
+
+    /// What the intervals of the steps that have something are over: prompts, responses, or both, by step.
+    pub(super) fn clusters(&self, has: impl Fn(&StepAnalysis) -> bool) -> &'static str {
+        clusters(self.steps().filter(|step| has(step)))
+    }
+
+    /// A note if some steps have the same responses.
+    pub(super) fn same_responses(&self) -> Option<String> {
+        same_responses(self.analysis, self.steps(), &|step| self.name(step))
     }
 
     /// The last step, whose tokens are listed.
@@ -144,14 +198,29 @@ impl Report<'_> {
             cells.chain([heads[column].width()]).max().unwrap_or(0)
         };
         let first: usize = (0..repeated).map(width).sum::<usize>() + 2 * (repeated - 1);
-        let mut text = String::new();
-        let mut from = repeated;
-        while from < heads.len() {
-            let (mut to, mut total) = (from, first);
-            while to < heads.len() && (to == from || total + 2 + width(to) <= self.width) {
-                total += 2 + width(to);
-                to += 1;
+        let split = |limit: usize| {
+            let mut tables: Vec<Range<usize>> = Vec::new();
+            let mut from = repeated;
+            while from < heads.len() {
+                let (mut to, mut total) = (from, first);
+                while to < heads.len() && (to == from || total + 2 + width(to) <= limit) {
+                    total += 2 + width(to);
+                    to += 1;
+                }
+                // An interval stays with its number.
+                if to < heads.len() && heads[to] == "±" && to > from + 1 {
+                    to -= 1;
+                }
+                tables.push(from..to);
+                from = to;
             }
+            tables
+        };
+        // As few tables as possible, of about the same width.
+        let count = split(self.width).len();
+        let limit = (first..=self.width).find(|limit| split(*limit).len() == count);
+        let mut text = String::new();
+        for Range { start: from, end: to } in split(limit.unwrap_or(self.width)) {
             let columns: Vec<usize> = (0..repeated).chain(from..to).collect();
             let pick =
                 |row: &[String]| columns.iter().map(|&at| row[at].clone()).collect::<Vec<_>>();
@@ -160,7 +229,6 @@ impl Report<'_> {
             text.push_str(&aligned(&pick(&all), &rows, (left, usize::MAX), |_, _, cell| {
                 cell.to_owned()
             }));
-            from = to;
         }
         text
     }
@@ -186,6 +254,12 @@ impl Report<'_> {
             ),
             self.width,
         );
+        if let Some(note) = self.same_responses() {
+            text.push_str(&wrapped(
+                &format!("{note}: at most one of these steps sampled them"),
+                self.width,
+            ));
+        }
         let UsedNames { entropies, scored, sampler, advantages, rewards, answers, groups } =
             table.names();
         let used = [

@@ -1,4 +1,4 @@
-//! The names under which trainers dump lists with a value per token. Every command that reads dumps takes the same names:
+//! The names under which trainers dump lists with a value per token, and answers. Every command that reads dumps takes the same names:
 //! a mask that only one of them knew would count the output of tools in the other.
 
 /// Which tokens the policy wrote.
@@ -37,6 +37,10 @@ pub const RESPONSE_IDS: [&str; 7] = [
 
 /// Token ids of prompt and response together.
 pub const SEQUENCE_IDS: [&str; 3] = ["token_ids", "input_ids", "tokens"];
+
+/// The final answer of a response.
+pub const ANSWERS: [&str; 6] =
+    ["pred", "prediction", "predicted_answer", "extracted_answer", "final_answer", "answer"];
 
 /// Whether a name looks like that of a token mask, but is not a known one.
 pub fn looks_like_mask(name: &str) -> bool {

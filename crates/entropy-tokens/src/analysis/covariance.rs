@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::TokenName;
+use super::clusters::Clusters;
 use super::units::Units;
 use super::view::StepView;
 use crate::stats::advantage::{FORMULA, group_normalised};
@@ -87,6 +88,7 @@ impl ResponseAdvantage<'_> {
 /// The tokens of a step with a log-prob and an advantage.
 struct Tokens<'a, 'b> {
     view: &'b StepView<'a>,
+    clusters: &'b Clusters,
     advantages: Vec<ResponseAdvantage<'a>>,
 }
 
@@ -111,13 +113,20 @@ impl Tokens<'_, '_> {
 }
 
 impl ScanPairs for Tokens<'_, '_> {
-    fn scan_pairs(&self, mut visit: impl FnMut(f64, f64)) {
-        self.each(|_, _, log_prob, advantage| visit(log_prob, advantage));
+    fn scan_pairs(&self, mut visit: impl FnMut(u32, f64, f64)) {
+        let clusters = &self.clusters.of_response;
+        self.each(|response, _, log_prob, advantage| {
+            visit(clusters[response], log_prob, advantage)
+        });
     }
 }
 
 /// The covariance of a step; `None` if no token has a log-prob and an advantage.
-pub(super) fn covariance_of(view: &StepView<'_>, units: &Units) -> Option<CovarianceSection> {
+pub(super) fn covariance_of(
+    view: &StepView<'_>,
+    units: &Units,
+    clusters: &Clusters,
+) -> Option<CovarianceSection> {
     let of_dump = view.iter().any(|response| response.advantage != Advantage::Unknown);
     let rewards: Vec<(u64, Option<f64>)> =
         units.units.iter().map(|unit| (unit.group, unit.reward)).collect();
@@ -151,8 +160,8 @@ pub(super) fn covariance_of(view: &StepView<'_>, units: &Units) -> Option<Covari
         }
         advantages.push(advantage);
     }
-    let tokens = Tokens { view, advantages };
-    let covariance = covariance(&tokens)?;
+    let tokens = Tokens { view, clusters, advantages };
+    let covariance = covariance(&tokens, clusters.count())?;
     let (top_tokens, top_kinds) = top(&tokens, &covariance);
     Some(CovarianceSection {
         covariance,
@@ -174,15 +183,18 @@ type Ranked = (f64, usize, usize);
 fn top(tokens: &Tokens<'_, '_>, covariance: &Covariance) -> (Vec<TopToken>, Vec<KindCount>) {
     let (mean_log_prob, mean_advantage) = (covariance.mean_log_prob, covariance.mean_advantage);
     let Some(widest) = covariance.top.last() else { return (Vec::new(), Vec::new()) };
-    let mut ranked: Vec<Ranked> = Vec::new();
+    let mut ranked: Vec<Ranked> = Vec::with_capacity(widest.tokens as usize);
+    let mut equal = widest.tokens - widest.above; // of equal tokens the earlier
     tokens.each(|response, position, log_prob, advantage| {
         let value = (log_prob - mean_log_prob) * (advantage - mean_advantage);
-        if value >= widest.threshold {
+        if value > widest.threshold {
             ranked.push((value, response, position));
+        } else if value == widest.threshold && equal > 0 {
+            ranked.push((value, response, position));
+            equal -= 1;
         }
     });
-    ranked.sort_by(|a, b| b.0.total_cmp(&a.0)); // stable: of equal tokens the earlier
-    ranked.truncate(widest.tokens as usize);
+    ranked.sort_by(|a, b| b.0.total_cmp(&a.0)); // stable
     let view = tokens.view;
     let kind =
         |response: usize, position: usize| view.table.kinds_of(view.response(response))[position];

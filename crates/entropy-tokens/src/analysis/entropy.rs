@@ -2,14 +2,15 @@
 
 use serde::Serialize;
 
+use super::clusters::Clusters;
 use super::view::{Entropies, StepView};
 use super::{Shared, TokenName};
 use crate::names::TOKEN_COLUMNS;
 use crate::stats::forking::{KindMean, forking_kinds};
 use crate::stats::histogram::{below_and_above, histogram};
-use crate::stats::interval::{MeanInterval, RatioSums};
+use crate::stats::interval::{ClusterSums, MeanInterval};
 use crate::stats::order::{Buckets, share_count};
-use crate::stats::profile::{PositionBin, Profile, TENTHS, tenth};
+use crate::stats::profile::{PositionBin, Profile, TENTHS, tenth_start};
 
 /// The percentiles that are reported.
 pub const PERCENTS: [f64; 8] = [5.0, 25.0, 50.0, 75.0, 80.0, 90.0, 95.0, 99.0];
@@ -43,7 +44,7 @@ pub struct Percentile {
 pub struct EntropyStats {
     /// Number of tokens with an entropy.
     pub tokens: u64,
-    /// Mean over tokens, with its 95 % interval over responses.
+    /// Mean over tokens, with its 95 % interval over prompts, or responses.
     #[serde(flatten)]
     pub mean: MeanInterval,
     /// Mean over responses of the means of their tokens.
@@ -77,28 +78,35 @@ pub struct TokenColumn {
     pub name: &'static str,
     /// Number of tokens with a finite value.
     pub tokens: u64,
-    /// Their mean, with its 95 % interval over responses.
+    /// Their mean, with its 95 % interval over prompts, or responses.
     #[serde(flatten)]
     pub mean: MeanInterval,
 }
 
 /// The means of the other columns of tokens.
-pub(super) fn token_columns(view: &StepView<'_>) -> Vec<TokenColumn> {
-    let mut sums = TOKEN_COLUMNS.map(|_| RatioSums::default());
-    for (index, sum, count) in view.iter().flat_map(|response| &response.token_columns) {
-        sums[usize::from(*index)].add(*sum, u64::from(*count));
+pub(super) fn token_columns(view: &StepView<'_>, clusters: &Clusters) -> Vec<TokenColumn> {
+    let mut sums = TOKEN_COLUMNS.map(|_| ClusterSums::default());
+    for (response, cluster) in view.iter().zip(&clusters.of_response) {
+        for (index, sum, count) in &response.token_columns {
+            sums[usize::from(*index)].add(*cluster, *sum, u64::from(*count));
+        }
     }
-    let column = |(name, sums): (&'static str, RatioSums)| {
+    let column = |(name, sums): (&'static str, ClusterSums)| {
         Some(TokenColumn { name, tokens: sums.tokens(), mean: sums.interval()? })
     };
     TOKEN_COLUMNS.into_iter().zip(sums).filter_map(column).collect()
 }
 
 /// The distribution of entropies; `None` if the step has none.
-pub(super) fn entropy(view: &StepView<'_>, shared: &Shared<'_>) -> Option<EntropyStats> {
-    let (mut sums, mut means, mut responses) = (RatioSums::default(), 0.0, 0u64);
-    for response in view.iter().filter(|response| response.has_entropies) {
-        sums.add(response.entropy_sum, u64::from(response.tokens));
+pub(super) fn entropy(
+    view: &StepView<'_>,
+    clusters: &Clusters,
+    shared: &Shared<'_>,
+) -> Option<EntropyStats> {
+    let (mut sums, mut means, mut responses) = (ClusterSums::default(), 0.0, 0u64);
+    let with_clusters = view.iter().zip(&clusters.of_response);
+    for (response, cluster) in with_clusters.filter(|(response, _)| response.has_entropies) {
+        sums.add(*cluster, response.entropy_sum, u64::from(response.tokens));
         means += response.entropy_sum / f64::from(response.tokens);
         responses += 1;
     }
@@ -129,33 +137,30 @@ pub(super) fn entropy(view: &StepView<'_>, shared: &Shared<'_>) -> Option<Entrop
 }
 
 /// Profiles by tenth of the response and by token.
-pub(super) fn profiles(view: &StepView<'_>, width: usize) -> (Vec<PositionBin>, Vec<PositionBin>) {
+pub(super) fn profiles(
+    view: &StepView<'_>,
+    clusters: &Clusters,
+    width: usize,
+) -> (Vec<PositionBin>, Vec<PositionBin>) {
     let longest = view.iter().map(|response| response.tokens()).max().unwrap_or(0);
     let mut tenths = Profile::new(TENTHS, 1);
     let mut positions = Profile::new(longest.div_ceil(width), width);
-    for response in view.iter() {
+    for (response, &cluster) in view.iter().zip(&clusters.of_response) {
         let Some(entropies) = view.table.entropies(response) else { continue };
         let length = response.tokens();
-        // The end of a bin is computed once per bin: a division per token takes longer than the sums.
-        tenths.add(|token| {
-            let (mut at, mut bin) = (0, 0);
-            entropies.each(|entropy| {
-                if at * TENTHS >= (bin + 1) * length {
-                    bin = tenth(at, length);
-                }
-                token(bin, entropy);
-                at += 1;
-            });
+        tenths.add(cluster, |add| {
+            for tenth in 0..TENTHS {
+                let range = tenth_start(tenth, length)..tenth_start(tenth + 1, length);
+                let tokens = range.len() as u64;
+                add(tenth, entropies.sum(range), tokens);
+            }
         });
-        positions.add(|token| {
-            let (mut bin, mut left) = (0, width);
-            entropies.each(|entropy| {
-                if left == 0 {
-                    (bin, left) = (bin + 1, width);
-                }
-                token(bin, entropy);
-                left -= 1;
-            });
+        positions.add(cluster, |add| {
+            for (bin, from) in (0..length).step_by(width).enumerate() {
+                let range = from..(from + width).min(length);
+                let tokens = range.len() as u64;
+                add(bin, entropies.sum(range), tokens);
+            }
         });
     }
     (tenths.bins(), positions.bins())

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::clusters::Clusters;
 use super::slices::Grouping;
 use super::units::{OutcomeRule, Outcomes, Units};
 use super::view::StepView;
 use crate::stats::difficulty;
-use crate::stats::interval::{MeanInterval, RatioSums};
+use crate::stats::interval::{ClusterSums, MeanInterval};
 
 /// The responses of a group.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -34,7 +35,7 @@ pub struct GroupStats {
 struct Sums {
     responses: u64,
     tokens: u64,
-    entropy: RatioSums,
+    entropy: ClusterSums,
     log_prob: (f64, u64),
     reward: (f64, u64),
 }
@@ -83,6 +84,7 @@ impl<'a, 'b> GroupNames<'a, 'b> {
 /// theirs.
 pub(super) fn by(
     view: &StepView<'_>,
+    clusters: &Clusters,
     names: &GroupNames<'_, '_>,
     grouping: Grouping,
 ) -> Vec<GroupStats> {
@@ -93,7 +95,8 @@ pub(super) fn by(
         sums.responses += 1;
         sums.tokens += u64::from(response.tokens);
         if response.has_entropies {
-            sums.entropy.add(response.entropy_sum, u64::from(response.tokens));
+            let (cluster, tokens) = (clusters.of_response[at], u64::from(response.tokens));
+            sums.entropy.add(cluster, response.entropy_sum, tokens);
         }
         sums.log_prob.0 += response.log_prob_sum;
         sums.log_prob.1 += u64::from(response.log_prob_count);

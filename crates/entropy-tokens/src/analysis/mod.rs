@@ -1,10 +1,12 @@
 //! The numbers of every step of a dump, in sections. A section that the dump cannot carry is named with the reason.
 
+mod clusters;
 mod covariance;
 mod diversity;
 mod entropy;
 mod groups;
 mod mismatch;
+mod repeats;
 mod sections;
 mod shared;
 mod slices;
@@ -16,6 +18,7 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 use serde::Serialize;
 
+pub use clusters::{ClusterInfo, ClusterKind};
 pub use covariance::{CovarianceSection, KindCount, TopToken};
 pub use diversity::{Answers, DistinctNgrams, Diversity, PassAtK};
 pub use entropy::{
@@ -32,6 +35,7 @@ pub use units::OutcomeRule;
 use crate::stats::forking::{ForkingOverlap, KindMean, overlap};
 use crate::stats::profile::{PositionBin, bin_width};
 use crate::table::{Response, TokenKind, TokenTable};
+use clusters::Clusters;
 use groups::GroupNames;
 use units::Units;
 use view::StepView;
@@ -79,6 +83,11 @@ pub struct StepAnalysis {
     pub responses: usize,
     /// Number of distinct prompts.
     pub prompts: usize,
+    /// Index in [`Analysis::steps`] of the first step of the source with the same responses, if that is an earlier one: then at
+    /// most one of these steps sampled them.
+    pub same_responses_as: Option<usize>,
+    /// What is taken as independent in the intervals.
+    pub clusters: ClusterInfo,
     /// Number of tokens that the policy wrote.
     pub tokens: u64,
     /// Mean number of tokens of a response.
@@ -160,9 +169,13 @@ pub fn analyse(table: &TokenTable, options: &AnalysisOptions) -> Analysis {
     let histogram_max = maxima.into_iter().fold(0.0, f64::max);
     let lengths = views.iter().flat_map(|view| view.iter().map(|response| response.tokens()));
     let position_width = bin_width(lengths.max().unwrap_or(1));
+    let same_responses = repeats::same_responses(&views);
     let shared = Shared { histogram_max, position_width, outcome, options };
-    let steps: Vec<StepAnalysis> =
+    let mut steps: Vec<StepAnalysis> =
         views.par_iter().zip(&units).map(|(view, units)| step(view, units, &shared)).collect();
+    for (step, same) in steps.iter_mut().zip(same_responses) {
+        step.same_responses_as = same;
+    }
     let has_step = |step: &&u64| !views.iter().any(|view| view.step == **step);
     Analysis {
         histogram_max,
@@ -201,37 +214,40 @@ struct Shared<'a> {
 }
 
 fn step(view: &StepView<'_>, units: &Units, shared: &Shared<'_>) -> StepAnalysis {
+    let clusters = &Clusters::of(view, units);
     let tokens: u64 = view.iter().map(|response| u64::from(response.tokens)).sum();
     let rewards: Vec<f64> = units.rewards().collect();
     let log_probs = view.iter().map(|r| (r.log_prob_sum, u64::from(r.log_prob_count)));
     let (log_prob_sum, log_probs) = log_probs.fold((0.0, 0), |(s, n), (x, m)| (s + x, n + m));
     let outcomes = shared.outcome.map(|rule| units.outcomes(rule));
     let names = GroupNames::new(view, units, shared.outcome, outcomes.as_ref());
-    let entropy = entropy::entropy(view, shared);
+    let entropy = entropy::entropy(view, clusters, shared);
     let (forking, forking_kinds, frequent_kinds) = entropy::forking(view);
-    let (tenths, positions) = entropy::profiles(view, shared.position_width);
+    let (tenths, positions) = entropy::profiles(view, clusters, shared.position_width);
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     StepAnalysis {
         source: view.source as usize,
         step: view.step,
         responses: view.responses.len(),
         prompts: units.prompts(),
+        same_responses_as: None,
+        clusters: clusters.info,
         tokens,
         mean_length: tokens as f64 / view.responses.len() as f64,
         mean_reward: (!rewards.is_empty()).then(|| mean(&rewards)),
         mean_log_prob: (log_probs > 0).then(|| log_prob_sum / log_probs as f64),
         entropy,
-        token_columns: entropy::token_columns(view),
+        token_columns: entropy::token_columns(view, clusters),
         tenths,
         positions,
-        by_turn: groups::by(view, &names, Grouping::Turn),
-        by_role: groups::by(view, &names, Grouping::Role),
-        by_outcome: groups::by(view, &names, Grouping::Outcome),
-        by_difficulty: groups::by(view, &names, Grouping::Difficulty),
-        by_column: groups::by(view, &names, Grouping::Column),
+        by_turn: groups::by(view, clusters, &names, Grouping::Turn),
+        by_role: groups::by(view, clusters, &names, Grouping::Role),
+        by_outcome: groups::by(view, clusters, &names, Grouping::Outcome),
+        by_difficulty: groups::by(view, clusters, &names, Grouping::Difficulty),
+        by_column: groups::by(view, clusters, &names, Grouping::Column),
         forking,
         frequent_kinds,
-        covariance: covariance::covariance_of(view, units),
+        covariance: covariance::covariance_of(view, units, clusters),
         mismatch: mismatch::mismatch_of(view),
         diversity: diversity::diversity(view, units, outcomes.as_ref(), shared.outcome),
         forking_kinds,

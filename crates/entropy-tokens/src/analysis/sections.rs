@@ -1,5 +1,6 @@
 //! The sections of an analysis, and why a dump lacks one.
 
+use entropy_history::dump::column_names::has_word;
 use serde::Serialize;
 
 use super::{AnalysisOptions, OutcomeRule, StepAnalysis};
@@ -64,6 +65,9 @@ pub struct Missing {
     pub reason: String,
 }
 
+/// The largest number of columns that are named as candidates.
+const MAX_CANDIDATES: usize = 8;
+
 /// The sections that no step has.
 pub(super) fn missing(
     table: &TokenTable,
@@ -78,7 +82,12 @@ pub(super) fn missing(
         }
     };
     let has_rewards = steps.iter().any(|step| step.mean_reward.is_some());
-    let no_rewards = "no rewards; name their column with --reward";
+    let candidates = reward_candidates(table.columns());
+    let no_rewards = match candidates.is_empty() {
+        true => "no rewards; name their column with --reward".to_owned(),
+        false => format!("no rewards; name one with --reward: {}", candidates.join(", ")),
+    };
+    let no_rewards = no_rewards.as_str();
     let equal = "the rewards of each prompt's responses are equal";
     let bound = options.right_above;
     let one_side = format!("no reward is on the other side of {bound}; set --right-above");
@@ -103,7 +112,10 @@ pub(super) fn missing(
     let has_groups = steps.iter().any(|step| step.diversity.is_some());
     let why_no_covariance = match (has_log_probs, has_rewards) {
         (false, _) => "no scored log-probs",
-        (true, false) => "neither advantages nor rewards; name the rewards with --reward",
+        (true, false) if candidates.is_empty() => {
+            "neither advantages nor rewards; name the rewards with --reward"
+        }
+        (true, false) => "neither advantages nor rewards",
         (true, true) => "no prompt has two responses, and there are no advantages",
     };
     check(Section::Covariance, &|step| step.covariance.is_some(), why_no_covariance);
@@ -126,4 +138,10 @@ pub(super) fn missing(
         check(Section::PassAtK, &has_passes, why_no_rate);
     }
     missing
+}
+
+/// The columns that may be rewards: TRL has one for each of its reward functions, such as `accuracy_reward`.
+fn reward_candidates(columns: &[String]) -> Vec<&str> {
+    let is_reward = |name: &&String| has_word(name, &["reward", "rewards", "score", "scores"]);
+    columns.iter().filter(is_reward).map(String::as_str).take(MAX_CANDIDATES).collect()
 }

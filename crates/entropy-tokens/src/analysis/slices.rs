@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 use serde::Serialize;
 
+use super::clusters::Clusters;
 use super::groups::GroupNames;
 use super::units::Units;
 use super::view::{Entropies, StepView};
@@ -125,11 +126,12 @@ fn slices_of(view: StepView<'_>, shared: &Shared<'_>, wanted: &[(Grouping, Strin
             continue;
         }
         let part = StepView { responses: members, ..view };
+        let clusters = Clusters::of(&part, &Units::of(&part));
         let (forking, _, frequent_kinds) = entropy::forking(&part);
-        let (tenths, positions) = entropy::profiles(&part, shared.position_width);
+        let (tenths, positions) = entropy::profiles(&part, &clusters, shared.position_width);
         let numbers = Distribution {
-            entropy: entropy::entropy(&part, shared),
-            token_columns: entropy::token_columns(&part),
+            entropy: entropy::entropy(&part, &clusters, shared),
+            token_columns: entropy::token_columns(&part, &clusters),
             tenths,
             positions,
             forking,

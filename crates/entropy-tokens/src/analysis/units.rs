@@ -62,7 +62,9 @@ impl Units {
         let mut groups: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
         for (index, unit) in units.iter_mut().enumerate() {
             unit.responses.sort_by_key(|at| view.response(*at).turn); // stable
-            unit.group = view.response(unit.responses[0]).group;
+            let first = view.response(unit.responses[0]);
+            // A trajectory whose prompt is not known is alone with it.
+            unit.group = if first.has_prompt { first.group } else { u64::MAX - index as u64 };
             // The last turn has the reward of the whole, where turns have rewards of their own.
             unit.reward = unit.responses.iter().rev().find_map(|at| view.response(*at).reward);
             groups.entry(unit.group).or_default().push(index);

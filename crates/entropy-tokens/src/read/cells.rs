@@ -52,6 +52,8 @@ pub(crate) trait Cells {
     fn texts(&self, name: &str) -> Cell<Texts<'_>>;
     /// A small value; `a.b` is key `b` of the object `a`.
     fn scalar(&self, name: &str) -> Option<Scalar<'_>>;
+    /// The names of single values, as [`Cells::scalar`] takes them.
+    fn scalar_names(&self) -> Vec<String>;
     /// A list whose name looks like that of a mask, but is not a known one.
     fn unknown_mask(&self) -> Option<&str>;
 }
@@ -106,9 +108,33 @@ impl Cells for JsonRow<'_> {
         scalar_at(name, &|key| self.value(key))
     }
 
+    fn scalar_names(&self) -> Vec<String> {
+        let mut names = scalar_names(&self.row);
+        names.extend(self.repeated.iter().flat_map(scalar_names));
+        names
+    }
+
     fn unknown_mask(&self) -> Option<&str> {
         unknown_mask(&self.row).or_else(|| unknown_mask(self.repeated.as_ref()?))
     }
+}
+
+/// The names of single values of an object, and of objects in it, as `a.b`.
+pub(crate) fn scalar_names(row: &Entries<'_>) -> Vec<String> {
+    let mut names = Vec::new();
+    for (name, value) in row.iter().filter(|(name, _)| *name != REPEATED) {
+        let value = unwrap_list_of_one(value);
+        match value.first() {
+            Some(b'[') => {}
+            Some(b'{') => {
+                let inner = Entries::new(value).ok();
+                let inner = inner.iter().flat_map(scalar_names);
+                names.extend(inner.map(|inner| format!("{name}.{inner}")));
+            }
+            _ => names.push(name.to_owned()),
+        }
+    }
+    names
 }
 
 /// The name of a list that looks like a mask.

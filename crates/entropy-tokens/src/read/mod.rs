@@ -34,8 +34,8 @@ const HEAD: u64 = 4096;
 /// `name` is put before the places of rows that are left out.
 ///
 /// # Errors
-/// When the file cannot be read, is something else, or has no response. The table is then as before, apart from kinds
-/// of tokens.
+/// When the file cannot be read, is something else, or has no response. The table is then as before, but for numbers that
+/// were rounded because of its size.
 pub fn read(
     source: Source<'_>,
     name: &str,
@@ -50,7 +50,8 @@ pub fn read(
     if head.is_empty() {
         return Err(ReadError::Nothing("the file is empty"));
     }
-    let (left_out_before, mark) = (std::mem::take(&mut table.left_out), table.mark());
+    let mark = table.mark();
+    let left_out_before = std::mem::take(&mut table.left_out);
     let responses = table.responses.len();
     let mut notes = Vec::new();
     let rows = if head.starts_with(b"PAR1") {
@@ -66,7 +67,6 @@ pub fn read(
         lines(&mut reader, head, columns, step, table, &mut notes)
     };
     notes.extend(reader.take_truncation().map(LogNote::CompressionCut));
-    let left_out = std::mem::replace(&mut table.left_out, left_out_before);
     let rows = match rows {
         Ok(rows) => rows,
         Err(error) => {
@@ -74,7 +74,9 @@ pub fn read(
             return Err(error);
         }
     };
+    let left_out = std::mem::replace(&mut table.left_out, left_out_before);
     if table.responses.len() == responses {
+        table.roll_back(mark);
         let first = left_out.iter().map(|(_, left_out)| left_out.first.clone()).next();
         return Err(ReadError::NoResponse {
             rows: plural(rows, "row", "rows"),

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use entropy_history::framing::parquet::{catch_panics, error_text};
 use rayon::prelude::*;
 
-use super::cells::{Cell, Cells, Texts, scalar_at, unknown_mask};
+use super::cells::{Cell, Cells, Texts, scalar_at, scalar_names, unknown_mask};
 use super::error::ReadError;
 use super::row::BatchBuilder;
 use super::shared_file::SharedFile;
@@ -73,6 +73,13 @@ fn read(
     let wanted = WantedColumns::of(columns, |name| {
         schema.columns().iter().any(|column| column.path().parts()[0] == name)
     });
+    let scalars: Vec<String> = schema
+        .columns()
+        .iter()
+        .filter(|column| column.max_rep_level() == 0)
+        .map(|column| column.path().parts().join("."))
+        .filter(|name| name != REPEATED)
+        .collect();
     let leaves: Vec<(usize, Leaf)> = (0..schema.num_columns())
         .filter_map(|index| Some((index, Leaf::of(&schema.column(index), &wanted)?)))
         .collect();
@@ -106,7 +113,7 @@ fn read(
             let build = |start: &usize| {
                 let mut builder = BatchBuilder::new(columns, step);
                 for row in *start..(start + part).min(count) {
-                    let cells = ParquetRow::new(&decoded, row);
+                    let cells = ParquetRow::new(&decoded, row, &scalars);
                     builder.add(&cells, &|| format!("row {}", done + row + 1));
                 }
                 builder.finish()
@@ -375,11 +382,13 @@ struct ParquetRow<'a> {
     columns: &'a [Column<'a>],
     row: usize,
     repeated: Option<Entries<'a>>,
+    /// The names of all columns of single values, also of those that are not read.
+    scalars: &'a [String],
 }
 
 impl<'a> ParquetRow<'a> {
-    fn new(columns: &'a [Column<'a>], row: usize) -> ParquetRow<'a> {
-        let mut cells = ParquetRow { columns, row, repeated: None };
+    fn new(columns: &'a [Column<'a>], row: usize, scalars: &'a [String]) -> ParquetRow<'a> {
+        let mut cells = ParquetRow { columns, row, repeated: None, scalars };
         if let Some((column, range)) = cells.column(REPEATED)
             && let Values::Texts(texts) = &column.values
             && !column.is_list
@@ -459,6 +468,12 @@ impl Cells for ParquetRow<'_> {
         }
         let repeated = self.repeated.as_ref()?;
         scalar_at(name, &|key| repeated.get(key))
+    }
+
+    fn scalar_names(&self) -> Vec<String> {
+        let mut names = self.scalars.to_vec();
+        names.extend(self.repeated.iter().flat_map(scalar_names));
+        names
     }
 
     fn unknown_mask(&self) -> Option<&str> {

@@ -35,6 +35,7 @@ pub(crate) struct BatchBuilder<'a> {
     worst: WorstTokens,
     left_out: LeftOutCounts,
     names: UsedNames,
+    column_names: Vec<String>,
     negative: u64,
 }
 
@@ -78,6 +79,7 @@ impl<'a> BatchBuilder<'a> {
             worst: WorstTokens::default(),
             left_out: LeftOutCounts::default(),
             names: UsedNames::default(),
+            column_names: Vec::new(),
             negative: 0,
         }
     }
@@ -114,6 +116,9 @@ impl<'a> BatchBuilder<'a> {
         let texts = texts(cells, &layout)?;
 
         // From here on the response is taken.
+        if self.responses.is_empty() {
+            self.column_names = cells.scalar_names();
+        }
         let start = self.tokens.len();
         for &at in &own {
             let text = texts.as_ref().map_or(RawText::None, |(texts, first)| texts.get(first + at));
@@ -156,7 +161,9 @@ impl<'a> BatchBuilder<'a> {
         let mut response = Response {
             source: 0,
             step,
-            group,
+            // Without a prompt, all have the hash of no id.
+            group: group.unwrap_or_else(|| hash(&None::<&str>)),
+            has_prompt: group.is_some(),
             trajectory,
             segment: 0,
             start: start as u32,
@@ -227,35 +234,37 @@ impl<'a> BatchBuilder<'a> {
         Ok(self.step.unwrap_or(0))
     }
 
-    /// What names the prompt of a response, as a hash: a column, else the prompt itself, else the id. Also the value of
-    /// the column.
+    /// What names the prompt of a response, as a hash: a column, else the prompt itself, else the id; `None` if there is
+    /// none of them. Also the value of the column.
     fn group_of(
         &mut self,
         cells: &impl Cells,
         layout: &Layout<'_>,
         id: Option<&str>,
-    ) -> (u64, Option<String>) {
+    ) -> (Option<u64>, Option<String>) {
         let chosen = self.columns.prompt.as_deref();
         let names =
             chosen.as_slice().iter().chain(if chosen.is_none() { &GROUPS[..] } else { &[] });
         for name in names {
             if let Some(value) = cells.scalar(name).and_then(|value| value.name()) {
                 note(&mut self.names.groups, name);
-                return (hash(&value), Some(value));
+                return (Some(hash(&value)), Some(value));
             }
         }
         if !layout.prompt().is_empty() {
             note(&mut self.names.groups, "the prompt's token ids");
-            return (hash(&layout.prompt()), None);
+            return (Some(hash(&layout.prompt())), None);
         }
         for name in PROMPT_TEXTS {
             if let Some(Scalar::Text(text)) = cells.scalar(name) {
                 note(&mut self.names.groups, "the prompt's text");
-                return (hash(&text), None);
+                return (Some(hash(&text)), None);
             }
         }
-        note(&mut self.names.groups, "id");
-        (hash(&id), None)
+        if id.is_some() {
+            note(&mut self.names.groups, "id");
+        }
+        (id.map(|id| hash(&Some(id))), None)
     }
 
     fn by_of(&self, cells: &impl Cells) -> Option<Box<str>> {
@@ -444,6 +453,7 @@ impl<'a> BatchBuilder<'a> {
             worst: self.worst.into_tokens(),
             left_out: self.left_out,
             names: self.names,
+            columns: self.column_names,
             negative: self.negative,
         }
     }

@@ -8,29 +8,43 @@
 //! ```
 //!
 //! The share of the k largest c_i, k = max(1, ⌊n · share⌋), is their sum divided by the sum of all positive c_i.
+//!
+//! The intervals are those of [`sandwich`], with prompts (or responses) as clusters, and count that mean(ln p) and
+//! mean(A) are estimates too. With x_i = ln p_i − mean, y_i = A_i − mean, sums X_c, Y_c over cluster c, q the k-th largest
+//! c_i, and T = q + Σ (c_i − q)⁺ / k the mean of the k largest (Rockafellar & Uryasev, J. Risk 2000, 2:21):
+//!
+//! ```text
+//! mean          u_c = (Σ_c c_i − mean · n_c) / n
+//! T             u_c = Σ_c (c_i − q)⁺ / k − (T − q) n_c / n − (X_c Σ_top y + Y_c Σ_top x) / (n k)
+//! share k T/P   u_c = (k u_c(T) + T k n_c / n − k T/P · u_c(P)) / P
+//! P = Σ c_i⁺    u_c = Σ_c c_i⁺ − (X_c Σ_{c>0} y + Y_c Σ_{c>0} x) / n
+//! ```
+//!
+//! Of tokens equal to q, each counts in Σ_top with the same part.
 
 use serde::Serialize;
 
+use super::interval::sandwich;
 use super::order::{Buckets, Scan};
 
 /// The shares of tokens with the largest covariance: those of the paper and of `kl_cov` (0.0002 to 0.002) and `clip_cov`.
 pub const TOP_SHARES: [f64; 3] = [0.0002, 0.002, 0.02];
 
-/// A token's log-prob and advantage.
+/// With fewer tokens at the top, or from fewer clusters, an interval would be too narrow, and there is none.
+pub const MIN_TOP_TOKENS: u64 = 20;
+/// The smallest number of clusters with a token at the top.
+pub const MIN_TOP_CLUSTERS: usize = 5;
+
+/// The log-prob and the advantage of tokens.
 pub trait ScanPairs {
-    /// Calls `visit` with the log-prob and the advantage of each token; always in the same order.
-    fn scan_pairs(&self, visit: impl FnMut(f64, f64));
+    /// Calls `visit` with the cluster, the log-prob and the advantage of each token; always in the same order.
+    fn scan_pairs(&self, visit: impl FnMut(u32, f64, f64));
 }
 
-impl ScanPairs for [(f64, f64)] {
-    fn scan_pairs(&self, mut visit: impl FnMut(f64, f64)) {
-        self.iter().for_each(|(log_prob, advantage)| visit(*log_prob, *advantage));
-    }
-}
-
-impl<F: Fn(&mut dyn FnMut(f64, f64))> ScanPairs for F {
-    fn scan_pairs(&self, mut visit: impl FnMut(f64, f64)) {
-        self(&mut visit);
+impl ScanPairs for [(u32, f64, f64)] {
+    fn scan_pairs(&self, mut visit: impl FnMut(u32, f64, f64)) {
+        self.iter()
+            .for_each(|(cluster, log_prob, advantage)| visit(*cluster, *log_prob, *advantage));
     }
 }
 
@@ -43,12 +57,38 @@ pub struct TopShare {
     pub tokens: u64,
     /// Their mean covariance, in nats.
     pub mean: f64,
+    /// Ends of the 95 % interval of the mean; `None` with fewer than [`MIN_TOP_TOKENS`] tokens, or [`MIN_TOP_CLUSTERS`]
+    /// clusters with one of them.
+    pub low: Option<f64>,
+    /// The upper end.
+    pub high: Option<f64>,
     /// Their sum divided by that of all positive ones; `None` if none is positive.
     pub of_positive: Option<f64>,
+    /// Ends of its 95 % interval.
+    pub of_positive_low: Option<f64>,
+    /// The upper end.
+    pub of_positive_high: Option<f64>,
     /// Their sum divided by that of all; can be above 1. `None` if that sum is not above 0.
     pub of_all: Option<f64>,
     /// The smallest covariance among them.
     pub threshold: f64,
+    /// Number of tokens above the threshold; the others are equal to it.
+    #[serde(skip)]
+    pub(crate) above: u64,
+}
+
+/// What the covariance predicts for the entropy, to first order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Prediction {
+    /// The whole interval of the mean is above 0.
+    Falls,
+    /// The whole interval is below 0.
+    Rises,
+    /// 0 is inside the interval, or there is no interval.
+    Unclear,
+    /// All covariances are 0, as without differences of advantages.
+    Stays,
 }
 
 /// The covariance of the tokens of a step.
@@ -60,9 +100,18 @@ pub struct Covariance {
     pub mean_log_prob: f64,
     /// Mean advantage.
     pub mean_advantage: f64,
-    /// Mean covariance; entropy is predicted to fall if it is above 0.
+    /// Mean covariance.
     pub mean: f64,
-    /// −1 if entropy is predicted to fall, 1 if it is to rise, 0 for a covariance of 0.
+    /// Ends of the 95 % interval of the mean; `None` with fewer than two clusters.
+    pub low: Option<f64>,
+    /// The upper end.
+    pub high: Option<f64>,
+    /// Number of clusters with a token.
+    pub clusters: u64,
+    /// What the interval says of the entropy.
+    pub prediction: Prediction,
+    /// The sign of the estimate alone, whatever its interval: −1 for a mean above 0 (the entropy would fall), 1 for a mean
+    /// below 0, 0 for 0.
     pub predicted_sign: i8,
     /// The tokens with the largest covariance, by share.
     pub top: Vec<TopShare>,
@@ -74,18 +123,68 @@ struct Covariances<'a, P: ?Sized> {
     mean_advantage: f64,
 }
 
-impl<P: ScanPairs + ?Sized> Scan for Covariances<'_, P> {
-    fn scan(&self, mut visit: impl FnMut(f64)) {
-        self.pairs.scan_pairs(|log_prob, advantage| {
-            visit((log_prob - self.mean_log_prob) * (advantage - self.mean_advantage));
+impl<P: ScanPairs + ?Sized> Covariances<'_, P> {
+    /// Calls `visit` with the cluster, and x, y of each token: its covariance is x · y.
+    fn each(&self, mut visit: impl FnMut(u32, f64, f64)) {
+        self.pairs.scan_pairs(|cluster, log_prob, advantage| {
+            visit(cluster, log_prob - self.mean_log_prob, advantage - self.mean_advantage);
         });
     }
 }
 
-/// Computes the covariance of finite pairs; `None` without one.
-pub fn covariance(pairs: &(impl ScanPairs + ?Sized)) -> Option<Covariance> {
+impl<P: ScanPairs + ?Sized> Scan for Covariances<'_, P> {
+    fn scan(&self, mut visit: impl FnMut(f64)) {
+        self.each(|_, x, y| visit(x * y));
+    }
+}
+
+/// Sums of x and y over some tokens.
+#[derive(Debug, Clone, Copy, Default)]
+struct Deviations {
+    x: f64,
+    y: f64,
+}
+
+impl Deviations {
+    fn add(&mut self, x: f64, y: f64) {
+        self.x += x;
+        self.y += y;
+    }
+
+    /// How a sum of covariances over tokens with these sums changes with the weight of a cluster, through both means.
+    fn through_means(&self, cluster: &ClusterMoments, n: f64) -> f64 {
+        -(cluster.all.x * self.y + cluster.all.y * self.x) / n
+    }
+}
+
+const TOPS: usize = TOP_SHARES.len();
+
+/// Sums over the tokens of a cluster.
+#[derive(Debug, Clone, Copy, Default)]
+struct ClusterMoments {
+    tokens: u64,
+    all: Deviations,
+    sum: f64,
+    positive: f64,
+    /// Sums of (c − q)⁺ for each top share.
+    excess: [f64; TOPS],
+    /// Number of tokens with c ≥ q.
+    top: [u64; TOPS],
+}
+
+/// Sums over all tokens at the top of a share.
+#[derive(Debug, Clone, Copy, Default)]
+struct TopMoments {
+    above: u64,
+    equal: u64,
+    of_above: Deviations,
+    of_equal: Deviations,
+}
+
+/// Computes the covariance of finite pairs, whose clusters are below `clusters`; `None` without a pair.
+pub fn covariance(pairs: &(impl ScanPairs + ?Sized), clusters: usize) -> Option<Covariance> {
     let (mut tokens, mut log_probs, mut advantages) = (0u64, 0.0, 0.0);
-    pairs.scan_pairs(|log_prob, advantage| {
+    pairs.scan_pairs(|_, log_prob, advantage| {
         tokens += 1;
         log_probs += log_prob;
         advantages += advantage;
@@ -96,33 +195,106 @@ pub fn covariance(pairs: &(impl ScanPairs + ?Sized)) -> Option<Covariance> {
     let n = tokens as f64;
     let values =
         Covariances { pairs, mean_log_prob: log_probs / n, mean_advantage: advantages / n };
-    let buckets = Buckets::of(&values);
-    let (mut sum, mut positive) = (0.0, 0.0);
-    values.scan(|value| {
-        sum += value;
-        positive += value.max(0.0);
-    });
-    let mean = sum / n;
-    let top = TOP_SHARES.map(|share| {
-        let count = ((n * share).floor() as u64).max(1);
-        let of_top = buckets.sum_of_largest(&values, count);
-        let threshold = buckets.at_ranks(&values, &[tokens - count])[0];
-        TopShare {
-            share,
-            tokens: count,
-            mean: of_top / count as f64,
-            of_positive: (positive > 0.0).then(|| of_top / positive),
-            of_all: (sum > 0.0).then(|| of_top / sum),
-            threshold,
+    let counts = TOP_SHARES.map(|share| ((n * share).floor() as u64).max(1));
+    let mut ranks: Vec<u64> = counts.iter().rev().map(|count| tokens - count).collect();
+    ranks.dedup();
+    let at_ranks = Buckets::of(&values).at_ranks(&values, &ranks);
+    let thresholds =
+        counts.map(|count| at_ranks[ranks.partition_point(|rank| *rank < tokens - count)]);
+
+    let mut moments = vec![ClusterMoments::default(); clusters];
+    let (mut of_positive, mut tops) = (Deviations::default(), [TopMoments::default(); TOPS]);
+    let lowest = thresholds.iter().copied().fold(f64::INFINITY, f64::min);
+    values.each(|cluster, x, y| {
+        let (value, cluster) = (x * y, &mut moments[cluster as usize]);
+        cluster.tokens += 1;
+        cluster.all.add(x, y);
+        cluster.sum += value;
+        if value > 0.0 {
+            cluster.positive += value;
+            of_positive.add(x, y);
+        }
+        if value >= lowest {
+            for (at, top) in tops.iter_mut().enumerate() {
+                let threshold = thresholds[at];
+                if value > threshold {
+                    top.above += 1;
+                    top.of_above.add(x, y);
+                    cluster.excess[at] += value - threshold;
+                    cluster.top[at] += 1;
+                } else if value == threshold {
+                    top.equal += 1;
+                    top.of_equal.add(x, y);
+                    cluster.top[at] += 1;
+                }
+            }
         }
     });
+    moments.retain(|cluster| cluster.tokens > 0);
+    let sum: f64 = moments.iter().map(|cluster| cluster.sum).sum();
+    let positive: f64 = moments.iter().map(|cluster| cluster.positive).sum();
+    let mean = sum / n;
+    let share_of = |cluster: &ClusterMoments| cluster.tokens as f64 / n;
+    let ends = sandwich(mean, moments.iter().map(|c| c.sum / n - mean * share_of(c)));
+
+    let top = |at: usize| {
+        let (count, threshold, top) = (counts[at], thresholds[at], &tops[at]);
+        let k = count as f64;
+        let excess: f64 = moments.iter().map(|cluster| cluster.excess[at]).sum();
+        let mean = threshold + excess / k;
+        let part = (count - top.above) as f64 / top.equal as f64;
+        let of_top = Deviations {
+            x: top.of_above.x + part * top.of_equal.x,
+            y: top.of_above.y + part * top.of_equal.y,
+        };
+        let of_mean = |cluster: &ClusterMoments| {
+            (cluster.excess[at] + of_top.through_means(cluster, n)) / k
+                - (mean - threshold) * share_of(cluster)
+        };
+        let share = k * mean / positive;
+        let of_share = |cluster: &ClusterMoments| {
+            let of_positive = cluster.positive + of_positive.through_means(cluster, n);
+            (k * (of_mean(cluster) + mean * share_of(cluster)) - share * of_positive) / positive
+        };
+        let with_top = moments.iter().filter(|cluster| cluster.top[at] > 0).count();
+        let is_enough = count >= MIN_TOP_TOKENS && with_top >= MIN_TOP_CLUSTERS;
+        let ends = sandwich(mean, moments.iter().map(of_mean)).filter(|_| is_enough);
+        let has_share = positive > 0.0;
+        let share_ends = sandwich(share, moments.iter().map(of_share));
+        let share_ends = share_ends.filter(|_| is_enough && has_share);
+        TopShare {
+            share: TOP_SHARES[at],
+            tokens: count,
+            mean,
+            low: ends.map(|ends| ends.0),
+            high: ends.map(|ends| ends.1),
+            of_positive: has_share.then_some(share),
+            // A share is not below 0 and not above 1.
+            of_positive_low: share_ends.map(|ends| ends.0.max(0.0)),
+            of_positive_high: share_ends.map(|ends| ends.1.min(1.0)),
+            of_all: (sum > 0.0).then(|| k * mean / sum),
+            threshold,
+            above: top.above,
+        }
+    };
     Some(Covariance {
         tokens,
         mean_log_prob: values.mean_log_prob,
         mean_advantage: values.mean_advantage,
         mean,
+        low: ends.map(|ends| ends.0),
+        high: ends.map(|ends| ends.1),
+        clusters: moments.len() as u64,
+        prediction: match ends {
+            Some((low, _)) if low > 0.0 => Prediction::Falls,
+            Some((_, high)) if high < 0.0 => Prediction::Rises,
+            _ if moments.iter().all(|cluster| cluster.positive == 0.0 && cluster.sum == 0.0) => {
+                Prediction::Stays
+            }
+            _ => Prediction::Unclear,
+        },
         predicted_sign: if mean > 0.0 { -1 } else { i8::from(mean < 0.0) },
-        top: top.to_vec(),
+        top: (0..TOPS).map(top).collect(),
     })
 }
 
@@ -132,19 +304,31 @@ mod tests {
 
     #[test]
     fn likely_rewarded_tokens_lower_entropy() {
-        let pairs = [(-0.1, 1.0), (-2.0, -1.0), (-0.1, 1.0), (-2.0, -1.0)];
-        let found = covariance(&pairs[..]).unwrap();
-        assert_eq!(found.predicted_sign, -1);
-        assert!((found.mean - 0.95).abs() < 1e-12, "{}", found.mean);
-        let opposite = pairs.map(|(log_prob, advantage)| (log_prob, -advantage));
-        assert_eq!(covariance(&opposite[..]).unwrap().predicted_sign, 1);
-        assert_eq!(covariance(&[][..]), None);
+        let pairs = [(0, -0.1, 1.0), (0, -2.0, -1.0), (1, -0.2, 1.0), (1, -2.0, -1.0)];
+        let found = covariance(&pairs[..], 2).unwrap();
+        assert_eq!((found.predicted_sign, found.prediction), (-1, Prediction::Falls));
+        assert!((found.mean - 0.925).abs() < 1e-12, "{}", found.mean);
+        let opposite = pairs.map(|(cluster, log_prob, advantage)| (cluster, log_prob, -advantage));
+        let found = covariance(&opposite[..], 2).unwrap();
+        assert_eq!((found.predicted_sign, found.prediction), (1, Prediction::Rises));
+        assert_eq!(covariance(&[][..], 0), None);
+    }
+
+    #[test]
+    fn prompts_that_disagree_predict_nothing() {
+        let pairs = [(0, -0.1, 1.0), (0, -2.0, -1.0), (1, -0.1, -1.0), (1, -1.5, 1.0)];
+        let found = covariance(&pairs[..], 2).unwrap();
+        assert_eq!((found.predicted_sign, found.prediction), (-1, Prediction::Unclear));
+        let one_cluster = pairs.map(|(_, log_prob, advantage)| (0, log_prob, advantage));
+        let found = covariance(&one_cluster[..], 1).unwrap();
+        assert_eq!((found.prediction, found.low), (Prediction::Unclear, None));
     }
 
     #[test]
     fn equal_advantages_predict_no_change() {
-        let found = covariance(&[(-0.5, 0.0), (-3.0, 0.0)][..]).unwrap();
+        let found = covariance(&[(0, -0.5, 0.0), (1, -3.0, 0.0)][..], 2).unwrap();
         assert_eq!((found.mean, found.predicted_sign), (0.0, 0));
+        assert_eq!(found.prediction, Prediction::Stays);
         assert_eq!((found.top[0].of_positive, found.top[0].of_all), (None, None));
     }
 }

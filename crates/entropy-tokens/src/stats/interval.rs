@@ -1,12 +1,19 @@
-//! The mean over tokens with an interval that knows that the tokens of a response depend on each other.
+//! The mean over tokens with an interval that knows that tokens of one prompt, and of one response, depend on each other.
 //!
-//! The mean is a ratio R = Σ s_i / Σ n_i of sums over responses i: s_i the sum of a response's values, n_i their number.
-//! Its standard error is that of a ratio estimator with responses as clusters (Cochran, Sampling Techniques, 1977,
-//! section 6.3; Cameron & Miller, J. Human Resources 2015, 50:317, with the correction m/(m − 1)):
+//! The mean is a ratio R = Σ s_c / Σ n_c of sums over clusters c: s_c the sum of a cluster's values, n_c their number.
+//! A cluster is a prompt with all responses to it, or a response where prompts are not known. The standard error is that
+//! of a ratio estimator (Cochran, Sampling Techniques, 1977, section 6.3; Cameron & Miller, J. Human Resources 2015,
+//! 50:317, with the correction m/(m − 1)):
 //!
 //! ```text
-//! se² = m/(m − 1) · Σ (s_i − R n_i)² / (Σ n_i)²,   interval R ± t(0.975, m − 1) · se
+//! se² = m/(m − 1) · Σ (s_c − R n_c)² / (Σ n_c)²,   interval R ± t(0.975, m − 1) · se
 //! ```
+//!
+//! Other statistics T of all tokens have the same interval with u_c = ∂T/∂w_c, the derivative by the weight of cluster c
+//! at weights of 1, in place of (s_c − R n_c) / Σ n_c: the infinitesimal jackknife over clusters (Efron, The Jackknife, the
+//! Bootstrap and Other Resampling Plans, 1982, chapter 6), also called the sandwich estimate.
+
+use std::collections::BTreeMap;
 
 use entropy_history::stats::student::t95;
 use serde::Serialize;
@@ -16,61 +23,70 @@ use serde::Serialize;
 pub struct MeanInterval {
     /// The mean over tokens.
     pub mean: f64,
-    /// Ends of the 95 % interval; `None` with fewer than two responses.
+    /// Ends of the 95 % interval; `None` with fewer than two clusters.
     pub low: Option<f64>,
     /// The upper end.
     pub high: Option<f64>,
 }
 
-/// Sums over responses for a [`MeanInterval`].
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct RatioSums {
-    responses: u64,
-    sum: f64,
-    count: f64,
-    sum2: f64,
-    sum_count: f64,
-    count2: f64,
+/// The ends of the 95 % interval of an estimate, from its derivatives u_c by the weights of the clusters; `None` for fewer
+/// than two clusters.
+pub fn sandwich(estimate: f64, derivatives: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
+    let (mut clusters, mut squares) = (0u64, 0.0);
+    for derivative in derivatives {
+        clusters += 1;
+        squares += derivative * derivative;
+    }
+    if clusters < 2 {
+        return None;
+    }
+    let m = clusters as f64;
+    let half = t95(m - 1.0) * (m / (m - 1.0) * squares).sqrt();
+    Some((estimate - half, estimate + half))
 }
 
-impl RatioSums {
-    /// Adds a response with the sum of `count` values; one without values does not count.
-    pub fn add(&mut self, sum: f64, count: u64) {
-        if count > 0 {
-            let n = count as f64;
-            self.responses += 1;
-            self.sum += sum;
-            self.count += n;
-            self.sum2 += sum * sum;
-            self.sum_count += sum * n;
-            self.count2 += n * n;
-        }
-    }
+/// Sums of a cluster.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Cluster {
+    sum: f64,
+    count: u64,
+}
 
-    /// Number of responses with values.
-    pub fn responses(&self) -> u64 {
-        self.responses
+/// Sums by cluster for a [`MeanInterval`].
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ClusterSums {
+    clusters: BTreeMap<u32, Cluster>,
+}
+
+impl ClusterSums {
+    /// Adds `count` values with this sum to a cluster; a cluster without values does not count.
+    pub fn add(&mut self, cluster: u32, sum: f64, count: u64) {
+        if count > 0 {
+            let entry = self.clusters.entry(cluster).or_default();
+            entry.sum += sum;
+            entry.count += count;
+        }
     }
 
     /// Number of values.
     pub fn tokens(&self) -> u64 {
-        self.count as u64
+        self.clusters.values().map(|cluster| cluster.count).sum()
     }
 
     /// The mean over tokens with its interval; `None` without a value.
     pub fn interval(&self) -> Option<MeanInterval> {
-        if self.responses == 0 {
+        let sum: f64 = self.clusters.values().map(|cluster| cluster.sum).sum();
+        let count = self.tokens() as f64;
+        if count == 0.0 {
             return None;
         }
-        let mean = self.sum / self.count;
-        if self.responses < 2 {
-            return Some(MeanInterval { mean, low: None, high: None });
-        }
-        let m = self.responses as f64;
-        let squares = self.sum2 - 2.0 * mean * self.sum_count + mean * mean * self.count2;
-        let error = (m / (m - 1.0) * squares.max(0.0)).sqrt() / self.count;
-        let half = t95(m - 1.0) * error;
-        Some(MeanInterval { mean, low: Some(mean - half), high: Some(mean + half) })
+        let mean = sum / count;
+        let derivatives = self
+            .clusters
+            .values()
+            .map(|cluster| (cluster.sum - mean * cluster.count as f64) / count);
+        let ends = sandwich(mean, derivatives);
+        Some(MeanInterval { mean, low: ends.map(|ends| ends.0), high: ends.map(|ends| ends.1) })
     }
 }
 
@@ -81,9 +97,11 @@ mod tests {
     #[test]
     fn equal_counts_give_the_interval_of_a_mean() {
         // scipy 1.17: scipy.stats.t.interval(0.95, 3, loc=mean, scale=scipy.stats.sem([1, 2, 4, 5]))
-        let mut sums = RatioSums::default();
-        for mean in [1.0, 2.0, 4.0, 5.0] {
-            sums.add(mean * 10.0, 10);
+        let mut sums = ClusterSums::default();
+        for (cluster, mean) in [(0, 1.0), (1, 2.0), (2, 4.0), (3, 5.0)] {
+            // Two responses to one prompt.
+            sums.add(cluster, mean * 4.0, 4);
+            sums.add(cluster, mean * 6.0, 6);
         }
         let found = sums.interval().unwrap();
         assert!((found.mean - 3.0).abs() < 1e-12);
@@ -92,11 +110,11 @@ mod tests {
     }
 
     #[test]
-    fn one_response_has_no_interval() {
-        let mut sums = RatioSums::default();
+    fn one_cluster_has_no_interval() {
+        let mut sums = ClusterSums::default();
         assert_eq!(sums.interval(), None);
-        sums.add(3.0, 2);
-        sums.add(0.0, 0);
+        sums.add(7, 3.0, 2);
+        sums.add(8, 0.0, 0);
         assert_eq!(sums.interval(), Some(MeanInterval { mean: 1.5, low: None, high: None }));
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::interval::{MeanInterval, RatioSums};
+use super::interval::{ClusterSums, MeanInterval};
 
 /// Number of bins by relative position.
 pub const TENTHS: usize = 10;
@@ -37,48 +37,56 @@ pub fn bin_width(longest: usize) -> usize {
     }
 }
 
-/// The tenth of a token: of 25 tokens, tokens 0, 1 and 2 are in the first.
-pub fn tenth(at: usize, length: usize) -> usize {
-    at * TENTHS / length
+/// The first token of a tenth: token i of n is in tenth ⌊10 i/n⌋. Of 25 tokens, tokens 0, 1 and 2 are in the first.
+pub fn tenth_start(tenth: usize, length: usize) -> usize {
+    (tenth * length).div_ceil(TENTHS)
 }
 
 /// Sums by bin; each response is added with [`Profile::add`].
 #[derive(Debug, Clone)]
 pub struct Profile {
-    bins: Vec<RatioSums>,
+    bins: Vec<Bin>,
     width: usize,
     of_response: Vec<(f64, u64)>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Bin {
+    responses: u64,
+    sums: ClusterSums,
 }
 
 impl Profile {
     /// `bins` bins of `width` positions.
     pub fn new(bins: usize, width: usize) -> Profile {
-        Profile { bins: vec![RatioSums::default(); bins], width, of_response: vec![(0.0, 0); bins] }
+        Profile { bins: vec![Bin::default(); bins], width, of_response: vec![(0.0, 0); bins] }
     }
 
-    /// Adds a response: the bin and the entropy of each token.
-    pub fn add(&mut self, tokens: impl FnOnce(&mut dyn FnMut(usize, f64))) {
+    /// Adds a response of a cluster: `tokens` calls its argument with the bin of some tokens, the sum of their entropies
+    /// and their number.
+    pub fn add(&mut self, cluster: u32, tokens: impl FnOnce(&mut dyn FnMut(usize, f64, u64))) {
         self.of_response.fill((0.0, 0));
         let of_response = &mut self.of_response;
-        tokens(&mut |bin, entropy| {
+        tokens(&mut |bin, entropy, tokens| {
             let (sum, count) = &mut of_response[bin];
             *sum += entropy;
-            *count += 1;
+            *count += tokens;
         });
         for (bin, (sum, count)) in self.bins.iter_mut().zip(&self.of_response) {
-            bin.add(*sum, *count);
+            bin.responses += u64::from(*count > 0);
+            bin.sums.add(cluster, *sum, *count);
         }
     }
 
     /// The bins, without those after the last token.
     pub fn bins(&self) -> Vec<PositionBin> {
-        let used = self.bins.iter().rposition(|bin| bin.tokens() > 0).map_or(0, |last| last + 1);
-        let bin = |(at, sums): (usize, &RatioSums)| PositionBin {
+        let used = self.bins.iter().rposition(|bin| bin.responses > 0).map_or(0, |last| last + 1);
+        let bin = |(at, bin): (usize, &Bin)| PositionBin {
             from: (at * self.width) as u64,
             to: ((at + 1) * self.width) as u64,
-            tokens: sums.tokens(),
-            responses: sums.responses(),
-            entropy: sums.interval(),
+            tokens: bin.sums.tokens(),
+            responses: bin.responses,
+            entropy: bin.sums.interval(),
         };
         self.bins[..used].iter().enumerate().map(bin).collect()
     }
@@ -96,16 +104,22 @@ mod tests {
 
     #[test]
     fn short_responses_lack_some_tenths() {
-        let tenths: Vec<usize> = (0..4).map(|at| tenth(at, 4)).collect();
-        assert_eq!(tenths, [0, 2, 5, 7]);
-        assert_eq!((tenth(2, 25), tenth(3, 25), tenth(24, 25)), (0, 1, 9));
+        for length in [1, 4, 25, 1000] {
+            for tenth in 0..TENTHS {
+                let tokens = (0..length).filter(|at| at * 10 / length == tenth);
+                let range = tenth_start(tenth, length)..tenth_start(tenth + 1, length);
+                assert_eq!(tokens.collect::<Vec<_>>(), range.collect::<Vec<_>>(), "{length}");
+            }
+        }
     }
 
     #[test]
-    fn means_are_over_tokens_and_intervals_over_responses() {
+    fn means_are_over_tokens_and_intervals_over_clusters() {
         let mut profile = Profile::new(3, 2);
-        for response in [&[1.0, 2.0, 6.0][..], &[3.0]] {
-            profile.add(|token| response.iter().enumerate().for_each(|(at, e)| token(at / 2, *e)));
+        for (cluster, response) in [(0, &[1.0, 2.0, 6.0][..]), (1, &[3.0])] {
+            profile.add(cluster, |tokens| {
+                response.iter().enumerate().for_each(|(at, e)| tokens(at / 2, *e, 1));
+            });
         }
         let bins = profile.bins();
         assert_eq!(bins.len(), 2, "the third bin has no token");

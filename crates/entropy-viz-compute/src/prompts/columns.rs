@@ -1,5 +1,5 @@
 //! The columns of a dump that `--tokens-out` repeats, so that entropies can be grouped by them: numbers such as rewards,
-//! texts such as roles and environments, and a number per token, such as the log-prob of the rollout engine.
+//! texts such as roles, environments and short answers, and a number per token, such as the log-prob of the rollout engine.
 
 use serde_json::{Map, Value as Json};
 
@@ -41,6 +41,9 @@ const NUMBER_WORDS: [&str; 12] = [
     "probs",
 ];
 
+/// The longest answer that is repeated, in characters. A longer text is rather a whole solution.
+pub(crate) const MAX_ANSWER: usize = 256;
+
 /// The key of repeated columns in files of `--tokens-out`, which may be scored again.
 const OWN_KEY: &str = "dump";
 
@@ -67,12 +70,29 @@ pub(super) fn named(keys: &Map<String, Json>, names: &[&str]) -> Map<String, Jso
     names.iter().filter_map(value).collect()
 }
 
+/// The names of columns that `--by` may take: those with numbers, booleans, and texts that are not prompts or responses.
+pub(super) fn scalar_names(keys: &Map<String, Json>) -> Vec<String> {
+    let own = own(keys);
+    let is_scalar = |(name, value): &(&String, &Json)| match value {
+        Json::Number(_) | Json::Bool(_) => true,
+        Json::String(text) => {
+            (!names::is_read(name) || is_answer(name)) && *name != OWN_KEY && !is_too_long(text)
+        }
+        _ => false,
+    };
+    let mut names: Vec<String> =
+        keys.iter().chain(&own).filter(is_scalar).map(|(name, _)| name.clone()).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
 /// The columns of a row that are repeated.
 pub(super) fn repeated(keys: &Map<String, Json>) -> Map<String, Json> {
     let own = own(keys);
     let others = keys.iter().filter(|(name, value)| match value {
         Json::Number(_) | Json::Bool(_) => *name != "id",
-        Json::String(_) => is_text(name),
+        Json::String(text) => is_text(name) || is_answer(name) && !is_too_long(text),
         Json::Array(items) => {
             is_numbers(name) && items.iter().all(|item| item.is_number() || item.is_null())
         }
@@ -81,6 +101,14 @@ pub(super) fn repeated(keys: &Map<String, Json>) -> Map<String, Json> {
     });
     let others = others.map(|(name, value)| (name.clone(), value.clone()));
     own.into_iter().chain(others).collect()
+}
+
+/// Number of answers of a row that are too long to be repeated. A column that the user named as prompt or response is none.
+pub(super) fn long_answers(keys: &Map<String, Json>, selected: SelectedKeys<'_>) -> usize {
+    let is_long = |(name, value): &(&String, &Json)| {
+        is_answer(name) && !selected.has(name) && value.as_str().is_some_and(is_too_long)
+    };
+    keys.iter().filter(is_long).count()
 }
 
 /// The values of a column of Parquet or Arrow.
@@ -94,8 +122,13 @@ pub(super) enum ColumnKind {
 
 /// Whether a column of Parquet or Arrow is in use.
 pub(super) fn is_column(name: &str, kind: ColumnKind, keys: SelectedKeys<'_>) -> bool {
-    let is_repeated =
-        || kind == ColumnKind::Number || name == OWN_KEY || is_text(name) || is_numbers(name);
+    let is_repeated = || {
+        kind == ColumnKind::Number
+            || name == OWN_KEY
+            || is_text(name)
+            || is_answer(name)
+            || is_numbers(name)
+    };
     let is_own = || name == OWN_KEY && !keys.groups.is_empty();
     names::is_read(name) || keys.has(name) || is_own() || (keys.others && is_repeated())
 }
@@ -104,13 +137,24 @@ fn is_text(name: &str) -> bool {
     has_word(name, &TEXT_WORDS) && !names::is_read(name)
 }
 
+/// Whether a column may be the final answer of a response. Some of these names are read as a response too, if a row has no
+/// other one or the user says so.
+fn is_answer(name: &str) -> bool {
+    names::ANSWERS.contains(&name)
+}
+
+fn is_too_long(answer: &str) -> bool {
+    answer.chars().nth(MAX_ANSWER).is_some()
+}
+
 fn is_numbers(name: &str) -> bool {
     has_word(name, &NUMBER_WORDS) && !names::is_token_list(name)
 }
 
-/// The texts among repeated columns: all that holds for a response that is sampled anew, which has no reward.
+/// The texts among repeated columns that are no answers: all that holds for a response that is sampled anew, which has no
+/// reward and another answer.
 pub(crate) fn texts(columns: &Map<String, Json>) -> Map<String, Json> {
-    let texts = columns.iter().filter(|(_, value)| value.is_string());
+    let texts = columns.iter().filter(|(name, value)| value.is_string() && !is_answer(name));
     texts.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
@@ -170,6 +214,20 @@ mod tests {
         );
         // A file of `--tokens-out` that is scored again.
         assert_eq!(repeated(&map(json!({"dump": {"score": 1}}))), map(json!({"score": 1})));
+    }
+
+    #[test]
+    fn short_answers_are_repeated_and_long_ones_counted() {
+        let long = "x".repeat(MAX_ANSWER + 1);
+        let row = map(
+            json!({"pred": "7", "answer": "ü".repeat(MAX_ANSWER), "final_answer": long, "solution": long}),
+        );
+        let found = repeated(&row);
+        assert_eq!(found.keys().collect::<Vec<_>>(), ["pred", "answer"]);
+        assert_eq!(long_answers(&row, SelectedKeys::default()), 1);
+        let selected = SelectedKeys { response: Some("final_answer"), ..SelectedKeys::default() };
+        assert_eq!(long_answers(&row, selected), 0);
+        assert!(texts(&found).is_empty(), "a response that is sampled anew has another answer");
     }
 
     #[test]

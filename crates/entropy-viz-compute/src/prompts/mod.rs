@@ -44,7 +44,7 @@ use entropy_history::formats::read_decompressed;
 use serde_json::{Map, Value as Json};
 
 pub(crate) use arrow_folder::{ArrowFolder, find as find_arrow_folder};
-pub(crate) use columns::{of_response as columns_of_response, texts as text_columns};
+pub(crate) use columns::{MAX_ANSWER, of_response as columns_of_response, texts as text_columns};
 pub(crate) use directory::{DumpDirectory, find as find_dumps};
 pub(crate) use mask::{MaskError, TokenMask, own_tokens};
 pub(crate) use raw::PromptError;
@@ -131,6 +131,10 @@ pub(crate) struct PromptRow {
     pub(crate) masks: Vec<TokenMask>,
     /// Columns that `--tokens-out` repeats, and those of `--by`.
     pub(crate) columns: Map<String, Json>,
+    /// The names of its columns with single values; only of the first row, and only if a column of `--by` is not among them.
+    pub(crate) names: Vec<String>,
+    /// Number of answers that are too long to be repeated.
+    pub(crate) long_answers: usize,
     /// The functions that the chat template describes.
     pub(crate) tools: Option<Json>,
     /// Why the response ended, as recorded when it was sampled.

@@ -11,7 +11,8 @@
 use serde_json::{Map, Value as Json};
 
 pub(super) use entropy_history::dump::column_names::{
-    MASKS, PROMPT_IDS, RESPONSE_IDS, SEQUENCE_IDS, has_word, is_token_list, looks_like_mask,
+    ANSWERS, MASKS, PROMPT_IDS, RESPONSE_IDS, SEQUENCE_IDS, has_word, is_token_list,
+    looks_like_mask,
 };
 
 use super::raw::has;

@@ -46,6 +46,8 @@ fn from_text(
         is_conversation: false,
         masks: Vec::new(),
         columns: Map::new(),
+        names: Vec::new(),
+        long_answers: 0,
         tools: None,
         finish_reason: None,
         response_length: None,
@@ -76,7 +78,12 @@ fn from_keys(
         _ => None,
     };
     let mut columns = if selected.others { columns::repeated(&keys) } else { Map::new() };
+    let long_answers = if selected.others { columns::long_answers(&keys, selected) } else { 0 };
+    // What the user named as the response is no answer besides.
+    selected.prompt.iter().chain(&selected.response).for_each(|key| drop(columns.remove(*key)));
     columns.extend(columns::named(&keys, selected.groups));
+    let has_all = selected.groups.iter().all(|name| columns.contains_key(*name));
+    let names = if index > 0 || has_all { Vec::new() } else { columns::scalar_names(&keys) };
     let Given { prompt: prompt_ids, mut response, masks } =
         given(&keys, key.as_deref(), selected, &mut columns)?;
     // A key that the user named takes precedence over token ids.
@@ -145,6 +152,8 @@ fn from_keys(
         is_conversation,
         masks,
         columns,
+        names,
+        long_answers,
         tools,
         finish_reason,
         response_length,

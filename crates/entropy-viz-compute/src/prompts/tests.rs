@@ -183,6 +183,8 @@ fn row_keeps_id_messages_and_finish_reason() {
             is_conversation: false,
             masks: Vec::new(),
             columns: serde_json::Map::new(),
+            names: Vec::new(),
+            long_answers: 0,
             tools: None,
             finish_reason: Some("length".to_owned()),
             response_length: None,

@@ -9,16 +9,20 @@ mod output;
 mod plan;
 mod prompt_source;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
+use entropy_history::label::visible;
 use entropy_shell::compute::ComputeArgs;
 use entropy_shell::{CliError, Outcome, Terminal, plural, report_error};
 use tch::Device;
 
 use crate::encoder::PromptEncoder;
+use crate::groups::NoColumn;
 use crate::interrupt::{self, interrupted};
+use crate::prompts::MAX_ANSWER;
 use crate::reference::Reference;
 use crate::row_counts::RowCounts;
 use crate::row_shards::MergedStep;
@@ -139,6 +143,12 @@ pub(crate) fn run(args: &ComputeArgs, terminal: &Terminal) -> Result<Outcome, Cl
                     }
                     Err(EvaluationError::Interrupted) => break,
                     Err(EvaluationError::Failed(failure)) if checkpoints.len() == 1 => {
+                        return Err(failure);
+                    }
+                    // A name that no row has is rather a mistake in the name than in the rows of this step.
+                    Err(EvaluationError::Failed(failure))
+                        if totals.computed == 0 && failure.error.is::<NoColumn>() =>
+                    {
                         return Err(failure);
                     }
                     Err(EvaluationError::Failed(failure)) => {
@@ -277,6 +287,13 @@ fn report_rows(inputs: &RunInputs<'_>, file: &Path, counts: &RowCounts, is_first
         let prompts = plural(counts.truncated, "prompt was", "prompts were");
         terminal.warn(&format!("{file}: {prompts} cut at the beginning to fit the context"));
     }
+    if counts.long_answers > 0 {
+        let answers = plural(counts.long_answers, "answer is", "answers are");
+        terminal.warn(&format!(
+            "{file}: {answers} longer than {MAX_ANSWER} characters and not in --tokens-out; `entropy-viz tokens \
+             --answer-regex REGEX` finds answers in the texts of responses"
+        ));
+    }
     if counts.from_text > 0 && is_first {
         let responses = plural(counts.from_text, "response", "responses");
         terminal
@@ -333,12 +350,39 @@ fn report_step(
         (sampled, 0) => plural(sampled, "sampled response", "sampled responses"),
         (sampled, scored) => format!("{sampled} sampled and {scored} scored responses"),
     };
+    let kl = [(Quantity::Kl, "policy ‖ reference"), (Quantity::KlReverse, "reference ‖ policy")];
+    let kl = kl.iter().filter_map(|(quantity, what)| {
+        Some(format!("; KL({what}) {:.4} nats/token", summary.means.get(&quantity.mean())?))
+    });
     terminal.info(&format!(
-        "{place}: entropy {:.4} nats/token ({}, {responses}); {:.4} averaged per response",
+        "{place}: entropy {:.4} nats/token ({}, {responses}); {:.4} averaged per response{}",
         summary.entropy,
         plural(summary.tokens, "token", "tokens"),
-        summary.sequence_mean
+        summary.sequence_mean,
+        kl.collect::<String>()
     ));
+    if !summary.groups.is_empty() {
+        terminal.info(&format!("{place}, by group: {}", groups_in_words(&summary.groups)));
+    }
+}
+
+/// The mean entropies of groups, of at most eight.
+fn groups_in_words(groups: &BTreeMap<String, Option<EntropySummary>>) -> String {
+    const MAX_GROUPS: usize = 8;
+    let words = |(name, summary): (&String, &Option<EntropySummary>)| match summary {
+        Some(summary) => format!(
+            "{} {:.4} ({})",
+            visible(name),
+            summary.entropy,
+            plural(summary.sequences, "response", "responses")
+        ),
+        None => format!("{} has no response", visible(name)),
+    };
+    let mut parts: Vec<String> = groups.iter().take(MAX_GROUPS).map(words).collect();
+    if let Some(more) = groups.len().checked_sub(MAX_GROUPS).filter(|more| *more > 0) {
+        parts.push(format!("{} in the history", plural(more, "further group", "further groups")));
+    }
+    parts.join(", ")
 }
 
 /// A duration with a unit that suits its size.
