@@ -182,7 +182,7 @@ fn references_that_do_not_fit_are_errors() {
     for step in [1, 2] {
         copy(&model("qwen2"), &runs.join(format!("global_step_{step}/actor/huggingface")));
     }
-    rejected(&runs, &["--reference", "several checkpoints", "global_step_40"]);
+    rejected(&runs, &["--reference", "several checkpoints", "global_step_1/actor/huggingface"]);
     // Another number of tokens.
     let other = tmp.path().join("other");
     copy(&model("qwen2"), &other);
