@@ -1,7 +1,7 @@
 //! The token sections of a page: the numbers of every step and group, and some of the responses with their tokens.
 //!
 //! All numbers are aggregates over every token of the dump. Single tokens are a selection, because a browser cannot
-//! hold millions: the page has at most [`MAX_STEPS`] steps, [`MAX_RESPONSES`] responses and [`MAX_TOKENS`] tokens, and
+//! hold millions: the page has at most [`MAX_STEPS`] steps, [`selection::MAX_RESPONSES`] responses and [`selection::MAX_TOKENS`] tokens, and
 //! `left_out` counts the rest. So the size of the document depends on the number of steps and groups, not of tokens.
 //!
 //! ```text
@@ -52,7 +52,7 @@ pub struct TokenPage<'a> {
 ///
 /// `analysis` must be that of `table` with `page.options`. A page shows the sections if it has the element
 /// `<section id="tokens">`, this document as the text of `<script type="application/json" id="tokens-data">`, and the
-/// script and style that [`page`](super::page) adds for [`PageOptions::tokens`](super::PageOptions::tokens): give the
+/// script and style that [`page`](super::page()) adds for [`PageOptions::tokens`](super::PageOptions::tokens): give the
 /// document there, and the sections stand under whatever the page has above them.
 pub fn tokens(table: &TokenTable, analysis: &Analysis, page: &TokenPage<'_>) -> Option<Value> {
     if analysis.steps.is_empty() {
