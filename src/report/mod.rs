@@ -1,5 +1,6 @@
 //! The analysis as documents: JSON and CSV for programs, a Markdown summary for a pull request, an HTML page.
 
+mod budget;
 mod checks;
 mod contrasts;
 mod live_page;

@@ -28,7 +28,6 @@ use entropy_tokens::{
 
 use groups::Choices;
 use numbers::{round_floats, step_value};
-pub(super) use selection::longest_within;
 use selection::{MAX_STEPS, Selection};
 use texts::{KindTable, display_name};
 

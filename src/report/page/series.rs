@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::numbers::Numbers;
-use crate::report::tokens::longest_within;
+use crate::report::budget::longest_within;
 use entropy_history::history::{Comparison, Point, Run};
 
 /// Up to this number of points in all runs, every point is embedded.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::selection::longest_within;
 use super::texts::display_name;
+use crate::report::budget::longest_within;
 use entropy_history::label::visible;
 use entropy_tokens::stats::difficulty;
 use entropy_tokens::{Analysis, Grouping, OutcomeRule};

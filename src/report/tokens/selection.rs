@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::groups::Choices;
 use super::texts::{KindTable, display_name};
+use crate::report::budget::longest_within;
 use entropy_tokens::{Response, StepSlices, TokenTable};
 
 /// The largest number of steps on the page.
@@ -282,22 +283,6 @@ fn select_responses(
     }
     selected.sort_by_key(|response| (response.step, response.index));
     selected
-}
-
-/// The largest length limit for which the total of all lists, each truncated to the limit, is within the budget;
-/// `usize::MAX` if no list needs to be truncated.
-pub(in crate::report) fn longest_within(lengths: &[usize], budget: usize) -> usize {
-    let mut sorted = lengths.to_vec();
-    sorted.sort_unstable();
-    let (mut left, mut lists) = (budget, sorted.len());
-    for length in sorted {
-        if length * lists > left {
-            return left / lists;
-        }
-        left -= length;
-        lists -= 1;
-    }
-    usize::MAX
 }
 
 /// Excerpts of the responses with the highest means, for ranges of positions that fewer than [`PER_CELL`] of the

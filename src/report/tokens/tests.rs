@@ -7,7 +7,7 @@ use entropy_history::formats::Source;
 use entropy_tokens::{AnalysisOptions, Columns, TokenTable, analyse, read};
 use serde_json::{Value, json};
 
-use super::selection::{MAX_RESPONSES, MAX_STEPS, MAX_TOKENS, MIN_RESPONSES, longest_within};
+use super::selection::{MAX_RESPONSES, MAX_STEPS, MAX_TOKENS, MIN_RESPONSES};
 use super::{TokenPage, tokens};
 
 /// Reads lines of a dump.
@@ -338,13 +338,6 @@ fn dump_without_entropies_has_its_other_sections() {
             .iter()
             .any(|missing| missing["section"] == "entropies")
     );
-}
-
-#[test]
-fn longest_within_truncates_only_the_long_lists() {
-    assert_eq!(longest_within(&[1, 2, 3], 6), usize::MAX);
-    assert_eq!(longest_within(&[10, 1, 10], 11), 5);
-    assert_eq!(longest_within(&[], 5), usize::MAX);
 }
 
 #[test]

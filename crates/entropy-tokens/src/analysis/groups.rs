@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::clusters::Clusters;
-use super::slices::Grouping;
+use super::grouping::Grouping;
 use super::units::{OutcomeRule, Outcomes, Units};
 use super::view::StepView;
 use crate::stats::difficulty;

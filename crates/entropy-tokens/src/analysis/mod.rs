@@ -4,6 +4,7 @@ mod clusters;
 mod covariance;
 mod diversity;
 mod entropy;
+mod grouping;
 mod groups;
 mod mismatch;
 mod repeats;
@@ -25,11 +26,12 @@ pub use entropy::{
     EntropyStats, ForkingToken, HISTOGRAM_BINS, PERCENTS, Percentile, TOP_SHARE, Threshold,
     TokenColumn,
 };
+pub use grouping::Grouping;
 pub use groups::GroupStats;
 pub use mismatch::{MismatchSection, MismatchToken};
 pub use sections::{Missing, Section};
 pub use shared::{SharedTokens, shared_tokens};
-pub use slices::{Distribution, GroupSlice, Grouping, StepSlices, slices};
+pub use slices::{Distribution, GroupSlice, StepSlices, slices};
 pub use units::OutcomeRule;
 
 use crate::stats::forking::{ForkingOverlap, KindMean, overlap};

@@ -1,9 +1,9 @@
 //! The entropies of groups of responses: the same numbers as those of a whole step, for those who choose a group.
 
 use rayon::prelude::*;
-use serde::Serialize;
 
 use super::clusters::Clusters;
+use super::grouping::Grouping;
 use super::groups::GroupNames;
 use super::units::Units;
 use super::view::{Entropies, StepView};
@@ -15,27 +15,7 @@ use crate::stats::order::Buckets;
 use crate::stats::profile::PositionBin;
 use crate::table::TokenTable;
 
-/// What responses are grouped by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Grouping {
-    /// Right and wrong responses.
-    Outcome,
-    /// The pass rate of the prompt.
-    Difficulty,
-    /// The turn.
-    Turn,
-    /// The role.
-    Role,
-    /// The chosen column.
-    Column,
-}
-
 impl Grouping {
-    /// All groupings.
-    pub const ALL: [Grouping; 5] =
-        [Grouping::Outcome, Grouping::Difficulty, Grouping::Column, Grouping::Turn, Grouping::Role];
-
     /// The groups of a step.
     pub fn of(self, step: &StepAnalysis) -> &[GroupStats] {
         match self {
