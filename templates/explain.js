@@ -59,6 +59,7 @@ document.getElementById('explanation').replaceChildren(...[
     partBars(split, explained.change),
     split.at_one_step.length === 0 ? null : make('p', { class: 'muted' },
       `Only at one of the steps: ${split.at_one_step.join(', ')}. Its part cannot be told from that of the mix, and is counted there.`),
+    split.thin === null ? null : make('p', { class: 'muted' }, `${split.thin[0].toUpperCase()}${split.thin.slice(1)}.`),
     split.kinds.length === 0 ? null : make('p', { class: 'muted' }, `Kinds: ${split.kinds.join(' ')}`),
     folded('Numbers', split.heads, split.rows),
   ]),

@@ -69,7 +69,14 @@ pub fn tokens(table: &TokenTable, analysis: &Analysis, page: &TokenPage<'_>) -> 
         .zip(&parts)
         .map(|(&at, part)| step_value(&analysis.steps[at], part, &choices, &mut kinds))
         .collect();
-    steps.iter_mut().for_each(round_floats);
+    for (step, &at) in steps.iter_mut().zip(&shown) {
+        // The first step with the same responses may be one that is not shown.
+        step["same_responses_as"] = analysis.steps[at]
+            .same_responses_as
+            .map(|first| json!({"source": analysis.steps[first].source, "step": analysis.steps[first].step}))
+            .into();
+        round_floats(step);
+    }
     let mut shared = json!(shared_tokens(table, page.options, &shown));
     round_floats(&mut shared);
     let responses = selection.response_values(table, &parts, &choices, &mut kinds);
@@ -100,6 +107,7 @@ pub fn tokens(table: &TokenTable, analysis: &Analysis, page: &TokenPage<'_>) -> 
             "histogram_max": analysis.histogram_max,
             "outcome": analysis.outcome.map(OutcomeRule::words),
             "rounded": table.is_rounded(),
+            "clusters": clusters(analysis, &shown),
         },
         "scale": {"max": scale_max(&parts), "levels": LEVELS},
         "groupings": choices.value(),
@@ -118,6 +126,15 @@ pub fn tokens(table: &TokenTable, analysis: &Analysis, page: &TokenPage<'_>) -> 
             "shortened": selection.shortened(),
         },
     }))
+}
+
+/// What the intervals are over: prompts, responses, or both, in words.
+fn clusters(analysis: &Analysis, shown: &[usize]) -> String {
+    let mut words: Vec<&str> =
+        shown.iter().map(|&at| analysis.steps[at].clusters.of.words()).collect();
+    words.sort_unstable();
+    words.dedup();
+    words.join(" or ")
 }
 
 /// The forking tokens that two shown steps share; the indices are those of the shown steps.

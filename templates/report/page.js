@@ -25,7 +25,8 @@ function render(data) {
   byId('title').textContent = data.title;
   const step = (key, pick) => stepText(runs.map((run) => run.stats[key]).reduce((a, b) => pick(a, b)));
   byId('subtitle').textContent = [
-    plural(runs.length, 'run', 'runs'), plural(data.points, 'point', 'points'),
+    // A page of `explain` is about one run.
+    ...(byId('explanation') ? [] : [plural(runs.length, 'run', 'runs'), plural(data.points, 'point', 'points')]),
     `steps ${step('first_step', Math.min)} to ${step('last_step', Math.max)}`,
   ].join(' · ');
   findings(contentOf('findings'), data, runs);

@@ -29,7 +29,7 @@ section.replaceChildren(
     `Numbers of single response tokens, in nats: all ${plural(data.totals.tokens, 'token', 'tokens')} of ` +
     `${plural(data.totals.responses, 'response', 'responses')}` +
     (data.totals.steps > 1 ? ` at ${count(data.totals.steps)} steps` : '') + '. ' +
-    `${several ? 'Dumps' : 'Dump'}: ${data.sources.join(', ')}.`),
+    `${several ? 'Dumps' : 'Dump'}: ${data.sources.join(', ')}. ± and bands: 95 % intervals over ${settings.clusters}.`),
   ...data.odd.map((warning) => make('p', { class: 'warning' }, warning)),
   ...(data.missing.length === 0 ? [] : [make('p', { class: 'muted missing' }, 'Not in this dump: ' +
     `${data.missing.map(({ section: name, reason }) => `${name} (${reason})`).join('; ')}.`)]),

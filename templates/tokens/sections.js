@@ -73,7 +73,7 @@ function groupSection(grouping) {
   return {
     id: grouping.key, title: `By ${grouping.title}`, parts: [note, chart, body],
     show() {
-      overSteps(chart, `Mean entropy by ${grouping.title} (nats); band: 95 % interval over responses`,
+      overSteps(chart, `Mean entropy by ${grouping.title} (nats); band: 95 % interval`,
         grouping.groups.map((name, i) => ({ name, of: (step) => step.groups[first + i]?.entropy?.mean })), nats);
       const found = chosenStep().by[grouping.key];
       if (!found) {
@@ -112,25 +112,35 @@ function forkingSection() {
   };
 }
 
+/** What is said of steps that score the same responses; empty if none do. */
+function repeatsNote(what) {
+  const repeats = steps.filter((step) => step.same_responses_as);
+  if (repeats.length === 0) return '';
+  const firsts = [...new Set(repeats.map((step) => stepName(step.same_responses_as)))];
+  const names = repeats.length > 6 ? plural(repeats.length, 'step', 'steps') : repeats.map(stepName).join(', ');
+  return ` ${names[0].toUpperCase()}${names.slice(1)} ${repeats.length === 1 ? 'scores' : 'score'} the same responses as ${firsts.length > 3 ? 'earlier steps' : firsts.join(', ')}: ${what}.`;
+}
+
 function covarianceSection() {
   if (!steps.some((step) => step.covariance)) return null;
   const [chart, second, holder, body] = [make('figure', { class: 'chart' }), make('figure', { class: 'chart' }), make('div'), make('div')];
-  const sign = { '-1': 'falls', 0: 'stays', 1: 'rises' };
   const formula = steps.find((step) => step.covariance?.formula)?.covariance.formula;
   const percent = (value) => `${Number((value * 100).toPrecision(3))} %`;
   return {
     id: 'covariance', title: 'Covariance of log-prob and advantage', parts: [
       make('p', { class: 'muted' }, 'To first order, a policy-gradient step lowers the entropy where the mean is above 0. Advantages: ' +
-        `${formula ?? 'those of the dump'}. Of all responses of a step.`),
+        `${formula ?? 'those of the dump'}. A prediction is unclear if 0 is inside the 95 % interval of the mean. All responses of a step are used.` +
+        repeatsNote('the prediction is meant for the step whose weights sampled them')),
       make('div', { class: 'charts' }, chart, second), holder, body],
     show() {
       const shares = steps.find((step) => step.covariance).covariance.top.map((top) => top.share);
-      overSteps(chart, 'Mean covariance over steps (above 0: entropy is predicted to fall)', [{ name: 'mean', of: (step) => step.covariance?.mean }], figure);
+      overSteps(chart, 'Mean covariance over steps (above 0: entropy is predicted to fall); band: 95 % interval',
+        [{ name: 'mean', of: ({ covariance }) => covariance && [covariance.mean, covariance.low, covariance.high] }], figure);
       overSteps(second, 'Mean of the tokens with the largest covariances', shares.map((part, at) =>
         ({ name: `top ${percent(part)}`, of: (step) => step.covariance?.top[at].mean })), figure, true);
       const found = chosenStep().covariance;
-      showSteps(holder, 'Covariance by step', ['mean', 'entropy', ...shares.map((part) => `mean of ${percent(part)}`), ...shares.map((part) => `share of ${percent(part)}`), 'tokens'],
-        ({ covariance }) => covariance && [figure(covariance.mean), sign[covariance.predicted_sign],
+      showSteps(holder, 'Covariance by step', ['mean', '±', 'prediction', ...shares.map((part) => `mean of ${percent(part)}`), ...shares.map((part) => `share of ${percent(part)}`), 'tokens'],
+        ({ covariance }) => covariance && [figure(covariance.mean), plusMinus(covariance.mean, covariance.high), covariance.prediction,
           ...covariance.top.map((top) => figure(top.mean)), ...covariance.top.map((top) => share(top.of_positive)), count(covariance.tokens)]);
       body.replaceChildren(
         ...(found ? topTokens(found) : [make('p', { class: 'muted' }, `None at ${stepName(chosenStep())}.`)]));
@@ -159,7 +169,8 @@ function mismatchSection() {
   const [chart, second, holder, body] = [make('figure', { class: 'chart' }), make('figure', { class: 'chart' }), make('div'), make('div')];
   return {
     id: 'mismatch', title: 'Mismatch of scored and sampled log-probs', parts: [
-      make('p', { class: 'muted' }, 'd = scored − sampled log-prob of a token, in nats. k1 and k3 estimate KL(sampler ‖ scored) per token. Of all responses of a step.'),
+      make('p', { class: 'muted' }, 'd = scored − sampled log-prob of a token, in nats. k1 and k3 estimate KL(sampler ‖ scored) per token. All responses of a step are used.' +
+        repeatsNote('only at the step that sampled them is the difference a mismatch of sampler and trainer')),
       make('div', { class: 'charts' }, chart, second), holder, body],
     show() {
       overSteps(chart, 'KL of sampler and scored policy over steps (nats per token)', ['k1', 'k3'].map((name) => ({ name, of: (step) => step.mismatch?.[name] })), figure, true);
@@ -197,7 +208,7 @@ function columnsSection() {
     id: 'columns', title: names.some((name) => name.startsWith('kl')) ? 'KL to the reference, and other columns' : 'Other columns',
     parts: [make('div', { class: 'charts' }, ...charts), holder],
     show() {
-      names.forEach((name, i) => overSteps(charts[i], `Mean ${words[name] ?? name} over steps; band: 95 % interval over responses`,
+      names.forEach((name, i) => overSteps(charts[i], `Mean ${words[name] ?? name} over steps; band: 95 % interval`,
         [{ name, of: (step) => columnOf(step, name)?.slice(2) }], figure));
       showSteps(holder, 'Other columns', names.flatMap((name) => [name, '±']), (step) =>
         names.some((name) => columnOf(step, name)) && names.flatMap((name) => {
@@ -213,22 +224,23 @@ function diversitySection() {
   const [chart, second, holder] = [make('figure', { class: 'chart' }), make('figure', { class: 'chart' }), make('div')];
   const all = steps.map((step) => step.diversity).filter((found) => found);
   const ks = [...new Set(all.flatMap((found) => found.pass_at_k.map((pass) => pass.k)))].sort((a, b) => a - b);
-  const passOf = (step, k) => step.diversity?.pass_at_k.find((pass) => pass.k === k)?.value ?? null;
-  const gramsOf = (step, n) => step.diversity?.distinct_ngrams.find((grams) => grams.n === n)?.share ?? null;
+  const found = (step) => (step.same_responses_as ? null : step.diversity);
+  const passOf = (step, k) => found(step)?.pass_at_k.find((pass) => pass.k === k)?.value ?? null;
+  const gramsOf = (step, n) => found(step)?.distinct_ngrams.find((grams) => grams.n === n)?.share ?? null;
   const hasAnswers = all.some((found) => found.answers);
   return {
     id: 'diversity', title: 'Diversity of the responses to a prompt', parts: [
-      make('p', { class: 'muted' }, 'Means over prompts with at least two responses. Of all responses of a step.'), make('div', { class: 'charts' }, chart, second), holder],
+      make('p', { class: 'muted' }, 'Means over prompts with at least two responses. All responses of a step are used.' + repeatsNote('they are shown once')), make('div', { class: 'charts' }, chart, second), holder],
     show() {
       if (ks.length > 0) overSteps(chart, 'pass@k over steps', ks.map((k) => ({ name: `pass@${k}`, of: (step) => passOf(step, k) })), figure, true);
-      else if (hasAnswers) overSteps(chart, 'Entropy of the final answers over steps (nats)', [{ name: 'answers', of: (step) => step.diversity?.answers?.entropy }], figure, true);
+      else if (hasAnswers) overSteps(chart, 'Entropy of the final answers over steps (nats)', [{ name: 'answers', of: (step) => found(step)?.answers?.entropy }], figure, true);
       overSteps(second, 'Distinct n-grams of tokens over steps (%)', [1, 2, 3].map((n) => ({ name: `${n}-grams`, of: (step) => scaled(gramsOf(step, n)) })), (value) => `${value.toFixed(1)} %`, true);
       const heads = [...ks.map((k) => `pass@${k}`), ...(ks.length > 0 ? ['r with entropy'] : []), ...(hasAnswers ? ['answers', 'their entropy'] : []), '1-grams', '2-grams', '3-grams', 'prompts', 'left out'];
       showSteps(holder, 'Diversity by step', heads, (step) => {
-        const found = step.diversity;
-        return found && [...ks.map((k) => figure(passOf(step, k))), ...(ks.length > 0 ? [figure(found.pass_entropy_pearson)] : []),
-          ...(hasAnswers ? [figure(found.answers?.distinct), figure(found.answers?.entropy)] : []),
-          ...[1, 2, 3].map((n) => share(gramsOf(step, n))), count(found.prompts), count(found.prompts_alone)];
+        const numbers = found(step);
+        return numbers && [...ks.map((k) => figure(passOf(step, k))), ...(ks.length > 0 ? [figure(numbers.pass_entropy_pearson)] : []),
+          ...(hasAnswers ? [figure(numbers.answers?.distinct), figure(numbers.answers?.entropy)] : []),
+          ...[1, 2, 3].map((n) => share(gramsOf(step, n))), count(numbers.prompts), count(numbers.prompts_alone)];
       });
     },
   };

@@ -67,7 +67,7 @@ fn run_of_trl_is_computed_once_and_agrees_with_transformers() {
     let text =
         |topic: &str| texts.iter().find(|text| text["topic"] == topic).unwrap()["text"].clone();
     // trainer_state.json has 2.3359… and 0.9167….
-    assert_eq!(text("log"), "The trainer logged entropy of 2.336 at step 1 and 0.917 at step 51.");
+    assert_eq!(text("log"), "The trainer logged 2.336 at step 1 and 0.917 at step 51 (entropy).");
     assert!(tmp.path().join("explain_run.html").is_file());
 
     let page = fs::read(tmp.path().join("explain_run_data/tokens.jsonl")).unwrap();

@@ -1,6 +1,7 @@
 //! What `compute` would do for a run, how long it would take, and doing it.
 
 use std::ffi::OsString;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -14,6 +15,9 @@ use crate::cli::invocation::quoted_words;
 use crate::cli::launch::Helper;
 use entropy_shell::compute::DumpStep;
 use entropy_shell::{CliError, Outcome, Terminal, WithHint};
+
+/// The file of the warnings of `compute`.
+const WARNINGS: &str = "compute_warnings.txt";
 
 /// A call of `compute`.
 #[derive(Debug, Clone)]
@@ -80,6 +84,22 @@ impl Plan {
 }
 
 impl ComputeCall {
+    /// Keeps warnings for later calls, which reuse the numbers.
+    fn keep_warnings(&self, new: Vec<String>) -> std::io::Result<()> {
+        let data = self.history.parent().unwrap_or(Path::new("."));
+        let mut all = warnings_of(data);
+        let before = all.len();
+        for warning in new {
+            if !all.contains(&warning) {
+                all.push(warning);
+            }
+        }
+        match all.len() == before {
+            true => Ok(()),
+            false => std::fs::write(data.join(WARNINGS), all.join("\n") + "\n"),
+        }
+    }
+
     /// The words after `entropy-viz`.
     fn words(&self) -> Vec<OsString> {
         let mut words: Vec<OsString> = vec!["compute".into()];
@@ -139,8 +159,11 @@ impl ComputeCall {
         let words = self.words().into_iter().chain(verbosity.map(OsString::from));
         let mut command = helper.command(words)?;
         // Its stdout has the paths of its files, but stdout is for what this command was asked for.
-        let status = command.stdout(Stdio::null()).status();
-        let status = status.map_err(|error| helper.cannot_start(&error))?;
+        let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+        let mut child = child.map_err(|error| helper.cannot_start(&error))?;
+        let said = child.stderr.take().map(pass_on).unwrap_or_default();
+        let status = child.wait().map_err(|error| helper.cannot_start(&error))?;
+        self.keep_warnings(said).context("cannot keep the warnings of compute")?;
         match status.code() {
             _ if interrupted.load(Ordering::Relaxed) => Ok(Outcome::Interrupted),
             Some(0) => Ok(Outcome::Done),
@@ -150,6 +173,25 @@ impl ComputeCall {
             _ => Err(failed("compute", &self.run)),
         }
     }
+}
+
+/// Prints what the helper says on stderr, and returns its warnings.
+fn pass_on(stderr: impl Read) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+        // A closed stderr is no reason to stop the computation.
+        let _ = writeln!(std::io::stderr(), "{line}");
+        if let Some(warning) = line.strip_prefix("entropy-viz: warning: ") {
+            warnings.push(warning.to_owned());
+        }
+    }
+    warnings
+}
+
+/// The warnings of all computations whose results are in a directory.
+pub(super) fn warnings_of(data: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(data.join(WARNINGS)).unwrap_or_default();
+    text.lines().map(str::to_owned).collect()
 }
 
 fn failed(what: &str, run: &Path) -> CliError {
@@ -163,7 +205,7 @@ fn failed(what: &str, run: &Path) -> CliError {
 /// # Errors
 /// When nobody can be asked.
 pub(super) fn confirm(seconds: f64) -> Result<Answer, CliError> {
-    use std::io::{BufRead, IsTerminal, Write};
+    use std::io::IsTerminal;
     let duration = duration(seconds);
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         return Err(anyhow!("this would take about {duration}, and nobody can be asked"))

@@ -131,12 +131,12 @@ pub(super) fn logged(
             Some((&run.metric, [at(steps[0])?, at(steps[1])?]))
         })?;
     let text = format!(
-        "The trainer logged {} of {} at step {} and {} at step {}.",
-        visible(metric),
+        "The trainer logged {} at step {} and {} at step {} ({}).",
         number(values[0]),
         steps[0],
         number(values[1]),
         steps[1],
+        visible(metric),
     );
     Some(Sentence { topic: "log", strength: Strength::Clear, text })
 }
@@ -146,7 +146,7 @@ pub(super) fn heading(by: Dimension) -> &'static str {
     match by {
         Dimension::Outcome => "By outcome",
         Dimension::Position => "By position",
-        Dimension::TopTokens => "By entropy: the 20 % of tokens with the highest",
+        Dimension::TopTokens => "The 20 % of tokens with the highest entropy",
         Dimension::ForkingKinds => "Forking tokens: the kinds with the highest mean entropy",
         Dimension::Turn => "By turn",
         Dimension::Role => "By role",
@@ -207,6 +207,14 @@ pub(super) fn rows(split: &Split) -> Vec<Vec<String>> {
     rows
 }
 
+/// What is said below the table of a split whose intervals cannot be trusted.
+pub(super) fn thin(split: &Split) -> Option<String> {
+    let names: Vec<_> = split.thin.iter().map(|name| visible(name)).collect();
+    (!names.is_empty()).then(|| {
+        format!("few prompts at a step: {}; intervals here are too narrow", names.join(", "))
+    })
+}
+
 /// A number with its interval.
 pub(super) fn with_interval(interval: &Interval, text: impl Fn(f64) -> String) -> String {
     match (interval.low, interval.high) {
@@ -261,7 +269,7 @@ impl Explanation<'_> {
                 .collect();
             parts.push(part("changed mix", &split.mix, &split.mix_share, None));
             let kinds: Vec<String> = split.kinds.iter().map(token).collect();
-            json!({"heading": heading(split.by), "heads": HEADS, "rows": rows(split), "parts": parts, "kinds": kinds, "at_one_step": split.at_one_step})
+            json!({"heading": heading(split.by), "heads": HEADS, "rows": rows(split), "parts": parts, "kinds": kinds, "at_one_step": split.at_one_step, "thin": thin(split)})
         }).collect();
         let predictions: Vec<Vec<String>> = self
             .changes

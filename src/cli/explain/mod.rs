@@ -118,12 +118,13 @@ impl ExplainArgs {
         let (comparison, logged) = self.comparison(&changes, terminal)?;
         let mut sentences = words::sentences(&changes, &dump.analysis, &prepared.scoring);
         sentences.extend(document::logged(&comparison, &changes, prepared.scoring));
+        let warnings = [&prepared.warnings[..], &dump.warnings[..]].concat();
         let explanation = document::Explanation {
             run: self.run.display().to_string(),
             prepared: &prepared,
             sentences,
             missing: document::missing(&dump.analysis, &changes, logged),
-            warnings: &dump.warnings,
+            warnings: &warnings,
             changes: &changes,
             right_above: dump.options.right_above,
         };
@@ -144,7 +145,7 @@ impl ExplainArgs {
             TokenPage { options: &dump.options, by: by.as_deref(), warnings: &dump.warnings };
         let tokens = report::tokens(&dump.table, &dump.analysis, &sections);
         let analysis = analyse(&comparison, &Default::default());
-        let title = format!("Why the entropy of {} changed", self.name());
+        let title = format!("Where the entropy of {} changed", self.name());
         let options = PageOptions {
             title: Some(&title),
             command: command_line(),

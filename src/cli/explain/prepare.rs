@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use serde::Serialize;
 
-use super::compute::{Answer, CheckpointState, ComputeCall, Plan, confirm, duration};
+use super::compute::{Answer, CheckpointState, ComputeCall, Plan, confirm, duration, warnings_of};
 use super::scoring::Scoring;
 use super::{ExplainArgs, data_directory, survey};
 use crate::cli::launch::Helper;
@@ -35,6 +35,8 @@ pub(super) struct Prepared {
     pub(super) notes: Vec<String>,
     /// Checkpoints that could not be used.
     pub(super) left_out: Vec<LeftOut>,
+    /// What `compute` warned of.
+    pub(super) warnings: Vec<String>,
     pub(super) outcome: Outcome,
 }
 
@@ -81,6 +83,7 @@ impl ExplainArgs {
                 scoring: Scoring::Given,
                 notes: vec![note],
                 left_out: Vec::new(),
+                warnings: Vec::new(),
                 outcome: Outcome::Done,
             }));
         }
@@ -231,6 +234,7 @@ impl ExplainArgs {
             dumps: vec![call.tokens.to_string_lossy().into_owned()],
             scoring,
             notes,
+            warnings: warnings_of(data),
             outcome: if broken { Outcome::Partial } else { outcome },
             left_out,
         }))
@@ -325,6 +329,7 @@ fn kept(data: &Path, failure: CliError, terminal: &Terminal) -> Result<Prepared,
         scoring: Scoring::Given,
         notes: vec![note],
         left_out: Vec::new(),
+        warnings: warnings_of(data),
         outcome: Outcome::Done,
     })
 }

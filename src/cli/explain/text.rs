@@ -48,6 +48,9 @@ pub(super) fn render(explanation: &Explanation<'_>, width: usize) -> String {
             aligned(&heads, &lines, (1, usize::MAX), |_, _, cell| cell.to_owned()).trim_end(),
             "",
         );
+        if let Some(note) = super::document::thin(split) {
+            paragraph(&note, "");
+        }
         if !split.kinds.is_empty() {
             let kinds: Vec<String> = split.kinds.iter().map(token).collect();
             paragraph(&kinds.join(" "), "kinds: ");

@@ -167,24 +167,42 @@ fn counts(within: &Interval, share: &Interval) -> bool {
     within.excludes(0.0) && share.value.abs() >= SMALL
 }
 
-/// A split that cannot be made because a group is there at one step only.
+/// A split that cannot be made, because a group is there at one step only, or has tokens of too few prompts.
 fn inseparable(
     topic: &'static str,
     split: &Split,
     main: &Change,
     name: impl Fn(&str) -> String,
 ) -> Option<Sentence> {
-    let absent = |name_of: &String| {
-        let row = split.rows.iter().find(|row| row.name == *name_of)?;
-        let step = if row.tokens[0] == 0 { main.from.step } else { main.to.step };
-        Some(format!("no {} at step {step}", name(name_of)))
-    };
-    let absent: Vec<String> = split.at_one_step.iter().filter_map(absent).collect();
-    (!absent.is_empty()).then(|| {
-        let noun = fall(main.direction);
+    let noun = fall(main.direction);
+    let row_of = |name_of: &String| split.rows.iter().find(|row| row.name == *name_of);
+    let step = |of: usize| if of == 0 { main.from.step } else { main.to.step };
+    let absent = split.at_one_step.iter().filter_map(row_of).map(|row| {
+        format!("no {} at step {}", name(&row.name), step(usize::from(row.tokens[0] > 0)))
+    });
+    let absent: Vec<String> = absent.collect();
+    if !absent.is_empty() {
         let text =
             format!("The {noun} cannot be split by {topic}: there are {}.", absent.join(" and "));
-        not_clear(topic, text)
+        return Some(not_clear(topic, text));
+    }
+    let thin = split.thin.iter().filter_map(row_of).map(|row| {
+        let of = usize::from(row.prompts[1] < row.prompts[0]);
+        let all: u64 = split.rows.iter().map(|row| row.tokens[of]).sum();
+        format!(
+            "at step {}, {} are {} % of the tokens and of {} only",
+            step(of),
+            name(&row.name),
+            percent(row.tokens[of] as f64 / all as f64),
+            plural(row.prompts[of], "prompt", "prompts"),
+        )
+    });
+    let thin: Vec<String> = thin.collect();
+    (!thin.is_empty()).then(|| {
+        not_clear(
+            topic,
+            format!("How the {noun} splits by {topic} is not clear: {}.", thin.join(", and ")),
+        )
     })
 }
 
@@ -316,33 +334,35 @@ fn forking(split: &Split, noun: &str) -> Sentence {
     let Some(row) = split.rows.first() else {
         return not_clear("forking tokens", format!("{subject} have no part that is clear."));
     };
-    let tokens = format!("{} % of the tokens", percent(row.token_share));
-    if !counts(&row.within, &row.within_share) {
-        return not_clear(
-            "forking tokens",
-            format!("{subject} are {tokens}; their part of the {noun} is not clear."),
-        );
-    }
-    let rarer = match counts(&split.mix, &split.mix_share) {
-        true => {
-            let [from, to] = [0, 1].map(|of| {
-                let all: u64 = split.rows.iter().map(|row| row.tokens[of]).sum();
-                percent(row.tokens[of] as f64 / all as f64)
-            });
-            format!(
-                "; {} comes from their share going from {from} to {to} %",
-                share(&split.mix_share)
-            )
-        }
-        false => String::new(),
+    let [from, to] = [0, 1].map(|of| {
+        let all: u64 = split.rows.iter().map(|row| row.tokens[of]).sum();
+        percent(row.tokens[of] as f64 / all as f64)
+    });
+    let tokens = match from == to {
+        true => format!("are {from} % of the tokens"),
+        false => format!("went from {from} to {to} % of the tokens"),
     };
-    clear(
-        "forking tokens",
-        format!(
-            "{subject} are {tokens} and carry {} of the {noun}{rarer}.",
+    let own = counts(&row.within, &row.within_share);
+    let rarer = counts(&split.mix, &split.mix_share);
+    let text = match (own, rarer) {
+        (false, false) => {
+            let text = format!("{subject} {tokens}; their part of the {noun} is not clear.");
+            return not_clear("forking tokens", text);
+        }
+        (true, false) => {
+            format!("{subject} {tokens} and carry {} of the {noun}.", share(&row.within_share))
+        }
+        (false, true) => format!(
+            "{subject} {tokens}, and this change of the mix is {} of the {noun}; the part of their own entropy is not clear.",
+            share(&split.mix_share)
+        ),
+        (true, true) => format!(
+            "{subject} {tokens}: this change of the mix is {} of the {noun}, and their own entropy {}.",
+            share(&split.mix_share),
             share(&row.within_share)
         ),
-    )
+    };
+    clear("forking tokens", text)
 }
 
 fn agreement(found: &SignAgreement) -> Sentence {
@@ -356,10 +376,10 @@ fn agreement(found: &SignAgreement) -> Sentence {
         return not_clear("covariance", format!("{what}; {chance}, so this is not clear."));
     }
     match one_sided {
-        true => clear(
+        true => not_clear(
             "covariance",
             format!(
-                "{what} ({chance}). All changes have one sign, so a constant prediction would agree as often."
+                "{what}. All changes have one sign, so that any constant prediction would agree as often."
             ),
         ),
         false => clear("covariance", format!("{what} ({chance}).")),

@@ -366,7 +366,7 @@ impl Figures<'_> {
     }
 
     fn mismatch(&self) -> Result<Panels, String> {
-        self.several("mismatch", |step| step.mismatch.is_some())?;
+        self.several("log-probs of the sampler", |step| step.mismatch.is_some())?;
         let of = |value: fn(&entropy_tokens::MismatchSection) -> f64| {
             self.over_steps(|step| step.mismatch.as_ref().map(value))
         };

@@ -15,6 +15,8 @@ use crate::stats::profile::bin_width;
 use crate::stats::shift_share::{SumCount, mean, shift_share};
 use crate::table::Response;
 
+/// Intervals of a group need as many prompts.
+const FEWEST_PROMPTS: usize = 5;
 /// The number of bands of positions.
 const BANDS: usize = 4;
 /// The share of the tokens with the highest entropy, and of forking kinds among all tokens (arXiv 2506.01939).
@@ -33,6 +35,8 @@ pub struct PartRow {
     pub name: String,
     /// Number of tokens at the earlier and the later step.
     pub tokens: [u64; 2],
+    /// Number of prompts (of responses, if prompts are not known) with a token at both steps.
+    pub prompts: [usize; 2],
     /// Its mean entropy at both steps, in nats; `None` without a token.
     pub mean: [Option<f64>; 2],
     /// Its share of the tokens, the mean of both steps.
@@ -65,6 +69,10 @@ pub struct Split {
     /// Groups with tokens at one of the steps only, unless these are few: their own change and that of the mix cannot be
     /// told apart.
     pub at_one_step: Vec<String>,
+    /// Groups with tokens of fewer than five prompts at a step, although the step has more, unless these tokens
+    /// are few at both steps: the jackknife takes too little notice of prompts that could have been in the group, so that
+    /// the intervals are too narrow.
+    pub thin: Vec<String>,
 }
 
 /// Names of groups, and the sums of each step by cluster.
@@ -118,6 +126,8 @@ fn split(by: Dimension, grouped: Grouped) -> Option<Split> {
         PartRow {
             name,
             tokens: [of_a.1, of_b.1],
+            prompts: [&a, &b]
+                .map(|sums| sums.prompts.iter().filter(|(_, sums)| sums[at].1 > 0).count()),
             mean: [mean(&[of_a]), mean(&[of_b])],
             token_share: (of_a.1 as f64 / tokens_a + of_b.1 as f64 / tokens_b) / 2.0,
             within: interval(3 * at),
@@ -130,10 +140,19 @@ fn split(by: Dimension, grouped: Grouped) -> Option<Split> {
         (a.1 == 0 || b.1 == 0) && (a.1 + b.1) as f64 > FEW * (tokens_a + tokens_b)
     });
     let at_one_step = at_one_step.map(|(name, _)| name.clone()).collect();
+    let rows: Vec<PartRow> = names.into_iter().enumerate().map(row).collect();
+    let of_step = [a.prompts.len(), b.prompts.len()];
+    let is_thin = |row: &&PartRow| {
+        let is_few = (row.tokens[0] + row.tokens[1]) as f64 <= FEW * (tokens_a + tokens_b);
+        let has_few = |of: usize| row.prompts[of] < of_step[of].min(FEWEST_PROMPTS);
+        !is_few && (has_few(0) || has_few(1))
+    };
+    let thin = rows.iter().filter(is_thin).map(|row| row.name.clone()).collect();
     Some(Split {
         at_one_step,
+        thin,
         by,
-        rows: names.into_iter().enumerate().map(row).collect(),
+        rows,
         within: interval(end),
         mix: interval(end + 1),
         within_share: interval(end + 2),
