@@ -6,22 +6,25 @@ use std::path::Path;
 use anyhow::anyhow;
 use serde_json::{Map, Value};
 
+use super::prepare::Prepared;
+use crate::cli::tokens::cells::list;
 use crate::cli::tokens::{Dump, DumpArgs, Unlabelled};
 use entropy_shell::{CliError, Terminal, WithHint};
-use entropy_tokens::REWARD_NAMES;
+use entropy_tokens::{REWARD_NAMES, Response};
 
 /// Reads the dumps of a run, which form one under its name.
 ///
 /// # Errors
 /// When they cannot be read, or have no entropies.
 pub(super) fn load(
-    dumps: &[String],
+    prepared: &Prepared,
     name: &str,
     args: &DumpArgs,
     terminal: &Terminal,
 ) -> Result<Dump, CliError> {
+    let dumps = &prepared.dumps[..];
     let mut notes = Vec::new();
-    let mut args = args.clone();
+    let mut args = args.of_steps(&prepared.steps);
     if let [dump] = dumps
         && !args.has_reward()
         && let Some((column, why)) = reward_column(Path::new(dump))
@@ -47,6 +50,20 @@ pub(super) fn load(
             dumps.join(", ")
         ))
         .hint("compute them: give the dump as --rollouts instead of --tokens");
+    }
+    let mut others: Vec<u64> = dump.table.responses().iter().map(Response::step).collect();
+    others.sort_unstable();
+    others.dedup();
+    others.retain(|step| !prepared.steps.contains(step));
+    if !prepared.steps.is_empty() && !others.is_empty() {
+        let others: Vec<String> = others.iter().map(u64::to_string).collect();
+        let note = format!(
+            "{} also has the steps {}, which are of no checkpoint that is explained: they are left out",
+            dumps.join(", "),
+            list(&others, 8)
+        );
+        terminal.warn(&note);
+        notes.push(note);
     }
     dump.warnings.extend(notes);
     Ok(dump)

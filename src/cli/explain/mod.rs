@@ -113,7 +113,7 @@ impl ExplainArgs {
         let Some(prepared) = self.prepare(&page, terminal)? else {
             return Ok(Outcome::Interrupted);
         };
-        let dump = dump::load(&prepared.dumps, &self.name(), &self.dump, terminal)?;
+        let dump = dump::load(&prepared, &self.name(), &self.dump, terminal)?;
         let changes = changes(&dump.table, &dump.analysis, &dump.options, 0);
         let (comparison, logged) = self.comparison(&changes, terminal)?;
         let mut sentences = words::sentences(&changes, &dump.analysis, &prepared.scoring);

@@ -30,6 +30,8 @@ pub(super) struct LeftOut {
 #[derive(Debug, Clone)]
 pub(super) struct Prepared {
     pub(super) dumps: Vec<String>,
+    /// The steps of the checkpoints, if the dump was computed from them: it may also have those of earlier calls.
+    pub(super) steps: Vec<u64>,
     pub(super) scoring: Scoring,
     /// What was found and done, as sentences.
     pub(super) notes: Vec<String>,
@@ -80,6 +82,7 @@ impl ExplainArgs {
             terminal.info(&note);
             return Ok(Some(Prepared {
                 dumps: given,
+                steps: Vec::new(),
                 scoring: Scoring::Given,
                 notes: vec![note],
                 left_out: Vec::new(),
@@ -229,13 +232,17 @@ impl ExplainArgs {
             return Ok(None);
         }
         notes.extend(left);
-        let broken = left_out.iter().any(|left| !is_without_dump(left));
+        // Checkpoints without a dump are no fault: only a broken one, or one that could not be computed, makes it partial.
+        let is_broken = left_out.iter().any(|left| !is_without_dump(left));
+        let is_incomplete = outcome == Outcome::Partial
+            && call.plan(helper)?.of_state(CheckpointState::Missing).next().is_some();
         Ok(Some(Prepared {
+            steps: plan.usable().map(|checkpoint| checkpoint.step).collect(),
             dumps: vec![call.tokens.to_string_lossy().into_owned()],
             scoring,
             notes,
             warnings: warnings_of(data),
-            outcome: if broken { Outcome::Partial } else { outcome },
+            outcome: if is_broken || is_incomplete { Outcome::Partial } else { Outcome::Done },
             left_out,
         }))
     }
@@ -281,9 +288,9 @@ fn left_out_words(left_out: &[LeftOut]) -> Vec<String> {
             1 => "The checkpoint of step",
             _ => "The checkpoints of steps",
         };
-        let verb = if without.len() == 1 { "is" } else { "are" };
+        let (verb, them) = if without.len() == 1 { ("is", "it") } else { ("are", "them") };
         words.push(format!(
-            "{checkpoints} {} {verb} left out: there is no dump for it",
+            "{checkpoints} {} {verb} left out: there is no dump for {them}",
             steps.join(", ")
         ));
     }
@@ -325,6 +332,7 @@ fn kept(data: &Path, failure: CliError, terminal: &Terminal) -> Result<Prepared,
     );
     terminal.warn(&note);
     Ok(Prepared {
+        steps: Vec::new(),
         dumps: vec![tokens.to_string_lossy().into_owned()],
         scoring: Scoring::Given,
         notes: vec![note],

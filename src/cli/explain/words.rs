@@ -75,7 +75,8 @@ pub(super) fn sentences(
     let others = [&changes.whole, &changes.opposite].into_iter().flatten();
     found.extend(others.map(|change| further_change(change, main)));
     found.extend(changes.splits.iter().filter_map(|split| of_split(split, main, changes.outcome)));
-    found.extend(changes.agreement.as_ref().map(agreement));
+    let is_off_policy = scoring.caution(main).is_some() && *scoring != Scoring::TrainedOn;
+    found.extend(changes.agreement.as_ref().map(|found| agreement(found, is_off_policy)));
     found.extend(changes.others.iter().filter_map(|other| other_change(other, main)));
     found.extend(mismatch(analysis, main));
     found.extend(scoring.caution(main).map(|text| clear("scoring", text)));
@@ -365,12 +366,18 @@ fn forking(split: &Split, noun: &str) -> Sentence {
     clear("forking tokens", text)
 }
 
-fn agreement(found: &SignAgreement) -> Sentence {
+fn agreement(found: &SignAgreement, is_off_policy: bool) -> Sentence {
     let SignAgreement { same, of, by_chance, one_sided, .. } = found;
     let what = format!(
         "The change of entropy that the covariance of log-prob and advantage predicts has the same sign as the actual one in {same} of {of} {} between dumps",
         if *of == 1 { "interval" } else { "intervals" }
     );
+    if is_off_policy {
+        let text = format!(
+            "{what}. The prediction is meant for the policy that sampled the responses, which at most one of them did."
+        );
+        return not_clear("covariance", text);
+    }
     let chance = format!("a coin would reach this with a probability of {}", number(*by_chance));
     if *by_chance >= CHANCE {
         return not_clear("covariance", format!("{what}; {chance}, so this is not clear."));

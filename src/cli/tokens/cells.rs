@@ -104,7 +104,7 @@ pub(in crate::cli) fn token(token: &TokenName) -> String {
 }
 
 /// The first items of a list, and how many more there are.
-pub(super) fn list(items: &[String], most: usize) -> String {
+pub(in crate::cli) fn list(items: &[String], most: usize) -> String {
     match items.len() {
         count if count > most => format!("{} and {} more", items[..most].join(", "), count - most),
         _ => items.join(", "),

@@ -68,6 +68,19 @@ impl DumpArgs {
         DumpArgs { reward: self.reward.clone().or(Some(column)), ..self.clone() }
     }
 
+    /// The flags for a dump of which only these steps count, all if there are none. Steps that the user chose stay as they
+    /// are: if none of them is there, reading says so.
+    pub(in crate::cli) fn of_steps(&self, steps: &[u64]) -> DumpArgs {
+        let mut args = self.clone();
+        let is_there = |step: &u64| steps.contains(step);
+        if args.steps.is_empty() {
+            args.steps = steps.to_vec();
+        } else if args.steps.iter().any(is_there) {
+            args.steps.retain(is_there);
+        }
+        args
+    }
+
     /// Whether the user chose the column of the reward.
     pub(in crate::cli) fn has_reward(&self) -> bool {
         self.reward.is_some()

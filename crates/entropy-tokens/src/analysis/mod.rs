@@ -39,7 +39,7 @@ use crate::stats::profile::{PositionBin, bin_width};
 use crate::table::{Response, TokenKind, TokenTable};
 use clusters::Clusters;
 use groups::GroupNames;
-use units::Units;
+use units::{RewardsAre, Units};
 use view::StepView;
 
 /// What the user chose.
@@ -161,12 +161,28 @@ pub struct Analysis {
     pub missing_steps: Vec<u64>,
 }
 
+impl StepAnalysis {
+    /// Removes means of rewards, which are of another quantity.
+    fn forget_rewards(&mut self) {
+        self.mean_reward = None;
+        let groups = [
+            &mut self.by_turn,
+            &mut self.by_role,
+            &mut self.by_outcome,
+            &mut self.by_difficulty,
+            &mut self.by_column,
+        ];
+        groups.into_iter().flatten().for_each(|group| group.mean_reward = None);
+    }
+}
+
 /// Computes the numbers of every step.
 pub fn analyse(table: &TokenTable, options: &AnalysisOptions) -> Analysis {
     let views =
         views(table, |response| options.steps.is_empty() || options.steps.contains(&response.step));
     let units: Vec<Units> = views.iter().map(Units::of).collect();
-    let outcome = OutcomeRule::of(&units, options.right_above);
+    let rewards_are = RewardsAre::of(table);
+    let outcome = OutcomeRule::of(&units, options.right_above, rewards_are);
     let maxima: Vec<f64> = views.par_iter().map(StepView::max_entropy).collect();
     let histogram_max = maxima.into_iter().fold(0.0, f64::max);
     let lengths = views.iter().flat_map(|view| view.iter().map(|response| response.tokens()));
@@ -177,6 +193,9 @@ pub fn analyse(table: &TokenTable, options: &AnalysisOptions) -> Analysis {
         views.par_iter().zip(&units).map(|(view, units)| step(view, units, &shared)).collect();
     for (step, same) in steps.iter_mut().zip(same_responses) {
         step.same_responses_as = same;
+        if rewards_are == RewardsAre::Advantages {
+            step.forget_rewards();
+        }
     }
     let has_step = |step: &&u64| !views.iter().any(|view| view.step == **step);
     Analysis {

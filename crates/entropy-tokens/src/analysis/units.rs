@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::view::StepView;
+use crate::names::ADVANTAGES;
+use crate::table::TokenTable;
 
 /// A trajectory: its prompt, its reward, and its responses in the order of their turns.
 pub(crate) struct Unit {
@@ -30,8 +32,29 @@ pub(crate) struct Units {
 pub enum OutcomeRule {
     /// Right: the reward is above this number.
     RewardAbove(f64),
+    /// Right: the advantage is above this number, since the chosen column of rewards has advantages.
+    AdvantageAbove(f64),
     /// Right: the reward is above the mean of the prompt's responses, since all rewards are on one side of the number.
     AboveGroupMean,
+}
+
+/// What the column that is read as rewards has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RewardsAre {
+    Rewards,
+    /// Advantages: they tell right from wrong responses, but have no mean that says anything.
+    Advantages,
+}
+
+impl RewardsAre {
+    pub(crate) fn of(table: &TokenTable) -> RewardsAre {
+        let names = &table.names().rewards;
+        let is_advantage = |name: &String| ADVANTAGES.contains(&name.as_str());
+        match !names.is_empty() && names.iter().all(is_advantage) {
+            true => RewardsAre::Advantages,
+            false => RewardsAre::Rewards,
+        }
+    }
 }
 
 /// Which responses of a step are right.
@@ -92,7 +115,7 @@ impl Units {
     pub(crate) fn outcomes(&self, rule: OutcomeRule) -> Outcomes {
         let mut of_unit: Vec<Option<bool>> = vec![None; self.units.len()];
         match rule {
-            OutcomeRule::RewardAbove(bound) => {
+            OutcomeRule::RewardAbove(bound) | OutcomeRule::AdvantageAbove(bound) => {
                 for (outcome, unit) in of_unit.iter_mut().zip(&self.units) {
                     *outcome = unit.reward.map(|reward| reward > bound);
                 }
@@ -121,14 +144,21 @@ fn differ(values: &[f64]) -> bool {
 impl OutcomeRule {
     /// The rule for a dump: rewards above `right_above` are right, if some are above it and some are not; else rewards
     /// above the mean of their prompt, if they differ there. `None` if neither tells responses apart.
-    pub(crate) fn of(steps: &[Units], right_above: f64) -> Option<OutcomeRule> {
+    pub(crate) fn of(
+        steps: &[Units],
+        right_above: f64,
+        rewards_are: RewardsAre,
+    ) -> Option<OutcomeRule> {
         let rewards = || steps.iter().flat_map(Units::rewards);
         let (any_above, any_not) = (
             rewards().any(|reward| reward > right_above),
             rewards().any(|reward| reward <= right_above),
         );
         if any_above && any_not {
-            return Some(OutcomeRule::RewardAbove(right_above));
+            return Some(match rewards_are {
+                RewardsAre::Rewards => OutcomeRule::RewardAbove(right_above),
+                RewardsAre::Advantages => OutcomeRule::AdvantageAbove(right_above),
+            });
         }
         let mut groups = steps.iter().flat_map(Units::group_rewards);
         groups.any(|(_, rewards)| differ(&rewards)).then_some(OutcomeRule::AboveGroupMean)
@@ -138,6 +168,7 @@ impl OutcomeRule {
     pub fn words(self) -> String {
         match self {
             OutcomeRule::RewardAbove(bound) => format!("right: reward > {bound}"),
+            OutcomeRule::AdvantageAbove(bound) => format!("right: advantage > {bound}"),
             OutcomeRule::AboveGroupMean => "right: reward above the mean of its prompt".to_owned(),
         }
     }

@@ -16,7 +16,7 @@ pub use cells::Dimension;
 pub use signs::SignAgreement;
 pub use split::{PartRow, Split};
 
-use crate::analysis::units::Units;
+use crate::analysis::units::{RewardsAre, Units};
 use crate::analysis::view::StepView;
 use crate::analysis::{Analysis, AnalysisOptions, OutcomeRule, views};
 use crate::names::TOKEN_COLUMNS;
@@ -186,7 +186,7 @@ pub fn changes(
     Changes {
         steps: means,
         splits,
-        others: others(&steps[a], &steps[b]),
+        others: others(&steps[a], &steps[b], RewardsAre::of(table)),
         agreement: signs::agreement(analysis, source),
         outcome: analysis.outcome,
         main: Some(found.main),
@@ -251,7 +251,7 @@ pub(crate) fn change_error(a: &PromptSums, b: &PromptSums) -> Option<StandardErr
     errors.into_iter().next()
 }
 
-fn others(a: &Step<'_>, b: &Step<'_>) -> Vec<OtherChange> {
+fn others(a: &Step<'_>, b: &Step<'_>, rewards_are: RewardsAre) -> Vec<OtherChange> {
     let cluster = cluster(a, b);
     let mut found = Vec::new();
     let mut note = |quantity: Quantity, sums: [PromptSums; 2]| {
@@ -270,7 +270,9 @@ fn others(a: &Step<'_>, b: &Step<'_>) -> Vec<OtherChange> {
             }
         })
     };
-    note(Quantity::Reward, [rewards(a), rewards(b)]);
+    if rewards_are == RewardsAre::Rewards {
+        note(Quantity::Reward, [rewards(a), rewards(b)]);
+    }
     let lengths = |step: &Step<'_>| {
         sums_of(step, cluster, 1, |at, sums| {
             add(&mut sums[0], f64::from(step.view.response(at).tokens), 1);

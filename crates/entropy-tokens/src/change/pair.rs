@@ -39,10 +39,15 @@ pub(super) fn find(steps: &[Step<'_>]) -> Option<Found> {
     let rise = largest(&means, Direction::Rise);
     let size = |(a, b): (usize, usize)| (means[b] - means[a]).abs();
     let (direction, widest, other) = match size(fall) >= size(rise) {
+        // All means are equal.
+        true if fall.0 == fall.1 => (Direction::Fall, (0, last), (0, last)),
         true => (Direction::Fall, fall, rise),
         false => (Direction::Rise, rise, fall),
     };
-    let short = shortest(&means, &numbers, direction, widest);
+    let short = match size(widest) > 0.0 {
+        true => shortest(&means, &numbers, direction, widest),
+        false => widest,
+    };
     let (mut main_steps, mut main) = (short, change(short));
     if !main.is_clear && widest != short {
         let wide = change(widest);
@@ -51,7 +56,7 @@ pub(super) fn find(steps: &[Step<'_>]) -> Option<Found> {
         }
     }
     let opposite = Some(other)
-        .filter(|other| other.0 != other.1 && size(*other) >= NOT_SMALL * size(main_steps))
+        .filter(|other| size(*other) > 0.0 && size(*other) >= NOT_SMALL * size(main_steps))
         .map(change)
         .filter(|change| change.is_clear);
     let whole = (main_steps != (0, last)).then(|| change((0, last)));
