@@ -195,17 +195,18 @@ fn metric_accepts_globs_and_repetition() {
     let log = path_of("easyr1/qwen3-tiny_solver_s1/experiment_log.jsonl");
     let both = runs(&[&log, "--metric", "*/entropy*"]);
     let wanted =
-        ["qwen3-tiny_solver_s1 · policy/entropy", "qwen3-tiny_solver_s1 · actor/entropy_loss"];
+        ["qwen3-tiny_solver_s1 · actor/entropy_loss", "qwen3-tiny_solver_s1 · policy/entropy"];
     assert_eq!(labels(&both), wanted);
-    assert_eq!(both[1]["quantity"], "log_prob_surrogate");
+    assert_eq!(both[0]["quantity"], "log_prob_surrogate");
     let two = runs(&[&log, "--metric", "critic/rewards/mean", "--metric", "actor.entropy_loss"]);
     assert_eq!(two.len(), 2);
     assert_eq!(
         [&two[0]["metric"], &two[1]["metric"]],
         ["critic/rewards/mean", "actor/entropy_loss"]
     );
-    let named = runs(&[&log, "--labels", "exact", "surrogate", "--metric", "*/entropy*"]);
-    assert_eq!(labels(&named), ["exact", "surrogate"]);
+    let named = runs(&[&log, "--labels", "surrogate", "exact", "--metric", "*/entropy*"]);
+    assert_eq!(labels(&named), ["surrogate", "exact"]);
+    assert_eq!(named[0]["quantity"], "log_prob_surrogate");
     assert_rejected(&["stats", &log, "--metric", "[x"], &["is not a glob pattern"]);
 }
 
@@ -228,6 +229,39 @@ fn labels_follow_the_order_of_metrics() {
         let said = stderr(&output);
         assert!(said.contains(&format!("one: {first}; two: {second}")), "{said}");
     }
+}
+
+#[test]
+fn metric_that_no_log_has_is_named() {
+    let log = path_of("easyr1/qwen3-tiny_solver_s1/experiment_log.jsonl");
+    let arguments = ["stats", &log, "--metric", "policy/entropy", "--metric", "typo"];
+    let output = run(temp_dir().path(), &arguments);
+    assert!(output.status.success());
+    assert!(stderr(&output).contains("warning: no log has \"typo\""), "{}", stderr(&output));
+}
+
+#[test]
+fn labels_of_a_glob_follow_the_keys_in_every_log() {
+    let place = temp_dir();
+    for (name, keys) in [("a", ["e{r>0}", "e{r<=0}"]), ("b", ["e{r<=0}", "e{r>0}"])] {
+        let rows: Vec<String> = (1..=2)
+            .map(|step| format!("{{\"step\":{step},{:?}:1.0,{:?}:2.0}}", keys[0], keys[1]))
+            .collect();
+        std::fs::write(place.path().join(format!("{name}.jsonl")), rows.join("\n")).unwrap();
+    }
+    let labels = ["--metric", "e{*", "--labels", "w1", "r1", "w2", "r2", "--json"];
+    let arguments = [&["stats", "a.jsonl", "b.jsonl"], &labels[..]].concat();
+    let output = run(place.path(), &arguments);
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let runs = document["runs"].as_array().unwrap();
+    let named: Vec<String> = runs
+        .iter()
+        .map(|run| {
+            format!("{} {}", run["label"].as_str().unwrap(), run["metric"].as_str().unwrap())
+        })
+        .collect();
+    assert_eq!(named, ["w1 e{r<=0}", "r1 e{r>0}", "w2 e{r<=0}", "r2 e{r>0}"]);
+    assert!(stderr(&output).contains("w1: a.jsonl, e{r<=0}"), "{}", stderr(&output));
 }
 
 #[test]

@@ -30,6 +30,8 @@ pub(super) struct UnlabelledRun {
     pub(super) remarks: Vec<String>,
     /// The log has no steps, so the steps of the run are the numbers of its rows.
     pub(super) is_numbered: bool,
+    /// Index of the `--metric` pattern that selected the series, if there are any.
+    pub(super) pattern: usize,
     /// Set when a requested reward or wall-clock series is missing.
     pub(super) missing_aux: Option<AuxError>,
 }
@@ -191,7 +193,8 @@ impl LogLoader {
             }
         }
         let remarks = remarks.iter().map(ToString::to_string).collect();
-        Ok(UnlabelledRun { run, name: series.run, remarks, is_numbered, missing_aux })
+        let (name, pattern) = (series.run, series.rank.pattern);
+        Ok(UnlabelledRun { run, name, remarks, is_numbered, pattern, missing_aux })
     }
 
     /// The requested reward; `None` if none is requested.
@@ -234,13 +237,19 @@ impl LogLoader {
     }
 }
 
-/// The series of each run in the order of the `--metric` patterns that they match; runs keep their order. A user
-/// gives labels and expects colours in this order, and a log may hold its keys in any.
+/// The series of each run in the order of the `--metric` patterns that they match, those of one pattern in the order of
+/// their keys; runs keep their order. A user gives labels and expects colours in this order, and each log may hold its keys
+/// in another one.
 fn in_order_of_patterns(mut series: Vec<JoinedSeries>) -> Vec<JoinedSeries> {
     let mut names: Vec<Option<String>> = series.iter().map(|s| s.series.run.clone()).collect();
     names.dedup();
-    let run = |s: &JoinedSeries| names.iter().position(|name| *name == s.series.run);
-    series.sort_by_key(|s| (run(s), s.series.rank.pattern));
+    let place = |s: &JoinedSeries| {
+        (names.iter().position(|name| *name == s.series.run), s.series.rank.pattern)
+    };
+    series.sort_by(|a, b| {
+        let of_keys = || alphanumeric_sort::compare_str(&a.series.metric, &b.series.metric);
+        place(a).cmp(&place(b)).then_with(of_keys)
+    });
     series
 }
 

@@ -111,9 +111,11 @@ impl<'a> GivenLabels<'a> {
         if !is_per_run || !runs.windows(2).any(same_log) {
             return None;
         }
-        let pairs = self.pending.iter().zip(runs).map(|(label, run)| match run.run {
-            Some(name) => format!("{label}: {name}, {}", run.metric),
-            None => format!("{label}: {}", run.metric),
+        let is_one_log = runs.windows(2).all(same_log);
+        let pairs = self.pending.iter().zip(runs).map(|(label, run)| {
+            let log = (!is_one_log).then(|| run.input.name());
+            let of = [log.as_deref(), run.run, Some(run.metric)];
+            format!("{label}: {}", of.into_iter().flatten().collect::<Vec<_>>().join(", "))
         });
         Some(format!("labels are given to {}", pairs.collect::<Vec<_>>().join("; ")))
     }

@@ -185,6 +185,7 @@ impl Store {
         }
         let (without_entropy, not_recognised) = self.logs_without_runs();
         let options = &self.loader.options;
+        self.notices.extend(unmatched(&options.metrics, &self.logs));
         let assembled = assemble(&self.logs, options, &labels, unread, &mut self.notices)?;
         unread += assembled.incomplete;
         if assembled.comparison.is_none() {
@@ -235,4 +236,14 @@ impl Store {
         }
         (without_entropy, not_recognised)
     }
+}
+
+/// A warning about each `--metric` that no series matches, although others do.
+fn unmatched(metrics: &[String], logs: &[LogRecord]) -> Vec<Notice> {
+    let is_used = |at: usize| logs.iter().flat_map(|log| &log.runs).any(|run| run.pattern == at);
+    if !(0..metrics.len()).any(is_used) {
+        return Vec::new(); // an error says so
+    }
+    let unused = metrics.iter().enumerate().filter(|(at, _)| !is_used(*at));
+    unused.map(|(_, metric)| Notice::Warning(format!("no log has {metric:?}"))).collect()
 }
