@@ -239,7 +239,7 @@ fn errors_say_what_is_missing_and_what_to_type() {
         (vec!["file"], "cannot explain file: not a directory", "entropy-viz tokens"),
         (vec!["empty"], "no rollouts found", "--rollouts"),
         (vec!["empty", "--rollouts", "x"], "cannot read x: no such file", "--rollouts names"),
-        (vec!["with", "-o", "x.pdf"], "is not a page type", ".html"),
+        (vec!["with", "-o", "x.pdf"], "is not a type of page", ".html"),
         (vec!["with", "-o", "-"], "the page is written to a file", "--json"),
         (vec!["with", "--figures", "-"], "--figures writes several files", "figures.pdf"),
     ] {
@@ -291,8 +291,8 @@ fn fake_helper(directory: &Path, seconds: u32) -> std::path::PathBuf {
     };
     let plan = format!(
         "{{\"schema\":1,\"device\":\"cpu\",\"seconds\":{seconds},\"checkpoints\":[{},{}]}}",
-        checkpoint(1),
-        checkpoint(2),
+        checkpoint(40),
+        checkpoint(80),
     );
     let body = format!(
         "#!/bin/sh\ncase \"$*\" in *--plan*) echo '{plan}'; exit;; esac\n\

@@ -134,7 +134,7 @@ impl ComputeCall {
         let output = command.stderr(Stdio::inherit()).output();
         let output = output.map_err(|error| helper.cannot_start(&error))?;
         if !output.status.success() {
-            return Err(failed("plan", &self.run));
+            return Err(failed("plan", &self.run).into());
         }
         let plan = serde_json::from_slice(&output.stdout);
         Ok(plan.context("cannot read what entropy-viz-compute plans: is it of another version?")?)
@@ -170,7 +170,10 @@ impl ComputeCall {
             Some(130) => Ok(Outcome::Interrupted),
             // Some checkpoints were skipped with a warning, or nothing was computed: the plan tells which.
             Some(2) if self.tokens.is_file() => Ok(Outcome::Partial),
-            _ => Err(failed("compute", &self.run)),
+            _ => Err(failed("compute", &self.run)).hint(format!(
+                "if {} holds numbers of other inputs, give another page with -o, or `-- --overwrite` to compute them anew",
+                self.history.parent().unwrap_or(Path::new(".")).display()
+            )),
         }
     }
 }
@@ -194,10 +197,8 @@ pub(super) fn warnings_of(data: &Path) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
-fn failed(what: &str, run: &Path) -> CliError {
-    let message =
-        format!("cannot {what} the entropies of {}: see the message above", run.display());
-    CliError { error: anyhow!(message), hint: None }
+fn failed(what: &str, run: &Path) -> anyhow::Error {
+    anyhow!("cannot {what} the entropies of {}: see the message above", run.display())
 }
 
 /// Asks before long work.

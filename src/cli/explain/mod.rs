@@ -186,7 +186,11 @@ impl ExplainArgs {
                 Ok(Target::File(path))
             }
             Target::File(path) => {
-                Err(anyhow!("cannot write {}: {extension:?} is not a page type", path.display()))
+                let what = match extension.is_empty() {
+                    true => "its name has no type".to_owned(),
+                    false => format!("{extension:?} is not a type of page"),
+                };
+                Err(anyhow!("cannot write the page {}: {what}", path.display()))
                     .hint("end its name in .html")
             }
             Target::Stdout => Err(anyhow!("the page is written to a file")).hint(
