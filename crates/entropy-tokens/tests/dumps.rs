@@ -457,6 +457,28 @@ fn responses_to_one_prompt_are_one_cluster() {
     assert!(mean.high.is_some());
 }
 
+#[test]
+fn null_in_the_first_column_of_answers_or_rewards_is_none() {
+    let row = |pred: serde_json::Value, reward: serde_json::Value| {
+        line(
+            &json!({"prompt_token_ids": [1], "pred": pred, "answer": "7", "reward": reward, "score": 100}),
+        )
+    };
+    let text = row(json!("null"), json!("null")).replace("\"null\"", "null")
+        + &row(json!(1), json!(1))
+        + &row(json!("1"), json!(0))
+        + &row(json!(" 1 "), json!(1));
+    let found = table(&text);
+    assert_eq!(
+        (&found.names().answers[..], &found.names().rewards[..]),
+        (&["pred".to_owned()][..], &["reward".to_owned()][..])
+    );
+    let step = &analyse(&found, &AnalysisOptions::default()).steps[0];
+    assert_eq!(step.mean_reward, Some(2.0 / 3.0));
+    let answers = step.diversity.as_ref().unwrap().answers.unwrap();
+    assert_eq!((answers.distinct, answers.responses_without), (1.0, 1));
+}
+
 struct BrokenDisk;
 
 impl Read for BrokenDisk {

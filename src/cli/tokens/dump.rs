@@ -223,9 +223,11 @@ fn data_warnings(table: &TokenTable, analysis: &Analysis, by: Option<&GroupBy>) 
         ));
     }
     if table.sources().len() == 1 {
-        for (what, names) in
-            [("rewards", &table.names().rewards), ("prompts", &table.names().groups)]
-        {
+        for (what, names) in [
+            ("rewards", &table.names().rewards),
+            ("prompts", &table.names().groups),
+            ("answers", &table.names().answers),
+        ] {
             if names.len() > 1 {
                 warnings
                     .push(format!("{what} are taken from several columns: {}", names.join(", ")));

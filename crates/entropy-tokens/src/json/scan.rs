@@ -54,6 +54,11 @@ impl<'a> Entries<'a> {
         (value != b"null").then_some(value)
     }
 
+    /// Whether there is a key, be its value null.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.entries.iter().any(|(name, _)| name == key)
+    }
+
     /// The keys with the text of their values, null included.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &'a [u8])> {
         self.entries.iter().map(|(key, value)| (key.as_ref(), *value))

@@ -52,6 +52,8 @@ pub(crate) trait Cells {
     fn texts(&self, name: &str) -> Cell<Texts<'_>>;
     /// A small value; `a.b` is key `b` of the object `a`.
     fn scalar(&self, name: &str) -> Option<Scalar<'_>>;
+    /// Whether there is a column of this name, be it null in this row.
+    fn has(&self, name: &str) -> bool;
     /// The names of single values, as [`Cells::scalar`] takes them.
     fn scalar_names(&self) -> Vec<String>;
     /// A list whose name looks like that of a mask, but is not a known one.
@@ -106,6 +108,10 @@ impl Cells for JsonRow<'_> {
 
     fn scalar(&self, name: &str) -> Option<Scalar<'_>> {
         scalar_at(name, &|key| self.value(key))
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.row.has(name) || self.repeated.as_ref().is_some_and(|repeated| repeated.has(name))
     }
 
     fn scalar_names(&self) -> Vec<String> {

@@ -470,6 +470,11 @@ impl Cells for ParquetRow<'_> {
         scalar_at(name, &|key| repeated.get(key))
     }
 
+    fn has(&self, name: &str) -> bool {
+        self.columns.iter().any(|column| column.name == name)
+            || self.repeated.as_ref().is_some_and(|repeated| repeated.has(name))
+    }
+
     fn scalar_names(&self) -> Vec<String> {
         let mut names = self.scalars.to_vec();
         names.extend(self.repeated.iter().flat_map(scalar_names));

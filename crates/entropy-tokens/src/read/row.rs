@@ -289,7 +289,14 @@ impl<'a> BatchBuilder<'a> {
             chosen.as_slice().iter().chain(if chosen.is_none() { &REWARDS[..] } else { &[] });
         let mut reason = (Reason::NoReward, String::from("it has no reward"));
         for name in names {
-            let Some(value) = cells.scalar(name) else { continue };
+            let Some(value) = cells.scalar(name) else {
+                if !cells.has(name) {
+                    continue;
+                }
+                // Another column may hold another reward.
+                reason = (Reason::NoReward, format!("{name:?} is null"));
+                break;
+            };
             match (value.number(), &value) {
                 (Some(reward), _) if reward.is_finite() => {
                     note(&mut self.names.rewards, name);
@@ -363,6 +370,11 @@ impl<'a> BatchBuilder<'a> {
             if let Some(value) = cells.scalar(name).and_then(|value| value.name()) {
                 note(&mut self.names.answers, name);
                 return Some(hash(&value.trim()));
+            }
+            if cells.has(name) {
+                // No answer was found in this response. Another column may hold the reference answer.
+                note(&mut self.names.answers, name);
+                return None;
             }
         }
         None
