@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::cli::invocation::quoted_words;
 use crate::cli::launch::Helper;
 use entropy_shell::compute::DumpStep;
+use entropy_shell::output::write_atomically;
 use entropy_shell::{CliError, Outcome, Terminal, WithHint};
 
 /// The file of the warnings of `compute`.
@@ -96,7 +97,7 @@ impl ComputeCall {
         }
         match all.len() == before {
             true => Ok(()),
-            false => std::fs::write(data.join(WARNINGS), all.join("\n") + "\n"),
+            false => write_atomically(&data.join(WARNINGS), (all.join("\n") + "\n").as_bytes()),
         }
     }
 
