@@ -50,11 +50,12 @@ fuzz_target!(|bytes: &[u8]| {
     let (pieces, again) = dump(&mut Pieces(bytes, 1 + bytes.len() % 7));
     assert_eq!(tokens(&pieces), tokens(&whole));
     assert_eq!(again.is_ok(), outcome.is_ok());
-    if bytes.starts_with(b"PAR1") || outcome.is_err() {
+    if !bytes.starts_with(b"{") || outcome.is_err() {
         return;
     }
-    // Only complete lines are read, so a shorter file gives a prefix of the longer one.
-    let end = bytes.len() * 2 / 3;
+    // Whole lines give a prefix of the responses. A cut line may be a row although the whole line is not.
+    let lines = &bytes[..bytes.len() * 2 / 3];
+    let end = lines.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     let (cut, _) = dump(&mut &bytes[..end]);
     assert!(tokens(&whole).starts_with(&tokens(&cut)));
 });
