@@ -47,6 +47,16 @@ fn entropies(table: &TokenTable, index: usize) -> Vec<f64> {
 fn unusable_responses_are_counted_by_reason_with_their_first_place() {
     let cases = [
         (json!({"entropies": [1.0]}), Reason::Lengths, "it has 2 tokens and 1 in \"entropies\""),
+        (
+            json!({"entropies": [true, 0.5]}),
+            Reason::BadNumbers,
+            "\"entropies\" is not a list of numbers",
+        ),
+        (
+            json!({"log_probs": [-0.5, false]}),
+            Reason::BadNumbers,
+            "\"log_probs\" is not a list of numbers",
+        ),
         (json!({"log_probs": [0.0]}), Reason::Lengths, "it has 2 tokens and 1 in \"log_probs\""),
         (json!({"tokens": ["a"]}), Reason::Lengths, "it has 2 tokens and 1 texts"),
         (

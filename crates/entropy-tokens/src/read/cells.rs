@@ -49,6 +49,10 @@ pub(crate) trait Cells {
     fn ids(&self, name: &str) -> Cell<Cow<'_, [u32]>>;
     /// Numbers; `missing` stands for null.
     fn floats(&self, name: &str, missing: f64) -> Cell<Cow<'_, [f64]>>;
+    /// Whether a list of JSON has true or false, which [`Cells::floats`] reads as 1 and 0 for masks.
+    fn has_flags(&self, _name: &str) -> bool {
+        false
+    }
     fn texts(&self, name: &str) -> Cell<Texts<'_>>;
     /// A small value; `a.b` is key `b` of the object `a`.
     fn scalar(&self, name: &str) -> Option<Scalar<'_>>;
@@ -99,6 +103,11 @@ impl Cells for JsonRow<'_> {
 
     fn floats(&self, name: &str, missing: f64) -> Cell<Cow<'_, [f64]>> {
         cell(self.list(name), |text| floats(text, missing).map(Cow::Owned))
+    }
+
+    fn has_flags(&self, name: &str) -> bool {
+        let has = |text, word: &[u8]| memchr::memmem::find(text, word).is_some();
+        self.list(name).is_some_and(|text| has(text, b"true") || has(text, b"false"))
     }
 
     fn texts(&self, name: &str) -> Cell<Texts<'_>> {

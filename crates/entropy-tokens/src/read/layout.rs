@@ -193,10 +193,10 @@ pub(crate) fn scores(
     for name in names {
         let list = match cells.floats(name, missing) {
             Cell::Missing => continue,
-            Cell::Bad => {
+            Cell::List(list) if !cells.has_flags(name) => list,
+            Cell::Bad | Cell::List(_) => {
                 return Err((Reason::BadNumbers, format!("{name:?} is not a list of numbers")));
             }
-            Cell::List(list) => list,
         };
         if list.is_empty() && layout.length > 0 {
             continue; // compute writes no log-probs as an empty list in Parquet
