@@ -30,7 +30,7 @@ from statistics import median
 
 # This process imports nothing large: a child's reported peak RSS is never below that of its parent. Logs are written, and
 # read in Python, by separate processes: see --write and --read below.
-from run import REPO, run, verdict
+from run import REPO, prepare_venv, run, verdict
 
 VENV = REPO / ".venv" / "bench-readers"
 PINS = {"tensorboard": "2.21.0", "wandb": "0.29.0", "protobuf": "7.36.2", "numpy": "2.4.6"}
@@ -398,18 +398,6 @@ def write(name, path):
         CASES[name].write(file)
 
 
-def prepare_venv(log):
-    python = VENV / "bin" / "python"
-    check = "import importlib.metadata as m, sys; sys.exit(any(m.version(n) != v for n, v in %r))" % [*PINS.items()]
-    try:
-        run([python, "-c", check], log)
-    except (FileNotFoundError, SystemExit):
-        print(f"making {VENV.relative_to(REPO)} ...", file=sys.stderr)
-        run([sys.executable, "-m", "venv", "--clear", VENV], log)
-        run([python, "-m", "pip", "install", *(f"{name}=={version}" for name, version in PINS.items())], log)
-    return python
-
-
 def prepare_log(name, log):
     """The log of a case, written when it is missing or older than this script."""
     path = CASES[name].path
@@ -501,7 +489,7 @@ def main():
 
     with tempfile.TemporaryDirectory(prefix="entropy-viz-bench-") as work:
         log = Path(work) / "log"
-        python = prepare_venv(log)
+        python = prepare_venv(log, VENV, PINS)
         print(f"Conditions: {conditions(binary, log)}; {args.runs} pairs a case", flush=True)
         print("\n| 100 MB of | read in Python: median wall, rate, peak | entropy-viz: median wall, rate, peak "
               "| times as fast: median of pairs (min–max) | goal |\n|---|---|---|---|---|", flush=True)

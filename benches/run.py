@@ -68,15 +68,16 @@ def run(argv, log, core=None):
     return wall, usage.ru_maxrss / MIB
 
 
-def prepare_venv(log):
-    python = VENV / "bin" / "python"
-    check = "import importlib.metadata as m, sys; sys.exit(any(m.version(n) != v for n, v in %r))" % [*PINS.items()]
+def prepare_venv(log, venv, pins):
+    """Returns the Python of a virtual environment with these packages (names to versions), which is made if it is not there."""
+    python = venv / "bin" / "python"
+    check = "import importlib.metadata as m, sys; sys.exit(any(m.version(n) != v for n, v in %r))" % [*pins.items()]
     try:
         run([python, "-c", check], log)
     except (FileNotFoundError, SystemExit):
-        print(f"making {VENV.relative_to(REPO)} ...", file=sys.stderr)
-        run([sys.executable, "-m", "venv", "--clear", VENV], log)
-        run([python, "-m", "pip", "install", *(f"{name}=={version}" for name, version in PINS.items())], log)
+        print(f"making {venv.relative_to(REPO)} ...", file=sys.stderr)
+        run([sys.executable, "-m", "venv", "--clear", venv], log)
+        run([python, "-m", "pip", "install", *(f"{name}=={version}" for name, version in pins.items())], log)
     return python
 
 
@@ -208,7 +209,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="entropy-viz-bench-") as work:
         work = Path(work)
         if args.only != "commands":
-            python = prepare_venv(work / "log")
+            python = prepare_venv(work / "log", VENV, PINS)
         print(f"Conditions: {conditions(binary, work / 'log')}; {args.runs} pairs a case", flush=True)
         if args.only != "commands":
             print("\n| runs x points | matplotlib: median wall, peak | entropy-viz: median wall, peak "

@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import median
 
 # This process imports nothing large: a child's reported peak RSS is never below that of its parent.
-from run import REPO
+from run import REPO, prepare_venv
 
 VENV = REPO / ".venv" / "bench-tokens"
 PINS = {"numpy": "2.4.6", "pandas": "3.1.1", "pyarrow": "26.0.1"}
@@ -97,18 +97,6 @@ def run(argv, out):
     return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / MIB
 
 
-def prepare_venv(log):
-    python = VENV / "bin" / "python"
-    check = "import importlib.metadata as m, sys; sys.exit(any(m.version(n) != v for n, v in %r))" % [*PINS.items()]
-    try:
-        run([python, "-c", check], log)
-    except (FileNotFoundError, SystemExit):
-        print(f"making {VENV.relative_to(REPO)} ...", file=sys.stderr)
-        run([sys.executable, "-m", "venv", "--clear", VENV], log)
-        run([python, "-m", "pip", "install", *(f"{name}=={version}" for name, version in PINS.items())], log)
-    return python
-
-
 def ours(text):
     """Mean, 80 % quantile and covariance of each step in a document of `tokens --json`."""
     for step in json.loads(text)["steps"]:
@@ -126,7 +114,7 @@ def main():
     DUMPS.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as tmp:
         out = Path(tmp) / "out"
-        python = prepare_venv(out)
+        python = prepare_venv(out, VENV, PINS)
         done = DUMPS / f"tokens-{args.tokens}.done"
         if not done.exists():
             run([python, "-c", WRITE, DUMPS, args.tokens], out)

@@ -17,10 +17,10 @@ import functools
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from ._files import whole_file
 from ._recorder import say
 
 # The names in the dump of values per token, and those in verl.
@@ -67,16 +67,9 @@ def write_rollouts(rows: Iterator[dict[str, Any]], step: int, directory: str) ->
     """Writes rows to `directory/STEP.jsonl`, completely or not at all, and returns this path. Raises `OSError`."""
     os.makedirs(directory, exist_ok=True)
     path = os.path.join(directory, f"{step}.jsonl")
-    handle, temporary = tempfile.mkstemp(prefix=".rollouts-", dir=directory)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            for index, row in enumerate(rows):
-                file.write(json.dumps({"id": index, "step": step, **row}) + "\n")
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    with whole_file(path) as file:
+        for index, row in enumerate(rows):
+            file.write(json.dumps({"id": index, "step": step, **row}) + "\n")
     return path
 
 

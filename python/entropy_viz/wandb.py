@@ -11,9 +11,9 @@ from __future__ import annotations
 import inspect
 import json
 import os
-import tempfile
 from typing import Any
 
+from ._files import whole_file
 from ._recorder import directory_name
 
 
@@ -56,21 +56,14 @@ def _write(run: Any, directory: str, keys: list[str] | None) -> str:
         options["use_cache"] = False  # a cached history may lack the latest rows of a run that is still going
     rows = run.scan_history(**options)
     path = os.path.join(directory, directory_name(f"{run.name}-{run.id}") + ".jsonl")
-    handle, temporary = tempfile.mkstemp(prefix=".pull-", dir=directory)
     count = 0
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            for row in rows:
-                numbers = {key: _number(value) for key, value in row.items() if _is_number(value)}
-                file.write(json.dumps(numbers) + "\n")
-                count += 1
+    with whole_file(path) as file:
+        for row in rows:
+            numbers = {key: _number(value) for key, value in row.items() if _is_number(value)}
+            file.write(json.dumps(numbers) + "\n")
+            count += 1
         if count == 0:
             raise ValueError(f"the run {run.name} ({run.id}) has no rows" + (f" with {', '.join(keys)}" if keys else ""))
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
     return path
 
 

@@ -88,7 +88,7 @@ impl Response {
         self.id.as_deref()
     }
 
-    /// The value of the column that names its prompt; `None` if prompts are told apart otherwise.
+    /// The value of the column that names its prompt; `None` if the dump has no such column.
     pub fn prompt(&self) -> Option<&str> {
         self.prompt.as_deref()
     }

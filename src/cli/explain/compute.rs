@@ -141,7 +141,7 @@ impl ComputeCall {
         Ok(plan.context("cannot read what entropy-viz-compute plans: is it of another version?")?)
     }
 
-    /// Computes. Whether checkpoints were skipped is told by the outcome.
+    /// Runs `compute`. The outcome is partial if it skipped checkpoints.
     ///
     /// # Errors
     /// When nothing could be computed; the helper has printed why.

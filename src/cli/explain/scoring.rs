@@ -13,7 +13,7 @@ pub(super) enum Scoring {
     Own,
     /// Those of its step's dump, on which it was trained last.
     TrainedOn,
-    /// The same file for all.
+    /// All checkpoints score the responses of one file.
     Shared,
     /// A dump of tokens that was there.
     Given,

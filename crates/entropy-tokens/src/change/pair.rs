@@ -63,7 +63,7 @@ pub(super) fn find(steps: &[Step<'_>]) -> Option<Found> {
     Some(Found { main, main_steps, whole, opposite })
 }
 
-/// The pair of an earlier and a later step with the largest change in a direction; twice the first step if there is none.
+/// The pair of an earlier and a later step with the largest change in a direction; (0, 0) without a change in it.
 fn largest(means: &[f64], direction: Direction) -> (usize, usize) {
     let mut best = (0, 0);
     let mut start = 0;
@@ -155,6 +155,6 @@ mod tests {
         let means = [1.0, 0.2, 0.3, 0.8];
         assert_eq!(largest(&means, Direction::Fall), (0, 1));
         assert_eq!(largest(&means, Direction::Rise), (1, 3));
-        assert_eq!(largest(&[1.0, 2.0, 3.0], Direction::Fall), (0, 0), "there is none");
+        assert_eq!(largest(&[1.0, 2.0, 3.0], Direction::Fall), (0, 0), "nothing falls");
     }
 }

@@ -29,7 +29,7 @@ pub struct SignAgreement {
     pub same: usize,
     /// Of how many.
     pub of: usize,
-    /// The probability of at least so many if the signs were drawn by coin.
+    /// The probability of at least this number of agreements if each sign were the toss of a coin.
     pub by_chance: f64,
     /// Whether all actual changes have one sign, so that any constant prediction would agree as well.
     pub one_sided: bool,

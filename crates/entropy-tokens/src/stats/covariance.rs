@@ -30,7 +30,7 @@ use super::order::{Buckets, Scan};
 /// The shares of tokens with the largest covariance: those of the paper and of `kl_cov` (0.0002 to 0.002) and `clip_cov`.
 pub const TOP_SHARES: [f64; 3] = [0.0002, 0.002, 0.02];
 
-/// With fewer tokens at the top, or from fewer clusters, an interval would be too narrow, and there is none.
+/// With fewer tokens at the top, or from fewer clusters, an interval would be too narrow, so none is given.
 pub const MIN_TOP_TOKENS: u64 = 20;
 /// The smallest number of clusters with a token at the top.
 pub const MIN_TOP_CLUSTERS: usize = 5;

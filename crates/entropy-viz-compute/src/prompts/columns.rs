@@ -103,7 +103,8 @@ pub(super) fn repeated(keys: &Map<String, Json>) -> Map<String, Json> {
     own.into_iter().chain(others).collect()
 }
 
-/// Number of answers of a row that are too long to be repeated. A column that the user named as prompt or response is none.
+/// Number of answers in a row that are too long to be copied. A column that the user named as prompt or response is not
+/// counted as an answer.
 pub(super) fn long_answers(keys: &Map<String, Json>, selected: SelectedKeys<'_>) -> usize {
     let is_long = |(name, value): &(&String, &Json)| {
         is_answer(name) && !selected.has(name) && value.as_str().is_some_and(is_too_long)
