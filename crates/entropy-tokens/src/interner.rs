@@ -79,6 +79,14 @@ pub(crate) struct Interner {
     bytes: Vec<u8>,
 }
 
+/// What tokens of a batch are.
+pub(crate) enum BatchKinds {
+    /// Ids: no token of the batch has a text.
+    Ids,
+    /// Numbers of these kinds.
+    Kinds(Interner),
+}
+
 impl Interner {
     /// The number of a kind, which is added if it is new.
     #[inline]

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use serde::Serialize;
 
-use crate::interner::{FirstById, Interner, NONE, RawText};
+use crate::interner::{BatchKinds, FirstById, NONE, RawText};
 use crate::left_out::LeftOutCounts;
 use crate::stats::mismatch::{MismatchSums, WorstToken};
 
@@ -51,6 +51,8 @@ pub struct Response {
     pub(crate) has_entropies: bool,
     pub(crate) has_log_probs: bool,
     pub(crate) entropy_sum: f64,
+    /// The highest entropy of a token; −∞ without entropies.
+    pub(crate) entropy_max: f64,
     /// Sum and number of its finite log-probs.
     pub(crate) log_prob_sum: f64,
     pub(crate) log_prob_count: u32,
@@ -234,6 +236,8 @@ pub struct TokenTable {
     pub(crate) sources: Vec<String>,
     pub(crate) kinds: Vec<TokenKind>,
     first_kind: FirstById,
+    /// The kinds without a text.
+    textless: FirstById,
     /// The next kind with the same id.
     next_kind: Vec<u32>,
     pub(crate) segments: Vec<Segment>,
@@ -262,7 +266,7 @@ pub(crate) struct TableMark {
 
 /// Responses that were read together, with kinds of their own.
 pub(crate) struct Batch {
-    pub(crate) kinds: Interner,
+    pub(crate) kinds: BatchKinds,
     pub(crate) tokens: Vec<u32>,
     pub(crate) entropies: Vec<f64>,
     pub(crate) log_probs: Vec<f64>,
@@ -298,7 +302,11 @@ impl TokenTable {
     /// Removes what was added after a mark. Numbers that were rounded since then stay rounded.
     pub(crate) fn roll_back(&mut self, mark: TableMark) {
         for index in (mark.kinds..self.kinds.len()).rev() {
-            self.first_kind.set(self.kinds[index].id, self.next_kind[index]);
+            let kind = &self.kinds[index];
+            self.first_kind.set(kind.id, self.next_kind[index]);
+            if kind.text.is_none() {
+                self.textless.set(kind.id, NONE);
+            }
         }
         self.kinds.truncate(mark.kinds);
         self.next_kind.truncate(mark.kinds);
@@ -312,19 +320,28 @@ impl TokenTable {
 
     /// Adds the responses of a batch to the last source.
     pub(crate) fn append(&mut self, mut batch: Batch) {
-        let indices: Vec<u32> = batch.kinds.kinds().map(|(id, text)| self.kind(id, text)).collect();
+        match &batch.kinds {
+            BatchKinds::Ids => {
+                batch.tokens.iter_mut().for_each(|token| *token = self.textless_kind(*token));
+                batch
+                    .worst
+                    .iter_mut()
+                    .for_each(|worst| worst.kind = self.textless_kind(worst.kind));
+            }
+            BatchKinds::Kinds(kinds) => {
+                let indices: Vec<u32> =
+                    kinds.kinds().map(|(id, text)| self.kind(id, text)).collect();
+                batch.tokens.iter_mut().for_each(|token| *token = indices[*token as usize]);
+                batch.worst.iter_mut().for_each(|worst| worst.kind = indices[worst.kind as usize]);
+            }
+        }
         let segment = self.segments.len() as u32;
         let source = self.sources.len().saturating_sub(1) as u32;
-        for token in &mut batch.tokens {
-            *token = indices[*token as usize];
-        }
         self.tokens += batch.tokens.len();
         for response in &mut batch.responses {
             (response.segment, response.source) = (segment, source);
         }
-        for worst in &mut batch.worst {
-            (worst.kind, worst.source) = (indices[worst.kind as usize], source);
-        }
+        batch.worst.iter_mut().for_each(|worst| worst.source = source);
         batch.tokens.shrink_to_fit();
         self.segments.push(Segment {
             kinds: batch.tokens,
@@ -345,6 +362,19 @@ impl TokenTable {
         self.names.append(batch.names);
         batch.columns.iter().for_each(|name| note(&mut self.columns, name));
         self.negative += batch.negative;
+    }
+
+    /// The index of the kind of an id without a text, which is added if it is new.
+    #[inline]
+    fn textless_kind(&mut self, id: u32) -> u32 {
+        match self.textless.get(id) {
+            NONE => {
+                let kind = self.kind(id, RawText::None);
+                self.textless.set(id, kind);
+                kind
+            }
+            kind => kind,
+        }
     }
 
     /// The index of a kind, which is added if it is new.

@@ -119,6 +119,28 @@ fn unusable_responses_are_counted_by_reason_with_their_first_place() {
 }
 
 #[test]
+fn step_of_null_is_no_step() {
+    let null = line(&json!({"step": 123_456})).replace("123456", "null");
+    let found = table(&[line(&json!({})), null].concat());
+    assert_eq!(
+        left_out(&found),
+        [(Reason::BadStep, 1, "dump: line 2: \"step\" is null".to_owned())]
+    );
+}
+
+#[test]
+fn flags_are_no_numbers_of_tokens() {
+    for (name, reason) in [
+        ("kl", Reason::BadColumn),
+        ("advantages", Reason::BadAdvantage),
+        ("rollout_log_probs", Reason::BadSampler),
+    ] {
+        let found = table(&line(&json!({name: [true, 0.5]})));
+        assert_eq!(left_out(&found), [(reason, 1, format!("dump: line 1: {name:?}"))]);
+    }
+}
+
+#[test]
 fn several_masks_all_apply() {
     let of_response = json!({"response_mask": [1, 1], "tool_masks": null, "loss_masks": [0, 1]});
     assert_eq!(entropies(&table(&line(&of_response)), 0), [0.5]);

@@ -98,16 +98,25 @@ impl Tokens<'_, '_> {
         for (at, response) in self.view.iter().enumerate() {
             let advantage = &self.advantages[at];
             let Some(log_probs) = self.view.table.log_probs(response) else { continue };
-            if let ResponseAdvantage::None = advantage {
-                continue;
-            }
             let mut position = 0;
-            log_probs.each(|log_prob| {
+            let mut visit = |log_prob: f64, advantage: f64| {
                 if log_prob != f64::NEG_INFINITY {
-                    visit(at, position, log_prob, advantage.at(position));
+                    visit(at, position, log_prob, advantage);
                 }
                 position += 1;
-            });
+            };
+            match advantage {
+                ResponseAdvantage::None => {}
+                ResponseAdvantage::One(advantage) => {
+                    log_probs.each(|log_prob| visit(log_prob, *advantage));
+                }
+                ResponseAdvantage::PerToken(advantages) => {
+                    let mut advantages = advantages.iter();
+                    log_probs.each(|log_prob| {
+                        advantages.next().into_iter().for_each(|a| visit(log_prob, *a));
+                    });
+                }
+            }
         }
     }
 }

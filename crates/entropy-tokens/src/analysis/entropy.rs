@@ -7,7 +7,7 @@ use super::view::{Entropies, StepView};
 use super::{Shared, TokenName};
 use crate::names::TOKEN_COLUMNS;
 use crate::stats::forking::{KindMean, forking_kinds};
-use crate::stats::histogram::{below_and_above, histogram};
+use crate::stats::histogram::histogram_bin;
 use crate::stats::interval::{ClusterSums, MeanInterval};
 use crate::stats::order::{Buckets, share_count};
 use crate::stats::profile::{PositionBin, Profile, TENTHS, tenth_start};
@@ -114,25 +114,29 @@ pub(super) fn entropy(
     let values = Entropies(view);
     let buckets = Buckets::of(&values);
     let share = |count: u64| count as f64 / buckets.count as f64;
+    let top_tokens = share_count(buckets.count, TOP_SHARE);
+    let mut ranks = buckets.percentile_ranks(&PERCENTS);
+    ranks.push(buckets.count - top_tokens);
+    let mut histogram = vec![0; HISTOGRAM_BINS];
+    let ordered = buckets.order(&values, &ranks, &shared.options.thresholds, |value| {
+        histogram[histogram_bin(value, shared.histogram_max, HISTOGRAM_BINS)] += 1;
+    });
     let threshold = |&threshold: &f64| {
-        let (below, above) = below_and_above(&values, threshold);
+        let (below, above) = ordered.below_and_above(threshold);
         Threshold { threshold, below: share(below), above: share(above) }
     };
-    let top = buckets.sum_of_largest(&values, share_count(buckets.count, TOP_SHARE));
     let sum = buckets.sum();
-    let percentiles = buckets.percentiles(&values, &PERCENTS);
     Some(EntropyStats {
         tokens: buckets.count,
         mean,
         response_mean: means / responses as f64,
         percentiles: PERCENTS
             .into_iter()
-            .zip(percentiles)
-            .map(|(percent, value)| Percentile { percent, value })
+            .map(|percent| Percentile { percent, value: ordered.percentile(percent) })
             .collect(),
         thresholds: shared.options.thresholds.iter().map(threshold).collect(),
-        top_share: (sum > 0.0).then(|| top / sum),
-        histogram: histogram(&values, shared.histogram_max, HISTOGRAM_BINS),
+        top_share: (sum > 0.0).then(|| ordered.sum_of_largest(top_tokens) / sum),
+        histogram,
     })
 }
 

@@ -183,8 +183,7 @@ pub fn analyse(table: &TokenTable, options: &AnalysisOptions) -> Analysis {
     let units: Vec<Units> = views.iter().map(Units::of).collect();
     let rewards_are = RewardsAre::of(table);
     let outcome = OutcomeRule::of(&units, options.right_above, rewards_are);
-    let maxima: Vec<f64> = views.par_iter().map(StepView::max_entropy).collect();
-    let histogram_max = maxima.into_iter().fold(0.0, f64::max);
+    let histogram_max = views.iter().map(StepView::max_entropy).fold(0.0, f64::max);
     let lengths = views.iter().flat_map(|view| view.iter().map(|response| response.tokens()));
     let position_width = bin_width(lengths.max().unwrap_or(1));
     let same_responses = repeats::same_responses(&views);
@@ -242,9 +241,18 @@ fn step(view: &StepView<'_>, units: &Units, shared: &Shared<'_>) -> StepAnalysis
     let (log_prob_sum, log_probs) = log_probs.fold((0.0, 0), |(s, n), (x, m)| (s + x, n + m));
     let outcomes = shared.outcome.map(|rule| units.outcomes(rule));
     let names = GroupNames::new(view, units, shared.outcome, outcomes.as_ref());
-    let entropy = entropy::entropy(view, clusters, shared);
-    let (forking, forking_kinds, frequent_kinds) = entropy::forking(view);
-    let (tenths, positions) = entropy::profiles(view, clusters, shared.position_width);
+    // Each half passes several times over all tokens of the step.
+    let ((entropy, forking, profiles), (covariance, diversity)) = rayon::join(
+        || {
+            let profiles = entropy::profiles(view, clusters, shared.position_width);
+            (entropy::entropy(view, clusters, shared), entropy::forking(view), profiles)
+        },
+        || {
+            let diversity = diversity::diversity(view, units, outcomes.as_ref(), shared.outcome);
+            (covariance::covariance_of(view, units, clusters), diversity)
+        },
+    );
+    let ((forking, forking_kinds, frequent_kinds), (tenths, positions)) = (forking, profiles);
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     StepAnalysis {
         source: view.source as usize,
@@ -268,9 +276,9 @@ fn step(view: &StepView<'_>, units: &Units, shared: &Shared<'_>) -> StepAnalysis
         by_column: groups::by(view, clusters, &names, Grouping::Column),
         forking,
         frequent_kinds,
-        covariance: covariance::covariance_of(view, units, clusters),
+        covariance,
         mismatch: mismatch::mismatch_of(view),
-        diversity: diversity::diversity(view, units, outcomes.as_ref(), shared.outcome),
+        diversity,
         forking_kinds,
     }
 }

@@ -24,9 +24,7 @@ impl<'a> StepView<'a> {
 
     /// The highest entropy of a token; −∞ without one.
     pub(crate) fn max_entropy(&self) -> f64 {
-        let mut max = f64::NEG_INFINITY;
-        Entropies(self).scan(|entropy| max = max.max(entropy));
-        max
+        self.iter().map(|response| response.entropy_max).fold(f64::NEG_INFINITY, f64::max)
     }
 }
 

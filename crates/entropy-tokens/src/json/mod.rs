@@ -4,4 +4,4 @@ mod scan;
 mod values;
 
 pub(crate) use scan::{Entries, ScanError, string};
-pub(crate) use values::{Scalar, floats, ids, quoted_texts, scalar, unwrap_list_of_one};
+pub(crate) use values::{Scalar, floats, ids, mask, quoted_texts, scalar, unwrap_list_of_one};

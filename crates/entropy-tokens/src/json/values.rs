@@ -44,20 +44,76 @@ pub(crate) fn floats(text: &[u8], missing: f64) -> Option<Vec<f64>> {
     Some(values)
 }
 
+/// The numbers of a mask; true is 1 and false is 0. `None` if it is a list of something else.
+pub(crate) fn mask(text: &[u8]) -> Option<Vec<f64>> {
+    let mut values = Vec::with_capacity(text.len() / 2 + 1);
+    items(text, |text, at| {
+        let rest = text.get(at..)?;
+        let (value, after) = match rest.first()? {
+            b't' if rest.starts_with(b"true") => (1.0, at + 4),
+            b'f' if rest.starts_with(b"false") => (0.0, at + 5),
+            _ => match number(text, at)? {
+                (Number::Value(value), after) => (value, after),
+                (Number::Null, _) => return None,
+            },
+        };
+        values.push(value);
+        Some(after)
+    })?;
+    Some(values)
+}
+
 fn number(text: &[u8], at: usize) -> Option<(Number, usize)> {
     let rest = text.get(at..)?;
     match rest.first()? {
-        b'0'..=b'9' | b'-' => match fast_float2::parse_partial::<f64, _>(rest) {
-            Ok((value, length)) if length > 0 => Some((Number::Value(value), at + length)),
-            _ => None,
-        },
+        b'0'..=b'9' | b'-' => {
+            let parse = || {
+                fast_float2::parse_partial::<f64, _>(rest).ok().filter(|(_, length)| *length > 0)
+            };
+            let (value, length) = short_decimal(rest).or_else(parse)?;
+            Some((Number::Value(value), at + length))
+        }
         b'n' => rest.starts_with(b"null").then_some((Number::Null, at + 4)),
         b'N' => rest.starts_with(b"NaN").then_some((Number::Value(f64::NAN), at + 3)),
         b'I' => rest.starts_with(b"Infinity").then_some((Number::Value(f64::INFINITY), at + 8)),
-        b't' => rest.starts_with(b"true").then_some((Number::Value(1.0), at + 4)),
-        b'f' => rest.starts_with(b"false").then_some((Number::Value(0.0), at + 5)),
         _ => None,
     }
+}
+
+/// Reads a number with few digits and no exponent: a quotient of two numbers that f64 holds exactly is rounded once, so it
+/// is the nearest one (Clinger 1990, How to read floating point numbers accurately). `None` for others.
+#[inline]
+fn short_decimal(text: &[u8]) -> Option<(f64, usize)> {
+    const POWERS: [f64; 16] =
+        [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+    const MAX_DIGITS: usize = 15; // 10^15 < 2^53
+    let is_negative = text.first() == Some(&b'-');
+    let start = usize::from(is_negative);
+    let (mut at, mut digits) = (start, 0u64);
+    let mut read = |at: &mut usize| {
+        while let Some(digit @ b'0'..=b'9') = text.get(*at) {
+            // Too many digits overflow, but are then not used.
+            digits = digits.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
+            *at += 1;
+        }
+    };
+    read(&mut at);
+    let whole = at - start;
+    let mut decimals = 0;
+    if text.get(at) == Some(&b'.') {
+        let point = at;
+        at += 1;
+        read(&mut at);
+        decimals = at - point - 1;
+        if decimals == 0 {
+            return None;
+        }
+    }
+    if whole == 0 || whole + decimals > MAX_DIGITS || matches!(text.get(at), Some(b'e' | b'E')) {
+        return None;
+    }
+    let value = digits as f64 / POWERS[decimals];
+    Some((if is_negative { -value } else { value }, at))
 }
 
 /// The token ids of a list; `None` if an item is not a whole number from 0 to 2^32 − 1.
@@ -180,17 +236,38 @@ mod tests {
 
     #[test]
     fn numbers_are_read_as_python_writes_them() {
-        let text = b"[1, -2.5,null ,NaN,Infinity, 3e-4,true,false]";
+        let text = b"[1, -2.5,null ,NaN,Infinity, 3e-4,-0.0,0.75]";
         let values = floats(text, f64::NEG_INFINITY).unwrap();
         assert_eq!(values[..3], [1.0, -2.5, f64::NEG_INFINITY]);
         assert!(values[3].is_nan() && values[4] == f64::INFINITY);
-        assert_eq!(values[5..], [3e-4, 1.0, 0.0]);
+        assert_eq!(values[5..], [3e-4, 0.0, 0.75]);
+        assert!(values[6].is_sign_negative());
         assert_eq!(floats(b"[]", 0.0), Some(vec![]));
-        let digits = "0.1234567890123456789";
-        let found = floats(format!("[{digits}]").as_bytes(), 0.0).unwrap();
-        assert_eq!(found, [digits.parse::<f64>().unwrap()]);
-        for text in ["[1,]", "[1 2]", "[\"1\"]", "[[1]]", "1", "[1]x", "[,1]", "{\"a\":1}"] {
+        for digits in [
+            "0.1234567890123456789",
+            "0.123456789012345",
+            "9007199254740993",
+            "999999999999999.9",
+            "-12345.678901234",
+            "0.000000000000001",
+            "5.",
+            "7E2",
+        ] {
+            let found = floats(format!("[{digits}]").as_bytes(), 0.0).unwrap();
+            assert_eq!(found, [digits.parse::<f64>().unwrap()], "{digits}");
+        }
+        for text in
+            ["[1,]", "[1 2]", "[\"1\"]", "[[1]]", "1", "[1]x", "[,1]", "{\"a\":1}", "[true]", "[-]"]
+        {
             assert_eq!(floats(text.as_bytes(), 0.0), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn masks_are_of_numbers_or_flags() {
+        assert_eq!(mask(b"[1, 0,true ,false]"), Some(vec![1.0, 0.0, 1.0, 0.0]));
+        for text in ["[null]", "[\"1\"]", "[truth,]", "true"] {
+            assert_eq!(mask(text.as_bytes()), None, "{text}");
         }
     }
 

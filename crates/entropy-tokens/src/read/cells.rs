@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::interner::RawText;
 use crate::json::{
-    Entries, Scalar, ScanError, floats, ids, quoted_texts, scalar, unwrap_list_of_one,
+    Entries, Scalar, ScanError, floats, ids, mask, quoted_texts, scalar, unwrap_list_of_one,
 };
 use crate::names::{REPEATED, looks_like_mask};
 
@@ -47,12 +47,10 @@ impl<'a> Texts<'a> {
 /// The values of a row.
 pub(crate) trait Cells {
     fn ids(&self, name: &str) -> Cell<Cow<'_, [u32]>>;
-    /// Numbers; `missing` stands for null.
+    /// Numbers; `missing` stands for null. True and false are no numbers.
     fn floats(&self, name: &str, missing: f64) -> Cell<Cow<'_, [f64]>>;
-    /// Whether a list of JSON has true or false, which [`Cells::floats`] reads as 1 and 0 for masks.
-    fn has_flags(&self, _name: &str) -> bool {
-        false
-    }
+    /// The numbers of a mask; true is 1 and false is 0.
+    fn mask(&self, name: &str) -> Cell<Cow<'_, [f64]>>;
     fn texts(&self, name: &str) -> Cell<Texts<'_>>;
     /// A small value; `a.b` is key `b` of the object `a`.
     fn scalar(&self, name: &str) -> Option<Scalar<'_>>;
@@ -105,9 +103,8 @@ impl Cells for JsonRow<'_> {
         cell(self.list(name), |text| floats(text, missing).map(Cow::Owned))
     }
 
-    fn has_flags(&self, name: &str) -> bool {
-        let has = |text, word: &[u8]| memchr::memmem::find(text, word).is_some();
-        self.list(name).is_some_and(|text| has(text, b"true") || has(text, b"false"))
+    fn mask(&self, name: &str) -> Cell<Cow<'_, [f64]>> {
+        cell(self.list(name), |text| mask(text).map(Cow::Owned))
     }
 
     fn texts(&self, name: &str) -> Cell<Texts<'_>> {

@@ -104,6 +104,15 @@ impl<'a> Layout<'a> {
         }
     }
 
+    /// The response's part of a list, which is copied only if it must be.
+    pub(crate) fn part_of<'l>(&self, list: Cow<'l, [f64]>) -> Option<Cow<'l, [f64]>> {
+        match list {
+            Cow::Borrowed(list) => self.part(list).map(Cow::Borrowed),
+            Cow::Owned(list) if list.len() == self.length => Some(Cow::Owned(list)),
+            Cow::Owned(list) => self.part(&list).map(|part| Cow::Owned(part.to_vec())),
+        }
+    }
+
     /// The ids of the prompt; empty if the row has none.
     pub(crate) fn prompt(&self) -> &[u32] {
         match &self.prompt {
@@ -146,7 +155,7 @@ fn masks(cells: &impl Cells) -> Result<Vec<(&'static str, Vec<bool>)>, Rejected>
     }
     let mut masks = Vec::new();
     for name in MASKS {
-        match cells.floats(name, f64::NAN) {
+        match cells.mask(name) {
             Cell::Missing if cells.scalar(name).is_none() => {}
             Cell::List(mask) if mask.iter().all(|own| [0.0, 1.0].contains(own)) => {
                 masks.push((name, mask.iter().map(|own| *own != 0.0).collect()));
@@ -183,33 +192,33 @@ fn mask_length(name: &str, found: usize, tokens: usize) -> Rejected {
     (Reason::MaskLength, format!("it has {tokens} tokens and {found} values in {name:?}"))
 }
 
+/// The name of a list, and its numbers.
+pub(crate) type Scores<'a> = (&'static str, Cow<'a, [f64]>);
+
 /// The first list of numbers of these names, of the tokens of the response.
-pub(crate) fn scores(
-    cells: &impl Cells,
+pub(crate) fn scores<'a>(
+    cells: &'a impl Cells,
     names: &[&'static str],
     missing: f64,
     layout: &Layout<'_>,
-) -> Result<Option<(&'static str, Vec<f64>)>, Rejected> {
+) -> Result<Option<Scores<'a>>, Rejected> {
     for name in names {
         let list = match cells.floats(name, missing) {
             Cell::Missing => continue,
-            Cell::List(list) if !cells.has_flags(name) => list,
-            Cell::Bad | Cell::List(_) => {
+            Cell::List(list) => list,
+            Cell::Bad => {
                 return Err((Reason::BadNumbers, format!("{name:?} is not a list of numbers")));
             }
         };
         if list.is_empty() && layout.length > 0 {
             continue; // compute writes no log-probs as an empty list in Parquet
         }
-        let Some(part) = layout.part(&list) else {
-            let (tokens, found) = (layout.length, list.len());
-            return Err((
-                Reason::Lengths,
-                format!("it has {tokens} tokens and {found} in {name:?}"),
-            ));
+        let (tokens, found) = (layout.length, list.len());
+        let Some(part) = layout.part_of(list) else {
+            let what = format!("it has {tokens} tokens and {found} in {name:?}");
+            return Err((Reason::Lengths, what));
         };
-        let whole = part.len() == list.len();
-        return Ok(Some((name, if whole { list.into_owned() } else { part.to_vec() })));
+        return Ok(Some((name, part)));
     }
     Ok(None)
 }

@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::fs::File;
+use std::ops::Range;
 use std::path::Path;
 
 use ::parquet::basic::{Repetition, Type as Physical};
@@ -21,13 +22,13 @@ use super::error::ReadError;
 use super::row::BatchBuilder;
 use super::shared_file::SharedFile;
 use crate::columns::Columns;
-use crate::json::{Entries, Scalar};
+use crate::json::{self, Entries, Scalar};
 use crate::names::{
     ADVANTAGES, ANSWERS, ENTROPIES, GROUPS, MASKS, PROMPT_LENGTHS, PROMPT_TEXTS, REPEATED,
     RESPONSE_LENGTHS, RESPONSE_TEXTS, REWARDS, SAMPLER, SCORED, SEQUENCE_IDS, SEQUENCE_LENGTHS,
     STEPS, TEXTS, TOKEN_COLUMNS, looks_like_mask, prompt_ids, response_ids,
 };
-use crate::table::TokenTable;
+use crate::table::{Batch, TokenTable};
 
 /// Items of lists that are decoded at once, and built into a batch by a thread.
 const BLOCK_ITEMS: usize = 1 << 19;
@@ -83,7 +84,13 @@ fn read(
     let leaves: Vec<(usize, Leaf)> = (0..schema.num_columns())
         .filter_map(|index| Some((index, Leaf::of(&schema.column(index), &wanted)?)))
         .collect();
-    let mut done = 0;
+    let mut add = |block: Option<Block<'_>>| {
+        if let Some(block) = block {
+            let batches = block.build(columns, step, &scalars);
+            batches.into_iter().for_each(|batch| table.append(batch));
+        }
+    };
+    let (mut before, mut done) = (None, 0);
     for group in 0..file.num_row_groups() {
         let reader =
             catch_panics(|| file.get_row_group(group)).ok_or_else(damaged)?.map_err(broken)?;
@@ -100,33 +107,53 @@ fn read(
         let mut left = rows;
         while left > 0 {
             let count = block.min(left);
-            let decoded: Result<Vec<Column<'_>>, ReadError> = readers
-                .par_iter_mut()
-                .map(|reader| {
-                    let leaf: &Leaf = reader.0;
-                    catch_panics(|| leaf.decode(&mut reader.1, count))
-                        .unwrap_or_else(|| Err(damaged()))
-                })
-                .collect();
-            let decoded = decoded?;
-            let starts: Vec<usize> = (0..count).step_by(part).collect();
-            let build = |start: &usize| {
-                let mut builder = BatchBuilder::new(columns, step);
-                for row in *start..(start + part).min(count) {
-                    let cells = ParquetRow::new(&decoded, row, &scalars);
-                    builder.add(&cells, &|| format!("row {}", done + row + 1));
-                }
-                builder.finish()
-            };
-            let batches: Vec<_> = starts.par_iter().map(build).collect();
-            batches.into_iter().for_each(|batch| table.append(batch));
+            // While the columns of this block are decoded, the rows of the block before it are added.
+            let (columns, ()) = rayon::join(|| decode(&mut readers, count), || add(before.take()));
+            before = Some(Block { columns: columns?, rows: count, first: done, part });
             done += count;
             left -= count;
         }
     }
+    add(before);
     match done {
         0 => Err(ReadError::Nothing("the table has no rows")),
         _ => Ok(done),
+    }
+}
+
+/// Decodes the next `rows` rows of all columns.
+fn decode<'a>(
+    readers: &mut [(&'a Leaf, ColumnReader)],
+    rows: usize,
+) -> Result<Vec<Column<'a>>, ReadError> {
+    let decode = |(leaf, reader): &mut (&'a Leaf, ColumnReader)| {
+        catch_panics(|| leaf.decode(reader, rows)).unwrap_or_else(|| Err(damaged()))
+    };
+    readers.par_iter_mut().map(decode).collect()
+}
+
+/// Some rows, decoded.
+struct Block<'a> {
+    columns: Vec<Column<'a>>,
+    rows: usize,
+    /// Number of rows before it.
+    first: usize,
+    /// Number of rows of a batch.
+    part: usize,
+}
+
+impl Block<'_> {
+    fn build(&self, columns: &Columns, step: Option<u64>, scalars: &[String]) -> Vec<Batch> {
+        let starts: Vec<usize> = (0..self.rows).step_by(self.part).collect();
+        let build = |start: &usize| {
+            let mut builder = BatchBuilder::new(columns, step);
+            for row in *start..(start + self.part).min(self.rows) {
+                let cells = ParquetRow::new(&self.columns, row, scalars);
+                builder.add(&cells, &|| format!("row {}", self.first + row + 1));
+            }
+            builder.finish()
+        };
+        starts.par_iter().map(build).collect()
     }
 }
 
@@ -366,7 +393,7 @@ struct Column<'a> {
 }
 
 impl Column<'_> {
-    fn range(&self, row: usize) -> Option<std::ops::Range<usize>> {
+    fn range(&self, row: usize) -> Option<Range<usize>> {
         let (from, to) = (*self.places.get(row)?)?;
         let length = match &self.values {
             Values::Ints(values) => values.len(),
@@ -374,6 +401,26 @@ impl Column<'_> {
             Values::Texts(values) => values.len(),
         };
         (to as usize <= length).then_some(from as usize..to as usize)
+    }
+}
+
+impl<'a> Column<'a> {
+    /// The numbers of a range; `missing` stands for null.
+    fn floats(&'a self, range: Range<usize>, missing: f64) -> Cell<Cow<'a, [f64]>> {
+        let mut floats: Cow<'_, [f64]> = match &self.values {
+            Values::Floats(values) => Cow::Borrowed(&values[range.clone()]),
+            Values::Ints(values) => {
+                values[range.clone()].iter().map(|value| *value as f64).collect()
+            }
+            Values::Texts(_) => return Cell::Bad,
+        };
+        let nulls = self.nulls.get(range).unwrap_or_default();
+        if nulls.contains(&true) {
+            for (value, _) in floats.to_mut().iter_mut().zip(nulls).filter(|(_, null)| **null) {
+                *value = missing;
+            }
+        }
+        Cell::List(floats)
     }
 }
 
@@ -398,17 +445,25 @@ impl<'a> ParquetRow<'a> {
         cells
     }
 
-    fn column(&self, name: &str) -> Option<(&'a Column<'a>, std::ops::Range<usize>)> {
+    fn column(&self, name: &str) -> Option<(&'a Column<'a>, Range<usize>)> {
         let column = self.columns.iter().find(|column| column.name == name)?;
         Some((column, column.range(self.row)?))
     }
 
-    fn list(&self, name: &str) -> Option<(&'a Column<'a>, std::ops::Range<usize>)> {
+    fn list(&self, name: &str) -> Option<(&'a Column<'a>, Range<usize>)> {
         self.column(name).filter(|(column, _)| column.is_list)
     }
 
-    fn repeated_list(&self, name: &str) -> Option<&'a [u8]> {
-        self.repeated.as_ref()?.get(name).filter(|text| text.starts_with(b"["))
+    fn repeated_numbers(
+        &self,
+        name: &str,
+        read: impl FnOnce(&[u8]) -> Option<Vec<f64>>,
+    ) -> Cell<Cow<'_, [f64]>> {
+        let list = self.repeated.as_ref().and_then(|repeated| repeated.get(name));
+        match list.filter(|text| text.starts_with(b"[")) {
+            None => Cell::Missing,
+            Some(text) => read(text).map_or(Cell::Bad, |numbers| Cell::List(Cow::Owned(numbers))),
+        }
     }
 }
 
@@ -425,25 +480,18 @@ impl Cells for ParquetRow<'_> {
     }
 
     fn floats(&self, name: &str, missing: f64) -> Cell<Cow<'_, [f64]>> {
-        let Some((column, range)) = self.list(name) else {
-            let Some(text) = self.repeated_list(name) else { return Cell::Missing };
-            let floats = crate::json::floats(text, missing);
-            return floats.map_or(Cell::Bad, |floats| Cell::List(Cow::Owned(floats)));
-        };
-        let mut floats: Cow<'_, [f64]> = match &column.values {
-            Values::Floats(values) => Cow::Borrowed(&values[range.clone()]),
-            Values::Ints(values) => {
-                values[range.clone()].iter().map(|value| *value as f64).collect()
-            }
-            Values::Texts(_) => return Cell::Bad,
-        };
-        let nulls = column.nulls.get(range).unwrap_or_default();
-        if nulls.contains(&true) {
-            for (value, _) in floats.to_mut().iter_mut().zip(nulls).filter(|(_, null)| **null) {
-                *value = missing;
-            }
+        match self.list(name) {
+            Some((column, _)) if column.is_flag => Cell::Bad,
+            Some((column, range)) => column.floats(range, missing),
+            None => self.repeated_numbers(name, |text| json::floats(text, missing)),
         }
-        Cell::List(floats)
+    }
+
+    fn mask(&self, name: &str) -> Cell<Cow<'_, [f64]>> {
+        match self.list(name) {
+            Some((column, range)) => column.floats(range, f64::NAN),
+            None => self.repeated_numbers(name, json::mask),
+        }
     }
 
     fn texts(&self, name: &str) -> Cell<Texts<'_>> {

@@ -5,9 +5,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use entropy_history::dump::{ColumnValue, Membership};
 
 use super::cells::{Cell, Cells, Texts};
-use super::layout::{Layout, Rejected, scores, texts};
+use super::layout::{Layout, Rejected, Scores, scores, texts};
 use crate::columns::Columns;
-use crate::interner::{Interner, RawText};
+use crate::interner::{BatchKinds, Interner, RawText};
 use crate::json::Scalar;
 use crate::left_out::{LeftOutCounts, Reason};
 use crate::names::{
@@ -27,7 +27,7 @@ pub(crate) struct BatchBuilder<'a> {
     columns: &'a Columns,
     /// The step that the name of the file has.
     step: Option<u64>,
-    interner: Interner,
+    kinds: BatchKinds,
     tokens: Vec<u32>,
     entropies: Vec<f64>,
     log_probs: Vec<f64>,
@@ -71,7 +71,7 @@ impl<'a> BatchBuilder<'a> {
         BatchBuilder {
             columns,
             step,
-            interner: Interner::default(),
+            kinds: BatchKinds::Ids,
             tokens: Vec::new(),
             entropies: Vec::new(),
             log_probs: Vec::new(),
@@ -120,16 +120,15 @@ impl<'a> BatchBuilder<'a> {
             self.column_names = cells.scalar_names();
         }
         let start = self.tokens.len();
-        for &at in &own {
-            let text = texts.as_ref().map_or(RawText::None, |(texts, first)| texts.get(first + at));
-            self.tokens.push(self.interner.kind(layout.ids[layout.offset + at], text));
-        }
+        self.add_tokens(&layout, texts.as_ref(), &own);
         let (mut entropy_sum, mut log_prob_sum, mut log_prob_count) = (0.0, 0.0, 0);
+        let mut entropy_max = f64::NEG_INFINITY;
         match &entropies {
             Some((name, entropies)) => {
                 note(&mut self.names.entropies, name);
                 for &at in &own {
                     entropy_sum += entropies[at];
+                    entropy_max = entropy_max.max(entropies[at]);
                     self.negative += u64::from(entropies[at] < NEGATIVE);
                     self.entropies.push(entropies[at]);
                 }
@@ -171,6 +170,7 @@ impl<'a> BatchBuilder<'a> {
             has_entropies: entropies.is_some(),
             has_log_probs: scored.is_some(),
             entropy_sum,
+            entropy_max,
             log_prob_sum,
             log_prob_count,
             prompt: prompt.map(String::into_boxed_str),
@@ -196,12 +196,36 @@ impl<'a> BatchBuilder<'a> {
         Ok(())
     }
 
+    /// Adds the ids of tokens, or from the first text on the numbers of their kinds.
+    fn add_tokens(
+        &mut self,
+        layout: &Layout<'_>,
+        texts: Option<&(Texts<'_>, usize)>,
+        own: &[usize],
+    ) {
+        let ids = own.iter().map(|at| layout.ids[layout.offset + at]);
+        if let BatchKinds::Ids = self.kinds {
+            if texts.is_none() {
+                return self.tokens.extend(ids);
+            }
+            let mut kinds = Interner::default();
+            self.tokens.iter_mut().for_each(|token| *token = kinds.kind(*token, RawText::None));
+            self.kinds = BatchKinds::Kinds(kinds);
+        }
+        if let BatchKinds::Kinds(kinds) = &mut self.kinds {
+            let text =
+                |at: &usize| texts.map_or(RawText::None, |(texts, first)| texts.get(first + at));
+            let kind = |(id, at)| kinds.kind(id, text(at));
+            self.tokens.extend(ids.zip(own).map(kind));
+        }
+    }
+
     /// Indices in the response of the tokens that the policy wrote and that have an entropy, if any has. prime-rl writes
     /// null for a number that is not finite; a bare NaN is an error of the program that wrote it.
     fn own_tokens(
         &mut self,
         layout: &Layout<'_>,
-        entropies: Option<&(&'static str, Vec<f64>)>,
+        entropies: Option<&Scores<'_>>,
         place: &impl Fn() -> String,
     ) -> Result<Vec<usize>, Rejected> {
         let mut own: Vec<usize> = layout.own_indices().collect();
@@ -225,13 +249,18 @@ impl<'a> BatchBuilder<'a> {
     }
 
     fn step_of(&self, cells: &impl Cells) -> Result<u64, Rejected> {
+        let mut is_null = None;
         for name in STEPS {
             if let Some(value) = cells.scalar(name) {
                 let bad = || (Reason::BadStep, format!("{name:?} is not a whole number from 0"));
                 return value.whole().ok_or_else(bad);
             }
+            is_null = is_null.or(cells.has(name).then_some(name));
         }
-        Ok(self.step.unwrap_or(0))
+        match (self.step, is_null) {
+            (None, Some(name)) => Err((Reason::BadStep, format!("{name:?} is null"))),
+            (step, _) => Ok(step.unwrap_or(0)),
+        }
     }
 
     /// What names the prompt of a response, as a hash: a column, else the prompt itself, else the id; `None` if there is
@@ -393,7 +422,7 @@ impl<'a> BatchBuilder<'a> {
             let list = match cells.floats(name, f64::NAN) {
                 Cell::Missing => continue,
                 Cell::Bad => None,
-                Cell::List(list) => layout.part(&list).map(<[f64]>::to_vec),
+                Cell::List(list) => layout.part_of(list),
             };
             let Some(list) = list else {
                 self.left_out.add(Reason::BadSampler, 1, || format!("{}: {name:?}", place()));
@@ -434,7 +463,7 @@ impl<'a> BatchBuilder<'a> {
             let list = match cells.floats(name, f64::NAN) {
                 Cell::Missing => continue,
                 Cell::Bad => None,
-                Cell::List(list) => layout.part(&list).map(<[f64]>::to_vec),
+                Cell::List(list) => layout.part_of(list),
             };
             let Some(list) = list else {
                 self.left_out.add(Reason::BadColumn, 1, || format!("{}: {name:?}", place()));
@@ -457,7 +486,7 @@ impl<'a> BatchBuilder<'a> {
     /// The responses so far.
     pub(crate) fn finish(self) -> Batch {
         Batch {
-            kinds: self.interner,
+            kinds: self.kinds,
             tokens: self.tokens,
             entropies: self.entropies,
             log_probs: self.log_probs,

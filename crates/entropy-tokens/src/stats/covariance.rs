@@ -196,11 +196,10 @@ pub fn covariance(pairs: &(impl ScanPairs + ?Sized), clusters: usize) -> Option<
     let values =
         Covariances { pairs, mean_log_prob: log_probs / n, mean_advantage: advantages / n };
     let counts = TOP_SHARES.map(|share| ((n * share).floor() as u64).max(1));
-    let mut ranks: Vec<u64> = counts.iter().rev().map(|count| tokens - count).collect();
-    ranks.dedup();
-    let at_ranks = Buckets::of(&values).at_ranks(&values, &ranks);
-    let thresholds =
-        counts.map(|count| at_ranks[ranks.partition_point(|rank| *rank < tokens - count)]);
+    let ranks = counts.map(|count| tokens - count);
+    let buckets = Buckets::of(&values);
+    let ordered = buckets.order(&values, &ranks, &[], |_| {});
+    let thresholds = ranks.map(|rank| ordered.at_rank(rank));
 
     let mut moments = vec![ClusterMoments::default(); clusters];
     let (mut of_positive, mut tops) = (Deviations::default(), [TopMoments::default(); TOPS]);

@@ -3,8 +3,6 @@
 //! Numbers are counted by their first 18 bits in order, which costs one pass. A second pass collects only the numbers of
 //! the buckets that hold the ranks in question. The results are exact.
 
-use std::ops::Range;
-
 /// Numbers that can be passed over several times, in the same order.
 pub trait Scan {
     /// Calls `visit` with each number.
@@ -48,84 +46,27 @@ pub struct Buckets {
     pub count: u64,
 }
 
-/// A bucket with a rank in it: its index, and the ranks of its numbers.
-type RankedBucket = (usize, Range<u64>);
-
 impl Buckets {
     /// Counts the numbers, which must not be NaN.
     pub fn of(values: &(impl Scan + ?Sized)) -> Buckets {
         // Zeroed memory costs nothing until it is used, so few numbers take little time.
-        let (mut counts, mut sums) = (vec![0u64; 1 << BITS], vec![0.0; 1 << BITS]);
+        let mut sums = vec![(0u64, 0.0f64); 1 << BITS];
         let mut indices = Vec::new();
         values.scan(|value| {
             let at = bucket(value);
-            if counts[at] == 0 {
+            let (count, sum) = &mut sums[at];
+            if *count == 0 {
                 indices.push(at);
             }
-            counts[at] += 1;
-            sums[at] += value;
+            *count += 1;
+            *sum += value;
         });
         indices.sort_unstable();
         let used: Vec<Bucket> = indices
             .into_iter()
-            .map(|index| Bucket { index, count: counts[index], sum: sums[index] })
+            .map(|index| Bucket { index, count: sums[index].0, sum: sums[index].1 })
             .collect();
         Buckets { count: used.iter().map(|bucket| bucket.count).sum(), used }
-    }
-
-    /// The numbers at these ranks, from 0 for the smallest; the ranks must increase and be below the count.
-    pub fn at_ranks(&self, values: &(impl Scan + ?Sized), ranks: &[u64]) -> Vec<f64> {
-        let wanted = self.buckets_of(ranks);
-        let mut collected: Vec<Vec<f64>> = wanted.iter().map(|_| Vec::new()).collect();
-        values.scan(|value| {
-            let at = bucket(value);
-            if let Ok(found) = wanted.binary_search_by_key(&at, |(index, _)| *index) {
-                collected[found].push(value);
-            }
-        });
-        collected.iter_mut().for_each(|values| values.sort_unstable_by(f64::total_cmp));
-        let value = |rank: &u64| {
-            let found = wanted.partition_point(|(_, ranks)| ranks.end <= *rank);
-            collected[found][(rank - wanted[found].1.start) as usize]
-        };
-        ranks.iter().map(value).collect()
-    }
-
-    fn buckets_of(&self, ranks: &[u64]) -> Vec<RankedBucket> {
-        let (mut wanted, mut ranks, mut below) = (Vec::new(), ranks.iter().peekable(), 0);
-        for &Bucket { index, count, .. } in &self.used {
-            let here = below..below + count;
-            if ranks.peek().is_some_and(|rank| here.contains(rank)) {
-                wanted.push((index, here.clone()));
-                while ranks.peek().is_some_and(|rank| here.contains(rank)) {
-                    ranks.next();
-                }
-            }
-            below = here.end;
-        }
-        wanted
-    }
-
-    /// Quantiles with linear interpolation, as `numpy.percentile` computes them; `percents` must increase.
-    pub fn percentiles(&self, values: &(impl Scan + ?Sized), percents: &[f64]) -> Vec<f64> {
-        let index = |percent: &f64| (self.count - 1) as f64 * percent / 100.0;
-        let mut ranks: Vec<u64> = percents
-            .iter()
-            .map(index)
-            .flat_map(|index| [index.floor() as u64, index.ceil() as u64])
-            .collect();
-        ranks.sort_unstable();
-        ranks.dedup();
-        let found = self.at_ranks(values, &ranks);
-        let at = |rank: f64| found[ranks.partition_point(|other| *other < rank as u64)];
-        percents
-            .iter()
-            .map(index)
-            .map(|index| {
-                let (low, high) = (at(index.floor()), at(index.ceil()));
-                low + (high - low) * index.fract()
-            })
-            .collect()
     }
 
     /// The sum of all numbers, the smallest first.
@@ -133,20 +74,190 @@ impl Buckets {
         self.used.iter().map(|bucket| bucket.sum).sum()
     }
 
-    /// The sum of the `k` largest numbers; `k` must be from 1 to the count.
-    pub fn sum_of_largest(&self, values: &(impl Scan + ?Sized), k: u64) -> f64 {
-        let least = self.count - k;
-        let Some((index, ranks)) = self.buckets_of(&[least]).pop() else { return 0.0 };
-        let above: f64 =
-            self.used.iter().filter(|bucket| bucket.index > index).map(|bucket| bucket.sum).sum();
-        let mut here = Vec::new();
+    /// Collects what is needed for the numbers at these ranks, from 0 for the smallest and below the count, and for the
+    /// numbers below and above the thresholds, which must not be NaN. Calls `also` with each number.
+    pub fn order(
+        &self,
+        values: &(impl Scan + ?Sized),
+        ranks: &[u64],
+        thresholds: &[f64],
+        mut also: impl FnMut(f64),
+    ) -> Ordered<'_> {
+        let mut is_wanted = vec![false; self.used.len()];
+        let mut ranks = ranks.to_vec();
+        ranks.sort_unstable();
+        let (mut left, mut end) = (&ranks[..], 0);
+        for (at, bucket) in self.used.iter().enumerate() {
+            end += bucket.count;
+            let here = left.partition_point(|rank| *rank < end);
+            is_wanted[at] = here > 0;
+            left = &left[here..];
+        }
+        for threshold in thresholds {
+            let near = threshold_buckets(*threshold);
+            let first = self.used.partition_point(|bucket| bucket.index < *near.start());
+            let last = self.used.partition_point(|bucket| bucket.index <= *near.end());
+            is_wanted[first..last].fill(true);
+        }
+        let mut collected: Vec<Numbers> = Vec::new();
+        let mut slots = vec![0u16; 1 << BITS]; // 0, or the place among those collected, plus 1
+        let mut slot_of_used = vec![None; self.used.len()];
+        for (at, bucket) in self.used.iter().enumerate().filter(|(at, _)| is_wanted[*at]) {
+            slot_of_used[at] = Some(collected.len());
+            collected.push(Numbers::default());
+            slots[bucket.index] =
+                u16::try_from(collected.len()).expect("BUG: too many ranks and thresholds");
+        }
         values.scan(|value| {
-            if bucket(value) == index {
-                here.push(value);
+            let slot = slots[bucket(value)];
+            if slot > 0 {
+                collected[usize::from(slot) - 1].add(value);
             }
+            also(value);
         });
-        here.sort_unstable_by(f64::total_cmp);
-        above + here[(least - ranks.start) as usize..].iter().sum::<f64>()
+        collected.iter_mut().for_each(Numbers::sort);
+        Ordered { buckets: self, collected, slot_of_used }
+    }
+
+    /// Quantiles with linear interpolation, as `numpy.percentile` computes them.
+    pub fn percentiles(&self, values: &(impl Scan + ?Sized), percents: &[f64]) -> Vec<f64> {
+        let ordered = self.order(values, &self.percentile_ranks(percents), &[], |_| {});
+        percents.iter().map(|percent| ordered.percentile(*percent)).collect()
+    }
+
+    /// The ranks of which [`Ordered::percentile`] needs the numbers.
+    pub fn percentile_ranks(&self, percents: &[f64]) -> Vec<u64> {
+        let places = percents.iter().map(|percent| self.place(*percent));
+        places.flat_map(|place| [place.floor() as u64, place.ceil() as u64]).collect()
+    }
+
+    /// Where a quantile is among the ranks.
+    fn place(&self, percent: f64) -> f64 {
+        (self.count - 1) as f64 * percent / 100.0
+    }
+}
+
+/// The buckets with a number equal to a threshold: zeros of both signs are equal.
+fn threshold_buckets(threshold: f64) -> std::ops::RangeInclusive<usize> {
+    match threshold == 0.0 {
+        true => bucket(-0.0)..=bucket(0.0),
+        false => bucket(threshold)..=bucket(threshold),
+    }
+}
+
+/// The numbers of a bucket. Often most are equal, such as the entropies of certain tokens, so those equal to the first are
+/// only counted.
+#[derive(Default)]
+struct Numbers {
+    first: f64,
+    /// How many are equal to the first, bit by bit.
+    equal: usize,
+    others: Vec<f64>,
+    /// How many of the others are below the first.
+    below: usize,
+}
+
+impl Numbers {
+    #[inline]
+    fn add(&mut self, value: f64) {
+        if self.equal == 0 {
+            self.first = value;
+        }
+        if value.to_bits() == self.first.to_bits() {
+            self.equal += 1;
+        } else {
+            self.others.push(value);
+        }
+    }
+
+    fn sort(&mut self) {
+        self.others.sort_unstable_by(f64::total_cmp);
+        self.below = self.others.partition_point(|other| other.total_cmp(&self.first).is_lt());
+    }
+
+    /// The number at a rank, from 0.
+    fn at(&self, rank: usize) -> f64 {
+        match rank {
+            _ if rank < self.below => self.others[rank],
+            _ if rank < self.below + self.equal => self.first,
+            _ => self.others[rank - self.equal],
+        }
+    }
+
+    /// The sum of the numbers from a rank on.
+    fn sum_from(&self, rank: usize) -> f64 {
+        let equal = (self.below + self.equal).saturating_sub(rank).min(self.equal);
+        let others = rank.min(self.below).max(rank.saturating_sub(self.equal));
+        equal as f64 * self.first + self.others[others..].iter().sum::<f64>()
+    }
+
+    /// How many are true.
+    fn count(&self, is: impl Fn(f64) -> bool) -> u64 {
+        let equal = if is(self.first) { self.equal } else { 0 };
+        (equal + self.others.iter().filter(|value| is(**value)).count()) as u64
+    }
+}
+
+/// Buckets, and the sorted numbers of those with a rank or a threshold of [`Buckets::order`].
+pub struct Ordered<'a> {
+    buckets: &'a Buckets,
+    collected: Vec<Numbers>,
+    slot_of_used: Vec<Option<usize>>,
+}
+
+impl Ordered<'_> {
+    /// The numbers of a bucket, which must be one of those asked for.
+    fn numbers(&self, used: usize) -> &Numbers {
+        &self.collected[self.slot_of_used[used].expect("BUG: a rank that was not asked for")]
+    }
+
+    /// The bucket with a rank, and the rank in it.
+    fn find(&self, rank: u64) -> (usize, usize) {
+        let mut below = 0;
+        for (at, bucket) in self.buckets.used.iter().enumerate() {
+            if rank < below + bucket.count {
+                return (at, (rank - below) as usize);
+            }
+            below += bucket.count;
+        }
+        unreachable!("BUG: rank {rank} of {below} numbers");
+    }
+
+    /// The number at one of the ranks.
+    pub fn at_rank(&self, rank: u64) -> f64 {
+        let (used, at) = self.find(rank);
+        self.numbers(used).at(at)
+    }
+
+    /// A quantile with linear interpolation; its ranks must be among those asked for.
+    pub fn percentile(&self, percent: f64) -> f64 {
+        let place = self.buckets.place(percent);
+        let (low, high) = (self.at_rank(place.floor() as u64), self.at_rank(place.ceil() as u64));
+        low + (high - low) * place.fract()
+    }
+
+    /// The sum of the `k` largest numbers; rank count − `k` must be among those asked for.
+    pub fn sum_of_largest(&self, k: u64) -> f64 {
+        let (used, at) = self.find(self.buckets.count - k);
+        let above: f64 = self.buckets.used[used + 1..].iter().map(|bucket| bucket.sum).sum();
+        above + self.numbers(used).sum_from(at)
+    }
+
+    /// Numbers of values below and above one of the thresholds; a value equal to it is neither.
+    pub fn below_and_above(&self, threshold: f64) -> (u64, u64) {
+        let near = threshold_buckets(threshold);
+        let (mut below, mut above) = (0, 0);
+        for (at, bucket) in self.buckets.used.iter().enumerate() {
+            if bucket.index < *near.start() {
+                below += bucket.count;
+            } else if bucket.index > *near.end() {
+                above += bucket.count;
+            } else {
+                below += self.numbers(at).count(|value| value < threshold);
+                above += self.numbers(at).count(|value| value > threshold);
+            }
+        }
+        (below, above)
     }
 }
 
@@ -167,7 +278,13 @@ mod tests {
             (state >> 33) as f64 / 2f64.powi(31)
         };
         (0..5000)
-            .map(|at| if at % 7 == 0 { 0.0 } else { (next() - 0.3) * 10f64.powi(at % 9 - 5) })
+            .map(|at| {
+                if at % 7 == 0 {
+                    if at % 2 == 0 { 0.0 } else { -0.0 }
+                } else {
+                    (next() - 0.3) * 10f64.powi(at % 9 - 5)
+                }
+            })
             .collect()
     }
 
@@ -178,11 +295,25 @@ mod tests {
         sorted.sort_unstable_by(f64::total_cmp);
         let buckets = Buckets::of(&values[..]);
         let ranks: Vec<u64> = (0..5000).step_by(131).chain([4999]).collect();
-        let expected: Vec<f64> = ranks.iter().map(|rank| sorted[*rank as usize]).collect();
-        assert_eq!(buckets.at_ranks(&values[..], &ranks), expected);
-        for k in [1, 2, 713, 4999, 5000] {
-            let expected: f64 = sorted[5000 - k..].iter().sum();
-            let found = buckets.sum_of_largest(&values[..], k as u64);
+        let tops = [1u64, 2, 713, 4999, 5000];
+        let thresholds = [0.0, -0.0, -1e-3, 0.25, 1e9];
+        let wanted: Vec<u64> = tops.iter().map(|k| 5000 - k).chain(ranks.clone()).collect();
+        let mut seen = Vec::new();
+        let ordered = buckets.order(&values[..], &wanted, &thresholds, |value| seen.push(value));
+        assert_eq!(seen, values);
+        for rank in ranks {
+            assert_eq!(ordered.at_rank(rank), sorted[rank as usize]);
+        }
+        for threshold in thresholds {
+            let count = |is: fn(&f64, &f64) -> bool| {
+                values.iter().filter(|value| is(value, &threshold)).count() as u64
+            };
+            let expected = (count(f64::lt), count(f64::gt));
+            assert_eq!(ordered.below_and_above(threshold), expected, "{threshold}");
+        }
+        for k in tops {
+            let expected: f64 = sorted[5000 - k as usize..].iter().sum();
+            let found = ordered.sum_of_largest(k);
             assert!((found - expected).abs() < 1e-9 * expected.abs(), "{k}: {found} {expected}");
         }
     }
@@ -201,6 +332,6 @@ mod tests {
         let values = vec![-0.25; 1000];
         let buckets = Buckets::of(&values[..]);
         assert_eq!(buckets.percentiles(&values[..], &[1.0, 99.0]), [-0.25, -0.25]);
-        assert_eq!(buckets.sum_of_largest(&values[..], 10), -2.5);
+        assert_eq!(buckets.order(&values[..], &[990], &[], |_| {}).sum_of_largest(10), -2.5);
     }
 }
