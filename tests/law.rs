@@ -301,8 +301,10 @@ fn collect_files(directory: &Path, found: &mut Vec<PathBuf>) {
 
 #[test]
 fn entropy_series_do_not_depend_on_auxiliary_series() {
-    let besides =
-        SeriesSelector::default_keys().with_rewards(&["*reward*".to_owned()]).unwrap().with_clock();
+    let besides = SeriesSelector::default_keys()
+        .with_quantities(&[vec!["*reward*".to_owned()]])
+        .unwrap()
+        .with_clock();
     let (mut logs, mut rewards, mut clocks) = (0, 0, 0);
     for format in formats::FORMATS {
         let mut paths = Vec::new();
@@ -322,11 +324,11 @@ fn entropy_series_do_not_depend_on_auxiliary_series() {
                 }
             };
             logs += 1;
-            rewards += usize::from(log.series.iter().any(|s| !s.rewards.is_empty()));
+            rewards += usize::from(log.series.iter().any(|s| !s.quantities.is_empty()));
             clocks += usize::from(log.series.iter().any(|s| !s.clocks.is_empty()));
             let plain = |series: &LogSeries| {
-                let (rewards, clocks) = (Vec::new(), Vec::new());
-                format!("{:?}", LogSeries { rewards, clocks, ..series.clone() }) // NaN is NaN
+                let (quantities, clocks) = (Vec::new(), Vec::new());
+                format!("{:?}", LogSeries { quantities, clocks, ..series.clone() }) // NaN is NaN
             };
             let series = |log: &Log| log.series.iter().map(plain).collect::<Vec<_>>();
             assert_eq!(series(&alone), series(&log), "{}", path.display());

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use crate::common::root;
 
 /// Each module of `entropy-history`, and the other modules that it may use.
-const MODULES: [(&str, &[&str]); 17] = [
+const MODULES: [(&str, &[&str]); 18] = [
     ("entropy_name", &[]),
     ("quantity", &["entropy_name"]),
+    ("quantity_names", &[]),
     ("label", &[]),
     ("number", &[]),
     ("python_number", &[]),
@@ -23,6 +24,7 @@ const MODULES: [(&str, &[&str]); 17] = [
             "history",
             "entropy_name",
             "quantity",
+            "quantity_names",
             "python_number",
             "select",
             "framing",

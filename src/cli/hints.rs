@@ -25,7 +25,7 @@ pub(super) fn cli_error(error: LoadError) -> CliError {
     let hint = hint(&error);
     let error = match error {
         LoadError::MetricPattern { .. }
-        | LoadError::RewardPattern { .. }
+        | LoadError::QuantityPattern { .. }
         | LoadError::NoStages { .. } => anyhow!("--{error}"),
         LoadError::EmptyLabel(position) => anyhow!("label {position} of --labels is empty"),
         error => error.into(),
@@ -43,7 +43,7 @@ pub(super) fn hint(error: &LoadError) -> Option<String> {
         }
         LoadError::Aux(error) => return Some(aux_hint(error)),
         LoadError::MixedSegments { .. } => "choose the same series in each file with --metric KEY",
-        LoadError::MetricPattern { .. } | LoadError::RewardPattern { .. } => GLOB_HINT,
+        LoadError::MetricPattern { .. } | LoadError::QuantityPattern { .. } => GLOB_HINT,
         LoadError::NotRecognised(files) => match &files[..] {
             [file] => return Some(format!("`entropy-viz inspect {file}` shows its content")),
             _ => "`entropy-viz formats` lists what can be read",
@@ -80,15 +80,15 @@ pub(super) fn hint(error: &LoadError) -> Option<String> {
 
 fn aux_hint(error: &AuxError) -> String {
     let hint = match error {
-        AuxError::NoReward { found, .. } => match found.first() {
+        AuxError::NoQuantity { found, .. } => match found.first() {
             Some(key) if is_reward_like(key) => return format!("try --reward {key}"),
             _ => "`entropy-viz inspect` lists the series of a log; this log may not have a reward",
         },
-        AuxError::AmbiguousReward { matches, .. } => {
+        AuxError::Ambiguous { matches, .. } => {
             let best = matches.first().filter(|name| is_reward_like(name));
             return format!("name one of them: --reward {}", best.map_or("KEY", String::as_str));
         }
-        AuxError::RewardNotFinite { .. } => "choose another series with --reward KEY",
+        AuxError::NotFinite { .. } => "choose another series with --reward KEY",
         _ => CLOCK_HINT,
     };
     hint.to_owned()

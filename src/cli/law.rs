@@ -67,7 +67,11 @@ impl LawArgs {
         let output = self.output.target((!self.json.json).then_some("entropy_law.png"));
         let encoding = output.as_ref().map(|output| self.picture.encoding(output)).transpose()?;
 
-        let aux = AuxRequest { rewards: self.reward.clone(), ..AuxRequest::default() };
+        let aux = AuxRequest {
+            quantities: vec![self.reward.clone()],
+            requires_quantities: true,
+            ..AuxRequest::default()
+        };
         let (comparison, outcome) = self.inputs.load_with(aux, terminal)?;
         let window = self.steps.window(&comparison, terminal)?;
         let comparison = window.map_or(comparison, |window| window.cut);

@@ -7,8 +7,11 @@ use entropy_history::store::{AuxRequest, ClockRequest};
 use entropy_shell::{CliError, WithHint};
 
 /// The auxiliary series of a page: wall-clock times, from logs that have them.
-pub(super) const PAGE_AUX: AuxRequest =
-    AuxRequest { rewards: Vec::new(), clock: ClockRequest::Optional };
+pub(super) const PAGE_AUX: AuxRequest = AuxRequest {
+    quantities: Vec::new(),
+    requires_quantities: false,
+    clock: ClockRequest::Optional,
+};
 
 /// The note on a page if some of the found files could not be read.
 pub(super) const PARTIAL: &str = "Some files could not be read and are missing from this page; the command's messages list them.";

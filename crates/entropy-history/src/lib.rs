@@ -41,6 +41,8 @@ mod python_number;
 #[doc(hidden)]
 pub mod quantity;
 #[doc(hidden)]
+pub mod quantity_names;
+#[doc(hidden)]
 pub mod record;
 #[doc(hidden)]
 pub mod select;

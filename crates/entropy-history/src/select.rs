@@ -1,5 +1,5 @@
 //! Selects the series of a log: the best-known entropy key, or the keys of `--metric`, and the auxiliary
-//! series to read with them (a reward, a clock).
+//! series to read with them (a reward or another quantity, a clock).
 
 use crate::entropy_name::is_entropy_like;
 use crate::quantity::{KNOWN_KEYS, is_key, matches_known};
@@ -43,21 +43,16 @@ impl KeyRank {
 /// The role of a series that is read with the entropy of its run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AuxKind {
-    /// A requested reward.
-    Reward(KeyRank),
+    /// A requested quantity: its index among the requested ones.
+    Quantity(usize, KeyRank),
     /// A clock.
     Clock(KeyRank),
 }
 
 impl AuxKind {
-    /// The rank of a reward; `None` for a clock.
-    pub(crate) fn reward(&self) -> Option<KeyRank> {
-        if let AuxKind::Reward(rank) = self { Some(*rank) } else { None }
-    }
-
-    /// The rank of a clock; `None` for a reward.
-    pub(crate) fn clock(&self) -> Option<KeyRank> {
-        if let AuxKind::Clock(rank) = self { Some(*rank) } else { None }
+    /// Whether it is a clock.
+    pub(crate) fn is_clock(self) -> bool {
+        matches!(self, AuxKind::Clock(_))
     }
 }
 
@@ -71,7 +66,7 @@ pub(crate) fn clock_rank(key: &str) -> Option<KeyRank> {
 #[derive(Debug, Clone, Default)]
 pub struct SeriesSelector {
     patterns: Vec<Pattern>,
-    rewards: Vec<Pattern>,
+    quantities: Vec<Vec<Pattern>>,
     clock: bool,
     list_all: bool,
     step_key: Option<String>,
@@ -91,12 +86,16 @@ impl SeriesSelector {
         Ok(SeriesSelector { patterns: compile(patterns)?, ..SeriesSelector::default() })
     }
 
-    /// Also selects, for each run, the first of these rewards that it has; keys or globs.
+    /// Also selects these quantities, such as the reward: of each, the first key or glob that a run has.
     ///
     /// # Errors
     /// The invalid pattern and the reason.
-    pub fn with_rewards(self, patterns: &[String]) -> Result<SeriesSelector, (String, String)> {
-        Ok(SeriesSelector { rewards: compile(patterns)?, ..self })
+    pub fn with_quantities(
+        self,
+        quantities: &[Vec<String>],
+    ) -> Result<SeriesSelector, (String, String)> {
+        let quantities = quantities.iter().map(|patterns| compile(patterns));
+        Ok(SeriesSelector { quantities: quantities.collect::<Result<_, _>>()?, ..self })
     }
 
     /// Also selects the time at which each step was logged.
@@ -124,9 +123,9 @@ impl SeriesSelector {
         self.list_all
     }
 
-    /// Whether a reward is selected too.
-    pub fn has_rewards(&self) -> bool {
-        !self.rewards.is_empty()
+    /// Whether other quantities are selected too.
+    pub fn has_quantities(&self) -> bool {
+        !self.quantities.is_empty()
     }
 
     /// Whether a clock is selected too.
@@ -136,11 +135,15 @@ impl SeriesSelector {
 
     /// The auxiliary role of `key`, if one is requested.
     pub(crate) fn aux_kind(&self, key: &str) -> Option<AuxKind> {
-        if self.rewards.is_empty() && !self.clock {
+        if self.quantities.is_empty() && !self.clock {
             return None;
         }
         let clock = || clock_rank(key).filter(|_| self.clock).map(AuxKind::Clock);
-        rank_among(&self.rewards, key).map(AuxKind::Reward).or_else(clock)
+        let mut quantities = self.quantities.iter().enumerate();
+        let quantity = |(index, patterns): (usize, &Vec<Pattern>)| {
+            rank_among(patterns, key).map(|rank| AuxKind::Quantity(index, rank))
+        };
+        quantities.find_map(quantity).or_else(clock)
     }
 
     /// Whether the known keys are searched, because no key was named.
@@ -237,9 +240,10 @@ mod tests {
 
     #[test]
     fn reward_is_auxiliary_and_not_a_metric() {
-        let selector =
-            SeriesSelector::default_keys().with_rewards(&["critic/score/*".to_owned()]).unwrap();
-        assert!(matches!(selector.aux_kind("critic/score/mean"), Some(AuxKind::Reward(_))));
+        let selector = SeriesSelector::default_keys()
+            .with_quantities(&[vec!["critic/score/*".to_owned()]])
+            .unwrap();
+        assert!(matches!(selector.aux_kind("critic/score/mean"), Some(AuxKind::Quantity(0, _))));
         assert_eq!(selector.rank(&[], "critic/score/mean"), None);
         assert_eq!((selector.aux_kind("_timestamp"), selector.aux_kind("entropy")), (None, None));
         let selector = selector.with_clock();

@@ -119,7 +119,10 @@ fn concat(mut stages: Vec<Stage>) -> Result<Run, StageError> {
             let rows = aux.values().iter().filter(|row| row.0 >= first);
             rows.map(|(step, value)| (step - first + start, *value)).collect()
         };
-        run.reward = concat_aux(run.reward, next.reward, start, moved, |_, row| row.1);
+        let quantities = run.quantities.into_iter().zip(next.quantities);
+        run.quantities = quantities
+            .map(|(earlier, later)| concat_aux(earlier, later, start, moved, |_, row| row.1))
+            .collect();
         // Time continues as the steps do, without the pause between stages.
         run.clock = concat_aux(run.clock, next.clock, start, moved, |(end, first), row| {
             row.1 - first + end
@@ -244,7 +247,7 @@ mod tests {
             };
             let clock = AuxSeries::from_raw("_timestamp", rows(times));
             let reward = AuxSeries::from_raw("reward", rows(&vec![0.5; times.len()]));
-            Run { clock, reward, ..run(label, steps) }
+            Run { clock, quantities: vec![reward], ..run(label, steps) }
         };
         let runs = vec![
             with_aux("q_v1", &[1, 2, 3], &[100.0, 110.0, 120.0]),
@@ -254,7 +257,7 @@ mod tests {
         let clock = runs[0].clock.as_ref().unwrap();
         let expected = [(1.0, 100.0), (2.0, 110.0), (3.0, 120.0), (4.0, 130.0), (5.0, 137.0)];
         assert_eq!(clock.values(), expected);
-        assert_eq!(runs[0].reward.as_ref().unwrap().at(5.0), Some(0.5));
+        assert_eq!(runs[0].quantities[0].as_ref().unwrap().at(5.0), Some(0.5));
         let half = vec![with_aux("q_v1", &[1], &[1.0]), run("q_v2", &[1])];
         assert_eq!(concat_stages(half, by_version).unwrap().0[0].clock, None);
     }

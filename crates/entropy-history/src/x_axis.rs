@@ -238,7 +238,13 @@ fn reindex_by(
         Some(StageBoundary { step, stage: boundary.stage.clone() })
     };
     let stages = run.stages.iter().filter_map(boundary).collect();
-    Ok((Run { history, stages, reward: None, clock: None, ..run.clone() }, reindexed))
+    let moved = |series: &AuxSeries| {
+        let rows =
+            series.values().iter().filter_map(|(step, value)| Some((position(*step)?, *value)));
+        AuxSeries::from_raw(series.metric(), rows.collect())
+    };
+    let quantities = run.quantities.iter().map(|series| series.as_ref().and_then(moved)).collect();
+    Ok((Run { history, stages, quantities, clock: None, ..run.clone() }, reindexed))
 }
 
 #[cfg(test)]

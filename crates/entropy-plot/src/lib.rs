@@ -164,7 +164,7 @@ pub enum NothingToDraw {
 /// Every text of a comparison that a picture may show, for [`Fonts::for_texts`].
 pub fn texts_of<'a>(comparison: &'a Comparison, options: &'a ChartOptions) -> Vec<String> {
     let labels = comparison.runs().iter().map(|run| run.history.label());
-    let rewards = comparison.runs().iter().filter_map(|run| run.reward.as_ref());
+    let rewards = comparison.runs().iter().flat_map(|run| run.quantities.iter().flatten());
     let given = [&options.title, &options.footer, &options.x_label, &options.y_label];
     labels
         .chain(rewards.map(|reward| reward.metric()))

@@ -41,7 +41,10 @@ fn comparison(count: usize, label: impl Fn(usize) -> String) -> Comparison {
         let reward = |t: usize| 2.0 - 0.05 * entropy(t).exp() + 0.1 * ((t * t) as f64).sin();
         let rewards = (0..length).map(|t| ((t + 1) as f64, reward(t)));
         let reward = AuxSeries::from_raw(format!("reward of {}", label(i)), rewards.collect());
-        Run { reward, ..Run::new(history, format!("{i}.json"), "rzero", "entropy") }
+        Run {
+            quantities: vec![reward],
+            ..Run::new(history, format!("{i}.json"), "rzero", "entropy")
+        }
     };
     Comparison::new((0..count).map(run).collect()).unwrap()
 }
@@ -610,7 +613,7 @@ fn law_without_a_fit_shows_its_steps() {
     let constant = (0..20).map(|t| Point { step: f64::from(t), entropy: 1.0 }).collect();
     let (history, _) = History::from_raw("flat", EntropyKind::TokenMean, constant).unwrap();
     let reward = AuxSeries::from_raw("r", (0..20).map(|t| (f64::from(t), f64::from(t))).collect());
-    let run = Run { reward, ..Run::new(history, "x.json", "rzero", "entropy") };
+    let run = Run { quantities: vec![reward], ..Run::new(history, "x.json", "rzero", "entropy") };
     let comparison = Comparison::new(vec![run]).unwrap();
     let picture = law_picture(&comparison, &laws_of(&comparison), &ChartOptions::default());
     assert!(picture.drawing.texts().any(|t| t.text == "no fit"));

@@ -183,7 +183,7 @@ pub(super) fn token_dumps(run: &Path) -> Vec<PathBuf> {
     let is_dump = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         match path.is_dir() {
-            true => TOKENS.contains(&&*name),
+            true => TOKENS.contains(&&*name) && has_rows(path, MAX_LEVELS),
             false => stem(&name, &ROWS).is_some_and(|stem| TOKENS.contains(&stem)),
         }
     };

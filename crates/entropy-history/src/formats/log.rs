@@ -41,19 +41,21 @@ pub struct LogSeries {
     pub kind: Option<EntropyKind>,
     /// The points; values may be NaN or infinite, steps may repeat.
     pub points: Vec<Point>,
-    /// The series of the same run that match the requested rewards.
-    pub rewards: Vec<RawAux>,
+    /// The series of the same run that match the requested quantities.
+    pub quantities: Vec<RawAux>,
     /// The clocks of the same run, if requested.
     pub clocks: Vec<RawAux>,
     /// What the user should know about the series.
     pub notes: Vec<LogNote>,
 }
 
-/// An auxiliary series of a run (a reward or a clock), in log order, unchecked.
+/// An auxiliary series of a run (a quantity such as the reward, or a clock), in log order, unchecked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RawAux {
     /// The key the values were logged under.
     pub metric: String,
+    /// Index of the requested quantity; 0 for a clock.
+    pub quantity: usize,
     /// How well the key matches the request.
     pub rank: KeyRank,
     /// Steps and values; values may be NaN, steps may repeat.

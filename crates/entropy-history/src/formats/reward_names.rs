@@ -1,23 +1,8 @@
 //! Keys that look like a reward, to suggest for `--reward`.
 
 use crate::quantity::is_key;
+use crate::quantity_names::REWARDS;
 use crate::select::clock_rank;
-
-/// Keys that trainers log the mean reward of a step under.
-const REWARDS: [&str; 12] = [
-    "reward",                 // TRL
-    "train/reward",           // TRL through W&B or TensorBoard
-    "critic/rewards/mean",    // verl, with its penalties
-    "critic/score/mean",      // verl, without
-    "reward/overall",         // EasyR1, R-Zero
-    "reward/all/mean",        // prime-rl
-    "reward/mean",            // SkyRL, AReaL
-    "objective/scores",       // open-instruct, TRL PPO
-    "rollout/ep_rew_mean",    // Stable-Baselines3
-    "rollout/raw_reward",     // slime
-    "episode_reward_mean",    // RLlib
-    "charts/episodic_return", // CleanRL
-];
 
 /// Sorts keys for a suggestion: first those most similar to the `requested` key or to a reward, last
 /// clocks and steps.

@@ -22,8 +22,8 @@ pub struct Run {
     pub sign: Sign,
     /// Where the later of several joined training stages begin; empty for a run as logged.
     pub stages: Vec<StageBoundary>,
-    /// The reward, if it was requested.
-    pub reward: Option<AuxSeries>,
+    /// The other quantities that were requested, such as the reward, in the order of the request.
+    pub quantities: Vec<Option<AuxSeries>>,
     /// The time at which each step was logged, in seconds of one clock, if it was requested.
     pub clock: Option<AuxSeries>,
     /// How many logged rows were repaired.
@@ -60,7 +60,7 @@ impl Run {
             metric: metric.into(),
             sign: Sign::AsLogged,
             stages: Vec::new(),
-            reward: None,
+            quantities: Vec::new(),
             clock: None,
             repairs: Repairs::default(),
             warnings: Vec::new(),

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::bootstrap::{self, Resampling, StepBlock};
 use super::sample::{finite, mean};
 use super::summary::{maybe_step, step};
-use crate::history::Run;
+use crate::history::{AuxSeries, Run};
 use crate::quantity::EntropyKind;
 
 /// The smallest number of pairs that gives a fit.
@@ -149,9 +149,14 @@ pub struct LawPair {
 
 const NOT_RECORDED: &str = "no fit: every entropy is 0, so it was not recorded";
 
+/// The reward of a run: the quantity that was read with its entropy.
+fn reward(run: &Run) -> Option<&AuxSeries> {
+    run.quantities.first()?.as_ref()
+}
+
 /// The steps of a run that have both an entropy and a reward, in order.
 pub fn pairs(run: &Run) -> Vec<LawPair> {
-    let Some(reward) = &run.reward else { return Vec::new() };
+    let Some(reward) = reward(run) else { return Vec::new() };
     let points = run.history.points().iter();
     let pairs = points.filter_map(|p| {
         Some(LawPair { step: p.step, entropy: p.entropy, reward: reward.at(p.step)? })
@@ -168,7 +173,7 @@ pub fn fit(run: &Run, resampling: &Resampling) -> Law {
         format: run.format,
         metric: run.metric.clone(),
         quantity: run.history.kind().name(),
-        reward: run.reward.as_ref().map_or(String::new(), |r| r.metric().to_owned()),
+        reward: reward(run).map_or(String::new(), |r| r.metric().to_owned()),
         pairs: pairs.len(),
         first_step: pairs.first().map(|p| p.step),
         last_step: pairs.last().map(|p| p.step),
@@ -426,7 +431,7 @@ mod tests {
         let rows = pairs.iter().enumerate().map(|(i, p)| (i as f64, p.1)).collect();
         let (history, _) = History::from_raw("x", kind, points).unwrap();
         let reward = AuxSeries::from_raw("reward", rows);
-        Run { reward, ..Run::new(history, "x.json", "rzero", "entropy") }
+        Run { quantities: vec![reward], ..Run::new(history, "x.json", "rzero", "entropy") }
     }
 
     fn law(pairs: &[(f64, f64)]) -> Law {

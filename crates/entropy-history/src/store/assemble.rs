@@ -241,7 +241,8 @@ fn extend(run: &mut Run, other: &Run) -> Option<usize> {
         return None;
     }
     let range = (run.history.first_step(), run.history.last_step());
-    for (own, other) in [(&mut run.reward, &other.reward), (&mut run.clock, &other.clock)] {
+    let others = other.quantities.iter().chain([&other.clock]);
+    for (own, other) in run.quantities.iter_mut().chain([&mut run.clock]).zip(others) {
         if let (Some(own), Some(other)) = (own, other) {
             *own = own.extended_by(other, range);
         }
@@ -256,7 +257,8 @@ fn supersede(run: &mut Run, later: &Run) {
     let label = run.history.label().to_owned();
     let before = run.history.between(f64::NEG_INFINITY, first);
     let longer = before.map_or(later.history.clone(), |before| later.history.extended_by(&before));
-    for (own, later) in [(&mut run.reward, &later.reward), (&mut run.clock, &later.clock)] {
+    let laters = later.quantities.iter().chain([&later.clock]);
+    for (own, later) in run.quantities.iter_mut().chain([&mut run.clock]).zip(laters) {
         if let (Some(own), Some(later)) = (own, later) {
             *own = later.extended_by(own, (first, f64::INFINITY));
         }

@@ -69,9 +69,9 @@ pub enum LoadError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A requested reward is not a valid glob.
-    #[error("reward {pattern:?} is not a glob pattern: {reason}")]
-    RewardPattern {
+    /// A key of another requested quantity is not a valid glob.
+    #[error("{pattern:?} is not a glob pattern: {reason}")]
+    QuantityPattern {
         /// The pattern.
         pattern: String,
         /// What is wrong with it.
@@ -151,7 +151,7 @@ pub enum LoadError {
     FollowStdin,
 }
 
-/// Why a log has no usable reward or clock. `log` is a log as the user would write it.
+/// Why a log has no usable series of a requested quantity, or no clock. `log` is a log as the user would write it.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
 pub enum AuxError {
@@ -163,36 +163,36 @@ pub enum AuxError {
         /// The reason.
         error: XAxisError,
     },
-    /// The log has none of the requested rewards.
+    /// The log has none of the requested keys.
     #[error(
-        "cannot use {log}: no row has the reward {}; the log has {}",
+        "cannot use {log}: no row has {}; the log has {}",
         alternatives(.requested),
         quoted(.found)
     )]
-    NoReward {
+    NoQuantity {
         /// The log.
         log: String,
         /// The requested keys and globs.
         requested: Vec<String>,
-        /// Keys of the log, the most likely rewards first.
+        /// Keys of the log, the most likely first.
         found: Vec<String>,
     },
-    /// Several series of the log match the requested reward.
-    #[error("cannot use {log}: the reward {pattern:?} may be {}", quoted(.matches))]
-    AmbiguousReward {
+    /// Several series of the log match a requested glob.
+    #[error("cannot use {log}: {pattern:?} may be {}", quoted(.matches))]
+    Ambiguous {
         /// The log.
         log: String,
         /// The requested key or glob.
         pattern: String,
-        /// The keys that match, the most likely rewards first.
+        /// The keys that match, the most likely first.
         matches: Vec<String>,
     },
-    /// The reward has no finite value.
-    #[error("cannot use {log}: no value of the reward {metric:?} is finite")]
-    RewardNotFinite {
+    /// The series has no finite value.
+    #[error("cannot use {log}: no value of {metric:?} is finite")]
+    NotFinite {
         /// The log.
         log: String,
-        /// The key of the reward.
+        /// Its key.
         metric: String,
     },
 }

@@ -126,7 +126,7 @@ fn append(
     // A file that is continued by another one may end inside a row, where its job was killed.
     earlier.notes.retain(|note| !matches!(note, LogNote::Cut { .. }));
     earlier.series.points.append(&mut series.points);
-    append_aux(&mut earlier.series.rewards, series.rewards, file.purge_from_step);
+    append_aux(&mut earlier.series.quantities, series.quantities, file.purge_from_step);
     let mut is_restarted = false;
     for clock in &mut series.clocks {
         is_restarted |= offset_restarted_clock(clock, &earlier.series.clocks);

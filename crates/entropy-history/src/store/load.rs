@@ -144,7 +144,7 @@ impl LogLoader {
             Err(error) => return Err((error, file)),
         };
         let purge_from_step = log.purge_from_step;
-        let needs_keys = !self.options.aux.rewards.is_empty();
+        let needs_keys = !self.options.aux.quantities.is_empty();
         let keys = if needs_keys { log.keys.clone() } else { Vec::new() };
         match log.choose(&self.selector, format) {
             Ok((series, notes)) => {
@@ -156,7 +156,7 @@ impl LogLoader {
 
     fn validate(&self, log: String, joined: JoinedSeries) -> Result<UnlabelledRun, LoadError> {
         let JoinedSeries { format, mut series, keys, notes } = joined;
-        let reward = self.reward(&log, std::mem::take(&mut series.rewards), keys);
+        let quantities = self.quantities(&log, std::mem::take(&mut series.quantities), &keys);
         let clock = self.clock(&log, std::mem::take(&mut series.clocks));
         let (kind, sign) = series.quantity(format);
         if sign == Sign::Flipped {
@@ -175,9 +175,18 @@ impl LogLoader {
         let mut run = Run::new(history, log, format.name, series.metric);
         run = Run { sign, repairs, warnings, ..run };
         let mut missing_aux = None;
-        match reward {
-            Ok(reward) => run.reward = reward,
-            Err(error) => missing_aux = Some(error),
+        for quantity in quantities {
+            run.quantities.push(match quantity {
+                Ok(series) => Some(series),
+                Err(error) => {
+                    if self.options.aux.requires_quantities {
+                        missing_aux = missing_aux.or(Some(error));
+                    } else if !matches!(error, AuxError::NoQuantity { .. }) {
+                        run.warnings.push(error.to_string());
+                    } // else the command counts the runs without it
+                    None
+                }
+            });
         }
         match clock {
             Ok(clock) => run.clock = clock,
@@ -197,30 +206,20 @@ impl LogLoader {
         Ok(UnlabelledRun { run, name, remarks, is_numbered, pattern, missing_aux })
     }
 
-    /// The requested reward; `None` if none is requested.
-    fn reward(
+    /// The requested quantities.
+    fn quantities(
         &self,
         log: &str,
         found: Vec<RawAux>,
-        keys: Vec<String>,
-    ) -> Result<Option<AuxSeries>, AuxError> {
-        let requested = &self.options.aux.rewards;
-        let Some(first) = requested.first() else { return Ok(None) };
-        let log = log.to_owned();
-        let Some(best) = found.iter().map(|aux| aux.rank).min() else {
-            let found = formats::nearest_rewards(keys, first);
-            return Err(AuxError::NoReward { log, requested: requested.clone(), found });
-        };
-        let mut matches: Vec<RawAux> = found.into_iter().filter(|aux| aux.rank == best).collect();
-        if matches.len() > 1 {
-            let matches = matches.into_iter().map(|aux| aux.metric).collect();
-            let matches = formats::nearest_rewards(matches, "");
-            let pattern = requested[best.pattern].clone();
-            return Err(AuxError::AmbiguousReward { log, pattern, matches });
-        }
-        let RawAux { metric, rows, .. } = matches.remove(0);
-        let reward = AuxSeries::from_raw(metric.clone(), rows);
-        reward.map(Some).ok_or(AuxError::RewardNotFinite { log, metric })
+        keys: &[String],
+    ) -> Vec<Result<AuxSeries, AuxError>> {
+        let requested = self.options.aux.quantities.iter().enumerate();
+        let mut by_quantity: Vec<Vec<RawAux>> = requested.clone().map(|_| Vec::new()).collect();
+        found.into_iter().for_each(|aux| by_quantity[aux.quantity].push(aux));
+        requested
+            .zip(by_quantity)
+            .map(|((_, patterns), found)| quantity(log, patterns, found, keys))
+            .collect()
     }
 
     /// The best clock of the log; `None` if none is requested, or none is required and it has none.
@@ -235,6 +234,30 @@ impl LogLoader {
         }
         Ok(clock)
     }
+}
+
+/// The series that fits the patterns best.
+fn quantity(
+    log: &str,
+    patterns: &[String],
+    found: Vec<RawAux>,
+    keys: &[String],
+) -> Result<AuxSeries, AuxError> {
+    let log = log.to_owned();
+    let Some(best) = found.iter().map(|aux| aux.rank).min() else {
+        let first = patterns.first().map_or("", String::as_str);
+        let found = formats::nearest_rewards(keys.to_vec(), first);
+        return Err(AuxError::NoQuantity { log, requested: patterns.to_vec(), found });
+    };
+    let mut matches: Vec<RawAux> = found.into_iter().filter(|aux| aux.rank == best).collect();
+    if matches.len() > 1 {
+        let matches = matches.into_iter().map(|aux| aux.metric).collect();
+        let matches = formats::nearest_rewards(matches, "");
+        let pattern = patterns[best.pattern].clone();
+        return Err(AuxError::Ambiguous { log, pattern, matches });
+    }
+    let RawAux { metric, rows, .. } = matches.remove(0);
+    AuxSeries::from_raw(metric.clone(), rows).ok_or(AuxError::NotFinite { log, metric })
 }
 
 /// The series of each run in the order of the `--metric` patterns that they match, those of one pattern in the order of

@@ -46,12 +46,12 @@ impl LoadOptions {
     /// Which series of a log to read.
     ///
     /// # Errors
-    /// When a metric or a reward is not a valid glob.
+    /// When a metric or another quantity is not a valid glob.
     pub fn selector(&self) -> Result<SeriesSelector, LoadError> {
         let selector = SeriesSelector::metrics(&self.metrics)
             .map_err(|(pattern, reason)| LoadError::MetricPattern { pattern, reason })?
-            .with_rewards(&self.aux.rewards)
-            .map_err(|(pattern, reason)| LoadError::RewardPattern { pattern, reason })?;
+            .with_quantities(&self.aux.quantities)
+            .map_err(|(pattern, reason)| LoadError::QuantityPattern { pattern, reason })?;
         let selector = selector.with_step_key(self.step_key.clone());
         let has_clock = self.aux.clock != ClockRequest::Skip;
         Ok(if has_clock { selector.with_clock() } else { selector })
@@ -61,8 +61,10 @@ impl LoadOptions {
 /// Series to read in addition to the entropy of each run.
 #[derive(Debug, Clone, Default)]
 pub struct AuxRequest {
-    /// Keys or globs of the reward; the first that a log has is read. Empty for no reward.
-    pub rewards: Vec<String>,
+    /// Other quantities, such as the reward: of each, keys or globs, the first of which that a log has is read.
+    pub quantities: Vec<Vec<String>>,
+    /// Whether a run without one of the quantities cannot be used.
+    pub requires_quantities: bool,
     /// When each step was logged.
     pub clock: ClockRequest,
 }

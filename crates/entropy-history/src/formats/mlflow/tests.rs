@@ -83,7 +83,7 @@ fn runs_of_a_database_are_read_and_deleted_ones_left_out() {
 #[test]
 fn rewards_and_clocks_of_each_run_are_read() {
     let selector = SeriesSelector::default_keys().with_clock();
-    let selector = selector.with_rewards(&["critic/score/mean".to_owned()]).unwrap();
+    let selector = selector.with_quantities(&[vec!["critic/score/mean".to_owned()]]).unwrap();
     let runs = stored_runs();
     let of_files = &log(&runs[1].0, &selector).unwrap().series[0];
     let of_database = &log(&fixture("mlflow/mlflow.db"), &selector).unwrap().series[2];
@@ -93,7 +93,7 @@ fn rewards_and_clocks_of_each_run_are_read() {
         assert!(start > 1.795e9 && start < 1.796e9);
         let wanted: Vec<f64> = (0..20).map(|second| start + f64::from(second)).collect();
         assert_eq!(seconds, wanted);
-        assert_eq!(series.rewards[0].rows[19], (20.0, 0.5));
+        assert_eq!(series.quantities[0].rows[19], (20.0, 0.5));
     }
 }
 

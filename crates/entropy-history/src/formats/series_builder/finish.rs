@@ -7,7 +7,7 @@ use crate::formats::log_note::LogNote;
 use crate::formats::timestamps::normalize_unix_time;
 use crate::framing::json::ScanError;
 use crate::history::Point;
-use crate::select::{AuxKind, KeyRank};
+use crate::select::AuxKind;
 
 impl SeriesBuilder<'_> {
     /// Ends the log. `outcome` says how reading ended; a truncated file keeps its complete rows.
@@ -77,17 +77,26 @@ impl SeriesBuilder<'_> {
                     notes.push(LogNote::RowsWithout { key: column.key.clone(), rows, first });
                 }
             }
-            let aux = |is: fn(&AuxKind) -> Option<KeyRank>| -> Vec<RawAux> {
-                let of_run = auxs.iter().filter(|b| b.shared || b.run == column.run);
-                let matching = of_run.filter_map(|b| Some((b, is(&b.aux)?)));
-                matching.map(|(b, rank)| b.to_raw(rank)).collect()
-            };
-            let (rewards, clocks) = (aux(AuxKind::reward), aux(AuxKind::clock));
+            let of_run = auxs.iter().filter(|b| b.shared || b.run == column.run);
+            let (clocks, quantities): (Vec<&AuxRows>, Vec<&AuxRows>) =
+                of_run.partition(|rows| rows.aux.is_clock());
+            let raw = |rows: Vec<&AuxRows>| rows.into_iter().map(AuxRows::to_raw).collect();
+            let (quantities, clocks) = (raw(quantities), raw(clocks));
             let run = run.name.clone().or_else(|| self.hint.run.clone());
             let tag = self.hint.tag.clone();
             let SeriesColumn { key: metric, points, .. } = column;
             let kind = None;
-            series.push(LogSeries { run, metric, tag, rank, kind, points, rewards, clocks, notes });
+            series.push(LogSeries {
+                run,
+                metric,
+                tag,
+                rank,
+                kind,
+                points,
+                quantities,
+                clocks,
+                notes,
+            });
         }
         let SeriesBuilder { step_key, purge_from_step, notes, .. } = self;
         Ok(Log { series, all_series, keys, step_key, purge_from_step, notes })
@@ -140,7 +149,7 @@ impl SeriesBuilder<'_> {
                 Some(_) => column.points.clone(),
                 None => std::mem::take(&mut column.points),
             };
-            let is_clock = aux.clock().is_some();
+            let is_clock = aux.is_clock();
             let value =
                 |p: &Point| if is_clock { normalize_unix_time(p.entropy) } else { p.entropy };
             auxs.push(AuxRows {
@@ -165,7 +174,11 @@ struct AuxRows {
 }
 
 impl AuxRows {
-    fn to_raw(&self, rank: KeyRank) -> RawAux {
-        RawAux { metric: self.metric.clone(), rank, rows: self.rows.clone() }
+    fn to_raw(&self) -> RawAux {
+        let (quantity, rank) = match self.aux {
+            AuxKind::Quantity(index, rank) => (index, rank),
+            AuxKind::Clock(rank) => (0, rank),
+        };
+        RawAux { metric: self.metric.clone(), quantity, rank, rows: self.rows.clone() }
     }
 }

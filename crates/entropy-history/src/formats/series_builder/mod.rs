@@ -100,7 +100,7 @@ impl<'w> SeriesBuilder<'w> {
         selector: Cow<'w, SeriesSelector>,
         format_keys: &'static [&'static str],
     ) -> SeriesBuilder<'w> {
-        let count_each = selector.list_all() || selector.has_rewards() || selector.has_clock();
+        let count_each = selector.list_all() || selector.has_quantities() || selector.has_clock();
         SeriesBuilder {
             selector,
             format_keys,
@@ -320,12 +320,12 @@ impl<'w> SeriesBuilder<'w> {
         matches!(self.columns[column.0].aux, Some(AuxKind::Clock(_)))
     }
 
-    /// Whether the series is a selected metric or a requested reward, so that a value that is not a
+    /// Whether the series is a selected metric or a requested quantity, so that a value that is not a
     /// number is an error.
     pub(crate) fn must_be_number(&self, column: ColumnId) -> bool {
         let column = &self.columns[column.0];
         column.rank.is_some_and(|rank| !rank.is_guess())
-            || matches!(column.aux, Some(AuxKind::Reward(_)))
+            || matches!(column.aux, Some(AuxKind::Quantity(..)))
     }
 
     /// Discards the points from `step` on: the log says that the run was resumed there (`purge_step`).

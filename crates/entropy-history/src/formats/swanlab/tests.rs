@@ -176,13 +176,13 @@ fn log_at(path: &Path, selector: &SeriesSelector) -> Result<Log, ReadError> {
 #[test]
 fn database_of_the_local_mode_gives_all_runs() {
     let selector = SeriesSelector::default_keys().with_clock();
-    let selector = selector.with_rewards(&["critic/score/mean".to_owned()]).unwrap();
+    let selector = selector.with_quantities(&[vec!["critic/score/mean".to_owned()]]).unwrap();
     let log = log_at(&local_fixture().join("runs.swanlab"), &selector).unwrap();
     let names: Vec<_> = log.series.iter().map(|series| series.run.clone().unwrap()).collect();
     assert_eq!(names, ["solver", "solver-2"]);
     for (series, first) in log.series.iter().zip([0.9, 0.8]) {
         assert_close(&values(series), &entropies(first, 40));
-        assert_eq!((series.clocks[0].rows.len(), series.rewards[0].rows[39]), (40, (40.0, 1.0)));
+        assert_eq!((series.clocks[0].rows.len(), series.quantities[0].rows[39]), (40, (40.0, 1.0)));
     }
     assert_eq!(log.notes, []);
 }
