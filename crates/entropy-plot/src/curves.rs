@@ -12,15 +12,16 @@ mod line_marks;
 use curve::{Curve, CurveSource, smoothed};
 
 use super::axis::{range, step_axis};
-use super::canvas::{Drawing, Layer, PictureSize};
+use super::canvas::{Drawing, Layer};
 use super::context::ChartContext;
 use super::fonts::Fonts;
 use super::legend::{LEGEND_GAP, LINE_HEIGHT, MAX_NAMED_AT_END};
+use super::metrics::{BODY, PictureSize};
 use super::plot_area::{
-    DEFAULT_SIZE, PlotArea, entropy_axis, grid, left_edge, plot_margin, tick_count, x_ticks,
+    PlotArea, entropy_axis, grid, left_edge, tick_count, x_tick_count, x_ticks, y_axis_title,
 };
 use super::theme::STYLES;
-use super::titles::{BODY, PAD, ShortNames, footer, header, quantity};
+use super::titles::{ShortNames, footer, header, quantity, y_title};
 use super::{ChartOptions, NothingToDraw, Picture, ValueScale, styles_over};
 use entropy_history::history::{Comparison, History, Run};
 use entropy_history::label::visible;
@@ -68,7 +69,7 @@ fn lay_out<'a>(
     chart: ChartContext<'a>,
 ) -> Result<Curves<'a>, NothingToDraw> {
     let options = chart.options;
-    let size = PictureSize::of(options.size.unwrap_or(DEFAULT_SIZE));
+    let size = PictureSize::of(options);
     let (width, height) = (size.width, size.height);
     let (mut curves, names, mut warnings) = make_curves(comparison, options)?;
 
@@ -76,24 +77,19 @@ fn lay_out<'a>(
     let steps = step_range(&curves, options);
     let (low, high) =
         value_range(&curves, options, steps, &mut warnings).ok_or(NothingToDraw::Limits)?;
-    let values = entropy_axis(low, high, options, tick_count(height));
-    let left = left_edge(&values, chart);
+    let metrics = chart.metrics();
+    let values = entropy_axis(low, high, options, tick_count(height, metrics), metrics);
+    let y_title = y_title(comparison, options);
+    let left = left_edge(&values, y_title.as_deref(), chart);
 
-    let mut subtitle =
+    let subtitle =
         subtitle(comparison, &curves, options, &names, values.low, cut((low, high), options));
     let title = default_title(comparison, &curves, options);
-    let (footer, above_footer) = footer(chart, (left, width - PAD), height);
-    let (mut title_marks, below_header) = loop {
-        let (marks, below) = header(chart, &title, &subtitle, (left, width - PAD));
-        // In a small picture the last parts of the subtitle are dropped to make room for the curves.
-        let min_parts = if options.groups.is_some() { 2 } else { 1 };
-        if below <= 0.5 * height || subtitle.len() <= min_parts {
-            break (marks, below);
-        }
-        subtitle.pop();
-    };
+    let (footer, above_footer) = footer(chart, (left, width - metrics.pad), height);
+    let (mut title_marks, below_header) =
+        header(chart, &title, &subtitle, (left, width - metrics.pad));
     title_marks.extend(footer);
-    let top = below_header + plot_margin(height);
+    let top = below_header + metrics.plot_margin;
     let bottom = above_footer - 3.0 * BODY;
 
     let names_that_fit = (bottom - top + LINE_HEIGHT) / LINE_HEIGHT;
@@ -101,11 +97,11 @@ fn lay_out<'a>(
     let legend =
         (!at_end).then(|| curve_names::lay_out_legend(&mut curves, chart, width, bottom - top));
     let right = match &legend {
-        Some(legend) => width - PAD - legend.width() - LEGEND_GAP,
+        Some(legend) => width - metrics.pad - legend.width() - LEGEND_GAP,
         None => curve_names::fit_end_names(&mut curves, chart, width),
     };
 
-    let max_ticks = ((right - left) / 70.0).clamp(2.0, 8.0) as usize;
+    let max_ticks = x_tick_count(right - left, metrics);
     let first_width = chart.text_width(&exact(steps.0), BODY);
     let min_gap = (0.5 * first_width + 24.0) / (right - left);
     let x_axis = step_axis(steps.0, steps.1, max_ticks, min_gap);
@@ -128,6 +124,7 @@ fn lay_out<'a>(
         x_ticks(&area, &x_axis, &x_names, chart),
         Layer { name: "title".to_owned(), marks: title_marks },
     ];
+    layers.extend(y_title.map(|words| y_axis_title(&words, &area, chart)));
     curves.par_iter_mut().for_each(|curve| curve.locate(&area));
     if options.scale == ValueScale::Log {
         // A curve that cannot be drawn gets no name.
@@ -223,7 +220,7 @@ fn subtitle(
     low: f64,
     cut: Option<String>,
 ) -> Vec<String> {
-    let mut parts = vec![quantity(comparison, options)];
+    let mut parts: Vec<String> = quantity(comparison, options).into_iter().collect();
     if let Some(grouped) = &options.groups {
         parts.extend(bands::subtitle_parts(curves, grouped, options));
     } else if options.smoothing != Smoothing::None {

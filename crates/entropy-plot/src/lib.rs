@@ -17,6 +17,7 @@ mod heat_map;
 mod label_layout;
 mod law;
 mod legend;
+mod metrics;
 mod panels;
 mod plot_area;
 mod row_chart;
@@ -34,6 +35,7 @@ pub use forest::{forest, has_differences};
 pub use geometry::Xy;
 pub use heat_map::{HeatMap, heat_map};
 pub use law::law;
+pub use metrics::{Header, Look};
 pub use panels::{AxisBase, LineShape, Panel, PanelLine, Panels, panels};
 
 use entropy_history::history::{Comparison, Run};
@@ -58,7 +60,9 @@ pub struct ChartOptions {
     pub footer: Option<String>,
     /// Name of the x axis; `None` lets the chart choose.
     pub x_label: Option<String>,
-    /// Name of the y axis, which replaces the unit in the subtitle.
+    /// What is around the plot, and how large type and lines are.
+    pub look: Look,
+    /// Name of the y axis, written beside it instead of the unit in the subtitle.
     pub y_label: Option<String>,
     /// Scale of the value axis.
     pub scale: ValueScale,
@@ -85,6 +89,7 @@ impl Default for ChartOptions {
             size: None,
             title: None,
             footer: None,
+            look: Look::default(),
             x_label: None,
             y_label: None,
             scale: ValueScale::Linear,
