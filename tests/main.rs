@@ -8,6 +8,7 @@ mod common;
 mod action;
 mod arguments;
 mod backends;
+mod beside;
 #[cfg(target_os = "linux")]
 mod cases;
 mod cli;

@@ -139,6 +139,7 @@ impl AutoArgs {
         if self.artifacts.is_some() && aux.clock == ClockRequest::Skip {
             aux = PAGE_AUX;
         }
+        let aux = self.chart.with.added_to(aux);
         let loaded = self.reading.load(sources, &[], aux, terminal);
         let (by_step, outcome) =
             loaded.map_err(|failure| match failure.error.downcast_ref::<LoadError>() {

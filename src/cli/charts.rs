@@ -47,9 +47,10 @@ pub(super) fn draw(
     let (whole, cut) = window.as_ref().map_or((comparison, comparison), |w| (&w.whole, &w.cut));
     let grouped = args.groups.grouped(Some(&args.bands), whole)?;
     let options = ChartOptions { groups: grouped, ..args.options(whole, x_axis) };
+    let beside = args.with.beside(whole, &options, terminal)?;
     let renderer = args.picture.renderer(whole, options, terminal)?;
     let (curves, (whole_analysis, cut_analysis)) = rayon::join(
-        || renderer.curves(whole),
+        || renderer.curves(whole, &beside),
         || {
             let thresholds = args.health.thresholds();
             let cut = window.as_ref().map(|window| analyse_window(window, &thresholds));

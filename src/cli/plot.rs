@@ -25,6 +25,7 @@ Examples:
   entropy-viz plot q.json s.json --labels Questioner Solver --with-stats
   entropy-viz plot a=x.json b=y.json --smooth ema:0.9 --theme dark -o curves.svg
   entropy-viz plot wandb/ logs/tensorboard --x time
+  entropy-viz plot run.jsonl --with reward,kl,length
   entropy-viz plot models --group 'questioner|solver' --band se
   cat run.json | entropy-viz plot - -o - --output-format pdf > run.pdf
 
@@ -53,6 +54,10 @@ impl PlotArgs {
     pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, CliError> {
         self.chart.validate()?;
         if self.terminal {
+            if self.chart.with.is_given() {
+                return Err(anyhow!("--terminal shows only the entropy, without --with"))
+                    .hint("leave out one of them, or select the other quantity with --metric KEY");
+            }
             return self.print(terminal);
         }
         let output = Target::new(&self.output);
@@ -61,7 +66,7 @@ impl PlotArgs {
             return Err(anyhow!("two pictures cannot both go to stdout"))
                 .hint("name a file with -o");
         }
-        let aux = self.chart.x_axis.aux_request();
+        let aux = self.chart.with.added_to(self.chart.x_axis.aux_request());
         let (comparison, outcome) = self.inputs.load_with(aux, terminal)?;
         let (comparison, x_axis) = self.chart.x_axis.reindex(&comparison, terminal)?;
         let kinds = match self.with_stats {

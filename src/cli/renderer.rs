@@ -8,8 +8,8 @@ use entropy_history::history::Comparison;
 use entropy_history::stats::Analysis;
 use entropy_history::stats::law::Law;
 use entropy_plot::{
-    ChartOptions, Curves, Encoding, Fonts, HeatMap, NothingToDraw, Panels, Picture, ValueScale,
-    bars, encode, forest, heat_map, law, panels, texts_of,
+    Beside, ChartOptions, Curves, Encoding, Fonts, HeatMap, NothingToDraw, Panels, Picture,
+    ValueScale, bars, encode, forest, heat_map, law, panels, texts_of,
 };
 use entropy_shell::{CliError, Terminal, WithHint, io_message};
 
@@ -62,8 +62,13 @@ impl ChartRenderer {
         Ok(ChartRenderer { options, fonts, dpi })
     }
 
-    pub(super) fn curves<'a>(&'a self, comparison: &'a Comparison) -> Result<Curves<'a>, CliError> {
-        Curves::new(comparison, &self.options, &self.fonts).map_err(|why| {
+    /// The curves of these runs, above a panel for each quantity.
+    pub(super) fn curves<'a>(
+        &'a self,
+        comparison: &'a Comparison,
+        beside: &'a [Beside],
+    ) -> Result<Curves<'a>, CliError> {
+        Curves::above(beside, comparison, &self.options, &self.fonts).map_err(|why| {
             let hint = match why {
                 NothingToDraw::Limits => "widen --y-min and --y-max; --log-y cannot show zeros",
                 NothingToDraw::NoMean(_) => {

@@ -143,7 +143,13 @@ impl SeriesSelector {
         let quantity = |(index, patterns): (usize, &Vec<Pattern>)| {
             rank_among(patterns, key).map(|rank| AuxKind::Quantity(index, rank))
         };
-        quantities.find_map(quantity).or_else(clock)
+        // A quantity of this very key comes before one of several keys, such as the reward.
+        let is_key = |patterns: &Vec<Pattern>| matches!(&patterns[..], [(text, _)] if text == key);
+        let exact =
+            self.quantities.iter().position(is_key).map(|index| {
+                AuxKind::Quantity(index, KeyRank { pattern: 0, matched_dotted: false })
+            });
+        exact.or_else(|| quantities.find_map(quantity)).or_else(clock)
     }
 
     /// Whether the known keys are searched, because no key was named.

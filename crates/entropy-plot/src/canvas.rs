@@ -201,7 +201,8 @@ impl Drawing {
     pub fn to_svg(&self, fonts: &Fonts, edges: Edges) -> String {
         let (width, height) = (grid(self.width), grid(self.height));
         let mut svg = String::new();
-        let (w, h) = (self.width / self.px_per_inch, self.height / self.px_per_inch);
+        let inches = |px: f64| (1e6 * px / self.px_per_inch).round() / 1e6;
+        let (w, h) = (inches(self.width), inches(self.height));
         let _ = write!(
             svg,
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{w}in\" height=\"{h}in\" \

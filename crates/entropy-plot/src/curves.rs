@@ -5,10 +5,12 @@ use rayon::prelude::*;
 
 mod annotations;
 mod bands;
+mod beside;
 mod curve;
 mod curve_names;
 mod line_marks;
 
+pub use beside::Beside;
 use curve::{Curve, CurveSource, smoothed};
 
 use super::axis::{range, step_axis};
@@ -49,7 +51,20 @@ impl<'a> Curves<'a> {
         options: &'a ChartOptions,
         fonts: &'a Fonts,
     ) -> Result<Curves<'a>, NothingToDraw> {
-        lay_out(comparison, ChartContext { options, fonts })
+        Curves::above(&[], comparison, options, fonts)
+    }
+
+    /// Lays the chart out above a panel for each of these quantities.
+    ///
+    /// # Errors
+    /// As [`Curves::new`].
+    pub fn above(
+        beside: &'a [Beside],
+        comparison: &'a Comparison,
+        options: &'a ChartOptions,
+        fonts: &'a Fonts,
+    ) -> Result<Curves<'a>, NothingToDraw> {
+        lay_out(comparison, beside, ChartContext { options, fonts })
     }
 
     /// The picture with annotated collapses and explosions; `analysis` must be that of the same comparison.
@@ -66,10 +81,14 @@ impl<'a> Curves<'a> {
 
 fn lay_out<'a>(
     comparison: &'a Comparison,
+    beside: &'a [Beside],
     chart: ChartContext<'a>,
 ) -> Result<Curves<'a>, NothingToDraw> {
     let options = chart.options;
-    let size = PictureSize::of(options);
+    let mut size = PictureSize::of(options);
+    if options.size.is_none() {
+        size.height += beside::added_height(beside.len()) * size.px_per_inch;
+    }
     let (width, height) = (size.width, size.height);
     let (mut curves, names, mut warnings) = make_curves(comparison, options)?;
 
@@ -78,9 +97,15 @@ fn lay_out<'a>(
     let (low, high) =
         value_range(&curves, options, steps, &mut warnings).ok_or(NothingToDraw::Limits)?;
     let metrics = chart.metrics();
-    let values = entropy_axis(low, high, options, tick_count(height, metrics), metrics);
+    let mut panels = beside::panels(beside, &curves, steps, height, chart, &mut warnings)?;
+    let ticks = match panels.len() {
+        0 => tick_count(height, metrics),
+        count => tick_count(beside::split((0.0, height), count).0, metrics),
+    };
+    let values = entropy_axis(low, high, options, ticks, metrics);
     let y_title = y_title(comparison, options);
-    let left = left_edge(&values, y_title.as_deref(), chart);
+    let axes = panels.iter().map(|panel| &panel.values).chain([&values]);
+    let left = axes.map(|axis| left_edge(axis, y_title.as_deref(), chart)).fold(0.0, f64::max);
 
     let subtitle =
         subtitle(comparison, &curves, options, &names, values.low, cut((low, high), options));
@@ -90,7 +115,12 @@ fn lay_out<'a>(
         header(chart, &title, &subtitle, (left, width - metrics.pad));
     title_marks.extend(footer);
     let top = below_header + metrics.plot_margin;
-    let bottom = above_footer - 3.0 * BODY;
+    let lowest = above_footer - 3.0 * BODY;
+    let (bottom, places) = match panels.len() {
+        0 => (lowest, Vec::new()),
+        count => beside::split((top, lowest), count),
+    };
+    panels.iter_mut().zip(places).for_each(|(panel, place)| panel.place(place));
 
     let names_that_fit = (bottom - top + LINE_HEIGHT) / LINE_HEIGHT;
     let at_end = curves.len() <= MAX_NAMED_AT_END && curves.len() as f64 <= names_that_fit;
@@ -119,11 +149,15 @@ fn lay_out<'a>(
     let y = ((top, bottom), &values, options.scale);
     let area = PlotArea::new(((left, right), &x_axis), y, clips);
     let x_names = [options.x_axis.title(), options.x_axis.noun()];
+    let areas: Vec<PlotArea> =
+        panels.iter().map(|panel| panel.area(((left, right), &x_axis))).collect();
     let mut layers = vec![
         grid(&area, &values, chart),
-        x_ticks(&area, &x_axis, &x_names, chart),
+        x_ticks(areas.last().unwrap_or(&area), &x_axis, &x_names, chart),
         Layer { name: "title".to_owned(), marks: title_marks },
     ];
+    let above_others = std::iter::once(&area).chain(&areas).take(areas.len());
+    layers.extend(above_others.map(|area| beside::base_line(area, chart)));
     layers.extend(y_title.map(|words| y_axis_title(&words, &area, chart)));
     curves.par_iter_mut().for_each(|curve| curve.locate(&area));
     if options.scale == ValueScale::Log {
@@ -135,6 +169,8 @@ fn lay_out<'a>(
         }
     }
     layers.extend(line_marks::curve_layers(&curves, &area, options));
+    layers
+        .extend(panels.iter_mut().zip(&areas).flat_map(|(panel, area)| panel.layers(area, chart)));
     layers.push(match legend {
         Some(legend) => curve_names::legend_layer(&legend, &curves, &area, chart),
         None => curve_names::end_names(&curves, &area, chart),

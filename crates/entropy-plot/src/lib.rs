@@ -28,7 +28,7 @@ mod titles;
 pub use axis::{Axis, Scale, log_axis, step_axis, value_axis};
 pub use bars::bars;
 pub use canvas::{Drawing, Text};
-pub use curves::Curves;
+pub use curves::{Beside, Curves};
 pub use encode::{EncodeError, Encoding, encode};
 pub use fonts::Fonts;
 pub use forest::{forest, has_differences};

@@ -5,6 +5,7 @@ use clap::Args;
 
 use super::{
     BandArgs, CurveArgs, GroupArgs, HealthArgs, PictureArgs, StepRangeArgs, ValueRangeArgs,
+    WithArgs,
 };
 use crate::cli::x_axis::XAxisArgs;
 use entropy_history::history::Comparison;
@@ -16,6 +17,8 @@ use entropy_shell::{CliError, WithHint};
 pub(in crate::cli) struct ChartArgs {
     #[command(flatten)]
     pub(in crate::cli) curves: CurveArgs,
+    #[command(flatten)]
+    pub(in crate::cli) with: WithArgs,
     #[command(flatten)]
     pub(in crate::cli) x_axis: XAxisArgs,
     #[command(flatten)]

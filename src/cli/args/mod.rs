@@ -12,6 +12,7 @@ mod range;
 mod rules;
 mod series;
 pub(super) mod values;
+mod with;
 
 pub(super) use baseline::BaselineArgs;
 pub(super) use charts::ChartArgs;
@@ -23,3 +24,4 @@ pub(super) use picture::{OptionalPictureArgs, PictureArgs, ThemeArgs, TitleArgs}
 pub(super) use range::{StepRangeArgs, ValueRangeArgs};
 pub(super) use rules::BoundArgs;
 pub(super) use series::{SeriesArgs, series_selector};
+pub(super) use with::WithArgs;

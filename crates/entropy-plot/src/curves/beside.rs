@@ -1,0 +1,174 @@
+//! Panels of other quantities below the curves of the entropy, with the same x axis and the same colours.
+
+use super::curve::Curve;
+use super::{line_marks, make_curves, value_range};
+use crate::axis::Axis;
+use crate::canvas::{Anchor, Layer, Mark, TextFormat};
+use crate::context::ChartContext;
+use crate::fonts::Weight;
+use crate::metrics::BODY;
+use crate::plot_area::{PlotArea, entropy_axis, grid};
+use crate::{ChartOptions, GroupOptions, NothingToDraw, ValueScale};
+use entropy_history::history::{Comparison, History, Point, Run};
+use entropy_history::label::{shorten_middle, visible};
+use entropy_history::quantity::EntropyKind;
+use entropy_history::stats::group::Group;
+
+/// Height of the panel of the entropy, as a multiple of that of another panel.
+const FIRST: f64 = 1.8;
+/// Height in px of the name of a panel, and of the room for the lowest tick label of the panel above it.
+const NAME: f64 = 1.6 * BODY;
+const GAP: f64 = 1.1 * BODY;
+/// Height in inches that each panel adds to a picture, unless the user sets a size.
+const ADDED_HEIGHT: f64 = 1.5;
+/// Height in px between two ticks.
+const TICK: f64 = 40.0;
+
+/// A quantity to draw below the entropy.
+#[derive(Debug, Clone)]
+pub struct Beside {
+    name: String,
+    comparison: Comparison,
+    options: ChartOptions,
+}
+
+impl Beside {
+    /// The quantity at an index of [`Run::quantities`], as `name`; `None` if no run of the comparison has it.
+    pub fn of(
+        (index, name): (usize, &str),
+        comparison: &Comparison,
+        options: &ChartOptions,
+    ) -> Option<Beside> {
+        let series = |run: &Run| {
+            let series = run.quantities.get(index)?.as_ref()?;
+            let values = series.values().iter();
+            let points = values.map(|&(step, entropy)| Point { step, entropy }).collect();
+            let kind = EntropyKind::OtherMetric;
+            let (history, _) = History::from_raw(run.history.label(), kind, points).ok()?;
+            let metric = series.metric().to_owned();
+            Some(Run { history, metric, stages: run.stages.clone(), ..run.clone() })
+        };
+        let found: Vec<Option<Run>> = comparison.runs().iter().map(series).collect();
+        let has: Vec<bool> = found.iter().map(Option::is_some).collect();
+        let runs: Vec<Run> = found.into_iter().flatten().collect();
+        let name = match runs.first() {
+            Some(run) if runs.iter().all(|other| other.metric == run.metric) => match name {
+                _ if name == run.metric || name.contains(['*', '?', '[']) => run.metric.clone(),
+                _ => format!("{name} · {}", run.metric),
+            },
+            _ => name.to_owned(),
+        };
+        let options = ChartOptions {
+            scale: ValueScale::Linear,
+            y_min: None,
+            y_max: None,
+            groups: options.groups.as_ref().map(|groups| with_members(groups, &has)),
+            ..options.clone()
+        };
+        Some(Beside { name, comparison: Comparison::new(runs).ok()?, options })
+    }
+}
+
+/// The groups with the members for which `has` is true, by their indices among these.
+fn with_members(groups: &GroupOptions, has: &[bool]) -> GroupOptions {
+    let index =
+        |member: &usize| has[*member].then(|| has[..*member].iter().filter(|h| **h).count());
+    let group = |group: &Group| Group {
+        name: group.name.clone(),
+        members: group.members.iter().filter_map(index).collect(),
+    };
+    let groups_left = groups.groups.iter().map(group).filter(|group| !group.members.is_empty());
+    GroupOptions { groups: groups_left.collect(), ..groups.clone() }
+}
+
+/// The height in inches of a picture with this number of panels below the entropy, unless the user sets one.
+pub(super) fn added_height(panels: usize) -> f64 {
+    ADDED_HEIGHT * panels as f64
+}
+
+/// A panel that is laid out.
+pub(super) struct BesidePanel<'a> {
+    name: &'a str,
+    curves: Vec<Curve<'a>>,
+    options: &'a ChartOptions,
+    pub(super) values: Axis,
+    top: f64,
+    bottom: f64,
+}
+
+/// The bottom of the panel of the entropy, which with all others is from `top` to `bottom`, and the tops and bottoms of the
+/// plot areas of the others.
+pub(super) fn split((top, bottom): (f64, f64), panels: usize) -> (f64, Vec<(f64, f64)>) {
+    let unit = (bottom - top) / (FIRST + panels as f64);
+    let first_bottom = bottom - unit * panels as f64;
+    let others = (0..panels).map(|at| {
+        let start = first_bottom + unit * at as f64;
+        (start + GAP + NAME, start + unit)
+    });
+    (first_bottom, others.collect())
+}
+
+/// The panels without their places. `main` are the curves of the entropy, whose colours the same runs and groups have here;
+/// runs that have no colour there have none here.
+pub(super) fn panels<'a>(
+    beside: &'a [Beside],
+    main: &[Curve<'a>],
+    steps: (f64, f64),
+    height: f64,
+    chart: ChartContext<'a>,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<BesidePanel<'a>>, NothingToDraw> {
+    let unit = 0.8 * height / (FIRST + beside.len() as f64);
+    let ticks = ((unit - GAP - NAME) / TICK).clamp(2.0, 6.0) as usize;
+    let mut panels = Vec::new();
+    for beside in beside {
+        let (mut curves, _, _) = make_curves(&beside.comparison, &beside.options)?;
+        for curve in &mut curves {
+            let same = main.iter().find(|main| main.label == curve.label);
+            curve.style = same.and_then(|main| main.style);
+        }
+        let range = value_range(&curves, &beside.options, steps, &mut Vec::new());
+        let Some((low, high)) = range else {
+            warnings.push(format!("{} has no value within the steps shown", beside.name));
+            continue;
+        };
+        let values = entropy_axis(low, high, &beside.options, ticks, chart.metrics());
+        let name = &beside.name;
+        let options = &beside.options;
+        panels.push(BesidePanel { name, curves, options, values, top: 0.0, bottom: 0.0 });
+    }
+    Ok(panels)
+}
+
+impl BesidePanel<'_> {
+    pub(super) fn place(&mut self, (top, bottom): (f64, f64)) {
+        (self.top, self.bottom) = (top, bottom);
+    }
+
+    /// The plot area with this x axis from `left` to `right`.
+    pub(super) fn area(&self, x: ((f64, f64), &Axis)) -> PlotArea {
+        PlotArea::new(x, ((self.top, self.bottom), &self.values, ValueScale::Linear), true)
+    }
+
+    /// The grid, the name and the curves.
+    pub(super) fn layers(&mut self, area: &PlotArea, chart: ChartContext<'_>) -> Vec<Layer> {
+        let mut layers = vec![grid(area, &self.values, chart)];
+        let fits =
+            |text: &str| chart.fonts.width(text, BODY, Weight::SemiBold) <= area.right - area.left;
+        let format = TextFormat::semi_bold(BODY, chart.theme().text);
+        let name = shorten_middle(&visible(self.name), fits);
+        let at = (area.left, area.top - 0.7 * BODY);
+        let name = chart.text(name, at, Anchor::Start, format);
+        layers.push(Layer { name: self.name.to_owned(), marks: vec![name] });
+        self.curves.iter_mut().for_each(|curve| curve.locate(area));
+        layers.extend(line_marks::curve_layers(&self.curves, area, self.options));
+        layers
+    }
+}
+
+/// The x axis of a panel above another: a line without ticks.
+pub(super) fn base_line(area: &PlotArea, chart: ChartContext<'_>) -> Layer {
+    let line = vec![(area.left, area.bottom), (area.right, area.bottom)];
+    let marks = vec![Mark::Line(line, 1.1, chart.theme().muted)];
+    Layer { name: "step axis".to_owned(), marks }
+}

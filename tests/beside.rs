@@ -1,0 +1,136 @@
+//! `--with`: other quantities in panels below the entropy.
+
+use std::fs;
+
+use crate::common::{fixture, run, stderr};
+use tempfile::{TempDir, tempdir};
+
+fn temp_dir() -> TempDir {
+    tempdir().unwrap()
+}
+
+fn path_of(name: &str) -> String {
+    fixture(name).to_str().unwrap().to_owned()
+}
+
+/// Checks that the arguments are an error that says `words`.
+fn assert_rejected(tmp: &TempDir, arguments: &[&str], words: &[&str]) {
+    let output = run(tmp.path(), arguments);
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+    for word in words {
+        assert!(said.contains(word), "{arguments:?} does not say {word:?}: {said}");
+    }
+}
+
+/// The texts of a picture of these logs in SVG, and what the program said.
+fn drawn(args: &[&str]) -> (String, String) {
+    let tmp = temp_dir();
+    let output = run(tmp.path(), &[&["plot", "-o", "p.svg"], args].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    (fs::read_to_string(tmp.path().join("p.svg")).unwrap(), stderr(&output))
+}
+
+#[test]
+fn each_quantity_has_a_panel_named_after_its_key() {
+    let (a, b) = (
+        path_of("verl/qwen3-tiny_solver_s1.jsonl"),
+        path_of("verl/qwen3-tiny_questioner_s1.jsonl"),
+    );
+    let (svg, said) = drawn(&[&a, &b, "--with", "reward,length", "--with", "actor/grad*"]);
+    let panels =
+        ["reward · critic/rewards/mean", "length · response_length/mean", "actor/grad_norm"];
+    for panel in panels {
+        assert!(svg.contains(panel), "{panel}");
+    }
+    assert!(said.is_empty(), "{said}");
+    // Each run has one line per panel, in its colour of the entropy.
+    let (alone, _) = drawn(&[&a, &b]);
+    assert!(!alone.contains("reward"));
+    for label in ["solver_s1", "questioner_s1"] {
+        let lines =
+            |svg: &str| svg.matches(&format!("<g aria-label=\"qwen3-tiny_{label}\">")).count();
+        assert_eq!((lines(&alone), lines(&svg)), (1, 4), "{label}");
+    }
+    let (grouped, _) = drawn(&[&a, &b, "--group", "solver|questioner", "--with", "reward"]);
+    assert!(grouped.contains("reward · critic/rewards/mean"));
+}
+
+#[test]
+fn quantity_of_one_key_comes_before_one_of_several() {
+    let tmp = temp_dir();
+    let rows = (0..9).map(|t| {
+        format!(
+            "{{\"step\":{t},\"entropy\":2,\"critic/rewards/mean\":1,\"critic/score/mean\":{t}}}\n"
+        )
+    });
+    fs::write(tmp.path().join("a.jsonl"), rows.collect::<String>()).unwrap();
+    let log = tmp.path().join("a.jsonl");
+    let (svg, _) = drawn(&[log.to_str().unwrap(), "--with", "reward,critic/score/mean"]);
+    let panels = ["\"reward · critic/rewards/mean\"", "\"critic/score/mean\""];
+    assert!(panels.iter().all(|panel| svg.contains(panel)), "{svg}");
+}
+
+#[test]
+fn runs_without_a_quantity_are_named_and_a_quantity_of_no_run_is_an_error() {
+    let tmp = temp_dir();
+    fs::write(
+        tmp.path().join("a.jsonl"),
+        "{\"step\":1,\"entropy\":2,\"kl\":0.1}\n{\"step\":2,\"entropy\":1,\"kl\":0.2}\n",
+    )
+    .unwrap();
+    fs::write(
+        tmp.path().join("b.jsonl"),
+        "{\"step\":1,\"entropy\":2}\n{\"step\":2,\"entropy\":1}\n",
+    )
+    .unwrap();
+    let output = run(tmp.path(), &["plot", "a.jsonl", "b.jsonl", "--with", "kl", "-o", "p.svg"]);
+    assert!(output.status.success());
+    let said = stderr(&output);
+    assert!(said.contains("1 run has no kl and no line in its panel: b"), "{said}");
+    assert_rejected(
+        &tmp,
+        &["plot", "a.jsonl", "--with", "length"],
+        &[
+            "cannot draw \"length\": no log has one of its keys response_length/mean",
+            "inspect FILE",
+        ],
+    );
+    assert_rejected(
+        &tmp,
+        &["plot", "a.jsonl", "--with", "nothing/here"],
+        &["cannot draw \"nothing/here\": no log has this key", "reward, kl"],
+    );
+    assert_rejected(&tmp, &["plot", "a.jsonl", "--with", "kl", "--terminal"], &["without --with"]);
+    // A glob of several keys is not one quantity.
+    fs::write(tmp.path().join("c.jsonl"), "{\"step\":1,\"entropy\":2,\"r/a\":1,\"r/b\":2}\n")
+        .unwrap();
+    assert_rejected(
+        &tmp,
+        &["plot", "c.jsonl", "--with", "r/*"],
+        &["\"r/*\" may be \"r/a\", \"r/b\"", "one key that it matches"],
+    );
+}
+
+#[test]
+fn quantities_keep_their_times_when_the_axis_is_time() {
+    let tmp = temp_dir();
+    let rows = (0..40).map(|t| {
+        format!(
+            "{{\"step\":{t},\"entropy\":{},\"kl\":{},\"_timestamp\":{}}}\n",
+            2.0 - 0.01 * f64::from(t),
+            0.1 * f64::from(t),
+            1000 + 60 * t
+        )
+    });
+    fs::write(tmp.path().join("a.jsonl"), rows.collect::<String>()).unwrap();
+    let output =
+        run(tmp.path(), &["plot", "a.jsonl", "--with", "kl", "--x", "time", "-o", "p.svg"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let svg = fs::read_to_string(tmp.path().join("p.svg")).unwrap();
+    assert!(
+        svg.contains("minutes since the run’s first step")
+            && svg.matches("<g aria-label=\"a\">").count() == 2,
+        "{svg}"
+    );
+}
