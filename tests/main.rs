@@ -14,6 +14,7 @@ mod cli;
 mod compare;
 mod explain;
 mod groups;
+mod labels;
 #[cfg(target_os = "linux")]
 mod launcher;
 mod law;

@@ -56,13 +56,13 @@ pub fn bars(
     let (mut marks, top, count) = layout.fit_rows(chart, texts, above_footer, styled, note);
 
     let mut rows: Vec<BarRow<'_>> = Vec::new();
-    for ((index, stats), name) in analysis.runs.iter().enumerate().zip(names.names) {
+    for ((index, stats), name) in analysis.runs.iter().enumerate().zip(names.names()) {
         if let Some(style) = styles[index] {
             let colour = match &chart.options.groups {
                 Some(grouped) => grouped.colour(index, chart.theme()),
                 None => chart.theme().style(style).line,
             };
-            rows.push(BarRow { name, colour, stats });
+            rows.push(BarRow { name: name.clone(), colour, stats });
         }
     }
     if rows.len() > count {
@@ -96,7 +96,7 @@ fn subtitle(comparison: &Comparison, options: &ChartOptions, names: &ShortNames)
     if options.groups.is_some() {
         parts.push("one colour per group".to_owned());
     }
-    parts.extend(names.prefix_note());
+    parts.extend(names.note());
     parts
 }
 

@@ -156,7 +156,7 @@ fn make_curves<'a>(
     let Some(grouped) = &options.groups else {
         let width = width_in_steps(runs.iter());
         let names = ShortNames::of(runs.iter().map(|run| run.history.label()));
-        let styled = runs.iter().zip(styles_over(runs, options.steps)).zip(&names.names);
+        let styled = runs.iter().zip(styles_over(runs, options.steps)).zip(names.names());
         let curves = styled.map(|((run, style), name)| Curve {
             source: CurveSource::Run {
                 run,
@@ -181,7 +181,7 @@ fn make_curves<'a>(
     if means.iter().all(has_no_mean) {
         return Err(NothingToDraw::NoMean(warnings.first().cloned().unwrap_or_default()));
     }
-    let means = means.into_iter().zip(&grouped.groups).zip(&names.names).enumerate();
+    let means = means.into_iter().zip(&grouped.groups).zip(names.names()).enumerate();
     let curves = means.map(|(index, ((source, group), name))| Curve {
         source,
         label: &group.name,
@@ -236,7 +236,7 @@ fn subtitle(
         parts.push("axis does not start at 0".to_owned());
     }
     parts.extend(cut);
-    parts.extend(names.prefix_note());
+    parts.extend(names.note());
     if curves.len() > STYLES {
         let count = curves.len();
         parts.push(match options.groups {

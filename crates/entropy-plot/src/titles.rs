@@ -5,7 +5,8 @@ use super::canvas::{Anchor, Mark, TextFormat};
 use super::context::ChartContext;
 use super::fonts::Weight;
 use entropy_history::history::Comparison;
-use entropy_history::label::{common_prefix, shorten_middle, visible};
+pub(super) use entropy_history::label::ShortNames;
+use entropy_history::label::{shorten_middle, visible};
 
 /// Font sizes in px: 15 pt, 10 pt and 9.5 pt.
 const TITLE: f64 = 20.0;
@@ -13,28 +14,6 @@ const SUBTITLE: f64 = 13.3;
 pub(super) const BODY: f64 = 12.6;
 /// Margin around the picture in px.
 pub(super) const PAD: f64 = 20.0;
-
-/// The names of runs or groups as a picture shows them, without the prefix that all of them share.
-pub(super) struct ShortNames {
-    /// One name per label.
-    pub(super) names: Vec<String>,
-    prefix: String,
-}
-
-impl ShortNames {
-    pub(super) fn of<'a>(labels: impl Iterator<Item = &'a str>) -> ShortNames {
-        let labels: Vec<_> = labels.map(visible).collect();
-        let all: Vec<&str> = labels.iter().map(AsRef::as_ref).collect();
-        let prefix = common_prefix(&all);
-        let names = all.iter().map(|label| label[prefix.len()..].to_owned()).collect();
-        ShortNames { names, prefix: prefix.to_owned() }
-    }
-
-    /// The part of the subtitle that names the removed prefix, if there is one.
-    pub(super) fn prefix_note(&self) -> Option<String> {
-        (!self.prefix.is_empty()).then(|| format!("names without “{}”", self.prefix))
-    }
-}
 
 /// The part of the subtitle that says what the values are: the user's name of the y axis, or the quantities.
 pub(super) fn quantity(comparison: &Comparison, options: &ChartOptions) -> String {
