@@ -105,3 +105,95 @@ fn rejects_label_patterns_that_do_not_tell_runs_apart() {
     let output = run(tmp.path(), &[&["stats", "grpo", "--no-plot"], &both[..]].concat());
     assert!(stderr(&output).contains("give only one of them"), "{}", stderr(&output));
 }
+
+/// Twelve or more runs: recipes with seeds.
+fn recipes(directory: &Path, seeds: usize) {
+    for (i, recipe) in ["kl0", "kl0.01", "kl0.1", "clip0.2"].into_iter().enumerate() {
+        for seed in 1..=seeds {
+            let entropy = 1.0 + i as f64 + 0.1 * seed as f64;
+            log(directory, &format!("qwen3-tiny_{recipe}_seed{seed}.jsonl"), entropy);
+        }
+    }
+}
+
+fn draw(directory: &Path, flags: &[&str]) -> (String, String) {
+    let output = run(directory, &[&["plot", ".", "-o", "x.svg"], flags].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    (fs::read_to_string(directory.join("x.svg")).unwrap(), stderr(&output))
+}
+
+#[test]
+fn picture_of_many_runs_names_a_few() {
+    let tmp = tempfile::tempdir().unwrap();
+    recipes(tmp.path(), 4);
+    let (svg, stderr) = draw(tmp.path(), &[]);
+    assert!(svg.contains("8 of 16 runs named; grey: the others"));
+    for name in ["clip0.2_seed4", "clip0.2_seed1", "kl0_seed1", "kl0_seed4"] {
+        assert!(svg.contains(name), "{name} is at an end");
+    }
+    assert!(!svg.contains("kl0.1_seed2"));
+    assert!(stderr.contains("hint: --group '^(.+)_seed[0-9]+$' draws"), "{stderr}");
+    // The hint can be followed.
+    let (svg, stderr) = draw(tmp.path(), &["--group", "^(.+)_seed[0-9]+$"]);
+    assert!(svg.contains("clip0.2, n = 4") && !stderr.contains("hint"), "{stderr}");
+}
+
+#[test]
+fn highlighted_and_coloured_runs_stand_out() {
+    let tmp = tempfile::tempdir().unwrap();
+    recipes(tmp.path(), 4);
+    let flags = ["--highlight", "*kl0.1*", "--color", "kl0.1_seed2=#123456"];
+    let (svg, _) = draw(tmp.path(), &flags);
+    assert!(svg.contains("4 of 16 runs named; grey: the others"));
+    assert!(svg.contains("kl0.1_seed2") && !svg.contains("kl0_seed1"));
+    assert!(svg.to_lowercase().contains("#123456"));
+    // The bars have the same colours.
+    let bars = [
+        "stats",
+        ".",
+        "-o",
+        "bars.svg",
+        "--highlight",
+        "*kl0.1*",
+        "--color",
+        "kl0.1_seed2=#123456",
+    ];
+    assert!(run(tmp.path(), &bars).status.success());
+    let bars = fs::read_to_string(tmp.path().join("bars.svg")).unwrap();
+    assert!(bars.to_lowercase().contains("#123456"));
+}
+
+#[test]
+fn runs_are_selected_by_globs_and_counted() {
+    let tmp = tempfile::tempdir().unwrap();
+    recipes(tmp.path(), 4);
+    let select = ["--select", "*kl0*", "--exclude", "*seed1", "kl0.1_seed2"];
+    let made = labels(tmp.path(), &[&["."], &select[..]].concat());
+    assert_eq!(made.len(), 12 - 3 - 1, "{made:?}");
+    let (_, stderr) = draw(tmp.path(), &select);
+    assert!(stderr.contains("8 of 16 runs left out by --select and --exclude"), "{stderr}");
+    let output = run(tmp.path(), &[&["report", "."], &select[..]].concat());
+    assert!(output.status.success());
+    let page = fs::read_to_string(tmp.path().join("entropy_report.html")).unwrap();
+    assert!(page.contains("kl0.1_seed3") && !page.contains("clip0.2_seed3"));
+}
+
+#[test]
+fn rejects_globs_without_a_run() {
+    let tmp = tempfile::tempdir().unwrap();
+    recipes(tmp.path(), 1);
+    for (flags, words) in [
+        (&["--select", "kl0_seed9"][..], "did you mean"),
+        (&["--exclude", "nothing*"], "There are clip0.2"),
+        (&["--highlight", "kl7*"], "--highlight: no run is called \"kl7*\""),
+        (&["--color", "kl7=#fff"], "--color: no run is called \"kl7\""),
+        (&["--color", "kl0=red"], "baseline=#888888"),
+        (&["--exclude", "*"], "leaves no run of 4 runs"),
+        (&["--select", "["], "is not a glob pattern"),
+        (&["--highlight", "kl0", "--group", "kl"], "cannot be used with"),
+    ] {
+        let output = run(tmp.path(), &[&["plot", "."], flags].concat());
+        assert_eq!(output.status.code(), Some(2), "{flags:?}");
+        assert!(stderr(&output).contains(words), "{flags:?}: {}", stderr(&output));
+    }
+}

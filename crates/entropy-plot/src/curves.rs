@@ -7,6 +7,7 @@ mod annotations;
 mod bands;
 mod curve;
 mod curve_names;
+mod density;
 mod line_marks;
 
 use curve::{Curve, CurveSource, smoothed};
@@ -21,7 +22,7 @@ use super::plot_area::{
 };
 use super::theme::STYLES;
 use super::titles::{BODY, PAD, ShortNames, footer, header, quantity};
-use super::{ChartOptions, NothingToDraw, Picture, ValueScale, styles_over};
+use super::{ChartOptions, NothingToDraw, Picture, ValueScale};
 use entropy_history::history::{Comparison, History, Run};
 use entropy_history::label::visible;
 use entropy_history::number::{exact, short};
@@ -54,7 +55,7 @@ impl<'a> Curves<'a> {
     /// The picture with annotated collapses and explosions; `analysis` must be that of the same comparison.
     pub fn picture(mut self, analysis: &Analysis) -> Picture {
         // Events of single runs say little about the mean of a group.
-        if self.chart.options.groups.is_none() && self.curves.len() <= MAX_NAMED_AT_END {
+        if self.chart.options.groups.is_none() && named(&self.curves) <= MAX_NAMED_AT_END {
             let (curves, area) = (&self.curves, &self.area);
             let layer = annotations::annotations(curves, analysis, area, self.chart);
             self.drawing.layers.extend(layer);
@@ -97,7 +98,7 @@ fn lay_out<'a>(
     let bottom = above_footer - 3.0 * BODY;
 
     let names_that_fit = (bottom - top + LINE_HEIGHT) / LINE_HEIGHT;
-    let at_end = curves.len() <= MAX_NAMED_AT_END && curves.len() as f64 <= names_that_fit;
+    let at_end = named(&curves) <= MAX_NAMED_AT_END && named(&curves) as f64 <= names_that_fit;
     let legend =
         (!at_end).then(|| curve_names::lay_out_legend(&mut curves, chart, width, bottom - top));
     let right = match &legend {
@@ -156,8 +157,8 @@ fn make_curves<'a>(
     let Some(grouped) = &options.groups else {
         let width = width_in_steps(runs.iter());
         let names = ShortNames::of(runs.iter().map(|run| run.history.label()));
-        let styled = runs.iter().zip(styles_over(runs, options.steps)).zip(names.names());
-        let curves = styled.map(|((run, style), name)| Curve {
+        let colours = options.run_colours(runs);
+        let curves = runs.iter().zip(names.names()).map(|(run, name)| Curve {
             source: CurveSource::Run {
                 run,
                 smoothed: smoothed(&run.history, options.smoothing, width),
@@ -165,7 +166,7 @@ fn make_curves<'a>(
             label: run.history.label(),
             name: name.clone(),
             count: String::new(),
-            style: style.map(|index| theme.style(index)),
+            style: colours.style(run.history.label(), theme),
             parts: Vec::new(),
         });
         return Ok((curves.collect(), names, Vec::new()));
@@ -191,6 +192,11 @@ fn make_curves<'a>(
         parts: Vec::new(),
     });
     Ok((curves.collect(), names, warnings))
+}
+
+/// How many curves have a colour and a name.
+fn named(curves: &[Curve<'_>]) -> usize {
+    curves.iter().filter(|curve| curve.style.is_some()).count()
 }
 
 /// The number of steps from the first step of any run to the last step of any run.
@@ -237,11 +243,11 @@ fn subtitle(
     }
     parts.extend(cut);
     parts.extend(names.note());
-    if curves.len() > STYLES {
-        let count = curves.len();
+    let (count, named) = (curves.len(), named(curves));
+    if named < count {
         parts.push(match options.groups {
             Some(_) => format!("{count} groups, the first {STYLES} in colour"),
-            None => format!("{count} runs, the {STYLES} with the largest spread in colour"),
+            None => format!("{named} of {count} runs named; grey: the others"),
         });
     }
     parts

@@ -4,7 +4,8 @@ use anyhow::anyhow;
 use clap::Args;
 
 use super::{
-    BandArgs, CurveArgs, GroupArgs, HealthArgs, PictureArgs, StepRangeArgs, ValueRangeArgs,
+    BandArgs, CurveArgs, EmphasisArgs, GroupArgs, HealthArgs, PictureArgs, SelectArgs,
+    StepRangeArgs, ValueRangeArgs,
 };
 use crate::cli::x_axis::XAxisArgs;
 use entropy_history::history::Comparison;
@@ -28,6 +29,10 @@ pub(in crate::cli) struct ChartArgs {
     pub(in crate::cli) bands: BandArgs,
     #[command(flatten)]
     pub(in crate::cli) health: HealthArgs,
+    #[command(flatten)]
+    pub(in crate::cli) select: SelectArgs,
+    #[command(flatten)]
+    pub(in crate::cli) emphasis: EmphasisArgs,
     #[command(flatten)]
     pub(in crate::cli) picture: PictureArgs,
 }

@@ -3,6 +3,7 @@
 
 mod baseline;
 mod charts;
+mod choice;
 mod curves;
 mod groups;
 mod health;
@@ -15,6 +16,7 @@ pub(super) mod values;
 
 pub(super) use baseline::BaselineArgs;
 pub(super) use charts::ChartArgs;
+pub(super) use choice::{EmphasisArgs, SelectArgs};
 pub(super) use curves::CurveArgs;
 pub(super) use groups::{BandArgs, GroupArgs, list};
 pub(super) use health::HealthArgs;

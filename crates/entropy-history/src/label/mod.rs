@@ -5,9 +5,13 @@
 
 use std::borrow::Cow;
 
+mod choose;
 mod pieces;
+mod seeds;
 mod short_names;
 
+pub use choose::{LabelGlobError, matching_labels};
+pub use seeds::group_pattern;
 pub use short_names::ShortNames;
 
 /// The label with control, bidirectional and other invisible characters escaped as `\u{1b}`. GitHub runs some texts
