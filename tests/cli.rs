@@ -80,6 +80,26 @@ fn svg_keeps_text_and_pdf_embeds_fonts() {
 }
 
 #[test]
+fn paper_gives_a_figure_for_one_column() {
+    let tmp = temp_dir();
+    let plot = |flags: &[&str]| {
+        let solver = path_of(SOLVER);
+        let output = run(tmp.path(), &[&["plot", &solver, "--paper"], flags].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+    };
+    plot(&["-o", "a.png"]);
+    assert!(is_png(&tmp.path().join("a.png"), 975, 660), "3.25 x 2.2 in at 300 dpi");
+    plot(&["--size", "6.75x2.5", "--dpi", "100", "-o", "b.png"]);
+    assert!(is_png(&tmp.path().join("b.png"), 675, 250), "the flags have the last word");
+    plot(&["-o", "a.svg"]);
+    let svg = fs::read_to_string(tmp.path().join("a.svg")).unwrap();
+    assert!(svg.contains("\npolicy entropy (nats)\n"), "a title of the y axis: {svg}");
+    assert!(!svg.contains("\nPolicy entropy of "), "no title");
+    plot(&["--title", "Mine", "-o", "b.svg"]);
+    assert!(fs::read_to_string(tmp.path().join("b.svg")).unwrap().contains("\nMine\n"));
+}
+
+#[test]
 fn flags_of_the_python_script_still_work() {
     let tmp = temp_dir();
     let (a, b) = (path_of(SOLVER), path_of(COLLAPSE));

@@ -181,14 +181,14 @@ fn runs_are_selected_by_globs_and_counted() {
 #[test]
 fn rejects_globs_without_a_run() {
     let tmp = tempfile::tempdir().unwrap();
-    recipes(tmp.path(), 1);
+    recipes(tmp.path(), 2);
     for (flags, words) in [
         (&["--select", "kl0_seed9"][..], "did you mean"),
         (&["--exclude", "nothing*"], "There are clip0.2"),
         (&["--highlight", "kl7*"], "--highlight: no run is called \"kl7*\""),
         (&["--color", "kl7=#fff"], "--color: no run is called \"kl7\""),
         (&["--color", "kl0=red"], "baseline=#888888"),
-        (&["--exclude", "*"], "leaves no run of 4 runs"),
+        (&["--exclude", "*"], "leaves no run of 8 runs"),
         (&["--select", "["], "is not a glob pattern"),
         (&["--highlight", "kl0", "--group", "kl"], "cannot be used with"),
     ] {

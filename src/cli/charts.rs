@@ -51,8 +51,12 @@ pub(super) fn draw(
     // Of many runs, those that stand out depend on the states, so the analysis comes first.
     let known = chooses_by_state(whole, &emphasis).then(|| analyse(whole, &thresholds));
     let colours = RunColours::choose(whole.runs(), known.as_ref(), &emphasis);
-    let options =
-        ChartOptions { groups: grouped, colours: Some(colours), ..args.options(whole, x_axis) };
+    let options = ChartOptions {
+        groups: grouped,
+        colours: Some(colours),
+        facets: args.facets.panels(whole, terminal)?,
+        ..args.options(whole, x_axis)
+    };
     let renderer = args.picture.renderer(whole, options, terminal)?;
     let (curves, (whole_analysis, cut_analysis)) = rayon::join(
         || renderer.curves(whole),

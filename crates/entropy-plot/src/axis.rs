@@ -37,6 +37,8 @@ impl Scale {
 /// otherwise it ends at the margin below.
 const NEAR: f64 = 0.12;
 const MARGIN: f64 = 0.04;
+/// The smallest share of a linear axis that its values cover, if the ends are free.
+pub(super) const MIN_USED: f64 = 0.74;
 /// Ticks of a logarithmic axis within a decade.
 const FINE: [f64; 8] = [1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0];
 
@@ -80,6 +82,28 @@ pub fn value_axis(low: f64, high: f64, fixed: (bool, bool), max_ticks: usize) ->
     let low = if fixed.0 { low } else { first * step };
     let high = if fixed.1 { high } else { last * step };
     Axis { low, high, ticks }
+}
+
+/// [`value_axis`] whose free ends are not at a tick, but shortly beyond the values, where the tick would leave too
+/// much of the axis empty: the values from `low` to `high` are to cover the share `min_used`, if that is possible.
+pub(super) fn close_axis(
+    (low, high): (f64, f64),
+    fixed: (bool, bool),
+    max_ticks: usize,
+    min_used: f64,
+) -> Axis {
+    let axis = value_axis(low, high, fixed, max_ticks);
+    let margin = MARGIN * (high - low);
+    let near_low = if low == 0.0 { 0.0 } else { low - margin };
+    let near_high = if high == 0.0 { 0.0 } else { high + margin };
+    let lows = if fixed.0 { [axis.low; 2] } else { [axis.low, near_low.max(axis.low)] };
+    let highs = if fixed.1 { [axis.high; 2] } else { [axis.high, near_high.min(axis.high)] };
+    let pairs = lows.iter().flat_map(|low| highs.map(|high| (*low, high)));
+    let used = |(from, to): &(f64, f64)| (high - low) / (to - from);
+    let enough = pairs.clone().find(|pair| used(pair) >= min_used);
+    let (low, high) = enough.unwrap_or((lows[1], highs[1]));
+    let inside = |(value, _): &(f64, String)| (low..=high).contains(value);
+    Axis { low, high, ticks: axis.ticks.into_iter().filter(inside).collect() }
 }
 
 /// A logarithmic axis. Ticks are at powers of ten, with 2 and 5 between them over few decades, and finer if

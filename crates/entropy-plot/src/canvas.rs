@@ -16,35 +16,7 @@ use super::theme::Rgb;
 use entropy_history::label::visible;
 
 /// Units of the drawing grid per px.
-const GRID: f64 = 100.0;
-/// Pixels per inch, as in CSS.
-pub(super) const PX_PER_INCH: f64 = 96.0;
-/// Size in inches below which type and lines get smaller, down to the share below: a figure in one column of a
-/// paper, 3.25 in wide, has type of 7 pt.
-const SMALL: (f64, f64) = (5.0, 3.2);
-const MIN_TYPE_SCALE: f64 = 0.75;
-
-/// Pixels per inch of a picture with this size in inches.
-pub(super) fn px_per_inch((width, height): (f64, f64)) -> f64 {
-    PX_PER_INCH / (width / SMALL.0).min(height / SMALL.1).clamp(MIN_TYPE_SCALE, 1.0)
-}
-
-/// The size of a picture in px.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct PictureSize {
-    pub(super) width: f64,
-    pub(super) height: f64,
-    pub(super) px_per_inch: f64,
-}
-
-impl PictureSize {
-    /// A size given in inches.
-    pub(super) fn of((width, height): (f64, f64)) -> PictureSize {
-        let px_per_inch = px_per_inch((width, height));
-        PictureSize { width: width * px_per_inch, height: height * px_per_inch, px_per_inch }
-    }
-}
-
+pub(super) const GRID: f64 = 100.0;
 /// A picture: its size, its background colour and its layers.
 #[derive(Debug, PartialEq)]
 pub struct Drawing {
@@ -52,7 +24,7 @@ pub struct Drawing {
     pub width: f64,
     /// Height in px.
     pub height: f64,
-    /// Pixels per inch, 96 or more: small pictures have more, so that type and lines get smaller.
+    /// Pixels per inch: small pictures have more, so that type and lines get smaller.
     pub px_per_inch: f64,
     /// Background colour.
     pub background: Rgb,
@@ -138,6 +110,17 @@ pub struct Text {
     pub colour: Rgb,
     /// Its width in px.
     pub width: f64,
+    /// Where it runs to.
+    pub direction: Direction,
+}
+
+/// The direction in which a text runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// From left to right.
+    Across,
+    /// From the bottom to the top, as the title of a y axis.
+    Up,
 }
 
 impl Text {
@@ -151,18 +134,27 @@ impl Text {
     ) -> Text {
         let text = text.into();
         let width = fonts.width(&text, size, weight);
-        Text { text, at, anchor, size, weight, colour, width }
+        Text { text, at, anchor, size, weight, colour, width, direction: Direction::Across }
+    }
+
+    /// The text turned, so that it runs upwards.
+    pub(super) fn upwards(self) -> Text {
+        Text { direction: Direction::Up, ..self }
     }
 
     /// The box that the text fills, from the ascenders to the descenders.
     pub fn bounds(&self) -> Bounds {
-        let left = match self.anchor {
-            Anchor::Start => self.at.0,
-            Anchor::Middle => self.at.0 - self.width / 2.0,
-            Anchor::End => self.at.0 - self.width,
+        let start = match self.anchor {
+            Anchor::Start => 0.0,
+            Anchor::Middle => -self.width / 2.0,
+            Anchor::End => -self.width,
         };
-        let (top, bottom) = (self.at.1 - 0.76 * self.size, self.at.1 + 0.22 * self.size);
-        (left, top, left + self.width, bottom)
+        let (above, below) = (0.76 * self.size, 0.22 * self.size);
+        let (x, y) = self.at;
+        match self.direction {
+            Direction::Across => (x + start, y - above, x + start + self.width, y + below),
+            Direction::Up => (x - above, y - start - self.width, x + below, y - start),
+        }
     }
 }
 
@@ -285,32 +277,41 @@ type SvgText<'t> = plotters::element::Text<'static, (i32, i32), &'t str>;
 fn elements<'t>(text: &'t Text, fonts: &Fonts) -> Vec<SvgText<'t>> {
     let pieces = fonts.pieces(&text.text);
     if pieces.len() == 1 {
-        return vec![element(text, &text.text, text.at.0, text.anchor)];
+        return vec![element(text, &text.text, text.at, text.anchor)];
     }
-    let (mut x, ..) = text.bounds();
+    let (left, _, _, bottom) = text.bounds();
+    let mut along = 0.0;
     let mut elements = Vec::new();
     for piece in pieces {
         // Renderers drop white space at both ends, so positions skip it.
         let width = |text: &str, from: &Text| fonts.width(text, from.size, from.weight);
         let words = piece.trim_start();
         let indent = width(&piece[..piece.len() - words.len()], text);
-        elements.push(element(text, words.trim_end(), x + indent, Anchor::Start));
-        x += width(piece, text);
+        let at = match text.direction {
+            Direction::Across => (left + along + indent, text.at.1),
+            Direction::Up => (text.at.0, bottom - along - indent),
+        };
+        elements.push(element(text, words.trim_end(), at, Anchor::Start));
+        along += width(piece, text);
     }
     elements
 }
 
-fn element<'t>(text: &Text, words: &'t str, x: f64, anchor: Anchor) -> SvgText<'t> {
+fn element<'t>(text: &Text, words: &'t str, at: Xy, anchor: Anchor) -> SvgText<'t> {
     let h_pos = match anchor {
         Anchor::Start => HPos::Left,
         Anchor::Middle => HPos::Center,
         Anchor::End => HPos::Right,
     };
     // plotters divides sizes by 1.24. With a top anchor its shift is always SHIFT.
-    let mut style = TextStyle::from((FAMILY, text.size * GRID * 1.24).into_font())
-        .pos(Pos::new(h_pos, VPos::Top));
+    let font = (FAMILY, text.size * GRID * 1.24).into_font();
+    let font = match text.direction {
+        Direction::Across => font,
+        Direction::Up => font.transform(FontTransform::Rotate270),
+    };
+    let mut style = TextStyle::from(font).pos(Pos::new(h_pos, VPos::Top));
     style.color = colour_of(text.colour).to_backend_color();
-    plotters::element::Text::new(words, grid_point(&(x, text.at.1)), style)
+    plotters::element::Text::new(words, grid_point(&at), style)
 }
 
 fn grid(px: f64) -> i32 {

@@ -1,9 +1,10 @@
 //! The context of every chart: the user's options and the fonts.
 
 use super::ChartOptions;
-use super::canvas::{Anchor, Drawing, Layer, Mark, PictureSize, Text, TextFormat};
+use super::canvas::{Anchor, Drawing, Layer, Mark, Text, TextFormat};
 use super::fonts::{Fonts, Weight};
 use super::geometry::Xy;
+use super::metrics::{Metrics, PictureSize};
 use super::theme::Theme;
 
 /// The options and the fonts of a chart.
@@ -16,6 +17,11 @@ pub(super) struct ChartContext<'a> {
 impl ChartContext<'_> {
     pub(super) fn theme(&self) -> &'static Theme {
         self.options.theme
+    }
+
+    /// Font sizes and distances.
+    pub(super) fn metrics(&self) -> Metrics {
+        Metrics::of(self.options)
     }
 
     /// The width of a text of regular weight in px.

@@ -8,20 +8,22 @@ mod bands;
 mod curve;
 mod curve_names;
 mod density;
+mod facets;
 mod line_marks;
 
 use curve::{Curve, CurveSource, smoothed};
 
 use super::axis::{range, step_axis};
-use super::canvas::{Drawing, Layer, PictureSize};
+use super::canvas::{Drawing, Layer};
 use super::context::ChartContext;
 use super::fonts::Fonts;
 use super::legend::{LEGEND_GAP, LINE_HEIGHT, MAX_NAMED_AT_END};
+use super::metrics::{BODY, PictureSize};
 use super::plot_area::{
-    DEFAULT_SIZE, PlotArea, entropy_axis, grid, left_edge, plot_margin, tick_count, x_ticks,
+    PlotArea, entropy_axis, grid, left_edge, tick_count, x_tick_count, x_ticks, y_axis_title,
 };
 use super::theme::STYLES;
-use super::titles::{BODY, PAD, ShortNames, footer, header, quantity};
+use super::titles::{ShortNames, footer, header, quantity, y_title};
 use super::{ChartOptions, NothingToDraw, Picture, ValueScale};
 use entropy_history::history::{Comparison, History, Run};
 use entropy_history::label::visible;
@@ -49,7 +51,11 @@ impl<'a> Curves<'a> {
         options: &'a ChartOptions,
         fonts: &'a Fonts,
     ) -> Result<Curves<'a>, NothingToDraw> {
-        lay_out(comparison, ChartContext { options, fonts })
+        let chart = ChartContext { options, fonts };
+        match &options.facets {
+            Some(facets) => facets::lay_out(comparison, facets, chart),
+            None => lay_out(comparison, chart),
+        }
     }
 
     /// The picture with annotated collapses and explosions; `analysis` must be that of the same comparison.
@@ -69,32 +75,29 @@ fn lay_out<'a>(
     chart: ChartContext<'a>,
 ) -> Result<Curves<'a>, NothingToDraw> {
     let options = chart.options;
-    let size = PictureSize::of(options.size.unwrap_or(DEFAULT_SIZE));
+    let size = PictureSize::of(options);
     let (width, height) = (size.width, size.height);
     let (mut curves, names, mut warnings) = make_curves(comparison, options)?;
 
     // The value axis comes first, because the width of its labels sets the left edge.
-    let steps = step_range(&curves, options);
+    let steps = step_range(curves.iter(), options);
     let (low, high) =
-        value_range(&curves, options, steps, &mut warnings).ok_or(NothingToDraw::Limits)?;
-    let values = entropy_axis(low, high, options, tick_count(height));
-    let left = left_edge(&values, chart);
+        value_range(curves.iter(), options, steps, &mut warnings).ok_or(NothingToDraw::Limits)?;
+    let metrics = chart.metrics();
+    let values = entropy_axis(low, high, options, tick_count(height, metrics), metrics);
+    let y_title = y_title(comparison, options);
+    let left = left_edge(&values, y_title.as_deref(), chart);
 
-    let mut subtitle =
-        subtitle(comparison, &curves, options, &names, values.low, cut((low, high), options));
+    let counts = (named(&curves), curves.len());
+    let range = cut((low, high), options);
+    let subtitle =
+        subtitle(comparison, (&curves, counts), options, names.note(), values.low, range);
     let title = default_title(comparison, &curves, options);
-    let (footer, above_footer) = footer(chart, (left, width - PAD), height);
-    let (mut title_marks, below_header) = loop {
-        let (marks, below) = header(chart, &title, &subtitle, (left, width - PAD));
-        // In a small picture the last parts of the subtitle are dropped to make room for the curves.
-        let min_parts = if options.groups.is_some() { 2 } else { 1 };
-        if below <= 0.5 * height || subtitle.len() <= min_parts {
-            break (marks, below);
-        }
-        subtitle.pop();
-    };
+    let (footer, above_footer) = footer(chart, (left, width - metrics.pad), height);
+    let (mut title_marks, below_header) =
+        header(chart, &title, &subtitle, (left, width - metrics.pad));
     title_marks.extend(footer);
-    let top = below_header + plot_margin(height);
+    let top = below_header + metrics.plot_margin;
     let bottom = above_footer - 3.0 * BODY;
 
     let names_that_fit = (bottom - top + LINE_HEIGHT) / LINE_HEIGHT;
@@ -102,11 +105,11 @@ fn lay_out<'a>(
     let legend =
         (!at_end).then(|| curve_names::lay_out_legend(&mut curves, chart, width, bottom - top));
     let right = match &legend {
-        Some(legend) => width - PAD - legend.width() - LEGEND_GAP,
+        Some(legend) => width - metrics.pad - legend.width() - LEGEND_GAP,
         None => curve_names::fit_end_names(&mut curves, chart, width),
     };
 
-    let max_ticks = ((right - left) / 70.0).clamp(2.0, 8.0) as usize;
+    let max_ticks = x_tick_count(right - left, metrics);
     let first_width = chart.text_width(&exact(steps.0), BODY);
     let min_gap = (0.5 * first_width + 24.0) / (right - left);
     let x_axis = step_axis(steps.0, steps.1, max_ticks, min_gap);
@@ -129,6 +132,7 @@ fn lay_out<'a>(
         x_ticks(&area, &x_axis, &x_names, chart),
         Layer { name: "title".to_owned(), marks: title_marks },
     ];
+    layers.extend(y_title.map(|words| y_axis_title(&words, &area, chart)));
     curves.par_iter_mut().for_each(|curve| curve.locate(&area));
     if options.scale == ValueScale::Log {
         // A curve that cannot be drawn gets no name.
@@ -195,8 +199,8 @@ fn make_curves<'a>(
 }
 
 /// How many curves have a colour and a name.
-fn named(curves: &[Curve<'_>]) -> usize {
-    curves.iter().filter(|curve| curve.style.is_some()).count()
+fn named<'c, 'a: 'c>(curves: impl IntoIterator<Item = &'c Curve<'a>>) -> usize {
+    curves.into_iter().filter(|curve| curve.style.is_some()).count()
 }
 
 /// The number of steps from the first step of any run to the last step of any run.
@@ -220,16 +224,16 @@ fn default_title(comparison: &Comparison, curves: &[Curve<'_>], options: &ChartO
     }
 }
 
-/// The parts of the subtitle; `low` is the lower end of the value axis.
+/// The parts of the subtitle. `low` is the lower end of the value axis; so many of so many lines are `named`.
 fn subtitle(
     comparison: &Comparison,
-    curves: &[Curve<'_>],
+    (curves, (named, count)): (&[Curve<'_>], (usize, usize)),
     options: &ChartOptions,
-    names: &ShortNames,
+    names_note: Option<String>,
     low: f64,
     cut: Option<String>,
 ) -> Vec<String> {
-    let mut parts = vec![quantity(comparison, options)];
+    let mut parts: Vec<String> = quantity(comparison, options).into_iter().collect();
     if let Some(grouped) = &options.groups {
         parts.extend(bands::subtitle_parts(curves, grouped, options));
     } else if options.smoothing != Smoothing::None {
@@ -242,8 +246,7 @@ fn subtitle(
         parts.push("axis does not start at 0".to_owned());
     }
     parts.extend(cut);
-    parts.extend(names.note());
-    let (count, named) = (curves.len(), named(curves));
+    parts.extend(names_note);
     if named < count {
         parts.push(match options.groups {
             Some(_) => format!("{count} groups, the first {STYLES} in colour"),
@@ -262,8 +265,11 @@ fn cut((low, high): (f64, f64), options: &ChartOptions) -> Option<String> {
 }
 
 /// The first and the last step shown.
-fn step_range(curves: &[Curve<'_>], options: &ChartOptions) -> (f64, f64) {
-    let ends = curves.iter().flat_map(Curve::runs).flat_map(|run| step_ends(run));
+fn step_range<'c, 'a: 'c>(
+    curves: impl Iterator<Item = &'c Curve<'a>>,
+    options: &ChartOptions,
+) -> (f64, f64) {
+    let ends = curves.flat_map(Curve::runs).flat_map(|run| step_ends(run));
     let (first, last) = range(ends);
     let first = if options.steps.0.is_finite() { options.steps.0 } else { first };
     let last = if options.steps.1.is_finite() { options.steps.1 } else { last };
@@ -276,8 +282,8 @@ fn entropies(history: &History, (from, to): (f64, f64)) -> impl Iterator<Item = 
 }
 
 /// The smallest and the largest value to draw within the steps shown; `None` if there is none.
-fn value_range(
-    curves: &[Curve<'_>],
+fn value_range<'c, 'a: 'c>(
+    curves: impl Iterator<Item = &'c Curve<'a>> + Clone,
     options: &ChartOptions,
     steps: (f64, f64),
     warnings: &mut Vec<String>,
@@ -285,14 +291,14 @@ fn value_range(
     let log = options.scale == ValueScale::Log;
     let drawable = |value: &f64| !log || *value > 0.0;
     let logged =
-        || curves.iter().flat_map(Curve::runs).flat_map(|run| entropies(&run.history, steps));
-    let smoothed = curves.iter().filter(|curve| curve.is_smoothed()).filter_map(Curve::shown);
+        || curves.clone().flat_map(Curve::runs).flat_map(|run| entropies(&run.history, steps));
+    let smoothed = curves.clone().filter(|curve| curve.is_smoothed()).filter_map(Curve::shown);
     let smoothed = smoothed.flat_map(|history| entropies(history, steps));
     let (mut low, mut high) = range(logged().chain(smoothed).filter(drawable));
     let not_positive = logged().filter(|value| !drawable(value)).count();
     // Entropies are not negative, so a band that reaches below 0 does not extend the axis.
     let floor = if low >= 0.0 { 0.0 } else { f64::NEG_INFINITY };
-    let ends = || curves.iter().flat_map(|curve| curve.band_ends(steps));
+    let ends = || curves.clone().flat_map(|curve| curve.band_ends(steps));
     for end in ends().filter(drawable) {
         (low, high) = (low.min(end.max(floor)), high.max(end));
     }

@@ -9,8 +9,9 @@ use resvg::tiny_skia::{Color, Pixmap, Transform};
 use resvg::usvg::Tree;
 use thiserror::Error;
 
-use super::canvas::{Drawing, Edges, PX_PER_INCH};
+use super::canvas::{Drawing, Edges};
 use super::fonts::Fonts;
+use super::metrics::PX_PER_INCH;
 
 /// A picture file format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,9 +8,10 @@ use super::axis::{Axis, value_axis};
 use super::canvas::{Anchor, Mark, TextFormat};
 use super::context::ChartContext;
 use super::fonts::{Fonts, Weight};
+use super::metrics::BODY;
 use super::row_chart::RowChart;
 use super::stroke::ring;
-use super::titles::{BODY, PAD, ShortNames, footer, quantity};
+use super::titles::{ShortNames, footer, quantity};
 use super::{ChartOptions, Picture};
 use entropy_history::history::{Comparison, ENTROPY};
 use entropy_history::label::{shorten_middle, visible};
@@ -107,7 +108,7 @@ pub fn forest(
     };
     let unit = if by_group { "groups" } else { "runs" };
     let title = format!("Difference of mean {what} by pair of {unit}");
-    let mut subtitle = vec![quantity(comparison, chart.options)];
+    let mut subtitle: Vec<String> = quantity(comparison, options).into_iter().collect();
     subtitle.extend(method(by_group).map(str::to_owned));
     subtitle.extend(names.note());
 
@@ -116,8 +117,9 @@ pub fn forest(
     let row_height = if max_rows > 12 { MANY_ROW } else { ROW };
     let rows_height = row_height * max_rows as f64;
     let layout = RowChart::new(chart.options, 186.0 + REASON * reasons.len() as f64 + rows_height);
+    let pad = chart.metrics().pad;
     let (width, height) = (layout.size.width, layout.size.height);
-    let (footer, above_footer) = footer(chart, (PAD, width - PAD), height);
+    let (footer, above_footer) = footer(chart, (pad, width - pad), height);
     let bottom = above_footer - AXIS;
     let note = |count: usize| {
         (count < pairs)
@@ -136,9 +138,9 @@ pub fn forest(
     let mut y = bottom + AXIS + 0.6 * SMALL;
     let format = TextFormat::regular(SMALL, chart.theme().muted);
     for reason in &reasons[..shown_reasons] {
-        let fits = |t: &str| chart.text_width(t, SMALL) <= width - 2.0 * PAD;
+        let fits = |t: &str| chart.text_width(t, SMALL) <= width - 2.0 * pad;
         let reason = shorten_middle(reason, fits);
-        marks.push(chart.text(reason, (PAD, y), Anchor::Start, format));
+        marks.push(chart.text(reason, (pad, y), Anchor::Start, format));
         y += REASON;
     }
     let mut warnings = Vec::new();
@@ -245,10 +247,11 @@ fn panels(
         }
         names_width = names_width.max(text_width(&row.name()));
     }
-    let left = PAD + names_width + 14.0;
+    let pad = chart.metrics().pad;
+    let left = pad + names_width + 14.0;
     let values = rows.iter().flat_map(|row| PANELS.map(|(s, _)| row.contrast(s).map(value)));
     let values_width = values.flatten().map(|words| text_width(&words)).fold(0.0, f64::max);
-    let panel_width = (width - PAD - left - PANEL_GAP) / 2.0;
+    let panel_width = (width - pad - left - PANEL_GAP) / 2.0;
     // A narrow picture has no values, to leave room for the points.
     let with_values = panel_width - VALUE_GAP - values_width >= 60.0;
     let plot_width = if with_values { panel_width - VALUE_GAP - values_width } else { panel_width };
@@ -284,7 +287,7 @@ fn panels(
     // The reason why a pair has no point is written where its points would be.
     for (i, row) in rows.iter().enumerate() {
         let Some(why) = row.refusal() else { continue };
-        let fits = |t: &str| text_width(t) <= width - PAD - left - VALUE_GAP;
+        let fits = |t: &str| text_width(t) <= width - pad - left - VALUE_GAP;
         let why = shorten_middle(why, fits);
         let (y, from) = (middle(i), left + 4.0);
         let behind =

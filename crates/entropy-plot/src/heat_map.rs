@@ -1,12 +1,13 @@
 //! A heat map: one column per step, one row per range of positions, the colour a mean, with a legend of the colours.
 
 use super::axis::{Axis, range, value_axis};
-use super::canvas::{Anchor, Layer, Mark, PictureSize, TextFormat};
+use super::canvas::{Anchor, Layer, Mark, TextFormat};
 use super::colour_map::colour;
 use super::context::ChartContext;
 use super::fonts::Fonts;
-use super::plot_area::{DEFAULT_SIZE, plot_margin, tick_count};
-use super::titles::{BODY, PAD, footer, header, subtitle_of, title_of};
+use super::metrics::{BODY, PictureSize};
+use super::plot_area::tick_count;
+use super::titles::{footer, header, title_of};
 use super::{ChartOptions, Picture};
 use entropy_history::label::{shorten_middle, visible};
 
@@ -46,10 +47,11 @@ pub struct HeatMap {
 /// Draws a heat map with at least one column and one row.
 pub fn heat_map(map: &HeatMap, options: &ChartOptions, fonts: &Fonts) -> Picture {
     let chart = ChartContext { options, fonts };
-    let size = PictureSize::of(options.size.unwrap_or(DEFAULT_SIZE));
+    let size = PictureSize::of(options);
     let (width, height) = (size.width, size.height);
     let theme = chart.theme();
-    let ticks = tick_count(height);
+    let metrics = chart.metrics();
+    let ticks = tick_count(height, metrics);
     let top_row = map.rows.last().copied().unwrap_or(1.0);
     let y_axis = value_axis(0.0, top_row, (true, true), ticks);
     let (low, high) = range(map.cells.iter().flatten().flatten().copied());
@@ -58,16 +60,16 @@ pub fn heat_map(map: &HeatMap, options: &ChartOptions, fonts: &Fonts) -> Picture
     let text_width = |text: &str| chart.text_width(text, BODY);
     let widest =
         |axis: &Axis| axis.ticks.iter().map(|(_, text)| text_width(text)).fold(0.0, f64::max);
-    let left = (PAD + widest(&y_axis) + 10.0).max(44.0);
+    let left = (metrics.pad + widest(&y_axis) + 10.0).max(metrics.min_left);
     let legend_width = BAR_GAP + BAR_WIDTH + LABEL_GAP + widest(&scale);
-    let right = width - PAD - legend_width.max(text_width(&map.value_name) - 24.0);
+    let right = width - metrics.pad - legend_width.max(text_width(&map.value_name) - 24.0);
 
-    let title = title_of(chart, (&map.title, &map.subject), width - PAD - left);
-    let subtitle = subtitle_of(&map.subtitle, height);
-    let (mut title_marks, below_header) = header(chart, &title, subtitle, (left, width - PAD));
-    let (footer, above_footer) = footer(chart, (left, width - PAD), height);
+    let title = title_of(chart, (&map.title, &map.subject), width - metrics.pad - left);
+    let (mut title_marks, below_header) =
+        header(chart, &title, &map.subtitle, (left, width - metrics.pad));
+    let (footer, above_footer) = footer(chart, (left, width - metrics.pad), height);
     title_marks.extend(footer);
-    let top = below_header + plot_margin(height) + 0.9 * BODY;
+    let top = below_header + metrics.plot_margin + 0.9 * BODY;
     let bottom = above_footer - 3.0 * BODY;
 
     let column_x = |at: usize| left + (right - left) * at as f64 / map.columns.len() as f64;
@@ -107,7 +109,7 @@ pub fn heat_map(map: &HeatMap, options: &ChartOptions, fonts: &Fonts) -> Picture
     let label_left = left - 8.0 - widest(&y_axis);
     axes.push(chart.text(y_name, (label_left, top - 0.75 * BODY), Anchor::Start, muted));
 
-    let legend = legend(map, &scale, chart, (right, width - PAD), (top, bottom));
+    let legend = legend(map, &scale, chart, (right, width - metrics.pad), (top, bottom));
     let layers = vec![
         Layer { name: "title".to_owned(), marks: title_marks },
         Layer { name: "cells".to_owned(), marks: cells },

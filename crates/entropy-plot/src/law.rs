@@ -6,18 +6,18 @@
 use std::collections::HashSet;
 
 use super::axis::{Axis, range, value_axis};
-use super::canvas::{Anchor, Layer, Mark, PictureSize, TextFormat};
+use super::canvas::{Anchor, Layer, Mark, TextFormat};
 use super::context::ChartContext;
 use super::fonts::{Fonts, Weight};
 use super::geometry::{Xy, clip_y};
 use super::legend::{
-    LEADER_LENGTH, LEGEND_GAP, LINE_HEIGHT, LegendEntry, LegendGrid, MAX_NAMED_AT_END, leader,
-    spread_labels,
+    LEGEND_GAP, LINE_HEIGHT, LegendEntry, LegendGrid, MAX_NAMED_AT_END, leader, spread_labels,
 };
-use super::plot_area::{DEFAULT_SIZE, PlotArea, grid, left_edge, plot_margin, tick_count, x_ticks};
+use super::metrics::{BODY, Header, PictureSize};
+use super::plot_area::{PlotArea, grid, left_edge, tick_count, x_ticks, y_axis_title};
 use super::stroke::{StrokeStyle, dashes, ring};
 use super::theme::{STYLES, Style};
-use super::titles::{BODY, PAD, ShortNames, footer, header, kinds};
+use super::titles::{ShortNames, footer, header, kinds};
 use super::{ChartOptions, NothingToDraw, Picture, ValueScale, styles_over};
 use entropy_history::history::Comparison;
 use entropy_history::label::{shorten_middle, visible};
@@ -65,7 +65,7 @@ pub fn law(
     fonts: &Fonts,
 ) -> Result<Picture, NothingToDraw> {
     let chart = ChartContext { options, fonts };
-    let size = PictureSize::of(chart.options.size.unwrap_or(DEFAULT_SIZE));
+    let size = PictureSize::of(options);
     let (width, height) = (size.width, size.height);
     let runs = comparison.runs();
     let names = ShortNames::of(runs.iter().map(|run| run.history.label()));
@@ -76,19 +76,22 @@ pub fn law(
         rows.push(LawRow { law, pairs: pairs(run), name: name.clone(), style, end: None });
     }
     let (entropies, rewards) = limits(&rows, chart.options).ok_or(NothingToDraw::Limits)?;
+    let metrics = chart.metrics();
     let y_fixed = (chart.options.y_min.is_some(), chart.options.y_max.is_some());
-    let y_axis = padded_axis(rewards, y_fixed, tick_count(height));
-    let left = left_edge(&y_axis, chart);
+    let y_axis = padded_axis(rewards, y_fixed, tick_count(height, metrics));
+    let y_title = y_title(&rows, options);
+    let left = left_edge(&y_axis, y_title.as_deref(), chart);
 
     let title = match runs {
         [run] => format!("Reward and entropy of {}", visible(run.history.label())),
         _ => "Reward and entropy by run".to_owned(),
     };
     let subtitle = subtitle(&rows, chart.options, &names);
-    let (mut title_marks, below_header) = header(chart, &title, &subtitle, (left, width - PAD));
-    let (footer, above_footer) = footer(chart, (left, width - PAD), height);
+    let (mut title_marks, below_header) =
+        header(chart, &title, &subtitle, (left, width - metrics.pad));
+    let (footer, above_footer) = footer(chart, (left, width - metrics.pad), height);
     title_marks.extend(footer);
-    let (top, bottom) = (below_header + plot_margin(height), above_footer - 3.0 * BODY);
+    let (top, bottom) = (below_header + metrics.plot_margin, above_footer - 3.0 * BODY);
 
     let many = rows.len() > MAX_NAMED_AT_END;
     let at_end = !many && rows.len() as f64 * ENTRY_HEIGHT <= bottom - top + ENTRY_HEIGHT;
@@ -96,7 +99,7 @@ pub fn law(
         true => LawNames::fit_at_ends(&mut rows, chart, width),
         false => LawNames::lay_out_legend(&mut rows, chart, width, bottom - top),
     };
-    let right = width - PAD - names.width();
+    let right = width - metrics.pad - names.width(chart);
 
     let max_ticks = ((right - left) / 95.0).clamp(2.0, 8.0) as usize;
     let x_axis = padded_axis(entropies, (false, false), max_ticks);
@@ -108,6 +111,7 @@ pub fn law(
         x_ticks(&area, &x_axis, &x_names, chart),
         Layer { name: "title".to_owned(), marks: title_marks },
     ];
+    layers.extend(y_title.map(|words| y_axis_title(&words, &area, chart)));
     let dots = rows.iter().flat_map(|row| dots(row, many, &area, chart.options));
     layers.push(Layer { name: "steps".to_owned(), marks: dots.collect() });
     let with_hold_out = rows.len() <= MAX_WITH_HOLD_OUT;
@@ -128,7 +132,16 @@ pub fn law(
     Ok(Picture { drawing: chart.drawing(size, &title, layers), warnings: Vec::new() })
 }
 
-fn subtitle(rows: &[LawRow<'_>], options: &ChartOptions, names: &ShortNames) -> Vec<String> {
+/// The title beside the y axis: the user's, or in a picture without a subtitle the keys of the rewards.
+fn y_title(rows: &[LawRow<'_>], options: &ChartOptions) -> Option<String> {
+    match &options.y_label {
+        Some(label) => Some(visible(label).into_owned()),
+        None => (options.look.header == Header::Hidden).then(|| rewards(rows)),
+    }
+}
+
+/// The keys of the rewards.
+fn rewards(rows: &[LawRow<'_>]) -> String {
     let mut rewards: Vec<String> = Vec::new();
     for row in rows {
         let reward = visible(&row.law.reward).into_owned();
@@ -136,12 +149,13 @@ fn subtitle(rows: &[LawRow<'_>], options: &ChartOptions, names: &ShortNames) -> 
             rewards.push(reward);
         }
     }
-    let reward = match &options.y_label {
-        Some(label) => visible(label).into_owned(),
-        None => format!("reward: {}", rewards.join(" | ")),
-    };
-    let mut parts =
-        vec![reward, "one dot per step".to_owned(), "line: b − a·e^H, least squares".to_owned()];
+    rewards.join(" | ")
+}
+
+fn subtitle(rows: &[LawRow<'_>], options: &ChartOptions, names: &ShortNames) -> Vec<String> {
+    let reward = options.y_label.is_none().then(|| format!("reward: {}", rewards(rows)));
+    let mut parts: Vec<String> = reward.into_iter().collect();
+    parts.extend(["one dot per step", "line: b − a·e^H, least squares"].map(str::to_owned));
     if rows.len() <= MAX_WITH_HOLD_OUT && rows.iter().any(|row| row.law.hold_out.is_some()) {
         parts.push("dashed: fitted to the first third of the steps".to_owned());
     }
@@ -336,9 +350,9 @@ impl LawNames {
     }
 
     /// The width in px right of the plot area, with the gap.
-    fn width(&self) -> f64 {
+    fn width(&self, chart: ChartContext<'_>) -> f64 {
         match self {
-            LawNames::AtEnds { width, .. } => width + LEADER_LENGTH,
+            LawNames::AtEnds { width, .. } => width + chart.metrics().leader,
             LawNames::Legend(legend) => legend.width() + LEGEND_GAP,
         }
     }
@@ -363,7 +377,7 @@ fn end_names(
     area: &PlotArea,
     chart: ChartContext<'_>,
 ) -> Vec<Mark> {
-    let x = area.right + LEADER_LENGTH;
+    let x = area.right + chart.metrics().leader;
     // A run without a curve inside the plot area has its name at the bottom.
     let label = |(row, equation)| {
         let row: &LawRow<'_> = row;

@@ -4,17 +4,15 @@ use super::canvas::{Anchor, Mark, TextFormat};
 use super::context::ChartContext;
 use super::geometry::Xy;
 use super::label_layout::push_apart;
+use super::metrics::BODY;
 use super::plot_area::PlotArea;
 use super::stroke::StrokeStyle;
 use super::theme::{Rgb, Style};
-use super::titles::BODY;
 
 /// Up to this many lines are named at their ends; more lines get a legend.
 pub(super) const MAX_NAMED_AT_END: usize = 12;
 /// Height in px of a name at a line end.
 pub(super) const LINE_HEIGHT: f64 = 1.32 * BODY;
-/// Distance in px from the plot area to the names at the line ends.
-pub(super) const LEADER_LENGTH: f64 = 34.0;
 /// Distance in px from the plot area to a legend next to it.
 pub(super) const LEGEND_GAP: f64 = 24.0;
 

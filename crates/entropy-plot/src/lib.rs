@@ -17,6 +17,7 @@ mod heat_map;
 mod label_layout;
 mod law;
 mod legend;
+mod metrics;
 mod panels;
 mod plot_area;
 mod row_chart;
@@ -35,6 +36,7 @@ pub use forest::{forest, has_differences};
 pub use geometry::Xy;
 pub use heat_map::{HeatMap, heat_map};
 pub use law::law;
+pub use metrics::{Header, Look};
 pub use panels::{AxisBase, LineShape, Panel, PanelLine, Panels, panels};
 pub use run_styles::{Emphasis, RunColours, chooses_by_state};
 
@@ -62,7 +64,9 @@ pub struct ChartOptions {
     pub footer: Option<String>,
     /// Name of the x axis; `None` lets the chart choose.
     pub x_label: Option<String>,
-    /// Name of the y axis, which replaces the unit in the subtitle.
+    /// What is around the plot, and how large type and lines are.
+    pub look: Look,
+    /// Name of the y axis, written beside it instead of the unit in the subtitle.
     pub y_label: Option<String>,
     /// Scale of the value axis.
     pub scale: ValueScale,
@@ -81,6 +85,8 @@ pub struct ChartOptions {
     pub groups: Option<GroupOptions>,
     /// The colours of runs; `None` lets the chart choose.
     pub colours: Option<RunColours>,
+    /// Line charts have a panel for each of these groups, with shared axes; runs in none of them are not drawn.
+    pub facets: Option<Vec<Group>>,
 }
 
 impl Default for ChartOptions {
@@ -91,6 +97,7 @@ impl Default for ChartOptions {
             size: None,
             title: None,
             footer: None,
+            look: Look::default(),
             x_label: None,
             y_label: None,
             scale: ValueScale::Linear,
@@ -101,6 +108,7 @@ impl Default for ChartOptions {
             y_max: None,
             groups: None,
             colours: None,
+            facets: None,
         }
     }
 }

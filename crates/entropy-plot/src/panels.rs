@@ -1,16 +1,15 @@
 //! Lines over one x axis, in panels below each other: quantities of several scales, with bands and names at line ends.
 
 use super::axis::{Axis, range, step_axis};
-use super::canvas::{Anchor, Layer, Mark, PX_PER_INCH, PictureSize, TextFormat};
+use super::canvas::{Anchor, Layer, Mark, TextFormat};
 use super::context::ChartContext;
 use super::fonts::{Fonts, Weight};
 use super::geometry::Xy;
-use super::legend::{LEADER_LENGTH, LINE_HEIGHT, leader, spread_labels};
-use super::plot_area::{
-    DEFAULT_SIZE, PlotArea, entropy_axis, grid, left_edge, plot_margin, x_ticks,
-};
+use super::legend::{LINE_HEIGHT, leader, spread_labels};
+use super::metrics::{BODY, PX_PER_INCH, PictureSize};
+use super::plot_area::{PlotArea, entropy_axis, grid, left_edge, x_ticks, y_axis_title};
 use super::stroke::StrokeStyle;
-use super::titles::{BODY, PAD, footer, header, subtitle_of, title_of};
+use super::titles::{footer, header, title_of};
 use super::{ChartOptions, Picture, ValueScale};
 use entropy_history::label::{shorten_middle, visible};
 
@@ -97,31 +96,37 @@ pub enum LineShape {
 /// Draws panels; there must be at least one line with a point.
 pub fn panels(data: &Panels, options: &ChartOptions, fonts: &Fonts) -> Picture {
     let chart = ChartContext { options, fonts };
-    let size = PictureSize::of(options.size.unwrap_or(DEFAULT_SIZE));
+    let size = PictureSize::of(options);
     let (width, height) = (size.width, size.height);
-    let (footer_left, footer_right) = (PAD, width - PAD);
+    let metrics = chart.metrics();
+    let (footer_left, footer_right) = (metrics.pad, width - metrics.pad);
+    let y_title = options.y_label.as_deref().map(visible);
     let title = title_of(chart, (&data.title, &data.subject), footer_right - 60.0);
-    let subtitle = subtitle_of(&data.subtitle, height);
+    let subtitle = &data.subtitle;
 
     // The height of a panel decides its ticks, these the left edge, and that the header.
-    let (_, below_header) = header(chart, &title, subtitle, (44.0, footer_right));
+    let (_, below_header) = header(chart, &title, subtitle, (metrics.min_left, footer_right));
     let (footer, above_footer) = footer(chart, (footer_left, footer_right), height);
     let has_titles = data.panels.iter().any(|panel| !panel.name.is_empty());
     let panel_title = if has_titles { PANEL_TITLE } else { 0.0 };
-    let margin = if has_titles { 0.4 * plot_margin(height) } else { plot_margin(height) };
+    let margin = if has_titles { 0.4 * metrics.plot_margin } else { metrics.plot_margin };
     let bottom = above_footer - 3.0 * BODY;
     let count = data.panels.len() as f64;
     let panel_height = (bottom - below_header - margin) / count;
     let ticks = ((panel_height - panel_title) / 44.0).clamp(2.0, 8.0) as usize;
-    let axes: Vec<Axis> = data.panels.iter().map(|panel| y_axis(panel, options, ticks)).collect();
-    let left = axes.iter().map(|axis| left_edge(axis, chart)).fold(44.0, f64::max);
+    let axes: Vec<Axis> = data.panels.iter().map(|panel| y_axis(panel, chart, ticks)).collect();
+    let left = axes
+        .iter()
+        .map(|axis| left_edge(axis, y_title.as_deref(), chart))
+        .fold(metrics.min_left, f64::max);
     let (mut title_marks, below_header) = header(chart, &title, subtitle, (left, footer_right));
     title_marks.extend(footer);
     let top = below_header + margin;
     let panel_height = (bottom - top) / count;
 
     let names = Names::fit(data, chart, size, panel_height - panel_title);
-    let right = width - PAD - names.width - if names.width > 0.0 { LEADER_LENGTH } else { 0.0 };
+    let leader = if names.width > 0.0 { metrics.leader } else { 0.0 };
+    let right = width - metrics.pad - names.width - leader;
     let x_axis = x_axis(data, right - left);
     let mut layers = vec![Layer { name: "title".to_owned(), marks: title_marks }];
     for (at, (panel, axis)) in data.panels.iter().zip(&axes).enumerate() {
@@ -133,7 +138,9 @@ pub fn panels(data: &Panels, options: &ChartOptions, fonts: &Fonts) -> Picture {
         let area = PlotArea::new(((left, right), &x_axis), (inner, axis, options.scale), true);
         layers.push(grid(&area, axis, chart));
         if !panel.name.is_empty() {
-            let fits = |text: &str| fonts.width(text, BODY, Weight::SemiBold) <= width - PAD - left;
+            let fits = |text: &str| {
+                fonts.width(text, BODY, Weight::SemiBold) <= width - metrics.pad - left
+            };
             let format = TextFormat::semi_bold(BODY, chart.theme().text);
             let name = shorten_middle(&visible(&panel.name), fits);
             let mark = chart.text(name, (left, panel_top + 1.05 * BODY), Anchor::Start, format);
@@ -145,6 +152,9 @@ pub fn panels(data: &Panels, options: &ChartOptions, fonts: &Fonts) -> Picture {
             let line = vec![(area.left, area.bottom), (area.right, area.bottom)];
             let marks = vec![Mark::Line(line, 1.1, chart.theme().muted)];
             layers.push(Layer { name: "step axis".to_owned(), marks });
+        }
+        if let Some(words) = &y_title {
+            layers.push(y_axis_title(words, &area, chart));
         }
         layers.extend(lines(panel, &area, chart));
         layers
@@ -160,7 +170,8 @@ const MAX_BAND: f64 = 1.5;
 /// Values below 0 by less than this share of the axis are drawn at 0: the axis need not go below it.
 const ROUNDING: f64 = 1e-3;
 
-fn y_axis(panel: &Panel, options: &ChartOptions, ticks: usize) -> Axis {
+fn y_axis(panel: &Panel, chart: ChartContext<'_>, ticks: usize) -> Axis {
+    let options = chart.options;
     let usable = |y: &f64| y.is_finite() && (options.scale == ValueScale::Linear || *y > 0.0);
     let points = panel.lines.iter().flat_map(|line| line.points.iter().map(|(_, y)| *y));
     let (low, high) = range(points.filter(usable));
@@ -180,7 +191,7 @@ fn y_axis(panel: &Panel, options: &ChartOptions, ticks: usize) -> Axis {
         AxisBase::Zero => (0.0, high),
         AxisBase::AroundZero => (low.min(0.0), high.max(0.0)),
     };
-    entropy_axis(low, high, options, ticks)
+    entropy_axis(low, high, options, ticks, chart.metrics())
 }
 
 fn x_axis(data: &Panels, width: f64) -> Axis {
@@ -304,7 +315,7 @@ impl Names {
         area: &PlotArea,
         chart: ChartContext<'_>,
     ) -> Vec<Mark> {
-        let x = area.right + LEADER_LENGTH;
+        let x = area.right + chart.metrics().leader;
         let height = self.size * LINE_HEIGHT / BODY;
         let label = |(index, (line, name)): (usize, (&PanelLine, &String))| {
             // The outlines of histograms end together at the bottom: their names are a list beside the top.

@@ -1,10 +1,10 @@
 //! The plot area of line charts: its position in the picture, its scales and its axes.
 
-use crate::axis::{Axis, Scale, log_axis, value_axis};
-use crate::canvas::{Anchor, Layer, Mark, TextFormat};
+use crate::axis::{Axis, MIN_USED, Scale, close_axis, log_axis};
+use crate::canvas::{Anchor, Layer, Mark, Text, TextFormat};
 use crate::context::ChartContext;
 use crate::geometry::{Xy, clip_x, clip_y};
-use crate::titles::{BODY, PAD};
+use crate::metrics::{BODY, Metrics};
 use crate::{ChartOptions, ValueScale};
 use entropy_history::history::{History, Point};
 use entropy_history::label::{shorten_middle, visible};
@@ -14,20 +14,41 @@ pub(crate) const DEFAULT_SIZE: (f64, f64) = (11.0, 5.6);
 /// Tolerance in px for rounding errors of scales; too small to see.
 const ROUNDING: f64 = 1e-3;
 
-/// The margin in px between the subtitle and the plot area, in a picture of this height in px.
-pub(crate) fn plot_margin(height: f64) -> f64 {
-    if height < 330.0 { 16.0 } else { 26.0 }
-}
+/// Distance in px from the left edge of the picture to the tick labels, if the y axis has a title.
+const Y_TITLE: f64 = 1.6 * BODY;
 
 /// The largest number of ticks of a value axis, in a picture of this height in px.
-pub(crate) fn tick_count(height: f64) -> usize {
-    ((height - 140.0) / 48.0).clamp(2.0, 8.0) as usize
+pub(crate) fn tick_count(height: f64, metrics: Metrics) -> usize {
+    match metrics.is_compact() {
+        true => ((height - 90.0) / 36.0).clamp(3.0, 8.0) as usize,
+        false => ((height - 140.0) / 48.0).clamp(2.0, 8.0) as usize,
+    }
 }
 
-/// The x at which a plot area begins, right of the tick labels of its value axis.
-pub(crate) fn left_edge(values: &Axis, chart: ChartContext<'_>) -> f64 {
+/// The largest number of ticks of an x axis of this width in px.
+pub(crate) fn x_tick_count(width: f64, metrics: Metrics) -> usize {
+    let tick = if metrics.is_compact() { 42.0 } else { 70.0 };
+    (width / tick).clamp(2.0, 8.0) as usize
+}
+
+/// The x at which a plot area begins, right of the tick labels of its value axis and of the title of the axis.
+pub(crate) fn left_edge(values: &Axis, y_title: Option<&str>, chart: ChartContext<'_>) -> f64 {
     let widths = values.ticks.iter().map(|(_, text)| chart.text_width(text, BODY));
-    (PAD + widths.fold(0.0, f64::max) + 8.0).max(44.0)
+    let title = if y_title.is_some() { Y_TITLE } else { 0.0 };
+    let metrics = chart.metrics();
+    (metrics.pad + title + widths.fold(0.0, f64::max) + 8.0).max(metrics.min_left)
+}
+
+/// The title of the y axis, beside its tick labels.
+pub(crate) fn y_axis_title(words: &str, area: &PlotArea, chart: ChartContext<'_>) -> Layer {
+    let muted = chart.theme().muted;
+    // The title may be a little longer than the axis, but not leave the picture.
+    let room = (area.bottom - area.top + 3.0 * BODY).min(area.top + area.bottom);
+    let words = shorten_middle(words, |t| chart.text_width(t, BODY) <= room);
+    let at = (chart.metrics().pad + 0.8 * BODY, (area.top + area.bottom) / 2.0);
+    let format = TextFormat::regular(BODY, muted);
+    let text = Text::new(chart.fonts, words, at, Anchor::Middle, format).upwards();
+    Layer { name: "title of the value axis".to_owned(), marks: vec![Mark::Text(text)] }
 }
 
 /// The rectangle that curves are drawn in, in px, and its scales.
@@ -85,8 +106,16 @@ impl PlotArea {
     }
 }
 
-/// The value axis of curves. It starts at 0 unless that would waste two thirds of the height.
-pub(crate) fn entropy_axis(low: f64, high: f64, options: &ChartOptions, max_ticks: usize) -> Axis {
+/// The value axis of curves. It starts at 0 unless that would waste two thirds of the height, or a quarter of a
+/// compact picture.
+pub(crate) fn entropy_axis(
+    low: f64,
+    high: f64,
+    options: &ChartOptions,
+    max_ticks: usize,
+    metrics: Metrics,
+) -> Axis {
+    let wasted = if metrics.is_compact() { 0.25 } else { 2.0 / 3.0 };
     let fixed = (options.y_min.is_some(), options.y_max.is_some());
     let (mut low, mut high) = (options.y_min.unwrap_or(low), options.y_max.unwrap_or(high));
     if options.scale == ValueScale::Log {
@@ -99,7 +128,8 @@ pub(crate) fn entropy_axis(low: f64, high: f64, options: &ChartOptions, max_tick
         };
         return log_axis(low, high, fixed);
     }
-    let near_zero = |near: f64, far: f64| near == far || near.abs() <= far.abs() * 2.0 / 3.0;
+    let (data_low, data_high) = (low, high);
+    let near_zero = |near: f64, far: f64| near == far || near.abs() <= far.abs() * wasted;
     if !fixed.0 && low > 0.0 && near_zero(low, high) {
         low = 0.0;
     }
@@ -110,7 +140,10 @@ pub(crate) fn entropy_axis(low: f64, high: f64, options: &ChartOptions, max_tick
         // All values are 0, or the user's limits leave one value: give the axis some height.
         if fixed.1 { low = high - 1.0 } else { high = low + 1.0 }
     }
-    value_axis(low, high, fixed, max_ticks)
+    // The way from 0 to the data is not filled by them.
+    let data = (data_high - data_low) / (high - low);
+    let min_used = if metrics.is_compact() && data > 0.0 { MIN_USED / data } else { MIN_USED };
+    close_axis((low, high), fixed, max_ticks, min_used)
 }
 
 /// The horizontal grid lines with the tick labels of the value axis.

@@ -1,8 +1,9 @@
 //! Charts with one row per run or pair. Their height follows from the number of rows, unless the user sets a size.
 
-use super::canvas::{Layer, Mark, PX_PER_INCH, PictureSize, px_per_inch};
+use super::canvas::{Layer, Mark};
 use super::context::ChartContext;
-use super::titles::{BODY, PAD, header};
+use super::metrics::{BODY, PX_PER_INCH, PictureSize};
+use super::titles::header;
 use super::{ChartOptions, Picture};
 
 /// Width in inches, unless the user sets a size.
@@ -22,7 +23,7 @@ impl RowChart {
     /// `content_height` is the height in px that the picture needs without a footer.
     pub(super) fn new(options: &ChartOptions, content_height: f64) -> RowChart {
         let footer = if options.footer.is_some() { 20.0 } else { 0.0 };
-        let px_per_inch = options.size.map_or(PX_PER_INCH, px_per_inch);
+        let px_per_inch = PictureSize::of(options).px_per_inch;
         let width = options.size.map_or(DEFAULT_WIDTH, |(width, _)| width) * px_per_inch;
         let height =
             options.size.map_or(content_height + footer, |(_, height)| height * px_per_inch);
@@ -43,7 +44,8 @@ impl RowChart {
         loop {
             let mut parts = subtitle.to_vec();
             parts.extend(note(count));
-            let ends = (PAD, self.size.width - PAD);
+            let pad = chart.metrics().pad;
+            let ends = (pad, self.size.width - pad);
             let (marks, below) = header(chart, title, &parts, ends);
             let top = below + 24.0 + 1.2 * BODY;
             let fitting = (((bottom - top) / self.min_row) as usize).max(1);

@@ -15,6 +15,8 @@ use entropy_history::stats::health::Thresholds;
 use entropy_history::stats::law::Law;
 use entropy_history::x_axis::TimeUnit;
 
+mod figures;
+
 #[test]
 fn gaussian_smoothing_has_the_unit_of_the_x_axis() {
     let gaussian = Smoothing::Gaussian(0.5);

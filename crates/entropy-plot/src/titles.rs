@@ -4,23 +4,34 @@ use super::ChartOptions;
 use super::canvas::{Anchor, Mark, TextFormat};
 use super::context::ChartContext;
 use super::fonts::Weight;
-use entropy_history::history::Comparison;
+use super::metrics::{Header, Metrics};
+use entropy_history::history::{Comparison, ENTROPY};
 pub(super) use entropy_history::label::ShortNames;
 use entropy_history::label::{shorten_middle, visible};
+use entropy_history::quantity::EntropyKind;
 
-/// Font sizes in px: 15 pt, 10 pt and 9.5 pt.
-const TITLE: f64 = 20.0;
-const SUBTITLE: f64 = 13.3;
-pub(super) const BODY: f64 = 12.6;
-/// Margin around the picture in px.
-pub(super) const PAD: f64 = 20.0;
+/// The part of the subtitle that says what the values are; `None` if the title of the y axis says it.
+pub(super) fn quantity(comparison: &Comparison, options: &ChartOptions) -> Option<String> {
+    options.y_label.is_none().then(|| kinds(comparison))
+}
 
-/// The part of the subtitle that says what the values are: the user's name of the y axis, or the quantities.
-pub(super) fn quantity(comparison: &Comparison, options: &ChartOptions) -> String {
-    match &options.y_label {
-        Some(label) => visible(label).into_owned(),
-        None => kinds(comparison),
+/// The title beside the y axis: the user's, or in a picture without a subtitle the subject with its unit, such as
+/// `policy entropy (nats)`.
+pub(super) fn y_title(comparison: &Comparison, options: &ChartOptions) -> Option<String> {
+    if let Some(label) = &options.y_label {
+        return Some(visible(label).into_owned()).filter(|label| !label.is_empty());
     }
+    let subject = comparison.subject();
+    let unit = match comparison.kinds()[..] {
+        _ if subject != ENTROPY => "",
+        [EntropyKind::SequenceSum] => " (nats per response)",
+        [EntropyKind::ActionDistribution] => " (nats per action)",
+        [EntropyKind::Unknown] => "",
+        _ => " (nats)",
+    };
+    let subject = if subject == ENTROPY { subject.to_lowercase() } else { subject };
+    (options.look.header == Header::Hidden)
+        .then(|| visible(&format!("{subject}{unit}")).into_owned())
 }
 
 /// The kinds of entropy of a comparison, with their units.
@@ -39,36 +50,68 @@ pub(super) fn title_of(
         return title.clone();
     }
     let whole = format!("{title} of {subject}");
-    let fits = chart.fonts.width(&whole, TITLE, Weight::SemiBold) <= width;
+    let fits = chart.fonts.width(&whole, chart.metrics().title, Weight::SemiBold) <= width;
     if fits && !subject.is_empty() { whole } else { title.to_owned() }
 }
 
-/// The parts of a subtitle that a picture of this height in px has: only the first one of a small picture.
-pub(super) fn subtitle_of(parts: &[String], height: f64) -> &[String] {
-    if height < 330.0 { &parts[..parts.len().min(1)] } else { parts }
-}
-
-/// Title and subtitle from `left` to `right`. Returns the marks and the y below them.
+/// Title and subtitle from `left` to `right`, as far as the picture has them. Returns the marks and the y below
+/// them.
 pub(super) fn header(
     chart: ChartContext<'_>,
     title: &str,
     subtitle: &[String],
     (left, right): (f64, f64),
 ) -> (Vec<Mark>, f64) {
-    let theme = chart.theme();
+    let (theme, metrics) = (chart.theme(), chart.metrics());
+    let is_hidden = chart.options.look.header == Header::Hidden;
     let fits = |size, weight| move |t: &str| chart.fonts.width(t, size, weight) <= right - left;
-    let title = visible(chart.options.title.as_deref().unwrap_or(title)).into_owned();
-    let title = shorten_middle(&title, fits(TITLE, Weight::SemiBold));
-    let mut y = PAD + 0.76 * TITLE;
-    let format = TextFormat::semi_bold(TITLE, theme.text);
-    let mut marks = vec![chart.text(title, (left, y), Anchor::Start, format)];
-    y += 8.0;
-    for line in wrap(subtitle, fits(SUBTITLE, Weight::Regular)) {
-        y += 1.3 * SUBTITLE;
-        let format = TextFormat::regular(SUBTITLE, theme.muted);
+    let title = chart.options.title.as_deref().or((!is_hidden).then_some(title)).unwrap_or("");
+    let title = shorten_middle(&visible(title), fits(metrics.title, Weight::SemiBold));
+    let (mut marks, mut y) = (Vec::new(), metrics.top);
+    if !title.is_empty() {
+        y += 0.76 * metrics.title;
+        let format = TextFormat::semi_bold(metrics.title, theme.text);
+        marks.push(chart.text(title, (left, y), Anchor::Start, format));
+        y += metrics.subtitle_gap;
+    }
+    let lines = match metrics.max_subtitle {
+        _ if is_hidden => Vec::new(),
+        None => wrap(subtitle, fits(metrics.subtitle, Weight::Regular)),
+        Some(most) => {
+            let fits = fits(metrics.subtitle, Weight::Regular);
+            one_line(subtitle, |t| t.chars().count() <= most && fits(t)).into_iter().collect()
+        }
+    };
+    for line in lines {
+        let next = y + 1.3 * metrics.subtitle;
+        if below_line(next, metrics) > metrics.max_header {
+            break;
+        }
+        y = next;
+        let format = TextFormat::regular(metrics.subtitle, theme.muted);
         marks.push(chart.text(line, (left, y), Anchor::Start, format));
     }
-    (marks, y + 0.25 * SUBTITLE)
+    let is_empty = marks.is_empty();
+    (marks, if is_empty { metrics.pad.min(metrics.top) } else { below_line(y, metrics) })
+}
+
+/// The y below a subtitle with this baseline.
+fn below_line(baseline: f64, metrics: Metrics) -> f64 {
+    baseline + 0.25 * metrics.subtitle
+}
+
+/// As many of the first parts as fit a single line, joined with middle dots; the first is shortened if need be.
+fn one_line(parts: &[String], fits: impl Fn(&str) -> bool) -> Option<String> {
+    let (first, rest) = parts.split_first()?;
+    let mut line = shorten_middle(first, &fits);
+    for part in rest {
+        let longer = format!("{line} · {part}");
+        if !fits(&longer) {
+            break;
+        }
+        line = longer;
+    }
+    Some(line)
 }
 
 /// Joins the parts with middle dots into as few lines as possible. A part longer than a line continues on a
@@ -98,11 +141,13 @@ pub(super) fn footer(
     (left, right): (f64, f64),
     height: f64,
 ) -> (Option<Mark>, f64) {
-    let Some(words) = &chart.options.footer else { return (None, height - PAD) };
+    let pad = chart.metrics().pad;
+    let words = chart.options.footer.as_deref().filter(|words| !words.is_empty());
+    let Some(words) = words else { return (None, height - pad) };
     let format = TextFormat::regular(10.7, chart.theme().muted);
     let fits = |t: &str| chart.fonts.width(t, format.size, format.weight) <= right - left;
     let words = shorten_middle(&visible(words), fits);
-    let at = (left, height - PAD * 0.7);
-    let mark = chart.text(words, at, Anchor::Start, format);
-    (Some(mark), height - PAD * 0.7 - 1.9 * format.size)
+    let baseline = height - (pad * 0.7).max(0.3 * format.size);
+    let mark = chart.text(words, (left, baseline), Anchor::Start, format);
+    (Some(mark), baseline - 1.9 * format.size)
 }

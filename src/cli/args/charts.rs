@@ -4,7 +4,7 @@ use anyhow::anyhow;
 use clap::Args;
 
 use super::{
-    BandArgs, CurveArgs, EmphasisArgs, GroupArgs, HealthArgs, PictureArgs, SelectArgs,
+    BandArgs, CurveArgs, EmphasisArgs, FacetArgs, GroupArgs, HealthArgs, PictureArgs, SelectArgs,
     StepRangeArgs, ValueRangeArgs,
 };
 use crate::cli::x_axis::XAxisArgs;
@@ -27,6 +27,8 @@ pub(in crate::cli) struct ChartArgs {
     pub(in crate::cli) groups: GroupArgs,
     #[command(flatten)]
     pub(in crate::cli) bands: BandArgs,
+    #[command(flatten)]
+    pub(in crate::cli) facets: FacetArgs,
     #[command(flatten)]
     pub(in crate::cli) health: HealthArgs,
     #[command(flatten)]

@@ -10,8 +10,12 @@ use crate::cli::target::Target;
 use crate::cli::theme::ThemeName;
 use entropy_history::history::Comparison;
 use entropy_plot::theme::{DARK, LIGHT};
-use entropy_plot::{ChartOptions, Encoding};
+use entropy_plot::{ChartOptions, Encoding, Header, Look};
 use entropy_shell::{CliError, Terminal, WithHint};
+
+/// The look and the size in inches of a figure in one column of a paper.
+const PAPER: Look = Look { header: Header::Hidden, type_points: Some(7.5), line_scale: 0.8 };
+const COLUMN: (f64, f64) = (3.25, 2.2);
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct TitleArgs {
@@ -32,18 +36,23 @@ pub(in crate::cli) struct ThemeArgs {
 pub(in crate::cli) struct PictureArgs {
     #[command(flatten)]
     title: TitleArgs,
+    /// Figure for a paper: 3.25x2.2 in, no title, y-axis title, 7.5 pt type, 300 dpi.
+    ///
+    /// --size, --dpi and --title change these. The type keeps its size at any --size.
+    #[arg(long)]
+    paper: bool,
     /// Label of the x axis.
     #[arg(long, value_name = "TEXT", hide_short_help = true)]
     x_label: Option<String>,
-    /// Label of the y axis, with its unit.
+    /// Title of the y axis, with its unit; written beside the axis.
     #[arg(long, value_name = "TEXT", hide_short_help = true)]
     y_label: Option<String>,
     /// Width and height in inches, e.g. 14x7.
     #[arg(long, value_name = "WxH", value_parser = inches)]
     size: Option<(f64, f64)>,
-    /// Pixels per inch of a PNG.
-    #[arg(long, default_value_t = 200.0, value_parser = dots_per_inch, hide_short_help = true)]
-    dpi: f64,
+    /// Pixels per inch of a PNG [default: 200; 300 with --paper].
+    #[arg(long, value_parser = dots_per_inch, hide_short_help = true)]
+    dpi: Option<f64>,
     #[command(flatten)]
     pub(in crate::cli) theme: ThemeArgs,
     /// Font for characters that the built-in one lacks, e.g. Chinese.
@@ -133,6 +142,11 @@ impl PictureArgs {
         self.title.title.as_deref()
     }
 
+    /// Pixels per inch of a PNG.
+    fn dpi(&self) -> f64 {
+        self.dpi.unwrap_or(if self.paper { 300.0 } else { 200.0 })
+    }
+
     /// The options of a chart of these runs, with linear axes without limits.
     pub(in crate::cli) fn options(&self, comparison: &Comparison) -> ChartOptions {
         let sources = comparison.runs().iter().map(|run| run.source.as_str());
@@ -149,7 +163,8 @@ impl PictureArgs {
                 None | Some(ThemeName::Light) => &LIGHT,
                 Some(ThemeName::Dark) => &DARK,
             },
-            size: self.size,
+            size: self.size.or(self.paper.then_some(COLUMN)),
+            look: if self.paper { PAPER } else { Look::default() },
             title: self.title.title.clone(),
             footer,
             x_label: self.x_label.clone(),
@@ -168,7 +183,7 @@ impl PictureArgs {
         options: ChartOptions,
         terminal: &Terminal,
     ) -> Result<ChartRenderer, CliError> {
-        ChartRenderer::new(comparison, options, self.font.as_deref(), self.dpi, terminal)
+        ChartRenderer::new(comparison, options, self.font.as_deref(), self.dpi(), terminal)
     }
 
     /// A renderer of charts with these texts.
@@ -181,7 +196,7 @@ impl PictureArgs {
         options: ChartOptions,
         terminal: &Terminal,
     ) -> Result<ChartRenderer, CliError> {
-        ChartRenderer::for_texts(texts, options, self.font.as_deref(), self.dpi, terminal)
+        ChartRenderer::for_texts(texts, options, self.font.as_deref(), self.dpi(), terminal)
     }
 }
 

@@ -6,10 +6,10 @@ use crate::canvas::{Anchor, Layer, Mark, Text, TextFormat};
 use crate::context::ChartContext;
 use crate::geometry::{Bounds, Xy, boxes_overlap, distance, segment_hits_box, segments_cross};
 use crate::label_layout::CurveOccupancy;
+use crate::metrics::BODY;
 use crate::plot_area::PlotArea;
 use crate::stroke::ring;
 use crate::theme::Style;
-use crate::titles::BODY;
 use entropy_history::label::visible;
 use entropy_history::stats::Analysis;
 

@@ -4,9 +4,9 @@ use super::curve::Curve;
 use crate::canvas::{Anchor, Layer, TextFormat};
 use crate::context::ChartContext;
 use crate::fonts::Weight;
-use crate::legend::{LEADER_LENGTH, LINE_HEIGHT, LegendEntry, LegendGrid, leader, spread_labels};
+use crate::legend::{LINE_HEIGHT, LegendEntry, LegendGrid, leader, spread_labels};
+use crate::metrics::BODY;
 use crate::plot_area::PlotArea;
-use crate::titles::{BODY, PAD};
 
 /// Width in px of a line sample in a legend, with the gap to the name.
 const SWATCH: f64 = 26.0;
@@ -26,12 +26,12 @@ pub(super) fn fit_end_names(curves: &mut [Curve<'_>], chart: ChartContext<'_>, w
         curve.fit_name(|t| name_width(t) <= 0.3 * width);
         widest = widest.max(name_width(&curve.name));
     }
-    width - PAD - widest - LEADER_LENGTH
+    width - chart.metrics().pad - widest - chart.metrics().leader
 }
 
 /// Names at the line ends with thin leaders, pushed apart where ends are close.
 pub(super) fn end_names(curves: &[Curve<'_>], area: &PlotArea, chart: ChartContext<'_>) -> Layer {
-    let x = area.right + LEADER_LENGTH;
+    let x = area.right + chart.metrics().leader;
     // A run above or below the limits has no line; its name is at that side of the plot area.
     let outside = |curve: &Curve<'_>| match area.y.at(curve.last_value()) < area.top {
         true => area.top,

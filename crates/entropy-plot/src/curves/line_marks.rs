@@ -79,6 +79,7 @@ fn logged_lines(
         (None, CurveSource::Run { .. }) => return Vec::new(),
         (None, CurveSource::Group { .. }) => (FAINT_WIDTH, theme.hairline),
     };
+    let width = width * options.look.line_scale;
     let parts = curve.background_histories().flat_map(|history| area.curve(history));
     parts.flat_map(|part| StrokeStyle::solid(width, colour).marks(&part)).collect()
 }
@@ -95,12 +96,14 @@ fn line(curve: &Curve<'_>, count: usize, options: &ChartOptions) -> Vec<Mark> {
         None if is_group => StrokeStyle::solid(MEAN_WIDTH, theme.unstyled),
         None => return Vec::new(), // drawn together
     };
+    let scale = options.look.line_scale;
+    let stroke = StrokeStyle { width: scale * stroke.width, ..stroke };
     let with_markers = (is_group || curve.style.is_some()) && curve.point_count() < FEW_POINTS;
     let mut marks = Vec::new();
     for part in &curve.parts {
         let stroke = match part.has_all_runs {
             true => stroke,
-            false => StrokeStyle { width: PARTIAL_WIDTH, dash: &PARTIAL_DASH, ..stroke },
+            false => StrokeStyle { width: scale * PARTIAL_WIDTH, dash: &PARTIAL_DASH, ..stroke },
         };
         marks.extend(stroke.marks(&part.points));
         if with_markers && part.points.len() > 1 {
