@@ -145,7 +145,7 @@ fn lay_out<'a>(
     layers.extend(line_marks::curve_layers(&curves, &area, options));
     layers.push(match legend {
         Some(legend) => curve_names::legend_layer(&legend, &curves, &area, chart),
-        None => curve_names::end_names(&curves, &area, chart),
+        None => curve_names::end_names(&curves, &area, metrics.leader, chart),
     });
     let drawing = chart.drawing(size, &title, layers);
     Ok(Curves { curves, area, chart, drawing, warnings })

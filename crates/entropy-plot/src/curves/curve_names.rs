@@ -29,9 +29,14 @@ pub(super) fn fit_end_names(curves: &mut [Curve<'_>], chart: ChartContext<'_>, w
     width - chart.metrics().pad - widest - chart.metrics().leader
 }
 
-/// Names at the line ends with thin leaders, pushed apart where ends are close.
-pub(super) fn end_names(curves: &[Curve<'_>], area: &PlotArea, chart: ChartContext<'_>) -> Layer {
-    let x = area.right + chart.metrics().leader;
+/// Names at the line ends with thin leaders, pushed apart where ends are close, `distance` px right of the plot area.
+pub(super) fn end_names(
+    curves: &[Curve<'_>],
+    area: &PlotArea,
+    distance: f64,
+    chart: ChartContext<'_>,
+) -> Layer {
+    let x = area.right + distance;
     // A run above or below the limits has no line; its name is at that side of the plot area.
     let outside = |curve: &Curve<'_>| match area.y.at(curve.last_value()) < area.top {
         true => area.top,

@@ -25,20 +25,24 @@ use entropy_history::stats::group::Group;
 
 /// The preferred ratio of width to height of a panel.
 const PANEL_RATIO: f64 = 1.6;
+/// How bad a place without a panel is, as the logarithm of a ratio that is off.
+const EMPTY_PANEL: f64 = 0.5;
 /// Height in px of the title of a panel, and the smallest distance between panels.
 const PANEL_TITLE: f64 = 1.7 * BODY;
 const GAP: f64 = 18.0;
+/// Distance in px from the lines of a panel to their names.
+const LEADER: f64 = 14.0;
 /// The largest share of the width of a panel that its names take.
 const NAMES_SHARE: f64 = 0.36;
 
 /// Rows and columns of panels in an area of this size.
 fn rows_and_columns(panels: usize, (width, height): (f64, f64)) -> (usize, usize) {
-    let misfit = |columns: &usize| {
-        let rows = panels.div_ceil(*columns) as f64;
-        let ratio = (width / *columns as f64) / (height / rows);
-        ((ratio / PANEL_RATIO).ln().abs() * 1000.0) as u64 + (rows * *columns as f64) as u64
+    let misfit = |columns: usize| {
+        let rows = panels.div_ceil(columns);
+        let ratio = (width / columns as f64) / (height / rows as f64);
+        (ratio / PANEL_RATIO).ln().abs() + EMPTY_PANEL * (rows * columns - panels) as f64
     };
-    let columns = (1..=panels.max(1)).min_by_key(misfit).unwrap_or(1);
+    let columns = (1..=panels.max(1)).min_by(|a, b| misfit(*a).total_cmp(&misfit(*b))).unwrap_or(1);
     (panels.div_ceil(columns), columns)
 }
 
@@ -84,6 +88,7 @@ pub(super) fn lay_out<'a>(
     let note = Some("names without what their panel shares".to_owned());
     let notes = subtitle(comparison, (&[], counts), options, note, values.low, range);
     let (mut title_marks, below) = header(chart, &title, &notes, (left, width - metrics.pad));
+    let below = below + 0.4 * metrics.plot_margin;
     title_marks.extend(footer);
     let mut layers = vec![Layer { name: "title".to_owned(), marks: title_marks }];
 
@@ -91,7 +96,7 @@ pub(super) fn lay_out<'a>(
     let bottom = above_footer - 3.0 * BODY;
     let row_height = (bottom - below - GAP * (rows - 1) as f64) / rows as f64;
     let names_width = fit_names(&mut panels, chart, NAMES_SHARE * cell_width);
-    let plot_width = cell_width - names_width - chart.metrics().leader;
+    let plot_width = cell_width - names_width - LEADER;
     let names_that_fit = ((row_height - PANEL_TITLE) / LINE_HEIGHT).max(1.0) as usize;
     let unnamed: usize = panels.iter_mut().map(|panel| limit_names(panel, names_that_fit)).sum();
     if unnamed > 0 {
@@ -120,7 +125,7 @@ pub(super) fn lay_out<'a>(
         layers.push(panel_title(&facet.name, &area, chart));
         panel.par_iter_mut().for_each(|curve| curve.locate(&area));
         layers.extend(line_marks::curve_layers(panel, &area, options));
-        layers.push(curve_names::end_names(panel, &area, chart));
+        layers.push(curve_names::end_names(panel, &area, LEADER, chart));
         last = Some(area);
     }
     let area = last.ok_or(NothingToDraw::Limits)?;
@@ -186,7 +191,7 @@ mod tests {
     fn panels_fill_the_picture() {
         let grid = |panels| rows_and_columns(panels, (1000.0, 450.0));
         assert_eq!([1, 2, 3, 4].map(grid), [(1, 1), (1, 2), (1, 3), (2, 2)]);
-        assert_eq!(grid(6), (2, 3));
+        assert_eq!([6, 7, 12].map(grid), [(2, 3), (2, 4), (3, 4)]);
         for panels in 1..60 {
             let (rows, columns) = grid(panels);
             assert!(rows * columns >= panels && (rows - 1) * columns < panels, "{panels}");
