@@ -407,8 +407,9 @@ fn stats_prints_a_table_and_draws_bars_by_default() {
     assert!(lines[1].starts_with("state ") && lines[1].contains("  mean  "), "{table}");
     assert!(lines[2].contains(" 0.3240 ") && lines[3].starts_with("collapsed @ 68  "), "{table}");
     assert!(lines[..4].iter().all(|line| line.chars().count() <= 80), "{table}");
+    assert_eq!(lines[4], "names without “qwen3-tiny_…_s1”");
     assert!(
-        lines[4].contains("questioner_collapse_s1 is 0.543 nats below solver_s1 [0.0792, 1.01]"),
+        lines[5].contains("questioner_collapse is 0.543 nats below solver [0.0792, 1.01]"),
         "{table}"
     );
     fs::remove_file(tmp.path().join("entropy_stats.png")).unwrap();

@@ -51,11 +51,10 @@ fn every_pair_comparison_states_its_assumptions() {
     assert!(document["resampling"].is_null());
 
     let table = stdout(&run(tmp.path(), &["stats", &a, &b, "--no-plot"]));
-    let sentence =
-        "solver_s1 is 0.937 nats below questioner_s1 [0.698, 1.18], separated since step 1";
+    let sentence = "solver is 0.937 nats below questioner [0.698, 1.18], separated since step 1";
     assert_eq!(table.lines().last(), Some(sentence));
     let table = stdout(&run(tmp.path(), &["stats", &a, &b, "--no-plot", "--pairs", "-v"]));
-    for words in ["a − b", "questioner_s1 − ", "equal-weighted cosines", "no p-value"] {
+    for words in ["a − b", "questioner − ", "equal-weighted cosines", "no p-value"] {
         assert!(table.contains(words), "{words:?} is not in {table}");
     }
 }

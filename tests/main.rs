@@ -15,6 +15,7 @@ mod cli;
 mod compare;
 mod explain;
 mod groups;
+mod labels;
 #[cfg(target_os = "linux")]
 mod launcher;
 mod law;

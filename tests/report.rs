@@ -106,7 +106,8 @@ fn report_writes_a_page_and_prints_its_path() {
     assert_eq!((&document["schema"], &document["exact"]), (&1.into(), &true.into()));
     let labels = document["runs"].as_array().unwrap().iter().map(|run| &run["stats"]["label"]);
     assert_eq!(labels.count(), 7);
-    assert_eq!(document["prefix"], "qwen3-tiny_");
+    assert_eq!(document["names_note"], "names without “qwen3-tiny_”");
+    assert_eq!(document["runs"][0]["name"], "questioner_collapse_s1");
     assert_eq!(document["runs"][0]["stats"]["state_step"], 68);
     let command = document["command"].as_str().unwrap();
     assert!(

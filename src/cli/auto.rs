@@ -6,6 +6,7 @@ use anyhow::anyhow;
 use clap::Args;
 
 use super::args::{BaselineArgs, ChartArgs};
+use super::chart_hints::print_hints;
 use super::charts::{ChartKind, ChartRequest, draw, stats_path};
 use super::check::judge;
 use super::hints::NO_HISTORY_HINT;
@@ -123,6 +124,7 @@ impl AutoArgs {
         if let Some(directory) = &self.artifacts {
             self.write_artifacts(directory, &loaded, terminal)?;
         }
+        print_hints(&loaded.by_axis, &self.chart, terminal);
         let analysis = analyse(&loaded.by_step, &self.chart.health.thresholds());
         warn_about_states(&analysis, terminal);
         terminal.info(&tally(&analysis));
@@ -146,6 +148,7 @@ impl AutoArgs {
                 Some(LoadError::NotRecognised(_)) => no_history(none_found),
                 _ => failure,
             })?;
+        let by_step = self.chart.select.choose(by_step, terminal)?;
         let (by_axis, x_axis) = self.chart.x_axis.reindex(&by_step, terminal)?;
         Ok(LoadedRuns { by_step, by_axis, x_axis, outcome })
     }

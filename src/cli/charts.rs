@@ -8,7 +8,7 @@ use super::target::Target;
 use entropy_history::history::Comparison;
 use entropy_history::stats::{Analysis, analyse, analyse_window};
 use entropy_history::x_axis::XAxis;
-use entropy_plot::{ChartOptions, Encoding, Picture};
+use entropy_plot::{ChartOptions, Encoding, Picture, RunColours, chooses_by_state};
 use entropy_shell::{CliError, Terminal};
 
 /// One of the two charts.
@@ -46,15 +46,24 @@ pub(super) fn draw(
     // Curves need all points of the runs shown: smoothing starts at the first one.
     let (whole, cut) = window.as_ref().map_or((comparison, comparison), |w| (&w.whole, &w.cut));
     let grouped = args.groups.grouped(Some(&args.bands), whole)?;
-    let options = ChartOptions { groups: grouped, ..args.options(whole, x_axis) };
+    let thresholds = args.health.thresholds();
+    let emphasis = args.emphasis.emphasis(whole)?;
+    // Of many runs, those that stand out depend on the states, so the analysis comes first.
+    let known = chooses_by_state(whole, &emphasis).then(|| analyse(whole, &thresholds));
+    let colours = RunColours::choose(whole.runs(), known.as_ref(), &emphasis);
+    let options = ChartOptions {
+        groups: grouped,
+        colours: Some(colours),
+        facets: args.facets.panels(whole, terminal)?,
+        ..args.options(whole, x_axis)
+    };
     let beside = args.with.beside(whole, &options, terminal)?;
     let renderer = args.picture.renderer(whole, options, terminal)?;
     let (curves, (whole_analysis, cut_analysis)) = rayon::join(
         || renderer.curves(whole, &beside),
         || {
-            let thresholds = args.health.thresholds();
             let cut = window.as_ref().map(|window| analyse_window(window, &thresholds));
-            (analyse(whole, &thresholds), cut)
+            (known.unwrap_or_else(|| analyse(whole, &thresholds)), cut)
         },
     );
     let curves = curves?;

@@ -25,7 +25,8 @@ pub(super) fn cli_error(error: LoadError) -> CliError {
     let hint = hint(&error);
     let error = match error {
         LoadError::MetricPattern { .. }
-        | LoadError::QuantityPattern { .. }
+        | LoadError::LabelFrom { .. }
+        | LoadError::SameLabelFrom { .. }
         | LoadError::NoStages { .. } => anyhow!("--{error}"),
         LoadError::EmptyLabel(position) => anyhow!("label {position} of --labels is empty"),
         error => error.into(),
@@ -66,6 +67,12 @@ pub(super) fn hint(error: &LoadError) -> Option<String> {
         }
         LoadError::GivenTwice(_) => "name each log once",
         LoadError::SameLabel { .. } => "give each run its own label",
+        LoadError::LabelFrom { .. } => {
+            "the pattern is searched in the whole path; give this log its label as LABEL=INPUT, or leave it out"
+        }
+        LoadError::SameLabelFrom { .. } => {
+            "add a capture group around what differs: the groups are joined with _"
+        }
         LoadError::NoStages { .. } => {
             "the pattern is matched against labels, as in '(.*)_v([0-9]+)'"
         }

@@ -1,5 +1,6 @@
 //! `--metric`, `--format` and the other flags for reading logs, and the messages about what was read.
 
+use anyhow::anyhow;
 use clap::Args;
 use regex::Regex;
 
@@ -10,13 +11,19 @@ use entropy_history::discover::{Found, Input, Location};
 use entropy_history::history::Comparison;
 use entropy_history::store::{AuxRequest, LoadOptions, Notice, Store};
 use entropy_shell::output::protect_input;
-use entropy_shell::{CliError, Outcome, Terminal, plural};
+use entropy_shell::{CliError, Outcome, Terminal, WithHint, plural};
 
 /// How logs are read.
 #[derive(Debug, Args)]
 pub(super) struct LoadArgs {
     #[command(flatten)]
     series: SeriesArgs,
+    /// Make labels from the paths of the logs, e.g. 'runs/([^/]+)/seed([0-9]+)'.
+    ///
+    /// The capture groups, joined with _, are the label; without groups, the whole match. The pattern is searched in
+    /// the absolute path. Logs given as LABEL=INPUT keep their label.
+    #[arg(long, value_name = "REGEX", value_parser = regex)]
+    label_from: Option<Regex>,
     /// Join training stages into one run by label, e.g. '(.*)_v([0-9]+)'.
     ///
     /// The first capture group is the name of the run, the second one orders its stages.
@@ -50,6 +57,10 @@ impl LoadArgs {
         aux: AuxRequest,
         terminal: &Terminal,
     ) -> Result<(Comparison, Outcome), CliError> {
+        if self.label_from.is_some() && !labels.is_empty() {
+            return Err(anyhow!("--labels and --label-from both name the runs"))
+                .hint("give only one of them");
+        }
         for segment in sources.files.iter().flat_map(|input| &input.segments) {
             if let Location::File(path) = segment {
                 protect_input(path);
@@ -82,6 +93,7 @@ impl LoadArgs {
             aux,
             vocabulary: self.vocabulary.unwrap_or(default.vocabulary),
             stages: self.chain.clone(),
+            label_from: self.label_from.clone(),
             ..default
         }
     }

@@ -5,6 +5,7 @@
 
 mod args;
 mod auto;
+mod chart_hints;
 mod charts;
 mod check;
 mod completions;

@@ -7,6 +7,7 @@ use anyhow::anyhow;
 use clap::Args;
 
 use super::args::ChartArgs;
+use super::chart_hints::print_hints;
 use super::charts::{ChartKind, ChartRequest, draw, stats_path};
 use super::inputs::InputArgs;
 use super::target::Target;
@@ -68,6 +69,7 @@ impl PlotArgs {
         }
         let aux = self.chart.with.added_to(self.chart.x_axis.aux_request());
         let (comparison, outcome) = self.inputs.load_with(aux, terminal)?;
+        let comparison = self.chart.select.choose(comparison, terminal)?;
         let (comparison, x_axis) = self.chart.x_axis.reindex(&comparison, terminal)?;
         let kinds = match self.with_stats {
             true => &[ChartKind::Curves, ChartKind::Stats][..],
@@ -79,6 +81,7 @@ impl PlotArgs {
             ChartKind::Curves => output.clone(),
             ChartKind::Stats => Target::File(stats_path(&self.output)),
         })?;
+        print_hints(&comparison, &self.chart, terminal);
         Ok(outcome)
     }
 
@@ -86,6 +89,7 @@ impl PlotArgs {
     fn print(&self, terminal: &Terminal) -> Result<Outcome, CliError> {
         let ChartArgs { x_axis, steps, curves, health, picture, .. } = &self.chart;
         let (comparison, outcome) = self.inputs.load_with(x_axis.aux_request(), terminal)?;
+        let comparison = self.chart.select.choose(comparison, terminal)?;
         let (comparison, _) = x_axis.reindex(&comparison, terminal)?;
         let window = steps.window(&comparison, terminal)?;
         let comparison = window.map_or(comparison, |window| window.whole);

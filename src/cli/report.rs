@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::anyhow;
 use clap::Args;
 
-use super::args::{BaselineArgs, CurveArgs, GroupArgs, HealthArgs, TitleArgs};
+use super::args::{BaselineArgs, CurveArgs, GroupArgs, HealthArgs, SelectArgs, TitleArgs};
 use super::inputs::InputArgs;
 use super::invocation::{command_line, date, source_date_epoch};
 use super::page::{PAGE_AUX, PARTIAL, page_smoothing};
@@ -39,6 +39,8 @@ pub(super) struct ReportArgs {
     #[command(flatten)]
     tokens: TokenArgs,
     #[command(flatten)]
+    select: SelectArgs,
+    #[command(flatten)]
     curves: CurveArgs,
     #[command(flatten)]
     groups: GroupArgs,
@@ -55,6 +57,7 @@ impl ReportArgs {
         let date = source_date_epoch()?.map(date);
 
         let (comparison, read) = self.inputs.load_with(PAGE_AUX, terminal)?;
+        let comparison = self.select.choose(comparison, terminal)?;
         self.groups.warn_ungrouped(&comparison, "", terminal)?;
         let plan = self.baseline.plan(&self.groups, &comparison)?;
         let (tokens, skipped) = self.tokens.load(terminal)?;

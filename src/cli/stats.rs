@@ -6,7 +6,8 @@ use anyhow::anyhow;
 use clap::Args;
 
 use super::args::{
-    BaselineArgs, GroupArgs, HealthArgs, JsonArgs, OptionalPictureArgs, PictureArgs, StepRangeArgs,
+    BaselineArgs, EmphasisArgs, GroupArgs, HealthArgs, JsonArgs, OptionalPictureArgs, PictureArgs,
+    SelectArgs, StepRangeArgs,
 };
 use super::inputs::InputArgs;
 use super::states::warn_about_states;
@@ -17,7 +18,7 @@ use entropy_history::history::Comparison;
 use entropy_history::stats::compare::compare;
 use entropy_history::stats::contrast::ContrastUnit;
 use entropy_history::stats::{Analysis, analyse, analyse_window};
-use entropy_plot::{ChartOptions, has_differences};
+use entropy_plot::{ChartOptions, RunColours, has_differences};
 use entropy_shell::{CliError, Outcome, Terminal, WithHint};
 
 const EXAMPLES: &str = "\
@@ -64,6 +65,10 @@ pub(super) struct StatsArgs {
     #[command(flatten)]
     health: HealthArgs,
     #[command(flatten)]
+    select: SelectArgs,
+    #[command(flatten)]
+    emphasis: EmphasisArgs,
+    #[command(flatten)]
     picture: PictureArgs,
 }
 
@@ -85,6 +90,8 @@ impl StatsArgs {
         }
 
         let (comparison, outcome) = self.inputs.load(terminal)?;
+        let comparison = self.select.choose(comparison, terminal)?;
+        let emphasis = self.emphasis.emphasis(&comparison)?;
         let window = self.steps.window(&comparison, terminal)?;
         let thresholds = self.health.thresholds();
         let (whole, shown, mut analysis) = match &window {
@@ -108,7 +115,9 @@ impl StatsArgs {
         }
         if output.is_some() || forest.is_some() {
             let grouped = self.groups.grouped(None, whole)?;
+            let colours = RunColours::choose(whole.runs(), Some(&analysis), &emphasis);
             let options = ChartOptions {
+                colours: Some(colours),
                 steps: self.steps.limits(),
                 groups: grouped,
                 ..self.picture.options(shown)

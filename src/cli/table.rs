@@ -9,7 +9,7 @@ use unicode_width::UnicodeWidthStr;
 use crate::report::{self, Remark, TextTable};
 use crate::tui::table::distinct;
 use entropy_history::history::Comparison;
-use entropy_history::label::{common_prefix, visible};
+use entropy_history::label::ShortNames;
 use entropy_history::number::exact;
 use entropy_history::stats::health::State;
 use entropy_history::stats::{Analysis, RunStats};
@@ -57,25 +57,23 @@ pub(super) fn runs(
     width: usize,
     colour: bool,
 ) -> String {
-    let labels: Vec<_> = analysis.runs.iter().map(|run| visible(&run.label)).collect();
-    let labels: Vec<&str> = labels.iter().map(AsRef::as_ref).collect();
-    let prefix = common_prefix(&labels);
+    let short = ShortNames::of(analysis.runs.iter().map(|run| run.label.as_str()));
     let mut heads = vec!["state".to_owned(), "run".to_owned()];
     let kinds = comparison.kinds();
     let mixed = kinds.len() > 1;
     heads.extend(mixed.then(|| "quantity".to_owned()));
     heads.extend(COLUMNS.iter().map(|(head, _)| (*head).to_owned()));
-    let rows = analysis.runs.iter().zip(&labels).zip(comparison.runs());
+    let rows = analysis.runs.iter().zip(short.names()).zip(comparison.runs());
     let mut rows: Vec<Vec<String>> = rows
-        .map(|((stats, label), run)| {
-            let mut cells = vec![state(stats), label[prefix.len()..].to_owned()];
+        .map(|((stats, name), run)| {
+            let mut cells = vec![state(stats), name.clone()];
             cells.extend(mixed.then(|| run.history.kind().words().to_owned()));
             cells.extend(COLUMNS.iter().map(|(_, cell)| cell(stats)));
             cells
         })
         .collect();
 
-    // Names are shortened until the first four numbers fit. The title has the removed prefix if it fits.
+    // Names are shortened until the first four numbers fit.
     let needed = if mixed { 7 } else { 6 };
     let widths = column_widths(&heads, &rows);
     let others: usize = widths[..needed].iter().sum::<usize>() - widths[1] + 2 * (needed - 1);
@@ -84,33 +82,31 @@ pub(super) fn runs(
     for (row, name) in rows.iter_mut().zip(distinct(&names, room)) {
         row[1] = name;
     }
+    // The title has what the names share if it fits, else a line below the table.
     let widest = rows.iter().map(|row| row[1].width()).max().unwrap_or(0);
-    let title = format!("run ({prefix}…)");
-    if !prefix.is_empty() && title.width() <= widest {
+    let title = format!("run ({})", short.shared());
+    let mut note = short.note();
+    if note.is_some() && short.is_everywhere() && title.width() <= widest {
         heads[1] = title;
+        note = None;
     }
-    aligned(&heads, &rows, (2, width), |row, column, cell| {
+    let table = aligned(&heads, &rows, (2, width), |row, column, cell| {
         match (colour && column == 0, analysis.runs[row].state) {
             (true, Some(State::Collapsed | State::Exploded)) => format!("\x1b[31m{cell}\x1b[0m"),
             (true, Some(State::Falling | State::NotRecorded)) => format!("\x1b[33m{cell}\x1b[0m"),
             (true, Some(State::Healthy)) => format!("\x1b[32m{cell}\x1b[0m"),
             _ => cell.to_owned(),
         }
-    })
+    });
+    table + &note.map_or(String::new(), |note| note + "\n")
 }
 
-/// What the values of the runs are, if they all are the same quantity, and the prefix that their names share.
+/// What the values of the runs are, if they all are the same quantity.
 pub(super) fn details(comparison: &Comparison) -> String {
-    let mut text = match comparison.kinds()[..] {
+    match comparison.kinds()[..] {
         [kind] => format!("quantity: {} ({})\n", kind.words(), kind.describe()),
         _ => String::new(),
-    };
-    let labels: Vec<&str> = comparison.runs().iter().map(|run| run.history.label()).collect();
-    let prefix = common_prefix(&labels);
-    if !prefix.is_empty() {
-        text.push_str(&format!("names without {:?}\n", visible(prefix)));
     }
-    text
 }
 
 /// The tables of groups and of pairs; empty if there are none. `verbose` adds how the numbers were computed.

@@ -1,9 +1,11 @@
 //! Groups and comparisons in words: tables of text with one row per group or pair, and one sentence for two runs.
 //! The terminal, the page and the summary for a pull request show them.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::Serialize;
 
-use entropy_history::label::{common_prefix, visible};
+use entropy_history::label::{ShortNames, visible};
 use entropy_history::number::{exact, short};
 use entropy_history::quantity::EntropyKind;
 use entropy_history::stats::Analysis;
@@ -99,9 +101,7 @@ pub fn pair_table(analysis: &Analysis, limit: usize) -> Option<TextTable> {
     let first = contrasts.first()?;
     let has = |statistic: &Statistic| contrasts.iter().any(|c| c.statistic == *statistic);
     let statistics: Vec<Statistic> = STATISTICS.into_iter().filter(has).collect();
-    let names: Vec<_> = contrasts.iter().flat_map(|c| [visible(&c.a), visible(&c.b)]).collect();
-    let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
-    let prefix = common_prefix(&names);
+    let names = PairNames::of(contrasts);
 
     let mut heads = vec!["a − b".to_owned()];
     for statistic in &statistics {
@@ -113,7 +113,7 @@ pub fn pair_table(analysis: &Analysis, limit: usize) -> Option<TextTable> {
     heads.push("steps".to_owned());
     let pairs: Vec<&[Contrast]> = contrasts.chunk_by(|x, y| (&x.a, &x.b) == (&y.a, &y.b)).collect();
     let row = |pair: &&[Contrast]| {
-        let mut cells = vec![pair_name(&pair[0], prefix)];
+        let mut cells = vec![names.pair(&pair[0])];
         for statistic in &statistics {
             let contrast = pair.iter().find(|contrast| contrast.statistic == *statistic);
             cells.push(contrast.map_or("–".to_owned(), value));
@@ -131,7 +131,7 @@ pub fn pair_table(analysis: &Analysis, limit: usize) -> Option<TextTable> {
         let more = pairs.len() - limit;
         format!("and {more} more pairs: stats --json lists all, --baseline LABEL compares fewer")
     });
-    let mut remarks = notes(contrasts, prefix);
+    let mut remarks = notes(contrasts, &names);
     if first.between == ContrastUnit::Groups {
         remarks.extend(detectable(&pairs, analysis).map(Remark::from));
     }
@@ -174,9 +174,8 @@ pub fn pair_sentence(analysis: &Analysis) -> Option<String> {
     let contrasts = &analysis.comparisons[..];
     let found = |statistic| contrasts.iter().find(|c| c.statistic == statistic);
     let mean = found(Statistic::MeanDifference)?;
-    let names = [visible(&mean.a), visible(&mean.b)];
-    let prefix = common_prefix(&[&names[0], &names[1]]).len();
-    let (a, b) = (&names[0][prefix..], &names[1][prefix..]);
+    let names = ShortNames::of([mean.a.as_str(), &mean.b]);
+    let [a, b] = [0, 1].map(|i| &names.names()[i]);
     let nats = if first.quantity == EntropyKind::OtherMetric.name() { "" } else { " nats" };
     let Some(estimate) = mean.estimate else {
         return Some(format!("{a} and {b}: {}", mean.note.as_deref().unwrap_or("not compared")));
@@ -221,10 +220,9 @@ pub fn pair_sentence(analysis: &Analysis) -> Option<String> {
 }
 
 /// Reasons why numbers are missing or limited. Statistics with the same reason for the same pairs are merged.
-fn notes(contrasts: &[Contrast], prefix: &str) -> Vec<Remark> {
-    let noted = contrasts
-        .iter()
-        .filter_map(|c| Some(((c.statistic, c.note.as_deref()?), pair_name(c, prefix))));
+fn notes(contrasts: &[Contrast], names: &PairNames<'_>) -> Vec<Remark> {
+    let noted =
+        contrasts.iter().filter_map(|c| Some(((c.statistic, c.note.as_deref()?), names.pair(c))));
     let by_pairs = grouped(noted).into_iter().map(|((statistic, note), pairs)| {
         ((note, pairs), head(statistic)) // the key is now the reason and its pairs
     });
@@ -274,10 +272,20 @@ fn head(statistic: Statistic) -> &'static str {
     }
 }
 
-/// The name of a pair, `a − b`, without the common prefix of all names.
-fn pair_name(contrast: &Contrast, prefix: &str) -> String {
-    let short = |name| visible(name)[prefix.len()..].to_owned();
-    format!("{} − {}", short(&contrast.a), short(&contrast.b))
+/// The short names of all that is compared, by label.
+struct PairNames<'a>(BTreeMap<&'a str, String>);
+
+impl<'a> PairNames<'a> {
+    fn of(contrasts: &'a [Contrast]) -> PairNames<'a> {
+        let labels = contrasts.iter().flat_map(|c| [c.a.as_str(), &c.b]).collect::<BTreeSet<_>>();
+        let names = ShortNames::of(labels.iter().copied());
+        PairNames(labels.into_iter().zip(names.names().iter().cloned()).collect())
+    }
+
+    /// The name of a pair, `a − b`.
+    fn pair(&self, contrast: &Contrast) -> String {
+        format!("{} − {}", self.0[contrast.a.as_str()], self.0[contrast.b.as_str()])
+    }
 }
 
 fn value(contrast: &Contrast) -> String {

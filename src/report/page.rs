@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 use super::contrasts::{TextTable, group_table, pair_table};
 use super::template;
 use entropy_history::history::Comparison;
-use entropy_history::label::{common_prefix, visible};
+use entropy_history::label::{ShortNames, visible};
 use entropy_history::stats::health::{MIN_POINTS, Thresholds};
 use entropy_history::stats::{Analysis, RunStats};
 use entropy_plot::styles;
@@ -113,8 +113,8 @@ struct PageDocument<'a> {
     date: Option<&'a str>,
     /// What the values measure.
     quantity: String,
-    /// The common prefix of all labels.
-    prefix: String,
+    /// What was left out of the names of the runs; `None` if they are the labels.
+    names_note: Option<String>,
     start: InitialView,
     health: HealthLimits,
     /// The number of logged points; if `exact`, all of them are in `runs`.
@@ -144,6 +144,8 @@ struct HealthLimits {
 struct RunEntry {
     /// The index of the line style; `None` for an unstyled run.
     style: Option<usize>,
+    /// The label without the parts that all labels share.
+    name: String,
     /// The short name of the measured quantity.
     quantity: &'static str,
     stats: RunStats,
@@ -153,17 +155,19 @@ struct RunEntry {
 /// The data of a page as JSON that can be embedded in an HTML element.
 pub fn document(comparison: &Comparison, analysis: &Analysis, options: &PageOptions<'_>) -> String {
     let EmbeddedSeries { grids, series, exact } = embed(comparison);
-    let runs =
-        comparison.runs().iter().zip(&analysis.runs).zip(series).zip(styles(comparison.runs()));
+    let names = ShortNames::of(analysis.runs.iter().map(|run| run.label.as_str()));
+    let runs = comparison.runs().iter().zip(&analysis.runs).zip(series);
     let runs: Vec<RunEntry> = runs
-        .map(|(((run, stats), series), style)| RunEntry {
+        .zip(styles(comparison.runs()))
+        .zip(names.names())
+        .map(|((((run, stats), series), style), name)| RunEntry {
             style,
+            name: name.clone(),
             quantity: run.history.kind().words(),
             stats: with_visible_texts(stats),
             series,
         })
         .collect();
-    let labels: Vec<&str> = runs.iter().map(|run| run.stats.label.as_str()).collect();
     let kinds = comparison.kinds();
     let notes = options.notes.iter().chain(&analysis.notes);
     let document = PageDocument {
@@ -174,7 +178,7 @@ pub fn document(comparison: &Comparison, analysis: &Analysis, options: &PageOpti
         command: visible(&options.command).into_owned(),
         date: options.date,
         quantity: kinds.iter().map(|kind| kind.describe()).collect::<Vec<_>>().join(" | "),
-        prefix: common_prefix(&labels).to_owned(),
+        names_note: names.note(),
         start: InitialView { smoothing: options.smoothing, log_y: options.log_y },
         health: HealthLimits {
             collapse_ratio: options.thresholds.collapse_ratio,

@@ -1,7 +1,7 @@
 //! The table of a frame: name, last value, last step, change and state of each run.
 //!
 //! If not all runs fit, it shows those around the selected one and the number of runs above and below. If not all
-//! names fit, their common prefix is shown only in the heading, and names that are still too wide are shortened so
+//! names fit, the parts that they share are shown only in the heading, and names that are still too wide are shortened so
 //! that they stay distinct. Of a state that is too wide, whole parts are omitted: a step without its last digits
 //! would be read as another step.
 
@@ -16,7 +16,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::run_status::RunStatus;
 use super::scene::{Scene, fit};
-use entropy_history::label::{common_prefix, visible};
+use entropy_history::label::{ShortNames, visible};
 use entropy_history::number::{exact, short};
 use entropy_history::stats::health::{State, state_words};
 
@@ -111,12 +111,16 @@ impl NameColumn {
     fn within(labels: &[String], room: usize) -> NameColumn {
         let room = room.max(MIN_NAME);
         let widest = |names: &[String]| names.iter().map(|name| name.width()).max().unwrap_or(0);
-        let all: Vec<&str> = labels.iter().map(String::as_str).collect();
-        let prefix = if widest(labels) > room { common_prefix(&all) } else { "" };
-        let whole: Vec<String> = all.iter().map(|label| label[prefix.len()..].to_owned()).collect();
-        let head = if prefix.is_empty() { "run".to_owned() } else { format!("{prefix}…") };
-        let width = widest(&whole).max(head.width()).min(room);
-        NameColumn { shown: distinct(&whole, width), head: fit(&head, width), width }
+        let (mut names, mut head) = (labels.to_vec(), "run".to_owned());
+        if widest(labels) > room {
+            let short = ShortNames::of(labels.iter().map(String::as_str));
+            names = short.names().to_vec();
+            if !short.shared().is_empty() {
+                head = short.shared().to_owned();
+            }
+        }
+        let width = widest(&names).max(head.width()).min(room);
+        NameColumn { shown: distinct(&names, width), head: fit(&head, width), width }
     }
 }
 
@@ -241,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn long_names_lose_their_common_prefix_and_stay_distinct() {
+    fn long_names_lose_their_shared_parts_and_stay_distinct() {
         let runs = ["qwen3-tiny_solver_s1", "qwen3-tiny_solver_s2", "qwen3-tiny_questioner_s1"];
         assert_eq!(names(&runs, 30), ("run".to_owned(), runs.map(str::to_owned).to_vec()));
         let short = ["solver_s1", "solver_s2", "questioner_s1"].map(str::to_owned).to_vec();

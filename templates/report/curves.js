@@ -186,7 +186,7 @@ function curveSection(root, view) {
     if (unstyled > 0) parts.push(`grey: ${plural(unstyled, 'run', 'runs')} with smaller spread`);
     const withoutClock = visible.length - visibleTraces().length;
     if (withoutClock > 0) parts.push(`${plural(withoutClock, 'run has', 'runs have')} no clock and cannot be shown over time`);
-    if (data.prefix) parts.push(`names without the common prefix “${data.prefix}”`);
+    if (data.names_note) parts.push(data.names_note);
     return parts;
   }
 

@@ -52,7 +52,7 @@ function decodeRuns(data) {
     return {
       index, stats, exact, y, breaks, from, to,
       label: stats.label,
-      name: stats.label.slice(data.prefix.length),
+      name: entry.name,
       quantity: entry.quantity,
       style: entry.style === null ? 'unstyled' : `s${entry.style}`,
       steps: exact ? from : from.map((step, i) => (step + to[i]) / 2),

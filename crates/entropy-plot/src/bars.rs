@@ -7,7 +7,7 @@ use super::metrics::{BODY, PX_PER_INCH, PictureSize};
 use super::row_chart::RowChart;
 use super::theme::Rgb;
 use super::titles::{ShortNames, footer, quantity};
-use super::{ChartOptions, Picture, XAxis, styles_over};
+use super::{ChartOptions, Picture, XAxis, with_largest_spread};
 use entropy_history::history::Comparison;
 use entropy_history::label::shorten_middle;
 use entropy_history::number::short;
@@ -46,12 +46,13 @@ pub fn bars(
     let chart = ChartContext { options, fonts };
     let runs = comparison.runs();
     let names = ShortNames::of(runs.iter().map(|run| run.history.label()));
-    let styles = styles_over(runs, chart.options.steps);
-    let styled = styles.iter().flatten().count();
+    let colours = chart.options.run_colours(runs);
+    let shown = with_largest_spread(runs, chart.options.steps);
+    let rows_to_show = shown.iter().filter(|shown| **shown).count();
     let subtitle = subtitle(comparison, chart.options, &names);
 
-    let row_height = if styled > 12 { ROW * 0.62 } else { ROW };
-    let layout = RowChart::new(chart.options, 132.0 + row_height * styled as f64);
+    let row_height = if rows_to_show > 12 { ROW * 0.62 } else { ROW };
+    let layout = RowChart::new(chart.options, 132.0 + row_height * rows_to_show as f64);
     let pad = chart.metrics().pad;
     let (width, height) = (layout.size.width, layout.size.height);
     let (footer, above_footer) = footer(chart, (pad, width - pad), height);
@@ -61,16 +62,17 @@ pub fn bars(
     };
     let title = format!("{}: mean, max, min", comparison.subject());
     let texts = (&*title, &subtitle[..]);
-    let (mut marks, top, count) = layout.fit_rows(chart, texts, above_footer, styled, note);
+    let (mut marks, top, count) = layout.fit_rows(chart, texts, above_footer, rows_to_show, note);
 
     let mut rows: Vec<BarRow<'_>> = Vec::new();
-    for ((index, stats), name) in analysis.runs.iter().enumerate().zip(names.names) {
-        if let Some(style) = styles[index] {
+    for ((index, stats), name) in analysis.runs.iter().enumerate().zip(names.names()) {
+        if shown[index] {
+            let style = colours.style(&stats.label, chart.theme());
             let colour = match &chart.options.groups {
                 Some(grouped) => grouped.colour(index, chart.theme()),
-                None => chart.theme().style(style).line,
+                None => style.map_or(chart.theme().unstyled, |style| style.line),
             };
-            rows.push(BarRow { name, colour, stats });
+            rows.push(BarRow { name: name.clone(), colour, stats });
         }
     }
     if rows.len() > count {
@@ -104,7 +106,7 @@ fn subtitle(comparison: &Comparison, options: &ChartOptions, names: &ShortNames)
     if options.groups.is_some() {
         parts.push("one colour per group".to_owned());
     }
-    parts.extend(names.prefix_note());
+    parts.extend(names.note());
     parts
 }
 

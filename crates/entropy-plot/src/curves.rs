@@ -8,6 +8,8 @@ mod bands;
 mod beside;
 mod curve;
 mod curve_names;
+mod density;
+mod facets;
 mod line_marks;
 
 pub use beside::Beside;
@@ -24,7 +26,7 @@ use super::plot_area::{
 };
 use super::theme::STYLES;
 use super::titles::{ShortNames, footer, header, quantity, y_title};
-use super::{ChartOptions, NothingToDraw, Picture, ValueScale, styles_over};
+use super::{ChartOptions, NothingToDraw, Picture, ValueScale};
 use entropy_history::history::{Comparison, History, Run};
 use entropy_history::label::visible;
 use entropy_history::number::{exact, short};
@@ -54,7 +56,7 @@ impl<'a> Curves<'a> {
         Curves::above(&[], comparison, options, fonts)
     }
 
-    /// Lays the chart out above a panel for each of these quantities.
+    /// Lays the chart out above a panel for each of these quantities. A chart with facets has no such panels.
     ///
     /// # Errors
     /// As [`Curves::new`].
@@ -64,13 +66,17 @@ impl<'a> Curves<'a> {
         options: &'a ChartOptions,
         fonts: &'a Fonts,
     ) -> Result<Curves<'a>, NothingToDraw> {
-        lay_out(comparison, beside, ChartContext { options, fonts })
+        let chart = ChartContext { options, fonts };
+        match &options.facets {
+            Some(facets) => facets::lay_out(comparison, facets, chart),
+            None => lay_out(comparison, beside, chart),
+        }
     }
 
     /// The picture with annotated collapses and explosions; `analysis` must be that of the same comparison.
     pub fn picture(mut self, analysis: &Analysis) -> Picture {
         // Events of single runs say little about the mean of a group.
-        if self.chart.options.groups.is_none() && self.curves.len() <= MAX_NAMED_AT_END {
+        if self.chart.options.groups.is_none() && named(&self.curves) <= MAX_NAMED_AT_END {
             let (curves, area) = (&self.curves, &self.area);
             let layer = annotations::annotations(curves, analysis, area, self.chart);
             self.drawing.layers.extend(layer);
@@ -93,9 +99,9 @@ fn lay_out<'a>(
     let (mut curves, names, mut warnings) = make_curves(comparison, options)?;
 
     // The value axis comes first, because the width of its labels sets the left edge.
-    let steps = step_range(&curves, options);
+    let steps = step_range(curves.iter(), options);
     let (low, high) =
-        value_range(&curves, options, steps, &mut warnings).ok_or(NothingToDraw::Limits)?;
+        value_range(curves.iter(), options, steps, &mut warnings).ok_or(NothingToDraw::Limits)?;
     let metrics = chart.metrics();
     let mut panels = beside::panels(beside, &curves, steps, height, chart, &mut warnings)?;
     let ticks = match panels.len() {
@@ -107,8 +113,10 @@ fn lay_out<'a>(
     let axes = panels.iter().map(|panel| &panel.values).chain([&values]);
     let left = axes.map(|axis| left_edge(axis, y_title.as_deref(), chart)).fold(0.0, f64::max);
 
+    let counts = (named(&curves), curves.len());
+    let range = cut((low, high), options);
     let subtitle =
-        subtitle(comparison, &curves, options, &names, values.low, cut((low, high), options));
+        subtitle(comparison, (&curves, counts), options, names.note(), values.low, range);
     let title = default_title(comparison, &curves, options);
     let (footer, above_footer) = footer(chart, (left, width - metrics.pad), height);
     let (mut title_marks, below_header) =
@@ -123,7 +131,7 @@ fn lay_out<'a>(
     panels.iter_mut().zip(places).for_each(|(panel, place)| panel.place(place));
 
     let names_that_fit = (bottom - top + LINE_HEIGHT) / LINE_HEIGHT;
-    let at_end = curves.len() <= MAX_NAMED_AT_END && curves.len() as f64 <= names_that_fit;
+    let at_end = named(&curves) <= MAX_NAMED_AT_END && named(&curves) as f64 <= names_that_fit;
     let legend =
         (!at_end).then(|| curve_names::lay_out_legend(&mut curves, chart, width, bottom - top));
     let right = match &legend {
@@ -173,7 +181,7 @@ fn lay_out<'a>(
         .extend(panels.iter_mut().zip(&areas).flat_map(|(panel, area)| panel.layers(area, chart)));
     layers.push(match legend {
         Some(legend) => curve_names::legend_layer(&legend, &curves, &area, chart),
-        None => curve_names::end_names(&curves, &area, chart),
+        None => curve_names::end_names(&curves, &area, metrics.leader, chart),
     });
     let drawing = chart.drawing(size, &title, layers);
     Ok(Curves { curves, area, chart, drawing, warnings })
@@ -189,8 +197,8 @@ fn make_curves<'a>(
     let Some(grouped) = &options.groups else {
         let width = width_in_steps(runs.iter());
         let names = ShortNames::of(runs.iter().map(|run| run.history.label()));
-        let styled = runs.iter().zip(styles_over(runs, options.steps)).zip(&names.names);
-        let curves = styled.map(|((run, style), name)| Curve {
+        let colours = options.run_colours(runs);
+        let curves = runs.iter().zip(names.names()).map(|(run, name)| Curve {
             source: CurveSource::Run {
                 run,
                 smoothed: smoothed(&run.history, options.smoothing, width),
@@ -198,7 +206,7 @@ fn make_curves<'a>(
             label: run.history.label(),
             name: name.clone(),
             count: String::new(),
-            style: style.map(|index| theme.style(index)),
+            style: colours.style(run.history.label(), theme),
             parts: Vec::new(),
         });
         return Ok((curves.collect(), names, Vec::new()));
@@ -214,7 +222,7 @@ fn make_curves<'a>(
     if means.iter().all(has_no_mean) {
         return Err(NothingToDraw::NoMean(warnings.first().cloned().unwrap_or_default()));
     }
-    let means = means.into_iter().zip(&grouped.groups).zip(&names.names).enumerate();
+    let means = means.into_iter().zip(&grouped.groups).zip(names.names()).enumerate();
     let curves = means.map(|(index, ((source, group), name))| Curve {
         source,
         label: &group.name,
@@ -224,6 +232,11 @@ fn make_curves<'a>(
         parts: Vec::new(),
     });
     Ok((curves.collect(), names, warnings))
+}
+
+/// How many curves have a colour and a name.
+fn named<'c, 'a: 'c>(curves: impl IntoIterator<Item = &'c Curve<'a>>) -> usize {
+    curves.into_iter().filter(|curve| curve.style.is_some()).count()
 }
 
 /// The number of steps from the first step of any run to the last step of any run.
@@ -247,12 +260,12 @@ fn default_title(comparison: &Comparison, curves: &[Curve<'_>], options: &ChartO
     }
 }
 
-/// The parts of the subtitle; `low` is the lower end of the value axis.
+/// The parts of the subtitle. `low` is the lower end of the value axis; so many of so many lines are `named`.
 fn subtitle(
     comparison: &Comparison,
-    curves: &[Curve<'_>],
+    (curves, (named, count)): (&[Curve<'_>], (usize, usize)),
     options: &ChartOptions,
-    names: &ShortNames,
+    names_note: Option<String>,
     low: f64,
     cut: Option<String>,
 ) -> Vec<String> {
@@ -269,12 +282,11 @@ fn subtitle(
         parts.push("axis does not start at 0".to_owned());
     }
     parts.extend(cut);
-    parts.extend(names.prefix_note());
-    if curves.len() > STYLES {
-        let count = curves.len();
+    parts.extend(names_note);
+    if named < count {
         parts.push(match options.groups {
             Some(_) => format!("{count} groups, the first {STYLES} in colour"),
-            None => format!("{count} runs, the {STYLES} with the largest spread in colour"),
+            None => format!("{named} of {count} runs named; grey: the others"),
         });
     }
     parts
@@ -289,8 +301,11 @@ fn cut((low, high): (f64, f64), options: &ChartOptions) -> Option<String> {
 }
 
 /// The first and the last step shown.
-fn step_range(curves: &[Curve<'_>], options: &ChartOptions) -> (f64, f64) {
-    let ends = curves.iter().flat_map(Curve::runs).flat_map(|run| step_ends(run));
+fn step_range<'c, 'a: 'c>(
+    curves: impl Iterator<Item = &'c Curve<'a>>,
+    options: &ChartOptions,
+) -> (f64, f64) {
+    let ends = curves.flat_map(Curve::runs).flat_map(|run| step_ends(run));
     let (first, last) = range(ends);
     let first = if options.steps.0.is_finite() { options.steps.0 } else { first };
     let last = if options.steps.1.is_finite() { options.steps.1 } else { last };
@@ -303,8 +318,8 @@ fn entropies(history: &History, (from, to): (f64, f64)) -> impl Iterator<Item = 
 }
 
 /// The smallest and the largest value to draw within the steps shown; `None` if there is none.
-fn value_range(
-    curves: &[Curve<'_>],
+fn value_range<'c, 'a: 'c>(
+    curves: impl Iterator<Item = &'c Curve<'a>> + Clone,
     options: &ChartOptions,
     steps: (f64, f64),
     warnings: &mut Vec<String>,
@@ -312,14 +327,14 @@ fn value_range(
     let log = options.scale == ValueScale::Log;
     let drawable = |value: &f64| !log || *value > 0.0;
     let logged =
-        || curves.iter().flat_map(Curve::runs).flat_map(|run| entropies(&run.history, steps));
-    let smoothed = curves.iter().filter(|curve| curve.is_smoothed()).filter_map(Curve::shown);
+        || curves.clone().flat_map(Curve::runs).flat_map(|run| entropies(&run.history, steps));
+    let smoothed = curves.clone().filter(|curve| curve.is_smoothed()).filter_map(Curve::shown);
     let smoothed = smoothed.flat_map(|history| entropies(history, steps));
     let (mut low, mut high) = range(logged().chain(smoothed).filter(drawable));
     let not_positive = logged().filter(|value| !drawable(value)).count();
     // Entropies are not negative, so a band that reaches below 0 does not extend the axis.
     let floor = if low >= 0.0 { 0.0 } else { f64::NEG_INFINITY };
-    let ends = || curves.iter().flat_map(|curve| curve.band_ends(steps));
+    let ends = || curves.clone().flat_map(|curve| curve.band_ends(steps));
     for end in ends().filter(drawable) {
         (low, high) = (low.min(end.max(floor)), high.max(end));
     }

@@ -97,7 +97,7 @@ pub fn forest(
     let pairs = rows.len();
     let labels = rows.iter().flat_map(|row| [&row.contrasts[0].a, &row.contrasts[0].b]);
     let names = ShortNames::of(labels.map(String::as_str));
-    for (row, pair) in rows.iter_mut().zip(names.names.chunks_exact(2)) {
+    for (row, pair) in rows.iter_mut().zip(names.names().chunks_exact(2)) {
         row.names = [pair[0].clone(), pair[1].clone()];
     }
     let by_group = rows.iter().any(|row| row.contrasts[0].between == ContrastUnit::Groups);
@@ -110,7 +110,7 @@ pub fn forest(
     let title = format!("Difference of mean {what} by pair of {unit}");
     let mut subtitle: Vec<String> = quantity(comparison, options).into_iter().collect();
     subtitle.extend(method(by_group).map(str::to_owned));
-    subtitle.extend(names.prefix_note());
+    subtitle.extend(names.note());
 
     let reasons = reasons(&rows);
     let max_rows = pairs.min(MAX_ROWS);

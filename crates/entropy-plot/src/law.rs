@@ -71,7 +71,7 @@ pub fn law(
     let names = ShortNames::of(runs.iter().map(|run| run.history.label()));
     let styles = styles_over(runs, chart.options.steps);
     let mut rows: Vec<LawRow<'_>> = Vec::new();
-    for (((run, law), name), style) in runs.iter().zip(laws).zip(&names.names).zip(styles) {
+    for (((run, law), name), style) in runs.iter().zip(laws).zip(names.names()).zip(styles) {
         let style = style.map(|index| chart.theme().style(index));
         rows.push(LawRow { law, pairs: pairs(run), name: name.clone(), style, end: None });
     }
@@ -159,7 +159,7 @@ fn subtitle(rows: &[LawRow<'_>], options: &ChartOptions, names: &ShortNames) -> 
     if rows.len() <= MAX_WITH_HOLD_OUT && rows.iter().any(|row| row.law.hold_out.is_some()) {
         parts.push("dashed: fitted to the first third of the steps".to_owned());
     }
-    parts.extend(names.prefix_note());
+    parts.extend(names.note());
     if rows.len() > STYLES {
         parts.push(format!("{} runs, the {STYLES} with the largest spread in colour", rows.len()));
     }

@@ -21,6 +21,7 @@ mod metrics;
 mod panels;
 mod plot_area;
 mod row_chart;
+mod run_styles;
 mod stroke;
 pub mod theme;
 mod titles;
@@ -37,6 +38,9 @@ pub use heat_map::{HeatMap, heat_map};
 pub use law::law;
 pub use metrics::{Header, Look};
 pub use panels::{AxisBase, LineShape, Panel, PanelLine, Panels, panels};
+pub use run_styles::{Emphasis, RunColours, chooses_by_state};
+
+use std::borrow::Cow;
 
 use entropy_history::history::{Comparison, Run};
 use entropy_history::label::visible;
@@ -79,6 +83,10 @@ pub struct ChartOptions {
     /// Groups of runs. Runs of a group share a colour, and curves show the mean of each group. With `None`,
     /// every run has a curve.
     pub groups: Option<GroupOptions>,
+    /// The colours of runs; `None` lets the chart choose.
+    pub colours: Option<RunColours>,
+    /// Line charts have a panel for each of these groups, with shared axes; runs in none of them are not drawn.
+    pub facets: Option<Vec<Group>>,
 }
 
 impl Default for ChartOptions {
@@ -99,11 +107,21 @@ impl Default for ChartOptions {
             y_min: None,
             y_max: None,
             groups: None,
+            colours: None,
+            facets: None,
         }
     }
 }
 
 impl ChartOptions {
+    /// The colours of these runs: the given ones, or those that the chart chooses.
+    fn run_colours(&self, runs: &[Run]) -> Cow<'_, RunColours> {
+        match &self.colours {
+            Some(colours) => Cow::Borrowed(colours),
+            None => Cow::Owned(RunColours::choose(runs, None, &Emphasis::default())),
+        }
+    }
+
     /// The name of a smoothing; the width of a Gaussian has the unit of the x axis.
     fn smoothing_name(&self, smoothing: Smoothing) -> String {
         match (self.x_axis, smoothing) {
@@ -178,9 +196,8 @@ pub fn texts_of<'a>(comparison: &'a Comparison, options: &'a ChartOptions) -> Ve
         .collect()
 }
 
-/// Whether each run has a style of its own. If there are more runs than styles, only the runs with the largest
-/// spread of entropy over the steps shown have one.
-fn has_style(runs: &[Run], (from, to): (f64, f64)) -> Vec<bool> {
+/// Which runs are among the [`STYLES`] runs with the largest spread of entropy over the steps shown.
+fn with_largest_spread(runs: &[Run], (from, to): (f64, f64)) -> Vec<bool> {
     if runs.len() <= STYLES {
         return vec![true; runs.len()];
     }
@@ -213,7 +230,7 @@ fn styles_over(runs: &[Run], steps: (f64, f64)) -> Vec<Option<usize>> {
         Some(rank) => rank.by_spread,
         None => index,
     };
-    let styled = has_style(runs, steps);
+    let styled = with_largest_spread(runs, steps);
     let ranks = runs.iter().enumerate().map(rank).zip(&styled);
     let mut styles: Vec<Option<usize>> =
         ranks.map(|(rank, styled)| Some(rank).filter(|rank| *styled && *rank < STYLES)).collect();

@@ -14,6 +14,8 @@ use super::theme::{Rgb, Style};
 const COLUMN: f64 = 0.35;
 /// Width of a column in px for dense curves, of which only the extremes are visible.
 const DENSE_COLUMN: f64 = 0.8;
+/// Width of a column in px of a density.
+pub(super) const COARSE_COLUMN: f64 = 0.8;
 /// Largest error in px when vertices of an outline are dropped.
 const TOLERANCE: f64 = 0.04;
 /// Points per px: below the first value a curve is stroked, from the second value it is dense.
@@ -42,8 +44,7 @@ impl StrokeStyle<'_> {
         if let [point] = part {
             return vec![Mark::Disc(*point, 1.2 + self.width, self.colour)];
         }
-        let extent = part[part.len() - 1].0 - part[0].0;
-        let column = match part.len() as f64 / extent.max(100.0) {
+        let column = match density(part) {
             density if density < DENSITIES.0 => None,
             density if density < DENSITIES.1 => Some(COLUMN),
             _ => Some(DENSE_COLUMN),
@@ -54,15 +55,35 @@ impl StrokeStyle<'_> {
     /// One piece without dashes: as a line, or as an outline with columns of that width.
     fn piece(&self, piece: Vec<Xy>, column: Option<f64>) -> Mark {
         let Some(column) = column else { return Mark::Line(piece, self.width, self.colour) };
-        let outline = outline(&piece, self.width / 2.0, column);
-        let extent = piece[piece.len() - 1].0 - piece[0].0;
-        let travel: f64 = outline.windows(2).map(|w| (w[1].1 - w[0].1).abs()).sum();
-        if travel > RAGGED * 2.0 * extent {
-            Mark::Ragged(outline, self.colour)
-        } else {
-            Mark::Region(outline, self.colour)
-        }
+        filled(outline(&piece, self.width / 2.0, column), self.colour)
     }
+}
+
+/// Points per px of a line.
+fn density(line: &[Xy]) -> f64 {
+    let extent = line[line.len() - 1].0 - line[0].0;
+    line.len() as f64 / extent.max(100.0)
+}
+
+/// Whether a line is stroked, because it has few points.
+pub(super) fn is_stroked(line: &[Xy]) -> bool {
+    line.len() < 2 || density(line) < DENSITIES.0
+}
+
+/// An outline, filled.
+pub(super) fn filled(outline: Vec<Xy>, colour: Rgb) -> Mark {
+    let (first, last) =
+        outline.iter().fold((f64::MAX, f64::MIN), |(l, r), p| (l.min(p.0), r.max(p.0)));
+    let travel: f64 = outline.windows(2).map(|w| (w[1].1 - w[0].1).abs()).sum();
+    match travel > RAGGED * 2.0 * (last - first) {
+        true => Mark::Ragged(outline, colour),
+        false => Mark::Region(outline, colour),
+    }
+}
+
+/// The smallest and largest y of a line in each column from `left` to `right`; (∞, −∞) in a column without the line.
+pub(super) fn column_ranges(line: &[Xy], left: f64, right: f64, width: f64) -> Vec<(f64, f64)> {
+    envelope(line, left, right, width)
 }
 
 impl Style {

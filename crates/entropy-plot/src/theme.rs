@@ -1,10 +1,11 @@
 //! Colours: a light and a dark theme, with palettes that are safe for colour-blind viewers.
 //!
 //! The order of a palette maximises the smallest distance between the colours in use under normal, protan,
-//! deutan and tritan vision. After the last colour the palette repeats with another dash. Lines are opaque:
+//! deutan and tritan vision. After the last colour the palette repeats in another shade, and then with dashes. Lines are opaque:
 //! faint ones are mixed with the background beforehand, which renders many times faster.
 
 use std::fmt;
+use std::str::FromStr;
 
 /// An opaque sRGB colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +35,25 @@ impl Rgb {
             if c <= 0.04045 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) }
         };
         0.2126 * linear(self.0) + 0.7152 * linear(self.1) + 0.0722 * linear(self.2)
+    }
+}
+
+impl FromStr for Rgb {
+    type Err = String;
+
+    /// Parses `#rgb` and `#rrggbb`.
+    fn from_str(text: &str) -> Result<Rgb, String> {
+        let digits = text.strip_prefix('#').filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()));
+        let digits =
+            digits.and_then(|digits| Some((digits.len(), u32::from_str_radix(digits, 16).ok()?)));
+        match digits {
+            Some((6, rgb)) => Ok(Rgb::hex(rgb)),
+            Some((3, rgb)) => {
+                let [r, g, b] = [rgb >> 8, rgb >> 4 & 15, rgb & 15].map(|digit| 17 * digit as u8);
+                Ok(Rgb(r, g, b))
+            }
+            _ => Err(format!("{text:?} is not a colour such as #226daa")),
+        }
     }
 }
 
@@ -111,18 +131,25 @@ pub struct Style {
     pub dash: &'static [f64],
 }
 
-const DASHES: [&[f64]; 4] = [&[], &[9.0, 4.0], &[2.5, 3.5], &[12.0, 3.5, 2.5, 3.5]];
+const DASHES: [&[f64]; 2] = [&[], &[9.0, 4.0]];
+/// How much of its colour a line has in the second cycle of the palette; the rest is the colour of the text.
+const SHADE: f64 = 0.5;
 
 impl Theme {
     /// The style of the run at `index`; distinct for the first [`STYLES`].
     pub fn style(&self, index: usize) -> Style {
-        let line = self.palette[index % self.palette.len()];
-        Style {
-            line,
-            name: self.legible(line),
-            faint: line.over(self.background, 0.25),
-            dash: DASHES[(index / self.palette.len()) % DASHES.len()],
-        }
+        let (hue, cycle) = (index % self.palette.len(), index / self.palette.len());
+        let line = match cycle % 2 {
+            0 => self.palette[hue],
+            _ => self.palette[hue].over(self.text, SHADE),
+        };
+        Style { dash: DASHES[(cycle / 2) % DASHES.len()], ..self.style_of(line) }
+    }
+
+    /// The style of a solid line in this colour.
+    pub(super) fn style_of(&self, line: Rgb) -> Style {
+        let (name, faint) = (self.legible(line), line.over(self.background, 0.25));
+        Style { line, name, faint, dash: &[] }
     }
 
     /// The colour, mixed with the text colour until its contrast is 4.5:1.

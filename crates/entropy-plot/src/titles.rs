@@ -6,30 +6,9 @@ use super::context::ChartContext;
 use super::fonts::Weight;
 use super::metrics::{Header, Metrics};
 use entropy_history::history::{Comparison, ENTROPY};
-use entropy_history::label::{common_prefix, shorten_middle, visible};
+pub(super) use entropy_history::label::ShortNames;
+use entropy_history::label::{shorten_middle, visible};
 use entropy_history::quantity::EntropyKind;
-
-/// The names of runs or groups as a picture shows them, without the prefix that all of them share.
-pub(super) struct ShortNames {
-    /// One name per label.
-    pub(super) names: Vec<String>,
-    prefix: String,
-}
-
-impl ShortNames {
-    pub(super) fn of<'a>(labels: impl Iterator<Item = &'a str>) -> ShortNames {
-        let labels: Vec<_> = labels.map(visible).collect();
-        let all: Vec<&str> = labels.iter().map(AsRef::as_ref).collect();
-        let prefix = common_prefix(&all);
-        let names = all.iter().map(|label| label[prefix.len()..].to_owned()).collect();
-        ShortNames { names, prefix: prefix.to_owned() }
-    }
-
-    /// The part of the subtitle that names the removed prefix, if there is one.
-    pub(super) fn prefix_note(&self) -> Option<String> {
-        (!self.prefix.is_empty()).then(|| format!("names without “{}”", self.prefix))
-    }
-}
 
 /// The part of the subtitle that says what the values are; `None` if the title of the y axis says it.
 pub(super) fn quantity(comparison: &Comparison, options: &ChartOptions) -> Option<String> {

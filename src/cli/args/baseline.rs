@@ -5,7 +5,7 @@ use clap::Args;
 
 use super::groups::{GroupArgs, list};
 use entropy_history::history::Comparison;
-use entropy_history::label::common_prefix;
+use entropy_history::label::ShortNames;
 use entropy_history::stats::compare::Plan;
 use entropy_shell::{CliError, WithHint};
 
@@ -36,7 +36,7 @@ impl BaselineArgs {
             [] => ("run", comparison.runs().iter().map(|run| run.history.label()).collect()),
             _ => ("group", groups.iter().map(|group| group.name.as_str()).collect()),
         };
-        let prefix = common_prefix(&names);
+        let shown = ShortNames::of(names.iter().copied());
         let baseline = match &self.baseline {
             None => None,
             Some(given) => {
@@ -47,9 +47,9 @@ impl BaselineArgs {
                     true => name.starts_with(start) && name.ends_with(end),
                     false => name == given,
                 };
-                let mut short = names.iter().filter(|name| is_short(&name[prefix.len()..]));
+                let mut short = names.iter().zip(shown.names()).filter(|(_, name)| is_short(name));
                 let short = short.next().filter(|_| short.next().is_none());
-                let Some(name) = found.or(short) else {
+                let Some(name) = found.or(short.map(|(label, _)| label)) else {
                     let names = list(&names);
                     return Err(anyhow!("there is no {what} {given:?}; there are {names}"))
                         .hint(format!("--baseline takes the label of a {what}"));

@@ -4,8 +4,8 @@ use anyhow::anyhow;
 use clap::Args;
 
 use super::{
-    BandArgs, CurveArgs, GroupArgs, HealthArgs, PictureArgs, StepRangeArgs, ValueRangeArgs,
-    WithArgs,
+    BandArgs, CurveArgs, EmphasisArgs, FacetArgs, GroupArgs, HealthArgs, PictureArgs, SelectArgs,
+    StepRangeArgs, ValueRangeArgs, WithArgs,
 };
 use crate::cli::x_axis::XAxisArgs;
 use entropy_history::history::Comparison;
@@ -30,7 +30,13 @@ pub(in crate::cli) struct ChartArgs {
     #[command(flatten)]
     pub(in crate::cli) bands: BandArgs,
     #[command(flatten)]
+    pub(in crate::cli) facets: FacetArgs,
+    #[command(flatten)]
     pub(in crate::cli) health: HealthArgs,
+    #[command(flatten)]
+    pub(in crate::cli) select: SelectArgs,
+    #[command(flatten)]
+    pub(in crate::cli) emphasis: EmphasisArgs,
     #[command(flatten)]
     pub(in crate::cli) picture: PictureArgs,
 }

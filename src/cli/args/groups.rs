@@ -42,6 +42,17 @@ pub(in crate::cli) struct BandArgs {
     interpolate: bool,
 }
 
+/// Panels of line charts.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Runs")]
+pub(in crate::cli) struct FacetArgs {
+    /// Draw a panel per group of runs, with shared axes, e.g. 'lr[^_]+'.
+    ///
+    /// The first capture group of the pattern, or else the whole match, is the name of the panel.
+    #[arg(conflicts_with = "with", long, value_name = "REGEX", value_parser = regex, conflicts_with = "group")]
+    facet: Option<Regex>,
+}
+
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum BandName {
     /// Mean ± one sample standard deviation of the runs.
@@ -54,6 +65,52 @@ enum BandName {
     Ci95,
 }
 
+/// The runs by the name that a pattern finds in their labels.
+///
+/// # Errors
+/// When it matches no label.
+fn grouped_by(flag: &str, regex: &Regex, comparison: &Comparison) -> Result<Vec<Group>, CliError> {
+    let groups = group(comparison, |label| {
+        let found = regex.captures(label)?;
+        let name = (1..found.len()).find_map(|i| found.get(i)).or(found.get(0))?;
+        // A pattern such as x* also matches the empty string, which cannot name a group.
+        Some(name.as_str().to_owned()).filter(|name| !name.is_empty())
+    });
+    if groups.is_empty() {
+        let labels: Vec<&str> = comparison.runs().iter().map(|run| run.history.label()).collect();
+        return Err(anyhow!("{flag} {regex} matches none of the runs: {}", list(&labels)))
+            .hint("the pattern is matched against labels, e.g. 'questioner|solver'");
+    }
+    Ok(groups)
+}
+
+impl FacetArgs {
+    /// The panels of the chart of these runs; `None` without the flag. Warns about runs in no panel.
+    ///
+    /// # Errors
+    /// When the pattern matches no label.
+    pub(in crate::cli) fn panels(
+        &self,
+        comparison: &Comparison,
+        terminal: &Terminal,
+    ) -> Result<Option<Vec<Group>>, CliError> {
+        let Some(regex) = &self.facet else { return Ok(None) };
+        let panels = grouped_by("--facet", regex, comparison)?;
+        let is_alone = |i: &usize| panels.iter().all(|panel| !panel.members.contains(i));
+        let alone: Vec<&str> = (0..comparison.runs().len())
+            .filter(is_alone)
+            .map(|i| comparison.runs()[i].history.label())
+            .collect();
+        if !alone.is_empty() {
+            let (runs, labels) = (plural(alone.len(), "run is", "runs are"), list(&alone));
+            terminal.warn(&format!(
+                "{runs} in no panel and not drawn: --facet does not match {labels}"
+            ));
+        }
+        Ok(Some(panels))
+    }
+}
+
 impl GroupArgs {
     pub(in crate::cli) fn is_given(&self) -> bool {
         self.group.is_some()
@@ -64,20 +121,7 @@ impl GroupArgs {
     /// # Errors
     /// When the pattern matches no label.
     pub(in crate::cli) fn groups(&self, comparison: &Comparison) -> Result<Vec<Group>, CliError> {
-        let Some(regex) = &self.group else { return Ok(Vec::new()) };
-        let groups = group(comparison, |label| {
-            let found = regex.captures(label)?;
-            let name = (1..found.len()).find_map(|i| found.get(i)).or(found.get(0))?;
-            // A pattern such as x* also matches the empty string, which cannot name a group.
-            Some(name.as_str().to_owned()).filter(|name| !name.is_empty())
-        });
-        if groups.is_empty() {
-            let labels: Vec<&str> =
-                comparison.runs().iter().map(|run| run.history.label()).collect();
-            return Err(anyhow!("--group {regex} matches none of the runs: {}", list(&labels)))
-                .hint("the pattern is matched against labels, e.g. 'questioner|solver'");
-        }
-        Ok(groups)
+        self.group.as_ref().map_or(Ok(Vec::new()), |regex| grouped_by("--group", regex, comparison))
     }
 
     /// Warns about runs without a group, and about runs that no mean includes because their entropy was not

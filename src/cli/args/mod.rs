@@ -3,6 +3,7 @@
 
 mod baseline;
 mod charts;
+mod choice;
 mod curves;
 mod groups;
 mod health;
@@ -16,8 +17,9 @@ mod with;
 
 pub(super) use baseline::BaselineArgs;
 pub(super) use charts::ChartArgs;
+pub(super) use choice::{EmphasisArgs, SelectArgs};
 pub(super) use curves::CurveArgs;
-pub(super) use groups::{BandArgs, GroupArgs, list};
+pub(super) use groups::{BandArgs, FacetArgs, GroupArgs, list};
 pub(super) use health::HealthArgs;
 pub(super) use json::{JsonArgs, to_json};
 pub(super) use picture::{OptionalPictureArgs, PictureArgs, ThemeArgs, TitleArgs};

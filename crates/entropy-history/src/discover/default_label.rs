@@ -100,10 +100,14 @@ fn own_directory(path: &Path) -> Option<PathBuf> {
         directory.file_name().is_some_and(|name| {
             let name = name.to_string_lossy();
             let is_checkpoint = checkpoint_step(&name).is_some();
-            !is_checkpoint && !SHARED_DIRECTORY_NAMES.contains(&name.to_lowercase().as_str())
+            !is_checkpoint && !is_shared_directory(&name)
         })
     });
     own.map(Path::to_owned)
+}
+
+fn is_shared_directory(name: &str) -> bool {
+    SHARED_DIRECTORY_NAMES.contains(&name.to_lowercase().as_str())
 }
 
 /// Makes labels distinct: logs with equal `names` get the names of their files if they are in one directory or belong to
@@ -150,20 +154,55 @@ pub fn distinct(
             labels[i] = format!("{} ({})", labels[i], file.to_string_lossy());
         }
     }
-    for level in 1.. {
+    // The directories above each log, the nearest first. Names that a program made up and those that many runs share say
+    // little: they are used only if the others are not enough.
+    let above = |i: usize| -> Vec<String> {
+        let above = path(i).into_iter().flat_map(Path::ancestors).skip(depths[i] + 1);
+        let names = above.filter_map(Path::file_name);
+        names.map(|name| name.to_string_lossy().into_owned()).collect()
+    };
+    let above: BTreeMap<usize, Vec<String>> =
+        duplicates(&labels).into_iter().map(|i| (i, above(i))).collect();
+    let chosen = above.iter().map(|(i, names)| {
+        let chosen = names.iter().filter(|name| !is_made_up(name) && !is_shared_directory(name));
+        (*i, chosen.cloned().collect())
+    });
+    let with_chosen = prefixed(&labels, &chosen.collect());
+    let with_all = prefixed(&labels, &above);
+    let unclear = duplicates(&with_chosen);
+    let pick = |i: usize| if unclear.contains(&i) { &with_all[i] } else { &with_chosen[i] };
+    let picked: Vec<String> = (0..labels.len()).map(|i| pick(i).clone()).collect();
+    if duplicates(&picked).len() > duplicates(&with_all).len() { with_all } else { picked }
+}
+
+/// The labels with as many directories in front as are needed to make them distinct. Labels stay equal if the
+/// directories are not enough, or one file is given twice, which the store reports.
+fn prefixed(labels: &[String], directories: &BTreeMap<usize, Vec<String>>) -> Vec<String> {
+    let mut labels = labels.to_vec();
+    for level in 0.. {
         let mut longer = false;
         for i in duplicates(&labels) {
-            let directory = path(i).and_then(|path| path.ancestors().nth(depths[i] + level));
-            if let Some(directory) = directory.and_then(Path::file_name) {
-                labels[i] = format!("{}/{}", directory.to_string_lossy(), labels[i]);
+            if let Some(directory) = directories.get(&i).and_then(|names| names.get(level)) {
+                labels[i] = format!("{directory}/{}", labels[i]);
                 longer = true;
             }
         }
         if !longer {
-            break; // all differ, or one file is given twice, which the store reports
+            break;
         }
     }
     labels
+}
+
+/// Whether a program made up the name of a directory: `run-20261127_194442-d7pbkf4i` of W&B and SwanLab, and the
+/// numbers of MLflow.
+fn is_made_up(name: &str) -> bool {
+    let run = name.strip_prefix("offline-").unwrap_or(name).strip_prefix("run-");
+    let is_time = |text: &str| text.len() == 8 && text.bytes().all(|b| b.is_ascii_digit());
+    let is_run = run.and_then(|rest| rest.split_once('_')).is_some_and(|(day, _)| is_time(day));
+    let is_number = name.len() >= 9 && name.bytes().all(|b| b.is_ascii_digit());
+    let is_hash = name.len() >= 16 && name.bytes().all(|b| b.is_ascii_hexdigit());
+    is_run || is_number || is_hash
 }
 
 /// The number of levels from the log up to the directory that `name` is made from; 0 if it is made from
@@ -238,6 +277,26 @@ mod tests {
         assert_eq!(labels(&paths), ["lab/a", "deep/a", "b"]);
         let paths = ["x/e/checkpoint-9/trainer_state.json", "y/e/logs/metrics.jsonl"];
         assert_eq!(labels(&paths), ["x/e", "y/e"]);
+    }
+
+    #[test]
+    fn made_up_directories_are_used_only_if_no_other_differs() {
+        let run = "swanlog/run-20261127_194442-d7pbkf4i/logs/metrics.jsonl";
+        let other = "swanlog/run-20261128_101112-abcdefgh/logs/metrics.jsonl";
+        let inputs = [
+            [format!("0.7.11/{run}"), format!("0.10.3/{other}")],
+            [format!("0.7.11/{run}"), format!("0.7.11/{other}")],
+        ];
+        let labels = inputs.map(|paths| {
+            let inputs = paths.map(|path| file(&path));
+            distinct(vec!["solver".to_owned(); 2], &inputs.iter().collect::<Vec<_>>(), |_| false)
+        });
+        assert_eq!(labels[0], ["0.7.11/solver", "0.10.3/solver"]);
+        assert!(labels[1][0].contains("d7pbkf4i"), "{:?}", labels[1]);
+        assert_ne!(labels[1][0], labels[1][1]);
+        assert!(is_made_up("offline-run-20261123_020319-3ptzi3v8"));
+        assert!(is_made_up("372253632745067484") && is_made_up("58381c48db6d4ef7b0ba4e6017a205d4"));
+        assert!(!["run-1", "seed_1", "2026-04-02_12-00-00", "face"].into_iter().any(is_made_up));
     }
 
     #[test]

@@ -106,6 +106,13 @@ impl Comparison {
         if is_shared { first.metric.clone() } else { "Metrics".to_owned() }
     }
 
+    /// The runs for which `keep` is true, with the ranks that they have; `None` if there is none.
+    pub fn only(&self, keep: &[bool]) -> Option<Comparison> {
+        let kept = self.runs.iter().zip(keep).filter(|(_, keep)| **keep);
+        let runs: Vec<Run> = kept.map(|(run, _)| run.clone()).collect();
+        (!runs.is_empty()).then_some(Comparison { runs })
+    }
+
     /// The runs that have a point in `from <= step <= to`, and the labels of the others. `None` when no run
     /// has one.
     pub fn between(&self, from: f64, to: f64) -> (Option<Window>, Vec<String>) {

@@ -73,7 +73,7 @@ pub(super) fn assemble(
     let incomplete = leave_out_incomplete(&mut groups, notices)?;
     let names: Vec<RunName<'_>> = groups.iter().map(|records| name(records)).collect();
     let assignment = labels.assignment(&names);
-    let labels = labels.label(&names, unread + incomplete)?;
+    let labels = labels.label(&names, unread + incomplete, options.label_from.as_ref())?;
     notices.extend(assignment.map(Notice::Info));
 
     let mut assembled = Assembled { incomplete, ..Assembled::default() };

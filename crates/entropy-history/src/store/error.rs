@@ -132,6 +132,26 @@ pub enum LoadError {
         /// The later log.
         second: String,
     },
+    /// No label can be made from the path of a log.
+    #[error("label-from {pattern} does not match {path}")]
+    LabelFrom {
+        /// The pattern.
+        pattern: String,
+        /// The absolute path of the log.
+        path: String,
+    },
+    /// The pattern makes one label from two paths.
+    #[error("label-from {pattern} makes the label {label:?} of both {first} and {second}")]
+    SameLabelFrom {
+        /// The pattern.
+        pattern: String,
+        /// The label.
+        label: String,
+        /// The earlier log.
+        first: String,
+        /// The later log.
+        second: String,
+    },
     /// No label matches the pattern of training stages.
     #[error("chain {pattern} matches none of the runs: {}", .labels.join(", "))]
     NoStages {

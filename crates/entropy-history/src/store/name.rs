@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use regex::Regex;
+
 use super::error::LoadError;
 use super::load::UnlabelledRun;
 use crate::discover::{self, Input, Location, Origin};
@@ -64,20 +66,26 @@ impl<'a> GivenLabels<'a> {
     }
 
     /// One label per run, all distinct: given labels must be one per run or one per log. `unread` logs
-    /// have no run here.
+    /// have no run here. Without given labels, `pattern` makes the labels from paths.
     ///
     /// # Errors
-    /// When the number of given labels does not fit, or two runs have one label.
+    /// When the number of given labels does not fit, the pattern does not match a path, or two runs have one label.
     pub(super) fn label(
         &self,
         runs: &[RunName<'_>],
         unread: usize,
+        pattern: Option<&Regex>,
     ) -> Result<Vec<String>, LoadError> {
         let mut logs: Vec<&Input> = runs.iter().map(|run| run.input).collect();
         logs.dedup_by(|a, b| std::ptr::eq(*a, *b));
         let given = self.pending;
         let labels = if given.is_empty() {
-            default_labels(runs, |input| input.label.as_deref())
+            let made = match pattern {
+                Some(pattern) => labels_from(pattern, &logs)?,
+                None => BTreeMap::new(),
+            };
+            let made = |input| made.get(&std::ptr::from_ref(input)).map(String::as_str);
+            default_labels(runs, |input: &Input| input.label.as_deref().or(made(input)))
         } else if given.len() == runs.len() && unread == 0 {
             for (run, label) in runs.iter().zip(given) {
                 refuse_second_label(run.input, label)?;
@@ -99,8 +107,13 @@ impl<'a> GivenLabels<'a> {
             let (labels, items) = (given.to_vec(), items.collect());
             return Err(LoadError::LabelCount { labels, items, unit: "run" });
         };
-        refuse_equal(runs, &labels)?;
-        Ok(labels)
+        match (refuse_equal(runs, &labels), pattern) {
+            (Err(LoadError::SameLabel { label, first, second }), Some(pattern)) => {
+                let pattern = pattern.to_string();
+                Err(LoadError::SameLabelFrom { pattern, label, first, second })
+            }
+            (result, _) => result.map(|()| labels),
+        }
     }
 
     /// Which series each given label names, if a log has several: their order is not visible in the log. `None`
@@ -126,11 +139,40 @@ fn refuse_second_label(input: &Input, label: &str) -> Result<(), LoadError> {
     Err(LoadError::TwoLabels { log: input.name(), first, second: label.to_owned() })
 }
 
+/// The labels of logs without one, made from their absolute paths.
+///
+/// # Errors
+/// When the pattern does not match a path, or its match is empty.
+fn labels_from(
+    pattern: &Regex,
+    logs: &[&Input],
+) -> Result<BTreeMap<*const Input, String>, LoadError> {
+    let mut labels = BTreeMap::new();
+    for log in logs.iter().filter(|log| log.label.is_none()) {
+        let path = log.segments.first().and_then(Location::absolute);
+        let path = path.map_or_else(|| log.name(), |path| path.to_string_lossy().into_owned());
+        let Some(label) = label_from(pattern, &path) else {
+            return Err(LoadError::LabelFrom { pattern: pattern.to_string(), path });
+        };
+        labels.insert(std::ptr::from_ref(*log), label);
+    }
+    Ok(labels)
+}
+
+/// The capture groups of the first match, joined with `_`; the whole match of a pattern without groups.
+fn label_from(pattern: &Regex, path: &str) -> Option<String> {
+    let found = pattern.captures(path)?;
+    let groups: Vec<&str> =
+        found.iter().skip(1).flatten().map(|g| g.as_str()).filter(|g| !g.is_empty()).collect();
+    let label = if found.len() > 1 { groups.join("_") } else { found[0].to_owned() };
+    Some(label).filter(|label| !label.trim().is_empty())
+}
+
 /// Labels that tell the runs apart: the user's, else the log's, else the file's; with the metric or the
 /// run appended where a log holds several, and directories prepended where that is not enough.
-fn default_labels<'a>(
+fn default_labels<'a, 'l>(
     runs: &[RunName<'a>],
-    given: impl Fn(&'a Input) -> Option<&'a str>,
+    given: impl Fn(&'a Input) -> Option<&'l str>,
 ) -> Vec<String> {
     let mut of_log: BTreeMap<*const Input, Vec<&RunName<'a>>> = BTreeMap::new();
     for run in runs {
@@ -190,4 +232,21 @@ fn refuse_equal(runs: &[RunName<'_>], labels: &[String]) -> Result<(), LoadError
         return Err(LoadError::SameLabel { label, first, second });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_of_a_pattern_make_the_label() {
+        let label = |pattern: &str| {
+            label_from(&Regex::new(pattern).unwrap(), "/data/grpo/seed_3/metrics.jsonl")
+        };
+        assert_eq!(label("data/([^/]+)/seed_([0-9]+)").as_deref(), Some("grpo_3"));
+        assert_eq!(label("seed_[0-9]+").as_deref(), Some("seed_3"));
+        assert_eq!(label("(ppo)?/(seed_[0-9])").as_deref(), Some("seed_3"));
+        assert_eq!(label("x"), None);
+        assert_eq!(label("x*"), None, "an empty label is none");
+    }
 }

@@ -23,6 +23,9 @@ pub struct LoadOptions {
     pub vocabulary: u32,
     /// One label per log, or one per run; empty for the names that logs and files have.
     pub labels: Vec<String>,
+    /// Makes the label of a log from its absolute path: the capture groups joined with `_`, or the whole match.
+    /// Logs that were given a label keep it.
+    pub label_from: Option<Regex>,
     /// Joins runs whose labels match into training stages: its first group names the joined run, its
     /// second orders the stages.
     pub stages: Option<Regex>,
@@ -37,6 +40,7 @@ impl Default for LoadOptions {
             aux: AuxRequest::default(),
             vocabulary: LARGEST_VOCABULARY,
             labels: Vec::new(),
+            label_from: None,
             stages: None,
         }
     }

@@ -67,15 +67,16 @@ pub(super) fn annotations(
         return None;
     }
     let mut lines = CurveOccupancy::new(area.left, area.right);
-    for part in curves.iter().flat_map(|curve| &curve.parts) {
+    let in_colour = || curves.iter().filter(|curve| curve.style.is_some());
+    for part in in_colour().flat_map(|curve| &curve.parts) {
         lines.add(&part.points);
     }
-    let logged = curves.iter().flat_map(Curve::background_histories);
+    let logged = in_colour().flat_map(Curve::background_histories);
     let logged = logged.flat_map(|history| area.curve(history));
     let mut faint = CurveOccupancy::new(area.left, area.right);
     logged.for_each(|part| faint.add(&part));
     // A leader connects a line that ends early with its name.
-    for end in curves.iter().filter_map(Curve::end).filter(|end| end.0 < area.right) {
+    for end in in_colour().filter_map(Curve::end).filter(|end| end.0 < area.right) {
         lines.add(&[end, (area.right, end.1)]);
     }
 

@@ -127,7 +127,7 @@ pub(super) fn panels<'a>(
             let same = main.iter().find(|main| main.label == curve.label);
             curve.style = same.and_then(|main| main.style);
         }
-        let range = value_range(&curves, &beside.options, steps, &mut Vec::new());
+        let range = value_range(curves.iter(), &beside.options, steps, &mut Vec::new());
         let Some((low, high)) = range else {
             warnings.push(format!("{} has no value within the steps shown", beside.name));
             continue;

@@ -8,9 +8,6 @@ use crate::legend::{LINE_HEIGHT, LegendEntry, LegendGrid, leader, spread_labels}
 use crate::metrics::BODY;
 use crate::plot_area::PlotArea;
 
-/// Width in px of the sample of a dashed line before its name, and of the gap between them.
-const SAMPLE: f64 = 22.0;
-const SAMPLE_GAP: f64 = 6.0;
 /// Width in px of a line sample in a legend, with the gap to the name.
 const SWATCH: f64 = 26.0;
 const MAX_COLUMNS: usize = 3;
@@ -20,31 +17,26 @@ const MIN_NAME: f64 = 60.0;
 /// Pictures below this width in px leave a larger share of it to the lines.
 const NARROW: f64 = 620.0;
 
-/// Width in px of the line sample before a name. Only dashed lines have one, because they share their colour
-/// with another line.
-fn sample_width(curve: &Curve<'_>) -> f64 {
-    match curve.style {
-        Some(style) if !style.dash.is_empty() => SAMPLE + SAMPLE_GAP,
-        _ => 0.0,
-    }
-}
-
 /// Shortens the names for the line ends in a picture of this width, and returns the x at which the plot area
 /// ends to leave room for them.
 pub(super) fn fit_end_names(curves: &mut [Curve<'_>], chart: ChartContext<'_>, width: f64) -> f64 {
     let mut widest: f64 = 0.0;
-    for curve in curves {
-        let sample = sample_width(curve);
-        let name_width = |t: &str| sample + chart.fonts.width(t, BODY, Weight::SemiBold);
+    for curve in curves.iter_mut().filter(|curve| curve.style.is_some()) {
+        let name_width = |t: &str| chart.fonts.width(t, BODY, Weight::SemiBold);
         curve.fit_name(|t| name_width(t) <= 0.3 * width);
         widest = widest.max(name_width(&curve.name));
     }
     width - chart.metrics().pad - widest - chart.metrics().leader
 }
 
-/// Names at the line ends with thin leaders, pushed apart where ends are close.
-pub(super) fn end_names(curves: &[Curve<'_>], area: &PlotArea, chart: ChartContext<'_>) -> Layer {
-    let x = area.right + chart.metrics().leader;
+/// Names at the line ends with thin leaders, pushed apart where ends are close, `distance` px right of the plot area.
+pub(super) fn end_names(
+    curves: &[Curve<'_>],
+    area: &PlotArea,
+    distance: f64,
+    chart: ChartContext<'_>,
+) -> Layer {
+    let x = area.right + distance;
     // A run above or below the limits has no line; its name is at that side of the plot area.
     let outside = |curve: &Curve<'_>| match area.y.at(curve.last_value()) < area.top {
         true => area.top,
@@ -61,11 +53,7 @@ pub(super) fn end_names(curves: &[Curve<'_>], area: &PlotArea, chart: ChartConte
             let colour = style.line.over(chart.theme().background, 0.55);
             marks.push(leader(end, (x, y), area, colour));
         }
-        let sample = sample_width(curve);
-        if sample > 0.0 {
-            marks.extend(style.stroke(2.0).marks(&[(x, y), (x + SAMPLE, y)]));
-        }
-        let at = (x + sample, y + 0.36 * BODY);
+        let at = (x, y + 0.36 * BODY);
         let format = TextFormat::semi_bold(BODY, style.name);
         names.push(chart.text(&curve.name, at, Anchor::Start, format));
     }

@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::bands;
 use super::curve::{Curve, CurveSource};
+use super::{bands, density, named};
 use crate::ChartOptions;
 use crate::canvas::{Layer, Mark};
 use crate::geometry::Xy;
@@ -18,7 +18,7 @@ const SMOOTHED_WIDTH: f64 = 2.0;
 const LOGGED_WIDTH: f64 = 1.6;
 const MANY_WIDTH: f64 = 1.1;
 const BACKGROUND_WIDTH: f64 = 0.9;
-const UNSTYLED_WIDTH: f64 = 0.7;
+const UNSTYLED_WIDTH: f64 = 0.9;
 /// Line widths in px of the mean of a group: over all of its runs, and over some of them.
 const MEAN_WIDTH: f64 = 2.2;
 const PARTIAL_WIDTH: f64 = 1.6;
@@ -39,14 +39,18 @@ pub(super) fn curve_layers(
     options: &ChartOptions,
 ) -> Vec<Layer> {
     let run_count = curves.iter().map(|curve| curve.runs().len()).sum();
+    let count = named(curves);
     let (logged, lines): (Vec<_>, Vec<_>) = curves
         .par_iter()
-        .map(|curve| {
-            (logged_lines(curve, run_count, area, options), line(curve, curves.len(), options))
-        })
+        .map(|curve| (logged_lines(curve, run_count, area, options), line(curve, count, options)))
         .unzip();
     let bands = curves.iter().flat_map(|curve| bands::marks(curve, area)).collect();
-    let mut unstyled = Vec::new();
+    let is_grey = |curve: &&Curve<'_>| {
+        curve.style.is_none() && matches!(curve.source, CurveSource::Run { .. })
+    };
+    let grey = curves.iter().filter(is_grey).flat_map(|curve| &curve.parts);
+    let grey: Vec<&[Xy]> = grey.map(|part| &part.points[..]).collect();
+    let mut unstyled = density::marks(&grey, UNSTYLED_WIDTH, area, options.theme);
     let mut styled = Vec::new();
     for (curve, marks) in curves.iter().zip(lines) {
         match curve.style {
@@ -80,7 +84,7 @@ fn logged_lines(
     parts.flat_map(|part| StrokeStyle::solid(width, colour).marks(&part)).collect()
 }
 
-/// The line of a run or of a mean, one of `count` curves; with few points, each has a marker.
+/// The line of a run or of a mean, one of `count` curves in colour; with few points, each has a marker.
 fn line(curve: &Curve<'_>, count: usize, options: &ChartOptions) -> Vec<Mark> {
     let theme = options.theme;
     let is_group = matches!(curve.source, CurveSource::Group { .. });
@@ -90,7 +94,7 @@ fn line(curve: &Curve<'_>, count: usize, options: &ChartOptions) -> Vec<Mark> {
         Some(style) if count <= MAX_NAMED_AT_END => style.stroke(LOGGED_WIDTH),
         Some(style) => style.stroke(MANY_WIDTH),
         None if is_group => StrokeStyle::solid(MEAN_WIDTH, theme.unstyled),
-        None => StrokeStyle::solid(UNSTYLED_WIDTH, theme.unstyled),
+        None => return Vec::new(), // drawn together
     };
     let scale = options.look.line_scale;
     let stroke = StrokeStyle { width: scale * stroke.width, ..stroke };

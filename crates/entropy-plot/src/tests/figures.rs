@@ -193,6 +193,64 @@ fn small_figures_give_the_height_to_the_data() {
 }
 
 #[test]
+fn many_runs_are_grey_and_a_few_are_named() {
+    each_figure(|name, figure, options| {
+        let runs: usize = name.split(' ').next().unwrap().parse().unwrap();
+        let named = figure.texts.iter().filter(|text| text.layer == "names").count();
+        let grey = figure.shapes.iter().filter(|(layer, ..)| layer == "other runs");
+        let colours: Vec<Rgb> = grey.map(|(_, colour, _)| *colour).collect();
+        if runs <= 12 {
+            assert_eq!(colours.len(), 0, "{name}");
+            return;
+        }
+        // A text in two fonts is two texts.
+        assert!(named >= 8 || figure.texts.iter().any(|t| t.layer == "legend"), "{name}: {named}");
+        assert!(!colours.is_empty(), "{name}");
+        for colour in &colours {
+            let Rgb(r, g, b) = *colour;
+            let spread = r.max(g).max(b) - r.min(g).min(b);
+            assert!(spread < 24, "{name}: {colour} is not grey");
+            let contrast = colour.contrast(options.theme.background);
+            assert!((1.15..3.5).contains(&contrast), "{name}: {colour} has {contrast:.2}");
+        }
+    });
+}
+
+#[test]
+fn panels_share_axes_and_keep_their_texts_apart() {
+    let comparison = comparison(24, |i| format!("qwen3-tiny_lr{}_kl{}_seed{i}", i % 4, i % 3));
+    let analysis = analyse(&comparison, &Thresholds::default());
+    for count in [1, 2, 3, 4, 7, 12] {
+        let panel = |panel: usize| Group {
+            name: format!("panel {panel}"),
+            members: (0..24).filter(|i| i % count == panel).collect(),
+        };
+        for (theme, size) in [(&theme::LIGHT, None), (&DARK, Some((6.75, 4.0)))] {
+            let facets = Some((0..count).map(panel).collect());
+            let options = ChartOptions { theme, size, facets, ..ChartOptions::default() };
+            let fonts = fonts_of(&comparison, &options);
+            let curves = Curves::new(&comparison, &options, &fonts).unwrap();
+            let figure = Figure::of(&curves.picture(&analysis).drawing, &fonts);
+            let titles = figure.texts.iter().filter(|text| text.layer == "panel");
+            assert_eq!(titles.count(), count);
+            for (i, text) in figure.texts.iter().enumerate() {
+                let (left, top, right, bottom) = text.bounds;
+                let inside =
+                    left >= 0.0 && top >= 0.0 && right <= figure.width && bottom <= figure.height;
+                assert!(inside, "{count} panels: {:?} is clipped", text.words);
+                for other in &figure.texts[i + 1..] {
+                    let overlap = geometry::boxes_overlap(text.bounds, other.bounds);
+                    assert!(!overlap, "{count} panels: {:?} and {:?}", text.words, other.words);
+                }
+            }
+            // Every run is in one panel: 8 in colour, the others together.
+            let named = figure.texts.iter().filter(|text| text.layer == "names").count();
+            assert_eq!(named, 8, "{count} panels");
+        }
+    }
+}
+
+#[test]
 fn empty_title_leaves_no_gap() {
     let comparison = comparison(2, |i| format!("run_{i}"));
     let analysis = analyse(&comparison, &Thresholds::default());

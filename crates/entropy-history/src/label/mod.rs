@@ -1,9 +1,18 @@
-//! Labels as they are shown: made safe, shortened, without a common prefix.
+//! Labels as they are shown: made safe, shortened, without the parts that all of them share.
 //!
 //! A label comes from a file name, so it may contain an escape sequence that changes a terminal, or a
 //! bidirectional override that reorders a line. [`visible`] escapes these for terminals and pictures.
 
 use std::borrow::Cow;
+
+mod choose;
+mod pieces;
+mod seeds;
+mod short_names;
+
+pub use choose::{LabelGlobError, matching_labels};
+pub use seeds::group_pattern;
+pub use short_names::ShortNames;
 
 /// The label with control, bidirectional and other invisible characters escaped as `\u{1b}`. GitHub runs some texts
 /// in the log of a job as commands (ActionCommand.cs of actions/runner): `::` at the start of a line, and `##[`
@@ -72,28 +81,6 @@ pub fn shorten_middle(label: &str, fits: impl Fn(&str) -> bool) -> String {
     keep(low)
 }
 
-/// The common prefix of all labels that ends at a separator, if it has at least six characters and each label
-/// is longer; else empty.
-pub fn common_prefix<'a>(labels: &[&'a str]) -> &'a str {
-    const MIN_CHARS: usize = 6;
-    let [first, rest @ ..] = labels else { return "" };
-    if rest.is_empty() {
-        return "";
-    }
-    let same = |other: &&str| {
-        first
-            .char_indices()
-            .zip(other.chars())
-            .find(|((_, a), b)| a != b)
-            .map_or(first.len().min(other.len()), |((at, _), _)| at)
-    };
-    let shared = &first[..rest.iter().map(same).min().unwrap_or(0)];
-    let separators = ['_', '-', '.', '/', ' ', ':'];
-    let end = shared.rfind(separators).map_or(0, |at| at + 1);
-    let whole = labels.iter().all(|label| label.len() > end);
-    if shared[..end].chars().count() >= MIN_CHARS && whole { &first[..end] } else { "" }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,14 +108,5 @@ mod tests {
             "que…_seed3"
         );
         assert_eq!(shorten_middle("short", |_| true), "short");
-    }
-
-    #[test]
-    fn common_prefix_ends_at_a_separator() {
-        assert_eq!(common_prefix(&["qwen3-tiny_questioner", "qwen3-tiny_queue"]), "qwen3-tiny_");
-        assert_eq!(common_prefix(&["a_1", "a_2"]), "", "too short to be removed");
-        assert_eq!(common_prefix(&["qwen3-tiny_", "qwen3-tiny_b"]), "", "nothing would be left");
-        assert_eq!(common_prefix(&["qwen3-tiny_a"]), "");
-        assert_eq!(common_prefix(&["实验实验实验_α", "实验实验实验_β"]), "实验实验实验_");
     }
 }
