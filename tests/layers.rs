@@ -10,7 +10,7 @@ use crate::common::root;
 const MODULES: [(&str, &[&str]); 17] = [
     ("entropy_name", &[]),
     ("quantity", &["entropy_name"]),
-    ("label", &[]),
+    ("label", &["text"]),
     ("number", &[]),
     ("python_number", &[]),
     ("framing", &["python_number"]),
