@@ -191,9 +191,24 @@ fn rejects_globs_without_a_run() {
         (&["--exclude", "*"], "leaves no run of 8 runs"),
         (&["--select", "["], "is not a glob pattern"),
         (&["--highlight", "kl0", "--group", "kl"], "cannot be used with"),
+        (&["--highlight", "kl0_seed1", "--terminal"], "not for --terminal"),
+        (&["--facet", "nothing"], "--facet nothing matches none of the runs"),
     ] {
         let output = run(tmp.path(), &[&["plot", "."], flags].concat());
         assert_eq!(output.status.code(), Some(2), "{flags:?}");
         assert!(stderr(&output).contains(words), "{flags:?}: {}", stderr(&output));
     }
+}
+
+#[test]
+fn panels_have_the_runs_of_their_group() {
+    let tmp = tempfile::tempdir().unwrap();
+    recipes(tmp.path(), 3);
+    let (svg, stderr) = draw(tmp.path(), &["--facet", "kl[^_]+"]);
+    for title in ["kl0", "kl0.01", "kl0.1"] {
+        assert!(svg.lines().any(|line| line.trim() == title), "{title} has no panel");
+    }
+    // Within a panel the names say what differs there.
+    assert!(svg.lines().any(|line| line.trim() == "seed3"));
+    assert!(stderr.contains("3 runs are in no panel and not drawn"), "{stderr}");
 }

@@ -11,7 +11,7 @@ const MODULES: [(&str, &[&str]); 18] = [
     ("entropy_name", &[]),
     ("quantity", &["entropy_name"]),
     ("quantity_names", &[]),
-    ("label", &[]),
+    ("label", &["text"]),
     ("number", &[]),
     ("python_number", &[]),
     ("framing", &["python_number"]),

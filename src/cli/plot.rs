@@ -88,6 +88,12 @@ impl PlotArgs {
     /// Prints the curves as text.
     fn print(&self, terminal: &Terminal) -> Result<Outcome, CliError> {
         let ChartArgs { x_axis, steps, curves, health, picture, .. } = &self.chart;
+        if self.chart.emphasis.is_given() || self.chart.facets.is_given() {
+            return Err(anyhow!(
+                "--highlight, --color and --facet are for pictures, not for --terminal"
+            ))
+            .hint("leave them out, or choose runs with --select");
+        }
         let (comparison, outcome) = self.inputs.load_with(x_axis.aux_request(), terminal)?;
         let comparison = self.chart.select.choose(comparison, terminal)?;
         let (comparison, _) = x_axis.reindex(&comparison, terminal)?;

@@ -88,6 +88,10 @@ impl SelectArgs {
 }
 
 impl EmphasisArgs {
+    pub(in crate::cli) fn is_given(&self) -> bool {
+        !self.highlight.is_empty() || !self.colours.is_empty()
+    }
+
     /// The runs that stand out.
     ///
     /// # Errors

@@ -85,6 +85,10 @@ fn grouped_by(flag: &str, regex: &Regex, comparison: &Comparison) -> Result<Vec<
 }
 
 impl FacetArgs {
+    pub(in crate::cli) fn is_given(&self) -> bool {
+        self.facet.is_some()
+    }
+
     /// The panels of the chart of these runs; `None` without the flag. Warns about runs in no panel.
     ///
     /// # Errors

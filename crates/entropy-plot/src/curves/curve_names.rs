@@ -11,6 +11,9 @@ use crate::plot_area::PlotArea;
 /// Width in px of a line sample in a legend, with the gap to the name.
 const SWATCH: f64 = 26.0;
 const MAX_COLUMNS: usize = 3;
+/// Largest share of the width of a picture that names at line ends take. Type is larger against a small picture.
+const SHARE: f64 = 0.3;
+const COMPACT_SHARE: f64 = 0.36;
 /// In px: the smallest type of a legend, and the smallest width of a name in one of several columns.
 const MIN_TYPE: f64 = 9.4;
 const MIN_NAME: f64 = 60.0;
@@ -20,10 +23,11 @@ const NARROW: f64 = 620.0;
 /// Shortens the names for the line ends in a picture of this width, and returns the x at which the plot area
 /// ends to leave room for them.
 pub(super) fn fit_end_names(curves: &mut [Curve<'_>], chart: ChartContext<'_>, width: f64) -> f64 {
+    let name_width = |t: &str| chart.fonts.width(t, BODY, Weight::SemiBold);
+    let share = if chart.metrics().is_compact() { COMPACT_SHARE } else { SHARE };
     let mut widest: f64 = 0.0;
     for curve in curves.iter_mut().filter(|curve| curve.style.is_some()) {
-        let name_width = |t: &str| chart.fonts.width(t, BODY, Weight::SemiBold);
-        curve.fit_name(|t| name_width(t) <= 0.3 * width);
+        curve.fit_name(|t| name_width(t) <= share * width);
         widest = widest.max(name_width(&curve.name));
     }
     width - chart.metrics().pad - widest - chart.metrics().leader
