@@ -362,11 +362,25 @@ fn report_page_works_in_a_browser() {
     let dump = tmp.join("a_dump_whose_name_has_no_blank_and_is_longer_than_a_phone_is_wide.jsonl");
     fs::copy(path_of("tokens/run.jsonl"), &dump).unwrap();
     let dump = dump.to_str().unwrap();
-    let pages: [(&str, &[&str]); 5] = [
+    fs::create_dir_all(tmp.join("long")).unwrap();
+    for run in 0..40 {
+        let label = match run % 3 {
+            0 => format!("千问策略熵实验第{run}轮_学习率一乘十的负六次方_问题生成器_种子{run}"),
+            _ => format!(
+                "qwen3-8b-instruct_questioner_iteration_{}_lr1e-6_kl0.001_seed{run}",
+                run / 4
+            ),
+        };
+        let points =
+            (1..60).map(|i| (f64::from(i), 2.0 + f64::from(run) / 20.0 - f64::from(i % 7) / 50.0));
+        fs::write(tmp.join(format!("long/{label}.json")), history(points)).unwrap();
+    }
+    let pages: [(&str, &[&str]); 6] = [
         ("models.html", &[&models, "--group", "questioner|solver"]),
         ("many.html", &["many"]),
         ("clock.html", &["clock.jsonl", &path_of(SOLVER)]),
         ("hostile.html", &[&path_of(SOLVER), "clock.jsonl", "--labels", HOSTILE, "策略熵 <b>"]),
+        ("long.html", &["long"]),
         ("tokens.html", &[&path_of(SOLVER), "--tokens", dump]),
     ];
     for (name, arguments) in pages {

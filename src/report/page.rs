@@ -41,6 +41,7 @@ static SCRIPT: &str = concat!(
     include_str!("../../templates/elements.js"),
     include_str!("../../templates/report/data.js"),
     include_str!("../../templates/report/format.js"),
+    include_str!("../../templates/report/bands.js"),
     include_str!("../../templates/report/tables.js"),
     include_str!("../../templates/report/raster.js"),
     include_str!("../../templates/report/axes.js"),
@@ -49,6 +50,7 @@ static SCRIPT: &str = concat!(
     include_str!("../../templates/report/cursor.js"),
     include_str!("../../templates/report/curves.js"),
     include_str!("../../templates/report/sections.js"),
+    include_str!("../../templates/report/state.js"),
     include_str!("../../templates/report/page.js"),
     "})();\n"
 );

@@ -2,6 +2,10 @@
 
 const AXES = [['step', 'Step'], ['relative', 'Relative'], ['time', 'Time']];
 
+/** The ticks of an axis as text. */
+const yTickTexts = (ticks, log) => (log ? ticks.map(tickText) : equalDecimals(ticks.map(tickText)));
+const xTickTexts = (ticks, axis) => ticks.map((tick) => (Number.isInteger(tick) || axis === 'time' ? tickText(tick) : ''));
+
 /** The title of an x axis. */
 function axisTitle(axis, unit) {
   if (axis === 'time') return `${unit[1]} since the run’s first step`;
@@ -90,16 +94,28 @@ function equalDecimals(texts) {
   return texts.map((text) => (text === '0' ? text : minus(Number(text.replace('−', '-')).toFixed(decimals))));
 }
 
+/** The multiples of 1, 2 or 5 times a power of ten in a range, with at most `most` steps between them. */
+function linearTicks([low, high], most) {
+  const least = (high - low) / most;
+  const power = 10 ** Math.floor(Math.log10(least));
+  const digit = [1, 2, 5, 10].find((step) => step * power >= least * (1 - 1e-9));
+  const decimals = Math.max(0, -Math.floor(Math.log10(digit * power) + 1e-9));
+  const step = digit * power;
+  const ticks = [];
+  for (let n = Math.ceil(low / step - 1e-9); n * step <= high + 1e-9 * step; n++) ticks.push(decimals <= 15 ? Number((n * step).toFixed(decimals)) : n * step);
+  return ticks;
+}
+
+/** 1, 2 and 5 times the powers of ten in a range; of a narrow range the ticks of a linear axis. */
 function logTicks([low, high]) {
   const decades = Math.log10(high / low);
   const ticks = [];
   const stride = Math.max(1, Math.ceil(decades / 8));
   for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power += stride) {
-    for (const digit of decades > 3 ? [1] : decades > 0.8 ? [1, 2, 5] : [1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9]) {
+    for (const digit of decades > 3 ? [1] : [1, 2, 5]) {
       const tick = Number((digit * 10 ** power).toPrecision(3));
       if (tick >= low && tick <= high) ticks.push(tick);
     }
   }
-  return ticks;
+  return ticks.length >= 3 ? ticks : linearTicks([low, high], 6);
 }
-

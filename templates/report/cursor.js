@@ -49,11 +49,19 @@ function readingsAt(traces, x, weight) {
 const stepsOf = ({ run, point }) =>
   run.from[point] === run.to[point] ? `step ${stepText(run.from[point])}` : `steps ${stepText(run.from[point])}–${stepText(run.to[point])}`;
 
-/** The logged value of a reading; of a bucket also its range. */
-function loggedText({ run, point }) {
+/** The exact logged value of a reading; of a bucket or a group the numbers that stand for it. */
+function loggedText({ run, trace, at, point }, weight) {
+  if (run.members) return groupText(trace, at, weight, exactly);
   if (run.exact) return exactly(run.y[point]);
   const n = run.counts[point];
   return n === 1 ? short(run.y[point]) : `${short(run.y[point])} mean of ${plural(n, 'step', 'steps')}, ${short(run.low[point])}–${short(run.high[point])}`;
+}
+
+/** The mean of a group, its band and its number of runs. */
+function groupText(trace, at, weight, format) {
+  const { mean, low, high } = trace.lineAt(weight);
+  const band = Number.isNaN(low[at]) ? '' : `, ${format(low[at])}–${format(high[at])}`;
+  return `${format(mean[at])}${band}, n = ${trace.runsAt[at]}`;
 }
 
 /** The position of the cursor as text. */
@@ -64,20 +72,27 @@ function cursorText(cursor, axis, unit, readings) {
   return first ? stepsOf(first) : `step ${stepText(cursor)}`;
 }
 
-/** The content of the tooltip: the readings nearest to the pointer, the highest value first. */
-function tooltipContent(title, nearest, highlighted, { axis, weight }) {
+/**
+ * The content of the tooltip: the readings nearest to the pointer, the highest value first. Values have four
+ * significant digits; those of a cursor that a click fixed are exact.
+ */
+function tooltipContent(title, nearest, highlighted, { axis, weight, isFixed }) {
   const shown = nearest.slice(0, MAX_READINGS).sort((a, b) => b.value - a.value || a.run.index - b.run.index);
   const rows = shown.map((reading) => {
-    const steps = axis !== 'step' || !reading.isExact ? make('span', { class: 'muted' }, ` ${stepsOf(reading)}`) : null;
-    const value = weight > 0
-      ? [make('b', {}, short(reading.value)), make('span', { class: 'muted' }, ` logged ${loggedText(reading)}`)]
-      : [make('b', {}, loggedText(reading))];
-    return make('tr', { class: reading.run === highlighted ? 'highlighted' : null }, make('th', { scope: 'row' }, runName(reading.run)), make('td', {}, value, steps));
+    const { run, trace, at, point } = reading;
+    const details = [];
+    if (run.members) details.push(isFixed ? loggedText(reading, weight).replace(/^[^,]*, /, '') : groupText(trace, at, weight, brief).replace(/^[^,]*, /, ''));
+    else if (isFixed && (weight > 0 || !run.exact)) details.push(weight > 0 ? `logged ${loggedText(reading)}` : loggedText(reading).replace(/^\S+ /, ''));
+    else if (weight > 0) details.push(`logged ${brief(run.y[point])}`);
+    else if (!run.exact && run.counts[point] > 1) details.push(`${brief(run.low[point])}–${brief(run.high[point])}`);
+    if (axis !== 'step' || !reading.isExact) details.push(stepsOf(reading));
+    const value = isFixed && run.exact ? exactly(reading.value) : brief(reading.value);
+    return make('li', { class: run === highlighted ? 'highlighted' : null }, swatch(run), fittedName(run.name),
+      make('span', { class: 'numbers' }, make('b', {}, value), details.length > 0 ? make('span', { class: 'muted' }, ` ${details.join(' ')}`) : null));
   });
   const more = nearest.length - shown.length;
   return [
-    make('p', { class: 'at' }, title), make('table', {}, make('tbody', {}, rows)),
+    make('p', { class: 'at' }, title), make('ul', {}, rows),
     ...(more > 0 ? [make('p', { class: 'muted' }, `and ${more} more, in the list`)] : []),
   ];
 }
-

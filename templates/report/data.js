@@ -114,33 +114,43 @@ function byTime(run, seconds) {
   };
 }
 
+/** The values of a trace that are drawn for a weight: a moving average, or the mean of a group. */
+function smoothed(trace, weight) {
+  if (trace.lineAt) return trace.lineAt(weight).mean;
+  if (weight === 0) return trace.y;
+  return remembered(trace.smooth, weight, () => movingAverage(trace.y, trace.counts, weight));
+}
+
+/** The value of a small cache; dragging the slider tries many weights. */
+function remembered(cache, key, compute) {
+  if (!cache.has(key)) {
+    if (cache.size > 2) cache.clear();
+    cache.set(key, compute());
+  }
+  return cache.get(key);
+}
+
 /**
  * TensorBoard's debiased exponential moving average, as in smooth.rs of entropy-history: last = w·last + (1 − w)·y,
  * divided by 1 − w^n; a constant series is unchanged. A bucket of n steps counts as n steps at its mean.
  */
-function smoothed(trace, weight) {
-  if (weight === 0) return trace.y;
-  const known = trace.smooth.get(weight);
-  if (known) return known;
-  const { y, counts } = trace;
+function movingAverage(y, counts, weight) {
   const values = new Float64Array(y.length);
-  if (y.every((value) => value === y[0])) {
+  if (weight === 0 || y.every((value) => value === y[0])) {
     values.set(y);
-  } else {
-    let [last, left] = [0, 1];
-    let [count, kept] = [1, weight];
-    for (let i = 0; i < y.length; i++) {
-      if (counts && counts[i] !== count) {
-        count = counts[i];
-        kept = weight ** count;
-      }
-      last = kept * last + (1 - kept) * y[i];
-      left *= kept;
-      values[i] = last / (1 - left);
-    }
+    return values;
   }
-  if (trace.smooth.size > 2) trace.smooth.clear(); // dragging the slider tries many weights
-  trace.smooth.set(weight, values);
+  let [last, left] = [0, 1];
+  let [count, kept] = [1, weight];
+  for (let i = 0; i < y.length; i++) {
+    if (counts && counts[i] !== count) {
+      count = counts[i];
+      kept = weight ** count;
+    }
+    last = kept * last + (1 - kept) * y[i];
+    left *= kept;
+    values[i] = last / (1 - left);
+  }
   return values;
 }
 

@@ -7,6 +7,14 @@ function short(value) {
   return size !== 0 && (size < 1e-4 || size >= 1e6) ? minus(value.toExponential(3)) : decimalText(value);
 }
 
+/** Four significant digits, for values that stand beside each other for a moment. */
+function brief(value) {
+  const size = Math.abs(value);
+  if (size === 0) return '0';
+  if (size < 1e-4 || size >= 1e6) return minus(value.toExponential(3));
+  return minus(size >= 9999.5 ? value.toFixed(0) : value.toPrecision(4));
+}
+
 /** The exact value: the shortest decimal that parses to the same double. */
 const exactly = (value) => minus(String(value));
 
@@ -22,6 +30,14 @@ function swatch(run) {
     makeSvg('line', { x1: 1, x2: 21, y1: 4, y2: 4 }));
 }
 
+/** A name of one line, which is shortened in its middle where it does not fit: names differ in their last characters. */
+function fittedName(name) {
+  const letters = [...name];
+  const head = letters.length > 2 * NAME_TAIL ? letters.length - NAME_TAIL : letters.length;
+  return make('span', { class: 'name fitted' }, make('span', {}, letters.slice(0, head).join('')), make('span', {}, letters.slice(head).join('')));
+}
+
+const NAME_TAIL = 10;
 const LONG_NAME = 16;
 const LONG_PAIR = 44;
 

@@ -87,7 +87,7 @@ function makeRaster() {
   }
 
   /** Fills an interval of a column. */
-  function fill(column, from, to, red, green, blue) {
+  function fill(column, from, to, red, green, blue, opacity = 1) {
     const start = Math.max(from, 0);
     const end = Math.min(to, height);
     if (!(end > start)) return;
@@ -95,7 +95,11 @@ function makeRaster() {
     const last = Math.floor(end);
     const base = column * height;
     if (first === last) {
-      blend(base + first, red, green, blue, end - start);
+      blend(base + first, red, green, blue, (end - start) * opacity);
+      return;
+    }
+    if (opacity < 1) {
+      for (let y = first; y <= last && y < height; y++) blend(base + y, red, green, blue, opacity * (Math.min(y + 1, end) - Math.max(y, start)));
       return;
     }
     const whole = ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
@@ -129,14 +133,14 @@ function makeRaster() {
     }
   }
 
-  /** Fills the area between the lowest and the highest values. */
-  function area(trace, from, to, scale, colour) {
+  /** Fills the area between two lines, such as the lowest and the highest values. */
+  function area(trace, low, high, from, to, scale, colour, opacity = 1) {
     clearIntervals();
-    traceLine(trace, trace.low, from, to, scale);
-    traceLine(trace, trace.high, from, to, scale);
+    traceLine(trace, low, from, to, scale);
+    traceLine(trace, high, from, to, scale);
     const [red, green, blue] = rgb(colour);
     for (let column = 0; column < width; column++) {
-      if (bottom[column] >= top[column]) fill(column, top[column] - 0.5, bottom[column] + 0.5, red, green, blue);
+      if (bottom[column] >= top[column]) fill(column, top[column] - 0.5, bottom[column] + 0.5, red, green, blue, opacity);
     }
   }
 

@@ -16,16 +16,23 @@ const stateColumn = { head: 'State', words: true, value: (run) => String(BY_SEVE
 /** A column with a number of the statistics. */
 const statColumn = (head, key, text = short) => ({ head, value: (run) => run.stats[key], cell: (run) => text(run.stats[key]) });
 
+/** The number of runs in each state, and of notes: one line above the chart. */
+function tally(root, data, runs) {
+  const counts = BY_SEVERITY.map((state) => [state, runs.filter((run) => String(run.stats.state) === state).length]).filter(([, n]) => n > 0);
+  const { length: notes } = data.notes;
+  root.replaceChildren(make('ul', { class: 'tally' },
+    counts.map(([state, n]) => make('li', { class: `state ${state}` }, make('b', {}, count(n)), ` ${STATES[state]}`)),
+    notes > 0 ? make('li', {}, make('a', { href: '#findings' }, plural(notes, 'note', 'notes'))) : null));
+}
+
 function findings(root, data, runs) {
   const unhealthy = runs.filter((run) => run.stats.state !== 'healthy');
-  const counts = BY_SEVERITY.map((state) => [state, runs.filter((run) => String(run.stats.state) === state).length]).filter(([, n]) => n > 0);
   const columns = [
     runColumn, stateColumn, statColumn('Start', 'start'), statColumn('Level', 'level'), statColumn('Level / start', 'final_ratio', percent),
-    statColumn('Half-life step', 'half_life_step', stepText), statColumn('Slope / 100 steps', 'late_slope'),
+    statColumn('Half‑life step', 'half_life_step', stepText), statColumn('Slope / 100 steps', 'late_slope'),
   ];
   const { collapse_ratio: collapse, explode_ratio: explode, fewest_points: minPoints } = data.health;
   root.replaceChildren(
-    make('ul', { class: 'tally' }, counts.map(([state, n]) => make('li', { class: `state ${state}` }, make('b', {}, count(n)), ` ${STATES[state]}`))),
     ...data.notes.map((note) => make('p', { class: 'note' }, note)),
     ...(unhealthy.length > 0 ? [sortable('Findings', columns, unhealthy, { column: 1, falling: false })] : []),
     make('p', { class: 'muted' },
@@ -75,7 +82,7 @@ function runTable(root, runs, view) {
     statColumn('Points', 'points', count), statColumn('First step', 'first_step', stepText), statColumn('Last step', 'last_step', stepText),
     statColumn('First', 'first'), statColumn('Last', 'last'), statColumn('Mean', 'mean'), statColumn('Sd', 'std'), statColumn('Median', 'median'),
     extreme('Min @ step', 'min'), extreme('Max @ step', 'max'),
-    statColumn('Half-life step', 'half_life_step', stepText), statColumn('Area', 'auc'),
+    statColumn('Half‑life step', 'half_life_step', stepText), statColumn('Area', 'auc'),
   ];
   const rows = runs.map((run) => Object.assign(Object.create(run), { hidden: view.hidden.has(run.label) }));
   root.replaceChildren(sortable('Statistics of each run', columns, rows, view.sort),

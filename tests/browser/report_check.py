@@ -73,8 +73,19 @@ def hover(driver, share, height=0.5):
 def tip(driver):
     """The tooltip: its heading, and a value per name."""
     head = find(driver, ".tip .at").text
-    rows = {find_in(row, "th").text: find_in(row, "td").text for row in all_of(driver, ".tip tr")}
+    rows = {find_in(row, ".name").get_attribute("textContent"): find_in(row, ".numbers").text for row in all_of(driver, ".tip li")}
     return head, rows
+
+
+def four_digits(value):
+    """A number from 1e-4 to 1e4 with four significant digits."""
+    return f"{value:#.4g}"
+
+
+def click_plot(driver, share, height=0.5):
+    hover(driver, share, height)
+    ActionChains(driver).click().perform()
+    settle(driver)
 
 
 def find_in(element, selector):
@@ -105,19 +116,46 @@ def check_hover(driver, logs):
     hover(driver, (62 - 1) / 119)
     head, rows = tip(driver)
     assert head == "step 62", head
-    shown = {label: repr(values[62]) for label, values in logs.items() if 62 in values}
+    shown = {label: values[62] for label, values in logs.items() if 62 in values}
+    short_name = lambda label: label.removeprefix("qwen3-tiny_")
     for label, value in shown.items():
-        name = label.removeprefix("qwen3-tiny_")
-        assert rows.get(name) == value, f"{name}: {rows.get(name)} instead of {value}"
+        name = short_name(label)
+        assert rows.get(name) == four_digits(value), f"{name}: {rows.get(name)} instead of {four_digits(value)}"
+        assert legend(driver)[label] == four_digits(value)
     # questioner_log5 logs every fifth step: its nearest point is shown, with its step.
-    assert rows["questioner_log5"] == f"{logs['qwen3-tiny_questioner_log5'][60]!r} step 60", rows
-    values = legend(driver)
-    for label, value in shown.items():
-        assert values[label] == value, f"{label}: {values[label]} instead of {value}"
-    # After the end of a run, it has no value.
-    hover(driver, (118 - 1) / 119)
+    log5 = logs["qwen3-tiny_questioner_log5"]
+    assert rows["questioner_log5"] == f"{four_digits(log5[60])} step 60", rows
+    # A click fixes the cursor, and the values are exact.
+    click_plot(driver, (62 - 1) / 119)
+    hover(driver, 0.9)
     head, rows = tip(driver)
-    assert head == "step 118" and "solver_resumed" not in rows and rows["solver_s1"] == repr(logs["qwen3-tiny_solver_s1"][118]), rows
+    values = legend(driver)
+    assert head == "step 62", head
+    for label, value in shown.items():
+        assert rows[short_name(label)] == repr(value) == values[label], (label, rows, values)
+    assert rows["questioner_log5"] == f"{log5[60]!r} step 60", rows
+    wide, inside = driver.execute_script("""
+        const [box, over] = ['.tip', '.u-over'].map((selector) => document.querySelector(selector).getBoundingClientRect());
+        const cut = [...document.querySelectorAll('.tip li')].filter((row) => row.querySelector('.numbers').getBoundingClientRect().right > box.right);
+        return [box.width / over.width, cut.length];""")
+    assert 0.1 < wide <= 1 / 3 and inside == 0, (wide, inside)
+    click_plot(driver, (62 - 1) / 119)
+    hover(driver, (118 - 1) / 119)
+    # After the end of a run, it has no value.
+    head, rows = tip(driver)
+    assert head == "step 118" and "solver_resumed" not in rows and rows["solver_s1"] == four_digits(logs["qwen3-tiny_solver_s1"][118]), rows
+
+
+def check_narrow_tip(driver):
+    """Where a third of the plot has no room for names, the values stand below the chart."""
+    at_size(driver, 390, 800)
+    hover(driver, 0.5)
+    below, left, right = driver.execute_script("""
+        const box = document.querySelector('.tip').getBoundingClientRect();
+        return [box.top - document.querySelector('.u-wrap').getBoundingClientRect().bottom, box.left, innerWidth - box.right];""")
+    assert below >= 0 and left >= 0 and right >= 0, (below, left, right)
+    driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    settle(driver)
 
 
 def check_runs(driver):
@@ -159,7 +197,12 @@ def check_smoothing(driver, logs):
     assert worst < 1e-12, worst
     hover(driver, (62 - 1) / 119)
     words = tip(driver)[1]["solver_s1"]
-    assert words == f"{expected[61]:.3f} logged {logs[label][62]!r}", words
+    assert words == f"{four_digits(expected[61])} logged {four_digits(logs[label][62])}", words
+    click_plot(driver, (62 - 1) / 119)
+    shown, logged = tip(driver)[1]["solver_s1"].split(" logged ")
+    assert abs(float(shown) - expected[61]) < 1e-12 and logged == repr(logs[label][62]), (shown, logged)
+    ActionChains(driver).send_keys(Keys.ESCAPE).perform()
+    ActionChains(driver).click().perform()
     slider = find(driver, "#smoothing")
     driver.execute_script("arguments[0].focus()", slider)
     slider.send_keys(Keys.ARROW_RIGHT)
@@ -190,7 +233,7 @@ def check_zoom(driver):
     settle(driver)
     low, high = range_of(driver)
     assert abs((high - low) - 60) <= 1, (low, high)
-    find(driver, "[aria-label='Show the whole width']").click()
+    find(driver, "[aria-label='Show all']").click()
     assert picture(driver) == before
 
 
@@ -205,9 +248,9 @@ def check_axes(driver, logs):
     hover(driver, 61 / 119)
     head, rows = tip(driver)
     assert head == "61 steps in", head
-    assert rows["solver_s1"] == f"{logs['qwen3-tiny_solver_s1'][62]!r} step 62", rows
+    assert rows["solver_s1"] == f"{four_digits(logs['qwen3-tiny_solver_s1'][62])} step 62", rows
     # Its first step is 5: 60 steps in is its step 65.
-    assert rows["questioner_log5"] == f"{logs['qwen3-tiny_questioner_log5'][65]!r} step 65", rows
+    assert rows["questioner_log5"] == f"{four_digits(logs['qwen3-tiny_questioner_log5'][65])} step 65", rows
     driver.execute_script("arguments[0].click()", find(driver, "input[name=axis][value=step]"))
     assert not all_of(driver, "input[name=axis][value=time]"), "no run has a clock"
 
@@ -294,8 +337,47 @@ def check_width(driver):
     assert wide <= 0, f"the page is {wide} px too wide"
 
 
+def at_size(driver, width, height):
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False})
+    settle(driver)
+
+
+def check_fold(driver):
+    """The whole chart is in sight at 1280 x 800, beside a list that scrolls; on phones no table has a tall head."""
+    at_size(driver, 1280, 800)
+    chart, side, heads = driver.execute_script("""
+        const box = (selector) => document.querySelector(selector).getBoundingClientRect();
+        const list = document.querySelector('.legend');
+        return [[box('#chart').bottom + scrollY, box('#chart').height], [box('.side').bottom - box('.main').bottom, list.scrollHeight - list.clientHeight],
+                document.querySelectorAll('.legend li').length]""")
+    assert chart[0] <= 800 and chart[1] >= 300, chart
+    assert side[0] <= 1 and (side[1] > 0) == (heads > 15), (side, heads)
+    at_size(driver, 390, 800)
+    check_width(driver)
+    tall, cut = driver.execute_script("""
+        return [Math.max(...[...document.querySelectorAll('thead')].map((head) => head.getBoundingClientRect().height)),
+                [...document.querySelectorAll('tbody th')].filter((cell) => cell.scrollWidth > cell.clientWidth + 1).map((cell) => cell.textContent)]""")
+    assert tall < 40 and cut == [], (tall, cut)
+    driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    settle(driver)
+
+
+def check_long(driver):
+    """Forty long names: each ends with what tells it from the others, in the list too."""
+    check_fold(driver)
+    ends = driver.execute_script("""
+        const list = document.querySelector('.legend').getBoundingClientRect();
+        return [...document.querySelectorAll('.legend li')].map((row) => {
+            const tail = row.querySelector('.name').lastChild;
+            return [row.querySelector('label').title.endsWith(tail.textContent) && tail.textContent.length >= 8, tail.getBoundingClientRect().right < list.right];
+        })""")
+    assert len(ends) == 40 and all(end == [True, True] for end in ends), ends
+
+
 def check_models(driver, logs):
+    check_fold(driver)
     check_hover(driver, logs)
+    check_narrow_tip(driver)
     ActionChains(driver).move_to_element(find(driver, "h1")).perform()
     check_runs(driver)
     check_smoothing(driver, logs)
@@ -315,6 +397,8 @@ def check_many(driver, tmp):
     """A reduced curve says so, and its buckets match the log."""
     assert "210,000 points are too many" in find(driver, "#chart-words").text
     hover(driver, 0.4)
+    assert len(all_of(driver, ".tip li")) == 8 and find(driver, ".tip").text.endswith("and 13 more, in the list")
+    click_plot(driver, 0.4)
     head, rows = tip(driver)
     low, high = [int(number.replace(",", "")) for number in re.fullmatch(r"steps ([\d,]+)–([\d,]+)", head).groups()]
     name, words = next(iter(rows.items()))
@@ -337,7 +421,7 @@ def check_clock(driver, tmp):
     hover(driver, 20 / 59)
     head, shown = tip(driver)
     assert head == "30.00 min", head
-    assert list(shown.values()) == [f"{rows[20]['entropy']!r} step 21"], shown
+    assert list(shown.values()) == [f"{four_digits(rows[20]['entropy'])} step 21"], shown
 
 
 def check_hostile(driver):
@@ -346,7 +430,7 @@ def check_hostile(driver):
     for selector in [".legend", "#runs", "#sources", "#bars", "#pairs"]:
         assert text in find(driver, selector).get_attribute("textContent"), selector
     hover(driver, 0.5)
-    assert text in find(driver, ".tip").text
+    assert text in find(driver, ".tip").get_attribute("textContent")
 
 
 def keep(driver, pictures, name, width):
@@ -365,6 +449,7 @@ def main():
         "many": lambda driver: check_many(driver, tmp),
         "clock": lambda driver: check_clock(driver, tmp),
         "hostile": check_hostile,
+        "long": check_long,
         "tokens": lambda driver: (tokens_check.check(driver), check_width(driver)),
     }
     with tempfile.TemporaryDirectory() as profiles:
