@@ -10,6 +10,8 @@ use std::process::Command;
 
 use crate::common::{files, fixture, program, run, stderr, stdout};
 use base64::prelude::{BASE64_STANDARD, Engine};
+use entropy_history::stats::band::{MissingSteps, Spread, band_segments};
+use entropy_history::{EntropyKind, History, Point, Smoothing};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -142,6 +144,83 @@ fn title_smoothing_and_groups_reach_the_page() {
     assert!(document["command"].as_str().unwrap().ends_with(
         "--title 'Seeds & <b>' --smooth ema:0.9 --log-y --group 'questioner|solver' -o -"
     ));
+}
+
+/// The points of a group's line: step, mean, and the ends of its band.
+fn band_points(line: &Value) -> Vec<(usize, [f64; 4])> {
+    let segments = line["segments"].as_array().unwrap().iter();
+    let points = segments.flat_map(|segment| {
+        let runs = usize::try_from(segment["runs"].as_u64().unwrap()).unwrap();
+        let lists = ["steps", "mean", "low", "high"].map(|key| match &segment[key] {
+            Value::Null => vec![f64::NAN; numbers(&segment["steps"]).len()],
+            list => numbers(list),
+        });
+        (0..lists[0].len()).map(move |i| (runs, [0, 1, 2, 3].map(|list: usize| lists[list][i])))
+    });
+    points.collect()
+}
+
+#[test]
+fn groups_on_the_page_have_the_means_of_stats_and_the_bands_of_pictures() {
+    let tmp = temp_dir();
+    let models = path_of("models");
+    let arguments =
+        [&models, "--group", "questioner|solver", "--smooth", "ema:0.9", "--band", "ci95"];
+    let document = document(&page(tmp.path(), &arguments));
+    let stats = run(tmp.path(), &["stats", &models, "--group", "questioner|solver", "--json"]);
+    let stats: Value = serde_json::from_str(&stdout(&stats)).unwrap();
+    let bands = &document["bands"];
+    assert_eq!(bands["words"], "95 % interval of the mean, Student’s t over runs");
+    for (group, expected) in
+        bands["groups"].as_array().unwrap().iter().zip(stats["groups"].as_array().unwrap())
+    {
+        assert_eq!(group["name"], expected["name"]);
+        let members: Vec<&Value> = group["members"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|index| &document["runs"][usize::try_from(index.as_u64().unwrap()).unwrap()])
+            .collect();
+        let labels: Vec<&Value> = members.iter().map(|run| &run["stats"]["label"]).collect();
+        assert_eq!(labels, expected["runs"].as_array().unwrap().iter().collect::<Vec<_>>());
+        assert!(members.iter().all(|run| run["style"] == group["style"]), "one colour per group");
+        // Where all runs have a value, the mean over steps and runs is that of `stats`.
+        let all: Vec<f64> = band_points(&group["lines"][0])
+            .into_iter()
+            .filter(|(runs, _)| *runs == labels.len())
+            .map(|(_, point)| point[1])
+            .collect();
+        assert_eq!(all.len() as u64, expected["shared_steps"].as_u64().unwrap());
+        let mean = all.iter().sum::<f64>() / all.len() as f64;
+        assert!((mean - expected["mean"].as_f64().unwrap()).abs() < 1e-12, "{mean} {expected}");
+    }
+    // The smoothed line is what the code of the pictures computes.
+    let solvers: Vec<History> = (4..7)
+        .map(|run| {
+            let points = points(&document, run)
+                .into_iter()
+                .map(|(step, entropy)| Point { step, entropy })
+                .collect();
+            let history = History::from_raw("x", EntropyKind::TokenMean, points).unwrap().0;
+            history.with_values(&Smoothing::Ema(0.9).apply(history.points(), 1.0))
+        })
+        .collect();
+    let segments =
+        band_segments(&solvers.iter().collect::<Vec<_>>(), Spread::Ci95, MissingSteps::Skip);
+    let with_band =
+        segments.iter().filter(|segment| segment.runs == 3).flat_map(|segment| &segment.points);
+    let expected: Vec<(usize, [f64; 4])> = with_band
+        .map(|point| {
+            let (low, high) = point.band.unwrap();
+            (3, [point.step, point.mean, low, high])
+        })
+        .collect();
+    let line = &bands["groups"][1]["lines"][1];
+    assert_eq!(line["weight"], 0.9);
+    assert_eq!(line["segments"][1]["low"], Value::Null, "two runs have no such interval");
+    let whole = serde_json::json!({"segments": [line["segments"][0]]});
+    assert_eq!(band_points(&whole), expected);
+    assert_eq!(expected.len(), 100);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::anyhow;
 use clap::Args;
 
-use super::args::{BaselineArgs, CurveArgs, GroupArgs, HealthArgs, TitleArgs};
+use super::args::{BandArgs, BaselineArgs, CurveArgs, GroupArgs, HealthArgs, TitleArgs};
 use super::inputs::InputArgs;
 use super::invocation::{command_line, date, source_date_epoch};
 use super::page::{PAGE_AUX, PARTIAL, page_smoothing};
@@ -43,6 +43,8 @@ pub(super) struct ReportArgs {
     #[command(flatten)]
     groups: GroupArgs,
     #[command(flatten)]
+    bands: BandArgs,
+    #[command(flatten)]
     baseline: BaselineArgs,
     #[command(flatten)]
     health: HealthArgs,
@@ -57,6 +59,7 @@ impl ReportArgs {
         let (comparison, read) = self.inputs.load_with(PAGE_AUX, terminal)?;
         self.groups.warn_ungrouped(&comparison, "", terminal)?;
         let plan = self.baseline.plan(&self.groups, &comparison)?;
+        let grouped = self.groups.on_page(&self.bands, &comparison)?;
         let (tokens, skipped) = self.tokens.load(terminal)?;
         let tokens_read = self.inputs.reading.outcome(skipped);
         let start = Instant::now();
@@ -74,6 +77,7 @@ impl ReportArgs {
             smoothing,
             log_y: self.curves.log_y,
             thresholds: self.health.thresholds(),
+            groups: grouped.as_ref(),
             notes: &notes,
             tokens: tokens.as_ref(),
             explanation: None,

@@ -6,6 +6,7 @@
 //! the document, where `<` is written `\u003c` so that no text ends the element around it, and is shown only as
 //! text nodes.
 
+mod bands;
 mod numbers;
 mod series;
 
@@ -20,12 +21,13 @@ use sha2::{Digest, Sha256};
 
 use super::contrasts::{TextTable, group_table, pair_table};
 use super::template;
+use bands::{Bands, bands};
 use entropy_history::history::Comparison;
 use entropy_history::label::{common_prefix, visible};
 use entropy_history::stats::health::{MIN_POINTS, Thresholds};
 use entropy_history::stats::{Analysis, RunStats};
-use entropy_plot::styles;
 use entropy_plot::theme::{DARK, LIGHT, STYLES, Theme};
+use entropy_plot::{GroupOptions, styles};
 use series::{EmbeddedSeries, Series, embed};
 
 static TEMPLATE: &str = include_str!("../../templates/report.html");
@@ -82,7 +84,7 @@ static LIVE_STYLE: &str = include_str!("../../templates/live.css");
 static LIVE_SCRIPT: &str = include_str!("../../templates/live.js");
 
 /// The settings of a page, and its texts that do not come from the runs.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct PageOptions<'a> {
     /// The title; `None` for the default.
     pub title: Option<&'a str>,
@@ -96,6 +98,8 @@ pub struct PageOptions<'a> {
     pub log_y: bool,
     /// The limits of a collapse and an explosion.
     pub thresholds: Thresholds,
+    /// The groups whose means are drawn, if any.
+    pub groups: Option<&'a GroupOptions>,
     /// Notes shown above the findings, e.g. about files that could not be read.
     pub notes: &'a [String],
     /// The document of a token dump, from [`super::tokens()`].
@@ -124,6 +128,7 @@ struct PageDocument<'a> {
     exact: bool,
     grids: Vec<numbers::Numbers>,
     runs: Vec<RunEntry>,
+    bands: Option<Bands>,
     groups: Option<TextTable>,
     pairs: Option<TextTable>,
     notes: Vec<String>,
@@ -155,8 +160,12 @@ struct RunEntry {
 /// The data of a page as JSON that can be embedded in an HTML element.
 pub fn document(comparison: &Comparison, analysis: &Analysis, options: &PageOptions<'_>) -> String {
     let EmbeddedSeries { grids, series, exact } = embed(comparison);
-    let runs =
-        comparison.runs().iter().zip(&analysis.runs).zip(series).zip(styles(comparison.runs()));
+    let bands = options.groups.map(|groups| bands(comparison, groups, options.smoothing));
+    let styles = match &bands {
+        Some(bands) => bands.styles(comparison.runs().len()),
+        None => styles(comparison.runs()),
+    };
+    let runs = comparison.runs().iter().zip(&analysis.runs).zip(series).zip(styles);
     let runs: Vec<RunEntry> = runs
         .map(|(((run, stats), series), style)| RunEntry {
             style,
@@ -186,6 +195,7 @@ pub fn document(comparison: &Comparison, analysis: &Analysis, options: &PageOpti
         points: analysis.runs.iter().map(|run| run.points).sum(),
         exact,
         grids,
+        bands,
         groups: group_table(analysis),
         pairs: pair_table(analysis, usize::MAX),
         notes: notes.map(|note| visible(note).into_owned()).collect(),

@@ -49,19 +49,18 @@ function readingsAt(traces, x, weight) {
 const stepsOf = ({ run, point }) =>
   run.from[point] === run.to[point] ? `step ${stepText(run.from[point])}` : `steps ${stepText(run.from[point])}–${stepText(run.to[point])}`;
 
-/** The exact logged value of a reading; of a bucket or a group the numbers that stand for it. */
-function loggedText({ run, trace, at, point }, weight) {
-  if (run.members) return groupText(trace, at, weight, exactly);
+/** The exact logged value of a reading; of a bucket the numbers that stand for it. */
+function loggedText({ run, point }) {
   if (run.exact) return exactly(run.y[point]);
   const n = run.counts[point];
   return n === 1 ? short(run.y[point]) : `${short(run.y[point])} mean of ${plural(n, 'step', 'steps')}, ${short(run.low[point])}–${short(run.high[point])}`;
 }
 
-/** The mean of a group, its band and its number of runs. */
-function groupText(trace, at, weight, format) {
-  const { mean, low, high } = trace.lineAt(weight);
-  const band = Number.isNaN(low[at]) ? '' : `, ${format(low[at])}–${format(high[at])}`;
-  return `${format(mean[at])}${band}, n = ${trace.runsAt[at]}`;
+/** The band of a group, and how many runs it is of if these are not all. */
+function bandText(trace, at, weight, format) {
+  const { low, high } = trace.lineAt(weight);
+  const few = trace.runsAt[at] < trace.traces.length ? [plural(trace.runsAt[at], 'run', 'runs')] : [];
+  return [...(Number.isNaN(low[at]) ? [] : [`${format(low[at])}–${format(high[at])}`]), ...few].join(', ');
 }
 
 /** The position of the cursor as text. */
@@ -81,14 +80,14 @@ function tooltipContent(title, nearest, highlighted, { axis, weight, isFixed }) 
   const rows = shown.map((reading) => {
     const { run, trace, at, point } = reading;
     const details = [];
-    if (run.members) details.push(isFixed ? loggedText(reading, weight).replace(/^[^,]*, /, '') : groupText(trace, at, weight, brief).replace(/^[^,]*, /, ''));
+    if (run.members) details.push(bandText(trace, at, weight, isFixed ? exactly : brief));
     else if (isFixed && (weight > 0 || !run.exact)) details.push(weight > 0 ? `logged ${loggedText(reading)}` : loggedText(reading).replace(/^\S+ /, ''));
     else if (weight > 0) details.push(`logged ${brief(run.y[point])}`);
     else if (!run.exact && run.counts[point] > 1) details.push(`${brief(run.low[point])}–${brief(run.high[point])}`);
     if (axis !== 'step' || !reading.isExact) details.push(stepsOf(reading));
     const value = isFixed && run.exact ? exactly(reading.value) : brief(reading.value);
     return make('li', { class: run === highlighted ? 'highlighted' : null }, swatch(run), fittedName(run.name),
-      make('span', { class: 'numbers' }, make('b', {}, value), details.length > 0 ? make('span', { class: 'muted' }, ` ${details.join(' ')}`) : null));
+      make('span', { class: 'numbers' }, make('b', {}, value), ...details.flatMap((detail) => [' ', make('span', { class: 'muted' }, detail)])));
   });
   const more = nearest.length - shown.length;
   return [

@@ -9,6 +9,7 @@ import base64
 import json
 import math
 import re
+import statistics
 import sys
 import tempfile
 import time
@@ -324,12 +325,112 @@ def check_new_data(driver):
     renew = "const data = JSON.parse(document.getElementById('report-data').textContent); data.title = 'Newer'; %s; entropyViz.render(data)"
     driver.execute_script(renew % "")
     assert picture(driver) == before and find(driver, "h1").text == "Newer"
-    driver.execute_script(renew % "data.runs.splice(3, 1)")
+    driver.execute_script(renew % "data.runs.splice(3, 1); delete data.bands")
     settle(driver)
     assert len(all_of(driver, ".legend li")) == 6 and range_of(driver) == shown
     assert [box.is_selected() for box in all_of(driver, ".legend input")] == [True, False, True, True, True, True]
     assert abs(driver.execute_script("return entropyViz.view.weight") - 0.5) < 1e-12
-    driver.refresh()
+
+
+VIEW = "const v = entropyViz.view; return {...v, hidden: [...v.hidden], hiddenGroups: [...v.hiddenGroups], sort: null, theme: document.documentElement.dataset.theme ?? null}"
+
+
+def fresh(driver, url):
+    """Opens an address in a page that has no view yet."""
+    driver.get("about:blank")
+    driver.get(url)
+    settle(driver)
+
+
+def check_address(driver, page):
+    """A copied address and a reload show the same view; an address that makes no sense shows the page as it opens."""
+    fresh(driver, page.as_uri())
+    first, opened = picture(driver), driver.execute_script(VIEW)
+    time.sleep(0.4)
+    assert driver.current_url == page.as_uri(), "nothing was chosen"
+    find(driver, "#theme").click()
+    driver.execute_script("arguments[0].click()", find(driver, "input[name=kind][value=runs]"))
+    driver.execute_script("arguments[0].click()", find(driver, "input[name=axis][value=relative]"))
+    find(driver, "#log-y").click()
+    find(driver, "[aria-label='Zoom in']").click()
+    slide(driver, 0.7)
+    all_of(driver, ".legend input")[4].click()
+    driver.execute_script("Object.assign(entropyViz.view, {query: 'solver', onlyMatches: true}); entropyViz.render(JSON.parse(document.getElementById('report-data').textContent))")
+    chosen, shown = driver.execute_script(VIEW), picture(driver)
+    assert shown != first and chosen["onlyMatches"] and chosen["hidden"] == ["qwen3-tiny_solver_resumed"], chosen
+    time.sleep(0.4)
+    url = driver.current_url
+    assert url.startswith(page.as_uri() + "#") and len(url) < len(page.as_uri()) + 300, url
+    for again in [lambda: fresh(driver, url), driver.refresh]:
+        again()
+        assert driver.execute_script(VIEW) == chosen and picture(driver) == shown
+    # A link inside the page does not lose the view.
+    driver.execute_script("location.hash = '#sources'")
+    time.sleep(0.5)
+    assert driver.current_url == url
+    # A pasted address changes the page that is open.
+    driver.execute_script("location.hash = '#smooth=0.25&view=runs&show=qwen3-tiny_solver_s1'")
+    settle(driver)
+    seen = driver.execute_script(VIEW)
+    assert seen["weight"] == 0.25 and len(seen["hidden"]) == 6 and seen["theme"] is None and not seen["log"] and seen["axis"] == "step", seen
+    assert [box.is_selected() for box in all_of(driver, ".legend input")] == [False] * 5 + [True, False]
+    for odd in ["x=<b>&smooth=x&from=9&to=1&log=7&theme=red&view=all", "from=1e9&to=2e9", "low=nan&high=3", "%&=%ff", "hide=nobody"]:
+        fresh(driver, page.as_uri() + "#" + odd)
+        seen = driver.execute_script(VIEW)
+        assert {**seen, "hidden": []} == opened and picture(driver) == first, (odd, seen)
+    fresh(driver, page.as_uri())
+
+
+def check_search(driver):
+    """`Show only matches` hides what the search does not find; without it the search only shortens the list."""
+    before = picture(driver)
+    box = find(driver, "input[type=search]")
+    box.send_keys("_SEED7")
+    assert picture(driver) == before
+    shown = [row.is_displayed() for row in all_of(driver, ".legend li")]
+    assert sum(shown) == 1, sum(shown)
+    find(driver, "#only-matches").click()
+    one = picture(driver)
+    label = find(driver, "#chart").get_attribute("aria-label")
+    assert one != before and label.startswith("Entropy of 1 of 40 runs"), label
+    box.send_keys("no such run")
+    settle(driver)
+    assert find(driver, "#chart .empty").text == "No run matches the search."
+    driver.execute_script("const box = arguments[0]; box.value = ''; box.dispatchEvent(new Event('input'))", box)
+    find(driver, "#only-matches").click()
+    assert picture(driver) == before
+
+
+def check_box_and_wheel(driver):
+    """A drag across both axes zooms into a box; the wheel zooms only with Ctrl."""
+    before = picture(driver)
+    over = find(driver, ".u-over")
+    width, height = over.size["width"], over.size["height"]
+    values = lambda: [float(number) for number in re.search(r", ([\d.]+) to ([\d.]+) nats", find(driver, "#chart").get_attribute("aria-label")).groups()]
+    low, high = values()
+    drag = ActionChains(driver).move_to_element_with_offset(over, round(-0.25 * width), round(-0.25 * height)).click_and_hold()
+    drag.move_by_offset(round(0.25 * width), round(0.25 * height)).move_by_offset(round(0.25 * width), round(0.25 * height)).release().perform()
+    settle(driver)
+    (left, right), (bottom, top) = range_of(driver), values()
+    assert abs(left - (1 + 119 / 4)) <= 1.5 and abs(right - (1 + 119 * 3 / 4)) <= 1.5, (left, right)
+    tall = high - low
+    assert abs(bottom - (low + tall / 4)) < 0.02 * tall and abs(top - (high - tall / 4)) < 0.02 * tall, (bottom, top, low, high)
+    ActionChains(driver).move_to_element(over).double_click().perform()
+    ActionChains(driver).move_to_element(find(driver, "h1")).perform()
+    assert picture(driver) == before
+    driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", over)
+    at = driver.execute_script("return scrollY")
+    turn = "arguments[0].dispatchEvent(new WheelEvent('wheel', {deltaY: -100, ctrlKey: arguments[1], bubbles: true, cancelable: true, clientX: arguments[0].getBoundingClientRect().left + arguments[0].clientWidth / 2}))"
+    assert driver.execute_script("return " + turn, over, False), "the page may scroll"
+    settle(driver)
+    assert range_of(driver) == [1, 120]
+    assert not driver.execute_script("return " + turn, over, True), "the page may not scroll"
+    settle(driver)
+    left, right = range_of(driver)
+    assert 50 < right - left < 80 and abs((left + right) / 2 - 60.5) <= 1.5, (left, right)
+    assert driver.execute_script("return scrollY") == at
+    find(driver, "[aria-label='Show all']").click()
+    assert picture(driver) == before
 
 
 def check_width(driver):
@@ -365,6 +466,7 @@ def check_fold(driver):
 def check_long(driver):
     """Forty long names: each ends with what tells it from the others, in the list too."""
     check_fold(driver)
+    check_search(driver)
     ends = driver.execute_script("""
         const list = document.querySelector('.legend').getBoundingClientRect();
         return [...document.querySelectorAll('.legend li')].map((row) => {
@@ -374,19 +476,69 @@ def check_long(driver):
     assert len(ends) == 40 and all(end == [True, True] for end in ends), ends
 
 
-def check_models(driver, logs):
+def members_of(logs, name, weight=0):
+    """{step: values} of the runs of a group, each smoothed first."""
+    values = {}
+    for label, log in sorted(logs.items()):
+        if name in label:
+            steps = sorted(log)
+            for step, value in zip(steps, ema([log[step] for step in steps], weight)):
+                values.setdefault(step, []).append(value)
+    return values
+
+
+def check_groups(driver, logs):
+    """Groups are means with bands: the numbers of the statistics module, for any weight."""
+    assert [find_in(row, "label").get_attribute("title") for row in all_of(driver, ".legend li")] == ["questioner", "solver"]
+    assert "band: ± standard deviation of runs" in find(driver, "#chart-words").text
+    first = picture(driver)
+    for weight in [0, 0.8, 0.35]:
+        slide(driver, weight)
+        group = driver.execute_script("return entropyViz.group('solver')")
+        rows = members_of(logs, "solver", weight)
+        assert group["x"] == sorted(rows) and group["runs"] == [len(rows[step]) for step in group["x"]]
+        means = [statistics.fmean(rows[step]) for step in group["x"]]
+        spreads = [statistics.stdev(rows[step]) for step in group["x"]]
+        for numbers in (group["drawn"], group["computed"]):
+            expected = [means, [m - sd for m, sd in zip(means, spreads)], [m + sd for m, sd in zip(means, spreads)]]
+            worst = max(abs(a - b) for key, values in zip(["mean", "low", "high"], expected) for a, b in zip(numbers[key], values))
+            assert worst < 1e-12, (weight, worst)
+    assert "each smoothed by EMA with weight 0.35 first" in find(driver, "#chart-words").text
+    slide(driver, 0)
+    assert picture(driver) == first
+    click_plot(driver, (62 - 1) / 119)
+    solver = members_of(logs, "solver")[62]
+    mean, low, high = re.fullmatch(r"([\d.]+) ([\d.]+)–([\d.]+)", tip(driver)[1]["solver"]).groups()
+    mid, sd = statistics.fmean(solver), statistics.stdev(solver)
+    assert all(abs(float(a) - b) < 1e-12 for a, b in zip([mean, low, high], [mid, mid - sd, mid + sd])), (mean, low, high)
+    # From step 101 on, one of three runs has ended.
+    click_plot(driver, (110 - 1) / 119)
+    assert tip(driver)[1]["solver"].endswith(", 2 runs"), tip(driver)
+    ActionChains(driver).send_keys(Keys.ESCAPE).move_to_element(find(driver, "h1")).perform()
+    all_of(driver, ".legend input")[0].click()
+    assert picture(driver) != first
+    find(driver, "[aria-label='Show all runs']").click()
+    assert picture(driver) == first
+    driver.execute_script("arguments[0].click()", find(driver, "input[name=kind][value=runs]"))
+    assert len(all_of(driver, ".legend li")) == 7 and picture(driver) != first
+
+
+def check_models(driver, logs, page):
     check_fold(driver)
+    check_groups(driver, logs)
     check_hover(driver, logs)
     check_narrow_tip(driver)
     ActionChains(driver).move_to_element(find(driver, "h1")).perform()
     check_runs(driver)
     check_smoothing(driver, logs)
     check_zoom(driver)
+    check_box_and_wheel(driver)
     check_axes(driver, logs)
     check_table(driver, logs)
     check_keyboard(driver, logs)
     check_themes(driver)
     check_new_data(driver)
+    check_address(driver, page)
     paper = base64.b64decode(driver.execute_cdp_cmd("Page.printToPDF", {})["data"])
     assert paper.startswith(b"%PDF") and len(paper) > 20_000
     settle(driver)
@@ -445,7 +597,7 @@ def main():
     pictures = Path(sys.argv[2]) if len(sys.argv) > 2 else None
     logs = histories()
     checks = {
-        "models": lambda driver: check_models(driver, logs),
+        "models": lambda driver: check_models(driver, logs, tmp / "models.html"),
         "many": lambda driver: check_many(driver, tmp),
         "clock": lambda driver: check_clock(driver, tmp),
         "hostile": check_hostile,
