@@ -224,6 +224,50 @@ fn groups_on_the_page_have_the_means_of_stats_and_the_bands_of_pictures() {
 }
 
 #[test]
+fn page_has_the_command_that_draws_its_runs_in_a_terminal() {
+    let tmp = temp_dir();
+    for name in ["it's a.json", "b.json"] {
+        let rows = history((1..40).map(|i| (f64::from(i), 2.0 / f64::from(i))));
+        fs::write(tmp.path().join(name), rows).unwrap();
+    }
+    let arguments = [
+        "it's a.json",
+        "b.json",
+        "--title",
+        "T",
+        "--smooth",
+        "ema:0.9",
+        "--labels",
+        "Questioner",
+        "Solver",
+    ];
+    let page = document(&page(tmp.path(), &arguments));
+    let command = page["terminal"]["command"].as_str().unwrap();
+    assert_eq!(
+        command,
+        r"entropy-viz plot --terminal 'it'\''s a.json' b.json --labels Questioner Solver"
+    );
+    assert_eq!(page["terminal"]["has_ranges"], true);
+    // The page appends options of the view, as it does for this address.
+    let line =
+        format!("{command} --smooth ema:0.9 --log-y --x relative --from-step=2.5 --to-step=20");
+    let line = line.replacen("entropy-viz", "\"$PROGRAM\"", 1);
+    let shell = Command::new("sh")
+        .arg("-c")
+        .arg(line)
+        .current_dir(tmp.path())
+        .env("PROGRAM", env!("CARGO_BIN_EXE_entropy-viz"))
+        .output()
+        .unwrap();
+    assert!(shell.status.success(), "{}", stderr(&shell));
+    assert!(
+        stdout(&shell).contains("Questioner") && stdout(&shell).contains("Solver"),
+        "{}",
+        stdout(&shell)
+    );
+}
+
+#[test]
 fn page_embeds_every_logged_value_exactly() {
     let tmp = temp_dir();
     type Point = fn(u32) -> (f64, f64);

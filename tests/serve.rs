@@ -358,6 +358,7 @@ fn groups_are_in_every_document_and_may_come_later() {
     let [group] = &found["bands"]["groups"].as_array().unwrap()[..] else { panic!("{found}") };
     assert_eq!((&group["name"], &group["members"]), (&"a".into(), &serde_json::json!([0])));
     assert_eq!(found["groups"]["rows"][0][0], "a");
+    assert_eq!(found["terminal"]["command"], "entropy-viz watch a.jsonl --interval 100ms");
     let later = document("solver");
     assert_eq!((&later["bands"], &later["groups"]), (&Value::Null, &Value::Null));
     let note = later["notes"][0].as_str().unwrap();

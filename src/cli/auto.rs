@@ -283,6 +283,7 @@ impl AutoArgs {
         let page = PageOptions {
             title: self.chart.picture.title(),
             command: command_line(),
+            terminal: None,
             date: date.as_deref(),
             smoothing: weight.unwrap_or(0.0),
             log_y: self.chart.curves.log_y,

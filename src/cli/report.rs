@@ -9,7 +9,7 @@ use clap::Args;
 use super::args::{BandArgs, BaselineArgs, CurveArgs, GroupArgs, HealthArgs, TitleArgs};
 use super::inputs::InputArgs;
 use super::invocation::{command_line, date, source_date_epoch};
-use super::page::{PAGE_AUX, PARTIAL, page_smoothing};
+use super::page::{PAGE_AUX, PARTIAL, page_smoothing, report_in_terminal};
 use super::report_tokens::TokenArgs;
 use super::states::warn_about_states;
 use super::target::Target;
@@ -73,6 +73,7 @@ impl ReportArgs {
         let page = PageOptions {
             title: self.title.title.as_deref(),
             command: command_line(),
+            terminal: report_in_terminal(),
             date: date.as_deref(),
             smoothing,
             log_y: self.curves.log_y,

@@ -50,6 +50,8 @@ static SCRIPT: &str = concat!(
     include_str!("../../templates/report/painter.js"),
     include_str!("../../templates/report/run_list.js"),
     include_str!("../../templates/report/cursor.js"),
+    include_str!("../../templates/report/figure.js"),
+    include_str!("../../templates/report/downloads.js"),
     include_str!("../../templates/report/curves.js"),
     include_str!("../../templates/report/sections.js"),
     include_str!("../../templates/report/state.js"),
@@ -90,6 +92,8 @@ pub struct PageOptions<'a> {
     pub title: Option<&'a str>,
     /// The command line that made the page, quoted for a shell.
     pub command: String,
+    /// The command that shows the same runs in a terminal, if there is one.
+    pub terminal: Option<TerminalCommand>,
     /// The date in the footer, if any.
     pub date: Option<&'a str>,
     /// Initial weight of the exponential moving average.
@@ -108,6 +112,15 @@ pub struct PageOptions<'a> {
     pub explanation: Option<&'a serde_json::Value>,
 }
 
+/// A command line that shows the runs of a page in a terminal, without the options of the view; the page adds these.
+#[derive(Debug, Clone, Serialize)]
+pub struct TerminalCommand {
+    /// The command line, quoted for a shell.
+    pub command: String,
+    /// Whether the command takes `--x`, `--from-step` and `--to-step`.
+    pub has_ranges: bool,
+}
+
 /// The data of the page, as `templates/report/data.js` reads them.
 #[derive(Serialize)]
 struct PageDocument<'a> {
@@ -116,6 +129,7 @@ struct PageDocument<'a> {
     unit: &'static str,
     title: String,
     command: String,
+    terminal: Option<TerminalCommand>,
     date: Option<&'a str>,
     /// What the values measure.
     quantity: String,
@@ -183,6 +197,7 @@ pub fn document(comparison: &Comparison, analysis: &Analysis, options: &PageOpti
         unit: "nats",
         title: title(options, &comparison.subject()),
         command: visible(&options.command).into_owned(),
+        terminal: options.terminal.clone(),
         date: options.date,
         quantity: kinds.iter().map(|kind| kind.describe()).collect::<Vec<_>>().join(" | "),
         prefix: common_prefix(&labels).to_owned(),

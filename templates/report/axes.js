@@ -12,12 +12,13 @@ function axisTitle(axis, unit) {
   return axis === 'relative' ? 'steps since the run’s first' : 'training step';
 }
 
-/** Functions from values to pixels: x is linear, y linear or logarithmic. */
+/** Functions from values to pixels: x is linear, y linear or logarithmic. `line` has the numbers that make them up. */
 function scales(box, [x0, x1], [y0, y1], log) {
   const of = log ? (y) => (y > 0 ? Math.log10(y) : NaN) : (y) => y;
   const kx = box.width / (x1 - x0);
   const [low, ky] = [of(y0), box.height / (of(y1) - of(y0))];
-  return { x: (x) => box.left + (x - x0) * kx, y: (y) => box.top + box.height - (of(y) - low) * ky };
+  const base = box.top + box.height;
+  return { x: (x) => box.left + (x - x0) * kx, y: (y) => base - (of(y) - low) * ky, line: { left: box.left, x0, kx, base, low, ky, log } };
 }
 
 /** The first and the last index (exclusive) of a trace in a range of x, with one more point on each side. */

@@ -39,7 +39,13 @@ function curveSection(root, view) {
   const keys = make('p', { class: 'muted keys', id: 'chart-keys' },
     'Zoom: drag, or Ctrl/⌘ + wheel; double-click: all. Click: exact values. Keys: ← → Home End Enter + − 0 Esc.');
   const list = runList(view, () => { scheduleRedraw(); view.changed(); }, () => view.noted(), (run) => { view.pointed = run; drawOverlay(); });
-  root.replaceChildren(description, controls, make('div', { class: 'split' }, make('div', { class: 'main' }, frame, keys, spoken), list.element));
+  const files = {
+    PNG: () => new Promise((resolve) => { pictureCanvas().toBlob(resolve, 'image/png'); }),
+    SVG: () => new Blob([pictureSvg()], { type: 'image/svg+xml' }),
+    CSV: () => new Blob([csvOf(shownRows(visibleTraces(), ranges.x, view, unit))], { type: 'text/csv' }),
+  };
+  const downloads = downloadRow(files, () => data.title);
+  root.replaceChildren(description, controls, make('div', { class: 'split' }, make('div', { class: 'main' }, frame, keys, downloads.element, spoken), list.element));
 
   // --- Visible range
 
@@ -204,6 +210,29 @@ function curveSection(root, view) {
     updateTexts();
   }
 
+  // --- Pictures to download
+
+  function drawPicture(context, raster, pixel) {
+    const shown = entries().filter(isVisible);
+    const ticks = (positions, texts) => positions.map((position, i) => [position, texts[i]]);
+    const [xs, ys] = [xTicks(FIGURE.width - FIGURE.legend), yTicks(FIGURE.height - 150)];
+    drawFigure(context, raster, pixel, scene(), { title: data.title, words: description.textContent, axis: axisTitle(view.axis, unit) },
+      shown, { x: ticks(xs, xTickTexts(xs, view.axis)), y: ticks(ys, yTickTexts(ys, view.log)) });
+  }
+
+  function pictureCanvas() {
+    const pixel = 2;
+    const canvas = make('canvas', { width: FIGURE.width * pixel, height: FIGURE.height * pixel });
+    drawPicture(canvas.getContext('2d'), makeRaster(), pixel);
+    return canvas;
+  }
+
+  function pictureSvg() {
+    const context = svgContext(FIGURE.width, FIGURE.height);
+    drawPicture(context, svgLines(), 1);
+    return context.document();
+  }
+
   // --- Texts
 
   function updateTexts() {
@@ -228,6 +257,7 @@ function curveSection(root, view) {
     const all = view.grouped ? plural(groups.length, 'group', 'groups') : plural(runs.length, 'run', 'runs');
     frame.setAttribute('aria-label', `Entropy of ${visible.length} of ${all}, ${span}, ` +
       `${short(ranges.y[0])} to ${short(ranges.y[1])} nats. The table of ${view.grouped ? 'groups' : 'runs'} has the numbers.`);
+    downloads.showCommand(data.terminal, view);
     view.noted();
   }
 

@@ -15,27 +15,37 @@ function decodeNumbers(list) {
   }
   const text = atob(list.deltas ?? list.f32 ?? list.f64);
   const bytes = new Uint8Array(text.length);
-  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = text.charCodeAt(i);
   if (list.deltas !== undefined) return fromDeltas(bytes, 10 ** list.decimals);
-  const view = new DataView(bytes.buffer);
-  const size = list.f32 === undefined ? 8 : 4;
-  return Float64Array.from({ length: bytes.length / size }, (_, i) =>
-    size === 8 ? view.getFloat64(i * 8, true) : view.getFloat32(i * 4, true));
+  const [view, size] = [new DataView(bytes.buffer), list.f32 === undefined ? 8 : 4];
+  const values = new Float64Array(bytes.length / size);
+  for (let i = 0; i < values.length; i++) values[i] = size === 8 ? view.getFloat64(i * 8, true) : view.getFloat32(i * 4, true);
+  return values;
 }
 
 /** Decodes zigzag LEB128 differences; sums stay below 2^53. */
 function fromDeltas(bytes, divisor) {
-  const values = [];
-  let [whole, rest, unit] = [0, 0, 1];
-  for (const byte of bytes) {
-    rest += (byte & 0x7f) * unit;
+  const values = new Float64Array(bytes.length);
+  let [whole, rest, unit, length] = [0, 0, 1, 0];
+  for (let i = 0; i < bytes.length; i++) {
+    rest += (bytes[i] & 0x7f) * unit;
     unit *= 128;
-    if (byte & 0x80) continue;
+    if (bytes[i] & 0x80) continue;
     whole += rest % 2 === 0 ? rest / 2 : -(rest + 1) / 2;
-    values.push(whole / divisor);
-    [rest, unit] = [0, 1];
+    values[length++] = whole / divisor;
+    rest = 0;
+    unit = 1;
   }
-  return Float64Array.from(values);
+  return values.slice(0, length);
+}
+
+/** Defines a property that is computed when it is first read. */
+function lazily(object, key, compute) {
+  Object.defineProperty(object, key, { configurable: true, get() {
+    const value = compute();
+    Object.defineProperty(object, key, { value });
+    return value;
+  } });
 }
 
 /** The runs of a document, with their points decoded. */
@@ -49,7 +59,7 @@ function decodeRuns(data) {
     for (const at of series.gaps) breaks[at] = 1;
     const from = grids[exact ? series.steps : series.from];
     const to = grids[exact ? series.steps : series.to];
-    return {
+    const run = {
       index, stats, exact, y, breaks, from, to,
       label: stats.label,
       name: stats.label.slice(data.prefix.length),
@@ -57,12 +67,13 @@ function decodeRuns(data) {
       style: entry.style === null ? 'unstyled' : `s${entry.style}`,
       steps: exact ? from : from.map((step, i) => (step + to[i]) / 2),
       counts: exact ? null : decodeNumbers(series.counts),
-      low: exact ? y : decodeNumbers(series.low),
-      high: exact ? y : decodeNumbers(series.high),
       ticks: series.time ? decodeNumbers(series.time.ticks) : null,
       tick: series.time ? series.time.unit : null,
       traces: {},
     };
+    // Of many runs, only the means are drawn.
+    for (const end of ['low', 'high']) lazily(run, end, () => (exact ? y : decodeNumbers(series[end])));
+    return run;
   });
 }
 
@@ -84,7 +95,8 @@ function traceOf(run, axis, unit) {
   } else {
     const first = axis === 'relative' ? run.from[0] : 0;
     const x = first === 0 ? run.steps : run.steps.map((step) => step - first);
-    trace = { run, x, y: run.y, low: run.low, high: run.high, counts: run.counts, breaks: run.breaks, indices: null };
+    trace = { run, x, y: run.y, counts: run.counts, breaks: run.breaks, indices: null };
+    for (const end of ['low', 'high']) lazily(trace, end, () => run[end]);
   }
   if (trace) trace.smooth = new Map();
   run.traces[axis] = trace;

@@ -17,6 +17,7 @@ const view = {
 };
 const curves = curveSection(contentOf('curves'), view);
 let [shownData, shownRuns, start, noting] = [null, [], null, 0];
+let showRest = null; // shows what is not shown yet, if anything
 
 // --- The address
 
@@ -58,6 +59,17 @@ function render(data) {
   ].join(' · ');
   tally(contentOf('states'), data, runs);
   curves.show(data, runs, groups);
+  // The first paint has the chart; what stands below it follows at once.
+  showRest = () => {
+    showRest = null;
+    renderRest(data, runs);
+  };
+  if (isFirst) requestAnimationFrame(() => setTimeout(() => showRest?.()));
+  else showRest();
+}
+
+/** Shows everything below the chart. */
+function renderRest(data, runs) {
   findings(contentOf('findings'), data, runs);
   bars(contentOf('bars'), runs);
   runTable(contentOf('runs'), runs, view);
@@ -67,6 +79,7 @@ function render(data) {
   document.querySelector('footer .content').replaceChildren(
     make('p', {}, 'Made with'), make('pre', { tabindex: '0' }, make('code', {}, data.command)),
     make('p', {}, [`entropy-viz ${data.version}`, data.date, 'entropies in nats', byId('live') ? 'updated by the running entropy-viz watch' : 'this page makes no network requests'].filter(Boolean).join(' · ')));
+  if (location.hash !== '' && !isView(location.hash)) document.getElementById(location.hash.slice(1))?.scrollIntoView();
 }
 
 // --- Light, dark and paper
@@ -91,6 +104,7 @@ dark.addEventListener('change', () => {
 
 let themeBeforePrint = null;
 addEventListener('beforeprint', () => {
+  showRest?.();
   themeBeforePrint = document.documentElement.dataset.theme ?? '';
   document.documentElement.dataset.theme = 'light';
   for (const details of document.querySelectorAll('details')) details.open = true;

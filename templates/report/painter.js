@@ -109,11 +109,15 @@ function drawCurves(context, box, pixel, raster, scene) {
   for (const [trace, from, to] of visible) {
     if (trace.lineAt) drawBands(raster, trace, from, to, rasterScale, styleOf(trace.run.style).line, weight, log);
   }
-  // Unstyled runs first, below the coloured ones.
-  const order = [...visible.filter(([{ run }]) => isUnstyled(run)), ...visible.filter(([{ run }]) => !isUnstyled(run))];
-  for (const [trace, from, to] of order) {
+  // Runs without a colour of their own are drawn below the others.
+  const [grey, coloured] = [visible.filter(([{ run }]) => isUnstyled(run)), visible.filter(([{ run }]) => !isUnstyled(run))];
+  if (grey.length > 0) {
+    const lines = grey.map(([trace, from, to]) => [trace, smoothed(trace, weight), from, to]);
+    raster.density(lines, rasterScale, (many ? 0.7 : 1.1) * pixel, styleOf('unstyled').line, scene.colours.background);
+  }
+  for (const [trace, from, to] of coloured) {
     const { line, dash } = styleOf(trace.run.style);
-    const width = many ? (isUnstyled(trace.run) ? 0.7 : 1.1) : weight > 0 ? 2 : 1.6;
+    const width = many ? 1.1 : weight > 0 ? 2 : 1.6;
     if (trace.lineAt) {
       for (const part of partsOf(trace, from, to)) {
         const dashes = part.isWhole ? [] : PARTIAL_DASH.map((length) => length * pixel);

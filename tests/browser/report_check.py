@@ -6,6 +6,7 @@ here from the logs. With a second directory, it saves pictures of each page: lig
     python3 tests/browser/report_check.py target/tmp/report [PICTURES]
 """
 import base64
+import csv
 import json
 import math
 import re
@@ -14,6 +15,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from xml.etree import ElementTree
 
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
@@ -523,6 +525,83 @@ def check_groups(driver, logs):
     assert len(all_of(driver, ".legend li")) == 7 and picture(driver) != first
 
 
+def downloaded(driver, folder, kind):
+    """Clicks a button of a file and returns its name and content."""
+    for old in folder.iterdir():
+        old.unlink()
+    find(driver, f"[aria-label='Download what is shown as {kind}']").click()
+    for _ in range(100):
+        done = [path for path in folder.iterdir() if path.suffix == f".{kind.lower()}"]
+        if done and done[0].stat().st_size > 0:
+            time.sleep(0.1)
+            return done[0].name, done[0].read_bytes()
+        time.sleep(0.05)
+    raise AssertionError(f"no {kind}: {list(folder.iterdir())}")
+
+
+def check_downloads(driver, logs, page):
+    """PNG, SVG and CSV have what is shown, with the title and the names; the command follows the view."""
+    fresh(driver, page.as_uri() + "#view=runs&hide=qwen3-tiny_solver_s2&smooth=0.5")
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        driver.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(folder)})
+        name, png = downloaded(driver, folder, "PNG")
+        assert name == "Policy_entropy.png" and png[:8] == b"\x89PNG\r\n\x1a\n", name
+        width, height = (int.from_bytes(png[at:at + 4], "big") for at in (16, 20))
+        assert (width, height) == (2240, 1200) and len(png) > 50_000, (width, height, len(png))
+
+        _, svg = downloaded(driver, folder, "SVG")
+        root = ElementTree.fromstring(svg)
+        space = "{http://www.w3.org/2000/svg}"
+        texts = ["".join(text.itertext()) for text in root.iter(f"{space}text")]
+        names = [label.removeprefix("qwen3-tiny_") for label in logs]
+        assert "Policy entropy" in texts and "training step" in texts and "collapsed at step 68" in texts, texts
+        assert [name for name in texts if name in names] == [name for name in names if name != "solver_s2"], texts
+        # A smoothed line of 2 px and a faint one for each of the six runs.
+        widths = [float(line.get("stroke-width")) for line in root.iter(f"{space}path") if line.get("stroke-width")]
+        assert widths.count(2) >= 6 and widths.count(0.9) == 6, widths
+
+        _, csv_bytes = downloaded(driver, folder, "CSV")
+        rows = list(csv.DictReader(csv_bytes.decode().splitlines()))
+        assert list(rows[0]) == ["run", "step", "entropy", "ema_0.5"]
+        for label, log in logs.items():
+            steps = sorted(log)
+            found = [row for row in rows if row["run"] == label]
+            if label.endswith("solver_s2"):
+                assert found == []
+                continue
+            assert [float(row["step"]) for row in found] == steps and [float(row["entropy"]) for row in found] == [log[step] for step in steps]
+            shown = ema([log[step] for step in steps], 0.5)
+            assert max(abs(float(row["ema_0.5"]) - value) for row, value in zip(found, shown)) < 1e-12
+
+        # A range of steps, and groups.
+        fresh(driver, page.as_uri() + "#from=10&to=20")
+        _, csv_bytes = downloaded(driver, folder, "CSV")
+        rows = [row for row in csv.DictReader(csv_bytes.decode().splitlines()) if row["group"] == "solver"]
+        members = members_of(logs, "solver")
+        assert [float(row["step"]) for row in rows] == list(range(10, 21))
+        for row in rows:
+            values = members[float(row["step"])]
+            mean, sd = statistics.fmean(values), statistics.stdev(values)
+            assert all(abs(float(row[key]) - value) < 1e-12 for key, value in [("mean", mean), ("low", mean - sd), ("high", mean + sd)])
+        _, svg = downloaded(driver, folder, "SVG")
+        root = ElementTree.fromstring(svg)
+        texts = ["".join(text.itertext()) for text in root.iter(f"{space}text")]
+        assert "questioner, n = 4" in texts and "solver, n = 3" in texts, texts
+        assert [path.get("fill-opacity") for path in root.iter(f"{space}path") if path.get("fill-opacity")] == ["0.18", "0.18"]
+    command = lambda: find(driver, ".in-terminal code").text
+    base = "entropy-viz plot --terminal "
+    assert command().startswith(base) and command().endswith(" --group 'questioner|solver' --from-step=10 --to-step=20"), command()
+    driver.execute_script("arguments[0].click()", find(driver, "[aria-label='Show all']"))
+    find(driver, "#log-y").click()
+    slide(driver, 0.9)
+    assert command().endswith(" --group 'questioner|solver' --smooth ema:0.9 --log-y"), command()
+    find(driver, "[aria-label='Copy the command']").click()
+    settle(driver)
+    assert find(driver, "[aria-label='Copy the command']").text == "Copied"
+    fresh(driver, page.as_uri())
+
+
 def check_models(driver, logs, page):
     check_fold(driver)
     check_groups(driver, logs)
@@ -539,6 +618,7 @@ def check_models(driver, logs, page):
     check_themes(driver)
     check_new_data(driver)
     check_address(driver, page)
+    check_downloads(driver, logs, page)
     paper = base64.b64decode(driver.execute_cdp_cmd("Page.printToPDF", {})["data"])
     assert paper.startswith(b"%PDF") and len(paper) > 20_000
     settle(driver)

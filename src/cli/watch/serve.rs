@@ -13,7 +13,7 @@ use clap::Args;
 
 use crate::cli::args::{BandArgs, GroupArgs};
 use crate::cli::invocation::command_line;
-use crate::cli::page::page_smoothing;
+use crate::cli::page::{page_smoothing, watch_in_terminal};
 use crate::live::request::{AccessPolicy, Hosts};
 use crate::live::{self, Server};
 use crate::report::{PageOptions, document, live_page};
@@ -119,8 +119,15 @@ impl ServeArgs {
         let hosts = if self.allow_remote { Hosts::Any } else { Hosts::Local(bound.ip()) };
         let access = AccessPolicy { token, hosts };
         let command = command_line();
-        let options =
-            PageOptions { command, smoothing, log_y, thresholds, ..PageOptions::default() };
+        let terminal = watch_in_terminal();
+        let options = PageOptions {
+            command,
+            terminal,
+            smoothing,
+            log_y,
+            thresholds,
+            ..PageOptions::default()
+        };
         let page = live_page(&options, places);
         Ok(Some(Service {
             server: Arc::new(Server::new(access, page)),
