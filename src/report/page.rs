@@ -7,6 +7,7 @@
 //! text nodes.
 
 mod bands;
+mod named;
 mod numbers;
 mod series;
 
@@ -28,6 +29,7 @@ use entropy_history::stats::health::{MIN_POINTS, Thresholds};
 use entropy_history::stats::{Analysis, RunStats};
 use entropy_plot::theme::{DARK, LIGHT, STYLES, Theme};
 use entropy_plot::{GroupOptions, styles};
+use named::styles_of_many;
 use series::{EmbeddedSeries, Series, embed};
 
 static TEMPLATE: &str = include_str!("../../templates/report.html");
@@ -177,7 +179,7 @@ pub fn document(comparison: &Comparison, analysis: &Analysis, options: &PageOpti
     let bands = options.groups.map(|groups| bands(comparison, groups, options.smoothing));
     let styles = match &bands {
         Some(bands) => bands.styles(comparison.runs().len()),
-        None => styles(comparison.runs()),
+        None => styles_of_many(&analysis.runs).unwrap_or_else(|| styles(comparison.runs())),
     };
     let runs = comparison.runs().iter().zip(&analysis.runs).zip(series).zip(styles);
     let runs: Vec<RunEntry> = runs
@@ -229,6 +231,22 @@ pub(super) enum PageKind {
     Live,
 }
 
+/// A script or a style without comments that fill whole lines, and without indentation. No text in these files spans
+/// lines.
+fn packed(text: &str) -> String {
+    let mut packed = String::with_capacity(text.len());
+    let mut is_comment = false;
+    for line in text.lines().map(str::trim) {
+        is_comment |= line.starts_with("/*");
+        if !(is_comment || line.is_empty() || line.starts_with("//")) {
+            packed.push_str(line);
+            packed.push('\n');
+        }
+        is_comment &= !line.ends_with("*/");
+    }
+    packed
+}
+
 /// The complete page of `report`.
 pub fn page(comparison: &Comparison, analysis: &Analysis, options: &PageOptions<'_>) -> String {
     let title = title(options, &comparison.subject());
@@ -244,21 +262,21 @@ pub(super) fn render(
 ) -> (String, String) {
     let tokens = options.tokens.map_or(String::new(), |json| escape_for_script(&json.to_string()));
     let (mut styles, mut scripts) =
-        (vec![Cow::from(colours() + STYLE)], vec![UPLOT.into(), SCRIPT.into()]);
+        (vec![Cow::from(colours() + &packed(STYLE))], vec![UPLOT.into(), packed(SCRIPT).into()]);
     if options.tokens.is_some() {
-        styles.push(TOKENS_STYLE.into());
-        scripts.push(TOKENS_SCRIPT.into());
+        styles.push(packed(TOKENS_STYLE).into());
+        scripts.push(packed(TOKENS_SCRIPT).into());
     }
     let explanation =
         options.explanation.map_or(String::new(), |json| escape_for_script(&json.to_string()));
     if options.explanation.is_some() {
-        styles.push(EXPLAIN_STYLE.into());
-        scripts.push(EXPLAIN_SCRIPT.into());
+        styles.push(packed(EXPLAIN_STYLE).into());
+        scripts.push(packed(EXPLAIN_SCRIPT).into());
     }
     let is_live = kind == PageKind::Live;
     if is_live {
-        styles.push(LIVE_STYLE.into());
-        scripts.push(LIVE_SCRIPT.into());
+        styles.push(packed(LIVE_STYLE).into());
+        scripts.push(packed(LIVE_SCRIPT).into());
     }
     let digests =
         |texts: &[Cow<'_, str>]| texts.iter().map(|t| digest(t)).collect::<Vec<_>>().join(" ");
@@ -352,4 +370,24 @@ fn line_styles(theme: &Theme, selector: &str) -> String {
         );
     }
     css
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packed_scripts_have_no_comments_and_all_code() {
+        let text = "/** Says\n * what.\n */\nconst a = 1; // one\n\n  // two\n  f(`/* ${a} */`);\n/* one line */\ng();\n";
+        assert_eq!(packed(text), "const a = 1; // one\nf(`/* ${a} */`);\ng();\n");
+        for script in [SCRIPT, TOKENS_SCRIPT, EXPLAIN_SCRIPT, LIVE_SCRIPT] {
+            // A text in backquotes that spans lines would lose its indentation.
+            let odd = script
+                .lines()
+                .filter(|line| !line.trim().starts_with(['/', '*']))
+                .find(|line| line.replace("'`'", "").matches('`').count() % 2 == 1);
+            assert_eq!(odd, None);
+            assert!(packed(script).len() < script.len() * 9 / 10, "{}", script.len());
+        }
+    }
 }

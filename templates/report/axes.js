@@ -3,8 +3,8 @@
 const AXES = [['step', 'Step'], ['relative', 'Relative'], ['time', 'Time']];
 
 /** The ticks of an axis as text. */
-const yTickTexts = (ticks, log) => (log ? ticks.map(tickText) : equalDecimals(ticks.map(tickText)));
-const xTickTexts = (ticks, axis) => ticks.map((tick) => (Number.isInteger(tick) || axis === 'time' ? tickText(tick) : ''));
+const yTickTexts = (ticks, log) => (log ? ticks.map((tick) => tickText(tick)) : equalDecimals(tickTexts(ticks)));
+const xTickTexts = (ticks, axis) => tickTexts(ticks).map((text, i) => (Number.isInteger(ticks[i]) || axis === 'time' ? text : ''));
 
 /** The title of an x axis. */
 function axisTitle(axis, unit) {
@@ -80,13 +80,15 @@ function valueRange(extent, log) {
   return [fromZero ? 0 : low - margin, toZero ? 0 : high + margin];
 }
 
-function tickText(value) {
-  if (value === null) return '';
+/** A tick as text; `largest` is the largest of its axis, so that all ticks have the same thousands. */
+function tickText(value, largest = Math.abs(value)) {
   const size = Math.abs(value);
   if (size >= 1e9 || (size > 0 && size < 1e-4)) return minus(value.toExponential());
-  const [divisor, suffix] = size >= 1e6 ? [1e6, 'M'] : size >= 1e4 ? [1e3, 'k'] : [1, ''];
-  return minus(`${Number((value / divisor).toPrecision(6))}${suffix}`);
+  const [divisor, suffix] = largest >= 1e6 ? [1e6, 'M'] : largest >= 1e4 ? [1e3, 'k'] : [1, ''];
+  return minus(`${Number((value / divisor).toPrecision(6))}${size > 0 ? suffix : ''}`);
 }
+
+const tickTexts = (ticks) => ticks.map((tick) => tickText(tick, Math.max(...ticks.map(Math.abs))));
 
 /** The labels of a linear axis with equal decimals, unless that needs more than four. */
 function equalDecimals(texts) {
@@ -107,13 +109,17 @@ function linearTicks([low, high], most) {
   return ticks;
 }
 
-/** 1, 2 and 5 times the powers of ten in a range; of a narrow range the ticks of a linear axis. */
-function logTicks([low, high]) {
+/**
+ * 1, 2 and 5 times the powers of ten in a range; the powers alone if these are more than `most`, and of a narrow range
+ * the ticks of a linear axis.
+ */
+function logTicks([low, high], most) {
   const decades = Math.log10(high / low);
   const ticks = [];
-  const stride = Math.max(1, Math.ceil(decades / 8));
+  const digits = 3 * decades > most ? [1] : [1, 2, 5];
+  const stride = Math.max(1, Math.ceil(decades / most));
   for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power += stride) {
-    for (const digit of decades > 3 ? [1] : [1, 2, 5]) {
+    for (const digit of digits) {
       const tick = Number((digit * 10 ** power).toPrecision(3));
       if (tick >= low && tick <= high) ticks.push(tick);
     }

@@ -98,7 +98,7 @@ function curveSection(root, view) {
   function chooseKind(grouped) {
     [view.grouped, view.cursor, view.isFixed, view.pointed] = [grouped, null, false, null];
     if (grouped && view.axis !== 'step') [view.axis, view.range] = ['step', null];
-    list.show(entries());
+    list.show(colouredFirst(entries()));
     rebuild();
   }
 
@@ -180,7 +180,7 @@ function curveSection(root, view) {
 
   /** The ticks of the axes of a chart of this size. */
   const xTicks = (width) => linearTicks(ranges.x, Math.max(width / 68, 2));
-  const yTicks = (height) => (view.log ? logTicks(ranges.y) : linearTicks(ranges.y, Math.min(Math.max(height / 42, 2), 9)));
+  const yTicks = (height) => (view.log ? logTicks(ranges.y, Math.max(height / 30, 3)) : linearTicks(ranges.y, Math.min(Math.max(height / 42, 2), 9)));
 
   /** The data for uPlot: the range of x, and no values. */
   const plotData = () => [ranges.x, [null, null]];
@@ -213,7 +213,7 @@ function curveSection(root, view) {
   // --- Pictures to download
 
   function drawPicture(context, raster, pixel) {
-    const shown = entries().filter(isVisible);
+    const shown = colouredFirst(entries().filter(isVisible));
     const ticks = (positions, texts) => positions.map((position, i) => [position, texts[i]]);
     const [xs, ys] = [xTicks(FIGURE.width - FIGURE.legend), yTicks(FIGURE.height - 150)];
     drawFigure(context, raster, pixel, scene(), { title: data.title, words: description.textContent, axis: axisTitle(view.axis, unit) },
@@ -272,7 +272,7 @@ function curveSection(root, view) {
     else if (isReduced && few) parts.push('faint: range from min to max');
     if (isReduced) parts.push(`${count(data.points)} points are too many for one page: each shown point is the mean, min and max of neighbouring steps`);
     const unstyled = visible.filter(isUnstyled).length;
-    if (unstyled > 0) parts.push(`grey: ${plural(unstyled, 'run', 'runs')} with smaller spread`);
+    if (unstyled > 0) parts.push(`${visible.length - unstyled} of ${plural(visible.length, 'run', 'runs')} in colour: collapsed, exploded, highest and lowest; grey: the others`);
     const withoutClock = visible.length - visibleTraces().length;
     if (withoutClock > 0) parts.push(`${plural(withoutClock, 'run has', 'runs have')} no clock and cannot be shown over time`);
     if (data.prefix) parts.push(`names without the common prefix “${data.prefix}”`);
@@ -325,7 +325,7 @@ function curveSection(root, view) {
     const highlighted = view.pointed ?? nearPointer;
     const trace = shown.traces.find((other) => other.run === highlighted);
     if (trace) drawHighlight(context, pixel, overlayRaster, scale, trace, shown);
-    if (readings.length > 0) drawCursor(context, pixel, scale, view.cursor, readings.length <= MANY ? readings : nearest.slice(0, MAX_READINGS), shown);
+    if (readings.length > 0) drawCursor(context, pixel, scale, view.cursor, readings.length <= MAX_LABELLED ? readings : nearest.slice(0, MAX_READINGS), shown);
     showListValues(readings);
     showTip(readings, nearest, highlighted);
   }
@@ -422,7 +422,7 @@ function curveSection(root, view) {
       kinds.hidden = groups.length === 0;
       kinds.replaceChildren(kinds.firstChild, ...['groups', 'runs'].map((kind) =>
         make('label', {}, make('input', { type: 'radio', name: 'kind', value: kind, onchange: () => chooseKind(kind === 'groups') }), make('span', {}, kind === 'groups' ? 'Groups' : 'Runs'))));
-      list.show(entries());
+      list.show(colouredFirst(entries()));
       rebuild();
     },
     /** The drawn points of a run: positions on the x axis and values. */

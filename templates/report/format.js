@@ -22,7 +22,30 @@ const exactly = (value) => minus(String(value));
 const stepText = (step) =>
   step === null || step === undefined ? '–' : minus(Number.isInteger(step) ? count(step) : String(Number(step.toPrecision(12))));
 
-const percent = (share) => (share === null || share === undefined ? '–' : `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`);
+const percent = (share, decimals = share < 0.1 ? 1 : 0) => (share === null || share === undefined ? '–' : `${(100 * share).toFixed(decimals)} %`);
+
+/**
+ * A function that writes the numbers of a column, all with the same decimals: four digits of the largest, and at least
+ * two of the smallest, but at most six decimals. If the largest needs an exponent, all have one.
+ */
+function columnFormat(values) {
+  const sizes = values.filter((value) => typeof value === 'number' && value !== 0).map(Math.abs);
+  const [low, high] = [sizes.reduce((a, b) => Math.min(a, b), Infinity), sizes.reduce((a, b) => Math.max(a, b), 0)];
+  const order = (size) => Math.floor(Math.log10(size));
+  const decimals = sizes.length === 0 ? 0 : Math.min(Math.max(3 - order(high), 1 - order(low), 0), 6);
+  return (value) => {
+    if (value === null || value === undefined) return '–';
+    if (high >= 1e6) return minus(value.toExponential(3));
+    if (value !== 0 && Math.abs(value) < 0.5 / 10 ** decimals) return `${value < 0 ? '> −' : '< '}${(1 / 10 ** decimals).toFixed(decimals)}`;
+    return minus(value.toFixed(decimals));
+  };
+}
+
+/** The same for shares. */
+function percentFormat(shares) {
+  const decimals = shares.some((share) => typeof share === 'number' && share < 0.1) ? 1 : 0;
+  return (share) => percent(share, decimals);
+}
 
 /** A small drawing of a run's line style. */
 function swatch(run) {

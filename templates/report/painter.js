@@ -35,10 +35,13 @@ function styleLookup(parent) {
 
 const isUnstyled = (run) => run.style === 'unstyled';
 
+/** The entries with those in colour first. */
+const colouredFirst = (entries) => [...entries.filter((entry) => !isUnstyled(entry)), ...entries.filter(isUnstyled)];
+
 /** The background of a trace: the range of its buckets, the logged values behind a smoothed line, or null. */
 function backgroundOf(trace, weight, many) {
   if (trace.lineAt) return 'runs';
-  if (many) return null;
+  if (many || isUnstyled(trace.run)) return null;
   if (!trace.run.exact) return 'range';
   return weight > 0 ? 'logged' : null;
 }
@@ -117,7 +120,7 @@ function drawCurves(context, box, pixel, raster, scene) {
   }
   for (const [trace, from, to] of coloured) {
     const { line, dash } = styleOf(trace.run.style);
-    const width = many ? 1.1 : weight > 0 ? 2 : 1.6;
+    const width = many && grey.length === 0 ? 1.1 : weight > 0 ? 2 : 1.6;
     if (trace.lineAt) {
       for (const part of partsOf(trace, from, to)) {
         const dashes = part.isWhole ? [] : PARTIAL_DASH.map((length) => length * pixel);
@@ -181,7 +184,9 @@ function drawEvents(context, box, scale, pixel, { traces, ranges, weight, colour
   context.lineJoin = 'round';
   context.textAlign = 'left'; // uPlot leaves it set to that of its axes
   context.textBaseline = 'alphabetic';
+  const isCrowded = traces.length > MAX_LABELLED;
   for (const trace of traces) {
+    if (isCrowded && isUnstyled(trace.run)) continue;
     for (const [step, text, level] of eventsOf(trace.run, labelled)) {
       const at = indexOfStep(trace, step);
       if (at === null || trace.x[at] < ranges.x[0] || trace.x[at] > ranges.x[1]) continue;

@@ -276,6 +276,13 @@ def check_table(driver, logs):
     log = logs["qwen3-tiny_solver_s1"]
     lowest = min(log, key=log.get)
     assert f"{log[lowest]:.4f} @ {lowest}" in cells["solver_s1"], cells["solver_s1"]
+    # The numbers of a column have the same decimals.
+    for table in all_of(driver, "#runs table, #findings table"):
+        rows = [[cell.text for cell in row.find_elements(By.CSS_SELECTOR, "td")] for row in table.find_elements(By.CSS_SELECTOR, "tbody tr")]
+        for column in zip(*rows):
+            decimals = {len(found[1]) for text in column if (found := re.match(r"−?[\d,]+\.(\d+)", text))}
+            whole = [text for text in column if re.fullmatch(r"−?[\d,]+", text)]
+            assert len(decimals) <= 1 and not (decimals and whole), column
     assert "collapsed at step 68" in cells["questioner_collapse_s1"]
     assert "collapsed at step 68" in find(driver, "#findings").text
     assert len(all_of(driver, "#bars tbody tr")) == 7
@@ -476,6 +483,12 @@ def check_long(driver):
             return [row.querySelector('label').title.endsWith(tail.textContent) && tail.textContent.length >= 8, tail.getBoundingClientRect().right < list.right];
         })""")
     assert len(ends) == 40 and all(end == [True, True] for end in ends), ends
+    # No run collapsed: the four highest and the four lowest are in colour, and stand first.
+    assert "8 of 40 runs in colour: collapsed, exploded, highest and lowest; grey: the others" in find(driver, "#chart-words").text
+    rows = driver.execute_script("return [...document.querySelectorAll('.legend li')].map((row) => [row.querySelector('label').title, row.querySelector('.swatch').classList.contains('unstyled')])")
+    assert [grey for _, grey in rows] == [False] * 8 + [True] * 32, rows
+    number = lambda label: int(re.search(r"(\d+)$", label)[1])
+    assert sorted(number(label) for label, grey in rows if not grey) == [0, 1, 2, 3, 36, 37, 38, 39], rows
 
 
 def members_of(logs, name, weight=0):
@@ -573,6 +586,12 @@ def check_downloads(driver, logs, page):
             assert [float(row["step"]) for row in found] == steps and [float(row["entropy"]) for row in found] == [log[step] for step in steps]
             shown = ema([log[step] for step in steps], 0.5)
             assert max(abs(float(row["ema_0.5"]) - value) for row, value in zip(found, shown)) < 1e-12
+
+        # A logarithmic axis has ticks at 1, 2 and 5 times the powers of ten.
+        fresh(driver, page.as_uri() + "#view=runs&log=1")
+        root = ElementTree.fromstring(downloaded(driver, folder, "SVG")[1])
+        ticks = ["".join(text.itertext()) for text in root.iter(f"{space}text") if text.get("text-anchor") == "end"]
+        assert len(ticks) >= 8 and {tick.strip("0.") for tick in ticks} == {"1", "2", "5"}, ticks
 
         # A range of steps, and groups.
         fresh(driver, page.as_uri() + "#from=10&to=20")
