@@ -96,7 +96,7 @@ fn translated_words(
         while option.len() <= *values.end() {
             let is_next =
                 |next: &&String| option.len() <= *values.start() || !next.starts_with('-');
-            match rest.next_if(|next| is_next(&next)) {
+            match rest.next_if(is_next) {
                 Some(value) => option.push(value.clone()),
                 None => break,
             }

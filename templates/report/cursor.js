@@ -82,7 +82,7 @@ function tooltipContent(title, nearest, highlighted, { axis, weight, isFixed }) 
     const details = [];
     if (run.members) details.push(bandText(trace, at, weight, isFixed ? exactly : brief));
     else if (isFixed && (weight > 0 || !run.exact)) details.push(weight > 0 ? `logged ${loggedText(reading)}` : loggedText(reading).replace(/^\S+ /, ''));
-    else if (weight > 0) details.push(`logged ${brief(run.y[point])}`);
+    else if (weight > 0) details.push(`(${brief(run.y[point])})`);
     else if (!run.exact && run.counts[point] > 1) details.push(`${brief(run.low[point])}–${brief(run.high[point])}`);
     if (axis !== 'step' || !reading.isExact) details.push(stepsOf(reading));
     const value = isFixed && run.exact ? exactly(reading.value) : brief(reading.value);
@@ -91,7 +91,7 @@ function tooltipContent(title, nearest, highlighted, { axis, weight, isFixed }) 
   });
   const more = nearest.length - shown.length;
   return [
-    make('p', { class: 'at' }, title), make('ul', {}, rows),
+    make('p', { class: 'at' }, isFixed || weight === 0 || shown.some(({ run }) => run.members) ? title : `${title}: smoothed (logged)`), make('ul', {}, rows),
     ...(more > 0 ? [make('p', { class: 'muted' }, `and ${more} more, in the list`)] : []),
   ];
 }

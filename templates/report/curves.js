@@ -287,7 +287,7 @@ function curveSection(root, view) {
     const how = first ? `, each smoothed by EMA with weight ${weightText} first` : `, smoothed by EMA with weight ${weightText} after averaging`;
     parts.push(`line: mean over runs${view.weight > 0 ? how : ''}`);
     if (traces.some((trace) => trace.lineAt(view.weight).low.some((low) => !Number.isNaN(low)))) parts.push(`band: ${data.bands.words}`);
-    if (isWithMembers(traces)) parts.push('faint: runs as logged');
+    if (isWithMembers(traces) && (view.weight > 0 || traces.some((trace) => trace.traces.length > 1))) parts.push('faint: runs as logged');
     if (data.bands.interpolated) parts.push('interpolated between logged points');
     if (traces.some((trace) => trace.segments.some((segment) => segment.runs < trace.traces.length))) parts.push('dashed, lighter: fewer runs than n');
     const every = Math.max(1, ...traces.map((trace) => trace.every));

@@ -218,8 +218,13 @@ function drawHighlight(context, pixel, raster, scale, trace, { ranges, weight, c
   const colour = isUnstyled(trace.run) ? colours.text : styleOf(trace.run.style).line;
   const { width, height } = context.canvas;
   raster.begin(width, height);
-  raster.line(trace, smoothed(trace, weight), from, to, scale, 5 * pixel, colours.background);
-  raster.line(trace, smoothed(trace, weight), from, to, scale, 2.6 * pixel, colour);
+  const parts = trace.lineAt ? partsOf(trace, from, to) : [{ from, to, isWhole: true }];
+  for (const [lineWidth, stroke] of [[5, colours.background], [2.6, colour]]) {
+    for (const part of parts) {
+      const dash = part.isWhole ? [] : PARTIAL_DASH.map((length) => length * pixel);
+      raster.line(trace, smoothed(trace, weight), part.from, part.to, scale, lineWidth * pixel, stroke, dash);
+    }
+  }
   raster.drawOn(context, 0, 0);
 }
 

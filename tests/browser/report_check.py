@@ -199,8 +199,8 @@ def check_smoothing(driver, logs):
     worst = max(abs(a - b) for a, b in zip(shown["y"], expected))
     assert worst < 1e-12, worst
     hover(driver, (62 - 1) / 119)
-    words = tip(driver)[1]["solver_s1"]
-    assert words == f"{four_digits(expected[61])} logged {four_digits(logs[label][62])}", words
+    head, rows = tip(driver)
+    assert head == "step 62: smoothed (logged)" and rows["solver_s1"] == f"{four_digits(expected[61])} ({four_digits(logs[label][62])})", (head, rows)
     click_plot(driver, (62 - 1) / 119)
     shown, logged = tip(driver)[1]["solver_s1"].split(" logged ")
     assert abs(float(shown) - expected[61]) < 1e-12 and logged == repr(logs[label][62]), (shown, logged)
@@ -468,6 +468,10 @@ def check_fold(driver):
         return [Math.max(...[...document.querySelectorAll('thead')].map((head) => head.getBoundingClientRect().height)),
                 [...document.querySelectorAll('tbody th')].filter((cell) => cell.scrollWidth > cell.clientWidth + 1).map((cell) => cell.textContent)]""")
     assert tall < 40 and cut == [], (tall, cut)
+    outside = driver.execute_script("""
+        return [...document.querySelectorAll('#curves button, #curves input, #curves label, .in-terminal')]
+            .filter((element) => element.getBoundingClientRect().right > innerWidth).map((element) => element.outerHTML)""")
+    assert outside == [], outside
     driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     settle(driver)
 
