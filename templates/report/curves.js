@@ -422,8 +422,8 @@ function curveSection(root, view) {
       kinds.hidden = groups.length === 0;
       kinds.replaceChildren(kinds.firstChild, ...['groups', 'runs'].map((kind) =>
         make('label', {}, make('input', { type: 'radio', name: 'kind', value: kind, onchange: () => chooseKind(kind === 'groups') }), make('span', {}, kind === 'groups' ? 'Groups' : 'Runs'))));
+      rebuild(); // before the list has rows: the chart asks for its size
       list.show(colouredFirst(entries()));
-      rebuild();
     },
     /** The drawn points of a run: positions on the x axis and values. */
     values(label) {

@@ -13,14 +13,22 @@ function decodeNumbers(list) {
     }
     return values;
   }
-  const text = atob(list.deltas ?? list.f32 ?? list.f64);
-  const bytes = new Uint8Array(text.length);
-  for (let i = 0; i < bytes.length; i++) bytes[i] = text.charCodeAt(i);
+  const bytes = bytesOf(list.deltas ?? list.f32 ?? list.f64);
   if (list.deltas !== undefined) return fromDeltas(bytes, 10 ** list.decimals);
+  if (IS_LITTLE_ENDIAN) return list.f32 === undefined ? new Float64Array(bytes.buffer) : new Float64Array(new Float32Array(bytes.buffer));
   const [view, size] = [new DataView(bytes.buffer), list.f32 === undefined ? 8 : 4];
-  const values = new Float64Array(bytes.length / size);
-  for (let i = 0; i < values.length; i++) values[i] = size === 8 ? view.getFloat64(i * 8, true) : view.getFloat32(i * 4, true);
-  return values;
+  return Float64Array.from({ length: bytes.length / size }, (_, i) => (size === 8 ? view.getFloat64(i * 8, true) : view.getFloat32(i * 4, true)));
+}
+
+const IS_LITTLE_ENDIAN = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
+
+/** The bytes of a text in base64. */
+function bytesOf(text) {
+  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text);
+  const characters = atob(text);
+  const bytes = new Uint8Array(characters.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = characters.charCodeAt(i);
+  return bytes;
 }
 
 /** Decodes zigzag LEB128 differences; sums stay below 2^53. */
