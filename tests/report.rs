@@ -417,8 +417,15 @@ fn write_runs(directory: &Path, runs: u32, steps: u32) {
 fn million_points_are_reduced_to_under_three_megabytes() {
     let tmp = temp_dir();
     write_runs(&tmp.path().join("runs"), 100, 10_000);
-    let page = page(tmp.path(), &["runs"]);
+    let page = page(tmp.path(), &["runs", "--group", "[0-9]$", "--smooth", "ema:0.9"]);
     assert!(page.len() < 3_000_000, "{} bytes", page.len());
+    let bands = &document(&page)["bands"]["groups"];
+    assert_eq!(bands.as_array().unwrap().len(), 10);
+    // Of a long line every tenth point and the last one are embedded.
+    let (line, kept) = (&bands[3]["lines"][1], band_points(&bands[3]["lines"][1]));
+    assert_eq!((&line["every"], kept.len()), (&10.into(), 1001));
+    let steps: Vec<f64> = kept.iter().map(|(_, point)| point[0]).collect();
+    assert_eq!((steps[0], steps[1], steps[1000]), (1.0, 11.0, 10_000.0));
     let document = document(&page);
     assert_eq!((&document["exact"], &document["points"]), (&false.into(), &1_000_000.into()));
     let series = &document["runs"][42]["series"];

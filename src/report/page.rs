@@ -175,8 +175,9 @@ struct RunEntry {
 
 /// The data of a page as JSON that can be embedded in an HTML element.
 pub fn document(comparison: &Comparison, analysis: &Analysis, options: &PageOptions<'_>) -> String {
-    let EmbeddedSeries { grids, series, exact } = embed(comparison);
     let bands = options.groups.map(|groups| bands(comparison, groups, options.smoothing));
+    let taken = bands.as_ref().map_or(0, Bands::size);
+    let EmbeddedSeries { grids, series, exact } = embed(comparison, taken);
     let styles = match &bands {
         Some(bands) => bands.styles(comparison.runs().len()),
         None => styles_of_many(&analysis.runs).unwrap_or_else(|| styles(comparison.runs())),

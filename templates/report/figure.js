@@ -76,7 +76,9 @@ function drawFigure(context, raster, pixel, scene, texts, entries, ticks) {
 
   // The legend, with as many names as fit.
   const room = Math.floor(box.height / FIGURE.line);
-  const named = entries.length > room ? entries.slice(0, room - 1) : entries;
+  const coloured = entries.filter((entry) => !isUnstyled(entry));
+  const listed = coloured.length > 0 ? coloured : entries; // grey lines cannot be told apart
+  const named = listed.length > room - 1 && entries.length > room ? listed.slice(0, room - 1) : listed;
   const left = box.left + box.width + 22;
   named.forEach((entry, i) => {
     const { line, dash } = styleOf(entry.style);

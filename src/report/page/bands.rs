@@ -102,6 +102,16 @@ pub(super) fn bands(comparison: &Comparison, grouped: &GroupOptions, weight: f64
 }
 
 impl Bands {
+    /// The approximate length of its JSON in characters.
+    pub(super) fn size(&self) -> usize {
+        let lines = self.groups.iter().flat_map(|group| &group.lines);
+        let segments = lines.flat_map(|line| &line.segments);
+        let lists = segments.flat_map(|segment| {
+            [Some(&segment.steps), Some(&segment.mean), segment.low.as_ref(), segment.high.as_ref()]
+        });
+        lists.flatten().map(|list| list.size() + 8).sum()
+    }
+
     /// The style of each of `runs` runs: that of its group, so that a group has one colour on the whole page.
     pub(super) fn styles(&self, runs: usize) -> Vec<Option<usize>> {
         let mut styles = vec![None; runs];
