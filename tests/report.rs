@@ -10,6 +10,8 @@ use std::process::Command;
 
 use crate::common::{files, fixture, program, run, stderr, stdout};
 use base64::prelude::{BASE64_STANDARD, Engine};
+use entropy_history::stats::band::{MissingSteps, Spread, band_segments};
+use entropy_history::{EntropyKind, History, Point, Smoothing};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -143,6 +145,127 @@ fn title_smoothing_and_groups_reach_the_page() {
     assert!(document["command"].as_str().unwrap().ends_with(
         "--title 'Seeds & <b>' --smooth ema:0.9 --log-y --group 'questioner|solver' -o -"
     ));
+}
+
+/// The points of a group's line: step, mean, and the ends of its band.
+fn band_points(line: &Value) -> Vec<(usize, [f64; 4])> {
+    let segments = line["segments"].as_array().unwrap().iter();
+    let points = segments.flat_map(|segment| {
+        let runs = usize::try_from(segment["runs"].as_u64().unwrap()).unwrap();
+        let lists = ["steps", "mean", "low", "high"].map(|key| match &segment[key] {
+            Value::Null => vec![f64::NAN; numbers(&segment["steps"]).len()],
+            list => numbers(list),
+        });
+        (0..lists[0].len()).map(move |i| (runs, [0, 1, 2, 3].map(|list: usize| lists[list][i])))
+    });
+    points.collect()
+}
+
+#[test]
+fn groups_on_the_page_have_the_means_of_stats_and_the_bands_of_pictures() {
+    let tmp = temp_dir();
+    let models = path_of("models");
+    let arguments =
+        [&models, "--group", "questioner|solver", "--smooth", "ema:0.9", "--band", "ci95"];
+    let document = document(&page(tmp.path(), &arguments));
+    let stats = run(tmp.path(), &["stats", &models, "--group", "questioner|solver", "--json"]);
+    let stats: Value = serde_json::from_str(&stdout(&stats)).unwrap();
+    let bands = &document["bands"];
+    assert_eq!(bands["words"], "95 % interval of the mean, Student’s t over runs");
+    for (group, expected) in
+        bands["groups"].as_array().unwrap().iter().zip(stats["groups"].as_array().unwrap())
+    {
+        assert_eq!(group["name"], expected["name"]);
+        let members: Vec<&Value> = group["members"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|index| &document["runs"][usize::try_from(index.as_u64().unwrap()).unwrap()])
+            .collect();
+        let labels: Vec<&Value> = members.iter().map(|run| &run["stats"]["label"]).collect();
+        assert_eq!(labels, expected["runs"].as_array().unwrap().iter().collect::<Vec<_>>());
+        assert!(members.iter().all(|run| run["style"] == group["style"]), "one colour per group");
+        // Where all runs have a value, the mean over steps and runs is that of `stats`.
+        let all: Vec<f64> = band_points(&group["lines"][0])
+            .into_iter()
+            .filter(|(runs, _)| *runs == labels.len())
+            .map(|(_, point)| point[1])
+            .collect();
+        assert_eq!(all.len() as u64, expected["shared_steps"].as_u64().unwrap());
+        let mean = all.iter().sum::<f64>() / all.len() as f64;
+        assert!((mean - expected["mean"].as_f64().unwrap()).abs() < 1e-12, "{mean} {expected}");
+    }
+    // The smoothed line is what the code of the pictures computes.
+    let solvers: Vec<History> = (4..7)
+        .map(|run| {
+            let points = points(&document, run)
+                .into_iter()
+                .map(|(step, entropy)| Point { step, entropy })
+                .collect();
+            let history = History::from_raw("x", EntropyKind::TokenMean, points).unwrap().0;
+            history.with_values(&Smoothing::Ema(0.9).apply(history.points(), 1.0))
+        })
+        .collect();
+    let segments =
+        band_segments(&solvers.iter().collect::<Vec<_>>(), Spread::Ci95, MissingSteps::Skip);
+    let with_band =
+        segments.iter().filter(|segment| segment.runs == 3).flat_map(|segment| &segment.points);
+    let expected: Vec<(usize, [f64; 4])> = with_band
+        .map(|point| {
+            let (low, high) = point.band.unwrap();
+            (3, [point.step, point.mean, low, high])
+        })
+        .collect();
+    let line = &bands["groups"][1]["lines"][1];
+    assert_eq!(line["weight"], 0.9);
+    assert_eq!(line["segments"][1]["low"], Value::Null, "two runs have no such interval");
+    let whole = serde_json::json!({"segments": [line["segments"][0]]});
+    assert_eq!(band_points(&whole), expected);
+    assert_eq!(expected.len(), 100);
+}
+
+#[test]
+fn page_has_the_command_that_draws_its_runs_in_a_terminal() {
+    let tmp = temp_dir();
+    for name in ["it's a.json", "b.json"] {
+        let rows = history((1..40).map(|i| (f64::from(i), 2.0 / f64::from(i))));
+        fs::write(tmp.path().join(name), rows).unwrap();
+    }
+    let arguments = [
+        "it's a.json",
+        "b.json",
+        "--title",
+        "T",
+        "--smooth",
+        "ema:0.9",
+        "--labels",
+        "Questioner",
+        "Solver",
+    ];
+    let page = document(&page(tmp.path(), &arguments));
+    let command = page["terminal"]["command"].as_str().unwrap();
+    assert_eq!(
+        command,
+        r"entropy-viz plot --terminal 'it'\''s a.json' b.json --labels Questioner Solver"
+    );
+    assert_eq!(page["terminal"]["has_ranges"], true);
+    // The page appends options of the view, as it does for this address.
+    let line =
+        format!("{command} --smooth ema:0.9 --log-y --x relative --from-step=2.5 --to-step=20");
+    let line = line.replacen("entropy-viz", "\"$PROGRAM\"", 1);
+    let shell = Command::new("sh")
+        .arg("-c")
+        .arg(line)
+        .current_dir(tmp.path())
+        .env("PROGRAM", env!("CARGO_BIN_EXE_entropy-viz"))
+        .output()
+        .unwrap();
+    assert!(shell.status.success(), "{}", stderr(&shell));
+    assert!(
+        stdout(&shell).contains("Questioner") && stdout(&shell).contains("Solver"),
+        "{}",
+        stdout(&shell)
+    );
 }
 
 #[test]
@@ -295,8 +418,15 @@ fn write_runs(directory: &Path, runs: u32, steps: u32) {
 fn million_points_are_reduced_to_under_three_megabytes() {
     let tmp = temp_dir();
     write_runs(&tmp.path().join("runs"), 100, 10_000);
-    let page = page(tmp.path(), &["runs"]);
+    let page = page(tmp.path(), &["runs", "--group", "[0-9]$", "--smooth", "ema:0.9"]);
     assert!(page.len() < 3_000_000, "{} bytes", page.len());
+    let bands = &document(&page)["bands"]["groups"];
+    assert_eq!(bands.as_array().unwrap().len(), 10);
+    // Of a long line every tenth point and the last one are embedded.
+    let (line, kept) = (&bands[3]["lines"][1], band_points(&bands[3]["lines"][1]));
+    assert_eq!((&line["every"], kept.len()), (&10.into(), 1001));
+    let steps: Vec<f64> = kept.iter().map(|(_, point)| point[0]).collect();
+    assert_eq!((steps[0], steps[1], steps[1000]), (1.0, 11.0, 10_000.0));
     let document = document(&page);
     assert_eq!((&document["exact"], &document["points"]), (&false.into(), &1_000_000.into()));
     let series = &document["runs"][42]["series"];
@@ -363,11 +493,25 @@ fn report_page_works_in_a_browser() {
     let dump = tmp.join("a_dump_whose_name_has_no_blank_and_is_longer_than_a_phone_is_wide.jsonl");
     fs::copy(path_of("tokens/run.jsonl"), &dump).unwrap();
     let dump = dump.to_str().unwrap();
-    let pages: [(&str, &[&str]); 5] = [
+    fs::create_dir_all(tmp.join("long")).unwrap();
+    for run in 0..40 {
+        let label = match run % 3 {
+            0 => format!("千问策略熵实验第{run}轮_学习率一乘十的负六次方_问题生成器_种子{run}"),
+            _ => format!(
+                "qwen3-8b-instruct_questioner_iteration_{}_lr1e-6_kl0.001_seed{run}",
+                run / 4
+            ),
+        };
+        let points =
+            (1..60).map(|i| (f64::from(i), 2.0 + f64::from(run) / 20.0 - f64::from(i % 7) / 50.0));
+        fs::write(tmp.join(format!("long/{label}.json")), history(points)).unwrap();
+    }
+    let pages: [(&str, &[&str]); 6] = [
         ("models.html", &[&models, "--group", "questioner|solver"]),
         ("many.html", &["many"]),
         ("clock.html", &["clock.jsonl", &path_of(SOLVER)]),
         ("hostile.html", &[&path_of(SOLVER), "clock.jsonl", "--labels", HOSTILE, "策略熵 <b>"]),
+        ("long.html", &["long"]),
         ("tokens.html", &[&path_of(SOLVER), "--tokens", dump]),
     ];
     for (name, arguments) in pages {

@@ -347,6 +347,25 @@ fn appended_point_sends_an_event_and_idle_log_sends_none() {
 }
 
 #[test]
+fn groups_are_in_every_document_and_may_come_later() {
+    let document = |group: &str| {
+        let server = serve_at("127.0.0.1:0", &["--group", group], 60);
+        server.append(&row(61, 2.0));
+        let (_, data) = next_event(&mut server.events());
+        serde_json::from_str::<Value>(&data).unwrap()
+    };
+    let found = document("(a)");
+    let [group] = &found["bands"]["groups"].as_array().unwrap()[..] else { panic!("{found}") };
+    assert_eq!((&group["name"], &group["members"]), (&"a".into(), &serde_json::json!([0])));
+    assert_eq!(found["groups"]["rows"][0][0], "a");
+    assert_eq!(found["terminal"]["command"], "entropy-viz watch a.jsonl --interval 100ms");
+    let later = document("solver");
+    assert_eq!((&later["bands"], &later["groups"]), (&Value::Null, &Value::Null));
+    let note = later["notes"][0].as_str().unwrap();
+    assert!(note.starts_with("There are no groups yet: --group solver matches none"), "{note}");
+}
+
+#[test]
 fn page_loaded_later_has_the_newest_points() {
     let server = serve();
     for step in [61, 62] {
@@ -435,7 +454,8 @@ fn serve_errors_have_a_hint() {
     fs::write(tmp.path().join("a.jsonl"), row(1, 2.0)).unwrap();
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = other.local_addr().unwrap().to_string();
-    let cases: [(&[&str], &str); 5] = [
+    let cases: [(&[&str], &str); 6] = [
+        (&["--group", "a"], "add --serve"),
         (&["--serve", &taken], "another port: --serve 127.0.0.1:0"),
         (&["--serve", "a.jsonl"], "inputs go before --serve"),
         (&["--serve", "0", "--smooth", "mean:5"], "--smooth ema:WEIGHT"),

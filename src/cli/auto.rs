@@ -283,13 +283,16 @@ impl AutoArgs {
                  average and starts without smoothing."
             ));
         }
+        let grouped = self.chart.groups.on_page(&self.chart.bands, comparison)?;
         let page = PageOptions {
             title: self.chart.picture.title(),
             command: command_line(),
+            terminal: None,
             date: date.as_deref(),
             smoothing: weight.unwrap_or(0.0),
             log_y: self.chart.curves.log_y,
             thresholds: self.chart.health.thresholds(),
+            groups: grouped.as_ref(),
             notes: &notes,
             tokens: None,
             explanation: None,

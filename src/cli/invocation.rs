@@ -1,6 +1,8 @@
 //! The command line and `$SOURCE_DATE_EPOCH`.
 
 use anyhow::anyhow;
+use clap::builder::ValueRange;
+use clap::{Arg, Command};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -26,6 +28,85 @@ fn shown(words: &[String]) -> Vec<String> {
         }
     };
     words.iter().map(show).collect()
+}
+
+/// The command line of the process as one of `to`, e.g. `plot` with `first` `--terminal`: its inputs, and its options that
+/// `to` has too, except for those in `without`. `None` if it is not a command line of `from`.
+pub(super) fn translated(
+    program: &Command,
+    (from, to): (&str, &str),
+    first: &[&str],
+    without: &[&str],
+) -> Option<String> {
+    let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    translated_words(program, (from, to), first, without, &words.collect::<Vec<_>>())
+}
+
+fn translated_words(
+    program: &Command,
+    (from, to): (&str, &str),
+    first: &[&str],
+    without: &[&str],
+    words: &[String],
+) -> Option<String> {
+    let at = words.iter().position(|word| word == from)?;
+    let (source, target) = (program.find_subcommand(from)?, program.find_subcommand(to)?);
+    let has = |name: &str| {
+        let is_named = |arg: &Arg| {
+            arg.get_long() == Some(name)
+                || arg.get_all_aliases().is_some_and(|aliases| aliases.contains(&name))
+        };
+        !without.contains(&name) && target.get_arguments().any(is_named)
+    };
+    let mut kept: Vec<String> = first.iter().map(|word| (*word).to_owned()).collect();
+    let mut rest = words[at + 1..].iter().peekable();
+    while let Some(word) = rest.next() {
+        if word == "--" {
+            kept.push(word.clone());
+            kept.extend(rest.by_ref().cloned());
+            break;
+        }
+        let Some(name) = word.strip_prefix('-').filter(|name| !name.is_empty()) else {
+            kept.push(word.clone());
+            continue;
+        };
+        let long = name.strip_prefix('-');
+        let bare = long.unwrap_or(name);
+        let (name, has_value) = match bare.split_once('=') {
+            Some((name, _)) => (name, true),
+            // A short option with its value: -oFILE.
+            None if long.is_none() => (bare, bare.chars().count() > 1),
+            None => (bare, false),
+        };
+        let is_it = |arg: &&Arg| match long {
+            Some(_) => {
+                arg.get_long() == Some(name)
+                    || arg.get_all_aliases().is_some_and(|aliases| aliases.contains(&name))
+            }
+            None => arg.get_short().is_some_and(|short| name.starts_with(short)),
+        };
+        let known = source.get_arguments().find(is_it);
+        let values = known.filter(|arg| arg.get_action().takes_values() && !has_value);
+        let values = values.map_or(0..=0, |arg| {
+            let range = arg.get_num_args().unwrap_or(ValueRange::SINGLE);
+            range.min_values()..=range.max_values()
+        });
+        let keep = long.is_some() && has(name);
+        let mut option = vec![word.clone()];
+        while option.len() <= *values.end() {
+            let is_next =
+                |next: &&String| option.len() <= *values.start() || !next.starts_with('-');
+            match rest.next_if(is_next) {
+                Some(value) => option.push(value.clone()),
+                None => break,
+            }
+        }
+        if keep {
+            kept.extend(option);
+        }
+    }
+    let words = [program.get_name(), to].map(str::to_owned).into_iter().chain(kept);
+    Some(quoted_words(words))
 }
 
 /// Words as a command line, quoted for a POSIX shell.
@@ -86,6 +167,45 @@ mod tests {
         let words = ["watch", "--notify", "https://h/secret", "runs", "--notify=https://h/secret"];
         let words: Vec<String> = words.map(str::to_owned).into();
         assert_eq!(shown(&words), ["watch", "--notify", "URL", "runs", "--notify=URL"]);
+    }
+
+    #[test]
+    fn options_that_both_commands_have_are_kept() {
+        let list = |name: &'static str| Arg::new(name).long(name).num_args(1..);
+        let flag = |name: &'static str| Arg::new(name).long(name).action(clap::ArgAction::SetTrue);
+        let one = |name: &'static str| Arg::new(name).long(name);
+        let inputs = || Arg::new("inputs").num_args(0..);
+        let shared =
+            [list("labels"), one("metric").alias("key"), flag("allow-partial"), one("smooth")];
+        let report = Command::new("report").args(shared.clone()).args([
+            inputs(),
+            one("output").short('o'),
+            one("title"),
+            Arg::new("serve").long("serve").num_args(0..=1),
+        ]);
+        let plot = Command::new("plot").args(shared).args([inputs(), one("output").short('o')]);
+        let program = Command::new("p").subcommands([report, plot]);
+        let cases = [
+            ("report a.json -o x.html --title T", "p plot --terminal a.json"),
+            ("report -ox.html a b", "p plot --terminal a b"),
+            ("report a --smooth ema:0.9 --metric loss", "p plot --terminal a --metric loss"),
+            ("report a b --labels A B --title T", "p plot --terminal a b --labels A B"),
+            (
+                "report --metric=x --allow-partial a",
+                "p plot --terminal --metric=x --allow-partial a",
+            ),
+            ("report --key x a --serve", "p plot --terminal --key x a"),
+            ("report a --serve 0 --metric -x", "p plot --terminal a --metric -x"),
+            ("report - -- --a.json", "p plot --terminal - -- --a.json"),
+            ("report 'a", r"p plot --terminal ''\''a'"),
+        ];
+        for (words, expected) in cases {
+            let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
+            let without = ["output", "smooth"];
+            let line =
+                translated_words(&program, ("report", "plot"), &["--terminal"], &without, &words);
+            assert_eq!(line.as_deref(), Some(expected), "{words:?}");
+        }
     }
 
     #[test]

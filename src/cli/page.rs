@@ -1,7 +1,11 @@
-//! What `report`, `auto --artifacts` and `watch --serve` share: the inputs and the smoothing of a page.
+//! What `report`, `auto --artifacts` and `watch --serve` share: the inputs and the smoothing of a page, and the command
+//! that shows its runs in a terminal.
 
 use anyhow::anyhow;
+use clap::CommandFactory;
 
+use super::invocation::translated;
+use crate::report::TerminalCommand;
 use entropy_history::stats::smooth::Smoothing;
 use entropy_history::store::{AuxRequest, ClockRequest};
 use entropy_shell::{CliError, WithHint};
@@ -33,4 +37,49 @@ pub(super) fn page_smoothing(smoothing: Smoothing) -> Result<f64, CliError> {
     ema_weight(smoothing)
         .ok_or_else(|| anyhow!("the page supports only an exponential moving average"))
         .hint("use --smooth ema:WEIGHT, e.g. ema:0.9")
+}
+
+/// The options of a picture, and those that the page adds from its view.
+const NOT_IN_TERMINAL: [&str; 12] = [
+    "output",
+    "with-stats",
+    "with_stats",
+    "terminal",
+    "title",
+    "footer",
+    "smooth",
+    "log-y",
+    "x",
+    "from-step",
+    "to-step",
+    "size",
+];
+/// What `watch` does besides drawing, and the options that the page adds.
+const NOT_WHILE_WATCHING: [&str; 12] = [
+    "serve",
+    "allow-remote",
+    "group",
+    "band",
+    "interpolate",
+    "exec",
+    "bell",
+    "notify",
+    "exit-on",
+    "once",
+    "smooth",
+    "log-y",
+];
+
+/// The command that shows the runs of the page of `report` in a terminal.
+pub(super) fn report_in_terminal() -> Option<TerminalCommand> {
+    let program = super::Cli::command();
+    let command = translated(&program, ("report", "plot"), &["--terminal"], &NOT_IN_TERMINAL)?;
+    Some(TerminalCommand { command, has_ranges: true })
+}
+
+/// The command that watches the runs of the page of `watch --serve` in a terminal.
+pub(super) fn watch_in_terminal() -> Option<TerminalCommand> {
+    let program = super::Cli::command();
+    let command = translated(&program, ("watch", "watch"), &[], &NOT_WHILE_WATCHING)?;
+    Some(TerminalCommand { command, has_ranges: false })
 }

@@ -6,10 +6,12 @@ use std::time::Instant;
 use anyhow::anyhow;
 use clap::Args;
 
-use super::args::{BaselineArgs, CurveArgs, GroupArgs, HealthArgs, SelectArgs, TitleArgs};
+use super::args::{
+    BandArgs, BaselineArgs, CurveArgs, GroupArgs, HealthArgs, SelectArgs, TitleArgs,
+};
 use super::inputs::InputArgs;
 use super::invocation::{command_line, date, source_date_epoch};
-use super::page::{PAGE_AUX, PARTIAL, page_smoothing};
+use super::page::{PAGE_AUX, PARTIAL, page_smoothing, report_in_terminal};
 use super::report_tokens::TokenArgs;
 use super::states::warn_about_states;
 use super::target::Target;
@@ -45,6 +47,8 @@ pub(super) struct ReportArgs {
     #[command(flatten)]
     groups: GroupArgs,
     #[command(flatten)]
+    bands: BandArgs,
+    #[command(flatten)]
     baseline: BaselineArgs,
     #[command(flatten)]
     health: HealthArgs,
@@ -60,6 +64,7 @@ impl ReportArgs {
         let comparison = self.select.choose(comparison, terminal)?;
         self.groups.warn_ungrouped(&comparison, "", terminal)?;
         let plan = self.baseline.plan(&self.groups, &comparison)?;
+        let grouped = self.groups.on_page(&self.bands, &comparison)?;
         let (tokens, skipped) = self.tokens.load(terminal)?;
         let tokens_read = self.inputs.reading.outcome(skipped);
         let start = Instant::now();
@@ -73,10 +78,12 @@ impl ReportArgs {
         let page = PageOptions {
             title: self.title.title.as_deref(),
             command: command_line(),
+            terminal: report_in_terminal(),
             date: date.as_deref(),
             smoothing,
             log_y: self.curves.log_y,
             thresholds: self.health.thresholds(),
+            groups: grouped.as_ref(),
             notes: &notes,
             tokens: tokens.as_ref(),
             explanation: None,

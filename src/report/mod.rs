@@ -15,7 +15,7 @@ use minijinja::{AutoEscape, context};
 pub use checks::{annotation, junit};
 pub use contrasts::{Remark, TextTable, group_table, method, pair_sentence, pair_table};
 pub use live_page::live_page;
-pub use page::{PageOptions, document, page};
+pub use page::{PageOptions, TerminalCommand, document, page};
 pub use pairs_csv::pairs_csv;
 pub use tokens::{TokenPage, tokens};
 

@@ -6,6 +6,7 @@
 //! the document, where `<` is written `\u003c` so that no text ends the element around it, and is shown only as
 //! text nodes.
 
+mod bands;
 mod numbers;
 mod series;
 
@@ -20,12 +21,13 @@ use sha2::{Digest, Sha256};
 
 use super::contrasts::{TextTable, group_table, pair_table};
 use super::template;
+use bands::{Bands, bands};
 use entropy_history::history::Comparison;
 use entropy_history::label::{ShortNames, visible};
 use entropy_history::stats::health::{MIN_POINTS, Thresholds};
 use entropy_history::stats::{Analysis, RunStats};
-use entropy_plot::styles;
 use entropy_plot::theme::{DARK, LIGHT, STYLES, Theme};
+use entropy_plot::{Emphasis, GroupOptions, RunColours};
 use series::{EmbeddedSeries, Series, embed};
 
 static TEMPLATE: &str = include_str!("../../templates/report.html");
@@ -41,14 +43,18 @@ static SCRIPT: &str = concat!(
     include_str!("../../templates/elements.js"),
     include_str!("../../templates/report/data.js"),
     include_str!("../../templates/report/format.js"),
+    include_str!("../../templates/report/bands.js"),
     include_str!("../../templates/report/tables.js"),
     include_str!("../../templates/report/raster.js"),
     include_str!("../../templates/report/axes.js"),
     include_str!("../../templates/report/painter.js"),
     include_str!("../../templates/report/run_list.js"),
     include_str!("../../templates/report/cursor.js"),
+    include_str!("../../templates/report/figure.js"),
+    include_str!("../../templates/report/downloads.js"),
     include_str!("../../templates/report/curves.js"),
     include_str!("../../templates/report/sections.js"),
+    include_str!("../../templates/report/state.js"),
     include_str!("../../templates/report/page.js"),
     "})();\n"
 );
@@ -80,12 +86,14 @@ static LIVE_STYLE: &str = include_str!("../../templates/live.css");
 static LIVE_SCRIPT: &str = include_str!("../../templates/live.js");
 
 /// The settings of a page, and its texts that do not come from the runs.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct PageOptions<'a> {
     /// The title; `None` for the default.
     pub title: Option<&'a str>,
     /// The command line that made the page, quoted for a shell.
     pub command: String,
+    /// The command that shows the same runs in a terminal, if there is one.
+    pub terminal: Option<TerminalCommand>,
     /// The date in the footer, if any.
     pub date: Option<&'a str>,
     /// Initial weight of the exponential moving average.
@@ -94,12 +102,23 @@ pub struct PageOptions<'a> {
     pub log_y: bool,
     /// The limits of a collapse and an explosion.
     pub thresholds: Thresholds,
+    /// The groups whose means are drawn, if any.
+    pub groups: Option<&'a GroupOptions>,
     /// Notes shown above the findings, e.g. about files that could not be read.
     pub notes: &'a [String],
     /// The document of a token dump, from [`super::tokens()`].
     pub tokens: Option<&'a serde_json::Value>,
     /// The document of `explain`: sentences and tables, as `templates/explain.js` reads them.
     pub explanation: Option<&'a serde_json::Value>,
+}
+
+/// A command line that shows the runs of a page in a terminal, without the options of the view; the page adds these.
+#[derive(Debug, Clone, Serialize)]
+pub struct TerminalCommand {
+    /// The command line, quoted for a shell.
+    pub command: String,
+    /// Whether the command takes `--x`, `--from-step` and `--to-step`.
+    pub has_ranges: bool,
 }
 
 /// The data of the page, as `templates/report/data.js` reads them.
@@ -110,6 +129,7 @@ struct PageDocument<'a> {
     unit: &'static str,
     title: String,
     command: String,
+    terminal: Option<TerminalCommand>,
     date: Option<&'a str>,
     /// What the values measure.
     quantity: String,
@@ -122,6 +142,7 @@ struct PageDocument<'a> {
     exact: bool,
     grids: Vec<numbers::Numbers>,
     runs: Vec<RunEntry>,
+    bands: Option<Bands>,
     groups: Option<TextTable>,
     pairs: Option<TextTable>,
     notes: Vec<String>,
@@ -154,11 +175,20 @@ struct RunEntry {
 
 /// The data of a page as JSON that can be embedded in an HTML element.
 pub fn document(comparison: &Comparison, analysis: &Analysis, options: &PageOptions<'_>) -> String {
-    let EmbeddedSeries { grids, series, exact } = embed(comparison);
+    let bands = options.groups.map(|groups| bands(comparison, groups, options.smoothing));
+    let taken = bands.as_ref().map_or(0, Bands::size);
+    let EmbeddedSeries { grids, series, exact } = embed(comparison, taken);
     let names = ShortNames::of(analysis.runs.iter().map(|run| run.label.as_str()));
-    let runs = comparison.runs().iter().zip(&analysis.runs).zip(series);
+    let styles = match &bands {
+        Some(bands) => bands.styles(comparison.runs().len()),
+        None => {
+            let runs = comparison.runs();
+            let colours = RunColours::choose(runs, Some(analysis), &Emphasis::default());
+            runs.iter().map(|run| colours.palette_index(run.history.label())).collect()
+        }
+    };
+    let runs = comparison.runs().iter().zip(&analysis.runs).zip(series).zip(styles);
     let runs: Vec<RunEntry> = runs
-        .zip(styles(comparison.runs()))
         .zip(names.names())
         .map(|((((run, stats), series), style), name)| RunEntry {
             style,
@@ -176,6 +206,7 @@ pub fn document(comparison: &Comparison, analysis: &Analysis, options: &PageOpti
         unit: "nats",
         title: title(options, &comparison.subject()),
         command: visible(&options.command).into_owned(),
+        terminal: options.terminal.clone(),
         date: options.date,
         quantity: kinds.iter().map(|kind| kind.describe()).collect::<Vec<_>>().join(" | "),
         names_note: names.note(),
@@ -188,6 +219,7 @@ pub fn document(comparison: &Comparison, analysis: &Analysis, options: &PageOpti
         points: analysis.runs.iter().map(|run| run.points).sum(),
         exact,
         grids,
+        bands,
         groups: group_table(analysis),
         pairs: pair_table(analysis, usize::MAX),
         notes: notes.map(|note| visible(note).into_owned()).collect(),
@@ -206,6 +238,22 @@ pub(super) enum PageKind {
     Live,
 }
 
+/// A script or a style without comments that fill whole lines, and without indentation. No text in these files spans
+/// lines.
+fn packed(text: &str) -> String {
+    let mut packed = String::with_capacity(text.len());
+    let mut is_comment = false;
+    for line in text.lines().map(str::trim) {
+        is_comment |= line.starts_with("/*");
+        if !(is_comment || line.is_empty() || line.starts_with("//")) {
+            packed.push_str(line);
+            packed.push('\n');
+        }
+        is_comment &= !line.ends_with("*/");
+    }
+    packed
+}
+
 /// The complete page of `report`.
 pub fn page(comparison: &Comparison, analysis: &Analysis, options: &PageOptions<'_>) -> String {
     let title = title(options, &comparison.subject());
@@ -221,21 +269,21 @@ pub(super) fn render(
 ) -> (String, String) {
     let tokens = options.tokens.map_or(String::new(), |json| escape_for_script(&json.to_string()));
     let (mut styles, mut scripts) =
-        (vec![Cow::from(colours() + STYLE)], vec![UPLOT.into(), SCRIPT.into()]);
+        (vec![Cow::from(colours() + &packed(STYLE))], vec![UPLOT.into(), packed(SCRIPT).into()]);
     if options.tokens.is_some() {
-        styles.push(TOKENS_STYLE.into());
-        scripts.push(TOKENS_SCRIPT.into());
+        styles.push(packed(TOKENS_STYLE).into());
+        scripts.push(packed(TOKENS_SCRIPT).into());
     }
     let explanation =
         options.explanation.map_or(String::new(), |json| escape_for_script(&json.to_string()));
     if options.explanation.is_some() {
-        styles.push(EXPLAIN_STYLE.into());
-        scripts.push(EXPLAIN_SCRIPT.into());
+        styles.push(packed(EXPLAIN_STYLE).into());
+        scripts.push(packed(EXPLAIN_SCRIPT).into());
     }
     let is_live = kind == PageKind::Live;
     if is_live {
-        styles.push(LIVE_STYLE.into());
-        scripts.push(LIVE_SCRIPT.into());
+        styles.push(packed(LIVE_STYLE).into());
+        scripts.push(packed(LIVE_SCRIPT).into());
     }
     let digests =
         |texts: &[Cow<'_, str>]| texts.iter().map(|t| digest(t)).collect::<Vec<_>>().join(" ");
@@ -329,4 +377,24 @@ fn line_styles(theme: &Theme, selector: &str) -> String {
         );
     }
     css
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packed_scripts_have_no_comments_and_all_code() {
+        let text = "/** Says\n * what.\n */\nconst a = 1; // one\n\n  // two\n  f(`/* ${a} */`);\n/* one line */\ng();\n";
+        assert_eq!(packed(text), "const a = 1; // one\nf(`/* ${a} */`);\ng();\n");
+        for script in [SCRIPT, TOKENS_SCRIPT, EXPLAIN_SCRIPT, LIVE_SCRIPT] {
+            // A text in backquotes that spans lines would lose its indentation.
+            let odd = script
+                .lines()
+                .filter(|line| !line.trim().starts_with(['/', '*']))
+                .find(|line| line.replace("'`'", "").matches('`').count() % 2 == 1);
+            assert_eq!(odd, None);
+            assert!(packed(script).len() < script.len() * 9 / 10, "{}", script.len());
+        }
+    }
 }

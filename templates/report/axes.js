@@ -2,18 +2,23 @@
 
 const AXES = [['step', 'Step'], ['relative', 'Relative'], ['time', 'Time']];
 
+/** The ticks of an axis as text. */
+const yTickTexts = (ticks, log) => (log ? ticks.map((tick) => tickText(tick)) : equalDecimals(tickTexts(ticks)));
+const xTickTexts = (ticks, axis) => tickTexts(ticks).map((text, i) => (Number.isInteger(ticks[i]) || axis === 'time' ? text : ''));
+
 /** The title of an x axis. */
 function axisTitle(axis, unit) {
   if (axis === 'time') return `${unit[1]} since the run’s first step`;
   return axis === 'relative' ? 'steps since the run’s first' : 'training step';
 }
 
-/** Functions from values to pixels: x is linear, y linear or logarithmic. */
+/** Functions from values to pixels: x is linear, y linear or logarithmic. `line` has the numbers that make them up. */
 function scales(box, [x0, x1], [y0, y1], log) {
   const of = log ? (y) => (y > 0 ? Math.log10(y) : NaN) : (y) => y;
   const kx = box.width / (x1 - x0);
   const [low, ky] = [of(y0), box.height / (of(y1) - of(y0))];
-  return { x: (x) => box.left + (x - x0) * kx, y: (y) => box.top + box.height - (of(y) - low) * ky };
+  const base = box.top + box.height;
+  return { x: (x) => box.left + (x - x0) * kx, y: (y) => base - (of(y) - low) * ky, line: { left: box.left, x0, kx, base, low, ky, log } };
 }
 
 /** The first and the last index (exclusive) of a trace in a range of x, with one more point on each side. */
@@ -75,13 +80,15 @@ function valueRange(extent, log) {
   return [fromZero ? 0 : low - margin, toZero ? 0 : high + margin];
 }
 
-function tickText(value) {
-  if (value === null) return '';
+/** A tick as text; `largest` is the largest of its axis, so that all ticks have the same thousands. */
+function tickText(value, largest = Math.abs(value)) {
   const size = Math.abs(value);
   if (size >= 1e9 || (size > 0 && size < 1e-4)) return minus(value.toExponential());
-  const [divisor, suffix] = size >= 1e6 ? [1e6, 'M'] : size >= 1e4 ? [1e3, 'k'] : [1, ''];
-  return minus(`${Number((value / divisor).toPrecision(6))}${suffix}`);
+  const [divisor, suffix] = largest >= 1e6 ? [1e6, 'M'] : largest >= 1e4 ? [1e3, 'k'] : [1, ''];
+  return minus(`${Number((value / divisor).toPrecision(6))}${size > 0 ? suffix : ''}`);
 }
+
+const tickTexts = (ticks) => ticks.map((tick) => tickText(tick, Math.max(...ticks.map(Math.abs))));
 
 /** The labels of a linear axis with equal decimals, unless that needs more than four. */
 function equalDecimals(texts) {
@@ -90,16 +97,32 @@ function equalDecimals(texts) {
   return texts.map((text) => (text === '0' ? text : minus(Number(text.replace('−', '-')).toFixed(decimals))));
 }
 
-function logTicks([low, high]) {
+/** The multiples of 1, 2 or 5 times a power of ten in a range, with at most `most` steps between them. */
+function linearTicks([low, high], most) {
+  const least = (high - low) / most;
+  const power = 10 ** Math.floor(Math.log10(least));
+  const digit = [1, 2, 5, 10].find((step) => step * power >= least * (1 - 1e-9));
+  const decimals = Math.max(0, -Math.floor(Math.log10(digit * power) + 1e-9));
+  const step = digit * power;
+  const ticks = [];
+  for (let n = Math.ceil(low / step - 1e-9); n * step <= high + 1e-9 * step; n++) ticks.push(decimals <= 15 ? Number((n * step).toFixed(decimals)) : n * step);
+  return ticks;
+}
+
+/**
+ * 1, 2 and 5 times the powers of ten in a range; the powers alone if these are more than `most`, and of a narrow range
+ * the ticks of a linear axis.
+ */
+function logTicks([low, high], most) {
   const decades = Math.log10(high / low);
   const ticks = [];
-  const stride = Math.max(1, Math.ceil(decades / 8));
+  const digits = 3 * decades > most ? [1] : [1, 2, 5];
+  const stride = Math.max(1, Math.ceil(decades / most));
   for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power += stride) {
-    for (const digit of decades > 3 ? [1] : decades > 0.8 ? [1, 2, 5] : [1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9]) {
+    for (const digit of digits) {
       const tick = Number((digit * 10 ** power).toPrecision(3));
       if (tick >= low && tick <= high) ticks.push(tick);
     }
   }
-  return ticks;
+  return ticks.length >= 3 ? ticks : linearTicks([low, high], 6);
 }
-

@@ -49,11 +49,18 @@ function readingsAt(traces, x, weight) {
 const stepsOf = ({ run, point }) =>
   run.from[point] === run.to[point] ? `step ${stepText(run.from[point])}` : `steps ${stepText(run.from[point])}–${stepText(run.to[point])}`;
 
-/** The logged value of a reading; of a bucket also its range. */
+/** The exact logged value of a reading; of a bucket the numbers that stand for it. */
 function loggedText({ run, point }) {
   if (run.exact) return exactly(run.y[point]);
   const n = run.counts[point];
   return n === 1 ? short(run.y[point]) : `${short(run.y[point])} mean of ${plural(n, 'step', 'steps')}, ${short(run.low[point])}–${short(run.high[point])}`;
+}
+
+/** The band of a group, and how many runs it is of if these are not all. */
+function bandText(trace, at, weight, format) {
+  const { low, high } = trace.lineAt(weight);
+  const few = trace.runsAt[at] < trace.traces.length ? [plural(trace.runsAt[at], 'run', 'runs')] : [];
+  return [...(Number.isNaN(low[at]) ? [] : [`${format(low[at])}–${format(high[at])}`]), ...few].join(', ');
 }
 
 /** The position of the cursor as text. */
@@ -64,20 +71,27 @@ function cursorText(cursor, axis, unit, readings) {
   return first ? stepsOf(first) : `step ${stepText(cursor)}`;
 }
 
-/** The content of the tooltip: the readings nearest to the pointer, the highest value first. */
-function tooltipContent(title, nearest, highlighted, { axis, weight }) {
+/**
+ * The content of the tooltip: the readings nearest to the pointer, the highest value first. Values have four
+ * significant digits; those of a cursor that a click fixed are exact.
+ */
+function tooltipContent(title, nearest, highlighted, { axis, weight, isFixed }) {
   const shown = nearest.slice(0, MAX_READINGS).sort((a, b) => b.value - a.value || a.run.index - b.run.index);
   const rows = shown.map((reading) => {
-    const steps = axis !== 'step' || !reading.isExact ? make('span', { class: 'muted' }, ` ${stepsOf(reading)}`) : null;
-    const value = weight > 0
-      ? [make('b', {}, short(reading.value)), make('span', { class: 'muted' }, ` logged ${loggedText(reading)}`)]
-      : [make('b', {}, loggedText(reading))];
-    return make('tr', { class: reading.run === highlighted ? 'highlighted' : null }, make('th', { scope: 'row' }, runName(reading.run)), make('td', {}, value, steps));
+    const { run, trace, at, point } = reading;
+    const details = [];
+    if (run.members) details.push(bandText(trace, at, weight, isFixed ? exactly : brief));
+    else if (isFixed && (weight > 0 || !run.exact)) details.push(weight > 0 ? `logged ${loggedText(reading)}` : loggedText(reading).replace(/^\S+ /, ''));
+    else if (weight > 0) details.push(`(${brief(run.y[point])})`);
+    else if (!run.exact && run.counts[point] > 1) details.push(`${brief(run.low[point])}–${brief(run.high[point])}`);
+    if (axis !== 'step' || !reading.isExact) details.push(stepsOf(reading));
+    const value = isFixed && run.exact ? exactly(reading.value) : brief(reading.value);
+    return make('li', { class: run === highlighted ? 'highlighted' : null }, swatch(run), fittedName(run.name),
+      make('span', { class: 'numbers' }, make('b', {}, value), ...details.flatMap((detail) => [' ', make('span', { class: 'muted' }, detail)])));
   });
   const more = nearest.length - shown.length;
   return [
-    make('p', { class: 'at' }, title), make('table', {}, make('tbody', {}, rows)),
+    make('p', { class: 'at' }, isFixed || weight === 0 || shown.some(({ run }) => run.members) ? title : `${title}: smoothed (logged)`), make('ul', {}, rows),
     ...(more > 0 ? [make('p', { class: 'muted' }, `and ${more} more, in the list`)] : []),
   ];
 }
-

@@ -13,29 +13,47 @@ function decodeNumbers(list) {
     }
     return values;
   }
-  const text = atob(list.deltas ?? list.f32 ?? list.f64);
-  const bytes = new Uint8Array(text.length);
-  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  const bytes = bytesOf(list.deltas ?? list.f32 ?? list.f64);
   if (list.deltas !== undefined) return fromDeltas(bytes, 10 ** list.decimals);
-  const view = new DataView(bytes.buffer);
-  const size = list.f32 === undefined ? 8 : 4;
-  return Float64Array.from({ length: bytes.length / size }, (_, i) =>
-    size === 8 ? view.getFloat64(i * 8, true) : view.getFloat32(i * 4, true));
+  if (IS_LITTLE_ENDIAN) return list.f32 === undefined ? new Float64Array(bytes.buffer) : new Float64Array(new Float32Array(bytes.buffer));
+  const [view, size] = [new DataView(bytes.buffer), list.f32 === undefined ? 8 : 4];
+  return Float64Array.from({ length: bytes.length / size }, (_, i) => (size === 8 ? view.getFloat64(i * 8, true) : view.getFloat32(i * 4, true)));
+}
+
+const IS_LITTLE_ENDIAN = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
+
+/** The bytes of a text in base64. */
+function bytesOf(text) {
+  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text);
+  const characters = atob(text);
+  const bytes = new Uint8Array(characters.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = characters.charCodeAt(i);
+  return bytes;
 }
 
 /** Decodes zigzag LEB128 differences; sums stay below 2^53. */
 function fromDeltas(bytes, divisor) {
-  const values = [];
-  let [whole, rest, unit] = [0, 0, 1];
-  for (const byte of bytes) {
-    rest += (byte & 0x7f) * unit;
+  const values = new Float64Array(bytes.length);
+  let [whole, rest, unit, length] = [0, 0, 1, 0];
+  for (let i = 0; i < bytes.length; i++) {
+    rest += (bytes[i] & 0x7f) * unit;
     unit *= 128;
-    if (byte & 0x80) continue;
+    if (bytes[i] & 0x80) continue;
     whole += rest % 2 === 0 ? rest / 2 : -(rest + 1) / 2;
-    values.push(whole / divisor);
-    [rest, unit] = [0, 1];
+    values[length++] = whole / divisor;
+    rest = 0;
+    unit = 1;
   }
-  return Float64Array.from(values);
+  return values.slice(0, length);
+}
+
+/** Defines a property that is computed when it is first read. */
+function lazily(object, key, compute) {
+  Object.defineProperty(object, key, { configurable: true, get() {
+    const value = compute();
+    Object.defineProperty(object, key, { value });
+    return value;
+  } });
 }
 
 /** The runs of a document, with their points decoded. */
@@ -49,7 +67,7 @@ function decodeRuns(data) {
     for (const at of series.gaps) breaks[at] = 1;
     const from = grids[exact ? series.steps : series.from];
     const to = grids[exact ? series.steps : series.to];
-    return {
+    const run = {
       index, stats, exact, y, breaks, from, to,
       label: stats.label,
       name: entry.name,
@@ -57,12 +75,13 @@ function decodeRuns(data) {
       style: entry.style === null ? 'unstyled' : `s${entry.style}`,
       steps: exact ? from : from.map((step, i) => (step + to[i]) / 2),
       counts: exact ? null : decodeNumbers(series.counts),
-      low: exact ? y : decodeNumbers(series.low),
-      high: exact ? y : decodeNumbers(series.high),
       ticks: series.time ? decodeNumbers(series.time.ticks) : null,
       tick: series.time ? series.time.unit : null,
       traces: {},
     };
+    // Of many runs, only the means are drawn.
+    for (const end of ['low', 'high']) lazily(run, end, () => (exact ? y : decodeNumbers(series[end])));
+    return run;
   });
 }
 
@@ -84,7 +103,8 @@ function traceOf(run, axis, unit) {
   } else {
     const first = axis === 'relative' ? run.from[0] : 0;
     const x = first === 0 ? run.steps : run.steps.map((step) => step - first);
-    trace = { run, x, y: run.y, low: run.low, high: run.high, counts: run.counts, breaks: run.breaks, indices: null };
+    trace = { run, x, y: run.y, counts: run.counts, breaks: run.breaks, indices: null };
+    for (const end of ['low', 'high']) lazily(trace, end, () => run[end]);
   }
   if (trace) trace.smooth = new Map();
   run.traces[axis] = trace;
@@ -114,33 +134,43 @@ function byTime(run, seconds) {
   };
 }
 
+/** The values of a trace that are drawn for a weight: a moving average, or the mean of a group. */
+function smoothed(trace, weight) {
+  if (trace.lineAt) return trace.lineAt(weight).mean;
+  if (weight === 0) return trace.y;
+  return remembered(trace.smooth, weight, () => movingAverage(trace.y, trace.counts, weight));
+}
+
+/** The value of a small cache; dragging the slider tries many weights. */
+function remembered(cache, key, compute) {
+  if (!cache.has(key)) {
+    if (cache.size > 2) cache.clear();
+    cache.set(key, compute());
+  }
+  return cache.get(key);
+}
+
 /**
  * TensorBoard's debiased exponential moving average, as in smooth.rs of entropy-history: last = w·last + (1 − w)·y,
  * divided by 1 − w^n; a constant series is unchanged. A bucket of n steps counts as n steps at its mean.
  */
-function smoothed(trace, weight) {
-  if (weight === 0) return trace.y;
-  const known = trace.smooth.get(weight);
-  if (known) return known;
-  const { y, counts } = trace;
+function movingAverage(y, counts, weight) {
   const values = new Float64Array(y.length);
-  if (y.every((value) => value === y[0])) {
+  if (weight === 0 || y.every((value) => value === y[0])) {
     values.set(y);
-  } else {
-    let [last, left] = [0, 1];
-    let [count, kept] = [1, weight];
-    for (let i = 0; i < y.length; i++) {
-      if (counts && counts[i] !== count) {
-        count = counts[i];
-        kept = weight ** count;
-      }
-      last = kept * last + (1 - kept) * y[i];
-      left *= kept;
-      values[i] = last / (1 - left);
-    }
+    return values;
   }
-  if (trace.smooth.size > 2) trace.smooth.clear(); // dragging the slider tries many weights
-  trace.smooth.set(weight, values);
+  let [last, left] = [0, 1];
+  let [count, kept] = [1, weight];
+  for (let i = 0; i < y.length; i++) {
+    if (counts && counts[i] !== count) {
+      count = counts[i];
+      kept = weight ** count;
+    }
+    last = kept * last + (1 - kept) * y[i];
+    left *= kept;
+    values[i] = last / (1 - left);
+  }
   return values;
 }
 

@@ -7,6 +7,14 @@ function short(value) {
   return size !== 0 && (size < 1e-4 || size >= 1e6) ? minus(value.toExponential(3)) : decimalText(value);
 }
 
+/** Four significant digits, for values that stand beside each other for a moment. */
+function brief(value) {
+  const size = Math.abs(value);
+  if (size === 0) return '0';
+  if (size < 1e-4 || size >= 1e6) return minus(value.toExponential(3));
+  return minus(size >= 9999.5 ? value.toFixed(0) : value.toPrecision(4));
+}
+
 /** The exact value: the shortest decimal that parses to the same double. */
 const exactly = (value) => minus(String(value));
 
@@ -14,7 +22,30 @@ const exactly = (value) => minus(String(value));
 const stepText = (step) =>
   step === null || step === undefined ? '–' : minus(Number.isInteger(step) ? count(step) : String(Number(step.toPrecision(12))));
 
-const percent = (share) => (share === null || share === undefined ? '–' : `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`);
+const percent = (share, decimals = share < 0.1 ? 1 : 0) => (share === null || share === undefined ? '–' : `${(100 * share).toFixed(decimals)} %`);
+
+/**
+ * A function that writes the numbers of a column, all with the same decimals: four digits of the largest, and at least
+ * two of the smallest, but at most six decimals. If the largest needs an exponent, all have one.
+ */
+function columnFormat(values) {
+  const sizes = values.filter((value) => typeof value === 'number' && value !== 0).map(Math.abs);
+  const [low, high] = [sizes.reduce((a, b) => Math.min(a, b), Infinity), sizes.reduce((a, b) => Math.max(a, b), 0)];
+  const order = (size) => Math.floor(Math.log10(size));
+  const decimals = sizes.length === 0 ? 0 : Math.min(Math.max(3 - order(high), 1 - order(low), 0), 6);
+  return (value) => {
+    if (value === null || value === undefined) return '–';
+    if (high >= 1e6) return minus(value.toExponential(3));
+    if (value !== 0 && Math.abs(value) < 0.5 / 10 ** decimals) return `${value < 0 ? '> −' : '< '}${(1 / 10 ** decimals).toFixed(decimals)}`;
+    return minus(value.toFixed(decimals));
+  };
+}
+
+/** The same for shares. */
+function percentFormat(shares) {
+  const decimals = shares.some((share) => typeof share === 'number' && share < 0.1) ? 1 : 0;
+  return (share) => percent(share, decimals);
+}
 
 /** A small drawing of a run's line style. */
 function swatch(run) {
@@ -22,6 +53,14 @@ function swatch(run) {
     makeSvg('line', { x1: 1, x2: 21, y1: 4, y2: 4 }));
 }
 
+/** A name of one line, which is shortened in its middle where it does not fit: names differ in their last characters. */
+function fittedName(name) {
+  const letters = [...name];
+  const head = letters.length > 2 * NAME_TAIL ? letters.length - NAME_TAIL : letters.length;
+  return make('span', { class: 'name fitted' }, make('span', {}, letters.slice(0, head).join('')), make('span', {}, letters.slice(head).join('')));
+}
+
+const NAME_TAIL = 10;
 const LONG_NAME = 16;
 const LONG_PAIR = 44;
 

@@ -35,22 +35,56 @@ function styleLookup(parent) {
 
 const isUnstyled = (run) => run.style === 'unstyled';
 
+/** The entries with those in colour first. */
+const colouredFirst = (entries) => [...entries.filter((entry) => !isUnstyled(entry)), ...entries.filter(isUnstyled)];
+
 /** The background of a trace: the range of its buckets, the logged values behind a smoothed line, or null. */
 function backgroundOf(trace, weight, many) {
-  if (many) return null;
+  if (trace.lineAt) return 'runs';
+  if (many || isUnstyled(trace.run)) return null;
   if (!trace.run.exact) return 'range';
   return weight > 0 ? 'logged' : null;
 }
 
+const BAND = 0.18; // opacity of a band over all runs of a group
+const PARTIAL_BAND = 0.09; // and over some of them
+const PARTIAL_DASH = [6, 4];
+
+/** The number of runs drawn behind the means of the traces; none if they are too many. */
+const isWithMembers = (traces) => traces.reduce((sum, trace) => sum + (trace.traces?.length ?? 0), 0) <= MANY;
+
 /** The range of the y axis that fits everything drawn in a range of x. */
 function fittingValueRange(traces, range, log, weight) {
   const many = traces.length > MANY;
-  return valueRange(valueExtent(traces, range, log, (trace) => {
+  const members = traces.flatMap((trace) => trace.traces ?? []);
+  const behind = isWithMembers(traces) ? members : [];
+  const logged = valueExtent(behind, range, log, (trace) => [trace.y]);
+  let extent = valueExtent(traces, range, log, (trace) => {
     const lines = [smoothed(trace, weight)];
+    if (trace.lineAt) return lines;
     if (weight > 0 && !many) lines.push(trace.y);
     if (backgroundOf(trace, weight, many) === 'range') lines.push(trace.low, trace.high);
     return lines;
-  }), log);
+  });
+  const join = (a, b) => (a && b ? [Math.min(a[0], b[0]), Math.max(a[1], b[1])] : a ?? b);
+  extent = join(extent, logged);
+  // Entropies are not negative, so a band that reaches below 0 does not extend the axis.
+  const bands = valueExtent(traces.filter((trace) => trace.lineAt), range, log, (trace) => { const { low, high } = trace.lineAt(weight); return [low, high]; });
+  if (bands && extent && extent[0] >= 0) bands[0] = Math.max(bands[0], 0);
+  return valueRange(join(extent, bands), log);
+}
+
+/** Draws the bands of a group, lighter where fewer than all of its runs are averaged. */
+function drawBands(raster, trace, from, to, scale, colour, weight, log) {
+  const { low, high } = trace.lineAt(weight);
+  const ends = log ? [low, high].map((values) => values.map((value) => (value > 0 ? value : value <= 0 ? Number.MIN_VALUE : NaN))) : [low, high];
+  for (const segment of partsOf(trace, from, to)) raster.area(trace, ...ends, segment.from, segment.to, scale, colour, segment.isWhole ? BAND : PARTIAL_BAND);
+}
+
+/** The parts of a group's mean in a range of indices, each over the same runs. */
+function partsOf(trace, from, to) {
+  return trace.segments.map((segment) => ({ from: Math.max(segment.from, from), to: Math.min(segment.to, to), isWhole: segment.runs === trace.traces.length }))
+    .filter((part) => part.from < part.to);
 }
 
 /** Draws all curves and events into the plot area `box` of a canvas. */
@@ -65,17 +99,35 @@ function drawCurves(context, box, pixel, raster, scene) {
   context.rect(box.left, box.top - 4 * pixel, box.width, box.height + 8 * pixel);
   context.clip();
   raster.begin(Math.round(box.width), Math.round(box.height));
+  const withMembers = isWithMembers(scene.traces);
   for (const [trace, from, to] of visible) {
     const { faint } = styleOf(trace.run.style);
     const background = backgroundOf(trace, weight, many);
-    if (background === 'range') raster.area(trace, from, to, rasterScale, faint);
+    if (background === 'runs' && withMembers) {
+      for (const member of trace.traces) raster.line(member, member.y, ...indexRange(member, ranges.x), rasterScale, 0.9 * pixel, faint);
+    }
+    if (background === 'range') raster.area(trace, trace.low, trace.high, from, to, rasterScale, faint);
     if (background === 'logged') raster.line(trace, trace.y, from, to, rasterScale, 0.9 * pixel, faint);
   }
-  // Unstyled runs first, below the coloured ones.
-  const order = [...visible.filter(([{ run }]) => isUnstyled(run)), ...visible.filter(([{ run }]) => !isUnstyled(run))];
-  for (const [trace, from, to] of order) {
+  for (const [trace, from, to] of visible) {
+    if (trace.lineAt) drawBands(raster, trace, from, to, rasterScale, styleOf(trace.run.style).line, weight, log);
+  }
+  // Runs without a colour of their own are drawn below the others.
+  const [grey, coloured] = [visible.filter(([{ run }]) => isUnstyled(run)), visible.filter(([{ run }]) => !isUnstyled(run))];
+  if (grey.length > 0) {
+    const lines = grey.map(([trace, from, to]) => [trace, smoothed(trace, weight), from, to]);
+    raster.density(lines, rasterScale, (many ? 0.7 : 1.1) * pixel, styleOf('unstyled').line, scene.colours.background);
+  }
+  for (const [trace, from, to] of coloured) {
     const { line, dash } = styleOf(trace.run.style);
-    const width = many ? (isUnstyled(trace.run) ? 0.7 : 1.1) : weight > 0 ? 2 : 1.6;
+    const width = many && grey.length === 0 ? 1.1 : weight > 0 ? 2 : 1.6;
+    if (trace.lineAt) {
+      for (const part of partsOf(trace, from, to)) {
+        const dashes = part.isWhole ? [] : PARTIAL_DASH.map((length) => length * pixel);
+        raster.line(trace, smoothed(trace, weight), part.from, part.to, rasterScale, 2 * pixel, line, dashes);
+      }
+      continue;
+    }
     const dashes = to - from < FEW_POINTS ? [] : dash.map((length) => length * pixel);
     raster.line(trace, smoothed(trace, weight), from, to, rasterScale, width * pixel, line, dashes);
   }
@@ -132,7 +184,9 @@ function drawEvents(context, box, scale, pixel, { traces, ranges, weight, colour
   context.lineJoin = 'round';
   context.textAlign = 'left'; // uPlot leaves it set to that of its axes
   context.textBaseline = 'alphabetic';
+  const isCrowded = traces.length > MAX_LABELLED;
   for (const trace of traces) {
+    if (isCrowded && isUnstyled(trace.run)) continue;
     for (const [step, text, level] of eventsOf(trace.run, labelled)) {
       const at = indexOfStep(trace, step);
       if (at === null || trace.x[at] < ranges.x[0] || trace.x[at] > ranges.x[1]) continue;
@@ -164,8 +218,13 @@ function drawHighlight(context, pixel, raster, scale, trace, { ranges, weight, c
   const colour = isUnstyled(trace.run) ? colours.text : styleOf(trace.run.style).line;
   const { width, height } = context.canvas;
   raster.begin(width, height);
-  raster.line(trace, smoothed(trace, weight), from, to, scale, 5 * pixel, colours.background);
-  raster.line(trace, smoothed(trace, weight), from, to, scale, 2.6 * pixel, colour);
+  const parts = trace.lineAt ? partsOf(trace, from, to) : [{ from, to, isWhole: true }];
+  for (const [lineWidth, stroke] of [[5, colours.background], [2.6, colour]]) {
+    for (const part of parts) {
+      const dash = part.isWhole ? [] : PARTIAL_DASH.map((length) => length * pixel);
+      raster.line(trace, smoothed(trace, weight), part.from, part.to, scale, lineWidth * pixel, stroke, dash);
+    }
+  }
   raster.drawOn(context, 0, 0);
 }
 

@@ -1,6 +1,7 @@
 // --- Drawing dense lines --------------------------------------------------------------------------------
 
 const TILE = 32;
+const DENSITY = 0.42; // how much of its colour one of many lines has
 
 /**
  * A separate picture, which is drawn on the chart when it contains all lines. A line goes from left to right, so in
@@ -30,32 +31,38 @@ function makeRaster() {
 
   // The code that runs for each point or column allocates no arrays.
 
-  function extend(column, y) {
-    if (y < top[column]) top[column] = y;
-    if (y > bottom[column]) bottom[column] = y;
-  }
-
   /** Extends the interval of each column that a line crosses. */
-  function traceLine({ x, breaks }, ys, from, to, scale) {
+  function traceLine({ x, breaks }, ys, from, to, { line: { left, x0: start, kx, base, low, ky, log } }) {
     let x0 = NaN;
     let y0 = NaN;
     for (let i = from; i < to; i++) {
-      const x1 = scale.x(x[i]);
-      const y1 = scale.y(ys[i]);
-      if (Number.isNaN(y1)) {
+      const x1 = left + (x[i] - start) * kx;
+      const value = ys[i];
+      const y1 = base - ((log ? (value > 0 ? Math.log10(value) : NaN) : value) - low) * ky;
+      if (y1 !== y1) { // not a number
         x0 = NaN;
         continue;
       }
-      if (Number.isNaN(x0) || breaks[i] === 1) {
-        if (x1 >= 0 && x1 < width) extend(Math.floor(x1), y1);
-        else if (x1 === width) extend(width - 1, y1);
+      if (x0 !== x0 || breaks[i] === 1) {
+        const column = x1 === width ? width - 1 : Math.floor(x1);
+        if (column >= 0 && column < width) {
+          if (y1 < top[column]) top[column] = y1;
+          if (y1 > bottom[column]) bottom[column] = y1;
+        }
       } else {
-        const first = Math.max(Math.floor(x0), 0);
-        const last = Math.min(Math.floor(x1), width - 1);
+        const first = x0 > 0 ? Math.floor(x0) : 0;
+        const last = x1 < width - 1 ? Math.floor(x1) : width - 1;
         const slope = x1 > x0 ? (y1 - y0) / (x1 - x0) : 0;
         for (let column = first; column <= last; column++) {
-          extend(column, column <= x0 ? y0 : y0 + (column - x0) * slope);
-          extend(column, column + 1 >= x1 ? y1 : y0 + (column + 1 - x0) * slope);
+          const a = column <= x0 ? y0 : y0 + (column - x0) * slope;
+          const b = column + 1 >= x1 ? y1 : y0 + (column + 1 - x0) * slope;
+          if (a < b) {
+            if (a < top[column]) top[column] = a;
+            if (b > bottom[column]) bottom[column] = b;
+          } else {
+            if (b < top[column]) top[column] = b;
+            if (a > bottom[column]) bottom[column] = a;
+          }
         }
       }
       x0 = x1;
@@ -87,7 +94,7 @@ function makeRaster() {
   }
 
   /** Fills an interval of a column. */
-  function fill(column, from, to, red, green, blue) {
+  function fill(column, from, to, red, green, blue, opacity = 1) {
     const start = Math.max(from, 0);
     const end = Math.min(to, height);
     if (!(end > start)) return;
@@ -95,7 +102,11 @@ function makeRaster() {
     const last = Math.floor(end);
     const base = column * height;
     if (first === last) {
-      blend(base + first, red, green, blue, end - start);
+      blend(base + first, red, green, blue, (end - start) * opacity);
+      return;
+    }
+    if (opacity < 1) {
+      for (let y = first; y <= last && y < height; y++) blend(base + y, red, green, blue, opacity * (Math.min(y + 1, end) - Math.max(y, start)));
       return;
     }
     const whole = ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
@@ -129,14 +140,47 @@ function makeRaster() {
     }
   }
 
-  /** Fills the area between the lowest and the highest values. */
-  function area(trace, from, to, scale, colour) {
+  /** Fills the area between two lines, such as the lowest and the highest values. */
+  function area(trace, low, high, from, to, scale, colour, opacity = 1) {
     clearIntervals();
-    traceLine(trace, trace.low, from, to, scale);
-    traceLine(trace, trace.high, from, to, scale);
+    traceLine(trace, low, from, to, scale);
+    traceLine(trace, high, from, to, scale);
     const [red, green, blue] = rgb(colour);
     for (let column = 0; column < width; column++) {
-      if (bottom[column] >= top[column]) fill(column, top[column] - 0.5, bottom[column] + 0.5, red, green, blue);
+      if (bottom[column] >= top[column]) fill(column, top[column] - 0.5, bottom[column] + 0.5, red, green, blue, opacity);
+    }
+  }
+
+  /**
+   * Draws many lines in one colour as density: a pixel is darker where more lines cross it. `lines` have a trace, its
+   * values, and the first and last index. The time does not depend on how tall the lines are.
+   */
+  function density(lines, scale, lineWidth, colour, background) {
+    const counts = new Int16Array(width * (height + 1)); // by how many more lines a pixel is crossed than the one above
+    for (const [trace, ys, from, to] of lines) {
+      clearIntervals();
+      traceLine(trace, ys, from, to, scale);
+      for (let column = 0; column < width; column++) {
+        if (bottom[column] < top[column]) continue;
+        const start = Math.min(Math.max(Math.round(top[column] - lineWidth / 2), 0), height);
+        const end = Math.min(Math.max(Math.round(bottom[column] + lineWidth / 2), start + 1), height);
+        if (end <= start) continue;
+        counts[column * (height + 1) + start]++;
+        counts[column * (height + 1) + end]--;
+      }
+    }
+    const [ink, paper] = [rgb(colour), rgb(background)];
+    const shades = Uint32Array.from({ length: lines.length + 1 }, (_, n) => {
+      const share = n === 0 ? 0 : 1 - (1 - DENSITY) ** n;
+      const [red, green, blue] = ink.map((part, i) => Math.round(part * share + paper[i] * (1 - share)));
+      return ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
+    });
+    for (let column = 0; column < width; column++) {
+      let n = 0;
+      for (let y = 0; y < height; y++) {
+        n += counts[column * (height + 1) + y];
+        if (n > 0) pixels[column * height + y] = shades[n];
+      }
     }
   }
 
@@ -156,7 +200,7 @@ function makeRaster() {
     target.drawImage(canvas, x0, y0);
   }
 
-  return { begin, line, area, drawOn };
+  return { begin, line, area, density, drawOn };
 }
 
 /** The components of `#rrggbb`. */

@@ -13,19 +13,28 @@ function stateOf(run) {
 const runColumn = { head: 'Run', words: true, value: (run) => run.name, cell: runName };
 const stateColumn = { head: 'State', words: true, value: (run) => String(BY_SEVERITY.indexOf(String(run.stats.state))), cell: stateOf };
 
-/** A column with a number of the statistics. */
-const statColumn = (head, key, text = short) => ({ head, value: (run) => run.stats[key], cell: (run) => text(run.stats[key]) });
+/** A column with a number of the statistics, written by `text`, or all in one format. */
+const statColumn = (head, key, text = null, format = columnFormat) => ({
+  head, format: text ? null : format, value: (run) => run.stats[key], cell: (run, write) => (text ?? write)(run.stats[key]),
+});
+
+/** The number of runs in each state, and of notes: one line above the chart. */
+function tally(root, data, runs) {
+  const counts = BY_SEVERITY.map((state) => [state, runs.filter((run) => String(run.stats.state) === state).length]).filter(([, n]) => n > 0);
+  const { length: notes } = data.notes;
+  root.replaceChildren(make('ul', { class: 'tally' },
+    counts.map(([state, n]) => make('li', { class: `state ${state}` }, make('b', {}, count(n)), ` ${STATES[state]}`)),
+    notes > 0 ? make('li', {}, make('a', { href: '#findings' }, plural(notes, 'note', 'notes'))) : null));
+}
 
 function findings(root, data, runs) {
   const unhealthy = runs.filter((run) => run.stats.state !== 'healthy');
-  const counts = BY_SEVERITY.map((state) => [state, runs.filter((run) => String(run.stats.state) === state).length]).filter(([, n]) => n > 0);
   const columns = [
-    runColumn, stateColumn, statColumn('Start', 'start'), statColumn('Level', 'level'), statColumn('Level / start', 'final_ratio', percent),
-    statColumn('Half-life step', 'half_life_step', stepText), statColumn('Slope / 100 steps', 'late_slope'),
+    runColumn, stateColumn, statColumn('Start', 'start'), statColumn('Level', 'level'), statColumn('Level / start', 'final_ratio', null, percentFormat),
+    statColumn('Half‑life step', 'half_life_step', stepText), statColumn('Slope / 100 steps', 'late_slope'),
   ];
   const { collapse_ratio: collapse, explode_ratio: explode, fewest_points: minPoints } = data.health;
   root.replaceChildren(
-    make('ul', { class: 'tally' }, counts.map(([state, n]) => make('li', { class: `state ${state}` }, make('b', {}, count(n)), ` ${STATES[state]}`))),
     ...data.notes.map((note) => make('p', { class: 'note' }, note)),
     ...(unhealthy.length > 0 ? [sortable('Findings', columns, unhealthy, { column: 1, falling: false })] : []),
     make('p', { class: 'muted' },
@@ -37,7 +46,8 @@ function findings(root, data, runs) {
 
 /** Bars of mean, max and min of each run, on a common scale and in the order of the runs. */
 function bars(root, runs) {
-  const shown = runs.length <= MAX_BARS ? runs : runs.filter((run) => run.style !== 'unstyled');
+  const coloured = runs.filter((run) => !isUnstyled(run)).slice(0, MAX_BARS);
+  const shown = runs.length <= MAX_BARS ? runs : coloured;
   const panels = [
     ['mean', (stats) => stats.mean, null],
     ['max', (stats) => stats.max, (stats) => stats.max_step],
@@ -45,6 +55,7 @@ function bars(root, runs) {
   ];
   const values = shown.flatMap((run) => panels.map(([, value]) => value(run.stats)).filter((value) => value !== null));
   const [low, high] = [Math.min(0, ...values), Math.max(0, ...values)];
+  const write = columnFormat(values);
   const span = high / 2 - low / 2 || 1;
   const at = (value) => ((value / 2 - low / 2) / span) * 58; // percent of the cell; the rest is for the text
   function cell(run, [name, value, step]) {
@@ -53,7 +64,7 @@ function bars(root, runs) {
     return make('td', { 'data-head': name }, makeSvg('svg', { class: 'bar', height: 18 },
       of === null ? null : makeSvg('rect', { x: `${from}%`, y: 3, width: `${Math.max(to - from, 0.3)}%`, height: 12 }),
       makeSvg('line', { x1: `${at(0)}%`, x2: `${at(0)}%`, y1: 0, y2: 18 }),
-      makeSvg('text', { x: `${to}%`, y: 13, dx: 6 }, of === null ? 'too large' : short(of),
+      makeSvg('text', { x: `${to}%`, y: 13, dx: 6 }, of === null ? 'too large' : write(of),
         step === null ? null : makeSvg('tspan', { class: 'secondary', dx: 5 }, `@ ${stepText(step(run.stats))}`))));
   }
   root.replaceChildren(
@@ -62,20 +73,20 @@ function bars(root, runs) {
         panels.map(([name]) => make('th', { scope: 'col', class: 'words' }, name)))),
       make('tbody', {}, shown.map((run) => make('tr', { class: run.style }, make('th', { scope: 'row' }, make('span', { class: 'name', title: run.label }, run.name)),
         panels.map((panel) => cell(run, panel)))))),
-    ...(shown.length < runs.length ? [make('p', { class: 'muted' }, `The ${shown.length} runs with the largest spread; the table has all ${count(runs.length)}.`)] : []));
+    ...(shown.length < runs.length ? [make('p', { class: 'muted' }, `${plural(shown.length, 'run', 'runs')} in colour; the table has all ${count(runs.length)}.`)] : []));
 }
 
 function runTable(root, runs, view) {
   const extreme = (head, key) => ({
     ...statColumn(head, key),
-    cell: (run) => [short(run.stats[key]), make('span', { class: 'muted' }, ` @ ${stepText(run.stats[`${key}_step`])}`)],
+    cell: (run, write) => [write(run.stats[key]), make('span', { class: 'muted' }, ` @ ${stepText(run.stats[`${key}_step`])}`)],
   });
   const columns = [
     runColumn, stateColumn,
     statColumn('Points', 'points', count), statColumn('First step', 'first_step', stepText), statColumn('Last step', 'last_step', stepText),
     statColumn('First', 'first'), statColumn('Last', 'last'), statColumn('Mean', 'mean'), statColumn('Sd', 'std'), statColumn('Median', 'median'),
     extreme('Min @ step', 'min'), extreme('Max @ step', 'max'),
-    statColumn('Half-life step', 'half_life_step', stepText), statColumn('Area', 'auc'),
+    statColumn('Half‑life step', 'half_life_step', stepText), statColumn('Area', 'auc'),
   ];
   const rows = runs.map((run) => Object.assign(Object.create(run), { hidden: view.hidden.has(run.label) }));
   root.replaceChildren(sortable('Statistics of each run', columns, rows, view.sort),

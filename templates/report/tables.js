@@ -6,8 +6,9 @@ function scrolling(label, table) {
 }
 
 /**
- * A table that is sorted by clicking a column heading. Columns are `{head, value, cell, words}`: `value` is the
- * sort key of a row, `cell` its content; `words` marks a column of text. `sort` keeps the chosen order.
+ * A table that is sorted by clicking a column heading. Columns are `{head, value, cell, words, format}`: `value` is the
+ * sort key of a row, `cell` its content; `words` marks a column of text. `format` makes, from the values of a column,
+ * the function that writes a number, which `cell` gets. `sort` keeps the chosen order.
  */
 function sortable(label, columns, rows, sort) {
   const body = make('tbody');
@@ -15,8 +16,11 @@ function sortable(label, columns, rows, sort) {
     const button = make('button', { type: 'button', class: 'sort', onclick: () => sortBy(i) }, column.head);
     return make('th', { scope: 'col', class: column.words ? 'words' : null }, button);
   });
-  const lines = rows.map((row) => make('tr', { class: row.hidden ? 'off' : null }, columns.map((column, i) =>
-    i === 0 ? make('th', { scope: 'row' }, column.cell(row)) : make('td', { class: column.words ? 'words' : null }, column.cell(row)))));
+  const formats = columns.map((column) => column.format?.(rows.map(column.value)));
+  const lines = rows.map((row) => make('tr', { class: row.hidden ? 'off' : null }, columns.map((column, i) => {
+    const cell = column.cell(row, formats[i]);
+    return i === 0 ? make('th', { scope: 'row' }, cell) : make('td', { class: column.words ? 'words' : null }, cell);
+  })));
   function sortBy(column) {
     sort.falling = sort.column === column ? !sort.falling : !columns[column].words;
     sort.column = column;

@@ -31,8 +31,8 @@ def append(path, run, steps):
             log.write(json.dumps({"step": step, "entropy": entropy(run, step)}) + "\n")
 
 
-def serve(program, tmp, pattern, port=0):
-    arguments = [program, "watch", pattern, "--interval", "500ms", "--serve", f"127.0.0.1:{port}"]
+def serve(program, tmp, pattern, port=0, more=()):
+    arguments = [program, "watch", pattern, "--interval", "500ms", "--serve", f"127.0.0.1:{port}", *more]
     child = subprocess.Popen(arguments, cwd=tmp, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     return child, child.stdout.readline().strip()
 
@@ -157,6 +157,19 @@ def main():
             driver.find_element(By.CSS_SELECTOR, "[title='Show all runs']").click()
             within(5, empty, "")
             print("ok hidden")
+
+            # The mean of a group grows with its runs.
+            child, url = serve(program, logs, "r[01].jsonl", more=["--group", "(r)"])
+            children.append(child)
+            driver.get(url)
+            within(5, status, "live")
+            mean = "const g = entropyViz.group('r'); return [g.x.at(-1), g.drawn.mean.at(-1), g.runs.at(-1)]"
+            append(logs / "r0.jsonl", 0, [65])
+            append(logs / "r1.jsonl", 1, range(61, 66))
+            expected = [65, entropy(0, 65) / 2 + entropy(1, 65) / 2, 2]
+            within(3 * WITHIN, lambda: driver.execute_script(mean), expected)
+            assert [row.text for row in driver.find_elements(By.CSS_SELECTOR, ".legend .name")] == ["r"]
+            print("ok groups")
 
             # The page waits for the first run, and says when the program ended.
             child, url = serve(program, logs, "later/*.jsonl")

@@ -6,13 +6,16 @@ here from the logs. With a second directory, it saves pictures of each page: lig
     python3 tests/browser/report_check.py target/tmp/report [PICTURES]
 """
 import base64
+import csv
 import json
 import math
 import re
+import statistics
 import sys
 import tempfile
 import time
 from pathlib import Path
+from xml.etree import ElementTree
 
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
@@ -73,8 +76,19 @@ def hover(driver, share, height=0.5):
 def tip(driver):
     """The tooltip: its heading, and a value per name."""
     head = find(driver, ".tip .at").text
-    rows = {find_in(row, "th").text: find_in(row, "td").text for row in all_of(driver, ".tip tr")}
+    rows = {find_in(row, ".name").get_attribute("textContent"): find_in(row, ".numbers").text for row in all_of(driver, ".tip li")}
     return head, rows
+
+
+def four_digits(value):
+    """A number from 1e-4 to 1e4 with four significant digits."""
+    return f"{value:#.4g}"
+
+
+def click_plot(driver, share, height=0.5):
+    hover(driver, share, height)
+    ActionChains(driver).click().perform()
+    settle(driver)
 
 
 def find_in(element, selector):
@@ -105,19 +119,46 @@ def check_hover(driver, logs):
     hover(driver, (62 - 1) / 119)
     head, rows = tip(driver)
     assert head == "step 62", head
-    shown = {label: repr(values[62]) for label, values in logs.items() if 62 in values}
+    shown = {label: values[62] for label, values in logs.items() if 62 in values}
+    short_name = lambda label: label.removeprefix("qwen3-tiny_")
     for label, value in shown.items():
-        name = label.removeprefix("qwen3-tiny_")
-        assert rows.get(name) == value, f"{name}: {rows.get(name)} instead of {value}"
+        name = short_name(label)
+        assert rows.get(name) == four_digits(value), f"{name}: {rows.get(name)} instead of {four_digits(value)}"
+        assert legend(driver)[label] == four_digits(value)
     # questioner_log5 logs every fifth step: its nearest point is shown, with its step.
-    assert rows["questioner_log5"] == f"{logs['qwen3-tiny_questioner_log5'][60]!r} step 60", rows
-    values = legend(driver)
-    for label, value in shown.items():
-        assert values[label] == value, f"{label}: {values[label]} instead of {value}"
-    # After the end of a run, it has no value.
-    hover(driver, (118 - 1) / 119)
+    log5 = logs["qwen3-tiny_questioner_log5"]
+    assert rows["questioner_log5"] == f"{four_digits(log5[60])} step 60", rows
+    # A click fixes the cursor, and the values are exact.
+    click_plot(driver, (62 - 1) / 119)
+    hover(driver, 0.9)
     head, rows = tip(driver)
-    assert head == "step 118" and "solver_resumed" not in rows and rows["solver_s1"] == repr(logs["qwen3-tiny_solver_s1"][118]), rows
+    values = legend(driver)
+    assert head == "step 62", head
+    for label, value in shown.items():
+        assert rows[short_name(label)] == repr(value) == values[label], (label, rows, values)
+    assert rows["questioner_log5"] == f"{log5[60]!r} step 60", rows
+    wide, inside = driver.execute_script("""
+        const [box, over] = ['.tip', '.u-over'].map((selector) => document.querySelector(selector).getBoundingClientRect());
+        const cut = [...document.querySelectorAll('.tip li')].filter((row) => row.querySelector('.numbers').getBoundingClientRect().right > box.right);
+        return [box.width / over.width, cut.length];""")
+    assert 0.1 < wide <= 1 / 3 and inside == 0, (wide, inside)
+    click_plot(driver, (62 - 1) / 119)
+    hover(driver, (118 - 1) / 119)
+    # After the end of a run, it has no value.
+    head, rows = tip(driver)
+    assert head == "step 118" and "solver_resumed" not in rows and rows["solver_s1"] == four_digits(logs["qwen3-tiny_solver_s1"][118]), rows
+
+
+def check_narrow_tip(driver):
+    """Where a third of the plot has no room for names, the values stand below the chart."""
+    at_size(driver, 390, 800)
+    hover(driver, 0.5)
+    below, left, right = driver.execute_script("""
+        const box = document.querySelector('.tip').getBoundingClientRect();
+        return [box.top - document.querySelector('.u-wrap').getBoundingClientRect().bottom, box.left, innerWidth - box.right];""")
+    assert below >= 0 and left >= 0 and right >= 0, (below, left, right)
+    driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    settle(driver)
 
 
 def check_runs(driver):
@@ -158,8 +199,13 @@ def check_smoothing(driver, logs):
     worst = max(abs(a - b) for a, b in zip(shown["y"], expected))
     assert worst < 1e-12, worst
     hover(driver, (62 - 1) / 119)
-    words = tip(driver)[1]["solver_s1"]
-    assert words == f"{expected[61]:.3f} logged {logs[label][62]!r}", words
+    head, rows = tip(driver)
+    assert head == "step 62: smoothed (logged)" and rows["solver_s1"] == f"{four_digits(expected[61])} ({four_digits(logs[label][62])})", (head, rows)
+    click_plot(driver, (62 - 1) / 119)
+    shown, logged = tip(driver)[1]["solver_s1"].split(" logged ")
+    assert abs(float(shown) - expected[61]) < 1e-12 and logged == repr(logs[label][62]), (shown, logged)
+    ActionChains(driver).send_keys(Keys.ESCAPE).perform()
+    ActionChains(driver).click().perform()
     slider = find(driver, "#smoothing")
     driver.execute_script("arguments[0].focus()", slider)
     slider.send_keys(Keys.ARROW_RIGHT)
@@ -190,7 +236,7 @@ def check_zoom(driver):
     settle(driver)
     low, high = range_of(driver)
     assert abs((high - low) - 60) <= 1, (low, high)
-    find(driver, "[aria-label='Show the whole width']").click()
+    find(driver, "[aria-label='Show all']").click()
     assert picture(driver) == before
 
 
@@ -205,9 +251,9 @@ def check_axes(driver, logs):
     hover(driver, 61 / 119)
     head, rows = tip(driver)
     assert head == "61 steps in", head
-    assert rows["solver_s1"] == f"{logs['qwen3-tiny_solver_s1'][62]!r} step 62", rows
+    assert rows["solver_s1"] == f"{four_digits(logs['qwen3-tiny_solver_s1'][62])} step 62", rows
     # Its first step is 5: 60 steps in is its step 65.
-    assert rows["questioner_log5"] == f"{logs['qwen3-tiny_questioner_log5'][65]!r} step 65", rows
+    assert rows["questioner_log5"] == f"{four_digits(logs['qwen3-tiny_questioner_log5'][65])} step 65", rows
     driver.execute_script("arguments[0].click()", find(driver, "input[name=axis][value=step]"))
     assert not all_of(driver, "input[name=axis][value=time]"), "no run has a clock"
 
@@ -230,6 +276,13 @@ def check_table(driver, logs):
     log = logs["qwen3-tiny_solver_s1"]
     lowest = min(log, key=log.get)
     assert f"{log[lowest]:.4f} @ {lowest}" in cells["solver_s1"], cells["solver_s1"]
+    # The numbers of a column have the same decimals.
+    for table in all_of(driver, "#runs table, #findings table"):
+        rows = [[cell.text for cell in row.find_elements(By.CSS_SELECTOR, "td")] for row in table.find_elements(By.CSS_SELECTOR, "tbody tr")]
+        for column in zip(*rows):
+            decimals = {len(found[1]) for text in column if (found := re.match(r"−?[\d,]+\.(\d+)", text))}
+            whole = [text for text in column if re.fullmatch(r"−?[\d,]+", text)]
+            assert len(decimals) <= 1 and not (decimals and whole), column
     assert "collapsed at step 68" in cells["questioner_collapse_s1"]
     assert "collapsed at step 68" in find(driver, "#findings").text
     assert len(all_of(driver, "#bars tbody tr")) == 7
@@ -245,7 +298,9 @@ def check_keyboard(driver, logs):
     assert told().startswith("step 1: "), told()
     chart.send_keys(Keys.ARROW_RIGHT)
     assert told().startswith("step 2: ") and f"solver_s1 {logs['qwen3-tiny_solver_s1'][2]:.3f}" in told(), told()
-    chart.send_keys(Keys.END)
+    chart.send_keys(Keys.ENTER)
+    assert f"solver_s1 {logs['qwen3-tiny_solver_s1'][2]!r}" in told(), told()
+    chart.send_keys(Keys.ENTER, Keys.END)
     assert told().startswith("step 120: "), told()
     chart.send_keys(Keys.ARROW_LEFT)
     assert told().startswith("step 119: "), told()
@@ -281,12 +336,112 @@ def check_new_data(driver):
     renew = "const data = JSON.parse(document.getElementById('report-data').textContent); data.title = 'Newer'; %s; entropyViz.render(data)"
     driver.execute_script(renew % "")
     assert picture(driver) == before and find(driver, "h1").text == "Newer"
-    driver.execute_script(renew % "data.runs.splice(3, 1)")
+    driver.execute_script(renew % "data.runs.splice(3, 1); delete data.bands")
     settle(driver)
     assert len(all_of(driver, ".legend li")) == 6 and range_of(driver) == shown
     assert [box.is_selected() for box in all_of(driver, ".legend input")] == [True, False, True, True, True, True]
     assert abs(driver.execute_script("return entropyViz.view.weight") - 0.5) < 1e-12
-    driver.refresh()
+
+
+VIEW = "const v = entropyViz.view; return {...v, hidden: [...v.hidden], hiddenGroups: [...v.hiddenGroups], sort: null, theme: document.documentElement.dataset.theme ?? null}"
+
+
+def fresh(driver, url):
+    """Opens an address in a page that has no view yet."""
+    driver.get("about:blank")
+    driver.get(url)
+    settle(driver)
+
+
+def check_address(driver, page):
+    """A copied address and a reload show the same view; an address that makes no sense shows the page as it opens."""
+    fresh(driver, page.as_uri())
+    first, opened = picture(driver), driver.execute_script(VIEW)
+    time.sleep(0.4)
+    assert driver.current_url == page.as_uri(), "nothing was chosen"
+    find(driver, "#theme").click()
+    driver.execute_script("arguments[0].click()", find(driver, "input[name=kind][value=runs]"))
+    driver.execute_script("arguments[0].click()", find(driver, "input[name=axis][value=relative]"))
+    find(driver, "#log-y").click()
+    find(driver, "[aria-label='Zoom in']").click()
+    slide(driver, 0.7)
+    all_of(driver, ".legend input")[4].click()
+    driver.execute_script("Object.assign(entropyViz.view, {query: 'solver', onlyMatches: true}); entropyViz.render(JSON.parse(document.getElementById('report-data').textContent))")
+    chosen, shown = driver.execute_script(VIEW), picture(driver)
+    assert shown != first and chosen["onlyMatches"] and chosen["hidden"] == ["qwen3-tiny_solver_resumed"], chosen
+    time.sleep(0.4)
+    url = driver.current_url
+    assert url.startswith(page.as_uri() + "#") and len(url) < len(page.as_uri()) + 300, url
+    for again in [lambda: fresh(driver, url), driver.refresh]:
+        again()
+        assert driver.execute_script(VIEW) == chosen and picture(driver) == shown
+    # A link inside the page does not lose the view.
+    driver.execute_script("location.hash = '#sources'")
+    time.sleep(0.5)
+    assert driver.current_url == url
+    # A pasted address changes the page that is open.
+    driver.execute_script("location.hash = '#smooth=0.25&view=runs&show=qwen3-tiny_solver_s1'")
+    settle(driver)
+    seen = driver.execute_script(VIEW)
+    assert seen["weight"] == 0.25 and len(seen["hidden"]) == 6 and seen["theme"] is None and not seen["log"] and seen["axis"] == "step", seen
+    assert [box.is_selected() for box in all_of(driver, ".legend input")] == [False] * 5 + [True, False]
+    for odd in ["x=<b>&smooth=x&from=9&to=1&log=7&theme=red&view=all", "from=1e9&to=2e9", "low=nan&high=3", "%&=%ff", "hide=nobody"]:
+        fresh(driver, page.as_uri() + "#" + odd)
+        seen = driver.execute_script(VIEW)
+        assert {**seen, "hidden": []} == opened and picture(driver) == first, (odd, seen)
+    fresh(driver, page.as_uri())
+
+
+def check_search(driver):
+    """`Show only matches` hides what the search does not find; without it the search only shortens the list."""
+    before = picture(driver)
+    box = find(driver, "input[type=search]")
+    box.send_keys("_SEED7")
+    assert picture(driver) == before
+    shown = [row.is_displayed() for row in all_of(driver, ".legend li")]
+    assert sum(shown) == 1, sum(shown)
+    find(driver, "#only-matches").click()
+    one = picture(driver)
+    label = find(driver, "#chart").get_attribute("aria-label")
+    assert one != before and label.startswith("Entropy of 1 of 40 runs"), label
+    box.send_keys("no such run")
+    settle(driver)
+    assert find(driver, "#chart .empty").text == "No run matches the search."
+    driver.execute_script("const box = arguments[0]; box.value = ''; box.dispatchEvent(new Event('input'))", box)
+    find(driver, "#only-matches").click()
+    assert picture(driver) == before
+
+
+def check_box_and_wheel(driver):
+    """A drag across both axes zooms into a box; the wheel zooms only with Ctrl."""
+    before = picture(driver)
+    over = find(driver, ".u-over")
+    width, height = over.size["width"], over.size["height"]
+    values = lambda: [float(number) for number in re.search(r", ([\d.]+) to ([\d.]+) nats", find(driver, "#chart").get_attribute("aria-label")).groups()]
+    low, high = values()
+    drag = ActionChains(driver).move_to_element_with_offset(over, round(-0.25 * width), round(-0.25 * height)).click_and_hold()
+    drag.move_by_offset(round(0.25 * width), round(0.25 * height)).move_by_offset(round(0.25 * width), round(0.25 * height)).release().perform()
+    settle(driver)
+    (left, right), (bottom, top) = range_of(driver), values()
+    assert abs(left - (1 + 119 / 4)) <= 1.5 and abs(right - (1 + 119 * 3 / 4)) <= 1.5, (left, right)
+    tall = high - low
+    assert abs(bottom - (low + tall / 4)) < 0.02 * tall and abs(top - (high - tall / 4)) < 0.02 * tall, (bottom, top, low, high)
+    ActionChains(driver).move_to_element(over).double_click().perform()
+    ActionChains(driver).move_to_element(find(driver, "h1")).perform()
+    assert picture(driver) == before
+    driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", over)
+    at = driver.execute_script("return scrollY")
+    turn = "arguments[0].dispatchEvent(new WheelEvent('wheel', {deltaY: -100, ctrlKey: arguments[1], bubbles: true, cancelable: true, clientX: arguments[0].getBoundingClientRect().left + arguments[0].clientWidth / 2}))"
+    assert driver.execute_script("return " + turn, over, False), "the page may scroll"
+    settle(driver)
+    assert range_of(driver) == [1, 120]
+    assert not driver.execute_script("return " + turn, over, True), "the page may not scroll"
+    settle(driver)
+    left, right = range_of(driver)
+    assert 50 < right - left < 80 and abs((left + right) / 2 - 60.5) <= 1.5, (left, right)
+    assert driver.execute_script("return scrollY") == at
+    find(driver, "[aria-label='Show all']").click()
+    assert picture(driver) == before
 
 
 def check_width(driver):
@@ -294,17 +449,201 @@ def check_width(driver):
     assert wide <= 0, f"the page is {wide} px too wide"
 
 
-def check_models(driver, logs):
+def at_size(driver, width, height):
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False})
+    settle(driver)
+
+
+def check_fold(driver):
+    """The whole chart is in sight at 1280 x 800, beside a list that scrolls; on phones no table has a tall head."""
+    at_size(driver, 1280, 800)
+    chart, side, heads = driver.execute_script("""
+        const box = (selector) => document.querySelector(selector).getBoundingClientRect();
+        const list = document.querySelector('.legend');
+        return [[box('#chart').bottom + scrollY, box('#chart').height], [box('.side').bottom - box('.main').bottom, list.scrollHeight - list.clientHeight],
+                document.querySelectorAll('.legend li').length]""")
+    assert chart[0] <= 800 and chart[1] >= 300, chart
+    assert side[0] <= 1 and (side[1] > 0) == (heads > 15), (side, heads)
+    at_size(driver, 390, 800)
+    check_width(driver)
+    tall, cut = driver.execute_script("""
+        return [Math.max(...[...document.querySelectorAll('thead')].map((head) => head.getBoundingClientRect().height)),
+                [...document.querySelectorAll('tbody th')].filter((cell) => cell.scrollWidth > cell.clientWidth + 1).map((cell) => cell.textContent)]""")
+    assert tall < 40 and cut == [], (tall, cut)
+    outside = driver.execute_script("""
+        return [...document.querySelectorAll('#curves button, #curves input, #curves label, .in-terminal')]
+            .filter((element) => element.getBoundingClientRect().right > innerWidth).map((element) => element.outerHTML)""")
+    assert outside == [], outside
+    driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    settle(driver)
+
+
+def check_long(driver):
+    """Forty long names: each ends with what tells it from the others, in the list too."""
+    check_fold(driver)
+    check_search(driver)
+    ends = driver.execute_script("""
+        const list = document.querySelector('.legend').getBoundingClientRect();
+        return [...document.querySelectorAll('.legend li')].map((row) => {
+            const tail = row.querySelector('.name').lastChild;
+            return [row.querySelector('label').title.endsWith(tail.textContent) && tail.textContent.length >= 8, tail.getBoundingClientRect().right < list.right];
+        })""")
+    assert len(ends) == 40 and all(end == [True, True] for end in ends), ends
+    # No run collapsed: the four highest and the four lowest are in colour, and stand first.
+    assert "8 of 40 runs in colour: collapsed, exploded, highest and lowest; grey: the others" in find(driver, "#chart-words").text
+    rows = driver.execute_script("return [...document.querySelectorAll('.legend li')].map((row) => [row.querySelector('label').title, row.querySelector('.swatch').classList.contains('unstyled')])")
+    assert [grey for _, grey in rows] == [False] * 8 + [True] * 32, rows
+    number = lambda label: int(re.search(r"(\d+)$", label)[1])
+    assert sorted(number(label) for label, grey in rows if not grey) == [0, 1, 2, 3, 36, 37, 38, 39], rows
+
+
+def members_of(logs, name, weight=0):
+    """{step: values} of the runs of a group, each smoothed first."""
+    values = {}
+    for label, log in sorted(logs.items()):
+        if name in label:
+            steps = sorted(log)
+            for step, value in zip(steps, ema([log[step] for step in steps], weight)):
+                values.setdefault(step, []).append(value)
+    return values
+
+
+def check_groups(driver, logs):
+    """Groups are means with bands: the numbers of the statistics module, for any weight."""
+    assert [find_in(row, "label").get_attribute("title") for row in all_of(driver, ".legend li")] == ["questioner", "solver"]
+    assert "band: ± standard deviation of runs" in find(driver, "#chart-words").text
+    first = picture(driver)
+    for weight in [0, 0.8, 0.35]:
+        slide(driver, weight)
+        group = driver.execute_script("return entropyViz.group('solver')")
+        rows = members_of(logs, "solver", weight)
+        assert group["x"] == sorted(rows) and group["runs"] == [len(rows[step]) for step in group["x"]]
+        means = [statistics.fmean(rows[step]) for step in group["x"]]
+        spreads = [statistics.stdev(rows[step]) for step in group["x"]]
+        for numbers in (group["drawn"], group["computed"]):
+            expected = [means, [m - sd for m, sd in zip(means, spreads)], [m + sd for m, sd in zip(means, spreads)]]
+            worst = max(abs(a - b) for key, values in zip(["mean", "low", "high"], expected) for a, b in zip(numbers[key], values))
+            assert worst < 1e-12, (weight, worst)
+    assert "each smoothed by EMA with weight 0.35 first" in find(driver, "#chart-words").text
+    slide(driver, 0)
+    assert picture(driver) == first
+    click_plot(driver, (62 - 1) / 119)
+    solver = members_of(logs, "solver")[62]
+    mean, low, high = re.fullmatch(r"([\d.]+) ([\d.]+)–([\d.]+)", tip(driver)[1]["solver"]).groups()
+    mid, sd = statistics.fmean(solver), statistics.stdev(solver)
+    assert all(abs(float(a) - b) < 1e-12 for a, b in zip([mean, low, high], [mid, mid - sd, mid + sd])), (mean, low, high)
+    # From step 101 on, one of three runs has ended.
+    click_plot(driver, (110 - 1) / 119)
+    assert tip(driver)[1]["solver"].endswith(", 2 runs"), tip(driver)
+    ActionChains(driver).send_keys(Keys.ESCAPE).move_to_element(find(driver, "h1")).perform()
+    all_of(driver, ".legend input")[0].click()
+    assert picture(driver) != first
+    find(driver, "[aria-label='Show all runs']").click()
+    assert picture(driver) == first
+    driver.execute_script("arguments[0].click()", find(driver, "input[name=kind][value=runs]"))
+    assert len(all_of(driver, ".legend li")) == 7 and picture(driver) != first
+
+
+def downloaded(driver, folder, kind):
+    """Clicks a button of a file and returns its name and content."""
+    for old in folder.iterdir():
+        old.unlink()
+    find(driver, f"[aria-label='Download what is shown as {kind}']").click()
+    for _ in range(100):
+        done = [path for path in folder.iterdir() if path.suffix == f".{kind.lower()}"]
+        if done and done[0].stat().st_size > 0:
+            time.sleep(0.1)
+            return done[0].name, done[0].read_bytes()
+        time.sleep(0.05)
+    raise AssertionError(f"no {kind}: {list(folder.iterdir())}")
+
+
+def check_downloads(driver, logs, page):
+    """PNG, SVG and CSV have what is shown, with the title and the names; the command follows the view."""
+    fresh(driver, page.as_uri() + "#view=runs&hide=qwen3-tiny_solver_s2&smooth=0.5")
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        driver.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(folder)})
+        name, png = downloaded(driver, folder, "PNG")
+        assert name == "Policy_entropy.png" and png[:8] == b"\x89PNG\r\n\x1a\n", name
+        width, height = (int.from_bytes(png[at:at + 4], "big") for at in (16, 20))
+        assert (width, height) == (2240, 1200) and len(png) > 50_000, (width, height, len(png))
+
+        _, svg = downloaded(driver, folder, "SVG")
+        root = ElementTree.fromstring(svg)
+        space = "{http://www.w3.org/2000/svg}"
+        texts = ["".join(text.itertext()) for text in root.iter(f"{space}text")]
+        names = [label.removeprefix("qwen3-tiny_") for label in logs]
+        assert "Policy entropy" in texts and "training step" in texts and "collapsed at step 68" in texts, texts
+        assert [name for name in texts if name in names] == [name for name in names if name != "solver_s2"], texts
+        # A smoothed line of 2 px and a faint one for each of the six runs.
+        widths = [float(line.get("stroke-width")) for line in root.iter(f"{space}path") if line.get("stroke-width")]
+        assert widths.count(2) >= 6 and widths.count(0.9) == 6, widths
+
+        _, csv_bytes = downloaded(driver, folder, "CSV")
+        rows = list(csv.DictReader(csv_bytes.decode().splitlines()))
+        assert list(rows[0]) == ["run", "step", "entropy", "ema_0.5"]
+        for label, log in logs.items():
+            steps = sorted(log)
+            found = [row for row in rows if row["run"] == label]
+            if label.endswith("solver_s2"):
+                assert found == []
+                continue
+            assert [float(row["step"]) for row in found] == steps and [float(row["entropy"]) for row in found] == [log[step] for step in steps]
+            shown = ema([log[step] for step in steps], 0.5)
+            assert max(abs(float(row["ema_0.5"]) - value) for row, value in zip(found, shown)) < 1e-12
+
+        # A logarithmic axis has ticks at 1, 2 and 5 times the powers of ten.
+        fresh(driver, page.as_uri() + "#view=runs&log=1")
+        root = ElementTree.fromstring(downloaded(driver, folder, "SVG")[1])
+        ticks = ["".join(text.itertext()) for text in root.iter(f"{space}text") if text.get("text-anchor") == "end"]
+        assert len(ticks) >= 8 and {tick.strip("0.") for tick in ticks} == {"1", "2", "5"}, ticks
+
+        # A range of steps, and groups.
+        fresh(driver, page.as_uri() + "#from=10&to=20")
+        _, csv_bytes = downloaded(driver, folder, "CSV")
+        rows = [row for row in csv.DictReader(csv_bytes.decode().splitlines()) if row["group"] == "solver"]
+        members = members_of(logs, "solver")
+        assert [float(row["step"]) for row in rows] == list(range(10, 21))
+        for row in rows:
+            values = members[float(row["step"])]
+            mean, sd = statistics.fmean(values), statistics.stdev(values)
+            assert all(abs(float(row[key]) - value) < 1e-12 for key, value in [("mean", mean), ("low", mean - sd), ("high", mean + sd)])
+        _, svg = downloaded(driver, folder, "SVG")
+        root = ElementTree.fromstring(svg)
+        texts = ["".join(text.itertext()) for text in root.iter(f"{space}text")]
+        assert "questioner, n = 4" in texts and "solver, n = 3" in texts, texts
+        assert [path.get("fill-opacity") for path in root.iter(f"{space}path") if path.get("fill-opacity")] == ["0.18", "0.18"]
+    command = lambda: find(driver, ".in-terminal code").text
+    base = "entropy-viz plot --terminal "
+    assert command().startswith(base) and command().endswith(" --group 'questioner|solver' --from-step=10 --to-step=20"), command()
+    driver.execute_script("arguments[0].click()", find(driver, "[aria-label='Show all']"))
+    find(driver, "#log-y").click()
+    slide(driver, 0.9)
+    assert command().endswith(" --group 'questioner|solver' --smooth ema:0.9 --log-y"), command()
+    find(driver, "[aria-label='Copy the command']").click()
+    settle(driver)
+    assert find(driver, "[aria-label='Copy the command']").text == "Copied"
+    fresh(driver, page.as_uri())
+
+
+def check_models(driver, logs, page):
+    check_fold(driver)
+    check_groups(driver, logs)
     check_hover(driver, logs)
+    check_narrow_tip(driver)
     ActionChains(driver).move_to_element(find(driver, "h1")).perform()
     check_runs(driver)
     check_smoothing(driver, logs)
     check_zoom(driver)
+    check_box_and_wheel(driver)
     check_axes(driver, logs)
     check_table(driver, logs)
     check_keyboard(driver, logs)
     check_themes(driver)
     check_new_data(driver)
+    check_address(driver, page)
+    check_downloads(driver, logs, page)
     paper = base64.b64decode(driver.execute_cdp_cmd("Page.printToPDF", {})["data"])
     assert paper.startswith(b"%PDF") and len(paper) > 20_000
     settle(driver)
@@ -315,6 +654,8 @@ def check_many(driver, tmp):
     """A reduced curve says so, and its buckets match the log."""
     assert "210,000 points are too many" in find(driver, "#chart-words").text
     hover(driver, 0.4)
+    assert len(all_of(driver, ".tip li")) == 8 and find(driver, ".tip").text.endswith("and 13 more, in the list")
+    click_plot(driver, 0.4)
     head, rows = tip(driver)
     low, high = [int(number.replace(",", "")) for number in re.fullmatch(r"steps ([\d,]+)–([\d,]+)", head).groups()]
     name, words = next(iter(rows.items()))
@@ -337,7 +678,7 @@ def check_clock(driver, tmp):
     hover(driver, 20 / 59)
     head, shown = tip(driver)
     assert head == "30.00 min", head
-    assert list(shown.values()) == [f"{rows[20]['entropy']!r} step 21"], shown
+    assert list(shown.values()) == [f"{four_digits(rows[20]['entropy'])} step 21"], shown
 
 
 def check_hostile(driver):
@@ -346,7 +687,7 @@ def check_hostile(driver):
     for selector in [".legend", "#runs", "#sources", "#bars", "#pairs"]:
         assert text in find(driver, selector).get_attribute("textContent"), selector
     hover(driver, 0.5)
-    assert text in find(driver, ".tip").text
+    assert text in find(driver, ".tip").get_attribute("textContent")
 
 
 def keep(driver, pictures, name, width):
@@ -361,10 +702,11 @@ def main():
     pictures = Path(sys.argv[2]) if len(sys.argv) > 2 else None
     logs = histories()
     checks = {
-        "models": lambda driver: check_models(driver, logs),
+        "models": lambda driver: check_models(driver, logs, tmp / "models.html"),
         "many": lambda driver: check_many(driver, tmp),
         "clock": lambda driver: check_clock(driver, tmp),
         "hostile": check_hostile,
+        "long": check_long,
         "tokens": lambda driver: (tokens_check.check(driver), check_width(driver)),
     }
     with tempfile.TemporaryDirectory() as profiles:

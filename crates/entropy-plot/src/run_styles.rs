@@ -67,6 +67,14 @@ impl RunColours {
         RunColours(named.iter().enumerate().map(colour).collect())
     }
 
+    /// The index in the palette of the colour of a run; `None` for a grey one, and for one of a given colour.
+    pub fn palette_index(&self, label: &str) -> Option<usize> {
+        match self.0.get(label)? {
+            LineColour::Palette(index) => Some(*index),
+            LineColour::Given(_) => None,
+        }
+    }
+
     /// The style of a run; `None` for a grey one.
     pub(super) fn style(&self, label: &str, theme: &Theme) -> Option<Style> {
         Some(match *self.0.get(label)? {

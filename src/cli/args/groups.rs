@@ -15,7 +15,7 @@ use entropy_shell::plural;
 use entropy_shell::{CliError, WithHint};
 
 /// Which runs form a group.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Comparison")]
 pub(in crate::cli) struct GroupArgs {
     /// Group runs by label, e.g. 'questioner|solver'.
@@ -29,7 +29,7 @@ pub(in crate::cli) struct GroupArgs {
 }
 
 /// How the mean of a group is drawn.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Comparison")]
 pub(in crate::cli) struct BandArgs {
     /// Band around group means [default: sd].
@@ -195,6 +195,23 @@ impl GroupArgs {
         };
         let grouped = GroupOptions { groups, spread, missing_steps };
         Ok((!grouped.groups.is_empty()).then_some(grouped))
+    }
+}
+
+impl GroupArgs {
+    /// The groups whose means a page draws; `None` without groups, or if no run of a group was recorded.
+    ///
+    /// # Errors
+    /// When the pattern of `--group` matches no label.
+    pub(in crate::cli) fn on_page(
+        &self,
+        bands: &BandArgs,
+        comparison: &Comparison,
+    ) -> Result<Option<GroupOptions>, CliError> {
+        match self.grouped(None, comparison)? {
+            None => Ok(None),
+            Some(_) => self.grouped(Some(bands), comparison),
+        }
     }
 }
 

@@ -11,13 +11,15 @@ use std::time::{Duration, Instant};
 use anyhow::anyhow;
 use clap::Args;
 
+use crate::cli::args::{BandArgs, GroupArgs};
 use crate::cli::invocation::command_line;
-use crate::cli::page::page_smoothing;
+use crate::cli::page::{page_smoothing, watch_in_terminal};
 use crate::live::request::{AccessPolicy, Hosts};
 use crate::live::{self, Server};
 use crate::report::{PageOptions, document, live_page};
 use entropy_history::history::Comparison;
 use entropy_history::stats::analyse;
+use entropy_history::stats::compare::{Plan, compare};
 use entropy_history::stats::health::Thresholds;
 use entropy_history::stats::smooth::Smoothing;
 use entropy_shell::{CliError, Terminal, WithHint, io_message};
@@ -39,6 +41,10 @@ pub(super) struct ServeArgs {
     /// Allow connections from other machines (unencrypted).
     #[arg(long, requires = "serve")]
     allow_remote: bool,
+    #[command(flatten)]
+    groups: GroupArgs,
+    #[command(flatten)]
+    bands: BandArgs,
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {
@@ -59,6 +65,8 @@ pub(super) struct Service {
     /// The listener and the URL, until the server is started.
     pending: Option<(TcpListener, String)>,
     options: PageOptions<'static>,
+    groups: GroupArgs,
+    bands: BandArgs,
     has_new_data: bool,
     is_published: bool,
     not_before: Option<Instant>,
@@ -78,7 +86,13 @@ impl ServeArgs {
         thresholds: Thresholds,
         places: &str,
     ) -> Result<Option<Service>, CliError> {
-        let Some(address) = self.serve else { return Ok(None) };
+        let Some(address) = self.serve else {
+            return match self.groups.is_given() {
+                true => Err(anyhow!("--group needs --serve: the terminal shows single runs"))
+                    .hint("add --serve for a page with the means of groups"),
+                false => Ok(None),
+            };
+        };
         if !live::is_local(&address) && !self.allow_remote {
             return Err(anyhow!("refusing to listen on {address}: other machines could reach it"))
                 .hint("serve on 127.0.0.1 and connect through `ssh -L 8765:127.0.0.1:8765 HOST`, or add --allow-remote");
@@ -105,13 +119,22 @@ impl ServeArgs {
         let hosts = if self.allow_remote { Hosts::Any } else { Hosts::Local(bound.ip()) };
         let access = AccessPolicy { token, hosts };
         let command = command_line();
-        let options =
-            PageOptions { command, smoothing, log_y, thresholds, ..PageOptions::default() };
+        let terminal = watch_in_terminal();
+        let options = PageOptions {
+            command,
+            terminal,
+            smoothing,
+            log_y,
+            thresholds,
+            ..PageOptions::default()
+        };
         let page = live_page(&options, places);
         Ok(Some(Service {
             server: Arc::new(Server::new(access, page)),
             pending: Some((listener, url)),
             options,
+            groups: self.groups.clone(),
+            bands: self.bands.clone(),
             has_new_data: false,
             is_published: false,
             not_before: None,
@@ -146,10 +169,28 @@ impl Service {
             self.server.document.mark_outdated();
             return;
         }
-        let analysis = analyse(comparison, &self.options.thresholds);
-        self.server.document.publish(document(comparison, &analysis, &self.options));
+        self.server.document.publish(self.document(comparison));
         self.not_before = Some(Instant::now() + start.elapsed() * REST_FACTOR);
         (self.has_new_data, self.is_published) = (false, true);
+    }
+
+    /// The newest document, with groups if `--group` is given.
+    fn document(&self, comparison: &Comparison) -> String {
+        let mut analysis = analyse(comparison, &self.options.thresholds);
+        if !self.groups.is_given() {
+            return document(comparison, &analysis, &self.options);
+        }
+        // The runs of a group may appear later.
+        let (grouped, notes) = match self.groups.on_page(&self.bands, comparison) {
+            Ok(grouped) => (grouped, Vec::new()),
+            Err(error) => (None, vec![format!("There are no groups yet: {:#}", error.error)]),
+        };
+        if let Ok(groups) = self.groups.groups(comparison) {
+            compare(comparison, &mut analysis, &Plan { groups, baseline: None });
+        }
+        let options =
+            PageOptions { groups: grouped.as_ref(), notes: &notes, ..self.options.clone() };
+        document(comparison, &analysis, &options)
     }
 
     /// Ends the event streams of all browsers.

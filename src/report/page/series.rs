@@ -60,14 +60,15 @@ struct SeriesTime {
     ticks: Numbers,
 }
 
-/// Embeds all points of all runs if there are at most [`MAX_EXACT`] and they fit into [`MAX_SIZE`]; otherwise embeds
-/// as many buckets as fit.
-pub(super) fn embed(comparison: &Comparison) -> EmbeddedSeries {
+/// Embeds all points of all runs if there are at most [`MAX_EXACT`] and they fit into [`MAX_SIZE`] without the characters
+/// that are `taken` by other parts of the page; otherwise embeds as many buckets as fit.
+pub(super) fn embed(comparison: &Comparison, taken: usize) -> EmbeddedSeries {
+    let max_size = MAX_SIZE.saturating_sub(taken);
     let runs = comparison.runs();
     let lengths: Vec<usize> = runs.iter().map(|run| run.history.points().len()).collect();
     if lengths.iter().sum::<usize>() <= MAX_EXACT {
         let embedded = embed_at_most(runs, usize::MAX);
-        if embedded.size() <= MAX_SIZE {
+        if embedded.size() <= max_size {
             return embedded;
         }
     }
@@ -76,10 +77,10 @@ pub(super) fn embed(comparison: &Comparison) -> EmbeddedSeries {
         let limit = longest_within(&lengths, total).max(MIN_BUCKETS);
         let embedded = embed_at_most(runs, limit);
         let size = embedded.size();
-        if size <= MAX_SIZE || limit == MIN_BUCKETS {
+        if size <= max_size || limit == MIN_BUCKETS {
             return embedded;
         }
-        total = (total as f64 * MAX_SIZE as f64 / size as f64 * 0.97) as usize;
+        total = (total as f64 * max_size as f64 / size as f64 * 0.97) as usize;
     }
 }
 
