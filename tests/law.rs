@@ -152,7 +152,7 @@ fn log_without_the_reward_lists_similar_keys() {
         &["law", &solver, "--reward", "reward"],
         &[
             &solver,
-            "no row has the reward \"reward\"; the log has \"critic/rewards/mean\"",
+            "no row has \"reward\"; the log has \"critic/rewards/mean\"",
             "try --reward critic/rewards/mean",
         ],
     );

@@ -251,12 +251,15 @@ mod tests {
         let short = ["solver_s1", "solver_s2", "questioner_s1"].map(str::to_owned).to_vec();
         assert_eq!(names(&runs, 20), ("qwen3-tiny_…".to_owned(), short));
 
-        // Shortened in the middle, both would be "lr…model-final".
         let alike =
             ["lr1e-5_a_long_name_of_the_model-final", "lr1e-6_a_long_name_of_the_model-final"];
+        assert_eq!(names(&alike, 12).1, ["lr1e-5", "lr1e-6"]);
+        // Shortened in the middle, both would be "al…ending-now".
+        let alike =
+            ["alonglongname1withoutawordending-now", "alonglongname2withoutawordending-now"];
         let (_, shown) = names(&alike, 12);
-        assert_eq!(shown, ["…5_a_long_n…", "…6_a_long_n…"]);
-        assert!(shown.iter().all(|name| name.width() <= 12));
+        assert!(shown[0] != shown[1] && shown[0].contains('1'), "{shown:?}");
+        assert!(shown.iter().all(|name| name.width() <= 12), "{shown:?}");
     }
 
     #[test]

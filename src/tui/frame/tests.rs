@@ -136,6 +136,6 @@ fn long_names_stay_distinct_in_a_narrow_table() {
         .map(|rate| format!("the_same_run_for_all_{rate}_of_a_model_that_is_large"));
     let runs = names.map(|name| run(&name, |x| if x > 60.0 { 0.1 } else { 2.0 }));
     let rows = frame(&runs, &view(), 60, 24, ColourDepth::True).join("\n");
-    assert!(rows.contains("the_same…_for_all_1e-…") && rows.contains("collapsed @ 67"), "{rows}");
-    assert!(rows.contains(" 5_of_a_m…that_is_large") && rows.contains(" 6_of_a_m"), "{rows}");
+    assert!(rows.contains("the_same…") && rows.contains("collapsed @ 67"), "{rows}");
+    assert!(rows.contains(" all_1e-5 ") && rows.contains(" all_1e-6 "), "{rows}");
 }
