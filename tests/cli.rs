@@ -100,6 +100,22 @@ fn paper_gives_a_figure_for_one_column() {
 }
 
 #[test]
+fn lines_of_the_user_are_drawn_or_named() {
+    let tmp = temp_dir();
+    let solver = path_of(SOLVER);
+    let lines = ["--hline", "0.5=floor", "--hline", "-1", "--vline", "20=new data"];
+    let output = run(tmp.path(), &[&["plot", &solver, "-o", "a.svg"], &lines[..]].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    let svg = fs::read_to_string(tmp.path().join("a.svg")).unwrap();
+    assert!(svg.contains("\nfloor\n") && svg.contains("\nnew data\n"));
+    let output = run(tmp.path(), &["plot", &solver, "-o", "a.svg", "--vline", "99999=late"]);
+    assert!(stderr(&output).contains("the line at step 99999 (“late”) is outside the axis"));
+    assert_rejected(&tmp, &["plot", &solver, "--hline", "x=1", "-o", "b.svg"], &["\"x\" is not a"]);
+    let outlines = ["plot", &solver, "--outline-text", "-o", "b.png"];
+    assert_rejected(&tmp, &outlines, &["--outline-text is for SVG"]);
+}
+
+#[test]
 fn flags_of_the_python_script_still_work() {
     let tmp = temp_dir();
     let (a, b) = (path_of(SOLVER), path_of(COLLAPSE));

@@ -43,7 +43,7 @@ pub(super) struct PlotArgs {
     #[arg(long, alias = "with_stats")]
     with_stats: bool,
     /// Draw the curves as text on stdout instead of a picture.
-    #[arg(long, conflicts_with_all = ["output", "with_stats"])]
+    #[arg(long, conflicts_with_all = ["output", "with_stats", "legend", "hline", "vline"])]
     terminal: bool,
     #[command(flatten)]
     chart: ChartArgs,

@@ -364,7 +364,7 @@ impl LawNames {
                 let entries = rows.iter().filter_map(|row| {
                     Some(LegendEntry { name: &row.name, style: row.style?, end: row.end })
                 });
-                legend.marks(entries.collect(), rows.len(), area, chart)
+                legend.marks(entries.collect(), rows.len(), LegendGrid::beside(area), chart)
             }
         }
     }

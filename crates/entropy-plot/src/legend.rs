@@ -65,13 +65,23 @@ impl LegendGrid {
         self.column_width * self.columns as f64
     }
 
-    /// The marks of the legend, in the order in which the lines end. `total` counts all lines; those without
+    /// Height from the top of the first row to the bottom of the last one.
+    pub(super) fn height(&self) -> f64 {
+        1.32 * self.size * self.rows as f64
+    }
+
+    /// The middle of the left end of the first row of a legend right of a plot area.
+    pub(super) fn beside(area: &PlotArea) -> Xy {
+        (area.right + LEGEND_GAP, area.top)
+    }
+
+    /// The marks of the legend whose first row begins at `origin`, in the order in which the lines end. `total` counts all lines; those without
     /// an entry are summed up in the last one.
     pub(super) fn marks(
         &self,
         mut entries: Vec<LegendEntry<'_>>,
         total: usize,
-        area: &PlotArea,
+        origin: Xy,
         chart: ChartContext<'_>,
     ) -> Vec<Mark> {
         let end_y = |entry: &LegendEntry<'_>| entry.end.map_or(f64::INFINITY, |end| end.1);
@@ -81,8 +91,8 @@ impl LegendGrid {
         let shown = entries.len().min(slots - usize::from(has_rest));
 
         let slot = |i: usize| {
-            let x = area.right + LEGEND_GAP + (i / self.rows) as f64 * self.column_width;
-            (x, area.top + (i % self.rows) as f64 * 1.32 * self.size)
+            let x = origin.0 + (i / self.rows) as f64 * self.column_width;
+            (x, origin.1 + (i % self.rows) as f64 * 1.32 * self.size)
         };
         let text = |words: &str, (x, y): Xy, colour| {
             let at = (x + self.swatch, y + 0.36 * self.size);

@@ -29,7 +29,7 @@ pub use axis::{Axis, Scale, log_axis, step_axis, value_axis};
 pub use bars::bars;
 pub use canvas::{Drawing, Text};
 pub use curves::Curves;
-pub use encode::{EncodeError, Encoding, encode};
+pub use encode::{EncodeError, Encoding, SvgText, encode};
 pub use fonts::Fonts;
 pub use forest::{forest, has_differences};
 pub use geometry::Xy;
@@ -40,6 +40,7 @@ pub use panels::{AxisBase, LineShape, Panel, PanelLine, Panels, panels};
 
 use entropy_history::history::{Comparison, Run};
 use entropy_history::label::visible;
+use entropy_history::number::shortest;
 use entropy_history::stats::band::{MissingSteps, Spread};
 use entropy_history::stats::group::Group;
 use entropy_history::stats::smooth::Smoothing;
@@ -62,6 +63,10 @@ pub struct ChartOptions {
     pub x_label: Option<String>,
     /// What is around the plot, and how large type and lines are.
     pub look: Look,
+    /// Where the names of the lines of line charts are.
+    pub legend: LegendPlace,
+    /// Lines at values and steps of line charts.
+    pub lines: Vec<ReferenceLine>,
     /// Name of the y axis, written beside it instead of the unit in the subtitle.
     pub y_label: Option<String>,
     /// Scale of the value axis.
@@ -90,6 +95,8 @@ impl Default for ChartOptions {
             title: None,
             footer: None,
             look: Look::default(),
+            legend: LegendPlace::Auto,
+            lines: Vec::new(),
             x_label: None,
             y_label: None,
             scale: ValueScale::Linear,
@@ -111,6 +118,56 @@ impl ChartOptions {
                 format!("Gaussian of {sigma} {}", unit.symbol())
             }
             _ => smoothing.to_string(),
+        }
+    }
+}
+
+/// Where the names of lines are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LegendPlace {
+    /// At the line ends, or else in a legend right of the plot.
+    Auto,
+    /// Nowhere.
+    None,
+    /// In the emptiest corner of the plot.
+    Inside,
+    /// Right of the plot.
+    Right,
+    /// At the line ends.
+    Ends,
+}
+
+/// A line at a value or a step, with a label.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReferenceLine {
+    /// What the line is at.
+    pub axis: LineAxis,
+    /// The value or the step.
+    pub at: f64,
+    /// Text beside the line.
+    pub label: Option<String>,
+}
+
+/// What a line is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineAxis {
+    /// A value: the line is level.
+    Value,
+    /// A step: the line is upright.
+    Step,
+}
+
+impl std::fmt::Display for ReferenceLine {
+    /// As in the warnings about it: `the line at step 30 (“switch”)`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let what = match self.axis {
+            LineAxis::Value => "value",
+            LineAxis::Step => "step",
+        };
+        write!(f, "the line at {what} {}", shortest(self.at))?;
+        match &self.label {
+            Some(label) if !label.is_empty() => write!(f, " (“{}”)", visible(label)),
+            _ => Ok(()),
         }
     }
 }
@@ -171,7 +228,9 @@ pub fn texts_of<'a>(comparison: &'a Comparison, options: &'a ChartOptions) -> Ve
     let labels = comparison.runs().iter().map(|run| run.history.label());
     let rewards = comparison.runs().iter().filter_map(|run| run.reward.as_ref());
     let given = [&options.title, &options.footer, &options.x_label, &options.y_label];
+    let lines = options.lines.iter().filter_map(|line| line.label.as_deref());
     labels
+        .chain(lines)
         .chain(rewards.map(|reward| reward.metric()))
         .chain(given.into_iter().flatten().map(String::as_str))
         .map(|t| visible(t).into_owned())

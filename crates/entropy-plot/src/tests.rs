@@ -16,6 +16,7 @@ use entropy_history::stats::law::Law;
 use entropy_history::x_axis::TimeUnit;
 
 mod figures;
+mod marks;
 
 #[test]
 fn gaussian_smoothing_has_the_unit_of_the_x_axis() {
@@ -519,7 +520,7 @@ fn encoding_is_reproducible() {
     let comparison = comparison(13, |i| format!("run_{i}"));
     let render = || {
         let ([curves, _], fonts) = curves_and_bars(&comparison, &ChartOptions::default());
-        [Encoding::Png, Encoding::Svg, Encoding::Pdf]
+        [Encoding::Png, Encoding::Svg(SvgText::Named), Encoding::Pdf]
             .map(|encoding| encode(&curves.drawing, &fonts, encoding, 60.0).unwrap())
     };
     assert!(render() == render());

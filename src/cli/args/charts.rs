@@ -4,7 +4,8 @@ use anyhow::anyhow;
 use clap::Args;
 
 use super::{
-    BandArgs, CurveArgs, GroupArgs, HealthArgs, PictureArgs, StepRangeArgs, ValueRangeArgs,
+    BandArgs, CurveArgs, GroupArgs, HealthArgs, MarkArgs, PictureArgs, StepRangeArgs,
+    ValueRangeArgs,
 };
 use crate::cli::x_axis::XAxisArgs;
 use entropy_history::history::Comparison;
@@ -16,6 +17,8 @@ use entropy_shell::{CliError, WithHint};
 pub(in crate::cli) struct ChartArgs {
     #[command(flatten)]
     pub(in crate::cli) curves: CurveArgs,
+    #[command(flatten)]
+    marks: MarkArgs,
     #[command(flatten)]
     pub(in crate::cli) x_axis: XAxisArgs,
     #[command(flatten)]
@@ -58,6 +61,8 @@ impl ChartArgs {
             steps: self.steps.limits(),
             y_min: self.values.y_min,
             y_max: self.values.y_max,
+            legend: self.marks.legend(),
+            lines: self.marks.lines(),
             ..self.picture.options(comparison)
         }
     }

@@ -10,7 +10,7 @@ use crate::cli::target::Target;
 use crate::cli::theme::ThemeName;
 use entropy_history::history::Comparison;
 use entropy_plot::theme::{DARK, LIGHT};
-use entropy_plot::{ChartOptions, Encoding, Header, Look};
+use entropy_plot::{ChartOptions, Encoding, Header, Look, SvgText};
 use entropy_shell::{CliError, Terminal, WithHint};
 
 /// The look and the size in inches of a figure in one column of a paper.
@@ -60,6 +60,11 @@ pub(in crate::cli) struct PictureArgs {
     /// A TrueType or OpenType file (.ttf, .otf, .ttc).
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     font: Option<PathBuf>,
+    /// SVG with texts as outlines, which look the same everywhere.
+    ///
+    /// An SVG of --paper has its font inside; programs such as Inkscape do not use it.
+    #[arg(long, hide_short_help = true)]
+    outline_text: bool,
     /// Small text at the bottom [default text: version and sources].
     #[arg(long, value_name = "TEXT", num_args = 0..=1, default_missing_value = "", hide_short_help = true)]
     footer: Option<String>,
@@ -118,18 +123,38 @@ impl PictureArgs {
     /// # Errors
     /// When neither gives one.
     pub(in crate::cli) fn encoding(&self, target: &Target) -> Result<Encoding, CliError> {
-        match self.output_format {
-            Some(EncodingName::Png) => return Ok(Encoding::Png),
-            Some(EncodingName::Svg) => return Ok(Encoding::Svg),
-            Some(EncodingName::Pdf) => return Ok(Encoding::Pdf),
-            None => {}
+        let encoding = match self.output_format {
+            Some(EncodingName::Png) => Encoding::Png,
+            Some(EncodingName::Svg) => self.svg(),
+            Some(EncodingName::Pdf) => Encoding::Pdf,
+            None => self.encoding_by_name(target)?,
+        };
+        if self.outline_text && !matches!(encoding, Encoding::Svg(_)) {
+            return Err(anyhow!("--outline-text is for SVG"))
+                .hint("PNG and PDF need no fonts of the reader; write an .svg, or leave it out");
         }
+        Ok(encoding)
+    }
+
+    /// The encoding of an SVG.
+    pub(in crate::cli) fn svg(&self) -> Encoding {
+        Encoding::Svg(match (self.outline_text, self.paper) {
+            (true, _) => SvgText::Outlines,
+            (false, true) => SvgText::Embedded,
+            (false, false) => SvgText::Named,
+        })
+    }
+
+    /// The encoding by the end of the file name.
+    fn encoding_by_name(&self, target: &Target) -> Result<Encoding, CliError> {
         let Target::File(path) = target else {
             return Err(anyhow!("the file type of a picture on stdout is not known"))
                 .hint("add --output-format png, svg or pdf");
         };
         let extension = path.extension().unwrap_or_default().to_string_lossy();
-        Encoding::of_extension(&extension)
+        let encoding = Encoding::of_extension(&extension);
+        let encoding = encoding.map(|e| if matches!(e, Encoding::Svg(_)) { self.svg() } else { e });
+        encoding
             .ok_or_else(|| match &*extension {
                 "" => anyhow!("cannot draw {}: the file name has no extension", path.display()),
                 _ => anyhow!("cannot draw {}: {extension:?} is not a picture type", path.display()),

@@ -1,11 +1,11 @@
 //! Annotations of curves: collapses, explosions, and boundaries of training stages.
 
 use super::curve::Curve;
+use super::room::Room;
 use crate::ChartOptions;
 use crate::canvas::{Anchor, Layer, Mark, Text, TextFormat};
 use crate::context::ChartContext;
 use crate::geometry::{Bounds, Xy, boxes_overlap, distance, segment_hits_box, segments_cross};
-use crate::label_layout::CurveOccupancy;
 use crate::metrics::BODY;
 use crate::plot_area::PlotArea;
 use crate::stroke::ring;
@@ -59,27 +59,21 @@ fn curve_events(
 pub(super) fn annotations(
     curves: &[Curve<'_>],
     analysis: &Analysis,
-    area: &PlotArea,
+    mut room: Room,
     chart: ChartContext<'_>,
 ) -> Option<Layer> {
+    let plot_area = room.area;
+    let area = &plot_area;
     let events = curve_events(curves, analysis, area, chart.options);
     if events.is_empty() {
         return None;
     }
-    let mut lines = CurveOccupancy::new(area.left, area.right);
-    for part in curves.iter().flat_map(|curve| &curve.parts) {
-        lines.add(&part.points);
-    }
-    let logged = curves.iter().flat_map(Curve::background_histories);
-    let logged = logged.flat_map(|history| area.curve(history));
-    let mut faint = CurveOccupancy::new(area.left, area.right);
-    logged.for_each(|part| faint.add(&part));
     // A leader connects a line that ends early with its name.
     for end in curves.iter().filter_map(Curve::end).filter(|end| end.0 < area.right) {
-        lines.add(&[end, (area.right, end.1)]);
+        room.take_line([end, (area.right, end.1)]);
     }
 
-    let layout = AnnotationLayout { area, chart, events: &events, lines, faint };
+    let layout = AnnotationLayout { area, chart, events: &events, room };
     let centre = events.iter().map(|event| event.at.0).sum::<f64>() / events.len() as f64;
     let outermost = |event: &CurveEvent| -(event.at.0 - centre).abs();
     let orders: [&dyn Fn(&CurveEvent) -> f64; 5] =
@@ -204,8 +198,7 @@ struct AnnotationLayout<'a> {
     area: &'a PlotArea,
     chart: ChartContext<'a>,
     events: &'a [CurveEvent],
-    lines: CurveOccupancy,
-    faint: CurveOccupancy,
+    room: Room,
 }
 
 impl AnnotationLayout<'_> {
@@ -245,7 +238,12 @@ impl AnnotationLayout<'_> {
             left > area.left && right < area.right && top > area.top - BODY && bottom < area.bottom;
         let near = (event.at.0.clamp(left, right), event.at.1.clamp(top, bottom));
         let leader = (distance(event.at, near) > LEADER_FROM).then_some([event.at, near]);
-        is_inside.then_some(Annotation { text, bounds, leader, cost: 0.0 })
+        (is_inside && self.room.is_untaken(bounds)).then_some(Annotation {
+            text,
+            bounds,
+            leader,
+            cost: 0.0,
+        })
     }
 
     /// The cost of a position among curves and circles.
@@ -253,13 +251,13 @@ impl AnnotationLayout<'_> {
         let (left, top, right, bottom) = annotation.bounds;
         let at = self.events[index].at;
         let mut cost = distance(at, (at.0.clamp(left, right), at.1.clamp(top, bottom)));
-        let columns = self.lines.crossings(annotation.bounds);
+        let columns = self.room.lines.crossings(annotation.bounds);
         if columns > 0 {
             cost += COVERS_CURVE.0 + COVERS_CURVE.1 * columns as f64;
         }
-        cost += COVERS_FAINT * self.faint.crossings(annotation.bounds) as f64;
+        cost += COVERS_FAINT * self.room.faint.crossings(annotation.bounds) as f64;
         if let Some(leader) = annotation.leader {
-            cost += LEADER_HITS_CURVE * self.lines.segment_crossings(leader) as f64;
+            cost += LEADER_HITS_CURVE * self.room.lines.segment_crossings(leader) as f64;
         }
         for event in self.events.iter().enumerate().filter(|(i, _)| *i != index).map(|(_, e)| e) {
             let ((x, y), reach) = (event.at, RADIUS + 1.0);

@@ -1,9 +1,11 @@
 //! The names of curves: at the line ends, or in a legend that is laid out to fit.
 
 use super::curve::Curve;
+use super::room::Room;
 use crate::canvas::{Anchor, Layer, TextFormat};
 use crate::context::ChartContext;
 use crate::fonts::Weight;
+use crate::geometry::Xy;
 use crate::legend::{LINE_HEIGHT, LegendEntry, LegendGrid, leader, spread_labels};
 use crate::metrics::BODY;
 use crate::plot_area::PlotArea;
@@ -13,6 +15,8 @@ const SAMPLE: f64 = 22.0;
 const SAMPLE_GAP: f64 = 6.0;
 /// Width in px of a line sample in a legend, with the gap to the name.
 const SWATCH: f64 = 26.0;
+/// Distance in px after the names of a column.
+const SWATCH_MARGIN: f64 = 12.0;
 const MAX_COLUMNS: usize = 3;
 /// In px: the smallest type of a legend, and the smallest width of a name in one of several columns.
 const MIN_TYPE: f64 = 9.4;
@@ -86,7 +90,7 @@ pub(super) fn lay_out_legend(
     let entries = named + usize::from(rest > 0);
     let more = format!("and {} more", curves.len());
     let share = if width < NARROW { 0.35 } else { 0.42 };
-    let margin = SWATCH + 12.0;
+    let margin = SWATCH + SWATCH_MARGIN;
     let rows_at = |size: f64| ((height / (1.32 * size)) as usize).max(1);
     let columns_at = |size: f64| entries.div_ceil(rows_at(size));
     let text_width = |t: &str, size: f64| chart.text_width(t, size);
@@ -121,16 +125,41 @@ pub(super) fn lay_out_legend(
     LegendGrid { rows, columns, column_width: margin + widest, size, swatch: SWATCH }
 }
 
-/// The layer of a legend that [`lay_out_legend`] chose.
+/// The first row of a legend in the corner of the plot area that covers least of the curves, and whether it
+/// covers some. The room is taken.
+pub(super) fn emptiest_corner(legend: &LegendGrid, room: &mut Room) -> (Xy, Covers) {
+    const MARGIN: f64 = 6.0;
+    let area = room.area;
+    let (width, height) = (legend.width() - SWATCH_MARGIN, legend.height());
+    let lefts = [area.right - MARGIN - width, area.left + MARGIN];
+    let tops = [area.top + MARGIN, area.bottom - MARGIN - height];
+    let corners = tops.iter().flat_map(|top| lefts.map(|left| (left.max(area.left), *top)));
+    let bounds = |(left, top): Xy| (left, top, left + width, top + height);
+    let covered = |corner: &Xy| room.covered(bounds(*corner));
+    let best = corners.min_by(|a, b| covered(a).total_cmp(&covered(b)));
+    let best = best.unwrap_or((area.left, area.top));
+    let covers = if covered(&best) > 0.0 { Covers::Curves } else { Covers::Nothing };
+    room.take(bounds(best));
+    ((best.0, best.1 + legend.height() / (2.0 * legend.rows as f64)), covers)
+}
+
+/// Whether a legend is on top of curves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Covers {
+    Nothing,
+    Curves,
+}
+
+/// The layer of a legend that [`lay_out_legend`] chose, with its first row at `origin`.
 pub(super) fn legend_layer(
     legend: &LegendGrid,
     curves: &[Curve<'_>],
-    area: &PlotArea,
+    origin: Xy,
     chart: ChartContext<'_>,
 ) -> Layer {
     let entries = curves.iter().filter_map(|curve| {
         Some(LegendEntry { name: &curve.name, style: curve.style?, end: curve.end() })
     });
-    let marks = legend.marks(entries.collect(), curves.len(), area, chart);
+    let marks = legend.marks(entries.collect(), curves.len(), origin, chart);
     Layer { name: "legend".to_owned(), marks }
 }
