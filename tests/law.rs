@@ -344,13 +344,11 @@ fn time_axis_chooses_a_fitting_unit() {
     let svg = drawing(&tmp, &["x.jsonl", "--x", "time"]);
     assert!(svg.contains("minutes since the run’s first step"), "{svg}");
     // The collapse is confirmed at step 67: 66 steps of 90 s after the first.
-    assert!(svg.contains("collapsed at 99.00 min"), "{}", &svg[svg.len() - 3000..]);
+    assert!(svg.contains("\ncollapsed 99.00 min\n"), "{}", &svg[svg.len() - 3000..]);
     let svg = drawing(&tmp, &["x.jsonl", "--x", "hours", "--smooth", "gaussian:0.1"]);
     assert!(svg.contains("hours since the run’s first step") && svg.contains("Gaussian of 0.1 h"));
     let svg = drawing(&tmp, &["x.jsonl", "--x", "relative"]);
-    assert!(
-        svg.contains("steps since the run’s first") && svg.contains("collapsed at 66 steps in")
-    );
+    assert!(svg.contains("steps since the run’s first") && svg.contains("\ncollapsed 66\n"));
     let svg = drawing(&tmp, &["x.jsonl", "--x", "time", "--x-label", "mine"]);
     assert!(svg.contains("mine") && !svg.contains("minutes since"));
 }
@@ -471,7 +469,7 @@ fn resumed_run_continues_on_the_time_axis() {
     fs::write(tmp.path().join("b.jsonl"), lines(31..=120, elapsed(30))).unwrap();
     // 40 steps, ten of them repeated, then 37 to the collapse at step 67: (40 + 37 − 1)·90 s.
     let svg = drawing(&tmp, &["r=a.jsonl+b.jsonl", "--x", "minutes"]);
-    assert!(svg.contains("collapsed at 114.0 min"), "{}", &svg[svg.len() - 3000..]);
+    assert!(svg.contains("\ncollapsed 114.0 min\n"), "{}", &svg[svg.len() - 3000..]);
     let both = fits(&tmp, &["r=a.jsonl+b.jsonl", "--reward", "reward/all/mean"]);
     assert_eq!(both[0]["pairs"], 120);
 }

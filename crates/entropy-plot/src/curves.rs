@@ -10,6 +10,7 @@ mod curve_names;
 mod line_marks;
 mod reference_lines;
 mod room;
+mod rounds;
 
 use curve::{Curve, CurveSource, smoothed};
 use curve_names::Covers;
@@ -61,8 +62,16 @@ impl<'a> Curves<'a> {
     pub fn picture(mut self, analysis: &Analysis) -> Picture {
         // Events of single runs say little about the mean of a group.
         if self.chart.options.groups.is_none() && self.curves.len() <= MAX_NAMED_AT_END {
-            let layer = annotations::annotations(&self.curves, analysis, self.room, self.chart);
-            self.drawing.layers.extend(layer);
+            let (curves, chart) = (&self.curves, self.chart);
+            let threshold = annotations::threshold(curves, analysis, &mut self.room, chart);
+            // Behind the curves.
+            threshold.into_iter().for_each(|layer| self.drawing.layers.insert(0, layer));
+            if let Some((layers, warning)) =
+                annotations::annotations(curves, analysis, self.room, chart)
+            {
+                self.drawing.layers.extend(layers);
+                self.warnings.extend(warning);
+            }
         }
         Picture { drawing: self.drawing, warnings: self.warnings }
     }
@@ -167,10 +176,14 @@ fn lay_out<'a>(
             Some(curve_names::legend_layer(legend, &curves, origin, chart))
         }
         (None, LegendPlace::None) => None,
-        (None, _) => Some(curve_names::end_names(&curves, &area, chart)),
+        (None, _) => Some(curve_names::end_names(&curves, &mut room, chart)),
     };
     let mut reference = reference_lines(&mut room, chart);
     warnings.append(&mut reference.warnings);
+    let (rules, rounds, no_room) = rounds::marks(&curves, &mut room, chart);
+    reference.lines.extend(rules);
+    reference.labels.extend(rounds);
+    warnings.extend(no_room);
     let [lines, labels] = reference.layers();
     layers.extend(lines);
     layers.extend(curve_layers);

@@ -43,6 +43,7 @@ use entropy_history::label::visible;
 use entropy_history::number::shortest;
 use entropy_history::stats::band::{MissingSteps, Spread};
 use entropy_history::stats::group::Group;
+use entropy_history::stats::health::Thresholds;
 use entropy_history::stats::smooth::Smoothing;
 use entropy_history::x_axis::XAxis;
 use theme::{Rgb, STYLES, Theme};
@@ -65,6 +66,8 @@ pub struct ChartOptions {
     pub look: Look,
     /// Where the names of the lines of line charts are.
     pub legend: LegendPlace,
+    /// The thresholds of states, which a picture of one run shows.
+    pub thresholds: Thresholds,
     /// Lines at values and steps of line charts.
     pub lines: Vec<ReferenceLine>,
     /// Name of the y axis, written beside it instead of the unit in the subtitle.
@@ -96,6 +99,7 @@ impl Default for ChartOptions {
             footer: None,
             look: Look::default(),
             legend: LegendPlace::Auto,
+            thresholds: Thresholds::default(),
             lines: Vec::new(),
             x_label: None,
             y_label: None,

@@ -62,6 +62,7 @@ impl ChartArgs {
             y_min: self.values.y_min,
             y_max: self.values.y_max,
             legend: self.marks.legend(),
+            thresholds: self.health.thresholds(),
             lines: self.marks.lines(),
             ..self.picture.options(comparison)
         }

@@ -2,13 +2,14 @@
 
 use super::curve::Curve;
 use super::room::Room;
-use crate::canvas::{Anchor, Layer, TextFormat};
+use crate::canvas::{Anchor, Layer, Mark, Text, TextFormat};
 use crate::context::ChartContext;
 use crate::fonts::Weight;
 use crate::geometry::Xy;
-use crate::legend::{LINE_HEIGHT, LegendEntry, LegendGrid, leader, spread_labels};
+use crate::legend::{LINE_HEIGHT, LegendEntry, LegendGrid, ends_early, leader, spread_labels};
 use crate::metrics::BODY;
 use crate::plot_area::PlotArea;
+use crate::theme::Style;
 
 /// Width in px of the sample of a dashed line before its name, and of the gap between them.
 const SAMPLE: f64 = 22.0;
@@ -47,23 +48,38 @@ pub(super) fn fit_end_names(curves: &mut [Curve<'_>], chart: ChartContext<'_>, w
 }
 
 /// Names at the line ends with thin leaders, pushed apart where ends are close.
-pub(super) fn end_names(curves: &[Curve<'_>], area: &PlotArea, chart: ChartContext<'_>) -> Layer {
+pub(super) fn end_names(curves: &[Curve<'_>], room: &mut Room, chart: ChartContext<'_>) -> Layer {
+    let area = &{ room.area };
     let x = area.right + chart.metrics().leader;
-    // A run above or below the limits has no line; its name is at that side of the plot area.
-    let outside = |curve: &Curve<'_>| match area.y.at(curve.last_value()) < area.top {
-        true => area.top,
-        false => area.bottom,
-    };
-    let label = |curve| {
-        let curve: &Curve<'_> = curve;
-        Some((curve.end().map_or_else(|| outside(curve), |end| end.1), (curve, curve.style?)))
-    };
-    let labels = curves.iter().filter_map(label).collect();
     let (mut marks, mut names) = (Vec::new(), Vec::new());
-    for (y, (curve, style)) in spread_labels(labels, LINE_HEIGHT, area) {
-        if let Some(end) = curve.end() {
-            let colour = style.line.over(chart.theme().background, 0.55);
-            marks.push(leader(end, (x, y), area, colour));
+    let mut labels = Vec::new();
+    let limit = chart.options.steps.1;
+    for curve in curves {
+        let Some(style) = curve.style else { continue };
+        let beyond = curve.last_value(limit).and_then(|value| Beyond::of(value, area));
+        match (beyond, curve.end()) {
+            (Some(beyond), _) => {
+                labels.push((beyond.edge(area), (curve, style, End::Beyond(beyond))))
+            }
+            (None, None) => labels.push((area.bottom, (curve, style, End::None))),
+            (None, Some(end)) => match name_at_end(curve, style, end, room, chart) {
+                Some(name) => names.push(Mark::Text(name)),
+                None => labels.push((end.1, (curve, style, End::At(end)))),
+            },
+        }
+    }
+    let colours =
+        |style: Style| (style.line.over(chart.theme().background, 0.55), chart.theme().unstyled);
+    for (y, (curve, style, end)) in spread_labels(labels, LINE_HEIGHT, area) {
+        match end {
+            End::At(end) => {
+                marks.extend(leader(end, (x, y), area, colours(style)));
+                if ends_early(end, area) {
+                    room.take_line([end, (area.right, end.1)]);
+                }
+            }
+            End::Beyond(beyond) => marks.push(beyond.arrow((x - 9.0, y), style)),
+            End::None => {}
         }
         let sample = sample_width(curve);
         if sample > 0.0 {
@@ -75,6 +91,79 @@ pub(super) fn end_names(curves: &[Curve<'_>], area: &PlotArea, chart: ChartConte
     }
     marks.extend(names);
     Layer { name: "names".to_owned(), marks }
+}
+
+/// Where a line ends.
+enum End {
+    At(Xy),
+    /// Beyond a limit of the value axis.
+    Beyond(Beyond),
+    /// Nowhere: none of it is inside the plot.
+    None,
+}
+
+/// The side of the plot beyond which a value is.
+#[derive(Clone, Copy)]
+enum Beyond {
+    Above,
+    Below,
+}
+
+impl Beyond {
+    fn of(value: f64, area: &PlotArea) -> Option<Beyond> {
+        const NEAR: f64 = 0.5;
+        let y = area.y.at(value);
+        match () {
+            () if y < area.top - NEAR => Some(Beyond::Above),
+            // A value without a logarithm has no position.
+            () if y <= area.bottom + NEAR => None,
+            () => Some(Beyond::Below),
+        }
+    }
+
+    fn edge(self, area: &PlotArea) -> f64 {
+        match self {
+            Beyond::Above => area.top,
+            Beyond::Below => area.bottom,
+        }
+    }
+
+    /// An arrow head at `at` that points beyond the plot.
+    fn arrow(self, (x, y): Xy, style: Style) -> Mark {
+        let up = match self {
+            Beyond::Above => -1.0,
+            Beyond::Below => 1.0,
+        };
+        let tip = (x, y + 5.0 * up);
+        Mark::Region(vec![tip, (x + 4.5, y - 3.0 * up), (x - 4.5, y - 3.0 * up)], style.line)
+    }
+}
+
+/// The name right of the end of a line that ends early, if there is room. Its room is taken.
+fn name_at_end(
+    curve: &Curve<'_>,
+    style: Style,
+    end: Xy,
+    room: &mut Room,
+    chart: ChartContext<'_>,
+) -> Option<Text> {
+    // A dashed line needs a sample before its name.
+    if !ends_early(end, &room.area) || !style.dash.is_empty() {
+        return None;
+    }
+    let format = TextFormat::semi_bold(BODY, style.name);
+    let shifts = [0.0, -0.5, 0.5, -0.9, 0.9].map(|lines| lines * LINE_HEIGHT);
+    let texts = shifts.map(|shift| {
+        let at = (end.0 + 6.0, end.1 + shift + 0.36 * BODY);
+        Text::new(chart.fonts, curve.name.as_str(), at, Anchor::Start, format)
+    });
+    let around = |text: &Text| {
+        let (left, top, right, bottom) = text.bounds();
+        (left, top - 1.0, right + 3.0, bottom + 1.0)
+    };
+    let text = texts.into_iter().find(|text| room.is_free(around(text)))?;
+    room.take(around(&text));
+    Some(text)
 }
 
 /// Chooses rows, columns and font size of a legend: the largest size at which all names fit unshortened, else one at

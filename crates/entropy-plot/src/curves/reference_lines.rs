@@ -6,12 +6,13 @@ use crate::context::ChartContext;
 use crate::geometry::{Bounds, Xy};
 use crate::metrics::BODY;
 use crate::plot_area::PlotArea;
+use crate::theme::Rgb;
 use crate::{LineAxis, ReferenceLine};
 use entropy_history::label::{shorten_middle, visible};
 
 const WIDTH: f64 = 1.1;
 /// On and off lengths in px.
-const DASH: (f64, f64) = (4.0, 3.0);
+const DASH: [f64; 2] = [4.0, 3.0];
 /// Distance in px from a line to its label, and between two positions that are tried.
 const GAP: f64 = 4.0;
 const STRIDE: f64 = 8.0;
@@ -51,13 +52,13 @@ pub(super) fn reference_lines(room: &mut Room, chart: ChartContext<'_>) -> Refer
         .collect();
     let colour = chart.theme().muted;
     for (_, ends) in &inside {
-        drawn.lines.extend(dashed(*ends, colour));
+        drawn.lines.extend(dashed(*ends, DASH, colour));
     }
     for (line, ends) in &inside {
         let Some(words) = line.label.as_deref().filter(|words| !words.is_empty()) else { continue };
         let others = inside.iter().map(|(_, ends)| *ends).filter(|other| other != ends);
         let blocked: Vec<Bounds> = others.map(around).collect();
-        match label(words, line.axis, *ends, (room, &blocked), chart) {
+        match label_beside(words, line.axis, (*ends, colour), (room, &blocked), chart) {
             Some(text) => {
                 room.take(text.bounds());
                 drawn.labels.push(Mark::Note(text));
@@ -92,27 +93,26 @@ fn around([from, to]: [Xy; 2]) -> Bounds {
 }
 
 /// The dashes of a level or an upright line.
-pub(super) fn dashed([from, to]: [Xy; 2], colour: crate::theme::Rgb) -> Vec<Mark> {
+pub(super) fn dashed([from, to]: [Xy; 2], [on, off]: [f64; 2], colour: Rgb) -> Vec<Mark> {
     let length = (to.0 - from.0).abs().max((to.1 - from.1).abs());
     let at = |along: f64| {
         let share = along.min(length) / length;
         (from.0 + share * (to.0 - from.0), from.1 + share * (to.1 - from.1))
     };
-    let starts =
-        (0..).map(|i| f64::from(i) * (DASH.0 + DASH.1)).take_while(|start| *start < length);
-    starts.map(|start| Mark::Line(vec![at(start), at(start + DASH.0)], WIDTH, colour)).collect()
+    let starts = (0..).map(|i| f64::from(i) * (on + off)).take_while(|start| *start < length);
+    starts.map(|start| Mark::Line(vec![at(start), at(start + on)], WIDTH, colour)).collect()
 }
 
 /// The label beside a line, at the first free position: level lines from the right end, upright ones from the top.
-fn label(
+pub(super) fn label_beside(
     words: &str,
     axis: LineAxis,
-    [from, to]: [Xy; 2],
+    ([from, to], colour): ([Xy; 2], Rgb),
     (room, blocked): (&Room, &[Bounds]),
     chart: ChartContext<'_>,
 ) -> Option<Text> {
     let area = &room.area;
-    let format = TextFormat::regular(BODY, chart.theme().muted);
+    let format = TextFormat::regular(BODY, colour);
     let fits = |t: &str| chart.text_width(t, BODY) <= 0.6 * (area.right - area.left);
     let words = shorten_middle(&visible(words), fits);
     let (above, below) = (GAP + 0.22 * BODY, GAP + 0.76 * BODY);

@@ -20,8 +20,7 @@ impl Room {
         for part in curves.iter().flat_map(|curve| &curve.parts) {
             lines.add(&part.points);
         }
-        let logged = curves.iter().flat_map(Curve::background_histories);
-        let logged = logged.flat_map(|history| area.curve(history));
+        let logged = curves.iter().flat_map(|curve| curve.background_parts(&area));
         let mut faint = CurveOccupancy::new(area.left, area.right);
         logged.for_each(|part| faint.add(&part));
         Room { area, lines, faint, taken: Vec::new() }

@@ -141,3 +141,154 @@ fn svg_has_its_font_inside_or_outlines() {
     let tree = |svg: &str| resvg::usvg::Tree::from_str(svg, &fonts.options()).unwrap();
     assert_eq!(tree(&outlines).size(), tree(&svg(SvgText::Named)).size(), "the size is kept");
 }
+
+fn run_of(label: &str, points: &[(f64, f64)]) -> Run {
+    grouped_run(label, EntropyKind::TokenMean, points)
+}
+
+/// A run that falls from 2 to 0.1 at a step.
+fn falling(label: &str, at: i32, last: i32) -> Run {
+    let value = |step: i32| if step < at { 2.0 } else { 0.1 };
+    run_of(label, &(1..=last).map(|s| (f64::from(s), value(s))).collect::<Vec<_>>())
+}
+
+fn curves_of(runs: Vec<Run>, options: &ChartOptions) -> Picture {
+    let comparison = Comparison::new(runs).unwrap();
+    curves_and_bars(&comparison, options).0.into_iter().next().unwrap()
+}
+
+#[test]
+fn collapse_has_a_tick_at_the_axis_and_a_circle_on_the_smoothed_line() {
+    for smoothing in [Smoothing::None, Smoothing::Ema(0.9)] {
+        let options = ChartOptions { smoothing, ..ChartOptions::default() };
+        let picture = curves_of(vec![falling("x", 50, 100)], &options);
+        let note = picture.drawing.texts().find(|t| t.text.starts_with("collapsed ")).unwrap();
+        assert_eq!(note.colour, theme::LIGHT.style(0).name, "in the colour of the run");
+        let Mark::Line(tick, _, colour) = &layer(&picture, "states").unwrap().marks[0] else {
+            panic!("no tick")
+        };
+        assert_eq!(*colour, theme::LIGHT.style(0).line);
+        let Mark::Line(axis, ..) = &layer(&picture, "step axis").unwrap().marks[0] else {
+            panic!("no axis")
+        };
+        assert_eq!((tick[0].0, tick[0].1), (tick[1].0, axis[0].1), "upright, from the axis");
+        let ring = layer(&picture, "events").unwrap().marks.iter().find_map(|mark| match mark {
+            Mark::Disc(centre, ..) => Some(*centre),
+            _ => None,
+        });
+        let (x, y) = ring.unwrap();
+        assert_eq!(x, tick[0].0);
+        if smoothing != Smoothing::None {
+            let line = layer(&picture, "x").unwrap().marks.iter().find_map(|mark| match mark {
+                Mark::Line(points, ..) => points.iter().find(|p| (p.0 - x).abs() < 1e-6),
+                _ => None,
+            });
+            assert!((line.unwrap().1 - y).abs() < 1e-6, "on the line that is drawn");
+        }
+    }
+}
+
+#[test]
+fn threshold_is_drawn_for_a_single_run_only() {
+    let thresholds = Thresholds { collapse_ratio: 0.5, ..Thresholds::default() };
+    let options = ChartOptions { thresholds, ..ChartOptions::default() };
+    let comparison = Comparison::new(vec![falling("x", 50, 100)]).unwrap();
+    let fonts = fonts_of(&comparison, &options);
+    let analysis = analyse(&comparison, &thresholds);
+    let picture = Curves::new(&comparison, &options, &fonts).unwrap().picture(&analysis);
+    assert!(contains_text(&picture, "50 % of the start"));
+    let y = |name: &str| match &layer(&picture, name).unwrap().marks[0] {
+        Mark::Line(line, ..) => line[0].1,
+        mark => panic!("{mark:?}"),
+    };
+    // Half of the start of 2 is 1: as far from the axis as from the start.
+    let Mark::Line(curve, ..) = &layer(&picture, "x").unwrap().marks[0] else { panic!() };
+    assert!((y("threshold") - (y("step axis") + curve[0].1) / 2.0).abs() < 1e-6);
+    let two = curves_of(vec![falling("x", 50, 100), falling("y", 60, 100)], &options);
+    assert!(layer(&two, "threshold").is_none());
+}
+
+#[test]
+fn run_that_ends_early_is_named_at_its_end_or_has_a_dotted_grey_leader() {
+    let flat = |label: &str, value: f64, last: i32| {
+        run_of(label, &(1..=last).map(|s| (f64::from(s), value)).collect::<Vec<_>>())
+    };
+    let right = |picture: &Picture| match &layer(picture, "step axis").unwrap().marks[0] {
+        Mark::Line(line, ..) => line[1].0,
+        mark => panic!("{mark:?}"),
+    };
+    let free = curves_of(vec![flat("a", 2.0, 40), flat("b", 1.0, 100)], &ChartOptions::default());
+    let name = free.drawing.texts().find(|t| t.text == "a").unwrap();
+    assert!(name.at.0 < right(&free) - 100.0, "beside its end");
+    // Among curves that are close there is no room.
+    let mut runs = vec![flat("a", 2.0, 40), flat("z", 0.1, 100)];
+    for i in 1..=5 {
+        let gap = 0.05 * f64::from(i);
+        runs.extend([
+            flat(&format!("u{i}"), 2.0 + gap, 100),
+            flat(&format!("d{i}"), 2.0 - gap, 100),
+        ]);
+    }
+    let crowded = curves_of(runs, &ChartOptions::default());
+    let name = crowded.drawing.texts().find(|t| t.text == "a").unwrap();
+    assert!(name.at.0 > right(&crowded));
+    let grey = theme::LIGHT.unstyled;
+    let lines = layer(&crowded, "names").unwrap().marks.iter().filter_map(|mark| match mark {
+        Mark::Line(line, _, colour) => Some((line[0].0, line[line.len() - 1].0, *colour)),
+        _ => None,
+    });
+    let across: Vec<_> = lines.filter(|(from, ..)| *from < right(&crowded) - 1.0).collect();
+    assert!(across.len() > 50 && across.iter().all(|(from, to, c)| *c == grey && to - from < 2.0));
+}
+
+#[test]
+fn name_of_a_run_beyond_the_limits_has_an_arrow_at_the_edge() {
+    let rising: Vec<(f64, f64)> = (1..=50).map(|s| (f64::from(s), 0.1 * f64::from(s))).collect();
+    let sinking: Vec<(f64, f64)> = rising.iter().map(|(x, y)| (*x, 5.0 - y)).collect();
+    let options = ChartOptions { y_min: Some(1.0), y_max: Some(4.0), ..ChartOptions::default() };
+    let picture = curves_of(vec![run_of("up", &rising), run_of("down", &sinking)], &options);
+    let names = layer(&picture, "names").unwrap();
+    let mut arrows: Vec<(f64, f64)> = Vec::new();
+    for mark in &names.marks {
+        match mark {
+            Mark::Region(points, _) => {
+                arrows.push((points[0].1, points.iter().map(|p| p.1).sum::<f64>() / 3.0));
+            }
+            Mark::Line(..) => panic!("a leader to where the line left the plot"),
+            _ => {}
+        }
+    }
+    assert_eq!(arrows.len(), 2);
+    let y = |name: &str| picture.drawing.texts().find(|t| t.text == name).unwrap().at.1;
+    assert!(y("up") < y("down"));
+    let tip_is_up = arrows.iter().filter(|(tip, middle)| tip < middle).count();
+    assert_eq!(tip_is_up, 1);
+}
+
+#[test]
+fn rounds_are_separated_by_a_rule_and_named_once() {
+    use entropy_history::history::StageBoundary;
+    let chain = |label: &str, shift: f64| {
+        let points: Vec<(f64, f64)> =
+            (1..=90).map(|s| (f64::from(s), shift + 0.01 * f64::from(s % 30))).collect();
+        let stage = |step: f64, name: &str| StageBoundary { step, stage: name.to_owned() };
+        Run { stages: vec![stage(31.0, "2"), stage(61.0, "3")], ..run_of(label, &points) }
+    };
+    let options = ChartOptions::default();
+    let picture = curves_of(vec![chain("a", 1.0), chain("b", 2.0)], &options);
+    for words in ["round 2", "round 3"] {
+        assert_eq!(picture.drawing.texts().filter(|t| t.text == words).count(), 1, "{words}");
+    }
+    let rules = layer(&picture, "reference lines").unwrap();
+    assert_eq!(rules.marks.len(), 2, "runs whose rounds begin together share a rule");
+    let Mark::Line(rule, ..) = &rules.marks[0] else { panic!() };
+    let lines = layer(&picture, "a").unwrap().marks.iter().filter(|m| matches!(m, Mark::Line(..)));
+    assert_eq!(lines.count(), 3, "the line is broken between rounds");
+    for mark in &layer(&picture, "a").unwrap().marks {
+        if let Mark::Line(points, ..) = mark {
+            assert!(
+                points.iter().all(|p| p.0 < rule[0].0) || points.iter().all(|p| p.0 > rule[0].0)
+            );
+        }
+    }
+}
