@@ -151,7 +151,7 @@ impl AutoArgs {
 
     fn charts<'a>(&'a self, x_axis: XAxis, encodings: &'a [Encoding]) -> ChartRequest<'a> {
         let kinds = &[ChartKind::Curves, ChartKind::Stats];
-        ChartRequest { args: &self.chart, x_axis, kinds, encodings }
+        ChartRequest { args: &self.chart, x_axis, kinds, encodings, stats_chart: None }
     }
 
     /// The files that may be histories.

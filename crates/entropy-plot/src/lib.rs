@@ -20,6 +20,7 @@ mod legend;
 mod metrics;
 mod panels;
 mod plot_area;
+mod ranges;
 mod row_chart;
 mod stroke;
 pub mod theme;
@@ -68,6 +69,8 @@ pub struct ChartOptions {
     pub legend: LegendPlace,
     /// The thresholds of states, which a picture of one run shows.
     pub thresholds: Thresholds,
+    /// How statistics of runs are drawn.
+    pub stats_chart: StatsChart,
     /// Lines at values and steps of line charts.
     pub lines: Vec<ReferenceLine>,
     /// Name of the y axis, written beside it instead of the unit in the subtitle.
@@ -99,6 +102,7 @@ impl Default for ChartOptions {
             footer: None,
             look: Look::default(),
             legend: LegendPlace::Auto,
+            stats_chart: StatsChart::Ranges,
             thresholds: Thresholds::default(),
             lines: Vec::new(),
             x_label: None,
@@ -124,6 +128,15 @@ impl ChartOptions {
             _ => smoothing.to_string(),
         }
     }
+}
+
+/// How mean, maximum and minimum are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatsChart {
+    /// One row per run, with a line from the minimum to the maximum and the numbers.
+    Ranges,
+    /// Three panels of bars.
+    Bars,
 }
 
 /// Where the names of lines are.

@@ -171,6 +171,10 @@ fn each_picture(check: impl Fn(&str, &Drawing)) {
                 for (chart, picture) in ["curves", "bars"].iter().zip(&pictures) {
                     check(&format!("{chart}, {count} {kind} labels, {name}"), &picture.drawing);
                 }
+                let bars_options =
+                    ChartOptions { stats_chart: StatsChart::Bars, ..options.clone() };
+                let [_, bars] = curves_and_bars_with(&comparison, &bars_options, &fonts);
+                check(&format!("panels, {count} {kind} labels, {name}"), &bars.drawing);
                 let options = &grouped_options(&comparison, options);
                 let [groups, _] = curves_and_bars_with(&comparison, options, &fonts);
                 check(&format!("groups, {count} {kind} labels, {name}"), &groups.drawing);
@@ -377,10 +381,14 @@ fn above_forty_runs_the_picture_says_how_many_are_shown() {
     assert_eq!(bars.warnings.len(), 1);
 }
 
+fn three_panels() -> ChartOptions {
+    ChartOptions { stats_chart: StatsChart::Bars, ..ChartOptions::default() }
+}
+
 #[test]
 fn run_has_the_same_colour_in_curves_and_bars() {
     let ([curves, bars], _) =
-        curves_and_bars(&comparison(60, |i| format!("run_{i}")), &ChartOptions::default());
+        curves_and_bars(&comparison(60, |i| format!("run_{i}")), &three_panels());
     let mut line_colours = Vec::new();
     for layer in &curves.drawing.layers {
         if let (Some(Mark::Line(_, _, colour)), true) =

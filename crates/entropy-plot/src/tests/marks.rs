@@ -292,3 +292,54 @@ fn rounds_are_separated_by_a_rule_and_named_once() {
         }
     }
 }
+
+#[test]
+fn range_of_a_run_is_on_the_shared_axis_with_its_numbers_beside_it() {
+    let runs = vec![
+        run_of("a", &[(1.0, 2.0), (2.0, 4.0), (3.0, 3.0)]),
+        run_of("b", &[(1.0, 1.0), (2.0, 1.5), (3.0, 0.5)]),
+    ];
+    let comparison = Comparison::new(runs).unwrap();
+    let ([_, stats], _) = curves_and_bars(&comparison, &ChartOptions::default());
+    let marks = &stats.drawing.layers[0].marks;
+    let tick = |words: &str| {
+        let named = stats.drawing.texts().filter(|t| t.text == words);
+        named.map(|t| t.at.0).next().unwrap()
+    };
+    let (zero, four) = (tick("0.0"), tick("4.0"));
+    let x = |value: f64| zero + (four - zero) * value / 4.0;
+    for (index, (low, mean, high)) in [(2.0, 3.0, 4.0), (0.5, 1.0, 1.5)].into_iter().enumerate() {
+        let colour = theme::LIGHT.style(index).line;
+        let ends = marks.iter().find_map(|mark| match mark {
+            Mark::Line(points, _, c) if *c == colour => Some([points[0].0, points[1].0]),
+            _ => None,
+        });
+        let dot = marks.iter().find_map(|mark| match mark {
+            Mark::Disc(centre, _, c) if *c == colour => Some(centre.0),
+            _ => None,
+        });
+        let drawn = [ends.unwrap()[0], dot.unwrap(), ends.unwrap()[1]];
+        for (drawn, value) in drawn.iter().zip([low, mean, high]) {
+            assert!((drawn - x(value)).abs() < 1e-6, "{value} is at {drawn}");
+        }
+    }
+    // Numbers of a column end at the same x.
+    let end = |words: &str| {
+        let cell = stats.drawing.texts().filter(|t| t.text == words && t.at.0 > four);
+        cell.map(|t| t.at.0).next().unwrap()
+    };
+    assert_eq!(end("mean"), end("3.00"));
+    assert_eq!((end("max"), end("max")), (end("4.00"), end("1.50")));
+    assert_eq!((end("min"), end("min")), (end("2.00"), end("0.500")));
+}
+
+#[test]
+fn narrow_picture_of_ranges_says_that_columns_are_missing() {
+    let comparison = comparison(3, |i| format!("a-run-with-a-long-name-{i}"));
+    let options = ChartOptions { size: Some((3.25, 2.2)), ..ChartOptions::default() };
+    let ([_, stats], _) = curves_and_bars(&comparison, &options);
+    let columns = stats.drawing.texts().filter(|t| t.text == "at step").count();
+    assert_eq!(columns, 0);
+    assert_eq!(stats.warnings.len(), 1);
+    assert!(stats.warnings[0].contains("too narrow for all columns"));
+}
