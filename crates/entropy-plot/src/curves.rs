@@ -77,6 +77,9 @@ impl<'a> Curves<'a> {
     }
 }
 
+/// The share of the width and of the height below which the plot area is too small to read.
+const MIN_SHARE: f64 = 0.25;
+
 fn lay_out<'a>(
     comparison: &'a Comparison,
     chart: ChartContext<'a>,
@@ -128,6 +131,12 @@ fn lay_out<'a>(
         _ => width - metrics.pad.max(last_tick),
     };
 
+    if right - left < MIN_SHARE * width || bottom - top < MIN_SHARE * height {
+        warnings.push(
+            "the picture is too small for its names and type: its lines have little room"
+                .to_owned(),
+        );
+    }
     let max_ticks = x_tick_count(right - left, metrics);
     let first_width = chart.text_width(&exact(steps.0), BODY);
     let min_gap = (0.5 * first_width + 24.0) / (right - left);

@@ -61,7 +61,7 @@ impl ChartArgs {
             steps: self.steps.limits(),
             y_min: self.values.y_min,
             y_max: self.values.y_max,
-            legend: self.marks.legend(),
+            legend: self.marks.legend(self.picture.style().legend),
             thresholds: self.health.thresholds(),
             lines: self.marks.lines(),
             ..self.picture.options(comparison)

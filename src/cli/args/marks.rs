@@ -42,12 +42,26 @@ pub(in crate::cli) struct MarkArgs {
     vline: Vec<(f64, Option<String>)>,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Place {
+/// Where names are, as `--legend` and style files name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Place {
     None,
     Inside,
     Right,
     Ends,
+}
+
+impl Place {
+    /// The place that a chart has; `None` if the chart chooses.
+    pub(super) fn of(place: LegendPlace) -> Option<Place> {
+        match place {
+            LegendPlace::Auto => None,
+            LegendPlace::None => Some(Place::None),
+            LegendPlace::Inside => Some(Place::Inside),
+            LegendPlace::Right => Some(Place::Right),
+            LegendPlace::Ends => Some(Place::Ends),
+        }
+    }
 }
 
 fn line(text: &str) -> Result<(f64, Option<String>), String> {
@@ -60,9 +74,9 @@ fn line(text: &str) -> Result<(f64, Option<String>), String> {
 }
 
 impl MarkArgs {
-    /// Where the names are.
-    pub(in crate::cli) fn legend(&self) -> LegendPlace {
-        match self.legend {
+    /// Where the names are: as the flag says, else the style.
+    pub(super) fn legend(&self, style: Option<Place>) -> LegendPlace {
+        match self.legend.or(style) {
             None => LegendPlace::Auto,
             Some(Place::None) => LegendPlace::None,
             Some(Place::Inside) => LegendPlace::Inside,

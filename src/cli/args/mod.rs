@@ -12,6 +12,7 @@ mod picture;
 mod range;
 mod rules;
 mod series;
+mod style;
 pub(super) mod values;
 
 pub(super) use baseline::BaselineArgs;
