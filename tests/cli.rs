@@ -100,6 +100,73 @@ fn paper_gives_a_figure_for_one_column() {
 }
 
 #[test]
+fn style_is_read_from_a_file_and_written_to_one() {
+    let tmp = temp_dir();
+    let solver = path_of(SOLVER);
+    let plot = |flags: &[&str]| {
+        let output = run(tmp.path(), &[&["plot", &solver], flags].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+    };
+    let read = |name: &str| fs::read(tmp.path().join(name)).unwrap();
+    let style = "theme = \"dark\"\nsize = \"4x3\"\ndpi = 50\npalette = [\"#ff8800\"]\n";
+    fs::write(tmp.path().join("mine.toml"), style).unwrap();
+    plot(&["--style", "mine.toml", "-o", "a.svg", "--save-style", "saved.toml"]);
+    let svg = String::from_utf8(read("a.svg")).unwrap();
+    assert!(svg.contains("#12151A") && svg.contains("#FF8800"), "{svg}");
+    fs::write(tmp.path().join("dim.toml"), "palette = [\"#eeeeee\"]").unwrap();
+    let output = run(tmp.path(), &["plot", &solver, "--style", "dim.toml", "-o", "g.svg"]);
+    assert!(stderr(&output).contains("#eeeeee of the palette is hard to see"));
+    let models = path_of("models");
+    let crowded = ["plot", &models, "--style", "talk", "--size", "2x2", "-o", "g.svg"];
+    assert!(stderr(&run(tmp.path(), &crowded)).contains("the picture is too small"));
+    plot(&["--style", "saved.toml", "-o", "b.svg"]);
+    assert!(read("a.svg") == read("b.svg"), "what was saved draws the same");
+    plot(&["--style", "paper", "--style", "mine.toml", "--size", "5x3", "-o", "c.png"]);
+    assert!(is_png(&tmp.path().join("c.png"), 250, 150), "the flag and the later style win");
+    plot(&["--style", "paper", "-o", "d.svg"]);
+    plot(&["--paper", "-o", "e.svg"]);
+    assert!(read("d.svg") == read("e.svg"));
+
+    fs::write(tmp.path().join("bad.toml"), "dpi = 100\nline_scales = 1\n").unwrap();
+    let words = ["bad.toml: line 2: unknown key \"line_scales\"", "did you mean \"line_scale\"?"];
+    assert_rejected(&tmp, &["plot", &solver, "--style", "bad.toml", "-o", "f.svg"], &words);
+    let words = ["did you mean \"paper\"?"];
+    assert_rejected(&tmp, &["plot", &solver, "--style", "papr", "-o", "f.svg"], &words);
+}
+
+#[test]
+fn statistics_are_ranges_and_bars_with_the_flag_of_the_script() {
+    let tmp = temp_dir();
+    let solver = path_of(SOLVER);
+    let stats = |flags: &[&str]| {
+        let output = run(tmp.path(), &[&["plot", &solver, "-o", "a.svg"], flags].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        fs::read_to_string(tmp.path().join("a_stats.svg")).unwrap()
+    };
+    let ranges = stats(&["--with-stats"]);
+    assert!(ranges.contains("\nat step\n") && ranges.contains("line: min to max, dot: mean"));
+    let bars = stats(&["--with_stats"]);
+    assert!(bars.contains("mean, max, min") && !bars.contains("dot: mean"));
+    assert_eq!(bars, stats(&["--with-stats", "--style", "bars"]));
+}
+
+#[test]
+fn lines_of_the_user_are_drawn_or_named() {
+    let tmp = temp_dir();
+    let solver = path_of(SOLVER);
+    let lines = ["--hline", "0.5=floor", "--hline", "-1", "--vline", "20=new data"];
+    let output = run(tmp.path(), &[&["plot", &solver, "-o", "a.svg"], &lines[..]].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    let svg = fs::read_to_string(tmp.path().join("a.svg")).unwrap();
+    assert!(svg.contains("\nfloor\n") && svg.contains("\nnew data\n"));
+    let output = run(tmp.path(), &["plot", &solver, "-o", "a.svg", "--vline", "99999=late"]);
+    assert!(stderr(&output).contains("the line at step 99999 (“late”) is outside the axis"));
+    assert_rejected(&tmp, &["plot", &solver, "--hline", "x=1", "-o", "b.svg"], &["\"x\" is not a"]);
+    let outlines = ["plot", &solver, "--outline-text", "-o", "b.png"];
+    assert_rejected(&tmp, &outlines, &["--outline-text is for SVG"]);
+}
+
+#[test]
 fn flags_of_the_python_script_still_work() {
     let tmp = temp_dir();
     let (a, b) = (path_of(SOLVER), path_of(COLLAPSE));

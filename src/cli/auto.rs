@@ -155,7 +155,7 @@ impl AutoArgs {
 
     fn charts<'a>(&'a self, x_axis: XAxis, encodings: &'a [Encoding]) -> ChartRequest<'a> {
         let kinds = &[ChartKind::Curves, ChartKind::Stats];
-        ChartRequest { args: &self.chart, x_axis, kinds, encodings }
+        ChartRequest { args: &self.chart, x_axis, kinds, encodings, stats_chart: None }
     }
 
     /// The files that may be histories.
@@ -215,14 +215,15 @@ impl AutoArgs {
     ) -> Result<(), CliError> {
         let (comparison, x_axis) = (&loaded.by_step, loaded.x_axis);
         let picture = |encoding, kind| {
-            let extension = if encoding == Encoding::Svg { "svg" } else { "png" };
+            let extension = if matches!(encoding, Encoding::Svg(_)) { "svg" } else { "png" };
             let stem = match kind {
                 ChartKind::Curves => "entropy_comparison",
                 ChartKind::Stats => "entropy_comparison_stats",
             };
             Target::File(directory.join(format!("{stem}.{extension}")))
         };
-        let request = self.charts(x_axis, &[Encoding::Png, Encoding::Svg]);
+        let encodings = [Encoding::Png, self.chart.picture.svg()];
+        let request = self.charts(x_axis, &encodings);
         let drawn = draw(&loaded.by_axis, &request, terminal, picture)?;
         // --from-step and --to-step are in the unit of the x axis: steps only if it shows steps.
         let window = self.chart.steps.window_quietly(comparison).filter(|_| x_axis == XAxis::Step);

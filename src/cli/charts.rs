@@ -8,7 +8,7 @@ use super::target::Target;
 use entropy_history::history::Comparison;
 use entropy_history::stats::{Analysis, analyse, analyse_window};
 use entropy_history::x_axis::XAxis;
-use entropy_plot::{ChartOptions, Encoding, Picture, RunColours, chooses_by_state};
+use entropy_plot::{ChartOptions, Encoding, Picture, RunColours, StatsChart, chooses_by_state};
 use entropy_shell::{CliError, Terminal};
 
 /// One of the two charts.
@@ -25,6 +25,8 @@ pub(super) struct ChartRequest<'a> {
     pub(super) x_axis: XAxis,
     /// The charts to draw; curves are always one of them.
     pub(super) kinds: &'a [ChartKind],
+    /// How statistics are drawn; `None` as the style says.
+    pub(super) stats_chart: Option<StatsChart>,
     /// The file types to write of each chart.
     pub(super) encodings: &'a [Encoding],
 }
@@ -41,7 +43,7 @@ pub(super) fn draw(
     target: impl Fn(Encoding, ChartKind) -> Target,
 ) -> Result<Analysis, CliError> {
     let start = Instant::now();
-    let &ChartRequest { args, x_axis, kinds, encodings } = request;
+    let &ChartRequest { args, x_axis, kinds, encodings, stats_chart } = request;
     let window = args.steps.window(comparison, terminal)?;
     // Curves need all points of the runs shown: smoothing starts at the first one.
     let (whole, cut) = window.as_ref().map_or((comparison, comparison), |w| (&w.whole, &w.cut));
@@ -51,12 +53,13 @@ pub(super) fn draw(
     // Of many runs, those that stand out depend on the states, so the analysis comes first.
     let known = chooses_by_state(whole, &emphasis).then(|| analyse(whole, &thresholds));
     let colours = RunColours::choose(whole.runs(), known.as_ref(), &emphasis);
-    let options = ChartOptions {
+    let mut options = ChartOptions {
         groups: grouped,
         colours: Some(colours),
         facets: args.facets.panels(whole, terminal)?,
         ..args.options(whole, x_axis)
     };
+    options.stats_chart = stats_chart.unwrap_or(options.stats_chart);
     let beside = args.with.beside(whole, &options, terminal)?;
     let renderer = args.picture.renderer(whole, options, terminal)?;
     let (curves, (whole_analysis, cut_analysis)) = rayon::join(

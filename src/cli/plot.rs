@@ -15,6 +15,7 @@ use super::watch::{FrameContent, frame_size, frame_text};
 use crate::tui::run_status::{RunStatus, StatusConfig};
 use crate::tui::view::View;
 use entropy_history::stats::check::Rules;
+use entropy_plot::StatsChart;
 use entropy_shell::{CliError, Outcome, Terminal, WithHint};
 
 /// Steps over which `--terminal` shows the change of a run, as in `watch`.
@@ -42,10 +43,13 @@ pub(super) struct PlotArgs {
     #[arg(short, long, value_name = "FILE", default_value = "entropy_plot.png")]
     output: PathBuf,
     /// Draw the statistics too, in <stem>_stats.<ext>.
-    #[arg(long, alias = "with_stats")]
+    #[arg(long)]
     with_stats: bool,
+    /// The flag of the Python script, which draws three panels of bars.
+    #[arg(long = "with_stats", hide = true)]
+    with_bars: bool,
     /// Draw the curves as text on stdout instead of a picture.
-    #[arg(long, conflicts_with_all = ["output", "with_stats"])]
+    #[arg(long, conflicts_with_all = ["output", "with_stats", "with_bars", "legend", "hline", "vline"])]
     terminal: bool,
     #[command(flatten)]
     chart: ChartArgs,
@@ -63,7 +67,8 @@ impl PlotArgs {
         }
         let output = Target::new(&self.output);
         let encoding = self.chart.picture.encoding(&output)?;
-        if output == Target::Stdout && self.with_stats {
+        let with_stats = self.with_stats || self.with_bars;
+        if output == Target::Stdout && with_stats {
             return Err(anyhow!("two pictures cannot both go to stdout"))
                 .hint("name a file with -o");
         }
@@ -71,12 +76,18 @@ impl PlotArgs {
         let (comparison, outcome) = self.inputs.load_with(aux, terminal)?;
         let comparison = self.chart.select.choose(comparison, terminal)?;
         let (comparison, x_axis) = self.chart.x_axis.reindex(&comparison, terminal)?;
-        let kinds = match self.with_stats {
+        let kinds = match with_stats {
             true => &[ChartKind::Curves, ChartKind::Stats][..],
             false => &[ChartKind::Curves],
         };
         self.chart.groups.warn_ungrouped(&comparison, " and not drawn", terminal)?;
-        let request = ChartRequest { args: &self.chart, x_axis, kinds, encodings: &[encoding] };
+        let request = ChartRequest {
+            args: &self.chart,
+            x_axis,
+            kinds,
+            encodings: &[encoding],
+            stats_chart: self.with_bars.then_some(StatsChart::Bars),
+        };
         draw(&comparison, &request, terminal, |_, kind| match kind {
             ChartKind::Curves => output.clone(),
             ChartKind::Stats => Target::File(stats_path(&self.output)),

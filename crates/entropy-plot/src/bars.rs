@@ -1,13 +1,14 @@
-//! Bar charts of mean, maximum and minimum: three panels with one row per run and a shared scale.
+//! Charts of mean, maximum and minimum: one row per run with its range, or three panels of bars with a shared scale.
 
 use super::canvas::{Anchor, Mark, TextFormat};
 use super::context::ChartContext;
 use super::fonts::Fonts;
 use super::metrics::{BODY, PX_PER_INCH, PictureSize};
+use super::ranges::{AXIS_NAME, TICKS, ranges};
 use super::row_chart::RowChart;
 use super::theme::Rgb;
-use super::titles::{ShortNames, footer, quantity};
-use super::{ChartOptions, Picture, XAxis, with_largest_spread};
+use super::titles::{ShortNames, footer, quantity, y_title};
+use super::{ChartOptions, Picture, StatsChart, XAxis, with_largest_spread};
 use entropy_history::history::Comparison;
 use entropy_history::label::shorten_middle;
 use entropy_history::number::short;
@@ -24,10 +25,10 @@ const MIN_NAME: f64 = 60.0;
 /// Smallest type at 96 px per inch.
 const MIN_TYPE: f64 = 7.2;
 
-struct BarRow<'a> {
-    name: String,
-    colour: Rgb,
-    stats: &'a RunStats,
+pub(super) struct BarRow<'a> {
+    pub(super) name: String,
+    pub(super) colour: Rgb,
+    pub(super) stats: &'a RunStats,
 }
 
 impl BarRow<'_> {
@@ -51,18 +52,33 @@ pub fn bars(
     let rows_to_show = shown.iter().filter(|shown| **shown).count();
     let subtitle = subtitle(comparison, chart.options, &names);
 
+    let axis_name = y_title(comparison, options);
+    let axis_height = match (options.stats_chart, &axis_name) {
+        (StatsChart::Bars, _) => 0.0,
+        (StatsChart::Ranges, None) => TICKS,
+        (StatsChart::Ranges, Some(_)) => TICKS + AXIS_NAME,
+    };
     let row_height = if rows_to_show > 12 { ROW * 0.62 } else { ROW };
-    let layout = RowChart::new(chart.options, 132.0 + row_height * rows_to_show as f64);
+    let layout =
+        RowChart::new(chart.options, 132.0 + row_height * rows_to_show as f64 + axis_height);
+    let bottom = |above_footer: f64| above_footer - axis_height;
     let pad = chart.metrics().pad;
     let (width, height) = (layout.size.width, layout.size.height);
     let (footer, above_footer) = footer(chart, (pad, width - pad), height);
     let note = |count: usize| {
         let total = runs.len();
-        (count < total).then(|| format!("{count} of {total} runs, those with the largest spread"))
+        (count < total).then(|| {
+            format!("{count} of {total} runs, those with the largest spread; the table has all")
+        })
     };
-    let title = format!("{}: mean, max, min", comparison.subject());
+    let what = match options.stats_chart {
+        StatsChart::Bars => "mean, max, min",
+        StatsChart::Ranges => "mean and range",
+    };
+    let title = format!("{}: {what}", comparison.subject());
     let texts = (&*title, &subtitle[..]);
-    let (mut marks, top, count) = layout.fit_rows(chart, texts, above_footer, rows_to_show, note);
+    let (mut marks, top, count) =
+        layout.fit_rows(chart, texts, bottom(above_footer), rows_to_show, note);
 
     let mut rows: Vec<BarRow<'_>> = Vec::new();
     for ((index, stats), name) in analysis.runs.iter().enumerate().zip(names.names()) {
@@ -82,12 +98,20 @@ pub fn bars(
         rows.truncate(count);
     }
     marks.extend(footer);
-    marks.extend(panels(&mut rows, chart, (width, top, above_footer)));
     let mut warnings = Vec::new();
+    let place = (width, top, bottom(above_footer));
+    match options.stats_chart {
+        StatsChart::Bars => marks.extend(panels(&mut rows, chart, place)),
+        StatsChart::Ranges => {
+            let (drawn, missing) = ranges(&mut rows, chart, place, axis_name.as_deref());
+            marks.extend(drawn);
+            warnings.extend(missing);
+        }
+    }
     if runs.len() > rows.len() {
         let (shown, rest) = (rows.len(), runs.len() - rows.len());
         warnings.push(format!(
-            "the bars show the {shown} runs with the largest spread; the other {rest} are only in the table"
+            "the picture shows the {shown} runs with the largest spread; the table is the better picture of so many: it has the other {rest} too"
         ));
     }
     layout.picture(chart, &title, "bars", marks, warnings)
@@ -96,7 +120,10 @@ pub fn bars(
 fn subtitle(comparison: &Comparison, options: &ChartOptions, names: &ShortNames) -> Vec<String> {
     let x_axis = options.x_axis;
     let mut parts: Vec<String> = quantity(comparison, options).into_iter().collect();
-    parts.push(format!("@ {} of the extreme", x_axis.noun()));
+    parts.push(match options.stats_chart {
+        StatsChart::Bars => format!("@ {} of the extreme", x_axis.noun()),
+        StatsChart::Ranges => "line: min to max, dot: mean".to_owned(),
+    });
     match options.steps {
         (from, to) if from.is_finite() && to.is_finite() => parts.push(x_axis.range(from, to)),
         (from, _) if from.is_finite() => parts.push(format!("from {}", x_axis.position(from))),

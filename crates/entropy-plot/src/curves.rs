@@ -11,22 +11,28 @@ mod curve_names;
 mod density;
 mod facets;
 mod line_marks;
+mod reference_lines;
+mod room;
+mod rounds;
 
 pub use beside::Beside;
 use curve::{Curve, CurveSource, smoothed};
+use curve_names::Covers;
+use reference_lines::reference_lines;
+use room::Room;
 
 use super::axis::{range, step_axis};
 use super::canvas::{Drawing, Layer};
 use super::context::ChartContext;
 use super::fonts::Fonts;
-use super::legend::{LEGEND_GAP, LINE_HEIGHT, MAX_NAMED_AT_END};
+use super::legend::{LEGEND_GAP, LINE_HEIGHT, LegendGrid, MAX_NAMED_AT_END};
 use super::metrics::{BODY, PictureSize};
 use super::plot_area::{
     PlotArea, entropy_axis, grid, left_edge, tick_count, x_tick_count, x_ticks, y_axis_title,
 };
 use super::theme::STYLES;
 use super::titles::{ShortNames, footer, header, quantity, y_title};
-use super::{ChartOptions, NothingToDraw, Picture, ValueScale};
+use super::{ChartOptions, LegendPlace, LineAxis, NothingToDraw, Picture, ValueScale};
 use entropy_history::history::{Comparison, History, Run};
 use entropy_history::label::visible;
 use entropy_history::number::{exact, short};
@@ -37,7 +43,7 @@ use entropy_history::stats::smooth::Smoothing;
 /// in parallel.
 pub struct Curves<'a> {
     curves: Vec<Curve<'a>>,
-    area: PlotArea,
+    room: Room,
     chart: ChartContext<'a>,
     drawing: Drawing,
     warnings: Vec<String>,
@@ -77,13 +83,23 @@ impl<'a> Curves<'a> {
     pub fn picture(mut self, analysis: &Analysis) -> Picture {
         // Events of single runs say little about the mean of a group.
         if self.chart.options.groups.is_none() && named(&self.curves) <= MAX_NAMED_AT_END {
-            let (curves, area) = (&self.curves, &self.area);
-            let layer = annotations::annotations(curves, analysis, area, self.chart);
-            self.drawing.layers.extend(layer);
+            let (curves, chart) = (&self.curves, self.chart);
+            let threshold = annotations::threshold(curves, analysis, &mut self.room, chart);
+            // Behind the curves.
+            threshold.into_iter().for_each(|layer| self.drawing.layers.insert(0, layer));
+            if let Some((layers, warning)) =
+                annotations::annotations(curves, analysis, self.room, chart)
+            {
+                self.drawing.layers.extend(layers);
+                self.warnings.extend(warning);
+            }
         }
         Picture { drawing: self.drawing, warnings: self.warnings }
     }
 }
+
+/// The share of the width and of the height below which the plot area is too small to read.
+const MIN_SHARE: f64 = 0.25;
 
 fn lay_out<'a>(
     comparison: &'a Comparison,
@@ -131,14 +147,34 @@ fn lay_out<'a>(
     panels.iter_mut().zip(places).for_each(|(panel, place)| panel.place(place));
 
     let names_that_fit = (bottom - top + LINE_HEIGHT) / LINE_HEIGHT;
-    let at_end = named(&curves) <= MAX_NAMED_AT_END && named(&curves) as f64 <= names_that_fit;
-    let legend =
-        (!at_end).then(|| curve_names::lay_out_legend(&mut curves, chart, width, bottom - top));
-    let right = match &legend {
-        Some(legend) => width - metrics.pad - legend.width() - LEGEND_GAP,
-        None => curve_names::fit_end_names(&mut curves, chart, width),
+    let fit_ends = named(&curves) as f64 <= names_that_fit;
+    let legend_place = match options.legend {
+        LegendPlace::Auto if fit_ends && named(&curves) <= MAX_NAMED_AT_END => LegendPlace::Ends,
+        LegendPlace::Auto => LegendPlace::Right,
+        LegendPlace::Ends if !fit_ends => {
+            let count = named(&curves);
+            warnings
+                .push(format!("{count} names do not fit at the line ends: they are in a legend"));
+            LegendPlace::Right
+        }
+        place => place,
+    };
+    let legend = matches!(legend_place, LegendPlace::Right | LegendPlace::Inside)
+        .then(|| curve_names::lay_out_legend(&mut curves, chart, width, bottom - top));
+    // Half of the last tick label may be right of the plot area.
+    let last_tick = 0.5 * chart.text_width(&exact(steps.1), BODY) + 2.0;
+    let right = match (&legend, legend_place) {
+        (Some(legend), LegendPlace::Right) => width - metrics.pad - legend.width() - LEGEND_GAP,
+        (_, LegendPlace::Ends) => curve_names::fit_end_names(&mut curves, chart, width),
+        _ => width - metrics.pad.max(last_tick),
     };
 
+    if right - left < MIN_SHARE * width || bottom - top < MIN_SHARE * height {
+        warnings.push(
+            "the picture is too small for its names and type: its lines have little room"
+                .to_owned(),
+        );
+    }
     let max_ticks = x_tick_count(right - left, metrics);
     let first_width = chart.text_width(&exact(steps.0), BODY);
     let min_gap = (0.5 * first_width + 24.0) / (right - left);
@@ -176,15 +212,38 @@ fn lay_out<'a>(
             warnings.push(format!("{label} has no positive value to draw and is left out"));
         }
     }
-    layers.extend(line_marks::curve_layers(&curves, &area, options));
+    let curve_layers = line_marks::curve_layers(&curves, &area, options);
+    let mut room = Room::new(&curves, area);
+    let names = match (&legend, legend_place) {
+        (Some(legend), LegendPlace::Inside) => {
+            let (origin, covers) = curve_names::emptiest_corner(legend, &mut room);
+            if covers == Covers::Curves {
+                warnings.push("the legend covers a part of the curves in every corner".to_owned());
+            }
+            Some(curve_names::legend_layer(legend, &curves, origin, chart))
+        }
+        (Some(legend), _) => {
+            let origin = LegendGrid::beside(&area);
+            Some(curve_names::legend_layer(legend, &curves, origin, chart))
+        }
+        (None, LegendPlace::None) => None,
+        (None, _) => Some(curve_names::end_names(&curves, &mut room, metrics.leader, chart)),
+    };
+    let mut reference = reference_lines(&mut room, chart);
+    warnings.append(&mut reference.warnings);
+    let (rules, rounds, no_room) = rounds::marks(&curves, &mut room, chart);
+    reference.lines.extend(rules);
+    reference.labels.extend(rounds);
+    warnings.extend(no_room);
+    let [lines, labels] = reference.layers();
+    layers.extend(lines);
+    layers.extend(curve_layers);
     layers
         .extend(panels.iter_mut().zip(&areas).flat_map(|(panel, area)| panel.layers(area, chart)));
-    layers.push(match legend {
-        Some(legend) => curve_names::legend_layer(&legend, &curves, &area, chart),
-        None => curve_names::end_names(&curves, &area, metrics.leader, chart),
-    });
+    layers.extend(names);
+    layers.extend(labels);
     let drawing = chart.drawing(size, &title, layers);
-    Ok(Curves { curves, area, chart, drawing, warnings })
+    Ok(Curves { curves, room, chart, drawing, warnings })
 }
 
 /// The curves without their points in px, their short names, and warnings.
@@ -337,6 +396,12 @@ fn value_range<'c, 'a: 'c>(
     let ends = || curves.clone().flat_map(|curve| curve.band_ends(steps));
     for end in ends().filter(drawable) {
         (low, high) = (low.min(end.max(floor)), high.max(end));
+    }
+    // An axis without a limit reaches to the lines of the user.
+    let lines = options.lines.iter().filter(|line| line.axis == LineAxis::Value);
+    let (lowest, highest) = range(lines.map(|line| line.at).filter(drawable));
+    if low <= high && lowest <= highest {
+        (low, high) = (low.min(lowest), high.max(highest));
     }
     if !ends().all(|end| drawable(&end)) {
         warnings.push("a band that reaches 0 or less ends at the bottom of the axis".to_owned());

@@ -6,11 +6,11 @@
 use std::sync::mpsc;
 
 use resvg::tiny_skia::{Color, Pixmap, Transform};
-use resvg::usvg::Tree;
+use resvg::usvg::{Tree, WriteOptions};
 use thiserror::Error;
 
 use super::canvas::{Drawing, Edges};
-use super::fonts::Fonts;
+use super::fonts::{Fonts, Weight, font_face};
 use super::metrics::PX_PER_INCH;
 
 /// A picture file format.
@@ -18,10 +18,21 @@ use super::metrics::PX_PER_INCH;
 pub enum Encoding {
     /// A pixel image.
     Png,
-    /// Vector graphics with text as text.
-    Svg,
+    /// Vector graphics.
+    Svg(SvgText),
     /// A page with embedded fonts.
     Pdf,
+}
+
+/// How an SVG has its texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SvgText {
+    /// As text in fonts that the viewer must have; else it takes a similar one.
+    Named,
+    /// As text, with the embedded font inside the file. Other fonts must be with the viewer.
+    Embedded,
+    /// As outlines: it looks the same everywhere, and cannot be searched.
+    Outlines,
 }
 
 impl Encoding {
@@ -29,7 +40,7 @@ impl Encoding {
     pub fn of_extension(extension: &str) -> Option<Encoding> {
         match extension.to_ascii_lowercase().as_str() {
             "png" => Some(Encoding::Png),
-            "svg" => Some(Encoding::Svg),
+            "svg" => Some(Encoding::Svg(SvgText::Named)),
             "pdf" => Some(Encoding::Pdf),
             _ => None,
         }
@@ -69,8 +80,10 @@ pub fn encode(
 ) -> Result<Vec<u8>, EncodeError> {
     let hard_edges = encoding == Encoding::Png && dpi >= HARD_EDGES_DPI;
     let svg = drawing.to_svg(fonts, if hard_edges { Edges::Hard } else { Edges::Smooth });
-    if encoding == Encoding::Svg {
-        return Ok(svg.into_bytes());
+    match encoding {
+        Encoding::Svg(SvgText::Named) => return Ok(svg.into_bytes()),
+        Encoding::Svg(SvgText::Embedded) => return Ok(with_fonts(&svg, drawing).into_bytes()),
+        _ => {}
     }
     let tree = Tree::from_str(&svg, &fonts.options()).map_err(library)?;
     // Each band visits every shape, so a drawing with many shapes gets fewer, larger bands.
@@ -78,8 +91,25 @@ pub fn encode(
     drop(svg);
     match encoding {
         Encoding::Pdf => pdf(&tree, drawing),
-        _ => png(&tree, drawing, dpi, band),
+        Encoding::Svg(_) => {
+            let options = WriteOptions { preserve_text: false, ..WriteOptions::default() };
+            Ok(tree.to_string(&options).into_bytes())
+        }
+        Encoding::Png => png(&tree, drawing, dpi, band),
     }
+}
+
+/// The SVG with the weights of the embedded font that it uses.
+fn with_fonts(svg: &str, drawing: &Drawing) -> String {
+    let mut style = String::from("<style>");
+    for weight in [Weight::Regular, Weight::SemiBold] {
+        if drawing.texts().any(|text| text.weight == weight) {
+            style.push_str(&font_face(weight));
+        }
+    }
+    style.push_str("</style>\n");
+    let at = svg.find("<title>").unwrap_or(svg.len());
+    format!("{}{style}{}", &svg[..at], &svg[at..])
 }
 
 fn library(error: impl std::fmt::Display) -> EncodeError {

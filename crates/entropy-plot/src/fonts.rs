@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use fontdb::{Database, ID, Source};
 use resvg::usvg;
 use ttf_parser::Face;
@@ -26,6 +28,18 @@ pub enum Weight {
     Regular,
     /// 600.
     SemiBold,
+}
+
+/// The rule of CSS with the embedded font of a weight inside.
+pub(super) fn font_face(weight: Weight) -> String {
+    let (number, data) = match weight {
+        Weight::Regular => (400, REGULAR),
+        Weight::SemiBold => (600, SEMIBOLD),
+    };
+    let data = BASE64_STANDARD.encode(data);
+    format!(
+        "@font-face{{font-family:Inter;font-weight:{number};src:url(data:font/otf;base64,{data})}}"
+    )
 }
 
 /// The fonts that measure and draw the texts of a picture.

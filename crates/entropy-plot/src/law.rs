@@ -364,7 +364,7 @@ impl LawNames {
                 let entries = rows.iter().filter_map(|row| {
                     Some(LegendEntry { name: &row.name, style: row.style?, end: row.end })
                 });
-                legend.marks(entries.collect(), rows.len(), area, chart)
+                legend.marks(entries.collect(), rows.len(), LegendGrid::beside(area), chart)
             }
         }
     }
@@ -388,7 +388,8 @@ fn end_names(
     for (y, (row, style, equation)) in spread_labels(labels, ENTRY_HEIGHT, area) {
         if let Some(end) = row.end {
             let colour = style.line.over(chart.theme().background, 0.55);
-            marks.push(leader(end, (x, y), area, colour));
+            let colours = (colour, chart.theme().unstyled);
+            marks.extend(leader(end, (x, y), area, colours));
         }
         let format = TextFormat::semi_bold(BODY, style.name);
         names.push(chart.text(&row.name, (x, y - 0.14 * BODY), Anchor::Start, format));

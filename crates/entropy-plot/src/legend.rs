@@ -16,15 +16,29 @@ pub(super) const LINE_HEIGHT: f64 = 1.32 * BODY;
 /// Distance in px from the plot area to a legend next to it.
 pub(super) const LEGEND_GAP: f64 = 24.0;
 
-/// The thin line from the end of a curve to its name at `name`.
-pub(super) fn leader(end: Xy, name: Xy, area: &PlotArea, colour: Rgb) -> Mark {
+/// A line that ends farther than this from the right edge of the plot, in px, has a dotted grey leader: one in its
+/// colour would look like data.
+const EARLY: f64 = 12.0;
+/// On and off lengths in px of dotted lines.
+pub(super) const DOTS: [f64; 2] = [0.5, 3.5];
+
+/// Whether a line ends before the right edge of the plot.
+pub(super) fn ends_early(end: Xy, area: &PlotArea) -> bool {
+    end.0 < area.right - EARLY
+}
+
+/// The thin line from the end of a curve to its name at `name`: in `colour`, or dotted in `grey` across the plot.
+pub(super) fn leader(end: Xy, name: Xy, area: &PlotArea, (colour, grey): (Rgb, Rgb)) -> Vec<Mark> {
     let bend = end.0.max(area.right + 4.0);
     let mut line = vec![(end.0 + 2.0, end.1)];
     if bend > end.0 + 6.0 {
         line.push((bend, end.1));
     }
     line.push((name.0 - 6.0, name.1));
-    Mark::Line(line, 0.9, colour)
+    match ends_early(end, area) {
+        true => StrokeStyle { width: 1.0, colour: grey, dash: &DOTS }.marks(&line),
+        false => vec![Mark::Line(line, 0.9, colour)],
+    }
 }
 
 /// Places labels of this height in px as near as possible to the y of their line ends: sorts them by y and pushes
@@ -65,13 +79,23 @@ impl LegendGrid {
         self.column_width * self.columns as f64
     }
 
-    /// The marks of the legend, in the order in which the lines end. `total` counts all lines; those without
+    /// Height from the top of the first row to the bottom of the last one.
+    pub(super) fn height(&self) -> f64 {
+        1.32 * self.size * self.rows as f64
+    }
+
+    /// The middle of the left end of the first row of a legend right of a plot area.
+    pub(super) fn beside(area: &PlotArea) -> Xy {
+        (area.right + LEGEND_GAP, area.top)
+    }
+
+    /// The marks of the legend whose first row begins at `origin`, in the order in which the lines end. `total` counts all lines; those without
     /// an entry are summed up in the last one.
     pub(super) fn marks(
         &self,
         mut entries: Vec<LegendEntry<'_>>,
         total: usize,
-        area: &PlotArea,
+        origin: Xy,
         chart: ChartContext<'_>,
     ) -> Vec<Mark> {
         let end_y = |entry: &LegendEntry<'_>| entry.end.map_or(f64::INFINITY, |end| end.1);
@@ -81,8 +105,8 @@ impl LegendGrid {
         let shown = entries.len().min(slots - usize::from(has_rest));
 
         let slot = |i: usize| {
-            let x = area.right + LEGEND_GAP + (i / self.rows) as f64 * self.column_width;
-            (x, area.top + (i % self.rows) as f64 * 1.32 * self.size)
+            let x = origin.0 + (i / self.rows) as f64 * self.column_width;
+            (x, origin.1 + (i % self.rows) as f64 * 1.32 * self.size)
         };
         let text = |words: &str, (x, y): Xy, colour| {
             let at = (x + self.swatch, y + 0.36 * self.size);

@@ -20,6 +20,7 @@ mod legend;
 mod metrics;
 mod panels;
 mod plot_area;
+mod ranges;
 mod row_chart;
 mod run_styles;
 mod stroke;
@@ -30,7 +31,7 @@ pub use axis::{Axis, Scale, log_axis, step_axis, value_axis};
 pub use bars::bars;
 pub use canvas::{Drawing, Text};
 pub use curves::{Beside, Curves};
-pub use encode::{EncodeError, Encoding, encode};
+pub use encode::{EncodeError, Encoding, SvgText, encode};
 pub use fonts::Fonts;
 pub use forest::{forest, has_differences};
 pub use geometry::Xy;
@@ -44,8 +45,10 @@ use std::borrow::Cow;
 
 use entropy_history::history::{Comparison, Run};
 use entropy_history::label::visible;
+use entropy_history::number::shortest;
 use entropy_history::stats::band::{MissingSteps, Spread};
 use entropy_history::stats::group::Group;
+use entropy_history::stats::health::Thresholds;
 use entropy_history::stats::smooth::Smoothing;
 use entropy_history::x_axis::XAxis;
 use theme::{Rgb, STYLES, Theme};
@@ -66,6 +69,14 @@ pub struct ChartOptions {
     pub x_label: Option<String>,
     /// What is around the plot, and how large type and lines are.
     pub look: Look,
+    /// Where the names of the lines of line charts are.
+    pub legend: LegendPlace,
+    /// The thresholds of states, which a picture of one run shows.
+    pub thresholds: Thresholds,
+    /// How statistics of runs are drawn.
+    pub stats_chart: StatsChart,
+    /// Lines at values and steps of line charts.
+    pub lines: Vec<ReferenceLine>,
     /// Name of the y axis, written beside it instead of the unit in the subtitle.
     pub y_label: Option<String>,
     /// Scale of the value axis.
@@ -98,6 +109,10 @@ impl Default for ChartOptions {
             title: None,
             footer: None,
             look: Look::default(),
+            legend: LegendPlace::Auto,
+            stats_chart: StatsChart::Ranges,
+            thresholds: Thresholds::default(),
+            lines: Vec::new(),
             x_label: None,
             y_label: None,
             scale: ValueScale::Linear,
@@ -129,6 +144,65 @@ impl ChartOptions {
                 format!("Gaussian of {sigma} {}", unit.symbol())
             }
             _ => smoothing.to_string(),
+        }
+    }
+}
+
+/// How mean, maximum and minimum are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatsChart {
+    /// One row per run, with a line from the minimum to the maximum and the numbers.
+    Ranges,
+    /// Three panels of bars.
+    Bars,
+}
+
+/// Where the names of lines are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LegendPlace {
+    /// At the line ends, or else in a legend right of the plot.
+    Auto,
+    /// Nowhere.
+    None,
+    /// In the emptiest corner of the plot.
+    Inside,
+    /// Right of the plot.
+    Right,
+    /// At the line ends.
+    Ends,
+}
+
+/// A line at a value or a step, with a label.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReferenceLine {
+    /// What the line is at.
+    pub axis: LineAxis,
+    /// The value or the step.
+    pub at: f64,
+    /// Text beside the line.
+    pub label: Option<String>,
+}
+
+/// What a line is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineAxis {
+    /// A value: the line is level.
+    Value,
+    /// A step: the line is upright.
+    Step,
+}
+
+impl std::fmt::Display for ReferenceLine {
+    /// As in the warnings about it: `the line at step 30 (“switch”)`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let what = match self.axis {
+            LineAxis::Value => "value",
+            LineAxis::Step => "step",
+        };
+        write!(f, "the line at {what} {}", shortest(self.at))?;
+        match &self.label {
+            Some(label) if !label.is_empty() => write!(f, " (“{}”)", visible(label)),
+            _ => Ok(()),
         }
     }
 }
@@ -189,7 +263,9 @@ pub fn texts_of<'a>(comparison: &'a Comparison, options: &'a ChartOptions) -> Ve
     let labels = comparison.runs().iter().map(|run| run.history.label());
     let rewards = comparison.runs().iter().flat_map(|run| run.quantities.iter().flatten());
     let given = [&options.title, &options.footer, &options.x_label, &options.y_label];
+    let lines = options.lines.iter().filter_map(|line| line.label.as_deref());
     labels
+        .chain(lines)
         .chain(rewards.map(|reward| reward.metric()))
         .chain(given.into_iter().flatten().map(String::as_str))
         .map(|t| visible(t).into_owned())

@@ -337,7 +337,8 @@ impl Names {
             match end {
                 Some(end) => {
                     let colour = style.line.over(chart.theme().background, 0.55);
-                    marks.push(leader(end, (x, y), area, colour));
+                    let colours = (colour, chart.theme().unstyled);
+                    marks.extend(leader(end, (x, y), area, colours));
                 }
                 None => marks.push(Mark::Line(vec![(x - 24.0, y), (x - 6.0, y)], 2.0, style.line)),
             }

@@ -52,6 +52,7 @@ pub(crate) fn y_axis_title(words: &str, area: &PlotArea, chart: ChartContext<'_>
 }
 
 /// The rectangle that curves are drawn in, in px, and its scales.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct PlotArea {
     pub(crate) left: f64,
     pub(crate) right: f64,

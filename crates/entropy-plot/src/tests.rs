@@ -11,11 +11,11 @@ use entropy_history::stats::analyse;
 use entropy_history::stats::band::{MissingSteps, Spread};
 use entropy_history::stats::compare::{MAX_PAIRWISE, Plan, compare};
 use entropy_history::stats::group::Group;
-use entropy_history::stats::health::Thresholds;
 use entropy_history::stats::law::Law;
 use entropy_history::x_axis::TimeUnit;
 
 mod figures;
+mod marks;
 
 #[test]
 fn gaussian_smoothing_has_the_unit_of_the_x_axis() {
@@ -174,6 +174,10 @@ fn each_picture(check: impl Fn(&str, &Drawing)) {
                 for (chart, picture) in ["curves", "bars"].iter().zip(&pictures) {
                     check(&format!("{chart}, {count} {kind} labels, {name}"), &picture.drawing);
                 }
+                let bars_options =
+                    ChartOptions { stats_chart: StatsChart::Bars, ..options.clone() };
+                let [_, bars] = curves_and_bars_with(&comparison, &bars_options, &fonts);
+                check(&format!("panels, {count} {kind} labels, {name}"), &bars.drawing);
                 let options = &grouped_options(&comparison, options);
                 let [groups, _] = curves_and_bars_with(&comparison, options, &fonts);
                 check(&format!("groups, {count} {kind} labels, {name}"), &groups.drawing);
@@ -381,10 +385,14 @@ fn picture_of_many_runs_says_how_many_are_shown() {
     assert_eq!(bars.warnings.len(), 1);
 }
 
+fn three_panels() -> ChartOptions {
+    ChartOptions { stats_chart: StatsChart::Bars, ..ChartOptions::default() }
+}
+
 #[test]
 fn run_has_the_same_colour_in_curves_and_bars() {
     let ([curves, bars], _) =
-        curves_and_bars(&comparison(60, |i| format!("run_{i}")), &ChartOptions::default());
+        curves_and_bars(&comparison(60, |i| format!("run_{i}")), &three_panels());
     let mut line_colours = Vec::new();
     for layer in &curves.drawing.layers {
         if let (Some(Mark::Line(_, _, colour)), true) =
@@ -495,7 +503,7 @@ fn explosion_at_the_top_of_the_axis_is_annotated() {
         let run = grouped_run("x", EntropyKind::TokenMean, &(1..=100).map(at).collect::<Vec<_>>());
         let ([curves, _], _) =
             curves_and_bars(&Comparison::new(vec![run]).unwrap(), &ChartOptions::default());
-        assert!(contains_text(&curves, "exploded at step"), "{entropy}");
+        assert!(contains_text(&curves, "exploded "), "{entropy}");
     };
     [5.0, 5.5, 6.0, 7.0, 8.0, 10.0].into_iter().for_each(top);
 }
@@ -518,7 +526,7 @@ fn svg_texts_are_on_their_baseline() {
 fn collapse_is_annotated() {
     let (pictures, _) =
         curves_and_bars(&comparison(2, |i| format!("run_{i}")), &ChartOptions::default());
-    let notes = pictures[0].drawing.texts().filter(|t| t.text.starts_with("collapsed at step"));
+    let notes = pictures[0].drawing.texts().filter(|t| t.text.starts_with("collapsed "));
     assert!(notes.count() > 0);
 }
 
@@ -527,7 +535,7 @@ fn encoding_is_reproducible() {
     let comparison = comparison(13, |i| format!("run_{i}"));
     let render = || {
         let ([curves, _], fonts) = curves_and_bars(&comparison, &ChartOptions::default());
-        [Encoding::Png, Encoding::Svg, Encoding::Pdf]
+        [Encoding::Png, Encoding::Svg(SvgText::Named), Encoding::Pdf]
             .map(|encoding| encode(&curves.drawing, &fonts, encoding, 60.0).unwrap())
     };
     assert!(render() == render());
@@ -687,7 +695,7 @@ fn band_is_lighter_over_fewer_runs_and_the_subtitle_says_how_many() {
     let opacities: Vec<f64> =
         translucent_regions(&curves).iter().map(|(_, opacity)| *opacity).collect();
     assert_eq!(opacities, [0.18, 0.09], "a single run has no band");
-    assert!(!contains_text(&curves, "collapsed at step"), "annotations are about single runs");
+    assert!(!contains_text(&curves, "collapsed "), "annotations are about single runs");
 }
 
 #[test]

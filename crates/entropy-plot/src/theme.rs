@@ -12,7 +12,8 @@ use std::str::FromStr;
 pub struct Rgb(pub u8, pub u8, pub u8);
 
 impl Rgb {
-    pub(super) const fn hex(rgb: u32) -> Rgb {
+    /// The colour with the hexadecimal digits `rrggbb`.
+    pub const fn hex(rgb: u32) -> Rgb {
         Rgb((rgb >> 16) as u8, (rgb >> 8) as u8, rgb as u8)
     }
 
@@ -76,10 +77,10 @@ pub struct Theme {
     pub hairline: Rgb,
     /// Runs without a style of their own, in a picture of very many.
     pub unstyled: Rgb,
-    palette: [Rgb; 10],
+    palette: &'static [Rgb],
 }
 
-const fn palette(colours: [u32; 10]) -> [Rgb; 10] {
+const fn rgb(colours: [u32; 10]) -> [Rgb; 10] {
     let mut palette = [Rgb(0, 0, 0); 10];
     let mut i = 0;
     while i < colours.len() {
@@ -96,7 +97,7 @@ pub static LIGHT: Theme = Theme {
     muted: Rgb::hex(0x5b6470),
     hairline: Rgb::hex(0xe6e9ed),
     unstyled: Rgb::hex(0x8d949c),
-    palette: palette([
+    palette: &rgb([
         0x226daa, 0xda7e1e, 0x861309, 0x9e7efc, 0xb42965, 0x3a9ca4, 0x073ba6, 0x711d6d, 0xb36139,
         0xe15278,
     ]),
@@ -109,7 +110,7 @@ pub static DARK: Theme = Theme {
     muted: Rgb::hex(0x9aa4b1),
     hairline: Rgb::hex(0x262b33),
     unstyled: Rgb::hex(0x5f6771),
-    palette: palette([
+    palette: &rgb([
         0x4aabfd, 0xe86518, 0xc3d491, 0xa36b93, 0x696fe9, 0x58e0f6, 0xd68d9a, 0xd2b72a, 0xbd6254,
         0x8c8ac7,
     ]),
@@ -150,6 +151,11 @@ impl Theme {
     pub(super) fn style_of(&self, line: Rgb) -> Style {
         let (name, faint) = (self.legible(line), line.over(self.background, 0.25));
         Style { line, name, faint, dash: &[] }
+    }
+
+    /// The theme with other colours of lines. It lives as long as the program.
+    pub fn with_palette(&self, colours: Vec<Rgb>) -> &'static Theme {
+        Box::leak(Box::new(Theme { palette: colours.leak(), ..*self }))
     }
 
     /// The colour, mixed with the text colour until its contrast is 4.5:1.

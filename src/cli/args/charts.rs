@@ -4,8 +4,8 @@ use anyhow::anyhow;
 use clap::Args;
 
 use super::{
-    BandArgs, CurveArgs, EmphasisArgs, FacetArgs, GroupArgs, HealthArgs, PictureArgs, SelectArgs,
-    StepRangeArgs, ValueRangeArgs, WithArgs,
+    BandArgs, CurveArgs, EmphasisArgs, FacetArgs, GroupArgs, HealthArgs, MarkArgs, PictureArgs,
+    SelectArgs, StepRangeArgs, ValueRangeArgs, WithArgs,
 };
 use crate::cli::x_axis::XAxisArgs;
 use entropy_history::history::Comparison;
@@ -19,6 +19,8 @@ pub(in crate::cli) struct ChartArgs {
     pub(in crate::cli) curves: CurveArgs,
     #[command(flatten)]
     pub(in crate::cli) with: WithArgs,
+    #[command(flatten)]
+    marks: MarkArgs,
     #[command(flatten)]
     pub(in crate::cli) x_axis: XAxisArgs,
     #[command(flatten)]
@@ -67,6 +69,9 @@ impl ChartArgs {
             steps: self.steps.limits(),
             y_min: self.values.y_min,
             y_max: self.values.y_max,
+            legend: self.marks.legend(self.picture.style().legend),
+            thresholds: self.health.thresholds(),
+            lines: self.marks.lines(),
             ..self.picture.options(comparison)
         }
     }

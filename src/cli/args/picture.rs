@@ -5,17 +5,18 @@ use std::path::PathBuf;
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 
+use super::marks::Place;
+use super::style::{Style, style};
 use crate::cli::renderer::ChartRenderer;
 use crate::cli::target::Target;
 use crate::cli::theme::ThemeName;
 use entropy_history::history::Comparison;
 use entropy_plot::theme::{DARK, LIGHT};
-use entropy_plot::{ChartOptions, Encoding, Header, Look};
+use entropy_plot::{ChartOptions, Encoding, Header, Look, StatsChart, SvgText};
 use entropy_shell::{CliError, Terminal, WithHint};
 
-/// The look and the size in inches of a figure in one column of a paper.
-const PAPER: Look = Look { header: Header::Hidden, type_points: Some(7.5), line_scale: 0.8 };
-const COLUMN: (f64, f64) = (3.25, 2.2);
+/// Contrast of a line with the background, from which it is easy to see (WCAG 2.1).
+const MIN_CONTRAST: f64 = 3.0;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct TitleArgs {
@@ -41,6 +42,16 @@ pub(in crate::cli) struct PictureArgs {
     /// --size, --dpi and --title change these. The type keeps its size at any --size.
     #[arg(long)]
     paper: bool,
+    /// Look: default, paper, talk, dark, bars, or a TOML file; repeatable.
+    ///
+    /// What a later style sets wins over an earlier one, and a flag wins over a style. talk: 12.8x7.2 in with type of
+    /// 14 pt. bars: statistics as three panels of bars. Keys of a file: theme, size, dpi, type_size, line_scale, header,
+    /// legend, palette, stats.
+    #[arg(long = "style", value_name = "NAME|FILE", value_parser = style, hide_short_help = true)]
+    styles: Vec<Style>,
+    /// Write the look of this picture as a file for --style.
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    save_style: Option<PathBuf>,
     /// Label of the x axis.
     #[arg(long, value_name = "TEXT", hide_short_help = true)]
     x_label: Option<String>,
@@ -60,6 +71,11 @@ pub(in crate::cli) struct PictureArgs {
     /// A TrueType or OpenType file (.ttf, .otf, .ttc).
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     font: Option<PathBuf>,
+    /// SVG with texts as outlines, which look the same everywhere.
+    ///
+    /// An SVG of --paper has its font inside; programs such as Inkscape do not use it.
+    #[arg(long, hide_short_help = true)]
+    outline_text: bool,
     /// Small text at the bottom [default text: version and sources].
     #[arg(long, value_name = "TEXT", num_args = 0..=1, default_missing_value = "", hide_short_help = true)]
     footer: Option<String>,
@@ -92,14 +108,14 @@ enum EncodingName {
     Pdf,
 }
 
-fn inches(text: &str) -> Result<(f64, f64), String> {
+pub(super) fn inches(text: &str) -> Result<(f64, f64), String> {
     let parse = |side: &str| side.trim().parse::<f64>().ok().filter(|s| (2.0..=100.0).contains(s));
     let sides = text.split_once(['x', 'X', '×', ',']);
     let size = sides.and_then(|(w, h)| Some((parse(w)?, parse(h)?)));
     size.ok_or_else(|| "give WIDTHxHEIGHT in inches, each from 2 to 100, e.g. 14x7".to_owned())
 }
 
-fn dots_per_inch(text: &str) -> Result<f64, String> {
+pub(super) fn dots_per_inch(text: &str) -> Result<f64, String> {
     let dots = text.parse::<f64>().ok().filter(|d| (10.0..=2400.0).contains(d));
     dots.ok_or_else(|| "give pixels per inch from 10 to 2400".to_owned())
 }
@@ -118,18 +134,39 @@ impl PictureArgs {
     /// # Errors
     /// When neither gives one.
     pub(in crate::cli) fn encoding(&self, target: &Target) -> Result<Encoding, CliError> {
-        match self.output_format {
-            Some(EncodingName::Png) => return Ok(Encoding::Png),
-            Some(EncodingName::Svg) => return Ok(Encoding::Svg),
-            Some(EncodingName::Pdf) => return Ok(Encoding::Pdf),
-            None => {}
+        let encoding = match self.output_format {
+            Some(EncodingName::Png) => Encoding::Png,
+            Some(EncodingName::Svg) => self.svg(),
+            Some(EncodingName::Pdf) => Encoding::Pdf,
+            None => self.encoding_by_name(target)?,
+        };
+        if self.outline_text && !matches!(encoding, Encoding::Svg(_)) {
+            return Err(anyhow!("--outline-text is for SVG"))
+                .hint("PNG and PDF need no fonts of the reader; write an .svg, or leave it out");
         }
+        Ok(encoding)
+    }
+
+    /// The encoding of an SVG.
+    pub(in crate::cli) fn svg(&self) -> Encoding {
+        let is_paper = self.style().header == Some(Header::Hidden);
+        Encoding::Svg(match (self.outline_text, is_paper) {
+            (true, _) => SvgText::Outlines,
+            (false, true) => SvgText::Embedded,
+            (false, false) => SvgText::Named,
+        })
+    }
+
+    /// The encoding by the end of the file name.
+    fn encoding_by_name(&self, target: &Target) -> Result<Encoding, CliError> {
         let Target::File(path) = target else {
             return Err(anyhow!("the file type of a picture on stdout is not known"))
                 .hint("add --output-format png, svg or pdf");
         };
         let extension = path.extension().unwrap_or_default().to_string_lossy();
-        Encoding::of_extension(&extension)
+        let encoding = Encoding::of_extension(&extension);
+        let encoding = encoding.map(|e| if matches!(e, Encoding::Svg(_)) { self.svg() } else { e });
+        encoding
             .ok_or_else(|| match &*extension {
                 "" => anyhow!("cannot draw {}: the file name has no extension", path.display()),
                 _ => anyhow!("cannot draw {}: {extension:?} is not a picture type", path.display()),
@@ -144,7 +181,32 @@ impl PictureArgs {
 
     /// Pixels per inch of a PNG.
     fn dpi(&self) -> f64 {
-        self.dpi.unwrap_or(if self.paper { 300.0 } else { 200.0 })
+        self.style().dpi.unwrap_or(200.0)
+    }
+
+    /// The styles one after another, then the flags.
+    pub(super) fn style(&self) -> Style {
+        let paper = self.paper.then(Style::paper);
+        let flags =
+            Style { theme: self.theme.theme, size: self.size, dpi: self.dpi, ..Style::default() };
+        self.styles.iter().cloned().chain(paper).chain([flags]).fold(Style::default(), Style::with)
+    }
+
+    /// Warns about colours that are hard to see, and writes the file of `--save-style`.
+    fn check_style(&self, options: &ChartOptions, terminal: &Terminal) -> Result<(), CliError> {
+        for colour in self.style().palette.into_iter().flatten() {
+            let contrast = colour.contrast(options.theme.background);
+            if contrast < MIN_CONTRAST {
+                terminal.warn(&format!(
+                    "{colour} of the palette is hard to see: its contrast with the background is {contrast:.1}, and lines need {MIN_CONTRAST}"
+                ));
+            }
+        }
+        let Some(path) = &self.save_style else { return Ok(()) };
+        let style = self.style();
+        let legend = Place::of(options.legend).or(style.legend);
+        let style = Style { legend, ..style };
+        Target::new(path).write_beside_document(style.to_toml().as_bytes(), terminal)
     }
 
     /// The options of a chart of these runs, with linear axes without limits.
@@ -158,13 +220,20 @@ impl PictureArgs {
         let sources =
             || format!("entropy-viz {} · {}", env!("CARGO_PKG_VERSION"), sources.join(", "));
         let footer = self.footer.as_ref().map(|t| if t.is_empty() { sources() } else { t.clone() });
+        let style = self.style();
+        let theme = match style.theme {
+            None | Some(ThemeName::Light) => &LIGHT,
+            Some(ThemeName::Dark) => &DARK,
+        };
         ChartOptions {
-            theme: match self.theme.theme {
-                None | Some(ThemeName::Light) => &LIGHT,
-                Some(ThemeName::Dark) => &DARK,
+            theme: style.palette.map_or(theme, |colours| theme.with_palette(colours)),
+            size: style.size,
+            look: Look {
+                header: style.header.unwrap_or(Header::Shown),
+                type_points: style.type_size,
+                line_scale: style.line_scale.unwrap_or(1.0),
             },
-            size: self.size.or(self.paper.then_some(COLUMN)),
-            look: if self.paper { PAPER } else { Look::default() },
+            stats_chart: style.stats.unwrap_or(StatsChart::Ranges),
             title: self.title.title.clone(),
             footer,
             x_label: self.x_label.clone(),
@@ -176,26 +245,28 @@ impl PictureArgs {
     /// A renderer of charts of these runs.
     ///
     /// # Errors
-    /// When the font cannot be used.
+    /// When the font cannot be used, or the file of `--save-style` cannot be written.
     pub(in crate::cli) fn renderer(
         &self,
         comparison: &Comparison,
         options: ChartOptions,
         terminal: &Terminal,
     ) -> Result<ChartRenderer, CliError> {
+        self.check_style(&options, terminal)?;
         ChartRenderer::new(comparison, options, self.font.as_deref(), self.dpi(), terminal)
     }
 
     /// A renderer of charts with these texts.
     ///
     /// # Errors
-    /// When the font cannot be used.
+    /// When the font cannot be used, or the file of `--save-style` cannot be written.
     pub(in crate::cli) fn renderer_of(
         &self,
         texts: &[String],
         options: ChartOptions,
         terminal: &Terminal,
     ) -> Result<ChartRenderer, CliError> {
+        self.check_style(&options, terminal)?;
         ChartRenderer::for_texts(texts, options, self.font.as_deref(), self.dpi(), terminal)
     }
 }

@@ -1,24 +1,26 @@
-//! Annotations of curves: collapses, explosions, and boundaries of training stages.
+//! Annotations of collapses and explosions: a circle on the curve, a tick at the x axis, and a few words.
 
 use super::curve::Curve;
-use crate::ChartOptions;
+use super::reference_lines::{dashed, label_beside};
+use super::room::Room;
 use crate::canvas::{Anchor, Layer, Mark, Text, TextFormat};
 use crate::context::ChartContext;
 use crate::geometry::{Bounds, Xy, boxes_overlap, distance, segment_hits_box, segments_cross};
-use crate::label_layout::CurveOccupancy;
+use crate::legend::DOTS;
 use crate::metrics::BODY;
 use crate::plot_area::PlotArea;
 use crate::stroke::ring;
 use crate::theme::Style;
-use entropy_history::label::visible;
-use entropy_history::stats::Analysis;
+use crate::{ChartOptions, LineAxis};
+use entropy_history::number::shortest;
+use entropy_history::stats::health::State;
+use entropy_history::stats::{Analysis, RunStats};
 
 /// An event on a curve, with its position in px.
 struct CurveEvent {
     at: Xy,
     style: Style,
     words: String,
-    is_state: bool, // false for a stage boundary
 }
 
 /// The events of all curves that are inside the plot area, in the order in which they are placed.
@@ -28,30 +30,17 @@ fn curve_events(
     area: &PlotArea,
     options: &ChartOptions,
 ) -> Vec<CurveEvent> {
-    // `level` is given for a state: it is that of the level, and the line may have a spike there.
-    let event = |curve: &Curve<'_>, step: f64, words: String, level: Option<f64>| {
+    let event = |(curve, stats): (&Curve<'_>, &RunStats)| {
+        let step = stats.state_step?;
         let (style, points) = (curve.style?, curve.shown()?.points());
         let point = points.get(points.partition_point(|p| p.step < step))?;
-        let at = (area.x.at(point.step), area.y.at(level.unwrap_or(point.entropy)));
-        let is_state = level.is_some();
-        area.contains(at).then_some(CurveEvent { at, style, words, is_state })
+        // A line as logged may have a spike there; a smoothed one is where it is.
+        let level = stats.state_level.filter(|_| !curve.is_smoothed()).unwrap_or(point.entropy);
+        let at = (area.x.at(point.step), area.y.at(level));
+        let words = format!("{} {}", stats.state_words(), options.x_axis.value(step));
+        area.contains(at).then_some(CurveEvent { at, style, words })
     };
-    let mut events = Vec::new();
-    for (curve, stats) in curves.iter().zip(&analysis.runs) {
-        let Some(step) = stats.state_step else { continue };
-        let word = stats.state_words();
-        let words = format!("{word} at {}", options.x_axis.position(step));
-        events.extend(event(curve, step, words, stats.state_level));
-    }
-    for curve in curves {
-        for joint in curve.runs().iter().flat_map(|run| &run.stages) {
-            let is_number = joint.stage.chars().all(|c| c.is_ascii_digit());
-            let round = visible(&joint.stage);
-            let words = if is_number { format!("round {round}") } else { round.into_owned() };
-            events.extend(event(curve, joint.step, words, None));
-        }
-    }
-    events
+    curves.iter().zip(&analysis.runs).filter_map(event).collect()
 }
 
 /// The annotations. Each event has an open circle on the curve, and a few words where no curve runs, with a
@@ -59,28 +48,16 @@ fn curve_events(
 pub(super) fn annotations(
     curves: &[Curve<'_>],
     analysis: &Analysis,
-    area: &PlotArea,
+    room: Room,
     chart: ChartContext<'_>,
-) -> Option<Layer> {
+) -> Option<(Vec<Layer>, Option<String>)> {
+    let plot_area = room.area;
+    let area = &plot_area;
     let events = curve_events(curves, analysis, area, chart.options);
     if events.is_empty() {
         return None;
     }
-    let mut lines = CurveOccupancy::new(area.left, area.right);
-    let in_colour = || curves.iter().filter(|curve| curve.style.is_some());
-    for part in in_colour().flat_map(|curve| &curve.parts) {
-        lines.add(&part.points);
-    }
-    let logged = in_colour().flat_map(Curve::background_histories);
-    let logged = logged.flat_map(|history| area.curve(history));
-    let mut faint = CurveOccupancy::new(area.left, area.right);
-    logged.for_each(|part| faint.add(&part));
-    // A leader connects a line that ends early with its name.
-    for end in in_colour().filter_map(Curve::end).filter(|end| end.0 < area.right) {
-        lines.add(&[end, (area.right, end.1)]);
-    }
-
-    let layout = AnnotationLayout { area, chart, events: &events, lines, faint };
+    let layout = AnnotationLayout { area, chart, events: &events, room };
     let centre = events.iter().map(|event| event.at.0).sum::<f64>() / events.len() as f64;
     let outermost = |event: &CurveEvent| -(event.at.0 - centre).abs();
     let orders: [&dyn Fn(&CurveEvent) -> f64; 5] =
@@ -93,6 +70,11 @@ pub(super) fn annotations(
     let tries = orders.iter().map(|key| arrange(&events, &candidates, *key));
     let best = tries.min_by(|a, b| a.cost.total_cmp(&b.cost))?;
 
+    let ticks = events.iter().map(|event| {
+        let tick = vec![(event.at.0, area.bottom), (event.at.0, area.bottom - TICK)];
+        Mark::Line(tick, 2.0, event.style.line)
+    });
+    let ticks = Layer { name: "states".to_owned(), marks: ticks.collect() };
     let mut marks = Vec::new();
     for (index, annotation) in &best.annotations {
         let colour = events[*index].style.line.over(chart.theme().background, 0.7);
@@ -103,13 +85,55 @@ pub(super) fn annotations(
     }
     marks
         .extend(best.annotations.iter().map(|(_, annotation)| Mark::Note(annotation.text.clone())));
-    Some(Layer { name: "events".to_owned(), marks })
+    let (total, missing) = (events.len(), events.len() - best.annotations.len());
+    let warning = (missing > 0).then(|| {
+        format!(
+            "{missing} of {total} labels of collapses and explosions have no room; ticks at the x axis and circles mark them"
+        )
+    });
+    Some((vec![ticks, Layer { name: "events".to_owned(), marks }], warning))
 }
+
+/// The threshold that a single collapsed or exploded run crossed: a dotted line with its label.
+pub(super) fn threshold(
+    curves: &[Curve<'_>],
+    analysis: &Analysis,
+    room: &mut Room,
+    chart: ChartContext<'_>,
+) -> Option<Layer> {
+    let ([curve], [stats]) = (curves, &analysis.runs[..]) else { return None };
+    let (style, start) = (curve.style?, stats.start?);
+    let ratio = match stats.state? {
+        State::Collapsed => chart.options.thresholds.collapse_ratio,
+        State::Exploded => chart.options.thresholds.explode_ratio,
+        _ => return None,
+    };
+    let area = &{ room.area };
+    let y = area.y.at(ratio * start);
+    let line = [(area.left, y), (area.right, y)];
+    if !area.contains(line[0]) {
+        return None;
+    }
+    let mut marks = dashed(line, DOTS, style.line);
+    let words = format!("{} % of the start", shortest((1e4 * ratio).round() / 100.0));
+    let label = label_beside(&words, LineAxis::Value, (line, style.name), (room, &[]), chart);
+    room.take((area.left, y - 1.0, area.right, y + 1.0));
+    if let Some(text) = label {
+        room.take(text.bounds());
+        marks.push(Mark::Note(text));
+    }
+    Some(Layer { name: "threshold".to_owned(), marks })
+}
+
+/// Height in px of the tick of a state at the x axis.
+const TICK: f64 = 8.0;
+/// Longest leader in px in a compact picture.
+const MAX_LEADER: f64 = 60.0;
 
 /// Radius in px of the circle on the curve.
 const RADIUS: f64 = 5.0;
 /// Number of passes over all annotations.
-const SWEEPS: usize = 3;
+const SWEEPS: usize = 6;
 /// With more events than this, only one order of placement is tried.
 const MANY_EVENTS: usize = 48;
 /// An annotation farther from its event than this, in px, gets a leader.
@@ -117,14 +141,12 @@ const LEADER_FROM: f64 = 14.0;
 
 /// Costs of a position: each px of distance from the event costs 1, and the following are added.
 ///
-/// A curve behind the text: a fixed cost, and a cost per column that it covers.
-const COVERS_CURVE: (f64, f64) = (50.0, 8.0);
 /// Each column of a faint curve behind the text.
 const COVERS_FAINT: f64 = 2.0;
 /// A circle of another event behind the text.
 const COVERS_RING: f64 = 120.0;
-/// A leader through the text of another annotation.
-const LEADER_HITS_TEXT: f64 = 400.0;
+/// A leader through the text of another annotation: the last resort.
+const LEADER_HITS_TEXT: f64 = 1200.0;
 /// Each column in which the leader crosses a curve.
 const LEADER_HITS_CURVE: f64 = 8.0;
 /// The leader crosses a circle or another leader.
@@ -147,7 +169,7 @@ struct Arrangement<'n> {
     cost: f64,
 }
 
-/// Places annotations one after another at their cheapest candidate positions: states first, then by `key`.
+/// Places annotations one after another at their cheapest candidate positions, by `key`.
 /// Further passes place each again, because the first ones were placed before the last ones were known.
 fn arrange<'n>(
     events: &[CurveEvent],
@@ -155,8 +177,7 @@ fn arrange<'n>(
     key: &dyn Fn(&CurveEvent) -> f64,
 ) -> Arrangement<'n> {
     let mut order: Vec<usize> = (0..events.len()).collect();
-    let of = |i: &usize| (!events[*i].is_state, key(&events[*i]));
-    order.sort_by(|a, b| of(a).0.cmp(&of(b).0).then(of(a).1.total_cmp(&of(b).1)));
+    order.sort_by(|a, b| key(&events[*a]).total_cmp(&key(&events[*b])));
     let mut arrangement = Arrangement::default();
     for _ in 0..SWEEPS {
         arrangement.cost = 0.0;
@@ -205,8 +226,7 @@ struct AnnotationLayout<'a> {
     area: &'a PlotArea,
     chart: ChartContext<'a>,
     events: &'a [CurveEvent],
-    lines: CurveOccupancy,
-    faint: CurveOccupancy,
+    room: Room,
 }
 
 impl AnnotationLayout<'_> {
@@ -214,7 +234,7 @@ impl AnnotationLayout<'_> {
     fn candidates(&self, index: usize) -> Vec<Annotation> {
         let event = &self.events[index];
         let (x, y) = event.at;
-        let points = (0..30).flat_map(|step| {
+        let points = (0..40).flat_map(|step| {
             let (dx, dy) = (11.0 + 2.0 * f64::from(step), 6.0 + 9.0 * f64::from(step));
             let aside = 11.0 + 12.0 * f64::from(step);
             [
@@ -237,7 +257,7 @@ impl AnnotationLayout<'_> {
     }
 
     fn annotation_at(&self, event: &CurveEvent, at: Xy, anchor: Anchor) -> Option<Annotation> {
-        let format = TextFormat::regular(BODY, self.chart.theme().muted);
+        let format = TextFormat::regular(BODY, event.style.name);
         let text = Text::new(self.chart.fonts, &event.words, at, anchor, format);
         let (left, top, right, bottom) = text.bounds();
         let bounds = (left - 3.0, top - 2.0, right + 3.0, bottom + 2.0);
@@ -245,8 +265,11 @@ impl AnnotationLayout<'_> {
         let is_inside =
             left > area.left && right < area.right && top > area.top - BODY && bottom < area.bottom;
         let near = (event.at.0.clamp(left, right), event.at.1.clamp(top, bottom));
-        let leader = (distance(event.at, near) > LEADER_FROM).then_some([event.at, near]);
-        is_inside.then_some(Annotation { text, bounds, leader, cost: 0.0 })
+        let length = distance(event.at, near);
+        let leader = (length > LEADER_FROM).then_some([event.at, near]);
+        let is_near = length <= MAX_LEADER || !self.chart.metrics().is_compact();
+        let is_clear = self.room.is_untaken(bounds) && self.room.lines.crossings(bounds) == 0;
+        (is_inside && is_near && is_clear).then_some(Annotation { text, bounds, leader, cost: 0.0 })
     }
 
     /// The cost of a position among curves and circles.
@@ -254,13 +277,9 @@ impl AnnotationLayout<'_> {
         let (left, top, right, bottom) = annotation.bounds;
         let at = self.events[index].at;
         let mut cost = distance(at, (at.0.clamp(left, right), at.1.clamp(top, bottom)));
-        let columns = self.lines.crossings(annotation.bounds);
-        if columns > 0 {
-            cost += COVERS_CURVE.0 + COVERS_CURVE.1 * columns as f64;
-        }
-        cost += COVERS_FAINT * self.faint.crossings(annotation.bounds) as f64;
+        cost += COVERS_FAINT * self.room.faint.crossings(annotation.bounds) as f64;
         if let Some(leader) = annotation.leader {
-            cost += LEADER_HITS_CURVE * self.lines.segment_crossings(leader) as f64;
+            cost += LEADER_HITS_CURVE * self.room.lines.segment_crossings(leader) as f64;
         }
         for event in self.events.iter().enumerate().filter(|(i, _)| *i != index).map(|(_, e)| e) {
             let ((x, y), reach) = (event.at, RADIUS + 1.0);

@@ -1,5 +1,6 @@
 //! A curve of the chart: a run or the mean of a group, with its name, its style and its points in px.
 
+use super::rounds::rules;
 use crate::geometry::Xy;
 use crate::plot_area::PlotArea;
 use crate::theme::Style;
@@ -44,6 +45,17 @@ pub(super) fn smoothed(history: &History, smoothing: Smoothing, width: f64) -> O
         .then(|| history.with_values(&smoothing.apply(history.points(), width)))
 }
 
+/// The parts of a run in px, broken where a round begins.
+fn by_round(run: &Run, parts: Vec<Vec<Xy>>, area: &PlotArea) -> Vec<Vec<Xy>> {
+    rules(run, area).into_iter().fold(parts, |parts, rule| {
+        let broken = parts.into_iter().flat_map(|mut part| {
+            let later = part.split_off(part.partition_point(|point| point.0 < rule));
+            [part, later]
+        });
+        broken.filter(|part| !part.is_empty()).collect()
+    })
+}
+
 impl<'a> Curve<'a> {
     /// The run, or the runs of the group.
     pub(super) fn runs(&self) -> &[&'a Run] {
@@ -74,13 +86,13 @@ impl<'a> Curve<'a> {
         }
     }
 
-    /// The logged histories that are drawn faintly behind the curve.
-    pub(super) fn background_histories(&self) -> impl Iterator<Item = &'a History> {
+    /// The parts in px of the logged histories that are drawn faintly behind the curve.
+    pub(super) fn background_parts(&self, area: &PlotArea) -> impl Iterator<Item = Vec<Xy>> {
         let runs = match &self.source {
             CurveSource::Run { smoothed: None, .. } => &[],
             _ => self.runs(),
         };
-        runs.iter().map(|run| &run.history)
+        runs.iter().flat_map(|run| by_round(run, area.curve(&run.history), area))
     }
 
     pub(super) fn is_smoothed(&self) -> bool {
@@ -99,11 +111,12 @@ impl<'a> Curve<'a> {
         }
     }
 
-    /// The last value of the curve; for a group without a mean, that of its first run.
-    pub(super) fn last_value(&self) -> f64 {
-        let mean = self.segments().last().and_then(|segment| segment.points.last());
+    /// The last value of the curve up to a step; for a group without a mean, that of its first run.
+    pub(super) fn last_value(&self, limit: f64) -> Option<f64> {
+        let mean = self.band_points().filter(|point| point.step <= limit).last();
         let points = self.shown().unwrap_or(&self.runs()[0].history).points();
-        mean.map_or(points[points.len() - 1].entropy, |point| point.mean)
+        let point = || points.iter().rfind(|point| point.step <= limit);
+        mean.map(|point| point.mean).or_else(|| Some(point()?.entropy))
     }
 
     /// Where the curve ends in px; `None` if all of it is outside the plot area.
@@ -136,7 +149,8 @@ impl<'a> Curve<'a> {
     pub(super) fn locate(&mut self, area: &PlotArea) {
         self.parts = match &self.source {
             CurveSource::Run { run, smoothed } => {
-                let parts = area.curve(smoothed.as_ref().unwrap_or(&run.history)).into_iter();
+                let history = smoothed.as_ref().unwrap_or(&run.history);
+                let parts = by_round(run, area.curve(history), area).into_iter();
                 parts.map(|points| CurvePart { points, has_all_runs: true }).collect()
             }
             CurveSource::Group { members, segments } => {

@@ -1,15 +1,20 @@
 //! The names of curves: at the line ends, or in a legend that is laid out to fit.
 
 use super::curve::Curve;
-use crate::canvas::{Anchor, Layer, TextFormat};
+use super::room::Room;
+use crate::canvas::{Anchor, Layer, Mark, Text, TextFormat};
 use crate::context::ChartContext;
 use crate::fonts::Weight;
-use crate::legend::{LINE_HEIGHT, LegendEntry, LegendGrid, leader, spread_labels};
+use crate::geometry::Xy;
+use crate::legend::{LINE_HEIGHT, LegendEntry, LegendGrid, ends_early, leader, spread_labels};
 use crate::metrics::BODY;
 use crate::plot_area::PlotArea;
+use crate::theme::Style;
 
 /// Width in px of a line sample in a legend, with the gap to the name.
 const SWATCH: f64 = 26.0;
+/// Distance in px after the names of a column.
+const SWATCH_MARGIN: f64 = 12.0;
 const MAX_COLUMNS: usize = 3;
 /// Largest share of the width of a picture that names at line ends take. Type is larger against a small picture.
 const SHARE: f64 = 0.3;
@@ -36,26 +41,41 @@ pub(super) fn fit_end_names(curves: &mut [Curve<'_>], chart: ChartContext<'_>, w
 /// Names at the line ends with thin leaders, pushed apart where ends are close, `distance` px right of the plot area.
 pub(super) fn end_names(
     curves: &[Curve<'_>],
-    area: &PlotArea,
+    room: &mut Room,
     distance: f64,
     chart: ChartContext<'_>,
 ) -> Layer {
+    let area = &{ room.area };
     let x = area.right + distance;
-    // A run above or below the limits has no line; its name is at that side of the plot area.
-    let outside = |curve: &Curve<'_>| match area.y.at(curve.last_value()) < area.top {
-        true => area.top,
-        false => area.bottom,
-    };
-    let label = |curve| {
-        let curve: &Curve<'_> = curve;
-        Some((curve.end().map_or_else(|| outside(curve), |end| end.1), (curve, curve.style?)))
-    };
-    let labels = curves.iter().filter_map(label).collect();
     let (mut marks, mut names) = (Vec::new(), Vec::new());
-    for (y, (curve, style)) in spread_labels(labels, LINE_HEIGHT, area) {
-        if let Some(end) = curve.end() {
-            let colour = style.line.over(chart.theme().background, 0.55);
-            marks.push(leader(end, (x, y), area, colour));
+    let mut labels = Vec::new();
+    let limit = chart.options.steps.1;
+    for curve in curves {
+        let Some(style) = curve.style else { continue };
+        let beyond = curve.last_value(limit).and_then(|value| Beyond::of(value, area));
+        match (beyond, curve.end()) {
+            (Some(beyond), _) => {
+                labels.push((beyond.edge(area), (curve, style, End::Beyond(beyond))))
+            }
+            (None, None) => labels.push((area.bottom, (curve, style, End::None))),
+            (None, Some(end)) => match name_at_end(curve, style, end, room, chart) {
+                Some(name) => names.push(Mark::Text(name)),
+                None => labels.push((end.1, (curve, style, End::At(end)))),
+            },
+        }
+    }
+    let colours =
+        |style: Style| (style.line.over(chart.theme().background, 0.55), chart.theme().unstyled);
+    for (y, (curve, style, end)) in spread_labels(labels, LINE_HEIGHT, area) {
+        match end {
+            End::At(end) => {
+                marks.extend(leader(end, (x, y), area, colours(style)));
+                if ends_early(end, area) {
+                    room.take_line([end, (area.right, end.1)]);
+                }
+            }
+            End::Beyond(beyond) => marks.push(beyond.arrow((x - 9.0, y), style)),
+            End::None => {}
         }
         let at = (x, y + 0.36 * BODY);
         let format = TextFormat::semi_bold(BODY, style.name);
@@ -63,6 +83,79 @@ pub(super) fn end_names(
     }
     marks.extend(names);
     Layer { name: "names".to_owned(), marks }
+}
+
+/// Where a line ends.
+enum End {
+    At(Xy),
+    /// Beyond a limit of the value axis.
+    Beyond(Beyond),
+    /// Nowhere: none of it is inside the plot.
+    None,
+}
+
+/// The side of the plot beyond which a value is.
+#[derive(Clone, Copy)]
+enum Beyond {
+    Above,
+    Below,
+}
+
+impl Beyond {
+    fn of(value: f64, area: &PlotArea) -> Option<Beyond> {
+        const NEAR: f64 = 0.5;
+        let y = area.y.at(value);
+        match () {
+            () if y < area.top - NEAR => Some(Beyond::Above),
+            // A value without a logarithm has no position.
+            () if y <= area.bottom + NEAR => None,
+            () => Some(Beyond::Below),
+        }
+    }
+
+    fn edge(self, area: &PlotArea) -> f64 {
+        match self {
+            Beyond::Above => area.top,
+            Beyond::Below => area.bottom,
+        }
+    }
+
+    /// An arrow head at `at` that points beyond the plot.
+    fn arrow(self, (x, y): Xy, style: Style) -> Mark {
+        let up = match self {
+            Beyond::Above => -1.0,
+            Beyond::Below => 1.0,
+        };
+        let tip = (x, y + 5.0 * up);
+        Mark::Region(vec![tip, (x + 4.5, y - 3.0 * up), (x - 4.5, y - 3.0 * up)], style.line)
+    }
+}
+
+/// The name right of the end of a line that ends early, if there is room. Its room is taken.
+fn name_at_end(
+    curve: &Curve<'_>,
+    style: Style,
+    end: Xy,
+    room: &mut Room,
+    chart: ChartContext<'_>,
+) -> Option<Text> {
+    // A dashed line needs a sample before its name.
+    if !ends_early(end, &room.area) || !style.dash.is_empty() {
+        return None;
+    }
+    let format = TextFormat::semi_bold(BODY, style.name);
+    let shifts = [0.0, -0.5, 0.5, -0.9, 0.9].map(|lines| lines * LINE_HEIGHT);
+    let texts = shifts.map(|shift| {
+        let at = (end.0 + 6.0, end.1 + shift + 0.36 * BODY);
+        Text::new(chart.fonts, curve.name.as_str(), at, Anchor::Start, format)
+    });
+    let around = |text: &Text| {
+        let (left, top, right, bottom) = text.bounds();
+        (left, top - 1.0, right + 3.0, bottom + 1.0)
+    };
+    let text = texts.into_iter().find(|text| room.is_free(around(text)))?;
+    room.take(around(&text));
+    Some(text)
 }
 
 /// Chooses rows, columns and font size of a legend: the largest size at which all names fit unshortened, else one at
@@ -78,7 +171,7 @@ pub(super) fn lay_out_legend(
     let entries = named + usize::from(rest > 0);
     let more = format!("and {} more", curves.len());
     let share = if width < NARROW { 0.35 } else { 0.42 };
-    let margin = SWATCH + 12.0;
+    let margin = SWATCH + SWATCH_MARGIN;
     let rows_at = |size: f64| ((height / (1.32 * size)) as usize).max(1);
     let columns_at = |size: f64| entries.div_ceil(rows_at(size));
     let text_width = |t: &str, size: f64| chart.text_width(t, size);
@@ -113,16 +206,41 @@ pub(super) fn lay_out_legend(
     LegendGrid { rows, columns, column_width: margin + widest, size, swatch: SWATCH }
 }
 
-/// The layer of a legend that [`lay_out_legend`] chose.
+/// The first row of a legend in the corner of the plot area that covers least of the curves, and whether it
+/// covers some. The room is taken.
+pub(super) fn emptiest_corner(legend: &LegendGrid, room: &mut Room) -> (Xy, Covers) {
+    const MARGIN: f64 = 6.0;
+    let area = room.area;
+    let (width, height) = (legend.width() - SWATCH_MARGIN, legend.height());
+    let lefts = [area.right - MARGIN - width, area.left + MARGIN];
+    let tops = [area.top + MARGIN, area.bottom - MARGIN - height];
+    let corners = tops.iter().flat_map(|top| lefts.map(|left| (left.max(area.left), *top)));
+    let bounds = |(left, top): Xy| (left, top, left + width, top + height);
+    let covered = |corner: &Xy| room.covered(bounds(*corner));
+    let best = corners.min_by(|a, b| covered(a).total_cmp(&covered(b)));
+    let best = best.unwrap_or((area.left, area.top));
+    let covers = if covered(&best) > 0.0 { Covers::Curves } else { Covers::Nothing };
+    room.take(bounds(best));
+    ((best.0, best.1 + legend.height() / (2.0 * legend.rows as f64)), covers)
+}
+
+/// Whether a legend is on top of curves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Covers {
+    Nothing,
+    Curves,
+}
+
+/// The layer of a legend that [`lay_out_legend`] chose, with its first row at `origin`.
 pub(super) fn legend_layer(
     legend: &LegendGrid,
     curves: &[Curve<'_>],
-    area: &PlotArea,
+    origin: Xy,
     chart: ChartContext<'_>,
 ) -> Layer {
     let entries = curves.iter().filter_map(|curve| {
         Some(LegendEntry { name: &curve.name, style: curve.style?, end: curve.end() })
     });
-    let marks = legend.marks(entries.collect(), curves.len(), area, chart);
+    let marks = legend.marks(entries.collect(), curves.len(), origin, chart);
     Layer { name: "legend".to_owned(), marks }
 }

@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::curve::Curve;
+use super::room::Room;
 use super::{
     Curves, curve_names, cut, default_title, line_marks, make_curves, named, step_range, subtitle,
     value_range,
@@ -125,14 +126,16 @@ pub(super) fn lay_out<'a>(
         layers.push(panel_title(&facet.name, &area, chart));
         panel.par_iter_mut().for_each(|curve| curve.locate(&area));
         layers.extend(line_marks::curve_layers(panel, &area, options));
-        layers.push(curve_names::end_names(panel, &area, LEADER, chart));
+        let mut room = Room::new(panel, area);
+        layers.push(curve_names::end_names(panel, &mut room, LEADER, chart));
         last = Some(area);
     }
     let area = last.ok_or(NothingToDraw::Limits)?;
     let whole = PlotArea { top: below, bottom, ..area };
     layers.extend(y_title.map(|words| y_axis_title(&words, &whole, chart)));
     let drawing = chart.drawing(size, &title, layers);
-    Ok(Curves { curves: Vec::new(), area: whole, chart, drawing, warnings })
+    let room = Room::new(&[], whole);
+    Ok(Curves { curves: Vec::new(), room, chart, drawing, warnings })
 }
 
 /// Shortens the names to this width, and returns the widest of all panels.

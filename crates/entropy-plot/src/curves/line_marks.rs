@@ -80,7 +80,7 @@ fn logged_lines(
         (None, CurveSource::Group { .. }) => (FAINT_WIDTH, theme.hairline),
     };
     let width = width * options.look.line_scale;
-    let parts = curve.background_histories().flat_map(|history| area.curve(history));
+    let parts = curve.background_parts(area);
     parts.flat_map(|part| StrokeStyle::solid(width, colour).marks(&part)).collect()
 }
 

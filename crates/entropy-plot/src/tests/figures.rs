@@ -95,7 +95,16 @@ impl Figure {
 
     /// The shapes of curves.
     fn curves(&self) -> impl Iterator<Item = &(String, Rgb, Vec<geometry::Xy>)> {
-        let other = ["step axis", "value axis", "names", "legend", "events"];
+        let other = [
+            "step axis",
+            "value axis",
+            "names",
+            "legend",
+            "events",
+            "states",
+            "threshold",
+            "reference lines",
+        ];
         self.shapes.iter().filter(move |(layer, ..)| !other.contains(&layer.as_str()))
     }
 
