@@ -49,7 +49,7 @@ pub(in crate::cli) struct FacetArgs {
     /// Draw a panel per group of runs, with shared axes, e.g. 'lr[^_]+'.
     ///
     /// The first capture group of the pattern, or else the whole match, is the name of the panel.
-    #[arg(conflicts_with = "with", long, value_name = "REGEX", value_parser = regex, conflicts_with = "group")]
+    #[arg(long, value_name = "REGEX", value_parser = regex, conflicts_with_all = ["group", "with", "legend"])]
     facet: Option<Regex>,
 }
 

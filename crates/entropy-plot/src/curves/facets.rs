@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::curve::Curve;
+use super::reference_lines::reference_lines;
 use super::room::Room;
 use super::{
     Curves, curve_names, cut, default_title, line_marks, make_curves, named, step_range, subtitle,
@@ -127,6 +128,11 @@ pub(super) fn lay_out<'a>(
         panel.par_iter_mut().for_each(|curve| curve.locate(&area));
         layers.extend(line_marks::curve_layers(panel, &area, options));
         let mut room = Room::new(panel, area);
+        let mut reference = reference_lines(&mut room, chart);
+        if i == 0 {
+            warnings.append(&mut reference.warnings);
+        }
+        layers.extend(reference.layers().into_iter().flatten());
         layers.push(curve_names::end_names(panel, &mut room, LEADER, chart));
         last = Some(area);
     }
