@@ -142,8 +142,13 @@ fn page_and_figures_are_written_and_the_run_is_not_touched() {
     assert!(text.starts_with("• Entropy fell from 2.33 to 0.92"), "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
     let names = files(tmp.path());
-    for name in ["f_outcome.svg", "f_heat-map.svg", "f_steps.svg", "why.html"] {
+    for name in ["f_changes.svg", "f_outcome.svg", "f_heat-map.svg", "f_steps.svg", "why.html"] {
         assert!(names.iter().any(|found| found == name), "{name}: {names:?}");
+    }
+    // The parts of the figure are those of the page: by position they add up to the change of −1.413.
+    let figure = fs::read_to_string(tmp.path().join("f_changes.svg")).unwrap();
+    for words in ["By position", "tokens 0–3", "−0.408", "29 %", "changed mix"] {
+        assert!(figure.contains(words), "{words}");
     }
     let page = fs::read_to_string(tmp.path().join("why.html")).unwrap();
     for part in [

@@ -156,14 +156,14 @@ fn log_without_the_reward_lists_similar_keys() {
             "try --reward critic/rewards/mean",
         ],
     );
-    let several = "the reward \"actor/*\" may be \"actor/entropy\", \"actor/pg_loss\"";
+    let several = "\"actor/*\" may be \"actor/entropy\", \"actor/pg_loss\"";
     assert_rejected(&tmp, &["law", &solver, "--reward", "actor/*"], &[several, "name one of them"]);
-    assert_rejected(&tmp, &["law", &solver, "--reward", "[a"], &["--reward \"[a\" is not a glob"]);
+    assert_rejected(&tmp, &["law", &solver, "--reward", "[a"], &["\"[a\" is not a glob"]);
     assert_rejected(&tmp, &["law", &solver], &["--reward <KEY>"]);
     assert_rejected(
         &tmp,
         &["law", &path_of("models"), "--reward", "reward"],
-        &["no row has the reward", "the warnings above say why"],
+        &["no row has \"reward\"", "the warnings above say why"],
     );
     // Of several --reward keys, each log uses the first that it has, so logs of two trainers can be combined.
     let trl = path_of("trainer_state/compact/trainer_state.json");

@@ -8,8 +8,8 @@ use entropy_history::history::Comparison;
 use entropy_history::stats::Analysis;
 use entropy_history::stats::law::Law;
 use entropy_plot::{
-    Beside, ChartOptions, Curves, Encoding, Fonts, HeatMap, NothingToDraw, Panels, Picture,
-    ValueScale, bars, encode, forest, heat_map, law, panels, texts_of,
+    Beside, ChartOptions, Curves, Encoding, Fonts, HeatMap, NothingToDraw, Panels, Parts, Picture,
+    ValueScale, bars, encode, forest, heat_map, law, panels, parts, texts_of,
 };
 use entropy_shell::{CliError, Terminal, WithHint, io_message};
 
@@ -94,6 +94,10 @@ impl ChartRenderer {
 
     pub(super) fn panels(&self, data: &Panels, scale: ValueScale) -> Picture {
         panels(data, &ChartOptions { scale, ..self.options.clone() }, &self.fonts)
+    }
+
+    pub(super) fn parts(&self, data: &Parts) -> Picture {
+        parts(data, &self.options, &self.fonts)
     }
 
     pub(super) fn heat_map(&self, map: &HeatMap) -> Picture {

@@ -19,6 +19,7 @@ mod law;
 mod legend;
 mod metrics;
 mod panels;
+mod parts;
 mod plot_area;
 mod ranges;
 mod row_chart;
@@ -39,6 +40,7 @@ pub use heat_map::{HeatMap, heat_map};
 pub use law::law;
 pub use metrics::{Header, Look};
 pub use panels::{AxisBase, LineShape, Panel, PanelLine, Panels, panels};
+pub use parts::{PartBar, PartSection, Parts, parts};
 pub use run_styles::{Emphasis, RunColours, chooses_by_state};
 
 use std::borrow::Cow;

@@ -201,6 +201,10 @@ fn each_token_picture(check: impl Fn(&str, &Drawing)) {
             let options =
                 ChartOptions { size: Some(size), theme, footer, ..ChartOptions::default() };
             let fonts = Fonts::for_texts(["x"], None).unwrap();
+            for sections in [1, 4] {
+                let picture = parts(&parts_of(sections, subject), &options, &fonts);
+                check(&format!("parts, {sections} sections, {size:?}"), &picture.drawing);
+            }
             for (columns, rows) in [(2, 1), (3, 40), (200, 10)] {
                 let map = heat_map_of(columns, rows, subject);
                 let picture = heat_map(&map, &options, &fonts);
@@ -224,6 +228,26 @@ fn each_token_picture(check: impl Fn(&str, &Drawing)) {
                 }
             }
         }
+    }
+}
+
+fn parts_of(sections: usize, subject: &str) -> Parts {
+    let row = |at: usize| PartBar {
+        name: format!("{subject} {at}"),
+        value: 0.4 * at as f64 - 1.0,
+        interval: (at > 0).then_some((0.3 * at as f64 - 1.3, 0.5 * at as f64 - 0.8)),
+        even: (at < 3).then_some(-0.5),
+        words: [format!("{:.3}", 0.4 * at as f64 - 1.0), format!("{} %", 30 * at)],
+    };
+    let section = |at: usize| PartSection {
+        heading: format!("By {subject} {at}"),
+        rows: (0..4).map(row).collect(),
+    };
+    Parts {
+        title: format!("Where the entropy of {subject} changed"),
+        subtitle: vec!["−1.413 nats per token from step 0 to 50".to_owned()],
+        axis_name: "part of the change (nats per token)".to_owned(),
+        sections: (0..sections).map(section).collect(),
     }
 }
 

@@ -6,6 +6,7 @@
 mod compute;
 mod document;
 mod dump;
+mod figure;
 mod phrases;
 mod prepare;
 mod scoring;
@@ -24,7 +25,7 @@ use super::invocation::{command_line, date, source_date_epoch};
 use super::page::PAGE_AUX;
 use super::target::Target;
 use super::tokens::DumpArgs;
-use super::tokens::output::write_figures;
+use super::tokens::output::{file_name, write_figures};
 use crate::report::{self, PageOptions, TokenPage};
 use entropy_history::discover::resolve_all;
 use entropy_history::dump::GroupBy;
@@ -32,6 +33,7 @@ use entropy_history::history::{Comparison, History, Point, Run};
 use entropy_history::quantity::EntropyKind;
 use entropy_history::stats::analyse;
 use entropy_history::store::{LoadOptions, Store};
+use entropy_plot::Encoding;
 use entropy_shell::compute::DumpStep;
 use entropy_shell::{CliError, Outcome, Terminal, WithHint};
 use entropy_tokens::{Changes, changes};
@@ -72,7 +74,9 @@ pub(super) struct ExplainArgs {
     /// Compute without asking, however long it takes.
     #[arg(short, long)]
     yes: bool,
-    /// Also write the figures of `tokens`: FILE with the name of each before its extension, .png, .svg or .pdf.
+    /// Also write figures: FILE with the name of each before its extension, .png, .svg or .pdf.
+    ///
+    /// `changes` has the parts of the change, as on the page; the others are those of `tokens`.
     #[arg(long, value_name = "FILE")]
     figures: Option<PathBuf>,
     /// libtorch 2.11, as in `compute`.
@@ -138,6 +142,7 @@ impl ExplainArgs {
                 &self.picture,
                 terminal,
             )?;
+            self.write_parts(&changes, (target, *encoding), terminal)?;
         }
         let section = explanation.section();
         let by = dump.columns.by.as_ref().map(GroupBy::text);
@@ -165,6 +170,27 @@ impl ExplainArgs {
             Outcome::Done if dump.skipped > 0 => Outcome::Partial,
             outcome => outcome,
         })
+    }
+
+    /// Writes the figure of the parts of the change, if there are any.
+    fn write_parts(
+        &self,
+        changes: &Changes,
+        (target, encoding): (&Target, Encoding),
+        terminal: &Terminal,
+    ) -> Result<(), CliError> {
+        let (Target::File(path), Some(data)) = (target, figure::parts(changes, &self.name()))
+        else {
+            return Ok(());
+        };
+        let options = self.picture.options_of(&[&self.run.display().to_string()]);
+        let renderer =
+            self.picture.renderer_of(&figure::texts(&data, &options), options, terminal)?;
+        let picture = renderer.parts(&data);
+        picture.warnings.iter().for_each(|warning| terminal.warn(warning));
+        let bytes = renderer.encode(&picture, encoding)?;
+        let file = Target::File(file_name(path, None, "changes"));
+        file.write_beside_document(&bytes, terminal)
     }
 
     /// The name of the run.

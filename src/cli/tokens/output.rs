@@ -137,7 +137,7 @@ fn write_chosen(
         let bytes = renderer.encode(&picture, encoding)?;
         let label = (sources.len() > 1).then(|| sources[source].as_str());
         let target = match target {
-            Target::File(path) if !is_single => Target::File(file_name(path, label, kind)),
+            Target::File(path) if !is_single => Target::File(file_name(path, label, &kind.name())),
             target => target.clone(),
         };
         target.write_beside_document(&bytes, terminal)?;
@@ -146,7 +146,7 @@ fn write_chosen(
 }
 
 /// `DIR/STEM_LABEL_FIGURE.EXT`; characters of the label that file names may not have become `-`.
-fn file_name(path: &Path, label: Option<&str>, kind: FigureKind) -> PathBuf {
+pub(in crate::cli) fn file_name(path: &Path, label: Option<&str>, figure: &str) -> PathBuf {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let extension = path.extension().map(|extension| format!(".{}", extension.to_string_lossy()));
     let clean = |label: &str| -> String {
@@ -154,7 +154,7 @@ fn file_name(path: &Path, label: Option<&str>, kind: FigureKind) -> PathBuf {
         label.chars().map(keep).collect()
     };
     let label = label.map_or_else(String::new, |label| format!("_{}", clean(label)));
-    let name = format!("{stem}{label}_{}{}", kind.name(), extension.unwrap_or_default());
+    let name = format!("{stem}{label}_{figure}{}", extension.unwrap_or_default());
     path.with_file_name(name)
 }
 
@@ -166,10 +166,10 @@ mod tests {
     fn figures_have_their_name_before_the_extension() {
         let path = Path::new("out/tokens.png");
         assert_eq!(
-            file_name(path, None, FigureKind::Histogram),
+            file_name(path, None, &FigureKind::Histogram.name()),
             Path::new("out/tokens_histogram.png")
         );
-        let name = file_name(path, Some("a/b c"), FigureKind::HeatMap);
+        let name = file_name(path, Some("a/b c"), &FigureKind::HeatMap.name());
         assert_eq!(name, Path::new("out/tokens_a-b-c_heat-map.png"));
     }
 }

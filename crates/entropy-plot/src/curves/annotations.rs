@@ -48,7 +48,7 @@ fn curve_events(
 pub(super) fn annotations(
     curves: &[Curve<'_>],
     analysis: &Analysis,
-    room: Room,
+    mut room: Room,
     chart: ChartContext<'_>,
 ) -> Option<(Vec<Layer>, Option<String>)> {
     let plot_area = room.area;
@@ -56,6 +56,9 @@ pub(super) fn annotations(
     let events = curve_events(curves, analysis, area, chart.options);
     if events.is_empty() {
         return None;
+    }
+    for event in &events {
+        room.take((event.at.0 - 2.0, area.bottom - TICK - 2.0, event.at.0 + 2.0, area.bottom));
     }
     let layout = AnnotationLayout { area, chart, events: &events, room };
     let centre = events.iter().map(|event| event.at.0).sum::<f64>() / events.len() as f64;

@@ -114,8 +114,8 @@ fn legend_is_where_the_user_wants_it() {
         let told = inside.warnings.iter().any(|w| w.contains("covers a part of the curves"));
         assert!(told || crossed(&inside, &boxes) == 0);
     }
-    let crowded = picture(40, LegendPlace::Ends, Some((3.25, 2.2)));
-    assert!(crowded.warnings.iter().any(|w| w.starts_with("40 names do not fit")));
+    let crowded = picture(12, LegendPlace::Ends, Some((3.25, 2.0)));
+    assert!(crowded.warnings.iter().any(|w| w.starts_with("12 names do not fit")));
 }
 
 #[test]
