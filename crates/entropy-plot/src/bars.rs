@@ -5,8 +5,7 @@ use super::context::ChartContext;
 use super::fonts::Fonts;
 use super::metrics::{BODY, PX_PER_INCH, PictureSize};
 use super::ranges::{AXIS_NAME, TICKS, ranges};
-use super::row_chart::RowChart;
-use super::theme::Rgb;
+use super::row_chart::{BarRow, RowChart};
 use super::titles::{ShortNames, footer, quantity, y_title};
 use super::{ChartOptions, Picture, StatsChart, XAxis, with_largest_spread};
 use entropy_history::history::Comparison;
@@ -24,18 +23,6 @@ const MIN_BARS: f64 = 20.0;
 const MIN_NAME: f64 = 60.0;
 /// Smallest type at 96 px per inch.
 const MIN_TYPE: f64 = 7.2;
-
-pub(super) struct BarRow<'a> {
-    pub(super) name: String,
-    pub(super) colour: Rgb,
-    pub(super) stats: &'a RunStats,
-}
-
-impl BarRow<'_> {
-    fn spread(&self) -> f64 {
-        self.stats.max - self.stats.min
-    }
-}
 
 /// Draws the bar chart; `analysis` must be that of `comparison`.
 pub fn bars(

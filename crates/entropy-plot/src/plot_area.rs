@@ -9,8 +9,6 @@ use crate::{ChartOptions, ValueScale};
 use entropy_history::history::{History, Point};
 use entropy_history::label::{shorten_middle, visible};
 
-/// Width and height of a line chart in inches, unless the user sets a size.
-pub(crate) const DEFAULT_SIZE: (f64, f64) = (11.0, 5.6);
 /// Tolerance in px for rounding errors of scales; too small to see.
 const ROUNDING: f64 = 1e-3;
 

@@ -2,11 +2,11 @@
 //! numbers in columns at the right.
 
 use super::axis::{Axis, Scale, range};
-use super::bars::BarRow;
 use super::canvas::{Anchor, Mark, TextFormat};
 use super::context::ChartContext;
 use super::metrics::BODY;
 use super::plot_area::{entropy_axis, x_tick_count};
+use super::row_chart::BarRow;
 use super::{ChartOptions, ValueScale, XAxis};
 use entropy_history::label::shorten_middle;
 use entropy_history::number::short;

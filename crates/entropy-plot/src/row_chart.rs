@@ -3,13 +3,29 @@
 use super::canvas::{Layer, Mark};
 use super::context::ChartContext;
 use super::metrics::{BODY, PX_PER_INCH, PictureSize};
+use super::theme::Rgb;
 use super::titles::header;
 use super::{ChartOptions, Picture};
+use entropy_history::stats::RunStats;
 
 /// Width in inches, unless the user sets a size.
 const DEFAULT_WIDTH: f64 = 11.0;
 /// Smallest height of a row in px.
 const MIN_ROW: f64 = 10.0;
+
+/// A row of the statistics of a run.
+pub(super) struct BarRow<'a> {
+    pub(super) name: String,
+    pub(super) colour: Rgb,
+    pub(super) stats: &'a RunStats,
+}
+
+impl BarRow<'_> {
+    /// The difference of its largest and its smallest value.
+    pub(super) fn spread(&self) -> f64 {
+        self.stats.max - self.stats.min
+    }
+}
 
 /// The size of a row chart.
 #[derive(Debug, Clone, Copy)]

@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::marks::Place;
 use super::style::{Style, style};
+use super::values::{dots_per_inch, inches};
 use crate::cli::renderer::ChartRenderer;
 use crate::cli::target::Target;
 use crate::cli::theme::ThemeName;
@@ -106,18 +107,6 @@ enum EncodingName {
     Png,
     Svg,
     Pdf,
-}
-
-pub(super) fn inches(text: &str) -> Result<(f64, f64), String> {
-    let parse = |side: &str| side.trim().parse::<f64>().ok().filter(|s| (2.0..=100.0).contains(s));
-    let sides = text.split_once(['x', 'X', '×', ',']);
-    let size = sides.and_then(|(w, h)| Some((parse(w)?, parse(h)?)));
-    size.ok_or_else(|| "give WIDTHxHEIGHT in inches, each from 2 to 100, e.g. 14x7".to_owned())
-}
-
-pub(super) fn dots_per_inch(text: &str) -> Result<f64, String> {
-    let dots = text.parse::<f64>().ok().filter(|d| (10.0..=2400.0).contains(d));
-    dots.ok_or_else(|| "give pixels per inch from 10 to 2400".to_owned())
 }
 
 impl OptionalPictureArgs {
@@ -268,19 +257,5 @@ impl PictureArgs {
     ) -> Result<ChartRenderer, CliError> {
         self.check_style(&options, terminal)?;
         ChartRenderer::for_texts(texts, options, self.font.as_deref(), self.dpi(), terminal)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn picture_size_is_in_inches() {
-        assert_eq!(inches("14x7"), Ok((14.0, 7.0)));
-        assert_eq!(inches("11.5X5.6"), Ok((11.5, 5.6)));
-        for bad in ["14", "x", "1x1", "14x", "1e9x3", "nanx3"] {
-            assert!(inches(bad).is_err(), "{bad}");
-        }
     }
 }

@@ -8,7 +8,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::marks::Place;
-use super::picture::{dots_per_inch, inches};
+use super::values::{dots_per_inch, inches};
 use crate::cli::theme::ThemeName;
 use entropy_history::text::names_hint;
 use entropy_plot::theme::Rgb;

@@ -60,9 +60,32 @@ pub(in crate::cli) fn interval(text: &str) -> Result<Duration, String> {
     if bounds.contains(&time) { Ok(time) } else { Err("give a time from 50ms to 1h".to_owned()) }
 }
 
+/// Width and height in inches.
+pub(in crate::cli) fn inches(text: &str) -> Result<(f64, f64), String> {
+    let parse = |side: &str| side.trim().parse::<f64>().ok().filter(|s| (2.0..=100.0).contains(s));
+    let sides = text.split_once(['x', 'X', '×', ',']);
+    let size = sides.and_then(|(w, h)| Some((parse(w)?, parse(h)?)));
+    size.ok_or_else(|| "give WIDTHxHEIGHT in inches, each from 2 to 100, e.g. 14x7".to_owned())
+}
+
+/// Pixels per inch.
+pub(in crate::cli) fn dots_per_inch(text: &str) -> Result<f64, String> {
+    let dots = text.parse::<f64>().ok().filter(|d| (10.0..=2400.0).contains(d));
+    dots.ok_or_else(|| "give pixels per inch from 10 to 2400".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn picture_size_is_in_inches() {
+        assert_eq!(inches("14x7"), Ok((14.0, 7.0)));
+        assert_eq!(inches("11.5X5.6"), Ok((11.5, 5.6)));
+        for bad in ["14", "x", "1x1", "14x", "1e9x3", "nanx3"] {
+            assert!(inches(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn durations_need_a_unit() {

@@ -1,6 +1,5 @@
 //! A curve of the chart: a run or the mean of a group, with its name, its style and its points in px.
 
-use super::rounds::rules;
 use crate::geometry::Xy;
 use crate::plot_area::PlotArea;
 use crate::theme::Style;
@@ -37,6 +36,17 @@ pub(super) struct CurvePart {
     pub(super) points: Vec<Xy>,
     /// Whether the mean is over all runs of the group; true for a run.
     pub(super) has_all_runs: bool,
+}
+
+/// The x in px of the rules of a run: halfway between the last step of a round and the first of the next one.
+pub(super) fn rules(run: &Run, area: &PlotArea) -> Vec<f64> {
+    let points = run.history.points();
+    let rule = |first: f64| {
+        let next = points.partition_point(|point| point.step < first);
+        let before = points[next.saturating_sub(1)].step;
+        (area.x.at(before) + area.x.at(first)) / 2.0
+    };
+    run.stages.iter().map(|stage| rule(stage.step)).collect()
 }
 
 /// The smoothed history; `None` without smoothing. `width` is the width of the chart in steps.

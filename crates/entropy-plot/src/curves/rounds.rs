@@ -1,24 +1,12 @@
 //! Rounds of training that were joined into one run: an upright rule where each begins, with its name at the top.
 
-use super::curve::Curve;
+use super::curve::{Curve, rules};
 use super::reference_lines::label_beside;
 use super::room::Room;
+use crate::LineAxis;
 use crate::canvas::Mark;
 use crate::context::ChartContext;
-use crate::{LineAxis, plot_area::PlotArea};
-use entropy_history::history::Run;
 use entropy_history::label::visible;
-
-/// The x in px of the rules of a run: halfway between the last step of a round and the first of the next one.
-pub(super) fn rules(run: &Run, area: &PlotArea) -> Vec<f64> {
-    let points = run.history.points();
-    let rule = |first: f64| {
-        let next = points.partition_point(|point| point.step < first);
-        let before = points[next.saturating_sub(1)].step;
-        (area.x.at(before) + area.x.at(first)) / 2.0
-    };
-    run.stages.iter().map(|stage| rule(stage.step)).collect()
-}
 
 /// The rules of all runs, the names of the rounds, and warnings about names without room.
 pub(super) fn marks(
