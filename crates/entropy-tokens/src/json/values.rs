@@ -66,54 +66,15 @@ pub(crate) fn mask(text: &[u8]) -> Option<Vec<f64>> {
 fn number(text: &[u8], at: usize) -> Option<(Number, usize)> {
     let rest = text.get(at..)?;
     match rest.first()? {
-        b'0'..=b'9' | b'-' => {
-            let parse = || {
-                fast_float2::parse_partial::<f64, _>(rest).ok().filter(|(_, length)| *length > 0)
-            };
-            let (value, length) = short_decimal(rest).or_else(parse)?;
-            Some((Number::Value(value), at + length))
-        }
+        b'0'..=b'9' | b'-' => match fast_float2::parse_partial::<f64, _>(rest) {
+            Ok((value, length)) if length > 0 => Some((Number::Value(value), at + length)),
+            _ => None,
+        },
         b'n' => rest.starts_with(b"null").then_some((Number::Null, at + 4)),
         b'N' => rest.starts_with(b"NaN").then_some((Number::Value(f64::NAN), at + 3)),
         b'I' => rest.starts_with(b"Infinity").then_some((Number::Value(f64::INFINITY), at + 8)),
         _ => None,
     }
-}
-
-/// Reads a number with few digits and no exponent: a quotient of two numbers that f64 holds exactly is rounded once, so it
-/// is the nearest one (Clinger 1990, How to read floating point numbers accurately). `None` for others.
-#[inline]
-fn short_decimal(text: &[u8]) -> Option<(f64, usize)> {
-    const POWERS: [f64; 16] =
-        [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
-    const MAX_DIGITS: usize = 15; // 10^15 < 2^53
-    let is_negative = text.first() == Some(&b'-');
-    let start = usize::from(is_negative);
-    let (mut at, mut digits) = (start, 0u64);
-    let mut read = |at: &mut usize| {
-        while let Some(digit @ b'0'..=b'9') = text.get(*at) {
-            // Too many digits overflow, but are then not used.
-            digits = digits.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
-            *at += 1;
-        }
-    };
-    read(&mut at);
-    let whole = at - start;
-    let mut decimals = 0;
-    if text.get(at) == Some(&b'.') {
-        let point = at;
-        at += 1;
-        read(&mut at);
-        decimals = at - point - 1;
-        if decimals == 0 {
-            return None;
-        }
-    }
-    if whole == 0 || whole + decimals > MAX_DIGITS || matches!(text.get(at), Some(b'e' | b'E')) {
-        return None;
-    }
-    let value = digits as f64 / POWERS[decimals];
-    Some((if is_negative { -value } else { value }, at))
 }
 
 /// The token ids of a list; `None` if an item is not a whole number from 0 to 2^32 − 1.
