@@ -134,3 +134,53 @@ fn quantities_keep_their_times_when_the_axis_is_time() {
         "{svg}"
     );
 }
+
+#[test]
+fn picture_grows_if_its_panels_need_it_and_each_panel_has_its_upright_line() {
+    let tmp = temp_dir();
+    let log = path_of("verl/qwen3-tiny_solver_s1.jsonl");
+    let with = ["plot", &log, "--with", "reward,length,lr", "--vline", "60", "-o", "p.svg"];
+    let output = run(tmp.path(), &[&with[..], &["--size", "3x2"]].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("in high: its panels need that"), "{}", stderr(&output));
+    let svg = fs::read_to_string(tmp.path().join("p.svg")).unwrap();
+    assert_eq!(svg.matches("<g aria-label=\"reference lines\">").count(), 4);
+    let output = run(tmp.path(), &[&with[..], &["--size", "7x7"]].concat());
+    assert!(!stderr(&output).contains("need that"), "{}", stderr(&output));
+}
+
+#[test]
+fn quantity_given_twice_has_one_panel_and_a_key_has_one() {
+    let tmp = temp_dir();
+    let log = path_of("verl/qwen3-tiny_solver_s1.jsonl");
+    let (svg, _) = drawn(&[&log, "--with", "reward, reward", "--with", "reward"]);
+    assert_eq!(svg.matches("<g aria-label=\"reward · critic/rewards/mean\">").count(), 1);
+    assert_rejected(
+        &tmp,
+        &["plot", &log, "--with", "reward,critic/rewards/mean"],
+        &["cannot draw \"reward\" beside \"critic/rewards/mean\", which is one of its keys"],
+    );
+}
+
+#[test]
+fn keys_of_several_logs_are_all_named_and_a_run_outside_the_steps_too() {
+    let tmp = temp_dir();
+    let log = |name: &str, key: &str, first: i32| {
+        let rows = (1..9).map(|t| {
+            format!("{{\"step\":{t},\"entropy\":2}}\n{{\"step\":{},\"{key}\":{t}}}\n", t + first)
+        });
+        fs::write(tmp.path().join(name), rows.collect::<String>()).unwrap();
+    };
+    log("a.jsonl", "kl", 0);
+    log("b.jsonl", "actor/kl_loss", 0);
+    log("c.jsonl", "kl", 1000);
+    let plot = ["plot", "a.jsonl", "b.jsonl", "c.jsonl", "--with", "kl", "-o", "p.svg"];
+    let output = run(tmp.path(), &plot);
+    let svg = fs::read_to_string(tmp.path().join("p.svg")).unwrap();
+    assert!(svg.contains("kl · actor/kl_loss | kl"), "{svg}");
+    assert!(
+        stderr(&output).contains("no value within the steps shown of c"),
+        "{}",
+        stderr(&output)
+    );
+}

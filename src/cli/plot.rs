@@ -49,7 +49,7 @@ pub(super) struct PlotArgs {
     #[arg(long = "with_stats", hide = true)]
     with_bars: bool,
     /// Draw the curves as text on stdout instead of a picture.
-    #[arg(long, conflicts_with_all = ["output", "with_stats", "with_bars", "legend", "hline", "vline"])]
+    #[arg(long, conflicts_with_all = ["output", "with_stats", "with_bars", "legend", "hline", "vline", "paper", "styles", "save_style"])]
     terminal: bool,
     #[command(flatten)]
     chart: ChartArgs,

@@ -107,12 +107,11 @@ fn lay_out<'a>(
     chart: ChartContext<'a>,
 ) -> Result<Curves<'a>, NothingToDraw> {
     let options = chart.options;
-    let mut size = PictureSize::of(options);
-    if options.size.is_none() {
-        size.height += beside::added_height(beside.len()) * size.px_per_inch;
-    }
+    let size = PictureSize::of(options);
+    let (size, too_low) = beside::size_with(beside.len(), size, options.size.is_some());
     let (width, height) = (size.width, size.height);
     let (mut curves, names, mut warnings) = make_curves(comparison, options)?;
+    warnings.extend(too_low);
 
     // The value axis comes first, because the width of its labels sets the left edge.
     let steps = step_range(curves.iter(), options);

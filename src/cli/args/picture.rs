@@ -129,6 +129,12 @@ impl PictureArgs {
             Some(EncodingName::Pdf) => Encoding::Pdf,
             None => self.encoding_by_name(target)?,
         };
+        if let (Some(style), Target::File(path)) = (&self.save_style, target)
+            && style == path
+        {
+            return Err(anyhow!("{} cannot be both the picture and its style", path.display()))
+                .hint("name another file with --save-style, e.g. style.toml");
+        }
         if self.outline_text && !matches!(encoding, Encoding::Svg(_)) {
             return Err(anyhow!("--outline-text is for SVG"))
                 .hint("PNG and PDF need no fonts of the reader; write an .svg, or leave it out");

@@ -31,9 +31,20 @@ impl WithArgs {
         !self.with.is_empty()
     }
 
+    /// The names, each once.
+    fn names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        for name in self.with.iter().map(|name| name.trim()).filter(|name| !name.is_empty()) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+
     /// The request with the wanted quantities.
     pub(in crate::cli) fn added_to(&self, aux: AuxRequest) -> AuxRequest {
-        let quantities = self.with.iter().map(|name| quantity_names::keys_of(name)).collect();
+        let quantities = self.names().into_iter().map(quantity_names::keys_of).collect();
         AuxRequest { quantities, ..aux }
     }
 
@@ -48,7 +59,8 @@ impl WithArgs {
         terminal: &Terminal,
     ) -> Result<Vec<Beside>, CliError> {
         let mut panels = Vec::new();
-        for (index, name) in self.with.iter().enumerate() {
+        let wanted = self.names();
+        for (index, name) in wanted.iter().copied().enumerate() {
             let lacks = comparison
                 .runs()
                 .iter()
@@ -57,6 +69,14 @@ impl WithArgs {
             let Some(panel) = Beside::of((index, name), comparison, options) else {
                 let names: Vec<&str> = QUANTITIES.iter().map(|quantity| quantity.name).collect();
                 let searched = quantity_names::keys_of(name);
+                if let Some(key) =
+                    searched.iter().find(|key| *key != name && wanted.contains(&key.as_str()))
+                {
+                    return Err(anyhow!(
+                        "cannot draw {name:?} beside {key:?}, which is one of its keys"
+                    ))
+                    .hint("leave one of them out");
+                }
                 let what = match quantity_names::named(name) {
                     Some(_) => format!("no log has one of its keys {}", searched.join(", ")),
                     None if name.contains(['*', '?', '[']) => {

@@ -1,14 +1,15 @@
 //! Panels of other quantities below the curves of the entropy, with the same x axis and the same colours.
 
 use super::curve::Curve;
+use super::reference_lines::{DASH, dashed, ends};
 use super::{line_marks, make_curves, value_range};
 use crate::axis::Axis;
 use crate::canvas::{Anchor, Layer, Mark, TextFormat};
 use crate::context::ChartContext;
 use crate::fonts::Weight;
-use crate::metrics::BODY;
+use crate::metrics::{BODY, PictureSize};
 use crate::plot_area::{PlotArea, entropy_axis, grid};
-use crate::{ChartOptions, GroupOptions, NothingToDraw, ValueScale};
+use crate::{ChartOptions, GroupOptions, LineAxis, NothingToDraw, ValueScale};
 use entropy_history::history::{Comparison, History, Point, Run};
 use entropy_history::label::{shorten_middle, visible};
 use entropy_history::quantity::EntropyKind;
@@ -21,6 +22,9 @@ const NAME: f64 = 1.6 * BODY;
 const GAP: f64 = 1.1 * BODY;
 /// Height in inches that each panel adds to a picture, unless the user sets a size.
 const ADDED_HEIGHT: f64 = 1.5;
+/// The smallest height in px of a panel with its name, and of all that is not a panel: title, x axis, margins.
+const MIN_PANEL: f64 = 84.0;
+const AROUND: f64 = 90.0;
 /// Height in px between two ticks.
 const TICK: f64 = 40.0;
 
@@ -51,13 +55,12 @@ impl Beside {
         let found: Vec<Option<Run>> = comparison.runs().iter().map(series).collect();
         let has: Vec<bool> = found.iter().map(Option::is_some).collect();
         let runs: Vec<Run> = found.into_iter().flatten().collect();
-        let name = match runs.first() {
-            Some(run) if runs.iter().all(|other| other.metric == run.metric) => match name {
-                _ if name == run.metric || name.contains(['*', '?', '[']) => run.metric.clone(),
-                _ => format!("{name} · {}", run.metric),
-            },
-            _ => name.to_owned(),
-        };
+        let mut keys: Vec<&str> = runs.iter().map(|run| run.metric.as_str()).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let is_key = name.contains(['*', '?', '[']) || keys == [name];
+        let keys = keys.join(" | ");
+        let name = if is_key { keys } else { format!("{name} · {keys}") };
         let options = ChartOptions {
             scale: ValueScale::Linear,
             y_min: None,
@@ -81,9 +84,28 @@ fn with_members(groups: &GroupOptions, has: &[bool]) -> GroupOptions {
     GroupOptions { groups: groups_left.collect(), ..groups.clone() }
 }
 
-/// The height in inches of a picture with this number of panels below the entropy, unless the user sets one.
-pub(super) fn added_height(panels: usize) -> f64 {
-    ADDED_HEIGHT * panels as f64
+/// The size of a picture with this number of panels below the entropy, and a warning if the size of the user has no room for
+/// them.
+pub(super) fn size_with(
+    panels: usize,
+    size: PictureSize,
+    is_given: bool,
+) -> (PictureSize, Option<String>) {
+    let inch = size.px_per_inch;
+    let least = AROUND + MIN_PANEL * (FIRST + panels as f64);
+    match (panels, is_given) {
+        (0, _) => (size, None),
+        (_, false) => {
+            let height = size.height + ADDED_HEIGHT * panels as f64 * inch;
+            (PictureSize { height, ..size }, None)
+        }
+        (_, true) if size.height >= least => (size, None),
+        (_, true) => {
+            let inches = least / inch;
+            let warning = format!("the picture is {inches:.1} in high: its panels need that");
+            (PictureSize { height: least, ..size }, Some(warning))
+        }
+    }
 }
 
 /// A panel that is laid out.
@@ -127,11 +149,18 @@ pub(super) fn panels<'a>(
             let same = main.iter().find(|main| main.label == curve.label);
             curve.style = same.and_then(|main| main.style);
         }
-        let range = value_range(curves.iter(), &beside.options, steps, &mut Vec::new());
-        let Some((low, high)) = range else {
-            warnings.push(format!("{} has no value within the steps shown", beside.name));
-            continue;
+        let is_outside = |run: &&Run| {
+            let points = run.history.points();
+            points.iter().all(|point| !(steps.0..=steps.1).contains(&point.step))
         };
+        let runs = curves.iter().flat_map(|curve| curve.runs().iter().copied());
+        let outside: Vec<_> = runs.filter(is_outside).map(|r| visible(r.history.label())).collect();
+        if !outside.is_empty() {
+            let (name, runs) = (&beside.name, outside.join(", "));
+            warnings.push(format!("{name} has no value within the steps shown of {runs}"));
+        }
+        let range = value_range(curves.iter(), &beside.options, steps, &mut Vec::new());
+        let Some((low, high)) = range else { continue };
         let values = entropy_axis(low, high, &beside.options, ticks, chart.metrics());
         let name = &beside.name;
         let options = &beside.options;
@@ -160,8 +189,13 @@ impl BesidePanel<'_> {
         let at = (area.left, area.top - 0.7 * BODY);
         let name = chart.text(name, at, Anchor::Start, format);
         layers.push(Layer { name: self.name.to_owned(), marks: vec![name] });
+        let upright = chart.options.lines.iter().filter(|line| line.axis == LineAxis::Step);
+        let ends = upright.filter_map(|line| ends(line, area));
+        let marks = ends.flat_map(|ends| dashed(ends, DASH, chart.theme().muted)).collect();
+        layers.push(Layer { name: "reference lines".to_owned(), marks });
         self.curves.iter_mut().for_each(|curve| curve.locate(area));
         layers.extend(line_marks::curve_layers(&self.curves, area, self.options));
+        layers.retain(|layer| !layer.marks.is_empty());
         layers
     }
 }

@@ -12,7 +12,7 @@ use entropy_history::label::{shorten_middle, visible};
 
 const WIDTH: f64 = 1.1;
 /// On and off lengths in px.
-const DASH: [f64; 2] = [4.0, 3.0];
+pub(super) const DASH: [f64; 2] = [4.0, 3.0];
 /// Distance in px from a line to its label, and between two positions that are tried.
 const GAP: f64 = 4.0;
 const STRIDE: f64 = 8.0;
@@ -73,7 +73,7 @@ pub(super) fn reference_lines(room: &mut Room, chart: ChartContext<'_>) -> Refer
 }
 
 /// Both ends of a line in px; `None` if it is outside the plot area.
-fn ends(line: &ReferenceLine, area: &PlotArea) -> Option<[Xy; 2]> {
+pub(super) fn ends(line: &ReferenceLine, area: &PlotArea) -> Option<[Xy; 2]> {
     let ends = match line.axis {
         LineAxis::Value => [area.left, area.right].map(|x| (x, area.y.at(line.at))),
         LineAxis::Step => [area.bottom, area.top].map(|y| (area.x.at(line.at), y)),
