@@ -115,7 +115,7 @@ fn style_is_read_from_a_file_and_written_to_one() {
     assert!(svg.contains("#12151A") && svg.contains("#FF8800"), "{svg}");
     fs::write(tmp.path().join("dim.toml"), "palette = [\"#eeeeee\"]").unwrap();
     let output = run(tmp.path(), &["plot", &solver, "--style", "dim.toml", "-o", "g.svg"]);
-    assert!(stderr(&output).contains("#eeeeee of the palette is hard to see"));
+    assert!(stderr(&output).contains("#eeeeee is hard to see"));
     let models = path_of("models");
     let crowded = ["plot", &models, "--style", "talk", "--size", "2x2", "-o", "g.svg"];
     assert!(stderr(&run(tmp.path(), &crowded)).contains("the picture is too small"));

@@ -6,7 +6,7 @@ use super::fonts::Fonts;
 use super::metrics::{BODY, PX_PER_INCH, PictureSize};
 use super::ranges::{AXIS_NAME, TICKS, ranges};
 use super::row_chart::{BarRow, RowChart};
-use super::titles::{ShortNames, footer, quantity, y_title};
+use super::titles::{ShortNames, alike, footer, quantity, y_title};
 use super::{ChartOptions, Picture, StatsChart, XAxis, with_largest_spread};
 use entropy_history::history::Comparison;
 use entropy_history::label::shorten_middle;
@@ -101,6 +101,7 @@ pub fn bars(
             "the picture shows the {shown} runs with the largest spread; the table is the better picture of so many: it has the other {rest} too"
         ));
     }
+    warnings.extend(alike(rows.iter().map(|row| row.name.as_str())));
     layout.picture(chart, &title, "bars", marks, warnings)
 }
 

@@ -30,8 +30,8 @@ use super::metrics::{BODY, PictureSize};
 use super::plot_area::{
     PlotArea, entropy_axis, grid, left_edge, tick_count, x_tick_count, x_ticks, y_axis_title,
 };
-use super::theme::STYLES;
-use super::titles::{ShortNames, footer, header, quantity, y_title};
+use super::theme::{STYLES, Style};
+use super::titles::{ShortNames, alike, footer, header, quantity, y_title};
 use super::{ChartOptions, LegendPlace, LineAxis, NothingToDraw, Picture, ValueScale};
 use entropy_history::history::{Comparison, History, Run};
 use entropy_history::label::visible;
@@ -168,6 +168,11 @@ fn lay_out<'a>(
         _ => width - metrics.pad.max(last_tick),
     };
 
+    let in_colour = || curves.iter().filter(|curve| curve.style.is_some());
+    if legend_place != LegendPlace::None {
+        warnings.extend(alike(in_colour().map(|curve| curve.name.as_str())));
+    }
+    warnings.extend(same_colour(in_colour()));
     if right - left < MIN_SHARE * width || bottom - top < MIN_SHARE * height {
         warnings.push(
             "the picture is too small for its names and type: its lines have little room"
@@ -243,6 +248,21 @@ fn lay_out<'a>(
     layers.extend(labels);
     let drawing = chart.drawing(size, &title, layers);
     Ok(Curves { curves, room, chart, drawing, warnings })
+}
+
+/// A warning if two lines look the same.
+fn same_colour<'c>(curves: impl Iterator<Item = &'c Curve<'c>>) -> Option<String> {
+    let mut seen: Vec<(Style, &str)> = Vec::new();
+    for curve in curves {
+        let style = curve.style?;
+        let same = seen.iter().find(|(s, _)| s.line == style.line && s.dash == style.dash);
+        if let Some((_, first)) = same {
+            let (first, second) = (visible(first), visible(curve.label));
+            return Some(format!("lines share a colour, such as those of {first} and {second}"));
+        }
+        seen.push((style, curve.label));
+    }
+    None
 }
 
 /// The curves without their points in px, their short names, and warnings.

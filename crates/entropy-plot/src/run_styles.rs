@@ -75,6 +75,14 @@ impl RunColours {
         }
     }
 
+    /// The colours that the user gave.
+    pub fn given(&self) -> impl Iterator<Item = Rgb> {
+        self.0.values().filter_map(|colour| match colour {
+            LineColour::Given(colour) => Some(*colour),
+            LineColour::Palette(_) => None,
+        })
+    }
+
     /// The style of a run; `None` for a grey one.
     pub(super) fn style(&self, label: &str, theme: &Theme) -> Option<Style> {
         Some(match *self.0.get(label)? {

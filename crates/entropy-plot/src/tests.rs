@@ -842,3 +842,20 @@ fn value_axis_of_a_panel_fits_its_values() {
     let labels = tick_labels(AxisBase::Zero, vec![(0.0, 0.95), (1.0, 0.99)], Vec::new());
     assert!(labels.iter().any(|label| label == "0.0" || label == "0"), "{labels:?}");
 }
+
+#[test]
+fn lines_of_one_colour_and_names_of_one_text_are_warned_of() {
+    let comparison = comparison(3, |i| format!("run_{i}"));
+    let red = Rgb(200, 20, 20);
+    let colours = ["run_0", "run_2"].map(|label| (label.to_owned(), red)).into();
+    let emphasis = Emphasis { colours, ..Emphasis::default() };
+    let colours = Some(RunColours::choose(comparison.runs(), None, &emphasis));
+    let warnings = |colours| {
+        let options = ChartOptions { colours, ..ChartOptions::default() };
+        curves_and_bars(&comparison, &options).0[0].warnings.clone()
+    };
+    assert_eq!(warnings(colours), ["lines share a colour, such as those of run_0 and run_2"]);
+    assert!(warnings(None).is_empty());
+    assert_eq!(titles::alike(["a", "b", "", ""].into_iter()), None);
+    assert!(titles::alike(["q…1", "b", "q…1"].into_iter()).unwrap().contains("\"q…1\""));
+}

@@ -10,6 +10,16 @@ pub(super) use entropy_history::label::ShortNames;
 use entropy_history::label::{shorten_middle, visible};
 use entropy_history::quantity::EntropyKind;
 
+/// A warning if shortened names of different runs are equal.
+pub(super) fn alike<'a>(names: impl Iterator<Item = &'a str>) -> Option<String> {
+    let mut seen = std::collections::BTreeSet::new();
+    let mut names = names.filter(|name| !name.is_empty());
+    let twice = names.find(|name| !seen.insert(*name))?;
+    Some(format!(
+        "at this size several runs are named {twice:?}: a larger --size has room for their names"
+    ))
+}
+
 /// The part of the subtitle that says what the values are; `None` if the title of the y axis says it.
 pub(super) fn quantity(comparison: &Comparison, options: &ChartOptions) -> Option<String> {
     options.y_label.is_none().then(|| kinds(comparison))

@@ -13,7 +13,7 @@ use crate::cli::target::Target;
 use crate::cli::theme::ThemeName;
 use entropy_history::history::Comparison;
 use entropy_plot::theme::{DARK, LIGHT};
-use entropy_plot::{ChartOptions, Encoding, Header, Look, StatsChart, SvgText};
+use entropy_plot::{ChartOptions, Encoding, Header, Look, RunColours, StatsChart, SvgText};
 use entropy_shell::{CliError, Terminal, WithHint};
 
 /// Contrast of a line with the background, from which it is easy to see (WCAG 2.1).
@@ -189,11 +189,12 @@ impl PictureArgs {
 
     /// Warns about colours that are hard to see, and writes the file of `--save-style`.
     fn check_style(&self, options: &ChartOptions, terminal: &Terminal) -> Result<(), CliError> {
-        for colour in self.style().palette.into_iter().flatten() {
+        let palette = self.style().palette.into_iter().flatten();
+        for colour in palette.chain(options.colours.iter().flat_map(RunColours::given)) {
             let contrast = colour.contrast(options.theme.background);
             if contrast < MIN_CONTRAST {
                 terminal.warn(&format!(
-                    "{colour} of the palette is hard to see: its contrast with the background is {contrast:.1}, and lines need {MIN_CONTRAST}"
+                    "{colour} is hard to see: its contrast with the background is {contrast:.1}, and lines need {MIN_CONTRAST}"
                 ));
             }
         }
