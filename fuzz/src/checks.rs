@@ -21,10 +21,10 @@ pub fn known_series() -> SeriesSelector {
     SeriesSelector::default_keys().with_all_series()
 }
 
-/// Selects every key, with rewards and clocks.
+/// Selects every key, with other quantities and clocks.
 pub fn all_series() -> SeriesSelector {
     let wanted = SeriesSelector::metrics(&["*".to_owned()]).expect("a pattern");
-    wanted.with_rewards(&["*rew*".to_owned()]).expect("a pattern").with_clock()
+    wanted.with_quantities(&[vec!["*rew*".to_owned()], vec!["*kl*".to_owned()]]).expect("a pattern").with_clock()
 }
 
 /// Reads bytes as the program does.
