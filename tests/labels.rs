@@ -211,4 +211,10 @@ fn panels_have_the_runs_of_their_group() {
     // Within a panel the names say what differs there.
     assert!(svg.lines().any(|line| line.trim() == "seed3"));
     assert!(stderr.contains("3 runs are in no panel and not drawn"), "{stderr}");
+
+    // Runs in no panel take no name from those in one: the 8 that are drawn are few.
+    recipes(tmp.path(), 4);
+    let (svg, _) = draw(tmp.path(), &["--facet", r"kl0\.\d+"]);
+    assert!(!svg.contains("runs named; grey"), "all are named");
+    assert_eq!(svg.lines().filter(|line| line.trim() == "seed2").count(), 2);
 }

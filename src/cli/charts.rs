@@ -5,10 +5,13 @@ use std::time::Instant;
 
 use super::args::ChartArgs;
 use super::target::Target;
-use entropy_history::history::Comparison;
+use entropy_history::history::{Comparison, Run};
+use entropy_history::stats::group::Group;
 use entropy_history::stats::{Analysis, analyse, analyse_window};
 use entropy_history::x_axis::XAxis;
-use entropy_plot::{ChartOptions, Encoding, Picture, RunColours, StatsChart, chooses_by_state};
+use entropy_plot::{
+    ChartOptions, Emphasis, Encoding, Picture, RunColours, StatsChart, chooses_by_state,
+};
 use entropy_shell::{CliError, Terminal};
 
 /// One of the two charts.
@@ -52,11 +55,15 @@ pub(super) fn draw(
     let emphasis = args.emphasis.emphasis(whole)?;
     // Of many runs, those that stand out depend on the states, so the analysis comes first.
     let known = chooses_by_state(whole, &emphasis).then(|| analyse(whole, &thresholds));
-    let colours = RunColours::choose(whole.runs(), known.as_ref(), &emphasis);
+    let facets = args.facets.panels(whole, terminal)?;
+    let colours = match &facets {
+        None => RunColours::choose(whole.runs(), known.as_ref(), &emphasis),
+        Some(panels) => colours_in_panels(panels, whole, known.as_ref(), &emphasis),
+    };
     let mut options = ChartOptions {
         groups: grouped,
         colours: Some(colours),
-        facets: args.facets.panels(whole, terminal)?,
+        facets,
         ..args.options(whole, x_axis)
     };
     options.stats_chart = stats_chart.unwrap_or(options.stats_chart);
@@ -96,6 +103,24 @@ pub(super) fn draw(
         target.write(bytes, terminal)?;
     }
     Ok(cut_analysis.unwrap_or(whole_analysis))
+}
+
+/// The colours of the runs in panels; the others are not drawn and take no colour from them.
+fn colours_in_panels(
+    panels: &[Group],
+    comparison: &Comparison,
+    states: Option<&Analysis>,
+    emphasis: &Emphasis,
+) -> RunColours {
+    let mut drawn: Vec<usize> = panels.iter().flat_map(|panel| &panel.members).copied().collect();
+    drawn.sort_unstable();
+    let runs: Vec<Run> = drawn.iter().map(|index| comparison.runs()[*index].clone()).collect();
+    let of_drawn = |states: &Analysis| {
+        let mut states = states.clone();
+        states.runs = drawn.iter().map(|index| states.runs[*index].clone()).collect();
+        states
+    };
+    RunColours::choose(&runs, states.map(of_drawn).as_ref(), emphasis)
 }
 
 /// The path of the statistics of a picture: `<stem>_stats.<ext>`.
