@@ -184,3 +184,12 @@ fn keys_of_several_logs_are_all_named_and_a_run_outside_the_steps_too() {
         stderr(&output)
     );
 }
+
+#[test]
+fn quantity_of_another_record_of_the_run_is_used() {
+    // checkpoints_90_100 and qwen3-tiny_questioner_log5 are one run; only the second has lengths.
+    let logs = path_of("trainer_state");
+    let (svg, said) = drawn(&[&logs, "--with", "length"]);
+    assert!(said.contains("checkpoints_90_100") && !said.contains("no length"), "{said}");
+    assert_eq!(svg.matches("<g aria-label=\"checkpoints_90_100\">").count(), 2, "{said}");
+}

@@ -7,11 +7,11 @@ use entropy_history::label::group_pattern;
 use entropy_history::stats::smooth::Smoothing;
 use entropy_shell::Terminal;
 
-/// From so many runs on, groups are suggested: fewer all have a name.
+/// The smallest number of runs for which groups are suggested. Of fewer runs, all have names.
 const MANY_RUNS: usize = 13;
 /// Curves with fewer points are not called noisy.
 const MIN_POINTS: usize = 50;
-/// A curve is noisy if it goes up and down by so many times its range.
+/// A curve is noisy if the sum of its ups and downs is larger than its range by this factor.
 const NOISY: f64 = 8.0;
 
 /// Prints hints about the chart of these runs, if there are any.

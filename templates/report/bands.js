@@ -16,7 +16,7 @@ function decodeGroups(data, runs) {
     const entry = {
       index, members, label: group.name, name: group.name, quantity: members[0].quantity, style: group.style === null ? 'unstyled' : `s${group.style}`,
       exact: true, from: base.x, to: base.x, steps: base.x, y: base.mean, ticks: null,
-      stats: { last: base.mean.at(-1) ?? null, state_step: null, joints: [] },
+      runsAt: base.runsAt, stats: { last: base.mean.at(-1) ?? null, state_step: null, joints: [] },
     };
     const isComputable = members.every((run) => run.exact) && base.every === 1;
     const traces = members.map((run) => traceOf(run, 'step', null));

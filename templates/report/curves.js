@@ -330,10 +330,15 @@ function curveSection(root, view) {
     showTip(readings, nearest, highlighted);
   }
 
+  /** Says of how many runs the mean of a group is at a point, if these are not all. */
+  function partOfGroup(run, point) {
+    return run.members && run.runsAt[point] < run.members.length ? ` (${plural(run.runsAt[point], 'run', 'runs')})` : '';
+  }
+
   /** Shows the values at the cursor in the list; the last values without a cursor. */
   function showListValues(readings) {
     if (view.cursor === null) {
-      list.showValues(`at the last step of each ${view.grouped ? 'mean' : 'run'}`, (run) => (run.stats.last === null ? 'no mean' : brief(run.stats.last)));
+      list.showValues(`at the last step of each ${view.grouped ? 'mean' : 'run'}`, (run) => (run.stats.last === null ? 'no mean' : brief(run.stats.last) + partOfGroup(run, run.y.length - 1)));
       return;
     }
     const known = new Map(readings.map((reading) => [reading.run, reading]));
@@ -341,7 +346,7 @@ function curveSection(root, view) {
     list.showValues(`at ${cursorText(view.cursor, view.axis, unit, readings)}`, (run) => {
       const reading = known.get(run);
       if (!reading) return '';
-      if (run.members) return format(reading.value);
+      if (run.members) return format(reading.value) + partOfGroup(run, reading.point);
       return (run.exact ? format : brief)(run.y[reading.point]);
     });
   }

@@ -525,6 +525,10 @@ def check_groups(driver, logs):
             worst = max(abs(a - b) for key, values in zip(["mean", "low", "high"], expected) for a, b in zip(numbers[key], values))
             assert worst < 1e-12, (weight, worst)
     assert "each smoothed by EMA with weight 0.35 first" in find(driver, "#chart-words").text
+    # The last mean of a group says of how many runs it is, if some ended before.
+    ended = [label for label, rows in logs.items() if "solver" in label and group["x"][-1] not in rows]
+    value = find_in(all_of(driver, ".legend li")[1], ".value").text
+    assert ended and value.endswith(f" ({group['runs'][-1]} runs)"), (ended, value)
     slide(driver, 0)
     assert picture(driver) == first
     click_plot(driver, (62 - 1) / 119)

@@ -98,7 +98,7 @@ pub fn bars(
     if runs.len() > rows.len() {
         let (shown, rest) = (rows.len(), runs.len() - rows.len());
         warnings.push(format!(
-            "the picture shows the {shown} runs with the largest spread; the table is the better picture of so many: it has the other {rest} too"
+            "the picture shows the {shown} runs with the largest spread; the table has all runs, also the other {rest}"
         ));
     }
     warnings.extend(alike(rows.iter().map(|row| row.name.as_str())));

@@ -338,7 +338,8 @@ fn default_title(comparison: &Comparison, curves: &[Curve<'_>], options: &ChartO
     }
 }
 
-/// The parts of the subtitle. `low` is the lower end of the value axis; so many of so many lines are `named`.
+/// The parts of the subtitle. `low` is the lower end of the value axis. The two counts are those of the named lines and of all
+/// lines.
 fn subtitle(
     comparison: &Comparison,
     (curves, (named, count)): (&[Curve<'_>], (usize, usize)),

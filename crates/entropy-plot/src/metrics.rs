@@ -26,7 +26,7 @@ const MAX_SUBTITLE: usize = 60;
 pub enum Header {
     /// Title and subtitle above the plot.
     Shown,
-    /// No subtitle, and a title only if the user gives one. What is drawn stands beside the y axis.
+    /// No subtitle, and a title only if the user gives one. The y axis has a title that names the quantity.
     Hidden,
 }
 

@@ -10,9 +10,10 @@ use entropy_history::stats::Analysis;
 use entropy_history::stats::health::State;
 use entropy_history::stats::sample::median;
 
-/// So many runs are named if there are too many for all of them.
+/// The number of named runs in a picture of more than 12.
 const MAX_NAMED: usize = 8;
-/// So many of them are runs that collapsed or exploded. The rest are for the highest and the lowest end.
+/// The largest number of runs among them that are named because they collapsed or exploded. The others are those that end
+/// highest and lowest.
 const MAX_OVER: usize = 6;
 /// Points at the end of a run whose median says where it ends, as for its level.
 const END_POINTS: usize = 5;

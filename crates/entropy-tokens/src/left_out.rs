@@ -110,7 +110,9 @@ impl Reason {
             Reason::NoReward => "no reward",
             Reason::BadAdvantage => "advantages of another length than the tokens, or not finite",
             Reason::BadSampler => "sampler log-probs of another length than the tokens",
-            Reason::BadColumn => "numbers of another length than the tokens",
+            Reason::BadColumn => {
+                "a column of tokens with another length, or with values that are not numbers"
+            }
             Reason::ValueNotFinite => "null or not finite",
         }
     }

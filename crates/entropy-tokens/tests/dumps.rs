@@ -129,6 +129,34 @@ fn step_of_null_is_no_step() {
 }
 
 #[test]
+fn step_in_the_repeated_columns_is_not_that_of_the_row() {
+    let of_rollout = line(&json!({"step": 123_456, "dump": {"step": 7}}));
+    let null = of_rollout.replace("123456", "null");
+    let found = table(&[of_rollout, null].concat());
+    assert_eq!(
+        left_out(&found),
+        [(Reason::BadStep, 1, "dump: line 2: \"step\" is null".to_owned())]
+    );
+    assert_eq!(found.responses()[0].step(), 123_456);
+}
+
+#[test]
+fn rows_without_texts_have_the_kinds_of_rows_with_texts() {
+    let (with, without) = (line(&json!({})), line(&json!({"tokens": null})));
+    for text in [[&*with, &without].concat(), [&*without, &with].concat()] {
+        let found = table(&text);
+        let [a, b] = [0, 1].map(|at| found.kinds_of(&found.responses()[at]));
+        assert_eq!(a, b);
+        assert!(a.iter().all(|kind| found.kinds()[*kind as usize].text.is_some()));
+    }
+    // An id with two texts in one file may be either.
+    let other = line(&json!({"tokens": ["8", "!"]}));
+    let found = table(&[with, other, without].concat());
+    let kinds = [0, 1, 2].map(|at| found.kinds_of(&found.responses()[at])[0]);
+    assert!(kinds[0] != kinds[1] && kinds[1] != kinds[2] && kinds[0] != kinds[2], "{kinds:?}");
+}
+
+#[test]
 fn flags_are_no_numbers_of_tokens() {
     for (name, reason) in [
         ("kl", Reason::BadColumn),

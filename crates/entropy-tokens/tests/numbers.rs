@@ -73,7 +73,8 @@ fn every_number_matches_numpy_and_scipy() {
         let ours = covariance(&made_up_tokens(clusters, tokens)[..], clusters).unwrap();
         assert_agrees(&serde_json::to_value(ours).unwrap(), theirs, "made_up");
     }
-    for file in ["token_groups/run.jsonl", "token_groups/run.parquet"] {
+    for file in ["run.jsonl", "run.parquet", "struct.parquet"] {
+        let file = &*format!("token_groups/{file}");
         let ours = document(&[file], "env");
         assert_eq!(ours["steps"].as_array().unwrap().len(), 3);
         assert_eq!(

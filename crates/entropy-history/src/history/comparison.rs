@@ -106,7 +106,7 @@ impl Comparison {
         if is_shared { first.metric.clone() } else { "Metrics".to_owned() }
     }
 
-    /// The runs for which `keep` is true, with the ranks that they have; `None` if there is none.
+    /// The runs for which `keep` is true. They keep their ranks, and so their colours. `None` if no run is kept.
     pub fn only(&self, keep: &[bool]) -> Option<Comparison> {
         let kept = self.runs.iter().zip(keep).filter(|(_, keep)| **keep);
         let runs: Vec<Run> = kept.map(|(run, _)| run.clone()).collect();

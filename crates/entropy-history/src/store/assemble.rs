@@ -223,7 +223,13 @@ fn combined(mut run: Run, records: &[Candidate<'_>]) -> (Run, RunRecords) {
             supersede(&mut run, other);
             format!("{points}, used from step {} on", exact(other.history.first_step()))
         } else {
-            let more = if *is_numbered { None } else { extend(&mut run, other) };
+            let more = match is_numbered {
+                true => None, // its steps may be others
+                false => {
+                    add_missing_quantities(&mut run, other);
+                    extend(&mut run, other)
+                }
+            };
             more.map_or(points.clone(), |more| format!("{points}, {more} of them only there"))
         };
         others.push((other.source.clone(), relation));
@@ -231,6 +237,15 @@ fn combined(mut run: Run, records: &[Candidate<'_>]) -> (Run, RunRecords) {
     let label = run.history.label().to_owned();
     let files = RunRecords { label, used: run.source.clone(), others };
     (run, files)
+}
+
+/// Takes the quantities that another record of the same steps has and the run lacks.
+fn add_missing_quantities(run: &mut Run, other: &Run) {
+    for (own, other) in run.quantities.iter_mut().zip(&other.quantities) {
+        if own.is_none() {
+            own.clone_from(other);
+        }
+    }
 }
 
 /// Adds the points before the first and after the last step that only `other` has; returns how many, if any.

@@ -247,6 +247,6 @@ mod tests {
         assert_eq!(label("seed_[0-9]+").as_deref(), Some("seed_3"));
         assert_eq!(label("(ppo)?/(seed_[0-9])").as_deref(), Some("seed_3"));
         assert_eq!(label("x"), None);
-        assert_eq!(label("x*"), None, "an empty label is none");
+        assert_eq!(label("x*"), None, "a match of the empty string gives no label");
     }
 }

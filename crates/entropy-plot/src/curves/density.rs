@@ -39,7 +39,7 @@ fn levels(lines: usize) -> Vec<(usize, f64)> {
     levels
 }
 
-/// For each level, the outlines of the places that so many lines cross.
+/// For each level, the outlines of the places that at least that number of lines cross.
 fn regions(
     lines: &[&[Xy]],
     radius: f64,

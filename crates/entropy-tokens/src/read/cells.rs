@@ -54,6 +54,10 @@ pub(crate) trait Cells {
     fn texts(&self, name: &str) -> Cell<Texts<'_>>;
     /// A small value; `a.b` is key `b` of the object `a`.
     fn scalar(&self, name: &str) -> Option<Scalar<'_>>;
+    /// A small value of the row itself, not of `dump`.
+    fn own_scalar(&self, name: &str) -> Option<Scalar<'_>>;
+    /// Whether the row itself has a column of this name, be it null.
+    fn has_own(&self, name: &str) -> bool;
     /// Whether there is a column of this name, be it null in this row.
     fn has(&self, name: &str) -> bool;
     /// The names of single values, as [`Cells::scalar`] takes them.
@@ -114,6 +118,14 @@ impl Cells for JsonRow<'_> {
 
     fn scalar(&self, name: &str) -> Option<Scalar<'_>> {
         scalar_at(name, &|key| self.value(key))
+    }
+
+    fn own_scalar(&self, name: &str) -> Option<Scalar<'_>> {
+        scalar_at(name, &|key| self.row.get(key))
+    }
+
+    fn has_own(&self, name: &str) -> bool {
+        self.row.has(name)
     }
 
     fn has(&self, name: &str) -> bool {

@@ -9,9 +9,11 @@
 
 mod cells;
 mod error;
+mod join_texts;
 mod json_lines;
 mod layout;
 mod parquet;
+mod parquet_column;
 mod row;
 mod shared_file;
 
@@ -53,6 +55,7 @@ pub fn read(
     let mark = table.mark();
     let left_out_before = std::mem::take(&mut table.left_out);
     let responses = table.responses.len();
+    let (segments, worst) = (table.segments.len(), table.worst.len());
     let mut notes = Vec::new();
     let rows = if head.starts_with(b"PAR1") {
         match path.filter(|_| !reader.is_compressed()) {
@@ -83,6 +86,7 @@ pub fn read(
             first: first.unwrap_or_else(|| "it has no rows".to_owned()),
         });
     }
+    join_texts::join_texts(table, segments, worst);
     table.left_out.append(left_out.below(name));
     Ok(notes)
 }

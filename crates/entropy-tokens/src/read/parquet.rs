@@ -7,18 +7,16 @@ use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
 
-use ::parquet::basic::{Repetition, Type as Physical};
-use ::parquet::column::reader::{ColumnReader, ColumnReaderImpl};
-use ::parquet::data_type::{ByteArray, DataType};
-use ::parquet::errors::ParquetError;
+use ::parquet::column::reader::ColumnReader;
+use ::parquet::data_type::ByteArray;
 use ::parquet::file::reader::{ChunkReader, FileReader, SerializedFileReader};
-use ::parquet::schema::types::ColumnDescriptor;
 use bytes::Bytes;
-use entropy_history::framing::parquet::{catch_panics, error_text};
+use entropy_history::framing::parquet::catch_panics;
 use rayon::prelude::*;
 
 use super::cells::{Cell, Cells, Texts, scalar_at, scalar_names, unknown_mask};
 use super::error::ReadError;
+use super::parquet_column::{Column, Leaf, Values, broken, damaged};
 use super::row::BatchBuilder;
 use super::shared_file::SharedFile;
 use crate::columns::Columns;
@@ -29,6 +27,9 @@ use crate::names::{
     STEPS, TEXTS, TOKEN_COLUMNS, looks_like_mask, prompt_ids, response_ids,
 };
 use crate::table::{Batch, TokenTable};
+
+/// What the paths of columns in `dump` begin with.
+const IN_REPEATED: &str = "dump.";
 
 /// Items of lists that are decoded at once, and built into a batch by a thread.
 const BLOCK_ITEMS: usize = 1 << 19;
@@ -54,14 +55,6 @@ pub(super) fn read_bytes(
     read(Bytes::from(bytes), columns, step, table)
 }
 
-fn damaged() -> ReadError {
-    ReadError::Damaged("the table is damaged".to_owned())
-}
-
-fn broken(error: ParquetError) -> ReadError {
-    ReadError::Damaged(format!("the table is damaged: {}", error_text(error)))
-}
-
 fn read(
     source: impl ChunkReader + 'static,
     columns: &Columns,
@@ -80,9 +73,12 @@ fn read(
         .filter(|column| column.max_rep_level() == 0)
         .map(|column| column.path().parts().join("."))
         .filter(|name| name != REPEATED)
+        .map(|name| name.strip_prefix(IN_REPEATED).map_or(name.clone(), str::to_owned))
         .collect();
     let leaves: Vec<(usize, Leaf)> = (0..schema.num_columns())
-        .filter_map(|index| Some((index, Leaf::of(&schema.column(index), &wanted)?)))
+        .filter_map(|index| {
+            Some((index, Leaf::of(&schema.column(index), |name| wanted.has(name))?))
+        })
         .collect();
     let mut add = |block: Option<Block<'_>>| {
         if let Some(block) = block {
@@ -205,222 +201,9 @@ impl WantedColumns {
     }
 
     fn has(&self, name: &str) -> bool {
-        self.names.iter().any(|wanted| wanted == name) || looks_like_mask(name)
-    }
-}
-
-/// A column of single values or of lists.
-struct Leaf {
-    name: String,
-    max_definition: i16,
-    is_list: bool,
-    /// Whether an item of a list may be null.
-    has_null_items: bool,
-}
-
-impl Leaf {
-    /// The column, if it is wanted and of a type that is read.
-    fn of(column: &ColumnDescriptor, wanted: &WantedColumns) -> Option<Leaf> {
-        let parts = column.path().parts();
-        let is_list = column.max_rep_level() == 1;
-        let name = if is_list { parts[0].clone() } else { parts.join(".") };
-        let is_read = matches!(
-            column.physical_type(),
-            Physical::BOOLEAN
-                | Physical::INT32
-                | Physical::INT64
-                | Physical::FLOAT
-                | Physical::DOUBLE
-                | Physical::BYTE_ARRAY
-        );
-        let is_flat = column.max_rep_level() == 0 || (is_list && parts.len() <= 3);
-        let has_null_items =
-            is_list && column.self_type().get_basic_info().repetition() == Repetition::OPTIONAL;
-        (is_read && is_flat && wanted.has(&name)).then(|| Leaf {
-            name,
-            max_definition: column.max_def_level(),
-            is_list,
-            has_null_items,
-        })
-    }
-
-    /// Reads the values of the next `rows` rows.
-    fn decode(&self, column: &mut ColumnReader, rows: usize) -> Result<Column<'_>, ReadError> {
-        let (values, levels) = match column {
-            ColumnReader::BoolColumnReader(reader) => {
-                let (values, levels) = self.records(reader, rows)?;
-                (Values::Ints(values.into_iter().map(i64::from).collect()), levels)
-            }
-            ColumnReader::Int32ColumnReader(reader) => {
-                let (values, levels) = self.records(reader, rows)?;
-                (Values::Ints(values.into_iter().map(i64::from).collect()), levels)
-            }
-            ColumnReader::Int64ColumnReader(reader) => {
-                let (values, levels) = self.records(reader, rows)?;
-                (Values::Ints(values), levels)
-            }
-            ColumnReader::FloatColumnReader(reader) => {
-                let (values, levels) = self.records(reader, rows)?;
-                (Values::Floats(values.into_iter().map(f64::from).collect()), levels)
-            }
-            ColumnReader::DoubleColumnReader(reader) => {
-                let (values, levels) = self.records(reader, rows)?;
-                (Values::Floats(values), levels)
-            }
-            ColumnReader::ByteArrayColumnReader(reader) => {
-                let (values, levels) = self.records(reader, rows)?;
-                (Values::Texts(values), levels)
-            }
-            _ => return Err(damaged()),
-        };
-        let is_flag = matches!(column, ColumnReader::BoolColumnReader(_));
-        let (places, nulls) = self.places(&levels, rows)?;
-        let filled = spread(values, &nulls);
-        Ok(Column {
-            name: &self.name,
-            is_list: self.is_list,
-            is_flag,
-            values: filled,
-            nulls,
-            places,
-        })
-    }
-
-    fn records<T: DataType>(
-        &self,
-        reader: &mut ColumnReaderImpl<T>,
-        rows: usize,
-    ) -> Result<(Vec<T::T>, Levels), ReadError> {
-        let (mut values, mut levels) = (Vec::new(), Levels::default());
-        let mut done = 0;
-        while done < rows {
-            let definitions = (self.max_definition > 0).then_some(&mut levels.definitions);
-            let repetitions = self.is_list.then_some(&mut levels.repetitions);
-            let (records, _, _) = reader
-                .read_records(rows - done, definitions, repetitions, &mut values)
-                .map_err(broken)?;
-            if records == 0 {
-                return Err(damaged());
-            }
-            done += records;
-        }
-        Ok((values, levels))
-    }
-
-    /// Where the items of each row are among all items, and which items are null (none: an empty vector).
-    fn places(&self, levels: &Levels, rows: usize) -> Result<(Places, Vec<bool>), ReadError> {
-        let (definitions, full) = (&levels.definitions, self.max_definition);
-        if !self.is_list {
-            let nulls: Vec<bool> = definitions.iter().map(|level| *level < full).collect();
-            let place = |row: usize| {
-                let is_null = nulls.get(row).is_some_and(|null| *null);
-                (!is_null).then_some((row as u32, row as u32 + 1))
-            };
-            return Ok(((0..rows).map(place).collect(), nulls));
-        }
-        let null_item = if self.has_null_items { full - 1 } else { full };
-        let (mut places, mut nulls, mut items) = (Vec::with_capacity(rows), Vec::new(), 0u32);
-        let mut has_nulls = false;
-        for (repetition, definition) in levels.repetitions.iter().zip(definitions) {
-            if *repetition == 0 {
-                // An absent list is like an empty one; both end where the next row begins.
-                places.push(Some((items, items)));
-            }
-            if *definition >= null_item {
-                let is_null = *definition < full;
-                has_nulls |= is_null;
-                nulls.push(is_null);
-                items += 1;
-                if let Some(Some(place)) = places.last_mut() {
-                    place.1 = items;
-                }
-            } else if *definition == 0
-                && let Some(place) = places.last_mut()
-            {
-                *place = None;
-            }
-        }
-        if places.len() != rows {
-            return Err(damaged());
-        }
-        if !has_nulls {
-            nulls.clear();
-        }
-        Ok((places, nulls))
-    }
-}
-
-/// The first item of each row and the one after its last; `None` for a row without a value.
-type Places = Vec<Option<(u32, u32)>>;
-
-#[derive(Default)]
-struct Levels {
-    definitions: Vec<i16>,
-    repetitions: Vec<i16>,
-}
-
-enum Values {
-    Ints(Vec<i64>),
-    Floats(Vec<f64>),
-    Texts(Vec<ByteArray>),
-}
-
-/// Puts a value in the place of each null, so that indices of items are those of values.
-fn spread(values: Values, nulls: &[bool]) -> Values {
-    fn fill<T: Clone + Default>(values: Vec<T>, nulls: &[bool]) -> Vec<T> {
-        if !nulls.contains(&true) {
-            return values;
-        }
-        let mut values = values.into_iter();
-        let item = |null: &bool| if *null { None } else { values.next() }.unwrap_or_default();
-        nulls.iter().map(item).collect()
-    }
-    match values {
-        Values::Ints(values) => Values::Ints(fill(values, nulls)),
-        Values::Floats(values) => Values::Floats(fill(values, nulls)),
-        Values::Texts(values) => Values::Texts(fill(values, nulls)),
-    }
-}
-
-/// Decoded values of some rows.
-struct Column<'a> {
-    name: &'a str,
-    is_list: bool,
-    is_flag: bool,
-    values: Values,
-    nulls: Vec<bool>,
-    places: Places,
-}
-
-impl Column<'_> {
-    fn range(&self, row: usize) -> Option<Range<usize>> {
-        let (from, to) = (*self.places.get(row)?)?;
-        let length = match &self.values {
-            Values::Ints(values) => values.len(),
-            Values::Floats(values) => values.len(),
-            Values::Texts(values) => values.len(),
-        };
-        (to as usize <= length).then_some(from as usize..to as usize)
-    }
-}
-
-impl<'a> Column<'a> {
-    /// The numbers of a range; `missing` stands for null.
-    fn floats(&'a self, range: Range<usize>, missing: f64) -> Cell<Cow<'a, [f64]>> {
-        let mut floats: Cow<'_, [f64]> = match &self.values {
-            Values::Floats(values) => Cow::Borrowed(&values[range.clone()]),
-            Values::Ints(values) => {
-                values[range.clone()].iter().map(|value| *value as f64).collect()
-            }
-            Values::Texts(_) => return Cell::Bad,
-        };
-        let nulls = self.nulls.get(range).unwrap_or_default();
-        if nulls.contains(&true) {
-            for (value, _) in floats.to_mut().iter_mut().zip(nulls).filter(|(_, null)| **null) {
-                *value = missing;
-            }
-        }
-        Cell::List(floats)
+        let is_wanted =
+            |wanted: &String| wanted == name || wanted.strip_prefix(IN_REPEATED) == Some(name);
+        self.names.iter().any(is_wanted) || looks_like_mask(name)
     }
 }
 
@@ -445,8 +228,18 @@ impl<'a> ParquetRow<'a> {
         cells
     }
 
+    /// A column of the row, else one in `dump`, that has a value in this row.
     fn column(&self, name: &str) -> Option<(&'a Column<'a>, Range<usize>)> {
-        let column = self.columns.iter().find(|column| column.name == name)?;
+        let in_repeated = || match name.strip_prefix(IN_REPEATED) {
+            Some(inner) => self.column_of(inner, true),
+            None => self.column_of(name, true),
+        };
+        self.column_of(name, false).or_else(in_repeated)
+    }
+
+    fn column_of(&self, name: &str, is_repeated: bool) -> Option<(&'a Column<'a>, Range<usize>)> {
+        let is_it = |column: &&Column<'_>| column.name == name && column.is_repeated == is_repeated;
+        let column = self.columns.iter().find(is_it)?;
         Some((column, column.range(self.row)?))
     }
 
@@ -502,20 +295,19 @@ impl Cells for ParquetRow<'_> {
 
     fn scalar(&self, name: &str) -> Option<Scalar<'_>> {
         if let Some((column, range)) = self.column(name) {
-            let at = range.start;
-            return match &column.values {
-                _ if column.is_list && range.len() != 1 => Some(Scalar::Nested),
-                Values::Ints(values) if column.is_flag => Some(Scalar::Flag(values[at] != 0)),
-                Values::Ints(values) => Some(Scalar::Whole(values[at])),
-                Values::Floats(values) => Some(Scalar::Number(values[at])),
-                Values::Texts(values) => {
-                    let text = std::str::from_utf8(values[at].data()).ok()?;
-                    Some(Scalar::Text(Cow::Borrowed(text)))
-                }
-            };
+            return column.scalar(range);
         }
         let repeated = self.repeated.as_ref()?;
         scalar_at(name, &|key| repeated.get(key))
+    }
+
+    fn own_scalar(&self, name: &str) -> Option<Scalar<'_>> {
+        let (column, range) = self.column_of(name, false)?;
+        column.scalar(range)
+    }
+
+    fn has_own(&self, name: &str) -> bool {
+        self.columns.iter().any(|column| column.name == name && !column.is_repeated)
     }
 
     fn has(&self, name: &str) -> bool {

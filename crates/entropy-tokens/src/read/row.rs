@@ -248,14 +248,15 @@ impl<'a> BatchBuilder<'a> {
         }
     }
 
+    /// The step of a row. One in `dump` is that of the rollouts, which another checkpoint may have scored.
     fn step_of(&self, cells: &impl Cells) -> Result<u64, Rejected> {
         let mut is_null = None;
         for name in STEPS {
-            if let Some(value) = cells.scalar(name) {
+            if let Some(value) = cells.own_scalar(name) {
                 let bad = || (Reason::BadStep, format!("{name:?} is not a whole number from 0"));
                 return value.whole().ok_or_else(bad);
             }
-            is_null = is_null.or(cells.has(name).then_some(name));
+            is_null = is_null.or(cells.has_own(name).then_some(name));
         }
         match (self.step, is_null) {
             (None, Some(name)) => Err((Reason::BadStep, format!("{name:?} is null"))),
