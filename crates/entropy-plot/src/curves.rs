@@ -28,7 +28,8 @@ use super::fonts::Fonts;
 use super::legend::{LEGEND_GAP, LINE_HEIGHT, LegendGrid, MAX_NAMED_AT_END};
 use super::metrics::{BODY, PictureSize};
 use super::plot_area::{
-    PlotArea, entropy_axis, grid, left_edge, tick_count, x_tick_count, x_ticks, y_axis_title,
+    PlotArea, base_line, entropy_axis, grid, left_edge, tick_count, x_tick_count, x_ticks,
+    y_axis_title,
 };
 use super::theme::{STYLES, Style};
 use super::titles::{ShortNames, alike, footer, header, quantity, y_title};
@@ -205,7 +206,7 @@ fn lay_out<'a>(
         Layer { name: "title".to_owned(), marks: title_marks },
     ];
     let above_others = std::iter::once(&area).chain(&areas).take(areas.len());
-    layers.extend(above_others.map(|area| beside::base_line(area, chart)));
+    layers.extend(above_others.map(|area| base_line(area, chart)));
     layers.extend(y_title.map(|words| y_axis_title(&words, &area, chart)));
     curves.par_iter_mut().for_each(|curve| curve.locate(&area));
     if options.scale == ValueScale::Log {

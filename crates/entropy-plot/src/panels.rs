@@ -7,7 +7,7 @@ use super::fonts::{Fonts, Weight};
 use super::geometry::Xy;
 use super::legend::{LINE_HEIGHT, leader, spread_labels};
 use super::metrics::{BODY, PX_PER_INCH, PictureSize};
-use super::plot_area::{PlotArea, entropy_axis, grid, left_edge, x_ticks, y_axis_title};
+use super::plot_area::{PlotArea, base_line, entropy_axis, grid, left_edge, x_ticks, y_axis_title};
 use super::stroke::StrokeStyle;
 use super::titles::{footer, header, title_of};
 use super::{ChartOptions, Picture, ValueScale};
@@ -149,9 +149,7 @@ pub fn panels(data: &Panels, options: &ChartOptions, fonts: &Fonts) -> Picture {
         if is_last {
             layers.push(x_ticks(&area, &x_axis, &[data.x_name.as_str()], chart));
         } else {
-            let line = vec![(area.left, area.bottom), (area.right, area.bottom)];
-            let marks = vec![Mark::Line(line, 1.1, chart.theme().muted)];
-            layers.push(Layer { name: "step axis".to_owned(), marks });
+            layers.push(base_line(&area, chart));
         }
         if let Some(words) = &y_title {
             layers.push(y_axis_title(words, &area, chart));

@@ -167,6 +167,13 @@ pub(crate) fn grid(area: &PlotArea, values: &Axis, chart: ChartContext<'_>) -> L
     Layer { name: "value axis".to_owned(), marks }
 }
 
+/// The x axis of a panel above another: a line without ticks.
+pub(crate) fn base_line(area: &PlotArea, chart: ChartContext<'_>) -> Layer {
+    let line = vec![(area.left, area.bottom), (area.right, area.bottom)];
+    let marks = vec![Mark::Line(line, 1.1, chart.theme().muted)];
+    Layer { name: "step axis".to_owned(), marks }
+}
+
 /// The x axis with its ticks and its name: the user's, or the first of `names` that fits.
 pub(crate) fn x_ticks(
     area: &PlotArea,

@@ -4,7 +4,7 @@ use super::curve::Curve;
 use super::reference_lines::{DASH, dashed, ends};
 use super::{line_marks, make_curves, value_range};
 use crate::axis::Axis;
-use crate::canvas::{Anchor, Layer, Mark, TextFormat};
+use crate::canvas::{Anchor, Layer, TextFormat};
 use crate::context::ChartContext;
 use crate::fonts::Weight;
 use crate::metrics::{BODY, PictureSize};
@@ -198,11 +198,4 @@ impl BesidePanel<'_> {
         layers.retain(|layer| !layer.marks.is_empty());
         layers
     }
-}
-
-/// The x axis of a panel above another: a line without ticks.
-pub(super) fn base_line(area: &PlotArea, chart: ChartContext<'_>) -> Layer {
-    let line = vec![(area.left, area.bottom), (area.right, area.bottom)];
-    let marks = vec![Mark::Line(line, 1.1, chart.theme().muted)];
-    Layer { name: "step axis".to_owned(), marks }
 }

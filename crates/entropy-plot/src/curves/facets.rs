@@ -16,7 +16,8 @@ use crate::fonts::Weight;
 use crate::legend::LINE_HEIGHT;
 use crate::metrics::{BODY, PictureSize};
 use crate::plot_area::{
-    PlotArea, entropy_axis, grid, left_edge, tick_count, x_tick_count, x_ticks, y_axis_title,
+    PlotArea, base_line, entropy_axis, grid, left_edge, tick_count, x_tick_count, x_ticks,
+    y_axis_title,
 };
 use crate::titles::{ShortNames, footer, header, y_title};
 use crate::{NothingToDraw, ValueScale};
@@ -176,9 +177,7 @@ fn axes(
         let names = [chart.options.x_axis.title(), chart.options.x_axis.noun()];
         x_ticks(area, steps, &names, chart)
     } else {
-        let line = vec![(area.left, area.bottom), (area.right, area.bottom)];
-        let marks = vec![Mark::Line(line, 1.1, chart.theme().muted)];
-        Layer { name: "step axis".to_owned(), marks }
+        base_line(area, chart)
     };
     [lines, x]
 }
