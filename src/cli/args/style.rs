@@ -257,11 +257,8 @@ fn palette(value: &DeValue<'_>) -> Result<Vec<Rgb>, Fault> {
     let DeValue::Array(colours) = value else { return Err(form()) };
     let colour = |colour: &Spanned<DeValue<'_>>| {
         let hex = text(colour.get_ref())?;
-        let digits = hex.strip_prefix('#').filter(|digits| digits.len() == 6);
-        let number = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok());
-        number
-            .map(Rgb::hex)
-            .ok_or_else(|| Fault::Value(format!("{hex:?} is not a colour such as \"#226daa\"")))
+        let not_a_colour = |_| Fault::Value(format!("{hex:?} is not a colour such as \"#226daa\""));
+        hex.parse::<Rgb>().map_err(not_a_colour)
     };
     let colours: Vec<Rgb> = colours.iter().map(colour).collect::<Result<_, _>>()?;
     if colours.is_empty() || colours.len() > MAX_COLOURS { Err(form()) } else { Ok(colours) }
