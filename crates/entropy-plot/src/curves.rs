@@ -17,7 +17,6 @@ mod rounds;
 
 pub use beside::Beside;
 use curve::{Curve, CurveSource, smoothed};
-use curve_names::Covers;
 use reference_lines::reference_lines;
 use room::Room;
 
@@ -221,15 +220,15 @@ fn lay_out<'a>(
     let mut room = Room::new(&curves, area);
     let names = match (&legend, legend_place) {
         (Some(legend), LegendPlace::Inside) => {
-            let (origin, covers) = curve_names::emptiest_corner(legend, &mut room);
-            if covers == Covers::Curves {
+            let corner = curve_names::emptiest_corner(legend, &mut room);
+            if corner.1.is_some() {
                 warnings.push("the legend covers a part of the curves in every corner".to_owned());
             }
-            Some(curve_names::legend_layer(legend, &curves, origin, chart))
+            Some(curve_names::legend_layer(legend, &curves, corner, chart))
         }
         (Some(legend), _) => {
-            let origin = LegendGrid::beside(&area);
-            Some(curve_names::legend_layer(legend, &curves, origin, chart))
+            let place = (LegendGrid::beside(&area), None);
+            Some(curve_names::legend_layer(legend, &curves, place, chart))
         }
         (None, LegendPlace::None) => None,
         (None, _) => Some(curve_names::end_names(&curves, &mut room, metrics.leader, chart)),

@@ -13,7 +13,7 @@ use super::geometry::{Xy, clip_y};
 use super::legend::{
     LEGEND_GAP, LINE_HEIGHT, LegendEntry, LegendGrid, MAX_NAMED_AT_END, leader, spread_labels,
 };
-use super::metrics::{BODY, Header, PictureSize};
+use super::metrics::{BODY, PictureSize};
 use super::plot_area::{PlotArea, grid, left_edge, tick_count, x_ticks, y_axis_title};
 use super::stroke::{StrokeStyle, dashes, ring};
 use super::theme::{STYLES, Style};
@@ -35,6 +35,9 @@ const HOLD_OUT_DASH: [f64; 2] = [6.0, 4.0];
 /// Font size in px of the equation under a name, and height of both.
 const SMALL: f64 = 11.0;
 const ENTRY_HEIGHT: f64 = LINE_HEIGHT + 1.3 * SMALL;
+/// Share of a run's colour in the dots of its first and of its last step; the rest is the background.
+const FIRST_SHARE: f64 = 0.22;
+const LAST_SHARE: f64 = 0.9;
 /// Side in px of the cells of which each has at most one dot per run.
 const CELL: f64 = 1.5;
 
@@ -80,20 +83,20 @@ pub fn law(
     let y_fixed = (chart.options.y_min.is_some(), chart.options.y_max.is_some());
     let y_axis = padded_axis(rewards, y_fixed, tick_count(height, metrics));
     let y_title = y_title(&rows, options);
-    let left = left_edge(&y_axis, y_title.as_deref(), chart);
+    let left = left_edge(&y_axis, Some(&y_title), chart);
 
+    let many = rows.len() > MAX_NAMED_AT_END;
     let title = match runs {
         [run] => format!("Reward and entropy of {}", visible(run.history.label())),
         _ => "Reward and entropy by run".to_owned(),
     };
-    let subtitle = subtitle(&rows, chart.options, &names);
+    let subtitle = subtitle(&rows, many, &names);
     let (mut title_marks, below_header) =
         header(chart, &title, &subtitle, (left, width - metrics.pad));
     let (footer, above_footer) = footer(chart, (left, width - metrics.pad), height);
     title_marks.extend(footer);
     let (top, bottom) = (below_header + metrics.plot_margin, above_footer - 3.0 * BODY);
 
-    let many = rows.len() > MAX_NAMED_AT_END;
     let at_end = !many && rows.len() as f64 * ENTRY_HEIGHT <= bottom - top + ENTRY_HEIGHT;
     let names = match at_end {
         true => LawNames::fit_at_ends(&mut rows, chart, width),
@@ -111,7 +114,7 @@ pub fn law(
         x_ticks(&area, &x_axis, &x_names, chart),
         Layer { name: "title".to_owned(), marks: title_marks },
     ];
-    layers.extend(y_title.map(|words| y_axis_title(&words, &area, chart)));
+    layers.push(y_axis_title(&y_title, &area, chart));
     let dots = rows.iter().flat_map(|row| dots(row, many, &area, chart.options));
     layers.push(Layer { name: "steps".to_owned(), marks: dots.collect() });
     let with_hold_out = rows.len() <= MAX_WITH_HOLD_OUT;
@@ -132,11 +135,11 @@ pub fn law(
     Ok(Picture { drawing: chart.drawing(size, &title, layers), warnings: Vec::new() })
 }
 
-/// The title beside the y axis: the user's, or in a picture without a subtitle the keys of the rewards.
-fn y_title(rows: &[LawRow<'_>], options: &ChartOptions) -> Option<String> {
+/// The title beside the y axis: the user's, or the keys of the rewards.
+fn y_title(rows: &[LawRow<'_>], options: &ChartOptions) -> String {
     match &options.y_label {
-        Some(label) => Some(visible(label).into_owned()),
-        None => (options.look.header == Header::Hidden).then(|| rewards(rows)),
+        Some(label) => visible(label).into_owned(),
+        None => format!("reward ({})", rewards(rows)),
     }
 }
 
@@ -152,10 +155,9 @@ fn rewards(rows: &[LawRow<'_>]) -> String {
     rewards.join(" | ")
 }
 
-fn subtitle(rows: &[LawRow<'_>], options: &ChartOptions, names: &ShortNames) -> Vec<String> {
-    let reward = options.y_label.is_none().then(|| format!("reward: {}", rewards(rows)));
-    let mut parts: Vec<String> = reward.into_iter().collect();
-    parts.extend(["one dot per step", "line: b − a·e^H, least squares"].map(str::to_owned));
+fn subtitle(rows: &[LawRow<'_>], many: bool, names: &ShortNames) -> Vec<String> {
+    let dots = if many { "one dot per step" } else { "one dot per step, paler the earlier" };
+    let mut parts = [dots, "line: b − a·e^H, least squares"].map(str::to_owned).to_vec();
     if rows.len() <= MAX_WITH_HOLD_OUT && rows.iter().any(|row| row.law.hold_out.is_some()) {
         parts.push("dashed: fitted to the first third of the steps".to_owned());
     }
@@ -201,20 +203,31 @@ fn padded_axis((low, high): (f64, f64), fixed: (bool, bool), max_ticks: usize) -
     value_axis(low, high, fixed, max_ticks)
 }
 
-/// One dot per step of a run; of dots that cover each other only the first is drawn.
+/// One dot per step of a run, paler the earlier unless there are many runs; of dots that cover each other only the
+/// latest is drawn.
 fn dots(row: &LawRow<'_>, many: bool, area: &PlotArea, options: &ChartOptions) -> Vec<Mark> {
     let theme = options.theme;
-    let (radius, share) = if many { (1.2, 0.35) } else { (2.0, 0.5) };
-    let colour = row.style.map_or(theme.unstyled, |style| style.line).over(theme.background, share);
+    let colour = row.style.map_or(theme.unstyled, |style| style.line);
+    let radius = if many { 1.2 } else { 2.0 };
+    let (first, last) = range(row.pairs.iter().map(|pair| pair.step));
+    let share = |step: f64| match many {
+        true => 0.35,
+        false if first == last => LAST_SHARE,
+        false => {
+            let progress = (step - first) / (last - first);
+            FIRST_SHARE + (LAST_SHARE - FIRST_SHARE) * progress
+        }
+    };
     let mut occupied = HashSet::new();
     let mut marks = Vec::new();
-    for pair in &row.pairs {
+    for pair in row.pairs.iter().rev() {
         let at = (area.x.at(pair.entropy), area.y.at(pair.reward));
         let cell = ((at.0 / CELL) as i64, (at.1 / CELL) as i64);
         if area.contains(at) && occupied.insert(cell) {
-            marks.push(Mark::Disc(at, radius, colour));
+            marks.push(Mark::Disc(at, radius, colour.over(theme.background, share(pair.step))));
         }
     }
+    marks.reverse(); // later steps on top
     marks
 }
 

@@ -1,4 +1,5 @@
-//! Annotations of collapses and explosions: a circle on the curve, a tick at the x axis, and a few words.
+//! Annotations of collapses and explosions: a circle on the curve, a tick at the x axis, and a few words. Events of the same
+//! words whose circles touch share one label.
 
 use super::curve::Curve;
 use super::reference_lines::{dashed, label_beside};
@@ -10,7 +11,7 @@ use crate::legend::DOTS;
 use crate::metrics::BODY;
 use crate::plot_area::PlotArea;
 use crate::stroke::ring;
-use crate::theme::Style;
+use crate::theme::{Rgb, Style, Theme};
 use crate::{ChartOptions, LineAxis};
 use entropy_history::number::shortest;
 use entropy_history::stats::health::State;
@@ -21,6 +22,43 @@ struct CurveEvent {
     at: Xy,
     style: Style,
     words: String,
+}
+
+/// A few words on one event, or on several that look the same.
+struct EventLabel {
+    /// The first event.
+    at: Xy,
+    events: Vec<usize>,
+    words: String,
+    /// The colours of the words and of their leader.
+    colour: Rgb,
+    leader: Rgb,
+}
+
+/// The labels of events. Equal words on circles that touch become one label: `collapsed 54 (3 runs)`.
+fn event_labels(events: &[CurveEvent], theme: &Theme) -> Vec<EventLabel> {
+    let mut labels: Vec<EventLabel> = Vec::new();
+    for (index, event) in events.iter().enumerate() {
+        let is_same = |label: &&mut EventLabel| {
+            let touches = label.events.iter().any(|i| distance(events[*i].at, event.at) < TOUCHES);
+            events[label.events[0]].words == event.words && touches
+        };
+        match labels.iter_mut().find(is_same) {
+            Some(label) => label.events.push(index),
+            None => labels.push(EventLabel {
+                at: event.at,
+                events: vec![index],
+                words: event.words.clone(),
+                colour: event.style.name,
+                leader: event.style.line.over(theme.background, 0.7),
+            }),
+        }
+    }
+    for label in labels.iter_mut().filter(|label| label.events.len() > 1) {
+        label.words.push_str(&format!(" ({} runs)", label.events.len()));
+        (label.colour, label.leader) = (theme.muted, theme.unstyled);
+    }
+    labels
 }
 
 /// The events of all curves that are inside the plot area, in the order in which they are placed.
@@ -60,17 +98,18 @@ pub(super) fn annotations(
     for event in &events {
         room.take((event.at.0 - 2.0, area.bottom - TICK - 2.0, event.at.0 + 2.0, area.bottom));
     }
+    let labels = event_labels(&events, chart.theme());
     let layout = AnnotationLayout { area, chart, events: &events, room };
-    let centre = events.iter().map(|event| event.at.0).sum::<f64>() / events.len() as f64;
-    let outermost = |event: &CurveEvent| -(event.at.0 - centre).abs();
-    let orders: [&dyn Fn(&CurveEvent) -> f64; 5] =
-        [&|_| 0.0, &|event| event.at.0, &|event| -event.at.0, &outermost, &|event| {
-            -outermost(event)
+    let centre = labels.iter().map(|label| label.at.0).sum::<f64>() / labels.len() as f64;
+    let outermost = |label: &EventLabel| -(label.at.0 - centre).abs();
+    let orders: [&dyn Fn(&EventLabel) -> f64; 5] =
+        [&|_| 0.0, &|label| label.at.0, &|label| -label.at.0, &outermost, &|label| {
+            -outermost(label)
         }];
-    let orders = if events.len() > MANY_EVENTS { &orders[..1] } else { &orders[..] };
+    let orders = if labels.len() > MANY_EVENTS { &orders[..1] } else { &orders[..] };
     let candidates: Vec<Vec<Annotation>> =
-        (0..events.len()).map(|i| layout.candidates(i)).collect();
-    let tries = orders.iter().map(|key| arrange(&events, &candidates, *key));
+        labels.iter().map(|label| layout.candidates(label)).collect();
+    let tries = orders.iter().map(|key| arrange(&labels, &candidates, *key));
     let best = tries.min_by(|a, b| a.cost.total_cmp(&b.cost))?;
 
     let ticks = events.iter().map(|event| {
@@ -80,7 +119,7 @@ pub(super) fn annotations(
     let ticks = Layer { name: "states".to_owned(), marks: ticks.collect() };
     let mut marks = Vec::new();
     for (index, annotation) in &best.annotations {
-        let colour = events[*index].style.line.over(chart.theme().background, 0.7);
+        let colour = labels[*index].leader;
         marks.extend(annotation.leader.map(|ends| Mark::Line(ends.to_vec(), 0.9, colour)));
     }
     for event in &events {
@@ -88,7 +127,7 @@ pub(super) fn annotations(
     }
     marks
         .extend(best.annotations.iter().map(|(_, annotation)| Mark::Note(annotation.text.clone())));
-    let (total, missing) = (events.len(), events.len() - best.annotations.len());
+    let (total, missing) = (labels.len(), labels.len() - best.annotations.len());
     let warning = (missing > 0).then(|| {
         format!(
             "{missing} of {total} labels of collapses and explosions have no room; ticks at the x axis and circles mark them"
@@ -135,6 +174,8 @@ const MAX_LEADER: f64 = 60.0;
 
 /// Radius in px of the circle on the curve.
 const RADIUS: f64 = 5.0;
+/// Circles whose centres are nearer than this touch, in px.
+const TOUCHES: f64 = 2.0 * RADIUS + 4.0;
 /// Number of passes over all annotations.
 const SWEEPS: usize = 6;
 /// With more events than this, only one order of placement is tried.
@@ -165,7 +206,7 @@ struct Annotation {
     cost: f64,
 }
 
-/// The chosen annotations by event index, and their total cost.
+/// The chosen annotations by index of their labels, and their total cost.
 #[derive(Default)]
 struct Arrangement<'n> {
     annotations: Vec<(usize, &'n Annotation)>,
@@ -175,12 +216,12 @@ struct Arrangement<'n> {
 /// Places annotations one after another at their cheapest candidate positions, by `key`.
 /// Further passes place each again, because the first ones were placed before the last ones were known.
 fn arrange<'n>(
-    events: &[CurveEvent],
+    labels: &[EventLabel],
     candidates: &'n [Vec<Annotation>],
-    key: &dyn Fn(&CurveEvent) -> f64,
+    key: &dyn Fn(&EventLabel) -> f64,
 ) -> Arrangement<'n> {
-    let mut order: Vec<usize> = (0..events.len()).collect();
-    order.sort_by(|a, b| key(&events[*a]).total_cmp(&key(&events[*b])));
+    let mut order: Vec<usize> = (0..labels.len()).collect();
+    order.sort_by(|a, b| key(&labels[*a]).total_cmp(&key(&labels[*b])));
     let mut arrangement = Arrangement::default();
     for _ in 0..SWEEPS {
         arrangement.cost = 0.0;
@@ -234,9 +275,8 @@ struct AnnotationLayout<'a> {
 
 impl AnnotationLayout<'_> {
     /// Candidate positions around an event, inside the plot area.
-    fn candidates(&self, index: usize) -> Vec<Annotation> {
-        let event = &self.events[index];
-        let (x, y) = event.at;
+    fn candidates(&self, label: &EventLabel) -> Vec<Annotation> {
+        let (x, y) = label.at;
         let points = (0..40).flat_map(|step| {
             let (dx, dy) = (11.0 + 2.0 * f64::from(step), 6.0 + 9.0 * f64::from(step));
             let aside = 11.0 + 12.0 * f64::from(step);
@@ -253,38 +293,39 @@ impl AnnotationLayout<'_> {
                 ((x - aside, y + dy + 8.0), Anchor::End),
             ]
         });
-        let annotations = points.filter_map(|(at, anchor)| self.annotation_at(event, at, anchor));
+        let annotations = points.filter_map(|(at, anchor)| self.annotation_at(label, at, anchor));
         annotations
-            .map(|annotation| Annotation { cost: self.cost(index, &annotation), ..annotation })
+            .map(|annotation| Annotation { cost: self.cost(label, &annotation), ..annotation })
             .collect()
     }
 
-    fn annotation_at(&self, event: &CurveEvent, at: Xy, anchor: Anchor) -> Option<Annotation> {
-        let format = TextFormat::regular(BODY, event.style.name);
-        let text = Text::new(self.chart.fonts, &event.words, at, anchor, format);
+    fn annotation_at(&self, label: &EventLabel, at: Xy, anchor: Anchor) -> Option<Annotation> {
+        let format = TextFormat::regular(BODY, label.colour);
+        let text = Text::new(self.chart.fonts, &label.words, at, anchor, format);
         let (left, top, right, bottom) = text.bounds();
         let bounds = (left - 3.0, top - 2.0, right + 3.0, bottom + 2.0);
         let (area, (left, top, right, bottom)) = (self.area, bounds);
         let is_inside =
             left > area.left && right < area.right && top > area.top - BODY && bottom < area.bottom;
-        let near = (event.at.0.clamp(left, right), event.at.1.clamp(top, bottom));
-        let length = distance(event.at, near);
-        let leader = (length > LEADER_FROM).then_some([event.at, near]);
+        let near = (label.at.0.clamp(left, right), label.at.1.clamp(top, bottom));
+        let length = distance(label.at, near);
+        let leader = (length > LEADER_FROM).then_some([label.at, near]);
         let is_near = length <= MAX_LEADER || !self.chart.metrics().is_compact();
         let is_clear = self.room.is_untaken(bounds) && self.room.lines.crossings(bounds) == 0;
         (is_inside && is_near && is_clear).then_some(Annotation { text, bounds, leader, cost: 0.0 })
     }
 
     /// The cost of a position among curves and circles.
-    fn cost(&self, index: usize, annotation: &Annotation) -> f64 {
+    fn cost(&self, label: &EventLabel, annotation: &Annotation) -> f64 {
         let (left, top, right, bottom) = annotation.bounds;
-        let at = self.events[index].at;
+        let at = label.at;
         let mut cost = distance(at, (at.0.clamp(left, right), at.1.clamp(top, bottom)));
         cost += COVERS_FAINT * self.room.faint.crossings(annotation.bounds) as f64;
         if let Some(leader) = annotation.leader {
             cost += LEADER_HITS_CURVE * self.room.lines.segment_crossings(leader) as f64;
         }
-        for event in self.events.iter().enumerate().filter(|(i, _)| *i != index).map(|(_, e)| e) {
+        let others = (0..self.events.len()).filter(|index| !label.events.contains(index));
+        for event in others.map(|index| &self.events[index]) {
             let ((x, y), reach) = (event.at, RADIUS + 1.0);
             let ring = (x - reach, y - reach, x + reach, y + reach);
             if boxes_overlap(annotation.bounds, ring) {

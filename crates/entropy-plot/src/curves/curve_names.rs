@@ -5,7 +5,7 @@ use super::room::Room;
 use crate::canvas::{Anchor, Layer, Mark, Text, TextFormat};
 use crate::context::ChartContext;
 use crate::fonts::Weight;
-use crate::geometry::Xy;
+use crate::geometry::{Bounds, Xy};
 use crate::legend::{LINE_HEIGHT, LegendEntry, LegendGrid, ends_early, leader, spread_labels};
 use crate::metrics::BODY;
 use crate::plot_area::PlotArea;
@@ -206,9 +206,9 @@ pub(super) fn lay_out_legend(
     LegendGrid { rows, columns, column_width: margin + widest, size, swatch: SWATCH }
 }
 
-/// The first row of a legend in the corner of the plot area that covers least of the curves, and whether it
+/// The first row of a legend in the corner of the plot area that covers least of the curves, and the box of the legend if it
 /// covers some. The room is taken.
-pub(super) fn emptiest_corner(legend: &LegendGrid, room: &mut Room) -> (Xy, Covers) {
+pub(super) fn emptiest_corner(legend: &LegendGrid, room: &mut Room) -> (Xy, Option<Bounds>) {
     const MARGIN: f64 = 6.0;
     let area = room.area;
     let (width, height) = (legend.width() - SWATCH_MARGIN, legend.height());
@@ -219,28 +219,28 @@ pub(super) fn emptiest_corner(legend: &LegendGrid, room: &mut Room) -> (Xy, Cove
     let covered = |corner: &Xy| room.covered(bounds(*corner));
     let best = corners.min_by(|a, b| covered(a).total_cmp(&covered(b)));
     let best = best.unwrap_or((area.left, area.top));
-    let covers = if covered(&best) > 0.0 { Covers::Curves } else { Covers::Nothing };
+    let covering = (covered(&best) > 0.0).then_some(bounds(best));
     room.take(bounds(best));
-    ((best.0, best.1 + legend.height() / (2.0 * legend.rows as f64)), covers)
+    ((best.0, best.1 + legend.height() / (2.0 * legend.rows as f64)), covering)
 }
 
-/// Whether a legend is on top of curves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Covers {
-    Nothing,
-    Curves,
-}
-
-/// The layer of a legend that [`lay_out_legend`] chose, with its first row at `origin`.
+/// The layer of a legend that [`lay_out_legend`] chose, with its first row at `origin`. If it covers curves, these are faint
+/// in its box, so that the names can be read.
 pub(super) fn legend_layer(
     legend: &LegendGrid,
     curves: &[Curve<'_>],
-    origin: Xy,
+    (origin, covering): (Xy, Option<Bounds>),
     chart: ChartContext<'_>,
 ) -> Layer {
+    const OPACITY: f64 = 0.85;
     let entries = curves.iter().filter_map(|curve| {
         Some(LegendEntry { name: &curve.name, style: curve.style?, end: curve.end() })
     });
-    let marks = legend.marks(entries.collect(), curves.len(), origin, chart);
+    let ground = covering.map(|(left, top, right, bottom)| {
+        let corners = vec![(left, top), (right, top), (right, bottom), (left, bottom)];
+        Mark::TranslucentRegion(corners, chart.theme().background, OPACITY)
+    });
+    let mut marks: Vec<Mark> = ground.into_iter().collect();
+    marks.extend(legend.marks(entries.collect(), curves.len(), origin, chart));
     Layer { name: "legend".to_owned(), marks }
 }

@@ -35,8 +35,9 @@ const PANEL_TITLE: f64 = 1.7 * BODY;
 const GAP: f64 = 18.0;
 /// Distance in px from the lines of a panel to their names.
 const LEADER: f64 = 14.0;
-/// The largest share of the width of a panel that its names take.
+/// The largest share of the width of a panel that its names take. Type is larger against a small picture.
 const NAMES_SHARE: f64 = 0.36;
+const COMPACT_NAMES_SHARE: f64 = 0.45;
 
 /// Rows and columns of panels in an area of this size.
 fn rows_and_columns(panels: usize, (width, height): (f64, f64)) -> (usize, usize) {
@@ -98,7 +99,8 @@ pub(super) fn lay_out<'a>(
     let cell_width = (width - metrics.pad - left - GAP * (columns - 1) as f64) / columns as f64;
     let bottom = above_footer - 3.0 * BODY;
     let row_height = (bottom - below - GAP * (rows - 1) as f64) / rows as f64;
-    let names_width = fit_names(&mut panels, chart, NAMES_SHARE * cell_width);
+    let share = if metrics.is_compact() { COMPACT_NAMES_SHARE } else { NAMES_SHARE };
+    let names_width = fit_names(&mut panels, chart, share * cell_width);
     let plot_width = cell_width - names_width - LEADER;
     let names_that_fit = ((row_height - PANEL_TITLE) / LINE_HEIGHT).max(1.0) as usize;
     let unnamed: usize = panels.iter_mut().map(|panel| limit_names(panel, names_that_fit)).sum();
