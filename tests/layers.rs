@@ -43,8 +43,16 @@ const MODULES: [(&str, &[&str]); 19] = [
     (
         "store",
         &[
-            "history", "quantity", "number", "text", "framing", "formats", "x_axis", "stages",
-            "discover", "run_config",
+            "history",
+            "quantity",
+            "number",
+            "text",
+            "framing",
+            "formats",
+            "x_axis",
+            "stages",
+            "discover",
+            "run_config",
         ],
     ),
 ];

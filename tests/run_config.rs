@@ -156,7 +156,8 @@ fn logs_of_trackers_hold_their_configurations() {
         ("easyr1-console", "kl_coef", "0.01"),
         ("verl-console/verl_ray.out", "entropy_coeff", "0"),
         ("cases/one-run/wandb-online", "learning_rate", "1e-6"),
-        ("swanlab-config", "optim.lr", "1e-6"),
+        ("run-config/swanlab-0.10.3", "optim.lr", "1e-6"),
+        ("run-config/swanlab-0.10.3", "kl_coef", "0.001"),
     ];
     let tmp = tempfile::tempdir().unwrap();
     for (log, key, expected) in logs {
@@ -200,9 +201,15 @@ fn inspect_lists_keys_and_hides_passwords() {
     let config = "lr: 1e-06\nhub_token: hf_abc\npad_token: <pad>\nwandb: {api_key: '123'}\n";
     write_run(tmp.path(), "a", 2.0, &[("config.yaml", config)]);
     let text = stdout(&run(tmp.path(), &["inspect", "a"]));
-    assert!(text.contains("  config  4 keys from ") && text.contains("--config lists them"), "{text}");
+    assert!(
+        text.contains("  config  4 keys from ") && text.contains("--config lists them"),
+        "{text}"
+    );
     let text = stdout(&run(tmp.path(), &["inspect", "a", "--config"]));
-    assert!(text.contains("\n    lr: 1e-06\n    hub_token: (hidden)\n    pad_token: <pad>\n"), "{text}");
+    assert!(
+        text.contains("\n    lr: 1e-06\n    hub_token: (hidden)\n    pad_token: <pad>\n"),
+        "{text}"
+    );
     assert!(!text.contains("hf_abc") && !text.contains("123"), "{text}");
     let text = stdout(&run(tmp.path(), &["inspect", "a", "--config", "--json"]));
     let document: Value = serde_json::from_str(&text).unwrap();

@@ -20,8 +20,8 @@ use entropy_history::number::exact;
 use entropy_history::quantity::{EntropyKind, Sign, known_key};
 use entropy_history::run_config::{ConfigEntries, ConfigValue, RunConfig, is_secret};
 use entropy_history::store::{
-    AuxRequest, ConfigReader, LoadError, LoadOptions, Store, holds_no_entropy, looks_like_log, looks_like_rows,
-    open_log,
+    AuxRequest, ConfigReader, LoadError, LoadOptions, Store, holds_no_entropy, looks_like_log,
+    looks_like_rows, open_log,
 };
 use entropy_shell::{CliError, Outcome, Terminal, plural};
 

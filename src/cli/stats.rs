@@ -6,8 +6,8 @@ use anyhow::anyhow;
 use clap::Args;
 
 use super::args::{
-    BaselineArgs, ColumnArgs, EmphasisArgs, GroupArgs, HealthArgs, JsonArgs, OptionalPictureArgs, PictureArgs,
-    SelectArgs, StepRangeArgs,
+    BaselineArgs, ColumnArgs, EmphasisArgs, GroupArgs, HealthArgs, JsonArgs, OptionalPictureArgs,
+    PictureArgs, SelectArgs, StepRangeArgs,
 };
 use super::inputs::InputArgs;
 use super::states::warn_about_states;

@@ -68,14 +68,15 @@ pub use formats::{
 };
 #[doc(inline)]
 pub use store::{
-    AuxError, AuxRequest, Changes, ClockRequest, ConfigRequest, LabelFrom, LoadError, LoadOptions, Notice, OpenError,
-    RunRecords, SearchPath, Store,
+    AuxError, AuxRequest, Changes, ClockRequest, ConfigRequest, LabelFrom, LoadError, LoadOptions,
+    Notice, OpenError, RunRecords, SearchPath, Store,
 };
 
 // Configurations.
 #[doc(inline)]
 pub use run_config::{
-    ConfigColumn, ConfigEntries, ConfigKeyError, ConfigKeys, ConfigValue, ConfigValueKind, RunConfig,
+    ConfigColumn, ConfigEntries, ConfigKeyError, ConfigKeys, ConfigValue, ConfigValueKind,
+    RunConfig,
 };
 
 // Runs.

@@ -47,6 +47,7 @@ impl ColumnArgs {
         let without = (0..comparison.runs().len()).filter(is_empty);
         let without: Vec<&str> =
             without.map(|run| comparison.runs()[run].history.label()).collect();
+        columns.iter().filter_map(ConfigColumn::warning).for_each(|text| terminal.warn(&text));
         if !without.is_empty() {
             let runs = plural(without.len(), "run", "runs");
             let labels = list(&without);

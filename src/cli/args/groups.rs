@@ -7,7 +7,7 @@ use regex::Regex;
 use super::config::config_columns;
 use super::values::regex;
 use entropy_history::history::{Comparison, History};
-use entropy_history::run_config::{ConfigKeys, run_name};
+use entropy_history::run_config::{ConfigColumn, ConfigKeys, run_name};
 use entropy_history::stats::band::{MissingSteps, Spread};
 use entropy_history::stats::group::{Group, group, not_recorded};
 use entropy_history::stats::health::is_recorded;
@@ -191,6 +191,10 @@ impl GroupArgs {
     ) -> Result<(), CliError> {
         if self.seed.is_some() {
             terminal.warn("--seed has no effect: intervals are no longer resampled");
+        }
+        if let Some(keys) = &self.group_by {
+            let columns = config_columns(keys, comparison)?;
+            columns.iter().filter_map(ConfigColumn::warning).for_each(|text| terminal.warn(&text));
         }
         let groups = self.groups(comparison)?;
         let is_alone = |i: &usize| groups.iter().all(|group| !group.members.contains(i));

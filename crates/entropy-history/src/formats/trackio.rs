@@ -132,7 +132,8 @@ fn query(db: &Connection, with_clock: bool) -> rusqlite::Result<QueryResult> {
             |column: usize| -> rusqlite::Result<&[u8]> { Ok(row.get_ref(column)?.as_bytes()?) };
         let place = *places.entry(bytes(0)?.to_owned()).or_insert(runs.len());
         if place == runs.len() {
-            let (id, name) = (bytes(0)?.to_owned(), String::from_utf8_lossy(bytes(1)?).into_owned());
+            let (id, name) =
+                (bytes(0)?.to_owned(), String::from_utf8_lossy(bytes(1)?).into_owned());
             runs.push(TrackioRun { id, name, rows: Vec::new() });
         }
         let (id, step) = (row.get(2)?, row.get(3)?);

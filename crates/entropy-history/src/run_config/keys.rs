@@ -25,6 +25,19 @@ pub struct ConfigColumn {
     pub name: String,
     /// The value in each run; `None` in a run that does not have it.
     pub values: Vec<Option<ConfigValue>>,
+    /// Keys of runs without a value that end with this one. They are not taken, because other runs have another key.
+    pub not_taken: Vec<String>,
+}
+
+impl ConfigColumn {
+    /// A sentence on the keys that are not taken, if there are any.
+    pub fn warning(&self) -> Option<String> {
+        let keys = self.not_taken.join(", ");
+        let name = &self.name;
+        (!self.not_taken.is_empty()).then(|| {
+            format!("other runs have {keys}, which is not taken for {name}: a key means one thing in all runs")
+        })
+    }
 }
 
 /// Why a key has no values.
@@ -68,7 +81,9 @@ impl ConfigKeys {
         for key in text.split(',').map(str::trim) {
             let key = key.strip_prefix(PREFIX).unwrap_or(key);
             if key.is_empty() {
-                return Err("a key is empty: give keys separated by commas, as in lr,seed".to_owned());
+                return Err(
+                    "a key is empty: give keys separated by commas, as in lr,seed".to_owned()
+                );
             }
             if keys.iter().any(|other| other == key) {
                 return Err(format!("the key {key:?} is given twice"));
@@ -97,8 +112,12 @@ pub fn columns(
 ) -> Result<Vec<ConfigColumn>, ConfigKeyError> {
     let column = |asked: &String| {
         let key = whole_key(asked, configs)?;
-        let values = configs.iter().map(|config| config.get(&key).cloned()).collect();
-        Ok(ConfigColumn { name: asked.clone(), values })
+        let values: Vec<_> = configs.iter().map(|config| config.get(&key).cloned()).collect();
+        let without = configs.iter().zip(&values).filter(|(_, value)| value.is_none());
+        let others: BTreeSet<String> =
+            without.flat_map(|(config, _)| ending(asked, config)).collect();
+        let not_taken = others.into_iter().collect();
+        Ok(ConfigColumn { name: asked.clone(), values, not_taken })
     };
     keys.0.iter().map(column).collect()
 }
@@ -112,6 +131,13 @@ pub fn run_name(columns: &[ConfigColumn], run: usize) -> Option<String> {
     Some(columns.iter().map(part).collect::<Option<Vec<_>>>()?.join(", "))
 }
 
+/// The keys of a configuration that end with a key, with dots between their parts.
+fn ending(asked: &str, config: &RunConfig) -> Vec<String> {
+    let end = format!(".{}", comparable(asked));
+    let keys = config.entries().iter().map(|(key, _)| comparable(key));
+    keys.filter(|key| key.ends_with(&end)).collect()
+}
+
 /// The key that is meant, with dots between its parts.
 fn whole_key(asked: &str, configs: &[&RunConfig]) -> Result<String, ConfigKeyError> {
     let entries = configs.iter().flat_map(|config| config.entries());
@@ -120,9 +146,9 @@ fn whole_key(asked: &str, configs: &[&RunConfig]) -> Result<String, ConfigKeyErr
     if known.contains(&key) {
         return Ok(key);
     }
-    let end = format!(".{key}");
-    let mut matches: Vec<String> =
-        known.iter().filter(|known| known.ends_with(&end)).cloned().collect();
+    let matches: BTreeSet<String> =
+        configs.iter().flat_map(|config| ending(asked, config)).collect();
+    let mut matches: Vec<String> = matches.into_iter().collect();
     let key = asked.to_owned();
     match matches.len() {
         1 => Ok(matches.remove(0)),
@@ -190,7 +216,8 @@ mod tests {
 
     #[test]
     fn key_may_be_given_by_its_last_parts() {
-        let runs = [config(&[("actor/optim/lr", "1e-06"), ("seed", "1")]), config(&[("seed", "2")])];
+        let runs =
+            [config(&[("actor/optim/lr", "1e-06"), ("seed", "1")]), config(&[("seed", "2")])];
         let found = names("lr,seed", &runs).unwrap();
         assert_eq!(found, [Some("lr=1e-06, seed=1".to_owned()), None]);
         assert_eq!(names("optim.lr", &runs).unwrap()[0].as_deref(), Some("optim.lr=1e-06"));
@@ -198,18 +225,19 @@ mod tests {
 
     #[test]
     fn whole_key_is_taken_before_one_that_ends_with_it() {
-        let runs = [config(&[("lr", "1"), ("critic.lr", "2")])];
-        assert_eq!(names("lr", &runs).unwrap()[0].as_deref(), Some("lr=1"));
+        let runs = [config(&[("lr", "1"), ("critic.lr", "2")]), config(&[("critic.lr", "3")])];
+        assert_eq!(names("lr", &runs).unwrap(), [Some("lr=1".to_owned()), None]);
+        let configs: Vec<&RunConfig> = runs.iter().collect();
+        let column = columns(&ConfigKeys::parse("lr").unwrap(), &configs).unwrap().remove(0);
+        assert_eq!(column.not_taken, ["critic.lr"]);
+        assert!(column.warning().unwrap().starts_with("other runs have critic.lr, which is not"));
     }
 
     #[test]
     fn key_with_two_meanings_in_all_runs_is_refused() {
         let runs = [config(&[("actor.optim.lr", "1")]), config(&[("critic.optim.lr", "2")])];
         let error = names("lr", &runs).unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "the configuration key \"lr\" may be actor.optim.lr, critic.optim.lr"
-        );
+        assert_eq!(error, "the configuration key \"lr\" may be actor.optim.lr, critic.optim.lr");
         // The same key of a tracker that joins the parts with slashes is one key.
         let runs = [config(&[("actor.optim.lr", "1")]), config(&[("actor/optim/lr", "2")])];
         assert_eq!(names("lr", &runs).unwrap()[1].as_deref(), Some("lr=2"));

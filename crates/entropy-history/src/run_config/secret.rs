@@ -73,9 +73,16 @@ mod tests {
         ] {
             assert!(secret(key), "{key}");
         }
-        for key in
-            ["pad_token", "eos_token", "tokenizer", "max_tokens", "token_level", "key", "keys", "lr"]
-        {
+        for key in [
+            "pad_token",
+            "eos_token",
+            "tokenizer",
+            "max_tokens",
+            "token_level",
+            "key",
+            "keys",
+            "lr",
+        ] {
             assert!(!secret(key), "{key}");
         }
         assert!(!is_secret("max_token", &ConfigValue::plain("512")));

@@ -155,7 +155,10 @@ mod tests {
     fn nested_maps_have_dotted_keys_and_lists_of_values_are_one_value() {
         let tree = map(&[
             ("seed", leaf("1")),
-            ("optim", map(&[("lr", leaf("1e-06")), ("betas", Tree::List(vec![leaf("0.9"), leaf("1")]))])),
+            (
+                "optim",
+                map(&[("lr", leaf("1e-06")), ("betas", Tree::List(vec![leaf("0.9"), leaf("1")]))]),
+            ),
             ("envs", Tree::List(vec![map(&[("name", leaf("math"))]), leaf("x")])),
             ("seed", leaf("2")),
         ]);

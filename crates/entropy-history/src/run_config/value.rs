@@ -85,7 +85,8 @@ impl ConfigValue {
 /// The number that a text is, in the spelling of YAML, JSON or Python; words for NaN and infinity are none.
 fn number(text: &str) -> Option<f64> {
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
-    let begins = digits.strip_prefix('.').unwrap_or(digits).starts_with(|c: char| c.is_ascii_digit());
+    let begins =
+        digits.strip_prefix('.').unwrap_or(digits).starts_with(|c: char| c.is_ascii_digit());
     if begins { text.parse().ok() } else { None }
 }
 

@@ -156,7 +156,8 @@ fn label_source<'o>(
         None => LabelSource::Names,
         Some(LabelFrom::Path(pattern)) => LabelSource::Path(pattern),
         Some(LabelFrom::Config(keys)) => {
-            let configs: Vec<&RunConfig> = configs.iter().copied().flatten().map(|c| &**c).collect();
+            let configs: Vec<&RunConfig> =
+                configs.iter().copied().flatten().map(|c| &**c).collect();
             let columns = columns(keys, &configs)?;
             let labels = (0..configs.len()).map(|run| run_name(&columns, run)).collect();
             LabelSource::Config { keys, labels }

@@ -220,8 +220,7 @@ impl Store {
         self.notices.clear();
         let labels = GivenLabels::none();
         let (options, configs) = (&self.loader.options, &mut self.configs);
-        self.assembled =
-            assemble(&self.logs, options, &labels, 0, configs, &mut self.notices)?;
+        self.assembled = assemble(&self.logs, options, &labels, 0, configs, &mut self.notices)?;
         Ok(())
     }
 }

@@ -58,7 +58,10 @@ pub(super) fn config(path: &Path) -> Result<Vec<LoggedConfig>, ReadError> {
         *first = latest;
     }
     if let Some(what) = printed.unreadable {
-        return Err(ReadError::Record { place: "the configuration that it prints".to_owned(), what });
+        return Err(ReadError::Record {
+            place: "the configuration that it prints".to_owned(),
+            what,
+        });
     }
     let source = path.to_string_lossy().into_owned();
     let named = |(training, tree)| LoggedConfig {
@@ -83,7 +86,7 @@ struct Printed {
 struct OpenText {
     prefix: String,
     text: String,
-    foreign: usize, // lines between its lines
+    foreign: usize,             // lines between its lines
     brackets: Option<Brackets>, // `None` for YAML
 }
 
@@ -153,7 +156,8 @@ impl Printed {
             None if line.trim().is_empty() => match parse_yaml(&open.text) {
                 Ok(tree) => Some(tree),
                 Err(what) => {
-                    let is_config = PARTS.iter().any(|part| open.text.contains(&format!("{part}:")));
+                    let is_config =
+                        PARTS.iter().any(|part| open.text.contains(&format!("{part}:")));
                     self.unreadable = self.unreadable.take().or(is_config.then_some(what));
                     None
                 }

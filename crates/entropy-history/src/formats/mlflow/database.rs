@@ -84,9 +84,8 @@ pub(super) fn config(path: &Path) -> Result<Vec<LoggedConfig>, ReadError> {
 /// The id of a run, the key and the value of each parameter, by key.
 fn query_params(db: &Connection) -> rusqlite::Result<Vec<(String, String, String)>> {
     let mut statement = db.prepare("SELECT run_uuid, key, value FROM params ORDER BY key")?;
-    let rows = statement.query_map([], |row| {
-        Ok((row.get(0)?, row.get(1)?, row.get_ref(2).map(text)?))
-    })?;
+    let rows =
+        statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get_ref(2).map(text)?)))?;
     rows.collect()
 }
 

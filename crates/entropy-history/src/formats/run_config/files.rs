@@ -43,7 +43,8 @@ pub(crate) fn of_directory(directory: &Path) -> (Vec<LoggedConfig>, Vec<String>)
                 found.push(LoggedConfig { run: None, tree: unwrapped(tree), source });
             }
             Err(what) => {
-                problems.push(format!("cannot read the configuration in {}: {what}", path.display()));
+                problems
+                    .push(format!("cannot read the configuration in {}: {what}", path.display()));
             }
         }
     }
@@ -67,7 +68,10 @@ fn read(path: &Path) -> Result<Tree, String> {
 /// Whether it is the configuration of a model: transformers, PEFT and diffusers write these names.
 fn is_model(tree: &Tree) -> bool {
     let has = |name| tree.get(name).is_some();
-    has("architectures") || has("peft_type") || has("_class_name") || has("model_type") && has("vocab_size")
+    has("architectures")
+        || has("peft_type")
+        || has("_class_name")
+        || has("model_type") && has("vocab_size")
 }
 
 /// W&B and SwanLab write `lr: {value: 1e-06}`, with a description or an order beside the value.
@@ -101,7 +105,8 @@ mod tests {
         for LoggedConfig { tree, source, .. } in found {
             config.add_missing(RunConfig::from_tree(&tree, source));
         }
-        let show = |(key, v): &(String, crate::run_config::ConfigValue)| format!("{key}={}", v.text());
+        let show =
+            |(key, v): &(String, crate::run_config::ConfigValue)| format!("{key}={}", v.text());
         (config.entries().iter().map(show).collect(), problems)
     }
 

@@ -91,7 +91,10 @@ mod tests {
     fn both_versions_hold_what_the_run_was_started_with() {
         // From the protobuf classes of wandb 0.31.0 and 0.16.6: `record.run.config.update`.
         let versions = [
-            ("rzero_0.31.0/offline-run-20261123_020316-yf1qlipl/run-yf1qlipl.wandb", "questioner_s1"),
+            (
+                "rzero_0.31.0/offline-run-20261123_020316-yf1qlipl/run-yf1qlipl.wandb",
+                "questioner_s1",
+            ),
             ("rzero_0.16.6/offline-run-20261123_020319-3ptzi3v8/run-3ptzi3v8.wandb", "solver_s1"),
         ];
         for (name, experiment) in versions {
@@ -99,7 +102,10 @@ mod tests {
             let has = |entry: &str| entries.iter().any(|other| other == entry);
             assert!(has("algorithm.kl_coef=0.01"), "{entries:?}");
             assert!(has("worker.rollout.temperature=1.0") && has("worker.rollout.top_p=0.99"));
-            assert!(has(&format!("trainer.experiment_name=qwen3-tiny_{experiment}")), "{entries:?}");
+            assert!(
+                has(&format!("trainer.experiment_name=qwen3-tiny_{experiment}")),
+                "{entries:?}"
+            );
             assert!(!entries.iter().any(|entry| entry.starts_with("_wandb")));
         }
     }

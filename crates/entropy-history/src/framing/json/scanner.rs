@@ -339,7 +339,10 @@ impl<'a> Scanner<'a> {
         }
         self.held = Some(self.pos);
         self.skip()?;
-        let start = self.held.take().ok_or_else(|| self.syntax("a key or a number is longer than 1 MiB"))?;
+        let start = self
+            .held
+            .take()
+            .ok_or_else(|| self.syntax("a key or a number is longer than 1 MiB"))?;
         text.push_str(&String::from_utf8_lossy(&self.window[start..self.pos]));
         Ok(ScalarKind::Plain)
     }
