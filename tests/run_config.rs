@@ -74,11 +74,13 @@ fn columns_are_in_json_csv_and_the_table() {
 fn runs_are_grouped_by_equal_values() {
     let tmp = tempfile::tempdir().unwrap();
     four_runs(tmp.path());
+    write_run(tmp.path(), "A", 2.0, &[("config.yaml", "optim: {lr: 1e-04}\nseed: 3\n")]);
     let (document, warnings) = json(tmp.path(), &[".", "--group-by", "config.lr"]);
     let groups = document["groups"].as_array().unwrap();
     let named = |i: usize| (groups[i]["name"].to_string(), groups[i]["runs"].to_string());
     assert_eq!(named(0), (r#""lr=1e-06""#.to_owned(), r#"["a"]"#.to_owned()));
     assert_eq!(named(1), (r#""lr=1e-05""#.to_owned(), r#"["b","c"]"#.to_owned()));
+    assert_eq!(groups[2]["name"], "lr=1e-04", "by their values, not by their runs");
     let words = "1 run is in no group: --group-by config.lr has no value for \"d\"";
     assert!(warnings.contains(words), "{warnings}");
 
@@ -192,7 +194,7 @@ fn file_that_cannot_be_read_is_a_warning_with_its_place() {
     let (document, warnings) = json(tmp.path(), &[".", "--columns", "lr"]);
     assert_eq!(document["runs"].as_array().unwrap().len(), 4);
     assert!(warnings.contains("cannot read the configuration in "), "{warnings}");
-    assert!(warnings.contains("d/config.yaml: line 2, column 1: tabs"), "{warnings}");
+    assert!(warnings.contains("d/config.yaml: line 2, column 2: tabs"), "{warnings}");
 }
 
 #[test]
@@ -211,6 +213,9 @@ fn inspect_lists_keys_and_hides_passwords() {
         "{text}"
     );
     assert!(!text.contains("hf_abc") && !text.contains("123"), "{text}");
+    let trackio = fixture("trackio/0.43.0/entropy.db");
+    let text = stdout(&run(tmp.path(), &["inspect", trackio.to_str().unwrap()]));
+    assert!(text.contains("  config  of 5 runs; --config lists them\n"), "{text}");
     let text = stdout(&run(tmp.path(), &["inspect", "a", "--config", "--json"]));
     let document: Value = serde_json::from_str(&text).unwrap();
     let listed = &document["logs"][0]["configs"][0];

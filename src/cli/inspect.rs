@@ -10,6 +10,7 @@ use unicode_width::UnicodeWidthStr;
 use super::args::{JsonArgs, to_json};
 use super::hints::cli_error;
 use super::inputs::resolve;
+use super::inspect_config::{self, ListedConfig};
 use super::load::{LoadArgs, not_recognised_message, without_entropy};
 use entropy_history::discover::{Found, Input, Location, Origin};
 use entropy_history::formats::{
@@ -18,7 +19,6 @@ use entropy_history::formats::{
 use entropy_history::label::visible;
 use entropy_history::number::exact;
 use entropy_history::quantity::{EntropyKind, Sign, known_key};
-use entropy_history::run_config::{ConfigEntries, ConfigValue, RunConfig, is_secret};
 use entropy_history::store::{
     AuxRequest, ConfigReader, LoadError, LoadOptions, Store, holds_no_entropy, looks_like_log,
     looks_like_rows, open_log,
@@ -107,49 +107,6 @@ struct ListedSeries {
     tally: SeriesExtent,
 }
 
-/// The configuration of a run.
-#[derive(Serialize)]
-struct ListedConfig {
-    run: Option<String>,
-    /// Number of keys.
-    keys: usize,
-    /// The files that it was read from.
-    sources: Vec<String>,
-    /// The keys and their values, if they are to be listed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    values: Option<ConfigEntries>,
-}
-
-impl ListedConfig {
-    fn new(run: Option<String>, config: &RunConfig) -> ListedConfig {
-        let (keys, sources) = (config.entries().len(), config.sources().to_vec());
-        ListedConfig { run, keys, sources, values: None }
-    }
-
-    /// With the keys and values, apart from values that may be passwords.
-    fn with_values(self, config: &RunConfig) -> ListedConfig {
-        let values = config.entries().iter().map(|(key, value)| {
-            let value = if is_secret(key, value) { value.hidden() } else { value.clone() };
-            (key.clone(), Some(value))
-        });
-        ListedConfig { values: Some(ConfigEntries(values.collect())), ..self }
-    }
-
-    /// The lines about it; `run` is named if there are several.
-    fn describe(&self, run: Option<&str>) -> String {
-        let keys = plural(self.keys, "key", "keys");
-        let run = run.map_or(String::new(), |run| format!(" of {}", visible(run)));
-        let sources: Vec<_> = self.sources.iter().map(|source| visible(source)).collect();
-        let more = if self.values.is_none() { "; --config lists them" } else { "" };
-        let mut text = format!("  config  {keys}{run} from {}{more}\n", sources.join(", "));
-        for (key, value) in self.values.iter().flat_map(|entries| &entries.0) {
-            let value = value.as_ref().map_or("", ConfigValue::text);
-            text.push_str(&format!("    {}: {}\n", visible(key), visible(value)));
-        }
-        text
-    }
-}
-
 impl InspectArgs {
     pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, CliError> {
         let Found { files: inputs, unreadable } = resolve(&self.inputs)?;
@@ -220,12 +177,13 @@ impl InspectArgs {
         let input = Input::file(path, Origin::Named);
         let mut runs: Vec<Option<String>> = log.series.iter().map(|s| s.run.clone()).collect();
         runs.dedup();
+        let several = runs.len() > 1;
         for run in runs {
             let config = reader.of_run(&input, log.format, run.as_deref());
             if config.is_empty() {
                 continue;
             }
-            let listed = ListedConfig::new(run, &config);
+            let listed = ListedConfig::new(run.filter(|_| several), &config);
             log.configs.push(if self.config { listed.with_values(&config) } else { listed });
         }
         log.odd.extend(reader.take_problems());
@@ -379,10 +337,7 @@ fn describe(log: &LogContents) -> String {
     if log.taken.is_empty() {
         text.push_str("  plotted nothing; select a series with --metric\n");
     }
-    let several = log.series.iter().any(|series| series.run != log.series[0].run);
-    for config in &log.configs {
-        text.push_str(&config.describe(config.run.as_deref().filter(|_| several)));
-    }
+    text.push_str(&inspect_config::describe(&log.configs));
     for odd in &log.odd {
         text.push_str(&format!("  warning {}\n", visible(odd)));
     }

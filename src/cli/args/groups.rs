@@ -1,5 +1,7 @@
 //! Groups of runs, and how the mean of a group is drawn.
 
+use std::cmp::Ordering;
+
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 use regex::Regex;
@@ -93,7 +95,7 @@ fn grouped_by(flag: &str, regex: &Regex, comparison: &Comparison) -> Result<Vec<
     Ok(groups)
 }
 
-/// The runs by the values of keys in their configurations.
+/// The runs by the values of keys in their configurations, in the order of the values.
 ///
 /// # Errors
 /// When no configuration has a key, it may be several keys, or no run has all of them.
@@ -106,10 +108,15 @@ fn grouped_by_config(keys: &ConfigKeys, comparison: &Comparison) -> Result<Vec<G
             _ => false,
         })
     };
-    let groups = group(comparison, |i| {
+    let mut groups = group(comparison, |i| {
         let first = (0..i).find(|first| is_same(*first, i)).unwrap_or(i);
         run_name(&columns, first)
     });
+    let order = |a: usize, b: usize| {
+        let pairs = columns.iter().filter_map(|c| c.values[a].as_ref().zip(c.values[b].as_ref()));
+        pairs.map(|(a, b)| a.order(b)).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+    };
+    groups.sort_by(|a, b| order(a.members[0], b.members[0]));
     if groups.is_empty() {
         return Err(anyhow!("no run has a value for all of {keys}"))
             .hint("give fewer keys; `entropy-viz stats --columns` shows which run has which");

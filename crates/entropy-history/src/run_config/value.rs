@@ -1,5 +1,7 @@
 //! A value of a configuration, with the text that its file has.
 
+use std::cmp::Ordering;
+
 use serde::{Serialize, Serializer};
 
 /// What a value of a configuration is.
@@ -73,12 +75,24 @@ impl ConfigValue {
         self.kind
     }
 
+    /// The order of values: numbers by their size before texts in natural order (`v2` before `v10`).
+    pub fn order(&self, other: &ConfigValue) -> Ordering {
+        match (self.number(), other.number()) {
+            (Some(a), Some(b)) => a.total_cmp(&b),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => alphanumeric_sort::compare_str(&self.text, &other.text),
+        }
+    }
+
     /// Whether both are one value: equal texts, or equal numbers in any form.
     pub fn is_same(&self, other: &ConfigValue) -> bool {
-        let numbers = || number(&self.text).zip(number(&other.text));
-        let is_number = |value: &ConfigValue| value.kind == ConfigValueKind::Number;
-        self.text == other.text
-            || is_number(self) && is_number(other) && numbers().is_some_and(|(a, b)| a == b)
+        let numbers = self.number().zip(other.number());
+        self.text == other.text || numbers.is_some_and(|(a, b)| a == b)
+    }
+
+    fn number(&self) -> Option<f64> {
+        number(&self.text).filter(|_| self.kind == ConfigValueKind::Number)
     }
 }
 
@@ -154,6 +168,14 @@ mod tests {
         assert!(same("1e-06", "1e-6") && same("0.000001", "1e-6") && same("1", "1.0"));
         assert!(!same("1e-6", "1e-5") && !same("a", "b") && !same("true", "1"));
         assert!(ConfigValue::quoted("1").is_same(&ConfigValue::plain("1")), "texts are equal");
+    }
+
+    #[test]
+    fn numbers_are_ordered_by_size_and_texts_naturally() {
+        let mut values = ["v10", "1e-05", "v2", "5e-06", "10", "2"].map(ConfigValue::plain);
+        values.sort_by(ConfigValue::order);
+        let texts = values.each_ref().map(ConfigValue::text);
+        assert_eq!(texts, ["5e-06", "1e-05", "2", "10", "v2", "v10"]);
     }
 
     #[test]

@@ -42,7 +42,7 @@ impl ConfigReader {
             let keys = plural(config.left_out(), "key", "keys");
             let log = input.name();
             self.problems.push(format!(
-                "{log}: {keys} of its configuration left out: there are too many, or they are nested too deeply, aliases or damaged"
+                "{log}: {keys} of its configuration left out: over the limits, aliases of YAML, or damaged"
             ));
         }
         config

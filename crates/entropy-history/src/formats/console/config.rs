@@ -135,38 +135,18 @@ impl Printed {
 
     /// Adds a line; returns whether the text is complete.
     fn extend(&mut self, open: &mut OpenText, line: &str) -> bool {
-        let tree = match &mut open.brackets {
-            Some(brackets) => {
-                let end = brackets.close(line);
-                open.text.push_str(&line[..end.unwrap_or(line.len())]);
-                open.text.push('\n');
-                if end.is_none() {
-                    return false;
-                }
-                let names_part = |part: &&str| {
-                    open.text.contains(&format!("'{part}'"))
-                        || open.text.contains(&format!("\"{part}\""))
-                };
-                match PARTS.iter().any(|part| names_part(&part)) {
-                    false => return true, // most dictionaries are rows
-                    true => parse_python(open.text.trim())
-                        .or_else(|| parse_json(open.text.as_bytes()).ok()),
-                }
-            }
-            None if line.trim().is_empty() => match parse_yaml(&open.text) {
-                Ok(tree) => Some(tree),
-                Err(what) => {
-                    let is_config =
-                        PARTS.iter().any(|part| open.text.contains(&format!("{part}:")));
-                    self.unreadable = self.unreadable.take().or(is_config.then_some(what));
-                    None
-                }
-            },
-            None => {
-                open.text.push_str(line);
-                open.text.push('\n');
-                return false;
-            }
+        let end = match &mut open.brackets {
+            Some(brackets) => brackets.close(line),
+            None => Some(line.len()).filter(|_| line.trim().is_empty()),
+        };
+        open.text.push_str(&line[..end.unwrap_or(line.len())]);
+        open.text.push('\n');
+        if end.is_none() {
+            return false;
+        }
+        let tree = match open.brackets {
+            Some(_) => dictionary(&open.text),
+            None => self.yaml(&open.text),
         };
         let is_config = |tree: &Tree| PARTS.iter().any(|part| tree.get(part).is_some());
         if let Some(tree) = tree.filter(is_config) {
@@ -174,6 +154,25 @@ impl Printed {
         }
         true
     }
+
+    fn yaml(&mut self, text: &str) -> Option<Tree> {
+        match parse_yaml(text) {
+            Ok(tree) => Some(tree),
+            Err(what) => {
+                let is_config = PARTS.iter().any(|part| text.contains(&format!("{part}:")));
+                self.unreadable = self.unreadable.take().or(is_config.then_some(what));
+                None
+            }
+        }
+    }
+}
+
+/// A dictionary of Python or JSON that names a part of a configuration: most dictionaries are rows.
+fn dictionary(text: &str) -> Option<Tree> {
+    let mut quoted = PARTS.iter().flat_map(|part| [format!("'{part}'"), format!("\"{part}\"")]);
+    let is_config = quoted.any(|part| text.contains(&part));
+    let parsed = || parse_python(text.trim()).or_else(|| parse_json(text.as_bytes()).ok());
+    if is_config { parsed() } else { None }
 }
 
 #[cfg(test)]

@@ -83,3 +83,49 @@ pub fn config_in(directory: &Path) -> (RunConfig, Vec<String>) {
     }
     (config, problems)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::panic::catch_unwind;
+
+    use super::*;
+
+    #[test]
+    fn texts_cut_at_any_byte_do_not_panic() {
+        let text =
+            "{'a': {\"b\": [1, 'x', (2, \"é\\n\")], \"c\": <e: 'f'>}, 'd': &g *g, !!h i: null}";
+        for end in (0..=text.len()).filter(|end| text.is_char_boundary(*end)) {
+            for start in (0..end).filter(|start| text.is_char_boundary(*start)) {
+                let part = &text[start..end];
+                let parsed = catch_unwind(|| {
+                    let _ = (parse_python(part), parse_yaml(part), parse_json(part.as_bytes()));
+                });
+                assert!(parsed.is_ok(), "{part}");
+            }
+        }
+    }
+
+    #[test]
+    fn log_cut_at_any_place_gives_the_keys_before_it() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures");
+        let tmp = tempfile::tempdir().unwrap();
+        for (format, log) in [
+            ("wandb", "wandb/quirks_0.31.0/run-lk5rog2v.wandb"),
+            ("tensorboard", "tensorboard/torch/hp/events.out.tfevents.1795473324.node0.9570.1"),
+            ("verl-console", "verl-console/verl_0_4.out"),
+        ] {
+            let bytes = fs::read(root.join(log)).unwrap();
+            let path = tmp.path().join("log");
+            let whole = LogConfigs::read(format, &root.join(log)).unwrap().of_run(None);
+            assert!(!whole.is_empty(), "{log}");
+            for end in (0..bytes.len().min(3000)).step_by(7) {
+                fs::write(&path, &bytes[..end]).unwrap();
+                let Ok(configs) = LogConfigs::read(format, &path) else { continue };
+                let cut = configs.of_run(None);
+                let is_known = |entry| whole.entries().contains(entry);
+                assert!(cut.entries().iter().all(is_known), "{log} cut at {end}: {cut:?}");
+            }
+        }
+    }
+}

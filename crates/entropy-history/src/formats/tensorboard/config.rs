@@ -120,7 +120,7 @@ fn hyperparameters(metadata: &[u8], tree: &mut Tree) -> Result<(), Malformed> {
 }
 
 /// The messages at a path of field numbers.
-fn messages<'m>(message: &'m [u8], path: [u32; 3]) -> Vec<&'m [u8]> {
+fn messages(message: &[u8], path: [u32; 3]) -> Vec<&[u8]> {
     let mut found = vec![message];
     for wanted in path {
         let fields = found.into_iter().flat_map(Fields::new).flatten();
