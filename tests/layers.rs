@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::common::root;
 
 /// Each module of `entropy-history`, and the other modules that it may use.
-const MODULES: [(&str, &[&str]); 18] = [
+const MODULES: [(&str, &[&str]); 19] = [
     ("entropy_name", &[]),
     ("quantity", &["entropy_name"]),
     ("quantity_names", &[]),
@@ -16,7 +16,8 @@ const MODULES: [(&str, &[&str]); 18] = [
     ("python_number", &[]),
     ("framing", &["python_number"]),
     ("select", &["entropy_name", "quantity"]),
-    ("history", &["quantity"]),
+    ("run_config", &[]),
+    ("history", &["quantity", "run_config"]),
     ("stages", &["history", "quantity"]),
     (
         "formats",
@@ -29,11 +30,12 @@ const MODULES: [(&str, &[&str]); 18] = [
             "select",
             "framing",
             "label",
+            "run_config",
             "text",
         ],
     ),
     ("dump", &["formats", "framing", "text"]),
-    ("stats", &["history", "quantity", "number"]),
+    ("stats", &["history", "quantity", "number", "run_config"]),
     ("x_axis", &["history", "number"]),
     ("record", &["history", "formats"]),
     ("discover", &[]),
@@ -41,8 +43,16 @@ const MODULES: [(&str, &[&str]); 18] = [
     (
         "store",
         &[
-            "history", "quantity", "number", "text", "framing", "formats", "x_axis", "stages",
+            "history",
+            "quantity",
+            "number",
+            "text",
+            "framing",
+            "formats",
+            "x_axis",
+            "stages",
             "discover",
+            "run_config",
         ],
     ),
 ];

@@ -31,6 +31,7 @@ mod recipes;
 #[cfg(unix)]
 mod record;
 mod report;
+mod run_config;
 #[cfg(unix)]
 mod serve;
 mod shapes;

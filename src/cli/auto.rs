@@ -141,7 +141,7 @@ impl AutoArgs {
         if self.artifacts.is_some() && aux.clock == ClockRequest::Skip {
             aux = PAGE_AUX;
         }
-        let aux = self.chart.with.added_to(aux);
+        let aux = self.chart.groups.added_to(self.chart.with.added_to(aux));
         let loaded = self.reading.load(sources, &[], aux, terminal);
         let (by_step, outcome) =
             loaded.map_err(|failure| match failure.error.downcast_ref::<LoadError>() {
@@ -243,7 +243,7 @@ impl AutoArgs {
         let verdicts = judge(comparison, whole.as_ref().unwrap_or(&analysis), &Rules::default());
         let texts = [
             ("stats.json", report::json(&analysis)),
-            ("stats.csv", report::csv(&analysis)),
+            ("stats.csv", report::csv(&analysis, &[])),
             ("summary.md", summary.clone()),
             ("junit.xml", report::junit(&verdicts)),
         ];

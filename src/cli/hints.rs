@@ -7,8 +7,9 @@ use anyhow::anyhow;
 use super::invocation::quoted;
 use entropy_history::discover::DiscoverError;
 use entropy_history::formats::{ReadError, is_reward_like};
+use entropy_history::run_config::{ConfigKeyError, ConfigKeys};
 use entropy_history::store::{AuxError, LoadError};
-use entropy_shell::CliError;
+use entropy_shell::{CliError, plural};
 
 /// Possible reasons for a missing history.
 pub(super) const NO_HISTORY_HINT: &str = "either training did not finish (the trainer writes the file at its end), or it ran before entropy \
@@ -26,6 +27,7 @@ pub(super) fn cli_error(error: LoadError) -> CliError {
     let error = match error {
         LoadError::MetricPattern { .. }
         | LoadError::LabelFrom { .. }
+        | LoadError::LabelFromConfig { .. }
         | LoadError::SameLabelFrom { .. }
         | LoadError::NoStages { .. } => anyhow!("--{error}"),
         LoadError::EmptyLabel(position) => anyhow!("label {position} of --labels is empty"),
@@ -70,6 +72,13 @@ pub(super) fn hint(error: &LoadError) -> Option<String> {
         LoadError::LabelFrom { .. } => {
             "the pattern is searched in the whole path; give this log its label as LABEL=INPUT, or leave it out"
         }
+        LoadError::ConfigKey(error) => return Some(config_hint(error)),
+        LoadError::LabelFromConfig { .. } => {
+            "give this log its label as LABEL=INPUT, or leave it out; `entropy-viz inspect --config` lists the keys of a run"
+        }
+        LoadError::SameLabelFrom { pattern, .. } if ConfigKeys::is_list(pattern) => {
+            "add a key whose value differs: --label-from config.lr,config.seed"
+        }
         LoadError::SameLabelFrom { .. } => {
             "add a capture group around what differs: the groups are joined with _"
         }
@@ -83,6 +92,28 @@ pub(super) fn hint(error: &LoadError) -> Option<String> {
         _ => return None,
     };
     Some(hint.to_owned())
+}
+
+fn config_hint(error: &ConfigKeyError) -> String {
+    match error {
+        ConfigKeyError::NoConfig(_) => {
+            "a configuration is read from logs of W&B, SwanLab, TensorBoard, MLflow and trackio, from what verl and EasyR1 \
+             print, and from config.yaml or config.json in the directory of a run"
+                .to_owned()
+        }
+        ConfigKeyError::Unknown { near, known, .. } => {
+            let near = match &near[..] {
+                [] => String::new(),
+                near => format!("did you mean {}? ", near.join(" or ")),
+            };
+            let known = plural(*known, "key", "keys");
+            format!("{near}`entropy-viz inspect --config` lists the {known} that there are")
+        }
+        ConfigKeyError::Ambiguous { matches, .. } => {
+            let first = matches.first().map_or("", String::as_str);
+            format!("give more of its parts, as in {first}")
+        }
+    }
 }
 
 fn aux_hint(error: &AuxError) -> String {

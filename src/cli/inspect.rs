@@ -1,6 +1,7 @@
 //! `entropy-viz inspect`: the series of a log, which of them would be plotted, and warnings about the data.
 
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
@@ -9,6 +10,7 @@ use unicode_width::UnicodeWidthStr;
 use super::args::{JsonArgs, to_json};
 use super::hints::cli_error;
 use super::inputs::resolve;
+use super::inspect_config::{self, ListedConfig};
 use super::load::{LoadArgs, not_recognised_message, without_entropy};
 use entropy_history::discover::{Found, Input, Location, Origin};
 use entropy_history::formats::{
@@ -18,8 +20,8 @@ use entropy_history::label::visible;
 use entropy_history::number::exact;
 use entropy_history::quantity::{EntropyKind, Sign, known_key};
 use entropy_history::store::{
-    AuxRequest, LoadError, LoadOptions, Store, holds_no_entropy, looks_like_log, looks_like_rows,
-    open_log,
+    AuxRequest, ConfigReader, LoadError, LoadOptions, Store, holds_no_entropy, looks_like_log,
+    looks_like_rows, open_log,
 };
 use entropy_shell::{CliError, Outcome, Terminal, plural};
 
@@ -27,6 +29,7 @@ const EXAMPLES: &str = "\
 Examples:
   entropy-viz inspect run-abc.wandb
   entropy-viz inspect output_dir --metric '*/entropy*'
+  entropy-viz inspect wandb/latest-run --config
   entropy-viz inspect trainer_state.json --json | jq -r '.logs[0].series[].metric'";
 
 #[derive(Debug, Args)]
@@ -35,6 +38,9 @@ pub(super) struct InspectArgs {
     /// Log files, directories, quoted globs, or - for stdin.
     #[arg(value_name = "INPUT", required = true)]
     inputs: Vec<OsString>,
+    /// List the configuration that the trainer wrote. Values that may be passwords are hidden.
+    #[arg(long)]
+    config: bool,
     #[command(flatten)]
     json: JsonArgs,
     #[command(flatten)]
@@ -52,6 +58,9 @@ struct InspectDocument {
 #[derive(Serialize)]
 struct LogContents {
     source: String,
+    /// `None` for standard input.
+    #[serde(skip)]
+    path: Option<PathBuf>,
     /// Set if the run of this log is recorded in other logs too.
     #[serde(skip_serializing_if = "Option::is_none")]
     record: Option<RecordOfRun>,
@@ -60,6 +69,9 @@ struct LogContents {
     step: Option<String>,
     taken: Vec<SelectedSeries>,
     series: Vec<ListedSeries>,
+    /// Of each run of the log that has one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    configs: Vec<ListedConfig>,
     odd: Vec<String>,
 }
 
@@ -128,6 +140,8 @@ impl InspectArgs {
         if !not_recognised.is_empty() {
             terminal.warn(&not_recognised_message(&not_recognised));
         }
+        let mut reader = ConfigReader::default();
+        logs.iter_mut().for_each(|log| self.add_configs(log, &mut reader));
         without.iter().for_each(|(why, _)| terminal.verbose(|| why.clone()));
         if !logs.is_empty() {
             if !without.is_empty() {
@@ -153,6 +167,26 @@ impl InspectArgs {
         };
         terminal.print(text.as_bytes())?;
         Ok(self.reading.outcome(unread + unreadable.len() + not_recognised.len()))
+    }
+}
+
+impl InspectArgs {
+    /// Adds the configurations of the runs of a log, with their keys if these are asked for.
+    fn add_configs(&self, log: &mut LogContents, reader: &mut ConfigReader) {
+        let Some(path) = log.path.clone() else { return };
+        let input = Input::file(path, Origin::Named);
+        let mut runs: Vec<Option<String>> = log.series.iter().map(|s| s.run.clone()).collect();
+        runs.dedup();
+        let several = runs.len() > 1;
+        for run in runs {
+            let config = reader.of_run(&input, log.format, run.as_deref());
+            if config.is_empty() {
+                continue;
+            }
+            let listed = ListedConfig::new(run.filter(|_| several), &config);
+            log.configs.push(if self.config { listed.with_values(&config) } else { listed });
+        }
+        log.odd.extend(reader.take_problems());
     }
 }
 
@@ -203,7 +237,8 @@ fn inspect(
         }
         Err(error) => return Err(failed(error)),
     };
-    let (contents, none) = contents(source, format, log, selector);
+    let path = path.map(Path::to_owned);
+    let (contents, none) = contents(source, path, format, log, selector);
     match none.filter(|_| is_scanned) {
         Some(why) => {
             let why = format!("{}: {why}", contents.source);
@@ -226,6 +261,7 @@ enum InspectedFile {
 /// The contents of a log; if no series of it would be read, also the reason.
 fn contents(
     source: String,
+    path: Option<PathBuf>,
     format: &'static Format,
     mut log: Log,
     selector: &SeriesSelector,
@@ -261,12 +297,14 @@ fn contents(
     });
     let contents = LogContents {
         source,
+        path,
         record: None,
         format: format.name,
         recognised_by: format.recognised_by,
         step,
         taken: taken.collect(),
         series,
+        configs: Vec::new(),
         odd,
     };
     (contents, none)
@@ -299,6 +337,7 @@ fn describe(log: &LogContents) -> String {
     if log.taken.is_empty() {
         text.push_str("  plotted nothing; select a series with --metric\n");
     }
+    text.push_str(&inspect_config::describe(&log.configs));
     for odd in &log.odd {
         text.push_str(&format!("  warning {}\n", visible(odd)));
     }

@@ -9,7 +9,8 @@ use super::args::values::regex;
 use super::hints::cli_error;
 use entropy_history::discover::{Found, Input, Location};
 use entropy_history::history::Comparison;
-use entropy_history::store::{AuxRequest, LoadOptions, Notice, Store};
+use entropy_history::run_config::ConfigKeys;
+use entropy_history::store::{AuxRequest, LabelFrom, LoadOptions, Notice, Store};
 use entropy_shell::output::protect_input;
 use entropy_shell::{CliError, Outcome, Terminal, WithHint, plural};
 
@@ -18,12 +19,14 @@ use entropy_shell::{CliError, Outcome, Terminal, WithHint, plural};
 pub(super) struct LoadArgs {
     #[command(flatten)]
     series: SeriesArgs,
-    /// Make labels from the paths of the logs, e.g. 'runs/([^/]+)/seed([0-9]+)'.
+    /// Make labels from the paths of the logs, e.g. 'runs/([^/]+)/seed([0-9]+)', or from the configuration, e.g.
+    /// config.lr,config.seed.
     ///
-    /// The capture groups, joined with _, are the label; without groups, the whole match. The pattern is searched in
-    /// the absolute path. Logs given as LABEL=INPUT keep their label.
-    #[arg(long, value_name = "REGEX", value_parser = regex)]
-    label_from: Option<Regex>,
+    /// A value that begins with `config.` names keys of the configuration that the trainer wrote; the label is
+    /// `lr=1e-06, seed=1`. Another value is a pattern: its capture groups, joined with _, are the label; without groups,
+    /// the whole match. It is searched in the absolute path. Logs given as LABEL=INPUT keep their label.
+    #[arg(long, value_name = "REGEX|config.KEY", value_parser = label_from)]
+    label_from: Option<LabelFrom>,
     /// Join training stages into one run by label, e.g. '(.*)_v([0-9]+)'.
     ///
     /// The first capture group is the name of the run, the second one orders its stages.
@@ -42,6 +45,14 @@ fn two_groups(text: &str) -> Result<Regex, String> {
     match regex.captures_len() {
         3 => Ok(regex),
         n => Err(format!("it has {} capture groups, not two", n - 1)),
+    }
+}
+
+/// Keys of a configuration, or a pattern.
+fn label_from(text: &str) -> Result<LabelFrom, String> {
+    match ConfigKeys::is_list(text) {
+        true => ConfigKeys::parse(text).map(LabelFrom::Config),
+        false => regex(text).map(LabelFrom::Path),
     }
 }
 

@@ -15,6 +15,7 @@ mod formats;
 mod hints;
 mod inputs;
 mod inspect;
+mod inspect_config;
 mod invocation;
 mod launch;
 mod law;

@@ -7,7 +7,7 @@ use clap::CommandFactory;
 use super::invocation::translated;
 use crate::report::TerminalCommand;
 use entropy_history::stats::smooth::Smoothing;
-use entropy_history::store::{AuxRequest, ClockRequest};
+use entropy_history::store::{AuxRequest, ClockRequest, ConfigRequest};
 use entropy_shell::{CliError, WithHint};
 
 /// The auxiliary series of a page: wall-clock times, from logs that have them.
@@ -15,6 +15,7 @@ pub(super) const PAGE_AUX: AuxRequest = AuxRequest {
     quantities: Vec::new(),
     requires_quantities: false,
     clock: ClockRequest::Optional,
+    config: ConfigRequest::Skip,
 };
 
 /// The note on a page if some of the found files could not be read.
@@ -55,10 +56,11 @@ const NOT_IN_TERMINAL: [&str; 12] = [
     "size",
 ];
 /// What `watch` does besides drawing, and the options that the page adds.
-const NOT_WHILE_WATCHING: [&str; 12] = [
+const NOT_WHILE_WATCHING: [&str; 13] = [
     "serve",
     "allow-remote",
     "group",
+    "group-by",
     "band",
     "interpolate",
     "exec",

@@ -73,6 +73,7 @@ impl PlotArgs {
                 .hint("name a file with -o");
         }
         let aux = self.chart.with.added_to(self.chart.x_axis.aux_request());
+        let aux = self.chart.groups.added_to(aux);
         let (comparison, outcome) = self.inputs.load_with(aux, terminal)?;
         let comparison = self.chart.select.choose(comparison, terminal)?;
         let (comparison, x_axis) = self.chart.x_axis.reindex(&comparison, terminal)?;

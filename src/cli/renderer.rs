@@ -73,7 +73,7 @@ impl ChartRenderer {
                 NothingToDraw::Limits => "widen --y-min and --y-max; --log-y cannot show zeros",
                 NothingToDraw::NoMean(_) => {
                     "--interpolate fills the steps between logged points; --metric KEY selects one \
-                     quantity of each run; without --group every run has its own line"
+                     quantity of each run; without groups every run has its own line"
                 }
             };
             CliError { error: why.into(), hint: Some(hint.to_owned()) }

@@ -60,7 +60,7 @@ impl ReportArgs {
         let smoothing = page_smoothing(self.curves.smooth)?;
         let date = source_date_epoch()?.map(date);
 
-        let (comparison, read) = self.inputs.load_with(PAGE_AUX, terminal)?;
+        let (comparison, read) = self.inputs.load_with(self.groups.added_to(PAGE_AUX), terminal)?;
         let comparison = self.select.choose(comparison, terminal)?;
         self.groups.warn_ungrouped(&comparison, "", terminal)?;
         let plan = self.baseline.plan(&self.groups, &comparison)?;

@@ -6,8 +6,8 @@ use anyhow::anyhow;
 use clap::Args;
 
 use super::args::{
-    BaselineArgs, EmphasisArgs, GroupArgs, HealthArgs, JsonArgs, OptionalPictureArgs, PictureArgs,
-    SelectArgs, StepRangeArgs,
+    BaselineArgs, ColumnArgs, EmphasisArgs, GroupArgs, HealthArgs, JsonArgs, OptionalPictureArgs,
+    PictureArgs, SelectArgs, StepRangeArgs,
 };
 use super::inputs::InputArgs;
 use super::states::warn_about_states;
@@ -15,9 +15,11 @@ use super::table;
 use super::target::Target;
 use crate::report;
 use entropy_history::history::Comparison;
+use entropy_history::run_config::ConfigColumn;
 use entropy_history::stats::compare::compare;
 use entropy_history::stats::contrast::ContrastUnit;
 use entropy_history::stats::{Analysis, analyse, analyse_window};
+use entropy_history::store::AuxRequest;
 use entropy_plot::{ChartOptions, RunColours, has_differences};
 use entropy_shell::{CliError, Outcome, Terminal, WithHint};
 
@@ -30,6 +32,7 @@ Examples:
   entropy-viz stats models --baseline solver_s1 --pairs-csv pairs.csv
   entropy-viz stats models --group 'questioner|solver'
   entropy-viz stats models --group 'questioner|solver' --comparison-plot pairs.svg
+  entropy-viz stats wandb --columns lr,seed --group-by config.lr
   entropy-viz stats a.json b.json --from-step 200 -o late.svg
 
 With --from-step and --to-step, the numbers cover only these steps; states (healthy, falling,
@@ -56,6 +59,8 @@ pub(super) struct StatsArgs {
     /// CSV file to write with all comparisons; - for stdout.
     #[arg(long, value_name = "FILE")]
     pairs_csv: Option<PathBuf>,
+    #[command(flatten)]
+    columns: ColumnArgs,
     #[command(flatten)]
     steps: StepRangeArgs,
     #[command(flatten)]
@@ -89,7 +94,8 @@ impl StatsArgs {
                 .hint("name files with -o, --comparison-plot and --pairs-csv");
         }
 
-        let (comparison, outcome) = self.inputs.load(terminal)?;
+        let aux = self.groups.added_to(self.columns.added_to(AuxRequest::default()));
+        let (comparison, outcome) = self.inputs.load_with(aux, terminal)?;
         let comparison = self.select.choose(comparison, terminal)?;
         let emphasis = self.emphasis.emphasis(&comparison)?;
         let window = self.steps.window(&comparison, terminal)?;
@@ -99,12 +105,14 @@ impl StatsArgs {
             None => (&comparison, &comparison, analyse(&comparison, &thresholds)),
         };
         warn_about_states(&analysis, terminal);
+        let columns = self.columns.columns(shown, terminal)?;
+        analysis.set_config(&columns);
         self.groups.warn_ungrouped(whole, "", terminal)?;
         let limits = analysis.notes.clone();
         let plan = self.baseline.plan(&self.groups, shown)?;
         compare(shown, &mut analysis, &plan);
         if forest.is_some() {
-            has_pairs(shown, &analysis)?;
+            has_pairs(shown, &analysis, self.groups.flag())?;
         }
         if let Some(to) = &pairs_csv {
             if analysis.comparisons.is_empty() {
@@ -148,9 +156,9 @@ impl StatsArgs {
         let text = if self.json.json {
             report::json(&analysis)
         } else if self.csv {
-            report::csv(&analysis)
+            report::csv(&analysis, &columns)
         } else {
-            self.text(shown, &analysis, &limits, terminal)
+            self.text(shown, &analysis, &columns, &limits, terminal)
         };
         terminal.print(text.as_bytes())?;
         Ok(outcome)
@@ -158,17 +166,18 @@ impl StatsArgs {
 }
 
 impl StatsArgs {
-    /// The table of runs, and the comparisons asked for. `limits` are notes about the numbers of runs.
+    /// The table of runs with these keys of their configurations, and the comparisons asked for. `limits` are notes about the numbers of runs.
     fn text(
         &self,
         shown: &Comparison,
         analysis: &Analysis,
+        columns: &[ConfigColumn],
         limits: &[String],
         terminal: &Terminal,
     ) -> String {
         let width = table::width();
         let verbose = terminal.is_verbose();
-        let mut text = table::runs(shown, analysis, width, terminal.colour());
+        let mut text = table::runs(shown, analysis, columns, width, terminal.colour());
         if verbose {
             text.push_str(&table::details(shown));
         }
@@ -196,7 +205,11 @@ impl StatsArgs {
 ///
 /// # Errors
 /// When no pair has a finite difference.
-fn has_pairs(comparison: &Comparison, analysis: &Analysis) -> Result<(), CliError> {
+fn has_pairs(
+    comparison: &Comparison,
+    analysis: &Analysis,
+    group_flag: &str,
+) -> Result<(), CliError> {
     if has_differences(analysis) {
         return Ok(());
     }
@@ -209,8 +222,8 @@ fn has_pairs(comparison: &Comparison, analysis: &Analysis) -> Result<(), CliErro
         }
         (1, _) => ("there is only one run".to_owned(), "name at least two runs"),
         (_, 1) => (
-            "--group puts all runs into one group".to_owned(),
-            "a pattern such as 'questioner|solver' makes several",
+            format!("{group_flag} puts all runs into one group"),
+            "a pattern such as 'questioner|solver', or a key that differs, makes several",
         ),
         _ => {
             let note = analysis.notes.last().cloned().unwrap_or_default();

@@ -9,8 +9,9 @@ use unicode_width::UnicodeWidthStr;
 use crate::report::{self, Remark, TextTable};
 use crate::tui::table::distinct;
 use entropy_history::history::Comparison;
-use entropy_history::label::ShortNames;
+use entropy_history::label::{ShortNames, shorten_middle, visible};
 use entropy_history::number::exact;
+use entropy_history::run_config::ConfigColumn;
 use entropy_history::stats::health::State;
 use entropy_history::stats::{Analysis, RunStats};
 
@@ -49,11 +50,12 @@ const COLUMNS: [Column; 11] = [
     ("max @", |run| exact(run.max_step)),
 ];
 
-/// The table of runs: state and name, and as many other columns as fit `width`. If the runs hold different
-/// quantities, each has its own in a column.
+/// The table of runs: state and name, the keys of their configurations, and as many other columns as fit `width`. If
+/// the runs hold different quantities, each has its own in a column.
 pub(super) fn runs(
     comparison: &Comparison,
     analysis: &Analysis,
+    config: &[ConfigColumn],
     width: usize,
     colour: bool,
 ) -> String {
@@ -62,19 +64,22 @@ pub(super) fn runs(
     let kinds = comparison.kinds();
     let mixed = kinds.len() > 1;
     heads.extend(mixed.then(|| "quantity".to_owned()));
+    heads.extend(config.iter().map(|column| shown(&column.name)));
     heads.extend(COLUMNS.iter().map(|(head, _)| (*head).to_owned()));
-    let rows = analysis.runs.iter().zip(short.names()).zip(comparison.runs());
+    let rows = analysis.runs.iter().zip(short.names()).zip(comparison.runs()).enumerate();
     let mut rows: Vec<Vec<String>> = rows
-        .map(|((stats, name), run)| {
+        .map(|(i, ((stats, name), run))| {
             let mut cells = vec![state(stats), name.clone()];
             cells.extend(mixed.then(|| run.history.kind().words().to_owned()));
+            let value = |column: &ConfigColumn| column.values[i].as_ref().map(|v| shown(v.text()));
+            cells.extend(config.iter().map(|column| value(column).unwrap_or("–".to_owned())));
             cells.extend(COLUMNS.iter().map(|(_, cell)| cell(stats)));
             cells
         })
         .collect();
 
     // Names are shortened until the first four numbers fit.
-    let needed = if mixed { 7 } else { 6 };
+    let needed = config.len() + if mixed { 7 } else { 6 };
     let widths = column_widths(&heads, &rows);
     let others: usize = widths[..needed].iter().sum::<usize>() - widths[1] + 2 * (needed - 1);
     let room = width.saturating_sub(others).max(MIN_NAME);
@@ -99,6 +104,12 @@ pub(super) fn runs(
         }
     });
     table + &note.map_or(String::new(), |note| note + "\n")
+}
+
+/// A key or a value of a configuration, safe for a terminal and not too long for a column.
+fn shown(text: &str) -> String {
+    const WIDEST: usize = 24;
+    shorten_middle(&visible(text), |text| text.width() <= WIDEST)
 }
 
 /// What the values of the runs are, if they all are the same quantity.

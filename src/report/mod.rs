@@ -21,6 +21,7 @@ pub use tokens::{TokenPage, tokens};
 
 use entropy_history::label::{as_cell, visible};
 use entropy_history::number::{exact, short};
+use entropy_history::run_config::{ConfigColumn, ConfigValue, ConfigValueKind};
 use entropy_history::stats::{Analysis, RunStats};
 use template::render;
 
@@ -34,12 +35,27 @@ pub fn json(analysis: &Analysis) -> String {
     text.expect("BUG: the analysis has string keys and finite numbers") + "\n"
 }
 
-/// A CSV table with one row per run: numbers in full precision, empty cells where a number is undefined. Texts
-/// that a spreadsheet would evaluate as a formula get an apostrophe in front.
-pub fn csv(analysis: &Analysis) -> String {
+/// A CSV table with one row per run: numbers in full precision, empty cells where a number is undefined. Keys of
+/// the configuration are the last columns, `config.lr`. Texts that a spreadsheet would evaluate as a formula get an
+/// apostrophe in front.
+pub fn csv(analysis: &Analysis, config: &[ConfigColumn]) -> String {
     let columns = columns();
-    let heads = columns.iter().map(|(name, _)| (*name).to_owned()).collect();
-    csv_text(heads, analysis.runs.iter().map(|run| columns.iter().map(|c| c.1(run)).collect()))
+    let config_heads = config.iter().map(|column| format!("config.{}", visible(&column.name)));
+    let heads = columns.iter().map(|(name, _)| (*name).to_owned()).chain(config_heads).collect();
+    let rows = analysis.runs.iter().enumerate().map(|(i, run)| {
+        let value = |column: &ConfigColumn| column.values[i].as_ref().map(config_cell);
+        let config = config.iter().map(|column| value(column).unwrap_or_default());
+        columns.iter().map(|c| c.1(run)).chain(config).collect()
+    });
+    csv_text(heads, rows)
+}
+
+/// A value of a configuration. A number is no formula, even if it begins with a sign.
+fn config_cell(value: &ConfigValue) -> String {
+    match value.kind() {
+        ConfigValueKind::Number => value.text().to_owned(),
+        _ => spreadsheet_cell(value.text()),
+    }
 }
 
 /// A CSV document of these rows.

@@ -45,6 +45,8 @@ pub mod quantity_names;
 #[doc(hidden)]
 pub mod record;
 #[doc(hidden)]
+pub mod run_config;
+#[doc(hidden)]
 pub mod select;
 #[doc(hidden)]
 pub mod stages;
@@ -66,8 +68,15 @@ pub use formats::{
 };
 #[doc(inline)]
 pub use store::{
-    AuxError, AuxRequest, Changes, ClockRequest, LoadError, LoadOptions, Notice, OpenError,
-    RunRecords, SearchPath, Store,
+    AuxError, AuxRequest, Changes, ClockRequest, ConfigRequest, LabelFrom, LoadError, LoadOptions,
+    Notice, OpenError, RunRecords, SearchPath, Store,
+};
+
+// Configurations.
+#[doc(inline)]
+pub use run_config::{
+    ConfigColumn, ConfigEntries, ConfigKeyError, ConfigKeys, ConfigValue, ConfigValueKind,
+    RunConfig,
 };
 
 // Runs.

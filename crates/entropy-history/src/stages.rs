@@ -2,6 +2,7 @@
 //! weights, and each stage counts its steps from 1.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -126,6 +127,11 @@ fn concat(mut stages: Vec<Stage>) -> Result<Run, StageError> {
         // Time continues as the steps do, without the pause between stages.
         run.clock = concat_aux(run.clock, next.clock, start, moved, |(end, first), row| {
             row.1 - first + end
+        });
+        // A key that changes between stages has no value for the whole.
+        run.config = run.config.zip(next.config).map(|(mut config, next)| {
+            Arc::make_mut(&mut config).retain_common(&next);
+            config
         });
         run.source = format!("{}, {}", run.source, next.source);
         run.warnings.extend(next.warnings);

@@ -31,10 +31,10 @@ pub(in crate::cli) struct EmphasisArgs {
     ///
     /// Without it, all of up to 12 runs have a colour and a name. Of more, up to 8 do: up to six that collapsed or
     /// exploded, then those that end highest and lowest.
-    #[arg(long, num_args = 1.., value_name = "LABEL", conflicts_with = "group")]
+    #[arg(long, num_args = 1.., value_name = "LABEL", conflicts_with = "grouping")]
     highlight: Vec<String>,
     /// Colour of a run, e.g. baseline=#888888; labels or quoted globs.
-    #[arg(long = "color", alias = "colour", num_args = 1.., value_name = "LABEL=#HEX", value_parser = label_and_colour, conflicts_with = "group")]
+    #[arg(long = "color", alias = "colour", num_args = 1.., value_name = "LABEL=#HEX", value_parser = label_and_colour, conflicts_with = "grouping")]
     colours: Vec<(String, Rgb)>,
 }
 

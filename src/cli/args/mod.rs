@@ -4,6 +4,7 @@
 mod baseline;
 mod charts;
 mod choice;
+mod config;
 mod curves;
 mod groups;
 mod health;
@@ -20,6 +21,7 @@ mod with;
 pub(super) use baseline::BaselineArgs;
 pub(super) use charts::ChartArgs;
 pub(super) use choice::{EmphasisArgs, SelectArgs};
+pub(super) use config::ColumnArgs;
 pub(super) use curves::CurveArgs;
 pub(super) use groups::{BandArgs, FacetArgs, GroupArgs, list};
 pub(super) use health::HealthArgs;

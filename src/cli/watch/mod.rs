@@ -25,7 +25,6 @@ use ratatui::crossterm::event::{Event, KeyEventKind};
 use super::args::values::{StaleAfter, interval, stale_after};
 use super::args::{CurveArgs, HealthArgs, SeriesArgs, ThemeArgs};
 use super::hints::cli_error;
-use super::page::PAGE_AUX;
 use super::storage::storage_path;
 use crate::tui::frame::render;
 use crate::tui::run_status::{RunStatus, StatusConfig};
@@ -34,7 +33,7 @@ use crate::tui::view::View;
 use change_line::change_line;
 use entropy_history::discover::Origin;
 use entropy_history::history::Comparison;
-use entropy_history::store::{AuxRequest, LoadOptions, SearchPath, Store};
+use entropy_history::store::{LoadOptions, SearchPath, Store};
 use entropy_shell::{CliError, Outcome, Terminal, WithHint};
 use events::Events;
 use exit_on::{ExitArgs, broken_rule};
@@ -120,12 +119,11 @@ enum WatchEnd {
 impl WatchArgs {
     pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, CliError> {
         let webhook = if self.once { None } else { self.notify.webhook()? };
-        let aux = if self.serve.is_requested() { PAGE_AUX } else { AuxRequest::default() };
         let options = LoadOptions {
             format: self.series.format,
             metrics: self.series.metric.clone(),
             step_key: self.series.step_key.clone(),
-            aux,
+            aux: self.serve.aux_request(),
             ..LoadOptions::default()
         };
         let config = self.status_config()?;

@@ -13,7 +13,7 @@ use clap::Args;
 
 use crate::cli::args::{BandArgs, GroupArgs};
 use crate::cli::invocation::command_line;
-use crate::cli::page::{page_smoothing, watch_in_terminal};
+use crate::cli::page::{PAGE_AUX, page_smoothing, watch_in_terminal};
 use crate::live::request::{AccessPolicy, Hosts};
 use crate::live::{self, Server};
 use crate::report::{PageOptions, document, live_page};
@@ -22,6 +22,7 @@ use entropy_history::stats::analyse;
 use entropy_history::stats::compare::{Plan, compare};
 use entropy_history::stats::health::Thresholds;
 use entropy_history::stats::smooth::Smoothing;
+use entropy_history::store::AuxRequest;
 use entropy_shell::{CliError, Terminal, WithHint, io_message};
 
 /// The pause before the next document, as a multiple of the time that the last one took to make.
@@ -73,8 +74,12 @@ pub(super) struct Service {
 }
 
 impl ServeArgs {
-    pub(super) fn is_requested(&self) -> bool {
-        self.serve.is_some()
+    /// What the page needs; nothing without one.
+    pub(super) fn aux_request(&self) -> AuxRequest {
+        match self.serve {
+            Some(_) => self.groups.added_to(PAGE_AUX),
+            None => AuxRequest::default(),
+        }
     }
 
     /// Starts to listen if `--serve` is given, without accepting connections yet. `places` describes where
@@ -88,8 +93,11 @@ impl ServeArgs {
     ) -> Result<Option<Service>, CliError> {
         let Some(address) = self.serve else {
             return match self.groups.is_given() {
-                true => Err(anyhow!("--group needs --serve: the terminal shows single runs"))
-                    .hint("add --serve for a page with the means of groups"),
+                true => Err(anyhow!(
+                    "{} needs --serve: the terminal shows single runs",
+                    self.groups.flag()
+                ))
+                .hint("add --serve for a page with the means of groups"),
                 false => Ok(None),
             };
         };
@@ -174,7 +182,7 @@ impl Service {
         (self.has_new_data, self.is_published) = (false, true);
     }
 
-    /// The newest document, with groups if `--group` is given.
+    /// The newest document, with groups if a flag for them is given.
     fn document(&self, comparison: &Comparison) -> String {
         let mut analysis = analyse(comparison, &self.options.thresholds);
         if !self.groups.is_given() {

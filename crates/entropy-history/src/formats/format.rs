@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::Path;
 
 use super::error::ReadError;
+use super::run_config::LoggedConfig;
 use super::series_builder::SeriesBuilder;
 use crate::framing::Damage;
 use crate::framing::json::{Shape, ValueKind, shape};
@@ -30,6 +31,8 @@ pub struct Format {
     pub(crate) recognise: fn(&Head<'_>) -> Confidence,
     pub(crate) read: fn(&Head<'_>, &mut dyn Read, &mut SeriesBuilder<'_>) -> Result<(), ReadError>,
     pub(crate) growth: fn(&Head<'_>) -> Growth,
+    /// Reads the configurations that the log at a path has.
+    pub(crate) config: fn(&Path) -> Result<Vec<LoggedConfig>, ReadError>,
 }
 
 impl Format {
@@ -45,6 +48,7 @@ impl Format {
         recognise: |_| Confidence::No,
         read: |_, _, _| Ok(()),
         growth: |_| Growth::Rewritten,
+        config: |_| Ok(Vec::new()),
     };
 }
 

@@ -30,6 +30,7 @@ mod reading;
 mod registry;
 mod resumable;
 mod reward_names;
+pub mod run_config;
 mod run_file;
 mod run_names;
 pub mod rzero;

@@ -14,7 +14,8 @@ use crate::framing::leveldb::LevelDbReader;
 use crate::framing::protobuf::Malformed;
 use crate::framing::{Damage, Position};
 
-const HEADER: u64 = 7;
+/// The bytes before the first record: magic and version.
+pub(crate) const HEADER: u64 = 7;
 
 /// What the records of a run file mean.
 pub(crate) trait RunRecords: Send {

@@ -18,6 +18,7 @@
 
 use std::collections::HashMap;
 use std::io::Read;
+use std::path::Path;
 
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
@@ -29,6 +30,7 @@ use crate::formats::format::RunIdentity;
 use crate::formats::reader_api::{
     Confidence, Format, Head, MissingMetric, ReadError, SeriesBuilder,
 };
+use crate::formats::run_config::{LoggedConfig, parse_json};
 use crate::formats::run_names::RunNames;
 use crate::formats::timestamps::iso_to_unix_seconds;
 use crate::framing::sqlite::{DatabaseError, query_database};
@@ -41,6 +43,7 @@ pub(crate) const FORMAT: Format = Format {
     recognise,
     read,
     identity: RunIdentity::Id,
+    config,
     ..Format::DEFAULTS
 };
 
@@ -93,6 +96,7 @@ enum QueryResult {
 }
 
 struct TrackioRun {
+    id: Vec<u8>,
     name: String,
     rows: Vec<TrackioRow>,
 }
@@ -128,8 +132,9 @@ fn query(db: &Connection, with_clock: bool) -> rusqlite::Result<QueryResult> {
             |column: usize| -> rusqlite::Result<&[u8]> { Ok(row.get_ref(column)?.as_bytes()?) };
         let place = *places.entry(bytes(0)?.to_owned()).or_insert(runs.len());
         if place == runs.len() {
-            let name = String::from_utf8_lossy(bytes(1)?).into_owned();
-            runs.push(TrackioRun { name, rows: Vec::new() });
+            let (id, name) =
+                (bytes(0)?.to_owned(), String::from_utf8_lossy(bytes(1)?).into_owned());
+            runs.push(TrackioRun { id, name, rows: Vec::new() });
         }
         let (id, step) = (row.get(2)?, row.get(3)?);
         let time = match row.get_ref(5)? {
@@ -139,6 +144,41 @@ fn query(db: &Connection, with_clock: bool) -> rusqlite::Result<QueryResult> {
         runs[place].rows.push(TrackioRow { id, step, time, metrics: bytes(4)?.to_owned() });
     }
     Ok(QueryResult::Runs(runs))
+}
+
+/// The configurations of the runs: the table `configs` has a JSON object for each. 0.2.9 had no such table.
+fn config(path: &Path) -> Result<Vec<LoggedConfig>, ReadError> {
+    let query = |db: &Connection| Ok((query(db, false)?, query_configs(db)?));
+    let (QueryResult::Runs(runs), configs) = query_database(path, query)? else {
+        return Ok(Vec::new());
+    };
+    let (mut names, mut found) = (RunNames::default(), Vec::new());
+    for run in runs {
+        let name = names.distinct(&run.name);
+        let Some((_, json)) = configs.iter().find(|(id, _)| *id == run.id) else { continue };
+        // Names with an underscore are trackio's own: `_Created`.
+        let tree = parse_json(json)?.without(|name| name.starts_with('_'));
+        let source = path.to_string_lossy().into_owned();
+        found.push(LoggedConfig { run: Some(name), tree, source });
+    }
+    Ok(found)
+}
+
+/// The id or name of each run with a configuration, and its JSON text.
+fn query_configs(db: &Connection) -> rusqlite::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    let mut columns = db.prepare("SELECT name FROM pragma_table_info('configs')")?;
+    let columns: Vec<String> =
+        columns.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    let has = |column: &str| columns.iter().any(|c| c == column);
+    if !has("config") {
+        return Ok(Vec::new());
+    }
+    let run = if has("run_id") { "run_id" } else { "run_name" };
+    let mut statement = db.prepare(&format!("SELECT {run}, config FROM configs ORDER BY rowid"))?;
+    let rows = statement.query_map([], |row| {
+        Ok((row.get_ref(0)?.as_bytes()?.to_owned(), row.get_ref(1)?.as_bytes()?.to_owned()))
+    })?;
+    rows.collect()
 }
 
 fn parse(metrics: &[u8]) -> serde_json::Result<Value> {

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::curve::{History, Repairs};
 use crate::quantity::Sign;
+use crate::run_config::RunConfig;
 
 /// A history with its source, its auxiliary series and its warnings.
 #[derive(Debug, Clone)]
@@ -26,6 +27,8 @@ pub struct Run {
     pub quantities: Vec<Option<AuxSeries>>,
     /// The time at which each step was logged, in seconds of one clock, if it was requested.
     pub clock: Option<AuxSeries>,
+    /// The configuration that the trainer wrote; `None` if it was not requested.
+    pub config: Option<Arc<RunConfig>>,
     /// How many logged rows were repaired.
     pub repairs: Repairs,
     /// Warnings for the user about the data of the run, as sentences.
@@ -62,6 +65,7 @@ impl Run {
             stages: Vec::new(),
             quantities: Vec::new(),
             clock: None,
+            config: None,
             repairs: Repairs::default(),
             warnings: Vec::new(),
             rank: None,

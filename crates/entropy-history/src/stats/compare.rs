@@ -46,7 +46,7 @@ pub fn compare(comparison: &Comparison, analysis: &mut Analysis, plan: &Plan) {
     if pairs.is_empty() && names.len() > MAX_PAIRWISE {
         let (what, hint) = match by_group {
             true => ("groups", "use --baseline NAME"),
-            false => ("runs", "use --baseline LABEL or --group REGEX"),
+            false => ("runs", "use --baseline LABEL, --group REGEX or --group-by config.KEY"),
         };
         analysis.notes.push(format!(
             "pairwise comparisons are skipped above {MAX_PAIRWISE} {what} ({} here): {hint}",

@@ -18,12 +18,12 @@ pub struct Group {
     pub members: Vec<usize>,
 }
 
-/// Groups the runs by the name that `key` derives from a label; runs without one are in no group. Groups are
+/// Groups the runs by the name that `key` gives for the index of a run; runs without one are in no group. Groups are
 /// in the order of their first runs.
-pub fn group(comparison: &Comparison, key: impl Fn(&str) -> Option<String>) -> Vec<Group> {
+pub fn group(comparison: &Comparison, key: impl Fn(usize) -> Option<String>) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
-    for (i, run) in comparison.runs().iter().enumerate() {
-        let Some(name) = key(run.history.label()) else { continue };
+    for i in 0..comparison.runs().len() {
+        let Some(name) = key(i) else { continue };
         match groups.iter_mut().find(|group| group.name == name) {
             Some(group) => group.members.push(i),
             None => groups.push(Group { name, members: vec![i] }),

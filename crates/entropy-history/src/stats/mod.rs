@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 pub use summary::RunStats;
 
 use crate::history::{Comparison, Window};
+use crate::run_config::{ConfigColumn, ConfigEntries};
 use contrast::Contrast;
 use group::GroupStats;
 use health::Thresholds;
@@ -49,6 +50,16 @@ pub struct Analysis {
     pub window: Option<StepRange>,
     /// Which comparisons were skipped, and what limits the numbers, in words.
     pub notes: Vec<String>,
+}
+
+impl Analysis {
+    /// Adds keys of the configurations to the runs; the columns have a value for each of them.
+    pub fn set_config(&mut self, columns: &[ConfigColumn]) {
+        for (i, run) in self.runs.iter_mut().enumerate() {
+            let value = |column: &ConfigColumn| (column.name.clone(), column.values[i].clone());
+            run.config = ConfigEntries(columns.iter().map(value).collect());
+        }
+    }
 }
 
 /// A range of steps, both ends included; `None` for an end without a limit.

@@ -7,6 +7,7 @@ use super::health::{Health, State, Thresholds, state_words};
 use super::sample::{finite, median_in_place};
 use crate::history::{Point, Repairs, Run, StageBoundary};
 use crate::quantity::Sign;
+use crate::run_config::ConfigEntries;
 
 /// The statistics of a run. Entropies are in nats; undefined numbers are `None`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -82,6 +83,9 @@ pub struct RunStats {
     pub joints: Vec<StageBoundary>,
     /// Counts of what was repaired in the log.
     pub repairs: Repairs,
+    /// The keys of the configuration that were asked for, with their values; `None` where the run does not have one.
+    #[serde(skip_serializing_if = "ConfigEntries::is_empty")]
+    pub config: ConfigEntries,
     /// Warnings about the data, and about the state.
     pub warnings: Vec<String>,
     /// The warnings about the state.
@@ -138,6 +142,7 @@ impl RunStats {
             late_slope: health.slope.and_then(|slope| finite(100.0 * slope)),
             joints: part.stages.clone(),
             repairs: part.repairs,
+            config: ConfigEntries::default(),
             warnings: part.warnings.iter().chain(&health.warnings).cloned().collect(),
             state_warnings: health.warnings,
         }

@@ -127,7 +127,8 @@ fn run(label: &str, values: &[f64]) -> Run {
 fn compared(runs: Vec<Run>, groups: bool, baseline: Option<&str>) -> super::Analysis {
     let comparison = Comparison::new(runs).unwrap();
     let mut analysis = analyse(&comparison, &Thresholds::default());
-    let first_letter = |label: &str| label.chars().next().map(String::from);
+    let label = |i: usize| comparison.runs()[i].history.label();
+    let first_letter = |i: usize| label(i).chars().next().map(String::from);
     let groups = if groups { group(&comparison, first_letter) } else { Vec::new() };
     let baseline = baseline.map(str::to_owned);
     compare(&comparison, &mut analysis, &Plan { groups, baseline });

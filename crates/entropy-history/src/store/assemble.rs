@@ -1,22 +1,25 @@
 //! From the runs of all logs to labelled runs, each once.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use regex::Regex;
 
+use super::config::ConfigReader;
 use super::error::LoadError;
 use super::load::UnlabelledRun;
 use super::log_record::LogRecord;
-use super::name::{GivenLabels, RunName};
+use super::name::{GivenLabels, LabelSource, RunName};
 use super::notice::Notice;
-use super::options::LoadOptions;
+use super::options::{LabelFrom, LoadOptions};
 use super::same_run::{RecordOfRun, runs_of};
 use super::warnings::data_warnings;
 use crate::discover::{self, Location, Origin};
 use crate::formats::by_name;
 use crate::history::{Comparison, Run};
 use crate::number::exact;
+use crate::run_config::{RunConfig, columns, run_name};
 use crate::stages::concat_stages;
 use crate::text::plural;
 
@@ -67,21 +70,25 @@ pub(super) fn assemble(
     options: &LoadOptions,
     labels: &GivenLabels<'_>,
     unread: usize,
+    reader: &mut ConfigReader,
     notices: &mut Vec<Notice>,
 ) -> Result<Assembled, LoadError> {
     let mut groups = records_by_run(logs, notices);
     let incomplete = leave_out_incomplete(&mut groups, notices)?;
     let names: Vec<RunName<'_>> = groups.iter().map(|records| name(records)).collect();
     let assignment = labels.assignment(&names);
-    let labels = labels.label(&names, unread + incomplete, options.label_from.as_ref())?;
+    let configs = options.needs_config().then(|| configs_of(&groups, reader, notices));
+    let source = label_source(options, configs.as_deref())?;
+    let labels = labels.label(&names, unread + incomplete, &source)?;
     notices.extend(assignment.map(Notice::Info));
 
     let mut assembled = Assembled { incomplete, ..Assembled::default() };
     let mut runs = Vec::new();
-    for (records, label) in groups.iter().zip(labels) {
+    for (i, (records, label)) in groups.iter().zip(labels).enumerate() {
         let used = records[0].run;
         let history = used.run.history.clone().relabelled(label);
-        let mut run = Run { history, ..used.run.clone() };
+        let config = configs.as_ref().map(|configs| Arc::clone(&configs[i]));
+        let mut run = Run { history, config, ..used.run.clone() };
         if records.len() > 1 {
             let (longer, files) = combined(run, records);
             assembled.records.push(files);
@@ -116,6 +123,46 @@ pub(super) fn assemble(
         assembled.comparison = Some(comparison);
     }
     Ok(assembled)
+}
+
+/// The configuration of each run, from all its records: what the one that is used lacks is taken from the others.
+fn configs_of(
+    groups: &[Vec<Candidate<'_>>],
+    reader: &mut ConfigReader,
+    notices: &mut Vec<Notice>,
+) -> Vec<Arc<RunConfig>> {
+    reader.forget_empty();
+    let of_run = |records: &Vec<Candidate<'_>>| {
+        let mut config = RunConfig::default();
+        for Candidate { log, run, .. } in records {
+            config.add_missing(reader.of_run(&log.input, run.run.format, run.name.as_deref()));
+        }
+        Arc::new(config)
+    };
+    let configs = groups.iter().map(of_run).collect();
+    notices.extend(reader.take_problems().into_iter().map(Notice::Warning));
+    configs
+}
+
+/// What the labels are made from.
+///
+/// # Errors
+/// When no configuration has a key that labels are made from, or it may be several keys.
+fn label_source<'o>(
+    options: &'o LoadOptions,
+    configs: Option<&[Arc<RunConfig>]>,
+) -> Result<LabelSource<'o>, LoadError> {
+    Ok(match &options.label_from {
+        None => LabelSource::Names,
+        Some(LabelFrom::Path(pattern)) => LabelSource::Path(pattern),
+        Some(LabelFrom::Config(keys)) => {
+            let configs: Vec<&RunConfig> =
+                configs.iter().copied().flatten().map(|c| &**c).collect();
+            let columns = columns(keys, &configs)?;
+            let labels = (0..configs.len()).map(|run| run_name(&columns, run)).collect();
+            LabelSource::Config { keys, labels }
+        }
+    })
 }
 
 /// The records of each run; the one to use comes first. Logs that a user chose are kept as runs of their own,

@@ -6,6 +6,7 @@ use crate::discover::DiscoverError;
 use crate::formats::{ReadError, quoted};
 use crate::framing::json::ScanError;
 use crate::history::{ComparisonError, HistoryError};
+use crate::run_config::ConfigKeyError;
 use crate::stages::StageError;
 use crate::text::{io_message, plural};
 use crate::x_axis::XAxisError;
@@ -151,6 +152,17 @@ pub enum LoadError {
         first: String,
         /// The later log.
         second: String,
+    },
+    /// A configuration has no such key, or several.
+    #[error(transparent)]
+    ConfigKey(#[from] ConfigKeyError),
+    /// No label can be made from the configuration of a run.
+    #[error("label-from {keys} cannot name {run}: its configuration lacks one of these keys")]
+    LabelFromConfig {
+        /// The keys.
+        keys: String,
+        /// The log, and the name of the run if it has several.
+        run: String,
     },
     /// No label matches the pattern of training stages.
     #[error("chain {pattern} matches none of the runs: {}", .labels.join(", "))]

@@ -7,6 +7,7 @@
 //! adds what to type next.
 
 mod assemble;
+mod config;
 mod error;
 mod join;
 mod load;
@@ -25,12 +26,13 @@ mod unread;
 mod warnings;
 
 pub use assemble::RunRecords;
+pub use config::ConfigReader;
 pub use error::{AuxError, LoadError};
 pub use load::{holds_no_entropy, looks_like_log, open_log};
 pub use log_record::Problem;
 pub use notice::Notice;
 pub use open::{OpenError, Store};
-pub use options::{AuxRequest, ClockRequest, LoadOptions};
+pub use options::{AuxRequest, ClockRequest, ConfigRequest, LabelFrom, LoadOptions};
 pub use poll::Changes;
 pub use search::SearchPath;
 pub use unread::looks_like_rows;

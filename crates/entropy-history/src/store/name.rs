@@ -9,6 +9,7 @@ use regex::Regex;
 use super::error::LoadError;
 use super::load::UnlabelledRun;
 use crate::discover::{self, Input, Location, Origin};
+use crate::run_config::ConfigKeys;
 
 /// What the label of one run is made from.
 pub(super) struct RunName<'a> {
@@ -25,6 +26,16 @@ impl<'a> RunName<'a> {
     pub(super) fn new(input: &'a Input, run: &'a UnlabelledRun) -> RunName<'a> {
         RunName { input, run: run.name.as_deref(), metric: &run.run.metric }
     }
+}
+
+/// What the labels of runs without a given one are made from.
+pub(super) enum LabelSource<'a> {
+    /// The names that logs and files have.
+    Names,
+    /// The absolute paths of the logs.
+    Path(&'a Regex),
+    /// The configuration of each run; no label for one that lacks a key.
+    Config { keys: &'a ConfigKeys, labels: Vec<Option<String>> },
 }
 
 /// Given labels that are not assigned to logs yet: which files are logs, and how many runs they hold,
@@ -66,26 +77,21 @@ impl<'a> GivenLabels<'a> {
     }
 
     /// One label per run, all distinct: given labels must be one per run or one per log. `unread` logs
-    /// have no run here. Without given labels, `pattern` makes the labels from paths.
+    /// have no run here.
     ///
     /// # Errors
-    /// When the number of given labels does not fit, the pattern does not match a path, or two runs have one label.
+    /// When the number of given labels does not fit, no label can be made for a run, or two runs have one label.
     pub(super) fn label(
         &self,
         runs: &[RunName<'_>],
         unread: usize,
-        pattern: Option<&Regex>,
+        source: &LabelSource<'_>,
     ) -> Result<Vec<String>, LoadError> {
         let mut logs: Vec<&Input> = runs.iter().map(|run| run.input).collect();
         logs.dedup_by(|a, b| std::ptr::eq(*a, *b));
         let given = self.pending;
         let labels = if given.is_empty() {
-            let made = match pattern {
-                Some(pattern) => labels_from(pattern, &logs)?,
-                None => BTreeMap::new(),
-            };
-            let made = |input| made.get(&std::ptr::from_ref(input)).map(String::as_str);
-            default_labels(runs, |input: &Input| input.label.as_deref().or(made(input)))
+            made_labels(runs, &logs, source)?
         } else if given.len() == runs.len() && unread == 0 {
             for (run, label) in runs.iter().zip(given) {
                 refuse_second_label(run.input, label)?;
@@ -107,9 +113,13 @@ impl<'a> GivenLabels<'a> {
             let (labels, items) = (given.to_vec(), items.collect());
             return Err(LoadError::LabelCount { labels, items, unit: "run" });
         };
+        let pattern = match source {
+            LabelSource::Names => None,
+            LabelSource::Path(pattern) => Some(pattern.to_string()),
+            LabelSource::Config { keys, .. } => Some(keys.to_string()),
+        };
         match (refuse_equal(runs, &labels), pattern) {
             (Err(LoadError::SameLabel { label, first, second }), Some(pattern)) => {
-                let pattern = pattern.to_string();
                 Err(LoadError::SameLabelFrom { pattern, label, first, second })
             }
             (result, _) => result.map(|()| labels),
@@ -137,6 +147,50 @@ impl<'a> GivenLabels<'a> {
 fn refuse_second_label(input: &Input, label: &str) -> Result<(), LoadError> {
     let Some(first) = input.label.clone() else { return Ok(()) };
     Err(LoadError::TwoLabels { log: input.name(), first, second: label.to_owned() })
+}
+
+/// The labels of runs of which no list was given.
+///
+/// # Errors
+/// When no label can be made for a run.
+fn made_labels(
+    runs: &[RunName<'_>],
+    logs: &[&Input],
+    source: &LabelSource<'_>,
+) -> Result<Vec<String>, LoadError> {
+    Ok(match source {
+        LabelSource::Names => default_labels(runs, |input| input.label.as_deref()),
+        LabelSource::Path(pattern) => {
+            let made = labels_from(pattern, logs)?;
+            let made = |input| made.get(&std::ptr::from_ref(input)).map(String::as_str);
+            default_labels(runs, |input: &Input| input.label.as_deref().or(made(input)))
+        }
+        LabelSource::Config { keys, labels } => {
+            let named = default_labels(runs, |input| input.label.as_deref());
+            let runs = runs.iter().zip(labels).zip(named).map(|((run, made), named)| {
+                if run.input.label.is_some() {
+                    return Ok(named);
+                }
+                let Some(label) = made else {
+                    let name = run.run.map_or(String::new(), |name| format!(" ({name})"));
+                    let run = format!("{}{name}", run.input.name());
+                    return Err(LoadError::LabelFromConfig { keys: keys.to_string(), run });
+                };
+                Ok(match has_several_metrics(runs, run) {
+                    true => format!("{label} · {}", run.metric),
+                    false => label.clone(),
+                })
+            });
+            runs.collect::<Result<_, _>>()?
+        }
+    })
+}
+
+/// Whether several series of the run are shown.
+fn has_several_metrics(runs: &[RunName<'_>], run: &RunName<'_>) -> bool {
+    runs.iter().any(|other| {
+        std::ptr::eq(other.input, run.input) && other.run == run.run && other.metric != run.metric
+    })
 }
 
 /// The labels of logs without one, made from their absolute paths.
@@ -181,8 +235,6 @@ fn default_labels<'a, 'l>(
     let names = runs.iter().map(|run| {
         let same_log = || of_log[&std::ptr::from_ref(run.input)].iter();
         let several_runs = same_log().any(|other| other.run != run.run);
-        let several_metrics =
-            same_log().any(|other| other.metric != run.metric && other.run == run.run);
         let mut name = match (given(run.input), run.run) {
             (Some(label), Some(name)) if several_runs => format!("{label}/{name}"),
             (Some(label), _) => label.to_owned(),
@@ -193,7 +245,7 @@ fn default_labels<'a, 'l>(
             (None, Some(name)) => name.to_owned(),
             (None, None) => discover::default_label(run.input),
         };
-        if several_metrics {
+        if has_several_metrics(runs, run) {
             name = format!("{name} · {}", run.metric);
         }
         name

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use thiserror::Error;
 
 use super::assemble::{Assembled, RunRecords, assemble};
+use super::config::ConfigReader;
 use super::error::LoadError;
 use super::load::{LogLoader, ReadMode};
 use super::log_record::{LogChange, LogRecord, LogState};
@@ -24,6 +25,7 @@ use crate::text::plural;
 pub struct Store {
     pub(super) loader: LogLoader,
     pub(super) logs: Vec<LogRecord>,
+    pub(super) configs: ConfigReader,
     pub(super) assembled: Assembled,
     pub(super) notices: Vec<Notice>,
     pub(super) skipped: usize,
@@ -49,7 +51,8 @@ impl fmt::Debug for Store {
 impl Store {
     pub(super) fn new(loader: LogLoader, search: Search) -> Store {
         let (assembled, notices) = (Assembled::default(), Vec::new());
-        Store { loader, logs: Vec::new(), assembled, notices, skipped: 0, search }
+        let configs = ConfigReader::default();
+        Store { loader, logs: Vec::new(), configs, assembled, notices, skipped: 0, search }
     }
 
     /// Reads the runs of files, directories, globs and `LABEL=PATH` (see [`discover::resolve`]).
@@ -186,7 +189,8 @@ impl Store {
         let (without_entropy, not_recognised) = self.logs_without_runs();
         let options = &self.loader.options;
         self.notices.extend(unmatched(&options.metrics, &self.logs));
-        let assembled = assemble(&self.logs, options, &labels, unread, &mut self.notices)?;
+        let (configs, notices) = (&mut self.configs, &mut self.notices);
+        let assembled = assemble(&self.logs, options, &labels, unread, configs, notices)?;
         unread += assembled.incomplete;
         if assembled.comparison.is_none() {
             let named = || self.logs.iter().map(|log| log.input.name()).collect();

@@ -4,6 +4,7 @@ use regex::Regex;
 
 use super::error::LoadError;
 use crate::formats::{Format, SeriesSelector};
+use crate::run_config::ConfigKeys;
 
 /// The largest vocabulary in use in 2026 has 262,144 tokens.
 const LARGEST_VOCABULARY: u32 = 262_144;
@@ -23,9 +24,8 @@ pub struct LoadOptions {
     pub vocabulary: u32,
     /// One label per log, or one per run; empty for the names that logs and files have.
     pub labels: Vec<String>,
-    /// Makes the label of a log from its absolute path: the capture groups joined with `_`, or the whole match.
-    /// Logs that were given a label keep it.
-    pub label_from: Option<Regex>,
+    /// What labels are made from; logs that were given a label keep it. `None` for the names that logs and files have.
+    pub label_from: Option<LabelFrom>,
     /// Joins runs whose labels match into training stages: its first group names the joined run, its
     /// second orders the stages.
     pub stages: Option<Regex>,
@@ -47,6 +47,12 @@ impl Default for LoadOptions {
 }
 
 impl LoadOptions {
+    /// Whether the configurations of runs are needed.
+    pub(super) fn needs_config(&self) -> bool {
+        self.aux.config == ConfigRequest::Read
+            || matches!(self.label_from, Some(LabelFrom::Config(_)))
+    }
+
     /// Which series of a log to read.
     ///
     /// # Errors
@@ -62,7 +68,16 @@ impl LoadOptions {
     }
 }
 
-/// Series to read in addition to the entropy of each run.
+/// What the labels of runs are made from.
+#[derive(Debug, Clone)]
+pub enum LabelFrom {
+    /// The absolute path of the log: the capture groups joined with `_`, or the whole match.
+    Path(Regex),
+    /// Keys of the configuration, with their values.
+    Config(ConfigKeys),
+}
+
+/// What to read in addition to the entropy of each run.
 #[derive(Debug, Clone, Default)]
 pub struct AuxRequest {
     /// Other quantities, such as the reward: of each, keys or globs, the first of which that a log has is read.
@@ -71,6 +86,18 @@ pub struct AuxRequest {
     pub requires_quantities: bool,
     /// When each step was logged.
     pub clock: ClockRequest,
+    /// The configurations of the runs.
+    pub config: ConfigRequest,
+}
+
+/// Whether the configuration of each run is read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ConfigRequest {
+    /// It is not read.
+    #[default]
+    Skip,
+    /// It is read where there is one.
+    Read,
 }
 
 /// Whether the wall-clock time of each step is read.

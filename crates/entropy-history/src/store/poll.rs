@@ -219,7 +219,8 @@ impl Store {
     fn compare(&mut self) -> Result<(), LoadError> {
         self.notices.clear();
         let labels = GivenLabels::none();
-        self.assembled = assemble(&self.logs, &self.loader.options, &labels, 0, &mut self.notices)?;
+        let (options, configs) = (&self.loader.options, &mut self.configs);
+        self.assembled = assemble(&self.logs, options, &labels, 0, configs, &mut self.notices)?;
         Ok(())
     }
 }

@@ -24,6 +24,7 @@
 
 mod broken_lines;
 mod complete_rows;
+mod config;
 mod dict;
 mod fields;
 mod label;
@@ -64,6 +65,7 @@ pub(crate) const VERL: Format = Format {
     is_console: true,
     recognise: |head| recognise(head, &VERL),
     read: read_into,
+    config: config::config,
     ..Format::DEFAULTS
 };
 
@@ -75,6 +77,7 @@ pub(crate) const EASYR1: Format = Format {
     is_console: true,
     recognise: |head| recognise(head, &EASYR1),
     read: read_into,
+    config: config::config,
     ..Format::DEFAULTS
 };
 
@@ -86,6 +89,7 @@ pub(crate) const HUGGING_FACE: Format = Format {
     is_console: true,
     recognise: |head| recognise(head, &HUGGING_FACE),
     read: read_into,
+    config: config::config,
     ..Format::DEFAULTS
 };
 
@@ -115,6 +119,7 @@ pub(crate) const OTHER: Format = Format {
     is_console: true,
     recognise: |head| recognise(head, &OTHER),
     read: read_into,
+    config: config::config,
     ..Format::DEFAULTS
 };
 
@@ -231,6 +236,11 @@ pub(crate) fn read<'w>(
     }))
 }
 
+/// The name of a training after the first one of a log, whose number is 0.
+fn training_name(training: usize) -> String {
+    format!("training {}", training + 1)
+}
+
 fn read_into(
     _: &Head<'_>,
     source: &mut dyn Read,
@@ -263,7 +273,7 @@ impl Reading {
         for row in self.console.take_rows() {
             if row.training != self.training {
                 self.training = row.training;
-                builder.enter_run(&format!("training {}", row.training + 1));
+                builder.enter_run(&training_name(row.training));
             }
             builder.set_step(row.step);
             for (key, value) in &row.values {

@@ -8,18 +8,20 @@ use rusqlite::types::ValueRef;
 
 use super::{MetricValue, add, number_if_without_steps};
 use crate::formats::reader_api::{LogNote, ReadError, SeriesBuilder};
+use crate::formats::run_config::LoggedConfig;
 use crate::formats::run_names::RunNames;
 use crate::framing::sqlite::query_database;
+use crate::run_config::{ConfigValue, Tree};
 use crate::text::plural;
 
 struct MlflowRun {
+    id: String,
     name: String,
     experiment: String,
     deleted: bool,
     metrics: Vec<(usize, Vec<MetricValue>)>, // by the index of their key in `Store::keys`
 }
 
-#[derive(Default)]
 struct Store {
     runs: Vec<MlflowRun>,
     keys: Vec<String>,
@@ -36,17 +38,9 @@ pub(super) fn read(path: &Path, builder: &mut SeriesBuilder<'_>) -> Result<(), R
         let count = plural(deleted.len(), "deleted run was", "deleted runs were");
         builder.note(LogNote::Remark(format!("{count} left out")));
     }
-    let (mut names, mut is_numbered) = (RunNames::default(), false);
-    let mut experiments: BTreeMap<String, BTreeSet<String>> = BTreeMap::new(); // of the runs of a name
-    for run in &runs {
-        experiments.entry(run.name.clone()).or_default().insert(run.experiment.clone());
-    }
-    for mut run in runs {
-        let name = match experiments[&run.name].len() {
-            1 => run.name,
-            _ => format!("{}/{}", run.experiment, run.name),
-        };
-        builder.enter_run(&names.distinct(&name));
+    let mut is_numbered = false;
+    for (name, mut run) in distinct_names(&runs).into_iter().zip(runs) {
+        builder.enter_run(&name);
         let clock = builder.clock("timestamp");
         for (key, values) in &mut run.metrics {
             let Some(column) = builder.column(&keys[*key]) else { continue };
@@ -60,9 +54,43 @@ pub(super) fn read(path: &Path, builder: &mut SeriesBuilder<'_>) -> Result<(), R
     Ok(())
 }
 
-fn query(db: &Connection) -> rusqlite::Result<Store> {
-    let mut store = Store::default();
-    let mut places: HashMap<String, usize> = HashMap::new();
+/// A name for each run that no other one has: with its experiment if runs of several experiments share a name.
+fn distinct_names(runs: &[MlflowRun]) -> Vec<String> {
+    let mut experiments: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new(); // of the runs of a name
+    for run in runs {
+        experiments.entry(&run.name).or_default().insert(&run.experiment);
+    }
+    let mut names = RunNames::default();
+    let name = |run: &MlflowRun| match experiments[run.name.as_str()].len() {
+        1 => names.distinct(&run.name),
+        _ => names.distinct(&format!("{}/{}", run.experiment, run.name)),
+    };
+    runs.iter().map(name).collect()
+}
+
+/// The parameters of each run that was not deleted.
+pub(super) fn config(path: &Path) -> Result<Vec<LoggedConfig>, ReadError> {
+    let (mut runs, params) = query_database(path, |db| Ok((query_runs(db)?, query_params(db)?)))?;
+    runs.retain(|run| !run.deleted);
+    let config = |(name, run): (String, &MlflowRun)| {
+        let own = params.iter().filter(|(id, _, _)| *id == run.id);
+        let own = own.map(|(_, key, text)| (key.clone(), Tree::Leaf(ConfigValue::plain(text))));
+        let source = path.to_string_lossy().into_owned();
+        LoggedConfig { run: Some(name), tree: Tree::Map(own.collect()), source }
+    };
+    Ok(distinct_names(&runs).into_iter().zip(&runs).map(config).collect())
+}
+
+/// The id of a run, the key and the value of each parameter, by key.
+fn query_params(db: &Connection) -> rusqlite::Result<Vec<(String, String, String)>> {
+    let mut statement = db.prepare("SELECT run_uuid, key, value FROM params ORDER BY key")?;
+    let rows =
+        statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get_ref(2).map(text)?)))?;
+    rows.collect()
+}
+
+fn query_runs(db: &Connection) -> rusqlite::Result<Vec<MlflowRun>> {
+    let mut runs = Vec::new();
     // Before MLflow 2, only a tag has the name of a run.
     let mut statement = db.prepare(
         "SELECT r.run_uuid, coalesce(nullif(r.name, ''), nullif(t.value, ''), r.run_uuid),
@@ -74,14 +102,21 @@ fn query(db: &Connection) -> rusqlite::Result<Store> {
     )?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        places.insert(row.get(0)?, store.runs.len());
-        store.runs.push(MlflowRun {
+        runs.push(MlflowRun {
+            id: row.get(0)?,
             name: row.get(1)?,
             experiment: row.get_ref(2).map(text)?,
             deleted: row.get(3)?,
             metrics: Vec::new(),
         });
     }
+    Ok(runs)
+}
+
+fn query(db: &Connection) -> rusqlite::Result<Store> {
+    let mut store = Store { runs: query_runs(db)?, keys: Vec::new() };
+    let places = store.runs.iter().enumerate().map(|(place, run)| (run.id.clone(), place));
+    let places: HashMap<String, usize> = places.collect();
     let mut known: HashMap<Vec<u8>, usize> = HashMap::new();
     let mut series: HashMap<(usize, usize), usize> = HashMap::new(); // only looked up
     // MLflow 1.0 had no `is_nan`.

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use super::{MetricValue, add, number_if_without_steps};
 use crate::formats::reader_api::{Head, LogNote, ReadError, SeriesBuilder};
+use crate::formats::run_config::LoggedConfig;
 use crate::formats::value_lines::ValueLines;
+use crate::run_config::{ConfigValue, Tree};
 
 /// Parts of a key deeper than this are not read.
 const DEEPEST: usize = 32;
@@ -52,7 +54,7 @@ pub(super) fn read(path: &Path, builder: &mut SeriesBuilder<'_>) -> Result<(), R
     let clock = builder.clock("timestamp");
     let (mut lines, mut is_numbered) = (ValueLines::default(), false);
     for file in files {
-        let Some(key) = key(&run, &file) else { continue };
+        let Some(key) = key(&run.join("metrics"), &file) else { continue };
         let Some(column) = builder.column(&key) else { continue };
         let mut values = Vec::new();
         lines.read(&mut BufReader::new(File::open(&file)?), &file, |_, line| {
@@ -95,9 +97,24 @@ fn collect(directory: &Path, depth: usize, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The name of a metric: its path below `metrics`.
-fn key(run: &Path, file: &Path) -> Option<String> {
-    let parts = file.strip_prefix(run.join("metrics")).ok()?.components();
+/// The parameters of the run whose `meta.yaml` or file of metrics is given: a file for each.
+pub(super) fn config(path: &Path) -> Result<Vec<LoggedConfig>, ReadError> {
+    let above = path.parent().unwrap_or(Path::new("")).to_owned();
+    let directory = run_directory(path).unwrap_or(above).join("params");
+    let mut files = Vec::new();
+    collect(&directory, 0, &mut files);
+    let mut parts = Vec::new();
+    for file in files {
+        let Some(key) = key(&directory, &file) else { continue };
+        parts.push((key, Tree::Leaf(ConfigValue::plain(start_of(&file)?.trim_end()))));
+    }
+    let source = directory.to_string_lossy().into_owned();
+    Ok(vec![LoggedConfig { run: None, tree: Tree::Map(parts), source }])
+}
+
+/// The name of a metric or a parameter: its path below the directory of all of them.
+fn key(directory: &Path, file: &Path) -> Option<String> {
+    let parts = file.strip_prefix(directory).ok()?.components();
     let parts: Vec<_> = parts.map(|part| part.as_os_str().to_string_lossy()).collect();
     Some(parts.join("/"))
 }

@@ -2,10 +2,12 @@
 //!
 //! ```text
 //! metrics(key, value, timestamp, run_uuid, step, is_nan)          SQLite; the time is in milliseconds
+//! params(key, value, run_uuid)
 //! runs(run_uuid, name, lifecycle_stage, experiment_id, …)   experiments(experiment_id, name, …)
 //!
 //! mlruns/<experiment>/<run>/meta.yaml                             run_id, lifecycle_stage, run_name
 //!                          /metrics/actor/entropy                 lines: 1795781766764 1.403013 1
+//!                          /params/learning_rate                  the value, nothing else
 //!                          /tags/mlflow.runName                   the name, nothing else
 //! ```
 //!
@@ -15,13 +17,16 @@
 //! store; a file below `metrics` can be read alone. (MLflow 3.17, `store/tracking/sqlalchemy_store.py`,
 //! `file_store.py`.)
 
+use std::fs::File;
 use std::io::Read;
+use std::path::Path;
 
 use crate::formats::databases::{DatabaseOwner, database_owner};
 use crate::formats::format::RunIdentity;
 use crate::formats::reader_api::{
     ColumnId, Confidence, Format, Head, MissingMetric, ReadError, SeriesBuilder,
 };
+use crate::formats::run_config::LoggedConfig;
 use crate::framing::sqlite::{DatabaseError, MAGIC};
 
 mod database;
@@ -37,6 +42,7 @@ pub(crate) const FORMAT: Format = Format {
     recognise,
     read,
     identity: RunIdentity::Id,
+    config,
     ..Format::DEFAULTS
 };
 
@@ -60,6 +66,12 @@ fn read(
         true => database::read(path, builder),
         false => files::read(path, builder),
     }
+}
+
+fn config(path: &Path) -> Result<Vec<LoggedConfig>, ReadError> {
+    let mut start = Vec::new();
+    File::open(path)?.take(MAGIC.len() as u64).read_to_end(&mut start)?;
+    if start == MAGIC { database::config(path) } else { files::config(path) }
 }
 
 /// A value of a metric.

@@ -19,6 +19,7 @@ use rusqlite::Connection;
 
 use super::version1::{number, text};
 use crate::formats::reader_api::{ColumnId, Head, LogNote, ReadError, SeriesBuilder};
+use crate::formats::run_config::{LoggedConfig, of_directory};
 use crate::formats::run_names::RunNames;
 use crate::formats::timestamps::iso_to_unix_seconds;
 use crate::formats::value_lines::ValueLines;
@@ -66,6 +67,21 @@ pub(super) fn read_all(head: &Head<'_>, builder: &mut SeriesBuilder<'_>) -> Resu
     }
     lines.add_notes(builder);
     Ok(())
+}
+
+/// The configurations of all runs of a database: files in the directories of the runs.
+pub(super) fn config(path: &Path) -> Result<Vec<LoggedConfig>, ReadError> {
+    let (mut names, mut found) = (RunNames::default(), Vec::new());
+    for run in query_database(path, runs)? {
+        let name = names.distinct(&run.name);
+        let (configs, problems) = of_directory(&path.with_file_name(&run.id));
+        if let Some(what) = problems.into_iter().next() {
+            return Err(ReadError::Record { place: format!("the run {name}"), what });
+        }
+        let named = |config| LoggedConfig { run: Some(name.clone()), ..config };
+        found.extend(configs.into_iter().map(named));
+    }
+    Ok(found)
 }
 
 /// Reads one file of values. The database in the directory above the run has the names of the run and of

@@ -18,7 +18,9 @@
 //!
 //! The local mode of earlier versions has neither: [`local`].
 
+use std::fs::File;
 use std::io::Read;
+use std::path::Path;
 
 use crate::formats::databases::{DatabaseOwner, database_owner};
 use crate::formats::format::RunIdentity;
@@ -26,6 +28,7 @@ use crate::formats::reader_api::{
     Confidence, Format, Growth, Head, LogNote, MissingMetric, ReadError, RecordReader,
     SeriesBuilder,
 };
+use crate::formats::run_config::LoggedConfig;
 use crate::formats::run_file::{RunFileReader, check_header};
 use crate::framing::sqlite::MAGIC as SQLITE;
 
@@ -44,6 +47,7 @@ pub(crate) const FORMAT: Format = Format {
     read,
     growth,
     identity: RunIdentity::Id,
+    config,
     ..Format::DEFAULTS
 };
 
@@ -59,6 +63,13 @@ fn recognise(head: &Head<'_>) -> Confidence {
         }
     };
     if is_swanlab { Confidence::Certain } else { Confidence::No }
+}
+
+/// Run files hold the path of `files/config.yaml`, which is read with the files in the directory of the run.
+fn config(path: &Path) -> Result<Vec<LoggedConfig>, ReadError> {
+    let mut start = Vec::new();
+    File::open(path)?.take(SQLITE.len() as u64).read_to_end(&mut start)?;
+    if start == SQLITE { local::config(path) } else { Ok(Vec::new()) }
 }
 
 fn growth(head: &Head<'_>) -> Growth {

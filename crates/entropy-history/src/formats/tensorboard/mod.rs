@@ -13,6 +13,7 @@
 
 use crate::formats::format::{Format, Growth};
 
+mod config;
 mod read;
 mod write;
 
@@ -25,6 +26,7 @@ pub(crate) const FORMAT: Format = Format {
     metrics: &["policy/entropy", "actor/entropy", "train/entropy"],
     recognise: read::recognise,
     read: read::read,
+    config: config::config,
     growth: |_| Growth::Records(read::new_reader),
     ..Format::DEFAULTS
 };

@@ -15,6 +15,7 @@
 
 use crate::formats::format::{Format, Growth, RunIdentity};
 
+mod config;
 mod read;
 mod write;
 
@@ -29,5 +30,6 @@ pub(crate) const FORMAT: Format = Format {
     read: read::read,
     growth: |_| Growth::Records(read::new_reader),
     identity: RunIdentity::DisplayName,
+    config: config::config,
     ..Format::DEFAULTS
 };

@@ -9,6 +9,6 @@ mod write;
 
 pub use number::Value;
 pub use row_template::{RowTemplate, ScannerMark};
-pub use scanner::{ScanError, Scanner, TextPosition};
+pub use scanner::{ScalarKind, ScanError, Scanner, TextPosition};
 pub use shape::{Shape, ValueKind, shape};
 pub(crate) use write::number_text;

@@ -47,6 +47,15 @@ pub enum ScanError {
     Io(#[from] io::Error),
 }
 
+/// How a scalar is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScalarKind {
+    /// In double quotes.
+    Quoted,
+    /// A number or a word.
+    Plain,
+}
+
 const WINDOW: usize = 1 << 18;
 /// Maximum length of a key or a number; no trainer writes longer ones.
 const LONGEST_TOKEN: usize = 1 << 20;
@@ -314,6 +323,28 @@ impl<'a> Scanner<'a> {
             b'[' => self.skip().map(|()| Value::Other("an array")),
             _ => Err(self.unexpected("a value")),
         }
+    }
+
+    /// Reads a string, a number or a word into `text`, in the form that the input has.
+    ///
+    /// # Errors
+    /// When the next value is none of these.
+    pub fn scalar(&mut self, text: &mut String) -> Result<ScalarKind, ScanError> {
+        if self.next()? == b'"' {
+            return self.string(text).map(|()| ScalarKind::Quoted);
+        }
+        text.clear();
+        if matches!(self.window[self.pos], b'{' | b'[') {
+            return Err(self.unexpected("a string, a number or a word"));
+        }
+        self.held = Some(self.pos);
+        self.skip()?;
+        let start = self
+            .held
+            .take()
+            .ok_or_else(|| self.syntax("a key or a number is longer than 1 MiB"))?;
+        text.push_str(&String::from_utf8_lossy(&self.window[start..self.pos]));
+        Ok(ScalarKind::Plain)
     }
 
     fn word(&mut self, word: &[u8]) -> Result<(), ScanError> {

@@ -1,0 +1,256 @@
+//! The configuration that a trainer prints before it trains.
+//!
+//! ```text
+//! (TaskRunner pid=7) {'actor_rollout_ref': {'actor': {'entropy_coeff': 0,       verl: pprint of a dictionary
+//! (TaskRunner pid=7)  'trainer': {'logger': ['console']}}
+//! {                                                                             EasyR1: JSON,
+//!   "algorithm": {"adv_estimator": "grpo"}
+//! }
+//! Config                                                                        or YAML up to an empty line
+//! algorithm:
+//!   adv_estimator: grpo
+//! ```
+//!
+//! Other dictionaries are rows or texts of a model. A configuration has one of the parts that verl and EasyR1 always
+//! have. It is that of the training whose rows follow; a job that is resumed into the same log prints it again.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::Path;
+
+use memchr::memmem;
+
+use super::dict::Brackets;
+use super::line_patterns::split_prefix;
+use super::parser::ConsoleParser;
+use super::segments::{LONGEST, Segment, segments};
+use crate::formats::compressed::Decompressed;
+use crate::formats::reader_api::ReadError;
+use crate::formats::run_config::{LoggedConfig, parse_json, parse_python, parse_yaml};
+use crate::run_config::Tree;
+use crate::text::without_ansi;
+
+/// Parts of the configurations of verl and EasyR1.
+const PARTS: [&str; 3] = ["trainer", "algorithm", "actor_rollout_ref"];
+/// Other lines between the lines of a dictionary are skipped, up to this many.
+const MOST_FOREIGN: usize = 8;
+/// The line before EasyR1's YAML.
+const TITLE: &str = "Config";
+
+pub(super) fn config(path: &Path) -> Result<Vec<LoggedConfig>, ReadError> {
+    let mut file = File::open(path)?;
+    let mut source = Decompressed::new(&mut file)?;
+    let (mut console, mut printed) = (ConsoleParser::default(), Printed::default());
+    let mut of_training: BTreeMap<usize, Tree> = BTreeMap::new();
+    segments(&mut source, |segment| {
+        printed.take(&segment);
+        console.take(&segment);
+        for row in console.take_rows() {
+            let known = of_training.entry(row.training).or_default();
+            if let Some(latest) = printed.latest.take() {
+                *known = latest;
+            }
+        }
+    })?;
+    // A log without a row yet, or whose rows are only known at its end.
+    let first = of_training.entry(0).or_default();
+    if let Some(latest) = printed.latest.take().filter(|_| first.parts().is_empty()) {
+        *first = latest;
+    }
+    if let Some(what) = printed.unreadable {
+        return Err(ReadError::Record {
+            place: "the configuration that it prints".to_owned(),
+            what,
+        });
+    }
+    let source = path.to_string_lossy().into_owned();
+    let named = |(training, tree)| LoggedConfig {
+        run: (training > 0).then(|| super::training_name(training)),
+        tree,
+        source: source.clone(),
+    };
+    Ok(of_training.into_iter().map(named).collect())
+}
+
+/// Finds configurations among the lines of a log.
+#[derive(Default)]
+struct Printed {
+    open: Option<OpenText>,
+    /// The last configuration that no training has yet.
+    latest: Option<Tree>,
+    /// Why a configuration cannot be read.
+    unreadable: Option<String>,
+}
+
+/// The lines of a configuration that is not complete.
+struct OpenText {
+    prefix: String,
+    text: String,
+    foreign: usize,             // lines between its lines
+    brackets: Option<Brackets>, // `None` for YAML
+}
+
+impl OpenText {
+    /// Whether a line may be its next one: those of a dictionary are indented or close it.
+    fn is_continued_by(&self, line: &str) -> bool {
+        self.brackets.is_none() || line.starts_with([' ', '}', ']'])
+    }
+}
+
+impl Printed {
+    fn take(&mut self, segment: &Segment<'_>) {
+        let may_begin = memmem::find(segment.text, b"{").is_some()
+            || memmem::find(segment.text, TITLE.as_bytes()).is_some();
+        if self.open.is_none() && !may_begin {
+            return;
+        }
+        let text = String::from_utf8_lossy(segment.text);
+        let whole = without_ansi(&text);
+        let (prefix, line) = split_prefix(&whole);
+        if let Some(mut open) = self.open.take() {
+            let is_longer = if open.prefix == prefix && open.is_continued_by(line) {
+                if self.extend(&mut open, line) {
+                    return;
+                }
+                open.text.len() < LONGEST
+            } else {
+                open.foreign += 1;
+                open.foreign <= MOST_FOREIGN
+            };
+            self.open = is_longer.then_some(open);
+        }
+        let brackets = match line {
+            TITLE => None,
+            "{" => Some(Brackets::default()),
+            line if line.starts_with("{'") || line.starts_with("{\"") => Some(Brackets::default()),
+            _ => return,
+        };
+        let (prefix, text) = (prefix.to_owned(), String::new());
+        let mut open = OpenText { prefix, text, foreign: 0, brackets };
+        let is_complete = open.brackets.is_some() && self.extend(&mut open, line);
+        if !is_complete {
+            self.open = Some(open);
+        }
+    }
+
+    /// Adds a line; returns whether the text is complete.
+    fn extend(&mut self, open: &mut OpenText, line: &str) -> bool {
+        let end = match &mut open.brackets {
+            Some(brackets) => brackets.close(line),
+            None => Some(line.len()).filter(|_| line.trim().is_empty()),
+        };
+        open.text.push_str(&line[..end.unwrap_or(line.len())]);
+        open.text.push('\n');
+        if end.is_none() {
+            return false;
+        }
+        let tree = match open.brackets {
+            Some(_) => dictionary(&open.text),
+            None => self.yaml(&open.text),
+        };
+        let is_config = |tree: &Tree| PARTS.iter().any(|part| tree.get(part).is_some());
+        if let Some(tree) = tree.filter(is_config) {
+            self.latest = Some(tree);
+        }
+        true
+    }
+
+    fn yaml(&mut self, text: &str) -> Option<Tree> {
+        match parse_yaml(text) {
+            Ok(tree) => Some(tree),
+            Err(what) => {
+                let is_config = PARTS.iter().any(|part| text.contains(&format!("{part}:")));
+                self.unreadable = self.unreadable.take().or(is_config.then_some(what));
+                None
+            }
+        }
+    }
+}
+
+/// A dictionary of Python or JSON that names a part of a configuration: most dictionaries are rows.
+fn dictionary(text: &str) -> Option<Tree> {
+    let mut quoted = PARTS.iter().flat_map(|part| [format!("'{part}'"), format!("\"{part}\"")]);
+    let is_config = quoted.any(|part| text.contains(&part));
+    let parsed = || parse_python(text.trim()).or_else(|| parse_json(text.as_bytes()).ok());
+    if is_config { parsed() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::formats::run_config::LogConfigs;
+
+    fn entries(format: &str, path: &Path, run: Option<&str>) -> Vec<String> {
+        let config = LogConfigs::read(format, path).unwrap().of_run(run);
+        config.entries().iter().map(|(key, value)| format!("{key}={}", value.text())).collect()
+    }
+
+    fn fixture(name: &str) -> std::path::PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures").join(name)
+    }
+
+    #[test]
+    fn printed_configurations_are_read() {
+        let expected = [
+            "actor_rollout_ref.actor.entropy_coeff=0",
+            "actor_rollout_ref.actor.loss_agg_mode=token-mean",
+            "trainer.logger=[console]",
+            "trainer.step=3",
+            "trainer.total_epochs=1",
+            "trainer.val_before_train=True",
+        ];
+        for log in ["verl_ray.out", "verl_0_4.out", "verl_cut.out", "verl_resumed.out"] {
+            let path = fixture("verl-console").join(log);
+            assert_eq!(entries("verl-console", &path, None), expected, "{log}");
+        }
+        let expected = [
+            "algorithm.adv_estimator=grpo",
+            "algorithm.kl_coef=0.01",
+            "trainer.logger=[console, file]",
+            "trainer.max_steps=12",
+            "trainer.total_epochs=15",
+            "worker.actor.entropy_coeff=0.0",
+        ];
+        let path = fixture("easyr1-console/easyr1_ray.out");
+        assert_eq!(entries("easyr1-console", &path, None), expected);
+        let path = fixture("trainer-console/trl_log5.out");
+        assert!(entries("trainer-console", &path, None).is_empty());
+    }
+
+    #[test]
+    fn each_training_of_a_log_has_its_own() {
+        let rows = |entropy: f64| {
+            let row = |step: u32| format!("step:{step} - actor/entropy:{entropy}\n");
+            (1..4).map(row).collect::<String>()
+        };
+        let config = |seed: u32| format!("{{\n  \"trainer\": {{\"seed\": {seed}}}\n}}\n");
+        let log = [config(1), rows(2.0), config(2), rows(1.0), rows(0.5)].concat();
+        let tmp = tempfile::tempdir().unwrap();
+        let path = tmp.path().join("train.log");
+        fs::write(&path, log).unwrap();
+        let seed = |run| entries("verl-console", &path, run);
+        assert_eq!(seed(None), ["trainer.seed=1"]);
+        assert_eq!(seed(Some("training 2")), ["trainer.seed=2"]);
+        assert!(seed(Some("training 3")).is_empty(), "it printed none");
+    }
+
+    #[test]
+    fn rows_and_texts_of_a_model_are_not_configurations() {
+        let tmp = tempfile::tempdir().unwrap();
+        let path = tmp.path().join("train.log");
+        let read = |end: &str| {
+            let log = "{'trainer': 1\n(a pid=1) {'loss': 0.5, 'epoch': 1.0}\nstep:1 - actor/entropy:2\n\
+                       [answer] {'trainer': 2}\nConfig\nnot yaml\n\nstep:2 - actor/entropy:2\n";
+            fs::write(&path, [log, end].concat()).unwrap();
+            LogConfigs::read("verl-console", &path)
+        };
+        assert!(read("").unwrap().is_empty());
+        let unreadable = read("Config\ntrainer: [1\nb: 2\n\n").unwrap_err();
+        assert!(unreadable.contains("the configuration that it prints: line 2"), "{unreadable}");
+        // A dictionary that was cut does not hide the next one.
+        let found = read("{'trainer':\n{'trainer': {'seed': 1},\nwarning\n 'b': 2}\n").unwrap();
+        assert_eq!(found.of_run(None).entries().len(), 2);
+    }
+}
