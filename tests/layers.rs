@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use crate::common::root;
 
 /// Each module of `entropy-history`, and the other modules that it may use.
-const MODULES: [(&str, &[&str]); 18] = [
+const MODULES: [(&str, &[&str]); 19] = [
     ("entropy_name", &[]),
     ("quantity", &["entropy_name"]),
     ("quantity_names", &[]),
+    ("quantity_runs", &["history", "quantity", "quantity_names"]),
     ("label", &["text"]),
     ("number", &[]),
     ("python_number", &[]),
