@@ -203,7 +203,7 @@ function curveSection(root, view) {
     empty.hidden = visible.length > 0;
     empty.textContent = view.onlyMatches && entries().every((entry) => !isMatch(view, entry)) ? 'No run matches the search.' : view.grouped ? 'All groups are hidden.' : 'All runs are hidden.';
     description.textContent = describe({ data, view, panels, visible, traces: tracesOf(panels[0]) }).join(' · ');
-    keys.textContent = `Zoom: drag, or Ctrl/⌘ + wheel; double-click: all. Click: exact values. Keys: ← → Home End Enter + − 0 Esc${panels.length > 1 ? ', ↑ ↓ panel' : ''}.`;
+    keys.textContent = `Zoom: drag, or Ctrl/⌘ + wheel; double-click: all. Click: exact values. Keys: ← → ${panels.length > 1 ? '↑ ↓ ' : ''}Home End Enter + − 0 Esc.`;
     const { groups, runs } = panels[0];
     const all = view.grouped ? plural(groups.length, 'group', 'groups') : plural(runs.length, 'run', 'runs');
     const [low, high] = panels[0].y;

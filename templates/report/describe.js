@@ -46,12 +46,12 @@ const MAX_NAMED = 3; // runs that lack a quantity
 /** The heading of the panel of another quantity: its name, unit and keys, and which of the runs lack it. */
 function panelHeading(panel, runs) {
   const has = new Set(panel.runs.map((run) => run.index));
-  const without = runs.filter((run) => !has.has(run.index));
-  const names = without.slice(0, MAX_NAMED).map((run) => run.name).join(', ') + (without.length > MAX_NAMED ? ', …' : '');
+  const names = runs.filter((run) => !has.has(run.index)).map((run) => run.name);
+  const lacking = `not logged by ${plural(names.length, 'run', 'runs')}: ${names.slice(0, MAX_NAMED).join(', ')}${names.length > MAX_NAMED ? ', …' : ''}`;
   return make('p', { class: 'panel-title' },
-    make('b', {}, panel.title), panel.unit ? ` (${panel.unit})` : '',
-    panel.title === panel.keys ? null : make('span', { class: 'muted' }, panel.keys),
-    without.length > 0 ? make('span', { class: 'muted lacking' }, `no line of ${without.length === runs.length ? 'any run' : plural(without.length, 'run', 'runs')}: ${names}`) : null);
+    make('span', {}, make('b', {}, panel.title), panel.unit ? ` (${panel.unit})` : ''),
+    panel.title === panel.keys ? null : make('span', { class: 'muted', title: panel.keys }, panel.keys),
+    names.length === 0 ? null : make('span', { class: 'muted lacking', title: names.join(', ') }, lacking));
 }
 
 /** The range of the x axis as text. */

@@ -6,6 +6,7 @@
 // `styleOf(class)`, the line style of a run.
 
 const MAX_LABELLED = 12; // with more runs, events have no text
+const TEXT_LINES = 4; // a text is at most this many lines away from the circle that it belongs to
 const MANY = 40; // with more runs, lines are thinner and smoothed lines are drawn without the logged ones
 const FEW_POINTS = 30; // with fewer points, each is marked by a dot
 
@@ -219,8 +220,8 @@ function cutLine([ax, ay], [bx, by], left, right) {
 function placeOfText(box, [x, y], width, pixel, taken, linesBetween) {
   const line = 16 * pixel;
   const gap = 10 * pixel;
-  const upwards = Array.from({ length: 12 }, (_, i) => y - gap - i * line);
-  const downwards = Array.from({ length: 12 }, (_, i) => y + 18 * pixel + i * line);
+  const upwards = Array.from({ length: TEXT_LINES }, (_, i) => y - gap - i * line);
+  const downwards = Array.from({ length: TEXT_LINES }, (_, i) => y + 18 * pixel + i * line);
   const baselines = y - box.top > 2 * line ? [...upwards, ...downwards] : [...downwards, ...upwards];
   for (const left of [x + gap, x - gap - width]) {
     if (left < box.left || left + width > box.left + box.width) continue;
