@@ -174,6 +174,43 @@ def check_downloads(driver, page):
             assert found == {step: value for step, value in log.items() if 10 <= step <= 20}, title
 
 
+def check_labels(driver, page):
+    """No label of a collapse covers a line."""
+    space = "{http://www.w3.org/2000/svg}"
+    with tempfile.TemporaryDirectory() as folder:
+        driver.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": folder})
+        found = 0
+        for view in ["", "smooth=0.5", "from=40&to=90", "low=0.4&high=0.8", "from=60&to=75&low=0.5&high=0.9"]:
+            fresh(driver, page.as_uri() + "#" + view)
+            root = ElementTree.fromstring(downloaded(driver, Path(folder), "SVG")[1])
+            first = next(group for group in root.iter(f"{space}g") if group.get("transform"))
+            left, top = [float(number) for number in re.findall(r"[-\d.]+", first.get("transform"))]
+            lines = []
+            for path in first.iter(f"{space}path"):
+                for part in path.get("d").split("M")[1:]:
+                    points = [tuple(float(number) for number in pair.split()) for pair in part.rstrip("Z").split("L")]
+                    lines += zip(points, points[1:])
+            for text in root.iter(f"{space}text"):
+                if "".join(text.itertext()).startswith("collapsed at"):
+                    found += 1
+                    x, y = float(text.get("x")) - left, float(text.get("y")) - top
+                    crossing = [line for line in lines if crosses(line, (x, x + 90), (y - 8, y))]
+                    assert not crossing, (view, x, y, crossing)
+        assert found >= 2, "labels have room in some views"
+    fresh(driver, page.as_uri())
+
+
+def crosses(line, xs, ys):
+    """Whether a line has a point in a box."""
+    (ax, ay), (bx, by) = line
+    low, high = max(min(ax, bx), xs[0]), min(max(ax, bx), xs[1])
+    if low > high:
+        return False
+    at = lambda x: ay + (by - ay) * ((x - ax) / (bx - ax) if bx != ax else 0)
+    ends = [ay, by] if ax == bx else [at(low), at(high)]
+    return min(ends) <= ys[1] and max(ends) >= ys[0]
+
+
 def check_command(driver, page, program):
     """The command of a terminal leaves out the hidden runs."""
     command = lambda: find(driver, ".in-terminal code").get_attribute("textContent")
@@ -261,6 +298,7 @@ def main():
                         check_keyboard(driver)
                         check_zoom(driver, page)
                         check_downloads(driver, page)
+                        check_labels(driver, page)
                         check_command(driver, page, program)
                         check_layout(driver)
                         check_new_data(driver)
