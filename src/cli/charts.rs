@@ -68,7 +68,7 @@ pub(super) fn draw(
     };
     options.stats_chart = stats_chart.unwrap_or(options.stats_chart);
     let quantities = args.with.quantities(whole, terminal)?;
-    let beside: Vec<Beside> = quantities.iter().filter_map(|q| Beside::of(q, &options)).collect();
+    let beside: Vec<Beside> = quantities.iter().map(|q| Beside::of(q, &options)).collect();
     let renderer = args.picture.renderer(whole, options, terminal)?;
     let (curves, (whole_analysis, cut_analysis)) = rayon::join(
         || renderer.curves(whole, &beside),

@@ -18,7 +18,8 @@ function makeChart(element, panel, section) {
   let [plot, overlay] = [null, null];
   const isLog = () => panel.name === '' && view.log;
   const xTicks = (width = plot?.width ?? size().width) => linearTicks(section.x(), Math.max(width / 68, 2));
-  const yTicks = (height = plot?.height ?? size().height) => (isLog() ? logTicks(panel.y, Math.max(height / 30, 3)) : linearTicks(panel.y, Math.min(Math.max(height / 42, 2), 9)));
+  const tickDistance = panel.name === '' ? 42 : 32; // least, in CSS pixels
+  const yTicks = (height = plot?.height ?? size().height) => (isLog() ? logTicks(panel.y, Math.max(height / 30, 3)) : linearTicks(panel.y, Math.min(Math.max(height / tickDistance, 2), 9)));
   const yTexts = (ticks) => yTickTexts(ticks, isLog());
 
   /** The data for uPlot: the range of x, and no values. */
@@ -44,7 +45,7 @@ function makeChart(element, panel, section) {
     const title = isLast ? { label: axisTitle(view.axis, section.unit()), labelSize: 22, labelFont: font, labelGap: 0 } : {};
     return {
       ...size(),
-      padding: [10, 12, panel.place === 'middle' ? 8 : 0, 0],
+      padding: [10, 18, panel.place === 'middle' ? 8 : 0, 0],
       legend: { show: false },
       scales: { x: { time: false, range: () => section.x() }, y: { distr: isLog() ? 3 : 1, range: () => panel.y } },
       series: [{}, { paths: () => null, points: { show: false } }],

@@ -263,7 +263,7 @@ function drawEvents(context, box, scale, pixel, scene, labelled) {
       context.lineWidth = 3 * pixel;
       context.strokeStyle = colours.background;
       context.strokeText(text, left, baseline);
-      context.fillStyle = colours.muted;
+      context.fillStyle = styleOf(trace.run.style).line;
       context.fillText(text, left, baseline);
     }
   }

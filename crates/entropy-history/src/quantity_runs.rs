@@ -50,6 +50,13 @@ impl QuantityRuns {
         &self.runs
     }
 
+    /// The runs that have it.
+    pub fn comparison(&self) -> Comparison {
+        let runs = self.runs.iter().flatten().cloned().collect();
+        Comparison::new(runs)
+            .expect("BUG: at least one run has the quantity, and labels are unique")
+    }
+
     /// The labels of the runs of the same comparison that lack it.
     pub fn labels_without<'c>(&self, comparison: &'c Comparison) -> Vec<&'c str> {
         let runs = comparison.runs().iter().zip(&self.runs);

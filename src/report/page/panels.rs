@@ -55,10 +55,8 @@ impl PageBands {
         let max_points = MAX_POINTS / (1 + quantities.len());
         let entropy = groups.map(|groups| bands(comparison, groups, weight, max_points));
         let of_quantity = |quantity: &QuantityRuns| {
-            let runs = quantity.runs().iter().flatten().cloned().collect();
-            let comparison = Comparison::new(runs).ok()?;
             let groups = groups?.of_quantity(quantity);
-            let own = bands(&comparison, &groups, weight, max_points);
+            let own = bands(&quantity.comparison(), &groups, weight, max_points);
             Some(own.with_styles_of(entropy.as_ref()?))
         };
         let quantities = quantities.iter().map(of_quantity).collect();

@@ -37,8 +37,7 @@ pub struct Beside {
 
 impl Beside {
     /// The panel of a quantity.
-    pub fn of(quantity: &QuantityRuns, options: &ChartOptions) -> Option<Beside> {
-        let runs: Vec<Run> = quantity.runs().iter().flatten().cloned().collect();
+    pub fn of(quantity: &QuantityRuns, options: &ChartOptions) -> Beside {
         let options = ChartOptions {
             scale: ValueScale::Linear,
             y_min: None,
@@ -46,8 +45,7 @@ impl Beside {
             groups: options.groups.as_ref().map(|groups| groups.of_quantity(quantity)),
             ..options.clone()
         };
-        let comparison = Comparison::new(runs).ok()?;
-        Some(Beside { name: quantity.title(), comparison, options })
+        Beside { name: quantity.title(), comparison: quantity.comparison(), options }
     }
 }
 
