@@ -116,11 +116,11 @@ function curveSection(root, view) {
 
   /** Makes the charts anew: the number of panels, the axes or the colours are others. */
   function rebuild() {
+    frame.style.minHeight = `${frame.offsetHeight}px`; // the page keeps its scroll position
     charts.forEach((chart) => chart.destroy());
     look = { colours: pageColours(frame), styleOf: styleLookup(frame), font: getComputedStyle(frame).fontFamily };
     const heads = panels.map((panel) => (panel.name === '' ? null : panelHeading(panel, panels[0].runs)));
     const places = panels.map((panel, i) => make('div', { class: panel.name === '' ? 'plot' : 'plot panel', 'data-panel': panel.name }, heads[i]));
-    frame.style.minHeight = `${frame.offsetHeight}px`; // the page keeps its scroll position
     frame.replaceChildren(...places, readout.tip);
     places[0].append(empty);
     split.classList.toggle('with-panels', panels.length > 1);
@@ -132,7 +132,6 @@ function curveSection(root, view) {
     });
     updateRanges();
     charts.forEach((chart) => chart.build());
-    frame.style.minHeight = '';
     updateTexts();
   }
 
@@ -154,6 +153,7 @@ function curveSection(root, view) {
     isLayerDue = true;
     queueMicrotask(() => {
       isLayerDue = false;
+      frame.style.minHeight = '';
       readout.draw();
     });
   }

@@ -267,6 +267,17 @@ def check_groups(driver):
     assert len(all_of(driver, ".legend li")) == 5
 
 
+def check_place(driver):
+    """The page keeps its scroll position when its colours change."""
+    driver.execute_script("scrollTo(0, 700)")
+    settle(driver)
+    for _ in range(2):
+        driver.execute_script("document.getElementById('theme').click()")
+        settle(driver)
+        assert driver.execute_script("return scrollY") == 700
+    driver.execute_script("scrollTo(0, 0)")
+
+
 def check_new_data(driver):
     """A document with other panels, as `watch --serve` may send, keeps the view."""
     slide(driver, 0.3)
@@ -301,6 +312,7 @@ def main():
                         check_labels(driver, page)
                         check_command(driver, page, program)
                         check_layout(driver)
+                        check_place(driver)
                         check_new_data(driver)
                     elif width > 600:
                         check_groups(driver)
