@@ -11,6 +11,7 @@ const MODULES: [(&str, &[&str]); 19] = [
     ("entropy_name", &[]),
     ("quantity", &["entropy_name"]),
     ("quantity_names", &[]),
+    ("quantity_runs", &["history", "quantity", "quantity_names"]),
     ("label", &["text"]),
     ("number", &[]),
     ("python_number", &[]),

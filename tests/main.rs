@@ -23,6 +23,7 @@ mod layers;
 mod logs;
 #[cfg(unix)]
 mod notify;
+mod panels;
 #[cfg(unix)]
 mod peers;
 mod readers;

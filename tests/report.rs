@@ -33,7 +33,7 @@ fn history(rows: impl Iterator<Item = (f64, f64)>) -> String {
 }
 
 /// Runs `report` and returns the page.
-fn page(tmp: &Path, arguments: &[&str]) -> String {
+pub(crate) fn page(tmp: &Path, arguments: &[&str]) -> String {
     let output = run(tmp, &[&["report"], arguments, &["-o", "-"]].concat());
     assert!(output.status.success(), "{}", stderr(&output));
     stdout(&output)
@@ -46,13 +46,13 @@ fn element_bodies<'a>(page: &'a str, name: &str) -> Vec<&'a str> {
 }
 
 /// The JSON document that the page embeds.
-fn document(page: &str) -> Value {
+pub(crate) fn document(page: &str) -> Value {
     let data = page.split("id=\"report-data\">").nth(1).unwrap().split("</script>").next().unwrap();
     serde_json::from_str(data).unwrap()
 }
 
 /// Decodes a list of numbers; src/report/page/numbers.rs describes the encodings.
-fn numbers(list: &Value) -> Vec<f64> {
+pub(crate) fn numbers(list: &Value) -> Vec<f64> {
     if let Some(stretches) = list["stretches"].as_array() {
         let each = stretches.iter().flat_map(|stretch| {
             let [first, stride, count] = [0, 1, 2].map(|i| stretch[i].as_i64().unwrap());
@@ -87,7 +87,7 @@ fn numbers(list: &Value) -> Vec<f64> {
 }
 
 /// Steps and values of a run that is embedded without reduction.
-fn points(document: &Value, run: usize) -> Vec<(f64, f64)> {
+pub(crate) fn points(document: &Value, run: usize) -> Vec<(f64, f64)> {
     let series = &document["runs"][run]["series"];
     let grid = usize::try_from(series["steps"].as_u64().unwrap()).unwrap();
     let steps = numbers(&document["grids"][grid]);
@@ -148,7 +148,7 @@ fn title_smoothing_and_groups_reach_the_page() {
 }
 
 /// The points of a group's line: step, mean, and the ends of its band.
-fn band_points(line: &Value) -> Vec<(usize, [f64; 4])> {
+pub(crate) fn band_points(line: &Value) -> Vec<(usize, [f64; 4])> {
     let segments = line["segments"].as_array().unwrap().iter();
     let points = segments.flat_map(|segment| {
         let runs = usize::try_from(segment["runs"].as_u64().unwrap()).unwrap();

@@ -366,6 +366,30 @@ fn groups_are_in_every_document_and_may_come_later() {
 }
 
 #[test]
+fn quantities_are_in_every_document_and_may_come_later() {
+    let server = serve_at("127.0.0.1:0", &["--with", "kl"], 60);
+    let (_, page) = server.request("GET", &server.page());
+    let first = crate::report::document(&page);
+    assert_eq!(
+        (&first["panels"], &first["notes"][0]),
+        (&serde_json::json!([]), &"No run has kl yet.".into())
+    );
+    server.append("{\"step\": 61, \"entropy\": 2.0, \"kl\": 0.25}\n");
+    let (_, data) = next_event(&mut server.events());
+    let found: Value = serde_json::from_str(&data).unwrap();
+    let panel = &found["panels"][0];
+    assert_eq!(
+        (&panel["name"], &panel["unit"], &panel["points"]),
+        (&"kl".into(), &"nats".into(), &1.into())
+    );
+    assert_eq!(
+        (&panel["runs"][0]["last"], &found["notes"]),
+        (&0.25.into(), &serde_json::json!([]))
+    );
+    assert_eq!(found["terminal"]["command"], "entropy-viz watch a.jsonl --interval 100ms");
+}
+
+#[test]
 fn page_loaded_later_has_the_newest_points() {
     let server = serve();
     for step in [61, 62] {
@@ -454,8 +478,9 @@ fn serve_errors_have_a_hint() {
     fs::write(tmp.path().join("a.jsonl"), row(1, 2.0)).unwrap();
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = other.local_addr().unwrap().to_string();
-    let cases: [(&[&str], &str); 6] = [
+    let cases: [(&[&str], &str); 7] = [
         (&["--group", "a"], "add --serve"),
+        (&["--with", "kl"], "add --serve for a page with panels"),
         (&["--serve", &taken], "another port: --serve 127.0.0.1:0"),
         (&["--serve", "a.jsonl"], "inputs go before --serve"),
         (&["--serve", "0", "--smooth", "mean:5"], "--smooth ema:WEIGHT"),

@@ -285,6 +285,9 @@ impl AutoArgs {
             ));
         }
         let grouped = self.chart.groups.on_page(&self.chart.bands, comparison)?;
+        // Drawing has named the runs that lack a quantity.
+        let (quantities, missing) = self.chart.with.found(comparison);
+        notes.extend(missing.iter().map(|name| format!("No run has {name} in the steps shown.")));
         let page = PageOptions {
             title: self.chart.picture.title(),
             command: command_line(),
@@ -294,6 +297,7 @@ impl AutoArgs {
             log_y: self.chart.curves.log_y,
             thresholds: self.chart.health.thresholds(),
             groups: grouped.as_ref(),
+            quantities: &quantities,
             notes: &notes,
             tokens: None,
             explanation: None,

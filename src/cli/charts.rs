@@ -10,7 +10,7 @@ use entropy_history::stats::group::Group;
 use entropy_history::stats::{Analysis, analyse, analyse_window};
 use entropy_history::x_axis::XAxis;
 use entropy_plot::{
-    ChartOptions, Emphasis, Encoding, Picture, RunColours, StatsChart, chooses_by_state,
+    Beside, ChartOptions, Emphasis, Encoding, Picture, RunColours, StatsChart, chooses_by_state,
 };
 use entropy_shell::{CliError, Terminal};
 
@@ -67,7 +67,8 @@ pub(super) fn draw(
         ..args.options(whole, x_axis)
     };
     options.stats_chart = stats_chart.unwrap_or(options.stats_chart);
-    let beside = args.with.beside(whole, &options, terminal)?;
+    let quantities = args.with.quantities(whole, terminal)?;
+    let beside: Vec<Beside> = quantities.iter().map(|q| Beside::of(q, &options)).collect();
     let renderer = args.picture.renderer(whole, options, terminal)?;
     let (curves, (whole_analysis, cut_analysis)) = rayon::join(
         || renderer.curves(whole, &beside),

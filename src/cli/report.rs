@@ -7,7 +7,7 @@ use anyhow::anyhow;
 use clap::Args;
 
 use super::args::{
-    BandArgs, BaselineArgs, CurveArgs, GroupArgs, HealthArgs, SelectArgs, TitleArgs,
+    BandArgs, BaselineArgs, CurveArgs, GroupArgs, HealthArgs, SelectArgs, TitleArgs, WithArgs,
 };
 use super::inputs::InputArgs;
 use super::invocation::{command_line, date, source_date_epoch};
@@ -25,6 +25,7 @@ const EXAMPLES: &str = "\
 Examples:
   entropy-viz report \"$STORAGE_PATH/models\"
   entropy-viz report q.json s.json --labels Questioner Solver --smooth ema:0.9 -o report.html
+  entropy-viz report runs/ --with reward,kl,length
   entropy-viz report runs/ --group 'questioner|solver' --title 'Seeds of November'
   entropy-viz report runs/questioner --tokens tokens.jsonl --by env";
 
@@ -45,6 +46,8 @@ pub(super) struct ReportArgs {
     #[command(flatten)]
     curves: CurveArgs,
     #[command(flatten)]
+    with: WithArgs,
+    #[command(flatten)]
     groups: GroupArgs,
     #[command(flatten)]
     bands: BandArgs,
@@ -60,11 +63,13 @@ impl ReportArgs {
         let smoothing = page_smoothing(self.curves.smooth)?;
         let date = source_date_epoch()?.map(date);
 
-        let (comparison, read) = self.inputs.load_with(self.groups.added_to(PAGE_AUX), terminal)?;
+        let aux = self.with.added_to(self.groups.added_to(PAGE_AUX));
+        let (comparison, read) = self.inputs.load_with(aux, terminal)?;
         let comparison = self.select.choose(comparison, terminal)?;
         self.groups.warn_ungrouped(&comparison, "", terminal)?;
         let plan = self.baseline.plan(&self.groups, &comparison)?;
         let grouped = self.groups.on_page(&self.bands, &comparison)?;
+        let quantities = self.with.quantities(&comparison, terminal)?;
         let (tokens, skipped) = self.tokens.load(terminal)?;
         let tokens_read = self.inputs.reading.outcome(skipped);
         let start = Instant::now();
@@ -84,6 +89,7 @@ impl ReportArgs {
             log_y: self.curves.log_y,
             thresholds: self.health.thresholds(),
             groups: grouped.as_ref(),
+            quantities: &quantities,
             notes: &notes,
             tokens: tokens.as_ref(),
             explanation: None,

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use entropy_history::label::{ShortNames, visible};
-use entropy_history::number::{exact, short};
+use entropy_history::number::{exact, short, typographic};
 use entropy_history::quantity::EntropyKind;
 use entropy_history::stats::Analysis;
 use entropy_history::stats::contrast::{Contrast, ContrastUnit, Statistic};
@@ -53,10 +53,14 @@ impl From<Remark> for String {
 
 /// The table of groups; `None` if there are no groups.
 pub fn group_table(analysis: &Analysis) -> Option<TextTable> {
-    let rows = analysis.groups.iter().map(|group| {
+    let groups = analysis.groups.iter();
+    let means = Column::of(groups.clone().flat_map(|group| [group.mean, group.std]));
+    let ends = Column::of(groups.clone().flat_map(|group| [group.low, group.high]));
+    let middles = Column::of(groups.clone().map(|group| group.iqm));
+    let rows = groups.map(|group| {
         let mean = match (group.mean, group.std) {
-            (Some(mean), Some(std)) => format!("{} ± {}", three(mean), three(std)),
-            (mean, _) => mean.map_or("–".to_owned(), three),
+            (Some(mean), Some(std)) => format!("{} ± {}", means.text(mean), means.text(std)),
+            (mean, _) => mean.map_or("–".to_owned(), |mean| means.text(mean)),
         };
         let steps = match group.total_steps == group.shared_steps {
             true => group.shared_steps.to_string(),
@@ -67,8 +71,8 @@ pub fn group_table(analysis: &Analysis) -> Option<TextTable> {
             group.runs.len().to_string(),
             steps,
             mean,
-            interval(group.low, group.high).unwrap_or("–".to_owned()),
-            group.iqm.map_or("–".to_owned(), three),
+            ends.interval(group.low, group.high).unwrap_or("–".to_owned()),
+            group.iqm.map_or("–".to_owned(), |middle| middles.text(middle)),
         ]
     });
     let rows: Vec<Vec<String>> = rows.collect();
@@ -112,11 +116,20 @@ pub fn pair_table(analysis: &Analysis, limit: usize) -> Option<TextTable> {
     }
     heads.push("steps".to_owned());
     let pairs: Vec<&[Contrast]> = contrasts.chunk_by(|x, y| (&x.a, &x.b) == (&y.a, &y.b)).collect();
+    let column = |statistic: &Statistic| {
+        let own = contrasts.iter().filter(|contrast| contrast.statistic == *statistic);
+        let numbers = own.flat_map(|c| [c.estimate, c.low, c.high]);
+        match statistic {
+            Statistic::SeparationStep | Statistic::MannWhitneyU => Column::exact(numbers),
+            _ => Column::of(numbers),
+        }
+    };
+    let columns: Vec<Column> = statistics.iter().map(column).collect();
     let row = |pair: &&[Contrast]| {
         let mut cells = vec![names.pair(&pair[0])];
-        for statistic in &statistics {
+        for (statistic, column) in statistics.iter().zip(&columns) {
             let contrast = pair.iter().find(|contrast| contrast.statistic == *statistic);
-            cells.push(contrast.map_or("–".to_owned(), value));
+            cells.push(contrast.map_or("–".to_owned(), |contrast| column.value(contrast)));
             if tested(contrasts, *statistic) {
                 let p = contrast.and_then(|contrast| Some((contrast.p?, contrast.p_holm?)));
                 cells.push(p.map_or("–".to_owned(), |(p, h)| format!("{} ({})", prob(p), prob(h))));
@@ -288,15 +301,55 @@ impl<'a> PairNames<'a> {
     }
 }
 
-fn value(contrast: &Contrast) -> String {
-    let Some(estimate) = contrast.estimate else { return "–".to_owned() };
-    let estimate = match contrast.statistic {
-        Statistic::SeparationStep | Statistic::MannWhitneyU => exact(estimate),
-        _ => three(estimate),
-    };
-    match interval(contrast.low, contrast.high) {
-        Some(interval) => format!("{estimate} {interval}"),
-        None => estimate,
+/// How the numbers of a column are written: all with the same decimals.
+enum Column {
+    Decimals(usize),
+    /// With three digits and an exponent where that is shorter.
+    Scientific,
+}
+
+impl Column {
+    /// Three digits of the largest number, and two of the smallest, but at most four decimals.
+    fn of(numbers: impl Iterator<Item = Option<f64>>) -> Column {
+        let sizes = numbers.flatten().map(f64::abs).filter(|size| *size > 0.0);
+        let (low, high) = sizes.fold((f64::INFINITY, 0.0), |(l, h), s| (s.min(l), s.max(h)));
+        if high == 0.0 {
+            return Column::Decimals(0);
+        }
+        if !(1e-4..1e6).contains(&high) {
+            return Column::Scientific;
+        }
+        let order = |size: f64| size.log10().floor();
+        let decimals = (2.0 - order(high)).max((1.0 - order(low)).min(4.0)).max(0.0);
+        Column::Decimals(decimals as usize)
+    }
+
+    /// All digits of every number, but at most four decimals.
+    fn exact(numbers: impl Iterator<Item = Option<f64>>) -> Column {
+        let decimals = |number: f64| {
+            (0..4).find(|n| (number * 10f64.powi(*n)).fract() == 0.0).unwrap_or(4) as usize
+        };
+        Column::Decimals(numbers.flatten().map(decimals).max().unwrap_or(0))
+    }
+
+    fn text(&self, number: f64) -> String {
+        match self {
+            Column::Decimals(decimals) => typographic(format!("{number:.decimals$}")),
+            Column::Scientific => three(number),
+        }
+    }
+
+    fn interval(&self, low: Option<f64>, high: Option<f64>) -> Option<String> {
+        Some(format!("[{}, {}]", self.text(low?), self.text(high?)))
+    }
+
+    /// The estimate with its interval.
+    fn value(&self, contrast: &Contrast) -> String {
+        let Some(estimate) = contrast.estimate else { return "–".to_owned() };
+        match self.interval(contrast.low, contrast.high) {
+            Some(interval) => format!("{} {interval}", self.text(estimate)),
+            None => self.text(estimate),
+        }
     }
 }
 
@@ -314,4 +367,26 @@ fn three(value: f64) -> String {
 
 fn prob(p: f64) -> String {
     if p < 0.001 { "<0.001".to_owned() } else { format!("{p:.3}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Column;
+
+    #[test]
+    fn numbers_of_a_column_have_the_same_decimals() {
+        let texts = |column: Column, numbers: &[f64]| {
+            numbers.iter().map(|number| column.text(*number)).collect::<Vec<_>>()
+        };
+        let numbers = [1.234, -0.0567, 0.0, 12.0];
+        let column = Column::of(numbers.into_iter().map(Some));
+        assert_eq!(texts(column, &numbers), ["1.234", "−0.057", "0.000", "12.000"]);
+        let column = Column::of([Some(0.937), None, Some(1.18)].into_iter());
+        assert_eq!(texts(column, &[0.937, 1.18]), ["0.94", "1.18"]);
+        let halves = [12.0, 7.5];
+        assert_eq!(texts(Column::exact(halves.into_iter().map(Some)), &halves), ["12.0", "7.5"]);
+        let large = [1.5e7, 2.0];
+        assert_eq!(texts(Column::of(large.into_iter().map(Some)), &large), ["1.500e7", "2.00"]);
+        assert_eq!(texts(Column::of([Some(0.0)].into_iter()), &[0.0]), ["0"]);
+    }
 }

@@ -6,8 +6,10 @@
 //! the document, where `<` is written `\u003c` so that no text ends the element around it, and is shown only as
 //! text nodes.
 
+mod assets;
 mod bands;
 mod numbers;
+mod panels;
 mod series;
 
 use std::borrow::Cow;
@@ -21,69 +23,20 @@ use sha2::{Digest, Sha256};
 
 use super::contrasts::{TextTable, group_table, pair_table};
 use super::template;
-use bands::{Bands, bands};
+use assets::{EXPLAIN_SCRIPT, EXPLAIN_STYLE, LIVE_SCRIPT, LIVE_STYLE, SCRIPT, UPLOT, packed};
+pub(super) use assets::{STYLE, TOKENS_SCRIPT, TOKENS_STYLE};
+use bands::Bands;
 use entropy_history::history::Comparison;
 use entropy_history::label::{ShortNames, visible};
+use entropy_history::quantity_runs::QuantityRuns;
 use entropy_history::stats::health::{MIN_POINTS, Thresholds};
 use entropy_history::stats::{Analysis, RunStats};
 use entropy_plot::theme::{DARK, LIGHT, STYLES, Theme};
 use entropy_plot::{Emphasis, GroupOptions, RunColours};
+use panels::{PageBands, PagePanel, panels, sources};
 use series::{EmbeddedSeries, Series, embed};
 
 static TEMPLATE: &str = include_str!("../../templates/report.html");
-pub(super) static STYLE: &str = concat!(
-    include_str!("../../assets/uplot/uPlot.min.css"),
-    "\n",
-    include_str!("../../templates/report.css")
-);
-static UPLOT: &str = include_str!("../../assets/uplot/uPlot.iife.min.js");
-/// The files share one scope.
-static SCRIPT: &str = concat!(
-    "(() => {\n'use strict';\n",
-    include_str!("../../templates/elements.js"),
-    include_str!("../../templates/report/data.js"),
-    include_str!("../../templates/report/format.js"),
-    include_str!("../../templates/report/bands.js"),
-    include_str!("../../templates/report/tables.js"),
-    include_str!("../../templates/report/raster.js"),
-    include_str!("../../templates/report/axes.js"),
-    include_str!("../../templates/report/painter.js"),
-    include_str!("../../templates/report/run_list.js"),
-    include_str!("../../templates/report/cursor.js"),
-    include_str!("../../templates/report/figure.js"),
-    include_str!("../../templates/report/downloads.js"),
-    include_str!("../../templates/report/curves.js"),
-    include_str!("../../templates/report/sections.js"),
-    include_str!("../../templates/report/state.js"),
-    include_str!("../../templates/report/page.js"),
-    "})();\n"
-);
-pub(super) static TOKENS_STYLE: &str = include_str!("../../templates/tokens.css");
-/// The files share one scope.
-pub(super) static TOKENS_SCRIPT: &str = concat!(
-    "(() => {\n'use strict';\n",
-    include_str!("../../templates/elements.js"),
-    include_str!("../../templates/tokens/data.js"),
-    include_str!("../../templates/tokens/charts.js"),
-    include_str!("../../templates/tokens/lines.js"),
-    include_str!("../../templates/tokens/heat_map.js"),
-    include_str!("../../templates/tokens/reader.js"),
-    include_str!("../../templates/tokens/sections.js"),
-    include_str!("../../templates/tokens/page.js"),
-    "})();\n"
-);
-
-static EXPLAIN_STYLE: &str = include_str!("../../templates/explain.css");
-/// The files share one scope.
-static EXPLAIN_SCRIPT: &str = concat!(
-    "(() => {\n'use strict';\n",
-    include_str!("../../templates/elements.js"),
-    include_str!("../../templates/explain.js"),
-    "})();\n"
-);
-
-static LIVE_STYLE: &str = include_str!("../../templates/live.css");
-static LIVE_SCRIPT: &str = include_str!("../../templates/live.js");
 
 /// The settings of a page, and its texts that do not come from the runs.
 #[derive(Debug, Clone, Default)]
@@ -104,6 +57,8 @@ pub struct PageOptions<'a> {
     pub thresholds: Thresholds,
     /// The groups whose means are drawn, if any.
     pub groups: Option<&'a GroupOptions>,
+    /// The quantities in panels below the entropy; of the same runs.
+    pub quantities: &'a [QuantityRuns],
     /// Notes shown above the findings, e.g. about files that could not be read.
     pub notes: &'a [String],
     /// The document of a token dump, from [`super::tokens()`].
@@ -143,6 +98,7 @@ struct PageDocument<'a> {
     grids: Vec<numbers::Numbers>,
     runs: Vec<RunEntry>,
     bands: Option<Bands>,
+    panels: Vec<PagePanel>,
     groups: Option<TextTable>,
     pairs: Option<TextTable>,
     notes: Vec<String>,
@@ -175,11 +131,13 @@ struct RunEntry {
 
 /// The data of a page as JSON that can be embedded in an HTML element.
 pub fn document(comparison: &Comparison, analysis: &Analysis, options: &PageOptions<'_>) -> String {
-    let bands = options.groups.map(|groups| bands(comparison, groups, options.smoothing));
-    let taken = bands.as_ref().map_or(0, Bands::size);
-    let EmbeddedSeries { grids, series, exact } = embed(comparison, taken);
+    let quantities = options.quantities;
+    let mut bands = PageBands::of(comparison, quantities, options.groups, options.smoothing);
+    let sources = sources(comparison, quantities);
+    let EmbeddedSeries { grids, series, exact } = embed(&sources, bands.size());
+    let mut series = series.into_iter();
     let names = ShortNames::of(analysis.runs.iter().map(|run| run.label.as_str()));
-    let styles = match &bands {
+    let styles = match &bands.entropy {
         Some(bands) => bands.styles(comparison.runs().len()),
         None => {
             let runs = comparison.runs();
@@ -187,7 +145,7 @@ pub fn document(comparison: &Comparison, analysis: &Analysis, options: &PageOpti
             runs.iter().map(|run| colours.palette_index(run.history.label())).collect()
         }
     };
-    let runs = comparison.runs().iter().zip(&analysis.runs).zip(series).zip(styles);
+    let runs = comparison.runs().iter().zip(&analysis.runs).zip(series.by_ref()).zip(styles);
     let runs: Vec<RunEntry> = runs
         .zip(names.names())
         .map(|((((run, stats), series), style), name)| RunEntry {
@@ -219,7 +177,8 @@ pub fn document(comparison: &Comparison, analysis: &Analysis, options: &PageOpti
         points: analysis.runs.iter().map(|run| run.points).sum(),
         exact,
         grids,
-        bands,
+        bands: bands.entropy.take(),
+        panels: panels(quantities, bands, series),
         groups: group_table(analysis),
         pairs: pair_table(analysis, usize::MAX),
         notes: notes.map(|note| visible(note).into_owned()).collect(),
@@ -236,22 +195,6 @@ pub(super) enum PageKind {
     Static,
     /// It requests newer data from the server that sent it.
     Live,
-}
-
-/// A script or a style without comments that fill whole lines, and without indentation. No text in these files spans
-/// lines.
-fn packed(text: &str) -> String {
-    let mut packed = String::with_capacity(text.len());
-    let mut is_comment = false;
-    for line in text.lines().map(str::trim) {
-        is_comment |= line.starts_with("/*");
-        if !(is_comment || line.is_empty() || line.starts_with("//")) {
-            packed.push_str(line);
-            packed.push('\n');
-        }
-        is_comment &= !line.ends_with("*/");
-    }
-    packed
 }
 
 /// The complete page of `report`.
@@ -377,24 +320,4 @@ fn line_styles(theme: &Theme, selector: &str) -> String {
         );
     }
     css
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn packed_scripts_have_no_comments_and_all_code() {
-        let text = "/** Says\n * what.\n */\nconst a = 1; // one\n\n  // two\n  f(`/* ${a} */`);\n/* one line */\ng();\n";
-        assert_eq!(packed(text), "const a = 1; // one\nf(`/* ${a} */`);\ng();\n");
-        for script in [SCRIPT, TOKENS_SCRIPT, EXPLAIN_SCRIPT, LIVE_SCRIPT] {
-            // A text in backquotes that spans lines would lose its indentation.
-            let odd = script
-                .lines()
-                .filter(|line| !line.trim().starts_with(['/', '*']))
-                .find(|line| line.replace("'`'", "").matches('`').count() % 2 == 1);
-            assert_eq!(odd, None);
-            assert!(packed(script).len() < script.len() * 9 / 10, "{}", script.len());
-        }
-    }
 }

@@ -5,11 +5,11 @@
 // and averaged where every run that covers a step has a value. If the page does not have every point of the runs,
 // the mean and the ends of its band are smoothed instead.
 
-/** The groups of a document as entries like runs: they have `members`, and their trace has `lineAt(weight)`. */
-function decodeGroups(data, runs) {
-  if (!data.bands) return [];
-  const { factors, interpolated } = data.bands;
-  return data.bands.groups.map((group, index) => {
+/** The groups of a panel as entries like runs: they have `members`, and their trace has `lineAt(weight)`. */
+function decodeGroups(bands, runs) {
+  if (!bands) return [];
+  const { factors, interpolated } = bands;
+  return bands.groups.map((group, index) => {
     const lines = group.lines.map((line) => ({ ...joinSegments(line.segments), weight: line.weight, every: line.every }));
     const [base] = lines;
     const members = group.members.map((at) => runs[at]);

@@ -86,7 +86,7 @@ function tooltipContent(title, nearest, highlighted, { axis, weight, isFixed }) 
     else if (!run.exact && run.counts[point] > 1) details.push(`${brief(run.low[point])}–${brief(run.high[point])}`);
     if (axis !== 'step' || !reading.isExact) details.push(stepsOf(reading));
     const value = isFixed && run.exact ? exactly(reading.value) : brief(reading.value);
-    return make('li', { class: run === highlighted ? 'highlighted' : null }, swatch(run), fittedName(run.name),
+    return make('li', { class: run.label === highlighted ? 'highlighted' : null }, swatch(run), fittedName(run.name),
       make('span', { class: 'numbers' }, make('b', {}, value), ...details.flatMap((detail) => [' ', make('span', { class: 'muted' }, detail)])));
   });
   const more = nearest.length - shown.length;

@@ -1,18 +1,14 @@
-// --- The section of curves: controls, chart, list of runs and cursor -------------------------------------
+// --- The section of curves: controls, charts and the list of runs ----------------------------------------
 
 const MAX_WEIGHT = 0.999;
-const NARROW = 420; // of the plot in CSS pixels: with less, the values at the cursor stand below it
-const BOX = 30; // a drag selects a box if it goes further than this along both axes
-const MIN_HEIGHT = 260; // of the chart in CSS pixels
-const MARGIN_BELOW = 36; // below it: room for the line of keys
 
 /** Creates the section in `root`; `view` has the reader's choices and is kept when the data change. */
 function curveSection(root, view) {
-  let [data, runs, groups, unit] = [null, [], [], null];
-  const entries = () => (view.grouped ? groups : runs);
-  let [plot, overlayCanvas, styleOf, frameRequest] = [null, null, null, 0];
-  const [raster, overlayRaster] = [makeRaster(), makeRaster()];
-  const ranges = { x: [0, 1], y: [0, 1] };
+  let [data, panels, unit] = [null, [], null];
+  let [charts, look, frameRequest, isLayerDue] = [[], null, 0, false];
+  const shared = { x: [0, 1], axisWidth: 0 };
+  const entriesOf = (panel) => (view.grouped ? panel.groups : panel.runs);
+  const entries = () => entriesOf(panels[0]);
 
   // --- Elements
 
@@ -22,7 +18,7 @@ function curveSection(root, view) {
   const weight = make('input', {
     type: 'number', min: 0, max: 0.999, step: 'any', 'aria-label': 'Weight of the moving average', onchange: () => smooth(weight.value),
   });
-  const reset = smallButton('Reset', 'Show all', () => zoom(null, null));
+  const reset = smallButton('Reset', 'Show all', () => zoom(null, {}));
   const kinds = make('fieldset', { class: 'segments', hidden: true }, make('legend', { class: 'visually-hidden' }, 'lines'));
   const controls = make('div', { class: 'controls' }, kinds, axes,
     make('span', { class: 'control' }, log, make('label', { for: 'log-y' }, 'Log y')),
@@ -32,37 +28,46 @@ function curveSection(root, view) {
   const frame = make('div', {
     class: 'chart', id: 'chart', tabindex: '0', role: 'application', 'aria-roledescription': 'chart', 'aria-describedby': 'chart-words chart-keys',
   });
-  const tip = make('div', { class: 'tip', hidden: true, 'aria-hidden': 'true' });
   const empty = make('p', { class: 'empty', hidden: true });
-  const spoken = make('p', { class: 'visually-hidden', 'aria-live': 'polite', id: 'chart-told' });
   const description = make('p', { class: 'muted', id: 'chart-words' });
-  const keys = make('p', { class: 'muted keys', id: 'chart-keys' },
-    'Zoom: drag, or Ctrl/⌘ + wheel; double-click: all. Click: exact values. Keys: ← → Home End Enter + − 0 Esc.');
-  const list = runList(view, () => { scheduleRedraw(); view.changed(); }, () => view.noted(), (run) => { view.pointed = run; drawOverlay(); });
+  const keys = make('p', { class: 'muted keys', id: 'chart-keys' });
+  const list = runList(view, () => { scheduleRedraw(); view.changed(); }, () => view.noted(), (run) => { view.pointed = run?.label ?? null; readout.draw(); });
+  const section = {
+    view, x: () => shared.x, unit: () => unit, axisWidth: () => shared.axisWidth, look: () => look, charts: () => charts, scene,
+    width: () => Math.max(view.width ?? frame.clientWidth, 240),
+    drawn, pointTo, clickAt, leave: () => setCursor(0, null), zoomBy, zoomBox, zoomAll: () => zoom(null, {}),
+  };
+  const readout = makeReadout(frame, section, list);
   const files = {
     PNG: () => new Promise((resolve) => { pictureCanvas().toBlob(resolve, 'image/png'); }),
     SVG: () => new Blob([pictureSvg()], { type: 'image/svg+xml' }),
-    CSV: () => new Blob([csvOf(shownRows(visibleTraces(), ranges.x, view, unit))], { type: 'text/csv' }),
+    CSV: () => new Blob([csvOf(shownRows(panels.map((panel) => [panel, tracesOf(panel)]), shared.x, view, unit))], { type: 'text/csv' }),
   };
   const downloads = downloadRow(files, () => data.title);
-  root.replaceChildren(description, controls, make('div', { class: 'split' }, make('div', { class: 'main' }, frame, keys, downloads.element, spoken), list.element));
+  const split = make('div', { class: 'split' }, make('div', { class: 'main' }, frame, keys, downloads.element, readout.spoken), list.element);
+  root.replaceChildren(description, controls, split);
 
-  // --- Visible range
+  // --- What is shown
 
   const isVisible = (entry) => isShown(view, entry);
-  const visibleTraces = () => entries().filter(isVisible).map((entry) => traceOf(entry, view.axis, unit)).filter((trace) => trace !== null);
-  const fontFamily = () => getComputedStyle(frame).fontFamily;
-  const scene = () => ({
-    traces: visibleTraces(), ranges, log: view.log, weight: view.weight, colours: pageColours(frame), styleOf, font: fontFamily(),
-  });
+  const tracesOf = (panel) => entriesOf(panel).filter(isVisible).map((entry) => traceOf(entry, view.axis, unit)).filter((trace) => trace !== null);
+
+  function scene(panel) {
+    const isLog = panel.name === '' && view.log;
+    return { traces: tracesOf(panel), ranges: { x: shared.x, y: panel.y }, log: isLog, weight: view.weight, ...look };
+  }
+
+  const wholeRange = () => fullRange(panels.flatMap((panel) => panel.runs), view.axis, unit);
 
   function updateRanges() {
-    const all = fullRange(runs, view.axis, unit);
+    const all = wholeRange();
     // A range from an address may be of other data.
     if (view.range && (view.range[1] <= all[0] || view.range[0] >= all[1])) view.range = null;
-    if (view.valueRange && view.log && view.valueRange[0] <= 0) view.valueRange = null;
-    ranges.x = view.range ?? all;
-    ranges.y = view.valueRange ?? fittingValueRange(visibleTraces(), ranges.x, view.log, view.weight);
+    if (view.log && view.valueRanges['']?.[0] <= 0) delete view.valueRanges[''];
+    shared.x = view.range ?? all;
+    for (const panel of panels) panel.y = view.valueRanges[panel.name] ?? fittingValueRange(tracesOf(panel), shared.x, panel.name === '' && view.log, view.weight);
+    const longest = charts.flatMap((chart) => chart.yTexts(chart.yTicks())).reduce((most, text) => Math.max(most, text.length), 1);
+    shared.axisWidth = 16 + 7.2 * longest;
   }
 
   function smooth(text) {
@@ -71,22 +76,27 @@ function curveSection(root, view) {
     scheduleRedraw();
   }
 
-  /** Shows a range of x, and a range of values or all of them; null for everything. */
-  function zoom(range, values) {
-    [view.range, view.valueRange] = [range, values];
+  /** Shows a range of x and ranges of values by panel; null, and what is missing, for everything. */
+  function zoom(range, valueRanges = view.valueRanges) {
+    [view.range, view.valueRanges] = [range, valueRanges];
     scheduleRedraw();
+  }
+
+  /** Zooms into a box of a chart; null keeps what an axis shows. */
+  function zoomBox(panel, xs, ys) {
+    zoom(xs ?? view.range, ys ? { ...view.valueRanges, [panel.name]: ys } : view.valueRanges);
   }
 
   /** Zooms around a position, or the cursor, or the middle. */
   function zoomBy(factor, position = view.cursor) {
-    const [first, last] = fullRange(runs, view.axis, unit);
+    const [first, last] = wholeRange();
     const [from, to] = view.range ?? [first, last]; // several turns of the wheel may come before the next frame
     const centre = position ?? (from + to) / 2;
     const width = Math.min((to - from) * factor, last - first);
-    if (width >= last - first) return zoom(null, null);
+    if (width >= last - first) return zoom(null, {});
     if (width < (last - first) * 1e-7) return undefined;
     const start = Math.min(Math.max(centre - (centre - from) * factor, first), last - width);
-    return zoom([start, start + width], view.valueRange);
+    return zoom([start, start + width]);
   }
 
   function chooseAxis(name) {
@@ -102,95 +112,27 @@ function curveSection(root, view) {
     rebuild();
   }
 
-  function setCursor(position) {
-    view.cursor = position;
-    drawOverlay();
-  }
+  // --- The charts
 
-  /** Fixes the cursor where it is, with exact values; at the same place again, or without a cursor, frees it. */
-  function fix(position) {
-    view.isFixed = position !== null && !(view.isFixed && position === view.cursor);
-    setCursor(position);
-  }
-
-  // --- The chart
-
-  function build() {
-    plot?.destroy();
-    [plot, overlayCanvas] = [null, null];
-    styleOf = styleLookup(frame);
-    updateRanges();
-    const font = `12px ${fontFamily()}`;
-    const axisOf = (more) => ({ stroke: () => pageColours(frame).muted, font, ticks: { show: false }, ...more });
-    const options = {
-      ...size(),
-      padding: [10, 12, 0, 0],
-      legend: { show: false },
-      scales: { x: { time: false, range: () => ranges.x }, y: { distr: view.log ? 3 : 1, range: () => ranges.y } },
-      series: [{}, { paths: () => null, points: { show: false } }],
-      axes: [
-        axisOf({ grid: { show: false }, gap: 8, size: 30, space: 68, label: axisTitle(view.axis, unit), labelSize: 22, labelFont: font, labelGap: 0,
-          splits: () => xTicks(plot?.width ?? size().width), filter: (_, splits) => splits, values: (_, splits) => xTickTexts(splits, view.axis) }),
-        axisOf({ grid: { stroke: () => pageColours(frame).hairline, width: 1 }, gap: 6, space: 42,
-          size: (_, values) => 16 + 7.2 * Math.max(1, ...(values ?? []).map((value) => value.length)),
-          splits: () => yTicks(plot?.height ?? size().height), filter: (_, splits) => splits, values: (_, splits) => yTickTexts(splits, view.log) }),
-      ],
-      cursor: {
-        x: false, y: false, points: { show: false }, drag: { x: true, y: true, uni: BOX, setScale: false, dist: 4 },
-        bind: { dblclick: () => () => { zoom(null, null); return null; } },
-      },
-      hooks: {
-        draw: [
-          (u) => drawCurves(u.ctx, u.bbox, uPlot.pxRatio, raster, scene()),
-          () => { if (overlayCanvas) drawOverlay(); },
-        ],
-        setSelect: [(u) => {
-          const { left, top, width, height } = u.select;
-          if (width < 3 && height < 3) return;
-          const isWhole = (length, all) => length >= all - 1; // a drag along one axis selects all of the other
-          const xs = isWhole(width, u.over.clientWidth) ? view.range : [u.posToVal(left, 'x'), u.posToVal(left + width, 'x')];
-          const ys = isWhole(height, u.over.clientHeight) ? view.valueRange : [u.posToVal(top + height, 'y'), u.posToVal(top, 'y')];
-          zoom(xs, ys);
-          u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
-        }],
-        setCursor: [({ cursor: { left, top } }) => { if (left !== undefined && left >= 0 && !view.isFixed) pointTo(left, top); }],
-      },
-    };
-    plot = new uPlot(options, plotData(), frame);
-    overlayCanvas = make('canvas', { class: 'overlay', 'aria-hidden': 'true' });
-    plot.over.append(overlayCanvas);
-    frame.append(tip, empty);
-    let pressed = [0, 0];
-    plot.over.addEventListener('pointerdown', (event) => { pressed = [event.clientX, event.clientY]; });
-    plot.over.addEventListener('click', (event) => {
-      if (Math.hypot(event.clientX - pressed[0], event.clientY - pressed[1]) > 4) return; // the end of a drag
-      const { left, top } = plot.over.getBoundingClientRect();
-      view.height = event.clientY - top;
-      fix(snapToPoint(visibleTraces(), plot.posToVal(event.clientX - left, 'x'), ranges.x));
+  /** Makes the charts anew: the number of panels, the axes or the colours are others. */
+  function rebuild() {
+    frame.style.minHeight = `${frame.offsetHeight}px`; // the page keeps its scroll position
+    charts.forEach((chart) => chart.destroy());
+    look = { colours: pageColours(frame), styleOf: styleLookup(frame), font: getComputedStyle(frame).fontFamily };
+    const heads = panels.map((panel) => (panel.name === '' ? null : panelHeading(panel, panels[0].runs)));
+    const places = panels.map((panel, i) => make('div', { class: panel.name === '' ? 'plot' : 'plot panel', 'data-panel': panel.name }, heads[i]));
+    frame.replaceChildren(...places, readout.tip);
+    places[0].append(empty);
+    split.classList.toggle('with-panels', panels.length > 1);
+    view.panel = Math.min(view.panel, panels.length - 1);
+    charts = panels.map((panel, i) => {
+      panel.place = panels.length === 1 ? 'only' : i === 0 ? 'first' : i + 1 === panels.length ? 'last' : 'middle';
+      panel.y ??= [0, 1];
+      return makeChart(places[i], panel, section);
     });
-    // A finger that leaves does not take the values with it.
-    plot.over.addEventListener('pointerleave', (event) => { if (!view.isFixed && event.pointerType !== 'touch') setCursor(null); });
-    // Without a key the wheel scrolls the page. A pinch on a touch pad comes as a wheel with Ctrl.
-    plot.over.addEventListener('wheel', (event) => {
-      if (!event.ctrlKey && !event.metaKey) return;
-      event.preventDefault();
-      zoomBy(Math.exp(Math.min(Math.max(event.deltaY, -60), 60) / 100), plot.posToVal(event.clientX - plot.over.getBoundingClientRect().left, 'x'));
-    }, { passive: false });
-  }
-
-  /** The ticks of the axes of a chart of this size. */
-  const xTicks = (width) => linearTicks(ranges.x, Math.max(width / 68, 2));
-  const yTicks = (height) => (view.log ? logTicks(ranges.y, Math.max(height / 30, 3)) : linearTicks(ranges.y, Math.min(Math.max(height / 42, 2), 9)));
-
-  /** The data for uPlot: the range of x, and no values. */
-  const plotData = () => [ranges.x, [null, null]];
-
-  /** The size of the chart: it ends above the lower edge of the window if the texts above it leave room. */
-  function size() {
-    const width = Math.max(view.width ?? frame.clientWidth, 240);
-    const wanted = Math.min(Math.max(0.52 * width, MIN_HEIGHT), 440);
-    const room = innerHeight - (frame.getBoundingClientRect().top + scrollY) - MARGIN_BELOW;
-    return { width, height: Math.round(view.width === null && room >= MIN_HEIGHT ? Math.min(wanted, room) : wanted) };
+    updateRanges();
+    charts.forEach((chart) => chart.build());
+    updateTexts();
   }
 
   /** Redraws before the next frame, once for any number of calls. */
@@ -201,34 +143,44 @@ function curveSection(root, view) {
 
   function redraw() {
     updateRanges();
-    plot.setData(plotData(), true);
+    charts.forEach((chart) => chart.redraw());
     updateTexts();
   }
 
-  function rebuild() {
-    build();
-    updateTexts();
+  /** Draws the layers once all charts are drawn: uPlot draws each in a microtask. */
+  function drawn() {
+    if (isLayerDue) return;
+    isLayerDue = true;
+    queueMicrotask(() => {
+      isLayerDue = false;
+      frame.style.minHeight = '';
+      readout.draw();
+    });
   }
 
   // --- Pictures to download
 
   function drawPicture(context, raster, pixel) {
-    const shown = colouredFirst(entries().filter(isVisible));
-    const ticks = (positions, texts) => positions.map((position, i) => [position, texts[i]]);
-    const [xs, ys] = [xTicks(FIGURE.width - FIGURE.legend), yTicks(FIGURE.height - 150)];
-    drawFigure(context, raster, pixel, scene(), { title: data.title, words: description.textContent, axis: axisTitle(view.axis, unit) },
-      shown, { x: ticks(xs, xTickTexts(xs, view.axis)), y: ticks(ys, yTickTexts(ys, view.log)) });
+    const pairs = (positions, texts) => positions.map((position, i) => [position, texts[i]]);
+    const xs = linearTicks(shared.x, Math.max((FIGURE.width - FIGURE.legend) / 68, 2));
+    const parts = charts.map((chart) => {
+      const ys = chart.yTicks(chart.panel.name === '' ? FIGURE.height - 150 : FIGURE.panel);
+      const { name, title, unit: of } = chart.panel;
+      return { scene: scene(chart.panel), ticks: pairs(ys, chart.yTexts(ys)), title: name === '' ? '' : title + (of ? ` (${of})` : '') };
+    });
+    drawFigure(context, raster, pixel, parts, { title: data.title, words: description.textContent, axis: axisTitle(view.axis, unit) },
+      colouredFirst(entries().filter(isVisible)), pairs(xs, xTickTexts(xs, view.axis)));
   }
 
   function pictureCanvas() {
     const pixel = 2;
-    const canvas = make('canvas', { width: FIGURE.width * pixel, height: FIGURE.height * pixel });
+    const canvas = make('canvas', { width: FIGURE.width * pixel, height: figureHeight(panels.length) * pixel });
     drawPicture(canvas.getContext('2d'), makeRaster(), pixel);
     return canvas;
   }
 
   function pictureSvg() {
-    const context = svgContext(FIGURE.width, FIGURE.height);
+    const context = svgContext(FIGURE.width, figureHeight(panels.length));
     drawPicture(context, svgLines(), 1);
     return context.document();
   }
@@ -238,10 +190,9 @@ function curveSection(root, view) {
   function updateTexts() {
     log.checked = view.log;
     slider.value = view.weight;
-    const weightText = Number(view.weight.toFixed(4));
-    if (document.activeElement !== weight) weight.value = weightText;
+    if (document.activeElement !== weight) weight.value = Number(view.weight.toFixed(4));
     slider.setAttribute('aria-valuetext', view.weight === 0 ? 'none' : `weight ${view.weight}`);
-    reset.disabled = view.range === null && view.valueRange === null;
+    reset.disabled = view.range === null && Object.keys(view.valueRanges).length === 0;
     for (const input of axes.querySelectorAll('input')) {
       input.checked = input.value === view.axis;
       input.parentElement.hidden = view.grouped && input.value !== 'step'; // means are over steps
@@ -251,172 +202,91 @@ function curveSection(root, view) {
     const visible = entries().filter(isVisible);
     empty.hidden = visible.length > 0;
     empty.textContent = view.onlyMatches && entries().every((entry) => !isMatch(view, entry)) ? 'No run matches the search.' : view.grouped ? 'All groups are hidden.' : 'All runs are hidden.';
-    description.textContent = describe(visible, weightText).join(' · ');
-    const [from, to] = ranges.x;
-    const span = view.axis === 'time' ? `${short(from)} to ${short(to)} ${unit[1]}` : `${stepText(Math.round(from))} to ${stepText(Math.round(to))} steps`;
+    description.textContent = describe({ data, view, panels, visible, traces: tracesOf(panels[0]) }).join(' · ');
+    keys.textContent = `Zoom: drag, or Ctrl/⌘ + wheel; double-click: all. Click: exact values. Keys: ← → ${panels.length > 1 ? '↑ ↓ ' : ''}Home End Enter + − 0 Esc.`;
+    const { groups, runs } = panels[0];
     const all = view.grouped ? plural(groups.length, 'group', 'groups') : plural(runs.length, 'run', 'runs');
-    frame.setAttribute('aria-label', `Entropy of ${visible.length} of ${all}, ${span}, ` +
-      `${short(ranges.y[0])} to ${short(ranges.y[1])} nats. The table of ${view.grouped ? 'groups' : 'runs'} has the numbers.`);
-    downloads.showCommand(data.terminal, view);
+    const [low, high] = panels[0].y;
+    const below = panels.length > 1 ? ` Below: ${panels.slice(1).map((panel) => panel.title).join(', ')}.` : '';
+    frame.setAttribute('aria-label', `Entropy of ${visible.length} of ${all}, ${spanText(shared.x, view.axis, unit)}, ` +
+      `${short(low)} to ${short(high)} nats.${below} The table of ${view.grouped ? 'groups' : 'runs'} has the numbers.`);
+    downloads.showCommand(data.terminal, view, panels[0]);
     view.noted();
-  }
-
-  /** The description of the chart, in parts. */
-  function describe(visible, weightText) {
-    const isReduced = visible.some((run) => !run.exact);
-    const few = visible.length <= MANY;
-    const parts = [];
-    if (data.quantity) parts.push(data.quantity);
-    if (view.grouped) return [...parts, ...describeGroups(visible, weightText)];
-    if (view.weight > 0) parts.push(`line: moving average (EMA) with weight ${weightText}` + (few ? `, faint: ${isReduced ? 'range of logged values' : 'logged values'}` : ''));
-    else if (isReduced && few) parts.push('faint: range from min to max');
-    if (isReduced) parts.push(`${count(data.points)} points are too many for one page: each shown point is the mean, min and max of neighbouring steps`);
-    const unstyled = visible.filter(isUnstyled).length;
-    if (unstyled > 0) parts.push(`${visible.length - unstyled} of ${plural(visible.length, 'run', 'runs')} in colour: collapsed, exploded, highest and lowest; grey: the others`);
-    const withoutClock = visible.length - visibleTraces().length;
-    if (withoutClock > 0) parts.push(`${plural(withoutClock, 'run has', 'runs have')} no clock and cannot be shown over time`);
-    if (data.names_note) parts.push(data.names_note);
-    return parts;
-  }
-
-  /** The description of means and bands, in parts. */
-  function describeGroups(visible, weightText) {
-    const traces = visibleTraces();
-    const parts = [];
-    const first = traces.every((trace) => trace.isComputable || trace.lineAt(view.weight).weight !== undefined);
-    const how = first ? `, each smoothed by EMA with weight ${weightText} first` : `, smoothed by EMA with weight ${weightText} after averaging`;
-    parts.push(`line: mean over runs${view.weight > 0 ? how : ''}`);
-    if (traces.some((trace) => trace.lineAt(view.weight).low.some((low) => !Number.isNaN(low)))) parts.push(`band: ${data.bands.words}`);
-    if (isWithMembers(traces) && (view.weight > 0 || traces.some((trace) => trace.traces.length > 1))) parts.push('faint: runs as logged');
-    if (data.bands.interpolated) parts.push('interpolated between logged points');
-    if (traces.some((trace) => trace.segments.some((segment) => segment.runs < trace.traces.length))) parts.push('dashed, lighter: fewer runs than n');
-    const every = Math.max(1, ...traces.map((trace) => trace.every));
-    if (every > 1) parts.push(`up to ${count(every - 1)} steps are left out between two points`);
-    const without = visible.length - traces.length;
-    if (without > 0) parts.push(`${plural(without, 'group has', 'groups have')} no mean: the runs share no step`);
-    const alone = runs.filter((run) => !groups.some((group) => group.members.includes(run))).length;
-    if (alone > 0) parts.push(`${plural(alone, 'run is', 'runs are')} in no group or not recorded`);
-    return parts;
   }
 
   // --- The cursor
 
-  /** Moves the cursor to a position in the plot area, in CSS pixels. */
-  function pointTo(left, top) {
+  /** Moves the cursor to a position on the x axis, as seen from a panel; null for no cursor. */
+  function setCursor(panel, position) {
+    [view.panel, view.cursor] = [panel, position];
+    readout.draw();
+  }
+
+  /** The point of a panel that is nearest to a position in its plot area, in CSS pixels. */
+  const nearestPoint = (panel, left) => snapToPoint(tracesOf(panel), charts[panels.indexOf(panel)].xAt(left), shared.x);
+
+  function pointTo(panel, left, top) {
     view.height = top;
-    setCursor(snapToPoint(visibleTraces(), plot.posToVal(left, 'x'), ranges.x));
+    setCursor(panels.indexOf(panel), nearestPoint(panel, left));
   }
 
-  function drawOverlay() {
-    const pixel = uPlot.pxRatio;
-    const { clientWidth, clientHeight } = plot.over;
-    if (clientWidth === 0) return; // not laid out yet: the chart calls again
-    const [width, height] = [Math.round(clientWidth * pixel), Math.round(clientHeight * pixel)];
-    if (overlayCanvas.width !== width) overlayCanvas.width = width;
-    if (overlayCanvas.height !== height) overlayCanvas.height = height;
-    const context = overlayCanvas.getContext('2d');
-    context.clearRect(0, 0, width, height);
-    const shown = scene();
-    const scale = scales({ left: 0, top: 0, width, height }, ranges.x, ranges.y, view.log);
-    const readings = readingsAt(shown.traces, view.cursor, view.weight);
-    const distance = (reading) => Math.abs(scale.y(reading.value) - view.height * pixel);
-    const nearest = [...readings].sort((a, b) => distance(a) - distance(b));
-    const nearPointer = nearest.length > 1 && distance(nearest[0]) < 24 * pixel ? nearest[0].run : null;
-    const highlighted = view.pointed ?? nearPointer;
-    const trace = shown.traces.find((other) => other.run === highlighted);
-    if (trace) drawHighlight(context, pixel, overlayRaster, scale, trace, shown);
-    if (readings.length > 0) drawCursor(context, pixel, scale, view.cursor, readings.length <= MAX_LABELLED ? readings : nearest.slice(0, MAX_READINGS), shown);
-    showListValues(readings);
-    showTip(readings, nearest, highlighted);
+  function clickAt(panel, left, top) {
+    view.height = top;
+    fix(panels.indexOf(panel), nearestPoint(panel, left));
   }
 
-  /** Says of how many runs the mean of a group is at a point, if these are not all. */
-  function partOfGroup(run, point) {
-    return run.members && run.runsAt[point] < run.members.length ? ` (${plural(run.runsAt[point], 'run', 'runs')})` : '';
-  }
-
-  /** Shows the values at the cursor in the list; the last values without a cursor. */
-  function showListValues(readings) {
-    if (view.cursor === null) {
-      list.showValues(`at the last step of each ${view.grouped ? 'mean' : 'run'}`, (run) => (run.stats.last === null ? 'no mean' : brief(run.stats.last) + partOfGroup(run, run.y.length - 1)));
-      return;
-    }
-    const known = new Map(readings.map((reading) => [reading.run, reading]));
-    const format = view.isFixed ? exactly : brief;
-    list.showValues(`at ${cursorText(view.cursor, view.axis, unit, readings)}`, (run) => {
-      const reading = known.get(run);
-      if (!reading) return '';
-      if (run.members) return format(reading.value) + partOfGroup(run, reading.point);
-      return (run.exact ? format : brief)(run.y[reading.point]);
-    });
-  }
-
-  function showTip(readings, nearest, highlighted) {
-    tip.hidden = readings.length === 0;
-    if (tip.hidden) return;
-    tip.replaceChildren(...tooltipContent(cursorText(view.cursor, view.axis, unit, readings), nearest, highlighted, view));
-    const width = plot.over.clientWidth;
-    const isStrip = width < NARROW; // below the chart, where a third of it has no room for names
-    tip.classList.toggle('strip', isStrip);
-    tip.classList.toggle('exact', view.isFixed);
-    tip.style.maxWidth = isStrip ? 'none' : `${Math.floor(width / 3)}px`;
-    if (isStrip) return;
-    const [x, room] = [plot.over.offsetLeft + plot.valToPos(view.cursor, 'x'), frame.clientWidth];
-    const left = x + 14 + tip.offsetWidth <= room ? x + 14 : Math.max(x - 14 - tip.offsetWidth, 0);
-    tip.style.left = `${Math.min(left, Math.max(room - tip.offsetWidth, 0))}px`;
-    tip.style.top = `${plot.over.offsetTop + 4}px`;
+  /** Fixes the cursor where it is, with exact values; at the same place again, or without a cursor, frees it. */
+  function fix(panel, position) {
+    view.isFixed = position !== null && !(view.isFixed && position === view.cursor && panel === view.panel);
+    setCursor(panel, position);
   }
 
   /** Moves the cursor to the next point in a direction, or to the end, and announces the values there. */
   function moveCursor(direction, far = false) {
-    const next = nextPosition(visibleTraces(), view.cursor, ranges.x, direction, far);
+    const next = nextPosition(tracesOf(panels[view.panel]), view.cursor, shared.x, direction, far);
     if (next === null) return;
     view.isFixed = false;
-    setCursor(next);
-    const readings = readingsAt(visibleTraces(), next, view.weight);
-    speak(readings, short);
+    setCursor(view.panel, next);
+    readout.speak(short);
   }
 
-  function speak(readings, format) {
-    const values = readings.slice(0, MAX_READINGS).map((reading) => `${reading.run.name} ${format(reading.value)}`);
-    const more = readings.length - values.length;
-    spoken.textContent = `${cursorText(view.cursor, view.axis, unit, readings)}: ${values.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+  /** Moves the cursor to the panel above or below, and announces the values there. */
+  function movePanel(direction) {
+    const panel = Math.min(Math.max(view.panel + direction, 0), panels.length - 1);
+    setCursor(panel, view.cursor ?? nextPosition(tracesOf(panels[panel]), null, shared.x, 1, false));
+    charts[panel].element.scrollIntoView({ block: 'nearest' });
+    readout.speak(short);
   }
 
   /** Fixes the cursor of the keyboard and announces exact values. */
   function fixByKey() {
     if (view.cursor === null) return;
-    fix(view.cursor);
-    speak(readingsAt(visibleTraces(), view.cursor, view.weight), view.isFixed ? exactly : short);
+    fix(view.panel, view.cursor);
+    readout.speak(view.isFixed ? exactly : short);
   }
 
   frame.addEventListener('keydown', (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const action = {
       ArrowRight: () => moveCursor(1), ArrowLeft: () => moveCursor(-1), Home: () => moveCursor(1, true), End: () => moveCursor(-1, true),
-      '+': () => zoomBy(0.5), '=': () => zoomBy(0.5), '-': () => zoomBy(2), 0: () => zoom(null, null), Enter: fixByKey, Escape: () => fix(null),
+      '+': () => zoomBy(0.5), '=': () => zoomBy(0.5), '-': () => zoomBy(2), 0: () => zoom(null, {}), Enter: fixByKey, Escape: () => fix(0, null),
+      ...(panels.length > 1 ? { ArrowUp: () => movePanel(-1), ArrowDown: () => movePanel(1) } : {}),
     }[event.key];
     if (!action) return;
     event.preventDefault();
     action();
   });
-  frame.addEventListener('blur', () => { if (!view.isFixed) setCursor(null); });
-  // Touch has no hover: dragging a finger moves the cursor.
-  frame.addEventListener('pointermove', (event) => {
-    if (event.pointerType !== 'touch' || view.isFixed) return;
-    const box = plot.over.getBoundingClientRect();
-    pointTo(event.clientX - box.left, event.clientY - box.top);
-  });
-  new ResizeObserver(() => {
-    if (!plot || view.width !== null) return;
-    const { width, height } = size();
-    if (width !== plot.width) plot.setSize({ width, height });
-  }).observe(frame);
+  frame.addEventListener('blur', () => { if (!view.isFixed) setCursor(0, null); });
+  new ResizeObserver(() => { if (view.width === null) charts.forEach((chart) => chart.resize()); }).observe(frame);
+
+  /** The trace of an entry in the panel of a quantity; the entropy has no name. */
+  const traceIn = (name, kind, label, axis) => traceOf(panels.find((panel) => panel.name === name)[kind].find((entry) => entry.label === label), axis, unit);
 
   return {
-    /** Shows a document, its decoded runs and its groups with the reader's choices. */
-    show(document, decoded, decodedGroups) {
-      [data, runs, groups] = [document, decoded, decodedGroups];
+    /** Shows a document and its decoded panels with the reader's choices. */
+    show(document, decoded) {
+      [data, panels] = [document, decoded];
+      const { runs, groups } = panels[0];
       view.grouped &&= groups.length > 0;
       unit = unitOf(runs);
       view.pointed = null;
@@ -430,23 +300,22 @@ function curveSection(root, view) {
       rebuild(); // before the list has rows: the chart asks for its size
       list.show(colouredFirst(entries()));
     },
-    /** The drawn points of a run: positions on the x axis and values. */
-    values(label) {
-      const trace = traceOf(runs.find((run) => run.label === label), view.axis, unit);
+    /** The drawn points of a run, of the entropy or another quantity: positions on the x axis and values. */
+    values(label, panel = '') {
+      const trace = traceIn(panel, 'runs', label, view.axis);
       return trace && { x: [...trace.x], y: [...smoothed(trace, view.weight)] };
     },
     /** The drawn mean of a group and its band, and the same computed here. */
-    group(name) {
-      const trace = traceOf(groups.find((group) => group.label === name), 'step', unit);
+    group(name, panel = '') {
+      const trace = traceIn(panel, 'groups', name, 'step');
       if (!trace) return null;
       const numbers = ({ mean, low, high }) => ({ mean: [...mean], low: [...low], high: [...high] });
       return { x: [...trace.x], runs: [...trace.runsAt], drawn: numbers(trace.lineAt(view.weight)), computed: numbers(trace.computeAt(view.weight)) };
     },
-    /** Rebuilds the chart, after the colours changed or for a given width; null for the available width. */
+    /** Rebuilds the charts, after the colours changed or for a given width; null for the available width. */
     rebuild(width = null) {
       view.width = width;
       rebuild();
     },
   };
 }
-

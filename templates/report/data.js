@@ -56,33 +56,49 @@ function lazily(object, key, compute) {
   } });
 }
 
-/** The runs of a document, with their points decoded. */
-function decodeRuns(data) {
+/** A run with its points decoded. `identity` has what does not depend on the series, `start` the first step of its entropy. */
+function decodeSeries(series, grids, identity, start) {
+  const exact = series.values !== undefined;
+  const y = decodeNumbers(exact ? series.values : series.mean);
+  const breaks = new Uint8Array(y.length);
+  for (const at of series.gaps) breaks[at] = 1;
+  const from = grids[exact ? series.steps : series.from];
+  const to = grids[exact ? series.steps : series.to];
+  const run = {
+    ...identity, exact, y, breaks, from, to,
+    start: start ?? from[0],
+    steps: exact ? from : from.map((step, i) => (step + to[i]) / 2),
+    counts: exact ? null : decodeNumbers(series.counts),
+    ticks: series.time ? decodeNumbers(series.time.ticks) : null,
+    tick: series.time ? series.time.unit : null,
+    traces: {},
+  };
+  // Of many runs, only the means are drawn.
+  for (const end of ['low', 'high']) lazily(run, end, () => (exact ? y : decodeNumbers(series[end])));
+  return run;
+}
+
+/**
+ * What the charts of a document show: the entropy, whose name is empty, and the panels of other quantities. Each has its runs and
+ * its groups; a run has the same label, index and style in all.
+ */
+function decodePanels(data) {
   const grids = data.grids.map(decodeNumbers);
-  return data.runs.map((entry, index) => {
-    const { series, stats } = entry;
-    const exact = series.values !== undefined;
-    const y = decodeNumbers(exact ? series.values : series.mean);
-    const breaks = new Uint8Array(y.length);
-    for (const at of series.gaps) breaks[at] = 1;
-    const from = grids[exact ? series.steps : series.from];
-    const to = grids[exact ? series.steps : series.to];
-    const run = {
-      index, stats, exact, y, breaks, from, to,
-      label: stats.label,
-      name: entry.name,
-      quantity: entry.quantity,
-      style: entry.style === null ? 'unstyled' : `s${entry.style}`,
-      steps: exact ? from : from.map((step, i) => (step + to[i]) / 2),
-      counts: exact ? null : decodeNumbers(series.counts),
-      ticks: series.time ? decodeNumbers(series.time.ticks) : null,
-      tick: series.time ? series.time.unit : null,
-      traces: {},
-    };
-    // Of many runs, only the means are drawn.
-    for (const end of ['low', 'high']) lazily(run, end, () => (exact ? y : decodeNumbers(series[end])));
-    return run;
-  });
+  const runs = data.runs.map((entry, index) => decodeSeries(entry.series, grids, {
+    index, stats: entry.stats, label: entry.stats.label, name: entry.name, quantity: entry.quantity,
+    style: entry.style === null ? 'unstyled' : `s${entry.style}`,
+  }, null));
+  const entropy = { name: '', title: 'entropy', keys: '', unit: 'nats', points: data.points, bands: data.bands, runs };
+  const others = (data.panels ?? []).map((panel) => ({
+    ...panel,
+    title: panel.keys === panel.name || /[*?[]/.test(panel.name) ? panel.keys : panel.name,
+    runs: panel.runs.map((entry) => {
+      const { index, label, name, quantity, style, start, stats } = runs[entry.run];
+      const own = { ...stats, last: entry.last, state_step: null, joints: [] };
+      return decodeSeries(entry.series, grids, { index, label, name, quantity, style, stats: own }, start);
+    }),
+  }));
+  return [entropy, ...others].map((panel) => ({ ...panel, groups: decodeGroups(panel.bands, panel.runs) }));
 }
 
 const UNITS = [['d', 'days', 86400, 259200], ['h', 'hours', 3600, 10800], ['min', 'minutes', 60, 180], ['s', 'seconds', 1, 0]];
@@ -101,7 +117,7 @@ function traceOf(run, axis, unit) {
   if (axis === 'time') {
     trace = run.ticks ? byTime(run, unit[2]) : null;
   } else {
-    const first = axis === 'relative' ? run.from[0] : 0;
+    const first = axis === 'relative' ? run.start : 0;
     const x = first === 0 ? run.steps : run.steps.map((step) => step - first);
     trace = { run, x, y: run.y, counts: run.counts, breaks: run.breaks, indices: null };
     for (const end of ['low', 'high']) lazily(trace, end, () => run[end]);
@@ -111,10 +127,12 @@ function traceOf(run, axis, unit) {
   return trace;
 }
 
+const UNKNOWN_TICK = -1e9; // of a point without a known time
+
 /** The trace over time; of points with equal times only the last is kept, points without a time are dropped. */
 function byTime(run, seconds) {
   const timed = [];
-  for (let i = 0; i < run.y.length; i++) if (run.ticks[i] >= 0) timed.push(i);
+  for (let i = 0; i < run.y.length; i++) if (run.ticks[i] > UNKNOWN_TICK) timed.push(i);
   if (timed.length === 0) return null;
   const broken = new Set();
   let next = 0;

@@ -2,7 +2,10 @@
 //
 // The same code draws on a canvas and, through a recorder with the methods of a canvas, into an SVG document.
 
-const FIGURE = { width: 1120, height: 600, side: 24, legend: 250, line: 18 };
+const FIGURE = { width: 1120, height: 600, panel: 130, gap: 48, side: 24, legend: 250, line: 18 };
+
+/** The height of a picture with this number of charts below each other. */
+const figureHeight = (charts) => FIGURE.height + (charts - 1) * (FIGURE.panel + FIGURE.gap);
 
 /** Words broken into lines that are at most `width` wide. */
 function wrapText(context, text, width) {
@@ -25,11 +28,11 @@ function fitText(context, text, width) {
 }
 
 /**
- * Draws what the chart shows. `texts` are `{title, words, axis}`, `entries` what the legend names, `ticks` pairs
- * of a position and its text on both axes.
+ * Draws what the charts show. `charts` are `{scene, ticks, title}` from top to bottom, `texts` are `{title, words, axis}`,
+ * `entries` what the legend names, ticks pairs of a position and its text, `xTicks` those of the x axis.
  */
-function drawFigure(context, raster, pixel, scene, texts, entries, ticks) {
-  const { colours, styleOf, font } = scene;
+function drawFigure(context, raster, pixel, charts, texts, entries, xTicks) {
+  const { colours, styleOf, font } = charts[0].scene;
   const px = (length) => length * pixel;
   const write = (text, x, y, { size = 12, weight = 400, fill = colours.text, align = 'left' } = {}) => {
     [context.font, context.fillStyle, context.textAlign, context.textBaseline] = [`${weight} ${px(size)}px ${font}`, fill, align, 'alphabetic'];
@@ -45,7 +48,7 @@ function drawFigure(context, raster, pixel, scene, texts, entries, ticks) {
     context.setLineDash([]);
   };
   context.fillStyle = colours.background;
-  context.fillRect(0, 0, px(FIGURE.width), px(FIGURE.height));
+  context.fillRect(0, 0, px(FIGURE.width), px(figureHeight(charts.length)));
 
   // The title, and below it the description of the chart.
   const right = FIGURE.width - FIGURE.side;
@@ -60,35 +63,47 @@ function drawFigure(context, raster, pixel, scene, texts, entries, ticks) {
   for (const line of wrapText(context, texts.words, px(right - FIGURE.side)).slice(0, 4)) write(line, FIGURE.side, y += 18, { size: 13, fill: colours.muted });
 
   context.font = `400 ${px(12)}px ${font}`;
-  const widest = Math.max(...ticks.y.map(([, text]) => context.measureText(text).width / pixel), 0);
-  const box = { left: Math.ceil(FIGURE.side + widest + 8), top: y + 24 };
-  box.width = right - FIGURE.legend - box.left;
-  box.height = FIGURE.height - 58 - box.top;
-  const scale = scales(box, scene.ranges.x, scene.ranges.y, scene.log);
-  for (const [value, text] of ticks.y) {
-    rule(box.left, scale.y(value), box.left + box.width, scale.y(value), colours.hairline);
-    write(text, box.left - 8, scale.y(value) + 4, { fill: colours.muted, align: 'right' });
-  }
-  for (const [value, text] of ticks.x) write(text, scale.x(value), box.top + box.height + 20, { fill: colours.muted, align: 'center' });
-  write(texts.axis, box.left + box.width / 2, box.top + box.height + 42, { fill: colours.muted, align: 'center' });
+  const widest = Math.max(...charts.flatMap(({ ticks }) => ticks).map(([, text]) => context.measureText(text).width / pixel), 0);
+  const left = Math.ceil(FIGURE.side + widest + 8);
+  const width = right - FIGURE.legend - left;
+  const top = y + 24;
+  const boxes = charts.map((_, i) => (i === 0
+    ? { left, width, top, height: FIGURE.height - 58 - top }
+    : { left, width, top: FIGURE.height - 58 + i * FIGURE.gap + (i - 1) * FIGURE.panel, height: FIGURE.panel }));
+  charts.forEach(({ scene, ticks, title }, i) => {
+    const box = boxes[i];
+    const scale = scales(box, scene.ranges.x, scene.ranges.y, scene.log);
+    for (const [value, text] of ticks) {
+      rule(box.left, scale.y(value), box.left + box.width, scale.y(value), colours.hairline);
+      write(text, box.left - 8, scale.y(value) + 4, { fill: colours.muted, align: 'right' });
+    }
+    if (title) write(title, box.left, box.top - 14, { size: 13, weight: 600 });
+    drawCurves(context, { left: px(box.left), top: px(box.top), width: px(box.width), height: px(box.height) }, pixel, raster, scene);
+  });
+  const last = boxes.at(-1);
+  const bottom = last.top + last.height;
+  const scale = scales(last, charts[0].scene.ranges.x, [0, 1], false);
+  for (const [value, text] of xTicks) write(text, scale.x(value), bottom + 20, { fill: colours.muted, align: 'center' });
+  write(texts.axis, left + width / 2, bottom + 42, { fill: colours.muted, align: 'center' });
 
-  drawCurves(context, { left: px(box.left), top: px(box.top), width: px(box.width), height: px(box.height) }, pixel, raster, scene);
+  drawLegend(context, px, write, rule, styleOf, entries, { left: left + width + 22, right, top, bottom, font });
+}
 
-  // The legend, with as many names as fit.
-  const room = Math.floor(box.height / FIGURE.line);
+/** Draws the legend, with as many names as fit. */
+function drawLegend(context, px, write, rule, styleOf, entries, { left, right, top, bottom, font }) {
+  const room = Math.floor((bottom - top) / FIGURE.line);
   const coloured = entries.filter((entry) => !isUnstyled(entry));
   const listed = coloured.length > 0 ? coloured : entries; // grey lines cannot be told apart
   const named = listed.length > room - 1 && entries.length > room ? listed.slice(0, room - 1) : listed;
-  const left = box.left + box.width + 22;
   named.forEach((entry, i) => {
     const { line, dash } = styleOf(entry.style);
-    const middle = box.top + 6 + i * FIGURE.line;
+    const middle = top + 6 + i * FIGURE.line;
     rule(left, middle, left + 22, middle, line, 2.4, dash);
     context.font = `400 ${px(12)}px ${font}`;
     const name = entry.members ? `${entry.name}, n = ${entry.members.length}` : entry.name;
     write(fitText(context, name, px(right - left - 30)), left + 30, middle + 4);
   });
-  if (named.length < entries.length) write(`and ${entries.length - named.length} more`, left + 30, box.top + 10 + named.length * FIGURE.line, { fill: colours.muted });
+  if (named.length < entries.length) write(`and ${entries.length - named.length} more`, left + 30, top + 10 + named.length * FIGURE.line, { fill: colours.muted });
 }
 
 // --- SVG
@@ -126,7 +141,7 @@ function svgContext(width, height) {
 
 /** Draws dense lines as paths: of each column of pixels the first, lowest, highest and last point. */
 function svgLines() {
-  let [group, width, height] = [null, 0, 0];
+  let [group, width, height, charts] = [null, 0, 0, 0];
   const number = (value) => Math.round(value * 100) / 100;
 
   /** The parts of a line between its gaps, as lists of points. */
@@ -165,8 +180,8 @@ function svgLines() {
 
   return {
     begin(newWidth, newHeight) {
-      [width, height] = [newWidth, newHeight];
-      group = makeSvg('g', { fill: 'none', 'stroke-linejoin': 'round', 'clip-path': 'url(#plot)' });
+      [width, height, charts] = [newWidth, newHeight, charts + 1];
+      group = makeSvg('g', { fill: 'none', 'stroke-linejoin': 'round', 'clip-path': `url(#plot${charts})` });
     },
     line(trace, ys, from, to, scale, lineWidth, colour, dash = []) {
       const d = partsOfLine(trace, ys, from, to, scale).map(pathOf).join('');
@@ -185,7 +200,7 @@ function svgLines() {
       });
     },
     drawOn(context, x, y) {
-      context.root.append(makeSvg('clipPath', { id: 'plot' }, makeSvg('rect', { x: 0, y: -2, width, height: height + 4 })));
+      context.root.append(makeSvg('clipPath', { id: `plot${charts}` }, makeSvg('rect', { x: 0, y: -2, width, height: height + 4 })));
       context.root.append(makeSvg('g', { transform: `translate(${x} ${y})` }, group));
     },
   };

@@ -7,12 +7,13 @@ const contentOf = (id) => byId(id).querySelector('.content');
 
 /**
  * The reader's choices, and the cursor. `hidden` has labels, `hiddenGroups` names; `cursor` is a position on the x
- * axis, which a click makes `isFixed`, `height` the pointer's y in CSS pixels, `pointed` the entry whose row is pointed
- * at, `width` a fixed width of the chart. `noted` is called after each choice.
+ * axis, which a click makes `isFixed`, `panel` the index of the chart that is pointed at, `height` the pointer's y there in CSS pixels,
+ * `pointed` the label of the entry whose row is pointed at, `width` a fixed width of the charts; `valueRanges` has the shown values by the
+ * name of a panel. `noted` is called after each choice.
  */
 const view = {
-  hidden: new Set(), hiddenGroups: new Set(), grouped: null, axis: 'step', range: null, valueRange: null, weight: null, log: null, query: '', onlyMatches: false,
-  sort: { column: null, falling: false }, cursor: null, isFixed: false, height: 0, pointed: null, width: null,
+  hidden: new Set(), hiddenGroups: new Set(), grouped: null, axis: 'step', range: null, valueRanges: {}, weight: null, log: null, query: '', onlyMatches: false,
+  sort: { column: null, falling: false }, cursor: null, isFixed: false, panel: 0, height: 0, pointed: null, width: null,
   changed: () => runTable(contentOf('runs'), shownRuns, view), noted: noteView,
 };
 const curves = curveSection(contentOf('curves'), view);
@@ -42,8 +43,8 @@ addEventListener('hashchange', () => {
 // --- The parts of the page
 
 function render(data) {
-  const runs = decodeRuns(data);
-  const groups = decodeGroups(data, runs);
+  const panels = decodePanels(data);
+  const [{ runs, groups }] = panels;
   [shownData, shownRuns] = [data, runs];
   const hasGroups = groups.some((group) => group.traces.step !== null);
   const isFirst = start === null;
@@ -58,7 +59,7 @@ function render(data) {
     `steps ${step('first_step', Math.min)} to ${step('last_step', Math.max)}`,
   ].join(' · ');
   tally(contentOf('states'), data, runs);
-  curves.show(data, runs, groups);
+  curves.show(data, panels);
   // The first paint has the chart; what stands below it follows at once.
   showRest = () => {
     showRest = null;

@@ -6,6 +6,7 @@
 // `styleOf(class)`, the line style of a run.
 
 const MAX_LABELLED = 12; // with more runs, events have no text
+const TEXT_LINES = 4; // a text is at most this many lines away from the circle that it belongs to
 const MANY = 40; // with more runs, lines are thinner and smoothed lines are drawn without the logged ones
 const FEW_POINTS = 30; // with fewer points, each is marked by a dot
 
@@ -177,8 +178,68 @@ function eventsOf({ stats }, withStages) {
   return events;
 }
 
+/** The lowest and the highest pixel of each drawn line between two positions in pixels. */
+function occupied({ traces, ranges, weight }, scale, left, right) {
+  const many = traces.length > MANY;
+  const { x0, kx, left: start } = scale.line;
+  const [from, to] = [left, right].map((x) => x0 + (x - start) / kx);
+  const lists = traces.flatMap((trace) => {
+    const lines = [[trace, smoothed(trace, weight)]];
+    const background = backgroundOf(trace, weight, many);
+    if (background === 'runs' && isWithMembers(traces)) lines.push(...trace.traces.map((member) => [member, member.y]));
+    if (background === 'range') lines.push([trace, trace.low], [trace, trace.high]);
+    if (background === 'logged') lines.push([trace, trace.y]);
+    return lines;
+  });
+  return lists.map(([trace, ys]) => {
+    let [low, high] = [Infinity, -Infinity];
+    const [first, last] = indexRange(trace, [Math.max(from, ranges.x[0]), Math.min(to, ranges.x[1])]);
+    let before = null; // the point before, to cut the lines at the ends of the label
+    for (let i = first; i < last; i++) {
+      const point = [scale.x(trace.x[i]), scale.y(ys[i])];
+      const ends = before === null || trace.breaks[i] === 1 ? [point] : cutLine(before, point, left, right);
+      for (const [x, y] of ends) {
+        if (x < left || x > right || Number.isNaN(y)) continue;
+        if (y < low) low = y;
+        if (y > high) high = y;
+      }
+      before = point;
+    }
+    return [low, high];
+  });
+}
+
+/** The ends of the part of a line between two positions. */
+function cutLine([ax, ay], [bx, by], left, right) {
+  const at = (x) => [x, bx > ax ? ay + ((by - ay) * (x - ax)) / (bx - ax) : by];
+  if (bx < left || ax > right) return [];
+  return [ax < left ? at(left) : [ax, ay], bx > right ? at(right) : [bx, by]];
+}
+
+/** A place for a text beside a circle where no line and no other text is: its left edge and its baseline; null if there is none. */
+function placeOfText(box, [x, y], width, pixel, taken, linesBetween) {
+  const line = 16 * pixel;
+  const gap = 10 * pixel;
+  const upwards = Array.from({ length: TEXT_LINES }, (_, i) => y - gap - i * line);
+  const downwards = Array.from({ length: TEXT_LINES }, (_, i) => y + 18 * pixel + i * line);
+  const baselines = y - box.top > 2 * line ? [...upwards, ...downwards] : [...downwards, ...upwards];
+  for (const left of [x + gap, x - gap - width]) {
+    if (left < box.left || left + width > box.left + box.width) continue;
+    const lines = linesBetween(left - 3 * pixel, left + width + 3 * pixel);
+    const isFree = (baseline) => {
+      const [top, bottom] = [baseline - 12 * pixel, baseline + 4 * pixel];
+      return top >= box.top && bottom <= box.top + box.height && lines.every(([low, high]) => high < top || low > bottom) &&
+        taken.every((other) => left > other.right || left + width < other.left || Math.abs(baseline - other.y) >= line);
+    };
+    const free = baselines.find(isFree);
+    if (free !== undefined) return [left, free];
+  }
+  return null;
+}
+
 /** Draws each event as an open circle at its level or on the line, with a text where there is room. */
-function drawEvents(context, box, scale, pixel, { traces, ranges, weight, colours, styleOf, font }, labelled) {
+function drawEvents(context, box, scale, pixel, scene, labelled) {
+  const { traces, ranges, weight, colours, styleOf, font } = scene;
   const taken = [];
   context.font = `${12 * pixel}px ${font}`;
   context.lineJoin = 'round';
@@ -194,19 +255,16 @@ function drawEvents(context, box, scale, pixel, { traces, ranges, weight, colour
       if (Number.isNaN(y)) continue;
       drawCircle(context, x, y, 4.5 * pixel, colours.background, styleOf(trace.run.style).line, 2 * pixel);
       if (!labelled) continue;
-      const [width, height] = [context.measureText(text).width, 16 * pixel];
-      const left = x + 10 * pixel + width > box.left + box.width ? x - 10 * pixel - width : x + 10 * pixel;
-      const above = y - box.top > 2 * height;
-      const baselines = Array.from({ length: 12 }, (_, i) => (above ? y - 10 * pixel - i * height : y + 18 * pixel + i * height));
-      const free = baselines.find((baseline) =>
-        taken.every((other) => left > other.right || left + width < other.left || Math.abs(baseline - other.y) >= height));
-      if (free === undefined) continue;
-      taken.push({ left: left - 6 * pixel, right: left + width + 6 * pixel, y: free });
+      const { width } = context.measureText(text);
+      const place = placeOfText(box, [x, y], width, pixel, taken, (left, right) => occupied(scene, scale, left, right));
+      if (place === null) continue; // the list of findings has the step
+      const [left, baseline] = place;
+      taken.push({ left: left - 6 * pixel, right: left + width + 6 * pixel, y: baseline });
       context.lineWidth = 3 * pixel;
       context.strokeStyle = colours.background;
-      context.strokeText(text, left, free);
-      context.fillStyle = colours.muted;
-      context.fillText(text, left, free);
+      context.strokeText(text, left, baseline);
+      context.fillStyle = styleOf(trace.run.style).line;
+      context.fillText(text, left, baseline);
     }
   }
 }

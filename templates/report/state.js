@@ -1,7 +1,11 @@
 // --- The view in the address ------------------------------------------------------------------------------
 //
 // The reader's choices are the part of the address after `#`, as `#x=relative&smooth=0.9&hide=run_a`. A copied link,
-// a reload and a file on a disk show the same view. Only what differs from how the page opens is written.
+// a reload and a file on a disk show the same view. Only what differs from how the page opens is written. `low` and `high` are the
+// shown values of the entropy, `low:kl` and `high:kl` those of the panel kl.
+
+/** The key of an end of the shown values of a panel. */
+const valueKey = (end, panel) => (panel === '' ? end : `${end}:${panel}`);
 
 /** The view as text; empty if it is as the page opens. */
 function viewText(view, start, labels) {
@@ -9,9 +13,9 @@ function viewText(view, start, labels) {
   const put = (key, value, usual) => { if (value !== usual) text.set(key, value); };
   put('view', view.grouped ? 'groups' : 'runs', start.grouped ? 'groups' : 'runs');
   put('x', view.axis, 'step');
-  for (const [range, keys] of [[view.range, ['from', 'to']], [view.valueRange, ['low', 'high']]]) {
-    if (range) keys.forEach((key, i) => text.set(key, Number(range[i].toPrecision(12))));
-  }
+  const putRange = (range, keys) => keys.forEach((key, i) => text.set(key, Number(range[i].toPrecision(12))));
+  if (view.range) putRange(view.range, ['from', 'to']);
+  for (const [panel, range] of Object.entries(view.valueRanges)) putRange(range, [valueKey('low', panel), valueKey('high', panel)]);
   put('smooth', view.weight, start.smoothing);
   put('log', view.log ? 1 : 0, start.log_y ? 1 : 0);
   const hidden = labels.filter((label) => view.hidden.has(label));
@@ -36,7 +40,12 @@ function readView(view, text, start, labels) {
   view.grouped = start.hasGroups && (grouped === null ? start.grouped : grouped === 'groups');
   view.axis = one('x', AXES.map(([name]) => name)) ?? 'step';
   view.range = range('from', 'to');
-  view.valueRange = range('low', 'high');
+  view.valueRanges = {};
+  for (const key of given.keys()) {
+    const panel = key === 'low' ? '' : key.startsWith('low:') ? key.slice(4) : null;
+    const found = panel === null ? null : range(key, valueKey('high', panel));
+    if (found) view.valueRanges[panel] = found;
+  }
   view.weight = Math.min(Math.max(number('smooth') ?? start.smoothing, 0), MAX_WEIGHT);
   view.log = one('log', ['0', '1']) === null ? start.log_y : given.get('log') === '1';
   const shown = given.has('show') ? new Set(given.getAll('show')) : null;

@@ -171,6 +171,21 @@ def main():
             assert [row.text for row in driver.find_elements(By.CSS_SELECTOR, ".legend .name")] == ["r"]
             print("ok groups")
 
+            # The panel of a quantity appears with its first value, and grows.
+            child, url = serve(program, logs, "r[01].jsonl", more=["--with", "kl"])
+            children.append(child)
+            driver.get(url)
+            within(5, status, "live")
+            charts = lambda: len(driver.find_elements(By.CSS_SELECTOR, "#chart .uplot"))
+            assert charts() == 1 and "No run has kl yet." in driver.find_element(By.ID, "findings").text
+            for step in [66, 67]:
+                with (logs / "r0.jsonl").open("a", encoding="utf-8") as log:
+                    log.write(json.dumps({"step": step, "entropy": entropy(0, step), "kl": step / 1000}) + "\n")
+                values = "try { const { x, y } = entropyViz.values('r0', 'kl'); return [x.at(-1), y.at(-1)]; } catch { return null; }"
+                within(2 * WITHIN, lambda: driver.execute_script(values), [step, step / 1000])
+            assert charts() == 2 and "not logged by 1 run: r1" in driver.find_element(By.CSS_SELECTOR, ".panel-title").text
+            print("ok quantities")
+
             # The page waits for the first run, and says when the program ended.
             child, url = serve(program, logs, "later/*.jsonl")
             children.append(child)

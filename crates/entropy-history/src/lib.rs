@@ -43,6 +43,8 @@ pub mod quantity;
 #[doc(hidden)]
 pub mod quantity_names;
 #[doc(hidden)]
+pub mod quantity_runs;
+#[doc(hidden)]
 pub mod record;
 #[doc(hidden)]
 pub mod run_config;

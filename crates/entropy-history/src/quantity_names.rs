@@ -7,16 +7,19 @@ pub struct NamedQuantity {
     pub name: &'static str,
     /// What it is.
     pub description: &'static str,
+    /// Its unit, if it has one in all trainers.
+    pub unit: Option<&'static str>,
     /// Keys that trainers log it under, the best first.
     pub keys: &'static [&'static str],
 }
 
 /// The quantities with a name. The keys come from the source code of the trainers in 2026.
 pub const QUANTITIES: [NamedQuantity; 8] = [
-    NamedQuantity { name: "reward", description: "mean reward", keys: &REWARDS },
+    NamedQuantity { name: "reward", description: "mean reward", unit: None, keys: &REWARDS },
     NamedQuantity {
         name: "kl",
         description: "KL to the reference policy",
+        unit: Some("nats"),
         keys: &[
             "kl",               // TRL
             "train/kl",         // TRL through W&B or TensorBoard, OpenRLHF
@@ -30,6 +33,7 @@ pub const QUANTITIES: [NamedQuantity; 8] = [
     NamedQuantity {
         name: "ppo_kl",
         description: "KL of the update: old policy to new",
+        unit: Some("nats"),
         keys: &[
             "actor/ppo_kl",        // verl, EasyR1
             "train/ppo_kl",        // slime, OpenRLHF
@@ -41,6 +45,7 @@ pub const QUANTITIES: [NamedQuantity; 8] = [
     NamedQuantity {
         name: "mismatch_kl",
         description: "KL of the sampler to the trainer",
+        unit: Some("nats"),
         keys: &[
             "mismatch_kl/all/mean", // prime-rl
             "rollout_corr/kl",      // verl
@@ -49,6 +54,7 @@ pub const QUANTITIES: [NamedQuantity; 8] = [
     NamedQuantity {
         name: "length",
         description: "mean tokens of a response",
+        unit: Some("tokens"),
         keys: &[
             "response_length/mean",          // verl, EasyR1
             "completions/mean_length",       // TRL
@@ -67,6 +73,7 @@ pub const QUANTITIES: [NamedQuantity; 8] = [
     NamedQuantity {
         name: "clip",
         description: "share of clipped tokens",
+        unit: Some("share of tokens"),
         keys: &[
             "actor/pg_clipfrac",            // verl, EasyR1
             "clip_ratio/region_mean",       // TRL
@@ -83,6 +90,7 @@ pub const QUANTITIES: [NamedQuantity; 8] = [
     NamedQuantity {
         name: "lr",
         description: "learning rate",
+        unit: None,
         keys: &[
             "actor/lr",             // verl, EasyR1
             "learning_rate",        // TRL
@@ -97,6 +105,7 @@ pub const QUANTITIES: [NamedQuantity; 8] = [
     NamedQuantity {
         name: "grad_norm",
         description: "norm of the gradient",
+        unit: None,
         keys: &[
             "actor/grad_norm", // verl, EasyR1
             "grad_norm",       // TRL

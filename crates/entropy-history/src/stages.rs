@@ -54,14 +54,15 @@ struct Stage {
 
 /// Joins runs that are stages: `stage` returns for a label the name of the joined run and the name of the
 /// stage, or `None` for a run to keep as it is. Stages are in natural order (`2` before `10`); a joined run takes the
-/// position of its first run. Returns the runs, and how many were joined from stages.
+/// position of its first run. Returns the runs; those that were joined name in their warnings the stages that lack a
+/// quantity.
 ///
 /// # Errors
 /// When two runs are the same stage, or stages of one run hold different kinds of entropy.
 pub fn concat_stages(
     runs: Vec<Run>,
     stage: impl Fn(&str) -> Option<(String, String)>,
-) -> Result<(Vec<Run>, usize), StageError> {
+) -> Result<Vec<Run>, StageError> {
     let mut chains: Vec<Vec<Stage>> = Vec::new();
     let mut named: BTreeMap<String, usize> = BTreeMap::new();
     for run in runs {
@@ -77,8 +78,7 @@ pub fn concat_stages(
             None => chains.push(vec![member]),
         }
     }
-    let runs = chains.into_iter().map(concat);
-    Ok((runs.collect::<Result<_, _>>()?, named.len()))
+    chains.into_iter().map(concat).collect()
 }
 
 /// Moves each stage after the one before it, at a distance of one logging interval.
@@ -95,6 +95,7 @@ fn concat(mut stages: Vec<Stage>) -> Result<Run, StageError> {
             });
         }
     }
+    let lacking = stages_without_quantities(&stages);
     let mut stages = stages.into_iter();
     let Stage { chain, mut run, .. } = stages.next().expect("BUG: a joined run has a stage");
     if stages.len() == 0 {
@@ -107,27 +108,18 @@ fn concat(mut stages: Vec<Stage>) -> Result<Run, StageError> {
             return Err(mixed_kinds(chain, &run, &next));
         }
         let start = points[points.len() - 1].step + logging_interval(run.history.points());
-        let first = next.history.points()[0].step;
+        let shift = Shift { first: next.history.points()[0].step, start };
         run.stages.push(StageBoundary { step: start, stage: name });
         points.extend(
-            with_gaps(&next.history)
-                .into_iter()
-                .map(|p| Point { step: p.step - first + start, ..p }),
+            with_gaps(&next.history).into_iter().map(|p| Point { step: shift.step(p.step), ..p }),
         );
         run.repairs += next.repairs;
-        // Auxiliary values before the first entropy of a stage are dropped.
-        let moved = |aux: &AuxSeries| -> Vec<(f64, f64)> {
-            let rows = aux.values().iter().filter(|row| row.0 >= first);
-            rows.map(|(step, value)| (step - first + start, *value)).collect()
-        };
-        let quantities = run.quantities.into_iter().zip(next.quantities);
+        let quantities = run.quantities.iter().zip(&next.quantities);
         run.quantities = quantities
-            .map(|(earlier, later)| concat_aux(earlier, later, start, moved, |_, row| row.1))
+            .map(|(earlier, later)| concat_quantity(earlier.as_ref(), later.as_ref(), shift))
             .collect();
         // Time continues as the steps do, without the pause between stages.
-        run.clock = concat_aux(run.clock, next.clock, start, moved, |(end, first), row| {
-            row.1 - first + end
-        });
+        run.clock = concat_clock(run.clock.as_ref(), next.clock.as_ref(), shift);
         // A key that changes between stages has no value for the whole.
         run.config = run.config.zip(next.config).map(|(mut config, next)| {
             Arc::make_mut(&mut config).retain_common(&next);
@@ -137,26 +129,76 @@ fn concat(mut stages: Vec<Stage>) -> Result<Run, StageError> {
         run.warnings.extend(next.warnings);
         run.history = next.history;
     }
+    run.warnings.extend(lacking);
     let (history, _) = History::from_raw(chain, kind, points)?;
     Ok(Run { history, ..run })
 }
 
-/// Concatenates an auxiliary series of two stages; `None` if either lacks it, because a part would look like
-/// the whole. `moved` gives the rows of the second with their new steps, from `start` on. `value` maps a value of
-/// the second, given the value expected to follow the first and the first value of the second.
-fn concat_aux(
-    earlier: Option<AuxSeries>,
-    later: Option<AuxSeries>,
+/// Sentences on the stages that lack a quantity which another stage has.
+fn stages_without_quantities(stages: &[Stage]) -> Vec<String> {
+    let count = stages.first().map_or(0, |stage| stage.run.quantities.len());
+    let of_quantity = |index: usize| {
+        let series = |stage: &Stage| stage.run.quantities.get(index).cloned().flatten();
+        let metric = stages.iter().find_map(series)?.metric().to_owned();
+        let without = stages.iter().filter(|stage| series(stage).is_none());
+        let names: Vec<&str> = without.map(|stage| stage.name.as_str()).collect();
+        let rounds = if names.len() == 1 { "round" } else { "rounds" };
+        let why = "its line is drawn in the other rounds";
+        (!names.is_empty())
+            .then(|| format!("no value of {metric:?} in {rounds} {}: {why}", names.join(", ")))
+    };
+    (0..count).filter_map(of_quantity).collect()
+}
+
+/// How the steps of a stage are moved: its first step with an entropy becomes `start`.
+#[derive(Clone, Copy)]
+struct Shift {
+    first: f64,
     start: f64,
-    moved: impl Fn(&AuxSeries) -> Vec<(f64, f64)>,
-    value: impl Fn((f64, f64), (f64, f64)) -> f64,
+}
+
+impl Shift {
+    fn step(self, step: f64) -> f64 {
+        step - self.first + self.start
+    }
+
+    /// The rows of a series with their new steps. Rows before the first entropy of the stage are dropped.
+    fn rows(self, series: &AuxSeries) -> Vec<(f64, f64)> {
+        let rows = series.rows().into_iter().filter(|row| row.0 >= self.first);
+        rows.map(|(step, value)| (self.step(step), value)).collect()
+    }
+}
+
+/// The rows of a series of the stages so far, without those at the steps of the next stage.
+fn rows_before(series: Option<&AuxSeries>, start: f64) -> Vec<(f64, f64)> {
+    let rows = series.map_or(Vec::new(), AuxSeries::rows);
+    rows.into_iter().filter(|row| row.0 < start).collect()
+}
+
+/// Concatenates a quantity of the stages so far and of the next one. Where a stage lacks it, its line has a gap.
+fn concat_quantity(
+    earlier: Option<&AuxSeries>,
+    later: Option<&AuxSeries>,
+    shift: Shift,
 ) -> Option<AuxSeries> {
-    let (earlier, moved) = (earlier?, moved(&later?));
-    let rows = earlier.values().iter().copied().filter(|row| row.0 < start);
-    let mut rows: Vec<(f64, f64)> = rows.collect();
+    let metric = earlier.or(later)?.metric();
+    let mut rows = rows_before(earlier, shift.start);
+    rows.extend(later.map_or(vec![(shift.start, f64::NAN)], |later| shift.rows(later)));
+    AuxSeries::from_raw(metric, rows)
+}
+
+/// Concatenates the clock of the stages so far and of the next one; `None` if either lacks it, because a part would look
+/// like the whole. Time continues as the steps do, without the pause between stages.
+fn concat_clock(
+    earlier: Option<&AuxSeries>,
+    later: Option<&AuxSeries>,
+    shift: Shift,
+) -> Option<AuxSeries> {
+    let (earlier, moved) = (earlier?, shift.rows(later?));
+    let mut rows = rows_before(Some(earlier), shift.start);
     if let (Some(last), Some(first)) = (rows.last().copied(), moved.first()) {
         let end = last.1 + median_difference(rows.iter().map(|row| row.1)).unwrap_or(0.0);
-        rows.extend(moved.iter().map(|row| (row.0, value((end, first.1), *row))));
+        rows.extend(moved.iter().map(|row| (row.0, row.1 - first.1 + end)));
     }
     AuxSeries::from_raw(earlier.metric(), rows)
 }
@@ -224,8 +266,7 @@ mod tests {
             run("q_v2", &[5, 10, 15]),
             run("x", &[7]),
         ];
-        let (runs, chains) = concat_stages(runs, by_version).unwrap();
-        assert_eq!(chains, 2);
+        let runs = concat_stages(runs, by_version).unwrap();
         let labels: Vec<_> = runs.iter().map(|run| run.history.label()).collect();
         assert_eq!(labels, ["q", "s", "x"]);
         assert_eq!(steps(&runs[0]), [5.0, 10.0, 15.0, 20.0, 21.0]);
@@ -240,7 +281,7 @@ mod tests {
         let raw = raw.map(|(&entropy, step)| Point { step: f64::from(step), entropy }).collect();
         let (history, repairs) = History::from_raw("q_v1", EntropyKind::TokenMean, raw).unwrap();
         let first = Run { history, repairs, ..run("q_v1", &[1]) };
-        let (runs, _) = concat_stages(vec![first, run("q_v2", &[1])], by_version).unwrap();
+        let runs = concat_stages(vec![first, run("q_v2", &[1])], by_version).unwrap();
         assert_eq!(runs[0].history.segments().count(), 2);
         assert_eq!(runs[0].repairs, Repairs { not_finite: 1, ..Repairs::default() });
     }
@@ -259,13 +300,33 @@ mod tests {
             with_aux("q_v1", &[1, 2, 3], &[100.0, 110.0, 120.0]),
             with_aux("q_v2", &[1, 2], &[5000.0, 5007.0]),
         ];
-        let (runs, _) = concat_stages(runs, by_version).unwrap();
+        let runs = concat_stages(runs, by_version).unwrap();
         let clock = runs[0].clock.as_ref().unwrap();
         let expected = [(1.0, 100.0), (2.0, 110.0), (3.0, 120.0), (4.0, 130.0), (5.0, 137.0)];
         assert_eq!(clock.values(), expected);
         assert_eq!(runs[0].quantities[0].as_ref().unwrap().at(5.0), Some(0.5));
         let half = vec![with_aux("q_v1", &[1], &[1.0]), run("q_v2", &[1])];
-        assert_eq!(concat_stages(half, by_version).unwrap().0[0].clock, None);
+        assert_eq!(concat_stages(half, by_version).unwrap()[0].clock, None);
+    }
+
+    #[test]
+    fn quantity_that_a_stage_lacks_is_kept_in_the_others() {
+        let stage = |label: &str, values: &[(f64, f64)]| {
+            let kl = AuxSeries::from_raw("kl", values.to_vec());
+            Run { quantities: vec![kl], ..run(label, &[1, 2]) }
+        };
+        let with = [(1.0, 0.1), (2.0, f64::NAN)];
+        let runs = vec![stage("q_v1", &with), stage("q_v2", &[]), stage("q_v3", &with)];
+        let joined = &concat_stages(runs, by_version).unwrap()[0];
+        let series = joined.quantities[0].as_ref().unwrap();
+        assert_eq!(series.values(), [(1.0, 0.1), (5.0, 0.1)]);
+        // The line breaks at the value that is not finite, and where the second stage begins.
+        assert_eq!(series.not_finite(), [2.0, 3.0, 6.0]);
+        let said = "no value of \"kl\" in round 2: its line is drawn in the other rounds";
+        assert_eq!(joined.warnings, [said]);
+        let first_lacks = vec![stage("q_v1", &[]), stage("q_v2", &with)];
+        let joined = &concat_stages(first_lacks, by_version).unwrap()[0];
+        assert_eq!(joined.quantities[0].as_ref().unwrap().values(), [(3.0, 0.1)]);
     }
 
     #[test]

@@ -239,8 +239,8 @@ fn reindex_by(
     };
     let stages = run.stages.iter().filter_map(boundary).collect();
     let moved = |series: &AuxSeries| {
-        let rows =
-            series.values().iter().filter_map(|(step, value)| Some((position(*step)?, *value)));
+        let rows = series.rows().into_iter();
+        let rows = rows.filter_map(|(step, value)| Some((position(step)?, value)));
         AuxSeries::from_raw(series.metric(), rows.collect())
     };
     let quantities = run.quantities.iter().map(|series| series.as_ref().and_then(moved)).collect();

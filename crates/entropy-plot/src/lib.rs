@@ -48,6 +48,7 @@ use std::borrow::Cow;
 use entropy_history::history::{Comparison, Run};
 use entropy_history::label::visible;
 use entropy_history::number::shortest;
+use entropy_history::quantity_runs::QuantityRuns;
 use entropy_history::stats::band::{MissingSteps, Spread};
 use entropy_history::stats::group::Group;
 use entropy_history::stats::health::Thresholds;
@@ -221,6 +222,17 @@ pub struct GroupOptions {
 }
 
 impl GroupOptions {
+    /// The groups of the runs that have another quantity, by their indices among these; groups without such a run are left
+    /// out.
+    pub fn of_quantity(&self, quantity: &QuantityRuns) -> GroupOptions {
+        let group = |group: &Group| Group {
+            name: group.name.clone(),
+            members: quantity.members(&group.members),
+        };
+        let groups = self.groups.iter().map(group).filter(|group| !group.members.is_empty());
+        GroupOptions { groups: groups.collect(), ..self.clone() }
+    }
+
     /// The colour of the run at `index`: that of its group, or the colour of runs without a style.
     fn colour(&self, index: usize, theme: &Theme) -> Rgb {
         let group = self.groups.iter().position(|group| group.members.contains(&index));

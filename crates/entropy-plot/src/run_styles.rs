@@ -41,7 +41,8 @@ pub struct RunColours(BTreeMap<String, LineColour>);
 
 impl RunColours {
     /// Chooses the colours. Of more than 12 runs, those that the user highlights stand out; else up to six that exploded or
-    /// collapsed, the earliest first, then in turn those that end highest and lowest. `states` are those of the same runs.
+    /// collapsed, the earliest first, then in turn those that end highest and lowest; and of a quantity that none of these
+    /// has, the two that have it and end highest and lowest. `states` are those of the same runs.
     pub fn choose(runs: &[Run], states: Option<&Analysis>, emphasis: &Emphasis) -> RunColours {
         let asked = |run: &Run| {
             let label = run.history.label();
@@ -113,9 +114,23 @@ fn most_telling(runs: &[Run], states: Option<&Analysis>) -> Vec<usize> {
     ends.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
     let mut named = Vec::new();
     add_in_turn(&mut named, MAX_OVER, [in_state(State::Exploded), in_state(State::Collapsed)]);
-    add_in_turn(&mut named, MAX_NAMED, [ends.clone(), ends.into_iter().rev().collect()]);
+    add_in_turn(&mut named, MAX_NAMED, [ends.clone(), ends.iter().rev().copied().collect()]);
+    add_for_quantities(&mut named, runs, &ends);
     named.sort_unstable();
     named
+}
+
+/// Adds runs for the panels of quantities that no named run has, in which all lines would be grey. `ends` are sorted.
+fn add_for_quantities(named: &mut Vec<usize>, runs: &[Run], ends: &[(f64, usize)]) {
+    let quantities = runs.iter().map(|run| run.quantities.len()).max().unwrap_or(0);
+    for quantity in 0..quantities {
+        let has = |run: &usize| runs[*run].quantities.get(quantity).is_some_and(Option::is_some);
+        let limit = (named.len() + 2).min(MAX_NAMED_AT_END);
+        if !named.iter().any(has) {
+            let with: Vec<(f64, usize)> = ends.iter().filter(|(_, i)| has(i)).copied().collect();
+            add_in_turn(named, limit, [with.clone(), with.into_iter().rev().collect()]);
+        }
+    }
 }
 
 /// Adds runs of both lists in turn, each once, until there are `limit`.
@@ -139,7 +154,7 @@ fn end(run: &Run) -> f64 {
 mod tests {
     use super::super::theme::LIGHT;
     use super::*;
-    use entropy_history::history::{History, Point};
+    use entropy_history::history::{AuxSeries, History, Point};
     use entropy_history::quantity::EntropyKind;
     use entropy_history::stats::analyse;
     use entropy_history::stats::health::Thresholds;
@@ -186,6 +201,19 @@ mod tests {
         let mut expected = ["r4", "r7", "r0", "r1", "r2", "r17", "r18", "r19"];
         expected.sort_unstable();
         assert_eq!(named, expected);
+    }
+
+    #[test]
+    fn runs_in_colour_are_in_the_panel_of_each_quantity() {
+        let comparison = runs(&(0..20).map(|i| 1.0 + 0.05 * f64::from(i)).collect::<Vec<_>>());
+        let mut runs = comparison.runs().to_vec();
+        for (i, run) in runs.iter_mut().enumerate() {
+            let has = (8..12).contains(&i);
+            run.quantities = vec![AuxSeries::from_raw("kl", vec![(1.0, 0.1)]).filter(|_| has)];
+        }
+        let expected = ["r0", "r1", "r11", "r16", "r17", "r18", "r19", "r2", "r3", "r8"];
+        let comparison = Comparison::new(runs).unwrap();
+        assert_eq!(named(&comparison, &Emphasis::default()), expected);
     }
 
     #[test]

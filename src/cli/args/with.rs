@@ -1,4 +1,4 @@
-//! `--with`: quantities that are drawn below the entropy.
+//! `--with`: quantities that are drawn below the entropy, in a picture and on a page.
 
 use anyhow::anyhow;
 use clap::Args;
@@ -6,14 +6,14 @@ use clap::Args;
 use entropy_history::history::Comparison;
 use entropy_history::label::visible;
 use entropy_history::quantity_names::{self, QUANTITIES};
+use entropy_history::quantity_runs::QuantityRuns;
 use entropy_history::store::AuxRequest;
-use entropy_plot::{Beside, ChartOptions};
 use entropy_shell::{CliError, Terminal, WithHint, plural};
 
 /// The largest number of runs that a warning names.
 const MAX_NAMED: usize = 3;
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Curves")]
 pub(in crate::cli) struct WithArgs {
     /// Other quantities, each in a panel below: reward, kl, length, lr, … or a key.
@@ -48,58 +48,65 @@ impl WithArgs {
         AuxRequest { quantities, ..aux }
     }
 
-    /// The panels of the wanted quantities. Warns about runs that lack one.
+    /// The wanted quantities of the runs. Warns about runs that lack one.
     ///
     /// # Errors
     /// When no run has one.
-    pub(in crate::cli) fn beside(
+    pub(in crate::cli) fn quantities(
         &self,
         comparison: &Comparison,
-        options: &ChartOptions,
         terminal: &Terminal,
-    ) -> Result<Vec<Beside>, CliError> {
-        let mut panels = Vec::new();
-        let wanted = self.names();
-        for (index, name) in wanted.iter().copied().enumerate() {
-            let lacks = comparison
-                .runs()
-                .iter()
-                .filter(|run| run.quantities.get(index).is_none_or(Option::is_none));
-            let lacking: Vec<_> = lacks.map(|run| visible(run.history.label())).collect();
-            let Some(panel) = Beside::of((index, name), comparison, options) else {
-                let names: Vec<&str> = QUANTITIES.iter().map(|quantity| quantity.name).collect();
-                let searched = quantity_names::keys_of(name);
-                if let Some(key) =
-                    searched.iter().find(|key| *key != name && wanted.contains(&key.as_str()))
-                {
-                    return Err(anyhow!(
-                        "cannot draw {name:?} beside {key:?}, which is one of its keys"
-                    ))
-                    .hint("leave one of them out");
-                }
-                let what = match quantity_names::named(name) {
-                    Some(_) => format!("no log has one of its keys {}", searched.join(", ")),
-                    None if name.contains(['*', '?', '[']) => {
-                        "no log has one key that it matches".to_owned()
-                    }
-                    None => "no log has this key".to_owned(),
-                };
-                return Err(anyhow!("cannot draw {name:?}: {what}")).hint(format!(
-                    "`entropy-viz inspect FILE` lists the keys of a log; known names are {}",
-                    names.join(", ")
-                ));
-            };
-            panels.push(panel);
+    ) -> Result<Vec<QuantityRuns>, CliError> {
+        let (found, missing) = self.found(comparison);
+        if let Some(name) = missing.first() {
+            return self.no_run_has(name);
+        }
+        for quantity in &found {
+            let lacking = quantity.labels_without(comparison);
             if !lacking.is_empty() {
                 let runs = plural(lacking.len(), "run has", "runs have");
-                let shown = &lacking[..lacking.len().min(MAX_NAMED)];
+                let shown = lacking.iter().take(MAX_NAMED).map(|label| visible(label));
+                let shown = shown.collect::<Vec<_>>().join(", ");
                 let more = if lacking.len() > MAX_NAMED { ", …" } else { "" };
-                terminal.warn(&format!(
-                    "{runs} no {name} and no line in its panel: {}{more}",
-                    shown.join(", ")
-                ));
+                let name = quantity.name();
+                terminal.warn(&format!("{runs} no {name} and no line in its panel: {shown}{more}"));
             }
         }
-        Ok(panels)
+        Ok(found)
+    }
+
+    /// The wanted quantities that at least one run has, and the names of the others.
+    pub(in crate::cli) fn found(&self, comparison: &Comparison) -> (Vec<QuantityRuns>, Vec<&str>) {
+        let (mut found, mut missing) = (Vec::new(), Vec::new());
+        for (index, name) in self.names().into_iter().enumerate() {
+            match QuantityRuns::of((index, name), comparison) {
+                Some(quantity) => found.push(quantity),
+                None => missing.push(name),
+            }
+        }
+        (found, missing)
+    }
+
+    /// The error for a quantity that no run has.
+    fn no_run_has<T>(&self, name: &str) -> Result<T, CliError> {
+        let searched = quantity_names::keys_of(name);
+        let wanted = self.names();
+        let is_wanted = |key: &&String| *key != name && wanted.contains(&key.as_str());
+        if let Some(key) = searched.iter().find(is_wanted) {
+            return Err(anyhow!("cannot draw {name:?} beside {key:?}, which is one of its keys"))
+                .hint("leave one of them out");
+        }
+        let what = match quantity_names::named(name) {
+            Some(_) => format!("no log has one of its keys {}", searched.join(", ")),
+            None if name.contains(['*', '?', '[']) => {
+                "no log has one key that it matches".to_owned()
+            }
+            None => "no log has this key".to_owned(),
+        };
+        let names: Vec<&str> = QUANTITIES.iter().map(|quantity| quantity.name).collect();
+        Err(anyhow!("cannot draw {name:?}: {what}")).hint(format!(
+            "`entropy-viz inspect FILE` lists the keys of a log; known names are {}",
+            names.join(", ")
+        ))
     }
 }

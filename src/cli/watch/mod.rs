@@ -23,7 +23,7 @@ use clap::Args;
 use ratatui::crossterm::event::{Event, KeyEventKind};
 
 use super::args::values::{StaleAfter, interval, stale_after};
-use super::args::{CurveArgs, HealthArgs, SeriesArgs, ThemeArgs};
+use super::args::{CurveArgs, HealthArgs, SeriesArgs, ThemeArgs, WithArgs};
 use super::hints::cli_error;
 use super::storage::storage_path;
 use crate::tui::frame::render;
@@ -58,7 +58,8 @@ Examples:
   ENTROPY_VIZ_NOTIFY=https://hooks.slack.com/services/… entropy-viz watch runs/
   entropy-viz watch wandb/ --exit-on collapse || { [ $? -eq 1 ] && kill \"$TRAINER\"; }
   entropy-viz watch runs/ --once --width 120 --height 40
-  entropy-viz watch runs/ --serve                   live page of `report` at the printed address";
+  entropy-viz watch runs/ --serve                   live page of `report` at the printed address
+  entropy-viz watch runs/ --with reward,kl --serve  with panels of other quantities";
 
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
@@ -105,6 +106,8 @@ pub(super) struct WatchArgs {
     #[command(flatten)]
     curves: CurveArgs,
     #[command(flatten)]
+    with: WithArgs,
+    #[command(flatten)]
     health: HealthArgs,
 }
 
@@ -123,7 +126,7 @@ impl WatchArgs {
             format: self.series.format,
             metrics: self.series.metric.clone(),
             step_key: self.series.step_key.clone(),
-            aux: self.serve.aux_request(),
+            aux: self.with.added_to(self.serve.aux_request()),
             ..LoadOptions::default()
         };
         let config = self.status_config()?;
@@ -137,6 +140,7 @@ impl WatchArgs {
             self.curves.smooth,
             self.curves.log_y,
             self.health.thresholds(),
+            &self.with,
             &store.paths(),
         )?;
         if self.once || (!is_screen && !reacts && service.is_none()) {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::anyhow;
 use clap::Args;
 
-use crate::cli::args::{BandArgs, GroupArgs};
+use crate::cli::args::{BandArgs, GroupArgs, WithArgs};
 use crate::cli::invocation::command_line;
 use crate::cli::page::{PAGE_AUX, page_smoothing, watch_in_terminal};
 use crate::live::request::{AccessPolicy, Hosts};
@@ -68,18 +68,16 @@ pub(super) struct Service {
     options: PageOptions<'static>,
     groups: GroupArgs,
     bands: BandArgs,
+    with: WithArgs,
     has_new_data: bool,
     is_published: bool,
     not_before: Option<Instant>,
 }
 
 impl ServeArgs {
-    /// What the page needs; nothing without one.
+    /// What is read of each run beside its entropy, for the page and for the screen.
     pub(super) fn aux_request(&self) -> AuxRequest {
-        match self.serve {
-            Some(_) => self.groups.added_to(PAGE_AUX),
-            None => AuxRequest::default(),
-        }
+        self.groups.added_to(PAGE_AUX)
     }
 
     /// Starts to listen if `--serve` is given, without accepting connections yet. `places` describes where
@@ -89,6 +87,7 @@ impl ServeArgs {
         smoothing: Smoothing,
         log_y: bool,
         thresholds: Thresholds,
+        with: &WithArgs,
         places: &str,
     ) -> Result<Option<Service>, CliError> {
         let Some(address) = self.serve else {
@@ -143,6 +142,7 @@ impl ServeArgs {
             options,
             groups: self.groups.clone(),
             bands: self.bands.clone(),
+            with: with.clone(),
             has_new_data: false,
             is_published: false,
             not_before: None,
@@ -182,22 +182,29 @@ impl Service {
         (self.has_new_data, self.is_published) = (false, true);
     }
 
-    /// The newest document, with groups if a flag for them is given.
+    /// The newest document, with the groups and the quantities that the runs have so far.
     fn document(&self, comparison: &Comparison) -> String {
         let mut analysis = analyse(comparison, &self.options.thresholds);
-        if !self.groups.is_given() {
-            return document(comparison, &analysis, &self.options);
+        let (quantities, missing) = self.with.found(comparison);
+        let note = |name: &&str| format!("No run has {name} yet.");
+        let mut notes: Vec<String> = missing.iter().map(note).collect();
+        let mut grouped = None;
+        if self.groups.is_given() {
+            // The runs of a group may appear later.
+            match self.groups.on_page(&self.bands, comparison) {
+                Ok(groups) => grouped = groups,
+                Err(error) => notes.push(format!("There are no groups yet: {:#}", error.error)),
+            }
+            if let Ok(groups) = self.groups.groups(comparison) {
+                compare(comparison, &mut analysis, &Plan { groups, baseline: None });
+            }
         }
-        // The runs of a group may appear later.
-        let (grouped, notes) = match self.groups.on_page(&self.bands, comparison) {
-            Ok(grouped) => (grouped, Vec::new()),
-            Err(error) => (None, vec![format!("There are no groups yet: {:#}", error.error)]),
+        let options = PageOptions {
+            groups: grouped.as_ref(),
+            quantities: &quantities,
+            notes: &notes,
+            ..self.options.clone()
         };
-        if let Ok(groups) = self.groups.groups(comparison) {
-            compare(comparison, &mut analysis, &Plan { groups, baseline: None });
-        }
-        let options =
-            PageOptions { groups: grouped.as_ref(), notes: &notes, ..self.options.clone() };
         document(comparison, &analysis, &options)
     }
 

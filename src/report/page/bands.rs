@@ -25,8 +25,8 @@ use entropy_history::stats::student::t95;
 use entropy_plot::GroupOptions;
 use entropy_plot::theme::STYLES;
 
-/// The largest number of points in all lines together.
-const MAX_POINTS: usize = 20_000;
+/// The largest number of points in all lines of a page together.
+pub(super) const MAX_POINTS: usize = 20_000;
 /// The smallest number of points of a line.
 const MIN_POINTS: usize = 100;
 
@@ -70,10 +70,16 @@ struct Segment {
     high: Option<Numbers>,
 }
 
-/// The groups of the runs, with lines for the weight of the moving average that the page opens with.
-pub(super) fn bands(comparison: &Comparison, grouped: &GroupOptions, weight: f64) -> Bands {
+/// The groups of the runs, with lines for the weight of the moving average that the page opens with. All lines together
+/// have about `max_points`.
+pub(super) fn bands(
+    comparison: &Comparison,
+    grouped: &GroupOptions,
+    weight: f64,
+    max_points: usize,
+) -> Bands {
     let weights = if weight == 0.0 { vec![0.0] } else { vec![0.0, weight] };
-    let limit = (MAX_POINTS / (weights.len() * grouped.groups.len().max(1))).max(MIN_POINTS);
+    let limit = (max_points / (weights.len() * grouped.groups.len().max(1))).max(MIN_POINTS);
     let groups = grouped.groups.par_iter().enumerate();
     let groups = groups.map(|(index, group)| {
         let runs = members(comparison, group);
@@ -110,6 +116,15 @@ impl Bands {
             [Some(&segment.steps), Some(&segment.mean), segment.low.as_ref(), segment.high.as_ref()]
         });
         lists.flatten().map(|list| list.size() + 8).sum()
+    }
+
+    /// Gives each group the style of the group with its name in `other`.
+    pub(super) fn with_styles_of(mut self, other: &Bands) -> Bands {
+        for group in &mut self.groups {
+            let same = other.groups.iter().find(|other| other.name == group.name);
+            group.style = same.and_then(|same| same.style);
+        }
+        self
     }
 
     /// The style of each of `runs` runs: that of its group, so that a group has one colour on the whole page.

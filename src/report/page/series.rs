@@ -1,9 +1,9 @@
-//! The points of the runs in the page: all of them, or buckets of neighbouring steps.
+//! The points of all series in the page, the entropy and other quantities: every one, or buckets of neighbouring steps.
 //!
 //! ```text
 //! {"steps":0,"values":N,"gaps":[50]}                                every point; 0 is the index of a grid
 //! {"from":1,"to":2,"counts":N,"mean":N,"low":N,"high":N,"gaps":[]}  buckets: mean, min and max of their steps
-//! {…,"time":{"unit":0.1,"ticks":N}}                                 time since the start, −1 where unknown
+//! {…,"time":{"unit":0.1,"ticks":N}}                                 time since the start, −10⁹ where unknown
 //! ```
 //!
 //! N is a list encoded by `numbers.rs`. Most runs share their steps, so each list of steps is stored once, in
@@ -14,28 +14,39 @@ use serde::Serialize;
 
 use super::numbers::Numbers;
 use crate::report::budget::longest_within;
-use entropy_history::history::{Comparison, Point, Run};
+use entropy_history::history::{History, Point, Run};
 
-/// Up to this number of points in all runs, every point is embedded.
+/// Up to this number of points in all series, every point is embedded.
 const MAX_EXACT: usize = 200_000;
 /// The largest size of the embedded points in characters, so that the page is smaller than 3 MB.
 const MAX_SIZE: usize = 2_600_000;
-/// The total number of buckets to try first when runs are reduced.
+/// The total number of buckets to try first when series are reduced.
 const BUCKETS: usize = 140_000;
-/// The smallest number of buckets per run.
+/// The smallest number of buckets per series.
 const MIN_BUCKETS: usize = 40;
+/// The time of a point without a known time. Points of another quantity may be before the first entropy, at negative times.
+const UNKNOWN_TICK: f64 = -1e9;
 
-/// The points of all runs.
+/// A series of a run: its entropy, or another quantity.
+#[derive(Clone, Copy)]
+pub(super) struct SeriesSource<'a> {
+    /// The run, whose history is the series.
+    pub(super) run: &'a Run,
+    /// The entropy of the run, at whose first point its time begins.
+    pub(super) entropy: &'a History,
+}
+
+/// The points of all series.
 pub(super) struct EmbeddedSeries {
     /// The lists of steps, without duplicates.
     pub(super) grids: Vec<Numbers>,
-    /// One entry per run.
+    /// One entry per series.
     pub(super) series: Vec<Series>,
     /// Whether every logged value is included.
     pub(super) exact: bool,
 }
 
-/// The points of one run.
+/// The points of one series.
 #[derive(Debug, Serialize)]
 pub(super) struct Series {
     #[serde(flatten)]
@@ -45,7 +56,7 @@ pub(super) struct Series {
     time: Option<SeriesTime>,
 }
 
-/// The points, or buckets of points, of a run. Steps are indices of grids.
+/// The points, or buckets of points, of a series. Steps are indices of grids.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 enum SeriesPoints {
@@ -60,14 +71,13 @@ struct SeriesTime {
     ticks: Numbers,
 }
 
-/// Embeds all points of all runs if there are at most [`MAX_EXACT`] and they fit into [`MAX_SIZE`] without the characters
+/// Embeds all points of all series if there are at most [`MAX_EXACT`] and they fit into [`MAX_SIZE`] without the characters
 /// that are `taken` by other parts of the page; otherwise embeds as many buckets as fit.
-pub(super) fn embed(comparison: &Comparison, taken: usize) -> EmbeddedSeries {
+pub(super) fn embed(sources: &[SeriesSource<'_>], taken: usize) -> EmbeddedSeries {
     let max_size = MAX_SIZE.saturating_sub(taken);
-    let runs = comparison.runs();
-    let lengths: Vec<usize> = runs.iter().map(|run| run.history.points().len()).collect();
+    let lengths: Vec<usize> = sources.iter().map(|s| s.run.history.points().len()).collect();
     if lengths.iter().sum::<usize>() <= MAX_EXACT {
-        let embedded = embed_at_most(runs, usize::MAX);
+        let embedded = embed_at_most(sources, usize::MAX);
         if embedded.size() <= max_size {
             return embedded;
         }
@@ -75,7 +85,7 @@ pub(super) fn embed(comparison: &Comparison, taken: usize) -> EmbeddedSeries {
     let mut total = BUCKETS;
     loop {
         let limit = longest_within(&lengths, total).max(MIN_BUCKETS);
-        let embedded = embed_at_most(runs, limit);
+        let embedded = embed_at_most(sources, limit);
         let size = embedded.size();
         if size <= max_size || limit == MIN_BUCKETS {
             return embedded;
@@ -84,12 +94,13 @@ pub(super) fn embed(comparison: &Comparison, taken: usize) -> EmbeddedSeries {
     }
 }
 
-/// Embeds each run with at most `limit` points or buckets.
-fn embed_at_most(runs: &[Run], limit: usize) -> EmbeddedSeries {
-    let reduced: Vec<ReducedRun> = runs.par_iter().map(|run| ReducedRun::of(run, limit)).collect();
-    let exact = reduced.iter().all(|run| run.steps.len() == 1);
+/// Embeds each series with at most `limit` points or buckets.
+fn embed_at_most(sources: &[SeriesSource<'_>], limit: usize) -> EmbeddedSeries {
+    let reduced = sources.par_iter().map(|source| ReducedSeries::of(*source, limit));
+    let reduced: Vec<ReducedSeries> = reduced.collect();
+    let exact = reduced.iter().all(|series| series.steps.len() == 1);
     let mut grids: Vec<Vec<f64>> = Vec::new();
-    let series = reduced.into_iter().map(|run| run.share_steps(&mut grids)).collect();
+    let series = reduced.into_iter().map(|series| series.share_steps(&mut grids)).collect();
     let grids = grids.par_iter().map(|steps| Numbers::of(steps)).collect();
     EmbeddedSeries { grids, series, exact }
 }
@@ -112,21 +123,22 @@ impl EmbeddedSeries {
 }
 
 /// A series before its steps are replaced by indices of grids.
-struct ReducedRun {
+struct ReducedSeries {
     series: Series,
     /// The steps of all points; or the first and the last steps of all buckets.
     steps: Vec<Vec<f64>>,
 }
 
-impl ReducedRun {
-    fn of(run: &Run, limit: usize) -> ReducedRun {
+impl ReducedSeries {
+    fn of(source: SeriesSource<'_>, limit: usize) -> ReducedSeries {
+        let run = source.run;
         let points = run.history.points();
         if points.len() <= limit {
             let values: Vec<f64> = points.iter().map(|p| p.entropy).collect();
-            let time = time(run, points.chunks(1));
+            let time = time(source, points.chunks(1));
             let steps = vec![points.iter().map(|p| p.step).collect()];
             let points = SeriesPoints::Exact { steps: 0, values: Numbers::of(&values) };
-            return ReducedRun { series: Series { points, gaps: gaps(run), time }, steps };
+            return ReducedSeries { series: Series { points, gaps: gaps(run), time }, steps };
         }
         let (buckets, gaps) = buckets(run, limit);
         let each = |statistic: fn(&[Point]) -> f64| {
@@ -141,10 +153,10 @@ impl ReducedRun {
             low: each(|bucket| bucket.iter().map(|p| p.entropy).fold(f64::INFINITY, f64::min)),
             high: each(|bucket| bucket.iter().map(|p| p.entropy).fold(-f64::INFINITY, f64::max)),
         };
-        let series = Series { points, gaps, time: time(run, buckets.iter().copied()) };
+        let series = Series { points, gaps, time: time(source, buckets.iter().copied()) };
         let from = buckets.iter().map(|bucket| bucket[0].step).collect();
         let to = buckets.iter().map(|bucket| bucket[bucket.len() - 1].step).collect();
-        ReducedRun { series, steps: vec![from, to] }
+        ReducedSeries { series, steps: vec![from, to] }
     }
 
     /// The series with its steps as indices of `grids`, which is extended where necessary.
@@ -208,12 +220,15 @@ fn buckets(run: &Run, limit: usize) -> (Vec<&[Point]>, Vec<usize>) {
     (buckets, gaps)
 }
 
-/// The mean time of each bucket since the first point. The unit is a power of ten between 1/200,000 and 1/20,000
+/// The mean time of each bucket since the first entropy. The unit is a power of ten between 1/200,000 and 1/20,000
 /// of the whole duration. `None` if the run has no clock or no duration.
-fn time<'a>(run: &Run, buckets: impl Iterator<Item = &'a [Point]>) -> Option<SeriesTime> {
-    let clock = run.clock.as_ref()?;
+fn time<'a>(
+    source: SeriesSource<'_>,
+    buckets: impl Iterator<Item = &'a [Point]>,
+) -> Option<SeriesTime> {
+    let clock = source.run.clock.as_ref()?;
     let seconds = |point: &Point| clock.at(point.step);
-    let all = run.history.points().iter().filter_map(seconds);
+    let all = source.entropy.points().iter().filter_map(seconds);
     let (first, last) =
         all.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), t| (l.min(t), h.max(t)));
     if last <= first {
@@ -223,7 +238,7 @@ fn time<'a>(run: &Run, buckets: impl Iterator<Item = &'a [Point]>) -> Option<Ser
     let tick = |bucket: &[Point]| {
         let times: Vec<f64> = bucket.iter().filter_map(seconds).collect();
         let mean = times.iter().map(|t| (t - first) / times.len() as f64).sum::<f64>();
-        if times.is_empty() { -1.0 } else { (mean / unit).round() }
+        if times.is_empty() { UNKNOWN_TICK } else { (mean / unit).round().max(UNKNOWN_TICK) }
     };
     let ticks: Vec<f64> = buckets.map(tick).collect();
     Some(SeriesTime { unit, ticks: Numbers::of(&ticks) })
@@ -232,7 +247,7 @@ fn time<'a>(run: &Run, buckets: impl Iterator<Item = &'a [Point]>) -> Option<Ser
 #[cfg(test)]
 mod tests {
     use super::*;
-    use entropy_history::history::{AuxSeries, History};
+    use entropy_history::history::AuxSeries;
     use entropy_history::quantity::EntropyKind;
 
     fn run(values: &[f64]) -> Run {
@@ -265,7 +280,9 @@ mod tests {
     #[test]
     fn bucket_has_mean_min_and_max_of_its_points() {
         let values: Vec<f64> = (0..100).map(f64::from).collect();
-        let ReducedRun { series, steps } = ReducedRun::of(&run(&values), 50);
+        let run = run(&values);
+        let source = SeriesSource { run: &run, entropy: &run.history };
+        let ReducedSeries { series, steps } = ReducedSeries::of(source, 50);
         let SeriesPoints::Reduced { mean, low, high, counts, .. } = series.points else { panic!() };
         let stretches = |n| Numbers::Stretches { stretches: vec![n] };
         assert_eq!(
@@ -283,7 +300,8 @@ mod tests {
     fn time_ticks_are_fine_and_unknown_times_are_negative() {
         let mut run = run(&[1.0, 1.0, 1.0]);
         run.clock = AuxSeries::from_raw("t", vec![(0.0, 1000.0), (2.0, 4600.0)]);
-        let SeriesTime { unit, ticks } = time(&run, run.history.points().chunks(1)).unwrap();
-        assert_eq!((unit, ticks), (0.1, Numbers::of(&[0.0, -1.0, 36_000.0])));
+        let source = SeriesSource { run: &run, entropy: &run.history };
+        let SeriesTime { unit, ticks } = time(source, run.history.points().chunks(1)).unwrap();
+        assert_eq!((unit, ticks), (0.1, Numbers::of(&[0.0, UNKNOWN_TICK, 36_000.0])));
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
-use super::run::{ColourRank, Run};
+use super::run::{AuxSeries, ColourRank, Run};
 use crate::quantity::{EntropyKind, without_group};
 
 /// Runs to compare: at least one, with unique labels, in the order given.
@@ -120,7 +120,9 @@ impl Comparison {
         for run in &self.runs {
             match run.history.between(from, to) {
                 Some(history) => {
-                    cut.push(Run { history, ..run.clone() });
+                    let within = |series: &Option<AuxSeries>| series.as_ref()?.between(from, to);
+                    let quantities = run.quantities.iter().map(within).collect();
+                    cut.push(Run { history, quantities, ..run.clone() });
                     whole.push(run.clone());
                 }
                 None => outside.push(run.history.label().to_owned()),

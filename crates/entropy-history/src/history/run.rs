@@ -73,16 +73,18 @@ impl Run {
     }
 }
 
-/// An auxiliary series, such as the reward: finite values at strictly increasing steps.
+/// An auxiliary series, such as the reward: finite values at strictly increasing steps, and the steps whose value was not
+/// finite.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AuxSeries {
     metric: String,
     values: Arc<Vec<(f64, f64)>>, // shared by copies
+    not_finite: Vec<f64>,
 }
 
 impl AuxSeries {
     /// Validates rows of step and value in log order: of several rows of a step the last is
-    /// kept, as in a [`History`]; values that are not finite are dropped. `None` when no row is left.
+    /// kept, as in a [`History`]; of values that are not finite only the step is kept. `None` when no value is left.
     pub fn from_raw(metric: impl Into<String>, mut rows: Vec<(f64, f64)>) -> Option<AuxSeries> {
         rows.retain(|(step, _)| step.is_finite());
         rows.sort_by(|a, b| a.0.total_cmp(&b.0)); // stable: log order within a step
@@ -93,17 +95,41 @@ impl AuxSeries {
             }
             same
         });
+        let odd = rows.iter().filter(|(_, value)| !value.is_finite());
+        let not_finite = odd.map(|(step, _)| *step).collect();
         rows.retain(|(_, value)| value.is_finite());
-        (!rows.is_empty()).then(|| AuxSeries { metric: metric.into(), values: Arc::new(rows) })
+        let values = Arc::new(rows);
+        (!values.is_empty()).then(|| AuxSeries { metric: metric.into(), values, not_finite })
     }
 
     /// The series with the values of `other` before and after a range of steps.
     pub fn extended_by(&self, other: &AuxSeries, (first, last): (f64, f64)) -> AuxSeries {
-        let before = other.values.iter().filter(|(step, _)| *step < first);
-        let own = self.values.iter().filter(|(step, _)| (first..=last).contains(step));
-        let after = other.values.iter().filter(|(step, _)| *step > last);
-        let values = before.chain(own).chain(after).copied().collect();
-        AuxSeries { metric: self.metric.clone(), values: Arc::new(values) }
+        let is_inside = |step: f64| (first..=last).contains(&step);
+        let own = self.rows().into_iter().filter(|(step, _)| is_inside(*step));
+        let others = other.rows().into_iter().filter(|(step, _)| !is_inside(*step));
+        let rows = own.chain(others).collect();
+        AuxSeries::from_raw(self.metric.clone(), rows).unwrap_or_else(|| self.clone())
+    }
+
+    /// The part of the series in a range of steps; `None` without a value there.
+    pub fn between(&self, from: f64, to: f64) -> Option<AuxSeries> {
+        let rows = self.rows().into_iter().filter(|(step, _)| (from..=to).contains(step));
+        AuxSeries::from_raw(self.metric.clone(), rows.collect())
+    }
+
+    /// Steps and values, by step; NaN where a value was not finite.
+    pub fn rows(&self) -> Vec<(f64, f64)> {
+        let mut rows = self.values.to_vec();
+        if !self.not_finite.is_empty() {
+            rows.extend(self.not_finite.iter().map(|step| (*step, f64::NAN)));
+            rows.sort_by(|a, b| a.0.total_cmp(&b.0));
+        }
+        rows
+    }
+
+    /// The steps whose value was not finite.
+    pub fn not_finite(&self) -> &[f64] {
+        &self.not_finite
     }
 
     /// The key of the series.

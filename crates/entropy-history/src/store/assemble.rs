@@ -1,5 +1,6 @@
 //! From the runs of all logs to labelled runs, each once.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -352,7 +353,14 @@ fn join_stages(
     if without == runs.len() {
         return Err(LoadError::NoStages { pattern: pattern.to_string(), labels });
     }
-    let (runs, _) = concat_stages(runs, stage)?;
+    // Warnings of the stages are among the notices already.
+    let known: BTreeSet<String> = runs.iter().flat_map(|run| run.warnings.clone()).collect();
+    let runs = concat_stages(runs, stage)?;
+    for run in &runs {
+        let new = run.warnings.iter().filter(|text| !known.contains(*text));
+        let label = run.history.label();
+        notices.extend(new.map(|text| Notice::Warning(format!("{label}: {text}"))));
+    }
     if without > 0 {
         notices.push(Notice::WithoutStage(without));
     }

@@ -1,6 +1,6 @@
 //! Warnings about the values of a run.
 
-use crate::history::Run;
+use crate::history::{AuxSeries, Run};
 use crate::quantity::EntropyKind;
 use crate::quantity::Sign;
 use crate::text::plural;
@@ -46,6 +46,7 @@ pub(super) fn data_warnings(run: &Run, vocabulary: u32) -> Vec<String> {
     if points.iter().all(|p| p.entropy == 0.0) {
         warnings.push("every value is 0: entropy was not recorded".to_owned());
     }
+    warnings.extend(run.quantities.iter().flatten().filter_map(quantity_warning));
     // A run that logs every 5 steps starts at step 5, or at 10 if nothing is trained before; one that logs every
     // step and starts at 21 lacks its start.
     if let [first, second, ..] = points
@@ -58,4 +59,12 @@ pub(super) fn data_warnings(run: &Run, vocabulary: u32) -> Vec<String> {
         ));
     }
     warnings
+}
+
+/// A sentence on the values of another quantity that are not finite, if there are any.
+fn quantity_warning(series: &AuxSeries) -> Option<String> {
+    let count = series.not_finite().len();
+    let what = plural(count, "value", "values");
+    let is = if count == 1 { "is" } else { "are" };
+    (count > 0).then(|| format!("{what} of {:?} {is} not finite and left out", series.metric()))
 }

@@ -9,11 +9,10 @@ use crate::context::ChartContext;
 use crate::fonts::Weight;
 use crate::metrics::{BODY, PictureSize};
 use crate::plot_area::{PlotArea, entropy_axis, grid};
-use crate::{ChartOptions, GroupOptions, LineAxis, NothingToDraw, ValueScale};
-use entropy_history::history::{Comparison, History, Point, Run};
+use crate::{ChartOptions, LineAxis, NothingToDraw, ValueScale};
+use entropy_history::history::{Comparison, Run};
 use entropy_history::label::{shorten_middle, visible};
-use entropy_history::quantity::EntropyKind;
-use entropy_history::stats::group::Group;
+use entropy_history::quantity_runs::QuantityRuns;
 
 /// Height of the panel of the entropy, as a multiple of that of another panel.
 const FIRST: f64 = 1.8;
@@ -37,51 +36,17 @@ pub struct Beside {
 }
 
 impl Beside {
-    /// The quantity at an index of [`Run::quantities`], as `name`; `None` if no run of the comparison has it.
-    pub fn of(
-        (index, name): (usize, &str),
-        comparison: &Comparison,
-        options: &ChartOptions,
-    ) -> Option<Beside> {
-        let series = |run: &Run| {
-            let series = run.quantities.get(index)?.as_ref()?;
-            let values = series.values().iter();
-            let points = values.map(|&(step, entropy)| Point { step, entropy }).collect();
-            let kind = EntropyKind::OtherMetric;
-            let (history, _) = History::from_raw(run.history.label(), kind, points).ok()?;
-            let metric = series.metric().to_owned();
-            Some(Run { history, metric, stages: run.stages.clone(), ..run.clone() })
-        };
-        let found: Vec<Option<Run>> = comparison.runs().iter().map(series).collect();
-        let has: Vec<bool> = found.iter().map(Option::is_some).collect();
-        let runs: Vec<Run> = found.into_iter().flatten().collect();
-        let mut keys: Vec<&str> = runs.iter().map(|run| run.metric.as_str()).collect();
-        keys.sort_unstable();
-        keys.dedup();
-        let is_key = name.contains(['*', '?', '[']) || keys == [name];
-        let keys = keys.join(" | ");
-        let name = if is_key { keys } else { format!("{name} · {keys}") };
+    /// The panel of a quantity.
+    pub fn of(quantity: &QuantityRuns, options: &ChartOptions) -> Beside {
         let options = ChartOptions {
             scale: ValueScale::Linear,
             y_min: None,
             y_max: None,
-            groups: options.groups.as_ref().map(|groups| with_members(groups, &has)),
+            groups: options.groups.as_ref().map(|groups| groups.of_quantity(quantity)),
             ..options.clone()
         };
-        Some(Beside { name, comparison: Comparison::new(runs).ok()?, options })
+        Beside { name: quantity.title(), comparison: quantity.comparison(), options }
     }
-}
-
-/// The groups with the members for which `has` is true, by their indices among these.
-fn with_members(groups: &GroupOptions, has: &[bool]) -> GroupOptions {
-    let index =
-        |member: &usize| has[*member].then(|| has[..*member].iter().filter(|h| **h).count());
-    let group = |group: &Group| Group {
-        name: group.name.clone(),
-        members: group.members.iter().filter_map(index).collect(),
-    };
-    let groups_left = groups.groups.iter().map(group).filter(|group| !group.members.is_empty());
-    GroupOptions { groups: groups_left.collect(), ..groups.clone() }
 }
 
 /// The size of a picture with this number of panels below the entropy, and a warning if the size of the user has no room for
