@@ -171,6 +171,29 @@ fn appended_points_and_new_runs_appear() {
 }
 
 #[test]
+fn other_quantities_grow_with_the_entropy() {
+    let tmp = temp_dir();
+    let path = tmp.path().join("runs/a/metrics.jsonl");
+    let row = |step: usize, kl: f64| {
+        format!(
+            "{{\"step\": {step}, \"data\": {{\"actor/entropy\": 2.5, \"actor/kl_loss\": {kl:?}}}}}\n"
+        )
+    };
+    append(&path, &(1..=20).map(|step| row(step, 0.1)).collect::<String>());
+    let mut pty = Pty::watch(tmp.path(), &["runs", "--with", "kl,late/key"]);
+    pty.wait_for_text("kl · actor/kl_loss");
+    pty.wait_for_text("no shown run has it");
+    let is_drawn = |screen: &vt100::Screen| screen.contents().contains(" 10 │");
+    assert!(!is_drawn(pty.screen.lock().unwrap().screen()), "{}", pty.text());
+    append(&path, &row(21, 8.0));
+    pty.wait_until("the new value", is_drawn);
+    append(&path, "{\"step\": 22, \"data\": {\"actor/entropy\": 2.5, \"late/key\": 3.0}}\n");
+    pty.wait_until("the late key", |screen| !screen.contents().contains("no shown run has it"));
+    pty.press("q");
+    assert_eq!(pty.exit_code(), 0);
+}
+
+#[test]
 fn truncated_or_replaced_log_is_read_again() {
     let tmp = temp_dir();
     let path = log(tmp.path(), "solver_v1", 40, 2.25);

@@ -1,4 +1,4 @@
-//! The layout of a frame: a summary line, the curves, a table of the runs, and a line for messages and keys.
+//! The layout of a frame: a summary line, the charts, a table of the runs, and a line for messages and keys.
 //!
 //! On a wide screen the table is to the right of the curves, otherwise below them.
 
@@ -9,13 +9,11 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Padding, Paragraph, Widget};
 use unicode_width::UnicodeWidthStr;
 
-use super::chart::{Axes, BrailleCurve, draw};
-use super::palette::{ColourDepth, Palette};
-use super::scene::{Scene, fit, span};
+use super::palette::Palette;
+use super::panels::draw_panels;
+use super::scene::{Scene, centred, fit};
 use super::table::draw_table;
-use entropy_history::history::{History, Run};
 use entropy_history::label::visible;
-use entropy_history::quantity::EntropyKind;
 use entropy_history::stats::smooth::Smoothing;
 use entropy_plot::ValueScale;
 
@@ -23,7 +21,7 @@ use entropy_plot::ValueScale;
 const WIDE: u16 = 120;
 /// Columns of the table beside the curves.
 const TABLE_WIDTH: u16 = 66;
-/// The smallest height of the chart in rows, including the axis; a lower one is not drawn.
+/// The smallest height of the charts in rows, including the axis; lower ones are not drawn.
 const MIN_CHART_HEIGHT: u16 = 7;
 
 /// Draws a frame into an area.
@@ -42,7 +40,7 @@ pub fn render(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
         if area.width >= WIDE {
             let width = TABLE_WIDTH.min(area.width / 2);
             let left = Rect { width: body.width - width - 1, ..body };
-            chart(scene, left, buffer);
+            draw_panels(scene, left, buffer);
             draw_table(scene, Rect { x: left.right() + 1, width, ..body }, buffer);
         } else {
             let most = (body.height * 2 / 5).max(4).min(body.height);
@@ -50,7 +48,7 @@ pub fn render(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
                 Some(rest) if rest >= MIN_CHART_HEIGHT => rows.min(most),
                 _ => body.height,
             };
-            chart(scene, Rect { height: body.height - height, ..body }, buffer);
+            draw_panels(scene, Rect { height: body.height - height, ..body }, buffer);
             draw_table(scene, Rect { y: body.bottom() - height, height, ..body }, buffer);
         }
     }
@@ -99,71 +97,6 @@ fn header(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
     summary.render(area, buffer);
 }
 
-/// A text in the middle of an area.
-fn centred(text: &str, area: Rect, style: Style, buffer: &mut Buffer) {
-    if area.height > 0 {
-        let text = fit(&visible(text), usize::from(area.width));
-        let row = Rect { y: area.y + area.height / 2, height: 1, ..area };
-        Line::from(Span::styled(text, style)).centered().render(row, buffer);
-    }
-}
-
-fn chart(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
-    if area.height < MIN_CHART_HEIGHT || area.width < 20 {
-        return;
-    }
-    let muted = scene.palette.muted();
-    let kinds: Vec<EntropyKind> = scene.runs.iter().map(|run| run.history.kind()).collect();
-    let title = match kinds.iter().all(|kind| *kind == kinds[0]) {
-        true => kinds[0].describe(),
-        false => "different quantities, not comparable",
-    };
-    Span::styled(title, muted).render(Rect { height: 1, ..area }, buffer);
-    let area = Rect { y: area.y + 1, height: area.height - 1, ..area };
-
-    let all = span(scene.runs);
-    let steps = scene.view.visible_steps(all);
-    let smoothing = scene.view.smoothing();
-    let is_shown = |(_, run): &(usize, &Run)| scene.view.is_shown(run.history.label());
-    let mut order: Vec<(usize, &Run)> = scene.runs.iter().enumerate().filter(is_shown).collect();
-    order.sort_by_key(|(_, run)| scene.view.is_selected(run.history.label())); // drawn last
-    let smooth = |run: &Run| {
-        let history = &run.history;
-        history.with_values(&smoothing.apply(history.points(), all.1 - all.0))
-    };
-    let smoothed: Vec<History> = match smoothing {
-        Smoothing::None => Vec::new(),
-        _ => order.iter().map(|(_, run)| smooth(run)).collect(),
-    };
-    let curve = |index: usize, history| -> BrailleCurve<'_> {
-        let history: &History = history;
-        BrailleCurve {
-            segments: history.segments().collect(),
-            style: scene.palette.curve(index),
-            dash: scene.palette.dash(index),
-            phase: 7 * index, // coprime to the periods of all dash patterns
-            mark: scene.palette.mark(index).map(|mark| (mark, 5 * index)),
-        }
-    };
-    let mut curves: Vec<BrailleCurve<'_>> = Vec::new();
-    // Without colours, a reader could not distinguish logged from smoothed curves.
-    if smoothing == Smoothing::None || scene.palette.depth != ColourDepth::Plain {
-        curves.extend(order.iter().map(|(index, run)| curve(*index, &run.history)));
-    }
-    if smoothing != Smoothing::None {
-        for (logged, (index, _)) in curves.iter_mut().zip(&order) {
-            logged.style = scene.palette.faint(*index);
-        }
-        curves.extend(order.iter().zip(&smoothed).map(|((index, _), h)| curve(*index, h)));
-    }
-    let size = (area.width, area.height);
-    match Axes::around(&curves, steps, scene.view.scale, scene.view.is_zoomed(), size) {
-        Some(axes) => draw(&curves, &axes, muted, area, buffer),
-        None if order.is_empty() => centred("all runs are hidden", area, muted, buffer),
-        None => centred("no values in this range", area, muted, buffer),
-    }
-}
-
 fn footer(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
     let muted = scene.palette.muted();
     let Some(message) = scene.message else {
@@ -180,7 +113,7 @@ fn footer(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
     Span::styled(message, scene.palette.alarm()).render(area, buffer);
 }
 
-const HELP: [(&str, &str); 12] = [
+const HELP: [(&str, &str); 13] = [
     ("s  S", "more or less smoothing"),
     ("l", "logarithmic or linear entropy"),
     ("+  −", "zoom in or out; at the right edge it follows the newest step"),
@@ -190,6 +123,7 @@ const HELP: [(&str, &str); 12] = [
     ("1 … 9", "hide or show one of the first runs"),
     ("o", "only the selected run, or all again"),
     ("a", "all runs, or none"),
+    ("Tab", "the next quantity, where not all fit"),
     ("r", "all steps and all runs"),
     ("?  h", "close this help"),
     ("q  Esc  Ctrl-C", "quit"),

@@ -1,12 +1,18 @@
 //! The content of a frame.
 
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Widget;
 use unicode_width::UnicodeWidthStr;
 
 use super::palette::Palette;
+use super::quantity::Quantity;
 use super::run_status::RunStatus;
 use super::view::View;
 use entropy_history::history::Run;
-use entropy_history::label::shorten_middle;
+use entropy_history::label::{shorten_middle, visible};
 
 /// Everything that a frame shows.
 pub struct Scene<'a> {
@@ -14,6 +20,8 @@ pub struct Scene<'a> {
     pub runs: &'a [Run],
     /// The status of each run.
     pub statuses: &'a [RunStatus],
+    /// The quantities of `--with`, which have a panel each.
+    pub quantities: &'a [Quantity],
     /// The smoothing, the zoom and the hidden runs.
     pub view: &'a View,
     /// The styles for the terminal.
@@ -43,5 +51,26 @@ pub(super) fn fit(text: &str, width: usize) -> String {
     match width {
         0 => String::new(),
         _ => shorten_middle(text, |text| text.width() <= width),
+    }
+}
+
+/// Truncates a text with an ellipsis at the end.
+pub(super) fn truncate(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut start: String = text.to_owned();
+    while !start.is_empty() && start.width() + 1 > width {
+        start.pop();
+    }
+    if width == 0 { String::new() } else { start + "…" }
+}
+
+/// Draws a text in the middle of an area.
+pub(super) fn centred(text: &str, area: Rect, style: Style, buffer: &mut Buffer) {
+    if area.height > 0 {
+        let text = fit(&visible(text), usize::from(area.width));
+        let row = Rect { y: area.y + area.height / 2, height: 1, ..area };
+        Line::from(Span::styled(text, style)).centered().render(row, buffer);
     }
 }

@@ -15,7 +15,7 @@ use ratatui::widgets::{Row, Table, Widget};
 use unicode_width::UnicodeWidthStr;
 
 use super::run_status::RunStatus;
-use super::scene::{Scene, fit};
+use super::scene::{Scene, fit, truncate};
 use entropy_history::label::{ShortNames, visible};
 use entropy_history::number::{exact, short};
 use entropy_history::stats::health::{State, state_words};
@@ -69,18 +69,6 @@ impl TableRow {
             _ => text,
         }
     }
-}
-
-/// Truncates a text with an ellipsis at the end.
-fn truncate(text: &str, width: usize) -> String {
-    if text.width() <= width {
-        return text.to_owned();
-    }
-    let mut start: String = text.to_owned();
-    while !start.is_empty() && start.width() + 1 > width {
-        start.pop();
-    }
-    if width == 0 { String::new() } else { start + "…" }
 }
 
 /// A difference with a sign.

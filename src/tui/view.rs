@@ -34,6 +34,8 @@ pub enum ViewAction {
     SelectedOnly,
     /// Show all runs, or none if all are shown.
     AllOrNone,
+    /// Show the next quantity, if there is no room for all.
+    NextPanel,
     /// Show all steps and all runs.
     Reset,
     /// Show or hide the help.
@@ -53,6 +55,8 @@ pub struct View {
     smoothing_index: usize,
     zoom_range: Option<ZoomRange>,
     limits: (f64, f64),
+    /// How often the next quantity was asked for.
+    turns: usize,
 }
 
 /// A zoom range: its width in steps, and its right edge (`None` follows the newest step).
@@ -84,6 +88,7 @@ impl View {
             smoothing_index,
             zoom_range: None,
             limits,
+            turns: 0,
         }
     }
 
@@ -113,6 +118,19 @@ impl View {
         let Some(ZoomRange { width, end }) = self.zoom_range else { return (from, to) };
         let end = end.unwrap_or(to).min(to);
         ((end - width).max(from), end)
+    }
+
+    /// Which of `all` panels are shown, if `fitting` of them fit: the first one always, unless only one fits.
+    pub fn panels(&self, all: usize, fitting: usize) -> Vec<usize> {
+        match (fitting, all) {
+            (fitting, all) if fitting >= all => (0..all).collect(),
+            (1, all) => vec![self.turns % all],
+            (fitting, all) => {
+                let others =
+                    (0..fitting.saturating_sub(1)).map(|i| 1 + (self.turns + i) % (all - 1));
+                (0..fitting.min(1)).chain(others).collect()
+            }
+        }
     }
 
     /// Applies an action; the runs have these labels and span the steps `from` to `to`.
@@ -153,6 +171,7 @@ impl View {
                     self.hidden.extend(labels.iter().map(|label| (*label).to_owned()));
                 }
             }
+            ViewAction::NextPanel => self.turns += 1,
             ViewAction::Reset => {
                 self.zoom_range = None;
                 self.hidden.clear();
@@ -279,6 +298,15 @@ mod tests {
             RUNS,
             "nothing is selected"
         );
+    }
+
+    #[test]
+    fn panels_that_do_not_fit_are_shown_in_turn() {
+        let panels = |turns, fitting| after(&vec![ViewAction::NextPanel; turns]).panels(4, fitting);
+        assert_eq!([panels(0, 1), panels(1, 1), panels(4, 1)], [[0], [1], [0]]);
+        assert_eq!([panels(0, 3), panels(1, 3), panels(2, 3)], [[0, 1, 2], [0, 2, 3], [0, 3, 1]]);
+        assert_eq!([panels(1, 4), panels(2, 9)], [[0, 1, 2, 3]; 2]);
+        assert_eq!(panels(3, 0), [0; 0]);
     }
 
     #[test]

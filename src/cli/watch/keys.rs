@@ -43,6 +43,7 @@ pub(super) fn key_action(key: KeyEvent, view: &View) -> Option<Key> {
         }
         KeyCode::Char('o') => ViewAction::SelectedOnly,
         KeyCode::Char('a') => ViewAction::AllOrNone,
+        KeyCode::Tab => ViewAction::NextPanel,
         KeyCode::Char('r') => ViewAction::Reset,
         _ => return None,
     };

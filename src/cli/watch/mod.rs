@@ -23,7 +23,7 @@ use clap::Args;
 use ratatui::crossterm::event::{Event, KeyEventKind};
 
 use super::args::values::{StaleAfter, interval, stale_after};
-use super::args::{CurveArgs, HealthArgs, SeriesArgs, ThemeArgs};
+use super::args::{CurveArgs, HealthArgs, SeriesArgs, ThemeArgs, WithArgs};
 use super::hints::cli_error;
 use super::page::PAGE_AUX;
 use super::storage::storage_path;
@@ -35,6 +35,7 @@ use change_line::change_line;
 use entropy_history::discover::Origin;
 use entropy_history::history::Comparison;
 use entropy_history::store::{AuxRequest, LoadOptions, SearchPath, Store};
+use entropy_plot::ChartOptions;
 use entropy_shell::{CliError, Outcome, Terminal, WithHint};
 use events::Events;
 use exit_on::{ExitArgs, broken_rule};
@@ -44,7 +45,7 @@ use reactions::Reactions;
 use screen::Screen;
 use serve::{ServeArgs, Service};
 use signals::{Display, Signals};
-pub(super) use text_frame::{FrameContent, frame_size, frame_text};
+pub(super) use text_frame::{frame_size, frame_text, palette};
 use watcher::{Poll, Watcher};
 
 /// How often signals are polled.
@@ -54,6 +55,7 @@ const EXAMPLES: &str = "\
 Examples:
   entropy-viz watch                                 all histories below $STORAGE_PATH/models
   entropy-viz watch runs/ --smooth ema:0.9
+  entropy-viz watch runs/ --with reward,kl,length
   entropy-viz watch metrics.jsonl --stale 30m
   entropy-viz watch runs/ --exec 'notify-send \"$ENTROPY_VIZ_RUN: $ENTROPY_VIZ_STATE\"'
   ENTROPY_VIZ_NOTIFY=https://hooks.slack.com/services/… entropy-viz watch runs/
@@ -106,6 +108,8 @@ pub(super) struct WatchArgs {
     #[command(flatten)]
     curves: CurveArgs,
     #[command(flatten)]
+    with: WithArgs,
+    #[command(flatten)]
     health: HealthArgs,
 }
 
@@ -125,7 +129,7 @@ impl WatchArgs {
             format: self.series.format,
             metrics: self.series.metric.clone(),
             step_key: self.series.step_key.clone(),
-            aux,
+            aux: self.with.added_to(aux),
             ..LoadOptions::default()
         };
         let config = self.status_config()?;
@@ -219,14 +223,20 @@ impl WatchArgs {
                 "the trainer may not have logged yet; in a terminal, `watch` without --once waits for it",
             );
         };
-        let content = FrameContent {
+        self.with.beside(comparison, &ChartOptions::default(), terminal)?;
+        let scene = Scene {
             runs: comparison.runs(),
             statuses: &watcher.statuses,
+            quantities: &self.with.found(comparison),
             view: &self.view(),
+            palette: palette(self.theme.theme, terminal),
             change_steps: f64::from(self.over),
+            message: None,
+            waiting: "",
+            keys: false,
         };
         let size = frame_size(self.width, self.height, 0);
-        terminal.print(frame_text(&content, self.theme.theme, size, terminal).as_bytes())?;
+        terminal.print(frame_text(&scene, size, terminal).as_bytes())?;
         self.exit.warn_about_runs_without_state(&watcher.statuses, terminal);
         match broken_rule(&watcher.statuses) {
             Some(why) => {
@@ -301,7 +311,8 @@ impl WatchArgs {
         terminal: &Terminal,
     ) -> Result<WatchEnd, CliError> {
         let mut news = watcher.poll()?; // before the screen, so that an error stays visible
-        let palette = text_frame::palette(self.theme.theme, terminal);
+        let palette = palette(self.theme.theme, terminal);
+        let mut quantities = Vec::new();
         let mut view = self.view();
         let mut message: Option<String> = None; // of --exec and --notify; cleared by a key
         let mut next = Instant::now() + self.interval;
@@ -319,6 +330,10 @@ impl WatchArgs {
                 dirty = true;
             }
             dirty |= news.needs_redraw();
+            if news.grew {
+                quantities =
+                    watcher.store.comparison().map_or(Vec::new(), |runs| self.with.found(runs));
+            }
             if let Some(why) = broken_rule(certain(&watcher)) {
                 drop(screen);
                 hooks.finish().iter().for_each(|problem| terminal.warn(problem));
@@ -333,6 +348,7 @@ impl WatchArgs {
                     let scene = Scene {
                         runs,
                         statuses: &watcher.statuses,
+                        quantities: &quantities,
                         view: &view,
                         palette,
                         change_steps: f64::from(self.over),

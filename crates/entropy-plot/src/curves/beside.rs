@@ -70,6 +70,16 @@ impl Beside {
         };
         Some(Beside { name, comparison: Comparison::new(runs).ok()?, options })
     }
+
+    /// The name of the quantity and its keys in the logs.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The runs that have the quantity, whose histories are its values.
+    pub fn runs(&self) -> &[Run] {
+        self.comparison.runs()
+    }
 }
 
 /// The groups with the members for which `has` is true, by their indices among these.

@@ -1,0 +1,172 @@
+//! The charts of a frame: the entropy, and the quantities of `--with`. All have the same x axis, colours and smoothing.
+
+use std::borrow::Cow;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Widget;
+
+use super::braille::BrailleCurve;
+use super::chart::{Axes, Chart, StepLabels};
+use super::grid::Grid;
+use super::palette::ColourDepth;
+use super::quantity::Quantity;
+use super::scene::{Scene, centred, span, truncate};
+use entropy_history::history::{History, Run};
+use entropy_history::label::visible;
+use entropy_history::quantity::EntropyKind;
+use entropy_history::stats::smooth::Smoothing;
+use entropy_plot::ValueScale;
+
+/// A chart before its size is known.
+struct Panel<'a> {
+    title: String,
+    scale: ValueScale,
+    /// The histories to draw, with the indices of their runs; later ones are on top.
+    logged: Vec<(usize, &'a History)>,
+    /// They smoothed; empty without smoothing.
+    smoothed: Vec<History>,
+}
+
+/// Draws as many panels as fit; a line below them names the others.
+pub(super) fn draw_panels(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
+    let count = 1 + scene.quantities.len();
+    let mut grid = Grid::within(area, count);
+    if grid.count() < count && area.height > 0 {
+        let (above, below) = (area.height - 1, Rect { y: area.bottom() - 1, height: 1, ..area });
+        grid = Grid::within(Rect { height: above, ..area }, count);
+        let shown = scene.view.panels(count, grid.count());
+        not_shown(scene, &shown, below, buffer);
+    }
+    let mut shown = scene.view.panels(count, grid.count()).into_iter();
+    for column in &grid.columns {
+        let panels: Vec<(Panel<'_>, Rect)> = shown
+            .by_ref()
+            .map(|index| Panel::of(scene, index))
+            .zip(column.iter().copied())
+            .collect();
+        draw_column(scene, &panels, buffer);
+    }
+}
+
+/// The line with the quantities that are not shown.
+fn not_shown(scene: &Scene<'_>, shown: &[usize], area: Rect, buffer: &mut Buffer) {
+    let hidden = (0..=scene.quantities.len()).filter(|index| !shown.contains(index));
+    let names: Vec<Cow<'_, str>> = hidden
+        .map(|index| {
+            quantity(scene, index).map_or("entropy".into(), |quantity| visible(&quantity.name))
+        })
+        .collect();
+    let key = if scene.keys { " (Tab: next)" } else { "" };
+    let text = format!("{} more{key}: {}", names.len(), names.join(", "));
+    let text = truncate(&text, usize::from(area.width));
+    Span::styled(text, scene.palette.muted()).render(area, buffer);
+}
+
+/// The quantity of a panel; `None` for the entropy, which has the index 0.
+fn quantity<'a>(scene: &Scene<'a>, index: usize) -> Option<&'a Quantity> {
+    index.checked_sub(1).and_then(|index| scene.quantities.get(index))
+}
+
+/// The title of a panel.
+fn title(scene: &Scene<'_>, index: usize) -> String {
+    if let Some(quantity) = quantity(scene, index) {
+        return visible(&quantity.title).into_owned();
+    }
+    let kinds: Vec<EntropyKind> = scene.runs.iter().map(|run| run.history.kind()).collect();
+    let title = match kinds.iter().all(|kind| *kind == kinds[0]) {
+        true => kinds[0].describe(),
+        false => "different quantities, not comparable",
+    };
+    if scene.quantities.is_empty() { title.to_owned() } else { format!("entropy · {title}") }
+}
+
+/// Draws panels below each other, with their plots between the same columns of the screen.
+fn draw_column(scene: &Scene<'_>, panels: &[(Panel<'_>, Rect)], buffer: &mut Buffer) {
+    let inner = |area: &Rect| Rect { y: area.y + 1, height: area.height - 1, ..*area };
+    let charts: Vec<Option<Chart<'_>>> =
+        panels.iter().map(|(panel, area)| panel.chart(scene, inner(area))).collect();
+    let labels = charts.iter().flatten().map(Chart::label_width).max().unwrap_or(0);
+    let muted = scene.palette.muted();
+    for (at, ((panel, area), chart)) in panels.iter().zip(&charts).enumerate() {
+        let title = truncate(&panel.title, usize::from(area.width));
+        Line::from(Span::styled(title, muted)).render(Rect { height: 1, ..*area }, buffer);
+        let is_lowest = at + 1 == panels.len();
+        let steps = if is_lowest { StepLabels::Shown } else { StepLabels::Hidden };
+        match chart {
+            Some(chart) => chart.draw(labels, steps, muted, inner(area), buffer),
+            None => centred(panel.why_empty(scene), inner(area), muted, buffer),
+        }
+    }
+}
+
+impl<'a> Panel<'a> {
+    /// The panel of the entropy, which has the index 0, or of a quantity.
+    fn of(scene: &Scene<'a>, index: usize) -> Panel<'a> {
+        let quantity = quantity(scene, index);
+        let history = |(at, run): (usize, &'a Run)| match quantity {
+            Some(quantity) => quantity.histories.get(at)?.as_ref(),
+            None => Some(&run.history),
+        };
+        let shown = scene.runs.iter().enumerate();
+        let shown = shown.filter(|(_, run)| scene.view.is_shown(run.history.label()));
+        let mut logged: Vec<(usize, &History)> =
+            shown.filter_map(|(at, run)| Some((at, history((at, run))?))).collect();
+        logged.sort_by_key(|(_, history)| scene.view.is_selected(history.label())); // drawn last
+        let (from, to) = span(scene.runs);
+        let smoothed = match scene.view.smoothing() {
+            Smoothing::None => Vec::new(),
+            smoothing => logged
+                .iter()
+                .map(|(_, history)| {
+                    history.with_values(&smoothing.apply(history.points(), to - from))
+                })
+                .collect(),
+        };
+        let scale = if quantity.is_some() { ValueScale::Linear } else { scene.view.scale };
+        Panel { title: title(scene, index), scale, logged, smoothed }
+    }
+
+    /// The chart for an area; `None` if it has no values there.
+    fn chart(&self, scene: &Scene<'_>, area: Rect) -> Option<Chart<'_>> {
+        let palette = scene.palette;
+        let curve = |index: usize, history| -> BrailleCurve<'_> {
+            let history: &History = history;
+            BrailleCurve {
+                segments: history.segments().collect(),
+                style: palette.curve(index),
+                dash: palette.dash(index),
+                phase: 7 * index, // coprime to the periods of all dash patterns
+                mark: palette.mark(index).map(|mark| (mark, 5 * index)),
+            }
+        };
+        let is_smoothed = !self.smoothed.is_empty();
+        let mut curves: Vec<BrailleCurve<'_>> = Vec::new();
+        // Without colours, a reader could not distinguish logged from smoothed curves.
+        if !is_smoothed || palette.depth != ColourDepth::Plain {
+            curves.extend(self.logged.iter().map(|(index, history)| curve(*index, history)));
+        }
+        if is_smoothed {
+            for (logged, (index, _)) in curves.iter_mut().zip(&self.logged) {
+                logged.style = palette.faint(*index);
+            }
+            let smoothed = self.logged.iter().zip(&self.smoothed);
+            curves.extend(smoothed.map(|((index, _), history)| curve(*index, history)));
+        }
+        let steps = scene.view.visible_steps(span(scene.runs));
+        let size = (area.width, area.height);
+        let axes = Axes::around(&curves, steps, self.scale, scene.view.is_zoomed(), size)?;
+        Some(Chart { curves, axes })
+    }
+
+    /// Why there is no chart.
+    fn why_empty(&self, scene: &Scene<'_>) -> &'static str {
+        let is_any_shown = scene.runs.iter().any(|run| scene.view.is_shown(run.history.label()));
+        match (is_any_shown, self.logged.is_empty()) {
+            (false, _) => "all runs are hidden",
+            (true, true) => "no shown run has it",
+            (true, false) => "no values in this range",
+        }
+    }
+}
