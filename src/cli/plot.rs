@@ -13,7 +13,7 @@ use super::inputs::InputArgs;
 use super::target::Target;
 use super::watch::{frame_size, frame_text, palette};
 use crate::tui::run_status::{RunStatus, StatusConfig};
-use crate::tui::scene::Scene;
+use crate::tui::scene::{Listing, Scene};
 use crate::tui::view::View;
 use entropy_history::stats::check::Rules;
 use entropy_plot::{ChartOptions, StatsChart};
@@ -118,11 +118,13 @@ impl PlotArgs {
         let statuses: Vec<RunStatus> =
             comparison.runs().iter().map(|run| RunStatus::of(run, None, &config, now)).collect();
         self.chart.with.beside(&comparison, &ChartOptions::default(), terminal)?;
+        let view = View::new(curves.smooth, curves.scale(), steps.limits());
         let scene = Scene {
             runs: comparison.runs(),
             statuses: &statuses,
+            listing: &Listing::default().updated(comparison.runs(), &statuses, &view),
             quantities: &self.chart.with.found(&comparison),
-            view: &View::new(curves.smooth, curves.scale(), steps.limits()),
+            view: &view,
             palette: palette(picture.theme.theme, terminal),
             change_steps: CHANGE_OVER,
             message: None,

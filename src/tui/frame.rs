@@ -13,6 +13,7 @@ use super::palette::Palette;
 use super::panels::draw_panels;
 use super::scene::{Scene, centred, fit};
 use super::table::draw_table;
+use super::view::View;
 use entropy_history::label::visible;
 use entropy_history::stats::smooth::Smoothing;
 use entropy_plot::ValueScale;
@@ -36,7 +37,7 @@ pub fn render(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
     if scene.runs.is_empty() {
         centred(scene.waiting, body, scene.palette.muted(), buffer);
     } else {
-        let rows = scene.runs.len() as u16 + 1;
+        let rows = scene.listing.rows.len().max(1) as u16 + 1;
         if area.width >= WIDE {
             let width = TABLE_WIDTH.min(area.width / 2);
             let left = Rect { width: body.width - width - 1, ..body };
@@ -62,34 +63,26 @@ pub fn render(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
 
 fn header(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
     let mut counts: Vec<(&str, usize, Style)> = Vec::new();
-    for status in scene.statuses {
+    let listed = || scene.listing.rows.iter().filter_map(|row| scene.statuses.get(*row));
+    for status in listed() {
         let name = status.state_name();
         match counts.iter_mut().find(|(known, ..)| *known == name) {
             Some((_, count, _)) => *count += 1,
             None => counts.push((name, 1, scene.palette.state(status.state, status.stale))),
         }
     }
-    let runs = scene.runs.len();
-    let mut summary = Line::from(entropy_shell::plural(runs, "run", "runs").bold());
+    let (shown, all) = (scene.listing.rows.len(), scene.runs.len());
+    let mut summary = Line::from(match scene.view.filter() {
+        "" => entropy_shell::plural(all, "run", "runs").bold(),
+        _ => format!("{shown} of {}", entropy_shell::plural(all, "run", "runs")).bold(),
+    });
     for (name, count, style) in counts {
         summary.push_span(Span::styled(" · ", scene.palette.muted()));
-        let text = if runs == 1 { name.to_owned() } else { format!("{count} {name}") };
+        let text = if shown == 1 { name.to_owned() } else { format!("{count} {name}") };
         summary.push_span(Span::styled(text, style));
     }
-    let mut settings = Vec::new();
-    let hidden = scene.runs.iter().filter(|run| !scene.view.is_shown(run.history.label())).count();
-    if hidden > 0 {
-        settings.push(format!("{hidden} hidden"));
-    }
-    if scene.view.is_zoomed() {
-        settings.push("zoomed".to_owned());
-    }
-    if scene.view.smoothing() != Smoothing::None {
-        settings.push(scene.view.smoothing().to_string());
-    }
-    if scene.view.scale == ValueScale::Log {
-        settings.push("log".to_owned());
-    }
+    let hidden = listed().filter(|status| scene.view.is_hidden(&status.label)).count();
+    let settings = settings(scene.view, hidden);
     let settings = Line::from(Span::styled(settings.join(" · "), scene.palette.muted()));
     if summary.width() + settings.width() < usize::from(area.width) {
         settings.right_aligned().render(area, buffer);
@@ -97,10 +90,35 @@ fn header(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
     summary.render(area, buffer);
 }
 
+/// What differs from the view at the start, in words.
+fn settings(view: &View, hidden: usize) -> Vec<String> {
+    let mut settings = Vec::new();
+    if !view.filter().is_empty() {
+        settings.push(format!("“{}”", visible(view.filter())));
+    }
+    if hidden > 0 {
+        settings.push(format!("{hidden} hidden"));
+    }
+    if view.is_zoomed() {
+        settings.push("zoomed".to_owned());
+    }
+    if view.smoothing() != Smoothing::None {
+        settings.push(view.smoothing().to_string());
+    }
+    if view.scale == ValueScale::Log {
+        settings.push("log".to_owned());
+    }
+    settings
+}
+
 fn footer(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
     let muted = scene.palette.muted();
+    if scene.view.is_typing {
+        return filter_line(scene, area, buffer);
+    }
     let Some(message) = scene.message else {
-        let keys = "q quit  ? help  s S smooth  l log  + − zoom  ← → pan  ↑ ↓ run  space hide";
+        let keys =
+            "q quit  ? help  s S smooth  l log  + − zoom  ← → pan  ↑ ↓ run  / filter  t sort";
         Span::styled(keys, muted).render(area, buffer);
         return;
     };
@@ -113,7 +131,23 @@ fn footer(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
     Span::styled(message, scene.palette.alarm()).render(area, buffer);
 }
 
-const HELP: [(&str, &str); 13] = [
+/// The filter while it is typed.
+fn filter_line(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
+    let (shown, all) = (scene.listing.rows.len(), scene.runs.len());
+    let count = format!("  {shown} of {}", entropy_shell::plural(all, "run", "runs"));
+    let room = usize::from(area.width).saturating_sub(count.width() + 2);
+    let filter = fit(&visible(scene.view.filter()), room);
+    let muted = scene.palette.muted();
+    let mut line = Line::from(format!("/{filter}▏"));
+    line.push_span(Span::styled(count, muted));
+    let keys = "   Enter keep  Esc clear";
+    if line.width() + keys.width() <= usize::from(area.width) {
+        line.push_span(Span::styled(keys, muted));
+    }
+    line.render(area, buffer);
+}
+
+const HELP: [(&str, &str); 16] = [
     ("s  S", "more or less smoothing"),
     ("l", "logarithmic or linear entropy"),
     ("+  −", "zoom in or out; at the right edge it follows the newest step"),
@@ -123,6 +157,9 @@ const HELP: [(&str, &str); 13] = [
     ("1 … 9", "hide or show one of the first runs"),
     ("o", "only the selected run, or all again"),
     ("a", "all runs, or none"),
+    ("/", "list only runs whose names contain these words; Esc shows all"),
+    ("t", "sort by name, last value, change, state or step"),
+    ("T", "sort in the other direction"),
     ("Tab", "the next quantity, where not all fit"),
     ("r", "all steps and all runs"),
     ("?  h", "close this help"),

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 
@@ -101,6 +102,15 @@ fn draw_column(scene: &Scene<'_>, panels: &[(Panel<'_>, Rect)], buffer: &mut Buf
     }
 }
 
+/// The style of the curve of a run. A grey run that is selected stands out.
+pub(super) fn curve_style(scene: &Scene<'_>, label: &str) -> Style {
+    let place = scene.listing.styles.of(label);
+    match place {
+        None if scene.view.is_selected(label) => scene.palette.selected(),
+        place => scene.palette.curve(place),
+    }
+}
+
 impl<'a> Panel<'a> {
     /// The panel of the entropy, which has the index 0, or of a quantity.
     fn of(scene: &Scene<'a>, index: usize) -> Panel<'a> {
@@ -113,7 +123,11 @@ impl<'a> Panel<'a> {
         let shown = shown.filter(|(_, run)| scene.view.is_shown(run.history.label()));
         let mut logged: Vec<(usize, &History)> =
             shown.filter_map(|(at, run)| Some((at, history((at, run))?))).collect();
-        logged.sort_by_key(|(_, history)| scene.view.is_selected(history.label())); // drawn last
+        let is_grey = |label: &str| scene.listing.styles.of(label).is_none();
+        logged.sort_by_key(|(_, history)| {
+            let label = history.label();
+            (scene.view.is_selected(label), !is_grey(label)) // the selected one is drawn last
+        });
         let (from, to) = span(scene.runs);
         let smoothed = match scene.view.smoothing() {
             Smoothing::None => Vec::new(),
@@ -133,24 +147,30 @@ impl<'a> Panel<'a> {
         let palette = scene.palette;
         let curve = |index: usize, history| -> BrailleCurve<'_> {
             let history: &History = history;
+            let place = scene.listing.styles.of(history.label());
             BrailleCurve {
                 segments: history.segments().collect(),
-                style: palette.curve(index),
-                dash: palette.dash(index),
+                style: curve_style(scene, history.label()),
+                dash: palette.dash(place),
                 phase: 7 * index, // coprime to the periods of all dash patterns
-                mark: palette.mark(index).map(|mark| (mark, 5 * index)),
+                mark: palette.mark(place).map(|mark| (mark, 5 * index)),
             }
         };
         let is_smoothed = !self.smoothed.is_empty();
         let mut curves: Vec<BrailleCurve<'_>> = Vec::new();
         // Without colours, a reader could not distinguish logged from smoothed curves.
         if !is_smoothed || palette.depth != ColourDepth::Plain {
-            curves.extend(self.logged.iter().map(|(index, history)| curve(*index, history)));
+            let place = |history: &History| scene.listing.styles.of(history.label());
+            let logged =
+                self.logged.iter().filter(|(_, history)| !is_smoothed || place(history).is_some());
+            curves.extend(logged.map(|(index, history)| match is_smoothed {
+                false => curve(*index, history),
+                true => {
+                    BrailleCurve { style: palette.faint(place(history)), ..curve(*index, history) }
+                }
+            }));
         }
         if is_smoothed {
-            for (logged, (index, _)) in curves.iter_mut().zip(&self.logged) {
-                logged.style = palette.faint(*index);
-            }
             let smoothed = self.logged.iter().zip(&self.smoothed);
             curves.extend(smoothed.map(|((index, _), history)| curve(*index, history)));
         }
@@ -164,6 +184,7 @@ impl<'a> Panel<'a> {
     fn why_empty(&self, scene: &Scene<'_>) -> &'static str {
         let is_any_shown = scene.runs.iter().any(|run| scene.view.is_shown(run.history.label()));
         match (is_any_shown, self.logged.is_empty()) {
+            _ if scene.listing.rows.is_empty() => "no run matches the filter",
             (false, _) => "all runs are hidden",
             (true, true) => "no shown run has it",
             (true, false) => "no values in this range",

@@ -9,7 +9,9 @@ use unicode_width::UnicodeWidthStr;
 
 use super::palette::Palette;
 use super::quantity::Quantity;
+use super::rows::rows;
 use super::run_status::RunStatus;
+use super::styles::RunStyles;
 use super::view::View;
 use entropy_history::history::Run;
 use entropy_history::label::{shorten_middle, visible};
@@ -20,9 +22,11 @@ pub struct Scene<'a> {
     pub runs: &'a [Run],
     /// The status of each run.
     pub statuses: &'a [RunStatus],
+    /// The rows of the table, and the colours of the runs.
+    pub listing: &'a Listing,
     /// The quantities of `--with`, which have a panel each.
     pub quantities: &'a [Quantity],
-    /// The smoothing, the zoom and the hidden runs.
+    /// What the user chose to see.
     pub view: &'a View,
     /// The styles for the terminal.
     pub palette: Palette,
@@ -34,6 +38,28 @@ pub struct Scene<'a> {
     pub waiting: &'a str,
     /// Whether keys can be used.
     pub keys: bool,
+}
+
+/// The rows of the table, and the colours of the runs.
+#[derive(Debug, Clone, Default)]
+pub struct Listing {
+    /// The indices of the runs in the table, from top to bottom.
+    pub rows: Vec<usize>,
+    /// The colours.
+    pub styles: RunStyles,
+}
+
+impl Listing {
+    /// The listing for a view. Runs keep the colours that they have in `self`, if they still have one.
+    pub fn updated(&self, runs: &[Run], statuses: &[RunStatus], view: &View) -> Listing {
+        let styles = self.styles.updated(runs, statuses, |label| view.is_shown(label));
+        Listing { rows: rows(statuses, view.filter(), view.sort), styles }
+    }
+
+    /// The labels of the rows.
+    pub fn labels<'r>(&self, runs: &'r [Run]) -> Vec<&'r str> {
+        self.rows.iter().filter_map(|row| Some(runs.get(*row)?.history.label())).collect()
+    }
 }
 
 /// The first and the last step of the runs; 0 to 1 without runs.

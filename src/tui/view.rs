@@ -1,9 +1,10 @@
-//! The state of the screen that keys change: smoothing, y scale, zoom, and the hidden runs.
+//! The state of the screen that keys change: smoothing, y scale, zoom, the hidden runs, the filter and the order.
 //!
 //! The zoom range has a width and a right edge; without a right edge it follows the newest step.
 
 use std::collections::BTreeSet;
 
+use super::rows::{Sort, matches};
 use entropy_history::stats::smooth::Smoothing;
 use entropy_plot::ValueScale;
 
@@ -40,6 +41,20 @@ pub enum ViewAction {
     Reset,
     /// Show or hide the help.
     ToggleHelp,
+    /// Begin to type a filter, or to change it.
+    EditFilter,
+    /// Append a character to the filter.
+    Type(char),
+    /// Remove the last character of the filter.
+    Erase,
+    /// End typing and keep the filter.
+    KeepFilter,
+    /// End typing and show all runs again.
+    ClearFilter,
+    /// Sort the table by the next column.
+    NextSort,
+    /// Sort in the other direction.
+    ReverseSort,
 }
 
 /// What the screen shows, as chosen by the user.
@@ -49,6 +64,11 @@ pub struct View {
     pub scale: ValueScale,
     /// Whether the help is shown.
     pub help: bool,
+    /// How the table is sorted.
+    pub sort: Sort,
+    /// Whether a filter is being typed.
+    pub is_typing: bool,
+    filter: String,
     hidden: BTreeSet<String>,
     selected: Option<String>,
     smoothings: Vec<Smoothing>,
@@ -82,6 +102,9 @@ impl View {
         View {
             scale,
             help: false,
+            sort: Sort::GIVEN,
+            is_typing: false,
+            filter: String::new(),
             hidden: BTreeSet::new(),
             selected: None,
             smoothings,
@@ -97,9 +120,19 @@ impl View {
         self.smoothings[self.smoothing_index]
     }
 
-    /// Whether the run is shown.
+    /// Whether the run is drawn: it matches the filter and is not hidden.
     pub fn is_shown(&self, label: &str) -> bool {
-        !self.hidden.contains(label)
+        !self.is_hidden(label) && matches(label, &self.filter)
+    }
+
+    /// Whether the run was hidden, so that the table shows it without a curve.
+    pub fn is_hidden(&self, label: &str) -> bool {
+        self.hidden.contains(label)
+    }
+
+    /// The words that the label of a run must contain.
+    pub fn filter(&self) -> &str {
+        &self.filter
     }
 
     /// Whether the run is selected.
@@ -133,7 +166,7 @@ impl View {
         }
     }
 
-    /// Applies an action; the runs have these labels and span the steps `from` to `to`.
+    /// Applies an action. The table lists runs with these labels, and all runs span the steps `from` to `to`.
     pub fn apply(&mut self, action: ViewAction, labels: &[&str], (from, to): (f64, f64)) {
         match action {
             ViewAction::MoreSmoothing => {
@@ -154,7 +187,7 @@ impl View {
             ViewAction::Right => self.pan(0.25, (from, to)),
             ViewAction::Select(by) => self.select(by, labels),
             ViewAction::ToggleSelected => {
-                if let Some(selected) = self.selected.clone() {
+                if let Some(selected) = self.listed_selection(labels) {
                     self.toggle(&selected);
                 }
             }
@@ -165,7 +198,7 @@ impl View {
             }
             ViewAction::SelectedOnly => self.only(labels),
             ViewAction::AllOrNone => {
-                let all = labels.iter().all(|label| self.is_shown(label));
+                let all = labels.iter().all(|label| !self.is_hidden(label));
                 self.hidden.clear();
                 if all {
                     self.hidden.extend(labels.iter().map(|label| (*label).to_owned()));
@@ -175,8 +208,19 @@ impl View {
             ViewAction::Reset => {
                 self.zoom_range = None;
                 self.hidden.clear();
+                self.filter.clear();
             }
             ViewAction::ToggleHelp => self.help = !self.help,
+            ViewAction::EditFilter => self.is_typing = true,
+            ViewAction::Type(character) => self.filter.push(character),
+            ViewAction::Erase => drop(self.filter.pop()),
+            ViewAction::KeepFilter => self.is_typing = false,
+            ViewAction::ClearFilter => {
+                self.is_typing = false;
+                self.filter.clear();
+            }
+            ViewAction::NextSort => self.sort = self.sort.next(),
+            ViewAction::ReverseSort => self.sort = self.sort.reversed(),
         }
     }
 
@@ -209,6 +253,11 @@ impl View {
         self.selected = labels.get(next).map(|label| (*label).to_owned());
     }
 
+    /// The selected run, if the table lists it.
+    fn listed_selection(&self, labels: &[&str]) -> Option<String> {
+        self.selected.clone().filter(|selected| labels.contains(&selected.as_str()))
+    }
+
     fn toggle(&mut self, label: &str) {
         if !self.hidden.remove(label) {
             self.hidden.insert(label.to_owned());
@@ -216,9 +265,9 @@ impl View {
     }
 
     fn only(&mut self, labels: &[&str]) {
-        let Some(selected) = self.selected.clone() else { return };
+        let Some(selected) = self.listed_selection(labels) else { return };
         let others = || labels.iter().filter(|label| **label != selected);
-        let alone = self.is_shown(&selected) && others().all(|label| !self.is_shown(label));
+        let alone = !self.is_hidden(&selected) && others().all(|label| self.is_hidden(label));
         self.hidden = match alone {
             true => BTreeSet::new(),
             false => others().map(|label| (*label).to_owned()).collect(),
@@ -298,6 +347,19 @@ mod tests {
             RUNS,
             "nothing is selected"
         );
+    }
+
+    #[test]
+    fn filter_hides_runs_until_it_is_cleared() {
+        let typed = [ViewAction::EditFilter, ViewAction::Type('B')];
+        assert!(after(&typed).is_typing);
+        assert_eq!(shown(&typed), ["b"]);
+        let kept = after(&[&typed[..], &[ViewAction::KeepFilter]].concat());
+        assert!(!kept.is_typing && !kept.is_shown("a") && !kept.is_hidden("a"));
+        assert_eq!(shown(&[&typed[..], &[ViewAction::Erase, ViewAction::Erase]].concat()), RUNS);
+        for clear in [ViewAction::ClearFilter, ViewAction::Reset] {
+            assert_eq!(shown(&[&typed[..], &[clear]].concat()), RUNS);
+        }
     }
 
     #[test]

@@ -22,7 +22,11 @@ pub(super) fn key_action(key: KeyEvent, view: &View) -> Option<Key> {
             _ => None,
         };
     }
+    if view.is_typing {
+        return typed(key.code).map(Key::View);
+    }
     let action = match key.code {
+        KeyCode::Esc if !view.help && !view.filter().is_empty() => ViewAction::ClearFilter,
         KeyCode::Esc | KeyCode::Char('q') if view.help => ViewAction::ToggleHelp,
         KeyCode::Esc | KeyCode::Char('q') => return Some(Key::Quit),
         KeyCode::Char('?' | 'h') => ViewAction::ToggleHelp,
@@ -43,9 +47,25 @@ pub(super) fn key_action(key: KeyEvent, view: &View) -> Option<Key> {
         }
         KeyCode::Char('o') => ViewAction::SelectedOnly,
         KeyCode::Char('a') => ViewAction::AllOrNone,
+        KeyCode::Char('/') => ViewAction::EditFilter,
+        KeyCode::Char('t') => ViewAction::NextSort,
+        KeyCode::Char('T') => ViewAction::ReverseSort,
         KeyCode::Tab => ViewAction::NextPanel,
         KeyCode::Char('r') => ViewAction::Reset,
         _ => return None,
     };
     Some(Key::View(action))
+}
+
+/// The effect of a key while a filter is typed.
+fn typed(code: KeyCode) -> Option<ViewAction> {
+    Some(match code {
+        KeyCode::Char(character) => ViewAction::Type(character),
+        KeyCode::Backspace => ViewAction::Erase,
+        KeyCode::Enter => ViewAction::KeepFilter,
+        KeyCode::Esc => ViewAction::ClearFilter,
+        KeyCode::Up => ViewAction::Select(-1),
+        KeyCode::Down => ViewAction::Select(1),
+        _ => return None,
+    })
 }

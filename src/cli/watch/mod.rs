@@ -29,7 +29,7 @@ use super::page::PAGE_AUX;
 use super::storage::storage_path;
 use crate::tui::frame::render;
 use crate::tui::run_status::{RunStatus, StatusConfig};
-use crate::tui::scene::{Scene, span};
+use crate::tui::scene::{Listing, Scene, span};
 use crate::tui::view::View;
 use change_line::change_line;
 use entropy_history::discover::Origin;
@@ -224,11 +224,13 @@ impl WatchArgs {
             );
         };
         self.with.beside(comparison, &ChartOptions::default(), terminal)?;
+        let view = self.view();
         let scene = Scene {
             runs: comparison.runs(),
             statuses: &watcher.statuses,
+            listing: &Listing::default().updated(comparison.runs(), &watcher.statuses, &view),
             quantities: &self.with.found(comparison),
-            view: &self.view(),
+            view: &view,
             palette: palette(self.theme.theme, terminal),
             change_steps: f64::from(self.over),
             message: None,
@@ -313,6 +315,7 @@ impl WatchArgs {
         let mut news = watcher.poll()?; // before the screen, so that an error stays visible
         let palette = palette(self.theme.theme, terminal);
         let mut quantities = Vec::new();
+        let mut listing = Listing::default();
         let mut view = self.view();
         let mut message: Option<String> = None; // of --exec and --notify; cleared by a key
         let mut next = Instant::now() + self.interval;
@@ -342,12 +345,14 @@ impl WatchArgs {
             news = Poll::default();
 
             if dirty {
+                let runs = watcher.store.comparison().map_or(&[][..], Comparison::runs);
+                listing = listing.updated(runs, &watcher.statuses, &view);
                 let drawn = screen.draw(|area, buffer| {
-                    let runs = watcher.store.comparison().map_or(&[][..], Comparison::runs);
                     let trouble = latest_problem(watcher.store.errors());
                     let scene = Scene {
                         runs,
                         statuses: &watcher.statuses,
+                        listing: &listing,
                         quantities: &quantities,
                         view: &view,
                         palette,
@@ -379,9 +384,7 @@ impl WatchArgs {
                             Some(Key::View(action)) => {
                                 let runs =
                                     watcher.store.comparison().map_or(&[][..], Comparison::runs);
-                                let labels: Vec<&str> =
-                                    runs.iter().map(|r| r.history.label()).collect();
-                                view.apply(action, &labels, span(runs));
+                                view.apply(action, &listing.labels(runs), span(runs));
                                 message = None;
                             }
                             None => {}

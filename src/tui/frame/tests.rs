@@ -4,6 +4,7 @@ use super::*;
 use crate::tui::palette::ColourDepth;
 use crate::tui::quantity::Quantity;
 use crate::tui::run_status::{RunStatus, StatusConfig};
+use crate::tui::scene::Listing;
 use crate::tui::view::{View, ViewAction};
 use entropy_history::history::{History, Point, Run};
 use entropy_history::quantity::EntropyKind;
@@ -60,6 +61,7 @@ fn frame_with(
     let scene = Scene {
         runs,
         statuses: &statuses,
+        listing: &Listing::default().updated(runs, &statuses, view),
         quantities,
         view,
         palette: Palette { depth, theme: &DARK },
@@ -112,7 +114,7 @@ fn quantities_that_do_not_fit_are_named_and_come_in_turn() {
     let runs = [run("a", |_| 2.0), run("b", |_| 1.0)];
     let with = quantities(&runs, &["kl", "reward"]);
     let mut view = view();
-    let mut rows =
+    let rows =
         |view: &View| frame_with(&runs, &with, view, (60, 14), ColourDepth::Plain).join("\n");
     let first = rows(&view);
     assert!(first.contains("entropy · nats") && first.contains("2 more (Tab: next): kl, reward"));
@@ -151,6 +153,56 @@ fn table_counts_the_runs_that_do_not_fit() {
     assert!(rows.contains("run_59") && rows.contains("↑ 53 more"), "{rows}");
     let wide = frame(&runs, &view, 200, 70, ColourDepth::True).join("\n");
     assert!(!wide.contains("more"), "{wide}");
+}
+
+#[test]
+fn filter_and_order_choose_the_rows() {
+    let mut runs: Vec<Run> = (1..=9).map(|i| run(&format!("solver_s{i}"), |_| 2.0)).collect();
+    runs.push(run("solver_s10", |x| 2.0 - 0.01 * x));
+    runs.push(run("questioner", |_| 3.0));
+    let mut view = view();
+    let press = |view: &mut View, actions: &[ViewAction]| {
+        actions.iter().for_each(|action| view.apply(*action, &[], (0.0, 1.0)));
+        frame(&runs, view, 80, 24, ColourDepth::True)
+    };
+    let typed = ['S', '1'].map(ViewAction::Type);
+    let rows = press(&mut view, &[&[ViewAction::EditFilter], &typed[..]].concat());
+    assert!(rows[0].starts_with("2 of 11 runs · 1 healthy · 1 falling"), "{}", rows.join("\n"));
+    assert!(rows[23].starts_with("/S1▏  2 of 11 runs   Enter keep  Esc clear"), "{}", rows[23]);
+    let sorted = [ViewAction::KeepFilter, ViewAction::NextSort, ViewAction::NextSort];
+    let rows = press(&mut view, &sorted);
+    assert!(rows[0].trim_end().ends_with("“S1”") && rows[23].starts_with("q quit"));
+    let at = |name: &str| rows.iter().position(|row| row.contains(name)).unwrap();
+    assert!(rows.iter().any(|row| row.contains("last▴")) && at("solver_s10") < at("solver_s1 "));
+    let none = press(&mut view, &[ViewAction::Type('!')]).join("\n");
+    assert!(
+        none.contains("no run matches the filter") && none.starts_with("0 of 11 runs"),
+        "{none}"
+    );
+}
+
+#[test]
+fn of_many_runs_few_have_a_colour_and_the_selected_one_stands_out() {
+    let run = |i: u32| run(&format!("r{i}"), |_| 1.0 + 0.1 * f64::from(i));
+    let runs: Vec<Run> = (0..20).map(run).collect();
+    let now = SystemTime::now();
+    let statuses: Vec<RunStatus> =
+        runs.iter().map(|run| RunStatus::of(run, None, &CONFIG, now)).collect();
+    let listing = Listing::default().updated(&runs, &statuses, &view());
+    let coloured: Vec<usize> =
+        (0..20).filter(|i| listing.styles.of(&format!("r{i}")).is_some()).collect();
+    assert_eq!(coloured, [0, 1, 2, 3, 16, 17, 18, 19], "the highest and the lowest");
+    let mut view = view();
+    let rows = frame(&runs, &view, 80, 44, ColourDepth::True).join("\n");
+    assert!(rows.contains("━━ r0") && rows.contains("── r10"), "{rows}");
+    // All of the few runs that are left have a colour.
+    for character in "r1".chars() {
+        view.apply(ViewAction::Type(character), &[], (0.0, 1.0));
+    }
+    let few = listing.updated(&runs, &statuses, &view);
+    assert_eq!(few.rows.len(), 11);
+    assert!(few.rows.iter().all(|row| few.styles.of(&format!("r{row}")).is_some()));
+    assert_eq!(few.styles.of("r16"), listing.styles.of("r16"));
 }
 
 #[test]
