@@ -41,4 +41,5 @@ mod tokens_command;
 mod torture;
 #[cfg(unix)]
 mod watch;
+mod watch_view;
 mod windows;

@@ -77,12 +77,12 @@ impl Pty {
         Pty::start(tmp, PROGRAM, &arguments, (80, 24))
     }
 
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         collapse_spaces(&self.screen.lock().unwrap().screen().contents())
     }
 
     /// Waits until the screen satisfies the condition.
-    fn wait_until(&self, what: &str, holds: impl Fn(&vt100::Screen) -> bool) {
+    pub fn wait_until(&self, what: &str, holds: impl Fn(&vt100::Screen) -> bool) {
         let end = Instant::now() + TIMEOUT;
         while !holds(self.screen.lock().unwrap().screen()) {
             assert!(Instant::now() < end, "never {what}:\n{}", self.text());
@@ -92,6 +92,11 @@ impl Pty {
 
     pub fn wait_for_text(&self, words: &str) {
         self.wait_until(words, |screen| collapse_spaces(&screen.contents()).contains(words));
+    }
+
+    /// What the program asked the terminal to report of the mouse.
+    pub fn mouse(&self) -> vt100::MouseProtocolMode {
+        self.screen.lock().unwrap().screen().mouse_protocol_mode()
     }
 
     pub fn press(&mut self, keys: &str) {
@@ -120,6 +125,7 @@ impl Pty {
     fn assert_restored(&self, modes: &str) {
         self.wait_until("left", |screen| !screen.alternate_screen() && !screen.hide_cursor());
         assert_eq!(self.modes(), modes);
+        assert_eq!(self.mouse(), vt100::MouseProtocolMode::None);
     }
 }
 
@@ -427,10 +433,14 @@ fn suspends_and_resumes_under_job_control() {
             !screen.alternate_screen() && screen.contents().contains("Stopped")
         });
         assert!(!pty.screen.lock().unwrap().screen().hide_cursor());
+        assert_eq!(pty.mouse(), vt100::MouseProtocolMode::None);
         pty.press("clear; echo it is $((40 + 2))\n"); // echo and line editing work
         pty.wait_for_text("it is 42");
         pty.press("fg\n");
         pty.wait_until("back", |screen| screen.alternate_screen());
+        pty.wait_until("with the mouse", |screen| {
+            screen.mouse_protocol_mode() == vt100::MouseProtocolMode::PressRelease
+        });
     }
     pty.wait_for_text("q quit");
     pty.press("q");

@@ -50,7 +50,7 @@ pub(super) struct PlotArgs {
     #[arg(long = "with_stats", hide = true)]
     with_bars: bool,
     /// Draw the curves as text on stdout instead of a picture.
-    #[arg(long, conflicts_with_all = ["output", "with_stats", "with_bars", "legend", "hline", "vline", "paper", "styles", "save_style"])]
+    #[arg(long, conflicts_with_all = ["output", "with_stats", "with_bars", "legend", "vline", "paper", "styles", "save_style"])]
     terminal: bool,
     #[command(flatten)]
     chart: ChartArgs,
@@ -95,7 +95,7 @@ impl PlotArgs {
 
     /// Prints the curves as text.
     fn print(&self, terminal: &Terminal) -> Result<Outcome, CliError> {
-        let ChartArgs { x_axis, steps, curves, health, picture, .. } = &self.chart;
+        let ChartArgs { x_axis, steps, curves, health, picture, marks, .. } = &self.chart;
         if self.chart.emphasis.is_given() || self.chart.facets.is_given() {
             return Err(anyhow!(
                 "--highlight, --color and --facet are for pictures, not for --terminal"
@@ -119,13 +119,15 @@ impl PlotArgs {
             comparison.runs().iter().map(|run| RunStatus::of(run, None, &config, now)).collect();
         self.chart.with.beside(&comparison, &ChartOptions::default(), terminal)?;
         let view = View::new(curves.smooth, curves.scale(), steps.limits());
+        let palette = palette(picture.theme.theme, terminal);
         let scene = Scene {
             runs: comparison.runs(),
             statuses: &statuses,
             listing: &Listing::default().updated(comparison.runs(), &statuses, &view),
             quantities: &self.chart.with.found(&comparison),
+            levels: &marks.levels(palette),
             view: &view,
-            palette: palette(picture.theme.theme, terminal),
+            palette,
             change_steps: CHANGE_OVER,
             message: None,
             waiting: "",

@@ -7,6 +7,7 @@ use ratatui::widgets::{Block, Borders, Widget};
 use unicode_width::UnicodeWidthStr;
 
 use super::braille::{BrailleCanvas, BrailleCurve};
+use super::marks::{EndName, LevelLine, Reach, draw_end_names, draw_level};
 use entropy_history::history::Point;
 use entropy_plot::{Axis, Scale, ValueScale, log_axis, step_axis, value_axis};
 
@@ -22,10 +23,11 @@ pub struct Axes {
 }
 
 impl Axes {
-    /// Axes for the steps `from` to `to` and for the values of the curves between them; the size is in characters.
-    /// `None` if the scale can show none of the values.
+    /// Axes for the steps `from` to `to`, for the values of the curves between them, and for the lines that they reach to;
+    /// the size is in characters. `None` if the scale can show none of the values.
     pub fn around(
         curves: &[BrailleCurve<'_>],
+        levels: &[LevelLine],
         (from, to): (f64, f64),
         scale: ValueScale,
         is_zoomed: bool,
@@ -41,6 +43,11 @@ impl Axes {
         }
         if low > high {
             return None;
+        }
+        let levels = levels.iter().filter(|line| line.reach == Reach::Extended);
+        let levels = levels.map(|line| line.value);
+        for value in levels.filter(|value| scale == ValueScale::Linear || *value > 0.0) {
+            (low, high) = (low.min(value), high.max(value));
         }
         let rows = usize::from(height / 3).clamp(2, 8);
         let y = match scale {
@@ -76,6 +83,48 @@ pub struct Chart<'a> {
     pub curves: Vec<BrailleCurve<'a>>,
     /// The axes.
     pub axes: Axes,
+    /// Lines at values.
+    pub levels: Vec<LevelLine>,
+    /// Names beside the ends of curves.
+    pub end_names: Vec<EndName>,
+    /// The step that was pointed at.
+    pub pointer: Option<f64>,
+}
+
+/// Columns beside the plot of a chart. Charts below each other have the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Margins {
+    /// For the labels of the y axis.
+    pub left: u16,
+    /// For the names of curves.
+    pub right: u16,
+}
+
+impl Margins {
+    /// The larger ones of both.
+    pub fn max(self, other: Margins) -> Margins {
+        Margins { left: self.left.max(other.left), right: self.right.max(other.right) }
+    }
+}
+
+/// The plot of a chart on the screen, and the steps at its left and right end.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PlotPlace {
+    /// The cells with the curves.
+    pub area: Rect,
+    /// The steps.
+    pub steps: (f64, f64),
+}
+
+impl PlotPlace {
+    /// The step in the middle of a column of the screen.
+    pub fn step_at(&self, column: u16) -> f64 {
+        let (from, to) = self.steps;
+        // The steps are in the middle of the first and the last column of dots, two in each cell.
+        let dots = f64::from(column.saturating_sub(self.area.x)) * 2.0 + 0.5;
+        let last = f64::from(self.area.width) * 2.0 - 1.0;
+        from + (dots / last).min(1.0) * (to - from)
+    }
 }
 
 /// Whether the steps are written below a chart. Of charts below each other, only the lowest has them.
@@ -88,29 +137,30 @@ pub enum StepLabels {
 }
 
 impl Chart<'_> {
-    /// Columns of the widest label of the y axis.
-    pub fn label_width(&self) -> u16 {
-        self.axes.y.ticks.iter().map(|(_, text)| text.width()).max().unwrap_or(0) as u16
+    /// The columns that the widest labels and names need.
+    pub fn margins(&self) -> Margins {
+        let labels = self.axes.y.ticks.iter().map(|(_, text)| text.width());
+        let names = self.end_names.iter().map(|name| name.name.width() + 1);
+        Margins { left: labels.max().unwrap_or(0) as u16, right: names.max().unwrap_or(0) as u16 }
     }
 
-    /// Draws the chart into an area, with `labels` columns for the labels of the y axis. Draws nothing if the area is too
-    /// small.
+    /// Draws the chart into an area. Draws nothing if the area is too small.
     pub fn draw(
         &self,
-        labels: u16,
+        margins: Margins,
         steps: StepLabels,
         muted: Style,
         area: Rect,
         buffer: &mut Buffer,
-    ) {
+    ) -> Option<PlotPlace> {
         let below = if steps == StepLabels::Shown { 2 } else { 1 };
-        if area.height < 2 + below || area.width < labels + 8 {
-            return;
+        if area.height < 2 + below || area.width < margins.left + margins.right + 8 {
+            return None;
         }
-        let left = area.x + labels + 1;
+        let left = area.x + margins.left + 1;
         let plot = Rect {
             x: left + 1,
-            width: area.right() - left - 1,
+            width: area.right() - margins.right - left - 1,
             height: area.height - below,
             ..area
         };
@@ -129,11 +179,24 @@ impl Chart<'_> {
         let borders = Block::new().borders(Borders::LEFT | Borders::BOTTOM);
         borders.border_style(muted).render(outer, buffer);
         self.draw_steps(&x, steps, (area, plot), muted, buffer);
+        self.draw_pointer(&x, plot, muted, buffer);
         let mut dots = BrailleCanvas::new(plot.width, plot.height);
         for (layer, curve) in self.curves.iter().enumerate() {
             dots.draw(curve, layer, &x, &y);
         }
         dots.put(&self.curves, plot, buffer);
+        self.levels.iter().for_each(|line| draw_level(line, &y, plot, buffer));
+        draw_end_names(&self.end_names, &y, plot, buffer);
+        Some(PlotPlace { area: plot, steps: (self.axes.x.low, self.axes.x.high) })
+    }
+
+    /// An upright line at the step that was pointed at, behind the curves.
+    fn draw_pointer(&self, x: &Scale, plot: Rect, muted: Style, buffer: &mut Buffer) {
+        let Some(at) = self.pointer.map(|step| x.at(step).round()) else { return };
+        if (0.0..f64::from(plot.width) * 2.0).contains(&at) {
+            let column = plot.x + (at / 2.0) as u16;
+            (plot.y..plot.bottom()).for_each(|row| buffer.set_string(column, row, "│", muted));
+        }
     }
 
     /// The labels of the y axis, at most one in a row.
@@ -188,7 +251,7 @@ mod tests {
     fn zeros_break_the_line_on_a_log_scale_and_do_not_extend_the_axis() {
         let zeros = points(&[0.0, 0.0]);
         let axes = |curves: &[BrailleCurve<'_>], scale| {
-            Axes::around(curves, (0.0, 2.0), scale, false, (40, 12))
+            Axes::around(curves, &[], (0.0, 2.0), scale, false, (40, 12))
         };
         assert_eq!(axes(&[BrailleCurve::solid(&zeros)], ValueScale::Log), None);
         assert!(axes(&[BrailleCurve::solid(&zeros)], ValueScale::Linear).is_some());

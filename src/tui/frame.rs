@@ -9,12 +9,15 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Padding, Paragraph, Widget};
 use unicode_width::UnicodeWidthStr;
 
+use super::chart::PlotPlace;
 use super::palette::Palette;
 use super::panels::draw_panels;
+use super::run_status::RunStatus;
 use super::scene::{Scene, centred, fit};
-use super::table::draw_table;
+use super::table::{TablePlace, draw_table, duration_text};
 use super::view::View;
 use entropy_history::label::visible;
+use entropy_history::number::short;
 use entropy_history::stats::smooth::Smoothing;
 use entropy_plot::ValueScale;
 
@@ -25,11 +28,21 @@ const TABLE_WIDTH: u16 = 66;
 /// The smallest height of the charts in rows, including the axis; lower ones are not drawn.
 const MIN_CHART_HEIGHT: u16 = 7;
 
+/// Where the parts of a frame are on the screen.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Layout {
+    /// The plots.
+    pub plots: Vec<PlotPlace>,
+    /// The table.
+    pub table: Option<TablePlace>,
+}
+
 /// Draws a frame into an area.
-pub fn render(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
+pub fn render(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) -> Layout {
+    let mut layout = Layout::default();
     if area.width < 20 || area.height < 3 {
         Span::raw("too small").render(area, buffer);
-        return;
+        return layout;
     }
     header(scene, Rect { height: 1, ..area }, buffer);
     let foot = u16::from(scene.keys || scene.message.is_some());
@@ -41,16 +54,19 @@ pub fn render(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
         if area.width >= WIDE {
             let width = TABLE_WIDTH.min(area.width / 2);
             let left = Rect { width: body.width - width - 1, ..body };
-            draw_panels(scene, left, buffer);
-            draw_table(scene, Rect { x: left.right() + 1, width, ..body }, buffer);
+            layout.plots = draw_panels(scene, left, buffer);
+            let right = Rect { x: left.right() + 1, width, ..body };
+            layout.table = draw_table(scene, right, buffer);
         } else {
             let most = (body.height * 2 / 5).max(4).min(body.height);
             let height = match body.height.checked_sub(most) {
                 Some(rest) if rest >= MIN_CHART_HEIGHT => rows.min(most),
                 _ => body.height,
             };
-            draw_panels(scene, Rect { height: body.height - height, ..body }, buffer);
-            draw_table(scene, Rect { y: body.bottom() - height, height, ..body }, buffer);
+            let above = Rect { height: body.height - height, ..body };
+            layout.plots = draw_panels(scene, above, buffer);
+            let below = Rect { y: body.bottom() - height, height, ..body };
+            layout.table = draw_table(scene, below, buffer);
         }
     }
     if foot > 0 {
@@ -59,6 +75,7 @@ pub fn render(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
     if scene.view.help {
         help(area, scene.palette, buffer);
     }
+    layout
 }
 
 fn header(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
@@ -82,12 +99,21 @@ fn header(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
         summary.push_span(Span::styled(text, style));
     }
     let hidden = listed().filter(|status| scene.view.is_hidden(&status.label)).count();
-    let settings = settings(scene.view, hidden);
+    let mut settings = settings(scene.view, hidden);
+    settings.splice(0..0, scene.run_in_focus().and_then(pace_words));
     let settings = Line::from(Span::styled(settings.join(" · "), scene.palette.muted()));
     if summary.width() + settings.width() < usize::from(area.width) {
         settings.right_aligned().render(area, buffer);
     }
     summary.render(area, buffer);
+}
+
+/// The pace of a run in words: `12 steps/min, 3 h left`. A stale run has none.
+fn pace_words(status: &RunStatus) -> Option<String> {
+    let pace = status.pace.filter(|_| !status.stale)?;
+    let rate = format!("{} steps/min", short(pace.steps_per_minute));
+    let left = pace.left.map(|left| format!(", {} left", duration_text(left.as_secs())));
+    Some(rate + &left.unwrap_or_default())
 }
 
 /// What differs from the view at the start, in words.
@@ -147,7 +173,7 @@ fn filter_line(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
     line.render(area, buffer);
 }
 
-const HELP: [(&str, &str); 16] = [
+const HELP: [(&str, &str); 19] = [
     ("s  S", "more or less smoothing"),
     ("l", "logarithmic or linear entropy"),
     ("+  −", "zoom in or out; at the right edge it follows the newest step"),
@@ -162,6 +188,9 @@ const HELP: [(&str, &str); 16] = [
     ("T", "sort in the other direction"),
     ("Tab", "the next quantity, where not all fit"),
     ("r", "all steps and all runs"),
+    ("w", "write the command that draws this view as a picture"),
+    ("click", "select a run; in a chart, show the values of a step"),
+    ("wheel", "zoom at the pointer; in the table, select a run"),
     ("?  h", "close this help"),
     ("q  Esc  Ctrl-C", "quit"),
 ];

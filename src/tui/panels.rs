@@ -9,19 +9,27 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 
 use super::braille::BrailleCurve;
-use super::chart::{Axes, Chart, StepLabels};
+use super::chart::{Axes, Chart, Margins, PlotPlace, StepLabels};
 use super::grid::Grid;
+use super::marks::{EndName, LevelLine, Reach};
 use super::palette::ColourDepth;
 use super::quantity::Quantity;
-use super::scene::{Scene, centred, span, truncate};
+use super::scene::{Scene, centred, span, truncate, value_at};
+use super::table::distinct;
 use entropy_history::history::{History, Run};
-use entropy_history::label::visible;
+use entropy_history::label::{ShortNames, visible};
+use entropy_history::number::{exact, short};
 use entropy_history::quantity::EntropyKind;
 use entropy_history::stats::smooth::Smoothing;
 use entropy_plot::ValueScale;
 
+/// The smallest width of a chart with names beside its curves, and the largest width of such a name.
+const MIN_NAMED_WIDTH: u16 = 60;
+const MAX_END_NAME: usize = 24;
+
 /// A chart before its size is known.
 struct Panel<'a> {
+    quantity: Option<&'a Quantity>,
     title: String,
     scale: ValueScale,
     /// The histories to draw, with the indices of their runs; later ones are on top.
@@ -30,8 +38,8 @@ struct Panel<'a> {
     smoothed: Vec<History>,
 }
 
-/// Draws as many panels as fit; a line below them names the others.
-pub(super) fn draw_panels(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
+/// Draws as many panels as fit; a line below them names the others. Returns the places of the plots.
+pub(super) fn draw_panels(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) -> Vec<PlotPlace> {
     let count = 1 + scene.quantities.len();
     let mut grid = Grid::within(area, count);
     if grid.count() < count && area.height > 0 {
@@ -40,6 +48,7 @@ pub(super) fn draw_panels(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
         let shown = scene.view.panels(count, grid.count());
         not_shown(scene, &shown, below, buffer);
     }
+    let mut places = Vec::new();
     let mut shown = scene.view.panels(count, grid.count()).into_iter();
     for column in &grid.columns {
         let panels: Vec<(Panel<'_>, Rect)> = shown
@@ -47,8 +56,9 @@ pub(super) fn draw_panels(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
             .map(|index| Panel::of(scene, index))
             .zip(column.iter().copied())
             .collect();
-        draw_column(scene, &panels, buffer);
+        places.extend(draw_column(scene, &panels, buffer));
     }
+    places
 }
 
 /// The line with the quantities that are not shown.
@@ -84,22 +94,37 @@ fn title(scene: &Scene<'_>, index: usize) -> String {
 }
 
 /// Draws panels below each other, with their plots between the same columns of the screen.
-fn draw_column(scene: &Scene<'_>, panels: &[(Panel<'_>, Rect)], buffer: &mut Buffer) {
+fn draw_column(
+    scene: &Scene<'_>,
+    panels: &[(Panel<'_>, Rect)],
+    buffer: &mut Buffer,
+) -> Vec<PlotPlace> {
     let inner = |area: &Rect| Rect { y: area.y + 1, height: area.height - 1, ..*area };
     let charts: Vec<Option<Chart<'_>>> =
         panels.iter().map(|(panel, area)| panel.chart(scene, inner(area))).collect();
-    let labels = charts.iter().flatten().map(Chart::label_width).max().unwrap_or(0);
+    let margins = charts.iter().flatten().map(Chart::margins);
+    let margins = margins.fold(Margins::default(), Margins::max);
     let muted = scene.palette.muted();
+    let mut places = Vec::new();
     for (at, ((panel, area), chart)) in panels.iter().zip(&charts).enumerate() {
-        let title = truncate(&panel.title, usize::from(area.width));
+        let title = truncate(&panel.title_with_value(scene), usize::from(area.width));
         Line::from(Span::styled(title, muted)).render(Rect { height: 1, ..*area }, buffer);
         let is_lowest = at + 1 == panels.len();
         let steps = if is_lowest { StepLabels::Shown } else { StepLabels::Hidden };
         match chart {
-            Some(chart) => chart.draw(labels, steps, muted, inner(area), buffer),
+            Some(chart) => places.extend(chart.draw(margins, steps, muted, inner(area), buffer)),
             None => centred(panel.why_empty(scene), inner(area), muted, buffer),
         }
     }
+    places
+}
+
+/// The threshold of a collapse of the run in focus.
+fn collapse_line(scene: &Scene<'_>) -> Option<LevelLine> {
+    let run = scene.run_in_focus()?;
+    let value = run.collapse_level?;
+    let label = format!("collapse {}", short(value));
+    Some(LevelLine { value, label, style: curve_style(scene, &run.label), reach: Reach::AsIs })
 }
 
 /// The style of the curve of a run. A grey run that is selected stands out.
@@ -139,7 +164,21 @@ impl<'a> Panel<'a> {
                 .collect(),
         };
         let scale = if quantity.is_some() { ValueScale::Linear } else { scene.view.scale };
-        Panel { title: title(scene, index), scale, logged, smoothed }
+        Panel { quantity, title: title(scene, index), scale, logged, smoothed }
+    }
+
+    /// The title, with the value of the run in focus at the step that was pointed at.
+    fn title_with_value(&self, scene: &Scene<'_>) -> String {
+        let run = scene.run_in_focus();
+        let history = run.and_then(|run| self.logged.iter().find(|(_, h)| h.label() == run.label));
+        let value = history.zip(scene.view.pointer);
+        let value = value.and_then(|((_, history), step)| Some((value_at(history, step)?, step)));
+        match value {
+            Some((value, step)) => {
+                format!("{} at step {} · {}", short(value), exact(step), self.title)
+            }
+            None => self.title.clone(),
+        }
     }
 
     /// The chart for an area; `None` if it has no values there.
@@ -176,8 +215,44 @@ impl<'a> Panel<'a> {
         }
         let steps = scene.view.visible_steps(span(scene.runs));
         let size = (area.width, area.height);
-        let axes = Axes::around(&curves, steps, self.scale, scene.view.is_zoomed(), size)?;
-        Some(Chart { curves, axes })
+        let (mut levels, mut end_names) = (Vec::new(), Vec::new());
+        if self.quantity.is_none() {
+            levels.extend(scene.levels.iter().cloned());
+            levels.extend(collapse_line(scene));
+            end_names = self.end_names(scene, steps.1, area.width);
+        }
+        let is_zoomed = scene.view.is_zoomed();
+        let axes = Axes::around(&curves, &levels, steps, self.scale, is_zoomed, size)?;
+        Some(Chart { curves, axes, levels, end_names, pointer: scene.view.pointer })
+    }
+
+    /// The names of the runs with a colour beside their ends, if the others are grey: their rows may not be in the table.
+    fn end_names(&self, scene: &Scene<'_>, last: f64, width: u16) -> Vec<EndName> {
+        let named = |history: &&History| scene.listing.styles.of(history.label()).is_some();
+        let all: Vec<&History> = self.logged.iter().map(|(_, history)| *history).collect();
+        if width < MIN_NAMED_WIDTH || all.iter().all(|history| named(&history)) {
+            return Vec::new();
+        }
+        let drawn = |at: usize| self.smoothed.get(at).unwrap_or(all[at]);
+        let (places, labels): (Vec<usize>, Vec<&str>) = (0..all.len())
+            .filter(|at| named(&all[*at]) || scene.view.is_selected(all[*at].label()))
+            .map(|at| (at, all[at].label()))
+            .unzip();
+        let short = ShortNames::of(all.iter().map(|history| history.label()));
+        let names: Vec<String> =
+            places.iter().map(|at| visible(&short.names()[*at]).into_owned()).collect();
+        let mark = |label: &str| {
+            let mark = scene.palette.mark(scene.listing.styles.of(label));
+            mark.map_or(String::new(), |mark| format!("{mark} "))
+        };
+        let widest = usize::from(width / 4).min(MAX_END_NAME);
+        let value = |history: &History| value_at(history, last.min(history.last_step()));
+        let ends = distinct(&names, widest).into_iter().zip(places).zip(labels);
+        ends.filter_map(|((name, at), label)| {
+            let (value, name) = (value(drawn(at))?, mark(label) + &name);
+            Some(EndName { value, name, style: curve_style(scene, label) })
+        })
+        .collect()
     }
 
     /// Why there is no chart.

@@ -134,6 +134,8 @@ mod tests {
             change,
             state: Some(state),
             state_step: None,
+            collapse_level: None,
+            pace: None,
             violation: None,
             idle: None,
             stale: false,

@@ -7,13 +7,14 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 use unicode_width::UnicodeWidthStr;
 
+use super::marks::LevelLine;
 use super::palette::Palette;
 use super::quantity::Quantity;
 use super::rows::rows;
 use super::run_status::RunStatus;
 use super::styles::RunStyles;
 use super::view::View;
-use entropy_history::history::Run;
+use entropy_history::history::{History, Run};
 use entropy_history::label::{shorten_middle, visible};
 
 /// Everything that a frame shows.
@@ -26,6 +27,8 @@ pub struct Scene<'a> {
     pub listing: &'a Listing,
     /// The quantities of `--with`, which have a panel each.
     pub quantities: &'a [Quantity],
+    /// Lines at values of the entropy.
+    pub levels: &'a [LevelLine],
     /// What the user chose to see.
     pub view: &'a View,
     /// The styles for the terminal.
@@ -60,6 +63,37 @@ impl Listing {
     pub fn labels<'r>(&self, runs: &'r [Run]) -> Vec<&'r str> {
         self.rows.iter().filter_map(|row| Some(runs.get(*row)?.history.label())).collect()
     }
+}
+
+impl Scene<'_> {
+    /// The status of the run that stands out: the selected one if it is drawn, or the only one that is.
+    pub(super) fn run_in_focus(&self) -> Option<&RunStatus> {
+        let shown = || self.statuses.iter().filter(|status| self.view.is_shown(&status.label));
+        let selected = shown().find(|status| self.view.is_selected(&status.label));
+        let mut all = shown();
+        let only = all.next().filter(|_| all.next().is_none());
+        selected.or(only)
+    }
+}
+
+/// The value at a step, or at the last one before it; `None` before the first and after the last step.
+pub(super) fn value_at(history: &History, step: f64) -> Option<f64> {
+    let points = history.points();
+    let later = points.partition_point(|point| point.step <= step);
+    let point = points.get(later.checked_sub(1)?)?;
+    (step <= history.last_step()).then_some(point.entropy)
+}
+
+/// The logged step that is nearest to `step`, of the runs that are drawn.
+pub fn nearest_step(runs: &[Run], view: &View, step: f64) -> Option<f64> {
+    let shown = runs.iter().filter(|run| view.is_shown(run.history.label()));
+    let around = shown.flat_map(|run| {
+        let points = run.history.points();
+        let later = points.partition_point(|point| point.step < step);
+        let before = later.checked_sub(1).and_then(|at| points.get(at));
+        [before, points.get(later)].into_iter().flatten().map(|point| point.step)
+    });
+    around.min_by(|a, b| (a - step).abs().total_cmp(&(b - step).abs()))
 }
 
 /// The first and the last step of the runs; 0 to 1 without runs.

@@ -17,7 +17,7 @@ use unicode_width::UnicodeWidthStr;
 use super::panels::curve_style;
 use super::rows::SortKey;
 use super::run_status::RunStatus;
-use super::scene::{Scene, fit, truncate};
+use super::scene::{Scene, fit, truncate, value_at};
 use entropy_history::label::{ShortNames, visible};
 use entropy_history::number::{exact, short};
 use entropy_history::stats::health::{State, state_words};
@@ -75,7 +75,7 @@ fn signed(change: f64) -> String {
 }
 
 /// A duration in the most suitable unit.
-fn duration_text(seconds: u64) -> String {
+pub(super) fn duration_text(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds} s"),
         60..7200 => format!("{} min", seconds / 60),
@@ -153,28 +153,75 @@ fn number_columns(scene: &Scene<'_>, statuses: &[&RunStatus]) -> Vec<NumberColum
         NumberColumn::new(format!("{head}{}", sort.mark(key)), cells)
     };
     let change = format!("Δ{}", exact(scene.change_steps));
+    let value = |status: &RunStatus, step: f64| {
+        let history = scene.runs.iter().map(|run| &run.history).find(|h| h.label() == status.label);
+        history.and_then(|history| value_at(history, step)).map_or("–".to_owned(), short)
+    };
     vec![
-        column("last", SortKey::Last, &|status| short(status.last.entropy)),
+        match scene.view.pointer {
+            None => column("last", SortKey::Last, &|status| short(status.last.entropy)),
+            Some(step) => {
+                let cells = statuses.iter().map(|status| value(status, step)).collect();
+                NumberColumn::new(format!("at {}", exact(step)), cells)
+            }
+        },
         column("step", SortKey::Step, &|status| exact(status.last.step)),
         column(&change, SortKey::Change, &|status| status.change.map_or("–".to_owned(), signed)),
     ]
 }
 
+/// The columns with the pace of runs that are not stale, and the time until their ends; none if none is known.
+fn pace_columns(statuses: &[&RunStatus]) -> Vec<NumberColumn> {
+    let pace = |status: &RunStatus| status.pace.filter(|_| !status.stale);
+    let rate = |status: &&RunStatus| Some(short(pace(status)?.steps_per_minute));
+    let left = |status: &&RunStatus| Some(duration_text(pace(status)?.left?.as_secs()));
+    let rates: Vec<Option<String>> = statuses.iter().map(rate).collect();
+    let times: Vec<Option<String>> = statuses.iter().map(left).collect();
+    let columns = [("steps/min", rates), ("left", times)].into_iter();
+    columns
+        .filter(|(_, cells)| cells.iter().any(Option::is_some))
+        .map(|(head, cells)| {
+            let cell = |text: Option<String>| text.unwrap_or("–".to_owned());
+            NumberColumn::new(head.to_owned(), cells.into_iter().map(cell).collect())
+        })
+        .collect()
+}
+
+/// Where the rows of the table are on the screen.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TablePlace {
+    /// The rows without the heading.
+    pub area: Rect,
+    /// The first row that is shown.
+    pub first: usize,
+    /// The number of rows that are shown.
+    pub rows: usize,
+}
+
 /// Draws the table into an area.
-pub(super) fn draw_table(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
+pub(super) fn draw_table(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) -> Option<TablePlace> {
     if area.height == 0 {
-        return;
+        return None;
     }
     let statuses: Vec<&RunStatus> =
         scene.listing.rows.iter().filter_map(|row| scene.statuses.get(*row)).collect();
-    let numbers = number_columns(scene, &statuses);
+    let mut numbers = number_columns(scene, &statuses);
     let states: Vec<StateCell> = statuses.iter().map(|status| StateCell::of(status)).collect();
     let state_mark = scene.view.sort.mark(SortKey::State);
     let state_title = format!("state{state_mark}");
     let state = states.iter().map(StateCell::width).chain([state_title.width()]).max().unwrap_or(0);
-    let taken = numbers.iter().map(|column| column.width + SPACING).sum::<usize>() + SPACING;
     let labels: Vec<String> = statuses.iter().map(|s| visible(&s.label).into_owned()).collect();
     let room = usize::from(area.width);
+    let width = |columns: &[NumberColumn]| {
+        columns.iter().map(|column| column.width + SPACING).sum::<usize>()
+    };
+    let names = labels.iter().map(|label| label.width()).max().unwrap_or(0);
+    let pace = pace_columns(&statuses);
+    // They are left out first: the header has those of the run in focus.
+    if SYMBOL + names + width(&numbers) + width(&pace) + SPACING + state <= room {
+        numbers.extend(pace);
+    }
+    let taken = width(&numbers) + SPACING;
     let name_mark = scene.view.sort.mark(SortKey::Name);
     let name_room = room.saturating_sub(SYMBOL + taken + state);
     let names = NameColumn::within(&labels, name_mark, name_room);
@@ -206,6 +253,8 @@ pub(super) fn draw_table(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
     let widths = widths.chain(numbers.iter().map(|column| column.width)).chain([state_room]);
     let widths: Vec<Constraint> = widths.map(&mut fitting).collect();
     Table::new(body, widths).header(head).column_spacing(SPACING as u16).render(area, buffer);
+    let area = Rect { y: area.y + 1, height: area.height - 1, ..area };
+    Some(TablePlace { area, first: from, rows: to - from })
 }
 
 /// A row of cells: the name, the numbers and the state.

@@ -55,6 +55,14 @@ pub enum ViewAction {
     NextSort,
     /// Sort in the other direction.
     ReverseSort,
+    /// Select the run in a row of the table.
+    SelectNth(usize),
+    /// Show this multiple of the steps; a step, which follows, stays where it is.
+    ZoomAt(f64, f64),
+    /// Point at a step; a second time, at none.
+    PointAt(f64),
+    /// Point at no step.
+    ClearPointer,
 }
 
 /// What the screen shows, as chosen by the user.
@@ -68,6 +76,8 @@ pub struct View {
     pub sort: Sort,
     /// Whether a filter is being typed.
     pub is_typing: bool,
+    /// The step whose values are shown.
+    pub pointer: Option<f64>,
     filter: String,
     hidden: BTreeSet<String>,
     selected: Option<String>,
@@ -104,6 +114,7 @@ impl View {
             help: false,
             sort: Sort::GIVEN,
             is_typing: false,
+            pointer: None,
             filter: String::new(),
             hidden: BTreeSet::new(),
             selected: None,
@@ -209,6 +220,7 @@ impl View {
                 self.zoom_range = None;
                 self.hidden.clear();
                 self.filter.clear();
+                self.pointer = None;
             }
             ViewAction::ToggleHelp => self.help = !self.help,
             ViewAction::EditFilter => self.is_typing = true,
@@ -221,6 +233,14 @@ impl View {
             }
             ViewAction::NextSort => self.sort = self.sort.next(),
             ViewAction::ReverseSort => self.sort = self.sort.reversed(),
+            ViewAction::SelectNth(row) => {
+                self.selected = labels.get(row).map(|label| (*label).to_owned());
+            }
+            ViewAction::ZoomAt(by, step) => self.zoom_at(by, step, (from, to)),
+            ViewAction::PointAt(step) => {
+                self.pointer = Some(step).filter(|step| self.pointer != Some(*step));
+            }
+            ViewAction::ClearPointer => self.pointer = None,
         }
     }
 
@@ -233,6 +253,15 @@ impl View {
         let width = (width * by).max(all * MIN_ZOOM);
         // The middle stays, unless the range follows the newest step.
         let end = end.map(|end| end + (width - width / by) / 2.0).filter(|end| *end < to);
+        self.zoom_range = (width < all).then_some(ZoomRange { width, end });
+    }
+
+    /// Zooms so that `step` stays at its place on the screen, as far as there are steps on both sides.
+    fn zoom_at(&mut self, by: f64, step: f64, (from, to): (f64, f64)) {
+        let (all, (start, end)) = (to - from, self.visible_steps((from, to)));
+        let width = ((end - start) * by).max(all * MIN_ZOOM);
+        let moved = step + (end - step) * width / (end - start);
+        let end = Some(moved.max(from + width)).filter(|end| *end < to);
         self.zoom_range = (width < all).then_some(ZoomRange { width, end });
     }
 
@@ -330,6 +359,25 @@ mod tests {
         );
         let deep = after(&[ViewAction::ZoomIn; 60]).visible_steps(ALL);
         assert!(deep.1 - deep.0 > 0.0);
+    }
+
+    #[test]
+    fn zoom_at_a_step_keeps_it_in_place() {
+        let at = |by, step| after(&[ViewAction::ZoomAt(by, step)]).visible_steps(ALL);
+        assert_eq!(at(0.5, 20.0), (10.0, 60.0)); // before and after, it is at a fifth
+        assert_eq!(at(0.5, 100.0), (50.0, 100.0));
+        assert_eq!(at(2.0, 20.0), ALL);
+        let back = [ViewAction::ZoomAt(0.25, 8.0), ViewAction::ZoomAt(2.0, 8.0)];
+        assert_eq!(after(&back).visible_steps(ALL), (4.0, 54.0));
+    }
+
+    #[test]
+    fn second_click_on_a_step_points_at_none() {
+        assert_eq!(after(&[ViewAction::PointAt(3.0)]).pointer, Some(3.0));
+        assert_eq!(after(&[ViewAction::PointAt(3.0); 2]).pointer, None);
+        for clear in [ViewAction::ClearPointer, ViewAction::Reset] {
+            assert_eq!(after(&[ViewAction::PointAt(3.0), clear]).pointer, None);
+        }
     }
 
     #[test]

@@ -9,6 +9,8 @@ use crate::tui::view::{View, ViewAction};
 pub(super) enum Key {
     View(ViewAction),
     Quit,
+    /// Write the command of the view.
+    Write,
     Interrupt,
     Suspend,
 }
@@ -27,8 +29,10 @@ pub(super) fn key_action(key: KeyEvent, view: &View) -> Option<Key> {
     }
     let action = match key.code {
         KeyCode::Esc if !view.help && !view.filter().is_empty() => ViewAction::ClearFilter,
+        KeyCode::Esc if !view.help && view.pointer.is_some() => ViewAction::ClearPointer,
         KeyCode::Esc | KeyCode::Char('q') if view.help => ViewAction::ToggleHelp,
         KeyCode::Esc | KeyCode::Char('q') => return Some(Key::Quit),
+        KeyCode::Char('w') => return Some(Key::Write),
         KeyCode::Char('?' | 'h') => ViewAction::ToggleHelp,
         KeyCode::Char('s') => ViewAction::MoreSmoothing,
         KeyCode::Char('S') => ViewAction::LessSmoothing,

@@ -63,6 +63,7 @@ fn frame_with(
         statuses: &statuses,
         listing: &Listing::default().updated(runs, &statuses, view),
         quantities,
+        levels: &[],
         view,
         palette: Palette { depth, theme: &DARK },
         change_steps: 20.0,

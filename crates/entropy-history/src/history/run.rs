@@ -26,6 +26,8 @@ pub struct Run {
     pub quantities: Vec<Option<AuxSeries>>,
     /// The time at which each step was logged, in seconds of one clock, if it was requested.
     pub clock: Option<AuxSeries>,
+    /// The step at which the training will end, if the log says so.
+    pub total_steps: Option<f64>,
     /// How many logged rows were repaired.
     pub repairs: Repairs,
     /// Warnings for the user about the data of the run, as sentences.
@@ -62,6 +64,7 @@ impl Run {
             stages: Vec::new(),
             quantities: Vec::new(),
             clock: None,
+            total_steps: None,
             repairs: Repairs::default(),
             warnings: Vec::new(),
             rank: None,

@@ -286,6 +286,9 @@ impl Reading {
 
     fn end(self, builder: &mut SeriesBuilder<'_>, too_long: usize) -> Result<(), ReadError> {
         builder.missing_metric(MissingMetric::Count);
+        if let Some(steps) = self.console.total_steps() {
+            builder.set_total_steps(steps);
+        }
         builder.notes(self.console.notes(self.rows, too_long));
         let Some((key, count)) = self.not_numbers else { return Ok(()) };
         if !self.has_number {
@@ -382,6 +385,27 @@ mod tests {
         }
         assert_eq!(claims("WARNING: no GPU\nstarting\n"), Confidence::Maybe);
         assert_eq!(claims("WARNING: no GPU\nstep:1 - a:2\n"), Confidence::Likely);
+    }
+
+    /// Numbers of steps as verl 0.9 and tqdm 4.70 print them.
+    #[test]
+    fn number_of_steps_is_read_where_it_is_printed() {
+        let total = |log: &str| {
+            let selector = SeriesSelector::default_keys();
+            let source = crate::formats::Source { reader: &mut log.as_bytes(), path: None };
+            let (_, log) = crate::formats::read(source, None, &selector).unwrap();
+            log.series[0].total_steps
+        };
+        let verl = "step:1 - actor/entropy:0.5\nstep:2 - actor/entropy:0.4\n";
+        let prefix = "\x1b[36m(TaskRunner pid=7)\x1b[0m";
+        assert_eq!(total(&format!("{prefix} Total training steps: 435\n{verl}")), Some(435.0));
+        assert_eq!(total(verl), None);
+        assert_eq!(total(&format!("Total training steps: None\n{verl}")), None);
+        assert_eq!(total(&format!("{verl}Total training steps: 43")), None, "it may be cut");
+        let bar = |done| format!("\r {done}0%|#| {done}/9 [00:02<00:04, 2.3it/s]");
+        let row = "\r        \r{'entropy': 2.3, 'epoch': 0.1}\n";
+        let trl = format!("{}{}{row}{}", bar(0), bar(1), bar(1));
+        assert_eq!(total(&trl), Some(9.0));
     }
 
     #[test]
