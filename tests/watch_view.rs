@@ -81,7 +81,7 @@ fn mouse_selects_zooms_and_shows_the_values_of_a_step() {
     pty.press(&mouse(WHEEL_UP, 10, 22));
     pty.wait_for_text("▸━━ solver_s1");
     pty.press(&mouse(LEFT, 40, 8));
-    pty.wait_for_text("2.25 at step 20");
+    pty.wait_for_text("2.25 at step 19");
     pty.wait_for_text("solver_s2 1.25");
     pty.press("\x1b");
     pty.wait_until("without a step", |screen| !screen.contents().contains("at step"));

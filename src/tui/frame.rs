@@ -13,7 +13,7 @@ use super::chart::PlotPlace;
 use super::palette::Palette;
 use super::panels::draw_panels;
 use super::run_status::RunStatus;
-use super::scene::{Scene, centred, fit};
+use super::scene::{Message, Scene, centred, fit};
 use super::table::{TablePlace, draw_table, duration_text};
 use super::view::View;
 use entropy_history::label::visible;
@@ -101,10 +101,9 @@ fn header(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
     let hidden = listed().filter(|status| scene.view.is_hidden(&status.label)).count();
     let mut settings = settings(scene.view, hidden);
     settings.splice(0..0, scene.run_in_focus().and_then(pace_words));
-    let settings = Line::from(Span::styled(settings.join(" · "), scene.palette.muted()));
-    if summary.width() + settings.width() < usize::from(area.width) {
-        settings.right_aligned().render(area, buffer);
-    }
+    let room = usize::from(area.width).saturating_sub(summary.width() + 1);
+    let settings = fitting(&settings, " · ", room);
+    Line::from(Span::styled(settings, scene.palette.muted())).right_aligned().render(area, buffer);
     summary.render(area, buffer);
 }
 
@@ -137,24 +136,46 @@ fn settings(view: &View, hidden: usize) -> Vec<String> {
     settings
 }
 
+/// The first of these texts, as many as fit into a width in columns.
+fn fitting(texts: &[String], separator: &str, width: usize) -> String {
+    let mut joined = (0..=texts.len()).rev().map(|count| texts[..count].join(separator));
+    joined.find(|text| text.width() <= width).unwrap_or_default()
+}
+
+/// The keys of the bottom line, the most important first.
+const KEYS: [&str; 9] = [
+    "q quit",
+    "? help",
+    "s S smooth",
+    "l log",
+    "+ − zoom",
+    "← → pan",
+    "↑ ↓ run",
+    "/ filter",
+    "t sort",
+];
+
 fn footer(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
     let muted = scene.palette.muted();
     if scene.view.is_typing {
         return filter_line(scene, area, buffer);
     }
     let Some(message) = scene.message else {
-        let keys =
-            "q quit  ? help  s S smooth  l log  + − zoom  ← → pan  ↑ ↓ run  / filter  t sort";
-        Span::styled(keys, muted).render(area, buffer);
+        let keys = KEYS.map(str::to_owned);
+        Span::styled(fitting(&keys, "  ", usize::from(area.width)), muted).render(area, buffer);
         return;
     };
     let width = usize::from(area.width);
-    let message = fit(&visible(message), width);
+    let (text, style) = match message {
+        Message::Problem(text) => (text, scene.palette.alarm()),
+        Message::Note(text) => (text, Style::new()),
+    };
+    let text = fit(&visible(text), width);
     let keys = Span::styled("  q quit  ? help", muted);
-    if scene.keys && message.width() + keys.width() <= width {
+    if scene.keys && text.width() + keys.width() <= width {
         Line::from(keys).right_aligned().render(area, buffer);
     }
-    Span::styled(message, scene.palette.alarm()).render(area, buffer);
+    Span::styled(text, style).render(area, buffer);
 }
 
 /// The filter while it is typed.
@@ -176,14 +197,14 @@ fn filter_line(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
 const HELP: [(&str, &str); 19] = [
     ("s  S", "more or less smoothing"),
     ("l", "logarithmic or linear entropy"),
-    ("+  −", "zoom in or out; at the right edge it follows the newest step"),
+    ("+  −", "zoom in or out; at the end it follows the training"),
     ("←  →", "earlier or later steps"),
     ("↑ ↓  k j  PgUp PgDn", "select a run, which is drawn on top"),
     ("space", "hide or show the selected run"),
     ("1 … 9", "hide or show one of the first runs"),
     ("o", "only the selected run, or all again"),
     ("a", "all runs, or none"),
-    ("/", "list only runs whose names contain these words; Esc shows all"),
+    ("/", "list only runs whose names contain these words"),
     ("t", "sort by name, last value, change, state or step"),
     ("T", "sort in the other direction"),
     ("Tab", "the next quantity, where not all fit"),

@@ -230,7 +230,7 @@ impl<'a> Panel<'a> {
     fn end_names(&self, scene: &Scene<'_>, last: f64, width: u16) -> Vec<EndName> {
         let named = |history: &&History| scene.listing.styles.of(history.label()).is_some();
         let all: Vec<&History> = self.logged.iter().map(|(_, history)| *history).collect();
-        if width < MIN_NAMED_WIDTH || all.iter().all(|history| named(&history)) {
+        if width < MIN_NAMED_WIDTH || all.iter().all(&named) {
             return Vec::new();
         }
         let drawn = |at: usize| self.smoothed.get(at).unwrap_or(all[at]);

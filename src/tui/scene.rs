@@ -17,6 +17,15 @@ use super::view::View;
 use entropy_history::history::{History, Run};
 use entropy_history::label::{shorten_middle, visible};
 
+/// A text in the bottom line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Message<'a> {
+    /// Something that went wrong.
+    Problem(&'a str),
+    /// An answer to a key.
+    Note(&'a str),
+}
+
 /// Everything that a frame shows.
 pub struct Scene<'a> {
     /// The runs.
@@ -36,7 +45,7 @@ pub struct Scene<'a> {
     /// The number of steps over which the change is computed.
     pub change_steps: f64,
     /// The message at the bottom; without one the keys are listed there.
-    pub message: Option<&'a str>,
+    pub message: Option<Message<'a>>,
     /// The text in place of the curves as long as there is no run.
     pub waiting: &'a str,
     /// Whether keys can be used.

@@ -198,6 +198,56 @@ pub struct TablePlace {
     pub rows: usize,
 }
 
+/// The cells of the table, and the widths of its columns.
+struct TableCells {
+    names: NameColumn,
+    numbers: Vec<NumberColumn>,
+    state_title: String,
+    states: Vec<StateCell>,
+    state_width: usize,
+}
+
+impl TableCells {
+    /// The cells for a width in columns of the screen.
+    fn within(scene: &Scene<'_>, statuses: &[&RunStatus], room: usize) -> TableCells {
+        let sort = scene.view.sort;
+        let mut numbers = number_columns(scene, statuses);
+        let states: Vec<StateCell> = statuses.iter().map(|status| StateCell::of(status)).collect();
+        let state_title = format!("state{}", sort.mark(SortKey::State));
+        let state = states.iter().map(StateCell::width).chain([state_title.width()]);
+        let state = state.max().unwrap_or(0);
+        let labels: Vec<String> = statuses.iter().map(|s| visible(&s.label).into_owned()).collect();
+        let width = |columns: &[NumberColumn]| {
+            columns.iter().map(|column| column.width + SPACING).sum::<usize>()
+        };
+        let name = labels.iter().map(|label| label.width()).max().unwrap_or(0);
+        let pace = pace_columns(statuses);
+        // They are left out first: the header has those of the run in focus.
+        if SYMBOL + name + width(&numbers) + width(&pace) + SPACING + state <= room {
+            numbers.extend(pace);
+        }
+        let taken = SYMBOL + width(&numbers) + SPACING;
+        let name_room = room.saturating_sub(taken + state);
+        let names = NameColumn::within(&labels, sort.mark(SortKey::Name), name_room);
+        let state_width = room.saturating_sub(taken + names.width);
+        TableCells { names, numbers, state_title, states, state_width }
+    }
+
+    /// The widths of the columns. One that does not fit has none: a number without its last digits would be read as another
+    /// number.
+    fn widths(&self, room: usize) -> Vec<Constraint> {
+        let mut left = room;
+        let fitting = |width: usize| {
+            let width = if width <= left { width } else { 0 };
+            left = left.saturating_sub(width + SPACING);
+            Constraint::Length(width as u16)
+        };
+        let numbers = self.numbers.iter().map(|column| column.width);
+        let widths = [(SYMBOL + self.names.width).min(room)].into_iter().chain(numbers);
+        widths.chain([self.state_width]).map(fitting).collect()
+    }
+}
+
 /// Draws the table into an area.
 pub(super) fn draw_table(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) -> Option<TablePlace> {
     if area.height == 0 {
@@ -205,54 +255,27 @@ pub(super) fn draw_table(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) -> 
     }
     let statuses: Vec<&RunStatus> =
         scene.listing.rows.iter().filter_map(|row| scene.statuses.get(*row)).collect();
-    let mut numbers = number_columns(scene, &statuses);
-    let states: Vec<StateCell> = statuses.iter().map(|status| StateCell::of(status)).collect();
-    let state_mark = scene.view.sort.mark(SortKey::State);
-    let state_title = format!("state{state_mark}");
-    let state = states.iter().map(StateCell::width).chain([state_title.width()]).max().unwrap_or(0);
-    let labels: Vec<String> = statuses.iter().map(|s| visible(&s.label).into_owned()).collect();
     let room = usize::from(area.width);
-    let width = |columns: &[NumberColumn]| {
-        columns.iter().map(|column| column.width + SPACING).sum::<usize>()
-    };
-    let names = labels.iter().map(|label| label.width()).max().unwrap_or(0);
-    let pace = pace_columns(&statuses);
-    // They are left out first: the header has those of the run in focus.
-    if SYMBOL + names + width(&numbers) + width(&pace) + SPACING + state <= room {
-        numbers.extend(pace);
-    }
-    let taken = width(&numbers) + SPACING;
-    let name_mark = scene.view.sort.mark(SortKey::Name);
-    let name_room = room.saturating_sub(SYMBOL + taken + state);
-    let names = NameColumn::within(&labels, name_mark, name_room);
-    let state_room = room.saturating_sub(SYMBOL + names.width + taken);
-
+    let cells = TableCells::within(scene, &statuses, room);
     let muted = scene.palette.muted();
     let (from, to) = visible_rows(scene, &statuses, usize::from(area.height - 1));
-    let head =
-        Line::from_iter([" ".repeat(SYMBOL).into(), Span::styled(names.head.clone(), muted)]);
+    let name = Span::styled(cells.names.head.clone(), muted);
+    let name = Line::from_iter([" ".repeat(SYMBOL).into(), name]);
     let hidden = (from, statuses.len() - to);
-    let state_head = Span::styled(state_head(&state_title, hidden, state_room), muted);
-    let heads = numbers.iter().map(|column| column.head.clone());
-    let head = table_row(head, heads, muted, state_head);
+    let state_head = state_head(&cells.state_title, hidden, cells.state_width);
+    let heads = cells.numbers.iter().map(|column| column.head.clone());
+    let head = table_row(name, heads, muted, Span::styled(state_head, muted));
     let body = (from..to).map(|at| {
         let status = statuses[at];
-        let (name, style) = name_cell(scene, status, &names.shown[at]);
+        let (name, style) = name_cell(scene, status, &cells.names.shown[at]);
         let state_style = scene.palette.state(status.state, status.stale);
-        let state = Span::styled(states[at].within(state_room), state_style);
-        table_row(name, numbers.iter().map(|column| column.cells[at].clone()), style, state)
+        let state = Span::styled(cells.states[at].within(cells.state_width), state_style);
+        table_row(name, cells.numbers.iter().map(|column| column.cells[at].clone()), style, state)
     });
-    // A column that does not fit is omitted: a number without its last digits would be read as another number.
-    let mut left = room;
-    let mut fitting = |width: usize| {
-        let width = if width <= left { width } else { 0 };
-        left = left.saturating_sub(width + SPACING);
-        Constraint::Length(width as u16)
-    };
-    let widths = [(SYMBOL + names.width).min(room)].into_iter();
-    let widths = widths.chain(numbers.iter().map(|column| column.width)).chain([state_room]);
-    let widths: Vec<Constraint> = widths.map(&mut fitting).collect();
-    Table::new(body, widths).header(head).column_spacing(SPACING as u16).render(area, buffer);
+    Table::new(body, cells.widths(room))
+        .header(head)
+        .column_spacing(SPACING as u16)
+        .render(area, buffer);
     let area = Rect { y: area.y + 1, height: area.height - 1, ..area };
     Some(TablePlace { area, first: from, rows: to - from })
 }

@@ -21,7 +21,7 @@ use crate::tui::marks::LevelLine;
 use crate::tui::mouse::{Gesture, mouse_action};
 use crate::tui::palette::Palette;
 use crate::tui::quantity::Quantity;
-use crate::tui::scene::{Listing, Scene, nearest_step, span};
+use crate::tui::scene::{Listing, Message, Scene, nearest_step, span};
 use crate::tui::view::{View, ViewAction};
 use entropy_history::history::{Comparison, Run};
 use entropy_shell::{CliError, Terminal};
@@ -37,8 +37,10 @@ pub(super) struct FullScreen<'a> {
     quantities: Vec<Quantity>,
     /// Of the last frame.
     layout: Layout,
-    /// Of `--exec` and `--notify`, or the command of the view; cleared by a key.
-    message: Option<String>,
+    /// Of `--exec` and `--notify`; cleared by a key.
+    problem: Option<String>,
+    /// The answer to a key; cleared by the next one.
+    note: Option<String>,
     /// The command that draws the view, once the user asked for it.
     command: Option<String>,
     waiting: String,
@@ -67,7 +69,8 @@ impl<'a> FullScreen<'a> {
             listing: Listing::default(),
             quantities: Vec::new(),
             layout: Layout::default(),
-            message: None,
+            problem: None,
+            note: None,
             command: None,
             waiting: waiting_message(&watcher),
             args,
@@ -161,7 +164,7 @@ impl<'a> FullScreen<'a> {
         }
         let problem = hooks.run_next();
         let has_problem = problem.is_some();
-        self.message = problem.or(self.message.take());
+        self.problem = problem.or(self.problem.take());
         Ok(news.needs_redraw() || has_problem)
     }
 
@@ -172,6 +175,8 @@ impl<'a> FullScreen<'a> {
     fn draw(&mut self, screen: &mut Screen) -> io::Result<()> {
         self.listing = self.listing.updated(self.runs(), &self.watcher.statuses, &self.view);
         let trouble = latest_problem(self.watcher.store.errors());
+        let problem = self.problem.as_deref().map(Message::Problem);
+        let note = self.note.as_deref().map(Message::Note);
         let scene = Scene {
             runs: self.runs(),
             statuses: &self.watcher.statuses,
@@ -181,7 +186,7 @@ impl<'a> FullScreen<'a> {
             view: &self.view,
             palette: self.palette,
             change_steps: f64::from(self.args.over),
-            message: self.message.as_deref().or(trouble.as_deref()),
+            message: problem.or(note).or(trouble.as_deref().map(Message::Problem)),
             waiting: &self.waiting,
             keys: true,
         };
@@ -202,7 +207,7 @@ impl<'a> FullScreen<'a> {
                         let has_inputs = !self.args.inputs.is_empty();
                         self.command =
                             view_command(&self.view, &self.listing, self.runs(), has_inputs);
-                        self.message.clone_from(&self.command);
+                        self.note.clone_from(&self.command);
                         Next::Draw
                     }
                     Some(Key::View(action)) => self.apply(action),
@@ -236,7 +241,7 @@ impl<'a> FullScreen<'a> {
     fn apply(&mut self, action: ViewAction) -> Next {
         let runs = self.watcher.store.comparison().map_or(&[][..], Comparison::runs);
         self.view.apply(action, &self.listing.labels(runs), span(runs));
-        self.message = None;
+        (self.problem, self.note) = (None, None);
         Next::Draw
     }
 }

@@ -249,6 +249,27 @@ fn help_counts_the_keys_that_do_not_fit() {
 }
 
 #[test]
+fn help_and_keys_are_not_cut() {
+    let key_width = HELP.iter().map(|(key, _)| key.width()).max().unwrap();
+    for (_, effect) in HELP {
+        assert!(key_width + 2 + effect.width() + 4 <= 80, "{effect}");
+    }
+    let keys = |width| {
+        let rows = frame(&[run("a", |_| 2.0)], &view(), width, 24, ColourDepth::True);
+        rows[23].trim_end().to_owned()
+    };
+    assert!(keys(80).ends_with("↑ ↓ run  / filter  t sort"), "{}", keys(80));
+    assert_eq!(keys(60), "q quit  ? help  s S smooth  l log  + − zoom  ← → pan");
+    // So are the settings in the first line.
+    let mut view = view();
+    let actions = [ViewAction::ZoomIn, ViewAction::MoreSmoothing, ViewAction::ToggleScale];
+    actions.iter().for_each(|action| view.apply(*action, &[], (0.0, 100.0)));
+    let first = |width| frame(&[run("a", |_| 2.0)], &view, width, 24, ColourDepth::True)[0].clone();
+    assert!(first(60).ends_with("zoomed · EMA 0.5 · log"), "{}", first(60));
+    assert!(first(36).ends_with(" zoomed · EMA 0.5"), "{}", first(36));
+}
+
+#[test]
 fn long_names_stay_distinct_in_a_narrow_table() {
     let names = ["1e-5", "1e-6"]
         .map(|rate| format!("the_same_run_for_all_{rate}_of_a_model_that_is_large"));
