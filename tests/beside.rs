@@ -101,7 +101,10 @@ fn runs_without_a_quantity_are_named_and_a_quantity_of_no_run_is_an_error() {
         &["plot", "a.jsonl", "--with", "nothing/here"],
         &["cannot draw \"nothing/here\": no log has this key", "reward, kl"],
     );
-    assert_rejected(&tmp, &["plot", "a.jsonl", "--with", "kl", "--terminal"], &["without --with"]);
+    for (command, flag) in [("plot", "--terminal"), ("watch", "--once")] {
+        let arguments = [command, "a.jsonl", "--with", "nothing/here", flag];
+        assert_rejected(&tmp, &arguments, &["cannot draw \"nothing/here\": no log has this key"]);
+    }
     // A glob of several keys is not one quantity.
     fs::write(tmp.path().join("c.jsonl"), "{\"step\":1,\"entropy\":2,\"r/a\":1,\"r/b\":2}\n")
         .unwrap();
@@ -192,4 +195,22 @@ fn quantity_of_another_record_of_the_run_is_used() {
     let (svg, said) = drawn(&[&logs, "--with", "length"]);
     assert!(said.contains("checkpoints_90_100") && !said.contains("no length"), "{said}");
     assert_eq!(svg.matches("<g aria-label=\"checkpoints_90_100\">").count(), 2, "{said}");
+}
+
+#[test]
+fn quantities_are_drawn_in_the_terminal() {
+    let tmp = temp_dir();
+    let (a, b) = (
+        path_of("verl/qwen3-tiny_solver_s1.jsonl"),
+        path_of("verl/qwen3-tiny_questioner_s1.jsonl"),
+    );
+    for command in [&["plot", "--terminal"][..], &["watch", "--once"]] {
+        let output = run(tmp.path(), &[command, &[&a, &b, "--with", "reward,length"]].concat());
+        let frame = String::from_utf8(output.stdout.clone()).unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        for title in ["entropy · nats", "reward · critic/rewards/mean", "length · response_length"]
+        {
+            assert!(frame.contains(title), "{command:?} has no {title}:\n{frame}");
+        }
+    }
 }

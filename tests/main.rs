@@ -43,4 +43,5 @@ mod tokens_command;
 mod torture;
 #[cfg(unix)]
 mod watch;
+mod watch_view;
 mod windows;

@@ -77,12 +77,12 @@ impl Pty {
         Pty::start(tmp, PROGRAM, &arguments, (80, 24))
     }
 
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         collapse_spaces(&self.screen.lock().unwrap().screen().contents())
     }
 
     /// Waits until the screen satisfies the condition.
-    fn wait_until(&self, what: &str, holds: impl Fn(&vt100::Screen) -> bool) {
+    pub fn wait_until(&self, what: &str, holds: impl Fn(&vt100::Screen) -> bool) {
         let end = Instant::now() + TIMEOUT;
         while !holds(self.screen.lock().unwrap().screen()) {
             assert!(Instant::now() < end, "never {what}:\n{}", self.text());
@@ -92,6 +92,11 @@ impl Pty {
 
     pub fn wait_for_text(&self, words: &str) {
         self.wait_until(words, |screen| collapse_spaces(&screen.contents()).contains(words));
+    }
+
+    /// What the program asked the terminal to report of the mouse.
+    pub fn mouse(&self) -> vt100::MouseProtocolMode {
+        self.screen.lock().unwrap().screen().mouse_protocol_mode()
     }
 
     pub fn press(&mut self, keys: &str) {
@@ -120,6 +125,7 @@ impl Pty {
     fn assert_restored(&self, modes: &str) {
         self.wait_until("left", |screen| !screen.alternate_screen() && !screen.hide_cursor());
         assert_eq!(self.modes(), modes);
+        assert_eq!(self.mouse(), vt100::MouseProtocolMode::None);
     }
 }
 
@@ -166,6 +172,29 @@ fn appended_points_and_new_runs_appear() {
     log(tmp.path(), "questioner", 30, 3.5);
     pty.wait_for_text("questioner 3.50 30");
     assert!(pty.text().contains("2 runs"), "{}", pty.text());
+    pty.press("q");
+    assert_eq!(pty.exit_code(), 0);
+}
+
+#[test]
+fn other_quantities_grow_with_the_entropy() {
+    let tmp = temp_dir();
+    let path = tmp.path().join("runs/a/metrics.jsonl");
+    let row = |step: usize, kl: f64| {
+        format!(
+            "{{\"step\": {step}, \"data\": {{\"actor/entropy\": 2.5, \"actor/kl_loss\": {kl:?}}}}}\n"
+        )
+    };
+    append(&path, &(1..=20).map(|step| row(step, 0.1)).collect::<String>());
+    let mut pty = Pty::watch(tmp.path(), &["runs", "--with", "kl,late/key"]);
+    pty.wait_for_text("kl · actor/kl_loss");
+    pty.wait_for_text("no shown run has it");
+    let is_drawn = |screen: &vt100::Screen| screen.contents().contains(" 10 │");
+    assert!(!is_drawn(pty.screen.lock().unwrap().screen()), "{}", pty.text());
+    append(&path, &row(21, 8.0));
+    pty.wait_until("the new value", is_drawn);
+    append(&path, "{\"step\": 22, \"data\": {\"actor/entropy\": 2.5, \"late/key\": 3.0}}\n");
+    pty.wait_until("the late key", |screen| !screen.contents().contains("no shown run has it"));
     pty.press("q");
     assert_eq!(pty.exit_code(), 0);
 }
@@ -404,10 +433,14 @@ fn suspends_and_resumes_under_job_control() {
             !screen.alternate_screen() && screen.contents().contains("Stopped")
         });
         assert!(!pty.screen.lock().unwrap().screen().hide_cursor());
+        assert_eq!(pty.mouse(), vt100::MouseProtocolMode::None);
         pty.press("clear; echo it is $((40 + 2))\n"); // echo and line editing work
         pty.wait_for_text("it is 42");
         pty.press("fg\n");
         pty.wait_until("back", |screen| screen.alternate_screen());
+        pty.wait_until("with the mouse", |screen| {
+            screen.mouse_protocol_mode() == vt100::MouseProtocolMode::PressRelease
+        });
     }
     pty.wait_for_text("q quit");
     pty.press("q");

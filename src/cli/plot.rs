@@ -11,11 +11,12 @@ use super::chart_hints::print_hints;
 use super::charts::{ChartKind, ChartRequest, draw, stats_path};
 use super::inputs::InputArgs;
 use super::target::Target;
-use super::watch::{FrameContent, frame_size, frame_text};
+use super::watch::{frame_size, frame_text, palette};
 use crate::tui::run_status::{RunStatus, StatusConfig};
+use crate::tui::scene::{Listing, Scene};
 use crate::tui::view::View;
 use entropy_history::stats::check::Rules;
-use entropy_plot::StatsChart;
+use entropy_plot::{ChartOptions, StatsChart};
 use entropy_shell::{CliError, Outcome, Terminal, WithHint};
 
 /// Steps over which `--terminal` shows the change of a run, as in `watch`.
@@ -49,7 +50,7 @@ pub(super) struct PlotArgs {
     #[arg(long = "with_stats", hide = true)]
     with_bars: bool,
     /// Draw the curves as text on stdout instead of a picture.
-    #[arg(long, conflicts_with_all = ["output", "with_stats", "with_bars", "legend", "hline", "vline", "paper", "styles", "save_style"])]
+    #[arg(long, conflicts_with_all = ["output", "with_stats", "with_bars", "legend", "vline", "paper", "styles", "save_style"])]
     terminal: bool,
     #[command(flatten)]
     chart: ChartArgs,
@@ -59,10 +60,6 @@ impl PlotArgs {
     pub(super) fn run(&self, terminal: &Terminal) -> Result<Outcome, CliError> {
         self.chart.validate()?;
         if self.terminal {
-            if self.chart.with.is_given() {
-                return Err(anyhow!("--terminal shows only the entropy, without --with"))
-                    .hint("leave out one of them, or select the other quantity with --metric KEY");
-            }
             return self.print(terminal);
         }
         let output = Target::new(&self.output);
@@ -99,14 +96,15 @@ impl PlotArgs {
 
     /// Prints the curves as text.
     fn print(&self, terminal: &Terminal) -> Result<Outcome, CliError> {
-        let ChartArgs { x_axis, steps, curves, health, picture, .. } = &self.chart;
+        let ChartArgs { x_axis, steps, curves, health, picture, marks, .. } = &self.chart;
         if self.chart.emphasis.is_given() || self.chart.facets.is_given() {
             return Err(anyhow!(
                 "--highlight, --color and --facet are for pictures, not for --terminal"
             ))
             .hint("leave them out, or choose runs with --select");
         }
-        let (comparison, outcome) = self.inputs.load_with(x_axis.aux_request(), terminal)?;
+        let aux = self.chart.with.added_to(x_axis.aux_request());
+        let (comparison, outcome) = self.inputs.load_with(aux, terminal)?;
         let comparison = self.chart.select.choose(comparison, terminal)?;
         let (comparison, _) = x_axis.reindex(&comparison, terminal)?;
         let window = steps.window(&comparison, terminal)?;
@@ -120,13 +118,23 @@ impl PlotArgs {
         let now = SystemTime::now();
         let statuses: Vec<RunStatus> =
             comparison.runs().iter().map(|run| RunStatus::of(run, None, &config, now)).collect();
-        let content = FrameContent {
+        self.chart.with.quantities(&comparison, terminal)?;
+        let view = View::new(curves.smooth, curves.scale(), steps.limits());
+        let palette = palette(picture.theme.theme, terminal);
+        let scene = Scene {
             runs: comparison.runs(),
             statuses: &statuses,
-            view: &View::new(curves.smooth, curves.scale(), steps.limits()),
+            listing: &Listing::default().updated(comparison.runs(), &statuses, &view),
+            quantities: &self.chart.with.in_terminal(&comparison),
+            levels: &marks.levels(palette),
+            view: &view,
+            palette,
             change_steps: CHANGE_OVER,
+            message: None,
+            waiting: "",
+            keys: false,
         };
-        let text = frame_text(&content, picture.theme.theme, frame_size(None, None, 2), terminal);
+        let text = frame_text(&scene, frame_size(None, None, 2), terminal);
         terminal.print(text.as_bytes())?;
         Ok(outcome)
     }

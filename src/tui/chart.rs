@@ -1,7 +1,4 @@
-//! Curves as braille characters: each has two by four dots and one colour.
-//!
-//! In each column of dots a curve is drawn from its lowest to its highest value, so that long runs are drawn fast and
-//! no peak is lost.
+//! A chart of braille curves with its axes.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -9,22 +6,10 @@ use ratatui::style::Style;
 use ratatui::widgets::{Block, Borders, Widget};
 use unicode_width::UnicodeWidthStr;
 
+use super::braille::{BrailleCanvas, BrailleCurve};
+use super::marks::{EndName, LevelLine, Reach, draw_end_names, draw_level};
 use entropy_history::history::Point;
 use entropy_plot::{Axis, Scale, ValueScale, log_axis, step_axis, value_axis};
-
-/// A curve to draw.
-pub struct BrailleCurve<'a> {
-    /// The points between gaps.
-    pub segments: Vec<&'a [Point]>,
-    /// The colour.
-    pub style: Style,
-    /// Numbers of dots drawn and skipped, alternating; empty for a solid line.
-    pub dash: &'static [usize],
-    /// The offset of the dash pattern in dots: with different offsets, the gaps of overlapping curves differ.
-    pub phase: usize,
-    /// A letter repeated along the curve, and the column of the first one.
-    pub mark: Option<(char, usize)>,
-}
 
 /// The axes of a chart.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,10 +23,11 @@ pub struct Axes {
 }
 
 impl Axes {
-    /// Axes for the steps `from` to `to` and for the values of the curves between them; the size is in characters.
-    /// `None` if the scale can show none of the values.
+    /// Axes for the steps `from` to `to`, for the values of the curves between them, and for the lines that they reach to;
+    /// the size is in characters. `None` if the scale can show none of the values.
     pub fn around(
         curves: &[BrailleCurve<'_>],
+        levels: &[LevelLine],
         (from, to): (f64, f64),
         scale: ValueScale,
         is_zoomed: bool,
@@ -57,6 +43,11 @@ impl Axes {
         }
         if low > high {
             return None;
+        }
+        let levels = levels.iter().filter(|line| line.reach == Reach::Extended);
+        let levels = levels.map(|line| line.value);
+        for value in levels.filter(|value| scale == ValueScale::Linear || *value > 0.0) {
+            (low, high) = (low.min(value), high.max(value));
         }
         let rows = usize::from(height / 3).clamp(2, 8);
         let y = match scale {
@@ -86,212 +77,164 @@ fn within(points: &[Point], from: f64, to: f64) -> &[Point] {
     }
 }
 
-/// Draws axes and curves into an area; later curves are drawn over earlier ones.
-pub fn draw(
-    curves: &[BrailleCurve<'_>],
-    axes: &Axes,
-    muted: Style,
-    area: Rect,
-    buffer: &mut Buffer,
-) {
-    let widest = axes.y.ticks.iter().map(|(_, text)| text.width()).max().unwrap_or(0) as u16;
-    let left = area.x + widest + 1;
-    if area.height < 4 || area.width < widest + 8 {
-        return;
-    }
-    let plot =
-        Rect { x: left + 1, y: area.y, width: area.right() - left - 1, height: area.height - 2 };
-    let y = Scale::new(
-        (axes.y.low, axes.y.high),
-        (f64::from(plot.height) * 4.0 - 1.0, 0.0),
-        axes.scale,
-    );
-    let x = Scale::new(
-        (axes.x.low, axes.x.high),
-        (0.0, f64::from(plot.width) * 2.0 - 1.0),
-        ValueScale::Linear,
-    );
-
-    let mut labelled: Option<u16> = None;
-    for (value, text) in axes.y.ticks.iter().rev() {
-        let at = y.at(*value);
-        let row = plot.y + (at / 4.0).max(0.0) as u16;
-        if row >= plot.bottom() || labelled == Some(row) {
-            continue;
-        }
-        labelled = Some(row);
-        let from = left - text.width() as u16 - 1;
-        buffer.set_string(from, row, text, muted);
-    }
-    let outer = Rect { x: left, width: plot.width + 1, height: plot.height + 1, ..plot };
-    Block::new().borders(Borders::LEFT | Borders::BOTTOM).border_style(muted).render(outer, buffer);
-    let mut free = area.x;
-    for (value, text) in &axes.x.ticks {
-        let column = plot.x + (x.at(*value) / 2.0).max(0.0) as u16;
-        let width = text.width() as u16;
-        let start = column.saturating_sub(width / 2).min(area.right().saturating_sub(width));
-        if column >= plot.right() || start < free {
-            continue;
-        }
-        buffer.set_string(column, plot.bottom(), "┴", muted);
-        buffer.set_string(start, plot.bottom() + 1, text, muted);
-        free = start + width + 1;
-    }
-
-    let mut dots = BrailleCanvas::new(plot.width, plot.height);
-    for (layer, curve) in curves.iter().enumerate() {
-        dots.draw(curve, layer, &x, &y);
-    }
-    dots.put(curves, plot, buffer);
+/// A chart that is ready to be drawn.
+pub struct Chart<'a> {
+    /// The curves; later ones are drawn over earlier ones.
+    pub curves: Vec<BrailleCurve<'a>>,
+    /// The axes.
+    pub axes: Axes,
+    /// Lines at values.
+    pub levels: Vec<LevelLine>,
+    /// Names beside the ends of curves.
+    pub end_names: Vec<EndName>,
+    /// The step that was pointed at.
+    pub pointer: Option<f64>,
 }
 
-/// A grid of dots.
-struct BrailleCanvas {
-    /// The width in dots.
-    width: usize,
-    /// The height in dots.
-    height: usize,
-    cells: Vec<BrailleCell>,
+/// Columns beside the plot of a chart. Charts below each other have the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Margins {
+    /// For the labels of the y axis.
+    pub left: u16,
+    /// For the names of curves.
+    pub right: u16,
 }
 
-#[derive(Clone, Copy, Default)]
-struct BrailleCell {
-    dots: u8,
-    curve: Option<usize>,
-    mark: Option<char>,
+impl Margins {
+    /// The larger ones of both.
+    pub fn max(self, other: Margins) -> Margins {
+        Margins { left: self.left.max(other.left), right: self.right.max(other.right) }
+    }
 }
 
-/// The bit of each dot of a braille character, by column and row.
-const BITS: [[u8; 4]; 2] = [[0x01, 0x02, 0x04, 0x40], [0x08, 0x10, 0x20, 0x80]];
-/// Characters between two marks of a curve.
-const BETWEEN_MARKS: usize = 16;
+/// The plot of a chart on the screen, and the steps at its left and right end.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PlotPlace {
+    /// The cells with the curves.
+    pub area: Rect,
+    /// The steps.
+    pub steps: (f64, f64),
+}
 
-impl BrailleCanvas {
-    fn new(width: u16, height: u16) -> BrailleCanvas {
-        let cells = vec![BrailleCell::default(); usize::from(width) * usize::from(height)];
-        BrailleCanvas { width: 2 * usize::from(width), height: 4 * usize::from(height), cells }
+impl PlotPlace {
+    /// The step in the middle of a column of the screen.
+    pub fn step_at(&self, column: u16) -> f64 {
+        let (from, to) = self.steps;
+        // The steps are in the middle of the first and the last column of dots, two in each cell.
+        let dots = f64::from(column.saturating_sub(self.area.x)) * 2.0 + 0.5;
+        let last = f64::from(self.area.width) * 2.0 - 1.0;
+        from + (dots / last).min(1.0) * (to - from)
+    }
+}
+
+/// Whether the steps are written below a chart. Of charts below each other, only the lowest has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StepLabels {
+    /// They are written.
+    Shown,
+    /// They are left out.
+    Hidden,
+}
+
+impl Chart<'_> {
+    /// The columns that the widest labels and names need.
+    pub fn margins(&self) -> Margins {
+        let labels = self.axes.y.ticks.iter().map(|(_, text)| text.width());
+        let names = self.end_names.iter().map(|name| name.name.width() + 1);
+        Margins { left: labels.max().unwrap_or(0) as u16, right: names.max().unwrap_or(0) as u16 }
     }
 
-    fn draw(&mut self, curve: &BrailleCurve<'_>, layer: usize, x: &Scale, y: &Scale) {
-        let mut heights: Vec<Option<(f64, f64)>> = vec![None; self.width];
-        for segment in &curve.segments {
-            self.trace(segment, x, y, &mut heights);
+    /// Draws the chart into an area. Draws nothing if the area is too small.
+    pub fn draw(
+        &self,
+        margins: Margins,
+        steps: StepLabels,
+        muted: Style,
+        area: Rect,
+        buffer: &mut Buffer,
+    ) -> Option<PlotPlace> {
+        let below = if steps == StepLabels::Shown { 2 } else { 1 };
+        if area.height < 2 + below || area.width < margins.left + margins.right + 8 {
+            return None;
         }
-        let period: usize = curve.dash.iter().sum();
-        for (column, span) in heights.iter().enumerate() {
-            let Some((top, bottom)) = *span else { continue };
-            if period > 0 && is_gap(curve.dash, (column + curve.phase) % period) {
+        let left = area.x + margins.left + 1;
+        let plot = Rect {
+            x: left + 1,
+            width: area.right() - margins.right - left - 1,
+            height: area.height - below,
+            ..area
+        };
+        let y = Scale::new(
+            (self.axes.y.low, self.axes.y.high),
+            (f64::from(plot.height) * 4.0 - 1.0, 0.0),
+            self.axes.scale,
+        );
+        let x = Scale::new(
+            (self.axes.x.low, self.axes.x.high),
+            (0.0, f64::from(plot.width) * 2.0 - 1.0),
+            ValueScale::Linear,
+        );
+        self.draw_values(&y, plot, muted, buffer);
+        let outer = Rect { x: left, width: plot.width + 1, height: plot.height + 1, ..plot };
+        let borders = Block::new().borders(Borders::LEFT | Borders::BOTTOM);
+        borders.border_style(muted).render(outer, buffer);
+        self.draw_steps(&x, steps, (area, plot), muted, buffer);
+        self.draw_pointer(&x, plot, muted, buffer);
+        let mut dots = BrailleCanvas::new(plot.width, plot.height);
+        for (layer, curve) in self.curves.iter().enumerate() {
+            dots.draw(curve, layer, &x, &y);
+        }
+        dots.put(&self.curves, plot, buffer);
+        self.levels.iter().for_each(|line| draw_level(line, &y, plot, buffer));
+        draw_end_names(&self.end_names, &y, plot, buffer);
+        Some(PlotPlace { area: plot, steps: (self.axes.x.low, self.axes.x.high) })
+    }
+
+    /// An upright line at the step that was pointed at, behind the curves.
+    fn draw_pointer(&self, x: &Scale, plot: Rect, muted: Style, buffer: &mut Buffer) {
+        let Some(at) = self.pointer.map(|step| x.at(step).round()) else { return };
+        if (0.0..f64::from(plot.width) * 2.0).contains(&at) {
+            let column = plot.x + (at / 2.0) as u16;
+            (plot.y..plot.bottom()).for_each(|row| buffer.set_string(column, row, "│", muted));
+        }
+    }
+
+    /// The labels of the y axis, at most one in a row.
+    fn draw_values(&self, y: &Scale, plot: Rect, muted: Style, buffer: &mut Buffer) {
+        let mut labelled: Option<u16> = None;
+        for (value, text) in self.axes.y.ticks.iter().rev() {
+            let row = plot.y + (y.at(*value) / 4.0).max(0.0) as u16;
+            if row >= plot.bottom() || labelled == Some(row) {
                 continue;
             }
-            let last = self.height as f64 - 1.0;
-            if bottom < 0.0 || top > last {
+            labelled = Some(row);
+            buffer.set_string(plot.x - 2 - text.width() as u16, row, text, muted);
+        }
+    }
+
+    /// The ticks of the x axis, with the labels that do not overlap.
+    fn draw_steps(
+        &self,
+        x: &Scale,
+        labels: StepLabels,
+        (area, plot): (Rect, Rect),
+        muted: Style,
+        buffer: &mut Buffer,
+    ) {
+        let mut free = area.x;
+        for (value, text) in &self.axes.x.ticks {
+            let column = plot.x + (x.at(*value) / 2.0).max(0.0) as u16;
+            let width = text.width() as u16;
+            let start = column.saturating_sub(width / 2).min(area.right().saturating_sub(width));
+            if column >= plot.right() || start < free {
                 continue;
             }
-            // A half-open interval, so that a line with slope 1 has one dot per column.
-            let first = (top.max(0.0) + 0.5).floor();
-            let end = ((bottom.min(last) + 0.5).ceil() - 1.0).max(first);
-            let (top, bottom) = (first as usize, end.min(last) as usize);
-            for row in top..=bottom {
-                let cell = &mut self.cells[row / 4 * (self.width / 2) + column / 2];
-                cell.dots |= BITS[column % 2][row % 4];
-                cell.curve = Some(layer);
-                cell.mark = None;
+            buffer.set_string(column, plot.bottom(), "┴", muted);
+            if labels == StepLabels::Shown {
+                buffer.set_string(start, plot.bottom() + 1, text, muted);
             }
-            let Some((mark, first)) = curve.mark else { continue };
-            if column % 2 == 1 && (column / 2) % BETWEEN_MARKS == first % BETWEEN_MARKS {
-                let row = (top + bottom) / 2;
-                self.cells[row / 4 * (self.width / 2) + column / 2].mark = Some(mark);
-            }
+            free = start + width + 1;
         }
-    }
-
-    /// Extends the vertical range of a segment in each column of dots.
-    fn trace(&self, points: &[Point], x: &Scale, y: &Scale, heights: &mut [Option<(f64, f64)>]) {
-        let mut before: Option<(f64, f64)> = None;
-        let column = |point: &Point| x.at(point.step).round();
-        let mut rest = points;
-        while let Some(first) = rest.first() {
-            let in_column = rest.partition_point(|point| column(point) <= column(first));
-            let (group, later) = rest.split_at(in_column);
-            for i in outline(group, y) {
-                let here = (x.at(group[i].step), y.at(group[i].entropy));
-                if !here.1.is_finite() {
-                    before = None; // not positive, on a logarithmic scale
-                    continue;
-                }
-                match before {
-                    Some(before) => line(before, here, heights),
-                    None => line(here, here, heights),
-                }
-                before = Some(here);
-            }
-            rest = later;
-        }
-    }
-
-    fn put(&self, curves: &[BrailleCurve<'_>], plot: Rect, buffer: &mut Buffer) {
-        let width = usize::from(plot.width);
-        for (i, cell) in self.cells.iter().enumerate() {
-            let Some(curve) = cell.curve else { continue };
-            let braille = char::from_u32(0x2800 + u32::from(cell.dots)).unwrap_or(' ');
-            let (column, row) = ((i % width) as u16, (i / width) as u16);
-            buffer[(plot.x + column, plot.y + row)]
-                .set_char(cell.mark.unwrap_or(braille))
-                .set_style(curves[curve].style);
-        }
-    }
-}
-
-/// The indices of the points of one column that determine its drawing: the first, the extremes and the last; or all,
-/// if some of them break the line.
-fn outline(points: &[Point], y: &Scale) -> Vec<usize> {
-    let (mut lowest, mut highest) = (0, 0);
-    for (i, point) in points.iter().enumerate() {
-        if point.entropy < points[lowest].entropy {
-            lowest = i;
-        } else if point.entropy > points[highest].entropy {
-            highest = i;
-        }
-    }
-    if points.len() <= 4 || !y.at(points[lowest].entropy).is_finite() {
-        return (0..points.len()).collect();
-    }
-    let mut picks = vec![0, lowest, highest, points.len() - 1];
-    picks.sort_unstable();
-    picks
-}
-
-fn is_gap(dash: &[usize], mut at: usize) -> bool {
-    for (i, length) in dash.iter().enumerate() {
-        if at < *length {
-            return i % 2 == 1;
-        }
-        at -= length;
-    }
-    false
-}
-
-/// Extends the vertical range of each column that a line crosses.
-fn line((x0, y0): (f64, f64), (x1, y1): (f64, f64), heights: &mut [Option<(f64, f64)>]) {
-    let (first, last) = (x0.round().max(0.0), x1.round().min(heights.len() as f64 - 1.0));
-    if first > last {
-        return;
-    }
-    let at = |x: f64| {
-        let share = if x1 > x0 { ((x - x0) / (x1 - x0)).clamp(0.0, 1.0) } else { 0.0 };
-        y0 + share * (y1 - y0)
-    };
-    for (i, height) in heights[first as usize..=last as usize].iter_mut().enumerate() {
-        let middle = first + i as f64;
-        let (mut a, mut b) = (at(middle - 0.5), at(middle + 0.5));
-        if x1 <= x0 || (x0.round() == middle && x1.round() == middle) {
-            (a, b) = (y0, y1);
-        }
-        let (low, high) = (a.min(b), a.max(b));
-        *height = Some(match *height {
-            Some((top, bottom)) => (top.min(low), bottom.max(high)),
-            None => (low, high),
-        });
     }
 }
 
@@ -304,113 +247,16 @@ mod tests {
         values.iter().enumerate().map(at).collect()
     }
 
-    fn curve<'a>(points: &'a [Point]) -> BrailleCurve<'a> {
-        BrailleCurve {
-            segments: vec![points],
-            style: Style::new(),
-            dash: &[],
-            phase: 0,
-            mark: None,
-        }
-    }
-
-    /// The rows of characters of the drawn curves.
-    fn drawn(
-        curves: &[BrailleCurve<'_>],
-        from: f64,
-        to: f64,
-        width: u16,
-        height: u16,
-    ) -> Vec<String> {
-        let mut dots = BrailleCanvas::new(width, height);
-        let x = Scale::new((from, to), (0.0, f64::from(width) * 2.0 - 1.0), ValueScale::Linear);
-        let y = Scale::new((0.0, 1.0), (f64::from(height) * 4.0 - 1.0, 0.0), ValueScale::Linear);
-        curves.iter().enumerate().for_each(|(layer, curve)| dots.draw(curve, layer, &x, &y));
-        let area = Rect::new(0, 0, width, height);
-        let mut buffer = Buffer::empty(area);
-        dots.put(curves, area, &mut buffer);
-        let row = |y| (0..width).map(|x| buffer[(x, y)].symbol().to_owned()).collect::<String>();
-        (0..height).map(row).collect()
-    }
-
-    #[test]
-    fn line_is_drawn_from_corner_to_corner() {
-        let points = points(&[1.0, 0.0]);
-        // Eight columns and eight rows of dots: dot n of column n.
-        assert_eq!(drawn(&[curve(&points)], 0.0, 1.0, 4, 2), ["⠑⢄  ", "  ⠑⢄"]);
-    }
-
-    #[test]
-    fn single_peak_among_thousands_of_points_is_visible() {
-        let mut values = vec![0.0; 10_000];
-        values[5100] = 1.0;
-        let points = points(&values);
-        let rows = drawn(&[curve(&points)], 0.0, 9999.0, 4, 2);
-        assert_eq!(rows, ["  ⡇ ", "⣀⣀⣇⣀"]);
-    }
-
-    #[test]
-    fn reduced_columns_equal_drawing_every_point() {
-        let mut values: Vec<f64> =
-            (0..5000).map(|i| 0.5 + 0.4 * (f64::from(i) / 300.0).sin()).collect();
-        values[1234] = 1.0;
-        values[3456] = 0.0;
-        let points = points(&values);
-        let (x, y) = (
-            Scale::new((0.0, 4999.0), (0.0, 39.0), ValueScale::Linear),
-            Scale::new((0.0, 1.0), (31.0, 0.0), ValueScale::Linear),
-        );
-        let mut reduced = vec![None; 40];
-        BrailleCanvas::new(20, 8).trace(&points, &x, &y, &mut reduced);
-        let mut whole = vec![None; 40];
-        let dot = |p: &Point| (x.at(p.step), y.at(p.entropy));
-        points.windows(2).for_each(|pair| line(dot(&pair[0]), dot(&pair[1]), &mut whole));
-        // In both, the line between columns starts at the last point of one and ends at the first of the next.
-        assert_eq!(reduced, whole);
-    }
-
-    #[test]
-    fn range_without_points_shows_the_line_that_crosses_it() {
-        let points = points(&[0.0, 0.0, 1.0, 1.0]);
-        // From step 1.25 to 1.75 the line rises from 0.25 to 0.75.
-        let rows = drawn(&[curve(&points)], 1.25, 1.75, 4, 1);
-        assert!(rows[0].chars().all(|c| c != ' '), "{rows:?}");
-    }
-
-    #[test]
-    fn dash_phases_shift_the_gaps() {
-        let points = points(&[0.5, 0.5]);
-        let gaps = |phase| {
-            let curve = BrailleCurve { dash: &[8, 4], phase, ..curve(&points) };
-            let rows = drawn(&[curve], 0.0, 1.0, 12, 1);
-            rows[0].chars().enumerate().filter(|(_, c)| *c == ' ').map(|(i, _)| i).collect()
-        };
-        let (a, b): (Vec<usize>, Vec<usize>) = (gaps(0), gaps(6));
-        assert!(!a.is_empty() && a.iter().all(|column| !b.contains(column)), "{a:?} {b:?}");
-    }
-
-    #[test]
-    fn gaps_stay_open_and_later_curves_are_on_top() {
-        let (a, b) = (points(&[0.5, 0.5]), points(&[0.0, 1.0]));
-        let late = [Point { step: 3.0, entropy: 0.5 }, Point { step: 4.0, entropy: 0.5 }];
-        let gapped = BrailleCurve { segments: vec![&a, &late], ..curve(&a) };
-        let rows = drawn(&[gapped], 0.0, 4.0, 5, 1);
-        assert_eq!(rows[0].chars().nth(2), Some(' '), "{rows:?}");
-        let marked = |mark| BrailleCurve { mark: Some((mark, 0)), ..curve(&a) };
-        assert!(drawn(&[marked('A'), marked('B')], 0.0, 1.0, 4, 1)[0].starts_with('B'));
-        assert!(!drawn(&[curve(&b)], 0.0, 1.0, 4, 1)[0].contains('A'));
-    }
-
     #[test]
     fn zeros_break_the_line_on_a_log_scale_and_do_not_extend_the_axis() {
         let zeros = points(&[0.0, 0.0]);
         let axes = |curves: &[BrailleCurve<'_>], scale| {
-            Axes::around(curves, (0.0, 2.0), scale, false, (40, 12))
+            Axes::around(curves, &[], (0.0, 2.0), scale, false, (40, 12))
         };
-        assert_eq!(axes(&[curve(&zeros)], ValueScale::Log), None);
-        assert!(axes(&[curve(&zeros)], ValueScale::Linear).is_some());
+        assert_eq!(axes(&[BrailleCurve::solid(&zeros)], ValueScale::Log), None);
+        assert!(axes(&[BrailleCurve::solid(&zeros)], ValueScale::Linear).is_some());
         let some = points(&[1.0, 0.0, 0.1]);
-        let axes = axes(&[curve(&some)], ValueScale::Log).unwrap();
+        let axes = axes(&[BrailleCurve::solid(&some)], ValueScale::Log).unwrap();
         assert!(axes.y.low > 0.0 && axes.y.low <= 0.1);
     }
 }

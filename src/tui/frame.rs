@@ -1,4 +1,4 @@
-//! The layout of a frame: a summary line, the curves, a table of the runs, and a line for messages and keys.
+//! The layout of a frame: a summary line, the charts, a table of the runs, and a line for messages and keys.
 //!
 //! On a wide screen the table is to the right of the curves, otherwise below them.
 
@@ -9,13 +9,15 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Padding, Paragraph, Widget};
 use unicode_width::UnicodeWidthStr;
 
-use super::chart::{Axes, BrailleCurve, draw};
-use super::palette::{ColourDepth, Palette};
-use super::scene::{Scene, fit, span};
-use super::table::draw_table;
-use entropy_history::history::{History, Run};
+use super::chart::PlotPlace;
+use super::palette::Palette;
+use super::panels::draw_panels;
+use super::run_status::RunStatus;
+use super::scene::{Message, Scene, centred, fit};
+use super::table::{TablePlace, draw_table, duration_text};
+use super::view::View;
 use entropy_history::label::visible;
-use entropy_history::quantity::EntropyKind;
+use entropy_history::number::short;
 use entropy_history::stats::smooth::Smoothing;
 use entropy_plot::ValueScale;
 
@@ -23,14 +25,24 @@ use entropy_plot::ValueScale;
 const WIDE: u16 = 120;
 /// Columns of the table beside the curves.
 const TABLE_WIDTH: u16 = 66;
-/// The smallest height of the chart in rows, including the axis; a lower one is not drawn.
+/// The smallest height of the charts in rows, including the axis; lower ones are not drawn.
 const MIN_CHART_HEIGHT: u16 = 7;
 
+/// Where the parts of a frame are on the screen.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Layout {
+    /// The plots.
+    pub plots: Vec<PlotPlace>,
+    /// The table.
+    pub table: Option<TablePlace>,
+}
+
 /// Draws a frame into an area.
-pub fn render(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
+pub fn render(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) -> Layout {
+    let mut layout = Layout::default();
     if area.width < 20 || area.height < 3 {
         Span::raw("too small").render(area, buffer);
-        return;
+        return layout;
     }
     header(scene, Rect { height: 1, ..area }, buffer);
     let foot = u16::from(scene.keys || scene.message.is_some());
@@ -38,20 +50,23 @@ pub fn render(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
     if scene.runs.is_empty() {
         centred(scene.waiting, body, scene.palette.muted(), buffer);
     } else {
-        let rows = scene.runs.len() as u16 + 1;
+        let rows = scene.listing.rows.len().max(1) as u16 + 1;
         if area.width >= WIDE {
             let width = TABLE_WIDTH.min(area.width / 2);
             let left = Rect { width: body.width - width - 1, ..body };
-            chart(scene, left, buffer);
-            draw_table(scene, Rect { x: left.right() + 1, width, ..body }, buffer);
+            layout.plots = draw_panels(scene, left, buffer);
+            let right = Rect { x: left.right() + 1, width, ..body };
+            layout.table = draw_table(scene, right, buffer);
         } else {
             let most = (body.height * 2 / 5).max(4).min(body.height);
             let height = match body.height.checked_sub(most) {
                 Some(rest) if rest >= MIN_CHART_HEIGHT => rows.min(most),
                 _ => body.height,
             };
-            chart(scene, Rect { height: body.height - height, ..body }, buffer);
-            draw_table(scene, Rect { y: body.bottom() - height, height, ..body }, buffer);
+            let above = Rect { height: body.height - height, ..body };
+            layout.plots = draw_panels(scene, above, buffer);
+            let below = Rect { y: body.bottom() - height, height, ..body };
+            layout.table = draw_table(scene, below, buffer);
         }
     }
     if foot > 0 {
@@ -60,137 +75,143 @@ pub fn render(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
     if scene.view.help {
         help(area, scene.palette, buffer);
     }
+    layout
 }
 
 fn header(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
     let mut counts: Vec<(&str, usize, Style)> = Vec::new();
-    for status in scene.statuses {
+    let listed = || scene.listing.rows.iter().filter_map(|row| scene.statuses.get(*row));
+    for status in listed() {
         let name = status.state_name();
         match counts.iter_mut().find(|(known, ..)| *known == name) {
             Some((_, count, _)) => *count += 1,
             None => counts.push((name, 1, scene.palette.state(status.state, status.stale))),
         }
     }
-    let runs = scene.runs.len();
-    let mut summary = Line::from(entropy_shell::plural(runs, "run", "runs").bold());
+    let (shown, all) = (scene.listing.rows.len(), scene.runs.len());
+    let mut summary = Line::from(match scene.view.filter() {
+        "" => entropy_shell::plural(all, "run", "runs").bold(),
+        _ => format!("{shown} of {}", entropy_shell::plural(all, "run", "runs")).bold(),
+    });
     for (name, count, style) in counts {
         summary.push_span(Span::styled(" · ", scene.palette.muted()));
-        let text = if runs == 1 { name.to_owned() } else { format!("{count} {name}") };
+        let text = if shown == 1 { name.to_owned() } else { format!("{count} {name}") };
         summary.push_span(Span::styled(text, style));
     }
-    let mut settings = Vec::new();
-    let hidden = scene.runs.iter().filter(|run| !scene.view.is_shown(run.history.label())).count();
-    if hidden > 0 {
-        settings.push(format!("{hidden} hidden"));
-    }
-    if scene.view.is_zoomed() {
-        settings.push("zoomed".to_owned());
-    }
-    if scene.view.smoothing() != Smoothing::None {
-        settings.push(scene.view.smoothing().to_string());
-    }
-    if scene.view.scale == ValueScale::Log {
-        settings.push("log".to_owned());
-    }
-    let settings = Line::from(Span::styled(settings.join(" · "), scene.palette.muted()));
-    if summary.width() + settings.width() < usize::from(area.width) {
-        settings.right_aligned().render(area, buffer);
-    }
+    let hidden = listed().filter(|status| scene.view.is_hidden(&status.label)).count();
+    let mut settings = settings(scene.view, hidden);
+    settings.splice(0..0, scene.run_in_focus().and_then(pace_words));
+    let room = usize::from(area.width).saturating_sub(summary.width() + 1);
+    let settings = fitting(&settings, " · ", room);
+    Line::from(Span::styled(settings, scene.palette.muted())).right_aligned().render(area, buffer);
     summary.render(area, buffer);
 }
 
-/// A text in the middle of an area.
-fn centred(text: &str, area: Rect, style: Style, buffer: &mut Buffer) {
-    if area.height > 0 {
-        let text = fit(&visible(text), usize::from(area.width));
-        let row = Rect { y: area.y + area.height / 2, height: 1, ..area };
-        Line::from(Span::styled(text, style)).centered().render(row, buffer);
-    }
+/// The pace of a run in words: `12 steps/min, 3 h left`. A stale run has none.
+fn pace_words(status: &RunStatus) -> Option<String> {
+    let pace = status.pace.filter(|_| !status.stale)?;
+    let rate = format!("{} steps/min", short(pace.steps_per_minute));
+    let left = pace.left.map(|left| format!(", {} left", duration_text(left.as_secs())));
+    Some(rate + &left.unwrap_or_default())
 }
 
-fn chart(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
-    if area.height < MIN_CHART_HEIGHT || area.width < 20 {
-        return;
+/// What differs from the view at the start, in words.
+fn settings(view: &View, hidden: usize) -> Vec<String> {
+    let mut settings = Vec::new();
+    if !view.filter().is_empty() {
+        settings.push(format!("“{}”", visible(view.filter())));
     }
-    let muted = scene.palette.muted();
-    let kinds: Vec<EntropyKind> = scene.runs.iter().map(|run| run.history.kind()).collect();
-    let title = match kinds.iter().all(|kind| *kind == kinds[0]) {
-        true => kinds[0].describe(),
-        false => "different quantities, not comparable",
-    };
-    Span::styled(title, muted).render(Rect { height: 1, ..area }, buffer);
-    let area = Rect { y: area.y + 1, height: area.height - 1, ..area };
-
-    let all = span(scene.runs);
-    let steps = scene.view.visible_steps(all);
-    let smoothing = scene.view.smoothing();
-    let is_shown = |(_, run): &(usize, &Run)| scene.view.is_shown(run.history.label());
-    let mut order: Vec<(usize, &Run)> = scene.runs.iter().enumerate().filter(is_shown).collect();
-    order.sort_by_key(|(_, run)| scene.view.is_selected(run.history.label())); // drawn last
-    let smooth = |run: &Run| {
-        let history = &run.history;
-        history.with_values(&smoothing.apply(history.points(), all.1 - all.0))
-    };
-    let smoothed: Vec<History> = match smoothing {
-        Smoothing::None => Vec::new(),
-        _ => order.iter().map(|(_, run)| smooth(run)).collect(),
-    };
-    let curve = |index: usize, history| -> BrailleCurve<'_> {
-        let history: &History = history;
-        BrailleCurve {
-            segments: history.segments().collect(),
-            style: scene.palette.curve(index),
-            dash: scene.palette.dash(index),
-            phase: 7 * index, // coprime to the periods of all dash patterns
-            mark: scene.palette.mark(index).map(|mark| (mark, 5 * index)),
-        }
-    };
-    let mut curves: Vec<BrailleCurve<'_>> = Vec::new();
-    // Without colours, a reader could not distinguish logged from smoothed curves.
-    if smoothing == Smoothing::None || scene.palette.depth != ColourDepth::Plain {
-        curves.extend(order.iter().map(|(index, run)| curve(*index, &run.history)));
+    if hidden > 0 {
+        settings.push(format!("{hidden} hidden"));
     }
-    if smoothing != Smoothing::None {
-        for (logged, (index, _)) in curves.iter_mut().zip(&order) {
-            logged.style = scene.palette.faint(*index);
-        }
-        curves.extend(order.iter().zip(&smoothed).map(|((index, _), h)| curve(*index, h)));
+    if view.is_zoomed() {
+        settings.push("zoomed".to_owned());
     }
-    let size = (area.width, area.height);
-    match Axes::around(&curves, steps, scene.view.scale, scene.view.is_zoomed(), size) {
-        Some(axes) => draw(&curves, &axes, muted, area, buffer),
-        None if order.is_empty() => centred("all runs are hidden", area, muted, buffer),
-        None => centred("no values in this range", area, muted, buffer),
+    if view.smoothing() != Smoothing::None {
+        settings.push(view.smoothing().to_string());
     }
+    if view.scale == ValueScale::Log {
+        settings.push("log".to_owned());
+    }
+    settings
 }
+
+/// The first of these texts, as many as fit into a width in columns.
+fn fitting(texts: &[String], separator: &str, width: usize) -> String {
+    let mut joined = (0..=texts.len()).rev().map(|count| texts[..count].join(separator));
+    joined.find(|text| text.width() <= width).unwrap_or_default()
+}
+
+/// The keys of the bottom line, the most important first.
+const KEYS: [&str; 9] = [
+    "q quit",
+    "? help",
+    "s S smooth",
+    "l log",
+    "+ − zoom",
+    "← → pan",
+    "↑ ↓ run",
+    "/ filter",
+    "t sort",
+];
 
 fn footer(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
     let muted = scene.palette.muted();
+    if scene.view.is_typing {
+        return filter_line(scene, area, buffer);
+    }
     let Some(message) = scene.message else {
-        let keys = "q quit  ? help  s S smooth  l log  + − zoom  ← → pan  ↑ ↓ run  space hide";
-        Span::styled(keys, muted).render(area, buffer);
+        let keys = KEYS.map(str::to_owned);
+        Span::styled(fitting(&keys, "  ", usize::from(area.width)), muted).render(area, buffer);
         return;
     };
     let width = usize::from(area.width);
-    let message = fit(&visible(message), width);
+    let (text, style) = match message {
+        Message::Problem(text) => (text, scene.palette.alarm()),
+        Message::Note(text) => (text, Style::new()),
+    };
+    let text = fit(&visible(text), width);
     let keys = Span::styled("  q quit  ? help", muted);
-    if scene.keys && message.width() + keys.width() <= width {
+    if scene.keys && text.width() + keys.width() <= width {
         Line::from(keys).right_aligned().render(area, buffer);
     }
-    Span::styled(message, scene.palette.alarm()).render(area, buffer);
+    Span::styled(text, style).render(area, buffer);
 }
 
-const HELP: [(&str, &str); 12] = [
+/// The filter while it is typed.
+fn filter_line(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
+    let (shown, all) = (scene.listing.rows.len(), scene.runs.len());
+    let count = format!("  {shown} of {}", entropy_shell::plural(all, "run", "runs"));
+    let room = usize::from(area.width).saturating_sub(count.width() + 2);
+    let filter = fit(&visible(scene.view.filter()), room);
+    let muted = scene.palette.muted();
+    let mut line = Line::from(format!("/{filter}▏"));
+    line.push_span(Span::styled(count, muted));
+    let keys = "   Enter keep  Esc clear";
+    if line.width() + keys.width() <= usize::from(area.width) {
+        line.push_span(Span::styled(keys, muted));
+    }
+    line.render(area, buffer);
+}
+
+const HELP: [(&str, &str); 19] = [
     ("s  S", "more or less smoothing"),
     ("l", "logarithmic or linear entropy"),
-    ("+  −", "zoom in or out; at the right edge it follows the newest step"),
+    ("+  −", "zoom in or out; at the end it follows the training"),
     ("←  →", "earlier or later steps"),
     ("↑ ↓  k j  PgUp PgDn", "select a run, which is drawn on top"),
     ("space", "hide or show the selected run"),
     ("1 … 9", "hide or show one of the first runs"),
     ("o", "only the selected run, or all again"),
     ("a", "all runs, or none"),
+    ("/", "list only runs whose names contain these words"),
+    ("t", "sort by name, last value, change, state or step"),
+    ("T", "sort in the other direction"),
+    ("Tab", "the next quantity, where not all fit"),
     ("r", "all steps and all runs"),
+    ("w", "write the command that draws this view as a picture"),
+    ("click", "select a run; in a chart, show the values of a step"),
+    ("wheel", "zoom at the pointer; in the table, select a run"),
     ("?  h", "close this help"),
     ("q  Esc  Ctrl-C", "quit"),
 ];

@@ -1,7 +1,8 @@
 //! Styles of runs and texts for terminals with 24-bit colour, 256 colours, 16 colours or none.
 //!
 //! Runs have the colours of the plots. With 256 colours the nearest one is used; the 16 named colours have no fixed
-//! appearance, so runs use them in turn. Without colours, a letter marks the curve of each run.
+//! appearance, so runs use them in turn. Without colours, a letter marks the curve of each run. Of many runs, most have no
+//! place in the palette and are grey.
 
 use ratatui::style::{Color, Modifier, Style};
 
@@ -51,15 +52,33 @@ const MARKS: &[u8; 52] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 const DASHES: [&[usize]; 4] = [&[], &[8, 4], &[2, 3], &[10, 3, 2, 3]];
 /// Characters that resemble the dash patterns.
 const SAMPLES: [&str; 4] = ["━━", "╍╍", "┅┅", "━╍"];
+const GREY_SAMPLE: &str = "──";
 
 impl Palette {
-    /// The style of the curve of the run at `index`.
-    pub fn curve(&self, index: usize) -> Style {
+    /// The style of the curve of a run with this place in the palette; grey without one.
+    pub fn curve(&self, place: Option<usize>) -> Style {
+        let Some(index) = place else { return self.grey() };
         match self.depth {
             ColourDepth::Plain => Style::new(),
             ColourDepth::Named => Style::new().fg(NAMED[index % NAMED.len()]),
             ColourDepth::True => self.of(self.theme.style(index).line),
             ColourDepth::Indexed => Style::new().fg(Color::Indexed(self.indexed(index))),
+        }
+    }
+
+    fn grey(&self) -> Style {
+        match self.depth {
+            ColourDepth::Plain => Style::new(),
+            ColourDepth::Named => Style::new().fg(Color::DarkGray),
+            ColourDepth::True | ColourDepth::Indexed => self.of(self.theme.unstyled),
+        }
+    }
+
+    /// The style of the curve of a grey run that is selected.
+    pub fn selected(&self) -> Style {
+        match self.depth {
+            ColourDepth::True | ColourDepth::Indexed => self.of(self.theme.text),
+            ColourDepth::Named | ColourDepth::Plain => Style::new().add_modifier(Modifier::BOLD),
         }
     }
 
@@ -73,12 +92,12 @@ impl Palette {
     }
 
     /// The style of the logged curve behind a smoothed one.
-    pub fn faint(&self, index: usize) -> Style {
-        match self.depth {
-            ColourDepth::Plain | ColourDepth::Named => {
-                self.curve(index).add_modifier(Modifier::DIM)
+    pub fn faint(&self, place: Option<usize>) -> Style {
+        match (self.depth, place) {
+            (ColourDepth::True | ColourDepth::Indexed, Some(index)) => {
+                self.of(self.theme.style(index).faint)
             }
-            ColourDepth::True | ColourDepth::Indexed => self.of(self.theme.style(index).faint),
+            _ => self.curve(place).add_modifier(Modifier::DIM),
         }
     }
 
@@ -122,24 +141,25 @@ impl Palette {
     }
 
     /// The two-column legend symbol of the run: a piece of its line, or its letter.
-    pub fn sample(&self, index: usize) -> String {
-        match self.depth {
-            ColourDepth::Plain => format!("{} ", self.mark(index).unwrap_or(' ')),
-            _ => SAMPLES[(index / NAMED.len()) % SAMPLES.len()].to_owned(),
+    pub fn sample(&self, place: Option<usize>) -> String {
+        match (self.depth, place) {
+            (ColourDepth::Plain, place) => format!("{} ", self.mark(place).unwrap_or(' ')),
+            (_, None) => GREY_SAMPLE.to_owned(),
+            (_, Some(index)) => SAMPLES[(index / NAMED.len()) % SAMPLES.len()].to_owned(),
         }
     }
 
-    /// The letter on the curve of the run; `None` with colours.
-    pub fn mark(&self, index: usize) -> Option<char> {
-        let mark = char::from(MARKS[index % MARKS.len()]);
+    /// The letter on the curve of the run; `None` with colours, and for a grey one.
+    pub fn mark(&self, place: Option<usize>) -> Option<char> {
+        let mark = char::from(MARKS[place? % MARKS.len()]);
         (self.depth == ColourDepth::Plain).then_some(mark)
     }
 
     /// The dash pattern of the run: numbers of dots drawn and skipped, alternating; empty for a solid line.
-    pub fn dash(&self, index: usize) -> &'static [usize] {
-        match self.depth {
-            ColourDepth::Plain => &[],
-            _ => DASHES[(index / NAMED.len()) % DASHES.len()],
+    pub fn dash(&self, place: Option<usize>) -> &'static [usize] {
+        match (self.depth, place) {
+            (ColourDepth::Plain, _) | (_, None) => &[],
+            (_, Some(index)) => DASHES[(index / NAMED.len()) % DASHES.len()],
         }
     }
 }
@@ -181,8 +201,11 @@ mod tests {
             for depth in [ColourDepth::True, ColourDepth::Indexed, ColourDepth::Named] {
                 let palette = Palette { depth, theme };
                 for i in 0..10 {
-                    assert!((0..i).all(|j| palette.curve(i) != palette.curve(j)), "{depth:?} {i}");
-                    assert_ne!(palette.dash(i), palette.dash(i + 10));
+                    assert!(
+                        (0..i).all(|j| palette.curve(Some(i)) != palette.curve(Some(j))),
+                        "{depth:?} {i}"
+                    );
+                    assert_ne!(palette.dash(Some(i)), palette.dash(Some(i + 10)));
                 }
             }
         }
@@ -192,9 +215,9 @@ mod tests {
     fn runs_have_letters_without_colour() {
         let palette = Palette { depth: ColourDepth::Plain, theme: &DARK };
         assert_eq!(
-            (palette.curve(3), palette.mark(0), palette.mark(51)),
+            (palette.curve(Some(3)), palette.mark(Some(0)), palette.mark(Some(51))),
             (Style::new(), Some('A'), Some('z'))
         );
-        assert_eq!(Palette { depth: ColourDepth::True, theme: &DARK }.mark(0), None);
+        assert_eq!(Palette { depth: ColourDepth::True, theme: &DARK }.mark(Some(0)), None);
     }
 }

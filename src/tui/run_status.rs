@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
+use super::pace::Pace;
 use entropy_history::history::{Point, Run};
 use entropy_history::stats::RunStats;
 use entropy_history::stats::check::{Outcome, Rules, check};
@@ -39,6 +40,10 @@ pub struct RunStatus {
     pub state: Option<State>,
     /// The step at which a collapse or an explosion was confirmed.
     pub state_step: Option<f64>,
+    /// The entropy at and below which the run has collapsed; `None` for a run without a state.
+    pub collapse_level: Option<f64>,
+    /// How fast it trains; `None` if that is not known.
+    pub pace: Option<Pace>,
     /// The first rule that the run breaks, with the reason.
     pub violation: Option<String>,
     /// The time since the last write to the log, if known.
@@ -68,6 +73,11 @@ impl RunStatus {
             change: change(points, config.change_steps),
             state: health.state,
             state_step: health.state_step,
+            collapse_level: health
+                .start
+                .filter(|start| *start > 0.0)
+                .map(|start| config.thresholds.collapse_ratio * start),
+            pace: None,
             violation: violation(run, config),
             idle: None,
             stale: false,

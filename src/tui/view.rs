@@ -1,9 +1,10 @@
-//! The state of the screen that keys change: smoothing, y scale, zoom, and the hidden runs.
+//! The state of the screen that keys change: smoothing, y scale, zoom, the hidden runs, the filter and the order.
 //!
 //! The zoom range has a width and a right edge; without a right edge it follows the newest step.
 
 use std::collections::BTreeSet;
 
+use super::rows::{Sort, matches};
 use entropy_history::stats::smooth::Smoothing;
 use entropy_plot::ValueScale;
 
@@ -34,10 +35,34 @@ pub enum ViewAction {
     SelectedOnly,
     /// Show all runs, or none if all are shown.
     AllOrNone,
+    /// Show the next quantity, if there is no room for all.
+    NextPanel,
     /// Show all steps and all runs.
     Reset,
     /// Show or hide the help.
     ToggleHelp,
+    /// Begin to type a filter, or to change it.
+    EditFilter,
+    /// Append a character to the filter.
+    Type(char),
+    /// Remove the last character of the filter.
+    Erase,
+    /// End typing and keep the filter.
+    KeepFilter,
+    /// End typing and show all runs again.
+    ClearFilter,
+    /// Sort the table by the next column.
+    NextSort,
+    /// Sort in the other direction.
+    ReverseSort,
+    /// Select the run in a row of the table.
+    SelectNth(usize),
+    /// Show this multiple of the steps; a step, which follows, stays where it is.
+    ZoomAt(f64, f64),
+    /// Point at a step; a second time, at none.
+    PointAt(f64),
+    /// Point at no step.
+    ClearPointer,
 }
 
 /// What the screen shows, as chosen by the user.
@@ -47,12 +72,21 @@ pub struct View {
     pub scale: ValueScale,
     /// Whether the help is shown.
     pub help: bool,
+    /// How the table is sorted.
+    pub sort: Sort,
+    /// Whether a filter is being typed.
+    pub is_typing: bool,
+    /// The step whose values are shown.
+    pub pointer: Option<f64>,
+    filter: String,
     hidden: BTreeSet<String>,
     selected: Option<String>,
     smoothings: Vec<Smoothing>,
     smoothing_index: usize,
     zoom_range: Option<ZoomRange>,
     limits: (f64, f64),
+    /// How often the next quantity was asked for.
+    turns: usize,
 }
 
 /// A zoom range: its width in steps, and its right edge (`None` follows the newest step).
@@ -78,12 +112,17 @@ impl View {
         View {
             scale,
             help: false,
+            sort: Sort::GIVEN,
+            is_typing: false,
+            pointer: None,
+            filter: String::new(),
             hidden: BTreeSet::new(),
             selected: None,
             smoothings,
             smoothing_index,
             zoom_range: None,
             limits,
+            turns: 0,
         }
     }
 
@@ -92,9 +131,19 @@ impl View {
         self.smoothings[self.smoothing_index]
     }
 
-    /// Whether the run is shown.
+    /// Whether the run is drawn: it matches the filter and is not hidden.
     pub fn is_shown(&self, label: &str) -> bool {
-        !self.hidden.contains(label)
+        !self.is_hidden(label) && matches(label, &self.filter)
+    }
+
+    /// Whether the run was hidden, so that the table shows it without a curve.
+    pub fn is_hidden(&self, label: &str) -> bool {
+        self.hidden.contains(label)
+    }
+
+    /// The words that the label of a run must contain.
+    pub fn filter(&self) -> &str {
+        &self.filter
     }
 
     /// Whether the run is selected.
@@ -115,7 +164,20 @@ impl View {
         ((end - width).max(from), end)
     }
 
-    /// Applies an action; the runs have these labels and span the steps `from` to `to`.
+    /// Which of `all` panels are shown, if `fitting` of them fit: the first one always, unless only one fits.
+    pub fn panels(&self, all: usize, fitting: usize) -> Vec<usize> {
+        match (fitting, all) {
+            (fitting, all) if fitting >= all => (0..all).collect(),
+            (1, all) => vec![self.turns % all],
+            (fitting, all) => {
+                let others =
+                    (0..fitting.saturating_sub(1)).map(|i| 1 + (self.turns + i) % (all - 1));
+                (0..fitting.min(1)).chain(others).collect()
+            }
+        }
+    }
+
+    /// Applies an action. The table lists runs with these labels, and all runs span the steps `from` to `to`.
     pub fn apply(&mut self, action: ViewAction, labels: &[&str], (from, to): (f64, f64)) {
         match action {
             ViewAction::MoreSmoothing => {
@@ -136,7 +198,7 @@ impl View {
             ViewAction::Right => self.pan(0.25, (from, to)),
             ViewAction::Select(by) => self.select(by, labels),
             ViewAction::ToggleSelected => {
-                if let Some(selected) = self.selected.clone() {
+                if let Some(selected) = self.listed_selection(labels) {
                     self.toggle(&selected);
                 }
             }
@@ -147,17 +209,38 @@ impl View {
             }
             ViewAction::SelectedOnly => self.only(labels),
             ViewAction::AllOrNone => {
-                let all = labels.iter().all(|label| self.is_shown(label));
+                let all = labels.iter().all(|label| !self.is_hidden(label));
                 self.hidden.clear();
                 if all {
                     self.hidden.extend(labels.iter().map(|label| (*label).to_owned()));
                 }
             }
+            ViewAction::NextPanel => self.turns += 1,
             ViewAction::Reset => {
                 self.zoom_range = None;
                 self.hidden.clear();
+                self.filter.clear();
+                self.pointer = None;
             }
             ViewAction::ToggleHelp => self.help = !self.help,
+            ViewAction::EditFilter => self.is_typing = true,
+            ViewAction::Type(character) => self.filter.push(character),
+            ViewAction::Erase => drop(self.filter.pop()),
+            ViewAction::KeepFilter => self.is_typing = false,
+            ViewAction::ClearFilter => {
+                self.is_typing = false;
+                self.filter.clear();
+            }
+            ViewAction::NextSort => self.sort = self.sort.next(),
+            ViewAction::ReverseSort => self.sort = self.sort.reversed(),
+            ViewAction::SelectNth(row) => {
+                self.selected = labels.get(row).map(|label| (*label).to_owned());
+            }
+            ViewAction::ZoomAt(by, step) => self.zoom_at(by, step, (from, to)),
+            ViewAction::PointAt(step) => {
+                self.pointer = Some(step).filter(|step| self.pointer != Some(*step));
+            }
+            ViewAction::ClearPointer => self.pointer = None,
         }
     }
 
@@ -170,6 +253,15 @@ impl View {
         let width = (width * by).max(all * MIN_ZOOM);
         // The middle stays, unless the range follows the newest step.
         let end = end.map(|end| end + (width - width / by) / 2.0).filter(|end| *end < to);
+        self.zoom_range = (width < all).then_some(ZoomRange { width, end });
+    }
+
+    /// Zooms so that `step` stays at its place on the screen, as far as there are steps on both sides.
+    fn zoom_at(&mut self, by: f64, step: f64, (from, to): (f64, f64)) {
+        let (all, (start, end)) = (to - from, self.visible_steps((from, to)));
+        let width = ((end - start) * by).max(all * MIN_ZOOM);
+        let moved = step + (end - step) * width / (end - start);
+        let end = Some(moved.max(from + width)).filter(|end| *end < to);
         self.zoom_range = (width < all).then_some(ZoomRange { width, end });
     }
 
@@ -190,6 +282,11 @@ impl View {
         self.selected = labels.get(next).map(|label| (*label).to_owned());
     }
 
+    /// The selected run, if the table lists it.
+    fn listed_selection(&self, labels: &[&str]) -> Option<String> {
+        self.selected.clone().filter(|selected| labels.contains(&selected.as_str()))
+    }
+
     fn toggle(&mut self, label: &str) {
         if !self.hidden.remove(label) {
             self.hidden.insert(label.to_owned());
@@ -197,9 +294,9 @@ impl View {
     }
 
     fn only(&mut self, labels: &[&str]) {
-        let Some(selected) = self.selected.clone() else { return };
+        let Some(selected) = self.listed_selection(labels) else { return };
         let others = || labels.iter().filter(|label| **label != selected);
-        let alone = self.is_shown(&selected) && others().all(|label| !self.is_shown(label));
+        let alone = !self.is_hidden(&selected) && others().all(|label| self.is_hidden(label));
         self.hidden = match alone {
             true => BTreeSet::new(),
             false => others().map(|label| (*label).to_owned()).collect(),
@@ -208,91 +305,5 @@ impl View {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const RUNS: [&str; 3] = ["a", "b", "c"];
-    const ALL: (f64, f64) = (0.0, 100.0);
-
-    fn after(actions: &[ViewAction]) -> View {
-        let limits = (f64::NEG_INFINITY, f64::INFINITY);
-        let mut view = View::new(Smoothing::None, ValueScale::Linear, limits);
-        actions.iter().for_each(|action| view.apply(*action, &RUNS, ALL));
-        view
-    }
-
-    fn shown(actions: &[ViewAction]) -> Vec<&'static str> {
-        let view = after(actions);
-        RUNS.into_iter().filter(|label| view.is_shown(label)).collect()
-    }
-
-    #[test]
-    fn zoom_follows_the_newest_step_until_it_is_moved() {
-        let view = after(&[ViewAction::ZoomIn, ViewAction::ZoomIn]);
-        assert_eq!(view.visible_steps(ALL), (75.0, 100.0));
-        assert_eq!(view.visible_steps((0.0, 140.0)), (115.0, 140.0));
-        let moved = after(&[ViewAction::ZoomIn, ViewAction::ZoomIn, ViewAction::Left]);
-        assert_eq!(moved.visible_steps((0.0, 140.0)), (68.75, 93.75));
-        assert_eq!(
-            after(&[ViewAction::ZoomIn, ViewAction::Left, ViewAction::Right])
-                .visible_steps((0.0, 140.0)),
-            (90.0, 140.0)
-        );
-    }
-
-    #[test]
-    fn zoom_keeps_the_middle_and_is_limited_to_all_steps() {
-        let actions = [
-            ViewAction::ZoomIn,
-            ViewAction::ZoomIn,
-            ViewAction::Left,
-            ViewAction::Left,
-            ViewAction::ZoomIn,
-        ];
-        assert_eq!(after(&actions[..4]).visible_steps(ALL), (62.5, 87.5));
-        assert_eq!(after(&actions).visible_steps(ALL), (68.75, 81.25));
-        assert_eq!(after(&[ViewAction::ZoomIn, ViewAction::ZoomOut]).visible_steps(ALL), ALL);
-        assert!(
-            !after(&[ViewAction::ZoomIn, ViewAction::ZoomOut, ViewAction::ZoomOut]).is_zoomed()
-        );
-        assert_eq!(
-            after(&[[ViewAction::ZoomIn; 1].as_slice(), &[ViewAction::Left; 7]].concat())
-                .visible_steps(ALL),
-            (0.0, 50.0)
-        );
-        let deep = after(&[ViewAction::ZoomIn; 60]).visible_steps(ALL);
-        assert!(deep.1 - deep.0 > 0.0);
-    }
-
-    #[test]
-    fn runs_can_be_hidden_and_shown_again() {
-        let (down, up) = (ViewAction::Select(1), ViewAction::Select(-1));
-        assert_eq!(shown(&[down, ViewAction::ToggleSelected]), ["b", "c"]);
-        assert_eq!(shown(&[up, ViewAction::ToggleSelected]), ["a", "b"]);
-        assert_eq!(shown(&[down, down, ViewAction::SelectedOnly]), ["b"]);
-        assert_eq!(shown(&[down, down, ViewAction::SelectedOnly, ViewAction::SelectedOnly]), RUNS);
-        assert_eq!(shown(&[ViewAction::ToggleNth(1), ViewAction::ToggleNth(7)]), ["a", "c"]);
-        assert_eq!(shown(&[ViewAction::AllOrNone]), [""; 0]);
-        assert_eq!(shown(&[ViewAction::AllOrNone, ViewAction::AllOrNone]), RUNS);
-        assert_eq!(
-            shown(&[ViewAction::ToggleSelected, ViewAction::SelectedOnly]),
-            RUNS,
-            "nothing is selected"
-        );
-    }
-
-    #[test]
-    fn smoothing_levels_include_the_initial_one() {
-        assert_eq!(
-            after(&[ViewAction::MoreSmoothing, ViewAction::MoreSmoothing]).smoothing(),
-            Smoothing::Ema(0.8)
-        );
-        assert_eq!(after(&[ViewAction::LessSmoothing]).smoothing(), Smoothing::None);
-        assert_eq!(after(&[ViewAction::MoreSmoothing; 20]).smoothing(), Smoothing::Ema(0.99));
-        let mut view = View::new(Smoothing::Mean(5), ValueScale::Linear, ALL);
-        assert_eq!(view.smoothing(), Smoothing::Mean(5));
-        view.apply(ViewAction::LessSmoothing, &RUNS, ALL);
-        view.apply(ViewAction::MoreSmoothing, &RUNS, ALL);
-        assert_eq!(view.smoothing(), Smoothing::Mean(5));
-    }
-}
+#[path = "view/tests.rs"]
+mod tests;

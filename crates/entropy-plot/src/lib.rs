@@ -41,7 +41,7 @@ pub use law::law;
 pub use metrics::{Header, Look};
 pub use panels::{AxisBase, LineShape, Panel, PanelLine, Panels, panels};
 pub use parts::{PartBar, PartSection, Parts, parts};
-pub use run_styles::{Emphasis, RunColours, chooses_by_state};
+pub use run_styles::{Emphasis, RunColours, RunState, chooses_by_state};
 
 use std::borrow::Cow;
 

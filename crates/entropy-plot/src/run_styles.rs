@@ -35,6 +35,9 @@ enum LineColour {
     Given(Rgb),
 }
 
+/// The state of a run, and the step at which it was confirmed.
+pub type RunState = (Option<State>, Option<f64>);
+
 /// The colours of runs, equal in every picture of a command. A run without one is grey and has no name.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RunColours(BTreeMap<String, LineColour>);
@@ -44,11 +47,23 @@ impl RunColours {
     /// collapsed, the earliest first, then in turn those that end highest and lowest; and of a quantity that none of these
     /// has, the two that have it and end highest and lowest. `states` are those of the same runs.
     pub fn choose(runs: &[Run], states: Option<&Analysis>, emphasis: &Emphasis) -> RunColours {
+        let stats = states.map_or(&[][..], |analysis| &analysis.runs);
+        let states: Vec<RunState> = stats.iter().map(|run| (run.state, run.state_step)).collect();
+        RunColours::by_state(runs, &states, emphasis)
+    }
+
+    /// Whether all of this number of runs have a colour and a name.
+    pub fn names_all(runs: usize) -> bool {
+        runs <= MAX_NAMED_AT_END
+    }
+
+    /// [`RunColours::choose`] with the state of each run; no states if they are not known.
+    pub fn by_state(runs: &[Run], states: &[RunState], emphasis: &Emphasis) -> RunColours {
         let asked = |run: &Run| {
             let label = run.history.label();
             emphasis.highlighted.contains(label) || emphasis.colours.contains_key(label)
         };
-        let few = runs.len() <= MAX_NAMED_AT_END;
+        let few = RunColours::names_all(runs.len());
         let named: Vec<usize> =
             if !emphasis.highlighted.is_empty() || !few && !emphasis.colours.is_empty() {
                 (0..runs.len()).filter(|i| asked(&runs[*i])).collect()
@@ -97,16 +112,15 @@ impl RunColours {
 
 /// Whether the colours of these runs depend on their states.
 pub fn chooses_by_state(comparison: &Comparison, emphasis: &Emphasis) -> bool {
-    comparison.runs().len() > MAX_NAMED_AT_END && *emphasis == Emphasis::default()
+    !RunColours::names_all(comparison.runs().len()) && *emphasis == Emphasis::default()
 }
 
 /// The runs to name, in the order of the comparison.
-fn most_telling(runs: &[Run], states: Option<&Analysis>) -> Vec<usize> {
-    let stats = states.map_or(&[][..], |analysis| &analysis.runs);
+fn most_telling(runs: &[Run], states: &[RunState]) -> Vec<usize> {
     let in_state = |state: State| {
-        let runs = stats.iter().enumerate().filter(|(_, run)| run.state == Some(state));
+        let runs = states.iter().enumerate().filter(|(_, run)| run.0 == Some(state));
         let mut runs: Vec<(f64, usize)> =
-            runs.map(|(i, run)| (run.state_step.unwrap_or(f64::INFINITY), i)).collect();
+            runs.map(|(i, run)| (run.1.unwrap_or(f64::INFINITY), i)).collect();
         runs.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         runs
     };

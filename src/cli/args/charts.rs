@@ -20,7 +20,7 @@ pub(in crate::cli) struct ChartArgs {
     #[command(flatten)]
     pub(in crate::cli) with: WithArgs,
     #[command(flatten)]
-    marks: MarkArgs,
+    pub(in crate::cli) marks: MarkArgs,
     #[command(flatten)]
     pub(in crate::cli) x_axis: XAxisArgs,
     #[command(flatten)]

@@ -3,6 +3,10 @@
 use clap::{Args, ValueEnum};
 
 use super::values::finite;
+use crate::tui::marks::{LevelLine, Reach};
+use crate::tui::palette::Palette;
+use entropy_history::label::visible;
+use entropy_history::number::short;
 use entropy_plot::{LegendPlace, LineAxis, ReferenceLine};
 
 #[derive(Debug, Args)]
@@ -20,15 +24,8 @@ pub(in crate::cli) struct MarkArgs {
         hide_short_help = true
     )]
     legend: Option<Place>,
-    /// Level line at a value, with a label: --hline 0.5=floor; repeatable.
-    #[arg(
-        long,
-        value_name = "VALUE[=LABEL]",
-        value_parser = line,
-        allow_hyphen_values = true,
-        hide_short_help = true
-    )]
-    hline: Vec<(f64, Option<String>)>,
+    #[command(flatten)]
+    levels: LevelArgs,
     /// Upright line at a step, with a label: --vline 300='new data'; repeatable.
     ///
     /// In the unit of the x axis.
@@ -40,6 +37,33 @@ pub(in crate::cli) struct MarkArgs {
         hide_short_help = true
     )]
     vline: Vec<(f64, Option<String>)>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Curves")]
+pub(in crate::cli) struct LevelArgs {
+    /// Level line at a value, with a label: --hline 0.5=floor; repeatable.
+    #[arg(
+        long,
+        value_name = "VALUE[=LABEL]",
+        value_parser = line,
+        allow_hyphen_values = true,
+        hide_short_help = true
+    )]
+    hline: Vec<(f64, Option<String>)>,
+}
+
+impl LevelArgs {
+    /// The lines on a terminal with these colours.
+    pub(in crate::cli) fn lines(&self, palette: Palette) -> Vec<LevelLine> {
+        let line = |(value, label): &(f64, Option<String>)| LevelLine {
+            value: *value,
+            label: visible(label.as_deref().unwrap_or(&short(*value))).into_owned(),
+            style: palette.muted(),
+            reach: Reach::Extended,
+        };
+        self.hline.iter().map(line).collect()
+    }
 }
 
 /// Where names are, as `--legend` and style files name it.
@@ -85,6 +109,11 @@ impl MarkArgs {
         }
     }
 
+    /// The level lines on a terminal with these colours.
+    pub(in crate::cli) fn levels(&self, palette: Palette) -> Vec<LevelLine> {
+        self.levels.lines(palette)
+    }
+
     /// The lines of the user.
     pub(in crate::cli) fn lines(&self) -> Vec<ReferenceLine> {
         let of = |axis: LineAxis, lines: &[(f64, Option<String>)]| {
@@ -95,7 +124,7 @@ impl MarkArgs {
             };
             lines.iter().map(line).collect::<Vec<_>>()
         };
-        [of(LineAxis::Value, &self.hline), of(LineAxis::Step, &self.vline)].concat()
+        [of(LineAxis::Value, &self.levels.hline), of(LineAxis::Step, &self.vline)].concat()
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) use curves::CurveArgs;
 pub(super) use groups::{BandArgs, FacetArgs, GroupArgs, list};
 pub(super) use health::HealthArgs;
 pub(super) use json::{JsonArgs, to_json};
-pub(super) use marks::MarkArgs;
+pub(super) use marks::{LevelArgs, MarkArgs};
 pub(super) use picture::{OptionalPictureArgs, PictureArgs, ThemeArgs, TitleArgs};
 pub(super) use range::{StepRangeArgs, ValueRangeArgs};
 pub(super) use rules::BoundArgs;

@@ -3,6 +3,7 @@
 use anyhow::anyhow;
 use clap::Args;
 
+use crate::tui::quantity::Quantity;
 use entropy_history::history::Comparison;
 use entropy_history::label::visible;
 use entropy_history::quantity_names::{self, QUANTITIES};
@@ -16,7 +17,7 @@ const MAX_NAMED: usize = 3;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Curves")]
 pub(in crate::cli) struct WithArgs {
-    /// Other quantities, each in a panel below: reward, kl, length, lr, … or a key.
+    /// Other quantities, each in a panel: reward, kl, length, lr, … or a key.
     ///
     /// Known names are reward, kl (to the reference policy), ppo_kl (old policy to new), mismatch_kl (sampler to
     /// trainer), length (of responses), clip (share of clipped tokens), lr and grad_norm: each stands for the keys under
@@ -26,13 +27,8 @@ pub(in crate::cli) struct WithArgs {
 }
 
 impl WithArgs {
-    /// Whether other quantities are wanted.
-    pub(in crate::cli) fn is_given(&self) -> bool {
-        !self.with.is_empty()
-    }
-
     /// The names, each once.
-    fn names(&self) -> Vec<&str> {
+    pub(in crate::cli) fn names(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
         for name in self.with.iter().map(|name| name.trim()).filter(|name| !name.is_empty()) {
             if !names.contains(&name) {
@@ -46,6 +42,12 @@ impl WithArgs {
     pub(in crate::cli) fn added_to(&self, aux: AuxRequest) -> AuxRequest {
         let quantities = self.names().into_iter().map(quantity_names::keys_of).collect();
         AuxRequest { quantities, ..aux }
+    }
+
+    /// The panels of the terminal: the wanted quantities as far as the logs have them yet.
+    pub(in crate::cli) fn in_terminal(&self, comparison: &Comparison) -> Vec<Quantity> {
+        let names = self.names().into_iter().enumerate();
+        names.map(|named| Quantity::of(named, comparison)).collect()
     }
 
     /// The wanted quantities of the runs. Warns about runs that lack one.

@@ -9,6 +9,8 @@ use crate::tui::view::{View, ViewAction};
 pub(super) enum Key {
     View(ViewAction),
     Quit,
+    /// Write the command of the view.
+    Write,
     Interrupt,
     Suspend,
 }
@@ -22,9 +24,15 @@ pub(super) fn key_action(key: KeyEvent, view: &View) -> Option<Key> {
             _ => None,
         };
     }
+    if view.is_typing {
+        return typed(key.code).map(Key::View);
+    }
     let action = match key.code {
+        KeyCode::Esc if !view.help && !view.filter().is_empty() => ViewAction::ClearFilter,
+        KeyCode::Esc if !view.help && view.pointer.is_some() => ViewAction::ClearPointer,
         KeyCode::Esc | KeyCode::Char('q') if view.help => ViewAction::ToggleHelp,
         KeyCode::Esc | KeyCode::Char('q') => return Some(Key::Quit),
+        KeyCode::Char('w') => return Some(Key::Write),
         KeyCode::Char('?' | 'h') => ViewAction::ToggleHelp,
         KeyCode::Char('s') => ViewAction::MoreSmoothing,
         KeyCode::Char('S') => ViewAction::LessSmoothing,
@@ -43,8 +51,25 @@ pub(super) fn key_action(key: KeyEvent, view: &View) -> Option<Key> {
         }
         KeyCode::Char('o') => ViewAction::SelectedOnly,
         KeyCode::Char('a') => ViewAction::AllOrNone,
+        KeyCode::Char('/') => ViewAction::EditFilter,
+        KeyCode::Char('t') => ViewAction::NextSort,
+        KeyCode::Char('T') => ViewAction::ReverseSort,
+        KeyCode::Tab => ViewAction::NextPanel,
         KeyCode::Char('r') => ViewAction::Reset,
         _ => return None,
     };
     Some(Key::View(action))
+}
+
+/// The effect of a key while a filter is typed.
+fn typed(code: KeyCode) -> Option<ViewAction> {
+    Some(match code {
+        KeyCode::Char(character) => ViewAction::Type(character),
+        KeyCode::Backspace => ViewAction::Erase,
+        KeyCode::Enter => ViewAction::KeepFilter,
+        KeyCode::Esc => ViewAction::ClearFilter,
+        KeyCode::Up => ViewAction::Select(-1),
+        KeyCode::Down => ViewAction::Select(1),
+        _ => return None,
+    })
 }

@@ -3,6 +3,7 @@
 mod change_line;
 mod events;
 mod exit_on;
+mod full_screen;
 mod hooks;
 mod keys;
 mod notify;
@@ -12,6 +13,7 @@ mod serve;
 mod signals;
 mod state_key;
 mod text_frame;
+mod view_command;
 mod watcher;
 
 use std::ffi::OsString;
@@ -20,31 +22,29 @@ use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use clap::Args;
-use ratatui::crossterm::event::{Event, KeyEventKind};
 
 use super::args::values::{StaleAfter, interval, stale_after};
-use super::args::{CurveArgs, HealthArgs, SeriesArgs, ThemeArgs, WithArgs};
+use super::args::{CurveArgs, HealthArgs, LevelArgs, SeriesArgs, ThemeArgs, WithArgs};
 use super::hints::cli_error;
 use super::storage::storage_path;
-use crate::tui::frame::render;
+use crate::tui::marks::{LevelLine, Reach};
+use crate::tui::palette::Palette;
 use crate::tui::run_status::{RunStatus, StatusConfig};
-use crate::tui::scene::{Scene, span};
+use crate::tui::scene::{Listing, Scene};
 use crate::tui::view::View;
 use change_line::change_line;
 use entropy_history::discover::Origin;
-use entropy_history::history::Comparison;
+use entropy_history::number::short;
 use entropy_history::store::{LoadOptions, SearchPath, Store};
 use entropy_shell::{CliError, Outcome, Terminal, WithHint};
-use events::Events;
 use exit_on::{ExitArgs, broken_rule};
-use keys::{Key, key_action};
+use full_screen::FullScreen;
 use notify::NotifyArgs;
 use reactions::Reactions;
-use screen::Screen;
 use serve::{ServeArgs, Service};
 use signals::{Display, Signals};
-pub(super) use text_frame::{FrameContent, frame_size, frame_text};
-use watcher::{Poll, Watcher};
+pub(super) use text_frame::{frame_size, frame_text, palette};
+use watcher::Watcher;
 
 /// How often signals are polled.
 const SIGNAL_POLL: Duration = Duration::from_millis(200);
@@ -53,6 +53,7 @@ const EXAMPLES: &str = "\
 Examples:
   entropy-viz watch                                 all histories below $STORAGE_PATH/models
   entropy-viz watch runs/ --smooth ema:0.9
+  entropy-viz watch runs/ --with reward,kl,length
   entropy-viz watch metrics.jsonl --stale 30m
   entropy-viz watch runs/ --exec 'notify-send \"$ENTROPY_VIZ_RUN: $ENTROPY_VIZ_STATE\"'
   ENTROPY_VIZ_NOTIFY=https://hooks.slack.com/services/… entropy-viz watch runs/
@@ -89,6 +90,9 @@ pub(super) struct WatchArgs {
     /// Lines of the printed frame [default: as the terminal, else 24].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(3..=1000))]
     height: Option<u16>,
+    /// Leave the mouse to the terminal, so that it selects text.
+    #[arg(long)]
+    no_mouse: bool,
     #[command(flatten)]
     exit: ExitArgs,
     /// Ring the terminal bell when the state of a run changes.
@@ -107,6 +111,8 @@ pub(super) struct WatchArgs {
     curves: CurveArgs,
     #[command(flatten)]
     with: WithArgs,
+    #[command(flatten)]
+    levels: LevelArgs,
     #[command(flatten)]
     health: HealthArgs,
 }
@@ -151,7 +157,9 @@ impl WatchArgs {
         let signals = Signals::listen(display)?;
         let mut hooks = Reactions::start(self.exec.clone(), webhook, display, terminal)?;
         let end = match display {
-            Display::Screen => self.on_screen(watcher, &signals, &mut hooks, terminal),
+            Display::Screen => {
+                FullScreen::new(self, watcher, terminal)?.run(&signals, &mut hooks, terminal)
+            }
             Display::Lines => {
                 self.in_lines(watcher, &signals, &mut hooks, service.as_mut(), terminal)
             }
@@ -205,6 +213,23 @@ impl WatchArgs {
         View::new(self.curves.smooth, self.curves.scale(), (f64::NEG_INFINITY, f64::INFINITY))
     }
 
+    /// The lines at the values of `--hline`, and at the limits that runs must keep.
+    ///
+    /// # Errors
+    /// When limits contradict each other.
+    fn levels(&self, palette: Palette) -> Result<Vec<LevelLine>, CliError> {
+        let rules = self.exit.rules()?;
+        let limits = [("min", rules.min.map(|(value, _)| value)), ("max", rules.max)];
+        let limit = |(name, value): (&str, Option<f64>)| {
+            let value = value?;
+            let label = format!("{name} {}", short(value));
+            Some(LevelLine { value, label, style: palette.alarm(), reach: Reach::AsIs })
+        };
+        let mut levels = self.levels.lines(palette);
+        levels.extend(limits.into_iter().filter_map(limit));
+        Ok(levels)
+    }
+
     /// Prints one frame.
     fn once(&self, mut watcher: Watcher, terminal: &Terminal) -> Result<Outcome, CliError> {
         let news = watcher.poll()?;
@@ -221,14 +246,24 @@ impl WatchArgs {
                 "the trainer may not have logged yet; in a terminal, `watch` without --once waits for it",
             );
         };
-        let content = FrameContent {
+        self.with.quantities(comparison, terminal)?;
+        let view = self.view();
+        let palette = palette(self.theme.theme, terminal);
+        let scene = Scene {
             runs: comparison.runs(),
             statuses: &watcher.statuses,
-            view: &self.view(),
+            listing: &Listing::default().updated(comparison.runs(), &watcher.statuses, &view),
+            quantities: &self.with.in_terminal(comparison),
+            levels: &self.levels(palette)?,
+            view: &view,
+            palette,
             change_steps: f64::from(self.over),
+            message: None,
+            waiting: "",
+            keys: false,
         };
         let size = frame_size(self.width, self.height, 0);
-        terminal.print(frame_text(&content, self.theme.theme, size, terminal).as_bytes())?;
+        terminal.print(frame_text(&scene, size, terminal).as_bytes())?;
         self.exit.warn_about_runs_without_state(&watcher.statuses, terminal);
         match broken_rule(&watcher.statuses) {
             Some(why) => {
@@ -293,121 +328,6 @@ impl WatchArgs {
             }
         }
     }
-
-    /// Shows the runs on the full screen of the terminal until the user quits.
-    fn on_screen(
-        &self,
-        mut watcher: Watcher,
-        signals: &Signals,
-        hooks: &mut Reactions,
-        terminal: &Terminal,
-    ) -> Result<WatchEnd, CliError> {
-        let mut news = watcher.poll()?; // before the screen, so that an error stays visible
-        let palette = text_frame::palette(self.theme.theme, terminal);
-        let mut view = self.view();
-        let mut message: Option<String> = None; // of --exec and --notify; cleared by a key
-        let mut next = Instant::now() + self.interval;
-        let waiting = waiting_message(&watcher);
-        let mut screen = Screen::enter()?;
-        let events = Events::listen()?;
-        let mut dirty = true;
-        loop {
-            if self.bell && news.changes.iter().any(|change| change.before.is_some()) {
-                screen.ring()?;
-            }
-            hooks.enqueue(&news.changes);
-            if let Some(problem) = hooks.run_next() {
-                message = Some(problem);
-                dirty = true;
-            }
-            dirty |= news.needs_redraw();
-            if let Some(why) = broken_rule(certain(&watcher)) {
-                drop(screen);
-                hooks.finish().iter().for_each(|problem| terminal.warn(problem));
-                return Ok(WatchEnd::RuleBroken(why));
-            }
-            news = Poll::default();
-
-            if dirty {
-                let drawn = screen.draw(|area, buffer| {
-                    let runs = watcher.store.comparison().map_or(&[][..], Comparison::runs);
-                    let trouble = latest_problem(watcher.store.errors());
-                    let scene = Scene {
-                        runs,
-                        statuses: &watcher.statuses,
-                        view: &view,
-                        palette,
-                        change_steps: f64::from(self.over),
-                        message: message.as_deref().or(trouble.as_deref()),
-                        waiting: &waiting,
-                        keys: true,
-                    };
-                    render(&scene, area, buffer);
-                });
-                if let Err(error) = drawn {
-                    return if must_stop(signals) {
-                        Ok(WatchEnd::Interrupted)
-                    } else {
-                        Err(error.into())
-                    };
-                }
-                dirty = false;
-            }
-
-            let wait = next.saturating_duration_since(Instant::now()).min(SIGNAL_POLL);
-            if let Some(event) = events.next(wait)? {
-                match event {
-                    Event::Key(key) if key.kind != KeyEventKind::Release => {
-                        match key_action(key, &view) {
-                            Some(Key::Quit) => return Ok(WatchEnd::Quit),
-                            Some(Key::Interrupt) => return Ok(WatchEnd::Interrupted),
-                            Some(Key::Suspend) => suspend(&mut screen, signals)?,
-                            Some(Key::View(action)) => {
-                                let runs =
-                                    watcher.store.comparison().map_or(&[][..], Comparison::runs);
-                                let labels: Vec<&str> =
-                                    runs.iter().map(|r| r.history.label()).collect();
-                                view.apply(action, &labels, span(runs));
-                                message = None;
-                            }
-                            None => {}
-                        }
-                    }
-                    _ => {} // a resize is drawn below
-                }
-                dirty = true;
-            }
-            if must_stop(signals) {
-                return Ok(WatchEnd::Interrupted);
-            }
-            if signals.take_suspend() {
-                suspend(&mut screen, signals)?;
-                dirty = true;
-            }
-            if signals.take_continue() {
-                screen.resume()?;
-                dirty = true;
-            }
-            if Instant::now() >= next {
-                news = watcher.poll()?;
-                next = Instant::now() + self.interval;
-            }
-        }
-    }
-}
-
-/// Whether a signal asked to stop, or the terminal was closed, which does not always send a signal.
-fn must_stop(signals: &Signals) -> bool {
-    signals.is_stopped() || !io::stdout().is_terminal()
-}
-
-/// The latest of the current problems, and the number of the others.
-fn latest_problem(troubles: &[String]) -> Option<String> {
-    let last = troubles.last()?;
-    Some(match troubles.len() {
-        1 => last.clone(),
-        n => format!("{last} (and {} more)", n - 1),
-    })
 }
 
 /// The runs whose state is not provisional.
@@ -418,16 +338,4 @@ fn certain(watcher: &Watcher) -> impl Iterator<Item = &RunStatus> {
 /// The message that is shown as long as there is no run.
 fn waiting_message(watcher: &Watcher) -> String {
     format!("no run yet: looking for logs in {}", watcher.store.paths())
-}
-
-#[cfg(unix)]
-fn suspend(screen: &mut Screen, signals: &Signals) -> io::Result<()> {
-    screen.suspend()?;
-    signals.take_continue(); // the screen was restored already
-    Ok(())
-}
-
-#[cfg(not(unix))]
-fn suspend(_: &mut Screen, _: &Signals) -> io::Result<()> {
-    Ok(())
 }

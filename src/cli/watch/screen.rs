@@ -11,21 +11,34 @@ use ratatui::backend::CrosstermBackend;
 use ratatui::buffer::Buffer;
 use ratatui::crossterm::cursor::{Hide, Show};
 use ratatui::crossterm::execute;
+#[cfg(unix)]
+use ratatui::crossterm::style::Print;
 use ratatui::crossterm::terminal::{
     EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
 use ratatui::layout::Rect;
 
 static IS_ENTERED: AtomicBool = AtomicBool::new(false);
+static HAS_MOUSE: AtomicBool = AtomicBool::new(false);
+
+/// Who gets clicks and the wheel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mouse {
+    /// This program.
+    Captured,
+    /// The terminal, which selects text with them.
+    Free,
+}
 
 /// The alternate screen in raw mode until this is dropped.
 pub(super) struct Screen {
     terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+    mouse: Mouse,
 }
 
 impl Screen {
     /// Switches the terminal to the alternate screen and raw mode.
-    pub(super) fn enter() -> io::Result<Screen> {
+    pub(super) fn enter(mouse: Mouse) -> io::Result<Screen> {
         static HOOK: Once = Once::new();
         HOOK.call_once(|| {
             // The message of a panic would disappear with the alternate screen.
@@ -35,10 +48,10 @@ impl Screen {
                 default_hook(info);
             }));
         });
-        enter_screen()?;
+        enter_screen(mouse)?;
         let backend = CrosstermBackend::new(BufWriter::with_capacity(1 << 16, io::stdout()));
         match Terminal::new(backend) {
-            Ok(terminal) => Ok(Screen { terminal }),
+            Ok(terminal) => Ok(Screen { terminal, mouse }),
             Err(error) => {
                 restore();
                 Err(error)
@@ -70,7 +83,7 @@ impl Screen {
     /// Enters the screen again after other programs have used the terminal.
     pub(super) fn resume(&mut self) -> io::Result<()> {
         disable_raw_mode()?; // the modes may have been changed meanwhile
-        enter_screen()?;
+        enter_screen(self.mouse)?;
         // Unlike `clear`, this does not query the cursor position, which some terminals never answer.
         let size = self.terminal.size()?;
         self.terminal.resize(Rect::new(0, 0, size.width, size.height))
@@ -83,10 +96,14 @@ impl Drop for Screen {
     }
 }
 
-fn enter_screen() -> io::Result<()> {
+fn enter_screen(mouse: Mouse) -> io::Result<()> {
     enable_raw_mode()?;
     IS_ENTERED.store(true, Ordering::SeqCst);
-    let entered = execute!(io::stdout(), EnterAlternateScreen, Hide);
+    let mut entered = execute!(io::stdout(), EnterAlternateScreen, Hide);
+    if entered.is_ok() && mouse == Mouse::Captured {
+        HAS_MOUSE.store(true, Ordering::SeqCst);
+        entered = capture_mouse();
+    }
     if entered.is_err() {
         restore();
     }
@@ -95,10 +112,35 @@ fn enter_screen() -> io::Result<()> {
 
 /// Restores the terminal. Errors are ignored: it may have been closed.
 fn restore() {
+    if HAS_MOUSE.swap(false, Ordering::SeqCst) {
+        let _ = release_mouse();
+    }
     if IS_ENTERED.swap(false, Ordering::SeqCst) {
         let _ = execute!(io::stdout(), LeaveAlternateScreen, Show);
         let _ = disable_raw_mode();
     }
+}
+
+/// Asks for clicks and the wheel with coordinates in decimals (xterm's modes 1000 and 1006). What crossterm asks for
+/// includes every movement of the mouse, which would wake this program all the time.
+#[cfg(unix)]
+fn capture_mouse() -> io::Result<()> {
+    execute!(io::stdout(), Print("\x1b[?1000h\x1b[?1006h"))
+}
+
+#[cfg(unix)]
+fn release_mouse() -> io::Result<()> {
+    execute!(io::stdout(), Print("\x1b[?1006l\x1b[?1000l"))
+}
+
+#[cfg(not(unix))]
+fn capture_mouse() -> io::Result<()> {
+    execute!(io::stdout(), ratatui::crossterm::event::EnableMouseCapture)
+}
+
+#[cfg(not(unix))]
+fn release_mouse() -> io::Result<()> {
+    execute!(io::stdout(), ratatui::crossterm::event::DisableMouseCapture)
 }
 
 #[cfg(unix)]
@@ -113,7 +155,7 @@ mod tests {
     #[test]
     #[ignore = "panics on the screen; the test below runs it in a separate terminal"]
     fn child_that_panics() {
-        let mut screen = Screen::enter().unwrap();
+        let mut screen = Screen::enter(Mouse::Captured).unwrap();
         screen.draw(|area, buffer| buffer.set_style(area, ratatui::style::Style::new())).unwrap();
         panic!("something is wrong");
     }

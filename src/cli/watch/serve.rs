@@ -36,7 +36,7 @@ pub(super) struct ServeArgs {
     /// 127.0.0.1:8765]. Prints the address. Inputs go before this option.
     #[arg(
         long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "127.0.0.1:8765", value_parser = address,
-        conflicts_with_all = ["once", "width", "height", "theme", "over"]
+        conflicts_with_all = ["once", "width", "height", "theme", "over", "hline", "no_mouse"]
     )]
     serve: Option<SocketAddr>,
     /// Allow connections from other machines (unencrypted).

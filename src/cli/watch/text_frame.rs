@@ -10,41 +10,19 @@ use crate::cli::theme::ThemeName;
 use crate::tui::ansi::{self, Escapes};
 use crate::tui::frame::render;
 use crate::tui::palette::{ColourDepth, Palette};
-use crate::tui::run_status::RunStatus;
 use crate::tui::scene::Scene;
-use crate::tui::view::View;
-use entropy_history::history::Run;
 use entropy_plot::theme::{DARK, LIGHT};
 use entropy_shell::Terminal;
 
-/// The content of a printed frame.
-pub(in crate::cli) struct FrameContent<'a> {
-    pub(in crate::cli) runs: &'a [Run],
-    pub(in crate::cli) statuses: &'a [RunStatus],
-    pub(in crate::cli) view: &'a View,
-    pub(in crate::cli) change_steps: f64,
-}
-
 /// A frame as lines of text.
 pub(in crate::cli) fn frame_text(
-    content: &FrameContent<'_>,
-    theme: Option<ThemeName>,
+    scene: &Scene<'_>,
     (width, height): (u16, u16),
     terminal: &Terminal,
 ) -> String {
-    let scene = Scene {
-        runs: content.runs,
-        statuses: content.statuses,
-        view: content.view,
-        palette: palette(theme, terminal),
-        change_steps: content.change_steps,
-        message: None,
-        waiting: "",
-        keys: false,
-    };
     let area = Rect::new(0, 0, width, height);
     let mut buffer = Buffer::empty(area);
-    render(&scene, area, &mut buffer);
+    render(scene, area, &mut buffer);
     let escapes = if terminal.colour() { Escapes::Ansi } else { Escapes::None };
     ansi::lines(&buffer, escapes)
 }
@@ -63,7 +41,7 @@ pub(in crate::cli) fn frame_size(
 
 /// The palette for the colour depth of the terminal. Without a theme, `$COLORFGBG` decides if its background is
 /// light.
-pub(super) fn palette(theme: Option<ThemeName>, terminal: &Terminal) -> Palette {
+pub(in crate::cli) fn palette(theme: Option<ThemeName>, terminal: &Terminal) -> Palette {
     let contains = |variable: &str, word: &str| {
         std::env::var(variable).is_ok_and(|value| value.to_lowercase().contains(word))
     };

@@ -1,10 +1,12 @@
 //! Polls the logs and keeps the status of each run.
 
+use std::collections::BTreeMap;
 use std::time::{Instant, SystemTime};
 
 use rayon::prelude::*;
 
 use crate::cli::hints::cli_error;
+use crate::tui::pace::{Pace, Writes};
 use crate::tui::run_status::{ChangeDetector, RunStatus, StateChange, StatusConfig};
 use entropy_history::discover::Origin;
 use entropy_history::history::{History, Run};
@@ -39,6 +41,8 @@ pub(super) struct Watcher {
     /// The histories that `statuses` were computed from.
     histories: Vec<History>,
     detector: ChangeDetector,
+    /// When the log of each run was written to, by label.
+    writes: BTreeMap<String, Writes>,
     is_first: bool,
 }
 
@@ -50,6 +54,7 @@ impl Watcher {
             statuses: Vec::new(),
             histories: Vec::new(),
             detector: ChangeDetector::default(),
+            writes: BTreeMap::new(),
             is_first: true,
         }
     }
@@ -80,6 +85,12 @@ impl Watcher {
                 true => runs.par_iter().enumerate().map(status).collect(),
                 false => runs.iter().enumerate().map(status).collect(),
             };
+            for (i, run) in runs.iter().enumerate() {
+                let label = run.history.label();
+                let writes = self.writes.entry(label.to_owned()).or_default();
+                writes.note(modified[i], run.history.last_step());
+                self.statuses[i].pace = Pace::of(run, writes, self.config.change_steps);
+            }
             self.histories = runs.iter().map(|run| run.history.clone()).collect();
         }
         let facts = modified.iter().zip(self.store.provisional());

@@ -1,9 +1,13 @@
 use std::time::{Duration, SystemTime};
 
 use super::*;
+use crate::tui::palette::ColourDepth;
+use crate::tui::quantity::Quantity;
 use crate::tui::run_status::{RunStatus, StatusConfig};
+use crate::tui::scene::Listing;
 use crate::tui::view::{View, ViewAction};
-use entropy_history::history::Point;
+use entropy_history::history::{History, Point, Run};
+use entropy_history::quantity::EntropyKind;
 use entropy_history::stats::check::Rules;
 use entropy_history::stats::health::Thresholds;
 use entropy_plot::theme::DARK;
@@ -40,12 +44,26 @@ fn row(buffer: &Buffer, y: u16) -> String {
 
 /// The rows of a frame, each as wide as the screen.
 fn frame(runs: &[Run], view: &View, width: u16, height: u16, depth: ColourDepth) -> Vec<String> {
+    frame_with(runs, &[], view, (width, height), depth)
+}
+
+/// [`frame`] with these quantities.
+fn frame_with(
+    runs: &[Run],
+    quantities: &[Quantity],
+    view: &View,
+    (width, height): (u16, u16),
+    depth: ColourDepth,
+) -> Vec<String> {
     let now = SystemTime::now();
     let statuses: Vec<RunStatus> =
         runs.iter().map(|run| RunStatus::of(run, None, &CONFIG, now)).collect();
     let scene = Scene {
         runs,
         statuses: &statuses,
+        listing: &Listing::default().updated(runs, &statuses, view),
+        quantities,
+        levels: &[],
         view,
         palette: Palette { depth, theme: &DARK },
         change_steps: 20.0,
@@ -59,6 +77,53 @@ fn frame(runs: &[Run], view: &View, width: u16, height: u16, depth: ColourDepth)
     (0..height).map(|y| row(&buffer, y)).collect()
 }
 
+/// Quantities that all runs but the first have.
+fn quantities(runs: &[Run], names: &[&str]) -> Vec<Quantity> {
+    let history = |at: usize| Some(runs[at].history.clone()).filter(|_| at > 0);
+    let quantity = |name: &&str| Quantity {
+        name: (*name).to_owned(),
+        title: format!("{name} · actor/{name}"),
+        histories: (0..runs.len()).map(history).collect(),
+    };
+    names.iter().map(quantity).collect()
+}
+
+#[test]
+fn each_quantity_has_a_panel_with_the_steps_of_the_others() {
+    let runs = [run("a", |x| 2.0 + 0.01 * x), run("b", |x| 20.0 - 0.01 * x)];
+    let with = quantities(&runs, &["kl", "reward", "lr"]);
+    let rows = frame_with(&runs, &with, &view(), (100, 30), ColourDepth::Plain);
+    let all = rows.join("\n");
+    for title in ["entropy · nats", "kl · actor/kl", "reward · actor/reward", "lr · actor/lr"] {
+        assert!(all.contains(title), "{title}: {all}");
+    }
+    assert!(!all.contains("more"), "{all}");
+    // The plots of a column begin at the same place, and the lowest has the steps of all.
+    let corners: Vec<usize> =
+        rows.iter().filter_map(|row| row.chars().position(|symbol| symbol == '└')).collect();
+    assert_eq!(corners.len(), 2, "{all}");
+    assert_eq!(corners[0], corners[1], "{all}");
+    let labels = |text: &str| rows.iter().filter(|row| row.contains(text)).count();
+    assert_eq!(labels(" 50 "), 1, "{all}");
+    // The first run has no other quantity.
+    let marked = rows.iter().skip_while(|row| !row.contains("kl · "));
+    assert!(marked.take(9).all(|row| !row.chars().take(48).any(|symbol| symbol == 'A')), "{all}");
+}
+
+#[test]
+fn quantities_that_do_not_fit_are_named_and_come_in_turn() {
+    let runs = [run("a", |_| 2.0), run("b", |_| 1.0)];
+    let with = quantities(&runs, &["kl", "reward"]);
+    let mut view = view();
+    let rows =
+        |view: &View| frame_with(&runs, &with, view, (60, 14), ColourDepth::Plain).join("\n");
+    let first = rows(&view);
+    assert!(first.contains("entropy · nats") && first.contains("2 more (Tab: next): kl, reward"));
+    view.apply(ViewAction::NextPanel, &[], (0.0, 1.0));
+    let second = rows(&view);
+    assert!(second.contains("kl · actor/kl") && second.contains("entropy, reward"), "{second}");
+}
+
 #[test]
 fn draws_any_size_and_number_of_runs() {
     for count in [0, 1, 7, 60, 200] {
@@ -67,8 +132,10 @@ fn draws_any_size_and_number_of_runs() {
         let mut all = view();
         all.apply(ViewAction::ToggleHelp, &[], (0.0, 1.0));
         for (width, height) in [(1, 1), (20, 3), (24, 8), (80, 24), (119, 9), (120, 5), (200, 50)] {
-            for view in [&view(), &all] {
-                let rows = frame(&runs, view, width, height, ColourDepth::True);
+            let with = quantities(&runs, &["kl", "reward", "length"]);
+            for (view, with) in [(&view(), &[][..]), (&all, &[]), (&view(), &with)] {
+                let size = (width, height);
+                let rows = frame_with(&runs, with, view, size, ColourDepth::True);
                 assert_eq!(rows.len(), usize::from(height));
             }
         }
@@ -87,6 +154,56 @@ fn table_counts_the_runs_that_do_not_fit() {
     assert!(rows.contains("run_59") && rows.contains("↑ 53 more"), "{rows}");
     let wide = frame(&runs, &view, 200, 70, ColourDepth::True).join("\n");
     assert!(!wide.contains("more"), "{wide}");
+}
+
+#[test]
+fn filter_and_order_choose_the_rows() {
+    let mut runs: Vec<Run> = (1..=9).map(|i| run(&format!("solver_s{i}"), |_| 2.0)).collect();
+    runs.push(run("solver_s10", |x| 2.0 - 0.01 * x));
+    runs.push(run("questioner", |_| 3.0));
+    let mut view = view();
+    let press = |view: &mut View, actions: &[ViewAction]| {
+        actions.iter().for_each(|action| view.apply(*action, &[], (0.0, 1.0)));
+        frame(&runs, view, 80, 24, ColourDepth::True)
+    };
+    let typed = ['S', '1'].map(ViewAction::Type);
+    let rows = press(&mut view, &[&[ViewAction::EditFilter], &typed[..]].concat());
+    assert!(rows[0].starts_with("2 of 11 runs · 1 healthy · 1 falling"), "{}", rows.join("\n"));
+    assert!(rows[23].starts_with("/S1▏  2 of 11 runs   Enter keep  Esc clear"), "{}", rows[23]);
+    let sorted = [ViewAction::KeepFilter, ViewAction::NextSort, ViewAction::NextSort];
+    let rows = press(&mut view, &sorted);
+    assert!(rows[0].trim_end().ends_with("“S1”") && rows[23].starts_with("q quit"));
+    let at = |name: &str| rows.iter().position(|row| row.contains(name)).unwrap();
+    assert!(rows.iter().any(|row| row.contains("last▴")) && at("solver_s10") < at("solver_s1 "));
+    let none = press(&mut view, &[ViewAction::Type('!')]).join("\n");
+    assert!(
+        none.contains("no run matches the filter") && none.starts_with("0 of 11 runs"),
+        "{none}"
+    );
+}
+
+#[test]
+fn of_many_runs_few_have_a_colour_and_the_selected_one_stands_out() {
+    let run = |i: u32| run(&format!("r{i}"), |_| 1.0 + 0.1 * f64::from(i));
+    let runs: Vec<Run> = (0..20).map(run).collect();
+    let now = SystemTime::now();
+    let statuses: Vec<RunStatus> =
+        runs.iter().map(|run| RunStatus::of(run, None, &CONFIG, now)).collect();
+    let listing = Listing::default().updated(&runs, &statuses, &view());
+    let coloured: Vec<usize> =
+        (0..20).filter(|i| listing.styles.of(&format!("r{i}")).is_some()).collect();
+    assert_eq!(coloured, [0, 1, 2, 3, 16, 17, 18, 19], "the highest and the lowest");
+    let mut view = view();
+    let rows = frame(&runs, &view, 80, 44, ColourDepth::True).join("\n");
+    assert!(rows.contains("━━ r0") && rows.contains("── r10"), "{rows}");
+    // All of the few runs that are left have a colour.
+    for character in "r1".chars() {
+        view.apply(ViewAction::Type(character), &[], (0.0, 1.0));
+    }
+    let few = listing.updated(&runs, &statuses, &view);
+    assert_eq!(few.rows.len(), 11);
+    assert!(few.rows.iter().all(|row| few.styles.of(&format!("r{row}")).is_some()));
+    assert_eq!(few.styles.of("r16"), listing.styles.of("r16"));
 }
 
 #[test]
@@ -126,8 +243,30 @@ fn help_counts_the_keys_that_do_not_fit() {
     view.apply(ViewAction::ToggleHelp, &[], (0.0, 1.0));
     let rows =
         |height| frame(&[run("a", |_| 2.0)], &view, 80, height, ColourDepth::True).join("\n");
-    assert!(rows(14).contains("q  Esc  Ctrl-C") && !rows(14).contains("taller"), "{}", rows(14));
-    assert!(rows(12).contains(" 2 more keys in a taller window "), "{}", rows(12));
+    let all = HELP.len() as u16 + 2;
+    assert!(rows(all).contains("q  Esc  Ctrl-C") && !rows(all).contains("taller"), "{}", rows(all));
+    assert!(rows(all - 2).contains(" 2 more keys in a taller window "), "{}", rows(all - 2));
+}
+
+#[test]
+fn help_and_keys_are_not_cut() {
+    let key_width = HELP.iter().map(|(key, _)| key.width()).max().unwrap();
+    for (_, effect) in HELP {
+        assert!(key_width + 2 + effect.width() + 4 <= 80, "{effect}");
+    }
+    let keys = |width| {
+        let rows = frame(&[run("a", |_| 2.0)], &view(), width, 24, ColourDepth::True);
+        rows[23].trim_end().to_owned()
+    };
+    assert!(keys(80).ends_with("↑ ↓ run  / filter  t sort"), "{}", keys(80));
+    assert_eq!(keys(60), "q quit  ? help  s S smooth  l log  + − zoom  ← → pan");
+    // So are the settings in the first line.
+    let mut view = view();
+    let actions = [ViewAction::ZoomIn, ViewAction::MoreSmoothing, ViewAction::ToggleScale];
+    actions.iter().for_each(|action| view.apply(*action, &[], (0.0, 100.0)));
+    let first = |width| frame(&[run("a", |_| 2.0)], &view, width, 24, ColourDepth::True)[0].clone();
+    assert!(first(60).ends_with("zoomed · EMA 0.5 · log"), "{}", first(60));
+    assert!(first(36).ends_with(" zoomed · EMA 0.5"), "{}", first(36));
 }
 
 #[test]

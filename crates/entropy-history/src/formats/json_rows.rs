@@ -73,6 +73,11 @@ impl<'b, 'w> JsonRows<'b, 'w> {
         rows
     }
 
+    /// Sets the step at which the training of the current run will end.
+    pub(crate) fn set_total_steps(&mut self, steps: f64) {
+        self.builder.set_total_steps(steps);
+    }
+
     /// Rows whose step has the best step key of the first row.
     pub(crate) fn with_any_step(builder: &'b mut SeriesBuilder<'w>) -> Self {
         let requested = builder.selector().step_key().map(str::to_owned);

@@ -45,6 +45,8 @@ pub struct LogSeries {
     pub quantities: Vec<RawAux>,
     /// The clocks of the same run, if requested.
     pub clocks: Vec<RawAux>,
+    /// The step at which the training of the run will end, if the log says so.
+    pub total_steps: Option<f64>,
     /// What the user should know about the series.
     pub notes: Vec<LogNote>,
 }

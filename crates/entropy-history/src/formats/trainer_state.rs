@@ -2,7 +2,7 @@
 //! are in `log_history`.
 //!
 //! ```json
-//! {"global_step": 120, "log_history": [{"entropy": 2.37, "epoch": 0.01, "step": 1}, …]}
+//! {"global_step": 120, "log_history": [{"entropy": 2.37, "epoch": 0.01, "step": 1}, …], "max_steps": 400}
 //! ```
 //!
 //! Evaluation logs rows with `eval_` keys, and the last row of a finished run has only totals. The file
@@ -14,7 +14,7 @@ use std::io::Read;
 use crate::formats::reader_api::{
     Confidence, Format, Head, JsonRows, MissingMetric, ReadError, SeriesBuilder, nothing_follows,
 };
-use crate::framing::json::{Scanner, ValueKind};
+use crate::framing::json::{Scanner, Value, ValueKind};
 
 pub(crate) const FORMAT: Format = Format {
     name: "trainer_state",
@@ -45,6 +45,12 @@ fn read(
     let mut scanner = Scanner::new(source)?;
     let mut rows = JsonRows::new(builder, "step");
     scanner.object::<ReadError>(|scanner, key| {
+        if key == "max_steps" {
+            if let Value::Number(steps) = scanner.value()? {
+                rows.set_total_steps(steps);
+            }
+            return Ok(());
+        }
         if key != "log_history" {
             return Ok(scanner.skip()?);
         }

@@ -29,6 +29,8 @@ pub struct Run {
     pub clock: Option<AuxSeries>,
     /// The configuration that the trainer wrote; `None` if it was not requested.
     pub config: Option<Arc<RunConfig>>,
+    /// The step at which the training will end, if the log says so.
+    pub total_steps: Option<f64>,
     /// How many logged rows were repaired.
     pub repairs: Repairs,
     /// Warnings for the user about the data of the run, as sentences.
@@ -66,6 +68,7 @@ impl Run {
             quantities: Vec::new(),
             clock: None,
             config: None,
+            total_steps: None,
             repairs: Repairs::default(),
             warnings: Vec::new(),
             rank: None,

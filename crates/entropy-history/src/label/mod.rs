@@ -4,6 +4,7 @@
 //! bidirectional override that reorders a line. [`visible`] escapes these for terminals and pictures.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 
 mod choose;
 mod pieces;
@@ -34,6 +35,11 @@ pub fn visible(label: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(text)
+}
+
+/// The order of two names, in which numbers count by their size: `run2` is before `run10`.
+pub fn compare_names(a: &str, b: &str) -> Ordering {
+    alphanumeric_sort::compare_str(a, b)
 }
 
 /// The text as a table cell, with an apostrophe in front if a spreadsheet would run it as a formula.

@@ -137,6 +137,7 @@ fn append(
         )));
     }
     append_aux(&mut earlier.series.clocks, series.clocks, file.purge_from_step);
+    earlier.series.total_steps = series.total_steps.or(earlier.series.total_steps);
     earlier.keys.extend(file.keys.iter().cloned());
     earlier.keys.sort_unstable();
     earlier.keys.dedup();

@@ -173,7 +173,7 @@ impl LogLoader {
             notes.iter().partition(|note| note.is_warning());
         let warnings = warnings.iter().map(ToString::to_string).collect();
         let mut run = Run::new(history, log, format.name, series.metric);
-        run = Run { sign, repairs, warnings, ..run };
+        run = Run { sign, repairs, warnings, total_steps: series.total_steps, ..run };
         let mut missing_aux = None;
         for quantity in quantities {
             run.quantities.push(match quantity {

@@ -47,6 +47,16 @@ impl Beside {
         };
         Beside { name: quantity.title(), comparison: quantity.comparison(), options }
     }
+
+    /// The name of the quantity and its keys in the logs.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The runs that have the quantity, whose histories are its values.
+    pub fn runs(&self) -> &[Run] {
+        self.comparison.runs()
+    }
 }
 
 /// The size of a picture with this number of panels below the entropy, and a warning if the size of the user has no room for

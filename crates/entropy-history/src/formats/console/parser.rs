@@ -19,6 +19,9 @@ const MOST_LINES: usize = 4096;
 /// Other lines between the lines of a dictionary are skipped, up to this many.
 const MOST_FOREIGN: usize = 8;
 
+/// What verl prints before its first step (0.4 to 0.9, `RayPPOTrainer._create_dataloader`).
+const TOTAL_STEPS: &str = "Total training steps: ";
+
 /// A line without escape sequences.
 #[derive(Clone, Copy)]
 struct Line<'t> {
@@ -51,6 +54,7 @@ pub(crate) struct ConsoleParser {
     header: Vec<String>, // of the table before
     has_broken: bool,
     ends_inside: bool,
+    total_steps: Option<f64>, // that verl names before its first step
 }
 
 impl ConsoleParser {
@@ -118,6 +122,11 @@ impl ConsoleParser {
         self.rows.notes(rows, self.ends_inside, too_long)
     }
 
+    /// The step at which the training will end: as verl names it, or the length of the bar that the Trainer draws.
+    pub(crate) fn total_steps(&self) -> Option<f64> {
+        self.total_steps.or(self.rows.progress.length.map(|steps| steps as f64))
+    }
+
     fn look_at(&mut self, segment: &Segment<'_>) {
         let mut text = segment.text;
         let mut has_bar = false;
@@ -140,6 +149,9 @@ impl ConsoleParser {
         let whole = without_ansi(&text);
         let (prefix, text) = split_prefix(&whole);
         let line = Line { prefix, text, whole: &whole, is_complete, is_line };
+        if let Some(steps) = text.strip_prefix(TOTAL_STEPS).filter(|_| is_complete) {
+            self.total_steps = steps.trim().parse().ok();
+        }
         let kept = match self.open.take().map(|open| self.resume(open, &line)) {
             Some(Resumed::Taken) => return,
             Some(Resumed::Elsewhere(open)) => Some(open),

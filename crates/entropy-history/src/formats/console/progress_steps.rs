@@ -37,7 +37,8 @@ pub(crate) struct ProgressSteps {
     ever_wiped: bool,       // since the bar began
     redrawn: VecDeque<u64>, // steps whose rows have not been printed yet
     waiting: VecDeque<TrainerRow>,
-    length: Option<u64>, // of the training of the previous row
+    /// The length of the training of the previous row.
+    pub(crate) length: Option<u64>,
     epoch: f64,
     finished: bool,
     starts_new_training: bool,

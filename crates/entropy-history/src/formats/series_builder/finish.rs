@@ -82,6 +82,7 @@ impl SeriesBuilder<'_> {
                 of_run.partition(|rows| rows.aux.is_clock());
             let raw = |rows: Vec<&AuxRows>| rows.into_iter().map(AuxRows::to_raw).collect();
             let (quantities, clocks) = (raw(quantities), raw(clocks));
+            let total_steps = run.total_steps;
             let run = run.name.clone().or_else(|| self.hint.run.clone());
             let tag = self.hint.tag.clone();
             let SeriesColumn { key: metric, points, .. } = column;
@@ -95,6 +96,7 @@ impl SeriesBuilder<'_> {
                 points,
                 quantities,
                 clocks,
+                total_steps,
                 notes,
             });
         }

@@ -61,6 +61,7 @@ struct RunRows {
     rows: usize,
     without_step: (usize, usize), // number of rows, and the first of them, counted over the log
     first_with_step: usize,
+    total_steps: Option<f64>,
 }
 
 /// Lines of a text that were skipped: how many, and the first of them, from 1.
@@ -326,6 +327,13 @@ impl<'w> SeriesBuilder<'w> {
         let column = &self.columns[column.0];
         column.rank.is_some_and(|rank| !rank.is_guess())
             || matches!(column.aux, Some(AuxKind::Quantity(..)))
+    }
+
+    /// Sets the step at which the training of the current run will end. Trainers write 0 or −1 for a run without a limit.
+    pub(crate) fn set_total_steps(&mut self, steps: f64) {
+        if steps.is_finite() && steps > 0.0 {
+            self.runs[self.run].total_steps = Some(steps);
+        }
     }
 
     /// Discards the points from `step` on: the log says that the run was resumed there (`purge_step`).
