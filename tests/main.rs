@@ -27,6 +27,8 @@ mod notify;
 mod peers;
 mod readers;
 #[cfg(target_os = "linux")]
+mod readme;
+#[cfg(target_os = "linux")]
 mod recipes;
 #[cfg(unix)]
 mod record;
