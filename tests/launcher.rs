@@ -119,7 +119,8 @@ fn compute_installed_in(prefix: &Path) -> String {
     let helper = printing_helper(prefix);
     let mut command = std::process::Command::new(&moved);
     command.env("ENTROPY_VIZ_COMPUTE", &helper).env("PATH", "/nowhere").env_remove("LIBTORCH");
-    let output = command.args(["-v", "compute", "--model", "m", "--prompts", "p"]).output().unwrap();
+    let output =
+        command.args(["-v", "compute", "--model", "m", "--prompts", "p"]).output().unwrap();
     format!("{}{}", stdout(&output), stderr(&output))
 }
 
@@ -183,7 +184,10 @@ fn python_beside_the_program_is_asked_for_its_torch() {
     fake_libtorch(&torch);
     fs::create_dir(tmp.path().join("bin")).unwrap();
     // As a virtual environment that uses the packages of the Python that it was made from.
-    script(&tmp.path().join("bin/python3"), &format!("[ \"$1\" = -I ] && echo '{}'", torch.display()));
+    script(
+        &tmp.path().join("bin/python3"),
+        &format!("[ \"$1\" = -I ] && echo '{}'", torch.display()),
+    );
     let said = compute_installed_in(tmp.path());
     for words in found(&torch, "the torch of python3") {
         assert!(said.contains(&words), "{words}: {said}");

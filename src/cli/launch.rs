@@ -181,7 +181,8 @@ fn installed_directory() -> Option<PathBuf> {
 /// versions of Python: of several packages, one with the right version is taken.
 fn environment_torch() -> Option<PathBuf> {
     let prefix = own_directory()?.parent()?.to_owned();
-    let pythons = fs::read_dir(prefix.join("lib")).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+    let pythons =
+        fs::read_dir(prefix.join("lib")).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
     let is_python = |path: &PathBuf| {
         path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("python3"))
     };
