@@ -18,7 +18,7 @@ MDBOOK := 0.5.4
 # The oldest supported Rust, as Cargo.toml declares it.
 MSRV := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
-.PHONY: help build compute rows demo test test-program lint spell docs msrv audit sanitize fuzz torture cluster simulate bench dist install clean libtorch
+.PHONY: help build compute rows demo test test-program lint spell docs msrv audit sanitize fuzz torture cluster simulate bench dist pin install clean libtorch
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -114,6 +114,9 @@ $(REFERENCE):
 
 dist: ## build wheels, sdist, archive, crates, SBOM and checksums into dist/, and test the wheels and the archive (600 MB of torch)
 	CARGO=$(CARGO) PYTHON=$(PYTHON) scripts/dist.sh all
+
+pin: ## add digests to the base images of the Dockerfile (needs docker and its registry)
+	scripts/pin_images.sh
 
 install: build ## install program, helper (if built), manual pages and completions below PREFIX
 	install -Dm755 $(BINARY) $(PREFIX)/bin/entropy-viz

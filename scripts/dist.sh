@@ -86,7 +86,7 @@ compute() {
     papers "$target" "$stage" entropy-viz-compute
     install -Dm644 LICENSE "$stage/THIRD-PARTY-LICENSES" -t "$data/data/share/doc/entropy-viz-compute"
     # maturin would copy libtorch into the wheel.
-    "$bin/maturin" build --quiet --release --manifest-path "$crate/Cargo.toml" --target "$target" --auditwheel skip \
+    "$bin/maturin" build --quiet --release --manifest-path "$crate/Cargo.toml" --auditwheel skip \
         --compatibility linux --out "$stage" --sbom-include "$stage/entropy-viz-compute.cdx.json"
     rm -rf "$data"
     PATH="$PWD/$bin:$PATH" "$bin/auditwheel" repair --exclude 'lib*torch*' --exclude 'libc10*' --wheel-dir dist "$stage"/*.whl

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use crate::common::{program, stderr, stdout};
+use crate::common::{program, root, stderr, stdout};
 
 /// Makes a directory that the launcher accepts as libtorch 2.11.
 fn fake_libtorch(directory: &Path) {
@@ -129,6 +129,19 @@ fn found(directory: &Path, origin: &str) -> [String; 2] {
     let directory = fs::canonicalize(directory).unwrap();
     let libraries = format!("libraries={}", directory.join("lib").display());
     [format!("libtorch in {} ({origin})", directory.display()), libraries]
+}
+
+#[test]
+fn wheels_of_program_and_helper_need_each_other_in_this_version() {
+    let version = env!("CARGO_PKG_VERSION");
+    for (project, other) in [
+        ("pyproject.toml", "entropy-viz-compute"),
+        ("crates/entropy-viz-compute/pyproject.toml", "entropy-viz"),
+    ] {
+        let text = fs::read_to_string(root().join(project)).unwrap();
+        let pin = format!("\"{other}=={version}\"");
+        assert!(text.contains(&pin), "{project} does not require {pin}");
+    }
 }
 
 #[test]

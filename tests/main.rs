@@ -41,6 +41,7 @@ mod tokens;
 mod tokens_command;
 #[cfg(unix)]
 mod torture;
+mod transparent;
 #[cfg(unix)]
 mod watch;
 mod windows;
