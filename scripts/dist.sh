@@ -79,7 +79,7 @@ library() {
 
 compute() {
     local target=$1 bin=.venv/dist/bin stage=target/dist/compute
-    local crate=crates/entropy-viz-compute data=crates/entropy-viz-compute/entropy_viz_compute.data
+    local crate=crates/entropy-viz-compute data=crates/entropy-viz-compute/entropy-viz-compute.data
     tools "maturin==$MATURIN" "${AUDIT[@]}"
     PYTHON=$PYTHON scripts/libtorch.sh
     rm -rf "$stage" "$data"

@@ -39,11 +39,15 @@ if [ -e "$dist/SHA256SUMS" ]; then
     say "checksums match"
 fi
 
-for wheel in "$dist"/*.whl; do
-    [ ! -e "$wheel" ] || [ "$(wc -c <"$wheel")" -lt 12000000 ] || { say "$wheel is larger than 12 MB"; exit 1; }
-done
+at_most() { # MEGABYTES FILE…: fails if a file is larger
+    local megabytes=$1 file
+    for file in "${@:2}"; do
+        [ "$(wc -c <"$file")" -lt $((megabytes * 1000000)) ] || { say "$file is larger than $megabytes MB"; exit 1; }
+    done
+}
 
 if compgen -G "$dist/entropy_viz-*.whl" >/dev/null; then
+    at_most 12 "$dist"/entropy_viz-*.whl
     "$PYTHON" -m venv venv
     venv/bin/pip install --quiet --disable-pip-version-check --no-index "$dist"/entropy_viz-*.whl
     use "$tmp/venv/bin/entropy-viz" venv
@@ -54,6 +58,7 @@ if compgen -G "$dist/entropy_viz-*.whl" >/dev/null; then
 fi
 
 if compgen -G "$dist/entropy_viz_compute-*.whl" >/dev/null; then
+    at_most 20 "$dist"/entropy_viz_compute-*.whl
     venv/bin/pip install --quiet --disable-pip-version-check --no-index --no-deps "$dist"/entropy_viz_compute-*.whl
     # Of torch's dependencies only those that libtorch opens on a CPU: all of CUDA would be 4 GB.
     venv/bin/pip install --quiet --disable-pip-version-check --no-deps torch==2.11.0
