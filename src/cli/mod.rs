@@ -42,7 +42,8 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
 use entropy_shell::compute::ComputeArgs;
-use entropy_shell::{GlobalArgs, Terminal, catch_panics, exit_code, print_usage};
+use entropy_shell::output::remove_temporary_files_on_signals;
+use entropy_shell::{GlobalArgs, Terminal, catch_panics, exit_code, io_message, print_usage};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -103,6 +104,14 @@ enum Command {
     Man(man::ManArgs),
 }
 
+impl Command {
+    /// Whether the command has its own reaction to SIGINT and SIGTERM.
+    fn handles_signals(&self) -> bool {
+        use Command::{Compute, Explain, Record, Watch};
+        matches!(self, Compute(_) | Explain(_) | Record(_) | Watch(_))
+    }
+}
+
 /// Parses the arguments of the process, runs the command and returns the exit code.
 pub fn main() -> ExitCode {
     catch_panics(|| match Cli::try_parse() {
@@ -124,6 +133,11 @@ fn commands_with_flag(error: &clap::Error) -> Option<String> {
 
 fn run(cli: Cli) -> ExitCode {
     let terminal = Terminal::new(cli.global.quiet, cli.global.verbose);
+    if !cli.command.handles_signals()
+        && let Err(error) = remove_temporary_files_on_signals()
+    {
+        terminal.warn(&format!("cannot handle signals: {}", io_message(&error)));
+    }
     let result = match cli.command {
         Command::Auto(args) => args.run(&terminal),
         Command::Plot(args) => args.run(&terminal),

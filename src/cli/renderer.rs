@@ -1,5 +1,6 @@
 //! Draws charts with the fonts that their texts need.
 
+use std::convert::Infallible;
 use std::path::Path;
 
 use anyhow::anyhow;
@@ -16,6 +17,8 @@ use entropy_shell::{CliError, Terminal, WithHint, io_message};
 /// The options, fonts and resolution of the charts of one comparison.
 pub(super) struct ChartRenderer {
     options: ChartOptions,
+    /// Of transparent pictures, the options on a dark ground.
+    on_dark: Option<ChartOptions>,
     fonts: Fonts,
     dpi: f64,
 }
@@ -59,7 +62,27 @@ impl ChartRenderer {
                 missing.join(" ")
             ));
         }
-        Ok(ChartRenderer { options, fonts, dpi })
+        let dark = options.theme.on_dark();
+        let on_dark = dark.map(|theme| ChartOptions { theme, ..options.clone() });
+        Ok(ChartRenderer { options, on_dark, fonts, dpi })
+    }
+
+    /// A picture, on each ground if it is transparent.
+    ///
+    /// # Errors
+    /// When there is nothing to draw.
+    fn draw<E>(&self, draw: impl Fn(&ChartOptions) -> Result<Picture, E>) -> Result<Picture, E> {
+        let mut picture = draw(&self.options)?;
+        if let Some(options) = &self.on_dark {
+            picture.drawing.on_dark = Some(Box::new(draw(options)?.drawing));
+        }
+        Ok(picture)
+    }
+
+    /// A picture that can always be drawn, on each ground if it is transparent.
+    fn picture(&self, draw: impl Fn(&ChartOptions) -> Picture) -> Picture {
+        let Ok(picture) = self.draw(|options| Ok::<_, Infallible>(draw(options)));
+        picture
     }
 
     /// The curves of these runs, above a panel for each quantity.
@@ -68,7 +91,12 @@ impl ChartRenderer {
         comparison: &'a Comparison,
         beside: &'a [Beside],
     ) -> Result<Curves<'a>, CliError> {
-        Curves::above(beside, comparison, &self.options, &self.fonts).map_err(|why| {
+        let on = |options| Curves::above(beside, comparison, options, &self.fonts);
+        let curves = on(&self.options).and_then(|curves| match &self.on_dark {
+            Some(options) => Ok(curves.with_dark(on(options)?)),
+            None => Ok(curves),
+        });
+        curves.map_err(|why| {
             let hint = match why {
                 NothingToDraw::Limits => "widen --y-min and --y-max; --log-y cannot show zeros",
                 NothingToDraw::NoMean(_) => {
@@ -81,27 +109,30 @@ impl ChartRenderer {
     }
 
     pub(super) fn bars(&self, comparison: &Comparison, analysis: &Analysis) -> Picture {
-        bars(comparison, analysis, &self.options, &self.fonts)
+        self.picture(|options| bars(comparison, analysis, options, &self.fonts))
     }
 
     pub(super) fn forest(&self, comparison: &Comparison, analysis: &Analysis) -> Picture {
-        forest(comparison, analysis, &self.options, &self.fonts)
+        self.picture(|options| forest(comparison, analysis, options, &self.fonts))
     }
 
     pub(super) fn law(&self, comparison: &Comparison, laws: &[Law]) -> Result<Picture, CliError> {
-        law(comparison, laws, &self.options, &self.fonts).hint("widen --y-min and --y-max")
+        self.draw(|options| law(comparison, laws, options, &self.fonts))
+            .hint("widen --y-min and --y-max")
     }
 
     pub(super) fn panels(&self, data: &Panels, scale: ValueScale) -> Picture {
-        panels(data, &ChartOptions { scale, ..self.options.clone() }, &self.fonts)
+        self.picture(|options| {
+            panels(data, &ChartOptions { scale, ..options.clone() }, &self.fonts)
+        })
     }
 
     pub(super) fn parts(&self, data: &Parts) -> Picture {
-        parts(data, &self.options, &self.fonts)
+        self.picture(|options| parts(data, options, &self.fonts))
     }
 
     pub(super) fn heat_map(&self, map: &HeatMap) -> Picture {
-        heat_map(map, &self.options, &self.fonts)
+        self.picture(|options| heat_map(map, options, &self.fonts))
     }
 
     /// The bytes of a picture file.

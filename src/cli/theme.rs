@@ -7,4 +7,5 @@ use clap::ValueEnum;
 pub(super) enum ThemeName {
     Light,
     Dark,
+    Transparent,
 }

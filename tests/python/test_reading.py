@@ -5,10 +5,12 @@ Needs the program in `$ENTROPY_VIZ_PROGRAM`. pandas and polars are tested where 
 
 from __future__ import annotations
 
+import html
 import importlib
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -84,7 +86,7 @@ class Read(unittest.TestCase):
         self.assertEqual(caught[0].filename, __file__, "the warning points at the caller")
 
     def test_errors_are_those_of_the_program(self) -> None:
-        for call in (entropy_viz.read, entropy_viz.stats, entropy_viz.check, entropy_viz.plot):
+        for call in (entropy_viz.read, entropy_viz.stats, entropy_viz.check, entropy_viz.plot, entropy_viz.report):
             with self.assertRaisesRegex(entropy_viz.EntropyVizError, r"(?s)nowhere\.json: there is no such file.*hint: ") as caught:
                 call("nowhere.json")
             self.assertEqual(caught.exception.exit_code, 2)
@@ -130,8 +132,28 @@ class Pictures(unittest.TestCase):
             self.assertEqual(Path(directory, "a.png").read_bytes()[:4], b"\x89PNG")
             path = picture.save(Path(directory, "b.pdf"))
             self.assertEqual(Path(path).read_bytes()[:4], b"%PDF")
-            same = picture.save(Path(directory, "c.svg"))
-            self.assertEqual(Path(same).read_text(), picture.svg)
+            light = Path(picture.save(Path(directory, "c.svg"))).read_text()
+            self.assertNotEqual(light, picture.svg)
+            self.assertEqual(entropy_viz.plot({"Q": RUN}, title="A & B", smooth="ema:0.9", theme="light").svg, light)
+
+    def test_inline_picture_has_no_background_unless_a_look_is_given(self) -> None:
+        background = r'<rect x="0" y="0" width="\d+" height="\d+" opacity="1" fill="#ffffff"( fill-opacity="0")?'
+        for options, opacity in (({}, ' fill-opacity="0"'), ({"theme": "light"}, None), ({"style": "paper"}, None)):
+            found = re.search(background, entropy_viz.plot(RUN, **options).svg, re.IGNORECASE)
+            assert found is not None
+            self.assertEqual(found.group(1), opacity, options)
+
+    def test_report_is_a_page_in_a_frame(self) -> None:
+        page = entropy_viz.report({"A & B": RUN}, height=500, title="T<i>")
+        self.assertTrue(page.html.startswith("<!doctype html>"), page.html[:40])
+        frame = page._repr_html_()
+        (shown,) = re.findall(r'srcdoc="([^"]*)"', frame)
+        self.assertEqual(html.unescape(shown), page.html)
+        self.assertIn("height:500px", frame)
+        with tempfile.TemporaryDirectory() as directory:
+            path = page.save(Path(directory, "page.html"))
+            self.assertEqual(Path(path).read_bytes(), page.html.encode())
+            self.assertEqual(os.listdir(directory), ["page.html"])
 
     def test_plot_into_a_file_warns_once(self) -> None:
         with tempfile.TemporaryDirectory() as directory, warnings.catch_warnings(record=True) as caught:

@@ -72,8 +72,8 @@ class Tool:
         assert result.code == 0, f"{arguments}: exit code {result.code}: {result.err[-500:]}"
         return result
 
-    def killed(self, arguments, directory, after, *, feed=None, program=None):
-        """Starts a program and kills it after `after` seconds; returns whether it was still running."""
+    def killed(self, arguments, directory, after, *, feed=None, program=None, by=signal.SIGKILL):
+        """Starts a program and sends it a signal after `after` seconds; returns whether it was still running."""
         child = subprocess.Popen([program or self.program, *map(os.fsencode, arguments)], cwd=directory,
                                  stdin=subprocess.PIPE if feed else subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                  stderr=subprocess.DEVNULL, env=environment(None))
@@ -88,8 +88,9 @@ class Tool:
         if left > 0:
             time.sleep(left)
         running = child.poll() is None
-        child.send_signal(signal.SIGKILL)
+        child.send_signal(by)
         child.wait()
+        assert child.returncode in (0, -by), f"{arguments}: exit code {child.returncode} after signal {by}"
         return running
 
 

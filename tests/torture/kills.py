@@ -1,7 +1,8 @@
-"""kill -9 at random moments: every output file is complete, and a second run finishes the work."""
+"""Signals at random moments: every output file is complete, and a second run finishes the work."""
 import json
 import random
 import shutil
+import signal
 import time
 import zlib
 from pathlib import Path
@@ -162,4 +163,35 @@ def compute(tool, tmp):
             path.unlink()
 
 
-CASES = [auto, auto_over_earlier_files, convert, record, compute]
+def leftovers(directory):
+    """Files that no command was asked for."""
+    return [path.name for path in Path(directory).rglob("*") if path.name.startswith(".")]
+
+
+def unfinished_files(tool, tmp):
+    """SIGTERM and SIGINT leave no temporary file, also where earlier files are replaced, and SIGKILL none where there
+    were no files. The commands that write pictures, pages, tables and dumps."""
+    models(tmp / "models", 3, 2_000)
+    dump = FIXTURES / "tokens/run.jsonl"
+    commands = {
+        "plot": ["plot", "models", "-o", "out/a.png", "--with-stats"],
+        "stats": ["stats", "models", "-o", "out/a.svg"],
+        "report": ["report", "models", "-o", "out/a.html"],
+        "auto": ["auto", "models", "--artifacts", "out"],
+        "convert": ["convert", "models", "--to", "parquet", "-o", "out/a.parquet"],
+        "tokens": ["tokens", dump, "-o", "out/a.png"],
+    }
+    killed = 0
+    for arguments in commands.values():
+        for name in ("SIGTERM", "SIGINT", "SIGKILL"):
+            shutil.rmtree(tmp / "out", ignore_errors=True)
+            for after in moments(tool, arguments, tmp, max(tool.rounds, 2)):
+                if name == "SIGKILL":  # a name for microseconds, while an earlier file is replaced
+                    shutil.rmtree(tmp / "out", ignore_errors=True)
+                killed += tool.killed(arguments, tmp, after, by=signal.Signals[name])
+                assert not leftovers(tmp), f"{name} of {arguments[0]} left {leftovers(tmp)}"
+                check_all(tmp / "out")
+    note(f"killed {killed} processes while running")
+
+
+CASES = [auto, auto_over_earlier_files, unfinished_files, convert, record, compute]

@@ -12,6 +12,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::fonts::{FAMILY, Fonts, Weight};
 use super::geometry::{Bounds, Xy};
+use super::matting::without_ground;
 use super::theme::Rgb;
 use entropy_history::label::visible;
 
@@ -32,6 +33,8 @@ pub struct Drawing {
     pub title: String,
     /// The layers, from back to front.
     pub layers: Vec<Layer>,
+    /// Of a transparent picture, the drawing on a dark ground. It has the same marks in other colours.
+    pub on_dark: Option<Box<Drawing>>,
 }
 
 /// Marks that belong together.
@@ -199,6 +202,17 @@ impl Drawing {
 
     /// The drawing as an SVG document. Equal drawings give equal bytes.
     pub fn to_svg(&self, fonts: &Fonts, edges: Edges) -> String {
+        let svg = self.opaque_svg(fonts, edges);
+        match &self.on_dark {
+            None => svg,
+            Some(dark) => {
+                let grounds = [self.background, dark.background];
+                without_ground([&svg, &dark.opaque_svg(fonts, edges)], grounds)
+            }
+        }
+    }
+
+    fn opaque_svg(&self, fonts: &Fonts, edges: Edges) -> String {
         let (width, height) = (grid(self.width), grid(self.height));
         let mut svg = String::new();
         let inches = |px: f64| (1e6 * px / self.px_per_inch).round() / 1e6;

@@ -50,6 +50,6 @@ impl ChartContext<'_> {
         let PictureSize { width, height, px_per_inch } = size;
         let title = self.options.title.as_deref().unwrap_or(default_title).to_owned();
         let background = self.theme().background;
-        Drawing { width, height, px_per_inch, background, title, layers }
+        Drawing { width, height, px_per_inch, background, title, layers, on_dark: None }
     }
 }

@@ -47,6 +47,8 @@ pub struct Curves<'a> {
     chart: ChartContext<'a>,
     drawing: Drawing,
     warnings: Vec<String>,
+    /// Of a transparent picture, the chart on a dark ground.
+    on_dark: Option<Box<Curves<'a>>>,
 }
 
 impl<'a> Curves<'a> {
@@ -79,6 +81,11 @@ impl<'a> Curves<'a> {
         }
     }
 
+    /// Makes the picture transparent. `dark` has the same runs and options, and the colours on a dark ground.
+    pub fn with_dark(self, dark: Curves<'a>) -> Curves<'a> {
+        Curves { on_dark: Some(Box::new(dark)), ..self }
+    }
+
     /// The picture with annotated collapses and explosions; `analysis` must be that of the same comparison.
     pub fn picture(mut self, analysis: &Analysis) -> Picture {
         // Events of single runs say little about the mean of a group.
@@ -94,6 +101,7 @@ impl<'a> Curves<'a> {
                 self.warnings.extend(warning);
             }
         }
+        self.drawing.on_dark = self.on_dark.map(|dark| Box::new(dark.picture(analysis).drawing));
         Picture { drawing: self.drawing, warnings: self.warnings }
     }
 }
@@ -247,7 +255,7 @@ fn lay_out<'a>(
     layers.extend(names);
     layers.extend(labels);
     let drawing = chart.drawing(size, &title, layers);
-    Ok(Curves { curves, room, chart, drawing, warnings })
+    Ok(Curves { curves, room, chart, drawing, warnings, on_dark: None })
 }
 
 /// A warning if two lines look the same.

@@ -12,6 +12,7 @@ use thiserror::Error;
 use super::canvas::{Drawing, Edges};
 use super::fonts::{Fonts, Weight, font_face};
 use super::metrics::PX_PER_INCH;
+use super::theme::Rgb;
 
 /// A picture file format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,11 +124,16 @@ fn png(tree: &Tree, drawing: &Drawing, dpi: f64, band: usize) -> Result<Vec<u8>,
         return Err(EncodeError::TooLarge { width, height });
     }
     let rows = (band / (4 * width as usize)).clamp(1, height as usize) as u32;
-    let (background, scale) = (drawing.background, (dpi / PX_PER_INCH) as f32);
+    let scale = (dpi / PX_PER_INCH) as f32;
+    let is_transparent = drawing.on_dark.is_some();
+    let (Rgb(r, g, b), alpha) = (drawing.background, if is_transparent { 0 } else { 255 });
+    let background = Color::from_rgba8(r, g, b, alpha);
 
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, width, height);
-    encoder.set_color(png::ColorType::Rgb);
+    let (kind, bytes_per_pixel) =
+        if is_transparent { (png::ColorType::Rgba, 4) } else { (png::ColorType::Rgb, 3) };
+    encoder.set_color(kind);
     encoder.set_compression(png::Compression::Fast);
     encoder.set_filter(png::Filter::Up);
     let per_metre = (dpi / 0.0254).round() as u32;
@@ -150,7 +156,7 @@ fn png(tree: &Tree, drawing: &Drawing, dpi: f64, band: usize) -> Result<Vec<u8>,
                 for &top in tops {
                     let fresh = || Pixmap::new(width, rows);
                     let Some(mut band) = used.try_recv().ok().or_else(fresh) else { return };
-                    band.fill(Color::from_rgba8(background.0, background.1, background.2, 255));
+                    band.fill(background);
                     let scaled = Transform::from_scale(scale, scale);
                     let down = scaled.post_translate(0.0, -(top as f32));
                     resvg::render(tree, down, &mut band.as_mut());
@@ -161,13 +167,16 @@ fn png(tree: &Tree, drawing: &Drawing, dpi: f64, band: usize) -> Result<Vec<u8>,
             });
         }
         let mut left = height;
-        let mut row = vec![0; 3 * width as usize];
+        let mut row = vec![0; bytes_per_pixel * width as usize];
         for (rendered, to_worker) in (0..tops.len()).map(|i| &bands[i % bands.len()]) {
             let band = rendered.recv().map_err(|_| library("a band could not be allocated"))?;
             let pixels = band.data().chunks_exact(4 * width as usize).take(left as usize);
             left -= pixels.len() as u32;
             for line in pixels {
-                drop_alpha(line, &mut row);
+                match is_transparent {
+                    true => undo_premultiplication(line, &mut row),
+                    false => drop_alpha(line, &mut row),
+                }
                 std::io::Write::write_all(&mut stream, &row).map_err(library)?;
             }
             let _ = to_worker.send(band); // the worker may have finished
@@ -197,6 +206,16 @@ fn drop_alpha(rgba: &[u8], rgb: &mut [u8]) {
     }
 }
 
+/// Divides the colours of RGBA pixels by their opacity, as PNG has them.
+fn undo_premultiplication(premultiplied: &[u8], rgba: &mut [u8]) {
+    for (from, to) in premultiplied.as_chunks::<4>().0.iter().zip(rgba.as_chunks_mut::<4>().0) {
+        let alpha = u32::from(from[3]);
+        let divided =
+            |c: u8| (255 * u32::from(c) + alpha / 2).checked_div(alpha).unwrap_or(0) as u8;
+        *to = [divided(from[0]), divided(from[1]), divided(from[2]), from[3]];
+    }
+}
+
 fn pdf(tree: &Tree, drawing: &Drawing) -> Result<Vec<u8>, EncodeError> {
     use krilla::geom::Size;
     use krilla::metadata::Metadata;
@@ -220,6 +239,13 @@ fn pdf(tree: &Tree, drawing: &Drawing) -> Result<Vec<u8>, EncodeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pixels_of_a_transparent_png_have_their_own_colours() {
+        let mut rgba = [0; 12];
+        undo_premultiplication(&[50, 0, 100, 100, 7, 8, 9, 255, 0, 0, 0, 0], &mut rgba);
+        assert_eq!(rgba, [128, 0, 255, 100, 7, 8, 9, 255, 0, 0, 0, 0]);
+    }
 
     #[test]
     fn drop_alpha_keeps_the_colours() {

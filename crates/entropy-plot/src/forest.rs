@@ -367,7 +367,7 @@ fn point(
     let mut marks = vec![Mark::Line(vec![(at(low), y), (at(high), y)], INTERVAL_WIDTH, colour)];
     let is_open = contrast.between == ContrastUnit::Groups && low <= 0.0 && 0.0 <= high;
     match is_open {
-        true => marks.extend(ring((at(estimate), y), radius, 1.6, colour, theme.background)),
+        true => marks.extend(ring((at(estimate), y), radius, 1.6, colour, theme)),
         false => marks.push(Mark::Disc((at(estimate), y), radius, colour)),
     }
     marks

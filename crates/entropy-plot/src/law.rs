@@ -260,7 +260,7 @@ fn fitted_curves(
         }
         let ceiling = (area.x.at(0.0), area.y.at(curve.at(0.0)));
         if area.contains(ceiling) {
-            marks.extend(ring(ceiling, 4.0, 1.6, colour, background));
+            marks.extend(ring(ceiling, 4.0, 1.6, colour, options.theme));
         }
     }
     if let (true, Some(hold_out)) = (with_hold_out, row.law.hold_out) {

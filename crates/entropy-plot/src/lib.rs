@@ -17,6 +17,7 @@ mod heat_map;
 mod label_layout;
 mod law;
 mod legend;
+mod matting;
 mod metrics;
 mod panels;
 mod parts;

@@ -6,9 +6,11 @@
 //! lowest and highest value per narrow column, both are widened, and the region between them is filled
 //! once. A sparse curve is stroked by the renderer.
 
+use std::f64::consts::TAU;
+
 use super::canvas::Mark;
 use super::geometry::{Xy, clip_x};
-use super::theme::{Rgb, Style};
+use super::theme::{Rgb, Style, Theme};
 
 /// Width of a column in px (1/96 in): about one pixel at 300 dpi.
 const COLUMN: f64 = 0.35;
@@ -94,9 +96,20 @@ impl Style {
 }
 
 /// An open circle.
-pub(super) fn ring(centre: Xy, radius: f64, width: f64, colour: Rgb, background: Rgb) -> [Mark; 2] {
-    [Mark::Disc(centre, radius, colour), Mark::Disc(centre, radius - width, background)]
+pub(super) fn ring(centre: Xy, radius: f64, width: f64, colour: Rgb, theme: &Theme) -> Vec<Mark> {
+    if theme.is_opaque() {
+        let hole = Mark::Disc(centre, radius - width, theme.background);
+        return vec![Mark::Disc(centre, radius, colour), hole];
+    }
+    // Nothing can cover a disc where the background is not drawn.
+    let angles = (0..=CORNERS).map(|corner| TAU * f64::from(corner) / f64::from(CORNERS));
+    let middle = radius - width / 2.0;
+    let at = |angle: f64| (centre.0 + middle * angle.cos(), centre.1 + middle * angle.sin());
+    vec![Mark::Line(angles.map(at).collect(), width, colour)]
 }
+
+/// Corners of a circle that is drawn as a line; more cannot be seen in rings of some px.
+const CORNERS: u32 = 24;
 
 /// The outline of a curve stroked with a round pen, clockwise.
 fn outline(curve: &[Xy], radius: f64, width: f64) -> Vec<Xy> {

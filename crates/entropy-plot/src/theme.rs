@@ -1,4 +1,4 @@
-//! Colours: a light and a dark theme, with palettes that are safe for colour-blind viewers.
+//! Colours: a light, a dark and a transparent theme, with palettes that are safe for colour-blind viewers.
 //!
 //! The order of a palette maximises the smallest distance between the colours in use under normal, protan,
 //! deutan and tritan vision. After the last colour the palette repeats in another shade, and then with dashes. Lines are opaque:
@@ -65,7 +65,7 @@ impl fmt::Display for Rgb {
 }
 
 /// The colours of a picture.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Theme {
     /// Background of the picture.
     pub background: Rgb,
@@ -78,6 +78,18 @@ pub struct Theme {
     /// Runs without a style of their own, in a picture of very many.
     pub unstyled: Rgb,
     palette: &'static [Rgb],
+    ground: Ground,
+}
+
+/// Whether the background of a picture is drawn.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Ground {
+    /// It is drawn.
+    Opaque,
+    /// It is not drawn, and the theme has the colours on white. The other theme has those on a dark ground.
+    White(&'static Theme),
+    /// It is not drawn, and the theme has the colours on a dark ground.
+    Dark,
 }
 
 const fn rgb(colours: [u32; 10]) -> [Rgb; 10] {
@@ -90,6 +102,11 @@ const fn rgb(colours: [u32; 10]) -> [Rgb; 10] {
     palette
 }
 
+/// Contrast with the background that the names of runs have at least.
+const NAME_CONTRAST: f64 = 4.5;
+/// Contrast that lines and names have with white and with near black in a transparent picture. No colour has 4.5 with both.
+const TRANSPARENT_CONTRAST: f64 = 3.1;
+
 /// Dark text on white.
 pub static LIGHT: Theme = Theme {
     background: Rgb::hex(0xffffff),
@@ -101,6 +118,7 @@ pub static LIGHT: Theme = Theme {
         0x226daa, 0xda7e1e, 0x861309, 0x9e7efc, 0xb42965, 0x3a9ca4, 0x073ba6, 0x711d6d, 0xb36139,
         0xe15278,
     ]),
+    ground: Ground::Opaque,
 };
 
 /// Light text on near black.
@@ -114,6 +132,32 @@ pub static DARK: Theme = Theme {
         0x4aabfd, 0xe86518, 0xc3d491, 0xa36b93, 0x696fe9, 0x58e0f6, 0xd68d9a, 0xd2b72a, 0xbd6254,
         0x8c8ac7,
     ]),
+    ground: Ground::Opaque,
+};
+
+/// No background: colours that are readable on white and on near black.
+///
+/// Text, lines and names are the same on both grounds. What is mixed with the background is not, and its two colours
+/// give the opacity with which it is drawn.
+pub static TRANSPARENT: Theme = Theme {
+    background: Rgb::hex(0xffffff),
+    hairline: Rgb::hex(0xe6e9ed),
+    ground: Ground::White(&ON_DARK),
+    ..ON_DARK
+};
+
+static ON_DARK: Theme = Theme {
+    // The dark theme of JupyterLab.
+    background: Rgb::hex(0x111111),
+    text: Rgb::hex(0x727981),
+    muted: Rgb::hex(0x787f88),
+    hairline: Rgb::hex(0x262b33),
+    unstyled: Rgb::hex(0x86898d),
+    palette: &rgb([
+        0x2a78b8, 0xe6711c, 0xa84570, 0x880bff, 0x987eff, 0xda0c0b, 0xc27f82, 0x199dc0, 0x16750b,
+        0xaa6b5f,
+    ]),
+    ground: Ground::Dark,
 };
 
 /// Number of styles that differ in colour or dash.
@@ -124,7 +168,7 @@ pub const STYLES: usize = 40;
 pub struct Style {
     /// Colour of the line; its contrast with the background is at least 3:1.
     pub line: Rgb,
-    /// Colour of the name; its contrast with the background is at least 4.5:1.
+    /// Colour of the name; its contrast with the background is at least 4.5:1, without one 3.1:1.
     pub name: Rgb,
     /// Colour of the logged curve behind a smoothed one.
     pub faint: Rgb,
@@ -155,14 +199,35 @@ impl Theme {
 
     /// The theme with other colours of lines. It lives as long as the program.
     pub fn with_palette(&self, colours: Vec<Rgb>) -> &'static Theme {
-        Box::leak(Box::new(Theme { palette: colours.leak(), ..*self }))
+        let ground = match self.ground {
+            Ground::White(dark) => Ground::White(dark.with_palette(colours.clone())),
+            ground => ground,
+        };
+        Box::leak(Box::new(Theme { palette: colours.leak(), ground, ..*self }))
     }
 
-    /// The colour, mixed with the text colour until its contrast is 4.5:1.
+    /// Of a transparent picture, its colours on a dark ground.
+    pub fn on_dark(&self) -> Option<&'static Theme> {
+        if let Ground::White(dark) = self.ground { Some(dark) } else { None }
+    }
+
+    /// Whether the background is drawn.
+    pub fn is_opaque(&self) -> bool {
+        self.ground == Ground::Opaque
+    }
+
+    /// Contrast of a colour with the background, and with a dark one if the picture is transparent.
+    pub fn contrast(&self, colour: Rgb) -> f64 {
+        let on_dark = self.on_dark().map_or(f64::INFINITY, |theme| theme.contrast(colour));
+        colour.contrast(self.background).min(on_dark)
+    }
+
+    /// The colour, mixed with the text colour until its contrast is large enough for a name.
     fn legible(&self, colour: Rgb) -> Rgb {
         let shares = (0..=20).map(|i| 1.0 - f64::from(i) / 20.0);
+        let least = if self.is_opaque() { NAME_CONTRAST } else { TRANSPARENT_CONTRAST };
         let mut mixed = shares.map(|share| colour.over(self.text, share));
-        mixed.find(|c| c.contrast(self.background) >= 4.5).unwrap_or(self.text)
+        mixed.find(|c| c.contrast(self.background) >= least).unwrap_or(self.text)
     }
 }
 
@@ -189,6 +254,27 @@ mod tests {
     }
 
     #[test]
+    fn transparent_theme_is_readable_on_white_and_on_near_black() {
+        for theme in [&TRANSPARENT, &ON_DARK] {
+            for colour in theme.palette {
+                let style = theme.style_of(*colour);
+                assert_eq!(
+                    style.name, *colour,
+                    "the name has the colour of the line on both grounds"
+                );
+                assert!(TRANSPARENT.contrast(*colour) >= TRANSPARENT_CONTRAST, "{colour}");
+            }
+            for index in 0..STYLES {
+                let line = theme.style(index).line;
+                assert!(TRANSPARENT.contrast(line) >= 3.0, "{line}");
+            }
+        }
+        assert!(TRANSPARENT.contrast(TRANSPARENT.unstyled) >= 3.0);
+        assert!(TRANSPARENT.contrast(TRANSPARENT.text) >= 4.0);
+        assert!(TRANSPARENT.contrast(TRANSPARENT.muted) >= 3.9);
+    }
+
+    #[test]
     fn contrast_matches_wcag() {
         assert!((Rgb(0, 0, 0).contrast(Rgb(255, 255, 255)) - 21.0).abs() < 1e-12);
         // WCAG's own example of the limit: #767676 on white is 4.54:1.
@@ -197,7 +283,7 @@ mod tests {
 
     #[test]
     fn first_forty_styles_differ() {
-        for theme in [&LIGHT, &DARK] {
+        for theme in [&LIGHT, &DARK, &TRANSPARENT] {
             let styles: Vec<Style> = (0..STYLES).map(|i| theme.style(i)).collect();
             for (i, a) in styles.iter().enumerate() {
                 assert!(styles[i + 1..].iter().all(|b| (a.line, a.dash) != (b.line, b.dash)));

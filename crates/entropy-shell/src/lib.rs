@@ -12,6 +12,7 @@ pub mod lock;
 pub mod output;
 mod progress;
 mod stderr;
+mod temporary;
 mod terminal;
 
 /// The flags of `entropy-viz compute`, and the entry point of the helper program that carries it out.

@@ -185,7 +185,7 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::output::AtomicFile;
+    use crate::temporary::TemporaryFile;
 
     #[test]
     fn output_has_one_writer_at_a_time() {
@@ -236,7 +236,8 @@ mod tests {
         }
         let young = format!("{own}-young");
         fs::write(at(&young), "").unwrap();
-        let mut running = AtomicFile::create(&at("new.json")).unwrap();
+        let running = TemporaryFile::with_name(tmp.path()).unwrap();
+        running.file().try_lock().unwrap();
         for path in fs::read_dir(tmp.path()).unwrap().map(|entry| entry.unwrap().path()) {
             if ![at(&young), at("h.json")].contains(&path) {
                 let file = File::options().write(true).open(path).unwrap();
@@ -251,8 +252,8 @@ mod tests {
         assert_eq!(leftovers, expected);
         assert!(at(&young).exists());
         assert!(!at(&own).exists() && at(".entropy-viz-Ab12Cd").exists() && at("h.json").exists());
-        running.write_all(b"[]").unwrap();
-        running.commit().unwrap();
+        running.file().write_all(b"[]").unwrap();
+        running.persist(&at("new.json")).unwrap();
         assert_eq!(fs::read(at("new.json")).unwrap(), b"[]");
     }
 }

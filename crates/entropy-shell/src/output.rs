@@ -1,8 +1,8 @@
 //! Atomic output files.
 //!
-//! Bytes go to a temporary file in the directory of the target, which is then renamed over the target. A process
-//! that is killed at any moment leaves either the old file or the new one. Symbolic links and the mode of the old
-//! file are kept.
+//! Bytes go to a file without a name, or with a temporary one, in the directory of the target, which then takes the
+//! place of the target. A process that is killed at any moment leaves either the old file or the new one. Symbolic
+//! links and the mode of the old file are kept.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use crate::links::{directory_of, follow_links};
-use crate::lock::{TEMPORARY, machine};
+use crate::temporary::TemporaryFile;
+pub use crate::temporary::remove_temporary_files_on_signals;
 
 /// The files that this process reads: no output may replace them.
 static INPUTS: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
@@ -65,7 +66,7 @@ pub struct AtomicFile {
 
 #[derive(Debug)]
 enum Target {
-    Rename(tempfile::NamedTempFile),
+    Replaced(TemporaryFile),
     /// A device or a pipe (/dev/stdout) cannot be replaced, only written to.
     InPlace(fs::File),
 }
@@ -89,23 +90,14 @@ impl AtomicFile {
         let path = follow_links(path)?;
         let directory = directory_of(&path);
         fs::create_dir_all(directory)?;
-        let mut builder = tempfile::Builder::new();
-        let prefix = format!("{TEMPORARY}{}-", machine());
-        builder.prefix(&prefix);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            // Temporary files have mode 0600 by default; the umask is applied to this one.
-            builder.permissions(fs::Permissions::from_mode(0o666));
-        }
-        let file = builder.tempfile_in(directory)?;
+        let file = TemporaryFile::create(directory)?;
         // Marks it as that of a running process. Where there are no locks, no temporary file is removed as a leftover.
-        let _ = file.as_file().try_lock();
+        let _ = file.file().try_lock();
         if let Ok(old) = fs::metadata(&path) {
             // A private file stays private.
-            file.as_file().set_permissions(old.permissions())?;
+            file.file().set_permissions(old.permissions())?;
         }
-        Ok(AtomicFile { path, file: Target::Rename(file) })
+        Ok(AtomicFile { path, file: Target::Replaced(file) })
     }
 
     /// Replaces the old file.
@@ -113,8 +105,8 @@ impl AtomicFile {
     /// # Errors
     /// Any error of the file system; the old file is then unchanged.
     pub fn commit(self) -> io::Result<()> {
-        if let Target::Rename(file) = self.file {
-            file.as_file().sync_data()?;
+        if let Target::Replaced(file) = self.file {
+            file.file().sync_data()?;
             file.persist(&self.path)?;
         }
         Ok(())
@@ -137,7 +129,7 @@ impl AtomicFile {
 impl Write for AtomicFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.file {
-            Target::Rename(file) => file.write(bytes),
+            Target::Replaced(file) => file.file().write(bytes),
             Target::InPlace(file) => file.write(bytes),
         }
     }

@@ -12,7 +12,7 @@ use crate::cli::renderer::ChartRenderer;
 use crate::cli::target::Target;
 use crate::cli::theme::ThemeName;
 use entropy_history::history::Comparison;
-use entropy_plot::theme::{DARK, LIGHT};
+use entropy_plot::theme::{DARK, LIGHT, TRANSPARENT};
 use entropy_plot::{ChartOptions, Encoding, Header, Look, RunColours, StatsChart, SvgText};
 use entropy_shell::{CliError, Terminal, WithHint};
 
@@ -28,7 +28,9 @@ pub(in crate::cli) struct TitleArgs {
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ThemeArgs {
-    /// Colours: light or dark [default: light, or that of the terminal].
+    /// Colours: light, dark or transparent [default: light, or that of the terminal].
+    ///
+    /// transparent: a picture without a background, readable on white and on black.
     #[arg(long, value_enum, hide_possible_values = true)]
     pub(in crate::cli) theme: Option<ThemeName>,
 }
@@ -191,7 +193,7 @@ impl PictureArgs {
     fn check_style(&self, options: &ChartOptions, terminal: &Terminal) -> Result<(), CliError> {
         let palette = self.style().palette.into_iter().flatten();
         for colour in palette.chain(options.colours.iter().flat_map(RunColours::given)) {
-            let contrast = colour.contrast(options.theme.background);
+            let contrast = options.theme.contrast(colour);
             if contrast < MIN_CONTRAST {
                 terminal.warn(&format!(
                     "{colour} is hard to see: its contrast with the background is {contrast:.1}, and lines need {MIN_CONTRAST}"
@@ -220,6 +222,7 @@ impl PictureArgs {
         let theme = match style.theme {
             None | Some(ThemeName::Light) => &LIGHT,
             Some(ThemeName::Dark) => &DARK,
+            Some(ThemeName::Transparent) => &TRANSPARENT,
         };
         ChartOptions {
             theme: style.palette.map_or(theme, |colours| theme.with_palette(colours)),

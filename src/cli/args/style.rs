@@ -291,7 +291,7 @@ mod tests {
     fn faults_name_the_line_and_what_is_possible() {
         let said = fault("theme = \"dark\"\n\nlegnd = \"none\"\n");
         assert!(said.starts_with("3: unknown key \"legnd\". did you mean \"legend\"?"), "{said}");
-        assert_eq!(fault("theme = \"blue\""), "1: theme: give one of light, dark");
+        assert_eq!(fault("theme = \"blue\""), "1: theme: give one of light, dark, transparent");
         assert_eq!(
             fault("dpi = 1\ntype_size = 90"),
             "1: dpi: give pixels per inch from 10 to 2400"

@@ -39,8 +39,8 @@ pub(in crate::cli) fn frame_size(
     (width.unwrap_or(columns), height.unwrap_or(lines - reserved))
 }
 
-/// The palette for the colour depth of the terminal. Without a theme, `$COLORFGBG` decides if its background is
-/// light.
+/// The palette for the colour depth of the terminal. Without a theme that has a background, `$COLORFGBG` decides if that
+/// of the terminal is light.
 pub(in crate::cli) fn palette(theme: Option<ThemeName>, terminal: &Terminal) -> Palette {
     let contains = |variable: &str, word: &str| {
         std::env::var(variable).is_ok_and(|value| value.to_lowercase().contains(word))
@@ -58,8 +58,9 @@ pub(in crate::cli) fn palette(theme: Option<ThemeName>, terminal: &Terminal) -> 
     let colours = std::env::var("COLORFGBG").ok();
     let background = colours.as_deref().and_then(|value| value.rsplit(';').next()?.parse().ok());
     let is_light = match theme {
-        Some(theme) => theme == ThemeName::Light,
-        None => matches!(background, Some(7u8 | 15)),
+        Some(ThemeName::Light) => true,
+        Some(ThemeName::Dark) => false,
+        Some(ThemeName::Transparent) | None => matches!(background, Some(7u8 | 15)),
     };
     Palette { depth, theme: if is_light { &LIGHT } else { &DARK } }
 }

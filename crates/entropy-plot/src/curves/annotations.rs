@@ -123,7 +123,7 @@ pub(super) fn annotations(
         marks.extend(annotation.leader.map(|ends| Mark::Line(ends.to_vec(), 0.9, colour)));
     }
     for event in &events {
-        marks.extend(ring(event.at, RADIUS, 2.0, event.style.line, chart.theme().background));
+        marks.extend(ring(event.at, RADIUS, 2.0, event.style.line, chart.theme()));
     }
     marks
         .extend(best.annotations.iter().map(|(_, annotation)| Mark::Note(annotation.text.clone())));

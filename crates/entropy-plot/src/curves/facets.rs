@@ -144,7 +144,7 @@ pub(super) fn lay_out<'a>(
     layers.extend(y_title.map(|words| y_axis_title(&words, &whole, chart)));
     let drawing = chart.drawing(size, &title, layers);
     let room = Room::new(&[], whole);
-    Ok(Curves { curves: Vec::new(), room, chart, drawing, warnings })
+    Ok(Curves { curves: Vec::new(), room, chart, drawing, warnings, on_dark: None })
 }
 
 /// Shortens the names to this width, and returns the widest of all panels.

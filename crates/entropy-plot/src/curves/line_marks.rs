@@ -10,7 +10,7 @@ use crate::geometry::Xy;
 use crate::legend::MAX_NAMED_AT_END;
 use crate::plot_area::PlotArea;
 use crate::stroke::{StrokeStyle, ring};
-use crate::theme::Rgb;
+use crate::theme::{Rgb, Theme};
 
 /// Line widths in px: a smoothed run, a run as logged, one of many runs, a logged curve behind another line,
 /// and a run without a style of its own.
@@ -107,12 +107,12 @@ fn line(curve: &Curve<'_>, count: usize, options: &ChartOptions) -> Vec<Mark> {
         };
         marks.extend(stroke.marks(&part.points));
         if with_markers && part.points.len() > 1 {
-            marks.extend(markers(&part.points, stroke.colour, theme.background));
+            marks.extend(markers(&part.points, stroke.colour, theme));
         }
     }
     marks
 }
 
-fn markers(points: &[Xy], colour: Rgb, background: Rgb) -> impl Iterator<Item = Mark> {
-    points.iter().flat_map(move |at| ring(*at, 3.0, 1.5, colour, background))
+fn markers(points: &[Xy], colour: Rgb, theme: &Theme) -> impl Iterator<Item = Mark> {
+    points.iter().flat_map(move |at| ring(*at, 3.0, 1.5, colour, theme))
 }
