@@ -41,9 +41,8 @@ pub(super) fn page_smoothing(smoothing: Smoothing) -> Result<f64, CliError> {
 }
 
 /// The options of a picture, and those that the page adds from its view.
-const NOT_IN_TERMINAL: [&str; 13] = [
+const NOT_IN_TERMINAL: [&str; 12] = [
     "output",
-    "with",
     "with-stats",
     "with_stats",
     "terminal",
@@ -59,7 +58,6 @@ const NOT_IN_TERMINAL: [&str; 13] = [
 /// What `watch` does besides drawing, and the options that the page adds.
 const NOT_WHILE_WATCHING: [&str; 13] = [
     "serve",
-    "with",
     "allow-remote",
     "group",
     "group-by",

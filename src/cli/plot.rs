@@ -16,7 +16,7 @@ use crate::tui::run_status::{RunStatus, StatusConfig};
 use crate::tui::scene::{Listing, Scene};
 use crate::tui::view::View;
 use entropy_history::stats::check::Rules;
-use entropy_plot::{ChartOptions, StatsChart};
+use entropy_plot::StatsChart;
 use entropy_shell::{CliError, Outcome, Terminal, WithHint};
 
 /// Steps over which `--terminal` shows the change of a run, as in `watch`.
