@@ -248,7 +248,7 @@ fn comparison_plot_of_many_runs_needs_a_baseline() {
     let output = run(tmp.path(), &["stats", "*.json", "--no-plot", "--comparison-plot", "x.svg"]);
     assert_rejected(
         &output,
-        "pairwise comparisons are skipped above 20 runs (50 here): use --baseline LABEL or --group REGEX",
+        "pairwise comparisons are skipped above 20 runs (50 here): use --baseline LABEL, --group REGEX or --group-by config.KEY",
     );
     let arguments =
         ["stats", "*.json", "--no-plot", "--comparison-plot", "x.svg", "--baseline", "r0"];
