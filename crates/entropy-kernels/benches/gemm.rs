@@ -39,6 +39,52 @@ fn main() {
             bytes / seconds / 1e9
         );
     }
+    experts();
+}
+
+/// The products of gate and up of 64 experts, of which each token takes 8: one expert after the other, and all at once.
+#[cfg(target_arch = "x86_64")]
+fn experts() {
+    use std::hint::black_box;
+
+    use entropy_kernels::gemm;
+
+    const EXPERTS: usize = 64;
+    let (columns, outputs) = (512, 512);
+    let mut weights: Vec<f32> =
+        (0..EXPERTS * columns * outputs).map(|i| (i % 13) as f32 - 6.0).collect();
+    weights.chunks_exact_mut(columns * outputs).for_each(|weight| gemm::pack(weight, columns));
+    for tokens in [1, 16, 256, 1024] {
+        let x: Vec<f32> = (0..tokens * columns).map(|i| (i % 11) as f32 - 5.0).collect();
+        let mut pairs: Vec<(usize, usize)> =
+            (0..8 * tokens).map(|i| (i * 37 % 61 * 7 % EXPERTS, i / 8)).collect();
+        pairs.sort_unstable();
+        let order: Vec<usize> = pairs.iter().map(|(_, token)| *token).collect();
+        let mut counts = vec![0; EXPERTS];
+        pairs.iter().for_each(|(expert, _)| counts[*expert] += 1);
+        let mut result = vec![0.0; order.len() * outputs];
+        let sorted: Vec<f32> =
+            order.iter().flat_map(|token| &x[token * columns..][..columns]).copied().collect();
+        let one_by_one = best(|| {
+            let mut start = 0;
+            for (count, weight) in counts.iter().zip(weights.chunks_exact(columns * outputs)) {
+                let x = &sorted[start * columns..][..count * columns];
+                let result = &mut result[start * outputs..][..count * outputs];
+                gemm::multiply(black_box(x), weight, result, columns);
+                start += count;
+            }
+        });
+        let at_once = best(|| {
+            let order = Some(&order[..]);
+            gemm::multiply_groups(black_box(&x), order, &counts, &weights, &mut result, columns);
+        });
+        let operations = 2.0 * (order.len() * columns * outputs) as f64;
+        println!(
+            "{tokens:>4} tokens, 8 of 64 experts: {:.1} GFLOP/s one by one, {:.1} at once",
+            operations / one_by_one / 1e9,
+            operations / at_once / 1e9
+        );
+    }
 }
 
 /// The shortest of several runs, in seconds.

@@ -1,12 +1,13 @@
 //! Matrix products x·Wᵀ in f32 with weights that are rearranged once.
 //!
 //! A BLAS rearranges W in every product, which costs more than a product with few rows, and takes memory each time.
-//! Here W is rearranged in place when it is loaded ([`pack`]), and [`multiply`] serves one row as well as thousands.
-//! Every number of the result is summed in the same order, whatever the number of rows, threads or the processor, so
-//! a row does not depend on the others.
+//! Here W is rearranged in place when it is loaded ([`pack`]), and [`multiply`] serves one row as well as thousands;
+//! [`multiply_groups`] does so for groups of rows with a W each. Every number of the result is summed in the same
+//! order, whatever the number of rows, groups, threads or the processor, so a row does not depend on the others.
 
 #![allow(unsafe_code)]
 
+mod panels;
 mod tile;
 
 use std::cell::RefCell;
@@ -15,6 +16,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+pub use panels::{pack, row, unpack};
 use tile::{Kernel, Tile};
 
 /// Outputs (rows of W) per panel. In a panel, the weights of one column are adjacent.
@@ -36,69 +38,35 @@ pub fn available() -> bool {
     tile::kernel().is_some()
 }
 
-/// Rearranges W, outputs × `columns`, for [`multiply`].
-///
-/// # Panics
-/// If the size is not a multiple of `columns`.
-pub fn pack(weight: &mut [f32], columns: usize) {
-    transpose_panels(weight, columns, |panel, width, copy| {
-        for (row, from) in copy.chunks_exact(columns).enumerate() {
-            for (column, value) in from.iter().enumerate() {
-                panel[column * width + row] = *value;
-            }
-        }
-    });
-}
-
-/// The inverse of [`pack`].
-///
-/// # Panics
-/// If the size is not a multiple of `columns`.
-pub fn unpack(weight: &mut [f32], columns: usize) {
-    transpose_panels(weight, columns, |panel, width, copy| {
-        for (column, from) in copy.chunks_exact(width).enumerate() {
-            for (row, value) in from.iter().enumerate() {
-                panel[row * columns + column] = *value;
-            }
-        }
-    });
-}
-
-fn transpose_panels(
-    weight: &mut [f32],
-    columns: usize,
-    transpose: impl Fn(&mut [f32], usize, &[f32]) + Sync,
-) {
-    assert!(columns > 0 && weight.len().is_multiple_of(columns), "BUG: {columns} columns");
-    weight.par_chunks_mut(PANEL * columns).for_each_init(Vec::new, |copy, panel| {
-        copy.clear();
-        copy.extend_from_slice(panel);
-        transpose(panel, panel.len() / columns, copy);
-    });
-}
-
-/// Copies a row of W as it was before [`pack`].
-///
-/// # Panics
-/// If there is no such row, or `row` has not `columns` numbers.
-pub fn row(packed: &[f32], columns: usize, index: usize, row: &mut [f32]) {
-    let (panel, lane) = (index / PANEL, index % PANEL);
-    let panel = &packed[panel * PANEL * columns..];
-    let panel = &panel[..panel.len().min(PANEL * columns)];
-    let width = panel.len() / columns;
-    assert!(lane < width && row.len() == columns, "BUG: row {index}");
-    for (column, value) in row.iter_mut().enumerate() {
-        *value = panel[column * width + lane];
-    }
-}
-
 /// Computes x·Wᵀ in f32: `x` is rows × `columns`, `packed` is W after [`pack`], `result` is rows × outputs.
 ///
 /// # Panics
 /// If the processor is not [`available`], or the sizes do not match.
 pub fn multiply(x: &[f32], packed: &[f32], result: &mut [f32], columns: usize) {
-    let Some(kernel) = tile::kernel() else { panic!("BUG: this processor lacks AVX2 or FMA") };
-    multiply_with(kernel, x, packed, result, columns);
+    assert!(columns > 0, "BUG: no columns");
+    let counts = [x.len() / columns];
+    multiply_with(processor(), Rows { x, columns, order: None }, &counts, packed, result);
+}
+
+/// Computes x·Wᵀ with a W for each group of rows. The i-th row of `result`, … × outputs, is that of the row `order[i]` of `x`,
+/// … × `columns`; without an order, of the i-th. The first `counts[0]` rows of `result` are the first group, and so on;
+/// `packed` has the W of all groups, one after the other, each outputs × `columns` after [`pack`].
+///
+/// # Panics
+/// If the processor is not [`available`], the sizes do not match, or there is no such row of `x`.
+pub fn multiply_groups(
+    x: &[f32],
+    order: Option<&[usize]>,
+    counts: &[usize],
+    packed: &[f32],
+    result: &mut [f32],
+    columns: usize,
+) {
+    multiply_with(processor(), Rows { x, columns, order }, counts, packed, result);
+}
+
+fn processor() -> Kernel {
+    tile::kernel().unwrap_or_else(|| panic!("BUG: this processor lacks AVX2 or FMA"))
 }
 
 thread_local! {
@@ -106,12 +74,40 @@ thread_local! {
     static PACKED_X: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
-fn multiply_with(kernel: Kernel, x: &[f32], packed: &[f32], result: &mut [f32], columns: usize) {
-    assert!(columns > 0, "BUG: no columns");
-    let (rows, outputs) = (x.len() / columns, packed.len() / columns);
+/// The rows of x, in an order.
+#[derive(Clone, Copy)]
+struct Rows<'a> {
+    x: &'a [f32],
+    columns: usize,
+    order: Option<&'a [usize]>,
+}
+
+impl<'a> Rows<'a> {
+    fn count(&self) -> usize {
+        self.order.map_or(self.x.len() / self.columns, <[usize]>::len)
+    }
+
+    fn row(&self, index: usize) -> &'a [f32] {
+        let index = self.order.map_or(index, |order| order[index]);
+        &self.x[index * self.columns..][..self.columns]
+    }
+}
+
+fn multiply_with(
+    kernel: Kernel,
+    x: Rows<'_>,
+    counts: &[usize],
+    packed: &[f32],
+    result: &mut [f32],
+) {
+    let columns = x.columns;
+    assert!(columns > 0 && !counts.is_empty(), "BUG: no columns or no groups");
+    let rows = x.count();
+    let outputs = packed.len() / columns / counts.len();
     assert!(
-        x.len() == rows * columns
-            && packed.len() == outputs * columns
+        x.x.len().is_multiple_of(columns)
+            && counts.iter().sum::<usize>() == rows
+            && packed.len() == counts.len() * outputs * columns
             && result.len() == rows * outputs,
         "BUG: the sizes of a product do not fit"
     );
@@ -119,41 +115,64 @@ fn multiply_with(kernel: Kernel, x: &[f32], packed: &[f32], result: &mut [f32], 
         return;
     }
     let mut packed_x = PACKED_X.take();
-    pack_rows(x, columns, &mut packed_x);
-    let product = Product {
-        x: &packed_x,
-        packed,
-        result: result.as_mut_ptr(),
-        rows,
-        columns,
-        outputs,
-        kernel,
-    };
-    let panels = outputs.div_ceil(PANEL);
-    if rows * columns * outputs < PARALLEL_THRESHOLD {
-        product.panels(0, panels);
-    } else {
-        let per_task = (panels / (4 * rayon::current_num_threads())).clamp(1, TASK_PANELS);
-        let per_task = per_task.next_multiple_of(tile::PANELS);
-        (0..panels.div_ceil(per_task)).into_par_iter().for_each(|task| {
-            let first = task * per_task;
-            product.panels(first, (first + per_task).min(panels));
+    pack_rows(x, counts, &mut packed_x);
+    let mut products = Vec::with_capacity(counts.len());
+    let mut start = 0;
+    for (count, packed) in counts.iter().zip(packed.chunks_exact(outputs * columns)) {
+        products.push(Product {
+            x: &packed_x[start * columns..][..count * columns],
+            packed,
+            // SAFETY: the rows of all groups are within the result, as the sizes were checked.
+            result: unsafe { result.as_mut_ptr().add(start * outputs) },
+            rows: *count,
+            columns,
+            outputs,
+            kernel,
         });
+        start += count;
     }
+    products.retain(|product| product.rows > 0);
+    run(&products, rows * columns * outputs);
     PACKED_X.set(packed_x);
 }
 
-/// Rearranges x into blocks of columns, in these into tiles of rows, in these by columns.
-fn pack_rows(x: &[f32], columns: usize, to: &mut Vec<f32>) {
-    let rows = x.len() / columns;
-    to.resize(rows * columns, 0.0);
-    to.par_chunks_mut(DEPTH * rows).enumerate().for_each(|(block, to)| {
-        let first = block * DEPTH;
-        let depth = DEPTH.min(columns - first);
-        for (start, count) in tiles(rows) {
+/// Computes all products, with several threads if there are enough multiplications.
+fn run(products: &[Product<'_>], multiplications: usize) {
+    let panels = |product: &Product<'_>| product.outputs.div_ceil(PANEL);
+    if multiplications < PARALLEL_THRESHOLD {
+        return products.iter().for_each(|product| product.panels(0, panels(product)));
+    }
+    let all: usize = products.iter().map(panels).sum();
+    let per_task = (all / (4 * rayon::current_num_threads())).clamp(1, TASK_PANELS);
+    let per_task = per_task.next_multiple_of(tile::PANELS);
+    let tasks: Vec<(&Product<'_>, usize)> = products
+        .iter()
+        .flat_map(|product| (0..panels(product)).step_by(per_task).map(move |i| (product, i)))
+        .collect();
+    tasks.into_par_iter().for_each(|(product, first)| {
+        product.panels(first, (first + per_task).min(panels(product)));
+    });
+}
+
+/// Rearranges the rows of each group into blocks of columns, in these into tiles of rows, in these by columns.
+fn pack_rows(x: Rows<'_>, counts: &[usize], to: &mut Vec<f32>) {
+    to.resize(x.count() * x.columns, 0.0);
+    let (mut blocks, mut rest, mut first_row) = (Vec::new(), &mut to[..], 0);
+    for &rows in counts {
+        for column in (0..x.columns).step_by(DEPTH) {
+            let depth = DEPTH.min(x.columns - column);
+            let (block, others) = rest.split_at_mut(rows * depth);
+            blocks.push((first_row, column..column + depth, block));
+            rest = others;
+        }
+        first_row += rows;
+    }
+    blocks.into_par_iter().for_each(|(first_row, columns, to)| {
+        let depth = columns.len();
+        for (start, count) in tiles(to.len() / depth) {
             let to = &mut to[start * depth..(start + count) * depth];
             for row in 0..count {
-                let from = &x[(start + row) * columns + first..][..depth];
+                let from = &x.row(first_row + start + row)[columns.clone()];
                 for (to, value) in to[row..].iter_mut().step_by(count).zip(from) {
                     *to = *value;
                 }

@@ -18,7 +18,8 @@ fn fractions(n: usize, seed: u64) -> Vec<f32> {
 fn product(kernel: Kernel, x: &[f32], packed: &[f32], columns: usize) -> Vec<f32> {
     // Exact heap allocations: AddressSanitizer detects any access past the end.
     let mut result = vec![f32::NAN; x.len() / columns * (packed.len() / columns)];
-    multiply_with(kernel, x, packed, &mut result, columns);
+    let counts = [x.len() / columns];
+    multiply_with(kernel, Rows { x, columns, order: None }, &counts, packed, &mut result);
     result
 }
 
@@ -58,6 +59,34 @@ fn rows_have_the_same_bits_whatever_the_other_rows_threads_and_kernel() {
     for other in &all {
         assert!(other.iter().zip(&all[0]).all(|(a, b)| a.to_bits() == b.to_bits()));
     }
+}
+
+#[test]
+fn groups_of_rows_are_products_with_their_own_weights() {
+    let (columns, outputs, counts) = (300, 70, [3, 0, 1, 70, 0]);
+    let x = fractions(40 * columns, 1);
+    let order: Vec<usize> = (0..74).map(|i| i * 7 % 40).collect();
+    let mut packed = fractions(counts.len() * outputs * columns, 2);
+    packed.chunks_exact_mut(outputs * columns).for_each(|weight| pack(weight, columns));
+    for kernel in tile::kernels() {
+        let mut result = vec![f32::NAN; order.len() * outputs];
+        let rows = Rows { x: &x, columns, order: Some(&order) };
+        multiply_with(kernel, rows, &counts, &packed, &mut result);
+        let (mut start, mut expected) = (0, Vec::new());
+        for (count, packed) in counts.iter().zip(packed.chunks_exact(outputs * columns)) {
+            let rows = order[start..start + count].iter();
+            let x: Vec<f32> = rows.flat_map(|row| x[row * columns..][..columns].to_vec()).collect();
+            expected.extend(product(kernel, &x, packed, columns));
+            start += count;
+        }
+        assert!(result.iter().zip(&expected).all(|(a, b)| a.to_bits() == b.to_bits()));
+    }
+}
+
+#[test]
+#[should_panic(expected = "the sizes of a product do not fit")]
+fn rejects_groups_with_more_rows_than_there_are() {
+    multiply_groups(&[0.0; 32], Some(&[0, 1]), &[1, 2], &[0.0; 32], &mut [0.0; 2], 16);
 }
 
 #[test]

@@ -22,21 +22,52 @@ enum Form {
     Packed,
 }
 
-impl Matrix {
-    /// Takes a tensor, outputs × columns. Its memory is rearranged: no other tensor may use it.
-    pub(super) fn new(tensor: Tensor) -> Result<Matrix, TchError> {
+impl Form {
+    /// The form of a tensor's numbers after [`arrange`].
+    fn of(tensor: &Tensor) -> Form {
         #[cfg(target_arch = "x86_64")]
         if tensor.kind() == Kind::Float
             && tensor.device() == tch::Device::Cpu
             && tensor.numel() > 0
             && entropy_kernels::gemm::available()
         {
-            let columns = tensor.size()[1] as usize;
-            let mut tensor = tensor.f_contiguous()?;
-            entropy_kernels::gemm::pack(crate::torch::slice_mut(&mut tensor), columns);
-            return Ok(Matrix { tensor, form: Form::Packed });
+            return Form::Packed;
         }
-        Ok(Matrix { tensor, form: Form::Rows })
+        Form::Rows
+    }
+}
+
+/// Arranges the numbers of a matrix, outputs × columns, or of each of a stack of matrices, in the memory of the tensor, which
+/// no other may use.
+pub(super) fn arrange(tensor: Tensor) -> Result<Tensor, TchError> {
+    match Form::of(&tensor) {
+        Form::Rows => Ok(tensor),
+        #[cfg(target_arch = "x86_64")]
+        Form::Packed => {
+            let size = tensor.size();
+            let (columns, matrix) = match size[..] {
+                [.., outputs, columns] => (columns as usize, (outputs * columns) as usize),
+                _ => return Err(TchError::Shape(format!("{size:?} is not the size of a matrix"))),
+            };
+            let mut tensor = tensor.f_contiguous()?;
+            for matrix in crate::torch::slice_mut(&mut tensor).chunks_exact_mut(matrix) {
+                entropy_kernels::gemm::pack(matrix, columns);
+            }
+            Ok(tensor)
+        }
+    }
+}
+
+impl Matrix {
+    /// Takes a tensor, outputs × columns. Its memory is rearranged: no other tensor may use it.
+    pub(super) fn new(tensor: Tensor) -> Result<Matrix, TchError> {
+        Ok(Matrix::arranged(arrange(tensor)?))
+    }
+
+    /// Takes a tensor after [`arrange`], which several matrices may have in common.
+    pub(super) fn arranged(tensor: Tensor) -> Matrix {
+        let form = Form::of(&tensor);
+        Matrix { tensor, form }
     }
 
     /// x·Wᵀ + bias; `x` is … × columns, the result … × outputs.
@@ -89,6 +120,75 @@ impl Matrix {
                     entropy_kernels::gemm::row(packed, columns as usize, *index as usize, to);
                 }
                 Ok(rows)
+            }
+        }
+    }
+}
+
+/// Weight matrices of one shape, outputs × columns, each for a group of rows.
+#[derive(Debug)]
+pub(super) struct MatrixStack {
+    tensor: Tensor,
+    form: Form,
+}
+
+impl MatrixStack {
+    /// Takes matrices × outputs × columns after [`arrange`].
+    pub(super) fn arranged(tensor: Tensor) -> MatrixStack {
+        let form = Form::of(&tensor);
+        MatrixStack { tensor, form }
+    }
+
+    /// x·Wᵀ + bias, where the first `counts[0]` rows of the result are products with the first matrix, and so on; its i-th row is
+    /// that of the row `order[i]` of `x`, … × columns. `biases` are matrices × outputs.
+    pub(super) fn product(
+        &self,
+        x: &Tensor,
+        order: Option<&Tensor>,
+        counts: &[i64],
+        biases: Option<&Tensor>,
+    ) -> Result<Tensor, TchError> {
+        let ends = counts.iter().scan(0, |end, count| {
+            *end += count;
+            Some(*end)
+        });
+        let groups = counts.iter().zip(ends).enumerate().filter(|(_, (count, _))| **count > 0);
+        let groups = groups.map(|(matrix, (count, end))| (matrix as i64, end - count, *count));
+        let bias = |matrix| biases.map(|biases| biases.f_get(matrix)).transpose();
+        match self.form {
+            Form::Rows => {
+                let x = order
+                    .map_or_else(|| Ok(x.shallow_clone()), |order| x.f_index_select(0, order))?;
+                let product = |(matrix, start, count)| {
+                    let rows = x.f_narrow(0, start, count)?;
+                    rows.f_linear(&self.tensor.f_get(matrix)?, bias(matrix)?.as_ref())
+                };
+                Tensor::f_cat(&groups.map(product).collect::<Result<Vec<_>, TchError>>()?, 0)
+            }
+            #[cfg(target_arch = "x86_64")]
+            Form::Packed => {
+                let (_, outputs, columns) = self.tensor.size3()?;
+                let shape = [counts.iter().sum(), outputs];
+                let mut product = Tensor::f_empty(shape, (Kind::Float, tch::Device::Cpu))?;
+                let order = order.map(Vec::<i64>::try_from).transpose()?;
+                let indices = |integers: &[i64]| integers.iter().map(|i| *i as usize).collect();
+                let order: Option<Vec<usize>> = order.as_deref().map(indices);
+                entropy_kernels::gemm::multiply_groups(
+                    crate::torch::slice(&x.f_contiguous()?),
+                    order.as_deref(),
+                    &indices(counts),
+                    crate::torch::slice(&self.tensor),
+                    crate::torch::slice_mut(&mut product),
+                    columns as usize,
+                );
+                if biases.is_some() {
+                    for (matrix, start, count) in groups {
+                        if let Some(bias) = bias(matrix)? {
+                            let _ = product.f_narrow(0, start, count)?.f_add_(&bias)?;
+                        }
+                    }
+                }
+                Ok(product)
             }
         }
     }

@@ -21,6 +21,7 @@ mod delta_rule;
 mod ernie4_5;
 mod exaone4;
 mod expert_spec;
+mod expert_weights;
 mod falcon_h1;
 mod gemma;
 mod gemma2;
