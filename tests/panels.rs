@@ -71,9 +71,8 @@ fn page_has_a_panel_of_each_quantity_with_every_logged_value() {
             assert_eq!(panels[panel]["runs"][run]["last"], values[values.len() - 1].1);
         }
     }
-    // The terminal draws the entropy alone.
     let command = document["terminal"]["command"].as_str().unwrap();
-    assert!(!command.contains("--with"), "{command}");
+    assert!(command.ends_with(" --with reward,length"), "{command}");
     // Without the flag there is no panel.
     let alone = crate::report::document(&crate::report::page(tmp.path(), &[&logs[0]]));
     assert_eq!(alone["panels"], serde_json::json!([]));

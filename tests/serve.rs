@@ -392,7 +392,8 @@ fn quantities_are_in_every_document_and_may_come_later() {
         (&panel["runs"][0]["last"], &found["notes"]),
         (&0.25.into(), &serde_json::json!([]))
     );
-    assert_eq!(found["terminal"]["command"], "entropy-viz watch a.jsonl --interval 100ms");
+    let command = "entropy-viz watch a.jsonl --interval 100ms --with kl";
+    assert_eq!(found["terminal"]["command"], command);
 }
 
 #[test]
@@ -484,9 +485,8 @@ fn serve_errors_have_a_hint() {
     fs::write(tmp.path().join("a.jsonl"), row(1, 2.0)).unwrap();
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = other.local_addr().unwrap().to_string();
-    let cases: [(&[&str], &str); 7] = [
+    let cases: [(&[&str], &str); 6] = [
         (&["--group", "a"], "add --serve"),
-        (&["--with", "kl"], "add --serve for a page with panels"),
         (&["--serve", &taken], "another port: --serve 127.0.0.1:0"),
         (&["--serve", "a.jsonl"], "inputs go before --serve"),
         (&["--serve", "0", "--smooth", "mean:5"], "--smooth ema:WEIGHT"),
