@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::common::root;
 
 /// Each module of `entropy-history`, and the other modules that it may use.
-const MODULES: [(&str, &[&str]); 19] = [
+const MODULES: [(&str, &[&str]); 20] = [
     ("entropy_name", &[]),
     ("quantity", &["entropy_name"]),
     ("quantity_names", &[]),
