@@ -185,7 +185,7 @@ def unfinished_files(tool, tmp):
     for arguments in commands.values():
         for name in ("SIGTERM", "SIGINT", "SIGKILL"):
             shutil.rmtree(tmp / "out", ignore_errors=True)
-            for after in moments(tool, arguments, tmp, max(tool.rounds, 2)):
+            for after in moments(tool, arguments, tmp, max(tool.rounds // 10, 4)):
                 if name == "SIGKILL":  # a name for microseconds, while an earlier file is replaced
                     shutil.rmtree(tmp / "out", ignore_errors=True)
                 killed += tool.killed(arguments, tmp, after, by=signal.Signals[name])
