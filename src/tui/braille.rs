@@ -20,8 +20,25 @@ pub struct BrailleCurve<'a> {
     pub dash: &'static [usize],
     /// The offset of the dash pattern in dots: with different offsets, the gaps of overlapping curves differ.
     pub phase: usize,
+    /// In a character that several curves cross, those of the highest rank are drawn: a character has one colour, so the dots of
+    /// the others would look like theirs.
+    pub rank: Rank,
     /// A letter repeated along the curve, and the column of the first one.
     pub mark: Option<(char, usize)>,
+}
+
+/// Which curves are drawn in a character that several cross, the least important first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rank {
+    /// Of a grey run.
+    #[default]
+    Grey,
+    /// As logged, behind a smoothed one.
+    Faint,
+    /// Of a run with a colour.
+    Coloured,
+    /// Of the selected run.
+    Selected,
 }
 
 #[cfg(test)]
@@ -29,7 +46,7 @@ impl<'a> BrailleCurve<'a> {
     /// A solid line without a colour.
     pub(super) fn solid(points: &'a [Point]) -> BrailleCurve<'a> {
         let (segments, style) = (vec![points], Style::new());
-        BrailleCurve { segments, style, dash: &[], phase: 0, mark: None }
+        BrailleCurve { segments, style, dash: &[], phase: 0, rank: Rank::Coloured, mark: None }
     }
 }
 
@@ -45,6 +62,7 @@ pub(super) struct BrailleCanvas {
 #[derive(Clone, Copy, Default)]
 struct BrailleCell {
     dots: u8,
+    rank: Rank,
     curve: Option<usize>,
     mark: Option<char>,
 }
@@ -81,6 +99,13 @@ impl BrailleCanvas {
             let (top, bottom) = (first as usize, end.min(last) as usize);
             for row in top..=bottom {
                 let cell = &mut self.cells[row / 4 * (self.width / 2) + column / 2];
+                if curve.rank > cell.rank {
+                    cell.dots = 0;
+                }
+                if curve.rank < cell.rank && cell.curve.is_some() {
+                    continue;
+                }
+                cell.rank = curve.rank;
                 cell.dots |= BITS[column % 2][row % 4];
                 cell.curve = Some(layer);
                 cell.mark = None;
@@ -88,7 +113,8 @@ impl BrailleCanvas {
             let Some((mark, first)) = curve.mark else { continue };
             if column % 2 == 1 && (column / 2) % BETWEEN_MARKS == first % BETWEEN_MARKS {
                 let row = (top + bottom) / 2;
-                self.cells[row / 4 * (self.width / 2) + column / 2].mark = Some(mark);
+                let cell = &mut self.cells[row / 4 * (self.width / 2) + column / 2];
+                cell.mark = Some(mark).filter(|_| cell.curve == Some(layer)).or(cell.mark);
             }
         }
     }
@@ -266,6 +292,17 @@ mod tests {
         };
         let (a, b): (Vec<usize>, Vec<usize>) = (gaps(0), gaps(6));
         assert!(!a.is_empty() && a.iter().all(|column| !b.contains(column)), "{a:?} {b:?}");
+    }
+
+    #[test]
+    fn curve_of_a_higher_rank_replaces_the_dots_of_others_in_its_characters() {
+        let (low, high) = (points(&[0.0, 0.0]), points(&[1.0, 1.0]));
+        let of = |points, rank| BrailleCurve { rank, ..BrailleCurve::solid(points) };
+        let rows = |curves: &[BrailleCurve<'_>]| drawn(curves, 0.0, 1.0, 2, 1);
+        let both = ["⣉⣉"];
+        assert_eq!(rows(&[of(&low, Rank::Grey), of(&high, Rank::Grey)]), both);
+        assert_eq!(rows(&[of(&low, Rank::Grey), of(&high, Rank::Coloured)]), ["⠉⠉"]);
+        assert_eq!(rows(&[of(&low, Rank::Selected), of(&high, Rank::Faint)]), ["⣀⣀"]);
     }
 
     #[test]

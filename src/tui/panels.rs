@@ -8,7 +8,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 
-use super::braille::BrailleCurve;
+use super::braille::{BrailleCurve, Rank};
 use super::chart::{Axes, Chart, Margins, PlotPlace, StepLabels};
 use super::grid::Grid;
 use super::marks::{EndName, LevelLine, Reach};
@@ -192,6 +192,11 @@ impl<'a> Panel<'a> {
                 style: curve_style(scene, history.label()),
                 dash: palette.dash(place),
                 phase: 7 * index, // coprime to the periods of all dash patterns
+                rank: match place {
+                    _ if scene.view.is_selected(history.label()) => Rank::Selected,
+                    Some(_) => Rank::Coloured,
+                    None => Rank::Grey,
+                },
                 mark: palette.mark(place).map(|mark| (mark, 5 * index)),
             }
         };
@@ -204,9 +209,11 @@ impl<'a> Panel<'a> {
                 self.logged.iter().filter(|(_, history)| !is_smoothed || place(history).is_some());
             curves.extend(logged.map(|(index, history)| match is_smoothed {
                 false => curve(*index, history),
-                true => {
-                    BrailleCurve { style: palette.faint(place(history)), ..curve(*index, history) }
-                }
+                true => BrailleCurve {
+                    style: palette.faint(place(history)),
+                    rank: Rank::Faint,
+                    ..curve(*index, history)
+                },
             }));
         }
         if is_smoothed {

@@ -1,7 +1,7 @@
 //! A quantity such as the reward, which has a panel beside that of the entropy.
 
-use entropy_history::quantity_runs::QuantityRuns;
 use entropy_history::history::{Comparison, History, Run};
+use entropy_history::quantity_runs::QuantityRuns;
 
 /// A quantity of all runs.
 #[derive(Debug, Clone)]

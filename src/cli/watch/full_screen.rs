@@ -160,7 +160,8 @@ impl<'a> FullScreen<'a> {
         hooks.enqueue(&news.changes);
         if news.grew {
             let comparison = self.watcher.store.comparison();
-            self.quantities = comparison.map_or(Vec::new(), |runs| self.args.with.in_terminal(runs));
+            self.quantities =
+                comparison.map_or(Vec::new(), |runs| self.args.with.in_terminal(runs));
         }
         let problem = hooks.run_next();
         let has_problem = problem.is_some();
