@@ -142,7 +142,7 @@ fn unknown_and_ambiguous_keys_name_the_nearest() {
 
 #[test]
 fn logs_of_trackers_hold_their_configurations() {
-    // The keys and values in the files, by W&B's and TensorBoard's protobuf classes and Python's sqlite3 and json.
+    // The keys and values in the files, by W&B's protobuf classes, Python's sqlite3 and json, and for TensorBoard by hand.
     let logs = [
         ("wandb/rzero_0.31.0", "kl_coef", "0.01"),
         ("wandb/rzero_0.16.6", "worker.rollout.top_p", "0.99"),

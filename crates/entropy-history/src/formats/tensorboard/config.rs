@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn arguments_of_a_trainer_are_read() {
-        // Python's json.loads of the tensor of args/text_summary, read with TensorBoard's event_pb2.
+        // Python's json.loads of the tensor of args/text_summary, decoded by hand from its protobuf.
         let entries = entries("qwen3-tiny_questioner_s1/events.out.tfevents.1795398824.vm.25755.0");
         let has = |entry: &str| entries.iter().any(|other| other == entry);
         assert!(has("max_steps=120") && has("per_device_train_batch_size=64"), "{entries:?}");
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn hyperparameters_are_read_from_the_directory_beside_the_events() {
-        // TensorBoard 2.21.0: plugin_data_pb2.HParamsPluginData of the same file.
+        // The HParamsPluginData of the same file, decoded by hand.
         let entries = entries("rzero_tensorboard_log/events.out.tfevents.1795399397.vm.29142.0");
         let has = |entry: &str| entries.iter().any(|other| other == entry);
         assert!(has("data/max_prompt_length=64") && has("data/seed=1"), "{entries:?}");
