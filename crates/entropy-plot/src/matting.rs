@@ -20,7 +20,7 @@ pub(super) fn without_ground(on: [&str; 2], grounds: [Rgb; 2]) -> String {
     let mut copied = 0;
     for (at, _) in light.match_indices(COLOUR) {
         let from = at + COLOUR.len();
-        let seen = [&light[from..], &dark[from..]].map(|text| colour(text));
+        let seen = [&light[from..], &dark[from..]].map(colour);
         let [Some(on_light), Some(on_dark)] = seen else { continue };
         let (colour, opacity) = matte([on_light, on_dark], grounds);
         let attribute = light[..at].rsplit(' ').next().unwrap_or_default();
