@@ -17,7 +17,7 @@ pub(super) struct Linear {
     weight: Matrix,
     bias: Option<Tensor>,
     /// What an adapter adds, if W is shared.
-    change: Option<LowRank>,
+    change: Option<Box<LowRank>>,
 }
 
 impl Linear {
@@ -47,7 +47,7 @@ impl Linear {
             modules.iter().map(|(name, rows)| (format!("{name}.{what}"), *rows)).collect::<Vec<_>>()
         };
         let parts = named("weight");
-        let change = LowRank::load(weights, &parts, columns, options)?;
+        let change = LowRank::load(weights, &parts, columns, options)?.map(Box::new);
         let names: Vec<&str> = parts.iter().map(|(name, _)| name.as_str()).collect();
         let weight = weights.shared(&names, options.kind, |weights| {
             Ok(arrange(weights.stack(&parts, &[columns], options)?)?)
