@@ -1,9 +1,11 @@
 //! The model of `--reference`, from whose distributions those of the policy are compared. It is loaded once for all
-//! checkpoints.
+//! checkpoints, and has the tensors that no adapter changes in common with policies of the same base model.
 
 use std::cell::OnceCell;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use anyhow::anyhow;
 use entropy_shell::compute::ComputeArgs;
@@ -12,6 +14,7 @@ use serde_json::{Map, Value};
 use tch::{Device, Kind};
 
 use crate::checkpoint::config::Config;
+use crate::checkpoint::shared::SharedTensors;
 use crate::checkpoint::weights::TensorOptions;
 use crate::checkpoint::{self, Checkpoint, CheckpointKind, ModelPath};
 use crate::model::spec::Spec;
@@ -26,23 +29,32 @@ pub(crate) struct Reference {
     base: Checkpoint,
     /// Number of logits and maximum length of a sequence; unknown for TorchScript.
     limits: Option<(i64, i64)>,
+    /// The tensors that policies have in common with it, if there are such policies.
+    shared: Option<Rc<SharedTensors>>,
     model: OnceCell<Model>,
 }
 
 impl Reference {
-    /// Finds the model of `--reference` and reads its config.
+    /// Finds the model of `--reference` and reads its config. `policies` will be compared with it.
     ///
     /// # Errors
     /// If it is not one checkpoint that can be used.
-    pub(crate) fn find(args: &ComputeArgs) -> Result<Option<Reference>, CliError> {
+    pub(crate) fn find(
+        args: &ComputeArgs,
+        policies: &[Checkpoint],
+    ) -> Result<Option<Reference>, CliError> {
         let Some(path) = &args.reference else { return Ok(None) };
-        Reference::open(path, args).map(Some).map_err(|failure| CliError {
+        Reference::open(path, args, policies).map(Some).map_err(|failure| CliError {
             error: failure.error.context("cannot use --reference"),
             ..failure
         })
     }
 
-    fn open(path: &Path, args: &ComputeArgs) -> Result<Reference, CliError> {
+    fn open(
+        path: &Path,
+        args: &ComputeArgs,
+        policies: &[Checkpoint],
+    ) -> Result<Reference, CliError> {
         if !path.exists() {
             return Err(anyhow!("there is no {}", path.display()))
                 .hint("give the local directory of a model; download models of a hub first");
@@ -68,18 +80,22 @@ impl Reference {
                 Some((spec.vocabulary, spec.context))
             }
         };
-        Ok(Reference { checkpoint, base, limits, model: OnceCell::new() })
+        // Decided for all policies at once: the reference's numbers do not depend on which is the first.
+        let has_base = |policy: &Checkpoint| {
+            policy.base(args.base_model.as_deref()).is_ok_and(|policy| same_files(&policy, &base))
+        };
+        let shared = policies.iter().any(has_base).then(Rc::default);
+        Ok(Reference { checkpoint, base, limits, shared, model: OnceCell::new() })
+    }
+
+    /// The tensors that it has in common with a policy of this base model, if it is the reference's own, too.
+    pub(crate) fn shared_with(&self, policy: &Checkpoint) -> Option<&Rc<SharedTensors>> {
+        self.shared.as_ref().filter(|_| same_files(policy, &self.base))
     }
 
     /// The files that determine its numbers.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
-        let mut files = self.checkpoint.files();
-        for file in self.base.files() {
-            if !files.contains(&file) {
-                files.push(file);
-            }
-        }
-        files
+        self.checkpoint.files_with(&self.base)
     }
 
     /// The number type of its weights in memory.
@@ -157,7 +173,7 @@ impl Reference {
         let model = if self.base.kind == CheckpointKind::TorchScript {
             Model::TorchScript(TorchScript::load(&self.base.path, device)?)
         } else {
-            let weights = self.checkpoint.open(&self.base)?;
+            let weights = self.checkpoint.open(&self.base)?.sharing(self.shared.as_ref());
             let kind = torch::kind(args.dtype, weights.stored_kind(), device);
             let loading = format!("cannot load the reference {}", self.checkpoint.path.display());
             Model::load(spec(&self.base)?, weights, TensorOptions { kind, device })
@@ -166,6 +182,16 @@ impl Reference {
         terminal.verbose(|| format!("loaded the reference {}", self.checkpoint.path.display()));
         Ok(self.model.get_or_init(|| model))
     }
+}
+
+/// Whether two checkpoints are the same files, under whatever paths.
+fn same_files(a: &Checkpoint, b: &Checkpoint) -> bool {
+    let identities = |checkpoint: &Checkpoint| {
+        let identity =
+            |file: &PathBuf| fs::metadata(file).ok().map(|file| (file.dev(), file.ino()));
+        checkpoint.files().iter().map(identity).collect::<Option<Vec<_>>>()
+    };
+    identities(a).is_some_and(|files| identities(b) == Some(files))
 }
 
 fn spec(base: &Checkpoint) -> Result<Spec, CliError> {

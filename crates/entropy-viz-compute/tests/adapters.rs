@@ -125,6 +125,9 @@ fn every_adapter_matches_peft() {
         let golden = read(&adapter.join("golden.json"));
         let base = model(golden["base"].as_str().unwrap());
         assert_scores_of(&adapter, &golden, &["--base-model", text(&base)]);
+        // The base as reference: its tensors are then in memory once, and low-rank changes are not merged.
+        let shared = ["--base-model", text(&base), "--reference", text(&base)];
+        assert_scores_of(&adapter, &golden, &shared);
         count += 1;
     }
     assert!(count >= 15, "{count} adapters");

@@ -96,6 +96,76 @@ fn a_model_does_not_differ_from_itself() {
     );
 }
 
+/// The numbers of two models that have tensors in common are those of each alone.
+#[test]
+fn an_adapter_and_its_base_are_loaded_once() {
+    let tmp = temp_dir();
+    let rows_of = |arguments: &[String], more: &[&str]| {
+        let said = run(tmp.path(), arguments, &[&["--overwrite", "-v"], more].concat());
+        (lines(&tmp.path().join("t.jsonl")), said)
+    };
+    let alone = |policy: &str| {
+        let arguments = arguments(policy, Path::new(""));
+        let (rows, said) = rows_of(&[&arguments[..2], &arguments[4..]].concat(), &[]);
+        assert!(!said.contains("in common"), "{said}");
+        rows
+    };
+    // Other paths of the same files.
+    let link = tmp.path().join("link");
+    std::os::unix::fs::symlink(model("qwen2"), &link).unwrap();
+    for (policy, reference) in [
+        ("lora", &model("qwen2")),
+        ("lora", &link),
+        ("qwen2", &model("lora")),
+        ("lora-rslora", &model("lora")),
+        ("qwen2", &model("qwen2")),
+    ] {
+        let (rows, said) = rows_of(&arguments(policy, reference), &[]);
+        // All but biases and norms: 33,280 of 33,696 parameters.
+        assert!(said.contains("99 % of them in common with the reference"), "{policy}: {said}");
+        let name = reference.file_name().unwrap().to_str().unwrap().replace("link", "qwen2");
+        for (row, (own, other)) in rows.iter().zip(alone(policy).iter().zip(&alone(&name))) {
+            for (column, alone) in [
+                ("entropies", &own["entropies"]),
+                ("log_probs", &own["log_probs"]),
+                ("log_probs_reference", &other["log_probs"]),
+            ] {
+                let off = max_difference(&numbers(&row[column]), &numbers(alone));
+                assert!(off < 1e-4, "{policy} and {name}: {column} is off by {off:e}");
+            }
+        }
+    }
+    // Copies of the files are other files.
+    let copied = tmp.path().join("copied");
+    copy(&model("qwen2"), &copied);
+    let (_, said) = rows_of(&arguments("lora", &copied), &[]);
+    assert!(!said.contains("in common"), "{said}");
+}
+
+#[test]
+fn a_plan_counts_common_files_once() {
+    let tmp = temp_dir();
+    let planned = |policy: &str, reference: &Path| {
+        let arguments = arguments(policy, reference);
+        let arguments = arguments.iter().map(String::as_str).chain(["--plan"]);
+        let output = compute_ok(tmp.path(), &arguments.collect::<Vec<&str>>());
+        let plan: Value = serde_json::from_slice(&output.stdout).unwrap();
+        plan["checkpoints"][0]["read_bytes"].as_u64().unwrap()
+    };
+    let size = |directory: &Path, names: &[&str]| -> u64 {
+        let files = names.iter().map(|name| directory.join(name)).filter(|file| file.is_file());
+        files.map(|file| fs::metadata(file).unwrap().len()).sum()
+    };
+    let whole = |directory: &Path| {
+        size(directory, &["model.safetensors", "config.json", "generation_config.json"])
+    };
+    let of_adapter = ["adapter_model.safetensors", "adapter_config.json"];
+    let (base, adapter) = (whole(&model("qwen2")), size(&model("lora"), &of_adapter));
+    assert_eq!(planned("lora", &model("qwen2")), base + adapter);
+    assert_eq!(planned("lora", &model("mistral")), base + adapter + whole(&model("mistral")));
+    assert_eq!(planned("qwen2", &model("qwen2")), base);
+}
+
 #[test]
 fn other_numbers_do_not_depend_on_the_reference() {
     let tmp = temp_dir();

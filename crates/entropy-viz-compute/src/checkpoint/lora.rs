@@ -155,6 +155,39 @@ impl LoraAdapter {
         }
     }
 
+    /// Takes the factors of a change of the tensor `name` out of the adapter, if adding B·A is all that it does to this
+    /// tensor: A, rank × columns, and B, rows × rank, times the scale, in f32.
+    pub(super) fn take_low_rank(
+        &mut self,
+        name: &str,
+        [rows, columns]: [i64; 2],
+    ) -> anyhow::Result<Option<[Tensor; 2]>> {
+        let module = name.strip_suffix(".weight").unwrap_or(name);
+        if self.config.dora || self.replacements.contains_key(name) {
+            return Ok(None);
+        }
+        let factors = self.factors.get(module).map(Vec::as_slice);
+        let Some([Factors { module: in_peft, a, b, is_embedding: false }]) = factors else {
+            return Ok(None);
+        };
+        let [Ok(down), Ok(up)] = [a, b].map(|name| self.file.shape(name)) else {
+            return Ok(None);
+        };
+        let rank = down.first().copied().unwrap_or(0);
+        if rank == 0 || down != [rank, columns] || up != [rows, rank] {
+            return Ok(None); // an error when it is merged
+        }
+        let (scale, a, b) = (self.config.scale(in_peft, rank), a.clone(), b.clone());
+        let (down, up) = (self.factor(&a)?, self.factor(&b)? * scale);
+        for (name, factor) in [(a, &down), (b, &up)] {
+            if !bool::try_from(factor.f_isfinite()?.f_all()?)? {
+                bail!("cannot use {}: {name} has values that are NaN or infinite", self.path);
+            }
+        }
+        self.factors.remove(module);
+        Ok(Some([down, up]))
+    }
+
     /// DoRA: scales the rows of a merged weight to the magnitudes of the adapter.
     fn with_magnitudes(
         &mut self,

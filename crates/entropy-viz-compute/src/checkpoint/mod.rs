@@ -22,6 +22,7 @@ mod names;
 pub(crate) mod quantisation;
 mod quantised_files;
 mod run_layout;
+pub(crate) mod shared;
 mod slice;
 mod source;
 mod step_name;
@@ -419,6 +420,17 @@ impl Checkpoint {
             }
         };
         files.retain(|file| file.is_file());
+        files
+    }
+
+    /// The same of an adapter and its `base`, which may be the checkpoint itself.
+    pub(crate) fn files_with(&self, base: &Checkpoint) -> Vec<PathBuf> {
+        let mut files = self.files();
+        for file in base.files() {
+            if !files.contains(&file) {
+                files.push(file);
+            }
+        }
         files
     }
 }

@@ -6,12 +6,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use anyhow::{anyhow, bail};
 use entropy_shell::CliError;
 use tch::{Device, Kind, Tensor};
 
 use super::lora::LoraAdapter;
+use super::shared::SharedTensors;
 use super::source::Source;
 use super::tensor_file::shape_text;
 use crate::torch;
@@ -29,6 +31,8 @@ pub(crate) struct Weights {
     stored: BTreeMap<String, Stored>,
     used: BTreeSet<String>,
     adapter: Option<LoraAdapter>,
+    /// The tensors that other models of the same files have in common with this one.
+    shared: Option<Rc<SharedTensors>>,
     /// Parts of names, as in the files and as they are asked for.
     renamed: &'static [(&'static str, &'static str)],
 }
@@ -59,12 +63,18 @@ impl Weights {
                 }
             }
         }
-        Ok(Weights { sources, stored, used: BTreeSet::new(), adapter: None, renamed: &[] })
+        let (used, adapter, shared) = (BTreeSet::new(), None, None);
+        Ok(Weights { sources, stored, used, adapter, shared, renamed: &[] })
     }
 
     /// Adds an adapter, which is merged into the tensors when they are loaded.
     pub(super) fn with(self, adapter: LoraAdapter) -> Weights {
         Weights { adapter: Some(adapter), ..self }
+    }
+
+    /// Has the tensors that no adapter changes in common with other models of these files, if `tensors` are given.
+    pub(crate) fn sharing(self, tensors: Option<&Rc<SharedTensors>>) -> Weights {
+        Weights { shared: tensors.cloned(), ..self }
     }
 
     /// Of a model of pictures and text, keeps only the language model, under the names of a model of text.
@@ -139,37 +149,67 @@ impl Weights {
         shape: &[i64],
         options: TensorOptions,
     ) -> anyhow::Result<Tensor> {
-        self.check_shape(name, name, shape)?;
+        self.take_as(name, name, shape, options)
+    }
+
+    /// Declares that the model has one tensor for two names. Returns whether an adapter changes one of them, so that they are two,
+    /// as in PEFT.
+    pub(crate) fn tie(&mut self, names: [&str; 2]) -> bool {
+        let Some(adapter) = &mut self.adapter else { return false };
+        adapter.tie(names[0], names[1]);
+        names.iter().any(|name| adapter.changes(name))
+    }
+
+    /// Loads the tensor that the files have as `stored`, with what an adapter has for `name`.
+    pub(crate) fn take_as(
+        &mut self,
+        stored: &str,
+        name: &str,
+        shape: &[i64],
+        options: TensorOptions,
+    ) -> anyhow::Result<Tensor> {
+        self.check_shape(stored, name, shape)?;
         let mut tensor = torch::empty_for_weights(shape, options.kind, options.device)?;
-        self.copy(name, &mut tensor)?;
+        self.copy_as(stored, name, &mut tensor)?;
         Ok(tensor)
     }
 
-    /// Loads the tensor that the files have for two names, `stored` being one of them: once, or one for each name if
-    /// an adapter changes one of them, as in PEFT.
-    pub(crate) fn take_tied(
+    /// What `make` makes of the stored tensors `names` in this number type; if models share tensors and the adapter changes none
+    /// of these, the result of the first of them. Its memory must not be changed.
+    pub(crate) fn shared(
         &mut self,
-        stored: &str,
-        names: [&str; 2],
-        shape: &[i64],
+        names: &[&str],
+        kind: Kind,
+        make: impl FnOnce(&mut Weights) -> anyhow::Result<Tensor>,
+    ) -> anyhow::Result<Tensor> {
+        let is_changed = |adapter: &LoraAdapter| names.iter().any(|name| adapter.changes(name));
+        let shared = self.shared.clone().filter(|_| !self.adapter.as_ref().is_some_and(is_changed));
+        let Some(shared) = shared else { return make(self) };
+        let key = SharedTensors::key(names.iter().copied(), kind);
+        if let Some(tensor) = shared.get(&key) {
+            self.used.extend(names.iter().map(|name| (*name).to_owned()));
+            return Ok(tensor);
+        }
+        let tensor = make(self)?;
+        shared.keep(key, &tensor);
+        Ok(tensor)
+    }
+
+    /// If models share the tensor `name`, of this shape, and an adapter changes it by adding B·A: A, rank × columns, and B, rows ×
+    /// rank, with the factor of the adapter. The tensor is then loaded without this change.
+    pub(crate) fn low_rank(
+        &mut self,
+        name: &str,
+        shape: [i64; 2],
         options: TensorOptions,
-    ) -> anyhow::Result<[Tensor; 2]> {
-        let is_changed = match &mut self.adapter {
-            Some(adapter) => {
-                adapter.tie(names[0], names[1]);
-                names.iter().any(|name| adapter.changes(name))
-            }
-            None => false,
+    ) -> anyhow::Result<Option<[Tensor; 2]>> {
+        let Some(adapter) = self.adapter.as_mut().filter(|_| self.shared.is_some()) else {
+            return Ok(None);
         };
-        let mut take = |name: &str| -> anyhow::Result<Tensor> {
-            self.check_shape(stored, name, shape)?;
-            let mut tensor = torch::empty_for_weights(shape, options.kind, options.device)?;
-            self.copy_as(stored, name, &mut tensor)?;
-            Ok(tensor)
-        };
-        let first = take(names[0])?;
-        let second = if is_changed { take(names[1])? } else { first.shallow_clone() };
-        Ok([first, second])
+        let Some(factors) = adapter.take_low_rank(name, shape)? else { return Ok(None) };
+        let [down, up] =
+            factors.map(|factor| factor.f_to_kind(options.kind)?.f_to_device(options.device));
+        Ok(Some([down?, up?]))
     }
 
     /// The change that an adapter makes to stacked experts, experts × out × in in f32 on the CPU.

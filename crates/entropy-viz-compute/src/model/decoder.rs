@@ -5,6 +5,7 @@ use tch::{TchError, Tensor};
 
 use super::alt_up::{AltUp, AltUpEnds, Laurel};
 use super::cache::{CacheBytes, KvCache};
+use super::embedding::{Embedding, embedding_and_head};
 use super::layer::{Linear, Mlp, Norm};
 use super::masks::DecodeStep;
 use super::mixer::{Mixer, Pass};
@@ -26,13 +27,6 @@ pub(crate) struct Decoder {
     layers: Vec<Layer>,
     norm: Norm,
     head: Linear,
-}
-
-/// The vectors of the tokens.
-enum Embedding {
-    Own(Tensor),
-    /// Those of the head.
-    Tied,
 }
 
 struct Layer {
@@ -294,29 +288,6 @@ impl Decoder {
     pub(crate) fn cache(&self, slots: i64, capacity: i64) -> Result<KvCache, TchError> {
         KvCache::new(&self.spec, slots, capacity, self.options)
     }
-}
-
-/// Loads the embedding and the head. Tied models store one tensor for both, under either name. If both are stored
-/// and differ, they are not tied, whatever config.json says: transformers does the same.
-fn embedding_and_head(
-    weights: &mut Weights,
-    tie_word_embeddings: bool,
-    table: &[i64],
-    options: TensorOptions,
-) -> anyhow::Result<(Embedding, Linear)> {
-    let (input, output) = ("model.embed_tokens.weight", "lm_head.weight");
-    if tie_word_embeddings && !(weights.has(input) && weights.has(output)) {
-        let stored = if weights.has(output) { output } else { input };
-        let [embedding, head] = weights.take_tied(stored, [input, output], table, options)?;
-        let is_one = embedding.data_ptr() == head.data_ptr();
-        let embedding = if is_one { Embedding::Tied } else { Embedding::Own(embedding) };
-        return Ok((embedding, Linear::of(head, None)?));
-    }
-    let embedding = weights.take(input, table, options)?;
-    let head = weights.take(output, table, options)?;
-    let is_one = tie_word_embeddings && head.f_equal(&embedding)?;
-    let embedding = if is_one { Embedding::Tied } else { Embedding::Own(embedding) };
-    Ok((embedding, Linear::of(head, None)?))
 }
 
 /// The rotary tables of a forward pass.

@@ -97,7 +97,9 @@ impl Stored {
         options: TensorOptions,
     ) -> anyhow::Result<MatrixStack> {
         let Some(change) = change else {
-            let tensor = arrange(self.read(weights, shape, options)?)?;
+            let tensor = weights.shared(&self.names(), options.kind, |weights| {
+                Ok(arrange(self.read(weights, shape, options)?)?)
+            })?;
             return Ok(MatrixStack::arranged(tensor));
         };
         let single = TensorOptions { kind: Kind::Float, ..options };

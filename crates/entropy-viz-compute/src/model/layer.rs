@@ -2,7 +2,8 @@
 
 use tch::{Kind, TchError, Tensor};
 
-use super::matrix::Matrix;
+use super::low_rank::LowRank;
+use super::matrix::{Matrix, arrange};
 use super::sparse_gate;
 use super::spec::{Activation, MlpKind, MlpScales, NormKind, Spec};
 use crate::checkpoint::weights::{TensorOptions, Weights};
@@ -15,12 +16,19 @@ const NORM_KIND: Kind = Kind::Float;
 pub(super) struct Linear {
     weight: Matrix,
     bias: Option<Tensor>,
+    /// What an adapter adds, if W is shared.
+    change: Option<Box<LowRank>>,
 }
 
 impl Linear {
     /// Takes the memory of `weight`; see [`Matrix::new`].
     pub(super) fn of(weight: Tensor, bias: Option<Tensor>) -> Result<Linear, TchError> {
-        Ok(Linear { weight: Matrix::new(weight)?, bias })
+        Ok(Linear::arranged(arrange(weight)?, bias))
+    }
+
+    /// Of a weight after [`arrange`].
+    pub(super) fn arranged(weight: Tensor, bias: Option<Tensor>) -> Linear {
+        Linear { weight: Matrix::arranged(weight), bias, change: None }
     }
 
     pub(super) fn with_bias(self, bias: Tensor) -> Linear {
@@ -38,16 +46,25 @@ impl Linear {
         let named = |what: &str| {
             modules.iter().map(|(name, rows)| (format!("{name}.{what}"), *rows)).collect::<Vec<_>>()
         };
-        let weight = weights.stack(&named("weight"), &[columns], options)?;
+        let parts = named("weight");
+        let change = LowRank::load(weights, &parts, columns, options)?.map(Box::new);
+        let names: Vec<&str> = parts.iter().map(|(name, _)| name.as_str()).collect();
+        let weight = weights.shared(&names, options.kind, |weights| {
+            Ok(arrange(weights.stack(&parts, &[columns], options)?)?)
+        })?;
         let bias = if bias { Some(weights.stack(&named("bias"), &[], options)?) } else { None };
-        Ok(Linear::of(weight, bias)?)
+        Ok(Linear { change, ..Linear::arranged(weight, bias) })
     }
 
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        self.weight.product(x, self.bias.as_ref())
+        let products = self.weight.product(x, self.bias.as_ref())?;
+        if let Some(change) = &self.change {
+            change.add(x, &products)?;
+        }
+        Ok(products)
     }
 
-    /// Rows of W; see [`Matrix::rows`].
+    /// Rows of W, which no adapter may change; see [`Matrix::rows`].
     pub(super) fn weight_rows(&self, indices: &[i64]) -> Result<Tensor, TchError> {
         self.weight.rows(indices)
     }

@@ -59,11 +59,12 @@ impl PerLayerInputs {
     ) -> anyhow::Result<PerLayerInputs> {
         let PerLayerSpec { width, vocabulary } = sizes;
         let all = spec.layers * width;
-        let mut take = |name: &str, shape: [i64; 2]| {
-            weights.take(&format!("model.{name}.weight"), &shape, options)
-        };
-        let table = take("embed_tokens_per_layer", [vocabulary, all])?;
-        let projection = take("per_layer_model_projection", [all, spec.hidden])?;
+        let table = "model.embed_tokens_per_layer.weight";
+        let table = weights.shared(&[table], options.kind, |weights| {
+            weights.take(table, &[vocabulary, all], options)
+        })?;
+        let projection = "model.per_layer_model_projection.weight";
+        let projection = weights.take(projection, &[all, spec.hidden], options)?;
         let norm = "model.per_layer_projection_norm.weight";
         // Rounded to the type of the weights, like the scale of the embeddings.
         let table_scale = Tensor::f_from_slice(&[(width as f64).sqrt() as f32])?

@@ -205,11 +205,17 @@ fn load_model(
     let loading = format!("cannot load {}", base.path.display());
     let model = Model::load(spec, weights, options)
         .map_err(|error| torch::with_message(error, &loading))?;
+    let shared = inputs.shared_with(base).map(|shared| shared.take_reused());
     inputs.terminal.verbose(|| {
+        let percent = |shared: u64| 100.0 * shared as f64 / parameters as f64;
+        let shared = shared.map(|shared| {
+            format!(", {:.0} % of them in common with the reference", percent(shared))
+        });
         format!(
-            "loaded {} ({:.1} M parameters, stored as {}, used as {} on {:?}) in {:.1} s",
+            "loaded {} ({:.1} M parameters{}, stored as {}, used as {} on {:?}) in {:.1} s",
             weights_of(base).display(),
             parameters as f64 / 1e6,
+            shared.unwrap_or_default(),
             torch::kind_name(stored),
             torch::kind_name(kind),
             inputs.device,

@@ -2,10 +2,11 @@
 //!
 //! The time is that of the matrix products of the model: 2 operations per parameter and token (Kaplan et al. 2020, arXiv
 //! 2001.08361, section 2.1; attention between tokens is not counted), at the rate that a product of this size reaches on
-//! the device now, plus reading the weights. Sampling runs the weights once per token and is slower; the plan says how
+//! the device now, plus reading the weights, those of a reference and its adapters' base once. Sampling runs the weights once per token and is slower; the plan says how
 //! many responses would be sampled.
 
 use std::fs;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use entropy_shell::{CliError, Terminal};
@@ -39,7 +40,7 @@ fn operations_per_second(device: Device, kind: Kind) -> f64 {
 }
 
 /// What is planned for one checkpoint.
-fn checkpoint(inputs: &RunInputs<'_>, checkpoint: &Checkpoint, rates: &mut Rates) -> Value {
+fn checkpoint(inputs: &RunInputs<'_>, checkpoint: &Checkpoint, costs: &mut Costs) -> Value {
     let step = checkpoint.step.unwrap_or(0);
     let shown = checkpoint.path.display().to_string();
     let mut planned = || -> Result<Value, CliError> {
@@ -56,19 +57,18 @@ fn checkpoint(inputs: &RunInputs<'_>, checkpoint: &Checkpoint, rates: &mut Rates
             })
             .sum();
         let parameters = plan.decoder.as_ref().map_or(0, |(_, weights)| weights.parameters());
-        let files = checkpoint.files();
-        let bytes: u64 = files.iter().filter_map(|file| Some(fs::metadata(file).ok()?.len())).sum();
+        let read_bytes = costs.read_bytes(inputs, checkpoint, &plan.base);
         // A reference is one more model over the same tokens.
         let models = if inputs.reference.is_some() { 2.0 } else { 1.0 };
         let seconds = models * 2.0 * parameters as f64 * tokens as f64
-            / rates.of(inputs.device, plan.kind)
-            + bytes as f64 / READING;
+            / costs.rate(inputs.device, plan.kind)
+            + read_bytes as f64 / READING;
         let files: Vec<String> =
             prompts.files.iter().map(|file| file.display().to_string()).collect();
         Ok(json!({
             "step": step, "path": shown, "state": "missing", "prompts": files,
             "responses": records.len(), "sampled": sampled, "tokens": tokens, "parameters": parameters,
-            "seconds": seconds,
+            "read_bytes": read_bytes, "seconds": seconds,
         }))
     };
     match planned() {
@@ -82,18 +82,43 @@ fn unusable(step: u64, failure: &CliError) -> Value {
     json!({"step": step, "state": "unusable", "reason": reason, "hint": failure.hint})
 }
 
-/// Rates that were measured, by number type.
+/// What is measured or counted for several checkpoints.
 #[derive(Default)]
-struct Rates(Vec<(Kind, f64)>);
+struct Costs {
+    /// Rates that were measured, by number type.
+    rates: Vec<(Kind, f64)>,
+    /// Whether a checkpoint has the bytes of the reference, which is loaded once.
+    has_reference: bool,
+}
 
-impl Rates {
-    fn of(&mut self, device: Device, kind: Kind) -> f64 {
-        if let Some((_, rate)) = self.0.iter().find(|(known, _)| *known == kind) {
+impl Costs {
+    fn rate(&mut self, device: Device, kind: Kind) -> f64 {
+        if let Some((_, rate)) = self.rates.iter().find(|(known, _)| *known == kind) {
             return *rate;
         }
         let rate = operations_per_second(device, kind);
-        self.0.push((kind, rate));
+        self.rates.push((kind, rate));
         rate
+    }
+
+    /// Bytes of the files that are read for a checkpoint with this base, without those that it shares with the reference.
+    fn read_bytes(
+        &mut self,
+        inputs: &RunInputs<'_>,
+        checkpoint: &Checkpoint,
+        base: &Checkpoint,
+    ) -> u64 {
+        let size = |files: Vec<PathBuf>| -> u64 {
+            files.iter().filter_map(|file| Some(fs::metadata(file).ok()?.len())).sum()
+        };
+        let own = size(checkpoint.files_with(base));
+        let shared = inputs.shared_with(base).map_or(0, |_| size(base.files()));
+        let reference = match &inputs.reference {
+            Some(reference) if !self.has_reference => size(reference.files()),
+            _ => 0,
+        };
+        self.has_reference = true;
+        own - shared + reference
     }
 }
 
@@ -107,7 +132,7 @@ pub(super) fn print(
     outputs: &mut RunOutputs,
     terminal: &Terminal,
 ) -> Result<(), CliError> {
-    let mut rates = Rates::default();
+    let mut costs = Costs::default();
     let mut checkpoints: Vec<Value> =
         selection.unusable.iter().map(|(step, failure)| unusable(*step, failure)).collect();
     for found in &selection.checkpoints {
@@ -120,7 +145,7 @@ pub(super) fn print(
             StepState::Unfinished(message) => {
                 json!({"step": step, "state": "unusable", "reason": message, "hint": null})
             }
-            StepState::Missing => checkpoint(inputs, found, &mut rates),
+            StepState::Missing => checkpoint(inputs, found, &mut costs),
         });
     }
     checkpoints.sort_by_key(|value| value["step"].as_u64());

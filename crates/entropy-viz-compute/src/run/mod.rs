@@ -57,10 +57,10 @@ pub(crate) fn run(args: &ComputeArgs, terminal: &Terminal) -> Result<Outcome, Cl
             None => Divergences::None,
         },
     };
-    let reference = Reference::find(args)?;
-    let inputs = RunInputs { args, terminal, device, prompts, encoder, plan, reference };
     let selection = Selection::new(model, args, terminal)?;
     let checkpoints = &selection.checkpoints;
+    let reference = Reference::find(args, checkpoints)?;
+    let inputs = RunInputs { args, terminal, device, prompts, encoder, plan, reference };
     if checkpoints.is_empty() {
         terminal.info("nothing to compute in this shard");
         return Ok(Outcome::Done);

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use anyhow::anyhow;
 use entropy_history::dump::GroupBy;
@@ -13,6 +14,7 @@ use tch::Device;
 use super::prompt_source::PromptSource;
 use crate::chat::ChatTemplate;
 use crate::checkpoint::config::Config;
+use crate::checkpoint::shared::SharedTensors;
 use crate::checkpoint::weights::Weights;
 use crate::checkpoint::{self, Checkpoint, CheckpointKind, ModelPath, Run};
 use crate::encoder::{PromptEncoder, has_text};
@@ -54,6 +56,11 @@ impl RunInputs<'_> {
     pub(super) fn share(&self) -> Option<RowShare> {
         let (number, of) = self.args.shard.filter(|_| self.args.shard_by == ShardBy::Rows)?;
         Some(RowShare { number, of })
+    }
+
+    /// The tensors that the reference and a policy of this base model have in common, if they have any.
+    pub(super) fn shared_with(&self, base: &Checkpoint) -> Option<&Rc<SharedTensors>> {
+        self.reference.as_ref().and_then(|reference| reference.shared_with(base))
     }
 
     /// A digest of the flags that change a number, and of the prompts if they are those of every checkpoint.
@@ -301,7 +308,10 @@ impl CheckpointPlan {
         }
         let decoder = match base.kind {
             CheckpointKind::TorchScript => None,
-            _ => Some((model::spec(&Config::read(&base.path)?)?, checkpoint.open(&base)?)),
+            _ => {
+                let weights = checkpoint.open(&base)?.sharing(inputs.shared_with(&base));
+                Some((model::spec(&Config::read(&base.path)?)?, weights))
+            }
         };
         let kind = match &decoder {
             Some((_, weights)) => torch::kind(args.dtype, weights.stored_kind(), inputs.device),
@@ -309,12 +319,7 @@ impl CheckpointPlan {
         };
         let tokenizer = tokenizer_directory(args, checkpoint, &base);
 
-        let mut files = checkpoint.files();
-        for file in base.files() {
-            if !files.contains(&file) {
-                files.push(file);
-            }
-        }
+        let mut files = checkpoint.files_with(&base);
         files.extend(TOKENIZER_FILES.map(|name| tokenizer.join(name)));
         let mut hasher = blake3::Hasher::new();
         for file in files.iter().filter(|file| file.is_file()) {
