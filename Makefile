@@ -112,6 +112,10 @@ $(REFERENCE):
 	$(PYTHON) -m venv .venv/reference
 	.venv/reference/bin/pip install --quiet --disable-pip-version-check torch==2.11.0 transformers==5.23.0 numpy==2.4.6
 
+gallery: build ## draw every kind of picture, page and screen from real logs into target/gallery/index.html
+	PYTHON=$(PYTHON) scripts/browser.sh .venv/browser
+	$(PYTHON) scripts/gallery.py $(BINARY) target/gallery
+
 dist: ## build wheels, sdist, archive, crates, SBOM and checksums into dist/, and test the wheels and the archive (600 MB of torch)
 	CARGO=$(CARGO) PYTHON=$(PYTHON) scripts/dist.sh all
 

@@ -218,3 +218,18 @@ fn panels_have_the_runs_of_their_group() {
     assert!(!svg.contains("runs named; grey"), "all are named");
     assert_eq!(svg.lines().filter(|line| line.trim() == "seed2").count(), 2);
 }
+
+#[test]
+fn quoted_glob_of_directories_means_the_logs_in_them() {
+    let tmp = tempfile::tempdir().unwrap();
+    let glob = format!("{}/qwen3-tiny_*", fixture("trainer_state").display());
+    let output = run(tmp.path(), &["stats", &glob, "--json"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let labels = document["runs"].as_array().unwrap().iter().map(|run| run["label"].clone());
+    let expected =
+        ["questioner_log5", "questioner_s1", "solver_resumed"].map(|r| format!("qwen3-tiny_{r}"));
+    assert_eq!(labels.collect::<Vec<_>>(), expected);
+    let none = run(tmp.path(), &["stats", &format!("{glob}x"), "--json"]);
+    assert!(stderr(&none).contains("nothing matches"), "{}", stderr(&none));
+}

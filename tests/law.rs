@@ -236,7 +236,7 @@ fn law_prints_a_table_and_draws_by_default() {
     }
     let picture = run(tmp.path(), &[&law[..], &["-o", "-", "--output-format", "svg"]].concat());
     let svg = stdout(&picture);
-    assert!(svg.starts_with("<svg ") && svg.contains("reward: critic/rewards/mean"), "{svg}");
+    assert!(svg.starts_with("<svg ") && svg.contains(">\ncritic/rewards/mean\n<"), "{svg}");
     let early = fits(&tmp, &[&law[1..], &["--to-step", "40"]].concat());
     assert_eq!(early[0]["pairs"], 40);
     assert_rejected(

@@ -36,7 +36,7 @@ const HOLD_OUT_DASH: [f64; 2] = [6.0, 4.0];
 const SMALL: f64 = 11.0;
 const ENTRY_HEIGHT: f64 = LINE_HEIGHT + 1.3 * SMALL;
 /// Share of a run's colour in the dots of its first and of its last step; the rest is the background.
-const FIRST_SHARE: f64 = 0.22;
+const FIRST_SHARE: f64 = 0.3;
 const LAST_SHARE: f64 = 0.9;
 /// Side in px of the cells of which each has at most one dot per run.
 const CELL: f64 = 1.5;
@@ -139,7 +139,10 @@ pub fn law(
 fn y_title(rows: &[LawRow<'_>], options: &ChartOptions) -> String {
     match &options.y_label {
         Some(label) => visible(label).into_owned(),
-        None => format!("reward ({})", rewards(rows)),
+        None => match rewards(rows) {
+            keys if keys.contains("reward") => keys,
+            keys => format!("reward ({keys})"),
+        },
     }
 }
 

@@ -47,7 +47,7 @@ pub enum DiscoverError {
 ///
 /// - `-` is standard input, a directory means all logs in it, and any other path is a log.
 /// - `a+b` are segments of one run if both exist.
-/// - Text with `*`, `?` or `[` is a glob.
+/// - Text with `*`, `?` or `[` is a glob of logs; if it matches directories alone, it means all logs in them.
 /// - In `LABEL=INPUT`, the text before the first `=` is a label, unless the whole text exists as a path or
 ///   matches as a glob.
 /// - Text that is not UTF-8 is a path.
@@ -106,8 +106,11 @@ pub fn resolve_all(arguments: &[impl AsRef<OsStr>]) -> Result<Found<Input>, Disc
 /// Whether the whole text is a path, several paths, or a pattern with a match.
 fn names_files(text: &str) -> bool {
     let is_glob = text.contains(['*', '?', '[']);
-    let matches = || expand(text).is_ok_and(|found| !found.files.is_empty());
-    Path::new(text).exists() || segments(text).is_some() || is_glob && matches()
+    let has_match = || {
+        let found = matches(text);
+        found.is_ok_and(|m| !m.found.files.is_empty() || !m.directories.is_empty())
+    };
+    Path::new(text).exists() || segments(text).is_some() || is_glob && has_match()
 }
 
 fn resolve_one(text: &str) -> Result<Found<Input>, DiscoverError> {
@@ -124,9 +127,18 @@ fn resolve_one(text: &str) -> Result<Found<Input>, DiscoverError> {
         let missing = missing.filter(|_| some).unwrap_or(text);
         return Err(DiscoverError::Missing(missing.to_owned()));
     }
-    let found = expand(text)?;
+    let Matches { found, directories } = matches(text)?;
     if found.files.is_empty() && found.unreadable.is_empty() {
-        return Err(DiscoverError::NoMatch(text.to_owned()));
+        let mut all = Found::default();
+        for directory in &directories {
+            let in_it = at_path(directory)?.unwrap_or_default();
+            all.files.extend(in_it.files);
+            all.unreadable.extend(in_it.unreadable);
+        }
+        return match directories.is_empty() {
+            true => Err(DiscoverError::NoMatch(text.to_owned())),
+            false => Ok(all),
+        };
     }
     let files = found.files.into_iter().map(|path| Input::file(path, Origin::Found));
     Ok(Found { files: files.collect(), unreadable: found.unreadable })
@@ -202,13 +214,23 @@ pub fn below(directory: &Path, pattern: &str) -> String {
 /// # Errors
 /// When the pattern is invalid.
 pub fn expand(pattern: &str) -> Result<Found<PathBuf>, DiscoverError> {
+    matches(pattern).map(|matches| matches.found)
+}
+
+/// What matches a pattern, in natural order.
+struct Matches {
+    found: Found<PathBuf>,
+    directories: Vec<PathBuf>,
+}
+
+fn matches(pattern: &str) -> Result<Matches, DiscoverError> {
     let options = glob::MatchOptions { require_literal_leading_dot: true, ..Default::default() };
     let bad =
         |e: glob::PatternError| DiscoverError::BadPattern(pattern.to_owned(), e.msg.to_owned());
-    let mut found = Found::default();
+    let (mut found, mut directories) = (Found::default(), Vec::new());
     for entry in glob::glob_with(pattern, options).map_err(bad)? {
         match entry {
-            Ok(path) if path.is_dir() => {}
+            Ok(path) if path.is_dir() => directories.push(path),
             Ok(path) => found.files.push(path),
             Err(e) => {
                 found.unreadable.push(format!("{}: {}", e.path().display(), e.error().kind()))
@@ -216,5 +238,6 @@ pub fn expand(pattern: &str) -> Result<Found<PathBuf>, DiscoverError> {
         }
     }
     found.files.sort_by(|a, b| natural_order(a, b));
-    Ok(found)
+    directories.sort_by(|a, b| natural_order(a, b));
+    Ok(Matches { found, directories })
 }
