@@ -42,13 +42,17 @@ const PANELS: [(Statistic, &str); 2] =
 
 /// A pair of runs or groups.
 struct PairRow<'a> {
+    /// The second name is empty if all pairs have the same: then it stands above the rows.
     names: [String; 2],
     contrasts: &'a [Contrast],
 }
 
 impl<'a> PairRow<'a> {
     fn name(&self) -> String {
-        self.names.join(" − ")
+        match &self.names {
+            [a, b] if b.is_empty() => a.clone(),
+            names => names.join(" − "),
+        }
     }
 
     fn contrast(&self, statistic: Statistic) -> Option<&'a Contrast> {
@@ -100,6 +104,7 @@ pub fn forest(
     for (row, pair) in rows.iter_mut().zip(names.names().chunks_exact(2)) {
         row.names = [pair[0].clone(), pair[1].clone()];
     }
+    let baseline = take_common_baseline(&mut rows);
     let by_group = rows.iter().any(|row| row.contrasts[0].between == ContrastUnit::Groups);
     let subject = comparison.subject();
     let (what, axis_names): (_, &[&str]) = match &*subject {
@@ -109,7 +114,9 @@ pub fn forest(
     let unit = if by_group { "groups" } else { "runs" };
     let title = format!("Difference of mean {what} by pair of {unit}");
     let mut subtitle: Vec<String> = quantity(comparison, options).into_iter().collect();
-    subtitle.extend(method(by_group).map(str::to_owned));
+    let pair =
+        baseline.as_ref().map_or("a − b".to_owned(), |name| format!("difference to {name}"));
+    subtitle.extend([pair + method(by_group)[0], method(by_group)[1].to_owned()]);
     subtitle.extend(names.note());
 
     let reasons = reasons(&rows);
@@ -134,7 +141,8 @@ pub fn forest(
     let bottom = bottom - REASON * shown_reasons as f64;
 
     marks.extend(footer);
-    marks.extend(panels(&mut rows, chart, layout.min_row, axis_names, (width, top, bottom)));
+    let words = (axis_names, baseline.as_deref());
+    marks.extend(panels(&mut rows, chart, layout.min_row, words, (width, top, bottom)));
     let mut y = bottom + AXIS + 0.6 * SMALL;
     let format = TextFormat::regular(SMALL, chart.theme().muted);
     for reason in &reasons[..shown_reasons] {
@@ -153,16 +161,24 @@ pub fn forest(
     layout.picture(chart, &title, "differences", marks, warnings)
 }
 
+/// The second name of all pairs, if it is the same; the rows do not repeat it then.
+fn take_common_baseline(rows: &mut [PairRow<'_>]) -> Option<String> {
+    let [first, rest @ ..] = &*rows else { return None };
+    let common = first.names[1].clone();
+    if rest.is_empty() || rest.iter().any(|row| row.names[1] != common) {
+        return None;
+    }
+    rows.iter_mut().for_each(|row| row.names[1].clear());
+    Some(common)
+}
+
 /// The parts of the subtitle that say what the intervals are.
 fn method(by_group: bool) -> [&'static str; 2] {
     match by_group {
-        true => {
-            ["a − b, 95 % intervals by Welch’s t over runs", "open circle: the interval contains 0"]
+        true => [", 95 % intervals by Welch’s t over runs", "open circle: the interval contains 0"],
+        false => {
+            [", 95 % intervals by equal-weighted cosines", "of these curves, not of other seeds"]
         }
-        false => [
-            "a − b, 95 % intervals by equal-weighted cosines",
-            "of these curves, not of other seeds",
-        ],
     }
 }
 
@@ -221,7 +237,7 @@ fn panels(
     rows: &mut [PairRow<'_>],
     chart: ChartContext<'_>,
     min_row: f64,
-    axis_names: &[&str],
+    (axis_names, baseline_name): (&[&str], Option<&str>),
     (width, top, bottom): (f64, f64, f64),
 ) -> Vec<Mark> {
     let theme = chart.theme();
@@ -236,9 +252,11 @@ fn panels(
     let mut names_width: f64 = 0.0;
     for row in rows.iter_mut() {
         // Each name is shortened separately, because names mostly differ at their ends.
+        let whole = text_width(&row.name());
         let [a, b] = &mut row.names;
-        let whole = text_width(&format!("{a} − {b}"));
-        if whole > max_width {
+        if b.is_empty() {
+            *a = shorten_middle(a, |t| text_width(t) <= max_width);
+        } else if whole > max_width {
             let half = 0.5 * (max_width - text_width(" − "));
             let (spare_a, spare_b) =
                 ((half - text_width(a)).max(0.0), (half - text_width(b)).max(0.0));
@@ -246,6 +264,14 @@ fn panels(
             *b = shorten_middle(b, |t| text_width(t) <= half + spare_a);
         }
         names_width = names_width.max(text_width(&row.name()));
+    }
+    let heading = baseline_name.map(|name| {
+        let words = |name: &str| format!("minus {name}");
+        let heading_width = |t: &str| chart.fonts.width(&words(t), BODY, Weight::SemiBold);
+        words(&shorten_middle(name, |t| heading_width(t) <= max_width))
+    });
+    if let Some(heading) = &heading {
+        names_width = names_width.max(chart.fonts.width(heading, BODY, Weight::SemiBold));
     }
     let pad = chart.metrics().pad;
     let left = pad + names_width + 14.0;
@@ -258,6 +284,11 @@ fn panels(
     let axis = axis(rows, plot_width);
 
     let mut marks = Vec::new();
+    if let Some(heading) = heading {
+        let (at, format) =
+            ((left - 14.0, top - 0.75 * BODY), TextFormat::semi_bold(BODY, theme.text));
+        marks.push(chart.text(heading, at, Anchor::End, format));
+    }
     for (i, row) in rows.iter().enumerate() {
         let colour = if row.refusal().is_some() { theme.muted } else { theme.text };
         let (at, format) = ((left - 14.0, middle(i) + baseline), TextFormat::regular(size, colour));
