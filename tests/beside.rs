@@ -92,18 +92,22 @@ fn runs_without_a_quantity_are_named_and_a_quantity_of_no_run_is_an_error() {
         &tmp,
         &["plot", "a.jsonl", "--with", "length"],
         &[
-            "cannot draw \"length\": no log has one of its keys response_length/mean",
+            "cannot draw \"length\": no log has a finite value of one of its keys response_length/mean",
             "inspect FILE",
         ],
     );
     assert_rejected(
         &tmp,
         &["plot", "a.jsonl", "--with", "nothing/here"],
-        &["cannot draw \"nothing/here\": no log has this key", "reward, kl"],
+        &["cannot draw \"nothing/here\": no log has a finite value of this key", "reward, kl"],
     );
     for (command, flag) in [("plot", "--terminal"), ("watch", "--once")] {
         let arguments = [command, "a.jsonl", "--with", "nothing/here", flag];
-        assert_rejected(&tmp, &arguments, &["cannot draw \"nothing/here\": no log has this key"]);
+        assert_rejected(
+            &tmp,
+            &arguments,
+            &["cannot draw \"nothing/here\": no log has a finite value of this key"],
+        );
     }
     // A glob of several keys is not one quantity.
     fs::write(tmp.path().join("c.jsonl"), "{\"step\":1,\"entropy\":2,\"r/a\":1,\"r/b\":2}\n")
@@ -213,4 +217,19 @@ fn quantities_are_drawn_in_the_terminal() {
             assert!(frame.contains(title), "{command:?} has no {title}:\n{frame}");
         }
     }
+}
+
+#[test]
+fn text_among_the_values_of_a_quantity_is_counted_and_the_entropy_stays() {
+    let tmp = tempfile::tempdir().unwrap();
+    let row = |step: u32| {
+        let reward = if step == 3 { "\"bad\"".to_owned() } else { format!("0.{step}") };
+        format!(
+            "{{\"step\":{step},\"data\":{{\"actor/entropy\":1.{step},\"critic/rewards/mean\":{reward}}}}}\n"
+        )
+    };
+    fs::write(tmp.path().join("run.jsonl"), (1..9).map(row).collect::<String>()).unwrap();
+    let output = run(tmp.path(), &["plot", "run.jsonl", "--with", "reward", "-o", "a.svg"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("1 value of"), "{}", stderr(&output));
 }

@@ -256,5 +256,6 @@ fn comparison_plot_of_many_runs_needs_a_baseline() {
     assert!(stderr(&output).contains("the other 9 are only in the table"), "{}", stderr(&output));
     let svg = fs::read_to_string(tmp.path().join("x.svg")).unwrap();
     assert!(svg.contains("40 of 49 pairs"));
-    assert!(svg.contains("r49 − r0") && !svg.contains("r1 − r0"));
+    let has = |name: &str| svg.contains(&format!(">\n{name}\n<"));
+    assert!(has("minus r0") && has("r49") && !has("r1"));
 }

@@ -184,7 +184,7 @@ fn rejects_globs_without_a_run() {
     recipes(tmp.path(), 2);
     for (flags, words) in [
         (&["--select", "kl0_seed9"][..], "did you mean"),
-        (&["--exclude", "nothing*"], "There are clip0.2"),
+        (&["--exclude", "nothing*"], "there are clip0.2"),
         (&["--highlight", "kl7*"], "--highlight: no run is called \"kl7*\""),
         (&["--color", "kl7=#fff"], "--color: no run is called \"kl7\""),
         (&["--color", "kl0=red"], "baseline=#888888"),

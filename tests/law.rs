@@ -206,7 +206,7 @@ fn each_run_of_a_table_uses_its_own_reward() {
     assert_rejected(
         &tmp,
         &["law", "t.csv", "--reward", "note"],
-        &["\"note\" is \"x\", not a number"],
+        &["no value of \"note\" is finite"],
     );
     // In a log of several runs, a run without the reward is left out with a warning.
     let half = text.lines().map(|line| match line.split(',').collect::<Vec<_>>()[..] {

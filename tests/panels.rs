@@ -98,7 +98,10 @@ fn runs_that_lack_a_quantity_are_left_out_of_its_panel() {
     assert_eq!(drawn(&document, 0, 1)[8], (9.0, 9.0));
     let output = run(tmp.path(), &["report", "b.jsonl", "--with", "kl"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("cannot draw \"kl\": no log has one of its keys"));
+    assert!(
+        stderr(&output)
+            .contains("cannot draw \"kl\": no log has a finite value of one of its keys")
+    );
 }
 
 #[test]

@@ -21,13 +21,14 @@ pub const QUANTITIES: [NamedQuantity; 8] = [
         description: "KL to the reference policy",
         unit: Some("nats"),
         keys: &[
-            "kl",               // TRL
-            "train/kl",         // TRL through W&B or TensorBoard, OpenRLHF
-            "actor/kl_loss",    // verl, EasyR1
-            "train/kl_loss",    // slime
-            "policy/policy_kl", // SkyRL
-            "objective/kl_avg", // open-instruct
-            "objective/kl",     // TRL PPO
+            "kl",                 // TRL
+            "train/kl",           // TRL through W&B or TensorBoard, OpenRLHF
+            "actor/kl_loss",      // verl, EasyR1
+            "train/kl_loss",      // slime
+            "policy/policy_kl",   // SkyRL
+            "objective/kl_avg",   // open-instruct
+            "objective/kl",       // TRL PPO
+            "train/objective/kl", // TRL PPO through W&B or TensorBoard
         ],
     },
     NamedQuantity {
@@ -49,6 +50,7 @@ pub const QUANTITIES: [NamedQuantity; 8] = [
         keys: &[
             "mismatch_kl/all/mean", // prime-rl
             "rollout_corr/kl",      // verl
+            "Mismatch KL",          // prime-rl's console
         ],
     },
     NamedQuantity {
@@ -116,19 +118,25 @@ pub const QUANTITIES: [NamedQuantity; 8] = [
 ];
 
 /// Keys that trainers log the mean reward of a step under.
-pub(crate) const REWARDS: [&str; 12] = [
-    "reward",                 // TRL
-    "train/reward",           // TRL through W&B or TensorBoard
-    "critic/rewards/mean",    // verl, with its penalties
-    "critic/score/mean",      // verl, without
-    "reward/overall",         // EasyR1, R-Zero
-    "reward/all/mean",        // prime-rl
-    "reward/mean",            // SkyRL, AReaL
-    "objective/scores",       // open-instruct, TRL PPO
-    "rollout/ep_rew_mean",    // Stable-Baselines3
-    "rollout/raw_reward",     // slime
-    "episode_reward_mean",    // RLlib
-    "charts/episodic_return", // CleanRL
+pub(crate) const REWARDS: [&str; 18] = [
+    "reward",                          // TRL
+    "train/reward",                    // TRL through W&B or TensorBoard
+    "critic/rewards/mean",             // verl, with its penalties
+    "critic/score/mean",               // verl, without
+    "reward/overall",                  // EasyR1, R-Zero
+    "reward/all/mean",                 // prime-rl
+    "reward/mean",                     // SkyRL, AReaL
+    "objective/scores",                // open-instruct, TRL PPO
+    "rollout/ep_rew_mean",             // Stable-Baselines3
+    "rollout/raw_reward",              // slime
+    "episode_reward_mean",             // RLlib
+    "charts/episodic_return",          // CleanRL
+    "reward/_mean",                    // torchtitan
+    "rollout/rewards",                 // RLinf
+    "ppo_actor/task_reward/avg",       // AReaL
+    "env_runners/episode_return_mean", // RLlib
+    "reward/avg_raw_reward",           // SkyRL
+    "Train/mean_reward",               // rsl_rl
 ];
 
 /// The quantity with this name.

@@ -23,16 +23,16 @@ pub fn names_hint(name: &str, known: &[String]) -> Option<String> {
     const MAX_NAMES: usize = 20;
     let similarity = |other: &String| strsim::jaro(name, other);
     let nearest = known.iter().max_by(|a, b| similarity(a).total_cmp(&similarity(b)))?;
-    let nearest = match similarity(nearest) >= MIN_SIMILARITY {
-        true => format!("did you mean {nearest:?}? "),
-        false => String::new(),
+    let first = match similarity(nearest) >= MIN_SIMILARITY && nearest != name {
+        true => format!("did you mean {nearest:?}? There"),
+        false => "there".to_owned(),
     };
     let more = match known.len().checked_sub(MAX_NAMES) {
         None | Some(0) => String::new(),
         Some(more) => format!(" and {more} more"),
     };
     let known: Vec<&str> = known.iter().take(MAX_NAMES).map(String::as_str).collect();
-    Some(format!("{nearest}There are {}{more}", known.join(", ")))
+    Some(format!("{first} are {}{more}", known.join(", ")))
 }
 
 /// The text without escape sequences for colours and cursor movement.
@@ -62,7 +62,7 @@ mod tests {
             names_hint("rewrd", &known).unwrap(),
             "did you mean \"reward\"? There are env, reward, step"
         );
-        assert_eq!(names_hint("xyz", &known).unwrap(), "There are env, reward, step");
+        assert_eq!(names_hint("xyz", &known).unwrap(), "there are env, reward, step");
         assert_eq!(names_hint("xyz", &[]), None);
         let many: Vec<String> = (0..23).map(|at| format!("c{at}")).collect();
         assert!(names_hint("xyz", &many).unwrap().ends_with("c19 and 3 more"));

@@ -145,7 +145,7 @@ pub(super) fn style(text: &str) -> Result<Style, String> {
     if !is_file && !Path::new(text).is_file() {
         let known = PRESETS.map(str::to_owned);
         let hint = names_hint(text, &known).unwrap_or_default();
-        return Err(format!("no preset has this name. {hint}. A file ends in .toml"));
+        return Err(format!("no preset has this name; {hint}; a file ends in .toml"));
     }
     let content = std::fs::read_to_string(text)
         .map_err(|error| format!("cannot read {text}: {}", io_message(&error)))?;

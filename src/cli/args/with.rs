@@ -99,11 +99,13 @@ impl WithArgs {
                 .hint("leave one of them out");
         }
         let what = match quantity_names::named(name) {
-            Some(_) => format!("no log has one of its keys {}", searched.join(", ")),
-            None if name.contains(['*', '?', '[']) => {
-                "no log has one key that it matches".to_owned()
+            Some(_) => {
+                format!("no log has a finite value of one of its keys {}", searched.join(", "))
             }
-            None => "no log has this key".to_owned(),
+            None if name.contains(['*', '?', '[']) => {
+                "no log has one key that it matches, with a finite value".to_owned()
+            }
+            None => "no log has a finite value of this key".to_owned(),
         };
         let names: Vec<&str> = QUANTITIES.iter().map(|quantity| quantity.name).collect();
         Err(anyhow!("cannot draw {name:?}: {what}")).hint(format!(

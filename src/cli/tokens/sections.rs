@@ -39,14 +39,23 @@ impl Report<'_> {
                 cells.push(percent(if at == 0 { threshold.below } else { threshold.above }));
             }
             cells.push(stats.top_share.map_or_else(|| "–".to_owned(), percent));
-            cells.extend([stats.tokens.to_string(), step.responses.to_string()]);
+            cells.extend([stats.tokens.to_string(), stats.responses.to_string()]);
             Some(cells)
         });
         let clusters = self.clusters(|step| step.entropy.is_some());
         let what = format!(
             "mean with its 95 % interval over {clusters}, quantiles, shares of tokens, share of the entropy in the top 20 %"
         );
-        self.heading(&format!("Entropy of tokens in nats: {what}")) + &rows
+        let entropies = self.steps().filter_map(|step| step.entropy.as_ref());
+        let without: u64 = entropies.map(|stats| stats.responses_without_entropies).sum();
+        let left_out = match without {
+            0 => String::new(),
+            count => {
+                let responses = plural(count as usize, "response", "responses");
+                format!("left out: {responses} without entropies\n")
+            }
+        };
+        self.heading(&format!("Entropy of tokens in nats: {what}")) + &rows + &left_out
     }
 
     /// Means of columns such as `kl`.

@@ -77,11 +77,11 @@ fn smoothing_word(smoothing: Smoothing) -> Option<String> {
     })
 }
 
-/// A glob that matches only this label.
+/// A glob that matches only this label, and does not look like a flag.
 fn literal(label: &str) -> String {
-    label.chars().fold(String::new(), |glob, character| match character {
-        '*' | '?' | '[' => format!("{glob}[{character}]"),
-        character => format!("{glob}{character}"),
+    label.char_indices().fold(String::new(), |glob, part| match part {
+        (_, character @ ('*' | '?' | '[')) | (0, character @ '-') => format!("{glob}[{character}]"),
+        (_, character) => format!("{glob}{character}"),
     })
 }
 

@@ -377,11 +377,12 @@ impl<'b, 'w> JsonRows<'b, 'w> {
         let value = match value {
             Value::Number(value) | Value::InexactInteger(_, value) => value,
             Value::Null => f64::NAN,
-            Value::Other(_) if !self.builder.must_be_number(column) => return Ok(()),
-            Value::Other(what) => {
+            Value::Other(what) if self.builder.must_be_number(column) => {
                 let key = self.builder.key(column);
                 return Err(self.row_error(place, format!("{key:?} is {what}, not a number")));
             }
+            Value::Other(_) if self.builder.is_quantity(column) => f64::NAN,
+            Value::Other(_) => return Ok(()),
         };
         self.builder.set(column, value);
         Ok(())

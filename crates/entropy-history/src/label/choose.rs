@@ -47,7 +47,7 @@ pub fn matching_labels(glob: &str, labels: &[&str]) -> Result<Vec<bool>, LabelGl
     let labels: Vec<String> = labels.iter().map(|label| (*label).to_owned()).collect();
     let hints = [&labels, short.names()].map(|known| names_hint(glob, known).unwrap_or_default());
     let [of_labels, of_names] = hints;
-    let known = if of_labels.starts_with("There") { of_names } else { of_labels };
+    let known = if of_labels.starts_with("there") { of_names } else { of_labels };
     Err(LabelGlobError::NoMatch { glob: glob.to_owned(), known })
 }
 

@@ -124,9 +124,12 @@ pub fn columns(
 
 /// `lr=1e-06, seed=1`: the keys and values of one run; `None` if it lacks one of them.
 pub fn run_name(columns: &[ConfigColumn], run: usize) -> Option<String> {
+    let last = |column: &ConfigColumn| column.name.rsplit(['.', '/']).next().map(str::to_owned);
     let part = |column: &ConfigColumn| {
         let value = column.values[run].as_ref()?;
-        Some(format!("{}={}", column.name, value.text()))
+        let is_alone = columns.iter().filter(|other| last(other) == last(column)).count() == 1;
+        let name = last(column).filter(|_| is_alone).unwrap_or_else(|| column.name.clone());
+        Some(format!("{name}={}", value.text()))
     };
     Some(columns.iter().map(part).collect::<Option<Vec<_>>>()?.join(", "))
 }
@@ -220,7 +223,7 @@ mod tests {
             [config(&[("actor/optim/lr", "1e-06"), ("seed", "1")]), config(&[("seed", "2")])];
         let found = names("lr,seed", &runs).unwrap();
         assert_eq!(found, [Some("lr=1e-06, seed=1".to_owned()), None]);
-        assert_eq!(names("optim.lr", &runs).unwrap()[0].as_deref(), Some("optim.lr=1e-06"));
+        assert_eq!(names("optim.lr", &runs).unwrap()[0].as_deref(), Some("lr=1e-06"));
     }
 
     #[test]

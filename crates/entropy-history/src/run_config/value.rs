@@ -85,14 +85,22 @@ impl ConfigValue {
         }
     }
 
-    /// Whether both are one value: equal texts, or equal numbers in any form.
+    /// Whether both are one value: equal texts, equal numbers in any form and in quotes or not, or the same of true and
+    /// false, which Python writes with a capital.
     pub fn is_same(&self, other: &ConfigValue) -> bool {
         let numbers = self.number().zip(other.number());
-        self.text == other.text || numbers.is_some_and(|(a, b)| a == b)
+        let are_flags = [self.kind, other.kind] == [ConfigValueKind::Bool; 2];
+        self.text == other.text
+            || numbers.is_some_and(|(a, b)| a == b)
+            || are_flags && self.text.eq_ignore_ascii_case(&other.text)
     }
 
+    /// The number that it is. YAML's writers put quotes around `1e-6`, which its readers would take for a text.
     fn number(&self) -> Option<f64> {
-        number(&self.text).filter(|_| self.kind == ConfigValueKind::Number)
+        match self.kind {
+            ConfigValueKind::Number | ConfigValueKind::Text => number(&self.text),
+            ConfigValueKind::Bool | ConfigValueKind::Null | ConfigValueKind::List => None,
+        }
     }
 }
 

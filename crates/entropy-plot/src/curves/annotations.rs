@@ -36,7 +36,9 @@ struct EventLabel {
 }
 
 /// The labels of events. Equal words on circles that touch become one label: `collapsed 54 (3 runs)`.
-fn event_labels(events: &[CurveEvent], theme: &Theme) -> Vec<EventLabel> {
+///
+/// With `unnamed` runs in grey, which have no events, the label says that it counts the others.
+fn event_labels(events: &[CurveEvent], unnamed: bool, theme: &Theme) -> Vec<EventLabel> {
     let mut labels: Vec<EventLabel> = Vec::new();
     for (index, event) in events.iter().enumerate() {
         let is_same = |label: &&mut EventLabel| {
@@ -55,7 +57,8 @@ fn event_labels(events: &[CurveEvent], theme: &Theme) -> Vec<EventLabel> {
         }
     }
     for label in labels.iter_mut().filter(|label| label.events.len() > 1) {
-        label.words.push_str(&format!(" ({} runs)", label.events.len()));
+        let runs = if unnamed { "named runs" } else { "runs" };
+        label.words.push_str(&format!(" ({} {runs})", label.events.len()));
         (label.colour, label.leader) = (theme.muted, theme.unstyled);
     }
     labels
@@ -98,7 +101,8 @@ pub(super) fn annotations(
     for event in &events {
         room.take((event.at.0 - 2.0, area.bottom - TICK - 2.0, event.at.0 + 2.0, area.bottom));
     }
-    let labels = event_labels(&events, chart.theme());
+    let unnamed = curves.iter().any(|curve| curve.style.is_none());
+    let labels = event_labels(&events, unnamed, chart.theme());
     let layout = AnnotationLayout { area, chart, events: &events, room };
     let centre = labels.iter().map(|label| label.at.0).sum::<f64>() / labels.len() as f64;
     let outermost = |label: &EventLabel| -(label.at.0 - centre).abs();

@@ -321,12 +321,15 @@ impl<'w> SeriesBuilder<'w> {
         matches!(self.columns[column.0].aux, Some(AuxKind::Clock(_)))
     }
 
-    /// Whether the series is a selected metric or a requested quantity, so that a value that is not a
-    /// number is an error.
+    /// Whether the series is a selected metric, so that a value that is not a number is an error.
     pub(crate) fn must_be_number(&self, column: ColumnId) -> bool {
-        let column = &self.columns[column.0];
-        column.rank.is_some_and(|rank| !rank.is_guess())
-            || matches!(column.aux, Some(AuxKind::Quantity(..)))
+        self.columns[column.0].rank.is_some_and(|rank| !rank.is_guess())
+    }
+
+    /// Whether the series is a quantity that was requested beside the entropy. A value that is not a number counts as not
+    /// finite there: the entropy of the run remains good.
+    pub(crate) fn is_quantity(&self, column: ColumnId) -> bool {
+        matches!(self.columns[column.0].aux, Some(AuxKind::Quantity(..)))
     }
 
     /// Sets the step at which the training of the current run will end. Trainers write 0 or −1 for a run without a limit.
