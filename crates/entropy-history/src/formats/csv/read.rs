@@ -318,11 +318,12 @@ fn take_field(
             let text = String::from_utf8_lossy(field);
             builder.set(*column, iso_to_unix_seconds(&text).unwrap_or(f64::NAN));
         }
-        (ColumnRole::Value(column), None) if !builder.must_be_number(*column) => {
-            if builder.is_quantity(*column) {
-                builder.set(*column, f64::NAN);
-            }
+        (ColumnRole::Value(column), None)
+            if builder.is_quantity(*column) && !builder.must_be_number(*column) =>
+        {
+            builder.set(*column, f64::NAN);
         }
+        (ColumnRole::Value(column), None) if !builder.must_be_number(*column) => {}
         (ColumnRole::Step | ColumnRole::Value(_), _) => {
             let text = String::from_utf8_lossy(&field[..field.len().min(40)]).into_owned();
             let what = format!("{name:?} is {text:?}, not a number");
