@@ -20,6 +20,7 @@ mod integer_step;
 mod json_rows;
 pub mod jsonl;
 mod log;
+pub mod log_configs;
 mod log_note;
 mod miles;
 mod mlflow;

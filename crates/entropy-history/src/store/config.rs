@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::discover::{self, Input, Location};
-use crate::formats::run_config::{LogConfigs, config_in};
+use crate::formats::log_configs::LogConfigs;
+use crate::formats::run_config::config_in;
 use crate::run_config::RunConfig;
 use crate::text::plural;
 

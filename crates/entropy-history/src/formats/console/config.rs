@@ -180,7 +180,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::formats::run_config::LogConfigs;
+    use crate::formats::log_configs::LogConfigs;
 
     fn entries(format: &str, path: &Path, run: Option<&str>) -> Vec<String> {
         let config = LogConfigs::read(format, path).unwrap().of_run(run);

@@ -161,7 +161,7 @@ fn utf8(bytes: &[u8]) -> Result<&str, Malformed> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::formats::run_config::LogConfigs;
+    use crate::formats::log_configs::LogConfigs;
 
     fn entries(name: &str) -> Vec<String> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/tensorboard");

@@ -73,7 +73,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::formats::run_config::LogConfigs;
+    use crate::formats::log_configs::LogConfigs;
     use crate::framing::leveldb::append_record;
     use crate::framing::protobuf::Message;
 
