@@ -3,7 +3,8 @@
 use anyhow::anyhow;
 use clap::Args;
 
-use super::groups::{GroupArgs, list};
+use super::groups::GroupArgs;
+use super::names::list;
 use entropy_history::history::Comparison;
 use entropy_history::label::ShortNames;
 use entropy_history::stats::compare::Plan;

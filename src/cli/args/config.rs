@@ -8,7 +8,7 @@ use entropy_history::run_config::{ConfigColumn, ConfigKeys, RunConfig, columns};
 use entropy_history::store::{AuxRequest, ConfigRequest, LoadError};
 use entropy_shell::{CliError, Terminal, plural};
 
-use super::groups::list;
+use super::names::list;
 
 /// Which keys of the configurations are shown.
 #[derive(Debug, Args)]

@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use regex::Regex;
 
 use super::config::config_columns;
+use super::names::list;
 use super::values::regex;
 use entropy_history::history::{Comparison, History};
 use entropy_history::run_config::{ConfigColumn, ConfigKeys, run_name};
@@ -276,15 +277,5 @@ impl GroupArgs {
             None => Ok(None),
             Some(_) => self.grouped(Some(bands), comparison),
         }
-    }
-}
-
-/// Up to 20 names in quotes, and the number of the others.
-pub(in crate::cli) fn list(names: &[&str]) -> String {
-    const SHOWN: usize = 20;
-    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("{name:?}")).collect();
-    match names.len() - shown.len() {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
     }
 }
