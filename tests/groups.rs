@@ -259,3 +259,13 @@ fn comparison_plot_of_many_runs_needs_a_baseline() {
     let has = |name: &str| svg.contains(&format!(">\n{name}\n<"));
     assert!(has("minus r0") && has("r49") && !has("r1"));
 }
+
+#[test]
+fn panels_say_that_they_do_not_mark_collapses() {
+    let tmp = tempfile::tempdir().unwrap();
+    let models = fixture("models");
+    let models = models.to_str().unwrap();
+    let output = run(tmp.path(), &["plot", models, "--facet", "questioner|solver", "-o", "a.svg"]);
+    let expected = "2 runs collapsed or exploded; panels do not mark where";
+    assert!(stderr(&output).contains(expected), "{}", stderr(&output));
+}

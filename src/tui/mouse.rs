@@ -19,7 +19,7 @@ pub enum Gesture {
     WheelDown,
 }
 
-/// The effect on a frame with this layout; `None` where there is none.
+/// What a gesture at a place of the frame does; `None` if it does nothing there.
 pub fn mouse_action(gesture: Gesture, at: Position, layout: &Layout) -> Option<ViewAction> {
     if let Some(plot) = layout.plots.iter().find(|plot| plot.area.contains(at)) {
         let step = plot.step_at(at.x);

@@ -36,8 +36,10 @@ use super::{ChartOptions, LegendPlace, LineAxis, NothingToDraw, Picture, ValueSc
 use entropy_history::history::{Comparison, History, Run};
 use entropy_history::label::visible;
 use entropy_history::number::{exact, short};
-use entropy_history::stats::Analysis;
+use entropy_history::stats::health::State;
 use entropy_history::stats::smooth::Smoothing;
+use entropy_history::stats::{Analysis, RunStats};
+use entropy_history::text::plural;
 
 /// A line chart without annotations. Laying it out does not need the analysis of its runs, so both can be done
 /// in parallel.
@@ -101,9 +103,23 @@ impl<'a> Curves<'a> {
                 self.warnings.extend(warning);
             }
         }
+        if self.chart.options.facets.is_some() {
+            self.warnings.extend(unmarked(analysis));
+        }
         self.drawing.on_dark = self.on_dark.map(|dark| Box::new(dark.picture(analysis).drawing));
         Picture { drawing: self.drawing, warnings: self.warnings }
     }
+}
+
+/// The warning that panels do not mark collapses and explosions; `None` if there are none.
+fn unmarked(analysis: &Analysis) -> Option<String> {
+    let changed =
+        |stats: &&RunStats| matches!(stats.state, Some(State::Collapsed | State::Exploded));
+    let count = analysis.runs.iter().filter(changed).count();
+    let runs = plural(count, "run", "runs");
+    let words =
+        format!("{runs} collapsed or exploded; panels do not mark where, `stats` lists the steps");
+    (count > 0).then_some(words)
 }
 
 /// The share of the width and of the height below which the plot area is too small to read.

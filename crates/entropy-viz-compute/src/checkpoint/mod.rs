@@ -423,7 +423,7 @@ impl Checkpoint {
         files
     }
 
-    /// The same of an adapter and its `base`, which may be the checkpoint itself.
+    /// The files of this checkpoint and of `base`, each once. `base` is the base model of an adapter, or the checkpoint itself.
     pub(crate) fn files_with(&self, base: &Checkpoint) -> Vec<PathBuf> {
         let mut files = self.files();
         for file in base.files() {

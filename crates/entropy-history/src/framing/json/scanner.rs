@@ -328,7 +328,7 @@ impl<'a> Scanner<'a> {
     /// Reads a string, a number or a word into `text`, in the form that the input has.
     ///
     /// # Errors
-    /// When the next value is none of these.
+    /// When the next value is a list or an object, or the text is not JSON.
     pub fn scalar(&mut self, text: &mut String) -> Result<ScalarKind, ScanError> {
         if self.next()? == b'"' {
             return self.string(text).map(|()| ScalarKind::Quoted);
