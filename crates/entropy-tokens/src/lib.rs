@@ -16,11 +16,12 @@ pub mod stats;
 mod table;
 
 pub use analysis::{
-    Analysis, AnalysisOptions, Answers, ClusterInfo, ClusterKind, CovarianceSection,
-    DistinctNgrams, Distribution, Diversity, EntropyStats, ForkingToken, GroupSlice, GroupStats,
-    Grouping, HISTOGRAM_BINS, KindCount, MismatchSection, MismatchToken, Missing, OutcomeRule,
-    PERCENTS, PassAtK, Percentile, Section, SharedTokens, StepAnalysis, StepOverlap, StepSlices,
-    TOP_SHARE, Threshold, TokenColumn, TokenName, TopToken, analyse, shared_tokens, slices,
+    Analysis, AnalysisOptions, Answers, ClusterInfo, ClusterKind, CovarianceLeftOut,
+    CovarianceSection, DistinctNgrams, Distribution, Diversity, EntropyStats, ForkingToken,
+    GroupSlice, GroupStats, Grouping, HISTOGRAM_BINS, KindCount, MismatchLeftOut, MismatchSection,
+    MismatchToken, Missing, OutcomeRule, PERCENTS, PassAtK, Percentile, Section, SharedTokens,
+    StepAnalysis, StepLeftOut, StepOverlap, StepSlices, TOP_SHARE, Threshold, TokenColumn,
+    TokenName, TopToken, analyse, shared_tokens, slices,
 };
 pub use change::{
     Change, Changes, Dimension, Direction, Interval, OtherChange, PartRow, Quantity, SignAgreement,
