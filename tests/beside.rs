@@ -233,3 +233,56 @@ fn text_among_the_values_of_a_quantity_is_counted_and_the_entropy_stays() {
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(stderr(&output).contains("1 value of"), "{}", stderr(&output));
 }
+
+/// What `plot --with reward` says about a log.
+fn said_of(file: &str, text: &str) -> String {
+    let tmp = tempfile::tempdir().unwrap();
+    fs::write(tmp.path().join(file), text).unwrap();
+    let output = run(tmp.path(), &["plot", file, "--with", "reward", "-o", "a.svg"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    stderr(&output)
+}
+
+#[test]
+fn printed_values_of_a_quantity_that_are_not_numbers_are_counted() {
+    let value = |step: u32| match step {
+        3 => "nan".to_owned(),
+        5 => "<object>".to_owned(),
+        _ => format!("0.{step}"),
+    };
+    let verl = |step: u32| {
+        format!("step:{step} - actor/entropy:1.{step} - critic/rewards/mean:{}\n", value(step))
+    };
+    let said = said_of("slurm-1.out", &(1..9).map(verl).collect::<String>());
+    assert!(said.contains("2 values of \"critic/rewards/mean\" are not finite"), "{said}");
+    let trl = |step: u32| {
+        let epoch = f64::from(step) / 10.0;
+        format!(
+            "{{'loss': 0.1, 'entropy': 1.{step}, 'reward': '{}', 'epoch': {epoch}}}\n",
+            value(step)
+        )
+    };
+    let said = said_of("slurm-2.out", &(1..9).map(trl).collect::<String>());
+    assert!(said.contains("2 values of \"reward\" are not finite"), "{said}");
+}
+
+#[test]
+fn objects_among_the_values_of_a_quantity_are_counted() {
+    let row = |step: u32| {
+        let reward =
+            if step.is_multiple_of(4) { "{\"mean\": 0.5}".to_owned() } else { format!("0.{step}") };
+        format!("{{\"step\": {step}, \"train/entropy\": 1.{step}, \"reward\": {reward}}}\n")
+    };
+    let said = said_of("run.jsonl", &(1..10).map(row).collect::<String>());
+    assert!(said.contains("2 values of \"reward\" are not finite"), "{said}");
+    // A key that only has objects is none of numbers: those in them are found.
+    let row = |step: u32| {
+        format!(
+            "{{\"step\": {step}, \"train/entropy\": 1.{step}, \"train\": {{\"reward\": 0.{step}}}}}\n"
+        )
+    };
+    assert_eq!(
+        said_of("run.jsonl", &(1..9).map(row).collect::<String>()).matches("not finite").count(),
+        0
+    );
+}
