@@ -99,6 +99,18 @@ fn steps_with_the_same_responses_are_named_and_their_diversity_is_shown_once() {
 }
 
 #[test]
+fn copy_of_a_dump_in_another_format_is_a_warning() {
+    let [lines, table] = ["token_groups/run.jsonl", "token_groups/run.parquet"].map(path);
+    let (code, _, said) = tokens(&[&lines, &table]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("run.parquet has the same"), "{said}");
+    assert!(said.contains("step for step and token for token: they count twice"), "{said}");
+    // Dumps that are compared may be equal.
+    let (_, _, said) = tokens(&[&format!("a={lines}"), &format!("b={table}")]);
+    assert!(!said.contains("count twice"), "{said}");
+}
+
+#[test]
 fn step_without_log_probs_is_counted_in_the_tables() {
     let tmp = tempfile::tempdir().unwrap();
     let text = fs::read_to_string(path("token_groups/run.jsonl")).unwrap();
@@ -122,10 +134,10 @@ fn step_without_log_probs_is_counted_in_the_tables() {
         format!("{first} tokens have a scored log-prob of null, and not in numbers of log-probs");
     assert!(said.contains(&warning) && said.contains("run.jsonl: line 1, step 40:"), "{said}");
     let section = |name: &str| text.split("\n\n").find(|part| part.contains(name)).unwrap();
-    let entropy = format!("left out: {} responses without entropies\n", count(120));
+    let entropy = format!("left out: {} responses without entropies", count(120));
     assert!(section("Entropy of tokens").contains(&entropy), "{text}");
-    let responses = format!("left out: {} responses without log-probs\n", count(80));
-    let missing = format!("left out: {first} tokens without a scored log-prob\n");
+    let responses = format!("left out: {} responses without log-probs", count(80));
+    let missing = format!("left out: {first} tokens without a scored log-prob");
     let covariance = section("Covariance of log-prob");
     assert!(covariance.contains(&responses) && covariance.contains(&missing), "{text}");
     assert!(

@@ -14,6 +14,7 @@ mod names;
 mod read;
 pub mod stats;
 mod table;
+mod twins;
 
 pub use analysis::{
     Analysis, AnalysisOptions, Answers, ClusterInfo, ClusterKind, CovarianceLeftOut,
@@ -32,3 +33,4 @@ pub use left_out::{LeftOut, LeftOutCounts, Reason, Scope};
 pub use names::REWARDS as REWARD_NAMES;
 pub use read::{ReadError, read};
 pub use table::{Advantage, EXACT_TOKENS, Floats, Response, TokenKind, TokenTable, UsedNames};
+pub use twins::have_same_responses;
