@@ -6,9 +6,10 @@
 use thiserror::Error;
 
 use crate::formats::rzero;
-use crate::formats::{self, LiveConsole, LiveRow, LogNote, ReadError, SeriesSelector, Source};
+use crate::formats::{
+    self, KeyRank, LiveConsole, LiveRow, LogNote, ReadError, SeriesSelector, Source,
+};
 use crate::history::Point;
-use crate::select::KeyRank;
 
 /// Why a line has no step.
 #[derive(Debug, Error)]

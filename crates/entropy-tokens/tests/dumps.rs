@@ -271,6 +271,41 @@ fn steps_without_log_probs_or_entropies_are_counted() {
     assert!(steps[1].covariance.is_none() && steps[2].mismatch.is_none());
 }
 
+/// Rows that NeMo-RL 0.7.0's own logger wrote: `idx` is the number of the row, and not that of the prompt.
+#[test]
+fn rows_of_nemo_rl_are_grouped_by_their_prompts() {
+    let table = read_fixtures(&["dumps/nemo-rl/train_data_step40.jsonl"], &Columns::default());
+    assert_eq!(left_out(&table), []);
+    assert_eq!(table.names().groups, ["the prompt's token ids"]);
+    assert_eq!(table.names().advantages, ["advantages"]);
+    let step = &analyse(&table, &AnalysisOptions::default()).steps[0];
+    assert_eq!((step.step, step.responses, step.prompts), (40, 4, 2));
+    assert!(step.covariance.as_ref().unwrap().advantages_of_dump);
+    let responses = fixture("token_groups/run.jsonl");
+    let rows = std::fs::read_to_string(responses).unwrap();
+    let rows = rows.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let lengths: Vec<usize> = rows
+        .filter(|row| row["step"] == 40)
+        .map(|row| row["response_token_ids"].as_array().unwrap().len())
+        .collect();
+    assert!(table.responses().iter().all(|response| lengths.contains(&response.tokens())));
+}
+
+/// `rollout_id` of slime 0.3.1's samples is not the step; it is null unless the rollout function sets it.
+#[test]
+fn id_of_a_slime_sample_is_not_its_step() {
+    let text = std::fs::read_to_string(fixture("dumps/slime-0.3.1/samples.jsonl")).unwrap();
+    assert!(text.contains("\"rollout_id\": null"));
+    for text in [text.clone(), text.replace("\"rollout_id\": null", "\"rollout_id\": 17")] {
+        let table = table(&text);
+        assert_eq!(left_out(&table), []);
+        let analysis = analyse(&table, &AnalysisOptions::default());
+        let [step] = &analysis.steps[..] else { panic!("{:?}", analysis.steps.len()) };
+        assert_eq!((step.step, step.responses, step.prompts), (0, 4, 2));
+        assert!(step.mismatch.is_some());
+    }
+}
+
 #[test]
 fn rewards_that_are_no_numbers_are_counted_and_the_response_is_kept() {
     let rows = [

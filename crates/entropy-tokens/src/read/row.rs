@@ -12,8 +12,8 @@ use crate::interner::{BatchKinds, Interner, RawText};
 use crate::json::Scalar;
 use crate::left_out::{LeftOutCounts, Reason};
 use crate::names::{
-    ADVANTAGES, ANSWERS, ENTROPIES, GROUPS, PROMPT_TEXTS, RESPONSE_TEXTS, REWARDS, SAMPLER, SCORED,
-    STEPS, TOKEN_COLUMNS,
+    ADVANTAGES, ANSWERS, ENTROPIES, GROUPS, OF_SLIME_SAMPLE, PROMPT_TEXTS, RESPONSE_TEXTS, REWARDS,
+    ROLLOUT_ID, SAMPLER, SCORED, STEPS, TOKEN_COLUMNS,
 };
 use crate::stats::mismatch::{MismatchSums, Usable, WorstToken, WorstTokens};
 use crate::table::{Advantage, Batch, Response, UsedNames, note};
@@ -291,7 +291,8 @@ impl<'a> BatchBuilder<'a> {
     /// The step of a row. One in `dump` is that of the rollouts, which another checkpoint may have scored.
     fn step_of(&self, cells: &impl Cells) -> Result<u64, Rejected> {
         let mut is_null = None;
-        for name in STEPS {
+        let is_sample = cells.has_own(OF_SLIME_SAMPLE);
+        for name in STEPS.into_iter().filter(|name| !is_sample || *name != ROLLOUT_ID) {
             if let Some(value) = cells.own_scalar(name) {
                 let bad = || (Reason::BadStep, format!("{name:?} is not a whole number from 0"));
                 return value.whole().ok_or_else(bad);
