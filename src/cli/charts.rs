@@ -67,7 +67,7 @@ pub(super) fn draw(
         ..args.options(whole, x_axis)
     };
     options.stats_chart = stats_chart.unwrap_or(options.stats_chart);
-    let quantities = args.with.quantities(whole, terminal)?;
+    let quantities = args.with.quantities(whole, options.groups.as_ref(), terminal)?;
     let beside: Vec<Beside> = quantities.iter().map(|q| Beside::of(q, &options)).collect();
     let renderer = args.picture.renderer(whole, options, terminal)?;
     let (curves, (whole_analysis, cut_analysis)) = rayon::join(

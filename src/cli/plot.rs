@@ -118,7 +118,7 @@ impl PlotArgs {
         let now = SystemTime::now();
         let statuses: Vec<RunStatus> =
             comparison.runs().iter().map(|run| RunStatus::of(run, None, &config, now)).collect();
-        self.chart.with.quantities(&comparison, terminal)?;
+        self.chart.with.quantities(&comparison, None, terminal)?;
         let view = View::new(curves.smooth, curves.scale(), steps.limits());
         let palette = palette(picture.theme.theme, terminal);
         let scene = Scene {

@@ -71,6 +71,8 @@ pub struct ChartOptions {
     pub footer: Option<String>,
     /// Name of the x axis; `None` lets the chart choose.
     pub x_label: Option<String>,
+    /// Name of the axis of values below rows, such as those of statistics; `None` for that of the y axis.
+    pub value_label: Option<String>,
     /// What is around the plot, and how large type and lines are.
     pub look: Look,
     /// Where the names of the lines of line charts are.
@@ -118,6 +120,7 @@ impl Default for ChartOptions {
             thresholds: Thresholds::default(),
             lines: Vec::new(),
             x_label: None,
+            value_label: None,
             y_label: None,
             scale: ValueScale::Linear,
             smoothing: Smoothing::None,

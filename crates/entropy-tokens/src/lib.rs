@@ -14,13 +14,15 @@ mod names;
 mod read;
 pub mod stats;
 mod table;
+mod twins;
 
 pub use analysis::{
-    Analysis, AnalysisOptions, Answers, ClusterInfo, ClusterKind, CovarianceSection,
-    DistinctNgrams, Distribution, Diversity, EntropyStats, ForkingToken, GroupSlice, GroupStats,
-    Grouping, HISTOGRAM_BINS, KindCount, MismatchSection, MismatchToken, Missing, OutcomeRule,
-    PERCENTS, PassAtK, Percentile, Section, SharedTokens, StepAnalysis, StepOverlap, StepSlices,
-    TOP_SHARE, Threshold, TokenColumn, TokenName, TopToken, analyse, shared_tokens, slices,
+    Analysis, AnalysisOptions, Answers, ClusterInfo, ClusterKind, CovarianceLeftOut,
+    CovarianceSection, DistinctNgrams, Distribution, Diversity, EntropyStats, ForkingToken,
+    GroupSlice, GroupStats, Grouping, HISTOGRAM_BINS, KindCount, MismatchLeftOut, MismatchSection,
+    MismatchToken, Missing, OutcomeRule, PERCENTS, PassAtK, Percentile, Section, SharedTokens,
+    StepAnalysis, StepLeftOut, StepOverlap, StepSlices, TOP_SHARE, Threshold, TokenColumn,
+    TokenName, TopToken, analyse, shared_tokens, slices,
 };
 pub use change::{
     Change, Changes, Dimension, Direction, Interval, OtherChange, PartRow, Quantity, SignAgreement,
@@ -31,3 +33,4 @@ pub use left_out::{LeftOut, LeftOutCounts, Reason, Scope};
 pub use names::REWARDS as REWARD_NAMES;
 pub use read::{ReadError, read};
 pub use table::{Advantage, EXACT_TOKENS, Floats, Response, TokenKind, TokenTable, UsedNames};
+pub use twins::have_same_responses;

@@ -241,6 +241,32 @@ impl PictureArgs {
         }
     }
 
+    /// The name that `--x-label` gives the axis of a chart of rows, whose values are along the x axis.
+    ///
+    /// # Errors
+    /// When that axis gets two names, or the chart is of bars, whose axes have no name.
+    pub(in crate::cli) fn value_label(
+        &self,
+        stats_chart: StatsChart,
+    ) -> Result<Option<String>, CliError> {
+        // Without labels, either chart is as it is.
+        match (&self.x_label, &self.y_label, stats_chart) {
+            (Some(_), _, StatsChart::Bars) => {
+                Err(anyhow!("panels of bars have no x axis to label"))
+                    .hint("leave --x-label out, or draw rows: --style without bars")
+            }
+            (_, Some(_), StatsChart::Bars) => {
+                Err(anyhow!("panels of bars have no y axis to label"))
+                    .hint("leave --y-label out, or draw rows: --style without bars")
+            }
+            (Some(_), Some(_), StatsChart::Ranges) => Err(anyhow!(
+                "a picture with a row per run has one axis of values, and two labels are given"
+            ))
+            .hint("give --x-label alone"),
+            (label, _, _) => Ok(label.clone()),
+        }
+    }
+
     /// A renderer of charts of these runs.
     ///
     /// # Errors

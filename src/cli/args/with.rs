@@ -8,7 +8,9 @@ use entropy_history::history::Comparison;
 use entropy_history::label::visible;
 use entropy_history::quantity_names::{self, QUANTITIES};
 use entropy_history::quantity_runs::QuantityRuns;
+use entropy_history::stats::group::Group;
 use entropy_history::store::AuxRequest;
+use entropy_plot::GroupOptions;
 use entropy_shell::{CliError, Terminal, WithHint, plural};
 
 /// The largest number of runs that a warning names.
@@ -50,13 +52,15 @@ impl WithArgs {
         names.map(|named| Quantity::of(named, comparison)).collect()
     }
 
-    /// The wanted quantities of the runs. Warns about runs that lack one.
+    /// The wanted quantities of the runs. Warns about runs that lack one, and about groups whose mean in its panel is of
+    /// fewer runs than that of the entropy.
     ///
     /// # Errors
     /// When no run has one.
     pub(in crate::cli) fn quantities(
         &self,
         comparison: &Comparison,
+        grouped: Option<&GroupOptions>,
         terminal: &Terminal,
     ) -> Result<Vec<QuantityRuns>, CliError> {
         let (found, missing) = self.found(comparison);
@@ -72,6 +76,20 @@ impl WithArgs {
                 let more = if lacking.len() > MAX_NAMED { ", …" } else { "" };
                 let name = quantity.name();
                 terminal.warn(&format!("{runs} no {name} and no line in its panel: {shown}{more}"));
+            }
+            for Group { name, members } in grouped.iter().flat_map(|grouped| &grouped.groups) {
+                let (with, all) = (quantity.members(members).len(), members.len());
+                let line = match with {
+                    0 => "it has no line there",
+                    1 => "its line there is that of this run, not a mean",
+                    _ => "its mean there is of these alone",
+                };
+                if with < all {
+                    let has = if with == 1 { "has" } else { "have" };
+                    let (name, what) = (visible(name), quantity.name());
+                    terminal
+                        .warn(&format!("group {name}: {with} of {all} runs {has} {what}: {line}"));
+                }
             }
         }
         Ok(found)

@@ -352,12 +352,19 @@ impl<'b, 'w> JsonRows<'b, 'w> {
         scanner: &mut Scanner<'_>,
         key: &str,
     ) -> Result<(), ReadError> {
-        if scanner.peek()? != Some(b'{') {
+        let is_value = scanner.peek()? != Some(b'{');
+        if is_value || self.builder.selector().has_quantities() {
             let path = std::mem::take(&mut self.path);
             let full = if path.is_empty() { key.to_owned() } else { format!("{path}/{key}") };
-            let outcome = self.read_value(scanner, &full);
+            if is_value {
+                let outcome = self.read_value(scanner, &full);
+                self.path = path;
+                return outcome;
+            }
             self.path = path;
-            return outcome;
+            if self.builder.set_nested(&full) {
+                self.roles = None; // a template would skip the object
+            }
         }
         if self.depth == DEEPEST {
             return Err(self.row_error(scanner.place(), "objects are nested too deep"));

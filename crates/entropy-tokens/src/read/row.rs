@@ -6,19 +6,18 @@ use entropy_history::dump::{ColumnValue, Membership};
 
 use super::cells::{Cell, Cells, Texts};
 use super::layout::{Layout, Rejected, Scores, scores, texts};
+use super::log_probs::{NULL_LOG_PROB, is_above, is_below, is_error};
 use crate::columns::Columns;
 use crate::interner::{BatchKinds, Interner, RawText};
 use crate::json::Scalar;
 use crate::left_out::{LeftOutCounts, Reason};
 use crate::names::{
-    ADVANTAGES, ANSWERS, ENTROPIES, GROUPS, PROMPT_TEXTS, RESPONSE_TEXTS, REWARDS, SAMPLER, SCORED,
-    STEPS, TOKEN_COLUMNS,
+    ADVANTAGES, ANSWERS, ENTROPIES, GROUPS, OF_SLIME_SAMPLE, PROMPT_TEXTS, RESPONSE_TEXTS, REWARDS,
+    ROLLOUT_ID, SAMPLER, SCORED, STEPS, TOKEN_COLUMNS,
 };
 use crate::stats::mismatch::{MismatchSums, Usable, WorstToken, WorstTokens};
 use crate::table::{Advantage, Batch, Response, UsedNames, note};
 
-/// Entropies below this are invalid: rounding in sums of 32-bit floats only gives a certain token one slightly below 0.
-const NEGATIVE: f64 = -1e-4;
 /// Stands for an entropy of null.
 const NULL: f64 = f64::NEG_INFINITY;
 
@@ -36,7 +35,6 @@ pub(crate) struct BatchBuilder<'a> {
     left_out: LeftOutCounts,
     names: UsedNames,
     column_names: Vec<String>,
-    negative: u64,
 }
 
 /// The text of a response: a column, else the texts of its own tokens.
@@ -80,7 +78,6 @@ impl<'a> BatchBuilder<'a> {
             left_out: LeftOutCounts::default(),
             names: UsedNames::default(),
             column_names: Vec::new(),
-            negative: 0,
         }
     }
 
@@ -100,15 +97,14 @@ impl<'a> BatchBuilder<'a> {
         let step = self.step_of(cells)?;
         let layout = Layout::of(cells)?;
         let entropies = scores(cells, &ENTROPIES, NULL, &layout)?;
-        let scored = scores(cells, &SCORED, f64::NEG_INFINITY, &layout)?;
+        let scored = scores(cells, &SCORED, NULL_LOG_PROB, &layout)?;
         if entropies.is_none() && scored.is_none() {
             let what = "it has no list of entropies and none of log-probs".to_owned();
             return Err((Reason::NoScores, what));
         }
         let own = self.own_tokens(&layout, entropies.as_ref(), place)?;
         if let Some((name, scored)) = &scored
-            && let Some(at) =
-                own.iter().find(|at| scored[**at].is_nan() || scored[**at] == f64::INFINITY)
+            && let Some(at) = own.iter().find(|at| is_error(scored[**at]))
         {
             let what = format!("{name:?} of token {} is {}", at + 1, scored[*at]);
             return Err((Reason::BadLogProb, what));
@@ -116,12 +112,14 @@ impl<'a> BatchBuilder<'a> {
         let texts = texts(cells, &layout)?;
 
         // From here on the response is taken.
+        let at_step = || format!("{}, step {step}", place());
         if self.responses.is_empty() {
             self.column_names = cells.scalar_names();
         }
         let start = self.tokens.len();
         self.add_tokens(&layout, texts.as_ref(), &own);
         let (mut entropy_sum, mut log_prob_sum, mut log_prob_count) = (0.0, 0.0, 0);
+        let mut log_probs_missing = 0;
         let mut entropy_max = f64::NEG_INFINITY;
         match &entropies {
             Some((name, entropies)) => {
@@ -129,9 +127,15 @@ impl<'a> BatchBuilder<'a> {
                 for &at in &own {
                     entropy_sum += entropies[at];
                     entropy_max = entropy_max.max(entropies[at]);
-                    self.negative += u64::from(entropies[at] < NEGATIVE);
                     self.entropies.push(entropies[at]);
                 }
+                self.count_impossible(
+                    Reason::EntropyBelowZero,
+                    (name, entropies),
+                    &own,
+                    is_below,
+                    &at_step,
+                );
             }
             None => self.entropies.resize(start + own.len(), 0.0),
         }
@@ -144,7 +148,26 @@ impl<'a> BatchBuilder<'a> {
                         log_prob_sum += scored[at];
                         log_prob_count += 1;
                     }
+                    log_probs_missing += u32::from(scored[at].is_nan());
                 }
+                if log_probs_missing > 0 {
+                    let first = || {
+                        format!(
+                            "{}: {name:?} of {log_probs_missing} of {} tokens",
+                            at_step(),
+                            own.len()
+                        )
+                    };
+                    let missing = u64::from(log_probs_missing);
+                    self.left_out.add(Reason::TokenWithoutLogProb, missing, first);
+                }
+                self.count_impossible(
+                    Reason::LogProbAboveZero,
+                    (name, scored),
+                    &own,
+                    is_above,
+                    &at_step,
+                );
             }
             None => self.log_probs.resize(start + own.len(), 0.0),
         }
@@ -173,6 +196,7 @@ impl<'a> BatchBuilder<'a> {
             entropy_max,
             log_prob_sum,
             log_prob_count,
+            log_probs_missing,
             prompt: prompt.map(String::into_boxed_str),
             sample: cells.scalar("sample").and_then(|sample| sample.whole()),
             finish: cells
@@ -194,6 +218,22 @@ impl<'a> BatchBuilder<'a> {
         }
         self.responses.push(response);
         Ok(())
+    }
+
+    /// Counts values that no policy has; they are kept.
+    fn count_impossible(
+        &mut self,
+        reason: Reason,
+        (name, values): (&str, &[f64]),
+        own: &[usize],
+        is_impossible: impl Fn(f64) -> bool,
+        place: &impl Fn() -> String,
+    ) {
+        let mut impossible = own.iter().filter(|at| is_impossible(values[**at]));
+        if let Some(at) = impossible.next() {
+            let first = || format!("{}: {name:?} of token {} is {}", place(), at + 1, values[*at]);
+            self.left_out.add(reason, 1 + impossible.count() as u64, first);
+        }
     }
 
     /// Adds the ids of tokens, or from the first text on the numbers of their kinds.
@@ -251,7 +291,8 @@ impl<'a> BatchBuilder<'a> {
     /// The step of a row. One in `dump` is that of the rollouts, which another checkpoint may have scored.
     fn step_of(&self, cells: &impl Cells) -> Result<u64, Rejected> {
         let mut is_null = None;
-        for name in STEPS {
+        let is_sample = cells.has_own(OF_SLIME_SAMPLE);
+        for name in STEPS.into_iter().filter(|name| !is_sample || *name != ROLLOUT_ID) {
             if let Some(value) = cells.own_scalar(name) {
                 let bad = || (Reason::BadStep, format!("{name:?} is not a whole number from 0"));
                 return value.whole().ok_or_else(bad);
@@ -430,6 +471,8 @@ impl<'a> BatchBuilder<'a> {
                 return None;
             };
             note(&mut self.names.sampler, name);
+            let at_step = || format!("{}, step {step}", place());
+            self.count_impossible(Reason::LogProbAboveZero, (name, &list), own, is_above, &at_step);
             let mut sums = MismatchSums::default();
             let kinds = &self.tokens[self.tokens.len() - own.len()..];
             for (position, (&at, &kind)) in own.iter().zip(kinds).enumerate() {
@@ -496,7 +539,6 @@ impl<'a> BatchBuilder<'a> {
             left_out: self.left_out,
             names: self.names,
             columns: self.column_names,
-            negative: self.negative,
         }
     }
 }
