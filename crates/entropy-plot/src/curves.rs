@@ -15,7 +15,7 @@ mod reference_lines;
 mod room;
 mod rounds;
 
-pub use beside::Beside;
+pub use beside::{Beside, line_chart_size, min_line_chart_height};
 use curve::{Curve, CurveSource, smoothed};
 use reference_lines::reference_lines;
 use room::Room;
