@@ -109,6 +109,12 @@ impl MarkArgs {
         }
     }
 
+    /// The flags that are given and that text cannot show.
+    pub(in crate::cli) fn only_for_pictures(&self) -> Vec<&'static str> {
+        let flags = [(self.legend.is_some(), "--legend"), (!self.vline.is_empty(), "--vline")];
+        flags.into_iter().filter(|(is_given, _)| *is_given).map(|(_, flag)| flag).collect()
+    }
+
     /// The level lines on a terminal with these colours.
     pub(in crate::cli) fn levels(&self, palette: Palette) -> Vec<LevelLine> {
         self.levels.lines(palette)
