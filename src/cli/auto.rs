@@ -10,6 +10,7 @@ use super::chart_hints::print_hints;
 use super::charts::{ChartKind, ChartRequest, draw, stats_path};
 use super::check::judge;
 use super::hints::NO_HISTORY_HINT;
+use super::invocation::quoted;
 use super::invocation::{command_line, date, source_date_epoch};
 use super::load::LoadArgs;
 use super::page::{PAGE_AUX, PARTIAL, ema_weight};
@@ -183,6 +184,13 @@ impl AutoArgs {
                     .hint("name a directory: entropy-viz auto MODELS_DIR, or export STORAGE_PATH");
             }
         };
+        let name = models.to_string_lossy();
+        if !models.is_dir() && name.contains(['*', '?', '[']) {
+            let pattern = quoted(&name);
+            return Err(anyhow!("auto takes a directory, and {pattern} is a pattern")).hint(format!(
+                "name the directory above, with --pattern for some of its files, or draw the files: entropy-viz plot {pattern} --with-stats"
+            ));
+        }
         if !models.is_dir() {
             let error = anyhow!("directory {} does not exist{origin}", models.display());
             return Err(error).hint(format!(

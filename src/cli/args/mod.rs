@@ -33,4 +33,4 @@ pub(super) use picture::{OptionalPictureArgs, PictureArgs, ThemeArgs, TitleArgs}
 pub(super) use range::{StepRangeArgs, ValueRangeArgs};
 pub(super) use rules::BoundArgs;
 pub(super) use series::{SeriesArgs, series_selector};
-pub(super) use with::WithArgs;
+pub(super) use with::{WithArgs, quantity_name};
