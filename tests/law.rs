@@ -242,6 +242,11 @@ fn law_prints_a_table_and_draws_by_default() {
     assert!(svg.starts_with("<svg ") && svg.contains(">\ncritic/rewards/mean\n<"), "{svg}");
     let early = fits(&tmp, &[&law[1..], &["--to-step", "40"]].concat());
     assert_eq!(early[0]["pairs"], 40);
+    let legend = |place: &str| {
+        let svg = ["-o", "-", "--output-format", "svg", "--legend", place];
+        stdout(&run(tmp.path(), &[&law[..], &svg].concat()))
+    };
+    assert!(legend("ends").contains(" at H = 0") && !legend("inside").contains(" at H = 0"));
     assert_rejected(
         &tmp,
         &[&law[..], &["--smooth", "ema:0.9"]].concat(),

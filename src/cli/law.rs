@@ -5,8 +5,8 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::args::{
-    JsonArgs, OptionalPictureArgs, PictureArgs, StepRangeArgs, ValueRangeArgs, quantity_name,
-    to_json,
+    JsonArgs, LegendArgs, OptionalPictureArgs, PictureArgs, StepRangeArgs, ValueRangeArgs,
+    quantity_name, to_json,
 };
 use super::inputs::InputArgs;
 use super::table::{aligned, number};
@@ -52,6 +52,8 @@ pub(super) struct LawArgs {
     #[command(flatten)]
     values: ValueRangeArgs,
     #[command(flatten)]
+    legend: LegendArgs,
+    #[command(flatten)]
     picture: PictureArgs,
 }
 
@@ -93,6 +95,7 @@ impl LawArgs {
                     steps: self.steps.limits(),
                     y_min: self.values.y_min,
                     y_max: self.values.y_max,
+                    legend: self.legend.place(&self.picture),
                     ..self.picture.options(&shown)
                 };
                 let renderer = self.picture.renderer(&shown, options, terminal)?;

@@ -84,7 +84,7 @@ impl ChartArgs {
             steps: self.steps.limits(),
             y_min: self.values.y_min,
             y_max: self.values.y_max,
-            legend: self.marks.legend(self.picture.style().legend),
+            legend: self.marks.legend(&self.picture),
             thresholds: self.health.thresholds(),
             lines: self.marks.lines(),
             ..self.picture.options(comparison)

@@ -27,7 +27,7 @@ pub(super) use curves::CurveArgs;
 pub(super) use groups::{BandArgs, FacetArgs, GroupArgs};
 pub(super) use health::HealthArgs;
 pub(super) use json::{JsonArgs, to_json};
-pub(super) use marks::{LevelArgs, MarkArgs};
+pub(super) use marks::{LegendArgs, LevelArgs, MarkArgs};
 pub(super) use names::list;
 pub(super) use picture::{OptionalPictureArgs, PictureArgs, ThemeArgs, TitleArgs};
 pub(super) use range::{StepRangeArgs, ValueRangeArgs};
