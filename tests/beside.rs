@@ -230,7 +230,11 @@ fn quantities_are_drawn_in_the_terminal() {
 fn text_among_the_values_of_a_quantity_is_counted_and_the_entropy_stays() {
     let tmp = tempfile::tempdir().unwrap();
     let row = |step: u32| {
-        let reward = if step == 3 { "\"bad\"".to_owned() } else { format!("0.{step}") };
+        let reward = match step {
+            3 => "\"bad\"".to_owned(),
+            4 | 5 => "[100]".to_owned(),
+            _ => format!("0.{step}"),
+        };
         format!(
             "{{\"step\":{step},\"data\":{{\"actor/entropy\":1.{step},\"critic/rewards/mean\":{reward}}}}}\n"
         )
@@ -238,5 +242,5 @@ fn text_among_the_values_of_a_quantity_is_counted_and_the_entropy_stays() {
     fs::write(tmp.path().join("run.jsonl"), (1..9).map(row).collect::<String>()).unwrap();
     let output = run(tmp.path(), &["plot", "run.jsonl", "--with", "reward", "-o", "a.svg"]);
     assert!(output.status.success(), "{}", stderr(&output));
-    assert!(stderr(&output).contains("1 value of"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("3 values of"), "{}", stderr(&output));
 }

@@ -18,8 +18,7 @@ pub(super) const LEGEND_GAP: f64 = 24.0;
 
 /// Distance in px between two columns of a legend.
 pub(super) const SWATCH_MARGIN: f64 = 12.0;
-/// A line that ends farther than this from the right edge of the plot, in px, has a dotted grey leader: one in its
-/// colour would look like data.
+/// A line that ends farther than this from the right edge of the plot, in px, has a leader that is dotted across the plot.
 const EARLY: f64 = 12.0;
 /// On and off lengths in px of dotted lines.
 pub(super) const DOTS: [f64; 2] = [0.5, 3.5];
@@ -29,18 +28,17 @@ pub(super) fn ends_early(end: Xy, area: &PlotArea) -> bool {
     end.0 < area.right - EARLY
 }
 
-/// The thin line from the end of a curve to its name at `name`: in `colour`, or dotted in `grey` across the plot.
+/// The thin line from the end of a curve to its name at `name`: in `colour`, but dotted in `grey` across the plot, where a line in the
+/// curve's colour would look like data.
 pub(super) fn leader(end: Xy, name: Xy, area: &PlotArea, (colour, grey): (Rgb, Rgb)) -> Vec<Mark> {
-    let bend = end.0.max(area.right + 4.0);
-    let mut line = vec![(end.0 + 2.0, end.1)];
-    if bend > end.0 + 6.0 {
-        line.push((bend, end.1));
+    let (from, bend) = ((end.0 + 2.0, end.1), (end.0.max(area.right + 4.0), end.1));
+    let to = (name.0 - 6.0, name.1);
+    if ends_early(end, area) {
+        let across = StrokeStyle { width: 1.0, colour: grey, dash: &DOTS }.marks(&[from, bend]);
+        return across.into_iter().chain([Mark::Line(vec![bend, to], 0.9, colour)]).collect();
     }
-    line.push((name.0 - 6.0, name.1));
-    match ends_early(end, area) {
-        true => StrokeStyle { width: 1.0, colour: grey, dash: &DOTS }.marks(&line),
-        false => vec![Mark::Line(line, 0.9, colour)],
-    }
+    let line = if bend.0 > end.0 + 6.0 { vec![from, bend, to] } else { vec![from, to] };
+    vec![Mark::Line(line, 0.9, colour)]
 }
 
 /// Places labels of this height in px as near as possible to the y of their line ends: sorts them by y and pushes

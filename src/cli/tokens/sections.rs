@@ -46,8 +46,11 @@ impl Report<'_> {
         let what = format!(
             "mean with its 95 % interval over {clusters}, quantiles, shares of tokens, share of the entropy in the top 20 %"
         );
-        let entropies = self.steps().filter_map(|step| step.entropy.as_ref());
-        let without: u64 = entropies.map(|stats| stats.responses_without_entropies).sum();
+        let of_step = |step: &StepAnalysis| match &step.entropy {
+            Some(stats) => stats.responses_without_entropies,
+            None => step.responses as u64,
+        };
+        let without: u64 = self.steps().map(of_step).sum();
         let left_out = match without {
             0 => String::new(),
             count => {

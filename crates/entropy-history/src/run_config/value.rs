@@ -85,14 +85,24 @@ impl ConfigValue {
         }
     }
 
-    /// Whether both are one value: equal texts, equal numbers in any form and in quotes or not, or the same of true and
-    /// false, which Python writes with a capital.
+    /// Whether both are one value: equal texts, equal numbers in any form, or the same of true and false in any case. Numbers,
+    /// true and false may be in quotes.
     pub fn is_same(&self, other: &ConfigValue) -> bool {
         let numbers = self.number().zip(other.number());
-        let are_flags = [self.kind, other.kind] == [ConfigValueKind::Bool; 2];
+        let flags = self.flag().zip(other.flag());
         self.text == other.text
             || numbers.is_some_and(|(a, b)| a == b)
-            || are_flags && self.text.eq_ignore_ascii_case(&other.text)
+            || flags.is_some_and(|(a, b)| a == b)
+    }
+
+    /// The truth value that it is.
+    fn flag(&self) -> Option<bool> {
+        match self.kind {
+            ConfigValueKind::Bool | ConfigValueKind::Text => {
+                self.text.to_ascii_lowercase().parse().ok()
+            }
+            ConfigValueKind::Number | ConfigValueKind::Null | ConfigValueKind::List => None,
+        }
     }
 
     /// The number that it is. YAML's writers put quotes around `1e-6`, which its readers would take for a text.
