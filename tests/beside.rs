@@ -101,6 +101,13 @@ fn runs_without_a_quantity_are_named_and_a_quantity_of_no_run_is_an_error() {
         &["plot", "a.jsonl", "--with", "nothing/here"],
         &["cannot draw \"nothing/here\": no log has a finite value of this key", "reward, kl"],
     );
+    for (wrong, meant) in [("rewards", "reward"), ("critic/reward/mean", "critic/rewards/mean")] {
+        let meant = format!("did you mean {meant:?}?");
+        assert_rejected(&tmp, &["plot", "a.jsonl", "--with", wrong], &[&meant, "inspect FILE"]);
+    }
+    for empty in ["", "kl,", " "] {
+        assert_rejected(&tmp, &["plot", "a.jsonl", "--with", empty], &["a name is empty"]);
+    }
     for (command, flag) in [("plot", "--terminal"), ("watch", "--once")] {
         let arguments = [command, "a.jsonl", "--with", "nothing/here", flag];
         assert_rejected(

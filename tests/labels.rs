@@ -191,7 +191,7 @@ fn rejects_globs_without_a_run() {
         (&["--exclude", "*"], "leaves no run of 8 runs"),
         (&["--select", "["], "is not a glob pattern"),
         (&["--highlight", "kl0", "--group", "kl"], "cannot be used with"),
-        (&["--highlight", "kl0_seed1", "--terminal"], "not for --terminal"),
+        (&["--highlight", "kl0_seed1", "--terminal"], "cannot draw text with --highlight"),
         (&["--facet", "nothing"], "--facet nothing matches none of the runs"),
     ] {
         let output = run(tmp.path(), &[&["plot", "."], flags].concat());

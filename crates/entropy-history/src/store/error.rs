@@ -299,8 +299,16 @@ fn no_entropy(files: usize, reasons: &[String]) -> String {
     }
 }
 
+/// Up to four keys, or the first two and the number of the others: a known name stands for many.
 fn alternatives(keys: &[String]) -> String {
-    keys.iter().map(|key| format!("{key:?}")).collect::<Vec<_>>().join(" or ")
+    const MAX_KEYS: usize = 4;
+    const FIRST: usize = 2;
+    let shown = if keys.len() > MAX_KEYS { FIRST } else { keys.len() };
+    let mut words: Vec<String> = keys[..shown].iter().map(|key| format!("{key:?}")).collect();
+    if shown < keys.len() {
+        words.push(format!("one of {} other keys", keys.len() - shown));
+    }
+    words.join(" or ")
 }
 
 fn numbered(items: &[String]) -> String {
