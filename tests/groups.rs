@@ -42,7 +42,7 @@ fn group_is_drawn_as_one_line_with_its_run_count() {
         "questioner, n = 4",
         "solver, n = 3",
         "line: mean over runs · band: ± standard deviation of runs · faint: runs as logged",
-        "solver: n = 3, 2 from step 101",
+        "solver: n\u{a0}=\u{a0}3, 2 from step 101",
     ] {
         assert!(svg.contains(words), "{words:?} is not in the picture");
     }

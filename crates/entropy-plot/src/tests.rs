@@ -751,7 +751,10 @@ fn band_is_lighter_over_fewer_runs_and_the_subtitle_says_how_many() {
         &ChartOptions { groups: Some(grouped), ..ChartOptions::default() },
     );
     assert!(contains_text(&curves, "all, n = 3"));
-    assert!(contains_text(&curves, "dashed, lighter: fewer runs (all: n = 3, 2 from step 61)"));
+    assert!(contains_text(
+        &curves,
+        "dashed, lighter: fewer runs (all: n\u{a0}=\u{a0}3, 2 from step 61)"
+    ));
     let opacities: Vec<f64> =
         translucent_regions(&curves).iter().map(|(_, opacity)| *opacity).collect();
     assert_eq!(opacities, [0.18, 0.09], "a single run has no band");

@@ -18,6 +18,7 @@ impl SeriesBuilder<'_> {
         for column in self.columns.iter_mut().filter(is_nested) {
             column.points.clear();
             column.extent.rows = 0;
+            self.runs[column.run].keys.remove(&column.key);
         }
         match outcome {
             Err(ReadError::Scan(ScanError::Cut(place))) if self.rows > 0 => {
