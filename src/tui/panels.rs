@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 
@@ -128,16 +127,7 @@ fn collapse_line(scene: &Scene<'_>) -> Option<LevelLine> {
     let run = scene.run_in_focus()?;
     let value = run.collapse_level?;
     let label = format!("collapse {}", short(value));
-    Some(LevelLine { value, label, style: curve_style(scene, &run.label), reach: Reach::AsIs })
-}
-
-/// The style of the curve of a run. A grey run that is selected stands out.
-pub(super) fn curve_style(scene: &Scene<'_>, label: &str) -> Style {
-    let place = scene.listing.styles.of(label);
-    match place {
-        None if scene.view.is_selected(label) => scene.palette.selected(),
-        place => scene.palette.curve(place),
-    }
+    Some(LevelLine { value, label, style: scene.curve_style(&run.label), reach: Reach::AsIs })
 }
 
 impl<'a> Panel<'a> {
@@ -193,7 +183,7 @@ impl<'a> Panel<'a> {
             let place = scene.listing.styles.of(history.label());
             BrailleCurve {
                 segments: history.segments().collect(),
-                style: curve_style(scene, history.label()),
+                style: scene.curve_style(history.label()),
                 dash: palette.dash(place),
                 phase: 7 * index, // coprime to the periods of all dash patterns
                 rank: match place {
@@ -261,7 +251,7 @@ impl<'a> Panel<'a> {
         let ends = distinct(&names, widest).into_iter().zip(places).zip(labels);
         ends.filter_map(|((name, at), label)| {
             let (value, name) = (value(drawn(at))?, mark(label) + &name);
-            Some(EndName { value, name, style: curve_style(scene, label) })
+            Some(EndName { value, name, style: scene.curve_style(label) })
         })
         .collect()
     }

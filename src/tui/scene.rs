@@ -83,6 +83,14 @@ impl Scene<'_> {
         let only = all.next().filter(|_| all.next().is_none());
         selected.or(only)
     }
+
+    /// The style of the curve of a run. A grey run that is selected stands out.
+    pub(super) fn curve_style(&self, label: &str) -> Style {
+        match self.listing.styles.of(label) {
+            None if self.view.is_selected(label) => self.palette.selected(),
+            place => self.palette.curve(place),
+        }
+    }
 }
 
 /// The value at a step, or at the last one before it; `None` before the first and after the last step.

@@ -14,7 +14,6 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Row, Table, Widget};
 use unicode_width::UnicodeWidthStr;
 
-use super::panels::curve_style;
 use super::rows::{Sort, SortKey, urgency};
 use super::run_status::RunStatus;
 use super::scene::{Scene, fit, truncate, value_at};
@@ -306,7 +305,7 @@ fn name_cell(scene: &Scene<'_>, status: &RunStatus, name: &str) -> (Line<'static
         true => ("○ ".to_owned(), muted, muted),
         false => {
             let place = scene.listing.styles.of(&status.label);
-            (scene.palette.sample(place), curve_style(scene, &status.label), Style::new())
+            (scene.palette.sample(place), scene.curve_style(&status.label), Style::new())
         }
     };
     let mut cursor = " ";
