@@ -116,7 +116,9 @@ impl CheckArgs {
         }
         let broken: Vec<&Verdict> =
             verdicts.iter().filter(|v| v.outcome == check::Outcome::Violated).collect();
-        for verdict in verdicts.iter().filter(|v| v.outcome == check::Outcome::Skipped) {
+        let skipped: Vec<&Verdict> =
+            verdicts.iter().filter(|v| v.outcome == check::Outcome::Skipped).collect();
+        for verdict in &skipped {
             let (run, rule) = (&verdict.run, verdict.rule.name());
             terminal.warn(&format!("{run}: {rule} could not be checked: {}", verdict.message));
         }
@@ -135,7 +137,14 @@ impl CheckArgs {
         terminal.print(text.as_bytes())?;
         let runs = plural(comparison.runs().len(), "run", "runs");
         let found = plural(broken.len(), "violation", "violations");
-        terminal.info(&format!("{runs} checked, {found}"));
+        let not_checked = match skipped.len() {
+            0 => String::new(),
+            count => format!(
+                "; {count} of {} could not be checked",
+                plural(verdicts.len(), "rule", "rules")
+            ),
+        };
+        terminal.info(&format!("{runs} checked, {found}{not_checked}"));
         Ok(match (outcome, broken.is_empty()) {
             (Outcome::Done, false) => Outcome::Violated,
             (outcome, _) => outcome,

@@ -96,11 +96,11 @@ impl<'a> Curves<'a> {
             let threshold = annotations::threshold(curves, analysis, &mut self.room, chart);
             // Behind the curves.
             threshold.into_iter().for_each(|layer| self.drawing.layers.insert(0, layer));
-            if let Some((layers, warning)) =
+            if let Some((layers, warnings)) =
                 annotations::annotations(curves, analysis, self.room, chart)
             {
                 self.drawing.layers.extend(layers);
-                self.warnings.extend(warning);
+                self.warnings.extend(warnings);
             }
         }
         if self.chart.options.facets.is_some() {
@@ -197,7 +197,7 @@ fn lay_out<'a>(
         warnings.extend(alike(in_colour().map(|curve| curve.name.as_str())));
     }
     warnings.extend(same_colour(in_colour()));
-    if right - left < MIN_SHARE * width || bottom - top < MIN_SHARE * height {
+    if right - left < MIN_SHARE * width || lowest - top < MIN_SHARE * height {
         warnings.push(
             "the picture is too small for its names and type: its lines have little room"
                 .to_owned(),

@@ -16,6 +16,7 @@ use crate::{ChartOptions, LineAxis};
 use entropy_history::number::shortest;
 use entropy_history::stats::health::State;
 use entropy_history::stats::{Analysis, RunStats};
+use entropy_history::text::plural;
 
 /// An event on a curve, with its position in px.
 struct CurveEvent {
@@ -84,18 +85,26 @@ fn curve_events(
     curves.iter().zip(&analysis.runs).filter_map(event).collect()
 }
 
+/// The x of the collapses and explosions of grey runs inside the plot area.
+fn grey_events(curves: &[Curve<'_>], analysis: &Analysis, area: &PlotArea) -> Vec<f64> {
+    let grey = curves.iter().zip(&analysis.runs).filter(|(curve, _)| curve.style.is_none());
+    let at = |(_, stats): (_, &RunStats)| Some(area.x.at(stats.state_step?));
+    grey.filter_map(at).filter(|x| (area.left..=area.right).contains(x)).collect()
+}
+
 /// The annotations. Each event has an open circle on the curve, and a few words where no curve runs, with a
-/// leader line if these are not close. `None` without events.
+/// leader line if these are not close. Events of grey runs have a tick at the x axis alone. Also warnings. `None` without events.
 pub(super) fn annotations(
     curves: &[Curve<'_>],
     analysis: &Analysis,
     mut room: Room,
     chart: ChartContext<'_>,
-) -> Option<(Vec<Layer>, Option<String>)> {
+) -> Option<(Vec<Layer>, Vec<String>)> {
     let plot_area = room.area;
     let area = &plot_area;
     let events = curve_events(curves, analysis, area, chart.options);
-    if events.is_empty() {
+    let grey = grey_events(curves, analysis, area);
+    if events.is_empty() && grey.is_empty() {
         return None;
     }
     for event in &events {
@@ -116,11 +125,12 @@ pub(super) fn annotations(
     let tries = orders.iter().map(|key| arrange(&labels, &candidates, *key));
     let best = tries.min_by(|a, b| a.cost.total_cmp(&b.cost))?;
 
-    let ticks = events.iter().map(|event| {
-        let tick = vec![(event.at.0, area.bottom), (event.at.0, area.bottom - TICK)];
-        Mark::Line(tick, 2.0, event.style.line)
-    });
-    let ticks = Layer { name: "states".to_owned(), marks: ticks.collect() };
+    let tick = |x: f64, width: f64, colour| {
+        Mark::Line(vec![(x, area.bottom), (x, area.bottom - TICK)], width, colour)
+    };
+    let mut ticks: Vec<Mark> = grey.iter().map(|x| tick(*x, 1.0, chart.theme().unstyled)).collect();
+    ticks.extend(events.iter().map(|event| tick(event.at.0, 2.0, event.style.line)));
+    let ticks = Layer { name: "states".to_owned(), marks: ticks };
     let mut marks = Vec::new();
     for (index, annotation) in &best.annotations {
         let colour = labels[*index].leader;
@@ -132,12 +142,19 @@ pub(super) fn annotations(
     marks
         .extend(best.annotations.iter().map(|(_, annotation)| Mark::Note(annotation.text.clone())));
     let (total, missing) = (labels.len(), labels.len() - best.annotations.len());
-    let warning = (missing > 0).then(|| {
-        format!(
+    let mut warnings = Vec::new();
+    if missing > 0 {
+        warnings.push(format!(
             "{missing} of {total} labels of collapses and explosions have no room; ticks at the x axis and circles mark them"
-        )
-    });
-    Some((vec![ticks, Layer { name: "events".to_owned(), marks }], warning))
+        ));
+    }
+    if !grey.is_empty() {
+        let runs = plural(grey.len(), "grey run", "grey runs");
+        warnings.push(format!(
+            "{runs} collapsed or exploded; grey ticks at the x axis mark where, `stats` lists the steps"
+        ));
+    }
+    Some((vec![ticks, Layer { name: "events".to_owned(), marks }], warnings))
 }
 
 /// The threshold that a single collapsed or exploded run crossed: a dotted line with its label.
