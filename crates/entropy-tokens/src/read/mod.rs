@@ -12,9 +12,11 @@ mod error;
 mod join_texts;
 mod json_lines;
 mod layout;
+mod own_tokens;
 mod parquet;
 mod parquet_column;
 mod row;
+mod row_values;
 mod shared_file;
 
 use std::io::Read;
